@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Errors as values; see error.h. */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	const char *meaning;
+} names[ERR_COUNT] = {
+	[ERR_NONE] = { "none", "no error" },
+#define ERROR(symbol, name, meaning) [ERR_##symbol] = { name, meaning },
+#include "base/errors.def"
+#undef ERROR
+};
+
+const char *error_name(enum error_name name)
+{
+	return names[name].name;
+}
+
+const char *error_meaning(enum error_name name)
+{
+	return names[name].meaning;
+}
+
+static void record(struct error *err, enum error_name name, int os_errno, const char *format,
+		   va_list args)
+{
+	if (err->name != ERR_NONE)
+		return;
+	err->name = name;
+	err->os_errno = os_errno;
+	err->hint[0] = '\0';
+	vsnprintf(err->text, sizeof err->text, format, args);
+	if (os_errno) {
+		size_t used = strlen(err->text);
+		snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(os_errno));
+	}
+}
+
+int fail(struct error *err, enum error_name name, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	record(err, name, 0, format, args);
+	va_end(args);
+	return -1;
+}
+
+int fail_errno(struct error *err, enum error_name name, const char *format, ...)
+{
+	int os_errno = errno;
+	va_list args;
+
+	va_start(args, format);
+	record(err, name, os_errno, format, args);
+	va_end(args);
+	return -1;
+}
+
+int fail_while(struct error *err, const char *format, ...)
+{
+	char inner[sizeof err->text];
+	va_list args;
+
+	memcpy(inner, err->text, sizeof inner);
+	va_start(args, format);
+	vsnprintf(err->text, sizeof err->text, format, args);
+	va_end(args);
+	size_t used = strlen(err->text);
+	snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
+	return -1;
+}
+
+int fail_hint(struct error *err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(err->hint, sizeof err->hint, format, args);
+	va_end(args);
+	return -1;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Errors are values: a fixed-size record owned by the caller, without pointers, so that it can
+ * lie on a stack or in shared memory. Whatever can fail takes `struct error *err` last and
+ * returns 0 (or a count, or a descriptor), and -1 on failure. The first failure wins: undoing
+ * never overwrites it. Only commands/ prints errors.
+ */
+#ifndef NESTOR_BASE_ERROR_H
+#define NESTOR_BASE_ERROR_H
+
+#include <stddef.h>
+
+enum error_name {
+	ERR_NONE,
+#define ERROR(symbol, name, meaning) ERR_##symbol,
+#include "base/errors.def"
+#undef ERROR
+	ERR_COUNT,
+};
+
+struct error {
+	enum error_name name;
+	int os_errno;	 /* 0 where no system call failed */
+	char text[768];	 /* what was being done, to which object, why it failed */
+	char hint[256];	 /* what the person can do; may be empty */
+};
+
+/* Stable kebab-case name as listed in docs/errors.md, and its one-line meaning. */
+const char *error_name(enum error_name name);
+const char *error_meaning(enum error_name name);
+
+/* Record a failure; always returns -1. fail_errno appends strerror(errno), read first. */
+int fail(struct error *err, enum error_name name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int fail_errno(struct error *err, enum error_name name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Put one clause of context in front ("restoring task 1:37: ..."); always returns -1. */
+int fail_while(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Say what the person can do; always returns -1, so it can end a failing path. */
+int fail_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

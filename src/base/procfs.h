@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reading small kernel text files whole, and picking fields out of them. */
+#ifndef NESTOR_BASE_PROCFS_H
+#define NESTOR_BASE_PROCFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct arena;
+
+/*
+ * Reads the file `name` below directory descriptor `dir_fd` (AT_FDCWD allowed) whole into the
+ * arena, terminated. Returns the length, or -1 with errno set: expected outcomes, such as a task
+ * that vanished, are the caller's to judge.
+ */
+ssize_t procfs_read(struct arena *arena, int dir_fd, const char *name, char **ret_text);
+
+/* The same into a buffer of the caller's; fails with E2BIG when it does not fit. */
+ssize_t procfs_read_into(int dir_fd, const char *name, char *buffer, size_t size);
+
+/* The text after `key` (for instance "NSpid:") at the start of a line, blanks skipped; or NULL. */
+const char *procfs_field(const char *text, const char *key);
+
+/* Numbers separated by blanks up to the end of the line; returns how many were stored. */
+size_t procfs_numbers(const char *text, int base, uint64_t *numbers, size_t room);
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A growing string; see text.h. */
+#include "base/text.h"
+
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void text_init(struct text *text, struct arena *arena)
+{
+	*text = (struct text){ .arena = arena, .room = 64 };
+	text->string = arena_alloc(arena, text->room);
+}
+
+static void make_room(struct text *text, size_t more)
+{
+	if (text->length + more + 1 <= text->room)
+		return;
+	size_t room = text->room * 2;
+	while (room < text->length + more + 1)
+		room *= 2;
+	char *larger = arena_alloc(text->arena, room);
+	memcpy(larger, text->string, text->length + 1);
+	text->string = larger;
+	text->room = room;
+}
+
+void text_add(struct text *text, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	int length = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (length <= 0)
+		return;
+	make_room(text, (size_t)length);
+	va_start(args, format);
+	vsnprintf(text->string + text->length, (size_t)length + 1, format, args);
+	va_end(args);
+	text->length += (size_t)length;
+}
+
+void text_add_json_string(struct text *text, const char *string)
+{
+	text_add(text, "\"");
+	for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			text_add(text, "\\%c", *c);
+		else if (*c < 0x20 || *c >= 0x7f)
+			text_add(text, "\\u%04x", *c);
+		else
+			text_add(text, "%c", *c);
+	}
+	text_add(text, "\"");
+}

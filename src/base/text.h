@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A growing string in an arena, and the few formats that recur in messages. */
+#ifndef NESTOR_BASE_TEXT_H
+#define NESTOR_BASE_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+
+struct text {
+	struct arena *arena;
+	char *string; /* always terminated; "" when nothing was added */
+	size_t length;
+	size_t room;
+};
+
+void text_init(struct text *text, struct arena *arena);
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds a JSON string literal with its quotes. */
+void text_add_json_string(struct text *text, const char *string);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A live tree, stopped: what kinds see of it while a dump is made. Everything is read from
+ * outside (/proc, ptrace register sets, pidfd_getfd, kcmp); only the probe runs inside.
+ */
+#ifndef NESTOR_COLLECT_COLLECT_H
+#define NESTOR_COLLECT_COLLECT_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "model/snapshot.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+struct images_writer;
+struct facts;
+
+struct target_thread {
+	pid_t tid;			 /* as this nestor sees it */
+	struct user_regs_struct regs;	 /* NT_PRSTATUS at the stop, untouched */
+	uint8_t *xstate;		 /* NT_X86_XSTATE */
+	size_t xstate_size;
+	uint64_t signal_mask;
+	char *status; /* /proc/PID/task/TID/status */
+	/* PTRACE_GET_RSEQ_CONFIGURATION; address 0 if not registered: */
+	uint64_t rseq_address;
+	uint32_t rseq_size, rseq_signature;
+	bool seized;
+};
+
+/* A stopped task. The pipeline fills this part; kinds fill target->task's messages. */
+struct target {
+	struct collect *collect;
+	struct task *task; /* messages being filled: core, threads[], mm, fs, ids, pstree */
+	pid_t pid;	   /* as this nestor sees it */
+	struct target *parent;
+	int proc_fd;  /* directory /proc/PID; -1 only before collect_read */
+	int mem_fd;   /* /proc/PID/mem, read-write; opened on first use by target_mem_fd */
+	char *status; /* /proc/PID/status, whole */
+	char *stat;   /* /proc/PID/stat after the ')' of the name: fields from 3 on */
+	bool zombie;
+	int stop_signal; /* of a group stop (SIGSTOP, SIGTSTP, ...); 0 if it was running */
+	struct target_thread *threads; /* threads[0] is the leader */
+	size_t n_threads;
+	uint64_t vdso_start, vdso_end; /* [vdso]; 0 if there is none */
+};
+
+struct dump_options {
+	pid_t pid;
+	bool shell_job;
+	unsigned timeout_seconds;
+	uint64_t ghost_limit; /* largest unlinked file that is carried */
+};
+
+struct collect {
+	struct arena *arena;
+	struct snapshot *snapshot;
+	const struct facts *facts;
+	const struct dump_options *options;
+	struct images_writer *images;
+	struct target *targets; /* same order as snapshot->tasks */
+	size_t n_targets;
+	/* Filled by kinds while collecting: */
+	uint32_t next_file_id, next_shared_id, next_pages_id;
+	void *kind_state[8]; /* kinds that keep state over a dump; see enum collect_state */
+	uint64_t pages_written, pages_scanned; /* for stats-dump */
+};
+
+enum collect_state {
+	COLLECT_FILES,	/* collect/files.c: descriptions seen so far */
+	COLLECT_MEMORY, /* kinds/memory: shared objects seen so far */
+	COLLECT_SECCOMP,
+};
+
+/* Descriptor of /proc/PID/mem, kept in the target; -1 with err on failure. */
+int target_mem_fd(struct target *target, struct error *err);
+
+/* Field number as in proc(5) (3 is state); target->stat. */
+uint64_t target_stat_field(const struct target *target, unsigned field);
+/* A file below /proc/PID, whole, in the arena; fails with ERR_TREE_CHANGED if it is gone. */
+char *target_read(struct target *target, const char *name, struct error *err);
+
+/*
+ * Registers an open file description for something that is not a descriptor of the task: the
+ * file behind a VMA, exe, cwd or root. `link_name` is below /proc/PID ("exe", "cwd",
+ * "map_files/START-END"). Descriptions made this way are never shared with descriptors; equal
+ * path, device and inode give the same id. Implemented in collect/files.c.
+ */
+int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
+		 uint32_t *ret_file_id, struct error *err);
+
+/* All descriptors of a task (its table may be shared with earlier tasks). */
+int collect_descriptors(struct target *target, struct error *err);
+
+/* The pipeline of collecting, one after another, used by commands/dump.c. */
+int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */
+int collect_read(struct collect *collect, struct error *err);	   /* tasks.c: /proc, ids, kinds */
+int collect_probe(struct collect *collect, struct error *err);	   /* probe.c: asks, answers */
+/* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */
+void collect_release(struct collect *collect);
+/* -s: leaves all tasks stopped (SIGSTOP). */
+void collect_leave_stopped(struct collect *collect);
+/* Ends the dumped tree: SIGKILL to each task seized, children first; waits until it is gone. */
+int collect_kill(struct collect *collect, struct error *err);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The directory of images: the only place that opens image files.
+ *
+ * Writing: everything goes to a staging folder inside the directory; images_commit syncs, moves
+ * the files up and writes the manifest (name, size and xxh3-128 of every file) last. A dump that
+ * is given up leaves the directory as it was.
+ *
+ * Reading: images_open verifies the manifest (sizes always, checksums of everything), or, for a
+ * directory written by another tool (no manifest, no nestor_version in the inventory), only the
+ * framing. Then every record is unpacked into the snapshot and indexed.
+ */
+#ifndef NESTOR_IMAGES_IMAGES_H
+#define NESTOR_IMAGES_IMAGES_H
+
+#include "base/error.h"
+#include "model/snapshot.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct images_writer;
+struct images;
+
+/* dir_fd is borrowed. */
+struct images_writer *images_writer_new(int dir_fd, struct error *err);
+/* Removes the staging folder unless committed. NULL is fine. */
+void images_writer_free(struct images_writer *writer);
+
+/*
+ * A raw image (pages-<id>.img, or the content after a record) open for writing in the staging
+ * folder; the descriptor is the caller's. Names are those of wire files.tsv.
+ */
+int images_create_raw(struct images_writer *writer, const char *name, struct error *err);
+
+/*
+ * pages-<id>.img of exactly size bytes, preallocated and mapped shared for writing: page content
+ * is copied straight into the page cache. Unmap with munmap.
+ */
+void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
+		       struct error *err);
+
+/* Starts ghost-file-<id>.img: framing and record; returns a descriptor to append the content. */
+int images_create_ghost(struct images_writer *writer, uint32_t id, const GhostFileEntry *entry,
+			struct error *err);
+
+/* Packs every record of the snapshot into its files. */
+int images_write_snapshot(struct images_writer *writer, const struct snapshot *snapshot,
+			  struct error *err);
+/* stats-dump goes to its own place (the work directory); not part of the manifest. */
+int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, struct error *err);
+int images_commit(struct images_writer *writer, struct error *err);
+
+/* dir_fd is borrowed and must stay open. The snapshot is filled and indexed, in `arena`. */
+struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
+			   struct error *err);
+void images_free(struct images *images);
+
+bool images_written_by_nestor(const struct images *images);
+/* A fresh descriptor of a raw image, for reading. */
+int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err);
+int images_open_ghost(const struct images *images, uint32_t id, struct error *err);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What this kernel and these privileges allow, found once (facts_probe) and passed on. Planning
+ * sees the host only through this; tests fill it by hand.
+ */
+#ifndef NESTOR_KERNEL_FACTS_H
+#define NESTOR_KERNEL_FACTS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+struct address_range {
+	uint64_t start, end;
+};
+
+enum { MAX_VDSO_AREAS = 8, RLIMIT_COUNT = 16 };
+
+struct vdso_area {
+	struct address_range range;
+	bool is_vdso; /* [vdso] itself; otherwise [vvar] or [vvar_vclock] */
+};
+
+struct facts {
+	uint64_t capabilities; /* effective set of the caller */
+	bool in_initial_user_namespace;
+	uint32_t pid_max;	  /* of the caller's pid namespace */
+	uint64_t task_size;	  /* end of user addresses */
+	uint64_t mmap_min_address;
+	/* The caller's own address space, as children inherit it: */
+	struct address_range *busy; /* mapped ranges, ascending */
+	size_t n_busy;
+	struct vdso_area vdso[MAX_VDSO_AREAS]; /* ascending */
+	size_t n_vdso;
+	uint64_t vdso_hash; /* xxh3 of the [vdso] area */
+	uint64_t rseq_address; /* registration that children inherit; 0 if none */
+	uint32_t rseq_size, rseq_signature;
+	struct rlimit rlimits[RLIMIT_COUNT]; /* that children inherit */
+	uint32_t umask;
+	int32_t oom_score_adj;
+	uint32_t personality;
+	uint64_t xsave_features; /* XCR0 */
+	uint32_t xsave_size;
+	uint64_t page_size;
+	/* Facilities, each with a row in `nestor check`: */
+	bool clone3_set_tid;
+	bool pagemap_scan;
+	bool timer_restore_ids;	 /* PR_TIMER_CREATE_RESTORE_IDS */
+	bool guard_regions;	 /* MADV_GUARD_INSTALL, 6.13 */
+	bool pidfd_getfd;
+	bool kcmp;
+	bool seccomp_get_filter; /* PTRACE_SECCOMP_GET_FILTER */
+	bool rseq_configuration; /* PTRACE_GET_RSEQ_CONFIGURATION */
+	bool map_files;
+	bool children_file; /* /proc/PID/task/TID/children */
+	bool uffd_move;	    /* UFFDIO_MOVE, 6.8 */
+	bool per_namespace_pid_max; /* 6.14 */
+};
+
+/* Fills everything; the ranges live in `arena`. */
+struct arena;
+int facts_probe(struct facts *facts, struct arena *arena, struct error *err);
+
+bool facts_has_capability(const struct facts *facts, int capability);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a kind of kernel object joins the pipeline. Each kind is one file with all that concerns
+ * it; kinds/table.c lists them. A kind gets the narrow views declared here and never includes
+ * another kind's file.
+ */
+#ifndef NESTOR_KINDS_KIND_H
+#define NESTOR_KINDS_KIND_H
+
+#include "base/error.h"
+#include "model/snapshot.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct facts;
+struct plan;	  /* plan/plan.h */
+struct program;	  /* program/program.h */
+struct target;	  /* collect/collect.h: a stopped task */
+struct probe;	  /* collect/probe.h */
+struct open_file; /* below */
+struct file_opener;
+
+/*
+ * State of a task or of each of its threads: credentials, timers, signal actions, ...
+ *
+ * Dump, per task, in this order:
+ *   collect  read what can be seen from outside into target->task's messages
+ *   ask      append calls to the probe, run inside the task (all threads: `thread` counts from 0,
+ *            the leader is 0); returns whatever `answer` needs to find its results (arena memory)
+ *   answer   read the results into the messages; a forbidden call (seccomp) has to be expected
+ * Check (pure): find what cannot be restored; also run on images before anything is made.
+ * Restore: plan appends operations to the program of the task or thread.
+ * Any callback may be NULL.
+ */
+struct task_kind {
+	const char *name;
+	bool per_thread; /* ask, answer and plan are called for every thread, not just thread 0 */
+	int (*collect)(struct target *target, struct error *err);
+	void *(*ask)(struct probe *probe, struct target *target, size_t thread);
+	int (*answer)(struct probe *probe, struct target *target, size_t thread, void *asked,
+		      struct error *err);
+	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
+	int (*plan)(struct plan *plan, const struct task *task, size_t thread,
+		    struct program *program, struct error *err);
+};
+
+/*
+ * The order of kinds in a program is that of the table, grouped by stage. In STAGE_MEMORY the
+ * old address space is gone and the recorded one is built; threads are created between
+ * STAGE_PROCESS and STAGE_THREAD; STAGE_LAST runs per thread, and may forbid everything.
+ */
+enum task_stage {
+	STAGE_FILES,	   /* once per task: descriptors, cwd, root, umask */
+	STAGE_MEMORY,	   /* once per task */
+	STAGE_PROCESS,	   /* once per task: signal actions, timers, prctl of the process */
+	STAGE_THREAD,	   /* per thread: names, scheduling, alternate stack, pending signals */
+	STAGE_CREDENTIALS, /* per thread: ids, capabilities */
+	STAGE_LAST,	   /* per thread: what privileges are no longer needed for; seccomp */
+	STAGE_COUNT,
+};
+
+/* What a descriptor refers to, as seen from outside of the task that holds it. */
+struct open_file {
+	struct target *target; /* one of the tasks that hold it */
+	uint32_t number;       /* the descriptor's number there */
+	const char *link;      /* target of /proc/PID/fd/N, e.g. "/dev/null", "pipe:[123]" */
+	struct stat stat;      /* of what it refers to */
+	uint32_t flags;	       /* from fdinfo: O_* status flags, without O_CLOEXEC */
+	uint64_t position;
+	int32_t mount_id;
+	const char *fdinfo; /* whole text */
+	uint32_t id;	    /* to be used in the FileEntry */
+};
+
+/*
+ * A kind of open file description.
+ *   recognise  by stat, link and file system; the first row that says yes has it
+ *   collect    fill entry->...; content that is the object's (pipe data, unlinked files) too
+ *   check      pure; what cannot be restored, from the images alone
+ *   verify     before anything is made: are the host's files there and as recorded?
+ *   open       ordinary code of the coordinator; returns a descriptor with flags and position
+ *   describe   for people: "/etc/passwd", "pipe 123 read end"
+ */
+struct file_kind {
+	const char *name;
+	FdTypes type;
+	bool (*recognise)(const struct open_file *file);
+	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
+	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
+	int (*verify)(struct file_opener *opener, const FileEntry *entry, struct error *err);
+	int (*open)(struct file_opener *opener, const FileEntry *entry, struct error *err);
+	void (*describe)(const FileEntry *entry, char *text, size_t room);
+};
+
+/*
+ * What opening needs: snapshot, images, and a place for objects with several ends (both
+ * descriptors of a pipe come from one pipe(2)); made and freed by run/.
+ */
+struct file_opener {
+	const struct snapshot *snapshot;
+	const struct images *images;
+	struct arena *arena;
+	int root_fd;	 /* paths are below it (-r), AT_FDCWD: the host's root */
+	void *state[32]; /* state[entry->type]: kept by the kind, allocated in arena */
+	/* Closes what the kinds keep open (pipe ends not yet asked for). */
+	int *kept_fds;
+	size_t n_kept_fds;
+};
+
+struct kind_table {
+	const struct file_kind *const *files; /* NULL-terminated */
+	const struct task_kind *const *tasks[STAGE_COUNT];
+};
+
+extern const struct kind_table kinds;
+
+const struct file_kind *kind_of_file(const struct kind_table *table, const FileEntry *entry);
+
+#endif

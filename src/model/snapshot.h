@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one model of a process tree: the messages of the image schema, held in one arena, with the
+ * links and look-ups that the pipeline needs. Collecting fills it, images/ reads and writes it,
+ * plan/ and the commands read it. No I/O here.
+ *
+ * Ids: "level 0" is the outermost pid namespace the dump knows, that of the dump root (or of the
+ * dumper where the tree shares it). Numbers are never compared without their namespace.
+ */
+#ifndef NESTOR_MODEL_SNAPSHOT_H
+#define NESTOR_MODEL_SNAPSHOT_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "model/schema.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MAX_PID_LEVELS = 32 };
+
+/* One number per pid namespace level, outermost first, the own namespace of the task last. */
+struct pid_vector {
+	size_t levels;
+	uint32_t pid[MAX_PID_LEVELS];
+};
+
+/* The runs of pages of one address space or shared object, in order of address. */
+struct pagemap {
+	bool present;	   /* a pagemap image exists */
+	uint32_t pages_id; /* names pages-<id>.img, which holds the pages of all runs in order */
+	PagemapEntry **runs;
+	size_t n_runs;
+};
+
+/* A descriptor table; tasks with the same files_id share one. */
+struct descriptor_table {
+	uint32_t files_id;
+	FdinfoEntry **descriptors; /* by number, ascending */
+	size_t n_descriptors;
+};
+
+struct task {
+	size_t index;	     /* in snapshot.tasks */
+	struct task *parent; /* NULL for the root */
+	PstreeEntry *pstree;
+	TaskKobjIdsEntry *ids; /* NULL where the images have none */
+	CoreEntry *core;       /* of the thread-group leader */
+	CoreEntry **threads;   /* one per pstree->threads; threads[0] == core */
+	size_t n_threads;
+	/* NULL or empty for a zombie: */
+	MmEntry *mm;
+	FsEntry *fs;
+	struct descriptor_table *table;
+	struct pagemap pages;
+	struct pid_namespace *pid_namespace;
+};
+
+/* A pid namespace of the tree, found from NsEntry records and from the tasks. */
+struct pid_namespace {
+	uint32_t id;
+	size_t level;		      /* index into pid vectors */
+	struct pid_namespace *parent; /* NULL for that of level 0 */
+	struct task *init;	      /* NULL where level 0 is the dumper's, or nobody is left */
+	NsEntry *entry;		      /* NULL where the images have none */
+};
+
+/* Content of one pipe; `bytes` of it follow the entry in the image. */
+struct pipe_content {
+	PipeDataEntry *entry;
+	const uint8_t *bytes;
+};
+
+/* An unlinked file that the images carry; its content stays in ghost-file-<id>.img. */
+struct ghost_file {
+	uint32_t id;
+	GhostFileEntry *entry;
+	uint64_t content_offset; /* of the raw content (or the first chunk) in the image file */
+};
+
+/* Content of one shared memory object (VMA shmid). */
+struct shared_memory {
+	uint64_t shmid;
+	struct pagemap pages;
+};
+
+struct snapshot {
+	struct arena *arena; /* everything below lives here; borrowed */
+	InventoryEntry *inventory;
+	struct task *tasks; /* parents before children; tasks[0] is the root */
+	size_t n_tasks;
+	FileEntry **files; /* open file descriptions, each once */
+	size_t n_files;
+	struct descriptor_table **tables;
+	size_t n_tables;
+	struct pipe_content *pipes;
+	size_t n_pipes;
+	RemapFilePathEntry **remaps;
+	size_t n_remaps;
+	struct ghost_file *ghosts;
+	size_t n_ghosts;
+	struct shared_memory *shared_memory;
+	size_t n_shared_memory;
+	SeccompEntry *seccomp; /* NULL where no task has a filter */
+	NsEntry **namespaces;
+	size_t n_namespaces;
+	/* Derived by snapshot_index: */
+	struct pid_namespace **pid_namespaces; /* parents before children */
+	size_t n_pid_namespaces;
+	bool own_pid_namespace; /* the root task is the init of a namespace of its own */
+};
+
+/*
+ * Links tasks to parents, tables and pid namespaces, and checks what every user of the snapshot
+ * relies on: parents come before children, ids are in range and unique at each level of each
+ * namespace, vectors have as many levels as their namespace, threads[0] is the leader, shared
+ * tables exist. Fails with ERR_IMAGE_INVALID. Call it once all records are in place.
+ */
+int snapshot_index(struct snapshot *snapshot, struct error *err);
+
+/* Vectors of a task or of one of its threads; images without the extension give one level. */
+struct pid_vector task_pids(const struct task *task);
+struct pid_vector task_groups(const struct task *task);
+struct pid_vector task_sessions(const struct task *task);
+struct pid_vector thread_pids(const struct task *task, size_t thread);
+
+/* "1:37:4711", innermost first as the last-pid vector is written; static buffer ring of 8. */
+const char *pid_vector_text(const struct pid_vector *vector);
+const char *task_name(const struct task *task);
+
+bool task_is_zombie(const struct task *task);
+bool task_is_stopped(const struct task *task);
+bool task_leads_session(const struct task *task);
+bool task_leads_group(const struct task *task);
+
+/* Look-ups; NULL where there is none. */
+FileEntry *snapshot_file(const struct snapshot *snapshot, uint32_t id);
+struct descriptor_table *snapshot_table(const struct snapshot *snapshot, uint32_t files_id);
+struct pipe_content *snapshot_pipe(const struct snapshot *snapshot, uint32_t pipe_id);
+struct shared_memory *snapshot_shared_memory(const struct snapshot *snapshot, uint64_t shmid);
+struct ghost_file *snapshot_ghost(const struct snapshot *snapshot, uint32_t id);
+RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t file_id);
+struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id);
+NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id);
+
+/* Appending, for collect/ and images/. */
+struct task *snapshot_add_task(struct snapshot *snapshot);
+void snapshot_add_file(struct snapshot *snapshot, FileEntry *file);
+struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t files_id);
+void snapshot_add_descriptor(struct snapshot *snapshot, struct descriptor_table *table,
+			     FdinfoEntry *descriptor);
+void snapshot_add_pipe(struct snapshot *snapshot, PipeDataEntry *entry, const uint8_t *bytes);
+void snapshot_add_remap(struct snapshot *snapshot, RemapFilePathEntry *remap);
+struct ghost_file *snapshot_add_ghost(struct snapshot *snapshot, uint32_t id,
+				      GhostFileEntry *entry);
+struct shared_memory *snapshot_add_shared_memory(struct snapshot *snapshot, uint64_t shmid);
+void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry);
+void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
+		     uint64_t pages);
+
+/* A message of the schema in the snapshot's arena, initialised: snapshot_new(s, MM_ENTRY, MmEntry). */
+#define snapshot_new(snapshot, SYMBOL, type)                                   \
+	((type *)arena_copy((snapshot)->arena, &(type)SYMBOL##__INIT, sizeof(type)))
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a snapshot and the host's facts to the programs that rebuild the tree. Pure: same input,
+ * same plan; no system call is reachable from here. What cannot be restored is refused here.
+ */
+#ifndef NESTOR_PLAN_PLAN_H
+#define NESTOR_PLAN_PLAN_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "kernel/facts.h"
+#include "kinds/kind.h"
+#include "model/snapshot.h"
+#include "program/program.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Something the coordinator opens before the first fork and tasks fetch: by inheritance at
+ * `number`, or with pidfd_getfd where inheriting many files would make every fork slow.
+ */
+enum source_kind {
+	SOURCE_FILE,	      /* open file description `id` */
+	SOURCE_PAGES,	      /* pages-<id>.img, read-only */
+	SOURCE_SHARED_MEMORY, /* object with VMA shmid `id`, filled, read-write */
+	SOURCE_COORDINATOR,   /* pidfd of the coordinator, for pidfd_getfd */
+};
+
+struct source {
+	enum source_kind kind;
+	uint64_t id;
+	uint32_t number; /* descriptor number in the coordinator, and in tasks where inherited */
+	bool inherited;	 /* O_CLOEXEC does not matter: nothing is executed */
+	size_t users;
+};
+
+/* clone3 arguments of the first task, made by the coordinator itself. */
+struct root_clone {
+	uint64_t flags; /* CLONE_NEWPID where the root had a namespace of its own */
+	uint32_t set_tid[MAX_PID_LEVELS]; /* innermost first, as clone3 takes it */
+	size_t n_set_tid;
+};
+
+/* A thread to be finished by ptrace once all programs are at their park. */
+struct planned_thread {
+	uint32_t outer_pid; /* tid at level 0, or 0 where the coordinator must look it up */
+	const CoreEntry *core;
+	struct program *program;
+};
+
+struct planned_task {
+	const struct task *task;
+	struct planned_thread *threads;
+	size_t n_threads;
+	struct program *program; /* of the leader */
+	bool zombie;		 /* has no thread to finish */
+	bool stopped;		 /* finished before the others, and left in a group stop */
+};
+
+struct plan {
+	struct arena *arena;
+	const struct snapshot *snapshot;
+	const struct facts *facts;
+	const struct kind_table *kinds;
+	struct program_set programs;
+	struct address_range hole; /* free in every task and in the coordinator; programs at start */
+	struct address_range vdso_parking; /* inside the hole, where the skeleton keeps the vdso */
+	struct source *sources;
+	size_t n_sources;
+	struct source **source_index; /* private to plan/sources.c */
+	uint32_t first_source; /* above every descriptor number of the tree */
+	struct root_clone root_clone;
+	struct planned_task *tasks; /* same order as snapshot->tasks */
+	size_t n_tasks;
+	uint32_t n_parked;	    /* value of run_header.done when all programs are at rest */
+	uint64_t stopped_done_word; /* address of a futex word that the coordinator sets to 1 and
+				     * wakes when all stopped tasks are finished; 0: not needed */
+	uint32_t n_parked_before_stop; /* run_header.done at which it may do so */
+};
+
+struct plan_options {
+	bool shell_job;
+	int coordinator_pid; /* as tasks of level 0 see it */
+};
+
+int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,
+	      const struct facts *facts, const struct kind_table *kinds,
+	      const struct plan_options *options, struct error *err);
+
+/*
+ * What can be refused from the snapshot alone; run at dump, before anything is written, and again
+ * at restore. Stops at the first reason of each task; all of them are in err, one a line.
+ */
+int plan_check(const struct snapshot *snapshot, const struct kind_table *kinds,
+	       const struct plan_options *options, struct error *err);
+
+/*
+ * For kinds: the number of a source, registered on first use. A program gets the descriptor with
+ * plan_fetch: it appends what is needed so that the descriptor stands at `number` (CLOEXEC as
+ * asked); numbers below plan->first_source only. In STAGE_FILES and STAGE_MEMORY all sources are
+ * still there; afterwards none.
+ */
+uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id);
+void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uint32_t number,
+		bool close_on_exec);
+/*
+ * A descriptor that holds the source inside the task during STAGE_FILES (once its own descriptors
+ * are placed) and STAGE_MEMORY, for mmap, fchdir, preadv. Returns the address of a slot with the
+ * number, for op_argument_from. All numbers that the task does not own are closed before
+ * STAGE_PROCESS.
+ */
+uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source);
+
+void plan_print(const struct plan *plan, struct text *text);
+void plan_print_json(const struct plan *plan, struct text *text);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The coordinator: carries out a plan. Opens the sources, maps the programs, forks the first
+ * task, waits until every program is at its park, then finishes each thread by ptrace (register
+ * sets, signal mask, unmapping of the programs) and lets the tree go. On any failure everything
+ * that was made is ended and reaped.
+ */
+#ifndef NESTOR_RUN_RUN_H
+#define NESTOR_RUN_RUN_H
+
+#include "base/error.h"
+#include "plan/plan.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct images;
+
+struct run_options {
+	unsigned timeout_seconds;
+	bool leave_stopped; /* -s: tasks are left stopped by SIGSTOP */
+	int root_fd;	    /* for file_opener */
+	void (*progress)(void *data, const char *phase, size_t done, size_t total);
+	void *progress_data;
+};
+
+struct run_result {
+	pid_t root_pid; /* a child of the caller, running */
+	uint64_t microseconds_forking, microseconds_total;
+	uint64_t pages_restored;
+};
+
+int run_plan(struct plan *plan, const struct images *images, const struct run_options *options,
+	     struct run_result *ret_result, struct error *err);
+
+#endif

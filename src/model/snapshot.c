@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Building a snapshot record by record, and looking things up in it; see snapshot.h. */
+#include "model/snapshot.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Appends `element` to an array of the snapshot that grows in its arena. */
+#define APPEND(snapshot, array, count, ...)                                                    \
+	do {                                                                                   \
+		(array) = arena_grow((snapshot)->arena, (array), (count), sizeof *(array));    \
+		(array)[(count)++] = (__VA_ARGS__);                                            \
+	} while (0)
+
+struct task *snapshot_add_task(struct snapshot *snapshot)
+{
+	APPEND(snapshot, snapshot->tasks, snapshot->n_tasks,
+	       (struct task){ .index = snapshot->n_tasks });
+	return &snapshot->tasks[snapshot->n_tasks - 1];
+}
+
+void snapshot_add_file(struct snapshot *snapshot, FileEntry *file)
+{
+	APPEND(snapshot, snapshot->files, snapshot->n_files, file);
+}
+
+struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t files_id)
+{
+	struct descriptor_table *table = arena_new(snapshot->arena, struct descriptor_table);
+
+	table->files_id = files_id;
+	APPEND(snapshot, snapshot->tables, snapshot->n_tables, table);
+	return table;
+}
+
+void snapshot_add_descriptor(struct snapshot *snapshot, struct descriptor_table *table,
+			     FdinfoEntry *descriptor)
+{
+	APPEND(snapshot, table->descriptors, table->n_descriptors, descriptor);
+}
+
+void snapshot_add_pipe(struct snapshot *snapshot, PipeDataEntry *entry, const uint8_t *bytes)
+{
+	APPEND(snapshot, snapshot->pipes, snapshot->n_pipes,
+	       (struct pipe_content){ .entry = entry, .bytes = bytes });
+}
+
+void snapshot_add_remap(struct snapshot *snapshot, RemapFilePathEntry *remap)
+{
+	APPEND(snapshot, snapshot->remaps, snapshot->n_remaps, remap);
+}
+
+struct ghost_file *snapshot_add_ghost(struct snapshot *snapshot, uint32_t id,
+				      GhostFileEntry *entry)
+{
+	APPEND(snapshot, snapshot->ghosts, snapshot->n_ghosts,
+	       (struct ghost_file){ .id = id, .entry = entry });
+	return &snapshot->ghosts[snapshot->n_ghosts - 1];
+}
+
+struct shared_memory *snapshot_add_shared_memory(struct snapshot *snapshot, uint64_t shmid)
+{
+	APPEND(snapshot, snapshot->shared_memory, snapshot->n_shared_memory,
+	       (struct shared_memory){ .shmid = shmid });
+	return &snapshot->shared_memory[snapshot->n_shared_memory - 1];
+}
+
+void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry)
+{
+	APPEND(snapshot, snapshot->namespaces, snapshot->n_namespaces, entry);
+}
+
+void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
+		     uint64_t pages)
+{
+	PagemapEntry *run = snapshot_new(snapshot, PAGEMAP_ENTRY, PagemapEntry);
+
+	run->vaddr = address;
+	run->compat_nr_pages = (uint32_t)pages;
+	run->has_nr_pages = 1;
+	run->nr_pages = pages;
+	run->has_flags = 1;
+	run->flags = PAGEMAP_PRESENT;
+	APPEND(snapshot, pagemap->runs, pagemap->n_runs, run);
+}
+
+FileEntry *snapshot_file(const struct snapshot *snapshot, uint32_t id)
+{
+	/* Collecting numbers files in order, so the entry mostly stands where its id says. */
+	if (id >= 1 && id <= snapshot->n_files && snapshot->files[id - 1]->id == id)
+		return snapshot->files[id - 1];
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->id == id)
+			return snapshot->files[i];
+	return NULL;
+}
+
+struct descriptor_table *snapshot_table(const struct snapshot *snapshot, uint32_t files_id)
+{
+	if (files_id >= 1 && files_id <= snapshot->n_tables &&
+	    snapshot->tables[files_id - 1]->files_id == files_id)
+		return snapshot->tables[files_id - 1];
+	/* The table of the task at work is mostly the newest. */
+	for (size_t i = snapshot->n_tables; i-- > 0;)
+		if (snapshot->tables[i]->files_id == files_id)
+			return snapshot->tables[i];
+	return NULL;
+}
+
+struct pipe_content *snapshot_pipe(const struct snapshot *snapshot, uint32_t pipe_id)
+{
+	for (size_t i = 0; i < snapshot->n_pipes; i++)
+		if (snapshot->pipes[i].entry->pipe_id == pipe_id)
+			return &snapshot->pipes[i];
+	return NULL;
+}
+
+struct shared_memory *snapshot_shared_memory(const struct snapshot *snapshot, uint64_t shmid)
+{
+	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
+		if (snapshot->shared_memory[i].shmid == shmid)
+			return &snapshot->shared_memory[i];
+	return NULL;
+}
+
+struct ghost_file *snapshot_ghost(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_ghosts; i++)
+		if (snapshot->ghosts[i].id == id)
+			return &snapshot->ghosts[i];
+	return NULL;
+}
+
+RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t file_id)
+{
+	for (size_t i = 0; i < snapshot->n_remaps; i++)
+		if (snapshot->remaps[i]->orig_id == file_id)
+			return snapshot->remaps[i];
+	return NULL;
+}
+
+NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_namespaces; i++)
+		if (snapshot->namespaces[i]->id == id)
+			return snapshot->namespaces[i];
+	return NULL;
+}
+
+static struct pid_vector vector_of(const uint32_t *numbers, size_t n_numbers, uint32_t flat)
+{
+	struct pid_vector vector = { .levels = 1, .pid = { flat } };
+
+	if (n_numbers == 0)
+		return vector;
+	vector.levels = n_numbers < MAX_PID_LEVELS ? n_numbers : MAX_PID_LEVELS;
+	memcpy(vector.pid, numbers, vector.levels * sizeof *numbers);
+	return vector;
+}
+
+struct pid_vector task_pids(const struct task *task)
+{
+	return vector_of(task->pstree->ns_pid, task->pstree->n_ns_pid, task->pstree->pid);
+}
+
+struct pid_vector task_groups(const struct task *task)
+{
+	return vector_of(task->pstree->ns_pgid, task->pstree->n_ns_pgid, task->pstree->pgid);
+}
+
+struct pid_vector task_sessions(const struct task *task)
+{
+	return vector_of(task->pstree->ns_sid, task->pstree->n_ns_sid, task->pstree->sid);
+}
+
+struct pid_vector thread_pids(const struct task *task, size_t thread)
+{
+	const PstreeEntry *pstree = task->pstree;
+
+	if (thread < pstree->n_ns_tids)
+		return vector_of(pstree->ns_tids[thread]->tid, pstree->ns_tids[thread]->n_tid,
+				 pstree->threads[thread]);
+	if (thread < pstree->n_threads)
+		return vector_of(NULL, 0, pstree->threads[thread]);
+	return task_pids(task);
+}
+
+const char *pid_vector_text(const struct pid_vector *vector)
+{
+	static _Thread_local char ring[8][MAX_PID_LEVELS * 11 + 1];
+	static _Thread_local unsigned next;
+	char *text = ring[next++ % 8];
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t level = vector->levels; level-- > 0;)
+		used += (size_t)snprintf(text + used, sizeof ring[0] - used, "%" PRIu32 "%s",
+					 vector->pid[level], level ? ":" : "");
+	return text;
+}
+
+const char *task_name(const struct task *task)
+{
+	struct pid_vector pids = task_pids(task);
+
+	return pid_vector_text(&pids);
+}
+
+static uint32_t task_state(const struct task *task)
+{
+	return task->core && task->core->tc ? task->core->tc->task_state : TASK_ALIVE;
+}
+
+bool task_is_zombie(const struct task *task)
+{
+	return task_state(task) == TASK_DEAD;
+}
+
+bool task_is_stopped(const struct task *task)
+{
+	return task_state(task) == TASK_STOPPED;
+}
+
+static bool same_vector(struct pid_vector one, struct pid_vector other)
+{
+	return one.levels == other.levels &&
+	       memcmp(one.pid, other.pid, one.levels * sizeof one.pid[0]) == 0;
+}
+
+bool task_leads_session(const struct task *task)
+{
+	return same_vector(task_pids(task), task_sessions(task));
+}
+
+bool task_leads_group(const struct task *task)
+{
+	return same_vector(task_pids(task), task_groups(task));
+}

@@ -31,8 +31,10 @@
 
 /* Offsets in struct run_header. */
 #define RUN_FAILED 0
+#define RUN_DONE   4
 #define RUN_OP	   8
 #define RUN_RESULT 16
+#define RUN_WANTED 24
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -51,10 +53,11 @@ struct op {
 
 /* One per run, shared by all programs; the first failure wins. Interpreter register: rbx. */
 struct run_header {
-	uint32_t failed; /* futex: 0, then 1 */
+	uint32_t failed; /* futex: 0, then 1, once failed_op and failed_result are there */
 	uint32_t done;	 /* futex: programs that have come to their park */
 	uint64_t failed_op;
 	int64_t failed_result;
+	uint32_t wanted; /* a park wakes the waiters of `done` once it is at least this */
 };
 #endif
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The only code of ours that runs inside tasks: it walks an array of struct op (program/op.h).
+ *
+ * No stack and no memory of its own: forked children share the arena, so a stack in it would be
+ * shared as well. State lives in two registers, and everything else that is clobbered is what
+ * the system call convention uses (rax, rdi, rsi, rdx, r10, r8, r9, rcx, r11 and the flags):
+ *
+ *   rbp  address of the current operation
+ *   rbx  address of struct run_header
+ *
+ * rsp, r12 to r15, fs, gs and the floating point state are never touched. The code is position
+ * independent; it is copied into the first page of an arena and entered at its first byte.
+ *
+ * Futexes are shared ones (no FUTEX_PRIVATE_FLAG) since tasks do not share their address spaces.
+ * Every wait is a loop: futex(2) may return early, for a signal or without any reason.
+ */
+#include "program/op.h"
+
+#define NR_futex   202
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+#define INT_MAX	   0x7fffffff
+
+	.text
+	.balign	16
+	.globl	interpreter_start, interpreter_end, interpreter_syscall
+	.hidden	interpreter_start, interpreter_end, interpreter_syscall
+
+interpreter_start:
+.Lfetch:
+	movzbl	OP_KIND(%rbp), %eax
+	cmpl	$OP_CLONE, %eax
+	jbe	.Lcall
+	cmpl	$OP_WAKE, %eax
+	jb	.Lwait
+	je	.Lwake
+	cmpl	$OP_PARK, %eax
+	jb	.Ljump
+	je	.Lpark
+	cmpl	$OP_LEAVE, %eax
+	je	.Lleave
+	ud2
+
+	/* An argument is the value itself, or the address of the value (struct op, indirect). */
+	.macro	argument index, register
+	movq	(OP_ARGS + 8 * \index)(%rbp), %\register
+	testb	$(1 << \index), %al
+	jz	1f
+	movq	(%\register), %\register
+1:
+	.endm
+
+.Lcall:
+	movzbl	OP_INDIRECT(%rbp), %eax
+	argument 0, rdi
+	argument 1, rsi
+	argument 2, rdx
+	argument 3, r10
+	argument 4, r8
+	argument 5, r9
+	movl	OP_NR(%rbp), %eax
+interpreter_syscall:
+	syscall
+	cmpb	$OP_CLONE, OP_KIND(%rbp)
+	jne	.Lstore
+	testq	%rax, %rax
+	jnz	.Lstore
+.Ljump:
+	movq	OP_TARGET(%rbp), %rbp
+	jmp	.Lfetch
+
+.Lstore:
+	movq	OP_RESULT(%rbp), %rcx
+	testq	%rcx, %rcx
+	jz	.Lcheck
+	movq	%rax, (%rcx)
+.Lcheck:
+	cmpb	$CHECK_NO_ERROR, OP_CHECK(%rbp)
+	jb	.Lnext
+	je	.Lcheck_error
+	cmpq	OP_EXPECTED(%rbp), %rax
+	jne	.Lfailed
+.Lnext:
+	addq	$OP_SIZE, %rbp
+	jmp	.Lfetch
+.Lcheck_error:
+	cmpq	$-4095, %rax
+	jb	.Lnext
+
+	/*
+	 * The first failure wins the operation's address; `failed` is set last, so whoever sees it
+	 * finds the record complete (stores are not reordered on x86).
+	 */
+.Lfailed:
+	movq	%rax, %rdx
+	xorl	%eax, %eax
+	lock cmpxchgq %rbp, RUN_OP(%rbx)
+	jne	.Lsleep
+	movq	%rdx, RUN_RESULT(%rbx)
+	movl	$1, RUN_FAILED(%rbx)
+	leaq	RUN_FAILED(%rbx), %rdi
+	movl	$FUTEX_WAKE, %esi
+	movl	$INT_MAX, %edx
+	movl	$NR_futex, %eax
+	syscall
+	jmp	.Lsleep
+
+	/* Words are compared as unsigned 32-bit numbers. */
+.Lwait:
+	movq	OP_ARGS(%rbp), %rdi
+	movl	(%rdi), %edx
+	cmpl	(OP_ARGS + 8)(%rbp), %edx
+	jae	.Lnext
+	xorl	%esi, %esi /* FUTEX_WAIT */
+	xorl	%r10d, %r10d
+	movl	$NR_futex, %eax
+	syscall
+	jmp	.Lwait
+
+.Lwake:
+	movq	OP_ARGS(%rbp), %rdi
+	movl	$1, %eax
+	lock xaddl %eax, (%rdi)
+	incl	%eax
+	cmpl	(OP_ARGS + 8)(%rbp), %eax
+	jb	.Lnext
+	movl	$FUTEX_WAKE, %esi
+	movl	$INT_MAX, %edx
+	movl	$NR_futex, %eax
+	syscall
+	jmp	.Lnext
+
+	/* Only the park that the coordinator waits for wakes it: hundreds of tasks come by here. */
+.Lpark:
+	leaq	RUN_DONE(%rbx), %rdi
+	movl	$1, %eax
+	lock xaddl %eax, (%rdi)
+	incl	%eax
+	cmpl	RUN_WANTED(%rbx), %eax
+	jb	.Lsleep
+	movl	$FUTEX_WAKE, %esi
+	movl	$INT_MAX, %edx
+	movl	$NR_futex, %eax
+	syscall
+	/* On the number of the own operation, which never changes; nobody wakes it. */
+.Lsleep:
+	movq	%rbp, %rdi
+	xorl	%esi, %esi /* FUTEX_WAIT */
+	movl	OP_NR(%rbp), %edx
+	xorl	%r10d, %r10d
+	movl	$NR_futex, %eax
+	syscall
+	jmp	.Lsleep
+
+.Lleave:
+	jmp	*OP_ARGS(%rbp)
+interpreter_end:
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What /proc shows of a process tree, in a form that can be compared before and after a restore.
+
+Tasks are named by their pid vectors below the root's own level, which a restore has to keep;
+numbers that the kernel hands out anew (inodes of pipes and of shared memory) are left out.
+"""
+
+import ctypes
+import os
+import re
+import signal
+import time
+
+STATUS_FIELDS = (
+    "Name Umask Uid Gid FDSize Groups NStgid NSpid NSpgid NSsid Threads SigPnd ShdPnd SigBlk "
+    "SigIgn SigCgt CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters "
+    "Speculation_Store_Bypass SpeculationIndirectBranch Cpus_allowed THP_enabled").split()
+# The kernel's table of descriptors only grows; a restored task starts with a smaller one.
+STATUS_FIELDS.remove("FDSize")
+LEVEL_FIELDS = ("NStgid", "NSpid", "NSpgid", "NSsid")
+
+# proc_pid_stat(5): tty, flags aside, priority, nice, code and stack layout, arguments, exit_signal,
+# rt_priority, policy, data, brk, arg, env, exit_code
+STAT_FIELDS = (7, 19, 26, 27, 28, 38, 40, 41, 45, 46, 47, 48, 49, 50, 51, 52)
+PLAIN_FILES = ("comm", "cmdline", "environ", "auxv", "limits", "oom_score_adj", "personality",
+               "timerslack_ns", "coredump_filter", "timers")
+VM_FLAGS_NOT_COMPARED = {"ac", "sd"}
+
+
+def become_subreaper():
+    """Restored trees become children of this process, which can then reap them by pid."""
+    ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
+
+
+def read(pid, name, binary=False):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            content = file.read()
+    except OSError as error:
+        return f"<{error.strerror}>"
+    return content if binary else content.decode("utf-8", "replace")
+
+
+def status_of(pid):
+    fields = {}
+    for line in read(pid, "status").splitlines():
+        key, _, value = line.partition(":")
+        fields[key] = value.strip()
+    return fields
+
+
+def children_of(pid):
+    found = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for tid in threads:
+        text = read(pid, f"task/{tid}/children")
+        if not text.startswith("<"):
+            found += [int(word) for word in text.split()]
+    return sorted(found)
+
+
+def processes(root):
+    """The pids of a tree, parents first."""
+    pids = [root]
+    for pid in pids:
+        pids += children_of(pid)
+    return pids
+
+
+def is_alive(pid):
+    """False for a zombie too: nothing of it runs any more."""
+    return status_of(pid).get("State", "X")[0] not in "XZ"
+
+
+def start_time(pid):
+    """In clock ticks since boot; None if there is no such task."""
+    text = read(pid, "stat")
+    return None if text.startswith("<") else text[text.rfind(")") + 2:].split()[19]
+
+
+def exists(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def normal_file(name):
+    """The name of a mapped or open file without what a restore may change."""
+    if name.endswith(" (deleted)"):
+        if name.startswith(("/dev/zero", "/memfd:", "/SYSV")):
+            return name
+        return "(deleted)"
+    return re.sub(r"^(pipe|socket):\[\d+\]$", r"\1:[]", name)
+
+
+def areas(pid):
+    """Memory areas with their flags; neighbours that the kernel might have merged are merged."""
+    found = []
+    for line in read(pid, "smaps").splitlines():
+        match = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+)\s*(.*)$", line)
+        if match:
+            start, end, mode, offset, device, inode, name = match.groups()
+            backed = inode != "0"
+            plain = normal_file(name)
+            found.append({"start": int(start, 16), "end": int(end, 16), "mode": mode,
+                          "offset": int(offset, 16) if backed else 0, "backed": backed,
+                          "file": (device, inode, plain) if plain == name and backed
+                          and "(deleted)" not in name else plain, "flags": ""})
+        elif line.startswith("VmFlags:") and found:
+            flags = [flag for flag in line.split()[1:] if flag not in VM_FLAGS_NOT_COMPARED]
+            found[-1]["flags"] = " ".join(flags)
+    merged = []
+    for area in found:
+        last = merged[-1] if merged else None
+        if (last and last["end"] == area["start"] and last["mode"] == area["mode"]
+                and last["file"] == area["file"] and last["flags"] == area["flags"]
+                and (not area["backed"]
+                     or last["offset"] + last["end"] - last["start"] == area["offset"])):
+            last["end"] = area["end"]
+        else:
+            merged.append(area)
+    return [f"{area['start']:x}-{area['end']:x} {area['mode']} {area['offset']:x} "
+            f"{area['file']} {area['flags']}" for area in merged]
+
+
+def descriptors(pid):
+    found = {}
+    try:
+        numbers = sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
+    except OSError:
+        return found
+    for number in numbers:
+        try:
+            link = normal_file(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except OSError as error:
+            link = f"<{error.strerror}>"
+        text = read(pid, f"fdinfo/{number}")
+        kept = [" ".join(line.split()) for line in text.splitlines()
+                if line.startswith(("pos:", "flags:", "lock:"))]
+        found[number] = f"{link} {' '.join(kept)}"
+    return found
+
+
+def link(pid, name):
+    try:
+        return normal_file(os.readlink(f"/proc/{pid}/{name}"))
+    except OSError as error:
+        return f"<{error.strerror}>"
+
+
+def thread_facts(pid, tid, depth):
+    fields = status_of(f"{pid}/task/{tid}")
+    facts = {}
+    for field in STATUS_FIELDS:
+        value = fields.get(field, "")
+        if field in LEVEL_FIELDS:
+            value = " ".join(value.split()[depth:])
+        facts[field] = value
+    # A task may be seen running or asleep; stopped and dead are states to keep.
+    state = fields.get("State", "?")[0]
+    facts["State"] = state if state in "TZ" else "alive"
+    return facts
+
+
+def task_facts(pid, depth, ignore=()):
+    facts = {}
+    try:
+        threads = sorted(int(tid) for tid in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return {"gone": True}
+    names = {}
+    for tid in threads:
+        thread = thread_facts(pid, tid, depth)
+        names[tid] = thread["NSpid"]
+        for key, value in thread.items():
+            if key not in ignore:
+                facts[f"thread {thread['NSpid']} {key}"] = value
+    stat = read(pid, "stat")
+    values = stat[stat.rfind(")") + 2:].split()
+    for field in STAT_FIELDS:
+        if "stat" not in ignore and len(values) > field - 3:
+            facts[f"stat field {field}"] = values[field - 3]
+    if facts[f"thread {names[threads[0]]} State"] == "Z":
+        return facts
+    for name in PLAIN_FILES:
+        if name not in ignore:
+            text = read(pid, name, binary=True)
+            text = text if isinstance(text, str) else text.decode("latin-1")
+            facts[name] = re.sub(r"notify: (\S+)/pid\.\d+", r"notify: \1", text)
+    for name in ("exe", "cwd", "root"):
+        facts[name] = link(pid, name)
+    if "maps" not in ignore:
+        facts["maps"] = areas(pid)
+    if "fd" not in ignore:
+        for number, text in descriptors(pid).items():
+            facts[f"fd {number}"] = text
+    return facts
+
+
+def tree_facts(root, ignore=()):
+    """{task's pid vector: facts}, with parents by vector too."""
+    depth = len(status_of(root).get("NSpid", "").split()) - 1
+    names = {pid: " ".join(status_of(pid).get("NSpid", "?").split()[depth:])
+             for pid in processes(root)}
+    tree = {}
+    for pid, name in names.items():
+        facts = task_facts(pid, depth, ignore)
+        if pid != root:
+            facts["parent"] = names.get(int(status_of(pid).get("PPid", "0")), "outside")
+        tree[name] = facts
+    return tree
+
+
+def differences(before, after):
+    lines = []
+    for task in sorted(set(before) | set(after)):
+        if task not in after:
+            lines.append(f"task {task}: not there after the restore")
+            continue
+        if task not in before:
+            lines.append(f"task {task}: was not there before the dump")
+            continue
+        for key in sorted(set(before[task]) | set(after[task])):
+            old, new = before[task].get(key), after[task].get(key)
+            if old == new:
+                continue
+            if isinstance(old, list) and isinstance(new, list):
+                lines += [f"task {task}: {key}: before: {line}" for line in old if line not in new]
+                lines += [f"task {task}: {key}: after:  {line}" for line in new if line not in old]
+            else:
+                lines.append(f"task {task}: {key}: before {old!r}, after {new!r}")
+    return lines
+
+
+def reap(pid, timeout=0.0):
+    """Reaps one child of ours if it is dead; True once it is no longer there."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                return True
+        except ChildProcessError:
+            if not exists(pid):
+                return True
+        if time.monotonic() >= end:
+            return not exists(pid)
+        time.sleep(0.002)
+
+
+def kill_tree(root):
+    """Ends a tree that a test started, by pid."""
+    pids = processes(root) if exists(root) else [root]
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+    for pid in pids:
+        reap(pid)
+    reap(root, 2)
+
+
+def wait_for(condition, timeout):
+    """Polls; True when the condition came to hold in time."""
+    end = time.monotonic() + timeout
+    pause = 0.001
+    while True:
+        if condition():
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.02)

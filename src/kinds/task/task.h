@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Kinds of state that a task or a thread has. kinds/table.c lists them, by stage and in the order
+ * given here: the order within STAGE_LAST and that of the stages is argued in the files named.
+ */
+#ifndef NESTOR_KINDS_TASK_TASK_H
+#define NESTOR_KINDS_TASK_TASK_H
+
+#include "kinds/kind.h"
+
+/* STAGE_PROCESS */
+extern const struct task_kind personality_kind;	    /* personality.c */
+extern const struct task_kind resource_limits_kind; /* rlimits.c */
+extern const struct task_kind memory_policy_kind;   /* prctl.c: THP, memory-deny-write-execute */
+extern const struct task_kind signal_actions_kind;  /* signals.c */
+extern const struct task_kind oom_score_kind;	    /* oom.c: collected only; run/ writes it */
+
+/* STAGE_THREAD */
+extern const struct task_kind thread_pointers_kind; /* thread_pointers.c */
+extern const struct task_kind scheduling_kind;	    /* sched.c */
+extern const struct task_kind timer_slack_kind;	    /* prctl.c */
+extern const struct task_kind alternate_stack_kind; /* altstack.c */
+extern const struct task_kind pending_signals_kind; /* pending.c */
+
+/* STAGE_CREDENTIALS */
+extern const struct task_kind credentials_kind; /* credentials.c */
+
+/* STAGE_LAST */
+extern const struct task_kind interval_timers_kind;	/* itimers.c */
+extern const struct task_kind posix_timers_kind;	/* posix_timers.c */
+extern const struct task_kind rseq_kind;		/* rseq.c */
+extern const struct task_kind dumpable_kind;		/* prctl.c: after every change of ids */
+extern const struct task_kind child_subreaper_kind;	/* prctl.c: when no orphan is to come */
+extern const struct task_kind parent_death_signal_kind; /* prctl.c: cleared by a change of ids */
+extern const struct task_kind seccomp_kind;		/* seccomp.c */
+extern const struct task_kind capabilities_kind;	/* credentials.c: what filters needed */
+
+#endif

@@ -17,7 +17,7 @@ struct address_range {
 	uint64_t start, end;
 };
 
-enum { MAX_VDSO_AREAS = 8, RLIMIT_COUNT = 16 };
+enum { MAX_VDSO_AREAS = 8, RLIMIT_COUNT = 16, MAX_AFFINITY_SIZE = 1024 };
 
 struct vdso_area {
 	struct address_range range;
@@ -45,6 +45,24 @@ struct facts {
 	uint64_t xsave_features; /* XCR0 */
 	uint32_t xsave_size;
 	uint64_t page_size;
+	/* Further state of the caller that its children inherit: */
+	uint32_t uids[4], gids[4]; /* real, effective, saved, file system */
+	uint32_t *groups;	   /* supplementary, ascending as the kernel keeps them */
+	size_t n_groups;
+	uint64_t permitted, inheritable, bounding, ambient;
+	uint64_t known_capabilities; /* those this kernel has */
+	uint32_t securebits;
+	bool no_new_privs;
+	uint64_t ignored_signals, caught_signals; /* bit 0 is signal 1 */
+	uint32_t scheduling_policy, scheduling_priority;
+	uint64_t scheduling_flags;
+	int32_t nice;
+	uint32_t io_priority;
+	uint64_t timer_slack_ns; /* of the thread that probed */
+	uint32_t dumpable;	 /* of the address space, as PR_GET_DUMPABLE */
+	uint32_t thp_disable;	 /* as PR_GET_THP_DISABLE */
+	uint8_t affinity[MAX_AFFINITY_SIZE];
+	size_t affinity_size;
 	/* Facilities, each with a row in `nestor check`: */
 	bool clone3_set_tid;
 	bool pagemap_scan;

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Finding out what this kernel and these privileges allow; see facts.h. Every probe is harmless
+ * and makes no process: a call is made so that it fails late, and the error tells whether the
+ * kernel knows it.
+ */
+#include "kernel/facts.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "kernel/syscalls.h"
+
+#include <cpuid.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/sched.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+enum {
+	INITIAL_USER_NAMESPACE = 0xEFFFFFFD, /* PROC_USER_INIT_INO, include/linux/proc_ns.h */
+	TIMER_CREATE_RESTORE_IDS = 77,	     /* PR_TIMER_CREATE_RESTORE_IDS, 6.15 */
+	TIMER_CREATE_RESTORE_IDS_GET = 2,
+	GUARD_INSTALL = 102,	       /* MADV_GUARD_INSTALL, 6.13 */
+	FEATURE_UFFD_MOVE = 1 << 16,   /* UFFD_FEATURE_MOVE, 6.8 */
+	RSEQ_AREA_SIZE = 32,	       /* the size of the first ABI, and its alignment */
+	AUXV_RSEQ_FEATURE_SIZE = 27,   /* AT_RSEQ_FEATURE_SIZE, 6.3 */
+};
+
+/* 47 bits less the guard page, TASK_SIZE_MAX with four page table levels. */
+static const uint64_t user_address_end = 0x7ffffffff000;
+
+bool facts_has_capability(const struct facts *facts, int capability)
+{
+	return facts->capabilities >> capability & 1;
+}
+
+static uint64_t number_in(const char *path, uint64_t otherwise)
+{
+	char text[64];
+
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+		return otherwise;
+	return strtoull(text, NULL, 10);
+}
+
+static void add_area(struct facts *facts, struct arena *arena, struct address_range range,
+		     const char *name)
+{
+	bool is_vdso = strstr(name, "[vdso]"), is_vvar = strstr(name, "[vvar");
+
+	if ((is_vdso || is_vvar) && facts->n_vdso < MAX_VDSO_AREAS)
+		facts->vdso[facts->n_vdso++] = (struct vdso_area){ range, is_vdso };
+	if (range.start >= user_address_end)
+		return; /* [vsyscall] */
+	if (facts->n_busy && facts->busy[facts->n_busy - 1].end == range.start) {
+		facts->busy[facts->n_busy - 1].end = range.end;
+		return;
+	}
+	facts->busy = arena_grow(arena, facts->busy, facts->n_busy, sizeof *facts->busy);
+	facts->busy[facts->n_busy++] = range;
+}
+
+static int probe_areas(struct facts *facts, struct arena *arena, struct error *err)
+{
+	char *text;
+
+	if (procfs_read(arena, AT_FDCWD, "/proc/self/maps", &text) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/maps");
+	for (char *line = text; *line;) {
+		char *end = strchr(line, '\n');
+		struct address_range range;
+		if (end)
+			*end = '\0';
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &range.start, &range.end) == 2)
+			add_area(facts, arena, range, line);
+		if (!end)
+			break;
+		line = end + 1;
+	}
+	for (size_t i = 0; i < facts->n_vdso; i++)
+		if (facts->vdso[i].is_vdso)
+			facts->vdso_hash = XXH3_64bits(
+				(const void *)facts->vdso[i].range.start,
+				facts->vdso[i].range.end - facts->vdso[i].range.start);
+	return 0;
+}
+
+static uint64_t status_number(const char *status, const char *key, int base)
+{
+	const char *field = procfs_field(status, key);
+	uint64_t number = 0;
+
+	if (field)
+		procfs_numbers(field, base, &number, 1);
+	return number;
+}
+
+static void status_ids(const char *status, const char *key, uint32_t ids[4])
+{
+	const char *field = procfs_field(status, key);
+	uint64_t numbers[4] = { 0 };
+
+	if (field)
+		procfs_numbers(field, 10, numbers, 4);
+	for (size_t i = 0; i < 4; i++)
+		ids[i] = (uint32_t)numbers[i];
+}
+
+static int probe_groups(struct facts *facts, struct arena *arena, struct error *err)
+{
+	_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are 32 bits wide");
+	int count = getgroups(0, NULL);
+
+	if (count > 0) {
+		facts->groups = arena_array(arena, uint32_t, (size_t)count);
+		count = getgroups(count, facts->groups);
+	}
+	if (count < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the groups of nestor");
+	facts->n_groups = (size_t)count;
+	return 0;
+}
+
+static int probe_identity(struct facts *facts, struct arena *arena, struct error *err)
+{
+	struct stat user_namespace;
+	char *status;
+
+	if (procfs_read(arena, AT_FDCWD, "/proc/thread-self/status", &status) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/thread-self/status");
+	facts->capabilities = status_number(status, "CapEff:", 16);
+	facts->permitted = status_number(status, "CapPrm:", 16);
+	facts->inheritable = status_number(status, "CapInh:", 16);
+	facts->bounding = status_number(status, "CapBnd:", 16);
+	facts->ambient = status_number(status, "CapAmb:", 16);
+	facts->ignored_signals = status_number(status, "SigIgn:", 16);
+	facts->caught_signals = status_number(status, "SigCgt:", 16);
+	facts->umask = (uint32_t)status_number(status, "Umask:", 8);
+	facts->no_new_privs = status_number(status, "NoNewPrivs:", 10);
+	status_ids(status, "Uid:", facts->uids);
+	status_ids(status, "Gid:", facts->gids);
+	uint64_t last = number_in("/proc/sys/kernel/cap_last_cap", 40);
+	facts->known_capabilities = last >= 63 ? UINT64_MAX : (UINT64_C(1) << (last + 1)) - 1;
+	facts->securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
+	facts->in_initial_user_namespace = stat("/proc/self/ns/user", &user_namespace) == 0 &&
+					   user_namespace.st_ino == INITIAL_USER_NAMESPACE;
+	return probe_groups(facts, arena, err);
+}
+
+static void probe_scheduling(struct facts *facts)
+{
+	struct sched_attributes attributes = { 0 };
+	ssize_t size = kernel_sched_getaffinity(0, facts->affinity, sizeof facts->affinity);
+
+	facts->affinity_size = size > 0 ? (size_t)size : 0;
+	if (kernel_sched_getattr(0, &attributes) == 0) {
+		facts->scheduling_policy = attributes.policy;
+		facts->scheduling_priority = attributes.priority;
+		facts->scheduling_flags = attributes.flags;
+	}
+	facts->nice = getpriority(PRIO_PROCESS, 0);
+	int priority = kernel_ioprio_get(1 /* IOPRIO_WHO_PROCESS */, 0);
+	facts->io_priority = priority > 0 ? (uint32_t)priority : 0;
+	long slack = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	facts->timer_slack_ns = slack > 0 ? (uint64_t)slack : 0;
+}
+
+static void probe_process(struct facts *facts)
+{
+	for (int i = 0; i < RLIMIT_COUNT; i++)
+		getrlimit((__rlimit_resource_t)i, &facts->rlimits[i]);
+	facts->personality = (uint32_t)personality(0xffffffff);
+	facts->dumpable = (uint32_t)prctl(PR_GET_DUMPABLE);
+	int thp = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	facts->thp_disable = thp > 0 ? (uint32_t)thp : 0;
+	char text[32];
+	if (procfs_read_into(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) > 0)
+		facts->oom_score_adj = atoi(text);
+}
+
+/*
+ * The C library registers a restartable sequence area for each thread. Its exported size is not
+ * always the registered one (glibc 2.40 exports the part in use); registering again tells: EBUSY
+ * is the answer to the very same area, size and signature.
+ */
+static void probe_rseq(struct facts *facts)
+{
+	uint64_t feature_size = getauxval(AUXV_RSEQ_FEATURE_SIZE);
+	uint32_t sizes[] = { RSEQ_AREA_SIZE,
+			     (uint32_t)(feature_size + RSEQ_AREA_SIZE - 1) & ~(RSEQ_AREA_SIZE - 1u),
+			     (uint32_t)feature_size };
+
+	if (__rseq_size == 0)
+		return;
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+		if (kernel_rseq(area, sizes[i], 0, RSEQ_SIG) < 0 && errno == EBUSY) {
+			facts->rseq_address = (uint64_t)area;
+			facts->rseq_size = sizes[i];
+			facts->rseq_signature = RSEQ_SIG;
+			return;
+		}
+}
+
+static void probe_processor(struct facts *facts)
+{
+	unsigned eax, ebx, ecx, edx;
+
+	/* XGETBV faults unless the kernel switched XSAVE on (CPUID.1:ECX.OSXSAVE). */
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
+		return;
+	__asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+	facts->xsave_features = eax | (uint64_t)edx << 32;
+	if (__get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx))
+		facts->xsave_size = ebx; /* of all features in XCR0 */
+}
+
+/*
+ * set_tid is looked at last, after everything was copied (alloc_pid): asking for 1, which is
+ * always taken, gives EEXIST to who may choose ids and EPERM to who may not. Sharing everything
+ * makes the copying cheap.
+ */
+static bool probe_set_tid(void)
+{
+	pid_t taken = 1;
+	struct clone_args arguments = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_FS | CLONE_SIGHAND,
+		.set_tid = (uint64_t)&taken,
+		.set_tid_size = 1,
+	};
+
+	return syscall(SYS_clone3, &arguments, sizeof arguments) < 0 && errno == EEXIST;
+}
+
+static bool probe_pagemap_scan(uint64_t page_size)
+{
+	autoclose int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t here = (uint64_t)&fd & ~(page_size - 1);
+	struct pagemap_scan_region region;
+	struct pagemap_scan_arguments scan = {
+		.size = sizeof scan,
+		.start = here,
+		.end = here + page_size,
+		.vec = (uint64_t)&region,
+		.vec_len = 1,
+		.return_mask = 1 << 3, /* PAGE_IS_PRESENT */
+	};
+
+	return fd >= 0 && ioctl(fd, PAGEMAP_SCAN_REQUEST, &scan) >= 0;
+}
+
+static bool probe_guard_regions(uint64_t page_size)
+{
+	void *page = mmap(NULL, page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return false;
+	bool known = madvise(page, page_size, GUARD_INSTALL) == 0;
+	munmap(page, page_size);
+	return known;
+}
+
+static bool probe_pidfd_getfd(void)
+{
+	autoclose int pidfd = kernel_pidfd_open(getpid(), 0);
+	autoclose int copy = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, pidfd, 0);
+
+	return copy >= 0;
+}
+
+static bool probe_uffd_move(void)
+{
+	autoclose int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = { .api = UFFD_API };
+
+	return fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & FEATURE_UFFD_MOVE);
+}
+
+static bool kernel_is_at_least(unsigned major, unsigned minor)
+{
+	struct utsname name;
+	unsigned this_major = 0, this_minor = 0;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &this_major, &this_minor) != 2)
+		return false;
+	return this_major > major || (this_major == major && this_minor >= minor);
+}
+
+static void probe_facilities(struct facts *facts)
+{
+	uint64_t address;
+
+	facts->clone3_set_tid = probe_set_tid();
+	facts->pagemap_scan = probe_pagemap_scan(facts->page_size);
+	facts->timer_restore_ids =
+		prctl(TIMER_CREATE_RESTORE_IDS, TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
+	facts->guard_regions = probe_guard_regions(facts->page_size);
+	facts->pidfd_getfd = probe_pidfd_getfd();
+	facts->kcmp = kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0;
+	/*
+	 * Both can only be asked of a traced task. The first comes with CONFIG_CHECKPOINT_RESTORE,
+	 * as PR_GET_TID_ADDRESS does, and wants CAP_SYS_ADMIN; the second with rseq, since 5.13.
+	 */
+	facts->seccomp_get_filter = prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) == 0 &&
+				    prctl(PR_GET_SECCOMP) == 0 &&
+				    facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
+	facts->rseq_configuration = kernel_is_at_least(5, 13) &&
+				    !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
+	facts->map_files = access("/proc/self/map_files", X_OK) == 0;
+	facts->children_file = access("/proc/thread-self/children", R_OK) == 0;
+	facts->uffd_move = probe_uffd_move();
+	/* Visible only from inside another namespace, hence by version. */
+	facts->per_namespace_pid_max = kernel_is_at_least(6, 14);
+}
+
+int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
+{
+	*facts = (struct facts){
+		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
+		.task_size = user_address_end,
+		.mmap_min_address = number_in("/proc/sys/vm/mmap_min_addr", 65536),
+		.pid_max = (uint32_t)number_in("/proc/sys/kernel/pid_max", 32768),
+	};
+	if (probe_identity(facts, arena, err))
+		return -1;
+	probe_scheduling(facts);
+	probe_process(facts);
+	probe_rseq(facts);
+	probe_processor(facts);
+	probe_facilities(facts);
+	return probe_areas(facts, arena, err);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Machine code that collect/inject.c writes, with the interpreter, behind the content of a
+ * task's vdso page, together with the register sets that lead back to where the task was. It
+ * comes home by itself at any point if the tracer dies:
+ *
+ *   trap      is tgkill of the own thread with a signal that is ignored by default. A traced
+ *             thread stops there; an untraced one does not notice and goes on.
+ *   return    puts everything back: first, with all signals blocked, what can be popped (rsp lies
+ *             in the data then, which no signal frame would survive), then the signal mask, then
+ *             the registers that a system call needs or clobbers.
+ *
+ * Registers, untouched by the interpreter: r12 arena, r13 thread-group id, r14 thread id, r15
+ * trap signal. The code never uses the stack. Offsets are exported as symbols; see stub.h.
+ *
+ * The layout of the data (struct stub_context) is that of the pops and loads below.
+ */
+#include "arch/x86_64/stub.h"
+
+#define NR_mmap		  9
+#define NR_munmap	  11
+#define NR_rt_sigprocmask 14
+#define NR_sched_yield	  24
+#define NR_tgkill	  234
+#define SIG_SETMASK	  2
+
+	.text
+
+	/* A signal mask of the word at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11. */
+	.macro	set_mask label
+	leaq	\label(%rip), %rsi
+	movl	$SIG_SETMASK, %edi
+	xorl	%edx, %edx
+	movl	$8, %r10d
+	movl	$NR_rt_sigprocmask, %eax
+	syscall
+	.endm
+
+	.macro	trap
+	movl	%r13d, %edi
+	movl	%r14d, %esi
+	movl	%r15d, %edx
+	movl	$NR_tgkill, %eax
+	syscall
+	.endm
+
+	/* Defines stub_\name\()_unmask, where only mask and scratch registers are left to load. */
+	.macro	go_back name
+	leaq	.L\name\()_popped(%rip), %rsp
+	popfq
+	popq	%rbx
+	popq	%rbp
+	popq	%r8
+	popq	%r9
+	popq	%r12
+	popq	%r13
+	popq	%r14
+	popq	%r15
+	popq	%rsp
+	.globl	stub_\name\()_unmask
+	.hidden	stub_\name\()_unmask
+stub_\name\()_unmask:
+	set_mask .L\name\()_mask
+	movq	.L\name\()_scratch(%rip), %rax
+	movq	.L\name\()_scratch+8(%rip), %rcx
+	movq	.L\name\()_scratch+16(%rip), %rdx
+	movq	.L\name\()_scratch+24(%rip), %rsi
+	movq	.L\name\()_scratch+32(%rip), %rdi
+	movq	.L\name\()_scratch+40(%rip), %r10
+	movq	.L\name\()_scratch+48(%rip), %r11
+	jmp	*.L\name\()_rip(%rip)
+	.balign	8
+	.globl	stub_\name\()_context
+	.hidden	stub_\name\()_context
+stub_\name\()_context:
+.L\name\()_popped:
+	.fill	10, 8, 0
+.L\name\()_mask:
+	.quad	0
+.L\name\()_scratch:
+	.fill	7, 8, 0
+.L\name\()_rip:
+	.quad	0
+	.endm
+
+	.irp	symbol, start, end, run_mask, arena_size, leader_enter, leader_leave, leader_mapped, \
+		leader_unmap, leader_unmapped, thread_start, thread_enter, thread_leave, thread_left
+	.globl	stub_\symbol
+	.hidden	stub_\symbol
+	.endr
+
+	.balign	16
+stub_start:
+	/* Tells what is left of a killed nestor from what is not ours. */
+	.ascii	"nestor-injected\n"
+stub_run_mask:
+.Lrun_mask:
+	.quad	0
+stub_arena_size:
+.Larena_size:
+	.quad	0
+
+	/*
+	 * In the thread-group leader. The mask first: a tracer that dies between giving registers
+	 * and blocking signals must not let the trap signal stay pending.
+	 */
+stub_leader_enter:
+	set_mask .Lrun_mask
+	xorl	%edi, %edi
+	movl	.Larena_size(%rip), %esi
+	movl	$3, %edx /* PROT_READ | PROT_WRITE */
+	movl	$0x22, %r10d /* MAP_PRIVATE | MAP_ANONYMOUS */
+	movq	$-1, %r8
+	xorl	%r9d, %r9d
+	movl	$NR_mmap, %eax
+	syscall
+	movq	%rax, %r12
+	/* The interpreter leaves to here as well. */
+stub_leader_leave:
+	trap
+stub_leader_mapped:
+	/* Nobody asked to go on: wait for threads at work in the arena, but not for ever. */
+	testq	%r12, %r12
+	js	.Lunmapped
+	movl	$4000, %ebx
+.Lwait:
+	cmpl	$0, ARENA_ACTIVE(%r12)
+	je	stub_leader_unmap
+	decl	%ebx
+	jz	.Lunmapped /* a mapping lost is better than a crash */
+	movl	$NR_sched_yield, %eax
+	syscall
+	jmp	.Lwait
+stub_leader_unmap:
+	movq	%r12, %rdi
+	movl	.Larena_size(%rip), %esi
+	movl	$NR_munmap, %eax
+	syscall
+.Lunmapped:
+	trap
+stub_leader_unmapped:
+	go_back	leader
+
+	/* In any other thread, one after another; rbp and rbx as the interpreter wants them. */
+	.balign	16
+stub_thread_start:
+stub_thread_enter:
+	set_mask .Lrun_mask
+	jmp	.Lend /* the interpreter stands there */
+stub_thread_leave:
+	movl	$0, ARENA_ACTIVE(%r12)
+	trap
+stub_thread_left:
+	go_back	thread
+	.balign	16
+stub_end:
+.Lend:
+
+	.section .note.GNU-stack, "", @progbits

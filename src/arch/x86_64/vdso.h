@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The kernel's vdso image: an ELF file mapped whole; its last page ends in unused bytes. */
+#ifndef NESTOR_ARCH_VDSO_H
+#define NESTOR_ARCH_VDSO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VDSO_HEADER_SIZE = 64 }; /* ELF64 file header */
+
+/*
+ * Bytes of the image that its ELF header accounts for: up to the end of the section headers,
+ * which stand last. 0 if it is not an ELF image of this architecture.
+ */
+size_t vdso_content_size(const uint8_t header[VDSO_HEADER_SIZE]);
+
+/* The image that the kernel gave to this process; NULL if it gave none. */
+const uint8_t *vdso_own(void);
+
+#endif

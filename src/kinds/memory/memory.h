@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The address space of a task: one kind in several files. vma.c collects the areas, pages.c their
+ * content, shared.c the shared anonymous objects behind them, mm.c what belongs to the whole;
+ * vma-plan.c, pages-plan.c and vdso.c say how it is built again.
+ *
+ * A file area names its file description in `shmid` (as CRIU does), with `fd` -1.
+ */
+#ifndef NESTOR_KINDS_MEMORY_H
+#define NESTOR_KINDS_MEMORY_H
+
+#include "base/error.h"
+#include "kinds/kind.h"
+#include "model/snapshot.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct images;
+struct images_writer;
+struct facts;
+
+enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
+
+/* STAGE_MEMORY, once per task. */
+extern const struct task_kind memory_kind;
+
+/*
+ * Writes the private pages of a task and those of shared objects that no earlier task had, and
+ * records guard ranges. For the dump pipeline, once the probe has left the task; needs
+ * collect->images.
+ */
+int memory_collect_pages(struct target *target, struct error *err);
+
+/*
+ * For the coordinator (SOURCE_SHARED_MEMORY): a descriptor of a new object with the content of
+ * the recorded one. Where the kernel lets us it is one that /proc/PID/maps shows as the original
+ * was shown ("/dev/zero (deleted)"); otherwise a memfd.
+ */
+int shared_memory_open(const struct snapshot *snapshot, const struct images *images,
+		       uint64_t shmid, struct error *err);
+
+/* --- Between the files of this kind. --- */
+
+bool area_is_vdso(const VmaEntry *area);  /* [vdso], [vvar] and relatives: the kernel's */
+bool area_is_file(const VmaEntry *area);
+bool area_is_guard(const VmaEntry *area); /* not an area, but a mark on some */
+bool area_has_private_pages(const VmaEntry *area);
+bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be lost any time */
+
+/* vma.c: fills mm->vmas. */
+int areas_collect(struct target *target, MmEntry *mm, struct error *err);
+
+/* shared.c */
+int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
+int shared_collect_pages(struct target *target, const VmaEntry *area, struct error *err);
+/* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
+int shared_device(struct target *target, uint64_t *ret_device, struct error *err);
+
+/* Content of a run that has pages in the image; 0 where an entry stands for none. */
+uint64_t pagemap_run_bytes(const PagemapEntry *run);
+bool pagemap_run_is_stored(const PagemapEntry *run);
+
+/* vma-plan.c, pages-plan.c, vdso.c: pure. */
+int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
+int pages_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
+
+/* What the content of an area asks of its mapping. */
+struct area_plan {
+	const VmaEntry *area;
+	bool has_content; /* pages are read in: it must be writable meanwhile */
+	bool has_guard;
+};
+
+int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
+		   struct area_plan *areas, struct error *err);
+int areas_plan_finish(struct program *program, const struct task *task,
+		      const struct area_plan *areas);
+int pages_plan(struct plan *plan, const struct task *task, struct program *program,
+	       const struct area_plan *areas, struct error *err);
+int vdso_plan(struct plan *plan, const struct task *task, struct program *program,
+	      struct error *err);
+
+#endif

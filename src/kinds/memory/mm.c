@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The address space as a whole (struct mm_struct): where code, data, heap, arguments and
+ * environment are, the auxiliary vector, the link to the executable. Most of it stands in
+ * /proc/PID/stat; the end of the heap is asked of the task. One PR_SET_MM_MAP sets it all,
+ * without CAP_SYS_RESOURCE (PR_SET_MM does not), after the areas are there: the kernel refuses a
+ * new executable while the old one is mapped (kernel/sys.c, replace_mm_exe_file).
+ */
+#include "kinds/memory/memory.h"
+
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+/* The kernel keeps that many bytes (AT_VECTOR_SIZE words, at most 2 * (20 + 22 + 1) on x86). */
+enum { AUXV_WORDS = 128 };
+
+/* --- Dump --- */
+
+static void collect_addresses(struct target *target, MmEntry *mm)
+{
+	mm->mm_start_code = target_stat_field(target, 26);
+	mm->mm_end_code = target_stat_field(target, 27);
+	mm->mm_start_stack = target_stat_field(target, 28);
+	mm->mm_start_data = target_stat_field(target, 45);
+	mm->mm_end_data = target_stat_field(target, 46);
+	mm->mm_start_brk = target_stat_field(target, 47);
+	mm->mm_arg_start = target_stat_field(target, 48);
+	mm->mm_arg_end = target_stat_field(target, 49);
+	mm->mm_env_start = target_stat_field(target, 50);
+	mm->mm_env_end = target_stat_field(target, 51);
+	/* Until the task is asked: the heap ends where its area does, rounded up to a page. */
+	mm->mm_brk = mm->mm_start_brk;
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		if (mm->vmas[i]->status & VMA_HEAP)
+			mm->mm_brk = mm->vmas[i]->end;
+}
+
+static int collect_auxv(struct target *target, MmEntry *mm, struct error *err)
+{
+	uint64_t words[AUXV_WORDS];
+	ssize_t size = procfs_read_into(target->proc_fd, "auxv", (char *)words, sizeof words);
+
+	if (size < 0)
+		return fail_errno(err, ERR_TREE_CHANGED, "cannot read the auxiliary vector of pid %d",
+				  target->pid);
+	mm->n_mm_saved_auxv = (size_t)size / sizeof words[0];
+	mm->mm_saved_auxv = arena_copy(target->collect->arena, words,
+				       mm->n_mm_saved_auxv * sizeof words[0]);
+	return 0;
+}
+
+static int memory_collect(struct target *target, struct error *err)
+{
+	MmEntry *mm;
+
+	if (target->zombie)
+		return 0;
+	mm = snapshot_new(target->collect->snapshot, MM_ENTRY, MmEntry);
+	if (areas_collect(target, mm, err) || collect_auxv(target, mm, err) ||
+	    collect_path(target, "exe", O_RDONLY, &mm->exe_file_id, err))
+		return -1;
+	collect_addresses(target, mm);
+	target->task->mm = mm;
+	return 0;
+}
+
+struct memory_asked {
+	size_t brk, dumpable, thp_disabled;
+};
+
+static void *memory_ask(struct probe *probe, struct target *target, size_t thread)
+{
+	struct memory_asked *asked = arena_new(target->collect->arena, struct memory_asked);
+
+	(void)thread; /* not per thread */
+	asked->brk = probe_ask(probe, SYS_brk, 0);
+	asked->dumpable = probe_ask(probe, SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
+	asked->thp_disabled = probe_ask(probe, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	return asked;
+}
+
+static int memory_answer(struct probe *probe, struct target *target, size_t thread, void *data,
+			 struct error *err)
+{
+	const struct memory_asked *asked = data;
+	MmEntry *mm = target->task->mm;
+	int64_t brk = probe_result(probe, asked->brk);
+	int64_t dumpable = probe_result(probe, asked->dumpable);
+	int64_t thp_disabled = probe_result(probe, asked->thp_disabled);
+
+	(void)thread;
+	if (brk > 0)
+		mm->mm_brk = (uint64_t)brk;
+	if (dumpable >= 0) {
+		mm->has_dumpable = true;
+		mm->dumpable = (int32_t)dumpable;
+	}
+	/* 6.18: bit 1 excepts areas with MADV_HUGEPAGE, which the format has no place for. */
+	if (thp_disabled > 1)
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "huge pages are disabled with exceptions (PR_SET_THP_DISABLE, %" PRId64
+			    "), which is not supported",
+			    thp_disabled);
+	if (thp_disabled >= 0) {
+		mm->has_thp_disabled = true;
+		mm->thp_disabled = thp_disabled == 1;
+	}
+	return 0;
+}
+
+/* --- Check --- */
+
+static int memory_check(const struct snapshot *snapshot, const struct task *task,
+			struct error *err)
+{
+	const MmEntry *mm = task->mm;
+
+	if (!mm)
+		return task_is_zombie(task) ? 0 : fail(err, ERR_IMAGE_INVALID,
+						       "its memory is not recorded");
+	if (!snapshot_file(snapshot, mm->exe_file_id))
+		return fail(err, ERR_IMAGE_INVALID, "its executable (file %u) is not recorded",
+			    mm->exe_file_id);
+	if (mm->n_mm_saved_auxv > AUXV_WORDS)
+		return fail(err, ERR_IMAGE_INVALID, "its auxiliary vector has %zu words",
+			    mm->n_mm_saved_auxv);
+	if (mm->n_aios)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "it has AIO contexts, which are not restored");
+	if (areas_check(snapshot, task, err))
+		return -1;
+	return pages_check(snapshot, task, err);
+}
+
+/* --- Restore --- */
+
+static bool range_meets(const VmaEntry *area, uint64_t start, uint64_t end)
+{
+	return start < area->end && end > area->start;
+}
+
+static void note_guards(const MmEntry *mm, struct area_plan *areas)
+{
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *guard = mm->vmas[i];
+
+		if (!area_is_guard(guard))
+			continue;
+		for (size_t k = 0; k < mm->n_vmas; k++)
+			/* Only locking asks for it. */
+			if (mm->vmas[k]->flags & MAP_LOCKED && !area_is_guard(mm->vmas[k]) &&
+			    range_meets(mm->vmas[k], guard->start, guard->end))
+				areas[k].has_guard = true;
+	}
+}
+
+/* Runs and areas both ascend; one run may reach over several areas. */
+static void note_content(const struct task *task, struct area_plan *areas)
+{
+	const MmEntry *mm = task->mm;
+	size_t run = 0;
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *area = mm->vmas[i];
+
+		if (!area_has_private_pages(area))
+			continue;
+		for (size_t k = run; k < task->pages.n_runs; k++) {
+			const PagemapEntry *entry = task->pages.runs[k];
+			uint64_t end = entry->vaddr + pagemap_run_bytes(entry);
+
+			if (entry->vaddr >= area->end)
+				break;
+			if (end <= area->start)
+				run = k + 1;
+			else if (pagemap_run_is_stored(entry))
+				areas[i].has_content = true;
+			if (areas[i].has_content)
+				break;
+		}
+	}
+}
+
+static struct area_plan *plan_areas(struct plan *plan, const struct task *task)
+{
+	const MmEntry *mm = task->mm;
+	struct area_plan *areas = arena_array(plan->arena, struct area_plan, mm->n_vmas);
+
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		areas[i].area = mm->vmas[i];
+	note_content(task, areas);
+	note_guards(mm, areas);
+	return areas;
+}
+
+static uint64_t map_data(struct program *program, const MmEntry *mm)
+{
+	struct prctl_mm_map map = {
+		.start_code = mm->mm_start_code,
+		.end_code = mm->mm_end_code,
+		.start_data = mm->mm_start_data,
+		.end_data = mm->mm_end_data,
+		.start_brk = mm->mm_start_brk,
+		.brk = mm->mm_brk,
+		.start_stack = mm->mm_start_stack,
+		.arg_start = mm->mm_arg_start,
+		.arg_end = mm->mm_arg_end,
+		.env_start = mm->mm_env_start,
+		.env_end = mm->mm_env_end,
+		.auxv_size = (uint32_t)(mm->n_mm_saved_auxv * sizeof mm->mm_saved_auxv[0]),
+	};
+	/* A result is 64 bits wide: room behind exe_fd, the last field, for its upper half. */
+	struct {
+		struct prctl_mm_map map;
+		uint32_t upper_half;
+	} data;
+
+	map.auxv = (void *)(uintptr_t)program_data(program->set, mm->mm_saved_auxv, map.auxv_size,
+						   sizeof(uint64_t));
+	memset(&data, 0, sizeof data);
+	data.map = map;
+	return program_data(program->set, &data, sizeof data, sizeof(uint64_t));
+}
+
+/*
+ * The kernel takes the executable's descriptor from the struct, but its number is known only when
+ * the program runs: a copy is made above all numbers of the tree, its number stored in place.
+ */
+static void set_map(struct plan *plan, struct program *program, const MmEntry *mm)
+{
+	uint64_t slot = plan_borrow(plan, program,
+				    plan_source(plan, SOURCE_FILE, mm->exe_file_id));
+	uint64_t data = map_data(program, mm);
+	struct op *copy = program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source);
+
+	op_argument_from(copy, 0, slot);
+	op_store(copy, data + offsetof(struct prctl_mm_map, exe_fd));
+	op_expect(program_call(program, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, data,
+			       sizeof(struct prctl_mm_map), 0),
+		  0);
+}
+
+static int memory_plan(struct plan *plan, const struct task *task, size_t thread,
+		       struct program *program, struct error *err)
+{
+	struct area_plan *areas;
+
+	(void)thread;
+	if (!task->mm)
+		return 0;
+	areas = plan_areas(plan, task);
+	if (vdso_plan(plan, task, program, err) ||
+	    areas_plan_map(plan, task, program, areas, err) ||
+	    pages_plan(plan, task, program, areas, err) ||
+	    areas_plan_finish(program, task, areas))
+		return -1;
+	set_map(plan, program, task->mm);
+	if (task->mm->has_thp_disabled && task->mm->thp_disabled)
+		op_expect(program_call(program, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	return 0;
+}
+
+const struct task_kind memory_kind = {
+	.name = "memory",
+	.collect = memory_collect,
+	.ask = memory_ask,
+	.answer = memory_answer,
+	.check = memory_check,
+	.plan = memory_plan,
+};

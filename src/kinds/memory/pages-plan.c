@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Putting the content back: the pages of a task stand in its image in order of address, so one
+ * preadv with a list of runs fills many areas at once.
+ *
+ * Where a run covers whole huge pages, these are made beforehand: filling 4 KiB pages costs
+ * several times as much as filling a huge one. MADV_HUGEPAGE would do it, but leaves a mark on the
+ * area that nothing takes away again. MADV_COLLAPSE (6.1) does not; it needs a page to start
+ * with, so the first byte of every huge page is read first, from anywhere in the image: the real
+ * content follows. It may fail for want of memory, and small pages are used then.
+ */
+#include "kinds/memory/memory.h"
+
+#include "plan/plan.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* 6.1 */
+#endif
+
+enum { RUNS_PER_CALL = 1024 }; /* IOV_MAX */
+
+/* A call moves at most 0x7ffff000 bytes (read(2)). */
+static const uint64_t bytes_per_call = UINT64_C(1) << 30;
+
+static uint64_t run_pages(const PagemapEntry *run)
+{
+	return run->has_nr_pages ? run->nr_pages : run->compat_nr_pages;
+}
+
+uint64_t pagemap_run_bytes(const PagemapEntry *run)
+{
+	return run_pages(run) * AREA_PAGE;
+}
+
+/* Entries without flags are of the older format, where all that is not the parent's is stored. */
+bool pagemap_run_is_stored(const PagemapEntry *run)
+{
+	return run->has_flags ? run->flags & PAGEMAP_PRESENT : !run->in_parent;
+}
+
+/* --- Check --- */
+
+static int check_run(const PagemapEntry *run, uint64_t end_before, struct error *err)
+{
+	uint64_t limit = UINT64_C(1) << 56;
+
+	if (run->vaddr % AREA_PAGE || run->vaddr < end_before || run->vaddr >= limit ||
+	    !run_pages(run) || run_pages(run) > (limit - run->vaddr) / AREA_PAGE)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%" PRIu64 " pages at %" PRIx64 " cannot be a run of pages",
+			    run_pages(run), run->vaddr);
+	if (run->in_parent || (run->has_flags && (run->flags & PAGEMAP_PARENT)))
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "pages at %" PRIx64 " are in an earlier (parent) dump", run->vaddr);
+	return 0;
+}
+
+/* The area of an address among those from *index on; both lists ascend. */
+static const VmaEntry *area_at(const MmEntry *mm, size_t *index, uint64_t address)
+{
+	for (; *index < mm->n_vmas; ++*index) {
+		const VmaEntry *area = mm->vmas[*index];
+
+		if (!area_is_guard(area) && address < area->end)
+			return address >= area->start ? area : NULL;
+	}
+	return NULL;
+}
+
+static int check_covered(const MmEntry *mm, size_t *index, const PagemapEntry *run,
+			 struct error *err)
+{
+	uint64_t at = run->vaddr, end = run->vaddr + pagemap_run_bytes(run);
+
+	while (at < end) {
+		const VmaEntry *area = area_at(mm, index, at);
+
+		if (!area || (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED)))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "there are pages for %" PRIx64 ", where no private memory is",
+				    at);
+		at = area->end;
+	}
+	return 0;
+}
+
+/* Runs of an object that areas map; `mm` NULL: they are offsets in shared memory. */
+static int check_runs(const struct pagemap *pages, const MmEntry *mm, struct error *err)
+{
+	uint64_t end = 0;
+	size_t index = 0;
+
+	for (size_t i = 0; i < pages->n_runs; i++) {
+		const PagemapEntry *run = pages->runs[i];
+
+		if (check_run(run, end, err) || (mm && check_covered(mm, &index, run, err)))
+			return -1;
+		end = run->vaddr + pagemap_run_bytes(run);
+	}
+	return 0;
+}
+
+int pages_check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	const MmEntry *mm = task->mm;
+
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		if ((mm->vmas[i]->status & VMA_ANON_SHARED) &&
+		    check_runs(&snapshot_shared_memory(snapshot, mm->vmas[i]->shmid)->pages, NULL,
+			       err))
+			return fail_while(err, "shared memory %" PRIu64, mm->vmas[i]->shmid);
+	return check_runs(&task->pages, mm, err);
+}
+
+/* --- Plan --- */
+
+struct filler {
+	struct plan *plan;
+	struct program *program;
+	uint64_t slot; /* number of the image's descriptor */
+	/* The call being gathered: */
+	struct iovec runs[RUNS_PER_CALL];
+	size_t n_runs;
+	uint64_t offset, size;
+};
+
+static void call_preadv(struct filler *filler, const struct iovec *runs, size_t n_runs,
+			uint64_t offset, uint64_t size)
+{
+	uint64_t list = program_data(filler->program->set, runs, n_runs * sizeof runs[0],
+				     _Alignof(struct iovec));
+	struct op *op = program_call(filler->program, SYS_preadv, 0, list, n_runs, offset, 0);
+
+	op_argument_from(op, 0, filler->slot);
+	op_expect(op, (int64_t)size);
+}
+
+static void filler_flush(struct filler *filler)
+{
+	if (filler->n_runs)
+		call_preadv(filler, filler->runs, filler->n_runs, filler->offset, filler->size);
+	filler->offset += filler->size;
+	filler->n_runs = 0;
+	filler->size = 0;
+}
+
+static void filler_add(struct filler *filler, uint64_t address, uint64_t size)
+{
+	while (size) {
+		uint64_t room = bytes_per_call - filler->size;
+		uint64_t piece = size < room ? size : room;
+
+		filler->runs[filler->n_runs++] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)address,
+			.iov_len = piece,
+		};
+		filler->size += piece;
+		if (filler->n_runs == RUNS_PER_CALL || filler->size == bytes_per_call)
+			filler_flush(filler);
+		address += piece;
+		size -= piece;
+	}
+}
+
+/* Bytes in the image that are not restored. */
+static void filler_skip(struct filler *filler, uint64_t size)
+{
+	filler_flush(filler);
+	filler->offset += size;
+}
+
+/* Makes huge pages of all whole ones in [start, end). */
+static void make_huge_pages(struct filler *filler, uint64_t start, uint64_t end)
+{
+	struct iovec bytes[RUNS_PER_CALL];
+
+	while (start < end) {
+		size_t n = 0;
+
+		for (; n < RUNS_PER_CALL && start + n * AREA_HUGE_PAGE < end; n++)
+			bytes[n] = (struct iovec){
+				.iov_base = (void *)(uintptr_t)(start + n * AREA_HUGE_PAGE),
+				.iov_len = 1,
+			};
+		call_preadv(filler, bytes, n, 0, n);
+		op_any(program_call(filler->program, SYS_madvise, start, n * AREA_HUGE_PAGE,
+				    MADV_COLLAPSE));
+		start += n * AREA_HUGE_PAGE;
+	}
+}
+
+static bool area_wants_huge_pages(const VmaEntry *area)
+{
+	/* With MADV_HUGEPAGE the kernel makes them on its own; NOHUGEPAGE is a wish to respect. */
+	uint64_t advice = UINT64_C(1) << MADV_HUGEPAGE | UINT64_C(1) << MADV_NOHUGEPAGE;
+
+	return (area->status & VMA_ANON_PRIVATE) && !(area->madv & advice) &&
+	       !(area->flags & MAP_GROWSDOWN);
+}
+
+/* Calls `each` for every piece of a run that lies in one area. */
+static void for_pieces(struct filler *filler, const struct task *task,
+		       void (*each)(struct filler *, const VmaEntry *, uint64_t, uint64_t))
+{
+	const struct pagemap *pages = &task->pages;
+	size_t index = 0;
+
+	for (size_t i = 0; i < pages->n_runs; i++) {
+		const PagemapEntry *run = pages->runs[i];
+		uint64_t at = run->vaddr, end = at + pagemap_run_bytes(run);
+
+		while (pagemap_run_is_stored(run) && at < end) {
+			const VmaEntry *area = area_at(task->mm, &index, at);
+			uint64_t piece_end;
+
+			assert(area); /* pages_check */
+			piece_end = area->end < end ? area->end : end;
+			each(filler, area, at, piece_end);
+			at = piece_end;
+		}
+	}
+}
+
+static void prepare_piece(struct filler *filler, const VmaEntry *area, uint64_t start, uint64_t end)
+{
+	start = (start + AREA_HUGE_PAGE - 1) / AREA_HUGE_PAGE * AREA_HUGE_PAGE;
+	end = end / AREA_HUGE_PAGE * AREA_HUGE_PAGE;
+	if (start < end && area_wants_huge_pages(area))
+		make_huge_pages(filler, start, end);
+}
+
+static void fill_piece(struct filler *filler, const VmaEntry *area, uint64_t start, uint64_t end)
+{
+	if (area_has_private_pages(area))
+		filler_add(filler, start, end - start);
+	else
+		filler_skip(filler, end - start);
+}
+
+int pages_plan(struct plan *plan, const struct task *task, struct program *program,
+	       const struct area_plan *areas, struct error *err)
+{
+	struct filler filler = { .plan = plan, .program = program };
+	bool needed = false;
+
+	(void)err;
+	for (size_t i = 0; i < task->mm->n_vmas; i++)
+		needed |= areas[i].has_content;
+	if (!needed)
+		return 0;
+	filler.slot = plan_borrow(plan, program,
+				  plan_source(plan, SOURCE_PAGES, task->pages.pages_id));
+	for_pieces(&filler, task, prepare_piece);
+	for_pieces(&filler, task, fill_piece);
+	filler_flush(&filler);
+	return 0;
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Building the areas again: one mmap each at its exact address, then what mmap cannot say
+ * (madvise, names), then, once the content is in, the protection and the locks. Areas that get
+ * content are writable until then.
+ *
+ * Order matters twice. Advice about huge pages comes before the content, which is filled into
+ * pages of that size. Guard ranges come before mlock: they are refused in locked areas
+ * (mm/madvise.c, 6.13), while locking an area with guards only fails to fill them.
+ */
+#include "kinds/memory/memory.h"
+
+#include "kernel/facts.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* 6.13 */
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA	     0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+
+/* No user address of x86-64 is above, with five levels of page tables. */
+static const uint64_t highest_address = UINT64_C(1) << 56;
+
+/* What a vma_entry may say; the rest of the format's bits are kinds that are not restored. */
+static const uint32_t known_status = VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP |
+				     VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
+				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD;
+
+/* --- Check --- */
+
+static int check_range(const VmaEntry *area, struct error *err)
+{
+	if (area->start >= area->end || area->start % AREA_PAGE || area->end % AREA_PAGE ||
+	    area->end > highest_address)
+		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
+			    " cannot be one", area->start, area->end);
+	return 0;
+}
+
+static int count_mappings(const VmaEntry *area)
+{
+	return __builtin_popcount(area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED |
+						  VMA_ANON_SHARED | VMA_ANON_PRIVATE));
+}
+
+static bool mapping_agrees(const VmaEntry *area)
+{
+	uint32_t type = area->flags & MAP_TYPE;
+
+	if (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED))
+		return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
+	return type == MAP_PRIVATE ||
+	       (area_is_droppable(area) && (area->status & VMA_ANON_PRIVATE));
+}
+
+static int check_kind(const VmaEntry *area, struct error *err)
+{
+	if (area->status & ~known_status)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
+			    " is of a kind (status %#x) that is not restored", area->start,
+			    area->end, area->status & ~known_status);
+	if (area->flags & MAP_HUGETLB)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
+			    " has huge TLB pages, which are not restored", area->start, area->end);
+	if (area_is_vdso(area) || area_is_guard(area) || (area->status & VMA_VSYSCALL))
+		return 0;
+	if (count_mappings(area) != 1 || !mapping_agrees(area) ||
+	    (area->prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC)))
+		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
+			    " contradicts itself (status %#x, flags %#x, protection %#x)",
+			    area->start, area->end, area->status, area->flags, area->prot);
+	return 0;
+}
+
+static int check_object(const struct snapshot *snapshot, const VmaEntry *area, struct error *err)
+{
+	const char *missing = NULL;
+
+	if (area_is_file(area) && !snapshot_file(snapshot, (uint32_t)area->shmid))
+		missing = "file";
+	if ((area->status & VMA_ANON_SHARED) && !snapshot_shared_memory(snapshot, area->shmid))
+		missing = "shared memory";
+	if (missing)
+		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
+			    " maps %s %" PRIu64 ", which is not recorded", area->start, area->end,
+			    missing, area->shmid);
+	if (area->pgoff % AREA_PAGE || area->pgoff > INT64_MAX - (area->end - area->start))
+		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
+			    " cannot start at offset %" PRIx64, area->start, area->end,
+			    area->pgoff);
+	return 0;
+}
+
+static bool area_is_mapped(const VmaEntry *area)
+{
+	return !area_is_guard(area) && !(area->status & VMA_VSYSCALL);
+}
+
+int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < task->mm->n_vmas; i++) {
+		const VmaEntry *area = task->mm->vmas[i];
+
+		/* The one area that is above all user addresses; it is never restored. */
+		if (area->status & VMA_VSYSCALL)
+			continue;
+		if (check_range(area, err) || check_kind(area, err) ||
+		    check_object(snapshot, area, err))
+			return -1;
+		if (area_is_guard(area))
+			continue;
+		if (area->start < end)
+			return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
+				    " begins before the one listed before it ends", area->start,
+				    area->end);
+		end = area->end;
+	}
+	return 0;
+}
+
+/* --- mmap --- */
+
+/* Descriptors borrowed so far: a library is mapped in several areas. */
+struct borrowed {
+	uint32_t source;
+	uint64_t slot;
+};
+
+struct mapper {
+	struct plan *plan;
+	struct program *program;
+	struct borrowed *borrowed;
+	size_t n_borrowed;
+};
+
+static uint64_t borrow(struct mapper *mapper, const VmaEntry *area)
+{
+	uint32_t source = plan_source(mapper->plan,
+				      area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY,
+				      area->shmid);
+
+	for (size_t i = mapper->n_borrowed; i-- > 0;)
+		if (mapper->borrowed[i].source == source)
+			return mapper->borrowed[i].slot;
+	mapper->borrowed = arena_grow(mapper->plan->arena, mapper->borrowed, mapper->n_borrowed,
+				      sizeof mapper->borrowed[0]);
+	mapper->borrowed[mapper->n_borrowed] = (struct borrowed){
+		.source = source,
+		.slot = plan_borrow(mapper->plan, mapper->program, source),
+	};
+	return mapper->borrowed[mapper->n_borrowed++].slot;
+}
+
+/* MAP_LOCKED would fill the area at once: mlock2 does it when the content is there. */
+static uint64_t map_flags(const VmaEntry *area)
+{
+	uint64_t flags = area->flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_NORESERVE);
+
+	if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
+		flags = (flags & ~(uint64_t)MAP_TYPE) | MAP_SHARED;
+	if (!area_is_file(area) && !(area->status & VMA_ANON_SHARED))
+		flags |= MAP_ANONYMOUS;
+	return flags | MAP_FIXED_NOREPLACE;
+}
+
+static void map_area(struct mapper *mapper, const struct area_plan *area_plan)
+{
+	const VmaEntry *area = area_plan->area;
+	uint64_t prot = area->prot | (area_plan->has_content ? PROT_READ | PROT_WRITE : 0);
+	uint64_t size = area->end - area->start, slot;
+	struct op *op;
+
+	if (area_is_file(area) || (area->status & VMA_ANON_SHARED)) {
+		slot = borrow(mapper, area);
+		op = program_call(mapper->program, SYS_mmap, area->start, size, prot,
+				  map_flags(area), 0, area->pgoff);
+		op_argument_from(op, 4, slot);
+	} else {
+		op = program_call(mapper->program, SYS_mmap, area->start, size, prot,
+				  map_flags(area), (uint64_t)-1, 0);
+	}
+	op_expect(op, (int64_t)area->start);
+}
+
+static void advise_area(struct program *program, const VmaEntry *area)
+{
+	static const uint8_t known[] = { MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK,
+					 MADV_MERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+					 MADV_DONTDUMP, MADV_WIPEONFORK };
+	uint64_t size = area->end - area->start;
+
+	for (size_t i = 0; area->madv && i < sizeof known; i++) {
+		struct op *op;
+
+		if (!(area->madv & UINT64_C(1) << known[i]))
+			continue;
+		op = program_call(program, SYS_madvise, area->start, size, known[i]);
+		/* Of no effect on the task: kernels can be built without KSM or huge pages. */
+		if (known[i] == MADV_MERGEABLE || known[i] == MADV_HUGEPAGE ||
+		    known[i] == MADV_NOHUGEPAGE)
+			op_any(op);
+		else
+			op_expect(op, 0);
+	}
+}
+
+/* Names are shown to people only; a kernel without CONFIG_ANON_VMA_NAME refuses them. */
+static void name_area(struct program *program, const VmaEntry *area)
+{
+	uint64_t name;
+
+	if (!area->anon_name || area_is_file(area))
+		return;
+	name = program_data(program->set, area->anon_name, strlen(area->anon_name) + 1, 1);
+	op_any(program_call(program, SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, area->start,
+			    area->end - area->start, name));
+}
+
+/* What only the host can tell. */
+static int check_host(const struct facts *facts, const VmaEntry *area, struct error *err)
+{
+	if (area->end > facts->task_size)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
+			    " is above the addresses of this machine", area->start, area->end);
+	if (area->start < facts->mmap_min_address && !facts_has_capability(facts, CAP_SYS_RAWIO))
+		return fail(err, ERR_NO_PRIVILEGE, "memory area %" PRIx64 "-%" PRIx64
+			    " is below vm.mmap_min_addr, which needs CAP_SYS_RAWIO", area->start,
+			    area->end);
+	return 0;
+}
+
+int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
+		   struct area_plan *areas, struct error *err)
+{
+	struct mapper mapper = { .plan = plan, .program = program };
+
+	for (size_t i = 0; i < task->mm->n_vmas; i++) {
+		const VmaEntry *area = areas[i].area;
+
+		if (!area_is_mapped(area))
+			continue;
+		if (check_host(plan->facts, area, err))
+			return -1;
+		if (area_is_vdso(area))
+			continue;
+		map_area(&mapper, &areas[i]);
+		advise_area(program, area);
+		name_area(program, area);
+	}
+	return 0;
+}
+
+/* --- After the content --- */
+
+static void guard_ranges(struct program *program, const MmEntry *mm)
+{
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		if (area_is_guard(mm->vmas[i]))
+			op_expect(program_call(program, SYS_madvise, mm->vmas[i]->start,
+					       mm->vmas[i]->end - mm->vmas[i]->start,
+					       MADV_GUARD_INSTALL),
+				  0);
+}
+
+static void lock_area(struct program *program, const struct area_plan *area_plan)
+{
+	const VmaEntry *area = area_plan->area;
+	struct op *op = program_call(program, SYS_mlock2, area->start, area->end - area->start,
+				     area->lock_on_fault ? MLOCK_ONFAULT : 0);
+
+	/* The mark is set before the area is filled, which fails where nothing can be touched. */
+	if (!(area->prot & PROT_READ) || area_plan->has_guard)
+		op_any(op);
+	else
+		op_expect(op, 0);
+}
+
+int areas_plan_finish(struct program *program, const struct task *task,
+		      const struct area_plan *areas)
+{
+	guard_ranges(program, task->mm);
+	for (size_t i = 0; i < task->mm->n_vmas; i++) {
+		const VmaEntry *area = areas[i].area;
+		uint32_t while_filled = area->prot | PROT_READ | PROT_WRITE;
+
+		if (areas[i].has_content && area->prot != while_filled)
+			op_expect(program_call(program, SYS_mprotect, area->start,
+					       area->end - area->start, area->prot),
+				  0);
+		if (area->flags & MAP_LOCKED && area_is_mapped(area) && !area_is_vdso(area))
+			lock_area(program, &areas[i]);
+	}
+	return 0;
+}

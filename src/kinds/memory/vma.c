@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Areas of an address space (struct vm_area_struct), read from /proc/PID/smaps: it has all that
+ * maps has, and the VmFlags line that nothing else shows. It is the slowest file of a task (the
+ * kernel walks the page tables for it), so it is read once.
+ *
+ * The second field of its lines tells private from shared; which object is behind an area is told
+ * by device and inode: those of the kernel's own tmpfs are shared anonymous memory, memfds and
+ * System V segments, told apart by the name the kernel gave the file. What restoring by mmap and
+ * madvise could not bring back (device memory, huge TLB pages, sealed areas, ...) is refused here.
+ */
+#include "kinds/memory/memory.h"
+
+#include "base/procfs.h"
+#include "collect/collect.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08 /* 6.11 */
+#endif
+
+/* One line of smaps with what follows it. */
+struct area_text {
+	uint64_t start, end, offset, device, inode;
+	char permissions[5];
+	const char *path;
+	size_t path_length;
+	const char *vm_flags;
+	uint64_t protection_key;
+	/* From vm_flags: */
+	bool may_write, droppable, lock_on_fault;
+	uint32_t map_flags;
+	uint64_t advice;
+	const char *refusal;
+};
+
+/* Meaning of the two-letter words of VmFlags (proc_pid_smaps(5)); words not listed are implied. */
+static const struct vm_flag {
+	char word[3];
+	uint32_t map_flag;
+	uint8_t advice;
+	const char *refusal;
+} vm_flags[] = {
+	{ "gd", .map_flag = MAP_GROWSDOWN },
+	{ "lo", .map_flag = MAP_LOCKED },
+	{ "nr", .map_flag = MAP_NORESERVE },
+	{ "rr", .advice = MADV_RANDOM },
+	{ "sr", .advice = MADV_SEQUENTIAL },
+	{ "dc", .advice = MADV_DONTFORK },
+	{ "dd", .advice = MADV_DONTDUMP },
+	{ "mg", .advice = MADV_MERGEABLE },
+	{ "hg", .advice = MADV_HUGEPAGE },
+	{ "nh", .advice = MADV_NOHUGEPAGE },
+	{ "wf", .advice = MADV_WIPEONFORK },
+	{ "ht", .refusal = "huge TLB pages" },
+	{ "io", .refusal = "device memory" },
+	{ "pf", .refusal = "device memory" },
+	{ "mm", .refusal = "device memory" },
+	{ "sf", .refusal = "a mapping with MAP_SYNC" },
+	{ "um", .refusal = "an area registered with userfaultfd" },
+	{ "uw", .refusal = "an area registered with userfaultfd" },
+	{ "ui", .refusal = "an area registered with userfaultfd" },
+	{ "ss", .refusal = "a shadow stack" },
+	{ "sl", .refusal = "a sealed area (mseal)" },
+	{ "mt", .refusal = "memory with tags" },
+};
+
+static void read_vm_flag(struct area_text *area, const char *word)
+{
+	if (!memcmp(word, "mw", 2))
+		area->may_write = true;
+	else if (!memcmp(word, "dp", 2))
+		area->droppable = true;
+	else if (!memcmp(word, "lf", 2))
+		area->lock_on_fault = true;
+	for (size_t i = 0; i < sizeof vm_flags / sizeof vm_flags[0]; i++) {
+		if (memcmp(word, vm_flags[i].word, 2))
+			continue;
+		area->map_flags |= vm_flags[i].map_flag;
+		if (vm_flags[i].advice)
+			area->advice |= UINT64_C(1) << vm_flags[i].advice;
+		if (!area->refusal)
+			area->refusal = vm_flags[i].refusal;
+	}
+}
+
+static void read_vm_flags(struct area_text *area)
+{
+	for (const char *word = area->vm_flags; word[0] > ' ' && word[1] > ' ';) {
+		read_vm_flag(area, word);
+		word += 2;
+		while (*word == ' ')
+			word++;
+	}
+}
+
+static bool path_is(const struct area_text *area, const char *path)
+{
+	return area->path_length == strlen(path) && !memcmp(area->path, path, area->path_length);
+}
+
+static bool path_starts(const struct area_text *area, const char *start)
+{
+	size_t length = strlen(start);
+
+	return area->path_length >= length && !memcmp(area->path, start, length);
+}
+
+static bool is_header(const char *line)
+{
+	return (*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f');
+}
+
+static const char *next_line(const char *line)
+{
+	const char *end = strchr(line, '\n');
+
+	return end ? end + 1 : line + strlen(line);
+}
+
+/* Numbers are read with strtoull: sscanf measures the whole rest of the text at each call. */
+static bool read_header(const char *line, struct area_text *area)
+{
+	char *at;
+	uint64_t major_number, minor_number;
+
+	area->start = strtoull(line, &at, 16);
+	if (*at != '-')
+		return false;
+	area->end = strtoull(at + 1, &at, 16);
+	if (*at != ' ' || strnlen(at, 6) < 6)
+		return false;
+	memcpy(area->permissions, at + 1, 4);
+	area->offset = strtoull(at + 5, &at, 16);
+	major_number = strtoull(at, &at, 16);
+	if (*at != ':')
+		return false;
+	minor_number = strtoull(at + 1, &at, 16);
+	area->device = makedev(major_number, minor_number);
+	area->inode = strtoull(at, &at, 10);
+	area->path = at + strspn(at, " ");
+	area->path_length = strcspn(area->path, "\n");
+	return true;
+}
+
+/* Reads the header at *text and the lines that follow it; moves *text to the next header. */
+static bool read_area(const char **text, struct area_text *area)
+{
+	const char *line = *text;
+
+	*area = (struct area_text){ .vm_flags = "" };
+	if (!read_header(line, area))
+		return false;
+	for (line = next_line(line); *line && !is_header(line); line = next_line(line)) {
+		if (!strncmp(line, "VmFlags: ", 9))
+			area->vm_flags = line + 9;
+		else if (!strncmp(line, "ProtectionKey:", 14))
+			area->protection_key = strtoull(line + 14, NULL, 10);
+	}
+	*text = line;
+	read_vm_flags(area);
+	return true;
+}
+
+static int refuse(const struct area_text *area, const char *what, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_AREA,
+		    "memory area %" PRIx64 "-%" PRIx64 " (%.*s) is %s, which is not supported",
+		    area->start, area->end, area->path_length ? (int)area->path_length : 9,
+		    area->path_length ? area->path : "anonymous", what);
+}
+
+/* One task's areas while they are collected. */
+struct collector {
+	struct target *target;
+	uint64_t shared_device;
+	/* The file of the area before: segments of a library follow each other. */
+	uint64_t file_device, file_inode;
+	uint32_t file_flags, file_id;
+};
+
+static bool area_is_shared(const struct area_text *text)
+{
+	return text->permissions[3] == 's';
+}
+
+static int collect_shared(struct collector *collector, const struct area_text *text, VmaEntry *area,
+			  struct error *err)
+{
+	if (path_starts(text, "/memfd:"))
+		return refuse(text, "a memfd", err);
+	if (path_starts(text, "/SYSV"))
+		return refuse(text, "System V shared memory", err);
+	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:"))
+		return refuse(text, "an object of the kernel's own tmpfs", err);
+	if (!area_is_shared(text))
+		return refuse(text, "a private mapping of shared anonymous memory", err);
+	area->status |= VMA_ANON_SHARED;
+	area->flags |= MAP_ANONYMOUS;
+	area->pgoff = text->offset;
+	return shared_collect_area(collector->target, text->inode, area, err);
+}
+
+static int collect_anonymous(const struct area_text *text, VmaEntry *area, struct error *err)
+{
+	if (area_is_shared(text))
+		return refuse(text, "shared without an object", err);
+	area->status |= VMA_ANON_PRIVATE;
+	area->flags |= MAP_ANONYMOUS;
+	if (path_is(text, "[heap]"))
+		area->status |= VMA_HEAP;
+	else if (path_is(text, "[stack]"))
+		area->status |= VMA_STACK;
+	else if (text->path_length && !path_starts(text, "[anon:"))
+		return refuse(text, "an area of the kernel", err);
+	return 0;
+}
+
+/* The name in "[anon:NAME]" or "[anon_shmem:NAME]" (PR_SET_VMA_ANON_NAME). */
+static void collect_name(struct collector *collector, const struct area_text *text, VmaEntry *area)
+{
+	size_t start = path_starts(text, "[anon:")	  ? 6 :
+		       path_starts(text, "[anon_shmem:") ? 12 :
+							     0;
+
+	if (start)
+		area->anon_name = arena_printf(collector->target->collect->arena, "%.*s",
+					       (int)(text->path_length - start - 1),
+					       text->path + start);
+}
+
+/* Files that are not what their directory entry would be: nothing to open again at restore. */
+static int refuse_pseudo_file(const struct area_text *text, const struct stat *stat,
+			      struct error *err)
+{
+	if (path_starts(text, "socket:"))
+		return refuse(text, "the ring of a socket", err);
+	if (path_starts(text, "anon_inode:") || !path_starts(text, "/"))
+		return refuse(text, "the memory of a kernel object", err);
+	if (!S_ISREG(stat->st_mode))
+		return refuse(text, "a mapping of a device", err);
+	if (major(text->device) == 0 && path_starts(text, "/[aio]"))
+		return refuse(text, "the ring of an AIO context", err);
+	if (major(text->device) == 0 && path_is(text, "/secretmem (deleted)"))
+		return refuse(text, "secret memory", err);
+	return 0;
+}
+
+/* A mapping of /dev/zero (1:5) that is private is anonymous memory under another name. */
+static bool is_zero_device(const struct stat *stat)
+{
+	return S_ISCHR(stat->st_mode) && stat->st_rdev == makedev(1, 5);
+}
+
+/* Looks the file up and registers it; *ret_anonymous says that there is none to register. */
+static int collect_new_file(struct collector *collector, const struct area_text *text,
+			    uint32_t flags, bool *ret_anonymous, struct error *err)
+{
+	struct stat stat;
+	char link[64];
+
+	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
+	if (fstatat(collector->target->proc_fd, link, &stat, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the mapped file %.*s",
+				  (int)text->path_length, text->path);
+	*ret_anonymous = !area_is_shared(text) && is_zero_device(&stat);
+	if (*ret_anonymous)
+		return 0;
+	if (refuse_pseudo_file(text, &stat, err))
+		return -1;
+	if (collect_path(collector->target, link, flags, &collector->file_id, err))
+		return -1;
+	collector->file_inode = text->inode;
+	collector->file_device = text->device;
+	collector->file_flags = flags;
+	return 0;
+}
+
+static int collect_file(struct collector *collector, const struct area_text *text, VmaEntry *area,
+			struct error *err)
+{
+	/* VM_MAYWRITE of a shared area says that the file was open for writing (mmap(2)). */
+	uint32_t flags = area_is_shared(text) && text->may_write ? O_RDWR : O_RDONLY;
+	bool anonymous = false;
+
+	if ((collector->file_inode != text->inode || collector->file_device != text->device ||
+	     collector->file_flags != flags) &&
+	    collect_new_file(collector, text, flags, &anonymous, err))
+		return -1;
+	if (anonymous) {
+		area->status |= VMA_ANON_PRIVATE;
+		area->flags |= MAP_ANONYMOUS;
+		return 0;
+	}
+	area->status |= area_is_shared(text) ? VMA_FILE_SHARED : VMA_FILE_PRIVATE;
+	area->pgoff = text->offset;
+	area->shmid = collector->file_id;
+	area->has_fdflags = true;
+	area->fdflags = flags;
+	return 0;
+}
+
+static int collect_area(struct collector *collector, const struct area_text *text, VmaEntry *area,
+			struct error *err)
+{
+	if (area_is_vdso(area)) {
+		area->status |= VMA_ANON_PRIVATE;
+		area->flags |= MAP_ANONYMOUS;
+		return 0;
+	}
+	area->flags |= text->map_flags;
+	area->madv = text->advice;
+	if (text->droppable) /* implied by MAP_DROPPABLE */
+		area->madv &= ~(UINT64_C(1) << MADV_WIPEONFORK | UINT64_C(1) << MADV_DONTDUMP);
+	area->has_madv = area->madv != 0;
+	area->has_lock_on_fault = area->lock_on_fault = text->lock_on_fault;
+	if (text->refusal)
+		return refuse(text, text->refusal, err);
+	/* The kernel itself keeps a key for areas that may only be executed (pkeys(7)). */
+	if (text->protection_key && area->prot != PROT_EXEC)
+		return refuse(text, "an area with a protection key", err);
+	collect_name(collector, text, area);
+	if (text->device == collector->shared_device)
+		return collect_shared(collector, text, area, err);
+	if (!text->device && !text->inode)
+		return collect_anonymous(text, area, err);
+	return collect_file(collector, text, area, err);
+}
+
+static VmaEntry *new_area(struct target *target, const struct area_text *text)
+{
+	VmaEntry *area = snapshot_new(target->collect->snapshot, VMA_ENTRY, VmaEntry);
+
+	area->start = text->start;
+	area->end = text->end;
+	area->prot = (text->permissions[0] == 'r' ? PROT_READ : 0) |
+		     (text->permissions[1] == 'w' ? PROT_WRITE : 0) |
+		     (text->permissions[2] == 'x' ? PROT_EXEC : 0);
+	area->flags = area_is_shared(text) ? MAP_SHARED :
+		      text->droppable	   ? MAP_DROPPABLE :
+					     MAP_PRIVATE;
+	area->status = VMA_REGULAR;
+	if (path_is(text, "[vdso]"))
+		area->status |= VMA_VDSO;
+	else if (path_is(text, "[vvar]") || path_is(text, "[vvar_vclock]"))
+		area->status |= VMA_VVAR;
+	area->fd = -1;
+	return area;
+}
+
+static int collect_from_text(struct target *target, const char *text, MmEntry *mm,
+			     struct error *err)
+{
+	struct collector collector = { .target = target };
+	struct arena *arena = target->collect->arena;
+	struct area_text area_text;
+
+	if (shared_device(target, &collector.shared_device, err))
+		return -1;
+	while (read_area(&text, &area_text)) {
+		VmaEntry *area;
+
+		/* Not of the task: the kernel shows it in every address space. */
+		if (path_is(&area_text, "[vsyscall]"))
+			continue;
+		area = new_area(target, &area_text);
+		if (collect_area(&collector, &area_text, area, err))
+			return -1;
+		mm->vmas = arena_grow(arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
+		mm->vmas[mm->n_vmas++] = area;
+	}
+	return 0;
+}
+
+int areas_collect(struct target *target, MmEntry *mm, struct error *err)
+{
+	struct arena scratch;
+	char *text;
+	int result;
+
+	arena_init(&scratch);
+	if (procfs_read(&scratch, target->proc_fd, "smaps", &text) < 0)
+		result = fail_errno(err, ERR_TREE_CHANGED,
+				    "cannot read the memory areas of pid %d", target->pid);
+	else
+		result = collect_from_text(target, text, mm, err);
+	arena_done(&scratch);
+	return result;
+}
+
+bool area_is_vdso(const VmaEntry *area)
+{
+	return area->status & (VMA_VDSO | VMA_VVAR);
+}
+
+bool area_is_file(const VmaEntry *area)
+{
+	return area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED);
+}
+
+bool area_is_guard(const VmaEntry *area)
+{
+	return area->status & VMA_GUARD;
+}
+
+bool area_has_private_pages(const VmaEntry *area)
+{
+	return (area->status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) && !area_is_vdso(area) &&
+	       !area_is_guard(area) && !area_is_droppable(area);
+}
+
+bool area_is_droppable(const VmaEntry *area)
+{
+	return (area->flags & MAP_TYPE) == MAP_DROPPABLE;
+}

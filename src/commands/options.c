@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Command lines and configuration files by table; see options.h. */
+#include "commands/options.h"
+
+#include "base/cleanup.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+const struct option_row common_options[] = {
+	{ 'v', "verbosity", OPTION_VERBOSITY, offsetof(struct common_arguments, verbosity), "LEVEL",
+	  "how much is told: 1 errors, 2 warnings (default), 3 steps, 4 everything; -v adds one" },
+	{ 0, "config", OPTION_TEXT, offsetof(struct common_arguments, config), "FILE",
+	  "read options from FILE too" },
+	{ 0, "no-default-config", OPTION_FLAG, offsetof(struct common_arguments, no_default_config),
+	  NULL, "do not read /etc/nestor/default.conf and ~/.nestor/default.conf" },
+	{ 'h', "help", OPTION_FLAG, offsetof(struct common_arguments, help), NULL,
+	  "show this help" },
+	{ 'V', "version", OPTION_FLAG, offsetof(struct common_arguments, version), NULL,
+	  "show the version" },
+	{ 0 },
+};
+
+enum { MAX_OPTIONS = 96, MAX_VERBOSITY = 4 };
+
+static bool takes_argument(enum option_kind kind)
+{
+	return kind != OPTION_FLAG && kind != OPTION_HARMLESS;
+}
+
+static const struct option_row *find_row(const struct option_row *const *tables, const char *name,
+					 size_t length)
+{
+	for (; *tables; tables++)
+		for (const struct option_row *row = *tables; row->name; row++)
+			if (strlen(row->name) == length && !strncmp(row->name, name, length))
+				return row;
+	return NULL;
+}
+
+static int parse_number(const struct option_row *row, const char *text, uint64_t *ret_number,
+			struct error *err)
+{
+	char *end;
+
+	errno = 0;
+	uint64_t number = strtoull(text, &end, 0);
+	unsigned shift = 0;
+	if (row->kind == OPTION_SIZE && *end) {
+		static const char units[] = "kmgt";
+		const char *unit = strchr(units, tolower((unsigned char)*end));
+		if (unit && *unit) {
+			shift = (unsigned)(unit - units + 1) * 10;
+			end++;
+		}
+	}
+	if (errno || end == text || *end || !isdigit((unsigned char)*text) ||
+	    number << shift >> shift != number)
+		return fail(err, ERR_USAGE, "--%s: \"%s\" is not a %s", row->name, text,
+			    row->kind == OPTION_SIZE ? "size" : "number");
+	*ret_number = number << shift;
+	return 0;
+}
+
+/*
+ * As criu(8) has it: "-vvv" counts, "-v4" and "--verbosity=4" set. A word that is no number sets
+ * 0: scripts write "-verbosity=0", which getopt reads as -v with "erbosity=0".
+ */
+static void set_verbosity(int *verbosity, const char *text)
+{
+	if (!text)
+		*verbosity += 1;
+	else if (strspn(text, "v") == strlen(text))
+		*verbosity += (int)strlen(text) + 1;
+	else
+		*verbosity = atoi(text);
+	if (*verbosity > MAX_VERBOSITY)
+		*verbosity = MAX_VERBOSITY;
+}
+
+static int set_value(const struct option_row *row, const char *text, void *values,
+		     struct error *err)
+{
+	void *place = (char *)values + row->offset;
+	uint64_t number = 0;
+
+	switch (row->kind) {
+	case OPTION_FLAG:
+		*(bool *)place = true;
+		break;
+	case OPTION_TEXT:
+		*(const char **)place = text;
+		break;
+	case OPTION_NUMBER:
+	case OPTION_SIZE:
+		return parse_number(row, text, place, err);
+	case OPTION_PID:
+		if (parse_number(row, text, &number, err) < 0)
+			return -1;
+		if (number < 1 || number > INT32_MAX)
+			return fail(err, ERR_USAGE, "--%s: %" PRIu64 " is not a process id",
+				    row->name, number);
+		*(pid_t *)place = (pid_t)number;
+		break;
+	case OPTION_VERBOSITY:
+		set_verbosity(place, text);
+		break;
+	case OPTION_ONLY_VALUE:
+		if (!text || strcmp(text, row->argument) != 0)
+			return fail(err, ERR_USAGE, "--%s%s%s is not supported; --%s=%s is",
+				    row->name, text ? "=" : "", text ? text : "", row->name,
+				    row->argument);
+		break;
+	case OPTION_HARMLESS:
+	case OPTION_HARMLESS_ARGUMENT:
+		break;
+	}
+	return 0;
+}
+
+/* The rows as getopt_long wants them; the value of a long option is its index in `rows`. */
+struct getopt_tables {
+	const struct option_row *rows[MAX_OPTIONS];
+	struct option longs[MAX_OPTIONS + 1];
+	char shorts[3 * MAX_OPTIONS + 2];
+	size_t n_rows;
+};
+
+static bool argument_is_optional(enum option_kind kind)
+{
+	return kind == OPTION_VERBOSITY || kind == OPTION_ONLY_VALUE;
+}
+
+static void fill_getopt_tables(struct getopt_tables *out, const struct option_row *const *tables)
+{
+	char *shorts = out->shorts;
+
+	*shorts++ = ':'; /* tells a missing argument from an unknown option */
+	for (; *tables; tables++) {
+		for (const struct option_row *row = *tables; row->name && out->n_rows < MAX_OPTIONS;
+		     row++) {
+			int argument = argument_is_optional(row->kind) ? optional_argument :
+				       takes_argument(row->kind)	? required_argument :
+									  no_argument;
+			out->longs[out->n_rows] = (struct option){ row->name, argument, NULL,
+								   256 + (int)out->n_rows };
+			out->rows[out->n_rows++] = row;
+			if (!row->letter)
+				continue;
+			*shorts++ = row->letter;
+			for (int colons = argument; colons > 0; colons--)
+				*shorts++ = ':';
+		}
+	}
+}
+
+static const struct option_row *row_of(const struct getopt_tables *tables, int value)
+{
+	if (value >= 256)
+		return tables->rows[value - 256];
+	for (size_t i = 0; i < tables->n_rows; i++)
+		if (tables->rows[i]->letter == value)
+			return tables->rows[i];
+	return NULL;
+}
+
+static int refuse_option(const struct getopt_tables *tables, int value, char **argv,
+			 struct error *err)
+{
+	const struct option_row *row = optopt ? row_of(tables, optopt) : NULL;
+
+	if (value == ':')
+		return fail(err, ERR_USAGE, "option %s needs an argument", argv[optind - 1]);
+	if (row)
+		return fail(err, ERR_USAGE, "option --%s takes no argument", row->name);
+	if (optopt && optopt < 256)
+		fail(err, ERR_USAGE, "option -%c is not known here", optopt);
+	else
+		fail(err, ERR_USAGE, "option %s is not known here", argv[optind - 1]);
+	return fail_hint(err, "nestor %s --help lists the options", argv[0]);
+}
+
+static bool table_has(const struct option_row *table, const struct option_row *row)
+{
+	for (; table->name; table++)
+		if (table == row)
+			return true;
+	return false;
+}
+
+/* One pass over argv; with `only` set, only options of that table take effect. */
+static int parse_arguments(const struct option_row *const *tables, int argc, char **argv,
+			   const struct option_row *only, void *values, struct error *err)
+{
+	struct getopt_tables out = { 0 };
+
+	fill_getopt_tables(&out, tables);
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	for (;;) {
+		int value = getopt_long(argc, argv, out.shorts, out.longs, NULL);
+		if (value < 0)
+			return optind;
+		const struct option_row *row = row_of(&out, value);
+		if (value == '?' || value == ':' || !row)
+			return refuse_option(&out, value, argv, err);
+		if (only && !table_has(only, row))
+			continue;
+		if (set_value(row, optarg, values, err) < 0)
+			return -1;
+	}
+}
+
+/* The value behind an option's name: quotes may hold blanks, a backslash takes what follows. */
+static char *parse_value(const char *text, struct arena *arena)
+{
+	char *value = arena_alloc(arena, strlen(text) + 1);
+	size_t length = 0;
+	char quote = 0;
+
+	for (; *text; text++) {
+		if (*text == '\\' && text[1])
+			value[length++] = *++text;
+		else if (quote ? *text == quote : *text == '"' || *text == '\'')
+			quote = quote ? 0 : *text;
+		else if (!quote && (*text == '#' || isspace((unsigned char)*text)))
+			break;
+		else
+			value[length++] = *text;
+	}
+	return value;
+}
+
+int options_parse_line(const struct option_row *const *tables, const char *line, void *values,
+		       struct arena *arena, struct error *err)
+{
+	line += strspn(line, " \t");
+	size_t length = strcspn(line, " \t\r\n#=");
+	if (length == 0 && *line != '=')
+		return 0;
+	const struct option_row *row = find_row(tables, line, length);
+	if (!row)
+		return fail(err, ERR_USAGE, "option \"%.*s\" is not known here", (int)length, line);
+	const char *rest = line + length;
+	rest += strspn(rest, " \t");
+	if (*rest == '=')
+		rest += 1 + strspn(rest + 1, " \t");
+	const char *value = parse_value(rest, arena);
+	if (!takes_argument(row->kind) && *value)
+		return fail(err, ERR_USAGE, "option \"%s\" takes no argument", row->name);
+	if (takes_argument(row->kind) && !argument_is_optional(row->kind) && !*value)
+		return fail(err, ERR_USAGE, "option \"%s\" needs an argument", row->name);
+	return set_value(row, *value ? value : NULL, values, err);
+}
+
+/* A file that is not there is no failure unless it was asked for. */
+static int read_config(const struct option_row *const *tables, const char *path, bool asked_for,
+		       void *values, struct arena *arena, struct error *err)
+{
+	autofclose FILE *file = fopen(path, "re");
+	autofree char *line = NULL;
+	size_t room = 0;
+
+	if (!file && !asked_for && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
+		return 0;
+	if (!file)
+		return fail_errno(err, ERR_USAGE, "cannot read the configuration file %s", path);
+	for (unsigned number = 1; getline(&line, &room, file) >= 0; number++)
+		if (options_parse_line(tables, line, values, arena, err) < 0)
+			return fail_while(err, "%s, line %u", path, number);
+	return 0;
+}
+
+static int read_configs(const struct option_row *const *tables, void *values, struct arena *arena,
+			const struct common_arguments *where, struct error *err)
+{
+	const char *home = getenv("HOME");
+
+	if (!where->no_default_config) {
+		if (read_config(tables, "/etc/nestor/default.conf", false, values, arena, err) < 0)
+			return -1;
+		if (home && *home &&
+		    read_config(tables, arena_printf(arena, "%s/.nestor/default.conf", home), false,
+				values, arena, err) < 0)
+			return -1;
+	}
+	return where->config ? read_config(tables, where->config, true, values, arena, err) : 0;
+}
+
+int options_parse(const struct option_row *const *tables, int argc, char **argv, void *values,
+		  struct arena *arena, int *ret_first, struct error *err)
+{
+	/* Only to learn where configuration files are: the command line has the last word. */
+	struct common_arguments where = { 0 };
+
+	if (parse_arguments(tables, argc, argv, common_options, &where, err) < 0)
+		return -1;
+	if (!where.help && !where.version &&
+	    read_configs(tables, values, arena, &where, err) < 0)
+		return -1;
+	int first = parse_arguments(tables, argc, argv, NULL, values, err);
+	if (first < 0)
+		return -1;
+	*ret_first = first;
+	return 0;
+}
+
+void options_print_help(const struct option_row *const *tables, FILE *out)
+{
+	for (; *tables; tables++) {
+		for (const struct option_row *row = *tables; row->name; row++) {
+			char form[64];
+
+			if (!row->help)
+				continue;
+			if (argument_is_optional(row->kind))
+				snprintf(form, sizeof form, "--%s[=%s]", row->name, row->argument);
+			else
+				snprintf(form, sizeof form, "--%s%s%s", row->name,
+					 row->argument ? " " : "",
+					 row->argument ? row->argument : "");
+			if (row->letter)
+				fprintf(out, "  -%c, %-24s %s\n", row->letter, form, row->help);
+			else
+				fprintf(out, "      %-24s %s\n", form, row->help);
+		}
+	}
+}

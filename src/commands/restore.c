@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * nestor restore: a directory of images becomes a live tree. Everything in the images and every
+ * file that they name is checked before the first process is made; a restore that fails leaves
+ * nothing behind.
+ */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "commands/command.h"
+#include "commands/session.h"
+#include "images/images.h"
+#include "kernel/facts.h"
+#include "plan/plan.h"
+#include "run/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/wait.h>
+
+struct restore_arguments {
+	struct pipeline_arguments pipeline;
+	bool detached;
+};
+
+#define ROW(member) offsetof(struct restore_arguments, member)
+
+static const struct option_row restore_options[] = {
+	{ 'd', "restore-detached", OPTION_FLAG, ROW(detached), NULL,
+	  "return once the tree runs, instead of waiting for its root" },
+	{ 0 },
+};
+
+struct restore {
+	const struct restore_arguments *arguments;
+	struct session session;
+	struct arena arena;
+	struct facts facts;
+	struct snapshot snapshot;
+	struct images *images;
+	int root_fd;
+	struct plan plan;
+	struct run_result result;
+};
+
+/* The host's files: there, and as recorded? All are looked at, so that one run tells all. */
+static int verify_files(struct restore *restore, struct error *err)
+{
+	const struct snapshot *snapshot = &restore->snapshot;
+	struct file_opener opener = {
+		.snapshot = snapshot,
+		.images = restore->images,
+		.arena = &restore->arena,
+		.root_fd = restore->root_fd,
+	};
+	struct error first = { 0 };
+	size_t n_failed = 0;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const struct file_kind *kind = kind_of_file(&kinds, snapshot->files[i]);
+		struct error one = { 0 };
+		if (!kind || !kind->verify || kind->verify(&opener, snapshot->files[i], &one) == 0)
+			continue;
+		log_warning("restore", "files", "%s, not restoring", one.text);
+		if (n_failed++ == 0)
+			first = one;
+	}
+	for (size_t i = 0; i < opener.n_kept_fds; i++)
+		cleanup_close(&opener.kept_fds[i]);
+	if (n_failed == 0)
+		return 0;
+	*err = first;
+	return n_failed == 1 ? -1 : fail_while(err, "the first of %zu files", n_failed);
+}
+
+static int open_images(struct restore *restore, struct error *err)
+{
+	const char *root = restore->arguments->pipeline.root;
+
+	if (session_step(&restore->session, "checking the images", err) < 0)
+		return -1;
+	restore->images = images_open(restore->session.images_fd, &restore->arena,
+				      &restore->snapshot, err);
+	if (!restore->images)
+		return -1;
+	if (root) {
+		restore->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (restore->root_fd < 0)
+			return fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root);
+	}
+	return verify_files(restore, err);
+}
+
+static int make_plan(struct restore *restore, struct error *err)
+{
+	const struct plan_options options = {
+		.shell_job = restore->arguments->pipeline.shell_job,
+		.coordinator_pid = getpid(),
+	};
+
+	if (session_step(&restore->session, "planning", err) < 0 ||
+	    run_raise_limits(&restore->snapshot, err) < 0 ||
+	    facts_probe(&restore->facts, &restore->arena, err) < 0)
+		return -1;
+	return plan_make(&restore->plan, &restore->arena, &restore->snapshot, &restore->facts,
+			 &kinds, &options, err);
+}
+
+static int make_tree(struct restore *restore, struct error *err)
+{
+	const struct pipeline_arguments *arguments = &restore->arguments->pipeline;
+	const struct run_options options = {
+		.timeout_seconds = (unsigned)arguments->timeout,
+		.leave_stopped = arguments->leave_stopped,
+		.root_fd = restore->root_fd,
+		.progress = progress_show,
+		.progress_data = &restore->session.progress,
+	};
+
+	if (session_step(&restore->session, "making the tree", err) < 0)
+		return -1;
+	return run_plan(&restore->plan, restore->images, &options, &restore->result, err);
+}
+
+static int write_stats(struct restore *restore, struct error *err)
+{
+	RestoreStatsEntry entry = RESTORE_STATS_ENTRY__INIT;
+	StatsEntry stats = STATS_ENTRY__INIT;
+
+	entry.forking_time = (uint32_t)restore->result.microseconds_forking;
+	entry.restore_time = (uint32_t)restore->result.microseconds_total;
+	entry.has_pages_restored = 1;
+	entry.pages_restored = restore->result.pages_restored;
+	stats.restore = &entry;
+	log_info("restore", "nestor", "%zu tasks, root pid %d, %" PRIu32 " us",
+		 restore->snapshot.n_tasks, (int)restore->result.root_pid, entry.restore_time);
+	return images_write_stats(restore->session.work_fd, "stats-restore", &stats, err);
+}
+
+static int restore_pipeline(struct restore *restore, struct error *err)
+{
+	const char *pidfile = restore->arguments->pipeline.pidfile;
+
+	if (open_images(restore, err) < 0)
+		return -1;
+	if (make_plan(restore, err) < 0)
+		return -1;
+	if (make_tree(restore, err) < 0)
+		return -1;
+	if (pidfile &&
+	    session_write_pidfile(&restore->session, pidfile, restore->result.root_pid, err) < 0)
+		return -1;
+	return write_stats(restore, err);
+}
+
+/* The exit status of the tree's root, as a shell would have it. */
+static int wait_for_root(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXIT_FAILED;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int run_restore(const struct restore_arguments *arguments)
+{
+	struct restore restore = { .arguments = arguments, .root_fd = AT_FDCWD };
+	struct error err = { 0 };
+
+	arena_init(&restore.arena);
+	restore.snapshot.arena = &restore.arena;
+	if (session_open(&restore.session, "restore", &arguments->pipeline, &err) == 0)
+		restore_pipeline(&restore, &err);
+	images_free(restore.images);
+	cleanup_close(&restore.root_fd);
+	sigset_t old_mask = restore.session.old_mask;
+	int status = session_close(&restore.session, &err);
+	arena_done(&restore.arena);
+	if (status != EXIT_DONE || arguments->detached)
+		return status;
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	return wait_for_root(restore.result.root_pid);
+}
+
+int command_restore(const struct command *command, int argc, char **argv)
+{
+	const struct option_row *const tables[] = { restore_options, pipeline_options,
+						    common_options, NULL };
+	struct restore_arguments arguments = {
+		.pipeline = { .common.verbosity = LOG_WARNING, .timeout = DEFAULT_TIMEOUT_SECONDS },
+	};
+	struct arena arena;
+	int first, status;
+
+	arena_init(&arena);
+	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
+		status = run_restore(&arguments);
+	arena_done(&arena);
+	return status;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* nestor: the table of commands. */
+#include "commands/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{ "dump", "Writes a process tree into a directory of images, and ends it.",
+	  "-t PID [-D DIR] [OPTION...]", command_dump },
+	{ "restore", "Makes the process tree of a directory of images again.",
+	  "[-D DIR] [OPTION...]", command_restore },
+	{ "tree", "Draws a process tree and its namespaces, live or from images.", "PID|DIR [--json]",
+	  command_tree },
+	{ "plan", "Prints the programs by which a restore would build the tree.", "[DIR] [--json]",
+	  command_plan },
+	{ "check", "Tells what this kernel and these privileges allow.",
+	  "[--json | --feature NAME]", command_check },
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *out)
+{
+	fprintf(out, "Usage: nestor COMMAND [OPTION...]\n\n"
+		     "Checkpoints trees of processes, with their namespaces, and restores them.\n\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  nestor %-8s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\nnestor COMMAND --help lists the options of a command; see also nestor(1).\n");
+}
+
+static int refuse(const char *word)
+{
+	struct error err = { 0 };
+
+	if (word)
+		fail(&err, ERR_USAGE, "\"%s\" is not a command", word);
+	else
+		fail(&err, ERR_USAGE, "no command given");
+	fail_hint(&err, "nestor --help lists the commands");
+	return command_print_error(&err);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return refuse(NULL);
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		print_usage(stdout);
+		return EXIT_DONE;
+	}
+	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
+		printf("Version: %s\n", NESTOR_VERSION);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(&commands[i], argc - 1, argv + 1);
+	return refuse(argv[1]);
+}

@@ -74,6 +74,8 @@ enum collect_state {
 	COLLECT_FILES,	/* collect/files.c: descriptions seen so far */
 	COLLECT_MEMORY, /* kinds/memory: shared objects seen so far */
 	COLLECT_SECCOMP,
+	COLLECT_PIPES,	/* kinds/files/pipe.c: pipes seen so far */
+	COLLECT_GHOSTS, /* kinds/files/ghost.c: unlinked files seen so far */
 };
 
 /* Descriptor of /proc/PID/mem, kept in the target; -1 with err on failure. */
@@ -93,8 +95,18 @@ char *target_read(struct target *target, const char *name, struct error *err);
 int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
 		 uint32_t *ret_file_id, struct error *err);
 
-/* All descriptors of a task (its table may be shared with earlier tasks). */
+/*
+ * All descriptors of a task (its table may be shared with earlier tasks). Called for every task
+ * that is not a zombie, in order: the last one's call also lets the kinds complete.
+ */
 int collect_descriptors(struct target *target, struct error *err);
+
+/*
+ * One more reason why the files of the tree cannot be dumped. Reasons are gathered, and reported
+ * together with ERR_UNSUPPORTED_FILE, one a line, by collect_descriptors.
+ */
+void collect_refuse_file(struct collect *collect, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* The pipeline of collecting, one after another, used by commands/dump.c. */
 int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */

@@ -19,7 +19,8 @@
 struct facts;
 struct plan;	  /* plan/plan.h */
 struct program;	  /* program/program.h */
-struct target;	  /* collect/collect.h: a stopped task */
+struct collect;	  /* collect/collect.h: a live tree */
+struct target;	  /* the same: a stopped task */
 struct probe;	  /* collect/probe.h */
 struct open_file; /* below */
 struct file_opener;
@@ -72,8 +73,10 @@ struct open_file {
 	uint32_t flags;	       /* from fdinfo: O_* status flags, without O_CLOEXEC */
 	uint64_t position;
 	int32_t mount_id;
-	const char *fdinfo; /* whole text */
+	const char *fdinfo; /* whole text; "" for what is not a descriptor (collect_path) */
 	uint32_t id;	    /* to be used in the FileEntry */
+	const char *proc_name; /* leads to it below target->proc_fd: "fd/3", "cwd" */
+	const char *what;      /* for messages: "pid 12: descriptor 3 (/tmp/log)" */
 };
 
 /*
@@ -84,6 +87,7 @@ struct open_file {
  *   verify     before anything is made: are the host's files there and as recorded?
  *   open       ordinary code of the coordinator; returns a descriptor with flags and position
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
+ *   complete   once per dump, when the descriptors of all tasks are known; may be NULL
  */
 struct file_kind {
 	const char *name;
@@ -94,6 +98,7 @@ struct file_kind {
 	int (*verify)(struct file_opener *opener, const FileEntry *entry, struct error *err);
 	int (*open)(struct file_opener *opener, const FileEntry *entry, struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
+	int (*complete)(struct collect *collect, struct error *err);
 };
 
 /*

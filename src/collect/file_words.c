@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Naming open files that no kind has. The kernel tells by the type of the inode, or, where there
+ * is none (anon_inode), by the link: "anon_inode:[eventfd]", "pidfd:[12]", "mnt:[4026531841]".
+ */
+#include "collect/file_words.h"
+
+#include "collect/collect.h"
+#include "kinds/kind.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+static const char *linked_object_in_words(const struct open_file *file)
+{
+	static const struct {
+		const char *prefix, *words;
+	} objects[] = {
+		{ "anon_inode:[eventfd", "an eventfd" },
+		{ "anon_inode:[eventpoll", "an epoll instance" },
+		{ "anon_inode:[timerfd", "a timerfd" },
+		{ "anon_inode:[signalfd", "a signalfd" },
+		{ "anon_inode:inotify", "an inotify instance" },
+		{ "anon_inode:[fanotify", "a fanotify group" },
+		{ "anon_inode:[pidfd", "a pidfd" },
+		{ "pidfd:", "a pidfd" },
+		{ "anon_inode:[userfaultfd", "a userfaultfd" },
+		{ "anon_inode:[io_uring", "an io_uring instance" },
+		{ "anon_inode:[perf_event", "a performance counter" },
+		{ "anon_inode:bpf-map", "a BPF map" },
+		{ "anon_inode:bpf-prog", "a BPF program" },
+		{ "anon_inode:seccomp", "a seccomp listener" },
+		{ "/memfd:", "a memory file (memfd)" },
+		{ "pipe:[", "a pipe opened with O_PATH" },
+		{ "mnt:[", "a mount namespace" },
+		{ "pid:[", "a pid namespace" },
+		{ "user:[", "a user namespace" },
+		{ "net:[", "a network namespace" },
+		{ "ipc:[", "an ipc namespace" },
+		{ "uts:[", "a uts namespace" },
+		{ "cgroup:[", "a cgroup namespace" },
+		{ "time:[", "a time namespace" },
+	};
+
+	for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+		if (strncmp(file->link, objects[i].prefix, strlen(objects[i].prefix)) == 0)
+			return objects[i].words;
+	return NULL;
+}
+
+static const char *device_in_words(const struct open_file *file)
+{
+	unsigned number = major(file->stat.st_rdev);
+	bool is_terminal = number == 4 || number == 5 || (number >= 136 && number <= 143);
+
+	if (is_terminal)
+		return "a terminal";
+	return arena_printf(file->target->collect->arena, "a %s device (%u:%u)",
+			    S_ISBLK(file->stat.st_mode) ? "block" : "character", number,
+			    minor(file->stat.st_rdev));
+}
+
+const char *file_in_words(const struct open_file *file)
+{
+	const char *words = linked_object_in_words(file);
+
+	if (words)
+		return words;
+	switch (file->stat.st_mode & S_IFMT) {
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFIFO:
+		return "a named pipe";
+	case S_IFCHR:
+	case S_IFBLK:
+		return device_in_words(file);
+	case S_IFREG:
+	case S_IFDIR:
+		return "a file whose name means something else after a restore";
+	default:
+		return "of a kind that is not supported";
+	}
+}

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Descriptor tables and open file descriptions, from outside: /proc/PID/fd and fdinfo say what a
+ * descriptor refers to, kcmp(2) which descriptors refer to the same description. kcmp orders the
+ * descriptions of one inode, so finding one among n costs log n calls; what a task inherited from
+ * its parent at the same number costs a single one.
+ *
+ * Which kind a description is, and what else belongs to it, is for the kinds to say. Those that
+ * no kind has are gathered over all tasks, so that one dump tells all reasons against it.
+ */
+#include "collect/collect.h"
+#include "collect/file_words.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/text.h"
+#include "kernel/syscalls.h"
+#include "kinds/kind.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Refusals named in full; the error text has room for about so many. */
+enum { N_BUCKETS = 1024, MAX_REFUSALS = 8, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
+
+struct description {
+	pid_t pid; /* a task that has it, and its number there */
+	uint32_t number;
+	uint32_t id; /* 0 if it was refused */
+	FdTypes type;
+};
+
+/* All descriptions of one inode, in kcmp's order. */
+struct inode_bucket {
+	struct inode_bucket *next;
+	dev_t device;
+	ino_t inode;
+	struct description *sorted;
+	size_t count;
+};
+
+/* What collect_path has registered. */
+struct known_path {
+	struct known_path *next;
+	const char *link;
+	dev_t device;
+	ino_t inode;
+	uint32_t flags, id;
+};
+
+struct files_state {
+	struct inode_bucket *inodes[N_BUCKETS];
+	struct known_path *paths[N_BUCKETS];
+	struct text refusals; /* one a line */
+	size_t n_refusals;
+};
+
+static struct files_state *state_of(struct collect *collect)
+{
+	struct files_state *state = collect->kind_state[COLLECT_FILES];
+
+	if (!state) {
+		state = arena_new(collect->arena, struct files_state);
+		text_init(&state->refusals, collect->arena);
+		collect->kind_state[COLLECT_FILES] = state;
+	}
+	return state;
+}
+
+void collect_refuse_file(struct collect *collect, const char *format, ...)
+{
+	struct files_state *state = state_of(collect);
+	char line[512];
+	va_list args;
+
+	if (state->n_refusals++ >= MAX_REFUSALS)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	text_add(&state->refusals, "%s%s", state->n_refusals > 1 ? "\n" : "", line);
+}
+
+static int fail_refused(const struct files_state *state, struct error *err)
+{
+	/* The end is what gets lost if the paths are long; so say how many there are first. */
+	if (state->n_refusals > 1)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%zu open files cannot be dumped:\n%s%s",
+			    state->n_refusals, state->refusals.string,
+			    state->n_refusals > MAX_REFUSALS ? "\n..." : "");
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s", state->refusals.string);
+}
+
+static size_t bucket_of(const struct stat *stat)
+{
+	uint64_t key = (uint64_t)stat->st_ino * 31 + (uint64_t)stat->st_dev;
+
+	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % N_BUCKETS;
+}
+
+static int fail_gone(const struct target *target, const char *name, struct error *err)
+{
+	return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s", target->pid, name);
+}
+
+/* ---- What a descriptor refers to ---- */
+
+static int read_link(struct open_file *file, struct error *err)
+{
+	struct target *target = file->target;
+	char link[MAX_LINK];
+
+	ssize_t length = readlinkat(target->proc_fd, file->proc_name, link, sizeof link - 1);
+	if (length < 0 || fstatat(target->proc_fd, file->proc_name, &file->stat, 0) < 0)
+		return fail_gone(target, file->proc_name, err);
+	link[length] = '\0';
+	file->link = arena_string(target->collect->arena, link);
+	return 0;
+}
+
+/* A value of fdinfo's "key:\tvalue" lines; 0 if it is not there. */
+static uint64_t fdinfo_value(const char *fdinfo, const char *key, int base)
+{
+	const char *field = procfs_field(fdinfo, key);
+	uint64_t value = 0;
+
+	if (field)
+		procfs_numbers(field, base, &value, 1);
+	return value;
+}
+
+/* What several tasks cannot share, or cannot be seen, whatever the file is. */
+static const char *refused_state(const struct open_file *file)
+{
+	/* Locks are shown to their owner only: the table (POSIX) or the description (flock, OFD). */
+	if (procfs_field(file->fdinfo, "lock:"))
+		return "holds a file lock";
+	if (file->flags & O_ASYNC)
+		return "sends signals when it is ready (O_ASYNC)";
+	return NULL;
+}
+
+static FileEntry *new_entry(struct collect *collect, const struct file_kind *kind, uint32_t id)
+{
+	FileEntry *entry = snapshot_new(collect->snapshot, FILE_ENTRY, FileEntry);
+
+	entry->type = kind->type;
+	entry->id = id;
+	return entry;
+}
+
+/* The description gets its id and its entry; one that no kind has keeps id 0 and is refused. */
+static int collect_description(struct open_file *file, struct description *description,
+			       struct error *err)
+{
+	struct collect *collect = file->target->collect;
+
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++) {
+		struct error refused = { 0 };
+
+		if (!(*kind)->recognise(file))
+			continue;
+		file->id = collect->next_file_id;
+		FileEntry *entry = new_entry(collect, *kind, file->id);
+		if ((*kind)->collect(file, entry, &refused)) {
+			if (refused.name != ERR_UNSUPPORTED_FILE) {
+				*err = refused;
+				return -1;
+			}
+			collect_refuse_file(collect, "%s", refused.text);
+			return 0;
+		}
+		collect->next_file_id++;
+		snapshot_add_file(collect->snapshot, entry);
+		description->id = file->id;
+		description->type = (*kind)->type;
+		return 0;
+	}
+	collect_refuse_file(collect, "%s is %s", file->what, file_in_words(file));
+	return 0;
+}
+
+/* ---- Which description it is ---- */
+
+static struct inode_bucket *find_inode(struct collect *collect, const struct stat *stat)
+{
+	struct inode_bucket **first = &state_of(collect)->inodes[bucket_of(stat)];
+
+	for (struct inode_bucket *bucket = *first; bucket; bucket = bucket->next)
+		if (bucket->inode == stat->st_ino && bucket->device == stat->st_dev)
+			return bucket;
+	struct inode_bucket *bucket = arena_new(collect->arena, struct inode_bucket);
+	*bucket = (struct inode_bucket){ .next = *first, .device = stat->st_dev,
+					 .inode = stat->st_ino };
+	*first = bucket;
+	return bucket;
+}
+
+/* Returns 0, 1 or 2 as kcmp does, or -1 with err. */
+static int compare(const struct target *target, uint32_t number, pid_t pid, uint32_t other,
+		   struct error *err)
+{
+	int order = kernel_kcmp(target->pid, pid, KCMP_OBJECT_FILE, number, other);
+
+	if (order < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot compare descriptor %u of pid %d with %u of pid %d (kcmp)",
+				  number, target->pid, other, pid);
+	return order;
+}
+
+/* Finds the description in the bucket, or makes room for it in its place. */
+static int find_description(const struct open_file *file, struct inode_bucket *bucket,
+			    struct description **ret_found, bool *ret_new, struct error *err)
+{
+	size_t low = 0, high = bucket->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct description *description = &bucket->sorted[middle];
+		int order = compare(file->target, file->number, description->pid,
+				    description->number, err);
+		if (order < 0)
+			return -1;
+		if (order == 0) {
+			*ret_found = description;
+			*ret_new = false;
+			return 0;
+		}
+		if (order == 1)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	bucket->sorted = arena_grow(file->target->collect->arena, bucket->sorted, bucket->count,
+				    sizeof *bucket->sorted);
+	memmove(&bucket->sorted[low + 1], &bucket->sorted[low],
+		(bucket->count - low) * sizeof *bucket->sorted);
+	bucket->count++;
+	bucket->sorted[low] = (struct description){ .pid = file->target->pid,
+						    .number = file->number };
+	*ret_found = &bucket->sorted[low];
+	*ret_new = true;
+	return 0;
+}
+
+/* ---- Descriptor tables ---- */
+
+static void add_descriptor(struct target *target, struct descriptor_table *table, uint32_t number,
+			   bool close_on_exec, uint32_t id, FdTypes type)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	FdinfoEntry *entry = snapshot_new(snapshot, FDINFO_ENTRY, FdinfoEntry);
+
+	entry->fd = number;
+	entry->id = id;
+	entry->type = type;
+	entry->flags = close_on_exec ? FD_CLOEXEC : 0;
+	snapshot_add_descriptor(snapshot, table, entry);
+}
+
+/*
+ * The parent's descriptor of the same number, if it is the same description: no need to look at
+ * it again. `cursor` walks along the parent's table, which is in order of number.
+ */
+static int find_inherited(struct target *target, uint32_t number, size_t *cursor,
+			  const FdinfoEntry **ret_inherited, struct error *err)
+{
+	const struct target *parent = target->parent;
+	const struct descriptor_table *table = parent && parent->task ? parent->task->table : NULL;
+
+	*ret_inherited = NULL;
+	if (!table || table == target->task->table)
+		return 0;
+	while (*cursor < table->n_descriptors && table->descriptors[*cursor]->fd < number)
+		++*cursor;
+	if (*cursor == table->n_descriptors || table->descriptors[*cursor]->fd != number)
+		return 0;
+	int order = compare(target, number, parent->pid, number, err);
+	if (order < 0)
+		return -1;
+	if (order == 0)
+		*ret_inherited = table->descriptors[*cursor];
+	return 0;
+}
+
+static int look_up_description(struct open_file *file, struct description *ret, struct error *err)
+{
+	struct description *description = NULL;
+	bool is_new = false;
+
+	if (read_link(file, err))
+		return -1;
+	file->what = arena_printf(file->target->collect->arena, "pid %d: descriptor %u (%s)",
+				  file->target->pid, file->number, file->link);
+	struct inode_bucket *bucket = find_inode(file->target->collect, &file->stat);
+	if (find_description(file, bucket, &description, &is_new, err))
+		return -1;
+	const char *refused = refused_state(file);
+	if (refused)
+		collect_refuse_file(file->target->collect, "%s %s", file->what, refused);
+	else if (is_new && collect_description(file, description, err))
+		return -1;
+	*ret = *description;
+	return 0;
+}
+
+static int collect_descriptor(struct target *target, uint32_t number, size_t *cursor,
+			      struct error *err)
+{
+	struct descriptor_table *table = target->task->table;
+	const FdinfoEntry *inherited;
+	char fd_name[32], info_name[32], *fdinfo;
+
+	snprintf(fd_name, sizeof fd_name, "fd/%u", number);
+	snprintf(info_name, sizeof info_name, "fdinfo/%u", number);
+	if (find_inherited(target, number, cursor, &inherited, err))
+		return -1;
+	if (procfs_read(target->collect->arena, target->proc_fd, info_name, &fdinfo) < 0)
+		return fail_gone(target, info_name, err);
+	uint32_t flags = (uint32_t)fdinfo_value(fdinfo, "flags:", 8);
+	bool close_on_exec = (flags & O_CLOEXEC) != 0;
+	struct open_file file = {
+		.target = target,
+		.number = number,
+		.flags = flags & ~(uint32_t)O_CLOEXEC,
+		.position = fdinfo_value(fdinfo, "pos:", 10),
+		.mount_id = (int32_t)fdinfo_value(fdinfo, "mnt_id:", 10),
+		.fdinfo = fdinfo,
+		.proc_name = fd_name,
+	};
+	if (inherited && !refused_state(&file)) {
+		add_descriptor(target, table, number, close_on_exec, inherited->id,
+			       inherited->type);
+		return 0;
+	}
+	struct description description;
+	if (look_up_description(&file, &description, err))
+		return -1;
+	if (description.id)
+		add_descriptor(target, table, number, close_on_exec, description.id,
+			       description.type);
+	return 0;
+}
+
+static int collect_table(struct target *target, struct error *err)
+{
+	size_t cursor = 0;
+
+	int dir_fd = openat(target->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	if (!dir) {
+		fail_gone(target, "fd", err);
+		if (dir_fd >= 0)
+			close(dir_fd);
+		return -1;
+	}
+	/* /proc lists descriptors in order of number. */
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry)
+			return errno ? fail_gone(target, "fd", err) : 0;
+		if (entry->d_name[0] == '.')
+			continue;
+		uint32_t number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		if (collect_descriptor(target, number, &cursor, err))
+			return -1;
+	}
+}
+
+static bool is_last(const struct target *target)
+{
+	const struct collect *collect = target->collect;
+
+	for (const struct target *next = target + 1; next < collect->targets + collect->n_targets;
+	     next++)
+		if (!next->zombie)
+			return false;
+	return true;
+}
+
+static int complete(struct collect *collect, struct error *err)
+{
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
+		if ((*kind)->complete && (*kind)->complete(collect, err))
+			return -1;
+	return state_of(collect)->n_refusals ? fail_refused(state_of(collect), err) : 0;
+}
+
+int collect_descriptors(struct target *target, struct error *err)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	struct task *task = target->task;
+
+	task->table = snapshot_table(snapshot, task->ids->files_id);
+	if (!task->table) {
+		task->table = snapshot_add_table(snapshot, task->ids->files_id);
+		if (collect_table(target, err))
+			return -1;
+	}
+	/* Refusals are reported once all tasks have been seen. */
+	return is_last(target) ? complete(target->collect, err) : 0;
+}
+
+/* ---- Files that are not descriptors ---- */
+
+static struct known_path *find_path(struct files_state *state, const struct open_file *file)
+{
+	for (struct known_path *path = state->paths[bucket_of(&file->stat)]; path; path = path->next)
+		if (path->inode == file->stat.st_ino && path->device == file->stat.st_dev &&
+		    path->flags == file->flags && strcmp(path->link, file->link) == 0)
+			return path;
+	return NULL;
+}
+
+static void remember_path(struct collect *collect, const struct open_file *file, uint32_t id)
+{
+	struct known_path **first = &state_of(collect)->paths[bucket_of(&file->stat)];
+	struct known_path *path = arena_new(collect->arena, struct known_path);
+
+	*path = (struct known_path){ *first, file->link, file->stat.st_dev, file->stat.st_ino,
+				     file->flags, id };
+	*first = path;
+}
+
+int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
+		 uint32_t *ret_file_id, struct error *err)
+{
+	struct collect *collect = target->collect;
+	struct files_state *state = state_of(collect);
+	struct description description = { .id = 0 };
+	struct open_file file = {
+		.target = target,
+		.number = UINT32_MAX,
+		.flags = open_flags,
+		.mount_id = -1,
+		.fdinfo = "",
+		.proc_name = link_name,
+	};
+
+	if (read_link(&file, err))
+		return -1;
+	const struct known_path *known = find_path(state, &file);
+	if (known) {
+		*ret_file_id = known->id;
+		return 0;
+	}
+	file.what = arena_printf(collect->arena, "pid %d: %s (%s)", target->pid, link_name,
+				 file.link);
+	if (collect_description(&file, &description, err))
+		return -1;
+	if (!description.id)
+		return fail_refused(state, err);
+	remember_path(collect, &file, description.id);
+	*ret_file_id = description.id;
+	return 0;
+}

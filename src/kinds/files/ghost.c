@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Collecting open files whose last name is gone (regular files and directories). Attributes and
+ * content go into ghost-file-<id>.img, once per inode; content with holes is written as chunks.
+ * Each description of the file is remapped to it, and keeps the path it had.
+ *
+ * The inode is made again in the directory where it was, so that directory (or the nearest
+ * ancestor that is left) has to be on the same mount: files that never had a name (memory files,
+ * shared anonymous memory) and those of mounts that are gone are refused.
+ */
+#include "kinds/files/ghost.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "images/images.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* Bit of the remap target in images without a remap type. */
+#define GHOST_BIT (UINT32_C(1) << 31)
+
+struct known_ghost {
+	struct known_ghost *next;
+	dev_t device;
+	ino_t inode;
+	uint32_t id;
+};
+
+struct known_ghosts {
+	struct known_ghost *first;
+	uint32_t last_id;
+};
+
+static struct known_ghosts *state_of(struct collect *collect)
+{
+	if (!collect->kind_state[COLLECT_GHOSTS])
+		collect->kind_state[COLLECT_GHOSTS] =
+			arena_new(collect->arena, struct known_ghosts);
+	return collect->kind_state[COLLECT_GHOSTS];
+}
+
+static const struct known_ghost *find_known(const struct known_ghosts *known,
+					    const struct stat *stat)
+{
+	for (const struct known_ghost *ghost = known->first; ghost; ghost = ghost->next)
+		if (ghost->device == stat->st_dev && ghost->inode == stat->st_ino)
+			return ghost;
+	return NULL;
+}
+
+static int mount_of(int dir_fd, const char *name, uint64_t *ret_mount)
+{
+	struct statx attributes;
+
+	if (statx(dir_fd, name, 0, STATX_MNT_ID, &attributes) < 0)
+		return -1;
+	*ret_mount = attributes.stx_mnt_id;
+	return 0;
+}
+
+/* Of the nearest directory above `path` that is still there. */
+static int mount_above(const char *path, uint64_t *ret_mount)
+{
+	char directory[PATH_MAX];
+
+	if (strlen(path) >= sizeof directory)
+		return -1;
+	strcpy(directory, path);
+	for (;;) {
+		char *slash = strrchr(directory, '/');
+		if (!slash)
+			return -1;
+		slash[slash == directory] = '\0';
+		if (mount_of(AT_FDCWD, directory, ret_mount) == 0)
+			return 0;
+		if (errno != ENOENT && errno != ENOTDIR)
+			return -1;
+	}
+}
+
+static bool can_be_made_again(const struct open_file *file, const char *path)
+{
+	uint64_t own, above;
+
+	return mount_of(file->target->proc_fd, file->proc_name, &own) == 0 &&
+	       mount_above(path, &above) == 0 && own == above;
+}
+
+/* Device numbers in images are the kernel's: 12 bits of major, 20 of minor. */
+static uint32_t kernel_device(dev_t device)
+{
+	return (uint32_t)(major(device) << 20 | (minor(device) & 0xfffff));
+}
+
+static Timeval *new_time(struct snapshot *snapshot, const struct timespec *time)
+{
+	Timeval *value = snapshot_new(snapshot, TIMEVAL, Timeval);
+
+	value->tv_sec = (uint64_t)time->tv_sec;
+	value->tv_usec = (uint64_t)time->tv_nsec / 1000;
+	return value;
+}
+
+static GhostFileEntry *new_record(struct snapshot *snapshot, const struct stat *stat)
+{
+	GhostFileEntry *entry = snapshot_new(snapshot, GHOST_FILE_ENTRY, GhostFileEntry);
+
+	entry->uid = stat->st_uid;
+	entry->gid = stat->st_gid;
+	entry->mode = stat->st_mode;
+	entry->has_dev = true;
+	entry->dev = kernel_device(stat->st_dev);
+	entry->has_ino = true;
+	entry->ino = stat->st_ino;
+	entry->atim = new_time(snapshot, &stat->st_atim);
+	entry->mtim = new_time(snapshot, &stat->st_mtim);
+	if (S_ISREG(stat->st_mode) && (int64_t)stat->st_blocks * 512 < stat->st_size) {
+		entry->has_chunks = true;
+		entry->chunks = true;
+		entry->has_size = true;
+		entry->size = (uint64_t)stat->st_size;
+	}
+	return entry;
+}
+
+/* sendfile stops at 2 GiB less a page; size 0 means all there is. */
+static int copy_bytes(int to, int from, off_t from_offset, uint64_t size)
+{
+	for (uint64_t copied = 0; size == 0 || copied < size;) {
+		uint64_t step = size == 0 || size - copied > (1 << 30) ? 1 << 30 : size - copied;
+		ssize_t sent = sendfile(to, from, &from_offset, step);
+		if (sent < 0)
+			return -1;
+		if (sent == 0)
+			return 0;
+		copied += (uint64_t)sent;
+	}
+	return 0;
+}
+
+static int write_all(int fd, const void *bytes, size_t size)
+{
+	while (size) {
+		ssize_t written = write(fd, bytes, size);
+		if (written < 0)
+			return -1;
+		bytes = (const char *)bytes + written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+/* One ghost_chunk_entry, framed as every record is, and its bytes. */
+static int copy_chunk(int to, int from, off_t offset, uint64_t length)
+{
+	GhostChunkEntry chunk = GHOST_CHUNK_ENTRY__INIT;
+	uint8_t packed[64];
+
+	chunk.off = (uint64_t)offset;
+	chunk.len = length;
+	uint32_t size = (uint32_t)ghost_chunk_entry__get_packed_size(&chunk);
+	memcpy(packed, &size, sizeof size);
+	ghost_chunk_entry__pack(&chunk, packed + sizeof size);
+	if (write_all(to, packed, sizeof size + size))
+		return -1;
+	return copy_bytes(to, from, offset, length);
+}
+
+static int copy_chunks(int to, int from)
+{
+	for (off_t hole = 0;;) {
+		off_t data = lseek(from, hole, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO ? 0 : -1; /* ENXIO: no data up to the end */
+		hole = lseek(from, data, SEEK_HOLE);
+		if (hole < 0 || copy_chunk(to, from, data, (uint64_t)(hole - data)))
+			return -1;
+	}
+}
+
+static int write_content(const struct open_file *file, uint32_t id, const GhostFileEntry *entry,
+			 struct error *err)
+{
+	struct images_writer *images = file->target->collect->images;
+
+	if (!images)
+		return 0; /* somebody only looks (nestor tree) */
+	autoclose int to = images_create_ghost(images, id, entry, err);
+	if (to < 0)
+		return -1;
+	if (!S_ISREG(entry->mode))
+		return 0;
+	/* A new description, for reading; the task's own may not allow it, and has a position. */
+	autoclose int from = openat(file->target->proc_fd, file->proc_name,
+				    O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	if (from < 0)
+		return fail_errno(err, ERR_IO, "%s: cannot open the unlinked file", file->what);
+	if (entry->has_chunks ? copy_chunks(to, from) : copy_bytes(to, from, 0, 0))
+		return fail_errno(err, ERR_IO, "%s: cannot copy the unlinked file", file->what);
+	return 0;
+}
+
+static int collect_inode(const struct open_file *file, const char *path, uint32_t *ret_id,
+			 struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_ghosts *known = state_of(collect);
+	const struct stat *stat = &file->stat;
+	const struct known_ghost *seen = find_known(known, stat);
+
+	if (seen) {
+		*ret_id = seen->id;
+		return 0;
+	}
+	if (!S_ISREG(stat->st_mode) && !S_ISDIR(stat->st_mode))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a special file that is unlinked",
+			    file->what);
+	if (!can_be_made_again(file, path))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file that never was at that path", file->what);
+	if (S_ISREG(stat->st_mode) && (uint64_t)stat->st_blocks * 512 > collect->options->ghost_limit) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s: an unlinked file of %jd bytes; the limit is %" PRIu64 " (--ghost-limit)",
+		     file->what, (intmax_t)stat->st_blocks * 512, collect->options->ghost_limit);
+		return fail_hint(err, "raise it with --ghost-limit");
+	}
+	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
+	*ghost = (struct known_ghost){ known->first, stat->st_dev, stat->st_ino, ++known->last_id };
+	known->first = ghost;
+	GhostFileEntry *entry = new_record(collect->snapshot, stat);
+	snapshot_add_ghost(collect->snapshot, ghost->id, entry);
+	*ret_id = ghost->id;
+	return write_content(file, ghost->id, entry, err);
+}
+
+int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	uint32_t id = 0;
+
+	if (collect_inode(file, entry->reg->name, &id, err))
+		return -1;
+	RemapFilePathEntry *remap =
+		snapshot_new(snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);
+	remap->orig_id = file->id;
+	remap->remap_id = id;
+	remap->has_remap_type = true;
+	remap->remap_type = REMAP_TYPE__GHOST;
+	snapshot_add_remap(snapshot, remap);
+	return 0;
+}
+
+static bool is_ghost_remap(const RemapFilePathEntry *remap)
+{
+	return remap->has_remap_type ? remap->remap_type == REMAP_TYPE__GHOST
+				     : (remap->remap_id & GHOST_BIT) != 0;
+}
+
+const struct ghost_file *ghost_of(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const RemapFilePathEntry *remap = snapshot_remap(snapshot, entry->id);
+
+	if (!remap || !is_ghost_remap(remap))
+		return NULL;
+	return snapshot_ghost(snapshot, remap->has_remap_type ? remap->remap_id
+							       : remap->remap_id & ~GHOST_BIT);
+}
+
+int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const RemapFilePathEntry *remap = snapshot_remap(snapshot, entry->id);
+
+	if (!remap)
+		return 0;
+	if (!is_ghost_remap(remap))
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "%s (file %u) is remapped in a way that is not supported",
+			    entry->reg->name, entry->id);
+	const struct ghost_file *ghost = ghost_of(snapshot, entry);
+	if (!ghost)
+		return fail(err, ERR_IMAGE_MISSING, "the unlinked file %s (ghost %u) is not there",
+			    entry->reg->name, remap->remap_id);
+	mode_t mode = ghost->entry->mode;
+	if (!S_ISREG(mode) && !S_ISDIR(mode))
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "the unlinked file %s is a special file",
+			    entry->reg->name);
+	if (entry->reg->name[strlen(entry->reg->name) - 1] == '/')
+		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has no usable name",
+			    entry->reg->name);
+	return 0;
+}

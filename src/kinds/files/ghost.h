@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Open files without a name: carried in the images, made again and unlinked again. */
+#ifndef NESTOR_KINDS_FILES_GHOST_H
+#define NESTOR_KINDS_FILES_GHOST_H
+
+#include "kinds/kind.h"
+
+/* Carries the file (once, however many descriptions lead to it) and remaps `entry` to it. */
+int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err);
+
+/* The unlinked file that an entry leads to; NULL where it has a name. */
+const struct ghost_file *ghost_of(const struct snapshot *snapshot, const FileEntry *entry);
+int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
+
+/* Opens the description of an entry with a ghost, with its flags, at position 0. */
+int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error *err);
+
+#endif

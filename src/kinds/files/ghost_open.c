@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Making unlinked files again. The inode is made without a name (O_TMPFILE), filled, given its
+ * attributes, then linked where it was, opened for all its descriptions and unlinked, so
+ * /proc/PID/fd and maps show "PATH (deleted)" as before. It has a name for some microseconds
+ * only; directories on the way that are gone too are made and removed with it. Where the name is
+ * taken by another file, the description shows a temporary name instead.
+ *
+ * A file that had been opened with O_TMPFILE, and so can still be given a name, is made so again.
+ */
+#include "kinds/files/ghost.h"
+#include "kinds/files/opener.h"
+#include "kinds/files/regular.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "images/images.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+/* A directory that was made for the moment. */
+struct made_directory {
+	struct made_directory *next; /* made before this one */
+	int parent_fd;
+	const char *name;
+};
+
+/* A name that the file has for the moment. */
+struct link {
+	struct link *next;
+	const char *path; /* as recorded */
+	int dir_fd;
+	const char *name;
+};
+
+/* An inode being made. */
+struct making {
+	struct file_opener *opener;
+	const struct ghost_file *ghost;
+	const char *path; /* for messages */
+	int fd;		  /* the inode, read-write (a directory: read) */
+	struct made_directory *directories;
+	struct link *links;
+	/* Made with O_TMPFILE by the tree: nothing may take a name, or linkat would no longer work. */
+	bool stays_linkable;
+	int tmpfile_fd; /* the description that made it, until taken */
+};
+
+/* Descriptions that are open and not asked for yet. */
+struct opened {
+	struct opened *next;
+	uint32_t file_id;
+	size_t place; /* opener_take */
+};
+
+/* ---- Names for the moment ---- */
+
+static int open_directory(struct making *making, char *path, struct error *err);
+
+static int make_directory(struct making *making, char *path, struct error *err)
+{
+	struct arena *arena = making->opener->arena;
+	char *slash = strrchr(path, '/');
+	const char *name = arena_string(arena, slash + 1);
+
+	*slash = '\0';
+	int parent_fd = open_directory(making, path, err);
+	*slash = '/';
+	if (parent_fd < 0)
+		return -1;
+	if (mkdirat(parent_fd, name, 0700) < 0) {
+		fail_errno(err, ERR_IO, "cannot make the directory of the unlinked file %s",
+			   making->path);
+		close(parent_fd);
+		return -1;
+	}
+	struct made_directory *made = arena_new(arena, struct made_directory);
+	*made = (struct made_directory){ making->directories, parent_fd, name };
+	making->directories = made;
+	int fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_IO, "cannot open the directory of the unlinked file %s",
+				  making->path);
+	return fd;
+}
+
+/* `path` has a leading slash (or is empty: the root) and is changed and restored on the way. */
+static int open_directory(struct making *making, char *path, struct error *err)
+{
+	int fd = opener_open_path(making->opener, path, O_PATH | O_DIRECTORY);
+
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT || !*path)
+		return fail_errno(err, ERR_IO, "cannot open the directory of the unlinked file %s",
+				  making->path);
+	return make_directory(making, path, err);
+}
+
+static void remove_names(struct making *making)
+{
+	bool directory = S_ISDIR(making->ghost->entry->mode);
+
+	for (struct link *link = making->links; link; link = link->next) {
+		if (*link->name && unlinkat(link->dir_fd, link->name, directory ? AT_REMOVEDIR : 0))
+			log_warning("restore", link->path, "cannot remove the temporary name, left");
+		close(link->dir_fd);
+	}
+	for (struct made_directory *made = making->directories; made; made = made->next) {
+		if (unlinkat(made->parent_fd, made->name, AT_REMOVEDIR))
+			log_warning("restore", made->name, "cannot remove the directory, left");
+		close(made->parent_fd);
+	}
+	making->links = NULL;
+	making->directories = NULL;
+}
+
+/* Takes a name in the link's directory with `take`; a temporary one if it is not free. */
+static int take_name(struct making *making, struct link *link,
+		     int (*take)(struct making *making, int dir_fd, const char *name),
+		     const char *name, struct error *err)
+{
+	if (take(making, link->dir_fd, name) == 0) {
+		link->name = name;
+		return 0;
+	}
+	for (unsigned attempt = 0; errno == EEXIST && attempt < 100; attempt++) {
+		const char *other = arena_printf(making->opener->arena, ".nestor-ghost-%x-%u",
+						 making->ghost->id, attempt);
+		if (take(making, link->dir_fd, other) == 0) {
+			log_warning("restore", link->path,
+				    "the name of the unlinked file is taken, using %s", other);
+			link->name = other;
+			return 0;
+		}
+	}
+	return fail_errno(err, ERR_IO, "cannot make the unlinked file %s", link->path);
+}
+
+static struct link *new_link(struct making *making, const char *path, const char **ret_name,
+			     struct error *err)
+{
+	struct arena *arena = making->opener->arena;
+	char *directory = arena_printf(arena, "%s%s", path[0] == '/' ? "" : "/", path);
+	char *slash = strrchr(directory, '/');
+
+	*ret_name = arena_string(arena, slash + 1);
+	*slash = '\0';
+	int dir_fd = open_directory(making, directory, err);
+	if (dir_fd < 0)
+		return NULL;
+	struct link *link = arena_new(arena, struct link);
+	*link = (struct link){ making->links, path, dir_fd, "" };
+	making->links = link;
+	return link;
+}
+
+/* ---- The inode ---- */
+
+static int take_by_mkdir(struct making *making, int dir_fd, const char *name)
+{
+	(void)making;
+	return mkdirat(dir_fd, name, 0700);
+}
+
+static int take_by_create(struct making *making, int dir_fd, const char *name)
+{
+	making->fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return making->fd < 0 ? -1 : 0;
+}
+
+static int take_by_link(struct making *making, int dir_fd, const char *name)
+{
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", making->fd);
+	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW);
+}
+
+static bool leads_here(const struct making *making, const FileEntry *entry)
+{
+	return entry->type == FD_TYPES__REG &&
+	       ghost_of(making->opener->snapshot, entry) == making->ghost;
+}
+
+/* The description that was opened with O_TMPFILE; NULL if the file had a name once. */
+static const FileEntry *find_maker(const struct making *making)
+{
+	const struct snapshot *snapshot = making->opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (leads_here(making, snapshot->files[i]) &&
+		    (snapshot->files[i]->reg->flags & TMPFILE_FLAG))
+			return snapshot->files[i];
+	return NULL;
+}
+
+static int make_linkable(struct making *making, const struct link *link, const RegFileEntry *reg,
+			 struct error *err)
+{
+	char self[64];
+
+	making->stays_linkable = true;
+	making->tmpfile_fd = openat(link->dir_fd, ".",
+				    regular_open_flags(reg) | O_TMPFILE | O_CLOEXEC, 0600);
+	if (making->tmpfile_fd >= 0) {
+		/* Another one to fill it: that of the task may be write-only or append. */
+		snprintf(self, sizeof self, "/proc/self/fd/%d", making->tmpfile_fd);
+		making->fd = open(self, O_RDWR | O_CLOEXEC);
+	}
+	if (making->fd < 0)
+		return fail_errno(err, ERR_IO, "cannot make the temporary file %s", making->path);
+	return 0;
+}
+
+static int make_inode(struct making *making, struct error *err)
+{
+	const char *name;
+	struct link *link = new_link(making, making->path, &name, err);
+
+	if (!link)
+		return -1;
+	if (S_ISDIR(making->ghost->entry->mode)) {
+		if (take_name(making, link, take_by_mkdir, name, err))
+			return -1;
+		making->fd = openat(link->dir_fd, link->name,
+				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (making->fd < 0)
+			return fail_errno(err, ERR_IO, "cannot open the unlinked directory %s",
+					  making->path);
+		return 0;
+	}
+	const FileEntry *maker = find_maker(making);
+	if (maker)
+		return make_linkable(making, link, maker->reg, err);
+	making->fd = openat(link->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (making->fd >= 0)
+		return 0;
+	/* Not all file systems have O_TMPFILE (EOPNOTSUPP; ENOENT or EISDIR of older ones). */
+	return take_name(making, link, take_by_create, name, err);
+}
+
+static int copy_to(int to, int from, off_t offset, uint64_t size)
+{
+	if (lseek(to, offset, SEEK_SET) < 0)
+		return -1;
+	for (uint64_t copied = 0; copied < size;) {
+		uint64_t left = size - copied;
+		ssize_t sent = sendfile(to, from, NULL, left > (1 << 30) ? 1 << 30 : left);
+		if (sent < 0)
+			return -1;
+		if (sent == 0)
+			return 1; /* the end */
+		copied += (uint64_t)sent;
+	}
+	return 0;
+}
+
+/* Reads the header of the next chunk: 1 if there was one, 0 at the end of the image. */
+static int read_chunk(int from, uint64_t *ret_offset, uint64_t *ret_length)
+{
+	uint8_t packed[64];
+	uint32_t size;
+
+	ssize_t got = read(from, &size, sizeof size);
+	if (got == 0)
+		return 0;
+	if (got != sizeof size || size > sizeof packed || read(from, packed, size) != (ssize_t)size)
+		return -1;
+	GhostChunkEntry *chunk = ghost_chunk_entry__unpack(NULL, size, packed);
+	if (!chunk)
+		return -1;
+	*ret_offset = chunk->off;
+	*ret_length = chunk->len;
+	ghost_chunk_entry__free_unpacked(chunk, NULL);
+	return 1;
+}
+
+static int fill_chunks(struct making *making, int from, struct error *err)
+{
+	uint64_t size = making->ghost->entry->size, offset, length;
+	int more;
+
+	if (size > INT64_MAX)
+		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has an impossible size",
+			    making->path);
+	if (ftruncate(making->fd, (off_t)size) < 0)
+		return fail_errno(err, ERR_IO, "cannot set the size of the unlinked file %s",
+				  making->path);
+	while ((more = read_chunk(from, &offset, &length)) > 0) {
+		if (offset > size || length > size - offset)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "a part of the unlinked file %s is outside of it", making->path);
+		int copied = copy_to(making->fd, from, (off_t)offset, length);
+		if (copied < 0)
+			return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s",
+					  making->path);
+		if (copied > 0)
+			break;
+	}
+	if (more != 0)
+		return fail(err, ERR_IMAGE_TRUNCATED, "the content of the unlinked file %s ends early",
+			    making->path);
+	return 0;
+}
+
+static int fill(struct making *making, struct error *err)
+{
+	const struct ghost_file *ghost = making->ghost;
+
+	autoclose int from = images_open_ghost(making->opener->images, ghost->id, err);
+	if (from < 0)
+		return -1;
+	if (lseek(from, (off_t)ghost->content_offset, SEEK_SET) < 0)
+		return fail_errno(err, ERR_IO, "cannot read the content of the unlinked file %s",
+				  making->path);
+	if (ghost->entry->has_chunks && ghost->entry->chunks)
+		return fill_chunks(making, from, err);
+	if (copy_to(making->fd, from, 0, INT64_MAX) < 0)
+		return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s", making->path);
+	return 0;
+}
+
+static int set_attributes(struct making *making, struct error *err)
+{
+	const GhostFileEntry *entry = making->ghost->entry;
+
+	/* The owner first: a change of it clears the set-id bits (chown(2)). */
+	if (fchown(making->fd, entry->uid, entry->gid) < 0 ||
+	    fchmod(making->fd, entry->mode & 07777) < 0)
+		return fail_errno(err, ERR_IO, "cannot set owner and mode of the unlinked file %s",
+				  making->path);
+	return 0;
+}
+
+/* Last of all, since filling and unlinking change them. */
+static void set_times(struct making *making)
+{
+	const GhostFileEntry *entry = making->ghost->entry;
+
+	if (!entry->atim || !entry->mtim)
+		return;
+	struct timespec times[2] = {
+		{ (time_t)entry->atim->tv_sec, (long)(entry->atim->tv_usec % 1000000) * 1000 },
+		{ (time_t)entry->mtim->tv_sec, (long)(entry->mtim->tv_usec % 1000000) * 1000 },
+	};
+	if (futimens(making->fd, times) < 0)
+		log_warning("restore", making->path,
+			    "cannot set the times of the unlinked file, going on");
+}
+
+/* ---- Its descriptions ---- */
+
+static struct link *link_at(struct making *making, const char *path, struct error *err)
+{
+	const char *name;
+	struct link *link = making->links;
+
+	while (link && strcmp(link->path, path) != 0)
+		link = link->next;
+	/* The first link of a regular file made without a name has only its directory yet. */
+	if (link && *link->name)
+		return link;
+	if (link) {
+		const char *slash = strrchr(path, '/');
+		name = slash ? slash + 1 : path;
+	} else {
+		link = new_link(making, path, &name, err);
+	}
+	if (!link || take_name(making, link, take_by_link, name, err))
+		return NULL;
+	return link;
+}
+
+/* The description that made the file, or, for others, one more through it: no name is needed. */
+static int open_unnamed(struct making *making, const RegFileEntry *reg)
+{
+	char self[64];
+
+	if ((reg->flags & TMPFILE_FLAG) && making->tmpfile_fd >= 0)
+		return take_fd(&making->tmpfile_fd);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", making->fd);
+	return open(self, regular_open_flags(reg) | O_CLOEXEC);
+}
+
+static int open_description(struct making *making, const RegFileEntry *reg, struct error *err)
+{
+	struct stat inode, found;
+
+	if (making->stays_linkable) {
+		int unnamed = open_unnamed(making, reg);
+		return unnamed >= 0 ? unnamed
+				    : fail_errno(err, ERR_IO, "cannot open the unlinked file %s",
+						 reg->name);
+	}
+	const struct link *link = link_at(making, reg->name, err);
+	if (!link)
+		return -1;
+	autoclose int fd = openat(link->dir_fd, link->name,
+				  regular_open_flags(reg) | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &found) < 0 || fstat(making->fd, &inode) < 0)
+		return fail_errno(err, ERR_IO, "cannot open the unlinked file %s", reg->name);
+	/* In a directory that others may write to, the name may have become theirs. */
+	if (found.st_dev != inode.st_dev || found.st_ino != inode.st_ino)
+		return fail(err, ERR_FILE_CHANGED,
+			    "%s was replaced while the unlinked file was made again", reg->name);
+	return take_fd(&fd);
+}
+
+static int open_descriptions(struct making *making, struct error *err)
+{
+	struct file_opener *opener = making->opener;
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *entry = snapshot->files[i];
+		if (!leads_here(making, entry))
+			continue;
+		int fd = open_description(making, entry->reg, err);
+		if (fd < 0)
+			return -1;
+		struct opened *opened = arena_new(opener->arena, struct opened);
+		*opened = (struct opened){ opener->state[FD_TYPES__REG], entry->id,
+					   opener_keep(opener, fd) };
+		opener->state[FD_TYPES__REG] = opened;
+	}
+	return 0;
+}
+
+static int make_ghost(struct file_opener *opener, const struct ghost_file *ghost, const char *path,
+		      struct error *err)
+{
+	struct making making = { .opener = opener, .ghost = ghost, .path = path,
+				 .fd = -1, .tmpfile_fd = -1 };
+
+	int failed = make_inode(&making, err);
+	if (!failed && S_ISREG(ghost->entry->mode))
+		failed = fill(&making, err);
+	if (!failed)
+		failed = set_attributes(&making, err);
+	if (!failed)
+		failed = open_descriptions(&making, err);
+	remove_names(&making);
+	if (!failed)
+		set_times(&making);
+	if (making.tmpfile_fd >= 0)
+		close(making.tmpfile_fd);
+	if (making.fd >= 0)
+		close(making.fd);
+	return failed;
+}
+
+static int take_opened(struct file_opener *opener, uint32_t file_id)
+{
+	for (const struct opened *opened = opener->state[FD_TYPES__REG]; opened;
+	     opened = opened->next)
+		if (opened->file_id == file_id && opener_kept(opener, opened->place) >= 0)
+			return opener_take(opener, opened->place);
+	return -1;
+}
+
+int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	int fd = take_opened(opener, entry->id);
+
+	if (fd >= 0)
+		return fd;
+	if (make_ghost(opener, ghost_of(opener->snapshot, entry), entry->reg->name, err))
+		return -1;
+	return take_opened(opener, entry->id);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Paths and kept descriptors of a file_opener; see opener.h. */
+#include "kinds/files/opener.h"
+
+#include "base/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int opener_open_path(const struct file_opener *opener, const char *path, int flags)
+{
+	while (*path == '/')
+		path++;
+	if (opener->root_fd == AT_FDCWD) {
+		char absolute[PATH_MAX];
+		if (snprintf(absolute, sizeof absolute, "/%s", path) >= (int)sizeof absolute) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		return open(absolute, flags | O_CLOEXEC);
+	}
+	/* openat2 refuses flags that open ignores: with O_PATH only these three mean something. */
+	if (flags & O_PATH)
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW;
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
+				.resolve = RESOLVE_IN_ROOT };
+	return (int)syscall(SYS_openat2, opener->root_fd, *path ? path : ".", &how, sizeof how);
+}
+
+size_t opener_keep(struct file_opener *opener, int fd)
+{
+	opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, opener->n_kept_fds,
+				      sizeof *opener->kept_fds);
+	opener->kept_fds[opener->n_kept_fds] = fd;
+	return opener->n_kept_fds++;
+}
+
+int opener_kept(const struct file_opener *opener, size_t place)
+{
+	return opener->kept_fds[place];
+}
+
+int opener_take(struct file_opener *opener, size_t place)
+{
+	int fd = opener->kept_fds[place];
+
+	opener->kept_fds[place] = -1;
+	return fd;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kinds of files share when they open: paths below the root, and descriptors kept. */
+#ifndef NESTOR_KINDS_FILES_OPENER_H
+#define NESTOR_KINDS_FILES_OPENER_H
+
+#include "kinds/kind.h"
+
+/*
+ * Opens a recorded path ("/etc/passwd"; the leading slash may be missing) below opener->root_fd,
+ * which symbolic links do not leave. Returns the descriptor (O_CLOEXEC), or -1 with errno set.
+ */
+int opener_open_path(const struct file_opener *opener, const char *path, int flags);
+
+/*
+ * Keeps a descriptor until all files are open, or until it is taken; returns its place. What was
+ * not taken is closed by whoever made the opener.
+ */
+size_t opener_keep(struct file_opener *opener, int fd);
+int opener_kept(const struct file_opener *opener, size_t place); /* -1 once taken */
+int opener_take(struct file_opener *opener, size_t place);
+
+#endif

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Pipes. One pipe has any number of open descriptions, each a read end, a write end or (opened
+ * through /proc) both; its own state is its size and its content. The content is copied with
+ * tee(2), which leaves it where it is.
+ *
+ * A pipe may have lost all ends of one side, and is restored so; but when the tree holds none of
+ * a side that still exists, somebody outside holds it, and no restore could connect them again:
+ * refused. Packets (O_DIRECT, pipe(2)) lose their borders in the images: refused when there are any.
+ */
+#include "kinds/files/files.h"
+#include "kinds/files/opener.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kernel/syscalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+/* What pipe(2) does not give to its ends and open(2) adds: the kernel's O_LARGEFILE. */
+enum { LARGEFILE_FLAG = 0100000 };
+
+enum side { READ_SIDE, WRITE_SIDE };
+
+static bool is_on_side(uint32_t flags, enum side side)
+{
+	uint32_t access = flags & O_ACCMODE;
+
+	return access == O_RDWR || access == (side == READ_SIDE ? O_RDONLY : O_WRONLY);
+}
+
+/* ---- Dump ---- */
+
+struct known_pipe {
+	struct known_pipe *next;
+	uint32_t id; /* inode number */
+	uint32_t bytes;
+	const struct target *target; /* holds one of its ends: */
+	uint32_t number;
+	const char *what;
+	bool has[2]; /* by side: the tree holds an end of it */
+	bool packets;
+};
+
+static struct known_pipe *find_pipe(const struct collect *collect, uint32_t id)
+{
+	struct known_pipe *pipe = collect->kind_state[COLLECT_PIPES];
+
+	while (pipe && pipe->id != id)
+		pipe = pipe->next;
+	return pipe;
+}
+
+static bool pipe_recognise(const struct open_file *file)
+{
+	return S_ISFIFO(file->stat.st_mode) && strncmp(file->link, "pipe:", 5) == 0 &&
+	       !(file->flags & O_PATH);
+}
+
+/* Reads what tee put into our own pipe, which is not blocking. */
+static ssize_t drain(int fd, uint8_t *bytes, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size) {
+		ssize_t got = read(fd, bytes + length, size - length);
+		if (got < 0 && errno == EAGAIN)
+			break;
+		if (got < 0)
+			return -1;
+		length += (size_t)got;
+	}
+	return (ssize_t)length;
+}
+
+/*
+ * Copies the content without consuming it. Buffers are copied one for one, however little each
+ * holds, so our pipe needs as many (the same size).
+ */
+static int copy_content(const struct open_file *file, int source, int capacity, size_t size,
+			uint8_t *bytes, struct error *err)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create a pipe");
+	autoclose int copy_read = ends[0], copy_write = ends[1];
+	if (fcntl(copy_write, F_SETPIPE_SZ, capacity) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot make another pipe of %d bytes to copy it", file->what,
+				  capacity);
+	if (tee(source, copy_write, size, SPLICE_F_NONBLOCK) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot copy the content of the pipe",
+				  file->what);
+	ssize_t length = drain(copy_read, bytes, size);
+	if (length < 0)
+		return fail_errno(err, ERR_IO, "%s: cannot read the copy of the pipe", file->what);
+	if ((size_t)length != size)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: only %zd of the %zu bytes in the pipe could be copied", file->what,
+			    length, size);
+	return 0;
+}
+
+static int collect_content(const struct open_file *file, struct known_pipe *pipe, struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	int size = 0;
+
+	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
+	 * nobody notices while the tree stands still. */
+	autoclose int source = openat(file->target->proc_fd, file->proc_name,
+				      O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (source < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
+	int capacity = fcntl(source, F_GETPIPE_SZ);
+	if (capacity < 0 || ioctl(source, FIONREAD, &size) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the size of the pipe",
+				  file->what);
+	uint8_t *bytes = arena_alloc(snapshot->arena, (size_t)size + 1);
+	if (size > 0 && copy_content(file, source, capacity, (size_t)size, bytes, err))
+		return -1;
+	PipeDataEntry *entry = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
+	entry->pipe_id = pipe->id;
+	entry->bytes = (uint32_t)size;
+	entry->has_size = true;
+	entry->size = (uint32_t)capacity;
+	snapshot_add_pipe(snapshot, entry, bytes);
+	pipe->bytes = (uint32_t)size;
+	return 0;
+}
+
+static int remember_pipe(const struct open_file *file, struct known_pipe **ret_pipe,
+			 struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_pipe *pipe = arena_new(collect->arena, struct known_pipe);
+
+	pipe->next = collect->kind_state[COLLECT_PIPES];
+	pipe->id = (uint32_t)file->stat.st_ino;
+	pipe->target = file->target;
+	pipe->number = file->number;
+	pipe->what = file->what;
+	if (collect_content(file, pipe, err))
+		return -1;
+	collect->kind_state[COLLECT_PIPES] = pipe;
+	*ret_pipe = pipe;
+	return 0;
+}
+
+static int pipe_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_pipe *pipe = find_pipe(collect, (uint32_t)file->stat.st_ino);
+
+	if (!pipe && remember_pipe(file, &pipe, err))
+		return -1;
+	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++)
+		pipe->has[side] |= is_on_side(file->flags, side);
+	pipe->packets |= is_on_side(file->flags, WRITE_SIDE) && (file->flags & O_DIRECT);
+	entry->pipe = snapshot_new(collect->snapshot, PIPE_ENTRY, PipeEntry);
+	entry->pipe->id = file->id;
+	entry->pipe->pipe_id = pipe->id;
+	entry->pipe->flags = file->flags;
+	entry->pipe->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
+	return 0;
+}
+
+/*
+ * Whether the side that the tree holds no end of exists. The kernel tells by poll, to a
+ * description of the other side that was there before: POLLHUP to readers without a writer,
+ * POLLERR to writers without a reader. Returns 0 or 1, or -1 with err.
+ */
+static int has_ends_outside(const struct known_pipe *pipe, enum side missing, struct error *err)
+{
+	autoclose int pidfd = kernel_pidfd_open(pipe->target->pid, 0);
+	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)pipe->number, 0);
+	struct pollfd state = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
+				  pipe->what);
+	if (poll(&state, 1, 0) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot poll the pipe", pipe->what);
+	return !(state.revents & (missing == WRITE_SIDE ? POLLHUP : POLLERR));
+}
+
+static int complete_pipe(struct collect *collect, const struct known_pipe *pipe, struct error *err)
+{
+	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++) {
+		int outside = pipe->has[side] ? 0 : has_ends_outside(pipe, side, err);
+		if (outside < 0)
+			return -1;
+		if (outside)
+			collect_refuse_file(collect, "%s is a pipe whose %s end is outside of the tree",
+					    pipe->what, side == READ_SIDE ? "read" : "write");
+	}
+	if (pipe->packets && pipe->bytes)
+		collect_refuse_file(collect, "%s is a pipe with packets in it (O_DIRECT)",
+				    pipe->what);
+	return 0;
+}
+
+static int pipe_complete(struct collect *collect, struct error *err)
+{
+	for (const struct known_pipe *pipe = collect->kind_state[COLLECT_PIPES]; pipe;
+	     pipe = pipe->next)
+		if (complete_pipe(collect, pipe, err))
+			return -1;
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+struct made_pipe {
+	struct made_pipe *next;
+	uint32_t id;
+	size_t place[2];  /* by side: the ends that pipe2 gave, kept until all files are open */
+	bool is_taken[2]; /* by side: its description was given to an entry */
+};
+
+static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const PipeEntry *pipe = entry->pipe;
+
+	if (!pipe || pipe->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a pipe", entry->id);
+	if ((pipe->flags & O_ACCMODE) == O_ACCMODE)
+		return fail(err, ERR_IMAGE_INVALID, "pipe %u (file %u) is open for nothing",
+			    pipe->pipe_id, entry->id);
+	if (pipe->flags & O_ASYNC)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "pipe %u (file %u) sends signals (O_ASYNC)",
+			    pipe->pipe_id, entry->id);
+	const struct pipe_content *content = snapshot_pipe(snapshot, pipe->pipe_id);
+	if (content && content->entry->has_size && content->entry->bytes > content->entry->size)
+		return fail(err, ERR_IMAGE_INVALID, "pipe %u holds %u bytes, its size is %u",
+			    pipe->pipe_id, content->entry->bytes, content->entry->size);
+	return 0;
+}
+
+static int fill(int write_fd, const struct pipe_content *content, struct error *err)
+{
+	const PipeDataEntry *entry = content->entry;
+
+	if (entry->has_size && entry->size && fcntl(write_fd, F_GETPIPE_SZ) != (int)entry->size &&
+	    fcntl(write_fd, F_SETPIPE_SZ, (int)entry->size) < 0) {
+		fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot set the size of pipe %u to %u bytes",
+			   entry->pipe_id, entry->size);
+		return fail_hint(err, "raise /proc/sys/fs/pipe-max-size");
+	}
+	if (!entry->bytes)
+		return 0;
+	ssize_t written = write(write_fd, content->bytes, entry->bytes);
+	if (written < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fill pipe %u", entry->pipe_id);
+	if ((size_t)written != entry->bytes)
+		return fail(err, ERR_IMAGE_INVALID, "pipe %u does not hold its %u bytes",
+			    entry->pipe_id, entry->bytes);
+	return 0;
+}
+
+static struct made_pipe *make_pipe(struct file_opener *opener, uint32_t id, struct error *err)
+{
+	const struct pipe_content *content = snapshot_pipe(opener->snapshot, id);
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot create pipe %u", id);
+		return NULL;
+	}
+	struct made_pipe *pipe = arena_new(opener->arena, struct made_pipe);
+	pipe->id = id;
+	pipe->next = opener->state[FD_TYPES__PIPE];
+	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++)
+		pipe->place[side] = opener_keep(opener, ends[side]);
+	opener->state[FD_TYPES__PIPE] = pipe;
+	return content && fill(ends[WRITE_SIDE], content, err) ? NULL : pipe;
+}
+
+static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, struct error *err)
+{
+	for (struct made_pipe *pipe = opener->state[FD_TYPES__PIPE]; pipe; pipe = pipe->next)
+		if (pipe->id == id)
+			return pipe;
+	return make_pipe(opener, id, err);
+}
+
+/*
+ * The description that pipe2 made for this side, or a new one through /proc. The first goes to
+ * the entry that pipe(2) made in the tree, which has no O_LARGEFILE. It is duplicated, since the
+ * kept descriptor is needed to open more.
+ */
+static int open_end(const struct file_opener *opener, struct made_pipe *pipe, const PipeEntry *entry,
+		    struct error *err)
+{
+	enum side side = is_on_side(entry->flags, READ_SIDE) ? READ_SIDE : WRITE_SIDE;
+	int kept = opener_kept(opener, pipe->place[side]);
+	bool is_original = !(entry->flags & LARGEFILE_FLAG) &&
+			   (entry->flags & O_ACCMODE) != O_RDWR && !pipe->is_taken[side];
+	char self[64];
+	int fd;
+
+	if (is_original) {
+		pipe->is_taken[side] = true;
+		fd = fcntl(kept, F_DUPFD_CLOEXEC, 3);
+	} else {
+		snprintf(self, sizeof self, "/proc/self/fd/%d", kept);
+		fd = open(self, (int)(entry->flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open an end of pipe %u",
+				  entry->pipe_id);
+	return fd;
+}
+
+static int pipe_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const PipeEntry *end = entry->pipe;
+	struct made_pipe *pipe = find_or_make(opener, end->pipe_id, err);
+
+	autoclose int fd = pipe ? open_end(opener, pipe, end, err) : -1;
+	if (fd < 0)
+		return -1;
+	/* O_DIRECT is EINVAL for open on a pipe, but not for F_SETFL. */
+	if (fcntl(fd, F_SETFL, (int)(end->flags & (O_NONBLOCK | O_DIRECT | O_APPEND))) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the flags of pipe %u",
+				  end->pipe_id);
+	return take_fd(&fd);
+}
+
+static void pipe_describe(const FileEntry *entry, char *text, size_t room)
+{
+	static const char *const ends[] = { "read end", "write end", "both ends", "no end" };
+
+	snprintf(text, room, "pipe %u %s", entry->pipe->pipe_id,
+		 ends[entry->pipe->flags & O_ACCMODE]);
+}
+
+const struct file_kind pipe_kind = {
+	.name = "pipe",
+	.type = FD_TYPES__PIPE,
+	.recognise = pipe_recognise,
+	.collect = pipe_collect,
+	.check = pipe_check,
+	.open = pipe_open,
+	.describe = pipe_describe,
+	.complete = pipe_complete,
+};

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Open file descriptions that a path leads to: regular files, directories, the memory devices
+ * (/dev/null, /dev/zero, ...) and, opened with O_PATH, anything that has a name. The state is
+ * path, open flags and position. Files without a name are carried by ghost.c.
+ *
+ * The path is what /proc shows, which is the file's name below our own root; it counts only if
+ * the same inode is found there again. Refused: other devices, files of processes in /proc,
+ * namespaces, message queues, and files whose name is gone while another hard link remains.
+ * On restore the file has to have the recorded type and size; its content is the host's.
+ */
+#include "kinds/files/files.h"
+#include "kinds/files/ghost.h"
+#include "kinds/files/opener.h"
+#include "kinds/files/regular.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#define DELETED_SUFFIX " (deleted)"
+
+enum { MEMORY_DEVICES = 1 }; /* major number of null, zero, full, random, urandom, ... */
+
+#ifndef MQUEUE_MAGIC
+#define MQUEUE_MAGIC 0x19800202
+#endif
+
+/* Whether opening the device again gives the same thing: the ones without state of their own. */
+static bool is_plain_device(dev_t device)
+{
+	unsigned number = minor(device);
+
+	/* null 3, zero 5, full 7, random 8, urandom 9; not mem, port and kmsg. */
+	return major(device) == MEMORY_DEVICES &&
+	       (number == 3 || number == 5 || (number >= 7 && number <= 9));
+}
+
+static bool has_process_component(const char *path)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		const char *component = slash + 1;
+		size_t digits = strspn(component, "0123456789");
+		if (digits && (component[digits] == '/' || component[digits] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+/* Names on some file systems mean something else later, or cannot be opened again. */
+static bool is_on_special_file_system(const struct open_file *file)
+{
+	struct statfs fs;
+
+	if (major(file->stat.st_dev) != 0)
+		return false; /* a block device */
+	autoclose int fd = openat(file->target->proc_fd, file->proc_name, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return true;
+	switch (fs.f_type) {
+	case NSFS_MAGIC:
+	case MQUEUE_MAGIC:
+		return true;
+	case PROC_SUPER_MAGIC:
+		return has_process_component(file->link);
+	default:
+		return false;
+	}
+}
+
+static bool regular_recognise(const struct open_file *file)
+{
+	mode_t mode = file->stat.st_mode;
+
+	if (file->link[0] != '/' || strncmp(file->link, "/memfd:", 7) == 0)
+		return false;
+	if (!(file->flags & O_PATH)) {
+		bool plain = S_ISREG(mode) || S_ISDIR(mode) ||
+			     (S_ISCHR(mode) && is_plain_device(file->stat.st_rdev));
+		if (!plain)
+			return false;
+	}
+	return !is_on_special_file_system(file);
+}
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+	return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+/* A file that others append to may have grown, and that harms nobody (log files). */
+static bool size_matters(uint32_t flags)
+{
+	return !((flags & O_APPEND) && (flags & O_ACCMODE) == O_WRONLY);
+}
+
+static RegFileEntry *new_record(const struct open_file *file)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	RegFileEntry *reg = snapshot_new(snapshot, REG_FILE_ENTRY, RegFileEntry);
+
+	reg->id = file->id;
+	reg->flags = file->flags;
+	reg->pos = file->position;
+	reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	reg->has_mnt_id = true;
+	reg->mnt_id = -1;
+	reg->has_mode = true;
+	reg->mode = file->stat.st_mode;
+	reg->has_size = S_ISREG(file->stat.st_mode) && size_matters(file->flags);
+	reg->size = reg->has_size ? (uint64_t)file->stat.st_size : 0;
+	return reg;
+}
+
+static bool ends_with_deleted(const char *link)
+{
+	size_t length = strlen(link), suffix = strlen(DELETED_SUFFIX);
+
+	return length > suffix && strcmp(link + length - suffix, DELETED_SUFFIX) == 0;
+}
+
+static int regular_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct arena *arena = file->target->collect->arena;
+	RegFileEntry *reg = new_record(file);
+	struct stat named;
+
+	entry->reg = reg;
+	reg->name = arena_string(arena, file->link);
+	/* d_path resolves everything, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
+	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
+		return 0;
+	if (!ends_with_deleted(file->link))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: its path leads to another file or to none (mounted over, or outside "
+			    "of the root directory)", file->what);
+	reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
+	/* Some file systems (btrfs) leave a link count of 1 to directories, removed ones too. */
+	if (file->stat.st_nlink > 0 && !S_ISDIR(file->stat.st_mode))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: the name is gone while the file has another (a hard link)",
+			    file->what);
+	return ghost_collect(file, entry, err);
+}
+
+int regular_open_flags(const RegFileEntry *reg)
+{
+	int flags = (int)reg->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
+
+	/* The file was made with O_TMPFILE; opening would make another one. */
+	if (flags & TMPFILE_FLAG)
+		flags &= ~O_TMPFILE;
+	return flags;
+}
+
+static int regular_check(const struct snapshot *snapshot, const FileEntry *entry,
+			 struct error *err)
+{
+	const RegFileEntry *reg = entry->reg;
+
+	if (!reg)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record", entry->id);
+	if (reg->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has the record of file %u", entry->id,
+			    reg->id);
+	if (reg->name[0] == '\0' || strlen(reg->name) >= PATH_MAX)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no usable name", entry->id);
+	if (reg->has_ext && reg->ext)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u (%s) is to be given from outside",
+			    entry->id, reg->name);
+	if (reg->flags & O_ASYNC)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u (%s) sends signals (O_ASYNC)",
+			    entry->id, reg->name);
+	if (reg->pos > INT64_MAX)
+		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
+			    entry->id, reg->name);
+	return ghost_check(snapshot, entry, err);
+}
+
+static const char *type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG: return "a regular file";
+	case S_IFDIR: return "a directory";
+	case S_IFCHR: return "a character device";
+	case S_IFBLK: return "a block device";
+	case S_IFIFO: return "a named pipe";
+	case S_IFLNK: return "a symbolic link";
+	case S_IFSOCK: return "a socket";
+	default: return "a file of unknown type";
+	}
+}
+
+/* Is what stands at the path what was recorded? */
+static int compare(const RegFileEntry *reg, const struct stat *found, struct error *err)
+{
+	if (reg->has_mode && (reg->mode & S_IFMT) != (found->st_mode & S_IFMT)) {
+		fail(err, ERR_FILE_CHANGED, "%s was %s and is %s now", reg->name,
+		     type_name(reg->mode), type_name(found->st_mode));
+		return fail_hint(err, "put back what was there when the tree was dumped");
+	}
+	if (reg->has_size && reg->size != (uint64_t)found->st_size) {
+		fail(err, ERR_FILE_CHANGED,
+		     "the size of %s was %" PRIu64 " when the tree was dumped and is %jd now",
+		     reg->name, reg->size, (intmax_t)found->st_size);
+		return fail_hint(err, "put back the file as it was when the tree was dumped");
+	}
+	if (S_ISCHR(found->st_mode) && !(reg->flags & O_PATH) && !is_plain_device(found->st_rdev))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a device that cannot be restored (%u:%u)",
+			    reg->name, major(found->st_rdev), minor(found->st_rdev));
+	return 0;
+}
+
+static int fail_to_open(const RegFileEntry *reg, struct error *err)
+{
+	if (errno != ENOENT && errno != ENOTDIR)
+		return fail_errno(err, ERR_IO, "cannot open %s", reg->name);
+	fail_errno(err, ERR_FILE_MISSING, "%s, which the tree has open or mapped", reg->name);
+	return fail_hint(err, "put the file back where it was, or restore below a root directory "
+			      "that has it (--root)");
+}
+
+static int regular_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const RegFileEntry *reg = entry->reg;
+	struct stat found;
+
+	if (ghost_of(opener->snapshot, entry))
+		return 0;
+	autoclose int fd = opener_open_path(opener, reg->name,
+					    O_PATH | ((int)reg->flags & O_NOFOLLOW));
+	if (fd < 0)
+		return fail_to_open(reg, err);
+	if (fstat(fd, &found) < 0)
+		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
+	return compare(reg, &found, err);
+}
+
+/* Returns the descriptor; it must not be a file that took the place of the recorded one. */
+static int open_named(const struct file_opener *opener, const RegFileEntry *reg,
+		      struct stat *ret_found, struct error *err)
+{
+	autoclose int fd = opener_open_path(opener, reg->name, regular_open_flags(reg) | O_NOCTTY);
+
+	if (fd < 0)
+		return fail_to_open(reg, err);
+	if (fstat(fd, ret_found) < 0)
+		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
+	if (compare(reg, ret_found, err))
+		return -1;
+	return take_fd(&fd);
+}
+
+static int regular_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const RegFileEntry *reg = entry->reg;
+	struct stat found = { .st_mode = reg->has_mode ? reg->mode : 0 };
+	bool unlinked = ghost_of(opener->snapshot, entry) != NULL;
+
+	autoclose int fd = unlinked ? ghost_open(opener, entry, err)
+				    : open_named(opener, reg, &found, err);
+	if (fd < 0)
+		return -1;
+	/* Devices keep no position, and lseek on O_PATH gives EBADF. */
+	if (reg->pos && !(reg->flags & O_PATH) && !S_ISCHR(found.st_mode) &&
+	    lseek(fd, (off_t)reg->pos, SEEK_SET) < 0)
+		return fail_errno(err, ERR_IO, "cannot set the position of %s to %" PRIu64,
+				  reg->name, reg->pos);
+	return take_fd(&fd);
+}
+
+static void regular_describe(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "%s%s", entry->reg->name[0] == '/' ? "" : "/", entry->reg->name);
+}
+
+const struct file_kind regular_kind = {
+	.name = "regular",
+	.type = FD_TYPES__REG,
+	.recognise = regular_recognise,
+	.collect = regular_collect,
+	.check = regular_check,
+	.verify = regular_verify,
+	.open = regular_open,
+	.describe = regular_describe,
+};

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What regular.c and ghost.c both need to know about recorded names and flags. */
+#ifndef NESTOR_KINDS_FILES_REGULAR_H
+#define NESTOR_KINDS_FILES_REGULAR_H
+
+#include "model/schema.h"
+
+/* O_TMPFILE without the O_DIRECTORY that is part of it. */
+enum { TMPFILE_FLAG = 020000000 };
+
+/* Recorded open flags, without those that would make or change a file. */
+int regular_open_flags(const RegFileEntry *reg);
+
+#endif

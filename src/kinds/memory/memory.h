@@ -40,6 +40,13 @@ int memory_collect_pages(struct target *target, struct error *err);
 int shared_memory_open(const struct snapshot *snapshot, const struct images *images,
 		       uint64_t shmid, struct error *err);
 
+/*
+ * Images of CRIU say with each area how its file was open (fdflags); the file's own record, made
+ * for whichever area came first, may say less. Lets the records of mapped files agree with their
+ * areas; for snapshots read from images that Nestor did not write, before planning.
+ */
+void memory_adopt(struct snapshot *snapshot);
+
 /* --- Between the files of this kind. --- */
 
 bool area_is_vdso(const VmaEntry *area);  /* [vdso], [vvar] and relatives: the kernel's */

@@ -24,19 +24,45 @@ static size_t recorded_areas(const MmEntry *mm, const VmaEntry **areas)
 	return n;
 }
 
+static uint64_t range_size(const VmaEntry *const *areas, size_t n)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < n; i++)
+		size += areas[i]->end - areas[i]->start;
+	return size;
+}
+
+/* The recorded area that holds a range, which one of the host's areas would be moved to. */
+static bool is_recorded(const VmaEntry *const *areas, size_t n, uint64_t start, uint64_t end,
+			bool is_vdso)
+{
+	for (size_t i = 0; i < n; i++)
+		if (start >= areas[i]->start && end <= areas[i]->end)
+			return !!(areas[i]->status & VMA_VDSO) == is_vdso;
+	return false;
+}
+
+/* Where an area of the host goes, when the first recorded one is at `start`. */
+static uint64_t destination(const struct facts *facts, size_t index, uint64_t start)
+{
+	return start + (facts->vdso[index].range.start - facts->vdso[0].range.start);
+}
+
+/* Records may span several areas of the host: there is one for all that is [vvar...]. */
 static bool same_layout(const struct facts *facts, const VmaEntry *const *areas, size_t n)
 {
-	if (n != facts->n_vdso)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		const struct address_range *ours = &facts->vdso[i].range;
+	uint64_t size = 0;
 
-		if (!!(areas[i]->status & VMA_VDSO) != facts->vdso[i].is_vdso ||
-		    areas[i]->end - areas[i]->start != ours->end - ours->start ||
-		    areas[i]->start - areas[0]->start != ours->start - facts->vdso[0].range.start)
+	for (size_t i = 0; i < facts->n_vdso; i++) {
+		uint64_t bytes = facts->vdso[i].range.end - facts->vdso[i].range.start;
+		uint64_t start = destination(facts, i, areas[0]->start);
+
+		if (!is_recorded(areas, n, start, start + bytes, facts->vdso[i].is_vdso))
 			return false;
+		size += bytes;
 	}
-	return true;
+	return size == range_size(areas, n);
 }
 
 static int check_same(const struct plan *plan, const VmaEntry *const *areas, size_t n,
@@ -66,14 +92,14 @@ int vdso_plan(struct plan *plan, const struct task *task, struct program *progra
 		return 0;
 	if (check_same(plan, areas, n, err))
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		uint64_t parked = plan->vdso_parking.start + facts->vdso[i].range.start -
-				  facts->vdso[0].range.start;
-		uint64_t size = areas[i]->end - areas[i]->start;
+	for (size_t i = 0; i < facts->n_vdso; i++) {
+		uint64_t size = facts->vdso[i].range.end - facts->vdso[i].range.start;
+		uint64_t to = destination(facts, i, areas[0]->start);
 
-		op_expect(program_call(program, SYS_mremap, parked, size, size,
-				       MREMAP_MAYMOVE | MREMAP_FIXED, areas[i]->start),
-			  (int64_t)areas[i]->start);
+		op_expect(program_call(program, SYS_mremap,
+				       destination(facts, i, plan->vdso_parking.start), size, size,
+				       MREMAP_MAYMOVE | MREMAP_FIXED, to),
+			  (int64_t)to);
 	}
 	return 0;
 }

@@ -135,6 +135,24 @@ int areas_check(const struct snapshot *snapshot, const struct task *task, struct
 	return 0;
 }
 
+void memory_adopt(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const MmEntry *mm = snapshot->tasks[i].mm;
+
+		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
+			const VmaEntry *area = mm->vmas[k];
+			FileEntry *file = area->status & VMA_FILE_SHARED ?
+						  snapshot_file(snapshot, (uint32_t)area->shmid) :
+						  NULL;
+
+			if (file && file->reg && area->has_fdflags &&
+			    (area->fdflags & O_ACCMODE) == O_RDWR)
+				file->reg->flags = (file->reg->flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
+		}
+	}
+}
+
 /* --- mmap --- */
 
 /* Descriptors borrowed so far: a library is mapped in several areas. */

@@ -219,9 +219,7 @@ static int collect_anonymous(const struct area_text *text, VmaEntry *area, struc
 	area->flags |= MAP_ANONYMOUS;
 	if (path_is(text, "[heap]"))
 		area->status |= VMA_HEAP;
-	else if (path_is(text, "[stack]"))
-		area->status |= VMA_STACK;
-	else if (text->path_length && !path_starts(text, "[anon:"))
+	else if (text->path_length && !path_is(text, "[stack]") && !path_starts(text, "[anon:"))
 		return refuse(text, "an area of the kernel", err);
 	return 0;
 }
@@ -358,6 +356,17 @@ static VmaEntry *new_area(struct target *target, const struct area_text *text)
 	return area;
 }
 
+/* The format has one record for [vvar] and [vvar_vclock] (6.13) together. */
+static bool extends_last(const MmEntry *mm, const VmaEntry *area)
+{
+	VmaEntry *last = mm->n_vmas ? mm->vmas[mm->n_vmas - 1] : NULL;
+
+	if (!last || !(last->status & area->status & VMA_VVAR) || last->end != area->start)
+		return false;
+	last->end = area->end;
+	return true;
+}
+
 static int collect_from_text(struct target *target, const char *text, MmEntry *mm,
 			     struct error *err)
 {
@@ -376,6 +385,8 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 		area = new_area(target, &area_text);
 		if (collect_area(&collector, &area_text, area, err))
 			return -1;
+		if (extends_last(mm, area))
+			continue;
 		mm->vmas = arena_grow(arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
 		mm->vmas[mm->n_vmas++] = area;
 	}

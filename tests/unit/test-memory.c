@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A child builds areas of every kind in a window of addresses; they are collected from outside,
+ * planned, and the plan is carried out in another child, whose window must then be the same:
+ * areas, their flags, and every byte. Needs the rights to read map_files.
+ */
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "images/images.h"
+#include "kernel/facts.h"
+#include "kernel/pagemap_scan.h"
+#include "kinds/memory/memory.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#define WINDOW	   UINT64_C(0x100000000000)
+#define WINDOW_END UINT64_C(0x100040000000)
+#define PROGRAMS   UINT64_C(0x110000000000)
+
+enum { PAGE = 4096, MAX_FILES = 16 };
+
+/* --- What the memory kind asks of the rest of the pipeline --- */
+
+/* Files and pages of the test; descriptors of the test stand for sources. */
+static struct {
+	int file_fds[MAX_FILES];
+	size_t n_files;
+	int pages_fds[MAX_FILES];
+	struct source sources[4 * MAX_FILES];
+	struct images *images;
+} fake;
+
+int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
+		 uint32_t *ret_file_id, struct error *err)
+{
+	FileEntry *file = snapshot_new(target->collect->snapshot, FILE_ENTRY, FileEntry);
+	int fd = openat(target->proc_fd, link_name, (int)open_flags | O_CLOEXEC);
+
+	(void)err;
+	assert_true(fd >= 0 && fake.n_files < MAX_FILES);
+	fake.file_fds[fake.n_files++] = fd;
+	file->id = (uint32_t)fake.n_files;
+	snapshot_add_file(target->collect->snapshot, file);
+	*ret_file_id = file->id;
+	return 0;
+}
+
+int target_mem_fd(struct target *target, struct error *err)
+{
+	(void)err;
+	if (target->mem_fd < 0)
+		target->mem_fd = openat(target->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+	return target->mem_fd;
+}
+
+uint64_t target_stat_field(const struct target *target, unsigned field)
+{
+	const char *at = target->stat;
+
+	while (field-- > 3 && at)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t n_args)
+{
+	(void)probe;
+	(void)nr;
+	(void)args;
+	(void)n_args;
+	return 0;
+}
+
+int64_t probe_result(const struct probe *probe, size_t call)
+{
+	(void)probe;
+	(void)call;
+	return PROBE_FORBIDDEN;
+}
+
+void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
+		       struct error *err)
+{
+	int fd = memfd_create("pages", MFD_CLOEXEC);
+	void *bytes;
+
+	(void)writer;
+	(void)err;
+	assert_true(fd >= 0 && pages_id < MAX_FILES);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(bytes, MAP_FAILED);
+	fake.pages_fds[pages_id] = fd;
+	return bytes;
+}
+
+int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err)
+{
+	(void)images;
+	(void)err;
+	return dup(fake.pages_fds[pages_id]);
+}
+
+uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (plan->sources[i].kind == kind && plan->sources[i].id == id)
+			return (uint32_t)i;
+	plan->sources[plan->n_sources] = (struct source){ .kind = kind, .id = id };
+	return (uint32_t)plan->n_sources++;
+}
+
+static int source_number(const struct plan *plan, const struct source *source)
+{
+	struct error err = { 0 };
+
+	if (source->kind == SOURCE_FILE)
+		return fake.file_fds[source->id - 1];
+	if (source->kind == SOURCE_PAGES)
+		return fake.pages_fds[source->id];
+	return shared_memory_open(plan->snapshot, fake.images, source->id, &err);
+}
+
+uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source)
+{
+	int number = source_number(plan, &plan->sources[source]);
+
+	assert_true(number >= 0);
+	return program_word(program->set, (uint64_t)number);
+}
+
+/* --- The memory to be saved --- */
+
+static void *map_at(uint64_t offset, uint64_t size, int prot, int flags, int fd, off_t at)
+{
+	void *bytes = mmap((void *)(uintptr_t)(WINDOW + offset), size, prot,
+			   flags | MAP_FIXED_NOREPLACE, fd, at);
+
+	if (bytes != (void *)(uintptr_t)(WINDOW + offset))
+		_exit(2);
+	return bytes;
+}
+
+static void fill(void *at, uint64_t size, unsigned seed)
+{
+	uint32_t *words = at;
+
+	for (uint64_t i = 0; i < size / sizeof *words; i++)
+		words[i] = seed = seed * 1664525 + 1013904223;
+}
+
+static void *map_anonymous(uint64_t offset, uint64_t size, int flags)
+{
+	return map_at(offset, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
+		      0);
+}
+
+static void map_plain_areas(void)
+{
+	uint8_t *bytes = map_anonymous(0, 16 * PAGE, 0);
+
+	fill(bytes, 2 * PAGE, 1);
+	fill(bytes + 5 * PAGE, PAGE, 2);
+	madvise(bytes + 8 * PAGE, 2 * PAGE, 102 /* MADV_GUARD_INSTALL */);
+	/* Beside each other, with other protections. */
+	fill(map_anonymous(0x20000, 3 * PAGE, 0), 3 * PAGE, 3);
+	mprotect((void *)(WINDOW + 0x20000), 3 * PAGE, PROT_READ);
+	fill(map_anonymous(0x23000, 2 * PAGE, 0), 2 * PAGE, 4);
+	mprotect((void *)(WINDOW + 0x23000), 2 * PAGE, PROT_NONE);
+	fill(map_anonymous(0x25000, 2 * PAGE, 0), PAGE, 5);
+	mprotect((void *)(WINDOW + 0x25000), 2 * PAGE, PROT_READ | PROT_EXEC);
+	map_at(0x30000, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	fill((uint8_t *)map_anonymous(0x100000, 32 * PAGE, MAP_GROWSDOWN) + 28 * PAGE, 4 * PAGE, 6);
+}
+
+static void map_advised_areas(void)
+{
+	static const int advice[] = { MADV_DONTFORK, MADV_DONTDUMP,  MADV_RANDOM,
+				      MADV_HUGEPAGE, MADV_MERGEABLE, MADV_NOHUGEPAGE };
+
+	for (size_t i = 0; i < sizeof advice / sizeof advice[0]; i++) {
+		uint8_t *bytes = map_anonymous(0x200000 + i * 0x10000, 0x10000, 0);
+
+		fill(bytes + PAGE, PAGE, (unsigned)i);
+		madvise(bytes, 0x10000, advice[i]);
+	}
+	fill(map_anonymous(0x300000, 4 * PAGE, 0), PAGE, 7);
+	mlock((void *)(WINDOW + 0x300000), 4 * PAGE);
+	map_anonymous(0x310000, 4 * PAGE, 0);
+	syscall(SYS_mlock2, WINDOW + 0x310000, 4 * PAGE, 1);
+	map_at(0x320000, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mlock((void *)(WINDOW + 0x320000), 4 * PAGE);
+}
+
+static void map_shared_areas(void)
+{
+	uint8_t *bytes = map_at(0x400000, 64 * PAGE, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	fill(bytes + 3 * PAGE, 2 * PAGE, 8);
+	fill(bytes + 60 * PAGE, 4 * PAGE, 9);
+	/* The same object again, in parts. */
+	mremap(bytes + 2 * PAGE, 0, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+	       WINDOW + 0x500000);
+	mprotect((void *)(WINDOW + 0x500000), 8 * PAGE, PROT_READ);
+	fill(map_at(0x600000, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+	     PAGE, 10);
+	munmap(bytes + 20 * PAGE, 8 * PAGE);
+}
+
+static void map_file_areas(int fd)
+{
+	uint8_t *bytes = map_at(0x700000, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, PAGE);
+
+	fill(bytes + PAGE, PAGE, 11);
+	map_at(0x704000, 4 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	fill(map_at(0x710000, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), PAGE, 12);
+	bytes = map_at(0x720000, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	fill(bytes, 2 * PAGE, 13);
+	mprotect(bytes, 2 * PAGE, PROT_READ);
+}
+
+static void map_large_areas(void)
+{
+	fill(map_anonymous(0x1000000 + 3 * PAGE, 0x700000, 0), 0x700000, 14);
+	fill((uint8_t *)map_anonymous(0x2000000, 0x5000000, 0) + 0x100000, 0x4800000, 15);
+}
+
+static void build_and_wait(int ready_fd)
+{
+	int fd = memfd_create("test", 0), disk_fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+
+	if (disk_fd < 0 || ftruncate(disk_fd, 8 * PAGE) || fd < 0)
+		_exit(3);
+	map_plain_areas();
+	map_advised_areas();
+	map_shared_areas();
+	map_file_areas(disk_fd);
+	map_large_areas();
+	if (write(ready_fd, "r", 1) != 1)
+		_exit(4);
+	for (;;)
+		pause();
+}
+
+/* --- Looking at it --- */
+
+/* Header and VmFlags lines of smaps within the window. */
+static char *window_text(struct arena *arena, pid_t pid)
+{
+	struct text text;
+	char name[64], *smaps, *save = NULL;
+	bool inside = false;
+
+	text_init(&text, arena);
+	snprintf(name, sizeof name, "/proc/%d/smaps", pid);
+	assert_true(procfs_read(arena, AT_FDCWD, name, &smaps) > 0);
+	for (char *line = strtok_r(smaps, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		uint64_t start;
+		unsigned long long inode;
+		int at = 0;
+
+		if (sscanf(line, "%" SCNx64 "-%*x %*s %*x %*s %n%llu", &start, &at, &inode) == 2) {
+			inside = start >= WINDOW && start < WINDOW_END;
+			/* Inode numbers of shared memory are new ones. */
+			if (inside && strstr(line, "/dev/zero"))
+				text_add(&text, "%.*s /dev/zero\n", at, line);
+			else if (inside)
+				text_add(&text, "%s\n", line);
+		} else if (inside && !strncmp(line, "VmFlags:", 8)) {
+			text_add(&text, "%s\n", line);
+		}
+	}
+	return text.string;
+}
+
+static void same_bytes(pid_t pid_a, pid_t pid_b, const MmEntry *mm)
+{
+	char name[64];
+	static uint8_t a[PAGE], b[PAGE];
+	autoclose int fd_a = -1, fd_b = -1;
+
+	snprintf(name, sizeof name, "/proc/%d/mem", pid_a);
+	fd_a = open(name, O_RDONLY);
+	snprintf(name, sizeof name, "/proc/%d/mem", pid_b);
+	fd_b = open(name, O_RDONLY);
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		for (uint64_t at = mm->vmas[i]->start; at < mm->vmas[i]->end; at += PAGE) {
+			ssize_t got_a = pread(fd_a, a, PAGE, (off_t)at);
+			ssize_t got_b = pread(fd_b, b, PAGE, (off_t)at);
+
+			if (got_a != got_b || (got_a > 0 && memcmp(a, b, PAGE)))
+				fail_msg("page %" PRIx64 " differs (%zd, %zd)", at, got_a, got_b);
+		}
+}
+
+/* --- Carrying out a plan --- */
+
+static void carry_out(const struct program *program, int ready_fd)
+{
+	struct program_set *set = program->set;
+	void *place = mmap((void *)(uintptr_t)set->base, set->size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	const struct op *ops = (const struct op *)(uintptr_t)program->address;
+
+	if (place != (void *)(uintptr_t)set->base)
+		_exit(2);
+	memcpy(place, set->bytes, set->size);
+	for (size_t i = 0; i < program->n_ops; i++) {
+		uint64_t args[6];
+		long result;
+
+		for (unsigned k = 0; k < 6; k++)
+			args[k] = ops[i].indirect & 1u << k
+					  ? *(const uint64_t *)(uintptr_t)ops[i].args[k]
+					  : ops[i].args[k];
+		result = syscall((long)ops[i].nr, args[0], args[1], args[2], args[3], args[4],
+				 args[5]);
+		if (result == -1)
+			result = -errno;
+		if ((ops[i].check == CHECK_EQUALS && result != ops[i].expected) ||
+		    (ops[i].check == CHECK_NO_ERROR && result < 0 && result > -4096)) {
+			fprintf(stderr, "op %zu: nr %u (%" PRIx64 ", %" PRIx64 ") = %ld\n", i,
+				ops[i].nr, args[0], args[1], result);
+			_exit(3);
+		}
+		if (ops[i].result)
+			memcpy((void *)(uintptr_t)ops[i].result, &result, sizeof result);
+	}
+	if (write(ready_fd, "r", 1) != 1)
+		_exit(4);
+	for (;;)
+		pause();
+}
+
+static pid_t start_child(const struct program *program)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (program)
+			carry_out(program, ready[1]);
+		build_and_wait(ready[1]);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* --- The tests --- */
+
+struct fixture {
+	struct arena arena;
+	struct snapshot snapshot;
+	struct facts facts;
+	struct dump_options options;
+	struct collect collect;
+	struct target target;
+	struct plan plan;
+	struct error err;
+};
+
+static struct fixture *fixture_new(pid_t pid)
+{
+	struct fixture *fixture = calloc(1, sizeof *fixture);
+	char name[64];
+
+	assert_non_null(fixture);
+	arena_init(&fixture->arena);
+	assert_int_equal(facts_probe(&fixture->facts, &fixture->arena, &fixture->err), 0);
+	fixture->snapshot.arena = &fixture->arena;
+	fixture->collect = (struct collect){
+		.arena = &fixture->arena,
+		.snapshot = &fixture->snapshot,
+		.facts = &fixture->facts,
+		.options = &fixture->options,
+		.next_file_id = 1,
+		.next_shared_id = 1,
+		.next_pages_id = 1,
+	};
+	snprintf(name, sizeof name, "/proc/%d", pid);
+	fixture->target = (struct target){
+		.collect = &fixture->collect,
+		.task = snapshot_add_task(&fixture->snapshot),
+		.pid = pid,
+		.proc_fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.mem_fd = -1,
+		.stat = arena_string(&fixture->arena, "S 1 1"),
+	};
+	return fixture;
+}
+
+static void fixture_free(struct fixture *fixture)
+{
+	close(fixture->target.proc_fd);
+	if (fixture->target.mem_fd >= 0)
+		close(fixture->target.mem_fd);
+	arena_done(&fixture->arena);
+	free(fixture);
+}
+
+static bool in_window(uint64_t address)
+{
+	return address >= WINDOW && address < WINDOW_END;
+}
+
+/* Leaves only the window, and lets the pages of the image begin there too. */
+static void cut_to_window(struct fixture *fixture)
+{
+	struct task *task = fixture->target.task;
+	uint64_t skipped = 0, size = 0;
+	size_t n = 0;
+	uint8_t *bytes;
+	int fd = memfd_create("pages", MFD_CLOEXEC), *image = &fake.pages_fds[task->pages.pages_id];
+
+	for (size_t i = 0; i < task->mm->n_vmas; i++)
+		if (in_window(task->mm->vmas[i]->start))
+			task->mm->vmas[n++] = task->mm->vmas[i];
+	task->mm->n_vmas = n;
+	n = 0;
+	for (size_t i = 0; i < task->pages.n_runs; i++) {
+		PagemapEntry *run = task->pages.runs[i];
+
+		if (in_window(run->vaddr)) {
+			task->pages.runs[n++] = run;
+			size += pagemap_run_bytes(run);
+		} else if (run->vaddr < WINDOW) {
+			skipped += pagemap_run_bytes(run);
+		}
+	}
+	task->pages.n_runs = n;
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_int_equal(pread(*image, bytes, size, (off_t)skipped), size);
+	munmap(bytes, size);
+	close(*image);
+	*image = fd;
+}
+
+static struct program *make_plan(struct fixture *fixture)
+{
+	struct plan *plan = &fixture->plan;
+	struct program *program;
+
+	plan->arena = &fixture->arena;
+	plan->snapshot = &fixture->snapshot;
+	plan->facts = &fixture->facts;
+	plan->sources = fake.sources;
+	plan->first_source = 100;
+	program_set_init(&plan->programs, &fixture->arena, PROGRAMS);
+	program = program_new(&plan->programs, "test");
+	if (memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err) ||
+	    memory_kind.plan(plan, fixture->target.task, 0, program, &fixture->err))
+		fail_msg("%s", fixture->err.text);
+	/* Without the last operations: the whole mm cannot be moved to a child of the test. */
+	program->n_ops -= 2;
+	program_set_link(&plan->programs);
+	return program;
+}
+
+static void comes_back_with(bool pagemap_scan_known)
+{
+	pid_t original = start_child(NULL), restored;
+	struct fixture *fixture = fixture_new(original);
+	char *before, *after;
+
+	memset(&fake, 0, sizeof fake);
+	fixture->facts.pagemap_scan &= pagemap_scan_known;
+	before = window_text(&fixture->arena, original);
+	if (memory_kind.collect(&fixture->target, &fixture->err) ||
+	    memory_collect_pages(&fixture->target, &fixture->err))
+		fail_msg("%s", fixture->err.text);
+	cut_to_window(fixture);
+	restored = start_child(make_plan(fixture));
+	after = window_text(&fixture->arena, restored);
+	assert_string_equal(before, after);
+	same_bytes(original, restored, fixture->target.task->mm);
+	end_child(restored);
+	end_child(original);
+	fixture_free(fixture);
+}
+
+static void memory_comes_back(void **state)
+{
+	(void)state;
+	if (access("/proc/self/map_files", R_OK) || geteuid())
+		skip();
+	comes_back_with(true);
+}
+
+static void memory_comes_back_by_pagemap(void **state)
+{
+	(void)state;
+	if (access("/proc/self/map_files", R_OK) || geteuid())
+		skip();
+	comes_back_with(false);
+}
+
+static void same_runs(const struct page_run *a, const struct page_run *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(a[i].start, b[i].start);
+		assert_int_equal(a[i].end, b[i].end);
+		assert_int_equal(a[i].guard, b[i].guard);
+	}
+}
+
+/* Both ways of finding pages find the same; without the guard category they are content. */
+static void scans_agree(void **state)
+{
+	struct page_run by_ioctl[16], by_page[16];
+	uint8_t *bytes = mmap(NULL, 32 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+	uint64_t start = (uintptr_t)bytes, end = start + 32 * PAGE, at = start;
+	autoclose int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	struct pagemap_scanner scanner = { .fd = fd };
+	ptrdiff_t n;
+
+	(void)state;
+	for (size_t i = 0; i < 32; i++)
+		if (i % 5 < 2)
+			bytes[i * PAGE] = 1;
+	n = pagemap_scan(&scanner, &at, end, by_ioctl, 16);
+	assert_int_equal(n, 7);
+	assert_int_equal(at, end);
+	scanner = (struct pagemap_scanner){ .fd = fd, .without_guard = true };
+	at = start;
+	assert_int_equal(pagemap_scan(&scanner, &at, end, by_page, 16), n);
+	same_runs(by_ioctl, by_page, (size_t)n);
+	scanner = (struct pagemap_scanner){ .fd = fd, .by_page = true };
+	at = start;
+	assert_int_equal(pagemap_scan(&scanner, &at, end, by_page, 16), n);
+	same_runs(by_ioctl, by_page, (size_t)n);
+	/* In pieces, each going on where the one before ended. */
+	at = start;
+	for (ptrdiff_t i = 0; i < n; i++)
+		assert_int_equal(pagemap_scan(&scanner, &at, end, by_page, 1), 1);
+	assert_int_equal(by_page[0].start, by_ioctl[n - 1].start);
+	munmap(bytes, 32 * PAGE);
+}
+
+/* --- What is refused --- */
+
+static void refused(struct fixture *fixture, enum error_name name)
+{
+	memset(&fixture->err, 0, sizeof fixture->err);
+	assert_int_equal(memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err),
+			 -1);
+	assert_int_equal(fixture->err.name, name);
+}
+
+static VmaEntry *add_area(struct fixture *fixture, uint64_t start, uint64_t end)
+{
+	MmEntry *mm = fixture->target.task->mm;
+	VmaEntry *area = snapshot_new(&fixture->snapshot, VMA_ENTRY, VmaEntry);
+
+	area->start = start;
+	area->end = end;
+	area->prot = PROT_READ;
+	area->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	area->status = VMA_REGULAR | VMA_ANON_PRIVATE;
+	area->fd = -1;
+	mm->vmas = arena_grow(&fixture->arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
+	return mm->vmas[mm->n_vmas++] = area;
+}
+
+static void bad_images_are_refused(void **state)
+{
+	struct fixture *fixture = fixture_new(getpid());
+	struct task *task = fixture->target.task;
+	FileEntry *file = snapshot_new(&fixture->snapshot, FILE_ENTRY, FileEntry);
+	VmaEntry *area;
+
+	(void)state;
+	file->id = 1;
+	snapshot_add_file(&fixture->snapshot, file);
+	task->mm = snapshot_new(&fixture->snapshot, MM_ENTRY, MmEntry);
+	task->mm->exe_file_id = 1;
+	add_area(fixture, 0x10000, 0x20000);
+	area = add_area(fixture, 0x20000, 0x30000);
+	assert_int_equal(memory_kind.check(&fixture->snapshot, task, &fixture->err), 0);
+	area->start = 0x1f000;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->start = 0x20001;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->start = 0x40000;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->start = 0x20000;
+	area->status |= VMA_SYSV_IPC;
+	refused(fixture, ERR_IMAGE_UNSUPPORTED);
+	area->status = VMA_REGULAR | VMA_FILE_PRIVATE;
+	area->shmid = 7;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->shmid = 1;
+	assert_int_equal(memory_kind.check(&fixture->snapshot, task, &fixture->err), 0);
+	pagemap_add_run(&fixture->snapshot, &task->pages, 0x2f000, 1);
+	assert_int_equal(memory_kind.check(&fixture->snapshot, task, &fixture->err), 0);
+	pagemap_add_run(&fixture->snapshot, &task->pages, 0x2f000, 1);
+	refused(fixture, ERR_IMAGE_INVALID);
+	task->pages.runs[1]->vaddr = 0x30000;
+	refused(fixture, ERR_IMAGE_INVALID);
+	task->pages.n_runs = 1;
+	task->pages.runs[0]->nr_pages = UINT64_MAX / PAGE;
+	refused(fixture, ERR_IMAGE_INVALID);
+	task->pages.runs[0]->nr_pages = 1;
+	task->pages.runs[0]->flags = PAGEMAP_PARENT;
+	refused(fixture, ERR_IMAGE_UNSUPPORTED);
+	fixture_free(fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(scans_agree),
+		cmocka_unit_test(memory_comes_back),
+		cmocka_unit_test(memory_comes_back_by_pagemap),
+		cmocka_unit_test(bad_images_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

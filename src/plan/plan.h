@@ -78,6 +78,18 @@ struct plan {
 	uint64_t stopped_done_word; /* address of a futex word that the coordinator sets to 1 and
 				     * wakes when all stopped tasks are finished; 0: not needed */
 	uint32_t n_parked_before_stop; /* run_header.done at which it may do so */
+	/*
+	 * Threads with seccomp filters (kinds/task/seccomp.c). Before they install them they add 1
+	 * to filters_arrived_word and wait for filters_word. When filters_arrived_word has come to
+	 * n_filtered (at once, where it is 0), the coordinator seizes each thread whose
+	 * thread_core->seccomp_mode is not `disabled` with PTRACE_O_SUSPEND_SECCOMP (PTRACE_SEIZE
+	 * does not stop it), sets filters_word to 1 and wakes all waiters. The filters are then
+	 * silent until the final detach, so that the park and the last unmapping pass them.
+	 */
+	uint64_t filters_arrived_word; /* 0: no thread has filters */
+	uint64_t filters_word;
+	uint32_t n_filtered;
+	uint64_t *filter_programs; /* private to kinds/task/seccomp.c: struct sock_fprog by index */
 };
 
 struct plan_options {

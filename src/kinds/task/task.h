@@ -12,6 +12,7 @@
 extern const struct task_kind personality_kind;	    /* personality.c */
 extern const struct task_kind resource_limits_kind; /* rlimits.c */
 extern const struct task_kind memory_policy_kind;   /* prctl.c: THP, memory-deny-write-execute */
+extern const struct task_kind memory_barriers_kind; /* membarrier.c */
 extern const struct task_kind signal_actions_kind;  /* signals.c */
 extern const struct task_kind oom_score_kind;	    /* oom.c: collected only; run/ writes it */
 

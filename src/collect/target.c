@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What every reader of a stopped task needs: its /proc files and its memory; see collect.h. */
+#include "collect/collect.h"
+
+#include "base/procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+int target_mem_fd(struct target *target, struct error *err)
+{
+	if (target->mem_fd < 0)
+		target->mem_fd = openat(target->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+	if (target->mem_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the memory of pid %d",
+				  target->pid);
+	return target->mem_fd;
+}
+
+uint64_t target_stat_field(const struct target *target, unsigned field)
+{
+	const char *text = target->stat;
+
+	for (unsigned at = 3; text && at < field; at++) {
+		text = strchr(text, ' ');
+		if (text)
+			text++;
+	}
+	/* Negative numbers (priority, nice, tpgid) come out as their two's complement. */
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+char *target_read(struct target *target, const char *name, struct error *err)
+{
+	char *text;
+
+	if (procfs_read(target->collect->arena, target->proc_fd, name, &text) >= 0)
+		return text;
+	if (errno == ENOENT || errno == ESRCH)
+		fail_errno(err, ERR_TREE_CHANGED, "pid %d is gone: cannot read /proc/%d/%s",
+			   target->pid, target->pid, name);
+	else
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/%s", target->pid, name);
+	return NULL;
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The alternate signal stack of each thread (sigaltstack(2)). SS_ONSTACK only says where the
+ * stack pointer was, and follows from the registers; SS_AUTODISARM is a property. While a handler
+ * runs on a stack with SS_AUTODISARM the kernel has it disarmed, and the frame in memory arms it
+ * again: what is asked is what is to be restored.
+ *
+ * The kernel refuses to change a stack that the stack pointer is in, but looks at the one that is
+ * set, and a new task has none: any stack pointer will do while it is set first here.
+ */
+#include "kinds/task/task.h"
+
+#include "base/log.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "plan/plan.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1U << 31)
+#endif
+
+/* stack_t, as the kernel has it on 64-bit machines. */
+struct kernel_stack {
+	uint64_t address;
+	uint32_t flags, padding;
+	uint64_t size;
+};
+
+struct question {
+	size_t call;
+	uint64_t stack;
+};
+
+static void *ask(struct probe *probe, struct target *target, size_t thread)
+{
+	struct question *question = arena_new(target->collect->arena, struct question);
+
+	(void)thread;
+	question->stack = probe_buffer(probe, sizeof(struct kernel_stack));
+	question->call = probe_ask(probe, SYS_sigaltstack, 0, question->stack);
+	return question;
+}
+
+static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		  struct error *err)
+{
+	const struct question *question = asked;
+	int64_t result = probe_result(probe, question->call);
+	ThreadSasEntry *entry =
+		snapshot_new(target->collect->snapshot, THREAD_SAS_ENTRY, ThreadSasEntry);
+	struct kernel_stack stack = { .flags = SS_DISABLE };
+
+	if (result == PROBE_FORBIDDEN)
+		log_warning("collect", task_name(target->task),
+			    "the seccomp filter of thread %d forbids sigaltstack: taking it that "
+			    "it has no alternate signal stack",
+			    target->threads[thread].tid);
+	else if (result < 0)
+		return fail(err, ERR_PROBE_FAILED, "thread %d: sigaltstack: %s",
+			    target->threads[thread].tid, strerror((int)-result));
+	else
+		memcpy(&stack, probe_bytes(probe, question->stack), sizeof stack);
+	entry->ss_sp = stack.address;
+	entry->ss_size = stack.size;
+	entry->ss_flags = stack.flags & ~(uint32_t)SS_ONSTACK;
+	target->task->threads[thread]->thread_core->sas = entry;
+	return 0;
+}
+
+static int plan_stack(struct plan *plan, const struct task *task, size_t thread,
+		      struct program *program, struct error *err)
+{
+	const ThreadSasEntry *entry = task->threads[thread]->thread_core->sas;
+
+	(void)plan;
+	(void)err;
+	if (!entry || entry->ss_size == 0 || (entry->ss_flags & SS_DISABLE))
+		return 0;
+	struct kernel_stack stack = {
+		.address = entry->ss_sp,
+		.flags = entry->ss_flags & SS_AUTODISARM,
+		.size = entry->ss_size,
+	};
+	program_call(program, SYS_sigaltstack,
+		     program_data(program->set, &stack, sizeof stack, 8), 0);
+	return 0;
+}
+
+const struct task_kind alternate_stack_kind = {
+	.name = "alternate signal stack",
+	.per_thread = true,
+	.ask = ask,
+	.answer = answer,
+	.plan = plan_stack,
+};

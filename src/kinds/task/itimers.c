@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The three interval timers of a process (setitimer(2)): real, virtual and profiling time. Their
+ * remaining time is told to the process alone. A timer without remaining time is off. They are
+ * not inherited by fork. Armed in the last stage: a timer that expires earlier than its task goes
+ * on leaves a pending signal, which is right but early.
+ */
+#include "kinds/task/task.h"
+
+#include "base/log.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "plan/plan.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+
+enum { TIMERS = 3, MICROSECONDS = 1000000 };
+
+static const char *const names[TIMERS] = { "ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF" };
+
+/* struct itimerval as the kernel has it. */
+struct kernel_itimer {
+	uint64_t interval_seconds, interval_microseconds, seconds, microseconds;
+};
+
+struct questions {
+	size_t calls[TIMERS];
+	uint64_t timers[TIMERS];
+};
+
+static ItimerEntry *timer_entry(const TaskTimersEntry *timers, size_t which)
+{
+	ItimerEntry *entries[TIMERS] = { timers->real, timers->virt, timers->prof };
+
+	return entries[which];
+}
+
+/* Every image has the three, armed or not; posix_timers.c adds to the same message. */
+static int collect(struct target *target, struct error *err)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	TaskTimersEntry *timers = snapshot_new(snapshot, TASK_TIMERS_ENTRY, TaskTimersEntry);
+
+	(void)err;
+	timers->real = snapshot_new(snapshot, ITIMER_ENTRY, ItimerEntry);
+	timers->virt = snapshot_new(snapshot, ITIMER_ENTRY, ItimerEntry);
+	timers->prof = snapshot_new(snapshot, ITIMER_ENTRY, ItimerEntry);
+	target->task->core->tc->timers = timers;
+	return 0;
+}
+
+static void *ask(struct probe *probe, struct target *target, size_t thread)
+{
+	struct questions *questions = arena_new(target->collect->arena, struct questions);
+
+	(void)thread;
+	for (size_t i = 0; i < TIMERS; i++) {
+		questions->timers[i] = probe_buffer(probe, sizeof(struct kernel_itimer));
+		questions->calls[i] = probe_ask(probe, SYS_getitimer, i, questions->timers[i]);
+	}
+	return questions;
+}
+
+static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		  struct error *err)
+{
+	const struct questions *questions = asked;
+
+	(void)thread;
+	for (size_t i = 0; i < TIMERS; i++) {
+		ItimerEntry *entry = timer_entry(target->task->core->tc->timers, i);
+		int64_t result = probe_result(probe, questions->calls[i]);
+		struct kernel_itimer timer;
+
+		if (result == PROBE_FORBIDDEN) {
+			log_warning("collect", task_name(target->task),
+				    "its seccomp filter forbids getitimer: taking it that %s is off",
+				    names[i]);
+			continue;
+		}
+		if (result < 0)
+			return fail(err, ERR_PROBE_FAILED, "pid %d: getitimer(%s): %s", target->pid,
+				    names[i], strerror((int)-result));
+		memcpy(&timer, probe_bytes(probe, questions->timers[i]), sizeof timer);
+		entry->isec = timer.interval_seconds;
+		entry->iusec = timer.interval_microseconds;
+		entry->vsec = timer.seconds;
+		entry->vusec = timer.microseconds;
+	}
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	const TaskTimersEntry *timers = task->core->tc->timers;
+
+	(void)snapshot;
+	for (size_t i = 0; timers && i < TIMERS; i++) {
+		const ItimerEntry *entry = timer_entry(timers, i);
+		if (entry->iusec >= MICROSECONDS || entry->vusec >= MICROSECONDS ||
+		    entry->isec > INT64_MAX || entry->vsec > INT64_MAX)
+			return fail(err, ERR_IMAGE_INVALID, "task %s: %s has an impossible time",
+				    task_name(task), names[i]);
+	}
+	return 0;
+}
+
+static int plan_timers(struct plan *plan, const struct task *task, size_t thread,
+		       struct program *program, struct error *err)
+{
+	const TaskTimersEntry *timers = task->core->tc->timers;
+
+	(void)plan;
+	(void)thread;
+	(void)err;
+	for (size_t i = 0; timers && i < TIMERS; i++) {
+		const ItimerEntry *entry = timer_entry(timers, i);
+		struct kernel_itimer timer = { entry->isec, entry->iusec, entry->vsec,
+					       entry->vusec };
+		if (timer.seconds || timer.microseconds)
+			program_call(program, SYS_setitimer, i,
+				     program_data(program->set, &timer, sizeof timer, 8), 0);
+	}
+	return 0;
+}
+
+const struct task_kind interval_timers_kind = {
+	.name = "interval timers",
+	.collect = collect,
+	.ask = ask,
+	.answer = answer,
+	.check = check,
+	.plan = plan_timers,
+};

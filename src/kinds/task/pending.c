@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Signals that are queued and not yet delivered: those of the process and those of each thread,
+ * with the siginfo their senders gave, in order.
+ *
+ * Read by PTRACE_PEEKSIGINFO before anything is injected. Queued again by the thread itself: a
+ * task may send any siginfo to itself, also one that looks as if it came from the kernel
+ * (do_rt_sigqueueinfo compares the id given with its own). All signals are blocked meanwhile.
+ *
+ * SIGSTOP cannot be blocked and would stop the program that queues it. A task that has it pending
+ * stops the moment it runs, so it is recorded as stopped already.
+ */
+#include "kinds/task/task.h"
+
+#include "collect/collect.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+enum { SIGINFO_SIZE = 128, AT_ONCE = 32, LAST_SIGNAL = 64 };
+
+/* struct ptrace_peeksiginfo_args; its header does not go together with sys/ptrace.h. */
+struct peek {
+	uint64_t offset;
+	uint32_t flags;
+	int32_t count;
+};
+enum { PEEK_SHARED = 1 };
+
+static void add_signal(struct target *target, SignalQueueEntry *queue, const siginfo_t *info)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	TaskCoreEntry *tc = target->task->core->tc;
+
+	if (info->si_signo == SIGSTOP) {
+		tc->task_state = TASK_STOPPED;
+		tc->has_stop_signo = true;
+		tc->stop_signo = SIGSTOP;
+		return;
+	}
+	SiginfoEntry *entry = snapshot_new(snapshot, SIGINFO_ENTRY, SiginfoEntry);
+	entry->siginfo.len = SIGINFO_SIZE;
+	entry->siginfo.data = arena_copy(snapshot->arena, info, SIGINFO_SIZE);
+	queue->signals =
+		arena_grow(snapshot->arena, queue->signals, queue->n_signals, sizeof(void *));
+	queue->signals[queue->n_signals++] = entry;
+}
+
+static int read_queue(struct target *target, pid_t tid, uint32_t flags, SignalQueueEntry **ret_queue,
+		      struct error *err)
+{
+	SignalQueueEntry *queue = snapshot_new(target->collect->snapshot, SIGNAL_QUEUE_ENTRY,
+					       SignalQueueEntry);
+	siginfo_t infos[AT_ONCE];
+	struct peek peek = { .flags = flags, .count = AT_ONCE };
+
+	_Static_assert(sizeof(siginfo_t) == SIGINFO_SIZE, "siginfo_t");
+	for (;;) {
+		long count = ptrace(PTRACE_PEEKSIGINFO, tid, &peek, infos);
+		if (count < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot read the pending signals of thread %d", tid);
+		for (long i = 0; i < count; i++)
+			add_signal(target, queue, &infos[i]);
+		if (count < AT_ONCE)
+			break;
+		peek.offset += (uint64_t)count;
+	}
+	*ret_queue = queue;
+	return 0;
+}
+
+static int collect(struct target *target, struct error *err)
+{
+	TaskCoreEntry *tc = target->task->core->tc;
+
+	if (read_queue(target, target->threads[0].tid, PEEK_SHARED, &tc->signals_s, err))
+		return -1;
+	for (size_t i = 0; i < target->n_threads; i++)
+		if (read_queue(target, target->threads[i].tid, 0,
+			       &target->task->threads[i]->thread_core->signals_p, err))
+			return -1;
+	return 0;
+}
+
+static int signal_number(const SiginfoEntry *entry)
+{
+	int32_t number;
+
+	memcpy(&number, entry->siginfo.data, sizeof number);
+	return number;
+}
+
+static int check_queue(const struct task *task, const SignalQueueEntry *queue, struct error *err)
+{
+	for (size_t i = 0; queue && i < queue->n_signals; i++) {
+		const SiginfoEntry *entry = queue->signals[i];
+		if (entry->siginfo.len != SIGINFO_SIZE)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: a pending signal has %zu bytes of siginfo",
+				    task_name(task), entry->siginfo.len);
+		int number = signal_number(entry);
+		if (number < 1 || number > LAST_SIGNAL || number == SIGKILL)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: signal %d cannot be pending", task_name(task), number);
+		if (number == SIGSTOP)
+			return fail(err, ERR_IMAGE_UNSUPPORTED,
+				    "task %s: SIGSTOP is pending, and cannot be queued without "
+				    "stopping the restore",
+				    task_name(task));
+	}
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	(void)snapshot;
+	if (check_queue(task, task->core->tc->signals_s, err))
+		return -1;
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (check_queue(task, task->threads[i]->thread_core->signals_p, err))
+			return -1;
+	return 0;
+}
+
+/* A task knows itself by the number of its own, innermost pid namespace. */
+static uint64_t own_number(struct pid_vector vector)
+{
+	return vector.pid[vector.levels - 1];
+}
+
+static uint64_t siginfo_data(struct program *program, const SiginfoEntry *entry)
+{
+	return program_data(program->set, entry->siginfo.data, SIGINFO_SIZE, 8);
+}
+
+static int plan_signals(struct plan *plan, const struct task *task, size_t thread,
+			struct program *program, struct error *err)
+{
+	const SignalQueueEntry *shared = task->core->tc->signals_s;
+	const SignalQueueEntry *private = task->threads[thread]->thread_core->signals_p;
+	uint64_t process = own_number(task_pids(task));
+	uint64_t self = own_number(thread_pids(task, thread));
+
+	(void)plan;
+	(void)err;
+	for (size_t i = 0; thread == 0 && shared && i < shared->n_signals; i++)
+		program_call(program, SYS_rt_sigqueueinfo, process,
+			     (uint64_t)signal_number(shared->signals[i]),
+			     siginfo_data(program, shared->signals[i]));
+	for (size_t i = 0; private && i < private->n_signals; i++)
+		program_call(program, SYS_rt_tgsigqueueinfo, process, self,
+			     (uint64_t)signal_number(private->signals[i]),
+			     siginfo_data(program, private->signals[i]));
+	return 0;
+}
+
+const struct task_kind pending_signals_kind = {
+	.name = "pending signals",
+	.per_thread = true,
+	.collect = collect,
+	.check = check,
+	.plan = plan_signals,
+};

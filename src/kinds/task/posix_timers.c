@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * POSIX timers of a process (timer_create(2)): which there are, their clocks and notifications
+ * are in /proc/PID/timers; remaining time and overrun are told to the process alone.
+ *
+ * The id of a timer is the kernel's and the program keeps it. From 6.15 on
+ * PR_TIMER_CREATE_RESTORE_IDS lets timer_create take the id that stands at its result. Before, a
+ * process counts up from 0: timers that are not wanted are made and deleted again.
+ *
+ * Restored in the last stage, when the threads exist that SIGEV_THREAD_ID names. Capabilities
+ * (the alarm clocks want CAP_WAKE_ALARM) are given up only after it.
+ */
+#include "kinds/task/task.h"
+
+#include "base/log.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "kernel/syscalls.h"
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+enum {
+	ASKED_AT_MOST = 64,	   /* what one probe has room for */
+	COUNTED_AT_MOST = 4096,	   /* ids that are worth counting up to */
+	RESTORE_IDS = 77,	   /* PR_TIMER_CREATE_RESTORE_IDS */
+	LAST_SIGNAL = 64,
+	NANOSECONDS = 1000000000,
+};
+
+#ifndef SIGEV_THREAD_ID
+#define SIGEV_THREAD_ID 4
+#endif
+
+/* struct itimerspec as the kernel has it. */
+struct kernel_timer {
+	uint64_t interval_seconds, interval_nanoseconds, seconds, nanoseconds;
+};
+
+struct question {
+	size_t remaining, overrun;
+	uint64_t timer;
+};
+
+/* The number of a thread in its own pid namespace, which is what timer_create takes. */
+static int own_thread_number(const struct target *target, pid_t tid, int32_t *ret_number)
+{
+	for (size_t i = 0; i < target->n_threads; i++) {
+		struct pid_vector vector = thread_pids(target->task, i);
+		if (target->threads[i].tid != tid)
+			continue;
+		*ret_number = (int32_t)vector.pid[vector.levels - 1];
+		return 0;
+	}
+	return -1;
+}
+
+static int parse_notification(const struct target *target, const char *text,
+			      PosixTimerEntry *timer, struct error *err)
+{
+	const char *slash = strchr(text, '/');
+
+	if (strncmp(text, "none/", 5) == 0)
+		timer->it_sigev_notify = SIGEV_NONE;
+	else if (strncmp(text, "thread/", 7) == 0)
+		timer->it_sigev_notify = SIGEV_THREAD;
+	else
+		timer->it_sigev_notify = SIGEV_SIGNAL;
+	if (!slash || strncmp(slash, "/tid.", 5) != 0)
+		return 0;
+	timer->it_sigev_notify |= SIGEV_THREAD_ID;
+	timer->has_notify_thread_id = true;
+	if (own_thread_number(target, atoi(slash + 5), &timer->notify_thread_id))
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "timer %" PRIu32 " of pid %d notifies a thread that is gone",
+			    timer->it_id, target->pid);
+	return 0;
+}
+
+/* One timer: four or five lines that begin with "ID:". */
+static int parse_timer(const struct target *target, const char *text, PosixTimerEntry *timer,
+		       struct error *err)
+{
+	const char *signal = procfs_field(text, "signal:");
+	const char *notify = procfs_field(text, "notify:");
+	const char *clock = procfs_field(text, "ClockID:");
+
+	timer->it_id = (uint32_t)strtoul(text + strlen("ID:"), NULL, 10);
+	if (!signal || !notify || !clock)
+		return fail(err, ERR_KERNEL_REFUSED, "/proc/%d/timers cannot be understood",
+			    target->pid);
+	if (sscanf(signal, "%" SCNu32 "/%" SCNx64, &timer->si_signo, &timer->sival_ptr) < 1)
+		return fail(err, ERR_KERNEL_REFUSED, "/proc/%d/timers cannot be understood",
+			    target->pid);
+	timer->clock_id = (uint32_t)strtol(clock, NULL, 10);
+	return parse_notification(target, notify, timer, err);
+}
+
+static int compare_timers(const void *a, const void *b)
+{
+	const PosixTimerEntry *one = *(PosixTimerEntry *const *)a;
+	const PosixTimerEntry *other = *(PosixTimerEntry *const *)b;
+
+	return one->it_id < other->it_id ? -1 : one->it_id > other->it_id;
+}
+
+static int collect(struct target *target, struct error *err)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	TaskTimersEntry *timers = target->task->core->tc->timers;
+	const char *text = target_read(target, "timers", err);
+
+	if (!text)
+		return -1;
+	for (; *text; text = *text ? text + 1 : text) {
+		if (strncmp(text, "ID:", 3) == 0) {
+			PosixTimerEntry *timer =
+				snapshot_new(snapshot, POSIX_TIMER_ENTRY, PosixTimerEntry);
+			timers->posix = arena_grow(snapshot->arena, timers->posix, timers->n_posix,
+						   sizeof(void *));
+			timers->posix[timers->n_posix++] = timer;
+			if (parse_timer(target, text, timer, err))
+				return -1;
+		}
+		text += strcspn(text, "\n");
+		if (!*text)
+			break;
+	}
+	if (timers->n_posix > ASKED_AT_MOST)
+		return fail(err, ERR_UNSUPPORTED_TASK, "pid %d has %zu timers, more than %d",
+			    target->pid, timers->n_posix, ASKED_AT_MOST);
+	if (timers->n_posix)
+		qsort(timers->posix, timers->n_posix, sizeof(void *), compare_timers);
+	return 0;
+}
+
+static void *ask(struct probe *probe, struct target *target, size_t thread)
+{
+	const TaskTimersEntry *timers = target->task->core->tc->timers;
+	struct question *questions =
+		arena_array(target->collect->arena, struct question, timers->n_posix + 1);
+
+	(void)thread;
+	for (size_t i = 0; i < timers->n_posix; i++) {
+		uint64_t id = timers->posix[i]->it_id;
+		questions[i].timer = probe_buffer(probe, sizeof(struct kernel_timer));
+		questions[i].remaining =
+			probe_ask(probe, SYS_timer_gettime, id, questions[i].timer);
+		questions[i].overrun = probe_ask(probe, SYS_timer_getoverrun, id);
+	}
+	return questions;
+}
+
+static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		  struct error *err)
+{
+	const TaskTimersEntry *timers = target->task->core->tc->timers;
+	const struct question *questions = asked;
+
+	(void)thread;
+	for (size_t i = 0; i < timers->n_posix; i++) {
+		PosixTimerEntry *entry = timers->posix[i];
+		int64_t result = probe_result(probe, questions[i].remaining);
+		int64_t overrun = probe_result(probe, questions[i].overrun);
+		struct kernel_timer timer;
+
+		if (result == PROBE_FORBIDDEN) {
+			log_warning("collect", task_name(target->task),
+				    "its seccomp filter forbids timer_gettime: taking it that timer "
+				    "%" PRIu32 " is off", entry->it_id);
+			continue;
+		}
+		if (result < 0)
+			return fail(err, ERR_PROBE_FAILED, "pid %d: timer_gettime(%" PRIu32 "): %s",
+				    target->pid, entry->it_id, strerror((int)-result));
+		memcpy(&timer, probe_bytes(probe, questions[i].timer), sizeof timer);
+		entry->isec = timer.interval_seconds;
+		entry->insec = timer.interval_nanoseconds;
+		entry->vsec = timer.seconds;
+		entry->vnsec = timer.nanoseconds;
+		entry->overrun = overrun > 0 ? (uint32_t)overrun : 0;
+	}
+	return 0;
+}
+
+static int check_timer(const struct task *task, const PosixTimerEntry *timer, struct error *err)
+{
+	if (timer->it_id > INT32_MAX || timer->insec >= NANOSECONDS ||
+	    timer->vnsec >= NANOSECONDS || timer->isec > INT64_MAX || timer->vsec > INT64_MAX ||
+	    timer->si_signo > LAST_SIGNAL)
+		return fail(err, ERR_IMAGE_INVALID, "task %s: timer %" PRIu32 " is impossible",
+			    task_name(task), timer->it_id);
+	if (!(timer->it_sigev_notify & SIGEV_THREAD_ID))
+		return 0;
+	for (size_t i = 0; i < task->n_threads && timer->has_notify_thread_id; i++) {
+		struct pid_vector vector = thread_pids(task, i);
+		if (vector.pid[vector.levels - 1] == (uint32_t)timer->notify_thread_id)
+			return 0;
+	}
+	return fail(err, ERR_IMAGE_INVALID,
+		    "task %s: timer %" PRIu32 " notifies a thread that does not exist",
+		    task_name(task), timer->it_id);
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	const TaskTimersEntry *timers = task->core->tc->timers;
+
+	(void)snapshot;
+	for (size_t i = 0; timers && i < timers->n_posix; i++)
+		if (check_timer(task, timers->posix[i], err))
+			return -1;
+	return 0;
+}
+
+/* timer_create; the word at `id` holds the wanted id where the kernel looks at it. */
+static void create_timer(struct program *program, const PosixTimerEntry *timer)
+{
+	struct kernel_sigevent event = {
+		.value = timer->sival_ptr,
+		.signal = (int32_t)timer->si_signo,
+		.notify = (int32_t)timer->it_sigev_notify,
+		.thread_id = timer->has_notify_thread_id ? timer->notify_thread_id : 0,
+	};
+
+	program_call(program, SYS_timer_create, (uint64_t)(int64_t)(int32_t)timer->clock_id,
+		     program_data(program->set, &event, sizeof event, 8),
+		     program_word(program->set, timer->it_id));
+}
+
+static void arm_timer(struct program *program, const PosixTimerEntry *entry)
+{
+	struct kernel_timer timer = { entry->isec, entry->insec, entry->vsec, entry->vnsec };
+
+	if (timer.seconds || timer.nanoseconds)
+		program_call(program, SYS_timer_settime, entry->it_id, 0,
+			     program_data(program->set, &timer, sizeof timer, 8), 0);
+}
+
+/* Counts up to the id: the kernel gives the next one each time. */
+static int skip_ids(struct program *program, const struct task *task, uint32_t *next,
+		    uint32_t wanted, struct error *err)
+{
+	const PosixTimerEntry filler = { .it_sigev_notify = SIGEV_NONE };
+
+	if (wanted > COUNTED_AT_MOST)
+		return fail(err, ERR_KERNEL_TOO_OLD,
+			    "task %s: timer %" PRIu32 " cannot get its id without "
+			    "PR_TIMER_CREATE_RESTORE_IDS",
+			    task_name(task), wanted);
+	for (; *next < wanted; (*next)++) {
+		create_timer(program, &filler);
+		program_call(program, SYS_timer_delete, *next);
+	}
+	(*next)++;
+	return 0;
+}
+
+static int plan_timers(struct plan *plan, const struct task *task, size_t thread,
+		       struct program *program, struct error *err)
+{
+	const TaskTimersEntry *timers = task->core->tc->timers;
+	bool restore_ids = plan->facts->timer_restore_ids;
+	uint32_t next = 0;
+
+	(void)thread;
+	if (!timers || timers->n_posix == 0)
+		return 0;
+	PosixTimerEntry **sorted = arena_copy(plan->arena, timers->posix,
+					      timers->n_posix * sizeof(void *));
+	qsort(sorted, timers->n_posix, sizeof(void *), compare_timers);
+	if (restore_ids)
+		program_call(program, SYS_prctl, RESTORE_IDS, 1, 0, 0, 0);
+	for (size_t i = 0; i < timers->n_posix; i++) {
+		if (!restore_ids && skip_ids(program, task, &next, sorted[i]->it_id, err))
+			return -1;
+		create_timer(program, sorted[i]);
+	}
+	if (restore_ids)
+		program_call(program, SYS_prctl, RESTORE_IDS, 0, 0, 0, 0);
+	for (size_t i = 0; i < timers->n_posix; i++)
+		arm_timer(program, sorted[i]);
+	return 0;
+}
+
+const struct task_kind posix_timers_kind = {
+	.name = "POSIX timers",
+	.collect = collect,
+	.ask = ask,
+	.answer = answer,
+	.check = check,
+	.plan = plan_timers,
+};

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Resource limits: a soft and a hard figure for each of sixteen resources, shared by the threads
+ * of a process and inherited by fork.
+ *
+ * Read from /proc/PID/limits: prlimit(2) on a task of another uid wants CAP_SYS_RESOURCE even for
+ * reading. Set by the task on itself, before it changes its ids, and only where they differ from
+ * what it inherits: a hard limit can be lowered, or kept, by anybody, but raised only with
+ * CAP_SYS_RESOURCE in the initial user namespace.
+ */
+#include "kinds/task/task.h"
+
+#include "collect/collect.h"
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* By number, asm-generic/resource.h. */
+static const char *const names[RLIMIT_COUNT] = {
+	"RLIMIT_CPU",	  "RLIMIT_FSIZE",  "RLIMIT_DATA",	"RLIMIT_STACK",
+	"RLIMIT_CORE",	  "RLIMIT_RSS",	   "RLIMIT_NPROC",	"RLIMIT_NOFILE",
+	"RLIMIT_MEMLOCK", "RLIMIT_AS",	   "RLIMIT_LOCKS",	"RLIMIT_SIGPENDING",
+	"RLIMIT_MSGQUEUE", "RLIMIT_NICE",   "RLIMIT_RTPRIO",	"RLIMIT_RTTIME",
+};
+
+enum { NAME_WIDTH = 26 }; /* "%-25s " in fs/proc/base.c; the names hold blanks */
+
+static uint64_t read_figure(const char **text)
+{
+	const char *start = *text + strspn(*text, " ");
+	char *end;
+
+	if (strncmp(start, "unlimited", 9) == 0) {
+		*text = start + 9;
+		return RLIM_INFINITY;
+	}
+	uint64_t figure = strtoull(start, &end, 10);
+	*text = end;
+	return figure;
+}
+
+static int collect(struct target *target, struct error *err)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	TaskRlimitsEntry *limits = snapshot_new(snapshot, TASK_RLIMITS_ENTRY, TaskRlimitsEntry);
+	const char *text = target_read(target, "limits", err);
+
+	if (!text)
+		return -1;
+	limits->rlimits = arena_array(snapshot->arena, RlimitEntry *, RLIMIT_COUNT);
+	/* A line of headings, then a line for each resource, by number. */
+	for (size_t i = 0; i < RLIMIT_COUNT; i++) {
+		RlimitEntry *limit = snapshot_new(snapshot, RLIMIT_ENTRY, RlimitEntry);
+		text = strchr(text, '\n');
+		if (!text || strnlen(++text, NAME_WIDTH) < NAME_WIDTH)
+			return fail(err, ERR_KERNEL_REFUSED, "/proc/%d/limits has no line %zu",
+				    target->pid, i + 1);
+		text += NAME_WIDTH;
+		limit->cur = read_figure(&text);
+		limit->max = read_figure(&text);
+		limits->rlimits[limits->n_rlimits++] = limit;
+	}
+	target->task->core->tc->rlimits = limits;
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	const TaskRlimitsEntry *limits = task->core->tc->rlimits;
+
+	(void)snapshot;
+	if (limits && limits->n_rlimits > RLIMIT_COUNT)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "task %s has %zu resource limits",
+			    task_name(task), limits->n_rlimits);
+	for (size_t i = 0; limits && i < limits->n_rlimits; i++)
+		if (limits->rlimits[i]->cur > limits->rlimits[i]->max)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: the soft %s is above the hard one", task_name(task),
+				    names[i]);
+	return 0;
+}
+
+static int refuse_raise(const struct task *task, size_t resource, uint64_t wanted,
+			uint64_t inherited, struct error *err)
+{
+	if (wanted == RLIM_INFINITY)
+		fail(err, ERR_LIMIT_TOO_LOW,
+		     "task %s: its hard %s is unlimited, nestor's is %" PRIu64
+		     " and raising it needs CAP_SYS_RESOURCE",
+		     task_name(task), names[resource], inherited);
+	else
+		fail(err, ERR_LIMIT_TOO_LOW,
+		     "task %s: its hard %s is %" PRIu64 ", nestor's is %" PRIu64
+		     " and raising it needs CAP_SYS_RESOURCE",
+		     task_name(task), names[resource], wanted, inherited);
+	return fail_hint(err, "run nestor with that limit, or with CAP_SYS_RESOURCE");
+}
+
+static int plan_limits(struct plan *plan, const struct task *task, size_t thread,
+		       struct program *program, struct error *err)
+{
+	const TaskRlimitsEntry *limits = task->core->tc->rlimits;
+
+	(void)thread;
+	for (size_t i = 0; limits && i < limits->n_rlimits; i++) {
+		const RlimitEntry *limit = limits->rlimits[i];
+		const struct rlimit *inherited = &plan->facts->rlimits[i];
+		uint64_t figures[2] = { limit->cur, limit->max };
+
+		if (limit->cur == inherited->rlim_cur && limit->max == inherited->rlim_max)
+			continue;
+		if (limit->max > inherited->rlim_max &&
+		    !facts_has_capability(plan->facts, CAP_SYS_RESOURCE))
+			return refuse_raise(task, i, limit->max, inherited->rlim_max, err);
+		program_call(program, SYS_prlimit64, 0, i,
+			     program_data(program->set, figures, sizeof figures, 8), 0);
+	}
+	return 0;
+}
+
+const struct task_kind resource_limits_kind = {
+	.name = "resource limits",
+	.collect = collect,
+	.check = check,
+	.plan = plan_limits,
+};

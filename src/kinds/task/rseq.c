@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The restartable sequence area of each thread (rseq(2)). Registering writes to the area at once
+ * and at every return to user mode, so the thread's memory has to be in place and nothing
+ * inherited may be registered: the kernel allows one area per thread (EBUSY, EINVAL).
+ *
+ * A thread that was stopped inside a critical section had its instruction pointer moved to the
+ * abort handler when its registers were taken, which is what the kernel does on preemption.
+ */
+#include "kinds/task/task.h"
+
+#include "collect/collect.h"
+#include "plan/plan.h"
+
+#include <sys/syscall.h>
+
+static int collect(struct target *target, struct error *err)
+{
+	(void)err;
+	for (size_t i = 0; i < target->n_threads; i++) {
+		const struct target_thread *thread = &target->threads[i];
+		if (!thread->rseq_address)
+			continue;
+		RseqEntry *entry = snapshot_new(target->collect->snapshot, RSEQ_ENTRY, RseqEntry);
+		entry->rseq_abi_pointer = thread->rseq_address;
+		entry->rseq_abi_size = thread->rseq_size;
+		entry->signature = thread->rseq_signature;
+		target->task->threads[i]->thread_core->rseq_entry = entry;
+	}
+	return 0;
+}
+
+static int plan_rseq(struct plan *plan, const struct task *task, size_t thread,
+		     struct program *program, struct error *err)
+{
+	const RseqEntry *entry = task->threads[thread]->thread_core->rseq_entry;
+
+	(void)plan;
+	(void)err;
+	if (entry && entry->rseq_abi_pointer)
+		program_call(program, SYS_rseq, entry->rseq_abi_pointer, entry->rseq_abi_size, 0,
+			     entry->signature);
+	return 0;
+}
+
+const struct task_kind rseq_kind = {
+	.name = "rseq",
+	.per_thread = true,
+	.collect = collect,
+	.plan = plan_rseq,
+};

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Scheduling of each thread: policy with its parameters, nice value, the processors it may run
+ * on, I/O priority. All of it is inherited, seen from outside, and set only where it differs from
+ * what nestor passes on. The order matters once: a nice value can be set under any policy but is
+ * not a parameter of the real-time ones, so it goes first and by itself.
+ */
+#include "kinds/task/task.h"
+
+#include "collect/collect.h"
+#include "kernel/syscalls.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
+#endif
+
+enum {
+	POLICY_RESET_ON_FORK = 0x40000000, /* SCHED_RESET_ON_FORK as CRIU records it */
+	FLAG_RESET_ON_FORK = 1,		   /* SCHED_FLAG_RESET_ON_FORK of sched_setattr */
+	WHO_PROCESS = 1,		   /* IOPRIO_WHO_PROCESS: one thread */
+};
+
+static int collect_attributes(pid_t tid, ThreadCoreEntry *thread, struct error *err)
+{
+	struct sched_attributes attributes;
+
+	if (kernel_sched_getattr(tid, &attributes))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the scheduling of thread %d", tid);
+	thread->has_sched_policy = true;
+	thread->sched_policy = attributes.policy;
+	if (attributes.policy == SCHED_FIFO || attributes.policy == SCHED_RR) {
+		thread->has_sched_prio = true;
+		thread->sched_prio = attributes.priority;
+	}
+	thread->has_sched_flags = attributes.flags != 0;
+	thread->sched_flags = attributes.flags;
+	if (attributes.policy == SCHED_DEADLINE) {
+		thread->has_sched_runtime = thread->has_sched_deadline = true;
+		thread->has_sched_period = true;
+		thread->sched_runtime = attributes.runtime;
+		thread->sched_deadline = attributes.deadline;
+		thread->sched_period = attributes.period;
+	}
+	return 0;
+}
+
+static int collect_thread(struct arena *arena, pid_t tid, ThreadCoreEntry *thread,
+			  struct error *err)
+{
+	uint8_t mask[MAX_AFFINITY_SIZE];
+
+	if (collect_attributes(tid, thread, err))
+		return -1;
+	errno = 0;
+	int nice = getpriority(PRIO_PROCESS, (id_t)tid);
+	if (nice == -1 && errno)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the nice value of thread %d", tid);
+	thread->has_sched_nice = true;
+	thread->sched_nice = nice;
+	ssize_t size = kernel_sched_getaffinity(tid, mask, sizeof mask);
+	if (size < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the processors of thread %d", tid);
+	thread->has_cpu_affinity = true;
+	thread->cpu_affinity.len = (size_t)size;
+	thread->cpu_affinity.data = arena_copy(arena, mask, (size_t)size);
+	int priority = kernel_ioprio_get(WHO_PROCESS, tid);
+	if (priority < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the I/O priority of thread %d", tid);
+	thread->has_io_priority = true;
+	thread->io_priority = (uint32_t)priority;
+	return 0;
+}
+
+static int collect(struct target *target, struct error *err)
+{
+	for (size_t i = 0; i < target->n_threads; i++)
+		if (collect_thread(target->collect->arena, target->threads[i].tid,
+				   target->task->threads[i]->thread_core, err))
+			return -1;
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	(void)snapshot;
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadCoreEntry *thread = task->threads[i]->thread_core;
+		if (thread->has_sched_nice && (thread->sched_nice < -20 || thread->sched_nice > 19))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: nice value %d of thread %zu is out of range",
+				    task_name(task), thread->sched_nice, i);
+		if (thread->has_cpu_affinity && thread->cpu_affinity.len > MAX_AFFINITY_SIZE)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: the processor mask of thread %zu has %zu bytes",
+				    task_name(task), i, thread->cpu_affinity.len);
+	}
+	return 0;
+}
+
+static void plan_policy(const struct facts *facts, const ThreadCoreEntry *thread,
+			struct program *program)
+{
+	struct sched_attributes wanted = {
+		.size = sizeof wanted,
+		.policy = thread->sched_policy & ~(uint32_t)POLICY_RESET_ON_FORK,
+		.flags = thread->sched_flags,
+		.nice = thread->sched_nice,
+		.priority = thread->sched_prio,
+		.runtime = thread->sched_runtime,
+		.deadline = thread->sched_deadline,
+		.period = thread->sched_period,
+	};
+
+	if (thread->sched_policy & POLICY_RESET_ON_FORK)
+		wanted.flags |= FLAG_RESET_ON_FORK;
+	if (wanted.policy == facts->scheduling_policy && wanted.flags == facts->scheduling_flags &&
+	    wanted.priority == facts->scheduling_priority && wanted.policy != SCHED_DEADLINE)
+		return;
+	program_call(program, SYS_sched_setattr, 0,
+		     program_data(program->set, &wanted, sizeof wanted, 8), 0);
+}
+
+static bool same_mask(const ProtobufCBinaryData *wanted, const struct facts *facts)
+{
+	for (size_t i = 0; i < wanted->len || i < facts->affinity_size; i++) {
+		uint8_t one = i < wanted->len ? wanted->data[i] : 0;
+		uint8_t other = i < facts->affinity_size ? facts->affinity[i] : 0;
+		if (one != other)
+			return false;
+	}
+	return true;
+}
+
+static int plan_scheduling(struct plan *plan, const struct task *task, size_t thread,
+			   struct program *program, struct error *err)
+{
+	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
+
+	(void)err;
+	if (state->has_sched_nice && state->sched_nice != plan->facts->nice)
+		program_call(program, SYS_setpriority, PRIO_PROCESS, 0,
+			     (uint64_t)(int64_t)state->sched_nice);
+	if (state->has_cpu_affinity && state->cpu_affinity.len &&
+	    !same_mask(&state->cpu_affinity, plan->facts))
+		program_call(program, SYS_sched_setaffinity, 0, state->cpu_affinity.len,
+			     program_data(program->set, state->cpu_affinity.data,
+					  state->cpu_affinity.len, 8));
+	if (state->has_io_priority && state->io_priority != plan->facts->io_priority)
+		program_call(program, SYS_ioprio_set, WHO_PROCESS, 0, state->io_priority);
+	if (state->has_sched_policy)
+		plan_policy(plan->facts, state, program);
+	return 0;
+}
+
+const struct task_kind scheduling_kind = {
+	.name = "scheduling",
+	.per_thread = true,
+	.collect = collect,
+	.check = check,
+	.plan = plan_scheduling,
+};

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Seccomp mode and filters of each thread. A thread's filters are a chain, oldest first; fork
+ * shares it, so the images hold each filter once, with the index of the one before it.
+ *
+ * Installing one wants no_new_privs or CAP_SYS_ADMIN, which the thread may have given up since:
+ * filters come before the final capset (credentials.c). They cannot be taken off again, and may
+ * forbid everything that a program still has to do: capset, the futex of its park, munmap. So
+ * the coordinator traces these threads with PTRACE_O_SUSPEND_SECCOMP before they install
+ * anything, and the filters first act when it lets go. That option wants CAP_SYS_ADMIN and a
+ * coordinator without filters of its own (kernel/ptrace.c, check_ptrace_options).
+ *
+ * What a filter may hold apart from its program: SECCOMP_FILTER_FLAG_LOG. A listener
+ * (SECCOMP_FILTER_FLAG_NEW_LISTENER) is a descriptor, refused with the descriptors.
+ */
+#include "kinds/task/task.h"
+
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/seccomp.h"
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef SECCOMP_FILTER_FLAG_LOG
+#define SECCOMP_FILTER_FLAG_LOG (1UL << 1)
+#endif
+#ifndef SECCOMP_FILTER_FLAG_SPEC_ALLOW
+#define SECCOMP_FILTER_FLAG_SPEC_ALLOW (1UL << 2)
+#endif
+
+static uint64_t status_number(const char *status, const char *key)
+{
+	const char *field = procfs_field(status, key);
+	uint64_t number = 0;
+
+	if (field)
+		procfs_numbers(field, 10, &number, 1);
+	return number;
+}
+
+/* The index of a filter on top of `previous` (-1: none), added where it is new. */
+static int64_t add_filter(struct snapshot *snapshot, const struct seccomp_filter *filter,
+			  int64_t previous)
+{
+	SeccompEntry *all = snapshot->seccomp;
+	size_t size = filter->count * sizeof *filter->instructions;
+	uint32_t flags = filter->log ? SECCOMP_FILTER_FLAG_LOG : 0;
+
+	for (size_t i = 0; i < all->n_seccomp_filters; i++) {
+		const SeccompFilter *known = all->seccomp_filters[i];
+		if ((known->has_prev ? (int64_t)known->prev : -1) == previous &&
+		    known->flags == flags && known->filter.len == size &&
+		    memcmp(known->filter.data, filter->instructions, size) == 0)
+			return (int64_t)i;
+	}
+	SeccompFilter *entry = snapshot_new(snapshot, SECCOMP_FILTER, SeccompFilter);
+	entry->filter.len = size;
+	entry->filter.data = arena_copy(snapshot->arena, filter->instructions, size);
+	entry->has_prev = previous >= 0;
+	entry->prev = previous >= 0 ? (uint32_t)previous : 0;
+	entry->has_flags = flags != 0;
+	entry->flags = flags;
+	all->seccomp_filters = arena_grow(snapshot->arena, all->seccomp_filters,
+					  all->n_seccomp_filters, sizeof(void *));
+	all->seccomp_filters[all->n_seccomp_filters] = entry;
+	return (int64_t)all->n_seccomp_filters++;
+}
+
+static int collect_filters(struct target *target, size_t thread, struct error *err)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	ThreadCoreEntry *state = target->task->threads[thread]->thread_core;
+	struct seccomp_filters filters;
+	int64_t index = -1;
+
+	if (seccomp_read_filters(target->threads[thread].tid, target->collect->arena, &filters, err))
+		return -1;
+	if (!snapshot->seccomp)
+		snapshot->seccomp = snapshot_new(snapshot, SECCOMP_ENTRY, SeccompEntry);
+	for (size_t i = 0; i < filters.n; i++)
+		index = add_filter(snapshot, &filters.filters[i], index);
+	if (index < 0)
+		return fail(err, ERR_KERNEL_REFUSED, "thread %d has seccomp filters, but none is shown",
+			    target->threads[thread].tid);
+	state->has_seccomp_filter = true;
+	state->seccomp_filter = (uint32_t)index;
+	return 0;
+}
+
+static int collect(struct target *target, struct error *err)
+{
+	for (size_t i = 0; i < target->n_threads; i++) {
+		ThreadCoreEntry *state = target->task->threads[i]->thread_core;
+		uint64_t mode = status_number(target->threads[i].status, "Seccomp:");
+
+		if (mode == SECCOMP_MODE_DISABLED)
+			continue;
+		state->has_seccomp_mode = true;
+		state->seccomp_mode = mode == SECCOMP_MODE_STRICT ? SECCOMP_MODE__strict
+								  : SECCOMP_MODE__filter;
+		if (mode != SECCOMP_MODE_STRICT && collect_filters(target, i, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* A chain only goes back, so that it ends. */
+static int check_filter(const struct snapshot *snapshot, const struct task *task, uint32_t index,
+			struct error *err)
+{
+	const SeccompEntry *all = snapshot->seccomp;
+
+	for (;;) {
+		if (!all || index >= all->n_seccomp_filters)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: there is no seccomp filter %" PRIu32, task_name(task),
+				    index);
+		const SeccompFilter *filter = all->seccomp_filters[index];
+		size_t count = filter->filter.len / sizeof(struct sock_filter);
+		if (filter->filter.len % sizeof(struct sock_filter) || !count ||
+		    count > BPF_MAXINSNS)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "seccomp filter %" PRIu32 " has %zu bytes", index,
+				    filter->filter.len);
+		if (filter->flags & ~(SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW))
+			return fail(err, ERR_IMAGE_UNSUPPORTED,
+				    "seccomp filter %" PRIu32 " has flags 0x%" PRIx32, index,
+				    filter->flags);
+		if (!filter->has_prev)
+			return 0;
+		if (filter->prev >= index)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "seccomp filter %" PRIu32 " stands on a later one", index);
+		index = filter->prev;
+	}
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	if (task->core->tc->has_old_seccomp_mode &&
+	    task->core->tc->old_seccomp_mode != SECCOMP_MODE__disabled)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "task %s: its seccomp state is in the form before CRIU 3.0",
+			    task_name(task));
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadCoreEntry *state = task->threads[i]->thread_core;
+		if (state->seccomp_mode != SECCOMP_MODE__filter)
+			continue;
+		if (!state->has_seccomp_filter)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: the seccomp filter of thread %zu is not named",
+				    task_name(task), i);
+		if (check_filter(snapshot, task, state->seccomp_filter, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* The struct sock_fprog of a filter, laid down once for all threads that have it. */
+static uint64_t filter_program(struct plan *plan, struct program_set *set, uint32_t index)
+{
+	const SeccompEntry *all = plan->snapshot->seccomp;
+	const SeccompFilter *filter = all->seccomp_filters[index];
+
+	if (!plan->filter_programs)
+		plan->filter_programs = arena_array(plan->arena, uint64_t, all->n_seccomp_filters);
+	if (!plan->filter_programs[index]) {
+		struct {
+			uint64_t count, instructions;
+		} program = {
+			.count = filter->filter.len / sizeof(struct sock_filter),
+			.instructions =
+				program_data(set, filter->filter.data, filter->filter.len, 8),
+		};
+		plan->filter_programs[index] = program_data(set, &program, sizeof program, 8);
+	}
+	return plan->filter_programs[index];
+}
+
+static void install_chain(struct plan *plan, struct program *program, uint32_t index)
+{
+	const SeccompEntry *all = plan->snapshot->seccomp;
+	size_t length = 1;
+
+	for (uint32_t at = index; all->seccomp_filters[at]->has_prev; length++)
+		at = all->seccomp_filters[at]->prev;
+	uint32_t *chain = arena_array(plan->arena, uint32_t, length);
+	for (size_t i = length; i-- > 0; index = all->seccomp_filters[index]->prev)
+		chain[i] = index;
+	for (size_t i = 0; i < length; i++)
+		program_call(program, SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			     all->seccomp_filters[chain[i]]->flags,
+			     filter_program(plan, program->set, chain[i]));
+}
+
+static int plan_seccomp(struct plan *plan, const struct task *task, size_t thread,
+			struct program *program, struct error *err)
+{
+	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
+
+	if (state->seccomp_mode == SECCOMP_MODE__disabled)
+		return 0;
+	if (!facts_has_capability(plan->facts, CAP_SYS_ADMIN))
+		return fail(err, ERR_NO_PRIVILEGE,
+			    "task %s: restoring its seccomp filters needs CAP_SYS_ADMIN",
+			    task_name(task));
+	if (!plan->filters_word) {
+		plan->filters_word = program_word(program->set, 0);
+		plan->filters_arrived_word = program_word(program->set, 0);
+	}
+	plan->n_filtered++;
+	program_wake(program, plan->filters_arrived_word, 1);
+	program_wait(program, plan->filters_word, 1);
+	if (state->seccomp_mode == SECCOMP_MODE__strict)
+		program_call(program, SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
+	else
+		install_chain(plan, program, state->seccomp_filter);
+	return 0;
+}
+
+const struct task_kind seccomp_kind = {
+	.name = "seccomp filters",
+	.per_thread = true,
+	.collect = collect,
+	.check = check,
+	.plan = plan_seccomp,
+};

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a thread registered with the kernel about itself: the word that is cleared when it ends
+ * (set_tid_address, which pthread_join waits on), the list of robust futexes, its name.
+ *
+ * A new task starts with neither pointer (they are not inherited), and with its parent's name.
+ */
+#include "kinds/task/task.h"
+
+#include "base/log.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "kernel/syscalls.h"
+#include "plan/plan.h"
+
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+enum { NAME_SIZE = 16, ROBUST_LIST_SIZE = 24 }; /* TASK_COMM_LEN; struct robust_list_head */
+
+struct question {
+	size_t call;
+	uint64_t address;
+};
+
+static int collect(struct target *target, struct error *err)
+{
+	for (size_t i = 0; i < target->n_threads; i++) {
+		ThreadCoreEntry *thread = target->task->threads[i]->thread_core;
+		uint64_t head, length;
+
+		if (kernel_get_robust_list(target->threads[i].tid, &head, &length))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot read the robust list of thread %d",
+					  target->threads[i].tid);
+		thread->futex_rla = head;
+		thread->futex_rla_len = (uint32_t)length;
+	}
+	return 0;
+}
+
+static void *ask(struct probe *probe, struct target *target, size_t thread)
+{
+	struct question *question = arena_new(target->collect->arena, struct question);
+
+	(void)thread;
+	question->address = probe_buffer(probe, sizeof(uint64_t));
+	question->call = probe_ask(probe, SYS_prctl, PR_GET_TID_ADDRESS, question->address, 0, 0, 0);
+	return question;
+}
+
+static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		  struct error *err)
+{
+	const struct question *question = asked;
+	int64_t result = probe_result(probe, question->call);
+	ThreadInfoX86 *info = target->task->threads[thread]->thread_info;
+
+	if (result == PROBE_FORBIDDEN) {
+		log_warning("collect", task_name(target->task),
+			    "the seccomp filter of thread %d forbids PR_GET_TID_ADDRESS: taking it "
+			    "that nobody waits for the end of the thread",
+			    target->threads[thread].tid);
+		return 0;
+	}
+	if (result < 0)
+		return fail(err, ERR_PROBE_FAILED, "thread %d: PR_GET_TID_ADDRESS: %s",
+			    target->threads[thread].tid, strerror((int)-result));
+	memcpy(&info->clear_tid_addr, probe_bytes(probe, question->address), sizeof(uint64_t));
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	(void)snapshot;
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadCoreEntry *thread = task->threads[i]->thread_core;
+		if (thread->futex_rla && thread->futex_rla_len != ROBUST_LIST_SIZE)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: the robust list of thread %zu has a head of %u bytes",
+				    task_name(task), i, thread->futex_rla_len);
+	}
+	return 0;
+}
+
+static int plan_pointers(struct plan *plan, const struct task *task, size_t thread,
+			 struct program *program, struct error *err)
+{
+	const CoreEntry *core = task->threads[thread];
+	const ThreadCoreEntry *state = core->thread_core;
+	char name[NAME_SIZE] = "";
+
+	(void)plan;
+	(void)err;
+	/* Older images name the process only. */
+	strncpy(name, state->comm ? state->comm : task->core->tc->comm, NAME_SIZE - 1);
+	program_call(program, SYS_prctl, PR_SET_NAME,
+		     program_data(program->set, name, sizeof name, 1));
+	if (core->thread_info->clear_tid_addr)
+		program_call(program, SYS_set_tid_address, core->thread_info->clear_tid_addr);
+	if (state->futex_rla)
+		program_call(program, SYS_set_robust_list, state->futex_rla, state->futex_rla_len);
+	return 0;
+}
+
+const struct task_kind thread_pointers_kind = {
+	.name = "thread pointers",
+	.per_thread = true,
+	.collect = collect,
+	.ask = ask,
+	.answer = answer,
+	.check = check,
+	.plan = plan_pointers,
+};

@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 struct images;
-struct images_writer;
-struct facts;
+struct collect;
+struct target;
 
 enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 
@@ -57,6 +57,9 @@ bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be l
 
 /* vma.c: fills mm->vmas. */
 int areas_collect(struct target *target, MmEntry *mm, struct error *err);
+
+/* pages.c: an image without pages, which CRIU wants to open all the same. */
+int pages_write_none(struct collect *collect, uint32_t pages_id, struct error *err);
 
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);

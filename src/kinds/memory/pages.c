@@ -295,6 +295,16 @@ static int copy_pages(struct pages_job *job, struct error *err)
 	return result;
 }
 
+int pages_write_none(struct collect *collect, uint32_t pages_id, struct error *err)
+{
+	char name[32];
+	autoclose int fd = -1;
+
+	snprintf(name, sizeof name, "pages-%" PRIu32 ".img", pages_id);
+	fd = images_create_raw(collect->images, name, err);
+	return fd < 0 ? -1 : 0;
+}
+
 static int collect_shared_pages(struct target *target, struct error *err)
 {
 	const MmEntry *mm = target->task->mm;
@@ -321,5 +331,6 @@ int memory_collect_pages(struct target *target, struct error *err)
 	target->task->pages.pages_id = target->collect->next_pages_id++;
 	if (scan_areas(&job, err))
 		return -1;
-	return job.size ? copy_pages(&job, err) : 0;
+	return job.size ? copy_pages(&job, err)
+			: pages_write_none(target->collect, target->task->pages.pages_id, err);
 }

@@ -163,7 +163,7 @@ static int write_object(struct collect *collect, int fd, struct shared_memory *s
 		return -1;
 	collect->pages_scanned += pages;
 	if (!pages)
-		return 0;
+		return pages_write_none(collect, shared->pages.pages_id, err);
 	bytes = images_map_pages(collect->images, shared->pages.pages_id, pages * AREA_PAGE, err);
 	if (!bytes)
 		return -1;

@@ -254,6 +254,9 @@ static void name_area(struct program *program, const VmaEntry *area)
 /* What only the host can tell. */
 static int check_host(const struct facts *facts, const VmaEntry *area, struct error *err)
 {
+	if (area_is_guard(area) && !facts->guard_regions)
+		return fail(err, ERR_KERNEL_TOO_OLD, "guard range %" PRIx64 "-%" PRIx64
+			    " needs MADV_GUARD_INSTALL (Linux 6.13)", area->start, area->end);
 	if (area->end > facts->task_size)
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
 			    " is above the addresses of this machine", area->start, area->end);
@@ -272,11 +275,11 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
 		const VmaEntry *area = areas[i].area;
 
-		if (!area_is_mapped(area))
+		if (area->status & VMA_VSYSCALL)
 			continue;
 		if (check_host(plan->facts, area, err))
 			return -1;
-		if (area_is_vdso(area))
+		if (!area_is_mapped(area) || area_is_vdso(area))
 			continue;
 		map_area(&mapper, &areas[i]);
 		advise_area(program, area);

@@ -10,8 +10,8 @@ static const struct command commands[] = {
 	  "-t PID [-D DIR] [OPTION...]", command_dump },
 	{ "restore", "Makes the process tree of a directory of images again.",
 	  "[-D DIR] [OPTION...]", command_restore },
-	{ "tree", "Draws a process tree and its namespaces, live or from images.", "PID|DIR [--json]",
-	  command_tree },
+	{ "tree", "Draws a process tree and its namespaces, live or from images.",
+	  "PID|DIR [--json]", command_tree },
 	{ "plan", "Prints the programs by which a restore would build the tree.", "[DIR] [--json]",
 	  command_plan },
 	{ "check", "Tells what this kernel and these privileges allow.",
@@ -22,11 +22,13 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *out)
 {
-	fprintf(out, "Usage: nestor COMMAND [OPTION...]\n\n"
-		     "Checkpoints trees of processes, with their namespaces, and restores them.\n\n");
+	fprintf(out,
+		"Usage: nestor COMMAND [OPTION...]\n\n"
+		"Checkpoints trees of processes, with their namespaces, and restores them.\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(out, "  nestor %-8s %s\n", commands[i].name, commands[i].summary);
-	fprintf(out, "\nnestor COMMAND --help lists the options of a command; see also nestor(1).\n");
+	fprintf(out,
+		"\nnestor COMMAND --help lists the options of a command; see also nestor(1).\n");
 }
 
 static int refuse(const char *word)

@@ -30,8 +30,8 @@ struct facility {
 	const char *name;
 	const char *other_name; /* criu(8)'s name of it, for --feature */
 	enum facility_source source;
-	size_t where;	/* offset of a bool in struct facts, or number of a capability */
-	bool required;	/* without it nothing can be dumped or restored */
+	size_t where;  /* offset of a bool in struct facts, or number of a capability */
+	bool required; /* without it nothing can be dumped or restored */
 	const char *needed_for;
 	const char *without; /* what is done when it is missing */
 };
@@ -99,13 +99,15 @@ static void print_rows(const struct facts *facts, struct text *text)
 		const struct facility *facility = &facilities[i];
 		bool there = is_there(facility, facts);
 		text_add(text, "%-8s %-22s %s%s%s\n",
-			 there ? "yes" : facility->required ? "MISSING" : "no", facility->name,
-			 facility->needed_for, there ? "" : "; without it ",
+			 there		      ? "yes"
+			 : facility->required ? "MISSING"
+					      : "no",
+			 facility->name, facility->needed_for, there ? "" : "; without it ",
 			 there ? "" : facility->without);
 	}
 	text_add(text, "\n%s\n",
-		 can_work(facts) ? "Trees can be dumped and restored here." :
-				   "Trees cannot be dumped and restored here.");
+		 can_work(facts) ? "Trees can be dumped and restored here."
+				 : "Trees cannot be dumped and restored here.");
 }
 
 static void print_json(const struct facts *facts, struct text *text)

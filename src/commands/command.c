@@ -12,8 +12,8 @@ static void print_help(const struct command *command, const struct option_row *c
 }
 
 bool command_begin(const struct command *command, const struct option_row *const *tables, int argc,
-		   char **argv, int max_operands, void *values, struct arena *arena,
-		   int *ret_first, int *ret_status)
+		   char **argv, int max_operands, void *values, struct arena *arena, int *ret_first,
+		   int *ret_status)
 {
 	struct error err = { 0 };
 	struct common_arguments *common = values;

@@ -31,8 +31,8 @@ int command_check(const struct command *command, int argc, char **argv);
  * exit status. At most max_operands words that are no options are allowed.
  */
 bool command_begin(const struct command *command, const struct option_row *const *tables, int argc,
-		   char **argv, int max_operands, void *values, struct arena *arena,
-		   int *ret_first, int *ret_status);
+		   char **argv, int max_operands, void *values, struct arena *arena, int *ret_first,
+		   int *ret_status);
 
 /* "nestor: error [pid-in-use]: text" and the hint on stderr; returns the exit status for it. */
 int command_print_error(const struct error *err);

@@ -212,7 +212,8 @@ static int check_arguments(const struct dump_arguments *arguments, struct error 
 		return fail_hint(err, "give the root of the tree with --tree PID");
 	}
 	if (arguments->leave_running && arguments->pipeline.leave_stopped)
-		return fail(err, ERR_USAGE, "--leave-running and --leave-stopped exclude each other");
+		return fail(err, ERR_USAGE,
+			    "--leave-running and --leave-stopped exclude each other");
 	return 0;
 }
 
@@ -230,8 +231,8 @@ int command_dump(const struct command *command, int argc, char **argv)
 
 	arena_init(&arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
-		status = check_arguments(&arguments, &err) < 0 ? command_print_error(&err) :
-								 run_dump(&arguments);
+		status = check_arguments(&arguments, &err) < 0 ? command_print_error(&err)
+							       : run_dump(&arguments);
 	arena_done(&arena);
 	return status;
 }

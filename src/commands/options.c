@@ -144,9 +144,9 @@ static void fill_getopt_tables(struct getopt_tables *out, const struct option_ro
 	for (; *tables; tables++) {
 		for (const struct option_row *row = *tables; row->name && out->n_rows < MAX_OPTIONS;
 		     row++) {
-			int argument = argument_is_optional(row->kind) ? optional_argument :
-				       takes_argument(row->kind)	? required_argument :
-									  no_argument;
+			int argument = argument_is_optional(row->kind) ? optional_argument
+				       : takes_argument(row->kind)     ? required_argument
+								       : no_argument;
 			out->longs[out->n_rows] = (struct option){ row->name, argument, NULL,
 								   256 + (int)out->n_rows };
 			out->rows[out->n_rows++] = row;
@@ -300,8 +300,7 @@ int options_parse(const struct option_row *const *tables, int argc, char **argv,
 
 	if (parse_arguments(tables, argc, argv, common_options, &where, err) < 0)
 		return -1;
-	if (!where.help && !where.version &&
-	    read_configs(tables, values, arena, &where, err) < 0)
+	if (!where.help && !where.version && read_configs(tables, values, arena, &where, err) < 0)
 		return -1;
 	int first = parse_arguments(tables, argc, argv, NULL, values, err);
 	if (first < 0)

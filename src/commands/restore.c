@@ -79,14 +79,15 @@ static int open_images(struct restore *restore, struct error *err)
 
 	if (session_step(&restore->session, "checking the images", err) < 0)
 		return -1;
-	restore->images = images_open(restore->session.images_fd, &restore->arena,
-				      &restore->snapshot, err);
+	restore->images =
+		images_open(restore->session.images_fd, &restore->arena, &restore->snapshot, err);
 	if (!restore->images)
 		return -1;
 	if (root) {
 		restore->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (restore->root_fd < 0)
-			return fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root);
+			return fail_errno(err, ERR_USAGE, "cannot open the root directory %s",
+					  root);
 	}
 	return verify_files(restore, err);
 }

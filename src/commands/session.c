@@ -85,17 +85,18 @@ int session_open(struct session *session, const char *command,
 	};
 	const char *images = arguments->images_dir ? arguments->images_dir : ".";
 
-	progress_init(&session->progress, !arguments->log_file &&
-						  arguments->common.verbosity >= LOG_INFO);
+	progress_init(&session->progress,
+		      !arguments->log_file && arguments->common.verbosity >= LOG_INFO);
 	sigemptyset(&session->signals);
-	for (const int *signal = (const int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0 }; *signal; signal++)
+	for (const int *signal = (const int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0 }; *signal;
+	     signal++)
 		sigaddset(&session->signals, *signal);
 	sigprocmask(SIG_BLOCK, &session->signals, &session->old_mask);
 	session->images_fd = open_directory(images, "images", err);
 	if (session->images_fd < 0)
 		return -1;
-	session->work_fd = open_directory(arguments->work_dir ? arguments->work_dir : images,
-					  "work", err);
+	session->work_fd =
+		open_directory(arguments->work_dir ? arguments->work_dir : images, "work", err);
 	if (session->work_fd < 0)
 		return -1;
 	if (open_log(session, arguments, err) < 0)
@@ -121,8 +122,8 @@ int session_step(struct session *session, const char *phase, struct error *err)
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err)
 {
-	autoclose int fd = openat(session->work_fd, name,
-				  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	autoclose int fd =
+		openat(session->work_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	if (fd < 0 || dprintf(fd, "%d", (int)pid) < 0)
 		return fail_errno(err, ERR_IO, "cannot write the pid file %s", name);

@@ -145,11 +145,10 @@ static void draw_tasks(const struct tree_view *view, const struct line_art *art,
 		parents[i] = task->parent;
 		forest.labels[i] = arena_printf(view->arena, "%s %s", pid_vector_text(&task->pids),
 						printable(view->arena, task->name));
-		forest.rests[i] = arena_printf(view->arena, "%-8s  %7zu  %-*s  %-*s  %s",
-					       task->state, task->n_threads, session,
-					       pid_vector_text(&task->sessions), group,
-					       pid_vector_text(&task->groups),
-					       own_namespaces(view, i));
+		forest.rests[i] = arena_printf(
+			view->arena, "%-8s  %7zu  %-*s  %-*s  %s", task->state, task->n_threads,
+			session, pid_vector_text(&task->sessions), group,
+			pid_vector_text(&task->groups), own_namespaces(view, i));
 	}
 	draw(&forest, art, "PID AND NAME",
 	     arena_printf(view->arena, "%-8s  %7s  %-*s  %-*s  %s", "STATE", "THREADS", session,
@@ -160,9 +159,8 @@ static void draw_tasks(const struct tree_view *view, const struct line_art *art,
 static const char *namespace_rest(const struct tree_view *view,
 				  const struct view_namespace *namespace)
 {
-	const char *owner = namespace->owner ?
-				    namespace_label(view, NAMESPACE_USER, namespace->owner) :
-				    "-";
+	const char *owner =
+		namespace->owner ? namespace_label(view, NAMESPACE_USER, namespace->owner) : "-";
 
 	if (namespace->has_owner_uid)
 		owner = arena_printf(view->arena, "%s uid %" PRIu32, owner, namespace->owner_uid);
@@ -183,7 +181,8 @@ static void draw_namespaces(const struct tree_view *view, const struct line_art 
 		const struct view_namespace *namespace = &view->namespaces[i];
 		parents[i] = i;
 		for (size_t n = 0; n < view->n_namespaces; n++)
-			if (n != i && namespace->parent && view->namespaces[n].type == namespace->type &&
+			if (n != i && namespace->parent &&
+			    view->namespaces[n].type == namespace->type &&
 			    view->namespaces[n].id == namespace->parent)
 				parents[i] = n;
 		forest.labels[i] = namespace_label(view, namespace->type, namespace->id);

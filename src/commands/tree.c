@@ -81,8 +81,8 @@ static int run_tree(const struct tree_arguments *arguments, struct arena *arena,
 		fail(err, ERR_USAGE, "nothing to draw");
 		return fail_hint(err, "give the pid of a live process or a directory of images");
 	}
-	if (view.live ? view_read_live(&view, arguments->pid, err) :
-			view_read_images(&view, arguments->images_dir, err))
+	if (view.live ? view_read_live(&view, arguments->pid, err)
+		      : view_read_images(&view, arguments->images_dir, err))
 		return -1;
 	text_init(&text, arena);
 	if (arguments->json)

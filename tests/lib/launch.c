@@ -23,7 +23,8 @@ static void write_root(const char *path, pid_t pid)
 
 	snprintf(temporary, sizeof temporary, "%s.new", path);
 	FILE *file = fopen(temporary, "we");
-	if (!file || fprintf(file, "%d\n", (int)pid) < 0 || fclose(file) || rename(temporary, path)) {
+	if (!file || fprintf(file, "%d\n", (int)pid) < 0 || fclose(file) ||
+	    rename(temporary, path)) {
 		fprintf(stderr, "scenario-launch: cannot write %s: %s\n", path, strerror(errno));
 		exit(2);
 	}

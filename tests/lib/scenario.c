@@ -61,7 +61,8 @@ static void replace_descriptor(int number, const char *path, int flags)
 void scenario_begin(int argc, char **argv)
 {
 	if (argc < 2 || !realpath(argv[1], state_directory)) {
-		fprintf(stderr, "usage: %s STATE-DIRECTORY (run by tests/run-scenarios)\n", argv[0]);
+		fprintf(stderr, "usage: %s STATE-DIRECTORY (run by tests/run-scenarios)\n",
+			argv[0]);
 		_exit(2);
 	}
 	state_path(go_path, sizeof go_path, "", "go");

@@ -30,6 +30,12 @@ struct run_result {
 	uint64_t pages_restored;
 };
 
+/*
+ * Raises the own soft limit of open files, which sources and children need. Before facts_probe,
+ * which records the limits that children inherit.
+ */
+int run_raise_limits(const struct snapshot *snapshot, struct error *err);
+
 int run_plan(struct plan *plan, const struct images *images, const struct run_options *options,
 	     struct run_result *ret_result, struct error *err);
 

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The last stage: every thread sleeps in its park. By ptrace each process unmaps the programs, and
+ * each thread gets its registers and its signal mask; then it is let go. Every step is started
+ * for all threads before any of them is waited for, so that they work while we go on.
+ *
+ * A remote call is not single-stepped: the SIGTRAP of a step is forced, and resets an ignored or
+ * blocked SIGTRAP to its default (force_sig_info_to_task in kernel/signal.c). Instead the thread
+ * is stopped at the entry of the call (PTRACE_SYSCALL), and interrupted from there: it makes the
+ * call and stops before it gets back to user mode, in the signal code, where the kernel decides on
+ * restarting calls: registers of an interrupted call can be set there and nowhere else.
+ */
+#include "arch/x86_64/registers.h"
+#include "base/procfs.h"
+#include "program/interpreter/interpreter.h"
+#include "program/layout.h"
+#include "run/state.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SYSCALL_STOP = SIGTRAP | 0x80, USER_CS = 0x33, USER_DS = 0x2b, USER_FLAGS = 0x202 };
+
+struct remote_call {
+	struct run_thread *thread;
+	uint64_t nr, args[6];
+	int64_t result;
+};
+
+struct batch {
+	struct run *run;
+	struct run_thread **threads;
+	size_t n_threads;
+	struct remote_call *calls;
+	size_t n_calls;
+};
+
+static const char *name_of(const struct run_thread *thread)
+{
+	return thread->planned->program->name;
+}
+
+static bool has_filter(const struct run_thread *thread)
+{
+	const CoreEntry *core = thread->planned->core;
+	const struct program *program = thread->planned->program;
+
+	if (core->thread_core && core->thread_core->has_seccomp_mode &&
+	    core->thread_core->seccomp_mode != SECCOMP_MODE__disabled)
+		return true;
+	if (core->tc && core->tc->has_old_seccomp_mode &&
+	    core->tc->old_seccomp_mode != SECCOMP_MODE__disabled)
+		return true;
+	return program->n_ops && program->ops[program->n_ops - 1].kind != OP_PARK;
+}
+
+static int fail_ptrace(const struct run_thread *thread, const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot %s", name_of(thread), what);
+}
+
+/* From here on tasks die with us, until they are let go. */
+static int seize(struct run_thread *thread, struct error *err)
+{
+	uint64_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
+
+	/* A filter may forbid the calls that we make in its place. */
+	if (has_filter(thread))
+		options |= PTRACE_O_SUSPEND_SECCOMP;
+	if (ptrace(PTRACE_SEIZE, thread->tid, 0, options) < 0)
+		return fail_ptrace(thread, "trace it", err);
+	thread->seized = true;
+	if (ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0) < 0)
+		return fail_ptrace(thread, "interrupt it", err);
+	return 0;
+}
+
+static int wait_stop(struct run_thread *thread, int *ret_status, struct error *err)
+{
+	while (waitpid(thread->tid, ret_status, __WALL) < 0)
+		if (errno != EINTR)
+			return fail_ptrace(thread, "wait for its stop", err);
+	if (WIFSTOPPED(*ret_status))
+		return 0;
+	thread->seized = false;
+	return fail(err, ERR_TASK_DIED, "%s died while it was being finished", name_of(thread));
+}
+
+/* The stop that PTRACE_INTERRUPT leads to. */
+static int wait_interrupted(struct run_thread *thread, struct error *err)
+{
+	int status;
+
+	if (wait_stop(thread, &status, err) < 0)
+		return -1;
+	if (status >> 16 != PTRACE_EVENT_STOP)
+		return fail(err, ERR_KERNEL_REFUSED, "%s stopped with signal %d where none can be",
+			    name_of(thread), WSTOPSIG(status));
+	return 0;
+}
+
+static int stop_all(struct batch *batch, struct error *err)
+{
+	for (size_t i = 0; i < batch->n_threads; i++)
+		if (seize(batch->threads[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < batch->n_threads; i++)
+		if (wait_interrupted(batch->threads[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int start_call(const struct batch *batch, const struct remote_call *call, struct error *err)
+{
+	struct user_regs_struct regs = {
+		.rip = (uintptr_t)batch->run->mapped + PROGRAM_INTERPRETER_OFFSET +
+		       INTERPRETER_SYSCALL_OFFSET,
+		.rax = call->nr,
+		.orig_rax = (unsigned long long)-1, /* nothing to restart */
+		.rdi = call->args[0],
+		.rsi = call->args[1],
+		.rdx = call->args[2],
+		.r10 = call->args[3],
+		.r8 = call->args[4],
+		.r9 = call->args[5],
+		.cs = USER_CS,
+		.ss = USER_DS,
+		.eflags = USER_FLAGS,
+	};
+	struct iovec iovec = { &regs, sizeof(regs) };
+
+	if (ptrace(PTRACE_SETREGSET, call->thread->tid, NT_PRSTATUS, &iovec) < 0)
+		return fail_ptrace(call->thread, "set its registers", err);
+	if (ptrace(PTRACE_SYSCALL, call->thread->tid, 0, 0) < 0)
+		return fail_ptrace(call->thread, "let it make a call", err);
+	return 0;
+}
+
+static int enter_call(const struct remote_call *call, struct error *err)
+{
+	int status;
+
+	if (wait_stop(call->thread, &status, err) < 0)
+		return -1;
+	if (WSTOPSIG(status) != SYSCALL_STOP)
+		return fail(err, ERR_KERNEL_REFUSED, "%s stopped with signal %d before a call",
+			    name_of(call->thread), WSTOPSIG(status));
+	if (ptrace(PTRACE_INTERRUPT, call->thread->tid, 0, 0) < 0 ||
+	    ptrace(PTRACE_CONT, call->thread->tid, 0, 0) < 0)
+		return fail_ptrace(call->thread, "let it make a call", err);
+	return 0;
+}
+
+static int end_call(struct remote_call *call, struct error *err)
+{
+	if (wait_interrupted(call->thread, err) < 0)
+		return -1;
+	errno = 0;
+	call->result = ptrace(PTRACE_PEEKUSER, call->thread->tid,
+			      offsetof(struct user_regs_struct, rax), 0);
+	return errno ? fail_ptrace(call->thread, "read its registers", err) : 0;
+}
+
+/* Makes batch->calls, at most one for each thread. */
+static int make_calls(struct batch *batch, struct error *err)
+{
+	for (size_t i = 0; i < batch->n_calls; i++)
+		if (start_call(batch, &batch->calls[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < batch->n_calls; i++)
+		if (enter_call(&batch->calls[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < batch->n_calls; i++)
+		if (end_call(&batch->calls[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The number-th call behind the park of a program, or NULL. */
+static const struct op *call_behind_park(const struct program *program, size_t number)
+{
+	size_t park = program->n_ops;
+
+	/* The last park: nothing but calls stands behind it. */
+	while (park > 0 && program->ops[park - 1].kind == OP_CALL)
+		park--;
+	return park + number < program->n_ops ? &program->ops[park + number] : NULL;
+}
+
+static int check_call(const struct batch *batch, const struct remote_call *call,
+		      const struct op *op, struct error *err)
+{
+	struct text text;
+	bool is_error = call->result < 0 && call->result >= -4095;
+
+	if (op->check == CHECK_NONE || (op->check == CHECK_NO_ERROR && !is_error) ||
+	    (op->check == CHECK_EQUALS && call->result == op->expected))
+		return 0;
+	text_init(&text, batch->run->arena);
+	op_print(&batch->run->plan->programs, op, &call->result, &text);
+	return fail(err, ERR_PROGRAM_FAILED, "%s: behind the park: %s", name_of(call->thread),
+		    text.string);
+}
+
+static int make_calls_behind_parks(struct batch *batch, struct error *err)
+{
+	for (size_t number = 0;; number++) {
+		batch->n_calls = 0;
+		for (size_t i = 0; i < batch->n_threads; i++) {
+			struct remote_call *call = &batch->calls[batch->n_calls];
+			const struct op *op =
+				call_behind_park(batch->threads[i]->planned->program, number);
+
+			if (!op)
+				continue;
+			*call = (struct remote_call){ batch->threads[i], op->nr, { 0 }, 0 };
+			memcpy(call->args, op->args, sizeof(call->args));
+			batch->n_calls++;
+		}
+		if (!batch->n_calls)
+			return 0;
+		if (make_calls(batch, err) < 0)
+			return -1;
+		for (size_t i = 0; i < batch->n_calls; i++) {
+			struct run_thread *thread = batch->calls[i].thread;
+			const struct op *op = call_behind_park(thread->planned->program, number);
+
+			if (check_call(batch, &batch->calls[i], op, err) < 0)
+				return -1;
+		}
+	}
+}
+
+/* Once for each address space, by its leader. */
+static int unmap_programs(struct batch *batch, struct error *err)
+{
+	const struct address_range *hole = &batch->run->plan->hole;
+
+	batch->n_calls = 0;
+	for (size_t i = 0; i < batch->n_threads; i++)
+		if (batch->threads[i] == batch->threads[i]->task->threads)
+			batch->calls[batch->n_calls++] = (struct remote_call){
+				.thread = batch->threads[i],
+				.nr = SYS_munmap,
+				.args = { hole->start, hole->end - hole->start },
+			};
+	if (make_calls(batch, err) < 0)
+		return -1;
+	for (size_t i = 0; i < batch->n_calls; i++)
+		if (batch->calls[i].result)
+			return fail(err, ERR_KERNEL_REFUSED, "%s: cannot unmap its program: %s",
+				    name_of(batch->calls[i].thread),
+				    strerror((int)-batch->calls[i].result));
+	return 0;
+}
+
+static uint64_t signal_mask(const CoreEntry *core)
+{
+	if (core->thread_core && core->thread_core->has_blk_sigset)
+		return core->thread_core->blk_sigset;
+	return core->tc ? core->tc->blk_sigset : 0;
+}
+
+static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *err)
+{
+	const CoreEntry *core = thread->planned->core;
+	struct user_regs_struct regs;
+	struct iovec general = { &regs, sizeof(regs) }, extended = { xstate, 0 };
+	uint64_t mask = signal_mask(core);
+
+	if (registers_load(core, &regs, xstate, XSTATE_MAX_SIZE, &extended.iov_len, err) < 0)
+		return fail_while(err, "%s", name_of(thread));
+	if (ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &general) < 0)
+		return fail_ptrace(thread, "set its registers", err);
+	if (extended.iov_len &&
+	    ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &extended) < 0)
+		return fail_ptrace(thread, "set its floating point state", err);
+	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
+		return fail_ptrace(thread, "set its signal mask", err);
+	return 0;
+}
+
+static bool ends_stopped(const struct run *run, const struct run_task *task)
+{
+	return task->planned->stopped || run->options->leave_stopped;
+}
+
+/* A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. */
+static int let_go(struct batch *batch, struct error *err)
+{
+	for (size_t i = 0; i < batch->n_threads; i++) {
+		struct run_thread *thread = batch->threads[i];
+
+		if (thread == thread->task->threads && ends_stopped(batch->run, thread->task) &&
+		    kill(thread->tid, SIGSTOP) < 0)
+			return fail_ptrace(thread, "stop it", err);
+	}
+	for (size_t i = 0; i < batch->n_threads; i++) {
+		struct run_thread *thread = batch->threads[i];
+
+		/* One that was killed by another of the tree, already running, is none of ours. */
+		if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0 && errno != ESRCH)
+			return fail_ptrace(thread, "let it go", err);
+		thread->seized = false;
+		thread->task->finished = true;
+	}
+	return 0;
+}
+
+static char state_of(pid_t pid)
+{
+	char path[64], stat[1024], state = 0;
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
+		return 0;
+	at = strrchr(stat, ')');
+	return at && sscanf(at, ") %c", &state) == 1 ? state : 0;
+}
+
+/* Their parents go on only when the stops, and the SIGCHLD they cause, are history. */
+static int wait_stopped(struct batch *batch, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = 200 * 1000 };
+
+	for (size_t i = 0; i < batch->n_threads; i++) {
+		struct run_thread *thread = batch->threads[i];
+
+		if (thread != thread->task->threads || !ends_stopped(batch->run, thread->task))
+			continue;
+		for (int k = 0; state_of(thread->tid) != 'T'; k++) {
+			if (k > 10000)
+				return fail(err, ERR_STOP_TIMEOUT, "%s did not stop",
+					    name_of(thread));
+			nanosleep(&pause, NULL);
+		}
+	}
+	return 0;
+}
+
+static void collect_threads(struct batch *batch, bool stopped_only)
+{
+	struct run *run = batch->run;
+	size_t room = 0;
+
+	for (size_t i = 0; i < run->n_tasks; i++)
+		room += run->tasks[i].n_threads;
+	batch->threads = arena_array(run->arena, struct run_thread *, room + 1);
+	batch->calls = arena_array(run->arena, struct remote_call, room + 1);
+	for (size_t i = 0; i < run->n_tasks; i++) {
+		struct run_task *task = &run->tasks[i];
+
+		if (task->finished || (stopped_only && !task->planned->stopped))
+			continue;
+		for (size_t k = 0; k < task->n_threads; k++)
+			batch->threads[batch->n_threads++] = &task->threads[k];
+	}
+}
+
+int run_finish(struct run *run, bool stopped_only, struct error *err)
+{
+	struct batch batch = { .run = run };
+	uint8_t *xstate = arena_alloc(run->arena, XSTATE_MAX_SIZE);
+
+	collect_threads(&batch, stopped_only);
+	if (stop_all(&batch, err) < 0 || make_calls_behind_parks(&batch, err) < 0 ||
+	    unmap_programs(&batch, err) < 0)
+		return -1;
+	for (size_t i = 0; i < batch.n_threads; i++)
+		if (set_state(batch.threads[i], xstate, err) < 0)
+			return -1;
+	if (let_go(&batch, err) < 0)
+		return -1;
+	return wait_stopped(&batch, err);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The first fork. A holder, a child of ours with a descriptor table of its own, puts the sources
+ * at the numbers that the plan gave them, which may be in use here, and makes the first task with
+ * CLONE_PARENT: that task is our child, and inherits nothing but sources. The holder stays as the
+ * place that pidfd_getfd takes files from until all programs are parked.
+ */
+#include "program/layout.h"
+#include "run/raw.h"
+#include "run/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* From 5.5; never with handlers of ours in a task. */
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+
+/* Everything that the holder needs, made before it exists. */
+struct holding {
+	struct run *run;
+	struct address_range *unwanted, *not_inherited; /* descriptors, first to last */
+	size_t n_unwanted, n_not_inherited;
+	struct clone_args clone;
+};
+
+static int by_number(const void *a, const void *b)
+{
+	const struct source *const *left = a, *const *right = b;
+
+	return (*left)->number < (*right)->number ? -1 : (*left)->number > (*right)->number;
+}
+
+/* Ranges of descriptors between those of the sources for which `inherited_only` lets pass. */
+static struct address_range *gaps(const struct run *run, bool inherited_only, size_t *ret_n)
+{
+	const struct plan *plan = run->plan;
+	const struct source **sorted =
+		arena_array(run->arena, const struct source *, plan->n_sources + 1);
+	struct address_range *ranges =
+		arena_array(run->arena, struct address_range, plan->n_sources + 1);
+	size_t n_sorted = 0, n = 0;
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (plan->sources[i].inherited || !inherited_only)
+			sorted[n_sorted++] = &plan->sources[i];
+	qsort(sorted, n_sorted, sizeof(struct source *), by_number);
+	for (size_t i = 0; i < n_sorted; i++) {
+		if (sorted[i]->number > next)
+			ranges[n++] = (struct address_range){ next, sorted[i]->number - 1 };
+		next = (uint64_t)sorted[i]->number + 1;
+	}
+	ranges[n++] = (struct address_range){ next, UINT32_MAX };
+	*ret_n = n;
+	return ranges;
+}
+
+__attribute__((always_inline)) static inline long close_ranges(const struct address_range *ranges,
+								size_t n)
+{
+	long result = 0;
+
+	for (size_t i = 0; i < n && result >= 0; i++)
+		result = raw_call(SYS_close_range, ranges[i].start, ranges[i].end, 0, 0, 0);
+	return result;
+}
+
+/* Says what came of it; then there is nothing left to do but to keep the files open. */
+__attribute__((noreturn)) static void hold(struct run *run, const char *what, long result)
+{
+	run->birth->what = what;
+	run->birth->root_pid = result > 0 ? (int32_t)result : 0;
+	run->birth->failed_errno = result < 0 ? (int32_t)-result : 0;
+	__atomic_store_n(&run->birth->over, 1, __ATOMIC_RELEASE);
+	raw_call(SYS_futex, (uintptr_t)&run->birth->over, FUTEX_WAKE, 1, 0, 0);
+	for (;;)
+		raw_call(SYS_pause, 0, 0, 0, 0, 0);
+}
+
+static long place_sources(struct run *run)
+{
+	const struct plan *plan = run->plan;
+	long result = 0;
+
+	for (size_t i = 0; i < plan->n_sources && result >= 0; i++) {
+		long fd = run->source_fds[i];
+
+		if (plan->sources[i].kind == SOURCE_COORDINATOR)
+			continue;
+		result = raw_call(SYS_dup3, (uint64_t)fd, plan->sources[i].number, 0, 0, 0);
+	}
+	/* The own pidfd last: it may come to lie on any number that is not taken. */
+	for (size_t i = 0; i < plan->n_sources && result >= 0; i++) {
+		long fd;
+
+		if (plan->sources[i].kind != SOURCE_COORDINATOR)
+			continue;
+		fd = raw_call(SYS_pidfd_open, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0), 0, 0, 0,
+			      0);
+		if (fd < 0 || fd == plan->sources[i].number) {
+			result = fd;
+			continue;
+		}
+		result = raw_call(SYS_dup3, (uint64_t)fd, plan->sources[i].number, 0, 0, 0);
+		raw_call(SYS_close, (uint64_t)fd, 0, 0, 0, 0);
+	}
+	return result;
+}
+
+__attribute__((noreturn)) static void be_holder(struct holding *holding)
+{
+	struct run *run = holding->run;
+	const struct plan *plan = run->plan;
+	uint64_t interpreter = (uintptr_t)run->mapped, header = (uintptr_t)run->header;
+	uint64_t operation = plan->tasks[0].program->address;
+	long result = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+
+	if (result >= 0)
+		result = place_sources(run);
+	if (result < 0)
+		hold(run, "placing the sources", result);
+	result = close_ranges(holding->unwanted, holding->n_unwanted);
+	if (result < 0)
+		hold(run, "closing descriptors", result);
+	result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof(holding->clone), 0, 0, 0);
+	if (result == 0) {
+		/* The first task. Errors would show when a program misses a number. */
+		close_ranges(holding->not_inherited, holding->n_not_inherited);
+		raw_enter_interpreter(interpreter, operation, header);
+	}
+	hold(run, "clone3 of the first task", result);
+}
+
+static int wait_for_birth(struct run *run, struct error *err)
+{
+	const struct timespec tick = { .tv_nsec = 20 * 1000 * 1000 };
+
+	while (!__atomic_load_n(&run->birth->over, __ATOMIC_ACQUIRE)) {
+		siginfo_t info = { 0 };
+
+		syscall(SYS_futex, &run->birth->over, FUTEX_WAIT, 0, &tick, NULL, 0);
+		if (waitid(P_PID, (id_t)run->holder, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		    info.si_pid)
+			return fail(err, ERR_TASK_DIED,
+				    "the process that holds the open files died");
+	}
+	if (run->birth->root_pid) {
+		run->root = run->birth->root_pid;
+		return 0;
+	}
+	errno = run->birth->failed_errno;
+	if (errno == EEXIST)
+		return fail_pid_in_use(run, run->plan->tasks[0].program->name,
+				       run->plan->root_clone.set_tid,
+				       run->plan->root_clone.n_set_tid, true, err);
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make %s: %s",
+			  run->plan->tasks[0].program->name, run->birth->what);
+}
+
+int run_fork(struct run *run, struct error *err)
+{
+	const struct root_clone *clone = &run->plan->root_clone;
+	struct holding holding = {
+		.run = run,
+		.clone = {
+			.flags = clone->flags | CLONE_PARENT | CLONE_CLEAR_SIGHAND,
+			.set_tid = (uintptr_t)clone->set_tid,
+			.set_tid_size = clone->n_set_tid,
+			/* No exit_signal: with CLONE_PARENT it is that of the holder. */
+		},
+	};
+
+	if (!clone->n_set_tid)
+		holding.clone.set_tid = 0;
+	holding.unwanted = gaps(run, false, &holding.n_unwanted);
+	holding.not_inherited = gaps(run, true, &holding.n_not_inherited);
+	run->holder = fork();
+	if (run->holder < 0) {
+		run->holder = 0;
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+	}
+	if (!run->holder)
+		be_holder(&holding);
+	return wait_for_birth(run, err);
+}
+
+void run_end_holder(struct run *run)
+{
+	if (!run->holder)
+		return;
+	kill(run->holder, SIGKILL);
+	while (waitpid(run->holder, NULL, 0) < 0 && errno == EINTR)
+		;
+	run->holder = 0;
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Which of our numbers the tasks have. In our own pid namespace they are the recorded ones; a tree
+ * in a namespace of its own has other numbers here. From 6.11 the kernel translates them
+ * (NS_GET_PID_FROM_PIDNS); before, the NSpid lines of all descendants tell.
+ */
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "run/state.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#ifndef NS_GET_PID_FROM_PIDNS
+#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int)
+#endif
+
+/* Number of a thread at level 0. */
+static uint32_t outermost(const struct run_thread *thread)
+{
+	const struct run_task *task = thread->task;
+	struct pid_vector pids =
+		thread_pids(task->planned->task, (size_t)(thread - task->threads));
+
+	return pids.pid[0];
+}
+
+static bool wanted(const struct run_task *task, bool stopped_only)
+{
+	return !task->finished && (!stopped_only || task->planned->stopped);
+}
+
+static void add_pid(struct run *run, pid_t **pids, size_t *n, pid_t pid)
+{
+	*pids = arena_grow(run->arena, *pids, *n, sizeof(**pids));
+	(*pids)[(*n)++] = pid;
+}
+
+/* Without CONFIG_PROC_CHILDREN: the parent of every process is looked at. */
+static size_t children_by_parent(struct run *run, pid_t pid, pid_t **ret_pids)
+{
+	autoclosedir DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	size_t n = 0;
+
+	*ret_pids = NULL;
+	while (proc && (entry = readdir(proc))) {
+		char path[300], stat[1024];
+		const char *at;
+		int parent;
+
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
+			continue;
+		at = strrchr(stat, ')');
+		if (at && sscanf(at, ") %*c %d", &parent) == 1 && parent == pid)
+			add_pid(run, ret_pids, &n, (pid_t)strtol(entry->d_name, NULL, 10));
+	}
+	return n;
+}
+
+size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids)
+{
+	char path[300];
+	autoclosedir DIR *threads = NULL;
+	struct dirent *entry;
+	size_t n = 0;
+
+	*ret_pids = NULL;
+	if (!run->plan->facts->children_file)
+		return children_by_parent(run, pid, ret_pids);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads))) {
+		char *text, *end;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, entry->d_name);
+		if (entry->d_name[0] == '.' || procfs_read(run->arena, AT_FDCWD, path, &text) < 0)
+			continue;
+		for (long child = strtol(text, &end, 10); end != text;
+		     text = end, child = strtol(text, &end, 10))
+			add_pid(run, ret_pids, &n, (pid_t)child);
+	}
+	return n;
+}
+
+/* All descendants of the first task, itself included. */
+static size_t descendants(struct run *run, pid_t **ret_pids)
+{
+	size_t n = 0;
+
+	*ret_pids = NULL;
+	add_pid(run, ret_pids, &n, run->root);
+	for (size_t i = 0; i < n; i++) {
+		pid_t *children;
+		size_t n_children = children_of(run, (*ret_pids)[i], &children);
+
+		for (size_t k = 0; k < n_children; k++)
+			add_pid(run, ret_pids, &n, children[k]);
+	}
+	return n;
+}
+
+static int by_outermost(const void *a, const void *b)
+{
+	uint32_t left = outermost(*(struct run_thread *const *)a);
+	uint32_t right = outermost(*(struct run_thread *const *)b);
+
+	return left < right ? -1 : left > right;
+}
+
+/* Gives the thread with this number at level 0, if it is one of the sorted, its tid. */
+static void set_tid_of(struct run_thread **sorted, size_t n, uint32_t number, pid_t tid)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (outermost(sorted[middle]) < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < n && outermost(sorted[low]) == number)
+		sorted[low]->tid = tid;
+}
+
+static void read_threads_of(pid_t pid, struct run_thread **sorted, size_t n)
+{
+	char path[300], status[8192];
+	autoclosedir DIR *threads = NULL;
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads))) {
+		uint64_t numbers[MAX_PID_LEVELS];
+		const char *field;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, entry->d_name);
+		if (entry->d_name[0] == '.' ||
+		    procfs_read_into(AT_FDCWD, path, status, sizeof(status)) <= 0)
+			continue;
+		field = procfs_field(status, "NSpid:");
+		/* Ours first, then that of the tree's outermost namespace: level 0. */
+		if (field && procfs_numbers(field, 10, numbers, MAX_PID_LEVELS) >= 2)
+			set_tid_of(sorted, n, (uint32_t)numbers[1], (pid_t)numbers[0]);
+	}
+}
+
+static void find_by_status(struct run *run, struct run_thread **missing, size_t n_missing)
+{
+	pid_t *pids;
+	size_t n = descendants(run, &pids);
+
+	qsort(missing, n_missing, sizeof(*missing), by_outermost);
+	for (size_t i = 0; i < n; i++)
+		read_threads_of(pids[i], missing, n_missing);
+}
+
+/* False if the kernel cannot translate. A number that is not there is left out. */
+static bool find_by_namespace(struct run *run, struct run_thread **missing, size_t n_missing)
+{
+	char path[64];
+	autoclose int namespace_fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->root);
+	namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (namespace_fd < 0)
+		return false;
+	for (size_t i = 0; i < n_missing; i++) {
+		int tid = ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS,
+				(unsigned long)outermost(missing[i]));
+
+		if (tid < 0 && errno != ESRCH)
+			return false;
+		if (tid > 0)
+			missing[i]->tid = tid;
+	}
+	return true;
+}
+
+int run_find_pids(struct run *run, bool stopped_only, struct error *err)
+{
+	struct run_thread **missing = NULL;
+	size_t n_missing = 0;
+
+	for (size_t i = 0; i < run->n_tasks; i++) {
+		for (size_t k = 0; k < run->tasks[i].n_threads; k++) {
+			struct run_thread *thread = &run->tasks[i].threads[k];
+
+			if (!wanted(&run->tasks[i], stopped_only) || thread->tid)
+				continue;
+			thread->tid = (pid_t)thread->planned->outer_pid;
+			if (thread->tid)
+				continue;
+			missing = arena_grow(run->arena, missing, n_missing, sizeof(*missing));
+			missing[n_missing++] = thread;
+		}
+	}
+	if (n_missing && !find_by_namespace(run, missing, n_missing))
+		find_by_status(run, missing, n_missing);
+	for (size_t i = 0; i < n_missing; i++)
+		if (!missing[i]->tid)
+			return fail(err, ERR_TASK_DIED, "%s is not there after its program ended",
+				    missing[i]->planned->program->name);
+	return 0;
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Opening what tasks fetch: each open file description once, with ordinary code, before the first
+ * process exists. The numbers that the plan gives them may be in use here (log, images), so they
+ * are kept above all of those and only the holder (fork.c) has them where they belong.
+ */
+#include "base/cleanup.h"
+#include "images/images.h"
+#include "kinds/memory/memory.h"
+#include "run/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/resource.h>
+
+int run_raise_limits(const struct snapshot *snapshot, struct error *err)
+{
+	struct rlimit limit;
+	/* Every description once, both at our number and, in the holder, at its own. */
+	rlim_t wanted = 2 * snapshot->n_files + 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the limit of open files");
+	if (limit.rlim_cur >= wanted || limit.rlim_cur == limit.rlim_max)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot raise the limit of open files");
+	return 0;
+}
+
+static int open_file(struct run *run, uint64_t id, struct error *err)
+{
+	const FileEntry *entry = snapshot_file(run->plan->snapshot, (uint32_t)id);
+	const struct file_kind *kind = entry ? kind_of_file(run->plan->kinds, entry) : NULL;
+
+	if (!kind)
+		return fail(err, ERR_UNSUPPORTED_FILE, "open file %" PRIu64 " is of no known kind",
+			    id);
+	return kind->open(&run->opener, entry, err);
+}
+
+static int open_source(struct run *run, const struct source *source, struct error *err)
+{
+	switch (source->kind) {
+	case SOURCE_FILE:
+		return open_file(run, source->id, err);
+	case SOURCE_PAGES:
+		return images_open_pages(run->images, (uint32_t)source->id, err);
+	case SOURCE_SHARED_MEMORY:
+		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
+	case SOURCE_COORDINATOR:
+		break;
+	}
+	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
+}
+
+/* Takes fd over; the result is at least `floor`. */
+static int lift(int fd, uint32_t floor, struct error *err)
+{
+	autoclose int low = fd;
+	int high;
+
+	if (low < 0 || (uint32_t)low >= floor)
+		return take_fd(&low);
+	high = fcntl(low, F_DUPFD_CLOEXEC, (int)floor);
+	if (high >= 0)
+		return high;
+	if (errno != EMFILE && errno != EINVAL)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot duplicate a descriptor");
+	fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot open a descriptor above %" PRIu32, floor);
+	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
+}
+
+int run_open_sources(struct run *run, struct error *err)
+{
+	const struct plan *plan = run->plan;
+	uint32_t floor = plan->first_source;
+
+	run->opener = (struct file_opener){
+		.snapshot = plan->snapshot,
+		.images = run->images,
+		.arena = run->arena,
+		.root_fd = run->options->root_fd,
+	};
+	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		run->source_fds[i] = -1;
+		if (plan->sources[i].number >= floor)
+			floor = plan->sources[i].number + 1;
+	}
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		int fd;
+
+		if (plan->sources[i].kind == SOURCE_COORDINATOR)
+			continue;
+		fd = open_source(run, &plan->sources[i], err);
+		if (fd < 0)
+			return -1;
+		run->source_fds[i] = lift(fd, floor, err);
+		if (run->source_fds[i] < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void run_close_sources(struct run *run)
+{
+	for (size_t i = 0; run->source_fds && i < run->plan->n_sources; i++)
+		if (run->source_fds[i] >= 0)
+			close(run->source_fds[i]);
+	run->source_fds = NULL;
+	for (size_t i = 0; i < run->opener.n_kept_fds; i++)
+		if (run->opener.kept_fds[i] >= 0)
+			close(run->opener.kept_fds[i]);
+	run->opener.n_kept_fds = 0;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the coordinator knows while a plan is carried out; private to run/. */
+#ifndef NESTOR_RUN_STATE_H
+#define NESTOR_RUN_STATE_H
+
+#include "kinds/kind.h"
+#include "program/op.h"
+#include "run/run.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct run_thread {
+	const struct planned_thread *planned;
+	struct run_task *task;
+	pid_t tid; /* as we see it; 0 as long as it is not known */
+	bool seized;
+};
+
+struct run_task {
+	const struct planned_task *planned;
+	struct run_thread *threads; /* none for a zombie */
+	size_t n_threads;
+	bool finished;
+};
+
+/* Where the holder says what came of the first clone; in the header page, behind run_header. */
+struct birth {
+	uint32_t over; /* futex: 0, then 1 */
+	int32_t failed_errno;
+	int32_t root_pid;
+	const char *what; /* a call that failed; the holder shares our addresses */
+};
+
+enum { BIRTH_OFFSET = 2048 };
+
+struct run {
+	struct plan *plan;
+	const struct images *images;
+	const struct run_options *options;
+	struct arena *arena; /* that of the plan */
+
+	struct file_opener opener;
+	int *source_fds; /* like plan->sources, above all their numbers; -1 for those not open */
+
+	uint8_t *mapped; /* the programs, at their address; NULL before */
+	size_t mapped_size;
+	struct run_header *header;
+	struct birth *birth;
+
+	pid_t holder; /* our child that has the sources at their numbers; 0 if there is none */
+	pid_t root;   /* our child, the first task; 0 before */
+
+	struct run_task *tasks; /* like plan->tasks */
+	size_t n_tasks;
+
+	pid_t *children_before; /* of ours, that are none of the run's business */
+	size_t n_children_before;
+	uint64_t started, deadline; /* CLOCK_MONOTONIC in microseconds; deadline 0: none */
+};
+
+uint64_t monotonic_microseconds(void);
+
+/* sources.c: opens all sources; run_close_sources also after a failure. */
+int run_open_sources(struct run *run, struct error *err);
+void run_close_sources(struct run *run);
+
+/* map.c: puts the linked programs and the interpreter at their address. */
+int run_map_programs(struct run *run, struct error *err);
+void run_unmap_programs(struct run *run);
+
+/* fork.c: makes holder and first task; all signals must be blocked. */
+int run_fork(struct run *run, struct error *err);
+/* Ends the holder: from now on nobody but the tasks has the sources. */
+void run_end_holder(struct run *run);
+
+/* wait.c: until `parked` programs are parked. */
+int run_wait_parked(struct run *run, uint32_t parked, struct error *err);
+/* A task that cannot be made because its pid is taken; pids as clone3 takes them. */
+int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_tid, size_t n,
+		    bool outermost_is_ours, struct error *err);
+
+/* pids.c: fills in the tids of the tasks that are to be finished now. */
+int run_find_pids(struct run *run, bool stopped_only, struct error *err);
+/* Children of one of our threads or of another process; in the arena. */
+size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
+
+/* settings.c: what is written through /proc once tasks exist. */
+void run_apply_settings(struct run *run);
+
+/* finish.c: registers, signal masks, no more programs; then they run (or are stopped). */
+int run_finish(struct run *run, bool stopped_only, struct error *err);
+
+/* undo.c: ends and reaps all that was made. */
+void run_undo(struct run *run);
+
+#endif

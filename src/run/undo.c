@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * After a failure nothing that was made may stay. Recorded pids are no guide: one may belong to a
+ * stranger, which can be why the restore failed. So whoever is our child is ended and reaped, and
+ * since we are the subreaper, the children of those become ours, until there are no more. The
+ * init of a pid namespace takes everybody in it along.
+ */
+#include "base/log.h"
+#include "run/state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LONGEST_MICROSECONDS = 10 * 1000 * 1000 };
+
+static bool was_there_before(const struct run *run, pid_t pid)
+{
+	for (size_t i = 0; i < run->n_children_before; i++)
+		if (run->children_before[i] == pid)
+			return true;
+	return false;
+}
+
+/* Deaths of traced tasks that are not our children are seen by us first, then by the parents. */
+static void reap_traced(struct run *run)
+{
+	for (size_t i = 0; i < run->n_tasks; i++)
+		for (size_t k = 0; k < run->tasks[i].n_threads; k++) {
+			struct run_thread *thread = &run->tasks[i].threads[k];
+			int status;
+
+			if (thread->seized &&
+			    waitpid(thread->tid, &status, __WALL | WNOHANG) == thread->tid &&
+			    !WIFSTOPPED(status))
+				thread->seized = false;
+		}
+}
+
+/* Returns how many of our children are still there. */
+static size_t end_children(struct run *run)
+{
+	pid_t *children;
+	size_t n = children_of(run, getpid(), &children), left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (was_there_before(run, children[i]))
+			continue;
+		left++;
+		kill(children[i], SIGKILL);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!was_there_before(run, children[i]))
+			waitpid(children[i], NULL, __WALL | WNOHANG);
+	return left;
+}
+
+void run_undo(struct run *run)
+{
+	const struct timespec pause = { .tv_nsec = 200 * 1000 };
+	uint64_t start = monotonic_microseconds();
+
+	run_end_holder(run);
+	/* Killed first, so that they make no more while the others are looked for. */
+	for (size_t i = 0; i < run->n_tasks; i++)
+		for (size_t k = 0; k < run->tasks[i].n_threads; k++)
+			if (run->tasks[i].threads[k].seized)
+				kill(run->tasks[i].threads[k].tid, SIGKILL);
+	while (end_children(run) > 0) {
+		reap_traced(run);
+		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
+			log_warning("restore", "undo", "tasks that were killed do not end, leaving them");
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+}

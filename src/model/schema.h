@@ -8,6 +8,7 @@
 #include "fs.pb-c.h"
 #include "ghost-file.pb-c.h"
 #include "inventory.pb-c.h"
+#include "memfd.pb-c.h"
 #include "mm.pb-c.h"
 #include "ns.pb-c.h"
 #include "pagemap.pb-c.h"

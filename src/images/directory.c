@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Staging and committing; see directory.h and images.h.
+ *
+ * What a crash leaves, at each moment: before the commit, the earlier dump and a staging folder,
+ * which the next dump clears away. Within the commit, a directory without a manifest, which is
+ * refused. After it, the new dump. The order on the disk is that of the two fsyncs: data and
+ * names first, the manifest then.
+ */
+#include "images/directory.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "images/format.h"
+#include "images/images.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Removes what an interrupted dump left in the staging folder. */
+static int clear_staging(int staging_fd, struct error *err)
+{
+	int copy = fcntl(staging_fd, F_DUPFD_CLOEXEC, 0);
+	autoclosedir DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+
+	if (!folder)
+		return fail_errno(err, ERR_IO, "cannot list %s", STAGING_NAME);
+	rewinddir(folder);
+	for (const struct dirent *entry; (entry = readdir(folder));) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (unlinkat(staging_fd, entry->d_name, 0) && errno != ENOENT)
+			return fail_errno(err, ERR_IO, "cannot remove %s/%s", STAGING_NAME,
+					  entry->d_name);
+	}
+	return 0;
+}
+
+static int open_staging(struct images_writer *writer, struct error *err)
+{
+	if (mkdirat(writer->dir_fd, STAGING_NAME, 0700) && errno != EEXIST)
+		return fail_errno(err, ERR_IO, "cannot make %s in the images directory",
+				  STAGING_NAME);
+	writer->staging_fd = openat(writer->dir_fd, STAGING_NAME,
+				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (writer->staging_fd < 0)
+		return fail_errno(err, ERR_IO, "cannot open %s", STAGING_NAME);
+	if (flock(writer->staging_fd, LOCK_EX | LOCK_NB)) {
+		if (errno == EWOULDBLOCK)
+			return fail(err, ERR_BUSY, "another dump is being written to the directory");
+		return fail_errno(err, ERR_IO, "cannot lock %s", STAGING_NAME);
+	}
+	writer->staged = true;
+	return clear_staging(writer->staging_fd, err);
+}
+
+struct images_writer *images_writer_new(int dir_fd, struct error *err)
+{
+	struct images_writer *writer = calloc(1, sizeof *writer);
+
+	if (!writer) {
+		fail_errno(err, ERR_IO, "cannot start writing images");
+		return NULL;
+	}
+	arena_init(&writer->arena);
+	writer->dir_fd = dir_fd;
+	writer->staging_fd = -1;
+	if (open_staging(writer, err)) {
+		images_writer_free(writer);
+		return NULL;
+	}
+	return writer;
+}
+
+void images_writer_free(struct images_writer *writer)
+{
+	if (!writer)
+		return;
+	int saved = errno;
+	if (writer->staged) {
+		struct error ignored = { 0 };
+		clear_staging(writer->staging_fd, &ignored);
+		unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR);
+	}
+	if (writer->staging_fd >= 0)
+		close(writer->staging_fd);
+	free(writer->buffer);
+	arena_done(&writer->arena);
+	free(writer);
+	errno = saved;
+}
+
+int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err)
+{
+	int fd = openat(writer->staging_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_IO, "cannot create %s", name);
+	manifest_add(&writer->manifest, &writer->arena, name, 0);
+	return fd;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t size)
+{
+	while (size) {
+		ssize_t written = write(fd, bytes, size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -1;
+		bytes += written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+int staging_write_buffer(struct images_writer *writer, const char *name, struct error *err)
+{
+	autoclose int fd = staging_create(writer, name, O_WRONLY, err);
+
+	if (fd < 0)
+		return -1;
+	if (write_all(fd, writer->buffer, writer->length))
+		return fail_errno(err, ERR_IO, "cannot write %s", name);
+	struct manifest_line *line = &writer->manifest.lines[writer->manifest.n_lines - 1];
+	line->size = writer->length;
+	line->sum = checksum_bytes(writer->buffer, writer->length);
+	line->has_sum = true;
+	return 0;
+}
+
+int images_create_raw(struct images_writer *writer, const char *name, struct error *err)
+{
+	return staging_create(writer, name, O_RDWR, err);
+}
+
+/* Reads through the raw images, whose content others wrote. */
+static int sum_raw_images(struct images_writer *writer, struct error *err)
+{
+	struct manifest *manifest = &writer->manifest;
+	struct checksum_file *files =
+		arena_array(&writer->arena, struct checksum_file, manifest->n_lines + 1);
+	size_t count = 0;
+
+	for (size_t i = 0; i < manifest->n_lines; i++) {
+		struct manifest_line *line = &manifest->lines[i];
+		struct stat status;
+		if (line->has_sum)
+			continue;
+		if (fstatat(writer->staging_fd, line->name, &status, AT_SYMLINK_NOFOLLOW))
+			return fail_errno(err, ERR_IO, "cannot find %s again", line->name);
+		line->size = (uint64_t)status.st_size;
+		files[count++] = (struct checksum_file){ .name = line->name, .size = line->size };
+	}
+	if (count && checksum_files(writer->staging_fd, files, count, err))
+		return -1;
+	for (size_t i = manifest->n_lines; i-- > 0;)
+		if (!manifest->lines[i].has_sum) {
+			manifest->lines[i].sum = files[--count].sum;
+			manifest->lines[i].has_sum = true;
+		}
+	return 0;
+}
+
+static int stage_manifest(struct images_writer *writer, struct error *err)
+{
+	struct text text;
+
+	text_init(&text, &writer->arena);
+	manifest_print(&writer->manifest, &text);
+	autoclose int fd = openat(writer->staging_fd, MANIFEST_NAME,
+				  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write_all(fd, (const uint8_t *)text.string, text.length))
+		return fail_errno(err, ERR_IO, "cannot write %s", MANIFEST_NAME);
+	return 0;
+}
+
+/*
+ * The manifest of an earlier dump goes first, so that at no moment it vouches for a mixture; then
+ * the files that it lists. Files that no manifest lists are not ours to remove.
+ */
+static int remove_earlier_dump(struct images_writer *writer, struct error *err)
+{
+	struct manifest earlier = { 0 };
+	struct error ignored = { 0 };
+	char *bytes;
+
+	ssize_t size = procfs_read(&writer->arena, writer->dir_fd, MANIFEST_NAME, &bytes);
+	if (size < 0 && errno == ENOENT)
+		return 0;
+	if (unlinkat(writer->dir_fd, MANIFEST_NAME, 0))
+		return fail_errno(err, ERR_IO, "cannot remove the earlier %s", MANIFEST_NAME);
+	if (size < 0 ||
+	    manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
+		return 0;
+	for (size_t i = 0; i < earlier.n_lines; i++)
+		if (unlinkat(writer->dir_fd, earlier.lines[i].name, 0) && errno != ENOENT)
+			return fail_errno(err, ERR_IO, "cannot remove the earlier %s",
+					  earlier.lines[i].name);
+	return 0;
+}
+
+static int move_up(struct images_writer *writer, const char *name, struct error *err)
+{
+	if (renameat(writer->staging_fd, name, writer->dir_fd, name))
+		return fail_errno(err, ERR_IO, "cannot move %s into the images directory", name);
+	return 0;
+}
+
+int images_commit(struct images_writer *writer, struct error *err)
+{
+	if (sum_raw_images(writer, err) || stage_manifest(writer, err))
+		return -1;
+	/* One sync for thousands of files; since Linux 5.8 it reports errors of writing back. */
+	if (syncfs(writer->staging_fd))
+		return fail_errno(err, ERR_IO, "cannot sync the images");
+	if (remove_earlier_dump(writer, err))
+		return -1;
+	for (size_t i = 0; i < writer->manifest.n_lines; i++)
+		if (move_up(writer, writer->manifest.lines[i].name, err))
+			return -1;
+	if (fsync(writer->dir_fd))
+		return fail_errno(err, ERR_IO, "cannot sync the images directory");
+	if (move_up(writer, MANIFEST_NAME, err))
+		return -1;
+	if (unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR))
+		return fail_errno(err, ERR_IO, "cannot remove %s", STAGING_NAME);
+	writer->staged = false;
+	if (fsync(writer->dir_fd))
+		return fail_errno(err, ERR_IO, "cannot sync the images directory");
+	return 0;
+}
+
+/*
+ * Blocks are reserved first: a full disk is an error here, not a SIGBUS under the copy. File
+ * systems without reservation get a file with a hole.
+ */
+static int reserve(int fd, uint64_t size)
+{
+	if (fallocate(fd, 0, 0, (off_t)size) == 0)
+		return 0;
+	return errno == EOPNOTSUPP ? ftruncate(fd, (off_t)size) : -1;
+}
+
+void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
+		       struct error *err)
+{
+	char name[IMAGE_NAME_SIZE];
+	autoclose int fd =
+		images_create_raw(writer, image_name(name, IMAGE_PAGES, pages_id), err);
+
+	if (fd < 0)
+		return NULL;
+	if (size > INT64_MAX || reserve(fd, size)) {
+		fail_errno(err, ERR_IO, "cannot reserve %" PRIu64 " bytes for %s", size, name);
+		return NULL;
+	}
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (pages == MAP_FAILED) {
+		fail_errno(err, ERR_IO, "cannot map %s", name);
+		return NULL;
+	}
+	return pages;
+}

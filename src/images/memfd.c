@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Shared anonymous memory that was written as a memfd; see image_resolve_memfds. The kernel shows
+ * a MAP_SHARED|MAP_ANONYMOUS area as the deleted file "/dev/zero" of its shared memory file
+ * system, where memfds live too (shmem_zero_setup, mm/shmem.c), and CRIU 4.1 takes it for one.
+ */
+#include "images/load.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+static const MemfdInodeEntry *find_inode(const struct image_loader *loader, uint64_t inode_id)
+{
+	for (size_t i = 0; i < loader->n_memfds; i++)
+		if (loader->memfds[i]->inode_id == inode_id)
+			return loader->memfds[i];
+	return NULL;
+}
+
+static void resolve_area(const struct image_loader *loader, VmaEntry *vma)
+{
+	const uint32_t written = VMA_MEMFD | VMA_FILE_SHARED;
+
+	if ((vma->status & written) != written || vma->shmid > UINT32_MAX)
+		return;
+	const FileEntry *file = snapshot_file(loader->snapshot, (uint32_t)vma->shmid);
+	if (!file || file->type != FD_TYPES__MEMFD || !file->memfd)
+		return;
+	const MemfdInodeEntry *inode = find_inode(loader, file->memfd->inode_id);
+	if (!inode || strcmp(inode->name, "/dev/zero") != 0)
+		return;
+	vma->status = (vma->status & ~written) | VMA_ANON_SHARED;
+	vma->shmid = inode->shmid;
+	vma->flags |= MAP_ANONYMOUS;
+	vma->has_fdflags = false;
+}
+
+void image_resolve_memfds(struct image_loader *loader)
+{
+	struct snapshot *snapshot = loader->snapshot;
+
+	if (!loader->n_memfds)
+		return;
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		MmEntry *mm = snapshot->tasks[i].mm;
+		for (size_t k = 0; mm && k < mm->n_vmas; k++)
+			resolve_area(loader, mm->vmas[k]);
+	}
+}

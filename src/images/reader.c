@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * From files to a snapshot; see images.h.
+ *
+ * Files are taken in the order of the kinds in format.h, each read once: checked against the
+ * manifest, then parsed from the same bytes. What may be large, page content and unlinked files,
+ * is summed without being kept. A directory of another tool has no manifest: there the files that
+ * the table knows are read, and others, which say nothing that is restored yet, are left.
+ */
+#include "images/images.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "images/directory.h"
+#include "images/load.h"
+#include "images/manifest.h"
+#include "images/pagemap.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	FIRST_ROOM = 256 * 1024,
+	/* All but raw pages is read whole; no honest dump comes near this. */
+	MAX_IMAGE_SIZE = 1024 * 1024 * 1024,
+};
+
+struct images {
+	int dir_fd;
+	bool by_nestor;
+};
+
+/* One file of the directory. */
+struct source {
+	enum image_kind kind; /* IMAGE_KINDS where the manifest lists what the table does not know */
+	uint64_t number;
+	const struct manifest_line *line; /* NULL: of another tool, nothing to check against */
+	const char *name;
+};
+
+struct reading {
+	int dir_fd;
+	struct arena *arena;
+	struct image_loader loader;
+	struct manifest manifest;
+	struct source *sources;
+	size_t n_sources;
+	/* The files that are not read whole, and what each is. */
+	struct checksum_file *large;
+	const struct source **large_sources;
+	size_t n_large;
+	uint8_t *buffer;
+	size_t room;
+};
+
+static const char dump_again[] = "dump the tree once more, or restore from another copy";
+
+static int unreadable(struct error *err, const char *name)
+{
+	if (errno != ENOENT)
+		return fail_errno(err, ERR_IO, "cannot open %s", name);
+	fail(err, ERR_IMAGE_MISSING, "%s is not there", name);
+	return fail_hint(err, "%s", dump_again);
+}
+
+static int open_image(int dir_fd, const char *name, struct error *err)
+{
+	/* Without O_NONBLOCK a fifo of that name would stop us. */
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? unreadable(err, name) : fd;
+}
+
+static void make_room(struct reading *reading, size_t room)
+{
+	if (room <= reading->room)
+		return;
+	uint8_t *larger = realloc(reading->buffer, room);
+	if (!larger)
+		abort();
+	reading->buffer = larger;
+	reading->room = room;
+}
+
+/* The whole file into the buffer; a read that fills less than its room has met the end. */
+static int read_whole(struct reading *reading, const struct source *source, size_t *ret_size,
+		      struct error *err)
+{
+	autoclose int fd = open_image(reading->dir_fd, source->name, err);
+	size_t size = 0;
+
+	if (fd < 0)
+		return -1;
+	make_room(reading, FIRST_ROOM);
+	for (;;) {
+		size_t asked = reading->room - size;
+		ssize_t got = read(fd, reading->buffer + size, asked);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_errno(err, ERR_IO, "cannot read %s", source->name);
+		size += (size_t)got;
+		if ((size_t)got < asked)
+			break;
+		if (size > MAX_IMAGE_SIZE)
+			return fail(err, ERR_IMAGE_INVALID, "%s is too large", source->name);
+		make_room(reading, reading->room * 4);
+	}
+	*ret_size = size;
+	return 0;
+}
+
+static int altered(struct error *err, const char *name)
+{
+	fail(err, ERR_IMAGE_ALTERED, "%s does not hold what the dump wrote", name);
+	return fail_hint(err, "%s", dump_again);
+}
+
+static int check_size(const struct manifest_line *line, uint64_t size, struct error *err)
+{
+	if (size > line->size)
+		return altered(err, line->name);
+	if (size < line->size) {
+		fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of %" PRIu64 " bytes", line->name,
+		     size, line->size);
+		return fail_hint(err, "%s", dump_again);
+	}
+	return 0;
+}
+
+static int read_image(struct reading *reading, const struct source *source, struct error *err)
+{
+	size_t size = 0;
+
+	if (read_whole(reading, source, &size, err))
+		return -1;
+	if (source->line) {
+		if (check_size(source->line, size, err))
+			return -1;
+		if (!XXH128_isEqual(source->line->sum, checksum_bytes(reading->buffer, size)))
+			return altered(err, source->name);
+	}
+	return image_load(&reading->loader, source->name, reading->buffer, size, err);
+}
+
+/* Ghost files are mapped: beyond the record, only the headers of their chunks are looked at. */
+static int parse_mapped(struct reading *reading, const struct source *source, size_t size,
+			struct error *err)
+{
+	autoclose int fd = open_image(reading->dir_fd, source->name, err);
+
+	if (fd < 0)
+		return -1;
+	if (size == 0)
+		return image_load(&reading->loader, source->name, NULL, 0, err);
+	void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (bytes == MAP_FAILED)
+		return fail_errno(err, ERR_IO, "cannot map %s", source->name);
+	int result = image_load(&reading->loader, source->name, bytes, size, err);
+	munmap(bytes, size);
+	return result;
+}
+
+/* Only the size for now: all large images are summed together, on two threads. */
+static int note_large(struct reading *reading, const struct source *source, struct error *err)
+{
+	struct stat status;
+
+	if (fstatat(reading->dir_fd, source->name, &status, 0))
+		return unreadable(err, source->name);
+	if (!S_ISREG(status.st_mode))
+		return fail(err, ERR_IMAGE_INVALID, "%s is no regular file", source->name);
+	uint64_t size = (uint64_t)status.st_size;
+	if (source->line && check_size(source->line, size, err))
+		return -1;
+	reading->large[reading->n_large] = (struct checksum_file){ .name = source->name,
+								   .size = size };
+	reading->large_sources[reading->n_large++] = source;
+	return source->kind == IMAGE_GHOST_FILE ? parse_mapped(reading, source, size, err) : 0;
+}
+
+static int check_large_sums(struct reading *reading, struct error *err)
+{
+	if (!reading->manifest.n_lines || !reading->n_large)
+		return 0;
+	if (checksum_files(reading->dir_fd, reading->large, reading->n_large, err))
+		return -1;
+	for (size_t i = 0; i < reading->n_large; i++)
+		if (!XXH128_isEqual(reading->large_sources[i]->line->sum, reading->large[i].sum))
+			return altered(err, reading->large[i].name);
+	return 0;
+}
+
+static bool is_large(const struct source *source)
+{
+	return source->kind == IMAGE_PAGES || source->kind == IMAGE_GHOST_FILE ||
+	       source->kind == IMAGE_KINDS;
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+	const struct source *one = a, *other = b;
+
+	if (one->kind != other->kind)
+		return one->kind < other->kind ? -1 : 1;
+	return one->number < other->number ? -1 : one->number > other->number;
+}
+
+static void add_source(struct reading *reading, const char *name, const struct manifest_line *line)
+{
+	struct source source = { .line = line, .name = name };
+
+	if (!image_recognise(name, &source.kind, &source.number)) {
+		if (!line)
+			return;
+		source.kind = IMAGE_KINDS;
+	}
+	reading->sources = arena_grow(reading->arena, reading->sources, reading->n_sources,
+				      sizeof *reading->sources);
+	reading->sources[reading->n_sources++] = source;
+}
+
+/* Everything that another tool left and that the table knows. */
+static int list_directory(struct reading *reading, struct error *err)
+{
+	int copy = openat(reading->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+
+	if (!folder)
+		return fail_errno(err, ERR_IO, "cannot list the images directory");
+	for (const struct dirent *entry; (entry = readdir(folder));)
+		add_source(reading, arena_string(reading->arena, entry->d_name), NULL);
+	return 0;
+}
+
+static int list_manifest(struct reading *reading, const char *bytes, size_t size,
+			 struct error *err)
+{
+	if (manifest_parse(&reading->manifest, reading->arena, bytes, size, err))
+		return err->hint[0] ? -1 : fail_hint(err, "%s", dump_again);
+	for (size_t i = 0; i < reading->manifest.n_lines; i++)
+		add_source(reading, reading->manifest.lines[i].name, &reading->manifest.lines[i]);
+	return 0;
+}
+
+static int incomplete(int dir_fd, const char *what, struct error *err)
+{
+	fail(err, ERR_IMAGES_INCOMPLETE, "the directory holds no complete dump: %s", what);
+	if (faccessat(dir_fd, STAGING_NAME, F_OK, 0) == 0)
+		return fail_hint(err, "a dump into it was interrupted; dump the tree once more");
+	return fail_hint(err, "name the directory of a finished dump with -D, or dump once more");
+}
+
+static int list_sources(struct reading *reading, struct error *err)
+{
+	char *bytes;
+	ssize_t size = procfs_read(reading->arena, reading->dir_fd, MANIFEST_NAME, &bytes);
+
+	if (size >= 0) {
+		if (list_manifest(reading, bytes, (size_t)size, err))
+			return -1;
+	} else if (errno != ENOENT) {
+		return fail_errno(err, ERR_IO, "cannot read %s", MANIFEST_NAME);
+	} else if (faccessat(reading->dir_fd, "inventory.img", F_OK, 0)) {
+		return incomplete(reading->dir_fd, "there is no inventory.img", err);
+	} else if (list_directory(reading, err)) {
+		return -1;
+	}
+	qsort(reading->sources, reading->n_sources, sizeof *reading->sources, compare_sources);
+	return 0;
+}
+
+static int check_inventory(const struct reading *reading, struct error *err)
+{
+	const InventoryEntry *inventory = reading->loader.snapshot->inventory;
+
+	if (!inventory)
+		return incomplete(reading->dir_fd, "there is no inventory.img", err);
+	if (!reading->manifest.n_lines && inventory->nestor_version)
+		return incomplete(reading->dir_fd, "there is no manifest", err);
+	if (!inventory->has_fdinfo_per_id || !inventory->fdinfo_per_id)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "inventory.img: images with descriptors listed by pid cannot be read");
+	return 0;
+}
+
+static int read_sources(struct reading *reading, struct error *err)
+{
+	reading->large = arena_array(reading->arena, struct checksum_file, reading->n_sources + 1);
+	reading->large_sources =
+		arena_array(reading->arena, const struct source *, reading->n_sources + 1);
+	for (size_t i = 0; i < reading->n_sources; i++) {
+		const struct source *source = &reading->sources[i];
+		if (source->kind > IMAGE_INVENTORY && !reading->loader.snapshot->inventory)
+			break;
+		if (is_large(source) ? note_large(reading, source, err) :
+				       read_image(reading, source, err))
+			return -1;
+		if (source->kind == IMAGE_INVENTORY && check_inventory(reading, err))
+			return -1;
+	}
+	return check_inventory(reading, err);
+}
+
+static int missing(struct error *err, enum image_kind kind, uint64_t number)
+{
+	char name[IMAGE_NAME_SIZE];
+
+	errno = ENOENT;
+	return unreadable(err, image_name(name, kind, number));
+}
+
+static int check_task_images(const struct task *task, struct error *err)
+{
+	uint32_t pid = task->pstree->pid;
+
+	if (!task->core)
+		return missing(err, IMAGE_CORE, pid);
+	if (task_is_zombie(task))
+		return 0;
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (!task->threads[i])
+			return missing(err, IMAGE_CORE, task->pstree->threads[i]);
+	if (!task->ids && !task->core->ids)
+		return missing(err, IMAGE_IDS, pid);
+	if (!task->mm)
+		return missing(err, IMAGE_MM, pid);
+	if (!task->fs)
+		return missing(err, IMAGE_FS, pid);
+	uint32_t files_id = task->ids ? task->ids->files_id : task->core->ids->files_id;
+	return files_id ? 0 : fail(err, ERR_IMAGE_INVALID, "ids of task %" PRIu32 ": 0 is no id",
+				   pid);
+}
+
+static int check_pages(const struct reading *reading, const struct pagemap *pagemap,
+		       const char *whose, uint64_t number, struct error *err)
+{
+	uint64_t needed = pagemap_size(pagemap);
+
+	if (!pagemap->present || needed == 0)
+		return 0;
+	for (size_t i = 0; i < reading->n_large; i++) {
+		const struct source *source = reading->large_sources[i];
+		uint64_t size = reading->large[i].size;
+		if (source->kind != IMAGE_PAGES || source->number != pagemap->pages_id)
+			continue;
+		if (size >= needed)
+			return 0;
+		fail(err, ERR_IMAGE_TRUNCATED,
+		     "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64, source->name,
+		     size, needed, whose, number);
+		return fail_hint(err, "%s", dump_again);
+	}
+	return missing(err, IMAGE_PAGES, pagemap->pages_id);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	const FileEntry *const *one = a, *const *other = b;
+
+	return (*one)->id < (*other)->id ? -1 : (*one)->id > (*other)->id;
+}
+
+/* Files in order of their ids, as look-ups like them, and each id once. */
+static int sort_files(struct snapshot *snapshot, struct error *err)
+{
+	if (snapshot->n_files)
+		qsort(snapshot->files, snapshot->n_files, sizeof *snapshot->files, compare_files);
+	for (size_t i = 1; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->id == snapshot->files[i - 1]->id)
+			return fail(err, ERR_IMAGE_INVALID, "files.img: file %" PRIu32
+				    " is there twice", snapshot->files[i]->id);
+	return 0;
+}
+
+/* What no single file can show: that all of them are there, and that they fit each other. */
+static int check_together(struct reading *reading, struct error *err)
+{
+	struct snapshot *snapshot = reading->loader.snapshot;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		if (check_task_images(task, err) ||
+		    check_pages(reading, &task->pages, "task", task->pstree->pid, err))
+			return -1;
+	}
+	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
+		if (check_pages(reading, &snapshot->shared_memory[i].pages, "shared memory",
+				snapshot->shared_memory[i].shmid, err))
+			return -1;
+	if (sort_files(snapshot, err) || check_large_sums(reading, err))
+		return -1;
+	image_resolve_memfds(&reading->loader);
+	return snapshot_index(snapshot, err);
+}
+
+struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
+			   struct error *err)
+{
+	struct snapshot snapshot = { .arena = arena };
+	struct reading reading = { .dir_fd = dir_fd, .arena = arena,
+				   .loader = { .snapshot = &snapshot } };
+	autofree struct images *images = calloc(1, sizeof *images);
+
+	if (!images) {
+		fail_errno(err, ERR_IO, "cannot start reading images");
+		return NULL;
+	}
+	bool failed = list_sources(&reading, err) || read_sources(&reading, err) ||
+		      check_together(&reading, err);
+	free(reading.buffer);
+	if (failed)
+		return NULL;
+	images->dir_fd = dir_fd;
+	images->by_nestor = snapshot.inventory->nestor_version != NULL;
+	*ret_snapshot = snapshot;
+	return take_ptr(images);
+}
+
+void images_free(struct images *images)
+{
+	free(images);
+}
+
+bool images_written_by_nestor(const struct images *images)
+{
+	return images->by_nestor;
+}
+
+int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err)
+{
+	char name[IMAGE_NAME_SIZE];
+
+	return open_image(images->dir_fd, image_name(name, IMAGE_PAGES, pages_id), err);
+}
+
+int images_open_ghost(const struct images *images, uint32_t id, struct error *err)
+{
+	char name[IMAGE_NAME_SIZE];
+
+	return open_image(images->dir_fd, image_name(name, IMAGE_GHOST_FILE, id), err);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: files-refused
+ * promise: descriptors that cannot be restored are refused by name, and the tree goes on
+ * flavours: flat one
+ * refused: unsupported-file
+ */
+#include "scenario.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	int sockets[2], ends[2];
+	char text[16] = "";
+
+	scenario_begin(argc, argv);
+	scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0, "no sockets");
+	int event = eventfd(5, 0);
+	scenario_need(event >= 0, "no eventfd");
+	int locked = open("locked", O_RDWR | O_CREAT, 0600);
+	struct flock lock = { .l_type = F_WRLCK };
+	scenario_need(fcntl(locked, F_SETLK, &lock) == 0, "cannot lock");
+	int hard = open("first-name", O_RDWR | O_CREAT, 0600);
+	scenario_need(!link("first-name", "other-name") && !unlink("first-name"), "cannot link");
+	scenario_need(pipe2(ends, O_DIRECT) == 0 && write(ends[1], "packet", 6) == 6, "no pipe");
+
+	scenario_ready();
+
+	scenario_check(write(sockets[0], "x", 1) == 1 && read(sockets[1], text, 16) == 1, "sockets");
+	eventfd_t value = 0;
+	scenario_check(eventfd_read(event, &value) == 0 && value == 5, "eventfd");
+	scenario_check(write(hard, "x", 1) == 1, "file");
+	scenario_check(read(ends[0], text, 16) == 6 && !memcmp(text, "packet", 6), "pipe");
+	return scenario_end();
+}

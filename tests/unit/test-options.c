@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Command lines and configuration files in the grammar of criu(8). */
+#include "commands/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* Last: it defines a macro called fail. */
+#include <cmocka.h>
+
+struct values {
+	struct common_arguments common;
+	const char *text;
+	uint64_t number;
+	uint64_t size;
+	pid_t pid;
+	bool flag;
+};
+
+static const struct option_row rows[] = {
+	{ 'x', "text", OPTION_TEXT, offsetof(struct values, text), "TEXT", "a text" },
+	{ 0, "number", OPTION_NUMBER, offsetof(struct values, number), "N", "a number" },
+	{ 0, "size", OPTION_SIZE, offsetof(struct values, size), "SIZE", "a size" },
+	{ 't', "tree", OPTION_PID, offsetof(struct values, pid), "PID", "a pid" },
+	{ 'f', "flag", OPTION_FLAG, offsetof(struct values, flag), NULL, "a flag" },
+	{ 0, "ignored", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "mode", OPTION_ONLY_VALUE, 0, "ignore", NULL },
+	{ 0 },
+};
+
+static const struct option_row *const tables[] = { rows, common_options, NULL };
+
+enum { MAX_WORDS = 16 };
+
+/* Parses "COMMAND WORD...", words separated by blanks; returns the first that is no option. */
+static int parse(const char *line, struct values *values, struct arena *arena, struct error *err)
+{
+	char *argv[MAX_WORDS + 1] = { 0 };
+	int argc = 0, first = 0;
+	char *rest = arena_string(arena, line);
+
+	memset(values, 0, sizeof *values);
+	memset(err, 0, sizeof *err);
+	values->common.verbosity = 2;
+	argv[argc++] = strsep(&rest, " ");
+	/* The machine's own configuration is not part of the test. */
+	argv[argc++] = arena_string(arena, "--no-default-config");
+	for (char *word; (word = strsep(&rest, " "));)
+		argv[argc++] = word;
+	if (options_parse(tables, argc, argv, values, arena, &first, err) < 0)
+		return -1;
+	return first;
+}
+
+static void forms(void **state)
+{
+	struct values values;
+	struct arena arena;
+	struct error err;
+
+	(void)state;
+	arena_init(&arena);
+	assert_int_not_equal(parse("c --text a --tree 12 -f", &values, &arena, &err), -1);
+	assert_string_equal(values.text, "a");
+	assert_int_equal(values.pid, 12);
+	assert_true(values.flag);
+	assert_int_not_equal(parse("c --text=a -t12 -xb", &values, &arena, &err), -1);
+	assert_string_equal(values.text, "b"); /* the last one counts */
+	assert_int_equal(values.pid, 12);
+	assert_int_not_equal(parse("c --number 0x10 --size 2M", &values, &arena, &err), -1);
+	assert_int_equal(values.number, 16);
+	assert_int_equal(values.size, 2 << 20);
+	assert_int_not_equal(parse("c --ignored --mode=ignore", &values, &arena, &err), -1);
+	assert_int_equal(parse("c word -f", &values, &arena, &err), 3);
+	arena_done(&arena);
+}
+
+static void verbosity(void **state)
+{
+	static const struct {
+		const char *line;
+		int level;
+	} cases[] = {
+		{ "c", 2 },
+		{ "c -v", 3 },
+		{ "c -v -v", 4 },
+		{ "c -vv", 4 },
+		{ "c -vvvv", 4 },
+		{ "c -v4", 4 },
+		{ "c -v0", 0 },
+		{ "c --verbosity=1", 1 },
+		{ "c --verbosity", 3 },
+		{ "c -verbosity=0", 0 }, /* -v with "erbosity=0", as scripts write it */
+	};
+	struct values values;
+	struct arena arena;
+	struct error err;
+
+	(void)state;
+	arena_init(&arena);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		assert_int_not_equal(parse(cases[i].line, &values, &arena, &err), -1);
+		assert_int_equal(values.common.verbosity, cases[i].level);
+	}
+	arena_done(&arena);
+}
+
+static void refusals(void **state)
+{
+	static const struct {
+		const char *line, *said;
+	} cases[] = {
+		{ "c --unknown", "--unknown" },
+		{ "c --tcp-something=1", "--tcp-something" },
+		{ "c -z", "-z" },
+		{ "c --text", "--text" },
+		{ "c -t", "-t" },
+		{ "c -t x", "\"x\"" },
+		{ "c -t 0", "not a process id" },
+		{ "c -t -5", "\"-5\"" },
+		{ "c --flag=1", "--flag" },
+		{ "c --number 12a", "\"12a\"" },
+		{ "c --size 99999999999G", "not a size" },
+		{ "c --mode", "--mode" },
+		{ "c --mode=full", "--mode=full" },
+		{ "c --config /no/such/file", "/no/such/file" },
+	};
+	struct values values;
+	struct arena arena;
+	struct error err;
+
+	(void)state;
+	arena_init(&arena);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		assert_int_equal(parse(cases[i].line, &values, &arena, &err), -1);
+		assert_int_equal(err.name, ERR_USAGE);
+		assert_non_null(strstr(err.text, cases[i].said));
+	}
+	arena_done(&arena);
+}
+
+static void config_lines(void **state)
+{
+	struct values values = { 0 };
+	struct arena arena;
+	struct error err = { 0 };
+
+	(void)state;
+	arena_init(&arena);
+	assert_int_equal(options_parse_line(tables, "\n", &values, &arena, &err), 0);
+	assert_int_equal(options_parse_line(tables, " # text x\n", &values, &arena, &err), 0);
+	assert_null(values.text);
+	assert_int_equal(options_parse_line(tables, "flag # why\n", &values, &arena, &err), 0);
+	assert_true(values.flag);
+	assert_int_equal(options_parse_line(tables, "\ttext  abc  # x\n", &values, &arena, &err), 0);
+	assert_string_equal(values.text, "abc");
+	assert_int_equal(options_parse_line(tables, "text \"a # b\"", &values, &arena, &err), 0);
+	assert_string_equal(values.text, "a # b");
+	assert_int_equal(options_parse_line(tables, "text a\\ b", &values, &arena, &err), 0);
+	assert_string_equal(values.text, "a b");
+	assert_int_equal(options_parse_line(tables, "number=7", &values, &arena, &err), 0);
+	assert_int_equal(values.number, 7);
+	assert_int_equal(options_parse_line(tables, "text", &values, &arena, &err), -1);
+	err = (struct error){ 0 };
+	assert_int_equal(options_parse_line(tables, "flag yes", &values, &arena, &err), -1);
+	err = (struct error){ 0 };
+	assert_int_equal(options_parse_line(tables, "--flag", &values, &arena, &err), -1);
+	assert_int_equal(err.name, ERR_USAGE);
+	arena_done(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forms),
+		cmocka_unit_test(verbosity),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(config_lines),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -138,7 +138,8 @@ static uint64_t fdinfo_value(const char *fdinfo, const char *key, int base)
 /* What several tasks cannot share, or cannot be seen, whatever the file is. */
 static const char *refused_state(const struct open_file *file)
 {
-	/* Locks are shown to their owner only: the table (POSIX) or the description (flock, OFD). */
+	/* Locks are shown to their owner only: the table (POSIX) or the description (flock, OFD).
+	 */
 	if (procfs_field(file->fdinfo, "lock:"))
 		return "holds a file lock";
 	if (file->flags & O_ASYNC)
@@ -196,7 +197,8 @@ static struct inode_bucket *find_inode(struct collect *collect, const struct sta
 		if (bucket->inode == stat->st_ino && bucket->device == stat->st_dev)
 			return bucket;
 	struct inode_bucket *bucket = arena_new(collect->arena, struct inode_bucket);
-	*bucket = (struct inode_bucket){ .next = *first, .device = stat->st_dev,
+	*bucket = (struct inode_bucket){ .next = *first,
+					 .device = stat->st_dev,
 					 .inode = stat->st_ino };
 	*first = bucket;
 	return bucket;
@@ -243,8 +245,8 @@ static int find_description(const struct open_file *file, struct inode_bucket *b
 	memmove(&bucket->sorted[low + 1], &bucket->sorted[low],
 		(bucket->count - low) * sizeof *bucket->sorted);
 	bucket->count++;
-	bucket->sorted[low] = (struct description){ .pid = file->target->pid,
-						    .number = file->number };
+	bucket->sorted[low] =
+		(struct description){ .pid = file->target->pid, .number = file->number };
 	*ret_found = &bucket->sorted[low];
 	*ret_new = true;
 	return 0;
@@ -413,7 +415,8 @@ int collect_descriptors(struct target *target, struct error *err)
 
 static struct known_path *find_path(struct files_state *state, const struct open_file *file)
 {
-	for (struct known_path *path = state->paths[bucket_of(&file->stat)]; path; path = path->next)
+	for (struct known_path *path = state->paths[bucket_of(&file->stat)]; path;
+	     path = path->next)
 		if (path->inode == file->stat.st_ino && path->device == file->stat.st_dev &&
 		    path->flags == file->flags && strcmp(path->link, file->link) == 0)
 			return path;
@@ -425,7 +428,7 @@ static void remember_path(struct collect *collect, const struct open_file *file,
 	struct known_path **first = &state_of(collect)->paths[bucket_of(&file->stat)];
 	struct known_path *path = arena_new(collect->arena, struct known_path);
 
-	*path = (struct known_path){ *first, file->link, file->stat.st_dev, file->stat.st_ino,
+	*path = (struct known_path){ *first,	  file->link, file->stat.st_dev, file->stat.st_ino,
 				     file->flags, id };
 	*first = path;
 }
@@ -452,8 +455,8 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 		*ret_file_id = known->id;
 		return 0;
 	}
-	file.what = arena_printf(collect->arena, "pid %d: %s (%s)", target->pid, link_name,
-				 file.link);
+	file.what =
+		arena_printf(collect->arena, "pid %d: %s (%s)", target->pid, link_name, file.link);
 	if (collect_description(&file, &description, err))
 		return -1;
 	if (!description.id)

@@ -37,12 +37,8 @@ static const struct task_kind *const process_stage[] = {
 };
 
 static const struct task_kind *const thread_stage[] = {
-	&thread_pointers_kind,
-	&scheduling_kind,
-	&timer_slack_kind,
-	&alternate_stack_kind,
-	&pending_signals_kind,
-	NULL,
+	&thread_pointers_kind, &scheduling_kind,      &timer_slack_kind,
+	&alternate_stack_kind, &pending_signals_kind, NULL,
 };
 
 static const struct task_kind *const credentials_stage[] = {
@@ -51,15 +47,9 @@ static const struct task_kind *const credentials_stage[] = {
 };
 
 static const struct task_kind *const last_stage[] = {
-	&interval_timers_kind,
-	&posix_timers_kind,
-	&rseq_kind,
-	&dumpable_kind,
-	&child_subreaper_kind,
-	&parent_death_signal_kind,
-	&seccomp_kind,
-	&capabilities_kind,
-	NULL,
+	&interval_timers_kind, &posix_timers_kind,    &rseq_kind,
+	&dumpable_kind,	       &child_subreaper_kind, &parent_death_signal_kind,
+	&seccomp_kind,	       &capabilities_kind,    NULL,
 };
 
 const struct kind_table kinds = {

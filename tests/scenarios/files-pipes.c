@@ -102,7 +102,8 @@ int main(int argc, char **argv)
 	pid_t child = scenario_child(answer, &talk);
 	close(talk.to_child[0]);
 	close(talk.to_parent[1]);
-	/* The child holds all the others too: wait until it has closed those of the conversation. */
+	/* The child holds all the others too: wait until it has closed those of the conversation.
+	 */
 	scenario_wait_mark("child-ready");
 
 	scenario_ready();
@@ -114,10 +115,13 @@ int main(int argc, char **argv)
 	check_full(full[0], held);
 	scenario_check(write(unread[1], "x", 1) == -1 && errno == EPIPE, "somebody reads");
 	scenario_check(fcntl(unread[1], F_GETFD) == FD_CLOEXEC, "O_CLOEXEC is lost");
-	scenario_check(read(unwritten[0], text, 16) == 4 && !memcmp(text, "last", 4), "\"%s\"", text);
+	scenario_check(read(unwritten[0], text, 16) == 4 && !memcmp(text, "last", 4), "\"%s\"",
+		       text);
 	scenario_check(read(unwritten[0], text, 1) == 0, "no end of file");
-	scenario_check(write(empty[1], "a", 1) == 1 && write(empty[1], "b", 1) == 1, "cannot write");
-	scenario_check(read(empty[0], text, 16) == 1 && text[0] == 'a', "packets are no longer kept");
+	scenario_check(write(empty[1], "a", 1) == 1 && write(empty[1], "b", 1) == 1,
+		       "cannot write");
+	scenario_check(read(empty[0], text, 16) == 1 && text[0] == 'a',
+		       "packets are no longer kept");
 	scenario_check(write(talk.to_child[1], "hello", 5) == 5, "cannot write to the child");
 	scenario_check(read(talk.to_parent[0], text, 16) == 5 && !memcmp(text, "world", 5),
 		       "the child answered \"%s\"", text);

@@ -57,8 +57,8 @@ int main(int argc, char **argv)
 	DIR *read_dir = opendir("directory");
 	scenario_need(dir && read_dir, "cannot open the directory");
 	scenario_need(count_entries(read_dir) == 12, "the directory has another size");
-	int flags[] = { fcntl(file, F_GETFL), fcntl(append, F_GETFL), fcntl(beyond, F_GETFL),
-			fcntl(unread, F_GETFL), fcntl(path, F_GETFL), fcntl(link, F_GETFL) };
+	int flags[] = { fcntl(file, F_GETFL),	fcntl(append, F_GETFL), fcntl(beyond, F_GETFL),
+			fcntl(unread, F_GETFL), fcntl(path, F_GETFL),	fcntl(link, F_GETFL) };
 	int fds[] = { file, append, beyond, unread, path, link };
 	fstat(path, &before);
 
@@ -72,7 +72,8 @@ int main(int argc, char **argv)
 	scenario_check(write(append, "+", 1) == 1, "cannot append");
 	scenario_check(pread(file, text, 2, 9) == 2 && text[1] == '+', "appended elsewhere");
 	scenario_check(lseek(beyond, 0, SEEK_CUR) == 1LL << 40, "position far out is lost");
-	scenario_check(write(unread, "x", 1) == -1 && errno == EBADF, "a read-only file is writable");
+	scenario_check(write(unread, "x", 1) == -1 && errno == EBADF,
+		       "a read-only file is writable");
 	scenario_check(read(path, text, 1) == -1 && errno == EBADF, "an O_PATH file is readable");
 	scenario_check(fstat(path, &after) == 0 && after.st_ino == before.st_ino, "another inode");
 	scenario_check(fstat(link, &after) == 0 && S_ISLNK(after.st_mode), "the link is none");

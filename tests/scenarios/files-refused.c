@@ -31,7 +31,8 @@ int main(int argc, char **argv)
 
 	scenario_ready();
 
-	scenario_check(write(sockets[0], "x", 1) == 1 && read(sockets[1], text, 16) == 1, "sockets");
+	scenario_check(write(sockets[0], "x", 1) == 1 && read(sockets[1], text, 16) == 1,
+		       "sockets");
 	eventfd_t value = 0;
 	scenario_check(eventfd_read(event, &value) == 0 && value == 5, "eventfd");
 	scenario_check(write(hard, "x", 1) == 1, "file");

@@ -44,7 +44,8 @@ static void make(struct files *files)
 	scenario_need(fchmod(files->sparse, 04711) == 0, "cannot change the mode");
 	struct timespec times[2] = { { 1000000000, 0 }, { 1100000000, 0 } };
 	scenario_need(futimens(files->sparse, times) == 0, "cannot set times");
-	scenario_need(!unlink("gone") && !unlink("second-name") && !unlink("sparse"), "cannot unlink");
+	scenario_need(!unlink("gone") && !unlink("second-name") && !unlink("sparse"),
+		      "cannot unlink");
 }
 
 static void check_sparse(int fd)
@@ -52,7 +53,8 @@ static void check_sparse(int fd)
 	struct stat stat;
 	char text[8] = "";
 
-	scenario_check(pread(fd, text, 7, 300 << 20) == 3 && !strcmp(text, "far"), "got \"%s\"", text);
+	scenario_check(pread(fd, text, 7, 300 << 20) == 3 && !strcmp(text, "far"), "got \"%s\"",
+		       text);
 	scenario_check(fstat(fd, &stat) == 0 && stat.st_size == (300 << 20) + 3, "another size");
 	scenario_check(stat.st_blocks < 1000, "the holes are filled");
 	scenario_check(stat.st_mode == (S_IFREG | 04711), "its mode is %o", stat.st_mode);
@@ -73,14 +75,16 @@ int main(int argc, char **argv)
 	scenario_need(mkdir("removed/deeper", 0700) == 0, "cannot make a directory");
 	int deeper = open("removed/deeper/file", O_RDWR | O_CREAT, 0600);
 	scenario_need(!unlink("removed/deeper/file") && !rmdir("removed/deeper") &&
-			      !rmdir("removed"), "cannot remove");
+			      !rmdir("removed"),
+		      "cannot remove");
 	pid_t child = scenario_child(share, &files);
 
 	scenario_ready();
 
 	scenario_check(read(files.file, text, 9) == 4 && !strcmp(text, "tent"), "got \"%s\"", text);
 	scenario_check(!fstat(files.file, &stat_file) && !fstat(files.second, &stat_second) &&
-			       stat_file.st_ino == stat_second.st_ino, "two names, two files");
+			       stat_file.st_ino == stat_second.st_ino,
+		       "two names, two files");
 	scenario_check(stat_file.st_nlink == 0, "the file has a name");
 	memcpy(files.mapped, "CONTENT", 7);
 	scenario_mark("written");
@@ -89,7 +93,8 @@ int main(int argc, char **argv)
 		       "the mapping is another file: \"%s\"", text);
 	check_sparse(files.sparse);
 	scenario_check(!fstat(removed, &stat_file) && S_ISDIR(stat_file.st_mode) &&
-			       (stat_file.st_mode & 07777) == 0711, "no directory of mode 0711");
+			       (stat_file.st_mode & 07777) == 0711,
+		       "no directory of mode 0711");
 	scenario_check(openat(removed, "new", O_CREAT | O_RDWR, 0600) < 0, "the directory exists");
 	scenario_check(write(deeper, "x", 1) == 1, "cannot write");
 	scenario_check(access("removed", F_OK) && access("gone", F_OK) && access("sparse", F_OK),

@@ -45,10 +45,14 @@ static int set_up(void **state)
 	arena_init(&f->arena);
 	f->snapshot.arena = &f->arena;
 	f->options.ghost_limit = 1 << 20;
-	f->collect = (struct collect){ .arena = &f->arena, .snapshot = &f->snapshot,
-				       .options = &f->options, .targets = &f->target,
-				       .n_targets = 1, .next_file_id = 1 };
-	f->opener = (struct file_opener){ .snapshot = &f->snapshot, .arena = &f->arena,
+	f->collect = (struct collect){ .arena = &f->arena,
+				       .snapshot = &f->snapshot,
+				       .options = &f->options,
+				       .targets = &f->target,
+				       .n_targets = 1,
+				       .next_file_id = 1 };
+	f->opener = (struct file_opener){ .snapshot = &f->snapshot,
+					  .arena = &f->arena,
 					  .root_fd = AT_FDCWD };
 	strcpy(f->directory, "/tmp/nestor-files-XXXXXX");
 	assert_non_null(mkdtemp(f->directory));
@@ -100,8 +104,10 @@ static void collect_child(struct fixture *f, void (*hold)(void), int expected)
 	close(ready[0]);
 	snprintf(path, sizeof path, "/proc/%d", (int)f->child);
 	snapshot_add_task(&f->snapshot);
-	f->target = (struct target){ .collect = &f->collect, .task = &f->snapshot.tasks[0],
-				     .pid = f->child, .proc_fd = open(path, O_PATH) };
+	f->target = (struct target){ .collect = &f->collect,
+				     .task = &f->snapshot.tasks[0],
+				     .pid = f->child,
+				     .proc_fd = open(path, O_PATH) };
 	f->target.task->ids = snapshot_new(&f->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	f->target.task->ids->files_id = 1;
 	int result = collect_descriptors(&f->target, &f->err);
@@ -145,7 +151,8 @@ static void check_same(struct fixture *f, int dir_fd, uint32_t number, int own_d
 		uint64_t values[2];
 		procfs_numbers(procfs_field(one, keys[i]), 8, &values[0], 1);
 		procfs_numbers(procfs_field(other, keys[i]), 8, &values[1], 1);
-		assert_int_equal(values[0] & ~(uint64_t)O_CLOEXEC, values[1] & ~(uint64_t)O_CLOEXEC);
+		assert_int_equal(values[0] & ~(uint64_t)O_CLOEXEC,
+				 values[1] & ~(uint64_t)O_CLOEXEC);
 	}
 	(void)f;
 }
@@ -189,11 +196,11 @@ static void hold_regular(void)
 	int fd = open("file", O_RDWR | O_CREAT, 0644); /* 0 */
 	if (write(fd, "hello", 5) != 5)
 		_exit(1);
-	open("file", O_WRONLY | O_APPEND | O_NONBLOCK);	 /* 1 */
+	open("file", O_WRONLY | O_APPEND | O_NONBLOCK);		/* 1 */
 	lseek(open("file", O_RDONLY | O_NOATIME), 3, SEEK_SET); /* 2 */
-	open("file", O_PATH);				 /* 3 */
-	open(".", O_RDONLY | O_DIRECTORY);		 /* 4 */
-	open("/dev/null", O_RDWR);			 /* 5 */
+	open("file", O_PATH);					/* 3 */
+	open(".", O_RDONLY | O_DIRECTORY);			/* 4 */
+	open("/dev/null", O_RDWR);				/* 5 */
 	fcntl(0, F_DUPFD_CLOEXEC, 77);
 	if (symlink("nowhere", "link"))
 		_exit(1);
@@ -409,7 +416,8 @@ static void test_errors(void **state)
 	expect_failure(f, entry, ERR_IMAGE_INVALID);
 }
 
-/* Below a root directory, symbolic links do not lead out of it; the leading slash may be missing. */
+/* Below a root directory, symbolic links do not lead out of it; the leading slash may be missing.
+ */
 static void test_below_root(void **state)
 {
 	struct fixture *f = *state;
@@ -435,11 +443,16 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_regular),	    TEST(test_unlinked_directory),
-		TEST(test_unlinked_name_taken), TEST(test_pipes),
-		TEST(test_pipe_round_trip), TEST(test_full_pipe_is_untouched),
-		TEST(test_refused),	    TEST(test_pipe_outside),
-		TEST(test_errors),	    TEST(test_below_root),
+		TEST(test_regular),
+		TEST(test_unlinked_directory),
+		TEST(test_unlinked_name_taken),
+		TEST(test_pipes),
+		TEST(test_pipe_round_trip),
+		TEST(test_full_pipe_is_untouched),
+		TEST(test_refused),
+		TEST(test_pipe_outside),
+		TEST(test_errors),
+		TEST(test_below_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,7 +225,8 @@ static int collect_inode(const struct open_file *file, const char *path, uint32_
 	if (!can_be_made_again(file, path))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that never was at that path", file->what);
-	if (S_ISREG(stat->st_mode) && (uint64_t)stat->st_blocks * 512 > collect->options->ghost_limit) {
+	if (S_ISREG(stat->st_mode) &&
+	    (uint64_t)stat->st_blocks * 512 > collect->options->ghost_limit) {
 		fail(err, ERR_UNSUPPORTED_FILE,
 		     "%s: an unlinked file of %jd bytes; the limit is %" PRIu64 " (--ghost-limit)",
 		     file->what, (intmax_t)stat->st_blocks * 512, collect->options->ghost_limit);
@@ -270,7 +271,7 @@ const struct ghost_file *ghost_of(const struct snapshot *snapshot, const FileEnt
 	if (!remap || !is_ghost_remap(remap))
 		return NULL;
 	return snapshot_ghost(snapshot, remap->has_remap_type ? remap->remap_id
-							       : remap->remap_id & ~GHOST_BIT);
+							      : remap->remap_id & ~GHOST_BIT);
 }
 
 int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)

@@ -47,7 +47,8 @@ struct making {
 	int fd;		  /* the inode, read-write (a directory: read) */
 	struct made_directory *directories;
 	struct link *links;
-	/* Made with O_TMPFILE by the tree: nothing may take a name, or linkat would no longer work. */
+	/* Made with O_TMPFILE by the tree: nothing may take a name, or linkat would no longer work.
+	 */
 	bool stays_linkable;
 	int tmpfile_fd; /* the description that made it, until taken */
 };
@@ -109,7 +110,8 @@ static void remove_names(struct making *making)
 
 	for (struct link *link = making->links; link; link = link->next) {
 		if (*link->name && unlinkat(link->dir_fd, link->name, directory ? AT_REMOVEDIR : 0))
-			log_warning("restore", link->path, "cannot remove the temporary name, left");
+			log_warning("restore", link->path,
+				    "cannot remove the temporary name, left");
 		close(link->dir_fd);
 	}
 	for (struct made_directory *made = making->directories; made; made = made->next) {
@@ -207,8 +209,8 @@ static int make_linkable(struct making *making, const struct link *link, const R
 	char self[64];
 
 	making->stays_linkable = true;
-	making->tmpfile_fd = openat(link->dir_fd, ".",
-				    regular_open_flags(reg) | O_TMPFILE | O_CLOEXEC, 0600);
+	making->tmpfile_fd =
+		openat(link->dir_fd, ".", regular_open_flags(reg) | O_TMPFILE | O_CLOEXEC, 0600);
 	if (making->tmpfile_fd >= 0) {
 		/* Another one to fill it: that of the task may be write-only or append. */
 		snprintf(self, sizeof self, "/proc/self/fd/%d", making->tmpfile_fd);
@@ -296,7 +298,8 @@ static int fill_chunks(struct making *making, int from, struct error *err)
 	while ((more = read_chunk(from, &offset, &length)) > 0) {
 		if (offset > size || length > size - offset)
 			return fail(err, ERR_IMAGE_INVALID,
-				    "a part of the unlinked file %s is outside of it", making->path);
+				    "a part of the unlinked file %s is outside of it",
+				    making->path);
 		int copied = copy_to(making->fd, from, (off_t)offset, length);
 		if (copied < 0)
 			return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s",
@@ -305,8 +308,8 @@ static int fill_chunks(struct making *making, int from, struct error *err)
 			break;
 	}
 	if (more != 0)
-		return fail(err, ERR_IMAGE_TRUNCATED, "the content of the unlinked file %s ends early",
-			    making->path);
+		return fail(err, ERR_IMAGE_TRUNCATED,
+			    "the content of the unlinked file %s ends early", making->path);
 	return 0;
 }
 
@@ -402,8 +405,8 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 	const struct link *link = link_at(making, reg->name, err);
 	if (!link)
 		return -1;
-	autoclose int fd = openat(link->dir_fd, link->name,
-				  regular_open_flags(reg) | O_NOCTTY | O_CLOEXEC);
+	autoclose int fd =
+		openat(link->dir_fd, link->name, regular_open_flags(reg) | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &found) < 0 || fstat(making->fd, &inode) < 0)
 		return fail_errno(err, ERR_IO, "cannot open the unlinked file %s", reg->name);
 	/* In a directory that others may write to, the name may have become theirs. */
@@ -436,8 +439,9 @@ static int open_descriptions(struct making *making, struct error *err)
 static int make_ghost(struct file_opener *opener, const struct ghost_file *ghost, const char *path,
 		      struct error *err)
 {
-	struct making making = { .opener = opener, .ghost = ghost, .path = path,
-				 .fd = -1, .tmpfile_fd = -1 };
+	struct making making = {
+		.opener = opener, .ghost = ghost, .path = path, .fd = -1, .tmpfile_fd = -1
+	};
 
 	int failed = make_inode(&making, err);
 	if (!failed && S_ISREG(ghost->entry->mode))

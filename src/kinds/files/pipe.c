@@ -6,7 +6,8 @@
  *
  * A pipe may have lost all ends of one side, and is restored so; but when the tree holds none of
  * a side that still exists, somebody outside holds it, and no restore could connect them again:
- * refused. Packets (O_DIRECT, pipe(2)) lose their borders in the images: refused when there are any.
+ * refused. Packets (O_DIRECT, pipe(2)) lose their borders in the images: refused when there are
+ * any.
  */
 #include "kinds/files/files.h"
 #include "kinds/files/opener.h"
@@ -96,8 +97,8 @@ static int copy_content(const struct open_file *file, int source, int capacity, 
 				  "%s: cannot make another pipe of %d bytes to copy it", file->what,
 				  capacity);
 	if (tee(source, copy_write, size, SPLICE_F_NONBLOCK) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot copy the content of the pipe",
-				  file->what);
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot copy the content of the pipe", file->what);
 	ssize_t length = drain(copy_read, bytes, size);
 	if (length < 0)
 		return fail_errno(err, ERR_IO, "%s: cannot read the copy of the pipe", file->what);
@@ -115,8 +116,8 @@ static int collect_content(const struct open_file *file, struct known_pipe *pipe
 
 	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
 	 * nobody notices while the tree stands still. */
-	autoclose int source = openat(file->target->proc_fd, file->proc_name,
-				      O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	autoclose int source =
+		openat(file->target->proc_fd, file->proc_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (source < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
 	int capacity = fcntl(source, F_GETPIPE_SZ);
@@ -198,7 +199,8 @@ static int complete_pipe(struct collect *collect, const struct known_pipe *pipe,
 		if (outside < 0)
 			return -1;
 		if (outside)
-			collect_refuse_file(collect, "%s is a pipe whose %s end is outside of the tree",
+			collect_refuse_file(collect,
+					    "%s is a pipe whose %s end is outside of the tree",
 					    pipe->what, side == READ_SIDE ? "read" : "write");
 	}
 	if (pipe->packets && pipe->bytes)
@@ -296,8 +298,8 @@ static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, s
  * the entry that pipe(2) made in the tree, which has no O_LARGEFILE. It is duplicated, since the
  * kept descriptor is needed to open more.
  */
-static int open_end(const struct file_opener *opener, struct made_pipe *pipe, const PipeEntry *entry,
-		    struct error *err)
+static int open_end(const struct file_opener *opener, struct made_pipe *pipe,
+		    const PipeEntry *entry, struct error *err)
 {
 	enum side side = is_on_side(entry->flags, READ_SIDE) ? READ_SIDE : WRITE_SIDE;
 	int kept = opener_kept(opener, pipe->place[side]);

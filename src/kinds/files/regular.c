@@ -137,13 +137,16 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 
 	entry->reg = reg;
 	reg->name = arena_string(arena, file->link);
-	/* d_path resolves everything, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
+	/* d_path resolves everything, so a link at the end is the file itself (O_PATH|O_NOFOLLOW).
+	 */
 	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
 		return 0;
 	if (!ends_with_deleted(file->link))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: its path leads to another file or to none (mounted over, or outside "
-			    "of the root directory)", file->what);
+		return fail(
+			err, ERR_UNSUPPORTED_FILE,
+			"%s: its path leads to another file or to none (mounted over, or outside "
+			"of the root directory)",
+			file->what);
 	reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
 	/* Some file systems (btrfs) leave a link count of 1 to directories, removed ones too. */
 	if (file->stat.st_nlink > 0 && !S_ISDIR(file->stat.st_mode))
@@ -163,8 +166,7 @@ int regular_open_flags(const RegFileEntry *reg)
 	return flags;
 }
 
-static int regular_check(const struct snapshot *snapshot, const FileEntry *entry,
-			 struct error *err)
+static int regular_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
 
@@ -190,14 +192,22 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 static const char *type_name(mode_t mode)
 {
 	switch (mode & S_IFMT) {
-	case S_IFREG: return "a regular file";
-	case S_IFDIR: return "a directory";
-	case S_IFCHR: return "a character device";
-	case S_IFBLK: return "a block device";
-	case S_IFIFO: return "a named pipe";
-	case S_IFLNK: return "a symbolic link";
-	case S_IFSOCK: return "a socket";
-	default: return "a file of unknown type";
+	case S_IFREG:
+		return "a regular file";
+	case S_IFDIR:
+		return "a directory";
+	case S_IFCHR:
+		return "a character device";
+	case S_IFBLK:
+		return "a block device";
+	case S_IFIFO:
+		return "a named pipe";
+	case S_IFLNK:
+		return "a symbolic link";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "a file of unknown type";
 	}
 }
 
@@ -216,8 +226,9 @@ static int compare(const RegFileEntry *reg, const struct stat *found, struct err
 		return fail_hint(err, "put back the file as it was when the tree was dumped");
 	}
 	if (S_ISCHR(found->st_mode) && !(reg->flags & O_PATH) && !is_plain_device(found->st_rdev))
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a device that cannot be restored (%u:%u)",
-			    reg->name, major(found->st_rdev), minor(found->st_rdev));
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is a device that cannot be restored (%u:%u)", reg->name,
+			    major(found->st_rdev), minor(found->st_rdev));
 	return 0;
 }
 
@@ -237,8 +248,8 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 
 	if (ghost_of(opener->snapshot, entry))
 		return 0;
-	autoclose int fd = opener_open_path(opener, reg->name,
-					    O_PATH | ((int)reg->flags & O_NOFOLLOW));
+	autoclose int fd =
+		opener_open_path(opener, reg->name, O_PATH | ((int)reg->flags & O_NOFOLLOW));
 	if (fd < 0)
 		return fail_to_open(reg, err);
 	if (fstat(fd, &found) < 0)
@@ -267,8 +278,8 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 	struct stat found = { .st_mode = reg->has_mode ? reg->mode : 0 };
 	bool unlinked = ghost_of(opener->snapshot, entry) != NULL;
 
-	autoclose int fd = unlinked ? ghost_open(opener, entry, err)
-				    : open_named(opener, reg, &found, err);
+	autoclose int fd =
+		unlinked ? ghost_open(opener, entry, err) : open_named(opener, reg, &found, err);
 	if (fd < 0)
 		return -1;
 	/* Devices keep no position, and lseek on O_PATH gives EBADF. */

@@ -36,8 +36,9 @@ static int check_directory(const struct snapshot *snapshot, const struct task *t
 	const FileEntry *file = snapshot_file(snapshot, id);
 
 	if (!file || !file->reg)
-		return fail(err, ERR_IMAGE_INVALID, "the %s of task %s (file %u) is not in the images",
-			    which, task_name(task), id);
+		return fail(err, ERR_IMAGE_INVALID,
+			    "the %s of task %s (file %u) is not in the images", which,
+			    task_name(task), id);
 	if (file->reg->has_mode && (file->reg->mode & S_IFMT) != S_IFDIR)
 		return fail(err, ERR_IMAGE_INVALID, "the %s of task %s is no directory: %s", which,
 			    task_name(task), file->reg->name);

@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct collect;
+struct error;
+struct kind_table;
 struct probe;
 
 /* Marks a call that was not made because the seccomp filter forbids it. */
@@ -31,5 +34,9 @@ uint64_t probe_buffer(struct probe *probe, size_t size);
 /* After the run: a call's raw result (-errno on failure), and the bytes of a buffer. */
 int64_t probe_result(const struct probe *probe, size_t call);
 const void *probe_bytes(const struct probe *probe, uint64_t buffer);
+
+/* collect_probe with another table of kinds, for tests. */
+int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
+			struct error *err);
 
 #endif

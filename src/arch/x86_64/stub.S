@@ -26,11 +26,11 @@
 
 	.text
 
-	/* A signal mask of the word at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11. */
+	/* Sets the mask at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11, but not the flags. */
 	.macro	set_mask label
 	leaq	\label(%rip), %rsi
 	movl	$SIG_SETMASK, %edi
-	xorl	%edx, %edx
+	movl	$0, %edx
 	movl	$8, %r10d
 	movl	$NR_rt_sigprocmask, %eax
 	syscall
@@ -83,7 +83,7 @@ stub_\name\()_context:
 	.quad	0
 	.endm
 
-	.irp	symbol, start, end, run_mask, arena_size, leader_enter, leader_leave, leader_mapped, \
+	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, leader_mapped, \
 		leader_unmap, leader_unmapped, thread_start, thread_enter, thread_leave, thread_left
 	.globl	stub_\symbol
 	.hidden	stub_\symbol
@@ -98,6 +98,8 @@ stub_run_mask:
 	.quad	0
 stub_arena_size:
 .Larena_size:
+	.quad	0
+stub_owner:
 	.quad	0
 
 	/*

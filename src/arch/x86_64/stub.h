@@ -18,6 +18,7 @@
 extern const uint8_t stub_start[], stub_end[]; /* the interpreter is copied to stub_end */
 extern const uint8_t stub_run_mask[];	       /* 64 bits: signals blocked at work */
 extern const uint8_t stub_arena_size[];	       /* 64 bits */
+extern const uint8_t stub_owner[];	       /* 64 bits: pid of the nestor at work */
 
 extern const uint8_t stub_leader_enter[];    /* maps the arena, then traps */
 extern const uint8_t stub_leader_mapped[];   /* where that trap, and that of leave, stops */

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Injection into a foreign task. At no instant may our death harm the task: the code that we put
+ * there finishes what it does and leads back by itself, and whatever we change by ptrace is
+ * ordered so that each single step leaves a task that can be let go.
+ *
+ *  - All threads are stopped, their registers and masks are known.
+ *  - The stub (arch/stub.h) and the interpreter are written behind the content of the vdso page,
+ *    which is private to the task, executable in every task, and writable through /proc/PID/mem.
+ *    A thread whose rip is there belongs to a nestor that died.
+ *  - To enter: registers, then the mask, then PTRACE_CONT. The stub blocks signals itself first,
+ *    in case we die in between.
+ *  - A trap is a signal that is ignored by default, sent by the thread to itself: an untraced
+ *    thread does not notice it. Never PTRACE_SINGLESTEP (the trap flag stays on when the tracer
+ *    dies), never PTRACE_SYSCALL (its stop is a SIGTRAP that kills), no signal frames (they lose
+ *    the restart block of interrupted calls and need room on the stack).
+ *  - To leave: registers with rip at the end of the stub, where only mask and scratch registers
+ *    are left to be loaded; then the mask; then the registers as they were, orig_rax included, so
+ *    that the kernel itself restarts an interrupted call.
+ *  - Threads other than the leader use a second part of the stub one after another. While one is
+ *    at work a word in the arena says so: a leader left alone waits for it before it unmaps.
+ */
+#include "collect/inject.h"
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/stub.h"
+#include "arch/x86_64/vdso.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/seccomp.h"
+#include "collect/wait.h"
+#include "program/interpreter/interpreter.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	CODE_ALIGNMENT = 16,
+	CODE_ROOM = 4096, /* the stub and the interpreter together are much smaller */
+	MASK_SIZE = 8,
+	FAULT_SIGNALS = 1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) |
+			1 << (SIGFPE - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGSYS - 1),
+	STOP_SIGNALS = 1 << (SIGSTOP - 1) | 1 << (SIGTSTP - 1) | 1 << (SIGTTIN - 1) |
+		       1 << (SIGTTOU - 1),
+	UNFIT_SIGNALS = FAULT_SIGNALS | STOP_SIGNALS | 1 << (SIGKILL - 1) | 1 << (SIGCONT - 1) |
+			1 << (SIGABRT - 1),
+};
+
+static uint64_t signal_bit(int signal)
+{
+	return UINT64_C(1) << (signal - 1);
+}
+
+static size_t code_size(void)
+{
+	return stub_offset(stub_end) + INTERPRETER_SIZE;
+}
+
+/* The target's vdso is the same image as ours, or has at least passed as one (seize.c). */
+static uint64_t code_address(const struct target *target)
+{
+	const uint8_t *own = vdso_own();
+	size_t content = own ? vdso_content_size(own) : 0;
+
+	if (target->vdso_start == 0 || content == 0)
+		return 0;
+	return (target->vdso_start + content + CODE_ALIGNMENT - 1) & ~(uint64_t)(CODE_ALIGNMENT - 1);
+}
+
+bool injection_is_inside(const struct target *target, uint64_t rip)
+{
+	uint64_t code = code_address(target);
+
+	return code && rip >= code && rip < target->vdso_end;
+}
+
+static uint64_t address_of(const struct injection *injection, const uint8_t *symbol)
+{
+	return injection->code + stub_offset(symbol);
+}
+
+static uint64_t status_mask(const char *status, const char *key)
+{
+	const char *text = procfs_field(status, key);
+	uint64_t mask = 0;
+
+	return text && procfs_numbers(text, 16, &mask, 1) == 1 ? mask : 0;
+}
+
+static pid_t innermost_id(const char *status, const char *key)
+{
+	const char *text = procfs_field(status, key);
+	uint64_t ids[MAX_PID_LEVELS + 1];
+	size_t levels = text ? procfs_numbers(text, 10, ids, MAX_PID_LEVELS + 1) : 0;
+
+	return levels ? (pid_t)ids[levels - 1] : -1;
+}
+
+/*
+ * A signal that is not caught and not pending, and is ignored: by default, or because the task
+ * says so. Best is one that no thread blocks: then a genuine one, coming now, is as little
+ * noticed as ours.
+ */
+static int choose_trap_signal(const struct target *target, struct error *err)
+{
+	static const int by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
+	const char *status = target->threads[0].status;
+	uint64_t unfit = UNFIT_SIGNALS | status_mask(status, "SigCgt:") | status_mask(status, "ShdPnd:");
+	uint64_t blocked = 0, fit = status_mask(status, "SigIgn:");
+
+	for (size_t i = 0; i < sizeof by_default / sizeof by_default[0]; i++)
+		fit |= signal_bit(by_default[i]);
+	for (size_t i = 0; i < target->n_threads; i++) {
+		unfit |= status_mask(target->threads[i].status, "SigPnd:");
+		blocked |= target->threads[i].signal_mask;
+	}
+	fit &= ~unfit;
+	for (int pass = 0; pass < 2; pass++) {
+		uint64_t candidates = pass == 0 ? fit & ~blocked : fit;
+
+		for (size_t i = 0; i < sizeof by_default / sizeof by_default[0]; i++)
+			if (candidates & signal_bit(by_default[i]))
+				return by_default[i];
+		if (candidates & 0x7fffffff)
+			return __builtin_ctzll(candidates) + 1;
+	}
+	return fail(err, ERR_PROBE_FAILED,
+		    "task %d handles every signal that could be used to stop it unnoticed", target->pid);
+}
+
+/* Behind its content the page must be ours to use: empty, or left by a nestor that was killed. */
+static int check_room(struct injection *injection, struct error *err)
+{
+	const struct target *target = injection->target;
+	uint8_t bytes[CODE_ROOM];
+	size_t room, size;
+	uint64_t owner;
+
+	if (injection->code == 0 || injection->code >= target->vdso_end)
+		return fail(err, ERR_PROBE_FAILED,
+			    "task %d has no vdso, or not the one of this kernel", target->pid);
+	room = target->vdso_end - injection->code;
+	if (room < code_size())
+		return fail(err, ERR_PROBE_FAILED,
+			    "the vdso page of task %d has %zu bytes left, %zu are needed",
+			    target->pid, room, code_size());
+	size = room < sizeof bytes ? room : sizeof bytes;
+	if (pread(injection->mem_fd, bytes, size, (off_t)injection->code) != (ssize_t)size)
+		return fail_errno(err, ERR_PROBE_FAILED, "cannot read the vdso of task %d", target->pid);
+	if (memcmp(bytes, stub_start, STUB_MAGIC_SIZE) == 0) {
+		memcpy(&owner, bytes + stub_offset(stub_owner), sizeof owner);
+		injection->address_space_busy = owner == (uint64_t)getpid();
+		return 0;
+	}
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i])
+			return fail(err, ERR_PROBE_FAILED,
+				    "somebody else has written into the vdso page of task %d",
+				    target->pid);
+	return 0;
+}
+
+int injection_prepare(struct injection *injection, struct target *target, size_t arena_size,
+		      uint64_t deadline, struct error *err)
+{
+	*injection = (struct injection){
+		.target = target,
+		.arena_size = arena_size,
+		.code = code_address(target),
+		.deadline = deadline,
+	};
+	injection->mem_fd = target_mem_fd(target, err);
+	if (injection->mem_fd < 0 || check_room(injection, err) < 0)
+		return -1;
+	injection->trap_signal = choose_trap_signal(target, err);
+	return injection->trap_signal < 0 ? -1 : 0;
+}
+
+uint64_t injection_call_ip(const struct injection *injection)
+{
+	return address_of(injection, stub_end) + INTERPRETER_SYSCALL_OFFSET + SYSCALL_INSTRUCTION;
+}
+
+uint64_t injection_leave_address(const struct injection *injection, size_t thread)
+{
+	return address_of(injection, thread == 0 ? stub_leader_leave : stub_thread_leave);
+}
+
+/* Which calls the stub itself makes, with what is known of their arguments. */
+bool injection_permitted(const struct injection *injection, size_t thread,
+			 const struct seccomp_filters *filters)
+{
+	const struct target *target = injection->target;
+	const uint64_t pid = (uint64_t)innermost_id(target->status, "NSpid:");
+	const uint64_t tid = (uint64_t)innermost_id(target->threads[thread].status, "NSpid:");
+	const uint64_t size = injection->arena_size;
+	const struct {
+		uint32_t nr;
+		unsigned known; /* addresses are not: a filter that looks at them says no */
+		bool leader_only;
+		uint64_t args[6];
+	} calls[] = {
+		{ SYS_rt_sigprocmask, 0xd, false, { SIG_SETMASK, 0, 0, MASK_SIZE } },
+		{ SYS_tgkill, 0x7, false, { pid, tid, (uint64_t)injection->trap_signal } },
+		{ SYS_mmap, 0x3f, true, { 0, size, 3, 0x22, UINT64_MAX, 0 } },
+		{ SYS_munmap, 0x2, true, { 0, size } },
+		{ SYS_sched_yield, 0, true, { 0 } },
+	};
+
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+		if ((thread == 0 || !calls[i].leader_only) &&
+		    !seccomp_permits_any(filters, calls[i].nr, calls[i].args, calls[i].known))
+			return false;
+	return true;
+}
+
+static int get_registers(pid_t tid, struct user_regs_struct *regs)
+{
+	struct iovec vector = { regs, sizeof *regs };
+
+	return ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &vector) < 0 ? -1 : 0;
+}
+
+static int set_registers(pid_t tid, const struct user_regs_struct *regs)
+{
+	struct iovec vector = { (void *)regs, sizeof *regs };
+
+	return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &vector) < 0 ? -1 : 0;
+}
+
+/* A ptrace request can only fail here if the thread was killed, or is not stopped. */
+static int fail_lost(struct injection *injection, pid_t tid, struct error *err)
+{
+	injection->lost = true;
+	return fail_errno(err, ERR_TREE_CHANGED, "lost thread %d of task %d while asking it", tid,
+			  injection->target->pid);
+}
+
+/* Registers, mask, go: in this order. */
+static int enter(struct injection *injection, size_t thread, const struct user_regs_struct *regs,
+		 struct error *err)
+{
+	pid_t tid = injection->target->threads[thread].tid;
+	uint64_t mask = ~signal_bit(injection->trap_signal);
+
+	if (set_registers(tid, regs) < 0 || ptrace(PTRACE_SETSIGMASK, tid, MASK_SIZE, &mask) < 0 ||
+	    ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+		return fail_lost(injection, tid, err);
+	return 0;
+}
+
+/* Puts a thread that has trapped back to where it was found, in three harmless steps. */
+static int leave(struct injection *injection, size_t thread, struct error *err)
+{
+	struct target_thread *where = &injection->target->threads[thread];
+	struct user_regs_struct regs = where->regs;
+
+	regs.rip = address_of(injection, thread == 0 ? stub_leader_unmask : stub_thread_unmask);
+	regs.orig_rax = UINT64_MAX;
+	if (set_registers(where->tid, &regs) < 0 ||
+	    ptrace(PTRACE_SETSIGMASK, where->tid, MASK_SIZE, &where->signal_mask) < 0 ||
+	    set_registers(where->tid, &where->regs) < 0)
+		return fail_lost(injection, where->tid, err);
+	return 0;
+}
+
+/* What to do with a stop: 1 it is our trap, 0 go on waiting, -1 the thread is no longer ours. */
+static int judge_stop(struct injection *injection, pid_t tid, int status, uint64_t expected_rip,
+		      struct error *err)
+{
+	int signal = WSTOPSIG(status);
+	struct user_regs_struct regs;
+
+	if (!WIFSTOPPED(status)) {
+		injection->lost = true;
+		return fail(err, ERR_TREE_CHANGED, "task %d was ended while it was being asked",
+			    injection->target->pid);
+	}
+	if (status >> 16) /* a stop of the whole group, or our own PTRACE_INTERRUPT once more */
+		signal = 0;
+	else if (signal == injection->trap_signal) {
+		if (get_registers(tid, &regs) < 0)
+			return fail_lost(injection, tid, err);
+		if (regs.rip == expected_rip)
+			return 1;
+		/* A genuine one: the task ignores it. */
+	} else if (signal < 32 && FAULT_SIGNALS & signal_bit(signal)) {
+		return fail(err, ERR_PROBE_FAILED, "injected code got signal %d in task %d", signal,
+			    injection->target->pid);
+	} else { /* SIGSTOP, which cannot be blocked: later */
+		injection->resend |= signal_bit(signal);
+		signal = 0;
+	}
+	if (ptrace(PTRACE_CONT, tid, NULL, (long)signal) < 0)
+		return fail_lost(injection, tid, err);
+	return 0;
+}
+
+static int wait_trap(struct injection *injection, size_t thread, const uint8_t *expected,
+		     struct error *err)
+{
+	pid_t tid = injection->target->threads[thread].tid;
+	int verdict = 0;
+
+	while (verdict == 0) {
+		int status, found = wait_for(tid, injection->deadline, &status);
+
+		if (found < 0)
+			return fail_lost(injection, tid, err);
+		if (found == 0) {
+			injection->lost = true;
+			return fail(err, ERR_STOP_TIMEOUT,
+				    "thread %d of task %d did not answer within the timeout", tid,
+				    injection->target->pid);
+		}
+		verdict = judge_stop(injection, tid, status, address_of(injection, expected), err);
+	}
+	return verdict < 0 ? -1 : 0;
+}
+
+static void put_context(uint8_t *code, const uint8_t *symbol, const uint8_t *origin,
+			const struct target_thread *thread)
+{
+	struct stub_context context = stub_context_of(&thread->regs, thread->signal_mask);
+
+	memcpy(code + (symbol - origin), &context, sizeof context);
+}
+
+static int write_code(struct injection *injection, uint64_t address, const void *bytes,
+		      size_t size, struct error *err)
+{
+	if (pwrite(injection->mem_fd, bytes, size, (off_t)address) != (ssize_t)size)
+		return fail_errno(err, ERR_PROBE_FAILED, "cannot write into the vdso of task %d",
+				  injection->target->pid);
+	return 0;
+}
+
+/* What the stub finds in its registers in each thread, beside rip and rax. */
+static struct user_regs_struct work_registers(const struct injection *injection, size_t thread,
+					      const uint8_t *symbol)
+{
+	const struct target *target = injection->target;
+	const struct target_thread *where = &target->threads[thread];
+	struct user_regs_struct regs = stub_registers(&where->regs, address_of(injection, symbol));
+
+	regs.r12 = injection->arena;
+	regs.r13 = (uint64_t)innermost_id(target->status, "NSpid:");
+	regs.r14 = (uint64_t)innermost_id(where->status, "NSpid:");
+	regs.r15 = (uint64_t)injection->trap_signal;
+	return regs;
+}
+
+int injection_start(struct injection *injection, struct error *err)
+{
+	uint8_t code[CODE_ROOM];
+	uint64_t mask = ~signal_bit(injection->trap_signal), size = injection->arena_size;
+	uint64_t owner = (uint64_t)getpid();
+	struct user_regs_struct regs = work_registers(injection, 0, stub_leader_enter);
+
+	memcpy(code, stub_start, stub_offset(stub_end));
+	memcpy(code + stub_offset(stub_end), interpreter_start, INTERPRETER_SIZE);
+	memcpy(code + stub_offset(stub_run_mask), &mask, sizeof mask);
+	memcpy(code + stub_offset(stub_arena_size), &size, sizeof size);
+	memcpy(code + stub_offset(stub_owner), &owner, sizeof owner);
+	put_context(code, stub_leader_context, stub_start, &injection->target->threads[0]);
+	if (write_code(injection, injection->code, code, code_size(), err) < 0)
+		return -1;
+	injection->started = true;
+	return enter(injection, 0, &regs, err);
+}
+
+int injection_started(struct injection *injection, struct error *err)
+{
+	pid_t tid = injection->target->threads[0].tid;
+	struct user_regs_struct regs;
+
+	if (wait_trap(injection, 0, stub_leader_mapped, err) < 0)
+		return -1;
+	if (get_registers(tid, &regs) < 0)
+		return fail_lost(injection, tid, err);
+	if ((int64_t)regs.r12 < 0) {
+		errno = (int)-(int64_t)regs.r12;
+		return fail_errno(err, ERR_PROBE_FAILED, "task %d cannot map %zu bytes",
+				  injection->target->pid, injection->arena_size);
+	}
+	injection->arena = regs.r12;
+	return 0;
+}
+
+/* The thread's way back is written, and the arena marked, before the thread is moved. */
+static int run_thread(struct injection *injection, size_t thread, struct user_regs_struct *regs,
+		      struct error *err)
+{
+	const uint32_t active = 1;
+	uint8_t code[CODE_ROOM];
+	size_t size = (size_t)(stub_end - stub_thread_start);
+
+	memcpy(code, stub_thread_start, size);
+	put_context(code, stub_thread_context, stub_thread_start, &injection->target->threads[thread]);
+	if (write_code(injection, address_of(injection, stub_thread_start), code, size, err) < 0)
+		return -1;
+	if (pwrite(injection->mem_fd, &active, sizeof active,
+		   (off_t)(injection->arena + ARENA_ACTIVE)) != (ssize_t)sizeof active)
+		return fail_errno(err, ERR_PROBE_FAILED, "cannot write into task %d",
+				  injection->target->pid);
+	return enter(injection, thread, regs, err);
+}
+
+int injection_run(struct injection *injection, size_t thread, uint64_t first_op,
+		  struct error *err)
+{
+	const uint8_t *entry = thread == 0 ? stub_end : stub_thread_enter;
+	struct user_regs_struct regs = work_registers(injection, thread, entry);
+	pid_t tid = injection->target->threads[thread].tid;
+
+	regs.rbx = injection->arena;
+	regs.rbp = first_op;
+	if (thread != 0)
+		return run_thread(injection, thread, &regs, err);
+	/* The leader has its mask and its way back already. */
+	if (set_registers(tid, &regs) < 0 || ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+		return fail_lost(injection, tid, err);
+	return 0;
+}
+
+int injection_ran(struct injection *injection, size_t thread, struct error *err)
+{
+	int failed;
+
+	if (thread == 0)
+		return wait_trap(injection, 0, stub_leader_mapped, err);
+	failed = wait_trap(injection, thread, stub_thread_left, err);
+	if (injection->lost)
+		return -1;
+	return leave(injection, thread, err) < 0 || failed ? -1 : 0;
+}
+
+int injection_finish(struct injection *injection, struct error *err)
+{
+	pid_t tid = injection->target->threads[0].tid;
+	struct user_regs_struct regs = work_registers(injection, 0, stub_leader_unmap);
+
+	if (injection->lost || injection->arena == 0)
+		return injection->lost ? -1 : 0;
+	if (set_registers(tid, &regs) < 0 || ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+		return fail_lost(injection, tid, err);
+	return 0;
+}
+
+/* Signals that came at an awkward moment; those of the whole process, as SIGSTOP always is. */
+static void resend_signals(const struct injection *injection)
+{
+	for (int signal = 1; signal < 65; signal++)
+		if (injection->resend & signal_bit(signal))
+			kill(injection->target->pid, signal);
+}
+
+int injection_finished(struct injection *injection, struct error *err)
+{
+	const uint8_t zeroes[CODE_ROOM] = { 0 };
+	int failed = 0;
+
+	if (injection->lost)
+		return -1;
+	if (injection->arena != 0)
+		failed = wait_trap(injection, 0, stub_leader_unmapped, err);
+	if (injection->lost || leave(injection, 0, err) < 0)
+		return -1;
+	/* From here on nobody can come by; and the next dump finds the page as the kernel made it. */
+	resend_signals(injection);
+	if (write_code(injection, injection->code, zeroes, code_size(), err) < 0)
+		return -1;
+	return failed;
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The probe: what all kinds want to ask of a thread becomes one program, run by the interpreter
+ * in an arena that the thread's process maps for it.
+ *
+ *   arena   run_header, the `active` word, results, buffers, operations
+ *
+ * Tasks are asked several at a time, since each waits for the kernel to run it: while one works,
+ * the next is prepared. Threads of one process share an arena and go one after another.
+ *
+ * A thread with a seccomp filter is asked only what its filter permits. If the filter does not
+ * even permit the calls of the stub, none of the thread's calls is made; for the leader, which
+ * maps the arena, that holds for the whole process. In strict mode nothing is permitted.
+ */
+#include "collect/probe.h"
+#include "arch/x86_64/stub.h"
+#include "base/log.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/inject.h"
+#include "collect/seccomp.h"
+#include "collect/wait.h"
+#include "kinds/kind.h"
+#include "program/op.h"
+
+#include <assert.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum {
+	MAX_CALLS = 256,
+	BUFFER_ROOM = 16384,
+	BUFFER_ALIGNMENT = 16,
+	RESULTS_AT = 128, /* behind run_header and ARENA_ACTIVE */
+	BUFFERS_AT = RESULTS_AT + MAX_CALLS * sizeof(uint64_t),
+	OPS_AT = BUFFERS_AT + BUFFER_ROOM,
+	ARENA_SIZE = (OPS_AT + (MAX_CALLS + 1) * OP_SIZE + 4095) & ~4095,
+	AT_ONCE = 32, /* tasks at work */
+	DEFAULT_TIMEOUT = 10,
+};
+
+static_assert(sizeof(struct run_header) <= ARENA_ACTIVE, "the word lies behind the header");
+static_assert(sizeof(struct op) == OP_SIZE, "as the interpreter has it");
+
+struct probe {
+	struct target *target;
+	struct injection injection;
+	bool failed;	   /* err has the reason */
+	bool may_inject;   /* the leader's filter permits an arena */
+	/* Of the thread that is being asked: */
+	size_t thread;
+	bool may_run;
+	struct seccomp_filters filters;
+	struct op ops[MAX_CALLS + 1];
+	bool forbidden[MAX_CALLS];
+	size_t n_calls;
+	size_t buffer_size;
+	bool ran;
+	uint64_t results[MAX_CALLS];
+	uint8_t buffers[BUFFER_ROOM];
+	void **asked; /* one per kind, in the order of the table */
+};
+
+size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t n_args)
+{
+	size_t index = probe->n_calls;
+	struct op *op = &probe->ops[index];
+
+	assert(index < MAX_CALLS && n_args <= 6);
+	*op = (struct op){
+		.nr = nr,
+		.kind = OP_CALL,
+		.check = CHECK_NONE, /* a failure is an answer too */
+		.result = probe->injection.arena + RESULTS_AT + index * sizeof(uint64_t),
+	};
+	memcpy(op->args, args, n_args * sizeof(*args));
+	probe->forbidden[index] =
+		!probe->may_run || !seccomp_permits(&probe->filters, nr, op->args,
+						    injection_call_ip(&probe->injection));
+	probe->n_calls++;
+	return index;
+}
+
+uint64_t probe_buffer(struct probe *probe, size_t size)
+{
+	size_t at = probe->buffer_size;
+
+	probe->buffer_size = (at + size + BUFFER_ALIGNMENT - 1) & ~(size_t)(BUFFER_ALIGNMENT - 1);
+	assert(probe->buffer_size <= BUFFER_ROOM);
+	return probe->injection.arena + BUFFERS_AT + at;
+}
+
+int64_t probe_result(const struct probe *probe, size_t call)
+{
+	assert(call < probe->n_calls);
+	if (!probe->ran || probe->forbidden[call])
+		return PROBE_FORBIDDEN;
+	return (int64_t)probe->results[call];
+}
+
+const void *probe_bytes(const struct probe *probe, uint64_t buffer)
+{
+	uint64_t at = buffer - probe->injection.arena - BUFFERS_AT;
+
+	assert(at < BUFFER_ROOM);
+	return probe->buffers + at;
+}
+
+/* Reads the filters of a thread; may_run says whether it may be asked anything. */
+static int read_permissions(struct probe *probe, size_t thread, struct error *err)
+{
+	const struct target_thread *where = &probe->target->threads[thread];
+	const char *field = procfs_field(where->status, "Seccomp:");
+	uint64_t mode = SECCOMP_MODE_DISABLED;
+
+	probe->filters = (struct seccomp_filters){ 0 };
+	probe->may_run = true;
+	if (field)
+		procfs_numbers(field, 10, &mode, 1);
+	if (mode == SECCOMP_MODE_DISABLED)
+		return 0;
+	if (mode == SECCOMP_MODE_FILTER &&
+	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err) < 0)
+		return -1;
+	probe->may_run = mode == SECCOMP_MODE_FILTER &&
+			 injection_permitted(&probe->injection, thread, &probe->filters);
+	return 0;
+}
+
+static void ask_kinds(struct probe *probe, const struct kind_table *table, size_t thread)
+{
+	size_t index = 0;
+
+	probe->thread = thread;
+	probe->n_calls = probe->buffer_size = 0;
+	probe->ran = false;
+	memset(probe->buffers, 0, sizeof probe->buffers);
+	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++) {
+			if ((*kind)->ask && (thread == 0 || (*kind)->per_thread))
+				probe->asked[index] = (*kind)->ask(probe, probe->target, thread);
+			index++;
+		}
+}
+
+static int answer_kinds(struct probe *probe, const struct kind_table *table, struct error *err)
+{
+	size_t index = 0;
+
+	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++) {
+			if ((*kind)->answer && (probe->thread == 0 || (*kind)->per_thread) &&
+			    (*kind)->answer(probe, probe->target, probe->thread, probe->asked[index],
+					    err) < 0)
+				return -1;
+			index++;
+		}
+	return 0;
+}
+
+static size_t count_kinds(const struct kind_table *table)
+{
+	size_t count = 0;
+
+	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++)
+			count++;
+	return count;
+}
+
+static int fail_memory(const struct probe *probe, struct error *err)
+{
+	return fail_errno(err, ERR_PROBE_FAILED, "cannot reach the memory that pid %d mapped for us",
+			  probe->target->pid);
+}
+
+/* Writes the program and the empty buffers, and starts the thread on it. */
+static int run_program(struct probe *probe, struct error *err)
+{
+	uint64_t arena = probe->injection.arena;
+	size_t n = 0;
+
+	/* The permitted calls close ranks; results keep the slots that they were promised. */
+	for (size_t i = 0; i < probe->n_calls; i++)
+		if (!probe->forbidden[i])
+			probe->ops[n++] = probe->ops[i];
+	if (n == 0)
+		return 0;
+	probe->ops[n] = (struct op){ .kind = OP_LEAVE };
+	probe->ops[n++].args[0] = injection_leave_address(&probe->injection, probe->thread);
+
+	const struct iovec local[] = { { probe->ops, n * sizeof(struct op) },
+				       { probe->buffers, probe->buffer_size } };
+	const struct iovec remote[] = { { (void *)(arena + OPS_AT), n * sizeof(struct op) },
+					{ (void *)(arena + BUFFERS_AT), probe->buffer_size } };
+	ssize_t size = (ssize_t)(local[0].iov_len + local[1].iov_len);
+	if (process_vm_writev(probe->target->pid, local, 2, remote, 2, 0) != size)
+		return fail_memory(probe, err);
+	if (injection_run(&probe->injection, probe->thread, arena + OPS_AT, err) < 0)
+		return -1;
+	probe->ran = true;
+	return 0;
+}
+
+static int wait_program(struct probe *probe, struct error *err)
+{
+	uint64_t arena = probe->injection.arena;
+	const struct iovec local[] = { { probe->results, probe->n_calls * sizeof(uint64_t) },
+				       { probe->buffers, probe->buffer_size } };
+	const struct iovec remote[] = { { (void *)(arena + RESULTS_AT), local[0].iov_len },
+					{ (void *)(arena + BUFFERS_AT), probe->buffer_size } };
+	ssize_t size = (ssize_t)(local[0].iov_len + local[1].iov_len);
+
+	if (!probe->ran)
+		return 0;
+	if (injection_ran(&probe->injection, probe->thread, err) < 0)
+		return -1;
+	if (process_vm_readv(probe->target->pid, local, 2, remote, 2, 0) != size)
+		return fail_memory(probe, err);
+	return 0;
+}
+
+/* First step: the leader maps an arena, where its filter permits that. */
+static int begin(struct probe *probe, struct target *target, bool alone, uint64_t deadline,
+		 struct error *err)
+{
+	probe->target = target;
+	probe->failed = probe->may_inject = false;
+	if (injection_prepare(&probe->injection, target, ARENA_SIZE, deadline, err) < 0)
+		return -1;
+	/* If nobody is at work, then it was one of our pid that died. */
+	if (alone)
+		probe->injection.address_space_busy = false;
+	if (probe->injection.address_space_busy)
+		return 0;
+	if (read_permissions(probe, 0, err) < 0)
+		return -1;
+	probe->may_inject = probe->may_run;
+	if (!probe->may_inject) {
+		log_info("collect", "", "pid %d is not asked: its seccomp filter does not permit that",
+			 target->pid);
+		return 0;
+	}
+	return injection_start(&probe->injection, err);
+}
+
+/* Second step: the leader works on its program. */
+static int ask_leader(struct probe *probe, const struct kind_table *table, struct error *err)
+{
+	if (probe->may_inject && injection_started(&probe->injection, err) < 0)
+		return -1;
+	ask_kinds(probe, table, 0);
+	return run_program(probe, err);
+}
+
+/* Third step: its answers, then those of the other threads; then the arena goes. */
+static int ask_others(struct probe *probe, const struct kind_table *table, struct error *err)
+{
+	if (wait_program(probe, err) < 0 || answer_kinds(probe, table, err) < 0)
+		return -1;
+	for (size_t thread = 1; thread < probe->target->n_threads; thread++) {
+		if (read_permissions(probe, thread, err) < 0)
+			return -1;
+		probe->may_run = probe->may_run && probe->may_inject;
+		ask_kinds(probe, table, thread);
+		if (run_program(probe, err) < 0 || wait_program(probe, err) < 0 ||
+		    answer_kinds(probe, table, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Whatever failed on the way, who was started is brought back. */
+static int ask_batch(struct probe **probes, size_t n, const struct kind_table *table,
+		     struct error *err)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!probes[i]->failed)
+			probes[i]->failed = ask_leader(probes[i], table, err) < 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!probes[i]->failed)
+			probes[i]->failed = ask_others(probes[i], table, err) < 0;
+		if (probes[i]->injection.started && injection_finish(&probes[i]->injection, err) < 0)
+			probes[i]->failed = true;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (probes[i]->injection.started && injection_finished(&probes[i]->injection, err) < 0)
+			probes[i]->failed = true;
+		if (probes[i]->failed)
+			failed = -1;
+	}
+	return failed;
+}
+
+/* Starts the next few tasks; returns how many. */
+static size_t begin_batch(struct collect *collect, size_t *at, struct probe **probes,
+			  uint64_t deadline, struct error *err)
+{
+	size_t n = 0;
+
+	for (; *at < collect->n_targets && n < AT_ONCE; ++*at) {
+		struct target *target = &collect->targets[*at];
+
+		if (target->zombie)
+			continue;
+		probes[n]->failed = begin(probes[n], target, n == 0, deadline, err) < 0;
+		/* Of tasks that share their memory, one at a time. */
+		if (probes[n]->injection.address_space_busy)
+			break;
+		n++;
+	}
+	return n;
+}
+
+int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
+			struct error *err)
+{
+	unsigned timeout = collect->options->timeout_seconds;
+	uint64_t deadline = wait_deadline(timeout ? timeout : DEFAULT_TIMEOUT);
+	struct probe *probes[AT_ONCE];
+	size_t n_kinds = count_kinds(table), at = 0;
+	sigset_t saved;
+	int failed = 0;
+
+	for (size_t i = 0; i < AT_ONCE && i < collect->n_targets; i++) {
+		probes[i] = arena_new(collect->arena, struct probe);
+		probes[i]->asked = arena_array(collect->arena, void *, n_kinds);
+	}
+	wait_begin(&saved);
+	while (at < collect->n_targets && !failed) {
+		size_t n = begin_batch(collect, &at, probes, deadline, err);
+
+		failed = ask_batch(probes, n, table, err);
+	}
+	wait_end(&saved);
+	return failed;
+}
+
+int collect_probe(struct collect *collect, struct error *err)
+{
+	return collect_probe_kinds(collect, &kinds, err);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Stopping a tree, in parts: finding and stopping its tasks, then reading what was stopped. */
+#ifndef NESTOR_COLLECT_SEIZE_H
+#define NESTOR_COLLECT_SEIZE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct arena;
+struct target;
+
+struct found_thread {
+	pid_t tid;
+	bool stopped;
+};
+
+/* A task of the tree while it is being stopped; threads[0] is the leader. */
+struct found_task {
+	pid_t pid;
+	int proc_fd; /* O_PATH */
+	bool zombie;
+	bool gone;
+	int stop_signal;
+	unsigned dead_leader_seen;
+	struct found_thread *threads;
+	size_t n_threads;
+	struct found_task *parent; /* as of the last pass */
+	unsigned pass;		   /* in which it was last seen as somebody's child */
+	struct found_task *next_in_bucket;
+	struct found_task *first_child, *last_child, *next_sibling; /* as of the last pass */
+};
+
+enum { FOUND_BUCKETS = 1024 };
+
+struct found_tree {
+	struct arena *arena;
+	struct found_task **tasks;
+	size_t n_tasks;
+	struct found_task *buckets[FOUND_BUCKETS]; /* by pid */
+	unsigned pass;
+	bool changed; /* in this pass */
+	bool scan_proc;	/* there are no `children` files */
+	uint64_t deadline;
+};
+
+/*
+ * What stopping came to. STOP_AGAIN: the tree has to run for a moment, and be stopped again; err
+ * says why, in case there is no time left.
+ */
+enum stop_outcome { STOP_DONE, STOP_AGAIN, STOP_FAILED };
+
+enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err);
+
+/* Lets all go, and closes the directories. */
+void found_tree_release(struct found_tree *tree);
+
+/*
+ * Fills a target whose threads are stopped: status, stat, registers, masks, rseq, vdso. Settles
+ * registers, see thread_settle in stopped.c. STOP_AGAIN: it is at work for a killed nestor.
+ */
+enum stop_outcome target_read_stopped(struct target *target, struct error *err);
+
+#endif

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What is read of a task once it is stopped, and from the stopped tasks the list of targets.
+ *
+ * Registers are settled at the stop, so that injection, image and release agree on them:
+ *
+ *  - A thread inside a restartable sequence is to be aborted (rseq(2)). The kernel does that on
+ *    the thread's way back to user space, but any call we inject is a way back too, and takes the
+ *    pending abort with it. So rip becomes abort_ip, as the kernel would make it.
+ *  - Some calls return EINTR when they are merely stopped (signal(7): "interrupted by a stop
+ *    signal"). Nothing must be noticed of us, so they get ERESTARTNOHAND instead: the kernel
+ *    makes them again, unless a signal handler is to run.
+ */
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/vdso.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/inject.h"
+#include "collect/seize.h"
+#include "collect/wait.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+enum {
+	PATH_ROOM = 64,
+	AUXV_ROOM = 128, /* pairs; the kernel writes about 25 */
+	MASK_SIZE = 8,
+	RSEQ_CS_OFFSET = 8, /* of rseq_cs in struct rseq */
+	ERESTARTNOHAND = 514,
+	DEFAULT_TIMEOUT = 10,
+	FIRST_DELAY = 1000000, /* ns */
+	LONGEST_DELAY = 500000000,
+};
+
+/* struct ptrace_rseq_configuration of linux/ptrace.h, which clashes with sys/ptrace.h. */
+struct rseq_configuration {
+	uint64_t address;
+	uint32_t size, signature, flags, pad;
+};
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
+/* struct rseq_cs of linux/rseq.h. */
+struct critical_section {
+	uint32_t version, flags;
+	uint64_t start_ip, post_commit_offset, abort_ip;
+};
+
+static bool read_memory(pid_t pid, uint64_t address, void *bytes, size_t size)
+{
+	struct iovec local = { bytes, size }, remote = { (void *)address, size };
+
+	return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+static void settle_rseq(const struct target *target, struct target_thread *thread)
+{
+	struct critical_section section;
+	uint64_t address;
+
+	/* A thread inside a system call is not in a critical section. */
+	if (thread->rseq_address == 0 || (int64_t)thread->regs.orig_rax >= 0)
+		return;
+	if (!read_memory(target->pid, thread->rseq_address + RSEQ_CS_OFFSET, &address, sizeof address) ||
+	    address == 0 || !read_memory(target->pid, address, &section, sizeof section))
+		return;
+	if (thread->regs.rip - section.start_ip < section.post_commit_offset)
+		thread->regs.rip = section.abort_ip;
+}
+
+static void settle_interrupted(struct target_thread *thread)
+{
+	struct iovec vector = { &thread->regs, sizeof thread->regs };
+
+	if ((int64_t)thread->regs.rax != -EINTR)
+		return;
+	switch ((int64_t)thread->regs.orig_rax) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_semop:
+	case SYS_semtimedop:
+	case SYS_rt_sigtimedwait:
+		thread->regs.rax = (uint64_t)-ERESTARTNOHAND;
+		ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &vector);
+	}
+}
+
+static int fail_registers(const struct target *target, const struct target_thread *thread,
+			  struct error *err)
+{
+	if (errno == ESRCH)
+		return fail(err, ERR_TREE_CHANGED, "pid %d was ended while it was being stopped",
+			    target->pid);
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the registers of thread %d of pid %d",
+			  thread->tid, target->pid);
+}
+
+static int check_thread(const struct target *target, const struct target_thread *thread,
+			struct error *err)
+{
+	const char *features = procfs_field(thread->status, "x86_Thread_features:");
+	uint64_t unsupported = xstate_unsupported(thread->xstate, thread->xstate_size);
+
+	if (thread->regs.cs != REGISTERS_CS_64)
+		return fail(err, ERR_UNSUPPORTED_TASK, "pid %d runs 32-bit code", target->pid);
+	if (features && strncmp(features, "shstk", strlen("shstk")) == 0)
+		return fail(err, ERR_UNSUPPORTED_TASK, "thread %d of pid %d has a shadow stack",
+			    thread->tid, target->pid);
+	if (unsupported)
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "thread %d of pid %d uses processor state that the images have no place"
+			    " for (XSAVE components 0x%" PRIx64 ")",
+			    thread->tid, target->pid, unsupported);
+	return 0;
+}
+
+static int read_thread(struct target *target, struct target_thread *thread, struct error *err)
+{
+	uint8_t xstate[XSTATE_MAX_SIZE];
+	struct iovec general = { &thread->regs, sizeof thread->regs };
+	struct iovec extended = { xstate, sizeof xstate };
+	struct rseq_configuration rseq;
+	char path[PATH_ROOM];
+
+	if (ptrace(PTRACE_GETREGSET, thread->tid, NT_PRSTATUS, &general) < 0 ||
+	    ptrace(PTRACE_GETREGSET, thread->tid, NT_X86_XSTATE, &extended) < 0 ||
+	    ptrace(PTRACE_GETSIGMASK, thread->tid, MASK_SIZE, &thread->signal_mask) < 0)
+		return fail_registers(target, thread, err);
+	thread->xstate_size = extended.iov_len;
+	thread->xstate = arena_copy(target->collect->arena, xstate, extended.iov_len);
+	/* Since 5.13; without it (EIO) a registration could not be told from none. */
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, thread->tid, sizeof rseq, &rseq) < 0)
+		return fail_errno(err, errno == EIO ? ERR_KERNEL_TOO_OLD : ERR_TREE_CHANGED,
+				  "cannot read the rseq registration of thread %d", thread->tid);
+	thread->rseq_address = rseq.address;
+	thread->rseq_size = rseq.size;
+	thread->rseq_signature = rseq.signature;
+	if (thread->tid == target->pid) {
+		thread->status = target->status;
+	} else {
+		snprintf(path, sizeof path, "task/%d/status", thread->tid);
+		thread->status = target_read(target, path, err);
+		if (!thread->status)
+			return -1;
+	}
+	return check_thread(target, thread, err);
+}
+
+static bool is_vdso(const struct target *target, uint64_t address)
+{
+	const uint8_t *own = vdso_own();
+	uint8_t header[VDSO_HEADER_SIZE];
+
+	return own && read_memory(target->pid, address, header, sizeof header) &&
+	       memcmp(own, header, sizeof header) == 0;
+}
+
+/* The auxiliary vector knows, unless the vdso was moved later; then the list of areas does. */
+static void find_vdso(struct target *target)
+{
+	uint64_t auxv[AUXV_ROOM][2];
+	const uint8_t *own = vdso_own();
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size = own ? vdso_content_size(own) : 0;
+	ssize_t length = procfs_read_into(target->proc_fd, "auxv", (char *)auxv, sizeof auxv);
+	char *maps, *at;
+
+	for (size_t i = 0; length > 0 && i < (size_t)length / sizeof auxv[0]; i++) {
+		if (auxv[i][0] != AT_SYSINFO_EHDR || !is_vdso(target, auxv[i][1]))
+			continue;
+		target->vdso_start = auxv[i][1];
+		target->vdso_end = target->vdso_start + ((size + page - 1) & ~(page - 1));
+		return;
+	}
+	if (procfs_read(target->collect->arena, target->proc_fd, "maps", &maps) < 0)
+		return;
+	at = strstr(maps, " [vdso]\n");
+	while (at && at > maps && at[-1] != '\n')
+		at--;
+	if (at) {
+		target->vdso_start = strtoull(at, &at, 16);
+		target->vdso_end = strtoull(at + 1, NULL, 16);
+	}
+}
+
+static int read_stat(struct target *target, struct error *err)
+{
+	char *text = target_read(target, "stat", err);
+	char *after_name = text ? strrchr(text, ')') : NULL;
+
+	if (!text)
+		return -1;
+	if (!after_name || after_name[1] != ' ')
+		return fail(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/stat", target->pid);
+	target->stat = after_name + 2;
+	return 0;
+}
+
+enum stop_outcome target_read_stopped(struct target *target, struct error *err)
+{
+	target->status = target_read(target, "status", err);
+	if (!target->status || read_stat(target, err) < 0)
+		return STOP_FAILED;
+	if (target->zombie && target->stat[0] != 'Z') {
+		fail(err, ERR_TREE_CHANGED, "pid %d, a zombie, has become another process", target->pid);
+		return STOP_AGAIN;
+	}
+	if (target->zombie)
+		return STOP_DONE;
+	find_vdso(target);
+	for (size_t i = 0; i < target->n_threads; i++) {
+		struct target_thread *thread = &target->threads[i];
+
+		if (read_thread(target, thread, err) < 0)
+			return STOP_FAILED;
+		if (injection_is_inside(target, thread->regs.rip)) {
+			fail(err, ERR_BUSY,
+			     "thread %d of pid %d does not come back from what an earlier nestor,"
+			     " which was killed, has asked it", thread->tid, target->pid);
+			return STOP_AGAIN;
+		}
+		settle_rseq(target, thread);
+		settle_interrupted(thread);
+	}
+	return STOP_DONE;
+}
+
+static int compare_tids(const void *left, const void *right)
+{
+	const struct target_thread *a = left, *b = right;
+
+	return (a->tid > b->tid) - (a->tid < b->tid);
+}
+
+static void fill_target(struct target *target, struct collect *collect, struct found_task *task)
+{
+	*target = (struct target){
+		.collect = collect,
+		.pid = task->pid,
+		.proc_fd = task->proc_fd,
+		.mem_fd = -1,
+		.zombie = task->zombie,
+		.stop_signal = task->stop_signal,
+		.n_threads = task->n_threads,
+		.threads = arena_array(collect->arena, struct target_thread, task->n_threads),
+	};
+	for (size_t i = 0; i < task->n_threads; i++) {
+		target->threads[i].tid = task->threads[i].tid;
+		target->threads[i].seized = true;
+	}
+	if (target->n_threads > 1)
+		qsort(target->threads + 1, target->n_threads - 1, sizeof(*target->threads),
+		      compare_tids);
+}
+
+/* Breadth first: a task's target is written before those of its children. */
+static void list_targets(struct collect *collect, const struct found_tree *tree)
+{
+	struct found_task **order = arena_array(collect->arena, struct found_task *, tree->n_tasks);
+	size_t *parents = arena_array(collect->arena, size_t, tree->n_tasks), n = 1;
+
+	order[0] = tree->tasks[0];
+	for (size_t i = 0; i < n; i++)
+		for (struct found_task *child = order[i]->first_child; child;
+		     child = child->next_sibling) {
+			if (child->gone)
+				continue;
+			parents[n] = i;
+			order[n++] = child;
+		}
+	collect->targets = arena_array(collect->arena, struct target, n);
+	collect->n_targets = n;
+	for (size_t i = 0; i < n; i++) {
+		fill_target(&collect->targets[i], collect, order[i]);
+		if (i > 0)
+			collect->targets[i].parent = &collect->targets[parents[i]];
+	}
+}
+
+static enum stop_outcome stop_once(struct collect *collect, struct found_tree *tree,
+				   struct error *err)
+{
+	enum stop_outcome outcome = find_and_stop(tree, collect->options->pid, err);
+
+	if (outcome != STOP_DONE)
+		return outcome;
+	list_targets(collect, tree);
+	for (size_t i = 0; i < collect->n_targets && outcome == STOP_DONE; i++)
+		outcome = target_read_stopped(&collect->targets[i], err);
+	return outcome;
+}
+
+/* One descriptor per task, and more later: up to what we are allowed without asking anybody. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Tasks move when their array grows, so targets are linked once all are there. */
+static void add_tasks(struct collect *collect)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		snapshot_add_task(collect->snapshot);
+	for (size_t i = 0; i < collect->n_targets; i++)
+		collect->targets[i].task = &collect->snapshot->tasks[i];
+}
+
+static enum stop_outcome try_until(struct collect *collect, uint64_t deadline, struct error *err)
+{
+	uint64_t delay = FIRST_DELAY;
+
+	for (;;) {
+		struct found_tree *tree = arena_new(collect->arena, struct found_tree);
+		enum stop_outcome outcome;
+
+		tree->arena = collect->arena;
+		tree->deadline = deadline;
+		outcome = stop_once(collect, tree, err);
+		if (outcome == STOP_DONE)
+			return outcome;
+		collect->targets = NULL;
+		collect->n_targets = 0;
+		found_tree_release(tree);
+		if (outcome == STOP_FAILED || wait_clock() + delay >= deadline)
+			return STOP_FAILED;
+		*err = (struct error){ 0 };
+		/* Running, the tree gets over what was in the way. */
+		nanosleep(&(struct timespec){ .tv_nsec = (long)delay }, NULL);
+		delay = delay * 2 < LONGEST_DELAY ? delay * 2 : LONGEST_DELAY;
+	}
+}
+
+int collect_stop_tree(struct collect *collect, struct error *err)
+{
+	unsigned timeout = collect->options->timeout_seconds;
+	enum stop_outcome outcome;
+	sigset_t saved;
+
+	raise_descriptor_limit();
+	wait_begin(&saved);
+	outcome = try_until(collect, wait_deadline(timeout ? timeout : DEFAULT_TIMEOUT), err);
+	wait_end(&saved);
+	if (outcome != STOP_DONE)
+		return -1;
+	add_tasks(collect);
+	return 0;
+}

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Kills dumping processes with SIGKILL at random moments, and looks at the target: it must go
+ * on in every activity, have seen nothing, and look the same from outside.
+ *
+ *	kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] TARGET
+ *
+ * By default the dumping process is a child that stops the target, asks it what the probe asks,
+ * and lets it go; with -x it is `NESTOR dump -R`. -s stops the target (SIGSTOP) before every
+ * round, it must be stopped afterwards. -d lets every round come to its end (nothing is killed).
+ * The target is a child of ours; nothing else is ever signalled.
+ */
+#include "base/error.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+#include "kinds/kind.h"
+#include "target.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	DEFAULT_ROUNDS = 100,
+	PATIENCE_MS = 5000,
+	CHECK_ALL_EVERY = 10,
+	WARM_UP = 5,
+	PATH_ROOM = 300,
+	KEPT_LEAKS_PER_THOUSAND = 10,
+};
+
+struct trial {
+	const char *target_path, *nestor_path;
+	char directory[64];
+	unsigned rounds;
+	bool stopped, complete;
+	pid_t pid;
+	struct target_state *state;
+	uint64_t blocked; /* sum of the threads' masks, seen from outside */
+	int areas;
+	/* Counted: */
+	unsigned killed, finished, failed, leaks;
+	int64_t longest_us;
+};
+
+static int64_t now_us(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000;
+}
+
+static void sleep_us(int64_t us)
+{
+	struct timespec time = { us / 1000000, us % 1000000 * 1000 };
+
+	nanosleep(&time, NULL);
+}
+
+/* A table of questions as the kinds ask them. */
+static void *ask_process(struct probe *probe, struct target *target, size_t thread)
+{
+	(void)target;
+	(void)thread;
+	for (uint64_t signal = 1; signal <= 64; signal++)
+		probe_ask(probe, SYS_rt_sigaction, signal, 0, probe_buffer(probe, 32), 8);
+	for (uint64_t timer = 0; timer < 3; timer++)
+		probe_ask(probe, SYS_getitimer, timer, probe_buffer(probe, 32));
+	probe_ask(probe, SYS_prctl, PR_GET_DUMPABLE);
+	probe_ask(probe, SYS_prctl, PR_GET_CHILD_SUBREAPER, probe_buffer(probe, 8));
+	probe_ask(probe, SYS_getpgid, 0);
+	return NULL;
+}
+
+static int answer_process(struct probe *probe, struct target *target, size_t thread, void *asked,
+			  struct error *err)
+{
+	(void)thread;
+	(void)asked;
+	if (probe_result(probe, 67) < 0) /* PR_GET_DUMPABLE */
+		return fail(err, ERR_PROBE_FAILED, "pid %d gave no answer", target->pid);
+	return 0;
+}
+
+static void *ask_thread(struct probe *probe, struct target *target, size_t thread)
+{
+	uint64_t stack = probe_buffer(probe, 24);
+
+	(void)target;
+	(void)thread;
+	probe_ask(probe, SYS_sigaltstack, 0, stack);
+	probe_ask(probe, SYS_prctl, PR_GET_PDEATHSIG, probe_buffer(probe, 8));
+	probe_ask(probe, SYS_prctl, PR_GET_TIMERSLACK);
+	probe_ask(probe, SYS_get_robust_list, 0, probe_buffer(probe, 8), probe_buffer(probe, 8));
+	return arena_copy(target->collect->arena, &(size_t){ probe_ask(probe, SYS_gettid) },
+			  sizeof(size_t));
+}
+
+static int answer_thread(struct probe *probe, struct target *target, size_t thread, void *asked,
+			 struct error *err)
+{
+	if (probe_result(probe, *(size_t *)asked) != target->threads[thread].tid)
+		return fail(err, ERR_PROBE_FAILED, "thread %d of pid %d gave the wrong answer",
+			    target->threads[thread].tid, target->pid);
+	return 0;
+}
+
+static const struct task_kind process_questions = {
+	.name = "process", .ask = ask_process, .answer = answer_process,
+};
+static const struct task_kind thread_questions = {
+	.name = "thread", .per_thread = true, .ask = ask_thread, .answer = answer_thread,
+};
+static const struct task_kind *const process_stage[] = { &process_questions, NULL };
+static const struct task_kind *const thread_stage[] = { &thread_questions, NULL };
+static const struct kind_table questions = {
+	.tasks = { [STAGE_PROCESS] = process_stage, [STAGE_THREAD] = thread_stage },
+};
+
+/* The child: what a dump does to its target, without the writing. */
+static void __attribute__((noreturn)) dump_in_child(pid_t pid)
+{
+	struct arena arena;
+	struct snapshot snapshot = { .arena = &arena };
+	struct dump_options options = { .pid = pid, .timeout_seconds = 5 };
+	struct collect collect = { .arena = &arena, .snapshot = &snapshot, .options = &options };
+	struct error err = { 0 };
+	int failed;
+
+	arena_init(&arena);
+	failed = collect_stop_tree(&collect, &err) < 0 ||
+		 collect_probe_kinds(&collect, &questions, &err) < 0;
+	collect_release(&collect);
+	if (failed)
+		fprintf(stderr, "dump: %s: %s\n", error_name(err.name), err.text);
+	_exit(failed ? 1 : 0);
+}
+
+static void __attribute__((noreturn)) exec_nestor(const struct trial *trial)
+{
+	char pid[16];
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	snprintf(pid, sizeof pid, "%d", trial->pid);
+	dup2(null, STDOUT_FILENO);
+	execl(trial->nestor_path, "nestor", "dump", "-R", "-t", pid, "-D", trial->directory,
+	      "--shell-job", (char *)NULL);
+	_exit(127);
+}
+
+static pid_t start_dump(const struct trial *trial)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (trial->nestor_path)
+			exec_nestor(trial);
+		dump_in_child(trial->pid);
+	}
+	return pid;
+}
+
+static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *where)
+{
+	(void)stat;
+	(void)type;
+	return where->level == 0 ? 0 : remove(path);
+}
+
+static int count_areas(pid_t pid)
+{
+	char path[PATH_ROOM];
+	FILE *maps;
+	int lines = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	for (int c; maps && (c = getc(maps)) != EOF;)
+		lines += c == '\n';
+	if (maps)
+		fclose(maps);
+	return lines;
+}
+
+/* Masks of all threads, and whether the state of each is the wanted one (0: any). */
+static uint64_t look_at_threads(pid_t pid, char wanted, bool *ret_all_wanted)
+{
+	char path[PATH_ROOM], text[8192];
+	uint64_t sum = 0;
+	DIR *directory;
+
+	*ret_all_wanted = true;
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	directory = opendir(path);
+	for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+		uint64_t mask = 0;
+		const char *field;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%s/status", pid, entry->d_name);
+		if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
+			continue;
+		field = procfs_field(text, "State:");
+		if (!field || (wanted && *field != wanted))
+			*ret_all_wanted = false;
+		field = procfs_field(text, "SigBlk:");
+		if (field && procfs_numbers(field, 16, &mask, 1) == 1)
+			sum += mask;
+	}
+	if (directory)
+		closedir(directory);
+	return sum;
+}
+
+/* Has every activity gone round since `before`? */
+static bool all_beat(const struct trial *trial, const uint64_t *before)
+{
+	for (int i = 0; i < ACTIVITIES; i++)
+		if (__atomic_load_n(&trial->state->beats[i], __ATOMIC_RELAXED) <= before[i])
+			return false;
+	return true;
+}
+
+static int complain(const struct trial *trial, unsigned round, const char *what)
+{
+	fprintf(stderr, "round %u: %s\n", round, what);
+	for (int i = 0; i < ACTIVITIES; i++)
+		fprintf(stderr, "  activity %d: %lu beats, %lu faults, last %ld\n", i,
+			trial->state->beats[i], trial->state->faults[i], trial->state->last_fault[i]);
+	return -1;
+}
+
+static int check_target(struct trial *trial, unsigned round)
+{
+	uint64_t before[ACTIVITIES];
+	int64_t until = now_us() + PATIENCE_MS * 1000;
+	bool ignored;
+	int areas;
+
+	memcpy(before, trial->state->beats, sizeof before);
+	while (!all_beat(trial, before) && now_us() < until) {
+		if (waitpid(trial->pid, NULL, WNOHANG) == trial->pid) {
+			trial->pid = -1;
+			return complain(trial, round, "the target is dead");
+		}
+		sleep_us(500);
+	}
+	if (!all_beat(trial, before))
+		return complain(trial, round, "the target does not go on");
+	for (int i = 0; i < ACTIVITIES; i++)
+		if (trial->state->faults[i])
+			return complain(trial, round, "the target was damaged");
+	if (trial->complete && !trial->stopped && trial->state->interruptions)
+		return complain(trial, round, "calls of the target were interrupted");
+	/* Threads pass through calls with other masks (ppoll): any look may find the usual ones. */
+	while (look_at_threads(trial->pid, 0, &ignored) != trial->blocked && now_us() < until)
+		sleep_us(200);
+	if (look_at_threads(trial->pid, 0, &ignored) != trial->blocked && now_us() >= until)
+		return complain(trial, round, "the target's signal masks have changed");
+	areas = count_areas(trial->pid);
+	if (areas > trial->areas)
+		trial->leaks++;
+	trial->areas = areas;
+	return 0;
+}
+
+static int stop_target(const struct trial *trial)
+{
+	int64_t until = now_us() + PATIENCE_MS * 1000;
+	bool stopped = false;
+
+	kill(trial->pid, SIGSTOP);
+	for (look_at_threads(trial->pid, 'T', &stopped); !stopped && now_us() < until;
+	     look_at_threads(trial->pid, 'T', &stopped))
+		sleep_us(100);
+	return stopped ? 0 : -1;
+}
+
+static int check_still_stopped(const struct trial *trial, unsigned round)
+{
+	int64_t until = now_us() + PATIENCE_MS * 1000;
+	bool stopped = false;
+
+	for (look_at_threads(trial->pid, 'T', &stopped); !stopped && now_us() < until;
+	     look_at_threads(trial->pid, 'T', &stopped))
+		sleep_us(500);
+	kill(trial->pid, SIGCONT);
+	return stopped ? 0 : complain(trial, round, "the target is no longer stopped");
+}
+
+/* Times a few whole dumps, so that the moments to kill spread over all of one. */
+static int warm_up(struct trial *trial)
+{
+	for (int i = 0; i < WARM_UP; i++) {
+		int64_t started = now_us();
+		pid_t pid = start_dump(trial);
+		int status;
+
+		waitpid(pid, &status, 0);
+		if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+			fprintf(stderr, "a whole dump fails (status 0x%x)\n", status);
+			return -1;
+		}
+		if (now_us() - started > trial->longest_us)
+			trial->longest_us = now_us() - started;
+	}
+	return 0;
+}
+
+static int make_round(struct trial *trial, unsigned round)
+{
+	int64_t delay = random() % (trial->longest_us + 1);
+	int64_t started;
+	int status;
+	pid_t pid;
+
+	if (trial->stopped && stop_target(trial) < 0)
+		return complain(trial, round, "the target does not stop");
+	started = now_us();
+	pid = start_dump(trial);
+	if (!trial->complete) {
+		while (now_us() - started < delay)
+			; /* sleeping is not exact enough */
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	if (WIFSIGNALED(status))
+		trial->killed++;
+	else if (WEXITSTATUS(status) == 0)
+		trial->finished++;
+	else
+		trial->failed++;
+	if (trial->nestor_path)
+		nftw(trial->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (trial->stopped && check_still_stopped(trial, round) < 0)
+		return -1;
+	if (round % CHECK_ALL_EVERY == CHECK_ALL_EVERY - 1 || round + 1 == trial->rounds)
+		return check_target(trial, round);
+	sleep_us(random() % 3000);
+	return 0;
+}
+
+static int start_target(struct trial *trial)
+{
+	char path[PATH_ROOM];
+	bool ignored;
+	int fd;
+
+	snprintf(path, sizeof path, "%s.state", trial->directory);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, sizeof *trial->state) < 0)
+		return -1;
+	trial->state = mmap(NULL, sizeof *trial->state, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	trial->pid = fork();
+	if (trial->pid == 0) {
+		setsid();
+		execl(trial->target_path, "target", path, (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 1000 && !trial->state->ready; i++)
+		sleep_us(5000);
+	unlink(path);
+	if (!trial->state->ready)
+		return -1;
+	/* Most often the masks are the usual ones; the most frequent sum is it. */
+	for (int i = 0, votes = 0; i < 200; i++) {
+		uint64_t sum = look_at_threads(trial->pid, 0, &ignored);
+
+		if (votes == 0)
+			trial->blocked = sum;
+		votes += sum == trial->blocked ? 1 : -1;
+		sleep_us(300);
+	}
+	trial->areas = count_areas(trial->pid);
+	return 0;
+}
+
+static int run_trial(struct trial *trial)
+{
+	struct rusage used;
+
+	if (start_target(trial) < 0) {
+		fprintf(stderr, "cannot start %s\n", trial->target_path);
+		return -1;
+	}
+	if (warm_up(trial) < 0)
+		return -1;
+	for (unsigned round = 0; round < trial->rounds; round++)
+		if (make_round(trial, round) < 0)
+			return -1;
+	getrusage(RUSAGE_SELF, &used);
+	printf("%u rounds of up to %ld us: %u killed, %u came to their end, %u failed;"
+	       " %u left a mapping behind\n",
+	       trial->rounds, trial->longest_us, trial->killed, trial->finished, trial->failed,
+	       trial->leaks);
+	if (trial->failed)
+		return -1;
+	return trial->leaks * 1000 > trial->rounds * KEPT_LEAKS_PER_THOUSAND + 1000 ? -1 : 0;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] TARGET\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct trial trial = { .rounds = DEFAULT_ROUNDS, .pid = -1 };
+	int option, failed;
+
+	while ((option = getopt(argc, argv, "n:x:sd")) != -1) {
+		if (option == 'n')
+			trial.rounds = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 'x')
+			trial.nestor_path = optarg;
+		else if (option == 's')
+			trial.stopped = true;
+		else if (option == 'd')
+			trial.complete = true;
+		else
+			return usage();
+	}
+	if (optind + 1 != argc)
+		return usage();
+	if (geteuid() != 0)
+		return 77; /* needs to trace, and to write into, other processes */
+	trial.target_path = argv[optind];
+	strcpy(trial.directory, "/tmp/nestor-faults-XXXXXX");
+	if (!mkdtemp(trial.directory))
+		return 2;
+	srandom((unsigned)getpid());
+	failed = run_trial(&trial);
+	if (trial.pid > 0) {
+		kill(trial.pid, SIGKILL);
+		waitpid(trial.pid, NULL, 0);
+	}
+	nftw(trial.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	rmdir(trial.directory);
+	return failed ? 1 : 0;
+}

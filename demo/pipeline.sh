@@ -8,5 +8,5 @@
 		sleep 0.05
 	done
 ) | sed -u 's/$/ lines went through the pipe/' | while read -r line; do
-	echo "$line" >"$1"
-done
+	echo "$line"
+done >"$1"

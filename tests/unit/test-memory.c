@@ -250,6 +250,14 @@ static void map_large_areas(void)
 {
 	fill(map_anonymous(0x1000000 + 3 * PAGE, 0x700000, 0), 0x700000, 14);
 	fill((uint8_t *)map_anonymous(0x2000000, 0x5000000, 0) + 0x100000, 0x4800000, 15);
+	/* Huge pages apart from each other, and nothing else. */
+	uint8_t *bytes = map_anonymous(0x8000000, 0x800000, 0);
+
+	fill(bytes, 0x200000, 16);
+	fill(bytes + 0x400000, 0x200000, 17);
+	/* Content that may be dropped is; the kernel (6.11) says with zeroes that it has done so. */
+	mmap((void *)(uintptr_t)(WINDOW + 0x9000000), 2 * PAGE, PROT_READ | PROT_WRITE,
+	     0x08 /* MAP_DROPPABLE */ | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 static void build_and_wait(int ready_fd)
@@ -497,7 +505,7 @@ static struct program *make_plan(struct fixture *fixture)
 	return program;
 }
 
-static void comes_back_with(bool pagemap_scan_known)
+static void comes_back_with(bool pagemap_scan_known, bool uffd_move_known)
 {
 	pid_t original = start_child(NULL), restored;
 	struct fixture *fixture = fixture_new(original);
@@ -505,6 +513,7 @@ static void comes_back_with(bool pagemap_scan_known)
 
 	memset(&fake, 0, sizeof fake);
 	fixture->facts.pagemap_scan &= pagemap_scan_known;
+	fixture->facts.uffd_move &= uffd_move_known;
 	before = window_text(&fixture->arena, original);
 	if (memory_kind.collect(&fixture->target, &fixture->err) ||
 	    memory_collect_pages(&fixture->target, &fixture->err))
@@ -524,7 +533,7 @@ static void memory_comes_back(void **state)
 	(void)state;
 	if (access("/proc/self/map_files", R_OK) || geteuid())
 		skip();
-	comes_back_with(true);
+	comes_back_with(true, true);
 }
 
 static void memory_comes_back_by_pagemap(void **state)
@@ -532,7 +541,7 @@ static void memory_comes_back_by_pagemap(void **state)
 	(void)state;
 	if (access("/proc/self/map_files", R_OK) || geteuid())
 		skip();
-	comes_back_with(false);
+	comes_back_with(false, false);
 }
 
 static void same_runs(const struct page_run *a, const struct page_run *b, size_t n)

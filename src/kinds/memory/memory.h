@@ -84,10 +84,10 @@ struct area_plan {
 
 int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
 		   struct area_plan *areas, struct error *err);
-int areas_plan_finish(struct program *program, const struct task *task,
-		      const struct area_plan *areas);
-int pages_plan(struct plan *plan, const struct task *task, struct program *program,
-	       const struct area_plan *areas, struct error *err);
+void areas_plan_finish(struct program *program, const struct task *task,
+		       const struct area_plan *areas);
+void pages_plan(struct plan *plan, const struct task *task, struct program *program,
+		const struct area_plan *areas);
 int vdso_plan(struct plan *plan, const struct task *task, struct program *program,
 	      struct error *err);
 

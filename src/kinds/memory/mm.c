@@ -260,10 +260,10 @@ static int memory_plan(struct plan *plan, const struct task *task, size_t thread
 		return 0;
 	areas = plan_areas(plan, task);
 	if (vdso_plan(plan, task, program, err) ||
-	    areas_plan_map(plan, task, program, areas, err) ||
-	    pages_plan(plan, task, program, areas, err) ||
-	    areas_plan_finish(program, task, areas))
+	    areas_plan_map(plan, task, program, areas, err))
 		return -1;
+	pages_plan(plan, task, program, areas);
+	areas_plan_finish(program, task, areas);
 	set_map(plan, program, task->mm);
 	if (task->mm->has_thp_disabled && task->mm->thp_disabled)
 		op_expect(program_call(program, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);

@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Putting the content back: the pages of a task stand in its image in order of address, so one
- * preadv with a list of runs fills many areas at once.
- *
- * Where a run covers whole huge pages, these are made beforehand: filling 4 KiB pages costs
- * several times as much as filling a huge one. MADV_HUGEPAGE would do it, but leaves a mark on the
- * area that nothing takes away again. MADV_COLLAPSE (6.1) does not; it needs a page to start
- * with, so the first byte of every huge page is read first, from anywhere in the image: the real
- * content follows. It may fail for want of memory, and small pages are used then.
+ * preadv with a list of runs fills many areas at once. Whole huge pages are taken out of that
+ * where they can be moved in (huge-pages.c), after all others.
  */
 #include "kinds/memory/memory.h"
 
+#include "kinds/memory/huge-pages.h"
 #include "plan/plan.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* 6.1 */
-#endif
 
 enum { RUNS_PER_CALL = 1024 }; /* IOV_MAX */
 
@@ -124,27 +115,28 @@ struct filler {
 	struct plan *plan;
 	struct program *program;
 	uint64_t slot; /* number of the image's descriptor */
+	/* Huge pages, moved in at the end if there is a place to prepare them: */
+	struct huge_part *parts;
+	size_t n_parts;
+	uint64_t staging;
 	/* The call being gathered: */
 	struct iovec runs[RUNS_PER_CALL];
 	size_t n_runs;
 	uint64_t offset, size;
 };
 
-static void call_preadv(struct filler *filler, const struct iovec *runs, size_t n_runs,
-			uint64_t offset, uint64_t size)
-{
-	uint64_t list = program_data(filler->program->set, runs, n_runs * sizeof runs[0],
-				     _Alignof(struct iovec));
-	struct op *op = program_call(filler->program, SYS_preadv, 0, list, n_runs, offset, 0);
-
-	op_argument_from(op, 0, filler->slot);
-	op_expect(op, (int64_t)size);
-}
-
 static void filler_flush(struct filler *filler)
 {
-	if (filler->n_runs)
-		call_preadv(filler, filler->runs, filler->n_runs, filler->offset, filler->size);
+	if (filler->n_runs) {
+		uint64_t list = program_data(filler->program->set, filler->runs,
+					     filler->n_runs * sizeof filler->runs[0],
+					     _Alignof(struct iovec));
+		struct op *op = program_call(filler->program, SYS_preadv, 0, list, filler->n_runs,
+					     filler->offset, 0);
+
+		op_argument_from(op, 0, filler->slot);
+		op_expect(op, (int64_t)filler->size);
+	}
 	filler->offset += filler->size;
 	filler->n_runs = 0;
 	filler->size = 0;
@@ -168,47 +160,25 @@ static void filler_add(struct filler *filler, uint64_t address, uint64_t size)
 	}
 }
 
-/* Bytes in the image that are not restored. */
+/* Bytes in the image that are not read, or not now. */
 static void filler_skip(struct filler *filler, uint64_t size)
 {
 	filler_flush(filler);
 	filler->offset += size;
 }
 
-/* Makes huge pages of all whole ones in [start, end). */
-static void make_huge_pages(struct filler *filler, uint64_t start, uint64_t end)
-{
-	struct iovec bytes[RUNS_PER_CALL];
+/* A piece of a run that lies in one area, with its place in the image. */
+struct piece {
+	const VmaEntry *area;
+	uint64_t start, end, offset;
+};
 
-	while (start < end) {
-		size_t n = 0;
-
-		for (; n < RUNS_PER_CALL && start + n * AREA_HUGE_PAGE < end; n++)
-			bytes[n] = (struct iovec){
-				.iov_base = (void *)(uintptr_t)(start + n * AREA_HUGE_PAGE),
-				.iov_len = 1,
-			};
-		call_preadv(filler, bytes, n, 0, n);
-		op_any(program_call(filler->program, SYS_madvise, start, n * AREA_HUGE_PAGE,
-				    MADV_COLLAPSE));
-		start += n * AREA_HUGE_PAGE;
-	}
-}
-
-static bool area_wants_huge_pages(const VmaEntry *area)
-{
-	/* With MADV_HUGEPAGE the kernel makes them on its own; NOHUGEPAGE is a wish to respect. */
-	uint64_t advice = UINT64_C(1) << MADV_HUGEPAGE | UINT64_C(1) << MADV_NOHUGEPAGE;
-
-	return (area->status & VMA_ANON_PRIVATE) && !(area->madv & advice) &&
-	       !(area->flags & MAP_GROWSDOWN);
-}
-
-/* Calls `each` for every piece of a run that lies in one area. */
+/* Calls `each` for every piece, in order of address, which is that of the image. */
 static void for_pieces(struct filler *filler, const struct task *task,
-		       void (*each)(struct filler *, const VmaEntry *, uint64_t, uint64_t))
+		       void (*each)(struct filler *filler, const struct piece *piece))
 {
 	const struct pagemap *pages = &task->pages;
+	uint64_t offset = 0;
 	size_t index = 0;
 
 	for (size_t i = 0; i < pages->n_runs; i++) {
@@ -217,47 +187,70 @@ static void for_pieces(struct filler *filler, const struct task *task,
 
 		while (pagemap_run_is_stored(run) && at < end) {
 			const VmaEntry *area = area_at(task->mm, &index, at);
-			uint64_t piece_end;
+			struct piece piece = { .area = area, .start = at, .offset = offset };
 
 			assert(area); /* pages_check */
-			piece_end = area->end < end ? area->end : end;
-			each(filler, area, at, piece_end);
-			at = piece_end;
+			piece.end = area->end < end ? area->end : end;
+			each(filler, &piece);
+			offset += piece.end - at;
+			at = piece.end;
 		}
 	}
 }
 
-static void prepare_piece(struct filler *filler, const VmaEntry *area, uint64_t start, uint64_t end)
+static void find_huge_part(struct filler *filler, const struct piece *piece)
 {
-	start = (start + AREA_HUGE_PAGE - 1) / AREA_HUGE_PAGE * AREA_HUGE_PAGE;
-	end = end / AREA_HUGE_PAGE * AREA_HUGE_PAGE;
-	if (start < end && area_wants_huge_pages(area))
-		make_huge_pages(filler, start, end);
+	struct huge_part part = { .area = piece->area, .start = piece->start, .end = piece->end };
+
+	if (!area_has_private_pages(piece->area) ||
+	    !huge_range(piece->area, &part.start, &part.end))
+		return;
+	part.offset = piece->offset + (part.start - piece->start);
+	filler->parts = arena_grow(filler->plan->arena, filler->parts, filler->n_parts,
+				   sizeof filler->parts[0]);
+	filler->parts[filler->n_parts++] = part;
 }
 
-static void fill_piece(struct filler *filler, const VmaEntry *area, uint64_t start, uint64_t end)
+static void fill_piece(struct filler *filler, const struct piece *piece)
 {
-	if (area_has_private_pages(area))
-		filler_add(filler, start, end - start);
-	else
+	uint64_t start = piece->start, end = piece->end;
+
+	if (!area_has_private_pages(piece->area)) {
 		filler_skip(filler, end - start);
+	} else if (filler->staging && huge_range(piece->area, &start, &end)) {
+		filler_add(filler, piece->start, start - piece->start);
+		filler_skip(filler, end - start);
+		filler_add(filler, end, piece->end - end);
+	} else {
+		filler_add(filler, piece->start, piece->end - piece->start);
+	}
 }
 
-int pages_plan(struct plan *plan, const struct task *task, struct program *program,
-	       const struct area_plan *areas, struct error *err)
+static void fill(struct filler *filler, const struct task *task)
+{
+	for_pieces(filler, task, find_huge_part);
+	filler->staging = huge_pages_staging(filler->plan, task, filler->parts, filler->n_parts);
+	for (size_t i = 0; !filler->staging && i < filler->n_parts; i++)
+		huge_pages_collapse(filler->program, filler->slot, filler->parts[i].start,
+				    filler->parts[i].end);
+	for_pieces(filler, task, fill_piece);
+	filler_flush(filler);
+	if (filler->staging)
+		huge_pages_move(filler->program, filler->slot, filler->staging, filler->parts,
+				filler->n_parts);
+}
+
+void pages_plan(struct plan *plan, const struct task *task, struct program *program,
+		const struct area_plan *areas)
 {
 	struct filler filler = { .plan = plan, .program = program };
 	bool needed = false;
 
-	(void)err;
 	for (size_t i = 0; i < task->mm->n_vmas; i++)
 		needed |= areas[i].has_content;
 	if (!needed)
-		return 0;
+		return;
 	filler.slot = plan_borrow(plan, program,
 				  plan_source(plan, SOURCE_PAGES, task->pages.pages_id));
-	for_pieces(&filler, task, prepare_piece);
-	for_pieces(&filler, task, fill_piece);
-	filler_flush(&filler);
-	return 0;
+	fill(&filler, task);
 }

@@ -313,8 +313,8 @@ static void lock_area(struct program *program, const struct area_plan *area_plan
 		op_expect(op, 0);
 }
 
-int areas_plan_finish(struct program *program, const struct task *task,
-		      const struct area_plan *areas)
+void areas_plan_finish(struct program *program, const struct task *task,
+		       const struct area_plan *areas)
 {
 	guard_ranges(program, task->mm);
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
@@ -328,5 +328,4 @@ int areas_plan_finish(struct program *program, const struct task *task,
 		if (area->flags & MAP_LOCKED && area_is_mapped(area) && !area_is_vdso(area))
 			lock_area(program, &areas[i]);
 	}
-	return 0;
 }

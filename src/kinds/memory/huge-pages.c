@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Filling memory with huge pages where a run of pages covers whole ones: that costs a fraction of
+ * filling 4 KiB pages. MADV_HUGEPAGE would do it, but leaves a mark on the area that nothing takes
+ * away again (MADV_NOHUGEPAGE sets another).
+ *
+ * UFFDIO_MOVE (6.8): the content is read into an area aside that has the mark, and its pages move
+ * to where they belong, whole, without being copied. The destination is registered with
+ * userfaultfd for that time. A registered range is an area of its own; it becomes one with its
+ * neighbours again when the descriptor is closed, if their anonymous pages belong together. So
+ * all small pages of the task are there before, and one range of each area is registered.
+ *
+ * MADV_COLLAPSE (6.1): makes huge pages in place, where one small page is there already: the first
+ * byte of each is read first, from anywhere in the image, for the real content follows. It clears
+ * what is written over at once, and takes half as long again. It may fail for want of memory;
+ * small pages are used then.
+ */
+#include "kinds/memory/huge-pages.h"
+
+#include "kernel/facts.h"
+#include "kinds/memory/memory.h"
+#include "plan/plan.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+enum { RUNS_PER_CALL = 1024 }; /* IOV_MAX */
+
+/* Of the area aside: large enough that the calls cost nothing. */
+static const uint64_t staging_limit = UINT64_C(64) << 20;
+
+/* struct uffdio_move of linux/userfaultfd.h, 6.8 */
+struct move_argument {
+	uint64_t to, from, size, mode;
+	int64_t moved;
+};
+
+#define IOCTL_MOVE _IOWR(UFFDIO, 0x05, struct move_argument)
+
+static uint64_t align_down(uint64_t address)
+{
+	return address / AREA_HUGE_PAGE * AREA_HUGE_PAGE;
+}
+
+static uint64_t align_up(uint64_t address)
+{
+	return align_down(address + AREA_HUGE_PAGE - 1);
+}
+
+bool huge_range(const VmaEntry *area, uint64_t *start, uint64_t *end)
+{
+	/* With MADV_HUGEPAGE the kernel does it by itself; NOHUGEPAGE is a wish to respect. */
+	const uint64_t advice = UINT64_C(1) << MADV_HUGEPAGE | UINT64_C(1) << MADV_NOHUGEPAGE;
+
+	*start = align_up(*start);
+	*end = align_down(*end);
+	return *start < *end && (area->status & VMA_ANON_PRIVATE) && !(area->madv & advice) &&
+	       !(area->flags & MAP_GROWSDOWN);
+}
+
+/* --- MADV_COLLAPSE --- */
+
+void huge_pages_collapse(struct program *program, uint64_t pages_slot, uint64_t start,
+			 uint64_t end)
+{
+	struct iovec bytes[RUNS_PER_CALL];
+
+	while (start < end) {
+		size_t n = 0;
+		struct op *op;
+
+		for (; n < RUNS_PER_CALL && start + n * AREA_HUGE_PAGE < end; n++)
+			bytes[n] = (struct iovec){
+				.iov_base = (void *)(uintptr_t)(start + n * AREA_HUGE_PAGE),
+				.iov_len = 1,
+			};
+		op = program_call(program, SYS_preadv, 0,
+				  program_data(program->set, bytes, n * sizeof bytes[0],
+					       _Alignof(struct iovec)),
+				  n, 0, 0);
+		op_argument_from(op, 0, pages_slot);
+		op_expect(op, (int64_t)n);
+		op_any(program_call(program, SYS_madvise, start, n * AREA_HUGE_PAGE,
+				    MADV_COLLAPSE));
+		start += n * AREA_HUGE_PAGE;
+	}
+}
+
+/* --- UFFDIO_MOVE --- */
+
+static uint64_t behind_hole(const struct plan *plan, uint64_t at, uint64_t size)
+{
+	if (at < plan->hole.end && at + size > plan->hole.start)
+		return align_up(plan->hole.end);
+	return at;
+}
+
+/* Where nothing of the task or of the plan is; 0 if there is no such place. */
+static uint64_t find_gap(const struct plan *plan, const MmEntry *mm, uint64_t size)
+{
+	uint64_t at = align_up(plan->facts->mmap_min_address + 1);
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *area = mm->vmas[i];
+
+		if (area_is_guard(area))
+			continue;
+		at = behind_hole(plan, at, size);
+		if (at + size <= area->start)
+			return at;
+		if (area->end > at)
+			at = align_up(area->end);
+	}
+	at = behind_hole(plan, at, size);
+	return at + size <= plan->facts->task_size ? at : 0;
+}
+
+static uint64_t staging_size(const struct huge_part *parts, size_t n_parts)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < n_parts; i++)
+		if (parts[i].end - parts[i].start > size)
+			size = parts[i].end - parts[i].start;
+	return size < staging_limit ? size : staging_limit;
+}
+
+struct mover {
+	struct program *program;
+	uint64_t pages_slot, uffd_slot;
+	uint64_t staging, size;
+};
+
+static struct op *uffd_ioctl(struct mover *mover, uint64_t request, const void *argument,
+			     size_t size)
+{
+	uint64_t data = program_data(mover->program->set, argument, size, sizeof(uint64_t));
+	struct op *op = program_call(mover->program, SYS_ioctl, 0, request, data);
+
+	op_argument_from(op, 0, mover->uffd_slot);
+	return op_expect(op, 0);
+}
+
+/*
+ * User mode only: no privilege is needed, and the kernel itself touches nothing that is
+ * registered here.
+ */
+static void mover_begin(struct mover *mover)
+{
+	const struct uffdio_api api = { .api = UFFD_API };
+
+	mover->uffd_slot = program_word(mover->program->set, 0);
+	op_expect(program_call(mover->program, SYS_mmap, mover->staging, mover->size,
+			       PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0),
+		  (int64_t)mover->staging);
+	op_any(program_call(mover->program, SYS_madvise, mover->staging, mover->size,
+			    MADV_HUGEPAGE));
+	op_store(program_call(mover->program, SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY),
+		 mover->uffd_slot);
+	uffd_ioctl(mover, UFFDIO_API, &api, sizeof api);
+}
+
+static void mover_end(struct mover *mover)
+{
+	op_argument_from(program_call(mover->program, SYS_close, 0), 0, mover->uffd_slot);
+	op_expect(program_call(mover->program, SYS_munmap, mover->staging, mover->size), 0);
+}
+
+static void move_part(struct mover *mover, const struct huge_part *part)
+{
+	uint64_t at = part->start, offset = part->offset;
+
+	while (at < part->end) {
+		uint64_t size = part->end - at < mover->size ? part->end - at : mover->size;
+		const struct iovec run = { (void *)(uintptr_t)mover->staging, size };
+		const struct move_argument move = { .to = at, .from = mover->staging, .size = size };
+		struct op *op = program_call(mover->program, SYS_preadv, 0,
+					     program_data(mover->program->set, &run, sizeof run,
+							  _Alignof(struct iovec)),
+					     1, offset, 0);
+
+		op_argument_from(op, 0, mover->pages_slot);
+		op_expect(op, (int64_t)size);
+		uffd_ioctl(mover, IOCTL_MOVE, &move, sizeof move);
+		at += size;
+		offset += size;
+	}
+}
+
+/* From the first part of an area to its last one; *index comes behind them. */
+static void move_parts_of_area(struct mover *mover, const struct huge_part *parts, size_t n_parts,
+			       size_t *index)
+{
+	const struct huge_part *first = &parts[*index];
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	size_t end = *index;
+
+	while (end < n_parts && parts[end].area == first->area)
+		end++;
+	range.range.start = first->start;
+	range.range.len = parts[end - 1].end - first->start;
+	uffd_ioctl(mover, UFFDIO_REGISTER, &range, sizeof range);
+	for (; *index < end; ++*index)
+		move_part(mover, &parts[*index]);
+}
+
+void huge_pages_move(struct program *program, uint64_t pages_slot, uint64_t staging,
+		     const struct huge_part *parts, size_t n_parts)
+{
+	struct mover mover = {
+		.program = program,
+		.pages_slot = pages_slot,
+		.staging = staging,
+		.size = staging_size(parts, n_parts),
+	};
+
+	mover_begin(&mover);
+	for (size_t i = 0; i < n_parts;)
+		move_parts_of_area(&mover, parts, n_parts, &i);
+	mover_end(&mover);
+}
+
+uint64_t huge_pages_staging(const struct plan *plan, const struct task *task,
+			    const struct huge_part *parts, size_t n_parts)
+{
+	if (!n_parts || !plan->facts->uffd_move)
+		return 0;
+	/* Pages move only between areas of equal access (mm/userfaultfd.c, validate_move_areas). */
+	for (size_t i = 0; i < n_parts; i++)
+		if (parts[i].area->prot & PROT_EXEC)
+			return 0;
+	return find_gap(plan, task->mm, staging_size(parts, n_parts));
+}

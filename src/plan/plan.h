@@ -34,6 +34,12 @@ struct source {
 	uint32_t number; /* descriptor number in the coordinator, and in tasks where inherited */
 	bool inherited;	 /* O_CLOEXEC does not matter: nothing is executed */
 	size_t users;
+	/* Private to plan/: where the source is, in the program that is being built. */
+	const struct program *borrower;
+	uint64_t borrowed_slot;
+	const struct descriptor_table *placed_in;
+	uint32_t placed_at;
+	uint64_t number_slot; /* a word that holds `number`; 0: not made yet */
 };
 
 /* clone3 arguments of the first task, made by the coordinator itself. */
@@ -69,7 +75,7 @@ struct plan {
 	struct address_range vdso_parking; /* inside the hole, where the skeleton keeps the vdso */
 	struct source *sources;
 	size_t n_sources;
-	struct source **source_index; /* private to plan/sources.c */
+	struct source_index *source_index; /* private to plan/sources.c */
 	uint32_t first_source; /* above every descriptor number of the tree */
 	struct root_clone root_clone;
 	struct planned_task *tasks; /* same order as snapshot->tasks */
@@ -98,14 +104,14 @@ struct plan_options {
 };
 
 int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,
-	      const struct facts *facts, const struct kind_table *kinds,
+	      const struct facts *facts, const struct kind_table *table,
 	      const struct plan_options *options, struct error *err);
 
 /*
  * What can be refused from the snapshot alone; run at dump, before anything is written, and again
  * at restore. Stops at the first reason of each task; all of them are in err, one a line.
  */
-int plan_check(const struct snapshot *snapshot, const struct kind_table *kinds,
+int plan_check(const struct snapshot *snapshot, const struct kind_table *table,
 	       const struct plan_options *options, struct error *err);
 
 /*

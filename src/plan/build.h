@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Turning the history of a tree and the state of its tasks into programs. Private to plan/. */
+#ifndef NESTOR_PLAN_BUILD_H
+#define NESTOR_PLAN_BUILD_H
+
+#include "plan/plan.h"
+#include "plan/tree.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct build {
+	struct plan *plan;
+	struct tree *tree;
+	const struct plan_options *options;
+	uint64_t *words;	 /* address of a tree's word, by its number; 0: not used yet */
+	bool tables_shared; /* some tasks share a descriptor table */
+};
+
+/* sources.c */
+int sources_make(struct plan *plan, const struct plan_options *options, struct error *err);
+void sources_forget_borrowers(struct plan *plan);
+struct source *source_at(const struct plan *plan, uint32_t number);
+/* Number of the first source that tasks do not inherit, or past the last one. */
+uint32_t sources_first_fetched(const struct plan *plan);
+/* Appends a pidfd_getfd; the result is the lowest free descriptor of the task. */
+struct op *source_fetch(struct plan *plan, struct program *program, uint32_t source);
+
+/* holes.c: finds plan->hole for `size` bytes of programs, and plan->vdso_parking at its end. */
+int holes_find(struct plan *plan, uint64_t size, struct error *err);
+/* Bytes of the hole that programs may take. */
+uint64_t holes_room(const struct plan *plan);
+
+/* clone.c */
+uint64_t clone_flags_of(const struct node *node);
+uint32_t clone_exit_signal(const struct node *node);
+size_t clone_set_tid(const struct pid_vector *pids, size_t n_unnamed, uint32_t *ret_tids);
+void build_clone(struct build *build, struct node *creator, struct node *child);
+void build_thread_clone(struct build *build, struct node *node, size_t thread,
+			struct program *program);
+
+/* skeleton.c: what the first task does before anything else. */
+void build_skeleton(struct build *build, struct program *program);
+
+/* history.c: the steps of a node. */
+uint64_t build_word(struct build *build, uint32_t word); /* its address */
+void build_history(struct build *build, struct node *node);
+void build_enter(struct build *build, struct program *program, uint32_t number);
+
+/* descriptors.c */
+void descriptors_share(struct build *build);
+void build_descriptors(struct build *build, struct node *node);
+/* Once files and memory are there: closes whatever the task's table does not have. */
+void build_closing(struct build *build, struct node *node);
+
+/* zombies.c */
+int zombie_check(const struct node *node, struct error *err);
+void build_zombie(struct build *build, struct node *node);
+void build_zombie_waits(struct build *build, struct node *node);
+
+/* stopped.c */
+void stopped_count(struct build *build);
+void build_stopped_wait(struct build *build, const struct node *node);
+
+/* children-places.c: where the children of a thread will be born. */
+void build_children_place(struct build *build, struct node *node, size_t thread,
+			  struct program *program);
+
+/* threads.c: makes the others, and finishes each with what is its own. */
+int build_threads(struct build *build, struct node *node, struct error *err);
+
+/* task.c: the whole program of a node. */
+int build_node(struct build *build, struct node *node, struct error *err);
+int build_stage(struct build *build, enum task_stage stage, const struct task *task,
+		size_t thread, struct program *program, struct error *err);
+
+/* check.c: what plan_check does, with the tree that it found. */
+int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
+		   const struct kind_table *table, const struct plan_options *options,
+		   struct error *err);
+
+#endif

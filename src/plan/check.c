@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What can be refused before anything is made. Kinds speak for their objects; here are the tree,
+ * and what all plans rely on in the images.
+ */
+#include "plan/build.h"
+
+#include <inttypes.h>
+
+enum { DESCRIPTOR_LIMIT = 1 << 30 }; /* far above fs.nr_open */
+
+static void take_over(struct error *err, size_t *count, const struct error *reason)
+{
+	bool first = *count == 0;
+
+	refuse(err, count, reason->name, reason->text);
+	if (first && reason->hint[0])
+		fail_hint(err, "%s", reason->hint);
+}
+
+static int check_descriptors(const struct snapshot *snapshot,
+			     const struct descriptor_table *descriptors, struct error *err)
+{
+	for (size_t i = 0; i < descriptors->n_descriptors; i++) {
+		const FdinfoEntry *entry = descriptors->descriptors[i];
+		if (entry->fd >= DESCRIPTOR_LIMIT ||
+		    (i > 0 && entry->fd <= descriptors->descriptors[i - 1]->fd))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "descriptor table %" PRIu32 ": descriptor %" PRIu32
+				    " is out of order", descriptors->files_id, entry->fd);
+		if (!snapshot_file(snapshot, entry->id))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "descriptor table %" PRIu32 ": descriptor %" PRIu32
+				    " is of file %" PRIu32 ", which is not described",
+				    descriptors->files_id, entry->fd, entry->id);
+	}
+	return 0;
+}
+
+static int check_task(const struct snapshot *snapshot, const struct kind_table *table,
+		      const struct task *task, struct error *err)
+{
+	for (int stage = 0; stage < STAGE_COUNT; stage++) {
+		const struct task_kind *const *kind = table->tasks[stage];
+		for (; kind && *kind; kind++)
+			if ((*kind)->check && (*kind)->check(snapshot, task, err))
+				return -1;
+	}
+	return 0;
+}
+
+static int check_file(const struct snapshot *snapshot, const struct kind_table *table,
+		      const FileEntry *entry, struct error *err)
+{
+	const struct file_kind *kind = table->files ? kind_of_file(table, entry) : NULL;
+
+	if (!kind)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %" PRIu32 " is of type %d, which is "
+			    "not supported", entry->id, (int)entry->type);
+	return kind->check ? kind->check(snapshot, entry, err) : 0;
+}
+
+int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
+		   const struct kind_table *table, const struct plan_options *options,
+		   struct error *err)
+{
+	tree_make(tree, arena, snapshot, options, err);
+	size_t count = tree->n_refusals;
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		struct error reason = { 0 };
+		const struct node *node = tree->nodes[i];
+		if (task_is_zombie(node->task) ? zombie_check(node, &reason)
+					       : check_task(snapshot, table, node->task, &reason))
+			take_over(err, &count, &reason);
+	}
+	for (size_t i = 0; i < snapshot->n_tables; i++) {
+		struct error reason = { 0 };
+		if (check_descriptors(snapshot, snapshot->tables[i], &reason))
+			take_over(err, &count, &reason);
+	}
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		struct error reason = { 0 };
+		if (check_file(snapshot, table, snapshot->files[i], &reason))
+			take_over(err, &count, &reason);
+	}
+	return count ? -1 : 0;
+}
+
+int plan_check(const struct snapshot *snapshot, const struct kind_table *table,
+	       const struct plan_options *options, struct error *err)
+{
+	struct arena arena;
+	struct tree tree;
+
+	arena_init(&arena);
+	int result = check_snapshot(&tree, &arena, snapshot, table, options, err);
+	arena_done(&arena);
+	return result;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * pid_for_children: the pid namespace that the next children of a thread are born in, where it
+ * is not its own. It is a property of the thread (nsproxy), and threads cannot be made while it
+ * differs (EINVAL, copy_process), so it is set when all are there.
+ *
+ * A namespace with an init is entered by setns. One that never had an init belongs to whoever
+ * made it by unshare; others get it from that thread by PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE
+ * (6.11; /proc has no link for it).
+ */
+#include "plan/build.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+/* linux/pidfd.h, 6.11 and 6.9. */
+enum { GET_PID_FOR_CHILDREN = 0xff06, THREAD_PIDFD = O_EXCL };
+
+static uint32_t recorded_id(const struct task *task, size_t thread)
+{
+	const ThreadCoreEntry *core = task->threads[thread]->thread_core;
+
+	if (core->has_pid_for_children_ns_id)
+		return core->pid_for_children_ns_id;
+	if (thread == 0 && task->ids->has_pid_for_children_ns_id)
+		return task->ids->pid_for_children_ns_id;
+	return task->pid_namespace->id;
+}
+
+static struct place *recorded_place(const struct tree *tree, const struct node *node,
+				    size_t thread)
+{
+	uint32_t id = recorded_id(node->task, thread);
+
+	if (id == node->task->pid_namespace->id)
+		return node->place;
+	const struct pid_namespace *namespace = snapshot_pid_namespace(tree->snapshot, id);
+	return namespace ? tree_place(tree, namespace) : NULL;
+}
+
+static void check_place(struct tree *tree, struct node *node, struct place *place)
+{
+	if (!place || !place_is_within(place, node->place))
+		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
+			    "its children would be born in a pid namespace that is not below its "
+			    "own");
+	else if (place->init && task_is_zombie(place->init->task))
+		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
+			    "its children would be born in a pid namespace whose init is dead");
+}
+
+/* The first thread in the namespace above makes the one without an init. */
+static void choose_maker(struct node *node, size_t thread, struct place *place)
+{
+	if (!place || place->init || place == node->place || place->maker ||
+	    place->parent != node->place)
+		return;
+	place->maker = node;
+	place->maker_thread = thread;
+}
+
+static void check_maker(struct tree *tree, struct node *node, size_t thread, struct place *place)
+{
+	if (place->init || place == node->place ||
+	    (place->maker == node && place->maker_thread == thread))
+		return;
+	if (!place->maker) {
+		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
+			    "its children would be born in a pid namespace that nobody can make");
+		return;
+	}
+	if (!place->made_word)
+		place->made_word = tree_add_word(tree);
+	/* The coordinator waits for all others before those with stopped children go on. */
+	if (tree->has_stopped_child[place->maker->index])
+		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
+			    "it shares an empty pid namespace with task %s, which has stopped "
+			    "children", place->maker->name);
+}
+
+void plan_children_places(struct tree *tree)
+{
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
+			struct node *node = tree->nodes[i];
+			if (task_is_zombie(node->task))
+				continue;
+			for (size_t thread = 0; thread < node->task->n_threads; thread++) {
+				struct place *place = recorded_place(tree, node, thread);
+				if (round == 0)
+					check_place(tree, node, place);
+				else if (round == 1)
+					choose_maker(node, thread, place);
+				else if (!node->refused)
+					check_maker(tree, node, thread, place);
+			}
+		}
+	}
+}
+
+static void copy_from_maker(struct build *build, const struct node *node, struct program *program,
+			    const struct place *place)
+{
+	struct program_set *set = &build->plan->programs;
+	uint64_t pidfd = program_word(set, 0), namespace = program_word(set, 0);
+	struct pid_vector maker = thread_pids(place->maker->task, place->maker_thread);
+	uint64_t flags = place->maker_thread ? THREAD_PIDFD : 0;
+
+	program_wait(program, build_word(build, place->made_word), 1);
+	op_store(program_call(program, SYS_pidfd_open,
+			      maker.pid[node->place->namespace->level], flags),
+		 pidfd);
+	op_store(op_argument_from(program_call(program, SYS_ioctl, 0, GET_PID_FOR_CHILDREN, 0), 0,
+				  pidfd),
+		 namespace);
+	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0,
+				   namespace),
+		  0);
+	op_argument_from(program_call(program, SYS_close, 0), 0, namespace);
+	op_argument_from(program_call(program, SYS_close, 0), 0, pidfd);
+}
+
+void build_children_place(struct build *build, struct node *node, size_t thread,
+			  struct program *program)
+{
+	const struct place *place = recorded_place(build->tree, node, thread);
+
+	if (place == node->place)
+		return;
+	if (place->init) {
+		build_enter(build, program, node_number(place->init, node->place));
+	} else if (place->maker == node && place->maker_thread == thread) {
+		op_expect(program_call(program, SYS_unshare, CLONE_NEWPID), 0);
+		if (place->made_word)
+			program_wake(program, build_word(build, place->made_word), 1);
+	} else {
+		copy_from_maker(build, node, program, place);
+	}
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Descriptor tables. Until here a task's table holds nothing below the sources, so that it is
+ * known which number pidfd_getfd will return: the lowest free one.
+ *
+ * Where several tasks share a table, the one that made it places the descriptors, once the
+ * others have all made their children (for which they open and close pidfds); the others wait
+ * for that before they borrow anything, and it waits for them before it closes the rest.
+ */
+#include "plan/build.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+void descriptors_share(struct build *build)
+{
+	struct tree *tree = build->tree;
+
+	for (size_t i = 0; i < tree->n_order; i++) {
+		struct node *node = tree->order[i];
+		node->table_owner = node->share_files ? node->creator->table_owner : node;
+		node->n_sharers = 0;
+		if (node->table_owner == node)
+			continue;
+		struct node *owner = node->table_owner;
+		build->tables_shared = true;
+		if (owner->n_sharers++ == 0) {
+			owner->made_word = program_word(&build->plan->programs, 0);
+			owner->placed_word = program_word(&build->plan->programs, 0);
+			owner->used_word = program_word(&build->plan->programs, 0);
+		}
+	}
+}
+
+static void place_fetched(struct plan *plan, struct program *program, const FdinfoEntry *entry,
+			  uint32_t source, uint32_t lowest_free)
+{
+	uint64_t flags = entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0;
+
+	op_expect(source_fetch(plan, program, source), lowest_free);
+	if (lowest_free != entry->fd) {
+		op_expect(program_call(program, SYS_dup3, lowest_free, entry->fd, flags),
+			  entry->fd);
+		op_expect(program_call(program, SYS_close, lowest_free), 0);
+	} else if (!flags) {
+		/* pidfd_getfd sets FD_CLOEXEC. */
+		op_expect(program_call(program, SYS_fcntl, lowest_free, F_SETFD, 0), 0);
+	}
+}
+
+static void place(struct plan *plan, const struct task *task, struct program *program)
+{
+	const struct descriptor_table *table = task->table;
+	uint32_t lowest_free = 0;
+
+	for (size_t i = 0; i < table->n_descriptors; i++) {
+		const FdinfoEntry *entry = table->descriptors[i];
+		uint64_t flags = entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0;
+		uint32_t number = plan_source(plan, SOURCE_FILE, entry->id);
+		struct source *source = source_at(plan, number);
+		if (source->inherited)
+			op_expect(program_call(program, SYS_dup3, number, entry->fd, flags),
+				  entry->fd);
+		else if (source->placed_in == table)
+			op_expect(program_call(program, SYS_dup3, source->placed_at, entry->fd,
+					       flags),
+				  entry->fd);
+		else
+			place_fetched(plan, program, entry, number, lowest_free);
+		source->placed_in = table;
+		source->placed_at = entry->fd;
+		if (entry->fd == lowest_free)
+			lowest_free++;
+	}
+}
+
+void build_descriptors(struct build *build, struct node *node)
+{
+	struct plan *plan = build->plan;
+	struct program *program = node->program;
+	struct node *owner = node->table_owner;
+
+	if (owner != node) {
+		program_wake(program, owner->made_word, owner->n_sharers);
+		program_wait(program, owner->placed_word, 1);
+		return;
+	}
+	if (owner->n_sharers)
+		program_wait(program, owner->made_word, owner->n_sharers);
+	/* A fork may have copied a pidfd that another sharer of the table had just opened. */
+	if (build->tables_shared)
+		op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
+	place(plan, node->task, program);
+	if (owner->n_sharers)
+		program_wake(program, owner->placed_word, 1);
+}
+
+void build_closing(struct build *build, struct node *node)
+{
+	const struct descriptor_table *table = node->task->table;
+	struct program *program = node->program;
+	struct node *owner = node->table_owner;
+	uint32_t next = 0;
+
+	if (owner != node) {
+		program_wake(program, owner->used_word, owner->n_sharers);
+		return;
+	}
+	if (owner->n_sharers)
+		program_wait(program, owner->used_word, owner->n_sharers);
+	for (size_t i = 0; i < table->n_descriptors; i++) {
+		uint32_t number = table->descriptors[i]->fd;
+		if (number > next)
+			op_expect(program_call(program, SYS_close_range, next, number - 1, 0), 0);
+		next = number + 1;
+	}
+	(void)build;
+	op_expect(program_call(program, SYS_close_range, next, UINT32_MAX, 0), 0);
+}

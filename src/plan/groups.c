@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Who makes each process group. A group comes to be when a process puts itself into the one with
+ * its own number; it lasts as long as it has members. Its maker may have died since, then a
+ * helper with its number stands in until all members have joined; or moved on to another group,
+ * then it does so again.
+ */
+#include "plan/tree.h"
+
+static void outside_refusal(struct tree *tree, const struct group *group)
+{
+	struct node *node = tree->nodes[group->member->index];
+
+	tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
+		    "the leader of its process group is outside of the tree; --shell-job takes "
+		    "the group of whoever runs the restore");
+}
+
+/* The number of the group belongs to a task that is in another group now. */
+static void lead_for_a_while(struct tree *tree, struct group *group, struct node *maker)
+{
+	if (maker->leads_session || maker->session != group->member->session) {
+		tree_refuse(tree, tree->nodes[group->member->index], ERR_UNREACHABLE_TREE,
+			    "task %s cannot have made its process group", maker->name);
+		return;
+	}
+	group->leader = maker;
+	maker->first_group = group;
+}
+
+static struct node *session_creator(const struct tree *tree, const struct group *group)
+{
+	const struct session *session = group->member->session;
+
+	if (session->outside)
+		return tree->nodes[0]->session == session ? tree->nodes[0] : NULL;
+	return session->leader;
+}
+
+static void add_stand_in(struct tree *tree, struct group *group)
+{
+	const struct node *member = group->member;
+	struct pid_vector seen = task_groups(member->task);
+	struct node *creator = session_creator(tree, group);
+	struct node *leader = tree_add_former(tree, member, &seen, "helper: group leader");
+
+	leader->leads_group = true;
+	leader->session = leader->birth = member->session;
+	leader->needs_birth = true;
+	leader->group = group;
+	leader->creator = creator;
+	group->leader = leader;
+	if (!creator || !place_is_within(leader->place, creator->place))
+		tree_refuse(tree, tree->nodes[member->index], ERR_UNREACHABLE_TREE,
+			    "nobody can stand in for the dead leader of its process group %u",
+			    (unsigned)group->key);
+}
+
+/* Stand-ins for session leaders lead a group of the same number, with or without other members. */
+static void link_session_helpers(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n_sessions; i++) {
+		struct session *session = &tree->sessions[i];
+		struct node *leader = session->leader;
+		if (!leader || leader->task)
+			continue;
+		for (size_t low = 0, high = tree->n_groups; low < high && !leader->group;) {
+			size_t middle = (low + high) / 2;
+			if (tree->groups[middle].key == session->key) {
+				leader->group = &tree->groups[middle];
+				leader->group->leader = leader;
+			} else if (tree->groups[middle].key < session->key) {
+				low = middle + 1;
+			} else {
+				high = middle;
+			}
+		}
+		if (!leader->group) {
+			leader->group = arena_new(tree->arena, struct group);
+			*leader->group = (struct group){ .key = session->key, .leader = leader };
+		}
+	}
+}
+
+void plan_groups(struct tree *tree)
+{
+	const struct node *root = tree->nodes[0];
+
+	link_session_helpers(tree);
+	for (size_t i = 0; i < tree->n_groups; i++) {
+		struct group *group = &tree->groups[i];
+		if (group->leader)
+			continue;
+		struct node *maker = tree_find(tree, group->key);
+		group->outside = group->key == 0 || (group == root->group && !maker);
+		if (group->outside && !tree->options->shell_job)
+			outside_refusal(tree, group);
+		else if (maker)
+			lead_for_a_while(tree, group, maker);
+		else if (!group->outside)
+			add_stand_in(tree, group);
+	}
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
+		struct node *node = tree->nodes[i];
+		if (node->group->leader && node->group->leader->session != node->session)
+			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
+				    "its process group belongs to another session");
+		else if (node->leads_session && !node->leads_group)
+			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
+				    "it leads its session, but not its process group");
+	}
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The steps of a process, as operations of its program. */
+#include "plan/build.h"
+
+#include <linux/wait.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+uint64_t build_word(struct build *build, uint32_t word)
+{
+	if (!build->words[word])
+		build->words[word] = program_word(&build->plan->programs, 0);
+	return build->words[word];
+}
+
+/* Children are born in the pid namespace of process `number` from now on; 0: the caller's own. */
+void build_enter(struct build *build, struct program *program, uint32_t number)
+{
+	uint64_t slot = program_word(&build->plan->programs, 0);
+
+	if (number) {
+		op_store(program_call(program, SYS_pidfd_open, number, 0), slot);
+	} else {
+		op_store(program_call(program, SYS_getpid), slot);
+		op_store(op_argument_from(program_call(program, SYS_pidfd_open, 0, 0), 0, slot),
+			 slot);
+	}
+	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0, slot), 0);
+	op_expect(op_argument_from(program_call(program, SYS_close, 0), 0, slot), 0);
+}
+
+static void build_reap(struct build *build, const struct node *node, const struct node *helper)
+{
+	bool known = node->place->namespace->level >= helper->n_unnamed;
+	uint64_t number = known ? node_number(helper, node->place) : 0;
+	struct op *op = program_call(node->program, SYS_waitid, P_PID, number, 0,
+				     WEXITED | __WALL, 0);
+
+	(void)build;
+	op_expect(op, 0);
+	if (!known)
+		op_argument_from(op, 1, helper->number_slot);
+}
+
+static void build_setsid(const struct node *node)
+{
+	struct op *op = program_call(node->program, SYS_setsid);
+
+	if (node->n_unnamed < node->pids.levels)
+		op_expect(op, node_number(node, node->place));
+}
+
+static uint64_t group_number(const struct node *node, const struct place *place)
+{
+	return task_groups(node->task).pid[place->namespace->level];
+}
+
+static void build_step(struct build *build, struct node *node, const struct step *step)
+{
+	struct program *program = node->program;
+	const struct place *place = node->place;
+
+	switch (step->kind) {
+	case STEP_CREATE:
+		build_clone(build, node, step->node);
+		break;
+	case STEP_ENTER: {
+		const struct node *init = step->place == place ? node : step->place->init;
+		build_enter(build, program, node_number(init, place));
+		break;
+	}
+	case STEP_SETSID:
+		build_setsid(node);
+		break;
+	case STEP_LEAD_GROUP:
+		op_expect(program_call(program, SYS_setpgid, 0, 0), 0);
+		break;
+	case STEP_JOIN:
+		op_expect(program_call(program, SYS_setpgid, 0, group_number(node, place)), 0);
+		break;
+	case STEP_MOVE:
+		op_expect(program_call(program, SYS_setpgid, node_number(step->node, place),
+				       group_number(step->node, place)),
+			  0);
+		break;
+	case STEP_WAIT:
+		program_wait(program, build_word(build, step->word), step->value);
+		break;
+	case STEP_WAKE:
+		program_wake(program, build_word(build, step->word), step->value);
+		break;
+	case STEP_SUBREAPER:
+		op_expect(program_call(program, SYS_prctl, PR_SET_CHILD_SUBREAPER, step->value, 0,
+				       0, 0),
+			  0);
+		break;
+	case STEP_REAP:
+		build_reap(build, node, step->node);
+		break;
+	case STEP_TIE:
+		/* So that nothing outlives a restore that fails; STAGE_LAST sets what it was. */
+		op_expect(program_call(program, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), 0);
+		break;
+	case STEP_EXIT:
+		program_call(program, SYS_exit_group, 0);
+		break;
+	}
+}
+
+void build_history(struct build *build, struct node *node)
+{
+	for (size_t i = 0; i < node->n_steps; i++)
+		build_step(build, node, &node->steps[i]);
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* From a snapshot to programs: the table of contents of planning. */
+#include "plan/plan.h"
+#include "plan/build.h"
+
+#include <inttypes.h>
+#include <linux/sched.h>
+#include <sched.h>
+
+/* A first guess at the bytes of all programs; addresses are cheap, a second round is not. */
+static uint64_t estimate_size(const struct plan *plan)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+	uint64_t size = 1024 * 1024;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		size += 64 * 1024 + task->n_threads * UINT64_C(16384);
+		if (task->mm)
+			size += task->mm->n_vmas * UINT64_C(1024) +
+				task->pages.n_runs * UINT64_C(64);
+		if (task->table)
+			size += task->table->n_descriptors * UINT64_C(512);
+	}
+	return size;
+}
+
+/*
+ * Before 6.14 pid_max is one for the host; from then on each pid namespace has its own, which
+ * starts at the kernel's limit whatever that of its parent is.
+ */
+static int check_number(const struct plan *plan, const struct task *task,
+			const struct pid_vector *pids, struct error *err)
+{
+	bool own = plan->snapshot->own_pid_namespace;
+	size_t limited = plan->facts->per_namespace_pid_max ? (own ? 0 : 1) : pids->levels;
+
+	for (size_t level = 0; level < limited && level < pids->levels; level++)
+		if (pids->pid[level] >= plan->facts->pid_max)
+			return fail(err, ERR_PID_OUT_OF_RANGE,
+				    "task %s: id %" PRIu32 " is not below the host's limit of %"
+				    PRIu32 " (kernel.pid_max)", task_name(task), pids->pid[level],
+				    plan->facts->pid_max);
+	return 0;
+}
+
+static int check_numbers(const struct plan *plan, struct error *err)
+{
+	for (size_t i = 0; i < plan->snapshot->n_tasks; i++) {
+		const struct task *task = &plan->snapshot->tasks[i];
+		for (size_t thread = 0; thread < task->n_threads; thread++) {
+			struct pid_vector tids = thread_pids(task, thread);
+			if (check_number(plan, task, &tids, err))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static void plan_root_clone(struct plan *plan, const struct node *root)
+{
+	/* The coordinator may ignore SIGCHLD, and then there would be no zombies. */
+	plan->root_clone.flags = CLONE_CLEAR_SIGHAND;
+	if (plan->snapshot->own_pid_namespace)
+		plan->root_clone.flags |= CLONE_NEWPID;
+	plan->root_clone.n_set_tid = clone_set_tid(&root->pids, 0, plan->root_clone.set_tid);
+}
+
+static void add_programs(struct build *build)
+{
+	struct plan *plan = build->plan;
+	struct tree *tree = build->tree;
+
+	for (size_t i = 0; i < tree->n_nodes; i++) {
+		struct node *node = tree->nodes[i];
+		const char *name = node->task ? arena_printf(plan->arena, "task %s", node->name)
+					      : node->name;
+		node->program = program_new(&plan->programs, name);
+		node->number_slot = 0;
+		node->killed_word = 0;
+	}
+}
+
+static void describe_tasks(struct plan *plan, const struct tree *tree)
+{
+	for (size_t i = 0; i < plan->n_tasks; i++) {
+		const struct task *task = &plan->snapshot->tasks[i];
+		struct planned_task *planned = &plan->tasks[i];
+		*planned = (struct planned_task){
+			.task = task,
+			.program = tree->nodes[i]->program,
+			.zombie = task_is_zombie(task),
+			.stopped = task_is_stopped(task),
+		};
+		if (planned->zombie)
+			continue;
+		planned->n_threads = task->n_threads;
+		planned->threads =
+			arena_array(plan->arena, struct planned_thread, task->n_threads);
+		for (size_t thread = 0; thread < task->n_threads; thread++)
+			planned->threads[thread] = (struct planned_thread){
+				.outer_pid = plan->snapshot->own_pid_namespace
+						     ? 0
+						     : thread_pids(task, thread).pid[0],
+				.core = task->threads[thread],
+			};
+		planned->threads[0].program = planned->program;
+	}
+}
+
+static int build_programs(struct plan *plan, struct tree *tree, const struct plan_options *options,
+			  struct error *err)
+{
+	struct build build = {
+		.plan = plan,
+		.tree = tree,
+		.options = options,
+		.words = arena_array(plan->arena, uint64_t, (size_t)tree->n_words + 1),
+	};
+
+	program_set_init(&plan->programs, plan->arena, plan->hole.start);
+	sources_forget_borrowers(plan);
+	add_programs(&build);
+	describe_tasks(plan, tree);
+	descriptors_share(&build);
+	stopped_count(&build);
+	/* Creators first: a helper's number is kept before others ask for it. */
+	for (size_t i = 0; i < tree->n_order; i++)
+		if (build_node(&build, tree->order[i], err))
+			return -1;
+	program_set_link(&plan->programs);
+	return 0;
+}
+
+int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,
+	      const struct facts *facts, const struct kind_table *table,
+	      const struct plan_options *options, struct error *err)
+{
+	struct tree tree;
+
+	*plan = (struct plan){
+		.arena = arena, .snapshot = snapshot, .facts = facts, .kinds = table,
+		.n_tasks = snapshot->n_tasks,
+		.tasks = arena_array(arena, struct planned_task, snapshot->n_tasks),
+	};
+	if (check_snapshot(&tree, arena, snapshot, table, options, err) ||
+	    check_numbers(plan, err) || sources_make(plan, options, err))
+		return -1;
+	plan_root_clone(plan, tree.nodes[0]);
+	for (uint64_t size = estimate_size(plan);; size *= 2) {
+		if (holes_find(plan, size, err) || build_programs(plan, &tree, options, err))
+			return -1;
+		if (plan->programs.size <= holes_room(plan))
+			return 0;
+		if (size < plan->programs.size)
+			size = plan->programs.size;
+	}
+}

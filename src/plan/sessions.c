@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Who creates whom, as sessions decide it. A session is inherited at fork or made by setsid, and
+ * setsid is the only way to leave one. So a process that leads no session was born in its own:
+ * its creator was in that session when it called fork, finally or before its own setsid. Where
+ * the recorded parent never was in it, the process is an orphan: somebody in the session forked
+ * the one who forked it, that one died, and the recorded parent adopted it: as the init of the
+ * dead one's pid namespace, or as the nearest ancestor with a subreaper mark in it
+ * (find_new_reaper, kernel/exit.c; a mark also applies to descendants born before it since 4.11).
+ */
+#include "plan/tree.h"
+
+struct pending {
+	struct node **nodes; /* that need their birth session, and have no creator yet */
+	size_t count;
+};
+
+static void mark_outside(struct tree *tree)
+{
+	struct node *root = tree->nodes[0];
+
+	for (size_t i = 0; i < tree->n_sessions; i++) {
+		struct session *session = &tree->sessions[i];
+		if (session->leader)
+			continue;
+		if (session->key == 0 || session == root->session)
+			session->outside = true;
+		if (session->outside && !tree->options->shell_job)
+			tree_refuse(tree, tree->nodes[session->member->index], ERR_SESSION_OUTSIDE,
+				    "the leader of its session is outside of the tree; "
+				    "--shell-job takes the session of whoever runs the restore");
+		else if (!session->outside && tree_find(tree, session->key))
+			tree_refuse(tree, tree->nodes[session->member->index], ERR_UNREACHABLE_TREE,
+				    "the leader of its session is in another session itself");
+	}
+	if (!root->leads_session && !root->session->outside)
+		tree_refuse(tree, root, ERR_UNREACHABLE_TREE,
+			    "its session is led by one of its own descendants");
+}
+
+/* Someone who is in the session when all is done, and can have children there. */
+static struct node *session_source(const struct tree *tree, const struct session *session)
+{
+	if (session->outside)
+		return tree->nodes[0]->session == session ? tree->nodes[0] : NULL;
+	return session->leader;
+}
+
+/*
+ * Can the recorded parent create the node in that session? Yes if it is in it, or was born in
+ * it: then its own parent has to be able to do the same.
+ */
+static bool can_inherit(const struct node *node, const struct session *session)
+{
+	for (const struct node *at = node->parent; at; at = at->parent) {
+		if (at->session == session)
+			return true;
+		if (!at->leads_session)
+			return false;
+		if (at->needs_birth)
+			return at->birth == session;
+		if (!at->parent)
+			return session->outside;
+	}
+	return false;
+}
+
+static bool inherit(struct node *node, struct session *session)
+{
+	if (!can_inherit(node, session))
+		return false;
+	for (struct node *at = node->parent; at && at->session != session && !at->needs_birth;
+	     at = at->parent) {
+		at->needs_birth = true;
+		at->birth = session;
+	}
+	return true;
+}
+
+static void add_pending(struct tree *tree, struct pending *pending, struct node *node)
+{
+	struct session *session = node->birth;
+
+	pending->nodes = arena_grow(tree->arena, pending->nodes, pending->count, sizeof node);
+	pending->nodes[pending->count++] = node;
+	if (!session->deepest || node->parent->depth > session->deepest->depth)
+		session->deepest = node->parent;
+}
+
+/*
+ * A helper with the dead leader's number. It is made below the deepest of the parents that wait
+ * for children from this session, so that all of them can adopt.
+ */
+static struct node *place_leader(struct tree *tree, struct session *session)
+{
+	struct pid_vector seen = task_sessions(session->member->task);
+	struct node *leader =
+		tree_add_former(tree, session->member, &seen, "helper: session leader");
+	struct node *creator = tree->nodes[session->deepest->index];
+
+	while (creator && !place_is_within(leader->place, creator->place))
+		creator = creator->parent;
+	leader->creator = creator ? creator : tree->nodes[0];
+	leader->session = session;
+	leader->leads_session = leader->leads_group = true;
+	session->leader = leader;
+	return leader;
+}
+
+/* May `adopter` get the orphans of a child that `source` has in the adopter's pid namespace? */
+static bool can_adopt(const struct node *source, const struct node *adopter)
+{
+	if (!place_is_within(adopter->place, source->place))
+		return false;
+	if (adopter->place->init == adopter)
+		return true;
+	/* A walk to a subreaper does not leave the pid namespace of the dead one. */
+	return adopter->place == source->place && node_created_below(source, adopter);
+}
+
+static struct node *helper_for(struct tree *tree, struct node *source, struct node *adopter)
+{
+	for (size_t i = 0; i < source->n_helpers; i++)
+		if (source->helpers[i]->adopter == adopter)
+			return source->helpers[i];
+	struct node *helper = tree_add_free_helper(tree, adopter->place, "helper: dead parent");
+	helper->creator = source;
+	helper->session = helper->birth = source->session;
+	helper->needs_birth = true;
+	helper->adopter = adopter;
+	source->helpers =
+		arena_grow(tree->arena, source->helpers, source->n_helpers, sizeof helper);
+	source->helpers[source->n_helpers++] = helper;
+	return helper;
+}
+
+static bool adopt(struct tree *tree, struct node *node)
+{
+	struct node *source = session_source(tree, node->birth);
+
+	if (!source && !node->birth->outside)
+		source = place_leader(tree, node->birth);
+	if (!source || node_created_below(source, node) || !can_adopt(source, node->parent))
+		return false;
+	/* A stand-in exits anyway: it can be the dead parent itself. */
+	if (!source->task && source->creator == node->parent &&
+	    source->place == node->parent->place) {
+		source->adopter = node->parent;
+		node->creator = source;
+	} else {
+		node->creator = helper_for(tree, source, node->parent);
+	}
+	return true;
+}
+
+/*
+ * The other way round: the recorded parent made the node before its own setsid, and it is the
+ * parent that was adopted.
+ */
+static bool blame_parent(struct pending *pending, size_t at)
+{
+	struct node *node = pending->nodes[at], *parent = node->parent;
+	const struct node *source = node->birth->leader;
+
+	if (!parent->leads_session || parent->needs_birth || !parent->parent ||
+	    (source && node_created_below(source, parent)))
+		return false;
+	parent->needs_birth = true;
+	parent->birth = node->birth;
+	pending->nodes[at] = parent;
+	return true;
+}
+
+static bool settle_some(struct tree *tree, struct pending *pending)
+{
+	size_t kept = 0, before = pending->count;
+
+	for (size_t i = 0; i < before; i++) {
+		struct node *node = pending->nodes[i];
+		if (!inherit(node, node->birth) && !adopt(tree, node))
+			pending->nodes[kept++] = node;
+	}
+	pending->count = kept;
+	return kept < before;
+}
+
+static void settle(struct tree *tree, struct pending *pending)
+{
+	while (pending->count) {
+		if (settle_some(tree, pending))
+			continue;
+		size_t at = 0;
+		while (at < pending->count && !blame_parent(pending, at))
+			at++;
+		if (at < pending->count)
+			continue;
+		for (size_t i = 0; i < pending->count; i++)
+			tree_refuse(tree, pending->nodes[i], ERR_UNREACHABLE_TREE,
+				    "its parent %s can neither have created nor adopted it in "
+				    "session %u", pending->nodes[i]->parent->name,
+				    (unsigned)pending->nodes[i]->birth->key);
+		return;
+	}
+}
+
+void plan_sessions(struct tree *tree)
+{
+	struct pending pending = { 0 };
+
+	mark_outside(tree);
+	if (tree->n_refusals)
+		return;
+	for (size_t i = tree->snapshot->n_tasks; i-- > 0;) {
+		struct node *node = tree->nodes[i];
+		node->creator = node->parent;
+		if (node->leads_session)
+			continue;
+		node->needs_birth = true;
+		node->birth = node->session;
+		if (node->parent && !inherit(node, node->session))
+			add_pending(tree, &pending, node);
+	}
+	settle(tree, &pending);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What the coordinator opens and tasks fetch. A descriptor that the first task inherits costs
+ * every fork a copy, pidfd_getfd costs two calls where it is used; so what few use is fetched,
+ * unless there is not much in all. Numbers lie above all descriptors of the tree, the inherited
+ * ones first, so that one close_range parts them.
+ */
+#include "plan/build.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+enum {
+	FIRST_SOURCE = 64, /* room for what the coordinator itself has open */
+	FEW_SOURCES = 64,  /* are inherited whoever uses them */
+	MANY_USERS = 4,
+};
+
+/* Open addressing by kind and id; holds indexes into plan->sources plus 1. */
+struct source_index {
+	uint32_t *slots;
+	size_t n_slots; /* power of two, at least twice the sources */
+};
+
+static size_t first_slot(const struct source_index *index, enum source_kind kind, uint64_t id)
+{
+	uint64_t hash = (id ^ (uint64_t)kind << 60) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (size_t)(hash >> 20) & (index->n_slots - 1);
+}
+
+static uint32_t *find_slot(const struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	struct source_index *index = plan->source_index;
+	size_t at = first_slot(index, kind, id);
+
+	while (index->slots[at]) {
+		const struct source *source = &plan->sources[index->slots[at] - 1];
+		if (source->kind == kind && source->id == id)
+			break;
+		at = (at + 1) & (index->n_slots - 1);
+	}
+	return &index->slots[at];
+}
+
+static void rebuild_index(struct plan *plan, size_t n_slots)
+{
+	*plan->source_index = (struct source_index){
+		.slots = arena_array(plan->arena, uint32_t, n_slots), .n_slots = n_slots
+	};
+	for (size_t i = 0; i < plan->n_sources; i++)
+		*find_slot(plan, plan->sources[i].kind, plan->sources[i].id) = (uint32_t)i + 1;
+}
+
+static struct source *add_source(struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	if (plan->source_index->n_slots < 2 * (plan->n_sources + 1))
+		rebuild_index(plan, 2 * plan->source_index->n_slots);
+	uint32_t *slot = find_slot(plan, kind, id);
+	if (*slot)
+		return &plan->sources[*slot - 1];
+	plan->sources = arena_grow(plan->arena, plan->sources, plan->n_sources,
+				   sizeof *plan->sources);
+	struct source *source = &plan->sources[plan->n_sources];
+	*source = (struct source){
+		.kind = kind, .id = id, .number = plan->first_source + (uint32_t)plan->n_sources
+	};
+	*slot = (uint32_t)++plan->n_sources;
+	return source;
+}
+
+static void count_user(struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	add_source(plan, kind, id)->users++;
+}
+
+/* What the kinds of memory and fs borrow; one that is missed here is fetched. */
+static void count_task(struct plan *plan, const struct task *task)
+{
+	const MmEntry *mm = task->mm;
+
+	if (task->fs) {
+		count_user(plan, SOURCE_FILE, task->fs->cwd_id);
+		count_user(plan, SOURCE_FILE, task->fs->root_id);
+	}
+	if (task->pages.present && task->pages.n_runs)
+		count_user(plan, SOURCE_PAGES, task->pages.pages_id);
+	if (!mm)
+		return;
+	count_user(plan, SOURCE_FILE, mm->exe_file_id);
+	uint64_t last = 0;
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *vma = mm->vmas[i];
+		bool file = vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED);
+		/* The areas of one library follow each other and borrow it once. */
+		if (file && vma->shmid != last)
+			count_user(plan, SOURCE_FILE, vma->shmid);
+		else if (vma->status & VMA_ANON_SHARED)
+			count_user(plan, SOURCE_SHARED_MEMORY, vma->shmid);
+		last = file ? vma->shmid : 0;
+	}
+}
+
+static void count_users(struct plan *plan)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_tables; i++) {
+		const struct descriptor_table *table = snapshot->tables[i];
+		for (size_t j = 0; j < table->n_descriptors; j++)
+			count_user(plan, SOURCE_FILE, table->descriptors[j]->id);
+	}
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		if (!task_is_zombie(&snapshot->tasks[i]))
+			count_task(plan, &snapshot->tasks[i]);
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+	const struct source *one = a, *other = b;
+
+	if (one->inherited != other->inherited)
+		return one->inherited ? -1 : 1;
+	return one->number < other->number ? -1 : one->number > other->number;
+}
+
+static uint32_t first_number(const struct snapshot *snapshot)
+{
+	uint32_t first = FIRST_SOURCE;
+
+	for (size_t i = 0; i < snapshot->n_tables; i++) {
+		const struct descriptor_table *table = snapshot->tables[i];
+		for (size_t j = 0; j < table->n_descriptors; j++)
+			if (table->descriptors[j]->fd >= first)
+				first = table->descriptors[j]->fd + 1;
+	}
+	return first;
+}
+
+int sources_make(struct plan *plan, const struct plan_options *options, struct error *err)
+{
+	plan->sources = NULL;
+	plan->n_sources = 0;
+	plan->first_source = first_number(plan->snapshot);
+	plan->source_index = arena_new(plan->arena, struct source_index);
+	rebuild_index(plan, 256);
+	/* The first of all, so that its number is known without a look-up. */
+	add_source(plan, SOURCE_COORDINATOR, (uint64_t)options->coordinator_pid)->users =
+		MANY_USERS;
+	count_users(plan);
+	if (plan->n_sources > UINT32_MAX / 4)
+		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->sources[i].inherited = plan->n_sources <= FEW_SOURCES ||
+					     plan->sources[i].users >= MANY_USERS;
+	qsort(plan->sources, plan->n_sources, sizeof *plan->sources, compare_sources);
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->sources[i].number = plan->first_source + (uint32_t)i;
+	rebuild_index(plan, plan->source_index->n_slots);
+	return 0;
+}
+
+/* Before programs are built once more. */
+void sources_forget_borrowers(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		plan->sources[i].borrower = NULL;
+		plan->sources[i].placed_in = NULL;
+		plan->sources[i].number_slot = 0;
+	}
+}
+
+struct source *source_at(const struct plan *plan, uint32_t number)
+{
+	return &plan->sources[number - plan->first_source];
+}
+
+uint32_t sources_first_fetched(const struct plan *plan)
+{
+	size_t i = 0;
+
+	while (i < plan->n_sources && plan->sources[i].inherited)
+		i++;
+	return plan->first_source + (uint32_t)i;
+}
+
+uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	return add_source(plan, kind, id)->number;
+}
+
+struct op *source_fetch(struct plan *plan, struct program *program, uint32_t source)
+{
+	return program_call(program, SYS_pidfd_getfd, plan->first_source, source, 0);
+}
+
+void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uint32_t number,
+		bool close_on_exec)
+{
+	uint64_t flags = close_on_exec ? O_CLOEXEC : 0;
+
+	if (source_at(plan, source)->inherited) {
+		op_expect(program_call(program, SYS_dup3, source, number, flags), number);
+		return;
+	}
+	/* dup3 refuses equal numbers (EINVAL), and what is free below `number` is not known. */
+	uint64_t low = program_word(&plan->programs, 0), high = program_word(&plan->programs, 0);
+	op_store(source_fetch(plan, program, source), low);
+	op_store(op_argument_from(program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC,
+					       plan->first_source),
+				  0, low),
+		 high);
+	op_argument_from(program_call(program, SYS_close, 0), 0, low);
+	op_expect(op_argument_from(program_call(program, SYS_dup3, 0, number, flags), 0, high),
+		  number);
+	op_argument_from(program_call(program, SYS_close, 0), 0, high);
+}
+
+uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t number)
+{
+	struct source *source = source_at(plan, number);
+
+	if (source->inherited) {
+		if (!source->number_slot)
+			source->number_slot = program_word(&plan->programs, number);
+		return source->number_slot;
+	}
+	if (source->borrower != program) {
+		source->borrower = program;
+		source->borrowed_slot = program_word(&plan->programs, 0);
+		op_store(source_fetch(plan, program, number), source->borrowed_slot);
+	}
+	return source->borrowed_slot;
+}

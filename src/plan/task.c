@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The program of a process: its history first, then its state, stage by stage. */
+#include "plan/build.h"
+
+int build_stage(struct build *build, enum task_stage stage, const struct task *task,
+		size_t thread, struct program *program, struct error *err)
+{
+	const struct task_kind *const *kind = build->plan->kinds->tasks[stage];
+
+	for (; kind && *kind; kind++) {
+		if (!(*kind)->plan || (thread > 0 && !(*kind)->per_thread))
+			continue;
+		if ((*kind)->plan(build->plan, task, thread, program, err))
+			return fail_while(err, "task %s: %s", task_name(task), (*kind)->name);
+	}
+	return 0;
+}
+
+static int build_task(struct build *build, struct node *node, struct error *err)
+{
+	const struct task *task = node->task;
+	struct program *program = node->program;
+
+	build_zombie_waits(build, node);
+	build_descriptors(build, node);
+	if (build_stage(build, STAGE_FILES, task, 0, program, err) ||
+	    build_stage(build, STAGE_MEMORY, task, 0, program, err))
+		return -1;
+	build_closing(build, node);
+	build_stopped_wait(build, node);
+	if (build_stage(build, STAGE_PROCESS, task, 0, program, err))
+		return -1;
+	return build_threads(build, node, err);
+}
+
+int build_node(struct build *build, struct node *node, struct error *err)
+{
+	if (node == build->tree->nodes[0])
+		build_skeleton(build, node->program);
+	build_history(build, node);
+	if (!node->task)
+		return 0;
+	if (!task_is_zombie(node->task))
+		return build_task(build, node, err);
+	build_zombie(build, node);
+	return 0;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The history that leads to a recorded tree. The kernel offers fork, setsid, setpgid, setns and
+ * exit; everything else (whose child, which session, which group) follows from when they are
+ * called. tree_make finds for each process to be made who creates it and when, adds helpers
+ * where somebody is missing who once was there, and lays down what each process does, as steps.
+ * Private to plan/.
+ */
+#ifndef NESTOR_PLAN_TREE_H
+#define NESTOR_PLAN_TREE_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "model/snapshot.h"
+#include "plan/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Sessions and groups are known by their number at level 0, where every process of the tree is
+ * visible; 0 stands for one that is not, because its leader is outside of the tree.
+ */
+struct session {
+	uint32_t key;
+	struct node *leader;	   /* a task, or a helper that stands in for a dead leader */
+	const struct node *member; /* some task in it */
+	const struct node *deepest; /* of the parents whose children have no creator yet */
+	bool outside;		   /* inherited from the coordinator */
+};
+
+struct group {
+	uint32_t key;
+	struct node *leader;
+	const struct node *member;
+	bool outside;
+	uint32_t ready_word;  /* set once the group exists; 0: nobody waits for it */
+	uint32_t joined_word; /* counts joiners; only where the leader is a helper */
+	uint32_t n_joiners;
+};
+
+/* The exit of a helper whose children go to their recorded parent; in this order. */
+struct adoption {
+	struct node *helper;
+	bool marked;	    /* the adopter is a subreaper for the moment */
+	uint32_t turn_word; /* set once the one before is over */
+};
+
+/* What the planner keeps about a pid namespace of the snapshot. */
+struct place {
+	const struct pid_namespace *namespace;
+	size_t index; /* in tree->places, for numbers that are unique by place */
+	struct place *parent;
+	struct node *init;   /* NULL at level 0 of a shared namespace, and where nobody is left */
+	uint32_t ready_word; /* set once the init exists; 0: nobody waits for it */
+	/* Of a namespace that is only pid_for_children of somebody; see children-places.c. */
+	struct node *maker;
+	size_t maker_thread;
+	uint32_t made_word; /* set once the maker has it; 0: nobody else does */
+	uint32_t next_free; /* where the search for a helper's number goes on */
+};
+
+/* One thing that a process does. Words are numbered from 1; their addresses come later. */
+enum step_kind {
+	STEP_CREATE,	 /* node: the child */
+	STEP_ENTER,	 /* place: children are born there from now on */
+	STEP_SETSID,	 /* lead a session and a group */
+	STEP_LEAD_GROUP, /* setpgid(0, 0) */
+	STEP_JOIN,	 /* group: by the process's own call */
+	STEP_MOVE,	 /* node: the child is put into its group from here */
+	STEP_WAIT,	 /* word, value */
+	STEP_WAKE,	 /* word, value: add one, wake the waiters once it is at least value */
+	STEP_SUBREAPER,	 /* value: mark on or off */
+	STEP_REAP,	 /* node: a helper that exits */
+	STEP_TIE,	 /* die with the parent from now on */
+	STEP_EXIT,	 /* end of a helper */
+};
+
+struct step {
+	enum step_kind kind;
+	uint32_t word, value;
+	struct node *node;
+	struct place *place;
+	struct group *group;
+};
+
+/* A process to be made. */
+struct node {
+	const struct task *task; /* NULL: a helper */
+	const char *name;
+	size_t index; /* in tree->nodes */
+	struct place *place;
+	struct pid_vector pids;
+	size_t n_unnamed; /* outermost levels at which the kernel chooses the number (helpers) */
+	struct session *session;
+	struct group *group;
+	bool leads_session, leads_group;
+	struct group *first_group; /* made by this node, which leaves it for `group` again */
+
+	size_t depth;		/* below the root, at the end */
+	struct node *parent;	/* at the end; NULL for the root and for helpers */
+	struct node *creator;	/* who calls clone3 */
+	struct session *birth;	/* session to be born in; NULL: any */
+	bool needs_birth;	/* birth is not a free choice */
+	enum {
+		PHASE_EARLY,  /* created before the creator's setsid or setpgid(0, 0) */
+		PHASE_MAIN,
+		PHASE_MOVED,  /* after the creator has been moved to its group */
+	} phase;
+	bool share_files, share_fs, same_parent; /* CLONE_FILES, CLONE_FS, CLONE_PARENT */
+	bool refused;
+
+	struct node **children; /* in order of creation */
+	size_t n_children;
+	struct group *birth_group;
+	enum {
+		JOIN_NONE,	 /* born there, or leads it */
+		JOIN_SELF,	 /* setpgid(0, group) */
+		JOIN_BY_CREATOR, /* the leader is not visible from the own namespace */
+	} join;
+	uint32_t moved_word; /* set once the creator has moved it; 0: it does not wait */
+
+	/* Helpers: */
+	struct node *reaper;  /* who waits for its exit */
+	struct node *adopter; /* task that gets its children; NULL: it has none at its exit */
+	uint32_t leave_word;  /* it exits once this is set; 0: at once */
+	uint32_t left_word;   /* set once it has been reaped; 0: nobody waits */
+
+	struct node **helpers; /* made by this node, one per adopter */
+	size_t n_helpers;
+
+	struct step *steps;
+	size_t n_steps;
+	/* Scratch of adoption.c and rehearsal.c: */
+	struct node *current_parent;
+	uint64_t birth_rank;
+	size_t next_step;
+	bool visited;
+	/* Scratch of the programs: */
+	struct program *program;
+	uint64_t number_slot; /* where the creator keeps a helper's number; 0: it is known */
+	struct node *table_owner; /* the first of those that share its descriptor table */
+	uint32_t n_sharers;	  /* of an owner: the others */
+	uint64_t made_word, placed_word, used_word; /* of an owner with sharers; see descriptors.c */
+	uint64_t killed_word;			    /* of a zombie that its parent has to kill */
+};
+
+struct tree {
+	struct arena *arena;
+	const struct snapshot *snapshot;
+	const struct plan_options *options;
+	struct error *err;
+	size_t n_refusals;
+	struct node **nodes; /* tasks first, in the order of the snapshot; then helpers */
+	size_t n_nodes;
+	struct node **by_key; /* tasks by their pid at level 0, ascending */
+	struct session *sessions; /* by key, ascending */
+	size_t n_sessions;
+	struct group *groups; /* by key, ascending */
+	size_t n_groups;
+	struct place *places; /* by address of the namespace, ascending */
+	size_t n_places;
+	uint64_t *used_numbers; /* place << 32 | number, ascending; NULL until a helper needs one */
+	size_t n_used_numbers;
+	struct adoption *adoptions; /* only where their order matters */
+	size_t n_adoptions;
+	uint32_t n_words; /* word numbers 1 .. n_words are taken */
+	struct node **order; /* nodes, creators before what they create */
+	size_t n_order;
+	/* By index of the node: */
+	struct node **first_zombie, **next_zombie; /* zombies of each parent */
+	bool *has_stopped_child;
+};
+
+/*
+ * Everything below fails with ERR_UNREACHABLE_TREE, ERR_SESSION_OUTSIDE, ERR_SHARED_OBJECT or
+ * ERR_UNSUPPORTED_NAMESPACE; a refusal of one task does not keep the others from being looked at.
+ */
+int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
+	      const struct plan_options *options, struct error *err);
+
+/* For each parent, which of its children are dead or stopped. */
+void tree_link_states(struct tree *tree);
+
+/* Records a refusal: the first one gives the error its name, each is a line of its text. */
+void tree_refuse(struct tree *tree, struct node *node, enum error_name name, const char *format,
+		 ...) __attribute__((format(printf, 4, 5)));
+void refuse(struct error *err, size_t *count, enum error_name name, const char *text);
+
+struct node *tree_node(const struct tree *tree, const struct task *task);
+struct node *tree_find(const struct tree *tree, uint32_t key);
+struct place *tree_place(const struct tree *tree, const struct pid_namespace *namespace);
+struct node *tree_add_helper(struct tree *tree, struct place *place, const char *purpose);
+/* A helper with a number that no process of the tree has. */
+struct node *tree_add_free_helper(struct tree *tree, struct place *place, const char *purpose);
+/* The process that a number belonged to, when all that is left is its session or group. */
+struct node *tree_add_former(struct tree *tree, const struct node *member,
+			     const struct pid_vector *seen, const char *purpose);
+uint32_t tree_add_word(struct tree *tree);
+bool place_is_within(const struct place *inner, const struct place *outer);
+/* The number of a node in a namespace that sees it. */
+uint32_t node_number(const struct node *node, const struct place *place);
+/* Is `node` at or below `ancestor`, following creators? */
+bool node_created_below(const struct node *node, const struct node *ancestor);
+struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind kind);
+
+/* The parts of tree_make, in their order. */
+void plan_sessions(struct tree *tree);	/* sessions.c: creators, birth sessions */
+void plan_sharing(struct tree *tree);	/* sharing.c: shared descriptor tables and fs */
+void plan_groups(struct tree *tree);	/* groups.c: stand-ins for dead group leaders */
+void plan_creation(struct tree *tree);	/* creation.c: order of children, birth groups, joins */
+void plan_children_places(struct tree *tree); /* children-places.c: pid_for_children */
+void plan_adoptions(struct tree *tree); /* adoption.c: when helpers exit, who reaps them */
+void plan_steps(struct tree *tree);	/* steps.c */
+void rehearse(struct tree *tree);	/* rehearsal.c: does it come to an end? */
+
+#endif

@@ -124,6 +124,29 @@ static int read_link(struct open_file *file, struct error *err)
 	return 0;
 }
 
+/*
+ * fdinfo of a descriptor into the buffer, or, if it is long, into the arena. The kernel writes the
+ * text when it is first read: a read that leaves room has all of it.
+ */
+static const char *read_fdinfo(struct target *target, uint32_t number, char *buffer, size_t size,
+			       struct error *err)
+{
+	char name[32], *text = NULL;
+
+	snprintf(name, sizeof name, "fdinfo/%u", number);
+	autoclose int fd = openat(target->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, buffer, size);
+	if (length >= 0 && (size_t)length < size) {
+		buffer[length] = '\0';
+		return buffer;
+	}
+	if (length < 0 || procfs_read(target->collect->arena, target->proc_fd, name, &text) < 0) {
+		fail_gone(target, name, err);
+		return NULL;
+	}
+	return text;
+}
+
 /* A value of fdinfo's "key:\tvalue" lines; 0 if it is not there. */
 static uint64_t fdinfo_value(const char *fdinfo, const char *key, int base)
 {
@@ -318,14 +341,14 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 {
 	struct descriptor_table *table = target->task->table;
 	const FdinfoEntry *inherited;
-	char fd_name[32], info_name[32], *fdinfo;
+	char fd_name[32], buffer[1024];
 
 	snprintf(fd_name, sizeof fd_name, "fd/%u", number);
-	snprintf(info_name, sizeof info_name, "fdinfo/%u", number);
 	if (find_inherited(target, number, cursor, &inherited, err))
 		return -1;
-	if (procfs_read(target->collect->arena, target->proc_fd, info_name, &fdinfo) < 0)
-		return fail_gone(target, info_name, err);
+	const char *fdinfo = read_fdinfo(target, number, buffer, sizeof buffer, err);
+	if (!fdinfo)
+		return -1;
 	uint32_t flags = (uint32_t)fdinfo_value(fdinfo, "flags:", 8);
 	bool close_on_exec = (flags & O_CLOEXEC) != 0;
 	struct open_file file = {

@@ -100,7 +100,8 @@ static ptrdiff_t scan_by_page(const struct pagemap_scanner *scanner, uint64_t *s
 
 			if (!word_counts(words[i], &guard))
 				continue;
-			if (found && runs[found - 1].end == *start && runs[found - 1].guard == guard) {
+			if (found && runs[found - 1].end == *start &&
+			    runs[found - 1].guard == guard) {
 				runs[found - 1].end += PAGE_BYTES;
 				continue;
 			}

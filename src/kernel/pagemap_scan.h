@@ -17,8 +17,8 @@ struct page_run {
 };
 
 struct pagemap_scanner {
-	int fd;		   /* /proc/PID/pagemap, borrowed */
-	bool by_page;	   /* PAGEMAP_SCAN is not there, or not wanted */
+	int fd;		    /* /proc/PID/pagemap, borrowed */
+	bool by_page;	    /* PAGEMAP_SCAN is not there, or not wanted */
 	bool without_guard; /* PAGE_IS_GUARD (6.16) is not known to PAGEMAP_SCAN */
 };
 

@@ -52,7 +52,8 @@ int main(int argc, char **argv)
 
 	for (size_t i = 0; i < PAGES; i++)
 		scenario_check(is_guarded(bytes + i * PAGE) == should_be_guarded(i),
-			       "page %zu is %sguarded", i, should_be_guarded(i) ? "no longer " : "");
+			       "page %zu is %sguarded", i,
+			       should_be_guarded(i) ? "no longer " : "");
 	scenario_check(bytes[4 * PAGE] == 'g' && bytes[10 * PAGE + 9] == 'h',
 		       "pages beside guards have another content");
 	madvise(bytes, PAGES * PAGE, MADV_GUARD_REMOVE);

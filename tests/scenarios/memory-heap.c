@@ -79,8 +79,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		scenario_check(stat_field(&before, fields[i]) == stat_field(&after, fields[i]),
 			       "field %u of stat has changed", fields[i]);
-	scenario_check(!strcmp(before.executable, after.executable),
-		       "the executable is %s, was %s", after.executable, before.executable);
+	scenario_check(!strcmp(before.executable, after.executable), "the executable is %s, was %s",
+		       after.executable, before.executable);
 	scenario_check(sbrk(1 << 20) == heap_end, "the heap does not grow");
 	heap_end[(1 << 20) - 1] = 1;
 	scenario_check(!sbrk(-(1 << 20)) || sbrk(0) == heap_end, "the heap does not shrink");

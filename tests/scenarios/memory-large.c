@@ -33,8 +33,8 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	whole = mmap(NULL, whole_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	pieces = mmap(NULL, pieces_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		      0);
+	pieces =
+		mmap(NULL, pieces_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	scenario_need(whole != MAP_FAILED && pieces != MAP_FAILED, "cannot map memory");
 	for (size_t i = 0; i < words; i++)
 		whole[i] = word_at(i);

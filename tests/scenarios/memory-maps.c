@@ -71,8 +71,9 @@ static void tell_difference(void)
 
 static void make_areas(void)
 {
-	static const int advice[] = { MADV_DONTFORK, MADV_DONTDUMP,  MADV_RANDOM,    MADV_SEQUENTIAL,
-				      MADV_HUGEPAGE, MADV_MERGEABLE, MADV_NOHUGEPAGE, MADV_WIPEONFORK };
+	static const int advice[] = { MADV_DONTFORK,   MADV_DONTDUMP,  MADV_RANDOM,
+				      MADV_SEQUENTIAL, MADV_HUGEPAGE,  MADV_MERGEABLE,
+				      MADV_NOHUGEPAGE, MADV_WIPEONFORK };
 	uint8_t *bytes = mmap(NULL, 32 * ADVISED, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

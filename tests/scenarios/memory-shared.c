@@ -60,8 +60,8 @@ int main(int argc, char **argv)
 	pid_t child;
 
 	scenario_begin(argc, argv);
-	shared.whole = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			    -1, 0);
+	shared.whole =
+		mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	scenario_need(shared.whole != MAP_FAILED, "cannot map shared memory");
 	memset(shared.whole + 7 * PAGE, 'p', 2 * PAGE);
 	child = scenario_child(child_main, &shared);

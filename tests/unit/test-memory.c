@@ -32,9 +32,9 @@
 
 #include <cmocka.h>
 
-#define WINDOW	   UINT64_C(0x100000000000)
-#define WINDOW_END UINT64_C(0x100040000000)
-#define PROGRAMS   UINT64_C(0x110000000000)
+#define WINDOW	   UINT64_C(0x200000000000)
+#define WINDOW_END UINT64_C(0x200040000000)
+#define PROGRAMS   UINT64_C(0x210000000000)
 
 enum { PAGE = 4096, MAX_FILES = 16 };
 
@@ -226,8 +226,7 @@ static void map_shared_areas(void)
 	fill(bytes + 3 * PAGE, 2 * PAGE, 8);
 	fill(bytes + 60 * PAGE, 4 * PAGE, 9);
 	/* The same object again, in parts. */
-	mremap(bytes + 2 * PAGE, 0, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-	       WINDOW + 0x500000);
+	mremap(bytes + 2 * PAGE, 0, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, WINDOW + 0x500000);
 	mprotect((void *)(WINDOW + 0x500000), 8 * PAGE, PROT_READ);
 	fill(map_at(0x600000, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
 	     PAGE, 10);
@@ -255,7 +254,8 @@ static void map_large_areas(void)
 
 	fill(bytes, 0x200000, 16);
 	fill(bytes + 0x400000, 0x200000, 17);
-	/* Content that may be dropped is; the kernel (6.11) says with zeroes that it has done so. */
+	/* Content that may be dropped is; the kernel (6.11) says with zeroes that it has done so.
+	 */
 	mmap((void *)(uintptr_t)(WINDOW + 0x9000000), 2 * PAGE, PROT_READ | PROT_WRITE,
 	     0x08 /* MAP_DROPPABLE */ | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
@@ -557,8 +557,8 @@ static void same_runs(const struct page_run *a, const struct page_run *b, size_t
 static void scans_agree(void **state)
 {
 	struct page_run by_ioctl[16], by_page[16];
-	uint8_t *bytes = mmap(NULL, 32 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			      -1, 0);
+	uint8_t *bytes =
+		mmap(NULL, 32 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t start = (uintptr_t)bytes, end = start + 32 * PAGE, at = start;
 	autoclose int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct pagemap_scanner scanner = { .fd = fd };

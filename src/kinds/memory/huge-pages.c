@@ -71,8 +71,7 @@ bool huge_range(const VmaEntry *area, uint64_t *start, uint64_t *end)
 
 /* --- MADV_COLLAPSE --- */
 
-void huge_pages_collapse(struct program *program, uint64_t pages_slot, uint64_t start,
-			 uint64_t end)
+void huge_pages_collapse(struct program *program, uint64_t pages_slot, uint64_t start, uint64_t end)
 {
 	struct iovec bytes[RUNS_PER_CALL];
 
@@ -185,11 +184,13 @@ static void move_part(struct mover *mover, const struct huge_part *part)
 	while (at < part->end) {
 		uint64_t size = part->end - at < mover->size ? part->end - at : mover->size;
 		const struct iovec run = { (void *)(uintptr_t)mover->staging, size };
-		const struct move_argument move = { .to = at, .from = mover->staging, .size = size };
-		struct op *op = program_call(mover->program, SYS_preadv, 0,
-					     program_data(mover->program->set, &run, sizeof run,
-							  _Alignof(struct iovec)),
-					     1, offset, 0);
+		const struct move_argument move = { .to = at,
+						    .from = mover->staging,
+						    .size = size };
+		struct op *op = program_call(
+			mover->program, SYS_preadv, 0,
+			program_data(mover->program->set, &run, sizeof run, _Alignof(struct iovec)),
+			1, offset, 0);
 
 		op_argument_from(op, 0, mover->pages_slot);
 		op_expect(op, (int64_t)size);

@@ -37,8 +37,8 @@ int memory_collect_pages(struct target *target, struct error *err);
  * the recorded one. Where the kernel lets us it is one that /proc/PID/maps shows as the original
  * was shown ("/dev/zero (deleted)"); otherwise a memfd.
  */
-int shared_memory_open(const struct snapshot *snapshot, const struct images *images,
-		       uint64_t shmid, struct error *err);
+int shared_memory_open(const struct snapshot *snapshot, const struct images *images, uint64_t shmid,
+		       struct error *err);
 
 /*
  * Images of CRIU say with each area how its file was open (fdflags); the file's own record, made
@@ -49,7 +49,7 @@ void memory_adopt(struct snapshot *snapshot);
 
 /* --- Between the files of this kind. --- */
 
-bool area_is_vdso(const VmaEntry *area);  /* [vdso], [vvar] and relatives: the kernel's */
+bool area_is_vdso(const VmaEntry *area); /* [vdso], [vvar] and relatives: the kernel's */
 bool area_is_file(const VmaEntry *area);
 bool area_is_guard(const VmaEntry *area); /* not an area, but a mark on some */
 bool area_has_private_pages(const VmaEntry *area);

@@ -52,11 +52,11 @@ static int collect_auxv(struct target *target, MmEntry *mm, struct error *err)
 	ssize_t size = procfs_read_into(target->proc_fd, "auxv", (char *)words, sizeof words);
 
 	if (size < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot read the auxiliary vector of pid %d",
-				  target->pid);
+		return fail_errno(err, ERR_TREE_CHANGED,
+				  "cannot read the auxiliary vector of pid %d", target->pid);
 	mm->n_mm_saved_auxv = (size_t)size / sizeof words[0];
-	mm->mm_saved_auxv = arena_copy(target->collect->arena, words,
-				       mm->n_mm_saved_auxv * sizeof words[0]);
+	mm->mm_saved_auxv =
+		arena_copy(target->collect->arena, words, mm->n_mm_saved_auxv * sizeof words[0]);
 	return 0;
 }
 
@@ -121,14 +121,14 @@ static int memory_answer(struct probe *probe, struct target *target, size_t thre
 
 /* --- Check --- */
 
-static int memory_check(const struct snapshot *snapshot, const struct task *task,
-			struct error *err)
+static int memory_check(const struct snapshot *snapshot, const struct task *task, struct error *err)
 {
 	const MmEntry *mm = task->mm;
 
 	if (!mm)
-		return task_is_zombie(task) ? 0 : fail(err, ERR_IMAGE_INVALID,
-						       "its memory is not recorded");
+		return task_is_zombie(task)
+			       ? 0
+			       : fail(err, ERR_IMAGE_INVALID, "its memory is not recorded");
 	if (!snapshot_file(snapshot, mm->exe_file_id))
 		return fail(err, ERR_IMAGE_INVALID, "its executable (file %u) is not recorded",
 			    mm->exe_file_id);
@@ -136,7 +136,8 @@ static int memory_check(const struct snapshot *snapshot, const struct task *task
 		return fail(err, ERR_IMAGE_INVALID, "its auxiliary vector has %zu words",
 			    mm->n_mm_saved_auxv);
 	if (mm->n_aios)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "it has AIO contexts, which are not restored");
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "it has AIO contexts, which are not restored");
 	if (areas_check(snapshot, task, err))
 		return -1;
 	return pages_check(snapshot, task, err);
@@ -238,8 +239,7 @@ static uint64_t map_data(struct program *program, const MmEntry *mm)
  */
 static void set_map(struct plan *plan, struct program *program, const MmEntry *mm)
 {
-	uint64_t slot = plan_borrow(plan, program,
-				    plan_source(plan, SOURCE_FILE, mm->exe_file_id));
+	uint64_t slot = plan_borrow(plan, program, plan_source(plan, SOURCE_FILE, mm->exe_file_id));
 	uint64_t data = map_data(program, mm);
 	struct op *copy = program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source);
 
@@ -259,8 +259,7 @@ static int memory_plan(struct plan *plan, const struct task *task, size_t thread
 	if (!task->mm)
 		return 0;
 	areas = plan_areas(plan, task);
-	if (vdso_plan(plan, task, program, err) ||
-	    areas_plan_map(plan, task, program, areas, err))
+	if (vdso_plan(plan, task, program, err) || areas_plan_map(plan, task, program, areas, err))
 		return -1;
 	pages_plan(plan, task, program, areas);
 	areas_plan_finish(program, task, areas);

@@ -250,7 +250,7 @@ void pages_plan(struct plan *plan, const struct task *task, struct program *prog
 		needed |= areas[i].has_content;
 	if (!needed)
 		return;
-	filler.slot = plan_borrow(plan, program,
-				  plan_source(plan, SOURCE_PAGES, task->pages.pages_id));
+	filler.slot =
+		plan_borrow(plan, program, plan_source(plan, SOURCE_PAGES, task->pages.pages_id));
 	fill(&filler, task);
 }

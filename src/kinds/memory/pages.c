@@ -65,8 +65,7 @@ static void add_copy(struct pages_job *job, const VmaEntry *area, uint64_t start
 		.unreadable = !(area->prot & PROT_READ),
 	};
 	job->size += end - start;
-	pagemap_add_run(job->snapshot, &job->target->task->pages, start,
-			(end - start) / AREA_PAGE);
+	pagemap_add_run(job->snapshot, &job->target->task->pages, start, (end - start) / AREA_PAGE);
 }
 
 static void add_guard(struct pages_job *job, const struct page_run *run)
@@ -79,8 +78,8 @@ static void add_guard(struct pages_job *job, const struct page_run *run)
 	guard->flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	guard->status = VMA_GUARD;
 	guard->fd = -1;
-	mm->vmas = arena_grow(job->target->collect->arena, mm->vmas, mm->n_vmas,
-			      sizeof mm->vmas[0]);
+	mm->vmas =
+		arena_grow(job->target->collect->arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
 	mm->vmas[mm->n_vmas++] = guard;
 }
 
@@ -132,7 +131,8 @@ static int scan_areas(struct pages_job *job, struct error *err)
 
 /* --- Copying it --- */
 
-/* Areas that their own task may not read are read with the rights of a debugger (proc_pid_mem(5)). */
+/* Areas that their own task may not read are read with the rights of a debugger (proc_pid_mem(5)).
+ */
 static int copy_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
 			   uint64_t offset, struct error *err)
 {
@@ -154,15 +154,15 @@ static int copy_batch(const struct pages_job *job, const struct iovec *remote, s
 		      uint64_t offset, uint64_t size, struct error *err)
 {
 	struct iovec local = { .iov_base = job->bytes + offset, .iov_len = size };
-	ssize_t got = n_remote ? process_vm_readv(job->target->pid, &local, 1, remote, n_remote, 0)
-			       : 0;
+	ssize_t got =
+		n_remote ? process_vm_readv(job->target->pid, &local, 1, remote, n_remote, 0) : 0;
 
 	if (got == (ssize_t)size)
 		return 0;
 	if (got < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read memory at %" PRIx64
-				  " of pid %d", (uint64_t)(uintptr_t)remote->iov_base,
-				  job->target->pid);
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read memory at %" PRIx64 " of pid %d",
+				  (uint64_t)(uintptr_t)remote->iov_base, job->target->pid);
 	/* The rest again one by one: the first failure is then at the start of a run. */
 	for (size_t i = 0; i < n_remote; i++) {
 		uint64_t address = (uint64_t)(uintptr_t)remote[i].iov_base;
@@ -183,7 +183,8 @@ struct batch {
 
 static int batch_flush(const struct pages_job *job, struct batch *batch, struct error *err)
 {
-	int result = copy_batch(job, batch->remote, batch->n_remote, batch->offset, batch->size, err);
+	int result =
+		copy_batch(job, batch->remote, batch->n_remote, batch->offset, batch->size, err);
 
 	batch->offset += batch->size;
 	batch->n_remote = 0;

@@ -99,8 +99,8 @@ int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, s
 }
 
 /* Adds the runs of data of a tmpfs file; their addresses are offsets in it. */
-static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap, uint64_t *ret_pages,
-		     struct error *err)
+static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
+		     uint64_t *ret_pages, struct error *err)
 {
 	off_t at = 0;
 
@@ -184,8 +184,7 @@ static struct shared_object *object_of_area(struct shared_state *state, const Vm
 int shared_collect_pages(struct target *target, const VmaEntry *area, struct error *err)
 {
 	struct collect *collect = target->collect;
-	struct shared_object *object =
-		object_of_area(collect->kind_state[COLLECT_MEMORY], area);
+	struct shared_object *object = object_of_area(collect->kind_state[COLLECT_MEMORY], area);
 	char link[64];
 	autoclose int fd = -1;
 
@@ -269,8 +268,8 @@ static int fill_object(const struct images *images, const struct pagemap *pages,
 /* Without the right to open map_files the object is a memfd, and is shown as one. */
 static int make_object(uint64_t size, int flags, uint8_t **ret_bytes, struct error *err)
 {
-	uint8_t *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS | flags, -1, 0);
+	uint8_t *bytes =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | flags, -1, 0);
 	autoclose int fd = -1;
 
 	if (bytes != MAP_FAILED) {
@@ -283,8 +282,8 @@ static int make_object(uint64_t size, int flags, uint8_t **ret_bytes, struct err
 	}
 	fd = memfd_create("nestor", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)size))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make shared memory of %" PRIu64
-				  " bytes", size);
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make shared memory of %" PRIu64 " bytes", size);
 	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (bytes == MAP_FAILED)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
@@ -292,8 +291,8 @@ static int make_object(uint64_t size, int flags, uint8_t **ret_bytes, struct err
 	return take_fd(&fd);
 }
 
-int shared_memory_open(const struct snapshot *snapshot, const struct images *images,
-		       uint64_t shmid, struct error *err)
+int shared_memory_open(const struct snapshot *snapshot, const struct images *images, uint64_t shmid,
+		       struct error *err)
 {
 	const struct shared_memory *shared = snapshot_shared_memory(snapshot, shmid);
 	uint64_t size;

@@ -47,8 +47,9 @@ static int check_range(const VmaEntry *area, struct error *err)
 {
 	if (area->start >= area->end || area->start % AREA_PAGE || area->end % AREA_PAGE ||
 	    area->end > highest_address)
-		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
-			    " cannot be one", area->start, area->end);
+		return fail(err, ERR_IMAGE_INVALID,
+			    "memory area %" PRIx64 "-%" PRIx64 " cannot be one", area->start,
+			    area->end);
 	return 0;
 }
 
@@ -71,17 +72,21 @@ static bool mapping_agrees(const VmaEntry *area)
 static int check_kind(const VmaEntry *area, struct error *err)
 {
 	if (area->status & ~known_status)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
-			    " is of a kind (status %#x) that is not restored", area->start,
-			    area->end, area->status & ~known_status);
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "memory area %" PRIx64 "-%" PRIx64
+			    " is of a kind (status %#x) that is not restored",
+			    area->start, area->end, area->status & ~known_status);
 	if (area->flags & MAP_HUGETLB)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
-			    " has huge TLB pages, which are not restored", area->start, area->end);
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "memory area %" PRIx64 "-%" PRIx64
+			    " has huge TLB pages, which are not restored",
+			    area->start, area->end);
 	if (area_is_vdso(area) || area_is_guard(area) || (area->status & VMA_VSYSCALL))
 		return 0;
 	if (count_mappings(area) != 1 || !mapping_agrees(area) ||
 	    (area->prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC)))
-		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
+		return fail(err, ERR_IMAGE_INVALID,
+			    "memory area %" PRIx64 "-%" PRIx64
 			    " contradicts itself (status %#x, flags %#x, protection %#x)",
 			    area->start, area->end, area->status, area->flags, area->prot);
 	return 0;
@@ -96,13 +101,14 @@ static int check_object(const struct snapshot *snapshot, const VmaEntry *area, s
 	if ((area->status & VMA_ANON_SHARED) && !snapshot_shared_memory(snapshot, area->shmid))
 		missing = "shared memory";
 	if (missing)
-		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
-			    " maps %s %" PRIu64 ", which is not recorded", area->start, area->end,
-			    missing, area->shmid);
+		return fail(err, ERR_IMAGE_INVALID,
+			    "memory area %" PRIx64 "-%" PRIx64 " maps %s %" PRIu64
+			    ", which is not recorded",
+			    area->start, area->end, missing, area->shmid);
 	if (area->pgoff % AREA_PAGE || area->pgoff > INT64_MAX - (area->end - area->start))
-		return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
-			    " cannot start at offset %" PRIx64, area->start, area->end,
-			    area->pgoff);
+		return fail(err, ERR_IMAGE_INVALID,
+			    "memory area %" PRIx64 "-%" PRIx64 " cannot start at offset %" PRIx64,
+			    area->start, area->end, area->pgoff);
 	return 0;
 }
 
@@ -127,9 +133,10 @@ int areas_check(const struct snapshot *snapshot, const struct task *task, struct
 		if (area_is_guard(area))
 			continue;
 		if (area->start < end)
-			return fail(err, ERR_IMAGE_INVALID, "memory area %" PRIx64 "-%" PRIx64
-				    " begins before the one listed before it ends", area->start,
-				    area->end);
+			return fail(err, ERR_IMAGE_INVALID,
+				    "memory area %" PRIx64 "-%" PRIx64
+				    " begins before the one listed before it ends",
+				    area->start, area->end);
 		end = area->end;
 	}
 	return 0;
@@ -142,13 +149,14 @@ void memory_adopt(struct snapshot *snapshot)
 
 		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
 			const VmaEntry *area = mm->vmas[k];
-			FileEntry *file = area->status & VMA_FILE_SHARED ?
-						  snapshot_file(snapshot, (uint32_t)area->shmid) :
-						  NULL;
+			FileEntry *file = area->status & VMA_FILE_SHARED
+						  ? snapshot_file(snapshot, (uint32_t)area->shmid)
+						  : NULL;
 
 			if (file && file->reg && area->has_fdflags &&
 			    (area->fdflags & O_ACCMODE) == O_RDWR)
-				file->reg->flags = (file->reg->flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
+				file->reg->flags =
+					(file->reg->flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
 		}
 	}
 }
@@ -170,9 +178,8 @@ struct mapper {
 
 static uint64_t borrow(struct mapper *mapper, const VmaEntry *area)
 {
-	uint32_t source = plan_source(mapper->plan,
-				      area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY,
-				      area->shmid);
+	uint32_t source = plan_source(
+		mapper->plan, area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY, area->shmid);
 
 	for (size_t i = mapper->n_borrowed; i-- > 0;)
 		if (mapper->borrowed[i].source == source)
@@ -219,9 +226,9 @@ static void map_area(struct mapper *mapper, const struct area_plan *area_plan)
 
 static void advise_area(struct program *program, const VmaEntry *area)
 {
-	static const uint8_t known[] = { MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTFORK,
-					 MADV_MERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
-					 MADV_DONTDUMP, MADV_WIPEONFORK };
+	static const uint8_t known[] = { MADV_RANDOM,	 MADV_SEQUENTIAL, MADV_DONTFORK,
+					 MADV_MERGEABLE, MADV_HUGEPAGE,	  MADV_NOHUGEPAGE,
+					 MADV_DONTDUMP,	 MADV_WIPEONFORK };
 	uint64_t size = area->end - area->start;
 
 	for (size_t i = 0; area->madv && i < sizeof known; i++) {
@@ -255,15 +262,20 @@ static void name_area(struct program *program, const VmaEntry *area)
 static int check_host(const struct facts *facts, const VmaEntry *area, struct error *err)
 {
 	if (area_is_guard(area) && !facts->guard_regions)
-		return fail(err, ERR_KERNEL_TOO_OLD, "guard range %" PRIx64 "-%" PRIx64
-			    " needs MADV_GUARD_INSTALL (Linux 6.13)", area->start, area->end);
+		return fail(err, ERR_KERNEL_TOO_OLD,
+			    "guard range %" PRIx64 "-%" PRIx64
+			    " needs MADV_GUARD_INSTALL (Linux 6.13)",
+			    area->start, area->end);
 	if (area->end > facts->task_size)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "memory area %" PRIx64 "-%" PRIx64
-			    " is above the addresses of this machine", area->start, area->end);
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "memory area %" PRIx64 "-%" PRIx64
+			    " is above the addresses of this machine",
+			    area->start, area->end);
 	if (area->start < facts->mmap_min_address && !facts_has_capability(facts, CAP_SYS_RAWIO))
-		return fail(err, ERR_NO_PRIVILEGE, "memory area %" PRIx64 "-%" PRIx64
-			    " is below vm.mmap_min_addr, which needs CAP_SYS_RAWIO", area->start,
-			    area->end);
+		return fail(err, ERR_NO_PRIVILEGE,
+			    "memory area %" PRIx64 "-%" PRIx64
+			    " is below vm.mmap_min_addr, which needs CAP_SYS_RAWIO",
+			    area->start, area->end);
 	return 0;
 }
 

@@ -227,14 +227,12 @@ static int collect_anonymous(const struct area_text *text, VmaEntry *area, struc
 /* The name in "[anon:NAME]" or "[anon_shmem:NAME]" (PR_SET_VMA_ANON_NAME). */
 static void collect_name(struct collector *collector, const struct area_text *text, VmaEntry *area)
 {
-	size_t start = path_starts(text, "[anon:")	  ? 6 :
-		       path_starts(text, "[anon_shmem:") ? 12 :
-							     0;
+	size_t start = path_starts(text, "[anon:") ? 6 : path_starts(text, "[anon_shmem:") ? 12 : 0;
 
 	if (start)
-		area->anon_name = arena_printf(collector->target->collect->arena, "%.*s",
-					       (int)(text->path_length - start - 1),
-					       text->path + start);
+		area->anon_name =
+			arena_printf(collector->target->collect->arena, "%.*s",
+				     (int)(text->path_length - start - 1), text->path + start);
 }
 
 /* Files that are not what their directory entry would be: nothing to open again at restore. */
@@ -344,9 +342,9 @@ static VmaEntry *new_area(struct target *target, const struct area_text *text)
 	area->prot = (text->permissions[0] == 'r' ? PROT_READ : 0) |
 		     (text->permissions[1] == 'w' ? PROT_WRITE : 0) |
 		     (text->permissions[2] == 'x' ? PROT_EXEC : 0);
-	area->flags = area_is_shared(text) ? MAP_SHARED :
-		      text->droppable	   ? MAP_DROPPABLE :
-					     MAP_PRIVATE;
+	area->flags = area_is_shared(text) ? MAP_SHARED
+		      : text->droppable	   ? MAP_DROPPABLE
+					   : MAP_PRIVATE;
 	area->status = VMA_REGULAR;
 	if (path_is(text, "[vdso]"))
 		area->status |= VMA_VDSO;
@@ -401,8 +399,8 @@ int areas_collect(struct target *target, MmEntry *mm, struct error *err)
 
 	arena_init(&scratch);
 	if (procfs_read(&scratch, target->proc_fd, "smaps", &text) < 0)
-		result = fail_errno(err, ERR_TREE_CHANGED,
-				    "cannot read the memory areas of pid %d", target->pid);
+		result = fail_errno(err, ERR_TREE_CHANGED, "cannot read the memory areas of pid %d",
+				    target->pid);
 	else
 		result = collect_from_text(target, text, mm, err);
 	arena_done(&scratch);

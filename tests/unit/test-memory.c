@@ -149,10 +149,11 @@ static int source_number(const struct plan *plan, const struct source *source)
 
 uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source)
 {
-	int number = source_number(plan, &plan->sources[source]);
+	struct source *borrowed = &plan->sources[source];
 
-	assert_true(number >= 0);
-	return program_word(program->set, (uint64_t)number);
+	if (!borrowed->users++)
+		borrowed->number = (uint32_t)source_number(plan, borrowed);
+	return program_word(program->set, borrowed->number);
 }
 
 /* --- The memory to be saved --- */

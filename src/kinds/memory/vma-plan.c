@@ -163,34 +163,16 @@ void memory_adopt(struct snapshot *snapshot)
 
 /* --- mmap --- */
 
-/* Descriptors borrowed so far: a library is mapped in several areas. */
-struct borrowed {
-	uint32_t source;
-	uint64_t slot;
-};
-
-struct mapper {
-	struct plan *plan;
-	struct program *program;
-	struct borrowed *borrowed;
-	size_t n_borrowed;
-};
-
-static uint64_t borrow(struct mapper *mapper, const VmaEntry *area)
+static bool area_has_object(const VmaEntry *area)
 {
-	uint32_t source = plan_source(
-		mapper->plan, area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY, area->shmid);
+	return area_is_file(area) || (area->status & VMA_ANON_SHARED);
+}
 
-	for (size_t i = mapper->n_borrowed; i-- > 0;)
-		if (mapper->borrowed[i].source == source)
-			return mapper->borrowed[i].slot;
-	mapper->borrowed = arena_grow(mapper->plan->arena, mapper->borrowed, mapper->n_borrowed,
-				      sizeof mapper->borrowed[0]);
-	mapper->borrowed[mapper->n_borrowed] = (struct borrowed){
-		.source = source,
-		.slot = plan_borrow(mapper->plan, mapper->program, source),
-	};
-	return mapper->borrowed[mapper->n_borrowed++].slot;
+static uint64_t borrow(struct plan *plan, struct program *program, const VmaEntry *area)
+{
+	enum source_kind kind = area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY;
+
+	return plan_borrow(plan, program, plan_source(plan, kind, area->shmid));
 }
 
 /* MAP_LOCKED would fill the area at once: mlock2 does it when the content is there. */
@@ -200,27 +182,22 @@ static uint64_t map_flags(const VmaEntry *area)
 
 	if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
 		flags = (flags & ~(uint64_t)MAP_TYPE) | MAP_SHARED;
-	if (!area_is_file(area) && !(area->status & VMA_ANON_SHARED))
+	if (!area_has_object(area))
 		flags |= MAP_ANONYMOUS;
 	return flags | MAP_FIXED_NOREPLACE;
 }
 
-static void map_area(struct mapper *mapper, const struct area_plan *area_plan)
+static void map_area(struct plan *plan, struct program *program, const struct area_plan *area_plan)
 {
 	const VmaEntry *area = area_plan->area;
+	bool has_object = area_has_object(area);
+	uint64_t slot = has_object ? borrow(plan, program, area) : 0;
 	uint64_t prot = area->prot | (area_plan->has_content ? PROT_READ | PROT_WRITE : 0);
-	uint64_t size = area->end - area->start, slot;
-	struct op *op;
+	struct op *op = program_call(program, SYS_mmap, area->start, area->end - area->start, prot,
+				     map_flags(area), (uint64_t)-1, has_object ? area->pgoff : 0);
 
-	if (area_is_file(area) || (area->status & VMA_ANON_SHARED)) {
-		slot = borrow(mapper, area);
-		op = program_call(mapper->program, SYS_mmap, area->start, size, prot,
-				  map_flags(area), 0, area->pgoff);
+	if (has_object)
 		op_argument_from(op, 4, slot);
-	} else {
-		op = program_call(mapper->program, SYS_mmap, area->start, size, prot,
-				  map_flags(area), (uint64_t)-1, 0);
-	}
 	op_expect(op, (int64_t)area->start);
 }
 
@@ -282,8 +259,6 @@ static int check_host(const struct facts *facts, const VmaEntry *area, struct er
 int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
 		   struct area_plan *areas, struct error *err)
 {
-	struct mapper mapper = { .plan = plan, .program = program };
-
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
 		const VmaEntry *area = areas[i].area;
 
@@ -293,7 +268,7 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 			return -1;
 		if (!area_is_mapped(area) || area_is_vdso(area))
 			continue;
-		map_area(&mapper, &areas[i]);
+		map_area(plan, program, &areas[i]);
 		advise_area(program, area);
 		name_area(program, area);
 	}

@@ -11,7 +11,7 @@
 #define OP_WAIT	 2 /* until the word at args[0] is at least args[1] */
 #define OP_WAKE	 3 /* add 1 to the word at args[0]; wake its waiters once it is at least args[1] */
 #define OP_JUMP	 4 /* continue at target */
-#define OP_PARK	 5 /* sleep for good: the coordinator takes over (and makes the calls behind it) */
+#define OP_PARK	 5 /* sleep for good: the coordinator takes over */
 #define OP_LEAVE 6 /* jump to the machine code at args[0] (end of a probe) */
 
 #define CHECK_NONE     0 /* any result will do */

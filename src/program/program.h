@@ -74,11 +74,6 @@ struct op *program_clone(struct program *program, uint64_t clone_args_address, s
 void program_wait(struct program *program, uint64_t word_address, uint32_t at_least);
 void program_wake(struct program *program, uint64_t word_address, uint32_t wake_at);
 void program_jump(struct program *program, struct program *to);
-/*
- * Ends a program. System calls that are appended behind it are made by the coordinator by ptrace,
- * after everything is parked and with seccomp filters suspended: only what would forbid parking
- * itself, such as installing those filters. Arguments from slots are not possible there.
- */
 void program_park(struct program *program);
 
 /* Resolves targets and lays the set out; programs can no longer grow. */

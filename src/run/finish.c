@@ -52,38 +52,18 @@ static const char *name_of(const struct run_thread *thread)
 	return thread->planned->program->name;
 }
 
-static bool has_filter(const struct run_thread *thread)
-{
-	const CoreEntry *core = thread->planned->core;
-	const struct program *program = thread->planned->program;
-
-	if (core->thread_core && core->thread_core->has_seccomp_mode &&
-	    core->thread_core->seccomp_mode != SECCOMP_MODE__disabled)
-		return true;
-	if (core->tc && core->tc->has_old_seccomp_mode &&
-	    core->tc->old_seccomp_mode != SECCOMP_MODE__disabled)
-		return true;
-	return program->n_ops && program->ops[program->n_ops - 1].kind != OP_PARK;
-}
-
 static int fail_ptrace(const struct run_thread *thread, const char *what, struct error *err)
 {
 	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot %s", name_of(thread), what);
 }
 
 /* From here on tasks die with us, until they are let go. */
-static int seize(struct run_thread *thread, struct error *err)
+int run_seize(struct run_thread *thread, unsigned options, struct error *err)
 {
-	uint64_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
-
-	/* A filter may forbid the calls that we make in its place. */
-	if (has_filter(thread))
-		options |= PTRACE_O_SUSPEND_SECCOMP;
-	if (ptrace(PTRACE_SEIZE, thread->tid, 0, options) < 0)
+	options |= PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
+	if (ptrace(PTRACE_SEIZE, thread->tid, 0, (unsigned long)options) < 0)
 		return fail_ptrace(thread, "trace it", err);
 	thread->seized = true;
-	if (ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0) < 0)
-		return fail_ptrace(thread, "interrupt it", err);
 	return 0;
 }
 
@@ -113,9 +93,14 @@ static int wait_interrupted(struct run_thread *thread, struct error *err)
 
 static int stop_all(struct batch *batch, struct error *err)
 {
-	for (size_t i = 0; i < batch->n_threads; i++)
-		if (seize(batch->threads[i], err) < 0)
+	for (size_t i = 0; i < batch->n_threads; i++) {
+		struct run_thread *thread = batch->threads[i];
+
+		if (!thread->seized && run_seize(thread, 0, err) < 0)
 			return -1;
+		if (ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0) < 0)
+			return fail_ptrace(thread, "interrupt it", err);
+	}
 	for (size_t i = 0; i < batch->n_threads; i++)
 		if (wait_interrupted(batch->threads[i], err) < 0)
 			return -1;
@@ -186,61 +171,6 @@ static int make_calls(struct batch *batch, struct error *err)
 		if (end_call(&batch->calls[i], err) < 0)
 			return -1;
 	return 0;
-}
-
-/* The number-th call behind the park of a program, or NULL. */
-static const struct op *call_behind_park(const struct program *program, size_t number)
-{
-	size_t park = program->n_ops;
-
-	/* The last park: nothing but calls stands behind it. */
-	while (park > 0 && program->ops[park - 1].kind == OP_CALL)
-		park--;
-	return park + number < program->n_ops ? &program->ops[park + number] : NULL;
-}
-
-static int check_call(const struct batch *batch, const struct remote_call *call,
-		      const struct op *op, struct error *err)
-{
-	struct text text;
-	bool is_error = call->result < 0 && call->result >= -4095;
-
-	if (op->check == CHECK_NONE || (op->check == CHECK_NO_ERROR && !is_error) ||
-	    (op->check == CHECK_EQUALS && call->result == op->expected))
-		return 0;
-	text_init(&text, batch->run->arena);
-	op_print(&batch->run->plan->programs, op, &call->result, &text);
-	return fail(err, ERR_PROGRAM_FAILED, "%s: behind the park: %s", name_of(call->thread),
-		    text.string);
-}
-
-static int make_calls_behind_parks(struct batch *batch, struct error *err)
-{
-	for (size_t number = 0;; number++) {
-		batch->n_calls = 0;
-		for (size_t i = 0; i < batch->n_threads; i++) {
-			struct remote_call *call = &batch->calls[batch->n_calls];
-			const struct op *op =
-				call_behind_park(batch->threads[i]->planned->program, number);
-
-			if (!op)
-				continue;
-			*call = (struct remote_call){ batch->threads[i], op->nr, { 0 }, 0 };
-			memcpy(call->args, op->args, sizeof(call->args));
-			batch->n_calls++;
-		}
-		if (!batch->n_calls)
-			return 0;
-		if (make_calls(batch, err) < 0)
-			return -1;
-		for (size_t i = 0; i < batch->n_calls; i++) {
-			struct run_thread *thread = batch->calls[i].thread;
-			const struct op *op = call_behind_park(thread->planned->program, number);
-
-			if (check_call(batch, &batch->calls[i], op, err) < 0)
-				return -1;
-		}
-	}
 }
 
 /* Once for each address space, by its leader. */
@@ -351,33 +281,13 @@ static int wait_stopped(struct batch *batch, struct error *err)
 	return 0;
 }
 
-static void collect_threads(struct batch *batch, bool stopped_only)
+int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err)
 {
-	struct run *run = batch->run;
-	size_t room = 0;
-
-	for (size_t i = 0; i < run->n_tasks; i++)
-		room += run->tasks[i].n_threads;
-	batch->threads = arena_array(run->arena, struct run_thread *, room + 1);
-	batch->calls = arena_array(run->arena, struct remote_call, room + 1);
-	for (size_t i = 0; i < run->n_tasks; i++) {
-		struct run_task *task = &run->tasks[i];
-
-		if (task->finished || (stopped_only && !task->planned->stopped))
-			continue;
-		for (size_t k = 0; k < task->n_threads; k++)
-			batch->threads[batch->n_threads++] = &task->threads[k];
-	}
-}
-
-int run_finish(struct run *run, bool stopped_only, struct error *err)
-{
-	struct batch batch = { .run = run };
+	struct batch batch = { .run = run, .threads = threads, .n_threads = n_threads };
 	uint8_t *xstate = arena_alloc(run->arena, XSTATE_MAX_SIZE);
 
-	collect_threads(&batch, stopped_only);
-	if (stop_all(&batch, err) < 0 || make_calls_behind_parks(&batch, err) < 0 ||
-	    unmap_programs(&batch, err) < 0)
+	batch.calls = arena_array(run->arena, struct remote_call, n_threads + 1);
+	if (stop_all(&batch, err) < 0 || unmap_programs(&batch, err) < 0)
 		return -1;
 	for (size_t i = 0; i < batch.n_threads; i++)
 		if (set_state(batch.threads[i], xstate, err) < 0)

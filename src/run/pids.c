@@ -31,11 +31,6 @@ static uint32_t outermost(const struct run_thread *thread)
 	return pids.pid[0];
 }
 
-static bool wanted(const struct run_task *task, bool stopped_only)
-{
-	return !task->finished && (!stopped_only || task->planned->stopped);
-}
-
 static void add_pid(struct run *run, pid_t **pids, size_t *n, pid_t pid)
 {
 	*pids = arena_grow(run->arena, *pids, *n, sizeof(**pids));
@@ -188,23 +183,18 @@ static bool find_by_namespace(struct run *run, struct run_thread **missing, size
 	return true;
 }
 
-int run_find_pids(struct run *run, bool stopped_only, struct error *err)
+int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads,
+		  struct error *err)
 {
-	struct run_thread **missing = NULL;
+	struct run_thread **missing =
+		arena_array(run->arena, struct run_thread *, n_threads + 1);
 	size_t n_missing = 0;
 
-	for (size_t i = 0; i < run->n_tasks; i++) {
-		for (size_t k = 0; k < run->tasks[i].n_threads; k++) {
-			struct run_thread *thread = &run->tasks[i].threads[k];
-
-			if (!wanted(&run->tasks[i], stopped_only) || thread->tid)
-				continue;
-			thread->tid = (pid_t)thread->planned->outer_pid;
-			if (thread->tid)
-				continue;
-			missing = arena_grow(run->arena, missing, n_missing, sizeof(*missing));
-			missing[n_missing++] = thread;
-		}
+	for (size_t i = 0; i < n_threads; i++) {
+		if (!threads[i]->tid)
+			threads[i]->tid = (pid_t)threads[i]->planned->outer_pid;
+		if (!threads[i]->tid)
+			missing[n_missing++] = threads[i];
 	}
 	if (n_missing && !find_by_namespace(run, missing, n_missing))
 		find_by_status(run, missing, n_missing);

@@ -8,8 +8,6 @@
 #include "run/state.h"
 
 #include <errno.h>
-#include <linux/futex.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -66,21 +64,83 @@ static void make_tables(struct run *run)
 			task->threads[k].task = task;
 		}
 	}
+	for (size_t i = 0; i < plan->n_tasks; i++) {
+		const struct task *task = plan->tasks[i].task;
+
+		if (plan->tasks[i].stopped && task->parent)
+			run->tasks[task->parent->index].waits_for_stop =
+				!plan->tasks[task->parent->index].stopped;
+	}
 	run->n_children_before = children_of(run, getpid(), &run->children_before);
+}
+
+static bool is_in_group(const struct run_thread *thread, enum thread_group group)
+{
+	const ThreadCoreEntry *core = thread->planned->core->thread_core;
+	bool filtered = core && core->has_seccomp_mode &&
+			core->seccomp_mode != SECCOMP_MODE__disabled;
+
+	switch (group) {
+	case THREADS_OF_STOPPED_TASKS:
+		return thread->task->planned->stopped;
+	case THREADS_NOT_FINISHED:
+		return !thread->task->finished;
+	case THREADS_FILTERED_BEFORE_STOP:
+		return filtered && !thread->task->waits_for_stop;
+	case THREADS_FILTERED:
+		return filtered;
+	case THREADS_ALL:
+		break;
+	}
+	return true;
+}
+
+/* All threads of a group, in the order of tasks. */
+size_t run_threads(struct run *run, enum thread_group group, struct run_thread ***ret_threads)
+{
+	size_t room = 1, n = 0;
+
+	for (size_t i = 0; i < run->n_tasks; i++)
+		room += run->tasks[i].n_threads;
+	*ret_threads = arena_array(run->arena, struct run_thread *, room);
+	for (size_t i = 0; i < run->n_tasks; i++)
+		for (size_t k = 0; k < run->tasks[i].n_threads; k++)
+			if (is_in_group(&run->tasks[i].threads[k], group))
+				(*ret_threads)[n++] = &run->tasks[i].threads[k];
+	return n;
+}
+
+static int finish(struct run *run, enum thread_group group, struct error *err)
+{
+	struct run_thread **threads;
+	size_t n = run_threads(run, group, &threads);
+
+	return run_finish(run, threads, n, err);
+}
+
+static int find_pids(struct run *run, enum thread_group group, struct error *err)
+{
+	struct run_thread **threads;
+	size_t n = run_threads(run, group, &threads);
+
+	return run_find_pids(run, threads, n, err);
 }
 
 /* Stopped tasks are left in their stop before their parents take the last steps. */
 static int finish_stopped(struct run *run, struct error *err)
 {
-	uint32_t *word = (uint32_t *)(uintptr_t)run->plan->stopped_done_word;
+	const struct plan *plan = run->plan;
 
-	if (!word)
+	if (!plan->stopped_done_word)
 		return 0;
-	if (run_wait_parked(run, run->plan->n_parked_before_stop, err) < 0 ||
-	    run_find_pids(run, true, err) < 0 || run_finish(run, true, err) < 0)
+	if (run_open_filter_gate(run, THREADS_FILTERED_BEFORE_STOP, err) < 0 ||
+	    run_wait_parked(run, plan->n_parked_before_stop, err) < 0 ||
+	    find_pids(run, THREADS_OF_STOPPED_TASKS, err) < 0 ||
+	    finish(run, THREADS_OF_STOPPED_TASKS, err) < 0)
 		return -1;
-	__atomic_store_n(word, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	/* All that went through are parked; the parents have yet to come. */
+	run_close_filter_gate(run);
+	run_set_word((uint32_t *)(uintptr_t)plan->stopped_done_word, 1);
 	return 0;
 }
 
@@ -92,16 +152,17 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 		return -1;
 	forked = monotonic_microseconds();
 	if (run_fork(run, err) < 0 || finish_stopped(run, err) < 0 ||
+	    run_open_filter_gate(run, THREADS_FILTERED, err) < 0 ||
 	    run_wait_parked(run, run->plan->n_parked, err) < 0)
 		return -1;
 	result->microseconds_forking = monotonic_microseconds() - forked;
 	/* No task may run while somebody else still holds its pipe ends. */
 	run_end_holder(run);
 	run_close_sources(run);
-	if (run_find_pids(run, false, err) < 0)
+	if (find_pids(run, THREADS_ALL, err) < 0)
 		return -1;
 	run_apply_settings(run);
-	return run_finish(run, false, err);
+	return finish(run, THREADS_NOT_FINISHED, err);
 }
 
 static uint64_t pages_of(const struct pagemap *pagemap)

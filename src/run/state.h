@@ -23,6 +23,7 @@ struct run_task {
 	struct run_thread *threads; /* none for a zombie */
 	size_t n_threads;
 	bool finished;
+	bool waits_for_stop; /* has a stopped child: goes on when stopped_done_word is set */
 };
 
 /* Where the holder says what came of the first clone; in the header page, behind run_header. */
@@ -75,22 +76,41 @@ int run_fork(struct run *run, struct error *err);
 /* Ends the holder: from now on nobody but the tasks has the sources. */
 void run_end_holder(struct run *run);
 
-/* wait.c: until `parked` programs are parked. */
+/* wait.c: until `parked` programs are parked; until a word that programs wake is at least value. */
 int run_wait_parked(struct run *run, uint32_t parked, struct error *err);
+int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct error *err);
+void run_set_word(uint32_t *word, uint32_t value); /* and wakes all that wait for it */
 /* A task that cannot be made because its pid is taken; pids as clone3 takes them. */
 int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_tid, size_t n,
 		    bool outermost_is_ours, struct error *err);
 
-/* pids.c: fills in the tids of the tasks that are to be finished now. */
-int run_find_pids(struct run *run, bool stopped_only, struct error *err);
+/* Which threads a step is about. */
+enum thread_group {
+	THREADS_ALL,
+	THREADS_OF_STOPPED_TASKS,
+	THREADS_NOT_FINISHED,
+	THREADS_FILTERED_BEFORE_STOP, /* with seccomp filters, of tasks that wait for no stop */
+	THREADS_FILTERED,
+};
+
+size_t run_threads(struct run *run, enum thread_group group, struct run_thread ***ret_threads);
+
+/* pids.c: fills in their tids. */
+int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads,
+		  struct error *err);
 /* Children of one of our threads or of another process; in the arena. */
 size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
 
 /* settings.c: what is written through /proc once tasks exist. */
 void run_apply_settings(struct run *run);
 
+/* filters.c: lets threads install their seccomp filters, traced so that these are silent. */
+int run_open_filter_gate(struct run *run, enum thread_group group, struct error *err);
+void run_close_filter_gate(struct run *run);
+
 /* finish.c: registers, signal masks, no more programs; then they run (or are stopped). */
-int run_finish(struct run *run, bool stopped_only, struct error *err);
+int run_seize(struct run_thread *thread, unsigned options, struct error *err);
+int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err);
 
 /* undo.c: ends and reaps all that was made. */
 void run_undo(struct run *run);

@@ -135,9 +135,11 @@ static int check_task(const struct run_thread *thread, struct error *err)
 static int look_for_the_dead(struct run *run, struct error *err)
 {
 	struct error ignored = { 0 };
+	struct run_thread **threads;
+	size_t n = run_threads(run, THREADS_ALL, &threads);
 
 	/* Those that are not there yet have no number, which is no failure here. */
-	run_find_pids(run, false, &ignored);
+	run_find_pids(run, threads, n, &ignored);
 	for (size_t i = 0; i < run->n_tasks; i++)
 		if (run->tasks[i].n_threads && run->tasks[i].threads[0].tid &&
 		    check_task(&run->tasks[i].threads[0], err) < 0)
@@ -164,11 +166,11 @@ static int check_interrupted(struct error *err)
 }
 
 /* Until one of both words changes, or a tick has passed. */
-static void wait_for_change(const struct run_header *header, uint32_t done)
+static void wait_for_change(const struct run_header *header, const uint32_t *word, uint32_t seen)
 {
 	struct futex_waitv words[] = {
 		{ .val = 0, .uaddr = (uintptr_t)&header->failed, .flags = FUTEX_32 },
-		{ .val = done, .uaddr = (uintptr_t)&header->done, .flags = FUTEX_32 },
+		{ .val = seen, .uaddr = (uintptr_t)word, .flags = FUTEX_32 },
 	};
 	struct timespec until;
 
@@ -181,36 +183,42 @@ static void wait_for_change(const struct run_header *header, uint32_t done)
 	syscall(SYS_futex_waitv, words, 2, 0, &until, CLOCK_MONOTONIC);
 }
 
-static int fail_timeout(const struct run *run, uint32_t done, uint32_t parked, struct error *err)
+static int fail_timeout(const struct run *run, struct error *err)
 {
+	uint32_t done = run->header->done;
+
 	return fail(err, ERR_RESTORE_TIMEOUT,
 		    "%" PRIu32 " of %" PRIu32 " programs did not finish within %u seconds",
-		    parked - done, parked, run->options->timeout_seconds);
+		    run->plan->n_parked - done, run->plan->n_parked, run->options->timeout_seconds);
 }
 
-int run_wait_parked(struct run *run, uint32_t parked, struct error *err)
+static void tell_progress(const struct run *run)
 {
-	struct run_header *header = run->header;
+	if (run->options->progress)
+		run->options->progress(run->options->progress_data, "making the tree",
+				       run->header->done, run->plan->n_parked);
+}
+
+int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct error *err)
+{
 	uint64_t moved = monotonic_microseconds(), now;
 	uint32_t last = 0;
 
-	__atomic_store_n(&header->wanted, parked, __ATOMIC_SEQ_CST);
 	for (;;) {
-		/* In this order: a program that failed never parks. */
-		uint32_t done = __atomic_load_n(&header->done, __ATOMIC_SEQ_CST);
+		/* In this order: a program that failed moves no word any more. */
+		uint32_t seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+		uint32_t done = __atomic_load_n(&run->header->done, __ATOMIC_SEQ_CST);
 
-		if (__atomic_load_n(&header->failed, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&run->header->failed, __ATOMIC_ACQUIRE))
 			return fail_program(run, err);
-		if (run->options->progress)
-			run->options->progress(run->options->progress_data, "making the tree", done,
-					       run->plan->n_parked);
-		if (done >= parked)
+		tell_progress(run);
+		if (seen >= value)
 			return 0;
 		if (check_root(run, err) < 0 || check_interrupted(err) < 0)
 			return -1;
 		now = monotonic_microseconds();
 		if (run->deadline && now > run->deadline)
-			return fail_timeout(run, done, parked, err);
+			return fail_timeout(run, err);
 		if (done != last)
 			moved = now;
 		last = done;
@@ -219,6 +227,19 @@ int run_wait_parked(struct run *run, uint32_t parked, struct error *err)
 				return -1;
 			moved = now;
 		}
-		wait_for_change(header, done);
+		wait_for_change(run->header, word, seen);
 	}
+}
+
+int run_wait_parked(struct run *run, uint32_t parked, struct error *err)
+{
+	/* Only the park that makes it so many wakes us (interpreter.S). */
+	__atomic_store_n(&run->header->wanted, parked, __ATOMIC_SEQ_CST);
+	return run_wait_word(run, &run->header->done, parked, err);
+}
+
+void run_set_word(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }

@@ -7,6 +7,7 @@
 #include "kinds/files/files.h"
 #include "kinds/kind.h"
 #include "kinds/memory/memory.h"
+#include "kinds/namespaces/pid.h"
 #include "kinds/task/fs.h"
 #include "kinds/task/task.h"
 
@@ -17,6 +18,7 @@ static const struct file_kind *const file_kinds[] = {
 };
 
 static const struct task_kind *const files_stage[] = {
+	&pid_namespace_kind, /* opens files below the root directory that we came with */
 	&fs_kind,
 	NULL,
 };

@@ -273,10 +273,9 @@ static int leave(struct injection *injection, size_t thread, struct error *err)
 
 /* What to do with a stop: 1 it is our trap, 0 go on waiting, -1 the thread is no longer ours. */
 static int judge_stop(struct injection *injection, pid_t tid, int status, uint64_t expected_rip,
-		      struct error *err)
+		      struct user_regs_struct *ret_regs, struct error *err)
 {
 	int signal = WSTOPSIG(status);
-	struct user_regs_struct regs;
 
 	if (!WIFSTOPPED(status)) {
 		injection->lost = true;
@@ -286,9 +285,9 @@ static int judge_stop(struct injection *injection, pid_t tid, int status, uint64
 	if (status >> 16) /* a stop of the whole group, or our own PTRACE_INTERRUPT once more */
 		signal = 0;
 	else if (signal == injection->trap_signal) {
-		if (get_registers(tid, &regs) < 0)
+		if (get_registers(tid, ret_regs) < 0)
 			return fail_lost(injection, tid, err);
-		if (regs.rip == expected_rip)
+		if (ret_regs->rip == expected_rip)
 			return 1;
 		/* A genuine one: the task ignores it. */
 	} else if (signal < 32 && FAULT_SIGNALS & signal_bit(signal)) {
@@ -304,7 +303,7 @@ static int judge_stop(struct injection *injection, pid_t tid, int status, uint64
 }
 
 static int wait_trap(struct injection *injection, size_t thread, const uint8_t *expected,
-		     struct error *err)
+		     struct user_regs_struct *ret_regs, struct error *err)
 {
 	pid_t tid = injection->target->threads[thread].tid;
 	int verdict = 0;
@@ -320,7 +319,8 @@ static int wait_trap(struct injection *injection, size_t thread, const uint8_t *
 				    "thread %d of task %d did not answer within the timeout", tid,
 				    injection->target->pid);
 		}
-		verdict = judge_stop(injection, tid, status, address_of(injection, expected), err);
+		verdict = judge_stop(injection, tid, status, address_of(injection, expected),
+				     ret_regs, err);
 	}
 	return verdict < 0 ? -1 : 0;
 }
@@ -378,13 +378,10 @@ int injection_start(struct injection *injection, struct error *err)
 
 int injection_started(struct injection *injection, struct error *err)
 {
-	pid_t tid = injection->target->threads[0].tid;
 	struct user_regs_struct regs;
 
-	if (wait_trap(injection, 0, stub_leader_mapped, err) < 0)
+	if (wait_trap(injection, 0, stub_leader_mapped, &regs, err) < 0)
 		return -1;
-	if (get_registers(tid, &regs) < 0)
-		return fail_lost(injection, tid, err);
 	if ((int64_t)regs.r12 < 0) {
 		errno = (int)-(int64_t)regs.r12;
 		return fail_errno(err, ERR_PROBE_FAILED, "task %d cannot map %zu bytes",
@@ -432,11 +429,12 @@ int injection_run(struct injection *injection, size_t thread, uint64_t first_op,
 
 int injection_ran(struct injection *injection, size_t thread, struct error *err)
 {
+	struct user_regs_struct regs;
 	int failed;
 
 	if (thread == 0)
-		return wait_trap(injection, 0, stub_leader_mapped, err);
-	failed = wait_trap(injection, thread, stub_thread_left, err);
+		return wait_trap(injection, 0, stub_leader_mapped, &regs, err);
+	failed = wait_trap(injection, thread, stub_thread_left, &regs, err);
 	if (injection->lost)
 		return -1;
 	return leave(injection, thread, err) < 0 || failed ? -1 : 0;
@@ -465,12 +463,13 @@ static void resend_signals(const struct injection *injection)
 int injection_finished(struct injection *injection, struct error *err)
 {
 	const uint8_t zeroes[CODE_ROOM] = { 0 };
+	struct user_regs_struct regs;
 	int failed = 0;
 
 	if (injection->lost)
 		return -1;
 	if (injection->arena != 0)
-		failed = wait_trap(injection, 0, stub_leader_unmapped, err);
+		failed = wait_trap(injection, 0, stub_leader_unmapped, &regs, err);
 	if (injection->lost || leave(injection, 0, err) < 0)
 		return -1;
 	/* From here on nobody can come by; and the next dump finds the page as the kernel made it. */

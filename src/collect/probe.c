@@ -133,9 +133,9 @@ static void ask_kinds(struct probe *probe, const struct kind_table *table, size_
 	size_t index = 0;
 
 	probe->thread = thread;
-	probe->n_calls = probe->buffer_size = 0;
 	probe->ran = false;
-	memset(probe->buffers, 0, sizeof probe->buffers);
+	memset(probe->buffers, 0, probe->buffer_size); /* of the one before */
+	probe->n_calls = probe->buffer_size = 0;
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++) {
 			if ((*kind)->ask && (thread == 0 || (*kind)->per_thread))

@@ -452,6 +452,44 @@ int injection_finish(struct injection *injection, struct error *err)
 	return 0;
 }
 
+/* Is it our stub, apart from the data in it? */
+static bool is_our_stub(const uint8_t *code)
+{
+	const struct {
+		const uint8_t *start, *end;
+	} parts[] = {
+		{ stub_start, stub_run_mask },
+		{ stub_leader_enter, stub_leader_context },
+		{ stub_thread_start, stub_thread_context },
+	};
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (memcmp(code + stub_offset(parts[i].start), parts[i].start,
+			   (size_t)(parts[i].end - parts[i].start)))
+			return false;
+	return true;
+}
+
+bool injection_recover(struct target *target, size_t thread)
+{
+	struct injection injection = { .target = target, .code = code_address(target) };
+	struct target_thread *where = &target->threads[thread];
+	const uint8_t *place = thread == 0 ? stub_leader_context : stub_thread_context;
+	struct iovec remote = { (void *)injection.code, stub_offset(stub_end) };
+	struct stub_context context;
+	struct error unused = { 0 };
+	uint8_t code[CODE_ROOM];
+	struct iovec local = { code, remote.iov_len };
+
+	if (process_vm_readv(target->pid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len ||
+	    !is_our_stub(code))
+		return false;
+	memcpy(&context, code + stub_offset(place), sizeof context);
+	stub_context_load(&context, &where->regs);
+	where->signal_mask = context.signal_mask;
+	return leave(&injection, thread, &unused) == 0;
+}
+
 /* Signals that came at an awkward moment; those of the whole process, as SIGSTOP always is. */
 static void resend_signals(const struct injection *injection)
 {

@@ -225,7 +225,8 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 
 		if (read_thread(target, thread, err) < 0)
 			return STOP_FAILED;
-		if (injection_is_inside(target, thread->regs.rip)) {
+		if (injection_is_inside(target, thread->regs.rip) &&
+		    !(target->stop_signal && injection_recover(target, i))) {
 			fail(err, ERR_BUSY,
 			     "thread %d of pid %d does not come back from what an earlier nestor,"
 			     " which was killed, has asked it", thread->tid, target->pid);

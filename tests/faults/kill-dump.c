@@ -7,7 +7,7 @@
  *
  * By default the dumping process is a child that stops the target, asks it what the probe asks,
  * and lets it go; with -x it is `NESTOR dump -R`. -s stops the target (SIGSTOP) before every
- * round, it must be stopped afterwards. -d lets every round come to its end (nothing is killed).
+ * round: it must be stopped afterwards, and a second dump, while it is, must succeed. -d lets every round come to its end (nothing is killed).
  * The target is a child of ours; nothing else is ever signalled.
  */
 #include "arch/x86_64/stub.h"
@@ -296,6 +296,20 @@ static int stop_target(const struct trial *trial)
 	return stopped ? 0 : -1;
 }
 
+/* While it is stopped the target cannot get over what the first dump, killed, was about. */
+static int dump_again(struct trial *trial, unsigned round)
+{
+	pid_t pid = start_dump(trial);
+	int status;
+
+	waitpid(pid, &status, 0);
+	if (trial->nestor_path)
+		nftw(trial->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return complain(trial, round, "the stopped target cannot be dumped again");
+	return 0;
+}
+
 static int check_still_stopped(const struct trial *trial, unsigned round)
 {
 	int64_t until = now_us() + PATIENCE_MS * 1000;
@@ -376,7 +390,8 @@ static int make_round(struct trial *trial, unsigned round)
 		trial->failed++;
 	if (trial->nestor_path)
 		nftw(trial->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-	if (trial->stopped && check_still_stopped(trial, round) < 0)
+	if (trial->stopped &&
+	    (dump_again(trial, round) < 0 || check_still_stopped(trial, round) < 0))
 		return -1;
 	if (round % CHECK_ALL_EVERY == CHECK_ALL_EVERY - 1 || round + 1 == trial->rounds)
 		return check_target(trial, round);

@@ -131,6 +131,22 @@ static void stub_restarts(void **unused)
 	assert_int_equal(context.rax, 219); /* restart_syscall */
 }
 
+static void context_round_trip(void **unused)
+{
+	struct user_regs_struct regs, loaded;
+	struct stub_context context;
+
+	(void)unused;
+	random_registers(&regs);
+	regs.eflags &= ~0x100ull;
+	context = stub_context_of(&regs, 0);
+	loaded = regs;
+	memset(&loaded, 0, offsetof(struct user_regs_struct, cs));
+	loaded.rsp = loaded.eflags = 0;
+	stub_context_load(&context, &loaded);
+	assert_memory_equal(&regs, &loaded, sizeof regs);
+}
+
 static enum error_name load_error(CoreEntry *core)
 {
 	uint8_t xstate[XSTATE_MAX_SIZE];
@@ -196,6 +212,7 @@ int main(void)
 		cmocka_unit_test(round_trip),	  cmocka_unit_test(interrupted_call),
 		cmocka_unit_test(finished_call),  cmocka_unit_test(stub_restarts),
 		cmocka_unit_test(bad_images),	  cmocka_unit_test(unsupported_components),
+		cmocka_unit_test(context_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,29 @@ struct stub_context stub_context_of(const struct user_regs_struct *regs, uint64_
 	return context;
 }
 
+void stub_context_load(const struct stub_context *context, struct user_regs_struct *regs)
+{
+	regs->eflags = context->flags;
+	regs->rbx = context->rbx;
+	regs->rbp = context->rbp;
+	regs->r8 = context->r8;
+	regs->r9 = context->r9;
+	regs->r12 = context->r12;
+	regs->r13 = context->r13;
+	regs->r14 = context->r14;
+	regs->r15 = context->r15;
+	regs->rsp = context->rsp;
+	regs->rax = context->rax;
+	regs->rcx = context->rcx;
+	regs->rdx = context->rdx;
+	regs->rsi = context->rsi;
+	regs->rdi = context->rdi;
+	regs->r10 = context->r10;
+	regs->r11 = context->r11;
+	regs->rip = context->rip;
+	regs->orig_rax = UINT64_MAX; /* if a call is to be made again, rip is before it */
+}
+
 struct user_regs_struct stub_registers(const struct user_regs_struct *regs, uint64_t rip)
 {
 	struct user_regs_struct changed = *regs;

@@ -48,6 +48,9 @@ struct stub_context {
 /* The context that leads back to regs; an interrupted system call is made again. */
 struct stub_context stub_context_of(const struct user_regs_struct *regs, uint64_t signal_mask);
 
+/* The other way: all that the context does not hold stays as it is in regs. */
+void stub_context_load(const struct stub_context *context, struct user_regs_struct *regs);
+
 /* Registers of a thread that is to run code of ours; all but flags and rip stay as they are. */
 struct user_regs_struct stub_registers(const struct user_regs_struct *regs, uint64_t rip);
 

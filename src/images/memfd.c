@@ -17,22 +17,53 @@ static const MemfdInodeEntry *find_inode(const struct image_loader *loader, uint
 	return NULL;
 }
 
+/* The inode of a file that is shared anonymous memory in truth, else NULL. */
+static const MemfdInodeEntry *anonymous_inode(const struct image_loader *loader,
+					      const FileEntry *file)
+{
+	if (!file || file->type != FD_TYPES__MEMFD || !file->memfd)
+		return NULL;
+	const MemfdInodeEntry *inode = find_inode(loader, file->memfd->inode_id);
+	return inode && strcmp(inode->name, "/dev/zero") == 0 ? inode : NULL;
+}
+
 static void resolve_area(const struct image_loader *loader, VmaEntry *vma)
 {
 	const uint32_t written = VMA_MEMFD | VMA_FILE_SHARED;
 
 	if ((vma->status & written) != written || vma->shmid > UINT32_MAX)
 		return;
-	const FileEntry *file = snapshot_file(loader->snapshot, (uint32_t)vma->shmid);
-	if (!file || file->type != FD_TYPES__MEMFD || !file->memfd)
-		return;
-	const MemfdInodeEntry *inode = find_inode(loader, file->memfd->inode_id);
-	if (!inode || strcmp(inode->name, "/dev/zero") != 0)
+	const MemfdInodeEntry *inode = anonymous_inode(
+		loader, snapshot_file(loader->snapshot, (uint32_t)vma->shmid));
+	if (!inode)
 		return;
 	vma->status = (vma->status & ~written) | VMA_ANON_SHARED;
 	vma->shmid = inode->shmid;
 	vma->flags |= MAP_ANONYMOUS;
 	vma->has_fdflags = false;
+}
+
+static bool has_descriptor(const struct snapshot *snapshot, uint32_t file_id)
+{
+	for (size_t i = 0; i < snapshot->n_tables; i++)
+		for (size_t k = 0; k < snapshot->tables[i]->n_descriptors; k++)
+			if (snapshot->tables[i]->descriptors[k]->id == file_id)
+				return true;
+	return false;
+}
+
+/* Nothing refers to these files once their areas are resolved, unless somebody opened one. */
+static void drop_files(const struct image_loader *loader)
+{
+	struct snapshot *snapshot = loader->snapshot;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		FileEntry *file = snapshot->files[i];
+		if (!anonymous_inode(loader, file) || has_descriptor(snapshot, file->id))
+			snapshot->files[kept++] = file;
+	}
+	snapshot->n_files = kept;
 }
 
 void image_resolve_memfds(struct image_loader *loader)
@@ -46,4 +77,5 @@ void image_resolve_memfds(struct image_loader *loader)
 		for (size_t k = 0; mm && k < mm->n_vmas; k++)
 			resolve_area(loader, mm->vmas[k]);
 	}
+	drop_files(loader);
 }

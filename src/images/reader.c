@@ -43,6 +43,7 @@ struct source {
 	uint64_t number;
 	const struct manifest_line *line; /* NULL: of another tool, nothing to check against */
 	const char *name;
+	uint64_t size; /* of large files, once noted */
 };
 
 struct reading {
@@ -169,7 +170,7 @@ static int parse_mapped(struct reading *reading, const struct source *source, si
 }
 
 /* Only the size for now: all large images are summed together, on two threads. */
-static int note_large(struct reading *reading, const struct source *source, struct error *err)
+static int note_large(struct reading *reading, struct source *source, struct error *err)
 {
 	struct stat status;
 
@@ -177,7 +178,7 @@ static int note_large(struct reading *reading, const struct source *source, stru
 		return unreadable(err, source->name);
 	if (!S_ISREG(status.st_mode))
 		return fail(err, ERR_IMAGE_INVALID, "%s is no regular file", source->name);
-	uint64_t size = (uint64_t)status.st_size;
+	uint64_t size = source->size = (uint64_t)status.st_size;
 	if (source->line && check_size(source->line, size, err))
 		return -1;
 	reading->large[reading->n_large] = (struct checksum_file){ .name = source->name,
@@ -297,7 +298,7 @@ static int read_sources(struct reading *reading, struct error *err)
 	reading->large_sources =
 		arena_array(reading->arena, const struct source *, reading->n_sources + 1);
 	for (size_t i = 0; i < reading->n_sources; i++) {
-		const struct source *source = &reading->sources[i];
+		struct source *source = &reading->sources[i];
 		if (source->kind > IMAGE_INVENTORY && !reading->loader.snapshot->inventory)
 			break;
 		if (is_large(source) ? note_large(reading, source, err) :
@@ -346,19 +347,17 @@ static int check_pages(const struct reading *reading, const struct pagemap *page
 
 	if (!pagemap->present || needed == 0)
 		return 0;
-	for (size_t i = 0; i < reading->n_large; i++) {
-		const struct source *source = reading->large_sources[i];
-		uint64_t size = reading->large[i].size;
-		if (source->kind != IMAGE_PAGES || source->number != pagemap->pages_id)
-			continue;
-		if (size >= needed)
-			return 0;
-		fail(err, ERR_IMAGE_TRUNCATED,
-		     "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64, source->name,
-		     size, needed, whose, number);
-		return fail_hint(err, "%s", dump_again);
-	}
-	return missing(err, IMAGE_PAGES, pagemap->pages_id);
+	struct source wanted = { .kind = IMAGE_PAGES, .number = pagemap->pages_id };
+	const struct source *source = bsearch(&wanted, reading->sources, reading->n_sources,
+					      sizeof wanted, compare_sources);
+	if (!source)
+		return missing(err, IMAGE_PAGES, pagemap->pages_id);
+	if (source->size >= needed)
+		return 0;
+	fail(err, ERR_IMAGE_TRUNCATED,
+	     "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64, source->name,
+	     source->size, needed, whose, number);
+	return fail_hint(err, "%s", dump_again);
 }
 
 static int compare_files(const void *a, const void *b)

@@ -240,9 +240,16 @@ static int let_go(struct batch *batch, struct error *err)
 	for (size_t i = 0; i < batch->n_threads; i++) {
 		struct run_thread *thread = batch->threads[i];
 
-		/* One that was killed by another of the tree, already running, is none of ours. */
-		if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0 && errno != ESRCH)
-			return fail_ptrace(thread, "let it go", err);
+		if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0) {
+			if (errno != ESRCH)
+				return fail_ptrace(thread, "let it go", err);
+			/*
+			 * Killed, by one that runs already. Its parent hears of it when we have
+			 * (ptrace(2)); the first task's parent is us.
+			 */
+			if (thread->tid != batch->run->root)
+				waitpid(thread->tid, NULL, __WALL | WNOHANG);
+		}
 		thread->seized = false;
 		thread->task->finished = true;
 	}

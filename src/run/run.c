@@ -203,8 +203,6 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	struct surroundings old;
 	int made;
 
-	if (options->timeout_seconds)
-		run.deadline = run.started + options->timeout_seconds * UINT64_C(1000000);
 	if (enter(&old, err) < 0)
 		return -1;
 	make_tables(&run);

@@ -17,7 +17,7 @@
 struct images;
 
 struct run_options {
-	unsigned timeout_seconds;
+	unsigned timeout_seconds; /* in which no program comes to its end; 0: no limit */
 	bool leave_stopped; /* -s: tasks are left stopped by SIGSTOP */
 	int root_fd;	    /* for file_opener */
 	void (*progress)(void *data, const char *phase, size_t done, size_t total);

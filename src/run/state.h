@@ -58,7 +58,7 @@ struct run {
 
 	pid_t *children_before; /* of ours, that are none of the run's business */
 	size_t n_children_before;
-	uint64_t started, deadline; /* CLOCK_MONOTONIC in microseconds; deadline 0: none */
+	uint64_t started; /* CLOCK_MONOTONIC in microseconds */
 };
 
 uint64_t monotonic_microseconds(void);

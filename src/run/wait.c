@@ -188,8 +188,10 @@ static int fail_timeout(const struct run *run, struct error *err)
 	uint32_t done = run->header->done;
 
 	return fail(err, ERR_RESTORE_TIMEOUT,
-		    "%" PRIu32 " of %" PRIu32 " programs did not finish within %u seconds",
-		    run->plan->n_parked - done, run->plan->n_parked, run->options->timeout_seconds);
+		    "no program has come to its end for %u seconds, %" PRIu32 " of %" PRIu32
+		    " are missing",
+		    run->options->timeout_seconds, run->plan->n_parked - done,
+		    run->plan->n_parked);
 }
 
 static void tell_progress(const struct run *run)
@@ -201,7 +203,8 @@ static void tell_progress(const struct run *run)
 
 int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct error *err)
 {
-	uint64_t moved = monotonic_microseconds(), now;
+	uint64_t timeout = run->options->timeout_seconds * UINT64_C(1000000);
+	uint64_t moved = monotonic_microseconds(), looked = moved, now;
 	uint32_t last = 0;
 
 	for (;;) {
@@ -217,15 +220,15 @@ int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct 
 		if (check_root(run, err) < 0 || check_interrupted(err) < 0)
 			return -1;
 		now = monotonic_microseconds();
-		if (run->deadline && now > run->deadline)
-			return fail_timeout(run, err);
 		if (done != last)
-			moved = now;
+			moved = looked = now;
 		last = done;
-		if (now - moved > STALL_MICROSECONDS) {
+		if (timeout && now - moved > timeout)
+			return fail_timeout(run, err);
+		if (now - looked > STALL_MICROSECONDS) {
 			if (look_for_the_dead(run, err) < 0)
 				return -1;
-			moved = now;
+			looked = now;
 		}
 		wait_for_change(run->header, word, seen);
 	}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Reading a stopped tree from outside: ids at every level, who shares what with whom, the
+ * messages that kinds fill, and the kinds themselves.
+ *
+ * Level 0 of the recorded ids is the pid namespace of this nestor, or that of the root task where
+ * the root task is the init of a namespace of its own: the outer numbers say nothing about the
+ * tree then, and a restore makes the namespace again wherever it runs.
+ */
+#include "arch/x86_64/registers.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/objects.h"
+#include "kernel/facts.h"
+#include "kinds/kind.h"
+#include "kinds/namespaces/pid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* Namespaces that a tree has to share with nestor, and where its messages name them. */
+static const struct common_namespace {
+	const char *link, *name;
+	size_t has_offset, id_offset;
+} common_namespaces[] = {
+#define COMMON_NAMESPACE(link, name, field)                      \
+	{ link, name, offsetof(TaskKobjIdsEntry, has_##field),   \
+	  offsetof(TaskKobjIdsEntry, field) }
+	COMMON_NAMESPACE("ns/net", "network", net_ns_id),
+	COMMON_NAMESPACE("ns/ipc", "ipc", ipc_ns_id),
+	COMMON_NAMESPACE("ns/uts", "uts", uts_ns_id),
+	COMMON_NAMESPACE("ns/mnt", "mount", mnt_ns_id),
+	COMMON_NAMESPACE("ns/user", "user", user_ns_id),
+	COMMON_NAMESPACE("ns/cgroup", "cgroup", cgroup_ns_id),
+	COMMON_NAMESPACE("ns/time", "time", time_ns_id),
+#undef COMMON_NAMESPACE
+};
+enum { COMMON_NAMESPACES = sizeof common_namespaces / sizeof *common_namespaces };
+
+/* Ids of namespaces are counted from 1 over all types; pid namespaces have the first. */
+enum { FIRST_COMMON_ID = 2, LINK_SIZE = 64 };
+
+struct reading {
+	struct collect *collect;
+	size_t outer_levels; /* numbers of NSpid that are dropped */
+	struct object_order address_spaces, tables, fs, signal_actions;
+	char own[COMMON_NAMESPACES][LINK_SIZE];
+};
+
+static size_t status_vector(const char *status, const char *key, uint64_t *numbers)
+{
+	const char *field = procfs_field(status, key);
+
+	return field ? procfs_numbers(field, 10, numbers, MAX_PID_LEVELS + 1) : 0;
+}
+
+/* The numbers of one vector without the outer levels, in the arena. */
+static int read_vector(const struct reading *reading, const char *status, const char *key,
+		       size_t *ret_count, uint32_t **ret_numbers, struct error *err)
+{
+	uint64_t numbers[MAX_PID_LEVELS + 1];
+	size_t count = status_vector(status, key, numbers);
+
+	if (count <= reading->outer_levels || count - reading->outer_levels > MAX_PID_LEVELS)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "%s has %zu levels, of which %zu are outside of the tree", key, count,
+			    reading->outer_levels);
+	count -= reading->outer_levels;
+	*ret_numbers = arena_array(reading->collect->arena, uint32_t, count);
+	for (size_t i = 0; i < count; i++)
+		(*ret_numbers)[i] = (uint32_t)numbers[reading->outer_levels + i];
+	*ret_count = count;
+	return 0;
+}
+
+static int find_outer_levels(struct reading *reading, struct error *err)
+{
+	uint64_t numbers[MAX_PID_LEVELS + 1];
+	struct target *root = &reading->collect->targets[0];
+	char *own;
+
+	if (procfs_read(reading->collect->arena, AT_FDCWD, "/proc/self/status", &own) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/status");
+	size_t own_levels = status_vector(own, "NSpid:", numbers);
+	size_t root_levels = status_vector(root->status, "NSpid:", numbers);
+	if (!own_levels || !root_levels || root_levels > MAX_PID_LEVELS)
+		return fail(err, ERR_KERNEL_TOO_OLD, "/proc/PID/status has no usable NSpid line");
+	reading->outer_levels = root_levels - 1;
+	if (root_levels > own_levels && numbers[root_levels - 1] != 1) {
+		fail(err, ERR_UNSUPPORTED_NAMESPACE,
+		     "pid %d lives in a nested pid namespace without being its init", root->pid);
+		return fail_hint(err, "dump the init of that namespace, or run nestor inside of it");
+	}
+	return 0;
+}
+
+/*
+ * The name as the kernel holds it. proc escapes newline and backslash in "Name:", and nothing
+ * else; procfs_field would skip blanks that belong to the name.
+ */
+static char *read_name(struct arena *arena, const char *status)
+{
+	char name[64];
+	size_t length = 0;
+	const char *text = strncmp(status, "Name:\t", 6) == 0 ? status + 6 : "";
+
+	for (; *text && *text != '\n' && length < sizeof name - 1; text++) {
+		if (*text == '\\' && (text[1] == 'n' || text[1] == '\\')) {
+			name[length++] = text[1] == 'n' ? '\n' : '\\';
+			text++;
+		} else {
+			name[length++] = *text;
+		}
+	}
+	name[length] = '\0';
+	return arena_string(arena, name);
+}
+
+static int read_thread_ids(const struct reading *reading, struct target *target, struct error *err)
+{
+	struct arena *arena = reading->collect->arena;
+	PstreeEntry *pstree = target->task->pstree;
+	size_t count = target->zombie ? 1 : target->n_threads;
+
+	pstree->threads = arena_array(arena, uint32_t, count);
+	pstree->ns_tids = arena_array(arena, NsTid *, count);
+	for (size_t i = 0; i < count; i++) {
+		NsTid *tid = snapshot_new(reading->collect->snapshot, NS_TID, NsTid);
+		const char *status = target->zombie ? target->status : target->threads[i].status;
+		if (read_vector(reading, status, "NSpid:", &tid->n_tid, &tid->tid, err))
+			return -1;
+		pstree->ns_tids[i] = tid;
+		pstree->threads[i] = tid->tid[0];
+	}
+	pstree->n_threads = pstree->n_ns_tids = count;
+	return 0;
+}
+
+static int read_ids(const struct reading *reading, struct target *target, struct error *err)
+{
+	PstreeEntry *pstree = snapshot_new(reading->collect->snapshot, PSTREE_ENTRY, PstreeEntry);
+
+	target->task->pstree = pstree;
+	if (read_vector(reading, target->status, "NStgid:", &pstree->n_ns_pid, &pstree->ns_pid,
+			err) ||
+	    read_vector(reading, target->status, "NSpgid:", &pstree->n_ns_pgid, &pstree->ns_pgid,
+			err) ||
+	    read_vector(reading, target->status, "NSsid:", &pstree->n_ns_sid, &pstree->ns_sid, err))
+		return fail_while(err, "reading the ids of pid %d", target->pid);
+	pstree->pid = pstree->ns_pid[0];
+	pstree->pgid = pstree->ns_pgid[0];
+	pstree->sid = pstree->ns_sid[0];
+	pstree->ppid = target->parent ? target->parent->task->pstree->pid : 0;
+	return read_thread_ids(reading, target, err);
+}
+
+static int read_own_namespaces(struct reading *reading, struct error *err)
+{
+	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
+		char path[32];
+		snprintf(path, sizeof path, "/proc/self/%s", common_namespaces[i].link);
+		/* A kernel without the namespace has no link: nobody can be in another one. */
+		ssize_t length = readlink(path, reading->own[i], LINK_SIZE - 1);
+		if (length < 0 && errno != ENOENT)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
+	}
+	return 0;
+}
+
+/* `folder` is "" for the leader or "task/TID/". */
+static int check_namespaces(const struct reading *reading, const struct target *target,
+			    const char *folder, struct error *err)
+{
+	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
+		char path[64], link[LINK_SIZE] = "";
+		const struct common_namespace *namespace = &common_namespaces[i];
+
+		if (!reading->own[i][0])
+			continue;
+		snprintf(path, sizeof path, "%s%s", folder, namespace->link);
+		if (readlinkat(target->proc_fd, path, link, sizeof link - 1) < 0)
+			return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s",
+					  target->pid, path);
+		if (strcmp(link, reading->own[i]) != 0) {
+			fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			     "pid %d%s%s is in another %s namespace (%s) than nestor", target->pid,
+			     *folder ? ", " : "", folder, namespace->name, link);
+			return fail_hint(err, "only pid namespaces may differ from those of nestor; "
+					      "run nestor inside the others");
+		}
+	}
+	return 0;
+}
+
+static void set_common_namespaces(const struct reading *reading, TaskKobjIdsEntry *ids)
+{
+	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
+		if (!reading->own[i][0])
+			continue;
+		*(protobuf_c_boolean *)((char *)ids + common_namespaces[i].has_offset) = true;
+		*(uint32_t *)((char *)ids + common_namespaces[i].id_offset) =
+			FIRST_COMMON_ID + (uint32_t)i;
+	}
+}
+
+static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry *ids,
+			   struct error *err)
+{
+	struct arena *arena = reading->collect->arena;
+
+	if (object_order_id(&reading->address_spaces, arena, pid, &ids->vm_id, err) ||
+	    object_order_id(&reading->tables, arena, pid, &ids->files_id, err) ||
+	    object_order_id(&reading->fs, arena, pid, &ids->fs_id, err) ||
+	    object_order_id(&reading->signal_actions, arena, pid, &ids->sighand_id, err))
+		return -1;
+	set_common_namespaces(reading, ids);
+	return 0;
+}
+
+/*
+ * clone(2) makes threads share address space and signal actions; table and fs may be given up
+ * later (unshare), and would have to be per thread in the images.
+ */
+static int check_threads(const struct reading *reading, const struct target *target,
+			 struct error *err)
+{
+	static const struct {
+		enum kcmp_object object;
+		const char *name;
+	} shared[] = { { KCMP_OBJECT_FILES, "descriptor table" },
+		       { KCMP_OBJECT_FS, "working directory and umask" } };
+
+	for (size_t i = 1; i < target->n_threads; i++) {
+		char folder[32];
+		pid_t tid = target->threads[i].tid;
+
+		for (size_t j = 0; j < sizeof shared / sizeof *shared; j++) {
+			int result = kernel_kcmp(target->pid, tid, shared[j].object, 0, 0);
+			if (result < 0)
+				return fail_errno(err, ERR_KERNEL_REFUSED,
+						  "cannot compare thread %d with pid %d (kcmp)",
+						  tid, target->pid);
+			if (result)
+				return fail(err, ERR_SHARED_OBJECT,
+					    "thread %d of pid %d has a %s of its own", tid,
+					    target->pid, shared[j].name);
+		}
+		snprintf(folder, sizeof folder, "task/%d/", tid);
+		if (check_namespaces(reading, target, folder, err))
+			return -1;
+	}
+	return 0;
+}
+
+static CoreEntry *new_core(struct snapshot *snapshot)
+{
+	CoreEntry *core = snapshot_new(snapshot, CORE_ENTRY, CoreEntry);
+
+	core->mtype = CORE_ENTRY__MARCH__X86_64;
+	return core;
+}
+
+static TaskCoreEntry *new_task_core(const struct target *target)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	TaskCoreEntry *tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
+	uint64_t exit_signal = target_stat_field(target, 38);
+
+	tc->task_state = target->zombie ? TASK_DEAD : target->stop_signal ? TASK_STOPPED : TASK_ALIVE;
+	if (target->zombie)
+		tc->exit_code = (uint32_t)target_stat_field(target, 52);
+	if (target->stop_signal) {
+		tc->has_stop_signo = true;
+		tc->stop_signo = (uint32_t)target->stop_signal;
+	}
+	tc->flags = (uint32_t)target_stat_field(target, 9);
+	tc->comm = read_name(snapshot->arena, target->status);
+	if (exit_signal != SIGCHLD) {
+		tc->has_exit_signal = true;
+		tc->exit_signal = (uint32_t)exit_signal;
+	}
+	return tc;
+}
+
+static void read_thread_core(struct target *target, size_t index)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	struct target_thread *thread = &target->threads[index];
+	CoreEntry *core = target->task->threads[index];
+
+	core->thread_core = snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
+	core->thread_core->comm = read_name(snapshot->arena, thread->status);
+	core->thread_core->has_blk_sigset = true;
+	core->thread_core->blk_sigset = thread->signal_mask;
+	registers_save(&thread->regs, thread->xstate, thread->xstate_size, snapshot->arena, core);
+}
+
+static void read_cores(struct target *target)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	struct task *task = target->task;
+
+	task->core = new_core(snapshot);
+	task->core->tc = new_task_core(target);
+	if (target->zombie)
+		return;
+	task->core->tc->blk_sigset = target->threads[0].signal_mask;
+	task->threads = arena_array(snapshot->arena, CoreEntry *, target->n_threads);
+	task->n_threads = target->n_threads;
+	for (size_t i = 0; i < target->n_threads; i++) {
+		task->threads[i] = i == 0 ? task->core : new_core(snapshot);
+		read_thread_core(target, i);
+	}
+}
+
+static int run_kinds(struct target *target, struct error *err)
+{
+	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = kinds.tasks[stage]; kind && *kind;
+		     kind++)
+			if ((*kind)->collect && (*kind)->collect(target, err))
+				return fail_while(err, "collecting %s of pid %d", (*kind)->name,
+						  target->pid);
+	return collect_descriptors(target, err);
+}
+
+static int read_task(struct reading *reading, struct target *target, struct error *err)
+{
+	struct snapshot *snapshot = reading->collect->snapshot;
+
+	if (target->zombie && target_stat_field(target, 20) > 1)
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "the first thread of pid %d has ended while others go on", target->pid);
+	if (read_ids(reading, target, err))
+		return -1;
+	read_cores(target);
+	target->task->ids = snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
+	/* A zombie has given up all of its objects. */
+	if (target->zombie) {
+		set_common_namespaces(reading, target->task->ids);
+		return 0;
+	}
+	if (check_namespaces(reading, target, "", err) || check_threads(reading, target, err) ||
+	    read_object_ids(reading, target->pid, target->task->ids, err))
+		return -1;
+	return run_kinds(target, err);
+}
+
+static int read_inventory(struct reading *reading, struct error *err)
+{
+	struct collect *collect = reading->collect;
+	InventoryEntry *inventory = snapshot_new(collect->snapshot, INVENTORY_ENTRY, InventoryEntry);
+	struct utsname name;
+
+	inventory->img_version = 2;
+	inventory->has_fdinfo_per_id = inventory->fdinfo_per_id = true;
+	inventory->has_ns_per_id = inventory->ns_per_id = true;
+	inventory->has_lsmtype = true;
+	inventory->lsmtype = LSMTYPE__NO_LSM;
+	inventory->nestor_version = NESTOR_VERSION;
+	inventory->has_vdso_hash = collect->facts->vdso_hash != 0;
+	inventory->vdso_hash = collect->facts->vdso_hash;
+	if (uname(&name) == 0)
+		inventory->kernel_release = arena_string(collect->arena, name.release);
+	inventory->root_ids =
+		snapshot_new(collect->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
+	collect->snapshot->inventory = inventory;
+	return read_object_ids(reading, getpid(), inventory->root_ids, err);
+}
+
+int collect_read(struct collect *collect, struct error *err)
+{
+	struct reading reading = {
+		.collect = collect,
+		.address_spaces.object = KCMP_OBJECT_VM,
+		.tables.object = KCMP_OBJECT_FILES,
+		.fs.object = KCMP_OBJECT_FS,
+		.signal_actions.object = KCMP_OBJECT_SIGHAND,
+	};
+
+	if (!collect->facts->kcmp)
+		return fail(err, ERR_KERNEL_TOO_OLD, "this kernel has no kcmp(2)");
+	if (find_outer_levels(&reading, err) || read_own_namespaces(&reading, err))
+		return -1;
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (read_task(&reading, &collect->targets[i], err))
+			return -1;
+	if (read_inventory(&reading, err) || pid_namespaces_collect(collect, err))
+		return -1;
+	return snapshot_index(collect->snapshot, err);
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: task-personality
+ * promise: personality, oom_score_adj and registered memory barriers are kept
+ * flavours: flat one three
+ */
+#include "scenario.h"
+
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <sys/personality.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int read_adjustment(void)
+{
+	char text[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY);
+
+	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+		scenario_check(false, "cannot read oom_score_adj");
+	close(fd);
+	return atoi(text);
+}
+
+static void write_adjustment(const char *text, size_t length)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+
+	scenario_need(fd >= 0 && write(fd, text, length) == (ssize_t)length, "oom_score_adj");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	const unsigned long wanted = ADDR_NO_RANDOMIZE | ADDR_COMPAT_LAYOUT;
+
+	scenario_begin(argc, argv);
+	scenario_need(personality(wanted) >= 0, "personality");
+	write_adjustment("333", 3);
+	scenario_need(!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0),
+		      "membarrier");
+
+	scenario_ready();
+
+	scenario_check(personality(0xffffffff) == (int)wanted, "the personality is %#x",
+		       personality(0xffffffff));
+	scenario_check(read_adjustment() == 333, "oom_score_adj is %d", read_adjustment());
+	scenario_check(!syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0),
+		       "the expedited memory barrier is no longer registered");
+	return scenario_end();
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: task-seccomp
+ * promise: seccomp filters hold again after the restore, and nothing was run that they forbid:
+ *   a list of allowed calls that kills on anything else, strict mode, chains of filters, a filter
+ *   of one thread only, one that was installed with privilege
+ * flavours: flat one three
+ * needs: seccomp-filters
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct shared {
+	uint32_t ready, go;
+};
+static struct shared *shared;
+static int strict_pipe[2];
+
+#define LOAD_NR BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))
+#define ON(number, action)                                                                     \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
+#define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, action)
+
+static void install(const struct sock_filter *instructions, size_t count, unsigned flags)
+{
+	const struct sock_fprog program = { (unsigned short)count,
+					    (struct sock_filter *)instructions };
+
+	scenario_need(!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program), "seccomp");
+}
+
+static void wait_for_go(void)
+{
+	__atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
+		scenario_sleep_ms(2);
+}
+
+/* Anything that is not needed to wait and to leave kills. */
+static int allow_little(void *data)
+{
+	const struct sock_filter filter[] = {
+		LOAD_NR,
+		ON(SYS_clock_nanosleep, SECCOMP_RET_ALLOW),
+		ON(SYS_clock_gettime, SECCOMP_RET_ALLOW),
+		ON(SYS_restart_syscall, SECCOMP_RET_ALLOW),
+		ON(SYS_write, SECCOMP_RET_ALLOW),
+		ON(SYS_exit_group, SECCOMP_RET_ALLOW),
+		ANSWER(SECCOMP_RET_KILL_PROCESS),
+	};
+
+	(void)data;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	install(filter, sizeof filter / sizeof *filter, 0);
+	wait_for_go();
+	return 0;
+}
+
+/* Two filters on top of each other, the second with a mark, installed with CAP_SYS_ADMIN. */
+static int chain(void *data)
+{
+	const struct sock_filter first[] = { LOAD_NR, ON(SYS_getppid, SECCOMP_RET_ERRNO | EDOM),
+					     ANSWER(SECCOMP_RET_ALLOW) };
+	const struct sock_filter second[] = { LOAD_NR, ON(SYS_getpgrp, SECCOMP_RET_ERRNO | ERANGE),
+					      ON(SYS_prctl, SECCOMP_RET_ERRNO | EACCES),
+					      ON(SYS_munmap, SECCOMP_RET_ERRNO | EACCES),
+					      ON(SYS_futex, SECCOMP_RET_ERRNO | EACCES),
+					      ANSWER(SECCOMP_RET_ALLOW) };
+
+	(void)data;
+	install(first, sizeof first / sizeof *first, 0);
+	install(second, sizeof second / sizeof *second, SECCOMP_FILTER_FLAG_LOG);
+	scenario_need(!setresuid(2001, 2001, 2001), "setresuid");
+	wait_for_go();
+	scenario_check(syscall(SYS_getppid) < 0 && errno == EDOM, "the first filter is gone");
+	scenario_check(syscall(SYS_getpgrp) < 0 && errno == ERANGE, "the second filter is gone");
+	scenario_check(getuid() == 2001, "the uid is %d", (int)getuid());
+	return 0;
+}
+
+static void *filtered_thread(void *data)
+{
+	const struct sock_filter filter[] = { LOAD_NR, ON(SYS_getppid, SECCOMP_RET_ERRNO | EDOM),
+					      ANSWER(SECCOMP_RET_ALLOW) };
+
+	(void)data;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	install(filter, sizeof filter / sizeof *filter, 0);
+	wait_for_go();
+	scenario_check(syscall(SYS_getppid) < 0 && errno == EDOM, "the thread's filter is gone");
+	return NULL;
+}
+
+static int in_one_thread(void *data)
+{
+	pthread_t thread;
+
+	(void)data;
+	scenario_need(!pthread_create(&thread, NULL, filtered_thread, NULL), "pthread_create");
+	pthread_join(thread, NULL);
+	scenario_check(syscall(SYS_getppid) > 0, "the filter of a thread has spread");
+	return 0;
+}
+
+/* read, write, exit and sigreturn are all it may do. */
+static int strict(void *data)
+{
+	char byte;
+
+	(void)data;
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+	__atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
+	long got = syscall(SYS_read, strict_pipe[0], &byte, 1);
+	syscall(SYS_exit, got == 1 && byte == 's' ? 0 : 1);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	int (*const bodies[])(void *) = { allow_little, chain, in_one_thread, strict };
+	enum { CHILDREN = sizeof bodies / sizeof *bodies };
+	pid_t children[CHILDREN];
+
+	scenario_begin(argc, argv);
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	scenario_need(shared != MAP_FAILED && !pipe(strict_pipe), "setting up");
+	for (size_t i = 0; i < CHILDREN; i++)
+		children[i] = scenario_child(bodies[i], NULL);
+	while (__atomic_load_n(&shared->ready, __ATOMIC_SEQ_CST) < CHILDREN)
+		scenario_sleep_ms(1);
+
+	scenario_ready();
+
+	__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
+	scenario_check(write(strict_pipe[1], "s", 1) == 1, "write");
+	for (size_t i = 0; i < CHILDREN; i++)
+		scenario_reap(children[i]);
+	return scenario_end();
+}

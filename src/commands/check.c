@@ -127,13 +127,22 @@ static void print_json(const struct facts *facts, struct text *text)
 	text_add(text, "\n]}\n");
 }
 
+/* "seccomp-filters" and "seccomp_filters" are one name. */
+static bool same_name(const char *one, const char *other)
+{
+	for (; *one && *other; one++, other++)
+		if (*one != *other && !(strchr("-_", *one) && strchr("-_", *other)))
+			return false;
+	return *one == *other;
+}
+
 /* Scripts ask for facilities that criu(8) knows and nestor has no use for yet: those are absent. */
 static int check_feature(const char *name, const struct facts *facts)
 {
 	for (size_t i = 0; i < N_FACILITIES; i++) {
 		const struct facility *facility = &facilities[i];
-		if (strcmp(name, facility->name) != 0 &&
-		    (!facility->other_name || strcmp(name, facility->other_name) != 0))
+		if (!same_name(name, facility->name) &&
+		    (!facility->other_name || !same_name(name, facility->other_name)))
 			continue;
 		if (is_there(facility, facts))
 			return EXIT_DONE;

@@ -163,6 +163,12 @@ def thread_facts(pid, tid, depth):
     return facts
 
 
+def name_notified(timers, names):
+    """Whom POSIX timers notify, /proc tells by the ids of the reader's pid namespace."""
+    timers = re.sub(r"notify: (\S+)/pid\.\d+", r"notify: \1", timers)
+    return re.sub(r"/tid\.(\d+)", lambda match: "/" + names.get(int(match.group(1)), "?"), timers)
+
+
 def task_facts(pid, depth, ignore=()):
     facts = {}
     try:
@@ -186,8 +192,9 @@ def task_facts(pid, depth, ignore=()):
     for name in PLAIN_FILES:
         if name not in ignore:
             text = read(pid, name, binary=True)
-            text = text if isinstance(text, str) else text.decode("latin-1")
-            facts[name] = re.sub(r"notify: (\S+)/pid\.\d+", r"notify: \1", text)
+            facts[name] = text if isinstance(text, str) else text.decode("latin-1")
+    if "timers" in facts:
+        facts["timers"] = name_notified(facts["timers"], names)
     for name in ("exe", "cwd", "root"):
         facts[name] = link(pid, name)
     if "maps" not in ignore:

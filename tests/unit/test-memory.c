@@ -196,6 +196,10 @@ static void map_plain_areas(void)
 	mprotect((void *)(WINDOW + 0x23000), 2 * PAGE, PROT_NONE);
 	fill(map_anonymous(0x25000, 2 * PAGE, 0), PAGE, 5);
 	mprotect((void *)(WINDOW + 0x25000), 2 * PAGE, PROT_READ | PROT_EXEC);
+	/* Two areas that look the same, but one was writable and is accounted for. */
+	map_anonymous(0x28000, 2 * PAGE, 0);
+	mprotect((void *)(WINDOW + 0x28000), 2 * PAGE, PROT_NONE);
+	map_at(0x2a000, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	map_at(0x30000, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	fill((uint8_t *)map_anonymous(0x100000, 32 * PAGE, MAP_GROWSDOWN) + 28 * PAGE, 4 * PAGE, 6);
 }

@@ -75,10 +75,15 @@ bool pagemap_run_is_stored(const PagemapEntry *run);
 int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
 int pages_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
 
-/* What the content of an area asks of its mapping. */
+/* What an area asks of its mapping. */
 struct area_plan {
 	const VmaEntry *area;
-	bool has_content; /* pages are read in: it must be writable meanwhile */
+	bool has_content; /* pages are read in */
+	/*
+	 * Writable at first: to be filled, or because the kernel counts what was once writable
+	 * (VM_ACCOUNT), and keeps areas apart that differ in that.
+	 */
+	bool map_writable;
 	bool has_guard;
 };
 

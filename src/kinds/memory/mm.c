@@ -200,6 +200,8 @@ static struct area_plan *plan_areas(struct plan *plan, const struct task *task)
 	for (size_t i = 0; i < mm->n_vmas; i++)
 		areas[i].area = mm->vmas[i];
 	note_content(task, areas);
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		areas[i].map_writable = areas[i].has_content || mm->vmas[i]->accounted;
 	note_guards(mm, areas);
 	return areas;
 }

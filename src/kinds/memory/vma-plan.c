@@ -192,7 +192,7 @@ static void map_area(struct plan *plan, struct program *program, const struct ar
 	const VmaEntry *area = area_plan->area;
 	bool has_object = area_has_object(area);
 	uint64_t slot = has_object ? borrow(plan, program, area) : 0;
-	uint64_t prot = area->prot | (area_plan->has_content ? PROT_READ | PROT_WRITE : 0);
+	uint64_t prot = area->prot | (area_plan->map_writable ? PROT_READ | PROT_WRITE : 0);
 	struct op *op = program_call(program, SYS_mmap, area->start, area->end - area->start, prot,
 				     map_flags(area), (uint64_t)-1, has_object ? area->pgoff : 0);
 
@@ -308,7 +308,7 @@ void areas_plan_finish(struct program *program, const struct task *task,
 		const VmaEntry *area = areas[i].area;
 		uint32_t while_filled = area->prot | PROT_READ | PROT_WRITE;
 
-		if (areas[i].has_content && area->prot != while_filled)
+		if (areas[i].map_writable && area->prot != while_filled)
 			op_expect(program_call(program, SYS_mprotect, area->start,
 					       area->end - area->start, area->prot),
 				  0);

@@ -38,7 +38,7 @@ struct area_text {
 	const char *vm_flags;
 	uint64_t protection_key;
 	/* From vm_flags: */
-	bool may_write, droppable, lock_on_fault;
+	bool may_write, droppable, lock_on_fault, accounted;
 	uint32_t map_flags;
 	uint64_t advice;
 	const char *refusal;
@@ -83,6 +83,8 @@ static void read_vm_flag(struct area_text *area, const char *word)
 		area->droppable = true;
 	else if (!memcmp(word, "lf", 2))
 		area->lock_on_fault = true;
+	else if (!memcmp(word, "ac", 2))
+		area->accounted = true;
 	for (size_t i = 0; i < sizeof vm_flags / sizeof vm_flags[0]; i++) {
 		if (memcmp(word, vm_flags[i].word, 2))
 			continue;
@@ -320,6 +322,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		area->madv &= ~(UINT64_C(1) << MADV_WIPEONFORK | UINT64_C(1) << MADV_DONTDUMP);
 	area->has_madv = area->madv != 0;
 	area->has_lock_on_fault = area->lock_on_fault = text->lock_on_fault;
+	area->has_accounted = area->accounted =
+		text->accounted && !area_is_shared(text) && !(area->prot & PROT_WRITE);
 	if (text->refusal)
 		return refuse(text, text->refusal, err);
 	/* The kernel itself keeps a key for areas that may only be executed (pkeys(7)). */

@@ -5,6 +5,9 @@
  *
  *	kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] TARGET
  *
+ * Every other kill comes at any moment of a dump; the others shortly after it began to work
+ * inside the target.
+ *
  * By default the dumping process is a child that stops the target, asks it what the probe asks,
  * and lets it go; with -x it is `NESTOR dump -R`. -s stops the target (SIGSTOP) before every
  * round: it must be stopped afterwards, and a second dump, while it is, must succeed. -d lets every round come to its end (nothing is killed).
@@ -353,8 +356,8 @@ static int warm_up(struct trial *trial)
 	return 0;
 }
 
-/* Did the dumping process die while code of its was in the target? It cleans up at the end. */
-static bool died_at_work(const struct trial *trial, pid_t dump)
+/* Is code of the dumping process in the target? It cleans up at the end. */
+static bool is_at_work(const struct trial *trial, pid_t dump)
 {
 	uint64_t owner = 0;
 	struct iovec local = { &owner, sizeof owner };
@@ -364,26 +367,41 @@ static bool died_at_work(const struct trial *trial, pid_t dump)
 	       owner == (uint64_t)dump;
 }
 
+/* Waits, without sleeping, which is not exact enough, until the dumping process is to die. */
+static void wait_to_kill(const struct trial *trial, unsigned round, pid_t dump)
+{
+	int64_t delay = random() % (trial->span_us + 1), started = now_us();
+	siginfo_t ended = { 0 };
+
+	if (round % 2) {
+		/* From a microsecond to some milliseconds, short ones as often as long ones. */
+		delay = random() % (INT64_C(1) << random() % 13);
+		while (!is_at_work(trial, dump) && now_us() - started < 4 * trial->span_us &&
+		       waitid(P_PID, (id_t)dump, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		       ended.si_pid == 0)
+			;
+		started = now_us();
+	}
+	while (now_us() - started < delay)
+		;
+}
+
 static int make_round(struct trial *trial, unsigned round)
 {
-	int64_t delay = random() % (trial->span_us + 1);
-	int64_t started;
 	int status;
 	pid_t pid;
 
 	if (trial->stopped && stop_target(trial) < 0)
 		return complain(trial, round, "the target does not stop");
-	started = now_us();
 	pid = start_dump(trial);
 	if (!trial->complete) {
-		while (now_us() - started < delay)
-			; /* sleeping is not exact enough */
+		wait_to_kill(trial, round, pid);
 		kill(pid, SIGKILL);
 	}
 	waitpid(pid, &status, 0);
 	if (WIFSIGNALED(status)) {
 		trial->killed++;
-		trial->at_work += died_at_work(trial, pid);
+		trial->at_work += is_at_work(trial, pid);
 	} else if (WEXITSTATUS(status) == 0)
 		trial->finished++;
 	else

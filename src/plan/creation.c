@@ -29,23 +29,62 @@ static struct group *group_at_fork(const struct node *node)
 	return node->birth_group;
 }
 
+/* Nothing that the task does itself can bring it into its group. */
+static bool has_to_be_born_inside(const struct node *node)
+{
+	return node->task && !node->leads_group && !node->first_group &&
+	       (node->group->outside || !group_visible_in(node, node->place));
+}
+
+static bool group_seen_from(const struct group *group, const struct place *place)
+{
+	return !group->outside && place_is_within(group->leader->place, place);
+}
+
+/*
+ * The creator has to have been in the group itself: finally, or at its own birth. Where it sees
+ * the group it can move the child instead.
+ */
+static void want_of_creator(const struct node *child)
+{
+	struct node *creator = child->creator;
+	struct group *group = child->wanted_group;
+
+	if (!creator || creator->wanted_group || group_at_fork(creator) == group ||
+	    (!child->same_parent && group_seen_from(group, creator->place)))
+		return;
+	creator->wanted_group = group;
+}
+
+static void choose_wanted_groups(struct tree *tree)
+{
+	for (size_t i = tree->n_order; i-- > 0;) {
+		struct node *node = tree->order[i];
+		/* What it needs for itself comes first. */
+		if (has_to_be_born_inside(node))
+			node->wanted_group = node->group;
+	}
+	for (size_t i = tree->n_order; i-- > 0;)
+		if (tree->order[i]->wanted_group)
+			want_of_creator(tree->order[i]);
+}
+
 static void choose_join(struct tree *tree, struct node *node)
 {
-	const struct node *creator = node->creator;
-
 	node->join = JOIN_NONE;
 	if (!node->task || node->leads_group ||
 	    (!node->first_group && node->birth_group == node->group))
 		return;
 	if (node->group->outside) {
 		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
-			    "it is in a process group from outside of the tree that it is not "
+			    "it is in a process group from outside of the tree that it cannot be "
 			    "born into");
 		return;
 	}
 	if (group_visible_in(node, node->place)) {
 		node->join = JOIN_SELF;
-	} else if (creator && !node->same_parent && group_visible_in(node, creator->place)) {
+	} else if (node->creator && !node->same_parent && !node->moved_first &&
+		   group_seen_from(node->group, node->creator->place)) {
 		node->join = JOIN_BY_CREATOR;
 	} else {
 		tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
@@ -58,22 +97,23 @@ static void choose_join(struct tree *tree, struct node *node)
 static void choose_phase(struct node *child)
 {
 	const struct node *creator = child->creator;
-	bool born_inside = child->task && !child->leads_group && !child->leads_session &&
-			   !group_visible_in(child, child->place);
+	const struct group *wanted = child->wanted_group;
 
 	child->phase = PHASE_MAIN;
 	if (child->needs_birth && child->birth != creator->session)
 		child->phase = PHASE_EARLY;
-	else if (born_inside && creator->leads_group && !creator->leads_session &&
-		 child->group == creator->birth_group)
+	else if (!wanted || wanted == group_at_fork(creator))
+		return;
+	else if (wanted == creator->birth_group && !creator->leads_session)
 		child->phase = PHASE_EARLY;
-	else if (born_inside && creator->join == JOIN_BY_CREATOR && child->group == creator->group)
+	else if (creator->join == JOIN_BY_CREATOR && wanted == creator->group)
 		child->phase = PHASE_MOVED;
 }
 
-static void choose_birth_group(struct node *child)
+static void choose_birth_group(struct tree *tree, struct node *child)
 {
 	const struct node *creator = child->creator;
+	struct group *wanted = child->wanted_group;
 
 	switch (child->phase) {
 	case PHASE_EARLY:
@@ -86,6 +126,13 @@ static void choose_birth_group(struct node *child)
 		child->birth_group = creator->group;
 		break;
 	}
+	if (!wanted || wanted == child->birth_group || wanted == child->group ||
+	    child->same_parent || !group_seen_from(wanted, creator->place))
+		return;
+	child->moved_first = true;
+	child->birth_group = wanted;
+	child->moved_word = tree_add_word(tree);
+	wanted->n_joiners++;
 }
 
 static void check_place(struct tree *tree, struct node *node)
@@ -137,13 +184,14 @@ static void arrange_children(struct tree *tree, struct node *node)
 		struct node *child = node->children[i];
 		check_place(tree, child);
 		choose_phase(child);
-		choose_birth_group(child);
+		choose_birth_group(tree, child);
 		choose_join(tree, child);
 		child->birth_rank = birth_rank(child);
 		if (child->phase == PHASE_MOVED && !node->moved_word)
 			node->moved_word = tree_add_word(tree);
 	}
-	qsort(node->children, node->n_children, sizeof *node->children, compare_birth);
+	if (node->n_children > 1)
+		qsort(node->children, node->n_children, sizeof *node->children, compare_birth);
 	for (size_t i = 0; i < node->n_children; i++)
 		tree->order[tree->n_order++] = node->children[i];
 }
@@ -158,23 +206,43 @@ static void link_children(struct tree *tree)
 	}
 }
 
+static struct group *outside_group(const struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n_groups; i++)
+		if (tree->groups[i].outside)
+			return &tree->groups[i];
+	return NULL;
+}
+
 static void start_at_root(struct tree *tree)
 {
 	struct node *root = tree->nodes[0];
 
-	tree->order = arena_array(tree->arena, struct node *, tree->n_nodes);
 	tree->order[tree->n_order++] = root;
 	root->phase = PHASE_MAIN;
-	root->birth_group = root->group->outside ? root->group : NULL;
+	root->birth_group = outside_group(tree);
 	if (root->needs_birth && !root->birth->outside)
 		tree_refuse(tree, root, ERR_UNREACHABLE_TREE,
 			    "it would have to be born in a session of its own descendants");
 	choose_join(tree, root);
 }
 
+/* Any order with creators first will do for what children want of them. */
+static void walk_creators(struct tree *tree)
+{
+	tree->order = arena_array(tree->arena, struct node *, tree->n_nodes);
+	tree->order[tree->n_order++] = tree->nodes[0];
+	for (size_t i = 0; i < tree->n_order; i++)
+		for (size_t j = 0; j < tree->order[i]->n_children; j++)
+			tree->order[tree->n_order++] = tree->order[i]->children[j];
+	choose_wanted_groups(tree);
+	tree->n_order = 0;
+}
+
 void plan_creation(struct tree *tree)
 {
 	link_children(tree);
+	walk_creators(tree);
 	start_at_root(tree);
 	for (size_t i = 0; i < tree->n_order; i++)
 		arrange_children(tree, tree->order[i]);

@@ -30,11 +30,16 @@ static void lead_for_a_while(struct tree *tree, struct group *group, struct node
 
 static struct node *session_creator(const struct tree *tree, const struct group *group)
 {
-	const struct session *session = group->member->session;
+	struct session *session = group->member->session;
+	struct node *root = tree->nodes[0];
 
-	if (session->outside)
-		return tree->nodes[0]->session == session ? tree->nodes[0] : NULL;
-	return session->leader;
+	if (!session->outside)
+		return session->leader;
+	if (root->leads_session && !root->needs_birth) {
+		root->needs_birth = true;
+		root->birth = session;
+	}
+	return root->birth == session ? root : NULL;
 }
 
 static void add_stand_in(struct tree *tree, struct group *group)
@@ -82,17 +87,34 @@ static void link_session_helpers(struct tree *tree)
 	}
 }
 
+/* The group that the root was born in; see guess_outside in sessions.c. */
+static const struct group *outside_group(const struct tree *tree)
+{
+	const struct group *of_root = tree->nodes[0]->group;
+
+	if (tree->snapshot->own_pid_namespace)
+		return NULL;
+	if (!of_root->leader && !tree_find(tree, of_root->key))
+		return of_root;
+	for (size_t i = 0; i < tree->n_groups; i++) {
+		const struct group *group = &tree->groups[i];
+		if (!group->leader && group->member->session->outside &&
+		    !tree_find(tree, group->key))
+			return group;
+	}
+	return NULL;
+}
+
 void plan_groups(struct tree *tree)
 {
-	const struct node *root = tree->nodes[0];
-
 	link_session_helpers(tree);
+	const struct group *outside = outside_group(tree);
 	for (size_t i = 0; i < tree->n_groups; i++) {
 		struct group *group = &tree->groups[i];
 		if (group->leader)
 			continue;
 		struct node *maker = tree_find(tree, group->key);
-		group->outside = group->key == 0 || (group == root->group && !maker);
+		group->outside = group->key == 0 || group == outside;
 		if (group->outside && !tree->options->shell_job)
 			outside_refusal(tree, group);
 		else if (maker)

@@ -82,7 +82,7 @@ static void build_step(struct build *build, struct node *node, const struct step
 		break;
 	case STEP_MOVE:
 		op_expect(program_call(program, SYS_setpgid, node_number(step->node, place),
-				       group_number(step->node, place)),
+				       node_number(step->group->leader, place)),
 			  0);
 		break;
 	case STEP_WAIT:

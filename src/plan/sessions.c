@@ -15,15 +15,46 @@ struct pending {
 	size_t count;
 };
 
+/* Was its first member forked by the root, or by one whom that forked, before all setsids? */
+static bool may_be_older_than_root(const struct session *session)
+{
+	const struct node *at = session->member->parent;
+
+	while (at && at->leads_session)
+		at = at->parent;
+	return !at;
+}
+
+/*
+ * In a pid namespace of its own a tree shows 0 for a leader outside. In one that is shared with
+ * the host a number may be that of a dead leader as well: only one session can be the one that
+ * the root was born in, and it is looked for if the caller says that there is one.
+ */
+static void guess_outside(struct tree *tree)
+{
+	if (tree->snapshot->own_pid_namespace || !tree->options->shell_job ||
+	    !tree->nodes[0]->leads_session)
+		return;
+	for (size_t i = 0; i < tree->n_sessions; i++) {
+		struct session *session = &tree->sessions[i];
+		if (session->leader || !may_be_older_than_root(session))
+			continue;
+		session->outside = true;
+		return;
+	}
+}
+
 static void mark_outside(struct tree *tree)
 {
 	struct node *root = tree->nodes[0];
 
+	guess_outside(tree);
 	for (size_t i = 0; i < tree->n_sessions; i++) {
 		struct session *session = &tree->sessions[i];
 		if (session->leader)
 			continue;
-		if (session->key == 0 || session == root->session)
+		if (session->key == 0 ||
+		    (session == root->session && !tree->snapshot->own_pid_namespace))
 			session->outside = true;
 		if (session->outside && !tree->options->shell_job)
 			tree_refuse(tree, tree->nodes[session->member->index], ERR_SESSION_OUTSIDE,

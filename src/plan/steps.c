@@ -28,15 +28,22 @@ static bool group_is_left(const struct group *group)
 	return group->leader && (!group->leader->task || group->leader->first_group == group);
 }
 
+static void choose_group_words(struct tree *tree, struct group *group)
+{
+	if (!group->ready_word)
+		group->ready_word = tree_add_word(tree);
+	if (group_is_left(group) && !group->joined_word)
+		group->joined_word = tree_add_word(tree);
+}
+
 static void choose_words(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
-		struct group *group = node->group;
-		if (node->join != JOIN_NONE && !group->ready_word)
-			group->ready_word = tree_add_word(tree);
-		if (node->join != JOIN_NONE && group_is_left(group) && !group->joined_word)
-			group->joined_word = tree_add_word(tree);
+		if (node->join != JOIN_NONE)
+			choose_group_words(tree, node->group);
+		if (node->moved_first)
+			choose_group_words(tree, node->wanted_group);
 		struct place *place = node->place;
 		if (!node->creator || place == node->creator->place || place->init == node)
 			continue;
@@ -61,18 +68,28 @@ static struct place *add_creation(struct tree *tree, struct node *node, struct n
 	return wanted;
 }
 
+static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group)
+{
+	add_wait(tree, node, group->ready_word, 1);
+	struct step *step = node_add_step(tree, node, STEP_MOVE);
+	step->node = child;
+	step->group = group;
+	if (group->joined_word)
+		add_wake(tree, node, group->joined_word, group->n_joiners);
+	if (child->moved_word)
+		add_wake(tree, node, child->moved_word, 1);
+}
+
 static void add_moves(struct tree *tree, struct node *node, bool early)
 {
 	for (size_t i = 0; i < node->n_children; i++) {
 		struct node *child = node->children[i];
-		if (child->join != JOIN_BY_CREATOR || (child->phase == PHASE_EARLY) != early)
+		if ((child->phase == PHASE_EARLY) != early)
 			continue;
-		add_wait(tree, node, child->group->ready_word, 1);
-		node_add_step(tree, node, STEP_MOVE)->node = child;
-		if (child->group->joined_word)
-			add_wake(tree, node, child->group->joined_word, child->group->n_joiners);
-		if (child->moved_word)
-			add_wake(tree, node, child->moved_word, 1);
+		if (child->moved_first)
+			add_move(tree, node, child, child->wanted_group);
+		else if (child->join == JOIN_BY_CREATOR)
+			add_move(tree, node, child, child->group);
 	}
 }
 
@@ -106,7 +123,7 @@ static void add_creations(struct tree *tree, struct node *node)
 	add_moves(tree, node, true);
 	add_lead(tree, node);
 	current = add_phase(tree, node, PHASE_MAIN, current);
-	if (node->moved_word) {
+	if (node->moved_word && !node->moved_first) {
 		add_wait(tree, node, node->moved_word, 1);
 		current = add_phase(tree, node, PHASE_MOVED, current);
 	}
@@ -205,6 +222,8 @@ void plan_steps(struct tree *tree)
 			node_add_step(tree, node, STEP_TIE);
 		if (node->place->init == node && node->place->ready_word)
 			add_wake(tree, node, node->place->ready_word, 1);
+		if (node->moved_first)
+			add_wait(tree, node, node->moved_word, 1);
 		add_creations(tree, node);
 		add_join(tree, node);
 		add_reaping(tree, node);

@@ -113,7 +113,9 @@ struct node {
 
 	struct node **children; /* in order of creation */
 	size_t n_children;
-	struct group *birth_group;
+	struct group *wanted_group; /* to be born into, for itself or for its children; NULL: any */
+	struct group *birth_group;  /* or moved into by the creator before it does anything */
+	bool moved_first;
 	enum {
 		JOIN_NONE,	 /* born there, or leads it */
 		JOIN_SELF,	 /* setpgid(0, group) */

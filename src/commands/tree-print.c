@@ -58,12 +58,20 @@ static size_t label_width(const struct forest *forest, size_t node)
 	return depth_of(forest, node) * ART_WIDTH + strlen(forest->labels[node]);
 }
 
+static void end_line(struct text *text)
+{
+	while (text->length && text->string[text->length - 1] == ' ')
+		text->string[--text->length] = '\0';
+	text_add(text, "\n");
+}
+
 static void draw_below(const struct forest *forest, const struct line_art *art, size_t node,
 		       size_t width, struct text *text)
 {
 	add_lines(forest, art, node, text, true);
-	text_add(text, "%s%*s  %s\n", forest->labels[node],
+	text_add(text, "%s%*s  %s", forest->labels[node],
 		 (int)(width - label_width(forest, node)), "", forest->rests[node]);
+	end_line(text);
 	for (size_t i = 0; i < forest->count; i++)
 		if (i != node && forest->parents[i] == node)
 			draw_below(forest, art, i, width, text);

@@ -23,7 +23,13 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
-#define CALL(call, ...) { SYS_##call, #call, { __VA_ARGS__ } }
+#define CALL(call, ...)             \
+	{                           \
+		SYS_##call, #call,  \
+		{                   \
+			__VA_ARGS__ \
+		}                   \
+	}
 
 static const struct call_format calls[] = {
 	/* Memory */
@@ -145,12 +151,18 @@ static const struct call_format calls[] = {
 	CALL(seccomp, ARG_SECCOMP, ARG_HEX, ARG_FILTER),
 };
 
-#define PRCTL(operation, ...) { operation, #operation, { __VA_ARGS__ } }
+#define PRCTL(operation, ...)          \
+	{                              \
+		operation, #operation, \
+		{                      \
+			__VA_ARGS__    \
+		}                      \
+	}
 
 static const struct call_format prctls[] = {
 	PRCTL(PR_SET_NAME, ARG_STRING),
 	PRCTL(PR_GET_NAME, ARG_ADDRESS),
-	PRCTL(PR_SET_MM, ARG_UNSIGNED, ARG_MM_MAP, ARG_SIZE, ARG_UNSIGNED),
+	PRCTL(PR_SET_MM, ARG_MM_FIELD, ARG_MM_MAP, ARG_SIZE, ARG_UNSIGNED),
 	PRCTL(PR_SET_PDEATHSIG, ARG_SIGNAL),
 	PRCTL(PR_GET_PDEATHSIG, ARG_ADDRESS),
 	PRCTL(PR_SET_DUMPABLE, ARG_UNSIGNED),
@@ -201,8 +213,8 @@ static const struct call_format *find(const struct call_format *formats, size_t 
 
 const struct call_format *call_format_find(uint32_t nr)
 {
-	static const struct call_format prctl = CALL(prctl, ARG_PRCTL, ARG_HEX, ARG_HEX, ARG_HEX,
-						     ARG_HEX);
+	static const struct call_format prctl =
+		CALL(prctl, ARG_PRCTL, ARG_HEX, ARG_HEX, ARG_HEX, ARG_HEX);
 
 	if (nr == SYS_prctl)
 		return &prctl;

@@ -33,6 +33,7 @@ enum argument_kind {
 	ARG_CLOCK,
 	ARG_PRCTL,
 	ARG_FCNTL,
+	ARG_MM_FIELD, /* of PR_SET_MM */
 	ARG_WHENCE,
 	ARG_POLICY,
 	ARG_ID_TYPE,

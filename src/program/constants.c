@@ -7,6 +7,7 @@
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -118,6 +119,8 @@ static const struct constant fcntls[] = {
 	NAME(F_ADD_SEALS), NAME(F_GET_SEALS),
 };
 
+static const struct constant mm_fields[] = { NAME(PR_SET_MM_MAP), NAME(PR_SET_MM_EXE_FILE) };
+
 static const struct constant whences[] = { NAME(SEEK_SET), NAME(SEEK_CUR), NAME(SEEK_END) };
 
 static const struct constant policies[] = {
@@ -170,6 +173,7 @@ const struct constant_set *argument_constants(enum argument_kind kind)
 		[ARG_TIMER] = VALUES(timers),
 		[ARG_CLOCK] = VALUES(clocks),
 		[ARG_FCNTL] = VALUES(fcntls),
+		[ARG_MM_FIELD] = VALUES(mm_fields),
 		[ARG_WHENCE] = VALUES(whences),
 		[ARG_POLICY] = VALUES(policies),
 		[ARG_ID_TYPE] = VALUES(id_types),

@@ -31,7 +31,8 @@ static void resolve_targets(struct program *program)
 		struct op *op = &program->ops[i];
 
 		if (op->kind == OP_CLONE || op->kind == OP_JUMP) {
-			const struct program *target = (const struct program *)(uintptr_t)op->target;
+			const struct program *target =
+				(const struct program *)(uintptr_t)op->target;
 
 			/* Running into what stands behind a program must not happen. */
 			assert(target && target->n_ops);

@@ -111,7 +111,7 @@ static void print_clone_args(const struct program_set *set, const void *data, st
 		const char *name;
 		uint64_t value;
 	} addresses[] = {
-		{ "pidfd", args->pidfd },	{ "child_tid", args->child_tid },
+		{ "pidfd", args->pidfd },	    { "child_tid", args->child_tid },
 		{ "parent_tid", args->parent_tid }, { "stack", args->stack },
 		{ "stack_size", args->stack_size }, { "tls", args->tls },
 	};

@@ -35,8 +35,8 @@ struct program *program_new(struct program_set *set, const char *name)
 	assert(!set->bytes);
 	program->set = set;
 	program->name = arena_string(set->arena, name);
-	set->programs = arena_grow(set->arena, set->programs, set->n_programs,
-				   sizeof(*set->programs));
+	set->programs =
+		arena_grow(set->arena, set->programs, set->n_programs, sizeof(*set->programs));
 	set->programs[set->n_programs++] = program;
 	return program;
 }

@@ -214,8 +214,7 @@ static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *e
 		return fail_while(err, "%s", name_of(thread));
 	if (ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &general) < 0)
 		return fail_ptrace(thread, "set its registers", err);
-	if (extended.iov_len &&
-	    ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &extended) < 0)
+	if (extended.iov_len && ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &extended) < 0)
 		return fail_ptrace(thread, "set its floating point state", err);
 	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
 		return fail_ptrace(thread, "set its signal mask", err);

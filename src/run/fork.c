@@ -22,11 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* From 5.5; never with handlers of ours in a task. */
-#ifndef CLONE_CLEAR_SIGHAND
-#define CLONE_CLEAR_SIGHAND 0x100000000ULL
-#endif
-
 /* Everything that the holder needs, made before it exists. */
 struct holding {
 	struct run *run;
@@ -68,7 +63,7 @@ static struct address_range *gaps(const struct run *run, bool inherited_only, si
 }
 
 __attribute__((always_inline)) static inline long close_ranges(const struct address_range *ranges,
-								size_t n)
+							       size_t n)
 {
 	long result = 0;
 
@@ -107,8 +102,8 @@ static long place_sources(struct run *run)
 
 		if (plan->sources[i].kind != SOURCE_COORDINATOR)
 			continue;
-		fd = raw_call(SYS_pidfd_open, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0), 0, 0, 0,
-			      0);
+		fd = raw_call(SYS_pidfd_open, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0), 0, 0,
+			      0, 0);
 		if (fd < 0 || fd == plan->sources[i].number) {
 			result = fd;
 			continue;
@@ -119,6 +114,15 @@ static long place_sources(struct run *run)
 	return result;
 }
 
+/* Tasks start with every action at its default: neither our handlers nor what we ignore. */
+static void reset_signal_actions(void)
+{
+	const uint64_t action[4] = { 0 }; /* the kernel's struct sigaction: SIG_DFL */
+
+	for (uint64_t signal = 1; signal <= 64; signal++)
+		raw_call(SYS_rt_sigaction, signal, (uintptr_t)action, 0, 8, 0);
+}
+
 __attribute__((noreturn)) static void be_holder(struct holding *holding)
 {
 	struct run *run = holding->run;
@@ -127,6 +131,7 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 	uint64_t operation = plan->tasks[0].program->address;
 	long result = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
+	reset_signal_actions();
 	if (result >= 0)
 		result = place_sources(run);
 	if (result < 0)
@@ -175,7 +180,7 @@ int run_fork(struct run *run, struct error *err)
 	struct holding holding = {
 		.run = run,
 		.clone = {
-			.flags = clone->flags | CLONE_PARENT | CLONE_CLEAR_SIGHAND,
+			.flags = clone->flags | CLONE_PARENT,
 			.set_tid = (uintptr_t)clone->set_tid,
 			.set_tid_size = clone->n_set_tid,
 			/* No exit_signal: with CLONE_PARENT it is that of the holder. */

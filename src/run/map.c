@@ -51,7 +51,8 @@ int run_map_programs(struct run *run, struct error *err)
 	memcpy(run->mapped, set->bytes, set->size);
 	memcpy(run->mapped + PROGRAM_INTERPRETER_OFFSET, interpreter_start, INTERPRETER_SIZE);
 	if (mprotect(run->mapped, PROGRAM_PAGE, PROT_READ | PROT_EXEC) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the interpreter executable");
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make the interpreter executable");
 	return 0;
 }
 

@@ -25,8 +25,7 @@
 static uint32_t outermost(const struct run_thread *thread)
 {
 	const struct run_task *task = thread->task;
-	struct pid_vector pids =
-		thread_pids(task->planned->task, (size_t)(thread - task->threads));
+	struct pid_vector pids = thread_pids(task->planned->task, (size_t)(thread - task->threads));
 
 	return pids.pid[0];
 }
@@ -183,11 +182,9 @@ static bool find_by_namespace(struct run *run, struct run_thread **missing, size
 	return true;
 }
 
-int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads,
-		  struct error *err)
+int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err)
 {
-	struct run_thread **missing =
-		arena_array(run->arena, struct run_thread *, n_threads + 1);
+	struct run_thread **missing = arena_array(run->arena, struct run_thread *, n_threads + 1);
 	size_t n_missing = 0;
 
 	for (size_t i = 0; i < n_threads; i++) {

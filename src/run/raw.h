@@ -10,7 +10,7 @@
 
 /* The kernel's result: -errno on failure. */
 __attribute__((always_inline)) static inline long raw_call(long nr, uint64_t a, uint64_t b,
-							    uint64_t c, uint64_t d, uint64_t e)
+							   uint64_t c, uint64_t d, uint64_t e)
 {
 	register uint64_t r10 __asm__("r10") = d;
 	register uint64_t r8 __asm__("r8") = e;

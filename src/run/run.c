@@ -77,8 +77,8 @@ static void make_tables(struct run *run)
 static bool is_in_group(const struct run_thread *thread, enum thread_group group)
 {
 	const ThreadCoreEntry *core = thread->planned->core->thread_core;
-	bool filtered = core && core->has_seccomp_mode &&
-			core->seccomp_mode != SECCOMP_MODE__disabled;
+	bool filtered =
+		core && core->has_seccomp_mode && core->seccomp_mode != SECCOMP_MODE__disabled;
 
 	switch (group) {
 	case THREADS_OF_STOPPED_TASKS:

@@ -85,7 +85,8 @@ static void set_pids(const struct run *run, const struct pid_namespace *namespac
 		return;
 	init = &run->tasks[namespace->init->index];
 	/* That of the outermost level is ours unless the first task got its own. */
-	if (!init->n_threads || (!namespace->level && !(run->plan->root_clone.flags & CLONE_NEWPID)))
+	if (!init->n_threads ||
+	    (!namespace->level && !(run->plan->root_clone.flags & CLONE_NEWPID)))
 		return;
 	helper = fork();
 	if (!helper)

@@ -71,7 +71,8 @@ void run_undo(struct run *run)
 	while (end_children(run) > 0) {
 		reap_traced(run);
 		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
-			log_warning("restore", "undo", "tasks that were killed do not end, leaving them");
+			log_warning("restore", "undo",
+				    "tasks that were killed do not end, leaving them");
 			return;
 		}
 		nanosleep(&pause, NULL);

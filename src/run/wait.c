@@ -43,8 +43,9 @@ int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/comm", pid);
 	if (outermost_is_ours && pid && procfs_read_into(AT_FDCWD, path, comm, sizeof(comm)) > 0) {
 		comm[strcspn(comm, "\n")] = '\0';
-		fail(err, ERR_PID_IN_USE, "cannot restore %s: pid %" PRIu32
-		     " is already in use by \"%s\"", who, pid, comm);
+		fail(err, ERR_PID_IN_USE,
+		     "cannot restore %s: pid %" PRIu32 " is already in use by \"%s\"", who, pid,
+		     comm);
 	} else {
 		fail(err, ERR_PID_IN_USE, "cannot restore %s: one of the pids %s is already in use",
 		     who, pids.string);
@@ -63,8 +64,7 @@ static int fail_program(const struct run *run, struct error *err)
 	const struct clone_args *clone;
 	size_t index, room;
 	struct text text;
-	const struct op *op =
-		program_set_find(set, run->header->failed_op, &program, &index);
+	const struct op *op = program_set_find(set, run->header->failed_op, &program, &index);
 
 	if (!op)
 		return fail(err, ERR_PROGRAM_FAILED,
@@ -89,8 +89,9 @@ static int fail_program(const struct run *run, struct error *err)
 static int fail_died(const char *who, int status, struct error *err)
 {
 	if (WIFSIGNALED(status))
-		return fail(err, ERR_TASK_DIED, "%s was killed by SIG%s while it was being restored",
-			    who, sigabbrev_np(WTERMSIG(status)));
+		return fail(err, ERR_TASK_DIED,
+			    "%s was killed by SIG%s while it was being restored", who,
+			    sigabbrev_np(WTERMSIG(status)));
 	return fail(err, ERR_TASK_DIED, "%s exited with %d while it was being restored", who,
 		    WEXITSTATUS(status));
 }
@@ -190,8 +191,7 @@ static int fail_timeout(const struct run *run, struct error *err)
 	return fail(err, ERR_RESTORE_TIMEOUT,
 		    "no program has come to its end for %u seconds, %" PRIu32 " of %" PRIu32
 		    " are missing",
-		    run->options->timeout_seconds, run->plan->n_parked - done,
-		    run->plan->n_parked);
+		    run->options->timeout_seconds, run->plan->n_parked - done, run->plan->n_parked);
 }
 
 static void tell_progress(const struct run *run)

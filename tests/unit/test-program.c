@@ -229,7 +229,8 @@ static void programs_print_line_by_line(void **state)
 					 "     2  wake(0x2000 += 1, at 3)\n     3  park()\n");
 	text_init(&text, &fixture->arena);
 	program_print_json(program, &text);
-	assert_non_null(strstr(text.string, "{\"index\": 1, \"kind\": \"wait\", \"text\": \"wait("));
+	assert_non_null(
+		strstr(text.string, "{\"index\": 1, \"kind\": \"wait\", \"text\": \"wait("));
 }
 
 /* The interpreter. */
@@ -306,8 +307,11 @@ static void calls_are_made_and_results_kept(void **state)
 	uint64_t pid_slot = program_word(set, 0), ppid_slot = program_word(set, 0);
 	uint64_t failed_slot = program_word(set, 0), fd_slot = program_word(set, 77777);
 	uint64_t pipe_fds = program_word(set, 0);
-	uint64_t six[6] = { 0x20000000000, 4096, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0 };
+	uint64_t six[6] = {
+		0x20000000000,		4096,
+		PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		(uint64_t)-1,		0
+	};
 	pid_t pid;
 
 	op_store(program_call(program, SYS_getpid), pid_slot);
@@ -426,8 +430,8 @@ static void parks_hold(void **state)
 	load(fixture);
 	fixture->header->wanted = 1;
 	pid = start(fixture, program);
-	assert_int_equal(
-		syscall(SYS_futex, &fixture->header->done, FUTEX_WAIT, 0, &limit, NULL, 0), 0);
+	assert_int_equal(syscall(SYS_futex, &fixture->header->done, FUTEX_WAIT, 0, &limit, NULL, 0),
+			 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(kill(pid, SIGSTOP), 0);
 		assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);

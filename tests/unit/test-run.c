@@ -96,8 +96,7 @@ static CoreEntry *make_core(struct fixture *fixture, size_t task, size_t thread)
 	memcpy(xstate + 24, &(uint32_t){ 0x1f80 }, 4);
 	memcpy(xstate + 512, &(uint64_t){ 3 }, 8);
 	core->mtype = CORE_ENTRY__MARCH__X86_64;
-	core->thread_core =
-		snapshot_new(&fixture->snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
+	core->thread_core = snapshot_new(&fixture->snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
 	core->thread_core->has_blk_sigset = true;
 	core->thread_core->blk_sigset = 1 << (SIGUSR2 - 1);
 	registers_save(&regs, xstate, xstate_host_size(), &fixture->arena, core);
@@ -128,9 +127,9 @@ static struct planned_task *add_task(struct fixture *fixture, size_t n_threads)
 		struct planned_thread *thread = &fixture->threads[index][i];
 
 		thread->core = make_core(fixture, index, i);
-		thread->program = program_new(
-			&fixture->plan.programs,
-			arena_printf(&fixture->arena, "task %zu thread %zu", index, i));
+		thread->program =
+			program_new(&fixture->plan.programs,
+				    arena_printf(&fixture->arena, "task %zu thread %zu", index, i));
 	}
 	task->core = (CoreEntry *)fixture->threads[index][0].core;
 	planned->threads = fixture->threads[index];
@@ -267,8 +266,8 @@ static uint64_t clone_data(struct fixture *fixture, uint64_t flags, const uint32
 	return program_data(&fixture->plan.programs, &args, sizeof(args), 8);
 }
 
-static const uint64_t thread_flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-				     CLONE_THREAD | CLONE_SYSVSEM;
+static const uint64_t thread_flags =
+	CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 
 /* A pid that is free with some certainty: that of a child that has just ended. */
 static pid_t free_pid(void)
@@ -311,7 +310,9 @@ static void a_task_gets_its_registers_and_its_mask(void **state)
 		  0);
 	program_park(task->program);
 	sigprocmask(SIG_BLOCK, NULL, &before);
+	signal(SIGHUP, SIG_IGN);
 	succeeds(fixture);
+	signal(SIGHUP, SIG_DFL);
 	sigprocmask(SIG_BLOCK, NULL, &after);
 	assert_memory_equal(&before, &after, 8); /* what the kernel fills in */
 	pid = fixture->result.root_pid;
@@ -342,8 +343,8 @@ static void threads_and_children_are_finished(void **state)
 	fixture->threads[1][0].outer_pid = tids[1];
 	program_clone(root->program, clone_data(fixture, thread_flags, &tids[0], 1),
 		      sizeof(struct clone_args), root->threads[1].program);
-	program_clone(root->program, clone_data(fixture, 0, &tids[1], 1),
-		      sizeof(struct clone_args), child->program);
+	program_clone(root->program, clone_data(fixture, 0, &tids[1], 1), sizeof(struct clone_args),
+		      child->program);
 	program_park(root->program);
 	program_park(root->threads[1].program);
 	program_park(child->program);

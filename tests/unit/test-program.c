@@ -27,7 +27,7 @@
 
 #include <cmocka.h>
 
-static const uint64_t base = 0x10000000000;
+static const uint64_t base = 0x500000000000;
 
 struct fixture {
 	struct arena arena;
@@ -207,7 +207,7 @@ static void pointers_print_what_they_point_to(void **state)
 			    "flags=0x10000000, restorer=0x0}, NULL, 8)");
 	/* Too little room behind the address: shown as an address. */
 	op = program_call(program, SYS_rt_sigaction, SIGUSR2, program_word(set, 0), 0, 8);
-	assert_non_null(strstr(printed(fixture, op, NULL), "rt_sigaction(SIGUSR2, 0x1000000"));
+	assert_non_null(strstr(printed(fixture, op, NULL), "rt_sigaction(SIGUSR2, 0x5000000"));
 	program_park(child);
 	program_set_link(set);
 	assert_non_null(strstr(printed(fixture, &program->ops[0], NULL), "runs \"task 2\""));
@@ -308,7 +308,7 @@ static void calls_are_made_and_results_kept(void **state)
 	uint64_t failed_slot = program_word(set, 0), fd_slot = program_word(set, 77777);
 	uint64_t pipe_fds = program_word(set, 0);
 	uint64_t six[6] = {
-		0x20000000000,		4096,
+		0x510000000000,		4096,
 		PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
 		(uint64_t)-1,		0
 	};
@@ -318,12 +318,12 @@ static void calls_are_made_and_results_kept(void **state)
 	op_store(program_call(program, SYS_getppid), ppid_slot);
 	op_store(op_any(program_call(program, SYS_close, 55555)), failed_slot);
 	op_expect(op_argument_from(program_call(program, SYS_close, 0), 0, fd_slot), -EBADF);
-	op_expect(program_call_args(program, SYS_mmap, six, 6), 0x20000000000);
+	op_expect(program_call_args(program, SYS_mmap, six, 6), 0x510000000000);
 	/* All six arguments from slots. */
-	program_call(program, SYS_munmap, 0x20000000000, 4096);
+	program_call(program, SYS_munmap, 0x510000000000, 4096);
 	for (unsigned i = 0; i < 6; i++)
 		six[i] = program_word(set, six[i]);
-	op_expect(program_call_args(program, SYS_mmap, six, 6), 0x20000000000);
+	op_expect(program_call_args(program, SYS_mmap, six, 6), 0x510000000000);
 	for (unsigned i = 0; i < 6; i++)
 		op_argument_from(&program->ops[program->n_ops - 1], i, six[i]);
 	op_expect(program_call(program, SYS_pipe2, pipe_fds, 0), 0);

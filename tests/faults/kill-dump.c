@@ -41,7 +41,7 @@
 
 enum {
 	DEFAULT_ROUNDS = 100,
-	PATIENCE_MS = 5000,
+	PATIENCE_MS = 20000,
 	CHECK_ALL_EVERY = 10,
 	WARM_UP = 9,
 	PATH_ROOM = 300,
@@ -142,7 +142,7 @@ static void __attribute__((noreturn)) dump_in_child(pid_t pid)
 {
 	struct arena arena;
 	struct snapshot snapshot = { .arena = &arena };
-	struct dump_options options = { .pid = pid, .timeout_seconds = 5 };
+	struct dump_options options = { .pid = pid, .timeout_seconds = 10 };
 	struct collect collect = { .arena = &arena, .snapshot = &snapshot, .options = &options };
 	struct error err = { 0 };
 	int failed;

@@ -13,6 +13,7 @@
 #include "collect/probe.h"
 #include "plan/plan.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -55,6 +56,9 @@ static int collect_auxv(struct target *target, MmEntry *mm, struct error *err)
 		return fail_errno(err, ERR_TREE_CHANGED,
 				  "cannot read the auxiliary vector of pid %d", target->pid);
 	mm->n_mm_saved_auxv = (size_t)size / sizeof words[0];
+	/* Without AT_NULL, as CRIU has it (and takes no more than that); the kernel appends it. */
+	if (mm->n_mm_saved_auxv >= 2 && words[mm->n_mm_saved_auxv - 2] == AT_NULL)
+		mm->n_mm_saved_auxv -= 2;
 	mm->mm_saved_auxv =
 		arena_copy(target->collect->arena, words, mm->n_mm_saved_auxv * sizeof words[0]);
 	return 0;

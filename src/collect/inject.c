@@ -47,8 +47,8 @@ enum {
 	MASK_SIZE = 8,
 	FAULT_SIGNALS = 1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) |
 			1 << (SIGFPE - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGSYS - 1),
-	STOP_SIGNALS = 1 << (SIGSTOP - 1) | 1 << (SIGTSTP - 1) | 1 << (SIGTTIN - 1) |
-		       1 << (SIGTTOU - 1),
+	STOP_SIGNALS =
+		1 << (SIGSTOP - 1) | 1 << (SIGTSTP - 1) | 1 << (SIGTTIN - 1) | 1 << (SIGTTOU - 1),
 	UNFIT_SIGNALS = FAULT_SIGNALS | STOP_SIGNALS | 1 << (SIGKILL - 1) | 1 << (SIGCONT - 1) |
 			1 << (SIGABRT - 1),
 };
@@ -71,7 +71,8 @@ static uint64_t code_address(const struct target *target)
 
 	if (target->vdso_start == 0 || content == 0)
 		return 0;
-	return (target->vdso_start + content + CODE_ALIGNMENT - 1) & ~(uint64_t)(CODE_ALIGNMENT - 1);
+	return (target->vdso_start + content + CODE_ALIGNMENT - 1) &
+	       ~(uint64_t)(CODE_ALIGNMENT - 1);
 }
 
 bool injection_is_inside(const struct target *target, uint64_t rip)
@@ -112,7 +113,8 @@ static int choose_trap_signal(const struct target *target, struct error *err)
 {
 	static const int by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
 	const char *status = target->threads[0].status;
-	uint64_t unfit = UNFIT_SIGNALS | status_mask(status, "SigCgt:") | status_mask(status, "ShdPnd:");
+	uint64_t unfit =
+		UNFIT_SIGNALS | status_mask(status, "SigCgt:") | status_mask(status, "ShdPnd:");
 	uint64_t blocked = 0, fit = status_mask(status, "SigIgn:");
 
 	for (size_t i = 0; i < sizeof by_default / sizeof by_default[0]; i++)
@@ -132,7 +134,8 @@ static int choose_trap_signal(const struct target *target, struct error *err)
 			return __builtin_ctzll(candidates) + 1;
 	}
 	return fail(err, ERR_PROBE_FAILED,
-		    "task %d handles every signal that could be used to stop it unnoticed", target->pid);
+		    "task %d handles every signal that could be used to stop it unnoticed",
+		    target->pid);
 }
 
 /* Behind its content the page must be ours to use: empty, or left by a nestor that was killed. */
@@ -153,7 +156,8 @@ static int check_room(struct injection *injection, struct error *err)
 			    target->pid, room, code_size());
 	size = room < sizeof bytes ? room : sizeof bytes;
 	if (pread(injection->mem_fd, bytes, size, (off_t)injection->code) != (ssize_t)size)
-		return fail_errno(err, ERR_PROBE_FAILED, "cannot read the vdso of task %d", target->pid);
+		return fail_errno(err, ERR_PROBE_FAILED, "cannot read the vdso of task %d",
+				  target->pid);
 	if (memcmp(bytes, stub_start, STUB_MAGIC_SIZE) == 0) {
 		memcpy(&owner, bytes + stub_offset(stub_owner), sizeof owner);
 		injection->address_space_busy = owner == (uint64_t)getpid();
@@ -333,8 +337,8 @@ static void put_context(uint8_t *code, const uint8_t *symbol, const uint8_t *ori
 	memcpy(code + (symbol - origin), &context, sizeof context);
 }
 
-static int write_code(struct injection *injection, uint64_t address, const void *bytes,
-		      size_t size, struct error *err)
+static int write_code(struct injection *injection, uint64_t address, const void *bytes, size_t size,
+		      struct error *err)
 {
 	if (pwrite(injection->mem_fd, bytes, size, (off_t)address) != (ssize_t)size)
 		return fail_errno(err, ERR_PROBE_FAILED, "cannot write into the vdso of task %d",
@@ -400,7 +404,8 @@ static int run_thread(struct injection *injection, size_t thread, struct user_re
 	size_t size = (size_t)(stub_end - stub_thread_start);
 
 	memcpy(code, stub_thread_start, size);
-	put_context(code, stub_thread_context, stub_thread_start, &injection->target->threads[thread]);
+	put_context(code, stub_thread_context, stub_thread_start,
+		    &injection->target->threads[thread]);
 	if (write_code(injection, address_of(injection, stub_thread_start), code, size, err) < 0)
 		return -1;
 	if (pwrite(injection->mem_fd, &active, sizeof active,
@@ -410,8 +415,7 @@ static int run_thread(struct injection *injection, size_t thread, struct user_re
 	return enter(injection, thread, regs, err);
 }
 
-int injection_run(struct injection *injection, size_t thread, uint64_t first_op,
-		  struct error *err)
+int injection_run(struct injection *injection, size_t thread, uint64_t first_op, struct error *err)
 {
 	const uint8_t *entry = thread == 0 ? stub_end : stub_thread_enter;
 	struct user_regs_struct regs = work_registers(injection, thread, entry);
@@ -510,7 +514,8 @@ int injection_finished(struct injection *injection, struct error *err)
 		failed = wait_trap(injection, 0, stub_leader_unmapped, &regs, err);
 	if (injection->lost || leave(injection, 0, err) < 0)
 		return -1;
-	/* From here on nobody can come by; and the next dump finds the page as the kernel made it. */
+	/* From here on nobody can come by; and the next dump finds the page as the kernel made it.
+	 */
 	resend_signals(injection);
 	if (write_code(injection, injection->code, zeroes, code_size(), err) < 0)
 		return -1;

@@ -27,15 +27,15 @@ struct seccomp_filters;
 struct injection {
 	struct target *target;
 	int mem_fd;
-	uint64_t code;	      /* address of the stub in the task */
-	uint64_t arena;	      /* address of the arena; 0 while there is none */
+	uint64_t code;	/* address of the stub in the task */
+	uint64_t arena; /* address of the arena; 0 while there is none */
 	size_t arena_size;
-	uint64_t deadline;    /* of all waits; wait_clock */
+	uint64_t deadline; /* of all waits; wait_clock */
 	int trap_signal;
-	uint64_t resend;      /* signals that we met and took away, to be sent again at the end */
+	uint64_t resend; /* signals that we met and took away, to be sent again at the end */
 	bool started;
 	bool address_space_busy; /* see injection_prepare */
-	bool lost;	      /* a thread died or does not answer: hands off */
+	bool lost;		 /* a thread died or does not answer: hands off */
 };
 
 /* Is the thread in code of ours, because an earlier nestor was killed at work? */
@@ -63,8 +63,7 @@ uint64_t injection_leave_address(const struct injection *injection, size_t threa
 
 int injection_start(struct injection *injection, struct error *err);
 int injection_started(struct injection *injection, struct error *err);
-int injection_run(struct injection *injection, size_t thread, uint64_t first_op,
-		  struct error *err);
+int injection_run(struct injection *injection, size_t thread, uint64_t first_op, struct error *err);
 int injection_ran(struct injection *injection, size_t thread, struct error *err);
 int injection_finish(struct injection *injection, struct error *err);
 int injection_finished(struct injection *injection, struct error *err);

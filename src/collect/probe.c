@@ -46,8 +46,8 @@ static_assert(sizeof(struct op) == OP_SIZE, "as the interpreter has it");
 struct probe {
 	struct target *target;
 	struct injection injection;
-	bool failed;	   /* err has the reason */
-	bool may_inject;   /* the leader's filter permits an arena */
+	bool failed;	 /* err has the reason */
+	bool may_inject; /* the leader's filter permits an arena */
 	/* Of the thread that is being asked: */
 	size_t thread;
 	bool may_run;
@@ -121,7 +121,8 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 	if (mode == SECCOMP_MODE_DISABLED)
 		return 0;
 	if (mode == SECCOMP_MODE_FILTER &&
-	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err) < 0)
+	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err) <
+		    0)
 		return -1;
 	probe->may_run = mode == SECCOMP_MODE_FILTER &&
 			 injection_permitted(&probe->injection, thread, &probe->filters);
@@ -137,7 +138,8 @@ static void ask_kinds(struct probe *probe, const struct kind_table *table, size_
 	memset(probe->buffers, 0, probe->buffer_size); /* of the one before */
 	probe->n_calls = probe->buffer_size = 0;
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
-		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++) {
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
+		     kind++) {
 			if ((*kind)->ask && (thread == 0 || (*kind)->per_thread))
 				probe->asked[index] = (*kind)->ask(probe, probe->target, thread);
 			index++;
@@ -149,10 +151,11 @@ static int answer_kinds(struct probe *probe, const struct kind_table *table, str
 	size_t index = 0;
 
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
-		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++) {
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
+		     kind++) {
 			if ((*kind)->answer && (probe->thread == 0 || (*kind)->per_thread) &&
-			    (*kind)->answer(probe, probe->target, probe->thread, probe->asked[index],
-					    err) < 0)
+			    (*kind)->answer(probe, probe->target, probe->thread,
+					    probe->asked[index], err) < 0)
 				return -1;
 			index++;
 		}
@@ -164,15 +167,16 @@ static size_t count_kinds(const struct kind_table *table)
 	size_t count = 0;
 
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
-		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind; kind++)
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
+		     kind++)
 			count++;
 	return count;
 }
 
 static int fail_memory(const struct probe *probe, struct error *err)
 {
-	return fail_errno(err, ERR_PROBE_FAILED, "cannot reach the memory that pid %d mapped for us",
-			  probe->target->pid);
+	return fail_errno(err, ERR_PROBE_FAILED,
+			  "cannot reach the memory that pid %d mapped for us", probe->target->pid);
 }
 
 /* Writes the program and the empty buffers, and starts the thread on it. */
@@ -238,7 +242,8 @@ static int begin(struct probe *probe, struct target *target, bool alone, uint64_
 		return -1;
 	probe->may_inject = probe->may_run;
 	if (!probe->may_inject) {
-		log_info("collect", "", "pid %d is not asked: its seccomp filter does not permit that",
+		log_info("collect", "",
+			 "pid %d is not asked: its seccomp filter does not permit that",
 			 target->pid);
 		return 0;
 	}
@@ -283,11 +288,13 @@ static int ask_batch(struct probe **probes, size_t n, const struct kind_table *t
 	for (size_t i = 0; i < n; i++) {
 		if (!probes[i]->failed)
 			probes[i]->failed = ask_others(probes[i], table, err) < 0;
-		if (probes[i]->injection.started && injection_finish(&probes[i]->injection, err) < 0)
+		if (probes[i]->injection.started &&
+		    injection_finish(&probes[i]->injection, err) < 0)
 			probes[i]->failed = true;
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (probes[i]->injection.started && injection_finished(&probes[i]->injection, err) < 0)
+		if (probes[i]->injection.started &&
+		    injection_finished(&probes[i]->injection, err) < 0)
 			probes[i]->failed = true;
 		if (probes[i]->failed)
 			failed = -1;
@@ -315,8 +322,7 @@ static size_t begin_batch(struct collect *collect, size_t *at, struct probe **pr
 	return n;
 }
 
-int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
-			struct error *err)
+int collect_probe_kinds(struct collect *collect, const struct kind_table *table, struct error *err)
 {
 	unsigned timeout = collect->options->timeout_seconds;
 	uint64_t deadline = wait_deadline(timeout ? timeout : DEFAULT_TIMEOUT);

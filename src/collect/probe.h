@@ -24,8 +24,8 @@ struct probe;
  * 16 KiB of buffers per thread (asserted).
  */
 size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t n_args);
-#define probe_ask(probe, nr, ...)                                                             \
-	probe_call((probe), (nr), (const uint64_t[]){ 0, ##__VA_ARGS__ } + 1,                 \
+#define probe_ask(probe, nr, ...)                                             \
+	probe_call((probe), (nr), (const uint64_t[]){ 0, ##__VA_ARGS__ } + 1, \
 		   sizeof((const uint64_t[]){ 0, ##__VA_ARGS__ }) / sizeof(uint64_t) - 1)
 
 /* Zeroed memory inside the task that a call may write to; valid as an argument only. */
@@ -36,7 +36,6 @@ int64_t probe_result(const struct probe *probe, size_t call);
 const void *probe_bytes(const struct probe *probe, uint64_t buffer);
 
 /* collect_probe with another table of kinds, for tests. */
-int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
-			struct error *err);
+int collect_probe_kinds(struct collect *collect, const struct kind_table *table, struct error *err);
 
 #endif

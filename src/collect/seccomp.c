@@ -36,9 +36,10 @@ static int read_filter(pid_t tid, size_t index, size_t count, struct arena *aren
 	filter->count = count;
 	filter->instructions = arena_array(arena, struct sock_filter, count);
 	if (ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, filter->instructions) != (long)count)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read seccomp filter %zu of task %d",
-				  index, tid);
-	/* Since 4.16; without it no filter can have been marked (SECCOMP_FILTER_FLAG_LOG is 4.14). */
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read seccomp filter %zu of task %d", index, tid);
+	/* Since 4.16; without it no filter can have been marked (SECCOMP_FILTER_FLAG_LOG is 4.14).
+	 */
 	if (ptrace(PTRACE_SECCOMP_GET_METADATA, tid, sizeof metadata, &metadata) > 0)
 		filter->log = metadata.flags & SECCOMP_FILTER_FLAG_LOG;
 	return 0;
@@ -62,10 +63,10 @@ int seccomp_read_filters(pid_t tid, struct arena *arena, struct seccomp_filters 
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot read the seccomp filters of task %d", tid);
 		if (filters.n == MAX_FILTERS)
-			return fail(err, ERR_UNSUPPORTED_TASK, "task %d has more than %d seccomp filters",
-				    tid, MAX_FILTERS);
-		filters.filters = arena_grow(arena, filters.filters, filters.n,
-					     sizeof *filters.filters);
+			return fail(err, ERR_UNSUPPORTED_TASK,
+				    "task %d has more than %d seccomp filters", tid, MAX_FILTERS);
+		filters.filters =
+			arena_grow(arena, filters.filters, filters.n, sizeof *filters.filters);
 		if (read_filter(tid, filters.n, (size_t)count, arena, &filters.filters[filters.n],
 				err) < 0)
 			return -1;
@@ -280,8 +281,8 @@ bool seccomp_permits(const struct seccomp_filters *filters, uint32_t nr, const u
 	return filters_permit(filters, &data, UINT32_MAX);
 }
 
-bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr,
-			 const uint64_t args[6], unsigned known)
+bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
+			 unsigned known)
 {
 	const unsigned first_argument = offsetof(struct seccomp_data, args) / sizeof(uint32_t);
 	struct seccomp_data data = { .nr = (int)nr, .arch = AUDIT_ARCH_X86_64 };

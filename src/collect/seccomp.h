@@ -40,7 +40,7 @@ bool seccomp_permits(const struct seccomp_filters *filters, uint32_t nr, const u
  * The same where the instruction pointer and some arguments are not known (bit i of `known` is
  * clear): true only if the verdict does not depend on them.
  */
-bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr,
-			 const uint64_t args[6], unsigned known);
+bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
+			 unsigned known);
 
 #endif

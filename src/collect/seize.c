@@ -36,9 +36,9 @@
 enum {
 	TEXT_ROOM = 16384,
 	PATH_ROOM = 64,
-	DIRECTORY_LINKS = 2,	    /* of /proc/PID/task, beside one per thread */
-	DEAD_LEADER_PASSES = 50,    /* how often, at 1 ms, a dying process may be met half dead */
-	VFORK_PATIENCE = 20000000,  /* nanoseconds until we ask why a thread does not stop */
+	DIRECTORY_LINKS = 2,	   /* of /proc/PID/task, beside one per thread */
+	DEAD_LEADER_PASSES = 50,   /* how often, at 1 ms, a dying process may be met half dead */
+	VFORK_PATIENCE = 20000000, /* nanoseconds until we ask why a thread does not stop */
 	TASK_NAME_ROOM = 64,
 };
 
@@ -123,15 +123,15 @@ static int fail_traced(const struct found_task *task, const struct thread_facts 
 	snprintf(path, sizeof path, "/proc/%d/comm", facts->tracer);
 	if (procfs_read_into(AT_FDCWD, path, name, sizeof name) > 0)
 		name[strcspn(name, "\n")] = 0;
-	fail(err, ERR_TASK_TRACED, "pid %d (%s) is being traced by pid %d (%s)", task->pid, facts->name,
-	     facts->tracer, name);
+	fail(err, ERR_TASK_TRACED, "pid %d (%s) is being traced by pid %d (%s)", task->pid,
+	     facts->name, facts->tracer, name);
 	return fail_hint(err, "end the tracer (a debugger, strace, another dump) and try again");
 }
 
 static void add_thread(struct found_tree *tree, struct found_task *task, pid_t tid)
 {
-	task->threads = arena_grow(tree->arena, task->threads, task->n_threads,
-				   sizeof(*task->threads));
+	task->threads =
+		arena_grow(tree->arena, task->threads, task->n_threads, sizeof(*task->threads));
 	task->threads[task->n_threads++] = (struct found_thread){ .tid = tid };
 	tree->changed = true;
 	/* It can only have died since; waiting will tell. */
@@ -230,7 +230,8 @@ static int saw_child(struct found_tree *tree, struct found_task *parent, pid_t p
 	struct found_task *child = find_task(tree, pid);
 
 	if (pid == getpid())
-		return fail(err, ERR_UNSUPPORTED_TASK, "nestor itself (pid %d) is part of the tree", pid);
+		return fail(err, ERR_UNSUPPORTED_TASK, "nestor itself (pid %d) is part of the tree",
+			    pid);
 	if (!child)
 		child = add_task(tree, pid);
 	if (!child || child->pass == tree->pass)
@@ -262,7 +263,8 @@ static int find_children(struct found_tree *tree, struct found_task *task, struc
 				tree->scan_proc = true;
 			continue;
 		}
-		for (pid_t pid; (pid = (pid_t)strtol(text, &end, 10)) > 0 && end != text; text = end)
+		for (pid_t pid; (pid = (pid_t)strtol(text, &end, 10)) > 0 && end != text;
+		     text = end)
 			if (saw_child(tree, task, pid, err) < 0)
 				return -1;
 	}
@@ -371,12 +373,14 @@ static enum stop_outcome fail_timeout(const struct found_task *task, pid_t tid, 
 		     "the main thread of pid %d (%s) has exited while others go on", task->pid,
 		     facts.name);
 	else if (tid == task->pid)
-		fail(err, ERR_STOP_TIMEOUT, "pid %d (%s) did not stop, it is in state %c in wchan %s",
-		     tid, facts.name, facts.state ? facts.state : '?', wchan[0] ? wchan : "?");
+		fail(err, ERR_STOP_TIMEOUT,
+		     "pid %d (%s) did not stop, it is in state %c in wchan %s", tid, facts.name,
+		     facts.state ? facts.state : '?', wchan[0] ? wchan : "?");
 	else
 		fail(err, ERR_STOP_TIMEOUT,
 		     "thread %d of pid %d (%s) did not stop, it is in state %c in wchan %s", tid,
-		     task->pid, facts.name, facts.state ? facts.state : '?', wchan[0] ? wchan : "?");
+		     task->pid, facts.name, facts.state ? facts.state : '?',
+		     wchan[0] ? wchan : "?");
 	fail_hint(err, "a longer --timeout may help");
 	return STOP_FAILED;
 }
@@ -427,7 +431,8 @@ static enum stop_outcome wait_all_stopped(struct found_tree *tree, struct error 
 
 			if (task->threads[at].stopped)
 				continue;
-			outcome = wait_stopped(tree, task, &task->threads[at], &died, &stop_signal, err);
+			outcome = wait_stopped(tree, task, &task->threads[at], &died, &stop_signal,
+					       err);
 			if (outcome != STOP_DONE)
 				return outcome;
 			if (died)
@@ -489,8 +494,8 @@ enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct erro
 		if (outcome != STOP_DONE)
 			return outcome;
 		if (wait_clock() > tree->deadline) {
-			fail(err, ERR_STOP_TIMEOUT, "the tree of pid %d grows faster than it can be stopped",
-			     root);
+			fail(err, ERR_STOP_TIMEOUT,
+			     "the tree of pid %d grows faster than it can be stopped", root);
 			return STOP_FAILED;
 		}
 	} while (tree->changed);

@@ -42,8 +42,8 @@ struct found_tree {
 	size_t n_tasks;
 	struct found_task *buckets[FOUND_BUCKETS]; /* by pid */
 	unsigned pass;
-	bool changed; /* in this pass */
-	bool scan_proc;	/* there are no `children` files */
+	bool changed;	/* in this pass */
+	bool scan_proc; /* there are no `children` files */
 	uint64_t deadline;
 };
 

@@ -73,7 +73,8 @@ static void settle_rseq(const struct target *target, struct target_thread *threa
 	/* A thread inside a system call is not in a critical section. */
 	if (thread->rseq_address == 0 || (int64_t)thread->regs.orig_rax >= 0)
 		return;
-	if (!read_memory(target->pid, thread->rseq_address + RSEQ_CS_OFFSET, &address, sizeof address) ||
+	if (!read_memory(target->pid, thread->rseq_address + RSEQ_CS_OFFSET, &address,
+			 sizeof address) ||
 	    address == 0 || !read_memory(target->pid, address, &section, sizeof section))
 		return;
 	if (thread->regs.rip - section.start_ip < section.post_commit_offset)
@@ -104,8 +105,9 @@ static int fail_registers(const struct target *target, const struct target_threa
 	if (errno == ESRCH)
 		return fail(err, ERR_TREE_CHANGED, "pid %d was ended while it was being stopped",
 			    target->pid);
-	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the registers of thread %d of pid %d",
-			  thread->tid, target->pid);
+	return fail_errno(err, ERR_KERNEL_REFUSED,
+			  "cannot read the registers of thread %d of pid %d", thread->tid,
+			  target->pid);
 }
 
 static int check_thread(const struct target *target, const struct target_thread *thread,
@@ -214,7 +216,8 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 	if (!target->status || read_stat(target, err) < 0)
 		return STOP_FAILED;
 	if (target->zombie && target->stat[0] != 'Z') {
-		fail(err, ERR_TREE_CHANGED, "pid %d, a zombie, has become another process", target->pid);
+		fail(err, ERR_TREE_CHANGED, "pid %d, a zombie, has become another process",
+		     target->pid);
 		return STOP_AGAIN;
 	}
 	if (target->zombie)
@@ -229,7 +232,8 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 		    !(target->stop_signal && injection_recover(target, i))) {
 			fail(err, ERR_BUSY,
 			     "thread %d of pid %d does not come back from what an earlier nestor,"
-			     " which was killed, has asked it", thread->tid, target->pid);
+			     " which was killed, has asked it",
+			     thread->tid, target->pid);
 			return STOP_AGAIN;
 		}
 		settle_rseq(target, thread);

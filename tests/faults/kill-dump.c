@@ -10,8 +10,9 @@
  *
  * By default the dumping process is a child that stops the target, asks it what the probe asks,
  * and lets it go; with -x it is `NESTOR dump -R`. -s stops the target (SIGSTOP) before every
- * round: it must be stopped afterwards, and a second dump, while it is, must succeed. -d lets every round come to its end (nothing is killed).
- * The target is a child of ours; nothing else is ever signalled.
+ * round: it must be stopped afterwards, and a second dump, while it is, must succeed. -d lets every
+ *round come to its end (nothing is killed). The target is a child of ours; nothing else is ever
+ *signalled.
  */
 #include "arch/x86_64/stub.h"
 #include "arch/x86_64/vdso.h"
@@ -59,7 +60,7 @@ struct trial {
 	/* Counted: */
 	unsigned killed, at_work, finished, failed, leaks;
 	uint64_t owner_address; /* in the target, of the word with the pid of who injects */
-	int64_t span_us; /* in which the moment to kill lies */
+	int64_t span_us;	/* in which the moment to kill lies */
 };
 
 static int64_t now_us(void)
@@ -126,10 +127,15 @@ static int answer_thread(struct probe *probe, struct target *target, size_t thre
 }
 
 static const struct task_kind process_questions = {
-	.name = "process", .ask = ask_process, .answer = answer_process,
+	.name = "process",
+	.ask = ask_process,
+	.answer = answer_process,
 };
 static const struct task_kind thread_questions = {
-	.name = "thread", .per_thread = true, .ask = ask_thread, .answer = answer_thread,
+	.name = "thread",
+	.per_thread = true,
+	.ask = ask_thread,
+	.answer = answer_thread,
 };
 static const struct task_kind *const process_stage[] = { &process_questions, NULL };
 static const struct task_kind *const thread_stage[] = { &thread_questions, NULL };
@@ -253,7 +259,8 @@ static int complain(const struct trial *trial, unsigned round, const char *what)
 	fprintf(stderr, "round %u: %s\n", round, what);
 	for (int i = 0; i < ACTIVITIES; i++)
 		fprintf(stderr, "  activity %d: %lu beats, %lu faults, last %ld\n", i,
-			trial->state->beats[i], trial->state->faults[i], trial->state->last_fault[i]);
+			trial->state->beats[i], trial->state->faults[i],
+			trial->state->last_fault[i]);
 	return -1;
 }
 
@@ -451,8 +458,9 @@ static int start_target(struct trial *trial)
 	if (!trial->state->ready)
 		return -1;
 	trial->areas = count_areas(trial->pid);
-	trial->owner_address = ((find_vdso(trial->pid) + vdso_content_size(vdso_own()) + 15) & ~15ul) +
-			       stub_offset(stub_owner);
+	trial->owner_address =
+		((find_vdso(trial->pid) + vdso_content_size(vdso_own()) + 15) & ~15ul) +
+		stub_offset(stub_owner);
 	return 0;
 }
 
@@ -467,10 +475,11 @@ static int run_trial(struct trial *trial)
 	for (unsigned round = 0; round < trial->rounds; round++)
 		if (make_round(trial, round) < 0)
 			return -1;
-	printf("%u rounds of up to %ld us: %u killed (%u of them at work in the target), %u came to their end, %u failed;"
+	printf("%u rounds of up to %ld us: %u killed (%u of them at work in the target), %u came "
+	       "to their end, %u failed;"
 	       " %u left a mapping behind\n",
-	       trial->rounds, trial->span_us, trial->killed, trial->at_work, trial->finished, trial->failed,
-	       trial->leaks);
+	       trial->rounds, trial->span_us, trial->killed, trial->at_work, trial->finished,
+	       trial->failed, trial->leaks);
 	if (trial->failed)
 		return -1;
 	return trial->leaks * 1000 > trial->rounds * KEPT_LEAKS_PER_THOUSAND + 1000 ? -1 : 0;

@@ -230,8 +230,8 @@ static void *sleep_sigtimedwait(void *unused)
 		/* The C library's function tries again by itself. */
 		errno = 0;
 		result = syscall(SYS_rt_sigtimedwait, &wanted, NULL, &time, 8L);
-		expect_or_interrupted(ACTIVITY_SIGTIMEDWAIT, result == -1 && errno == EAGAIN, started,
-				      6 * MILLISECOND);
+		expect_or_interrupted(ACTIVITY_SIGTIMEDWAIT, result == -1 && errno == EAGAIN,
+				      started, 6 * MILLISECOND);
 		sigpending(&pending);
 		for (int signal = 1; signal < SIGRTMIN; signal++)
 			if (signal != SIGALRM && sigismember(&pending, signal) == 1)

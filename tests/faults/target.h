@@ -12,11 +12,11 @@ enum activity {
 	ACTIVITY_FUTEX,
 	ACTIVITY_PIPE,
 	ACTIVITY_SIGSUSPEND,
-	ACTIVITY_PPOLL,	      /* with all signals blocked meanwhile */
-	ACTIVITY_EPOLL,	      /* returns EINTR when it is merely stopped */
+	ACTIVITY_PPOLL,	       /* with all signals blocked meanwhile */
+	ACTIVITY_EPOLL,	       /* returns EINTR when it is merely stopped */
 	ACTIVITY_SIGTIMEDWAIT, /* the same; and all signals are blocked for good */
-	ACTIVITY_VECTORS,     /* AVX, and AVX-512 where there is */
-	ACTIVITY_RSEQ,	      /* a restartable sequence that is always interrupted in the middle */
+	ACTIVITY_VECTORS,      /* AVX, and AVX-512 where there is */
+	ACTIVITY_RSEQ,	       /* a restartable sequence that is always interrupted in the middle */
 	ACTIVITIES,
 };
 

@@ -39,7 +39,8 @@ static size_t random_xstate(uint8_t *xstate)
 	if (size < 576 + 256) /* no AVX here */
 		in_use = 3;
 	else
-		fill_random(xstate + 576, 256); /* the AVX part has had this place since it exists */
+		fill_random(xstate + 576,
+			    256); /* the AVX part has had this place since it exists */
 	memcpy(xstate + XSTATE_BV, &in_use, sizeof in_use);
 	return size;
 }
@@ -58,8 +59,8 @@ static void round_trip(void **unused)
 		arena_init(&arena);
 		random_registers(&regs);
 		registers_save(&regs, before, size, &arena, &core);
-		assert_int_equal(registers_load(&core, &loaded, after, sizeof after, &loaded_size,
-						&err), 0);
+		assert_int_equal(
+			registers_load(&core, &loaded, after, sizeof after, &loaded_size, &err), 0);
 		assert_memory_equal(&regs, &loaded, sizeof regs);
 		assert_int_equal(size, loaded_size);
 		assert_memory_equal(before, after, size);
@@ -85,14 +86,17 @@ static void interrupted_call(void **unused)
 		arena_init(&arena);
 		random_registers(&regs);
 		regs.orig_rax = 35;
-		regs.rax = (uint64_t)-(int64_t)reasons[i];
+		regs.rax = (uint64_t) - (int64_t)reasons[i];
 		assert_true(registers_interrupted(&regs));
 		registers_save(&regs, xstate, size, &arena, &core);
-		/* What readers that know nothing of restart_error see: the call, about to be made. */
+		/* What readers that know nothing of restart_error see: the call, about to be made.
+		 */
 		assert_int_equal(core.thread_info->gpregs->ax, 35);
 		assert_int_equal(core.thread_info->gpregs->ip, regs.rip - 2);
-		assert_int_equal(core.thread_core->restart_error, reasons[i] == 516 ? 514 : reasons[i]);
-		assert_int_equal(registers_load(&core, &loaded, xstate, sizeof xstate, &size, &err), 0);
+		assert_int_equal(core.thread_core->restart_error,
+				 reasons[i] == 516 ? 514 : reasons[i]);
+		assert_int_equal(registers_load(&core, &loaded, xstate, sizeof xstate, &size, &err),
+				 0);
 		if (reasons[i] == 516)
 			regs.rax = (uint64_t)-514;
 		assert_memory_equal(&regs, &loaded, sizeof regs);
@@ -117,8 +121,9 @@ static void finished_call(void **unused)
 
 static void stub_restarts(void **unused)
 {
-	struct user_regs_struct regs = { .orig_rax = 7, .rax = (uint64_t)-514, .rip = 0x1002,
-					 .eflags = 0x346 };
+	struct user_regs_struct regs = {
+		.orig_rax = 7, .rax = (uint64_t)-514, .rip = 0x1002, .eflags = 0x346
+	};
 	struct stub_context context = stub_context_of(&regs, 0x55);
 
 	(void)unused;
@@ -209,9 +214,9 @@ static void unsupported_components(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip),	  cmocka_unit_test(interrupted_call),
-		cmocka_unit_test(finished_call),  cmocka_unit_test(stub_restarts),
-		cmocka_unit_test(bad_images),	  cmocka_unit_test(unsupported_components),
+		cmocka_unit_test(round_trip),	      cmocka_unit_test(interrupted_call),
+		cmocka_unit_test(finished_call),      cmocka_unit_test(stub_restarts),
+		cmocka_unit_test(bad_images),	      cmocka_unit_test(unsupported_components),
 		cmocka_unit_test(context_round_trip),
 	};
 

@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#define NR     offsetof(struct seccomp_data, nr)
-#define ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i))
-#define REFUSE (SECCOMP_RET_ERRNO | 99)
+#define NR	     offsetof(struct seccomp_data, nr)
+#define ARG(i)	     (offsetof(struct seccomp_data, args) + 8 * (i))
+#define REFUSE	     (SECCOMP_RET_ERRNO | 99)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static bool permits(struct sock_filter *instructions, size_t count, uint32_t nr, uint64_t first)
@@ -31,7 +31,8 @@ static bool permits(struct sock_filter *instructions, size_t count, uint32_t nr,
 static void no_filter(void **unused)
 {
 	(void)unused;
-	assert_true(seccomp_permits(&(struct seccomp_filters){ 0 }, 1, (const uint64_t[6]){ 0 }, 0));
+	assert_true(
+		seccomp_permits(&(struct seccomp_filters){ 0 }, 1, (const uint64_t[6]){ 0 }, 0));
 }
 
 static void by_number_and_argument(void **unused)
@@ -81,7 +82,8 @@ static size_t random_filter(struct sock_filter *filter)
 
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NR);
 	/* All calls but getpriority pass. */
-	filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpriority, 1, 0);
+	filter[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpriority, 1, 0);
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG(2));
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_MISC | BPF_TAX, 0);
@@ -99,8 +101,8 @@ static size_t random_filter(struct sock_filter *filter)
 	}
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_MEM, 3);
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0);
-	filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K,
-						   1u << random() % 32, 1, 0);
+	filter[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1u << random() % 32, 1, 0);
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, REFUSE);
 	filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	return n;
@@ -136,7 +138,8 @@ static void as_the_kernel(void **unused)
 	for (int i = 0; i < 100; i++) {
 		struct sock_filter filter[64];
 		size_t count = random_filter(filter);
-		uint64_t args[6] = { 0, (uint64_t)random() << 16, random() % 4 ? (uint64_t)random() : 0 };
+		uint64_t args[6] = { 0, (uint64_t)random() << 16,
+				     random() % 4 ? (uint64_t)random() : 0 };
 		struct seccomp_filter one = { .instructions = filter, .count = count };
 		struct seccomp_filters filters = { &one, 1 };
 
@@ -148,8 +151,10 @@ static void as_the_kernel(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_filter),	     cmocka_unit_test(by_number_and_argument),
-		cmocka_unit_test(most_severe_holds), cmocka_unit_test(as_the_kernel),
+		cmocka_unit_test(no_filter),
+		cmocka_unit_test(by_number_and_argument),
+		cmocka_unit_test(most_severe_holds),
+		cmocka_unit_test(as_the_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,17 +49,19 @@ struct register_place {
 	size_t in_regs, in_entry;
 };
 
-#define PLACE(reg, entry) \
-	{ offsetof(struct user_regs_struct, reg), offsetof(UserX86RegsEntry, entry) }
+#define PLACE(reg, entry)                                                                 \
+	{                                                                                 \
+		offsetof(struct user_regs_struct, reg), offsetof(UserX86RegsEntry, entry) \
+	}
 
 static const struct register_place general_registers[] = {
-	PLACE(r15, r15),    PLACE(r14, r14),	  PLACE(r13, r13),	    PLACE(r12, r12),
-	PLACE(rbp, bp),	    PLACE(rbx, bx),	  PLACE(r11, r11),	    PLACE(r10, r10),
-	PLACE(r9, r9),	    PLACE(r8, r8),	  PLACE(rax, ax),	    PLACE(rcx, cx),
-	PLACE(rdx, dx),	    PLACE(rsi, si),	  PLACE(rdi, di),	    PLACE(orig_rax, orig_ax),
-	PLACE(rip, ip),	    PLACE(cs, cs),	  PLACE(eflags, flags),	    PLACE(rsp, sp),
-	PLACE(ss, ss),	    PLACE(fs_base, fs_base), PLACE(gs_base, gs_base), PLACE(ds, ds),
-	PLACE(es, es),	    PLACE(fs, fs),	  PLACE(gs, gs),
+	PLACE(r15, r15), PLACE(r14, r14),	  PLACE(r13, r13),	   PLACE(r12, r12),
+	PLACE(rbp, bp),	 PLACE(rbx, bx),	  PLACE(r11, r11),	   PLACE(r10, r10),
+	PLACE(r9, r9),	 PLACE(r8, r8),		  PLACE(rax, ax),	   PLACE(rcx, cx),
+	PLACE(rdx, dx),	 PLACE(rsi, si),	  PLACE(rdi, di),	   PLACE(orig_rax, orig_ax),
+	PLACE(rip, ip),	 PLACE(cs, cs),		  PLACE(eflags, flags),	   PLACE(rsp, sp),
+	PLACE(ss, ss),	 PLACE(fs_base, fs_base), PLACE(gs_base, gs_base), PLACE(ds, ds),
+	PLACE(es, es),	 PLACE(fs, fs),		  PLACE(gs, gs),
 };
 
 /* The field of UserX86XsaveEntry that holds a component. */
@@ -69,14 +71,19 @@ struct component {
 	size_t count_at, array_at;
 };
 
-#define COMPONENT(bit, field, type)                                                      \
-	{ bit, sizeof(type), offsetof(UserX86XsaveEntry, n_##field),                     \
-	  offsetof(UserX86XsaveEntry, field) }
+#define COMPONENT(bit, field, type)                                        \
+	{                                                                  \
+		bit, sizeof(type), offsetof(UserX86XsaveEntry, n_##field), \
+			offsetof(UserX86XsaveEntry, field)                 \
+	}
 
 static const struct component components[] = {
-	COMPONENT(COMPONENT_AVX, ymmh_space, uint32_t), COMPONENT(3, bndreg_state, uint64_t),
-	COMPONENT(4, bndcsr_state, uint64_t),		COMPONENT(5, opmask_reg, uint64_t),
-	COMPONENT(6, zmm_upper, uint64_t),		COMPONENT(7, hi16_zmm, uint64_t),
+	COMPONENT(COMPONENT_AVX, ymmh_space, uint32_t),
+	COMPONENT(3, bndreg_state, uint64_t),
+	COMPONENT(4, bndcsr_state, uint64_t),
+	COMPONENT(5, opmask_reg, uint64_t),
+	COMPONENT(6, zmm_upper, uint64_t),
+	COMPONENT(7, hi16_zmm, uint64_t),
 	COMPONENT(9, pkru, uint32_t),
 };
 
@@ -240,7 +247,8 @@ void registers_save(const struct user_regs_struct *regs, const uint8_t *xstate, 
 
 		general->ax = regs->orig_rax;
 		general->ip = regs->rip - SYSCALL_INSTRUCTION;
-		/* The restart block is kernel memory: such a call starts over, as one of 514 does. */
+		/* The restart block is kernel memory: such a call starts over, as one of 514 does.
+		 */
 		core->thread_core->has_restart_error = true;
 		core->thread_core->restart_error =
 			reason == ERESTART_RESTARTBLOCK ? ERESTARTNOHAND : (int32_t)reason;
@@ -270,10 +278,10 @@ static int load_general(const CoreEntry *core, struct user_regs_struct *regs, st
 		int32_t reason = core->thread_core->restart_error;
 
 		if (reason != ERESTARTSYS && reason != ERESTARTNOINTR && reason != ERESTARTNOHAND)
-			return fail(err, ERR_IMAGE_INVALID, "restart error %d is not one of 512 to 514",
-				    reason);
+			return fail(err, ERR_IMAGE_INVALID,
+				    "restart error %d is not one of 512 to 514", reason);
 		regs->orig_rax = entry->ax;
-		regs->rax = (uint64_t)-(int64_t)reason;
+		regs->rax = (uint64_t) - (int64_t)reason;
 		regs->rip = entry->ip + SYSCALL_INSTRUCTION;
 	}
 	return 0;
@@ -286,7 +294,8 @@ static int load_components(const UserX86XsaveEntry *entry, uint8_t *xstate, stru
 	if (missing)
 		return fail(err, ERR_CPU_DIFFERS,
 			    "the image has processor state that this processor or kernel lacks"
-			    " (XSAVE components 0x%" PRIx64 ")", missing);
+			    " (XSAVE components 0x%" PRIx64 ")",
+			    missing);
 	for (size_t i = 0; i < N_COMPONENTS; i++) {
 		const struct component *component = &components[i];
 		uint64_t bit = UINT64_C(1) << component->bit;
@@ -300,9 +309,10 @@ static int load_components(const UserX86XsaveEntry *entry, uint8_t *xstate, stru
 		memcpy(&count, (const char *)entry + component->count_at, sizeof count);
 		memcpy(&array, (const char *)entry + component->array_at, sizeof array);
 		if (count != size / component->element_size)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "XSAVE component %u has %zu elements of %zu bytes, not %zu bytes",
-				    component->bit, count, component->element_size, size);
+			return fail(
+				err, ERR_IMAGE_INVALID,
+				"XSAVE component %u has %zu elements of %zu bytes, not %zu bytes",
+				component->bit, count, component->element_size, size);
 		memcpy(xstate + offset, array, size);
 	}
 	if (entry->xstate_bv & ~known)

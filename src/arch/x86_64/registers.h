@@ -20,9 +20,9 @@
 struct arena;
 
 enum {
-	XSTATE_MAX_SIZE = 16384,  /* AMX has 11008 bytes; the kernel's buffers are no larger */
-	REGISTERS_CS_64 = 0x33,	  /* __USER_CS; a 32-bit task runs with 0x23 */
-	SYSCALL_INSTRUCTION = 2,  /* bytes; what the kernel takes off rip to make a call again */
+	XSTATE_MAX_SIZE = 16384, /* AMX has 11008 bytes; the kernel's buffers are no larger */
+	REGISTERS_CS_64 = 0x33,	 /* __USER_CS; a 32-bit task runs with 0x23 */
+	SYSCALL_INSTRUCTION = 2, /* bytes; what the kernel takes off rip to make a call again */
 };
 
 /*

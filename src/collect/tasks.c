@@ -272,7 +272,8 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 	uint64_t exit_signal = target_stat_field(target, 38);
 
 	tc->task_state = target->zombie ? TASK_DEAD : target->stop_signal ? TASK_STOPPED : TASK_ALIVE;
-	if (target->zombie)
+	/* The status a parent will wait for; of a stopped task: 0 once the parent has been told. */
+	if (target->zombie || target->stop_signal)
 		tc->exit_code = (uint32_t)target_stat_field(target, 52);
 	if (target->stop_signal) {
 		tc->has_stop_signo = true;
@@ -285,6 +286,16 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 		tc->exit_signal = (uint32_t)exit_signal;
 	}
 	return tc;
+}
+
+static uint64_t status_mask(const char *status)
+{
+	const char *field = procfs_field(status, "SigBlk:");
+	uint64_t mask = 0;
+
+	if (field)
+		procfs_numbers(field, 16, &mask, 1);
+	return mask;
 }
 
 static void read_thread_core(struct target *target, size_t index)
@@ -307,8 +318,10 @@ static void read_cores(struct target *target)
 
 	task->core = new_core(snapshot);
 	task->core->tc = new_task_core(target);
-	if (target->zombie)
+	if (target->zombie) {
+		task->core->tc->blk_sigset = status_mask(target->status);
 		return;
+	}
 	task->core->tc->blk_sigset = target->threads[0].signal_mask;
 	task->threads = arena_array(snapshot->arena, CoreEntry *, target->n_threads);
 	task->n_threads = target->n_threads;

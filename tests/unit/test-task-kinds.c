@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What kinds of task state plan and refuse, for facts made by hand; no privilege is needed. */
+#include "kernel/syscalls.h"
+#include "kinds/task/task.h"
+#include "plan/plan.h"
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/securebits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cmocka.h>
+
+enum { BASE = 0x10000000, SIGNAL_ENTRIES = 62 };
+
+/* A task of one thread that is what the coordinator is, and the facts that say so. */
+struct fixture {
+	struct arena arena;
+	struct facts facts;
+	struct snapshot snapshot;
+	struct plan plan;
+	struct program *program;
+	struct task *task;
+	TaskCoreEntry *tc;
+	ThreadCoreEntry *thread;
+	CredsEntry *creds;
+	struct error err;
+};
+
+static uint32_t *words(struct fixture *fixture, uint64_t set)
+{
+	uint32_t both[2] = { (uint32_t)set, (uint32_t)(set >> 32) };
+
+	return arena_copy(&fixture->arena, both, sizeof both);
+}
+
+static void set_capabilities(struct fixture *fixture, uint64_t permitted, uint64_t bounding)
+{
+	CredsEntry *creds = fixture->creds;
+
+	creds->n_cap_prm = creds->n_cap_eff = creds->n_cap_bnd = creds->n_cap_inh = 2;
+	creds->n_cap_amb = 2;
+	creds->cap_prm = words(fixture, permitted);
+	creds->cap_eff = words(fixture, permitted);
+	creds->cap_bnd = words(fixture, bounding);
+	creds->cap_inh = words(fixture, 0);
+	creds->cap_amb = words(fixture, 0);
+}
+
+static void make_task(struct fixture *fixture)
+{
+	struct snapshot *snapshot = &fixture->snapshot;
+	struct task *task = snapshot_add_task(snapshot);
+
+	task->pstree = snapshot_new(snapshot, PSTREE_ENTRY, PstreeEntry);
+	task->pstree->pid = 10;
+	task->pstree->threads = arena_array(&fixture->arena, uint32_t, 1);
+	task->pstree->threads[0] = 10;
+	task->pstree->n_threads = 1;
+	task->core = snapshot_new(snapshot, CORE_ENTRY, CoreEntry);
+	task->core->tc = fixture->tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
+	task->core->thread_core = fixture->thread =
+		snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
+	task->core->thread_info = snapshot_new(snapshot, THREAD_INFO_X86, ThreadInfoX86);
+	fixture->tc->task_state = TASK_ALIVE;
+	fixture->tc->comm = arena_string(&fixture->arena, "task");
+	fixture->creds = snapshot_new(snapshot, CREDS_ENTRY, CredsEntry);
+	fixture->thread->creds = fixture->creds;
+	task->threads = arena_array(&fixture->arena, CoreEntry *, 1);
+	task->threads[0] = task->core;
+	task->n_threads = 1;
+	fixture->task = task;
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	memset(&fixture, 0, sizeof fixture);
+	arena_init(&fixture.arena);
+	fixture.snapshot.arena = &fixture.arena;
+	fixture.facts.known_capabilities = (UINT64_C(1) << 41) - 1;
+	fixture.facts.capabilities = fixture.facts.known_capabilities &
+				     ~(UINT64_C(1) << CAP_SYS_RESOURCE);
+	fixture.facts.permitted = fixture.facts.bounding = fixture.facts.capabilities;
+	fixture.facts.timer_restore_ids = true;
+	fixture.facts.dumpable = 1;
+	make_task(&fixture);
+	set_capabilities(&fixture, fixture.facts.permitted, fixture.facts.bounding);
+	program_set_init(&fixture.plan.programs, &fixture.arena, BASE);
+	fixture.plan.arena = &fixture.arena;
+	fixture.plan.facts = &fixture.facts;
+	fixture.plan.snapshot = &fixture.snapshot;
+	fixture.program = program_new(&fixture.plan.programs, "task 10");
+	*state = &fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	arena_done(&fixture->arena);
+	return 0;
+}
+
+static int plan_kind(struct fixture *fixture, const struct task_kind *kind)
+{
+	return kind->plan(&fixture->plan, fixture->task, 0, fixture->program, &fixture->err);
+}
+
+static int check_kind(struct fixture *fixture, const struct task_kind *kind)
+{
+	return kind->check(&fixture->snapshot, fixture->task, &fixture->err);
+}
+
+/* The place of a call in the program, -1 if it is not made. */
+static int place_of(const struct fixture *fixture, uint32_t nr, uint64_t first)
+{
+	for (size_t i = 0; i < fixture->program->n_ops; i++)
+		if (fixture->program->ops[i].kind == OP_CALL && fixture->program->ops[i].nr == nr &&
+		    fixture->program->ops[i].args[0] == first)
+			return (int)i;
+	return -1;
+}
+
+static const void *data_of(const struct fixture *fixture, uint64_t address)
+{
+	const void *data = program_data_at(&fixture->plan.programs, address, NULL);
+
+	assert_non_null(data);
+	return data;
+}
+
+static void equal_credentials_need_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(check_kind(fixture, &credentials_kind), 0);
+	assert_int_equal(plan_kind(fixture, &credentials_kind), 0);
+	assert_int_equal(plan_kind(fixture, &capabilities_kind), 0);
+	assert_int_equal(fixture->program->n_ops, 0);
+}
+
+static void privileges_last_until_they_are_needed(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint64_t kill_only = UINT64_C(1) << CAP_KILL;
+
+	fixture->creds->uid = fixture->creds->euid = fixture->creds->suid = 1000;
+	fixture->creds->fsuid = 1001;
+	fixture->creds->gid = fixture->creds->egid = fixture->creds->sgid = 1000;
+	fixture->creds->fsgid = 1000;
+	fixture->creds->secbits = SECBIT_KEEP_CAPS;
+	set_capabilities(fixture, kill_only, kill_only);
+	fixture->creds->cap_inh = words(fixture, kill_only);
+	fixture->creds->cap_amb = words(fixture, kill_only);
+	assert_int_equal(plan_kind(fixture, &credentials_kind), 0);
+	size_t before_last = fixture->program->n_ops;
+	assert_int_equal(plan_kind(fixture, &capabilities_kind), 0);
+
+	const struct op *ops = fixture->program->ops;
+	assert_int_equal(ops[0].nr, SYS_prctl);
+	assert_int_equal(ops[0].args[0], PR_SET_SECUREBITS);
+	assert_int_equal(ops[0].args[1], SECBIT_NO_SETUID_FIXUP);
+	int groups = place_of(fixture, SYS_setresgid, 1000);
+	int users = place_of(fixture, SYS_setresuid, 1000);
+	int file_system = place_of(fixture, SYS_setfsuid, 1001);
+	int ambient = place_of(fixture, SYS_prctl, PR_CAP_AMBIENT);
+	int bounding = place_of(fixture, SYS_prctl, PR_CAPBSET_DROP);
+	assert_true(0 < groups && groups < users && users < file_system);
+	assert_int_equal(ops[file_system + 1].expected, 1001);
+	assert_true(file_system < ambient && ambient < bounding);
+	assert_int_equal(ops[before_last - 1].args[0], PR_SET_SECUREBITS);
+	assert_int_equal(ops[before_last - 1].args[1], SECBIT_KEEP_CAPS);
+	assert_int_equal(ops[before_last].nr, SYS_capset);
+	const struct capability_data *sets = data_of(fixture, ops[before_last].args[1]);
+	assert_int_equal(sets[0].effective, kill_only);
+	assert_int_equal(sets[0].permitted, kill_only);
+	assert_int_equal(sets[0].inheritable, kill_only);
+	assert_int_equal(fixture->program->n_ops, before_last + 1);
+}
+
+static void capabilities_that_nestor_lacks_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_capabilities(fixture, fixture->facts.known_capabilities, fixture->facts.bounding);
+	assert_int_equal(plan_kind(fixture, &credentials_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_NO_PRIVILEGE);
+}
+
+static void impossible_capabilities_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_capabilities(fixture, 0, fixture->facts.bounding);
+	fixture->creds->cap_eff = words(fixture, 1);
+	assert_int_equal(check_kind(fixture, &credentials_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_IMAGE_INVALID);
+}
+
+static void set_limit(struct fixture *fixture, uint64_t soft, uint64_t hard)
+{
+	TaskRlimitsEntry *limits =
+		snapshot_new(&fixture->snapshot, TASK_RLIMITS_ENTRY, TaskRlimitsEntry);
+	RlimitEntry *limit = snapshot_new(&fixture->snapshot, RLIMIT_ENTRY, RlimitEntry);
+
+	limit->cur = soft;
+	limit->max = hard;
+	limits->rlimits = arena_array(&fixture->arena, RlimitEntry *, 1);
+	limits->rlimits[limits->n_rlimits++] = limit;
+	fixture->tc->rlimits = limits;
+}
+
+static void limits_are_lowered_not_raised(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->facts.rlimits[0] = (struct rlimit){ 100, 200 };
+	set_limit(fixture, 100, 200);
+	assert_int_equal(plan_kind(fixture, &resource_limits_kind), 0);
+	assert_int_equal(fixture->program->n_ops, 0);
+	set_limit(fixture, 50, 150);
+	assert_int_equal(plan_kind(fixture, &resource_limits_kind), 0);
+	assert_int_equal(fixture->program->n_ops, 1);
+	assert_int_equal(fixture->program->ops[0].nr, SYS_prlimit64);
+	set_limit(fixture, 50, 201);
+	assert_int_equal(plan_kind(fixture, &resource_limits_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_LIMIT_TOO_LOW);
+	fixture->facts.capabilities |= UINT64_C(1) << CAP_SYS_RESOURCE;
+	assert_int_equal(plan_kind(fixture, &resource_limits_kind), 0);
+}
+
+static void add_actions(struct fixture *fixture)
+{
+	fixture->tc->sigactions = arena_array(&fixture->arena, SaEntry *, SIGNAL_ENTRIES);
+	for (size_t i = 0; i < SIGNAL_ENTRIES; i++)
+		fixture->tc->sigactions[fixture->tc->n_sigactions++] =
+			snapshot_new(&fixture->snapshot, SA_ENTRY, SaEntry);
+}
+
+static void entries_of_actions_skip_two_signals(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_actions(fixture);
+	fixture->tc->sigactions[SIGUSR1 - 2]->sigaction = 0x1000; /* behind SIGKILL */
+	fixture->tc->sigactions[61]->sigaction = 0x2000;
+	assert_int_equal(check_kind(fixture, &signal_actions_kind), 0);
+	assert_int_equal(plan_kind(fixture, &signal_actions_kind), 0);
+	assert_int_equal(fixture->program->n_ops, 3);
+	assert_int_equal(fixture->program->ops[0].args[0], SIGCHLD);
+	assert_int_equal(fixture->program->ops[1].args[0], SIGUSR1);
+	assert_int_equal(fixture->program->ops[2].args[0], 64);
+	const struct kernel_sigaction *action =
+		data_of(fixture, fixture->program->ops[2].args[1]);
+	assert_int_equal(action->handler, 0x2000);
+}
+
+static void what_nestor_ignores_is_set_back(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_actions(fixture);
+	fixture->facts.ignored_signals = UINT64_C(1) << (SIGHUP - 1);
+	assert_int_equal(plan_kind(fixture, &signal_actions_kind), 0);
+	assert_int_equal(fixture->program->n_ops, 2);
+	assert_int_equal(fixture->program->ops[1].args[0], SIGHUP);
+}
+
+static void add_timer(struct fixture *fixture, uint32_t id)
+{
+	TaskTimersEntry *timers = fixture->tc->timers;
+
+	if (!timers) {
+		timers = snapshot_new(&fixture->snapshot, TASK_TIMERS_ENTRY, TaskTimersEntry);
+		timers->real = snapshot_new(&fixture->snapshot, ITIMER_ENTRY, ItimerEntry);
+		timers->virt = snapshot_new(&fixture->snapshot, ITIMER_ENTRY, ItimerEntry);
+		timers->prof = snapshot_new(&fixture->snapshot, ITIMER_ENTRY, ItimerEntry);
+		fixture->tc->timers = timers;
+	}
+	PosixTimerEntry *timer =
+		snapshot_new(&fixture->snapshot, POSIX_TIMER_ENTRY, PosixTimerEntry);
+	timer->it_id = id;
+	timer->vsec = 1;
+	timers->posix = arena_grow(&fixture->arena, timers->posix, timers->n_posix, sizeof(void *));
+	timers->posix[timers->n_posix++] = timer;
+}
+
+static void timers_get_their_ids(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_timer(fixture, 9);
+	add_timer(fixture, 2);
+	assert_int_equal(plan_kind(fixture, &posix_timers_kind), 0);
+	/* On, two timers, off, two settings. */
+	assert_int_equal(fixture->program->n_ops, 6);
+	const uint64_t *id = data_of(fixture, fixture->program->ops[1].args[2]);
+	assert_int_equal(*id, 2);
+}
+
+static void timers_are_counted_up_to_on_older_kernels(void **state)
+{
+	struct fixture *fixture = *state;
+	size_t created = 0, deleted = 0;
+
+	fixture->facts.timer_restore_ids = false;
+	add_timer(fixture, 4);
+	add_timer(fixture, 1);
+	assert_int_equal(plan_kind(fixture, &posix_timers_kind), 0);
+	for (size_t i = 0; i < fixture->program->n_ops; i++) {
+		created += fixture->program->ops[i].nr == SYS_timer_create;
+		deleted += fixture->program->ops[i].nr == SYS_timer_delete;
+	}
+	assert_int_equal(created, 5);
+	assert_int_equal(deleted, 3);
+	add_timer(fixture, 1000000);
+	assert_int_equal(plan_kind(fixture, &posix_timers_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_KERNEL_TOO_OLD);
+}
+
+static void add_filter(struct fixture *fixture, int64_t previous)
+{
+	static struct sock_filter instruction = BPF_STMT(BPF_RET | BPF_K, 0);
+	SeccompEntry *all = fixture->snapshot.seccomp;
+	SeccompFilter *filter = snapshot_new(&fixture->snapshot, SECCOMP_FILTER, SeccompFilter);
+
+	if (!all)
+		all = fixture->snapshot.seccomp =
+			snapshot_new(&fixture->snapshot, SECCOMP_ENTRY, SeccompEntry);
+	filter->filter.data = (uint8_t *)&instruction;
+	filter->filter.len = sizeof instruction;
+	filter->has_prev = previous >= 0;
+	filter->prev = (uint32_t)previous;
+	all->seccomp_filters = arena_grow(&fixture->arena, all->seccomp_filters,
+					  all->n_seccomp_filters, sizeof(void *));
+	all->seccomp_filters[all->n_seccomp_filters++] = filter;
+}
+
+static void filters_are_installed_oldest_first_behind_the_gate(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_filter(fixture, -1);
+	add_filter(fixture, -1);
+	add_filter(fixture, 0);
+	fixture->thread->has_seccomp_mode = fixture->thread->has_seccomp_filter = true;
+	fixture->thread->seccomp_mode = SECCOMP_MODE__filter;
+	fixture->thread->seccomp_filter = 2;
+	assert_int_equal(check_kind(fixture, &seccomp_kind), 0);
+	assert_int_equal(plan_kind(fixture, &seccomp_kind), 0);
+	assert_int_equal(fixture->plan.n_filtered, 1);
+	const struct op *ops = fixture->program->ops;
+	assert_int_equal(ops[0].kind, OP_WAKE);
+	assert_int_equal(ops[0].args[0], fixture->plan.filters_arrived_word);
+	assert_int_equal(ops[1].kind, OP_WAIT);
+	assert_int_equal(ops[1].args[0], fixture->plan.filters_word);
+	assert_int_equal(fixture->program->n_ops, 4);
+	assert_int_equal(ops[2].args[2], fixture->plan.filter_programs[0]);
+	assert_int_equal(ops[3].args[2], fixture->plan.filter_programs[2]);
+}
+
+static void a_chain_of_filters_has_to_end(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_filter(fixture, 0);
+	fixture->thread->has_seccomp_mode = fixture->thread->has_seccomp_filter = true;
+	fixture->thread->seccomp_mode = SECCOMP_MODE__filter;
+	assert_int_equal(check_kind(fixture, &seccomp_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_IMAGE_INVALID);
+	fixture->thread->seccomp_filter = 5;
+	assert_int_equal(check_kind(fixture, &seccomp_kind), -1);
+}
+
+static void add_pending(struct fixture *fixture, int signal, size_t size)
+{
+	SignalQueueEntry *queue =
+		snapshot_new(&fixture->snapshot, SIGNAL_QUEUE_ENTRY, SignalQueueEntry);
+	SiginfoEntry *entry = snapshot_new(&fixture->snapshot, SIGINFO_ENTRY, SiginfoEntry);
+
+	entry->siginfo.data = arena_alloc(&fixture->arena, size);
+	entry->siginfo.len = size;
+	memcpy(entry->siginfo.data, &signal, sizeof signal);
+	queue->signals = arena_array(&fixture->arena, SiginfoEntry *, 1);
+	queue->signals[queue->n_signals++] = entry;
+	fixture->thread->signals_p = queue;
+}
+
+static void pending_signals_are_queued_to_oneself(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_pending(fixture, SIGUSR2, 128);
+	assert_int_equal(check_kind(fixture, &pending_signals_kind), 0);
+	assert_int_equal(plan_kind(fixture, &pending_signals_kind), 0);
+	assert_int_equal(fixture->program->ops[0].nr, SYS_rt_tgsigqueueinfo);
+	assert_int_equal(fixture->program->ops[0].args[0], 10);
+	assert_int_equal(fixture->program->ops[0].args[1], 10);
+	assert_int_equal(fixture->program->ops[0].args[2], SIGUSR2);
+	add_pending(fixture, SIGSTOP, 128);
+	assert_int_equal(check_kind(fixture, &pending_signals_kind), -1);
+	add_pending(fixture, SIGUSR2, 12);
+	assert_int_equal(check_kind(fixture, &pending_signals_kind), -1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(equal_credentials_need_nothing),
+		TEST(privileges_last_until_they_are_needed),
+		TEST(capabilities_that_nestor_lacks_are_refused),
+		TEST(impossible_capabilities_are_refused),
+		TEST(limits_are_lowered_not_raised),
+		TEST(entries_of_actions_skip_two_signals),
+		TEST(what_nestor_ignores_is_set_back),
+		TEST(timers_get_their_ids),
+		TEST(timers_are_counted_up_to_on_older_kernels),
+		TEST(filters_are_installed_oldest_first_behind_the_gate),
+		TEST(a_chain_of_filters_has_to_end),
+		TEST(pending_signals_are_queued_to_oneself),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -28,9 +28,11 @@ static const struct common_namespace {
 	const char *link, *name;
 	size_t has_offset, id_offset;
 } common_namespaces[] = {
-#define COMMON_NAMESPACE(link, name, field)                      \
-	{ link, name, offsetof(TaskKobjIdsEntry, has_##field),   \
-	  offsetof(TaskKobjIdsEntry, field) }
+#define COMMON_NAMESPACE(link, name, field)                          \
+	{                                                            \
+		link, name, offsetof(TaskKobjIdsEntry, has_##field), \
+			offsetof(TaskKobjIdsEntry, field)            \
+	}
 	COMMON_NAMESPACE("ns/net", "network", net_ns_id),
 	COMMON_NAMESPACE("ns/ipc", "ipc", ipc_ns_id),
 	COMMON_NAMESPACE("ns/uts", "uts", uts_ns_id),
@@ -94,7 +96,8 @@ static int find_outer_levels(struct reading *reading, struct error *err)
 	if (root_levels > own_levels && numbers[root_levels - 1] != 1) {
 		fail(err, ERR_UNSUPPORTED_NAMESPACE,
 		     "pid %d lives in a nested pid namespace without being its init", root->pid);
-		return fail_hint(err, "dump the init of that namespace, or run nestor inside of it");
+		return fail_hint(err,
+				 "dump the init of that namespace, or run nestor inside of it");
 	}
 	return 0;
 }
@@ -190,8 +193,9 @@ static int check_namespaces(const struct reading *reading, const struct target *
 			fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			     "pid %d%s%s is in another %s namespace (%s) than nestor", target->pid,
 			     *folder ? ", " : "", folder, namespace->name, link);
-			return fail_hint(err, "only pid namespaces may differ from those of nestor; "
-					      "run nestor inside the others");
+			return fail_hint(err,
+					 "only pid namespaces may differ from those of nestor; "
+					 "run nestor inside the others");
 		}
 	}
 	return 0;
@@ -271,7 +275,9 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 	TaskCoreEntry *tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
 	uint64_t exit_signal = target_stat_field(target, 38);
 
-	tc->task_state = target->zombie ? TASK_DEAD : target->stop_signal ? TASK_STOPPED : TASK_ALIVE;
+	tc->task_state = target->zombie	       ? TASK_DEAD
+			 : target->stop_signal ? TASK_STOPPED
+					       : TASK_ALIVE;
 	/* The status a parent will wait for; of a stopped task: 0 once the parent has been told. */
 	if (target->zombie || target->stop_signal)
 		tc->exit_code = (uint32_t)target_stat_field(target, 52);
@@ -367,7 +373,8 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 static int read_inventory(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
-	InventoryEntry *inventory = snapshot_new(collect->snapshot, INVENTORY_ENTRY, InventoryEntry);
+	InventoryEntry *inventory =
+		snapshot_new(collect->snapshot, INVENTORY_ENTRY, InventoryEntry);
 	struct utsname name;
 
 	inventory->img_version = 2;

@@ -36,10 +36,10 @@ enum {
 	INITIAL_USER_NAMESPACE = 0xEFFFFFFD, /* PROC_USER_INIT_INO, include/linux/proc_ns.h */
 	TIMER_CREATE_RESTORE_IDS = 77,	     /* PR_TIMER_CREATE_RESTORE_IDS, 6.15 */
 	TIMER_CREATE_RESTORE_IDS_GET = 2,
-	GUARD_INSTALL = 102,	       /* MADV_GUARD_INSTALL, 6.13 */
-	FEATURE_UFFD_MOVE = 1 << 16,   /* UFFD_FEATURE_MOVE, 6.8 */
-	RSEQ_AREA_SIZE = 32,	       /* the size of the first ABI, and its alignment */
-	AUXV_RSEQ_FEATURE_SIZE = 27,   /* AT_RSEQ_FEATURE_SIZE, 6.3 */
+	GUARD_INSTALL = 102,	     /* MADV_GUARD_INSTALL, 6.13 */
+	FEATURE_UFFD_MOVE = 1 << 16, /* UFFD_FEATURE_MOVE, 6.8 */
+	RSEQ_AREA_SIZE = 32,	     /* the size of the first ABI, and its alignment */
+	AUXV_RSEQ_FEATURE_SIZE = 27, /* AT_RSEQ_FEATURE_SIZE, 6.3 */
 };
 
 /* 47 bits less the guard page, TASK_SIZE_MAX with four page table levels. */
@@ -95,9 +95,9 @@ static int probe_areas(struct facts *facts, struct arena *arena, struct error *e
 	}
 	for (size_t i = 0; i < facts->n_vdso; i++)
 		if (facts->vdso[i].is_vdso)
-			facts->vdso_hash = XXH3_64bits(
-				(const void *)facts->vdso[i].range.start,
-				facts->vdso[i].range.end - facts->vdso[i].range.start);
+			facts->vdso_hash =
+				XXH3_64bits((const void *)facts->vdso[i].range.start,
+					    facts->vdso[i].range.end - facts->vdso[i].range.start);
 	return 0;
 }
 
@@ -320,8 +320,8 @@ static void probe_facilities(struct facts *facts)
 	facts->seccomp_get_filter = prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) == 0 &&
 				    prctl(PR_GET_SECCOMP) == 0 &&
 				    facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
-	facts->rseq_configuration = kernel_is_at_least(5, 13) &&
-				    !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
+	facts->rseq_configuration =
+		kernel_is_at_least(5, 13) && !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
 	facts->map_files = access("/proc/self/map_files", X_OK) == 0;
 	facts->children_file = access("/proc/thread-self/children", R_OK) == 0;
 	facts->uffd_move = probe_uffd_move();

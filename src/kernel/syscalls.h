@@ -11,8 +11,13 @@
 #include <sys/types.h>
 
 /* linux/kcmp.h; -1 with errno, otherwise 0 equal, 1 less, 2 greater, 3 different. */
-enum kcmp_object { KCMP_OBJECT_FILE, KCMP_OBJECT_VM, KCMP_OBJECT_FILES, KCMP_OBJECT_FS,
-		   KCMP_OBJECT_SIGHAND };
+enum kcmp_object {
+	KCMP_OBJECT_FILE,
+	KCMP_OBJECT_VM,
+	KCMP_OBJECT_FILES,
+	KCMP_OBJECT_FS,
+	KCMP_OBJECT_SIGHAND
+};
 int kernel_kcmp(pid_t one, pid_t other, enum kcmp_object object, unsigned long one_index,
 		unsigned long other_index);
 

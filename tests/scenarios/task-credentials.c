@@ -121,13 +121,12 @@ static int run(void *data)
 		       after.securebits, before.securebits);
 	scenario_check(!memcmp(before.sets, after.sets, sizeof before.sets),
 		       "capabilities %#x %#x %#x, were %#x %#x %#x", after.sets[0].effective,
-		       after.sets[0].permitted, after.sets[0].inheritable,
-		       before.sets[0].effective, before.sets[0].permitted,
-		       before.sets[0].inheritable);
+		       after.sets[0].permitted, after.sets[0].inheritable, before.sets[0].effective,
+		       before.sets[0].permitted, before.sets[0].inheritable);
 	scenario_check(before.bounding == after.bounding, "bounding set %#lx, was %#lx",
 		       after.bounding, before.bounding);
-	scenario_check(before.ambient == after.ambient, "ambient set %#lx, was %#lx",
-		       after.ambient, before.ambient);
+	scenario_check(before.ambient == after.ambient, "ambient set %#lx, was %#lx", after.ambient,
+		       before.ambient);
 	return 0;
 }
 

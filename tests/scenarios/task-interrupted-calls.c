@@ -90,8 +90,8 @@ static void *in_read(void *data)
 
 int main(int argc, char **argv)
 {
-	void *(*const bodies[])(void *) = { in_nanosleep, in_absolute_sleep, in_futex,
-					    in_timed_futex, in_poll, in_read };
+	void *(*const bodies[])(void *) = { in_nanosleep,   in_absolute_sleep, in_futex,
+					    in_timed_futex, in_poll,	       in_read };
 	enum { THREADS = sizeof bodies / sizeof *bodies };
 	pthread_t threads[THREADS];
 

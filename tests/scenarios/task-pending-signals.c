@@ -105,8 +105,8 @@ int main(int argc, char **argv)
 	scenario_check(take(SIGRTMIN + 1).si_signo == 0, "there are more signals than before");
 	siginfo_t info = take(SIGUSR1);
 	scenario_check(info.si_signo == SIGUSR1 && info.si_code == SI_USER &&
-			       info.si_pid == getpid(), "SIGUSR1 has code %d, pid %d", info.si_code,
-		       (int)info.si_pid);
+			       info.si_pid == getpid(),
+		       "SIGUSR1 has code %d, pid %d", info.si_code, (int)info.si_pid);
 	scenario_check(take(SIGTRAP).si_signo == SIGTRAP, "SIGTRAP is not pending");
 	scenario_check(take(SIGUSR2).si_signo == 0, "SIGUSR2 is pending for the wrong thread");
 	scenario_check(take(SIGCHLD).si_signo == 0, "SIGCHLD has become pending");

@@ -85,7 +85,8 @@ int main(int argc, char **argv)
 		       "timer %d has %ld s left, interval %ld s", ids[2],
 		       (long)time.it_value.tv_sec, (long)time.it_interval.tv_sec);
 	scenario_check(!syscall(SYS_timer_gettime, ids[3], &time) && !time.it_value.tv_sec &&
-			       !time.it_value.tv_nsec, "timer %d is armed or not there", ids[3]);
+			       !time.it_value.tv_nsec,
+		       "timer %d is armed or not there", ids[3]);
 	scenario_check(syscall(SYS_timer_gettime, gap, &time) < 0, "there is a timer %d", gap);
 	for (int i = 0; i < 2; i++) {
 		int value = next_value(SIGRTMIN + 3);

@@ -23,6 +23,7 @@ static volatile uint32_t finished;
 static uint32_t spinning;
 static __thread uint64_t thread_local_value;
 
+/* clang-format off */
 /* Loads everything, spins in user mode until *finished, stores everything: no call in between. */
 #define SPIN(move, register_name)                                                              \
 	__asm__ volatile("movq (%[in]), %%rbx\n\t"                                             \
@@ -62,6 +63,7 @@ static __thread uint64_t thread_local_value;
 	line(move, name, 12, 384) line(move, name, 13, 416) line(move, name, 14, 448)          \
 	line(move, name, 15, 480)
 
+/* clang-format on */
 __attribute__((noinline)) static void spin_avx(const struct registers *in, struct registers *out)
 {
 	SPIN("vmovdqu", "ymm");

@@ -18,8 +18,7 @@ static uint32_t waiting;
 
 static void check(const char *who)
 {
-	struct rseq *area =
-		(struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	struct rseq *area = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
 
 	if (__rseq_size == 0)
 		return; /* this C library does not register */

@@ -84,8 +84,7 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	for (intptr_t i = 0; i < SCHEDULES; i++)
-		scenario_need(!pthread_create(&threads[i], NULL, run, (void *)i),
-			      "pthread_create");
+		scenario_need(!pthread_create(&threads[i], NULL, run, (void *)i), "pthread_create");
 	while (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST) < SCHEDULES)
 		scenario_sleep_ms(1);
 

@@ -28,7 +28,7 @@ static struct shared *shared;
 static int strict_pipe[2];
 
 #define LOAD_NR BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))
-#define ON(number, action)                                                                     \
+#define ON(number, action) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
 #define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, action)
 
@@ -72,7 +72,8 @@ static int chain(void *data)
 {
 	const struct sock_filter first[] = { LOAD_NR, ON(SYS_getppid, SECCOMP_RET_ERRNO | EDOM),
 					     ANSWER(SECCOMP_RET_ALLOW) };
-	const struct sock_filter second[] = { LOAD_NR, ON(SYS_getpgrp, SECCOMP_RET_ERRNO | ERANGE),
+	const struct sock_filter second[] = { LOAD_NR,
+					      ON(SYS_getpgrp, SECCOMP_RET_ERRNO | ERANGE),
 					      ON(SYS_prctl, SECCOMP_RET_ERRNO | EACCES),
 					      ON(SYS_munmap, SECCOMP_RET_ERRNO | EACCES),
 					      ON(SYS_futex, SECCOMP_RET_ERRNO | EACCES),

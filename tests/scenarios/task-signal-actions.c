@@ -71,9 +71,10 @@ int main(int argc, char **argv)
 	for (int signal = 1; signal <= SIGNALS; signal++)
 		scenario_check(!memcmp(&before[signal], &after[signal], sizeof *before),
 			       "the action of signal %d is handler %#lx, flags %#lx, mask %#lx; "
-			       "was %#lx, %#lx, %#lx", signal, after[signal].handler,
-			       after[signal].flags, after[signal].mask, before[signal].handler,
-			       before[signal].flags, before[signal].mask);
+			       "was %#lx, %#lx, %#lx",
+			       signal, after[signal].handler, after[signal].flags,
+			       after[signal].mask, before[signal].handler, before[signal].flags,
+			       before[signal].mask);
 	raise(SIGUSR1);
 	scenario_check(handled == SIGUSR1, "the handler of SIGUSR1 did not run");
 	sigqueue(getpid(), SIGRTMAX, (union sigval){ .sival_int = 7 });

@@ -67,7 +67,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < 2; i++) {
 		children[i] = scenario_child(body, (void *)&signals[i]);
 		scenario_need(waitpid(children[i], &status, WUNTRACED) == children[i] &&
-				      WIFSTOPPED(status), "a child did not stop");
+				      WIFSTOPPED(status),
+			      "a child did not stop");
 	}
 
 	scenario_ready();
@@ -75,8 +76,8 @@ int main(int argc, char **argv)
 	/* /proc may be that of an outer pid namespace: then only the numbers do not fit. */
 	bool own_proc = state_of(getpid()) == 'R';
 	for (size_t i = 0; i < 2; i++) {
-		scenario_check(!own_proc || state_of(children[i]) == 'T', "child %zu is in state %c",
-			       i, state_of(children[i]));
+		scenario_check(!own_proc || state_of(children[i]) == 'T',
+			       "child %zu is in state %c", i, state_of(children[i]));
 		scenario_check(waitpid(children[i], &status, WNOHANG) == 0, "child %zu has ended",
 			       i);
 		kill(children[i], SIGCONT);

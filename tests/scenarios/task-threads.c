@@ -16,8 +16,8 @@
 enum { THREADS = 20, NAME_SIZE = 16 };
 
 static uint32_t waiting;
-static const char *const odd_names[] = { "", " blank", "a) S 1 (", "new\nline", "back\\slash",
-					 "fifteen-letters" };
+static const char *const odd_names[] = { "",	      " blank",	     "a) S 1 (",
+					 "new\nline", "back\\slash", "fifteen-letters" };
 
 static void *run(void *data)
 {
@@ -48,8 +48,7 @@ int main(int argc, char **argv)
 	scenario_begin(argc, argv);
 	prctl(PR_SET_NAME, "a (name) of 15!");
 	for (uintptr_t i = 0; i < THREADS; i++)
-		scenario_need(!pthread_create(&threads[i], NULL, run, (void *)i),
-			      "pthread_create");
+		scenario_need(!pthread_create(&threads[i], NULL, run, (void *)i), "pthread_create");
 	while (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST) < THREADS)
 		scenario_sleep_ms(1);
 

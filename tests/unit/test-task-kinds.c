@@ -87,8 +87,8 @@ static int set_up(void **state)
 	arena_init(&fixture.arena);
 	fixture.snapshot.arena = &fixture.arena;
 	fixture.facts.known_capabilities = (UINT64_C(1) << 41) - 1;
-	fixture.facts.capabilities = fixture.facts.known_capabilities &
-				     ~(UINT64_C(1) << CAP_SYS_RESOURCE);
+	fixture.facts.capabilities =
+		fixture.facts.known_capabilities & ~(UINT64_C(1) << CAP_SYS_RESOURCE);
 	fixture.facts.permitted = fixture.facts.bounding = fixture.facts.capabilities;
 	fixture.facts.timer_restore_ids = true;
 	fixture.facts.dumpable = 1;
@@ -260,8 +260,7 @@ static void entries_of_actions_skip_two_signals(void **state)
 	assert_int_equal(fixture->program->ops[0].args[0], SIGCHLD);
 	assert_int_equal(fixture->program->ops[1].args[0], SIGUSR1);
 	assert_int_equal(fixture->program->ops[2].args[0], 64);
-	const struct kernel_sigaction *action =
-		data_of(fixture, fixture->program->ops[2].args[1]);
+	const struct kernel_sigaction *action = data_of(fixture, fixture->program->ops[2].args[1]);
 	assert_int_equal(action->handler, 0x2000);
 }
 

@@ -85,8 +85,8 @@ static int plan_stack(struct plan *plan, const struct task *task, size_t thread,
 		.flags = entry->ss_flags & SS_AUTODISARM,
 		.size = entry->ss_size,
 	};
-	program_call(program, SYS_sigaltstack,
-		     program_data(program->set, &stack, sizeof stack, 8), 0);
+	program_call(program, SYS_sigaltstack, program_data(program->set, &stack, sizeof stack, 8),
+		     0);
 	return 0;
 }
 

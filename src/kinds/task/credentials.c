@@ -260,10 +260,10 @@ static struct changes find_changes(struct arena *arena, const struct facts *fact
 {
 	struct capabilities wanted = known_capabilities_of(facts, creds);
 	struct changes changes = {
-		.user_ids = ids_differ(facts->uids, creds->uid, creds->euid, creds->suid,
-				       creds->fsuid),
-		.group_ids = ids_differ(facts->gids, creds->gid, creds->egid, creds->sgid,
-					creds->fsgid),
+		.user_ids =
+			ids_differ(facts->uids, creds->uid, creds->euid, creds->suid, creds->fsuid),
+		.group_ids =
+			ids_differ(facts->gids, creds->gid, creds->egid, creds->sgid, creds->fsgid),
 		.groups = groups_differ(arena, facts, creds),
 		.dropped = facts->bounding & ~wanted.bounding,
 		.first_securebits = facts->securebits,
@@ -315,8 +315,7 @@ static int check_privileges(const struct facts *facts, const struct task *task, 
 			    "task %s has no no_new_privs mark, nestor has it and cannot help to "
 			    "pass it on",
 			    task_name(task));
-	if (changes->user_ids &&
-	    require(facts, CAP_SETUID, "CAP_SETUID", task, "user ids", err))
+	if (changes->user_ids && require(facts, CAP_SETUID, "CAP_SETUID", task, "user ids", err))
 		return -1;
 	if ((changes->group_ids || changes->groups) &&
 	    require(facts, CAP_SETGID, "CAP_SETGID", task, "group ids", err))

@@ -75,9 +75,10 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 		struct kernel_itimer timer;
 
 		if (result == PROBE_FORBIDDEN) {
-			log_warning("collect", task_name(target->task),
-				    "its seccomp filter forbids getitimer: taking it that %s is off",
-				    names[i]);
+			log_warning(
+				"collect", task_name(target->task),
+				"its seccomp filter forbids getitimer: taking it that %s is off",
+				names[i]);
 			continue;
 		}
 		if (result < 0)

@@ -50,11 +50,11 @@ static void add_signal(struct target *target, SignalQueueEntry *queue, const sig
 	queue->signals[queue->n_signals++] = entry;
 }
 
-static int read_queue(struct target *target, pid_t tid, uint32_t flags, SignalQueueEntry **ret_queue,
-		      struct error *err)
+static int read_queue(struct target *target, pid_t tid, uint32_t flags,
+		      SignalQueueEntry **ret_queue, struct error *err)
 {
-	SignalQueueEntry *queue = snapshot_new(target->collect->snapshot, SIGNAL_QUEUE_ENTRY,
-					       SignalQueueEntry);
+	SignalQueueEntry *queue =
+		snapshot_new(target->collect->snapshot, SIGNAL_QUEUE_ENTRY, SignalQueueEntry);
 	siginfo_t infos[AT_ONCE];
 	struct peek peek = { .flags = flags, .count = AT_ONCE };
 
@@ -105,8 +105,8 @@ static int check_queue(const struct task *task, const SignalQueueEntry *queue, s
 				    task_name(task), entry->siginfo.len);
 		int number = signal_number(entry);
 		if (number < 1 || number > LAST_SIGNAL || number == SIGKILL)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "task %s: signal %d cannot be pending", task_name(task), number);
+			return fail(err, ERR_IMAGE_INVALID, "task %s: signal %d cannot be pending",
+				    task_name(task), number);
 		if (number == SIGSTOP)
 			return fail(err, ERR_IMAGE_UNSUPPORTED,
 				    "task %s: SIGSTOP is pending, and cannot be queued without "

@@ -28,9 +28,9 @@
 #include <sys/syscall.h>
 
 enum {
-	ASKED_AT_MOST = 64,	   /* what one probe has room for */
-	COUNTED_AT_MOST = 4096,	   /* ids that are worth counting up to */
-	RESTORE_IDS = 77,	   /* PR_TIMER_CREATE_RESTORE_IDS */
+	ASKED_AT_MOST = 64,	/* what one probe has room for */
+	COUNTED_AT_MOST = 4096, /* ids that are worth counting up to */
+	RESTORE_IDS = 77,	/* PR_TIMER_CREATE_RESTORE_IDS */
 	LAST_SIGNAL = 64,
 	NANOSECONDS = 1000000000,
 };
@@ -62,8 +62,8 @@ static int own_thread_number(const struct target *target, pid_t tid, int32_t *re
 	return -1;
 }
 
-static int parse_notification(const struct target *target, const char *text,
-			      PosixTimerEntry *timer, struct error *err)
+static int parse_notification(const struct target *target, const char *text, PosixTimerEntry *timer,
+			      struct error *err)
 {
 	const char *slash = strchr(text, '/');
 
@@ -172,9 +172,11 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 		struct kernel_timer timer;
 
 		if (result == PROBE_FORBIDDEN) {
-			log_warning("collect", task_name(target->task),
-				    "its seccomp filter forbids timer_gettime: taking it that timer "
-				    "%" PRIu32 " is off", entry->it_id);
+			log_warning(
+				"collect", task_name(target->task),
+				"its seccomp filter forbids timer_gettime: taking it that timer "
+				"%" PRIu32 " is off",
+				entry->it_id);
 			continue;
 		}
 		if (result < 0)
@@ -273,8 +275,8 @@ static int plan_timers(struct plan *plan, const struct task *task, size_t thread
 	(void)thread;
 	if (!timers || timers->n_posix == 0)
 		return 0;
-	PosixTimerEntry **sorted = arena_copy(plan->arena, timers->posix,
-					      timers->n_posix * sizeof(void *));
+	PosixTimerEntry **sorted =
+		arena_copy(plan->arena, timers->posix, timers->n_posix * sizeof(void *));
 	qsort(sorted, timers->n_posix, sizeof(void *), compare_timers);
 	if (restore_ids)
 		program_call(program, SYS_prctl, RESTORE_IDS, 1, 0, 0, 0);

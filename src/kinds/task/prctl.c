@@ -68,8 +68,8 @@ static int answer_one(const struct probe *probe, const struct target *target, si
 		return 0;
 	}
 	if (result < 0)
-		return fail(err, ERR_PROBE_FAILED, "thread %d: %s: %s",
-			    target->threads[thread].tid, question->name, strerror((int)-result));
+		return fail(err, ERR_PROBE_FAILED, "thread %d: %s: %s", target->threads[thread].tid,
+			    question->name, strerror((int)-result));
 	if (question->buffer) {
 		memcpy(&written, probe_bytes(probe, question->buffer), sizeof written);
 		*ret_value = (uint64_t)written;
@@ -117,8 +117,8 @@ static int answer_memory(struct probe *probe, struct target *target, size_t thre
 	/* A kernel before 6.3 does not know it (EINVAL), and has it for nobody. */
 	if (probe_result(probe, questions->mdwe.call) == -EINVAL)
 		return 0;
-	known = answer_one(probe, target, thread, &questions->mdwe,
-			   "it may make memory executable", &value, err);
+	known = answer_one(probe, target, thread, &questions->mdwe, "it may make memory executable",
+			   &value, err);
 	if (known < 0)
 		return -1;
 	tc->has_memory_deny_write_exec = known && value;
@@ -327,8 +327,7 @@ static int check_death_signal(const struct snapshot *snapshot, const struct task
 		if (task->threads[i]->thread_core->pdeath_sig > LAST_SIGNAL)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s: thread %zu has parent death signal %" PRIu32,
-				    task_name(task), i,
-				    task->threads[i]->thread_core->pdeath_sig);
+				    task_name(task), i, task->threads[i]->thread_core->pdeath_sig);
 	return 0;
 }
 
@@ -339,7 +338,8 @@ static int plan_death_signal(struct plan *plan, const struct task *task, size_t 
 
 	(void)plan;
 	(void)err;
-	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore. */
+	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore.
+	 */
 	if (thread == 0 || signal)
 		program_call(program, SYS_prctl, PR_SET_PDEATHSIG, signal, 0, 0, 0);
 	return 0;

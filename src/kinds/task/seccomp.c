@@ -80,14 +80,16 @@ static int collect_filters(struct target *target, size_t thread, struct error *e
 	struct seccomp_filters filters;
 	int64_t index = -1;
 
-	if (seccomp_read_filters(target->threads[thread].tid, target->collect->arena, &filters, err))
+	if (seccomp_read_filters(target->threads[thread].tid, target->collect->arena, &filters,
+				 err))
 		return -1;
 	if (!snapshot->seccomp)
 		snapshot->seccomp = snapshot_new(snapshot, SECCOMP_ENTRY, SeccompEntry);
 	for (size_t i = 0; i < filters.n; i++)
 		index = add_filter(snapshot, &filters.filters[i], index);
 	if (index < 0)
-		return fail(err, ERR_KERNEL_REFUSED, "thread %d has seccomp filters, but none is shown",
+		return fail(err, ERR_KERNEL_REFUSED,
+			    "thread %d has seccomp filters, but none is shown",
 			    target->threads[thread].tid);
 	state->has_seccomp_filter = true;
 	state->seccomp_filter = (uint32_t)index;
@@ -103,8 +105,8 @@ static int collect(struct target *target, struct error *err)
 		if (mode == SECCOMP_MODE_DISABLED)
 			continue;
 		state->has_seccomp_mode = true;
-		state->seccomp_mode = mode == SECCOMP_MODE_STRICT ? SECCOMP_MODE__strict
-								  : SECCOMP_MODE__filter;
+		state->seccomp_mode =
+			mode == SECCOMP_MODE_STRICT ? SECCOMP_MODE__strict : SECCOMP_MODE__filter;
 		if (mode != SECCOMP_MODE_STRICT && collect_filters(target, i, err))
 			return -1;
 	}

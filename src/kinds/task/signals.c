@@ -129,8 +129,9 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	if (task_is_zombie(task))
 		return 0;
 	if (tc->n_sigactions != ENTRIES)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "task %s has %zu signal actions instead of %d",
-			    task_name(task), tc->n_sigactions, ENTRIES);
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "task %s has %zu signal actions instead of %d", task_name(task),
+			    tc->n_sigactions, ENTRIES);
 	for (size_t i = 0; i < ENTRIES; i++)
 		if (tc->sigactions[i]->has_compat_sigaction && tc->sigactions[i]->compat_sigaction)
 			return fail(err, ERR_IMAGE_UNSUPPORTED,

@@ -46,7 +46,8 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 
 	(void)thread;
 	question->address = probe_buffer(probe, sizeof(uint64_t));
-	question->call = probe_ask(probe, SYS_prctl, PR_GET_TID_ADDRESS, question->address, 0, 0, 0);
+	question->call =
+		probe_ask(probe, SYS_prctl, PR_GET_TID_ADDRESS, question->address, 0, 0, 0);
 	return question;
 }
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 struct restore_arguments {
@@ -107,10 +108,32 @@ static int make_plan(struct restore *restore, struct error *err)
 			 &kinds, &options, err);
 }
 
+/* NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail: for tests of leftovers. */
+static struct run_fault fault_from_environment(void)
+{
+	struct run_fault fault = { 0 };
+	const char *text = getenv("NESTOR_FAULT");
+
+	fault.wanted = text && sscanf(text, "op:%zu:%zu", &fault.program, &fault.op) == 2;
+	return fault;
+}
+
+/* The caller may look for the pid file as soon as the tree runs. */
+static int before_release(void *data, pid_t root_pid, struct error *err)
+{
+	const struct restore *restore = data;
+	const char *pidfile = restore->arguments->pipeline.pidfile;
+
+	return pidfile ? session_write_pidfile(&restore->session, pidfile, root_pid, err) : 0;
+}
+
 static int make_tree(struct restore *restore, struct error *err)
 {
 	const struct pipeline_arguments *arguments = &restore->arguments->pipeline;
 	const struct run_options options = {
+		.fault = fault_from_environment(),
+		.before_release = before_release,
+		.before_release_data = restore,
 		.timeout_seconds = (unsigned)arguments->timeout,
 		.leave_stopped = arguments->leave_stopped,
 		.root_fd = restore->root_fd,
@@ -123,10 +146,12 @@ static int make_tree(struct restore *restore, struct error *err)
 	return run_plan(&restore->plan, restore->images, &options, &restore->result, err);
 }
 
-static int write_stats(struct restore *restore, struct error *err)
+/* The tree runs: what cannot be written now is no reason to say that the restore failed. */
+static void write_stats(struct restore *restore)
 {
 	RestoreStatsEntry entry = RESTORE_STATS_ENTRY__INIT;
 	StatsEntry stats = STATS_ENTRY__INIT;
+	struct error err = { 0 };
 
 	entry.forking_time = (uint32_t)restore->result.microseconds_forking;
 	entry.restore_time = (uint32_t)restore->result.microseconds_total;
@@ -135,23 +160,20 @@ static int write_stats(struct restore *restore, struct error *err)
 	stats.restore = &entry;
 	log_info("restore", "nestor", "%zu tasks, root pid %d, %" PRIu32 " us",
 		 restore->snapshot.n_tasks, (int)restore->result.root_pid, entry.restore_time);
-	return images_write_stats(restore->session.work_fd, "stats-restore", &stats, err);
+	if (images_write_stats(restore->session.work_fd, "stats-restore", &stats, &err) < 0)
+		log_warning("restore", "nestor", "%s, going on without statistics", err.text);
 }
 
 static int restore_pipeline(struct restore *restore, struct error *err)
 {
-	const char *pidfile = restore->arguments->pipeline.pidfile;
-
 	if (open_images(restore, err) < 0)
 		return -1;
 	if (make_plan(restore, err) < 0)
 		return -1;
 	if (make_tree(restore, err) < 0)
 		return -1;
-	if (pidfile &&
-	    session_write_pidfile(&restore->session, pidfile, restore->result.root_pid, err) < 0)
-		return -1;
-	return write_stats(restore, err);
+	write_stats(restore);
+	return 0;
 }
 
 /* The exit status of the tree's root, as a shell would have it. */

@@ -148,7 +148,8 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 {
 	uint64_t forked;
 
-	if (run_open_sources(run, err) < 0 || run_map_programs(run, err) < 0)
+	if (run_open_sources(run, err) < 0 || run_map_programs(run, err) < 0 ||
+	    run_apply_fault(run, err) < 0)
 		return -1;
 	forked = monotonic_microseconds();
 	if (run_fork(run, err) < 0 || finish_stopped(run, err) < 0 ||
@@ -162,6 +163,9 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	if (find_pids(run, THREADS_ALL, err) < 0)
 		return -1;
 	run_apply_settings(run);
+	if (run->options->before_release &&
+	    run->options->before_release(run->options->before_release_data, run->root, err) < 0)
+		return -1;
 	return finish(run, THREADS_NOT_FINISHED, err);
 }
 

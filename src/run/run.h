@@ -16,10 +16,23 @@
 
 struct images;
 
+/* An operation that is to fail, for tests: run/fault.c. */
+struct run_fault {
+	bool wanted;
+	size_t program, op; /* as `nestor plan --json` counts them */
+};
+
 struct run_options {
 	unsigned timeout_seconds; /* in which no program comes to its end; 0: no limit */
 	bool leave_stopped; /* -s: tasks are left stopped by SIGSTOP */
 	int root_fd;	    /* for file_opener */
+	struct run_fault fault;
+	/*
+	 * Called once all is made and before any task runs: the last moment at which the restore
+	 * can still fail. May be NULL.
+	 */
+	int (*before_release)(void *data, pid_t root_pid, struct error *err);
+	void *before_release_data;
 	void (*progress)(void *data, const char *phase, size_t done, size_t total);
 	void *progress_data;
 };

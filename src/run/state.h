@@ -71,6 +71,9 @@ void run_close_sources(struct run *run);
 int run_map_programs(struct run *run, struct error *err);
 void run_unmap_programs(struct run *run);
 
+/* fault.c: lets one operation fail, where asked for; the programs are mapped. */
+int run_apply_fault(struct run *run, struct error *err);
+
 /* fork.c: makes holder and first task; all signals must be blocked. */
 int run_fork(struct run *run, struct error *err);
 /* Ends the holder: from now on nobody but the tasks has the sources. */

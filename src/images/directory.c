@@ -122,6 +122,23 @@ static int write_all(int fd, const uint8_t *bytes, size_t size)
 	return 0;
 }
 
+uint8_t *staging_extend(struct images_writer *writer, size_t size)
+{
+	if (size > writer->room - writer->length) {
+		size_t room = writer->room ? writer->room : 64 * 1024;
+		while (size > room - writer->length)
+			room *= 2;
+		uint8_t *larger = realloc(writer->buffer, room);
+		if (!larger)
+			abort();
+		writer->buffer = larger;
+		writer->room = room;
+	}
+	uint8_t *place = writer->buffer + writer->length;
+	writer->length += size;
+	return place;
+}
+
 int staging_write_buffer(struct images_writer *writer, const char *name, struct error *err)
 {
 	autoclose int fd = staging_create(writer, name, O_WRONLY, err);
@@ -269,4 +286,26 @@ void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t
 		return NULL;
 	}
 	return pages;
+}
+
+/* Up to here the buffer is cheaper than a mapping; about the size of a processor's cache. */
+static const uint64_t buffered_size = 2 * 1024 * 1024;
+
+void *images_begin_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
+			 struct error *err)
+{
+	if (size > buffered_size)
+		return images_map_pages(writer, pages_id, size, err);
+	writer->pages_id = pages_id;
+	writer->length = 0;
+	return staging_extend(writer, size);
+}
+
+int images_end_pages(struct images_writer *writer, void *pages, uint64_t size, struct error *err)
+{
+	char name[IMAGE_NAME_SIZE];
+
+	if (size > buffered_size)
+		return munmap(pages, size) ? fail_errno(err, ERR_IO, "cannot unmap pages") : 0;
+	return staging_write_buffer(writer, image_name(name, IMAGE_PAGES, writer->pages_id), err);
 }

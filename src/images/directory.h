@@ -27,7 +27,11 @@ struct images_writer {
 	/* Room in which records are packed, used again and again. */
 	uint8_t *buffer;
 	size_t length, room;
+	uint32_t pages_id; /* whose pages the buffer takes, between begin and end */
 };
+
+/* The next `size` bytes of the buffer. Running out of memory ends the program, as in arenas. */
+uint8_t *staging_extend(struct images_writer *writer, size_t size);
 
 /* A new empty file in the staging folder, listed in the manifest; returns its descriptor. */
 int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err);

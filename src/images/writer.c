@@ -15,28 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The next `size` bytes of the buffer; running out of memory ends the program, as in arenas. */
-static uint8_t *extend(struct images_writer *writer, size_t size)
-{
-	if (size > writer->room - writer->length) {
-		size_t room = writer->room ? writer->room : 64 * 1024;
-		while (size > room - writer->length)
-			room *= 2;
-		uint8_t *larger = realloc(writer->buffer, room);
-		if (!larger)
-			abort();
-		writer->buffer = larger;
-		writer->room = room;
-	}
-	uint8_t *place = writer->buffer + writer->length;
-	writer->length += size;
-	return place;
-}
-
 static void add_number(struct images_writer *writer, uint32_t number)
 {
 	number = htole32(number);
-	memcpy(extend(writer, sizeof number), &number, sizeof number);
+	memcpy(staging_extend(writer, sizeof number), &number, sizeof number);
 }
 
 /* Starts the next file in the buffer. */
@@ -56,7 +38,7 @@ static void add_record(struct images_writer *writer, const void *record)
 	size_t size = protobuf_c_message_get_packed_size(message);
 
 	add_number(writer, (uint32_t)size);
-	protobuf_c_message_pack(message, extend(writer, size));
+	protobuf_c_message_pack(message, staging_extend(writer, size));
 }
 
 static int end(struct images_writer *writer, enum image_kind kind, uint64_t number,
@@ -200,7 +182,7 @@ static int write_pipe_contents(struct images_writer *writer, const struct snapsh
 			continue;
 		add_record(writer, pipe->entry);
 		if (pipe->entry->bytes)
-			memcpy(extend(writer, pipe->entry->bytes), pipe->bytes, pipe->entry->bytes);
+			memcpy(staging_extend(writer, pipe->entry->bytes), pipe->bytes, pipe->entry->bytes);
 		count++;
 	}
 	return count ? end(writer, kind, 0, err) : 0;

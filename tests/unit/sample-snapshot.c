@@ -6,7 +6,6 @@
 
 #include <linux/sched.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum { PAGE = 4096, OUTER = 1, INNER = 2 };
 
@@ -244,13 +243,13 @@ void sample_snapshot(struct snapshot *snapshot, struct arena *arena)
 static int write_pages(struct images_writer *writer, uint32_t pages_id, size_t count,
 		       struct error *err)
 {
-	unsigned char *pages = images_map_pages(writer, pages_id, count * PAGE, err);
+	unsigned char *pages = images_begin_pages(writer, pages_id, count * PAGE, err);
 
 	if (!pages)
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		memset(pages + i * PAGE, (int)(pages_id * 16 + i), PAGE);
-	return munmap(pages, count * PAGE);
+	return images_end_pages(writer, pages, count * PAGE, err);
 }
 
 int sample_write(struct images_writer *writer, const struct snapshot *snapshot, struct error *err)

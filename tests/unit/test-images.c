@@ -392,6 +392,29 @@ static void test_manifest_lines_are_untrusted(void **state)
 #undef SUM
 }
 
+/* Small pages files go through a buffer, large ones through a mapping; the result is the same. */
+static void test_large_pages_file(void **state)
+{
+	struct fixture *fixture = *state;
+	const size_t size = 9 << 20;
+	struct error err = { 0 };
+	struct snapshot snapshot;
+
+	sample_snapshot(&snapshot, &fixture->arena);
+	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
+	assert_non_null(writer);
+	unsigned char *pages = images_begin_pages(writer, 9, size, &err);
+	assert_non_null(pages);
+	pages[size - 1] = 0xab;
+	must(images_end_pages(writer, pages, size, &err), &err);
+	must(sample_write(writer, &snapshot, &err), &err);
+	must(images_commit(writer, &err), &err);
+	images_writer_free(writer);
+	must(open_error(fixture, &err), &err);
+	write_file(fixture, "pages-9.img", "", 0);
+	expect_error(fixture, ERR_IMAGE_TRUNCATED, "pages-9.img");
+}
+
 /* The directory as another tool writes it: no manifest, an inventory without our version. */
 static void make_foreign(struct fixture *fixture)
 {
@@ -584,6 +607,7 @@ int main(void)
 		IN_DIRECTORY(test_every_damaged_file_is_named),
 		IN_DIRECTORY(test_damaged_manifest),
 		IN_DIRECTORY(test_manifest_lines_are_untrusted),
+		IN_DIRECTORY(test_large_pages_file),
 		IN_DIRECTORY(test_directory_of_another_tool),
 		IN_DIRECTORY(test_too_few_pages),
 		IN_DIRECTORY(test_thread_without_image),

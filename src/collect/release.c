@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_TIMEOUT = 10 };
+enum { DEFAULT_TIMEOUT = 10, REAP_SLICE = 2000000 /* ns */ };
 
 static void detach_target(struct target *target)
 {
@@ -59,24 +59,52 @@ void collect_leave_stopped(struct collect *collect)
 	collect_release(collect);
 }
 
-/* A dead thread is its tracer's first; only then does the parent get to see the process. */
-static int reap_target(struct target *target, uint64_t deadline, struct error *err)
+/* Reaps what has died of a target; returns a thread that is still there, or NULL. */
+static struct target_thread *reap_target(struct target *target)
 {
-	/* A leader's death is reported after those of the other threads. */
-	for (size_t i = target->n_threads; i-- > 0;) {
-		int status, found;
+	struct target_thread *left = NULL;
 
-		if (!target->threads[i].seized)
+	for (size_t i = 0; i < target->n_threads; i++) {
+		struct target_thread *thread = &target->threads[i];
+		int status;
+
+		if (!thread->seized)
 			continue;
-		do
-			found = wait_for(target->threads[i].tid, deadline, &status);
-		while (found > 0 && WIFSTOPPED(status));
-		if (found == 0)
-			return fail(err, ERR_STOP_TIMEOUT, "pid %d did not end within the timeout",
-				    target->pid);
-		target->threads[i].seized = false;
+		pid_t found = waitpid(thread->tid, &status, __WALL | WNOHANG);
+		if (found == 0 || (found > 0 && WIFSTOPPED(status)))
+			left = thread;
+		else
+			thread->seized = false;
 	}
-	return 0;
+	return left;
+}
+
+/*
+ * A dead thread is its tracer's first; only then does the parent get to see the process. They end
+ * in no order that is known beforehand: the init of a pid namespace, and the last thread of a
+ * threaded one, waits in its exit until all others there are reaped (zap_pid_ns_processes).
+ */
+static int reap_tree(struct collect *collect, uint64_t deadline, struct error *err)
+{
+	for (;;) {
+		struct target_thread *left = NULL;
+		int status;
+
+		for (size_t i = 0; i < collect->n_targets; i++) {
+			struct target_thread *thread = reap_target(&collect->targets[i]);
+			left = thread ? thread : left;
+		}
+		if (!left)
+			return 0;
+		uint64_t now = wait_clock();
+		if (now >= deadline)
+			return fail(err, ERR_STOP_TIMEOUT, "pid %d did not end within the timeout",
+				    left->tid);
+		uint64_t slice = now + REAP_SLICE;
+		if (wait_for(left->tid, slice < deadline ? slice : deadline, &status) > 0 &&
+		    !WIFSTOPPED(status))
+			left->seized = false;
+	}
 }
 
 int collect_kill(struct collect *collect, struct error *err)
@@ -92,9 +120,8 @@ int collect_kill(struct collect *collect, struct error *err)
 		if (!collect->targets[i].zombie && kill(collect->targets[i].pid, SIGKILL) < 0)
 			failed = fail_errno(err, ERR_KERNEL_REFUSED, "cannot end pid %d",
 					    collect->targets[i].pid);
-	for (size_t i = collect->n_targets; i-- > 0;)
-		if (reap_target(&collect->targets[i], deadline, err) < 0)
-			failed = -1;
+	if (reap_tree(collect, deadline, err) < 0)
+		failed = -1;
 	wait_end(&saved);
 	for (size_t i = 0; i < collect->n_targets; i++)
 		close_target(&collect->targets[i]);

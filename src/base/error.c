@@ -27,8 +27,8 @@ const char *error_meaning(enum error_name name)
 	return names[name].meaning;
 }
 
-static void record(struct error *err, enum error_name name, int os_errno, const char *format,
-		   va_list args)
+static void __attribute__((format(printf, 4, 0)))
+record(struct error *err, enum error_name name, int os_errno, const char *format, va_list args)
 {
 	if (err->name != ERR_NONE)
 		return;

@@ -7,6 +7,7 @@
 #include "commands/command.h"
 #include "images/images.h"
 #include "kernel/facts.h"
+#include "kinds/memory/memory.h"
 #include "run/run.h"
 
 #include <fcntl.h>
@@ -47,6 +48,8 @@ static int print_plan(const struct plan_arguments *arguments, struct arena *aren
 	struct images *images = images_open(dir_fd, arena, &snapshot, err);
 	if (!images)
 		return -1;
+	if (!images_written_by_nestor(images))
+		memory_adopt(&snapshot);
 	images_free(images);
 	/* The limits that a restore would have, so that its plan is the same. */
 	if (run_raise_limits(&snapshot, err) < 0 || facts_probe(&facts, arena, err) < 0 ||

@@ -10,6 +10,7 @@
 #include "commands/session.h"
 #include "images/images.h"
 #include "kernel/facts.h"
+#include "kinds/memory/memory.h"
 #include "plan/plan.h"
 #include "run/run.h"
 
@@ -84,6 +85,8 @@ static int open_images(struct restore *restore, struct error *err)
 		images_open(restore->session.images_fd, &restore->arena, &restore->snapshot, err);
 	if (!restore->images)
 		return -1;
+	if (!images_written_by_nestor(restore->images))
+		memory_adopt(&restore->snapshot);
 	if (root) {
 		restore->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (restore->root_fd < 0)

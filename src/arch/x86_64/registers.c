@@ -89,39 +89,61 @@ static const struct component components[] = {
 
 enum { N_COMPONENTS = sizeof components / sizeof components[0] };
 
-/* Offset and size of a component in the standard layout; size 0 where this processor lacks it. */
-static void component_place(unsigned bit, size_t *ret_offset, size_t *ret_size)
-{
-	uint32_t size, offset, flags, unused;
+/* Components up to 63 can exist; the image has places for those below 10. */
+enum { MAX_COMPONENTS = 10 };
 
-	*ret_offset = *ret_size = 0;
-	if (!__get_cpuid_count(0xd, bit, &size, &offset, &flags, &unused))
-		return;
-	*ret_offset = offset;
-	*ret_size = size;
-}
+struct processor {
+	uint64_t components; /* XCR0: those that the kernel has switched on */
+	size_t xstate_size;  /* of the standard layout with these */
+	struct {
+		size_t offset, size; /* size 0 where this processor lacks the component */
+	} places[MAX_COMPONENTS];
+};
 
-/* XCR0: the components that the kernel has switched on. */
-static uint64_t host_components(void)
+static void read_processor(struct processor *processor)
 {
 	uint32_t eax, ebx, ecx, edx;
 
+	processor->components = LEGACY_COMPONENTS;
+	processor->xstate_size = XSAVE_HEADER_END;
 	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
-		return LEGACY_COMPONENTS;
+		return;
 	__asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-	return (uint64_t)edx << 32 | eax;
+	processor->components = (uint64_t)edx << 32 | eax;
+	if (processor->components != LEGACY_COMPONENTS &&
+	    __get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx))
+		processor->xstate_size = ebx;
+	for (unsigned bit = COMPONENT_AVX; bit < MAX_COMPONENTS; bit++)
+		if (__get_cpuid_count(0xd, bit, &eax, &ebx, &ecx, &edx)) {
+			processor->places[bit].offset = ebx;
+			processor->places[bit].size = eax;
+		}
+}
+
+/* Read once: what CPUID says never changes, and in a virtual machine it takes 20 us to ask. */
+static const struct processor *processor(void)
+{
+	static struct processor found;
+
+	if (!found.components)
+		read_processor(&found);
+	return &found;
+}
+
+static void component_place(unsigned bit, size_t *ret_offset, size_t *ret_size)
+{
+	*ret_offset = processor()->places[bit].offset;
+	*ret_size = processor()->places[bit].size;
+}
+
+static uint64_t host_components(void)
+{
+	return processor()->components;
 }
 
 size_t xstate_host_size(void)
 {
-	uint32_t eax, ebx, ecx, edx;
-
-	if (host_components() == LEGACY_COMPONENTS)
-		return XSAVE_HEADER_END;
-	/* ebx is the size for the components enabled in XCR0. */
-	if (!__get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx))
-		return XSAVE_HEADER_END;
-	return ebx;
+	return processor()->xstate_size;
 }
 
 uint64_t xstate_components(const uint8_t *xstate, size_t size)

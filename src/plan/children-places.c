@@ -48,6 +48,8 @@ static void check_place(struct tree *tree, struct node *node, struct place *plac
 	else if (place->init && task_is_zombie(place->init->task))
 		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
 			    "its children would be born in a pid namespace whose init is dead");
+	else if (place->init && place != node->place && !place->ready_word)
+		place->ready_word = tree_add_word(tree);
 }
 
 /* The first thread in the namespace above makes the one without an init. */
@@ -129,6 +131,7 @@ void build_children_place(struct build *build, struct node *node, size_t thread,
 	if (place == node->place)
 		return;
 	if (place->init) {
+		program_wait(program, build_word(build, place->ready_word), 1);
 		build_enter(build, program, node_number(place->init, node->place));
 	} else if (place->maker == node && place->maker_thread == thread) {
 		op_expect(program_call(program, SYS_unshare, CLONE_NEWPID), 0);

@@ -70,7 +70,6 @@ void build_clone(struct build *build, struct node *creator, struct node *child)
 	if (creator->place->namespace->level >= child->n_unnamed) {
 		op_expect(op, node_number(child, creator->place));
 	} else {
-		child->number_slot = program_word(&build->plan->programs, 0);
 		op_store(op, child->number_slot);
 	}
 }

@@ -72,9 +72,12 @@ static void choose_wanted_groups(struct tree *tree)
 static void choose_join(struct tree *tree, struct node *node)
 {
 	node->join = JOIN_NONE;
-	if (!node->task || node->leads_group ||
-	    (!node->first_group && node->birth_group == node->group))
+	if (!node->task || node->leads_group)
 		return;
+	if (!node->first_group && node->birth_group == node->group) {
+		node->group->n_born += node->born_to_maker;
+		return;
+	}
 	if (node->group->outside) {
 		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
 			    "it is in a process group from outside of the tree that it cannot be "
@@ -91,7 +94,6 @@ static void choose_join(struct tree *tree, struct node *node)
 			    "its process group is visible neither to it nor to its parent");
 		return;
 	}
-	node->group->n_joiners++;
 }
 
 static void choose_phase(struct node *child)
@@ -126,13 +128,17 @@ static void choose_birth_group(struct tree *tree, struct node *child)
 		child->birth_group = creator->group;
 		break;
 	}
+	child->born_to_maker = child->birth_group && child->phase != PHASE_MOVED &&
+			       (child->birth_group->leader == creator ||
+				(creator->born_to_maker &&
+				 child->birth_group == creator->birth_group));
 	if (!wanted || wanted == child->birth_group || wanted == child->group ||
 	    child->same_parent || !group_seen_from(wanted, creator->place))
 		return;
 	child->moved_first = true;
+	child->born_to_maker = false;
 	child->birth_group = wanted;
 	child->moved_word = tree_add_word(tree);
-	wanted->n_joiners++;
 }
 
 static void check_place(struct tree *tree, struct node *node)
@@ -178,17 +184,41 @@ static int compare_birth(const void *a, const void *b)
 	return one->index < other->index ? -1 : one->index > other->index;
 }
 
+/* For an init that leads its group, and maybe its session, birth may come at any time. */
+static bool may_be_early(const struct node *init, const struct node *creator)
+{
+	return init->leads_group && !init->wanted_group &&
+	       (!creator->leads_session || (init->leads_session && !init->needs_birth));
+}
+
+/* Who is made early, in a namespace below, needs the inits of that as early. */
+static void make_inits_early(struct node *creator, const struct node *child)
+{
+	for (const struct place *at = child->place; at && at != creator->place; at = at->parent)
+		if (at->init && at->init->creator == creator && may_be_early(at->init, creator))
+			at->init->phase = PHASE_EARLY;
+}
+
 static void arrange_children(struct tree *tree, struct node *node)
 {
+	for (size_t i = 0; i < node->n_children; i++)
+		choose_phase(node->children[i]);
+	for (size_t i = 0; i < node->n_children; i++)
+		if (node->children[i]->phase == PHASE_EARLY)
+			make_inits_early(node, node->children[i]);
+	if (node->first_group && node->join == JOIN_BY_CREATOR)
+		node->movable_word = tree_add_word(tree);
 	for (size_t i = 0; i < node->n_children; i++) {
 		struct node *child = node->children[i];
 		check_place(tree, child);
-		choose_phase(child);
 		choose_birth_group(tree, child);
 		choose_join(tree, child);
 		child->birth_rank = birth_rank(child);
 		if (child->phase == PHASE_MOVED && !node->moved_word)
 			node->moved_word = tree_add_word(tree);
+		if (child->phase != PHASE_MOVED && node->join == JOIN_BY_CREATOR &&
+		    !node->movable_word)
+			node->movable_word = tree_add_word(tree);
 	}
 	if (node->n_children > 1)
 		qsort(node->children, node->n_children, sizeof *node->children, compare_birth);

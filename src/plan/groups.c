@@ -28,25 +28,11 @@ static void lead_for_a_while(struct tree *tree, struct group *group, struct node
 	maker->first_group = group;
 }
 
-static struct node *session_creator(const struct tree *tree, const struct group *group)
-{
-	struct session *session = group->member->session;
-	struct node *root = tree->nodes[0];
-
-	if (!session->outside)
-		return session->leader;
-	if (root->leads_session && !root->needs_birth) {
-		root->needs_birth = true;
-		root->birth = session;
-	}
-	return root->birth == session ? root : NULL;
-}
-
 static void add_stand_in(struct tree *tree, struct group *group)
 {
 	const struct node *member = group->member;
 	struct pid_vector seen = task_groups(member->task);
-	struct node *creator = session_creator(tree, group);
+	struct node *creator = session_source(tree, member->session);
 	struct node *leader = tree_add_former(tree, member, &seen, "helper: group leader");
 
 	leader->leads_group = true;
@@ -87,34 +73,29 @@ static void link_session_helpers(struct tree *tree)
 	}
 }
 
-/* The group that the root was born in; see guess_outside in sessions.c. */
-static const struct group *outside_group(const struct tree *tree)
+/* The one group that the root can have been born in; see mark_outside in sessions.c. */
+static bool is_outside(const struct tree *tree, const struct group *group)
 {
-	const struct group *of_root = tree->nodes[0]->group;
+	const struct node *root = tree->nodes[0];
 
-	if (tree->snapshot->own_pid_namespace)
-		return NULL;
-	if (!of_root->leader && !tree_find(tree, of_root->key))
-		return of_root;
-	for (size_t i = 0; i < tree->n_groups; i++) {
-		const struct group *group = &tree->groups[i];
-		if (!group->leader && group->member->session->outside &&
-		    !tree_find(tree, group->key))
-			return group;
-	}
-	return NULL;
+	if (tree->snapshot->own_pid_namespace || group->key == 0)
+		return group->key == 0;
+	if (!root->session->outside || tree_find(tree, group->key))
+		return false;
+	/* That of the shell is led by the leader of the session. */
+	return group == root->group ||
+	       (group->key == root->session->key && root->group->leader);
 }
 
 void plan_groups(struct tree *tree)
 {
 	link_session_helpers(tree);
-	const struct group *outside = outside_group(tree);
 	for (size_t i = 0; i < tree->n_groups; i++) {
 		struct group *group = &tree->groups[i];
 		if (group->leader)
 			continue;
 		struct node *maker = tree_find(tree, group->key);
-		group->outside = group->key == 0 || group == outside;
+		group->outside = is_outside(tree, group);
 		if (group->outside && !tree->options->shell_job)
 			outside_refusal(tree, group);
 		else if (maker)

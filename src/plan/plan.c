@@ -76,7 +76,8 @@ static void add_programs(struct build *build)
 		const char *name = node->task ? arena_printf(plan->arena, "task %s", node->name)
 					      : node->name;
 		node->program = program_new(&plan->programs, name);
-		node->number_slot = 0;
+		/* Its reaper's program may be built before its creator's. */
+		node->number_slot = node->n_unnamed ? program_word(&plan->programs, 0) : 0;
 		node->killed_word = 0;
 	}
 }
@@ -124,7 +125,6 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	describe_tasks(plan, tree);
 	descriptors_share(&build);
 	stopped_count(&build);
-	/* Creators first: a helper's number is kept before others ask for it. */
 	for (size_t i = 0; i < tree->n_order; i++)
 		if (build_node(&build, tree->order[i], err))
 			return -1;

@@ -15,40 +15,15 @@ struct pending {
 	size_t count;
 };
 
-/* Was its first member forked by the root, or by one whom that forked, before all setsids? */
-static bool may_be_older_than_root(const struct session *session)
-{
-	const struct node *at = session->member->parent;
-
-	while (at && at->leads_session)
-		at = at->parent;
-	return !at;
-}
-
 /*
  * In a pid namespace of its own a tree shows 0 for a leader outside. In one that is shared with
- * the host a number may be that of a dead leader as well: only one session can be the one that
- * the root was born in, and it is looked for if the caller says that there is one.
+ * the host a number may be that of a dead leader as well; only the root's own session is taken
+ * to be outside. Where that is wrong for another one, the number is in use at the restore.
  */
-static void guess_outside(struct tree *tree)
-{
-	if (tree->snapshot->own_pid_namespace || !tree->options->shell_job ||
-	    !tree->nodes[0]->leads_session)
-		return;
-	for (size_t i = 0; i < tree->n_sessions; i++) {
-		struct session *session = &tree->sessions[i];
-		if (session->leader || !may_be_older_than_root(session))
-			continue;
-		session->outside = true;
-		return;
-	}
-}
-
 static void mark_outside(struct tree *tree)
 {
 	struct node *root = tree->nodes[0];
 
-	guess_outside(tree);
 	for (size_t i = 0; i < tree->n_sessions; i++) {
 		struct session *session = &tree->sessions[i];
 		if (session->leader)
@@ -69,12 +44,18 @@ static void mark_outside(struct tree *tree)
 			    "its session is led by one of its own descendants");
 }
 
-/* Someone who is in the session when all is done, and can have children there. */
-static struct node *session_source(const struct tree *tree, const struct session *session)
+/* Someone who is in the session, at the end or before its own setsid, and can have children. */
+struct node *session_source(const struct tree *tree, struct session *session)
 {
-	if (session->outside)
-		return tree->nodes[0]->session == session ? tree->nodes[0] : NULL;
-	return session->leader;
+	struct node *root = tree->nodes[0];
+
+	if (!session->outside)
+		return session->leader;
+	if (!root->needs_birth) {
+		root->needs_birth = true;
+		root->birth = session;
+	}
+	return root->birth == session ? root : NULL;
 }
 
 /*
@@ -149,14 +130,16 @@ static bool can_adopt(const struct node *source, const struct node *adopter)
 	return adopter->place == source->place && node_created_below(source, adopter);
 }
 
-static struct node *helper_for(struct tree *tree, struct node *source, struct node *adopter)
+static struct node *helper_for(struct tree *tree, struct node *source, struct session *session,
+			       struct node *adopter)
 {
 	for (size_t i = 0; i < source->n_helpers; i++)
-		if (source->helpers[i]->adopter == adopter)
+		if (source->helpers[i]->adopter == adopter &&
+		    source->helpers[i]->session == session)
 			return source->helpers[i];
 	struct node *helper = tree_add_free_helper(tree, adopter->place, "helper: dead parent");
 	helper->creator = source;
-	helper->session = helper->birth = source->session;
+	helper->session = helper->birth = session;
 	helper->needs_birth = true;
 	helper->adopter = adopter;
 	source->helpers =
@@ -179,7 +162,7 @@ static bool adopt(struct tree *tree, struct node *node)
 		source->adopter = node->parent;
 		node->creator = source;
 	} else {
-		node->creator = helper_for(tree, source, node->parent);
+		node->creator = helper_for(tree, source, node->birth, node->parent);
 	}
 	return true;
 }

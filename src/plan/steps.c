@@ -22,17 +22,21 @@ static void add_wake(struct tree *tree, struct node *node, uint32_t word, uint32
 	step->value = value;
 }
 
-/* Its maker leaves the group again, so it must not do that before all others have joined. */
-static bool group_is_left(const struct group *group)
+/*
+ * Its maker leaves the group again. Who is in it from birth on was born to somebody in it, so
+ * then it does not become empty; otherwise the maker stays until the first has joined for good.
+ */
+static bool needs_its_maker(const struct group *group)
 {
-	return group->leader && (!group->leader->task || group->leader->first_group == group);
+	return group->n_born == 0 &&
+	       (!group->leader->task || group->leader->first_group == group);
 }
 
 static void choose_group_words(struct tree *tree, struct group *group)
 {
 	if (!group->ready_word)
 		group->ready_word = tree_add_word(tree);
-	if (group_is_left(group) && !group->joined_word)
+	if (needs_its_maker(group) && !group->joined_word)
 		group->joined_word = tree_add_word(tree);
 }
 
@@ -71,11 +75,13 @@ static struct place *add_creation(struct tree *tree, struct node *node, struct n
 static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group)
 {
 	add_wait(tree, node, group->ready_word, 1);
+	if (child->movable_word)
+		add_wait(tree, node, child->movable_word, 1);
 	struct step *step = node_add_step(tree, node, STEP_MOVE);
 	step->node = child;
 	step->group = group;
-	if (group->joined_word)
-		add_wake(tree, node, group->joined_word, group->n_joiners);
+	if (group->joined_word && child->group == group)
+		add_wake(tree, node, group->joined_word, 1);
 	if (child->moved_word)
 		add_wake(tree, node, child->moved_word, 1);
 }
@@ -116,6 +122,13 @@ static void add_lead(struct tree *tree, struct node *node)
 		add_wake(tree, node, made->ready_word, 1);
 }
 
+/* A maker that will be in another group than its own. */
+static void add_stay(struct tree *tree, struct node *node)
+{
+	if (node->first_group && node->first_group->joined_word)
+		add_wait(tree, node, node->first_group->joined_word, 1);
+}
+
 static void add_creations(struct tree *tree, struct node *node)
 {
 	struct place *current = add_phase(tree, node, PHASE_EARLY, node->place);
@@ -123,6 +136,9 @@ static void add_creations(struct tree *tree, struct node *node)
 	add_moves(tree, node, true);
 	add_lead(tree, node);
 	current = add_phase(tree, node, PHASE_MAIN, current);
+	add_stay(tree, node);
+	if (node->movable_word)
+		add_wake(tree, node, node->movable_word, 1);
 	if (node->moved_word && !node->moved_first) {
 		add_wait(tree, node, node->moved_word, 1);
 		current = add_phase(tree, node, PHASE_MOVED, current);
@@ -135,16 +151,14 @@ static void add_creations(struct tree *tree, struct node *node)
 
 static void add_join(struct tree *tree, struct node *node)
 {
-	const struct group *first = node->first_group, *group = node->group;
+	const struct group *group = node->group;
 
-	if (first && first->joined_word)
-		add_wait(tree, node, first->joined_word, first->n_joiners);
 	if (node->join != JOIN_SELF)
 		return;
 	add_wait(tree, node, group->ready_word, 1);
 	node_add_step(tree, node, STEP_JOIN)->group = node->group;
 	if (group->joined_word)
-		add_wake(tree, node, group->joined_word, group->n_joiners);
+		add_wake(tree, node, group->joined_word, 1);
 }
 
 static void add_reap(struct tree *tree, struct node *node, struct node *helper)
@@ -206,7 +220,7 @@ static void add_end(struct tree *tree, struct node *node)
 	if (node->task)
 		return;
 	if (node->group && node->group->joined_word && node->group->leader == node)
-		add_wait(tree, node, node->group->joined_word, node->group->n_joiners);
+		add_wait(tree, node, node->group->joined_word, 1);
 	if (node->leave_word)
 		add_wait(tree, node, node->leave_word, 1);
 	node_add_step(tree, node, STEP_EXIT);

@@ -220,6 +220,24 @@ static void add_sessions(struct tree *tree)
 	}
 }
 
+/* Levels at which a leader is visible: those down to its own namespace. */
+static size_t visible_levels(struct pid_vector seen)
+{
+	size_t levels = 0;
+
+	while (levels < seen.levels && seen.pid[levels])
+		levels++;
+	return levels;
+}
+
+static void add_member(struct group *group, const struct node *node)
+{
+	/* A member further out than the leader's namespace does not see all of its numbers. */
+	if (!group->member || visible_levels(task_groups(node->task)) >
+				      visible_levels(task_groups(group->member->task)))
+		group->member = node;
+}
+
 static void add_groups(struct tree *tree)
 {
 	const struct snapshot *snapshot = tree->snapshot;
@@ -234,8 +252,7 @@ static void add_groups(struct tree *tree)
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct node *node = tree->nodes[i];
 		node->group = find_group(tree, task_groups(node->task).pid[0]);
-		if (!node->group->member)
-			node->group->member = node;
+		add_member(node->group, node);
 		if (node->leads_group)
 			node->group->leader = node;
 	}

@@ -33,11 +33,11 @@ struct session {
 struct group {
 	uint32_t key;
 	struct node *leader;
-	const struct node *member;
+	const struct node *member; /* one that sees the leader at as many levels as any */
 	bool outside;
 	uint32_t ready_word;  /* set once the group exists; 0: nobody waits for it */
-	uint32_t joined_word; /* counts joiners; only where the leader is a helper */
-	uint32_t n_joiners;
+	uint32_t joined_word; /* set once the group can do without its maker; 0: it always can */
+	uint32_t n_born;      /* tasks that got it from its maker by birth, and stay in it */
 };
 
 /* The exit of a helper whose children go to their recorded parent; in this order. */
@@ -116,12 +116,14 @@ struct node {
 	struct group *wanted_group; /* to be born into, for itself or for its children; NULL: any */
 	struct group *birth_group;  /* or moved into by the creator before it does anything */
 	bool moved_first;
+	bool born_to_maker; /* the birth group came down to it from its maker, by births alone */
 	enum {
 		JOIN_NONE,	 /* born there, or leads it */
 		JOIN_SELF,	 /* setpgid(0, group) */
 		JOIN_BY_CREATOR, /* the leader is not visible from the own namespace */
 	} join;
-	uint32_t moved_word; /* set once the creator has moved it; 0: it does not wait */
+	uint32_t moved_word;   /* set once the creator has moved it; 0: it does not wait */
+	uint32_t movable_word; /* set once it has made what is to be born in its birth group */
 
 	/* Helpers: */
 	struct node *reaper;  /* who waits for its exit */
@@ -206,6 +208,8 @@ uint32_t node_number(const struct node *node, const struct place *place);
 /* Is `node` at or below `ancestor`, following creators? */
 bool node_created_below(const struct node *node, const struct node *ancestor);
 struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind kind);
+
+struct node *session_source(const struct tree *tree, struct session *session); /* sessions.c */
 
 /* The parts of tree_make, in their order. */
 void plan_sessions(struct tree *tree);	/* sessions.c: creators, birth sessions */

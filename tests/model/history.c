@@ -195,14 +195,29 @@ void history_make(struct history *history, uint64_t seed, bool own_namespace, un
 		do_something(history);
 }
 
+/* Those who lead it are dead, gone from the tree, or were never in it. */
+static bool is_leaderless(const struct history *history, int leader)
+{
+	const struct model_process *at = &history->model.processes[leader];
+
+	return !(at->alive || at->zombie) || !history_in_tree(history, leader);
+}
+
 bool history_is_ambiguous(const struct history *history)
 {
 	const struct model *model = &history->model;
-	int group = model->processes[history->root].group;
+	const struct model_process *root = &model->processes[history->root];
 
-	return model->processes[history->root].namespace == 0 && group != 1 &&
-	       !(history_in_tree(history, group) &&
-		 (model->processes[group].alive || model->processes[group].zombie));
+	if (root->namespace != 0)
+		return false;
+	if (root->group != 1 && is_leaderless(history, root->group))
+		return true;
+	for (int i = history->root; i < model->n_processes; i++)
+		if ((model->processes[i].alive || model->processes[i].zombie) &&
+		    history_in_tree(history, i) && root->session != 1 &&
+		    (model->processes[i].session == 1 || model->processes[i].group == 1))
+			return true;
+	return false;
 }
 
 /* ---- snapshot ---- */

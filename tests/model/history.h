@@ -20,7 +20,10 @@ struct history {
 uint32_t history_random(struct history *history, uint32_t below);
 /* Runs `length` random calls in a tree whose root has a pid namespace of its own or not. */
 void history_make(struct history *history, uint64_t seed, bool own_namespace, unsigned length);
-/* Is there a task whose group cannot be told from one of the host's? Such a tree is skipped. */
+/*
+ * Is there a session or group of the host in a shared namespace that looks as if its leader had
+ * died in the tree, or the other way round? Such a tree is skipped: numbers alone cannot tell.
+ */
 bool history_is_ambiguous(const struct history *history);
 int history_snapshot(const struct history *history, struct arena *arena,
 		     struct snapshot *ret_snapshot, struct error *err);

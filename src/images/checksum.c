@@ -50,8 +50,8 @@ static uint64_t count_pieces(uint64_t size)
 
 static XXH128_hash_t join_pieces(const XXH128_canonical_t *sums, size_t count)
 {
-	return count == 1 ? XXH128_hashFromCanonical(sums) :
-			    XXH3_128bits(sums, count * sizeof *sums);
+	return count == 1 ? XXH128_hashFromCanonical(sums)
+			  : XXH3_128bits(sums, count * sizeof *sums);
 }
 
 XXH128_hash_t checksum_bytes(const void *bytes, size_t size)
@@ -97,8 +97,8 @@ static int hash_piece(const struct work *work, struct piece *piece, XXH3_state_t
 	XXH3_128bits_reset(state);
 	for (uint64_t done = 0; done < piece->size;) {
 		uint64_t left = piece->size - done;
-		ssize_t got = pread(fd, buffer, left < STEP ? left : STEP,
-				    (off_t)(piece->offset + done));
+		ssize_t got =
+			pread(fd, buffer, left < STEP ? left : STEP, (off_t)(piece->offset + done));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -137,8 +137,8 @@ static int work_on(struct work *work, uint64_t total, struct error *err)
 {
 	struct worker own = { .work = work }, other = { .work = work };
 	pthread_t thread;
-	bool threaded = total >= THREADED_FROM &&
-			pthread_create(&thread, NULL, take_pieces, &other) == 0;
+	bool threaded =
+		total >= THREADED_FROM && pthread_create(&thread, NULL, take_pieces, &other) == 0;
 
 	take_pieces(&own);
 	if (threaded)
@@ -163,18 +163,21 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 	autofree struct piece *pieces = calloc(room + 1, sizeof *pieces);
 	autofree XXH128_canonical_t *sums = calloc(room + 1, sizeof *sums);
 	if (!pieces || !sums)
-		return fail_errno(err, ERR_IO, "cannot allocate a list of %" PRIu64 " pieces", room);
+		return fail_errno(err, ERR_IO, "cannot allocate a list of %" PRIu64 " pieces",
+				  room);
 	for (size_t i = 0; i < n_files; i++) {
 		uint64_t offset = 0;
 		do {
 			uint64_t left = files[i].size - offset;
 			uint64_t size = left < PIECE ? left : PIECE;
-			pieces[count++] = (struct piece){ .file = i, .offset = offset, .size = size };
+			pieces[count++] =
+				(struct piece){ .file = i, .offset = offset, .size = size };
 			offset += size;
 		} while (offset < files[i].size);
 	}
-	struct work work = { .dir_fd = dir_fd, .files = files, .pieces = pieces,
-			     .n_pieces = count };
+	struct work work = {
+		.dir_fd = dir_fd, .files = files, .pieces = pieces, .n_pieces = count
+	};
 	if (work_on(&work, total, err))
 		return -1;
 	for (size_t i = 0; i < count; i++)

@@ -55,7 +55,8 @@ static int open_staging(struct images_writer *writer, struct error *err)
 		return fail_errno(err, ERR_IO, "cannot open %s", STAGING_NAME);
 	if (flock(writer->staging_fd, LOCK_EX | LOCK_NB)) {
 		if (errno == EWOULDBLOCK)
-			return fail(err, ERR_BUSY, "another dump is being written to the directory");
+			return fail(err, ERR_BUSY,
+				    "another dump is being written to the directory");
 		return fail_errno(err, ERR_IO, "cannot lock %s", STAGING_NAME);
 	}
 	writer->staged = true;
@@ -215,8 +216,7 @@ static int remove_earlier_dump(struct images_writer *writer, struct error *err)
 		return 0;
 	if (unlinkat(writer->dir_fd, MANIFEST_NAME, 0))
 		return fail_errno(err, ERR_IO, "cannot remove the earlier %s", MANIFEST_NAME);
-	if (size < 0 ||
-	    manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
+	if (size < 0 || manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
 		return 0;
 	for (size_t i = 0; i < earlier.n_lines; i++)
 		if (unlinkat(writer->dir_fd, earlier.lines[i].name, 0) && errno != ENOENT)
@@ -271,8 +271,7 @@ void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t
 		       struct error *err)
 {
 	char name[IMAGE_NAME_SIZE];
-	autoclose int fd =
-		images_create_raw(writer, image_name(name, IMAGE_PAGES, pages_id), err);
+	autoclose int fd = images_create_raw(writer, image_name(name, IMAGE_PAGES, pages_id), err);
 
 	if (fd < 0)
 		return NULL;

@@ -91,8 +91,8 @@ bool image_recognise(const char *name, enum image_kind *ret_kind, uint64_t *ret_
 
 		if (strncmp(name, format->prefix, length) != 0)
 			continue;
-		if (format->number ? !parse_number(name + length, format->number, &number) :
-				     strcmp(name + length, ".img") != 0)
+		if (format->number ? !parse_number(name + length, format->number, &number)
+				   : strcmp(name + length, ".img") != 0)
 			continue;
 		/* All numbers but that of shared memory are 32 bits wide. */
 		if (kind != IMAGE_PAGEMAP_SHMEM && number > UINT32_MAX)

@@ -13,11 +13,11 @@ static const char any_version[] = "nestor-manifest ";
 
 enum { HEX_DIGITS = CHECKSUM_TEXT_SIZE - 1 };
 
-struct manifest_line *manifest_add(struct manifest *manifest, struct arena *arena,
-				   const char *name, uint64_t size)
+struct manifest_line *manifest_add(struct manifest *manifest, struct arena *arena, const char *name,
+				   uint64_t size)
 {
-	manifest->lines = arena_grow(arena, manifest->lines, manifest->n_lines,
-				     sizeof *manifest->lines);
+	manifest->lines =
+		arena_grow(arena, manifest->lines, manifest->n_lines, sizeof *manifest->lines);
 	struct manifest_line *line = &manifest->lines[manifest->n_lines++];
 	*line = (struct manifest_line){ .name = arena_string(arena, name), .size = size };
 	return line;

@@ -35,8 +35,8 @@ struct manifest {
 	size_t n_lines;
 };
 
-struct manifest_line *manifest_add(struct manifest *manifest, struct arena *arena,
-				   const char *name, uint64_t size);
+struct manifest_line *manifest_add(struct manifest *manifest, struct arena *arena, const char *name,
+				   uint64_t size);
 
 /* The text of a manifest whose sums are all there. */
 void manifest_print(const struct manifest *manifest, struct text *text);

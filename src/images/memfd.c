@@ -33,8 +33,8 @@ static void resolve_area(const struct image_loader *loader, VmaEntry *vma)
 
 	if ((vma->status & written) != written || vma->shmid > UINT32_MAX)
 		return;
-	const MemfdInodeEntry *inode = anonymous_inode(
-		loader, snapshot_file(loader->snapshot, (uint32_t)vma->shmid));
+	const MemfdInodeEntry *inode =
+		anonymous_inode(loader, snapshot_file(loader->snapshot, (uint32_t)vma->shmid));
 	if (!inode)
 		return;
 	vma->status = (vma->status & ~written) | VMA_ANON_SHARED;

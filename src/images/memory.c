@@ -165,8 +165,9 @@ static int add_inventory(struct image *image, void *message)
 	if (image->snapshot->inventory)
 		return invalid(image, "there is another inventory");
 	if (inventory->img_version != IMAGE_VERSION)
-		return fail(image->err, ERR_IMAGE_UNSUPPORTED, "%s: images of version %" PRIu32
-			    " cannot be read", image->name, inventory->img_version);
+		return fail(image->err, ERR_IMAGE_UNSUPPORTED,
+			    "%s: images of version %" PRIu32 " cannot be read", image->name,
+			    inventory->img_version);
 	image->snapshot->inventory = inventory;
 	return 0;
 }
@@ -307,10 +308,11 @@ static int finish_descriptors(struct image *image)
 static int add_file(struct image *image, void *message)
 {
 	FileEntry *file = message;
-	bool complete = (file->type != FD_TYPES__REG || (file->reg && file->reg->id == file->id)) &&
-			(file->type != FD_TYPES__PIPE || (file->pipe && file->pipe->id == file->id)) &&
-			(file->type != FD_TYPES__FIFO || (file->fifo && file->fifo->id == file->id)) &&
-			(file->type != FD_TYPES__NS || (file->nsf && file->nsf->id == file->id));
+	bool complete =
+		(file->type != FD_TYPES__REG || (file->reg && file->reg->id == file->id)) &&
+		(file->type != FD_TYPES__PIPE || (file->pipe && file->pipe->id == file->id)) &&
+		(file->type != FD_TYPES__FIFO || (file->fifo && file->fifo->id == file->id)) &&
+		(file->type != FD_TYPES__NS || (file->nsf && file->nsf->id == file->id));
 
 	if (!complete)
 		return invalid(image, "the record of its kind is missing or has another id");
@@ -420,12 +422,12 @@ static int add_ghost(struct image *image, void *message)
 		if (check_chunks(image, entry))
 			return -1;
 	} else {
-		if (entry->has_size && entry->size > image->size - content &&
-		    !entry->symlnk_target)
+		if (entry->has_size && entry->size > image->size - content && !entry->symlnk_target)
 			return truncated(image);
 		image->at = image->size;
 	}
-	snapshot_add_ghost(image->snapshot, (uint32_t)image->number, entry)->content_offset = content;
+	snapshot_add_ghost(image->snapshot, (uint32_t)image->number, entry)->content_offset =
+		content;
 	return 0;
 }
 
@@ -527,16 +529,21 @@ static int check_magic(struct image *image, uint32_t magic)
 	memcpy(&found, image->bytes + image->at, sizeof found);
 	image->at += sizeof found;
 	if (le32toh(found) != magic)
-		return fail(image->err, ERR_IMAGE_INVALID, "%s: magic 0x%08" PRIx32
-			    " instead of 0x%08" PRIx32, image->name, le32toh(found), magic);
+		return fail(image->err, ERR_IMAGE_INVALID,
+			    "%s: magic 0x%08" PRIx32 " instead of 0x%08" PRIx32, image->name,
+			    le32toh(found), magic);
 	return 0;
 }
 
 int image_load(struct image_loader *loader, const char *name, const uint8_t *bytes, size_t size,
 	       struct error *err)
 {
-	struct image image = { .loader = loader, .snapshot = loader->snapshot, .name = name,
-			       .bytes = bytes, .size = size, .err = err };
+	struct image image = { .loader = loader,
+			       .snapshot = loader->snapshot,
+			       .name = name,
+			       .bytes = bytes,
+			       .size = size,
+			       .err = err };
 
 	if (!image_recognise(name, &image.kind, &image.number))
 		return 0;

@@ -13,7 +13,8 @@ static void fill_newer_fields(PagemapEntry *run)
 {
 	if (!run->has_flags) {
 		run->has_flags = 1;
-		run->flags = run->has_in_parent && run->in_parent ? PAGEMAP_PARENT : PAGEMAP_PRESENT;
+		run->flags =
+			run->has_in_parent && run->in_parent ? PAGEMAP_PARENT : PAGEMAP_PRESENT;
 	}
 	if (!run->has_nr_pages) {
 		run->has_nr_pages = 1;
@@ -40,16 +41,19 @@ int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap, Pagem
 		fail(err, ERR_IMAGE_UNSUPPORTED, "%s: pages were left with a page server", name);
 		return fail_hint(err, "dump once more, without --lazy-pages");
 	}
-	/* The top of the range is the address space's, so counts summed over runs cannot overflow. */
+	/* The top of the range is the address space's, so counts summed over runs cannot overflow.
+	 */
 	if (run->vaddr % IMAGE_PAGE_SIZE || run->nr_pages == 0 || run->vaddr > INT64_MAX ||
 	    run->nr_pages > (INT64_MAX - run->vaddr) / IMAGE_PAGE_SIZE)
-		return fail(err, ERR_IMAGE_INVALID, "%s: no run of %" PRIu64 " pages at 0x%" PRIx64
-			    " is possible", name, run->nr_pages, run->vaddr);
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%s: no run of %" PRIu64 " pages at 0x%" PRIx64 " is possible", name,
+			    run->nr_pages, run->vaddr);
 	if (last && run->vaddr < run_end(last))
-		return fail(err, ERR_IMAGE_INVALID, "%s: the runs at 0x%" PRIx64 " and 0x%" PRIx64
-			    " are out of order", name, last->vaddr, run->vaddr);
-	pagemap->runs = arena_grow(snapshot->arena, pagemap->runs, pagemap->n_runs,
-				   sizeof *pagemap->runs);
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%s: the runs at 0x%" PRIx64 " and 0x%" PRIx64 " are out of order",
+			    name, last->vaddr, run->vaddr);
+	pagemap->runs =
+		arena_grow(snapshot->arena, pagemap->runs, pagemap->n_runs, sizeof *pagemap->runs);
 	pagemap->runs[pagemap->n_runs++] = run;
 	return 0;
 }

@@ -39,7 +39,8 @@ struct images {
 
 /* One file of the directory. */
 struct source {
-	enum image_kind kind; /* IMAGE_KINDS where the manifest lists what the table does not know */
+	enum image_kind
+		kind; /* IMAGE_KINDS where the manifest lists what the table does not know */
 	uint64_t number;
 	const struct manifest_line *line; /* NULL: of another tool, nothing to check against */
 	const char *name;
@@ -129,8 +130,8 @@ static int check_size(const struct manifest_line *line, uint64_t size, struct er
 	if (size > line->size)
 		return altered(err, line->name);
 	if (size < line->size) {
-		fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of %" PRIu64 " bytes", line->name,
-		     size, line->size);
+		fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of %" PRIu64 " bytes",
+		     line->name, size, line->size);
 		return fail_hint(err, "%s", dump_again);
 	}
 	return 0;
@@ -181,8 +182,8 @@ static int note_large(struct reading *reading, struct source *source, struct err
 	uint64_t size = source->size = (uint64_t)status.st_size;
 	if (source->line && check_size(source->line, size, err))
 		return -1;
-	reading->large[reading->n_large] = (struct checksum_file){ .name = source->name,
-								   .size = size };
+	reading->large[reading->n_large] =
+		(struct checksum_file){ .name = source->name, .size = size };
 	reading->large_sources[reading->n_large++] = source;
 	return source->kind == IMAGE_GHOST_FILE ? parse_mapped(reading, source, size, err) : 0;
 }
@@ -241,8 +242,7 @@ static int list_directory(struct reading *reading, struct error *err)
 	return 0;
 }
 
-static int list_manifest(struct reading *reading, const char *bytes, size_t size,
-			 struct error *err)
+static int list_manifest(struct reading *reading, const char *bytes, size_t size, struct error *err)
 {
 	if (manifest_parse(&reading->manifest, reading->arena, bytes, size, err))
 		return err->hint[0] ? -1 : fail_hint(err, "%s", dump_again);
@@ -301,8 +301,8 @@ static int read_sources(struct reading *reading, struct error *err)
 		struct source *source = &reading->sources[i];
 		if (source->kind > IMAGE_INVENTORY && !reading->loader.snapshot->inventory)
 			break;
-		if (is_large(source) ? note_large(reading, source, err) :
-				       read_image(reading, source, err))
+		if (is_large(source) ? note_large(reading, source, err)
+				     : read_image(reading, source, err))
 			return -1;
 		if (source->kind == IMAGE_INVENTORY && check_inventory(reading, err))
 			return -1;
@@ -336,8 +336,8 @@ static int check_task_images(const struct task *task, struct error *err)
 	if (!task->fs)
 		return missing(err, IMAGE_FS, pid);
 	uint32_t files_id = task->ids ? task->ids->files_id : task->core->ids->files_id;
-	return files_id ? 0 : fail(err, ERR_IMAGE_INVALID, "ids of task %" PRIu32 ": 0 is no id",
-				   pid);
+	return files_id ? 0
+			: fail(err, ERR_IMAGE_INVALID, "ids of task %" PRIu32 ": 0 is no id", pid);
 }
 
 static int check_pages(const struct reading *reading, const struct pagemap *pagemap,
@@ -354,9 +354,8 @@ static int check_pages(const struct reading *reading, const struct pagemap *page
 		return missing(err, IMAGE_PAGES, pagemap->pages_id);
 	if (source->size >= needed)
 		return 0;
-	fail(err, ERR_IMAGE_TRUNCATED,
-	     "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64, source->name,
-	     source->size, needed, whose, number);
+	fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64,
+	     source->name, source->size, needed, whose, number);
 	return fail_hint(err, "%s", dump_again);
 }
 
@@ -374,8 +373,9 @@ static int sort_files(struct snapshot *snapshot, struct error *err)
 		qsort(snapshot->files, snapshot->n_files, sizeof *snapshot->files, compare_files);
 	for (size_t i = 1; i < snapshot->n_files; i++)
 		if (snapshot->files[i]->id == snapshot->files[i - 1]->id)
-			return fail(err, ERR_IMAGE_INVALID, "files.img: file %" PRIu32
-				    " is there twice", snapshot->files[i]->id);
+			return fail(err, ERR_IMAGE_INVALID,
+				    "files.img: file %" PRIu32 " is there twice",
+				    snapshot->files[i]->id);
 	return 0;
 }
 
@@ -404,7 +404,8 @@ struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret
 			   struct error *err)
 {
 	struct snapshot snapshot = { .arena = arena };
-	struct reading reading = { .dir_fd = dir_fd, .arena = arena,
+	struct reading reading = { .dir_fd = dir_fd,
+				   .arena = arena,
 				   .loader = { .snapshot = &snapshot } };
 	autofree struct images *images = calloc(1, sizeof *images);
 

@@ -101,8 +101,7 @@ static int write_pagemap(struct images_writer *writer, enum image_kind kind, uin
 	return end(writer, kind, number, err);
 }
 
-static int write_threads(struct images_writer *writer, const struct task *task,
-			 struct error *err)
+static int write_threads(struct images_writer *writer, const struct task *task, struct error *err)
 {
 	for (size_t i = 1; i < task->n_threads; i++)
 		if (write_single(writer, IMAGE_CORE, task->pstree->threads[i], task->threads[i],
@@ -182,7 +181,8 @@ static int write_pipe_contents(struct images_writer *writer, const struct snapsh
 			continue;
 		add_record(writer, pipe->entry);
 		if (pipe->entry->bytes)
-			memcpy(staging_extend(writer, pipe->entry->bytes), pipe->bytes, pipe->entry->bytes);
+			memcpy(staging_extend(writer, pipe->entry->bytes), pipe->bytes,
+			       pipe->entry->bytes);
 		count++;
 	}
 	return count ? end(writer, kind, 0, err) : 0;
@@ -245,8 +245,7 @@ int images_create_ghost(struct images_writer *writer, uint32_t id, const GhostFi
 			struct error *err)
 {
 	char name[IMAGE_NAME_SIZE];
-	autoclose int fd =
-		images_create_raw(writer, image_name(name, IMAGE_GHOST_FILE, id), err);
+	autoclose int fd = images_create_raw(writer, image_name(name, IMAGE_GHOST_FILE, id), err);
 
 	if (fd < 0)
 		return -1;

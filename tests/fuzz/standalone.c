@@ -74,9 +74,8 @@ static void add_part(struct input *input, struct arena *arena, int dir_fd, const
 	if (size < 0 || input->n_parts == MAX_PARTS)
 		abort();
 	if (kind != IMAGE_PAGES)
-		input->parts[input->n_parts++] = (struct part){
-			(uint8_t)kind, (uint32_t)number, (uint8_t *)bytes, (size_t)size
-		};
+		input->parts[input->n_parts++] = (struct part){ (uint8_t)kind, (uint32_t)number,
+								(uint8_t *)bytes, (size_t)size };
 }
 
 static int compare_parts(const void *a, const void *b)
@@ -127,8 +126,8 @@ static void make_sample(struct input *input, struct arena *arena)
 /* One piece of damage to `size` bytes that have room for twice as many; returns the new size. */
 static size_t damage(uint8_t *bytes, size_t size, uint64_t *random)
 {
-	static const uint32_t edges[] = { 0,	      1,	  0x7f,	      0x80,
-					  0xffff,     0x7fffffff, 0x80000000, 0xffffffff };
+	static const uint32_t edges[] = { 0,	  1,	      0x7f,	  0x80,
+					  0xffff, 0x7fffffff, 0x80000000, 0xffffffff };
 	size_t at = below(random, size), length = 1 + below(random, 16);
 
 	if (size == 0)
@@ -187,9 +186,9 @@ static size_t make_input(uint8_t *bytes, const struct input *sample, uint64_t *r
 
 	for (size_t i = 0; i < sample->n_parts; i++) {
 		size_t copies = 1;
-		size_t times = i == first || (i == second && below(random, 4) == 0) ?
-				       1 + below(random, 4) :
-				       0;
+		size_t times = i == first || (i == second && below(random, 4) == 0)
+				       ? 1 + below(random, 4)
+				       : 0;
 		if (times && below(random, 16) == 0)
 			copies = below(random, 3);
 		while (copies--)

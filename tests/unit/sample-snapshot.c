@@ -170,8 +170,7 @@ static void add_pipe_content(struct snapshot *snapshot, uint32_t pipe_id, const 
 	entry->bytes = (uint32_t)strlen(content);
 	entry->has_size = true;
 	entry->size = 65536;
-	snapshot_add_pipe(snapshot, entry,
-			  (const uint8_t *)arena_string(snapshot->arena, content));
+	snapshot_add_pipe(snapshot, entry, (const uint8_t *)arena_string(snapshot->arena, content));
 }
 
 static void add_files(struct snapshot *snapshot)

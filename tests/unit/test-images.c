@@ -232,7 +232,8 @@ static void test_round_trip(void **state)
 	assert_int_equal(pread(pages, content, 1, 4 * 4096), 1);
 	assert_int_equal(content[0], 16 + 4);
 	autoclose int ghost = images_open_ghost(images, SAMPLE_GHOST, &err);
-	assert_true(pread(ghost, content, sizeof content, (off_t)read.ghosts[0].content_offset) > 0);
+	assert_true(pread(ghost, content, sizeof content, (off_t)read.ghosts[0].content_offset) >
+		    0);
 	assert_string_equal(content, SAMPLE_GHOST_CONTENT);
 	images_free(images);
 }
@@ -494,7 +495,8 @@ static void test_truncation_everywhere(void **state)
 			if (result)
 				assert_non_null(strstr(err.text, entry->d_name));
 			else
-				assert_false(image_format(kind)->single && kind != IMAGE_GHOST_FILE);
+				assert_false(image_format(kind)->single &&
+					     kind != IMAGE_GHOST_FILE);
 			arena_done(&arena);
 		}
 	}
@@ -503,8 +505,8 @@ static void test_truncation_everywhere(void **state)
 
 static enum error_name parse_pagemap(const PagemapEntry *runs, size_t n_runs, struct error *ret_err)
 {
-	static const uint8_t head[] = { 0x19, 0x43, 0x56, 0x54, 0x25, 0x40, 0x08, 0x56,
-					2,    0,    0,	  0,	8,    1 };
+	static const uint8_t head[] = { 0x19, 0x43, 0x56, 0x54, 0x25, 0x40, 0x08,
+					0x56, 2,    0,	  0,	0,    8,    1 };
 	struct arena arena;
 	uint8_t bytes[512];
 	size_t size = sizeof head;

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <linux/wait.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -52,15 +53,30 @@ int zombie_check(const struct node *node, struct error *err)
 	return 0;
 }
 
-static void die_of(struct build *build, const struct node *node, uint32_t signal)
+/* What /proc shows of a zombie, apart from its ids. */
+static void build_looks(struct build *build, const struct node *node, uint32_t signal)
+{
+	struct program_set *set = &build->plan->programs;
+	const TaskCoreEntry *tc = node->task->core->tc;
+	uint64_t mask = tc->blk_sigset;
+	char name[16] = { 0 }; /* TASK_COMM_LEN */
+
+	snprintf(name, sizeof name, "%s", tc->comm);
+	op_expect(program_call(node->program, SYS_prctl, PR_SET_NAME,
+			       program_data(set, name, sizeof name, 1), 0, 0, 0),
+		  0);
+	if (signal)
+		mask &= ~(UINT64_C(1) << (signal - 1));
+	op_expect(program_call(node->program, SYS_rt_sigprocmask, SIG_SETMASK,
+			       program_word(set, mask), 0, sizeof mask),
+		  0);
+}
+
+static void die_of(const struct node *node, uint32_t signal)
 {
 	struct program *program = node->program;
-	uint64_t nothing = program_word(&build->plan->programs, 0);
 
 	op_expect(program_call(program, SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), 0);
-	op_expect(program_call(program, SYS_rt_sigprocmask, SIG_SETMASK, nothing, 0,
-			       sizeof(uint64_t)),
-		  0);
 	program_call(program, SYS_kill, node_number(node, node->place), signal);
 }
 
@@ -75,10 +91,11 @@ void build_zombie(struct build *build, struct node *node)
 {
 	uint32_t signal = fatal_signal(node);
 
+	build_looks(build, node, signal);
 	if (signal && node->place->init == node) {
 		program_wake(node->program, killed_word(build, node), 1);
 	} else if (signal) {
-		die_of(build, node, signal);
+		die_of(node, signal);
 	} else {
 		uint64_t code = node->task->core->tc->exit_code >> 8 & 0xff;
 		program_call(node->program, SYS_exit_group, code);

@@ -6,12 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { BLOCK_SIZE = 256 * 1024, ALIGNMENT = 16 };
+enum {
+	FIRST_BLOCK_SIZE = 256 * 1024,
+	/* Later blocks are huge pages: one page fault for what would be 512, each of which is dear
+	 * in a virtual machine. */
+	LATER_BLOCK_SIZE = 2 * 1024 * 1024,
+	ALIGNMENT = 16,
+};
 
 struct arena_block {
 	struct arena_block *next;
-	size_t size;
+	size_t room;   /* for bytes */
+	size_t mapped; /* of all; 0 where it comes from calloc */
 	_Alignas(ALIGNMENT) unsigned char bytes[];
 };
 
@@ -20,13 +28,21 @@ void arena_init(struct arena *arena)
 	*arena = (struct arena){ 0 };
 }
 
+static void free_block(struct arena_block *block)
+{
+	if (block->mapped)
+		munmap(block, block->mapped);
+	else
+		free(block);
+}
+
 void arena_done(struct arena *arena)
 {
 	struct arena_block *block = arena->blocks;
 
 	while (block) {
 		struct arena_block *next = block->next;
-		free(block);
+		free_block(block);
 		block = next;
 	}
 	arena_init(arena);
@@ -38,14 +54,34 @@ static void out_of_memory(void)
 	abort();
 }
 
-static void add_block(struct arena *arena, size_t size)
+static struct arena_block *map_block(size_t size)
 {
-	if (size > SIZE_MAX - sizeof(struct arena_block))
+	struct arena_block *block =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (block == MAP_FAILED)
+		return NULL;
+	madvise(block, size, MADV_HUGEPAGE); /* a hint: without it only slower */
+	block->mapped = size;
+	return block;
+}
+
+static void add_block(struct arena *arena, size_t room)
+{
+	if (room > SIZE_MAX / 2)
 		out_of_memory();
-	struct arena_block *block = calloc(1, sizeof *block + size);
+	size_t size = room + sizeof(struct arena_block);
+	struct arena_block *block;
+	if (!arena->blocks && size <= FIRST_BLOCK_SIZE) {
+		size = FIRST_BLOCK_SIZE;
+		block = calloc(1, size);
+	} else {
+		size = (size + LATER_BLOCK_SIZE - 1) & ~((size_t)LATER_BLOCK_SIZE - 1);
+		block = map_block(size);
+	}
 	if (!block)
 		out_of_memory();
-	block->size = size;
+	block->room = size - sizeof *block;
 	block->next = arena->blocks;
 	arena->blocks = block;
 	arena->used = 0;
@@ -56,8 +92,8 @@ void *arena_alloc(struct arena *arena, size_t size)
 	if (size > SIZE_MAX - ALIGNMENT)
 		out_of_memory();
 	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	if (!arena->blocks || arena->blocks->size - arena->used < size)
-		add_block(arena, size > BLOCK_SIZE ? size : BLOCK_SIZE);
+	if (!arena->blocks || arena->blocks->room - arena->used < size)
+		add_block(arena, size);
 	void *place = arena->blocks->bytes + arena->used;
 	arena->used += size;
 	return place;
@@ -79,13 +115,16 @@ char *arena_string(struct arena *arena, const char *string)
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
+	char first[256];
 	va_list args;
 
 	va_start(args, format);
-	int length = vsnprintf(NULL, 0, format, args);
+	int length = vsnprintf(first, sizeof first, format, args);
 	va_end(args);
 	if (length < 0)
 		out_of_memory();
+	if ((size_t)length < sizeof first)
+		return arena_copy(arena, first, (size_t)length + 1);
 	char *text = arena_alloc(arena, (size_t)length + 1);
 	va_start(args, format);
 	vsnprintf(text, (size_t)length + 1, format, args);

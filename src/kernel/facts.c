@@ -17,6 +17,7 @@
 #include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -153,6 +154,7 @@ static int probe_identity(struct facts *facts, struct arena *arena, struct error
 	facts->caught_signals = status_number(status, "SigCgt:", 16);
 	facts->umask = (uint32_t)status_number(status, "Umask:", 8);
 	facts->no_new_privs = status_number(status, "NoNewPrivs:", 10);
+	facts->filtered = status_number(status, "Seccomp:", 10);
 	status_ids(status, "Uid:", facts->uids);
 	status_ids(status, "Gid:", facts->gids);
 	uint64_t last = number_in("/proc/sys/kernel/cap_last_cap", 40);
@@ -183,6 +185,9 @@ static void probe_scheduling(struct facts *facts)
 
 static void probe_process(struct facts *facts)
 {
+	stack_t stack = { 0 };
+
+	facts->alternate_stack = sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE);
 	for (int i = 0; i < RLIMIT_COUNT; i++)
 		getrlimit((__rlimit_resource_t)i, &facts->rlimits[i]);
 	facts->personality = (uint32_t)personality(0xffffffff);

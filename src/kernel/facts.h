@@ -27,15 +27,15 @@ struct vdso_area {
 struct facts {
 	uint64_t capabilities; /* effective set of the caller */
 	bool in_initial_user_namespace;
-	uint32_t pid_max;	  /* of the caller's pid namespace */
-	uint64_t task_size;	  /* end of user addresses */
+	uint32_t pid_max;   /* of the caller's pid namespace */
+	uint64_t task_size; /* end of user addresses */
 	uint64_t mmap_min_address;
 	/* The caller's own address space, as children inherit it: */
 	struct address_range *busy; /* mapped ranges, ascending */
 	size_t n_busy;
 	struct vdso_area vdso[MAX_VDSO_AREAS]; /* ascending */
 	size_t n_vdso;
-	uint64_t vdso_hash; /* xxh3 of the [vdso] area */
+	uint64_t vdso_hash;    /* xxh3 of the [vdso] area */
 	uint64_t rseq_address; /* registration that children inherit; 0 if none */
 	uint32_t rseq_size, rseq_signature;
 	struct rlimit rlimits[RLIMIT_COUNT]; /* that children inherit */
@@ -54,6 +54,8 @@ struct facts {
 	uint32_t securebits;
 	bool no_new_privs;
 	uint64_t ignored_signals, caught_signals; /* bit 0 is signal 1 */
+	bool alternate_stack;			  /* a sanitizer's; threads do not inherit it */
+	bool filtered;				  /* nestor itself runs under a seccomp filter */
 	uint32_t scheduling_policy, scheduling_priority;
 	uint64_t scheduling_flags;
 	int32_t nice;
@@ -66,15 +68,15 @@ struct facts {
 	/* Facilities, each with a row in `nestor check`: */
 	bool clone3_set_tid;
 	bool pagemap_scan;
-	bool timer_restore_ids;	 /* PR_TIMER_CREATE_RESTORE_IDS */
-	bool guard_regions;	 /* MADV_GUARD_INSTALL, 6.13 */
+	bool timer_restore_ids; /* PR_TIMER_CREATE_RESTORE_IDS */
+	bool guard_regions;	/* MADV_GUARD_INSTALL, 6.13 */
 	bool pidfd_getfd;
 	bool kcmp;
 	bool seccomp_get_filter; /* PTRACE_SECCOMP_GET_FILTER */
 	bool rseq_configuration; /* PTRACE_GET_RSEQ_CONFIGURATION */
 	bool map_files;
-	bool children_file; /* /proc/PID/task/TID/children */
-	bool uffd_move;	    /* UFFDIO_MOVE, 6.8 */
+	bool children_file;	    /* /proc/PID/task/TID/children */
+	bool uffd_move;		    /* UFFDIO_MOVE, 6.8 */
 	bool per_namespace_pid_max; /* 6.14 */
 };
 

@@ -5,8 +5,10 @@
  * runs on a stack with SS_AUTODISARM the kernel has it disarmed, and the frame in memory arms it
  * again: what is asked is what is to be restored.
  *
- * The kernel refuses to change a stack that the stack pointer is in, but looks at the one that is
- * set, and a new task has none: any stack pointer will do while it is set first here.
+ * A forked process inherits its parent's alternate stack (only threads start without one), and
+ * that of nestor, where it has one, means nothing in a restored task: it is switched off. The
+ * kernel refuses to change a stack that the stack pointer is in, but looks at the one that is
+ * set, not at the new one; the coordinator is not on it.
  */
 #include "kinds/task/task.h"
 
@@ -76,15 +78,18 @@ static int plan_stack(struct plan *plan, const struct task *task, size_t thread,
 {
 	const ThreadSasEntry *entry = task->threads[thread]->thread_core->sas;
 
-	(void)plan;
+	bool none = !entry || entry->ss_size == 0 || (entry->ss_flags & SS_DISABLE);
+	struct kernel_stack stack = { .flags = SS_DISABLE };
+
 	(void)err;
-	if (!entry || entry->ss_size == 0 || (entry->ss_flags & SS_DISABLE))
+	if (none && !plan->facts->alternate_stack)
 		return 0;
-	struct kernel_stack stack = {
-		.address = entry->ss_sp,
-		.flags = entry->ss_flags & SS_AUTODISARM,
-		.size = entry->ss_size,
-	};
+	if (!none)
+		stack = (struct kernel_stack){
+			.address = entry->ss_sp,
+			.flags = entry->ss_flags & SS_AUTODISARM,
+			.size = entry->ss_size,
+		};
 	program_call(program, SYS_sigaltstack, program_data(program->set, &stack, sizeof stack, 8),
 		     0);
 	return 0;

@@ -213,6 +213,11 @@ static int plan_seccomp(struct plan *plan, const struct task *task, size_t threa
 		return fail(err, ERR_NO_PRIVILEGE,
 			    "task %s: restoring its seccomp filters needs CAP_SYS_ADMIN",
 			    task_name(task));
+	if (plan->facts->filtered)
+		return fail(err, ERR_NO_PRIVILEGE,
+			    "task %s: its seccomp filters cannot be restored by a nestor that runs "
+			    "under a filter itself",
+			    task_name(task));
 	if (!plan->filters_word) {
 		plan->filters_word = program_word(program->set, 0);
 		plan->filters_arrived_word = program_word(program->set, 0);

@@ -39,6 +39,8 @@ static const struct common_namespace {
 	COMMON_NAMESPACE("ns/mnt", "mount", mnt_ns_id),
 	COMMON_NAMESPACE("ns/user", "user", user_ns_id),
 	COMMON_NAMESPACE("ns/cgroup", "cgroup", cgroup_ns_id),
+	/* unshare(CLONE_NEWTIME) changes only this one; the id is that of the next row. */
+	COMMON_NAMESPACE("ns/time_for_children", "time (for children)", time_ns_id),
 	COMMON_NAMESPACE("ns/time", "time", time_ns_id),
 #undef COMMON_NAMESPACE
 };

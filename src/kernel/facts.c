@@ -165,6 +165,15 @@ static int probe_identity(struct facts *facts, struct arena *arena, struct error
 	return probe_groups(facts, arena, err);
 }
 
+/* AppArmor, SELinux and their like give one; without them reading fails with EINVAL. */
+static void probe_security_context(struct facts *facts, struct arena *arena)
+{
+	char *text;
+
+	if (procfs_read(arena, AT_FDCWD, "/proc/thread-self/attr/current", &text) > 0)
+		facts->security_context = text;
+}
+
 static void probe_scheduling(struct facts *facts)
 {
 	struct sched_attributes attributes = { 0 };
@@ -344,6 +353,7 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	};
 	if (probe_identity(facts, arena, err))
 		return -1;
+	probe_security_context(facts, arena);
 	probe_scheduling(facts);
 	probe_process(facts);
 	probe_rseq(facts);

@@ -55,7 +55,8 @@ struct facts {
 	bool no_new_privs;
 	uint64_t ignored_signals, caught_signals; /* bit 0 is signal 1 */
 	bool alternate_stack;			  /* a sanitizer's; threads do not inherit it */
-	bool filtered;				  /* nestor itself runs under a seccomp filter */
+	const char *security_context; /* of a security module that labels tasks, or NULL */
+	bool filtered;		      /* nestor itself runs under a seccomp filter */
 	uint32_t scheduling_policy, scheduling_priority;
 	uint64_t scheduling_flags;
 	int32_t nice;

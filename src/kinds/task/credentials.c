@@ -26,6 +26,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/probe.h"
+#include "kernel/facts.h"
 #include "kernel/syscalls.h"
 #include "plan/plan.h"
 
@@ -120,8 +121,28 @@ static int collect_thread(struct snapshot *snapshot, const struct target_thread 
 	return 0;
 }
 
+/* The label of a security module is inherited; one that differs would have to be given. */
+static int check_security_context(struct target *target, struct error *err)
+{
+	const char *own = target->collect->facts->security_context;
+
+	if (!own)
+		return 0;
+	const char *context = target_read(target, "attr/current", err);
+	if (!context)
+		return -1;
+	if (strcmp(context, own) == 0)
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_TASK,
+		    "pid %d is confined by a security module (%.*s), other than nestor (%.*s)",
+		    target->pid, (int)strcspn(context, "\n"), context, (int)strcspn(own, "\n"),
+		    own);
+}
+
 static int collect(struct target *target, struct error *err)
 {
+	if (check_security_context(target, err))
+		return -1;
 	for (size_t i = 0; i < target->n_threads; i++)
 		if (collect_thread(target->collect->snapshot, &target->threads[i],
 				   target->task->threads[i]->thread_core, err))

@@ -76,6 +76,7 @@ enum collect_state {
 	COLLECT_SECCOMP,
 	COLLECT_PIPES,	/* kinds/files/pipe.c: pipes seen so far */
 	COLLECT_GHOSTS, /* kinds/files/ghost.c: unlinked files seen so far */
+	COLLECT_PAGES,	/* kinds/memory/pages.c: copy buffers */
 };
 
 /* Descriptor of /proc/PID/mem, kept in the target; -1 with err on failure. */

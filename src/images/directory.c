@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -254,57 +253,4 @@ int images_commit(struct images_writer *writer, struct error *err)
 	if (fsync(writer->dir_fd))
 		return fail_errno(err, ERR_IO, "cannot sync the images directory");
 	return 0;
-}
-
-/*
- * Blocks are reserved first: a full disk is an error here, not a SIGBUS under the copy. File
- * systems without reservation get a file with a hole.
- */
-static int reserve(int fd, uint64_t size)
-{
-	if (fallocate(fd, 0, 0, (off_t)size) == 0)
-		return 0;
-	return errno == EOPNOTSUPP ? ftruncate(fd, (off_t)size) : -1;
-}
-
-void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
-		       struct error *err)
-{
-	char name[IMAGE_NAME_SIZE];
-	autoclose int fd = images_create_raw(writer, image_name(name, IMAGE_PAGES, pages_id), err);
-
-	if (fd < 0)
-		return NULL;
-	if (size > INT64_MAX || reserve(fd, size)) {
-		fail_errno(err, ERR_IO, "cannot reserve %" PRIu64 " bytes for %s", size, name);
-		return NULL;
-	}
-	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (pages == MAP_FAILED) {
-		fail_errno(err, ERR_IO, "cannot map %s", name);
-		return NULL;
-	}
-	return pages;
-}
-
-/* Up to here the buffer is cheaper than a mapping; about the size of a processor's cache. */
-static const uint64_t buffered_size = 2 * 1024 * 1024;
-
-void *images_begin_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
-			 struct error *err)
-{
-	if (size > buffered_size)
-		return images_map_pages(writer, pages_id, size, err);
-	writer->pages_id = pages_id;
-	writer->length = 0;
-	return staging_extend(writer, size);
-}
-
-int images_end_pages(struct images_writer *writer, void *pages, uint64_t size, struct error *err)
-{
-	char name[IMAGE_NAME_SIZE];
-
-	if (size > buffered_size)
-		return munmap(pages, size) ? fail_errno(err, ERR_IO, "cannot unmap pages") : 0;
-	return staging_write_buffer(writer, image_name(name, IMAGE_PAGES, writer->pages_id), err);
 }

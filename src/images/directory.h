@@ -27,7 +27,6 @@ struct images_writer {
 	/* Room in which records are packed, used again and again. */
 	uint8_t *buffer;
 	size_t length, room;
-	uint32_t pages_id; /* whose pages the buffer takes, between begin and end */
 };
 
 /* The next `size` bytes of the buffer. Running out of memory ends the program, as in arenas. */

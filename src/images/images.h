@@ -33,23 +33,6 @@ void images_writer_free(struct images_writer *writer);
  */
 int images_create_raw(struct images_writer *writer, const char *name, struct error *err);
 
-/*
- * pages-<id>.img of exactly size bytes, preallocated and mapped shared for writing: page content
- * is copied straight into the page cache. Unmap with munmap.
- */
-void *images_map_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
-		       struct error *err);
-
-/*
- * The same in two steps, and cheaper for small sizes: a place for exactly size bytes (more than
- * none) of content, which images_end_pages, called before the next begin, makes the content of
- * pages-<id>.img. A small place is one buffer of the writer's, written by one call: page faults
- * on a fresh mapping of a file cost more than copying does.
- */
-void *images_begin_pages(struct images_writer *writer, uint32_t pages_id, uint64_t size,
-			 struct error *err);
-int images_end_pages(struct images_writer *writer, void *pages, uint64_t size, struct error *err);
-
 /* Starts ghost-file-<id>.img: framing and record; returns a descriptor to append the content. */
 int images_create_ghost(struct images_writer *writer, uint32_t id, const GhostFileEntry *entry,
 			struct error *err);

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 
 #include <linux/sched.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PAGE = 4096, OUTER = 1, INNER = 2 };
@@ -242,13 +243,19 @@ void sample_snapshot(struct snapshot *snapshot, struct arena *arena)
 static int write_pages(struct images_writer *writer, uint32_t pages_id, size_t count,
 		       struct error *err)
 {
-	unsigned char *pages = images_begin_pages(writer, pages_id, count * PAGE, err);
+	char name[32];
 
-	if (!pages)
+	snprintf(name, sizeof name, "pages-%u.img", (unsigned)pages_id);
+	autoclose int fd = images_create_raw(writer, name, err);
+	if (fd < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++)
-		memset(pages + i * PAGE, (int)(pages_id * 16 + i), PAGE);
-	return images_end_pages(writer, pages, count * PAGE, err);
+	for (size_t i = 0; i < count; i++) {
+		unsigned char page[PAGE];
+		memset(page, (int)(pages_id * 16 + i), PAGE);
+		if (write(fd, page, PAGE) != PAGE)
+			return fail_errno(err, ERR_IO, "cannot write %s", name);
+	}
+	return 0;
 }
 
 int sample_write(struct images_writer *writer, const struct snapshot *snapshot, struct error *err)

@@ -58,8 +58,8 @@ bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be l
 /* vma.c: fills mm->vmas. */
 int areas_collect(struct target *target, MmEntry *mm, struct error *err);
 
-/* pages.c: an image without pages, which CRIU wants to open all the same. */
-int pages_write_none(struct collect *collect, uint32_t pages_id, struct error *err);
+/* pages.c: pages-<id>.img, empty; the descriptor is the caller's. */
+int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);

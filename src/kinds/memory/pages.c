@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Content of an address space: the private pages, found with PAGEMAP_SCAN and copied from outside
- * straight into the mapped image, so that nothing heavy runs in the task. Pages that were never
- * touched, the shared zero page and clean pages of files are not written.
+ * Content of an address space: the private pages, found with PAGEMAP_SCAN and copied from outside,
+ * so that nothing heavy runs in the task. They go through a buffer that stays in the processor's
+ * cache and that is used again for every task: copying into a mapping of the image would take a
+ * page fault for each page, which costs more than the copy. Pages that were never touched, the
+ * shared zero page and clean pages of files are not written.
  *
  * Guard ranges (MADV_GUARD_INSTALL, 6.13) are marks in the page tables, not areas; they are found
  * by the same scan and recorded at the end of the list of areas.
@@ -31,8 +33,13 @@ enum { RUNS_PER_SCAN = 256 };
 
 /* From this size on, copying is worth a second thread. */
 static const uint64_t parallel_bytes = UINT64_C(64) << 20;
-/* Of one process_vm_readv, so that short results are found early and stay rare. */
-static const uint64_t bytes_per_call = UINT64_C(256) << 20;
+/* Of one process_vm_readv and one write. */
+enum { BUFFER_SIZE = 256 * 1024, MAX_COPIERS = 2 };
+
+/* Kept over a dump in collect->kind_state[COLLECT_PAGES]. */
+struct copy_buffers {
+	uint8_t *bytes[MAX_COPIERS];
+};
 
 /* A run of pages to copy. */
 struct page_copy {
@@ -47,7 +54,7 @@ struct pages_job {
 	struct page_copy *copies; /* ascending, without gaps in the image */
 	size_t n_copies;
 	uint64_t size; /* of the image */
-	uint8_t *bytes;
+	int image_fd;
 	int mem_fd;
 };
 
@@ -131,72 +138,106 @@ static int scan_areas(struct pages_job *job, struct error *err)
 
 /* --- Copying it --- */
 
-/* Areas that their own task may not read are read with the rights of a debugger (proc_pid_mem(5)).
- */
-static int copy_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
-			   uint64_t offset, struct error *err)
+static int write_image(const struct pages_job *job, const uint8_t *bytes, uint64_t size,
+		       uint64_t offset, struct error *err)
 {
 	while (size) {
-		ssize_t got = pread(job->mem_fd, job->bytes + offset, size, (off_t)address);
+		ssize_t done = pwrite(job->image_fd, bytes, size, (off_t)offset);
+
+		if (done <= 0)
+			return fail_errno(err, ERR_IO, "cannot write the pages of pid %d",
+					  job->target->pid);
+		bytes += done;
+		offset += (uint64_t)done;
+		size -= (uint64_t)done;
+	}
+	return 0;
+}
+
+/* With the rights of a debugger (proc_pid_mem(5)): also what the task itself may not read. */
+static int read_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
+			   uint8_t *buffer, struct error *err)
+{
+	while (size) {
+		ssize_t got = pread(job->mem_fd, buffer, size, (off_t)address);
 
 		if (got <= 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot read memory at %" PRIx64 " of pid %d", address,
 					  job->target->pid);
 		address += (uint64_t)got;
-		offset += (uint64_t)got;
+		buffer += got;
 		size -= (uint64_t)got;
 	}
 	return 0;
 }
 
-static int copy_batch(const struct pages_job *job, const struct iovec *remote, size_t n_remote,
-		      uint64_t offset, uint64_t size, struct error *err)
+static int copy_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
+			   uint64_t offset, uint8_t *buffer, struct error *err)
 {
-	struct iovec local = { .iov_base = job->bytes + offset, .iov_len = size };
-	ssize_t got =
-		n_remote ? process_vm_readv(job->target->pid, &local, 1, remote, n_remote, 0) : 0;
+	while (size) {
+		uint64_t piece = size < BUFFER_SIZE ? size : BUFFER_SIZE;
 
-	if (got == (ssize_t)size)
-		return 0;
-	if (got < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot read memory at %" PRIx64 " of pid %d",
-				  (uint64_t)(uintptr_t)remote->iov_base, job->target->pid);
-	/* The rest again one by one: the first failure is then at the start of a run. */
-	for (size_t i = 0; i < n_remote; i++) {
-		uint64_t address = (uint64_t)(uintptr_t)remote[i].iov_base;
-
-		if (copy_unreadable(job, address, remote[i].iov_len, offset, err))
+		if (read_unreadable(job, address, piece, buffer, err) ||
+		    write_image(job, buffer, piece, offset, err))
 			return -1;
-		offset += remote[i].iov_len;
+		address += piece;
+		offset += piece;
+		size -= piece;
 	}
 	return 0;
 }
 
-/* Iovecs of one process_vm_readv, gathered from runs that follow each other in the image. */
+/* Runs that follow each other in the image, gathered for one process_vm_readv. */
 struct batch {
 	struct iovec remote[IOV_MAX];
 	size_t n_remote;
 	uint64_t offset, size;
+	uint8_t *buffer;
 };
+
+static int batch_read(const struct pages_job *job, const struct batch *batch, struct error *err)
+{
+	struct iovec local = { .iov_base = batch->buffer, .iov_len = batch->size };
+	ssize_t got = process_vm_readv(job->target->pid, &local, 1, batch->remote,
+				       batch->n_remote, 0);
+	uint8_t *buffer = batch->buffer;
+
+	if (got == (ssize_t)batch->size)
+		return 0;
+	if (got < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read memory at %" PRIx64 " of pid %d",
+				  (uint64_t)(uintptr_t)batch->remote->iov_base, job->target->pid);
+	/* Again one by one: the first failure is then at the start of a run. */
+	for (size_t i = 0; i < batch->n_remote; i++) {
+		const struct iovec *run = &batch->remote[i];
+
+		if (read_unreadable(job, (uint64_t)(uintptr_t)run->iov_base, run->iov_len, buffer,
+				    err))
+			return -1;
+		buffer += run->iov_len;
+	}
+	return 0;
+}
 
 static int batch_flush(const struct pages_job *job, struct batch *batch, struct error *err)
 {
-	int result =
-		copy_batch(job, batch->remote, batch->n_remote, batch->offset, batch->size, err);
-
+	if (batch->n_remote &&
+	    (batch_read(job, batch, err) ||
+	     write_image(job, batch->buffer, batch->size, batch->offset, err)))
+		return -1;
 	batch->offset += batch->size;
 	batch->n_remote = 0;
 	batch->size = 0;
-	return result;
+	return 0;
 }
 
 static int batch_add(const struct pages_job *job, struct batch *batch, uint64_t address,
 		     uint64_t size, struct error *err)
 {
 	while (size) {
-		uint64_t room = bytes_per_call - batch->size;
+		uint64_t room = BUFFER_SIZE - batch->size;
 		uint64_t piece = size < room ? size : room;
 
 		batch->remote[batch->n_remote++] = (struct iovec){
@@ -204,7 +245,7 @@ static int batch_add(const struct pages_job *job, struct batch *batch, uint64_t 
 			.iov_len = piece,
 		};
 		batch->size += piece;
-		if ((batch->n_remote == IOV_MAX || batch->size == bytes_per_call) &&
+		if ((batch->n_remote == IOV_MAX || batch->size == BUFFER_SIZE) &&
 		    batch_flush(job, batch, err))
 			return -1;
 		address += piece;
@@ -214,9 +255,16 @@ static int batch_add(const struct pages_job *job, struct batch *batch, uint64_t 
 }
 
 /* Copies bytes [from, to) of the image. */
-static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to, struct error *err)
+static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to, uint8_t *buffer,
+		      struct error *err)
 {
-	struct batch batch = { .offset = from };
+	struct batch batch;
+
+	/* Not initialised as a whole: the iovecs are 16 KiB. */
+	batch.n_remote = 0;
+	batch.size = 0;
+	batch.offset = from;
+	batch.buffer = buffer;
 
 	for (size_t i = 0; i < job->n_copies; i++) {
 		const struct page_copy *copy = &job->copies[i];
@@ -233,7 +281,7 @@ static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to, s
 			continue;
 		}
 		if (batch_flush(job, &batch, err) ||
-		    copy_unreadable(job, address, end - start, start, err))
+		    copy_unreadable(job, address, end - start, start, buffer, err))
 			return -1;
 		batch.offset = end;
 	}
@@ -243,6 +291,7 @@ static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to, s
 struct copier {
 	const struct pages_job *job;
 	uint64_t from, to;
+	uint8_t *buffer;
 	int result;
 	struct error err;
 };
@@ -251,25 +300,41 @@ static void *copier_main(void *data)
 {
 	struct copier *copier = data;
 
-	copier->result = copy_range(copier->job, copier->from, copier->to, &copier->err);
+	copier->result = copy_range(copier->job, copier->from, copier->to, copier->buffer,
+				    &copier->err);
 	return NULL;
 }
 
-/* Two threads: the second pays where page faults of the image and of the copy overlap. */
-static int copy_in_parallel(const struct pages_job *job, struct error *err)
+static int copy_in_parallel(const struct pages_job *job, const struct copy_buffers *buffers,
+			    struct error *err)
 {
 	uint64_t middle = job->size / 2 / AREA_PAGE * AREA_PAGE;
-	struct copier second = { .job = job, .from = middle, .to = job->size };
+	struct copier second = {
+		.job = job, .from = middle, .to = job->size, .buffer = buffers->bytes[1]
+	};
 	pthread_t thread;
 
 	if (pthread_create(&thread, NULL, copier_main, &second))
-		return copy_range(job, 0, job->size, err);
-	int result = copy_range(job, 0, middle, err);
+		return copy_range(job, 0, job->size, buffers->bytes[0], err);
+	int result = copy_range(job, 0, middle, buffers->bytes[0], err);
 
 	pthread_join(thread, NULL);
 	if (!result && second.result)
 		*err = second.err;
 	return result ? result : second.result;
+}
+
+static const struct copy_buffers *copy_buffers(struct collect *collect)
+{
+	struct copy_buffers *buffers = collect->kind_state[COLLECT_PAGES];
+
+	if (buffers)
+		return buffers;
+	buffers = arena_new(collect->arena, struct copy_buffers);
+	for (size_t i = 0; i < MAX_COPIERS; i++)
+		buffers->bytes[i] = arena_alloc(collect->arena, BUFFER_SIZE);
+	collect->kind_state[COLLECT_PAGES] = buffers;
+	return buffers;
 }
 
 static int open_memory(struct pages_job *job, struct error *err)
@@ -278,32 +343,27 @@ static int open_memory(struct pages_job *job, struct error *err)
 	return job->mem_fd < 0 ? -1 : 0;
 }
 
+int pages_create(struct collect *collect, uint32_t pages_id, struct error *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "pages-%" PRIu32 ".img", pages_id);
+	return images_create_raw(collect->images, name, err);
+}
+
 static int copy_pages(struct pages_job *job, struct error *err)
 {
 	struct collect *collect = job->target->collect;
-	int result;
+	const struct copy_buffers *buffers = copy_buffers(collect);
+	autoclose int fd = pages_create(collect, job->target->task->pages.pages_id, err);
 
-	job->bytes = images_map_pages(collect->images, job->target->task->pages.pages_id, job->size,
-				      err);
-	if (!job->bytes)
+	if (fd < 0)
 		return -1;
-	if (job->size >= parallel_bytes)
-		result = copy_in_parallel(job, err);
-	else
-		result = copy_range(job, 0, job->size, err);
-	munmap(job->bytes, job->size);
+	job->image_fd = fd;
 	collect->pages_written += job->size / AREA_PAGE;
-	return result;
-}
-
-int pages_write_none(struct collect *collect, uint32_t pages_id, struct error *err)
-{
-	char name[32];
-	autoclose int fd = -1;
-
-	snprintf(name, sizeof name, "pages-%" PRIu32 ".img", pages_id);
-	fd = images_create_raw(collect->images, name, err);
-	return fd < 0 ? -1 : 0;
+	if (job->size >= parallel_bytes)
+		return copy_in_parallel(job, buffers, err);
+	return copy_range(job, 0, job->size, buffers->bytes[0], err);
 }
 
 static int collect_shared_pages(struct target *target, struct error *err)
@@ -332,6 +392,5 @@ int memory_collect_pages(struct target *target, struct error *err)
 	target->task->pages.pages_id = target->collect->next_pages_id++;
 	if (scan_areas(&job, err))
 		return -1;
-	return job.size ? copy_pages(&job, err)
-			: pages_write_none(target->collect, target->task->pages.pages_id, err);
+	return copy_pages(&job, err);
 }

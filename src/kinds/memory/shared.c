@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,30 +123,17 @@ static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
 	}
 }
 
-static int read_run(int fd, uint8_t *bytes, uint64_t offset, uint64_t size, struct error *err)
+/* From one page cache to the other, without page faults of ours; *offset is that in `from`. */
+static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct error *err)
 {
 	while (size) {
-		ssize_t got = pread(fd, bytes, size, (off_t)offset);
+		ssize_t sent = sendfile(to, from, offset, size);
 
-		if (got < 0)
-			return fail_errno(err, ERR_IO, "cannot read shared memory");
-		if (!got)
+		if (sent < 0)
+			return fail_errno(err, ERR_IO, "cannot copy shared memory");
+		if (!sent)
 			return fail(err, ERR_IO, "shared memory ends before its content");
-		bytes += got;
-		offset += (uint64_t)got;
-		size -= (uint64_t)got;
-	}
-	return 0;
-}
-
-static int read_runs(int fd, uint8_t *bytes, const struct pagemap *pagemap, struct error *err)
-{
-	for (size_t i = 0; i < pagemap->n_runs; i++) {
-		uint64_t size = pagemap_run_bytes(pagemap->runs[i]);
-
-		if (read_run(fd, bytes, pagemap->runs[i]->vaddr, size, err))
-			return -1;
-		bytes += size;
+		size -= (uint64_t)sent;
 	}
 	return 0;
 }
@@ -154,23 +142,23 @@ static int write_object(struct collect *collect, int fd, struct shared_memory *s
 			struct error *err)
 {
 	uint64_t pages;
-	uint8_t *bytes;
-	int result;
 
 	shared->pages.present = true;
 	shared->pages.pages_id = collect->next_pages_id++;
 	if (find_data(collect->snapshot, fd, &shared->pages, &pages, err))
 		return -1;
 	collect->pages_scanned += pages;
-	if (!pages)
-		return pages_write_none(collect, shared->pages.pages_id, err);
-	bytes = images_map_pages(collect->images, shared->pages.pages_id, pages * AREA_PAGE, err);
-	if (!bytes)
-		return -1;
-	result = read_runs(fd, bytes, &shared->pages, err);
-	munmap(bytes, pages * AREA_PAGE);
 	collect->pages_written += pages;
-	return result;
+	autoclose int image_fd = pages_create(collect, shared->pages.pages_id, err);
+	if (image_fd < 0)
+		return -1;
+	for (size_t i = 0; i < shared->pages.n_runs; i++) {
+		const PagemapEntry *run = shared->pages.runs[i];
+		off_t offset = (off_t)run->vaddr;
+		if (send_bytes(fd, image_fd, &offset, pagemap_run_bytes(run), err))
+			return -1;
+	}
+	return 0;
 }
 
 static struct shared_object *object_of_area(struct shared_state *state, const VmaEntry *area)
@@ -243,51 +231,47 @@ static int open_as_mapped(void *bytes, uint64_t size)
 	return open(link, O_RDWR | O_CLOEXEC);
 }
 
-/* Writes as shared memory the object is made of; fills no holes. */
-static int fill_object(const struct images *images, const struct pagemap *pages, uint8_t *bytes,
+/* Fills no holes: what was never touched costs nothing. */
+static int fill_object(const struct images *images, const struct pagemap *pages, int fd,
 		       struct error *err)
 {
 	autoclose int pages_fd = -1;
 	off_t offset = 0;
 
 	for (size_t i = 0; i < pages->n_runs; i++) {
-		uint64_t size = pagemap_run_bytes(pages->runs[i]);
+		const PagemapEntry *run = pages->runs[i];
 
-		if (!pagemap_run_is_stored(pages->runs[i]))
+		if (!pagemap_run_is_stored(run))
 			continue;
 		if (pages_fd < 0)
 			pages_fd = images_open_pages(images, pages->pages_id, err);
-		if (pages_fd < 0 ||
-		    read_run(pages_fd, bytes + pages->runs[i]->vaddr, (uint64_t)offset, size, err))
+		if (pages_fd < 0)
 			return -1;
-		offset += (off_t)size;
+		if (lseek(fd, (off_t)run->vaddr, SEEK_SET) < 0)
+			return fail_errno(err, ERR_IO, "cannot seek in shared memory");
+		if (send_bytes(pages_fd, fd, &offset, pagemap_run_bytes(run), err))
+			return -1;
 	}
 	return 0;
 }
 
 /* Without the right to open map_files the object is a memfd, and is shown as one. */
-static int make_object(uint64_t size, int flags, uint8_t **ret_bytes, struct error *err)
+static int make_object(uint64_t size, int flags, struct error *err)
 {
-	uint8_t *bytes =
+	void *bytes =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | flags, -1, 0);
 	autoclose int fd = -1;
 
 	if (bytes != MAP_FAILED) {
 		fd = open_as_mapped(bytes, size);
-		if (fd >= 0) {
-			*ret_bytes = bytes;
-			return take_fd(&fd);
-		}
 		munmap(bytes, size);
 	}
-	fd = memfd_create("nestor", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)size))
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot make shared memory of %" PRIu64 " bytes", size);
-	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (bytes == MAP_FAILED)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*ret_bytes = bytes;
+	if (fd < 0) {
+		fd = memfd_create("nestor", MFD_CLOEXEC);
+		if (fd < 0 || ftruncate(fd, (off_t)size))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot make shared memory of %" PRIu64 " bytes", size);
+	}
 	return take_fd(&fd);
 }
 
@@ -295,21 +279,16 @@ int shared_memory_open(const struct snapshot *snapshot, const struct images *ima
 		       struct error *err)
 {
 	const struct shared_memory *shared = snapshot_shared_memory(snapshot, shmid);
-	uint64_t size;
-	uint8_t *bytes = NULL;
-	autoclose int fd = -1;
-	int flags, result;
+	int flags;
 
 	if (!shared)
 		return fail(err, ERR_IMAGE_INVALID, "shared memory %" PRIu64 " is not recorded",
 			    shmid);
-	size = object_size(snapshot, shared, &flags);
-	fd = make_object(size, flags, &bytes, err);
+	uint64_t size = object_size(snapshot, shared, &flags);
+	autoclose int fd = make_object(size, flags, err);
 	if (fd < 0)
 		return -1;
-	result = fill_object(images, &shared->pages, bytes, err);
-	munmap(bytes, size);
-	if (result)
+	if (fill_object(images, &shared->pages, fd, err))
 		return fail_while(err, "filling shared memory %" PRIu64, shmid);
 	return take_fd(&fd);
 }

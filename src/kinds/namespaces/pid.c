@@ -275,13 +275,26 @@ static int read_limits(struct survey *survey, struct error *err)
 	return 0;
 }
 
+/*
+ * There is no ids image for a zombie. Where its namespace is not that of its parent, which is
+ * what a reader takes for granted, the ids stand in its core.
+ */
+static void keep_ids_of_zombie(const struct target *target)
+{
+	if (target->zombie && target->parent &&
+	    target->task->ids->pid_ns_id != target->parent->task->ids->pid_ns_id)
+		target->task->core->ids = target->task->ids;
+}
+
 static int read_all(struct survey *survey, struct error *err)
 {
 	struct collect *collect = survey->collect;
 
-	for (size_t i = 0; i < collect->n_targets; i++)
+	for (size_t i = 0; i < collect->n_targets; i++) {
 		if (read_own_namespace(survey, &collect->targets[i], err))
 			return -1;
+		keep_ids_of_zombie(&collect->targets[i]);
+	}
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie &&
 		    read_threads(survey, &collect->targets[i], err))

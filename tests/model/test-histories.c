@@ -20,16 +20,16 @@ struct profile {
 
 static const struct profile profiles[] = {
 	{ "fork, setsid, setpgid",
-	  { .fork = 10, .setsid = 3, .setpgid = 4, .move_child = 1 }, 40, 0 },
+	  { .fork = 10, .setsid = 3, .setpgid = 4, .move_child = 1 }, 40, 2 },
 	{ "nested namespaces",
-	  { .fork = 10, .nest = 4, .enter = 4, .setsid = 2, .setpgid = 2, .move_child = 2 }, 40, 0 },
+	  { .fork = 10, .nest = 4, .enter = 4, .setsid = 2, .setpgid = 2, .move_child = 2 }, 40, 2 },
 	{ "orphans and zombies",
-	  { .fork = 12, .setsid = 3, .setpgid = 3, .move_child = 1, .exit = 6, .reap = 4 }, 60, 5 },
+	  { .fork = 12, .setsid = 3, .setpgid = 3, .move_child = 1, .exit = 6, .reap = 4 }, 60, 1 },
 	{ "orphans below subreapers",
-	  { .fork = 12, .setsid = 3, .setpgid = 2, .exit = 6, .reap = 4, .subreaper = 2 }, 60, 5 },
+	  { .fork = 12, .setsid = 3, .setpgid = 2, .exit = 6, .reap = 4, .subreaper = 2 }, 60, 1 },
 	{ "everything",
 	  { .fork = 12, .nest = 2, .enter = 3, .setsid = 3, .setpgid = 4, .move_child = 2,
-	    .exit = 6, .reap = 4, .subreaper = 1, .unshare = 1 }, 80, 10 },
+	    .exit = 6, .reap = 4, .subreaper = 1, .unshare = 1 }, 80, 7 },
 };
 
 struct tally {

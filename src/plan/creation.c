@@ -184,19 +184,26 @@ static int compare_birth(const void *a, const void *b)
 	return one->index < other->index ? -1 : one->index > other->index;
 }
 
-/* For an init that leads its group, and maybe its session, birth may come at any time. */
-static bool may_be_early(const struct node *init, const struct node *creator)
+/* Its birth may come at any time: it joins its group itself, and its session is the same. */
+static bool may_be_early(const struct node *child, const struct node *creator)
 {
-	return init->leads_group && !init->wanted_group &&
-	       (!creator->leads_session || (init->leads_session && !init->needs_birth));
+	return !child->wanted_group &&
+	       (!creator->leads_session || (child->leads_session && !child->needs_birth));
 }
 
-/* Who is made early, in a namespace below, needs the inits of that as early. */
+/*
+ * Who is made early, in a namespace below, needs the inits of that as early, or the children from
+ * whom they come.
+ */
 static void make_inits_early(struct node *creator, const struct node *child)
 {
-	for (const struct place *at = child->place; at && at != creator->place; at = at->parent)
-		if (at->init && at->init->creator == creator && may_be_early(at->init, creator))
-			at->init->phase = PHASE_EARLY;
+	for (const struct place *at = child->place; at && at != creator->place; at = at->parent) {
+		struct node *source = at->init;
+		while (source && source->creator != creator)
+			source = source->creator;
+		if (source && may_be_early(source, creator))
+			source->phase = PHASE_EARLY;
+	}
 }
 
 static void arrange_children(struct tree *tree, struct node *node)

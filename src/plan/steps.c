@@ -80,7 +80,8 @@ static void add_move(struct tree *tree, struct node *node, struct node *child, s
 	struct step *step = node_add_step(tree, node, STEP_MOVE);
 	step->node = child;
 	step->group = group;
-	if (group->joined_word && child->group == group)
+	/* Who is moved for the sake of its children stays until they are there. */
+	if (group->joined_word)
 		add_wake(tree, node, group->joined_word, 1);
 	if (child->moved_word)
 		add_wake(tree, node, child->moved_word, 1);

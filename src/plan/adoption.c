@@ -49,8 +49,8 @@ static void start_parents(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
-		node->current_parent = node->same_parent ? node->creator->current_parent
-							 : node->creator;
+		node->current_parent =
+			node->same_parent ? node->creator->current_parent : node->creator;
 		node->reaper = node->creator;
 	}
 }
@@ -93,9 +93,8 @@ void plan_adoptions(struct tree *tree)
 		if (!helper->adopter)
 			continue;
 		helper->left_word = tree_add_word(tree);
-		waiting[n_waiting++] = (struct adoption){
-			.helper = helper, .marked = !adopter_is_init(helper)
-		};
+		waiting[n_waiting++] =
+			(struct adoption){ .helper = helper, .marked = !adopter_is_init(helper) };
 		marks_needed |= !adopter_is_init(helper);
 	}
 	if (!marks_needed)

@@ -13,7 +13,7 @@ struct build {
 	struct plan *plan;
 	struct tree *tree;
 	const struct plan_options *options;
-	uint64_t *words;	 /* address of a tree's word, by its number; 0: not used yet */
+	uint64_t *words;    /* address of a tree's word, by its number; 0: not used yet */
 	bool tables_shared; /* some tasks share a descriptor table */
 };
 
@@ -71,8 +71,8 @@ int build_threads(struct build *build, struct node *node, struct error *err);
 
 /* task.c: the whole program of a node. */
 int build_node(struct build *build, struct node *node, struct error *err);
-int build_stage(struct build *build, enum task_stage stage, const struct task *task,
-		size_t thread, struct program *program, struct error *err);
+int build_stage(struct build *build, enum task_stage stage, const struct task *task, size_t thread,
+		struct program *program, struct error *err);
 
 /* check.c: what plan_check does, with the tree that it found. */
 int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,

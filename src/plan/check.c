@@ -27,7 +27,8 @@ static int check_descriptors(const struct snapshot *snapshot,
 		    (i > 0 && entry->fd <= descriptors->descriptors[i - 1]->fd))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "descriptor table %" PRIu32 ": descriptor %" PRIu32
-				    " is out of order", descriptors->files_id, entry->fd);
+				    " is out of order",
+				    descriptors->files_id, entry->fd);
 		if (!snapshot_file(snapshot, entry->id))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "descriptor table %" PRIu32 ": descriptor %" PRIu32
@@ -55,8 +56,10 @@ static int check_file(const struct snapshot *snapshot, const struct kind_table *
 	const struct file_kind *kind = table->files ? kind_of_file(table, entry) : NULL;
 
 	if (!kind)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %" PRIu32 " is of type %d, which is "
-			    "not supported", entry->id, (int)entry->type);
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "file %" PRIu32 " is of type %d, which is "
+			    "not supported",
+			    entry->id, (int)entry->type);
 	return kind->check ? kind->check(snapshot, entry, err) : 0;
 }
 

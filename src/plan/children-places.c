@@ -28,8 +28,7 @@ static uint32_t recorded_id(const struct task *task, size_t thread)
 	return task->pid_namespace->id;
 }
 
-static struct place *recorded_place(const struct tree *tree, const struct node *node,
-				    size_t thread)
+static struct place *recorded_place(const struct tree *tree, const struct node *node, size_t thread)
 {
 	uint32_t id = recorded_id(node->task, thread);
 
@@ -78,7 +77,8 @@ static void check_maker(struct tree *tree, struct node *node, size_t thread, str
 	if (tree->has_stopped_child[place->maker->index])
 		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
 			    "it shares an empty pid namespace with task %s, which has stopped "
-			    "children", place->maker->name);
+			    "children",
+			    place->maker->name);
 }
 
 void plan_children_places(struct tree *tree)
@@ -110,14 +110,13 @@ static void copy_from_maker(struct build *build, const struct node *node, struct
 	uint64_t flags = place->maker_thread ? THREAD_PIDFD : 0;
 
 	program_wait(program, build_word(build, place->made_word), 1);
-	op_store(program_call(program, SYS_pidfd_open,
-			      maker.pid[node->place->namespace->level], flags),
+	op_store(program_call(program, SYS_pidfd_open, maker.pid[node->place->namespace->level],
+			      flags),
 		 pidfd);
 	op_store(op_argument_from(program_call(program, SYS_ioctl, 0, GET_PID_FOR_CHILDREN, 0), 0,
 				  pidfd),
 		 namespace);
-	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0,
-				   namespace),
+	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0, namespace),
 		  0);
 	op_argument_from(program_call(program, SYS_close, 0), 0, namespace);
 	op_argument_from(program_call(program, SYS_close, 0), 0, pidfd);

@@ -53,16 +53,16 @@ static uint64_t clone_arguments(struct program_set *set, uint64_t flags, uint32_
 
 	args.set_tid_size = clone_set_tid(pids, n_unnamed, tids);
 	if (args.set_tid_size)
-		args.set_tid = program_data(set, tids, args.set_tid_size * sizeof *tids,
-					    sizeof *tids);
+		args.set_tid =
+			program_data(set, tids, args.set_tid_size * sizeof *tids, sizeof *tids);
 	return program_data(set, &args, sizeof args, sizeof(uint64_t));
 }
 
 void build_clone(struct build *build, struct node *creator, struct node *child)
 {
-	uint64_t arguments = clone_arguments(&build->plan->programs, clone_flags_of(child),
-					     clone_exit_signal(child), &child->pids,
-					     child->n_unnamed);
+	uint64_t arguments =
+		clone_arguments(&build->plan->programs, clone_flags_of(child),
+				clone_exit_signal(child), &child->pids, child->n_unnamed);
 	struct op *op = program_clone(creator->program, arguments, sizeof(struct clone_args),
 				      child->program);
 
@@ -77,8 +77,8 @@ void build_clone(struct build *build, struct node *creator, struct node *child)
 void build_thread_clone(struct build *build, struct node *node, size_t thread,
 			struct program *program)
 {
-	static const uint64_t flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-				      CLONE_THREAD | CLONE_SYSVSEM;
+	static const uint64_t flags =
+		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 	struct pid_vector tids = thread_pids(node->task, thread);
 	uint64_t arguments = clone_arguments(&build->plan->programs, flags, 0, &tids, 0);
 

@@ -128,10 +128,10 @@ static void choose_birth_group(struct tree *tree, struct node *child)
 		child->birth_group = creator->group;
 		break;
 	}
-	child->born_to_maker = child->birth_group && child->phase != PHASE_MOVED &&
-			       (child->birth_group->leader == creator ||
-				(creator->born_to_maker &&
-				 child->birth_group == creator->birth_group));
+	child->born_to_maker =
+		child->birth_group && child->phase != PHASE_MOVED &&
+		(child->birth_group->leader == creator ||
+		 (creator->born_to_maker && child->birth_group == creator->birth_group));
 	if (!wanted || wanted == child->birth_group || wanted == child->group ||
 	    child->same_parent || !group_seen_from(wanted, creator->place))
 		return;

@@ -35,8 +35,8 @@ static void build_reap(struct build *build, const struct node *node, const struc
 {
 	bool known = node->place->namespace->level >= helper->n_unnamed;
 	uint64_t number = known ? node_number(helper, node->place) : 0;
-	struct op *op = program_call(node->program, SYS_waitid, P_PID, number, 0,
-				     WEXITED | __WALL, 0);
+	struct op *op =
+		program_call(node->program, SYS_waitid, P_PID, number, 0, WEXITED | __WALL, 0);
 
 	(void)build;
 	op_expect(op, 0);

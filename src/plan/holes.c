@@ -34,8 +34,8 @@ static struct address_range *busy_ranges(const struct plan *plan, size_t *ret_co
 	for (size_t i = 0; i < plan->snapshot->n_tasks; i++) {
 		const MmEntry *mm = plan->snapshot->tasks[i].mm;
 		for (size_t j = 0; mm && j < mm->n_vmas; j++)
-			busy[count++] = (struct address_range){ mm->vmas[j]->start,
-								mm->vmas[j]->end };
+			busy[count++] =
+				(struct address_range){ mm->vmas[j]->start, mm->vmas[j]->end };
 	}
 	qsort(busy, count, sizeof *busy, compare_ranges);
 	*ret_count = count;

@@ -38,9 +38,10 @@ static int check_number(const struct plan *plan, const struct task *task,
 	for (size_t level = 0; level < limited && level < pids->levels; level++)
 		if (pids->pid[level] >= plan->facts->pid_max)
 			return fail(err, ERR_PID_OUT_OF_RANGE,
-				    "task %s: id %" PRIu32 " is not below the host's limit of %"
-				    PRIu32 " (kernel.pid_max)", task_name(task), pids->pid[level],
-				    plan->facts->pid_max);
+				    "task %s: id %" PRIu32
+				    " is not below the host's limit of %" PRIu32
+				    " (kernel.pid_max)",
+				    task_name(task), pids->pid[level], plan->facts->pid_max);
 	return 0;
 }
 
@@ -73,8 +74,8 @@ static void add_programs(struct build *build)
 
 	for (size_t i = 0; i < tree->n_nodes; i++) {
 		struct node *node = tree->nodes[i];
-		const char *name = node->task ? arena_printf(plan->arena, "task %s", node->name)
-					      : node->name;
+		const char *name =
+			node->task ? arena_printf(plan->arena, "task %s", node->name) : node->name;
 		node->program = program_new(&plan->programs, name);
 		/* Its reaper's program may be built before its creator's. */
 		node->number_slot = node->n_unnamed ? program_word(&plan->programs, 0) : 0;
@@ -96,8 +97,7 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 		if (planned->zombie)
 			continue;
 		planned->n_threads = task->n_threads;
-		planned->threads =
-			arena_array(plan->arena, struct planned_thread, task->n_threads);
+		planned->threads = arena_array(plan->arena, struct planned_thread, task->n_threads);
 		for (size_t thread = 0; thread < task->n_threads; thread++)
 			planned->threads[thread] = (struct planned_thread){
 				.outer_pid = plan->snapshot->own_pid_namespace
@@ -139,7 +139,10 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 	struct tree tree;
 
 	*plan = (struct plan){
-		.arena = arena, .snapshot = snapshot, .facts = facts, .kinds = table,
+		.arena = arena,
+		.snapshot = snapshot,
+		.facts = facts,
+		.kinds = table,
 		.n_tasks = snapshot->n_tasks,
 		.tasks = arena_array(arena, struct planned_task, snapshot->n_tasks),
 	};

@@ -71,18 +71,19 @@ struct plan {
 	const struct facts *facts;
 	const struct kind_table *kinds;
 	struct program_set programs;
-	struct address_range hole; /* free in every task and in the coordinator; programs at start */
+	struct address_range
+		hole; /* free in every task and in the coordinator; programs at start */
 	struct address_range vdso_parking; /* inside the hole, where the skeleton keeps the vdso */
 	struct source *sources;
 	size_t n_sources;
 	struct source_index *source_index; /* private to plan/sources.c */
-	uint32_t first_source; /* above every descriptor number of the tree */
+	uint32_t first_source;		   /* above every descriptor number of the tree */
 	struct root_clone root_clone;
 	struct planned_task *tasks; /* same order as snapshot->tasks */
 	size_t n_tasks;
-	uint32_t n_parked;	    /* value of run_header.done when all programs are at rest */
-	uint64_t stopped_done_word; /* address of a futex word that the coordinator sets to 1 and
-				     * wakes when all stopped tasks are finished; 0: not needed */
+	uint32_t n_parked;	       /* value of run_header.done when all programs are at rest */
+	uint64_t stopped_done_word;    /* address of a futex word that the coordinator sets to 1 and
+					* wakes when all stopped tasks are finished; 0: not needed */
 	uint32_t n_parked_before_stop; /* run_header.done at which it may do so */
 	/*
 	 * Threads with seccomp filters (kinds/task/seccomp.c). Before they install them they add 1

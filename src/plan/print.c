@@ -36,8 +36,8 @@ static void print_operations(const struct program *program, struct text *text)
 
 static void print_root(const struct plan *plan, struct text *text)
 {
-	text_add(text, "first task: %sset_tid [", plan->root_clone.flags & CLONE_NEWPID
-							  ? "new pid namespace, " : "");
+	text_add(text, "first task: %sset_tid [",
+		 plan->root_clone.flags & CLONE_NEWPID ? "new pid namespace, " : "");
 	for (size_t i = 0; i < plan->root_clone.n_set_tid; i++)
 		text_add(text, "%s%" PRIu32, i ? ", " : "", plan->root_clone.set_tid[i]);
 	text_add(text, "]\n");
@@ -49,7 +49,8 @@ static void print_sources(const struct plan *plan, struct text *text)
 		const struct source *source = &plan->sources[i];
 		text_add(text, "descriptor %" PRIu32 ": %s", source->number,
 			 source_names[source->kind]);
-		/* The coordinator's pid says nothing about the tree, and differs from run to run. */
+		/* The coordinator's pid says nothing about the tree, and differs from run to run.
+		 */
 		if (source->kind != SOURCE_COORDINATOR)
 			text_add(text, " %" PRIu64, source->id);
 		text_add(text, ", %s\n", source->inherited ? "inherited" : "fetched");

@@ -7,12 +7,12 @@
 
 struct stage {
 	struct tree *tree;
-	uint32_t *counts;      /* by word */
+	uint32_t *counts;	/* by word */
 	struct node ***waiting; /* by word: who stands at a STEP_WAIT for it */
 	size_t *n_waiting;
-	bool *ended; /* by node */
+	bool *ended;	      /* by node */
 	struct node **reaper; /* by node: who stands at a STEP_REAP of it */
-	struct node **ready; /* stack of nodes that may go on */
+	struct node **ready;  /* stack of nodes that may go on */
 	size_t n_ready;
 };
 

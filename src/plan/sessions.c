@@ -211,7 +211,8 @@ static void settle(struct tree *tree, struct pending *pending)
 		for (size_t i = 0; i < pending->count; i++)
 			tree_refuse(tree, pending->nodes[i], ERR_UNREACHABLE_TREE,
 				    "its parent %s can neither have created nor adopted it in "
-				    "session %u", pending->nodes[i]->parent->name,
+				    "session %u",
+				    pending->nodes[i]->parent->name,
 				    (unsigned)pending->nodes[i]->birth->key);
 		return;
 	}

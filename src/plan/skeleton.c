@@ -46,7 +46,7 @@ void build_skeleton(struct build *build, struct program *program)
 			       facts->task_size - plan->hole.end),
 		  0);
 	op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
-	op_expect(program_call(program, SYS_close_range, sources_first_fetched(plan), UINT32_MAX,
-			       0),
-		  0);
+	op_expect(
+		program_call(program, SYS_close_range, sources_first_fetched(plan), UINT32_MAX, 0),
+		0);
 }

@@ -46,9 +46,9 @@ static uint32_t *find_slot(const struct plan *plan, enum source_kind kind, uint6
 
 static void rebuild_index(struct plan *plan, size_t n_slots)
 {
-	*plan->source_index = (struct source_index){
-		.slots = arena_array(plan->arena, uint32_t, n_slots), .n_slots = n_slots
-	};
+	*plan->source_index =
+		(struct source_index){ .slots = arena_array(plan->arena, uint32_t, n_slots),
+				       .n_slots = n_slots };
 	for (size_t i = 0; i < plan->n_sources; i++)
 		*find_slot(plan, plan->sources[i].kind, plan->sources[i].id) = (uint32_t)i + 1;
 }
@@ -60,12 +60,12 @@ static struct source *add_source(struct plan *plan, enum source_kind kind, uint6
 	uint32_t *slot = find_slot(plan, kind, id);
 	if (*slot)
 		return &plan->sources[*slot - 1];
-	plan->sources = arena_grow(plan->arena, plan->sources, plan->n_sources,
-				   sizeof *plan->sources);
+	plan->sources =
+		arena_grow(plan->arena, plan->sources, plan->n_sources, sizeof *plan->sources);
 	struct source *source = &plan->sources[plan->n_sources];
-	*source = (struct source){
-		.kind = kind, .id = id, .number = plan->first_source + (uint32_t)plan->n_sources
-	};
+	*source = (struct source){ .kind = kind,
+				   .id = id,
+				   .number = plan->first_source + (uint32_t)plan->n_sources };
 	*slot = (uint32_t)++plan->n_sources;
 	return source;
 }
@@ -152,8 +152,8 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 	if (plan->n_sources > UINT32_MAX / 4)
 		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
 	for (size_t i = 0; i < plan->n_sources; i++)
-		plan->sources[i].inherited = plan->n_sources <= FEW_SOURCES ||
-					     plan->sources[i].users >= MANY_USERS;
+		plan->sources[i].inherited =
+			plan->n_sources <= FEW_SOURCES || plan->sources[i].users >= MANY_USERS;
 	qsort(plan->sources, plan->n_sources, sizeof *plan->sources, compare_sources);
 	for (size_t i = 0; i < plan->n_sources; i++)
 		plan->sources[i].number = plan->first_source + (uint32_t)i;
@@ -207,9 +207,9 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
 	/* dup3 refuses equal numbers (EINVAL), and what is free below `number` is not known. */
 	uint64_t low = program_word(&plan->programs, 0), high = program_word(&plan->programs, 0);
 	op_store(source_fetch(plan, program, source), low);
-	op_store(op_argument_from(program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC,
-					       plan->first_source),
-				  0, low),
+	op_store(op_argument_from(
+			 program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source),
+			 0, low),
 		 high);
 	op_argument_from(program_call(program, SYS_close, 0), 0, low);
 	op_expect(op_argument_from(program_call(program, SYS_dup3, 0, number, flags), 0, high),

@@ -28,8 +28,7 @@ static void add_wake(struct tree *tree, struct node *node, uint32_t word, uint32
  */
 static bool needs_its_maker(const struct group *group)
 {
-	return group->n_born == 0 &&
-	       (!group->leader->task || group->leader->first_group == group);
+	return group->n_born == 0 && (!group->leader->task || group->leader->first_group == group);
 }
 
 static void choose_group_words(struct tree *tree, struct group *group)
@@ -51,8 +50,8 @@ static void choose_words(struct tree *tree)
 		struct place *place = node->place;
 		if (!node->creator || place == node->creator->place || place->init == node)
 			continue;
-		bool known = place->init->creator == node->creator &&
-			     place->init->phase <= node->phase;
+		bool known =
+			place->init->creator == node->creator && place->init->phase <= node->phase;
 		if (!known && !place->ready_word)
 			place->ready_word = tree_add_word(tree);
 	}

@@ -2,8 +2,8 @@
 /* The program of a process: its history first, then its state, stage by stage. */
 #include "plan/build.h"
 
-int build_stage(struct build *build, enum task_stage stage, const struct task *task,
-		size_t thread, struct program *program, struct error *err)
+int build_stage(struct build *build, enum task_stage stage, const struct task *task, size_t thread,
+		struct program *program, struct error *err)
 {
 	const struct task_kind *const *kind = build->plan->kinds->tasks[stage];
 

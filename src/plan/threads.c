@@ -34,9 +34,9 @@ static struct program *thread_program(struct build *build, const struct node *no
 	struct arena *arena = build->plan->arena;
 	struct pid_vector tids = thread_pids(node->task, thread);
 
-	return program_new(&build->plan->programs,
-			   arena_printf(arena, "task %s thread %s", node->name,
-					pid_vector_text(&tids)));
+	return program_new(
+		&build->plan->programs,
+		arena_printf(arena, "task %s thread %s", node->name, pid_vector_text(&tids)));
 }
 
 int build_threads(struct build *build, struct node *node, struct error *err)

@@ -120,7 +120,8 @@ struct place *tree_place(const struct tree *tree, const struct pid_namespace *na
 static struct session *find_session(const struct tree *tree, uint32_t key)
 {
 	/* The key is the first member, so that a bare number compares with a record. */
-	return bsearch(&key, tree->sessions, tree->n_sessions, sizeof *tree->sessions, compare_keys);
+	return bsearch(&key, tree->sessions, tree->n_sessions, sizeof *tree->sessions,
+		       compare_keys);
 }
 
 static struct group *find_group(const struct tree *tree, uint32_t key)
@@ -280,7 +281,7 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 	      const struct plan_options *options, struct error *err)
 {
 	static void (*const parts[])(struct tree *) = {
-		plan_sessions,	     plan_sharing,   plan_groups, plan_creation,
+		plan_sessions,	      plan_sharing,   plan_groups, plan_creation,
 		plan_children_places, plan_adoptions, plan_steps,  rehearse,
 	};
 

@@ -24,10 +24,10 @@
  */
 struct session {
 	uint32_t key;
-	struct node *leader;	   /* a task, or a helper that stands in for a dead leader */
-	const struct node *member; /* some task in it */
+	struct node *leader;	    /* a task, or a helper that stands in for a dead leader */
+	const struct node *member;  /* some task in it */
 	const struct node *deepest; /* of the parents whose children have no creator yet */
-	bool outside;		   /* inherited from the coordinator */
+	bool outside;		    /* inherited from the coordinator */
 };
 
 struct group {
@@ -98,15 +98,15 @@ struct node {
 	bool leads_session, leads_group;
 	struct group *first_group; /* made by this node, which leaves it for `group` again */
 
-	size_t depth;		/* below the root, at the end */
-	struct node *parent;	/* at the end; NULL for the root and for helpers */
-	struct node *creator;	/* who calls clone3 */
-	struct session *birth;	/* session to be born in; NULL: any */
-	bool needs_birth;	/* birth is not a free choice */
+	size_t depth;	       /* below the root, at the end */
+	struct node *parent;   /* at the end; NULL for the root and for helpers */
+	struct node *creator;  /* who calls clone3 */
+	struct session *birth; /* session to be born in; NULL: any */
+	bool needs_birth;      /* birth is not a free choice */
 	enum {
-		PHASE_EARLY,  /* created before the creator's setsid or setpgid(0, 0) */
+		PHASE_EARLY, /* created before the creator's setsid or setpgid(0, 0) */
 		PHASE_MAIN,
-		PHASE_MOVED,  /* after the creator has been moved to its group */
+		PHASE_MOVED, /* after the creator has been moved to its group */
 	} phase;
 	bool share_files, share_fs, same_parent; /* CLONE_FILES, CLONE_FS, CLONE_PARENT */
 	bool refused;
@@ -143,11 +143,12 @@ struct node {
 	bool visited;
 	/* Scratch of the programs: */
 	struct program *program;
-	uint64_t number_slot; /* where the creator keeps a helper's number; 0: it is known */
+	uint64_t number_slot;	  /* where the creator keeps a helper's number; 0: it is known */
 	struct node *table_owner; /* the first of those that share its descriptor table */
 	uint32_t n_sharers;	  /* of an owner: the others */
-	uint64_t made_word, placed_word, used_word; /* of an owner with sharers; see descriptors.c */
-	uint64_t killed_word;			    /* of a zombie that its parent has to kill */
+	uint64_t made_word, placed_word,
+		used_word;    /* of an owner with sharers; see descriptors.c */
+	uint64_t killed_word; /* of a zombie that its parent has to kill */
 };
 
 struct tree {
@@ -158,7 +159,7 @@ struct tree {
 	size_t n_refusals;
 	struct node **nodes; /* tasks first, in the order of the snapshot; then helpers */
 	size_t n_nodes;
-	struct node **by_key; /* tasks by their pid at level 0, ascending */
+	struct node **by_key;	  /* tasks by their pid at level 0, ascending */
 	struct session *sessions; /* by key, ascending */
 	size_t n_sessions;
 	struct group *groups; /* by key, ascending */
@@ -169,7 +170,7 @@ struct tree {
 	size_t n_used_numbers;
 	struct adoption *adoptions; /* only where their order matters */
 	size_t n_adoptions;
-	uint32_t n_words; /* word numbers 1 .. n_words are taken */
+	uint32_t n_words;    /* word numbers 1 .. n_words are taken */
 	struct node **order; /* nodes, creators before what they create */
 	size_t n_order;
 	/* By index of the node: */
@@ -212,13 +213,13 @@ struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind 
 struct node *session_source(const struct tree *tree, struct session *session); /* sessions.c */
 
 /* The parts of tree_make, in their order. */
-void plan_sessions(struct tree *tree);	/* sessions.c: creators, birth sessions */
-void plan_sharing(struct tree *tree);	/* sharing.c: shared descriptor tables and fs */
-void plan_groups(struct tree *tree);	/* groups.c: stand-ins for dead group leaders */
-void plan_creation(struct tree *tree);	/* creation.c: order of children, birth groups, joins */
+void plan_sessions(struct tree *tree); /* sessions.c: creators, birth sessions */
+void plan_sharing(struct tree *tree);  /* sharing.c: shared descriptor tables and fs */
+void plan_groups(struct tree *tree);   /* groups.c: stand-ins for dead group leaders */
+void plan_creation(struct tree *tree); /* creation.c: order of children, birth groups, joins */
 void plan_children_places(struct tree *tree); /* children-places.c: pid_for_children */
-void plan_adoptions(struct tree *tree); /* adoption.c: when helpers exit, who reaps them */
-void plan_steps(struct tree *tree);	/* steps.c */
-void rehearse(struct tree *tree);	/* rehearsal.c: does it come to an end? */
+void plan_adoptions(struct tree *tree);	      /* adoption.c: when helpers exit, who reaps them */
+void plan_steps(struct tree *tree);	      /* steps.c */
+void rehearse(struct tree *tree);	      /* rehearsal.c: does it come to an end? */
 
 #endif

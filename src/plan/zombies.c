@@ -45,11 +45,14 @@ int zombie_check(const struct node *node, struct error *err)
 	if (signal && !ends_by_default(signal))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "task %s: its exit status names signal %" PRIu32
-			    ", which does not end a process", node->name, signal);
+			    ", which does not end a process",
+			    node->name, signal);
 	if (signal && node->place->init == node && signal != SIGKILL)
-		return fail(err, ERR_UNSUPPORTED_TASK,
-			    "task %s: a dead init of a pid namespace whose status is signal %" PRIu32
-			    " cannot be made to die of it again", node->name, signal);
+		return fail(
+			err, ERR_UNSUPPORTED_TASK,
+			"task %s: a dead init of a pid namespace whose status is signal %" PRIu32
+			" cannot be made to die of it again",
+			node->name, signal);
 	return 0;
 }
 
@@ -117,8 +120,8 @@ void build_zombie_waits(struct build *build, struct node *node)
 		uint32_t number = node_number(zombie, node->place);
 		/* An orphan comes from a helper: it is there once that has been reaped. */
 		if (!zombie->creator->task)
-			program_wait(node->program,
-				     build_word(build, zombie->creator->left_word), 1);
+			program_wait(node->program, build_word(build, zombie->creator->left_word),
+				     1);
 		if (fatal_signal(zombie) && zombie->place->init == zombie) {
 			program_wait(node->program, killed_word(build, zombie), 1);
 			op_expect(program_call(node->program, SYS_kill, number, SIGKILL), 0);

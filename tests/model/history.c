@@ -32,7 +32,8 @@ static int random_process(struct history *history)
 
 	for (int tries = 0; tries < 50; tries++) {
 		int at = history->root +
-			 (int)history_random(history, (uint32_t)(model->n_processes - history->root));
+			 (int)history_random(history,
+					     (uint32_t)(model->n_processes - history->root));
 		if (model->processes[at].alive)
 			return at;
 	}
@@ -50,8 +51,7 @@ static int fork_somewhere(struct history *history, int process, bool new_namespa
 	if (new_namespace)
 		numbers[count++] = 1;
 	for (int at = namespace; at >= 0; at = model->namespaces[at].parent) {
-		if (at == 0 && history->root > 0 &&
-		    model->processes[history->root].namespace != 0)
+		if (at == 0 && history->root > 0 && model->processes[history->root].namespace != 0)
 			break;
 		bool first = !new_namespace && at == namespace && model->namespaces[at].init < 0 &&
 			     at != 0;
@@ -135,9 +135,9 @@ static void do_something(struct history *history)
 	const struct history_weights *weights = &history->weights;
 	struct model *model = &history->model;
 	int process = random_process(history);
-	const unsigned parts[] = { weights->fork,	weights->nest,	 weights->enter,
-				   weights->setsid,	weights->setpgid, weights->move_child,
-				   weights->exit,	weights->reap,	 weights->subreaper,
+	const unsigned parts[] = { weights->fork,   weights->nest,    weights->enter,
+				   weights->setsid, weights->setpgid, weights->move_child,
+				   weights->exit,   weights->reap,    weights->subreaper,
 				   weights->unshare };
 	unsigned all = 0, choice = 0;
 
@@ -167,9 +167,9 @@ static void do_something(struct history *history)
 		break;
 	case 6:
 		if (process != history->root && may_exit(model, process))
-			model_exit(model, process, history_random(history, 2)
-							   ? history_random(history, 256) << 8
-							   : SIGKILL);
+			model_exit(model, process,
+				   history_random(history, 2) ? history_random(history, 256) << 8
+							      : SIGKILL);
 		break;
 	case 7:
 		reap_some(history);
@@ -232,9 +232,8 @@ static struct vectors see(const struct history *history, struct arena *arena, in
 	const struct model *model = &history->model;
 	const struct model_process *at = &model->processes[process];
 	int base = model->namespaces[model->processes[history->root].namespace].level;
-	struct vectors vectors = {
-		.levels = (size_t)(model->namespaces[at->namespace].level - base + 1)
-	};
+	struct vectors vectors = { .levels = (size_t)(model->namespaces[at->namespace].level -
+						      base + 1) };
 
 	vectors.pid = arena_array(arena, uint32_t, vectors.levels);
 	vectors.group = arena_array(arena, uint32_t, vectors.levels);

@@ -8,7 +8,7 @@
 bool model_is_within(const struct model *model, int namespace, int outer)
 {
 	while (namespace >= 0 && namespace != outer)
-		namespace = model->namespaces[namespace].parent;
+	namespace = model->namespaces[namespace].parent;
 	return namespace == outer;
 }
 
@@ -82,7 +82,8 @@ static int choose_numbers(struct model *model, int namespace, const uint32_t *nu
 		uint32_t number = i < n_numbers ? numbers[i] : 0;
 		if (i >= n_numbers && at->init < 0 && namespace != 0)
 			number = 1;
-		if (i < n_numbers && (number < 1 || (at->init < 0 && namespace != 0 && number != 1)))
+		if (i < n_numbers &&
+		    (number < 1 || (at->init < 0 && namespace != 0 && number != 1)))
 			return -EINVAL;
 		while (number == 0) {
 			uint32_t next = model->next_number[namespace]++;
@@ -211,7 +212,8 @@ static int new_reaper(const struct model *model, int process)
 	int namespace = model->processes[process].namespace;
 
 	for (int at = model->processes[process].parent;
-	     at > 0 && model->processes[at].namespace == namespace; at = model->processes[at].parent)
+	     at > 0 && model->processes[at].namespace == namespace;
+	     at = model->processes[at].parent)
 		if (model->processes[at].subreaper && model->processes[at].alive)
 			return at;
 	return namespace == 0 ? 0 : model->namespaces[namespace].init;

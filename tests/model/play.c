@@ -128,9 +128,9 @@ static int64_t play_call(struct player *player, int process, const struct op *op
 
 	switch (op->nr) {
 	case SYS_setsid:
-		return model_setsid(model, process) ? -EPERM
-						    : (int64_t)model_number(model, process,
-									    namespace);
+		return model_setsid(model, process)
+			       ? -EPERM
+			       : (int64_t)model_number(model, process, namespace);
 	case SYS_setpgid:
 		return model_setpgid(model, process, (uint32_t)argument(player, op, 0),
 				     (uint32_t)argument(player, op, 1));
@@ -305,9 +305,10 @@ static void compare_seen(const struct model *one, int one_process, int one_other
 		uint32_t recorded = model_number(one, one_other, first);
 		uint32_t made = model_number(two, two_other, second);
 		if (recorded != made)
-			text_add(problem, "%s of %" PRIu32 " is %" PRIu32 " instead of %" PRIu32
-				 "\n", what, model_number(one, one_process, outermost(one, root)),
-				 made, recorded);
+			text_add(problem,
+				 "%s of %" PRIu32 " is %" PRIu32 " instead of %" PRIu32 "\n", what,
+				 model_number(one, one_process, outermost(one, root)), made,
+				 recorded);
 		if (first == outermost(one, root) || second == outermost(two, 2))
 			break;
 		first = one->namespaces[first].parent;
@@ -342,13 +343,14 @@ static void compare_process(const struct history *history, int recorded, const s
 		if (own != (second == two->namespace))
 			text_add(problem, "pid_for_children differs\n");
 		else if (!own)
-			compare_seen(model, recorded,
-				     model->namespaces[first].init < 0
-					     ? recorded : model->namespaces[first].init,
-				     made, copy,
-				     made->namespaces[second].init < 0
-					     ? copy : made->namespaces[second].init,
-				     root, "init for children", problem);
+			compare_seen(
+				model, recorded,
+				model->namespaces[first].init < 0 ? recorded
+								  : model->namespaces[first].init,
+				made, copy,
+				made->namespaces[second].init < 0 ? copy
+								  : made->namespaces[second].init,
+				root, "init for children", problem);
 	}
 }
 
@@ -361,8 +363,8 @@ void play_compare(const struct history *history, const struct model *made, struc
 		if (!exists(model, i) || !history_in_tree(history, i))
 			continue;
 		n_recorded++;
-		int copy = model_find(made, made->processes[2].namespace,
-				      model_number(model, i, top));
+		int copy =
+			model_find(made, made->processes[2].namespace, model_number(model, i, top));
 		if (copy < 0)
 			text_add(problem, "process %" PRIu32 " is missing\n",
 				 model_number(model, i, top));

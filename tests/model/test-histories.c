@@ -20,16 +20,34 @@ struct profile {
 
 static const struct profile profiles[] = {
 	{ "fork, setsid, setpgid",
-	  { .fork = 10, .setsid = 3, .setpgid = 4, .move_child = 1 }, 40, 2 },
+	  { .fork = 10, .setsid = 3, .setpgid = 4, .move_child = 1 },
+	  40,
+	  2 },
 	{ "nested namespaces",
-	  { .fork = 10, .nest = 4, .enter = 4, .setsid = 2, .setpgid = 2, .move_child = 2 }, 40, 2 },
+	  { .fork = 10, .nest = 4, .enter = 4, .setsid = 2, .setpgid = 2, .move_child = 2 },
+	  40,
+	  2 },
 	{ "orphans and zombies",
-	  { .fork = 12, .setsid = 3, .setpgid = 3, .move_child = 1, .exit = 6, .reap = 4 }, 60, 1 },
+	  { .fork = 12, .setsid = 3, .setpgid = 3, .move_child = 1, .exit = 6, .reap = 4 },
+	  60,
+	  1 },
 	{ "orphans below subreapers",
-	  { .fork = 12, .setsid = 3, .setpgid = 2, .exit = 6, .reap = 4, .subreaper = 2 }, 60, 1 },
+	  { .fork = 12, .setsid = 3, .setpgid = 2, .exit = 6, .reap = 4, .subreaper = 2 },
+	  60,
+	  1 },
 	{ "everything",
-	  { .fork = 12, .nest = 2, .enter = 3, .setsid = 3, .setpgid = 4, .move_child = 2,
-	    .exit = 6, .reap = 4, .subreaper = 1, .unshare = 1 }, 80, 7 },
+	  { .fork = 12,
+	    .nest = 2,
+	    .enter = 3,
+	    .setsid = 3,
+	    .setpgid = 4,
+	    .move_child = 2,
+	    .exit = 6,
+	    .reap = 4,
+	    .subreaper = 1,
+	    .unshare = 1 },
+	  80,
+	  7 },
 };
 
 struct tally {
@@ -55,7 +73,8 @@ static void print_tree(const struct snapshot *snapshot)
 		const struct task *task = &snapshot->tasks[i];
 		struct pid_vector groups = task_groups(task), sessions = task_sessions(task);
 		printf("  %s in %" PRIu32, task_name(task), task->ids->pid_ns_id);
-		printf(" parent %" PRIu32 " group %s", task->pstree->ppid, pid_vector_text(&groups));
+		printf(" parent %" PRIu32 " group %s", task->pstree->ppid,
+		       pid_vector_text(&groups));
 		printf(" session %s%s\n", pid_vector_text(&sessions),
 		       task_is_zombie(task) ? " zombie" : "");
 	}
@@ -97,8 +116,11 @@ static void try_seed(const struct profile *profile, uint64_t seed, struct tally 
 {
 	const struct plan_options options = { .shell_job = true, .coordinator_pid = 200 };
 	const struct facts facts = {
-		.task_size = 0x7ffffffff000, .mmap_min_address = 65536, .page_size = 4096,
-		.pid_max = 32768, .per_namespace_pid_max = true,
+		.task_size = 0x7ffffffff000,
+		.mmap_min_address = 65536,
+		.page_size = 4096,
+		.pid_max = 32768,
+		.per_namespace_pid_max = true,
 	};
 	struct history *history = calloc(1, sizeof *history);
 	struct arena arena;

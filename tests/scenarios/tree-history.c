@@ -26,15 +26,26 @@
 enum { PROCESSES = 40, CALLS = 90, CHILDREN = 64 };
 
 enum action {
-	FORK, FORK_INIT, FORK_INSIDE, STAY_INSIDE, SETSID, LEAD_GROUP, JOIN_PARENT, JOIN_CHILD,
-	MOVE_CHILD, LEAVE, REAP, SUBREAPER, ACTIONS,
+	FORK,
+	FORK_INIT,
+	FORK_INSIDE,
+	STAY_INSIDE,
+	SETSID,
+	LEAD_GROUP,
+	JOIN_PARENT,
+	JOIN_CHILD,
+	MOVE_CHILD,
+	LEAVE,
+	REAP,
+	SUBREAPER,
+	ACTIONS,
 };
 
 /* How often each is drawn. */
 static const unsigned weights[ACTIONS] = {
-	[FORK] = 14, [FORK_INIT] = 2, [FORK_INSIDE] = 3, [STAY_INSIDE] = 1, [SETSID] = 3,
-	[LEAD_GROUP] = 3, [JOIN_PARENT] = 2, [JOIN_CHILD] = 2, [MOVE_CHILD] = 2, [LEAVE] = 6,
-	[REAP] = 3, [SUBREAPER] = 1,
+	[FORK] = 14,	  [FORK_INIT] = 2,  [FORK_INSIDE] = 3, [STAY_INSIDE] = 1,
+	[SETSID] = 3,	  [LEAD_GROUP] = 3, [JOIN_PARENT] = 2, [JOIN_CHILD] = 2,
+	[MOVE_CHILD] = 2, [LEAVE] = 6,	    [REAP] = 3,	       [SUBREAPER] = 1,
 };
 
 /* In shared memory. Whose turn it is acts, then gives the turn back to the first process. */
@@ -44,7 +55,7 @@ static struct board {
 	uint32_t choice;
 	int count;
 	bool gone[PROCESSES], is_init[PROCESSES];
-} *board;
+} * board;
 
 static int self;
 static pid_t children[CHILDREN]; /* as this process sees them; may be gone */
@@ -226,7 +237,8 @@ int main(int argc, char **argv)
 	scenario_begin(argc, argv);
 	/* Orphans stay in the tree, also where nobody else in it would take them. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0, 0, 0);
-	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	scenario_need(board != MAP_FAILED, "no memory");
 	board->count = 1;
 	make_history();

@@ -32,9 +32,9 @@ static bool recognises_nothing(const struct open_file *file)
 	return false;
 }
 
-static const struct file_kind any_file = {
-	.name = "any", .type = FD_TYPES__REG, .recognise = recognises_nothing
-};
+static const struct file_kind any_file = { .name = "any",
+					   .type = FD_TYPES__REG,
+					   .recognise = recognises_nothing };
 static const struct file_kind *const files[] = { &any_file, NULL };
 static const struct kind_table table = {
 	.files = files,
@@ -44,9 +44,13 @@ static const struct kind_table table = {
 static struct address_range busy[] = { { 0x555500000000, 0x555500100000 },
 				       { 0x7fff00000000, 0x7fff00200000 } };
 static const struct facts facts = {
-	.task_size = 0x7ffffffff000, .mmap_min_address = 65536, .page_size = 4096,
-	.pid_max = 32768, .per_namespace_pid_max = true,
-	.busy = busy, .n_busy = 2,
+	.task_size = 0x7ffffffff000,
+	.mmap_min_address = 65536,
+	.page_size = 4096,
+	.pid_max = 32768,
+	.per_namespace_pid_max = true,
+	.busy = busy,
+	.n_busy = 2,
 	.vdso = { { { 0x7fff00100000, 0x7fff00104000 }, false },
 		  { { 0x7fff00104000, 0x7fff00106000 }, true } },
 	.n_vdso = 2,
@@ -261,7 +265,8 @@ static void the_hole_is_free_everywhere(void **state)
 
 	(void)state;
 	begin(&fixture);
-	add_task(&fixture, 500, 0, 500)->mm->vmas[0] = area(&fixture, 0x555500100000, 0x7f0000000000);
+	add_task(&fixture, 500, 0, 500)->mm->vmas[0] =
+		area(&fixture, 0x555500100000, 0x7f0000000000);
 	add_task(&fixture, 501, 500, 500)->mm->vmas[0] = area(&fixture, 0x1000000, 0x500000000000);
 	make_well(&fixture);
 	assert_true(fixture.plan.hole.start > 0x500000000000);
@@ -314,7 +319,8 @@ static void many_sources_are_fetched(void **state)
 	make_well(&fixture);
 	const struct program *program = fixture.plan.tasks[0].program;
 	assert_int_equal(count_calls(program, SYS_pidfd_getfd), 100);
-	/* FD_CLOEXEC comes with pidfd_getfd, and has to go from the two that stay where they are. */
+	/* FD_CLOEXEC comes with pidfd_getfd, and has to go from the two that stay where they are.
+	 */
 	assert_int_equal(count_calls(program, SYS_fcntl), 2);
 	assert_int_equal(count_calls(program, SYS_dup3), 99);
 	assert_int_equal(count_calls(program, SYS_close), 98);
@@ -360,8 +366,8 @@ static void children_share_tables_by_clone(void **state)
 	child->ids->files_id = 1;
 	child->ids->fs_id = 1;
 	make_well(&fixture);
-	struct clone_args args = clone_args_of(
-		&fixture, find_call(fixture.plan.tasks[0].program, SYS_clone3));
+	struct clone_args args =
+		clone_args_of(&fixture, find_call(fixture.plan.tasks[0].program, SYS_clone3));
 	assert_int_equal(args.flags, CLONE_FILES | CLONE_FS);
 	assert_int_equal(args.exit_signal, SIGCHLD);
 	assert_int_equal(count_calls(fixture.plan.tasks[1].program, SYS_close_range), 0);
@@ -379,8 +385,8 @@ static void siblings_share_tables_by_clone_parent(void **state)
 	add_task(&fixture, 502, 500, 500)->ids->files_id = 2;
 	make_well(&fixture);
 	assert_int_equal(count_calls(fixture.plan.tasks[0].program, SYS_clone3), 1);
-	struct clone_args args = clone_args_of(
-		&fixture, find_call(fixture.plan.tasks[1].program, SYS_clone3));
+	struct clone_args args =
+		clone_args_of(&fixture, find_call(fixture.plan.tasks[1].program, SYS_clone3));
 	assert_int_equal(args.flags, CLONE_FILES | CLONE_PARENT);
 	assert_int_equal(args.exit_signal, 0);
 	arena_done(&fixture.arena);
@@ -471,11 +477,10 @@ static void threads_have_programs(void **state)
 	make_well(&fixture);
 	const struct op *op = find_call(fixture.plan.tasks[0].program, SYS_clone3);
 	assert_int_equal(op->expected, 510);
-	assert_int_equal(clone_args_of(&fixture, op).flags,
-			 CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-				 CLONE_SYSVSEM);
-	assert_string_equal(fixture.plan.tasks[0].threads[1].program->name,
-			    "task 500 thread 510");
+	assert_int_equal(clone_args_of(&fixture, op).flags, CLONE_VM | CLONE_FS | CLONE_FILES |
+								    CLONE_SIGHAND | CLONE_THREAD |
+								    CLONE_SYSVSEM);
+	assert_string_equal(fixture.plan.tasks[0].threads[1].program->name, "task 500 thread 510");
 	assert_int_equal(fixture.plan.tasks[0].threads[1].outer_pid, 510);
 	assert_int_equal(fixture.plan.n_parked, 2);
 	arena_done(&fixture.arena);
@@ -513,8 +518,8 @@ static void ten_thousand_tasks_take_no_time(void **state)
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
 	if (result)
 		fail_msg("%s", fixture.err.text);
-	double seconds = (double)(end.tv_sec - start.tv_sec) +
-			 (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+	double seconds =
+		(double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	print_message("10000 tasks: %.3f s\n", seconds);
 	assert_true(seconds < 1.0);
 	arena_done(&fixture.arena);
@@ -522,12 +527,18 @@ static void ten_thousand_tasks_take_no_time(void **state)
 
 static void forbid_system_calls(void)
 {
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
-		  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(nr)                                        \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		ALLOW(SYS_mmap), ALLOW(SYS_munmap), ALLOW(SYS_mremap), ALLOW(SYS_brk),
-		ALLOW(SYS_madvise), ALLOW(SYS_write), ALLOW(SYS_exit_group),
+		ALLOW(SYS_mmap),
+		ALLOW(SYS_munmap),
+		ALLOW(SYS_mremap),
+		ALLOW(SYS_brk),
+		ALLOW(SYS_madvise),
+		ALLOW(SYS_write),
+		ALLOW(SYS_exit_group),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	};
 #undef ALLOW

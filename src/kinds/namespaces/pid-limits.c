@@ -50,9 +50,9 @@ static void visit(struct pid_limits *limits)
 static pid_t fork_visitor(size_t levels)
 {
 	pid_t tids[MAX_LEVELS], pid = -1;
-	struct clone_args args = {
-		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)tids, .set_tid_size = levels
-	};
+	struct clone_args args = { .exit_signal = SIGCHLD,
+				   .set_tid = (uintptr_t)tids,
+				   .set_tid_size = levels };
 
 	for (pid_t number = FIRST_NUMBER; number >= LAST_NUMBER; number--) {
 		for (size_t i = 0; i < levels; i++)

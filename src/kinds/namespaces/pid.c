@@ -97,17 +97,20 @@ static NsEntry *add_entry(struct survey *survey, uint32_t id, uint32_t parent_id
 static uint32_t add_known(struct survey *survey, int fd, const struct stat *stat,
 			  const struct known_namespace *parent)
 {
-	uint32_t id = survey->n_known ? FIRST_TREE_ID + (uint32_t)survey->n_known
+	uint32_t id = survey->n_known  ? FIRST_TREE_ID + (uint32_t)survey->n_known
 		      : survey->shared ? OWN_ID
 				       : FIRST_TREE_ID;
 	struct known_namespace new = {
-		.device = stat->st_dev, .inode = stat->st_ino, .id = id,
-		.level = parent ? parent->level + 1 : 0, .fd = fd,
+		.device = stat->st_dev,
+		.inode = stat->st_ino,
+		.id = id,
+		.level = parent ? parent->level + 1 : 0,
+		.fd = fd,
 		.entry = add_entry(survey, id, parent ? parent->id : 0),
 	};
 
-	survey->known = arena_grow(survey->collect->arena, survey->known, survey->n_known,
-				   sizeof new);
+	survey->known =
+		arena_grow(survey->collect->arena, survey->known, survey->n_known, sizeof new);
 	survey->known[survey->n_known++] = new;
 	return id;
 }
@@ -134,8 +137,8 @@ static int add_namespace(struct survey *survey, int taken_fd, pid_t pid, uint32_
 	}
 	int parent_fd = ioctl(fd, NS_GET_PARENT);
 	struct stat parent_stat;
-	if (parent_fd < 0 || (stat.st_ino == survey->own.st_ino &&
-			      stat.st_dev == survey->own.st_dev)) {
+	if (parent_fd < 0 ||
+	    (stat.st_ino == survey->own.st_ino && stat.st_dev == survey->own.st_dev)) {
 		if (parent_fd >= 0)
 			close(parent_fd);
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
@@ -158,7 +161,8 @@ static int read_own_namespace(struct survey *survey, struct target *target, stru
 	struct stat stat;
 
 	if (fstatat(target->proc_fd, "ns/pid", &stat, 0))
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/ns/pid", target->pid);
+		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/ns/pid",
+				  target->pid);
 	const struct known_namespace *known = find_known(survey, &stat);
 	ids->has_pid_ns_id = true;
 	if (known) {
@@ -167,10 +171,11 @@ static int read_own_namespace(struct survey *survey, struct target *target, stru
 	}
 	int fd = openat(target->proc_fd, "ns/pid", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/ns/pid", target->pid);
+		return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/ns/pid",
+				  target->pid);
 	if (survey->n_known == 0)
-		survey->shared = stat.st_ino == survey->own.st_ino &&
-				 stat.st_dev == survey->own.st_dev;
+		survey->shared =
+			stat.st_ino == survey->own.st_ino && stat.st_dev == survey->own.st_dev;
 	return add_namespace(survey, fd, target->pid, &ids->pid_ns_id, err);
 }
 
@@ -187,7 +192,8 @@ static int read_empty_namespace(struct survey *survey, const struct target *targ
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_TOO_OLD,
 				  "thread %d of pid %d has unshared a pid namespace that has no "
-				  "process yet, which this kernel does not show", tid, target->pid);
+				  "process yet, which this kernel does not show",
+				  tid, target->pid);
 	size_t before = survey->n_known;
 	if (add_namespace(survey, fd, target->pid, ret_id, err))
 		return -1;
@@ -213,7 +219,8 @@ static int read_for_children(struct survey *survey, const struct target *target,
 	if (!known)
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "children of pid %d would be born in a pid namespace whose init is "
-			    "dead or outside of the tree", target->pid);
+			    "dead or outside of the tree",
+			    target->pid);
 	*ret_id = known->id;
 	return 0;
 }
@@ -254,9 +261,9 @@ static int read_limits(struct survey *survey, struct error *err)
 			continue;
 		entries[count] = known->entry;
 		/* Level 0 of an unshared tree may lie any number of levels below us. */
-		limits[count++] = (struct pid_limits){
-			.fd = known->fd, .levels = known->level + (survey->shared ? 0 : 1)
-		};
+		limits[count++] =
+			(struct pid_limits){ .fd = known->fd,
+					     .levels = known->level + (survey->shared ? 0 : 1) };
 	}
 	if (pid_limits_read(limits, count, err))
 		return -1;
@@ -264,7 +271,8 @@ static int read_limits(struct survey *survey, struct error *err)
 		if (!limits[i].known) {
 			log_warning("collect", "pid namespace",
 				    "%" PRIu32 ": its last pid cannot be read; a restore starts "
-				    "counting anew", entries[i]->id);
+				    "counting anew",
+				    entries[i]->id);
 			continue;
 		}
 		entries[i]->has_last_pid = true;
@@ -296,8 +304,7 @@ static int read_all(struct survey *survey, struct error *err)
 		keep_ids_of_zombie(&collect->targets[i]);
 	}
 	for (size_t i = 0; i < collect->n_targets; i++)
-		if (!collect->targets[i].zombie &&
-		    read_threads(survey, &collect->targets[i], err))
+		if (!collect->targets[i].zombie && read_threads(survey, &collect->targets[i], err))
 			return -1;
 	return read_limits(survey, err);
 }
@@ -331,8 +338,9 @@ static int check_numbers(const struct snapshot *snapshot, const struct task *tas
 			if (tids.pid[at->level] >= at->entry->pid_max)
 				return fail(err, ERR_PID_OUT_OF_RANGE,
 					    "task %s: id %" PRIu32 " is not below the limit of its "
-					    "pid namespace, %" PRIu32, task_name(task),
-					    tids.pid[at->level], at->entry->pid_max);
+					    "pid namespace, %" PRIu32,
+					    task_name(task), tids.pid[at->level],
+					    at->entry->pid_max);
 		}
 	}
 	return 0;

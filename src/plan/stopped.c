@@ -10,6 +10,12 @@
  */
 #include "plan/build.h"
 
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
 static bool waits(const struct tree *tree, const struct node *node)
 {
 	return tree->has_stopped_child[node->index] && !task_is_stopped(node->task);
@@ -34,8 +40,27 @@ void stopped_count(struct build *build)
 	plan->stopped_done_word = waiting ? program_word(&plan->programs, 0) : 0;
 }
 
+/*
+ * A parent may learn of a stop by waiting, once. One that had already (exit_code is 0) hears of
+ * the new stop here, so that it does not later. The child stands by now, or is about to.
+ */
+static void hear_of_stop(const struct node *parent, const struct task *child)
+{
+	struct pid_vector own = task_pids(parent->task), pids = task_pids(child);
+
+	if (child->parent == parent->task && task_is_stopped(child) &&
+	    child->core->tc->exit_code == 0)
+		op_any(program_call(parent->program, SYS_waitid, P_PID, pids.pid[own.levels - 1], 0,
+				    WSTOPPED, 0));
+}
+
 void build_stopped_wait(struct build *build, const struct node *node)
 {
-	if (waits(build->tree, node))
-		program_wait(node->program, build->plan->stopped_done_word, 1);
+	const struct snapshot *snapshot = build->plan->snapshot;
+
+	if (!waits(build->tree, node))
+		return;
+	program_wait(node->program, build->plan->stopped_done_word, 1);
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		hear_of_stop(node, &snapshot->tasks[i]);
 }

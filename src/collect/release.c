@@ -7,6 +7,7 @@
  * the first thread that is let go before it reaches user space, and stops the others as they
  * are let go.
  */
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/wait.h"
 
@@ -15,9 +16,11 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { DEFAULT_TIMEOUT = 10, REAP_SLICE = 2000000 /* ns */ };
+/* PAUSE and LONGEST_STANDSTILL in nanoseconds. */
+enum { DEFAULT_TIMEOUT = 10, PAUSE = 500 * 1000, LONGEST_STANDSTILL = 300 * 1000 * 1000 };
 
 static void detach_target(struct target *target)
 {
@@ -59,10 +62,10 @@ void collect_leave_stopped(struct collect *collect)
 	collect_release(collect);
 }
 
-/* Reaps what has died of a target; returns a thread that is still there, or NULL. */
-static struct target_thread *reap_target(struct target *target)
+/* Reaps what has died of a target; returns how many threads are still there. */
+static size_t reap_target(struct target *target)
 {
-	struct target_thread *left = NULL;
+	size_t left = 0;
 
 	for (size_t i = 0; i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
@@ -72,38 +75,74 @@ static struct target_thread *reap_target(struct target *target)
 			continue;
 		pid_t found = waitpid(thread->tid, &status, __WALL | WNOHANG);
 		if (found == 0 || (found > 0 && WIFSTOPPED(status)))
-			left = thread;
+			left++;
 		else
 			thread->seized = false;
 	}
 	return left;
 }
 
+/* PF_EXITING among the flags of proc_pid_stat(5), field 9: it will never run its program again. */
+static bool is_exiting(const struct target *target, const struct target_thread *thread)
+{
+	char name[64], stat[1024];
+	uint64_t fields[7];
+
+	snprintf(name, sizeof name, "task/%d/stat", thread->tid);
+	if (procfs_read_into(target->proc_fd, name, stat, sizeof stat) < 0)
+		return true;
+	const char *rest = strrchr(stat, ')');
+	/* After the name and the letter of the state come fields 4 to 9. */
+	if (!rest || strlen(rest) < 4 || procfs_numbers(rest + 4, 10, fields, 6) < 6)
+		return false;
+	return fields[5] & 4;
+}
+
+static const struct target_thread *find_not_exiting(const struct collect *collect)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		for (size_t k = 0; k < collect->targets[i].n_threads; k++) {
+			const struct target_thread *thread = &collect->targets[i].threads[k];
+			if (thread->seized && !is_exiting(&collect->targets[i], thread))
+				return thread;
+		}
+	return NULL;
+}
+
 /*
  * A dead thread is its tracer's first; only then does the parent get to see the process. They end
  * in no order that is known beforehand: the init of a pid namespace, and the last thread of a
  * threaded one, waits in its exit until all others there are reaped (zap_pid_ns_processes).
+ *
+ * One of those others may have become a child of our caller, who waits for us before it reaps.
+ * So where all that is left are tasks on their way out, and nothing moves, they are left to it.
  */
 static int reap_tree(struct collect *collect, uint64_t deadline, struct error *err)
 {
-	for (;;) {
-		struct target_thread *left = NULL;
-		int status;
+	size_t before = SIZE_MAX;
+	uint64_t moved = wait_clock();
 
-		for (size_t i = 0; i < collect->n_targets; i++) {
-			struct target_thread *thread = reap_target(&collect->targets[i]);
-			left = thread ? thread : left;
-		}
-		if (!left)
-			return 0;
+	for (;;) {
+		const struct timespec pause = { .tv_nsec = PAUSE };
 		uint64_t now = wait_clock();
-		if (now >= deadline)
-			return fail(err, ERR_STOP_TIMEOUT, "pid %d did not end within the timeout",
-				    left->tid);
-		uint64_t slice = now + REAP_SLICE;
-		if (wait_for(left->tid, slice < deadline ? slice : deadline, &status) > 0 &&
-		    !WIFSTOPPED(status))
-			left->seized = false;
+		size_t left = 0;
+
+		for (size_t i = 0; i < collect->n_targets; i++)
+			left += reap_target(&collect->targets[i]);
+		if (left == 0)
+			return 0;
+		if (left != before)
+			moved = now;
+		before = left;
+		if (now >= moved + LONGEST_STANDSTILL || now >= deadline) {
+			const struct target_thread *thread = find_not_exiting(collect);
+			if (!thread)
+				return 0;
+			if (now >= deadline)
+				return fail(err, ERR_STOP_TIMEOUT,
+					    "pid %d did not end within the timeout", thread->tid);
+		}
+		nanosleep(&pause, NULL);
 	}
 }
 

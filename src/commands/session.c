@@ -151,6 +151,6 @@ int session_close(struct session *session, const struct error *err)
 	cleanup_close(&session->log_fd);
 	cleanup_close(&session->work_fd);
 	cleanup_close(&session->images_fd);
-	/* Signals stay held back: nestor is at its end, and its exit status is still to be given. */
+	/* Signals stay held back: nestor is at its end and has its status still to give. */
 	return status;
 }

@@ -159,7 +159,7 @@ void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry);
 void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
 		     uint64_t pages);
 
-/* A message of the schema in the snapshot's arena, initialised: snapshot_new(s, MM_ENTRY, MmEntry). */
+/* A message of the schema in the snapshot's arena: snapshot_new(s, MM_ENTRY, MmEntry). */
 #define snapshot_new(snapshot, SYMBOL, type)                                   \
 	((type *)arena_copy((snapshot)->arena, &(type)SYMBOL##__INIT, sizeof(type)))
 

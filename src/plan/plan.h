@@ -83,7 +83,7 @@ struct plan {
 	size_t n_tasks;
 	uint32_t n_parked;	       /* value of run_header.done when all programs are at rest */
 	uint64_t stopped_done_word;    /* address of a futex word that the coordinator sets to 1 and
-					* wakes when all stopped tasks are finished; 0: not needed */
+					* wakes when all stopped tasks are finished; or 0 */
 	uint32_t n_parked_before_stop; /* run_header.done at which it may do so */
 	/*
 	 * Threads with seccomp filters (kinds/task/seccomp.c). Before they install them they add 1

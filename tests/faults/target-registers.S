@@ -159,8 +159,8 @@ hold_avx512:
 	/*
 	 * long hold_sequence(struct rseq *area, struct rseq_cs *section, long spins): enters a
 	 * restartable sequence and spins in it. Returns 0 if it got to its end undisturbed and 1 if
-	 * the kernel aborted it. A thread put back into the middle after a disturbance would come to
-	 * the end with rseq_cs cleared: 2.
+	 * the kernel aborted it. A thread put back into the middle after a disturbance would come
+	 * to the end with rseq_cs cleared: 2.
 	 */
 	.globl	hold_sequence, sequence_start, sequence_end, sequence_abort
 hold_sequence:

@@ -26,7 +26,7 @@
 
 	.text
 
-	/* Sets the mask at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11, but not the flags. */
+	/* Sets the mask at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11; not flags. */
 	.macro	set_mask label
 	leaq	\label(%rip), %rsi
 	movl	$SIG_SETMASK, %edi
@@ -83,8 +83,8 @@ stub_\name\()_context:
 	.quad	0
 	.endm
 
-	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, leader_mapped, \
-		leader_unmap, leader_unmapped, thread_start, thread_enter, thread_leave, thread_left
+	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, \
+		leader_mapped, leader_unmap, leader_unmapped, thread_start, thread_enter, thread_leave, thread_left
 	.globl	stub_\symbol
 	.hidden	stub_\symbol
 	.endr

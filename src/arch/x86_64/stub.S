@@ -84,7 +84,8 @@ stub_\name\()_context:
 	.endm
 
 	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, \
-		leader_mapped, leader_unmap, leader_unmapped, thread_start, thread_enter, thread_leave, thread_left
+		leader_mapped, leader_unmap, leader_unmapped, thread_start, thread_enter, \
+		thread_leave, thread_left
 	.globl	stub_\symbol
 	.hidden	stub_\symbol
 	.endr

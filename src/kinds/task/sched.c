@@ -36,6 +36,8 @@ static int collect_attributes(pid_t tid, ThreadCoreEntry *thread, struct error *
 				  "cannot read the scheduling of thread %d", tid);
 	thread->has_sched_policy = true;
 	thread->sched_policy = attributes.policy;
+	if (attributes.flags & FLAG_RESET_ON_FORK)
+		thread->sched_policy |= POLICY_RESET_ON_FORK;
 	if (attributes.policy == SCHED_FIFO || attributes.policy == SCHED_RR) {
 		thread->has_sched_prio = true;
 		thread->sched_prio = attributes.priority;

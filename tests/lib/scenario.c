@@ -26,6 +26,8 @@
 static char state_directory[1024];
 static char go_path[1100];
 static int failures;
+/* Levels above the dump's root: its namespace is that of the runner, or a child of that. */
+static unsigned levels_outside;
 
 static void state_path(char *path, size_t room, const char *prefix, const char *name)
 {
@@ -76,6 +78,7 @@ void scenario_begin(int argc, char **argv)
 	dup2(STDOUT_FILENO, STDERR_FILENO);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	syscall(SYS_close_range, 3, ~0U, 0);
+	levels_outside = scenario_levels() > 1;
 	if (chdir(state_directory) < 0)
 		_exit(2);
 }
@@ -205,6 +208,60 @@ void scenario_reap(pid_t pid)
 	scenario_check(reaped == pid, "waiting for child %d: %s", (int)pid, strerror(errno));
 	scenario_check(reaped != pid || status == 0, "child %d left with status 0x%x", (int)pid,
 		       (unsigned)status);
+}
+
+/* Copies the numbers of a line of /proc/thread-self/status but the first few; returns how many. */
+static unsigned read_ids(const char *status, const char *field, unsigned skipped, char *text,
+			 size_t room)
+{
+	const char *at = strstr(status, field);
+	unsigned count = 0;
+	size_t used = 0;
+
+	scenario_need(at != NULL, "no %s in /proc/thread-self/status", field);
+	for (at += strlen(field); *at != '\n' && *at; count++) {
+		char *end;
+		long id = strtol(at, &end, 10);
+		if (end == at)
+			break;
+		if (count >= skipped)
+			used += (size_t)snprintf(text + used, room - used, " %ld", id);
+		at = end;
+	}
+	return count;
+}
+
+static void read_status(char *status, size_t room)
+{
+	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, status, room - 1);
+
+	scenario_need(length > 0, "cannot read /proc/thread-self/status");
+	status[length] = 0;
+	close(fd);
+}
+
+unsigned scenario_levels(void)
+{
+	char status[8192], text[SCENARIO_IDS_ROOM];
+
+	read_status(status, sizeof status);
+	return read_ids(status, "NSpid:", 0, text, sizeof text);
+}
+
+void scenario_ids(char text[SCENARIO_IDS_ROOM])
+{
+	static const char *const fields[] = { "NSpid:", "NStgid:", "NSpgid:", "NSsid:" };
+	char status[8192];
+	size_t used = 0;
+
+	read_status(status, sizeof status);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		used += (size_t)snprintf(text + used, SCENARIO_IDS_ROOM - used, "%s%s",
+					 i ? " " : "", fields[i]);
+		read_ids(status, fields[i], levels_outside, text + used, SCENARIO_IDS_ROOM - used);
+		used += strlen(text + used);
+	}
 }
 
 void scenario_mark(const char *name)

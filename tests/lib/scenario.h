@@ -64,6 +64,16 @@ void scenario_mark(const char *name);
 void scenario_wait_mark(const char *name);
 bool scenario_is_marked(const char *name);
 
+/*
+ * The ids of the calling thread (thread, process, group, session) at every level that a restore
+ * has to keep, as text to be compared: those above the namespace of an init that is the dump's
+ * root are left out.
+ */
+enum { SCENARIO_IDS_ROOM = 2048 };
+void scenario_ids(char text[SCENARIO_IDS_ROOM]);
+/* At how many levels the calling thread has an id, as far as /proc shows. */
+unsigned scenario_levels(void);
+
 /* Sleeps, whatever signals arrive. */
 void scenario_sleep_ms(unsigned milliseconds);
 

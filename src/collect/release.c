@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* PAUSE and LONGEST_STANDSTILL in nanoseconds. */
-enum { DEFAULT_TIMEOUT = 10, PAUSE = 500 * 1000, LONGEST_STANDSTILL = 300 * 1000 * 1000 };
+enum { DEFAULT_TIMEOUT = 10, PAUSE = 2000 * 1000, LONGEST_STANDSTILL = 300 * 1000 * 1000 };
 
 static void detach_target(struct target *target)
 {

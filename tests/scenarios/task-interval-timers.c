@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: task-interval-timers
- * promise: the three interval timers go on with what was left
+ * promise: the three interval timers go on with what was left, and one whose signal is pending too
  * flavours: flat one three
  */
 #include "scenario.h"
@@ -30,6 +30,37 @@ static void check_timer(const char *name, int which, long interval, long at_most
 		       (long)timer.it_value.tv_usec);
 }
 
+static void wait_for_alarms(const char *name)
+{
+	int before = alarms;
+
+	for (int i = 0; i < 500 && alarms < before + 3; i++)
+		scenario_sleep_ms(10);
+	scenario_check(alarms >= before + 3, "%s: %d alarms instead of 3", name, alarms - before);
+}
+
+/* A repeating timer that has expired stands still until its signal is taken. */
+static int blocked(void *unused)
+{
+	const struct itimerval real = { .it_value = { .tv_usec = 1 },
+					.it_interval = { .tv_usec = 20000 } };
+	sigset_t alarm, pending;
+
+	(void)unused;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_BLOCK, &alarm, NULL);
+	setitimer(ITIMER_REAL, &real, NULL);
+	do
+		sigpending(&pending);
+	while (!sigismember(&pending, SIGALRM));
+	scenario_mark("blocked");
+	scenario_wait_restored();
+	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+	wait_for_alarms("blocked");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct itimerval real = { .it_value = { .tv_usec = 300000 },
@@ -40,6 +71,8 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	sigaction(SIGALRM, &action, NULL);
+	pid_t child = scenario_child(blocked, NULL);
+	scenario_wait_mark("blocked");
 	setitimer(ITIMER_VIRTUAL, &virtual, NULL);
 	setitimer(ITIMER_PROF, &profiling, NULL);
 	setitimer(ITIMER_REAL, &real, NULL);
@@ -48,9 +81,7 @@ int main(int argc, char **argv)
 
 	check_timer("ITIMER_VIRTUAL", ITIMER_VIRTUAL, 11, 1000);
 	check_timer("ITIMER_PROF", ITIMER_PROF, 12, 2000);
-	int before = alarms;
-	for (int i = 0; i < 500 && alarms < before + 3; i++)
-		scenario_sleep_ms(10);
-	scenario_check(alarms >= before + 3, "%d alarms instead of 3", alarms - before);
+	wait_for_alarms("running");
+	scenario_reap(child);
 	return scenario_end();
 }

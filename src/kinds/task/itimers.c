@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The three interval timers of a process (setitimer(2)): real, virtual and profiling time. Their
- * remaining time is told to the process alone. A timer without remaining time is off. They are
- * not inherited by fork. Armed in the last stage: a timer that expires earlier than its task goes
+ * remaining time is told to the process alone. A timer without remaining time is off, but for a
+ * repeating ITIMER_REAL: that one has expired and goes on when its SIGALRM is taken. They are not
+ * inherited by fork. Armed in the last stage: a timer that expires earlier than its task goes
  * on leaves a pending signal, which is right but early.
  */
 #include "kinds/task/task.h"
@@ -108,6 +109,18 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
+/*
+ * The kernel starts a repeating ITIMER_REAL again when its SIGALRM is dequeued (kernel/signal.c).
+ * Until then it has an interval and no time left; without either, the interval is forgotten
+ * (do_setitimer), so an interval alone means this state. It is entered again by expiring at once:
+ * a second SIGALRM beside the recorded one is not queued.
+ */
+static bool waits_for_its_signal(size_t which, const struct kernel_itimer *timer)
+{
+	return which == ITIMER_REAL && !timer->seconds && !timer->microseconds &&
+	       (timer->interval_seconds || timer->interval_microseconds);
+}
+
 static int plan_timers(struct plan *plan, const struct task *task, size_t thread,
 		       struct program *program, struct error *err)
 {
@@ -120,6 +133,8 @@ static int plan_timers(struct plan *plan, const struct task *task, size_t thread
 		const ItimerEntry *entry = timer_entry(timers, i);
 		struct kernel_itimer timer = { entry->isec, entry->iusec, entry->vsec,
 					       entry->vusec };
+		if (waits_for_its_signal(i, &timer))
+			timer.microseconds = 1;
 		if (timer.seconds || timer.microseconds)
 			program_call(program, SYS_setitimer, i,
 				     program_data(program->set, &timer, sizeof timer, 8), 0);

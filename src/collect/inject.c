@@ -11,9 +11,12 @@
  *  - To enter: registers, then the mask, then PTRACE_CONT. The stub blocks signals itself first,
  *    in case we die in between.
  *  - A trap is a signal that is ignored by default, sent by the thread to itself: an untraced
- *    thread does not notice it. Never PTRACE_SINGLESTEP (the trap flag stays on when the tracer
- *    dies), never PTRACE_SYSCALL (its stop is a SIGTRAP that kills), no signal frames (they lose
- *    the restart block of interrupted calls and need room on the stack).
+ *    thread does not notice it. A task that handles or awaits every such signal gets none: there
+ *    the stub waits, bounded, in a loop, and PTRACE_INTERRUPT shows whether it has come so far;
+ *    then it is moved to the end of the loop, as if it had trapped. Never PTRACE_SINGLESTEP (the
+ * trap flag stays on when the tracer dies), never PTRACE_SYSCALL (its stop is a SIGTRAP that
+ * kills), no signal frames (they lose the restart block of interrupted calls and need room on the
+ * stack).
  *  - To leave: registers with rip at the end of the stub, where only mask and scratch registers
  *    are left to be loaded; then the mask; then the registers as they were, orig_rax included, so
  *    that the kernel itself restarts an interrupted call.
@@ -45,6 +48,7 @@ enum {
 	CODE_ALIGNMENT = 16,
 	CODE_ROOM = 4096, /* the stub and the interpreter together are much smaller */
 	MASK_SIZE = 8,
+	LOOK_PAUSE = 300000, /* nanoseconds between looks at a thread that does not trap */
 	FAULT_SIGNALS = 1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) |
 			1 << (SIGFPE - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGSYS - 1),
 	STOP_SIGNALS =
@@ -52,6 +56,17 @@ enum {
 	UNFIT_SIGNALS = FAULT_SIGNALS | STOP_SIGNALS | 1 << (SIGKILL - 1) | 1 << (SIGCONT - 1) |
 			1 << (SIGABRT - 1),
 };
+
+/* Where a trap stops a thread, or else it waits to be looked at, and where that ends: see stub.S.
+ */
+struct trap_place {
+	const uint8_t *waits, *waited;
+};
+
+static const struct trap_place leader_mapped = { stub_leader_mapped_waits, stub_leader_mapped };
+static const struct trap_place leader_unmapped = { stub_leader_unmapped_waits,
+						   stub_leader_unmapped };
+static const struct trap_place thread_left = { stub_thread_left_waits, stub_thread_left };
 
 static uint64_t signal_bit(int signal)
 {
@@ -107,9 +122,9 @@ static pid_t innermost_id(const char *status, const char *key)
 /*
  * A signal that is not caught and not pending, and is ignored: by default, or because the task
  * says so. Best is one that no thread blocks: then a genuine one, coming now, is as little
- * noticed as ours.
+ * noticed as ours. 0 if there is none.
  */
-static int choose_trap_signal(const struct target *target, struct error *err)
+static int choose_trap_signal(const struct target *target)
 {
 	static const int by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
 	const char *status = target->threads[0].status;
@@ -133,9 +148,13 @@ static int choose_trap_signal(const struct target *target, struct error *err)
 		if (candidates & 0x7fffffff)
 			return __builtin_ctzll(candidates) + 1;
 	}
-	return fail(err, ERR_PROBE_FAILED,
-		    "task %d handles every signal that could be used to stop it unnoticed",
-		    target->pid);
+	return 0;
+}
+
+/* What is blocked at work: all but the trap signal. */
+static uint64_t run_mask(const struct injection *injection)
+{
+	return injection->trap_signal ? ~signal_bit(injection->trap_signal) : UINT64_MAX;
 }
 
 /* Behind its content the page must be ours to use: empty, or left by a nestor that was killed. */
@@ -183,8 +202,8 @@ int injection_prepare(struct injection *injection, struct target *target, size_t
 	injection->mem_fd = target_mem_fd(target, err);
 	if (injection->mem_fd < 0 || check_room(injection, err) < 0)
 		return -1;
-	injection->trap_signal = choose_trap_signal(target, err);
-	return injection->trap_signal < 0 ? -1 : 0;
+	injection->trap_signal = choose_trap_signal(target);
+	return 0;
 }
 
 uint64_t injection_call_ip(const struct injection *injection)
@@ -202,24 +221,26 @@ bool injection_permitted(const struct injection *injection, size_t thread,
 			 const struct seccomp_filters *filters)
 {
 	const struct target *target = injection->target;
+	const bool leader = thread == 0;
 	const uint64_t pid = (uint64_t)innermost_id(target->status, "NSpid:");
 	const uint64_t tid = (uint64_t)innermost_id(target->threads[thread].status, "NSpid:");
 	const uint64_t size = injection->arena_size;
 	const struct {
 		uint32_t nr;
 		unsigned known; /* addresses are not: a filter that looks at them says no */
-		bool leader_only;
+		bool needed;
 		uint64_t args[6];
 	} calls[] = {
-		{ SYS_rt_sigprocmask, 0xd, false, { SIG_SETMASK, 0, 0, MASK_SIZE } },
-		{ SYS_tgkill, 0x7, false, { pid, tid, (uint64_t)injection->trap_signal } },
-		{ SYS_mmap, 0x3f, true, { 0, size, 3, 0x22, UINT64_MAX, 0 } },
-		{ SYS_munmap, 0x2, true, { 0, size } },
-		{ SYS_sched_yield, 0, true, { 0 } },
+		{ SYS_rt_sigprocmask, 0xd, true, { SIG_SETMASK, 0, 0, MASK_SIZE } },
+		{ SYS_tgkill, 0x7, true, { pid, tid, (uint64_t)injection->trap_signal } },
+		{ SYS_mmap, 0x3f, leader, { 0, size, 3, 0x22, UINT64_MAX, 0 } },
+		{ SYS_munmap, 0x2, leader, { 0, size } },
+		{ SYS_sched_yield, 0, leader, { 0 } },
+		{ SYS_pselect6, 0x2f, injection->trap_signal == 0, { 0 } },
 	};
 
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
-		if ((thread == 0 || !calls[i].leader_only) &&
+		if (calls[i].needed &&
 		    !seccomp_permits_any(filters, calls[i].nr, calls[i].args, calls[i].known))
 			return false;
 	return true;
@@ -252,7 +273,7 @@ static int enter(struct injection *injection, size_t thread, const struct user_r
 		 struct error *err)
 {
 	pid_t tid = injection->target->threads[thread].tid;
-	uint64_t mask = ~signal_bit(injection->trap_signal);
+	uint64_t mask = run_mask(injection);
 
 	if (set_registers(tid, regs) < 0 || ptrace(PTRACE_SETSIGMASK, tid, MASK_SIZE, &mask) < 0 ||
 	    ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
@@ -275,23 +296,49 @@ static int leave(struct injection *injection, size_t thread, struct error *err)
 	return 0;
 }
 
-/* What to do with a stop: 1 it is our trap, 0 go on waiting, -1 the thread is no longer ours. */
-static int judge_stop(struct injection *injection, pid_t tid, int status, uint64_t expected_rip,
+/* The same answers as judge_stop, for a stop that tells nothing but where the thread is. */
+static int judge_look(struct injection *injection, pid_t tid, const struct trap_place *place,
 		      struct user_regs_struct *ret_regs, struct error *err)
 {
-	int signal = WSTOPSIG(status);
+	if (get_registers(tid, ret_regs) < 0)
+		return fail_lost(injection, tid, err);
+	if (!injection_is_inside(injection->target, ret_regs->rip)) {
+		injection->lost = true;
+		return fail(err, ERR_PROBE_FAILED,
+			    "thread %d of task %d has stopped waiting for us", tid,
+			    injection->target->pid);
+	}
+	if (ret_regs->rip < address_of(injection, place->waits) ||
+	    ret_regs->rip > address_of(injection, place->waited))
+		return 0;
+	/* If we die from here on, it does not wait any longer. */
+	ret_regs->rip = address_of(injection, place->waited);
+	ret_regs->orig_rax = UINT64_MAX;
+	return set_registers(tid, ret_regs) < 0 ? fail_lost(injection, tid, err) : 1;
+}
+
+/* What to do with a stop: 1 it is our trap, 0 go on waiting, -1 the thread is no longer ours. */
+static int judge_stop(struct injection *injection, pid_t tid, int status,
+		      const struct trap_place *place, struct user_regs_struct *ret_regs,
+		      struct error *err)
+{
+	int signal = WSTOPSIG(status), verdict = 0;
 
 	if (!WIFSTOPPED(status)) {
 		injection->lost = true;
 		return fail(err, ERR_TREE_CHANGED, "task %d was ended while it was being asked",
 			    injection->target->pid);
 	}
-	if (status >> 16) /* a stop of the whole group, or our own PTRACE_INTERRUPT once more */
+	if (status >> 16) { /* a stop of the whole group, or our own PTRACE_INTERRUPT */
 		signal = 0;
-	else if (signal == injection->trap_signal) {
+		if (injection->trap_signal == 0)
+			verdict = judge_look(injection, tid, place, ret_regs, err);
+		if (verdict)
+			return verdict;
+	} else if (signal == injection->trap_signal) {
 		if (get_registers(tid, ret_regs) < 0)
 			return fail_lost(injection, tid, err);
-		if (ret_regs->rip == expected_rip)
+		if (ret_regs->rip == address_of(injection, place->waits))
 			return 1;
 		/* A genuine one: the task ignores it. */
 	} else if (signal < 32 && FAULT_SIGNALS & signal_bit(signal)) {
@@ -306,14 +353,30 @@ static int judge_stop(struct injection *injection, pid_t tid, int status, uint64
 	return 0;
 }
 
-static int wait_trap(struct injection *injection, size_t thread, const uint8_t *expected,
+/* As wait_for; a thread that does not trap is told to stop again and again. */
+static int wait_stop(const struct injection *injection, pid_t tid, int *ret_status)
+{
+	if (injection->trap_signal)
+		return wait_for(tid, injection->deadline, ret_status);
+	for (;;) {
+		uint64_t look = wait_clock() + LOOK_PAUSE;
+		bool last = look >= injection->deadline;
+		int found = wait_for(tid, last ? injection->deadline : look, ret_status);
+
+		if (found != 0 || last)
+			return found;
+		ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	}
+}
+
+static int wait_trap(struct injection *injection, size_t thread, const struct trap_place *place,
 		     struct user_regs_struct *ret_regs, struct error *err)
 {
 	pid_t tid = injection->target->threads[thread].tid;
 	int verdict = 0;
 
 	while (verdict == 0) {
-		int status, found = wait_for(tid, injection->deadline, &status);
+		int status, found = wait_stop(injection, tid, &status);
 
 		if (found < 0)
 			return fail_lost(injection, tid, err);
@@ -323,8 +386,7 @@ static int wait_trap(struct injection *injection, size_t thread, const uint8_t *
 				    "thread %d of task %d did not answer within the timeout", tid,
 				    injection->target->pid);
 		}
-		verdict = judge_stop(injection, tid, status, address_of(injection, expected),
-				     ret_regs, err);
+		verdict = judge_stop(injection, tid, status, place, ret_regs, err);
 	}
 	return verdict < 0 ? -1 : 0;
 }
@@ -364,7 +426,7 @@ static struct user_regs_struct work_registers(const struct injection *injection,
 int injection_start(struct injection *injection, struct error *err)
 {
 	uint8_t code[CODE_ROOM];
-	uint64_t mask = ~signal_bit(injection->trap_signal), size = injection->arena_size;
+	uint64_t mask = run_mask(injection), size = injection->arena_size;
 	uint64_t owner = (uint64_t)getpid();
 	struct user_regs_struct regs = work_registers(injection, 0, stub_leader_enter);
 
@@ -384,7 +446,7 @@ int injection_started(struct injection *injection, struct error *err)
 {
 	struct user_regs_struct regs;
 
-	if (wait_trap(injection, 0, stub_leader_mapped, &regs, err) < 0)
+	if (wait_trap(injection, 0, &leader_mapped, &regs, err) < 0)
 		return -1;
 	if ((int64_t)regs.r12 < 0) {
 		errno = (int)-(int64_t)regs.r12;
@@ -437,8 +499,8 @@ int injection_ran(struct injection *injection, size_t thread, struct error *err)
 	int failed;
 
 	if (thread == 0)
-		return wait_trap(injection, 0, stub_leader_mapped, &regs, err);
-	failed = wait_trap(injection, thread, stub_thread_left, &regs, err);
+		return wait_trap(injection, 0, &leader_mapped, &regs, err);
+	failed = wait_trap(injection, thread, &thread_left, &regs, err);
 	if (injection->lost)
 		return -1;
 	return leave(injection, thread, err) < 0 || failed ? -1 : 0;
@@ -511,7 +573,7 @@ int injection_finished(struct injection *injection, struct error *err)
 	if (injection->lost)
 		return -1;
 	if (injection->arena != 0)
-		failed = wait_trap(injection, 0, stub_leader_unmapped, &regs, err);
+		failed = wait_trap(injection, 0, &leader_unmapped, &regs, err);
 	if (injection->lost || leave(injection, 0, err) < 0)
 		return -1;
 	/* From here on nobody can come by; and the next dump finds the page as the kernel made it.

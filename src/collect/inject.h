@@ -31,8 +31,8 @@ struct injection {
 	uint64_t arena; /* address of the arena; 0 while there is none */
 	size_t arena_size;
 	uint64_t deadline; /* of all waits; wait_clock */
-	int trap_signal;
-	uint64_t resend; /* signals that we met and took away, to be sent again at the end */
+	int trap_signal;   /* 0: none is fit, threads are looked at instead */
+	uint64_t resend;   /* signals that we met and took away, to be sent again at the end */
 	bool started;
 	bool address_space_busy; /* see injection_prepare */
 	bool lost;		 /* a thread died or does not answer: hands off */

@@ -3,7 +3,7 @@
  * Kills dumping processes with SIGKILL at random moments, and looks at the target: it must go
  * on in every activity, have seen nothing, and look the same from outside.
  *
- *	kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] TARGET
+ *	kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] [-a] TARGET
  *
  * Every other kill comes at any moment of a dump; the others shortly after it began to work
  * inside the target.
@@ -11,8 +11,8 @@
  * By default the dumping process is a child that stops the target, asks it what the probe asks,
  * and lets it go; with -x it is `NESTOR dump -R`. -s stops the target (SIGSTOP) before every
  * round: it must be stopped afterwards, and a second dump, while it is, must succeed. -d lets every
- *round come to its end (nothing is killed). The target is a child of ours; nothing else is ever
- *signalled.
+ * round come to its end (nothing is killed). -a lets the target handle every signal. The target is
+ * a child of ours; nothing else is ever signalled.
  */
 #include "arch/x86_64/stub.h"
 #include "arch/x86_64/vdso.h"
@@ -53,7 +53,7 @@ struct trial {
 	const char *target_path, *nestor_path;
 	char directory[64];
 	unsigned rounds;
-	bool stopped, complete;
+	bool stopped, complete, handling;
 	pid_t pid;
 	struct target_state *state;
 	int areas;
@@ -447,8 +447,13 @@ static int start_target(struct trial *trial)
 			dup2(null, i);
 		close_range(3, ~0u, 0);
 		setsid();
-		execl(trial->target_path, "target", path, trial->nestor_path ? "dumpable" : NULL,
-		      (char *)NULL);
+		const char *arguments[5] = { "target", path };
+		size_t n = 2;
+		if (trial->nestor_path)
+			arguments[n++] = "dumpable";
+		if (trial->handling)
+			arguments[n++] = "handles-all";
+		execv(trial->target_path, (char **)arguments);
 		_exit(127);
 	}
 	for (int i = 0; i < 1000 && !trial->state->ready; i++)
@@ -487,7 +492,7 @@ static int run_trial(struct trial *trial)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] TARGET\n");
+	fprintf(stderr, "usage: kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] [-a] TARGET\n");
 	return 2;
 }
 
@@ -496,7 +501,7 @@ int main(int argc, char **argv)
 	struct trial trial = { .rounds = DEFAULT_ROUNDS, .pid = -1 };
 	int option, failed;
 
-	while ((option = getopt(argc, argv, "n:x:sd")) != -1) {
+	while ((option = getopt(argc, argv, "n:x:sda")) != -1) {
 		if (option == 'n')
 			trial.rounds = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'x')
@@ -505,6 +510,8 @@ int main(int argc, char **argv)
 			trial.stopped = true;
 		else if (option == 'd')
 			trial.complete = true;
+		else if (option == 'a')
+			trial.handling = true;
 		else
 			return usage();
 	}

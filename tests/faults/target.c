@@ -301,6 +301,21 @@ static void use_library(uint32_t round)
 		fault(ACTIVITY_REGISTERS, -8);
 }
 
+static void unexpected_signal(int signal)
+{
+	fault(ACTIVITY_REGISTERS, -100 - signal);
+}
+
+/* Then there is no signal that a thread would not notice. */
+static void handle_all_signals(void)
+{
+	struct sigaction action = { .sa_handler = unexpected_signal, .sa_flags = SA_RESTART };
+
+	for (int signal = 1; signal <= 64; signal++)
+		if (signal != SIGKILL && signal != SIGSTOP && signal != SIGCONT)
+			sigaction(signal, &action, NULL);
+}
+
 static void map_state(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -350,7 +365,12 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || pipe(pipe_ends) < 0)
 		return 2;
-	without_epoll = argc > 2;
+	for (int i = 2; i < argc; i++) {
+		if (!strcmp(argv[i], "dumpable"))
+			without_epoll = true;
+		else
+			handle_all_signals();
+	}
 	map_state(argv[1]);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigaction(SIGALRM, &alarm, NULL);

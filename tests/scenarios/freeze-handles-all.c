@@ -45,6 +45,9 @@ int main(int argc, char **argv)
 			scenario_need(sigaction(signal, &action, NULL) == 0, "signal %d", signal);
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, work, (void *)&rounds[i]);
+	for (int i = 0; i < THREADS; i++)
+		while (!rounds[i])
+			scenario_sleep_ms(1);
 
 	scenario_ready();
 

@@ -5,7 +5,9 @@
  * comes home by itself at any point if the tracer dies:
  *
  *   trap      is tgkill of the own thread with a signal that is ignored by default. A traced
- *             thread stops there; an untraced one does not notice and goes on.
+ *             thread stops there; an untraced one does not notice and goes on. In a task that
+ *             has no such signal the number is 0, which sends nothing: the thread then waits a
+ *             second for the tracer to come and look. pselect6 sleeps without a restart block.
  *   return    puts everything back: first, with all signals blocked, what can be popped (rsp lies
  *             in the data then, which no signal frame would survive), then the signal mask, then
  *             the registers that a system call needs or clobbers.
@@ -22,7 +24,9 @@
 #define NR_rt_sigprocmask 14
 #define NR_sched_yield	  24
 #define NR_tgkill	  234
+#define NR_pselect6	  270
 #define SIG_SETMASK	  2
+#define WAITS		  40 /* of 25 ms, .Lpause */
 
 	.text
 
@@ -36,12 +40,28 @@
 	syscall
 	.endm
 
-	.macro	trap
+	/* Defines \place\()_waits, where it stops or begins to wait, and \place; clobbers rbx. */
+	.macro	trap place
 	movl	%r13d, %edi
 	movl	%r14d, %esi
 	movl	%r15d, %edx
 	movl	$NR_tgkill, %eax
+	movl	$WAITS, %ebx
 	syscall
+\place\()_waits:
+	testl	%r15d, %r15d
+	jnz	\place
+	xorl	%edi, %edi
+	xorl	%esi, %esi
+	xorl	%edx, %edx
+	xorl	%r10d, %r10d
+	leaq	.Lpause(%rip), %r8
+	xorl	%r9d, %r9d
+	movl	$NR_pselect6, %eax
+	syscall
+	decl	%ebx
+	jnz	\place\()_waits
+\place:
 	.endm
 
 	/* Defines stub_\name\()_unmask, where only mask and scratch registers are left to load. */
@@ -85,7 +105,8 @@ stub_\name\()_context:
 
 	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, \
 		leader_mapped, leader_unmap, leader_unmapped, thread_start, thread_enter, \
-		thread_leave, thread_left
+		thread_leave, thread_left, leader_mapped_waits, \
+		leader_unmapped_waits, thread_left_waits
 	.globl	stub_\symbol
 	.hidden	stub_\symbol
 	.endr
@@ -102,6 +123,8 @@ stub_arena_size:
 	.quad	0
 stub_owner:
 	.quad	0
+.Lpause:
+	.quad	0, 25000000 /* struct timespec */
 
 	/*
 	 * In the thread-group leader. The mask first: a tracer that dies between giving registers
@@ -120,8 +143,7 @@ stub_leader_enter:
 	movq	%rax, %r12
 	/* The interpreter leaves to here as well. */
 stub_leader_leave:
-	trap
-stub_leader_mapped:
+	trap	stub_leader_mapped
 	/* Nobody asked to go on: wait for threads at work in the arena, but not for ever. */
 	testq	%r12, %r12
 	js	.Lunmapped
@@ -140,8 +162,7 @@ stub_leader_unmap:
 	movl	$NR_munmap, %eax
 	syscall
 .Lunmapped:
-	trap
-stub_leader_unmapped:
+	trap	stub_leader_unmapped
 	go_back	leader
 
 	/* In any other thread, one after another; rbp and rbx as the interpreter wants them. */
@@ -152,8 +173,7 @@ stub_thread_enter:
 	jmp	.Lend /* the interpreter stands there */
 stub_thread_leave:
 	movl	$0, ARENA_ACTIVE(%r12)
-	trap
-stub_thread_left:
+	trap	stub_thread_left
 	go_back	thread
 	.balign	16
 stub_end:

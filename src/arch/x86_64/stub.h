@@ -21,19 +21,26 @@ extern const uint8_t stub_arena_size[];	       /* 64 bits */
 extern const uint8_t stub_owner[];	       /* 64 bits: pid of the nestor at work */
 
 extern const uint8_t stub_leader_enter[];    /* maps the arena, then traps */
-extern const uint8_t stub_leader_mapped[];   /* where that trap, and that of leave, stops */
+extern const uint8_t stub_leader_mapped[];   /* behind that trap, and that of leave */
 extern const uint8_t stub_leader_leave[];    /* the interpreter leaves to here */
 extern const uint8_t stub_leader_unmap[];    /* unmaps the arena, then traps */
-extern const uint8_t stub_leader_unmapped[]; /* where that trap stops */
+extern const uint8_t stub_leader_unmapped[]; /* behind that trap */
 extern const uint8_t stub_leader_unmask[];   /* the last part of the way back */
 extern const uint8_t stub_leader_context[];
 
 extern const uint8_t stub_thread_start[]; /* rewritten for each thread, up to stub_end */
 extern const uint8_t stub_thread_enter[]; /* goes to the interpreter */
 extern const uint8_t stub_thread_leave[]; /* the interpreter leaves to here, then traps */
-extern const uint8_t stub_thread_left[];  /* where that trap stops */
+extern const uint8_t stub_thread_left[];  /* behind that trap */
 extern const uint8_t stub_thread_unmask[];
 extern const uint8_t stub_thread_context[];
+
+/*
+ * Where the traps stop a thread. If its trap signal is 0 it waits for its tracer between these
+ * and the places of the same names.
+ */
+extern const uint8_t stub_leader_mapped_waits[], stub_leader_unmapped_waits[];
+extern const uint8_t stub_thread_left_waits[];
 
 enum { STUB_MAGIC_SIZE = 16 }; /* at stub_start; the same in every version of the stub */
 

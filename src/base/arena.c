@@ -8,12 +8,25 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* With AddressSanitizer what no allocation owns is poisoned, and there is a gap after each. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, size)	 ((void)(start), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+#endif
+
 enum {
 	FIRST_BLOCK_SIZE = 256 * 1024,
 	/* Later blocks are huge pages: one page fault for what would be 512, each of which is dear
 	 * in a virtual machine. */
 	LATER_BLOCK_SIZE = 2 * 1024 * 1024,
 	ALIGNMENT = 16,
+#ifdef __SANITIZE_ADDRESS__
+	GAP = ALIGNMENT,
+#else
+	GAP = 0,
+#endif
 };
 
 struct arena_block {
@@ -30,6 +43,7 @@ void arena_init(struct arena *arena)
 
 static void free_block(struct arena_block *block)
 {
+	ASAN_UNPOISON_MEMORY_REGION(block->bytes, block->room);
 	if (block->mapped)
 		munmap(block, block->mapped);
 	else
@@ -83,19 +97,21 @@ static void add_block(struct arena *arena, size_t room)
 		out_of_memory();
 	block->room = size - sizeof *block;
 	block->next = arena->blocks;
+	ASAN_POISON_MEMORY_REGION(block->bytes, block->room);
 	arena->blocks = block;
 	arena->used = 0;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-	if (size > SIZE_MAX - ALIGNMENT)
+	if (size > SIZE_MAX - ALIGNMENT - GAP)
 		out_of_memory();
-	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	if (!arena->blocks || arena->blocks->room - arena->used < size)
-		add_block(arena, size);
+	size_t taken = ((size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1)) + GAP;
+	if (!arena->blocks || arena->blocks->room - arena->used < taken)
+		add_block(arena, taken);
 	void *place = arena->blocks->bytes + arena->used;
-	arena->used += size;
+	ASAN_UNPOISON_MEMORY_REGION(place, size);
+	arena->used += taken;
 	return place;
 }
 

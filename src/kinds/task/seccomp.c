@@ -35,6 +35,9 @@
 #define SECCOMP_FILTER_FLAG_SPEC_ALLOW (1UL << 2)
 #endif
 
+/* MAX_INSNS_PER_PATH, and what each filter counts above its instructions (kernel/seccomp.c). */
+enum { CHAIN_LIMIT = (1 << 18) / sizeof(struct sock_filter), CHAIN_PENALTY = 4 };
+
 static uint64_t status_number(const char *status, const char *key)
 {
 	const char *field = procfs_field(status, key);
@@ -118,6 +121,7 @@ static int check_filter(const struct snapshot *snapshot, const struct task *task
 			struct error *err)
 {
 	const SeccompEntry *all = snapshot->seccomp;
+	size_t instructions = 0;
 
 	for (;;) {
 		if (!all || index >= all->n_seccomp_filters)
@@ -131,6 +135,11 @@ static int check_filter(const struct snapshot *snapshot, const struct task *task
 			return fail(err, ERR_IMAGE_INVALID,
 				    "seccomp filter %" PRIu32 " has %zu bytes", index,
 				    filter->filter.len);
+		instructions += count + CHAIN_PENALTY;
+		if (instructions > CHAIN_LIMIT)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: its chain of seccomp filters is longer than any can be",
+				    task_name(task));
 		if (filter->flags & ~(SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW))
 			return fail(err, ERR_IMAGE_UNSUPPORTED,
 				    "seccomp filter %" PRIu32 " has flags 0x%" PRIx32, index,
@@ -153,8 +162,13 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 			    task_name(task));
 	for (size_t i = 0; i < task->n_threads; i++) {
 		const ThreadCoreEntry *state = task->threads[i]->thread_core;
-		if (state->seccomp_mode != SECCOMP_MODE__filter)
+		if (state->seccomp_mode == SECCOMP_MODE__disabled ||
+		    state->seccomp_mode == SECCOMP_MODE__strict)
 			continue;
+		if (state->seccomp_mode != SECCOMP_MODE__filter)
+			return fail(err, ERR_IMAGE_UNSUPPORTED,
+				    "task %s: thread %zu has seccomp mode %d", task_name(task), i,
+				    (int)state->seccomp_mode);
 		if (!state->has_seccomp_filter)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s: the seccomp filter of thread %zu is not named",

@@ -327,6 +327,17 @@ static void timers_are_counted_up_to_on_older_kernels(void **state)
 	assert_int_equal(fixture->err.name, ERR_KERNEL_TOO_OLD);
 }
 
+static void a_timer_is_there_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_timer(fixture, 4);
+	add_timer(fixture, 1);
+	add_timer(fixture, 4);
+	assert_int_equal(plan_kind(fixture, &posix_timers_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_IMAGE_INVALID);
+}
+
 static void add_filter(struct fixture *fixture, int64_t previous)
 {
 	static struct sock_filter instruction = BPF_STMT(BPF_RET | BPF_K, 0);
@@ -366,6 +377,32 @@ static void filters_are_installed_oldest_first_behind_the_gate(void **state)
 	assert_int_equal(fixture->program->n_ops, 4);
 	assert_int_equal(ops[2].args[2], fixture->plan.filter_programs[0]);
 	assert_int_equal(ops[3].args[2], fixture->plan.filter_programs[2]);
+}
+
+static void other_modes_of_seccomp_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->thread->has_seccomp_mode = true;
+	fixture->thread->seccomp_mode = (SeccompMode)3;
+	assert_int_equal(check_kind(fixture, &seccomp_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_IMAGE_UNSUPPORTED);
+}
+
+static void chains_of_filters_are_as_long_as_the_kernel_has_them(void **state)
+{
+	struct fixture *fixture = *state;
+
+	/* Each counts 5. */
+	for (int64_t i = 0; i <= 32768 / 5; i++)
+		add_filter(fixture, i - 1);
+	fixture->thread->has_seccomp_mode = fixture->thread->has_seccomp_filter = true;
+	fixture->thread->seccomp_mode = SECCOMP_MODE__filter;
+	fixture->thread->seccomp_filter = 32768 / 5 - 1;
+	assert_int_equal(check_kind(fixture, &seccomp_kind), 0);
+	fixture->thread->seccomp_filter++;
+	assert_int_equal(check_kind(fixture, &seccomp_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_IMAGE_INVALID);
 }
 
 static void a_chain_of_filters_has_to_end(void **state)
@@ -426,6 +463,9 @@ int main(void)
 		TEST(timers_get_their_ids),
 		TEST(timers_are_counted_up_to_on_older_kernels),
 		TEST(filters_are_installed_oldest_first_behind_the_gate),
+		TEST(a_timer_is_there_once),
+		TEST(other_modes_of_seccomp_are_refused),
+		TEST(chains_of_filters_are_as_long_as_the_kernel_has_them),
 		TEST(a_chain_of_filters_has_to_end),
 		TEST(pending_signals_are_queued_to_oneself),
 	};

@@ -278,6 +278,11 @@ static int plan_timers(struct plan *plan, const struct task *task, size_t thread
 	PosixTimerEntry **sorted =
 		arena_copy(plan->arena, timers->posix, timers->n_posix * sizeof(void *));
 	qsort(sorted, timers->n_posix, sizeof(void *), compare_timers);
+	for (size_t i = 1; i < timers->n_posix; i++)
+		if (sorted[i]->it_id == sorted[i - 1]->it_id)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: timer %" PRIu32 " is there twice", task_name(task),
+				    sorted[i]->it_id);
 	if (restore_ids)
 		program_call(program, SYS_prctl, RESTORE_IDS, 1, 0, 0, 0);
 	for (size_t i = 0; i < timers->n_posix; i++) {

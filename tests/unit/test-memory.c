@@ -493,6 +493,8 @@ static struct program *make_plan(struct fixture *fixture)
 	plan->first_source = 100;
 	program_set_init(&plan->programs, &fixture->arena, PROGRAMS);
 	program = program_new(&plan->programs, "test");
+	/* The stat of the target is not a real one. */
+	fixture->target.task->mm->mm_end_code = 1;
 	if (memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err) ||
 	    memory_kind.plan(plan, fixture->target.task, 0, program, &fixture->err))
 		fail_msg("%s", fixture->err.text);
@@ -621,6 +623,9 @@ static void bad_images_are_refused(void **state)
 	snapshot_add_file(&fixture->snapshot, file);
 	task->mm = snapshot_new(&fixture->snapshot, MM_ENTRY, MmEntry);
 	task->mm->exe_file_id = 1;
+	refused(fixture, ERR_IMAGE_INVALID);
+	memset(&fixture->err, 0, sizeof fixture->err);
+	task->mm->mm_end_code = 1;
 	add_area(fixture, 0x10000, 0x20000);
 	area = add_area(fixture, 0x20000, 0x30000);
 	assert_int_equal(memory_kind.check(&fixture->snapshot, task, &fixture->err), 0);
@@ -636,6 +641,13 @@ static void bad_images_are_refused(void **state)
 	area->status = VMA_REGULAR | VMA_FILE_PRIVATE;
 	area->shmid = 7;
 	refused(fixture, ERR_IMAGE_INVALID);
+	area->shmid = (UINT64_C(1) << 32) + 1;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->status = VMA_REGULAR | VMA_VSYSCALL | VMA_ANON_SHARED;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->status = VMA_REGULAR | VMA_VDSO | VMA_ANON_SHARED;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->status = VMA_REGULAR | VMA_FILE_PRIVATE;
 	area->shmid = 1;
 	assert_int_equal(memory_kind.check(&fixture->snapshot, task, &fixture->err), 0);
 	pagemap_add_run(&fixture->snapshot, &task->pages, 0x2f000, 1);

@@ -125,6 +125,17 @@ static int memory_answer(struct probe *probe, struct target *target, size_t thre
 
 /* --- Check --- */
 
+/* What PR_SET_MM_MAP refuses (kernel/sys.c, validate_prctl_map_addr). */
+static int check_addresses(const MmEntry *mm, struct error *err)
+{
+	if (mm->mm_start_code < mm->mm_end_code && mm->mm_start_data <= mm->mm_end_data &&
+	    mm->mm_start_brk <= mm->mm_brk && mm->mm_arg_start <= mm->mm_arg_end &&
+	    mm->mm_env_start <= mm->mm_env_end)
+		return 0;
+	return fail(err, ERR_IMAGE_INVALID,
+		    "its code, data, heap, arguments or environment end before they start");
+}
+
 static int memory_check(const struct snapshot *snapshot, const struct task *task, struct error *err)
 {
 	const MmEntry *mm = task->mm;
@@ -142,7 +153,7 @@ static int memory_check(const struct snapshot *snapshot, const struct task *task
 	if (mm->n_aios)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "it has AIO contexts, which are not restored");
-	if (areas_check(snapshot, task, err))
+	if (check_addresses(mm, err) || areas_check(snapshot, task, err))
 		return -1;
 	return pages_check(snapshot, task, err);
 }

@@ -53,6 +53,19 @@ static int check_range(const VmaEntry *area, struct error *err)
 	return 0;
 }
 
+/* The one area that is above all user addresses; it is never restored. */
+static int check_vsyscall(const VmaEntry *area, struct error *err)
+{
+	const uint32_t others = VMA_VDSO | VMA_VVAR | VMA_GUARD | VMA_HEAP | VMA_FILE_PRIVATE |
+				VMA_FILE_SHARED | VMA_ANON_SHARED;
+
+	if (area->start < highest_address || area->start >= area->end || (area->status & others))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "memory area %" PRIx64 "-%" PRIx64 " cannot be that of vsyscall",
+			    area->start, area->end);
+	return 0;
+}
+
 static int count_mappings(const VmaEntry *area)
 {
 	return __builtin_popcount(area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED |
@@ -69,6 +82,9 @@ static bool mapping_agrees(const VmaEntry *area)
 	       (area_is_droppable(area) && (area->status & VMA_ANON_PRIVATE));
 }
 
+/* [vdso] and relatives are written as private memory, if as any. */
+static const uint32_t not_vdso = VMA_GUARD | VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED;
+
 static int check_kind(const VmaEntry *area, struct error *err)
 {
 	if (area->status & ~known_status)
@@ -81,9 +97,9 @@ static int check_kind(const VmaEntry *area, struct error *err)
 			    "memory area %" PRIx64 "-%" PRIx64
 			    " has huge TLB pages, which are not restored",
 			    area->start, area->end);
-	if (area_is_vdso(area) || area_is_guard(area) || (area->status & VMA_VSYSCALL))
+	if (area_is_vdso(area) ? !(area->status & not_vdso) : area_is_guard(area))
 		return 0;
-	if (count_mappings(area) != 1 || !mapping_agrees(area) ||
+	if (area_is_vdso(area) || count_mappings(area) != 1 || !mapping_agrees(area) ||
 	    (area->prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC)))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "memory area %" PRIx64 "-%" PRIx64
@@ -96,7 +112,8 @@ static int check_object(const struct snapshot *snapshot, const VmaEntry *area, s
 {
 	const char *missing = NULL;
 
-	if (area_is_file(area) && !snapshot_file(snapshot, (uint32_t)area->shmid))
+	if (area_is_file(area) &&
+	    (area->shmid > UINT32_MAX || !snapshot_file(snapshot, (uint32_t)area->shmid)))
 		missing = "file";
 	if ((area->status & VMA_ANON_SHARED) && !snapshot_shared_memory(snapshot, area->shmid))
 		missing = "shared memory";
@@ -124,12 +141,13 @@ int areas_check(const struct snapshot *snapshot, const struct task *task, struct
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
 		const VmaEntry *area = task->mm->vmas[i];
 
-		/* The one area that is above all user addresses; it is never restored. */
-		if (area->status & VMA_VSYSCALL)
-			continue;
-		if (check_range(area, err) || check_kind(area, err) ||
-		    check_object(snapshot, area, err))
+		if (area->status & VMA_VSYSCALL) {
+			if (check_vsyscall(area, err))
+				return -1;
+		} else if (check_range(area, err) || check_kind(area, err) ||
+			   check_object(snapshot, area, err)) {
 			return -1;
+		}
 		if (area_is_guard(area))
 			continue;
 		if (area->start < end)
@@ -308,11 +326,13 @@ void areas_plan_finish(struct program *program, const struct task *task,
 		const VmaEntry *area = areas[i].area;
 		uint32_t while_filled = area->prot | PROT_READ | PROT_WRITE;
 
+		if (!area_is_mapped(area))
+			continue;
 		if (areas[i].map_writable && area->prot != while_filled)
 			op_expect(program_call(program, SYS_mprotect, area->start,
 					       area->end - area->start, area->prot),
 				  0);
-		if (area->flags & MAP_LOCKED && area_is_mapped(area) && !area_is_vdso(area))
+		if (area->flags & MAP_LOCKED && !area_is_vdso(area))
 			lock_area(program, &areas[i]);
 	}
 }

@@ -66,7 +66,12 @@ static int check_threads(const struct task *task, struct error *err)
 		    !task->threads[i]->thread_core)
 			return fail(err, ERR_IMAGE_INVALID, "task %s: thread %zu has no state",
 				    task_name(task), i);
-	if (pstree->n_ns_pid && pstree->n_ns_tids != pstree->n_threads)
+	for (size_t i = 0; i < pstree->n_threads; i++)
+		if (pstree->threads[i] == 0 || pstree->threads[i] >= PID_LIMIT)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: thread id %" PRIu32 " is out of range",
+				    task_name(task), pstree->threads[i]);
+	if ((pstree->n_ns_pid || pstree->n_ns_tids) && pstree->n_ns_tids != pstree->n_threads)
 		return fail(err, ERR_IMAGE_INVALID, "task %s: %zu threads, %zu id vectors",
 			    task_name(task), pstree->n_threads, pstree->n_ns_tids);
 	for (size_t i = 0; i < pstree->n_ns_tids; i++) {

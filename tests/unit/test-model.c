@@ -120,12 +120,38 @@ static void break_root(struct snapshot *s) { s->tasks[0].core->tc->task_state = 
 static void break_thread(struct snapshot *s) { s->tasks[1].threads[0]->thread_info = NULL; }
 static void break_core(struct snapshot *s) { s->tasks[1].core = NULL; }
 
+/* The vectors of more threads than there are, where the task itself has none. */
+static void break_vectors(struct snapshot *s)
+{
+	PstreeEntry *pstree = s->tasks[1].pstree;
+
+	pstree->ns_tids = arena_array(s->arena, NsTid *, 2);
+	pstree->ns_tids[0] = pstree->ns_tids[1] = snapshot_new(s, NS_TID, NsTid);
+	pstree->n_ns_tids = 2;
+	pstree->n_ns_pid = pstree->n_ns_pgid = pstree->n_ns_sid = 0;
+}
+
+static void break_thread_id(struct snapshot *s)
+{
+	struct task *task = &s->tasks[1];
+	uint32_t *ids = arena_array(s->arena, uint32_t, 2);
+
+	ids[0] = task->pstree->threads[0];
+	task->pstree->threads = ids;
+	task->threads = arena_array(s->arena, CoreEntry *, 2);
+	task->threads[0] = task->threads[1] = task->core;
+	task->n_threads = task->pstree->n_threads = 2;
+	task->pstree->n_ns_tids = 0;
+	task->pstree->n_ns_pid = task->pstree->n_ns_pgid = task->pstree->n_ns_sid = 0;
+}
+
 static void refuses_what_cannot_be(void **state)
 {
 	static void (*const breaks[])(struct snapshot *) = {
 		break_parent, break_order,     break_duplicate, break_range, break_levels,
 		break_groups, break_leader,    break_state,	break_table, break_namespace,
-		break_cycle,  break_root,      break_thread,	break_core,
+		break_cycle,  break_root,      break_thread,	break_core,  break_vectors,
+		break_thread_id,
 	};
 
 	(void)state;

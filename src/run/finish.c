@@ -221,6 +221,22 @@ static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *e
 	return 0;
 }
 
+int run_check_registers(const struct plan *plan, struct error *err)
+{
+	uint8_t xstate[XSTATE_MAX_SIZE];
+	struct user_regs_struct regs;
+	size_t size;
+
+	for (size_t i = 0; i < plan->n_tasks; i++)
+		for (size_t thread = 0; thread < plan->tasks[i].n_threads; thread++) {
+			const struct planned_thread *planned = &plan->tasks[i].threads[thread];
+			if (registers_load(planned->core, &regs, xstate, sizeof(xstate), &size,
+					   err))
+				return fail_while(err, "%s", planned->program->name);
+		}
+	return 0;
+}
+
 static bool ends_stopped(const struct run *run, const struct run_task *task)
 {
 	return task->planned->stopped || run->options->leave_stopped;

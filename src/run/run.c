@@ -148,8 +148,8 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 {
 	uint64_t forked;
 
-	if (run_open_sources(run, err) < 0 || run_map_programs(run, err) < 0 ||
-	    run_apply_fault(run, err) < 0)
+	if (run_check_registers(run->plan, err) < 0 || run_open_sources(run, err) < 0 ||
+	    run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
 		return -1;
 	forked = monotonic_microseconds();
 	if (run_fork(run, err) < 0 || finish_stopped(run, err) < 0 ||

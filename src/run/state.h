@@ -112,6 +112,8 @@ int run_open_filter_gate(struct run *run, enum thread_group group, struct error 
 void run_close_filter_gate(struct run *run);
 
 /* finish.c: registers, signal masks, no more programs; then they run (or are stopped). */
+/* Before anything is made: does this processor have a place for all that is recorded? */
+int run_check_registers(const struct plan *plan, struct error *err);
 int run_seize(struct run_thread *thread, unsigned options, struct error *err);
 int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err);
 

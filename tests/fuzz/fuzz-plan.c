@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Whatever well-formed nonsense images say: planning their restore ends with a plan or an error.
+ * All that a restore does before the first process exists is run, but for looking at the host:
+ * images_open, plan_make with facts made by hand, register sets, and the printing of the plan.
+ *
+ * `fuzz-plan [--runs N] [--first N] [--seed S] FILE...` changes an image or two of each seed, N
+ * times; run number n of seed s is always the same. `--make-seed FILE DIR` makes a seed of the
+ * images in DIR.
+ */
+#include "arch/x86_64/registers.h"
+#include "base/cleanup.h"
+#include "damage.h"
+#include "images/images.h"
+#include "kinds/memory/memory.h"
+#include "plan/plan.h"
+#include "seed.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum {
+	MAX_CHANGED = 2,
+	SECONDS_PER_RUN = 30,	     /* with a sanitizer, on a busy machine */
+	MEMORY_LIMIT = 1024 * 1024, /* in KiB; runs need a hundredth */
+};
+
+struct outcome {
+	size_t planned, refused[ERR_COUNT];
+};
+
+struct arguments {
+	int first, runs;
+	uint64_t seed;
+	bool verbose;
+	const char *make_seed;
+};
+
+/* Which run is at work, for the report of a crash. */
+static volatile sig_atomic_t current_run;
+
+static void report(int signal)
+{
+	char text[64];
+	int length = snprintf(text, sizeof text, "died of signal %d in run %d\n", signal,
+			      (int)current_run);
+
+	if (write(STDERR_FILENO, text, (size_t)length) < 0)
+		_exit(3);
+	_exit(2);
+}
+
+static struct address_range busy[] = { { 0x555500000000, 0x555500100000 },
+				       { 0x7fff00000000, 0x7fff00200000 } };
+
+/* A host with all facilities and privileges. */
+static struct facts generous_facts(void)
+{
+	struct facts facts = {
+		.capabilities = UINT64_MAX >> 23,
+		.permitted = UINT64_MAX >> 23,
+		.bounding = UINT64_MAX >> 23,
+		.known_capabilities = UINT64_MAX >> 23,
+		.in_initial_user_namespace = true,
+		.pid_max = 4194304,
+		.task_size = 0x7ffffffff000,
+		.mmap_min_address = 65536,
+		.busy = busy,
+		.n_busy = 2,
+		.umask = 022,
+		.page_size = 4096,
+		.timer_slack_ns = 50000,
+		.dumpable = 1,
+		.affinity = { 3 },
+		.affinity_size = 8,
+		.clone3_set_tid = true,
+		.pagemap_scan = true,
+		.timer_restore_ids = true,
+		.guard_regions = true,
+		.pidfd_getfd = true,
+		.kcmp = true,
+		.seccomp_get_filter = true,
+		.rseq_configuration = true,
+		.map_files = true,
+		.children_file = true,
+		.uffd_move = true,
+		.per_namespace_pid_max = true,
+	};
+	for (size_t i = 0; i < RLIMIT_COUNT; i++)
+		facts.rlimits[i] = (struct rlimit){ RLIM_INFINITY, RLIM_INFINITY };
+	return facts;
+}
+
+/* As if the host's vdso were that of the seed. */
+static void adopt_vdso(struct facts *facts, const struct snapshot *snapshot)
+{
+	const MmEntry *mm = snapshot->tasks[0].mm;
+
+	if (snapshot->inventory && snapshot->inventory->has_vdso_hash)
+		facts->vdso_hash = snapshot->inventory->vdso_hash;
+	for (size_t i = 0; i < mm->n_vmas && facts->n_vdso < MAX_VDSO_AREAS; i++)
+		if (area_is_vdso(mm->vmas[i]))
+			facts->vdso[facts->n_vdso++] = (struct vdso_area){
+				{ mm->vmas[i]->start, mm->vmas[i]->end },
+				mm->vmas[i]->status & VMA_VDSO
+			};
+}
+
+static int load_registers(const struct snapshot *snapshot, struct error *err)
+{
+	struct user_regs_struct regs;
+	/* In a place of its own, so that a write too far is one out of bounds. */
+	autofree uint8_t *xstate = malloc(XSTATE_MAX_SIZE);
+	size_t size;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		for (size_t thread = 0; thread < snapshot->tasks[i].n_threads; thread++)
+			if (registers_load(snapshot->tasks[i].threads[thread], &regs, xstate,
+					   XSTATE_MAX_SIZE, &size, err))
+				return -1;
+	return 0;
+}
+
+static int plan_images(int dir_fd, struct arena *arena, struct facts *facts, struct error *err)
+{
+	const struct plan_options options = { .coordinator_pid = 9 };
+	struct snapshot snapshot = { .arena = arena };
+	struct plan plan;
+	struct text text;
+
+	struct images *images = images_open(dir_fd, arena, &snapshot, err);
+	if (!images)
+		return -1;
+	images_free(images);
+	memory_adopt(&snapshot);
+	if (!facts->n_vdso)
+		adopt_vdso(facts, &snapshot);
+	if (plan_make(&plan, arena, &snapshot, facts, &kinds, &options, err) ||
+	    load_registers(&snapshot, err))
+		return -1;
+	text_init(&text, arena);
+	plan_print(&plan, &text);
+	plan_print_json(&plan, &text);
+	return 0;
+}
+
+static void try_images(int dir_fd, struct facts *facts, const struct arguments *arguments,
+		       struct outcome *outcome)
+{
+	struct arena arena;
+	struct error err = { 0 };
+	struct rusage usage;
+
+	arena_init(&arena);
+	alarm(SECONDS_PER_RUN);
+	int result = plan_images(dir_fd, &arena, facts, &err);
+	alarm(0);
+	/* A failure has a name and a text, a success has neither. */
+	if ((result != 0) != (err.name != ERR_NONE) || (result != 0) != (err.text[0] != '\0'))
+		abort();
+	if (getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss > MEMORY_LIMIT)
+		abort();
+	arena_done(&arena);
+	if (result)
+		outcome->refused[err.name]++;
+	else
+		outcome->planned++;
+	if (arguments->verbose)
+		printf("run %d: %s: %s\n", (int)current_run, error_name(err.name), err.text);
+}
+
+static void run_changed(const struct seed *seed, int dir_fd, struct facts *facts,
+			const struct arguments *arguments, struct outcome *outcome)
+{
+	uint64_t random = (arguments->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) +
+			  (uint64_t)current_run * 0x2545f491u;
+	const struct image *changed[MAX_CHANGED];
+	size_t n_changed = 1 + !below(&random, 4);
+	struct arena arena;
+
+	arena_init(&arena);
+	for (size_t i = 0; i < n_changed; i++) {
+		do {
+			changed[i] = &seed->images[below(&random, seed->n_images)];
+		} while (changed[i]->kind == IMAGE_PAGES);
+		struct image image = image_change(changed[i], &arena, &random);
+		image_write(&image, dir_fd);
+	}
+	arena_done(&arena);
+	try_images(dir_fd, facts, arguments, outcome);
+	for (size_t i = 0; i < n_changed; i++)
+		image_write(changed[i], dir_fd);
+}
+
+static int run_seed(const char *path, const struct arguments *arguments)
+{
+	char dir[] = "/tmp/nestor-fuzz-XXXXXX";
+	struct facts facts = generous_facts();
+	struct outcome outcome = { 0 };
+	struct seed seed;
+	struct arena arena;
+
+	if (!mkdtemp(dir))
+		return 1;
+	autoclose int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	arena_init(&arena);
+	seed_read(&seed, &arena, path);
+	for (size_t i = 0; i < seed.n_images; i++)
+		image_write(&seed.images[i], dir_fd);
+	current_run = -1;
+	try_images(dir_fd, &facts, arguments, &outcome);
+	for (int run = 0; run < arguments->runs; run++) {
+		current_run = arguments->first + run;
+		run_changed(&seed, dir_fd, &facts, arguments, &outcome);
+	}
+	printf("%s: %zu planned\n", path, outcome.planned);
+	for (size_t i = 0; i < ERR_COUNT; i++)
+		if (outcome.refused[i])
+			printf("%8zu %s\n", outcome.refused[i], error_name((enum error_name)i));
+	for (size_t i = 0; i < seed.n_images; i++)
+		unlinkat(dir_fd, seed.images[i].name, 0);
+	rmdir(dir);
+	arena_done(&arena);
+	return outcome.planned == 0;
+}
+
+static const struct option options[] = {
+	{ "runs", required_argument, NULL, 'r' },      { "first", required_argument, NULL, 'f' },
+	{ "seed", required_argument, NULL, 's' },      { "verbose", no_argument, NULL, 'v' },
+	{ "make-seed", required_argument, NULL, 'm' }, { 0 },
+};
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = { .runs = 1000, .seed = 1 };
+	int failed = 0;
+
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (option == 'r')
+			arguments.runs = atoi(optarg);
+		else if (option == 'f')
+			arguments.first = atoi(optarg);
+		else if (option == 's')
+			arguments.seed = strtoull(optarg, NULL, 0);
+		else if (option == 'v')
+			arguments.verbose = true;
+		else if (option == 'm')
+			arguments.make_seed = optarg;
+		else
+			return 1;
+	}
+	signal(SIGABRT, report);
+	signal(SIGALRM, report);
+	if (arguments.make_seed) {
+		seed_make(arguments.make_seed, argv[optind]);
+		return 0;
+	}
+	for (int i = optind; i < argc; i++)
+		failed |= run_seed(argv[i], &arguments);
+	return failed;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A small tree with something of every kind of object, to be dumped as a seed of fuzz-plan: prints
+ * the pid of its root and stays. `seed-tree nested` makes the root the init of a pid namespace,
+ * with another one inside; `seed-tree flat` makes no namespace.
+ */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void must(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+static pid_t child(unsigned flags)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+
+	must(pid >= 0);
+	return pid;
+}
+
+static void stay(void)
+{
+	for (;;)
+		pause();
+}
+
+static void *wait_in_thread(void *data)
+{
+	must(prctl(PR_SET_NAME, "thread") == 0);
+	stay();
+	return data;
+}
+
+static void have_filters(void)
+{
+	struct sock_filter filter[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+					BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	struct sock_fprog program = { 2, filter };
+
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	for (int i = 0; i < 2; i++)
+		must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void have_files(void)
+{
+	char name[] = "/tmp/seed-XXXXXX";
+	int ends[2], unlinked = mkstemp(name);
+
+	must(unlinked >= 0 && write(unlinked, "content", 7) == 7 && unlink(name) == 0);
+	must(dup2(unlinked, 40) == 40 && fcntl(unlinked, F_SETFD, FD_CLOEXEC) == 0);
+	must(pipe(ends) == 0 && write(ends[1], "in the pipe", 11) == 11);
+	must(open("/tmp", O_RDONLY | O_DIRECTORY) >= 0);
+}
+
+static void have_memory(void)
+{
+	unsigned both = PROT_READ | PROT_WRITE;
+	char *shared = mmap(NULL, 3 * 4096, (int)both, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *private = mmap(NULL, 5 * 4096, (int)both, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(shared != MAP_FAILED && private != MAP_FAILED);
+	shared[4096] = private[2 * 4096] = 1;
+	must(mprotect(private, 4096, PROT_NONE) == 0 && mlock(private + 4096, 4096) == 0);
+}
+
+static void have_timers(void)
+{
+	struct itimerval interval = { { 5, 0 }, { 50000, 0 } };
+	struct itimerspec times = { { 0, 5 }, { 50000, 0 } };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	timer_t timer;
+
+	must(setitimer(ITIMER_REAL, &interval, NULL) == 0);
+	must(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	must(timer_settime(timer, 0, &times, NULL) == 0);
+}
+
+static void have_signals(void)
+{
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR2);
+	must(sigprocmask(SIG_BLOCK, &blocked, NULL) == 0);
+	must(kill(getpid(), SIGUSR2) == 0 && raise(SIGUSR2) == 0);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static void have_children(bool nested)
+{
+	pthread_t thread;
+	pid_t zombie = child(0);
+
+	if (!zombie)
+		_exit(3);
+	pid_t stopped = child(0);
+	if (!stopped) {
+		setpgid(0, 0);
+		raise(SIGSTOP);
+		stay();
+	}
+	if (!child(0)) {
+		setsid();
+		must(pthread_create(&thread, NULL, wait_in_thread, NULL) == 0);
+		if (!nested)
+			have_filters();
+		stay();
+	}
+	if (!child(nested ? CLONE_NEWPID : CLONE_FS | CLONE_FILES)) {
+		if (nested && !child(0))
+			stay();
+		stay();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	bool nested = argc > 1 && strcmp(argv[1], "nested") == 0;
+	pid_t root = child(nested ? CLONE_NEWPID : 0);
+
+	if (root) {
+		printf("%d\n", root);
+		return 0;
+	}
+	setsid();
+	for (int fd = 0; fd < 3; fd++)
+		must(dup2(open("/dev/null", O_RDWR), fd) == fd);
+	must(close_range(3, ~0U, 0) == 0 && chdir("/") == 0);
+	have_files();
+	have_memory();
+	have_timers();
+	have_signals();
+	have_children(nested);
+	stay();
+}

@@ -160,6 +160,9 @@ def thread_facts(pid, tid, depth):
     # A task may be seen running or asleep; stopped and dead are states to keep.
     state = fields.get("State", "?")[0]
     facts["State"] = state if state in "TZ" else "alive"
+    if state == "Z":
+        # Nobody can send it a signal any more: what it ignored is nothing that could be seen.
+        del facts["SigIgn"], facts["SigCgt"]
     return facts
 
 

@@ -4,6 +4,7 @@
  * promise: in a nested pid namespace pids are counted on from where they were, below the same
  *	limit
  * flavours: flat one three
+ * needs: per_namespace_pid_max
  */
 #include "scenario.h"
 

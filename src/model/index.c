@@ -169,6 +169,27 @@ struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, ui
 	return NULL;
 }
 
+struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
+		if (snapshot->user_namespaces[i]->id == id)
+			return snapshot->user_namespaces[i];
+	return NULL;
+}
+
+static void add_user_namespace(struct snapshot *snapshot, uint32_t id,
+			       struct user_namespace *parent, NsEntry *entry)
+{
+	struct user_namespace *namespace = arena_new(snapshot->arena, struct user_namespace);
+
+	*namespace = (struct user_namespace){
+		.id = id, .depth = parent ? parent->depth + 1 : 0, .parent = parent, .entry = entry
+	};
+	snapshot->user_namespaces = arena_grow(snapshot->arena, snapshot->user_namespaces,
+					       snapshot->n_user_namespaces, sizeof(void *));
+	snapshot->user_namespaces[snapshot->n_user_namespaces++] = namespace;
+}
+
 static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32_t id,
 					       struct pid_namespace *parent, NsEntry *entry)
 {
@@ -177,6 +198,7 @@ static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32
 	*namespace = (struct pid_namespace){
 		.id = id, .level = parent ? parent->level + 1 : 0, .parent = parent, .entry = entry
 	};
+	namespace->owner = snapshot->user_namespaces[0];
 	snapshot->pid_namespaces = arena_grow(snapshot->arena, snapshot->pid_namespaces,
 					      snapshot->n_pid_namespaces, sizeof(void *));
 	snapshot->pid_namespaces[snapshot->n_pid_namespaces++] = namespace;
@@ -218,6 +240,10 @@ static int place_pid_namespaces(struct snapshot *snapshot, struct error *err)
 	bool progress = true;
 	size_t waiting = 0;
 
+	snapshot->user_namespaces = NULL;
+	snapshot->n_user_namespaces = 0;
+	add_user_namespace(snapshot, dumper && dumper->has_user_ns_id ? dumper->user_ns_id : 0,
+			   NULL, NULL);
 	snapshot->pid_namespaces = NULL;
 	snapshot->n_pid_namespaces = 0;
 	snapshot->own_pid_namespace =
@@ -251,6 +277,7 @@ static int link_pid_namespaces(struct snapshot *snapshot, struct error *err)
 				    "task %s has %zu levels of pids in a namespace of level %zu",
 				    task_name(task), pids.levels, namespace->level);
 		task->pid_namespace = namespace;
+		task->user_namespace = snapshot->user_namespaces[0];
 		if (pids.pid[namespace->level] == 1)
 			namespace->init = task;
 	}

@@ -55,6 +55,7 @@ struct task {
 	struct descriptor_table *table;
 	struct pagemap pages;
 	struct pid_namespace *pid_namespace;
+	struct user_namespace *user_namespace;
 };
 
 /* A pid namespace of the tree, found from NsEntry records and from the tasks. */
@@ -64,6 +65,20 @@ struct pid_namespace {
 	struct pid_namespace *parent; /* NULL for that of level 0 */
 	struct task *init;	      /* NULL where level 0 is the dumper's, or nobody is left */
 	NsEntry *entry;		      /* NULL where the images have none */
+	struct user_namespace *owner; /* never NULL */
+};
+
+/*
+ * A user namespace that a task of the tree is in, that owns a namespace of it, or that is above
+ * one of those. That of depth 0 is the dumper's own: all others are below it. Ids of users and
+ * groups anywhere in the snapshot are as seen in depth 0, but for the two sides of a map: inside,
+ * and in the parent.
+ */
+struct user_namespace {
+	uint32_t id;
+	size_t depth;
+	struct user_namespace *parent; /* NULL for that of depth 0 */
+	NsEntry *entry;		       /* NULL for that of depth 0 */
 };
 
 /* Content of one pipe; `bytes` of it follow the entry in the image. */
@@ -108,6 +123,8 @@ struct snapshot {
 	/* Derived by snapshot_index: */
 	struct pid_namespace **pid_namespaces; /* parents before children */
 	size_t n_pid_namespaces;
+	struct user_namespace **user_namespaces; /* parents before children; [0] is the dumper's */
+	size_t n_user_namespaces;
 	bool own_pid_namespace; /* the root task is the init of a namespace of its own */
 };
 
@@ -142,6 +159,7 @@ struct shared_memory *snapshot_shared_memory(const struct snapshot *snapshot, ui
 struct ghost_file *snapshot_ghost(const struct snapshot *snapshot, uint32_t id);
 RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t file_id);
 struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id);
+struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id);
 NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id);
 
 /* Appending, for collect/ and images/. */

@@ -34,6 +34,7 @@ static void state_path(char *path, size_t room, const char *prefix, const char *
 	snprintf(path, room, "%s/%s%s", state_directory, prefix, name);
 }
 
+/* Closed before it gets its name: who waits for it finds no descriptor of the harness then. */
 static void write_state_file(const char *prefix, const char *name, const char *content)
 {
 	char path[1200], temporary[1216];
@@ -41,11 +42,11 @@ static void write_state_file(const char *prefix, const char *name, const char *c
 	state_path(path, sizeof path, prefix, name);
 	snprintf(temporary, sizeof temporary, "%s.new", path);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, content, strlen(content)) < 0 || rename(temporary, path) < 0) {
+	if (fd < 0 || write(fd, content, strlen(content)) < 0 || close(fd) < 0 ||
+	    rename(temporary, path) < 0) {
 		dprintf(STDERR_FILENO, "FAIL: cannot write %s: %s\n", path, strerror(errno));
 		_exit(1);
 	}
-	close(fd);
 }
 
 static void replace_descriptor(int number, const char *path, int flags)

@@ -65,7 +65,7 @@ struct collect {
 	struct target *targets; /* same order as snapshot->tasks */
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
-	uint32_t next_file_id, next_shared_id, next_pages_id;
+	uint32_t next_file_id, next_shared_id, next_pages_id, next_namespace_id;
 	void *kind_state[8]; /* kinds that keep state over a dump; see enum collect_state */
 	uint64_t pages_written, pages_scanned; /* for stats-dump */
 };
@@ -77,6 +77,7 @@ enum collect_state {
 	COLLECT_PIPES,	/* kinds/files/pipe.c: pipes seen so far */
 	COLLECT_GHOSTS, /* kinds/files/ghost.c: unlinked files seen so far */
 	COLLECT_PAGES,	/* kinds/memory/pages.c: copy buffers */
+	COLLECT_USER_NAMESPACES, /* kinds/namespaces/user.c: those seen so far */
 };
 
 /* Descriptor of /proc/PID/mem, kept in the target; -1 with err on failure. */

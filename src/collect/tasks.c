@@ -14,6 +14,7 @@
 #include "kernel/facts.h"
 #include "kinds/kind.h"
 #include "kinds/namespaces/pid.h"
+#include "kinds/namespaces/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,6 @@ static const struct common_namespace {
 	COMMON_NAMESPACE("ns/ipc", "ipc", ipc_ns_id),
 	COMMON_NAMESPACE("ns/uts", "uts", uts_ns_id),
 	COMMON_NAMESPACE("ns/mnt", "mount", mnt_ns_id),
-	COMMON_NAMESPACE("ns/user", "user", user_ns_id),
 	COMMON_NAMESPACE("ns/cgroup", "cgroup", cgroup_ns_id),
 	/* unshare(CLONE_NEWTIME) changes only this one; the id is that of the next row. */
 	COMMON_NAMESPACE("ns/time_for_children", "time (for children)", time_ns_id),
@@ -46,7 +46,10 @@ static const struct common_namespace {
 };
 enum { COMMON_NAMESPACES = sizeof common_namespaces / sizeof *common_namespaces };
 
-/* Ids of namespaces are counted from 1 over all types; pid namespaces have the first. */
+/*
+ * Ids of namespaces are counted over all types: nestor's pid namespace has 1, its user namespace
+ * 15, those of the tree follow.
+ */
 enum { FIRST_COMMON_ID = 2, LINK_SIZE = 64 };
 
 struct reading {
@@ -196,8 +199,8 @@ static int check_namespaces(const struct reading *reading, const struct target *
 			     "pid %d%s%s is in another %s namespace (%s) than nestor", target->pid,
 			     *folder ? ", " : "", folder, namespace->name, link);
 			return fail_hint(err,
-					 "only pid namespaces may differ from those of nestor; "
-					 "run nestor inside the others");
+					 "only pid and user namespaces may differ from those of "
+					 "nestor; run nestor inside the others");
 		}
 	}
 	return 0;
@@ -395,6 +398,44 @@ static int read_inventory(struct reading *reading, struct error *err)
 	return read_object_ids(reading, getpid(), inventory->root_ids, err);
 }
 
+/*
+ * There is no ids image for a zombie. Where its namespaces are not those of its parent, which is
+ * what a reader takes for granted, the ids stand in its core.
+ */
+static void keep_ids_of_zombies(const struct collect *collect)
+{
+	for (size_t i = 1; i < collect->n_targets; i++) {
+		const struct target *target = &collect->targets[i];
+		TaskKobjIdsEntry *ids = target->task->ids;
+		const TaskKobjIdsEntry *parent = target->parent->task->ids;
+
+		if (target->zombie &&
+		    (ids->pid_ns_id != parent->pid_ns_id || ids->user_ns_id != parent->user_ns_id))
+			target->task->core->ids = ids;
+	}
+}
+
+static int read_namespaces(struct collect *collect, struct error *err)
+{
+	if (user_namespaces_collect(collect, err) || pid_namespaces_collect(collect, err) ||
+	    user_namespaces_complete(collect, err))
+		return -1;
+	keep_ids_of_zombies(collect);
+	return 0;
+}
+
+static int read_all(struct reading *reading, struct error *err)
+{
+	struct collect *collect = reading->collect;
+
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (read_task(reading, &collect->targets[i], err))
+			return -1;
+	if (read_inventory(reading, err))
+		return -1;
+	return read_namespaces(collect, err);
+}
+
 int collect_read(struct collect *collect, struct error *err)
 {
 	struct reading reading = {
@@ -409,10 +450,7 @@ int collect_read(struct collect *collect, struct error *err)
 		return fail(err, ERR_KERNEL_TOO_OLD, "this kernel has no kcmp(2)");
 	if (find_outer_levels(&reading, err) || read_own_namespaces(&reading, err))
 		return -1;
-	for (size_t i = 0; i < collect->n_targets; i++)
-		if (read_task(&reading, &collect->targets[i], err))
-			return -1;
-	if (read_inventory(&reading, err) || pid_namespaces_collect(collect, err))
-		return -1;
-	return snapshot_index(collect->snapshot, err);
+	int result = read_all(&reading, err);
+	user_namespaces_release(collect);
+	return result ? -1 : snapshot_index(collect->snapshot, err);
 }

@@ -4,6 +4,7 @@
  * snapshot rely on. Images are untrusted: nothing here trusts an order, a count or an id.
  */
 #include "model/snapshot.h"
+#include "model/user-namespaces.h"
 
 #include <inttypes.h>
 #include <linux/sched.h>
@@ -91,7 +92,8 @@ static int check_task(const struct task *task, struct error *err)
 	const PstreeEntry *pstree = task->pstree;
 
 	if (!pstree || !task->core || !task->core->tc)
-		return fail(err, ERR_IMAGE_INVALID, "task number %zu is not described", task->index);
+		return fail(err, ERR_IMAGE_INVALID, "task number %zu is not described",
+			    task->index);
 	if (pstree->n_ns_pid > MAX_PID_LEVELS)
 		return fail(err, ERR_IMAGE_INVALID, "task %" PRIu32 " has %zu levels of pids",
 			    pstree->pid, pstree->n_ns_pid);
@@ -126,8 +128,9 @@ static int link_parents(struct snapshot *snapshot, struct error *err)
 		const struct numbered *parent =
 			find_numbered(by_pid, snapshot->n_tasks, task->pstree->ppid);
 		if (!parent)
-			return fail(err, ERR_IMAGE_INVALID, "task %s: its parent %" PRIu32
-				    " is not in the tree", task_name(task), task->pstree->ppid);
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: its parent %" PRIu32 " is not in the tree",
+				    task_name(task), task->pstree->ppid);
 		if (parent->index >= i)
 			return fail(err, ERR_IMAGE_INVALID, "task %s comes before its parent",
 				    task_name(task));
@@ -151,8 +154,8 @@ static int link_tables(struct snapshot *snapshot, struct error *err)
 			return fail(err, ERR_IMAGE_INVALID, "task %s has no object ids",
 				    task_name(task));
 		if (!task->mm || !task->fs)
-			return fail(err, ERR_IMAGE_MISSING, "task %s: no %s image",
-				    task_name(task), task->mm ? "fs" : "mm");
+			return fail(err, ERR_IMAGE_MISSING, "task %s: no %s image", task_name(task),
+				    task->mm ? "fs" : "mm");
 		task->table = snapshot_table(snapshot, task->ids->files_id);
 		if (!task->table)
 			return fail(err, ERR_IMAGE_INVALID, "task %s: no descriptor table %" PRIu32,
@@ -169,27 +172,6 @@ struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, ui
 	return NULL;
 }
 
-struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id)
-{
-	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
-		if (snapshot->user_namespaces[i]->id == id)
-			return snapshot->user_namespaces[i];
-	return NULL;
-}
-
-static void add_user_namespace(struct snapshot *snapshot, uint32_t id,
-			       struct user_namespace *parent, NsEntry *entry)
-{
-	struct user_namespace *namespace = arena_new(snapshot->arena, struct user_namespace);
-
-	*namespace = (struct user_namespace){
-		.id = id, .depth = parent ? parent->depth + 1 : 0, .parent = parent, .entry = entry
-	};
-	snapshot->user_namespaces = arena_grow(snapshot->arena, snapshot->user_namespaces,
-					       snapshot->n_user_namespaces, sizeof(void *));
-	snapshot->user_namespaces[snapshot->n_user_namespaces++] = namespace;
-}
-
 static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32_t id,
 					       struct pid_namespace *parent, NsEntry *entry)
 {
@@ -198,7 +180,6 @@ static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32
 	*namespace = (struct pid_namespace){
 		.id = id, .level = parent ? parent->level + 1 : 0, .parent = parent, .entry = entry
 	};
-	namespace->owner = snapshot->user_namespaces[0];
 	snapshot->pid_namespaces = arena_grow(snapshot->arena, snapshot->pid_namespaces,
 					      snapshot->n_pid_namespaces, sizeof(void *));
 	snapshot->pid_namespaces[snapshot->n_pid_namespaces++] = namespace;
@@ -235,15 +216,10 @@ static int place_pid_namespaces(struct snapshot *snapshot, struct error *err)
 {
 	const struct task *root = &snapshot->tasks[0];
 	uint32_t root_id = root->ids && root->ids->has_pid_ns_id ? root->ids->pid_ns_id : 0;
-	const TaskKobjIdsEntry *dumper =
-		snapshot->inventory ? snapshot->inventory->root_ids : NULL;
+	const TaskKobjIdsEntry *dumper = snapshot->inventory ? snapshot->inventory->root_ids : NULL;
 	bool progress = true;
 	size_t waiting = 0;
 
-	snapshot->user_namespaces = NULL;
-	snapshot->n_user_namespaces = 0;
-	add_user_namespace(snapshot, dumper && dumper->has_user_ns_id ? dumper->user_ns_id : 0,
-			   NULL, NULL);
 	snapshot->pid_namespaces = NULL;
 	snapshot->n_pid_namespaces = 0;
 	snapshot->own_pid_namespace =
@@ -253,8 +229,8 @@ static int place_pid_namespaces(struct snapshot *snapshot, struct error *err)
 		if (place_nested(snapshot, &progress, &waiting, err))
 			return -1;
 	if (waiting)
-		return fail(err, ERR_IMAGE_INVALID,
-			    "%zu pid namespaces have no parent in the tree", waiting);
+		return fail(err, ERR_IMAGE_INVALID, "%zu pid namespaces have no parent in the tree",
+			    waiting);
 	return 0;
 }
 
@@ -266,9 +242,8 @@ static int link_pid_namespaces(struct snapshot *snapshot, struct error *err)
 		struct pid_namespace *namespace = snapshot->pid_namespaces[0];
 
 		if (task->ids && task->ids->has_pid_ns_id)
-			namespace = snapshot_pid_namespace(snapshot, task->ids->pid_ns_id);
-		else if (task->parent)
-			namespace = task->parent->pid_namespace;
+		namespace = snapshot_pid_namespace(snapshot, task->ids->pid_ns_id);
+		else if (task->parent) namespace = task->parent->pid_namespace;
 		if (!namespace)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s: its pid namespace is not described", task_name(task));
@@ -277,9 +252,8 @@ static int link_pid_namespaces(struct snapshot *snapshot, struct error *err)
 				    "task %s has %zu levels of pids in a namespace of level %zu",
 				    task_name(task), pids.levels, namespace->level);
 		task->pid_namespace = namespace;
-		task->user_namespace = snapshot->user_namespaces[0];
 		if (pids.pid[namespace->level] == 1)
-			namespace->init = task;
+		namespace->init = task;
 	}
 	if (snapshot->own_pid_namespace && snapshot->pid_namespaces[0]->init != snapshot->tasks)
 		return fail(err, ERR_IMAGE_INVALID,
@@ -295,7 +269,7 @@ static void add_ids(struct numbered *ids, size_t *count, const struct pid_namesp
 	for (; namespace; namespace = namespace->parent)
 		if (namespace->level < vector.levels)
 			ids[(*count)++] = (struct numbered){
-				(uint64_t)namespace->id << 32 | vector.pid[namespace->level], task
+				(uint64_t) namespace->id << 32 | vector.pid[namespace->level], task
 			};
 }
 
@@ -341,7 +315,8 @@ int snapshot_index(struct snapshot *snapshot, struct error *err)
 	if (task_is_zombie(&snapshot->tasks[0]))
 		return fail(err, ERR_UNSUPPORTED_TASK, "the root of the tree is a zombie");
 	if (link_parents(snapshot, err) || link_tables(snapshot, err) ||
-	    place_pid_namespaces(snapshot, err) || link_pid_namespaces(snapshot, err))
+	    place_pid_namespaces(snapshot, err) || link_pid_namespaces(snapshot, err) ||
+	    place_user_namespaces(snapshot, err) || link_user_namespaces(snapshot, err))
 		return -1;
 	return check_unique_ids(snapshot, err);
 }

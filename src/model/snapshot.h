@@ -129,10 +129,11 @@ struct snapshot {
 };
 
 /*
- * Links tasks to parents, tables and pid namespaces, and checks what every user of the snapshot
- * relies on: parents come before children, ids are in range and unique at each level of each
- * namespace, vectors have as many levels as their namespace, threads[0] is the leader, shared
- * tables exist. Fails with ERR_IMAGE_INVALID. Call it once all records are in place.
+ * Links tasks to parents, tables, pid and user namespaces, and checks what every user of the
+ * snapshot relies on: parents come before children, ids are in range and unique at each level of
+ * each namespace, vectors have as many levels as their namespace, threads[0] is the leader, shared
+ * tables exist, maps and owners are such as the kernel makes. Fails with ERR_IMAGE_INVALID. Call it
+ * once all records are in place.
  */
 int snapshot_index(struct snapshot *snapshot, struct error *err);
 
@@ -161,6 +162,16 @@ RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t fil
 struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id);
 struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id);
 NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id);
+
+/* Is `inner` the same as `outer`, or below it? */
+bool user_namespace_is_within(const struct user_namespace *inner,
+			      const struct user_namespace *outer);
+/*
+ * The number that a uid (or gid) of depth 0 has inside a namespace; false where it has none, and
+ * for (uid_t)-1, which nobody can have.
+ */
+bool user_namespace_id_inside(const struct user_namespace *namespace, bool group, uint32_t id,
+			      uint32_t *ret_inside);
 
 /* Appending, for collect/ and images/. */
 struct task *snapshot_add_task(struct snapshot *snapshot);

@@ -17,6 +17,7 @@
 #include "collect/collect.h"
 #include "kernel/facts.h"
 #include "kernel/syscalls.h"
+#include "kinds/namespaces/user.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@
 #include <sys/syscall.h>
 
 /* tasks.c numbers the namespaces that all tasks have in common from 2 on. */
-enum { OWN_ID = 1, FIRST_TREE_ID = 16 };
+enum { OWN_ID = 1 };
 enum { PID_MAX_LIMIT = 4 * 1024 * 1024 };
 /* linux/pidfd.h, 6.11 and 6.9. */
 enum { GET_PID_FOR_CHILDREN = 0xff06, THREAD_PIDFD = O_EXCL };
@@ -50,7 +51,7 @@ struct survey {
 	struct collect *collect;
 	struct known_namespace *known; /* [0]: that of the root task */
 	size_t n_known;
-	struct stat own, own_user;
+	struct stat own;
 	bool shared; /* the root task is in the namespace of nestor */
 };
 
@@ -64,49 +65,50 @@ static struct known_namespace *find_known(const struct survey *survey, const str
 	return NULL;
 }
 
-static int check_owner(const struct survey *survey, int fd, pid_t pid, struct error *err)
+/*
+ * Whom a namespace belongs to. That of nestor may belong to a user namespace above its own, which
+ * the kernel does not tell; no restore makes it, so it does not matter.
+ */
+static int find_owner(const struct survey *survey, int fd, pid_t pid, uint32_t *ret_id,
+		      struct error *err)
 {
-	autoclose int user_fd = ioctl(fd, NS_GET_USERNS);
-	struct stat stat;
+	char what[32];
 
-	if (user_fd < 0 || fstat(user_fd, &stat))
-		return fail_errno(err, ERR_UNSUPPORTED_NAMESPACE,
-				  "cannot tell who owns the pid namespace of pid %d", pid);
-	if (stat.st_ino != survey->own_user.st_ino || stat.st_dev != survey->own_user.st_dev)
-		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "the pid namespace of pid %d belongs to another user namespace", pid);
-	return 0;
+	if (survey->n_known == 0 && survey->shared) {
+		*ret_id = survey->collect->snapshot->inventory->root_ids->user_ns_id;
+		return 0;
+	}
+	snprintf(what, sizeof what, "pid %d", pid);
+	return user_namespace_owner_id(survey->collect, fd, what, ret_id, err);
 }
 
-static NsEntry *add_entry(struct survey *survey, uint32_t id, uint32_t parent_id)
+static NsEntry *add_entry(struct survey *survey, uint32_t id, uint32_t parent_id, uint32_t owner_id)
 {
 	struct snapshot *snapshot = survey->collect->snapshot;
-	const TaskKobjIdsEntry *own = snapshot->inventory->root_ids;
 	NsEntry *entry = snapshot_new(snapshot, NS_ENTRY, NsEntry);
 
 	entry->id = id;
 	entry->ns_cflag = CLONE_NEWPID;
 	entry->has_parent_id = parent_id != 0;
 	entry->parent_id = parent_id;
-	entry->has_userns_id = own->has_user_ns_id;
-	entry->userns_id = own->user_ns_id;
+	entry->has_userns_id = true;
+	entry->userns_id = owner_id;
 	snapshot_add_namespace(snapshot, entry);
 	return entry;
 }
 
 static uint32_t add_known(struct survey *survey, int fd, const struct stat *stat,
-			  const struct known_namespace *parent)
+			  const struct known_namespace *parent, uint32_t owner_id)
 {
-	uint32_t id = survey->n_known  ? FIRST_TREE_ID + (uint32_t)survey->n_known
-		      : survey->shared ? OWN_ID
-				       : FIRST_TREE_ID;
+	uint32_t id = survey->n_known == 0 && survey->shared ? OWN_ID
+							     : survey->collect->next_namespace_id++;
 	struct known_namespace new = {
 		.device = stat->st_dev,
 		.inode = stat->st_ino,
 		.id = id,
 		.level = parent ? parent->level + 1 : 0,
 		.fd = fd,
-		.entry = add_entry(survey, id, parent ? parent->id : 0),
+		.entry = add_entry(survey, id, parent ? parent->id : 0, owner_id),
 	};
 
 	survey->known =
@@ -121,6 +123,7 @@ static int add_namespace(struct survey *survey, int taken_fd, pid_t pid, uint32_
 {
 	autoclose int fd = taken_fd;
 	struct stat stat;
+	uint32_t owner_id;
 
 	if (fstat(fd, &stat))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read a pid namespace");
@@ -129,10 +132,10 @@ static int add_namespace(struct survey *survey, int taken_fd, pid_t pid, uint32_
 		*ret_id = known->id;
 		return 0;
 	}
-	if (check_owner(survey, fd, pid, err))
+	if (find_owner(survey, fd, pid, &owner_id, err))
 		return -1;
 	if (survey->n_known == 0) {
-		*ret_id = add_known(survey, take_fd(&fd), &stat, NULL);
+		*ret_id = add_known(survey, take_fd(&fd), &stat, NULL, owner_id);
 		return 0;
 	}
 	int parent_fd = ioctl(fd, NS_GET_PARENT);
@@ -151,7 +154,8 @@ static int add_namespace(struct survey *survey, int taken_fd, pid_t pid, uint32_
 	}
 	if (add_namespace(survey, parent_fd, pid, ret_id, err))
 		return -1;
-	*ret_id = add_known(survey, take_fd(&fd), &stat, find_known(survey, &parent_stat));
+	*ret_id =
+		add_known(survey, take_fd(&fd), &stat, find_known(survey, &parent_stat), owner_id);
 	return 0;
 }
 
@@ -283,26 +287,13 @@ static int read_limits(struct survey *survey, struct error *err)
 	return 0;
 }
 
-/*
- * There is no ids image for a zombie. Where its namespace is not that of its parent, which is
- * what a reader takes for granted, the ids stand in its core.
- */
-static void keep_ids_of_zombie(const struct target *target)
-{
-	if (target->zombie && target->parent &&
-	    target->task->ids->pid_ns_id != target->parent->task->ids->pid_ns_id)
-		target->task->core->ids = target->task->ids;
-}
-
 static int read_all(struct survey *survey, struct error *err)
 {
 	struct collect *collect = survey->collect;
 
-	for (size_t i = 0; i < collect->n_targets; i++) {
+	for (size_t i = 0; i < collect->n_targets; i++)
 		if (read_own_namespace(survey, &collect->targets[i], err))
 			return -1;
-		keep_ids_of_zombie(&collect->targets[i]);
-	}
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie && read_threads(survey, &collect->targets[i], err))
 			return -1;
@@ -314,7 +305,7 @@ int pid_namespaces_collect(struct collect *collect, struct error *err)
 	struct survey survey = { .collect = collect };
 	TaskKobjIdsEntry *own = collect->snapshot->inventory->root_ids;
 
-	if (stat("/proc/self/ns/pid", &survey.own) || stat("/proc/self/ns/user", &survey.own_user))
+	if (stat("/proc/self/ns/pid", &survey.own))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/ns");
 	own->has_pid_ns_id = true;
 	own->pid_ns_id = OWN_ID;

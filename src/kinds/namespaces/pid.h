@@ -16,7 +16,8 @@ struct collect;
  * Once all tasks have their ids and cores: gives every pid namespace an id, sets pid_ns_id of all
  * tasks and of the inventory's root_ids, pid_for_children_ns_id of tasks and threads where it
  * differs, and adds an NsEntry for each namespace of the tree. Refuses namespaces that are not
- * below that of the root task, or that belong to another user namespace than nestor's.
+ * below that of the root task, or that belong to a user namespace that is not at or below
+ * nestor's. After user_namespaces_collect.
  */
 int pid_namespaces_collect(struct collect *collect, struct error *err);
 

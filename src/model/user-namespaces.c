@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * User namespaces of a snapshot: where they are nested, who is in them, what they own, and their
+ * maps. The rules are those of the kernel (kernel/user_namespace.c: create_user_ns, map_write;
+ * kernel/pid_namespace.c: create_pid_namespace): what it would never have made is refused.
+ */
+#include "model/user-namespaces.h"
+
+#include <inttypes.h>
+#include <linux/sched.h>
+
+/*
+ * create_user_ns refuses a parent at a level above 32, and the initial namespace is at level 0;
+ * map_write takes 340 extents (UID_GID_MAP_MAX_EXTENTS).
+ */
+enum { MAX_USER_DEPTH = 33, MAX_EXTENTS = 340 };
+
+#define NO_ID UINT32_MAX /* (uid_t)-1 */
+
+struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
+		if (snapshot->user_namespaces[i]->id == id)
+			return snapshot->user_namespaces[i];
+	return NULL;
+}
+
+bool user_namespace_is_within(const struct user_namespace *inner,
+			      const struct user_namespace *outer)
+{
+	while (inner && inner->depth > outer->depth)
+		inner = inner->parent;
+	return inner == outer;
+}
+
+/* ---- maps ---- */
+
+struct map {
+	size_t n_extents;
+	UidGidExtent **extents;
+};
+
+static struct map map_of(const struct user_namespace *namespace, bool group)
+{
+	const UsernsEntry *maps = namespace->entry ? namespace->entry->user_ext : NULL;
+
+	if (!maps)
+		return (struct map){ 0 };
+	return group ? (struct map){ maps->n_gid_map, maps->gid_map }
+		     : (struct map){ maps->n_uid_map, maps->uid_map };
+}
+
+bool user_namespace_id_inside(const struct user_namespace *namespace, bool group, uint32_t id,
+			      uint32_t *ret_inside)
+{
+	uint32_t in_parent = id;
+
+	if (id == NO_ID)
+		return false;
+	if (!namespace->parent) {
+		*ret_inside = id;
+		return true;
+	}
+	if (!user_namespace_id_inside(namespace->parent, group, id, &in_parent))
+		return false;
+	struct map map = map_of(namespace, group);
+	for (size_t i = 0; i < map.n_extents; i++) {
+		const UidGidExtent *extent = map.extents[i];
+		if (in_parent < extent->lower_first ||
+		    in_parent - extent->lower_first >= extent->count)
+			continue;
+		*ret_inside = extent->first + (in_parent - extent->lower_first);
+		return true;
+	}
+	return false;
+}
+
+static bool ranges_meet(uint32_t one, uint32_t one_count, uint32_t other, uint32_t other_count)
+{
+	return one < (uint64_t)other + other_count && other < (uint64_t)one + one_count;
+}
+
+/* No range may be empty, reach the id that stands for none, or meet another one on its side. */
+static const char *check_extent(const struct map *map, size_t which)
+{
+	const UidGidExtent *extent = map->extents[which];
+
+	if (extent->count == 0)
+		return "is empty";
+	if ((uint64_t)extent->first + extent->count > NO_ID ||
+	    (uint64_t)extent->lower_first + extent->count > NO_ID)
+		return "is out of range";
+	for (size_t i = 0; i < which; i++) {
+		const UidGidExtent *other = map->extents[i];
+		if (ranges_meet(extent->first, extent->count, other->first, other->count) ||
+		    ranges_meet(extent->lower_first, extent->count, other->lower_first,
+				other->count))
+			return "overlaps another one";
+	}
+	return NULL;
+}
+
+/* A namespace has nothing that its parent has not; the parent's own map is checked by now. */
+static bool parent_has(const struct user_namespace *parent, bool group, const UidGidExtent *extent)
+{
+	struct map map = map_of(parent, group);
+	uint32_t first = extent->lower_first;
+
+	if (!parent->parent)
+		return true;
+	for (size_t i = 0; i < map.n_extents; i++)
+		if (first >= map.extents[i]->first &&
+		    (uint64_t)first + extent->count <=
+			    (uint64_t)map.extents[i]->first + map.extents[i]->count)
+			return true;
+	return false;
+}
+
+static int check_map(const struct user_namespace *namespace, bool group, struct error *err)
+{
+	struct map map = map_of(namespace, group);
+
+	if (map.n_extents > MAX_EXTENTS)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "user namespace %" PRIu32 ": its %s map has %zu extents", namespace->id,
+			    group ? "gid" : "uid", map.n_extents);
+	for (size_t i = 0; i < map.n_extents; i++) {
+		const UidGidExtent *extent = map.extents[i];
+		const char *wrong = check_extent(&map, i);
+		if (!wrong && !parent_has(namespace->parent, group, extent))
+			wrong = "gives more than its parent has";
+		if (wrong)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "user namespace %" PRIu32 ": an extent of its %s map, %" PRIu32
+				    " %" PRIu32 " %" PRIu32 ", %s",
+				    namespace->id, group ? "gid" : "uid", extent->first,
+				    extent->lower_first, extent->count, wrong);
+	}
+	return 0;
+}
+
+static int check_maps(const struct user_namespace *namespace, struct error *err)
+{
+	uint32_t owner = namespace->entry->owner_uid, inside;
+
+	if (!user_namespace_id_inside(namespace->parent, false, owner, &inside))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "user namespace %" PRIu32 ": its owner, uid %" PRIu32
+			    ", is nobody in the namespace above",
+			    namespace->id, owner);
+	return check_map(namespace, false, err) || check_map(namespace, true, err) ? -1 : 0;
+}
+
+/* ---- nesting ---- */
+
+static struct user_namespace *add_user_namespace(struct snapshot *snapshot, uint32_t id,
+						 struct user_namespace *parent, NsEntry *entry)
+{
+	struct user_namespace *namespace = arena_new(snapshot->arena, struct user_namespace);
+
+	*namespace = (struct user_namespace){
+		.id = id, .depth = parent ? parent->depth + 1 : 0, .parent = parent, .entry = entry
+	};
+	snapshot->user_namespaces = arena_grow(snapshot->arena, snapshot->user_namespaces,
+					       snapshot->n_user_namespaces, sizeof(void *));
+	snapshot->user_namespaces[snapshot->n_user_namespaces++] = namespace;
+	return namespace;
+}
+
+static int place_one(struct snapshot *snapshot, NsEntry *entry, struct user_namespace *parent,
+		     struct error *err)
+{
+	if (parent->depth + 1 > MAX_USER_DEPTH)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "user namespace %" PRIu32 " is nested too deeply", entry->id);
+	return check_maps(add_user_namespace(snapshot, entry->id, parent, entry), err);
+}
+
+/* Records whose namespace is not placed yet, and whose parent is. */
+static int place_nested(struct snapshot *snapshot, bool *ret_progress, size_t *ret_waiting,
+			struct error *err)
+{
+	*ret_progress = false;
+	*ret_waiting = 0;
+	for (size_t i = 0; i < snapshot->n_namespaces; i++) {
+		NsEntry *entry = snapshot->namespaces[i];
+		if (entry->ns_cflag != CLONE_NEWUSER)
+			continue;
+		const struct user_namespace *placed = snapshot_user_namespace(snapshot, entry->id);
+		if (placed && placed->entry == entry)
+			continue;
+		/* The dumper's own may be there, without a parent. */
+		if (placed && (placed->entry || entry->has_parent_id))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "user namespace %" PRIu32 " is there twice", entry->id);
+		if (placed)
+			continue;
+		struct user_namespace *parent =
+			entry->has_parent_id ? snapshot_user_namespace(snapshot, entry->parent_id)
+					     : NULL;
+		if (!parent) {
+			(*ret_waiting)++;
+			continue;
+		}
+		if (place_one(snapshot, entry, parent, err))
+			return -1;
+		*ret_progress = true;
+	}
+	return 0;
+}
+
+static const TaskKobjIdsEntry *dumper_ids(const struct snapshot *snapshot)
+{
+	return snapshot->inventory ? snapshot->inventory->root_ids : NULL;
+}
+
+int place_user_namespaces(struct snapshot *snapshot, struct error *err)
+{
+	const TaskKobjIdsEntry *dumper = dumper_ids(snapshot);
+	bool progress = true;
+	size_t waiting = 0;
+
+	snapshot->user_namespaces = NULL;
+	snapshot->n_user_namespaces = 0;
+	add_user_namespace(snapshot, dumper && dumper->has_user_ns_id ? dumper->user_ns_id : 0,
+			   NULL, NULL);
+	while (progress)
+		if (place_nested(snapshot, &progress, &waiting, err))
+			return -1;
+	if (waiting)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%zu user namespaces are not below that of the dump", waiting);
+	return 0;
+}
+
+/* ---- who is inside, and what it owns ---- */
+
+static int link_task(const struct snapshot *snapshot, struct task *task, struct error *err)
+{
+	const TaskKobjIdsEntry *dumper = dumper_ids(snapshot);
+
+	task->user_namespace = snapshot->user_namespaces[0];
+	if (task->ids && task->ids->has_user_ns_id) {
+		/* Images that do not tell the dumper's have all tasks in one. */
+		if (!dumper || !dumper->has_user_ns_id)
+			return 0;
+		task->user_namespace = snapshot_user_namespace(snapshot, task->ids->user_ns_id);
+		if (!task->user_namespace)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: its user namespace is not described",
+				    task_name(task));
+	} else if (task->parent) {
+		task->user_namespace = task->parent->user_namespace;
+	}
+	return 0;
+}
+
+/* create_pid_namespace: the owner is that of the namespace above, or below it. */
+static int link_owner(const struct snapshot *snapshot, struct pid_namespace *namespace,
+		      struct error *err)
+{
+	const NsEntry *entry = namespace->entry;
+
+	namespace->owner =
+		namespace->parent ? namespace->parent->owner : snapshot->user_namespaces[0];
+	if (!entry || !entry->has_userns_id)
+		return 0;
+	namespace->owner = snapshot_user_namespace(snapshot, entry->userns_id);
+	if (!namespace->owner)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "pid namespace %" PRIu32 ": its owner is not described", namespace->id);
+	if (namespace->parent &&
+	    !user_namespace_is_within(namespace->owner, namespace->parent->owner))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "pid namespace %" PRIu32 ": its owner is not below that of the "
+			    "namespace above",
+			    namespace->id);
+	return 0;
+}
+
+int link_user_namespaces(struct snapshot *snapshot, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		if (link_task(snapshot, &snapshot->tasks[i], err))
+			return -1;
+	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)
+		if (link_owner(snapshot, snapshot->pid_namespaces[i], err))
+			return -1;
+	return 0;
+}

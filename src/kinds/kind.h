@@ -53,14 +53,18 @@ struct task_kind {
  * The order of kinds in a program is that of the table, grouped by stage. In STAGE_MEMORY the
  * old address space is gone and the recorded one is built; threads are created between
  * STAGE_PROCESS and STAGE_THREAD; STAGE_LAST runs per thread, and may forbid everything.
+ *
+ * A task of another user namespace enters it between STAGE_IDS and STAGE_CAPABILITIES of its
+ * leader, and makes its threads then: they run all of their stages inside.
  */
 enum task_stage {
-	STAGE_FILES,	   /* once per task: descriptors, cwd, root, umask */
-	STAGE_MEMORY,	   /* once per task */
-	STAGE_PROCESS,	   /* once per task: signal actions, timers, prctl of the process */
-	STAGE_THREAD,	   /* per thread: names, scheduling, alternate stack, pending signals */
-	STAGE_CREDENTIALS, /* per thread: ids, capabilities */
-	STAGE_LAST,	   /* per thread: what privileges are no longer needed for; seccomp */
+	STAGE_FILES,	    /* once per task: descriptors, cwd, root, umask */
+	STAGE_MEMORY,	    /* once per task */
+	STAGE_PROCESS,	    /* once per task: signal actions, timers, prctl of the process */
+	STAGE_THREAD,	    /* per thread: names, scheduling, alternate stack, pending signals */
+	STAGE_IDS,	    /* per thread: ids of users and groups */
+	STAGE_CAPABILITIES, /* per thread, in its user namespace: capability sets, securebits */
+	STAGE_LAST,	    /* per thread: what privileges are no longer needed for; seccomp */
 	STAGE_COUNT,
 };
 
@@ -73,8 +77,8 @@ struct open_file {
 	uint32_t flags;	       /* from fdinfo: O_* status flags, without O_CLOEXEC */
 	uint64_t position;
 	int32_t mount_id;
-	const char *fdinfo; /* whole text; "" for what is not a descriptor (collect_path) */
-	uint32_t id;	    /* to be used in the FileEntry */
+	const char *fdinfo;    /* whole text; "" for what is not a descriptor (collect_path) */
+	uint32_t id;	       /* to be used in the FileEntry */
 	const char *proc_name; /* leads to it below target->proc_fd: "fd/3", "cwd" */
 	const char *what;      /* for messages: "pid 12: descriptor 3 (/tmp/log)" */
 };

@@ -43,8 +43,13 @@ static const struct task_kind *const thread_stage[] = {
 	&alternate_stack_kind, &pending_signals_kind, NULL,
 };
 
-static const struct task_kind *const credentials_stage[] = {
+static const struct task_kind *const ids_stage[] = {
 	&credentials_kind,
+	NULL,
+};
+
+static const struct task_kind *const capabilities_stage[] = {
+	&capability_sets_kind,
 	NULL,
 };
 
@@ -61,7 +66,8 @@ const struct kind_table kinds = {
 		[STAGE_MEMORY] = memory_stage,
 		[STAGE_PROCESS] = process_stage,
 		[STAGE_THREAD] = thread_stage,
-		[STAGE_CREDENTIALS] = credentials_stage,
+		[STAGE_IDS] = ids_stage,
+		[STAGE_CAPABILITIES] = capabilities_stage,
 		[STAGE_LAST] = last_stage,
 	},
 };

@@ -7,10 +7,10 @@
 #include <string.h>
 
 /* Appends `element` to an array of the snapshot that grows in its arena. */
-#define APPEND(snapshot, array, count, ...)                                                    \
-	do {                                                                                   \
-		(array) = arena_grow((snapshot)->arena, (array), (count), sizeof *(array));    \
-		(array)[(count)++] = (__VA_ARGS__);                                            \
+#define APPEND(snapshot, array, count, ...)                                                 \
+	do {                                                                                \
+		(array) = arena_grow((snapshot)->arena, (array), (count), sizeof *(array)); \
+		(array)[(count)++] = (__VA_ARGS__);                                         \
 	} while (0)
 
 struct task *snapshot_add_task(struct snapshot *snapshot)
@@ -51,8 +51,7 @@ void snapshot_add_remap(struct snapshot *snapshot, RemapFilePathEntry *remap)
 	APPEND(snapshot, snapshot->remaps, snapshot->n_remaps, remap);
 }
 
-struct ghost_file *snapshot_add_ghost(struct snapshot *snapshot, uint32_t id,
-				      GhostFileEntry *entry)
+struct ghost_file *snapshot_add_ghost(struct snapshot *snapshot, uint32_t id, GhostFileEntry *entry)
 {
 	APPEND(snapshot, snapshot->ghosts, snapshot->n_ghosts,
 	       (struct ghost_file){ .id = id, .entry = entry });

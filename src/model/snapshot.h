@@ -172,6 +172,9 @@ bool user_namespace_is_within(const struct user_namespace *inner,
  */
 bool user_namespace_id_inside(const struct user_namespace *namespace, bool group, uint32_t id,
 			      uint32_t *ret_inside);
+/* The other way round, for a number that the namespace maps. */
+bool user_namespace_id_outside(const struct user_namespace *namespace, bool group, uint32_t inside,
+			       uint32_t *ret_id);
 
 /* Appending, for collect/ and images/. */
 struct task *snapshot_add_task(struct snapshot *snapshot);
@@ -189,7 +192,7 @@ void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_
 		     uint64_t pages);
 
 /* A message of the schema in the snapshot's arena: snapshot_new(s, MM_ENTRY, MmEntry). */
-#define snapshot_new(snapshot, SYMBOL, type)                                   \
+#define snapshot_new(snapshot, SYMBOL, type) \
 	((type *)arena_copy((snapshot)->arena, &(type)SYMBOL##__INIT, sizeof(type)))
 
 #endif

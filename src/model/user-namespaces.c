@@ -75,6 +75,25 @@ bool user_namespace_id_inside(const struct user_namespace *namespace, bool group
 	return false;
 }
 
+bool user_namespace_id_outside(const struct user_namespace *namespace, bool group, uint32_t inside,
+			       uint32_t *ret_id)
+{
+	struct map map = map_of(namespace, group);
+
+	if (!namespace->parent) {
+		*ret_id = inside;
+		return inside != NO_ID;
+	}
+	for (size_t i = 0; i < map.n_extents; i++) {
+		const UidGidExtent *extent = map.extents[i];
+		if (inside >= extent->first && inside - extent->first < extent->count)
+			return user_namespace_id_outside(
+				namespace->parent, group,
+				extent->lower_first + (inside - extent->first), ret_id);
+	}
+	return false;
+}
+
 static bool ranges_meet(uint32_t one, uint32_t one_count, uint32_t other, uint32_t other_count)
 {
 	return one < (uint64_t)other + other_count && other < (uint64_t)one + one_count;

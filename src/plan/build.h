@@ -46,6 +46,18 @@ void build_skeleton(struct build *build, struct program *program);
 uint64_t build_word(struct build *build, uint32_t word); /* its address */
 void build_history(struct build *build, struct node *node);
 void build_enter(struct build *build, struct program *program, uint32_t number);
+/* Sets an argument to the number that `node` sees of a helper of its own. */
+void op_helper_number(struct op *op, unsigned argument, const struct node *node,
+		      const struct node *helper);
+
+/* user-namespaces.c: founders, and when a task enters its user namespace. */
+void build_found(struct build *build, struct node *founder, const struct place *place);
+void build_enter_founded(struct build *build, struct node *node, const struct place *place);
+void build_zombie_user_namespace(struct build *build, struct node *node);
+bool node_enters_user_namespace(const struct node *node);
+void build_enter_user_namespace(struct build *build, struct node *node);
+/* Where its descriptor table keeps the sources that are needed to enter; last < first: none. */
+void user_namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last);
 
 /* descriptors.c */
 void descriptors_share(struct build *build);
@@ -65,6 +77,13 @@ void build_stopped_wait(struct build *build, const struct node *node);
 /* children-places.c: where the children of a thread will be born. */
 void build_children_place(struct build *build, struct node *node, size_t thread,
 			  struct program *program);
+/* Does the task set that of its leader only once it has entered its user namespace? */
+bool children_place_is_inside(const struct build *build, const struct node *node, size_t thread);
+/*
+ * Children are born where those of another process, whose pidfd was put into a slot by the last
+ * call, are born. Closes the pidfd.
+ */
+void build_enter_children_place(struct build *build, struct program *program, uint64_t pidfd_slot);
 
 /* threads.c: makes the others, and finishes each with what is its own. */
 int build_threads(struct build *build, struct node *node, struct error *err);

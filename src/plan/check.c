@@ -63,25 +63,12 @@ static int check_file(const struct snapshot *snapshot, const struct kind_table *
 	return kind->check ? kind->check(snapshot, entry, err) : 0;
 }
 
-static int check_user_namespaces(const struct snapshot *snapshot, struct error *err)
-{
-	if (snapshot->n_user_namespaces <= 1)
-		return 0;
-	return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-		    "the tree has %zu user namespaces below that of the dump, which cannot be "
-		    "restored",
-		    snapshot->n_user_namespaces - 1);
-}
-
 int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
 		   const struct kind_table *table, const struct plan_options *options,
 		   struct error *err)
 {
 	tree_make(tree, arena, snapshot, options, err);
 	size_t count = tree->n_refusals;
-	struct error nested = { 0 };
-	if (check_user_namespaces(snapshot, &nested))
-		take_over(err, &count, &nested);
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct error reason = { 0 };
 		const struct node *node = tree->nodes[i];

@@ -7,6 +7,9 @@
  * A namespace with an init is entered by setns. One that never had an init belongs to whoever
  * made it by unshare; others get it from that thread by PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE
  * (6.11; /proc has no link for it).
+ *
+ * A task that enters a user namespace has full rights before, and those of that namespace after.
+ * It makes threads after, so only one without threads can set it before.
  */
 #include "plan/build.h"
 
@@ -81,6 +84,35 @@ static void check_maker(struct tree *tree, struct node *node, size_t thread, str
 			    place->maker->name);
 }
 
+static bool is_maker(const struct place *place, const struct node *node, size_t thread)
+{
+	return !place->init && place->maker == node && place->maker_thread == thread;
+}
+
+static bool is_inside(const struct place *place, const struct node *node, size_t thread)
+{
+	const struct user_namespace *own = node->task->user_namespace;
+
+	return own->depth && (thread > 0 || node->task->n_threads > 1 ||
+			      (is_maker(place, node, thread) && place->namespace->owner == own));
+}
+
+/* setns wants CAP_SYS_ADMIN in the owner (pidns_install); unshare makes its caller's the owner. */
+static void check_rights(struct tree *tree, struct node *node, size_t thread, struct place *place)
+{
+	const struct user_namespace *owner = place->namespace->owner;
+	const struct user_namespace *own = tree->snapshot->user_namespaces[0];
+
+	if (place == node->place)
+		return;
+	if (is_inside(place, node, thread))
+		own = node->task->user_namespace;
+	if (is_maker(place, node, thread) ? owner != own : !user_namespace_is_within(owner, own))
+		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
+			    "its children would be born in a pid namespace of a user namespace "
+			    "that it cannot act for any more once it has its threads");
+}
+
 void plan_children_places(struct tree *tree)
 {
 	for (int round = 0; round < 3; round++) {
@@ -96,16 +128,30 @@ void plan_children_places(struct tree *tree)
 					choose_maker(node, thread, place);
 				else if (!node->refused)
 					check_maker(tree, node, thread, place);
+				if (round == 2 && !node->refused)
+					check_rights(tree, node, thread, place);
 			}
 		}
 	}
 }
 
+void build_enter_children_place(struct build *build, struct program *program, uint64_t pidfd_slot)
+{
+	uint64_t namespace = program_word(&build->plan->programs, 0);
+
+	op_store(op_argument_from(program_call(program, SYS_ioctl, 0, GET_PID_FOR_CHILDREN, 0), 0,
+				  pidfd_slot),
+		 namespace);
+	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0, namespace),
+		  0);
+	op_argument_from(program_call(program, SYS_close, 0), 0, namespace);
+	op_argument_from(program_call(program, SYS_close, 0), 0, pidfd_slot);
+}
+
 static void copy_from_maker(struct build *build, const struct node *node, struct program *program,
 			    const struct place *place)
 {
-	struct program_set *set = &build->plan->programs;
-	uint64_t pidfd = program_word(set, 0), namespace = program_word(set, 0);
+	uint64_t pidfd = program_word(&build->plan->programs, 0);
 	struct pid_vector maker = thread_pids(place->maker->task, place->maker_thread);
 	uint64_t flags = place->maker_thread ? THREAD_PIDFD : 0;
 
@@ -113,13 +159,12 @@ static void copy_from_maker(struct build *build, const struct node *node, struct
 	op_store(program_call(program, SYS_pidfd_open, maker.pid[node->place->namespace->level],
 			      flags),
 		 pidfd);
-	op_store(op_argument_from(program_call(program, SYS_ioctl, 0, GET_PID_FOR_CHILDREN, 0), 0,
-				  pidfd),
-		 namespace);
-	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0, namespace),
-		  0);
-	op_argument_from(program_call(program, SYS_close, 0), 0, namespace);
-	op_argument_from(program_call(program, SYS_close, 0), 0, pidfd);
+	build_enter_children_place(build, program, pidfd);
+}
+
+bool children_place_is_inside(const struct build *build, const struct node *node, size_t thread)
+{
+	return is_inside(recorded_place(build->tree, node, thread), node, thread);
 }
 
 void build_children_place(struct build *build, struct node *node, size_t thread,

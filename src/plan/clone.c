@@ -15,7 +15,7 @@ uint64_t clone_flags_of(const struct node *node)
 {
 	uint64_t flags = 0;
 
-	if (node->place->init == node)
+	if (node->place->init == node && !node->place->founder)
 		flags |= CLONE_NEWPID;
 	if (node->share_files)
 		flags |= CLONE_FILES;

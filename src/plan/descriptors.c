@@ -19,7 +19,7 @@ void descriptors_share(struct build *build)
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
 		node->table_owner = node->share_files ? node->creator->table_owner : node;
-		node->n_sharers = 0;
+		node->n_sharers = node->n_nested_sharers = 0;
 		if (node->table_owner == node)
 			continue;
 		struct node *owner = node->table_owner;
@@ -28,7 +28,9 @@ void descriptors_share(struct build *build)
 			owner->made_word = program_word(&build->plan->programs, 0);
 			owner->placed_word = program_word(&build->plan->programs, 0);
 			owner->used_word = program_word(&build->plan->programs, 0);
+			owner->entered_word = program_word(&build->plan->programs, 0);
 		}
+		owner->n_nested_sharers += node_enters_user_namespace(node);
 	}
 }
 
@@ -114,6 +116,11 @@ void build_closing(struct build *build, struct node *node)
 			op_expect(program_call(program, SYS_close_range, next, number - 1, 0), 0);
 		next = number + 1;
 	}
-	(void)build;
+	if (node_enters_user_namespace(node) || owner->n_nested_sharers) {
+		uint32_t first, last;
+		user_namespace_sources(build->plan, &first, &last);
+		op_expect(program_call(program, SYS_close_range, next, first - 1, 0), 0);
+		next = last + 1;
+	}
 	op_expect(program_call(program, SYS_close_range, next, UINT32_MAX, 0), 0);
 }

@@ -31,17 +31,21 @@ void build_enter(struct build *build, struct program *program, uint32_t number)
 	op_expect(op_argument_from(program_call(program, SYS_close, 0), 0, slot), 0);
 }
 
-static void build_reap(struct build *build, const struct node *node, const struct node *helper)
+/* The number of a helper is an argument of the last call; it may be known only once it is made. */
+void op_helper_number(struct op *op, unsigned argument, const struct node *node,
+		      const struct node *helper)
 {
-	bool known = node->place->namespace->level >= helper->n_unnamed;
-	uint64_t number = known ? node_number(helper, node->place) : 0;
-	struct op *op =
-		program_call(node->program, SYS_waitid, P_PID, number, 0, WEXITED | __WALL, 0);
+	if (node->place->namespace->level >= helper->n_unnamed)
+		op->args[argument] = node_number(helper, node->place);
+	else
+		op_argument_from(op, argument, helper->number_slot);
+}
 
-	(void)build;
-	op_expect(op, 0);
-	if (!known)
-		op_argument_from(op, 1, helper->number_slot);
+static void build_reap(const struct node *node, const struct node *helper)
+{
+	struct op *op = program_call(node->program, SYS_waitid, P_PID, 0, 0, WEXITED | __WALL, 0);
+
+	op_helper_number(op_expect(op, 0), 1, node, helper);
 }
 
 static void build_setsid(const struct node *node)
@@ -71,6 +75,12 @@ static void build_step(struct build *build, struct node *node, const struct step
 		build_enter(build, program, node_number(init, place));
 		break;
 	}
+	case STEP_FOUND:
+		build_found(build, node, step->place);
+		break;
+	case STEP_ENTER_FOUNDED:
+		build_enter_founded(build, node, step->place);
+		break;
 	case STEP_SETSID:
 		build_setsid(node);
 		break;
@@ -97,7 +107,7 @@ static void build_step(struct build *build, struct node *node, const struct step
 			  0);
 		break;
 	case STEP_REAP:
-		build_reap(build, node, step->node);
+		build_reap(node, step->node);
 		break;
 	case STEP_TIE:
 		/* So that nothing outlives a restore that fails; STAGE_LAST sets what it was. */

@@ -22,10 +22,11 @@
  * `number`, or with pidfd_getfd where inheriting many files would make every fork slow.
  */
 enum source_kind {
-	SOURCE_FILE,	      /* open file description `id` */
-	SOURCE_PAGES,	      /* pages-<id>.img, read-only */
-	SOURCE_SHARED_MEMORY, /* object with VMA shmid `id`, filled, read-write */
-	SOURCE_COORDINATOR,   /* pidfd of the coordinator, for pidfd_getfd */
+	SOURCE_FILE,	       /* open file description `id` */
+	SOURCE_PAGES,	       /* pages-<id>.img, read-only */
+	SOURCE_SHARED_MEMORY,  /* object with VMA shmid `id`, filled, read-write */
+	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
+	SOURCE_USER_NAMESPACE, /* that with this id; always inherited */
 };
 
 struct source {
@@ -45,6 +46,7 @@ struct source {
 /* clone3 arguments of the first task, made by the coordinator itself. */
 struct root_clone {
 	uint64_t flags; /* CLONE_NEWPID where the root had a namespace of its own */
+	uint32_t owner; /* user namespace that is to own it; 0: the coordinator's */
 	uint32_t set_tid[MAX_PID_LEVELS]; /* innermost first, as clone3 takes it */
 	size_t n_set_tid;
 };

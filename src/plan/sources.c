@@ -3,7 +3,7 @@
  * What the coordinator opens and tasks fetch. A descriptor that the first task inherits costs
  * every fork a copy, pidfd_getfd costs two calls where it is used; so what few use is fetched,
  * unless there is not much in all. Numbers lie above all descriptors of the tree, the inherited
- * ones first, so that one close_range parts them.
+ * ones first, so that one close_range parts them: the coordinator's, user namespaces, files.
  */
 #include "plan/build.h"
 
@@ -114,14 +114,30 @@ static void count_users(struct plan *plan)
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		if (!task_is_zombie(&snapshot->tasks[i]))
 			count_task(plan, &snapshot->tasks[i]);
+	/* For those that found them, and for zombies. */
+	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
+		count_user(plan, SOURCE_USER_NAMESPACE, snapshot->user_namespaces[i]->id);
+}
+
+static bool is_inherited(const struct plan *plan, const struct source *source)
+{
+	return source->kind == SOURCE_USER_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
+	       source->users >= MANY_USERS;
 }
 
 static int compare_sources(const void *a, const void *b)
 {
 	const struct source *one = a, *other = b;
 
+	bool one_namespace = one->kind == SOURCE_USER_NAMESPACE;
+	bool other_namespace = other->kind == SOURCE_USER_NAMESPACE;
+
 	if (one->inherited != other->inherited)
 		return one->inherited ? -1 : 1;
+	if (one->kind == SOURCE_COORDINATOR || other->kind == SOURCE_COORDINATOR)
+		return one->kind == SOURCE_COORDINATOR ? -1 : 1;
+	if (one_namespace != other_namespace)
+		return one_namespace ? -1 : 1;
 	return one->number < other->number ? -1 : one->number > other->number;
 }
 
@@ -152,8 +168,7 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 	if (plan->n_sources > UINT32_MAX / 4)
 		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
 	for (size_t i = 0; i < plan->n_sources; i++)
-		plan->sources[i].inherited =
-			plan->n_sources <= FEW_SOURCES || plan->sources[i].users >= MANY_USERS;
+		plan->sources[i].inherited = is_inherited(plan, &plan->sources[i]);
 	qsort(plan->sources, plan->n_sources, sizeof *plan->sources, compare_sources);
 	for (size_t i = 0; i < plan->n_sources; i++)
 		plan->sources[i].number = plan->first_source + (uint32_t)i;

@@ -57,11 +57,31 @@ static void choose_words(struct tree *tree)
 	}
 }
 
+/* The founder is there just for the init to be born in what it has made. */
+static struct place *add_founded(struct tree *tree, struct node *node, struct node *child,
+				 struct place *current)
+{
+	struct place *place = child->place;
+	struct node *founder = place->founder;
+
+	if (current != node->place)
+		node_add_step(tree, node, STEP_ENTER)->place = node->place;
+	node_add_step(tree, node, STEP_CREATE)->node = founder;
+	add_wait(tree, node, place->founded_word, 1);
+	node_add_step(tree, node, STEP_ENTER_FOUNDED)->place = place;
+	node_add_step(tree, node, STEP_CREATE)->node = child;
+	add_wake(tree, node, founder->leave_word, 1);
+	node_add_step(tree, node, STEP_REAP)->node = founder;
+	return place;
+}
+
 static struct place *add_creation(struct tree *tree, struct node *node, struct node *child,
 				  struct place *current)
 {
 	struct place *wanted = child->place->init == child ? node->place : child->place;
 
+	if (child->place->init == child && child->place->founder)
+		return add_founded(tree, node, child, current);
 	if (wanted != current) {
 		if (wanted != node->place && wanted->ready_word)
 			add_wait(tree, node, wanted->ready_word, 1);
@@ -234,6 +254,10 @@ void plan_steps(struct tree *tree)
 		/* A helper whose creator leaves before it would die with that. */
 		if (!is_adopted(node) && (node->task || node->reaper == node->creator))
 			node_add_step(tree, node, STEP_TIE);
+		if (node->founds) {
+			node_add_step(tree, node, STEP_FOUND)->place = node->founds;
+			add_wake(tree, node, node->founds->founded_word, 1);
+		}
 		if (node->place->init == node && node->place->ready_word)
 			add_wake(tree, node, node->place->ready_word, 1);
 		if (node->moved_first)

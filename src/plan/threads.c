@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The threads of a task. All of them are made by the leader, while it still has every privilege:
- * set_tid needs CAP_CHECKPOINT_RESTORE at each level.
+ * set_tid needs CAP_CHECKPOINT_RESTORE at each level. Only where the task has to enter another
+ * user namespace first (see user-namespaces.c) are they made with what that leaves.
  */
 #include "plan/build.h"
 
@@ -15,18 +16,30 @@ static bool is_parked(const struct program *program)
 	return end > 0 && program->ops[end - 1].kind == OP_PARK;
 }
 
+/* The end of every program: what wants the fewest rights. */
+static int build_end(struct build *build, struct node *node, size_t thread, struct program *program,
+		     struct error *err)
+{
+	if (build_stage(build, STAGE_CAPABILITIES, node->task, thread, program, err) ||
+	    build_stage(build, STAGE_LAST, node->task, thread, program, err))
+		return -1;
+	if (!is_parked(program))
+		program_park(program);
+	return 0;
+}
+
 static int build_own_state(struct build *build, struct node *node, size_t thread,
 			   struct program *program, struct error *err)
 {
 	if (build_stage(build, STAGE_THREAD, node->task, thread, program, err))
 		return -1;
 	build_children_place(build, node, thread, program);
-	if (build_stage(build, STAGE_CREDENTIALS, node->task, thread, program, err) ||
-	    build_stage(build, STAGE_LAST, node->task, thread, program, err))
+	if (build_stage(build, STAGE_IDS, node->task, thread, program, err))
 		return -1;
-	if (!is_parked(program))
-		program_park(program);
-	return 0;
+	/* Others may share its descriptor table and wait for it. */
+	if (thread == 0)
+		build_enter_user_namespace(build, node);
+	return build_end(build, node, thread, program, err);
 }
 
 static struct program *thread_program(struct build *build, const struct node *node, size_t thread)
@@ -39,16 +52,48 @@ static struct program *thread_program(struct build *build, const struct node *no
 		arena_printf(arena, "task %s thread %s", node->name, pid_vector_text(&tids)));
 }
 
-int build_threads(struct build *build, struct node *node, struct error *err)
+static void make_threads(struct build *build, struct node *node, struct planned_task *planned)
 {
-	struct planned_task *planned = &build->plan->tasks[node->index];
-
 	for (size_t i = 1; i < node->task->n_threads; i++) {
 		planned->threads[i].program = thread_program(build, node, i);
 		build_thread_clone(build, node, i, planned->threads[i].program);
 	}
-	for (size_t i = 0; i < node->task->n_threads; i++)
-		if (build_own_state(build, node, i, planned->threads[i].program, err))
+}
+
+/* A leader that enters its user namespace before it makes the others. */
+static int build_nested_leader(struct build *build, struct node *node, struct planned_task *planned,
+			       struct error *err)
+{
+	struct program *program = node->program;
+	bool place_is_inside = children_place_is_inside(build, node, 0);
+
+	if (build_stage(build, STAGE_THREAD, node->task, 0, program, err))
+		return -1;
+	if (!place_is_inside)
+		build_children_place(build, node, 0, program);
+	if (build_stage(build, STAGE_IDS, node->task, 0, program, err))
+		return -1;
+	build_enter_user_namespace(build, node);
+	make_threads(build, node, planned);
+	if (place_is_inside)
+		build_children_place(build, node, 0, program);
+	return build_end(build, node, 0, program, err);
+}
+
+int build_threads(struct build *build, struct node *node, struct error *err)
+{
+	struct planned_task *planned = &build->plan->tasks[node->index];
+	size_t next = 0;
+
+	if (node_enters_user_namespace(node)) {
+		if (build_nested_leader(build, node, planned, err))
+			return -1;
+		next = 1;
+	} else {
+		make_threads(build, node, planned);
+	}
+	for (; next < node->task->n_threads; next++)
+		if (build_own_state(build, node, next, planned->threads[next].program, err))
 			return -1;
 	return 0;
 }

@@ -281,8 +281,9 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 	      const struct plan_options *options, struct error *err)
 {
 	static void (*const parts[])(struct tree *) = {
-		plan_sessions,	      plan_sharing,   plan_groups, plan_creation,
-		plan_children_places, plan_adoptions, plan_steps,  rehearse,
+		plan_sessions,	plan_sharing,	      plan_groups,
+		plan_creation,	plan_children_places, plan_user_namespaces,
+		plan_adoptions, plan_steps,	      rehearse,
 	};
 
 	*tree = (struct tree){

@@ -58,23 +58,28 @@ struct place {
 	struct node *maker;
 	size_t maker_thread;
 	uint32_t made_word; /* set once the maker has it; 0: nobody else does */
+	/* Of one that belongs to another user namespace than nestor's; see user-namespaces.c. */
+	struct node *founder;
+	uint32_t founded_word;
 	uint32_t next_free; /* where the search for a helper's number goes on */
 };
 
 /* One thing that a process does. Words are numbered from 1; their addresses come later. */
 enum step_kind {
-	STEP_CREATE,	 /* node: the child */
-	STEP_ENTER,	 /* place: children are born there from now on */
-	STEP_SETSID,	 /* lead a session and a group */
-	STEP_LEAD_GROUP, /* setpgid(0, 0) */
-	STEP_JOIN,	 /* group: by the process's own call */
-	STEP_MOVE,	 /* node: the child is put into its group from here */
-	STEP_WAIT,	 /* word, value */
-	STEP_WAKE,	 /* word, value: add one, wake the waiters once it is at least value */
-	STEP_SUBREAPER,	 /* value: mark on or off */
-	STEP_REAP,	 /* node: a helper that exits */
-	STEP_TIE,	 /* die with the parent from now on */
-	STEP_EXIT,	 /* end of a helper */
+	STEP_CREATE,	    /* node: the child */
+	STEP_ENTER,	    /* place: children are born there from now on */
+	STEP_FOUND,	    /* place: make it, from inside the user namespace that owns it */
+	STEP_ENTER_FOUNDED, /* place: the same as STEP_ENTER, by way of its founder */
+	STEP_SETSID,	    /* lead a session and a group */
+	STEP_LEAD_GROUP,    /* setpgid(0, 0) */
+	STEP_JOIN,	    /* group: by the process's own call */
+	STEP_MOVE,	    /* node: the child is put into its group from here */
+	STEP_WAIT,	    /* word, value */
+	STEP_WAKE,	    /* word, value: add one, wake the waiters once it is at least value */
+	STEP_SUBREAPER,	    /* value: mark on or off */
+	STEP_REAP,	    /* node: a helper that exits */
+	STEP_TIE,	    /* die with the parent from now on */
+	STEP_EXIT,	    /* end of a helper */
 };
 
 struct step {
@@ -97,6 +102,7 @@ struct node {
 	struct group *group;
 	bool leads_session, leads_group;
 	struct group *first_group; /* made by this node, which leaves it for `group` again */
+	struct place *founds;	   /* all that this helper is for */
 
 	size_t depth;	       /* below the root, at the end */
 	struct node *parent;   /* at the end; NULL for the root and for helpers */
@@ -143,11 +149,12 @@ struct node {
 	bool visited;
 	/* Scratch of the programs: */
 	struct program *program;
-	uint64_t number_slot;	  /* where the creator keeps a helper's number; 0: it is known */
-	struct node *table_owner; /* the first of those that share its descriptor table */
-	uint32_t n_sharers;	  /* of an owner: the others */
-	uint64_t made_word, placed_word,
-		used_word;    /* of an owner with sharers; see descriptors.c */
+	uint64_t number_slot;	   /* where the creator keeps a helper's number; 0: it is known */
+	struct node *table_owner;  /* the first of those that share its descriptor table */
+	uint32_t n_sharers;	   /* of an owner: the others */
+	uint32_t n_nested_sharers; /* those of them that enter a user namespace */
+	/* Of an owner with sharers; see descriptors.c, and user-namespaces.c for the last. */
+	uint64_t made_word, placed_word, used_word, entered_word;
 	uint64_t killed_word; /* of a zombie that its parent has to kill */
 };
 
@@ -218,6 +225,7 @@ void plan_sharing(struct tree *tree);  /* sharing.c: shared descriptor tables an
 void plan_groups(struct tree *tree);   /* groups.c: stand-ins for dead group leaders */
 void plan_creation(struct tree *tree); /* creation.c: order of children, birth groups, joins */
 void plan_children_places(struct tree *tree); /* children-places.c: pid_for_children */
+void plan_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
 void plan_adoptions(struct tree *tree);	      /* adoption.c: when helpers exit, who reaps them */
 void plan_steps(struct tree *tree);	      /* steps.c */
 void rehearse(struct tree *tree);	      /* rehearsal.c: does it come to an end? */

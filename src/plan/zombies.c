@@ -95,6 +95,7 @@ void build_zombie(struct build *build, struct node *node)
 	uint32_t signal = fatal_signal(node);
 
 	build_looks(build, node, signal);
+	build_zombie_user_namespace(build, node);
 	if (signal && node->place->init == node) {
 		program_wake(node->program, killed_word(build, node), 1);
 	} else if (signal) {

@@ -17,8 +17,7 @@ int run_apply_fault(struct run *run, struct error *err)
 
 	if (!fault->wanted)
 		return 0;
-	if (fault->program >= set->n_programs ||
-	    fault->op >= set->programs[fault->program]->n_ops)
+	if (fault->program >= set->n_programs || fault->op >= set->programs[fault->program]->n_ops)
 		return fail(err, ERR_USAGE, "there is no operation %zu:%zu to let fail",
 			    fault->program, fault->op);
 	uint64_t address = set->programs[fault->program]->address;

@@ -132,6 +132,9 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 	long result = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
 	reset_signal_actions();
+	if (result >= 0 && run->root_namespace_fd >= 0)
+		result = raw_call(SYS_setns, (uint64_t)run->root_namespace_fd, CLONE_NEWPID, 0, 0,
+				  0);
 	if (result >= 0)
 		result = place_sources(run);
 	if (result < 0)
@@ -187,6 +190,8 @@ int run_fork(struct run *run, struct error *err)
 		},
 	};
 
+	if (run->root_namespace_fd >= 0)
+		holding.clone.flags &= ~(uint64_t)CLONE_NEWPID;
 	if (!clone->n_set_tid)
 		holding.clone.set_tid = 0;
 	holding.unwanted = gaps(run, false, &holding.n_unwanted);

@@ -148,7 +148,8 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 {
 	uint64_t forked;
 
-	if (run_check_registers(run->plan, err) < 0 || run_open_sources(run, err) < 0 ||
+	if (run_check_registers(run->plan, err) < 0 || run_make_user_namespaces(run, err) < 0 ||
+	    run_make_root_pid_namespace(run, err) < 0 || run_open_sources(run, err) < 0 ||
 	    run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
 		return -1;
 	forked = monotonic_microseconds();
@@ -160,6 +161,7 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	/* No task may run while somebody else still holds its pipe ends. */
 	run_end_holder(run);
 	run_close_sources(run);
+	run_close_namespaces(run);
 	if (find_pids(run, THREADS_ALL, err) < 0)
 		return -1;
 	run_apply_settings(run);
@@ -202,6 +204,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		.options = options,
 		.arena = plan->arena,
 		.started = monotonic_microseconds(),
+		.root_namespace_fd = -1,
 	};
 	struct run_result result = { 0 };
 	struct surroundings old;
@@ -214,6 +217,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	if (made < 0)
 		run_undo(&run);
 	run_close_sources(&run);
+	run_close_namespaces(&run);
 	run_unmap_programs(&run);
 	leave(&old);
 	if (made < 0)

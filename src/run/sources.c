@@ -41,6 +41,13 @@ static int open_file(struct run *run, uint64_t id, struct error *err)
 	return kind->open(&run->opener, entry, err);
 }
 
+static int open_user_namespace(const struct run *run, uint64_t id, struct error *err)
+{
+	int fd = fcntl(run_user_namespace(run, (uint32_t)id), F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "no user namespace %" PRIu64, id) : fd;
+}
+
 static int open_source(struct run *run, const struct source *source, struct error *err)
 {
 	switch (source->kind) {
@@ -50,6 +57,8 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return images_open_pages(run->images, (uint32_t)source->id, err);
 	case SOURCE_SHARED_MEMORY:
 		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
+	case SOURCE_USER_NAMESPACE:
+		return open_user_namespace(run, source->id, err);
 	case SOURCE_COORDINATOR:
 		break;
 	}

@@ -36,6 +36,12 @@ struct birth {
 
 enum { BIRTH_OFFSET = 2048 };
 
+/* A user namespace that was made, and is kept by a descriptor. */
+struct run_user_namespace {
+	const struct user_namespace *namespace;
+	int fd;
+};
+
 struct run {
 	struct plan *plan;
 	const struct images *images;
@@ -49,6 +55,11 @@ struct run {
 	size_t mapped_size;
 	struct run_header *header;
 	struct birth *birth;
+
+	struct run_user_namespace *user_namespaces; /* parents before children */
+	size_t n_user_namespaces;
+	int root_namespace_fd; /* the first task is born in this pid namespace; -1: see root_clone
+				*/
 
 	pid_t holder; /* our child that has the sources at their numbers; 0 if there is none */
 	pid_t root;   /* our child, the first task; 0 before */
@@ -66,6 +77,12 @@ uint64_t monotonic_microseconds(void);
 /* sources.c: opens all sources; run_close_sources also after a failure. */
 int run_open_sources(struct run *run, struct error *err);
 void run_close_sources(struct run *run);
+
+/* user-namespaces.c: those of the snapshot; run_close_namespaces also after a failure. */
+int run_make_user_namespaces(struct run *run, struct error *err);
+int run_make_root_pid_namespace(struct run *run, struct error *err);
+int run_user_namespace(const struct run *run, uint32_t id); /* borrowed; -1: there is none */
+void run_close_namespaces(struct run *run);
 
 /* map.c: puts the linked programs and the interpreter at their address. */
 int run_map_programs(struct run *run, struct error *err);

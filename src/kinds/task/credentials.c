@@ -3,23 +3,11 @@
  * Credentials of each thread: four user and four group ids, supplementary groups, the five
  * capability sets, securebits (with keepcaps), no_new_privs.
  *
- * Everything but securebits is in /proc/PID/task/TID/status. Threads are created with the
- * coordinator's credentials and change to their own, each for itself, in an order in which every
- * step still has the privilege it needs:
- *
- *  1. SECBIT_NO_SETUID_FIXUP, or leaving uid 0 would take all capabilities at once;
- *  2. groups, then group ids, then user ids;
- *  3. the inheritable set, while it may hold what the bounding set will not (cap_capset asks for
- *     inheritable within inheritable | bounding), then the ambient set, which has to be within
- *     inheritable and permitted;
- *  4. dropping from the bounding set and the final securebits (both want CAP_SETPCAP), and
- *     no_new_privs;
- *  5. permitted and effective: last of all stages (capabilities_kind), because timers and seccomp
- *     filters may need a privilege that the thread no longer has once it runs.
- *
- * What equals the coordinator's is left alone. What this nestor cannot give is refused while
- * planning: nobody can get a capability that nestor lacks.
+ * Everything but securebits is in /proc/PID/task/TID/status: ids as this nestor sees them,
+ * whatever user namespace the task is in, capability sets as that namespace means them. How they
+ * are given back: credentials-plan.c.
  */
+#include "kinds/task/credentials.h"
 #include "kinds/task/task.h"
 
 #include "base/log.h"
@@ -27,25 +15,15 @@
 #include "collect/collect.h"
 #include "collect/probe.h"
 #include "kernel/facts.h"
-#include "kernel/syscalls.h"
-#include "plan/plan.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/capability.h>
-#include <linux/securebits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 enum { CAPABILITY_WORDS = 2, MAX_GROUPS = 65536 /* NGROUPS_MAX */ };
-
-struct capabilities {
-	uint64_t inheritable, permitted, effective, bounding, ambient;
-};
-
-/* --- collecting -------------------------------------------------------------------------- */
 
 static void set_words(struct snapshot *snapshot, uint64_t set, size_t *count, uint32_t **words)
 {
@@ -179,8 +157,6 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	return 0;
 }
 
-/* --- checking ---------------------------------------------------------------------------- */
-
 static uint64_t set_of(size_t count, const uint32_t *words)
 {
 	uint64_t set = count > 0 ? words[0] : 0;
@@ -188,7 +164,7 @@ static uint64_t set_of(size_t count, const uint32_t *words)
 	return count > 1 ? set | (uint64_t)words[1] << 32 : set;
 }
 
-static struct capabilities capabilities_of(const CredsEntry *creds)
+struct capabilities capabilities_of(const CredsEntry *creds)
 {
 	return (struct capabilities){
 		.inheritable = set_of(creds->n_cap_inh, creds->cap_inh),
@@ -225,213 +201,6 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-/* --- planning ---------------------------------------------------------------------------- */
-
-/* What of a thread's credentials differs from what the coordinator passes on. */
-struct changes {
-	bool user_ids, group_ids, groups;
-	uint64_t dropped; /* from the bounding set */
-	uint32_t first_securebits, last_securebits;
-};
-
-static struct capabilities known_capabilities_of(const struct facts *facts, const CredsEntry *creds)
-{
-	struct capabilities sets = capabilities_of(creds);
-
-	/* An older kernel lacks the newest capabilities: nobody has them, nothing asks for them. */
-	sets.inheritable &= facts->known_capabilities;
-	sets.permitted &= facts->known_capabilities;
-	sets.effective &= facts->known_capabilities;
-	sets.bounding &= facts->known_capabilities;
-	sets.ambient &= facts->known_capabilities;
-	return sets;
-}
-
-static bool ids_differ(const uint32_t inherited[4], uint32_t real, uint32_t effective,
-		       uint32_t saved, uint32_t file_system)
-{
-	return inherited[0] != real || inherited[1] != effective || inherited[2] != saved ||
-	       inherited[3] != file_system;
-}
-
-static int compare_groups(const void *a, const void *b)
-{
-	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
-
-	return one < other ? -1 : one > other;
-}
-
-static bool groups_differ(struct arena *arena, const struct facts *facts, const CredsEntry *creds)
-{
-	if (creds->n_groups != facts->n_groups)
-		return true;
-	if (creds->n_groups == 0)
-		return false;
-	/* The kernel keeps them sorted; older kernels did not. */
-	size_t size = creds->n_groups * sizeof(uint32_t);
-	uint32_t *wanted = arena_copy(arena, creds->groups, size);
-	uint32_t *inherited = arena_copy(arena, facts->groups, size);
-	qsort(wanted, creds->n_groups, sizeof *wanted, compare_groups);
-	qsort(inherited, creds->n_groups, sizeof *inherited, compare_groups);
-	return memcmp(wanted, inherited, size) != 0;
-}
-
-static struct changes find_changes(struct arena *arena, const struct facts *facts,
-				   const CredsEntry *creds)
-{
-	struct capabilities wanted = known_capabilities_of(facts, creds);
-	struct changes changes = {
-		.user_ids =
-			ids_differ(facts->uids, creds->uid, creds->euid, creds->suid, creds->fsuid),
-		.group_ids =
-			ids_differ(facts->gids, creds->gid, creds->egid, creds->sgid, creds->fsgid),
-		.groups = groups_differ(arena, facts, creds),
-		.dropped = facts->bounding & ~wanted.bounding,
-		.first_securebits = facts->securebits,
-		.last_securebits = creds->secbits,
-	};
-
-	if (changes.user_ids)
-		changes.first_securebits |= SECBIT_NO_SETUID_FIXUP;
-	return changes;
-}
-
-static int refuse_capability(const struct task *task, size_t thread, const char *set,
-			     uint64_t missing, struct error *err)
-{
-	fail(err, ERR_NO_PRIVILEGE,
-	     "task %s: thread %zu has capabilities in its %s set that nestor lacks: 0x%" PRIx64,
-	     task_name(task), thread, set, missing);
-	return fail_hint(err, "run nestor with these capabilities (capsh --decode=%" PRIx64 ")",
-			 missing);
-}
-
-static int require(const struct facts *facts, int capability, const char *name,
-		   const struct task *task, const char *what, struct error *err)
-{
-	if (facts_has_capability(facts, capability))
-		return 0;
-	return fail(err, ERR_NO_PRIVILEGE, "task %s: restoring its %s needs %s", task_name(task),
-		    what, name);
-}
-
-static int check_privileges(const struct facts *facts, const struct task *task, size_t thread,
-			    const CredsEntry *creds, const struct changes *changes,
-			    struct error *err)
-{
-	struct capabilities wanted = known_capabilities_of(facts, creds);
-	uint64_t may_inherit = facts->inheritable | facts->bounding;
-
-	if (wanted.permitted & ~facts->permitted)
-		return refuse_capability(task, thread, "permitted",
-					 wanted.permitted & ~facts->permitted, err);
-	if (wanted.bounding & ~facts->bounding)
-		return refuse_capability(task, thread, "bounding",
-					 wanted.bounding & ~facts->bounding, err);
-	if (wanted.inheritable & ~may_inherit)
-		return refuse_capability(task, thread, "inheritable",
-					 wanted.inheritable & ~may_inherit, err);
-	if (facts->no_new_privs && !creds->no_new_privs)
-		return fail(err, ERR_NO_PRIVILEGE,
-			    "task %s has no no_new_privs mark, nestor has it and cannot help to "
-			    "pass it on",
-			    task_name(task));
-	if (changes->user_ids && require(facts, CAP_SETUID, "CAP_SETUID", task, "user ids", err))
-		return -1;
-	if ((changes->group_ids || changes->groups) &&
-	    require(facts, CAP_SETGID, "CAP_SETGID", task, "group ids", err))
-		return -1;
-	if ((changes->dropped || changes->first_securebits != facts->securebits ||
-	     changes->last_securebits != facts->securebits) &&
-	    require(facts, CAP_SETPCAP, "CAP_SETPCAP", task, "bounding set and securebits", err))
-		return -1;
-	return 0;
-}
-
-/* setfsuid and setfsgid report no error, only the former id: the second call tells. */
-static void plan_file_system_id(struct program *program, uint32_t nr, uint32_t id)
-{
-	op_any(program_call(program, nr, id));
-	op_expect(program_call(program, nr, id), id);
-}
-
-static void plan_ids(struct program *program, const CredsEntry *creds,
-		     const struct changes *changes)
-{
-	if (changes->groups)
-		program_call(program, SYS_setgroups, creds->n_groups,
-			     creds->n_groups ? program_data(program->set, creds->groups,
-							    creds->n_groups * sizeof(uint32_t), 8)
-					     : 0);
-	if (changes->group_ids) {
-		program_call(program, SYS_setresgid, creds->gid, creds->egid, creds->sgid);
-		if (creds->fsgid != creds->egid)
-			plan_file_system_id(program, SYS_setfsgid, creds->fsgid);
-	}
-	if (changes->user_ids) {
-		program_call(program, SYS_setresuid, creds->uid, creds->euid, creds->suid);
-		if (creds->fsuid != creds->euid)
-			plan_file_system_id(program, SYS_setfsuid, creds->fsuid);
-	}
-}
-
-static void plan_capset(struct program *program, uint64_t effective, uint64_t permitted,
-			uint64_t inheritable)
-{
-	const struct capability_header header = { CAPABILITY_VERSION, 0 };
-	const struct capability_data data[2] = {
-		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
-		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
-		  (uint32_t)(inheritable >> 32) },
-	};
-
-	program_call(program, SYS_capset, program_data(program->set, &header, sizeof header, 8),
-		     program_data(program->set, data, sizeof data, 8));
-}
-
-static void plan_ambient(const struct facts *facts, struct program *program,
-			 const struct capabilities *wanted)
-{
-	uint64_t have = facts->ambient;
-
-	if (have & ~wanted->ambient) {
-		program_call(program, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-		have = 0;
-	}
-	for (unsigned capability = 0; capability < 64; capability++)
-		if ((wanted->ambient & ~have) >> capability & 1)
-			program_call(program, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
-				     capability, 0, 0);
-}
-
-static int plan_credentials(struct plan *plan, const struct task *task, size_t thread,
-			    struct program *program, struct error *err)
-{
-	const struct facts *facts = plan->facts;
-	const CredsEntry *creds = task->threads[thread]->thread_core->creds;
-	struct capabilities wanted = known_capabilities_of(facts, creds);
-	struct changes changes = find_changes(plan->arena, facts, creds);
-
-	if (check_privileges(facts, task, thread, creds, &changes, err))
-		return -1;
-	if (changes.first_securebits != facts->securebits)
-		program_call(program, SYS_prctl, PR_SET_SECUREBITS, changes.first_securebits, 0, 0,
-			     0);
-	plan_ids(program, creds, &changes);
-	if (wanted.inheritable != facts->inheritable)
-		plan_capset(program, facts->capabilities, facts->permitted, wanted.inheritable);
-	plan_ambient(facts, program, &wanted);
-	for (unsigned capability = 0; capability < 64; capability++)
-		if (changes.dropped >> capability & 1)
-			program_call(program, SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
-	if (changes.last_securebits != changes.first_securebits)
-		program_call(program, SYS_prctl, PR_SET_SECUREBITS, changes.last_securebits, 0, 0,
-			     0);
-	if (creds->no_new_privs && !facts->no_new_privs)
-		program_call(program, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	return 0;
-}
-
 const struct task_kind credentials_kind = {
 	.name = "credentials",
 	.per_thread = true,
@@ -439,24 +208,5 @@ const struct task_kind credentials_kind = {
 	.ask = ask,
 	.answer = answer,
 	.check = check,
-	.plan = plan_credentials,
-};
-
-static int plan_capabilities(struct plan *plan, const struct task *task, size_t thread,
-			     struct program *program, struct error *err)
-{
-	const struct facts *facts = plan->facts;
-	const CredsEntry *creds = task->threads[thread]->thread_core->creds;
-	struct capabilities wanted = known_capabilities_of(facts, creds);
-
-	(void)err;
-	if (wanted.permitted != facts->permitted || wanted.effective != facts->capabilities)
-		plan_capset(program, wanted.effective, wanted.permitted, wanted.inheritable);
-	return 0;
-}
-
-const struct task_kind capabilities_kind = {
-	.name = "capabilities",
-	.per_thread = true,
-	.plan = plan_capabilities,
+	.plan = credentials_plan_ids,
 };

@@ -23,8 +23,11 @@ extern const struct task_kind timer_slack_kind;	    /* prctl.c */
 extern const struct task_kind alternate_stack_kind; /* altstack.c */
 extern const struct task_kind pending_signals_kind; /* pending.c */
 
-/* STAGE_CREDENTIALS */
-extern const struct task_kind credentials_kind; /* credentials.c */
+/* STAGE_IDS */
+extern const struct task_kind credentials_kind; /* credentials.c: all of them; ids are given here */
+
+/* STAGE_CAPABILITIES */
+extern const struct task_kind capability_sets_kind; /* credentials-plan.c: and securebits */
 
 /* STAGE_LAST */
 extern const struct task_kind interval_timers_kind;	/* itimers.c */
@@ -34,6 +37,6 @@ extern const struct task_kind dumpable_kind;		/* prctl.c: after every change of 
 extern const struct task_kind child_subreaper_kind;	/* prctl.c: when no orphan is to come */
 extern const struct task_kind parent_death_signal_kind; /* prctl.c: cleared by a change of ids */
 extern const struct task_kind seccomp_kind;		/* seccomp.c */
-extern const struct task_kind capabilities_kind;	/* credentials.c: what filters needed */
+extern const struct task_kind capabilities_kind; /* credentials-plan.c: what filters needed */
 
 #endif

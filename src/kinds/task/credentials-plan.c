@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Giving threads their credentials. They are created with the coordinator's and change to their
+ * own, each for itself, in an order in which every step still has the privilege it needs:
+ *
+ *  1. SECBIT_NO_SETUID_FIXUP, or leaving uid 0 would take all capabilities at once;
+ *  2. groups, then group ids, then user ids (credentials_kind);
+ *  3. a task of another user namespace enters it here (plan/user-namespaces.c);
+ *  4. the inheritable set, while it may hold what the bounding set will not (cap_capset asks for
+ *     inheritable within inheritable | bounding), then the ambient set, which has to be within
+ *     inheritable and permitted;
+ *  5. dropping from the bounding set and the final securebits (both want CAP_SETPCAP), and
+ *     no_new_privs (capability_sets_kind);
+ *  6. permitted and effective: last of all stages (capabilities_kind), because timers and seccomp
+ *     filters may need a privilege that the thread no longer has once it runs.
+ *
+ * Ids come before the namespace is entered, so that they are numbers of the coordinator's
+ * namespace, and may be such that the task's own does not map. Entering gives all capabilities
+ * there, and clears securebits, inheritable and ambient set (set_cred_user_ns). Threads other than
+ * the leader are made after that, with the leader's credentials of that moment.
+ *
+ * What equals the inherited is left alone. What this nestor cannot give is refused while planning:
+ * in its own user namespace nobody can get a capability that nestor lacks.
+ */
+#include "kinds/task/credentials.h"
+#include "kinds/task/task.h"
+
+#include "kernel/facts.h"
+#include "kernel/syscalls.h"
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+/* What a thread has before its program changes anything. */
+struct inherited_ids {
+	uint32_t uids[4], gids[4];
+	const uint32_t *groups;
+	size_t n_groups;
+};
+
+struct inherited_sets {
+	struct capabilities sets;
+	uint32_t securebits;
+};
+
+struct id_changes {
+	bool user_ids, group_ids, groups;
+};
+
+static bool is_nested(const struct task *task)
+{
+	return task->user_namespace->depth > 0;
+}
+
+static const CredsEntry *credentials_of(const struct task *task, size_t thread)
+{
+	return task->threads[thread]->thread_core->creds;
+}
+
+/* ---- ids ---- */
+
+static struct inherited_ids inherited_ids(const struct facts *facts, const struct task *task,
+					  size_t thread)
+{
+	struct inherited_ids inherited = { .groups = facts->groups, .n_groups = facts->n_groups };
+
+	if (!is_nested(task) || thread == 0) {
+		memcpy(inherited.uids, facts->uids, sizeof inherited.uids);
+		memcpy(inherited.gids, facts->gids, sizeof inherited.gids);
+		return inherited;
+	}
+	const CredsEntry *leader = credentials_of(task, 0);
+	return (struct inherited_ids){
+		.uids = { leader->uid, leader->euid, leader->suid, leader->fsuid },
+		.gids = { leader->gid, leader->egid, leader->sgid, leader->fsgid },
+		.groups = leader->groups,
+		.n_groups = leader->n_groups,
+	};
+}
+
+static bool ids_differ(const uint32_t inherited[4], uint32_t real, uint32_t effective,
+		       uint32_t saved, uint32_t file_system)
+{
+	return inherited[0] != real || inherited[1] != effective || inherited[2] != saved ||
+	       inherited[3] != file_system;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+static bool groups_differ(struct arena *arena, const struct inherited_ids *inherited,
+			  const CredsEntry *creds)
+{
+	if (creds->n_groups != inherited->n_groups)
+		return true;
+	if (creds->n_groups == 0)
+		return false;
+	/* The kernel keeps them sorted; older kernels did not. */
+	size_t size = creds->n_groups * sizeof(uint32_t);
+	uint32_t *wanted = arena_copy(arena, creds->groups, size);
+	uint32_t *had = arena_copy(arena, inherited->groups, size);
+	qsort(wanted, creds->n_groups, sizeof *wanted, compare_groups);
+	qsort(had, creds->n_groups, sizeof *had, compare_groups);
+	return memcmp(wanted, had, size) != 0;
+}
+
+static struct id_changes find_id_changes(const struct plan *plan, const struct task *task,
+					 size_t thread)
+{
+	struct inherited_ids inherited = inherited_ids(plan->facts, task, thread);
+	const CredsEntry *creds = credentials_of(task, thread);
+
+	return (struct id_changes){
+		.user_ids = ids_differ(inherited.uids, creds->uid, creds->euid, creds->suid,
+				       creds->fsuid),
+		.group_ids = ids_differ(inherited.gids, creds->gid, creds->egid, creds->sgid,
+					creds->fsgid),
+		.groups = groups_differ(plan->arena, &inherited, creds),
+	};
+}
+
+static int require(const struct facts *facts, int capability, const char *name,
+		   const struct task *task, const char *what, struct error *err)
+{
+	if (facts_has_capability(facts, capability))
+		return 0;
+	return fail(err, ERR_NO_PRIVILEGE, "task %s: restoring its %s needs %s", task_name(task),
+		    what, name);
+}
+
+static int check_id_privileges(const struct facts *facts, const struct task *task,
+			       const struct id_changes *changes, struct error *err)
+{
+	if (changes->user_ids && require(facts, CAP_SETUID, "CAP_SETUID", task, "user ids", err))
+		return -1;
+	if ((changes->group_ids || changes->groups) &&
+	    require(facts, CAP_SETGID, "CAP_SETGID", task, "group ids", err))
+		return -1;
+	return 0;
+}
+
+/* The ids as the thread's own user namespace numbers them, for a thread that is in it already. */
+static int translate(struct plan *plan, const struct task *task, size_t thread, bool group,
+		     uint32_t *id, struct error *err)
+{
+	(void)plan;
+	if (user_namespace_id_inside(task->user_namespace, group, *id, id))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_TASK,
+		    "task %s: thread %zu has the %s id %" PRIu32
+		    ", which is neither the leader's nor mapped in its user namespace",
+		    task_name(task), thread, group ? "group" : "user", *id);
+}
+
+static int ids_inside(struct plan *plan, const struct task *task, size_t thread,
+		      const struct id_changes *changes, CredsEntry *creds, struct error *err)
+{
+	uint32_t *const users[] = { &creds->uid, &creds->euid, &creds->suid, &creds->fsuid };
+	uint32_t *const groups[] = { &creds->gid, &creds->egid, &creds->sgid, &creds->fsgid };
+
+	for (size_t i = 0; changes->user_ids && i < 4; i++)
+		if (translate(plan, task, thread, false, users[i], err))
+			return -1;
+	for (size_t i = 0; changes->group_ids && i < 4; i++)
+		if (translate(plan, task, thread, true, groups[i], err))
+			return -1;
+	if (!changes->groups)
+		return 0;
+	if (task->user_namespace->entry->setgroups_denied)
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "task %s: thread %zu has other groups than the leader, and its user "
+			    "namespace denies setgroups",
+			    task_name(task), thread);
+	creds->groups = arena_copy(plan->arena, creds->groups, creds->n_groups * sizeof(uint32_t));
+	for (size_t i = 0; i < creds->n_groups; i++)
+		if (translate(plan, task, thread, true, &creds->groups[i], err))
+			return -1;
+	return 0;
+}
+
+/* setfsuid and setfsgid report no error, only the former id: the second call tells. */
+static void add_file_system_id(struct program *program, uint32_t nr, uint32_t id)
+{
+	op_any(program_call(program, nr, id));
+	op_expect(program_call(program, nr, id), id);
+}
+
+static void add_ids(struct program *program, const CredsEntry *creds,
+		    const struct id_changes *changes)
+{
+	if (changes->groups)
+		program_call(program, SYS_setgroups, creds->n_groups,
+			     creds->n_groups ? program_data(program->set, creds->groups,
+							    creds->n_groups * sizeof(uint32_t), 8)
+					     : 0);
+	if (changes->group_ids) {
+		program_call(program, SYS_setresgid, creds->gid, creds->egid, creds->sgid);
+		if (creds->fsgid != creds->egid)
+			add_file_system_id(program, SYS_setfsgid, creds->fsgid);
+	}
+	if (changes->user_ids) {
+		program_call(program, SYS_setresuid, creds->uid, creds->euid, creds->suid);
+		if (creds->fsuid != creds->euid)
+			add_file_system_id(program, SYS_setfsuid, creds->fsuid);
+	}
+}
+
+static void add_securebits(struct program *program, uint32_t securebits)
+{
+	program_call(program, SYS_prctl, PR_SET_SECUREBITS, securebits, 0, 0, 0);
+}
+
+/* Securebits while ids change. */
+static uint32_t securebits_for_ids(uint32_t inherited, const struct id_changes *changes)
+{
+	return changes->user_ids ? inherited | SECBIT_NO_SETUID_FIXUP : inherited;
+}
+
+int credentials_plan_ids(struct plan *plan, const struct task *task, size_t thread,
+			 struct program *program, struct error *err)
+{
+	struct id_changes changes = find_id_changes(plan, task, thread);
+	bool inside = is_nested(task) && thread > 0;
+	uint32_t inherited = inside ? SECUREBITS_DEFAULT : plan->facts->securebits;
+	CredsEntry creds = *credentials_of(task, thread);
+
+	if (inside ? ids_inside(plan, task, thread, &changes, &creds, err)
+		   : check_id_privileges(plan->facts, task, &changes, err))
+		return -1;
+	if (securebits_for_ids(inherited, &changes) != inherited)
+		add_securebits(program, securebits_for_ids(inherited, &changes));
+	add_ids(program, &creds, &changes);
+	return 0;
+}
+
+/* ---- capability sets, securebits, no_new_privs ---- */
+
+/* What a thread has when its ids are right, and it has entered its user namespace. */
+static struct inherited_sets inherited_sets(const struct plan *plan, const struct task *task,
+					    size_t thread)
+{
+	const struct facts *facts = plan->facts;
+	struct id_changes changes = find_id_changes(plan, task, thread);
+
+	if (is_nested(task))
+		return (struct inherited_sets){
+			.sets = { .permitted = facts->known_capabilities,
+				  .effective = facts->known_capabilities,
+				  .bounding = facts->known_capabilities },
+			.securebits = thread == 0
+					      ? SECUREBITS_DEFAULT
+					      : securebits_for_ids(SECUREBITS_DEFAULT, &changes),
+		};
+	return (struct inherited_sets){
+		.sets = { .inheritable = facts->inheritable,
+			  .permitted = facts->permitted,
+			  .effective = facts->capabilities,
+			  .bounding = facts->bounding,
+			  .ambient = facts->ambient },
+		.securebits = securebits_for_ids(facts->securebits, &changes),
+	};
+}
+
+static struct capabilities wanted_sets(const struct facts *facts, const CredsEntry *creds)
+{
+	struct capabilities sets = capabilities_of(creds);
+
+	/* An older kernel lacks the newest capabilities: nobody has them, nothing asks for them. */
+	sets.inheritable &= facts->known_capabilities;
+	sets.permitted &= facts->known_capabilities;
+	sets.effective &= facts->known_capabilities;
+	sets.bounding &= facts->known_capabilities;
+	sets.ambient &= facts->known_capabilities;
+	return sets;
+}
+
+static int refuse_capability(const struct task *task, size_t thread, const char *set,
+			     uint64_t missing, struct error *err)
+{
+	fail(err, ERR_NO_PRIVILEGE,
+	     "task %s: thread %zu has capabilities in its %s set that nestor lacks: 0x%" PRIx64,
+	     task_name(task), thread, set, missing);
+	return fail_hint(err, "run nestor with these capabilities (capsh --decode=%" PRIx64 ")",
+			 missing);
+}
+
+static int check_sets(const struct facts *facts, const struct task *task, size_t thread,
+		      const struct inherited_sets *inherited, const struct capabilities *wanted,
+		      const CredsEntry *creds, struct error *err)
+{
+	const struct capabilities *had = &inherited->sets;
+	const struct {
+		const char *name;
+		uint64_t missing;
+	} sets[] = {
+		{ "permitted", wanted->permitted & ~had->permitted },
+		{ "bounding", wanted->bounding & ~had->bounding },
+		{ "inheritable", wanted->inheritable & ~(had->inheritable | had->bounding) },
+	};
+
+	for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+		if (sets[i].missing)
+			return refuse_capability(task, thread, sets[i].name, sets[i].missing, err);
+	if (facts->no_new_privs && !creds->no_new_privs)
+		return fail(err, ERR_NO_PRIVILEGE,
+			    "task %s has no no_new_privs mark, nestor has it and cannot help to "
+			    "pass it on",
+			    task_name(task));
+	if (!is_nested(task) &&
+	    (had->bounding & ~wanted->bounding || inherited->securebits != facts->securebits ||
+	     creds->secbits != facts->securebits))
+		return require(facts, CAP_SETPCAP, "CAP_SETPCAP", task,
+			       "bounding set and securebits", err);
+	return 0;
+}
+
+static void add_capset(struct program *program, uint64_t effective, uint64_t permitted,
+		       uint64_t inheritable)
+{
+	const struct capability_header header = { CAPABILITY_VERSION, 0 };
+	const struct capability_data data[2] = {
+		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
+		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
+		  (uint32_t)(inheritable >> 32) },
+	};
+
+	program_call(program, SYS_capset, program_data(program->set, &header, sizeof header, 8),
+		     program_data(program->set, data, sizeof data, 8));
+}
+
+static void add_ambient(struct program *program, uint64_t have, uint64_t wanted)
+{
+	if (have & ~wanted) {
+		program_call(program, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+		have = 0;
+	}
+	for (unsigned capability = 0; capability < 64; capability++)
+		if ((wanted & ~have) >> capability & 1)
+			program_call(program, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
+				     capability, 0, 0);
+}
+
+static int plan_sets(struct plan *plan, const struct task *task, size_t thread,
+		     struct program *program, struct error *err)
+{
+	const CredsEntry *creds = credentials_of(task, thread);
+	struct capabilities wanted = wanted_sets(plan->facts, creds);
+	struct inherited_sets inherited = inherited_sets(plan, task, thread);
+	const struct capabilities *had = &inherited.sets;
+
+	if (check_sets(plan->facts, task, thread, &inherited, &wanted, creds, err))
+		return -1;
+	if (wanted.inheritable != had->inheritable)
+		add_capset(program, had->effective, had->permitted, wanted.inheritable);
+	add_ambient(program, had->ambient, wanted.ambient);
+	for (unsigned capability = 0; capability < 64; capability++)
+		if ((had->bounding & ~wanted.bounding) >> capability & 1)
+			program_call(program, SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
+	if (creds->secbits != inherited.securebits)
+		add_securebits(program, creds->secbits);
+	if (creds->no_new_privs && !plan->facts->no_new_privs)
+		program_call(program, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return 0;
+}
+
+const struct task_kind capability_sets_kind = {
+	.name = "capability sets",
+	.per_thread = true,
+	.plan = plan_sets,
+};
+
+static int plan_capabilities(struct plan *plan, const struct task *task, size_t thread,
+			     struct program *program, struct error *err)
+{
+	struct capabilities wanted = wanted_sets(plan->facts, credentials_of(task, thread));
+	struct inherited_sets inherited = inherited_sets(plan, task, thread);
+
+	(void)err;
+	if (wanted.permitted != inherited.sets.permitted ||
+	    wanted.effective != inherited.sets.effective)
+		add_capset(program, wanted.effective, wanted.permitted, wanted.inheritable);
+	return 0;
+}
+
+const struct task_kind capabilities_kind = {
+	.name = "capabilities",
+	.per_thread = true,
+	.plan = plan_capabilities,
+};

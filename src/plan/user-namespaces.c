@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * User namespaces. The coordinator makes them all beforehand (run/user-namespaces.c); tasks are
+ * made with its full rights and enter theirs late: entering gives up what the outer ones allow,
+ * exact pids at outer levels first of all (clone3 asks for CAP_CHECKPOINT_RESTORE in the owner of
+ * every level that is named).
+ *
+ * setns(CLONE_NEWUSER) wants a process with one thread that shares its fs with nobody
+ * (userns_install), so threads are made after it.
+ *
+ * A pid namespace belongs to the user namespace of whoever makes it. So one that does not belong
+ * to the coordinator's is made by a founder, a helper that enters the owner and calls
+ * unshare(CLONE_NEWPID), in the pid namespace above. That does not fork: the init is made by
+ * its recorded parent, with the rights that the founder gave up, in the namespace that it gets
+ * from the founder by PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE (6.11; /proc has no link without an
+ * init).
+ */
+#include "plan/build.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* ---- the history ---- */
+
+static bool is_nested(const struct node *node)
+{
+	return node->task->user_namespace->depth > 0;
+}
+
+static void add_founder(struct tree *tree, struct place *place)
+{
+	struct node *creator = place->init->creator;
+	struct node *founder = tree_add_free_helper(tree, creator->place, "helper: founder");
+
+	founder->creator = creator;
+	founder->session = creator->session;
+	founder->birth = creator->birth;
+	founder->birth_group = place->init->birth_group;
+	founder->group = founder->birth_group;
+	founder->founds = place;
+	founder->leave_word = tree_add_word(tree);
+	place->founder = founder;
+	place->founded_word = tree_add_word(tree);
+}
+
+/* What comes after its creator will do. */
+static void append_to_order(struct tree *tree, size_t first_founder)
+{
+	struct node **order = arena_array(tree->arena, struct node *, tree->n_nodes);
+
+	memcpy(order, tree->order, tree->n_order * sizeof *order);
+	tree->order = order;
+	for (size_t i = first_founder; i < tree->n_nodes; i++)
+		order[tree->n_order++] = tree->nodes[i];
+}
+
+static void check_fs(struct tree *tree, struct node *node)
+{
+	if (node->share_fs && is_nested(node))
+		tree_refuse(tree, node, ERR_SHARED_OBJECT,
+			    "it shares its filesystem context with another task, and cannot enter "
+			    "its user namespace then");
+	else if (node->share_fs && node->creator->task && is_nested(node->creator))
+		tree_refuse(tree, node->creator, ERR_SHARED_OBJECT,
+			    "it shares its filesystem context with another task, and cannot enter "
+			    "its user namespace then");
+}
+
+/* Its threads are made with what rights it has inside. */
+static void check_threads(struct tree *tree, struct node *node)
+{
+	if (is_nested(node) && node->task->n_threads > 1 &&
+	    !user_namespace_is_within(tree->snapshot->pid_namespaces[0]->owner,
+				      node->task->user_namespace))
+		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
+			    "it has threads with ids in pid namespaces of outer user namespaces");
+}
+
+void plan_user_namespaces(struct tree *tree)
+{
+	size_t first_founder = tree->n_nodes;
+
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
+		check_fs(tree, tree->nodes[i]);
+		check_threads(tree, tree->nodes[i]);
+	}
+	for (size_t i = 0; i < tree->n_places; i++) {
+		struct place *place = &tree->places[i];
+		if (place->namespace->owner->depth && place->init && place->init->creator)
+			add_founder(tree, place);
+	}
+	if (tree->n_nodes > first_founder)
+		append_to_order(tree, first_founder);
+}
+
+/* ---- the programs ---- */
+
+static uint32_t source_of(struct plan *plan, const struct user_namespace *namespace)
+{
+	return plan_source(plan, SOURCE_USER_NAMESPACE, namespace->id);
+}
+
+void build_found(struct build *build, struct node *founder, const struct place *place)
+{
+	uint32_t source = source_of(build->plan, place->namespace->owner);
+
+	op_expect(program_call(founder->program, SYS_setns, source, CLONE_NEWUSER), 0);
+	op_expect(program_call(founder->program, SYS_unshare, CLONE_NEWPID), 0);
+}
+
+void build_enter_founded(struct build *build, struct node *node, const struct place *place)
+{
+	uint64_t pidfd = program_word(&build->plan->programs, 0);
+	struct op *op = op_store(program_call(node->program, SYS_pidfd_open, 0, 0), pidfd);
+
+	op_helper_number(op, 0, node, place->founder);
+	build_enter_children_place(build, node->program, pidfd);
+}
+
+void build_zombie_user_namespace(struct build *build, struct node *node)
+{
+	if (is_nested(node))
+		op_expect(program_call(node->program, SYS_setns,
+				       source_of(build->plan, node->task->user_namespace),
+				       CLONE_NEWUSER),
+			  0);
+}
+
+bool node_enters_user_namespace(const struct node *node)
+{
+	return node->task && is_nested(node);
+}
+
+void user_namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last)
+{
+	*ret_first = plan->first_source + 1;
+	*ret_last = plan->first_source;
+	/* Those of namespaces follow that of the coordinator (sources.c). */
+	while ((size_t)(*ret_last - plan->first_source) + 1 < plan->n_sources &&
+	       plan->sources[*ret_last - plan->first_source + 1].kind == SOURCE_USER_NAMESPACE)
+		++*ret_last;
+}
+
+/*
+ * The last descriptors that are not the task's own go with it. Whoever shares the table may need
+ * them too: the owner of the table waits for all.
+ */
+void build_enter_user_namespace(struct build *build, struct node *node)
+{
+	struct program *program = node->program;
+	struct node *owner = node->table_owner;
+	uint32_t first, last;
+
+	if (is_nested(node))
+		op_expect(program_call(program, SYS_setns,
+				       source_of(build->plan, node->task->user_namespace),
+				       CLONE_NEWUSER),
+			  0);
+	if (owner != node) {
+		if (owner->n_nested_sharers && is_nested(node))
+			program_wake(program, owner->entered_word, owner->n_nested_sharers);
+		return;
+	}
+	if (owner->n_nested_sharers)
+		program_wait(program, owner->entered_word, owner->n_nested_sharers);
+	user_namespace_sources(build->plan, &first, &last);
+	if (is_nested(node) || owner->n_nested_sharers)
+		op_expect(program_call(program, SYS_close_range, first, last, 0), 0);
+}

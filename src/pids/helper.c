@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a helper does, and how it is born. It is born with set_tid, which leaves the cyclic
+ * counters of its namespaces alone (alloc_pid, kernel/pid.c: idr_alloc, not idr_alloc_cyclic), as
+ * far as the caller may choose numbers; so births and deaths of helpers disturb no level that can
+ * be set. ns_last_pid acts on the active pid namespace of whoever writes (pid_ns_ctl_handler).
+ */
+#include "pids/helper.h"
+
+#include "kernel/raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * Numbers to be tried: near the default pid_max, where few tasks have theirs; and, where pid_max
+ * is lower, below RESERVED_PIDS, which the counter skips when it comes round.
+ */
+enum { HIGH_NUMBER = 32767, HIGH_TRIES = 64, LOW_NUMBER = 299, LAST_NUMBER = 2, MAX_LEVELS = 33 };
+
+/* How long a helper waits for the end of the opening, and a parent for answers. */
+static const struct timespec opening_wait = { .tv_sec = 10 };
+static const struct timespec answer_wait = { .tv_nsec = 50 * 1000 * 1000 };
+
+/* Runs on a stack that no sanitizer knows, with the thread pointer of another task. */
+#define IN_HELPER __attribute__((no_sanitize("address", "undefined"), no_stack_protector))
+#define IN_HELPER_ALWAYS_INLINE \
+	__attribute__((always_inline, no_sanitize("address", "undefined"))) static inline
+
+IN_HELPER_ALWAYS_INLINE uint32_t load(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+IN_HELPER_ALWAYS_INLINE long open_last_pid(void)
+{
+	/* A shared table is parted from first, so that the parent's stays as it is. */
+	raw_call(SYS_close_range, 0, UINT_MAX, CLOSE_RANGE_UNSHARE, 0, 0);
+	return raw_call(SYS_openat, (uint64_t)AT_FDCWD, (uintptr_t) "/proc/sys/kernel/ns_last_pid",
+			O_WRONLY | O_CLOEXEC, 0, 0);
+}
+
+IN_HELPER_ALWAYS_INLINE void answer(struct helper *helper, long result)
+{
+	helper->result = result < 0 ? (int32_t)-result : 0;
+	__atomic_add_fetch(&helper->answers, 1, __ATOMIC_RELEASE);
+	if (__atomic_sub_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL) == 0)
+		raw_call(SYS_futex, (uintptr_t)&helper->meeting->pending, FUTEX_WAKE_PRIVATE, 1, 0,
+			 0);
+}
+
+/*
+ * The parent's death kills it. Had the parent died before prctl, nothing would say so (getppid
+ * tells nothing about other namespaces): then `opened` is never set.
+ */
+IN_HELPER_ALWAYS_INLINE long settle(struct helper *helper)
+{
+	const uint32_t *opened = &helper->meeting->opened;
+
+	raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	raw_call(SYS_prctl, PR_SET_NAME, (uintptr_t) "nestor-last-pid", 0, 0, 0);
+	long fd = open_last_pid();
+	answer(helper, fd);
+	while (!load(opened))
+		if (raw_call(SYS_futex, (uintptr_t)opened, FUTEX_WAIT_PRIVATE, 0,
+			     (uintptr_t)&opening_wait, 0) == -ETIMEDOUT)
+			raw_call(SYS_exit, 1, 0, 0, 0, 0);
+	return fd;
+}
+
+/* The generation is read before the request: a call that comes in between is not slept over. */
+IN_HELPER __attribute__((noreturn)) static void helper_main(struct helper *helper)
+{
+	struct helper_meeting *meeting = helper->meeting;
+	long fd = settle(helper);
+
+	for (;;) {
+		uint32_t generation = load(&meeting->generation);
+		if (load(&helper->requests) != helper->answers)
+			answer(helper, raw_call(SYS_pwrite64, (uint64_t)fd, (uintptr_t)helper->text,
+						helper->length, 0, 0));
+		else
+			raw_call6(SYS_futex, (uintptr_t)&meeting->generation,
+				  FUTEX_WAIT_BITSET_PRIVATE, generation, 0, 0, helper->bit);
+	}
+}
+
+/* The new task never returns from here. Its registers are the caller's but for stack and result. */
+static long clone_helper(struct clone_args *args, struct helper *helper)
+{
+	long result;
+
+	__asm__ volatile("syscall\n\t"
+			 "testq %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "movq %[helper], %%rdi\n\t"
+			 "callq *%[run]\n\t"
+			 "ud2\n"
+			 "1:"
+			 : "=a"(result)
+			 : "a"(SYS_clone3), "D"(args),
+			   "S"(sizeof *args), [helper] "r"(helper), [run] "r"(helper_main)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static long clone_numbered(struct helper *helper, pid_t number, size_t named)
+{
+	pid_t tids[MAX_LEVELS];
+	/* Signal 0: only a wait with __WALL sees it, so it is no surprise for the caller's own. */
+	struct clone_args args = { .flags = CLONE_VM | CLONE_FILES,
+				   .stack = (uintptr_t)helper->stack,
+				   .stack_size = sizeof helper->stack,
+				   .set_tid = (uintptr_t)tids,
+				   .set_tid_size = named };
+
+	for (size_t i = 0; i < named; i++)
+		tids[i] = number;
+	return clone_helper(&args, helper);
+}
+
+static bool is_taken_or_too_high(long result)
+{
+	return result == -EEXIST || result == -EINVAL;
+}
+
+/* Chooses its number at the innermost `named` levels. */
+static long clone_somewhere(struct helper *helper, size_t named)
+{
+	long result = -EINVAL;
+
+	for (pid_t i = 0; i < HIGH_TRIES && is_taken_or_too_high(result); i++)
+		result = clone_numbered(helper, HIGH_NUMBER - i, named);
+	for (pid_t i = LOW_NUMBER; i >= LAST_NUMBER && is_taken_or_too_high(result); i--)
+		result = clone_numbered(helper, i, named);
+	return result;
+}
+
+int helper_start(struct helper *helper, size_t levels)
+{
+	/* All that the kernel has, also those that the C library keeps for itself. */
+	uint64_t all = UINT64_MAX, mask;
+	long result = -EPERM;
+
+	/* To settle is the first request. */
+	__atomic_add_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
+	helper->requests = 1;
+	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&all, (uintptr_t)&mask, sizeof mask,
+		 0);
+	for (size_t named = levels; named > 0 && result == -EPERM; named--)
+		result = clone_somewhere(helper, named);
+	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&mask, 0, sizeof mask, 0);
+	if (result < 0) {
+		__atomic_sub_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
+		return (int)-result;
+	}
+	helper->pid = (pid_t)result;
+	return 0;
+}
+
+void helpers_open(struct helper_meeting *meeting)
+{
+	__atomic_store_n(&meeting->opened, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &meeting->opened, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+void helper_prepare(struct helper *helper, uint32_t number)
+{
+	helper->length = (uint32_t)snprintf(helper->text, sizeof helper->text, "%u", number);
+	helper->meeting->called |= helper->bit;
+	__atomic_add_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
+	__atomic_add_fetch(&helper->requests, 1, __ATOMIC_RELEASE);
+}
+
+void helpers_call(struct helper_meeting *meeting)
+{
+	__atomic_add_fetch(&meeting->generation, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &meeting->generation, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL,
+		meeting->called);
+	meeting->called = 0;
+}
+
+bool helpers_wait(struct helper_meeting *meeting)
+{
+	uint32_t pending;
+
+	while ((pending = load(&meeting->pending)))
+		if (syscall(SYS_futex, &meeting->pending, FUTEX_WAIT_PRIVATE, pending,
+			    &answer_wait) < 0 &&
+		    errno == ETIMEDOUT)
+			return false;
+	return true;
+}
+
+bool helper_has_answered(const struct helper *helper)
+{
+	return load(&helper->answers) == helper->requests;
+}
+
+bool helper_has_ended(const struct helper *helper)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)helper->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) ||
+	       info.si_pid;
+}
+
+void helper_end(struct helper *helper)
+{
+	/* Whoever reaped it for us left the number to others. */
+	if (helper->pid && waitpid(helper->pid, NULL, WNOHANG | __WALL) == 0) {
+		kill(helper->pid, SIGKILL);
+		while (waitpid(helper->pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	}
+	helper->pid = 0;
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The last-pid service in real nests of pid namespaces, with and without user namespaces that own
+ * them. The test runs in a pid namespace of its own, so that nobody else takes numbers there;
+ * without the rights for that its cases are skipped.
+ */
+#include "kinds/namespaces/pid.h"
+#include "pids/last-pids.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MAX_DEPTH = 31, NOBODY = 65534, PATIENCE_MS = 5000 };
+
+static bool privileged;
+
+/* Inits of nested pid namespaces that only wait; `fd` is the innermost one. */
+struct nest {
+	size_t depth;
+	pid_t outermost;
+	int fd;
+};
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		_exit(3);
+	close(fd);
+}
+
+static void map_ids(void)
+{
+	write_file("/proc/self/setgroups", "deny");
+	write_file("/proc/self/uid_map", "0 0 1");
+	write_file("/proc/self/gid_map", "0 0 1");
+}
+
+/* In the outermost init. /proc/self has the number that the test sees, at whatever depth. */
+static void be_inits(size_t levels_below, uint64_t flags, volatile pid_t *ret_innermost)
+{
+	struct clone_args args = { .flags = flags, .exit_signal = SIGCHLD };
+	char number[32] = "";
+	long pid = 0;
+
+	for (size_t i = 0; pid == 0; i++) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (flags & CLONE_NEWUSER)
+			map_ids();
+		if (i == levels_below)
+			break;
+		pid = syscall(SYS_clone3, &args, sizeof args);
+	}
+	if (pid < 0)
+		_exit(4);
+	if (pid == 0 && readlink("/proc/self", number, sizeof number - 1) > 0)
+		*ret_innermost = atoi(number);
+	for (;;)
+		pause();
+}
+
+static void nest_open(struct nest *nest, size_t depth, uint64_t flags)
+{
+	volatile pid_t *innermost = mmap(NULL, sizeof *innermost, PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct clone_args args = { .flags = flags | CLONE_NEWPID, .exit_signal = SIGCHLD };
+	char path[64];
+
+	assert_ptr_not_equal((void *)innermost, MAP_FAILED);
+	long pid = syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0)
+		be_inits(depth - 1, flags | CLONE_NEWPID, innermost);
+	assert_true(pid > 0);
+	for (int i = 0; i < PATIENCE_MS && !*innermost; i++)
+		usleep(1000);
+	assert_true(*innermost > 0);
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)*innermost);
+	*nest = (struct nest){ depth, (pid_t)pid, open(path, O_RDONLY | O_CLOEXEC) };
+	assert_true(nest->fd >= 0);
+	munmap((void *)innermost, sizeof *innermost);
+}
+
+static void nest_close(struct nest *nest)
+{
+	close(nest->fd);
+	kill(nest->outermost, SIGKILL);
+	assert_int_equal(waitpid(nest->outermost, NULL, 0), nest->outermost);
+}
+
+/* Ids of a new task of the innermost namespace, from there outwards; returns how many. */
+static size_t ids_of_next(const struct nest *nest, uint32_t *ids)
+{
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	uint32_t outwards[64];
+	char path[64], line[512];
+	size_t count = 0;
+
+	assert_int_equal(setns(nest->fd, CLONE_NEWPID), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	assert_int_equal(setns(own, CLONE_NEWPID), 0);
+	close(own);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file)) {
+		char *at = line + strlen("NSpid:"), *end;
+		if (strncmp(line, "NSpid:", strlen("NSpid:")))
+			continue;
+		for (unsigned long id = strtoul(at, &end, 10); end != at;
+		     at = end, id = strtoul(at, &end, 10))
+			outwards[count++] = (uint32_t)id;
+	}
+	fclose(file);
+	for (size_t i = 0; i < count; i++)
+		ids[i] = outwards[count - 1 - i];
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return count;
+}
+
+static struct last_pids *opened(int fd)
+{
+	struct error err = { 0 };
+	struct last_pids *pids = last_pids_open(fd, &err);
+
+	if (!pids)
+		fail_msg("%s", err.text);
+	return pids;
+}
+
+static void set(struct last_pids *pids, const uint32_t *numbers, size_t count)
+{
+	struct error err = { 0 };
+
+	if (last_pids_set(pids, numbers, count, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void check_ids(size_t depth, uint64_t flags)
+{
+	uint32_t numbers[MAX_DEPTH + 1], ids[64];
+	struct nest nest;
+
+	nest_open(&nest, depth, flags);
+	struct last_pids *pids = opened(nest.fd);
+	assert_int_equal(last_pids_levels(pids), depth + 1);
+	for (uint32_t round = 0; round < 20; round++) {
+		for (uint32_t i = 0; i <= depth; i++)
+			numbers[i] = 1000 + 37 * i + 501 * round;
+		set(pids, numbers, depth + 1);
+		assert_int_equal(ids_of_next(&nest, ids), depth + 1);
+		for (uint32_t i = 0; i <= depth; i++)
+			assert_int_equal(ids[i], numbers[i] + 1);
+	}
+	last_pids_close(pids);
+	nest_close(&nest);
+	assert_int_equal(waitpid(-1, NULL, __WALL), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static void need_privileges(void)
+{
+	if (!privileged)
+		skip();
+}
+
+static void ids_are_as_set(void **state)
+{
+	(void)state;
+	need_privileges();
+	check_ids(1, 0);
+	check_ids(4, 0);
+	check_ids(16, 0);
+	check_ids(31, 0);
+}
+
+static void ids_are_as_set_below_user_namespaces(void **state)
+{
+	(void)state;
+	need_privileges();
+	check_ids(1, CLONE_NEWUSER);
+	check_ids(3, CLONE_NEWUSER);
+	check_ids(31, CLONE_NEWUSER);
+}
+
+static void own_level_alone(void **state)
+{
+	(void)state;
+	need_privileges();
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	struct last_pids *pids = opened(own);
+
+	assert_int_equal(last_pids_levels(pids), 1);
+	set(pids, (const uint32_t[]){ 7776 }, 1);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(pid, 7777);
+	waitpid(pid, NULL, 0);
+	last_pids_close(pids);
+	close(own);
+}
+
+static void short_vectors_and_zeros(void **state)
+{
+	(void)state;
+	need_privileges();
+	uint32_t before[8], after[8];
+	struct nest nest;
+
+	nest_open(&nest, 3, 0);
+	struct last_pids *pids = opened(nest.fd);
+	assert_int_equal(ids_of_next(&nest, before), 4);
+	set(pids, (const uint32_t[]){ 0, 4000 }, 2);
+	assert_int_equal(ids_of_next(&nest, after), 4);
+	assert_int_equal(after[0], before[0] + 1);
+	assert_int_equal(after[1], 4001);
+	assert_int_equal(after[2], before[2] + 1);
+	assert_int_equal(after[3], before[3] + 1);
+	set(pids, NULL, 0);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+static uint32_t last_pid_of(const struct nest *nest, size_t levels)
+{
+	struct pid_limits limits = { .fd = nest->fd, .levels = levels };
+	struct error err = { 0 };
+
+	assert_int_equal(pid_limits_read(&limits, 1, &err), 0);
+	assert_true(limits.known);
+	return limits.last_pid;
+}
+
+static void helpers_take_no_numbers(void **state)
+{
+	(void)state;
+	need_privileges();
+	uint32_t before[8], after[8];
+	struct nest nest;
+
+	nest_open(&nest, 3, 0);
+	ids_of_next(&nest, before);
+	for (int i = 0; i < 10; i++)
+		last_pids_close(opened(nest.fd));
+	struct last_pids *pids = opened(nest.fd);
+	assert_int_equal(last_pid_of(&nest, 3), before[0]);
+	ids_of_next(&nest, after);
+	assert_int_equal(after[0], before[0] + 1);
+	assert_int_equal(after[1], before[1] + 1);
+	assert_int_equal(after[2], before[2] + 1);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+static void expect(struct last_pids *pids, const uint32_t *numbers, size_t count,
+		   enum error_name name, const char *text)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(last_pids_set(pids, numbers, count, &err), -1);
+	assert_int_equal(err.name, name);
+	if (!strstr(err.text, text))
+		fail_msg("\"%s\" has no \"%s\"", err.text, text);
+}
+
+static void wrong_vectors(void **state)
+{
+	(void)state;
+	need_privileges();
+	struct nest nest;
+
+	nest_open(&nest, 2, 0);
+	struct last_pids *pids = opened(nest.fd);
+	expect(pids, (const uint32_t[]){ 10, 20, 30, 40 }, 4, ERR_TOO_MANY_LEVELS,
+	       "4 numbers, but 3 levels");
+	expect(pids, (const uint32_t[]){ 10, 1u << 23 }, 2, ERR_PID_OUT_OF_RANGE, "level 1");
+	expect(pids, (const uint32_t[]){ 10, 0, UINT32_MAX }, 3, ERR_PID_OUT_OF_RANGE, "level 2");
+	set(pids, (const uint32_t[]){ 2000, 2000, 2000 }, 3);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+static void expect_closed(const char *path)
+{
+	struct error err = { 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_null(last_pids_open(fd, &err));
+	assert_int_equal(err.name, ERR_NOT_A_PID_NAMESPACE);
+	close(fd);
+}
+
+/* A namespace beside one's own cannot be reached. */
+static void wrong_namespaces(void **state)
+{
+	(void)state;
+	need_privileges();
+	int status;
+
+	expect_closed("/proc/self/ns/uts");
+	expect_closed("/dev/null");
+	struct nest nest, other;
+	nest_open(&nest, 1, 0);
+	nest_open(&other, 1, 0);
+	setns(other.fd, CLONE_NEWPID);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct error err = { 0 };
+		/* The /proc of the test does for a task below. */
+		struct last_pids *pids = last_pids_open(nest.fd, &err);
+		_exit(!pids && err.name == ERR_NOT_A_PID_NAMESPACE ? 0 : 1);
+	}
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	setns(own, CLONE_NEWPID);
+	close(own);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	nest_close(&nest);
+	nest_close(&other);
+}
+
+/* In a child, so that the test keeps its privileges; its status is 0 if all was as it should. */
+static void without_privileges(void **state)
+{
+	(void)state;
+	need_privileges();
+	struct nest nest;
+	int status;
+
+	nest_open(&nest, 2, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct error err = { 0 };
+		if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+			_exit(2);
+		struct last_pids *pids = last_pids_open(nest.fd, &err);
+		if (!pids)
+			_exit(3);
+		if (last_pids_set(pids, (const uint32_t[]){ 0, 50 }, 2, &err) == 0 ||
+		    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 1"))
+			_exit(4);
+		err = (struct error){ 0 };
+		if (last_pids_set(pids, (const uint32_t[]){ 0, 0, 50 }, 3, &err) == 0 ||
+		    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 2"))
+			_exit(5);
+		last_pids_close(pids);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	nest_close(&nest);
+}
+
+/* The first child of a process, or 0. */
+static pid_t first_child(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	FILE *file = fopen(path, "re");
+	if (file && fscanf(file, "%d", &child) != 1)
+		child = 0;
+	if (file)
+		fclose(file);
+	return child;
+}
+
+static void killed_helpers_are_missed(void **state)
+{
+	(void)state;
+	need_privileges();
+	struct nest nest;
+
+	nest_open(&nest, 1, 0);
+	struct last_pids *pids = opened(nest.fd);
+	/* The last of our children, and the only one with a high number. */
+	pid_t helper = 0;
+	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
+		if (kill(pid, 0) == 0)
+			helper = pid;
+	assert_true(helper > 0);
+	kill(helper, SIGKILL);
+	expect(pids, (const uint32_t[]){ 60 }, 1, ERR_TASK_DIED, "level 0");
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+static void helpers_end_with_their_caller(void **state)
+{
+	(void)state;
+	need_privileges();
+	int ready[2];
+	char byte;
+	struct nest nest;
+
+	nest_open(&nest, 1, 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		opened(nest.fd);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	pid_t helper = first_child(pid);
+	assert_true(helper > 0);
+	/* It holds none of the caller's descriptors but its own one. */
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/fd/0", (int)helper);
+	char target[64] = "";
+	assert_true(readlink(path, target, sizeof target - 1) > 0);
+	assert_string_equal(target, "/proc/sys/kernel/ns_last_pid");
+	snprintf(path, sizeof path, "/proc/%d/fd/1", (int)helper);
+	assert_int_equal(access(path, F_OK), -1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* As init of this namespace we are its parent now. */
+	assert_int_equal(waitpid(helper, NULL, __WALL), helper);
+	close(ready[0]);
+	close(ready[1]);
+	nest_close(&nest);
+}
+
+static int run_cases(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ids_are_as_set),
+		cmocka_unit_test(ids_are_as_set_below_user_namespaces),
+		cmocka_unit_test(own_level_alone),
+		cmocka_unit_test(short_vectors_and_zeros),
+		cmocka_unit_test(helpers_take_no_numbers),
+		cmocka_unit_test(wrong_vectors),
+		cmocka_unit_test(wrong_namespaces),
+		cmocka_unit_test(without_privileges),
+		cmocka_unit_test(killed_helpers_are_missed),
+		cmocka_unit_test(helpers_end_with_their_caller),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	int status;
+
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS))
+		return run_cases();
+	pid_t pid = fork();
+	if (pid == 0) {
+		privileged = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			     mount("proc", "/proc", "proc", 0, NULL) == 0;
+		exit(run_cases());
+	}
+	/* Not exit: a leak sanitizer makes a thread then, which this process cannot any more. */
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		_exit(1);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}

@@ -36,8 +36,9 @@ uint64_t clone_flags_of(const struct node *node);
 uint32_t clone_exit_signal(const struct node *node);
 size_t clone_set_tid(const struct pid_vector *pids, size_t n_unnamed, uint32_t *ret_tids);
 void build_clone(struct build *build, struct node *creator, struct node *child);
-void build_thread_clone(struct build *build, struct node *node, size_t thread,
-			struct program *program);
+/* `maker` is the leader's program; the outermost n_unnamed levels are left to the kernel. */
+struct op *build_thread_clone(struct build *build, struct node *node, size_t thread,
+			      size_t n_unnamed, struct program *maker, struct program *program);
 
 /* skeleton.c: what the first task does before anything else. */
 void build_skeleton(struct build *build, struct program *program);
@@ -84,6 +85,13 @@ bool children_place_is_inside(const struct build *build, const struct node *node
  * call, are born. Closes the pidfd.
  */
 void build_enter_children_place(struct build *build, struct program *program, uint64_t pidfd_slot);
+
+/*
+ * guided-threads.c: a leader that has entered its user namespace makes a thread. The leader's
+ * program goes on in the one that is returned.
+ */
+struct program *build_nested_thread(struct build *build, struct node *node, size_t thread,
+				    struct program *leader, struct program *program);
 
 /* threads.c: makes the others, and finishes each with what is its own. */
 int build_threads(struct build *build, struct node *node, struct error *err);

@@ -74,14 +74,14 @@ void build_clone(struct build *build, struct node *creator, struct node *child)
 	}
 }
 
-void build_thread_clone(struct build *build, struct node *node, size_t thread,
-			struct program *program)
+struct op *build_thread_clone(struct build *build, struct node *node, size_t thread,
+			      size_t n_unnamed, struct program *maker, struct program *program)
 {
 	static const uint64_t flags =
 		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 	struct pid_vector tids = thread_pids(node->task, thread);
-	uint64_t arguments = clone_arguments(&build->plan->programs, flags, 0, &tids, 0);
+	uint64_t arguments = clone_arguments(&build->plan->programs, flags, 0, &tids, n_unnamed);
+	struct op *op = program_clone(maker, arguments, sizeof(struct clone_args), program);
 
-	op_expect(program_clone(node->program, arguments, sizeof(struct clone_args), program),
-		  tids.pid[tids.levels - 1]);
+	return n_unnamed < tids.levels ? op_expect(op, tids.pid[tids.levels - 1]) : op;
 }

@@ -122,6 +122,8 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	};
 
 	program_set_init(&plan->programs, plan->arena, plan->hole.start);
+	plan->n_guided_threads = 0;
+	plan->requests_word = 0;
 	sources_forget_borrowers(plan);
 	add_programs(&build);
 	describe_tasks(plan, tree);

@@ -58,6 +58,21 @@ struct planned_thread {
 	struct program *program;
 };
 
+/*
+ * A thread whose outer ids clone3 may not name, because its task has entered a user namespace: the
+ * coordinator sets the last pids of those levels (pids/last-pids.h) just before it is made, and
+ * looks what it got. Words at these addresses, each set to 1:
+ *   request  by the leader, after which it adds one to plan->requests_word, and waits for `go`
+ *   made     by the leader, once the thread is there; both wait for `verdict`
+ *   retry    by the coordinator before the verdict: the thread ends, the leader asks again
+ */
+struct guided_thread {
+	size_t task, thread;
+	size_t n_guided_levels; /* the outermost ones */
+	uint64_t request_word, go_word, made_word, verdict_word, retry_word;
+	uint64_t number_slot; /* its id in its own namespace; 0: it was named */
+};
+
 struct planned_task {
 	const struct task *task;
 	struct planned_thread *threads;
@@ -98,6 +113,9 @@ struct plan {
 	uint64_t filters_arrived_word; /* 0: no thread has filters */
 	uint64_t filters_word;
 	uint32_t n_filtered;
+	struct guided_thread *guided_threads; /* in the order of tasks */
+	size_t n_guided_threads;
+	uint64_t requests_word;	   /* counts their requests */
 	uint64_t *filter_programs; /* private to kinds/task/seccomp.c: struct sock_fprog by index */
 };
 

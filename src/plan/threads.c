@@ -56,7 +56,7 @@ static void make_threads(struct build *build, struct node *node, struct planned_
 {
 	for (size_t i = 1; i < node->task->n_threads; i++) {
 		planned->threads[i].program = thread_program(build, node, i);
-		build_thread_clone(build, node, i, planned->threads[i].program);
+		build_thread_clone(build, node, i, 0, node->program, planned->threads[i].program);
 	}
 }
 
@@ -74,7 +74,10 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	if (build_stage(build, STAGE_IDS, node->task, 0, program, err))
 		return -1;
 	build_enter_user_namespace(build, node);
-	make_threads(build, node, planned);
+	for (size_t i = 1; i < node->task->n_threads; i++) {
+		planned->threads[i].program = thread_program(build, node, i);
+		program = build_nested_thread(build, node, i, program, planned->threads[i].program);
+	}
 	if (place_is_inside)
 		build_children_place(build, node, 0, program);
 	return build_end(build, node, 0, program, err);

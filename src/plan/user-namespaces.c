@@ -67,24 +67,12 @@ static void check_fs(struct tree *tree, struct node *node)
 			    "its user namespace then");
 }
 
-/* Its threads are made with what rights it has inside. */
-static void check_threads(struct tree *tree, struct node *node)
-{
-	if (is_nested(node) && node->task->n_threads > 1 &&
-	    !user_namespace_is_within(tree->snapshot->pid_namespaces[0]->owner,
-				      node->task->user_namespace))
-		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
-			    "it has threads with ids in pid namespaces of outer user namespaces");
-}
-
 void plan_user_namespaces(struct tree *tree)
 {
 	size_t first_founder = tree->n_nodes;
 
-	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
 		check_fs(tree, tree->nodes[i]);
-		check_threads(tree, tree->nodes[i]);
-	}
 	for (size_t i = 0; i < tree->n_places; i++) {
 		struct place *place = &tree->places[i];
 		if (place->namespace->owner->depth && place->init && place->init->creator)

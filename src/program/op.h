@@ -10,7 +10,7 @@
 #define OP_CLONE 1 /* the same for clone3; the child continues at target */
 #define OP_WAIT	 2 /* until the word at args[0] is at least args[1] */
 #define OP_WAKE	 3 /* add 1 to the word at args[0]; wake its waiters once it is at least args[1] */
-#define OP_JUMP	 4 /* continue at target */
+#define OP_JUMP	 4 /* continue at target, if args[0] is 0 or the word there at least args[1] */
 #define OP_PARK	 5 /* sleep for good: the coordinator takes over */
 #define OP_LEAVE 6 /* jump to the machine code at args[0] (end of a probe) */
 

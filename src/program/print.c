@@ -211,6 +211,9 @@ void op_print(const struct program_set *set, const struct op *op, const int64_t 
 			 (uint32_t)op->args[1]);
 		break;
 	case OP_JUMP:
+		if (op->args[0])
+			text_add(text, "if (0x%" PRIx64 " >= %" PRIu32 ") ", op->args[0],
+				 (uint32_t)op->args[1]);
 		text_add(text, "jump(\"%s\")", target_name(set, op));
 		break;
 	case OP_PARK:

@@ -191,6 +191,16 @@ void program_jump(struct program *program, struct program *to)
 	append(program, OP_JUMP)->target = (uintptr_t)to;
 }
 
+void program_jump_if(struct program *program, uint64_t word_address, uint32_t at_least,
+		     struct program *to)
+{
+	struct op *op = append(program, OP_JUMP);
+
+	op->target = (uintptr_t)to;
+	op->args[0] = word_address;
+	op->args[1] = at_least;
+}
+
 void program_park(struct program *program)
 {
 	append(program, OP_PARK);

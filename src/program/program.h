@@ -74,6 +74,9 @@ struct op *program_clone(struct program *program, uint64_t clone_args_address, s
 void program_wait(struct program *program, uint64_t word_address, uint32_t at_least);
 void program_wake(struct program *program, uint64_t word_address, uint32_t wake_at);
 void program_jump(struct program *program, struct program *to);
+/* Only if the word is at least `at_least` when the operation is come to. */
+void program_jump_if(struct program *program, uint64_t word_address, uint32_t at_least,
+		     struct program *to);
 void program_park(struct program *program);
 
 /* Resolves targets and lays the set out; programs can no longer grow. */

@@ -162,9 +162,9 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	run_end_holder(run);
 	run_close_sources(run);
 	run_close_namespaces(run);
-	if (find_pids(run, THREADS_ALL, err) < 0)
+	if (find_pids(run, THREADS_ALL, err) < 0 || run_end_guides(run, true, err) < 0 ||
+	    run_apply_settings(run, err) < 0)
 		return -1;
-	run_apply_settings(run);
 	if (run->options->before_release &&
 	    run->options->before_release(run->options->before_release_data, run->root, err) < 0)
 		return -1;
@@ -207,6 +207,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		.root_namespace_fd = -1,
 	};
 	struct run_result result = { 0 };
+	struct error ignored = { 0 };
 	struct surroundings old;
 	int made;
 
@@ -214,6 +215,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		return -1;
 	make_tables(&run);
 	made = make_tree(&run, &result, err);
+	run_end_guides(&run, false, &ignored);
 	if (made < 0)
 		run_undo(&run);
 	run_close_sources(&run);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What is set through /proc while all tasks are parked: OOM scores, and the next pid of the pid
- * namespaces below ours. None of it keeps a tree from running: what is refused is told.
+ * What is set from outside while all tasks are parked: scheduling, where threads may not set it
+ * themselves, OOM scores, and the next pid of the pid namespaces below ours. The last two keep no
+ * tree from running: what is refused there is told.
  */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "kinds/task/task.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -101,12 +103,27 @@ static void set_pids(const struct run *run, const struct pid_namespace *namespac
 			    strerror(WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD));
 }
 
-void run_apply_settings(struct run *run)
+static int set_scheduling(const struct run_task *task, struct error *err)
+{
+	if (!task->n_threads || !scheduling_is_applied(task->planned->task))
+		return 0;
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (scheduling_apply(task->threads[i].tid,
+				     task->threads[i].planned->core->thread_core, err) < 0)
+			return fail_while(err, "%s", task->planned->program->name);
+	return 0;
+}
+
+int run_apply_settings(struct run *run, struct error *err)
 {
 	const struct snapshot *snapshot = run->plan->snapshot;
 
 	for (size_t i = 0; i < run->n_tasks; i++)
+		if (set_scheduling(&run->tasks[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < run->n_tasks; i++)
 		set_oom_score(run, &run->tasks[i]);
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)
 		set_pids(run, snapshot->pid_namespaces[i]);
+	return 0;
 }

@@ -67,6 +67,9 @@ struct run {
 	struct run_task *tasks; /* like plan->tasks */
 	size_t n_tasks;
 
+	struct guide *guides; /* see guide.c */
+	bool *guided_done;    /* like plan->guided_threads */
+
 	pid_t *children_before; /* of ours, that are none of the run's business */
 	size_t n_children_before;
 	uint64_t started; /* CLOCK_MONOTONIC in microseconds */
@@ -104,6 +107,13 @@ void run_set_word(uint32_t *word, uint32_t value); /* and wakes all that wait fo
 int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_tid, size_t n,
 		    bool outermost_is_ours, struct error *err);
 
+/* The same for a word that programs set soon, whatever else is asked of us meanwhile. */
+int run_wait_program(struct run *run, const uint32_t *word, uint32_t value, struct error *err);
+
+/* guide.c: threads that ask for their ids, whenever we wait; the end, after a failure too. */
+int run_serve_guided(struct run *run, struct error *err);
+int run_end_guides(struct run *run, bool restored, struct error *err);
+
 /* Which threads a step is about. */
 enum thread_group {
 	THREADS_ALL,
@@ -122,7 +132,7 @@ int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads
 size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
 
 /* settings.c: what is written through /proc once tasks exist. */
-void run_apply_settings(struct run *run);
+int run_apply_settings(struct run *run, struct error *err);
 
 /* filters.c: lets threads install their seccomp filters, traced so that these are silent. */
 int run_open_filter_gate(struct run *run, enum thread_group group, struct error *err);

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { N_WATCHED = 2 };
 enum { TICK_MICROSECONDS = 20 * 1000, STALL_MICROSECONDS = 300 * 1000 };
 
 uint64_t monotonic_microseconds(void)
@@ -166,13 +167,20 @@ static int check_interrupted(struct error *err)
 	return 0;
 }
 
-/* Until one of both words changes, or a tick has passed. */
-static void wait_for_change(const struct run_header *header, const uint32_t *word, uint32_t seen)
+/* A word that is waited for, and its value when it was last looked at. */
+struct watched {
+	const uint32_t *word; /* NULL: nothing */
+	uint32_t seen;
+};
+
+/* Until one of the words changes, or a tick has passed. */
+static void wait_for_change(const struct run_header *header, const struct watched *watched,
+			    size_t n_watched)
 {
-	struct futex_waitv words[] = {
+	struct futex_waitv words[1 + N_WATCHED] = {
 		{ .val = 0, .uaddr = (uintptr_t)&header->failed, .flags = FUTEX_32 },
-		{ .val = seen, .uaddr = (uintptr_t)word, .flags = FUTEX_32 },
 	};
+	unsigned n = 1;
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -181,7 +189,12 @@ static void wait_for_change(const struct run_header *header, const uint32_t *wor
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	syscall(SYS_futex_waitv, words, 2, 0, &until, CLOCK_MONOTONIC);
+	for (size_t i = 0; i < n_watched; i++)
+		if (watched[i].word)
+			words[n++] = (struct futex_waitv){ .val = watched[i].seen,
+							   .uaddr = (uintptr_t)watched[i].word,
+							   .flags = FUTEX_32 };
+	syscall(SYS_futex_waitv, words, n, 0, &until, CLOCK_MONOTONIC);
 }
 
 static int fail_timeout(const struct run *run, struct error *err)
@@ -201,22 +214,31 @@ static void tell_progress(const struct run *run)
 				       run->header->done, run->plan->n_parked);
 }
 
-int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct error *err)
+static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool serving,
+		     struct error *err)
 {
+	uint64_t requests = serving ? run->plan->requests_word : 0;
+	struct watched watched[N_WATCHED] = { { .word = word },
+					      { .word = (uint32_t *)(uintptr_t)requests } };
 	uint64_t timeout = run->options->timeout_seconds * UINT64_C(1000000);
 	uint64_t moved = monotonic_microseconds(), looked = moved, now;
 	uint32_t last = 0;
 
 	for (;;) {
 		/* In this order: a program that failed moves no word any more. */
-		uint32_t seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+		for (size_t i = 0; i < N_WATCHED; i++)
+			if (watched[i].word)
+				watched[i].seen =
+					__atomic_load_n(watched[i].word, __ATOMIC_SEQ_CST);
 		uint32_t done = __atomic_load_n(&run->header->done, __ATOMIC_SEQ_CST);
 
 		if (__atomic_load_n(&run->header->failed, __ATOMIC_ACQUIRE))
 			return fail_program(run, err);
 		tell_progress(run);
-		if (seen >= value)
+		if (watched[0].seen >= value)
 			return 0;
+		if (requests && run_serve_guided(run, err) < 0)
+			return -1;
 		if (check_root(run, err) < 0 || check_interrupted(err) < 0)
 			return -1;
 		now = monotonic_microseconds();
@@ -230,8 +252,18 @@ int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct 
 				return -1;
 			looked = now;
 		}
-		wait_for_change(run->header, word, seen);
+		wait_for_change(run->header, watched, N_WATCHED);
 	}
+}
+
+int run_wait_word(struct run *run, const uint32_t *word, uint32_t value, struct error *err)
+{
+	return wait_word(run, word, value, true, err);
+}
+
+int run_wait_program(struct run *run, const uint32_t *word, uint32_t value, struct error *err)
+{
+	return wait_word(run, word, value, false, err);
 }
 
 int run_wait_parked(struct run *run, uint32_t parked, struct error *err)

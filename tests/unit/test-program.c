@@ -414,6 +414,27 @@ static void tasks_clone_wait_and_wake(void **state)
 	end(pid);
 }
 
+static void jumps_may_depend_on_a_word(void **state)
+{
+	struct fixture *fixture = *state;
+	struct program_set *set = &fixture->set;
+	struct program *program = program_new(set, "task"), *again = program_new(set, "again");
+	struct program *tail = program_new(set, "tail");
+	uint64_t rounds = program_word(set, 0);
+	pid_t pid;
+
+	program_jump(program, again);
+	program_wake(again, rounds, 1);
+	program_jump_if(again, rounds, 3, tail);
+	program_jump(again, again);
+	program_park(tail);
+	load(fixture);
+	pid = start(fixture, program);
+	assert_true(parked(fixture, 1));
+	assert_int_equal(word_at(rounds), 3);
+	end(pid);
+}
+
 /* A park survives signals without counting twice, and wakes who waits for the last one. */
 static void parks_hold(void **state)
 {
@@ -481,6 +502,7 @@ int main(void)
 		TEST(another_result_than_expected_is_a_failure),
 		TEST(tasks_clone_wait_and_wake),
 		TEST(parks_hold),
+		TEST(jumps_may_depend_on_a_word),
 		TEST(leave_jumps_to_machine_code),
 	};
 

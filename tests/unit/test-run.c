@@ -46,6 +46,7 @@ struct word_from_thread {
 struct fixture {
 	struct arena arena;
 	struct snapshot snapshot;
+	struct user_namespace own;
 	struct facts facts;
 	struct plan plan;
 	struct run_options options;
@@ -115,6 +116,8 @@ static struct planned_task *add_task(struct fixture *fixture, size_t n_threads)
 	size_t index = fixture->plan.n_tasks++;
 	struct planned_task *planned = &fixture->tasks[index];
 	struct task *task = snapshot_add_task(&fixture->snapshot);
+
+	task->user_namespace = &fixture->own;
 
 	assert_true(index < MAX_TASKS && n_threads <= MAX_THREADS);
 	fixture->pstree[index] = (PstreeEntry)PSTREE_ENTRY__INIT;

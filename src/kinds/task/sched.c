@@ -110,11 +110,10 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static void plan_policy(const struct facts *facts, const ThreadCoreEntry *thread,
-			struct program *program)
+static struct sched_attributes attributes_of(const ThreadCoreEntry *thread)
 {
-	struct sched_attributes wanted = {
-		.size = sizeof wanted,
+	struct sched_attributes attributes = {
+		.size = sizeof attributes,
 		.policy = thread->sched_policy & ~(uint32_t)POLICY_RESET_ON_FORK,
 		.flags = thread->sched_flags,
 		.nice = thread->sched_nice,
@@ -125,7 +124,15 @@ static void plan_policy(const struct facts *facts, const ThreadCoreEntry *thread
 	};
 
 	if (thread->sched_policy & POLICY_RESET_ON_FORK)
-		wanted.flags |= FLAG_RESET_ON_FORK;
+		attributes.flags |= FLAG_RESET_ON_FORK;
+	return attributes;
+}
+
+static void plan_policy(const struct facts *facts, const ThreadCoreEntry *thread,
+			struct program *program)
+{
+	struct sched_attributes wanted = attributes_of(thread);
+
 	if (wanted.policy == facts->scheduling_policy && wanted.flags == facts->scheduling_flags &&
 	    wanted.priority == facts->scheduling_priority && wanted.policy != SCHED_DEADLINE)
 		return;
@@ -144,12 +151,21 @@ static bool same_mask(const ProtobufCBinaryData *wanted, const struct facts *fac
 	return true;
 }
 
+bool scheduling_is_applied(const struct task *task)
+{
+	return task->user_namespace->depth && task->n_threads > 1;
+}
+
 static int plan_scheduling(struct plan *plan, const struct task *task, size_t thread,
 			   struct program *program, struct error *err)
 {
 	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
 
 	(void)err;
+	/* Made inside its user namespace, a thread has not the rights: run/ uses scheduling_apply.
+	 */
+	if (scheduling_is_applied(task))
+		return 0;
 	if (state->has_sched_nice && state->sched_nice != plan->facts->nice)
 		program_call(program, SYS_setpriority, PRIO_PROCESS, 0,
 			     (uint64_t)(int64_t)state->sched_nice);
@@ -163,6 +179,27 @@ static int plan_scheduling(struct plan *plan, const struct task *task, size_t th
 	if (state->has_sched_policy)
 		plan_policy(plan->facts, state, program);
 	return 0;
+}
+
+int scheduling_apply(pid_t tid, const ThreadCoreEntry *state, struct error *err)
+{
+	const struct sched_attributes attributes = attributes_of(state);
+	const char *what = NULL;
+
+	if (state->has_sched_nice && setpriority(PRIO_PROCESS, (id_t)tid, state->sched_nice))
+		what = "nice value";
+	else if (state->has_cpu_affinity && state->cpu_affinity.len &&
+		 syscall(SYS_sched_setaffinity, tid, state->cpu_affinity.len,
+			 state->cpu_affinity.data) < 0)
+		what = "processors";
+	else if (state->has_io_priority &&
+		 syscall(SYS_ioprio_set, WHO_PROCESS, tid, state->io_priority) < 0)
+		what = "I/O priority";
+	else if (state->has_sched_policy && syscall(SYS_sched_setattr, tid, &attributes, 0) < 0)
+		what = "scheduling policy";
+	return what ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the %s of thread %d", what,
+				 (int)tid)
+		    : 0;
 }
 
 const struct task_kind scheduling_kind = {

@@ -39,4 +39,11 @@ extern const struct task_kind parent_death_signal_kind; /* prctl.c: cleared by a
 extern const struct task_kind seccomp_kind;		/* seccomp.c */
 extern const struct task_kind capabilities_kind; /* credentials-plan.c: what filters needed */
 
+/*
+ * Where the thread may not set its own scheduling, the coordinator does, once it is parked. Fails
+ * with ERR_KERNEL_REFUSED.
+ */
+bool scheduling_is_applied(const struct task *task);
+int scheduling_apply(pid_t tid, const ThreadCoreEntry *state, struct error *err);
+
 #endif

@@ -36,7 +36,7 @@ interpreter_start:
 	jb	.Lwait
 	je	.Lwake
 	cmpl	$OP_PARK, %eax
-	jb	.Ljump
+	jb	.Ltest
 	je	.Lpark
 	cmpl	$OP_LEAVE, %eax
 	je	.Lleave
@@ -69,6 +69,16 @@ interpreter_syscall:
 .Ljump:
 	movq	OP_TARGET(%rbp), %rbp
 	jmp	.Lfetch
+
+	/* Read once: the coordinator has set the word before it let this program go on. */
+.Ltest:
+	movq	OP_ARGS(%rbp), %rdi
+	testq	%rdi, %rdi
+	jz	.Ljump
+	movl	(%rdi), %edx
+	cmpl	(OP_ARGS + 8)(%rbp), %edx
+	jae	.Ljump
+	jmp	.Lnext
 
 .Lstore:
 	movq	OP_RESULT(%rbp), %rcx

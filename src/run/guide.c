@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Threads whose outer ids their makers may not name (plan/guided-threads.c). For each in turn: the
+ * last pids of those levels are written, the leader makes the thread, and what it got is read from
+ * /proc. In a namespace that is shared with others somebody may have forked in between: then the
+ * thread ends, and is made again.
+ */
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "pids/last-pids.h"
+#include "run/state.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MOST_ATTEMPTS = 100, THREAD_GONE_MICROSECONDS = 1000 * 1000 };
+
+/* The service for one pid namespace. */
+struct guide {
+	struct guide *next;
+	const struct pid_namespace *namespace;
+	struct last_pids *last_pids;
+};
+
+static uint32_t *word_at(uint64_t address)
+{
+	return (uint32_t *)(uintptr_t)address;
+}
+
+static bool is_set(uint64_t address)
+{
+	return __atomic_load_n(word_at(address), __ATOMIC_ACQUIRE) != 0;
+}
+
+static void clear(uint64_t address)
+{
+	__atomic_store_n(word_at(address), 0, __ATOMIC_RELEASE);
+}
+
+static int find_leader(struct run *run, struct run_task *task, struct error *err)
+{
+	struct run_thread *leader = &task->threads[0];
+
+	return run_find_pids(run, &leader, 1, err);
+}
+
+static struct guide *guide_of(struct run *run, const struct run_task *task, struct error *err)
+{
+	const struct pid_namespace *namespace = task->planned->task->pid_namespace;
+	char path[64];
+
+	for (struct guide *guide = run->guides; guide; guide = guide->next)
+		if (guide->namespace == namespace)
+			return guide;
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)task->threads[0].tid);
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		fail_errno(err, ERR_TASK_DIED, "cannot open %s", path);
+		return NULL;
+	}
+	struct guide *guide = arena_new(run->arena, struct guide);
+	*guide = (struct guide){ .next = run->guides, .namespace = namespace };
+	guide->last_pids = last_pids_open(fd, err);
+	if (!guide->last_pids)
+		return NULL;
+	run->guides = guide;
+	return guide;
+}
+
+static struct pid_vector wanted_ids(const struct run *run, const struct guided_thread *guided)
+{
+	return thread_pids(run->tasks[guided->task].planned->task, guided->thread);
+}
+
+/* Last pids, innermost first; 0 where clone3 names the id. */
+static int set_last_pids(const struct guide *guide, const struct guided_thread *guided,
+			 const struct pid_vector *wanted, struct error *err)
+{
+	uint32_t numbers[MAX_PID_LEVELS];
+
+	for (size_t i = 0; i < wanted->levels; i++) {
+		size_t level = wanted->levels - 1 - i;
+		numbers[i] = level < guided->n_guided_levels ? wanted->pid[level] - 1 : 0;
+	}
+	return last_pids_set(guide->last_pids, numbers, wanted->levels, err);
+}
+
+/* The ids of a thread, outermost first; those of levels outside of the tree are left out. */
+static size_t read_ids(pid_t leader, const char *tid, size_t levels, uint64_t *ret_ids)
+{
+	char path[300], status[8192];
+	uint64_t numbers[MAX_PID_LEVELS + 1];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%s/status", (int)leader, tid);
+	if (procfs_read_into(AT_FDCWD, path, status, sizeof status) <= 0)
+		return 0;
+	const char *field = procfs_field(status, "NSpid:");
+	size_t n = field ? procfs_numbers(field, 10, numbers, MAX_PID_LEVELS + 1) : 0;
+	if (n < levels)
+		return 0;
+	memcpy(ret_ids, numbers + (n - levels), levels * sizeof *ret_ids);
+	return levels;
+}
+
+/* The thread that has just been made, by its id in its own namespace; 0 if it is not there. */
+static pid_t find_thread(pid_t leader, const struct pid_vector *wanted, uint64_t innermost,
+			 uint64_t *ret_ids)
+{
+	char path[64];
+	const struct dirent *entry;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)leader);
+	autoclosedir DIR *threads = opendir(path);
+	while (threads && (entry = readdir(threads)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    read_ids(leader, entry->d_name, wanted->levels, ret_ids) &&
+		    ret_ids[wanted->levels - 1] == innermost)
+			return (pid_t)strtol(entry->d_name, NULL, 10);
+	return 0;
+}
+
+static bool ids_are(const struct pid_vector *wanted, const uint64_t *ids)
+{
+	for (size_t level = 0; level < wanted->levels; level++)
+		if (ids[level] != wanted->pid[level])
+			return false;
+	return true;
+}
+
+/* Its inner ids are free again once it is gone. */
+static int wait_until_gone(pid_t leader, pid_t tid, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = 50 * 1000 };
+	uint64_t until = monotonic_microseconds() + THREAD_GONE_MICROSECONDS;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d", (int)leader, (int)tid);
+	while (access(path, F_OK) == 0) {
+		if (monotonic_microseconds() > until)
+			return fail(err, ERR_RESTORE_TIMEOUT,
+				    "thread %d, which got a wrong id, does not end", (int)tid);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* One attempt: 1 the thread has its ids, 0 it has not and is gone, -1 with err. */
+static int try_once(struct run *run, const struct guided_thread *guided, const struct guide *guide,
+		    struct error *err)
+{
+	struct pid_vector wanted = wanted_ids(run, guided);
+	pid_t leader = run->tasks[guided->task].threads[0].tid;
+	uint64_t ids[MAX_PID_LEVELS] = { 0 };
+
+	if (set_last_pids(guide, guided, &wanted, err) < 0)
+		return -1;
+	run_set_word(word_at(guided->go_word), 1);
+	if (run_wait_program(run, word_at(guided->made_word), 1, err) < 0)
+		return -1;
+	uint64_t innermost = guided->number_slot ? *(const uint64_t *)(uintptr_t)guided->number_slot
+						 : wanted.pid[wanted.levels - 1];
+	pid_t tid = find_thread(leader, &wanted, innermost, ids);
+	if (!tid)
+		return fail(err, ERR_TASK_DIED, "%s made a thread that is not there",
+			    run->tasks[guided->task].planned->program->name);
+	if (ids_are(&wanted, ids)) {
+		run_set_word(word_at(guided->verdict_word), 1);
+		return 1;
+	}
+	/* Both go on by the verdict, and the leader comes to its request again. */
+	clear(guided->request_word);
+	clear(guided->go_word);
+	clear(guided->made_word);
+	run_set_word(word_at(guided->retry_word), 1);
+	run_set_word(word_at(guided->verdict_word), 1);
+	if (wait_until_gone(leader, tid, err) < 0 ||
+	    run_wait_program(run, word_at(guided->request_word), 1, err) < 0)
+		return -1;
+	clear(guided->verdict_word);
+	clear(guided->retry_word);
+	return 0;
+}
+
+static int serve(struct run *run, const struct guided_thread *guided, struct error *err)
+{
+	struct run_task *task = &run->tasks[guided->task];
+	struct pid_vector wanted = wanted_ids(run, guided);
+
+	if (find_leader(run, task, err) < 0)
+		return -1;
+	const struct guide *guide = guide_of(run, task, err);
+	if (!guide)
+		return -1;
+	for (int attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+		int done = try_once(run, guided, guide, err);
+		if (done < 0)
+			return fail_while(err, "%s: making thread %s", task->planned->program->name,
+					  pid_vector_text(&wanted));
+		if (done)
+			return 0;
+	}
+	fail(err, ERR_PID_IN_USE,
+	     "cannot restore thread %s of %s: somebody else takes one of its ids, whenever it is "
+	     "free",
+	     pid_vector_text(&wanted), task->planned->program->name);
+	return fail_hint(err, "restore in a pid namespace where the ids are free");
+}
+
+int run_serve_guided(struct run *run, struct error *err)
+{
+	const struct plan *plan = run->plan;
+
+	if (!run->guided_done)
+		run->guided_done = arena_array(run->arena, bool, plan->n_guided_threads + 1);
+	for (size_t i = 0; i < plan->n_guided_threads; i++) {
+		if (run->guided_done[i] || !is_set(plan->guided_threads[i].request_word))
+			continue;
+		run->guided_done[i] = true;
+		if (serve(run, &plan->guided_threads[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Namespaces of the tree go on counting where they were; that of the host's is its own affair. */
+static int restore_last_pids(const struct run *run, const struct guide *guide, struct error *err)
+{
+	uint32_t numbers[MAX_PID_LEVELS];
+	size_t n = 0;
+
+	for (const struct pid_namespace *at = guide->namespace; at; at = at->parent) {
+		bool ours = at->parent || run->plan->snapshot->own_pid_namespace;
+		numbers[n++] =
+			ours && at->entry && at->entry->has_last_pid ? at->entry->last_pid : 0;
+	}
+	return last_pids_set(guide->last_pids, numbers, n, err);
+}
+
+int run_end_guides(struct run *run, bool restored, struct error *err)
+{
+	int result = 0;
+
+	for (struct guide *guide = run->guides; guide; guide = guide->next) {
+		if (restored && restore_last_pids(run, guide, err) < 0)
+			result = -1;
+		last_pids_close(guide->last_pids);
+	}
+	run->guides = NULL;
+	return result;
+}

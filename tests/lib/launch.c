@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * scenario-launch DEPTH PROGRAM [ARGUMENT...]: runs a program below DEPTH nested pid namespaces.
- * Each namespace gets an init that leads a session, forks the next and reaps until its child is
- * gone, then leaves with the child's status; the program itself is an ordinary task (pid 2) of
- * the innermost one. With depth 0 the program takes this process's place. The pid of the first
- * init (or of the program) is written to the file named by SCENARIO_ROOT_FILE: the dump's root.
+ * scenario-launch [-u] DEPTH PROGRAM [ARGUMENT...]: runs a program below DEPTH nested pid
+ * namespaces, with -u each of them owned by a user namespace of its own, nested likewise. Each
+ * namespace gets an init that leads a session, forks the next and reaps until its child is gone,
+ * then leaves with the child's status; the program itself is an ordinary task (pid 2) of the
+ * innermost one. With depth 0 the program takes this process's place. The pid of the first init (or
+ * of the program) is written to the file named by SCENARIO_ROOT_FILE: the dump's root.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,53 @@ static void become_init(void)
 	syscall(SYS_close_range, 3, ~0U, 0);
 }
 
+/*
+ * The maps of a new user namespace, by its level. Root is root at all of them, so that programs
+ * find their files as ever; all other ids are moved, differently at each level below the first.
+ */
+static const struct {
+	const char *uids, *gids;
+} maps[] = {
+	{ "0 0 4294967295", "0 0 4294967295" },
+	{ "0 0 1\n1 100001 200000", "0 0 1\n1 300001 200000" },
+	{ "0 0 1\n1 1001 100000\n150000 150000 1000", "0 0 1\n1 2001 100000" },
+};
+
+/* The only child, as the /proc that we have names it: that of the runner's pid namespace. */
+static int only_child(void)
+{
+	FILE *file = fopen("/proc/thread-self/children", "re");
+	int pid = 0;
+
+	if (!file || fscanf(file, "%d", &pid) != 1) {
+		fprintf(stderr, "scenario-launch: no child in /proc\n");
+		exit(2);
+	}
+	fclose(file);
+	return pid;
+}
+
+static void write_map(int pid, const char *name, const char *map)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, map, strlen(map)) < 0) {
+		fprintf(stderr, "scenario-launch: cannot write %s: %s\n", path, strerror(errno));
+		exit(2);
+	}
+	close(fd);
+}
+
+static void write_maps(int level)
+{
+	int pid = only_child();
+
+	write_map(pid, "uid_map", maps[level].uids);
+	write_map(pid, "gid_map", maps[level].gids);
+}
+
 static int reap_until(pid_t child)
 {
 	for (;;) {
@@ -64,17 +113,44 @@ static pid_t fork_into(unsigned long long flags)
 	return (pid_t)pid;
 }
 
+/* The child goes on once it is mapped: before, it is nobody. */
+static pid_t fork_user(int level)
+{
+	char done = 1;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		exit(2);
+	pid_t pid = fork_into(CLONE_NEWPID | CLONE_NEWUSER);
+	if (pid == 0) {
+		close(ends[1]);
+		if (read(ends[0], &done, 1) != 1)
+			_exit(2);
+	} else {
+		write_maps(level);
+		if (write(ends[1], &done, 1) != 1)
+			exit(2);
+		close(ends[0]);
+	}
+	close(ends[!pid ? 0 : 1]);
+	return pid;
+}
+
 int main(int argc, char **argv)
 {
 	const char *root_file = getenv("SCENARIO_ROOT_FILE");
+	bool users = argc > 1 && strcmp(argv[1], "-u") == 0;
 
-	if (argc < 3 || !root_file) {
-		fprintf(stderr, "usage: SCENARIO_ROOT_FILE=F scenario-launch DEPTH PROGRAM ...\n");
+	argv += users;
+	argc -= users;
+	int depth = argc < 3 ? -1 : atoi(argv[1]);
+	if (!root_file || depth < 0 || (users && (size_t)depth > sizeof maps / sizeof *maps)) {
+		fprintf(stderr,
+			"usage: SCENARIO_ROOT_FILE=F scenario-launch [-u] DEPTH PROGRAM ...\n");
 		return 2;
 	}
-	int depth = atoi(argv[1]);
 	for (int level = 0; level < depth; level++) {
-		pid_t pid = fork_into(CLONE_NEWPID);
+		pid_t pid = users ? fork_user(level) : fork_into(CLONE_NEWPID);
 		if (pid > 0) {
 			if (level == 0)
 				write_root(root_file, pid);

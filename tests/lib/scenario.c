@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -196,6 +197,60 @@ pid_t scenario_child_in(unsigned long long clone_flags, int (*body)(void *data),
 pid_t scenario_child(int (*body)(void *data), void *data)
 {
 	return scenario_child_in(0, body, data);
+}
+
+void scenario_write_map(const char *pid, const char *name, const char *text)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	scenario_need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text),
+		      "cannot write %s", path);
+	close(fd);
+}
+
+static void write_maps(const char *pid, const struct scenario_users *users)
+{
+	if (users->deny_setgroups)
+		scenario_write_map(pid, "setgroups", "deny");
+	if (users->uids)
+		scenario_write_map(pid, "uid_map", users->uids);
+	if (users->gids)
+		scenario_write_map(pid, "gid_map", users->gids);
+}
+
+/*
+ * /proc may be that of an outer pid namespace, so the child tells what it is called there. The
+ * sockets are gone before the body runs and before this returns.
+ */
+pid_t scenario_child_users(unsigned long long clone_flags, const struct scenario_users *users,
+			   int (*body)(void *data), void *data)
+{
+	struct clone_args args = { .flags = clone_flags | CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	char name[32] = "";
+	int ends[2];
+
+	scenario_need(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0, "no socket pair");
+	long pid = syscall(SYS_clone3, &args, sizeof args);
+	scenario_need(pid >= 0, "cannot fork into a user namespace");
+	close(ends[pid == 0]);
+	int own = ends[pid != 0];
+	if (pid == 0) {
+		scenario_need(readlink("/proc/self", name, sizeof name - 1) > 0 &&
+				      write(own, name, sizeof name) > 0 &&
+				      read(own, name, sizeof name) > 0,
+			      "nobody writes the maps");
+		close(own);
+		failures = 0;
+		int status = body(data);
+		_exit(failures ? 1 : status);
+	}
+	scenario_need(read(own, name, sizeof name) > 0, "the child does not speak");
+	write_maps(name, users);
+	scenario_need(write(own, name, sizeof name) > 0, "the child does not listen");
+	close(own);
+	return (pid_t)pid;
 }
 
 void scenario_reap(pid_t pid)

@@ -57,6 +57,19 @@ pid_t scenario_child_in(unsigned long long clone_flags, int (*body)(void *data),
 void scenario_reap(pid_t pid);
 
 /*
+ * The same in a new user namespace, whose maps the caller writes before the body runs; NULL: not
+ * written. The texts are those of user_namespaces(7).
+ */
+struct scenario_users {
+	const char *uids, *gids;
+	bool deny_setgroups;
+};
+pid_t scenario_child_users(unsigned long long clone_flags, const struct scenario_users *users,
+			   int (*body)(void *data), void *data);
+/* Writes a map (uid_map, gid_map, setgroups) of a task, "self" or as /proc names it. */
+void scenario_write_map(const char *pid, const char *name, const char *text);
+
+/*
  * Marks order the tasks of a scenario before it is ready (and after it is restored), without
  * descriptors or shared memory: setting a mark makes a file, waiting polls for it.
  */

@@ -6,9 +6,11 @@ numbers that the kernel hands out anew (inodes of pipes and of shared memory) ar
 """
 
 import ctypes
+import fcntl
 import os
 import re
 import signal
+import subprocess
 import time
 
 STATUS_FIELDS = (
@@ -166,13 +168,86 @@ def thread_facts(pid, tid, depth):
     return facts
 
 
+class Namespaces:
+    """The user namespaces of a tree, numbered in the order in which its tasks lead to them."""
+
+    NS_GET_USERNS, NS_GET_PARENT, NS_GET_OWNER_UID = 0xb701, 0xb702, 0xb704
+
+    def __init__(self):
+        self.own = os.stat("/proc/self/ns/user")
+        self.texts = {}
+
+    def text(self, fd, reader=None):
+        """Number, owner, maps, and the same of those above; `reader` is a task inside."""
+        status = os.fstat(fd)
+        if os.path.samestat(status, self.own):
+            return "own"
+        if status.st_ino not in self.texts:
+            self.texts[status.st_ino] = ""  # takes the number, before those above do
+            number = len(self.texts)
+            owner = bytearray(4)
+            fcntl.ioctl(fd, self.NS_GET_OWNER_UID, owner)
+            parent = fcntl.ioctl(fd, self.NS_GET_PARENT)
+            self.texts[status.st_ino] = (
+                f"{number} of uid {int.from_bytes(owner, 'little')}: {self.maps(fd, reader)}, "
+                f"below ({self.text(parent)})")
+            os.close(parent)
+        return self.texts[status.st_ino]
+
+    @staticmethod
+    def maps(fd, reader):
+        inside = None
+        if reader is None:  # nobody of the tree that we know of is inside
+            inside = subprocess.Popen(
+                ["nsenter", f"--user=/proc/self/fd/{fd}", "--preserve-credentials", "sh", "-c",
+                 "echo; read go"], pass_fds=[fd], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            inside.stdout.read(1)
+            reader = inside.pid
+        text = "; ".join(" ".join(read(reader, name).split())
+                         for name in ("uid_map", "gid_map", "setgroups"))
+        if inside:
+            inside.communicate()
+        return text
+
+    def open(self, path):
+        try:
+            return os.open(path, os.O_RDONLY)
+        except OSError:
+            return None
+
+    def facts(self, pid, threads):
+        """The user namespace of a task, and that which owns each of its pid namespaces."""
+        found = {}
+        fd = self.open(f"/proc/{pid}/ns/user")
+        if fd is not None:
+            found["user namespace"] = self.text(fd, pid)
+            os.close(fd)
+        paths = {"pid namespace": f"/proc/{pid}/ns/pid"}
+        for name, tid in threads.items():
+            paths[f"thread {name} pid namespace of children"] = (
+                f"/proc/{pid}/task/{tid}/ns/pid_for_children")
+        for key, path in paths.items():
+            fd = self.open(path)
+            if fd is None:
+                found[key] = "not shown"
+                continue
+            try:
+                owner = fcntl.ioctl(fd, self.NS_GET_USERNS)
+                found[key] = f"owned by {self.text(owner)}"
+                os.close(owner)
+            except OSError as error:
+                found[key] = f"<{error.strerror}>"
+            os.close(fd)
+        return found
+
+
 def name_notified(timers, names):
     """Whom POSIX timers notify, /proc tells by the ids of the reader's pid namespace."""
     timers = re.sub(r"notify: (\S+)/pid\.\d+", r"notify: \1", timers)
     return re.sub(r"/tid\.(\d+)", lambda match: "/" + names.get(int(match.group(1)), "?"), timers)
 
 
-def task_facts(pid, depth, ignore=()):
+def task_facts(pid, depth, namespaces, ignore=()):
     facts = {}
     try:
         threads = sorted(int(tid) for tid in os.listdir(f"/proc/{pid}/task"))
@@ -185,6 +260,8 @@ def task_facts(pid, depth, ignore=()):
         for key, value in thread.items():
             if key not in ignore:
                 facts[f"thread {thread['NSpid']} {key}"] = value
+    if "namespaces" not in ignore:
+        facts.update(namespaces.facts(pid, {name: tid for tid, name in names.items()}))
     stat = read(pid, "stat")
     values = stat[stat.rfind(")") + 2:].split()
     for field in STAT_FIELDS:
@@ -213,9 +290,10 @@ def tree_facts(root, ignore=()):
     depth = len(status_of(root).get("NSpid", "").split()) - 1
     names = {pid: " ".join(status_of(pid).get("NSpid", "?").split()[depth:])
              for pid in processes(root)}
+    namespaces = Namespaces()
     tree = {}
-    for pid, name in names.items():
-        facts = task_facts(pid, depth, ignore)
+    for name, pid in sorted((name, pid) for pid, name in names.items()):
+        facts = task_facts(pid, depth, namespaces, ignore)
         if pid != root:
             facts["parent"] = names.get(int(status_of(pid).get("PPid", "0")), "outside")
         tree[name] = facts

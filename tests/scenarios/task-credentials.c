@@ -2,7 +2,7 @@
 /*
  * name: task-credentials
  * promise: user and group ids, groups, capabilities in all sets and securebits are kept
- * flavours: flat one three
+ * flavours: flat one three user user-three
  */
 #include "scenario.h"
 

@@ -4,7 +4,7 @@
  * promise: seccomp filters hold again after the restore, and nothing was run that they forbid:
  *   a list of allowed calls that kills on anything else, strict mode, chains of filters, a filter
  *   of one thread only, one that was installed with privilege
- * flavours: flat one three
+ * flavours: flat one three user user-three
  * needs: seccomp-filters
  */
 #include "scenario.h"

@@ -2,7 +2,7 @@
 /*
  * name: task-signal-masks
  * promise: every thread keeps its own signal mask
- * flavours: flat one three
+ * flavours: flat one three user user-three
  */
 #include "scenario.h"
 

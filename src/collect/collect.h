@@ -20,12 +20,13 @@ struct images_writer;
 struct facts;
 
 struct target_thread {
-	pid_t tid;			 /* as this nestor sees it */
-	struct user_regs_struct regs;	 /* NT_PRSTATUS at the stop, untouched */
-	uint8_t *xstate;		 /* NT_X86_XSTATE */
+	pid_t tid;		      /* as this nestor sees it */
+	struct user_regs_struct regs; /* NT_PRSTATUS at the stop, untouched */
+	uint8_t *xstate;	      /* NT_X86_XSTATE */
 	size_t xstate_size;
 	uint64_t signal_mask;
 	char *status; /* /proc/PID/task/TID/status */
+	bool dead;    /* a leader that has exited while others go on: nothing else is known */
 	/* PTRACE_GET_RSEQ_CONFIGURATION; address 0 if not registered: */
 	uint64_t rseq_address;
 	uint32_t rseq_size, rseq_signature;
@@ -37,11 +38,18 @@ struct target {
 	struct collect *collect;
 	struct task *task; /* messages being filled: core, threads[], mm, fs, ids, pstree */
 	pid_t pid;	   /* as this nestor sees it */
+	/*
+	 * The first thread that lives, 0 unless the leader has exited, and its id: what threads
+	 * share is asked of it, and found by its number (kcmp, process_vm_readv, /proc).
+	 */
+	size_t living;
+	pid_t tid;
 	struct target *parent;
-	int proc_fd;  /* directory /proc/PID; -1 only before collect_read */
-	int mem_fd;   /* /proc/PID/mem, read-write; opened on first use by target_mem_fd */
-	char *status; /* /proc/PID/status, whole */
-	char *stat;   /* /proc/PID/stat after the ')' of the name: fields from 3 on */
+	int proc_fd;	   /* directory /proc/PID, or /proc/TID; -1 only before collect_read */
+	int mem_fd;	   /* /proc/PID/mem, read-write; opened on first use by target_mem_fd */
+	char *status;	   /* status there, whole */
+	char *stat;	   /* stat there, after the ')' of the name: fields from 3 on */
+	char *leader_stat; /* the same of the leader, dead or alive */
 	bool zombie;
 	int stop_signal; /* of a group stop (SIGSTOP, SIGTSTP, ...); 0 if it was running */
 	struct target_thread *threads; /* threads[0] is the leader */
@@ -80,11 +88,14 @@ enum collect_state {
 	COLLECT_USER_NAMESPACES, /* kinds/namespaces/user.c: those seen so far */
 };
 
+/* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
+int target_pidfd(const struct target *target);
 /* Descriptor of /proc/PID/mem, kept in the target; -1 with err on failure. */
 int target_mem_fd(struct target *target, struct error *err);
 
-/* Field number as in proc(5) (3 is state); target->stat. */
+/* Field number as in proc(5) (3 is state); target->stat, target->leader_stat. */
 uint64_t target_stat_field(const struct target *target, unsigned field);
+uint64_t target_leader_field(const struct target *target, unsigned field);
 /* A file below /proc/PID, whole, in the arena; fails with ERR_TREE_CHANGED if it is gone. */
 char *target_read(struct target *target, const char *name, struct error *err);
 

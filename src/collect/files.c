@@ -231,7 +231,7 @@ static struct inode_bucket *find_inode(struct collect *collect, const struct sta
 static int compare(const struct target *target, uint32_t number, pid_t pid, uint32_t other,
 		   struct error *err)
 {
-	int order = kernel_kcmp(target->pid, pid, KCMP_OBJECT_FILE, number, other);
+	int order = kernel_kcmp(target->tid, pid, KCMP_OBJECT_FILE, number, other);
 
 	if (order < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
@@ -269,7 +269,7 @@ static int find_description(const struct open_file *file, struct inode_bucket *b
 		(bucket->count - low) * sizeof *bucket->sorted);
 	bucket->count++;
 	bucket->sorted[low] =
-		(struct description){ .pid = file->target->pid, .number = file->number };
+		(struct description){ .pid = file->target->tid, .number = file->number };
 	*ret_found = &bucket->sorted[low];
 	*ret_new = true;
 	return 0;
@@ -307,7 +307,7 @@ static int find_inherited(struct target *target, uint32_t number, size_t *cursor
 		++*cursor;
 	if (*cursor == table->n_descriptors || table->descriptors[*cursor]->fd != number)
 		return 0;
-	int order = compare(target, number, parent->pid, number, err);
+	int order = compare(target, number, parent->tid, number, err);
 	if (order < 0)
 		return -1;
 	if (order == 0)

@@ -97,6 +97,12 @@ bool injection_is_inside(const struct target *target, uint64_t rip)
 	return code && rip >= code && rip < target->vdso_end;
 }
 
+/* Is it the one that maps the arena: the leader, if it is alive? */
+static bool leads(const struct injection *injection, size_t thread)
+{
+	return thread == injection->target->living;
+}
+
 static uint64_t address_of(const struct injection *injection, const uint8_t *symbol)
 {
 	return injection->code + stub_offset(symbol);
@@ -127,7 +133,7 @@ static pid_t innermost_id(const char *status, const char *key)
 static int choose_trap_signal(const struct target *target)
 {
 	static const int by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
-	const char *status = target->threads[0].status;
+	const char *status = target->status;
 	uint64_t unfit =
 		UNFIT_SIGNALS | status_mask(status, "SigCgt:") | status_mask(status, "ShdPnd:");
 	uint64_t blocked = 0, fit = status_mask(status, "SigIgn:");
@@ -213,7 +219,8 @@ uint64_t injection_call_ip(const struct injection *injection)
 
 uint64_t injection_leave_address(const struct injection *injection, size_t thread)
 {
-	return address_of(injection, thread == 0 ? stub_leader_leave : stub_thread_leave);
+	return address_of(injection,
+			  leads(injection, thread) ? stub_leader_leave : stub_thread_leave);
 }
 
 /* Which calls the stub itself makes, with what is known of their arguments. */
@@ -221,8 +228,8 @@ bool injection_permitted(const struct injection *injection, size_t thread,
 			 const struct seccomp_filters *filters)
 {
 	const struct target *target = injection->target;
-	const bool leader = thread == 0;
-	const uint64_t pid = (uint64_t)innermost_id(target->status, "NSpid:");
+	const bool leader = thread == target->living;
+	const uint64_t pid = (uint64_t)innermost_id(target->status, "NStgid:");
 	const uint64_t tid = (uint64_t)innermost_id(target->threads[thread].status, "NSpid:");
 	const uint64_t size = injection->arena_size;
 	const struct {
@@ -287,7 +294,8 @@ static int leave(struct injection *injection, size_t thread, struct error *err)
 	struct target_thread *where = &injection->target->threads[thread];
 	struct user_regs_struct regs = where->regs;
 
-	regs.rip = address_of(injection, thread == 0 ? stub_leader_unmask : stub_thread_unmask);
+	regs.rip = address_of(injection,
+			      leads(injection, thread) ? stub_leader_unmask : stub_thread_unmask);
 	regs.orig_rax = UINT64_MAX;
 	if (set_registers(where->tid, &regs) < 0 ||
 	    ptrace(PTRACE_SETSIGMASK, where->tid, MASK_SIZE, &where->signal_mask) < 0 ||
@@ -417,7 +425,7 @@ static struct user_regs_struct work_registers(const struct injection *injection,
 	struct user_regs_struct regs = stub_registers(&where->regs, address_of(injection, symbol));
 
 	regs.r12 = injection->arena;
-	regs.r13 = (uint64_t)innermost_id(target->status, "NSpid:");
+	regs.r13 = (uint64_t)innermost_id(target->status, "NStgid:");
 	regs.r14 = (uint64_t)innermost_id(where->status, "NSpid:");
 	regs.r15 = (uint64_t)injection->trap_signal;
 	return regs;
@@ -428,25 +436,26 @@ int injection_start(struct injection *injection, struct error *err)
 	uint8_t code[CODE_ROOM];
 	uint64_t mask = run_mask(injection), size = injection->arena_size;
 	uint64_t owner = (uint64_t)getpid();
-	struct user_regs_struct regs = work_registers(injection, 0, stub_leader_enter);
+	size_t leader = injection->target->living;
+	struct user_regs_struct regs = work_registers(injection, leader, stub_leader_enter);
 
 	memcpy(code, stub_start, stub_offset(stub_end));
 	memcpy(code + stub_offset(stub_end), interpreter_start, INTERPRETER_SIZE);
 	memcpy(code + stub_offset(stub_run_mask), &mask, sizeof mask);
 	memcpy(code + stub_offset(stub_arena_size), &size, sizeof size);
 	memcpy(code + stub_offset(stub_owner), &owner, sizeof owner);
-	put_context(code, stub_leader_context, stub_start, &injection->target->threads[0]);
+	put_context(code, stub_leader_context, stub_start, &injection->target->threads[leader]);
 	if (write_code(injection, injection->code, code, code_size(), err) < 0)
 		return -1;
 	injection->started = true;
-	return enter(injection, 0, &regs, err);
+	return enter(injection, leader, &regs, err);
 }
 
 int injection_started(struct injection *injection, struct error *err)
 {
 	struct user_regs_struct regs;
 
-	if (wait_trap(injection, 0, &leader_mapped, &regs, err) < 0)
+	if (wait_trap(injection, injection->target->living, &leader_mapped, &regs, err) < 0)
 		return -1;
 	if ((int64_t)regs.r12 < 0) {
 		errno = (int)-(int64_t)regs.r12;
@@ -479,13 +488,13 @@ static int run_thread(struct injection *injection, size_t thread, struct user_re
 
 int injection_run(struct injection *injection, size_t thread, uint64_t first_op, struct error *err)
 {
-	const uint8_t *entry = thread == 0 ? stub_end : stub_thread_enter;
+	const uint8_t *entry = leads(injection, thread) ? stub_end : stub_thread_enter;
 	struct user_regs_struct regs = work_registers(injection, thread, entry);
 	pid_t tid = injection->target->threads[thread].tid;
 
 	regs.rbx = injection->arena;
 	regs.rbp = first_op;
-	if (thread != 0)
+	if (!leads(injection, thread))
 		return run_thread(injection, thread, &regs, err);
 	/* The leader has its mask and its way back already. */
 	if (set_registers(tid, &regs) < 0 || ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
@@ -498,8 +507,8 @@ int injection_ran(struct injection *injection, size_t thread, struct error *err)
 	struct user_regs_struct regs;
 	int failed;
 
-	if (thread == 0)
-		return wait_trap(injection, 0, &leader_mapped, &regs, err);
+	if (leads(injection, thread))
+		return wait_trap(injection, thread, &leader_mapped, &regs, err);
 	failed = wait_trap(injection, thread, &thread_left, &regs, err);
 	if (injection->lost)
 		return -1;
@@ -508,8 +517,9 @@ int injection_ran(struct injection *injection, size_t thread, struct error *err)
 
 int injection_finish(struct injection *injection, struct error *err)
 {
-	pid_t tid = injection->target->threads[0].tid;
-	struct user_regs_struct regs = work_registers(injection, 0, stub_leader_unmap);
+	size_t leader = injection->target->living;
+	pid_t tid = injection->target->threads[leader].tid;
+	struct user_regs_struct regs = work_registers(injection, leader, stub_leader_unmap);
 
 	if (injection->lost || injection->arena == 0)
 		return injection->lost ? -1 : 0;
@@ -540,14 +550,15 @@ bool injection_recover(struct target *target, size_t thread)
 {
 	struct injection injection = { .target = target, .code = code_address(target) };
 	struct target_thread *where = &target->threads[thread];
-	const uint8_t *place = thread == 0 ? stub_leader_context : stub_thread_context;
+	const uint8_t *place =
+		leads(&injection, thread) ? stub_leader_context : stub_thread_context;
 	struct iovec remote = { (void *)injection.code, stub_offset(stub_end) };
 	struct stub_context context;
 	struct error unused = { 0 };
 	uint8_t code[CODE_ROOM];
 	struct iovec local = { code, remote.iov_len };
 
-	if (process_vm_readv(target->pid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len ||
+	if (process_vm_readv(target->tid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len ||
 	    !is_our_stub(code))
 		return false;
 	memcpy(&context, code + stub_offset(place), sizeof context);
@@ -567,14 +578,15 @@ static void resend_signals(const struct injection *injection)
 int injection_finished(struct injection *injection, struct error *err)
 {
 	const uint8_t zeroes[CODE_ROOM] = { 0 };
+	size_t leader = injection->target->living;
 	struct user_regs_struct regs;
 	int failed = 0;
 
 	if (injection->lost)
 		return -1;
 	if (injection->arena != 0)
-		failed = wait_trap(injection, 0, &leader_unmapped, &regs, err);
-	if (injection->lost || leave(injection, 0, err) < 0)
+		failed = wait_trap(injection, leader, &leader_unmapped, &regs, err);
+	if (injection->lost || leave(injection, leader, err) < 0)
 		return -1;
 	/* From here on nobody can come by; and the next dump finds the page as the kernel made it.
 	 */

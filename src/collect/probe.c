@@ -7,6 +7,7 @@
  *
  * Tasks are asked several at a time, since each waits for the kernel to run it: while one works,
  * the next is prepared. Threads of one process share an arena and go one after another.
+ * The first that lives, mostly the leader, maps it and answers for the process.
  *
  * A thread with a seccomp filter is asked only what its filter permits. If the filter does not
  * even permit the calls of the stub, none of the thread's calls is made; for the leader, which
@@ -131,6 +132,7 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 
 static void ask_kinds(struct probe *probe, const struct kind_table *table, size_t thread)
 {
+	bool speaks = thread == probe->target->living;
 	size_t index = 0;
 
 	probe->thread = thread;
@@ -140,7 +142,7 @@ static void ask_kinds(struct probe *probe, const struct kind_table *table, size_
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
 		     kind++) {
-			if ((*kind)->ask && (thread == 0 || (*kind)->per_thread))
+			if ((*kind)->ask && (speaks || (*kind)->per_thread))
 				probe->asked[index] = (*kind)->ask(probe, probe->target, thread);
 			index++;
 		}
@@ -148,12 +150,13 @@ static void ask_kinds(struct probe *probe, const struct kind_table *table, size_
 
 static int answer_kinds(struct probe *probe, const struct kind_table *table, struct error *err)
 {
+	bool speaks = probe->thread == probe->target->living;
 	size_t index = 0;
 
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
 		     kind++) {
-			if ((*kind)->answer && (probe->thread == 0 || (*kind)->per_thread) &&
+			if ((*kind)->answer && (speaks || (*kind)->per_thread) &&
 			    (*kind)->answer(probe, probe->target, probe->thread,
 					    probe->asked[index], err) < 0)
 				return -1;
@@ -199,7 +202,7 @@ static int run_program(struct probe *probe, struct error *err)
 	const struct iovec remote[] = { { (void *)(arena + OPS_AT), n * sizeof(struct op) },
 					{ (void *)(arena + BUFFERS_AT), probe->buffer_size } };
 	ssize_t size = (ssize_t)(local[0].iov_len + local[1].iov_len);
-	if (process_vm_writev(probe->target->pid, local, 2, remote, 2, 0) != size)
+	if (process_vm_writev(probe->target->tid, local, 2, remote, 2, 0) != size)
 		return fail_memory(probe, err);
 	if (injection_run(&probe->injection, probe->thread, arena + OPS_AT, err) < 0)
 		return -1;
@@ -220,7 +223,7 @@ static int wait_program(struct probe *probe, struct error *err)
 		return 0;
 	if (injection_ran(&probe->injection, probe->thread, err) < 0)
 		return -1;
-	if (process_vm_readv(probe->target->pid, local, 2, remote, 2, 0) != size)
+	if (process_vm_readv(probe->target->tid, local, 2, remote, 2, 0) != size)
 		return fail_memory(probe, err);
 	return 0;
 }
@@ -238,7 +241,7 @@ static int begin(struct probe *probe, struct target *target, bool alone, uint64_
 		probe->injection.address_space_busy = false;
 	if (probe->injection.address_space_busy)
 		return 0;
-	if (read_permissions(probe, 0, err) < 0)
+	if (read_permissions(probe, target->living, err) < 0)
 		return -1;
 	probe->may_inject = probe->may_run;
 	if (!probe->may_inject) {
@@ -255,7 +258,7 @@ static int ask_leader(struct probe *probe, const struct kind_table *table, struc
 {
 	if (probe->may_inject && injection_started(&probe->injection, err) < 0)
 		return -1;
-	ask_kinds(probe, table, 0);
+	ask_kinds(probe, table, probe->target->living);
 	return run_program(probe, err);
 }
 
@@ -264,7 +267,8 @@ static int ask_others(struct probe *probe, const struct kind_table *table, struc
 {
 	if (wait_program(probe, err) < 0 || answer_kinds(probe, table, err) < 0)
 		return -1;
-	for (size_t thread = 1; thread < probe->target->n_threads; thread++) {
+	for (size_t thread = probe->target->living + 1; thread < probe->target->n_threads;
+	     thread++) {
 		if (read_permissions(probe, thread, err) < 0)
 			return -1;
 		probe->may_run = probe->may_run && probe->may_inject;

@@ -11,6 +11,10 @@
  * it is let through, with its siginfo, and the stop that was asked for follows. A thread that is
  * part of a group stop reports the signal of that, and goes back to it when it is let go.
  *
+ * A leader that has exited while others go on can be neither seized nor waited for: it is a zombie
+ * of which nobody hears before the last thread has ended. What a process has in common is then
+ * found by a living thread: /proc/TID of that one is a folder like /proc/PID.
+ *
  * No PTRACE_O_ options: nothing may happen to the tree if we die.
  */
 #include "collect/seize.h"
@@ -37,7 +41,6 @@ enum {
 	TEXT_ROOM = 16384,
 	PATH_ROOM = 64,
 	DIRECTORY_LINKS = 2,	   /* of /proc/PID/task, beside one per thread */
-	DEAD_LEADER_PASSES = 50,   /* how often, at 1 ms, a dying process may be met half dead */
 	VFORK_PATIENCE = 20000000, /* nanoseconds until we ask why a thread does not stop */
 	TASK_NAME_ROOM = 64,
 };
@@ -134,8 +137,28 @@ static void add_thread(struct found_tree *tree, struct found_task *task, pid_t t
 		arena_grow(tree->arena, task->threads, task->n_threads, sizeof(*task->threads));
 	task->threads[task->n_threads++] = (struct found_thread){ .tid = tid };
 	tree->changed = true;
+	if (tid == task->pid) { /* one that called execve when the leader was dead */
+		task->threads[task->n_threads - 1] = task->threads[0];
+		task->threads[0] = (struct found_thread){ .tid = tid };
+		task->leader_dead = task->leader_seized = false;
+	}
 	/* It can only have died since; waiting will tell. */
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+}
+
+/* A zombie, unless there are others. Of a process that is just ending those will be seen to die. */
+static void leader_is_dead(struct found_tree *tree, struct found_task *task, bool seized)
+{
+	if (task->n_threads == 0 && count_threads(task) <= 1) {
+		task->zombie = true;
+		return;
+	}
+	if (task->n_threads == 0 && task->leader_dead) /* the others are on their way out */
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	if (task->n_threads == 0 || !task->leader_dead)
+		tree->changed = true;
+	task->leader_dead = true;
+	task->leader_seized = task->leader_seized || seized;
 }
 
 /* PTRACE_SEIZE was refused: who is it? A zombie is a finding, not an error. */
@@ -149,6 +172,11 @@ static int judge_refusal(struct found_tree *tree, struct found_task *task, pid_t
 			task_gone(tree, task);
 		return 0;
 	}
+	if (facts.state == 'Z' || facts.state == 'X') {
+		if (tid == task->pid)
+			leader_is_dead(tree, task, facts.tracer == getpid());
+		return 0;
+	}
 	/* A thread of ours that called execve has become the leader. */
 	if (facts.tracer == getpid()) {
 		add_thread(tree, task, tid);
@@ -156,23 +184,7 @@ static int judge_refusal(struct found_tree *tree, struct found_task *task, pid_t
 	}
 	if (facts.tracer)
 		return fail_traced(task, &facts, err);
-	if (facts.state != 'Z' && facts.state != 'X')
-		return fail(err, ERR_NO_PRIVILEGE, "not allowed to stop pid %d (%s)", task->pid,
-			    facts.name);
-	if (tid != task->pid)
-		return 0;
-	if (count_threads(task) <= 1) {
-		task->zombie = true;
-		return 0;
-	}
-	/* A process that is just ending looks like this for a moment. */
-	if (task->dead_leader_seen++ < DEAD_LEADER_PASSES) {
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-		tree->changed = true;
-		return 0;
-	}
-	return fail(err, ERR_UNSUPPORTED_TASK,
-		    "the main thread of pid %d (%s) has exited while others go on", task->pid,
+	return fail(err, ERR_NO_PRIVILEGE, "not allowed to stop pid %d (%s)", task->pid,
 		    facts.name);
 }
 
@@ -205,7 +217,8 @@ static int seize_threads(struct found_tree *tree, struct found_task *task, struc
 	/* The leader first, so that threads[0] is the leader. */
 	if (task->n_threads == 0 && seize_thread(tree, task, task->pid, err) < 0)
 		return -1;
-	if (task->n_threads == 0 || count_threads(task) == task->n_threads)
+	if ((task->n_threads == 0 && !task->leader_dead) || task->zombie ||
+	    count_threads(task) == task->n_threads + task->leader_dead)
 		return 0;
 	fd = openat(task->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
@@ -320,15 +333,19 @@ static int make_pass(struct found_tree *tree, struct error *err)
 
 static void thread_died(struct found_tree *tree, struct found_task *task, size_t index)
 {
+	bool is_leader = task->threads[index].tid == task->pid;
+
 	task->n_threads--;
 	memmove(&task->threads[index], &task->threads[index + 1],
 		(task->n_threads - index) * sizeof(*task->threads));
 	tree->changed = true;
+	if (is_leader)
+		task->leader_dead = task->leader_seized = true;
 	if (task->n_threads == 0) {
 		struct thread_facts facts = read_thread_facts(task, task->pid);
 
 		if (facts.state == 'Z')
-			task->zombie = true;
+			leader_is_dead(tree, task, false);
 		else if (facts.state == 0 || facts.state == 'X')
 			task_gone(tree, task);
 	}
@@ -368,11 +385,7 @@ static enum stop_outcome fail_timeout(const struct found_task *task, pid_t tid, 
 	snprintf(path, sizeof path, "task/%d/wchan", tid);
 	if (procfs_read_into(task->proc_fd, path, wchan, sizeof wchan) < 0)
 		wchan[0] = 0;
-	if (facts.state == 'Z')
-		fail(err, ERR_UNSUPPORTED_TASK,
-		     "the main thread of pid %d (%s) has exited while others go on", task->pid,
-		     facts.name);
-	else if (tid == task->pid)
+	if (tid == task->pid)
 		fail(err, ERR_STOP_TIMEOUT,
 		     "pid %d (%s) did not stop, it is in state %c in wchan %s", tid, facts.name,
 		     facts.state ? facts.state : '?', wchan[0] ? wchan : "?");
@@ -396,6 +409,12 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 		uint64_t until = patience < tree->deadline ? patience : tree->deadline;
 		int status, found = wait_for(thread->tid, until, &status);
 
+		/* Nobody hears of a leader's end before that of the others. */
+		if (found == 0 && task->n_threads > 1 && thread->tid == task->pid &&
+		    read_thread_facts(task, thread->tid).state == 'Z') {
+			*ret_died = true;
+			return STOP_DONE;
+		}
 		if (found == 0 && waits_for_vfork(task, thread->tid))
 			return fail_vfork(task, thread->tid, err);
 		if (found == 0 && wait_clock() >= tree->deadline)
@@ -474,6 +493,34 @@ static void drop_unseen(struct found_tree *tree)
 	}
 }
 
+/* Where the leader is dead, /proc/PID shows neither memory nor descriptors; the first of them. */
+static enum stop_outcome open_living(struct found_tree *tree, struct error *err)
+{
+	for (size_t i = 0; i < tree->n_tasks; i++) {
+		struct found_task *task = tree->tasks[i];
+		char path[PATH_ROOM];
+		pid_t tid;
+		int fd;
+
+		if (task->gone || task->zombie || !task->leader_dead)
+			continue;
+		tid = task->threads[0].tid;
+		for (size_t k = 1; k < task->n_threads; k++)
+			if (task->threads[k].tid < tid)
+				tid = task->threads[k].tid;
+		snprintf(path, sizeof path, "/proc/%d", tid);
+		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0) {
+			fail_errno(err, ERR_TREE_CHANGED, "pid %d is gone: cannot open %s",
+				   task->pid, path);
+			return STOP_FAILED;
+		}
+		close(task->proc_fd);
+		task->proc_fd = fd;
+	}
+	return STOP_DONE;
+}
+
 enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err)
 {
 	if (root == getpid()) {
@@ -504,7 +551,7 @@ enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct erro
 		fail(err, ERR_NO_SUCH_TASK, "process %d has exited", root);
 		return STOP_FAILED;
 	}
-	return STOP_DONE;
+	return open_living(tree, err);
 }
 
 void found_tree_release(struct found_tree *tree)

@@ -18,14 +18,18 @@ struct found_thread {
 	bool stopped;
 };
 
-/* A task of the tree while it is being stopped; threads[0] is the leader. */
+/*
+ * A task of the tree while it is being stopped. threads[0] is the leader, unless that has exited
+ * and the others go on without it: then it is not among them.
+ */
 struct found_task {
 	pid_t pid;
 	int proc_fd; /* O_PATH */
 	bool zombie;
 	bool gone;
+	bool leader_dead;
+	bool leader_seized; /* it died when it was ours: its end is told to us first */
 	int stop_signal;
-	unsigned dead_leader_seen;
 	struct found_thread *threads;
 	size_t n_threads;
 	struct found_task *parent; /* as of the last pass */

@@ -73,9 +73,9 @@ static void settle_rseq(const struct target *target, struct target_thread *threa
 	/* A thread inside a system call is not in a critical section. */
 	if (thread->rseq_address == 0 || (int64_t)thread->regs.orig_rax >= 0)
 		return;
-	if (!read_memory(target->pid, thread->rseq_address + RSEQ_CS_OFFSET, &address,
+	if (!read_memory(target->tid, thread->rseq_address + RSEQ_CS_OFFSET, &address,
 			 sizeof address) ||
-	    address == 0 || !read_memory(target->pid, address, &section, sizeof section))
+	    address == 0 || !read_memory(target->tid, address, &section, sizeof section))
 		return;
 	if (thread->regs.rip - section.start_ip < section.post_commit_offset)
 		thread->regs.rip = section.abort_ip;
@@ -135,7 +135,6 @@ static int read_thread(struct target *target, struct target_thread *thread, stru
 	struct iovec general = { &thread->regs, sizeof thread->regs };
 	struct iovec extended = { xstate, sizeof xstate };
 	struct rseq_configuration rseq;
-	char path[PATH_ROOM];
 
 	if (ptrace(PTRACE_GETREGSET, thread->tid, NT_PRSTATUS, &general) < 0 ||
 	    ptrace(PTRACE_GETREGSET, thread->tid, NT_X86_XSTATE, &extended) < 0 ||
@@ -150,15 +149,20 @@ static int read_thread(struct target *target, struct target_thread *thread, stru
 	thread->rseq_address = rseq.address;
 	thread->rseq_size = rseq.size;
 	thread->rseq_signature = rseq.signature;
-	if (thread->tid == target->pid) {
-		thread->status = target->status;
-	} else {
-		snprintf(path, sizeof path, "task/%d/status", thread->tid);
-		thread->status = target_read(target, path, err);
-		if (!thread->status)
-			return -1;
-	}
 	return check_thread(target, thread, err);
+}
+
+static int read_status(struct target *target, struct target_thread *thread, struct error *err)
+{
+	char path[PATH_ROOM];
+
+	if (thread->tid == target->tid) {
+		thread->status = target->status;
+		return 0;
+	}
+	snprintf(path, sizeof path, "task/%d/status", thread->tid);
+	thread->status = target_read(target, path, err);
+	return thread->status ? 0 : -1;
 }
 
 static bool is_vdso(const struct target *target, uint64_t address)
@@ -166,7 +170,7 @@ static bool is_vdso(const struct target *target, uint64_t address)
 	const uint8_t *own = vdso_own();
 	uint8_t header[VDSO_HEADER_SIZE];
 
-	return own && read_memory(target->pid, address, header, sizeof header) &&
+	return own && read_memory(target->tid, address, header, sizeof header) &&
 	       memcmp(own, header, sizeof header) == 0;
 }
 
@@ -197,23 +201,36 @@ static void find_vdso(struct target *target)
 	}
 }
 
-static int read_stat(struct target *target, struct error *err)
+static int read_stat(struct target *target, const char *path, char **ret_stat, struct error *err)
 {
-	char *text = target_read(target, "stat", err);
+	char *text = target_read(target, path, err);
 	char *after_name = text ? strrchr(text, ')') : NULL;
 
 	if (!text)
 		return -1;
 	if (!after_name || after_name[1] != ' ')
-		return fail(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/stat", target->pid);
-	target->stat = after_name + 2;
+		return fail(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/%s", target->pid, path);
+	*ret_stat = after_name + 2;
 	return 0;
+}
+
+static int read_process(struct target *target, struct error *err)
+{
+	char path[PATH_ROOM];
+
+	target->status = target_read(target, "status", err);
+	if (!target->status || read_stat(target, "stat", &target->stat, err) < 0)
+		return -1;
+	target->leader_stat = target->stat;
+	if (target->living == 0)
+		return 0;
+	snprintf(path, sizeof path, "task/%d/stat", target->pid);
+	return read_stat(target, path, &target->leader_stat, err);
 }
 
 enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 {
-	target->status = target_read(target, "status", err);
-	if (!target->status || read_stat(target, err) < 0)
+	if (read_process(target, err) < 0)
 		return STOP_FAILED;
 	if (target->zombie && target->stat[0] != 'Z') {
 		fail(err, ERR_TREE_CHANGED, "pid %d, a zombie, has become another process",
@@ -226,6 +243,10 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 	for (size_t i = 0; i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
 
+		if (read_status(target, thread, err) < 0)
+			return STOP_FAILED;
+		if (thread->dead)
+			continue;
 		if (read_thread(target, thread, err) < 0)
 			return STOP_FAILED;
 		if (injection_is_inside(target, thread->regs.rip) &&
@@ -251,23 +272,34 @@ static int compare_tids(const void *left, const void *right)
 
 static void fill_target(struct target *target, struct collect *collect, struct found_task *task)
 {
+	size_t dead = task->leader_dead && !task->zombie;
+
 	*target = (struct target){
 		.collect = collect,
 		.pid = task->pid,
+		.living = dead,
+		.tid = dead ? task->threads[0].tid : task->pid,
 		.proc_fd = task->proc_fd,
 		.mem_fd = -1,
 		.zombie = task->zombie,
 		.stop_signal = task->stop_signal,
-		.n_threads = task->n_threads,
-		.threads = arena_array(collect->arena, struct target_thread, task->n_threads),
+		.n_threads = task->n_threads + dead,
+		.threads =
+			arena_array(collect->arena, struct target_thread, task->n_threads + dead),
 	};
+	if (dead)
+		target->threads[0] = (struct target_thread){ .tid = task->pid,
+							     .dead = true,
+							     .seized = task->leader_seized };
 	for (size_t i = 0; i < task->n_threads; i++) {
-		target->threads[i].tid = task->threads[i].tid;
-		target->threads[i].seized = true;
+		target->threads[i + dead].tid = task->threads[i].tid;
+		target->threads[i + dead].seized = true;
 	}
-	if (target->n_threads > 1)
+	if (task->n_threads > 1)
 		qsort(target->threads + 1, target->n_threads - 1, sizeof(*target->threads),
 		      compare_tids);
+	if (dead)
+		target->tid = target->threads[1].tid;
 }
 
 /* Breadth first: a task's target is written before those of its children. */

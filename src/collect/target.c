@@ -3,11 +3,18 @@
 #include "collect/collect.h"
 
 #include "base/procfs.h"
+#include "kernel/syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+int target_pidfd(const struct target *target)
+{
+	/* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
+	return kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
+}
 
 int target_mem_fd(struct target *target, struct error *err)
 {
@@ -19,10 +26,8 @@ int target_mem_fd(struct target *target, struct error *err)
 	return target->mem_fd;
 }
 
-uint64_t target_stat_field(const struct target *target, unsigned field)
+static uint64_t stat_field(const char *text, unsigned field)
 {
-	const char *text = target->stat;
-
 	for (unsigned at = 3; text && at < field; at++) {
 		text = strchr(text, ' ');
 		if (text)
@@ -30,6 +35,16 @@ uint64_t target_stat_field(const struct target *target, unsigned field)
 	}
 	/* Negative numbers (priority, nice, tpgid) come out as their two's complement. */
 	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+uint64_t target_stat_field(const struct target *target, unsigned field)
+{
+	return stat_field(target->stat, field);
+}
+
+uint64_t target_leader_field(const struct target *target, unsigned field)
+{
+	return stat_field(target->leader_stat, field);
 }
 
 char *target_read(struct target *target, const char *name, struct error *err)

@@ -94,7 +94,7 @@ static int find_outer_levels(struct reading *reading, struct error *err)
 	if (procfs_read(reading->collect->arena, AT_FDCWD, "/proc/self/status", &own) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/status");
 	size_t own_levels = status_vector(own, "NSpid:", numbers);
-	size_t root_levels = status_vector(root->status, "NSpid:", numbers);
+	size_t root_levels = status_vector(root->status, "NStgid:", numbers);
 	if (!own_levels || !root_levels || root_levels > MAX_PID_LEVELS)
 		return fail(err, ERR_KERNEL_TOO_OLD, "/proc/PID/status has no usable NSpid line");
 	reading->outer_levels = root_levels - 1;
@@ -244,12 +244,12 @@ static int check_threads(const struct reading *reading, const struct target *tar
 	} shared[] = { { KCMP_OBJECT_FILES, "descriptor table" },
 		       { KCMP_OBJECT_FS, "working directory and umask" } };
 
-	for (size_t i = 1; i < target->n_threads; i++) {
+	for (size_t i = target->living + 1; i < target->n_threads; i++) {
 		char folder[32];
 		pid_t tid = target->threads[i].tid;
 
 		for (size_t j = 0; j < sizeof shared / sizeof *shared; j++) {
-			int result = kernel_kcmp(target->pid, tid, shared[j].object, 0, 0);
+			int result = kernel_kcmp(target->tid, tid, shared[j].object, 0, 0);
 			if (result < 0)
 				return fail_errno(err, ERR_KERNEL_REFUSED,
 						  "cannot compare thread %d with pid %d (kcmp)",
@@ -278,7 +278,7 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 {
 	struct snapshot *snapshot = target->collect->snapshot;
 	TaskCoreEntry *tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
-	uint64_t exit_signal = target_stat_field(target, 38);
+	uint64_t exit_signal = target_leader_field(target, 38);
 
 	tc->task_state = target->zombie	       ? TASK_DEAD
 			 : target->stop_signal ? TASK_STOPPED
@@ -286,12 +286,17 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 	/* The status a parent will wait for; of a stopped task: 0 once the parent has been told. */
 	if (target->zombie || target->stop_signal)
 		tc->exit_code = (uint32_t)target_stat_field(target, 52);
+	if (target->living) {
+		tc->has_leader_exit_code = true;
+		tc->leader_exit_code = (uint32_t)target_leader_field(target, 52);
+	}
 	if (target->stop_signal) {
 		tc->has_stop_signo = true;
 		tc->stop_signo = (uint32_t)target->stop_signal;
 	}
-	tc->flags = (uint32_t)target_stat_field(target, 9);
-	tc->comm = read_name(snapshot->arena, target->status);
+	tc->flags = (uint32_t)target_leader_field(target, 9);
+	tc->comm = read_name(snapshot->arena,
+			     target->zombie ? target->status : target->threads[0].status);
 	if (exit_signal != SIGCHLD) {
 		tc->has_exit_signal = true;
 		tc->exit_signal = (uint32_t)exit_signal;
@@ -318,8 +323,11 @@ static void read_thread_core(struct target *target, size_t index)
 	core->thread_core = snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
 	core->thread_core->comm = read_name(snapshot->arena, thread->status);
 	core->thread_core->has_blk_sigset = true;
-	core->thread_core->blk_sigset = thread->signal_mask;
-	registers_save(&thread->regs, thread->xstate, thread->xstate_size, snapshot->arena, core);
+	core->thread_core->blk_sigset =
+		thread->dead ? status_mask(thread->status) : thread->signal_mask;
+	if (!thread->dead)
+		registers_save(&thread->regs, thread->xstate, thread->xstate_size, snapshot->arena,
+			       core);
 }
 
 static void read_cores(struct target *target)
@@ -333,13 +341,13 @@ static void read_cores(struct target *target)
 		task->core->tc->blk_sigset = status_mask(target->status);
 		return;
 	}
-	task->core->tc->blk_sigset = target->threads[0].signal_mask;
 	task->threads = arena_array(snapshot->arena, CoreEntry *, target->n_threads);
 	task->n_threads = target->n_threads;
 	for (size_t i = 0; i < target->n_threads; i++) {
 		task->threads[i] = i == 0 ? task->core : new_core(snapshot);
 		read_thread_core(target, i);
 	}
+	task->core->tc->blk_sigset = task->core->thread_core->blk_sigset;
 }
 
 static int run_kinds(struct target *target, struct error *err)
@@ -357,9 +365,6 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 {
 	struct snapshot *snapshot = reading->collect->snapshot;
 
-	if (target->zombie && target_stat_field(target, 20) > 1)
-		return fail(err, ERR_UNSUPPORTED_TASK,
-			    "the first thread of pid %d has ended while others go on", target->pid);
 	if (read_ids(reading, target, err))
 		return -1;
 	read_cores(target);
@@ -370,7 +375,7 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 		return 0;
 	}
 	if (check_namespaces(reading, target, "", err) || check_threads(reading, target, err) ||
-	    read_object_ids(reading, target->pid, target->task->ids, err))
+	    read_object_ids(reading, target->tid, target->task->ids, err))
 		return -1;
 	return run_kinds(target, err);
 }

@@ -57,9 +57,10 @@ static void read_task(struct tree_view *view, const struct task *task)
 	shown->groups = task_groups(task);
 	shown->sessions = task_sessions(task);
 	shown->name = task->core && task->core->tc ? task->core->tc->comm : "?";
-	shown->state = task_is_zombie(task)    ? "zombie"
-		       : task_is_stopped(task) ? "stopped"
-					       : "alive";
+	shown->state = task_is_zombie(task)	   ? "zombie"
+		       : task_leader_is_dead(task) ? "headless"
+		       : task_is_stopped(task)	   ? "stopped"
+						   : "alive";
 	shown->n_threads = task->n_threads ? task->n_threads : 1;
 	if (task->pid_namespace)
 		use_namespace(view, shown, NAMESPACE_PID, task->pid_namespace->id);

@@ -154,6 +154,27 @@ static void read_namespaces(struct tree_view *view, struct view_task *task, int 
 	}
 }
 
+/* A folder of one of its threads that live, which is like that of a process; -1: there is none. */
+static int open_living(int dir_fd)
+{
+	int task_fd = openat(dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *threads = task_fd < 0 ? NULL : fdopendir(task_fd);
+
+	for (struct dirent *entry; threads && (entry = readdir(threads));) {
+		char path[300], text[4096];
+		snprintf(path, sizeof path, "%s/status", entry->d_name);
+		if (entry->d_name[0] == '.' ||
+		    procfs_read_into(dirfd(threads), path, text, sizeof text) <= 0)
+			continue;
+		const char *state = procfs_field(text, "State:");
+		if (!state || *state == 'Z' || *state == 'X')
+			continue;
+		snprintf(path, sizeof path, "/proc/%s", entry->d_name);
+		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	return -1;
+}
+
 /* False if the task is gone. */
 static bool read_task(struct tree_view *view, pid_t pid, size_t parent)
 {
@@ -174,12 +195,15 @@ static bool read_task(struct tree_view *view, pid_t pid, size_t parent)
 	if (view->n_tasks > 1)
 		task->parent = parent;
 	task->name = read_line(view->arena, name);
-	task->state = state_name(*state);
+	/* The first thread has exited, others go on. */
+	bool headless = *state == 'Z' && n_threads > 1;
+	autoclose int living_fd = headless ? open_living(dir_fd) : -1;
+	task->state = headless ? "headless" : state_name(*state);
 	task->n_threads = n_threads;
 	task->pids = read_vector(status, "NSpid:");
 	task->groups = read_vector(status, "NSpgid:");
 	task->sessions = read_vector(status, "NSsid:");
-	read_namespaces(view, task, dir_fd);
+	read_namespaces(view, task, living_fd >= 0 ? living_fd : dir_fd);
 	return true;
 }
 

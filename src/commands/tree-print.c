@@ -69,8 +69,8 @@ static void draw_below(const struct forest *forest, const struct line_art *art, 
 		       size_t width, struct text *text)
 {
 	add_lines(forest, art, node, text, true);
-	text_add(text, "%s%*s  %s", forest->labels[node],
-		 (int)(width - label_width(forest, node)), "", forest->rests[node]);
+	text_add(text, "%s%*s  %s", forest->labels[node], (int)(width - label_width(forest, node)),
+		 "", forest->rests[node]);
 	end_line(text);
 	for (size_t i = 0; i < forest->count; i++)
 		if (i != node && forest->parents[i] == node)

@@ -62,11 +62,17 @@ static int check_threads(const struct task *task, struct error *err)
 	if (!task_is_zombie(task) && task->n_threads != pstree->n_threads)
 		return fail(err, ERR_IMAGE_INVALID, "task %s: %zu threads, %zu of them described",
 			    task_name(task), pstree->n_threads, task->n_threads);
-	for (size_t i = 0; i < task->n_threads; i++)
-		if (!task->threads[i] || !task->threads[i]->thread_info ||
-		    !task->threads[i]->thread_core)
+	if (task_leader_is_dead(task) && (task_is_zombie(task) || task->n_threads < 2))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "task %s: its first thread is dead, and there is no other",
+			    task_name(task));
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const CoreEntry *thread = task->threads[i];
+		bool dead = i == 0 && task_leader_is_dead(task);
+		if (!thread || !thread->thread_core || (!thread->thread_info && !dead))
 			return fail(err, ERR_IMAGE_INVALID, "task %s: thread %zu has no state",
 				    task_name(task), i);
+	}
 	for (size_t i = 0; i < pstree->n_threads; i++)
 		if (pstree->threads[i] == 0 || pstree->threads[i] >= PID_LIMIT)
 			return fail(err, ERR_IMAGE_INVALID,

@@ -221,6 +221,11 @@ bool task_is_stopped(const struct task *task)
 	return task_state(task) == TASK_STOPPED;
 }
 
+bool task_leader_is_dead(const struct task *task)
+{
+	return task->core && task->core->tc && task->core->tc->has_leader_exit_code;
+}
+
 static bool same_vector(struct pid_vector one, struct pid_vector other)
 {
 	return one.levels == other.levels &&

@@ -47,7 +47,8 @@ struct task {
 	PstreeEntry *pstree;
 	TaskKobjIdsEntry *ids; /* NULL where the images have none */
 	CoreEntry *core;       /* of the thread-group leader */
-	CoreEntry **threads;   /* one per pstree->threads; threads[0] == core */
+	CoreEntry **threads;   /* one per pstree->threads; threads[0] == core; a dead leader's has
+				* no thread_info */
 	size_t n_threads;
 	/* NULL or empty for a zombie: */
 	MmEntry *mm;
@@ -149,6 +150,7 @@ const char *task_name(const struct task *task);
 
 bool task_is_zombie(const struct task *task);
 bool task_is_stopped(const struct task *task);
+bool task_leader_is_dead(const struct task *task); /* threads[0] has exited, others go on */
 bool task_leads_session(const struct task *task);
 bool task_leads_group(const struct task *task);
 

@@ -41,6 +41,23 @@ static int check_descriptors(const struct snapshot *snapshot,
 static int check_task(const struct snapshot *snapshot, const struct kind_table *table,
 		      const struct task *task, struct error *err)
 {
+	uint32_t code = task->core->tc->leader_exit_code;
+
+	/* A thread that dies alone of a signal was killed by seccomp, or by the kernel's own fault.
+	 */
+	if (task_leader_is_dead(task) && (code & 0x7f || code > UINT16_MAX))
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "task %s: its first thread died with status 0x%" PRIx32
+			    ", which no exit gives",
+			    task_name(task), code);
+	/* It is finished before its parent's first thread can exit. */
+	if (task_is_stopped(task) && task->parent && task_leader_is_dead(task->parent) &&
+	    !task_is_stopped(task->parent) && task->core->thread_core->pdeath_sig)
+		return fail(
+			err, ERR_UNSUPPORTED_TASK,
+			"task %s is stopped, and wants a signal at the end of its parent, whose "
+			"first thread has exited",
+			task_name(task));
 	for (int stage = 0; stage < STAGE_COUNT; stage++) {
 		const struct task_kind *const *kind = table->tasks[stage];
 		for (; kind && *kind; kind++)

@@ -85,6 +85,14 @@ static void add_programs(struct build *build)
 	}
 }
 
+/* When a first thread exits, its children get their parent death signal. */
+static uint32_t late_death_signal(const struct task *task, size_t thread)
+{
+	const ThreadCoreEntry *core = task->threads[thread]->thread_core;
+
+	return task->parent && task_leader_is_dead(task->parent) ? core->pdeath_sig : 0;
+}
+
 static void describe_tasks(struct plan *plan, const struct tree *tree)
 {
 	for (size_t i = 0; i < plan->n_tasks; i++) {
@@ -106,8 +114,12 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 						     ? 0
 						     : thread_pids(task, thread).pid[0],
 				.core = task->threads[thread],
+				.death_signal = late_death_signal(task, thread),
 			};
 		planned->threads[0].program = planned->program;
+		planned->leader_dead = task_leader_is_dead(task);
+		if (planned->leader_dead && !plan->leaders_word)
+			plan->leaders_word = program_word(&plan->programs, 0);
 	}
 }
 
@@ -124,6 +136,7 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	program_set_init(&plan->programs, plan->arena, plan->hole.start);
 	plan->n_guided_threads = 0;
 	plan->requests_word = 0;
+	plan->leaders_word = 0;
 	sources_forget_borrowers(plan);
 	add_programs(&build);
 	describe_tasks(plan, tree);

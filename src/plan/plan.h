@@ -56,6 +56,8 @@ struct planned_thread {
 	uint32_t outer_pid; /* tid at level 0, or 0 where the coordinator must look it up */
 	const CoreEntry *core;
 	struct program *program;
+	uint32_t death_signal; /* PR_SET_PDEATHSIG, to be set once all dead leaders have exited; 0:
+				* its program has done so */
 };
 
 /*
@@ -80,6 +82,7 @@ struct planned_task {
 	struct program *program; /* of the leader */
 	bool zombie;		 /* has no thread to finish */
 	bool stopped;		 /* finished before the others, and left in a group stop */
+	bool leader_dead;	 /* threads[0] exits by itself when it is told to */
 };
 
 struct plan {
@@ -102,6 +105,12 @@ struct plan {
 	uint64_t stopped_done_word;    /* address of a futex word that the coordinator sets to 1 and
 					* wakes when all stopped tasks are finished; or 0 */
 	uint32_t n_parked_before_stop; /* run_header.done at which it may do so */
+	/*
+	 * First threads that exit while others go on wait here, for 1 those of stopped tasks, for 2
+	 * all others. The coordinator sets it when the programs that count are parked, and goes on
+	 * when these threads are zombies. 0: there are none.
+	 */
+	uint64_t leaders_word;
 	/*
 	 * Threads with seccomp filters (kinds/task/seccomp.c). Before they install them they add 1
 	 * to filters_arrived_word and wait for filters_word. When filters_arrived_word has come to

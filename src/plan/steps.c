@@ -231,11 +231,22 @@ static bool is_adopted(const struct node *node)
 	return node->creator && node->task && !node->creator->task;
 }
 
+/*
+ * A stopped task is finished before those that wait for its stop, its children perhaps among them;
+ * if its first thread exits then, they must not be tied to it (PR_SET_PDEATHSIG is about threads).
+ */
+static bool outlives_tie(const struct node *creator)
+{
+	return creator && creator->task && task_leader_is_dead(creator->task) &&
+	       task_is_stopped(creator->task);
+}
+
 static void add_end(struct tree *tree, struct node *node)
 {
 	if (is_adopted(node)) {
 		add_wait(tree, node, node->creator->left_word, 1);
-		node_add_step(tree, node, STEP_TIE);
+		if (!outlives_tie(node->parent))
+			node_add_step(tree, node, STEP_TIE);
 	}
 	if (node->task)
 		return;
@@ -252,7 +263,8 @@ void plan_steps(struct tree *tree)
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
 		/* A helper whose creator leaves before it would die with that. */
-		if (!is_adopted(node) && (node->task || node->reaper == node->creator))
+		if (!is_adopted(node) && !outlives_tie(node->creator) &&
+		    (node->task || node->reaper == node->creator))
 			node_add_step(tree, node, STEP_TIE);
 		if (node->founds) {
 			node_add_step(tree, node, STEP_FOUND)->place = node->founds;

@@ -6,14 +6,23 @@
  */
 #include "plan/build.h"
 
-/* A kind that leaves calls to the coordinator has parked the program itself (program_park). */
-static bool is_parked(const struct program *program)
-{
-	size_t end = program->n_ops;
+#include <sys/syscall.h>
 
-	while (end > 0 && program->ops[end - 1].kind == OP_CALL)
-		end--;
-	return end > 0 && program->ops[end - 1].kind == OP_PARK;
+enum { STOPPED_LEADERS = 1, ALL_LEADERS = 2 }; /* plan.h, leaders_word */
+
+/*
+ * A leader that has exited while others went on did so once more, last of all: whoever it has made
+ * is tied to it until then (STEP_TIE), and gets the signal of that when this very thread exits.
+ */
+static void build_exit(struct build *build, const struct node *node)
+{
+	struct program *program = node->program;
+
+	/* Counts as parked. */
+	program_wake(program, program_set_header(&build->plan->programs) + RUN_DONE, 1);
+	program_wait(program, build->plan->leaders_word,
+		     task_is_stopped(node->task) ? STOPPED_LEADERS : ALL_LEADERS);
+	program_call(program, SYS_exit, node->task->core->tc->leader_exit_code >> 8 & 0xff);
 }
 
 /* The end of every program: what wants the fewest rights. */
@@ -23,7 +32,9 @@ static int build_end(struct build *build, struct node *node, size_t thread, stru
 	if (build_stage(build, STAGE_CAPABILITIES, node->task, thread, program, err) ||
 	    build_stage(build, STAGE_LAST, node->task, thread, program, err))
 		return -1;
-	if (!is_parked(program))
+	if (thread == 0 && task_leader_is_dead(node->task))
+		build_exit(build, node);
+	else
 		program_park(program);
 	return 0;
 }

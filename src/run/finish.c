@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -173,7 +174,22 @@ static int make_calls(struct batch *batch, struct error *err)
 	return 0;
 }
 
-/* Once for each address space, by its leader. */
+/* Their parents' first threads have exited: they do not get it for that. */
+static int set_death_signals(struct batch *batch, struct error *err)
+{
+	batch->n_calls = 0;
+	for (size_t i = 0; i < batch->n_threads; i++)
+		if (batch->threads[i]->planned->death_signal)
+			batch->calls[batch->n_calls++] = (struct remote_call){
+				.thread = batch->threads[i],
+				.nr = SYS_prctl,
+				.args = { PR_SET_PDEATHSIG,
+					  batch->threads[i]->planned->death_signal },
+			};
+	return make_calls(batch, err);
+}
+
+/* Once for each address space, by its leader, or the first thread that lives. */
 static int unmap_programs(struct batch *batch, struct error *err)
 {
 	const struct address_range *hole = &batch->run->plan->hole;
@@ -230,6 +246,8 @@ int run_check_registers(const struct plan *plan, struct error *err)
 	for (size_t i = 0; i < plan->n_tasks; i++)
 		for (size_t thread = 0; thread < plan->tasks[i].n_threads; thread++) {
 			const struct planned_thread *planned = &plan->tasks[i].threads[thread];
+			if (thread == 0 && plan->tasks[i].leader_dead)
+				continue;
 			if (registers_load(planned->core, &regs, xstate, sizeof(xstate), &size,
 					   err))
 				return fail_while(err, "%s", planned->program->name);
@@ -271,7 +289,7 @@ static int let_go(struct batch *batch, struct error *err)
 	return 0;
 }
 
-static char state_of(pid_t pid)
+char run_state_of(pid_t pid)
 {
 	char path[64], stat[1024], state = 0;
 	const char *at;
@@ -293,7 +311,7 @@ static int wait_stopped(struct batch *batch, struct error *err)
 
 		if (thread != thread->task->threads || !ends_stopped(batch->run, thread->task))
 			continue;
-		for (int k = 0; state_of(thread->tid) != 'T'; k++) {
+		for (int k = 0; run_state_of(thread->tid) != 'T'; k++) {
 			if (k > 10000)
 				return fail(err, ERR_STOP_TIMEOUT, "%s did not stop",
 					    name_of(thread));
@@ -309,7 +327,8 @@ int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, s
 	uint8_t *xstate = arena_alloc(run->arena, XSTATE_MAX_SIZE);
 
 	batch.calls = arena_array(run->arena, struct remote_call, n_threads + 1);
-	if (stop_all(&batch, err) < 0 || unmap_programs(&batch, err) < 0)
+	if (stop_all(&batch, err) < 0 || set_death_signals(&batch, err) < 0 ||
+	    unmap_programs(&batch, err) < 0)
 		return -1;
 	for (size_t i = 0; i < batch.n_threads; i++)
 		if (set_state(batch.threads[i], xstate, err) < 0)

@@ -45,12 +45,12 @@ static void clear(uint64_t address)
 
 static int find_leader(struct run *run, struct run_task *task, struct error *err)
 {
-	struct run_thread *leader = &task->threads[0];
+	struct run_thread *leader = run_leader(task);
 
 	return run_find_pids(run, &leader, 1, err);
 }
 
-static struct guide *guide_of(struct run *run, const struct run_task *task, struct error *err)
+static struct guide *guide_of(struct run *run, struct run_task *task, struct error *err)
 {
 	const struct pid_namespace *namespace = task->planned->task->pid_namespace;
 	char path[64];
@@ -58,7 +58,7 @@ static struct guide *guide_of(struct run *run, const struct run_task *task, stru
 	for (struct guide *guide = run->guides; guide; guide = guide->next)
 		if (guide->namespace == namespace)
 			return guide;
-	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)task->threads[0].tid);
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)run_leader(task)->tid);
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		fail_errno(err, ERR_TASK_DIED, "cannot open %s", path);
@@ -155,7 +155,7 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 		    struct error *err)
 {
 	struct pid_vector wanted = wanted_ids(run, guided);
-	pid_t leader = run->tasks[guided->task].threads[0].tid;
+	pid_t leader = run_leader(&run->tasks[guided->task])->tid;
 	uint64_t ids[MAX_PID_LEVELS] = { 0 };
 
 	if (set_last_pids(guide, guided, &wanted, err) < 0)

@@ -25,7 +25,8 @@
 static uint32_t outermost(const struct run_thread *thread)
 {
 	const struct run_task *task = thread->task;
-	struct pid_vector pids = thread_pids(task->planned->task, (size_t)(thread - task->threads));
+	size_t index = (size_t)(thread->planned - task->planned->threads);
+	struct pid_vector pids = thread_pids(task->planned->task, index);
 
 	return pids.pid[0];
 }

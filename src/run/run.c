@@ -63,6 +63,10 @@ static void make_tables(struct run *run)
 			task->threads[k].planned = &plan->tasks[i].threads[k];
 			task->threads[k].task = task;
 		}
+		if (plan->tasks[i].leader_dead) {
+			task->dead_leader = task->threads++;
+			task->n_threads--;
+		}
 	}
 	for (size_t i = 0; i < plan->n_tasks; i++) {
 		const struct task *task = plan->tasks[i].task;
@@ -136,7 +140,7 @@ static int finish_stopped(struct run *run, struct error *err)
 	if (run_open_filter_gate(run, THREADS_FILTERED_BEFORE_STOP, err) < 0 ||
 	    run_wait_parked(run, plan->n_parked_before_stop, err) < 0 ||
 	    find_pids(run, THREADS_OF_STOPPED_TASKS, err) < 0 ||
-	    finish(run, THREADS_OF_STOPPED_TASKS, err) < 0)
+	    run_end_leaders(run, true, err) < 0 || finish(run, THREADS_OF_STOPPED_TASKS, err) < 0)
 		return -1;
 	/* All that went through are parked; the parents have yet to come. */
 	run_close_filter_gate(run);
@@ -167,6 +171,8 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 		return -1;
 	if (run->options->before_release &&
 	    run->options->before_release(run->options->before_release_data, run->root, err) < 0)
+		return -1;
+	if (run_end_leaders(run, false, err) < 0)
 		return -1;
 	return finish(run, THREADS_NOT_FINISHED, err);
 }

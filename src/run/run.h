@@ -24,8 +24,8 @@ struct run_fault {
 
 struct run_options {
 	unsigned timeout_seconds; /* in which no program comes to its end; 0: no limit */
-	bool leave_stopped; /* -s: tasks are left stopped by SIGSTOP */
-	int root_fd;	    /* for file_opener */
+	bool leave_stopped;	  /* -s: tasks are left stopped by SIGSTOP */
+	int root_fd;		  /* for file_opener */
 	struct run_fault fault;
 	/*
 	 * Called once all is made and before any task runs: the last moment at which the restore

@@ -20,11 +20,18 @@ struct run_thread {
 
 struct run_task {
 	const struct planned_task *planned;
-	struct run_thread *threads; /* none for a zombie */
+	struct run_thread *threads; /* none for a zombie; without a dead leader */
 	size_t n_threads;
+	struct run_thread *dead_leader; /* that exits by its own program; NULL: it lives */
 	bool finished;
 	bool waits_for_stop; /* has a stopped child: goes on when stopped_done_word is set */
 };
+
+/* Its first thread, also if that is to exit. */
+static inline struct run_thread *run_leader(struct run_task *task)
+{
+	return task->dead_leader ? task->dead_leader : task->threads;
+}
 
 /* Where the holder says what came of the first clone; in the header page, behind run_header. */
 struct birth {
@@ -131,6 +138,9 @@ int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads
 /* Children of one of our threads or of another process; in the arena. */
 size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
 
+/* leaders.c: lets first threads exit that did so once: those of stopped tasks, or all others. */
+int run_end_leaders(struct run *run, bool of_stopped_tasks, struct error *err);
+
 /* settings.c: what is written through /proc once tasks exist. */
 int run_apply_settings(struct run *run, struct error *err);
 
@@ -143,6 +153,9 @@ void run_close_filter_gate(struct run *run);
 int run_check_registers(const struct plan *plan, struct error *err);
 int run_seize(struct run_thread *thread, unsigned options, struct error *err);
 int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err);
+
+/* The letter of /proc/PID/stat; 0: there is no such thread. */
+char run_state_of(pid_t tid);
 
 /* undo.c: ends and reaps all that was made. */
 void run_undo(struct run *run);

@@ -74,7 +74,19 @@ def processes(root):
 
 def is_alive(pid):
     """False for a zombie too: nothing of it runs any more."""
-    return status_of(pid).get("State", "X")[0] not in "XZ"
+    return status_of(living_thread(pid)).get("State", "X")[0] not in "XZ"
+
+
+def living_thread(pid):
+    """The process itself, or, where its first thread has exited, the next one: /proc has a folder
+    for every thread."""
+    try:
+        threads = sorted(int(tid) for tid in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return pid
+    if len(threads) > 1 and status_of(pid).get("State", "X")[0] in "XZ":
+        return next(tid for tid in threads if tid != pid)
+    return pid
 
 
 def start_time(pid):
@@ -162,7 +174,10 @@ def thread_facts(pid, tid, depth):
     # A task may be seen running or asleep; stopped and dead are states to keep.
     state = fields.get("State", "?")[0]
     facts["State"] = state if state in "TZ" else "alive"
-    if state == "Z":
+    if state == "Z" and int(fields.get("Threads", "1")) > 1:
+        # A first thread that the others outlive: what it blocked does not matter to anybody.
+        del facts["SigBlk"], facts["Seccomp"], facts["Seccomp_filters"]
+    elif state == "Z":
         # Nobody can send it a signal any more: what it ignored is nothing that could be seen.
         del facts["SigIgn"], facts["SigCgt"]
     return facts
@@ -267,8 +282,9 @@ def task_facts(pid, depth, namespaces, ignore=()):
     for field in STAT_FIELDS:
         if "stat" not in ignore and len(values) > field - 3:
             facts[f"stat field {field}"] = values[field - 3]
-    if facts[f"thread {names[threads[0]]} State"] == "Z":
+    if not is_alive(pid):
         return facts
+    pid = living_thread(pid)
     for name in PLAIN_FILES:
         if name not in ignore:
             text = read(pid, name, binary=True)

@@ -107,6 +107,7 @@ static void collect_child(struct fixture *f, void (*hold)(void), int expected)
 	f->target = (struct target){ .collect = &f->collect,
 				     .task = &f->snapshot.tasks[0],
 				     .pid = f->child,
+				     .tid = f->child,
 				     .proc_fd = open(path, O_PATH) };
 	f->target.task->ids = snapshot_new(&f->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	f->target.task->ids->files_id = 1;

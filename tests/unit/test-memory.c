@@ -427,6 +427,7 @@ static struct fixture *fixture_new(pid_t pid)
 		.collect = &fixture->collect,
 		.task = snapshot_add_task(&fixture->snapshot),
 		.pid = pid,
+		.tid = pid,
 		.proc_fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC),
 		.mem_fd = -1,
 		.stat = arena_string(&fixture->arena, "S 1 1"),

@@ -106,20 +106,67 @@ static void links_a_nested_tree(void **state)
 }
 
 /* Each breaks one rule in a good tree. */
-static void break_parent(struct snapshot *s) { s->tasks[3].pstree->ppid = 55; }
-static void break_order(struct snapshot *s) { s->tasks[1].pstree->ppid = 9; }
-static void break_duplicate(struct snapshot *s) { s->tasks[3].pstree->ns_pid[1] = 1; }
-static void break_range(struct snapshot *s) { s->tasks[3].pstree->ns_pid[1] = 1 << 30; }
-static void break_levels(struct snapshot *s) { s->tasks[3].pstree->n_ns_pid = 1; }
-static void break_groups(struct snapshot *s) { s->tasks[3].pstree->n_ns_pgid = 1; }
-static void break_leader(struct snapshot *s) { s->tasks[2].pstree->threads[0] = 10; }
-static void break_state(struct snapshot *s) { s->tasks[2].core->tc->task_state = 9; }
-static void break_table(struct snapshot *s) { s->tasks[2].ids->files_id = 77; }
-static void break_namespace(struct snapshot *s) { s->tasks[2].ids->pid_ns_id = 77; }
-static void break_cycle(struct snapshot *s) { s->namespaces[0]->parent_id = INNER; }
-static void break_root(struct snapshot *s) { s->tasks[0].core->tc->task_state = TASK_DEAD; }
-static void break_thread(struct snapshot *s) { s->tasks[1].threads[0]->thread_info = NULL; }
-static void break_core(struct snapshot *s) { s->tasks[1].core = NULL; }
+static void break_parent(struct snapshot *s)
+{
+	s->tasks[3].pstree->ppid = 55;
+}
+static void break_order(struct snapshot *s)
+{
+	s->tasks[1].pstree->ppid = 9;
+}
+static void break_duplicate(struct snapshot *s)
+{
+	s->tasks[3].pstree->ns_pid[1] = 1;
+}
+static void break_range(struct snapshot *s)
+{
+	s->tasks[3].pstree->ns_pid[1] = 1 << 30;
+}
+static void break_levels(struct snapshot *s)
+{
+	s->tasks[3].pstree->n_ns_pid = 1;
+}
+static void break_groups(struct snapshot *s)
+{
+	s->tasks[3].pstree->n_ns_pgid = 1;
+}
+static void break_leader(struct snapshot *s)
+{
+	s->tasks[2].pstree->threads[0] = 10;
+}
+static void break_state(struct snapshot *s)
+{
+	s->tasks[2].core->tc->task_state = 9;
+}
+static void break_table(struct snapshot *s)
+{
+	s->tasks[2].ids->files_id = 77;
+}
+static void break_namespace(struct snapshot *s)
+{
+	s->tasks[2].ids->pid_ns_id = 77;
+}
+static void break_cycle(struct snapshot *s)
+{
+	s->namespaces[0]->parent_id = INNER;
+}
+static void break_root(struct snapshot *s)
+{
+	s->tasks[0].core->tc->task_state = TASK_DEAD;
+}
+static void break_thread(struct snapshot *s)
+{
+	s->tasks[1].threads[0]->thread_info = NULL;
+}
+static void break_core(struct snapshot *s)
+{
+	s->tasks[1].core = NULL;
+}
+
+static void break_dead_leader(struct snapshot *s)
+{
+	s->tasks[1].core->tc->has_leader_exit_code = true; /* and there is no other thread */
+}
 
 /* The vectors of more threads than there are, where the task itself has none. */
 static void break_vectors(struct snapshot *s)
@@ -149,10 +196,10 @@ static void break_thread_id(struct snapshot *s)
 static void refuses_what_cannot_be(void **state)
 {
 	static void (*const breaks[])(struct snapshot *) = {
-		break_parent, break_order,     break_duplicate, break_range, break_levels,
-		break_groups, break_leader,    break_state,	break_table, break_namespace,
-		break_cycle,  break_root,      break_thread,	break_core,  break_vectors,
-		break_thread_id,
+		break_parent,	 break_order,	    break_duplicate, break_range, break_levels,
+		break_groups,	 break_leader,	    break_state,     break_table, break_namespace,
+		break_cycle,	 break_root,	    break_thread,    break_core,  break_vectors,
+		break_thread_id, break_dead_leader,
 	};
 
 	(void)state;

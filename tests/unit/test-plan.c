@@ -460,20 +460,27 @@ static void parents_wait_for_stopped_children(void **state)
 	arena_done(&fixture.arena);
 }
 
+static struct task *add_two_threads(struct fixture *fixture)
+{
+	struct task *task = add_task(fixture, 500, 0, 500);
+
+	task->pstree->n_threads = task->n_threads = 2;
+	task->pstree->threads = arena_array(&fixture->arena, uint32_t, 2);
+	task->pstree->threads[0] = 500;
+	task->pstree->threads[1] = 510;
+	task->threads = arena_array(&fixture->arena, CoreEntry *, 2);
+	task->threads[0] = task->core;
+	task->threads[1] = new_core(&fixture->snapshot);
+	return task;
+}
+
 static void threads_have_programs(void **state)
 {
 	struct fixture fixture;
 
 	(void)state;
 	begin(&fixture);
-	struct task *task = add_task(&fixture, 500, 0, 500);
-	task->pstree->n_threads = task->n_threads = 2;
-	task->pstree->threads = arena_array(&fixture.arena, uint32_t, 2);
-	task->pstree->threads[0] = 500;
-	task->pstree->threads[1] = 510;
-	task->threads = arena_array(&fixture.arena, CoreEntry *, 2);
-	task->threads[0] = task->core;
-	task->threads[1] = new_core(&fixture.snapshot);
+	add_two_threads(&fixture);
 	make_well(&fixture);
 	const struct op *op = find_call(fixture.plan.tasks[0].program, SYS_clone3);
 	assert_int_equal(op->expected, 510);
@@ -483,6 +490,43 @@ static void threads_have_programs(void **state)
 	assert_string_equal(fixture.plan.tasks[0].threads[1].program->name, "task 500 thread 510");
 	assert_int_equal(fixture.plan.tasks[0].threads[1].outer_pid, 510);
 	assert_int_equal(fixture.plan.n_parked, 2);
+	arena_done(&fixture.arena);
+}
+
+static void a_dead_leader_exits_again(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture);
+	struct task *task = add_two_threads(&fixture);
+	task->core->thread_info = NULL;
+	task->core->tc->has_leader_exit_code = true;
+	task->core->tc->leader_exit_code = 37 << 8;
+	struct task *child = add_task(&fixture, 501, 500, 500);
+	child->core->thread_core->pdeath_sig = SIGUSR1;
+	make_well(&fixture);
+	const struct program *leader = fixture.plan.tasks[0].program;
+	assert_true(fixture.plan.tasks[0].leader_dead);
+	assert_int_not_equal(fixture.plan.leaders_word, 0);
+	assert_int_equal(leader->ops[leader->n_ops - 1].nr, SYS_exit);
+	assert_int_equal(leader->ops[leader->n_ops - 1].args[0], 37);
+	assert_int_equal(leader->ops[leader->n_ops - 2].args[0], fixture.plan.leaders_word);
+	assert_int_equal(fixture.plan.n_parked, 3);
+	assert_int_equal(fixture.plan.tasks[1].threads[0].death_signal, SIGUSR1);
+	arena_done(&fixture.arena);
+}
+
+static void deaths_of_threads_by_signals_are_refused(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture);
+	struct task *task = add_two_threads(&fixture);
+	task->core->tc->has_leader_exit_code = true;
+	task->core->tc->leader_exit_code = SIGSYS;
+	see_refused(&fixture, ERR_UNSUPPORTED_TASK, "which no exit gives");
 	arena_done(&fixture.arena);
 }
 
@@ -614,6 +658,8 @@ int main(void)
 		cmocka_unit_test(impossible_deaths_are_refused),
 		cmocka_unit_test(parents_wait_for_stopped_children),
 		cmocka_unit_test(threads_have_programs),
+		cmocka_unit_test(a_dead_leader_exits_again),
+		cmocka_unit_test(deaths_of_threads_by_signals_are_refused),
 		cmocka_unit_test(ten_thousand_tasks_take_no_time),
 		cmocka_unit_test(planning_makes_no_system_calls),
 		cmocka_unit_test(same_input_gives_the_same_plan),

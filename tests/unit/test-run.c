@@ -522,41 +522,6 @@ static void tasks_of_a_pid_namespace_are_found(void **state)
 	check_namespace_with_stopped_child(fixture);
 }
 
-static void the_next_pid_of_a_namespace_is_set(void **state)
-{
-	struct fixture *fixture = *state;
-	struct pid_namespace namespace = { .id = 2 }, *namespaces[] = { &namespace };
-	NsEntry entry = NS_ENTRY__INIT;
-	pid_t writer;
-	char path[64];
-	int fd;
-
-	if (!facts_has_capability(&fixture->facts, 21))
-		skip();
-	make_namespace_with_stopped_child(fixture);
-	entry.has_last_pid = true;
-	entry.last_pid = 4000;
-	namespace.init = &fixture->snapshot.tasks[0];
-	namespace.entry = &entry;
-	fixture->snapshot.pid_namespaces = namespaces;
-	fixture->snapshot.n_pid_namespaces = 1;
-	succeeds(fixture);
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)fixture->result.root_pid);
-	writer = fork();
-	if (!writer) {
-		fd = open(path, O_RDONLY);
-		setns(fd, CLONE_NEWPID);
-		if (!fork())
-			_exit(getpid() == 4001 ? 0 : 1);
-		int status = 0;
-		wait(&status);
-		_exit(WEXITSTATUS(status));
-	}
-	assert_int_equal(waitpid(writer, &fd, 0), writer);
-	assert_int_equal(fd, 0);
-	check_namespace_with_stopped_child(fixture);
-}
-
 /* Strict mode forbids all but read, write, exit and rt_sigreturn: also the futex of a park. */
 static void add_strict_filter(struct fixture *fixture, struct planned_task *task)
 {
@@ -663,7 +628,6 @@ int main(void)
 		TEST(the_pid_of_the_first_task_may_be_in_use),
 		TEST(a_restore_that_hangs_ends),
 		TEST(tasks_of_a_pid_namespace_are_found),
-		TEST(the_next_pid_of_a_namespace_is_set),
 		TEST(filters_are_silent_until_the_end),
 		TEST(the_gate_opens_for_stopped_children_first),
 		TEST(sources_are_at_their_numbers),

@@ -180,7 +180,7 @@ static int pipe_collect(const struct open_file *file, FileEntry *entry, struct e
  */
 static int has_ends_outside(const struct known_pipe *pipe, enum side missing, struct error *err)
 {
-	autoclose int pidfd = kernel_pidfd_open(pipe->target->pid, 0);
+	autoclose int pidfd = target_pidfd(pipe->target);
 	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)pipe->number, 0);
 	struct pollfd state = { .fd = fd, .events = POLLIN | POLLOUT };
 

@@ -199,8 +199,8 @@ struct batch {
 static int batch_read(const struct pages_job *job, const struct batch *batch, struct error *err)
 {
 	struct iovec local = { .iov_base = batch->buffer, .iov_len = batch->size };
-	ssize_t got = process_vm_readv(job->target->pid, &local, 1, batch->remote,
-				       batch->n_remote, 0);
+	ssize_t got =
+		process_vm_readv(job->target->tid, &local, 1, batch->remote, batch->n_remote, 0);
 	uint8_t *buffer = batch->buffer;
 
 	if (got == (ssize_t)batch->size)
@@ -223,9 +223,8 @@ static int batch_read(const struct pages_job *job, const struct batch *batch, st
 
 static int batch_flush(const struct pages_job *job, struct batch *batch, struct error *err)
 {
-	if (batch->n_remote &&
-	    (batch_read(job, batch, err) ||
-	     write_image(job, batch->buffer, batch->size, batch->offset, err)))
+	if (batch->n_remote && (batch_read(job, batch, err) ||
+				write_image(job, batch->buffer, batch->size, batch->offset, err)))
 		return -1;
 	batch->offset += batch->size;
 	batch->n_remote = 0;
@@ -300,8 +299,8 @@ static void *copier_main(void *data)
 {
 	struct copier *copier = data;
 
-	copier->result = copy_range(copier->job, copier->from, copier->to, copier->buffer,
-				    &copier->err);
+	copier->result =
+		copy_range(copier->job, copier->from, copier->to, copier->buffer, &copier->err);
 	return NULL;
 }
 

@@ -233,7 +233,7 @@ static int read_threads(struct survey *survey, struct target *target, struct err
 {
 	TaskKobjIdsEntry *ids = target->task->ids;
 
-	for (size_t i = 0; i < target->n_threads; i++) {
+	for (size_t i = target->living; i < target->n_threads; i++) {
 		ThreadCoreEntry *core = target->task->threads[i]->thread_core;
 		uint32_t id;
 		if (read_for_children(survey, target, i, &id, err))

@@ -78,9 +78,9 @@ static int collect(struct target *target, struct error *err)
 {
 	TaskCoreEntry *tc = target->task->core->tc;
 
-	if (read_queue(target, target->threads[0].tid, PEEK_SHARED, &tc->signals_s, err))
+	if (read_queue(target, target->tid, PEEK_SHARED, &tc->signals_s, err))
 		return -1;
-	for (size_t i = 0; i < target->n_threads; i++)
+	for (size_t i = target->living; i < target->n_threads; i++)
 		if (read_queue(target, target->threads[i].tid, 0,
 			       &target->task->threads[i]->thread_core->signals_p, err))
 			return -1;

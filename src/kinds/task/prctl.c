@@ -202,7 +202,7 @@ static void *ask_dumpable(struct probe *probe, struct target *target, size_t thr
 {
 	struct question *question = arena_new(target->collect->arena, struct question);
 
-	if (thread > 0)
+	if (thread != target->living)
 		return question;
 	*question = ask_one(probe, "PR_GET_DUMPABLE", PR_GET_DUMPABLE, 0);
 	return question;
@@ -214,7 +214,7 @@ static int answer_dumpable(struct probe *probe, struct target *target, size_t th
 	MmEntry *mm = target->task->mm;
 	uint64_t value;
 
-	if (thread > 0)
+	if (thread != target->living)
 		return 0;
 	int known = answer_one(probe, target, thread, asked, "it is dumpable", &value, err);
 	if (known < 0)
@@ -338,6 +338,10 @@ static int plan_death_signal(struct plan *plan, const struct task *task, size_t 
 
 	(void)plan;
 	(void)err;
+	/* It would come when the parent's first thread exits: the coordinator sets it after that.
+	 */
+	if (task->parent && task_leader_is_dead(task->parent))
+		signal = 0;
 	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore.
 	 */
 	if (thread == 0 || signal)

@@ -105,7 +105,8 @@ static int collect(struct target *target, struct error *err)
 		ThreadCoreEntry *state = target->task->threads[i]->thread_core;
 		uint64_t mode = status_number(target->threads[i].status, "Seccomp:");
 
-		if (mode == SECCOMP_MODE_DISABLED)
+		/* The dead have given up their filters, though not the mode. */
+		if (mode == SECCOMP_MODE_DISABLED || target->threads[i].dead)
 			continue;
 		state->has_seccomp_mode = true;
 		state->seccomp_mode =
@@ -137,9 +138,10 @@ static int check_filter(const struct snapshot *snapshot, const struct task *task
 				    filter->filter.len);
 		instructions += count + CHAIN_PENALTY;
 		if (instructions > CHAIN_LIMIT)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "task %s: its chain of seccomp filters is longer than any can be",
-				    task_name(task));
+			return fail(
+				err, ERR_IMAGE_INVALID,
+				"task %s: its chain of seccomp filters is longer than any can be",
+				task_name(task));
 		if (filter->flags & ~(SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW))
 			return fail(err, ERR_IMAGE_UNSUPPORTED,
 				    "seccomp filter %" PRIu32 " has flags 0x%" PRIx32, index,

@@ -98,7 +98,7 @@ static int plan_pointers(struct plan *plan, const struct task *task, size_t thre
 	strncpy(name, state->comm ? state->comm : task->core->tc->comm, NAME_SIZE - 1);
 	program_call(program, SYS_prctl, PR_SET_NAME,
 		     program_data(program->set, name, sizeof name, 1));
-	if (core->thread_info->clear_tid_addr)
+	if (core->thread_info && core->thread_info->clear_tid_addr)
 		program_call(program, SYS_set_tid_address, core->thread_info->clear_tid_addr);
 	if (state->futex_rla)
 		program_call(program, SYS_set_robust_list, state->futex_rla, state->futex_rla_len);

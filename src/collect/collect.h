@@ -102,9 +102,10 @@ char *target_read(struct target *target, const char *name, struct error *err);
 /*
  * Registers an open file description for something that is not a descriptor of the task: the
  * file behind a VMA, exe, cwd or root. `link_name` is below /proc/PID ("exe", "cwd",
- * "map_files/START-END"). Descriptions made this way are never shared with descriptors; equal
+ * "map_files/START-END", BELOW_ROOT and the rest of a path). Descriptions made this way are never shared with descriptors; equal
  * path, device and inode give the same id. Implemented in collect/files.c.
  */
+#define BELOW_ROOT "root/"
 int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
 		 uint32_t *ret_file_id, struct error *err);
 

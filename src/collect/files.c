@@ -116,7 +116,12 @@ static int read_link(struct open_file *file, struct error *err)
 	struct target *target = file->target;
 	char link[MAX_LINK];
 
-	ssize_t length = readlinkat(target->proc_fd, file->proc_name, link, sizeof link - 1);
+	ssize_t length;
+
+	if (strncmp(file->proc_name, BELOW_ROOT, strlen(BELOW_ROOT)) == 0)
+		length = snprintf(link, sizeof link, "/%s", file->proc_name + strlen(BELOW_ROOT));
+	else
+		length = readlinkat(target->proc_fd, file->proc_name, link, sizeof link - 1);
 	if (length < 0 || fstatat(target->proc_fd, file->proc_name, &file->stat, 0) < 0)
 		return fail_gone(target, file->proc_name, err);
 	link[length] = '\0';

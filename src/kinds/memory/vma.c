@@ -14,6 +14,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -260,17 +261,43 @@ static bool is_zero_device(const struct stat *stat)
 	return S_ISCHR(stat->st_mode) && stat->st_rdev == makedev(1, 5);
 }
 
+/*
+ * What leads to the mapped file below /proc/PID. Only CAP_CHECKPOINT_RESTORE in the initial user
+ * namespace may follow map_files (proc_map_files_get_link); without it the path has to do, if what
+ * it leads to now is still what is mapped.
+ */
+static int find_mapped_file(const struct target *target, const struct area_text *text,
+			    const char **ret_link, struct stat *ret_stat, struct error *err)
+{
+	struct arena *arena = target->collect->arena;
+
+	*ret_link = arena_printf(arena, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
+	if (fstatat(target->proc_fd, *ret_link, ret_stat, 0) == 0)
+		return 0;
+	if (errno != EPERM)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the mapped file %.*s",
+				  (int)text->path_length, text->path);
+	*ret_link =
+		arena_printf(arena, BELOW_ROOT "%.*s", (int)text->path_length - 1, text->path + 1);
+	if (text->path[0] == '/' && fstatat(target->proc_fd, *ret_link, ret_stat, 0) == 0 &&
+	    ret_stat->st_ino == text->inode && ret_stat->st_dev == text->device)
+		return 0;
+	fail(err, ERR_NO_PRIVILEGE,
+	     "the mapped file %.*s has no name any more, or one that leads elsewhere",
+	     (int)text->path_length, text->path);
+	return fail_hint(err, "run nestor with CAP_CHECKPOINT_RESTORE in the initial user "
+			      "namespace, which may look at mapped files without a name");
+}
+
 /* Looks the file up and registers it; *ret_anonymous says that there is none to register. */
 static int collect_new_file(struct collector *collector, const struct area_text *text,
 			    uint32_t flags, bool *ret_anonymous, struct error *err)
 {
 	struct stat stat;
-	char link[64];
+	const char *link;
 
-	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
-	if (fstatat(collector->target->proc_fd, link, &stat, 0))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the mapped file %.*s",
-				  (int)text->path_length, text->path);
+	if (find_mapped_file(collector->target, text, &link, &stat, err))
+		return -1;
 	*ret_anonymous = !area_is_shared(text) && is_zero_device(&stat);
 	if (*ret_anonymous)
 		return 0;

@@ -2,7 +2,7 @@
 /*
  * name: files-directories
  * promise: each task has its working directory (a removed one too), its root and its umask
- * flavours: flat one three user user-three
+ * flavours: flat one three
  */
 #include "scenario.h"
 

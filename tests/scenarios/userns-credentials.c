@@ -5,7 +5,6 @@
  *	all sets, securebits, keepcaps, no_new_privs; full capabilities inside and none outside; ids
  *	that have no number inside
  * flavours: flat one three user user-three
- * refused: unsupported-namespace
  */
 #include "scenario.h"
 

@@ -4,7 +4,6 @@
  * promise: user namespaces nested as deep as the kernel allows are kept, with a task in each, and
  *	with a task in the last one only
  * flavours: flat one three user user-three
- * refused: unsupported-namespace
  */
 #include "scenario.h"
 

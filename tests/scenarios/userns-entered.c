@@ -5,7 +5,6 @@
  *	by others, whose parent stays outside; siblings; a grandchild that entered its uncle's and
  *	made another below it, where its own child is
  * flavours: flat one three user user-three
- * refused: unsupported-namespace
  */
 #include "scenario.h"
 

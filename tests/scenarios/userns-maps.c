@@ -4,7 +4,6 @@
  * promise: the maps of user namespaces are kept: 340 extents, several, none yet, those that leave
  *	the ids of the task itself unmapped, ranges that overlap with a sibling's; setgroups too
  * flavours: flat one three user user-three
- * refused: unsupported-namespace
  */
 #include "scenario.h"
 

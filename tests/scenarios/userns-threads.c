@@ -4,7 +4,6 @@
  * promise: tasks and threads in nested user namespaces, which own pid namespaces at each level,
  *	keep their ids at every level
  * flavours: flat one three user user-three
- * refused: unsupported-namespace
  */
 #include "scenario.h"
 

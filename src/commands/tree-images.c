@@ -25,7 +25,11 @@ static void read_namespaces(struct tree_view *view, const struct snapshot *snaps
 			struct view_namespace *found =
 				view_namespace(view, (enum namespace_type)type, entry->id, NULL);
 			found->parent = entry->parent_id;
-			found->owner = entry->userns_id;
+			found->owner = type == NAMESPACE_USER ? entry->parent_id : entry->userns_id;
+			found->has_owner_uid = entry->has_owner_uid;
+			found->owner_uid = entry->owner_uid;
+			found->maps = entry->user_ext;
+			found->setgroups_denied = entry->setgroups_denied;
 		}
 	}
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++) {

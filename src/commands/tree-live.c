@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "kinds/namespaces/user-maps.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -110,7 +111,7 @@ static uint64_t namespace_id(int fd)
 
 /*
  * A namespace between two of the tree may hold no task of it, so parents are followed until one
- * is known; except from the root task's namespaces, whose parents lie outside of the tree.
+ * is known; except from the root task's pid namespace, whose parents lie outside of the tree.
  */
 static void read_namespace(struct tree_view *view, enum namespace_type type, int fd)
 {
@@ -127,6 +128,8 @@ static void read_namespace(struct tree_view *view, enum namespace_type type, int
 	found->owner = namespace_id(owner_fd);
 	snprintf(own, sizeof own, "/proc/self/ns/%s", namespace_type_names[type]);
 	found->shared = stat(own, &mine) == 0 && mine.st_ino == found->id;
+	if (type == NAMESPACE_USER)
+		found->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (type == NAMESPACE_USER && ioctl(fd, NS_GET_OWNER_UID, &uid) == 0) {
 		found->has_owner_uid = true;
 		found->owner_uid = uid;
@@ -134,7 +137,10 @@ static void read_namespace(struct tree_view *view, enum namespace_type type, int
 	if (type == NAMESPACE_PID || type == NAMESPACE_USER)
 		parent_fd = ioctl(fd, NS_GET_PARENT);
 	found->parent = namespace_id(parent_fd);
-	if (parent_fd >= 0 && view->n_tasks > 1)
+	bool is_outside = found->shared || (type == NAMESPACE_PID && view->n_tasks == 1);
+	if (type == NAMESPACE_PID && owner_fd >= 0 && !found->shared)
+		read_namespace(view, NAMESPACE_USER, owner_fd);
+	if (parent_fd >= 0 && !is_outside)
 		read_namespace(view, type, parent_fd);
 }
 
@@ -207,6 +213,63 @@ static bool read_task(struct tree_view *view, pid_t pid, size_t parent)
 	return true;
 }
 
+/* ---- maps ---- */
+
+static int open_member(const struct tree_view *view, uint64_t id)
+{
+	char path[32];
+
+	for (size_t i = 0; i < view->n_tasks; i++) {
+		const struct view_task *task = &view->tasks[i];
+		if (task->namespaces[NAMESPACE_USER] != id || !task->pids.levels)
+			continue;
+		snprintf(path, sizeof path, "/proc/%" PRIu32, task->pids.pid[0]);
+		int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
+/* What cannot be read (a privilege is missing) is not shown. */
+static bool read_map(struct tree_view *view, size_t which, struct user_maps *maps, bool *done)
+{
+	struct view_namespace *found = &view->namespaces[which];
+	const struct user_maps *parent = NULL;
+	struct error err = { 0 };
+
+	if (done[which] || found->shared)
+		return found->maps != NULL;
+	done[which] = true;
+	for (size_t i = 0; i < view->n_namespaces; i++)
+		if (view->namespaces[i].type == NAMESPACE_USER &&
+		    view->namespaces[i].id == found->parent && !view->namespaces[i].shared) {
+			if (!read_map(view, i, maps, done))
+				return false;
+			parent = &maps[i];
+		}
+	autoclose int member_fd = open_member(view, found->id);
+	if (member_fd >= 0 ? user_maps_read(&maps[which], view->arena, member_fd, parent, &err)
+			   : user_maps_visit(&maps[which], view->arena, found->fd, parent, &err))
+		return false;
+	found->maps = maps[which].entry;
+	found->setgroups_denied = maps[which].setgroups_denied;
+	return true;
+}
+
+static void read_maps(struct tree_view *view)
+{
+	struct user_maps *maps = arena_array(view->arena, struct user_maps, view->n_namespaces);
+	bool *done = arena_array(view->arena, bool, view->n_namespaces);
+
+	for (size_t i = 0; i < view->n_namespaces; i++)
+		if (view->namespaces[i].type == NAMESPACE_USER)
+			read_map(view, i, maps, done);
+	for (size_t i = 0; i < view->n_namespaces; i++)
+		if (view->namespaces[i].fd >= 0)
+			close(view->namespaces[i].fd);
+}
+
 int view_read_live(struct tree_view *view, pid_t root, struct error *err)
 {
 	struct processes processes = { 0 };
@@ -229,5 +292,6 @@ int view_read_live(struct tree_view *view, pid_t root, struct error *err)
 			pids[view->n_tasks - 1] = processes.list[i].pid;
 		}
 	}
+	read_maps(view);
 	return 0;
 }

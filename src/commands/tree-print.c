@@ -13,7 +13,7 @@ struct line_art {
 static const struct line_art ascii_art = { "|- ", "`- ", "|  ", "   " };
 static const struct line_art unicode_art = { "├─ ", "└─ ", "│  ", "   " };
 
-enum { ART_WIDTH = 3 };
+enum { ART_WIDTH = 3, SHOWN_EXTENTS = 4 };
 
 /*
  * Both pictures are forests of nodes with a parent, drawn in the same way: a first column with
@@ -164,16 +164,66 @@ static void draw_tasks(const struct tree_view *view, const struct line_art *art,
 	     text);
 }
 
-static const char *namespace_rest(const struct tree_view *view,
-				  const struct view_namespace *namespace)
+/* As in /proc/PID/uid_map, extents separated by commas; long ones are cut off. */
+static void add_map(struct text *text, size_t n_extents, UidGidExtent *const *extents)
+{
+	for (size_t i = 0; i < n_extents && i < SHOWN_EXTENTS; i++)
+		text_add(text, "%s %" PRIu32 " %" PRIu32 " %" PRIu32, i ? "," : "",
+			 extents[i]->first, extents[i]->lower_first, extents[i]->count);
+	if (n_extents > SHOWN_EXTENTS)
+		text_add(text, " and %zu more", n_extents - SHOWN_EXTENTS);
+	if (n_extents == 0)
+		text_add(text, " none");
+}
+
+static bool same_map(const UsernsEntry *maps)
+{
+	if (maps->n_uid_map != maps->n_gid_map)
+		return false;
+	for (size_t i = 0; i < maps->n_uid_map; i++)
+		if (maps->uid_map[i]->first != maps->gid_map[i]->first ||
+		    maps->uid_map[i]->lower_first != maps->gid_map[i]->lower_first ||
+		    maps->uid_map[i]->count != maps->gid_map[i]->count)
+			return false;
+	return true;
+}
+
+static const char *maps_in_words(const struct tree_view *view,
+				 const struct view_namespace *namespace)
+{
+	const UsernsEntry *maps = namespace->maps;
+	struct text text;
+
+	if (!maps)
+		return "";
+	text_init(&text, view->arena);
+	text_add(&text, same_map(maps) ? "ids" : "uids");
+	add_map(&text, maps->n_uid_map, maps->uid_map);
+	if (!same_map(maps)) {
+		text_add(&text, "; gids");
+		add_map(&text, maps->n_gid_map, maps->gid_map);
+	}
+	if (namespace->setgroups_denied)
+		text_add(&text, "; setgroups denied");
+	return text.string;
+}
+
+static const char *owner_label(const struct tree_view *view, const struct view_namespace *namespace)
 {
 	const char *owner =
 		namespace->owner ? namespace_label(view, NAMESPACE_USER, namespace->owner) : "-";
 
-	if (namespace->has_owner_uid)
-		owner = arena_printf(view->arena, "%s uid %" PRIu32, owner, namespace->owner_uid);
-	return arena_printf(view->arena, "%5zu  %s%s", namespace->n_tasks, owner,
-			    namespace->shared ? "  (nestor's own)" : "");
+	if (!namespace->has_owner_uid)
+		return owner;
+	return arena_printf(view->arena, "%s uid %" PRIu32, owner, namespace->owner_uid);
+}
+
+static const char *namespace_rest(const struct tree_view *view,
+				  const struct view_namespace *namespace, int owner_width)
+{
+	return arena_printf(view->arena, "%5zu  %-*s  %s", namespace->n_tasks, owner_width,
+			    owner_label(view, namespace),
+			    namespace->shared ? "(nestor's own)" : maps_in_words(view, namespace));
 }
 
 static void draw_namespaces(const struct tree_view *view, const struct line_art *art,
@@ -182,6 +232,12 @@ static void draw_namespaces(const struct tree_view *view, const struct line_art 
 	struct forest forest = { .arena = view->arena, .count = view->n_namespaces };
 	size_t *parents = arena_array(view->arena, size_t, view->n_namespaces);
 
+	int owner_width = 5;
+
+	for (size_t i = 0; i < view->n_namespaces; i++) {
+		int length = (int)strlen(owner_label(view, &view->namespaces[i]));
+		owner_width = length > owner_width ? length : owner_width;
+	}
 	forest.parents = parents;
 	forest.labels = arena_array(view->arena, const char *, view->n_namespaces);
 	forest.rests = arena_array(view->arena, const char *, view->n_namespaces);
@@ -194,9 +250,10 @@ static void draw_namespaces(const struct tree_view *view, const struct line_art 
 			    view->namespaces[n].id == namespace->parent)
 				parents[i] = n;
 		forest.labels[i] = namespace_label(view, namespace->type, namespace->id);
-		forest.rests[i] = namespace_rest(view, namespace);
+		forest.rests[i] = namespace_rest(view, namespace, owner_width);
 	}
-	draw(&forest, art, "NAMESPACE", "TASKS  OWNER", text);
+	draw(&forest, art, "NAMESPACE",
+	     arena_printf(view->arena, "TASKS  %-*s  MAPS", owner_width, "OWNER"), text);
 }
 
 void view_print(const struct tree_view *view, bool unicode, struct text *text)
@@ -242,6 +299,16 @@ static void add_task(struct text *text, const struct view_task *task, bool is_ro
 	text_add(text, "}}");
 }
 
+static void add_json_map(struct text *text, const char *name, size_t n_extents,
+			 UidGidExtent *const *extents)
+{
+	text_add(text, ", \"%s\": [", name);
+	for (size_t i = 0; i < n_extents; i++)
+		text_add(text, "%s[%" PRIu32 ", %" PRIu32 ", %" PRIu32 "]", i ? ", " : "",
+			 extents[i]->first, extents[i]->lower_first, extents[i]->count);
+	text_add(text, "]");
+}
+
 static void add_namespace(struct text *text, const struct view_namespace *namespace)
 {
 	text_add(text, "  {\"type\": \"%s\", \"id\": %" PRIu64 ", \"tasks\": %zu, \"shared\": %s",
@@ -253,6 +320,12 @@ static void add_namespace(struct text *text, const struct view_namespace *namesp
 		text_add(text, ", \"owner\": %" PRIu64, namespace->owner);
 	if (namespace->has_owner_uid)
 		text_add(text, ", \"owner_uid\": %" PRIu32, namespace->owner_uid);
+	if (namespace->maps) {
+		add_json_map(text, "uid_map", namespace->maps->n_uid_map, namespace->maps->uid_map);
+		add_json_map(text, "gid_map", namespace->maps->n_gid_map, namespace->maps->gid_map);
+		text_add(text, ", \"setgroups\": \"%s\"",
+			 namespace->setgroups_denied ? "deny" : "allow");
+	}
 	text_add(text, "}");
 }
 

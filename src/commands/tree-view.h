@@ -35,9 +35,12 @@ struct view_namespace {
 	uint64_t parent; /* pid and user namespaces; 0: none that is known */
 	uint64_t owner;	 /* user namespace; 0: not known */
 	bool has_owner_uid;
-	uint32_t owner_uid; /* user namespaces: who made it, in the parent */
+	uint32_t owner_uid;	 /* user namespaces: who made it, in the parent */
+	const UsernsEntry *maps; /* user namespaces, relative to the parent; NULL: not known */
+	bool setgroups_denied;
 	size_t n_tasks;
 	bool shared; /* nestor itself is in it */
+	int fd;	     /* live user namespaces while they are read, else -1 */
 };
 
 struct view_task {

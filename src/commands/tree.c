@@ -43,7 +43,8 @@ struct view_namespace *view_namespace(struct tree_view *view, enum namespace_typ
 		*ret_new = true;
 	view->namespaces = arena_grow(view->arena, view->namespaces, view->n_namespaces,
 				      sizeof *view->namespaces);
-	view->namespaces[view->n_namespaces] = (struct view_namespace){ .type = type, .id = id };
+	view->namespaces[view->n_namespaces] =
+		(struct view_namespace){ .type = type, .id = id, .fd = -1 };
 	return &view->namespaces[view->n_namespaces++];
 }
 

@@ -6,42 +6,25 @@
  *
  * The id of a namespace is found by its inode; NS_GET_PARENT and NS_GET_USERNS answer for what is
  * at or below the namespace of the caller only (ns_get_owner, kernel/user_namespace.c), so the way
- * up ends at nestor's own, and whatever lies elsewhere is refused.
- *
- * A map is a file of a process (/proc/PID/uid_map): of a task of the tree that is inside, or else
- * of a process that we put there for a moment. What it shows on the outer side are ids as the
- * reader's namespace has them. They are recorded in numbers of the parent: the kernel writes an
- * extent only if one extent of the parent has all of it (map_id_range_down), so it is moved as a
- * whole.
+ * up ends at nestor's own, and whatever lies elsewhere is refused. Maps are in user-maps.c.
  */
 #include "kinds/namespaces/user.h"
 
 #include "base/cleanup.h"
-#include "base/procfs.h"
 #include "collect/collect.h"
+#include "kinds/namespaces/user-maps.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 /* tasks.c and pid.c have the ids below; those of the tree follow. */
 enum { OWN_ID = 15 };
-
-/* The outer side of a map, in numbers of nestor's namespace, extent by extent. */
-struct outer_ids {
-	size_t n_extents;
-	UidGidExtent **extents; /* as recorded */
-	uint32_t *first;
-};
 
 struct known_namespace {
 	dev_t device;
@@ -51,7 +34,7 @@ struct known_namespace {
 	NsEntry *entry;
 	int fd;
 	const struct target *member; /* NULL: no task of the tree is inside */
-	struct outer_ids uids, gids;
+	struct user_maps maps;
 };
 
 struct survey {
@@ -233,138 +216,18 @@ void user_namespaces_release(struct collect *collect)
 
 /* ---- maps ---- */
 
-/* The number that an id of nestor's namespace has in a namespace with this map. */
-static bool number_inside(const struct outer_ids *ids, uint32_t id, uint32_t *ret_number)
+static int read_maps(struct collect *collect, const struct survey *survey,
+		     struct known_namespace *known, struct error *err)
 {
-	for (size_t i = 0; i < ids->n_extents; i++) {
-		if (id < ids->first[i] || id - ids->first[i] >= ids->extents[i]->count)
-			continue;
-		*ret_number = ids->extents[i]->first + (id - ids->first[i]);
-		return true;
-	}
-	return false;
-}
+	const struct user_maps *parent = known->parent ? &survey->known[known->parent].maps : NULL;
+	int result = known->member ? user_maps_read(&known->maps, collect->arena,
+						    known->member->proc_fd, parent, err)
+				   : user_maps_visit(&known->maps, collect->arena, known->fd,
+						     parent, err);
 
-/* `parent` is NULL where that is nestor's own, whose numbers are those that we read. */
-static int read_map(struct collect *collect, int proc_fd, const char *name,
-		    const struct outer_ids *parent, struct outer_ids *map, struct error *err)
-{
-	uint64_t numbers[3];
-	char *text;
-
-	if (procfs_read(collect->arena, proc_fd, name, &text) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", name);
-	for (; procfs_numbers(text, 10, numbers, 3) == 3; text += strcspn(text, "\n") + 1) {
-		UidGidExtent *extent =
-			snapshot_new(collect->snapshot, UID_GID_EXTENT, UidGidExtent);
-		extent->first = (uint32_t)numbers[0];
-		extent->lower_first = (uint32_t)numbers[1];
-		extent->count = (uint32_t)numbers[2];
-		map->extents =
-			arena_grow(collect->arena, map->extents, map->n_extents, sizeof(void *));
-		map->first =
-			arena_grow(collect->arena, map->first, map->n_extents, sizeof *map->first);
-		map->extents[map->n_extents] = extent;
-		map->first[map->n_extents++] = (uint32_t)numbers[1];
-		if (parent && !number_inside(parent, (uint32_t)numbers[1], &extent->lower_first))
-			return fail(err, ERR_KERNEL_REFUSED,
-				    "%s gives %" PRIu64 ", which its parent does not have", name,
-				    numbers[1]);
-		if (!strchr(text, '\n'))
-			break;
-	}
-	return 0;
-}
-
-static int read_maps(struct collect *collect, struct survey *survey, struct known_namespace *known,
-		     int proc_fd, struct error *err)
-{
-	const struct known_namespace *parent = known->parent ? &survey->known[known->parent] : NULL;
-	UsernsEntry *maps = snapshot_new(collect->snapshot, USERNS_ENTRY, UsernsEntry);
-	char *setgroups;
-
-	if (read_map(collect, proc_fd, "uid_map", parent ? &parent->uids : NULL, &known->uids,
-		     err) ||
-	    read_map(collect, proc_fd, "gid_map", parent ? &parent->gids : NULL, &known->gids, err))
-		return -1;
-	if (procfs_read(collect->arena, proc_fd, "setgroups", &setgroups) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read setgroups");
-	maps->n_uid_map = known->uids.n_extents;
-	maps->uid_map = known->uids.extents;
-	maps->n_gid_map = known->gids.n_extents;
-	maps->gid_map = known->gids.extents;
-	known->entry->user_ext = maps;
+	known->entry->user_ext = known->maps.entry;
 	known->entry->has_setgroups_denied = true;
-	known->entry->setgroups_denied = strncmp(setgroups, "deny", 4) == 0;
-	return 0;
-}
-
-/* ---- namespaces that no task of the tree is in ---- */
-
-/* In a process of its own, which says how it went and waits to be killed. */
-static void visit(int fd, int report_fd)
-{
-	int result = setns(fd, CLONE_NEWUSER) ? errno : 0;
-
-	/* Once more: a change of credentials clears it. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (write(report_fd, &result, sizeof result) < 0)
-		_exit(1);
-	for (;;)
-		pause();
-}
-
-static int wait_for_visitor(int report_fd)
-{
-	int result;
-	ssize_t length;
-
-	do
-		length = read(report_fd, &result, sizeof result);
-	while (length < 0 && errno == EINTR);
-	errno = length == sizeof result ? result : ECHILD;
-	return errno ? -1 : 0;
-}
-
-static int read_visited(struct collect *collect, struct survey *survey,
-			struct known_namespace *known, pid_t visitor, int report_fd,
-			struct error *err)
-{
-	char path[32];
-
-	if (wait_for_visitor(report_fd)) {
-		fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
-			   "cannot enter user namespace %" PRIu32, known->id);
-		return fail_hint(err, "no task of the tree is in it; reading its maps takes "
-				      "CAP_SYS_ADMIN in it");
-	}
-	snprintf(path, sizeof path, "/proc/%d", (int)visitor);
-	autoclose int proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc_fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", path);
-	return read_maps(collect, survey, known, proc_fd, err);
-}
-
-static int visit_namespace(struct collect *collect, struct survey *survey,
-			   struct known_namespace *known, struct error *err)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a pipe");
-	autoclose int report_fd = ends[0];
-	pid_t visitor = fork();
-	if (visitor == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		visit(known->fd, ends[1]);
-	}
-	close(ends[1]);
-	if (visitor < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	int result = read_visited(collect, survey, known, visitor, report_fd, err);
-	kill(visitor, SIGKILL);
-	while (waitpid(visitor, NULL, 0) < 0 && errno == EINTR)
-		;
+	known->entry->setgroups_denied = known->maps.setgroups_denied;
 	return result;
 }
 
@@ -376,10 +239,7 @@ int user_namespaces_complete(struct collect *collect, struct error *err)
 		return -1;
 	for (size_t i = 1; i < survey->n_known; i++) {
 		struct known_namespace *known = &survey->known[i];
-		int result = known->member ? read_maps(collect, survey, known,
-						       known->member->proc_fd, err)
-					   : visit_namespace(collect, survey, known, err);
-		if (result)
+		if (read_maps(collect, survey, known, err))
 			return fail_while(err, "reading the maps of user namespace %" PRIu32,
 					  known->id);
 	}

@@ -80,6 +80,42 @@ IN_HELPER_ALWAYS_INLINE long settle(struct helper *helper)
 	return fd;
 }
 
+/* From 6.14 on the file shows the namespace of whoever opens it. */
+IN_HELPER_ALWAYS_INLINE uint32_t read_pid_max(void)
+{
+	char text[NUMBER_TEXT_SIZE];
+	uint32_t number = 0;
+	long fd = raw_call(SYS_openat, (uint64_t)AT_FDCWD, (uintptr_t) "/proc/sys/kernel/pid_max",
+			   O_RDONLY | O_CLOEXEC, 0, 0);
+	long length = raw_call(SYS_read, (uint64_t)fd, (uintptr_t)text, sizeof text, 0, 0);
+
+	if (fd >= 0)
+		raw_call(SYS_close, (uint64_t)fd, 0, 0, 0, 0);
+	for (long i = 0; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+		number = number * 10 + (uint32_t)(text[i] - '0');
+	return number;
+}
+
+/* A number is taken by a task or by a process group; one that only a session has is not seen. */
+IN_HELPER_ALWAYS_INLINE long check_next(uint32_t number)
+{
+	int64_t next = (int64_t)number + 1;
+
+	if (next >= read_pid_max())
+		return -ERANGE;
+	if (raw_call(SYS_kill, (uint64_t)next, 0, 0, 0, 0) != -ESRCH ||
+	    raw_call(SYS_kill, (uint64_t)-next, 0, 0, 0, 0) != -ESRCH)
+		return -EEXIST;
+	return 0;
+}
+
+IN_HELPER_ALWAYS_INLINE long act(const struct helper *helper, long fd)
+{
+	if (helper->action == HELPER_CHECK)
+		return check_next(helper->number);
+	return raw_call(SYS_pwrite64, (uint64_t)fd, (uintptr_t)helper->text, helper->length, 0, 0);
+}
+
 /* The generation is read before the request: a call that comes in between is not slept over. */
 IN_HELPER __attribute__((noreturn)) static void helper_main(struct helper *helper)
 {
@@ -89,8 +125,7 @@ IN_HELPER __attribute__((noreturn)) static void helper_main(struct helper *helpe
 	for (;;) {
 		uint32_t generation = load(&meeting->generation);
 		if (load(&helper->requests) != helper->answers)
-			answer(helper, raw_call(SYS_pwrite64, (uint64_t)fd, (uintptr_t)helper->text,
-						helper->length, 0, 0));
+			answer(helper, act(helper, fd));
 		else
 			raw_call6(SYS_futex, (uintptr_t)&meeting->generation,
 				  FUTEX_WAIT_BITSET_PRIVATE, generation, 0, 0, helper->bit);
@@ -176,8 +211,10 @@ void helpers_open(struct helper_meeting *meeting)
 	syscall(SYS_futex, &meeting->opened, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
-void helper_prepare(struct helper *helper, uint32_t number)
+void helper_prepare(struct helper *helper, enum helper_action action, uint32_t number)
 {
+	helper->action = action;
+	helper->number = number;
 	helper->length = (uint32_t)snprintf(helper->text, sizeof helper->text, "%u", number);
 	helper->meeting->called |= helper->bit;
 	__atomic_add_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
@@ -202,6 +239,11 @@ bool helpers_wait(struct helper_meeting *meeting)
 		    errno == ETIMEDOUT)
 			return false;
 	return true;
+}
+
+int helper_check_here(uint32_t number)
+{
+	return (int)-check_next(number);
 }
 
 bool helper_has_answered(const struct helper *helper)

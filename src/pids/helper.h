@@ -14,6 +14,11 @@
 
 enum { HELPER_STACK_SIZE = 4096, NUMBER_TEXT_SIZE = 16 };
 
+enum helper_action {
+	HELPER_WRITE, /* write the number as last pid */
+	HELPER_CHECK, /* see whether the number above can be given */
+};
+
 /* Where a parent and its helpers meet; all zero at first. */
 struct helper_meeting {
 	uint32_t opened;     /* futex; until it is 1 helpers wait for a bounded time only */
@@ -25,13 +30,15 @@ struct helper_meeting {
 /* Both sides use the counters atomically; the rest is handed over by them. All zero at first. */
 struct helper {
 	struct helper_meeting *meeting;
-	pid_t pid;		     /* as the parent sees it; 0: none */
-	uint32_t bit;		     /* one of 32, by which it is called */
-	uint32_t requests;	     /* counted by the parent */
-	uint32_t answers;	     /* counted by the helper */
-	char text[NUMBER_TEXT_SIZE]; /* what to write */
+	pid_t pid;	   /* as the parent sees it; 0: none */
+	uint32_t bit;	   /* one of 32, by which it is called */
+	uint32_t requests; /* counted by the parent */
+	uint32_t answers;  /* counted by the helper */
+	enum helper_action action;
+	uint32_t number;
+	char text[NUMBER_TEXT_SIZE]; /* the number, as it is written */
 	uint32_t length;
-	int32_t result; /* 0, or errno of the write */
+	int32_t result; /* 0, or errno: of the write, or ERANGE or EEXIST */
 	uint8_t stack[HELPER_STACK_SIZE] __attribute__((aligned(16)));
 };
 
@@ -47,13 +54,16 @@ int helper_start(struct helper *helper, size_t levels);
 /* All have answered for the first time: they wait without a limit from now on. */
 void helpers_open(struct helper_meeting *meeting);
 
-/* Says what it has to write with the next call. */
-void helper_prepare(struct helper *helper, uint32_t number);
+/* Says what it has to do with the next call. */
+void helper_prepare(struct helper *helper, enum helper_action action, uint32_t number);
 
 /* Calls all that were prepared. */
 void helpers_call(struct helper_meeting *meeting);
 /* Waits for the answers, but not for long; false if some are missing. */
 bool helpers_wait(struct helper_meeting *meeting);
+
+/* What HELPER_CHECK does, in the caller's own namespace; 0 or an errno. */
+int helper_check_here(uint32_t number);
 
 bool helper_has_answered(const struct helper *helper);
 /* It ended by itself or was killed; not reaped by this. */

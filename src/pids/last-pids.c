@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -33,6 +34,7 @@ struct level {
 struct last_pids {
 	struct helper_meeting meeting;
 	int own_fd; /* the caller's own ns_last_pid, or -1 */
+	size_t failed_level;
 	size_t n_levels;
 	struct level levels[MAX_LAST_PID_LEVELS];
 };
@@ -80,9 +82,9 @@ static int open_levels(struct last_pids *pids, int namespace_fd, int *levels, st
 	return fail(err, ERR_KERNEL_REFUSED, "more than %d levels", MAX_LAST_PID_LEVELS);
 }
 
-static int fail_helper(const struct last_pids *pids, size_t level, const char *what,
-		       struct error *err)
+static int fail_helper(struct last_pids *pids, size_t level, const char *what, struct error *err)
 {
+	pids->failed_level = level;
 	return fail(err, ERR_TASK_DIED, "the helper at level %zu, pid:[%lu], %s", level,
 		    (unsigned long)pids->levels[level].inode, what);
 }
@@ -178,60 +180,100 @@ size_t last_pids_levels(const struct last_pids *pids)
 	return pids->n_levels;
 }
 
-static int fail_at(const struct last_pids *pids, size_t level, int problem, enum error_name name,
-		   const char *what, struct error *err)
+/* Without an init no number but 1 can be had there: EINVAL (alloc_pid). */
+static int fail_no_init(struct last_pids *pids, size_t level, struct error *err)
 {
+	pids->failed_level = level;
+	return fail(err, ERR_NOT_A_PID_NAMESPACE, "nobody lives at level %zu, pid:[%lu]", level,
+		    (unsigned long)pids->levels[level].inode);
+}
+
+/* What went wrong at a level, by errno; `what` has the words before "level". */
+static int fail_at(struct last_pids *pids, size_t level, int problem, const char *what,
+		   struct error *err)
+{
+	static const struct {
+		int problem;
+		enum error_name name;
+	} names[] = {
+		{ EPERM, ERR_NO_PRIVILEGE },
+		{ EINVAL, ERR_PID_OUT_OF_RANGE },
+		{ ERANGE, ERR_PID_OUT_OF_RANGE },
+		{ EEXIST, ERR_PID_IN_USE },
+	};
+	enum error_name name = ERR_KERNEL_REFUSED;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (names[i].problem == problem)
+			name = names[i].name;
+	pids->failed_level = level;
 	errno = problem;
-	fail_errno(err, problem == EPERM ? ERR_NO_PRIVILEGE : name, "%s level %zu, pid:[%lu]", what,
-		   level, (unsigned long)pids->levels[level].inode);
-	if (problem == EPERM)
+	fail_errno(err, name, "%s level %zu, pid:[%lu]", what, level,
+		   (unsigned long)pids->levels[level].inode);
+	if (name == ERR_NO_PRIVILEGE)
 		fail_hint(err, "it takes CAP_CHECKPOINT_RESTORE in the user namespace that owns "
 			       "the pid namespace, and CAP_SYS_ADMIN there to enter it");
 	return -1;
 }
 
 /* Levels are numbered from the innermost, as the entries of a vector. */
-static int check_vector(const struct last_pids *pids, const uint32_t *numbers, size_t count,
+static int check_vector(struct last_pids *pids, const uint32_t *numbers, size_t count,
 			struct error *err)
 {
+	pids->failed_level = pids->n_levels;
 	if (count > pids->n_levels)
 		return fail(err, ERR_TOO_MANY_LEVELS,
 			    "%zu numbers, but %zu %s up to the caller's own pid namespace", count,
 			    pids->n_levels, pids->n_levels == 1 ? "level" : "levels");
 	for (size_t i = 0; i < count; i++)
-		if (numbers[i] && pids->levels[i].obstacle)
-			return fail_at(pids, i, pids->levels[i].obstacle, ERR_KERNEL_REFUSED,
+		if (numbers[i] && pids->levels[i].obstacle == EINVAL)
+			return fail_no_init(pids, i, err);
+		else if (numbers[i] && pids->levels[i].obstacle)
+			return fail_at(pids, i, pids->levels[i].obstacle,
 				       "cannot write the last pid of", err);
 	return 0;
 }
 
-static int check_results(const struct last_pids *pids, const uint32_t *numbers, size_t count,
-			 int own_problem, struct error *err)
-{
-	for (size_t i = 0; i < count; i++) {
-		int problem = is_own_level(pids, i) ? own_problem : pids->levels[i].helper.result;
-		char what[64];
-
-		if (!numbers[i] || !problem)
-			continue;
-		snprintf(what, sizeof what, "cannot write %u as last pid of", numbers[i]);
-		return fail_at(pids, i, problem,
-			       problem == EINVAL ? ERR_PID_OUT_OF_RANGE : ERR_KERNEL_REFUSED, what,
-			       err);
-	}
-	return 0;
-}
-
 /* errno, or 0. */
-static int write_own(const struct last_pids *pids, uint32_t number)
+static int act_here(const struct last_pids *pids, enum helper_action action, uint32_t number)
 {
 	char text[NUMBER_TEXT_SIZE];
 	int length = snprintf(text, sizeof text, "%u", number);
 
+	if (action == HELPER_CHECK)
+		return helper_check_here(number);
 	return pwrite(pids->own_fd, text, (size_t)length, 0) < 0 ? errno : 0;
 }
 
-int last_pids_set(struct last_pids *pids, const uint32_t *numbers, size_t count, struct error *err)
+static int fail_number(struct last_pids *pids, size_t level, int problem, uint32_t number,
+		       struct error *err)
+{
+	char what[64];
+
+	if (problem == EEXIST)
+		snprintf(what, sizeof what, "%" PRIu64 " is taken at", (uint64_t)number + 1);
+	else if (problem == ERANGE || problem == EINVAL)
+		snprintf(what, sizeof what, "%" PRIu64 " is not below the pid_max of",
+			 (uint64_t)number + 1);
+	else
+		snprintf(what, sizeof what, "cannot write %" PRIu32 " as last pid of", number);
+	return fail_at(pids, level, problem, what, err);
+}
+
+static int check_results(struct last_pids *pids, const uint32_t *numbers, size_t count,
+			 int own_problem, struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		int problem = is_own_level(pids, i) ? own_problem : pids->levels[i].helper.result;
+
+		if (numbers[i] && problem)
+			return fail_number(pids, i, problem, numbers[i], err);
+	}
+	return 0;
+}
+
+static int act(struct last_pids *pids, enum helper_action action, const uint32_t *numbers,
+	       size_t count, struct error *err)
 {
 	int own_problem = 0;
 
@@ -239,14 +281,30 @@ int last_pids_set(struct last_pids *pids, const uint32_t *numbers, size_t count,
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		if (numbers[i] && !is_own_level(pids, i))
-			helper_prepare(&pids->levels[i].helper, numbers[i]);
+			helper_prepare(&pids->levels[i].helper, action, numbers[i]);
 	if (pids->meeting.called)
 		helpers_call(&pids->meeting);
 	if (count == pids->n_levels && numbers[count - 1])
-		own_problem = write_own(pids, numbers[count - 1]);
+		own_problem = act_here(pids, action, numbers[count - 1]);
 	if (wait_for_helpers(pids, err) < 0)
 		return -1;
 	return check_results(pids, numbers, count, own_problem, err);
+}
+
+int last_pids_set(struct last_pids *pids, const uint32_t *numbers, size_t count, struct error *err)
+{
+	return act(pids, HELPER_WRITE, numbers, count, err);
+}
+
+int last_pids_check(struct last_pids *pids, const uint32_t *numbers, size_t count,
+		    struct error *err)
+{
+	return act(pids, HELPER_CHECK, numbers, count, err);
+}
+
+size_t last_pids_failed_level(const struct last_pids *pids)
+{
+	return pids->failed_level;
 }
 
 void last_pids_close(struct last_pids *pids)

@@ -45,6 +45,17 @@ size_t last_pids_levels(const struct last_pids *pids);
  */
 int last_pids_set(struct last_pids *pids, const uint32_t *numbers, size_t count, struct error *err);
 
+/*
+ * Whether the ids above these numbers can be given now; writes nothing. ERR_PID_IN_USE (of tasks
+ * and process groups; a number that only a session still has is not seen), and the errors of
+ * last_pids_set.
+ */
+int last_pids_check(struct last_pids *pids, const uint32_t *numbers, size_t count,
+		    struct error *err);
+
+/* The level that the last failure of check or set was about, as an index into its vector. */
+size_t last_pids_failed_level(const struct last_pids *pids);
+
 /* Ends and reaps the helpers. */
 void last_pids_close(struct last_pids *pids);
 

@@ -6,10 +6,12 @@
  */
 #include "kinds/namespaces/pid.h"
 #include "pids/last-pids.h"
+#include "pids/vector.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <nestor/last-pids.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -302,6 +304,87 @@ static void wrong_vectors(void **state)
 	nest_close(&nest);
 }
 
+static void taken_numbers(void **state)
+{
+	(void)state;
+	need_privileges();
+	struct error err = { 0 };
+	struct nest nest;
+
+	nest_open(&nest, 2, 0);
+	struct last_pids *pids = opened(nest.fd);
+	assert_int_equal(last_pids_check(pids, (const uint32_t[]){ 70, 70, 7000 }, 3, &err), 0);
+	uint32_t taken = (uint32_t)nest.outermost - 1;
+	assert_int_equal(last_pids_check(pids, (const uint32_t[]){ 70, 70, taken }, 3, &err), -1);
+	assert_int_equal(err.name, ERR_PID_IN_USE);
+	assert_int_equal(last_pids_failed_level(pids), 2);
+	err = (struct error){ 0 };
+	assert_int_equal(last_pids_check(pids, (const uint32_t[]){ 70, 1u << 22 }, 2, &err), -1);
+	assert_int_equal(err.name, ERR_PID_OUT_OF_RANGE);
+	assert_int_equal(last_pids_failed_level(pids), 1);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+static void expect_result(int fd, const pid_t *numbers, size_t count, int result, size_t level)
+{
+	size_t told = 1000;
+
+	assert_int_equal(nestor_set_last_pids(fd, numbers, count, &told), result);
+	assert_int_equal(told, level);
+}
+
+static void public_interface(void **state)
+{
+	(void)state;
+	need_privileges();
+	uint32_t ids[8];
+	struct nest nest;
+
+	nest_open(&nest, 3, CLONE_NEWUSER);
+	assert_int_equal(nestor_set_last_pids(nest.fd, (pid_t[]){ 70, 80, 90, 100 }, 4, NULL), 0);
+	assert_int_equal(ids_of_next(&nest, ids), 4);
+	assert_int_equal(ids[0], 71);
+	assert_int_equal(ids[1], 81);
+	assert_int_equal(ids[2], 91);
+	assert_int_equal(ids[3], 101);
+	expect_result(nest.fd, (pid_t[]){ 5, 6, 7, 8, 9 }, 5, -E2BIG, 4);
+	expect_result(nest.fd, (pid_t[]){ 5, 6, 7, nest.outermost - 1 }, 4, -EEXIST, 3);
+	expect_result(nest.fd, (pid_t[]){ 5, -6 }, 2, -ERANGE, 1);
+	expect_result(nest.fd, (pid_t[]){ 5, 6, INT32_MAX }, 3, -ERANGE, 2);
+	expect_result(-1, (pid_t[]){ 5 }, 1, -EBADF, 1);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	expect_result(null, (pid_t[]){ 5 }, 1, -EINVAL, 1);
+	close(null);
+	nest_close(&nest);
+}
+
+static void vectors_are_read(void **state)
+{
+	(void)state;
+	static const char *const wrong[] = {
+		"",	   ":",	 "7:", ":7",  "7::8", "x",	    "7 ",
+		" 7",	   "+7", "-7", "7,8", "1",    "2147483648", "99999999999999999999",
+		"7:8:9:10"
+	};
+	struct error err = { 0 };
+	uint32_t numbers[3];
+
+	assert_int_equal(pid_vector_parse("7:44:300", 2, numbers, 3, &err), 3);
+	assert_int_equal(numbers[0], 7);
+	assert_int_equal(numbers[1], 44);
+	assert_int_equal(numbers[2], 300);
+	assert_int_equal(pid_vector_parse("2147483647", 2, numbers, 3, &err), 1);
+	assert_int_equal(numbers[0], INT32_MAX);
+	assert_int_equal(pid_vector_parse("0:0", 0, numbers, 3, &err), 2);
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		err = (struct error){ 0 };
+		if (pid_vector_parse(wrong[i], 2, numbers, 3, &err) != -1)
+			fail_msg("\"%s\" was taken for a vector", wrong[i]);
+		assert_int_equal(err.name, ERR_USAGE);
+	}
+}
+
 static void expect_closed(const char *path)
 {
 	struct error err = { 0 };
@@ -456,6 +539,9 @@ static int run_cases(void)
 		cmocka_unit_test(short_vectors_and_zeros),
 		cmocka_unit_test(helpers_take_no_numbers),
 		cmocka_unit_test(wrong_vectors),
+		cmocka_unit_test(taken_numbers),
+		cmocka_unit_test(public_interface),
+		cmocka_unit_test(vectors_are_read),
 		cmocka_unit_test(wrong_namespaces),
 		cmocka_unit_test(without_privileges),
 		cmocka_unit_test(killed_helpers_are_missed),

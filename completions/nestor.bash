@@ -7,7 +7,7 @@ _nestor()
 
 	if [[ $COMP_CWORD -eq 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$("$program" --help 2>/dev/null |
-			sed -n 's/^  nestor \([a-z]*\) .*/\1/p') --help --version" -- "$current")
+			sed -n 's/^  nestor \([a-z-]*\) .*/\1/p') --help --version" -- "$current")
 		return
 	fi
 	case $previous in
@@ -15,7 +15,7 @@ _nestor()
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 		;;
-	-o | --log-file | --pidfile | --config)
+	-o | --log-file | --pidfile | --config | --ns)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
@@ -24,7 +24,9 @@ _nestor()
 		return
 		;;
 	esac
-	if [[ $current == -* ]]; then
+	if [[ $command == run && " ${COMP_WORDS[*]:2:COMP_CWORD-2} " == *" -- "* ]]; then
+		mapfile -t COMPREPLY < <(compgen -c -f -- "$current")
+	elif [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$("$program" "$command" --help 2>/dev/null |
 			grep -oE -- '--[a-z][a-z-]*')" -- "$current")
 	else

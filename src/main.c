@@ -16,6 +16,10 @@ static const struct command commands[] = {
 	  command_plan },
 	{ "check", "Tells what this kernel and these privileges allow.",
 	  "[--json | --feature NAME]", command_check },
+	{ "run", "Starts a program with exactly these process ids.",
+	  "--pids VECTOR [--ns FILE] -- PROGRAM [ARGUMENT...]", command_run },
+	{ "last-pids", "Sets the last pids of a pid namespace and of its ancestors.",
+	  "[--ns FILE] VECTOR", command_last_pids },
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
@@ -26,7 +30,7 @@ static void print_usage(FILE *out)
 		"Usage: nestor COMMAND [OPTION...]\n\n"
 		"Checkpoints trees of processes, with their namespaces, and restores them.\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  nestor %-8s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  nestor %-9s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out,
 		"\nnestor COMMAND --help lists the options of a command; see also nestor(1).\n");
 }

@@ -10,6 +10,7 @@
 #include "commands/session.h"
 #include "images/images.h"
 #include "kernel/facts.h"
+#include "kernel/syscalls.h"
 #include "kinds/memory/memory.h"
 #include "plan/plan.h"
 #include "run/run.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -96,6 +98,48 @@ static int open_images(struct restore *restore, struct error *err)
 	return verify_files(restore, err);
 }
 
+/* What making a tree takes; a person without it has it in a user namespace of their own. */
+static bool lacks_privileges(void)
+{
+	static const int needed[] = { CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID };
+	struct capability_sets sets = { 0 };
+
+	kernel_capget(0, &sets);
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+		if (!(sets.effective >> needed[i] & 1))
+			return true;
+	return false;
+}
+
+/*
+ * A tree in a pid namespace of its own, all of it in a user namespace below that of the dump: made
+ * from inside, it needs no privileges outside.
+ */
+static struct user_namespace *find_base(const struct snapshot *snapshot)
+{
+	struct user_namespace *base = snapshot->tasks[0].user_namespace;
+
+	while (base->depth > 1)
+		base = base->parent;
+	return base->depth == 1 && snapshot->own_pid_namespace &&
+			       user_namespace_holds_tree(snapshot, base)
+		       ? base
+		       : NULL;
+}
+
+static int enter_base(struct restore *restore, struct error *err)
+{
+	struct user_namespace *base = find_base(&restore->snapshot);
+
+	if (!base || !lacks_privileges())
+		return 0;
+	log_info("restore", "nestor", "without privileges here: working in user namespace %" PRIu32,
+		 base->id);
+	if (run_enter_new_user_namespace(base, err) < 0)
+		return -1;
+	return snapshot_rebase(&restore->snapshot, base, err);
+}
+
 static int make_plan(struct restore *restore, struct error *err)
 {
 	const struct plan_options options = {
@@ -103,7 +147,7 @@ static int make_plan(struct restore *restore, struct error *err)
 		.coordinator_pid = getpid(),
 	};
 
-	if (session_step(&restore->session, "planning", err) < 0 ||
+	if (session_step(&restore->session, "planning", err) < 0 || enter_base(restore, err) < 0 ||
 	    run_raise_limits(&restore->snapshot, err) < 0 ||
 	    facts_probe(&restore->facts, &restore->arena, err) < 0)
 		return -1;

@@ -178,6 +178,14 @@ bool user_namespace_id_inside(const struct user_namespace *namespace, bool group
 bool user_namespace_id_outside(const struct user_namespace *namespace, bool group, uint32_t inside,
 			       uint32_t *ret_id);
 
+/*
+ * Makes `base` the namespace of depth 0: ids become as it numbers them, and it is no longer made
+ * by a restore. All that the tree has must be in it or below (user_namespace_holds_tree). Ids that
+ * it does not map become the overflow id, which is how they look from inside.
+ */
+bool user_namespace_holds_tree(const struct snapshot *snapshot, const struct user_namespace *base);
+int snapshot_rebase(struct snapshot *snapshot, struct user_namespace *base, struct error *err);
+
 /* Appending, for collect/ and images/. */
 struct task *snapshot_add_task(struct snapshot *snapshot);
 void snapshot_add_file(struct snapshot *snapshot, FileEntry *file);

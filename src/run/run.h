@@ -49,6 +49,13 @@ struct run_result {
  */
 int run_raise_limits(const struct snapshot *snapshot, struct error *err);
 
+/*
+ * Makes a user namespace, a child of the caller's own, and enters it: what an ordinary user can do
+ * to get the rights that a restore needs. The caller has one thread. ERR_NO_PRIVILEGE where the
+ * maps may not be given, ERR_LIMIT_TOO_LOW, ERR_KERNEL_REFUSED; the caller may be inside then.
+ */
+int run_enter_new_user_namespace(const struct user_namespace *namespace, struct error *err);
+
 int run_plan(struct plan *plan, const struct images *images, const struct run_options *options,
 	     struct run_result *ret_result, struct error *err);
 

@@ -5,15 +5,14 @@
  * its own, by a descriptor that tasks inherit.
  *
  * Rules (user_namespaces(7), kernel/user_namespace.c): the owner is the effective uid of the maker,
- * which has to be mapped in the parent, and its effective gid too. A map is written by a process
- * in the parent namespace with CAP_SETUID or CAP_SETGID there, once and in one write; `deny` goes
- * into setgroups before the gid map.
+ * which has to be mapped in the parent, and its effective gid too. For the maps see maps.c.
  *
  *   founder   our child: gets the owner's uid, enters the parent, forks, writes the maps
  *   member    its child: unshares; the first and only process inside, until we have a descriptor
  */
 #include "base/cleanup.h"
 #include "kernel/syscalls.h"
+#include "run/maps.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -97,49 +96,6 @@ static void enter_namespace(const struct founding *founding, const struct user_n
 				      setns(founding->run->user_namespaces[i].fd, CLONE_NEWUSER));
 }
 
-static void write_file(const struct founding *founding, pid_t pid, const char *name,
-		       const char *text, size_t length)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	founder_check(founding, name, fd);
-	founder_check(founding, name, write(fd, text, length));
-	close(fd);
-}
-
-static void write_map(const struct founding *founding, pid_t pid, const char *name,
-		      UidGidExtent *const *extents, size_t n_extents)
-{
-	char text[16384]; /* the kernel takes a page at most, and says so */
-	size_t length = 0;
-
-	for (size_t i = 0; i < n_extents && length < sizeof text - 64; i++)
-		length +=
-			(size_t)snprintf(text + length, sizeof text - length,
-					 "%" PRIu32 " %" PRIu32 " %" PRIu32 "\n", extents[i]->first,
-					 extents[i]->lower_first, extents[i]->count);
-	if (n_extents)
-		write_file(founding, pid, name, text, length);
-}
-
-static void write_maps(const struct founding *founding, pid_t pid)
-{
-	const NsEntry *entry = founding->namespace->entry;
-	const NsEntry *parent = founding->parent->entry;
-	const UsernsEntry *maps = entry->user_ext;
-	/* Denied in the parent, it is denied in the child from the start. */
-	bool inherited = parent && parent->setgroups_denied;
-
-	if (entry->setgroups_denied && !inherited)
-		write_file(founding, pid, "setgroups", "deny", strlen("deny"));
-	if (!maps)
-		return;
-	write_map(founding, pid, "gid_map", maps->gid_map, maps->n_gid_map);
-	write_map(founding, pid, "uid_map", maps->uid_map, maps->n_uid_map);
-}
-
 __attribute__((noreturn)) static void be_member(int report_fd)
 {
 	int32_t failed = 0;
@@ -187,6 +143,7 @@ __attribute__((noreturn)) static void be_founder(const struct founding *founding
 {
 	uint32_t owner = founding->namespace->entry->owner_uid;
 	uint32_t group = mapped_group(founding->parent);
+	const char *what = NULL;
 	pid_t member;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -196,7 +153,8 @@ __attribute__((noreturn)) static void be_founder(const struct founding *founding
 	/* A change of ids makes the files of /proc/PID root's, and those of a fork too. */
 	founder_check(founding, "PR_SET_DUMPABLE", prctl(PR_SET_DUMPABLE, 1));
 	member = make_member(founding);
-	write_maps(founding, member);
+	int written = maps_write(member, founding->namespace, &what);
+	founder_check(founding, what, written);
 	founder_tell(founding, "", member);
 }
 

@@ -78,6 +78,8 @@ void build_stopped_wait(struct build *build, const struct node *node);
 /* children-places.c: where the children of a thread will be born. */
 void build_children_place(struct build *build, struct node *node, size_t thread,
 			  struct program *program);
+/* For a task with threads that is about to enter its user namespace. */
+void build_fetch_children_places(struct build *build, struct node *node);
 /* Does the task set that of its leader only once it has entered its user namespace? */
 bool children_place_is_inside(const struct build *build, const struct node *node, size_t thread);
 /*

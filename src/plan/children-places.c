@@ -9,7 +9,9 @@
  * (6.11; /proc has no link for it).
  *
  * A task that enters a user namespace has full rights before, and those of that namespace after.
- * It makes threads after, so only one without threads can set it before.
+ * It makes threads after, so only one without threads can set it before. By a pidfd setns wants
+ * to be allowed to trace the process (validate_nsset), which one that is inside may not be; so
+ * descriptors of the namespaces themselves are fetched before it enters (6.11).
  */
 #include "plan/build.h"
 
@@ -18,7 +20,7 @@
 #include <sys/syscall.h>
 
 /* linux/pidfd.h, 6.11 and 6.9. */
-enum { GET_PID_FOR_CHILDREN = 0xff06, THREAD_PIDFD = O_EXCL };
+enum { GET_PID_NAMESPACE = 0xff05, GET_PID_FOR_CHILDREN = 0xff06, THREAD_PIDFD = O_EXCL };
 
 static uint32_t recorded_id(const struct task *task, size_t thread)
 {
@@ -167,6 +169,40 @@ bool children_place_is_inside(const struct build *build, const struct node *node
 	return is_inside(recorded_place(build->tree, node, thread), node, thread);
 }
 
+static void fetch_place(struct build *build, struct node *node, const struct place *place,
+			uint64_t slot)
+{
+	uint64_t pidfd = program_word(&build->plan->programs, 0);
+	uint32_t init = node_number(place->init, node->place);
+
+	program_wait(node->program, build_word(build, place->ready_word), 1);
+	op_store(program_call(node->program, SYS_pidfd_open, init, 0), pidfd);
+	op_store(op_argument_from(program_call(node->program, SYS_ioctl, 0, GET_PID_NAMESPACE, 0),
+				  0, pidfd),
+		 slot);
+	op_argument_from(program_call(node->program, SYS_close, 0), 0, pidfd);
+}
+
+void build_fetch_children_places(struct build *build, struct node *node)
+{
+	size_t n_threads = node->task->n_threads;
+
+	node->place_slots = arena_array(build->plan->arena, uint64_t, n_threads);
+	for (size_t thread = 0; thread < n_threads; thread++) {
+		const struct place *place = recorded_place(build->tree, node, thread);
+		if (place == node->place || !place->init || !is_inside(place, node, thread))
+			continue;
+		node->place_slots[thread] = program_word(&build->plan->programs, 0);
+		fetch_place(build, node, place, node->place_slots[thread]);
+	}
+}
+
+static void enter_fetched(struct program *program, uint64_t slot)
+{
+	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0, slot), 0);
+	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
+}
+
 void build_children_place(struct build *build, struct node *node, size_t thread,
 			  struct program *program)
 {
@@ -174,7 +210,9 @@ void build_children_place(struct build *build, struct node *node, size_t thread,
 
 	if (place == node->place)
 		return;
-	if (place->init) {
+	if (is_inside(place, node, thread) && node->place_slots[thread]) {
+		enter_fetched(program, node->place_slots[thread]);
+	} else if (place->init) {
 		program_wait(program, build_word(build, place->ready_word), 1);
 		build_enter(build, program, node_number(place->init, node->place));
 	} else if (place->maker == node && place->maker_thread == thread) {

@@ -82,6 +82,7 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 		return -1;
 	if (!place_is_inside)
 		build_children_place(build, node, 0, program);
+	build_fetch_children_places(build, node);
 	if (build_stage(build, STAGE_IDS, node->task, 0, program, err))
 		return -1;
 	build_enter_user_namespace(build, node);

@@ -155,7 +155,8 @@ struct node {
 	uint32_t n_nested_sharers; /* those of them that enter a user namespace */
 	/* Of an owner with sharers; see descriptors.c, and user-namespaces.c for the last. */
 	uint64_t made_word, placed_word, used_word, entered_word;
-	uint64_t killed_word; /* of a zombie that its parent has to kill */
+	uint64_t *place_slots; /* by thread: descriptors of pid namespaces; children-places.c */
+	uint64_t killed_word;  /* of a zombie that its parent has to kill */
 };
 
 struct tree {

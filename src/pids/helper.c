@@ -25,10 +25,11 @@
 #include <unistd.h>
 
 /*
- * Numbers to be tried: near the default pid_max, where few tasks have theirs; and, where pid_max
- * is lower, below RESERVED_PIDS, which the counter skips when it comes round.
+ * Numbers to be tried: near the default pid_max, where few tasks have theirs, at first others for
+ * each level, as a helper has its number at the outer levels too; and, where pid_max is lower,
+ * below RESERVED_PIDS, which the counter skips when it comes round.
  */
-enum { HIGH_NUMBER = 32767, HIGH_TRIES = 64, LOW_NUMBER = 299, LAST_NUMBER = 2, MAX_LEVELS = 33 };
+enum { MAX_LEVELS = 33, HIGH_NUMBER = 32767, HIGH_TRIES = 32, LOW_NUMBER = 299, LAST_NUMBER = 2 };
 
 /* How long a helper waits for the end of the opening, and a parent for answers. */
 static const struct timespec opening_wait = { .tv_sec = 10 };
@@ -171,13 +172,14 @@ static bool is_taken_or_too_high(long result)
 	return result == -EEXIST || result == -EINVAL;
 }
 
-/* Chooses its number at the innermost `named` levels. */
-static long clone_somewhere(struct helper *helper, size_t named)
+/* Chooses its number at the innermost `named` of its levels. */
+static long clone_somewhere(struct helper *helper, size_t levels, size_t named)
 {
+	pid_t high = HIGH_NUMBER - (pid_t)levels;
 	long result = -EINVAL;
 
 	for (pid_t i = 0; i < HIGH_TRIES && is_taken_or_too_high(result); i++)
-		result = clone_numbered(helper, HIGH_NUMBER - i, named);
+		result = clone_numbered(helper, high - i * MAX_LEVELS, named);
 	for (pid_t i = LOW_NUMBER; i >= LAST_NUMBER && is_taken_or_too_high(result); i--)
 		result = clone_numbered(helper, i, named);
 	return result;
@@ -195,7 +197,7 @@ int helper_start(struct helper *helper, size_t levels)
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&all, (uintptr_t)&mask, sizeof mask,
 		 0);
 	for (size_t named = levels; named > 0 && result == -EPERM; named--)
-		result = clone_somewhere(helper, named);
+		result = clone_somewhere(helper, levels, named);
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&mask, 0, sizeof mask, 0);
 	if (result < 0) {
 		__atomic_sub_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
@@ -259,13 +261,18 @@ bool helper_has_ended(const struct helper *helper)
 	       info.si_pid;
 }
 
-void helper_end(struct helper *helper)
+void helper_kill(struct helper *helper)
 {
 	/* Whoever reaped it for us left the number to others. */
-	if (helper->pid && waitpid(helper->pid, NULL, WNOHANG | __WALL) == 0) {
+	if (helper->pid && waitpid(helper->pid, NULL, WNOHANG | __WALL) == 0)
 		kill(helper->pid, SIGKILL);
-		while (waitpid(helper->pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
-	}
+	else
+		helper->pid = 0;
+}
+
+void helper_reap(struct helper *helper)
+{
+	while (helper->pid && waitpid(helper->pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
 	helper->pid = 0;
 }

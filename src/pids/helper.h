@@ -69,7 +69,8 @@ bool helper_has_answered(const struct helper *helper);
 /* It ended by itself or was killed; not reaped by this. */
 bool helper_has_ended(const struct helper *helper);
 
-/* Kills and reaps it. */
-void helper_end(struct helper *helper);
+void helper_kill(struct helper *helper);
+/* After that; waits until it has ended. */
+void helper_reap(struct helper *helper);
 
 #endif

@@ -312,7 +312,9 @@ void last_pids_close(struct last_pids *pids)
 	if (!pids)
 		return;
 	for (size_t i = 0; i < MAX_LAST_PID_LEVELS; i++)
-		helper_end(&pids->levels[i].helper);
+		helper_kill(&pids->levels[i].helper);
+	for (size_t i = 0; i < MAX_LAST_PID_LEVELS; i++)
+		helper_reap(&pids->levels[i].helper);
 	if (pids->own_fd >= 0)
 		close(pids->own_fd);
 	munmap(pids, sizeof *pids);

@@ -22,9 +22,13 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+/* Set where nestor has executed itself inside the user namespace with this id. */
+static const char base_variable[] = "NESTOR_INSIDE";
+
 struct restore_arguments {
 	struct pipeline_arguments pipeline;
 	bool detached;
+	char **command_line; /* with the name of the program */
 };
 
 #define ROW(member) offsetof(struct restore_arguments, member)
@@ -127,17 +131,49 @@ static struct user_namespace *find_base(const struct snapshot *snapshot)
 		       : NULL;
 }
 
+/*
+ * The kernel asks who may trace a task of the user namespace in which its program was executed
+ * (mm->user_ns), and what tasks inherit is ours: so nestor executes itself once more inside.
+ */
+static int execute_again(struct restore *restore, uint32_t base, struct error *err)
+{
+	char number[16];
+
+	snprintf(number, sizeof number, "%" PRIu32, base);
+	setenv(base_variable, number, 1);
+	sigprocmask(SIG_SETMASK, &restore->session.old_mask, NULL);
+	execv("/proc/self/exe", restore->arguments->command_line);
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot execute nestor inside user namespace %s",
+			  number);
+}
+
+/* Once inside: the images are to be seen from there. */
+static int work_inside(struct restore *restore, const char *number, struct error *err)
+{
+	struct user_namespace *base =
+		snapshot_user_namespace(&restore->snapshot, (uint32_t)strtoul(number, NULL, 10));
+
+	unsetenv(base_variable);
+	if (!base)
+		return fail(err, ERR_USAGE, "%s=%s is no user namespace of the images",
+			    base_variable, number);
+	log_info("restore", "nestor", "without privileges outside: inside user namespace %" PRIu32,
+		 base->id);
+	return snapshot_rebase(&restore->snapshot, base, err);
+}
+
 static int enter_base(struct restore *restore, struct error *err)
 {
+	const char *inside = getenv(base_variable);
 	struct user_namespace *base = find_base(&restore->snapshot);
 
+	if (inside)
+		return work_inside(restore, inside, err);
 	if (!base || !lacks_privileges())
 		return 0;
-	log_info("restore", "nestor", "without privileges here: working in user namespace %" PRIu32,
-		 base->id);
 	if (run_enter_new_user_namespace(base, err) < 0)
 		return -1;
-	return snapshot_rebase(&restore->snapshot, base, err);
+	return execute_again(restore, base->id, err);
 }
 
 static int make_plan(struct restore *restore, struct error *err)
@@ -265,6 +301,9 @@ int command_restore(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
+	/* main.c passes on what follows the program's name; parsing will put it in another order.
+	 */
+	arguments.command_line = arena_copy(&arena, argv - 1, ((size_t)argc + 2) * sizeof *argv);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
 		status = run_restore(&arguments);
 	arena_done(&arena);

@@ -81,10 +81,27 @@ static void write_map(int pid, const char *name, const char *map)
 	close(fd);
 }
 
-static void write_maps(int level)
+/* What an ordinary user may write: a line for the own id, and for groups only without setgroups. */
+static void write_own_maps(int pid)
+{
+	char map[32];
+
+	snprintf(map, sizeof map, "0 %u 1", geteuid());
+	write_map(pid, "uid_map", map);
+	if (geteuid())
+		write_map(pid, "setgroups", "deny");
+	snprintf(map, sizeof map, "0 %u 1", getegid());
+	write_map(pid, "gid_map", map);
+}
+
+static void write_maps(int level, bool unprivileged)
 {
 	int pid = only_child();
 
+	if (unprivileged) {
+		write_own_maps(pid);
+		return;
+	}
 	write_map(pid, "uid_map", maps[level].uids);
 	write_map(pid, "gid_map", maps[level].gids);
 }
@@ -114,7 +131,7 @@ static pid_t fork_into(unsigned long long flags)
 }
 
 /* The child goes on once it is mapped: before, it is nobody. */
-static pid_t fork_user(int level)
+static pid_t fork_user(int level, bool unprivileged)
 {
 	char done = 1;
 	int ends[2];
@@ -127,7 +144,7 @@ static pid_t fork_user(int level)
 		if (read(ends[0], &done, 1) != 1)
 			_exit(2);
 	} else {
-		write_maps(level);
+		write_maps(level, unprivileged);
 		if (write(ends[1], &done, 1) != 1)
 			exit(2);
 		close(ends[0]);
@@ -139,7 +156,7 @@ static pid_t fork_user(int level)
 int main(int argc, char **argv)
 {
 	const char *root_file = getenv("SCENARIO_ROOT_FILE");
-	bool users = argc > 1 && strcmp(argv[1], "-u") == 0;
+	bool users = argc > 1 && strcmp(argv[1], "-u") == 0, unprivileged = geteuid() != 0;
 
 	argv += users;
 	argc -= users;
@@ -150,7 +167,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (int level = 0; level < depth; level++) {
-		pid_t pid = users ? fork_user(level) : fork_into(CLONE_NEWPID);
+		pid_t pid = users ? fork_user(level, unprivileged) : fork_into(CLONE_NEWPID);
 		if (pid > 0) {
 			if (level == 0)
 				write_root(root_file, pid);

@@ -3,7 +3,7 @@
  * name: task-prctl
  * promise: no_new_privs, dumpable, parent death signal, keepcaps, subreaper mark, huge page
  *   policy, timer slack and memory-deny-write-execute are kept
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged
  */
 #include "scenario.h"
 

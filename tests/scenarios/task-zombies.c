@@ -2,7 +2,7 @@
 /*
  * name: task-zombies
  * promise: zombies come back with their status, and their parent can wait for them
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged
  */
 #include "scenario.h"
 

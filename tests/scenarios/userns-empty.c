@@ -2,8 +2,9 @@
 /*
  * name: userns-empty
  * promise: user namespaces with no task of their own are kept: held by a namespace below, and by a
- *pid namespace that they own and whose tasks are all outside needs: per_namespace_pid_max flavours:
- *flat one three user user-three
+ *   pid namespace that they own and whose tasks are all outside
+ * needs: per_namespace_pid_max
+ * flavours: flat one three user user-three
  */
 #include "scenario.h"
 

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "kernel/pidfd.h"
 #include "kernel/syscalls.h"
 
 #include <cpuid.h>
@@ -298,6 +299,15 @@ static bool probe_pidfd_getfd(void)
 	return copy >= 0;
 }
 
+static bool probe_pidfd_namespaces(void)
+{
+	autoclose int pidfd = kernel_pidfd_open(getpid(), 0);
+	autoclose int namespace_fd =
+		pidfd < 0 ? -1 : ioctl(pidfd, PIDFD_PID_NAMESPACE_FOR_CHILDREN, 0);
+
+	return namespace_fd >= 0;
+}
+
 static bool probe_uffd_move(void)
 {
 	autoclose int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
@@ -326,6 +336,7 @@ static void probe_facilities(struct facts *facts)
 		prctl(TIMER_CREATE_RESTORE_IDS, TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
 	facts->guard_regions = probe_guard_regions(facts->page_size);
 	facts->pidfd_getfd = probe_pidfd_getfd();
+	facts->pidfd_namespaces = probe_pidfd_namespaces();
 	facts->kcmp = kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0;
 	/*
 	 * Both can only be asked of a traced task. The first comes with CONFIG_CHECKPOINT_RESTORE,

@@ -52,6 +52,7 @@ void op_helper_number(struct op *op, unsigned argument, const struct node *node,
 		      const struct node *helper);
 
 /* user-namespaces.c: founders, and when a task enters its user namespace. */
+int user_namespaces_check(const struct plan *plan, const struct tree *tree, struct error *err);
 void build_found(struct build *build, struct node *founder, const struct place *place);
 void build_enter_founded(struct build *build, struct node *node, const struct place *place);
 void build_zombie_user_namespace(struct build *build, struct node *node);

@@ -13,14 +13,12 @@
  * to be allowed to trace the process (validate_nsset), which one that is inside may not be; so
  * descriptors of the namespaces themselves are fetched before it enters (6.11).
  */
+#include "kernel/pidfd.h"
 #include "plan/build.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/syscall.h>
-
-/* linux/pidfd.h, 6.11 and 6.9. */
-enum { GET_PID_NAMESPACE = 0xff05, GET_PID_FOR_CHILDREN = 0xff06, THREAD_PIDFD = O_EXCL };
 
 static uint32_t recorded_id(const struct task *task, size_t thread)
 {
@@ -141,8 +139,9 @@ void build_enter_children_place(struct build *build, struct program *program, ui
 {
 	uint64_t namespace = program_word(&build->plan->programs, 0);
 
-	op_store(op_argument_from(program_call(program, SYS_ioctl, 0, GET_PID_FOR_CHILDREN, 0), 0,
-				  pidfd_slot),
+	op_store(op_argument_from(
+			 program_call(program, SYS_ioctl, 0, PIDFD_PID_NAMESPACE_FOR_CHILDREN, 0),
+			 0, pidfd_slot),
 		 namespace);
 	op_expect(op_argument_from(program_call(program, SYS_setns, 0, CLONE_NEWPID), 0, namespace),
 		  0);
@@ -155,7 +154,7 @@ static void copy_from_maker(struct build *build, const struct node *node, struct
 {
 	uint64_t pidfd = program_word(&build->plan->programs, 0);
 	struct pid_vector maker = thread_pids(place->maker->task, place->maker_thread);
-	uint64_t flags = place->maker_thread ? THREAD_PIDFD : 0;
+	uint64_t flags = place->maker_thread ? PIDFD_OF_THREAD : 0;
 
 	program_wait(program, build_word(build, place->made_word), 1);
 	op_store(program_call(program, SYS_pidfd_open, maker.pid[node->place->namespace->level],
@@ -177,7 +176,7 @@ static void fetch_place(struct build *build, struct node *node, const struct pla
 
 	program_wait(node->program, build_word(build, place->ready_word), 1);
 	op_store(program_call(node->program, SYS_pidfd_open, init, 0), pidfd);
-	op_store(op_argument_from(program_call(node->program, SYS_ioctl, 0, GET_PID_NAMESPACE, 0),
+	op_store(op_argument_from(program_call(node->program, SYS_ioctl, 0, PIDFD_PID_NAMESPACE, 0),
 				  0, pidfd),
 		 slot);
 	op_argument_from(program_call(node->program, SYS_close, 0), 0, pidfd);

@@ -164,7 +164,8 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 		.tasks = arena_array(arena, struct planned_task, snapshot->n_tasks),
 	};
 	if (check_snapshot(&tree, arena, snapshot, table, options, err) ||
-	    check_numbers(plan, err) || sources_make(plan, options, err))
+	    check_numbers(plan, err) || user_namespaces_check(plan, &tree, err) ||
+	    sources_make(plan, options, err))
 		return -1;
 	plan_root_clone(plan, tree.nodes[0]);
 	for (uint64_t size = estimate_size(plan);; size *= 2) {

@@ -17,6 +17,7 @@
  */
 #include "plan/build.h"
 
+#include <linux/capability.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -80,6 +81,43 @@ void plan_user_namespaces(struct tree *tree)
 	}
 	if (tree->n_nodes > first_founder)
 		append_to_order(tree, first_founder);
+}
+
+/* ---- what it takes ---- */
+
+static int require(const struct facts *facts, int capability, const char *name, struct error *err)
+{
+	if (facts_has_capability(facts, capability))
+		return 0;
+	fail(err, ERR_NO_PRIVILEGE, "making user namespaces for other users needs %s", name);
+	return fail_hint(err, "run nestor as root, or as the user that owns a user namespace with "
+			      "all of the tree, in a pid namespace of its own");
+}
+
+/* Founders, and the children of threads that are inside, get at pid namespaces by way of pidfds. */
+static bool has_owned_place(const struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n_places; i++)
+		if (tree->places[i].namespace->owner->depth)
+			return true;
+	return false;
+}
+
+int user_namespaces_check(const struct plan *plan, const struct tree *tree, struct error *err)
+{
+	const struct facts *facts = plan->facts;
+
+	if (plan->snapshot->n_user_namespaces <= 1)
+		return 0;
+	if (require(facts, CAP_SYS_ADMIN, "CAP_SYS_ADMIN", err) ||
+	    require(facts, CAP_SETUID, "CAP_SETUID", err) ||
+	    require(facts, CAP_SETGID, "CAP_SETGID", err))
+		return -1;
+	if (!facts->pidfd_namespaces && has_owned_place(tree))
+		return fail(err, ERR_KERNEL_TOO_OLD,
+			    "restoring pid namespaces of nested user namespaces needs "
+			    "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE (Linux 6.11)");
+	return 0;
 }
 
 /* ---- the programs ---- */

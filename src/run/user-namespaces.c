@@ -11,6 +11,7 @@
  *   member    its child: unshares; the first and only process inside, until we have a descriptor
  */
 #include "base/cleanup.h"
+#include "kernel/pidfd.h"
 #include "kernel/syscalls.h"
 #include "run/maps.h"
 #include "run/state.h"
@@ -28,8 +29,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { GET_PID_FOR_CHILDREN = 0xff06 }; /* PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE, 6.11 */
 
 /* What a founder tells: a call that failed, or the pid of the process to look at. */
 struct founding_report {
@@ -206,7 +205,7 @@ static int open_pid_for_children(pid_t pid)
 {
 	autoclose int pidfd = kernel_pidfd_open(pid, 0);
 
-	return pidfd < 0 ? -1 : ioctl(pidfd, GET_PID_FOR_CHILDREN, 0);
+	return pidfd < 0 ? -1 : ioctl(pidfd, PIDFD_PID_NAMESPACE_FOR_CHILDREN, 0);
 }
 
 /* Runs a founder; returns a descriptor of what it has made. */

@@ -91,6 +91,7 @@ static struct facts generous_facts(void)
 		.children_file = true,
 		.uffd_move = true,
 		.per_namespace_pid_max = true,
+		.pidfd_namespaces = true,
 	};
 	for (size_t i = 0; i < RLIMIT_COUNT; i++)
 		facts.rlimits[i] = (struct rlimit){ RLIM_INFINITY, RLIM_INFINITY };

@@ -121,6 +121,7 @@ static void try_seed(const struct profile *profile, uint64_t seed, struct tally 
 		.page_size = 4096,
 		.pid_max = 32768,
 		.per_namespace_pid_max = true,
+		.pidfd_namespaces = true,
 	};
 	struct history *history = calloc(1, sizeof *history);
 	struct arena arena;

@@ -49,6 +49,7 @@ static const struct facts facts = {
 	.page_size = 4096,
 	.pid_max = 32768,
 	.per_namespace_pid_max = true,
+	.pidfd_namespaces = true,
 	.busy = busy,
 	.n_busy = 2,
 	.vdso = { { { 0x7fff00100000, 0x7fff00104000 }, false },

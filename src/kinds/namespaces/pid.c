@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "collect/collect.h"
 #include "kernel/facts.h"
+#include "kernel/pidfd.h"
 #include "kernel/syscalls.h"
 #include "kinds/namespaces/user.h"
 #include "plan/plan.h"
@@ -34,8 +35,6 @@
 /* tasks.c numbers the namespaces that all tasks have in common from 2 on. */
 enum { OWN_ID = 1 };
 enum { PID_MAX_LIMIT = 4 * 1024 * 1024 };
-/* linux/pidfd.h, 6.11 and 6.9. */
-enum { GET_PID_FOR_CHILDREN = 0xff06, THREAD_PIDFD = O_EXCL };
 
 struct known_namespace {
 	dev_t device;
@@ -190,8 +189,8 @@ static int read_empty_namespace(struct survey *survey, const struct target *targ
 				uint32_t *ret_id, struct error *err)
 {
 	pid_t tid = target->threads[thread].tid;
-	autoclose int pidfd = kernel_pidfd_open(tid, thread ? THREAD_PIDFD : 0);
-	int fd = pidfd < 0 ? -1 : ioctl(pidfd, GET_PID_FOR_CHILDREN, 0);
+	autoclose int pidfd = kernel_pidfd_open(tid, thread ? PIDFD_OF_THREAD : 0);
+	int fd = pidfd < 0 ? -1 : ioctl(pidfd, PIDFD_PID_NAMESPACE_FOR_CHILDREN, 0);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_TOO_OLD,

@@ -4,6 +4,9 @@
  * whoever reads them (pid_max: since 6.14; before, there is one for the host), so a process has
  * to be there. A process made with set_tid leaves the namespace's cyclic counter where it is
  * (alloc_pid, kernel/pid.c: idr_alloc, not idr_alloc_cyclic), which a plain fork would move.
+ *
+ * Entering takes CAP_SYS_ADMIN here and there. Who has it only as the owner of a user namespace
+ * enters that one first: all below it are then within reach.
  */
 #include "kinds/namespaces/pid.h"
 
@@ -11,12 +14,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,19 +70,66 @@ static pid_t fork_visitor(size_t levels)
 	return pid;
 }
 
+static bool is_own_user_namespace(int fd)
+{
+	struct stat own, stat;
+
+	return fstatat(AT_FDCWD, "/proc/self/ns/user", &own, 0) == 0 && fstat(fd, &stat) == 0 &&
+	       stat.st_ino == own.st_ino && stat.st_dev == own.st_dev;
+}
+
+/* The outermost one below our own that the namespace's owner is in. */
+static int enter_user_namespace(int namespace_fd)
+{
+	int fd = ioctl(namespace_fd, NS_GET_USERNS);
+
+	while (fd >= 0) {
+		int parent = ioctl(fd, NS_GET_PARENT);
+		if (parent >= 0 && is_own_user_namespace(parent)) {
+			close(parent);
+			break;
+		}
+		close(fd);
+		fd = parent;
+	}
+	int result = fd < 0 ? -1 : setns(fd, CLONE_NEWUSER);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+static void visit_one(struct pid_limits *limits)
+{
+	if (limits->levels > MAX_LEVELS || setns(limits->fd, CLONE_NEWPID))
+		return;
+	pid_t pid = fork_visitor(limits->levels);
+	if (pid == 0) {
+		visit(limits);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+/* In a process of its own: it cannot come back from the user namespace. */
+static void visit_as_owner(struct pid_limits *limits)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (enter_user_namespace(limits->fd) == 0)
+			visit_one(limits);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
 static void visit_all(struct pid_limits *limits, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (limits[i].levels > MAX_LEVELS || setns(limits[i].fd, CLONE_NEWPID))
-			continue;
-		pid_t pid = fork_visitor(limits[i].levels);
-		if (pid == 0) {
-			visit(&limits[i]);
-			_exit(0);
-		}
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
-	}
+	for (size_t i = 0; i < count; i++)
+		visit_one(&limits[i]);
 }
 
 int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err)
@@ -100,6 +153,9 @@ int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err)
 	}
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
+	for (size_t i = 0; i < count; i++)
+		if (!shared[i].known)
+			visit_as_owner(&shared[i]);
 	for (size_t i = 0; i < count; i++)
 		limits[i] = shared[i];
 	munmap(shared, size);

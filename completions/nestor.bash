@@ -19,6 +19,10 @@ _nestor()
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
+	--unshare)
+		mapfile -t COMPREPLY < <(compgen -W 'pid pid,mnt auto auto,mnt' -- "$current")
+		return
+		;;
 	-t | --tree)
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$current")
 		return

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "commands/command.h"
 #include "commands/session.h"
+#include "commands/unshare.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "kernel/syscalls.h"
@@ -29,6 +30,7 @@ struct restore_arguments {
 	struct pipeline_arguments pipeline;
 	bool detached;
 	char **command_line; /* with the name of the program */
+	const char *unshare;
 };
 
 #define ROW(member) offsetof(struct restore_arguments, member)
@@ -36,11 +38,16 @@ struct restore_arguments {
 static const struct option_row restore_options[] = {
 	{ 'd', "restore-detached", OPTION_FLAG, ROW(detached), NULL,
 	  "return once the tree runs, instead of waiting for its root" },
+	{ 0, "unshare", OPTION_TEXT, ROW(unshare), "WHAT",
+	  "restore into a fresh pid namespace: pid, or auto (where an id is taken); with \",mnt\" "
+	  "it "
+	  "has its own /proc" },
 	{ 0 },
 };
 
 struct restore {
 	const struct restore_arguments *arguments;
+	struct unsharing unsharing;
 	struct session session;
 	struct arena arena;
 	struct facts facts;
@@ -81,10 +88,21 @@ static int verify_files(struct restore *restore, struct error *err)
 	return n_failed == 1 ? -1 : fail_while(err, "the first of %zu files", n_failed);
 }
 
-static int open_images(struct restore *restore, struct error *err)
+static int open_root(struct restore *restore, struct error *err)
 {
 	const char *root = restore->arguments->pipeline.root;
 
+	if (!root)
+		return 0;
+	cleanup_close(&restore->root_fd);
+	restore->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return restore->root_fd < 0
+		       ? fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root)
+		       : 0;
+}
+
+static int open_images(struct restore *restore, struct error *err)
+{
 	if (session_step(&restore->session, "checking the images", err) < 0)
 		return -1;
 	restore->images =
@@ -93,12 +111,8 @@ static int open_images(struct restore *restore, struct error *err)
 		return -1;
 	if (!images_written_by_nestor(restore->images))
 		memory_adopt(&restore->snapshot);
-	if (root) {
-		restore->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (restore->root_fd < 0)
-			return fail_errno(err, ERR_USAGE, "cannot open the root directory %s",
-					  root);
-	}
+	if (open_root(restore, err) < 0)
+		return -1;
 	return verify_files(restore, err);
 }
 
@@ -176,19 +190,42 @@ static int enter_base(struct restore *restore, struct error *err)
 	return execute_again(restore, base->id, err);
 }
 
-static int make_plan(struct restore *restore, struct error *err)
+static int make_plan_for(struct restore *restore, bool fresh, struct error *err)
 {
 	const struct plan_options options = {
 		.shell_job = restore->arguments->pipeline.shell_job,
+		.fresh_pid_namespace = fresh,
 		.coordinator_pid = getpid(),
 	};
+
+	return plan_make(&restore->plan, &restore->arena, &restore->snapshot, &restore->facts,
+			 &kinds, &options, err);
+}
+
+static int make_plan(struct restore *restore, struct error *err)
+{
+	const struct unsharing *unsharing = &restore->unsharing;
+	struct error taken = { 0 };
 
 	if (session_step(&restore->session, "planning", err) < 0 || enter_base(restore, err) < 0 ||
 	    run_raise_limits(&restore->snapshot, err) < 0 ||
 	    facts_probe(&restore->facts, &restore->arena, err) < 0)
 		return -1;
-	return plan_make(&restore->plan, &restore->arena, &restore->snapshot, &restore->facts,
-			 &kinds, &options, err);
+	if (restore->snapshot.own_pid_namespace && unsharing->mounts)
+		return fail(err, ERR_USAGE,
+			    "--unshare mnt: the tree has a pid namespace of its own, whose init "
+			    "has to mount its /proc itself");
+	if (make_plan_for(restore, unsharing->pid, err) < 0)
+		return -1;
+	if (run_check_ids(&restore->plan, &taken) == 0)
+		return 0;
+	if (unsharing->automatic) {
+		log_info("restore", "nestor", "%s: restoring into a fresh pid namespace",
+			 taken.text);
+		return make_plan_for(restore, true, err);
+	}
+	*err = taken;
+	return -1;
 }
 
 /* NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail: for tests of leftovers. */
@@ -204,21 +241,29 @@ static struct run_fault fault_from_environment(void)
 /* The caller may look for the pid file as soon as the tree runs. */
 static int before_release(void *data, pid_t root_pid, struct error *err)
 {
-	const struct restore *restore = data;
+	struct restore *restore = data;
 	const char *pidfile = restore->arguments->pipeline.pidfile;
 
+	if (unsharing_come_home(&restore->unsharing, err) < 0)
+		return -1;
 	return pidfile ? session_write_pidfile(&restore->session, pidfile, root_pid, err) : 0;
 }
 
 static int make_tree(struct restore *restore, struct error *err)
 {
 	const struct pipeline_arguments *arguments = &restore->arguments->pipeline;
+	bool mounts = restore->plan.fresh_pid_namespace && restore->unsharing.mounts;
+
+	if (mounts &&
+	    (unsharing_leave_home(&restore->unsharing, err) < 0 || open_root(restore, err) < 0))
+		return -1;
 	const struct run_options options = {
 		.fault = fault_from_environment(),
 		.before_release = before_release,
 		.before_release_data = restore,
 		.timeout_seconds = (unsigned)arguments->timeout,
 		.leave_stopped = arguments->leave_stopped,
+		.mount_proc = mounts,
 		.root_fd = restore->root_fd,
 		.progress = progress_show,
 		.progress_data = &restore->session.progress,
@@ -259,7 +304,7 @@ static int restore_pipeline(struct restore *restore, struct error *err)
 	return 0;
 }
 
-/* The exit status of the tree's root, as a shell would have it. */
+/* The exit status of the tree's root, as a shell would have it; an init of ours passes it on. */
 static int wait_for_root(pid_t pid)
 {
 	int status;
@@ -275,8 +320,10 @@ static int run_restore(const struct restore_arguments *arguments)
 	struct restore restore = { .arguments = arguments, .root_fd = AT_FDCWD };
 	struct error err = { 0 };
 
-	arena_init(&restore.arena);
 	restore.snapshot.arena = &restore.arena;
+	if (unsharing_parse(&restore.unsharing, arguments->unshare, &err) < 0)
+		return command_print_error(&err);
+	arena_init(&restore.arena);
 	if (session_open(&restore.session, "restore", &arguments->pipeline, &err) == 0)
 		restore_pipeline(&restore, &err);
 	images_free(restore.images);
@@ -287,7 +334,7 @@ static int run_restore(const struct restore_arguments *arguments)
 	if (status != EXIT_DONE || arguments->detached)
 		return status;
 	sigprocmask(SIG_SETMASK, &old_mask, NULL);
-	return wait_for_root(restore.result.root_pid);
+	return wait_for_root(restore.result.child_pid);
 }
 
 int command_restore(const struct command *command, int argc, char **argv)

@@ -77,7 +77,8 @@ struct node *tree_add_free_helper(struct tree *tree, struct place *place, const 
 	for (struct place *at = place; at; at = at->parent) {
 		size_t level = at->namespace->level;
 		/* What else is taken in a namespace shared with the host is not known here. */
-		if (level == 0 && !tree->snapshot->own_pid_namespace)
+		if (level == 0 && !tree->snapshot->own_pid_namespace &&
+		    !tree->options->fresh_pid_namespace)
 			node->n_unnamed = 1;
 		else
 			node->pids.pid[level] = free_number(tree, at);

@@ -32,7 +32,7 @@ static uint64_t estimate_size(const struct plan *plan)
 static int check_number(const struct plan *plan, const struct task *task,
 			const struct pid_vector *pids, struct error *err)
 {
-	bool own = plan->snapshot->own_pid_namespace;
+	bool own = plan->own_pid_namespace;
 	size_t limited = plan->facts->per_namespace_pid_max ? (own ? 0 : 1) : pids->levels;
 
 	for (size_t level = 0; level < limited && level < pids->levels; level++)
@@ -110,7 +110,7 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 		planned->threads = arena_array(plan->arena, struct planned_thread, task->n_threads);
 		for (size_t thread = 0; thread < task->n_threads; thread++)
 			planned->threads[thread] = (struct planned_thread){
-				.outer_pid = plan->snapshot->own_pid_namespace
+				.outer_pid = plan->own_pid_namespace
 						     ? 0
 						     : thread_pids(task, thread).pid[0],
 				.core = task->threads[thread],
@@ -149,6 +149,26 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	return 0;
 }
 
+/* All that is made is visible at level 0. */
+static void list_taken_ids(struct plan *plan, const struct tree *tree)
+{
+	size_t room = tree->n_nodes;
+
+	if (plan->own_pid_namespace)
+		return;
+	for (size_t i = 0; i < plan->n_tasks; i++)
+		room += plan->snapshot->tasks[i].n_threads;
+	plan->taken_ids = arena_array(plan->arena, uint32_t, room);
+	for (size_t i = 0; i < tree->n_nodes; i++) {
+		const struct node *node = tree->nodes[i];
+		if (node->n_unnamed == 0)
+			plan->taken_ids[plan->n_taken_ids++] = node->pids.pid[0];
+		for (size_t thread = 1; node->task && thread < node->task->n_threads; thread++)
+			plan->taken_ids[plan->n_taken_ids++] =
+				thread_pids(node->task, thread).pid[0];
+	}
+}
+
 int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,
 	      const struct facts *facts, const struct kind_table *table,
 	      const struct plan_options *options, struct error *err)
@@ -160,6 +180,8 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 		.snapshot = snapshot,
 		.facts = facts,
 		.kinds = table,
+		.own_pid_namespace = snapshot->own_pid_namespace || options->fresh_pid_namespace,
+		.fresh_pid_namespace = !snapshot->own_pid_namespace && options->fresh_pid_namespace,
 		.n_tasks = snapshot->n_tasks,
 		.tasks = arena_array(arena, struct planned_task, snapshot->n_tasks),
 	};
@@ -168,6 +190,7 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 	    sources_make(plan, options, err))
 		return -1;
 	plan_root_clone(plan, tree.nodes[0]);
+	list_taken_ids(plan, &tree);
 	for (uint64_t size = estimate_size(plan);; size *= 2) {
 		if (holes_find(plan, size, err) || build_programs(plan, &tree, options, err))
 			return -1;

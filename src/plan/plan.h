@@ -99,6 +99,11 @@ struct plan {
 	struct source_index *source_index; /* private to plan/sources.c */
 	uint32_t first_source;		   /* above every descriptor number of the tree */
 	struct root_clone root_clone;
+	/* The pid namespace of level 0 is made with the tree: that of the root task, or a fresh one
+	 * below an init of ours, where the recorded one was shared with others. */
+	bool own_pid_namespace, fresh_pid_namespace;
+	uint32_t *taken_ids; /* that programs take in a pid namespace shared with others */
+	size_t n_taken_ids;
 	struct planned_task *tasks; /* same order as snapshot->tasks */
 	size_t n_tasks;
 	uint32_t n_parked;	       /* value of run_header.done when all programs are at rest */
@@ -130,7 +135,8 @@ struct plan {
 
 struct plan_options {
 	bool shell_job;
-	int coordinator_pid; /* as tasks of level 0 see it */
+	bool fresh_pid_namespace; /* for level 0, unless it is the root task's own */
+	int coordinator_pid;	  /* as tasks of level 0 see it */
 };
 
 int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,

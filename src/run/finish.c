@@ -278,9 +278,9 @@ static int let_go(struct batch *batch, struct error *err)
 				return fail_ptrace(thread, "let it go", err);
 			/*
 			 * Killed, by one that runs already. Its parent hears of it when we have
-			 * (ptrace(2)); the first task's parent is us.
+			 * (ptrace(2)); the first task's parent is mostly us.
 			 */
-			if (thread->tid != batch->run->root)
+			if (thread->tid != batch->run->child)
 				waitpid(thread->tid, NULL, __WALL | WNOHANG);
 		}
 		thread->seized = false;

@@ -123,12 +123,43 @@ static void reset_signal_actions(void)
 		raw_call(SYS_rt_sigaction, signal, (uintptr_t)action, 0, 8, 0);
 }
 
+/* Errors would show when a program misses a number. */
+__attribute__((noreturn)) static void be_first_task(const struct holding *holding)
+{
+	const struct run *run = holding->run;
+
+	close_ranges(holding->not_inherited, holding->n_not_inherited);
+	raw_enter_interpreter((uintptr_t)run->mapped, run->plan->tasks[0].program->address,
+			      (uintptr_t)run->header);
+}
+
+/* The init of a fresh pid namespace; the first task is its child, not ours. */
+__attribute__((noreturn)) static void make_below_init(struct holding *holding)
+{
+	struct run *run = holding->run;
+	struct clone_args *args = &holding->clone;
+	long root = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+
+	*args = (struct clone_args){
+		.flags = CLONE_CLEAR_SIGHAND,
+		.exit_signal = SIGCHLD,
+		.set_tid = (uintptr_t)run->plan->root_clone.set_tid,
+		.set_tid_size = run->plan->root_clone.n_set_tid,
+	};
+	if (root >= 0)
+		root = raw_call(SYS_clone3, (uintptr_t)args, sizeof(*args), 0, 0, 0);
+	if (root == 0)
+		be_first_task(holding);
+	run->birth->root_errno = root < 0 ? (int32_t)-root : 0;
+	__atomic_store_n(&run->birth->root_made, 1, __ATOMIC_RELEASE);
+	raw_call(SYS_futex, (uintptr_t)&run->birth->root_made, FUTEX_WAKE, 1, 0, 0);
+	run_be_init(run, (pid_t)root);
+}
+
 __attribute__((noreturn)) static void be_holder(struct holding *holding)
 {
 	struct run *run = holding->run;
 	const struct plan *plan = run->plan;
-	uint64_t interpreter = (uintptr_t)run->mapped, header = (uintptr_t)run->header;
-	uint64_t operation = plan->tasks[0].program->address;
 	long result = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
 	reset_signal_actions();
@@ -143,11 +174,15 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 	if (result < 0)
 		hold(run, "closing descriptors", result);
 	result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof(holding->clone), 0, 0, 0);
-	if (result == 0) {
-		/* The first task. Errors would show when a program misses a number. */
-		close_ranges(holding->not_inherited, holding->n_not_inherited);
-		raw_enter_interpreter(interpreter, operation, header);
-	}
+	if (result == 0 && plan->fresh_pid_namespace)
+		make_below_init(holding);
+	if (result == 0)
+		be_first_task(holding);
+	while (result > 0 && plan->fresh_pid_namespace &&
+	       !__atomic_load_n(&run->birth->root_made, __ATOMIC_ACQUIRE))
+		raw_call(SYS_futex, (uintptr_t)&run->birth->root_made, FUTEX_WAIT, 0, 0, 0);
+	if (run->birth->root_errno)
+		result = -run->birth->root_errno;
 	hold(run, "clone3 of the first task", result);
 }
 
@@ -165,7 +200,7 @@ static int wait_for_birth(struct run *run, struct error *err)
 				    "the process that holds the open files died");
 	}
 	if (run->birth->root_pid) {
-		run->root = run->birth->root_pid;
+		run->child = run->birth->root_pid;
 		return 0;
 	}
 	errno = run->birth->failed_errno;
@@ -192,6 +227,8 @@ int run_fork(struct run *run, struct error *err)
 
 	if (run->root_namespace_fd >= 0)
 		holding.clone.flags &= ~(uint64_t)CLONE_NEWPID;
+	if (run->plan->fresh_pid_namespace)
+		holding.clone = (struct clone_args){ .flags = CLONE_PARENT | CLONE_NEWPID };
 	if (!clone->n_set_tid)
 		holding.clone.set_tid = 0;
 	holding.unwanted = gaps(run, false, &holding.n_unwanted);

@@ -235,7 +235,7 @@ static int restore_last_pids(const struct run *run, const struct guide *guide, s
 	size_t n = 0;
 
 	for (const struct pid_namespace *at = guide->namespace; at; at = at->parent) {
-		bool ours = at->parent || run->plan->snapshot->own_pid_namespace;
+		bool ours = at->parent || run->plan->own_pid_namespace;
 		numbers[n++] =
 			ours && at->entry && at->entry->has_last_pid ? at->entry->last_pid : 0;
 	}

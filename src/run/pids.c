@@ -86,13 +86,13 @@ size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids)
 	return n;
 }
 
-/* All descendants of the first task, itself included. */
+/* All descendants of our child, itself included. */
 static size_t descendants(struct run *run, pid_t **ret_pids)
 {
 	size_t n = 0;
 
 	*ret_pids = NULL;
-	add_pid(run, ret_pids, &n, run->root);
+	add_pid(run, ret_pids, &n, run->child);
 	for (size_t i = 0; i < n; i++) {
 		pid_t *children;
 		size_t n_children = children_of(run, (*ret_pids)[i], &children);
@@ -167,7 +167,7 @@ static bool find_by_namespace(struct run *run, struct run_thread **missing, size
 	char path[64];
 	autoclose int namespace_fd = -1;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->root);
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->child);
 	namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (namespace_fd < 0)
 		return false;

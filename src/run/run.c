@@ -169,10 +169,15 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	if (find_pids(run, THREADS_ALL, err) < 0 || run_end_guides(run, true, err) < 0 ||
 	    run_apply_settings(run, err) < 0)
 		return -1;
-	if (run->options->before_release &&
-	    run->options->before_release(run->options->before_release_data, run->root, err) < 0)
+	struct run_thread *root = run_leader(&run->tasks[0]);
+	if (run_find_pids(run, &root, 1, err) < 0)
 		return -1;
-	if (run_end_leaders(run, false, err) < 0)
+	result->root_pid = root->tid;
+	result->child_pid = run->child;
+	if (run->options->before_release &&
+	    run->options->before_release(run->options->before_release_data, root->tid, err) < 0)
+		return -1;
+	if (run_end_leaders(run, false, err) < 0 || run_release_init(run, err) < 0)
 		return -1;
 	return finish(run, THREADS_NOT_FINISHED, err);
 }
@@ -230,7 +235,6 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	leave(&old);
 	if (made < 0)
 		return -1;
-	result.root_pid = run.root;
 	result.pages_restored = count_pages(plan->snapshot);
 	result.microseconds_total = monotonic_microseconds() - run.started;
 	*ret_result = result;

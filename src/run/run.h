@@ -25,7 +25,12 @@ struct run_fault {
 struct run_options {
 	unsigned timeout_seconds; /* in which no program comes to its end; 0: no limit */
 	bool leave_stopped;	  /* -s: tasks are left stopped by SIGSTOP */
-	int root_fd;		  /* for file_opener */
+	/*
+	 * A fresh pid namespace gets its /proc, before the tree is let go. The caller has a mount
+	 * namespace for that, and has left it by then (before_release).
+	 */
+	bool mount_proc;
+	int root_fd; /* for file_opener */
 	struct run_fault fault;
 	/*
 	 * Called once all is made and before any task runs: the last moment at which the restore
@@ -38,7 +43,8 @@ struct run_options {
 };
 
 struct run_result {
-	pid_t root_pid; /* a child of the caller, running */
+	pid_t root_pid;	 /* running, as the caller sees it */
+	pid_t child_pid; /* of the caller: the same, or the init of the fresh pid namespace */
 	uint64_t microseconds_forking, microseconds_total;
 	uint64_t pages_restored;
 };
@@ -55,6 +61,12 @@ int run_raise_limits(const struct snapshot *snapshot, struct error *err);
  * maps may not be given, ERR_LIMIT_TOO_LOW, ERR_KERNEL_REFUSED; the caller may be inside then.
  */
 int run_enter_new_user_namespace(const struct user_namespace *namespace, struct error *err);
+
+/*
+ * Are all ids free that the plan takes in the pid namespace of the caller? All that are not are in
+ * err, with who has them.
+ */
+int run_check_ids(const struct plan *plan, struct error *err);
 
 int run_plan(struct plan *plan, const struct images *images, const struct run_options *options,
 	     struct run_result *ret_result, struct error *err);

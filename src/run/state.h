@@ -39,6 +39,12 @@ struct birth {
 	int32_t failed_errno;
 	int32_t root_pid;
 	const char *what; /* a call that failed; the holder shares our addresses */
+	/* Of a fresh pid namespace: */
+	uint32_t root_made; /* futex: 1 once its init has made the first task, or failed to */
+	int32_t root_errno;
+	uint32_t release;  /* futex: set when the tree is about to be let go */
+	uint32_t released; /* its init no longer depends on us */
+	int32_t release_errno;
 };
 
 enum { BIRTH_OFFSET = 2048 };
@@ -69,7 +75,7 @@ struct run {
 				*/
 
 	pid_t holder; /* our child that has the sources at their numbers; 0 if there is none */
-	pid_t root;   /* our child, the first task; 0 before */
+	pid_t child;  /* ours: the first task, or the init of a fresh pid namespace; 0 before */
 
 	struct run_task *tasks; /* like plan->tasks */
 	size_t n_tasks;
@@ -105,6 +111,11 @@ int run_apply_fault(struct run *run, struct error *err);
 int run_fork(struct run *run, struct error *err);
 /* Ends the holder: from now on nobody but the tasks has the sources. */
 void run_end_holder(struct run *run);
+
+/* init.c: the init of a fresh pid namespace, which has made the first task. */
+__attribute__((noreturn)) void run_be_init(struct run *run, pid_t root);
+/* It is on its own from here on. */
+int run_release_init(struct run *run, struct error *err);
 
 /* wait.c: until `parked` programs are parked; until a word that programs wake is at least value. */
 int run_wait_parked(struct run *run, uint32_t parked, struct error *err);

@@ -51,8 +51,8 @@ int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_
 		fail(err, ERR_PID_IN_USE, "cannot restore %s: one of the pids %s is already in use",
 		     who, pids.string);
 	}
-	return fail_hint(err, "end the process that has it, or restore in a pid namespace where "
-			      "the pid is free");
+	return fail_hint(err, "restore into a fresh pid namespace with --unshare pid, or end who "
+			      "has it");
 }
 
 /* What the interpreter has recorded, in the words of the printer. */
@@ -77,7 +77,7 @@ static int fail_program(const struct run *run, struct error *err)
 
 		if (set_tid && room >= clone->set_tid_size * sizeof(*set_tid))
 			return fail_pid_in_use(run, program->name, set_tid, clone->set_tid_size,
-					       !(plan->root_clone.flags & CLONE_NEWPID), err);
+					       !plan->own_pid_namespace, err);
 	}
 	text_init(&text, run->arena);
 	op_print(set, op, &result, &text);
@@ -102,7 +102,7 @@ static int check_root(struct run *run, struct error *err)
 	siginfo_t info = { 0 };
 	int status;
 
-	if (waitid(P_PID, (id_t)run->root, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+	if (waitid(P_PID, (id_t)run->child, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		return fail_errno(err, ERR_TASK_DIED, "%s is gone",
 				  run->plan->tasks[0].program->name);
 	if (!info.si_pid)

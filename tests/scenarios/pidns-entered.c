@@ -3,7 +3,7 @@
  * name: pidns-entered
  * promise: tasks that entered a pid namespace from outside, and children of one task that are
  *	init and members of a namespace it is not in itself, come back where they were
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat fresh one three user user-three unprivileged
  */
 #include "scenario.h"
 

@@ -4,7 +4,7 @@
  * promise: sessions and process groups are kept: leaders and members, background groups, groups
  *	and sessions whose leader is gone or in an outer pid namespace, children forked before
  *	their parent's setsid
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat fresh one three user user-three unprivileged
  */
 #include "scenario.h"
 

@@ -3,7 +3,7 @@
  * name: tree-history
  * promise: the tree that a random history of forks, exits, sessions, groups and namespaces leaves
  *	comes back as it was (HISTORY_SEED chooses another one)
- * flavours: flat one three user user-three
+ * flavours: flat fresh one three user user-three
  */
 #include "scenario.h"
 

@@ -499,7 +499,9 @@ static struct program *make_plan(struct fixture *fixture)
 	if (memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err) ||
 	    memory_kind.plan(plan, fixture->target.task, 0, program, &fixture->err))
 		fail_msg("%s", fixture->err.text);
-	/* Without the last operations: the whole mm cannot be moved to a child of the test. */
+	/* Without the first operations: the whole mm cannot be moved to a child of the test. */
+	assert_int_equal(program->ops[1].nr, SYS_prctl);
+	program->ops += 2;
 	program->n_ops -= 2;
 	program_set_link(&plan->programs);
 	return program;

@@ -3,8 +3,9 @@
  * The address space as a whole (struct mm_struct): where code, data, heap, arguments and
  * environment are, the auxiliary vector, the link to the executable. Most of it stands in
  * /proc/PID/stat; the end of the heap is asked of the task. One PR_SET_MM_MAP sets it all,
- * without CAP_SYS_RESOURCE (PR_SET_MM does not), after the areas are there: the kernel refuses a
- * new executable while the old one is mapped (kernel/sys.c, replace_mm_exe_file).
+ * without CAP_SYS_RESOURCE (PR_SET_MM does not), before any area is there: the kernel refuses a
+ * new executable while the old one is mapped (kernel/sys.c, replace_mm_exe_file), and the old one
+ * is nestor, of which the tree may have a process.
  */
 #include "kinds/memory/memory.h"
 
@@ -276,11 +277,13 @@ static int memory_plan(struct plan *plan, const struct task *task, size_t thread
 	if (!task->mm)
 		return 0;
 	areas = plan_areas(plan, task);
-	if (vdso_plan(plan, task, program, err) || areas_plan_map(plan, task, program, areas, err))
+	if (vdso_plan(plan, task, program, err))
+		return -1;
+	set_map(plan, program, task->mm);
+	if (areas_plan_map(plan, task, program, areas, err))
 		return -1;
 	pages_plan(plan, task, program, areas);
 	areas_plan_finish(program, task, areas);
-	set_map(plan, program, task->mm);
 	if (task->mm->has_thp_disabled && task->mm->thp_disabled)
 		op_expect(program_call(program, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
 	return 0;

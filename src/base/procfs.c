@@ -8,14 +8,10 @@
 #include <fcntl.h>
 #include <string.h>
 
-ssize_t procfs_read_into(int dir_fd, const char *name, char *buffer, size_t size)
+/* Reads on until the end, or until nothing more fits; returns how much is there. */
+static ssize_t read_on(int fd, char *buffer, size_t length, size_t size)
 {
-	autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-	size_t length = 0;
-
-	if (fd < 0)
-		return -1;
-	for (;;) {
+	while (length < size) {
 		ssize_t got = read(fd, buffer + length, size - length);
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -24,31 +20,61 @@ ssize_t procfs_read_into(int dir_fd, const char *name, char *buffer, size_t size
 		if (got == 0)
 			break;
 		length += (size_t)got;
-		if (length == size) {
-			errno = E2BIG;
-			return -1;
-		}
+	}
+	return (ssize_t)length;
+}
+
+ssize_t procfs_read_into(int dir_fd, const char *name, char *buffer, size_t size)
+{
+	autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read_on(fd, buffer, 0, size);
+
+	if (length < 0)
+		return -1;
+	if ((size_t)length == size) {
+		errno = E2BIG;
+		return -1;
 	}
 	buffer[length] = '\0';
-	return (ssize_t)length;
+	return length;
+}
+
+/* What does not fit goes on in a larger buffer: the kernel makes these texts anew for each read. */
+ssize_t procfs_read_new(int dir_fd, const char *name, char **ret_text)
+{
+	char first[16384];
+	autofree char *text = NULL;
+	autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read_on(fd, first, 0, sizeof first);
+
+	if (length < 0)
+		return -1;
+	text = malloc((size_t)length + 1);
+	if (!text)
+		return -1;
+	memcpy(text, first, (size_t)length);
+	for (size_t room = sizeof first; length == (ssize_t)room;) {
+		room *= 4;
+		char *larger = realloc(text, room + 1);
+		if (!larger)
+			return -1;
+		text = larger;
+		length = read_on(fd, text, (size_t)length, room);
+		if (length < 0)
+			return -1;
+	}
+	text[length] = '\0';
+	*ret_text = take_ptr(text);
+	return length;
 }
 
 ssize_t procfs_read(struct arena *arena, int dir_fd, const char *name, char **ret_text)
 {
-	char first[16384];
-	autofree char *large = NULL;
+	autofree char *text = NULL;
+	ssize_t length = procfs_read_new(dir_fd, name, &text);
 
-	ssize_t length = procfs_read_into(dir_fd, name, first, sizeof first);
-	for (size_t room = 4 * sizeof first; length < 0 && errno == E2BIG; room *= 4) {
-		free(large);
-		large = malloc(room);
-		if (!large)
-			return -1;
-		length = procfs_read_into(dir_fd, name, large, room);
-	}
-	if (length < 0)
-		return -1;
-	*ret_text = arena_copy(arena, large ? large : first, (size_t)length + 1);
+	if (length >= 0)
+		*ret_text = arena_copy(arena, text, (size_t)length + 1);
 	return length;
 }
 

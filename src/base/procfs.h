@@ -17,6 +17,9 @@ struct arena;
  */
 ssize_t procfs_read(struct arena *arena, int dir_fd, const char *name, char **ret_text);
 
+/* The same into memory of its own, to be freed. */
+ssize_t procfs_read_new(int dir_fd, const char *name, char **ret_text);
+
 /* The same into a buffer of the caller's; fails with E2BIG when it does not fit. */
 ssize_t procfs_read_into(int dir_fd, const char *name, char *buffer, size_t size);
 

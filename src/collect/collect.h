@@ -18,6 +18,8 @@
 
 struct images_writer;
 struct facts;
+struct assistant;
+struct read_ahead;
 
 struct target_thread {
 	pid_t tid;		      /* as this nestor sees it */
@@ -54,6 +56,9 @@ struct target {
 	int stop_signal; /* of a group stop (SIGSTOP, SIGTSTP, ...); 0 if it was running */
 	struct target_thread *threads; /* threads[0] is the leader */
 	size_t n_threads;
+	struct read_ahead *ahead;      /* texts that may be there already; see read-ahead.h */
+	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
+	size_t n_auxv;		       /* words */
 	uint64_t vdso_start, vdso_end; /* [vdso]; 0 if there is none */
 };
 
@@ -64,28 +69,32 @@ struct dump_options {
 	uint64_t ghost_limit; /* largest unlinked file that is carried */
 };
 
+/* Kinds that keep state over a dump. */
+enum collect_state {
+	COLLECT_FILES,	/* collect/files.c: descriptions seen so far */
+	COLLECT_MEMORY, /* kinds/memory: shared objects seen so far */
+	COLLECT_SECCOMP,
+	COLLECT_PIPES,		 /* kinds/files/pipe.c: pipes seen so far */
+	COLLECT_GHOSTS,		 /* kinds/files/ghost.c: unlinked files seen so far */
+	COLLECT_PAGES,		 /* kinds/memory/pages.c: copy buffers */
+	COLLECT_MAPPED_FILES,	 /* kinds/memory/mapped-files.c: files of areas seen so far */
+	COLLECT_USER_NAMESPACES, /* kinds/namespaces/user.c: those seen so far */
+	COLLECT_STATES,
+};
+
 struct collect {
 	struct arena *arena;
 	struct snapshot *snapshot;
 	const struct facts *facts;
 	const struct dump_options *options;
 	struct images_writer *images;
-	struct target *targets; /* same order as snapshot->tasks */
+	struct assistant *assistant; /* from the stop of the tree to its release */
+	struct target *targets;	     /* same order as snapshot->tasks */
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
 	uint32_t next_file_id, next_shared_id, next_pages_id, next_namespace_id;
-	void *kind_state[8]; /* kinds that keep state over a dump; see enum collect_state */
+	void *kind_state[COLLECT_STATES];
 	uint64_t pages_written, pages_scanned; /* for stats-dump */
-};
-
-enum collect_state {
-	COLLECT_FILES,	/* collect/files.c: descriptions seen so far */
-	COLLECT_MEMORY, /* kinds/memory: shared objects seen so far */
-	COLLECT_SECCOMP,
-	COLLECT_PIPES,	/* kinds/files/pipe.c: pipes seen so far */
-	COLLECT_GHOSTS, /* kinds/files/ghost.c: unlinked files seen so far */
-	COLLECT_PAGES,	/* kinds/memory/pages.c: copy buffers */
-	COLLECT_USER_NAMESPACES, /* kinds/namespaces/user.c: those seen so far */
 };
 
 /* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
@@ -102,8 +111,9 @@ char *target_read(struct target *target, const char *name, struct error *err);
 /*
  * Registers an open file description for something that is not a descriptor of the task: the
  * file behind a VMA, exe, cwd or root. `link_name` is below /proc/PID ("exe", "cwd",
- * "map_files/START-END", BELOW_ROOT and the rest of a path). Descriptions made this way are never shared with descriptors; equal
- * path, device and inode give the same id. Implemented in collect/files.c.
+ * "map_files/START-END", BELOW_ROOT and the rest of a path). Descriptions made this way are never
+ * shared with descriptors; equal path, device and inode give the same id. Implemented in
+ * collect/files.c.
  */
 #define BELOW_ROOT "root/"
 int collect_path(struct target *target, const char *link_name, uint32_t open_flags,

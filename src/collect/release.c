@@ -9,6 +9,8 @@
  */
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/assistant.h"
+#include "collect/read-ahead.h"
 #include "collect/wait.h"
 
 #include <signal.h>
@@ -43,8 +45,17 @@ static void close_target(struct target *target)
 	target->mem_fd = target->proc_fd = -1;
 }
 
+/* Whatever it reads of the tasks, it has to be at its end before they go on. */
+static void end_assistant(struct collect *collect)
+{
+	assistant_end(collect->assistant);
+	collect->assistant = NULL;
+	read_ahead_end(collect);
+}
+
 void collect_release(struct collect *collect)
 {
+	end_assistant(collect);
 	for (size_t i = 0; i < collect->n_targets; i++)
 		detach_target(&collect->targets[i]);
 	for (size_t i = 0; i < collect->n_targets; i++)
@@ -153,6 +164,7 @@ int collect_kill(struct collect *collect, struct error *err)
 	sigset_t saved;
 	int failed = 0;
 
+	end_assistant(collect);
 	wait_begin(&saved);
 	/* All are stopped by us: nobody gets to run a handler for the death of a child. */
 	for (size_t i = collect->n_targets; i-- > 0;)

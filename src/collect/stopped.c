@@ -15,7 +15,9 @@
 #include "arch/x86_64/vdso.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/assistant.h"
 #include "collect/inject.h"
+#include "collect/read-ahead.h"
 #include "collect/seize.h"
 #include "collect/wait.h"
 
@@ -33,7 +35,6 @@
 
 enum {
 	PATH_ROOM = 64,
-	AUXV_ROOM = 128, /* pairs; the kernel writes about 25 */
 	MASK_SIZE = 8,
 	RSEQ_CS_OFFSET = 8, /* of rseq_cs in struct rseq */
 	ERESTARTNOHAND = 514,
@@ -174,19 +175,29 @@ static bool is_vdso(const struct target *target, uint64_t address)
 	       memcmp(own, header, sizeof header) == 0;
 }
 
+static void read_auxv(struct target *target)
+{
+	char *bytes;
+	ssize_t size = procfs_read(target->collect->arena, target->proc_fd, "auxv", &bytes);
+
+	if (size < 0)
+		return;
+	target->auxv = (uint64_t *)bytes;
+	target->n_auxv = (size_t)size / sizeof target->auxv[0];
+}
+
 /* The auxiliary vector knows, unless the vdso was moved later; then the list of areas does. */
 static void find_vdso(struct target *target)
 {
-	uint64_t auxv[AUXV_ROOM][2];
 	const uint8_t *own = vdso_own();
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size = own ? vdso_content_size(own) : 0;
-	ssize_t length = procfs_read_into(target->proc_fd, "auxv", (char *)auxv, sizeof auxv);
 	char *maps, *at;
 
-	for (size_t i = 0; length > 0 && i < (size_t)length / sizeof auxv[0]; i++) {
-		if (auxv[i][0] != AT_SYSINFO_EHDR || !is_vdso(target, auxv[i][1]))
+	read_auxv(target);
+	for (size_t i = 0; i + 1 < target->n_auxv; i += 2) {
+		if (target->auxv[i] != AT_SYSINFO_EHDR || !is_vdso(target, target->auxv[i + 1]))
 			continue;
-		target->vdso_start = auxv[i][1];
+		target->vdso_start = target->auxv[i + 1];
 		target->vdso_end = target->vdso_start + ((size + page - 1) & ~(page - 1));
 		return;
 	}
@@ -397,5 +408,7 @@ int collect_stop_tree(struct collect *collect, struct error *err)
 	if (outcome != STOP_DONE)
 		return -1;
 	add_tasks(collect);
+	collect->assistant = assistant_start();
+	read_ahead_start(collect);
 	return 0;
 }

@@ -2,7 +2,8 @@
 /* What every reader of a stopped task needs: its /proc files and its memory; see collect.h. */
 #include "collect/collect.h"
 
-#include "base/procfs.h"
+#include "base/cleanup.h"
+#include "collect/read-ahead.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -49,10 +50,11 @@ uint64_t target_leader_field(const struct target *target, unsigned field)
 
 char *target_read(struct target *target, const char *name, struct error *err)
 {
-	char *text;
+	autofree char *text = NULL;
+	ssize_t length = read_ahead_take(target, name, &text);
 
-	if (procfs_read(target->collect->arena, target->proc_fd, name, &text) >= 0)
-		return text;
+	if (length >= 0)
+		return arena_copy(target->collect->arena, text, (size_t)length + 1);
 	if (errno == ENOENT || errno == ESRCH)
 		fail_errno(err, ERR_TREE_CHANGED, "pid %d is gone: cannot read /proc/%d/%s",
 			   target->pid, target->pid, name);

@@ -85,16 +85,9 @@ static int read_tree(struct dump *dump, struct error *err)
 
 static int copy_memory(struct dump *dump, struct error *err)
 {
-	struct collect *collect = &dump->collect;
-
-	if (session_step(&dump->session, "copying memory", err) < 0)
+	if (session_step(&dump->session, "copying memory", err) < 0 ||
+	    memory_collect_pages(&dump->collect, progress_show, &dump->session.progress, err) < 0)
 		return -1;
-	for (size_t i = 0; i < collect->n_targets; i++) {
-		progress_show(&dump->session.progress, "copying memory", i, collect->n_targets);
-		if (!collect->targets[i].zombie &&
-		    memory_collect_pages(&collect->targets[i], err) < 0)
-			return -1;
-	}
 	clock_gettime(CLOCK_MONOTONIC, &dump->copied);
 	return 0;
 }
@@ -200,6 +193,7 @@ static int run_dump(const struct dump_arguments *arguments)
 		dump_pipeline(&dump, &err);
 	if (dump.stopped)
 		collect_release(&dump.collect);
+	memory_end_pages(&dump.collect);
 	images_writer_free(dump.collect.images);
 	int status = session_close(&dump.session, &err);
 	arena_done(&dump.arena);

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 enum { STEP = 256 * 1024, THREADED_FROM = 4 * 1024 * 1024 };
-static const uint64_t PIECE = 64 * 1024 * 1024;
 
 /* A part of a file that is read and hashed by itself. */
 struct piece {
@@ -43,12 +42,12 @@ struct worker {
 	struct error err;
 };
 
-static uint64_t count_pieces(uint64_t size)
+size_t checksum_count_pieces(uint64_t size)
 {
-	return size ? (size - 1) / PIECE + 1 : 1;
+	return size ? (size - 1) / CHECKSUM_PIECE + 1 : 1;
 }
 
-static XXH128_hash_t join_pieces(const XXH128_canonical_t *sums, size_t count)
+XXH128_hash_t checksum_join_pieces(const XXH128_canonical_t *sums, size_t count)
 {
 	return count == 1 ? XXH128_hashFromCanonical(sums)
 			  : XXH3_128bits(sums, count * sizeof *sums);
@@ -56,7 +55,7 @@ static XXH128_hash_t join_pieces(const XXH128_canonical_t *sums, size_t count)
 
 XXH128_hash_t checksum_bytes(const void *bytes, size_t size)
 {
-	size_t count = count_pieces(size);
+	size_t count = checksum_count_pieces(size);
 	struct arena arena;
 
 	if (count == 1)
@@ -64,11 +63,12 @@ XXH128_hash_t checksum_bytes(const void *bytes, size_t size)
 	arena_init(&arena);
 	XXH128_canonical_t *sums = arena_array(&arena, XXH128_canonical_t, count);
 	for (size_t i = 0; i < count; i++) {
-		size_t left = size - i * PIECE;
-		XXH128_canonicalFromHash(&sums[i], XXH3_128bits((const char *)bytes + i * PIECE,
-								left < PIECE ? left : PIECE));
+		size_t left = size - i * CHECKSUM_PIECE;
+		XXH128_canonicalFromHash(
+			&sums[i], XXH3_128bits((const char *)bytes + i * CHECKSUM_PIECE,
+					       left < CHECKSUM_PIECE ? left : CHECKSUM_PIECE));
 	}
-	XXH128_hash_t sum = join_pieces(sums, count);
+	XXH128_hash_t sum = checksum_join_pieces(sums, count);
 	arena_done(&arena);
 	return sum;
 }
@@ -157,7 +157,7 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 	size_t count = 0;
 
 	for (size_t i = 0; i < n_files; i++) {
-		room += count_pieces(files[i].size);
+		room += checksum_count_pieces(files[i].size);
 		total += files[i].size;
 	}
 	autofree struct piece *pieces = calloc(room + 1, sizeof *pieces);
@@ -169,7 +169,7 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 		uint64_t offset = 0;
 		do {
 			uint64_t left = files[i].size - offset;
-			uint64_t size = left < PIECE ? left : PIECE;
+			uint64_t size = left < CHECKSUM_PIECE ? left : CHECKSUM_PIECE;
 			pieces[count++] =
 				(struct piece){ .file = i, .offset = offset, .size = size };
 			offset += size;
@@ -184,8 +184,8 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 		sums[i] = pieces[i].sum;
 	const XXH128_canonical_t *next = sums;
 	for (size_t i = 0; i < n_files; i++) {
-		files[i].sum = join_pieces(next, count_pieces(files[i].size));
-		next += count_pieces(files[i].size);
+		files[i].sum = checksum_join_pieces(next, checksum_count_pieces(files[i].size));
+		next += checksum_count_pieces(files[i].size);
 	}
 	return 0;
 }

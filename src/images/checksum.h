@@ -14,9 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHECKSUM_TEXT_SIZE = 33 };
+enum { CHECKSUM_TEXT_SIZE = 33, CHECKSUM_PIECE = 64 * 1024 * 1024 };
 
 XXH128_hash_t checksum_bytes(const void *bytes, size_t size);
+
+/* How many pieces a file of a size has (at least one), and the sum of the file from theirs. */
+size_t checksum_count_pieces(uint64_t size);
+XXH128_hash_t checksum_join_pieces(const XXH128_canonical_t *sums, size_t count);
 
 /* 32 hexadecimal digits; returns `text`. */
 char *checksum_text(char text[CHECKSUM_TEXT_SIZE], XXH128_hash_t sum);

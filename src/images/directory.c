@@ -71,6 +71,7 @@ struct images_writer *images_writer_new(int dir_fd, struct error *err)
 		return NULL;
 	}
 	arena_init(&writer->arena);
+	pthread_mutex_init(&writer->lock, NULL);
 	writer->dir_fd = dir_fd;
 	writer->staging_fd = -1;
 	if (open_staging(writer, err)) {
@@ -85,6 +86,7 @@ void images_writer_free(struct images_writer *writer)
 	if (!writer)
 		return;
 	int saved = errno;
+	summed_images_close(writer);
 	if (writer->staged) {
 		struct error ignored = { 0 };
 		clear_staging(writer->staging_fd, &ignored);
@@ -93,6 +95,7 @@ void images_writer_free(struct images_writer *writer)
 	if (writer->staging_fd >= 0)
 		close(writer->staging_fd);
 	free(writer->buffer);
+	pthread_mutex_destroy(&writer->lock);
 	arena_done(&writer->arena);
 	free(writer);
 	errno = saved;
@@ -141,13 +144,16 @@ uint8_t *staging_extend(struct images_writer *writer, size_t size)
 
 int staging_write_buffer(struct images_writer *writer, const char *name, struct error *err)
 {
+	pthread_mutex_lock(&writer->lock);
 	autoclose int fd = staging_create(writer, name, O_WRONLY, err);
+	size_t index = writer->manifest.n_lines - 1;
+	pthread_mutex_unlock(&writer->lock);
 
 	if (fd < 0)
 		return -1;
 	if (write_all(fd, writer->buffer, writer->length))
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
-	struct manifest_line *line = &writer->manifest.lines[writer->manifest.n_lines - 1];
+	struct manifest_line *line = &writer->manifest.lines[index];
 	line->size = writer->length;
 	line->sum = checksum_bytes(writer->buffer, writer->length);
 	line->has_sum = true;
@@ -156,7 +162,10 @@ int staging_write_buffer(struct images_writer *writer, const char *name, struct 
 
 int images_create_raw(struct images_writer *writer, const char *name, struct error *err)
 {
-	return staging_create(writer, name, O_RDWR, err);
+	pthread_mutex_lock(&writer->lock);
+	int fd = staging_create(writer, name, O_RDWR, err);
+	pthread_mutex_unlock(&writer->lock);
+	return fd;
 }
 
 /* Reads through the raw images, whose content others wrote. */

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "images/manifest.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #define STAGING_NAME "nestor-staging"
@@ -24,6 +25,9 @@ struct images_writer {
 	int staging_fd;
 	bool staged; /* the staging folder is there and ours to remove */
 	struct manifest manifest;
+	/* Of manifest and arena, while several threads write; see summed.c. */
+	pthread_mutex_t lock;
+	struct summed_image *summed;
 	/* Room in which records are packed, used again and again. */
 	uint8_t *buffer;
 	size_t length, room;
@@ -31,6 +35,9 @@ struct images_writer {
 
 /* The next `size` bytes of the buffer. Running out of memory ends the program, as in arenas. */
 uint8_t *staging_extend(struct images_writer *writer, size_t size);
+
+/* Those that were given up. */
+void summed_images_close(struct images_writer *writer);
 
 /* A new empty file in the staging folder, listed in the manifest; returns its descriptor. */
 int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err);

@@ -33,6 +33,29 @@ void images_writer_free(struct images_writer *writer);
  */
 int images_create_raw(struct images_writer *writer, const char *name, struct error *err);
 
+/*
+ * A raw image of known size that is summed from the buffers it is written from; the commit reads
+ * through the others. It consists of pieces, each of which is written from its start to its end
+ * by one thread. These functions may be called by several threads at a time, each with a
+ * piece_writer of its own.
+ */
+struct summed_image;
+struct piece_writer;
+
+struct summed_image *images_create_summed(struct images_writer *writer, const char *name,
+					  uint64_t size, struct error *err);
+size_t summed_image_pieces(const struct summed_image *image);
+/* Once all pieces are written, by whoever ended the last one. */
+void summed_image_finish(struct summed_image *image);
+
+struct piece_writer *piece_writer_new(void);
+void piece_writer_free(struct piece_writer *writer);
+/* Tells which bytes of the image the piece is. */
+void piece_begin(struct piece_writer *writer, struct summed_image *image, size_t piece,
+		 uint64_t *ret_from, uint64_t *ret_to);
+int piece_write(struct piece_writer *writer, const void *bytes, size_t size, struct error *err);
+void piece_end(struct piece_writer *writer);
+
 /* Starts ghost-file-<id>.img: framing and record; returns a descriptor to append the content. */
 int images_create_ghost(struct images_writer *writer, uint32_t id, const GhostFileEntry *entry,
 			struct error *err);

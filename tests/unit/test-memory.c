@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "collect/assistant.h"
 #include "collect/collect.h"
 #include "collect/probe.h"
 #include "images/images.h"
@@ -95,21 +96,6 @@ int64_t probe_result(const struct probe *probe, size_t call)
 	(void)probe;
 	(void)call;
 	return PROBE_FORBIDDEN;
-}
-
-int images_create_raw(struct images_writer *writer, const char *name, struct error *err)
-{
-	int fd = memfd_create(name, MFD_CLOEXEC);
-	unsigned pages_id;
-
-	(void)writer;
-	(void)err;
-	assert_true(fd >= 0);
-	if (sscanf(name, "pages-%u.img", &pages_id) == 1) {
-		assert_true(pages_id < MAX_FILES);
-		fake.pages_fds[pages_id] = dup(fd);
-	}
-	return fd;
 }
 
 int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err)
@@ -402,6 +388,8 @@ struct fixture {
 	struct target target;
 	struct plan plan;
 	struct error err;
+	char folder[32]; /* for images */
+	int folder_fd;
 };
 
 static struct fixture *fixture_new(pid_t pid)
@@ -422,6 +410,14 @@ static struct fixture *fixture_new(pid_t pid)
 		.next_shared_id = 1,
 		.next_pages_id = 1,
 	};
+	strcpy(fixture->folder, "/tmp/test-memory-XXXXXX");
+	assert_non_null(mkdtemp(fixture->folder));
+	fixture->folder_fd = open(fixture->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fixture->collect.images = images_writer_new(fixture->folder_fd, &fixture->err);
+	assert_non_null(fixture->collect.images);
+	fixture->collect.assistant = assistant_start();
+	fixture->collect.targets = &fixture->target;
+	fixture->collect.n_targets = 1;
 	snprintf(name, sizeof name, "/proc/%d", pid);
 	fixture->target = (struct target){
 		.collect = &fixture->collect,
@@ -431,12 +427,19 @@ static struct fixture *fixture_new(pid_t pid)
 		.proc_fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC),
 		.mem_fd = -1,
 		.stat = arena_string(&fixture->arena, "S 1 1"),
+		.auxv = arena_array(&fixture->arena, uint64_t, 2),
+		.n_auxv = 2,
 	};
 	return fixture;
 }
 
 static void fixture_free(struct fixture *fixture)
 {
+	assistant_end(fixture->collect.assistant);
+	memory_end_pages(&fixture->collect);
+	images_writer_free(fixture->collect.images);
+	close(fixture->folder_fd);
+	rmdir(fixture->folder);
 	close(fixture->target.proc_fd);
 	if (fixture->target.mem_fd >= 0)
 		close(fixture->target.mem_fd);
@@ -447,6 +450,25 @@ static void fixture_free(struct fixture *fixture)
 static bool in_window(uint64_t address)
 {
 	return address >= WINDOW && address < WINDOW_END;
+}
+
+static void no_progress(void *data, const char *phase, size_t done, size_t total)
+{
+	(void)data;
+	(void)phase;
+	assert_true(done <= total);
+}
+
+/* The images, from where they are before they are committed. */
+static void open_images(const struct fixture *fixture)
+{
+	for (uint32_t id = 1; id < fixture->collect.next_pages_id; id++) {
+		char name[64];
+
+		snprintf(name, sizeof name, "nestor-staging/pages-%u.img", id);
+		fake.pages_fds[id] = openat(fixture->folder_fd, name, O_RDONLY | O_CLOEXEC);
+		assert_true(fake.pages_fds[id] >= 0);
+	}
 }
 
 /* Leaves only the window, and lets the pages of the image begin there too. */
@@ -518,8 +540,9 @@ static void comes_back_with(bool pagemap_scan_known, bool uffd_move_known)
 	fixture->facts.uffd_move &= uffd_move_known;
 	before = window_text(&fixture->arena, original);
 	if (memory_kind.collect(&fixture->target, &fixture->err) ||
-	    memory_collect_pages(&fixture->target, &fixture->err))
+	    memory_collect_pages(&fixture->collect, no_progress, NULL, &fixture->err))
 		fail_msg("%s", fixture->err.text);
+	open_images(fixture);
 	cut_to_window(fixture);
 	restored = start_child(make_plan(fixture));
 	after = window_text(&fixture->arena, restored);

@@ -26,11 +26,15 @@ enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 extern const struct task_kind memory_kind;
 
 /*
- * Writes the private pages of a task and those of shared objects that no earlier task had, and
- * records guard ranges. For the dump pipeline, once the probe has left the task; needs
- * collect->images.
+ * For the dump pipeline, once all tasks are collected: takes part in the copying of private pages
+ * that collecting has begun, writes those of shared objects, and enters all of it, and guard
+ * ranges, into the snapshot.
  */
-int memory_collect_pages(struct target *target, struct error *err);
+typedef void memory_progress(void *data, const char *phase, size_t done, size_t total);
+int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,
+			 struct error *err);
+/* Once the assistant has ended: what copying has allocated goes. */
+void memory_end_pages(struct collect *collect);
 
 /*
  * For the coordinator (SOURCE_SHARED_MEMORY): a descriptor of a new object with the content of
@@ -58,6 +62,8 @@ bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be l
 /* vma.c: fills mm->vmas. */
 int areas_collect(struct target *target, MmEntry *mm, struct error *err);
 
+/* pages.c: has the private pages of a task copied, whose areas are known, by the assistant. */
+int pages_begin(struct target *target, struct error *err);
 /* pages.c: pages-<id>.img, empty; the descriptor is the caller's. */
 int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 

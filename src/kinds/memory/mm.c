@@ -50,18 +50,17 @@ static void collect_addresses(struct target *target, MmEntry *mm)
 
 static int collect_auxv(struct target *target, MmEntry *mm, struct error *err)
 {
-	uint64_t words[AUXV_WORDS];
-	ssize_t size = procfs_read_into(target->proc_fd, "auxv", (char *)words, sizeof words);
+	const uint64_t *words = target->auxv;
+	size_t count = target->n_auxv;
 
-	if (size < 0)
-		return fail_errno(err, ERR_TREE_CHANGED,
-				  "cannot read the auxiliary vector of pid %d", target->pid);
-	mm->n_mm_saved_auxv = (size_t)size / sizeof words[0];
+	if (!words || count > AUXV_WORDS)
+		return fail(err, ERR_TREE_CHANGED, "cannot read the auxiliary vector of pid %d",
+			    target->pid);
 	/* Without AT_NULL, as CRIU has it (and takes no more than that); the kernel appends it. */
-	if (mm->n_mm_saved_auxv >= 2 && words[mm->n_mm_saved_auxv - 2] == AT_NULL)
-		mm->n_mm_saved_auxv -= 2;
-	mm->mm_saved_auxv =
-		arena_copy(target->collect->arena, words, mm->n_mm_saved_auxv * sizeof words[0]);
+	if (count >= 2 && words[count - 2] == AT_NULL)
+		count -= 2;
+	mm->n_mm_saved_auxv = count;
+	mm->mm_saved_auxv = target->auxv;
 	return 0;
 }
 
@@ -77,7 +76,7 @@ static int memory_collect(struct target *target, struct error *err)
 		return -1;
 	collect_addresses(target, mm);
 	target->task->mm = mm;
-	return 0;
+	return pages_begin(target, err);
 }
 
 struct memory_asked {

@@ -6,6 +6,11 @@
  * page fault for each page, which costs more than the copy. Pages that were never touched, the
  * shared zero page and clean pages of files are not written.
  *
+ * This is work for the assistant (collect/assistant.h), begun as soon as the areas of a task are
+ * known, while the first thread goes on with other tasks, and asks them: the task is stopped, and
+ * its probe writes nowhere but into its own arena and the vdso. So the vdso is read beforehand.
+ * What was found is entered into the snapshot at the end, by the first thread.
+ *
  * Guard ranges (MADV_GUARD_INSTALL, 6.13) are marks in the page tables, not areas; they are found
  * by the same scan and recorded at the end of the list of areas.
  *
@@ -16,143 +21,62 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/assistant.h"
 #include "images/images.h"
-#include "kernel/facts.h"
-#include "kernel/pagemap_scan.h"
+#include "kinds/memory/pages.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-enum { RUNS_PER_SCAN = 256 };
-
-/* From this size on, copying is worth a second thread. */
-static const uint64_t parallel_bytes = UINT64_C(64) << 20;
 /* Of one process_vm_readv and one write. */
-enum { BUFFER_SIZE = 256 * 1024, MAX_COPIERS = 2 };
+enum { BUFFER_SIZE = 256 * 1024 };
+
+/* What each thread that copies has for itself. */
+struct copier {
+	uint8_t *buffer;
+	struct piece_writer *writer;
+	struct arena arena;
+};
 
 /* Kept over a dump in collect->kind_state[COLLECT_PAGES]. */
-struct copy_buffers {
-	uint8_t *bytes[MAX_COPIERS];
+struct pages_state {
+	struct copier copiers[ASSISTANT_THREADS];
+	struct pages_job *jobs, **last_job; /* in order of tasks */
+	size_t n_jobs;
+	atomic_size_t n_done;
+	/* The first failure; then nothing more is copied. */
+	pthread_mutex_t lock;
+	atomic_bool failed;
+	struct error err;
 };
 
-/* A run of pages to copy. */
-struct page_copy {
-	uint64_t address, size;
-	uint64_t offset; /* in the image */
-	bool unreadable; /* PROT_NONE and the like: process_vm_readv honours protections */
-};
-
+/* The pages of one task. */
 struct pages_job {
+	struct errand find; /* first; then one errand for each piece of the image */
+	struct pages_job *next;
+	struct pages_state *state;
 	struct target *target;
-	struct snapshot *snapshot;
-	struct page_copy *copies; /* ascending, without gaps in the image */
-	size_t n_copies;
-	uint64_t size; /* of the image */
-	int image_fd;
+	uint8_t *vdso; /* its content, before the task was asked */
 	int mem_fd;
+	struct page_list list;
+	struct summed_image *image;
+	atomic_size_t pieces_left;
 };
 
-/* --- What there is --- */
+struct piece_errand {
+	struct errand errand;
+	struct pages_job *job;
+	size_t piece;
+};
 
-static void add_copy(struct pages_job *job, const VmaEntry *area, uint64_t start, uint64_t end)
-{
-	struct arena *arena = job->target->collect->arena;
-
-	job->copies = arena_grow(arena, job->copies, job->n_copies, sizeof job->copies[0]);
-	job->copies[job->n_copies++] = (struct page_copy){
-		.address = start,
-		.size = end - start,
-		.offset = job->size,
-		.unreadable = !(area->prot & PROT_READ),
-	};
-	job->size += end - start;
-	pagemap_add_run(job->snapshot, &job->target->task->pages, start, (end - start) / AREA_PAGE);
-}
-
-static void add_guard(struct pages_job *job, const struct page_run *run)
-{
-	MmEntry *mm = job->target->task->mm;
-	VmaEntry *guard = snapshot_new(job->snapshot, VMA_ENTRY, VmaEntry);
-
-	guard->start = run->start;
-	guard->end = run->end;
-	guard->flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	guard->status = VMA_GUARD;
-	guard->fd = -1;
-	mm->vmas =
-		arena_grow(job->target->collect->arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
-	mm->vmas[mm->n_vmas++] = guard;
-}
-
-static int scan_area(struct pages_job *job, struct pagemap_scanner *scanner, const VmaEntry *area,
-		     struct error *err)
-{
-	struct page_run runs[RUNS_PER_SCAN];
-	uint64_t at = area->start;
-
-	job->target->collect->pages_scanned += (area->end - area->start) / AREA_PAGE;
-	while (at < area->end) {
-		ptrdiff_t found = pagemap_scan(scanner, &at, area->end, runs, RUNS_PER_SCAN);
-
-		if (found < 0)
-			return fail_errno(err, ERR_TREE_CHANGED,
-					  "cannot read the page map of pid %d", job->target->pid);
-		for (ptrdiff_t i = 0; i < found; i++) {
-			if (runs[i].guard)
-				add_guard(job, &runs[i]);
-			else if (area_has_private_pages(area))
-				add_copy(job, area, runs[i].start, runs[i].end);
-		}
-	}
-	return 0;
-}
-
-static int scan_areas(struct pages_job *job, struct error *err)
-{
-	const struct facts *facts = job->target->collect->facts;
-	const MmEntry *mm = job->target->task->mm;
-	size_t n_areas = mm->n_vmas; /* guard ranges are added behind */
-	autoclose int fd = openat(job->target->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
-	struct pagemap_scanner scanner = { .fd = fd, .by_page = !facts->pagemap_scan };
-
-	if (fd < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot open the page map of pid %d",
-				  job->target->pid);
-	for (size_t i = 0; i < n_areas; i++) {
-		const VmaEntry *area = mm->vmas[i];
-
-		if (area->status & VMA_VDSO)
-			add_copy(job, area, area->start, area->end);
-		else if (!area_is_vdso(area) && !area_is_droppable(area) &&
-			 scan_area(job, &scanner, area, err))
-			return -1;
-	}
-	return 0;
-}
-
-/* --- Copying it --- */
-
-static int write_image(const struct pages_job *job, const uint8_t *bytes, uint64_t size,
-		       uint64_t offset, struct error *err)
-{
-	while (size) {
-		ssize_t done = pwrite(job->image_fd, bytes, size, (off_t)offset);
-
-		if (done <= 0)
-			return fail_errno(err, ERR_IO, "cannot write the pages of pid %d",
-					  job->target->pid);
-		bytes += done;
-		offset += (uint64_t)done;
-		size -= (uint64_t)done;
-	}
-	return 0;
-}
+/* --- Copying --- */
 
 /* With the rights of a debugger (proc_pid_mem(5)): also what the task itself may not read. */
 static int read_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
@@ -173,16 +97,15 @@ static int read_unreadable(const struct pages_job *job, uint64_t address, uint64
 }
 
 static int copy_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
-			   uint64_t offset, uint8_t *buffer, struct error *err)
+			   const struct copier *copier, struct error *err)
 {
 	while (size) {
 		uint64_t piece = size < BUFFER_SIZE ? size : BUFFER_SIZE;
 
-		if (read_unreadable(job, address, piece, buffer, err) ||
-		    write_image(job, buffer, piece, offset, err))
+		if (read_unreadable(job, address, piece, copier->buffer, err) ||
+		    piece_write(copier->writer, copier->buffer, piece, err))
 			return -1;
 		address += piece;
-		offset += piece;
 		size -= piece;
 	}
 	return 0;
@@ -192,16 +115,16 @@ static int copy_unreadable(const struct pages_job *job, uint64_t address, uint64
 struct batch {
 	struct iovec remote[IOV_MAX];
 	size_t n_remote;
-	uint64_t offset, size;
-	uint8_t *buffer;
+	uint64_t size;
+	const struct copier *copier;
 };
 
 static int batch_read(const struct pages_job *job, const struct batch *batch, struct error *err)
 {
-	struct iovec local = { .iov_base = batch->buffer, .iov_len = batch->size };
+	struct iovec local = { .iov_base = batch->copier->buffer, .iov_len = batch->size };
 	ssize_t got =
 		process_vm_readv(job->target->tid, &local, 1, batch->remote, batch->n_remote, 0);
-	uint8_t *buffer = batch->buffer;
+	uint8_t *buffer = batch->copier->buffer;
 
 	if (got == (ssize_t)batch->size)
 		return 0;
@@ -223,10 +146,11 @@ static int batch_read(const struct pages_job *job, const struct batch *batch, st
 
 static int batch_flush(const struct pages_job *job, struct batch *batch, struct error *err)
 {
+	const struct copier *copier = batch->copier;
+
 	if (batch->n_remote && (batch_read(job, batch, err) ||
-				write_image(job, batch->buffer, batch->size, batch->offset, err)))
+				piece_write(copier->writer, copier->buffer, batch->size, err)))
 		return -1;
-	batch->offset += batch->size;
 	batch->n_remote = 0;
 	batch->size = 0;
 	return 0;
@@ -253,143 +177,267 @@ static int batch_add(const struct pages_job *job, struct batch *batch, uint64_t 
 	return 0;
 }
 
-/* Copies bytes [from, to) of the image. */
-static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to, uint8_t *buffer,
+/* What cannot be read with others, and so ends the batch. */
+static int copy_apart(const struct pages_job *job, struct batch *batch,
+		      const struct page_copy *copy, uint64_t start, uint64_t size,
 		      struct error *err)
+{
+	if (batch_flush(job, batch, err))
+		return -1;
+	if (copy->bytes)
+		return piece_write(batch->copier->writer, copy->bytes + start, size, err);
+	return copy_unreadable(job, copy->address + start, size, batch->copier, err);
+}
+
+/* Copies bytes [from, to) of the image. */
+static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to,
+		      const struct copier *copier, struct error *err)
 {
 	struct batch batch;
 
 	/* Not initialised as a whole: the iovecs are 16 KiB. */
 	batch.n_remote = 0;
 	batch.size = 0;
-	batch.offset = from;
-	batch.buffer = buffer;
+	batch.copier = copier;
+	for (size_t i = 0; i < job->list.n_copies; i++) {
+		const struct page_copy *copy = &job->list.copies[i];
+		uint64_t start = copy->offset > from ? 0 : from - copy->offset;
+		uint64_t end = copy->size < to - copy->offset ? copy->size : to - copy->offset;
 
-	for (size_t i = 0; i < job->n_copies; i++) {
-		const struct page_copy *copy = &job->copies[i];
-		uint64_t start = copy->offset > from ? copy->offset : from;
-		uint64_t copy_end = copy->offset + copy->size;
-		uint64_t end = copy_end < to ? copy_end : to;
-		uint64_t address = copy->address + (start - copy->offset);
-
-		if (start >= end)
+		if (copy->offset >= to || start >= end)
 			continue;
-		if (!copy->unreadable) {
-			if (batch_add(job, &batch, address, end - start, err))
-				return -1;
-			continue;
-		}
-		if (batch_flush(job, &batch, err) ||
-		    copy_unreadable(job, address, end - start, start, buffer, err))
+		if (copy->unreadable || copy->bytes
+			    ? copy_apart(job, &batch, copy, start, end - start, err)
+			    : batch_add(job, &batch, copy->address + start, end - start, err))
 			return -1;
-		batch.offset = end;
 	}
 	return batch_flush(job, &batch, err);
 }
 
-struct copier {
-	const struct pages_job *job;
+/* --- Errands --- */
+
+static void note_failure(struct pages_state *state, const struct error *err)
+{
+	pthread_mutex_lock(&state->lock);
+	if (!atomic_load(&state->failed))
+		state->err = *err;
+	atomic_store(&state->failed, true);
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void copy_piece(struct errand *errand, enum assistant_thread thread)
+{
+	const struct piece_errand *piece = (struct piece_errand *)errand;
+	struct pages_job *job = piece->job;
+	struct copier *copier = &job->state->copiers[thread];
+	struct error err = { 0 };
 	uint64_t from, to;
-	uint8_t *buffer;
-	int result;
-	struct error err;
-};
 
-static void *copier_main(void *data)
-{
-	struct copier *copier = data;
-
-	copier->result =
-		copy_range(copier->job, copier->from, copier->to, copier->buffer, &copier->err);
-	return NULL;
+	if (atomic_load(&job->state->failed))
+		return;
+	piece_begin(copier->writer, job->image, piece->piece, &from, &to);
+	if (copy_range(job, from, to, copier, &err)) {
+		note_failure(job->state, &err);
+		return;
+	}
+	piece_end(copier->writer);
+	if (atomic_fetch_sub(&job->pieces_left, 1) > 1)
+		return;
+	summed_image_finish(job->image);
+	atomic_fetch_add(&job->state->n_done, 1);
 }
 
-static int copy_in_parallel(const struct pages_job *job, const struct copy_buffers *buffers,
-			    struct error *err)
+static void name_image(uint32_t pages_id, char name[32])
 {
-	uint64_t middle = job->size / 2 / AREA_PAGE * AREA_PAGE;
-	struct copier second = {
-		.job = job, .from = middle, .to = job->size, .buffer = buffers->bytes[1]
-	};
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, copier_main, &second))
-		return copy_range(job, 0, job->size, buffers->bytes[0], err);
-	int result = copy_range(job, 0, middle, buffers->bytes[0], err);
-
-	pthread_join(thread, NULL);
-	if (!result && second.result)
-		*err = second.err;
-	return result ? result : second.result;
+	snprintf(name, 32, "pages-%" PRIu32 ".img", pages_id);
 }
 
-static const struct copy_buffers *copy_buffers(struct collect *collect)
+/* A small image is copied at once; of a large one both threads take pieces. */
+static void begin_copying(struct pages_job *job, struct copier *copier,
+			  enum assistant_thread thread)
 {
-	struct copy_buffers *buffers = collect->kind_state[COLLECT_PAGES];
+	size_t n_pieces = summed_image_pieces(job->image);
+	/* Where FOLL_FORCE is for tracers only (proc_mem.force_override), it is this thread's. */
+	bool by_first = job->list.has_unreadable;
 
-	if (buffers)
-		return buffers;
-	buffers = arena_new(collect->arena, struct copy_buffers);
-	for (size_t i = 0; i < MAX_COPIERS; i++)
-		buffers->bytes[i] = arena_alloc(collect->arena, BUFFER_SIZE);
-	collect->kind_state[COLLECT_PAGES] = buffers;
-	return buffers;
+	atomic_store(&job->pieces_left, n_pieces);
+	for (size_t i = 0; i < n_pieces; i++) {
+		struct piece_errand *piece = arena_new(&copier->arena, struct piece_errand);
+
+		*piece = (struct piece_errand){
+			.errand = { .run = copy_piece, .by_first = by_first },
+			.job = job,
+			.piece = i,
+		};
+		if (n_pieces == 1 && (!by_first || thread == THREAD_FIRST))
+			copy_piece(&piece->errand, thread);
+		else
+			assistant_give(job->target->collect->assistant, &piece->errand);
+	}
 }
 
-static int open_memory(struct pages_job *job, struct error *err)
+static void find_pages(struct errand *errand, enum assistant_thread thread)
 {
-	job->mem_fd = target_mem_fd(job->target, err);
-	return job->mem_fd < 0 ? -1 : 0;
+	struct pages_job *job = (struct pages_job *)errand;
+	struct copier *copier = &job->state->copiers[thread];
+	struct error err = { 0 };
+	char name[32];
+
+	if (atomic_load(&job->state->failed))
+		return;
+	name_image(job->target->task->pages.pages_id, name);
+	if (pages_find(job->target, job->vdso, &copier->arena, &job->list, &err)) {
+		note_failure(job->state, &err);
+		return;
+	}
+	job->image = images_create_summed(job->target->collect->images, name, job->list.size, &err);
+	if (job->image)
+		begin_copying(job, copier, thread);
+	else
+		note_failure(job->state, &err);
 }
+
+/* --- For the first thread --- */
 
 int pages_create(struct collect *collect, uint32_t pages_id, struct error *err)
 {
 	char name[32];
 
-	snprintf(name, sizeof name, "pages-%" PRIu32 ".img", pages_id);
+	name_image(pages_id, name);
 	return images_create_raw(collect->images, name, err);
 }
 
-static int copy_pages(struct pages_job *job, struct error *err)
+static struct pages_state *pages_state(struct collect *collect)
 {
-	struct collect *collect = job->target->collect;
-	const struct copy_buffers *buffers = copy_buffers(collect);
-	autoclose int fd = pages_create(collect, job->target->task->pages.pages_id, err);
+	struct pages_state *state = collect->kind_state[COLLECT_PAGES];
 
-	if (fd < 0)
-		return -1;
-	job->image_fd = fd;
-	collect->pages_written += job->size / AREA_PAGE;
-	if (job->size >= parallel_bytes)
-		return copy_in_parallel(job, buffers, err);
-	return copy_range(job, 0, job->size, buffers->bytes[0], err);
+	if (state)
+		return state;
+	state = arena_new(collect->arena, struct pages_state);
+	state->last_job = &state->jobs;
+	pthread_mutex_init(&state->lock, NULL);
+	for (size_t i = 0; i < ASSISTANT_THREADS; i++) {
+		state->copiers[i].buffer = arena_alloc(collect->arena, BUFFER_SIZE);
+		state->copiers[i].writer = piece_writer_new();
+		arena_init(&state->copiers[i].arena);
+	}
+	collect->kind_state[COLLECT_PAGES] = state;
+	return state;
 }
 
-static int collect_shared_pages(struct target *target, struct error *err)
+/* Its vdso, as far as it has one. */
+static int read_vdso(const struct target *target, uint8_t **ret_vdso, struct error *err)
 {
 	const MmEntry *mm = target->task->mm;
 
-	for (size_t i = 0; i < mm->n_vmas; i++)
-		if ((mm->vmas[i]->status & VMA_ANON_SHARED) &&
-		    shared_collect_pages(target, mm->vmas[i], err))
-			return -1;
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *area = mm->vmas[i];
+		size_t size = area->end - area->start;
+
+		if (!(area->status & VMA_VDSO))
+			continue;
+		*ret_vdso = arena_alloc(target->collect->arena, size);
+		struct iovec local = { *ret_vdso, size };
+		struct iovec remote = { (void *)(uintptr_t)area->start, size };
+		if (process_vm_readv(target->tid, &local, 1, &remote, 1, 0) != (ssize_t)size)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the vdso of pid %d",
+					  target->pid);
+	}
 	return 0;
 }
 
-int memory_collect_pages(struct target *target, struct error *err)
+int pages_begin(struct target *target, struct error *err)
 {
-	struct pages_job job = {
-		.target = target,
-		.snapshot = target->collect->snapshot,
-	};
+	struct collect *collect = target->collect;
+	struct pages_state *state = pages_state(collect);
+	struct pages_job *job = arena_new(collect->arena, struct pages_job);
 
-	if (!target->task->mm)
-		return 0;
-	if (open_memory(&job, err) || collect_shared_pages(target, err))
+	job->find.run = find_pages;
+	job->state = state;
+	job->target = target;
+	job->mem_fd = target_mem_fd(target, err);
+	if (job->mem_fd < 0 || read_vdso(target, &job->vdso, err))
 		return -1;
 	target->task->pages.present = true;
-	target->task->pages.pages_id = target->collect->next_pages_id++;
-	if (scan_areas(&job, err))
+	target->task->pages.pages_id = collect->next_pages_id++;
+	*state->last_job = job;
+	state->last_job = &job->next;
+	state->n_jobs++;
+	assistant_give(collect->assistant, &job->find);
+	return 0;
+}
+
+static void add_guard(const struct pages_job *job, const struct page_run *run)
+{
+	MmEntry *mm = job->target->task->mm;
+	struct snapshot *snapshot = job->target->collect->snapshot;
+	VmaEntry *guard = snapshot_new(snapshot, VMA_ENTRY, VmaEntry);
+
+	guard->start = run->start;
+	guard->end = run->end;
+	guard->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	guard->status = VMA_GUARD;
+	guard->fd = -1;
+	mm->vmas = arena_grow(snapshot->arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
+	mm->vmas[mm->n_vmas++] = guard;
+}
+
+static void enter_result(const struct pages_job *job)
+{
+	struct collect *collect = job->target->collect;
+	const struct page_list *list = &job->list;
+
+	for (size_t i = 0; i < list->n_copies; i++)
+		pagemap_add_run(collect->snapshot, &job->target->task->pages,
+				list->copies[i].address, list->copies[i].size / AREA_PAGE);
+	for (size_t i = 0; i < list->n_guards; i++)
+		add_guard(job, &list->guards[i]);
+	collect->pages_scanned += list->scanned;
+	collect->pages_written += list->size / AREA_PAGE;
+}
+
+static int collect_shared_pages(struct collect *collect, struct error *err)
+{
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		const MmEntry *mm = collect->targets[i].task->mm;
+
+		for (size_t k = 0; mm && k < mm->n_vmas; k++)
+			if ((mm->vmas[k]->status & VMA_ANON_SHARED) &&
+			    shared_collect_pages(&collect->targets[i], mm->vmas[k], err))
+				return -1;
+	}
+	return 0;
+}
+
+int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,
+			 struct error *err)
+{
+	struct pages_state *state = pages_state(collect);
+
+	if (collect_shared_pages(collect, err))
 		return -1;
-	return copy_pages(&job, err);
+	while (assistant_join_in(collect->assistant))
+		progress(progress_data, "copying memory", atomic_load(&state->n_done),
+			 state->n_jobs);
+	if (atomic_load(&state->failed)) {
+		*err = state->err;
+		return -1;
+	}
+	for (const struct pages_job *job = state->jobs; job; job = job->next)
+		enter_result(job);
+	return 0;
+}
+
+void memory_end_pages(struct collect *collect)
+{
+	struct pages_state *state = collect->kind_state[COLLECT_PAGES];
+
+	if (!state)
+		return;
+	for (size_t i = 0; i < ASSISTANT_THREADS; i++) {
+		piece_writer_free(state->copiers[i].writer);
+		arena_done(&state->copiers[i].arena);
+	}
+	pthread_mutex_destroy(&state->lock);
+	collect->kind_state[COLLECT_PAGES] = NULL;
 }

@@ -11,8 +11,10 @@
  */
 #include "kinds/memory/memory.h"
 
-#include "base/procfs.h"
+#include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/read-ahead.h"
+#include "kinds/memory/mapped-files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,9 +189,6 @@ static int refuse(const struct area_text *area, const char *what, struct error *
 struct collector {
 	struct target *target;
 	uint64_t shared_device;
-	/* The file of the area before: segments of a library follow each other. */
-	uint64_t file_device, file_inode;
-	uint32_t file_flags, file_id;
 };
 
 static bool area_is_shared(const struct area_text *text)
@@ -289,49 +288,48 @@ static int find_mapped_file(const struct target *target, const struct area_text 
 			      "namespace, which may look at mapped files without a name");
 }
 
-/* Looks the file up and registers it; *ret_anonymous says that there is none to register. */
-static int collect_new_file(struct collector *collector, const struct area_text *text,
-			    uint32_t flags, bool *ret_anonymous, struct error *err)
+/* Looks the file up and registers it. */
+static int collect_new_file(struct target *target, const struct area_text *text,
+			    struct mapped_file *file, struct error *err)
 {
 	struct stat stat;
 	const char *link;
 
-	if (find_mapped_file(collector->target, text, &link, &stat, err))
+	if (find_mapped_file(target, text, &link, &stat, err))
 		return -1;
-	*ret_anonymous = !area_is_shared(text) && is_zero_device(&stat);
-	if (*ret_anonymous)
-		return 0;
-	if (refuse_pseudo_file(text, &stat, err))
+	file->anonymous = !area_is_shared(text) && is_zero_device(&stat);
+	if (!file->anonymous && (refuse_pseudo_file(text, &stat, err) ||
+				 collect_path(target, link, file->name.flags, &file->file_id, err)))
 		return -1;
-	if (collect_path(collector->target, link, flags, &collector->file_id, err))
-		return -1;
-	collector->file_inode = text->inode;
-	collector->file_device = text->device;
-	collector->file_flags = flags;
+	file->known = true;
 	return 0;
 }
 
 static int collect_file(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			struct error *err)
 {
-	/* VM_MAYWRITE of a shared area says that the file was open for writing (mmap(2)). */
-	uint32_t flags = area_is_shared(text) && text->may_write ? O_RDWR : O_RDONLY;
-	bool anonymous = false;
+	const struct mapped_name name = {
+		.device = text->device,
+		.inode = text->inode,
+		/* VM_MAYWRITE of a shared area: the file was open for writing (mmap(2)). */
+		.flags = area_is_shared(text) && text->may_write ? O_RDWR : O_RDONLY,
+		.path = text->path,
+		.path_length = text->path_length,
+	};
+	struct mapped_file *file = mapped_file(collector->target->collect, &name);
 
-	if ((collector->file_inode != text->inode || collector->file_device != text->device ||
-	     collector->file_flags != flags) &&
-	    collect_new_file(collector, text, flags, &anonymous, err))
+	if (!file->known && collect_new_file(collector->target, text, file, err))
 		return -1;
-	if (anonymous) {
+	if (file->anonymous) {
 		area->status |= VMA_ANON_PRIVATE;
 		area->flags |= MAP_ANONYMOUS;
 		return 0;
 	}
 	area->status |= area_is_shared(text) ? VMA_FILE_SHARED : VMA_FILE_PRIVATE;
 	area->pgoff = text->offset;
-	area->shmid = collector->file_id;
+	area->shmid = file->file_id;
 	area->has_fdflags = true;
-	area->fdflags = flags;
+	area->fdflags = name.flags;
 	return 0;
 }
 
@@ -424,18 +422,12 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 
 int areas_collect(struct target *target, MmEntry *mm, struct error *err)
 {
-	struct arena scratch;
-	char *text;
-	int result;
+	autofree char *text = NULL;
 
-	arena_init(&scratch);
-	if (procfs_read(&scratch, target->proc_fd, "smaps", &text) < 0)
-		result = fail_errno(err, ERR_TREE_CHANGED, "cannot read the memory areas of pid %d",
-				    target->pid);
-	else
-		result = collect_from_text(target, text, mm, err);
-	arena_done(&scratch);
-	return result;
+	if (read_ahead_take(target, "smaps", &text) < 0)
+		return fail_errno(err, ERR_TREE_CHANGED, "cannot read the memory areas of pid %d",
+				  target->pid);
+	return collect_from_text(target, text, mm, err);
 }
 
 bool area_is_vdso(const VmaEntry *area)

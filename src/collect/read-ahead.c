@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Texts of /proc that are read on another processor before they are asked for. Most of the time
+ * of reading a small task is the kernel's work of printing them; nothing is decided by it. A text
+ * that is wanted before its turn has come is read by who wants it.
+ */
+#include "collect/read-ahead.h"
+
+#include "base/arena.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "collect/assistant.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is read of every task, and costs something. */
+static const char *const names[] = { "smaps", "limits", "timers", "personality", "oom_score_adj" };
+enum { N_NAMES = sizeof names / sizeof *names };
+
+/* The texts of one task. */
+struct read_ahead {
+	struct errand errand;
+	struct target *target;
+	struct {
+		char *text; /* allocated; NULL once taken */
+		ssize_t length;
+		int error;
+	} files[N_NAMES];
+};
+
+static void read_texts(struct errand *errand, enum assistant_thread thread)
+{
+	struct read_ahead *ahead = (struct read_ahead *)errand;
+
+	(void)thread;
+	for (size_t i = 0; i < N_NAMES; i++) {
+		ahead->files[i].length =
+			procfs_read_new(ahead->target->proc_fd, names[i], &ahead->files[i].text);
+		ahead->files[i].error = errno;
+	}
+}
+
+void read_ahead_start(struct collect *collect)
+{
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		struct target *target = &collect->targets[i];
+
+		if (target->zombie)
+			continue;
+		target->ahead = arena_new(collect->arena, struct read_ahead);
+		target->ahead->errand.run = read_texts;
+		target->ahead->target = target;
+		assistant_give(collect->assistant, &target->ahead->errand);
+	}
+}
+
+void read_ahead_end(struct collect *collect)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		for (size_t k = 0; collect->targets[i].ahead && k < N_NAMES; k++) {
+			free(collect->targets[i].ahead->files[k].text);
+			collect->targets[i].ahead->files[k].text = NULL;
+		}
+}
+
+ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text)
+{
+	struct read_ahead *ahead = target->ahead;
+	size_t i = 0;
+
+	while (ahead && i < N_NAMES && strcmp(names[i], name) != 0)
+		i++;
+	if (!ahead || i == N_NAMES)
+		return procfs_read_new(target->proc_fd, name, ret_text);
+	assistant_need(target->collect->assistant, &ahead->errand);
+	if (!ahead->files[i].text && ahead->files[i].length >= 0)
+		return procfs_read_new(target->proc_fd, name, ret_text); /* a second time */
+	*ret_text = ahead->files[i].text;
+	ahead->files[i].text = NULL;
+	errno = ahead->files[i].error;
+	return ahead->files[i].length;
+}

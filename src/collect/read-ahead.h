@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Texts of /proc, read before they are asked for; see read-ahead.c. */
+#ifndef NESTOR_COLLECT_READ_AHEAD_H
+#define NESTOR_COLLECT_READ_AHEAD_H
+
+#include <sys/types.h>
+
+struct collect;
+struct target;
+
+/* Lets the assistant read the texts of all targets; they are stopped. */
+void read_ahead_start(struct collect *collect);
+/* Once the assistant has ended: what nobody asked for goes. */
+void read_ahead_end(struct collect *collect);
+
+/* As procfs_read_new, of a file below /proc/PID; it may be there already. */
+ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text);
+
+#endif

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * All tasks of a tree map the same few libraries, and each look at one through map_files is a
+ * handful of calls that make entries of /proc first. So a file is looked at where it is met for
+ * the first time: device, inode and path of smaps stand for it, since what is mapped keeps its
+ * inode, and no number of it can be given to another file.
+ */
+#include "kinds/memory/mapped-files.h"
+
+#include "collect/collect.h"
+
+#include <string.h>
+
+enum { BUCKETS = 256 };
+
+/* collect->kind_state[COLLECT_MAPPED_FILES] */
+struct mapped_files {
+	struct mapped_file *buckets[BUCKETS];
+};
+
+static bool is_same(const struct mapped_name *a, const struct mapped_name *b)
+{
+	return a->inode == b->inode && a->device == b->device && a->flags == b->flags &&
+	       a->path_length == b->path_length && memcmp(a->path, b->path, a->path_length) == 0;
+}
+
+struct mapped_file *mapped_file(struct collect *collect, const struct mapped_name *name)
+{
+	struct mapped_files *files = collect->kind_state[COLLECT_MAPPED_FILES];
+	struct mapped_file *file;
+
+	if (!files) {
+		files = arena_new(collect->arena, struct mapped_files);
+		collect->kind_state[COLLECT_MAPPED_FILES] = files;
+	}
+	struct mapped_file **bucket = &files->buckets[name->inode % BUCKETS];
+	for (file = *bucket; file; file = file->next)
+		if (is_same(&file->name, name))
+			return file;
+	file = arena_new(collect->arena, struct mapped_file);
+	*file = (struct mapped_file){ .next = *bucket, .name = *name };
+	file->name.path = arena_copy(collect->arena, name->path, name->path_length);
+	*bucket = file;
+	return file;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The private pages of a task while they are dumped. Between pages.c and pages-scan.c. */
+#ifndef NESTOR_KINDS_MEMORY_PAGES_H
+#define NESTOR_KINDS_MEMORY_PAGES_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "kernel/pagemap_scan.h"
+#include "model/snapshot.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct target;
+
+/* A run of pages to copy, all of one area. */
+struct page_copy {
+	uint64_t address, size;
+	uint64_t offset;      /* in the image */
+	const uint8_t *bytes; /* the content, where it was kept; else NULL */
+	bool unreadable;      /* PROT_NONE and the like: process_vm_readv honours protections */
+};
+
+struct page_list {
+	struct page_copy *copies; /* ascending, without gaps in the image */
+	size_t n_copies;
+	uint64_t size; /* of the image */
+	bool has_unreadable;
+	struct page_run *guards;
+	size_t n_guards;
+	uint64_t scanned; /* pages that were looked at */
+};
+
+/* What there is to copy of a stopped task; `vdso` is what its vdso held before it was asked. */
+int pages_find(const struct target *target, const uint8_t *vdso, struct arena *arena,
+	       struct page_list *ret_list, struct error *err);
+
+#endif

@@ -2,7 +2,12 @@
 /*
  * Zombies end again with the status they had, in the namespace they had. exit_code is a wait
  * status: exit code << 8, or the signal. The bit that says that a core was dumped (0x80) does
- * not come back: it is set only by writing one, and PR_SET_DUMPABLE 0 keeps that from happening.
+ * not come back: it is set only by writing one, and RLIMIT_CORE 1 keeps that from happening, be it
+ * to a file or to a pipe (vfs_coredump, fs/coredump.c).
+ *
+ * Whether it was dumpable stays with a zombie: without CAP_SYS_PTRACE in the initial user namespace
+ * nobody sees the exit status and the namespaces of one that was not. Entering a user namespace
+ * takes it away.
  *
  * The init of a pid namespace does not die of a signal that it sends itself (SIGNAL_UNKILLABLE),
  * whatever its action; its parent, outside, can kill it with SIGKILL only.
@@ -14,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static uint32_t fatal_signal(const struct node *node)
@@ -77,9 +83,14 @@ static void build_looks(struct build *build, const struct node *node, uint32_t s
 
 static void die_of(const struct node *node, uint32_t signal)
 {
+	static const struct rlimit no_core = { 1, 1 };
 	struct program *program = node->program;
 
-	op_expect(program_call(program, SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), 0);
+	op_expect(program_call(program, SYS_prlimit64, 0, RLIMIT_CORE,
+			       program_data(program->set, &no_core, sizeof no_core,
+					    sizeof(uint64_t)),
+			       0),
+		  0);
 	program_call(program, SYS_kill, node_number(node, node->place), signal);
 }
 
@@ -96,6 +107,7 @@ void build_zombie(struct build *build, struct node *node)
 
 	build_looks(build, node, signal);
 	build_zombie_user_namespace(build, node);
+	op_expect(program_call(node->program, SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
 	if (signal && node->place->init == node) {
 		program_wake(node->program, killed_word(build, node), 1);
 	} else if (signal) {

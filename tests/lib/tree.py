@@ -99,8 +99,18 @@ def exists(pid):
     return os.path.exists(f"/proc/{pid}")
 
 
+def in_initial_user_namespace():
+    return read("self", "uid_map").split() == ["0", "0", "4294967295"]
+
+
+# Below the initial user namespace shared anonymous memory is restored under another name.
+OTHER_NAMES = {} if in_initial_user_namespace() else {
+    "/memfd:nestor-shared (deleted)": "/dev/zero (deleted)"}
+
+
 def normal_file(name):
     """The name of a mapped or open file without what a restore may change."""
+    name = OTHER_NAMES.get(name, name)
     if name.endswith(" (deleted)"):
         if name.startswith(("/dev/zero", "/memfd:", "/SYSV")):
             return name

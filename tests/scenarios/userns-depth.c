@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* create_user_ns: 33 below the initial namespace, of which the launcher has up to three. */
-enum { LEAST_LEVELS = 30, ROOM = 40 };
+/* create_user_ns: 33 below the initial namespace, of which some may be above us. */
+enum { LEAST_LEVELS = 25, ROOM = 40 };
 
 /* The namespace of each level, as the tasks of the second chain find them; the last two share. */
 static ino_t *namespaces;

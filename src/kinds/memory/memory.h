@@ -39,8 +39,10 @@ void memory_end_pages(struct collect *collect);
 /*
  * For the coordinator (SOURCE_SHARED_MEMORY): a descriptor of a new object with the content of
  * the recorded one. Where the kernel lets us it is one that /proc/PID/maps shows as the original
- * was shown ("/dev/zero (deleted)"); otherwise a memfd.
+ * was shown ("/dev/zero (deleted)"); otherwise a memfd of this name, which a dump takes for
+ * anonymous memory again.
  */
+#define SHARED_MEMFD_NAME "nestor-shared"
 int shared_memory_open(const struct snapshot *snapshot, const struct images *images, uint64_t shmid,
 		       struct error *err);
 
@@ -70,6 +72,9 @@ int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
 int shared_collect_pages(struct target *target, const VmaEntry *area, struct error *err);
+/* shared-mapped.c: the content of an object, by the areas that map it. */
+int shared_write_mapped(struct collect *collect, uint64_t shmid, struct pagemap *pagemap,
+			int image_fd, uint64_t *ret_pages, struct error *err);
 /* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
 int shared_device(struct target *target, uint64_t *ret_device, struct error *err);
 

@@ -3,7 +3,8 @@
  * Shared anonymous memory: an unnamed file on the kernel's own tmpfs that areas of several tasks
  * may map at several offsets. Its identity is the inode number there; the first area seen gives
  * it an id, every other one refers to that. Content is read through map_files, holes left out,
- * so that nothing is allocated in the tree's memory by looking at it.
+ * so that nothing is allocated in the tree's memory by looking at it; shared-mapped.c has the other
+ * way, where map_files may not be opened.
  *
  * At restore the coordinator makes the object again, before the first fork.
  */
@@ -138,6 +139,22 @@ static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct err
 	return 0;
 }
 
+/* The content of the object that is open as `fd`. */
+static int send_object(struct collect *collect, int fd, struct pagemap *pagemap, int image_fd,
+		       uint64_t *ret_pages, struct error *err)
+{
+	if (find_data(collect->snapshot, fd, pagemap, ret_pages, err))
+		return -1;
+	for (size_t i = 0; i < pagemap->n_runs; i++) {
+		const PagemapEntry *run = pagemap->runs[i];
+		off_t offset = (off_t)run->vaddr;
+		if (send_bytes(fd, image_fd, &offset, pagemap_run_bytes(run), err))
+			return -1;
+	}
+	return 0;
+}
+
+/* `fd` is -1 where we may not open the object. */
 static int write_object(struct collect *collect, int fd, struct shared_memory *shared,
 			struct error *err)
 {
@@ -145,19 +162,15 @@ static int write_object(struct collect *collect, int fd, struct shared_memory *s
 
 	shared->pages.present = true;
 	shared->pages.pages_id = collect->next_pages_id++;
-	if (find_data(collect->snapshot, fd, &shared->pages, &pages, err))
-		return -1;
-	collect->pages_scanned += pages;
-	collect->pages_written += pages;
 	autoclose int image_fd = pages_create(collect, shared->pages.pages_id, err);
 	if (image_fd < 0)
 		return -1;
-	for (size_t i = 0; i < shared->pages.n_runs; i++) {
-		const PagemapEntry *run = shared->pages.runs[i];
-		off_t offset = (off_t)run->vaddr;
-		if (send_bytes(fd, image_fd, &offset, pagemap_run_bytes(run), err))
-			return -1;
-	}
+	if (fd < 0 ? shared_write_mapped(collect, shared->shmid, &shared->pages, image_fd, &pages,
+					 err)
+		   : send_object(collect, fd, &shared->pages, image_fd, &pages, err))
+		return -1;
+	collect->pages_scanned += pages;
+	collect->pages_written += pages;
 	return 0;
 }
 
@@ -180,7 +193,7 @@ int shared_collect_pages(struct target *target, const VmaEntry *area, struct err
 		return 0;
 	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, area->start, area->end);
 	fd = openat(target->proc_fd, link, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 && errno != EPERM)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
 	object->written = true;
 	return write_object(collect, fd, snapshot_shared_memory(collect->snapshot, area->shmid),
@@ -267,7 +280,7 @@ static int make_object(uint64_t size, int flags, struct error *err)
 		munmap(bytes, size);
 	}
 	if (fd < 0) {
-		fd = memfd_create("nestor", MFD_CLOEXEC);
+		fd = memfd_create(SHARED_MEMFD_NAME, MFD_CLOEXEC);
 		if (fd < 0 || ftruncate(fd, (off_t)size))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot make shared memory of %" PRIu64 " bytes", size);

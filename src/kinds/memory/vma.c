@@ -199,11 +199,13 @@ static bool area_is_shared(const struct area_text *text)
 static int collect_shared(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			  struct error *err)
 {
-	if (path_starts(text, "/memfd:"))
+	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
+
+	if (path_starts(text, "/memfd:") && !restored)
 		return refuse(text, "a memfd", err);
 	if (path_starts(text, "/SYSV"))
 		return refuse(text, "System V shared memory", err);
-	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:"))
+	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:") && !restored)
 		return refuse(text, "an object of the kernel's own tmpfs", err);
 	if (!area_is_shared(text))
 		return refuse(text, "a private mapping of shared anonymous memory", err);

@@ -30,6 +30,8 @@ static int collect(struct target *target, struct error *err)
 		ThreadCoreEntry *thread = target->task->threads[i]->thread_core;
 		uint64_t head, length;
 
+		if (target->threads[i].dead)
+			continue;
 		if (kernel_get_robust_list(target->threads[i].tid, &head, &length))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot read the robust list of thread %d",

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The content of shared anonymous memory, read through the areas that map it. For a nestor that
+ * may not open map_files, which takes CAP_CHECKPOINT_RESTORE in the initial user namespace
+ * (proc_map_files_get_link, fs/proc/base.c).
+ *
+ * A hole reads as zeroes, and the kernel fills it for that: the tree's memory grows by what was
+ * never touched. Page tables would tell what this task has touched, but not what others or swap
+ * have, so they are not asked. Pages of zeroes are left out of the images. What no area maps any
+ * more cannot be read, and nobody in the tree can either without making an area longer.
+ */
+#include "kinds/memory/memory.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUFFER_SIZE = 64 * AREA_PAGE };
+
+/* Where one task maps a part of the object. */
+struct mapped_part {
+	struct target *target;
+	uint64_t address, offset, size;
+};
+
+struct reading {
+	struct collect *collect;
+	struct pagemap *pagemap;
+	int image_fd;
+	uint64_t *ret_pages;
+	uint8_t *buffer;
+};
+
+static int compare_parts(const void *a, const void *b)
+{
+	const struct mapped_part *one = a, *other = b;
+
+	return one->offset < other->offset ? -1 : one->offset > other->offset;
+}
+
+static size_t find_parts(struct collect *collect, uint64_t shmid, struct mapped_part **ret_parts)
+{
+	struct mapped_part *parts = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		struct target *target = &collect->targets[i];
+		const MmEntry *mm = target->task->mm;
+		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
+			const VmaEntry *area = mm->vmas[k];
+			if (!(area->status & VMA_ANON_SHARED) || area->shmid != shmid)
+				continue;
+			parts = arena_grow(collect->arena, parts, count, sizeof *parts);
+			parts[count++] = (struct mapped_part){ target, area->start, area->pgoff,
+							       area->end - area->start };
+		}
+	}
+	if (count)
+		qsort(parts, count, sizeof *parts, compare_parts);
+	*ret_parts = parts;
+	return count;
+}
+
+static bool is_zero(const uint8_t *page)
+{
+	return page[0] == 0 && memcmp(page, page + 1, AREA_PAGE - 1) == 0;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t size, struct error *err)
+{
+	while (size) {
+		ssize_t written = write(fd, bytes, size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return fail_errno(err, ERR_IO, "cannot write shared memory");
+		bytes += written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+/* Runs of pages that are not zero. */
+static int write_pages(struct reading *reading, uint64_t offset, size_t size, struct error *err)
+{
+	for (size_t start = 0, end; start < size; start = end) {
+		end = start + AREA_PAGE;
+		if (is_zero(reading->buffer + start))
+			continue;
+		while (end < size && !is_zero(reading->buffer + end))
+			end += AREA_PAGE;
+		pagemap_add_run(reading->collect->snapshot, reading->pagemap, offset + start,
+				(end - start) / AREA_PAGE);
+		*reading->ret_pages += (end - start) / AREA_PAGE;
+		if (write_all(reading->image_fd, reading->buffer + start, end - start, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* An area may reach beyond the end of the object, where there is nothing to read. */
+static int read_part(struct reading *reading, const struct mapped_part *part, uint64_t from,
+		     struct error *err)
+{
+	int mem_fd = target_mem_fd(part->target, err);
+
+	if (mem_fd < 0)
+		return -1;
+	for (uint64_t done = from - part->offset; done < part->size;) {
+		uint64_t left = part->size - done;
+		size_t asked = left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE;
+		ssize_t got = pread(mem_fd, reading->buffer, asked, (off_t)(part->address + done));
+		if (got < AREA_PAGE && (got >= 0 || errno == EIO || errno == EFAULT))
+			return 0;
+		if (got < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot read shared memory of pid %d", part->target->pid);
+		size_t whole = (size_t)got / AREA_PAGE * AREA_PAGE;
+		if (write_pages(reading, part->offset + done, whole, err))
+			return -1;
+		done += whole;
+	}
+	return 0;
+}
+
+int shared_write_mapped(struct collect *collect, uint64_t shmid, struct pagemap *pagemap,
+			int image_fd, uint64_t *ret_pages, struct error *err)
+{
+	autofree uint8_t *buffer = malloc(BUFFER_SIZE);
+	struct reading reading = { collect, pagemap, image_fd, ret_pages, buffer };
+	struct mapped_part *parts;
+	size_t count = find_parts(collect, shmid, &parts);
+	uint64_t covered = 0;
+
+	if (!buffer)
+		return fail(err, ERR_IO, "out of memory");
+	*ret_pages = 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t end = parts[i].offset + parts[i].size;
+		uint64_t from = parts[i].offset > covered ? parts[i].offset : covered;
+		if (from >= end)
+			continue;
+		if (read_part(&reading, &parts[i], from, err))
+			return -1;
+		covered = end;
+	}
+	return 0;
+}

@@ -39,6 +39,7 @@ static struct guided_thread *add_guided(struct build *build, const struct node *
 		.made_word = program_word(set, 0),
 		.verdict_word = program_word(set, 0),
 		.retry_word = program_word(set, 0),
+		.result_slot = program_word(set, 0),
 	};
 	return guided;
 }
@@ -71,11 +72,10 @@ struct program *build_nested_thread(struct build *build, struct node *node, size
 	program_wake(maker, guided->request_word, 1);
 	program_wake(maker, build->plan->requests_word, 0);
 	program_wait(maker, guided->go_word, 1);
-	struct op *clone = build_thread_clone(build, node, thread, n_outer, maker, program);
-	if (clone->check != CHECK_EQUALS) {
-		guided->number_slot = program_word(set, 0);
-		op_store(clone, guided->number_slot);
-	}
+	/* One that got a wrong id may still be on its way out: then this fails, and is tried again.
+	 */
+	op_store(op_any(build_thread_clone(build, node, thread, n_outer, maker, program)),
+		 guided->result_slot);
 	program_wake(maker, guided->made_word, 1);
 	program_wait(maker, guided->verdict_word, 1);
 	program_jump_if(maker, guided->retry_word, 1, maker);

@@ -65,14 +65,15 @@ struct planned_thread {
  * coordinator sets the last pids of those levels (pids/last-pids.h) just before it is made, and
  * looks what it got. Words at these addresses, each set to 1:
  *   request  by the leader, after which it adds one to plan->requests_word, and waits for `go`
- *   made     by the leader, once the thread is there; both wait for `verdict`
+ *   made     by the leader, once clone3 has put its result into the slot: the thread's id in its
+ *            own namespace, or an error; leader and thread wait for `verdict` then
  *   retry    by the coordinator before the verdict: the thread ends, the leader asks again
  */
 struct guided_thread {
 	size_t task, thread;
 	size_t n_guided_levels; /* the outermost ones */
 	uint64_t request_word, go_word, made_word, verdict_word, retry_word;
-	uint64_t number_slot; /* its id in its own namespace; 0: it was named */
+	uint64_t result_slot;
 };
 
 struct planned_task {

@@ -78,6 +78,31 @@ static struct pid_vector wanted_ids(const struct run *run, const struct guided_t
 	return thread_pids(run->tasks[guided->task].planned->task, guided->thread);
 }
 
+/* Of our own pid namespace; 0 if it cannot be read. */
+static uint32_t own_last_pid(void)
+{
+	char text[32];
+
+	if (procfs_read_into(AT_FDCWD, "/proc/sys/kernel/ns_last_pid", text, sizeof text) <= 0)
+		return 0;
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+/*
+ * A namespace that others use too goes on counting where it was, at once: from here it would give
+ * them the numbers that the next threads want.
+ */
+static int put_back(const struct run *run, const struct guide *guide,
+		    const struct pid_vector *wanted, uint32_t last_pid, struct error *err)
+{
+	uint32_t numbers[MAX_PID_LEVELS] = { 0 };
+
+	if (run->plan->snapshot->own_pid_namespace || !last_pid)
+		return 0;
+	numbers[wanted->levels - 1] = last_pid;
+	return last_pids_set(guide->last_pids, numbers, wanted->levels, err);
+}
+
 /* Last pids, innermost first; 0 where clone3 names the id. */
 static int set_last_pids(const struct guide *guide, const struct guided_thread *guided,
 			 const struct pid_vector *wanted, struct error *err)
@@ -150,6 +175,31 @@ static int wait_until_gone(pid_t leader, pid_t tid, struct error *err)
 	return 0;
 }
 
+/*
+ * Leader and thread (if it was made) go on by the verdict; the thread ends, the leader comes to its
+ * request again. A number is free only some time after its thread has left /proc (release_task
+ * frees pids last).
+ */
+static int again(struct run *run, const struct guided_thread *guided, pid_t tid, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = 200 * 1000 };
+	pid_t leader = run->tasks[guided->task].threads[0].tid;
+
+	clear(guided->request_word);
+	clear(guided->go_word);
+	clear(guided->made_word);
+	run_set_word(word_at(guided->retry_word), 1);
+	run_set_word(word_at(guided->verdict_word), 1);
+	if ((tid && wait_until_gone(leader, tid, err) < 0) ||
+	    run_wait_program(run, word_at(guided->request_word), 1, err) < 0)
+		return -1;
+	clear(guided->verdict_word);
+	clear(guided->retry_word);
+	if (!tid)
+		nanosleep(&pause, NULL);
+	return 0;
+}
+
 /* One attempt: 1 the thread has its ids, 0 it has not and is gone, -1 with err. */
 static int try_once(struct run *run, const struct guided_thread *guided, const struct guide *guide,
 		    struct error *err)
@@ -158,14 +208,22 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 	pid_t leader = run_leader(&run->tasks[guided->task])->tid;
 	uint64_t ids[MAX_PID_LEVELS] = { 0 };
 
+	uint32_t last_pid = own_last_pid();
+
 	if (set_last_pids(guide, guided, &wanted, err) < 0)
 		return -1;
 	run_set_word(word_at(guided->go_word), 1);
-	if (run_wait_program(run, word_at(guided->made_word), 1, err) < 0)
+	if (run_wait_program(run, word_at(guided->made_word), 1, err) < 0 ||
+	    put_back(run, guide, &wanted, last_pid, err) < 0)
 		return -1;
-	uint64_t innermost = guided->number_slot ? *(const uint64_t *)(uintptr_t)guided->number_slot
-						 : wanted.pid[wanted.levels - 1];
-	pid_t tid = find_thread(leader, &wanted, innermost, ids);
+	int64_t result = *(const int64_t *)(uintptr_t)guided->result_slot;
+	if (result == -EEXIST)
+		return again(run, guided, 0, err);
+	if (result < 0) {
+		errno = (int)-result;
+		return fail_errno(err, ERR_PROGRAM_FAILED, "clone3");
+	}
+	pid_t tid = find_thread(leader, &wanted, (uint64_t)result, ids);
 	if (!tid)
 		return fail(err, ERR_TASK_DIED, "%s made a thread that is not there",
 			    run->tasks[guided->task].planned->program->name);
@@ -173,18 +231,19 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 		run_set_word(word_at(guided->verdict_word), 1);
 		return 1;
 	}
-	/* Both go on by the verdict, and the leader comes to its request again. */
-	clear(guided->request_word);
-	clear(guided->go_word);
-	clear(guided->made_word);
-	run_set_word(word_at(guided->retry_word), 1);
-	run_set_word(word_at(guided->verdict_word), 1);
-	if (wait_until_gone(leader, tid, err) < 0 ||
-	    run_wait_program(run, word_at(guided->request_word), 1, err) < 0)
-		return -1;
-	clear(guided->verdict_word);
-	clear(guided->retry_word);
-	return 0;
+	return again(run, guided, tid, err);
+}
+
+static int fail_taken(const struct run *run, const struct guided_thread *guided,
+		      const struct pid_vector *wanted, struct error *err)
+{
+	const struct run_task *task = &run->tasks[guided->task];
+	uint32_t numbers[MAX_PID_LEVELS];
+
+	for (size_t i = 0; i < wanted->levels; i++)
+		numbers[i] = wanted->pid[wanted->levels - 1 - i];
+	return fail_pid_in_use(run, task->threads[guided->thread].planned->program->name, numbers,
+			       wanted->levels, !run->plan->snapshot->own_pid_namespace, err);
 }
 
 static int serve(struct run *run, const struct guided_thread *guided, struct error *err)
@@ -205,11 +264,7 @@ static int serve(struct run *run, const struct guided_thread *guided, struct err
 		if (done)
 			return 0;
 	}
-	fail(err, ERR_PID_IN_USE,
-	     "cannot restore thread %s of %s: somebody else takes one of its ids, whenever it is "
-	     "free",
-	     pid_vector_text(&wanted), task->planned->program->name);
-	return fail_hint(err, "restore in a pid namespace where the ids are free");
+	return fail_taken(run, guided, &wanted, err);
 }
 
 int run_serve_guided(struct run *run, struct error *err)

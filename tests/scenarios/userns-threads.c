@@ -4,6 +4,8 @@
  * promise: tasks and threads in nested user namespaces, which own pid namespaces at each level,
  *	keep their ids at every level
  * flavours: flat one three user user-three
+ * alone: in the pid namespace of the machine its ids are set by way of ns_last_pid, a moment before
+ *   they are taken
  */
 #include "scenario.h"
 

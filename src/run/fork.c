@@ -208,8 +208,13 @@ static int wait_for_birth(struct run *run, struct error *err)
 		return fail_pid_in_use(run, run->plan->tasks[0].program->name,
 				       run->plan->root_clone.set_tid,
 				       run->plan->root_clone.n_set_tid, true, err);
-	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make %s: %s",
-			  run->plan->tasks[0].program->name, run->birth->what);
+	fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+		   "cannot make %s: %s", run->plan->tasks[0].program->name, run->birth->what);
+	if (err->name == ERR_NO_PRIVILEGE)
+		fail_hint(err, "giving ids takes CAP_CHECKPOINT_RESTORE, and making pid namespaces "
+			       "CAP_SYS_ADMIN; a tree that was in a user namespace of its own "
+			       "needs neither");
+	return -1;
 }
 
 int run_fork(struct run *run, struct error *err)

@@ -2,7 +2,7 @@
 /*
  * name: files-devices
  * promise: the memory devices (null, zero, full, random, urandom) stay open
- * flavours: flat one
+ * flavours: flat one ordinary
  */
 #include "scenario.h"
 

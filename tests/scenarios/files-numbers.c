@@ -2,7 +2,7 @@
 /*
  * name: files-numbers
  * promise: descriptors come back at their numbers, with gaps, high ones, and O_CLOEXEC each
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

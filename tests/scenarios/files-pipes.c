@@ -2,7 +2,7 @@
 /*
  * name: files-pipes
  * promise: pipes keep content, size, flags and sides; half-closed ones stay so
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: files-positions
  * promise: regular files, directories and O_PATH descriptors keep path, flags and position
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

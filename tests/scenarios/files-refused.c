@@ -2,7 +2,7 @@
 /*
  * name: files-refused
  * promise: descriptors that cannot be restored are refused by name, and the tree goes on
- * flavours: flat one
+ * flavours: flat one ordinary
  * refused: unsupported-file
  */
 #include "scenario.h"

@@ -2,7 +2,7 @@
 /*
  * name: files-shared
  * promise: descriptions shared by dup, fork and clone(CLONE_FILES) stay shared, others apart
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: files-tmpfile
  * promise: a file made with O_TMPFILE comes back, and can still be given its first name
- * flavours: flat one
+ * flavours: flat one ordinary
  * ignore: fd
  */
 #include "scenario.h"

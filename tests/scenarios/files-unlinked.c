@@ -2,7 +2,7 @@
 /*
  * name: files-unlinked
  * promise: files and directories without a name come back with content, attributes and sharing
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: freeze-handles-all
  * promise: a program that handles every signal there is, in all its threads, notices nothing
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

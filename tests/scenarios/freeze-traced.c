@@ -2,7 +2,7 @@
 /*
  * name: freeze-traced
  * promise: a task that another one traces is refused by name, and stays traced
- * flavours: flat one
+ * flavours: flat one ordinary
  * refused: task-traced
  */
 #include "scenario.h"

@@ -2,7 +2,7 @@
 /*
  * name: freeze-vfork-ends
  * promise: a vfork child that ends in a while is waited for, then the tree is dumped
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

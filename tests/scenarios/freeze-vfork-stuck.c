@@ -2,7 +2,7 @@
 /*
  * name: freeze-vfork-stuck
  * promise: a vfork parent whose child does not end is named, and the tree goes on
- * flavours: flat one
+ * flavours: flat one ordinary
  * options: --timeout 1
  * refused: vfork-in-progress
  */

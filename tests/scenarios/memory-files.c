@@ -2,7 +2,7 @@
 /*
  * name: memory-files
  * promise: private and shared mappings of files keep their pages and stay connected to their file
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

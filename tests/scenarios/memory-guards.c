@@ -3,7 +3,7 @@
  * name: memory-guards
  * promise: guard ranges (MADV_GUARD_INSTALL) stay where they were, with the pages around them
  * needs: guard_regions
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

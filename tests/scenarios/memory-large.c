@@ -2,7 +2,7 @@
 /*
  * name: memory-large
  * promise: 100 MiB of memory, whole and in pieces, comes back byte by byte
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: memory-protections
  * promise: areas that may not be read, written or executed keep their content and protection
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -3,7 +3,7 @@
  * name: memory-shared
  * promise: anonymous memory shared by parent and child, at other addresses and in parts, stays
  *	one object with its content
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: memory-stack
  * promise: stacks keep growing: the main one, and an area with MAP_GROWSDOWN
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

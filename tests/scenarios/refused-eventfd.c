@@ -2,7 +2,7 @@
 /*
  * name: refused-eventfd
  * promise: an eventfd is refused by name, and keeps its count
- * flavours: flat one
+ * flavours: flat one ordinary
  * refused: unsupported-file
  */
 #include "scenario.h"

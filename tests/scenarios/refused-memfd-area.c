@@ -2,7 +2,7 @@
 /*
  * name: refused-memfd-area
  * promise: a mapped memfd is refused by name, and keeps its content
- * flavours: flat one
+ * flavours: flat one ordinary
  * refused: unsupported-area
  */
 #include "scenario.h"

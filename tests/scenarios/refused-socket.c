@@ -2,7 +2,7 @@
 /*
  * name: refused-socket
  * promise: a socket is refused by name, and goes on working
- * flavours: flat one
+ * flavours: flat one ordinary
  * refused: unsupported-file
  */
 #include "scenario.h"

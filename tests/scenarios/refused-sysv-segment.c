@@ -2,7 +2,7 @@
 /*
  * name: refused-sysv-segment
  * promise: an attached SysV segment is refused by name, and stays attached
- * flavours: flat one
+ * flavours: flat one ordinary
  * refused: unsupported-area
  */
 #include "scenario.h"

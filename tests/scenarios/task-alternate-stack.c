@@ -2,7 +2,7 @@
 /*
  * name: task-alternate-stack
  * promise: alternate signal stacks are kept, also one that is in use and SS_AUTODISARM
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

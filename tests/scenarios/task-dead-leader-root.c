@@ -2,7 +2,7 @@
 /*
  * name: task-dead-leader-root
  * promise: the first thread of the root task may have exited
- * flavours: flat one
+ * flavours: flat one ordinary
  */
 #include "scenario.h"
 

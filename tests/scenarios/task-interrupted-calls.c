@@ -3,7 +3,7 @@
  * name: task-interrupted-calls
  * promise: calls that the dump interrupted (nanosleep, futex, poll, read) go on as if nothing had
  *   been
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: task-interval-timers
  * promise: the three interval timers go on with what was left, and one whose signal is pending too
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

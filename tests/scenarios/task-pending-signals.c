@@ -3,7 +3,7 @@
  * name: task-pending-signals
  * promise: signals that are queued for the process and for single threads come back, with their
  *   siginfo, in order
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

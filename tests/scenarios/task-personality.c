@@ -2,7 +2,7 @@
 /*
  * name: task-personality
  * promise: personality, oom_score_adj and registered memory barriers are kept
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

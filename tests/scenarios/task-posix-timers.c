@@ -2,7 +2,7 @@
 /*
  * name: task-posix-timers
  * promise: POSIX timers keep id, clock, notification, interval and remaining time
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

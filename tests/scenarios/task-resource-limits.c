@@ -2,7 +2,7 @@
 /*
  * name: task-resource-limits
  * promise: resource limits are kept, soft and hard ones
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

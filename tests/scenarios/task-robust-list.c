@@ -2,7 +2,7 @@
 /*
  * name: task-robust-list
  * promise: a robust mutex whose holder ends after the restore is reported to the next one
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

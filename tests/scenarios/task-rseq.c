@@ -2,7 +2,7 @@
 /*
  * name: task-rseq
  * promise: restartable sequences stay registered in every thread
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

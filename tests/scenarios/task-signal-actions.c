@@ -2,7 +2,7 @@
 /*
  * name: task-signal-actions
  * promise: what the program does on every signal is kept: handler, flags, mask, restorer
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: task-signal-masks
  * promise: every thread keeps its own signal mask
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: task-stopped
  * promise: tasks that were stopped by a signal come back stopped, and go on at SIGCONT
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

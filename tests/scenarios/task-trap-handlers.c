@@ -2,7 +2,7 @@
 /*
  * name: task-trap-handlers
  * promise: a program that handles SIGTRAP, SIGURG and nearly every other signal notices nothing
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
 

@@ -2,7 +2,8 @@
 /*
  * A small tree with something of every kind of object, to be dumped as a seed of fuzz-plan: prints
  * the pid of its root and stays. `seed-tree nested` makes the root the init of a pid namespace,
- * with another one inside; `seed-tree flat` makes no namespace.
+ * with another one inside; `seed-tree users` has a user namespace for each of those, and others
+ * below and beside; `seed-tree flat` makes no namespace.
  */
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -40,6 +41,54 @@ static void stay(void)
 {
 	for (;;)
 		pause();
+}
+
+static void write_map(pid_t pid, const char *name, const char *text)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	int fd = open(path, O_WRONLY);
+	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* In a user namespace with maps of several extents, which the parent writes. */
+static pid_t child_user(unsigned flags, const char *map)
+{
+	char go = 1;
+	int ends[2];
+
+	must(pipe(ends) == 0);
+	pid_t pid = child(flags | CLONE_NEWUSER);
+	if (pid) {
+		write_map(pid, "uid_map", map);
+		write_map(pid, "gid_map", map);
+		must(write(ends[1], &go, 1) == 1);
+	} else {
+		must(read(ends[0], &go, 1) == 1);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
+/* Maps itself, as the /proc of the outer pid namespace has other numbers. */
+static void have_users(void)
+{
+	if (!child(CLONE_NEWUSER)) /* no maps */
+		stay();
+	if (child(CLONE_NEWUSER))
+		return;
+	int fd = open("/proc/self/setgroups", O_WRONLY);
+	must(fd >= 0 && write(fd, "deny", 4) == 4);
+	close(fd);
+	fd = open("/proc/self/uid_map", O_WRONLY);
+	must(fd >= 0 && write(fd, "7 0 1", 5) == 5);
+	close(fd);
+	if (!child(CLONE_NEWPID)) /* owned by this one */
+		stay();
+	stay();
 }
 
 static void *wait_in_thread(void *data)
@@ -134,8 +183,10 @@ static void have_children(bool nested)
 
 int main(int argc, char **argv)
 {
-	bool nested = argc > 1 && strcmp(argv[1], "nested") == 0;
-	pid_t root = child(nested ? CLONE_NEWPID : 0);
+	bool users = argc > 1 && strcmp(argv[1], "users") == 0;
+	bool nested = users || (argc > 1 && strcmp(argv[1], "nested") == 0);
+	pid_t root = users ? child_user(CLONE_NEWPID, "0 0 1\n1 100001 50\n1000 200000 65536")
+			   : child(nested ? CLONE_NEWPID : 0);
 
 	if (root) {
 		printf("%d\n", root);
@@ -150,5 +201,7 @@ int main(int argc, char **argv)
 	have_timers();
 	have_signals();
 	have_children(nested);
+	if (users)
+		have_users();
 	stay();
 }

@@ -240,10 +240,9 @@ static void add_extent(struct snapshot *snapshot, UsernsEntry *maps, uint32_t fi
 	UidGidExtent *extent = snapshot_new(snapshot, UID_GID_EXTENT, UidGidExtent);
 	size_t n = maps->n_uid_map;
 
-	*extent = (UidGidExtent){ .base = extent->base,
-				  .first = first,
-				  .lower_first = lower_first,
-				  .count = count };
+	*extent = (UidGidExtent){
+		.base = extent->base, .first = first, .lower_first = lower_first, .count = count
+	};
 	maps->uid_map = arena_grow(snapshot->arena, maps->uid_map, n, sizeof extent);
 	maps->gid_map = arena_grow(snapshot->arena, maps->gid_map, n, sizeof extent);
 	maps->uid_map[n] = maps->gid_map[n] = extent;
@@ -301,8 +300,8 @@ static void links_user_namespaces(void **state)
 	assert_true(user_namespace_is_within(lower, users));
 	assert_true(user_namespace_is_within(lower, lower));
 	assert_false(user_namespace_is_within(users, lower));
-	assert_false(user_namespace_is_within(
-		lower, snapshot_user_namespace(&snapshot, OTHER_USERS)));
+	assert_false(
+		user_namespace_is_within(lower, snapshot_user_namespace(&snapshot, OTHER_USERS)));
 	assert_true(user_namespace_id_inside(lower, false, 105007, &inside));
 	assert_int_equal(inside, 57);
 	assert_true(user_namespace_id_inside(users, true, 165535, &inside));
@@ -310,6 +309,47 @@ static void links_user_namespaces(void **state)
 	assert_false(user_namespace_id_inside(users, true, 165536, &inside));
 	assert_false(user_namespace_id_inside(lower, false, 101010, &inside));
 	assert_false(user_namespace_id_inside(users->parent, false, UINT32_MAX, &inside));
+	arena_done(&arena);
+}
+
+static void sees_all_from_inside_a_user_namespace(void **state)
+{
+	struct arena arena;
+	struct snapshot snapshot;
+	struct error err = { 0 };
+
+	(void)state;
+	NsEntry *lower = make_users(&snapshot, &arena);
+	for (size_t i = 0; i < 4; i++) {
+		snapshot.tasks[i].ids->has_user_ns_id = true;
+		snapshot.tasks[i].ids->user_ns_id = i < 2 ? USERS : LOWER_USERS;
+	}
+	CredsEntry *creds = snapshot_new(&snapshot, CREDS_ENTRY, CredsEntry);
+	creds->uid = 100007;
+	creds->euid = 5;
+	creds->gid = 165535;
+	uint32_t groups[] = { 100001, 0 };
+	creds->groups = groups;
+	creds->n_groups = 2;
+	snapshot.tasks[0].threads[0]->thread_core->creds = creds;
+	assert_int_equal(snapshot_index(&snapshot, &err), 0);
+	struct user_namespace *users = snapshot_user_namespace(&snapshot, USERS);
+	/* The outermost pid namespace is not theirs. */
+	assert_false(user_namespace_holds_tree(&snapshot, users));
+	snapshot.pid_namespaces[0]->owner = users;
+	assert_true(user_namespace_holds_tree(&snapshot, users));
+	if (snapshot_rebase(&snapshot, users, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(snapshot.n_user_namespaces, 3);
+	assert_int_equal(snapshot.user_namespaces[0]->id, USERS);
+	assert_ptr_equal(snapshot.tasks[0].user_namespace, snapshot.user_namespaces[0]);
+	assert_int_equal(snapshot.tasks[3].user_namespace->depth, 1);
+	assert_int_equal(lower->owner_uid, 1);
+	assert_int_equal(creds->uid, 7);
+	assert_int_equal(creds->euid, 65534);
+	assert_int_equal(creds->gid, 65535);
+	assert_int_equal(groups[0], 1);
+	assert_int_equal(groups[1], 65534);
 	arena_done(&arena);
 }
 
@@ -340,22 +380,70 @@ static UidGidExtent *extent_of(const struct snapshot *s, size_t which)
 }
 
 /* namespaces: INNER, OUTER, LOWER_USERS, USERS, OTHER_USERS. */
-static void break_users_parent(struct snapshot *s) { s->namespaces[3]->parent_id = 55; }
-static void break_users_cycle(struct snapshot *s) { s->namespaces[3]->parent_id = LOWER_USERS; }
-static void break_users_self(struct snapshot *s) { s->namespaces[3]->parent_id = USERS; }
-static void break_users_orphan(struct snapshot *s) { s->namespaces[3]->has_parent_id = 0; }
-static void break_users_twice(struct snapshot *s) { s->namespaces[4]->id = USERS; }
-static void break_users_dumper(struct snapshot *s) { s->namespaces[4]->id = DUMPER_USERS; }
-static void break_users_task(struct snapshot *s) { s->tasks[3].ids->user_ns_id = INNER; }
-static void break_owner(struct snapshot *s) { s->namespaces[0]->userns_id = 55; }
-static void break_owner_uid(struct snapshot *s) { s->namespaces[2]->owner_uid = 99999; }
-static void break_owner_nobody(struct snapshot *s) { s->namespaces[3]->owner_uid = UINT32_MAX; }
-static void break_owner_unmapped(struct snapshot *s) { s->namespaces[3]->user_ext = NULL; }
-static void break_extent_empty(struct snapshot *s) { extent_of(s, 0)->count = 0; }
-static void break_extent_wraps(struct snapshot *s) { extent_of(s, 1)->first = UINT32_MAX - 99; }
-static void break_extent_lower(struct snapshot *s) { extent_of(s, 1)->lower_first = 1009; }
-static void break_extent_meets(struct snapshot *s) { extent_of(s, 1)->first = 9; }
-static void break_extent_more(struct snapshot *s) { extent_of(s, 1)->lower_first = 65437; }
+static void break_users_parent(struct snapshot *s)
+{
+	s->namespaces[3]->parent_id = 55;
+}
+static void break_users_cycle(struct snapshot *s)
+{
+	s->namespaces[3]->parent_id = LOWER_USERS;
+}
+static void break_users_self(struct snapshot *s)
+{
+	s->namespaces[3]->parent_id = USERS;
+}
+static void break_users_orphan(struct snapshot *s)
+{
+	s->namespaces[3]->has_parent_id = 0;
+}
+static void break_users_twice(struct snapshot *s)
+{
+	s->namespaces[4]->id = USERS;
+}
+static void break_users_dumper(struct snapshot *s)
+{
+	s->namespaces[4]->id = DUMPER_USERS;
+}
+static void break_users_task(struct snapshot *s)
+{
+	s->tasks[3].ids->user_ns_id = INNER;
+}
+static void break_owner(struct snapshot *s)
+{
+	s->namespaces[0]->userns_id = 55;
+}
+static void break_owner_uid(struct snapshot *s)
+{
+	s->namespaces[2]->owner_uid = 99999;
+}
+static void break_owner_nobody(struct snapshot *s)
+{
+	s->namespaces[3]->owner_uid = UINT32_MAX;
+}
+static void break_owner_unmapped(struct snapshot *s)
+{
+	s->namespaces[3]->user_ext = NULL;
+}
+static void break_extent_empty(struct snapshot *s)
+{
+	extent_of(s, 0)->count = 0;
+}
+static void break_extent_wraps(struct snapshot *s)
+{
+	extent_of(s, 1)->first = UINT32_MAX - 99;
+}
+static void break_extent_lower(struct snapshot *s)
+{
+	extent_of(s, 1)->lower_first = 1009;
+}
+static void break_extent_meets(struct snapshot *s)
+{
+	extent_of(s, 1)->first = 9;
+}
+static void break_extent_more(struct snapshot *s)
+{
+	extent_of(s, 1)->lower_first = 65437;
+}
 
 /* The owner of a namespace below belongs above the owner of the one it is in. */
 static void break_owner_order(struct snapshot *s)
@@ -416,11 +504,11 @@ static void takes_33_levels(void **state)
 static void refuses_user_namespaces_that_cannot_be(void **state)
 {
 	static void (*const breaks[])(struct snapshot *) = {
-		break_users_parent,   break_users_cycle,  break_users_self,    break_users_orphan,
-		break_users_twice,    break_users_dumper, break_users_task,    break_owner,
-		break_owner_uid,      break_owner_nobody, break_owner_unmapped, break_extent_empty,
-		break_extent_wraps,   break_extent_lower, break_extent_meets,  break_extent_more,
-		break_owner_order,    break_extent_spans, break_extent_number, break_gid_map,
+		break_users_parent, break_users_cycle,	break_users_self,     break_users_orphan,
+		break_users_twice,  break_users_dumper, break_users_task,     break_owner,
+		break_owner_uid,    break_owner_nobody, break_owner_unmapped, break_extent_empty,
+		break_extent_wraps, break_extent_lower, break_extent_meets,   break_extent_more,
+		break_owner_order,  break_extent_spans, break_extent_number,  break_gid_map,
 		break_users_depth,
 	};
 
@@ -462,6 +550,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_cannot_be),
 		cmocka_unit_test(links_user_namespaces),
 		cmocka_unit_test(takes_the_dumpers_user_namespace),
+		cmocka_unit_test(sees_all_from_inside_a_user_namespace),
 		cmocka_unit_test(takes_33_levels),
 		cmocka_unit_test(refuses_user_namespaces_that_cannot_be),
 		cmocka_unit_test(grows_arrays),

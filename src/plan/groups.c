@@ -83,7 +83,7 @@ static bool is_outside(const struct tree *tree, const struct group *group)
 	if (!root->session->outside || tree_find(tree, group->key))
 		return false;
 	/* That of the shell is led by the leader of the session. */
-	return group == root->group || (group->key == root->session->key && root->group->leader);
+	return group == root->group || group->key == root->session->key;
 }
 
 void plan_groups(struct tree *tree)

@@ -65,6 +65,7 @@ static void build_step(struct build *build, struct node *node, const struct step
 {
 	struct program *program = node->program;
 	const struct place *place = node->place;
+	struct op *op;
 
 	switch (step->kind) {
 	case STEP_CREATE:
@@ -91,9 +92,8 @@ static void build_step(struct build *build, struct node *node, const struct step
 		op_expect(program_call(program, SYS_setpgid, 0, group_number(node, place)), 0);
 		break;
 	case STEP_MOVE:
-		op_expect(program_call(program, SYS_setpgid, node_number(step->node, place),
-				       node_number(step->group->leader, place)),
-			  0);
+		op = program_call(program, SYS_setpgid, 0, node_number(step->group->leader, place));
+		op_helper_number(op_expect(op, 0), 0, node, step->node);
 		break;
 	case STEP_WAIT:
 		program_wait(program, build_word(build, step->word), step->value);

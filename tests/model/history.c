@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* See history.h. */
+/* Running histories on the model, and drawing them. See history.h. */
 #include "history.h"
 
-#include <linux/sched.h>
-#include <sched.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
-enum { ROOT_NUMBER = 500, FIRST_NAMESPACE_ID = 100 };
+enum { ROOT_NUMBER = 500, ROOT_OUTER_NUMBER = 900, NO_SUCH_NUMBER = 4194303 };
 
 /* splitmix64: the same everywhere. */
 uint32_t history_random(struct history *history, uint32_t below)
@@ -26,6 +25,134 @@ bool history_in_tree(const struct history *history, int process)
 	return process == history->root;
 }
 
+/* ---- running ---- */
+
+void history_start(struct history *history, bool own_namespace)
+{
+	uint32_t numbers[2] = { own_namespace ? 1 : ROOT_NUMBER, ROOT_OUTER_NUMBER };
+	const struct model_clone clone = { .new_namespace = own_namespace,
+					   .numbers = numbers,
+					   .n_numbers = own_namespace ? 2 : 1 };
+
+	model_init(&history->model);
+	history->own_namespace = own_namespace;
+	history->root = model_fork(&history->model, 1, &clone);
+	history->n_calls = 0;
+	history->n_names = 1;
+	history->index_of[0] = history->root;
+	for (int i = 1; i < MODEL_PROCESSES; i++)
+		history->index_of[i] = NOBODY;
+	history->name_of[history->root] = 0;
+}
+
+static int index_of(const struct history *history, int name)
+{
+	return name >= 0 && name < MODEL_PROCESSES ? history->index_of[name] : NOBODY;
+}
+
+int32_t history_number(const struct history *history, int process, struct reference reference)
+{
+	const struct model *model = &history->model;
+
+	if (reference.name == NOBODY)
+		return reference.number;
+	int index = index_of(history, reference.name);
+	uint32_t number =
+		index < 0 ? 0 : model_number(model, index, model->processes[process].namespace);
+	return number ? (int32_t)number : NO_SUCH_NUMBER;
+}
+
+static int do_fork(struct history *history, int process, const struct call *call)
+{
+	uint32_t ones[MODEL_LEVELS + 1];
+	struct model_clone clone = { .new_namespace = call->new_namespace,
+				     .same_parent = call->same_parent,
+				     .numbers = call->numbers,
+				     .n_numbers = call->n_numbers };
+
+	if (call->n_numbers > HISTORY_NUMBERS) {
+		for (size_t i = 0; i < call->n_numbers; i++)
+			ones[i] = 1;
+		clone.numbers = ones;
+	}
+	int child = model_fork(&history->model, process, &clone);
+	if (child < 0)
+		return child;
+	history->index_of[call->child] = child;
+	history->name_of[child] = call->child;
+	/* As the caller sees it. */
+	return (int)model_number(&history->model, child,
+				 history->model.processes[process].namespace);
+}
+
+static int run_call(struct history *history, int process, const struct call *call)
+{
+	struct model *model = &history->model;
+	int32_t target = history_number(history, process, call->target);
+	int result;
+
+	switch (call->kind) {
+	case CALL_FORK:
+		return do_fork(history, process, call);
+	case CALL_SETSID:
+		result = model_setsid(model, process);
+		return result ? result
+			      : (int)model_number(model, process,
+						  model->processes[process].namespace);
+	case CALL_SETPGID:
+		return model_setpgid(model, process, target,
+				     history_number(history, process, call->group));
+	case CALL_EXIT:
+		model_exit(model, process, (uint32_t)call->value);
+		return 0;
+	case CALL_WAIT:
+		return model_wait(model, process, target, false);
+	case CALL_SUBREAPER:
+		return model_set_subreaper(model, process, call->value != 0);
+	case CALL_UNSHARE:
+		result = model_unshare(model, process);
+		return result < 0 ? result : 0;
+	case CALL_ENTER:
+		return model_enter(model, process, target);
+	case CALL_EXEC:
+		return model_exec(model, process);
+	case CALL_LAST_PID:
+		return model_set_last_pid(model, process, call->value);
+	case CALL_PID_MAX:
+		return model_set_pid_max(model, process, call->value);
+	case CALL_KINDS:
+		break;
+	}
+	return -ENOSYS;
+}
+
+int history_do(struct history *history, const struct call *call)
+{
+	int process = index_of(history, call->process);
+
+	if (process < 0 || !model_is_alive(&history->model, process) ||
+	    history->n_calls == HISTORY_CALLS)
+		return -ENOENT;
+	/* A name is used once, also if nobody gets it. */
+	if (call->kind == CALL_FORK) {
+		if (call->child < history->n_names || call->child >= MODEL_PROCESSES)
+			return -ENOENT;
+		history->n_names = call->child + 1;
+	}
+	history->calls[history->n_calls++] = *call;
+	return run_call(history, process, call);
+}
+
+void history_replay(struct history *ret_history, const struct history *old, const bool *kept)
+{
+	history_start(ret_history, old->own_namespace);
+	for (size_t i = 0; i < old->n_calls; i++)
+		if (!kept || kept[i])
+			history_do(ret_history, &old->calls[i]);
+}
+
+/* ---- drawing ---- */
+
 static int random_process(struct history *history)
 {
 	const struct model *model = &history->model;
@@ -34,89 +161,160 @@ static int random_process(struct history *history)
 		int at = history->root +
 			 (int)history_random(history,
 					     (uint32_t)(model->n_processes - history->root));
-		if (model->processes[at].alive)
+		if (model_is_alive(model, at))
 			return at;
 	}
 	return history->root;
 }
 
-/* Numbers at random, so that they say nothing about the order of creation. */
-static int fork_somewhere(struct history *history, int process, bool new_namespace)
+static unsigned count_tasks(const struct history *history)
 {
-	struct model *model = &history->model;
-	int namespace = model->processes[process].for_children;
-	uint32_t numbers[MODEL_LEVELS];
-	size_t count = 0;
+	unsigned count = 0;
 
+	for (int i = history->root; i < history->model.n_processes; i++)
+		count += model_exists(&history->model, i);
+	return count;
+}
+
+static bool has_room(const struct history *history, int process, bool new_namespace)
+{
+	const struct model *model = &history->model;
+	int namespace = model->processes[process].for_children;
+	unsigned level = (unsigned)model->namespaces[namespace].level + new_namespace;
+
+	if (history->max_tasks && count_tasks(history) >= history->max_tasks)
+		return false;
+	if (!new_namespace)
+		return true;
+	return (!history->max_namespaces || model->n_namespaces <= (int)history->max_namespaces) &&
+	       (!history->max_levels ||
+		level < history->max_levels +
+				(unsigned)model
+					->namespaces[model->processes[history->root].namespace]
+					.level) &&
+	       level < HISTORY_NUMBERS;
+}
+
+static struct reference name(const struct history *history, int process)
+{
+	return (struct reference){ .name = process >= history->root ? history->name_of[process]
+								    : NOBODY,
+				   .number = process >= history->root ? 0 : NO_SUCH_NUMBER };
+}
+
+static struct reference plain(int32_t number)
+{
+	return (struct reference){ .name = NOBODY, .number = number };
+}
+
+static int do_simple(struct history *history, int process, enum call_kind kind, int32_t value)
+{
+	const struct call call = { .kind = kind,
+				   .process = history->name_of[process],
+				   .value = value };
+
+	return history_do(history, &call);
+}
+
+/* Numbers at random, so that they say nothing about the order of creation. */
+static void fork_somewhere(struct history *history, int process, bool new_namespace,
+			   bool same_parent)
+{
+	const struct model *model = &history->model;
+	int namespace = model->processes[process].for_children;
+	struct call call = { .kind = CALL_FORK,
+			     .process = history->name_of[process],
+			     .child = history->n_names,
+			     .new_namespace = new_namespace,
+			     .same_parent = same_parent };
+
+	if (!has_room(history, process, new_namespace || model->namespaces[namespace].init < 0))
+		return;
 	if (new_namespace)
-		numbers[count++] = 1;
+		call.numbers[call.n_numbers++] = 1;
 	for (int at = namespace; at >= 0; at = model->namespaces[at].parent) {
-		if (at == 0 && history->root > 0 && model->processes[history->root].namespace != 0)
+		if (at == 0 && history->own_namespace)
 			break;
-		bool first = !new_namespace && at == namespace && model->namespaces[at].init < 0 &&
-			     at != 0;
-		numbers[count++] = first ? 1 : 2 + history_random(history, 900);
+		bool first = model->namespaces[at].init < 0;
+		call.numbers[call.n_numbers++] = first ? 1 : 2 + history_random(history, 900);
 	}
-	return model_fork(model, process, new_namespace, false, numbers, count);
+	history_do(history, &call);
+}
+
+static int do_enter(struct history *history, int process, int namespace_of)
+{
+	const struct call call = { .kind = CALL_ENTER,
+				   .process = history->name_of[process],
+				   .target = name(history, namespace_of) };
+
+	return history_do(history, &call);
 }
 
 static void enter_and_fork(struct history *history, int process)
 {
 	struct model *model = &history->model;
-	int other = random_process(history);
-	int before = model->processes[process].for_children;
-	int namespace = model->processes[other].namespace;
 
-	if (model_setns(model, process, namespace) < 0)
+	if (do_enter(history, process, random_process(history)) < 0)
 		return;
-	fork_somewhere(history, process, false);
-	if (history_random(history, 8))
-		model_setns(model, process, before);
+	fork_somewhere(history, process, false, false);
+	if (history_random(history, 8) && model_is_alive(model, process))
+		do_enter(history, process, process);
+}
+
+static void do_setpgid(struct history *history, int process, struct reference target, int group)
+{
+	const struct call call = { .kind = CALL_SETPGID,
+				   .process = history->name_of[process],
+				   .target = target,
+				   .group = group < 0 ? plain(0) : name(history, group) };
+
+	/* The group of the host: known by number only. */
+	if (group == 1 && !history->own_namespace) {
+		struct call outside = call;
+		outside.group = plain((int32_t)history->model.processes[1].numbers[0]);
+		history_do(history, &outside);
+		return;
+	}
+	history_do(history, &call);
 }
 
 static void change_group(struct history *history, int process)
 {
-	struct model *model = &history->model;
 	int other = random_process(history);
-	int namespace = model->processes[process].namespace;
 
 	if (history_random(history, 2))
-		model_setpgid(model, process, 0, 0);
+		do_setpgid(history, process, plain(0), -1);
 	else
-		model_setpgid(model, process, 0,
-			      model_number(model, model->processes[other].group, namespace));
+		do_setpgid(history, process, plain(0), history->model.processes[other].group);
 }
 
 static void move_child(struct history *history, int process)
 {
 	struct model *model = &history->model;
-	int namespace = model->processes[process].namespace;
 
 	for (int i = 0; i < model->n_processes; i++) {
-		if (!model->processes[i].alive || model->processes[i].parent != process ||
+		if (!model_is_alive(model, i) || model->processes[i].parent != process ||
 		    history_random(history, 2))
 			continue;
 		int other = random_process(history);
-		model_setpgid(model, process, model_number(model, i, namespace),
-			      model_number(model, model->processes[other].group, namespace));
+		do_setpgid(history, process, name(history, i), model->processes[other].group);
 	}
 }
 
-/* An init dies alone: others of its namespace would die with it. */
-static bool may_exit(const struct model *model, int process)
+/* An init dies alone, or rarely: others of its namespace die with it. */
+static bool may_exit(struct history *history, int process)
 {
+	const struct model *model = &history->model;
 	int namespace = model->processes[process].namespace;
 
-	if (namespace == 0 || model->namespaces[namespace].init != process)
+	if (process == history->root)
+		return false;
+	if (!model_is_init(model, process) || history_random(history, 12) == 0)
 		return true;
 	for (int i = 0; i < model->n_processes; i++)
-		if (i != process && (model->processes[i].alive || model->processes[i].zombie) &&
-		    model_is_within(model, model->processes[i].namespace, namespace))
-			return false;
-	/* Nobody may be about to fork into it either, and get ENOMEM. */
-	for (int i = 0; i < model->n_processes; i++)
-		if (i != process && model->processes[i].alive &&
-		    model_is_within(model, model->processes[i].for_children, namespace))
+		if (i != process && model_exists(model, i) &&
+		    (model_is_within(model, model->processes[i].namespace, namespace) ||
+		     model_is_within(model, model->processes[i].for_children, namespace)))
 			return false;
 	return model->processes[process].for_children == namespace;
 }
@@ -125,9 +323,18 @@ static void reap_some(struct history *history)
 {
 	struct model *model = &history->model;
 
-	for (int i = history->root + 1; i < model->n_processes; i++)
-		if (model->processes[i].zombie && history_random(history, 2))
+	for (int i = history->root + 1; i < model->n_processes; i++) {
+		int parent = model->processes[i].parent;
+		if (!model_is_zombie(model, i) || history_random(history, 2) == 0)
+			continue;
+		const struct call call = { .kind = CALL_WAIT,
+					   .process = history->name_of[parent],
+					   .target = name(history, i) };
+		if (parent >= history->root)
+			history_do(history, &call);
+		else
 			model_reap(model, i);
+	}
 }
 
 static void do_something(struct history *history)
@@ -135,10 +342,10 @@ static void do_something(struct history *history)
 	const struct history_weights *weights = &history->weights;
 	struct model *model = &history->model;
 	int process = random_process(history);
-	const unsigned parts[] = { weights->fork,   weights->nest,    weights->enter,
-				   weights->setsid, weights->setpgid, weights->move_child,
-				   weights->exit,   weights->reap,    weights->subreaper,
-				   weights->unshare };
+	const unsigned parts[] = { weights->fork,	weights->nest,	  weights->enter,
+				   weights->sibling,	weights->setsid,  weights->setpgid,
+				   weights->move_child, weights->exit,	  weights->reap,
+				   weights->subreaper,	weights->unshare, weights->stay };
 	unsigned all = 0, choice = 0;
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -148,59 +355,62 @@ static void do_something(struct history *history)
 		drawn -= parts[choice++];
 	switch (choice) {
 	case 0:
-		fork_somewhere(history, process, false);
+		fork_somewhere(history, process, false, false);
 		break;
 	case 1:
-		fork_somewhere(history, process, true);
+		fork_somewhere(history, process, true, false);
 		break;
 	case 2:
 		enter_and_fork(history, process);
 		break;
 	case 3:
-		model_setsid(model, process);
+		fork_somewhere(history, process, history_random(history, 6) == 0, true);
 		break;
 	case 4:
-		change_group(history, process);
+		do_simple(history, process, CALL_SETSID, 0);
 		break;
 	case 5:
-		move_child(history, process);
+		change_group(history, process);
 		break;
 	case 6:
-		if (process != history->root && may_exit(model, process))
-			model_exit(model, process,
-				   history_random(history, 2) ? history_random(history, 256) << 8
-							      : SIGKILL);
+		move_child(history, process);
 		break;
 	case 7:
-		reap_some(history);
+		if (may_exit(history, process))
+			do_simple(history, process, CALL_EXIT,
+				  history_random(history, 2)
+					  ? (int32_t)history_random(history, 256) << 8
+					  : SIGKILL);
 		break;
 	case 8:
-		model->processes[process].subreaper ^= true;
+		reap_some(history);
+		break;
+	case 9:
+		do_simple(history, process, CALL_SUBREAPER, !model->processes[process].subreaper);
+		break;
+	case 10:
+		do_simple(history, process, CALL_UNSHARE, 0);
 		break;
 	default:
-		model_unshare(model, process);
+		do_enter(history, process, random_process(history));
 		break;
 	}
 }
 
 void history_make(struct history *history, uint64_t seed, bool own_namespace, unsigned length)
 {
-	uint32_t numbers[2] = { own_namespace ? 1 : ROOT_NUMBER, 900 };
-
-	model_init(&history->model);
 	history->random = seed;
-	history->root = model_fork(&history->model, 1, own_namespace, false, numbers,
-				   own_namespace ? 2 : 1);
+	history_start(history, own_namespace);
 	for (unsigned i = 0; i < length; i++)
 		do_something(history);
 }
 
+/* ---- judging ---- */
+
 /* Those who lead it are dead, gone from the tree, or were never in it. */
 static bool is_leaderless(const struct history *history, int leader)
 {
-	const struct model_process *at = &history->model.processes[leader];
-
-	return !(at->alive || at->zombie) || !history_in_tree(history, leader);
+	return !model_exists(&history->model, leader) || !history_in_tree(history, leader);
 }
 
 bool history_is_ambiguous(const struct history *history)
@@ -213,146 +423,32 @@ bool history_is_ambiguous(const struct history *history)
 	if (root->group != 1 && is_leaderless(history, root->group))
 		return true;
 	for (int i = history->root; i < model->n_processes; i++)
-		if ((model->processes[i].alive || model->processes[i].zombie) &&
-		    history_in_tree(history, i) && root->session != 1 &&
+		if (model_exists(model, i) && history_in_tree(history, i) && root->session != 1 &&
 		    (model->processes[i].session == 1 || model->processes[i].group == 1))
 			return true;
 	return false;
 }
 
-/* ---- snapshot ---- */
-
-struct vectors {
-	uint32_t *pid, *group, *session;
-	size_t levels;
-};
-
-static struct vectors see(const struct history *history, struct arena *arena, int process)
+bool history_is_at_rest(const struct history *history)
 {
 	const struct model *model = &history->model;
-	const struct model_process *at = &model->processes[process];
-	int base = model->namespaces[model->processes[history->root].namespace].level;
-	struct vectors vectors = { .levels = (size_t)(model->namespaces[at->namespace].level -
-						      base + 1) };
 
-	vectors.pid = arena_array(arena, uint32_t, vectors.levels);
-	vectors.group = arena_array(arena, uint32_t, vectors.levels);
-	vectors.session = arena_array(arena, uint32_t, vectors.levels);
-	int namespace = at->namespace;
-	for (size_t i = vectors.levels; i-- > 0; namespace = model->namespaces[namespace].parent) {
-		vectors.pid[i] = model_number(model, process, namespace);
-		vectors.group[i] = model_number(model, at->group, namespace);
-		vectors.session[i] = model_number(model, at->session, namespace);
-	}
-	return vectors;
+	for (int i = history->root; i < model->n_processes; i++)
+		if (model->processes[i].state == MODEL_EXITING && history_in_tree(history, i))
+			return false;
+	return true;
 }
 
-static void add_state(struct snapshot *snapshot, struct task *task, const struct model_process *at,
-		      uint32_t files_id)
-{
-	CoreEntry *core = snapshot_new(snapshot, CORE_ENTRY, CoreEntry);
-	TaskCoreEntry *tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
-
-	tc->task_state = at->zombie ? TASK_DEAD : TASK_ALIVE;
-	tc->exit_code = at->zombie ? at->status : 0;
-	tc->comm = (char *)"model";
-	core->tc = tc;
-	core->thread_core = snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
-	core->thread_info = snapshot_new(snapshot, THREAD_INFO_X86, ThreadInfoX86);
-	task->core = core;
-	task->ids = snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
-	task->ids->vm_id = task->ids->files_id = task->ids->fs_id = task->ids->sighand_id =
-		files_id;
-	task->ids->has_pid_ns_id = true;
-	task->ids->pid_ns_id = FIRST_NAMESPACE_ID + (uint32_t)at->namespace;
-	if (at->zombie)
-		return;
-	task->threads = arena_array(snapshot->arena, CoreEntry *, 1);
-	task->threads[0] = core;
-	task->n_threads = 1;
-	task->mm = snapshot_new(snapshot, MM_ENTRY, MmEntry);
-	task->fs = snapshot_new(snapshot, FS_ENTRY, FsEntry);
-	if (at->for_children != at->namespace) {
-		core->thread_core->has_pid_for_children_ns_id = true;
-		core->thread_core->pid_for_children_ns_id =
-			FIRST_NAMESPACE_ID + (uint32_t)at->for_children;
-	}
-	snapshot_add_table(snapshot, files_id);
-}
-
-static void add_task(const struct history *history, struct snapshot *snapshot, int process)
-{
-	const struct model_process *at = &history->model.processes[process];
-	struct vectors vectors = see(history, snapshot->arena, process);
-	struct task *task = snapshot_add_task(snapshot);
-	PstreeEntry *pstree = snapshot_new(snapshot, PSTREE_ENTRY, PstreeEntry);
-	NsTid *tid = snapshot_new(snapshot, NS_TID, NsTid);
-
-	pstree->pid = vectors.pid[0];
-	pstree->pgid = vectors.group[0];
-	pstree->sid = vectors.session[0];
-	pstree->n_ns_pid = pstree->n_ns_pgid = pstree->n_ns_sid = tid->n_tid = vectors.levels;
-	pstree->ns_pid = tid->tid = vectors.pid;
-	pstree->ns_pgid = vectors.group;
-	pstree->ns_sid = vectors.session;
-	if (process != history->root)
-		pstree->ppid = see(history, snapshot->arena, at->parent).pid[0];
-	pstree->n_threads = pstree->n_ns_tids = 1;
-	pstree->threads = arena_array(snapshot->arena, uint32_t, 1);
-	pstree->threads[0] = pstree->pid;
-	pstree->ns_tids = arena_array(snapshot->arena, NsTid *, 1);
-	pstree->ns_tids[0] = tid;
-	task->pstree = pstree;
-	add_state(snapshot, task, at, (uint32_t)snapshot->n_tasks);
-}
-
-static void add_namespaces(const struct history *history, struct snapshot *snapshot)
+bool history_has_dead_namespace(const struct history *history)
 {
 	const struct model *model = &history->model;
-	int top = model->processes[history->root].namespace;
 
-	for (int i = 0; i < model->n_namespaces; i++) {
-		bool used = false;
-		for (int j = history->root; j < model->n_processes; j++)
-			if ((model->processes[j].alive || model->processes[j].zombie) &&
-			    history_in_tree(history, j) &&
-			    (model_is_within(model, model->processes[j].namespace, i) ||
-			     model_is_within(model, model->processes[j].for_children, i)))
-				used = true;
-		if (!used || !model_is_within(model, i, top))
-			continue;
-		NsEntry *entry = snapshot_new(snapshot, NS_ENTRY, NsEntry);
-		entry->id = FIRST_NAMESPACE_ID + (uint32_t)i;
-		entry->ns_cflag = CLONE_NEWPID;
-		entry->has_parent_id = i != top;
-		entry->parent_id =
-			i != top ? FIRST_NAMESPACE_ID + (uint32_t)model->namespaces[i].parent : 0;
-		snapshot_add_namespace(snapshot, entry);
+	for (int i = history->root; i < model->n_processes; i++) {
+		int namespace = model->processes[i].for_children;
+		int init = model->namespaces[namespace].init;
+		if (model_is_alive(model, i) && history_in_tree(history, i) && init > 0 &&
+		    (!model_exists(model, init) || !history_in_tree(history, init)))
+			return true;
 	}
-}
-
-int history_snapshot(const struct history *history, struct arena *arena,
-		     struct snapshot *ret_snapshot, struct error *err)
-{
-	const struct model *model = &history->model;
-	struct snapshot *snapshot = ret_snapshot;
-	int *queue = arena_array(arena, int, (size_t)model->n_processes + 1);
-	int n_queued = 0;
-
-	*snapshot = (struct snapshot){ .arena = arena };
-	snapshot->inventory = snapshot_new(snapshot, INVENTORY_ENTRY, InventoryEntry);
-	snapshot->inventory->root_ids =
-		snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
-	snapshot->inventory->root_ids->has_pid_ns_id = true;
-	snapshot->inventory->root_ids->pid_ns_id = FIRST_NAMESPACE_ID;
-	add_namespaces(history, snapshot);
-	queue[n_queued++] = history->root;
-	for (int i = 0; i < n_queued; i++) {
-		add_task(history, snapshot, queue[i]);
-		for (int j = 0; j < model->n_processes; j++)
-			if ((model->processes[j].alive || model->processes[j].zombie) &&
-			    model->processes[j].parent == queue[i])
-				queue[n_queued++] = j;
-	}
-	return snapshot_index(snapshot, err);
+	return false;
 }

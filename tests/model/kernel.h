@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A small executable model of the kernel's rules for process trees: fork, exit, wait, sessions,
- * process groups, pid namespaces, subreapers. Random histories run on it give trees that the
- * kernel could have; the plan for such a tree, run on it, has to give the tree again.
+ * process groups, pid namespaces, subreapers. docs/process-tree.md tells the rules; test-kernel
+ * holds the model against the real kernel. Random histories run on it give trees that the kernel
+ * could have; the plan for such a tree, run on it, has to give the tree again.
  */
 #ifndef NESTOR_TESTS_MODEL_KERNEL_H
 #define NESTOR_TESTS_MODEL_KERNEL_H
@@ -11,23 +12,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MODEL_PROCESSES = 512, MODEL_NAMESPACES = 256, MODEL_LEVELS = 32 };
+enum {
+	MODEL_PROCESSES = 1024,
+	MODEL_NAMESPACES = 256,
+	MODEL_LEVELS = 32,
+	MODEL_PID_MAX = 4194304, /* PID_MAX_LIMIT, what a new pid namespace starts with (6.14) */
+};
 
 /* Index 0 is the host's namespace. */
 struct model_namespace {
 	int parent; /* -1: none */
 	int level;
-	int init; /* index of the process; -1: none yet */
+	int init;	/* index of the process, dead or alive; -1: none yet */
+	bool closed;	/* its init has begun to exit: nobody can be born in it any more */
+	uint32_t next;	/* where the search for a free number starts (the idr's cursor) */
+	uint32_t limit; /* pid_max: numbers are below it */
 };
 
-/* A process, and the struct pid that sessions and groups refer to (by index) after its death. */
+enum model_state {
+	MODEL_GONE, /* reaped; still the struct pid that sessions and groups refer to */
+	MODEL_ALIVE,
+	MODEL_EXITING, /* an init that waits until its namespace is empty; not to be woken */
+	MODEL_ZOMBIE,
+};
+
 struct model_process {
-	bool alive, zombie; /* neither: reaped */
+	enum model_state state;
 	int parent;
 	int namespace, for_children;
 	uint32_t numbers[MODEL_LEVELS];
-	int session, group;
-	bool subreaper;
+	int session, group; /* by the index of the leader */
+	bool subreaper, executed;
 	int death_signal;
 	bool killed; /* by its parent's death */
 	uint32_t status;
@@ -38,22 +53,45 @@ struct model {
 	int n_processes;
 	struct model_namespace namespaces[MODEL_NAMESPACES];
 	int n_namespaces;
-	uint32_t next_number[MODEL_NAMESPACES];
+};
+
+struct model_clone {
+	bool new_namespace, same_parent; /* CLONE_NEWPID, CLONE_PARENT */
+	const uint32_t *numbers;	 /* set_tid: innermost first */
+	size_t n_numbers;
 };
 
 /* Process 0: the host's init; process 1, its child: who runs the tree, in a session of its own. */
 void model_init(struct model *model);
 
 /* All of these return 0 or a positive number, or -errno as the system call would. */
-int model_fork(struct model *model, int process, bool new_namespace, bool same_parent,
-	       const uint32_t *numbers, size_t n_numbers); /* innermost first; index of the child */
+int model_fork(struct model *model, int process, const struct model_clone *clone); /* index */
 int model_setsid(struct model *model, int process);
-int model_setpgid(struct model *model, int process, uint32_t pid, uint32_t group);
+int model_setpgid(struct model *model, int process, int32_t pid, int32_t group);
+int model_enter(struct model *model, int process, int32_t number); /* pidfd_open, setns */
 int model_setns(struct model *model, int process, int namespace);
 int model_unshare(struct model *model, int process);
+int model_set_subreaper(struct model *model, int process, bool on);
+int model_exec(struct model *model, int process);
+int model_set_last_pid(struct model *model, int process, int32_t last);
+int model_set_pid_max(struct model *model, int process, int32_t limit);
+/* waitid(P_PID, number, WNOHANG): the number, or 0 if it has not ended; reaps unless told not to */
+int model_wait(struct model *model, int process, int32_t number, bool leave);
+/* The end of a process, and of all others in its namespace if it is the init. */
 void model_exit(struct model *model, int process, uint32_t status);
 void model_reap(struct model *model, int process);
 
+/*
+ * Would it put an init into a group whose leader's number is of the init's own namespace? Such
+ * an init never comes to its end: it waits until nobody uses that number but does so itself. No
+ * test does that to the machine it runs on.
+ */
+bool model_setpgid_traps(const struct model *model, int process, int32_t pid, int32_t group);
+
+bool model_exists(const struct model *model, int process); /* alive, exiting or zombie */
+bool model_is_alive(const struct model *model, int process);
+bool model_is_zombie(const struct model *model, int process);
+bool model_is_init(const struct model *model, int process);
 /* The process (not reaped) that has the number in the namespace, or -1. */
 int model_find(const struct model *model, int namespace, uint32_t number);
 bool model_is_within(const struct model *model, int namespace, int outer);

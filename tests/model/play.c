@@ -56,8 +56,11 @@ static int64_t play_clone(struct player *player, int process, const struct op *o
 	if (args.set_tid_size)
 		memcpy(numbers, memory_at(player, args.set_tid),
 		       args.set_tid_size * sizeof *numbers);
-	int child = model_fork(player->model, process, args.flags & CLONE_NEWPID,
-			       args.flags & CLONE_PARENT, numbers, args.set_tid_size);
+	const struct model_clone clone = { .new_namespace = args.flags & CLONE_NEWPID,
+					   .same_parent = args.flags & CLONE_PARENT,
+					   .numbers = numbers,
+					   .n_numbers = args.set_tid_size };
+	int child = model_fork(player->model, process, &clone);
 	if (child < 0)
 		return child;
 	program_set_find(&player->plan->programs, op->target, &program, &index);
@@ -71,7 +74,7 @@ static int64_t play_setns(struct player *player, int process, uint64_t pidfd)
 
 	if (target < 0 || target >= player->model->n_processes)
 		return -EBADF;
-	if (!player->model->processes[target].alive)
+	if (!model_is_alive(player->model, target))
 		return -ESRCH;
 	return model_setns(player->model, process, player->model->processes[target].namespace);
 }
@@ -84,7 +87,7 @@ static int64_t play_wait(struct player *player, int process, const struct op *op
 
 	if (child < 0 || model->processes[child].parent != process)
 		return -ECHILD;
-	if (!model->processes[child].zombie) {
+	if (!model_is_zombie(model, child)) {
 		*blocked = true;
 		return 0;
 	}
@@ -270,8 +273,10 @@ void play_plan(const struct plan *plan, struct model *model, uint64_t seed, stru
 
 	player.memory = arena_copy(plan->arena, plan->programs.bytes, plan->programs.size);
 	model_init(model);
-	int root = model_fork(model, 1, plan->root_clone.flags & CLONE_NEWPID, false,
-			      plan->root_clone.set_tid, plan->root_clone.n_set_tid);
+	const struct model_clone clone = { .new_namespace = plan->root_clone.flags & CLONE_NEWPID,
+					   .numbers = plan->root_clone.set_tid,
+					   .n_numbers = plan->root_clone.n_set_tid };
+	int root = model_fork(model, 1, &clone);
 	if (root < 0) {
 		text_add(problem, "the root cannot be made: %s\n", strerror(-root));
 		return;
@@ -286,11 +291,6 @@ void play_plan(const struct plan *plan, struct model *model, uint64_t seed, stru
 static int outermost(const struct model *model, int root)
 {
 	return model->processes[root].namespace;
-}
-
-static bool exists(const struct model *model, int process)
-{
-	return model->processes[process].alive || model->processes[process].zombie;
 }
 
 /* How a process sees another, dead or alive, at all levels of the tree. */
@@ -333,11 +333,13 @@ static void compare_process(const struct history *history, int recorded, const s
 	if (recorded != root)
 		compare_seen(model, recorded, one->parent, made, copy, two->parent, root, "parent",
 			     problem);
-	if (one->zombie != two->zombie || (one->zombie && one->status != two->status))
+	bool zombie = one->state == MODEL_ZOMBIE;
+
+	if (one->state != two->state || (zombie && one->status != two->status))
 		text_add(problem, "state or status of %s differs\n", "a process");
 	if (two->subreaper)
 		text_add(problem, "a subreaper mark is left\n");
-	if (!one->zombie) {
+	if (!zombie) {
 		int first = one->for_children, second = two->for_children;
 		bool own = first == one->namespace;
 		if (own != (second == two->namespace))
@@ -360,7 +362,7 @@ void play_compare(const struct history *history, const struct model *made, struc
 	int top = model->processes[history->root].namespace, n_recorded = 0, n_made = 0;
 
 	for (int i = history->root; i < model->n_processes; i++) {
-		if (!exists(model, i) || !history_in_tree(history, i))
+		if (!model_exists(model, i) || !history_in_tree(history, i))
 			continue;
 		n_recorded++;
 		int copy =
@@ -372,7 +374,7 @@ void play_compare(const struct history *history, const struct model *made, struc
 			compare_process(history, i, made, copy, problem);
 	}
 	for (int i = 2; i < made->n_processes; i++)
-		n_made += exists(made, i);
+		n_made += model_exists(made, i);
 	if (n_made != n_recorded)
 		text_add(problem, "%d processes instead of %d\n", n_made, n_recorded);
 }

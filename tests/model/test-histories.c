@@ -1,44 +1,60 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Random histories: the tree that each leaves is planned, the plan is run on the model, and has
- * to give the same tree. Usage: test-histories [COUNT [FIRST_SEED]]. Prints how many trees were
- * refused; a plan that goes wrong is printed with its seed.
+ * to give the same tree. Usage: test-histories [COUNT [FIRST_SEED]], or test-histories FILE with
+ * a history as text. Prints how many trees are refused, for each reason. A history whose plan goes
+ * wrong is cut down to what it takes and printed; tests/scenarios/tree-history can play it on the
+ * real kernel. With VERBOSE=1 the same is done with the first refusal for each reason.
  */
 #include "play.h"
+#include "snapshot.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_REASONS = 32, REASON_ROOM = 160 };
+
 struct profile {
 	const char *name;
 	struct history_weights weights;
-	unsigned length;
-	unsigned refused_percent; /* at most */
+	unsigned length, max_tasks;
+	unsigned share; /* of COUNT: one in so many */
+	double refused; /* percent, at most */
 };
 
 static const struct profile profiles[] = {
 	{ "fork, setsid, setpgid",
 	  { .fork = 10, .setsid = 3, .setpgid = 4, .move_child = 1 },
 	  40,
+	  200,
+	  1,
 	  2 },
 	{ "nested namespaces",
 	  { .fork = 10, .nest = 4, .enter = 4, .setsid = 2, .setpgid = 2, .move_child = 2 },
 	  40,
+	  200,
+	  1,
 	  2 },
 	{ "orphans and zombies",
 	  { .fork = 12, .setsid = 3, .setpgid = 3, .move_child = 1, .exit = 6, .reap = 4 },
 	  60,
+	  200,
+	  1,
 	  1 },
 	{ "orphans below subreapers",
 	  { .fork = 12, .setsid = 3, .setpgid = 2, .exit = 6, .reap = 4, .subreaper = 2 },
 	  60,
+	  200,
+	  1,
 	  1 },
 	{ "everything",
 	  { .fork = 12,
 	    .nest = 2,
 	    .enter = 3,
+	    .sibling = 1,
 	    .setsid = 3,
 	    .setpgid = 4,
 	    .move_child = 2,
@@ -47,11 +63,52 @@ static const struct profile profiles[] = {
 	    .subreaper = 1,
 	    .unshare = 1 },
 	  80,
+	  200,
+	  1,
 	  7 },
+	{ "everything, up to 200 tasks",
+	  { .fork = 24,
+	    .nest = 2,
+	    .enter = 3,
+	    .sibling = 1,
+	    .setsid = 3,
+	    .setpgid = 4,
+	    .move_child = 2,
+	    .exit = 6,
+	    .reap = 4,
+	    .subreaper = 1,
+	    .unshare = 1 },
+	  420,
+	  200,
+	  20,
+	  30 },
+};
+
+enum verdict { SKIPPED, PLANNED, REFUSED, WRONG };
+
+struct reason {
+	char text[REASON_ROOM];
+	unsigned count;
+	uint64_t seed;
+	const struct profile *profile;
 };
 
 struct tally {
-	unsigned planned, refused, skipped, wrong;
+	unsigned count[WRONG + 1];
+	unsigned tasks, most_tasks;
+};
+
+struct reasons {
+	struct reason list[MAX_REASONS];
+	size_t count;
+};
+
+/* What became of one history; the text says why it was refused, or what went wrong. */
+struct trial {
+	uint64_t seed;
+	enum verdict verdict;
+	size_t n_tasks;
+	char text[2048];
 };
 
 static const struct task_kind *const no_kinds[] = { NULL };
@@ -80,39 +137,24 @@ static void print_tree(const struct snapshot *snapshot)
 	}
 }
 
-static void report(const struct snapshot *snapshot, const struct plan *plan, uint64_t seed,
-		   const char *profile, const char *problem, bool with_programs)
-{
-	struct text text;
-
-	printf("%s, seed %" PRIu64 ": %s", profile, seed, problem);
-	print_tree(snapshot);
-	if (!with_programs)
-		return;
-	text_init(&text, plan->arena);
-	plan_print(plan, &text);
-	printf("%s", text.string);
-}
-
-static void run_plan_on_model(const struct history *history, const struct snapshot *snapshot,
-			      const struct plan *plan, uint64_t seed, const char *profile,
-			      struct tally *tally)
+static void try_plan(const struct history *history, const struct snapshot *snapshot,
+		     const struct plan *plan, struct trial *trial)
 {
 	struct model *made = arena_new(plan->arena, struct model);
 	struct text problem;
 
 	text_init(&problem, plan->arena);
-	play_plan(plan, made, seed, &problem);
+	play_plan(plan, made, trial->seed, &problem);
 	if (!problem.length)
 		play_compare(history, made, &problem);
-	if (problem.length == 0)
+	(void)snapshot;
+	if (!problem.length)
 		return;
-	if (tally->wrong++ < 2)
-		report(snapshot, plan, seed, profile, problem.string, tally->wrong == 1);
+	trial->verdict = WRONG;
+	snprintf(trial->text, sizeof trial->text, "%s", problem.string);
 }
 
-static void try_seed(const struct profile *profile, uint64_t seed, struct tally *tally,
-		     bool verbose)
+static void try_history(const struct history *history, struct trial *trial, bool with_tree)
 {
 	const struct plan_options options = { .shell_job = true, .coordinator_pid = 200 };
 	const struct facts facts = {
@@ -123,54 +165,198 @@ static void try_seed(const struct profile *profile, uint64_t seed, struct tally 
 		.per_namespace_pid_max = true,
 		.pidfd_namespaces = true,
 	};
-	struct history *history = calloc(1, sizeof *history);
 	struct arena arena;
 	struct snapshot snapshot;
 	struct plan plan;
 	struct error err = { 0 };
 
-	if (!history)
-		abort();
-	arena_init(&arena);
-	history->weights = profile->weights;
-	history_make(history, seed, seed % 3 != 0, profile->length);
-	if (history_is_ambiguous(history)) {
-		tally->skipped++;
-	} else if (history_snapshot(history, &arena, &snapshot, &err)) {
-		printf("%s, seed %" PRIu64 ": %s\n", profile->name, seed, err.text);
-		print_tree(&snapshot);
-		tally->wrong++;
-	} else if (plan_make(&plan, &arena, &snapshot, &facts, empty_table(), &options, &err)) {
-		tally->refused++;
-		if (verbose) {
-			printf("%s, seed %" PRIu64 ": %s\n", profile->name, seed, err.text);
-			print_tree(&snapshot);
-		}
-	} else {
-		tally->planned++;
-		run_plan_on_model(history, &snapshot, &plan, seed, profile->name, tally);
+	trial->verdict = SKIPPED;
+	trial->text[0] = 0;
+	if (history_is_ambiguous(history) || !history_is_at_rest(history))
+		return;
+	if (history_has_dead_namespace(history)) {
+		trial->verdict = REFUSED;
+		snprintf(trial->text, sizeof trial->text,
+			 "at dump: children would be born in a pid namespace whose init is dead or "
+			 "outside");
+		return;
 	}
+	arena_init(&arena);
+	trial->verdict = PLANNED;
+	if (history_snapshot(history, &arena, &snapshot, &err))
+		trial->verdict = WRONG;
+	else if (plan_make(&plan, &arena, &snapshot, &facts, empty_table(), &options, &err))
+		trial->verdict = REFUSED;
+	else
+		try_plan(history, &snapshot, &plan, trial);
+	trial->n_tasks = snapshot.n_tasks;
+	if (err.text[0])
+		snprintf(trial->text, sizeof trial->text, "%s", err.text);
+	if (with_tree)
+		print_tree(&snapshot);
 	arena_done(&arena);
-	free(history);
+}
+
+/* ---- reasons ---- */
+
+/* The first line, without who it is about: all numbers are #. */
+static void name_reason(const char *text, char reason[REASON_ROOM])
+{
+	const char *at = strstr(text, ": ");
+	size_t used = 0;
+
+	for (at = at ? at + 2 : text; *at && *at != '\n' && used + 1 < REASON_ROOM; at++) {
+		if (isdigit((unsigned char)*at) || (*at == ':' && isdigit((unsigned char)at[1]))) {
+			if (used == 0 || reason[used - 1] != '#')
+				reason[used++] = '#';
+			continue;
+		}
+		reason[used++] = *at;
+	}
+	reason[used] = 0;
+}
+
+static void count_reason(struct reasons *reasons, const struct trial *trial,
+			 const struct profile *profile)
+{
+	char text[REASON_ROOM];
+	size_t i = 0;
+
+	name_reason(trial->text, text);
+	while (i < reasons->count && strcmp(reasons->list[i].text, text))
+		i++;
+	if (i == MAX_REASONS)
+		return;
+	struct reason *reason = &reasons->list[i];
+	if (i == reasons->count) {
+		reasons->count++;
+		*reason = (struct reason){ .seed = trial->seed, .profile = profile };
+		memcpy(reason->text, text, sizeof text);
+	}
+	reason->count++;
+}
+
+/* ---- cutting down ---- */
+
+struct wanted {
+	enum verdict verdict;
+	uint64_t seed;
+	char reason[REASON_ROOM]; /* of a refusal */
+};
+
+/* What goes wrong may depend on how the processes take turns: a few ways are tried. */
+static bool fails_again(struct history *history, void *data)
+{
+	const struct wanted *wanted = data;
+	char reason[REASON_ROOM];
+
+	for (uint64_t i = 0; i < 8; i++) {
+		struct trial trial = { .seed = wanted->seed + i };
+		try_history(history, &trial, false);
+		if (trial.verdict != wanted->verdict)
+			continue;
+		name_reason(trial.text, reason);
+		if (wanted->verdict != REFUSED || !strcmp(reason, wanted->reason))
+			return true;
+		break;
+	}
+	return false;
+}
+
+static void print_shrunk(struct history *history, const struct trial *found, const char *profile)
+{
+	struct wanted wanted = { .verdict = found->verdict, .seed = found->seed };
+	struct trial trial = { .seed = found->seed };
+
+	name_reason(found->text, wanted.reason);
+	printf("%s, seed %" PRIu64 ": %s\n", profile, found->seed, found->text);
+	history_shrink(history, fails_again, &wanted);
+	try_history(history, &trial, true);
+	history_print(history, stdout);
+}
+
+static void draw(struct history *history, const struct profile *profile, uint64_t seed)
+{
+	history->weights = profile->weights;
+	history->max_tasks = profile->max_tasks;
+	history->max_namespaces = 8;
+	history->max_levels = 6;
+	history_make(history, seed, seed % 3 != 0, profile->length);
+}
+
+static bool run_profile(const struct profile *profile, uint64_t first, uint64_t count,
+			struct history *history, struct reasons *reasons)
+{
+	struct tally tally = { 0 };
+	struct trial trial;
+
+	for (uint64_t seed = first; seed < first + count / profile->share; seed++) {
+		trial = (struct trial){ .seed = seed };
+		draw(history, profile, seed);
+		try_history(history, &trial, false);
+		tally.count[trial.verdict]++;
+		tally.tasks += (unsigned)trial.n_tasks;
+		if (trial.n_tasks > tally.most_tasks)
+			tally.most_tasks = (unsigned)trial.n_tasks;
+		if (trial.verdict == REFUSED)
+			count_reason(reasons, &trial, profile);
+		if (trial.verdict == WRONG && tally.count[WRONG] <= 2)
+			print_shrunk(history, &trial, profile->name);
+	}
+	unsigned tried = tally.count[PLANNED] + tally.count[REFUSED] + tally.count[WRONG];
+	double refused = tried ? 100.0 * tally.count[REFUSED] / tried : 0;
+	printf("%-28s %7u planned (%u tasks each, %u at most), %5u refused (%.3f %%), "
+	       "%u skipped, %u wrong\n",
+	       profile->name, tally.count[PLANNED], tried ? tally.tasks / tried : 0,
+	       tally.most_tasks, tally.count[REFUSED], refused, tally.count[SKIPPED],
+	       tally.count[WRONG]);
+	return !tally.count[WRONG] && refused <= profile->refused;
+}
+
+static void print_reasons(const struct reasons *reasons, struct history *history)
+{
+	for (size_t i = 0; i < reasons->count; i++) {
+		const struct reason *reason = &reasons->list[i];
+		printf("refused %6u times: %s (%s, seed %" PRIu64 ")\n", reason->count,
+		       reason->text, reason->profile->name, reason->seed);
+		if (!getenv("VERBOSE"))
+			continue;
+		struct trial trial = { .seed = reason->seed };
+		draw(history, reason->profile, reason->seed);
+		try_history(history, &trial, false);
+		print_shrunk(history, &trial, reason->profile->name);
+	}
+}
+
+static int run_file(struct history *history, const char *path)
+{
+	static const char *const verdicts[] = { "skipped", "planned", "refused", "wrong" };
+	struct trial trial = { .seed = 1 };
+	FILE *file = fopen(path, "re");
+
+	if (!file || !history_read(history, file)) {
+		printf("not a history: %s\n", path);
+		return 2;
+	}
+	fclose(file);
+	try_history(history, &trial, true);
+	printf("%s\n%s\n", verdicts[trial.verdict], trial.text);
+	return trial.verdict == WRONG;
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 4000;
 	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-	bool verbose = getenv("VERBOSE") != NULL;
-	int result = 0;
+	static struct history history;
+	static struct reasons reasons;
+	bool good = true;
 
-	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
-		struct tally tally = { 0 };
-		for (uint64_t seed = first; seed < first + count; seed++)
-			try_seed(&profiles[i], seed, &tally, verbose);
-		unsigned tried = tally.planned + tally.refused;
-		printf("%-26s %6u planned, %5u refused (%.2f %%), %4u skipped, %u wrong\n",
-		       profiles[i].name, tally.planned, tally.refused,
-		       tried ? 100.0 * tally.refused / tried : 0.0, tally.skipped, tally.wrong);
-		if (tally.wrong || tally.refused * 100 > profiles[i].refused_percent * tried)
-			result = 1;
-	}
-	return result;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (count == 0)
+		return run_file(&history, argv[1]);
+	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
+		good &= run_profile(&profiles[i], first, count, &history, &reasons);
+	print_reasons(&reasons, &history);
+	return good ? 0 : 1;
 }

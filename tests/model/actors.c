@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See actors.h. */
+#include "actors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATIENCE_SECONDS = 3 };
+
+static void give_turn(struct actors_board *board, uint32_t to)
+{
+	atomic_store(&board->turn, to);
+	syscall(SYS_futex, &board->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static bool await_turn(struct actors_board *board, uint32_t turn, const struct timespec *patience)
+{
+	uint32_t now;
+
+	while ((now = atomic_load(&board->turn)) != turn)
+		if (syscall(SYS_futex, &board->turn, FUTEX_WAIT, now, patience, NULL, 0) < 0 &&
+		    errno == ETIMEDOUT)
+			return false;
+	return true;
+}
+
+/* ---- what an actor does ---- */
+
+static int64_t errno_of(long result)
+{
+	return result < 0 ? -errno : result;
+}
+
+_Noreturn static void follow(struct actors_board *board, uint32_t first, uint32_t self);
+
+static int64_t do_fork(struct actors_board *board, uint32_t first, const struct call *call)
+{
+	uint32_t numbers[MODEL_LEVELS + 1];
+	struct clone_args args = {
+		.flags = (call->new_namespace ? CLONE_NEWPID : 0) |
+			 (call->same_parent ? CLONE_PARENT : 0),
+		.exit_signal = call->same_parent ? 0 : SIGCHLD,
+		.set_tid_size = call->n_numbers,
+	};
+
+	for (size_t i = 0; i < call->n_numbers && i <= MODEL_LEVELS; i++)
+		numbers[i] = call->n_numbers > HISTORY_NUMBERS ? 1 : call->numbers[i];
+	if (call->n_numbers)
+		args.set_tid = (uint64_t)(uintptr_t)numbers;
+	long pid = syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0) {
+		if (board->private)
+			munmap(board->private, board->private_size);
+		follow(board, first, first + (uint32_t)call->child);
+	}
+	return errno_of(pid);
+}
+
+static int64_t do_enter(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		return -errno;
+	int64_t result = errno_of(setns(fd, CLONE_NEWPID));
+	close(fd);
+	return result;
+}
+
+static int64_t write_number(const char *path, int value)
+{
+	char text[16];
+	int length = snprintf(text, sizeof text, "%d", value);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	int64_t result = errno_of(write(fd, text, (size_t)length));
+	close(fd);
+	return result < 0 ? result : 0;
+}
+
+static int64_t do_wait(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | __WALL))
+		return -errno;
+	return info.si_pid;
+}
+
+/* The new program answers, in actors_resume. */
+static int64_t do_exec(const struct actors_board *board, uint32_t first, uint32_t self)
+{
+	char fd[16], base[16], name[16];
+	char *argv[] = { (char *)"actor", fd, base, name, NULL };
+
+	snprintf(fd, sizeof fd, "%d", board->fd);
+	snprintf(base, sizeof base, "%u", first);
+	snprintf(name, sizeof name, "%u", self);
+	return errno_of(execv("/proc/self/exe", argv));
+}
+
+_Noreturn static void leave(struct actors_board *board, int status)
+{
+	board->result = 0;
+	give_turn(board, 0);
+	if (status & 0x7f)
+		kill(getpid(), status & 0x7f);
+	_exit(status >> 8 & 0xff);
+}
+
+static int64_t act(struct actors_board *board, uint32_t first, uint32_t self)
+{
+	/* A copy: the next order may come before a new child has read its name. */
+	const struct order copy = board->order, *order = &copy;
+	const struct call *call = &order->call;
+
+	switch (call->kind) {
+	case CALL_FORK:
+		return do_fork(board, first, call);
+	case CALL_SETSID:
+		return errno_of(setsid());
+	case CALL_SETPGID:
+		return errno_of(setpgid(order->target, order->group));
+	case CALL_EXIT:
+		leave(board, call->value);
+	case CALL_WAIT:
+		return do_wait(order->target);
+	case CALL_SUBREAPER:
+		return errno_of(
+			prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)call->value, 0UL, 0UL, 0UL));
+	case CALL_UNSHARE:
+		return errno_of(unshare(CLONE_NEWPID));
+	case CALL_ENTER:
+		return do_enter(order->target);
+	case CALL_EXEC:
+		return do_exec(board, first, self);
+	case CALL_LAST_PID:
+		return write_number("/proc/sys/kernel/ns_last_pid", call->value);
+	case CALL_PID_MAX:
+		return write_number("/proc/sys/kernel/pid_max", call->value);
+	case CALL_KINDS:
+		break;
+	}
+	return 0;
+}
+
+_Noreturn static void follow(struct actors_board *board, uint32_t first, uint32_t self)
+{
+	for (;;) {
+		await_turn(board, self, NULL);
+		board->result = act(board, first, self);
+		give_turn(board, 0);
+	}
+}
+
+/* ---- who conducts ---- */
+
+static struct actors_board *map_board(int fd)
+{
+	int flags = MAP_SHARED | (fd < 0 ? MAP_ANONYMOUS : 0);
+	void *memory =
+		mmap(NULL, sizeof(struct actors_board), PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+struct actors_board *actors_open(bool executable)
+{
+	int fd = -1;
+
+	if (executable) {
+		fd = memfd_create("actors", 0);
+		if (fd < 0 || ftruncate(fd, sizeof(struct actors_board)))
+			return NULL;
+	}
+	struct actors_board *board = map_board(fd);
+	if (board)
+		board->fd = fd;
+	return board;
+}
+
+pid_t actors_start(struct actors_board *board, uint32_t first, bool own_namespace, uint32_t tid)
+{
+	uint32_t tids[2] = { own_namespace ? 1 : tid, tid };
+	struct clone_args args = { .flags = own_namespace ? CLONE_NEWPID : 0,
+				   .exit_signal = SIGCHLD,
+				   .set_tid = tid ? (uint64_t)(uintptr_t)tids : 0,
+				   .set_tid_size = tid ? 1 + own_namespace : 0 };
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+
+	if (pid == 0) {
+		if (board->private)
+			munmap(board->private, board->private_size);
+		follow(board, first, first);
+	}
+	return pid;
+}
+
+struct order actors_order(const struct history *history, const struct call *call)
+{
+	int process = history->index_of[call->process];
+	struct order order = { .call = *call };
+
+	if (process >= 0) {
+		order.target = history_number(history, process, call->target);
+		order.group = history_number(history, process, call->group);
+	}
+	return order;
+}
+
+bool actors_do(struct actors_board *board, uint32_t first, const struct order *order)
+{
+	static const struct timespec patience = { .tv_sec = PATIENCE_SECONDS };
+
+	board->order = *order;
+	give_turn(board, first + (uint32_t)order->call.process);
+	return await_turn(board, 0, &patience);
+}
+
+bool actors_ping(struct actors_board *board, uint32_t turn)
+{
+	static const struct timespec patience = { .tv_sec = PATIENCE_SECONDS };
+
+	board->order.call.kind = CALL_KINDS;
+	give_turn(board, turn);
+	return await_turn(board, 0, &patience);
+}
+
+void actors_resume(int argc, char **argv)
+{
+	if (argc != 4 || strcmp(argv[0], "actor"))
+		return;
+	struct actors_board *board = map_board(atoi(argv[1]));
+	if (!board)
+		_exit(1);
+	board->result = 0;
+	give_turn(board, 0);
+	follow(board, (uint32_t)atoi(argv[2]), (uint32_t)atoi(argv[3]));
+}

@@ -69,7 +69,8 @@ static int stop_tree(struct dump *dump, struct error *err)
 
 static int read_tree(struct dump *dump, struct error *err)
 {
-	const struct plan_options options = { .shell_job = dump->options.shell_job };
+	const struct plan_options options = { .shell_job = dump->options.shell_job,
+					      .coordinator_group = (uint32_t)getpgrp() };
 
 	if (session_step(&dump->session, "reading the tree", err) < 0 ||
 	    collect_read(&dump->collect, err) < 0)

@@ -36,7 +36,8 @@ static int print_plan(const struct plan_arguments *arguments, struct arena *aren
 {
 	const char *dir = arguments->images_dir ? arguments->images_dir : ".";
 	const struct plan_options options = { .shell_job = arguments->shell_job,
-					      .coordinator_pid = getpid() };
+					      .coordinator_pid = getpid(),
+					      .coordinator_group = (uint32_t)getpgrp() };
 	autoclose int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct snapshot snapshot = { .arena = arena };
 	struct facts facts = { 0 };

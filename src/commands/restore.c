@@ -196,6 +196,7 @@ static int make_plan_for(struct restore *restore, bool fresh, struct error *err)
 		.shell_job = restore->arguments->pipeline.shell_job,
 		.fresh_pid_namespace = fresh,
 		.coordinator_pid = getpid(),
+		.coordinator_group = fresh ? 0 : (uint32_t)getpgrp(),
 	};
 
 	return plan_make(&restore->plan, &restore->arena, &restore->snapshot, &restore->facts,

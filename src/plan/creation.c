@@ -16,6 +16,8 @@
 
 static bool group_visible_in(const struct node *node, const struct place *place)
 {
+	if (node->group->outside)
+		return node->group->outside_number && place->namespace->level == 0;
 	return task_groups(node->task).pid[place->namespace->level] != 0;
 }
 
@@ -33,12 +35,20 @@ static struct group *group_at_fork(const struct node *node)
 static bool has_to_be_born_inside(const struct node *node)
 {
 	return node->task && !node->leads_group && !node->first_group &&
-	       (node->group->outside || !group_visible_in(node, node->place));
+	       !group_visible_in(node, node->place);
 }
 
 static bool group_seen_from(const struct group *group, const struct place *place)
 {
-	return !group->outside && place_is_within(group->leader->place, place);
+	if (group->outside)
+		return group->outside_number && place->namespace->level == 0;
+	return place_is_within(group->leader->place, place);
+}
+
+static bool can_be_moved_into(const struct node *child, const struct group *group)
+{
+	return child->creator && !child->same_parent &&
+	       group_seen_from(group, child->creator->place);
 }
 
 /*
@@ -51,22 +61,29 @@ static void want_of_creator(const struct node *child)
 	struct group *group = child->wanted_group;
 
 	if (!creator || creator->wanted_group || group_at_fork(creator) == group ||
-	    (!child->same_parent && group_seen_from(group, creator->place)))
+	    can_be_moved_into(child, group))
+		return;
+	/* It comes to that later, and can make the child then. */
+	if (creator->group == group && can_be_moved_into(creator, group))
 		return;
 	creator->wanted_group = group;
 }
 
 static void choose_wanted_groups(struct tree *tree)
 {
+	/* What it needs for itself comes first, unless it can get it later. */
 	for (size_t i = tree->n_order; i-- > 0;) {
 		struct node *node = tree->order[i];
-		/* What it needs for itself comes first. */
-		if (has_to_be_born_inside(node))
+		if (has_to_be_born_inside(node) && !can_be_moved_into(node, node->group))
 			node->wanted_group = node->group;
 	}
-	for (size_t i = tree->n_order; i-- > 0;)
-		if (tree->order[i]->wanted_group)
-			want_of_creator(tree->order[i]);
+	for (size_t i = tree->n_order; i-- > 0;) {
+		struct node *node = tree->order[i];
+		if (!node->wanted_group && has_to_be_born_inside(node))
+			node->wanted_group = node->group;
+		if (node->wanted_group)
+			want_of_creator(node);
+	}
 }
 
 static void choose_join(struct tree *tree, struct node *node)
@@ -78,21 +95,18 @@ static void choose_join(struct tree *tree, struct node *node)
 		node->group->n_born += node->born_to_maker;
 		return;
 	}
-	if (node->group->outside) {
-		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
-			    "it is in a process group from outside of the tree that it cannot be "
-			    "born into");
-		return;
-	}
 	if (group_visible_in(node, node->place)) {
 		node->join = JOIN_SELF;
 	} else if (node->creator && !node->same_parent && !node->moved_first &&
 		   group_seen_from(node->group, node->creator->place)) {
 		node->join = JOIN_BY_CREATOR;
+	} else if (node->group->outside) {
+		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
+			    "it is in a process group from outside of the tree that it cannot be "
+			    "born into");
 	} else {
 		tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
 			    "its process group is visible neither to it nor to its parent");
-		return;
 	}
 }
 
@@ -191,18 +205,29 @@ static bool may_be_early(const struct node *child, const struct node *creator)
 	       (!creator->leads_session || (child->leads_session && !child->needs_birth));
 }
 
+/* It is early for its group, and the creator can put it there later as well. */
+static bool may_be_moved(const struct node *child, const struct node *creator)
+{
+	return !(child->needs_birth && child->birth != creator->session) && !child->same_parent &&
+	       group_seen_from(child->wanted_group, creator->place);
+}
+
 /*
  * Who is made early, in a namespace below, needs the inits of that as early, or the children from
  * whom they come.
  */
-static void make_inits_early(struct node *creator, const struct node *child)
+static void make_inits_early(struct node *creator, struct node *child)
 {
 	for (const struct place *at = child->place; at && at != creator->place; at = at->parent) {
 		struct node *source = at->init;
 		while (source && source->creator != creator)
 			source = source->creator;
-		if (source && may_be_early(source, creator))
+		if (!source || source->phase == PHASE_EARLY)
+			continue;
+		if (may_be_early(source, creator))
 			source->phase = PHASE_EARLY;
+		else if (may_be_moved(child, creator))
+			child->phase = PHASE_MAIN;
 	}
 }
 

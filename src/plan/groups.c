@@ -95,6 +95,8 @@ void plan_groups(struct tree *tree)
 			continue;
 		struct node *maker = tree_find(tree, group->key);
 		group->outside = is_outside(tree, group);
+		if (group->outside && !tree->snapshot->own_pid_namespace)
+			group->outside_number = tree->options->coordinator_group;
 		if (group->outside && !tree->options->shell_job)
 			outside_refusal(tree, group);
 		else if (maker)
@@ -107,6 +109,9 @@ void plan_groups(struct tree *tree)
 		if (node->group->leader && node->group->leader->session != node->session)
 			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
 				    "its process group belongs to another session");
+		else if (node->group->outside && !node->session->outside)
+			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
+				    "its process group is outside of the tree, its session is not");
 		else if (node->leads_session && !node->leads_group)
 			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
 				    "it leads its session, but not its process group");

@@ -56,9 +56,10 @@ static void build_setsid(const struct node *node)
 		op_expect(op, node_number(node, node->place));
 }
 
-static uint64_t group_number(const struct node *node, const struct place *place)
+/* As somebody sees it who is not below the namespace of its leader. */
+static uint64_t group_number(const struct group *group, const struct place *place)
 {
-	return task_groups(node->task).pid[place->namespace->level];
+	return group->outside ? group->outside_number : node_number(group->leader, place);
 }
 
 static void build_step(struct build *build, struct node *node, const struct step *step)
@@ -89,10 +90,11 @@ static void build_step(struct build *build, struct node *node, const struct step
 		op_expect(program_call(program, SYS_setpgid, 0, 0), 0);
 		break;
 	case STEP_JOIN:
-		op_expect(program_call(program, SYS_setpgid, 0, group_number(node, place)), 0);
+		op_expect(program_call(program, SYS_setpgid, 0, group_number(step->group, place)),
+			  0);
 		break;
 	case STEP_MOVE:
-		op = program_call(program, SYS_setpgid, 0, node_number(step->group->leader, place));
+		op = program_call(program, SYS_setpgid, 0, group_number(step->group, place));
 		op_helper_number(op_expect(op, 0), 0, node, step->node);
 		break;
 	case STEP_WAIT:

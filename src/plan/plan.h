@@ -136,8 +136,9 @@ struct plan {
 
 struct plan_options {
 	bool shell_job;
-	bool fresh_pid_namespace; /* for level 0, unless it is the root task's own */
-	int coordinator_pid;	  /* as tasks of level 0 see it */
+	bool fresh_pid_namespace;   /* for level 0, unless it is the root task's own */
+	int coordinator_pid;	    /* as tasks of level 0 see it */
+	uint32_t coordinator_group; /* the same; 0: they do not see it */
 };
 
 int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,

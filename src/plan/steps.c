@@ -33,6 +33,8 @@ static bool needs_its_maker(const struct group *group)
 
 static void choose_group_words(struct tree *tree, struct group *group)
 {
+	if (group->outside)
+		return;
 	if (!group->ready_word)
 		group->ready_word = tree_add_word(tree);
 	if (needs_its_maker(group) && !group->joined_word)
@@ -93,7 +95,8 @@ static struct place *add_creation(struct tree *tree, struct node *node, struct n
 
 static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group)
 {
-	add_wait(tree, node, group->ready_word, 1);
+	if (group->ready_word)
+		add_wait(tree, node, group->ready_word, 1);
 	if (child->movable_word)
 		add_wait(tree, node, child->movable_word, 1);
 	struct step *step = node_add_step(tree, node, STEP_MOVE);
@@ -175,7 +178,8 @@ static void add_join(struct tree *tree, struct node *node)
 
 	if (node->join != JOIN_SELF)
 		return;
-	add_wait(tree, node, group->ready_word, 1);
+	if (group->ready_word)
+		add_wait(tree, node, group->ready_word, 1);
 	node_add_step(tree, node, STEP_JOIN)->group = node->group;
 	if (group->joined_word)
 		add_wake(tree, node, group->joined_word, 1);

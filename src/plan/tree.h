@@ -35,9 +35,10 @@ struct group {
 	struct node *leader;
 	const struct node *member; /* one that sees the leader at as many levels as any */
 	bool outside;
-	uint32_t ready_word;  /* set once the group exists; 0: nobody waits for it */
-	uint32_t joined_word; /* set once the group can do without its maker; 0: it always can */
-	uint32_t n_born;      /* tasks that got it from its maker by birth, and stay in it */
+	uint32_t outside_number; /* of one that tasks of level 0 see; 0: nobody does */
+	uint32_t ready_word;	 /* set once the group exists; 0: nobody waits for it */
+	uint32_t joined_word;	 /* set once the group can do without its maker; 0: it always can */
+	uint32_t n_born;	 /* tasks that got it from its maker by birth, and stay in it */
 };
 
 /* The exit of a helper whose children go to their recorded parent; in this order. */

@@ -156,7 +156,9 @@ static void try_plan(const struct history *history, const struct snapshot *snaps
 
 static void try_history(const struct history *history, struct trial *trial, bool with_tree)
 {
-	const struct plan_options options = { .shell_job = true, .coordinator_pid = 200 };
+	const struct plan_options options = { .shell_job = true,
+					      .coordinator_pid = 200,
+					      .coordinator_group = 200 };
 	const struct facts facts = {
 		.task_size = 0x7ffffffff000,
 		.mmap_min_address = 65536,

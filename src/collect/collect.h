@@ -28,7 +28,7 @@ struct target_thread {
 	size_t xstate_size;
 	uint64_t signal_mask;
 	char *status; /* /proc/PID/task/TID/status */
-	bool dead;    /* a leader that has exited while others go on: nothing else is known */
+	bool dead;    /* a zombie, or a leader that others outlive: nothing else is known */
 	/* PTRACE_GET_RSEQ_CONFIGURATION; address 0 if not registered: */
 	uint64_t rseq_address;
 	uint32_t rseq_size, rseq_signature;

@@ -248,8 +248,10 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 		     target->pid);
 		return STOP_AGAIN;
 	}
-	if (target->zombie)
+	if (target->zombie) {
+		target->threads[0].status = target->status;
 		return STOP_DONE;
+	}
 	find_vdso(target);
 	for (size_t i = 0; i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
@@ -283,13 +285,13 @@ static int compare_tids(const void *left, const void *right)
 
 static void fill_target(struct target *target, struct collect *collect, struct found_task *task)
 {
-	size_t dead = task->leader_dead && !task->zombie;
+	size_t dead = task->leader_dead || task->zombie;
 
 	*target = (struct target){
 		.collect = collect,
 		.pid = task->pid,
-		.living = dead,
-		.tid = dead ? task->threads[0].tid : task->pid,
+		.living = task->zombie ? 0 : dead,
+		.tid = task->pid,
 		.proc_fd = task->proc_fd,
 		.mem_fd = -1,
 		.zombie = task->zombie,
@@ -299,9 +301,10 @@ static void fill_target(struct target *target, struct collect *collect, struct f
 			arena_array(collect->arena, struct target_thread, task->n_threads + dead),
 	};
 	if (dead)
-		target->threads[0] = (struct target_thread){ .tid = task->pid,
-							     .dead = true,
-							     .seized = task->leader_seized };
+		target->threads[0] =
+			(struct target_thread){ .tid = task->pid,
+						.dead = true,
+						.seized = task->leader_seized && !task->zombie };
 	for (size_t i = 0; i < task->n_threads; i++) {
 		target->threads[i + dead].tid = task->threads[i].tid;
 		target->threads[i + dead].seized = true;
@@ -309,7 +312,7 @@ static void fill_target(struct target *target, struct collect *collect, struct f
 	if (task->n_threads > 1)
 		qsort(target->threads + 1, target->n_threads - 1, sizeof(*target->threads),
 		      compare_tids);
-	if (dead)
+	if (target->living)
 		target->tid = target->threads[1].tid;
 }
 

@@ -133,14 +133,14 @@ static int read_thread_ids(const struct reading *reading, struct target *target,
 {
 	struct arena *arena = reading->collect->arena;
 	PstreeEntry *pstree = target->task->pstree;
-	size_t count = target->zombie ? 1 : target->n_threads;
+	size_t count = target->n_threads;
 
 	pstree->threads = arena_array(arena, uint32_t, count);
 	pstree->ns_tids = arena_array(arena, NsTid *, count);
 	for (size_t i = 0; i < count; i++) {
 		NsTid *tid = snapshot_new(reading->collect->snapshot, NS_TID, NsTid);
-		const char *status = target->zombie ? target->status : target->threads[i].status;
-		if (read_vector(reading, status, "NSpid:", &tid->n_tid, &tid->tid, err))
+		if (read_vector(reading, target->threads[i].status, "NSpid:", &tid->n_tid,
+				&tid->tid, err))
 			return -1;
 		pstree->ns_tids[i] = tid;
 		pstree->threads[i] = tid->tid[0];
@@ -295,8 +295,7 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 		tc->stop_signo = (uint32_t)target->stop_signal;
 	}
 	tc->flags = (uint32_t)target_leader_field(target, 9);
-	tc->comm = read_name(snapshot->arena,
-			     target->zombie ? target->status : target->threads[0].status);
+	tc->comm = read_name(snapshot->arena, target->threads[0].status);
 	if (exit_signal != SIGCHLD) {
 		tc->has_exit_signal = true;
 		tc->exit_signal = (uint32_t)exit_signal;
@@ -318,7 +317,7 @@ static void read_thread_core(struct target *target, size_t index)
 {
 	struct snapshot *snapshot = target->collect->snapshot;
 	struct target_thread *thread = &target->threads[index];
-	CoreEntry *core = target->task->threads[index];
+	CoreEntry *core = task_thread(target->task, index);
 
 	core->thread_core = snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
 	core->thread_core->comm = read_name(snapshot->arena, thread->status);
@@ -338,7 +337,8 @@ static void read_cores(struct target *target)
 	task->core = new_core(snapshot);
 	task->core->tc = new_task_core(target);
 	if (target->zombie) {
-		task->core->tc->blk_sigset = status_mask(target->status);
+		read_thread_core(target, 0);
+		task->core->tc->blk_sigset = task->core->thread_core->blk_sigset;
 		return;
 	}
 	task->threads = arena_array(snapshot->arena, CoreEntry *, target->n_threads);
@@ -355,10 +355,11 @@ static int run_kinds(struct target *target, struct error *err)
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct task_kind *const *kind = kinds.tasks[stage]; kind && *kind;
 		     kind++)
-			if ((*kind)->collect && (*kind)->collect(target, err))
+			if ((*kind)->collect && (!target->zombie || (*kind)->of_zombies) &&
+			    (*kind)->collect(target, err))
 				return fail_while(err, "collecting %s of pid %d", (*kind)->name,
 						  target->pid);
-	return collect_descriptors(target, err);
+	return 0;
 }
 
 static int read_task(struct reading *reading, struct target *target, struct error *err)
@@ -372,12 +373,12 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 	/* A zombie has given up all of its objects. */
 	if (target->zombie) {
 		set_common_namespaces(reading, target->task->ids);
-		return 0;
+		return run_kinds(target, err);
 	}
 	if (check_namespaces(reading, target, "", err) || check_threads(reading, target, err) ||
 	    read_object_ids(reading, target->tid, target->task->ids, err))
 		return -1;
-	return run_kinds(target, err);
+	return run_kinds(target, err) ? -1 : collect_descriptors(target, err);
 }
 
 static int read_inventory(struct reading *reading, struct error *err)

@@ -35,6 +35,7 @@
 #include <xxhash.h>
 
 enum {
+	LARGEST_CORE = 1 << 20,		     /* of a process without memory, amply */
 	INITIAL_USER_NAMESPACE = 0xEFFFFFFD, /* PROC_USER_INIT_INO, include/linux/proc_ns.h */
 	TIMER_CREATE_RESTORE_IDS = 77,	     /* PR_TIMER_CREATE_RESTORE_IDS, 6.15 */
 	TIMER_CREATE_RESTORE_IDS_GET = 2,
@@ -210,6 +211,24 @@ static void probe_process(struct facts *facts)
 }
 
 /*
+ * A core file is written where the pattern says, below the root directory of who dumps. A pipe or
+ * a socket is somebody else's; directories named after the task would have to be guessed.
+ */
+static void probe_core_pattern(struct facts *facts, struct arena *arena)
+{
+	char text[256];
+	autoclose int context_fd = (int)syscall(SYS_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */);
+
+	if (context_fd < 0 || facts->rlimits[RLIMIT_CORE].rlim_max < LARGEST_CORE ||
+	    procfs_read_into(AT_FDCWD, "/proc/sys/kernel/core_pattern", text, sizeof text) <= 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	const char *percent = strchr(text, '%');
+	if (text[0] && text[0] != '|' && text[0] != '@' && !(percent && strchr(percent, '/')))
+		facts->core_pattern = arena_string(arena, text);
+}
+
+/*
  * The C library registers a restartable sequence area for each thread. Its exported size is not
  * always the registered one (glibc 2.40 exports the part in use); registering again tells: EBUSY
  * is the answer to the very same area, size and signature.
@@ -367,6 +386,7 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	probe_security_context(facts, arena);
 	probe_scheduling(facts);
 	probe_process(facts);
+	probe_core_pattern(facts, arena);
 	probe_rseq(facts);
 	probe_processor(facts);
 	probe_facilities(facts);

@@ -66,6 +66,8 @@ struct facts {
 	uint32_t thp_disable;	 /* as PR_GET_THP_DISABLE */
 	uint8_t affinity[MAX_AFFINITY_SIZE];
 	size_t affinity_size;
+	/* Where core files go (sysctl kernel.core_pattern), if they can be made; NULL otherwise. */
+	const char *core_pattern;
 	/* Facilities, each with a row in `nestor check`: */
 	bool clone3_set_tid;
 	bool pagemap_scan;

@@ -40,6 +40,9 @@ struct file_opener;
 struct task_kind {
 	const char *name;
 	bool per_thread; /* ask, answer and plan are called for every thread, not just thread 0 */
+	bool of_zombies; /* zombies have it: collect, check and plan (with thread 0) are called for
+			  * them too; their state is in task->core, which has no thread_core where
+			  * the images are another tool's: then plan is not called */
 	int (*collect)(struct target *target, struct error *err);
 	void *(*ask)(struct probe *probe, struct target *target, size_t thread);
 	int (*answer)(struct probe *probe, struct target *target, size_t thread, void *asked,

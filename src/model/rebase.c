@@ -44,12 +44,15 @@ static void translate_credentials(const struct user_namespace *base, CredsEntry 
 
 static void translate_tasks(struct snapshot *snapshot, const struct user_namespace *base)
 {
-	for (size_t i = 0; i < snapshot->n_tasks; i++)
-		for (size_t k = 0; k < snapshot->tasks[i].n_threads; k++) {
-			CredsEntry *creds = snapshot->tasks[i].threads[k]->thread_core->creds;
-			if (creds)
-				translate_credentials(base, creds);
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		size_t n = task_is_zombie(task) ? 1 : task->n_threads;
+		for (size_t k = 0; k < n; k++) {
+			const ThreadCoreEntry *thread = task_thread(task, k)->thread_core;
+			if (thread && thread->creds)
+				translate_credentials(base, thread->creds);
 		}
+	}
 }
 
 static void translate_objects(struct snapshot *snapshot, const struct user_namespace *base)

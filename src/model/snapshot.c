@@ -185,6 +185,11 @@ struct pid_vector thread_pids(const struct task *task, size_t thread)
 	return task_pids(task);
 }
 
+CoreEntry *task_thread(const struct task *task, size_t thread)
+{
+	return thread ? task->threads[thread] : task->core;
+}
+
 const char *pid_vector_text(const struct pid_vector *vector)
 {
 	static _Thread_local char ring[8][MAX_PID_LEVELS * 11 + 1];

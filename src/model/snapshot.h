@@ -144,6 +144,9 @@ struct pid_vector task_groups(const struct task *task);
 struct pid_vector task_sessions(const struct task *task);
 struct pid_vector thread_pids(const struct task *task, size_t thread);
 
+/* The state of a thread; of a zombie there is that of the first. */
+CoreEntry *task_thread(const struct task *task, size_t thread);
+
 /* "1:37:4711", innermost first as the last-pid vector is written; static buffer ring of 8. */
 const char *pid_vector_text(const struct pid_vector *vector);
 const char *task_name(const struct task *task);

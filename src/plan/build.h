@@ -69,7 +69,7 @@ void build_closing(struct build *build, struct node *node);
 
 /* zombies.c */
 int zombie_check(const struct node *node, struct error *err);
-void build_zombie(struct build *build, struct node *node);
+int build_zombie(struct build *build, struct node *node, struct error *err);
 void build_zombie_waits(struct build *build, struct node *node);
 
 /* stopped.c */

@@ -38,6 +38,21 @@ static int check_descriptors(const struct snapshot *snapshot,
 	return 0;
 }
 
+static int check_kinds(const struct snapshot *snapshot, const struct kind_table *table,
+		       const struct task *task, struct error *err)
+{
+	bool zombie = task_is_zombie(task);
+
+	for (int stage = 0; stage < STAGE_COUNT; stage++) {
+		const struct task_kind *const *kind = table->tasks[stage];
+		for (; kind && *kind; kind++)
+			if ((*kind)->check && (!zombie || (*kind)->of_zombies) &&
+			    (*kind)->check(snapshot, task, err))
+				return -1;
+	}
+	return 0;
+}
+
 static int check_task(const struct snapshot *snapshot, const struct kind_table *table,
 		      const struct task *task, struct error *err)
 {
@@ -58,13 +73,7 @@ static int check_task(const struct snapshot *snapshot, const struct kind_table *
 			"task %s is stopped, and wants a signal at the end of its parent, whose "
 			"first thread has exited",
 			task_name(task));
-	for (int stage = 0; stage < STAGE_COUNT; stage++) {
-		const struct task_kind *const *kind = table->tasks[stage];
-		for (; kind && *kind; kind++)
-			if ((*kind)->check && (*kind)->check(snapshot, task, err))
-				return -1;
-	}
-	return 0;
+	return check_kinds(snapshot, table, task, err);
 }
 
 static int check_file(const struct snapshot *snapshot, const struct kind_table *table,
@@ -89,8 +98,10 @@ int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct error reason = { 0 };
 		const struct node *node = tree->nodes[i];
-		if (task_is_zombie(node->task) ? zombie_check(node, &reason)
-					       : check_task(snapshot, table, node->task, &reason))
+		if (task_is_zombie(node->task)
+			    ? zombie_check(node, &reason) ||
+				      check_kinds(snapshot, table, node->task, &reason)
+			    : check_task(snapshot, table, node->task, &reason))
 			take_over(err, &count, &reason);
 	}
 	for (size_t i = 0; i < snapshot->n_tables; i++) {

@@ -137,6 +137,7 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	plan->n_guided_threads = 0;
 	plan->requests_word = 0;
 	plan->leaders_word = 0;
+	plan->n_lost_cores = 0;
 	sources_forget_borrowers(plan);
 	add_programs(&build);
 	describe_tasks(plan, tree);

@@ -25,6 +25,7 @@ enum source_kind {
 	SOURCE_FILE,	       /* open file description `id` */
 	SOURCE_PAGES,	       /* pages-<id>.img, read-only */
 	SOURCE_SHARED_MEMORY,  /* object with VMA shmid `id`, filled, read-write */
+	SOURCE_CORE_DIRECTORY, /* where zombie `id` dumps core: a file system of its own */
 	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
 	SOURCE_USER_NAMESPACE, /* that with this id; always inherited */
 };
@@ -131,6 +132,7 @@ struct plan {
 	struct guided_thread *guided_threads; /* in the order of tasks */
 	size_t n_guided_threads;
 	uint64_t requests_word;	   /* counts their requests */
+	size_t n_lost_cores;	   /* zombies that lose the mark that they dumped core */
 	uint64_t *filter_programs; /* private to kinds/task/seccomp.c: struct sock_fprog by index */
 };
 

@@ -10,6 +10,7 @@ static const char *const source_names[] = {
 	[SOURCE_FILE] = "file",
 	[SOURCE_PAGES] = "pages",
 	[SOURCE_SHARED_MEMORY] = "shared memory",
+	[SOURCE_CORE_DIRECTORY] = "core directory",
 	[SOURCE_COORDINATOR] = "coordinator",
 };
 

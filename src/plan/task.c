@@ -8,7 +8,8 @@ int build_stage(struct build *build, enum task_stage stage, const struct task *t
 	const struct task_kind *const *kind = build->plan->kinds->tasks[stage];
 
 	for (; kind && *kind; kind++) {
-		if (!(*kind)->plan || (thread > 0 && !(*kind)->per_thread))
+		if (!(*kind)->plan || (thread > 0 && !(*kind)->per_thread) ||
+		    (task_is_zombie(task) && !(*kind)->of_zombies))
 			continue;
 		if ((*kind)->plan(build->plan, task, thread, program, err))
 			return fail_while(err, "task %s: %s", task_name(task), (*kind)->name);
@@ -42,6 +43,5 @@ int build_node(struct build *build, struct node *node, struct error *err)
 		return 0;
 	if (!task_is_zombie(node->task))
 		return build_task(build, node, err);
-	build_zombie(build, node);
-	return 0;
+	return build_zombie(build, node, err);
 }

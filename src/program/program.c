@@ -205,3 +205,8 @@ void program_park(struct program *program)
 {
 	append(program, OP_PARK);
 }
+
+void program_leave(struct program *program, uint64_t address)
+{
+	append(program, OP_LEAVE)->args[0] = address;
+}

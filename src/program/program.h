@@ -59,13 +59,13 @@ void *program_data_at(const struct program_set *set, uint64_t address, size_t *r
  */
 struct op *program_call_args(struct program *program, uint32_t nr, const uint64_t *args,
 			     size_t n_args);
-#define program_call(program, nr, ...)                                                       \
-	program_call_args((program), (nr), (const uint64_t[]){ 0, ##__VA_ARGS__ } + 1,       \
+#define program_call(program, nr, ...)                                                 \
+	program_call_args((program), (nr), (const uint64_t[]){ 0, ##__VA_ARGS__ } + 1, \
 			  sizeof((const uint64_t[]){ 0, ##__VA_ARGS__ }) / sizeof(uint64_t) - 1)
 
-struct op *op_expect(struct op *op, int64_t result);	   /* exactly this result */
-struct op *op_any(struct op *op);			   /* do not check */
-struct op *op_store(struct op *op, uint64_t slot);	   /* keep the result in a slot */
+struct op *op_expect(struct op *op, int64_t result); /* exactly this result */
+struct op *op_any(struct op *op);		     /* do not check */
+struct op *op_store(struct op *op, uint64_t slot);   /* keep the result in a slot */
 struct op *op_argument_from(struct op *op, unsigned argument, uint64_t slot);
 
 /* clone3 with the struct clone_args at clone_args_address; the child runs `child`. */
@@ -78,6 +78,7 @@ void program_jump(struct program *program, struct program *to);
 void program_jump_if(struct program *program, uint64_t word_address, uint32_t at_least,
 		     struct program *to);
 void program_park(struct program *program);
+void program_leave(struct program *program, uint64_t address); /* jumps there */
 
 /* Resolves targets and lays the set out; programs can no longer grow. */
 void program_set_link(struct program_set *set);

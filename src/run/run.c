@@ -4,6 +4,7 @@
  * tasks inherit the mask and must not take one in the middle of a program; and it is a subreaper,
  * so that whatever is orphaned by a failure comes here to be ended.
  */
+#include "base/log.h"
 #include "run/run.h"
 #include "run/state.h"
 
@@ -152,6 +153,11 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 {
 	uint64_t forked;
 
+	if (run->plan->n_lost_cores)
+		log_warning("restore", "zombies",
+			    "%zu of them dumped core, which cannot be repeated here (see sysctl "
+			    "kernel.core_pattern): their status says so no longer",
+			    run->plan->n_lost_cores);
 	if (run_check_registers(run->plan, err) < 0 || run_make_user_namespaces(run, err) < 0 ||
 	    run_make_root_pid_namespace(run, err) < 0 || run_open_sources(run, err) < 0 ||
 	    run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)

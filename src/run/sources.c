@@ -12,7 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int run_raise_limits(const struct snapshot *snapshot, struct error *err)
 {
@@ -48,6 +54,44 @@ static int open_user_namespace(const struct run *run, uint64_t id, struct error 
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "no user namespace %" PRIu64, id) : fd;
 }
 
+/* The directories above a core file; what tasks make in there is made with their own ids. */
+static int make_directories(int root_fd, const char *pattern)
+{
+	autoclose int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+	const char *at = pattern + strspn(pattern, "/"), *end;
+
+	for (; (end = strchr(at, '/')); at = end + strspn(end, "/")) {
+		char name[256];
+		snprintf(name, sizeof name, "%.*s", (int)(end - at), at);
+		if (strcmp(name, "..") == 0 || strcmp(name, ".") == 0)
+			continue;
+		/* Whatever the umask. */
+		if (mkdirat(fd, name, 0777) < 0 || fchmodat(fd, name, 0777, 0) < 0)
+			return -1;
+		int next = openat(fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (next < 0)
+			return -1;
+		close(fd);
+		fd = next;
+	}
+	return 0;
+}
+
+/* A file system that is mounted nowhere: gone with the last process that has it. */
+static int open_core_directory(const char *pattern, struct error *err)
+{
+	autoclose int context_fd = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	autoclose int mount_fd = -1;
+
+	if (context_fd >= 0 &&
+	    syscall(SYS_fsconfig, context_fd, FSCONFIG_SET_STRING, "mode", "0777", 0) == 0 &&
+	    syscall(SYS_fsconfig, context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		mount_fd = (int)syscall(SYS_fsmount, context_fd, FSMOUNT_CLOEXEC, 0);
+	if (mount_fd < 0 || make_directories(mount_fd, pattern) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a place for a core file");
+	return take_fd(&mount_fd);
+}
+
 static int open_source(struct run *run, const struct source *source, struct error *err)
 {
 	switch (source->kind) {
@@ -59,6 +103,8 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
 	case SOURCE_USER_NAMESPACE:
 		return open_user_namespace(run, source->id, err);
+	case SOURCE_CORE_DIRECTORY:
+		return open_core_directory(run->plan->facts->core_pattern, err);
 	case SOURCE_COORDINATOR:
 		break;
 	}

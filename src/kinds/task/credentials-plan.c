@@ -60,7 +60,7 @@ static bool is_nested(const struct task *task)
 
 static const CredsEntry *credentials_of(const struct task *task, size_t thread)
 {
-	return task->threads[thread]->thread_core->creds;
+	return task_thread(task, thread)->thread_core->creds;
 }
 
 /* ---- ids ---- */
@@ -376,6 +376,7 @@ static int plan_sets(struct plan *plan, const struct task *task, size_t thread,
 const struct task_kind capability_sets_kind = {
 	.name = "capability sets",
 	.per_thread = true,
+	.of_zombies = true,
 	.plan = plan_sets,
 };
 
@@ -395,5 +396,6 @@ static int plan_capabilities(struct plan *plan, const struct task *task, size_t 
 const struct task_kind capabilities_kind = {
 	.name = "capabilities",
 	.per_thread = true,
+	.of_zombies = true,
 	.plan = plan_capabilities,
 };

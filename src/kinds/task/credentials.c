@@ -119,11 +119,11 @@ static int check_security_context(struct target *target, struct error *err)
 
 static int collect(struct target *target, struct error *err)
 {
-	if (check_security_context(target, err))
+	if (!target->zombie && check_security_context(target, err))
 		return -1;
 	for (size_t i = 0; i < target->n_threads; i++)
 		if (collect_thread(target->collect->snapshot, &target->threads[i],
-				   target->task->threads[i]->thread_core, err))
+				   task_thread(target->task, i)->thread_core, err))
 			return -1;
 	return 0;
 }
@@ -195,6 +195,10 @@ static int check_thread(const struct task *task, size_t index, const CredsEntry 
 static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
 {
 	(void)snapshot;
+	if (task_is_zombie(task))
+		return task->core->thread_core
+			       ? check_thread(task, 0, task->core->thread_core->creds, err)
+			       : 0;
 	for (size_t i = 0; i < task->n_threads; i++)
 		if (check_thread(task, i, task->threads[i]->thread_core->creds, err))
 			return -1;
@@ -204,6 +208,7 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 const struct task_kind credentials_kind = {
 	.name = "credentials",
 	.per_thread = true,
+	.of_zombies = true,
 	.collect = collect,
 	.ask = ask,
 	.answer = answer,

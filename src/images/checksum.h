@@ -10,6 +10,9 @@
 #include "base/error.h"
 
 #include <xxhash.h>
+#ifdef HAVE_XXH_X86DISPATCH
+#include <xxh_x86dispatch.h>
+#endif
 
 #include <stddef.h>
 #include <stdint.h>

@@ -85,7 +85,8 @@ const char *procfs_field(const char *text, const char *key)
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		if (*line == '\n')
 			line++;
-		if (strncmp(line, key, length) == 0) {
+		/* Most lines differ in their first letter. */
+		if (*line == *key && strncmp(line, key, length) == 0) {
 			line += length;
 			return line + strspn(line, " \t");
 		}

@@ -10,6 +10,7 @@
  */
 #include "collect/collect.h"
 #include "collect/file_words.h"
+#include "collect/read-ahead.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
@@ -121,7 +122,7 @@ static int read_link(struct open_file *file, struct error *err)
 	if (strncmp(file->proc_name, BELOW_ROOT, strlen(BELOW_ROOT)) == 0)
 		length = snprintf(link, sizeof link, "/%s", file->proc_name + strlen(BELOW_ROOT));
 	else
-		length = readlinkat(target->proc_fd, file->proc_name, link, sizeof link - 1);
+		length = read_ahead_link(target, file->proc_name, link, sizeof link - 1);
 	if (length < 0 || fstatat(target->proc_fd, file->proc_name, &file->stat, 0) < 0)
 		return fail_gone(target, file->proc_name, err);
 	link[length] = '\0';

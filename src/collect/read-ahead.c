@@ -14,10 +14,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What is read of every task, and costs something. */
 static const char *const names[] = { "smaps", "limits", "timers", "personality", "oom_score_adj" };
-enum { N_NAMES = sizeof names / sizeof *names };
+static const char *const links[] = { "ns/net",	"ns/ipc",    "ns/uts",
+				     "ns/mnt",	"ns/cgroup", "ns/time_for_children",
+				     "ns/time", "cwd",	     "root",
+				     "exe" };
+enum {
+	N_NAMES = sizeof names / sizeof *names,
+	N_LINKS = sizeof links / sizeof *links,
+	LINK_ROOM = 64, /* longer ones are read when they are asked for */
+};
 
 /* The texts of one task. */
 struct read_ahead {
@@ -28,6 +37,10 @@ struct read_ahead {
 		ssize_t length;
 		int error;
 	} files[N_NAMES];
+	struct {
+		char text[LINK_ROOM];
+		ssize_t length;
+	} links[N_LINKS];
 };
 
 static void read_texts(struct errand *errand, enum assistant_thread thread)
@@ -40,6 +53,19 @@ static void read_texts(struct errand *errand, enum assistant_thread thread)
 			procfs_read_new(ahead->target->proc_fd, names[i], &ahead->files[i].text);
 		ahead->files[i].error = errno;
 	}
+	for (size_t i = 0; i < N_LINKS; i++)
+		ahead->links[i].length = readlinkat(ahead->target->proc_fd, links[i],
+						    ahead->links[i].text, LINK_ROOM);
+}
+
+/* The place of a name in a list, which is its length if it is not there. */
+static size_t find(const char *const *list, size_t count, const char *name)
+{
+	size_t i = 0;
+
+	while (i < count && strcmp(list[i], name) != 0)
+		i++;
+	return i;
 }
 
 void read_ahead_start(struct collect *collect)
@@ -68,10 +94,8 @@ void read_ahead_end(struct collect *collect)
 ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text)
 {
 	struct read_ahead *ahead = target->ahead;
-	size_t i = 0;
+	size_t i = find(names, N_NAMES, name);
 
-	while (ahead && i < N_NAMES && strcmp(names[i], name) != 0)
-		i++;
 	if (!ahead || i == N_NAMES)
 		return procfs_read_new(target->proc_fd, name, ret_text);
 	assistant_need(target->collect->assistant, &ahead->errand);
@@ -81,4 +105,19 @@ ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text
 	ahead->files[i].text = NULL;
 	errno = ahead->files[i].error;
 	return ahead->files[i].length;
+}
+
+ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, size_t size)
+{
+	struct read_ahead *ahead = target->ahead;
+	size_t i = find(links, N_LINKS, name);
+
+	if (!ahead || i == N_LINKS)
+		return readlinkat(target->proc_fd, name, buffer, size);
+	assistant_need(target->collect->assistant, &ahead->errand);
+	if (ahead->links[i].length <= 0 || ahead->links[i].length == LINK_ROOM ||
+	    (size_t)ahead->links[i].length > size)
+		return readlinkat(target->proc_fd, name, buffer, size);
+	memcpy(buffer, ahead->links[i].text, (size_t)ahead->links[i].length);
+	return ahead->links[i].length;
 }

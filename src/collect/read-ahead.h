@@ -15,5 +15,7 @@ void read_ahead_end(struct collect *collect);
 
 /* As procfs_read_new, of a file below /proc/PID; it may be there already. */
 ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text);
+/* As readlinkat, of a link there. */
+ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, size_t size);
 
 #endif

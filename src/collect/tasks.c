@@ -11,6 +11,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/objects.h"
+#include "collect/read-ahead.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
 #include "kinds/namespaces/pid.h"
@@ -181,7 +182,7 @@ static int read_own_namespaces(struct reading *reading, struct error *err)
 }
 
 /* `folder` is "" for the leader or "task/TID/". */
-static int check_namespaces(const struct reading *reading, const struct target *target,
+static int check_namespaces(const struct reading *reading, struct target *target,
 			    const char *folder, struct error *err)
 {
 	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
@@ -191,7 +192,7 @@ static int check_namespaces(const struct reading *reading, const struct target *
 		if (!reading->own[i][0])
 			continue;
 		snprintf(path, sizeof path, "%s%s", folder, namespace->link);
-		if (readlinkat(target->proc_fd, path, link, sizeof link - 1) < 0)
+		if (read_ahead_link(target, path, link, sizeof link - 1) < 0)
 			return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s",
 					  target->pid, path);
 		if (strcmp(link, reading->own[i]) != 0) {
@@ -235,8 +236,7 @@ static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry 
  * clone(2) makes threads share address space and signal actions; table and fs may be given up
  * later (unshare), and would have to be per thread in the images.
  */
-static int check_threads(const struct reading *reading, const struct target *target,
-			 struct error *err)
+static int check_threads(const struct reading *reading, struct target *target, struct error *err)
 {
 	static const struct {
 		enum kcmp_object object;

@@ -3,9 +3,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "commands/command.h"
+#include "commands/facilities.h"
 #include "kernel/facts.h"
 
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,103 +24,96 @@ static const struct option_row check_options[] = {
 	{ 0 },
 };
 
-enum facility_source { A_FACT, A_CAPABILITY };
-
-struct facility {
-	const char *name;
-	const char *other_name; /* criu(8)'s name of it, for --feature */
-	enum facility_source source;
-	size_t where;  /* offset of a bool in struct facts, or number of a capability */
-	bool required; /* without it nothing can be dumped or restored */
-	const char *needed_for;
-	const char *without; /* what is done when it is missing */
+/* What a check looks at. */
+struct findings {
+	struct facts facts;
+	struct facts in_namespace;  /* in a user namespace of the caller's own */
+	const struct facts *inside; /* that, or NULL */
 };
 
-#define FACT(member) A_FACT, offsetof(struct facts, member)
-
-static const struct facility facilities[] = {
-	{ "clone3_set_tid", NULL, FACT(clone3_set_tid), true,
-	  "giving tasks and threads their ids again", "nothing can be restored" },
-	{ "pidfd_getfd", NULL, FACT(pidfd_getfd), true, "reaching the open files of a task",
-	  "nothing can be dumped or restored" },
-	{ "kcmp", "kcmp_epoll", FACT(kcmp), true, "seeing what tasks share",
-	  "nothing can be dumped" },
-	{ "map_files", NULL, FACT(map_files), true, "reaching the files that are mapped",
-	  "trees that map files cannot be dumped" },
-	{ "children_file", NULL, FACT(children_file), true, "finding the tasks of a tree",
-	  "nothing can be dumped" },
-	{ "ptrace", NULL, A_CAPABILITY, CAP_SYS_PTRACE, true, "stopping and reading tasks",
-	  "nothing can be dumped" },
-	{ "sys_admin", NULL, A_CAPABILITY, CAP_SYS_ADMIN, true,
-	  "making and entering pid namespaces", "trees with namespaces cannot be restored" },
-	{ "checkpoint_restore", NULL, A_CAPABILITY, CAP_CHECKPOINT_RESTORE, false,
-	  "giving ids and reading map_files without CAP_SYS_ADMIN", "CAP_SYS_ADMIN serves" },
-	{ "sys_resource", NULL, A_CAPABILITY, CAP_SYS_RESOURCE, false,
-	  "raising hard resource limits",
-	  "limits above those of nestor itself cannot be restored" },
-	{ "seccomp_get_filter", "seccomp_filters", FACT(seccomp_get_filter), false,
-	  "dumping tasks with seccomp filters", "such tasks are refused" },
-	{ "rseq_configuration", "get_rseq_conf", FACT(rseq_configuration), false,
-	  "dumping the rseq registration of threads", "tasks with one are refused" },
-	{ "pagemap_scan", NULL, FACT(pagemap_scan), false, "finding pages fast (Linux 6.7)",
-	  "/proc/PID/pagemap is read" },
-	{ "uffd_move", NULL, FACT(uffd_move), false, "moving pages on restore (Linux 6.8)",
-	  "pages are copied" },
-	{ "guard_regions", "pagemap_scan_guard_pages", FACT(guard_regions), false,
-	  "restoring guard ranges (MADV_GUARD_INSTALL, Linux 6.13)",
-	  "images with guard ranges are refused" },
-	{ "pidfd_namespaces", NULL, FACT(pidfd_namespaces), false,
-	  "restoring pid namespaces that nested user namespaces own (Linux 6.11)",
-	  "trees with them are refused" },
-	{ "per_namespace_pid_max", NULL, FACT(per_namespace_pid_max), false,
-	  "restoring a namespace's own pid_max (Linux 6.14)", "the host's pid_max holds" },
-	{ "timer_restore_ids", NULL, FACT(timer_restore_ids), false,
-	  "giving POSIX timers their ids at once (Linux 6.15)",
-	  "timers are made and deleted until the id comes up" },
-};
-
-enum { N_FACILITIES = sizeof facilities / sizeof facilities[0] };
-
-static bool is_there(const struct facility *facility, const struct facts *facts)
+static bool can_work(const struct findings *findings)
 {
-	if (facility->source == A_CAPABILITY)
-		return facts_has_capability(facts, (int)facility->where);
-	return *(const bool *)((const char *)facts + facility->where);
+	const char *missing[2 * MAX_NEEDS];
+
+	for (size_t i = 0; i < n_abilities; i++)
+		if (!ability_missing(&abilities[i], &findings->facts, findings->inside, missing))
+			return true;
+	return false;
 }
 
-static bool can_work(const struct facts *facts)
+/* What the caller has only in a user namespace of its own is worth a word of its own. */
+static const char *word_for(const struct facility *facility, const struct findings *findings)
 {
-	for (size_t i = 0; i < N_FACILITIES; i++)
-		if (facilities[i].required && !is_there(&facilities[i], facts))
-			return false;
-	return true;
+	if (facility_is_there(facility, &findings->facts))
+		return "yes";
+	if (findings->inside && facility_is_there(facility, findings->inside))
+		return "inside";
+	return facility->required ? "MISSING" : "no";
 }
 
-static void print_rows(const struct facts *facts, struct text *text)
+static void print_abilities(const struct findings *findings, struct text *text)
 {
-	for (size_t i = 0; i < N_FACILITIES; i++) {
-		const struct facility *facility = &facilities[i];
-		bool there = is_there(facility, facts);
-		text_add(text, "%-8s %-22s %s%s%s\n",
-			 there		      ? "yes"
-			 : facility->required ? "MISSING"
-					      : "no",
-			 facility->name, facility->needed_for, there ? "" : "; without it ",
-			 there ? "" : facility->without);
+	const char *missing[2 * MAX_NEEDS];
+
+	text_add(text, "\nCan be dumped and restored here, trees with\n\n");
+	for (size_t i = 0; i < n_abilities; i++) {
+		size_t count =
+			ability_missing(&abilities[i], &findings->facts, findings->inside, missing);
+		text_add(text, "%-8s %s", count ? "no" : "yes", abilities[i].text);
+		for (size_t k = 0; k < count; k++)
+			text_add(text, "%s%s", k ? ", " : "; missing: ", missing[k]);
+		text_add(text, "\n");
 	}
-	text_add(text, "\n%s\n",
-		 can_work(facts) ? "Trees can be dumped and restored here."
-				 : "Trees cannot be dumped and restored here.");
 }
 
-static void print_json(const struct facts *facts, struct text *text)
+static void print_rows(const struct findings *findings, struct text *text)
 {
-	text_add(text, "{\"works\": %s, \"facilities\": [", can_work(facts) ? "true" : "false");
-	for (size_t i = 0; i < N_FACILITIES; i++) {
+	bool any_inside = false;
+
+	for (size_t i = 0; i < n_facilities; i++) {
 		const struct facility *facility = &facilities[i];
-		text_add(text, "%s\n  {\"name\": \"%s\", \"available\": %s, \"required\": %s, ",
-			 i ? "," : "", facility->name, is_there(facility, facts) ? "true" : "false",
-			 facility->required ? "true" : "false");
+		const char *word = word_for(facility, findings);
+		bool there = !strcmp(word, "yes");
+		any_inside |= !strcmp(word, "inside");
+		text_add(text, "%-8s %-22s %s%s%s\n", word, facility->name, facility->needed_for,
+			 there ? "" : "; without it ", there ? "" : facility->without);
+	}
+	if (any_inside)
+		text_add(text, "\ninside: only in a user namespace that one has made oneself\n");
+	print_abilities(findings, text);
+	if (!can_work(findings))
+		text_add(text, "\nTrees cannot be dumped and restored here.\n");
+}
+
+static void print_json_abilities(const struct findings *findings, struct text *text)
+{
+	const char *missing[2 * MAX_NEEDS];
+
+	for (size_t i = 0; i < n_abilities; i++) {
+		size_t count =
+			ability_missing(&abilities[i], &findings->facts, findings->inside, missing);
+		text_add(text, "%s\n  {\"name\": \"%s\", \"available\": %s, \"missing\": [",
+			 i ? "," : "", abilities[i].name, count ? "false" : "true");
+		for (size_t k = 0; k < count; k++)
+			text_add(text, "%s\"%s\"", k ? ", " : "", missing[k]);
+		text_add(text, "]}");
+	}
+}
+
+static void print_json(const struct findings *findings, struct text *text)
+{
+	text_add(text, "{\"works\": %s, \"abilities\": [", can_work(findings) ? "true" : "false");
+	print_json_abilities(findings, text);
+	text_add(text, "\n], \"facilities\": [");
+	for (size_t i = 0; i < n_facilities; i++) {
+		const struct facility *facility = &facilities[i];
+		bool inside = findings->inside && facility_is_there(facility, findings->inside);
+		text_add(text,
+			 "%s\n  {\"name\": \"%s\", \"available\": %s, "
+			 "\"available_inside\": %s, \"required\": %s, ",
+			 i ? "," : "", facility->name,
+			 facility_is_there(facility, &findings->facts) ? "true" : "false",
+			 inside ? "true" : "false", facility->required ? "true" : "false");
 		text_add(text, "\"needed_for\": ");
 		text_add_json_string(text, facility->needed_for);
 		text_add(text, ", \"without\": ");
@@ -142,12 +135,12 @@ static bool same_name(const char *one, const char *other)
 /* Scripts ask for facilities that criu(8) knows and nestor has no use for yet: those are absent. */
 static int check_feature(const char *name, const struct facts *facts)
 {
-	for (size_t i = 0; i < N_FACILITIES; i++) {
+	for (size_t i = 0; i < n_facilities; i++) {
 		const struct facility *facility = &facilities[i];
 		if (!same_name(name, facility->name) &&
 		    (!facility->other_name || !same_name(name, facility->other_name)))
 			continue;
-		if (is_there(facility, facts))
+		if (facility_is_there(facility, facts))
 			return EXIT_DONE;
 		fprintf(stderr, "%s is not available here: %s\n", name, facility->without);
 		return EXIT_FAILED;
@@ -158,22 +151,24 @@ static int check_feature(const char *name, const struct facts *facts)
 
 static int run_check(const struct check_arguments *arguments, struct arena *arena)
 {
-	struct facts facts = { 0 };
+	struct findings findings = { 0 };
 	struct error err = { 0 };
 	struct text text;
 
-	if (facts_probe(&facts, arena, &err) < 0)
+	if (facts_probe(&findings.facts, arena, &err) < 0)
 		return command_print_error(&err);
 	if (arguments->feature)
-		return check_feature(arguments->feature, &facts);
+		return check_feature(arguments->feature, &findings.facts);
+	if (facts_probe_inside(&findings.in_namespace))
+		findings.inside = &findings.in_namespace;
 	text_init(&text, arena);
 	if (arguments->json)
-		print_json(&facts, &text);
+		print_json(&findings, &text);
 	else
-		print_rows(&facts, &text);
+		print_rows(&findings, &text);
 	if (command_write(text.string, text.length, &err) < 0)
 		return command_print_error(&err);
-	return can_work(&facts) ? EXIT_DONE : EXIT_FAILED;
+	return can_work(&findings) ? EXIT_DONE : EXIT_FAILED;
 }
 
 int command_check(const struct command *command, int argc, char **argv)

@@ -13,6 +13,7 @@
 #include "kernel/syscalls.h"
 
 #include <cpuid.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/sched.h>
@@ -345,6 +346,19 @@ static bool kernel_is_at_least(unsigned major, unsigned minor)
 	return this_major > major || (this_major == major && this_minor >= minor);
 }
 
+/* The names can be listed by anybody; to follow one is the privilege. */
+static bool probe_map_files(void)
+{
+	autoclosedir DIR *links = opendir("/proc/self/map_files");
+	struct dirent *entry;
+	struct stat stat;
+
+	while (links && (entry = readdir(links)))
+		if (entry->d_name[0] != '.')
+			return fstatat(dirfd(links), entry->d_name, &stat, 0) == 0;
+	return false;
+}
+
 static void probe_facilities(struct facts *facts)
 {
 	uint64_t address;
@@ -359,14 +373,16 @@ static void probe_facilities(struct facts *facts)
 	facts->kcmp = kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0;
 	/*
 	 * Both can only be asked of a traced task. The first comes with CONFIG_CHECKPOINT_RESTORE,
-	 * as PR_GET_TID_ADDRESS does, and wants CAP_SYS_ADMIN; the second with rseq, since 5.13.
+	 * as PR_GET_TID_ADDRESS does, and wants CAP_SYS_ADMIN in the initial user namespace; the
+	 * second with rseq, since 5.13.
 	 */
 	facts->seccomp_get_filter = prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) == 0 &&
 				    prctl(PR_GET_SECCOMP) == 0 &&
+				    facts->in_initial_user_namespace &&
 				    facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
 	facts->rseq_configuration =
 		kernel_is_at_least(5, 13) && !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
-	facts->map_files = access("/proc/self/map_files", X_OK) == 0;
+	facts->map_files = probe_map_files();
 	facts->children_file = access("/proc/thread-self/children", R_OK) == 0;
 	facts->uffd_move = probe_uffd_move();
 	/* Visible only from inside another namespace, hence by version. */

@@ -88,6 +88,12 @@ struct facts {
 struct arena;
 int facts_probe(struct facts *facts, struct arena *arena, struct error *err);
 
+/*
+ * The same as a process finds it in a new user namespace, and a new pid namespace, of the caller's
+ * own; false if the caller may make none. Nothing but numbers is valid.
+ */
+bool facts_probe_inside(struct facts *facts);
+
 bool facts_has_capability(const struct facts *facts, int capability);
 
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What nestor check tells: facilities of the kernel and of the caller's privileges, one a row, and
+ * abilities, which are what a person can do with them.
+ */
+#ifndef NESTOR_COMMANDS_FACILITIES_H
+#define NESTOR_COMMANDS_FACILITIES_H
+
+#include "kernel/facts.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A global capability is asked for in the initial user namespace, wherever the caller is. */
+enum facility_source { A_FACT, A_CAPABILITY, A_GLOBAL_CAPABILITY };
+
+struct facility {
+	const char *name;
+	const char *other_name; /* criu(8)'s name of it, for --feature */
+	enum facility_source source;
+	size_t where;  /* offset of a bool in struct facts, or number of a capability */
+	bool required; /* without it nothing can be dumped or restored */
+	const char *needed_for;
+	const char *without; /* what is done when it is missing */
+};
+
+extern const struct facility facilities[];
+extern const size_t n_facilities;
+
+bool facility_is_there(const struct facility *facility, const struct facts *facts);
+
+enum { MAX_NEEDS = 8 };
+
+struct ability {
+	const char *name;
+	const char *text; /* whose trees can be dumped and restored */
+	/* Facilities by name: of the caller, and in a user namespace that the caller makes. */
+	const char *outside[MAX_NEEDS], *inside[MAX_NEEDS];
+};
+
+extern const struct ability abilities[];
+extern const size_t n_abilities;
+
+/*
+ * Names of what is missing; returns how many. `inside` is what the caller has in a user namespace
+ * of its own, NULL if it may make none. Room for 2 * MAX_NEEDS.
+ */
+size_t ability_missing(const struct ability *ability, const struct facts *facts,
+		       const struct facts *inside, const char **missing);
+
+#endif

@@ -3,6 +3,7 @@
  * From loose records to a tree: links, derived namespaces, and the checks that all users of a
  * snapshot rely on. Images are untrusted: nothing here trusts an order, a count or an id.
  */
+#include "model/order.h"
 #include "model/snapshot.h"
 #include "model/user-namespaces.h"
 
@@ -24,14 +25,6 @@ static int compare_numbered(const void *a, const void *b)
 	const struct numbered *one = a, *other = b;
 
 	return one->key < other->key ? -1 : one->key > other->key;
-}
-
-static const struct numbered *find_numbered(const struct numbered *sorted, size_t count,
-					    uint64_t key)
-{
-	struct numbered wanted = { .key = key };
-
-	return bsearch(&wanted, sorted, count, sizeof *sorted, compare_numbered);
 }
 
 static int check_vector(const struct task *task, const char *what, size_t n_numbers,
@@ -119,33 +112,6 @@ static int check_task(const struct task *task, struct error *err)
 	    check_vector(task, "session", pstree->n_ns_sid, pstree->ns_sid, 0, err))
 		return -1;
 	return check_threads(task, err);
-}
-
-/* Parents by their pid at level 0; the first task is the root. */
-static int link_parents(struct snapshot *snapshot, struct error *err)
-{
-	struct numbered *by_pid = arena_array(snapshot->arena, struct numbered, snapshot->n_tasks);
-
-	for (size_t i = 0; i < snapshot->n_tasks; i++)
-		by_pid[i] = (struct numbered){ snapshot->tasks[i].pstree->pid, i };
-	qsort(by_pid, snapshot->n_tasks, sizeof *by_pid, compare_numbered);
-	for (size_t i = 1; i < snapshot->n_tasks; i++) {
-		struct task *task = &snapshot->tasks[i];
-		const struct numbered *parent =
-			find_numbered(by_pid, snapshot->n_tasks, task->pstree->ppid);
-		if (!parent)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "task %s: its parent %" PRIu32 " is not in the tree",
-				    task_name(task), task->pstree->ppid);
-		if (parent->index >= i)
-			return fail(err, ERR_IMAGE_INVALID, "task %s comes before its parent",
-				    task_name(task));
-		task->parent = &snapshot->tasks[parent->index];
-		if (task_is_zombie(task->parent))
-			return fail(err, ERR_IMAGE_INVALID, "task %s is the child of a zombie",
-				    task_name(task));
-	}
-	return 0;
 }
 
 static int link_tables(struct snapshot *snapshot, struct error *err)
@@ -314,15 +280,16 @@ int snapshot_index(struct snapshot *snapshot, struct error *err)
 		return fail(err, ERR_IMAGE_INVALID, "the images describe no task");
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		snapshot->tasks[i].index = i;
-		snapshot->tasks[i].parent = NULL;
 		if (check_task(&snapshot->tasks[i], err))
 			return -1;
 	}
+	if (snapshot_order_tasks(snapshot, err))
+		return -1;
 	if (task_is_zombie(&snapshot->tasks[0]))
 		return fail(err, ERR_UNSUPPORTED_TASK, "the root of the tree is a zombie");
-	if (link_parents(snapshot, err) || link_tables(snapshot, err) ||
-	    place_pid_namespaces(snapshot, err) || link_pid_namespaces(snapshot, err) ||
-	    place_user_namespaces(snapshot, err) || link_user_namespaces(snapshot, err))
+	if (link_tables(snapshot, err) || place_pid_namespaces(snapshot, err) ||
+	    link_pid_namespaces(snapshot, err) || place_user_namespaces(snapshot, err) ||
+	    link_user_namespaces(snapshot, err))
 		return -1;
 	return check_unique_ids(snapshot, err);
 }

@@ -130,11 +130,11 @@ struct snapshot {
 };
 
 /*
- * Links tasks to parents, tables, pid and user namespaces, and checks what every user of the
- * snapshot relies on: parents come before children, ids are in range and unique at each level of
- * each namespace, vectors have as many levels as their namespace, threads[0] is the leader, shared
- * tables exist, maps and owners are such as the kernel makes. Fails with ERR_IMAGE_INVALID. Call it
- * once all records are in place.
+ * Links tasks to parents, tables, pid and user namespaces, brings tasks into order (parents before
+ * children) if they are not, and checks what every user of the snapshot relies on: ids are in
+ * range and unique at each level of each namespace, vectors have as many levels as their namespace,
+ * threads[0] is the leader, shared tables exist, maps and owners are such as the kernel makes.
+ * Fails with ERR_IMAGE_INVALID. Call it once all records are in place.
  */
 int snapshot_index(struct snapshot *snapshot, struct error *err);
 

@@ -238,6 +238,35 @@ static void test_round_trip(void **state)
 	images_free(images);
 }
 
+static void test_tasks_in_any_order(void **state)
+{
+	struct fixture *fixture = *state;
+	struct snapshot snapshot, read;
+	struct error err = { 0 };
+	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
+
+	assert_non_null(writer);
+	sample_snapshot(&snapshot, &fixture->arena);
+	for (size_t i = 0; i < snapshot.n_tasks / 2; i++) {
+		struct task first = snapshot.tasks[i],
+			    *last = &snapshot.tasks[snapshot.n_tasks - 1 - i];
+		snapshot.tasks[i] = *last;
+		*last = first;
+	}
+	must(sample_write(writer, &snapshot, &err), &err);
+	must(images_commit(writer, &err), &err);
+	images_writer_free(writer);
+	struct images *images = images_open(fixture->dir_fd, &fixture->arena, &read, &err);
+	if (!images)
+		fail_msg("%s", err.text);
+	sample_snapshot(&snapshot, &fixture->arena);
+	assert_int_equal(read.n_tasks, snapshot.n_tasks);
+	assert_int_equal(read.tasks[0].pstree->pid, snapshot.tasks[0].pstree->pid);
+	for (size_t i = 1; i < read.n_tasks; i++)
+		assert_true(read.tasks[i].parent < &read.tasks[i]);
+	images_free(images);
+}
+
 static void test_earlier_dump_survives_until_commit(void **state)
 {
 	struct fixture *fixture = *state;
@@ -602,6 +631,7 @@ int main(void)
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_round_trip),
+		IN_DIRECTORY(test_tasks_in_any_order),
 		IN_DIRECTORY(test_earlier_dump_survives_until_commit),
 		IN_DIRECTORY(test_leftover_staging_is_cleared),
 		IN_DIRECTORY(test_every_missing_file_is_named),

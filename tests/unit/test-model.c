@@ -105,10 +105,44 @@ static void links_a_nested_tree(void **state)
 	arena_done(&arena);
 }
 
+/* Children before parents, members before the init of their namespace, the root anywhere. */
+static void tasks_may_come_in_any_order(void **state)
+{
+	static const size_t orders[][4] = {
+		{ 3, 2, 1, 0 }, { 1, 0, 3, 2 }, { 2, 3, 0, 1 }, { 0, 3, 1, 2 }, { 3, 0, 1, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+		struct arena arena;
+		struct snapshot snapshot;
+		struct task tasks[4];
+		struct error err = { 0 };
+		make_tree(&snapshot, &arena);
+		memcpy(tasks, snapshot.tasks, sizeof tasks);
+		for (size_t k = 0; k < 4; k++)
+			snapshot.tasks[k] = tasks[orders[i][k]];
+		if (snapshot_index(&snapshot, &err))
+			fail_msg("%s", err.text);
+		for (size_t k = 0; k < 4; k++) {
+			const struct task *task = &snapshot.tasks[k];
+			assert_ptr_equal(task->pstree, tasks[k].pstree);
+			assert_int_equal(task->index, k);
+			assert_ptr_equal(task->parent, k ? task - 1 : NULL);
+		}
+		assert_ptr_equal(snapshot.tasks[3].pid_namespace->init, &snapshot.tasks[2]);
+		arena_done(&arena);
+	}
+}
+
 /* Each breaks one rule in a good tree. */
 static void break_parent(struct snapshot *s)
 {
 	s->tasks[3].pstree->ppid = 55;
+}
+static void break_ring(struct snapshot *s)
+{
+	s->tasks[2].pstree->ppid = 12;
 }
 static void break_order(struct snapshot *s)
 {
@@ -196,10 +230,10 @@ static void break_thread_id(struct snapshot *s)
 static void refuses_what_cannot_be(void **state)
 {
 	static void (*const breaks[])(struct snapshot *) = {
-		break_parent,	 break_order,	    break_duplicate, break_range, break_levels,
-		break_groups,	 break_leader,	    break_state,     break_table, break_namespace,
-		break_cycle,	 break_root,	    break_thread,    break_core,  break_vectors,
-		break_thread_id, break_dead_leader,
+		break_parent,	 break_order,	  break_ring,	     break_duplicate, break_range,
+		break_levels,	 break_groups,	  break_leader,	     break_state,     break_table,
+		break_namespace, break_cycle,	  break_root,	     break_thread,    break_core,
+		break_vectors,	 break_thread_id, break_dead_leader,
 	};
 
 	(void)state;
@@ -547,6 +581,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_a_nested_tree),
+		cmocka_unit_test(tasks_may_come_in_any_order),
 		cmocka_unit_test(refuses_what_cannot_be),
 		cmocka_unit_test(links_user_namespaces),
 		cmocka_unit_test(takes_the_dumpers_user_namespace),

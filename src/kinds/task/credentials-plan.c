@@ -17,7 +17,8 @@
  * Ids come before the namespace is entered, so that they are numbers of the coordinator's
  * namespace, and may be such that the task's own does not map. Entering gives all capabilities
  * there, and clears securebits, inheritable and ambient set (set_cred_user_ns). Threads other than
- * the leader are made after that, with the leader's credentials of that moment.
+ * the leader are made after that, with the leader's credentials of that moment; where ids of
+ * threads differ, they change them inside, the leader last of all (credentials-inside.c).
  *
  * What equals the inherited is left alone. What this nestor cannot give is refused while planning:
  * in its own user namespace nobody can get a capability that nestor lacks.
@@ -37,20 +38,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* What a thread has before its program changes anything. */
-struct inherited_ids {
-	uint32_t uids[4], gids[4];
-	const uint32_t *groups;
-	size_t n_groups;
-};
-
 struct inherited_sets {
 	struct capabilities sets;
 	uint32_t securebits;
-};
-
-struct id_changes {
-	bool user_ids, group_ids, groups;
 };
 
 static bool is_nested(const struct task *task)
@@ -58,75 +48,16 @@ static bool is_nested(const struct task *task)
 	return task->user_namespace->depth > 0;
 }
 
-static const CredsEntry *credentials_of(const struct task *task, size_t thread)
-{
-	return task_thread(task, thread)->thread_core->creds;
-}
-
 /* ---- ids ---- */
 
-static struct inherited_ids inherited_ids(const struct facts *facts, const struct task *task,
-					  size_t thread)
+/* What the coordinator passes on. */
+static struct thread_ids inherited_ids(const struct facts *facts)
 {
-	struct inherited_ids inherited = { .groups = facts->groups, .n_groups = facts->n_groups };
+	struct thread_ids ids = { .groups = facts->groups, .n_groups = facts->n_groups };
 
-	if (!is_nested(task) || thread == 0) {
-		memcpy(inherited.uids, facts->uids, sizeof inherited.uids);
-		memcpy(inherited.gids, facts->gids, sizeof inherited.gids);
-		return inherited;
-	}
-	const CredsEntry *leader = credentials_of(task, 0);
-	return (struct inherited_ids){
-		.uids = { leader->uid, leader->euid, leader->suid, leader->fsuid },
-		.gids = { leader->gid, leader->egid, leader->sgid, leader->fsgid },
-		.groups = leader->groups,
-		.n_groups = leader->n_groups,
-	};
-}
-
-static bool ids_differ(const uint32_t inherited[4], uint32_t real, uint32_t effective,
-		       uint32_t saved, uint32_t file_system)
-{
-	return inherited[0] != real || inherited[1] != effective || inherited[2] != saved ||
-	       inherited[3] != file_system;
-}
-
-static int compare_groups(const void *a, const void *b)
-{
-	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
-
-	return one < other ? -1 : one > other;
-}
-
-static bool groups_differ(struct arena *arena, const struct inherited_ids *inherited,
-			  const CredsEntry *creds)
-{
-	if (creds->n_groups != inherited->n_groups)
-		return true;
-	if (creds->n_groups == 0)
-		return false;
-	/* The kernel keeps them sorted; older kernels did not. */
-	size_t size = creds->n_groups * sizeof(uint32_t);
-	uint32_t *wanted = arena_copy(arena, creds->groups, size);
-	uint32_t *had = arena_copy(arena, inherited->groups, size);
-	qsort(wanted, creds->n_groups, sizeof *wanted, compare_groups);
-	qsort(had, creds->n_groups, sizeof *had, compare_groups);
-	return memcmp(wanted, had, size) != 0;
-}
-
-static struct id_changes find_id_changes(const struct plan *plan, const struct task *task,
-					 size_t thread)
-{
-	struct inherited_ids inherited = inherited_ids(plan->facts, task, thread);
-	const CredsEntry *creds = credentials_of(task, thread);
-
-	return (struct id_changes){
-		.user_ids = ids_differ(inherited.uids, creds->uid, creds->euid, creds->suid,
-				       creds->fsuid),
-		.group_ids = ids_differ(inherited.gids, creds->gid, creds->egid, creds->sgid,
-					creds->fsgid),
-		.groups = groups_differ(plan->arena, &inherited, creds),
-	};
+	memcpy(ids.uids, facts->uids, sizeof ids.uids);
+	memcpy(ids.gids, facts->gids, sizeof ids.gids);
+	return ids;
 }
 
 static int require(const struct facts *facts, int capability, const char *name,
@@ -149,45 +80,6 @@ static int check_id_privileges(const struct facts *facts, const struct task *tas
 	return 0;
 }
 
-/* The ids as the thread's own user namespace numbers them, for a thread that is in it already. */
-static int translate(struct plan *plan, const struct task *task, size_t thread, bool group,
-		     uint32_t *id, struct error *err)
-{
-	(void)plan;
-	if (user_namespace_id_inside(task->user_namespace, group, *id, id))
-		return 0;
-	return fail(err, ERR_UNSUPPORTED_TASK,
-		    "task %s: thread %zu has the %s id %" PRIu32
-		    ", which is neither the leader's nor mapped in its user namespace",
-		    task_name(task), thread, group ? "group" : "user", *id);
-}
-
-static int ids_inside(struct plan *plan, const struct task *task, size_t thread,
-		      const struct id_changes *changes, CredsEntry *creds, struct error *err)
-{
-	uint32_t *const users[] = { &creds->uid, &creds->euid, &creds->suid, &creds->fsuid };
-	uint32_t *const groups[] = { &creds->gid, &creds->egid, &creds->sgid, &creds->fsgid };
-
-	for (size_t i = 0; changes->user_ids && i < 4; i++)
-		if (translate(plan, task, thread, false, users[i], err))
-			return -1;
-	for (size_t i = 0; changes->group_ids && i < 4; i++)
-		if (translate(plan, task, thread, true, groups[i], err))
-			return -1;
-	if (!changes->groups)
-		return 0;
-	if (task->user_namespace->entry->setgroups_denied)
-		return fail(err, ERR_UNSUPPORTED_TASK,
-			    "task %s: thread %zu has other groups than the leader, and its user "
-			    "namespace denies setgroups",
-			    task_name(task), thread);
-	creds->groups = arena_copy(plan->arena, creds->groups, creds->n_groups * sizeof(uint32_t));
-	for (size_t i = 0; i < creds->n_groups; i++)
-		if (translate(plan, task, thread, true, &creds->groups[i], err))
-			return -1;
-	return 0;
-}
-
 /* setfsuid and setfsgid report no error, only the former id: the second call tells. */
 static void add_file_system_id(struct program *program, uint32_t nr, uint32_t id)
 {
@@ -195,23 +87,26 @@ static void add_file_system_id(struct program *program, uint32_t nr, uint32_t id
 	op_expect(program_call(program, nr, id), id);
 }
 
-static void add_ids(struct program *program, const CredsEntry *creds,
+/* Where both are -1, setres*id has made the file system's id the effective one. */
+static void add_ids(struct program *program, const struct thread_ids *ids,
 		    const struct id_changes *changes)
 {
+	const uint32_t *uids = ids->uids, *gids = ids->gids;
+
 	if (changes->groups)
-		program_call(program, SYS_setgroups, creds->n_groups,
-			     creds->n_groups ? program_data(program->set, creds->groups,
-							    creds->n_groups * sizeof(uint32_t), 8)
-					     : 0);
+		program_call(program, SYS_setgroups, ids->n_groups,
+			     ids->n_groups ? program_data(program->set, ids->groups,
+							  ids->n_groups * sizeof(uint32_t), 8)
+					   : 0);
 	if (changes->group_ids) {
-		program_call(program, SYS_setresgid, creds->gid, creds->egid, creds->sgid);
-		if (creds->fsgid != creds->egid)
-			add_file_system_id(program, SYS_setfsgid, creds->fsgid);
+		program_call(program, SYS_setresgid, gids[0], gids[1], gids[2]);
+		if (gids[3] != gids[1] && gids[3] != UINT32_MAX)
+			add_file_system_id(program, SYS_setfsgid, gids[3]);
 	}
 	if (changes->user_ids) {
-		program_call(program, SYS_setresuid, creds->uid, creds->euid, creds->suid);
-		if (creds->fsuid != creds->euid)
-			add_file_system_id(program, SYS_setfsuid, creds->fsuid);
+		program_call(program, SYS_setresuid, uids[0], uids[1], uids[2]);
+		if (uids[3] != uids[1] && uids[3] != UINT32_MAX)
+			add_file_system_id(program, SYS_setfsuid, uids[3]);
 	}
 }
 
@@ -226,20 +121,45 @@ static uint32_t securebits_for_ids(uint32_t inherited, const struct id_changes *
 	return changes->user_ids ? inherited | SECBIT_NO_SETUID_FIXUP : inherited;
 }
 
+static void change_ids(struct program *program, uint32_t securebits, const struct thread_ids *ids,
+		       const struct id_changes *changes)
+{
+	if (securebits_for_ids(securebits, changes) != securebits)
+		add_securebits(program, securebits_for_ids(securebits, changes));
+	add_ids(program, ids, changes);
+}
+
+static int plan_ids_inside(struct plan *plan, const struct task *task, size_t thread,
+			   struct program *program, struct error *err)
+{
+	struct id_changes changes;
+	struct thread_ids ids;
+
+	if (credentials_inside(plan->arena, task, thread, &changes, &ids, err))
+		return -1;
+	change_ids(program, SECUREBITS_DEFAULT, &ids, &changes);
+	return 0;
+}
+
+/* Those that a thread has outside of its user namespace, if it is one that enters it. */
+static struct thread_ids outer_ids(const struct task *task, size_t thread)
+{
+	return is_nested(task) ? credentials_entry_ids(task)
+			       : credentials_ids(credentials_of(task, thread));
+}
+
 int credentials_plan_ids(struct plan *plan, const struct task *task, size_t thread,
 			 struct program *program, struct error *err)
 {
-	struct id_changes changes = find_id_changes(plan, task, thread);
-	bool inside = is_nested(task) && thread > 0;
-	uint32_t inherited = inside ? SECUREBITS_DEFAULT : plan->facts->securebits;
-	CredsEntry creds = *credentials_of(task, thread);
+	struct thread_ids inherited = inherited_ids(plan->facts);
+	struct thread_ids wanted = outer_ids(task, thread);
 
-	if (inside ? ids_inside(plan, task, thread, &changes, &creds, err)
-		   : check_id_privileges(plan->facts, task, &changes, err))
+	if (is_nested(task) && thread > 0)
+		return plan_ids_inside(plan, task, thread, program, err);
+	struct id_changes changes = credentials_differ(plan->arena, &inherited, &wanted);
+	if (check_id_privileges(plan->facts, task, &changes, err))
 		return -1;
-	if (securebits_for_ids(inherited, &changes) != inherited)
-		add_securebits(program, securebits_for_ids(inherited, &changes));
-	add_ids(program, &creds, &changes);
+	change_ids(program, plan->facts->securebits, &wanted, &changes);
 	return 0;
 }
 
@@ -250,16 +170,17 @@ static struct inherited_sets inherited_sets(const struct plan *plan, const struc
 					    size_t thread)
 {
 	const struct facts *facts = plan->facts;
-	struct id_changes changes = find_id_changes(plan, task, thread);
+	struct thread_ids had =
+		is_nested(task) ? credentials_entry_ids(task) : inherited_ids(facts);
+	struct thread_ids wanted = credentials_ids(credentials_of(task, thread));
+	struct id_changes changes = credentials_differ(plan->arena, &had, &wanted);
 
 	if (is_nested(task))
 		return (struct inherited_sets){
 			.sets = { .permitted = facts->known_capabilities,
 				  .effective = facts->known_capabilities,
 				  .bounding = facts->known_capabilities },
-			.securebits = thread == 0
-					      ? SECUREBITS_DEFAULT
-					      : securebits_for_ids(SECUREBITS_DEFAULT, &changes),
+			.securebits = securebits_for_ids(SECUREBITS_DEFAULT, &changes),
 		};
 	return (struct inherited_sets){
 		.sets = { .inheritable = facts->inheritable,
@@ -358,6 +279,9 @@ static int plan_sets(struct plan *plan, const struct task *task, size_t thread,
 	struct inherited_sets inherited = inherited_sets(plan, task, thread);
 	const struct capabilities *had = &inherited.sets;
 
+	/* Its threads are made with the ids that it brought along. */
+	if (is_nested(task) && thread == 0 && plan_ids_inside(plan, task, thread, program, err))
+		return -1;
 	if (check_sets(plan->facts, task, thread, &inherited, &wanted, creds, err))
 		return -1;
 	if (wanted.inheritable != had->inheritable)

@@ -202,7 +202,7 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	for (size_t i = 0; i < task->n_threads; i++)
 		if (check_thread(task, i, task->threads[i]->thread_core->creds, err))
 			return -1;
-	return 0;
+	return task->user_namespace->depth > 0 ? credentials_check_inside(task, err) : 0;
 }
 
 const struct task_kind credentials_kind = {

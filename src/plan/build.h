@@ -89,8 +89,11 @@ bool children_place_is_inside(const struct build *build, const struct node *node
  */
 void build_enter_children_place(struct build *build, struct program *program, uint64_t pidfd_slot);
 
+/* guided-threads.c: before any program is built; and where a node has made its last process. */
+void guided_threads_prepare(struct build *build);
+void build_last_created(struct build *build, const struct node *node);
 /*
- * guided-threads.c: a leader that has entered its user namespace makes a thread. The leader's
+ * The same: a leader that has entered its user namespace makes a thread. The leader's
  * program goes on in the one that is returned.
  */
 struct program *build_nested_thread(struct build *build, struct node *node, size_t thread,

@@ -21,13 +21,43 @@ static size_t count_outer_levels(const struct node *node)
 	return place ? place->namespace->level + 1 : 0;
 }
 
+static bool makes_guided(const struct node *node)
+{
+	return node->task && node_enters_user_namespace(node) && node->task->n_threads > 1 &&
+	       count_outer_levels(node);
+}
+
+void guided_threads_prepare(struct build *build)
+{
+	const struct tree *tree = build->tree;
+	struct plan *plan = build->plan;
+
+	plan->n_guided_threads = 0;
+	plan->requests_word = plan->makers_word = 0;
+	plan->n_makers = 0;
+	for (size_t i = 0; i < tree->n_nodes && !plan->requests_word; i++)
+		if (makes_guided(tree->nodes[i])) {
+			plan->requests_word = program_word(&plan->programs, 0);
+			plan->makers_word = program_word(&plan->programs, 0);
+		}
+}
+
+void build_last_created(struct build *build, const struct node *node)
+{
+	struct plan *plan = build->plan;
+
+	if (!plan->requests_word)
+		return;
+	plan->n_makers++;
+	program_wake(node->program, plan->makers_word, 0);
+	program_wake(node->program, plan->requests_word, 0);
+}
+
 static struct guided_thread *add_guided(struct build *build, const struct node *node, size_t thread)
 {
 	struct plan *plan = build->plan;
 	struct program_set *set = &plan->programs;
 
-	if (!plan->requests_word)
-		plan->requests_word = program_word(set, 0);
 	plan->guided_threads = arena_grow(plan->arena, plan->guided_threads, plan->n_guided_threads,
 					  sizeof *plan->guided_threads);
 	struct guided_thread *guided = &plan->guided_threads[plan->n_guided_threads++];

@@ -123,6 +123,14 @@ static void build_step(struct build *build, struct node *node, const struct step
 
 void build_history(struct build *build, struct node *node)
 {
+	size_t last_created = node->n_steps;
+
 	for (size_t i = 0; i < node->n_steps; i++)
+		if (node->steps[i].kind == STEP_CREATE)
+			last_created = i;
+	for (size_t i = 0; i < node->n_steps; i++) {
 		build_step(build, node, &node->steps[i]);
+		if (i == last_created)
+			build_last_created(build, node);
+	}
 }

@@ -134,14 +134,13 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	};
 
 	program_set_init(&plan->programs, plan->arena, plan->hole.start);
-	plan->n_guided_threads = 0;
-	plan->requests_word = 0;
 	plan->leaders_word = 0;
 	plan->n_lost_cores = 0;
 	sources_forget_borrowers(plan);
 	add_programs(&build);
 	describe_tasks(plan, tree);
 	descriptors_share(&build);
+	guided_threads_prepare(&build);
 	stopped_count(&build);
 	for (size_t i = 0; i < tree->n_order; i++)
 		if (build_node(&build, tree->order[i], err))

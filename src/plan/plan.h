@@ -69,6 +69,7 @@ struct planned_thread {
  *   made     by the leader, once clone3 has put its result into the slot: the thread's id in its
  *            own namespace, or an error; leader and thread wait for `verdict` then
  *   retry    by the coordinator before the verdict: the thread ends, the leader asks again
+ * All processes are made before that: helpers get the next number at levels shared with the host.
  */
 struct guided_thread {
 	size_t task, thread;
@@ -131,7 +132,9 @@ struct plan {
 	uint32_t n_filtered;
 	struct guided_thread *guided_threads; /* in the order of tasks */
 	size_t n_guided_threads;
-	uint64_t requests_word;	   /* counts their requests */
+	uint64_t requests_word; /* is changed by their requests */
+	uint64_t makers_word;	/* at n_makers all processes are made: requests can be served */
+	uint32_t n_makers;
 	size_t n_lost_cores;	   /* zombies that lose the mark that they dumped core */
 	uint64_t *filter_programs; /* private to kinds/task/seccomp.c: struct sock_fprog by index */
 };

@@ -271,6 +271,9 @@ int run_serve_guided(struct run *run, struct error *err)
 {
 	const struct plan *plan = run->plan;
 
+	/* A helper of the tree could get the number that was meant for the thread. */
+	if (__atomic_load_n(word_at(plan->makers_word), __ATOMIC_ACQUIRE) < plan->n_makers)
+		return 0;
 	if (!run->guided_done)
 		run->guided_done = arena_array(run->arena, bool, plan->n_guided_threads + 1);
 	for (size_t i = 0; i < plan->n_guided_threads; i++) {

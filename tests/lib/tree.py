@@ -194,35 +194,65 @@ def thread_facts(pid, tid, depth):
 
 
 class Namespaces:
-    """The user namespaces of a tree, numbered in the order in which its tasks lead to them."""
+    """The user and pid namespaces of a tree, numbered in the order in which its tasks lead to them."""
 
     NS_GET_USERNS, NS_GET_PARENT, NS_GET_OWNER_UID = 0xb701, 0xb702, 0xb704
+    PIDFD_GET_PID_FOR_CHILDREN, PIDFD_THREAD = 0xff06, os.O_EXCL
 
-    def __init__(self):
+    def __init__(self, pids=()):
         self.own = os.stat("/proc/self/ns/user")
+        self.top = None  # the root's pid namespace, above which nothing is restored
         self.texts = {}
+        self.readers = {}
+        for pid in pids:
+            try:
+                self.readers.setdefault(os.stat(f"/proc/{pid}/ns/user").st_ino, pid)
+                self.top = self.top or os.stat(f"/proc/{pid}/ns/pid")
+            except OSError:
+                pass
 
-    def text(self, fd, reader=None):
-        """Number, owner, maps, and the same of those above; `reader` is a task inside."""
+    def text(self, fd, describe):
+        """Number and description, the latter once only."""
         status = os.fstat(fd)
         if os.path.samestat(status, self.own):
             return "own"
         if status.st_ino not in self.texts:
-            self.texts[status.st_ino] = ""  # takes the number, before those above do
-            number = len(self.texts)
-            owner = bytearray(4)
-            fcntl.ioctl(fd, self.NS_GET_OWNER_UID, owner)
-            parent = fcntl.ioctl(fd, self.NS_GET_PARENT)
-            self.texts[status.st_ino] = (
-                f"{number} of uid {int.from_bytes(owner, 'little')}: {self.maps(fd, reader)}, "
-                f"below ({self.text(parent)})")
-            os.close(parent)
+            number = len(self.texts) + 1
+            self.texts[status.st_ino] = f"{number}"  # those that it leads to come later
+            self.texts[status.st_ino] = f"{number} {describe(fd)}"
         return self.texts[status.st_ino]
 
-    @staticmethod
-    def maps(fd, reader):
-        inside = None
-        if reader is None:  # nobody of the tree that we know of is inside
+    def user_text(self, fd):
+        return self.text(fd, self.describe_user)
+
+    def pid_text(self, fd):
+        return self.text(fd, self.describe_pid)
+
+    def related(self, fd, request, text):
+        try:
+            other = fcntl.ioctl(fd, request)
+        except OSError as error:
+            return f"<{error.strerror}>"
+        try:
+            return text(other)
+        finally:
+            os.close(other)
+
+    def describe_user(self, fd):
+        owner = bytearray(4)
+        fcntl.ioctl(fd, self.NS_GET_OWNER_UID, owner)
+        return (f"of uid {int.from_bytes(owner, 'little')}: {self.maps(fd)}, "
+                f"below ({self.related(fd, self.NS_GET_PARENT, self.user_text)})")
+
+    def describe_pid(self, fd):
+        owned = f"owned by {self.related(fd, self.NS_GET_USERNS, self.user_text)}"
+        if self.top and os.path.samestat(os.fstat(fd), self.top):
+            return owned
+        return f"{owned}, below ({self.related(fd, self.NS_GET_PARENT, self.pid_text)})"
+
+    def maps(self, fd):
+        reader, inside = self.readers.get(os.fstat(fd).st_ino), None
+        if reader is None:  # nobody of the tree is inside
             inside = subprocess.Popen(
                 ["nsenter", f"--user=/proc/self/fd/{fd}", "--preserve-credentials", "sh", "-c",
                  "echo; read go"], pass_fds=[fd], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -234,35 +264,40 @@ class Namespaces:
             inside.communicate()
         return text
 
-    def open(self, path):
+    def open_for_children(self, pid, tid):
+        """Where the children of a thread will be born; /proc has no link without an init."""
+        path = f"/proc/{pid}/task/{tid}/ns/pid_for_children"
         try:
             return os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            pidfd = os.pidfd_open(tid, 0 if tid == pid else self.PIDFD_THREAD)
+            try:
+                return fcntl.ioctl(pidfd, self.PIDFD_GET_PID_FOR_CHILDREN)
+            finally:
+                os.close(pidfd)
+
+    def told(self, opened, text):
+        """What a function that opens a namespace leads to."""
+        try:
+            fd = opened()
         except OSError:
-            return None
+            return "not shown"
+        try:
+            return text(fd)
+        finally:
+            os.close(fd)
 
     def facts(self, pid, threads):
-        """The user namespace of a task, and that which owns each of its pid namespaces."""
-        found = {}
-        fd = self.open(f"/proc/{pid}/ns/user")
-        if fd is not None:
-            found["user namespace"] = self.text(fd, pid)
-            os.close(fd)
-        paths = {"pid namespace": f"/proc/{pid}/ns/pid"}
+        """The namespaces of a task, and for each of its threads that of its children."""
+        found = {
+            "user namespace": self.told(lambda: os.open(f"/proc/{pid}/ns/user", os.O_RDONLY),
+                                        self.user_text),
+            "pid namespace": self.told(lambda: os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY),
+                                       self.pid_text),
+        }
         for name, tid in threads.items():
-            paths[f"thread {name} pid namespace of children"] = (
-                f"/proc/{pid}/task/{tid}/ns/pid_for_children")
-        for key, path in paths.items():
-            fd = self.open(path)
-            if fd is None:
-                found[key] = "not shown"
-                continue
-            try:
-                owner = fcntl.ioctl(fd, self.NS_GET_USERNS)
-                found[key] = f"owned by {self.text(owner)}"
-                os.close(owner)
-            except OSError as error:
-                found[key] = f"<{error.strerror}>"
-            os.close(fd)
+            found[f"thread {name} pid namespace of children"] = self.told(
+                lambda tid=tid: self.open_for_children(pid, tid), self.pid_text)
         return found
 
 
@@ -316,7 +351,7 @@ def tree_facts(root, ignore=()):
     depth = len(status_of(root).get("NSpid", "").split()) - 1
     names = {pid: " ".join(status_of(pid).get("NSpid", "?").split()[depth:])
              for pid in processes(root)}
-    namespaces = Namespaces()
+    namespaces = Namespaces(names)
     tree = {}
     for name, pid in sorted((name, pid) for pid, name in names.items()):
         facts = task_facts(pid, depth, namespaces, ignore)

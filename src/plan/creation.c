@@ -97,7 +97,7 @@ static void choose_join(struct tree *tree, struct node *node)
 	}
 	if (group_visible_in(node, node->place)) {
 		node->join = JOIN_SELF;
-	} else if (node->creator && !node->same_parent && !node->moved_first &&
+	} else if (node->creator && !node->same_parent &&
 		   group_seen_from(node->group, node->creator->place)) {
 		node->join = JOIN_BY_CREATOR;
 	} else if (node->group->outside) {
@@ -152,7 +152,7 @@ static void choose_birth_group(struct tree *tree, struct node *child)
 	child->moved_first = true;
 	child->born_to_maker = false;
 	child->birth_group = wanted;
-	child->moved_word = tree_add_word(tree);
+	child->put_word = tree_add_word(tree);
 }
 
 static void check_place(struct tree *tree, struct node *node)
@@ -238,7 +238,7 @@ static void arrange_children(struct tree *tree, struct node *node)
 	for (size_t i = 0; i < node->n_children; i++)
 		if (node->children[i]->phase == PHASE_EARLY)
 			make_inits_early(node, node->children[i]);
-	if (node->first_group && node->join == JOIN_BY_CREATOR)
+	if ((node->first_group || node->moved_first) && node->join == JOIN_BY_CREATOR)
 		node->movable_word = tree_add_word(tree);
 	for (size_t i = 0; i < node->n_children; i++) {
 		struct node *child = node->children[i];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What each process does, in order, until it has its place in the tree. Creating comes first
- * wherever it can, so that nobody waits for somebody whom it has yet to create; joining groups
- * comes after, then the exits of helpers.
+ * What each process does until it has its place in the tree, as bundles of steps that schedule.c
+ * puts in order. Rigid ones divide its life: before it leads a session or group and after,
+ * before it leaves a group that its children are to be born in, and after; then joining a group
+ * and the exits of helpers.
  */
 #include "plan/tree.h"
 
@@ -50,54 +51,53 @@ static void choose_words(struct tree *tree)
 		if (node->moved_first)
 			choose_group_words(tree, node->wanted_group);
 		struct place *place = node->place;
-		if (!node->creator || place == node->creator->place || place->init == node)
-			continue;
-		bool known =
-			place->init->creator == node->creator && place->init->phase <= node->phase;
-		if (!known && !place->ready_word)
+		if (node->creator && place != node->creator->place && place->init != node &&
+		    !place->ready_word)
 			place->ready_word = tree_add_word(tree);
 	}
 }
 
 /* The founder is there just for the init to be born in what it has made. */
-static struct place *add_founded(struct tree *tree, struct node *node, struct node *child,
-				 struct place *current)
+static void add_founded(struct tree *tree, struct node *node, struct node *child)
 {
 	struct place *place = child->place;
 	struct node *founder = place->founder;
 
-	if (current != node->place)
-		node_add_step(tree, node, STEP_ENTER)->place = node->place;
+	node_begin(tree, node, BUNDLE_FREE);
+	node_add_step(tree, node, STEP_ENTER)->place = node->place;
 	node_add_step(tree, node, STEP_CREATE)->node = founder;
+	node_begin(tree, node, BUNDLE_FREE);
 	add_wait(tree, node, place->founded_word, 1);
 	node_add_step(tree, node, STEP_ENTER_FOUNDED)->place = place;
 	node_add_step(tree, node, STEP_CREATE)->node = child;
 	add_wake(tree, node, founder->leave_word, 1);
+	node_begin(tree, node, BUNDLE_DEFERRED);
 	node_add_step(tree, node, STEP_REAP)->node = founder;
-	return place;
 }
 
-static struct place *add_creation(struct tree *tree, struct node *node, struct node *child,
-				  struct place *current)
+static void add_creation(struct tree *tree, struct node *node, struct node *child)
 {
 	struct place *wanted = child->place->init == child ? node->place : child->place;
 
-	if (child->place->init == child && child->place->founder)
-		return add_founded(tree, node, child, current);
-	if (wanted != current) {
-		if (wanted != node->place && wanted->ready_word)
-			add_wait(tree, node, wanted->ready_word, 1);
-		node_add_step(tree, node, STEP_ENTER)->place = wanted;
+	if (child->place->init == child && child->place->founder) {
+		add_founded(tree, node, child);
+		return;
 	}
+	node_begin(tree, node, BUNDLE_FREE);
+	if (wanted != node->place)
+		add_wait(tree, node, wanted->ready_word, 1);
+	node_add_step(tree, node, STEP_ENTER)->place = wanted;
 	node_add_step(tree, node, STEP_CREATE)->node = child;
-	return wanted;
 }
 
-static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group)
+static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group,
+		     enum bundle_kind kind)
 {
+	node_begin(tree, node, kind);
 	if (group->ready_word)
 		add_wait(tree, node, group->ready_word, 1);
-	if (child->movable_word)
+	/* It leaves its birth group once it has made what is to be born there. */
+	if (child->movable_word && group == child->group)
 		add_wait(tree, node, child->movable_word, 1);
 	struct step *step = node_add_step(tree, node, STEP_MOVE);
 	step->node = child;
@@ -105,42 +105,45 @@ static void add_move(struct tree *tree, struct node *node, struct node *child, s
 	/* Who is moved for the sake of its children stays until they are there. */
 	if (group->joined_word)
 		add_wake(tree, node, group->joined_word, 1);
+}
+
+static void add_moves(struct tree *tree, struct node *node, struct node *child,
+		      enum bundle_kind kind)
+{
+	if (child->moved_first) {
+		add_move(tree, node, child, child->wanted_group, kind);
+		add_wake(tree, node, child->put_word, 1);
+	}
+	if (child->join != JOIN_BY_CREATOR)
+		return;
+	add_move(tree, node, child, child->group, kind);
 	if (child->moved_word)
 		add_wake(tree, node, child->moved_word, 1);
 }
 
-static void add_moves(struct tree *tree, struct node *node, bool early)
+/* Once the creator has called setsid it cannot move those any more that were born before. */
+static void add_phase(struct tree *tree, struct node *node, int phase)
 {
-	for (size_t i = 0; i < node->n_children; i++) {
-		struct node *child = node->children[i];
-		if ((child->phase == PHASE_EARLY) != early)
-			continue;
-		if (child->moved_first)
-			add_move(tree, node, child, child->wanted_group);
-		else if (child->join == JOIN_BY_CREATOR)
-			add_move(tree, node, child, child->group);
-	}
-}
+	bool at_once = phase == PHASE_EARLY && node->leads_session;
 
-static struct place *add_phase(struct tree *tree, struct node *node, int phase,
-			       struct place *current)
-{
 	for (size_t i = 0; i < node->n_children; i++)
 		if ((int)node->children[i]->phase == phase)
-			current = add_creation(tree, node, node->children[i], current);
-	return current;
+			add_creation(tree, node, node->children[i]);
+	for (size_t i = 0; i < node->n_children; i++) {
+		struct node *child = node->children[i];
+		if ((int)child->phase == phase)
+			add_moves(tree, node, child, at_once ? BUNDLE_FREE : BUNDLE_DEFERRED);
+	}
 }
 
 static void add_lead(struct tree *tree, struct node *node)
 {
 	const struct group *made = node->first_group ? node->first_group : node->group;
 
-	if (node->leads_session)
-		node_add_step(tree, node, STEP_SETSID);
-	else if (node->leads_group || node->first_group)
-		node_add_step(tree, node, STEP_LEAD_GROUP);
-	else
+	if (!node->leads_session && !node->leads_group && !node->first_group)
 		return;
+	node_begin(tree, node, BUNDLE_RIGID);
+	node_add_step(tree, node, node->leads_session ? STEP_SETSID : STEP_LEAD_GROUP);
 	if (made->ready_word)
 		add_wake(tree, node, made->ready_word, 1);
 }
@@ -148,27 +151,27 @@ static void add_lead(struct tree *tree, struct node *node)
 /* A maker that will be in another group than its own. */
 static void add_stay(struct tree *tree, struct node *node)
 {
+	node_begin(tree, node, BUNDLE_RIGID);
 	if (node->first_group && node->first_group->joined_word)
 		add_wait(tree, node, node->first_group->joined_word, 1);
+	if (node->movable_word)
+		add_wake(tree, node, node->movable_word, 1);
 }
 
 static void add_creations(struct tree *tree, struct node *node)
 {
-	struct place *current = add_phase(tree, node, PHASE_EARLY, node->place);
-
-	add_moves(tree, node, true);
+	add_phase(tree, node, PHASE_EARLY);
 	add_lead(tree, node);
-	current = add_phase(tree, node, PHASE_MAIN, current);
+	add_phase(tree, node, PHASE_MAIN);
 	add_stay(tree, node);
-	if (node->movable_word)
-		add_wake(tree, node, node->movable_word, 1);
-	if (node->moved_word && !node->moved_first) {
+	if (node->moved_word) {
+		node_begin(tree, node, BUNDLE_RIGID);
 		add_wait(tree, node, node->moved_word, 1);
-		current = add_phase(tree, node, PHASE_MOVED, current);
+		add_phase(tree, node, PHASE_MOVED);
 	}
-	add_moves(tree, node, false);
 	/* Threads can be made only in the own namespace (EINVAL, copy_process). */
-	if (current != node->place && node->task)
+	node_begin(tree, node, BUNDLE_RIGID);
+	if (node->task)
 		node_add_step(tree, node, STEP_ENTER)->place = node->place;
 }
 
@@ -178,6 +181,7 @@ static void add_join(struct tree *tree, struct node *node)
 
 	if (node->join != JOIN_SELF)
 		return;
+	node_begin(tree, node, BUNDLE_DEFERRED);
 	if (group->ready_word)
 		add_wait(tree, node, group->ready_word, 1);
 	node_add_step(tree, node, STEP_JOIN)->group = node->group;
@@ -185,8 +189,10 @@ static void add_join(struct tree *tree, struct node *node)
 		add_wake(tree, node, group->joined_word, 1);
 }
 
-static void add_reap(struct tree *tree, struct node *node, struct node *helper)
+static void add_reap(struct tree *tree, struct node *node, struct node *helper,
+		     enum bundle_kind kind)
 {
+	node_begin(tree, node, kind);
 	node_add_step(tree, node, STEP_REAP)->node = helper;
 	if (helper->left_word)
 		add_wake(tree, node, helper->left_word, 1);
@@ -197,7 +203,8 @@ static void add_reaping(struct tree *tree, struct node *node)
 {
 	for (size_t i = 0; i < node->n_children; i++)
 		if (!node->children[i]->task && !node->children[i]->leave_word)
-			add_reap(tree, node, node->children[i]);
+			add_reap(tree, node->children[i]->reaper, node->children[i],
+				 BUNDLE_DEFERRED);
 }
 
 static void set_mark(struct tree *tree, struct node *node, uint32_t value)
@@ -210,11 +217,13 @@ static void add_adoption(struct tree *tree, const struct adoption *adoption, uin
 	struct node *helper = adoption->helper, *reaper = helper->reaper;
 	struct node *conductor = adoption->marked ? helper->adopter : reaper;
 
+	node_begin(tree, conductor, BUNDLE_RIGID);
 	add_wait(tree, conductor, adoption->turn_word, 1);
 	if (adoption->marked)
 		set_mark(tree, conductor, 1);
 	add_wake(tree, conductor, helper->leave_word, 1);
-	add_reap(tree, reaper, helper);
+	add_reap(tree, reaper, helper, conductor == reaper ? BUNDLE_RIGID : BUNDLE_DEFERRED);
+	node_begin(tree, conductor, BUNDLE_RIGID);
 	if (conductor != reaper)
 		add_wait(tree, conductor, helper->left_word, 1);
 	if (adoption->marked)
@@ -247,6 +256,7 @@ static bool outlives_tie(const struct node *creator)
 
 static void add_end(struct tree *tree, struct node *node)
 {
+	node_begin(tree, node, BUNDLE_LAST);
 	if (is_adopted(node)) {
 		add_wait(tree, node, node->creator->left_word, 1);
 		if (!outlives_tie(node->parent))
@@ -266,6 +276,7 @@ void plan_steps(struct tree *tree)
 	choose_words(tree);
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
+		node_begin(tree, node, BUNDLE_RIGID);
 		/* A helper whose creator leaves before it would die with that. */
 		if (!is_adopted(node) && !outlives_tie(node->creator) &&
 		    (node->task || node->reaper == node->creator))
@@ -276,15 +287,19 @@ void plan_steps(struct tree *tree)
 		}
 		if (node->place->init == node && node->place->ready_word)
 			add_wake(tree, node, node->place->ready_word, 1);
-		if (node->moved_first)
-			add_wait(tree, node, node->moved_word, 1);
+		if (node->moved_first) {
+			node_begin(tree, node, BUNDLE_RIGID);
+			add_wait(tree, node, node->put_word, 1);
+		}
 		add_creations(tree, node);
 		add_join(tree, node);
-		add_reaping(tree, node);
 	}
+	for (size_t i = 0; i < tree->n_order; i++)
+		add_reaping(tree, tree->order[i]);
 	if (tree->n_adoptions) {
 		/* The first turn is nobody's to give. */
 		struct node *root = tree->nodes[0];
+		node_begin(tree, root, BUNDLE_RIGID);
 		add_wake(tree, root, tree->adoptions[0].turn_word, 1);
 	}
 	add_adoptions(tree);

@@ -45,11 +45,19 @@ uint32_t tree_add_word(struct tree *tree)
 	return ++tree->n_words;
 }
 
+void node_begin(struct tree *tree, struct node *node, enum bundle_kind kind)
+{
+	node->bundles =
+		arena_grow(tree->arena, node->bundles, node->n_bundles, sizeof *node->bundles);
+	node->bundles[node->n_bundles++] = (struct bundle){ .kind = kind, .first = node->n_steps };
+}
+
 struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind kind)
 {
 	node->steps = arena_grow(tree->arena, node->steps, node->n_steps, sizeof *node->steps);
 	struct step *step = &node->steps[node->n_steps++];
 	*step = (struct step){ .kind = kind };
+	node->bundles[node->n_bundles - 1].n_steps++;
 	return step;
 }
 
@@ -283,7 +291,7 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 	static void (*const parts[])(struct tree *) = {
 		plan_sessions,	plan_sharing,	      plan_groups,
 		plan_creation,	plan_children_places, plan_user_namespaces,
-		plan_adoptions, plan_steps,	      rehearse,
+		plan_adoptions, plan_steps,	      schedule,
 	};
 
 	*tree = (struct tree){

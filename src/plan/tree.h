@@ -91,6 +91,18 @@ struct step {
 	struct group *group;
 };
 
+/* Steps that are done without anything in between, once all that they wait for has happened. */
+struct bundle {
+	enum bundle_kind {
+		BUNDLE_RIGID,	 /* after all before it but the deferred, before all that follow */
+		BUNDLE_FREE,	 /* anywhere between the rigid ones before and after it */
+		BUNDLE_DEFERRED, /* anywhere after the rigid one before it */
+		BUNDLE_LAST,	 /* after all others */
+	} kind;
+	size_t first, n_steps; /* in node->steps */
+	size_t n_looked_at;    /* scratch of schedule.c */
+};
+
 /* A process to be made. */
 struct node {
 	const struct task *task; /* NULL: a helper */
@@ -129,7 +141,8 @@ struct node {
 		JOIN_SELF,	 /* setpgid(0, group) */
 		JOIN_BY_CREATOR, /* the leader is not visible from the own namespace */
 	} join;
-	uint32_t moved_word;   /* set once the creator has moved it; 0: it does not wait */
+	uint32_t put_word;     /* set once the creator has moved it into its birth group */
+	uint32_t moved_word;   /* the same for its group; 0: it does not wait */
 	uint32_t movable_word; /* set once it has made what is to be born in its birth group */
 
 	/* Helpers: */
@@ -141,13 +154,20 @@ struct node {
 	struct node **helpers; /* made by this node, one per adopter */
 	size_t n_helpers;
 
-	struct step *steps;
+	struct step *steps; /* by bundles until schedule() has put them in order */
 	size_t n_steps;
-	/* Scratch of adoption.c and rehearsal.c: */
+	struct bundle *bundles;
+	size_t n_bundles;
+	/* Scratch of adoption.c and creation.c: */
 	struct node *current_parent;
 	uint64_t birth_rank;
-	size_t next_step;
 	bool visited;
+	/* Scratch of schedule.c: */
+	struct step *ordered;
+	size_t n_ordered;
+	size_t n_opened, n_pending, n_blocking; /* bundles; opened ones that are not done */
+	struct bundle *stopped_at;
+	struct place *current_place; /* where its children are born */
 	/* Scratch of the programs: */
 	struct program *program;
 	uint64_t number_slot;	   /* where the creator keeps a helper's number; 0: it is known */
@@ -217,6 +237,7 @@ bool place_is_within(const struct place *inner, const struct place *outer);
 uint32_t node_number(const struct node *node, const struct place *place);
 /* Is `node` at or below `ancestor`, following creators? */
 bool node_created_below(const struct node *node, const struct node *ancestor);
+void node_begin(struct tree *tree, struct node *node, enum bundle_kind kind); /* a bundle */
 struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind kind);
 
 struct node *session_source(const struct tree *tree, struct session *session); /* sessions.c */
@@ -230,6 +251,6 @@ void plan_children_places(struct tree *tree); /* children-places.c: pid_for_chil
 void plan_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
 void plan_adoptions(struct tree *tree);	      /* adoption.c: when helpers exit, who reaps them */
 void plan_steps(struct tree *tree);	      /* steps.c */
-void rehearse(struct tree *tree);	      /* rehearsal.c: does it come to an end? */
+void schedule(struct tree *tree);	      /* schedule.c: their order, if there is one */
 
 #endif

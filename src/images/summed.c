@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { WRITE_BACK_FROM = 4 * 1024 * 1024 };
+
 struct summed_image {
 	struct images_writer *writer;
 	const char *name;
@@ -139,7 +141,13 @@ int piece_write(struct piece_writer *writer, const void *data, size_t size, stru
 
 void piece_end(struct piece_writer *writer)
 {
+	uint64_t start = writer->piece * CHECKSUM_PIECE, size = writer->end - start;
+
 	assert(writer->at == writer->end);
+	/* A disk begins with it now, not when all is synced; a failure is reported then. */
+	if (size >= WRITE_BACK_FROM)
+		sync_file_range(writer->image->fd, (off_t)start, (off_t)size,
+				SYNC_FILE_RANGE_WRITE);
 	XXH128_canonicalFromHash(&writer->image->sums[writer->piece],
 				 XXH3_128bits_digest(writer->state));
 }

@@ -79,6 +79,7 @@ enum collect_state {
 	COLLECT_PAGES,		 /* kinds/memory/pages.c: copy buffers */
 	COLLECT_MAPPED_FILES,	 /* kinds/memory/mapped-files.c: files of areas seen so far */
 	COLLECT_USER_NAMESPACES, /* kinds/namespaces/user.c: those seen so far */
+	COLLECT_HELD_NAMESPACES, /* kinds/namespaces/pid.c: those that descriptors hold */
 	COLLECT_STATES,
 };
 
@@ -118,6 +119,11 @@ char *target_read(struct target *target, const char *name, struct error *err);
 #define BELOW_ROOT "root/"
 int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
 		 uint32_t *ret_file_id, struct error *err);
+
+/*
+ * The id of a namespace that the whole tree shares with nestor, by the name of its link ("ns/net").
+ */
+uint32_t collect_common_namespace_id(const char *link_name);
 
 /*
  * All descriptors of a task (its table may be shared with earlier tasks). Called for every task

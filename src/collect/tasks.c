@@ -207,6 +207,15 @@ static int check_namespaces(const struct reading *reading, struct target *target
 	return 0;
 }
 
+uint32_t collect_common_namespace_id(const char *link_name)
+{
+	size_t i = 0;
+
+	while (strcmp(common_namespaces[i].link, link_name) != 0)
+		i++;
+	return FIRST_COMMON_ID + (uint32_t)i;
+}
+
 static void set_common_namespaces(const struct reading *reading, TaskKobjIdsEntry *ids)
 {
 	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
@@ -458,5 +467,6 @@ int collect_read(struct collect *collect, struct error *err)
 		return -1;
 	int result = read_all(&reading, err);
 	user_namespaces_release(collect);
+	pid_namespaces_release(collect);
 	return result ? -1 : snapshot_index(collect->snapshot, err);
 }

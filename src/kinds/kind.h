@@ -117,6 +117,7 @@ struct file_opener {
 	const struct images *images;
 	struct arena *arena;
 	int root_fd;	 /* paths are below it (-r), AT_FDCWD: the host's root */
+	const int *user_namespaces; /* like snapshot->user_namespaces; NULL while verifying */
 	void *state[32]; /* state[entry->type]: kept by the kind, allocated in arena */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
@@ -131,5 +132,11 @@ struct kind_table {
 extern const struct kind_table kinds;
 
 const struct file_kind *kind_of_file(const struct kind_table *table, const FileEntry *entry);
+
+/*
+ * A pid namespace of the tree: the coordinator cannot open it, since its init is not there yet, so
+ * a task that holds it does (plan/held-namespaces.c).
+ */
+bool namespace_file_is_placed_by_task(const struct snapshot *snapshot, const FileEntry *entry);
 
 #endif

@@ -7,6 +7,7 @@
 #include "kinds/files/files.h"
 #include "kinds/kind.h"
 #include "kinds/memory/memory.h"
+#include "kinds/namespaces/descriptor.h"
 #include "kinds/namespaces/pid.h"
 #include "kinds/task/fs.h"
 #include "kinds/task/task.h"
@@ -14,6 +15,7 @@
 static const struct file_kind *const file_kinds[] = {
 	&regular_kind,
 	&pipe_kind,
+	&namespace_file_kind,
 	NULL,
 };
 

@@ -61,6 +61,11 @@ void build_enter_user_namespace(struct build *build, struct node *node);
 /* Where its descriptor table keeps the sources that are needed to enter; last < first: none. */
 void user_namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last);
 
+/* held-namespaces.c: descriptors of pid namespaces, after all others. */
+bool is_held_namespace(const struct build *build, const FdinfoEntry *descriptor);
+void build_held_namespaces(struct build *build, struct node *node);
+int held_namespaces_check(const struct plan *plan, const struct tree *tree, struct error *err);
+
 /* descriptors.c */
 void descriptors_share(struct build *build);
 void build_descriptors(struct build *build, struct node *node);

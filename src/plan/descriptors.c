@@ -50,30 +50,38 @@ static void place_fetched(struct plan *plan, struct program *program, const Fdin
 	}
 }
 
-static void place(struct plan *plan, const struct task *task, struct program *program)
+static void place_source(struct plan *plan, const struct descriptor_table *table,
+			 struct program *program, const FdinfoEntry *entry, uint32_t lowest_free)
 {
-	const struct descriptor_table *table = task->table;
+	uint64_t flags = entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0;
+	uint32_t number = plan_source(plan, SOURCE_FILE, entry->id);
+	struct source *source = source_at(plan, number);
+
+	if (source->inherited)
+		op_expect(program_call(program, SYS_dup3, number, entry->fd, flags), entry->fd);
+	else if (source->placed_in == table)
+		op_expect(program_call(program, SYS_dup3, source->placed_at, entry->fd, flags),
+			  entry->fd);
+	else
+		place_fetched(plan, program, entry, number, lowest_free);
+	source->placed_in = table;
+	source->placed_at = entry->fd;
+}
+
+static void place(struct build *build, struct node *node)
+{
+	const struct descriptor_table *table = node->task->table;
 	uint32_t lowest_free = 0;
 
 	for (size_t i = 0; i < table->n_descriptors; i++) {
 		const FdinfoEntry *entry = table->descriptors[i];
-		uint64_t flags = entry->flags & FD_CLOEXEC ? O_CLOEXEC : 0;
-		uint32_t number = plan_source(plan, SOURCE_FILE, entry->id);
-		struct source *source = source_at(plan, number);
-		if (source->inherited)
-			op_expect(program_call(program, SYS_dup3, number, entry->fd, flags),
-				  entry->fd);
-		else if (source->placed_in == table)
-			op_expect(program_call(program, SYS_dup3, source->placed_at, entry->fd,
-					       flags),
-				  entry->fd);
-		else
-			place_fetched(plan, program, entry, number, lowest_free);
-		source->placed_in = table;
-		source->placed_at = entry->fd;
+		if (is_held_namespace(build, entry))
+			continue;
+		place_source(build->plan, table, node->program, entry, lowest_free);
 		if (entry->fd == lowest_free)
 			lowest_free++;
 	}
+	build_held_namespaces(build, node);
 }
 
 void build_descriptors(struct build *build, struct node *node)
@@ -92,7 +100,7 @@ void build_descriptors(struct build *build, struct node *node)
 	/* A fork may have copied a pidfd that another sharer of the table had just opened. */
 	if (build->tables_shared)
 		op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
-	place(plan, node->task, program);
+	place(build, node);
 	if (owner->n_sharers)
 		program_wake(program, owner->placed_word, 1);
 }

@@ -187,7 +187,7 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 	};
 	if (check_snapshot(&tree, arena, snapshot, table, options, err) ||
 	    check_numbers(plan, err) || user_namespaces_check(plan, &tree, err) ||
-	    sources_make(plan, options, err))
+	    held_namespaces_check(plan, &tree, err) || sources_make(plan, options, err))
 		return -1;
 	plan_root_clone(plan, tree.nodes[0]);
 	list_taken_ids(plan, &tree);

@@ -108,8 +108,11 @@ static void count_users(struct plan *plan)
 
 	for (size_t i = 0; i < snapshot->n_tables; i++) {
 		const struct descriptor_table *table = snapshot->tables[i];
-		for (size_t j = 0; j < table->n_descriptors; j++)
-			count_user(plan, SOURCE_FILE, table->descriptors[j]->id);
+		for (size_t j = 0; j < table->n_descriptors; j++) {
+			const FileEntry *file = snapshot_file(snapshot, table->descriptors[j]->id);
+			if (file && !namespace_file_is_placed_by_task(snapshot, file))
+				count_user(plan, SOURCE_FILE, file->id);
+		}
 	}
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		if (!task_is_zombie(&snapshot->tasks[i]))

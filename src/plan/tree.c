@@ -289,9 +289,11 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 	      const struct plan_options *options, struct error *err)
 {
 	static void (*const parts[])(struct tree *) = {
-		plan_sessions,	plan_sharing,	      plan_groups,
-		plan_creation,	plan_children_places, plan_user_namespaces,
-		plan_adoptions, plan_steps,	      schedule,
+		plan_sessions,	      plan_sharing,
+		plan_groups,	      plan_creation,
+		plan_children_places, plan_held_namespaces,
+		plan_user_namespaces, plan_adoptions,
+		plan_steps,	      schedule,
 	};
 
 	*tree = (struct tree){

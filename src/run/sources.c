@@ -128,6 +128,16 @@ static int lift(int fd, uint32_t floor, struct error *err)
 	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
 }
 
+static const int *user_namespaces(const struct run *run)
+{
+	const struct snapshot *snapshot = run->plan->snapshot;
+	int *fds = arena_array(run->arena, int, snapshot->n_user_namespaces);
+
+	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
+		fds[i] = run_user_namespace(run, snapshot->user_namespaces[i]->id);
+	return fds;
+}
+
 int run_open_sources(struct run *run, struct error *err)
 {
 	const struct plan *plan = run->plan;
@@ -138,6 +148,7 @@ int run_open_sources(struct run *run, struct error *err)
 		.images = run->images,
 		.arena = run->arena,
 		.root_fd = run->options->root_fd,
+		.user_namespaces = user_namespaces(run),
 	};
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
 	for (size_t i = 0; i < plan->n_sources; i++) {

@@ -201,7 +201,11 @@ int main(int argc, char **argv)
 	have_timers();
 	have_signals();
 	have_children(nested);
-	if (users)
+	if (users) {
 		have_users();
+		must(open("/proc/self/ns/user", O_RDONLY) >= 0);
+		must(open("/proc/self/ns/pid", O_RDONLY) >= 0);
+		must(open("/proc/self/ns/net", O_RDONLY) >= 0);
+	}
 	stay();
 }

@@ -148,7 +148,7 @@ def areas(pid):
             f"{area['file']} {area['flags']}" for area in merged]
 
 
-def descriptors(pid):
+def descriptors(pid, namespaces):
     found = {}
     try:
         numbers = sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
@@ -160,6 +160,11 @@ def descriptors(pid):
         except OSError as error:
             link = f"<{error.strerror}>"
         text = read(pid, f"fdinfo/{number}")
+        if link.startswith(("user:[", "pid:[")):
+            link = namespaces.link(f"/proc/{pid}/fd/{number}", link)
+            # O_LARGEFILE, which open adds and the ioctls that give namespaces do not.
+            text = re.sub(r"flags:\s*(\d+)", lambda flags:
+                          f"flags: 0{int(flags.group(1), 8) & ~0o100000:o}", text)
         kept = [" ".join(line.split()) for line in text.splitlines()
                 if line.startswith(("pos:", "flags:", "lock:"))]
         found[number] = f"{link} {' '.join(kept)}"
@@ -287,6 +292,20 @@ class Namespaces:
         finally:
             os.close(fd)
 
+    def link(self, path, name):
+        """A namespace that a descriptor refers to; `name` has a number that a restore changes."""
+        fd = self.open(path)
+        if fd is None:
+            return name.split("[")[0]
+        if name.startswith("user:"):
+            text = f"user: {self.text(fd)}"
+        else:
+            owner = fcntl.ioctl(fd, self.NS_GET_USERNS)
+            text = f"pid: owned by {self.text(owner)}"
+            os.close(owner)
+        os.close(fd)
+        return text
+
     def facts(self, pid, threads):
         """The namespaces of a task, and for each of its threads that of its children."""
         found = {
@@ -341,7 +360,7 @@ def task_facts(pid, depth, namespaces, ignore=()):
     if "maps" not in ignore:
         facts["maps"] = areas(pid)
     if "fd" not in ignore:
-        for number, text in descriptors(pid).items():
+        for number, text in descriptors(pid, namespaces).items():
             facts[f"fd {number}"] = text
     return facts
 

@@ -46,6 +46,14 @@ struct known_namespace {
 	bool empty; /* without an init */
 };
 
+/* collect->kind_state[COLLECT_HELD_NAMESPACES] */
+struct held_namespace {
+	struct held_namespace *next;
+	int fd;
+	const char *what;
+	NsFileEntry *entry;
+};
+
 struct survey {
 	struct collect *collect;
 	struct known_namespace *known; /* [0]: that of the root task */
@@ -249,6 +257,58 @@ static int read_threads(struct survey *survey, struct target *target, struct err
 	return 0;
 }
 
+/* ---- descriptors ---- */
+
+/* What only a descriptor keeps: nobody is in it, and nobody is going to be born there. */
+static int find_held(struct survey *survey, const struct held_namespace *held, struct error *err)
+{
+	struct stat stat;
+
+	if (fstat(held->fd, &stat))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the namespace of %s",
+				  held->what);
+	const struct known_namespace *known = find_known(survey, &stat);
+	if (known && !known->empty)
+		held->entry->ns_id = known->id;
+	else if (stat.st_ino == survey->own.st_ino && stat.st_dev == survey->own.st_dev)
+		held->entry->ns_id = OWN_ID;
+	else
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is of a pid namespace that no task of the tree is in", held->what);
+	return 0;
+}
+
+static int find_all_held(struct survey *survey, struct error *err)
+{
+	const struct held_namespace *held = survey->collect->kind_state[COLLECT_HELD_NAMESPACES];
+
+	for (; held; held = held->next)
+		if (find_held(survey, held, err))
+			return -1;
+	return 0;
+}
+
+int pid_namespace_hold(struct collect *collect, int fd, const char *what, NsFileEntry *entry,
+		       struct error *err)
+{
+	struct held_namespace *held = arena_new(collect->arena, struct held_namespace);
+
+	(void)err;
+	*held = (struct held_namespace){ collect->kind_state[COLLECT_HELD_NAMESPACES], fd, what,
+					 entry };
+	collect->kind_state[COLLECT_HELD_NAMESPACES] = held;
+	return 0;
+}
+
+void pid_namespaces_release(struct collect *collect)
+{
+	struct held_namespace *held = collect->kind_state[COLLECT_HELD_NAMESPACES];
+
+	for (; held; held = held->next)
+		close(held->fd);
+	collect->kind_state[COLLECT_HELD_NAMESPACES] = NULL;
+}
+
 /* ---- limits ---- */
 
 static int read_limits(struct survey *survey, struct error *err)
@@ -296,7 +356,7 @@ static int read_all(struct survey *survey, struct error *err)
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie && read_threads(survey, &collect->targets[i], err))
 			return -1;
-	return read_limits(survey, err);
+	return find_all_held(survey, err) ? -1 : read_limits(survey, err);
 }
 
 int pid_namespaces_collect(struct collect *collect, struct error *err)

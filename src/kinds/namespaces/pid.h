@@ -21,6 +21,16 @@ struct collect;
  */
 int pid_namespaces_collect(struct collect *collect, struct error *err);
 
+/*
+ * A descriptor of a pid namespace: takes `fd`, another one of the same, and sets entry->ns_id in
+ * pid_namespaces_collect, or refuses there what is not of the tree. `what` is for messages.
+ */
+int pid_namespace_hold(struct collect *collect, int fd, const char *what, NsFileEntry *entry,
+		       struct error *err);
+
+/* Closes what is open, after success and failure alike. */
+void pid_namespaces_release(struct collect *collect);
+
 /* STAGE_FILES, before anything that changes the root directory: ns_last_pid and pid_max. */
 extern const struct task_kind pid_namespace_kind;
 

@@ -169,10 +169,11 @@ static int read_task(struct collect *collect, struct survey *survey, struct targ
 	size_t index;
 
 	if (fstatat(target->proc_fd, "ns/user", &stat, 0) && target->zombie && errno == EACCES)
-		return fail(err, ERR_NO_PRIVILEGE,
-			    "pid %d is a zombie that was not dumpable: to see its exit status takes "
-			    "CAP_SYS_PTRACE in the initial user namespace",
-			    target->pid);
+		return fail(
+			err, ERR_NO_PRIVILEGE,
+			"pid %d is a zombie that was not dumpable: to see its exit status takes "
+			"CAP_SYS_PTRACE in the initial user namespace",
+			target->pid);
 	if (fstatat(target->proc_fd, "ns/user", &stat, 0))
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/ns/user",
 				  target->pid);

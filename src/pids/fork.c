@@ -195,12 +195,14 @@ static pid_t fork_in_turns(struct attempt *attempt, struct error *err)
 	return fail_hint(err, "see whether something forks all the time in one of the namespaces");
 }
 
-static bool is_same_namespace(int one_fd, int other_fd)
+/* Where it is, nothing has to be entered, which takes a privilege. */
+static bool is_for_children(int namespace_fd)
 {
-	struct stat one, other;
+	struct stat wanted, now;
 
-	return fstat(one_fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
-	       one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+	return fstat(namespace_fd, &wanted) == 0 &&
+	       stat("/proc/self/ns/pid_for_children", &now) == 0 && wanted.st_ino == now.st_ino &&
+	       wanted.st_dev == now.st_dev;
 }
 
 static int prepare(struct attempt *attempt, struct error *err)
@@ -217,21 +219,16 @@ static int prepare(struct attempt *attempt, struct error *err)
 static pid_t fork_there(struct attempt *attempt, struct error *err)
 {
 	const struct ids_wanted *wanted = attempt->wanted;
-	autoclose int before = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
 
 	if (prepare(attempt, err) < 0)
 		return -1;
-	if (before < 0)
-		return fail_errno(err, ERR_IO, "cannot open /proc/self/ns/pid_for_children");
-	bool is_elsewhere = !is_same_namespace(before, wanted->pid_namespace_fd);
-	if (is_elsewhere && setns(wanted->pid_namespace_fd, CLONE_NEWPID))
+	if (!is_for_children(wanted->pid_namespace_fd) &&
+	    setns(wanted->pid_namespace_fd, CLONE_NEWPID))
 		return fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
 				  "cannot enter the pid namespace");
 	pid_t pid = wanted->by_last_pids ? -1 : fork_named(attempt, err);
 	if (pid < 0 && err->name == ERR_NONE)
 		pid = fork_in_turns(attempt, err);
-	if (pid != 0 && is_elsewhere && setns(before, CLONE_NEWPID))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot return to a pid namespace");
 	return pid;
 }
 

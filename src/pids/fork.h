@@ -22,7 +22,8 @@ struct ids_wanted {
  * (of all levels, where clone3 is not to be had) through the last-pid vector, which is tried again
  * for a while if others take the numbers. The child goes on only once it has its ids. Returns -1
  * where they cannot be had, with ERR_TOO_MANY_LEVELS, ERR_PID_IN_USE, ERR_PID_OUT_OF_RANGE,
- * ERR_NO_PRIVILEGE, ...; the level is named. For single-threaded callers.
+ * ERR_NO_PRIVILEGE, ...; the level is named. For single-threaded callers, whose further children
+ * are born in that namespace too.
  */
 pid_t fork_with_ids(const struct ids_wanted *wanted, struct error *err);
 

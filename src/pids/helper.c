@@ -133,47 +133,58 @@ IN_HELPER __attribute__((noreturn)) static void helper_main(struct helper *helpe
 	}
 }
 
-/* The new task never returns from here. Its registers are the caller's but for stack and result. */
-static long clone_helper(struct clone_args *args, struct helper *helper)
+/*
+ * The new task runs `run` on its own stack and never returns; its registers are the caller's but
+ * for stack and result.
+ */
+IN_HELPER_ALWAYS_INLINE long clone_running(const struct clone_args *args, void *run, void *argument)
 {
 	long result;
 
 	__asm__ volatile("syscall\n\t"
 			 "testq %%rax, %%rax\n\t"
 			 "jnz 1f\n\t"
-			 "movq %[helper], %%rdi\n\t"
+			 "movq %[argument], %%rdi\n\t"
 			 "callq *%[run]\n\t"
 			 "ud2\n"
 			 "1:"
 			 : "=a"(result)
 			 : "a"(SYS_clone3), "D"(args),
-			   "S"(sizeof *args), [helper] "r"(helper), [run] "r"(helper_main)
+			   "S"(sizeof *args), [argument] "r"(argument), [run] "r"(run)
 			 : "rcx", "r11", "memory");
 	return result;
 }
 
-static long clone_numbered(struct helper *helper, pid_t number, size_t named)
+/* ---- The maker ---- */
+
+/*
+ * Signal 0 (the maker's own, with CLONE_PARENT): only a wait with __WALL sees a helper, so it is
+ * no surprise for the caller's own.
+ */
+IN_HELPER_ALWAYS_INLINE long clone_numbered(struct helper *helper, pid_t number, size_t named)
 {
 	pid_t tids[MAX_LEVELS];
-	/* Signal 0: only a wait with __WALL sees it, so it is no surprise for the caller's own. */
-	struct clone_args args = { .flags = CLONE_VM | CLONE_FILES,
-				   .stack = (uintptr_t)helper->stack,
-				   .stack_size = sizeof helper->stack,
-				   .set_tid = (uintptr_t)tids,
-				   .set_tid_size = named };
+	struct clone_args args;
 
+	for (size_t i = 0; i < sizeof args / sizeof(uint64_t); i++)
+		((volatile uint64_t *)&args)[i] = 0;
+	args.flags = CLONE_VM | CLONE_FILES | CLONE_PARENT;
+	args.stack = (uintptr_t)helper->stack;
+	args.stack_size = sizeof helper->stack;
+	args.set_tid = (uintptr_t)tids;
+	args.set_tid_size = named;
 	for (size_t i = 0; i < named; i++)
-		tids[i] = number;
-	return clone_helper(&args, helper);
+		((volatile pid_t *)tids)[i] = number;
+	return clone_running(&args, helper_main, helper);
 }
 
-static bool is_taken_or_too_high(long result)
+IN_HELPER_ALWAYS_INLINE bool is_taken_or_too_high(long result)
 {
 	return result == -EEXIST || result == -EINVAL;
 }
 
 /* Chooses its number at the innermost `named` of its levels. */
-static long clone_somewhere(struct helper *helper, size_t levels, size_t named)
+IN_HELPER static long clone_somewhere(struct helper *helper, size_t levels, size_t named)
 {
 	pid_t high = HIGH_NUMBER - (pid_t)levels;
 	long result = -EINVAL;
@@ -185,26 +196,58 @@ static long clone_somewhere(struct helper *helper, size_t levels, size_t named)
 	return result;
 }
 
-int helper_start(struct helper *helper, size_t levels)
+IN_HELPER static void make(struct helper_birth *birth)
 {
-	/* All that the kernel has, also those that the C library keeps for itself. */
-	uint64_t all = UINT64_MAX, mask;
-	long result = -EPERM;
+	struct helper *helper = birth->helper;
+	long result = raw_call(SYS_setns, (uint64_t)birth->namespace_fd, CLONE_NEWPID, 0, 0, 0);
 
 	/* To settle is the first request. */
 	__atomic_add_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
 	helper->requests = 1;
+	if (result == 0)
+		result = -EPERM;
+	else
+		birth->levels = 0;
+	for (size_t named = birth->levels; named > 0 && result == -EPERM; named--)
+		result = clone_somewhere(helper, birth->levels, named);
+	if (result < 0)
+		__atomic_sub_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
+	birth->problem = result < 0 ? (int)-result : 0;
+	helper->pid = result < 0 ? 0 : (pid_t)result;
+}
+
+struct making {
+	struct helper_birth *births;
+	size_t count;
+};
+
+IN_HELPER __attribute__((noreturn)) static void maker_main(struct making *making)
+{
+	for (size_t i = 0; i < making->count; i++)
+		make(&making->births[i]);
+	for (;;)
+		raw_call(SYS_exit, 0, 0, 0, 0, 0);
+}
+
+void helpers_start(struct helper_meeting *meeting, struct helper_birth *births, size_t count)
+{
+	/* All that the kernel has, also those that the C library keeps for itself. */
+	uint64_t all = UINT64_MAX, mask;
+	struct making making = { births, count };
+	const struct clone_args args = { .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES,
+					 .stack = (uintptr_t)meeting->stack,
+					 .stack_size = sizeof meeting->stack };
+
+	for (size_t i = 0; i < count; i++)
+		births[i].problem = ECHILD;
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&all, (uintptr_t)&mask, sizeof mask,
 		 0);
-	for (size_t named = levels; named > 0 && result == -EPERM; named--)
-		result = clone_somewhere(helper, levels, named);
+	long pid = clone_running(&args, maker_main, &making);
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&mask, 0, sizeof mask, 0);
-	if (result < 0) {
-		__atomic_sub_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
-		return (int)-result;
-	}
-	helper->pid = (pid_t)result;
-	return 0;
+	for (size_t i = 0; i < count && pid < 0; i++)
+		births[i].problem = (int)-pid;
+	while (pid > 0 && waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
 }
 
 void helpers_open(struct helper_meeting *meeting)

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { HELPER_STACK_SIZE = 4096, NUMBER_TEXT_SIZE = 16 };
+enum { HELPER_STACK_SIZE = 4096, MAKER_STACK_SIZE = 16384, NUMBER_TEXT_SIZE = 16 };
 
 enum helper_action {
 	HELPER_WRITE, /* write the number as last pid */
@@ -25,6 +25,7 @@ struct helper_meeting {
 	uint32_t generation; /* futex; counts the calls */
 	uint32_t pending;    /* futex; how many have not answered the last call yet */
 	uint32_t called;     /* bits of those that the next call is for */
+	uint8_t stack[MAKER_STACK_SIZE] __attribute__((aligned(16)));
 };
 
 /* Both sides use the counters atomically; the rest is handed over by them. All zero at first. */
@@ -42,14 +43,21 @@ struct helper {
 	uint8_t stack[HELPER_STACK_SIZE] __attribute__((aligned(16)));
 };
 
+/* One that is to be made. */
+struct helper_birth {
+	struct helper *helper; /* with its meeting and bit */
+	int namespace_fd;
+	size_t levels; /* how many there are from there to the caller's own, both included */
+	int problem;   /* 0, or why there is none: an errno */
+};
+
 /*
- * Makes it in the calling thread's pid_for_children, which the caller has set; `levels` is how
- * many levels there are from there to the caller's own, both included. Returns 0, or an errno:
- * EPERM where not even its number there may be chosen, which takes the privilege that writing
- * takes. `meeting` and `bit` are set. It answers once it has settled: its result tells whether it
- * could open the file.
+ * Makes helpers, as children of the calling thread, whose pid_for_children stays as it is: who may
+ * enter a namespace may not always come back. EPERM where the namespace may not be entered, or not
+ * even the number there may be chosen, which takes the privilege that writing takes. Each answers
+ * once it has settled; its result tells whether it could open the file.
  */
-int helper_start(struct helper *helper, size_t levels);
+void helpers_start(struct helper_meeting *meeting, struct helper_birth *births, size_t count);
 
 /* All have answered for the first time: they wait without a limit from now on. */
 void helpers_open(struct helper_meeting *meeting);

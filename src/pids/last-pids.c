@@ -106,31 +106,48 @@ static int wait_for_helpers(struct last_pids *pids, struct error *err)
 	return 0;
 }
 
-/* True if the thread's children are born there from now on. */
-static bool start_helper(struct last_pids *pids, size_t level, int namespace_fd)
+static void start_helpers(struct last_pids *pids, const int *levels)
 {
-	struct helper *helper = &pids->levels[level].helper;
-	bool entered = setns(namespace_fd, CLONE_NEWPID) == 0;
+	struct helper_birth births[MAX_LAST_PID_LEVELS];
+	size_t count = pids->n_levels - 1;
 
-	helper->meeting = &pids->meeting;
-	helper->bit = UINT32_C(1) << level;
-	pids->levels[level].obstacle =
-		entered ? helper_start(helper, pids->n_levels - level) : errno;
-	return entered;
+	for (size_t i = 0; i < count; i++) {
+		struct helper *helper = &pids->levels[i].helper;
+
+		helper->meeting = &pids->meeting;
+		helper->bit = UINT32_C(1) << i;
+		births[i] = (struct helper_birth){ helper, levels[i], pids->n_levels - i, 0 };
+	}
+	helpers_start(&pids->meeting, births, count);
+	for (size_t i = 0; i < count; i++)
+		pids->levels[i].obstacle = births[i].problem;
 }
 
-static int start_helpers(struct last_pids *pids, const int *levels, struct error *err)
+/* The maker has to be born in the caller's own namespace, from where it can reach the others. */
+static int start_helpers_from_own(struct last_pids *pids, const int *levels, struct error *err)
 {
-	autoclose int before = open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
-	bool entered = false;
+	int own = levels[pids->n_levels - 1], before = -1;
+	struct stat stat_own, stat_children;
 
-	if (pids->n_levels > 1 && before < 0)
-		return fail_errno(err, ERR_IO, "cannot open /proc/thread-self/ns/pid_for_children");
-	for (size_t i = 0; i + 1 < pids->n_levels; i++)
-		entered |= start_helper(pids, i, levels[i]);
-	if (entered && setns(before, CLONE_NEWPID))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot return to a pid namespace");
-	return 0;
+	if (pids->n_levels == 1)
+		return 0;
+	if (fstat(own, &stat_own) ||
+	    stat("/proc/thread-self/ns/pid_for_children", &stat_children) ||
+	    stat_own.st_ino != stat_children.st_ino) {
+		before = open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+		if (before < 0 || setns(own, CLONE_NEWPID)) {
+			fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+				   "cannot make tasks in the caller's own pid namespace");
+			cleanup_close(&before);
+			return -1;
+		}
+	}
+	start_helpers(pids, levels);
+	if (before < 0)
+		return 0;
+	int result = setns(before, CLONE_NEWPID);
+	cleanup_close(&before);
+	return result ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot return to a pid namespace") : 0;
 }
 
 static int open_service(struct last_pids *pids, int namespace_fd, struct error *err)
@@ -141,7 +158,7 @@ static int open_service(struct last_pids *pids, int namespace_fd, struct error *
 		levels[i] = -1;
 	int status = open_levels(pids, namespace_fd, levels, err);
 	if (status == 0)
-		status = start_helpers(pids, levels, err);
+		status = start_helpers_from_own(pids, levels, err);
 	for (size_t i = 0; i < MAX_LAST_PID_LEVELS; i++)
 		cleanup_close(&levels[i]);
 	if (status < 0)

@@ -3,7 +3,7 @@
  * name: memory-heap
  * promise: the heap goes on growing where it ended; arguments, environment, auxiliary vector and
  *	the link to the executable are what they were
- * flavours: flat one three user user-three unprivileged ordinary
+ * flavours: flat one three user user-three unprivileged unprivileged-three ordinary
  */
 #include "scenario.h"
 

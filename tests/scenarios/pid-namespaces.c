@@ -3,7 +3,7 @@
  * name: pid-namespaces
  * promise: pid_for_children of each thread, namespaces without a process, the last pid and pid_max
  *	come back
- * flavours: flat fresh one three user user-three unprivileged
+ * flavours: flat fresh one three user user-three unprivileged unprivileged-three
  */
 #include "scenario.h"
 

@@ -3,7 +3,7 @@
  * name: pidns-last-pid
  * promise: in a nested pid namespace pids are counted on from where they were, below the same
  *	limit
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  * needs: per_namespace_pid_max
  */
 #include "scenario.h"

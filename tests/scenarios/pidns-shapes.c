@@ -3,7 +3,7 @@
  * name: pidns-shapes
  * promise: sibling and nested pid namespaces with several tasks and threads each come back with
  *	the same ids at every level
- * flavours: flat one three user user-three unprivileged
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: sleeping
  * promise: a task that only waits goes on, as the same process, with its memory
- * flavours: flat fresh one three user user-three unprivileged ordinary
+ * flavours: flat fresh one three user user-three unprivileged unprivileged-three ordinary
  */
 #include "scenario.h"
 

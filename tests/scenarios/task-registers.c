@@ -3,7 +3,7 @@
  * name: task-registers
  * promise: general, SSE and AVX registers of threads that never leave user mode, and thread-local
  *   storage, are kept
- * flavours: flat one three user user-three unprivileged ordinary
+ * flavours: flat one three user user-three unprivileged unprivileged-three ordinary
  */
 #include "scenario.h"
 

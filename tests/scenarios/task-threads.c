@@ -2,7 +2,7 @@
 /*
  * name: task-threads
  * promise: threads keep their ids and names, can be joined, and new ones can be made
- * flavours: flat one three user user-three unprivileged ordinary
+ * flavours: flat one three user user-three unprivileged unprivileged-three ordinary
  */
 #include "scenario.h"
 

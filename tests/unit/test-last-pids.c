@@ -107,21 +107,13 @@ static void nest_close(struct nest *nest)
 	assert_int_equal(waitpid(nest->outermost, NULL, 0), nest->outermost);
 }
 
-/* Ids of a new task of the innermost namespace, from there outwards; returns how many. */
-static size_t ids_of_next(const struct nest *nest, uint32_t *ids)
+/* Ids of a task, from the innermost level outwards; returns how many. */
+static size_t read_ids(pid_t pid, uint32_t *ids)
 {
-	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
 	uint32_t outwards[64];
 	char path[64], line[512];
 	size_t count = 0;
 
-	assert_int_equal(setns(nest->fd, CLONE_NEWPID), 0);
-	pid_t pid = fork();
-	if (pid == 0)
-		for (;;)
-			pause();
-	assert_int_equal(setns(own, CLONE_NEWPID), 0);
-	close(own);
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
 	FILE *file = fopen(path, "re");
 	assert_non_null(file);
@@ -136,6 +128,22 @@ static size_t ids_of_next(const struct nest *nest, uint32_t *ids)
 	fclose(file);
 	for (size_t i = 0; i < count; i++)
 		ids[i] = outwards[count - 1 - i];
+	return count;
+}
+
+/* Those of a new task of the innermost namespace. */
+static size_t ids_of_next(const struct nest *nest, uint32_t *ids)
+{
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(setns(nest->fd, CLONE_NEWPID), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	assert_int_equal(setns(own, CLONE_NEWPID), 0);
+	close(own);
+	size_t count = read_ids(pid, ids);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	return count;
@@ -204,6 +212,61 @@ static void ids_are_as_set_below_user_namespaces(void **state)
 	check_ids(1, CLONE_NEWUSER);
 	check_ids(3, CLONE_NEWUSER);
 	check_ids(31, CLONE_NEWUSER);
+}
+
+/*
+ * A caller that has its privileges in a user namespace, and not in the one that owns its own pid
+ * namespace: it may not enter that again. 0 if all was as it should.
+ */
+static int look_from_inside(void)
+{
+	struct error err = { 0 };
+	uint32_t ids[8];
+	struct nest nest;
+
+	if (unshare(CLONE_NEWUSER))
+		return 2;
+	map_ids();
+	nest_open(&nest, 2, 0);
+	struct last_pids *pids = last_pids_open(nest.fd, &err);
+	if (!pids || last_pids_set(pids, (const uint32_t[]){ 500, 600 }, 2, &err) < 0)
+		return 3;
+	if (last_pids_set(pids, (const uint32_t[]){ 0, 0, 700 }, 3, &err) == 0 ||
+	    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 2"))
+		return 4;
+	/* Children are born where they were. */
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	if (waitpid(pid, NULL, 0) != pid || kill(nest.outermost, 0))
+		return 5;
+	if (setns(nest.fd, CLONE_NEWPID))
+		return 6;
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	if (read_ids(pid, ids) != 3 || ids[0] != 501 || ids[1] != 601)
+		return 7;
+	kill(pid, SIGKILL);
+	last_pids_close(pids);
+	return 0;
+}
+
+static void from_inside_a_user_namespace(void **state)
+{
+	(void)state;
+	need_privileges();
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(look_from_inside());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* Its nest is ours now, and ends with it. */
+	while (waitpid(-1, NULL, __WALL) > 0)
+		;
 }
 
 static void own_level_alone(void **state)
@@ -535,6 +598,7 @@ static int run_cases(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_are_as_set),
 		cmocka_unit_test(ids_are_as_set_below_user_namespaces),
+		cmocka_unit_test(from_inside_a_user_namespace),
 		cmocka_unit_test(own_level_alone),
 		cmocka_unit_test(short_vectors_and_zeros),
 		cmocka_unit_test(helpers_take_no_numbers),

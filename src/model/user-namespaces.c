@@ -158,16 +158,43 @@ static int check_map(const struct user_namespace *namespace, bool group, struct 
 	return 0;
 }
 
-static int check_maps(const struct user_namespace *namespace, struct error *err)
+/* create_user_ns: whoever made it was somebody in the parent, as a user and as a group. */
+static int check_owner(const struct user_namespace *namespace, struct error *err)
 {
+	const struct user_namespace *parent = namespace->parent;
 	uint32_t owner = namespace->entry->owner_uid, inside;
 
-	if (!user_namespace_id_inside(namespace->parent, false, owner, &inside))
+	if (!namespace->entry->has_owner_uid)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "user namespace %" PRIu32 ": its owner is not recorded", namespace->id);
+	if (!user_namespace_id_inside(parent, false, owner, &inside))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": its owner, uid %" PRIu32
 			    ", is nobody in the namespace above",
 			    namespace->id, owner);
-	return check_map(namespace, false, err) || check_map(namespace, true, err) ? -1 : 0;
+	if (parent->parent && map_of(parent, true).n_extents == 0)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "user namespace %" PRIu32 ": the namespace above has no gid map, so "
+			    "nobody can have made it",
+			    namespace->id);
+	return 0;
+}
+
+static int check_maps(const struct user_namespace *namespace, struct error *err)
+{
+	const NsEntry *parent = namespace->parent->entry;
+
+	if (check_owner(namespace, err) || check_map(namespace, false, err) ||
+	    check_map(namespace, true, err))
+		return -1;
+	/* It comes down with the making, and where anything can be made it can no longer change
+	 * (proc_setgroups_write: not after the gid map). */
+	if (parent && parent->setgroups_denied && !namespace->entry->setgroups_denied)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "user namespace %" PRIu32
+			    " allows setgroups, which the namespace above denies",
+			    namespace->id);
+	return 0;
 }
 
 /* ---- nesting ---- */
@@ -189,6 +216,8 @@ static struct user_namespace *add_user_namespace(struct snapshot *snapshot, uint
 static int place_one(struct snapshot *snapshot, NsEntry *entry, struct user_namespace *parent,
 		     struct error *err)
 {
+	if (entry->id == 0)
+		return fail(err, ERR_IMAGE_INVALID, "user namespace 0: 0 is no id");
 	if (parent->depth + 1 > MAX_USER_DEPTH)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 " is nested too deeply", entry->id);
@@ -254,23 +283,48 @@ int place_user_namespaces(struct snapshot *snapshot, struct error *err)
 
 /* ---- who is inside, and what it owns ---- */
 
+static bool is_told(const struct task *task)
+{
+	return task->ids && task->ids->has_user_ns_id;
+}
+
+/* Images that do not tell the dumper's have all tasks in one. */
+static int link_untold(const struct snapshot *snapshot, struct error *err)
+{
+	const struct task *first = NULL;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		struct task *task = &snapshot->tasks[i];
+		task->user_namespace = snapshot->user_namespaces[0];
+		if (!is_told(task))
+			continue;
+		first = first ? first : task;
+		if (task->ids->user_ns_id != first->ids->user_ns_id)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s is in another user namespace than others, and the "
+				    "images do not tell which is that of the dump",
+				    task_name(task));
+	}
+	return 0;
+}
+
+/* Nobody gets more by an omission: only who is told to be in an outer namespace is there. */
 static int link_task(const struct snapshot *snapshot, struct task *task, struct error *err)
 {
-	const TaskKobjIdsEntry *dumper = dumper_ids(snapshot);
-
-	task->user_namespace = snapshot->user_namespaces[0];
-	if (task->ids && task->ids->has_user_ns_id) {
-		/* Images that do not tell the dumper's have all tasks in one. */
-		if (!dumper || !dumper->has_user_ns_id)
-			return 0;
+	if (is_told(task)) {
 		task->user_namespace = snapshot_user_namespace(snapshot, task->ids->user_ns_id);
 		if (!task->user_namespace)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s: its user namespace is not described",
 				    task_name(task));
-	} else if (task->parent) {
-		task->user_namespace = task->parent->user_namespace;
+		return 0;
 	}
+	/* Zombies have ids only where they are not those of the parent. */
+	if (snapshot->n_user_namespaces > 1 && !task_is_zombie(task))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "task %s: the images do not tell its user namespace", task_name(task));
+	task->user_namespace =
+		task->parent ? task->parent->user_namespace : snapshot->user_namespaces[0];
 	return 0;
 }
 
@@ -282,6 +336,11 @@ static int link_owner(const struct snapshot *snapshot, struct pid_namespace *nam
 
 	namespace->owner =
 		namespace->parent ? namespace->parent->owner : snapshot->user_namespaces[0];
+	if (entry && !entry->has_userns_id && snapshot->n_user_namespaces > 1)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "pid namespace %" PRIu32
+			    ": the images do not tell which user namespace owns it",
+			    namespace->id);
 	if (!entry || !entry->has_userns_id)
 		return 0;
 	namespace->owner = snapshot_user_namespace(snapshot, entry->userns_id);
@@ -299,7 +358,12 @@ static int link_owner(const struct snapshot *snapshot, struct pid_namespace *nam
 
 int link_user_namespaces(struct snapshot *snapshot, struct error *err)
 {
-	for (size_t i = 0; i < snapshot->n_tasks; i++)
+	const TaskKobjIdsEntry *dumper = dumper_ids(snapshot);
+	bool told = dumper && dumper->has_user_ns_id;
+
+	if (!told && link_untold(snapshot, err))
+		return -1;
+	for (size_t i = 0; told && i < snapshot->n_tasks; i++)
 		if (link_task(snapshot, &snapshot->tasks[i], err))
 			return -1;
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)

@@ -303,9 +303,11 @@ static NsEntry *make_users(struct snapshot *snapshot, struct arena *arena)
 	lower->owner_uid = 100001;
 	snapshot->namespaces[0]->has_userns_id = true;
 	snapshot->namespaces[0]->userns_id = LOWER_USERS;
-	for (size_t i = 2; i < 4; i++) {
+	snapshot->namespaces[1]->has_userns_id = true;
+	snapshot->namespaces[1]->userns_id = DUMPER_USERS;
+	for (size_t i = 0; i < 4; i++) {
 		snapshot->tasks[i].ids->has_user_ns_id = true;
-		snapshot->tasks[i].ids->user_ns_id = LOWER_USERS;
+		snapshot->tasks[i].ids->user_ns_id = i < 2 ? DUMPER_USERS : LOWER_USERS;
 	}
 	return lower;
 }
@@ -370,7 +372,9 @@ static void sees_all_from_inside_a_user_namespace(void **state)
 	struct user_namespace *users = snapshot_user_namespace(&snapshot, USERS);
 	/* The outermost pid namespace is not theirs. */
 	assert_false(user_namespace_holds_tree(&snapshot, users));
-	snapshot.pid_namespaces[0]->owner = users;
+	snapshot.namespaces[1]->userns_id = USERS;
+	assert_int_equal(snapshot_index(&snapshot, &err), 0);
+	users = snapshot_user_namespace(&snapshot, USERS);
 	assert_true(user_namespace_holds_tree(&snapshot, users));
 	if (snapshot_rebase(&snapshot, users, &err))
 		fail_msg("%s", err.text);
@@ -482,8 +486,40 @@ static void break_extent_more(struct snapshot *s)
 /* The owner of a namespace below belongs above the owner of the one it is in. */
 static void break_owner_order(struct snapshot *s)
 {
-	s->namespaces[1]->has_userns_id = true;
 	s->namespaces[1]->userns_id = OTHER_USERS;
+}
+
+static void break_owner_untold(struct snapshot *s)
+{
+	s->namespaces[3]->has_owner_uid = false;
+}
+static void break_pid_owner_untold(struct snapshot *s)
+{
+	s->namespaces[0]->has_userns_id = false;
+}
+static void break_task_untold(struct snapshot *s)
+{
+	s->tasks[2].ids->has_user_ns_id = false;
+}
+static void break_dumper_untold(struct snapshot *s)
+{
+	s->inventory->root_ids->has_user_ns_id = false;
+	s->n_namespaces = 2;
+	s->namespaces[0]->has_userns_id = s->namespaces[1]->has_userns_id = false;
+}
+static void break_users_zero(struct snapshot *s)
+{
+	s->namespaces[4]->id = 0;
+}
+static void break_setgroups(struct snapshot *s)
+{
+	s->namespaces[3]->has_setgroups_denied = s->namespaces[3]->setgroups_denied = true;
+}
+static void break_group_of_owner(struct snapshot *s)
+{
+	s->namespaces[3]->user_ext->n_gid_map = 0;
+	for (size_t i = 2; i < 5; i++)
+		s->namespaces[i]->user_ext->n_gid_map = 0;
 }
 
 /* All of it is there, but in two extents. */
@@ -538,12 +574,20 @@ static void takes_33_levels(void **state)
 static void refuses_user_namespaces_that_cannot_be(void **state)
 {
 	static void (*const breaks[])(struct snapshot *) = {
-		break_users_parent, break_users_cycle,	break_users_self,     break_users_orphan,
-		break_users_twice,  break_users_dumper, break_users_task,     break_owner,
-		break_owner_uid,    break_owner_nobody, break_owner_unmapped, break_extent_empty,
-		break_extent_wraps, break_extent_lower, break_extent_meets,   break_extent_more,
-		break_owner_order,  break_extent_spans, break_extent_number,  break_gid_map,
-		break_users_depth,
+		break_users_parent,	break_users_cycle,
+		break_users_self,	break_users_orphan,
+		break_users_twice,	break_users_dumper,
+		break_users_task,	break_owner,
+		break_owner_uid,	break_owner_nobody,
+		break_owner_unmapped,	break_extent_empty,
+		break_extent_wraps,	break_extent_lower,
+		break_extent_meets,	break_extent_more,
+		break_owner_order,	break_extent_spans,
+		break_extent_number,	break_gid_map,
+		break_users_depth,	break_owner_untold,
+		break_pid_owner_untold, break_task_untold,
+		break_dumper_untold,	break_users_zero,
+		break_setgroups,	break_group_of_owner,
 	};
 
 	(void)state;

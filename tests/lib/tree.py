@@ -293,18 +293,10 @@ class Namespaces:
             os.close(fd)
 
     def link(self, path, name):
-        """A namespace that a descriptor refers to; `name` has a number that a restore changes."""
-        fd = self.open(path)
-        if fd is None:
-            return name.split("[")[0]
-        if name.startswith("user:"):
-            text = f"user: {self.text(fd)}"
-        else:
-            owner = fcntl.ioctl(fd, self.NS_GET_USERNS)
-            text = f"pid: owned by {self.text(owner)}"
-            os.close(owner)
-        os.close(fd)
-        return text
+        """What a descriptor refers to; `name` has a number that a restore changes."""
+        kind = name.split(":")[0]
+        text = {"user": self.user_text, "pid": self.pid_text}[kind]
+        return f"{kind} {self.told(lambda: os.open(path, os.O_RDONLY), text)}"
 
     def facts(self, pid, threads):
         """The namespaces of a task, and for each of its threads that of its children."""

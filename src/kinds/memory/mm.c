@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -160,23 +161,52 @@ static int memory_check(const struct snapshot *snapshot, const struct task *task
 
 /* --- Restore --- */
 
-static bool range_meets(const VmaEntry *area, uint64_t start, uint64_t end)
+static int compare_starts(const void *a, const void *b)
 {
-	return start < area->end && end > area->start;
+	const struct address_range *one = a, *other = b;
+
+	return one->start < other->start ? -1 : one->start > other->start;
 }
 
-static void note_guards(const MmEntry *mm, struct area_plan *areas)
+/* Guard ranges by address; the end of each is that of the one that reaches furthest so far. */
+static size_t list_guards(struct arena *arena, const MmEntry *mm, struct address_range **ret_guards)
 {
-	for (size_t i = 0; i < mm->n_vmas; i++) {
-		const VmaEntry *guard = mm->vmas[i];
+	struct address_range *guards = arena_array(arena, struct address_range, mm->n_vmas);
+	size_t n = 0;
 
-		if (!area_is_guard(guard))
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		if (area_is_guard(mm->vmas[i]))
+			guards[n++] =
+				(struct address_range){ mm->vmas[i]->start, mm->vmas[i]->end };
+	qsort(guards, n, sizeof *guards, compare_starts);
+	for (size_t i = 1; i < n; i++)
+		if (guards[i].end < guards[i - 1].end)
+			guards[i].end = guards[i - 1].end;
+	*ret_guards = guards;
+	return n;
+}
+
+/* Only locking asks for it. */
+static void note_guards(struct arena *arena, const MmEntry *mm, struct area_plan *areas)
+{
+	struct address_range *guards;
+	size_t n = list_guards(arena, mm, &guards);
+
+	for (size_t i = 0; n && i < mm->n_vmas; i++) {
+		const VmaEntry *area = mm->vmas[i];
+		size_t low = 0, high = n;
+
+		if (!(area->flags & MAP_LOCKED) || area_is_guard(area))
 			continue;
-		for (size_t k = 0; k < mm->n_vmas; k++)
-			/* Only locking asks for it. */
-			if (mm->vmas[k]->flags & MAP_LOCKED && !area_is_guard(mm->vmas[k]) &&
-			    range_meets(mm->vmas[k], guard->start, guard->end))
-				areas[k].has_guard = true;
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+
+			if (guards[middle].start < area->end)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		areas[i].has_guard = low > 0 && guards[low - 1].end > area->start;
 	}
 }
 
@@ -217,7 +247,7 @@ static struct area_plan *plan_areas(struct plan *plan, const struct task *task)
 	note_content(task, areas);
 	for (size_t i = 0; i < mm->n_vmas; i++)
 		areas[i].map_writable = areas[i].has_content || mm->vmas[i]->accounted;
-	note_guards(mm, areas);
+	note_guards(plan->arena, mm, areas);
 	return areas;
 }
 

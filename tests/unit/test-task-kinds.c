@@ -458,6 +458,114 @@ static void pending_signals_are_queued_to_oneself(void **state)
 	assert_int_equal(check_kind(fixture, &pending_signals_kind), -1);
 }
 
+/* ---- what the kernel would refuse once tasks exist ---- */
+
+static void see_checked(struct fixture *fixture, const struct task_kind *kind, bool possible)
+{
+	fixture->err = (struct error){ 0 };
+	assert_int_equal(check_kind(fixture, kind), possible ? 0 : -1);
+	assert_int_equal(fixture->err.name != ERR_NONE, !possible);
+}
+
+/* Of a process, and which: 4 for a thread, 2 the time of the scheduler, 3 for a descriptor. */
+#define CPU_CLOCK(pid, which) ((int)(~(uint32_t)(pid) << 3 | (which)))
+
+static void clocks_of_timers_are_known(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		int clock;
+		bool possible;
+	} clocks[] = {
+		{ 0, true },
+		{ 1, true },
+		{ 4, false }, /* CLOCK_MONOTONIC_RAW */
+		{ 11, true },
+		{ 12, false },
+		{ CPU_CLOCK(0, 2), true },
+		{ CPU_CLOCK(10, 6), true },
+		{ CPU_CLOCK(11, 2), false },
+		{ CPU_CLOCK(3, 3), false },
+	};
+
+	add_timer(fixture, 1);
+	PosixTimerEntry *timer = fixture->tc->timers->posix[0];
+	timer->si_signo = SIGUSR1;
+	for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
+		timer->clock_id = (uint32_t)clocks[i].clock;
+		see_checked(fixture, &posix_timers_kind, clocks[i].possible);
+	}
+	timer->clock_id = 0;
+	timer->it_sigev_notify = 3;
+	see_checked(fixture, &posix_timers_kind, false);
+	timer->it_sigev_notify = SIGEV_SIGNAL;
+	timer->si_signo = 0;
+	see_checked(fixture, &posix_timers_kind, false);
+}
+
+static void scheduling_is_possible(void **state)
+{
+	struct fixture *fixture = *state;
+	ThreadCoreEntry *thread = fixture->thread;
+	static const struct {
+		uint32_t policy, priority;
+		bool possible;
+	} policies[] = {
+		{ 0, 0, true },	   { 0, 1, false }, { 1, 0, false },	     { 1, 99, true },
+		{ 2, 100, false }, { 4, 0, false }, { 0x40000001, 5, true }, { 9, 0, false },
+	};
+
+	thread->has_sched_policy = true;
+	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+		thread->sched_policy = policies[i].policy;
+		thread->sched_prio = policies[i].priority;
+		see_checked(fixture, &scheduling_kind, policies[i].possible);
+	}
+	thread->sched_policy = 6; /* SCHED_DEADLINE */
+	thread->sched_prio = 0;
+	see_checked(fixture, &scheduling_kind, false);
+	thread->sched_runtime = 10000000;
+	thread->sched_deadline = thread->sched_period = 20000000;
+	see_checked(fixture, &scheduling_kind, true);
+	thread->sched_deadline = 30000000;
+	see_checked(fixture, &scheduling_kind, false);
+	thread->sched_policy = 0;
+	uint8_t none[8] = { 0 };
+	thread->has_cpu_affinity = true;
+	thread->cpu_affinity = (ProtobufCBinaryData){ sizeof none, none };
+	see_checked(fixture, &scheduling_kind, false);
+	none[1] = 4;
+	see_checked(fixture, &scheduling_kind, true);
+	thread->has_io_priority = true;
+	thread->io_priority = 4 << 13;
+	see_checked(fixture, &scheduling_kind, false);
+}
+
+static void places_of_threads_are_possible(void **state)
+{
+	struct fixture *fixture = *state;
+	RseqEntry *rseq = snapshot_new(&fixture->snapshot, RSEQ_ENTRY, RseqEntry);
+	ThreadSasEntry *stack = snapshot_new(&fixture->snapshot, THREAD_SAS_ENTRY, ThreadSasEntry);
+
+	rseq->rseq_abi_pointer = 0x1000;
+	rseq->rseq_abi_size = 32;
+	fixture->thread->rseq_entry = rseq;
+	see_checked(fixture, &rseq_kind, true);
+	rseq->rseq_abi_size = 16;
+	see_checked(fixture, &rseq_kind, false);
+	rseq->rseq_abi_size = 32;
+	rseq->rseq_abi_pointer = 0x1008;
+	see_checked(fixture, &rseq_kind, false);
+	fixture->thread->sas = stack;
+	stack->ss_flags = SS_DISABLE;
+	see_checked(fixture, &alternate_stack_kind, true);
+	stack->ss_flags = 0;
+	stack->ss_size = 1024;
+	see_checked(fixture, &alternate_stack_kind, false);
+	stack->ss_size = 8192;
+	see_checked(fixture, &alternate_stack_kind, true);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -477,6 +585,9 @@ int main(void)
 		TEST(chains_of_filters_are_as_long_as_the_kernel_has_them),
 		TEST(a_chain_of_filters_has_to_end),
 		TEST(pending_signals_are_queued_to_oneself),
+		TEST(clocks_of_timers_are_known),
+		TEST(scheduling_is_possible),
+		TEST(places_of_threads_are_possible),
 	};
 #undef TEST
 

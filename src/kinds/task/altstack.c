@@ -17,6 +17,7 @@
 #include "collect/probe.h"
 #include "plan/plan.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,6 +25,8 @@
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1U << 31)
 #endif
+
+enum { SMALLEST_STACK = 2048 }; /* MINSIGSTKSZ of the kernel's headers */
 
 /* stack_t, as the kernel has it on 64-bit machines. */
 struct kernel_stack {
@@ -73,12 +76,32 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	return 0;
 }
 
+static bool is_off(const ThreadSasEntry *entry)
+{
+	return !entry || entry->ss_size == 0 || (entry->ss_flags & SS_DISABLE);
+}
+
+/* What sigaltstack(2) refuses. */
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	(void)snapshot;
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadSasEntry *entry = task->threads[i]->thread_core->sas;
+		if (!is_off(entry) && entry->ss_size < SMALLEST_STACK)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: the alternate signal stack of thread %zu has %" PRIu64
+				    " bytes",
+				    task_name(task), i, entry->ss_size);
+	}
+	return 0;
+}
+
 static int plan_stack(struct plan *plan, const struct task *task, size_t thread,
 		      struct program *program, struct error *err)
 {
 	const ThreadSasEntry *entry = task->threads[thread]->thread_core->sas;
 
-	bool none = !entry || entry->ss_size == 0 || (entry->ss_flags & SS_DISABLE);
+	bool none = is_off(entry);
 	struct kernel_stack stack = { .flags = SS_DISABLE };
 
 	(void)err;
@@ -100,5 +123,6 @@ const struct task_kind alternate_stack_kind = {
 	.per_thread = true,
 	.ask = ask,
 	.answer = answer,
+	.check = check,
 	.plan = plan_stack,
 };

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 enum {
 	ASKED_AT_MOST = 64,	/* what one probe has room for */
@@ -192,20 +193,65 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	return 0;
 }
 
+static bool is_own_thread(const struct task *task, uint32_t number)
+{
+	for (size_t i = 0; i < task->n_threads; i++) {
+		struct pid_vector vector = thread_pids(task, i);
+		if (vector.pid[vector.levels - 1] == number)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Clocks that timers can be made of. A negative number is one of processor time: ~pid << 3, 4 for a
+ * thread, and which time (include/linux/posix-timers_types.h); 3 is a clock behind a descriptor.
+ */
+static int check_clock(const struct task *task, const PosixTimerEntry *timer, struct error *err)
+{
+	static const uint32_t clocks =
+		1 << CLOCK_REALTIME | 1 << CLOCK_MONOTONIC | 1 << CLOCK_PROCESS_CPUTIME_ID |
+		1 << CLOCK_THREAD_CPUTIME_ID | 1 << CLOCK_BOOTTIME | 1 << CLOCK_REALTIME_ALARM |
+		1 << CLOCK_BOOTTIME_ALARM | 1 << CLOCK_TAI;
+	int32_t clock = (int32_t)timer->clock_id;
+	uint32_t pid = ~(uint32_t)(clock >> 3);
+
+	if (clock >= 0 && clock <= CLOCK_TAI && clocks >> clock & 1)
+		return 0;
+	if (clock < 0 && (clock & 3) != 3 && (pid == 0 || is_own_thread(task, pid)))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_TASK,
+		    "task %s: timer %" PRIu32 " is of clock %" PRId32
+		    ", neither one of the system nor of the task itself",
+		    task_name(task), timer->it_id, clock);
+}
+
+static bool is_notification(const PosixTimerEntry *timer)
+{
+	switch (timer->it_sigev_notify) {
+	case SIGEV_NONE:
+		return true;
+	case SIGEV_SIGNAL:
+	case SIGEV_THREAD:
+	case SIGEV_THREAD_ID:
+		return timer->si_signo > 0;
+	default:
+		return false;
+	}
+}
+
 static int check_timer(const struct task *task, const PosixTimerEntry *timer, struct error *err)
 {
 	if (timer->it_id > INT32_MAX || timer->insec >= NANOSECONDS ||
 	    timer->vnsec >= NANOSECONDS || timer->isec > INT64_MAX || timer->vsec > INT64_MAX ||
-	    timer->si_signo > LAST_SIGNAL)
+	    timer->si_signo > LAST_SIGNAL || !is_notification(timer))
 		return fail(err, ERR_IMAGE_INVALID, "task %s: timer %" PRIu32 " is impossible",
 			    task_name(task), timer->it_id);
-	if (!(timer->it_sigev_notify & SIGEV_THREAD_ID))
+	if (check_clock(task, timer, err))
+		return -1;
+	if (!(timer->it_sigev_notify & SIGEV_THREAD_ID) ||
+	    (timer->has_notify_thread_id && is_own_thread(task, (uint32_t)timer->notify_thread_id)))
 		return 0;
-	for (size_t i = 0; i < task->n_threads && timer->has_notify_thread_id; i++) {
-		struct pid_vector vector = thread_pids(task, i);
-		if (vector.pid[vector.levels - 1] == (uint32_t)timer->notify_thread_id)
-			return 0;
-	}
 	return fail(err, ERR_IMAGE_INVALID,
 		    "task %s: timer %" PRIu32 " notifies a thread that does not exist",
 		    task_name(task), timer->it_id);

@@ -12,7 +12,10 @@
 #include "collect/collect.h"
 #include "plan/plan.h"
 
+#include <inttypes.h>
 #include <sys/syscall.h>
+
+enum { SMALLEST_AREA = 32, LARGEST_AREA = 4096 }; /* its first size, and more than it will have */
 
 static int collect(struct target *target, struct error *err)
 {
@@ -26,6 +29,26 @@ static int collect(struct target *target, struct error *err)
 		entry->rseq_abi_size = thread->rseq_size;
 		entry->signature = thread->rseq_signature;
 		target->task->threads[i]->thread_core->rseq_entry = entry;
+	}
+	return 0;
+}
+
+/* What rseq(2) refuses (kernel/rseq.c). */
+static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	(void)snapshot;
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const RseqEntry *entry = task->threads[i]->thread_core->rseq_entry;
+		if (!entry || !entry->rseq_abi_pointer)
+			continue;
+		if (entry->rseq_abi_size < SMALLEST_AREA || entry->rseq_abi_size > LARGEST_AREA ||
+		    entry->rseq_abi_pointer % SMALLEST_AREA ||
+		    entry->rseq_abi_pointer > INT64_MAX - LARGEST_AREA)
+			return fail(
+				err, ERR_IMAGE_INVALID,
+				"task %s: thread %zu has a restartable sequence area of %" PRIu32
+				" bytes at 0x%" PRIx64,
+				task_name(task), i, entry->rseq_abi_size, entry->rseq_abi_pointer);
 	}
 	return 0;
 }
@@ -47,5 +70,6 @@ const struct task_kind rseq_kind = {
 	.name = "rseq",
 	.per_thread = true,
 	.collect = collect,
+	.check = check,
 	.plan = plan_rseq,
 };

@@ -12,6 +12,7 @@
 #include "plan/plan.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,11 +21,19 @@
 #ifndef SCHED_DEADLINE
 #define SCHED_DEADLINE 6
 #endif
+#ifndef SCHED_EXT
+#define SCHED_EXT 7
+#endif
 
 enum {
 	POLICY_RESET_ON_FORK = 0x40000000, /* SCHED_RESET_ON_FORK as CRIU records it */
 	FLAG_RESET_ON_FORK = 1,		   /* SCHED_FLAG_RESET_ON_FORK of sched_setattr */
 	WHO_PROCESS = 1,		   /* IOPRIO_WHO_PROCESS: one thread */
+	IO_CLASS_SHIFT = 13,
+	IO_CLASS_IDLE = 3,
+	FLAGS_KNOWN = 0x7f,	 /* SCHED_FLAG_ALL */
+	HIGHEST_PRIORITY = 99,	 /* MAX_RT_PRIO - 1 */
+	SHORTEST_RUNTIME = 1024, /* 1 << DL_SCALE, nanoseconds */
 };
 
 static int collect_attributes(pid_t tid, ThreadCoreEntry *thread, struct error *err)
@@ -93,11 +102,62 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
+/* What sched_setattr refuses of any policy, and of this one (kernel/sched/syscalls.c). */
+static bool is_possible(const ThreadCoreEntry *thread)
+{
+	uint32_t policy = thread->sched_policy & ~(uint32_t)POLICY_RESET_ON_FORK;
+	uint64_t period = thread->sched_period ? thread->sched_period : thread->sched_deadline;
+
+	if (!thread->has_sched_policy)
+		return true;
+	if (thread->sched_flags & ~(uint64_t)FLAGS_KNOWN)
+		return false;
+	switch (policy) {
+	case SCHED_OTHER:
+	case SCHED_BATCH:
+	case SCHED_IDLE:
+	case SCHED_EXT:
+		return thread->sched_prio == 0;
+	case SCHED_FIFO:
+	case SCHED_RR:
+		return thread->sched_prio >= 1 && thread->sched_prio <= HIGHEST_PRIORITY;
+	case SCHED_DEADLINE:
+		return thread->sched_prio == 0 && thread->sched_runtime >= SHORTEST_RUNTIME &&
+		       thread->sched_runtime <= thread->sched_deadline &&
+		       thread->sched_deadline <= period && period <= INT64_MAX;
+	default:
+		return false;
+	}
+}
+
+static bool has_processor(const ProtobufCBinaryData *mask)
+{
+	for (size_t i = 0; i < mask->len; i++)
+		if (mask->data[i])
+			return true;
+	return mask->len == 0;
+}
+
 static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
 {
 	(void)snapshot;
 	for (size_t i = 0; i < task->n_threads; i++) {
 		const ThreadCoreEntry *thread = task->threads[i]->thread_core;
+		if (!is_possible(thread))
+			return fail(
+				err, ERR_IMAGE_INVALID,
+				"task %s: thread %zu has the impossible scheduling policy %" PRIu32
+				", priority %" PRIu32,
+				task_name(task), i, thread->sched_policy, thread->sched_prio);
+		if (thread->has_cpu_affinity && !has_processor(&thread->cpu_affinity))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: thread %zu has no processor to run on",
+				    task_name(task), i);
+		if (thread->has_io_priority &&
+		    thread->io_priority >> IO_CLASS_SHIFT > IO_CLASS_IDLE)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "task %s: thread %zu has the unknown I/O priority 0x%" PRIx32,
+				    task_name(task), i, thread->io_priority);
 		if (thread->has_sched_nice && (thread->sched_nice < -20 || thread->sched_nice > 19))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s: nice value %d of thread %zu is out of range",

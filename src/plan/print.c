@@ -12,6 +12,7 @@ static const char *const source_names[] = {
 	[SOURCE_SHARED_MEMORY] = "shared memory",
 	[SOURCE_CORE_DIRECTORY] = "core directory",
 	[SOURCE_COORDINATOR] = "coordinator",
+	[SOURCE_USER_NAMESPACE] = "user namespace",
 };
 
 /* The name of the task that a program is of; NULL for threads and helpers. */

@@ -130,19 +130,18 @@ static bool lacks_privileges(void)
 }
 
 /*
- * A tree in a pid namespace of its own, all of it in a user namespace below that of the dump: made
- * from inside, it needs no privileges outside.
+ * A tree in a pid namespace of its own (or a fresh one), all of it in a user namespace below that
+ * of the dump: made from inside, it needs no privileges outside.
  */
-static struct user_namespace *find_base(const struct snapshot *snapshot)
+static struct user_namespace *find_base(const struct restore *restore)
 {
+	const struct snapshot *snapshot = &restore->snapshot;
+	bool own = snapshot->own_pid_namespace || restore->unsharing.pid;
 	struct user_namespace *base = snapshot->tasks[0].user_namespace;
 
 	while (base->depth > 1)
 		base = base->parent;
-	return base->depth == 1 && snapshot->own_pid_namespace &&
-			       user_namespace_holds_tree(snapshot, base)
-		       ? base
-		       : NULL;
+	return base->depth == 1 && own && user_namespace_holds_tree(snapshot, base) ? base : NULL;
 }
 
 /*
@@ -179,7 +178,7 @@ static int work_inside(struct restore *restore, const char *number, struct error
 static int enter_base(struct restore *restore, struct error *err)
 {
 	const char *inside = getenv(base_variable);
-	struct user_namespace *base = find_base(&restore->snapshot);
+	struct user_namespace *base = find_base(restore);
 
 	if (inside)
 		return work_inside(restore, inside, err);

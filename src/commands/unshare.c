@@ -10,8 +10,11 @@
 #include "base/cleanup.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -47,11 +50,34 @@ int unsharing_parse(struct unsharing *unsharing, const char *text, struct error 
 	return 0;
 }
 
-int unsharing_leave_home(struct unsharing *unsharing, struct error *err)
+/*
+ * Nobody can return to a mount namespace whose owner is outside of their own user namespace
+ * (mntns_install); NS_GET_USERNS fails then.
+ */
+static bool can_return(int namespace_fd)
+{
+	autoclose int owner = ioctl(namespace_fd, NS_GET_USERNS);
+
+	return owner >= 0;
+}
+
+/* Where nestor cannot return to its mount namespace, a copy of that becomes its home. */
+static int find_home(struct unsharing *unsharing)
 {
 	unsharing->home_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (unsharing->home_fd >= 0 && !can_return(unsharing->home_fd)) {
+		if (unshare(CLONE_NEWNS) < 0)
+			return -1;
+		close(unsharing->home_fd);
+		unsharing->home_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	}
 	unsharing->directory_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (unsharing->home_fd < 0 || unsharing->directory_fd < 0)
+	return unsharing->home_fd < 0 || unsharing->directory_fd < 0 ? -1 : 0;
+}
+
+int unsharing_leave_home(struct unsharing *unsharing, struct error *err)
+{
+	if (find_home(unsharing) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the own mount namespace");
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount namespace");

@@ -13,7 +13,8 @@ bool user_namespace_holds_tree(const struct snapshot *snapshot, const struct use
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		if (!user_namespace_is_within(snapshot->tasks[i].user_namespace, base))
 			return false;
-	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)
+	/* One that the tree shares is not made again: a restore puts the tree into another. */
+	for (size_t i = snapshot->own_pid_namespace ? 0 : 1; i < snapshot->n_pid_namespaces; i++)
 		if (!user_namespace_is_within(snapshot->pid_namespaces[i]->owner, base))
 			return false;
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
@@ -95,6 +96,8 @@ int snapshot_rebase(struct snapshot *snapshot, struct user_namespace *base, stru
 	translate_tasks(snapshot, base);
 	translate_objects(snapshot, base);
 	drop_outer(snapshot, base);
+	if (!snapshot->own_pid_namespace && snapshot->pid_namespaces[0]->entry)
+		snapshot->pid_namespaces[0]->entry->userns_id = base->id;
 	dumper->has_user_ns_id = true;
 	dumper->user_ns_id = base->id;
 	return snapshot_index(snapshot, err);

@@ -91,7 +91,8 @@ static int require(const struct facts *facts, int capability, const char *name, 
 		return 0;
 	fail(err, ERR_NO_PRIVILEGE, "making user namespaces for other users needs %s", name);
 	return fail_hint(err, "run nestor as root, or as the user that owns a user namespace with "
-			      "all of the tree, in a pid namespace of its own");
+			      "all of the tree, in a pid namespace of its own (or a fresh one: "
+			      "--unshare pid)");
 }
 
 /* Founders, and the children of threads that are inside, get at pid namespaces by way of pidfds. */

@@ -5,12 +5,15 @@
  * without the rights for that its cases are skipped.
  */
 #include "kinds/namespaces/pid.h"
+#include "pids/fork.h"
 #include "pids/last-pids.h"
 #include "pids/vector.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <nestor/last-pids.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -422,6 +425,54 @@ static void public_interface(void **state)
 	nest_close(&nest);
 }
 
+/* As sandboxes do that know only clone: ENOSYS for clone3. */
+static bool refuse_clone3(void)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof instructions / sizeof instructions[0],
+					    instructions };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* A program of the number at our own level, which leaves with 0 if it has it. */
+static int fork_numbered(uint32_t number)
+{
+	struct error err = { 0 };
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), status;
+	const struct ids_wanted wanted = { .pid_namespace_fd = own,
+					   .numbers = &number,
+					   .count = 1 };
+	pid_t pid = fork_with_ids(&wanted, &err);
+
+	if (pid == 0)
+		_exit(getpid() != (pid_t)number);
+	close(own);
+	if (pid != (pid_t)number || waitpid(pid, &status, 0) != pid)
+		return 2;
+	return status;
+}
+
+static void forks_with_ids(void **state)
+{
+	(void)state;
+	need_privileges();
+	int status;
+
+	assert_int_equal(fork_numbered(8123), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(!refuse_clone3() || fork_numbered(8234) ? 1 : 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void vectors_are_read(void **state)
 {
 	(void)state;
@@ -605,6 +656,7 @@ static int run_cases(void)
 		cmocka_unit_test(wrong_vectors),
 		cmocka_unit_test(taken_numbers),
 		cmocka_unit_test(public_interface),
+		cmocka_unit_test(forks_with_ids),
 		cmocka_unit_test(vectors_are_read),
 		cmocka_unit_test(wrong_namespaces),
 		cmocka_unit_test(without_privileges),

@@ -148,7 +148,7 @@ def areas(pid):
             f"{area['file']} {area['flags']}" for area in merged]
 
 
-def descriptors(pid, namespaces):
+def descriptors(pid, namespaces=None):
     found = {}
     try:
         numbers = sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
@@ -160,7 +160,7 @@ def descriptors(pid, namespaces):
         except OSError as error:
             link = f"<{error.strerror}>"
         text = read(pid, f"fdinfo/{number}")
-        if link.startswith(("user:[", "pid:[")):
+        if namespaces and link.startswith(("user:[", "pid:[")):
             link = namespaces.link(f"/proc/{pid}/fd/{number}", link)
             # O_LARGEFILE, which open adds and the ioctls that give namespaces do not.
             text = re.sub(r"flags:\s*(\d+)", lambda flags:

@@ -53,6 +53,8 @@ static const struct image_format formats[IMAGE_KINDS] = {
 			    &pagemap_entry__descriptor },
 	[IMAGE_PAGEMAP_SHMEM] = { "pagemap-shmem-", 'u', false, PAYLOAD_NONE, 0x56084025,
 				  &pagemap_entry__descriptor },
+	[IMAGE_USERNS] = { "userns-", 'u', true, PAYLOAD_NONE, 0x55474906,
+			   &userns_entry__descriptor },
 	[IMAGE_STATS] = { "stats-dump", 0, true, PAYLOAD_NONE, 0x57093306,
 			  &stats_entry__descriptor },
 };

@@ -15,6 +15,7 @@ struct image_loader {
 	/* Inodes of memfd.img, by which resolve_memfds finds shared anonymous memory. */
 	MemfdInodeEntry **memfds;
 	size_t n_memfds;
+	bool users_inside; /* ids are those inside of the tree's user namespace; see users.h */
 };
 
 /* Adds the records of one image. Nothing of the snapshot points into `bytes` afterwards. */

@@ -14,6 +14,7 @@
 
 #include <endian.h>
 #include <inttypes.h>
+#include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,6 +186,30 @@ static int add_pstree(struct image *image, void *message)
 static int add_namespace(struct image *image, void *message)
 {
 	snapshot_add_namespace(image->snapshot, message);
+	return 0;
+}
+
+/*
+ * The one user namespace of a tree that CRIU dumped; its parent is that of CRIU. Who owns it is not
+ * told: taken to be root.
+ */
+static int add_user_namespace(struct image *image, void *message)
+{
+	const InventoryEntry *inventory = image->snapshot->inventory;
+	NsEntry *entry;
+
+	if (!inventory || inventory->nestor_version || !inventory->root_ids ||
+	    !inventory->root_ids->has_user_ns_id)
+		return invalid(image, "it belongs to no tree");
+	entry = snapshot_new(image->snapshot, NS_ENTRY, NsEntry);
+	entry->id = (uint32_t)image->number;
+	entry->ns_cflag = CLONE_NEWUSER;
+	entry->has_parent_id = true;
+	entry->parent_id = inventory->root_ids->user_ns_id;
+	entry->has_owner_uid = true;
+	entry->user_ext = message;
+	image->loader->users_inside = true;
+	snapshot_add_namespace(image->snapshot, entry);
 	return 0;
 }
 
@@ -443,6 +468,7 @@ static int (*const adders[IMAGE_KINDS])(struct image *image, void *message) = {
 	[IMAGE_INVENTORY] = add_inventory,
 	[IMAGE_PSTREE] = add_pstree,
 	[IMAGE_NS] = add_namespace,
+	[IMAGE_USERNS] = add_user_namespace,
 	[IMAGE_IDS] = add_ids,
 	[IMAGE_CORE] = add_core,
 	[IMAGE_MM] = add_mm,

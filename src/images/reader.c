@@ -15,6 +15,7 @@
 #include "images/load.h"
 #include "images/manifest.h"
 #include "images/pagemap.h"
+#include "images/users.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -397,7 +398,9 @@ static int check_together(struct reading *reading, struct error *err)
 	if (sort_files(snapshot, err) || check_large_sums(reading, err))
 		return -1;
 	image_resolve_memfds(&reading->loader);
-	return snapshot_index(snapshot, err);
+	if (snapshot_index(snapshot, err))
+		return -1;
+	return reading->loader.users_inside ? users_adopt(snapshot, err) : 0;
 }
 
 struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,

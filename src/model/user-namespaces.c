@@ -336,6 +336,10 @@ static int link_owner(const struct snapshot *snapshot, struct pid_namespace *nam
 
 	namespace->owner =
 		namespace->parent ? namespace->parent->owner : snapshot->user_namespaces[0];
+	/* Images of CRIU do not tell: one that is the tree's own is made with its user namespace.
+	 */
+	if (!entry && snapshot->own_pid_namespace)
+	namespace->owner = snapshot->tasks[0].user_namespace;
 	if (entry && !entry->has_userns_id && snapshot->n_user_namespaces > 1)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "pid namespace %" PRIu32

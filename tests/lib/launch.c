@@ -4,8 +4,9 @@
  * namespaces, with -u each of them owned by a user namespace of its own, nested likewise. Each
  * namespace gets an init that leads a session, forks the next and reaps until its child is gone,
  * then leaves with the child's status; the program itself is an ordinary task (pid 2) of the
- * innermost one. With depth 0 the program takes this process's place. The pid of the first init (or
- * of the program) is written to the file named by SCENARIO_ROOT_FILE: the dump's root.
+ * innermost one. With depth 0 the program takes this process's place, or, with -u, is alone in a
+ * user namespace. The pid of the first init (or of the program) is written to the file named by
+ * SCENARIO_ROOT_FILE: the dump's root.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,14 +132,14 @@ static pid_t fork_into(unsigned long long flags)
 }
 
 /* The child goes on once it is mapped: before, it is nobody. */
-static pid_t fork_user(int level, bool unprivileged)
+static pid_t fork_user(unsigned long long flags, int level, bool unprivileged)
 {
 	char done = 1;
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC))
 		exit(2);
-	pid_t pid = fork_into(CLONE_NEWPID | CLONE_NEWUSER);
+	pid_t pid = fork_into(flags | CLONE_NEWUSER);
 	if (pid == 0) {
 		close(ends[1]);
 		if (read(ends[0], &done, 1) != 1)
@@ -167,7 +168,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (int level = 0; level < depth; level++) {
-		pid_t pid = users ? fork_user(level, unprivileged) : fork_into(CLONE_NEWPID);
+		pid_t pid = users ? fork_user(CLONE_NEWPID, level, unprivileged)
+				  : fork_into(CLONE_NEWPID);
 		if (pid > 0) {
 			if (level == 0)
 				write_root(root_file, pid);
@@ -175,9 +177,11 @@ int main(int argc, char **argv)
 		}
 		become_init();
 	}
-	if (depth == 0)
+	if (depth == 0 && !users)
 		write_root(root_file, getpid());
-	pid_t program = depth ? fork_into(0) : 0;
+	pid_t program = depth ? fork_into(0) : users ? fork_user(0, 0, unprivileged) : 0;
+	if (program > 0 && depth == 0)
+		write_root(root_file, program);
 	if (program > 0)
 		return reap_until(program);
 	execv(argv[2], argv + 2);

@@ -8,6 +8,7 @@
 #include "images/format.h"
 #include "images/manifest.h"
 #include "images/memory.h"
+#include "images/users.h"
 #include "sample-snapshot.h"
 
 #include <fcntl.h>
@@ -473,6 +474,63 @@ static void test_directory_of_another_tool(void **state)
 	expect_hint(fixture);
 }
 
+enum { CRIUS_USERS = 9, TREES_USERS = 10 };
+
+/* The sample in a user namespace, as CRIU describes it: ids 0 to 9 are 1000 to 1009 outside. */
+static CredsEntry *make_users(struct snapshot *snapshot, struct arena *arena)
+{
+	static const uint8_t maps[] = { 0x19, 0x43, 0x56, 0x54, 6,    0x49, 0x47, 0x55, 18,   0,
+					0,    0,    10,	  7,	8,    0,    16,	  0xe8, 7,    24,
+					10,   18,   7,	  8,	0,    16,   0xe8, 7,	24,   10 };
+	CredsEntry *creds;
+	struct error err = { 0 };
+
+	sample_snapshot(snapshot, arena);
+	snapshot->inventory->root_ids =
+		snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
+	snapshot->inventory->root_ids->has_user_ns_id = true;
+	snapshot->inventory->root_ids->user_ns_id = CRIUS_USERS;
+	must(image_parse(snapshot, "userns-10.img", maps, sizeof maps, &err), &err);
+	for (size_t i = 0; i < 2; i++) {
+		snapshot->tasks[i].ids->has_user_ns_id = true;
+		snapshot->tasks[i].ids->user_ns_id = TREES_USERS;
+		snapshot->namespaces[i]->has_userns_id = true;
+		snapshot->namespaces[i]->userns_id = TREES_USERS;
+	}
+	creds = snapshot_new(snapshot, CREDS_ENTRY, CredsEntry);
+	creds->n_groups = 1;
+	creds->groups = arena_array(arena, uint32_t, 1);
+	creds->groups[0] = 9;
+	snapshot->tasks[0].threads[0]->thread_core->creds = creds;
+	return creds;
+}
+
+/* CRIU writes ids as they are inside. */
+static void test_users_of_another_tool(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error err = { 0 };
+	struct snapshot snapshot;
+	CredsEntry *creds = make_users(&snapshot, &fixture->arena);
+
+	creds->euid = 7;
+	must(snapshot_index(&snapshot, &err), &err);
+	must(users_adopt(&snapshot, &err), &err);
+	assert_int_equal(snapshot.tasks[0].user_namespace->id, TREES_USERS);
+	assert_int_equal(snapshot.tasks[0].user_namespace->depth, 1);
+	assert_int_equal(creds->uid, 1000);
+	assert_int_equal(creds->euid, 1007);
+	assert_int_equal(creds->groups[0], 1009);
+	assert_int_equal(snapshot.ghosts[0].entry->gid, 1000);
+
+	creds = make_users(&snapshot, &fixture->arena);
+	creds->fsgid = 10;
+	must(snapshot_index(&snapshot, &err), &err);
+	assert_int_equal(users_adopt(&snapshot, &err), -1);
+	assert_int_equal(err.name, ERR_IMAGE_INVALID);
+	assert_non_null(strstr(err.text, "gid 10"));
+}
+
 static void test_too_few_pages(void **state)
 {
 	struct fixture *fixture = *state;
@@ -640,6 +698,7 @@ int main(void)
 		IN_DIRECTORY(test_manifest_lines_are_untrusted),
 		IN_DIRECTORY(test_large_pages_file),
 		IN_DIRECTORY(test_directory_of_another_tool),
+		IN_DIRECTORY(test_users_of_another_tool),
 		IN_DIRECTORY(test_too_few_pages),
 		IN_DIRECTORY(test_thread_without_image),
 		IN_DIRECTORY(test_truncation_everywhere),

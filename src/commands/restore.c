@@ -202,10 +202,20 @@ static int make_plan_for(struct restore *restore, bool fresh, struct error *err)
 			 &kinds, &options, err);
 }
 
+/* Where an id turns out to be taken, and that is to be no obstacle, the error is forgotten. */
+static int plan_anew(struct restore *restore, struct error *err)
+{
+	if (err->name != ERR_PID_IN_USE || !restore->unsharing.automatic ||
+	    restore->plan.own_pid_namespace)
+		return -1;
+	log_info("restore", "nestor", "%s: restoring into a fresh pid namespace", err->text);
+	*err = (struct error){ 0 };
+	return make_plan_for(restore, true, err);
+}
+
 static int make_plan(struct restore *restore, struct error *err)
 {
 	const struct unsharing *unsharing = &restore->unsharing;
-	struct error taken = { 0 };
 
 	if (session_step(&restore->session, "planning", err) < 0 || enter_base(restore, err) < 0 ||
 	    run_raise_limits(&restore->snapshot, err) < 0 ||
@@ -217,15 +227,7 @@ static int make_plan(struct restore *restore, struct error *err)
 			    "has to mount its /proc itself");
 	if (make_plan_for(restore, unsharing->pid, err) < 0)
 		return -1;
-	if (run_check_ids(&restore->plan, &taken) == 0)
-		return 0;
-	if (unsharing->automatic) {
-		log_info("restore", "nestor", "%s: restoring into a fresh pid namespace",
-			 taken.text);
-		return make_plan_for(restore, true, err);
-	}
-	*err = taken;
-	return -1;
+	return run_check_ids(&restore->plan, err) ? plan_anew(restore, err) : 0;
 }
 
 /* NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail: for tests of leftovers. */
@@ -298,7 +300,9 @@ static int restore_pipeline(struct restore *restore, struct error *err)
 		return -1;
 	if (make_plan(restore, err) < 0)
 		return -1;
-	if (make_tree(restore, err) < 0)
+	/* Somebody may have been quicker than we. */
+	if (make_tree(restore, err) < 0 &&
+	    (plan_anew(restore, err) < 0 || make_tree(restore, err) < 0))
 		return -1;
 	write_stats(restore);
 	return 0;

@@ -321,7 +321,8 @@ static int wait_stopped(struct batch *batch, struct error *err)
 	return 0;
 }
 
-int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err)
+int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, bool last,
+	       struct error *err)
 {
 	struct batch batch = { .run = run, .threads = threads, .n_threads = n_threads };
 	uint8_t *xstate = arena_alloc(run->arena, XSTATE_MAX_SIZE);
@@ -333,6 +334,9 @@ int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, s
 	for (size_t i = 0; i < batch.n_threads; i++)
 		if (set_state(batch.threads[i], xstate, err) < 0)
 			return -1;
+	/* Should we die before, the traced die with us, and the init of their namespace too. */
+	if (last && run_release_init(run, err) < 0)
+		return -1;
 	if (let_go(&batch, err) < 0)
 		return -1;
 	return wait_stopped(&batch, err);

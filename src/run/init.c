@@ -10,6 +10,7 @@
  * what an init neither blocks nor handles, the kernel drops (sig_task_ignored, kernel/signal.c).
  */
 #include "base/arena.h"
+#include "base/procfs.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@
 #include <unistd.h>
 
 enum { RELEASE = 1, RELEASE_WITH_PROC = 2, ANSWER_MICROSECONDS = 10 * 1000 * 1000 };
+
+static const char init_name[] = "nestor-init";
 
 static void wait_word(const uint32_t *word, uint32_t seen)
 {
@@ -84,7 +87,6 @@ void run_be_init(struct run *run, pid_t root)
 	wait_word(&birth->release, 0);
 	if (birth->release == RELEASE_WITH_PROC && mount_proc() < 0)
 		failed = errno;
-	prctl(PR_SET_NAME, "nestor-init", 0, 0, 0);
 	syscall(SYS_close_range, 0, UINT32_MAX, 0);
 	if (chdir("/") < 0 && !failed)
 		failed = errno;
@@ -95,7 +97,24 @@ void run_be_init(struct run *run, pid_t root)
 	birth->release_errno = failed;
 	run_set_word(&birth->released, 1);
 	run_unmap_programs(run);
+	/* The last of all: see run_await_init. */
+	prctl(PR_SET_NAME, init_name, 0, 0, 0);
 	be_init(root);
+}
+
+void run_await_init(struct run *run)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 };
+	uint64_t start = monotonic_microseconds();
+	char path[64], name[32];
+
+	if (!run->plan->fresh_pid_namespace)
+		return;
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)run->child);
+	while (procfs_read_into(AT_FDCWD, path, name, sizeof name) > 0 &&
+	       strncmp(name, init_name, strlen(init_name)) != 0 &&
+	       monotonic_microseconds() - start < ANSWER_MICROSECONDS)
+		nanosleep(&pause, NULL);
 }
 
 int run_release_init(struct run *run, struct error *err)

@@ -120,7 +120,7 @@ static int finish(struct run *run, enum thread_group group, struct error *err)
 	struct run_thread **threads;
 	size_t n = run_threads(run, group, &threads);
 
-	return run_finish(run, threads, n, err);
+	return run_finish(run, threads, n, group == THREADS_NOT_FINISHED, err);
 }
 
 static int find_pids(struct run *run, enum thread_group group, struct error *err)
@@ -183,7 +183,7 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	if (run->options->before_release &&
 	    run->options->before_release(run->options->before_release_data, root->tid, err) < 0)
 		return -1;
-	if (run_end_leaders(run, false, err) < 0 || run_release_init(run, err) < 0)
+	if (run_end_leaders(run, false, err) < 0)
 		return -1;
 	return finish(run, THREADS_NOT_FINISHED, err);
 }
@@ -235,6 +235,8 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	run_end_guides(&run, false, &ignored);
 	if (made < 0)
 		run_undo(&run);
+	else
+		run_await_init(&run);
 	run_close_sources(&run);
 	run_close_namespaces(&run);
 	run_unmap_programs(&run);

@@ -116,6 +116,8 @@ void run_end_holder(struct run *run);
 __attribute__((noreturn)) void run_be_init(struct run *run, pid_t root);
 /* It is on its own from here on. */
 int run_release_init(struct run *run, struct error *err);
+/* Until it has put off all that was ours, so that it can be dumped. */
+void run_await_init(struct run *run);
 
 /* wait.c: until `parked` programs are parked; until a word that programs wake is at least value. */
 int run_wait_parked(struct run *run, uint32_t parked, struct error *err);
@@ -163,7 +165,9 @@ void run_close_filter_gate(struct run *run);
 /* Before anything is made: does this processor have a place for all that is recorded? */
 int run_check_registers(const struct plan *plan, struct error *err);
 int run_seize(struct run_thread *thread, unsigned options, struct error *err);
-int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, struct error *err);
+/* `last`: these are the last; whoever stays with the tree is on its own then too. */
+int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, bool last,
+	       struct error *err);
 
 /* The letter of /proc/PID/stat; 0: there is no such thread. */
 char run_state_of(pid_t tid);

@@ -28,6 +28,7 @@ struct holding {
 	struct address_range *unwanted, *not_inherited; /* descriptors, first to last */
 	size_t n_unwanted, n_not_inherited;
 	struct clone_args clone;
+	pid_t coordinator;
 };
 
 static int by_number(const void *a, const void *b)
@@ -153,7 +154,7 @@ __attribute__((noreturn)) static void make_below_init(struct holding *holding)
 	run->birth->root_errno = root < 0 ? (int32_t)-root : 0;
 	__atomic_store_n(&run->birth->root_made, 1, __ATOMIC_RELEASE);
 	raw_call(SYS_futex, (uintptr_t)&run->birth->root_made, FUTEX_WAKE, 1, 0, 0);
-	run_be_init(run, (pid_t)root);
+	run_be_init(run, holding->coordinator, (pid_t)root);
 }
 
 __attribute__((noreturn)) static void be_holder(struct holding *holding)
@@ -162,6 +163,9 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 	const struct plan *plan = run->plan;
 	long result = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
+	/* We may have died before it was asked to go with us. */
+	if (raw_call(SYS_getppid, 0, 0, 0, 0, 0) != holding->coordinator)
+		raw_call(SYS_exit_group, 1, 0, 0, 0, 0);
 	reset_signal_actions();
 	if (result >= 0 && run->root_namespace_fd >= 0)
 		result = raw_call(SYS_setns, (uint64_t)run->root_namespace_fd, CLONE_NEWPID, 0, 0,
@@ -222,6 +226,7 @@ int run_fork(struct run *run, struct error *err)
 	const struct root_clone *clone = &run->plan->root_clone;
 	struct holding holding = {
 		.run = run,
+		.coordinator = getpid(),
 		.clone = {
 			.flags = clone->flags | CLONE_PARENT,
 			.set_tid = (uintptr_t)clone->set_tid,

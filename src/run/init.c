@@ -79,11 +79,26 @@ __attribute__((noreturn)) static void be_init(pid_t root)
 	_exit(status);
 }
 
-void run_be_init(struct run *run, pid_t root)
+/* getppid says 0 in a namespace that the parent is not in; this /proc is still the parent's. */
+static bool has_parent(pid_t parent)
+{
+	char stat[1024];
+	const char *at = NULL;
+	int found = 0;
+
+	if (procfs_read_into(AT_FDCWD, "/proc/self/stat", stat, sizeof stat) > 0)
+		at = strrchr(stat, ')');
+	return at && sscanf(at, ") %*c %d", &found) == 1 && found == parent;
+}
+
+void run_be_init(struct run *run, pid_t coordinator, pid_t root)
 {
 	struct birth *birth = run->birth;
 	int failed = 0;
 
+	/* It may have died before we were to go with it. */
+	if (!has_parent(coordinator))
+		_exit(1);
 	wait_word(&birth->release, 0);
 	if (birth->release == RELEASE_WITH_PROC && mount_proc() < 0)
 		failed = errno;

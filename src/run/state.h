@@ -113,7 +113,7 @@ int run_fork(struct run *run, struct error *err);
 void run_end_holder(struct run *run);
 
 /* init.c: the init of a fresh pid namespace, which has made the first task. */
-__attribute__((noreturn)) void run_be_init(struct run *run, pid_t root);
+__attribute__((noreturn)) void run_be_init(struct run *run, pid_t coordinator, pid_t root);
 /* It is on its own from here on. */
 int run_release_init(struct run *run, struct error *err);
 /* Until it has put off all that was ours, so that it can be dumped. */

@@ -140,6 +140,11 @@ void collect_refuse_file(struct collect *collect, const char *format, ...)
 
 /* The pipeline of collecting, one after another, used by commands/dump.c. */
 int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */
+/*
+ * target.c: whether a caller that could stop the tasks may also read their memory and, if asked
+ * for, send them signals. ERR_NO_PRIVILEGE, before anything is written.
+ */
+int collect_check_privileges(const struct collect *collect, bool signals, struct error *err);
 int collect_read(struct collect *collect, struct error *err);	   /* tasks.c: /proc, ids, kinds */
 int collect_probe(struct collect *collect, struct error *err);	   /* probe.c: asks, answers */
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */

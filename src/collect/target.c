@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int target_pidfd(const struct target *target)
 {
@@ -21,10 +23,9 @@ int target_mem_fd(struct target *target, struct error *err)
 {
 	if (target->mem_fd < 0)
 		target->mem_fd = openat(target->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-	if (target->mem_fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the memory of pid %d",
-				  target->pid);
-	return target->mem_fd;
+	if (target->mem_fd >= 0)
+		return target->mem_fd;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the memory of pid %d", target->pid);
 }
 
 static uint64_t stat_field(const char *text, unsigned field)
@@ -61,4 +62,25 @@ char *target_read(struct target *target, const char *name, struct error *err)
 	else
 		fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/%s", target->pid, name);
 	return NULL;
+}
+
+int collect_check_privileges(const struct collect *collect, bool signals, struct error *err)
+{
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		const struct target *target = &collect->targets[i];
+
+		if (target->zombie)
+			continue;
+		if (faccessat(target->proc_fd, "mem", R_OK | W_OK, AT_EACCESS) && errno == EACCES) {
+			fail(err, ERR_NO_PRIVILEGE, "not allowed to open /proc/%d/mem",
+			     target->pid);
+			return fail_hint(err, "it takes CAP_DAC_OVERRIDE for tasks of other users");
+		}
+		if (signals && kill(target->pid, 0) && errno == EPERM) {
+			fail(err, ERR_NO_PRIVILEGE, "not allowed to end pid %d", target->pid);
+			return fail_hint(err, "it takes CAP_KILL; or let the tree go on with "
+					      "--leave-running");
+		}
+	}
+	return 0;
 }

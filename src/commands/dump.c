@@ -61,7 +61,8 @@ static int stop_tree(struct dump *dump, struct error *err)
 	if (session_step(&dump->session, "stopping the tree", err) < 0)
 		return -1;
 	dump->stopped = true; /* or in part: collect_release knows */
-	if (collect_stop_tree(&dump->collect, err) < 0)
+	if (collect_stop_tree(&dump->collect, err) < 0 ||
+	    collect_check_privileges(&dump->collect, !dump->arguments->leave_running, err) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->frozen);
 	return 0;

@@ -29,7 +29,7 @@ extern const size_t n_facilities;
 
 bool facility_is_there(const struct facility *facility, const struct facts *facts);
 
-enum { MAX_NEEDS = 8 };
+enum { MAX_NEEDS = 12 };
 
 struct ability {
 	const char *name;

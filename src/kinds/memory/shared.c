@@ -193,7 +193,7 @@ int shared_collect_pages(struct target *target, const VmaEntry *area, struct err
 		return 0;
 	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, area->start, area->end);
 	fd = openat(target->proc_fd, link, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno != EPERM)
+	if (fd < 0 && errno != EPERM && errno != EACCES)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
 	object->written = true;
 	return write_object(collect, fd, snapshot_shared_memory(collect->snapshot, area->shmid),

@@ -264,7 +264,8 @@ static bool is_zero_device(const struct stat *stat)
 
 /*
  * What leads to the mapped file below /proc/PID. Only CAP_CHECKPOINT_RESTORE in the initial user
- * namespace may follow map_files (proc_map_files_get_link); without it the path has to do, if what
+ * namespace may follow map_files (proc_map_files_get_link), and only their user or CAP_DAC_OVERRIDE
+ * see them at all; without it the path has to do, if what
  * it leads to now is still what is mapped.
  */
 static int find_mapped_file(const struct target *target, const struct area_text *text,
@@ -275,7 +276,7 @@ static int find_mapped_file(const struct target *target, const struct area_text 
 	*ret_link = arena_printf(arena, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
 	if (fstatat(target->proc_fd, *ret_link, ret_stat, 0) == 0)
 		return 0;
-	if (errno != EPERM)
+	if (errno != EPERM && errno != EACCES)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the mapped file %.*s",
 				  (int)text->path_length, text->path);
 	*ret_link =

@@ -78,6 +78,19 @@ struct guided_thread {
 	uint64_t result_slot;
 };
 
+/*
+ * Memory of a task that the coordinator fills, on another processor, while the task fills the rest
+ * of it. The task adds one to the word `ready` when the memory is there, then to plan->fills_word,
+ * and waits for the word `done`.
+ */
+struct planned_fill {
+	const struct task *task;
+	uint32_t source; /* number of that of the content, and where that is in it */
+	uint64_t offset;
+	uint64_t address, size;
+	uint64_t ready_word, done_word;
+};
+
 struct planned_task {
 	const struct task *task;
 	struct planned_thread *threads;
@@ -135,6 +148,9 @@ struct plan {
 	uint64_t requests_word; /* is changed by their requests */
 	uint64_t makers_word;	/* at n_makers all processes are made: requests can be served */
 	uint32_t n_makers;
+	struct planned_fill *fills;
+	size_t n_fills;
+	uint64_t fills_word;	   /* 0: there are none */
 	size_t n_lost_cores;	   /* zombies that lose the mark that they dumped core */
 	uint64_t *filter_programs; /* private to kinds/task/seccomp.c: struct sock_fprog by index */
 };

@@ -83,6 +83,8 @@ struct run {
 	struct guide *guides; /* see guide.c */
 	bool *guided_done;    /* like plan->guided_threads */
 
+	bool *fills_done; /* like plan->fills */
+
 	pid_t *children_before; /* of ours, that are none of the run's business */
 	size_t n_children_before;
 	uint64_t started; /* CLOCK_MONOTONIC in microseconds */
@@ -133,6 +135,9 @@ int run_wait_program(struct run *run, const uint32_t *word, uint32_t value, stru
 /* guide.c: threads that ask for their ids, whenever we wait; the end, after a failure too. */
 int run_serve_guided(struct run *run, struct error *err);
 int run_end_guides(struct run *run, bool restored, struct error *err);
+
+/* fill.c: memory that tasks leave to us, whenever we wait. */
+int run_serve_fills(struct run *run, struct error *err);
 
 /* Which threads a step is about. */
 enum thread_group {

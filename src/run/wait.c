@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { N_WATCHED = 2 };
+enum { N_WATCHED = 3 };
 enum { TICK_MICROSECONDS = 20 * 1000, STALL_MICROSECONDS = 300 * 1000 };
 
 uint64_t monotonic_microseconds(void)
@@ -218,8 +218,10 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 		     struct error *err)
 {
 	uint64_t requests = serving ? run->plan->requests_word : 0;
+	uint64_t fills = serving ? run->plan->fills_word : 0;
 	struct watched watched[N_WATCHED] = { { .word = word },
-					      { .word = (uint32_t *)(uintptr_t)requests } };
+					      { .word = (uint32_t *)(uintptr_t)requests },
+					      { .word = (uint32_t *)(uintptr_t)fills } };
 	uint64_t timeout = run->options->timeout_seconds * UINT64_C(1000000);
 	uint64_t moved = monotonic_microseconds(), looked = moved, now;
 	uint32_t last = 0;
@@ -238,6 +240,8 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 		if (watched[0].seen >= value)
 			return 0;
 		if (requests && run_serve_guided(run, err) < 0)
+			return -1;
+		if (fills && run_serve_fills(run, err) < 0)
 			return -1;
 		if (check_root(run, err) < 0 || check_interrupted(err) < 0)
 			return -1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: memory-large
- * promise: 100 MiB of memory, whole and in pieces, comes back byte by byte
+ * promise: 200 MiB of memory, whole and in pieces, comes back byte by byte
  * flavours: flat one three user user-three unprivileged ordinary
  */
 #include "scenario.h"
@@ -12,7 +12,7 @@
 
 enum { PAGE = 4096 };
 
-static const size_t whole_size = (size_t)80 << 20, pieces_size = (size_t)40 << 20;
+static const size_t whole_size = (size_t)160 << 20, pieces_size = (size_t)40 << 20;
 
 static uint64_t word_at(size_t index)
 {

@@ -10,6 +10,10 @@
  * neighbours again when the descriptor is closed, if their anonymous pages belong together. So
  * all small pages of the task are there before, and one range of each area is registered.
  *
+ * The content comes from the page cache, copied by the task's own preadv. Of a large part the
+ * coordinator fills a share at the same time, on another processor (run/fill.c), which the task
+ * then moves like the rest.
+ *
  * MADV_COLLAPSE (6.1): makes huge pages in place, where one small page is there already: the first
  * byte of each is read first, from anywhere in the image, for the real content follows. It clears
  * what is written over at once, and takes half as long again. It may fail for want of memory;
@@ -39,6 +43,9 @@ enum { RUNS_PER_CALL = 1024 }; /* IOV_MAX */
 
 /* Of the area aside: large enough that the calls cost nothing. */
 static const uint64_t staging_limit = UINT64_C(64) << 20;
+
+/* A part from which on the coordinator's help is worth it. */
+static const uint64_t shared_from = UINT64_C(128) << 20;
 
 /* struct uffdio_move of linux/userfaultfd.h, 6.8 */
 struct move_argument {
@@ -135,11 +142,38 @@ static uint64_t staging_size(const struct huge_part *parts, size_t n_parts)
 	return size < staging_limit ? size : staging_limit;
 }
 
+/*
+ * What the coordinator fills meanwhile: the end of the largest part, so much of it that both are
+ * done at the same time. Its way is the longer one, through a buffer of its own.
+ */
+static struct huge_part coordinators_share(const struct huge_part *parts, size_t n_parts)
+{
+	const struct huge_part *largest = parts;
+
+	for (size_t i = 1; i < n_parts; i++)
+		if (parts[i].end - parts[i].start > largest->end - largest->start)
+			largest = &parts[i];
+	uint64_t size = largest->end - largest->start;
+	uint64_t share = size < shared_from ? 0 : align_down(size / 8 * 3);
+	return (struct huge_part){
+		.area = largest->area,
+		.start = largest->end - share,
+		.end = largest->end,
+		.offset = largest->offset + size - share,
+	};
+}
+
 struct mover {
 	struct program *program;
 	uint64_t pages_slot, uffd_slot;
 	uint64_t staging, size;
+	struct huge_part share; /* is prepared behind the staging area */
 };
+
+static uint64_t share_size(const struct mover *mover)
+{
+	return mover->share.end - mover->share.start;
+}
 
 static struct op *uffd_ioctl(struct mover *mover, uint64_t request, const void *argument,
 			     size_t size)
@@ -158,14 +192,14 @@ static struct op *uffd_ioctl(struct mover *mover, uint64_t request, const void *
 static void mover_begin(struct mover *mover)
 {
 	const struct uffdio_api api = { .api = UFFD_API };
+	uint64_t size = mover->size + share_size(mover);
 
 	mover->uffd_slot = program_word(mover->program->set, 0);
-	op_expect(program_call(mover->program, SYS_mmap, mover->staging, mover->size,
+	op_expect(program_call(mover->program, SYS_mmap, mover->staging, size,
 			       PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0),
 		  (int64_t)mover->staging);
-	op_any(program_call(mover->program, SYS_madvise, mover->staging, mover->size,
-			    MADV_HUGEPAGE));
+	op_any(program_call(mover->program, SYS_madvise, mover->staging, size, MADV_HUGEPAGE));
 	op_store(program_call(mover->program, SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY),
 		 mover->uffd_slot);
 	uffd_ioctl(mover, UFFDIO_API, &api, sizeof api);
@@ -174,19 +208,26 @@ static void mover_begin(struct mover *mover)
 static void mover_end(struct mover *mover)
 {
 	op_argument_from(program_call(mover->program, SYS_close, 0), 0, mover->uffd_slot);
-	op_expect(program_call(mover->program, SYS_munmap, mover->staging, mover->size), 0);
+	op_expect(program_call(mover->program, SYS_munmap, mover->staging,
+			       mover->size + share_size(mover)),
+		  0);
+}
+
+static void move(struct mover *mover, uint64_t from, uint64_t to, uint64_t size)
+{
+	const struct move_argument argument = { .to = to, .from = from, .size = size };
+
+	uffd_ioctl(mover, IOCTL_MOVE, &argument, sizeof argument);
 }
 
 static void move_part(struct mover *mover, const struct huge_part *part)
 {
 	uint64_t at = part->start, offset = part->offset;
+	uint64_t end = part->end == mover->share.end ? mover->share.start : part->end;
 
-	while (at < part->end) {
-		uint64_t size = part->end - at < mover->size ? part->end - at : mover->size;
+	while (at < end) {
+		uint64_t size = end - at < mover->size ? end - at : mover->size;
 		const struct iovec run = { (void *)(uintptr_t)mover->staging, size };
-		const struct move_argument move = { .to = at,
-						    .from = mover->staging,
-						    .size = size };
 		struct op *op = program_call(
 			mover->program, SYS_preadv, 0,
 			program_data(mover->program->set, &run, sizeof run, _Alignof(struct iovec)),
@@ -194,7 +235,7 @@ static void move_part(struct mover *mover, const struct huge_part *part)
 
 		op_argument_from(op, 0, mover->pages_slot);
 		op_expect(op, (int64_t)size);
-		uffd_ioctl(mover, IOCTL_MOVE, &move, sizeof move);
+		move(mover, mover->staging, at, size);
 		at += size;
 		offset += size;
 	}
@@ -217,7 +258,45 @@ static void move_parts_of_area(struct mover *mover, const struct huge_part *part
 		move_part(mover, &parts[*index]);
 }
 
-void huge_pages_move(struct program *program, uint64_t pages_slot, uint64_t staging,
+/* The coordinator begins with its share; returns the word that it sets at the end. */
+static uint64_t ask_coordinator(struct plan *plan, const struct task *task,
+				const struct mover *mover, uint32_t source)
+{
+	struct program_set *set = mover->program->set;
+	struct planned_fill fill = {
+		.task = task,
+		.source = source,
+		.offset = mover->share.offset,
+		.address = mover->staging + mover->size,
+		.size = share_size(mover),
+		.ready_word = program_word(set, 0),
+		.done_word = program_word(set, 0),
+	};
+
+	if (!plan->fills_word)
+		plan->fills_word = program_word(set, 0);
+	plan->fills = arena_grow(plan->arena, plan->fills, plan->n_fills, sizeof fill);
+	plan->fills[plan->n_fills++] = fill;
+	program_wake(mover->program, fill.ready_word, 1);
+	program_wake(mover->program, plan->fills_word, 1);
+	return fill.done_word;
+}
+
+static void move_share(struct mover *mover, uint64_t done_word)
+{
+	uint64_t from = mover->staging + mover->size;
+
+	program_wait(mover->program, done_word, 1);
+	for (uint64_t at = mover->share.start; at < mover->share.end; at += staging_limit) {
+		uint64_t left = mover->share.end - at;
+
+		move(mover, from + (at - mover->share.start), at,
+		     left < staging_limit ? left : staging_limit);
+	}
+}
+
+void huge_pages_move(struct plan *plan, const struct task *task, struct program *program,
+		     uint32_t source, uint64_t pages_slot, uint64_t staging,
 		     const struct huge_part *parts, size_t n_parts)
 {
 	struct mover mover = {
@@ -225,11 +304,17 @@ void huge_pages_move(struct program *program, uint64_t pages_slot, uint64_t stag
 		.pages_slot = pages_slot,
 		.staging = staging,
 		.size = staging_size(parts, n_parts),
+		.share = coordinators_share(parts, n_parts),
 	};
+	uint64_t done_word = 0;
 
 	mover_begin(&mover);
+	if (share_size(&mover))
+		done_word = ask_coordinator(plan, task, &mover, source);
 	for (size_t i = 0; i < n_parts;)
 		move_parts_of_area(&mover, parts, n_parts, &i);
+	if (done_word)
+		move_share(&mover, done_word);
 	mover_end(&mover);
 }
 
@@ -242,5 +327,6 @@ uint64_t huge_pages_staging(const struct plan *plan, const struct task *task,
 	for (size_t i = 0; i < n_parts; i++)
 		if (parts[i].area->prot & PROT_EXEC)
 			return 0;
-	return find_gap(plan, task->mm, staging_size(parts, n_parts));
+	struct huge_part share = coordinators_share(parts, n_parts);
+	return find_gap(plan, task->mm, staging_size(parts, n_parts) + (share.end - share.start));
 }

@@ -27,12 +27,13 @@ void huge_pages_collapse(struct program *program, uint64_t pages_slot, uint64_t 
 			 uint64_t end);
 
 /*
- * Where pages can be prepared to be moved; 0: they cannot be. Moving fills the parts; all other
- * pages of the task have to be there before.
+ * Where pages can be prepared to be moved; 0: they cannot be. Moving fills the parts from the
+ * source, whose descriptor is in the slot; all other pages of the task have to be there before.
  */
 uint64_t huge_pages_staging(const struct plan *plan, const struct task *task,
 			    const struct huge_part *parts, size_t n_parts);
-void huge_pages_move(struct program *program, uint64_t pages_slot, uint64_t staging,
+void huge_pages_move(struct plan *plan, const struct task *task, struct program *program,
+		     uint32_t source, uint64_t pages_slot, uint64_t staging,
 		     const struct huge_part *parts, size_t n_parts);
 
 #endif

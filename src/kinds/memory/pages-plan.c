@@ -114,7 +114,8 @@ int pages_check(const struct snapshot *snapshot, const struct task *task, struct
 struct filler {
 	struct plan *plan;
 	struct program *program;
-	uint64_t slot; /* number of the image's descriptor */
+	uint32_t source; /* the image */
+	uint64_t slot;	 /* number of its descriptor */
 	/* Huge pages, moved in at the end if there is a place to prepare them: */
 	struct huge_part *parts;
 	size_t n_parts;
@@ -236,8 +237,8 @@ static void fill(struct filler *filler, const struct task *task)
 	for_pieces(filler, task, fill_piece);
 	filler_flush(filler);
 	if (filler->staging)
-		huge_pages_move(filler->program, filler->slot, filler->staging, filler->parts,
-				filler->n_parts);
+		huge_pages_move(filler->plan, task, filler->program, filler->source, filler->slot,
+				filler->staging, filler->parts, filler->n_parts);
 }
 
 void pages_plan(struct plan *plan, const struct task *task, struct program *program,
@@ -250,7 +251,7 @@ void pages_plan(struct plan *plan, const struct task *task, struct program *prog
 		needed |= areas[i].has_content;
 	if (!needed)
 		return;
-	filler.slot =
-		plan_borrow(plan, program, plan_source(plan, SOURCE_PAGES, task->pages.pages_id));
+	filler.source = plan_source(plan, SOURCE_PAGES, task->pages.pages_id);
+	filler.slot = plan_borrow(plan, program, filler.source);
 	fill(&filler, task);
 }

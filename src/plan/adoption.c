@@ -37,12 +37,22 @@ static bool is_next_reaper(const struct node *helper)
 	return at == helper->adopter;
 }
 
+static void take_over(const struct node *helper, struct node *node)
+{
+	if (node->current_parent == helper)
+		node->current_parent = helper->adopter;
+}
+
 static void leave(struct node *helper)
 {
 	helper->reaper = helper->current_parent;
-	for (size_t i = 0; i < helper->n_children; i++)
-		if (helper->children[i]->current_parent == helper)
-			helper->children[i]->current_parent = helper->adopter;
+	for (size_t i = 0; i < helper->n_children; i++) {
+		struct node *child = helper->children[i];
+		take_over(helper, child);
+		for (size_t j = 0; j < child->n_children; j++)
+			if (child->children[j]->same_parent)
+				take_over(helper, child->children[j]);
+	}
 }
 
 static void start_parents(struct tree *tree)
@@ -51,7 +61,7 @@ static void start_parents(struct tree *tree)
 		struct node *node = tree->order[i];
 		node->current_parent =
 			node->same_parent ? node->creator->current_parent : node->creator;
-		node->reaper = node->creator;
+		node->reaper = node->current_parent;
 	}
 }
 

@@ -86,6 +86,13 @@ static void choose_wanted_groups(struct tree *tree)
 	}
 }
 
+/* Its parent may have it from somebody who came into the namespace from outside. */
+static bool is_group_orphan(const struct node *node)
+{
+	return node->creator && node->creator == node->parent && !node->same_parent &&
+	       node->place->init == node->parent && !node->leads_session;
+}
+
 static void choose_join(struct tree *tree, struct node *node)
 {
 	node->join = JOIN_NONE;
@@ -100,6 +107,9 @@ static void choose_join(struct tree *tree, struct node *node)
 	} else if (node->creator && !node->same_parent &&
 		   group_seen_from(node->group, node->creator->place)) {
 		node->join = JOIN_BY_CREATOR;
+	} else if (is_group_orphan(node) && !tree->group_orphan[node->index]) {
+		tree->group_orphan[node->index] = true;
+		tree_refuse(tree, node, ERR_UNREACHABLE_TREE, "its process group needs a helper");
 	} else if (node->group->outside) {
 		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
 			    "it is in a process group from outside of the tree that it cannot be "
@@ -260,8 +270,11 @@ static void arrange_children(struct tree *tree, struct node *node)
 
 static void link_children(struct tree *tree)
 {
-	for (size_t i = 1; i < tree->n_nodes; i++) {
-		struct node *node = tree->nodes[i], *creator = node->creator;
+	for (size_t i = 0; i < tree->n_nodes; i++) {
+		struct node *node = tree->nodes[tree_shuffled(tree, i)];
+		struct node *creator = node->creator;
+		if (node == tree->nodes[0])
+			continue;
 		creator->children = arena_grow(tree->arena, creator->children, creator->n_children,
 					       sizeof node);
 		creator->children[creator->n_children++] = node;

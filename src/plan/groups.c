@@ -86,6 +86,38 @@ static bool is_outside(const struct tree *tree, const struct group *group)
 	return group == root->group || group->key == root->session->key;
 }
 
+/* Somebody in its session who can have a child in its namespace, and put that into its group. */
+static struct node *group_source(const struct tree *tree, const struct node *node)
+{
+	struct session *session = node->session;
+
+	if (node->group->outside)
+		return session_source(tree, session);
+	for (struct node *at = node->group->leader; at; at = at->creator)
+		if (at->session == session && place_is_within(node->place, at->place))
+			return at;
+	return session->leader && place_is_within(node->place, session->leader->place) &&
+			       place_is_within(node->group->leader->place, session->leader->place)
+		       ? session->leader
+		       : NULL;
+}
+
+/*
+ * An init gets the orphans of those who came into its namespace from outside, with groups that
+ * nobody inside can see.
+ */
+static void add_group_helpers(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
+		struct node *node = tree->nodes[i];
+		if (!tree->group_orphan[i] || node->creator != node->parent)
+			continue;
+		struct node *source = group_source(tree, node);
+		if (source && node->birth == node->session && !node_created_below(source, node))
+			node->creator = helper_for(tree, source, node);
+	}
+}
+
 void plan_groups(struct tree *tree)
 {
 	link_session_helpers(tree);
@@ -116,4 +148,5 @@ void plan_groups(struct tree *tree)
 			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
 				    "it leads its session, but not its process group");
 	}
+	add_group_helpers(tree);
 }

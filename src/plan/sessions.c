@@ -10,6 +10,8 @@
  */
 #include "plan/tree.h"
 
+#include <signal.h>
+
 struct pending {
 	struct node **nodes; /* that need their birth session, and have no creator yet */
 	size_t count;
@@ -130,22 +132,53 @@ static bool can_adopt(const struct node *source, const struct node *adopter)
 	return adopter->place == source->place && node_created_below(source, adopter);
 }
 
-static struct node *helper_for(struct tree *tree, struct node *source, struct session *session,
-			       struct node *adopter)
+/* Whom nobody in its own namespace can put into its group. */
+static struct group *unseen_group(const struct node *node)
 {
+	struct pid_vector seen = task_groups(node->task);
+
+	return seen.pid[seen.levels - 1] == 0 ? node->group : NULL;
+}
+
+struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan)
+{
+	struct session *session = orphan->birth;
+	struct node *adopter = orphan->parent;
+	struct group *serves = unseen_group(orphan);
+
 	for (size_t i = 0; i < source->n_helpers; i++)
 		if (source->helpers[i]->adopter == adopter &&
-		    source->helpers[i]->session == session)
+		    source->helpers[i]->session == session && source->helpers[i]->serves == serves)
 			return source->helpers[i];
 	struct node *helper = tree_add_free_helper(tree, adopter->place, "helper: dead parent");
 	helper->creator = source;
 	helper->session = helper->birth = session;
 	helper->needs_birth = true;
 	helper->adopter = adopter;
+	helper->serves = serves;
 	source->helpers =
 		arena_grow(tree->arena, source->helpers, source->n_helpers, sizeof helper);
 	source->helpers[source->n_helpers++] = helper;
 	return helper;
+}
+
+static uint32_t exit_signal(const struct node *node)
+{
+	return node->task && node->task->core->tc->has_exit_signal
+		       ? node->task->core->tc->exit_signal
+		       : SIGCHLD;
+}
+
+/*
+ * A member of the session that is a child of the recorded parent can make it with CLONE_PARENT,
+ * wherever the parent is. An init cannot (EINVAL, copy_process), and the signal at the exit is
+ * that of its maker.
+ */
+static bool can_make_sibling(const struct node *source, const struct node *node)
+{
+	return source->creator == node->parent && source->place->init != source &&
+	       !source->same_parent && place_is_within(node->place, source->place) &&
+	       exit_signal(source) == exit_signal(node);
 }
 
 static bool adopt(struct tree *tree, struct node *node)
@@ -154,15 +187,22 @@ static bool adopt(struct tree *tree, struct node *node)
 
 	if (!source && !node->birth->outside)
 		source = place_leader(tree, node->birth);
-	if (!source || node_created_below(source, node) || !can_adopt(source, node->parent))
+	if (!source || node_created_below(source, node))
 		return false;
+	if (!can_adopt(source, node->parent)) {
+		if (!can_make_sibling(source, node))
+			return false;
+		node->creator = source;
+		node->same_parent = true;
+		return true;
+	}
 	/* A stand-in exits anyway: it can be the dead parent itself. */
 	if (!source->task && source->creator == node->parent &&
 	    source->place == node->parent->place) {
 		source->adopter = node->parent;
 		node->creator = source;
 	} else {
-		node->creator = helper_for(tree, source, node->birth, node->parent);
+		node->creator = helper_for(tree, source, node);
 	}
 	return true;
 }
@@ -218,6 +258,41 @@ static void settle(struct tree *tree, struct pending *pending)
 	}
 }
 
+/*
+ * The init of a namespace is born in the one above, or makes it there. A parent further out has
+ * it from a child that it put there, by CLONE_PARENT.
+ */
+static void add_init_maker(struct tree *tree, struct node *init)
+{
+	struct node *maker, *creator = init->creator;
+	struct place *above = init->place->parent;
+
+	if (!creator || !above || above == creator->place ||
+	    !place_is_within(above, creator->place))
+		return;
+	if (exit_signal(init) != SIGCHLD) {
+		tree_refuse(tree, init, ERR_UNREACHABLE_TREE,
+			    "it is the init of a pid namespace that its parent cannot make, with "
+			    "another exit signal than SIGCHLD");
+		return;
+	}
+	maker = tree_add_free_helper(tree, above, "helper: maker of an init");
+	maker->creator = creator;
+	maker->needs_birth = init->needs_birth;
+	maker->birth = init->birth;
+	maker->session = init->needs_birth ? init->birth : creator->session;
+	maker->same_parent = init->same_parent;
+	init->creator = maker;
+	init->same_parent = true;
+}
+
+static void add_init_makers(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n_places; i++)
+		if (tree->places[i].init)
+			add_init_maker(tree, tree->places[i].init);
+}
+
 void plan_sessions(struct tree *tree)
 {
 	struct pending pending = { 0 };
@@ -225,9 +300,10 @@ void plan_sessions(struct tree *tree)
 	mark_outside(tree);
 	if (tree->n_refusals)
 		return;
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
+		tree->nodes[i]->creator = tree->nodes[i]->parent;
 	for (size_t i = tree->snapshot->n_tasks; i-- > 0;) {
-		struct node *node = tree->nodes[i];
-		node->creator = node->parent;
+		struct node *node = tree->nodes[tree_shuffled(tree, i)];
 		if (node->leads_session)
 			continue;
 		node->needs_birth = true;
@@ -236,4 +312,6 @@ void plan_sessions(struct tree *tree)
 			add_pending(tree, &pending, node);
 	}
 	settle(tree, &pending);
+	if (!tree->n_refusals)
+		add_init_makers(tree);
 }

@@ -51,6 +51,8 @@ static void choose_words(struct tree *tree)
 		if (node->moved_first)
 			choose_group_words(tree, node->wanted_group);
 		struct place *place = node->place;
+		if (node->same_parent && node->task && task_is_zombie(node->task))
+			node->born_word = tree_add_word(tree);
 		if (node->creator && place != node->creator->place && place->init != node &&
 		    !place->ready_word)
 			place->ready_word = tree_add_word(tree);
@@ -71,6 +73,8 @@ static void add_founded(struct tree *tree, struct node *node, struct node *child
 	node_add_step(tree, node, STEP_ENTER_FOUNDED)->place = place;
 	node_add_step(tree, node, STEP_CREATE)->node = child;
 	add_wake(tree, node, founder->leave_word, 1);
+	if (child->born_word)
+		add_wake(tree, node, child->born_word, 1);
 	node_begin(tree, node, BUNDLE_DEFERRED);
 	node_add_step(tree, node, STEP_REAP)->node = founder;
 }
@@ -88,6 +92,8 @@ static void add_creation(struct tree *tree, struct node *node, struct node *chil
 		add_wait(tree, node, wanted->ready_word, 1);
 	node_add_step(tree, node, STEP_ENTER)->place = wanted;
 	node_add_step(tree, node, STEP_CREATE)->node = child;
+	if (child->born_word)
+		add_wake(tree, node, child->born_word, 1);
 }
 
 static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group,
@@ -241,7 +247,9 @@ static void add_adoptions(struct tree *tree)
 
 static bool is_adopted(const struct node *node)
 {
-	return node->creator && node->task && !node->creator->task;
+	const struct node *parent = node_birth_parent(node);
+
+	return parent && node->task && !parent->task;
 }
 
 /*
@@ -258,7 +266,7 @@ static void add_end(struct tree *tree, struct node *node)
 {
 	node_begin(tree, node, BUNDLE_LAST);
 	if (is_adopted(node)) {
-		add_wait(tree, node, node->creator->left_word, 1);
+		add_wait(tree, node, node_birth_parent(node)->left_word, 1);
 		if (!outlives_tie(node->parent))
 			node_add_step(tree, node, STEP_TIE);
 	}
@@ -279,7 +287,7 @@ void plan_steps(struct tree *tree)
 		node_begin(tree, node, BUNDLE_RIGID);
 		/* A helper whose creator leaves before it would die with that. */
 		if (!is_adopted(node) && !outlives_tie(node->creator) &&
-		    (node->task || node->reaper == node->creator))
+		    (node->task || node->reaper == node_birth_parent(node)))
 			node_add_step(tree, node, STEP_TIE);
 		if (node->founds) {
 			node_add_step(tree, node, STEP_FOUND)->place = node->founds;

@@ -80,6 +80,13 @@ bool node_created_below(const struct node *node, const struct node *ancestor)
 	return node != NULL;
 }
 
+struct node *node_birth_parent(const struct node *node)
+{
+	while (node->same_parent)
+		node = node->creator;
+	return node->creator;
+}
+
 /* ---- look-ups ---- */
 
 struct node *tree_node(const struct tree *tree, const struct task *task)
@@ -285,8 +292,26 @@ void tree_link_states(struct tree *tree)
 	}
 }
 
-int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
-	      const struct plan_options *options, struct error *err)
+/* Another order of the tasks for each attempt: a step that is prime to their number. */
+size_t tree_shuffled(const struct tree *tree, size_t i)
+{
+	size_t n_tasks = tree->snapshot->n_tasks, step = 7919 * tree->attempt + 1;
+
+	if (i >= n_tasks || tree->attempt == 0)
+		return i;
+	for (size_t a = step, b = n_tasks; b != 1;) {
+		size_t rest = a % b;
+		a = b;
+		b = rest;
+		if (b == 0) { /* not prime to it */
+			a = ++step;
+			b = n_tasks;
+		}
+	}
+	return (i * step + tree->attempt) % n_tasks;
+}
+
+static void try_once(struct tree *tree)
 {
 	static void (*const parts[])(struct tree *) = {
 		plan_sessions,	      plan_sharing,
@@ -296,9 +321,6 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 		plan_steps,	      schedule,
 	};
 
-	*tree = (struct tree){
-		.arena = arena, .snapshot = snapshot, .options = options, .err = err
-	};
 	add_tasks(tree);
 	add_places(tree);
 	add_sessions(tree);
@@ -306,5 +328,52 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 	tree_link_states(tree);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts && tree->n_refusals == 0; i++)
 		parts[i](tree);
-	return tree->n_refusals ? -1 : 0;
+}
+
+static size_t count_orphans(const struct tree *tree)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
+		count += tree->group_orphan[i];
+	return count;
+}
+
+/*
+ * Which of several possible histories is taken depends on the order in which the tasks are looked
+ * at, and sometimes only another one comes to an end. Large trees get fewer attempts.
+ */
+static unsigned most_attempts(const struct snapshot *snapshot)
+{
+	return snapshot->n_tasks <= 256 ? 24 : snapshot->n_tasks <= 2048 ? 6 : 2;
+}
+
+int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
+	      const struct plan_options *options, struct error *err)
+{
+	bool *group_orphan = arena_array(arena, bool, snapshot->n_tasks);
+	struct error first = { 0 };
+
+	for (unsigned attempt = 0; attempt < most_attempts(snapshot);) {
+		struct error refusals = { 0 };
+		*tree = (struct tree){ .arena = arena,
+				       .snapshot = snapshot,
+				       .options = options,
+				       .group_orphan = group_orphan,
+				       .attempt = attempt,
+				       .err = &refusals };
+		size_t n_orphans = count_orphans(tree);
+		try_once(tree);
+		tree->err = err;
+		if (!tree->n_refusals)
+			return 0;
+		if (count_orphans(tree) > n_orphans)
+			continue;
+		if (attempt++ == 0)
+			first = refusals;
+		if (refusals.name != ERR_UNREACHABLE_TREE)
+			break;
+	}
+	*err = first;
+	return -1;
 }

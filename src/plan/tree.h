@@ -150,6 +150,7 @@ struct node {
 		JOIN_SELF,	 /* setpgid(0, group) */
 		JOIN_BY_CREATOR, /* the leader is not visible from the own namespace */
 	} join;
+	uint32_t born_word;    /* of a zombie: set once a sibling has made it */
 	uint32_t put_word;     /* set once the creator has moved it into its birth group */
 	uint32_t moved_word;   /* the same for its group; 0: it does not wait */
 	uint32_t movable_word; /* set once it has made what is to be born in its birth group */
@@ -157,6 +158,7 @@ struct node {
 	/* Helpers: */
 	struct node *reaper;  /* who waits for its exit */
 	struct node *adopter; /* task that gets its children; NULL: it has none at its exit */
+	struct group *serves; /* its children are born in this group; NULL: they join theirs */
 	uint32_t leave_word;  /* it exits once this is set; 0: at once */
 	uint32_t left_word;   /* set once it has been reaped; 0: nobody waits */
 
@@ -216,6 +218,8 @@ struct tree {
 	/* By index of the node: */
 	struct node **first_zombie, **next_zombie; /* zombies of each parent */
 	bool *has_stopped_child;
+	bool *group_orphan; /* tasks that come to their group by a helper only; see groups.c */
+	unsigned attempt;   /* how often the search has failed: it begins differently each time */
 };
 
 /*
@@ -247,11 +251,17 @@ bool place_is_within(const struct place *inner, const struct place *outer);
 /* The number of a node in a namespace that sees it. */
 uint32_t node_number(const struct node *node, const struct place *place);
 /* Is `node` at or below `ancestor`, following creators? */
+/* Whose child it is at its birth: its creator, or with CLONE_PARENT the creator's parent. */
+struct node *node_birth_parent(const struct node *node);
 bool node_created_below(const struct node *node, const struct node *ancestor);
 void node_begin(struct tree *tree, struct node *node, enum bundle_kind kind); /* a bundle */
 struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind kind);
 
-struct node *session_source(const struct tree *tree, struct session *session); /* sessions.c */
+/* sessions.c */
+struct node *session_source(const struct tree *tree, struct session *session);
+struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan);
+/* The number of the i-th task in the order of this attempt. */
+size_t tree_shuffled(const struct tree *tree, size_t i);
 
 /* The parts of tree_make, in their order. */
 void plan_sessions(struct tree *tree); /* sessions.c: creators, birth sessions */

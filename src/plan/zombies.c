@@ -233,8 +233,11 @@ void build_zombie_waits(struct build *build, struct node *node)
 	     zombie = tree->next_zombie[zombie->index]) {
 		uint32_t number = node_number(zombie, node->place);
 		/* An orphan comes from a helper: it is there once that has been reaped. */
-		if (!zombie->creator->task)
-			program_wait(node->program, build_word(build, zombie->creator->left_word),
+		if (zombie->same_parent)
+			program_wait(node->program, build_word(build, zombie->born_word), 1);
+		if (!node_birth_parent(zombie)->task)
+			program_wait(node->program,
+				     build_word(build, node_birth_parent(zombie)->left_word),
 				     1);
 		if (is_killed_by_parent(zombie)) {
 			program_wait(node->program, killed_word(build, zombie), 1);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -23,16 +22,14 @@ enum { PATIENCE_SECONDS = 3 };
 
 static void give_turn(struct actors_board *board, uint32_t to)
 {
-	atomic_store(&board->turn, to);
-	syscall(SYS_futex, &board->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	atomic_store(&board->turns[to], 1);
+	syscall(SYS_futex, &board->turns[to], FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 static bool await_turn(struct actors_board *board, uint32_t turn, const struct timespec *patience)
 {
-	uint32_t now;
-
-	while ((now = atomic_load(&board->turn)) != turn)
-		if (syscall(SYS_futex, &board->turn, FUTEX_WAIT, now, patience, NULL, 0) < 0 &&
+	while (!atomic_exchange(&board->turns[turn], 0))
+		if (syscall(SYS_futex, &board->turns[turn], FUTEX_WAIT, 0, patience, NULL, 0) < 0 &&
 		    errno == ETIMEDOUT)
 			return false;
 	return true;
@@ -210,6 +207,11 @@ pid_t actors_start(struct actors_board *board, uint32_t first, bool own_namespac
 		follow(board, first, first);
 	}
 	return pid;
+}
+
+void actors_reset(struct actors_board *board)
+{
+	memset(board->turns, 0, sizeof board->turns);
 }
 
 struct order actors_order(const struct history *history, const struct call *call)

@@ -18,8 +18,14 @@ struct order {
 	int32_t target, group;
 };
 
+enum { ACTORS_TURNS = 16384 };
+
 struct actors_board {
-	_Atomic uint32_t turn; /* 0: who conducts; else the name of an actor, plus its first name */
+	/*
+	 * 1: it is the turn of that actor (its name, plus the first of its history); 0 is whoever
+	 * conducts. One futex for each, so that nobody else wakes up.
+	 */
+	_Atomic uint32_t turns[ACTORS_TURNS];
 	struct order order;
 	int64_t result; /* what the call returned, or -errno */
 	int fd;		/* of this memory, for those that call exec; -1: nobody may */
@@ -37,6 +43,8 @@ struct actors_board *actors_open(bool executable);
 pid_t actors_start(struct actors_board *board, uint32_t first, bool own_namespace, uint32_t tid);
 /* To be called before the model has run the call. */
 struct order actors_order(const struct history *history, const struct call *call);
+/* Nobody is left; also after there was no answer. */
+void actors_reset(struct actors_board *board);
 /* Returns the result; false: no answer. A process that exits gives its answer before. */
 bool actors_do(struct actors_board *board, uint32_t first, const struct order *order);
 /* Lets an actor answer, to see that it is there. */

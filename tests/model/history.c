@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { ROOT_NUMBER = 500, ROOT_OUTER_NUMBER = 900, NO_SUCH_NUMBER = 4194303 };
+enum { ROOT_NUMBER = 500, ROOT_OUTER_NUMBER = 900, NO_SUCH_NUMBER = 4194303, NUMBERS_EACH = 64 };
 
 /* splitmix64: the same everywhere. */
 uint32_t history_random(struct history *history, uint32_t below)
@@ -29,12 +29,16 @@ bool history_in_tree(const struct history *history, int process)
 
 void history_start(struct history *history, bool own_namespace)
 {
-	uint32_t numbers[2] = { own_namespace ? 1 : ROOT_NUMBER, ROOT_OUTER_NUMBER };
+	uint32_t root_number = history->root_number ? history->root_number : ROOT_NUMBER;
+	uint32_t numbers[2] = { own_namespace ? 1 : root_number, ROOT_OUTER_NUMBER };
 	const struct model_clone clone = { .new_namespace = own_namespace,
 					   .numbers = numbers,
 					   .n_numbers = own_namespace ? 2 : 1 };
 
 	model_init(&history->model);
+	history->model.processes[1].subreaper = history->live;
+	if (history->live)
+		history->model.processes[1].numbers[0] = history->outer_number;
 	history->own_namespace = own_namespace;
 	history->root = model_fork(&history->model, 1, &clone);
 	history->n_calls = 0;
@@ -145,6 +149,9 @@ int history_do(struct history *history, const struct call *call)
 
 void history_replay(struct history *ret_history, const struct history *old, const bool *kept)
 {
+	ret_history->live = old->live;
+	ret_history->outer_number = old->outer_number;
+	ret_history->root_number = old->root_number;
 	history_start(ret_history, old->own_namespace);
 	for (size_t i = 0; i < old->n_calls; i++)
 		if (!kept || kept[i])
@@ -216,6 +223,14 @@ static int do_simple(struct history *history, int process, enum call_kind kind, 
 	return history_do(history, &call);
 }
 
+static uint32_t draw_number(struct history *history, int namespace)
+{
+	/* Many histories may share the outermost namespace. */
+	if (namespace == 0 && history->root_number)
+		return history->root_number + history_random(history, NUMBERS_EACH);
+	return 2 + history_random(history, 900);
+}
+
 /* Numbers at random, so that they say nothing about the order of creation. */
 static void fork_somewhere(struct history *history, int process, bool new_namespace,
 			   bool same_parent)
@@ -236,7 +251,7 @@ static void fork_somewhere(struct history *history, int process, bool new_namesp
 		if (at == 0 && history->own_namespace)
 			break;
 		bool first = model->namespaces[at].init < 0;
-		call.numbers[call.n_numbers++] = first ? 1 : 2 + history_random(history, 900);
+		call.numbers[call.n_numbers++] = first ? 1 : draw_number(history, at);
 	}
 	history_do(history, &call);
 }
@@ -268,6 +283,10 @@ static void do_setpgid(struct history *history, int process, struct reference ta
 				   .target = target,
 				   .group = group < 0 ? plain(0) : name(history, group) };
 
+	if (history->live &&
+	    model_setpgid_traps(&history->model, process, history_number(history, process, target),
+				history_number(history, process, call.group)))
+		return;
 	/* The group of the host: known by number only. */
 	if (group == 1 && !history->own_namespace) {
 		struct call outside = call;
@@ -332,7 +351,7 @@ static void reap_some(struct history *history)
 					   .target = name(history, i) };
 		if (parent >= history->root)
 			history_do(history, &call);
-		else
+		else if (!history->live)
 			model_reap(model, i);
 	}
 }

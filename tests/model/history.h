@@ -56,6 +56,9 @@ struct history {
 			subreaper, unshare, stay;
 	} weights;
 	unsigned max_tasks, max_namespaces, max_levels; /* 0: no limit but the model's */
+	bool live; /* to be played on a real kernel, below a process that adopts orphans */
+	uint32_t outer_number; /* of that process */
+	uint32_t root_number;  /* in a shared namespace, and the first of those to be drawn there */
 	struct call calls[HISTORY_CALLS];
 	size_t n_calls;
 	int n_names;

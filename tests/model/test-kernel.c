@@ -445,8 +445,8 @@ static bool differs(struct history *history, void *data)
 	for (int at = root; at < check->history->model.n_processes && !check->problem[0]; at++)
 		if (model_exists(&check->history->model, at))
 			compare_process(check, at);
-	atomic_store(&check->board->turn, 0);
 	end_history(pid);
+	actors_reset(check->board);
 	return check->problem[0] != 0;
 }
 

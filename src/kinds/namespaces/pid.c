@@ -338,7 +338,8 @@ static int read_limits(struct survey *survey, struct error *err)
 				    entries[i]->id);
 			continue;
 		}
-		entries[i]->has_last_pid = true;
+		/* -1 where all numbers were given by set_tid; it cannot be written. */
+		entries[i]->has_last_pid = limits[i].last_pid != UINT32_MAX;
 		entries[i]->last_pid = limits[i].last_pid;
 		entries[i]->has_pid_max = survey->collect->facts->per_namespace_pid_max;
 		entries[i]->pid_max = limits[i].pid_max;

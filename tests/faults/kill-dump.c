@@ -3,7 +3,7 @@
  * Kills dumping processes with SIGKILL at random moments, and looks at the target: it must go
  * on in every activity, have seen nothing, and look the same from outside.
  *
- *	kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] [-a] TARGET
+ *	kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] [-a] [-l] TARGET
  *
  * Every other kill comes at any moment of a dump; the others shortly after it began to work
  * inside the target.
@@ -11,8 +11,8 @@
  * By default the dumping process is a child that stops the target, asks it what the probe asks,
  * and lets it go; with -x it is `NESTOR dump -R`. -s stops the target (SIGSTOP) before every
  * round: it must be stopped afterwards, and a second dump, while it is, must succeed. -d lets every
- * round come to its end (nothing is killed). -a lets the target handle every signal. The target is
- * a child of ours; nothing else is ever signalled.
+ * round come to its end (nothing is killed). -a lets the target handle every signal. -l: its first
+ * thread has exited. The target is a child of ours; nothing else is ever signalled.
  */
 #include "arch/x86_64/stub.h"
 #include "arch/x86_64/vdso.h"
@@ -53,8 +53,9 @@ struct trial {
 	const char *target_path, *nestor_path;
 	char directory[64];
 	unsigned rounds;
-	bool stopped, complete, handling;
+	bool stopped, complete, handling, headless;
 	pid_t pid;
+	pid_t tid; /* of a thread that lives */
 	struct target_state *state;
 	int areas;
 	/* Counted: */
@@ -285,7 +286,7 @@ static int check_target(struct trial *trial, unsigned round)
 			return complain(trial, round, "the target was damaged");
 	if (trial->complete && !trial->stopped && trial->state->interruptions)
 		return complain(trial, round, "calls of the target were interrupted");
-	areas = count_areas(trial->pid);
+	areas = count_areas(trial->tid);
 	if (areas > trial->areas)
 		trial->leaks++;
 	trial->areas = areas;
@@ -358,7 +359,7 @@ static bool is_at_work(const struct trial *trial, pid_t dump)
 	struct iovec local = { &owner, sizeof owner };
 	struct iovec remote = { (void *)trial->owner_address, sizeof owner };
 
-	return process_vm_readv(trial->pid, &local, 1, &remote, 1, 0) == sizeof owner &&
+	return process_vm_readv(trial->tid, &local, 1, &remote, 1, 0) == sizeof owner &&
 	       owner == (uint64_t)dump;
 }
 
@@ -447,12 +448,14 @@ static int start_target(struct trial *trial)
 			dup2(null, i);
 		close_range(3, ~0u, 0);
 		setsid();
-		const char *arguments[5] = { "target", path };
+		const char *arguments[6] = { "target", path };
 		size_t n = 2;
 		if (trial->nestor_path)
 			arguments[n++] = "dumpable";
 		if (trial->handling)
 			arguments[n++] = "handles-all";
+		if (trial->headless)
+			arguments[n++] = "headless";
 		execv(trial->target_path, (char **)arguments);
 		_exit(127);
 	}
@@ -462,9 +465,12 @@ static int start_target(struct trial *trial)
 		unlink(path);
 	if (!trial->state->ready)
 		return -1;
-	trial->areas = count_areas(trial->pid);
+	/* Where the first thread is to exit, it has done so in a moment. */
+	trial->tid = (pid_t)trial->state->pid;
+	sleep_us(trial->headless ? 20000 : 0);
+	trial->areas = count_areas(trial->tid);
 	trial->owner_address =
-		((find_vdso(trial->pid) + vdso_content_size(vdso_own()) + 15) & ~15ul) +
+		((find_vdso(trial->tid) + vdso_content_size(vdso_own()) + 15) & ~15ul) +
 		stub_offset(stub_owner);
 	return 0;
 }
@@ -492,7 +498,7 @@ static int run_trial(struct trial *trial)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] [-a] TARGET\n");
+	fprintf(stderr, "usage: kill-dump [-n ROUNDS] [-x NESTOR] [-s] [-d] [-a] [-l] TARGET\n");
 	return 2;
 }
 
@@ -501,7 +507,7 @@ int main(int argc, char **argv)
 	struct trial trial = { .rounds = DEFAULT_ROUNDS, .pid = -1 };
 	int option, failed;
 
-	while ((option = getopt(argc, argv, "n:x:sda")) != -1) {
+	while ((option = getopt(argc, argv, "n:x:sdal")) != -1) {
 		if (option == 'n')
 			trial.rounds = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'x')
@@ -512,6 +518,8 @@ int main(int argc, char **argv)
 			trial.complete = true;
 		else if (option == 'a')
 			trial.handling = true;
+		else if (option == 'l')
+			trial.headless = true;
 		else
 			return usage();
 	}

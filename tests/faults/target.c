@@ -4,9 +4,10 @@
  * interrupts, or hold values in registers, and count in a shared file how often they went round
  * and how often something was not as it must be.
  *
- *	target STATE-FILE [dumpable]
+ *	target STATE-FILE [dumpable] [headless] [handles-all]
  *
- * `dumpable`: only with descriptors that can be dumped, so without epoll.
+ * `dumpable`: only with descriptors that can be dumped, so without epoll. `headless`: the first
+ * thread exits.
  */
 #include "target.h"
 
@@ -356,28 +357,12 @@ static void start_threads(pthread_t threads[ACTIVITIES])
 	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
 }
 
-int main(int argc, char **argv)
+/* What the first thread does; or, where that exits, another one. */
+static void *hold_values(void *data)
 {
-	const struct itimerval interval = { { 0, 3000 }, { 0, 3000 } };
-	struct sigaction alarm = { .sa_handler = count_alarm, .sa_flags = SA_RESTART };
-	struct sigaction usr1 = { .sa_handler = count_usr1 };
-	pthread_t threads[ACTIVITIES];
+	const pthread_t *threads = data;
 
-	if (argc < 2 || pipe(pipe_ends) < 0)
-		return 2;
-	for (int i = 2; i < argc; i++) {
-		if (!strcmp(argv[i], "dumpable"))
-			without_epoll = true;
-		else
-			handle_all_signals();
-	}
-	map_state(argv[1]);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sigaction(SIGALRM, &alarm, NULL);
-	sigaction(SIGUSR1, &usr1, NULL);
-	start_threads(threads);
-	setitimer(ITIMER_REAL, &interval, NULL);
-	state->pid = (uint32_t)getpid();
+	state->pid = (uint32_t)syscall(SYS_gettid);
 	state->ready = 1;
 	for (uint32_t round = 0;; round++) {
 		uint32_t number = round / PIPE_EVERY;
@@ -393,4 +378,38 @@ int main(int argc, char **argv)
 			pthread_kill(threads[ACTIVITY_SIGSUSPEND], SIGUSR1);
 		beat(ACTIVITY_REGISTERS);
 	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct itimerval interval = { { 0, 3000 }, { 0, 3000 } };
+	struct sigaction alarm = { .sa_handler = count_alarm, .sa_flags = SA_RESTART };
+	struct sigaction usr1 = { .sa_handler = count_usr1 };
+	static pthread_t threads[ACTIVITIES]; /* also when this thread is gone */
+	pthread_t successor;
+	bool headless = false;
+
+	if (argc < 2 || pipe(pipe_ends) < 0)
+		return 2;
+	for (int i = 2; i < argc; i++) {
+		if (!strcmp(argv[i], "dumpable"))
+			without_epoll = true;
+		else if (!strcmp(argv[i], "headless"))
+			headless = true;
+		else
+			handle_all_signals();
+	}
+	map_state(argv[1]);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigaction(SIGALRM, &alarm, NULL);
+	sigaction(SIGUSR1, &usr1, NULL);
+	start_threads(threads);
+	setitimer(ITIMER_REAL, &interval, NULL);
+	if (!headless)
+		hold_values(threads);
+	if (pthread_create(&successor, NULL, hold_values, threads))
+		return 2;
+	syscall(SYS_exit, 0);
+	return 2;
 }

@@ -22,7 +22,7 @@ enum activity {
 
 struct target_state {
 	uint32_t ready;
-	uint32_t pid;
+	uint32_t pid;		     /* of the thread that holds values */
 	uint64_t beats[ACTIVITIES];  /* how often each went round */
 	uint64_t faults[ACTIVITIES]; /* how often it saw what it must not see */
 	int64_t last_fault[ACTIVITIES];

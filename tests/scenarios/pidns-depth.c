@@ -3,7 +3,7 @@
  * name: pidns-depth
  * promise: pid namespaces nested to 32 levels, with an init, a member and a thread in each, come
  *	back with the same ids at every level
- * flavours: flat one three user
+ * flavours: flat one three user user-three
  */
 #include "scenario.h"
 

@@ -3,7 +3,7 @@
  * name: pidns-for-children
  * promise: the pid namespace for children is kept of each task and each thread, also where it is
  *	one that nobody has entered yet, and where two tasks share such a one
- * flavours: flat one three
+ * flavours: flat one three user user-three
  */
 #include "scenario.h"
 

@@ -79,7 +79,7 @@ int user_maps_read(struct user_maps *maps, struct arena *arena, int proc_fd,
 		   const struct user_maps *parent, struct error *err)
 {
 	struct map uids = { 0 }, gids = { 0 }, parent_uids, parent_gids;
-	char *setgroups;
+	char *setgroups, *projects;
 
 	if (parent) {
 		parent_uids = (struct map){ parent->entry->n_uid_map, parent->entry->uid_map,
@@ -95,6 +95,7 @@ int user_maps_read(struct user_maps *maps, struct arena *arena, int proc_fd,
 	*maps = (struct user_maps){
 		.entry = arena_copy(arena, &(UsernsEntry)USERNS_ENTRY__INIT, sizeof(UsernsEntry)),
 		.setgroups_denied = strncmp(setgroups, "deny", 4) == 0,
+		.has_projects = procfs_read(arena, proc_fd, "projid_map", &projects) > 0,
 		.outer_uids = uids.outer,
 		.outer_gids = gids.outer,
 	};

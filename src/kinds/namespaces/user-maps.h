@@ -13,6 +13,7 @@
 struct user_maps {
 	UsernsEntry *entry; /* relative to the parent */
 	bool setgroups_denied;
+	bool has_projects; /* a map of project ids (/proc/PID/projid_map), which is not kept */
 	/* The outer side of each extent, in numbers of the caller's namespace: */
 	uint32_t *outer_uids, *outer_gids;
 };

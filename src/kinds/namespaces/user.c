@@ -11,6 +11,7 @@
 #include "kinds/namespaces/user.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "collect/collect.h"
 #include "kinds/namespaces/user-maps.h"
 
@@ -234,6 +235,11 @@ static int read_maps(struct collect *collect, const struct survey *survey,
 	known->entry->user_ext = known->maps.entry;
 	known->entry->has_setgroups_denied = true;
 	known->entry->setgroups_denied = known->maps.setgroups_denied;
+	if (known->maps.has_projects)
+		log_warning("collect", "user namespace",
+			    "%" PRIu32 " has a map of project ids, which will be empty once it is "
+			    "restored",
+			    known->id);
 	return result;
 }
 

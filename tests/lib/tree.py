@@ -100,7 +100,7 @@ def exists(pid):
 
 
 def in_initial_user_namespace():
-    return read("self", "uid_map").split() == ["0", "0", "4294967295"]
+    return os.stat("/proc/self/ns/user").st_ino == 0xEFFFFFFD  # PROC_USER_INIT_INO
 
 
 # Below the initial user namespace shared anonymous memory is restored under another name.

@@ -3,6 +3,7 @@
  * name: memory-maps
  * promise: /proc/PID/maps has what it had before, with the flags that madvise and mlock set, and
  *	nothing else; the vdso works
+ * needs: initial-user-namespace
  * flavours: flat one three user user-three ordinary
  */
 #include "scenario.h"

@@ -2,6 +2,7 @@
 /*
  * name: task-scheduling
  * promise: policy, priority, nice value, processors and I/O priority of each thread are kept
+ * needs: initial-user-namespace
  * flavours: flat one three
  */
 #include "scenario.h"

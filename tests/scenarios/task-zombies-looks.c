@@ -3,6 +3,7 @@
  * name: task-zombies-looks
  * promise: zombies come back with their credentials and name, those that dumped core with the mark
  *	of it, and dead inits of pid namespaces among them; no core file is left
+ * needs: initial-user-namespace
  * flavours: flat fresh one three user user-three
  */
 #include "scenario.h"

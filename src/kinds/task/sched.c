@@ -241,21 +241,40 @@ static int plan_scheduling(struct plan *plan, const struct task *task, size_t th
 	return 0;
 }
 
+static bool has_nice(pid_t tid, int nice)
+{
+	errno = 0;
+	return getpriority(PRIO_PROCESS, (id_t)tid) == nice && errno == 0;
+}
+
+static bool has_attributes(pid_t tid, const struct sched_attributes *wanted)
+{
+	struct sched_attributes found;
+
+	return kernel_sched_getattr(tid, &found) == 0 && found.policy == wanted->policy &&
+	       found.flags == wanted->flags && found.priority == wanted->priority &&
+	       found.nice == wanted->nice && wanted->policy != SCHED_DEADLINE;
+}
+
+/* What it has already is left alone: for another user's thread it may take CAP_SYS_NICE outside. */
 int scheduling_apply(pid_t tid, const ThreadCoreEntry *state, struct error *err)
 {
 	const struct sched_attributes attributes = attributes_of(state);
 	const char *what = NULL;
 
-	if (state->has_sched_nice && setpriority(PRIO_PROCESS, (id_t)tid, state->sched_nice))
+	if (state->has_sched_nice && !has_nice(tid, state->sched_nice) &&
+	    setpriority(PRIO_PROCESS, (id_t)tid, state->sched_nice))
 		what = "nice value";
 	else if (state->has_cpu_affinity && state->cpu_affinity.len &&
 		 syscall(SYS_sched_setaffinity, tid, state->cpu_affinity.len,
 			 state->cpu_affinity.data) < 0)
 		what = "processors";
 	else if (state->has_io_priority &&
+		 kernel_ioprio_get(WHO_PROCESS, tid) != (int)state->io_priority &&
 		 syscall(SYS_ioprio_set, WHO_PROCESS, tid, state->io_priority) < 0)
 		what = "I/O priority";
-	else if (state->has_sched_policy && syscall(SYS_sched_setattr, tid, &attributes, 0) < 0)
+	else if (state->has_sched_policy && !has_attributes(tid, &attributes) &&
+		 syscall(SYS_sched_setattr, tid, &attributes, 0) < 0)
 		what = "scheduling policy";
 	return what ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the %s of thread %d", what,
 				 (int)tid)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a helper does, and how it is born. It is born with set_tid, which leaves the cyclic
- * counters of its namespaces alone (alloc_pid, kernel/pid.c: idr_alloc, not idr_alloc_cyclic), as
- * far as the caller may choose numbers; so births and deaths of helpers disturb no level that can
- * be set. ns_last_pid acts on the active pid namespace of whoever writes (pid_ns_ctl_handler).
+ * What a helper does, and how it is born: with set_tid, which leaves the cyclic counters of its
+ * namespaces alone (alloc_pid, kernel/pid.c: idr_alloc, not idr_alloc_cyclic), as far as the caller
+ * may choose numbers; so births and deaths of helpers disturb no level that can be set. Another
+ * task, the maker, born in the same way, enters the namespaces and makes them, with the caller as
+ * their parent. ns_last_pid acts on the active pid namespace of whoever writes
+ * (pid_ns_ctl_handler).
  */
 #include "pids/helper.h"
 
@@ -155,27 +157,31 @@ IN_HELPER_ALWAYS_INLINE long clone_running(const struct clone_args *args, void *
 	return result;
 }
 
-/* ---- The maker ---- */
+/* A task to be cloned. */
+struct spawn {
+	uint64_t flags;
+	uint8_t *stack;
+	size_t stack_size;
+	void *run, *argument;
+};
 
-/*
- * Signal 0 (the maker's own, with CLONE_PARENT): only a wait with __WALL sees a helper, so it is
- * no surprise for the caller's own.
- */
-IN_HELPER_ALWAYS_INLINE long clone_numbered(struct helper *helper, pid_t number, size_t named)
+/* `number` at the innermost `named` levels. Signal 0: only a wait with __WALL sees it. */
+IN_HELPER_ALWAYS_INLINE long clone_numbered(const struct spawn *spawn, pid_t number, size_t named)
 {
 	pid_t tids[MAX_LEVELS];
 	struct clone_args args;
 
+	/* Not by what may become a call of memset. */
 	for (size_t i = 0; i < sizeof args / sizeof(uint64_t); i++)
 		((volatile uint64_t *)&args)[i] = 0;
-	args.flags = CLONE_VM | CLONE_FILES | CLONE_PARENT;
-	args.stack = (uintptr_t)helper->stack;
-	args.stack_size = sizeof helper->stack;
-	args.set_tid = (uintptr_t)tids;
-	args.set_tid_size = named;
 	for (size_t i = 0; i < named; i++)
 		((volatile pid_t *)tids)[i] = number;
-	return clone_running(&args, helper_main, helper);
+	args.flags = spawn->flags;
+	args.stack = (uintptr_t)spawn->stack;
+	args.stack_size = spawn->stack_size;
+	args.set_tid = (uintptr_t)tids;
+	args.set_tid_size = named;
+	return clone_running(&args, spawn->run, spawn->argument);
 }
 
 IN_HELPER_ALWAYS_INLINE bool is_taken_or_too_high(long result)
@@ -183,33 +189,47 @@ IN_HELPER_ALWAYS_INLINE bool is_taken_or_too_high(long result)
 	return result == -EEXIST || result == -EINVAL;
 }
 
-/* Chooses its number at the innermost `named` of its levels. */
-IN_HELPER static long clone_somewhere(struct helper *helper, size_t levels, size_t named)
+IN_HELPER static long clone_somewhere(const struct spawn *spawn, size_t levels, size_t named)
 {
 	pid_t high = HIGH_NUMBER - (pid_t)levels;
 	long result = -EINVAL;
 
 	for (pid_t i = 0; i < HIGH_TRIES && is_taken_or_too_high(result); i++)
-		result = clone_numbered(helper, high - i * MAX_LEVELS, named);
+		result = clone_numbered(spawn, high - i * MAX_LEVELS, named);
 	for (pid_t i = LOW_NUMBER; i >= LAST_NUMBER && is_taken_or_too_high(result); i--)
-		result = clone_numbered(helper, i, named);
+		result = clone_numbered(spawn, i, named);
 	return result;
 }
 
+/* Chooses its number at as many of its levels as is permitted, but at least at the innermost. */
+IN_HELPER static long clone_chosen(const struct spawn *spawn, size_t levels)
+{
+	long result = -EPERM;
+
+	for (size_t named = levels; named > 0 && result == -EPERM; named--)
+		result = clone_somewhere(spawn, levels, named);
+	return result;
+}
+
+/* ---- The maker ---- */
+
+/* With CLONE_PARENT its signal is the maker's, which is none. */
 IN_HELPER static void make(struct helper_birth *birth)
 {
 	struct helper *helper = birth->helper;
-	long result = raw_call(SYS_setns, (uint64_t)birth->namespace_fd, CLONE_NEWPID, 0, 0, 0);
+	struct spawn spawn;
 
+	spawn.flags = CLONE_VM | CLONE_FILES | CLONE_PARENT;
+	spawn.stack = helper->stack;
+	spawn.stack_size = sizeof helper->stack;
+	spawn.run = helper_main;
+	spawn.argument = helper;
 	/* To settle is the first request. */
 	__atomic_add_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
 	helper->requests = 1;
+	long result = raw_call(SYS_setns, (uint64_t)birth->namespace_fd, CLONE_NEWPID, 0, 0, 0);
 	if (result == 0)
-		result = -EPERM;
-	else
-		birth->levels = 0;
-	for (size_t named = birth->levels; named > 0 && result == -EPERM; named--)
-		result = clone_somewhere(helper, birth->levels, named);
+		result = clone_chosen(&spawn, birth->levels);
 	if (result < 0)
 		__atomic_sub_fetch(&helper->meeting->pending, 1, __ATOMIC_ACQ_REL);
 	birth->problem = result < 0 ? (int)-result : 0;
@@ -234,15 +254,19 @@ void helpers_start(struct helper_meeting *meeting, struct helper_birth *births, 
 	/* All that the kernel has, also those that the C library keeps for itself. */
 	uint64_t all = UINT64_MAX, mask;
 	struct making making = { births, count };
-	const struct clone_args args = { .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES,
+	struct clone_args unnumbered = { .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES,
 					 .stack = (uintptr_t)meeting->stack,
 					 .stack_size = sizeof meeting->stack };
+	const struct spawn spawn = { unnumbered.flags, meeting->stack, sizeof meeting->stack,
+				     maker_main, &making };
 
 	for (size_t i = 0; i < count; i++)
 		births[i].problem = ECHILD;
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&all, (uintptr_t)&mask, sizeof mask,
 		 0);
-	long pid = clone_running(&args, maker_main, &making);
+	long pid = clone_chosen(&spawn, 1);
+	if (pid == -EPERM)
+		pid = clone_running(&unnumbered, maker_main, &making);
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&mask, 0, sizeof mask, 0);
 	for (size_t i = 0; i < count && pid < 0; i++)
 		births[i].problem = (int)-pid;

@@ -11,10 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <nestor/last-pids.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -321,6 +323,17 @@ static uint32_t last_pid_of(const struct nest *nest, size_t levels)
 	return limits.last_pid;
 }
 
+static uint32_t own_last_pid(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "re");
+	uint32_t number = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%" SCNu32, &number), 1);
+	fclose(file);
+	return number;
+}
+
 static void helpers_take_no_numbers(void **state)
 {
 	(void)state;
@@ -330,9 +343,11 @@ static void helpers_take_no_numbers(void **state)
 
 	nest_open(&nest, 3, 0);
 	ids_of_next(&nest, before);
+	uint32_t own = own_last_pid();
 	for (int i = 0; i < 10; i++)
 		last_pids_close(opened(nest.fd));
 	struct last_pids *pids = opened(nest.fd);
+	assert_int_equal(own_last_pid(), own);
 	assert_int_equal(last_pid_of(&nest, 3), before[0]);
 	ids_of_next(&nest, after);
 	assert_int_equal(after[0], before[0] + 1);
@@ -423,6 +438,37 @@ static void public_interface(void **state)
 	expect_result(null, (pid_t[]){ 5 }, 1, -EINVAL, 1);
 	close(null);
 	nest_close(&nest);
+}
+
+static void *call_often(void *data)
+{
+	const struct nest *nest = data;
+	intptr_t failed = 0;
+
+	for (pid_t i = 0; i < 30; i++)
+		failed += nestor_set_last_pids(nest->fd, (pid_t[]){ 1000 + i, 2000 + i, 3000 + i },
+					       3, NULL) != 0;
+	return (void *)failed;
+}
+
+static void threads_may_call_it(void **state)
+{
+	(void)state;
+	need_privileges();
+	enum { THREADS = 4 };
+	pthread_t threads[THREADS];
+	struct nest nest;
+	void *failed;
+
+	nest_open(&nest, 2, CLONE_NEWUSER);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, call_often, &nest), 0);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_ptr_equal(failed, NULL);
+	}
+	nest_close(&nest);
+	assert_int_equal(waitpid(-1, NULL, __WALL), -1);
 }
 
 /* As sandboxes do that know only clone: ENOSYS for clone3. */
@@ -656,6 +702,7 @@ static int run_cases(void)
 		cmocka_unit_test(wrong_vectors),
 		cmocka_unit_test(taken_numbers),
 		cmocka_unit_test(public_interface),
+		cmocka_unit_test(threads_may_call_it),
 		cmocka_unit_test(forks_with_ids),
 		cmocka_unit_test(vectors_are_read),
 		cmocka_unit_test(wrong_namespaces),

@@ -163,15 +163,15 @@ void history_replay(struct history *ret_history, const struct history *old, cons
 static int random_process(struct history *history)
 {
 	const struct model *model = &history->model;
+	int first = history->first_actor ? history->first_actor : history->root;
 
 	for (int tries = 0; tries < 50; tries++) {
-		int at = history->root +
-			 (int)history_random(history,
-					     (uint32_t)(model->n_processes - history->root));
+		int at = first +
+			 (int)history_random(history, (uint32_t)(model->n_processes - first));
 		if (model_is_alive(model, at))
 			return at;
 	}
-	return history->root;
+	return first;
 }
 
 static unsigned count_tasks(const struct history *history)
@@ -228,7 +228,8 @@ static uint32_t draw_number(struct history *history, int namespace)
 	/* Many histories may share the outermost namespace. */
 	if (namespace == 0 && history->root_number)
 		return history->root_number + history_random(history, NUMBERS_EACH);
-	return 2 + history_random(history, 900);
+	return 2 +
+	       history_random(history, history->model.n_processes > 1000 ? MODEL_PID_MAX - 2 : 900);
 }
 
 /* Numbers at random, so that they say nothing about the order of creation. */
@@ -342,7 +343,8 @@ static void reap_some(struct history *history)
 {
 	struct model *model = &history->model;
 
-	for (int i = history->root + 1; i < model->n_processes; i++) {
+	for (int i = history->first_actor ? history->first_actor : history->root + 1;
+	     i < model->n_processes; i++) {
 		int parent = model->processes[i].parent;
 		if (!model_is_zombie(model, i) || history_random(history, 2) == 0)
 			continue;
@@ -420,6 +422,11 @@ void history_make(struct history *history, uint64_t seed, bool own_namespace, un
 {
 	history->random = seed;
 	history_start(history, own_namespace);
+	history_go_on(history, length);
+}
+
+void history_go_on(struct history *history, unsigned length)
+{
 	for (unsigned i = 0; i < length; i++)
 		do_something(history);
 }

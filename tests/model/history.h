@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-enum { HISTORY_CALLS = 2048, HISTORY_NUMBERS = 8, NOBODY = -1 };
+enum { HISTORY_CALLS = 2 * MODEL_PROCESSES, HISTORY_NUMBERS = 8, NOBODY = -1 };
 
 enum call_kind {
 	CALL_FORK,
@@ -55,6 +55,7 @@ struct history {
 		unsigned fork, nest, enter, sibling, setsid, setpgid, move_child, exit, reap,
 			subreaper, unshare, stay;
 	} weights;
+	int first_actor; /* processes with a lower index do nothing; 0: all do */
 	unsigned max_tasks, max_namespaces, max_levels; /* 0: no limit but the model's */
 	bool live; /* to be played on a real kernel, below a process that adopts orphans */
 	uint32_t outer_number; /* of that process */
@@ -69,7 +70,9 @@ struct history {
 uint32_t history_random(struct history *history, uint32_t below);
 /* An empty history whose root has a pid namespace of its own or not. */
 void history_start(struct history *history, bool own_namespace);
-/* Runs `length` random calls; all limits and weights are set. */
+/* Goes on for `length` random calls; all limits and weights are set. */
+void history_go_on(struct history *history, unsigned length);
+/* The same from the beginning. */
 void history_make(struct history *history, uint64_t seed, bool own_namespace, unsigned length);
 /* What the caller would pass to the kernel for it. */
 int32_t history_number(const struct history *history, int process, struct reference reference);

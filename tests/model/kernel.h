@@ -12,9 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef MODEL_SIZE
+#define MODEL_SIZE 1024
+#endif
+
 enum {
-	MODEL_PROCESSES = 1024,
-	MODEL_NAMESPACES = 256,
+	MODEL_PROCESSES = MODEL_SIZE,
+	MODEL_NAMESPACES = MODEL_SIZE / 4,
 	MODEL_LEVELS = 32,
 	MODEL_PID_MAX = 4194304, /* PID_MAX_LIMIT, what a new pid namespace starts with (6.14) */
 };

@@ -77,6 +77,10 @@ int zombie_check(const struct node *node, struct error *err);
 int build_zombie(struct build *build, struct node *node, struct error *err);
 void build_zombie_waits(struct build *build, struct node *node);
 
+/* zombie-faults.c */
+bool fault_gives(uint32_t signal);
+void build_fault(struct build *build, struct program *program, uint32_t signal);
+
 /* stopped.c */
 void stopped_count(struct build *build);
 void build_stopped_wait(struct build *build, const struct node *node);

@@ -95,7 +95,7 @@ int zombie_check(const struct node *node, struct error *err)
 			    "task %s: its exit status says that signal %" PRIu32
 			    " dumped core, which it never does",
 			    node->name, signal);
-	if (signal && is_init(node) && signal != SIGKILL && signal != SIGSEGV)
+	if (signal && is_init(node) && signal != SIGKILL && !fault_gives(signal))
 		return fail(
 			err, ERR_UNSUPPORTED_TASK,
 			"task %s: a dead init of a pid namespace whose status is signal %" PRIu32
@@ -161,7 +161,7 @@ static void die_of(struct build *build, const struct node *node, uint32_t signal
 				       0),
 			  0);
 	if (is_init(node))
-		program_leave(program, 0); /* SIGSEGV: nothing is mapped there */
+		build_fault(build, program, signal);
 	else
 		program_call(program, SYS_kill, node_number(node, node->place), signal);
 }
@@ -237,8 +237,7 @@ void build_zombie_waits(struct build *build, struct node *node)
 			program_wait(node->program, build_word(build, zombie->born_word), 1);
 		if (!node_birth_parent(zombie)->task)
 			program_wait(node->program,
-				     build_word(build, node_birth_parent(zombie)->left_word),
-				     1);
+				     build_word(build, node_birth_parent(zombie)->left_word), 1);
 		if (is_killed_by_parent(zombie)) {
 			program_wait(node->program, killed_word(build, zombie), 1);
 			op_expect(program_call(node->program, SYS_kill, number, SIGKILL), 0);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -44,10 +45,32 @@ static const struct death deaths[] = {
 	{ .name = "init killed", .signal = SIGKILL, .init = true },
 	{ .name = "init fault", .signal = SIGSEGV, .init = true },
 	{ .name = "init core", .signal = SIGSEGV, .init = true, .core = true },
+	{ .name = "init illegal", .signal = SIGILL, .init = true },
+	{ .name = "init trap", .signal = SIGTRAP, .init = true, .other_user = true },
+	{ .name = "init divides", .signal = SIGFPE, .init = true, .core = true },
+	{ .name = "init bus", .signal = SIGBUS, .init = true },
 };
 enum { DEATHS = sizeof deaths / sizeof *deaths };
 
 static volatile uintptr_t nowhere = 8;
+
+/* What an init dies of by itself is a fault. */
+static void make_fault(int signal)
+{
+	if (signal == SIGSEGV) {
+		*(volatile int *)nowhere = 1;
+	} else if (signal == SIGILL) {
+		__asm__ volatile("ud2");
+	} else if (signal == SIGTRAP) {
+		__asm__ volatile("int3");
+	} else if (signal == SIGFPE) {
+		__asm__ volatile("xorl %%ecx, %%ecx; divl %%ecx" : : "a"(1), "d"(0) : "ecx");
+	} else if (signal == SIGBUS) {
+		int fd = memfd_create("empty", MFD_CLOEXEC);
+		volatile int *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+		(void)*page;
+	}
+}
 
 static int die(void *data)
 {
@@ -73,8 +96,8 @@ static int die(void *data)
 		/* Changing ids forbids cores. */
 		prctl(PR_SET_DUMPABLE, death->core);
 	}
-	if (death->signal == SIGSEGV)
-		*(volatile int *)nowhere = 1;
+	if (death->init)
+		make_fault(death->signal);
 	if (death->signal && !death->init)
 		kill(getpid(), death->signal);
 	while (death->signal)

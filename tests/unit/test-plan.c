@@ -441,6 +441,9 @@ static void impossible_deaths_are_refused(void **state)
 	zombie->core->tc->task_state = TASK_DEAD;
 	zombie->core->tc->exit_code = SIGCHLD;
 	see_refused(&fixture, ERR_IMAGE_INVALID, "signal 17");
+	fixture.err = (struct error){ 0 };
+	zombie->core->tc->exit_code = SIGTERM | 0x80;
+	see_refused(&fixture, ERR_IMAGE_INVALID, "dumped core");
 	arena_done(&fixture.arena);
 }
 

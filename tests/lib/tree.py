@@ -73,8 +73,9 @@ def processes(root):
 
 
 def is_alive(pid):
-    """False for a zombie too: nothing of it runs any more."""
-    return status_of(living_thread(pid)).get("State", "X")[0] not in "XZ"
+    """False for a zombie too: nothing of it runs any more. A first thread that makes another and
+    exits is seen the second time."""
+    return any(status_of(living_thread(pid)).get("State", "X")[0] not in "XZ" for _ in range(2))
 
 
 def living_thread(pid):

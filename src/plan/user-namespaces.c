@@ -104,11 +104,43 @@ static bool has_owned_place(const struct tree *tree)
 	return false;
 }
 
+static bool is_only(UidGidExtent *const *extents, size_t n, uint32_t id)
+{
+	return n == 0 || (n == 1 && extents[0]->lower_first == id && extents[0]->count == 1);
+}
+
+/* Everybody may make one of their own, and map themselves in it (user_namespaces(7)). */
+static bool is_of_nestor(const struct user_namespace *namespace, const struct facts *facts)
+{
+	const NsEntry *entry = namespace->entry;
+	const UsernsEntry *maps = entry->user_ext;
+
+	return entry->owner_uid == facts->uids[1] &&
+	       (!maps || (is_only(maps->uid_map, maps->n_uid_map, facts->uids[1]) &&
+			  is_only(maps->gid_map, maps->n_gid_map, facts->gids[1]) &&
+			  (entry->setgroups_denied || maps->n_gid_map == 0)));
+}
+
+/* Those below are made from inside of their parents, with all capabilities there. */
+static bool all_are_of_nestor(const struct plan *plan)
+{
+	for (size_t i = 1; i < plan->snapshot->n_user_namespaces; i++) {
+		const struct user_namespace *namespace = plan->snapshot->user_namespaces[i];
+
+		if (namespace->depth == 1 && !is_of_nestor(namespace, plan->facts))
+			return false;
+	}
+	return true;
+}
+
 int user_namespaces_check(const struct plan *plan, const struct tree *tree, struct error *err)
 {
 	const struct facts *facts = plan->facts;
 
 	if (plan->snapshot->n_user_namespaces <= 1)
+		return 0;
+	/* To enter pid namespaces from outside takes CAP_SYS_ADMIN all the same. */
+	if (all_are_of_nestor(plan) && !has_owned_place(tree))
 		return 0;
 	if (require(facts, CAP_SYS_ADMIN, "CAP_SYS_ADMIN", err) ||
 	    require(facts, CAP_SETUID, "CAP_SETUID", err) ||

@@ -215,9 +215,9 @@ static int wait_for_birth(struct run *run, struct error *err)
 	fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
 		   "cannot make %s: %s", run->plan->tasks[0].program->name, run->birth->what);
 	if (err->name == ERR_NO_PRIVILEGE)
-		fail_hint(err, "giving ids takes CAP_CHECKPOINT_RESTORE, and making pid namespaces "
-			       "CAP_SYS_ADMIN; a tree that was in a user namespace of its own "
-			       "needs neither");
+		fail_hint(err, "giving ids takes CAP_CHECKPOINT_RESTORE, making pid namespaces "
+			       "CAP_SYS_ADMIN; a tree in a user namespace of one's own takes "
+			       "neither, with a pid namespace of its own or --unshare pid");
 	return -1;
 }
 

@@ -11,7 +11,7 @@
 
 enum { STOPPED_LEADERS = 1, ALL_LEADERS = 2, LONGEST_MICROSECONDS = 10 * 1000 * 1000 };
 
-static int wait_dead(const struct run_thread *leader, struct error *err)
+static int wait_dead(const struct run *run, const struct run_thread *leader, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = 100 * 1000 };
 	uint64_t start = monotonic_microseconds();
@@ -21,6 +21,8 @@ static int wait_dead(const struct run_thread *leader, struct error *err)
 
 		if (state == 'Z')
 			return 0;
+		if (run_check_programs(run, err) < 0)
+			return -1;
 		if (!state)
 			return fail(err, ERR_TASK_DIED, "%s died while it was being finished",
 				    leader->planned->program->name);
@@ -47,7 +49,7 @@ int run_end_leaders(struct run *run, bool of_stopped_tasks, struct error *err)
 	run_set_word((uint32_t *)(uintptr_t)run->plan->leaders_word,
 		     of_stopped_tasks ? STOPPED_LEADERS : ALL_LEADERS);
 	for (size_t i = 0; i < n; i++)
-		if (wait_dead(leaders[i], err) < 0)
+		if (wait_dead(run, leaders[i], err) < 0)
 			return -1;
 	return 0;
 }

@@ -87,6 +87,11 @@ static int fail_program(const struct run *run, struct error *err)
 	return -1;
 }
 
+int run_check_programs(const struct run *run, struct error *err)
+{
+	return __atomic_load_n(&run->header->failed, __ATOMIC_ACQUIRE) ? fail_program(run, err) : 0;
+}
+
 static int fail_died(const char *who, int status, struct error *err)
 {
 	if (WIFSIGNALED(status))
@@ -234,8 +239,8 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 					__atomic_load_n(watched[i].word, __ATOMIC_SEQ_CST);
 		uint32_t done = __atomic_load_n(&run->header->done, __ATOMIC_SEQ_CST);
 
-		if (__atomic_load_n(&run->header->failed, __ATOMIC_ACQUIRE))
-			return fail_program(run, err);
+		if (run_check_programs(run, err) < 0)
+			return -1;
 		tell_progress(run);
 		if (watched[0].seen >= value)
 			return 0;

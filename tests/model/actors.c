@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -44,11 +45,31 @@ static int64_t errno_of(long result)
 
 _Noreturn static void follow(struct actors_board *board, uint32_t first, uint32_t self);
 
+/* Whose maker could not map root stays nobody: the model knows. */
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0)
+		errno = 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Root to root: one's own id can be mapped from inside. */
+static void map_root(void)
+{
+	write_file("/proc/thread-self/setgroups", "deny");
+	write_file("/proc/thread-self/gid_map", "0 0 1");
+	write_file("/proc/thread-self/uid_map", "0 0 1");
+}
+
 static int64_t do_fork(struct actors_board *board, uint32_t first, const struct call *call)
 {
 	uint32_t numbers[MODEL_LEVELS + 1];
 	struct clone_args args = {
 		.flags = (call->new_namespace ? CLONE_NEWPID : 0) |
+			 (call->new_users ? CLONE_NEWUSER : 0) |
 			 (call->same_parent ? CLONE_PARENT : 0),
 		.exit_signal = call->same_parent ? 0 : SIGCHLD,
 		.set_tid_size = call->n_numbers,
@@ -58,22 +79,45 @@ static int64_t do_fork(struct actors_board *board, uint32_t first, const struct 
 		numbers[i] = call->n_numbers > HISTORY_NUMBERS ? 1 : call->numbers[i];
 	if (call->n_numbers)
 		args.set_tid = (uint64_t)(uintptr_t)numbers;
+	atomic_store(&board->settled, 0);
 	long pid = syscall(SYS_clone3, &args, sizeof args);
 	if (pid == 0) {
 		if (board->private)
 			munmap(board->private, board->private_size);
+		if (call->new_users)
+			map_root();
+		atomic_store(&board->settled, 1);
 		follow(board, first, first + (uint32_t)call->child);
 	}
+	/* Its namespace is somebody else's to enter only once it is mapped. */
+	while (pid > 0 && call->new_users && !atomic_load(&board->settled))
+		sched_yield();
 	return errno_of(pid);
 }
 
-static int64_t do_enter(pid_t pid)
+static int64_t unshare_users(void)
+{
+	if (unshare(CLONE_NEWUSER))
+		return -errno;
+	map_root();
+	return 0;
+}
+
+static int64_t drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	return errno_of(syscall(SYS_capset, &header, none));
+}
+
+static int64_t do_enter(pid_t pid, int namespaces)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	if (fd < 0)
 		return -errno;
-	int64_t result = errno_of(setns(fd, CLONE_NEWPID));
+	int64_t result = errno_of(setns(fd, namespaces));
 	close(fd);
 	return result;
 }
@@ -144,7 +188,13 @@ static int64_t act(struct actors_board *board, uint32_t first, uint32_t self)
 	case CALL_UNSHARE:
 		return errno_of(unshare(CLONE_NEWPID));
 	case CALL_ENTER:
-		return do_enter(order->target);
+		return do_enter(order->target, CLONE_NEWPID);
+	case CALL_UNSHARE_USERS:
+		return unshare_users();
+	case CALL_ENTER_USERS:
+		return do_enter(order->target, CLONE_NEWUSER);
+	case CALL_DROP:
+		return drop_capabilities();
 	case CALL_EXEC:
 		return do_exec(board, first, self);
 	case CALL_LAST_PID:

@@ -27,8 +27,9 @@ struct actors_board {
 	 */
 	_Atomic uint32_t turns[ACTORS_TURNS];
 	struct order order;
-	int64_t result; /* what the call returned, or -errno */
-	int fd;		/* of this memory, for those that call exec; -1: nobody may */
+	int64_t result;	     /* what the call returned, or -errno */
+	_Atomic int settled; /* a new child is where it is to be */
+	int fd;		     /* of this memory, for those that call exec; -1: nobody may */
 	/* What children of the conductor unmap, so that they are small. */
 	void *private;
 	size_t private_size;

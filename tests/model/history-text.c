@@ -4,7 +4,7 @@
  * them; the root is 0. @5 is the number of process 5, as the caller sees it.
  *
  *	root own		in a pid namespace of its own (or: shared)
- *	0 fork 1 newpid		flags: newpid, parent; tids 1,35: set_tid, innermost first
+ *	0 fork 1 newpid		flags: newpid, newuser, parent; tids 1,35: set_tid, innermost first
  *	1 setpgid @2 @1
  *	1 exit 256		a wait status: exit code 1
  *	end
@@ -15,10 +15,20 @@
 #include <string.h>
 
 static const char *const kind_names[CALL_KINDS] = {
-	[CALL_FORK] = "fork",	      [CALL_SETSID] = "setsid",	  [CALL_SETPGID] = "setpgid",
-	[CALL_EXIT] = "exit",	      [CALL_WAIT] = "wait",	  [CALL_SUBREAPER] = "subreaper",
-	[CALL_UNSHARE] = "unshare",   [CALL_ENTER] = "enter",	  [CALL_EXEC] = "exec",
-	[CALL_LAST_PID] = "last-pid", [CALL_PID_MAX] = "pid-max",
+	[CALL_FORK] = "fork",
+	[CALL_SETSID] = "setsid",
+	[CALL_SETPGID] = "setpgid",
+	[CALL_EXIT] = "exit",
+	[CALL_WAIT] = "wait",
+	[CALL_SUBREAPER] = "subreaper",
+	[CALL_UNSHARE_USERS] = "unshare-user",
+	[CALL_ENTER_USERS] = "enter-user",
+	[CALL_DROP] = "drop",
+	[CALL_UNSHARE] = "unshare",
+	[CALL_ENTER] = "enter",
+	[CALL_EXEC] = "exec",
+	[CALL_LAST_PID] = "last-pid",
+	[CALL_PID_MAX] = "pid-max",
 };
 
 static void print_reference(struct reference reference, FILE *file)
@@ -34,8 +44,8 @@ void call_print(const struct call *call, FILE *file)
 	fprintf(file, "%d %s", call->process, kind_names[call->kind]);
 	switch (call->kind) {
 	case CALL_FORK:
-		fprintf(file, " %d%s%s", call->child, call->new_namespace ? " newpid" : "",
-			call->same_parent ? " parent" : "");
+		fprintf(file, " %d%s%s%s", call->child, call->new_namespace ? " newpid" : "",
+			call->new_users ? " newuser" : "", call->same_parent ? " parent" : "");
 		for (size_t i = 0; i < call->n_numbers; i++)
 			fprintf(file, "%s%u", i ? "," : " tids ",
 				call->n_numbers > HISTORY_NUMBERS ? 1 : call->numbers[i]);
@@ -46,6 +56,7 @@ void call_print(const struct call *call, FILE *file)
 		break;
 	case CALL_WAIT:
 	case CALL_ENTER:
+	case CALL_ENTER_USERS:
 		print_reference(call->target, file);
 		break;
 	case CALL_EXIT:
@@ -109,6 +120,8 @@ static bool read_fork(struct call *call)
 	for (const char *word = strtok(NULL, " \n"); word; word = strtok(NULL, " \n")) {
 		if (!strcmp(word, "newpid"))
 			call->new_namespace = true;
+		else if (!strcmp(word, "newuser"))
+			call->new_users = true;
 		else if (!strcmp(word, "parent"))
 			call->same_parent = true;
 		else if (strcmp(word, "tids") || !read_tids(call))
@@ -134,6 +147,7 @@ static bool read_call(char *line, struct call *call)
 		return read_reference(&call->target) && read_reference(&call->group);
 	case CALL_WAIT:
 	case CALL_ENTER:
+	case CALL_ENTER_USERS:
 		return read_reference(&call->target);
 	case CALL_EXIT:
 	case CALL_SUBREAPER:

@@ -70,6 +70,7 @@ static int do_fork(struct history *history, int process, const struct call *call
 {
 	uint32_t ones[MODEL_LEVELS + 1];
 	struct model_clone clone = { .new_namespace = call->new_namespace,
+				     .new_users = call->new_users,
 				     .same_parent = call->same_parent,
 				     .numbers = call->numbers,
 				     .n_numbers = call->n_numbers };
@@ -118,6 +119,12 @@ static int run_call(struct history *history, int process, const struct call *cal
 		return result < 0 ? result : 0;
 	case CALL_ENTER:
 		return model_enter(model, process, target);
+	case CALL_UNSHARE_USERS:
+		return model_unshare_users(model, process);
+	case CALL_ENTER_USERS:
+		return model_enter_users(model, process, target);
+	case CALL_DROP:
+		return model_drop(model, process);
 	case CALL_EXEC:
 		return model_exec(model, process);
 	case CALL_LAST_PID:
@@ -234,7 +241,7 @@ static uint32_t draw_number(struct history *history, int namespace)
 
 /* Numbers at random, so that they say nothing about the order of creation. */
 static void fork_somewhere(struct history *history, int process, bool new_namespace,
-			   bool same_parent)
+			   bool same_parent, bool new_users)
 {
 	const struct model *model = &history->model;
 	int namespace = model->processes[process].for_children;
@@ -242,6 +249,7 @@ static void fork_somewhere(struct history *history, int process, bool new_namesp
 			     .process = history->name_of[process],
 			     .child = history->n_names,
 			     .new_namespace = new_namespace,
+			     .new_users = new_users,
 			     .same_parent = same_parent };
 
 	if (!has_room(history, process, new_namespace || model->namespaces[namespace].init < 0))
@@ -249,7 +257,8 @@ static void fork_somewhere(struct history *history, int process, bool new_namesp
 	if (new_namespace)
 		call.numbers[call.n_numbers++] = 1;
 	for (int at = namespace; at >= 0; at = model->namespaces[at].parent) {
-		if (at == 0 && history->own_namespace)
+		if ((at == 0 && history->own_namespace) ||
+		    !model_may(model, process, model->namespaces[at].owner))
 			break;
 		bool first = model->namespaces[at].init < 0;
 		call.numbers[call.n_numbers++] = first ? 1 : draw_number(history, at);
@@ -272,7 +281,7 @@ static void enter_and_fork(struct history *history, int process)
 
 	if (do_enter(history, process, random_process(history)) < 0)
 		return;
-	fork_somewhere(history, process, false, false);
+	fork_somewhere(history, process, false, false, false);
 	if (history_random(history, 8) && model_is_alive(model, process))
 		do_enter(history, process, process);
 }
@@ -358,15 +367,26 @@ static void reap_some(struct history *history)
 	}
 }
 
+static void enter_users(struct history *history, int process)
+{
+	const struct call call = { .kind = CALL_ENTER_USERS,
+				   .process = history->name_of[process],
+				   .target = name(history, random_process(history)) };
+
+	history_do(history, &call);
+}
+
 static void do_something(struct history *history)
 {
 	const struct history_weights *weights = &history->weights;
 	struct model *model = &history->model;
 	int process = random_process(history);
-	const unsigned parts[] = { weights->fork,	weights->nest,	  weights->enter,
-				   weights->sibling,	weights->setsid,  weights->setpgid,
-				   weights->move_child, weights->exit,	  weights->reap,
-				   weights->subreaper,	weights->unshare, weights->stay };
+	const unsigned parts[] = {
+		weights->fork,	 weights->nest,		 weights->enter,       weights->sibling,
+		weights->setsid, weights->setpgid,	 weights->move_child,  weights->exit,
+		weights->reap,	 weights->subreaper,	 weights->unshare,     weights->stay,
+		weights->users,	 weights->unshare_users, weights->enter_users, weights->drop
+	};
 	unsigned all = 0, choice = 0;
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -376,16 +396,16 @@ static void do_something(struct history *history)
 		drawn -= parts[choice++];
 	switch (choice) {
 	case 0:
-		fork_somewhere(history, process, false, false);
+		fork_somewhere(history, process, false, false, false);
 		break;
 	case 1:
-		fork_somewhere(history, process, true, false);
+		fork_somewhere(history, process, true, false, false);
 		break;
 	case 2:
 		enter_and_fork(history, process);
 		break;
 	case 3:
-		fork_somewhere(history, process, history_random(history, 6) == 0, true);
+		fork_somewhere(history, process, history_random(history, 6) == 0, true, false);
 		break;
 	case 4:
 		do_simple(history, process, CALL_SETSID, 0);
@@ -412,8 +432,20 @@ static void do_something(struct history *history)
 	case 10:
 		do_simple(history, process, CALL_UNSHARE, 0);
 		break;
-	default:
+	case 11:
 		do_enter(history, process, random_process(history));
+		break;
+	case 12:
+		fork_somewhere(history, process, history_random(history, 2), false, true);
+		break;
+	case 13:
+		do_simple(history, process, CALL_UNSHARE_USERS, 0);
+		break;
+	case 14:
+		enter_users(history, process);
+		break;
+	default:
+		do_simple(history, process, CALL_DROP, 0);
 		break;
 	}
 }

@@ -25,6 +25,9 @@ enum call_kind {
 	CALL_EXEC,
 	CALL_LAST_PID,
 	CALL_PID_MAX,
+	CALL_UNSHARE_USERS,
+	CALL_ENTER_USERS,
+	CALL_DROP,
 	CALL_KINDS,
 };
 
@@ -38,10 +41,10 @@ struct call {
 	enum call_kind kind;
 	int process; /* name of the caller; the root is 0 */
 	int child;   /* fork: name of the child */
-	bool new_namespace, same_parent;
+	bool new_namespace, new_users, same_parent;
 	uint8_t n_numbers; /* set_tid; more than HISTORY_NUMBERS: that many ones */
 	uint32_t numbers[HISTORY_NUMBERS];
-	struct reference target, group; /* setpgid, wait, enter */
+	struct reference target, group; /* setpgid, wait, enter, enter-user */
 	int32_t value;			/* exit: wait status; subreaper, last-pid, pid-max */
 };
 
@@ -53,7 +56,7 @@ struct history {
 	/* What may happen, in parts of the whole: */
 	struct history_weights {
 		unsigned fork, nest, enter, sibling, setsid, setpgid, move_child, exit, reap,
-			subreaper, unshare, stay;
+			subreaper, unshare, stay, users, unshare_users, enter_users, drop;
 	} weights;
 	int first_actor; /* processes with a lower index do nothing; 0: all do */
 	unsigned max_tasks, max_namespaces, max_levels; /* 0: no limit but the model's */

@@ -77,14 +77,20 @@ int model_find(const struct model *model, int namespace, uint32_t number)
 }
 
 /* create_pid_namespace, kernel/pid_namespace.c */
-static int add_namespace(struct model *model, int parent)
+static int add_namespace(struct model *model, int parent, int owner)
 {
 	int level = parent < 0 ? 0 : model->namespaces[parent].level + 1;
 
+	if (parent >= 0 && !model_users_are_within(model, owner, model->namespaces[parent].owner))
+		return -EINVAL;
 	if (model->n_namespaces == MODEL_NAMESPACES || level >= MODEL_LEVELS)
 		return -ENOSPC;
 	model->namespaces[model->n_namespaces] = (struct model_namespace){
-		.parent = parent, .level = level, .init = -1, .limit = MODEL_PID_MAX
+		.parent = parent,
+		.level = level,
+		.owner = owner,
+		.init = -1,
+		.limit = MODEL_PID_MAX,
 	};
 	return model->n_namespaces++;
 }
@@ -92,7 +98,8 @@ static int add_namespace(struct model *model, int parent)
 void model_init(struct model *model)
 {
 	memset(model, 0, sizeof *model);
-	add_namespace(model, -1);
+	model_add_users(model, -1, true);
+	add_namespace(model, -1, 0);
 	model->namespaces[0].init = 0;
 	model->namespaces[0].next = 1000;
 	model->namespaces[0].limit = HOST_LIMIT;
@@ -122,18 +129,20 @@ static int next_number(struct model *model, int namespace)
 	return -EAGAIN;
 }
 
-static int check_wanted(const struct model *model, int namespace, uint32_t number)
+static int check_wanted(const struct model *model, int process, int namespace, uint32_t number)
 {
 	const struct model_namespace *at = &model->namespaces[namespace];
 
 	if (number < 1 || number >= at->limit || (number != 1 && at->init < 0))
 		return -EINVAL;
+	if (!model_may(model, process, at->owner))
+		return -EPERM;
 	return number_taken(model, namespace, number) ? -EEXIST : (int)number;
 }
 
 /* alloc_pid, kernel/pid.c: from the innermost level outwards. */
-static int choose_numbers(struct model *model, int namespace, const struct model_clone *clone,
-			  uint32_t *ret_numbers)
+static int choose_numbers(struct model *model, int process, int namespace,
+			  const struct model_clone *clone, uint32_t *ret_numbers)
 {
 	int innermost = namespace;
 
@@ -141,7 +150,7 @@ static int choose_numbers(struct model *model, int namespace, const struct model
 		return -EINVAL;
 	for (size_t i = 0; namespace >= 0; i++, namespace = model->namespaces[namespace].parent) {
 		int number = i < clone->n_numbers
-				     ? check_wanted(model, namespace, clone->numbers[i])
+				     ? check_wanted(model, process, namespace, clone->numbers[i])
 				     : next_number(model, namespace);
 		if (number < 0)
 			return number;
@@ -151,7 +160,7 @@ static int choose_numbers(struct model *model, int namespace, const struct model
 }
 
 /* copy_process, kernel/fork.c */
-static int add_child(struct model *model, int process, int namespace,
+static int add_child(struct model *model, int process, int namespace, int users,
 		     const struct model_clone *clone)
 {
 	const struct model_process *parent = &model->processes[process];
@@ -162,9 +171,14 @@ static int add_child(struct model *model, int process, int namespace,
 		.for_children = namespace,
 		.session = parent->session,
 		.group = parent->group,
+		.users = users,
+		.powerless = parent->powerless && !clone->new_users,
 	};
-	int result = choose_numbers(model, namespace, clone, child.numbers);
+	int result = choose_numbers(model, process, namespace, clone, child.numbers);
 
+	/* Where nobody has ever been, the first number is 1 again (alloc_pid). */
+	if (result < 0 && model->namespaces[namespace].init < 0)
+		model->namespaces[namespace].next = 0;
 	if (result < 0)
 		return result;
 	if (model->namespaces[namespace].init < 0)
@@ -173,24 +187,43 @@ static int add_child(struct model *model, int process, int namespace,
 	return model->n_processes++;
 }
 
-int model_fork(struct model *model, int process, const struct model_clone *clone)
+/* The namespace that the child will be in; copy_namespaces, kernel/nsproxy.c. */
+static int place_child(struct model *model, int process, int users, const struct model_clone *clone)
 {
 	int namespace = model->processes[process].for_children;
-	int n_namespaces = model->n_namespaces;
+
+	if (!clone->new_namespace)
+		return namespace;
+	/* Its maker is the owner of a new user namespace. */
+	if (!clone->new_users && !model_may(model, process, users))
+		return -EPERM;
+	/* copy_pid_ns: only while children are born in the own namespace. */
+	if (namespace != model->processes[process].namespace)
+		return -EINVAL;
+	return add_namespace(model, namespace, users);
+}
+
+int model_fork(struct model *model, int process, const struct model_clone *clone)
+{
+	int users = model->processes[process].users;
+	int n_namespaces = model->n_namespaces, n_users = model->n_users;
 
 	if (model->n_processes == MODEL_PROCESSES)
 		return -EAGAIN;
+	/* copy_clone_args_from_user */
+	if (clone->n_numbers > MODEL_LEVELS)
+		return -EINVAL;
 	/* An init has no siblings (SIGNAL_UNKILLABLE, copy_process). */
 	if (clone->same_parent && model_is_init(model, process))
 		return -EINVAL;
-	/* copy_pid_ns: only while children are born in the own namespace. */
-	if (clone->new_namespace && namespace != model->processes[process].namespace)
-		return -EINVAL;
-	if (clone->new_namespace && (namespace = add_namespace(model, namespace)) < 0)
-		return namespace;
-	int result = add_child(model, process, namespace, clone);
-	if (result < 0)
+	if (clone->new_users && (users = model_make_users(model, process)) < 0)
+		return users;
+	int namespace = place_child(model, process, users, clone);
+	int result = namespace < 0 ? namespace : add_child(model, process, namespace, users, clone);
+	if (result < 0) {
 		model->n_namespaces = n_namespaces;
+		model->n_users = n_users;
+	}
 	return result;
 }
 
@@ -205,12 +238,15 @@ static int member_of_group(const struct model *model, int leader)
 	return -1;
 }
 
+static void settle_inits(struct model *model);
+
 /* ksys_setsid, kernel/sys.c */
 int model_setsid(struct model *model, int process)
 {
 	if (member_of_group(model, process) >= 0)
 		return -EPERM;
 	model->processes[process].session = model->processes[process].group = process;
+	settle_inits(model);
 	return 0;
 }
 
@@ -244,8 +280,6 @@ static int setpgid_error(const struct model *model, int process, int target, int
 		return -EPERM;
 	return 0;
 }
-
-static void settle_inits(struct model *model);
 
 int model_setpgid(struct model *model, int process, int32_t pid, int32_t group)
 {
@@ -286,6 +320,9 @@ bool model_setpgid_traps(const struct model *model, int process, int32_t pid, in
 /* pidns_install, kernel/pid_namespace.c */
 int model_setns(struct model *model, int process, int namespace)
 {
+	if (!model_may(model, process, model->namespaces[namespace].owner) ||
+	    !model_may(model, process, model->processes[process].users))
+		return -EPERM;
 	if (!model_is_within(model, namespace, model->processes[process].namespace))
 		return -EINVAL;
 	model->processes[process].for_children = namespace;
@@ -298,16 +335,30 @@ int model_enter(struct model *model, int process, int32_t number)
 	if (number <= 0)
 		return -EINVAL;
 	int target = model_find(model, model->processes[process].namespace, (uint32_t)number);
-	if (target < 0 || !model_is_alive(model, target))
+	if (target < 0)
+		return -ESRCH;
+	if (!model_may_look(model, process, target))
+		return -EPERM;
+	if (!model_is_alive(model, target))
 		return -ESRCH;
 	return model_setns(model, process, model->processes[target].namespace);
 }
 
+int model_for_children(const struct model *model, int process, int target)
+{
+	if (!model_may_look(model, process, target))
+		return -EPERM;
+	return model_is_alive(model, target) ? model->processes[target].for_children : -ESRCH;
+}
+
 int model_unshare(struct model *model, int process)
 {
+	if (!model_may(model, process, model->processes[process].users))
+		return -EPERM;
 	if (model->processes[process].for_children != model->processes[process].namespace)
 		return -EINVAL;
-	int namespace = add_namespace(model, model->processes[process].namespace);
+	int namespace = add_namespace(model, model->processes[process].namespace,
+				      model->processes[process].users);
 	if (namespace < 0)
 		return namespace;
 	model->processes[process].for_children = namespace;
@@ -319,6 +370,8 @@ int model_set_last_pid(struct model *model, int process, int32_t last)
 {
 	struct model_namespace *at = &model->namespaces[model->processes[process].namespace];
 
+	if (!model_may(model, process, at->owner))
+		return -EPERM;
 	if (last < 0 || (uint32_t)last > at->limit)
 		return -EINVAL;
 	at->next = (uint32_t)last + 1;
@@ -343,10 +396,14 @@ int model_set_subreaper(struct model *model, int process, bool on)
 	return 0;
 }
 
-/* It clears PF_FORKNOEXEC, which setpgid looks at; all else is kept. */
+/* It clears PF_FORKNOEXEC, which setpgid looks at; root gets its capabilities, who is nobody none.
+ */
 int model_exec(struct model *model, int process)
 {
-	model->processes[process].executed = true;
+	struct model_process *at = &model->processes[process];
+
+	at->executed = true;
+	at->powerless = !model->users[at->users].mapped;
 	return 0;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A small executable model of the kernel's rules for process trees: fork, exit, wait, sessions,
- * process groups, pid namespaces, subreapers. docs/process-tree.md tells the rules; test-kernel
- * holds the model against the real kernel. Random histories run on it give trees that the kernel
- * could have; the plan for such a tree, run on it, has to give the tree again.
+ * process groups, pid namespaces, subreapers, user namespaces and who may do what in them.
+ * docs/process-tree.md tells the rules; test-kernel holds the model against the real kernel. Random
+ * histories run on it give trees that the kernel could have; the plan for such a tree, run on it,
+ * has to give the tree again.
  */
 #ifndef NESTOR_TESTS_MODEL_KERNEL_H
 #define NESTOR_TESTS_MODEL_KERNEL_H
@@ -20,13 +21,27 @@ enum {
 	MODEL_PROCESSES = MODEL_SIZE,
 	MODEL_NAMESPACES = MODEL_SIZE / 4,
 	MODEL_LEVELS = 32,
+	MODEL_USERS = 256,
+	MODEL_USER_DEPTH = 33,
 	MODEL_PID_MAX = 4194304, /* PID_MAX_LIMIT, what a new pid namespace starts with (6.14) */
+};
+
+/*
+ * Index 0 is the host's. All of them belong to uid 0, which each maps to itself, unless whoever
+ * made it had no CAP_SETFCAP.
+ */
+struct model_users {
+	int parent; /* -1: none */
+	int depth;
+	bool mapped;
+	uint32_t id; /* the caller's own */
 };
 
 /* Index 0 is the host's namespace. */
 struct model_namespace {
 	int parent; /* -1: none */
 	int level;
+	int owner;	/* a user namespace */
 	int init;	/* index of the process, dead or alive; -1: none yet */
 	bool closed;	/* its init has begun to exit: nobody can be born in it any more */
 	uint32_t next;	/* where the search for a free number starts (the idr's cursor) */
@@ -47,6 +62,8 @@ struct model_process {
 	uint32_t numbers[MODEL_LEVELS];
 	int session, group; /* by the index of the leader */
 	bool subreaper, executed;
+	int users;	/* user namespace */
+	bool powerless; /* has dropped all capabilities */
 	int death_signal;
 	bool killed; /* by its parent's death */
 	uint32_t status;
@@ -57,11 +74,13 @@ struct model {
 	int n_processes;
 	struct model_namespace namespaces[MODEL_NAMESPACES];
 	int n_namespaces;
+	struct model_users users[MODEL_USERS];
+	int n_users;
 };
 
 struct model_clone {
-	bool new_namespace, same_parent; /* CLONE_NEWPID, CLONE_PARENT */
-	const uint32_t *numbers;	 /* set_tid: innermost first */
+	bool new_namespace, new_users, same_parent; /* CLONE_NEWPID, CLONE_NEWUSER, CLONE_PARENT */
+	const uint32_t *numbers;		    /* set_tid: innermost first */
 	size_t n_numbers;
 };
 
@@ -75,6 +94,12 @@ int model_setpgid(struct model *model, int process, int32_t pid, int32_t group);
 int model_enter(struct model *model, int process, int32_t number); /* pidfd_open, setns */
 int model_setns(struct model *model, int process, int namespace);
 int model_unshare(struct model *model, int process);
+/* PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE of a process: the namespace */
+int model_for_children(const struct model *model, int process, int target);
+int model_unshare_users(struct model *model, int process);
+int model_enter_users(struct model *model, int process, int32_t number);
+int model_join_users(struct model *model, int process, int users); /* setns by a descriptor */
+int model_drop(struct model *model, int process); /* capset: no capability is left */
 int model_set_subreaper(struct model *model, int process, bool on);
 int model_exec(struct model *model, int process);
 int model_set_last_pid(struct model *model, int process, int32_t last);
@@ -91,6 +116,15 @@ void model_reap(struct model *model, int process);
  * test does that to the machine it runs on.
  */
 bool model_setpgid_traps(const struct model *model, int process, int32_t pid, int32_t group);
+
+/* rights.c */
+int model_add_users(struct model *model, int parent, bool mapped);
+int model_make_users(struct model *model, int process);
+/* Has it all capabilities in the user namespace, as far as it has any at all? (ns_capable) */
+bool model_may(const struct model *model, int process, int users);
+/* Is it allowed to look at the other's namespaces? (ptrace_may_access) */
+bool model_may_look(const struct model *model, int process, int target);
+bool model_users_are_within(const struct model *model, int users, int outer);
 
 bool model_exists(const struct model *model, int process); /* alive, exiting or zombie */
 bool model_is_alive(const struct model *model, int process);

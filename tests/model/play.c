@@ -2,6 +2,9 @@
 /* See play.h. */
 #include "play.h"
 
+#include "kernel/pidfd.h"
+#include "snapshot.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/sched.h>
@@ -11,7 +14,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-enum { FIRST_PIDFD = 1000000 };
+/* Helpers get numbers that the tree does not have (run/pids.c). */
+enum { FIRST_PIDFD = 1000000, FIRST_PLACE_FD = 2000000, HELPERS_FROM = 20000 };
 
 enum outcome { GOES_ON, BLOCKED, ENDED };
 
@@ -57,6 +61,7 @@ static int64_t play_clone(struct player *player, int process, const struct op *o
 		memcpy(numbers, memory_at(player, args.set_tid),
 		       args.set_tid_size * sizeof *numbers);
 	const struct model_clone clone = { .new_namespace = args.flags & CLONE_NEWPID,
+					   .new_users = args.flags & CLONE_NEWUSER,
 					   .same_parent = args.flags & CLONE_PARENT,
 					   .numbers = numbers,
 					   .n_numbers = args.set_tid_size };
@@ -68,15 +73,59 @@ static int64_t play_clone(struct player *player, int process, const struct op *o
 	return model_number(player->model, child, player->model->processes[process].namespace);
 }
 
-static int64_t play_setns(struct player *player, int process, uint64_t pidfd)
+/* The user namespace that the coordinator has made, by the number of its source. */
+static int users_of_source(const struct player *player, uint64_t number)
 {
-	int target = (int)(pidfd - FIRST_PIDFD);
+	const struct plan *plan = player->plan;
 
-	if (target < 0 || target >= player->model->n_processes)
+	if (number < plan->first_source || number - plan->first_source >= plan->n_sources)
+		return -1;
+	const struct source *source = &plan->sources[number - plan->first_source];
+	if (source->kind != SOURCE_USER_NAMESPACE)
+		return -1;
+	for (int i = 0; i < player->model->n_users; i++)
+		if (player->model->users[i].id == source->id - SNAPSHOT_FIRST_USERS)
+			return i;
+	return -1;
+}
+
+static int64_t play_setns(struct player *player, int process, uint64_t fd, uint64_t flags)
+{
+	struct model *model = player->model;
+	int target = (int)(fd - FIRST_PIDFD), place = (int)(fd - FIRST_PLACE_FD);
+
+	if (flags == CLONE_NEWUSER) {
+		int users = users_of_source(player, fd);
+		return users < 0 ? -EBADF : model_join_users(model, process, users);
+	}
+	if (flags != CLONE_NEWPID)
+		return -EINVAL;
+	if (place >= 0 && place < model->n_namespaces)
+		return model_setns(model, process, place);
+	if (target < 0 || target >= model->n_processes)
 		return -EBADF;
-	if (!model_is_alive(player->model, target))
+	if (!model_may_look(model, process, target))
+		return -EPERM;
+	if (!model_is_alive(model, target))
 		return -ESRCH;
-	return model_setns(player->model, process, player->model->processes[target].namespace);
+	return model_setns(model, process, model->processes[target].namespace);
+}
+
+/* Requests on pidfds for namespaces. */
+static int64_t play_ioctl(const struct player *player, int process, uint64_t fd, uint64_t request)
+{
+	const struct model *model = player->model;
+	int target = (int)(fd - FIRST_PIDFD), result;
+
+	if (target < 0 || target >= model->n_processes)
+		return -EBADF;
+	if (request == PIDFD_PID_NAMESPACE_FOR_CHILDREN)
+		result = model_for_children(model, process, target);
+	else if (!model_may_look(model, process, target))
+		result = -EPERM;
+	else
+		result = model->processes[target].namespace;
+	return result < 0 ? result : FIRST_PLACE_FD + result;
 }
 
 static int64_t play_wait(struct player *player, int process, const struct op *op, bool *blocked)
@@ -143,9 +192,14 @@ static int64_t play_call(struct player *player, int process, const struct op *op
 		target = model_find(model, namespace, (uint32_t)argument(player, op, 0));
 		return target < 0 ? -ESRCH : FIRST_PIDFD + target;
 	case SYS_setns:
-		return play_setns(player, process, argument(player, op, 0));
+		return play_setns(player, process, argument(player, op, 0),
+				  argument(player, op, 1));
+	case SYS_ioctl:
+		return play_ioctl(player, process, argument(player, op, 0),
+				  argument(player, op, 1));
 	case SYS_unshare:
-		return model_unshare(model, process) < 0 ? -EINVAL : 0;
+		target = model_unshare(model, process);
+		return target < 0 ? target : 0;
 	case SYS_waitid:
 		return play_wait(player, process, op, blocked);
 	case SYS_kill:
@@ -267,6 +321,23 @@ static void check_ends(struct player *player)
 			 player->parked, player->plan->n_parked);
 }
 
+/* What the coordinator does before (run/user-namespaces.c). */
+static void make_users(struct player *player)
+{
+	const struct snapshot *snapshot = player->plan->snapshot;
+	struct model *model = player->model;
+
+	for (size_t i = 1; i < snapshot->n_user_namespaces; i++) {
+		const struct user_namespace *namespace = snapshot->user_namespaces[i];
+		bool mapped = namespace->entry->user_ext->n_uid_map;
+		int parent = 0;
+		while (model->users[parent].id != namespace->parent->id - SNAPSHOT_FIRST_USERS)
+			parent++;
+		int users = model_add_users(model, parent, mapped);
+		model->users[users].id = namespace->id - SNAPSHOT_FIRST_USERS;
+	}
+}
+
 void play_plan(const struct plan *plan, struct model *model, uint64_t seed, struct text *problem)
 {
 	struct player player = { .plan = plan, .model = model, .problem = problem, .random = seed };
@@ -281,6 +352,8 @@ void play_plan(const struct plan *plan, struct model *model, uint64_t seed, stru
 		text_add(problem, "the root cannot be made: %s\n", strerror(-root));
 		return;
 	}
+	model->namespaces[0].next = HELPERS_FROM;
+	make_users(&player);
 	player.running[root].program = plan->tasks[0].program;
 	play_all(&player);
 	check_ends(&player);
@@ -318,6 +391,21 @@ static void compare_seen(const struct model *one, int one_process, int one_other
 		text_add(problem, "%s: another depth of namespaces\n", what);
 }
 
+static void compare_owners(const struct model *one, int first, const struct model *two, int second,
+			   int root, struct text *problem)
+{
+	while (first != outermost(one, root) && second != outermost(two, 2)) {
+		uint32_t recorded = one->users[one->namespaces[first].owner].id;
+		uint32_t made = two->users[two->namespaces[second].owner].id;
+		if (recorded != made)
+			text_add(problem,
+				 "a pid namespace belongs to %" PRIu32 " instead of %" PRIu32 "\n",
+				 made, recorded);
+		first = one->namespaces[first].parent;
+		second = two->namespaces[second].parent;
+	}
+}
+
 static void compare_process(const struct history *history, int recorded, const struct model *made,
 			    int copy, struct text *problem)
 {
@@ -333,6 +421,10 @@ static void compare_process(const struct history *history, int recorded, const s
 	if (recorded != root)
 		compare_seen(model, recorded, one->parent, made, copy, two->parent, root, "parent",
 			     problem);
+	if (model->users[one->users].id != made->users[two->users].id)
+		text_add(problem, "user namespace %" PRIu32 " instead of %" PRIu32 "\n",
+			 made->users[two->users].id, model->users[one->users].id);
+	compare_owners(model, one->namespace, made, two->namespace, root, problem);
 	bool zombie = one->state == MODEL_ZOMBIE;
 
 	if (one->state != two->state || (zombie && one->status != two->status))
@@ -342,6 +434,7 @@ static void compare_process(const struct history *history, int recorded, const s
 	if (!zombie) {
 		int first = one->for_children, second = two->for_children;
 		bool own = first == one->namespace;
+		compare_owners(model, first, made, second, root, problem);
 		if (own != (second == two->namespace))
 			text_add(problem, "pid_for_children differs\n");
 		else if (!own)

@@ -4,7 +4,7 @@
 
 #include <sched.h>
 
-enum { FIRST_NAMESPACE_ID = 100 };
+enum { FIRST_NAMESPACE_ID = 1000 };
 
 struct vectors {
 	uint32_t *pid, *group, *session;
@@ -50,6 +50,8 @@ static void add_state(struct snapshot *snapshot, struct task *task, const struct
 		files_id;
 	task->ids->has_pid_ns_id = true;
 	task->ids->pid_ns_id = FIRST_NAMESPACE_ID + (uint32_t)at->namespace;
+	task->ids->has_user_ns_id = true;
+	task->ids->user_ns_id = SNAPSHOT_FIRST_USERS + (uint32_t)at->users;
 	if (zombie)
 		return;
 	task->threads = arena_array(snapshot->arena, CoreEntry *, 1);
@@ -111,6 +113,57 @@ static void add_namespaces(const struct history *history, struct snapshot *snaps
 		entry->has_parent_id = i != top;
 		entry->parent_id =
 			i != top ? FIRST_NAMESPACE_ID + (uint32_t)model->namespaces[i].parent : 0;
+		entry->has_userns_id = true;
+		entry->userns_id = SNAPSHOT_FIRST_USERS + (uint32_t)model->namespaces[i].owner;
+		snapshot_add_namespace(snapshot, entry);
+	}
+}
+
+static bool is_used(const struct history *history, int users)
+{
+	const struct model *model = &history->model;
+
+	for (int i = history->root; i < model->n_processes; i++) {
+		const struct model_process *at = &model->processes[i];
+		if (!model_exists(model, i) || !history_in_tree(history, i))
+			continue;
+		if (model_users_are_within(model, at->users, users))
+			return true;
+		for (int j = at->for_children; j > 0; j = model->namespaces[j].parent)
+			if (model_users_are_within(model, model->namespaces[j].owner, users))
+				return true;
+	}
+	return false;
+}
+
+static UidGidExtent **root_to_root(struct snapshot *snapshot)
+{
+	UidGidExtent **map = arena_array(snapshot->arena, UidGidExtent *, 1);
+
+	map[0] = snapshot_new(snapshot, UID_GID_EXTENT, UidGidExtent);
+	map[0]->count = 1;
+	return map;
+}
+
+static void add_user_namespaces(const struct history *history, struct snapshot *snapshot)
+{
+	const struct model *model = &history->model;
+
+	for (int i = 1; i < model->n_users; i++) {
+		if (!is_used(history, i))
+			continue;
+		NsEntry *entry = snapshot_new(snapshot, NS_ENTRY, NsEntry);
+		entry->id = SNAPSHOT_FIRST_USERS + (uint32_t)i;
+		entry->ns_cflag = CLONE_NEWUSER;
+		entry->has_parent_id = true;
+		entry->parent_id = SNAPSHOT_FIRST_USERS + (uint32_t)model->users[i].parent;
+		entry->has_owner_uid = true;
+		entry->has_setgroups_denied = entry->setgroups_denied = true;
+		entry->user_ext = snapshot_new(snapshot, USERNS_ENTRY, UsernsEntry);
+		entry->user_ext->n_uid_map = model->users[i].mapped;
+		entry->user_ext->uid_map = root_to_root(snapshot);
+		entry->user_ext->n_gid_map = 1;
+		entry->user_ext->gid_map = root_to_root(snapshot);
 		snapshot_add_namespace(snapshot, entry);
 	}
 }
@@ -129,7 +182,10 @@ int history_snapshot(const struct history *history, struct arena *arena,
 		snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	snapshot->inventory->root_ids->has_pid_ns_id = true;
 	snapshot->inventory->root_ids->pid_ns_id = FIRST_NAMESPACE_ID;
+	snapshot->inventory->root_ids->has_user_ns_id = true;
+	snapshot->inventory->root_ids->user_ns_id = SNAPSHOT_FIRST_USERS;
 	add_namespaces(history, snapshot);
+	add_user_namespaces(history, snapshot);
 	queue[n_queued++] = history->root;
 	for (int i = 0; i < n_queued; i++) {
 		add_task(history, snapshot, queue[i]);

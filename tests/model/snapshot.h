@@ -6,6 +6,9 @@
 #include "history.h"
 #include "model/snapshot.h"
 
+/* Ids of user namespaces: this, and their index in the model. */
+enum { SNAPSHOT_FIRST_USERS = 5000 };
+
 int history_snapshot(const struct history *history, struct arena *arena,
 		     struct snapshot *ret_snapshot, struct error *err);
 

@@ -27,7 +27,7 @@ struct check {
 	bool limits; /* pid_max is one per namespace */
 	struct history *history;
 	pid_t host_pids[MODEL_PROCESSES]; /* by index in the model */
-	char inodes[MODEL_NAMESPACES][64];
+	char inodes[MODEL_NAMESPACES][64], users[MODEL_USERS][64];
 	char problem[1024];
 };
 
@@ -79,6 +79,7 @@ static void draw_fork(struct history *history, struct call *call, int process)
 
 	call->child = history->n_names;
 	call->new_namespace = levels < 6 && history_random(history, 6) == 0;
+	call->new_users = history_random(history, 6) == 0;
 	call->same_parent = history_random(history, 6) == 0;
 	levels += call->new_namespace;
 	if (history_random(history, 40) == 0)
@@ -95,9 +96,11 @@ static void draw_fork(struct history *history, struct call *call, int process)
 static enum call_kind draw_kind(struct history *history)
 {
 	static const unsigned weights[CALL_KINDS] = {
-		[CALL_FORK] = 30, [CALL_SETSID] = 8,	[CALL_SETPGID] = 24, [CALL_EXIT] = 14,
-		[CALL_WAIT] = 12, [CALL_SUBREAPER] = 6, [CALL_UNSHARE] = 4,  [CALL_ENTER] = 10,
-		[CALL_EXEC] = 2,  [CALL_LAST_PID] = 3,	[CALL_PID_MAX] = 2,
+		[CALL_FORK] = 30,	[CALL_SETSID] = 8,  [CALL_SETPGID] = 24,
+		[CALL_EXIT] = 14,	[CALL_WAIT] = 12,   [CALL_SUBREAPER] = 6,
+		[CALL_UNSHARE] = 4,	[CALL_ENTER] = 10,  [CALL_EXEC] = 2,
+		[CALL_LAST_PID] = 3,	[CALL_PID_MAX] = 2, [CALL_UNSHARE_USERS] = 3,
+		[CALL_ENTER_USERS] = 6, [CALL_DROP] = 2,
 	};
 	unsigned all = 0, kind = 0;
 
@@ -159,7 +162,12 @@ static void draw_call(struct check *check)
 	bool is_init = model_is_init(&history->model, process);
 	struct call call = { .kind = draw_kind(history), .process = history->name_of[process] };
 
-	if ((call.kind == CALL_PID_MAX && !check->limits) ||
+	/* Not modelled: who may write pid_max; that gaining capabilities ends being dumpable. */
+	bool powerless = history->model.processes[process].powerless;
+	if (call.kind == CALL_EXEC && powerless)
+		return;
+	if ((call.kind == CALL_PID_MAX &&
+	     (!check->limits || history->model.processes[process].users || powerless)) ||
 	    (call.kind == CALL_FORK && count_alive(history) >= MAX_ALIVE))
 		return;
 	if (call.kind == CALL_EXIT &&
@@ -329,11 +337,15 @@ static void compare_namespaces(struct check *check, int index)
 {
 	const struct model *model = &check->history->model;
 	const struct model_process *at = &model->processes[index];
-	char own[64], children[64];
+	char own[64], children[64], users[64];
 
 	if (!read_link(check->host_pids[index], "pid", own) ||
 	    strcmp(own, check->inodes[at->namespace]))
 		complain(check, "process %d is in another pid namespace\n",
+			 check->history->name_of[index]);
+	if (!read_link(check->host_pids[index], "user", users) ||
+	    strcmp(users, check->users[at->users]))
+		complain(check, "process %d is in another user namespace\n",
 			 check->history->name_of[index]);
 	read_link(check->host_pids[index], "pid_for_children", children);
 	bool empty = model->namespaces[at->for_children].init < 0;
@@ -387,14 +399,33 @@ static void compare_process(struct check *check, int index)
 
 /* ---- running ---- */
 
+/* What the new ones are called. */
+static void note_namespaces(struct check *check, int n_processes, int n_users, int caller)
+{
+	const struct model *model = &check->history->model;
+
+	for (int i = n_processes; i < model->n_processes; i++)
+		if (model_is_init(model, i))
+			read_link(check->host_pids[i], "pid",
+				  check->inodes[model->processes[i].namespace]);
+	if (model->n_users == n_users)
+		return;
+	int maker = model->n_processes > n_processes ? model->n_processes - 1 : caller;
+	read_link(check->host_pids[maker], "user", check->users[model->processes[maker].users]);
+}
+
 static void run_call(struct check *check, const struct call *call)
 {
 	struct history *history = check->history;
 	struct model *model = &history->model;
 	enum model_state before[MODEL_PROCESSES];
 	struct order order = actors_order(history, call);
-	int n_before = model->n_processes;
+	int n_before = model->n_processes, n_users = model->n_users;
 
+	/* Drawn histories have none, but parts of them may. */
+	if (call->kind == CALL_SETPGID && history->index_of[call->process] >= 0 &&
+	    model_setpgid_traps(model, history->index_of[call->process], order.target, order.group))
+		return;
 	for (int i = 0; i < n_before; i++)
 		before[i] = model->processes[i].state;
 	int wanted = history_do(history, call);
@@ -406,12 +437,9 @@ static void run_call(struct check *check, const struct call *call)
 		complain(check, "the call returns %" PRId64 ", on the model %d\n",
 			 check->board->result, wanted);
 	} else {
-		for (int i = n_before; i < model->n_processes; i++) {
+		for (int i = n_before; i < model->n_processes; i++)
 			find_child(check, i);
-			if (model_is_init(model, i))
-				read_link(check->host_pids[i], "pid",
-					  check->inodes[model->processes[i].namespace]);
-		}
+		note_namespaces(check, n_before, n_users, history->index_of[call->process]);
 		settle(check, before, n_before);
 	}
 }
@@ -440,6 +468,7 @@ static bool differs(struct history *history, void *data)
 	}
 	check->host_pids[root] = pid;
 	read_link(pid, "pid", check->inodes[check->history->model.processes[root].namespace]);
+	read_link(pid, "user", check->users[0]);
 	while (i < history->n_calls && !check->problem[0])
 		run_call(check, &history->calls[i++]);
 	for (int at = root; at < check->history->model.n_processes && !check->problem[0]; at++)

@@ -94,20 +94,26 @@ void images_writer_free(struct images_writer *writer)
 	}
 	if (writer->staging_fd >= 0)
 		close(writer->staging_fd);
-	free(writer->buffer);
 	pthread_mutex_destroy(&writer->lock);
 	arena_done(&writer->arena);
 	free(writer);
 	errno = saved;
 }
 
-int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err)
+static int open_new(const struct images_writer *writer, const char *name, int flags,
+		    struct error *err)
 {
 	int fd = openat(writer->staging_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	if (fd < 0)
-		return fail_errno(err, ERR_IO, "cannot create %s", name);
-	manifest_add(&writer->manifest, &writer->arena, name, 0);
+	return fd < 0 ? fail_errno(err, ERR_IO, "cannot create %s", name) : fd;
+}
+
+int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err)
+{
+	int fd = open_new(writer, name, flags, err);
+
+	if (fd >= 0)
+		manifest_add(&writer->manifest, &writer->arena, name, 0);
 	return fd;
 }
 
@@ -125,38 +131,21 @@ static int write_all(int fd, const uint8_t *bytes, size_t size)
 	return 0;
 }
 
-uint8_t *staging_extend(struct images_writer *writer, size_t size)
+int staging_write(struct images_writer *writer, const char *name, const uint8_t *bytes,
+		  size_t length, struct error *err)
 {
-	if (size > writer->room - writer->length) {
-		size_t room = writer->room ? writer->room : 64 * 1024;
-		while (size > room - writer->length)
-			room *= 2;
-		uint8_t *larger = realloc(writer->buffer, room);
-		if (!larger)
-			abort();
-		writer->buffer = larger;
-		writer->room = room;
-	}
-	uint8_t *place = writer->buffer + writer->length;
-	writer->length += size;
-	return place;
-}
-
-int staging_write_buffer(struct images_writer *writer, const char *name, struct error *err)
-{
-	pthread_mutex_lock(&writer->lock);
-	autoclose int fd = staging_create(writer, name, O_WRONLY, err);
-	size_t index = writer->manifest.n_lines - 1;
-	pthread_mutex_unlock(&writer->lock);
+	autoclose int fd = open_new(writer, name, O_WRONLY, err);
 
 	if (fd < 0)
 		return -1;
-	if (write_all(fd, writer->buffer, writer->length))
+	if (write_all(fd, bytes, length))
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
-	struct manifest_line *line = &writer->manifest.lines[index];
-	line->size = writer->length;
-	line->sum = checksum_bytes(writer->buffer, writer->length);
+	XXH128_hash_t sum = checksum_bytes(bytes, length);
+	pthread_mutex_lock(&writer->lock);
+	struct manifest_line *line = manifest_add(&writer->manifest, &writer->arena, name, length);
+	line->sum = sum;
 	line->has_sum = true;
+	pthread_mutex_unlock(&writer->lock);
 	return 0;
 }
 

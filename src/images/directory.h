@@ -28,21 +28,16 @@ struct images_writer {
 	/* Of manifest and arena, while several threads write; see summed.c. */
 	pthread_mutex_t lock;
 	struct summed_image *summed;
-	/* Room in which records are packed, used again and again. */
-	uint8_t *buffer;
-	size_t length, room;
 };
-
-/* The next `size` bytes of the buffer. Running out of memory ends the program, as in arenas. */
-uint8_t *staging_extend(struct images_writer *writer, size_t size);
 
 /* Those that were given up. */
 void summed_images_close(struct images_writer *writer);
 
-/* A new empty file in the staging folder, listed in the manifest; returns its descriptor. */
+/* A new empty file in the staging folder, listed in the manifest; needs writer->lock. */
 int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err);
 
-/* Writes the whole of writer->buffer as the content of a new file. */
-int staging_write_buffer(struct images_writer *writer, const char *name, struct error *err);
+/* The whole content of a new file. Several threads may do so at a time. */
+int staging_write(struct images_writer *writer, const char *name, const uint8_t *bytes,
+		  size_t length, struct error *err);
 
 #endif

@@ -95,6 +95,7 @@ int snapshot_rebase(struct snapshot *snapshot, struct user_namespace *base, stru
 			    "the tree is not all in user namespace %u", (unsigned)base->id);
 	translate_tasks(snapshot, base);
 	translate_objects(snapshot, base);
+	snapshot->base = base->entry;
 	drop_outer(snapshot, base);
 	if (!snapshot->own_pid_namespace && snapshot->pid_namespaces[0]->entry)
 		snapshot->pid_namespaces[0]->entry->userns_id = base->id;

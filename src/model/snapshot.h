@@ -126,6 +126,7 @@ struct snapshot {
 	size_t n_pid_namespaces;
 	struct user_namespace **user_namespaces; /* parents before children; [0] is the dumper's */
 	size_t n_user_namespaces;
+	const NsEntry *base;	/* of the user namespace that snapshot_rebase has made depth 0 */
 	bool own_pid_namespace; /* the root task is the init of a namespace of its own */
 };
 
@@ -167,6 +168,13 @@ RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t fil
 struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id);
 struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id);
 NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id);
+
+/*
+ * What a user namespace may limit for those inside and below: the files of /proc/sys/user. A new
+ * one limits nothing.
+ */
+enum { USER_LIMITS = 12, NO_USER_LIMIT = INT32_MAX };
+extern const char *const user_limit_names[USER_LIMITS];
 
 /* Is `inner` the same as `outer`, or below it? */
 bool user_namespace_is_within(const struct user_namespace *inner,

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <linux/sched.h>
+#include <string.h>
 
 /*
  * create_user_ns refuses a parent at a level above 32, and the initial namespace is at level 0;
@@ -180,6 +181,36 @@ static int check_owner(const struct user_namespace *namespace, struct error *err
 	return 0;
 }
 
+/* ---- limits ---- */
+
+const char *const user_limit_names[USER_LIMITS] = {
+	"max_user_namespaces",	 "max_pid_namespaces",	"max_uts_namespaces",
+	"max_ipc_namespaces",	 "max_net_namespaces",	"max_mnt_namespaces",
+	"max_cgroup_namespaces", "max_time_namespaces", "max_inotify_instances",
+	"max_inotify_watches",	 "max_fanotify_groups", "max_fanotify_marks",
+};
+
+/* Names become paths. */
+static bool is_limit_name(const char *name)
+{
+	for (size_t i = 0; i < USER_LIMITS; i++)
+		if (strcmp(name, user_limit_names[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check_limits(const struct user_namespace *namespace, struct error *err)
+{
+	for (size_t i = 0; i < namespace->entry->n_user_limits; i++) {
+		const UserLimit *limit = namespace->entry->user_limits[i];
+		if (limit->value > NO_USER_LIMIT || !is_limit_name(limit->name))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "user namespace %" PRIu32 ": there is no limit %s of %" PRIu32,
+				    namespace->id, limit->name, limit->value);
+	}
+	return 0;
+}
+
 static int check_maps(const struct user_namespace *namespace, struct error *err)
 {
 	const NsEntry *parent = namespace->parent->entry;
@@ -221,7 +252,9 @@ static int place_one(struct snapshot *snapshot, NsEntry *entry, struct user_name
 	if (parent->depth + 1 > MAX_USER_DEPTH)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 " is nested too deeply", entry->id);
-	return check_maps(add_user_namespace(snapshot, entry->id, parent, entry), err);
+	const struct user_namespace *namespace =
+		add_user_namespace(snapshot, entry->id, parent, entry);
+	return check_maps(namespace, err) || check_limits(namespace, err) ? -1 : 0;
 }
 
 /* Records whose namespace is not placed yet, and whose parent is. */

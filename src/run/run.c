@@ -171,6 +171,8 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	/* No task may run while somebody else still holds its pipe ends. */
 	run_end_holder(run);
 	run_close_sources(run);
+	if (run_set_user_limits(run, err) < 0)
+		return -1;
 	run_close_namespaces(run);
 	if (find_pids(run, THREADS_ALL, err) < 0 || run_end_guides(run, true, err) < 0 ||
 	    run_apply_settings(run, err) < 0)

@@ -101,6 +101,8 @@ int run_make_user_namespaces(struct run *run, struct error *err);
 int run_make_root_pid_namespace(struct run *run, struct error *err);
 int run_user_namespace(const struct run *run, uint32_t id); /* borrowed; -1: there is none */
 void run_close_namespaces(struct run *run);
+/* user-limits.c: of the same, once the tree is made. */
+int run_set_user_limits(struct run *run, struct error *err);
 
 /* map.c: puts the linked programs and the interpreter at their address. */
 int run_map_programs(struct run *run, struct error *err);

@@ -86,6 +86,9 @@ static void have_users(void)
 	fd = open("/proc/self/uid_map", O_WRONLY);
 	must(fd >= 0 && write(fd, "7 0 1", 5) == 5);
 	close(fd);
+	fd = open("/proc/sys/user/max_net_namespaces", O_WRONLY);
+	must(fd >= 0 && write(fd, "5", 1) == 1);
+	close(fd);
 	if (!child(CLONE_NEWPID)) /* owned by this one */
 		stay();
 	stay();

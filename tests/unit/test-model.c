@@ -312,6 +312,18 @@ static NsEntry *make_users(struct snapshot *snapshot, struct arena *arena)
 	return lower;
 }
 
+static UserLimit *add_limit(struct snapshot *s)
+{
+	UserLimit *limit = snapshot_new(s, USER_LIMIT, UserLimit);
+	NsEntry *entry = s->namespaces[2];
+
+	limit->name = arena_string(s->arena, "max_net_namespaces");
+	entry->user_limits = arena_grow(s->arena, entry->user_limits, entry->n_user_limits,
+					sizeof limit);
+	entry->user_limits[entry->n_user_limits++] = limit;
+	return limit;
+}
+
 static void links_user_namespaces(void **state)
 {
 	struct arena arena;
@@ -321,6 +333,7 @@ static void links_user_namespaces(void **state)
 
 	(void)state;
 	make_users(&snapshot, &arena);
+	add_limit(&snapshot)->value = 5;
 	if (snapshot_index(&snapshot, &err))
 		fail_msg("%s", err.text);
 	const struct user_namespace *lower = snapshot_user_namespace(&snapshot, LOWER_USERS);
@@ -522,6 +535,13 @@ static void break_group_of_owner(struct snapshot *s)
 		s->namespaces[i]->user_ext->n_gid_map = 0;
 }
 
+static void break_limit_value(struct snapshot *s) { add_limit(s)->value = 1U << 31; }
+
+static void break_limit_name(struct snapshot *s)
+{
+	add_limit(s)->name = arena_string(s->arena, "../kernel/pid_max");
+}
+
 /* All of it is there, but in two extents. */
 static void break_extent_spans(struct snapshot *s)
 {
@@ -585,6 +605,7 @@ static void refuses_user_namespaces_that_cannot_be(void **state)
 		break_owner_order,	break_extent_spans,
 		break_extent_number,	break_gid_map,
 		break_users_depth,	break_owner_untold,
+		break_limit_value,	break_limit_name,
 		break_pid_owner_untold, break_task_untold,
 		break_dumper_untold,	break_users_zero,
 		break_setgroups,	break_group_of_owner,

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
+#include "kinds/namespaces/user-limits.h"
 #include "kinds/namespaces/user-maps.h"
 
 #include <errno.h>
@@ -243,6 +244,21 @@ static int read_maps(struct collect *collect, const struct survey *survey,
 	return result;
 }
 
+static int read_limits(struct collect *collect, const struct known_namespace *known,
+		       struct error *err)
+{
+	bool is_known;
+
+	if (user_limits_read(collect->snapshot, known->fd, known->entry, &is_known, err))
+		return -1;
+	if (!is_known)
+		log_warning("collect", "user namespace",
+			    "%" PRIu32 ": its limits (/proc/sys/user) cannot be read; once it is "
+			    "restored it has none",
+			    known->id);
+	return 0;
+}
+
 int user_namespaces_complete(struct collect *collect, struct error *err)
 {
 	struct survey *survey;
@@ -253,6 +269,9 @@ int user_namespaces_complete(struct collect *collect, struct error *err)
 		struct known_namespace *known = &survey->known[i];
 		if (read_maps(collect, survey, known, err))
 			return fail_while(err, "reading the maps of user namespace %" PRIu32,
+					  known->id);
+		if (read_limits(collect, known, err))
+			return fail_while(err, "reading the limits of user namespace %" PRIu32,
 					  known->id);
 	}
 	return 0;

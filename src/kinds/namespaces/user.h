@@ -24,7 +24,7 @@ int user_namespace_id(struct collect *collect, int fd, const char *what, uint32_
 int user_namespace_owner_id(struct collect *collect, int fd, const char *what, uint32_t *ret_id,
 			    struct error *err);
 
-/* Once all are known: reads the maps. */
+/* Once all are known: reads maps and limits. */
 int user_namespaces_complete(struct collect *collect, struct error *err);
 
 /* Closes what is open, after success and failure alike. */

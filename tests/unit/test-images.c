@@ -423,6 +423,44 @@ static void test_manifest_lines_are_untrusted(void **state)
 #undef SUM
 }
 
+/* Pieces in any order, each from several buffers; the reader sums the file on its own. */
+static void test_summed_image(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint64_t size = CHECKSUM_PIECE + 12345;
+	struct error err = { 0 };
+	struct snapshot snapshot;
+	autofree uint8_t *bytes = malloc(size);
+
+	for (uint64_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(i * 2654435761U >> 13);
+	sample_snapshot(&snapshot, &fixture->arena);
+	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
+	assert_non_null(writer);
+	struct summed_image *image = images_create_summed(writer, "pages-9.img", size, &err);
+	assert_non_null(image);
+	assert_int_equal(summed_image_pieces(image), 2);
+	struct piece_writer *piece = piece_writer_new();
+	for (size_t i = 2; i-- > 0;) {
+		uint64_t from, to, middle;
+
+		piece_begin(piece, image, i, &from, &to);
+		middle = from + (to - from) / 3;
+		must(piece_write(piece, bytes + from, middle - from, &err), &err);
+		must(piece_write(piece, bytes + middle, to - middle, &err), &err);
+		piece_end(piece);
+	}
+	summed_image_finish(image);
+	piece_writer_free(piece);
+	must(sample_write(writer, &snapshot, &err), &err);
+	must(images_commit(writer, &err), &err);
+	images_writer_free(writer);
+	assert_int_equal(open_error(fixture, &err), ERR_NONE);
+	autoclose int fd = openat(fixture->dir_fd, "pages-9.img", O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "!!", 2, 777), 2);
+	expect_error(fixture, ERR_IMAGE_ALTERED, "pages-9.img");
+}
+
 /* Large files are summed in pieces. */
 static void test_large_pages_file(void **state)
 {
@@ -479,9 +517,9 @@ enum { CRIUS_USERS = 9, TREES_USERS = 10 };
 /* The sample in a user namespace, as CRIU describes it: ids 0 to 9 are 1000 to 1009 outside. */
 static CredsEntry *make_users(struct snapshot *snapshot, struct arena *arena)
 {
-	static const uint8_t maps[] = { 0x19, 0x43, 0x56, 0x54, 6,    0x49, 0x47, 0x55, 18,   0,
-					0,    0,    10,	  7,	8,    0,    16,	  0xe8, 7,    24,
-					10,   18,   7,	  8,	0,    16,   0xe8, 7,	24,   10 };
+	static const uint8_t maps[] = { 0x19, 0x43, 0x56, 0x54, 6, 0x49, 0x47, 0x55, 18, 0,
+					0,    0,    10,	  7,	8, 0,	 16,   0xe8, 7,	 24,
+					10,   18,   7,	  8,	0, 16,	 0xe8, 7,    24, 10 };
 	CredsEntry *creds;
 	struct error err = { 0 };
 
@@ -696,6 +734,7 @@ int main(void)
 		IN_DIRECTORY(test_every_damaged_file_is_named),
 		IN_DIRECTORY(test_damaged_manifest),
 		IN_DIRECTORY(test_manifest_lines_are_untrusted),
+		IN_DIRECTORY(test_summed_image),
 		IN_DIRECTORY(test_large_pages_file),
 		IN_DIRECTORY(test_directory_of_another_tool),
 		IN_DIRECTORY(test_users_of_another_tool),

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The assistant of a dump: what it does, what it leaves, and what is taken back from it. */
+#include "collect/assistant.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { MANY = 2000 };
+
+/* An errand that counts, and says who did it. */
+struct counting {
+	struct errand errand;
+	atomic_int done;
+	atomic_int by; /* enum assistant_thread */
+	struct assistant *assistant;
+	struct counting *next; /* to be given by this one */
+};
+
+static void count(struct errand *errand, enum assistant_thread thread)
+{
+	struct counting *counting = (struct counting *)errand;
+
+	atomic_fetch_add(&counting->done, 1);
+	atomic_store(&counting->by, (int)thread);
+	if (counting->next)
+		assistant_give(counting->assistant, &counting->next->errand);
+}
+
+static atomic_bool gate_is_open;
+
+/* Keeps whoever runs it until the gate is open. */
+static void wait_for_gate(struct errand *errand, enum assistant_thread thread)
+{
+	(void)errand;
+	(void)thread;
+	while (!atomic_load(&gate_is_open))
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+}
+
+static void each_errand_is_done_once(void **state)
+{
+	static struct counting errands[MANY];
+	struct assistant *assistant = assistant_start();
+
+	(void)state;
+	for (size_t i = 0; i < MANY; i++) {
+		errands[i] = (struct counting){ .errand.run = count, .assistant = assistant };
+		/* Every other one gives the one behind it. */
+		if (i % 2)
+			errands[i - 1].next = &errands[i];
+	}
+	for (size_t i = 0; i < MANY; i += 2)
+		assistant_give(assistant, &errands[i].errand);
+	while (assistant_join_in(assistant))
+		;
+	for (size_t i = 0; i < MANY; i++) {
+		assert_int_equal(atomic_load(&errands[i].done), 1);
+		assert_int_equal(errands[i].errand.state, ERRAND_DONE);
+	}
+	assistant_end(assistant);
+}
+
+static void what_is_needed_is_taken_back(void **state)
+{
+	struct errand gate = { .run = wait_for_gate };
+	struct counting waiting = { .errand.run = count }, needed = { .errand.run = count };
+	struct assistant *assistant = assistant_start();
+
+	(void)state;
+	atomic_store(&gate_is_open, false);
+	assistant_give(assistant, &gate);
+	assistant_give(assistant, &waiting.errand);
+	assistant_give(assistant, &needed.errand);
+	/* The assistant is at the gate, or has not begun. */
+	assistant_need(assistant, &needed.errand);
+	assert_int_equal(atomic_load(&needed.done), 1);
+	assert_int_equal(atomic_load(&needed.by), THREAD_FIRST);
+	assert_int_equal(atomic_load(&waiting.done), 0);
+	atomic_store(&gate_is_open, true);
+	assistant_need(assistant, &waiting.errand);
+	assert_int_equal(atomic_load(&waiting.done), 1);
+	assistant_end(assistant);
+}
+
+static void some_are_for_the_first_thread_only(void **state)
+{
+	struct counting errands[20];
+	struct assistant *assistant = assistant_start();
+
+	(void)state;
+	for (size_t i = 0; i < 20; i++) {
+		errands[i] = (struct counting){ .errand = { .run = count, .by_first = i % 2 } };
+		assistant_give(assistant, &errands[i].errand);
+	}
+	for (size_t i = 0; i < 20; i += 2)
+		assistant_need(assistant, &errands[i].errand);
+	for (size_t i = 1; i < 20; i += 2)
+		assert_int_equal(atomic_load(&errands[i].done), 0);
+	while (assistant_join_in(assistant))
+		;
+	for (size_t i = 1; i < 20; i += 2)
+		assert_int_equal(atomic_load(&errands[i].by), THREAD_FIRST);
+	assistant_end(assistant);
+}
+
+static void ending_drops_what_waits(void **state)
+{
+	struct errand gate = { .run = wait_for_gate, .by_first = true };
+	struct counting behind = { .errand = { .run = count, .by_first = true } };
+	struct assistant *assistant = assistant_start();
+
+	(void)state;
+	assistant_give(assistant, &gate);
+	assistant_give(assistant, &behind.errand);
+	assistant_end(assistant);
+	assert_int_equal(atomic_load(&behind.done), 0);
+	assistant_end(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_errand_is_done_once),
+		cmocka_unit_test(what_is_needed_is_taken_back),
+		cmocka_unit_test(some_are_for_the_first_thread_only),
+		cmocka_unit_test(ending_drops_what_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

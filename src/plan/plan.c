@@ -172,6 +172,7 @@ static void list_taken_ids(struct plan *plan, const struct tree *tree)
 {
 	size_t room = tree->n_nodes;
 
+	plan->n_helpers = tree->n_nodes - plan->n_tasks;
 	if (plan->own_pid_namespace)
 		return;
 	for (size_t i = 0; i < plan->n_tasks; i++)

@@ -120,6 +120,7 @@ struct plan {
 	bool own_pid_namespace, fresh_pid_namespace;
 	uint32_t *taken_ids; /* that programs take in a pid namespace shared with others */
 	size_t n_taken_ids;
+	size_t n_helpers;
 	struct planned_task *tasks; /* same order as snapshot->tasks */
 	size_t n_tasks;
 	uint32_t n_parked;	       /* value of run_header.done when all programs are at rest */

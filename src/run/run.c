@@ -158,6 +158,7 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 			    "%zu of them dumped core, which cannot be repeated here (see sysctl "
 			    "kernel.core_pattern): their status says so no longer",
 			    run->plan->n_lost_cores);
+	run_count_past_ids(run->plan);
 	if (run_check_registers(run->plan, err) < 0 || run_make_user_namespaces(run, err) < 0 ||
 	    run_make_root_pid_namespace(run, err) < 0 || run_open_sources(run, err) < 0 ||
 	    run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)

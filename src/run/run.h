@@ -67,6 +67,11 @@ int run_enter_new_user_namespace(const struct user_namespace *namespace, struct 
  * err, with who has them.
  */
 int run_check_ids(const struct plan *plan, struct error *err);
+/*
+ * In a pid namespace that is shared our own processes and the helpers get the next numbers: goes
+ * on counting where that gives them none of the tree's.
+ */
+void run_count_past_ids(const struct plan *plan);
 
 int run_plan(struct plan *plan, const struct images *images, const struct run_options *options,
 	     struct run_result *ret_result, struct error *err);

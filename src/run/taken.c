@@ -4,6 +4,7 @@
  * use as long as a process, a thread or a process group has it (alloc_pid, kernel/pid.c). One that
  * is left only as a session is not seen here; clone3 says EEXIST then.
  */
+#include "base/cleanup.h"
 #include "base/procfs.h"
 #include "run/run.h"
 
@@ -14,8 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { NAMED_AT_MOST = 16 };
+enum { NAMED_AT_MOST = 16, SPARE_NUMBERS = 64 };
 
 static bool exists(pid_t pid)
 {
@@ -55,6 +57,54 @@ static int compare_ids(const void *a, const void *b)
 	const uint32_t *one = a, *other = b;
 
 	return *one < *other ? -1 : *one > *other;
+}
+
+static uint32_t read_number(const char *path)
+{
+	char text[32];
+
+	return procfs_read_into(AT_FDCWD, path, text, sizeof text) > 0
+		       ? (uint32_t)strtoul(text, NULL, 10)
+		       : 0;
+}
+
+static void write_last_pid(uint32_t number)
+{
+	char text[32];
+	int length = snprintf(text, sizeof text, "%" PRIu32, number);
+	autoclose int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+
+	/* Where it may not be written things are as they were. */
+	if (fd >= 0 && write(fd, text, (size_t)length) < 0)
+		errno = 0;
+}
+
+/* The first number from `start` on after which as many are not the tree's. */
+static uint32_t find_gap(const struct plan *plan, uint32_t start, size_t room)
+{
+	if (plan->n_taken_ids == 0)
+		return start;
+	uint32_t *ids = arena_copy(plan->arena, plan->taken_ids, plan->n_taken_ids * sizeof *ids);
+	qsort(ids, plan->n_taken_ids, sizeof *ids, compare_ids);
+	for (size_t i = 0; i < plan->n_taken_ids; i++) {
+		if (ids[i] >= start && ids[i] - start >= room)
+			break;
+		if (ids[i] >= start)
+			start = ids[i] + 1;
+	}
+	return start;
+}
+
+void run_count_past_ids(const struct plan *plan)
+{
+	size_t room = plan->n_helpers + 2 * plan->snapshot->n_user_namespaces + SPARE_NUMBERS;
+	uint32_t last = read_number("/proc/sys/kernel/ns_last_pid");
+
+	if (plan->own_pid_namespace || !last)
+		return;
+	uint32_t start = find_gap(plan, last + 1, room);
+	if (start != last + 1 && start + room < read_number("/proc/sys/kernel/pid_max"))
+		write_last_pid(start - 1);
 }
 
 int run_check_ids(const struct plan *plan, struct error *err)

@@ -55,6 +55,8 @@ void op_helper_number(struct op *op, unsigned argument, const struct node *node,
 int user_namespaces_check(const struct plan *plan, const struct tree *tree, struct error *err);
 void build_found(struct build *build, struct node *founder, const struct place *place);
 void build_enter_founded(struct build *build, struct node *node, const struct place *place);
+void build_join_user_namespace(struct build *build, struct program *program,
+			       const struct user_namespace *namespace);
 void build_zombie_user_namespace(struct build *build, struct node *node);
 bool node_enters_user_namespace(const struct node *node);
 void build_enter_user_namespace(struct build *build, struct node *node);
@@ -88,6 +90,8 @@ void build_stopped_wait(struct build *build, const struct node *node);
 /* children-places.c: where the children of a thread will be born. */
 void build_children_place(struct build *build, struct node *node, size_t thread,
 			  struct program *program);
+/* One that it makes when it has come as far as the owner. */
+void build_children_place_on_the_way(struct build *build, struct node *node);
 /* For a task with threads that is about to enter its user namespace. */
 void build_fetch_children_places(struct build *build, struct node *node);
 /* Does the task set that of its leader only once it has entered its user namespace? */

@@ -11,7 +11,8 @@
  * A task that enters a user namespace has full rights before, and those of that namespace after.
  * It makes threads after, so only one without threads can set it before. By a pidfd setns wants
  * to be allowed to trace the process (validate_nsset), which one that is inside may not be; so
- * descriptors of the namespaces themselves are fetched before it enters (6.11).
+ * descriptors of the namespaces themselves are fetched before it enters (6.11). One that it made
+ * before it went further in is made on the way: from inside the owner, above its own.
  */
 #include "kernel/pidfd.h"
 #include "plan/build.h"
@@ -89,6 +90,15 @@ static bool is_maker(const struct place *place, const struct node *node, size_t 
 	return !place->init && place->maker == node && place->maker_thread == thread;
 }
 
+static bool is_on_the_way(const struct place *place, const struct node *node, size_t thread)
+{
+	const struct user_namespace *owner = place->namespace->owner;
+	const struct user_namespace *own = node->task->user_namespace;
+
+	return is_maker(place, node, thread) && node->task->n_threads == 1 && owner->depth &&
+	       owner != own && user_namespace_is_within(own, owner);
+}
+
 static bool is_inside(const struct place *place, const struct node *node, size_t thread)
 {
 	const struct user_namespace *own = node->task->user_namespace;
@@ -103,14 +113,14 @@ static void check_rights(struct tree *tree, struct node *node, size_t thread, st
 	const struct user_namespace *owner = place->namespace->owner;
 	const struct user_namespace *own = tree->snapshot->user_namespaces[0];
 
-	if (place == node->place)
+	if (place == node->place || is_on_the_way(place, node, thread))
 		return;
 	if (is_inside(place, node, thread))
 		own = node->task->user_namespace;
 	if (is_maker(place, node, thread) ? owner != own : !user_namespace_is_within(owner, own))
 		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
 			    "its children would be born in a pid namespace of a user namespace "
-			    "that it cannot act for any more once it has its threads");
+			    "that it cannot act for at the moment when it gets there");
 }
 
 void plan_children_places(struct tree *tree)
@@ -202,12 +212,29 @@ static void enter_fetched(struct program *program, uint64_t slot)
 	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
 }
 
+static void make_place(struct build *build, struct program *program, const struct place *place)
+{
+	op_expect(program_call(program, SYS_unshare, CLONE_NEWPID), 0);
+	if (place->made_word)
+		program_wake(program, build_word(build, place->made_word), 1);
+}
+
+void build_children_place_on_the_way(struct build *build, struct node *node)
+{
+	const struct place *place = recorded_place(build->tree, node, 0);
+
+	if (!is_on_the_way(place, node, 0))
+		return;
+	build_join_user_namespace(build, node->program, place->namespace->owner);
+	make_place(build, node->program, place);
+}
+
 void build_children_place(struct build *build, struct node *node, size_t thread,
 			  struct program *program)
 {
 	const struct place *place = recorded_place(build->tree, node, thread);
 
-	if (place == node->place)
+	if (place == node->place || is_on_the_way(place, node, thread))
 		return;
 	if (is_inside(place, node, thread) && node->place_slots[thread]) {
 		enter_fetched(program, node->place_slots[thread]);
@@ -215,9 +242,7 @@ void build_children_place(struct build *build, struct node *node, size_t thread,
 		program_wait(program, build_word(build, place->ready_word), 1);
 		build_enter(build, program, node_number(place->init, node->place));
 	} else if (place->maker == node && place->maker_thread == thread) {
-		op_expect(program_call(program, SYS_unshare, CLONE_NEWPID), 0);
-		if (place->made_word)
-			program_wake(program, build_word(build, place->made_word), 1);
+		make_place(build, program, place);
 	} else {
 		copy_from_maker(build, node, program, place);
 	}

@@ -162,9 +162,7 @@ static uint32_t source_of(struct plan *plan, const struct user_namespace *namesp
 
 void build_found(struct build *build, struct node *founder, const struct place *place)
 {
-	uint32_t source = source_of(build->plan, place->namespace->owner);
-
-	op_expect(program_call(founder->program, SYS_setns, source, CLONE_NEWUSER), 0);
+	build_join_user_namespace(build, founder->program, place->namespace->owner);
 	op_expect(program_call(founder->program, SYS_unshare, CLONE_NEWPID), 0);
 }
 
@@ -177,13 +175,18 @@ void build_enter_founded(struct build *build, struct node *node, const struct pl
 	build_enter_children_place(build, node->program, pidfd);
 }
 
+void build_join_user_namespace(struct build *build, struct program *program,
+			       const struct user_namespace *namespace)
+{
+	op_expect(
+		program_call(program, SYS_setns, source_of(build->plan, namespace), CLONE_NEWUSER),
+		0);
+}
+
 void build_zombie_user_namespace(struct build *build, struct node *node)
 {
 	if (is_nested(node))
-		op_expect(program_call(node->program, SYS_setns,
-				       source_of(build->plan, node->task->user_namespace),
-				       CLONE_NEWUSER),
-			  0);
+		build_join_user_namespace(build, node->program, node->task->user_namespace);
 }
 
 bool node_enters_user_namespace(const struct node *node)
@@ -211,11 +214,10 @@ void build_enter_user_namespace(struct build *build, struct node *node)
 	struct node *owner = node->table_owner;
 	uint32_t first, last;
 
-	if (is_nested(node))
-		op_expect(program_call(program, SYS_setns,
-				       source_of(build->plan, node->task->user_namespace),
-				       CLONE_NEWUSER),
-			  0);
+	if (is_nested(node)) {
+		build_children_place_on_the_way(build, node);
+		build_join_user_namespace(build, program, node->task->user_namespace);
+	}
 	if (owner != node) {
 		if (owner->n_nested_sharers && is_nested(node))
 			program_wake(program, owner->entered_word, owner->n_nested_sharers);

@@ -84,7 +84,7 @@ static const struct profile profiles[] = {
 	  80,
 	  200,
 	  1,
-	  20 },
+	  6 },
 	{ "everything, up to 200 tasks",
 	  { .fork = 24,
 	    .nest = 2,

@@ -10,6 +10,7 @@
 #include "images/images.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/procfs.h"
 #include "images/directory.h"
 #include "images/load.h"
@@ -341,6 +342,23 @@ static int check_task_images(const struct task *task, struct error *err)
 			: fail(err, ERR_IMAGE_INVALID, "ids of task %" PRIu32 ": 0 is no id", pid);
 }
 
+/*
+ * A copy that was broken off may have its full size. Where a manifest vouches for the content that
+ * would show; without one, holes are as good as zeros, which a copying tool may have made of zeros.
+ */
+static void tell_of_holes(const struct reading *reading, const struct source *source)
+{
+	struct error unused = { 0 };
+	autoclose int fd = open_image(reading->dir_fd, source->name, &unused);
+	off_t hole = fd < 0 ? -1 : lseek(fd, 0, SEEK_HOLE);
+
+	if (hole >= 0 && (uint64_t)hole < source->size)
+		log_warning("images", source->name,
+			    "it has holes, the first at %" PRIu64
+			    ", and no manifest vouches for it: taking them for zeros",
+			    (uint64_t)hole);
+}
+
 static int check_pages(const struct reading *reading, const struct pagemap *pagemap,
 		       const char *whose, uint64_t number, struct error *err)
 {
@@ -353,8 +371,11 @@ static int check_pages(const struct reading *reading, const struct pagemap *page
 					      sizeof wanted, compare_sources);
 	if (!source)
 		return missing(err, IMAGE_PAGES, pagemap->pages_id);
-	if (source->size >= needed)
+	if (source->size >= needed) {
+		if (!source->line)
+			tell_of_holes(reading, source);
 		return 0;
+	}
 	fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64,
 	     source->name, source->size, needed, whose, number);
 	return fail_hint(err, "%s", dump_again);

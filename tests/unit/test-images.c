@@ -3,6 +3,7 @@
 #include "images/images.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/procfs.h"
 #include "images/checksum.h"
 #include "images/format.h"
@@ -582,6 +583,32 @@ static void test_too_few_pages(void **state)
 	expect_error(fixture, ERR_IMAGE_MISSING, "pages-1.img");
 }
 
+/* Of the right size, but with nothing in its second half: told, not refused. */
+static void test_pages_with_holes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct snapshot snapshot;
+	struct error err = { 0 };
+	char told[1024] = "";
+	size_t size;
+	int log_fd = memfd_create("log", MFD_CLOEXEC);
+
+	make_foreign(fixture);
+	read_file(fixture, "pages-1.img", &size);
+	int fd = openat(fixture->dir_fd, "pages-1.img", O_WRONLY | O_CLOEXEC);
+	assert_return_code(ftruncate(fd, 4096), errno);
+	assert_return_code(ftruncate(fd, (off_t)size), errno);
+	close(fd);
+	log_open(log_fd, LOG_WARNING);
+	struct images *images = images_open(fixture->dir_fd, &fixture->arena, &snapshot, &err);
+	log_open(-1, LOG_ERROR);
+	assert_non_null(images);
+	images_free(images);
+	assert_true(pread(log_fd, told, sizeof told - 1, 0) > 0);
+	close(log_fd);
+	assert_non_null(strstr(told, "pages-1.img: it has holes, the first at 4096"));
+}
+
 static void test_thread_without_image(void **state)
 {
 	struct fixture *fixture = *state;
@@ -739,6 +766,7 @@ int main(void)
 		IN_DIRECTORY(test_directory_of_another_tool),
 		IN_DIRECTORY(test_users_of_another_tool),
 		IN_DIRECTORY(test_too_few_pages),
+		IN_DIRECTORY(test_pages_with_holes),
 		IN_DIRECTORY(test_thread_without_image),
 		IN_DIRECTORY(test_truncation_everywhere),
 		cmocka_unit_test(test_runs_of_pages),

@@ -80,7 +80,9 @@ int build_zombie(struct build *build, struct node *node, struct error *err);
 void build_zombie_waits(struct build *build, struct node *node);
 
 /* zombie-faults.c */
-bool fault_gives(uint32_t signal);
+bool fault_gives(const struct task *task, uint32_t signal);
+bool may_filter(const struct task *task);
+void build_filtered_death(struct program *program, uint32_t action); /* SECCOMP_RET_KILL_* */
 void build_fault(struct build *build, struct program *program, uint32_t signal);
 
 /* stopped.c */

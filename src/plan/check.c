@@ -6,6 +6,7 @@
 #include "plan/build.h"
 
 #include <inttypes.h>
+#include <signal.h>
 
 enum { DESCRIPTOR_LIMIT = 1 << 30 }; /* far above fs.nr_open */
 
@@ -60,7 +61,8 @@ static int check_task(const struct snapshot *snapshot, const struct kind_table *
 
 	/* A thread that dies alone of a signal was killed by seccomp, or by the kernel's own fault.
 	 */
-	if (task_leader_is_dead(task) && (code & 0x7f || code > UINT16_MAX))
+	if (task_leader_is_dead(task) && (code & 0x7f || code > UINT16_MAX) &&
+	    !(code == SIGSYS && may_filter(task)))
 		return fail(err, ERR_UNSUPPORTED_TASK,
 			    "task %s: its first thread died with status 0x%" PRIx32
 			    ", which no exit gives",

@@ -6,6 +6,8 @@
  */
 #include "plan/build.h"
 
+#include <linux/seccomp.h>
+#include <signal.h>
 #include <sys/syscall.h>
 
 enum { STOPPED_LEADERS = 1, ALL_LEADERS = 2 }; /* plan.h, leaders_word */
@@ -22,7 +24,10 @@ static void build_exit(struct build *build, const struct node *node)
 	program_wake(program, program_set_header(&build->plan->programs) + RUN_DONE, 1);
 	program_wait(program, build->plan->leaders_word,
 		     task_is_stopped(node->task) ? STOPPED_LEADERS : ALL_LEADERS);
-	program_call(program, SYS_exit, node->task->core->tc->leader_exit_code >> 8 & 0xff);
+	if (node->task->core->tc->leader_exit_code == SIGSYS)
+		build_filtered_death(program, SECCOMP_RET_KILL_THREAD);
+	else
+		program_call(program, SYS_exit, node->task->core->tc->leader_exit_code >> 8 & 0xff);
 }
 
 /* The end of every program: what wants the fewest rights. */

@@ -95,7 +95,7 @@ int zombie_check(const struct node *node, struct error *err)
 			    "task %s: its exit status says that signal %" PRIu32
 			    " dumped core, which it never does",
 			    node->name, signal);
-	if (signal && is_init(node) && signal != SIGKILL && !fault_gives(signal))
+	if (signal && is_init(node) && signal != SIGKILL && !fault_gives(node->task, signal))
 		return fail(
 			err, ERR_UNSUPPORTED_TASK,
 			"task %s: a dead init of a pid namespace whose status is signal %" PRIu32

@@ -7,6 +7,8 @@
  */
 #include "scenario.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -22,7 +24,7 @@ enum { EXIT_CODE = 37, LEADER_UID = 1234, PATTERN = 0x5a };
 
 struct shape {
 	const char *name;
-	bool stopped, other_user;
+	bool stopped, other_user, filtered;
 	unsigned long long clone_flags;
 };
 
@@ -107,6 +109,12 @@ static int leaderless(void *data)
 	if (shape->other_user)
 		scenario_need(syscall(SYS_setresuid, LEADER_UID, LEADER_UID, LEADER_UID) == 0,
 			      "no uid");
+	if (shape->filtered) {
+		/* Kills the thread, with SIGSYS. */
+		struct sock_filter kill = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD);
+		struct sock_fprog program = { 1, &kill };
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	}
 	syscall(SYS_exit, EXIT_CODE);
 	return 1;
 }
@@ -116,6 +124,7 @@ int main(int argc, char **argv)
 	static const struct shape shapes[] = {
 		{ .name = "plain" },
 		{ .name = "user", .other_user = true },
+		{ .name = "filtered", .filtered = true },
 		{ .name = "stopped", .stopped = true },
 		{ .name = "init", .clone_flags = 0x20000000 /* CLONE_NEWPID */ },
 	};

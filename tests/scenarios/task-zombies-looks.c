@@ -11,7 +11,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -49,6 +51,7 @@ static const struct death deaths[] = {
 	{ .name = "init trap", .signal = SIGTRAP, .init = true, .other_user = true },
 	{ .name = "init divides", .signal = SIGFPE, .init = true, .core = true },
 	{ .name = "init bus", .signal = SIGBUS, .init = true },
+	{ .name = "init call", .signal = SIGSYS, .init = true, .core = true },
 };
 enum { DEATHS = sizeof deaths / sizeof *deaths };
 
@@ -65,6 +68,11 @@ static void make_fault(int signal)
 		__asm__ volatile("int3");
 	} else if (signal == SIGFPE) {
 		__asm__ volatile("xorl %%ecx, %%ecx; divl %%ecx" : : "a"(1), "d"(0) : "ecx");
+	} else if (signal == SIGSYS) {
+		struct sock_filter kill = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+		struct sock_fprog program = { 1, &kill };
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+		getppid();
 	} else if (signal == SIGBUS) {
 		int fd = memfd_create("empty", MFD_CLOEXEC);
 		volatile int *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -529,7 +529,7 @@ static void deaths_of_threads_by_signals_are_refused(void **state)
 	begin(&fixture);
 	struct task *task = add_two_threads(&fixture);
 	task->core->tc->has_leader_exit_code = true;
-	task->core->tc->leader_exit_code = SIGSYS;
+	task->core->tc->leader_exit_code = SIGSEGV;
 	see_refused(&fixture, ERR_UNSUPPORTED_TASK, "which no exit gives");
 	arena_done(&fixture.arena);
 }

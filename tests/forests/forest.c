@@ -347,9 +347,29 @@ static void look_who_is_gone(void)
 
 static bool await_gone(int actor);
 
+/* True also if it died instead: an init that ends takes others with it, one after the other. */
+static bool await_answer(int actor)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int left = ANSWER_SECONDS * 50;
+
+	while (atomic_load(&board->turn)) {
+		if (syscall(SYS_futex, &board->turn, FUTEX_WAIT, actor, &pause, NULL, 0) == 0 ||
+		    errno != ETIMEDOUT)
+			continue;
+		if (left-- == 0)
+			return false;
+		/* Once restored they may have other numbers. */
+		if (!scenario_is_restored() && is_gone(&board->actors[actor])) {
+			board->actors[actor].gone = true;
+			atomic_store(&board->turn, 0);
+		}
+	}
+	return true;
+}
+
 static bool let_act(int actor, enum action action, uint64_t choice)
 {
-	struct timespec limit = { .tv_sec = ANSWER_SECONDS };
 	struct dice dice = { choice };
 
 	board->action = action;
@@ -359,13 +379,9 @@ static bool let_act(int actor, enum action action, uint64_t choice)
 		return true;
 	}
 	give_turn((uint32_t)actor);
-	while (atomic_load(&board->turn))
-		if (syscall(SYS_futex, &board->turn, FUTEX_WAIT, actor, &limit, NULL, 0) < 0 &&
-		    errno == ETIMEDOUT)
-			return false;
-	if (action == LEAVE)
-		return await_gone(actor);
-	return true;
+	if (!await_answer(actor))
+		return false;
+	return action == LEAVE ? await_gone(actor) : true;
 }
 
 static void let_all(enum action action)

@@ -27,8 +27,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Numbers to be tried for the visitor; few tasks have one of these. */
-enum { FIRST_NUMBER = 299, LAST_NUMBER = 2, MAX_LEVELS = 32 };
+/*
+ * Numbers to be tried for the visitor, downwards: high ones, which few tasks have, and then low
+ * ones, which no pid_max excludes.
+ */
+enum { HIGH_NUMBER = 32700, LOW_NUMBER = 299, MOST_NUMBERS = 290, MAX_LEVELS = 32 };
 
 static bool read_number(const char *path, uint32_t *ret_number)
 {
@@ -53,19 +56,32 @@ static void visit(struct pid_limits *limits)
 }
 
 /* All levels below the caller's own are named, so that none of them counts on. */
-static pid_t fork_visitor(size_t levels)
+static pid_t fork_numbered(size_t levels, pid_t number)
 {
-	pid_t tids[MAX_LEVELS], pid = -1;
+	pid_t tids[MAX_LEVELS];
 	struct clone_args args = { .exit_signal = SIGCHLD,
 				   .set_tid = (uintptr_t)tids,
 				   .set_tid_size = levels };
 
-	for (pid_t number = FIRST_NUMBER; number >= LAST_NUMBER; number--) {
-		for (size_t i = 0; i < levels; i++)
-			tids[i] = number;
-		pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-		if (pid >= 0 || errno != EEXIST)
-			return pid;
+	for (size_t i = 0; i < levels; i++)
+		tids[i] = number;
+	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+}
+
+/* *number is one that was free before: an attempt that fails costs as much as a fork. */
+static pid_t fork_visitor(size_t levels, pid_t *number)
+{
+	static const pid_t starts[] = { HIGH_NUMBER, LOW_NUMBER };
+	pid_t pid = fork_numbered(levels, *number);
+
+	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+		for (int n = 0; n < MOST_NUMBERS && pid < 0 && errno == EEXIST; n++) {
+			*number = starts[i] - n;
+			pid = fork_numbered(levels, *number);
+		}
+		/* Above the pid_max of some level. */
+		if (pid < 0 && errno == EINVAL)
+			errno = EEXIST;
 	}
 	return pid;
 }
@@ -98,11 +114,11 @@ static int enter_user_namespace(int namespace_fd)
 	return result;
 }
 
-static void visit_one(struct pid_limits *limits)
+static void visit_one(struct pid_limits *limits, pid_t *number)
 {
 	if (limits->levels > MAX_LEVELS || setns(limits->fd, CLONE_NEWPID))
 		return;
-	pid_t pid = fork_visitor(limits->levels);
+	pid_t pid = fork_visitor(limits->levels, number);
 	if (pid == 0) {
 		visit(limits);
 		_exit(0);
@@ -114,12 +130,12 @@ static void visit_one(struct pid_limits *limits)
 /* In a process of its own: it cannot come back from the user namespace. */
 static void visit_as_owner(struct pid_limits *limits)
 {
-	pid_t pid = fork();
+	pid_t number = HIGH_NUMBER, pid = fork();
 
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (enter_user_namespace(limits->fd) == 0)
-			visit_one(limits);
+			visit_one(limits, &number);
 		_exit(0);
 	}
 	if (pid > 0)
@@ -128,8 +144,10 @@ static void visit_as_owner(struct pid_limits *limits)
 
 static void visit_all(struct pid_limits *limits, size_t count)
 {
+	pid_t number = HIGH_NUMBER;
+
 	for (size_t i = 0; i < count; i++)
-		visit_one(&limits[i]);
+		visit_one(&limits[i], &number);
 }
 
 int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err)

@@ -37,7 +37,9 @@ static void name_holder(struct text *text, uint32_t id)
 
 	snprintf(path, sizeof path, "/proc/%" PRIu32 "/status", id);
 	if (procfs_read_into(AT_FDCWD, path, status, sizeof status) <= 0) {
-		text_add(text, "%" PRIu32 " by a process group", id);
+		text_add(text, "%" PRIu32 " by %s", id,
+			 exists((pid_t)id) ? "a process that /proc does not show"
+					   : "a process group");
 		return;
 	}
 	field = procfs_field(status, "Name:");

@@ -194,8 +194,9 @@ def thread_facts(pid, tid, depth):
         # A first thread that the others outlive: what it blocked does not matter to anybody.
         del facts["SigBlk"], facts["Seccomp"], facts["Seccomp_filters"]
     elif state == "Z":
-        # Nobody can send it a signal any more: what it ignored is nothing that could be seen.
-        del facts["SigIgn"], facts["SigCgt"]
+        # Nobody can send it a signal any more, and nobody will take those that it has: what it
+        # ignored is nothing that could be seen.
+        del facts["SigIgn"], facts["SigCgt"], facts["SigPnd"], facts["ShdPnd"]
     return facts
 
 

@@ -252,6 +252,11 @@ pid_t actors_start(struct actors_board *board, uint32_t first, bool own_namespac
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 
 	if (pid == 0) {
+		sigset_t stray;
+		/* One that should not have come is still there at the end. */
+		sigemptyset(&stray);
+		sigaddset(&stray, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &stray, NULL);
 		if (board->private)
 			munmap(board->private, board->private_size);
 		follow(board, first, first);

@@ -175,6 +175,7 @@ int history_snapshot(const struct history *history, struct arena *arena,
 	struct snapshot *snapshot = ret_snapshot;
 	int *queue = arena_array(arena, int, (size_t)model->n_processes + 1);
 	int n_queued = 0;
+	bool backwards = history->n_calls % 2;
 
 	*snapshot = (struct snapshot){ .arena = arena };
 	snapshot->inventory = snapshot_new(snapshot, INVENTORY_ENTRY, InventoryEntry);
@@ -189,9 +190,12 @@ int history_snapshot(const struct history *history, struct arena *arena,
 	queue[n_queued++] = history->root;
 	for (int i = 0; i < n_queued; i++) {
 		add_task(history, snapshot, queue[i]);
-		for (int j = 0; j < model->n_processes; j++)
-			if (model_exists(model, j) && model->processes[j].parent == queue[i])
-				queue[n_queued++] = j;
+		/* In either order: the init of a namespace may come after others in it. */
+		for (int j = 0; j < model->n_processes; j++) {
+			int child = backwards ? model->n_processes - 1 - j : j;
+			if (model_exists(model, child) && model->processes[child].parent == queue[i])
+				queue[n_queued++] = child;
+		}
 	}
 	return snapshot_index(snapshot, err);
 }

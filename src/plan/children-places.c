@@ -6,7 +6,8 @@
  *
  * A namespace with an init is entered by setns. One that never had an init belongs to whoever
  * made it by unshare; others get it from that thread by PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE
- * (6.11; /proc has no link for it).
+ * (6.11; /proc has no link for it). One whose init is dead and gone is made again with an init
+ * that is gone at once.
  *
  * A task that enters a user namespace has full rights before, and those of that namespace after.
  * It makes threads after, so only one without threads can set it before. By a pidfd setns wants
@@ -18,6 +19,7 @@
 #include "plan/build.h"
 
 #include <fcntl.h>
+#include <linux/wait.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
@@ -48,11 +50,19 @@ static void check_place(struct tree *tree, struct node *node, struct place *plac
 		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
 			    "its children would be born in a pid namespace that is not below its "
 			    "own");
-	else if (place->init && task_is_zombie(place->init->task))
+	else if (place->init && task_is_zombie(place->init->task) && node->task->n_threads > 1)
 		tree_refuse(tree, node, ERR_UNSUPPORTED_NAMESPACE,
-			    "its children would be born in a pid namespace whose init is dead");
+			    "it has threads, and its children would be born in a pid namespace "
+			    "whose init is a zombie");
 	else if (place->init && place != node->place && !place->ready_word)
 		place->ready_word = tree_add_word(tree);
+	if (!place || !place->init || !task_is_zombie(place->init->task) || node->refused)
+		return;
+	/* A zombie has no namespaces to be entered any more (ESRCH, validate_nsset). */
+	node->early_place = place;
+	place->n_entering++;
+	if (!place->entered_word)
+		place->entered_word = tree_add_word(tree);
 }
 
 /* The first thread in the namespace above makes the one without an init. */
@@ -123,6 +133,40 @@ static void check_rights(struct tree *tree, struct node *node, size_t thread, st
 			    "that it cannot act for at the moment when it gets there");
 }
 
+/*
+ * Where nobody can be born any more (ENOMEM, alloc_pid), the maker has a child that is gone at
+ * once, and without a signal: the actions of the task are in place by then.
+ */
+static void add_ended(struct tree *tree, struct place *place)
+{
+	struct node *maker = place->maker, *node;
+
+	if (place->maker_thread || is_inside(place, maker, 0) || is_on_the_way(place, maker, 0)) {
+		tree_refuse(tree, maker, ERR_UNSUPPORTED_NAMESPACE,
+			    "a thread of it, or with the rights of a user namespace, would have to "
+			    "make the pid namespace of its children, whose init is dead");
+		return;
+	}
+	node = tree_add_free_helper(tree, place, "helper: short-lived init");
+	node->pids.pid[place->namespace->level] = 1;
+	node->creator = maker;
+	node->silent = true;
+	place->ended_by = node;
+}
+
+static void add_all_ended(struct tree *tree)
+{
+	size_t first = tree->n_nodes;
+
+	for (size_t i = 0; i < tree->n_places; i++) {
+		const NsEntry *entry = tree->places[i].namespace->entry;
+		if (entry && entry->ended && tree->places[i].maker)
+			add_ended(tree, &tree->places[i]);
+	}
+	if (tree->n_nodes > first)
+		tree_append_to_order(tree, first);
+}
+
 void plan_children_places(struct tree *tree)
 {
 	for (int round = 0; round < 3; round++) {
@@ -143,6 +187,15 @@ void plan_children_places(struct tree *tree)
 			}
 		}
 	}
+	if (!tree->n_refusals)
+		add_all_ended(tree);
+}
+
+static void build_ended(struct build *build, struct node *maker, struct node *node)
+{
+	build_clone(build, maker, node);
+	struct op *op = program_call(maker->program, SYS_waitid, P_PID, 0, 0, WEXITED | __WALL, 0);
+	op_helper_number(op_expect(op, 0), 1, maker, node);
 }
 
 void build_enter_children_place(struct build *build, struct program *program, uint64_t pidfd_slot)
@@ -212,9 +265,12 @@ static void enter_fetched(struct program *program, uint64_t slot)
 	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
 }
 
-static void make_place(struct build *build, struct program *program, const struct place *place)
+static void make_place(struct build *build, struct node *node, struct program *program,
+		       const struct place *place)
 {
 	op_expect(program_call(program, SYS_unshare, CLONE_NEWPID), 0);
+	if (place->ended_by)
+		build_ended(build, node, place->ended_by);
 	if (place->made_word)
 		program_wake(program, build_word(build, place->made_word), 1);
 }
@@ -226,7 +282,7 @@ void build_children_place_on_the_way(struct build *build, struct node *node)
 	if (!is_on_the_way(place, node, 0))
 		return;
 	build_join_user_namespace(build, node->program, place->namespace->owner);
-	make_place(build, node->program, place);
+	make_place(build, node, node->program, place);
 }
 
 void build_children_place(struct build *build, struct node *node, size_t thread,
@@ -234,7 +290,8 @@ void build_children_place(struct build *build, struct node *node, size_t thread,
 {
 	const struct place *place = recorded_place(build->tree, node, thread);
 
-	if (place == node->place || is_on_the_way(place, node, thread))
+	if (place == node->place || place == node->early_place ||
+	    is_on_the_way(place, node, thread))
 		return;
 	if (is_inside(place, node, thread) && node->place_slots[thread]) {
 		enter_fetched(program, node->place_slots[thread]);
@@ -242,7 +299,7 @@ void build_children_place(struct build *build, struct node *node, size_t thread,
 		program_wait(program, build_word(build, place->ready_word), 1);
 		build_enter(build, program, node_number(place->init, node->place));
 	} else if (place->maker == node && place->maker_thread == thread) {
-		make_place(build, program, place);
+		make_place(build, node, program, place);
 	} else {
 		copy_from_maker(build, node, program, place);
 	}

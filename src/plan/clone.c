@@ -29,7 +29,7 @@ uint64_t clone_flags_of(const struct node *node)
 /* With CLONE_PARENT it is the creator's, and must not be given (EINVAL). */
 uint32_t clone_exit_signal(const struct node *node)
 {
-	if (node->same_parent)
+	if (node->same_parent || node->silent)
 		return 0;
 	if (node->task && node->task->core->tc->has_exit_signal)
 		return node->task->core->tc->exit_signal;

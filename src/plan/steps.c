@@ -179,6 +179,12 @@ static void add_creations(struct tree *tree, struct node *node)
 	node_begin(tree, node, BUNDLE_RIGID);
 	if (node->task)
 		node_add_step(tree, node, STEP_ENTER)->place = node->place;
+	if (!node->early_place)
+		return;
+	node_begin(tree, node, BUNDLE_DEFERRED);
+	add_wait(tree, node, node->early_place->ready_word, 1);
+	node_add_step(tree, node, STEP_ENTER)->place = node->early_place;
+	add_wake(tree, node, node->early_place->entered_word, node->early_place->n_entering);
 }
 
 static void add_join(struct tree *tree, struct node *node)

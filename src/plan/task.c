@@ -2,6 +2,8 @@
 /* The program of a process: its history first, then its state, stage by stage. */
 #include "plan/build.h"
 
+#include <sys/syscall.h>
+
 int build_stage(struct build *build, enum task_stage stage, const struct task *task, size_t thread,
 		struct program *program, struct error *err)
 {
@@ -38,6 +40,8 @@ int build_node(struct build *build, struct node *node, struct error *err)
 {
 	if (node == build->tree->nodes[0])
 		build_skeleton(build, node->program);
+	if (node->silent)
+		program_call(node->program, SYS_exit_group, 0);
 	build_history(build, node);
 	if (!node->task)
 		return 0;

@@ -80,6 +80,16 @@ bool node_created_below(const struct node *node, const struct node *ancestor)
 	return node != NULL;
 }
 
+void tree_append_to_order(struct tree *tree, size_t first)
+{
+	struct node **order = arena_array(tree->arena, struct node *, tree->n_nodes);
+
+	memcpy(order, tree->order, tree->n_order * sizeof *order);
+	tree->order = order;
+	for (size_t i = first; i < tree->n_nodes; i++)
+		order[tree->n_order++] = tree->nodes[i];
+}
+
 struct node *node_birth_parent(const struct node *node)
 {
 	while (node->same_parent)

@@ -59,6 +59,9 @@ struct place {
 	struct node *maker;
 	size_t maker_thread;
 	uint32_t made_word; /* set once the maker has it; 0: nobody else does */
+	struct node *ended_by; /* its first process, which is gone again */
+	/* Of one whose init is a zombie; it dies once n_entering have come in, see steps.c. */
+	uint32_t entered_word, n_entering;
 	/* Of one that belongs to another user namespace than nestor's; see user-namespaces.c. */
 	struct node *founder;
 	uint32_t founded_word;
@@ -125,6 +128,8 @@ struct node {
 	bool leads_session, leads_group;
 	struct group *first_group; /* made by this node, which leaves it for `group` again */
 	struct place *founds;	   /* all that this helper is for */
+	struct place *early_place; /* of its children, entered while the init is alive */
+	bool silent; /* this helper is gone at once, and nobody hears of it */
 
 	size_t depth;	       /* below the root, at the end */
 	struct node *parent;   /* at the end; NULL for the root and for helpers */
@@ -247,6 +252,8 @@ struct node *tree_add_free_helper(struct tree *tree, struct place *place, const 
 struct node *tree_add_former(struct tree *tree, const struct node *member,
 			     const struct pid_vector *seen, const char *purpose);
 uint32_t tree_add_word(struct tree *tree);
+/* Nodes from this one on were made after the order of creation; they come last in it. */
+void tree_append_to_order(struct tree *tree, size_t first);
 bool place_is_within(const struct place *inner, const struct place *outer);
 /* The number of a node in a namespace that sees it. */
 uint32_t node_number(const struct node *node, const struct place *place);

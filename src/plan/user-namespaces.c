@@ -45,17 +45,6 @@ static void add_founder(struct tree *tree, struct place *place)
 	place->founded_word = tree_add_word(tree);
 }
 
-/* What comes after its creator will do. */
-static void append_to_order(struct tree *tree, size_t first_founder)
-{
-	struct node **order = arena_array(tree->arena, struct node *, tree->n_nodes);
-
-	memcpy(order, tree->order, tree->n_order * sizeof *order);
-	tree->order = order;
-	for (size_t i = first_founder; i < tree->n_nodes; i++)
-		order[tree->n_order++] = tree->nodes[i];
-}
-
 static void check_fs(struct tree *tree, struct node *node)
 {
 	if (node->share_fs && is_nested(node))
@@ -80,7 +69,7 @@ void plan_user_namespaces(struct tree *tree)
 			add_founder(tree, place);
 	}
 	if (tree->n_nodes > first_founder)
-		append_to_order(tree, first_founder);
+		tree_append_to_order(tree, first_founder);
 }
 
 /* ---- what it takes ---- */

@@ -196,10 +196,21 @@ static bool is_killed_by_parent(const struct node *node)
 	return is_init(node) && fatal_signal(node) == SIGKILL;
 }
 
+/* Those whose children would be born in its namespace enter that while it is alive. */
+static void wait_for_entering(struct build *build, const struct node *node)
+{
+	const struct place *place = node->place;
+
+	if (place->init == node && place->entered_word)
+		program_wait(node->program, build_word(build, place->entered_word),
+			     place->n_entering);
+}
+
 int build_zombie(struct build *build, struct node *node, struct error *err)
 {
 	uint32_t signal = fatal_signal(node);
 
+	wait_for_entering(build, node);
 	build_looks(build, node, signal);
 	if (makes_core(build, node))
 		prepare_core(build, node);

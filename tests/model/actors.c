@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_SECONDS = 3 };
+enum { PATIENCE_SECONDS = 20 };
 
 static void give_turn(struct actors_board *board, uint32_t to)
 {

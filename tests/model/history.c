@@ -66,6 +66,16 @@ int32_t history_number(const struct history *history, int process, struct refere
 	return number ? (int32_t)number : NO_SUCH_NUMBER;
 }
 
+bool history_call_traps(const struct history *history, const struct call *call)
+{
+	int process = index_of(history, call->process);
+
+	return call->kind == CALL_SETPGID && process >= 0 &&
+	       model_setpgid_traps(&history->model, process,
+				   history_number(history, process, call->target),
+				   history_number(history, process, call->group));
+}
+
 static int do_fork(struct history *history, int process, const struct call *call)
 {
 	uint32_t ones[MODEL_LEVELS + 1];
@@ -293,9 +303,7 @@ static void do_setpgid(struct history *history, int process, struct reference ta
 				   .target = target,
 				   .group = group < 0 ? plain(0) : name(history, group) };
 
-	if (history->live &&
-	    model_setpgid_traps(&history->model, process, history_number(history, process, target),
-				history_number(history, process, call.group)))
+	if (history->live && history_call_traps(history, &call))
 		return;
 	/* The group of the host: known by number only. */
 	if (group == 1 && !history->own_namespace) {
@@ -497,16 +505,30 @@ bool history_is_at_rest(const struct history *history)
 	return true;
 }
 
-bool history_has_dead_namespace(const struct history *history)
+static bool has_outer_init(const struct history *history, int namespace)
+{
+	const struct model *model = &history->model;
+	int top = model->processes[history->root].namespace;
+
+	for (; namespace != top && namespace >= 0;
+	     namespace = model->namespaces[namespace].parent) {
+		int init = model->namespaces[namespace].init;
+		if (init >= 0 && model_exists(model, init) && !history_in_tree(history, init))
+			return true;
+	}
+	return false;
+}
+
+bool history_is_whole(const struct history *history)
 {
 	const struct model *model = &history->model;
 
 	for (int i = history->root; i < model->n_processes; i++) {
-		int namespace = model->processes[i].for_children;
-		int init = model->namespaces[namespace].init;
-		if (model_is_alive(model, i) && history_in_tree(history, i) && init > 0 &&
-		    (!model_exists(model, init) || !history_in_tree(history, init)))
-			return true;
+		const struct model_process *at = &model->processes[i];
+		if (model_exists(model, i) && history_in_tree(history, i) &&
+		    (has_outer_init(history, at->namespace) ||
+		     has_outer_init(history, at->for_children)))
+			return false;
 	}
-	return false;
+	return true;
 }

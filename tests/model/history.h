@@ -94,6 +94,9 @@ void history_replay(struct history *ret_history, const struct history *old, cons
 void history_shrink(struct history *history, bool (*fails)(struct history *history, void *data),
 		    void *data);
 
+/* Would it leave an init that never comes to its end? See model_setpgid_traps. */
+bool history_call_traps(const struct history *history, const struct call *call);
+
 void call_print(const struct call *call, FILE *file);
 void history_print(const struct history *history, FILE *file);
 /* Reads what history_print wrote, up to "end" or the end of the file; false: something else. */
@@ -106,8 +109,11 @@ bool history_read(struct history *history, FILE *file);
 bool history_is_ambiguous(const struct history *history);
 /* Is somebody in the tree on its way out? It cannot be stopped and looked at. */
 bool history_is_at_rest(const struct history *history);
-/* Is there somebody whose children would be born in a namespace whose init is dead or elsewhere? */
-bool history_has_dead_namespace(const struct history *history);
+/*
+ * Is the init of each namespace in the tree, if there is one? Below a root that shares the host's
+ * namespace, an init can be an orphan that left the tree, and its namespace is in there and not.
+ */
+bool history_is_whole(const struct history *history);
 bool history_in_tree(const struct history *history, int process);
 
 #endif

@@ -69,7 +69,8 @@ static bool play_call(const struct call *call)
 	struct order order = actors_order(history, call);
 	int process = history->index_of[call->process];
 
-	if (process < 0 || !model_is_alive(&history->model, process))
+	if (process < 0 || !model_is_alive(&history->model, process) ||
+	    history_call_traps(history, call))
 		return true;
 	if (call->kind == CALL_FORK)
 		return play_fork(history, call, &order);

@@ -406,6 +406,27 @@ static void compare_owners(const struct model *one, int first, const struct mode
 	}
 }
 
+/* Whom they see as the init of the namespace; one that is gone had any numbers further out. */
+static void compare_children_place(const struct history *history, int recorded,
+				   const struct model *made, int copy, struct text *problem)
+{
+	const struct model *model = &history->model;
+	int first = model->processes[recorded].for_children;
+	int second = made->processes[copy].for_children;
+	int first_init = model->namespaces[first].init, second_init = made->namespaces[second].init;
+
+	if ((first == model->processes[recorded].namespace) !=
+		    (second == made->processes[copy].namespace) ||
+	    (first_init < 0) != (second_init < 0) ||
+	    model->namespaces[first].closed != made->namespaces[second].closed)
+		text_add(problem, "pid_for_children differs\n");
+	else if (first_init >= 0 && model_exists(model, first_init))
+		compare_seen(model, recorded, first_init, made, copy, second_init, history->root,
+			     "init for children", problem);
+	else if (second_init >= 0 && model_exists(made, second_init))
+		text_add(problem, "an init is left\n");
+}
+
 static void compare_process(const struct history *history, int recorded, const struct model *made,
 			    int copy, struct text *problem)
 {
@@ -431,22 +452,10 @@ static void compare_process(const struct history *history, int recorded, const s
 		text_add(problem, "state or status of %s differs\n", "a process");
 	if (two->subreaper)
 		text_add(problem, "a subreaper mark is left\n");
-	if (!zombie) {
-		int first = one->for_children, second = two->for_children;
-		bool own = first == one->namespace;
-		compare_owners(model, first, made, second, root, problem);
-		if (own != (second == two->namespace))
-			text_add(problem, "pid_for_children differs\n");
-		else if (!own)
-			compare_seen(
-				model, recorded,
-				model->namespaces[first].init < 0 ? recorded
-								  : model->namespaces[first].init,
-				made, copy,
-				made->namespaces[second].init < 0 ? copy
-								  : made->namespaces[second].init,
-				root, "init for children", problem);
-	}
+	if (!zombie)
+		compare_owners(model, one->for_children, made, two->for_children, root, problem);
+	if (!zombie)
+		compare_children_place(history, recorded, made, copy, problem);
 }
 
 void play_compare(const struct history *history, const struct model *made, struct text *problem)

@@ -113,6 +113,8 @@ static void add_namespaces(const struct history *history, struct snapshot *snaps
 		entry->has_parent_id = i != top;
 		entry->parent_id =
 			i != top ? FIRST_NAMESPACE_ID + (uint32_t)model->namespaces[i].parent : 0;
+		int init = model->namespaces[i].init;
+		entry->has_ended = entry->ended = init >= 0 && !model_exists(model, init);
 		entry->has_userns_id = true;
 		entry->userns_id = SNAPSHOT_FIRST_USERS + (uint32_t)model->namespaces[i].owner;
 		snapshot_add_namespace(snapshot, entry);
@@ -193,7 +195,8 @@ int history_snapshot(const struct history *history, struct arena *arena,
 		/* In either order: the init of a namespace may come after others in it. */
 		for (int j = 0; j < model->n_processes; j++) {
 			int child = backwards ? model->n_processes - 1 - j : j;
-			if (model_exists(model, child) && model->processes[child].parent == queue[i])
+			if (model_exists(model, child) &&
+			    model->processes[child].parent == queue[i])
 				queue[n_queued++] = child;
 		}
 	}

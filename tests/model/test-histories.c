@@ -103,7 +103,7 @@ static const struct profile profiles[] = {
 	  30 },
 };
 
-enum verdict { SKIPPED, PLANNED, REFUSED, WRONG };
+enum verdict { SKIPPED, CUT_OFF, PLANNED, REFUSED, WRONG };
 
 struct reason {
 	char text[REASON_ROOM];
@@ -199,13 +199,10 @@ static void try_history(const struct history *history, struct trial *trial, bool
 	trial->text[0] = 0;
 	if (history_is_ambiguous(history) || !history_is_at_rest(history))
 		return;
-	if (history_has_dead_namespace(history)) {
-		trial->verdict = REFUSED;
-		snprintf(trial->text, sizeof trial->text,
-			 "at dump: children would be born in a pid namespace whose init is dead or "
-			 "outside");
+	/* It is refused, and rightly: nobody can make the rest of it. */
+	trial->verdict = CUT_OFF;
+	if (!history_is_whole(history))
 		return;
-	}
 	arena_init(&arena);
 	trial->verdict = PLANNED;
 	if (history_snapshot(history, &arena, &snapshot, &err))
@@ -331,10 +328,10 @@ static bool run_profile(const struct profile *profile, uint64_t first, uint64_t 
 	unsigned tried = tally.count[PLANNED] + tally.count[REFUSED] + tally.count[WRONG];
 	double refused = tried ? 100.0 * tally.count[REFUSED] / tried : 0;
 	printf("%-28s %7u planned (%u tasks each, %u at most), %5u refused (%.3f %%), "
-	       "%u skipped, %u wrong\n",
+	       "%u cut off, %u skipped, %u wrong\n",
 	       profile->name, tally.count[PLANNED], tried ? tally.tasks / tried : 0,
-	       tally.most_tasks, tally.count[REFUSED], refused, tally.count[SKIPPED],
-	       tally.count[WRONG]);
+	       tally.most_tasks, tally.count[REFUSED], refused, tally.count[CUT_OFF],
+	       tally.count[SKIPPED], tally.count[WRONG]);
 	return !tally.count[WRONG] && refused <= profile->refused;
 }
 
@@ -355,7 +352,8 @@ static void print_reasons(const struct reasons *reasons, struct history *history
 
 static int run_file(struct history *history, const char *path)
 {
-	static const char *const verdicts[] = { "skipped", "planned", "refused", "wrong" };
+	static const char *const verdicts[] = { "skipped", "cut off", "planned", "refused",
+						"wrong" };
 	struct trial trial = { .seed = 1 };
 	FILE *file = fopen(path, "re");
 

@@ -180,10 +180,7 @@ static void draw_call(struct check *check)
 		call.target = (struct reference){ .name = call.process };
 	call.group = history_random(history, 3) ? draw_reference(history) : call.target;
 	call.value = draw_value(history, call.kind, is_init);
-	if (call.kind == CALL_SETPGID &&
-	    model_setpgid_traps(&history->model, process,
-				history_number(history, process, call.target),
-				history_number(history, process, call.group)))
+	if (history_call_traps(history, &call))
 		return;
 	history_do(history, &call);
 }
@@ -420,6 +417,10 @@ static void run_call(struct check *check, const struct call *call)
 	struct model *model = &history->model;
 	enum model_state before[MODEL_PROCESSES];
 	struct order order = actors_order(history, call);
+
+	/* One that was cut down may have what was not drawn. */
+	if (history_call_traps(history, call))
+		return;
 	int n_before = model->n_processes, n_users = model->n_users;
 
 	/* Drawn histories have none, but parts of them may. */

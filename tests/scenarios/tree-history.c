@@ -45,7 +45,7 @@ static bool draw(struct history *history, unsigned long seed)
 	history->max_tasks = 12;
 	history->max_levels = 5;
 	history_make(history, seed, own_namespace, LENGTH);
-	return history_is_at_rest(history) && !history_has_dead_namespace(history);
+	return history_is_at_rest(history) && history_is_whole(history);
 }
 
 static void play_file(const char *path)

@@ -85,6 +85,11 @@ static const struct shape {
 	  "0 unshare\n0 fork 1\n0 fork 2\n2 setsid\n2 fork 3 parent\n" },
 	{ "init by CLONE_PARENT, of a parent in an outer namespace",
 	  "0 fork 1 newpid\n0 fork 2\n1 fork 3\n2 enter @3\n2 fork 4\n4 fork 5 newpid parent\n" },
+	/* ---- where nobody can be born any more ---- */
+	{ "children of a namespace whose init is dead and reaped",
+	  "0 fork 1\n1 unshare\n1 fork 2\n2 exit 0\n1 wait @2\n" },
+	{ "children of a namespace whose init is a zombie",
+	  "0 fork 1\n1 unshare\n1 fork 2\n2 exit 256\n" },
 	/* ---- zombies ---- */
 	{ "zombies of an init, of others, of orphans",
 	  "0 fork 1\n1 fork 2\n2 fork 3\n3 exit 9\n2 exit 512\n0 fork 4\n4 exit 15\n" },

@@ -61,7 +61,9 @@ static pid_t fork_numbered(size_t levels, pid_t number)
 	pid_t tids[MAX_LEVELS];
 	struct clone_args args = { .exit_signal = SIGCHLD,
 				   .set_tid = (uintptr_t)tids,
-				   .set_tid_size = levels };
+				   .set_tid_size = levels,
+				   /* A large table is not copied for each attempt. */
+				   .flags = CLONE_FILES };
 
 	for (size_t i = 0; i < levels; i++)
 		tids[i] = number;

@@ -32,6 +32,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#ifndef NS_GET_PID_FROM_PIDNS
+#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int) /* linux/nsfs.h, 6.11 */
+#endif
+
 /* tasks.c numbers the namespaces that all tasks have in common from 2 on. */
 enum { OWN_ID = 1 };
 enum { PID_MAX_LIMIT = 4 * 1024 * 1024 };
@@ -43,7 +47,7 @@ struct known_namespace {
 	size_t level; /* below the root's */
 	NsEntry *entry;
 	int fd;
-	bool empty; /* without an init */
+	bool empty; /* without an init, or without it by now */
 };
 
 /* collect->kind_state[COLLECT_HELD_NAMESPACES] */
@@ -213,6 +217,30 @@ static int read_empty_namespace(struct survey *survey, const struct target *targ
 	return 0;
 }
 
+/* Of a link that leads to where no task of the tree is: nobody can be born there any more. */
+static int read_ended_namespace(struct survey *survey, const struct target *target,
+				const char *path, uint32_t *ret_id, struct error *err)
+{
+	int fd = openat(target->proc_fd, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/%s", target->pid,
+				  path);
+	if (ioctl(fd, NS_GET_PID_FROM_PIDNS, 1) >= 0 || errno != ESRCH) {
+		close(fd);
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "children of pid %d would be born in a pid namespace whose init is "
+			    "outside of the tree",
+			    target->pid);
+	}
+	if (add_namespace(survey, fd, target->pid, ret_id, err))
+		return -1;
+	struct known_namespace *known = &survey->known[survey->n_known - 1];
+	known->empty = true;
+	known->entry->has_ended = known->entry->ended = true;
+	return 0;
+}
+
 static int read_for_children(struct survey *survey, const struct target *target, size_t thread,
 			     uint32_t *ret_id, struct error *err)
 {
@@ -228,10 +256,7 @@ static int read_for_children(struct survey *survey, const struct target *target,
 	}
 	const struct known_namespace *known = find_known(survey, &stat);
 	if (!known)
-		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "children of pid %d would be born in a pid namespace whose init is "
-			    "dead or outside of the tree",
-			    target->pid);
+		return read_ended_namespace(survey, target, path, ret_id, err);
 	*ret_id = known->id;
 	return 0;
 }

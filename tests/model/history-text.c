@@ -190,7 +190,7 @@ static bool still_fails(const struct history *old, const bool *kept,
 void history_shrink(struct history *history, bool (*fails)(struct history *history, void *data),
 		    void *data)
 {
-	struct history *scratch = malloc(sizeof *scratch);
+	struct history *scratch = calloc(1, sizeof *scratch);
 	size_t chunk = history->n_calls / 2 + 1;
 	bool kept[HISTORY_CALLS];
 

@@ -225,6 +225,36 @@ static bool blame_parent(struct pending *pending, size_t at)
 	return true;
 }
 
+/* A session that whoever `maker` makes can be born in. */
+static bool can_give(const struct node *maker, const struct session *session)
+{
+	return maker->session == session ||
+	       (maker->leads_session && maker->needs_birth && maker->birth == session);
+}
+
+/*
+ * Or the source of the session was below the parent once, or somebody was from whom it comes, and
+ * was adopted by an ancestor of the parent since.
+ */
+static bool sink_source(struct tree *tree, struct node *node)
+{
+	struct node *parent = node->parent, *source = session_source(tree, node->birth);
+
+	for (; source && source->creator && !node_created_below(parent, source->creator);)
+		source = source->creator;
+	if (!source || !source->task || source->creator != source->parent || source->same_parent ||
+	    source->place->init == source || source->parent == parent ||
+	    node_created_below(parent, source) || !can_adopt(parent, source->parent))
+		return false;
+	struct session *birth = source->needs_birth ? source->birth : parent->session;
+	if (!can_give(parent, birth))
+		return false;
+	source->needs_birth = true;
+	source->birth = birth;
+	source->creator = helper_for(tree, parent, source);
+	return true;
+}
+
 static bool settle_some(struct tree *tree, struct pending *pending)
 {
 	size_t kept = 0, before = pending->count;
@@ -245,6 +275,10 @@ static void settle(struct tree *tree, struct pending *pending)
 			continue;
 		size_t at = 0;
 		while (at < pending->count && !blame_parent(pending, at))
+			at++;
+		if (at < pending->count)
+			continue;
+		for (at = 0; at < pending->count && !sink_source(tree, pending->nodes[at]);)
 			at++;
 		if (at < pending->count)
 			continue;

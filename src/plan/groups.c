@@ -26,6 +26,15 @@ static void lead_for_a_while(struct tree *tree, struct group *group, struct node
 	}
 	group->leader = maker;
 	maker->first_group = group;
+	/* Two makers may each go to the group of the other: somebody has to stay meanwhile. */
+	if (tree->attempt == 0)
+		return;
+	struct node *keeper = tree_add_free_helper(tree, maker->place, "helper: group keeper");
+	keeper->creator = maker;
+	keeper->session = keeper->birth = maker->session;
+	keeper->needs_birth = true;
+	keeper->group = group;
+	group->keeper = keeper;
 }
 
 static void add_stand_in(struct tree *tree, struct group *group)

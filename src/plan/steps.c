@@ -158,7 +158,7 @@ static void add_lead(struct tree *tree, struct node *node)
 static void add_stay(struct tree *tree, struct node *node)
 {
 	node_begin(tree, node, BUNDLE_RIGID);
-	if (node->first_group && node->first_group->joined_word)
+	if (node->first_group && node->first_group->joined_word && !node->first_group->keeper)
 		add_wait(tree, node, node->first_group->joined_word, 1);
 	if (node->movable_word)
 		add_wake(tree, node, node->movable_word, 1);
@@ -278,7 +278,8 @@ static void add_end(struct tree *tree, struct node *node)
 	}
 	if (node->task)
 		return;
-	if (node->group && node->group->joined_word && node->group->leader == node)
+	if (node->group && node->group->joined_word &&
+	    (node->group->leader == node || node->group->keeper == node))
 		add_wait(tree, node, node->group->joined_word, 1);
 	if (node->leave_word)
 		add_wait(tree, node, node->leave_word, 1);

@@ -33,6 +33,7 @@ struct session {
 struct group {
 	uint32_t key;
 	struct node *leader;
+	struct node *keeper;	   /* a helper that is in it while its maker may have left */
 	const struct node *member; /* one that sees the leader at as many levels as any */
 	bool outside;
 	uint32_t outside_number; /* of one that tasks of level 0 see; 0: nobody does */
@@ -58,7 +59,7 @@ struct place {
 	/* Of a namespace that is only pid_for_children of somebody; see children-places.c. */
 	struct node *maker;
 	size_t maker_thread;
-	uint32_t made_word; /* set once the maker has it; 0: nobody else does */
+	uint32_t made_word;    /* set once the maker has it; 0: nobody else does */
 	struct node *ended_by; /* its first process, which is gone again */
 	/* Of one whose init is a zombie; it dies once n_entering have come in, see steps.c. */
 	uint32_t entered_word, n_entering;
@@ -129,7 +130,7 @@ struct node {
 	struct group *first_group; /* made by this node, which leaves it for `group` again */
 	struct place *founds;	   /* all that this helper is for */
 	struct place *early_place; /* of its children, entered while the init is alive */
-	bool silent; /* this helper is gone at once, and nobody hears of it */
+	bool silent;		   /* this helper is gone at once, and nobody hears of it */
 
 	size_t depth;	       /* below the root, at the end */
 	struct node *parent;   /* at the end; NULL for the root and for helpers */

@@ -181,12 +181,34 @@ static bool can_make_sibling(const struct node *source, const struct node *node)
 	       exit_signal(source) == exit_signal(node);
 }
 
+/* A session that whoever `maker` makes can be born in. */
+static bool can_give(const struct node *maker, const struct session *session)
+{
+	return maker->session == session ||
+	       (maker->leads_session && maker->needs_birth && maker->birth == session);
+}
+
+/* Any other member of the session may have had the child that was the parent of the orphan. */
+static struct node *other_source(const struct tree *tree, const struct node *orphan,
+				 struct node *source)
+{
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
+		struct node *node = tree->nodes[tree_shuffled(tree, i)];
+		if (can_give(node, orphan->birth) && !node_created_below(node, orphan) &&
+		    can_adopt(node, orphan->parent))
+			return node;
+	}
+	return source;
+}
+
 static bool adopt(struct tree *tree, struct node *node)
 {
 	struct node *source = session_source(tree, node->birth);
 
 	if (!source && !node->birth->outside)
 		source = place_leader(tree, node->birth);
+	if (tree->attempt % 2)
+		source = other_source(tree, node, source);
 	if (!source || node_created_below(source, node))
 		return false;
 	if (!can_adopt(source, node->parent)) {
@@ -223,13 +245,6 @@ static bool blame_parent(struct pending *pending, size_t at)
 	parent->birth = node->birth;
 	pending->nodes[at] = parent;
 	return true;
-}
-
-/* A session that whoever `maker` makes can be born in. */
-static bool can_give(const struct node *maker, const struct session *session)
-{
-	return maker->session == session ||
-	       (maker->leads_session && maker->needs_birth && maker->birth == session);
 }
 
 /*

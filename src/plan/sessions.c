@@ -270,13 +270,24 @@ static bool sink_source(struct tree *tree, struct node *node)
 	return true;
 }
 
+/*
+ * A child in a session that its parent has left since was born before that, or is an orphan as
+ * well. In later attempts some are taken for the second, others each time.
+ */
+static bool prefers_adoption(const struct tree *tree, const struct node *node)
+{
+	return tree->attempt > 1 && node->parent->session != node->session &&
+	       (node->index * 7 + tree->attempt * 3) % 4 < 2;
+}
+
 static bool settle_some(struct tree *tree, struct pending *pending)
 {
 	size_t kept = 0, before = pending->count;
 
 	for (size_t i = 0; i < before; i++) {
 		struct node *node = pending->nodes[i];
-		if (!inherit(node, node->birth) && !adopt(tree, node))
+		if (!(prefers_adoption(tree, node) && adopt(tree, node)) &&
+		    !inherit(node, node->birth) && !adopt(tree, node))
 			pending->nodes[kept++] = node;
 	}
 	pending->count = kept;
@@ -357,7 +368,7 @@ void plan_sessions(struct tree *tree)
 			continue;
 		node->needs_birth = true;
 		node->birth = node->session;
-		if (node->parent && !inherit(node, node->session))
+		if (node->parent && (prefers_adoption(tree, node) || !inherit(node, node->session)))
 			add_pending(tree, &pending, node);
 	}
 	settle(tree, &pending);

@@ -2,8 +2,9 @@
 /*
  * name: tree-history
  * promise: the trees that random histories of forks, exits, sessions, groups, subreapers and
- *	namespaces leave come back as they were (HISTORY_SEED and HISTORY_COUNT choose others,
- *	HISTORY=FILE plays one that test-histories printed)
+ *	pid namespaces leave, and with "users" user namespaces, come back as they were (HISTORY_SEED
+ *	and HISTORY_COUNT choose others, HISTORY=FILE plays one that test-histories printed)
+ * arguments: processes users
  * flavours: flat one three
  */
 #include "live.h"
@@ -11,8 +12,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { FIRST_SEED = 1, COUNT = 150, FLAT_COUNT = 20, LENGTH = 28 };
+enum { FIRST_SEED = 1, COUNT = 150, FLAT_COUNT = 20, USERS_COUNT = 60, LENGTH = 28 };
 
 static const struct history_weights weights = {
 	.fork = 14,
@@ -29,6 +31,25 @@ static const struct history_weights weights = {
 	.stay = 1,
 };
 
+static const struct history_weights weights_with_users = {
+	.fork = 14,
+	.nest = 2,
+	.enter = 3,
+	.setsid = 2,
+	.setpgid = 2,
+	.exit = 4,
+	.reap = 3,
+	.subreaper = 1,
+	.unshare = 1,
+	.stay = 1,
+	.users = 4,
+	.unshare_users = 2,
+	.enter_users = 4,
+	.drop = 1,
+};
+
+static bool with_users;
+
 static unsigned long from_environment(const char *name, unsigned long otherwise)
 {
 	const char *text = getenv(name);
@@ -39,9 +60,11 @@ static unsigned long from_environment(const char *name, unsigned long otherwise)
 /* False: the tree is one that a dump refuses; see docs/process-tree.md. */
 static bool draw(struct history *history, unsigned long seed)
 {
-	bool own_namespace = scenario_levels() == 1 || seed % 3 != 0;
+	/* Inside a user namespace the numbers of outer levels are the kernel's choice, known only
+	 * where nobody else forks. */
+	bool own_namespace = scenario_levels() == 1 || with_users || seed % 3 != 0;
 
-	history->weights = weights;
+	history->weights = with_users ? weights_with_users : weights;
 	history->max_tasks = 12;
 	history->max_levels = 5;
 	history_make(history, seed, own_namespace, LENGTH);
@@ -61,8 +84,10 @@ static void play_file(const char *path)
 static void play_random(void)
 {
 	unsigned long seed = from_environment("HISTORY_SEED", FIRST_SEED);
-	unsigned long count =
-		from_environment("HISTORY_COUNT", scenario_levels() == 1 ? FLAT_COUNT : COUNT);
+	unsigned long usual = scenario_levels() == 1 ? FLAT_COUNT
+			      : with_users	     ? USERS_COUNT
+						     : COUNT;
+	unsigned long count = from_environment("HISTORY_COUNT", usual);
 	unsigned n_tasks = 0;
 	char name[32];
 
@@ -81,6 +106,7 @@ int main(int argc, char **argv)
 	const char *path = getenv("HISTORY");
 
 	scenario_begin(argc, argv);
+	with_users = argc > 2 && strcmp(argv[2], "users") == 0;
 	live_begin();
 	if (path)
 		play_file(path);

@@ -24,6 +24,11 @@ _Static_assert(offsetof(struct run_header, failed_op) == RUN_OP, "run_header off
 _Static_assert(offsetof(struct run_header, failed_result) == RUN_RESULT,
 	       "run_header offsets differ");
 _Static_assert(offsetof(struct run_header, wanted) == RUN_WANTED, "run_header offsets differ");
+_Static_assert(offsetof(struct run_header, coordinator) == RUN_COORDINATOR,
+	       "run_header offsets differ");
+_Static_assert(offsetof(struct run_header, patience) == RUN_PATIENCE, "run_header offsets differ");
+_Static_assert(offsetof(struct run_header, no_signals) == RUN_NO_SIGNALS,
+	       "run_header offsets differ");
 
 static void resolve_targets(struct program *program)
 {

@@ -30,11 +30,14 @@
 #define OP_SIZE	    80
 
 /* Offsets in struct run_header. */
-#define RUN_FAILED 0
-#define RUN_DONE   4
-#define RUN_OP	   8
-#define RUN_RESULT 16
-#define RUN_WANTED 24
+#define RUN_FAILED	0
+#define RUN_DONE	4
+#define RUN_OP		8
+#define RUN_RESULT	16
+#define RUN_WANTED	24
+#define RUN_COORDINATOR 28
+#define RUN_PATIENCE	32
+#define RUN_NO_SIGNALS	40
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -58,6 +61,11 @@ struct run_header {
 	uint64_t failed_op;
 	int64_t failed_result;
 	uint32_t wanted; /* a park wakes the waiters of `done` once it is at least this */
+	/* The coordinator's life (run/life.c); 0 where nobody's death matters. */
+	uint32_t coordinator;
+	uint64_t patience;   /* 0, or the address of how long to sleep until looking at it again */
+	uint64_t no_signals; /* an empty set */
+	int64_t patience_time[2]; /* a struct timespec */
 };
 #endif
 

@@ -260,7 +260,11 @@ static bool ends_stopped(const struct run *run, const struct run_task *task)
 	return task->planned->stopped || run->options->leave_stopped;
 }
 
-/* A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. */
+/*
+ * A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. The
+ * first task is the last to go: should we die in the middle, a pid namespace of which it is the
+ * init goes as a whole.
+ */
 static int let_go(struct batch *batch, struct error *err)
 {
 	for (size_t i = 0; i < batch->n_threads; i++) {
@@ -270,7 +274,7 @@ static int let_go(struct batch *batch, struct error *err)
 		    kill(thread->tid, SIGSTOP) < 0)
 			return fail_ptrace(thread, "stop it", err);
 	}
-	for (size_t i = 0; i < batch->n_threads; i++) {
+	for (size_t i = batch->n_threads; i-- > 0;) {
 		struct run_thread *thread = batch->threads[i];
 
 		if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0) {

@@ -163,6 +163,7 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 	    run_make_root_pid_namespace(run, err) < 0 || run_open_sources(run, err) < 0 ||
 	    run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
 		return -1;
+	run_watch_life(run);
 	forked = monotonic_microseconds();
 	if (run_fork(run, err) < 0 || finish_stopped(run, err) < 0 ||
 	    run_open_filter_gate(run, THREADS_FILTERED, err) < 0 ||
@@ -242,6 +243,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		run_await_init(&run);
 	run_close_sources(&run);
 	run_close_namespaces(&run);
+	run_unwatch_life(&run);
 	run_unmap_programs(&run);
 	leave(&old);
 	if (made < 0)

@@ -7,6 +7,7 @@
 #include "program/op.h"
 #include "run/run.h"
 
+#include <linux/futex.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,13 @@ static inline struct run_thread *run_leader(struct run_task *task)
 {
 	return task->dead_leader ? task->dead_leader : task->threads;
 }
+
+/* See life.c; the kernel reads it, so it stays where it is. */
+struct run_life {
+	struct robust_list_head head, *former;
+	struct robust_list entry;
+	bool watched;
+};
 
 /* Where the holder says what came of the first clone; in the header page, behind run_header. */
 struct birth {
@@ -68,6 +76,7 @@ struct run {
 	size_t mapped_size;
 	struct run_header *header;
 	struct birth *birth;
+	struct run_life life;
 
 	struct run_user_namespace *user_namespaces; /* parents before children */
 	size_t n_user_namespaces;
@@ -107,6 +116,10 @@ int run_set_user_limits(struct run *run, struct error *err);
 /* map.c: puts the linked programs and the interpreter at their address. */
 int run_map_programs(struct run *run, struct error *err);
 void run_unmap_programs(struct run *run);
+
+/* life.c: from here on tasks see when we die; they are not ours any more after run_unwatch_life. */
+void run_watch_life(struct run *run);
+void run_unwatch_life(struct run *run);
 
 /* fault.c: lets one operation fail, where asked for; the programs are mapped. */
 int run_apply_fault(struct run *run, struct error *err);

@@ -299,6 +299,36 @@ static void interpreter_fits(void **state)
 	assert_memory_equal(interpreter_syscall, "\x0f\x05", 2);
 }
 
+/* See run/life.c. */
+static void who_sleeps_ends_when_the_coordinator_died(void **state)
+{
+	struct fixture *fixture = *state;
+	struct program *parking = program_new(&fixture->set, "parks");
+	struct program *waiting = program_new(&fixture->set, "waits");
+	uint64_t word = program_word(&fixture->set, 0);
+	pid_t pids[2];
+	int status;
+
+	program_park(parking);
+	program_wait(waiting, word, 1);
+	program_park(waiting);
+	load(fixture);
+	fixture->header->patience_time[1] = 10 * 1000 * 1000;
+	fixture->header->patience = (uintptr_t)fixture->header->patience_time;
+	fixture->header->coordinator = (uint32_t)getpid();
+	pids[0] = start(fixture, parking);
+	pids[1] = start(fixture, waiting);
+	assert_true(parked(fixture, 1));
+	usleep(50 * 1000);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+	__atomic_store_n(&fixture->header->coordinator, FUTEX_OWNER_DIED, __ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	}
+}
+
 static void calls_are_made_and_results_kept(void **state)
 {
 	struct fixture *fixture = *state;
@@ -497,6 +527,7 @@ int main(void)
 		TEST(pointers_print_what_they_point_to),
 		TEST(programs_print_line_by_line),
 		TEST(interpreter_fits),
+		TEST(who_sleeps_ends_when_the_coordinator_died),
 		TEST(calls_are_made_and_results_kept),
 		TEST(the_first_failure_is_recorded),
 		TEST(another_result_than_expected_is_a_failure),

@@ -14,13 +14,20 @@
  *
  * Futexes are shared ones (no FUTEX_PRIVATE_FLAG) since tasks do not share their address spaces.
  * Every wait is a loop: futex(2) may return early, for a signal or without any reason.
+ *
+ * Whoever sleeps looks from time to time whether the coordinator has died, and ends then: a parent
+ * death signal alone is lost with every change of ids (commit_creds, kernel/cred.c).
  */
 #include "program/op.h"
 
-#define NR_futex   202
-#define FUTEX_WAIT 0
-#define FUTEX_WAKE 1
-#define INT_MAX	   0x7fffffff
+#define NR_rt_sigtimedwait 128
+#define NR_futex	   202
+#define NR_exit_group	   231
+#define FUTEX_WAIT	   0
+#define FUTEX_WAKE	   1
+#define FUTEX_OWNER_DIED   0x40000000
+#define SIGSET_SIZE	   8
+#define INT_MAX		   0x7fffffff
 
 	.text
 	.balign	16
@@ -123,10 +130,16 @@ interpreter_syscall:
 	cmpl	(OP_ARGS + 8)(%rbp), %edx
 	jae	.Lnext
 	xorl	%esi, %esi /* FUTEX_WAIT */
-	xorl	%r10d, %r10d
+	movq	RUN_PATIENCE(%rbx), %r10
 	movl	$NR_futex, %eax
 	syscall
-	jmp	.Lwait
+	testl	$FUTEX_OWNER_DIED, RUN_COORDINATOR(%rbx)
+	jz	.Lwait
+.Labandoned:
+	movl	$1, %edi
+	movl	$NR_exit_group, %eax
+	syscall
+	ud2
 
 .Lwake:
 	movq	OP_ARGS(%rbp), %rdi
@@ -153,15 +166,20 @@ interpreter_syscall:
 	movl	$INT_MAX, %edx
 	movl	$NR_futex, %eax
 	syscall
-	/* On the number of the own operation, which never changes; nobody wakes it. */
+	/*
+	 * Not on a futex: being interrupted, as all are that come to rest here, one with a timeout
+	 * leaves a restart block behind, which the task would take along (futex_wait).
+	 */
 .Lsleep:
-	movq	%rbp, %rdi
-	xorl	%esi, %esi /* FUTEX_WAIT */
-	movl	OP_NR(%rbp), %edx
-	xorl	%r10d, %r10d
-	movl	$NR_futex, %eax
+	leaq	RUN_NO_SIGNALS(%rbx), %rdi
+	xorl	%esi, %esi
+	movq	RUN_PATIENCE(%rbx), %rdx
+	movl	$SIGSET_SIZE, %r10d
+	movl	$NR_rt_sigtimedwait, %eax
 	syscall
-	jmp	.Lsleep
+	testl	$FUTEX_OWNER_DIED, RUN_COORDINATOR(%rbx)
+	jz	.Lsleep
+	jmp	.Labandoned
 
 .Lleave:
 	jmp	*OP_ARGS(%rbp)

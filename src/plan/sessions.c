@@ -105,12 +105,15 @@ static void add_pending(struct tree *tree, struct pending *pending, struct node 
  * A helper with the dead leader's number. It is made below the deepest of the parents that wait
  * for children from this session, so that all of them can adopt.
  */
-static struct node *place_leader(struct tree *tree, struct session *session)
+static struct node *place_leader(struct tree *tree, const struct node *orphan)
 {
+	struct session *session = orphan->birth;
 	struct pid_vector seen = task_sessions(session->member->task);
 	struct node *leader =
 		tree_add_former(tree, session->member, &seen, "helper: session leader");
-	struct node *creator = tree->nodes[session->deepest->index];
+	/* Or below this one's, which may need it as a child of its own; see can_make_sibling. */
+	const struct node *below = tree->attempt % 2 ? orphan->parent : session->deepest;
+	struct node *creator = tree->nodes[below->index];
 
 	while (creator && !place_is_within(leader->place, creator->place))
 		creator = creator->parent;
@@ -206,7 +209,7 @@ static bool adopt(struct tree *tree, struct node *node)
 	struct node *source = session_source(tree, node->birth);
 
 	if (!source && !node->birth->outside)
-		source = place_leader(tree, node->birth);
+		source = place_leader(tree, node);
 	if (tree->attempt % 2)
 		source = other_source(tree, node, source);
 	if (!source || node_created_below(source, node))

@@ -86,11 +86,24 @@ static void choose_wanted_groups(struct tree *tree)
 	}
 }
 
-/* Its parent may have it from somebody who came into the namespace from outside. */
-static bool is_group_orphan(const struct node *node)
+/*
+ * The init of its namespace may have it from somebody who came in from outside; or its parent, or
+ * whoever else is between them. That one is noted for the next attempt.
+ */
+static bool note_group_orphan(struct tree *tree, const struct node *node)
 {
-	return node->creator && node->creator == node->parent && !node->same_parent &&
-	       node->place->init == node->parent && !node->leads_session;
+	for (const struct node *at = node; at->creator && at->creator == at->parent &&
+					   !at->same_parent && at->place == node->place;
+	     at = at->creator) {
+		if (at->place->init != at->creator)
+			continue;
+		uint64_t *noted = &tree->orphan_groups[at->index];
+		if (*noted)
+			return false;
+		*noted = (uint64_t)node->group->key + 1;
+		return true;
+	}
+	return false;
 }
 
 static void choose_join(struct tree *tree, struct node *node)
@@ -107,8 +120,7 @@ static void choose_join(struct tree *tree, struct node *node)
 	} else if (node->creator && !node->same_parent &&
 		   group_seen_from(node->group, node->creator->place)) {
 		node->join = JOIN_BY_CREATOR;
-	} else if (is_group_orphan(node) && !tree->group_orphan[node->index]) {
-		tree->group_orphan[node->index] = true;
+	} else if (note_group_orphan(tree, node)) {
 		tree_refuse(tree, node, ERR_UNREACHABLE_TREE, "its process group needs a helper");
 	} else if (node->group->outside) {
 		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,

@@ -95,36 +95,45 @@ static bool is_outside(const struct tree *tree, const struct group *group)
 	return group == root->group || group->key == root->session->key;
 }
 
-/* Somebody in its session who can have a child in its namespace, and put that into its group. */
-static struct node *group_source(const struct tree *tree, const struct node *node)
+/* Somebody in the session who can have a child in the namespace, and put that into the group. */
+static struct node *group_source(const struct tree *tree, const struct place *place,
+				 struct session *session, const struct group *group)
 {
-	struct session *session = node->session;
-
-	if (node->group->outside)
+	if (group->outside)
 		return session_source(tree, session);
-	for (struct node *at = node->group->leader; at; at = at->creator)
-		if (at->session == session && place_is_within(node->place, at->place))
+	for (struct node *at = group->leader; at; at = at->creator)
+		if (at->session == session && place_is_within(place, at->place))
 			return at;
-	return session->leader && place_is_within(node->place, session->leader->place) &&
-			       place_is_within(node->group->leader->place, session->leader->place)
+	return session->leader && place_is_within(place, session->leader->place) &&
+			       place_is_within(group->leader->place, session->leader->place)
 		       ? session->leader
 		       : NULL;
 }
 
 /*
  * An init gets the orphans of those who came into its namespace from outside, with groups that
- * nobody inside can see.
+ * nobody inside can see. The orphan itself may be in another group by now, and have such children.
  */
+static void add_group_helper(struct tree *tree, struct node *node, struct group *group)
+{
+	struct session *session = group->member->session;
+
+	if (node->creator != node->parent || (node->needs_birth && node->birth != session))
+		return;
+	struct node *source = group_source(tree, node->place, session, group);
+	if (!source || node_created_below(source, node))
+		return;
+	node->needs_birth = true;
+	node->birth = session;
+	node->creator = helper_for(tree, source, node, group);
+}
+
 static void add_group_helpers(struct tree *tree)
 {
-	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
-		struct node *node = tree->nodes[i];
-		if (!tree->group_orphan[i] || node->creator != node->parent)
-			continue;
-		struct node *source = group_source(tree, node);
-		if (source && node->birth == node->session && !node_created_below(source, node))
-			node->creator = helper_for(tree, source, node);
-	}
+	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
+		if (tree->orphan_groups[i])
+			add_group_helper(tree, tree->nodes[i],
+					 tree_group(tree, (uint32_t)(tree->orphan_groups[i] - 1)));
 }
 
 void plan_groups(struct tree *tree)

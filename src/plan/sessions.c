@@ -143,11 +143,11 @@ static struct group *unseen_group(const struct node *node)
 	return seen.pid[seen.levels - 1] == 0 ? node->group : NULL;
 }
 
-struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan)
+struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan,
+			struct group *serves)
 {
 	struct session *session = orphan->birth;
 	struct node *adopter = orphan->parent;
-	struct group *serves = unseen_group(orphan);
 
 	for (size_t i = 0; i < source->n_helpers; i++)
 		if (source->helpers[i]->adopter == adopter &&
@@ -227,7 +227,7 @@ static bool adopt(struct tree *tree, struct node *node)
 		source->adopter = node->parent;
 		node->creator = source;
 	} else {
-		node->creator = helper_for(tree, source, node);
+		node->creator = helper_for(tree, source, node, unseen_group(node));
 	}
 	return true;
 }
@@ -269,7 +269,7 @@ static bool sink_source(struct tree *tree, struct node *node)
 		return false;
 	source->needs_birth = true;
 	source->birth = birth;
-	source->creator = helper_for(tree, parent, source);
+	source->creator = helper_for(tree, parent, source, unseen_group(source));
 	return true;
 }
 

@@ -149,7 +149,7 @@ static struct session *find_session(const struct tree *tree, uint32_t key)
 		       compare_keys);
 }
 
-static struct group *find_group(const struct tree *tree, uint32_t key)
+struct group *tree_group(const struct tree *tree, uint32_t key)
 {
 	return bsearch(&key, tree->groups, tree->n_groups, sizeof *tree->groups, compare_keys);
 }
@@ -277,7 +277,7 @@ static void add_groups(struct tree *tree)
 		tree->groups[i].key = keys[i];
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct node *node = tree->nodes[i];
-		node->group = find_group(tree, task_groups(node->task).pid[0]);
+		node->group = tree_group(tree, task_groups(node->task).pid[0]);
 		add_member(node->group, node);
 		if (node->leads_group)
 			node->group->leader = node;
@@ -345,7 +345,7 @@ static size_t count_orphans(const struct tree *tree)
 	size_t count = 0;
 
 	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
-		count += tree->group_orphan[i];
+		count += tree->orphan_groups[i] != 0;
 	return count;
 }
 
@@ -361,7 +361,7 @@ static unsigned most_attempts(const struct snapshot *snapshot)
 int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
 	      const struct plan_options *options, struct error *err)
 {
-	bool *group_orphan = arena_array(arena, bool, snapshot->n_tasks);
+	uint64_t *orphan_groups = arena_array(arena, uint64_t, snapshot->n_tasks);
 	struct error first = { 0 };
 
 	for (unsigned attempt = 0; attempt < most_attempts(snapshot);) {
@@ -369,7 +369,7 @@ int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *sna
 		*tree = (struct tree){ .arena = arena,
 				       .snapshot = snapshot,
 				       .options = options,
-				       .group_orphan = group_orphan,
+				       .orphan_groups = orphan_groups,
 				       .attempt = attempt,
 				       .err = &refusals };
 		size_t n_orphans = count_orphans(tree);

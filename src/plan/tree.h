@@ -224,8 +224,9 @@ struct tree {
 	/* By index of the node: */
 	struct node **first_zombie, **next_zombie; /* zombies of each parent */
 	bool *has_stopped_child;
-	bool *group_orphan; /* tasks that come to their group by a helper only; see groups.c */
-	unsigned attempt;   /* how often the search has failed: it begins differently each time */
+	/* By task: it has to come by way of a helper in this group, by key + 1; see groups.c. */
+	uint64_t *orphan_groups;
+	unsigned attempt; /* how often the search has failed: it begins differently each time */
 };
 
 /*
@@ -245,6 +246,7 @@ void refuse(struct error *err, size_t *count, enum error_name name, const char *
 
 struct node *tree_node(const struct tree *tree, const struct task *task);
 struct node *tree_find(const struct tree *tree, uint32_t key);
+struct group *tree_group(const struct tree *tree, uint32_t key);
 struct place *tree_place(const struct tree *tree, const struct pid_namespace *namespace);
 struct node *tree_add_helper(struct tree *tree, struct place *place, const char *purpose);
 /* A helper with a number that no process of the tree has. */
@@ -267,7 +269,8 @@ struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind 
 
 /* sessions.c */
 struct node *session_source(const struct tree *tree, struct session *session);
-struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan);
+struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan,
+			struct group *serves);
 /* The number of the i-th task in the order of this attempt. */
 size_t tree_shuffled(const struct tree *tree, size_t i);
 

@@ -92,10 +92,9 @@ static void choose_wanted_groups(struct tree *tree)
  */
 static bool note_group_orphan(struct tree *tree, const struct node *node)
 {
-	for (const struct node *at = node; at->creator && at->creator == at->parent &&
-					   !at->same_parent && at->place == node->place;
-	     at = at->creator) {
-		if (at->place->init != at->creator)
+	for (const struct node *at = node;
+	     at->creator && at->creator == at->parent && !at->same_parent; at = at->creator) {
+		if (at->creator->place->init != at->creator)
 			continue;
 		uint64_t *noted = &tree->orphan_groups[at->index];
 		if (*noted)

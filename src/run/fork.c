@@ -202,6 +202,8 @@ static int wait_for_birth(struct run *run, struct error *err)
 		    info.si_pid)
 			return fail(err, ERR_TASK_DIED,
 				    "the process that holds the open files died");
+		if (run_check_interrupted(err) < 0)
+			return -1;
 	}
 	if (run->birth->root_pid) {
 		run->child = run->birth->root_pid;

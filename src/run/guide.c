@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_ATTEMPTS = 100, THREAD_GONE_MICROSECONDS = 1000 * 1000 };
+enum { MOST_ATTEMPTS = 100, THREAD_GONE_MICROSECONDS = 10 * 1000 * 1000 };
 
 /* The service for one pid namespace. */
 struct guide {

@@ -171,7 +171,9 @@ int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads
 /* Children of one of our threads or of another process; in the arena. */
 size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
 
-/* wait.c: fails with what the first program has told that failed. */
+/* wait.c: ERR_INTERRUPTED once a signal asks us to stop; all are blocked meanwhile. */
+int run_check_interrupted(struct error *err);
+/* Fails with what the first program has told that failed. */
 int run_check_programs(const struct run *run, struct error *err);
 
 /* leaders.c: lets first threads exit that did so once: those of stopped tasks, or all others. */

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/securebits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { LOOK_MILLISECONDS = 100 };
 
 /* What a founder tells: a call that failed, or the pid of the process to look at. */
 struct founding_report {
@@ -102,6 +105,7 @@ __attribute__((noreturn)) static void be_member(int report_fd)
 	if (unshare(CLONE_NEWUSER) < 0)
 		failed = errno;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* A founder that was dead before does not read. */
 	if (write(report_fd, &failed, sizeof failed) != sizeof failed || failed)
 		_exit(1);
 	for (;;)
@@ -117,8 +121,10 @@ static pid_t make_member(const struct founding *founding)
 	founder_check(founding, "making a pipe", pipe2(ends, O_CLOEXEC));
 	member = fork();
 	founder_check(founding, "forking", member);
-	if (!member)
+	if (!member) {
+		close(ends[0]);
 		be_member(ends[1]);
+	}
 	close(ends[1]);
 	if (read(ends[0], &failed, sizeof failed) != sizeof failed)
 		failed = ESRCH;
@@ -180,11 +186,32 @@ static int fail_founding(const struct founding *founding, const struct founding_
 	return -1;
 }
 
+/* Until there is something to read: newuidmap may look into directories far away. */
+static int wait_report(const struct founding *founding, int fd, struct error *err)
+{
+	uint64_t timeout = founding->run->options->timeout_seconds * UINT64_C(1000000);
+	uint64_t start = monotonic_microseconds();
+	struct pollfd report = { .fd = fd, .events = POLLIN };
+
+	while (poll(&report, 1, LOOK_MILLISECONDS) == 0) {
+		if (run_check_interrupted(err) < 0)
+			return -1;
+		if (timeout && monotonic_microseconds() - start > timeout)
+			return fail(err, ERR_RESTORE_TIMEOUT,
+				    "user namespace %" PRIu32 " is not made within %u seconds",
+				    founding->namespace->id,
+				    founding->run->options->timeout_seconds);
+	}
+	return 0;
+}
+
 static int read_report(const struct founding *founding, int fd, struct founding_report *ret_report,
 		       struct error *err)
 {
 	ssize_t size;
 
+	if (wait_report(founding, fd, err) < 0)
+		return -1;
 	while ((size = read(fd, ret_report, sizeof *ret_report)) < 0 && errno == EINTR)
 		;
 	if (size != sizeof *ret_report)
@@ -239,6 +266,9 @@ static int found(struct founding *founding, void (*founder)(const struct foundin
 				   founding->namespace->id);
 	}
 	close(take_fd(&go_end));
+	/* What it has made comes to us then, and is ended with the rest (undo.c). */
+	if (result < 0)
+		kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return result;

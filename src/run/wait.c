@@ -154,7 +154,7 @@ static int look_for_the_dead(struct run *run, struct error *err)
 	return 0;
 }
 
-static int check_interrupted(struct error *err)
+int run_check_interrupted(struct error *err)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	sigset_t pending;
@@ -248,7 +248,7 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 			return -1;
 		if (fills && run_serve_fills(run, err) < 0)
 			return -1;
-		if (check_root(run, err) < 0 || check_interrupted(err) < 0)
+		if (check_root(run, err) < 0 || run_check_interrupted(err) < 0)
 			return -1;
 		now = monotonic_microseconds();
 		if (done != last)

@@ -113,7 +113,7 @@ static void visit(int fd, int report_fd)
 {
 	int result = setns(fd, CLONE_NEWUSER) ? errno : 0;
 
-	/* Once more: a change of credentials clears it. */
+	/* Once more: a change of credentials clears it. Who is dead by now does not read. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (write(report_fd, &result, sizeof result) < 0)
 		_exit(1);
@@ -161,6 +161,7 @@ int user_maps_visit(struct user_maps *maps, struct arena *arena, int namespace_f
 	autoclose int report_fd = ends[0];
 	pid_t visitor = fork();
 	if (visitor == 0) {
+		close(report_fd);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		visit(namespace_fd, ends[1]);
 	}

@@ -29,6 +29,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+enum { SMALLEST_CORE = 4096 }; /* min_coredump, fs/binfmt_elf.c */
+
 static uint32_t fatal_signal(const struct node *node)
 {
 	return node->task->core->tc->exit_code & 0x7f;
@@ -125,7 +127,10 @@ static void build_looks(struct build *build, const struct node *node, uint32_t s
 
 static bool makes_core(const struct build *build, const struct node *node)
 {
-	return dumped_core(node) && build->plan->facts->core_pattern;
+	const struct facts *facts = build->plan->facts;
+
+	return dumped_core(node) && facts->core_pattern &&
+	       facts->rlimits[RLIMIT_CORE].rlim_max >= SMALLEST_CORE;
 }
 
 /* Before privileges go: a place for the core, and leave to write one, without our memory. */
@@ -151,7 +156,9 @@ static void prepare_core(struct build *build, const struct node *node)
 
 static void die_of(struct build *build, const struct node *node, uint32_t signal)
 {
-	static const struct rlimit no_core = { 1, 1 };
+	/* Where the hard limit is 0 it cannot be 1, and keeps all but programs from getting one. */
+	rlim_t limit = build->plan->facts->rlimits[RLIMIT_CORE].rlim_max ? 1 : 0;
+	const struct rlimit no_core = { limit, limit };
 	struct program *program = node->program;
 
 	if (!makes_core(build, node))

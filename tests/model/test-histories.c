@@ -84,7 +84,7 @@ static const struct profile profiles[] = {
 	  80,
 	  200,
 	  1,
-	  1 },
+	  2 },
 	{ "everything, up to 200 tasks",
 	  { .fork = 24,
 	    .nest = 2,
@@ -100,7 +100,7 @@ static const struct profile profiles[] = {
 	  420,
 	  200,
 	  20,
-	  1 },
+	  2 },
 };
 
 enum verdict { SKIPPED, CUT_OFF, PLANNED, REFUSED, WRONG };

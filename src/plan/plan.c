@@ -141,6 +141,20 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 	}
 }
 
+/* What programs of a first round, which were too large, left with addresses that nobody has. */
+static void forget_programs(struct plan *plan)
+{
+	plan->leaders_word = 0;
+	plan->n_lost_cores = 0;
+	plan->filters_word = plan->filters_arrived_word = 0;
+	plan->n_filtered = 0;
+	plan->filter_programs = NULL;
+	plan->fills_word = 0;
+	plan->fills = NULL;
+	plan->n_fills = 0;
+	sources_forget_borrowers(plan);
+}
+
 static int build_programs(struct plan *plan, struct tree *tree, const struct plan_options *options,
 			  struct error *err)
 {
@@ -152,9 +166,7 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	};
 
 	program_set_init(&plan->programs, plan->arena, plan->hole.start);
-	plan->leaders_word = 0;
-	plan->n_lost_cores = 0;
-	sources_forget_borrowers(plan);
+	forget_programs(plan);
 	add_programs(&build);
 	describe_tasks(plan, tree);
 	descriptors_share(&build);

@@ -625,6 +625,52 @@ static void planning_makes_no_system_calls(void **state)
 	arena_done(&fixture.arena);
 }
 
+static size_t n_rounds;
+
+/* Needs more room than is guessed, and the words that kinds share. */
+static int plan_large(struct plan *plan, const struct task *task, size_t thread,
+		      struct program *program, struct error *err)
+{
+	enum { SIZE = 8 * 1024 * 1024 };
+
+	(void)task;
+	(void)thread;
+	(void)err;
+	n_rounds++;
+	assert_int_equal(plan->filters_word, 0);
+	assert_int_equal(plan->fills_word, 0);
+	assert_int_equal(plan->n_fills, 0);
+	assert_null(plan->filter_programs);
+	plan->filters_word = plan->filters_arrived_word = program_word(program->set, 0);
+	plan->fills_word = program_word(program->set, 0);
+	plan->filter_programs = arena_array(plan->arena, uint64_t, 1);
+	plan->n_filtered++;
+	plan->n_fills++;
+	program_data(program->set, arena_alloc(plan->arena, SIZE), SIZE, 8);
+	return 0;
+}
+
+static void a_second_round_begins_anew(void **state)
+{
+	static const struct task_kind large = { .name = "large", .plan = plan_large };
+	static const struct task_kind *const larges[] = { &large, NULL };
+	struct kind_table with_large = table;
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture);
+	add_task(&fixture, 500, 0, 500);
+	with_large.tasks[STAGE_PROCESS] = larges;
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	n_rounds = 0;
+	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &facts,
+				   &with_large, &options, &fixture.err),
+			 0);
+	assert_true(n_rounds > 1);
+	assert_int_equal(fixture.plan.n_filtered, 1);
+	arena_done(&fixture.arena);
+}
+
 static void same_input_gives_the_same_plan(void **state)
 {
 	struct text texts[2];
@@ -666,6 +712,7 @@ int main(void)
 		cmocka_unit_test(deaths_of_threads_by_signals_are_refused),
 		cmocka_unit_test(ten_thousand_tasks_take_no_time),
 		cmocka_unit_test(planning_makes_no_system_calls),
+		cmocka_unit_test(a_second_round_begins_anew),
 		cmocka_unit_test(same_input_gives_the_same_plan),
 	};
 

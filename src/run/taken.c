@@ -47,7 +47,14 @@ static void name_holder(struct text *text, uint32_t id)
 		 field ? field : "?");
 	field = procfs_field(status, "Tgid:");
 	uint32_t process = field ? (uint32_t)strtoul(field, NULL, 10) : id;
-	if (process == id)
+	field = procfs_field(status, "State:");
+	bool dead = field && *field == 'Z';
+	field = procfs_field(status, "PPid:");
+	if (process == id && dead && field)
+		text_add(text,
+			 "%" PRIu32 " by \"%s\", which is dead, but pid %lu has not waited for it",
+			 id, name, strtoul(field, NULL, 10));
+	else if (process == id)
 		text_add(text, "%" PRIu32 " by \"%s\"", id, name);
 	else
 		text_add(text, "%" PRIu32 " by a thread of pid %" PRIu32 " (\"%s\")", id, process,

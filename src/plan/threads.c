@@ -16,10 +16,8 @@ enum { STOPPED_LEADERS = 1, ALL_LEADERS = 2 }; /* plan.h, leaders_word */
  * A leader that has exited while others went on did so once more, last of all: whoever it has made
  * is tied to it until then (STEP_TIE), and gets the signal of that when this very thread exits.
  */
-static void build_exit(struct build *build, const struct node *node)
+static void build_exit(struct build *build, const struct node *node, struct program *program)
 {
-	struct program *program = node->program;
-
 	/* Counts as parked. */
 	program_wake(program, program_set_header(&build->plan->programs) + RUN_DONE, 1);
 	program_wait(program, build->plan->leaders_word,
@@ -38,7 +36,7 @@ static int build_end(struct build *build, struct node *node, size_t thread, stru
 	    build_stage(build, STAGE_LAST, node->task, thread, program, err))
 		return -1;
 	if (thread == 0 && task_leader_is_dead(node->task))
-		build_exit(build, node);
+		build_exit(build, node, program);
 	else
 		program_park(program);
 	return 0;

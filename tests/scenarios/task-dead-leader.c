@@ -3,7 +3,7 @@
  * name: task-dead-leader
  * promise: processes whose first thread has exited come back without it, with its exit code, and
  *          with all that their threads share; also a stopped one, and the init of a namespace
- * flavours: flat fresh one three
+ * flavours: flat fresh one three user user-three
  */
 #include "scenario.h"
 

@@ -135,7 +135,7 @@ const struct file_kind *kind_of_file(const struct kind_table *table, const FileE
 
 /*
  * A pid namespace of the tree: the coordinator cannot open it, since its init is not there yet, so
- * a task that holds it does (plan/held-namespaces.c).
+ * a task that holds it does (plan/lower/held-namespaces.c).
  */
 bool namespace_file_is_placed_by_task(const struct snapshot *snapshot, const FileEntry *entry);
 

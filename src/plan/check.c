@@ -3,7 +3,7 @@
  * What can be refused before anything is made. Kinds speak for their objects; here are the tree,
  * and what all plans rely on in the images.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <inttypes.h>
 #include <signal.h>

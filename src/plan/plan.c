@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* From a snapshot to programs: the table of contents of planning. */
 #include "plan/plan.h"
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <inttypes.h>
 #include <linux/sched.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* A plan for people and for scripts. */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <inttypes.h>
 #include <sched.h>

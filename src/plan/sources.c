@@ -5,7 +5,7 @@
  * unless there is not much in all. Numbers lie above all descriptors of the tree, the inherited
  * ones first, so that one close_range parts them: the coordinator's, user namespaces, files.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Threads whose outer ids their makers may not name (plan/guided-threads.c). For each in turn: the
- * last pids of those levels are written, the leader makes the thread, and what it got is read from
- * /proc. In a namespace that is shared with others somebody may have forked in between: then the
- * thread ends, and is made again.
+ * Threads whose outer ids their makers may not name (plan/lower/guided-threads.c). For each in
+ * turn: the last pids of those levels are written, the leader makes the thread, and what it got is
+ * read from /proc. In a namespace that is shared with others somebody may have forked in between:
+ * then the thread ends, and is made again.
  */
 #include "base/cleanup.h"
 #include "base/procfs.h"

@@ -7,7 +7,7 @@
  *
  * User namespaces of the tree and whatever is nestor's own are opened by the coordinator. Pid
  * namespaces of the tree are there only once their init is: the task that holds the descriptor
- * opens it (plan/held-namespaces.c), which therefore has to see that init.
+ * opens it (plan/lower/held-namespaces.c), which therefore has to see that init.
  */
 #include "kinds/namespaces/descriptor.h"
 

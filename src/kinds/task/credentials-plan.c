@@ -5,7 +5,7 @@
  *
  *  1. SECBIT_NO_SETUID_FIXUP, or leaving uid 0 would take all capabilities at once;
  *  2. groups, then group ids, then user ids (credentials_kind);
- *  3. a task of another user namespace enters it here (plan/user-namespaces.c);
+ *  3. a task of another user namespace enters it here (plan/lower/user-namespaces.c);
  *  4. the inheritable set, while it may hold what the bounding set will not (cap_capset asks for
  *     inheritable within inheritable | bounding), then the ambient set, which has to be within
  *     inheritable and permitted;

@@ -7,7 +7,7 @@
  * SIGSYS is that of a seccomp filter, which ends the process or one thread of it. Who died of one
  * has had what installing it takes, no_new_privs or CAP_SYS_ADMIN, and mostly has it still.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>

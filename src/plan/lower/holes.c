@@ -5,7 +5,7 @@
  * kernel keeps a gap of 256 pages there (stack_guard_gap, mm/mmap.c), so the middle of the
  * largest range is taken.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

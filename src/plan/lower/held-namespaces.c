@@ -8,7 +8,7 @@
  * A task opens all that it has to before it waits for others, so nobody waits in a circle.
  */
 #include "kernel/pidfd.h"
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
  * adopter comes first: an adoption shortens the way up from what is adopted, so it could take an
  * adopter further down out of that way.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <stdlib.h>
 

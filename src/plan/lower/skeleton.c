@@ -4,7 +4,7 @@
  * it got from the coordinator, so that every fork that follows copies next to nothing. What is
  * left is the hole with the programs, and the vdso, which cannot be mapped again once it is gone.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <linux/mman.h>
 #include <sys/mman.h>

@@ -7,7 +7,7 @@
  * if there is an order in which all come to their end, this is one. A history without such an
  * order is refused here, instead of hanging in a restore.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 struct item {
 	struct node *node;

@@ -5,7 +5,7 @@
  * by creation: parent and child, or siblings, where one is created by the other with CLONE_PARENT
  * (not possible for the init of a pid namespace: EINVAL, copy_process).
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * set_tid needs CAP_CHECKPOINT_RESTORE at each level. Only where the task has to enter another
  * user namespace first (see user-namespaces.c) are they made with what that leaves.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <linux/seccomp.h>
 #include <signal.h>

@@ -15,7 +15,7 @@
  * from the founder by PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE (6.11; /proc has no link without an
  * init).
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <linux/capability.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The steps of a process, as operations of its program. */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <linux/wait.h>
 #include <sched.h>

@@ -5,7 +5,7 @@
  * before it leaves a group that its children are to be born in, and after; then joining a group
  * and the exits of helpers.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 static void add_wait(struct tree *tree, struct node *node, uint32_t word, uint32_t value)
 {

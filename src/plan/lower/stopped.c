@@ -8,7 +8,7 @@
  * A parent that is stopped itself cannot wait: the coordinator finishes all stopped tasks
  * together. It keeps the SIGCHLD pending, unless its action is to ignore stops (SA_NOCLDSTOP).
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <sys/syscall.h>
 #include <sys/wait.h>

@@ -18,7 +18,7 @@
  * whatever its action. Its parent, outside, can kill it with SIGKILL; and a fault of its own is
  * fatal to it as to everybody (force_sig_info_to_task, kernel/signal.c).
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <inttypes.h>
 #include <linux/wait.h>

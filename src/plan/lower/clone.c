@@ -4,7 +4,7 @@
  * then outwards; a level that is not listed gets whatever number is next there. The caller needs
  * CAP_CHECKPOINT_RESTORE in the user namespace of every level listed.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <linux/sched.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
 #define NESTOR_PLAN_BUILD_H
 
 #include "plan/plan.h"
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <stdbool.h>
 #include <stdint.h>

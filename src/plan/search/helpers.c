@@ -5,7 +5,7 @@
  * still uses it, and otherwise one that no recorded process, thread, session or group has at any
  * level: a number that a later clone3 wants would make it fail with EEXIST.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

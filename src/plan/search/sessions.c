@@ -8,7 +8,7 @@
  * dead one's pid namespace, or as the nearest ancestor with a subreaper mark in it
  * (find_new_reaper, kernel/exit.c; a mark also applies to descendants born before it since 4.11).
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <signal.h>
 

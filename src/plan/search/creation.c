@@ -10,7 +10,7 @@
  * setpgid takes numbers of the caller's namespace. A group whose leader is not visible in the
  * namespace of its member was entered by birth, or by a call of the parent.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  * coordinator's (run/guide.c), which looks at each thread that was made and lets it be made again
  * if somebody else has taken its number meanwhile.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <sys/syscall.h>
 

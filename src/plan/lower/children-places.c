@@ -16,7 +16,7 @@
  * before it went further in is made on the way: from inside the owner, above its own.
  */
 #include "kernel/pidfd.h"
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <fcntl.h>
 #include <linux/wait.h>

@@ -5,7 +5,7 @@
  * helper with its number stands in until all members have joined; or moved on to another group,
  * then it does so again.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 static void outside_refusal(struct tree *tree, const struct group *group)
 {

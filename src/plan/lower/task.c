@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The program of a process: its history first, then its state, stage by stage. */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <sys/syscall.h>
 

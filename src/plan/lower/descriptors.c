@@ -7,7 +7,7 @@
  * others have all made their children (for which they open and close pidfds); the others wait
  * for that before they borrow anything, and it waits for them before it closes the rest.
  */
-#include "plan/build.h"
+#include "plan/lower/build.h"
 
 #include <fcntl.h>
 #include <sys/syscall.h>

@@ -3,7 +3,7 @@
  * The processes to be made, and finding them: tasks of the snapshot, helpers, sessions, groups
  * and pid namespaces. See tree.h; the parts of the search are in files of their own.
  */
-#include "plan/tree.h"
+#include "plan/search/tree.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

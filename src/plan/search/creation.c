@@ -88,7 +88,7 @@ static void choose_wanted_groups(struct tree *tree)
 
 /*
  * The init of its namespace may have it from somebody who came in from outside; or its parent, or
- * whoever else is between them. That one is noted for the next attempt.
+ * whoever else is between them. That one is noted, and the attempt begins again with it.
  */
 static bool note_group_orphan(struct tree *tree, const struct node *node)
 {
@@ -120,7 +120,7 @@ static void choose_join(struct tree *tree, struct node *node)
 		   group_seen_from(node->group, node->creator->place)) {
 		node->join = JOIN_BY_CREATOR;
 	} else if (note_group_orphan(tree, node)) {
-		tree_refuse(tree, node, ERR_UNREACHABLE_TREE, "its process group needs a helper");
+		tree->begins_again = true;
 	} else if (node->group->outside) {
 		tree_refuse(tree, node, ERR_SESSION_OUTSIDE,
 			    "it is in a process group from outside of the tree that it cannot be "

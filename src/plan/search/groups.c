@@ -27,7 +27,7 @@ static void lead_for_a_while(struct tree *tree, struct group *group, struct node
 	group->leader = maker;
 	maker->first_group = group;
 	/* Two makers may each go to the group of the other: somebody has to stay meanwhile. */
-	if (tree->attempt == 0)
+	if (tree->choices.value[CHOICE_GROUP_KEEPER] == KEEPER_NONE)
 		return;
 	struct node *keeper = tree_add_free_helper(tree, maker->place, "helper: group keeper");
 	keeper->creator = maker;

@@ -112,7 +112,9 @@ static struct node *place_leader(struct tree *tree, const struct node *orphan)
 	struct node *leader =
 		tree_add_former(tree, session->member, &seen, "helper: session leader");
 	/* Or below this one's, which may need it as a child of its own; see can_make_sibling. */
-	const struct node *below = tree->attempt % 2 ? orphan->parent : session->deepest;
+	const struct node *below = tree->choices.value[CHOICE_LEADER_PLACE] == LEADER_BELOW_PARENT
+					   ? orphan->parent
+					   : session->deepest;
 	struct node *creator = tree->nodes[below->index];
 
 	while (creator && !place_is_within(leader->place, creator->place))
@@ -210,7 +212,7 @@ static bool adopt(struct tree *tree, struct node *node)
 
 	if (!source && !node->birth->outside)
 		source = place_leader(tree, node);
-	if (tree->attempt % 2)
+	if (tree->choices.value[CHOICE_SOURCE] == SOURCE_MEMBER)
 		source = other_source(tree, node, source);
 	if (!source || node_created_below(source, node))
 		return false;
@@ -275,12 +277,12 @@ static bool sink_source(struct tree *tree, struct node *node)
 
 /*
  * A child in a session that its parent has left since was born before that, or is an orphan as
- * well. In later attempts some are taken for the second, others each time.
+ * well. CHOICE_EARLY_CHILD says which are taken for the second.
  */
 static bool prefers_adoption(const struct tree *tree, const struct node *node)
 {
-	return tree->attempt > 1 && node->parent->session != node->session &&
-	       (node->index * 7 + tree->attempt * 3) % 4 < 2;
+	return node->parent->session != node->session &&
+	       choices_take_as_orphan(&tree->choices, node->index);
 }
 
 static bool settle_some(struct tree *tree, struct pending *pending)

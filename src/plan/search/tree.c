@@ -302,23 +302,9 @@ void tree_link_states(struct tree *tree)
 	}
 }
 
-/* Another order of the tasks for each attempt: a step that is prime to their number. */
 size_t tree_shuffled(const struct tree *tree, size_t i)
 {
-	size_t n_tasks = tree->snapshot->n_tasks, step = 7919 * tree->attempt + 1;
-
-	if (i >= n_tasks || tree->attempt == 0)
-		return i;
-	for (size_t a = step, b = n_tasks; b != 1;) {
-		size_t rest = a % b;
-		a = b;
-		b = rest;
-		if (b == 0) { /* not prime to it */
-			a = ++step;
-			b = n_tasks;
-		}
-	}
-	return (i * step + tree->attempt) % n_tasks;
+	return choices_shuffled(&tree->choices, i, tree->snapshot->n_tasks);
 }
 
 static void try_once(struct tree *tree)
@@ -336,54 +322,53 @@ static void try_once(struct tree *tree)
 	add_sessions(tree);
 	add_groups(tree);
 	tree_link_states(tree);
-	for (size_t i = 0; i < sizeof parts / sizeof *parts && tree->n_refusals == 0; i++)
-		parts[i](tree);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (tree->n_refusals == 0 && !tree->begins_again)
+			parts[i](tree);
 }
 
-static size_t count_orphans(const struct tree *tree)
+/* The search is greedy, so a refusal says how far it went. */
+static void hint_attempts(struct error *err, const struct choices *last, unsigned n_attempts)
 {
-	size_t count = 0;
+	char text[128];
 
-	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
-		count += tree->orphan_groups[i] != 0;
-	return count;
+	choices_text(last, text, sizeof text);
+	fail_hint(err, "%u histories were tried, the last with %s", n_attempts, text);
 }
 
 /*
- * Which of several possible histories is taken depends on the order in which the tasks are looked
- * at, and sometimes only another one comes to an end. Large trees get fewer attempts.
+ * An attempt is one vector of choices. What it learns on the way (that a process can come to its
+ * group only by way of a helper) is kept, and the same choices are tried again with it; each
+ * process is noted once, so this ends.
  */
-static unsigned most_attempts(const struct snapshot *snapshot)
-{
-	return snapshot->n_tasks <= 256 ? 24 : snapshot->n_tasks <= 2048 ? 6 : 2;
-}
-
 int tree_make(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
 	      const struct plan_options *options, struct error *err)
 {
 	uint64_t *orphan_groups = arena_array(arena, uint64_t, snapshot->n_tasks);
+	unsigned n_attempts = choices_attempts(snapshot->n_tasks);
 	struct error first = { 0 };
 
-	for (unsigned attempt = 0; attempt < most_attempts(snapshot);) {
+	for (unsigned attempt = 0; attempt < n_attempts;) {
 		struct error refusals = { 0 };
 		*tree = (struct tree){ .arena = arena,
 				       .snapshot = snapshot,
 				       .options = options,
 				       .orphan_groups = orphan_groups,
-				       .attempt = attempt,
+				       .choices = choices_of_attempt(attempt),
 				       .err = &refusals };
-		size_t n_orphans = count_orphans(tree);
 		try_once(tree);
 		tree->err = err;
+		if (tree->begins_again)
+			continue;
 		if (!tree->n_refusals)
 			return 0;
-		if (count_orphans(tree) > n_orphans)
-			continue;
 		if (attempt++ == 0)
 			first = refusals;
 		if (refusals.name != ERR_UNREACHABLE_TREE)
 			break;
 	}
 	*err = first;
+	if (first.name == ERR_UNREACHABLE_TREE)
+		hint_attempts(err, &tree->choices, n_attempts);
 	return -1;
 }

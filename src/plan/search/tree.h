@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "model/snapshot.h"
 #include "plan/plan.h"
+#include "plan/search/choices.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -226,7 +227,8 @@ struct tree {
 	bool *has_stopped_child;
 	/* By task: it has to come by way of a helper in this group, by key + 1; see groups.c. */
 	uint64_t *orphan_groups;
-	unsigned attempt; /* how often the search has failed: it begins differently each time */
+	struct choices choices; /* of this attempt */
+	bool begins_again;	/* orphan_groups has become more: the same choices once more */
 };
 
 /*
@@ -260,9 +262,9 @@ void tree_append_to_order(struct tree *tree, size_t first);
 bool place_is_within(const struct place *inner, const struct place *outer);
 /* The number of a node in a namespace that sees it. */
 uint32_t node_number(const struct node *node, const struct place *place);
-/* Is `node` at or below `ancestor`, following creators? */
 /* Whose child it is at its birth: its creator, or with CLONE_PARENT the creator's parent. */
 struct node *node_birth_parent(const struct node *node);
+/* Is `node` at or below `ancestor`, following creators? */
 bool node_created_below(const struct node *node, const struct node *ancestor);
 void node_begin(struct tree *tree, struct node *node, enum bundle_kind kind); /* a bundle */
 struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind kind);
@@ -271,7 +273,7 @@ struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind 
 struct node *session_source(const struct tree *tree, struct session *session);
 struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan,
 			struct group *serves);
-/* The number of the i-th task in the order of this attempt. */
+/* The number of the i-th task in the order that the choices say. */
 size_t tree_shuffled(const struct tree *tree, size_t i);
 
 /* The parts of tree_make, in their order. */
@@ -280,8 +282,8 @@ void plan_sharing(struct tree *tree);  /* sharing.c: shared descriptor tables an
 void plan_groups(struct tree *tree);   /* groups.c: stand-ins for dead group leaders */
 void plan_creation(struct tree *tree); /* creation.c: order of children, birth groups, joins */
 void plan_children_places(struct tree *tree); /* children-places.c: pid_for_children */
-void plan_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
 void plan_held_namespaces(struct tree *tree); /* held-namespaces.c: their descriptors */
+void plan_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
 void plan_adoptions(struct tree *tree);	      /* adoption.c: when helpers exit, who reaps them */
 void plan_steps(struct tree *tree);	      /* steps.c */
 void schedule(struct tree *tree);	      /* schedule.c: their order, if there is one */

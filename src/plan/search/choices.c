@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The choices of the search, and the order in which their combinations are tried: the plain way
+ * of each first, then in turns, so that two choices that have to be made together are soon met.
+ */
+#include "plan/search/choices.h"
+
+#include <stdio.h>
+
+static unsigned by_attempt(unsigned attempt)
+{
+	return attempt;
+}
+
+static unsigned every_other(unsigned attempt)
+{
+	return attempt % 2;
+}
+
+static unsigned from_second(unsigned attempt)
+{
+	return attempt > 0;
+}
+
+static unsigned from_third(unsigned attempt)
+{
+	return attempt > 1 ? attempt : 0;
+}
+
+static const struct choice_row {
+	const char *name;
+	unsigned (*value)(unsigned attempt);
+} rows[CHOICE_COUNT] = {
+	[CHOICE_ORDER] = { "order", by_attempt },
+	[CHOICE_LEADER_PLACE] = { "leader place", every_other },
+	[CHOICE_SOURCE] = { "source", every_other },
+	[CHOICE_EARLY_CHILD] = { "early child", from_third },
+	[CHOICE_GROUP_KEEPER] = { "group keeper", from_second },
+};
+
+unsigned choices_attempts(size_t n_tasks)
+{
+	return n_tasks <= 256 ? 24 : n_tasks <= 2048 ? 6 : 2;
+}
+
+struct choices choices_of_attempt(unsigned attempt)
+{
+	struct choices choices;
+
+	for (size_t i = 0; i < CHOICE_COUNT; i++)
+		choices.value[i] = rows[i].value(attempt);
+	return choices;
+}
+
+void choices_text(const struct choices *choices, char *text, size_t room)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < CHOICE_COUNT && used < room; i++)
+		used += (size_t)snprintf(text + used, room - used, "%s%s %u", i ? ", " : "",
+					 rows[i].name, choices->value[i]);
+}
+
+/* A walk by a step that is prime to the count meets each number once. */
+size_t choices_shuffled(const struct choices *choices, size_t i, size_t count)
+{
+	unsigned order = choices->value[CHOICE_ORDER];
+	size_t step = 7919 * (size_t)order + 1;
+
+	if (i >= count || order == 0)
+		return i;
+	for (size_t a = step, b = count; b != 1;) {
+		size_t rest = a % b;
+		a = b;
+		b = rest;
+		if (b == 0) { /* not prime to it */
+			a = ++step;
+			b = count;
+		}
+	}
+	return (i * step + order) % count;
+}
+
+int choices_take_as_orphan(const struct choices *choices, size_t number)
+{
+	unsigned selection = choices->value[CHOICE_EARLY_CHILD];
+
+	return selection && (number * 7 + (size_t)selection * 3) % 4 < 2;
+}

@@ -40,6 +40,11 @@ static const struct shape {
 	{ "two session leaders, each with a child in the session of the other",
 	  "0 fork 1\n1 setsid\n1 fork 2\n2 fork 3\n2 setsid\n2 fork 4\n4 fork 5\n"
 	  "1 subreaper 1\n4 exit 0\n2 wait @4\n1 subreaper 0\n" },
+	{ "two sessions of dead leaders, with a child of each of two tasks, one of them adopted",
+	  "0 fork 1\n1 fork 2\n2 setsid\n2 fork 3 parent\n3 fork 4\n4 fork 5\n2 exit 0\n1 wait @2\n"
+	  "5 fork 6\n5 fork 7\n7 setsid\n7 fork 8 parent\n7 fork 9 parent\n9 fork 10\n7 exit 0\n"
+	  "5 wait @7\n1 subreaper 1\n9 exit 0\n5 wait @9\n1 subreaper 0\n4 exit 0\n3 wait @4\n"
+	  "5 setsid\n1 setsid\n" },
 	/* ---- process groups ---- */
 	{ "group, leader alive", "0 fork 1\n1 setpgid 0 0\n0 fork 2\n0 setpgid @2 @1\n" },
 	{ "group, leader dead and reaped",

@@ -40,7 +40,9 @@ static const struct choice_row {
 
 unsigned choices_attempts(size_t n_tasks)
 {
-	return n_tasks <= 256 ? 24 : n_tasks <= 2048 ? 6 : 2;
+	size_t affordable = 50000 / (n_tasks + 1);
+
+	return affordable < 3 ? 3 : affordable > 400 ? 400 : (unsigned)affordable;
 }
 
 struct choices choices_of_attempt(unsigned attempt)
@@ -62,24 +64,26 @@ void choices_text(const struct choices *choices, char *text, size_t room)
 					 rows[i].name, choices->value[i]);
 }
 
-/* A walk by a step that is prime to the count meets each number once. */
-size_t choices_shuffled(const struct choices *choices, size_t i, size_t count)
+/* The step of a linear congruential generator (the constants of Knuth's MMIX). */
+static uint64_t next_random(uint64_t *state)
 {
-	unsigned order = choices->value[CHOICE_ORDER];
-	size_t step = 7919 * (size_t)order + 1;
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return *state >> 33;
+}
 
-	if (i >= count || order == 0)
-		return i;
-	for (size_t a = step, b = count; b != 1;) {
-		size_t rest = a % b;
-		a = b;
-		b = rest;
-		if (b == 0) { /* not prime to it */
-			a = ++step;
-			b = count;
-		}
+void choices_order(const struct choices *choices, size_t *order, size_t count)
+{
+	uint64_t state = choices->value[CHOICE_ORDER];
+
+	for (size_t i = 0; i < count; i++)
+		order[i] = i;
+	if (state == 0)
+		return;
+	for (size_t i = count; i > 1; i--) {
+		size_t other = next_random(&state) % i, number = order[i - 1];
+		order[i - 1] = order[other];
+		order[other] = number;
 	}
-	return (i * step + order) % count;
 }
 
 int choices_take_as_orphan(const struct choices *choices, size_t number)

@@ -36,8 +36,8 @@ struct choices choices_of_attempt(unsigned attempt);
 /* "order 3, leader place 1, ..." for a refusal, in room bytes. */
 void choices_text(const struct choices *choices, char *text, size_t room);
 
-/* The number of the i-th of `count` things in the order that CHOICE_ORDER says. */
-size_t choices_shuffled(const struct choices *choices, size_t i, size_t count);
+/* Fills in the numbers of `count` things in the order that CHOICE_ORDER says. */
+void choices_order(const struct choices *choices, size_t *order, size_t count);
 /* Whether CHOICE_EARLY_CHILD takes the thing with this number for an orphan. */
 int choices_take_as_orphan(const struct choices *choices, size_t number);
 

@@ -282,7 +282,9 @@ static void arrange_children(struct tree *tree, struct node *node)
 static void link_children(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n_nodes; i++) {
-		struct node *node = tree->nodes[tree_shuffled(tree, i)];
+		/* helpers after the tasks */
+		struct node *node =
+			tree->nodes[i < tree->snapshot->n_tasks ? tree->looked_at[i] : i];
 		struct node *creator = node->creator;
 		if (node == tree->nodes[0])
 			continue;

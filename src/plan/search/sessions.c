@@ -198,7 +198,7 @@ static struct node *other_source(const struct tree *tree, const struct node *orp
 				 struct node *source)
 {
 	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
-		struct node *node = tree->nodes[tree_shuffled(tree, i)];
+		struct node *node = tree->nodes[tree->looked_at[i]];
 		if (can_give(node, orphan->birth) && !node_created_below(node, orphan) &&
 		    can_adopt(node, orphan->parent))
 			return node;
@@ -368,7 +368,7 @@ void plan_sessions(struct tree *tree)
 	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
 		tree->nodes[i]->creator = tree->nodes[i]->parent;
 	for (size_t i = tree->snapshot->n_tasks; i-- > 0;) {
-		struct node *node = tree->nodes[tree_shuffled(tree, i)];
+		struct node *node = tree->nodes[tree->looked_at[i]];
 		if (node->leads_session)
 			continue;
 		node->needs_birth = true;

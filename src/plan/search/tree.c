@@ -302,11 +302,6 @@ void tree_link_states(struct tree *tree)
 	}
 }
 
-size_t tree_shuffled(const struct tree *tree, size_t i)
-{
-	return choices_shuffled(&tree->choices, i, tree->snapshot->n_tasks);
-}
-
 static void try_once(struct tree *tree)
 {
 	static void (*const parts[])(struct tree *) = {
@@ -317,6 +312,8 @@ static void try_once(struct tree *tree)
 		plan_steps,	      schedule,
 	};
 
+	tree->looked_at = arena_array(tree->arena, size_t, tree->snapshot->n_tasks);
+	choices_order(&tree->choices, tree->looked_at, tree->snapshot->n_tasks);
 	add_tasks(tree);
 	add_places(tree);
 	add_sessions(tree);

@@ -228,6 +228,7 @@ struct tree {
 	/* By task: it has to come by way of a helper in this group, by key + 1; see groups.c. */
 	uint64_t *orphan_groups;
 	struct choices choices; /* of this attempt */
+	size_t *looked_at;	/* numbers of the tasks in the order that they say */
 	bool begins_again;	/* orphan_groups has become more: the same choices once more */
 };
 
@@ -273,8 +274,6 @@ struct step *node_add_step(struct tree *tree, struct node *node, enum step_kind 
 struct node *session_source(const struct tree *tree, struct session *session);
 struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan,
 			struct group *serves);
-/* The number of the i-th task in the order that the choices say. */
-size_t tree_shuffled(const struct tree *tree, size_t i);
 
 /* The parts of tree_make, in their order. */
 void plan_sessions(struct tree *tree); /* sessions.c: creators, birth sessions */

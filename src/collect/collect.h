@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/slots.h"
 #include "model/snapshot.h"
 
 #include <signal.h>
@@ -69,20 +70,6 @@ struct dump_options {
 	uint64_t ghost_limit; /* largest unlinked file that is carried */
 };
 
-/* Kinds that keep state over a dump. */
-enum collect_state {
-	COLLECT_FILES,	/* collect/files.c: descriptions seen so far */
-	COLLECT_MEMORY, /* kinds/memory: shared objects seen so far */
-	COLLECT_SECCOMP,
-	COLLECT_PIPES,		 /* kinds/files/pipe.c: pipes seen so far */
-	COLLECT_GHOSTS,		 /* kinds/files/ghost.c: unlinked files seen so far */
-	COLLECT_PAGES,		 /* kinds/memory/pages.c: copy buffers */
-	COLLECT_MAPPED_FILES,	 /* kinds/memory/mapped-files.c: files of areas seen so far */
-	COLLECT_USER_NAMESPACES, /* kinds/namespaces/user.c: those seen so far */
-	COLLECT_HELD_NAMESPACES, /* kinds/namespaces/pid.c: those that descriptors hold */
-	COLLECT_STATES,
-};
-
 struct collect {
 	struct arena *arena;
 	struct snapshot *snapshot;
@@ -94,9 +81,15 @@ struct collect {
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
 	uint32_t next_file_id, next_shared_id, next_pages_id, next_namespace_id;
-	void *kind_state[COLLECT_STATES];
+	struct slots states; /* see collect_state */
 	uint64_t pages_written, pages_scanned; /* for stats-dump */
 };
+
+/* What somebody keeps over a dump, by the address of its row or of a variable of its own. */
+static inline void **collect_state(struct collect *collect, const void *owner)
+{
+	return slot_of(&collect->states, collect->arena, owner);
+}
 
 /* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
 int target_pidfd(const struct target *target);
@@ -125,15 +118,14 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
  */
 uint32_t collect_common_namespace_id(const char *link_name);
 
-/*
- * All descriptors of a task (its table may be shared with earlier tasks). Called for every task
- * that is not a zombie, in order: the last one's call also lets the kinds complete.
- */
+/* All descriptors of a task (its table may be shared with earlier tasks), in the order of tasks. */
 int collect_descriptors(struct target *target, struct error *err);
+/* Once all are known: the kinds complete what they know, and all refusals are told at once. */
+int collect_files_complete(struct collect *collect, struct error *err);
 
 /*
  * One more reason why the files of the tree cannot be dumped. Reasons are gathered, and reported
- * together with ERR_UNSUPPORTED_FILE, one a line, by collect_descriptors.
+ * together with ERR_UNSUPPORTED_FILE, one a line, by collect_files_complete.
  */
 void collect_refuse_file(struct collect *collect, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

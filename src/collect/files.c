@@ -64,12 +64,14 @@ struct files_state {
 
 static struct files_state *state_of(struct collect *collect)
 {
-	struct files_state *state = collect->kind_state[COLLECT_FILES];
+	static const char owner;
+	void **kept = collect_state(collect, &owner);
+	struct files_state *state = *kept;
 
 	if (!state) {
 		state = arena_new(collect->arena, struct files_state);
 		text_init(&state->refusals, collect->arena);
-		collect->kind_state[COLLECT_FILES] = state;
+		*kept = state;
 	}
 	return state;
 }
@@ -406,25 +408,6 @@ static int collect_table(struct target *target, struct error *err)
 	}
 }
 
-static bool is_last(const struct target *target)
-{
-	const struct collect *collect = target->collect;
-
-	for (const struct target *next = target + 1; next < collect->targets + collect->n_targets;
-	     next++)
-		if (!next->zombie)
-			return false;
-	return true;
-}
-
-static int complete(struct collect *collect, struct error *err)
-{
-	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
-		if ((*kind)->complete && (*kind)->complete(collect, err))
-			return -1;
-	return state_of(collect)->n_refusals ? fail_refused(state_of(collect), err) : 0;
-}
-
 int collect_descriptors(struct target *target, struct error *err)
 {
 	struct snapshot *snapshot = target->collect->snapshot;
@@ -436,8 +419,15 @@ int collect_descriptors(struct target *target, struct error *err)
 		if (collect_table(target, err))
 			return -1;
 	}
-	/* Refusals are reported once all tasks have been seen. */
-	return is_last(target) ? complete(target->collect, err) : 0;
+	return 0;
+}
+
+int collect_files_complete(struct collect *collect, struct error *err)
+{
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
+		if ((*kind)->complete && (*kind)->complete(collect, err))
+			return -1;
+	return state_of(collect)->n_refusals ? fail_refused(state_of(collect), err) : 0;
 }
 
 /* ---- Files that are not descriptors ---- */

@@ -446,6 +446,8 @@ static int read_all(struct reading *reading, struct error *err)
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (read_task(reading, &collect->targets[i], err))
 			return -1;
+	if (collect_files_complete(collect, err))
+		return -1;
 	if (read_inventory(reading, err))
 		return -1;
 	return read_namespaces(collect, err);

@@ -8,6 +8,7 @@
 #define NESTOR_KINDS_KIND_H
 
 #include "base/error.h"
+#include "base/slots.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>
@@ -118,11 +119,17 @@ struct file_opener {
 	struct arena *arena;
 	int root_fd;	 /* paths are below it (-r), AT_FDCWD: the host's root */
 	const int *user_namespaces; /* like snapshot->user_namespaces; NULL while verifying */
-	void *state[32]; /* state[entry->type]: kept by the kind, allocated in arena */
+	struct slots states; /* see opener_state */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
 	size_t n_kept_fds;
 };
+
+/* What a kind keeps while files are opened, by the address of its row. */
+static inline void **opener_state(struct file_opener *opener, const void *owner)
+{
+	return slot_of(&opener->states, opener->arena, owner);
+}
 
 struct kind_table {
 	const struct file_kind *const *files; /* NULL-terminated */

@@ -111,7 +111,10 @@ static void collect_child(struct fixture *f, void (*hold)(void), int expected)
 				     .proc_fd = open(path, O_PATH) };
 	f->target.task->ids = snapshot_new(&f->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	f->target.task->ids->files_id = 1;
-	int result = collect_descriptors(&f->target, &f->err);
+	int result = collect_descriptors(&f->target, &f->err) ||
+				     collect_files_complete(&f->collect, &f->err)
+			     ? -1
+			     : 0;
 	if (result != expected)
 		fail_msg("collecting gave %d: %s", result, f->err.text);
 }

@@ -38,12 +38,15 @@ struct known_ghosts {
 	uint32_t last_id;
 };
 
+static const char ghosts_owner = 0;
+
 static struct known_ghosts *state_of(struct collect *collect)
 {
-	if (!collect->kind_state[COLLECT_GHOSTS])
-		collect->kind_state[COLLECT_GHOSTS] =
-			arena_new(collect->arena, struct known_ghosts);
-	return collect->kind_state[COLLECT_GHOSTS];
+	void **kept = collect_state(collect, &ghosts_owner);
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct known_ghosts);
+	return *kept;
 }
 
 static const struct known_ghost *find_known(const struct known_ghosts *known,

@@ -9,6 +9,7 @@
  * A file that had been opened with O_TMPFILE, and so can still be given a name, is made so again.
  */
 #include "kinds/files/ghost.h"
+#include "kinds/files/files.h"
 #include "kinds/files/opener.h"
 #include "kinds/files/regular.h"
 
@@ -429,9 +430,9 @@ static int open_descriptions(struct making *making, struct error *err)
 		if (fd < 0)
 			return -1;
 		struct opened *opened = arena_new(opener->arena, struct opened);
-		*opened = (struct opened){ opener->state[FD_TYPES__REG], entry->id,
+		*opened = (struct opened){ *opener_state(opener, &regular_kind), entry->id,
 					   opener_keep(opener, fd) };
-		opener->state[FD_TYPES__REG] = opened;
+		*opener_state(opener, &regular_kind) = opened;
 	}
 	return 0;
 }
@@ -462,7 +463,7 @@ static int make_ghost(struct file_opener *opener, const struct ghost_file *ghost
 
 static int take_opened(struct file_opener *opener, uint32_t file_id)
 {
-	for (const struct opened *opened = opener->state[FD_TYPES__REG]; opened;
+	for (const struct opened *opened = *opener_state(opener, &regular_kind); opened;
 	     opened = opened->next)
 		if (opened->file_id == file_id && opener_kept(opener, opened->place) >= 0)
 			return opener_take(opener, opened->place);

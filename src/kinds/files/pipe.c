@@ -13,6 +13,7 @@
 #include "kinds/files/opener.h"
 
 #include "base/cleanup.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "kernel/syscalls.h"
 
@@ -49,13 +50,19 @@ struct known_pipe {
 	bool packets;
 };
 
-static struct known_pipe *find_pipe(const struct collect *collect, uint32_t id)
-{
-	struct known_pipe *pipe = collect->kind_state[COLLECT_PIPES];
+/* Kept over a dump. */
+struct known_pipes {
+	struct known_pipe *first;
+	struct table by_id;
+};
 
-	while (pipe && pipe->id != id)
-		pipe = pipe->next;
-	return pipe;
+static struct known_pipes *known_pipes(struct collect *collect)
+{
+	void **kept = collect_state(collect, &pipe_kind);
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct known_pipes);
+	return *kept;
 }
 
 static bool pipe_recognise(const struct open_file *file)
@@ -141,16 +148,18 @@ static int remember_pipe(const struct open_file *file, struct known_pipe **ret_p
 			 struct error *err)
 {
 	struct collect *collect = file->target->collect;
+	struct known_pipes *known = known_pipes(collect);
 	struct known_pipe *pipe = arena_new(collect->arena, struct known_pipe);
 
-	pipe->next = collect->kind_state[COLLECT_PIPES];
+	pipe->next = known->first;
 	pipe->id = (uint32_t)file->stat.st_ino;
 	pipe->target = file->target;
 	pipe->number = file->number;
 	pipe->what = file->what;
 	if (collect_content(file, pipe, err))
 		return -1;
-	collect->kind_state[COLLECT_PIPES] = pipe;
+	known->first = pipe;
+	table_add(&known->by_id, collect->arena, pipe->id, pipe);
 	*ret_pipe = pipe;
 	return 0;
 }
@@ -158,7 +167,8 @@ static int remember_pipe(const struct open_file *file, struct known_pipe **ret_p
 static int pipe_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
-	struct known_pipe *pipe = find_pipe(collect, (uint32_t)file->stat.st_ino);
+	struct known_pipe *pipe =
+		table_find(&known_pipes(collect)->by_id, (uint32_t)file->stat.st_ino);
 
 	if (!pipe && remember_pipe(file, &pipe, err))
 		return -1;
@@ -211,8 +221,7 @@ static int complete_pipe(struct collect *collect, const struct known_pipe *pipe,
 
 static int pipe_complete(struct collect *collect, struct error *err)
 {
-	for (const struct known_pipe *pipe = collect->kind_state[COLLECT_PIPES]; pipe;
-	     pipe = pipe->next)
+	for (const struct known_pipe *pipe = known_pipes(collect)->first; pipe; pipe = pipe->next)
 		if (complete_pipe(collect, pipe, err))
 			return -1;
 	return 0;
@@ -221,8 +230,6 @@ static int pipe_complete(struct collect *collect, struct error *err)
 /* ---- Restore ---- */
 
 struct made_pipe {
-	struct made_pipe *next;
-	uint32_t id;
 	size_t place[2];  /* by side: the ends that pipe2 gave, kept until all files are open */
 	bool is_taken[2]; /* by side: its description was given to an entry */
 };
@@ -267,7 +274,8 @@ static int fill(int write_fd, const struct pipe_content *content, struct error *
 	return 0;
 }
 
-static struct made_pipe *make_pipe(struct file_opener *opener, uint32_t id, struct error *err)
+static struct made_pipe *make_pipe(struct file_opener *opener, struct table *made, uint32_t id,
+				   struct error *err)
 {
 	const struct pipe_content *content = snapshot_pipe(opener->snapshot, id);
 	int ends[2];
@@ -277,20 +285,20 @@ static struct made_pipe *make_pipe(struct file_opener *opener, uint32_t id, stru
 		return NULL;
 	}
 	struct made_pipe *pipe = arena_new(opener->arena, struct made_pipe);
-	pipe->id = id;
-	pipe->next = opener->state[FD_TYPES__PIPE];
 	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++)
 		pipe->place[side] = opener_keep(opener, ends[side]);
-	opener->state[FD_TYPES__PIPE] = pipe;
+	table_add(made, opener->arena, id, pipe);
 	return content && fill(ends[WRITE_SIDE], content, err) ? NULL : pipe;
 }
 
 static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, struct error *err)
 {
-	for (struct made_pipe *pipe = opener->state[FD_TYPES__PIPE]; pipe; pipe = pipe->next)
-		if (pipe->id == id)
-			return pipe;
-	return make_pipe(opener, id, err);
+	void **kept = opener_state(opener, &pipe_kind);
+
+	if (!*kept)
+		*kept = arena_new(opener->arena, struct table);
+	struct made_pipe *pipe = table_find(*kept, id);
+	return pipe ? pipe : make_pipe(opener, *kept, id, err);
 }
 
 /*

@@ -13,7 +13,9 @@
 
 enum { BUCKETS = 256 };
 
-/* collect->kind_state[COLLECT_MAPPED_FILES] */
+/* Keeps them over a dump. */
+static const char mapped_files_owner = 0;
+
 struct mapped_files {
 	struct mapped_file *buckets[BUCKETS];
 };
@@ -26,12 +28,12 @@ static bool is_same(const struct mapped_name *a, const struct mapped_name *b)
 
 struct mapped_file *mapped_file(struct collect *collect, const struct mapped_name *name)
 {
-	struct mapped_files *files = collect->kind_state[COLLECT_MAPPED_FILES];
+	struct mapped_files *files = *collect_state(collect, &mapped_files_owner);
 	struct mapped_file *file;
 
 	if (!files) {
 		files = arena_new(collect->arena, struct mapped_files);
-		collect->kind_state[COLLECT_MAPPED_FILES] = files;
+		*collect_state(collect, &mapped_files_owner) = files;
 	}
 	struct mapped_file **bucket = &files->buckets[name->inode % BUCKETS];
 	for (file = *bucket; file; file = file->next)

@@ -45,7 +45,9 @@ struct copier {
 	struct arena arena;
 };
 
-/* Kept over a dump in collect->kind_state[COLLECT_PAGES]. */
+static const char pages_owner = 0;
+
+/* Kept over a dump. */
 struct pages_state {
 	struct copier copiers[ASSISTANT_THREADS];
 	struct pages_job *jobs, **last_job; /* in order of tasks */
@@ -309,7 +311,7 @@ int pages_create(struct collect *collect, uint32_t pages_id, struct error *err)
 
 static struct pages_state *pages_state(struct collect *collect)
 {
-	struct pages_state *state = collect->kind_state[COLLECT_PAGES];
+	struct pages_state *state = *collect_state(collect, &pages_owner);
 
 	if (state)
 		return state;
@@ -321,7 +323,7 @@ static struct pages_state *pages_state(struct collect *collect)
 		state->copiers[i].writer = piece_writer_new();
 		arena_init(&state->copiers[i].arena);
 	}
-	collect->kind_state[COLLECT_PAGES] = state;
+	*collect_state(collect, &pages_owner) = state;
 	return state;
 }
 
@@ -430,7 +432,7 @@ int memory_collect_pages(struct collect *collect, memory_progress *progress, voi
 
 void memory_end_pages(struct collect *collect)
 {
-	struct pages_state *state = collect->kind_state[COLLECT_PAGES];
+	struct pages_state *state = *collect_state(collect, &pages_owner);
 
 	if (!state)
 		return;
@@ -439,5 +441,5 @@ void memory_end_pages(struct collect *collect)
 		arena_done(&state->copiers[i].arena);
 	}
 	pthread_mutex_destroy(&state->lock);
-	collect->kind_state[COLLECT_PAGES] = NULL;
+	*collect_state(collect, &pages_owner) = NULL;
 }

@@ -28,7 +28,7 @@ struct shared_object {
 	bool written;
 };
 
-/* collect->kind_state[COLLECT_MEMORY] */
+/* Kept over a dump. */
 struct shared_state {
 	uint64_t device;
 	struct shared_object *objects;
@@ -50,14 +50,14 @@ static int find_device(uint64_t *ret_device, struct error *err)
 
 static struct shared_state *shared_state(struct collect *collect, struct error *err)
 {
-	struct shared_state *state = collect->kind_state[COLLECT_MEMORY];
+	struct shared_state *state = *collect_state(collect, &memory_kind);
 
 	if (state)
 		return state;
 	state = arena_new(collect->arena, struct shared_state);
 	if (find_device(&state->device, err))
 		return NULL;
-	collect->kind_state[COLLECT_MEMORY] = state;
+	*collect_state(collect, &memory_kind) = state;
 	return state;
 }
 
@@ -185,7 +185,7 @@ static struct shared_object *object_of_area(struct shared_state *state, const Vm
 int shared_collect_pages(struct target *target, const VmaEntry *area, struct error *err)
 {
 	struct collect *collect = target->collect;
-	struct shared_object *object = object_of_area(collect->kind_state[COLLECT_MEMORY], area);
+	struct shared_object *object = object_of_area(*collect_state(collect, &memory_kind), area);
 	char link[64];
 	autoclose int fd = -1;
 

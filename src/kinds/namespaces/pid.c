@@ -50,7 +50,7 @@ struct known_namespace {
 	bool empty; /* without an init, or without it by now */
 };
 
-/* collect->kind_state[COLLECT_HELD_NAMESPACES] */
+/* Kept over a dump. */
 struct held_namespace {
 	struct held_namespace *next;
 	int fd;
@@ -305,7 +305,7 @@ static int find_held(struct survey *survey, const struct held_namespace *held, s
 
 static int find_all_held(struct survey *survey, struct error *err)
 {
-	const struct held_namespace *held = survey->collect->kind_state[COLLECT_HELD_NAMESPACES];
+	const struct held_namespace *held = *collect_state(survey->collect, &pid_namespace_kind);
 
 	for (; held; held = held->next)
 		if (find_held(survey, held, err))
@@ -319,19 +319,19 @@ int pid_namespace_hold(struct collect *collect, int fd, const char *what, NsFile
 	struct held_namespace *held = arena_new(collect->arena, struct held_namespace);
 
 	(void)err;
-	*held = (struct held_namespace){ collect->kind_state[COLLECT_HELD_NAMESPACES], fd, what,
+	*held = (struct held_namespace){ *collect_state(collect, &pid_namespace_kind), fd, what,
 					 entry };
-	collect->kind_state[COLLECT_HELD_NAMESPACES] = held;
+	*collect_state(collect, &pid_namespace_kind) = held;
 	return 0;
 }
 
 void pid_namespaces_release(struct collect *collect)
 {
-	struct held_namespace *held = collect->kind_state[COLLECT_HELD_NAMESPACES];
+	struct held_namespace *held = *collect_state(collect, &pid_namespace_kind);
 
 	for (; held; held = held->next)
 		close(held->fd);
-	collect->kind_state[COLLECT_HELD_NAMESPACES] = NULL;
+	*collect_state(collect, &pid_namespace_kind) = NULL;
 }
 
 /* ---- limits ---- */

@@ -44,9 +44,12 @@ struct survey {
 	size_t n_known;
 };
 
+/* Keeps the survey over a dump. */
+static const char survey_owner = 0;
+
 static int open_survey(struct collect *collect, struct survey **ret_survey, struct error *err)
 {
-	struct survey *survey = collect->kind_state[COLLECT_USER_NAMESPACES];
+	struct survey *survey = *collect_state(collect, &survey_owner);
 	struct stat stat_;
 
 	if (!survey) {
@@ -58,7 +61,7 @@ static int open_survey(struct collect *collect, struct survey **ret_survey, stru
 		survey->known[survey->n_known++] = (struct known_namespace){
 			.device = stat_.st_dev, .inode = stat_.st_ino, .id = OWN_ID, .fd = -1
 		};
-		collect->kind_state[COLLECT_USER_NAMESPACES] = survey;
+		*collect_state(collect, &survey_owner) = survey;
 	}
 	*ret_survey = survey;
 	return 0;
@@ -214,12 +217,12 @@ int user_namespaces_collect(struct collect *collect, struct error *err)
 
 void user_namespaces_release(struct collect *collect)
 {
-	struct survey *survey = collect->kind_state[COLLECT_USER_NAMESPACES];
+	struct survey *survey = *collect_state(collect, &survey_owner);
 
 	for (size_t i = 0; survey && i < survey->n_known; i++)
 		if (survey->known[i].fd >= 0)
 			close(survey->known[i].fd);
-	collect->kind_state[COLLECT_USER_NAMESPACES] = NULL;
+	*collect_state(collect, &survey_owner) = NULL;
 }
 
 /* ---- maps ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* nestor restore --unshare: which fresh namespaces a restored tree gets. */
-#ifndef NESTOR_COMMANDS_UNSHARE_H
-#define NESTOR_COMMANDS_UNSHARE_H
+#ifndef NESTOR_PIPELINE_UNSHARE_H
+#define NESTOR_PIPELINE_UNSHARE_H
 
 #include "base/error.h"
 

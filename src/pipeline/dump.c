@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "collect/collect.h"
 #include "commands/command.h"
-#include "commands/session.h"
+#include "pipeline/session.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What dump and restore have in common around their pipelines; see session.h. */
-#include "commands/session.h"
+#include "pipeline/session.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"

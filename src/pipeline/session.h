@@ -4,8 +4,8 @@
  * the progress line, and signals that ask to stop, which are seen between steps only, so that
  * undoing is never cut short.
  */
-#ifndef NESTOR_COMMANDS_SESSION_H
-#define NESTOR_COMMANDS_SESSION_H
+#ifndef NESTOR_PIPELINE_SESSION_H
+#define NESTOR_PIPELINE_SESSION_H
 
 #include "base/error.h"
 #include "commands/options.h"

@@ -5,7 +5,7 @@
  * opened by. It goes home before /proc there becomes that of the fresh pid namespace, whose numbers
  * are not those that nestor works with.
  */
-#include "commands/unshare.h"
+#include "pipeline/unshare.h"
 
 #include "base/cleanup.h"
 

@@ -130,7 +130,7 @@ int collect_files_complete(struct collect *collect, struct error *err);
 void collect_refuse_file(struct collect *collect, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The pipeline of collecting, one after another, used by commands/dump.c. */
+/* The pipeline of collecting, one after another, used by pipeline/dump.c. */
 int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */
 /*
  * target.c: whether a caller that could stop the tasks may also read their memory and, if asked

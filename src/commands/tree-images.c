@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "images/images.h"
+#include "pipeline/load.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -86,7 +87,7 @@ int view_read_images(struct tree_view *view, const char *dir, struct error *err)
 
 	if (dir_fd < 0)
 		return fail_errno(err, ERR_IO, "cannot open the images directory %s", dir);
-	struct images *images = images_open(dir_fd, view->arena, &snapshot, err);
+	struct images *images = load_images(dir_fd, view->arena, &snapshot, err);
 	if (!images)
 		return -1;
 	images_free(images);

@@ -1,44 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/*
- * nestor dump: a live tree becomes a directory of images. Whatever fails, the tree goes on as it
- * was and the directory stays as it was.
- */
-#include "base/cleanup.h"
+/* A dump, step by step; see pipeline.h. */
 #include "base/log.h"
 #include "collect/collect.h"
-#include "commands/command.h"
-#include "pipeline/session.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/session.h"
 #include "plan/plan.h"
 
 #include <inttypes.h>
-
-struct dump_arguments {
-	struct pipeline_arguments pipeline;
-	pid_t pid;
-	bool leave_running;
-	uint64_t ghost_limit;
-};
-
-#define ROW(member) offsetof(struct dump_arguments, member)
-
-static const struct option_row dump_options[] = {
-	{ 't', "tree", OPTION_PID, ROW(pid), "PID", "root of the tree to dump" },
-	{ 'R', "leave-running", OPTION_FLAG, ROW(leave_running), NULL,
-	  "let the tree go on after the dump" },
-	{ 0, "ghost-limit", OPTION_SIZE, ROW(ghost_limit), "SIZE",
-	  "largest unlinked file that is put into the images (default: 1M)" },
-	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "pre-dump-mode", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
-	{ 0 },
-};
-
-enum { DEFAULT_GHOST_LIMIT = 1 << 20 };
+#include <time.h>
+#include <unistd.h>
 
 struct dump {
-	const struct dump_arguments *arguments;
+	const struct pipeline_options *asked;
 	struct session session;
 	struct arena arena;
 	struct facts facts;
@@ -62,7 +38,7 @@ static int stop_tree(struct dump *dump, struct error *err)
 		return -1;
 	dump->stopped = true; /* or in part: collect_release knows */
 	if (collect_stop_tree(&dump->collect, err) < 0 ||
-	    collect_check_privileges(&dump->collect, !dump->arguments->leave_running, err) < 0)
+	    collect_check_privileges(&dump->collect, !dump->asked->leave_running, err) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->frozen);
 	return 0;
@@ -88,7 +64,7 @@ static int read_tree(struct dump *dump, struct error *err)
 static int copy_memory(struct dump *dump, struct error *err)
 {
 	if (session_step(&dump->session, "copying memory", err) < 0 ||
-	    memory_collect_pages(&dump->collect, progress_show, &dump->session.progress, err) < 0)
+	    memory_collect_pages(&dump->collect, session_progress, &dump->session, err) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->copied);
 	return 0;
@@ -121,7 +97,7 @@ static int write_images(struct dump *dump, struct error *err)
 	if (session_step(&dump->session, "writing images", err) < 0 ||
 	    images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err) < 0)
 		return -1;
-	if (dump->arguments->leave_running) {
+	if (dump->asked->leave_running) {
 		collect_release(&dump->collect);
 		dump->stopped = false;
 	}
@@ -136,15 +112,15 @@ static int end_tree(struct dump *dump, struct error *err)
 	if (!dump->stopped)
 		return 0;
 	dump->stopped = false;
-	if (dump->arguments->pipeline.leave_stopped) {
+	if (dump->asked->leave_stopped) {
 		collect_leave_stopped(&dump->collect);
 		return 0;
 	}
-	progress_show(&dump->session.progress, "ending the tree", 0, 0);
+	session_progress(&dump->session, "ending the tree", 0, 0);
 	return collect_kill(&dump->collect, err);
 }
 
-static int dump_pipeline(struct dump *dump, struct error *err)
+static int run_steps(struct dump *dump, struct error *err)
 {
 	if (facts_probe(&dump->facts, &dump->arena, err) < 0)
 		return -1;
@@ -162,15 +138,15 @@ static int dump_pipeline(struct dump *dump, struct error *err)
 	return end_tree(dump, err);
 }
 
-static void dump_init(struct dump *dump, const struct dump_arguments *arguments)
+static void dump_init(struct dump *dump, const struct pipeline_options *options)
 {
+	*dump = (struct dump){ .asked = options };
 	arena_init(&dump->arena);
-	dump->arguments = arguments;
 	dump->options = (struct dump_options){
-		.pid = arguments->pid,
-		.shell_job = arguments->pipeline.shell_job,
-		.timeout_seconds = (unsigned)arguments->pipeline.timeout,
-		.ghost_limit = arguments->ghost_limit,
+		.pid = options->pid,
+		.shell_job = options->shell_job,
+		.timeout_seconds = (unsigned)options->timeout_seconds,
+		.ghost_limit = options->ghost_limit,
 	};
 	dump->snapshot.arena = &dump->arena;
 	dump->collect = (struct collect){
@@ -185,51 +161,17 @@ static void dump_init(struct dump *dump, const struct dump_arguments *arguments)
 	};
 }
 
-static int run_dump(const struct dump_arguments *arguments)
+int pipeline_dump(const struct pipeline_options *options, struct error *err)
 {
-	struct dump dump = { 0 };
-	struct error err = { 0 };
+	struct dump dump;
 
-	dump_init(&dump, arguments);
-	if (session_open(&dump.session, "dump", &arguments->pipeline, &err) == 0)
-		dump_pipeline(&dump, &err);
+	dump_init(&dump, options);
+	if (session_open(&dump.session, "dump", options, err) == 0)
+		run_steps(&dump, err);
 	if (dump.stopped)
 		collect_release(&dump.collect);
 	memory_end_pages(&dump.collect);
 	images_writer_free(dump.collect.images);
-	int status = session_close(&dump.session, &err);
 	arena_done(&dump.arena);
-	return status;
-}
-
-static int check_arguments(const struct dump_arguments *arguments, struct error *err)
-{
-	if (!arguments->pid) {
-		fail(err, ERR_USAGE, "nothing to dump");
-		return fail_hint(err, "give the root of the tree with --tree PID");
-	}
-	if (arguments->leave_running && arguments->pipeline.leave_stopped)
-		return fail(err, ERR_USAGE,
-			    "--leave-running and --leave-stopped exclude each other");
-	return 0;
-}
-
-int command_dump(const struct command *command, int argc, char **argv)
-{
-	const struct option_row *const tables[] = { dump_options, pipeline_options, common_options,
-						    NULL };
-	struct dump_arguments arguments = {
-		.pipeline = { .common.verbosity = LOG_WARNING, .timeout = DEFAULT_TIMEOUT_SECONDS },
-		.ghost_limit = DEFAULT_GHOST_LIMIT,
-	};
-	struct arena arena;
-	struct error err = { 0 };
-	int first, status;
-
-	arena_init(&arena);
-	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
-		status = check_arguments(&arguments, &err) < 0 ? command_print_error(&err)
-							       : run_dump(&arguments);
-	arena_done(&arena);
-	return status;
+	return session_close(&dump.session, err);
 }

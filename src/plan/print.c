@@ -38,7 +38,8 @@ static void print_operations(const struct program *program, struct text *text)
 
 static void print_root(const struct plan *plan, struct text *text)
 {
-	text_add(text, "first task: %sset_tid [",
+	text_add(text, "first task: %s%sset_tid [",
+		 plan->fresh_pid_namespace ? "below an init in a fresh pid namespace, " : "",
 		 plan->root_clone.flags & CLONE_NEWPID ? "new pid namespace, " : "");
 	for (size_t i = 0; i < plan->root_clone.n_set_tid; i++)
 		text_add(text, "%s%" PRIu32, i ? ", " : "", plan->root_clone.set_tid[i]);
@@ -97,7 +98,8 @@ void plan_print_json(const struct plan *plan, struct text *text)
 	text_add(text, "{\"base\": \"0x%" PRIx64 "\", \"size\": %zu, ", plan->hole.start,
 		 plan->programs.size);
 	text_add(text, "\"vdso_parking\": \"0x%" PRIx64 "\", ", plan->vdso_parking.start);
-	text_add(text, "\"new_pid_namespace\": %s, \"set_tid\": [",
+	text_add(text, "\"fresh_pid_namespace\": %s, \"new_pid_namespace\": %s, \"set_tid\": [",
+		 plan->fresh_pid_namespace ? "true" : "false",
 		 plan->root_clone.flags & CLONE_NEWPID ? "true" : "false");
 	for (size_t i = 0; i < plan->root_clone.n_set_tid; i++)
 		text_add(text, "%s%" PRIu32, i ? ", " : "", plan->root_clone.set_tid[i]);

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* nestor dump: a live tree becomes a directory of images. */
+#include "commands/command.h"
+#include "commands/pipeline-options.h"
+#include "pipeline/pipeline.h"
+
+static const struct option_row dump_options[] = {
+	{ 't', "tree", OPTION_PID, PIPELINE_ROW(pid), "PID", "root of the tree to dump" },
+	{ 'R', "leave-running", OPTION_FLAG, PIPELINE_ROW(leave_running), NULL,
+	  "let the tree go on after the dump" },
+	{ 0, "ghost-limit", OPTION_SIZE, PIPELINE_ROW(ghost_limit), "SIZE",
+	  "largest unlinked file that is put into the images (default: 1M)" },
+	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "pre-dump-mode", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
+	{ 0 },
+};
+
+static int check_options(const struct pipeline_options *options, struct error *err)
+{
+	if (!options->pid) {
+		fail(err, ERR_USAGE, "nothing to dump");
+		return fail_hint(err, "give the root of the tree with --tree PID");
+	}
+	if (options->leave_running && options->leave_stopped)
+		return fail(err, ERR_USAGE,
+			    "--leave-running and --leave-stopped exclude each other");
+	return 0;
+}
+
+static int run_dump(struct pipeline_arguments *arguments, struct terminal *terminal)
+{
+	const struct pipeline_options *options = &arguments->options;
+	struct error err = { 0 };
+
+	pipeline_arguments_complete(arguments, terminal);
+	terminal_begin(terminal, !options->log_file && options->log_level >= LOG_INFO);
+	if (check_options(options, &err) == 0)
+		pipeline_dump(options, &err);
+	return terminal_end(terminal, &err);
+}
+
+int command_dump(const struct command *command, int argc, char **argv)
+{
+	const struct option_row *const tables[] = { dump_options, images_options, pipeline_options,
+						    common_options, NULL };
+	struct pipeline_arguments arguments;
+	struct terminal terminal;
+	struct arena arena;
+	int first, status;
+
+	arena_init(&arena);
+	pipeline_arguments_init(&arguments);
+	terminal_init(&terminal, argc, argv, &arena);
+	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
+		status = run_dump(&arguments, &terminal);
+	arena_done(&arena);
+	return status;
+}

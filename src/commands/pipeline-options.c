@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The command line of dump, restore and plan; see pipeline-options.h. */
+#include "commands/pipeline-options.h"
+
+#include <stdlib.h>
+
+const struct option_row images_options[] = {
+	{ 'D', "images-dir", OPTION_TEXT, PIPELINE_ROW(images_dir), "DIR",
+	  "where the images are (default: the current directory)" },
+	{ 'r', "root", OPTION_TEXT, PIPELINE_ROW(root), "DIR",
+	  "restore: recorded paths are below DIR" },
+	{ 'j', "shell-job", OPTION_FLAG, PIPELINE_ROW(shell_job), NULL,
+	  "the tree belongs to a session outside of it" },
+	{ 0 },
+};
+
+const struct option_row pipeline_options[] = {
+	{ 'W', "work-dir", OPTION_TEXT, PIPELINE_ROW(work_dir), "DIR",
+	  "where log, pid file and statistics go (default: the images directory)" },
+	{ 'o', "log-file", OPTION_TEXT, PIPELINE_ROW(log_file), "FILE",
+	  "write the log to FILE in the work directory" },
+	{ 0, "pidfile", OPTION_TEXT, PIPELINE_ROW(pidfile), "FILE",
+	  "restore: write the root task's pid to FILE" },
+	{ 's', "leave-stopped", OPTION_FLAG, PIPELINE_ROW(leave_stopped), NULL,
+	  "leave the tasks stopped, to be continued by SIGCONT" },
+	{ 0, "timeout", OPTION_NUMBER, PIPELINE_ROW(timeout_seconds), "SECONDS",
+	  "give up after this time (default: 10)" },
+	/*
+	 * Asked for by clients as a matter of course. They permit or tune what concerns only
+	 * objects that are refused by name anyway (sockets, mounts, inotify), or give hints.
+	 */
+	{ 0, "manage-cgroups", OPTION_ONLY_VALUE, 0, "ignore", NULL },
+	{ 0, "tcp-established", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "tcp-close", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "skip-in-flight", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 'x', "ext-unix-sk", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "network-lock", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
+	{ 0, "link-remap", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "force-irmap", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "irmap-scan-path", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
+	{ 0, "evasive-devices", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "enable-external-masters", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "ext-mount-map", OPTION_ONLY_VALUE, 0, "auto", NULL },
+	{ 0, "mntns-compat-mode", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0 },
+};
+
+void pipeline_arguments_init(struct pipeline_arguments *arguments)
+{
+	*arguments = (struct pipeline_arguments){ .common.verbosity = LOG_WARNING };
+	pipeline_options_init(&arguments->options);
+}
+
+/* NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail: for tests of leftovers. */
+static struct run_fault fault_from_environment(void)
+{
+	struct run_fault fault = { 0 };
+	const char *text = getenv("NESTOR_FAULT");
+
+	fault.wanted = text && sscanf(text, "op:%zu:%zu", &fault.program, &fault.op) == 2;
+	return fault;
+}
+
+void pipeline_arguments_complete(struct pipeline_arguments *arguments, struct terminal *terminal)
+{
+	struct pipeline_options *options = &arguments->options;
+
+	options->log_level = (enum log_level)arguments->common.verbosity;
+	options->fault = fault_from_environment();
+	options->inside = terminal_take_inside();
+	options->hooks = (struct pipeline_hooks){
+		.data = terminal,
+		.progress = terminal_progress,
+		.asked_to_stop = terminal_asked_to_stop,
+		.execute_inside = terminal_execute_inside,
+	};
+}

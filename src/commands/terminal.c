@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Progress, signals, and executing nestor once more; see terminal.h. */
+#include "commands/terminal.h"
+
+#include "commands/command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Set where nestor has executed itself inside the user namespace with this id. */
+static const char inside_variable[] = "NESTOR_INSIDE";
+
+void terminal_init(struct terminal *terminal, int argc, char **argv, struct arena *arena)
+{
+	*terminal = (struct terminal){ 0 };
+	terminal->command_line = arena_copy(arena, argv - 1, ((size_t)argc + 2) * sizeof *argv);
+}
+
+void terminal_begin(struct terminal *terminal, bool busy)
+{
+	static const int asking[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+	progress_init(&terminal->progress, busy);
+	sigemptyset(&terminal->signals);
+	for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+		sigaddset(&terminal->signals, asking[i]);
+	sigprocmask(SIG_BLOCK, &terminal->signals, &terminal->old_mask);
+}
+
+int terminal_end(struct terminal *terminal, const struct error *err)
+{
+	progress_end(&terminal->progress);
+	return err->name == ERR_NONE ? EXIT_DONE : command_print_error(err);
+}
+
+void terminal_let_signals_through(const struct terminal *terminal)
+{
+	sigprocmask(SIG_SETMASK, &terminal->old_mask, NULL);
+}
+
+void terminal_progress(void *data, const char *phase, size_t done, size_t total)
+{
+	struct terminal *terminal = data;
+
+	progress_show(&terminal->progress, phase, done, total);
+}
+
+int terminal_asked_to_stop(void *data)
+{
+	const struct terminal *terminal = data;
+	sigset_t pending;
+
+	sigpending(&pending);
+	for (int signal = 1; signal < SIGRTMIN; signal++)
+		if (sigismember(&terminal->signals, signal) && sigismember(&pending, signal))
+			return signal;
+	return 0;
+}
+
+int terminal_execute_inside(void *data, uint32_t user_namespace, struct error *err)
+{
+	struct terminal *terminal = data;
+	char number[16];
+
+	snprintf(number, sizeof number, "%" PRIu32, user_namespace);
+	setenv(inside_variable, number, 1);
+	terminal_let_signals_through(terminal);
+	execv("/proc/self/exe", terminal->command_line);
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot execute nestor inside user namespace %s",
+			  number);
+}
+
+uint32_t terminal_take_inside(void)
+{
+	const char *number = getenv(inside_variable);
+	uint32_t inside = number ? (uint32_t)strtoul(number, NULL, 10) : 0;
+
+	unsetenv(inside_variable);
+	return inside;
+}

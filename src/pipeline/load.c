@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* From a directory of images to a plan; see load.h. */
+#include "pipeline/load.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "kinds/memory/memory.h"
+#include "pipeline/inside.h"
+#include "run/run.h"
+
+#include <fcntl.h>
+
+struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
+			   struct error *err)
+{
+	struct images *images = images_open(dir_fd, arena, ret_snapshot, err);
+
+	if (images && !images_written_by_nestor(images))
+		memory_adopt(ret_snapshot);
+	return images;
+}
+
+int load_open_root(struct load *load, struct error *err)
+{
+	const char *root = load->session->options->root;
+
+	if (!root)
+		return 0;
+	cleanup_close(&load->root_fd);
+	load->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return load->root_fd < 0
+		       ? fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root)
+		       : 0;
+}
+
+int load_open(struct load *load, struct session *session, struct error *err)
+{
+	*load = (struct load){ .session = session, .root_fd = AT_FDCWD };
+	arena_init(&load->arena);
+	load->snapshot.arena = &load->arena;
+	if (unsharing_parse(&load->unsharing, session->options->unshare, err) < 0 ||
+	    session_step(session, "checking the images", err) < 0)
+		return -1;
+	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
+	return load->images ? load_open_root(load, err) : -1;
+}
+
+void load_done(struct load *load)
+{
+	images_free(load->images);
+	cleanup_close(&load->root_fd);
+	arena_done(&load->arena);
+}
+
+int load_verify_files(struct load *load, struct error *err)
+{
+	const struct snapshot *snapshot = &load->snapshot;
+	struct file_opener opener = {
+		.snapshot = snapshot,
+		.images = load->images,
+		.arena = &load->arena,
+		.root_fd = load->root_fd,
+	};
+	struct error first = { 0 };
+	size_t n_failed = 0;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const struct file_kind *kind = kind_of_file(&kinds, snapshot->files[i]);
+		struct error one = { 0 };
+		if (!kind || !kind->verify || kind->verify(&opener, snapshot->files[i], &one) == 0)
+			continue;
+		log_warning("restore", "files", "%s, not restoring", one.text);
+		if (n_failed++ == 0)
+			first = one;
+	}
+	for (size_t i = 0; i < opener.n_kept_fds; i++)
+		cleanup_close(&opener.kept_fds[i]);
+	if (n_failed == 0)
+		return 0;
+	*err = first;
+	return n_failed == 1 ? -1 : fail_while(err, "the first of %zu files", n_failed);
+}
+
+static int make_plan(struct load *load, bool fresh, struct error *err)
+{
+	const struct plan_options options = {
+		.shell_job = load->session->options->shell_job,
+		.fresh_pid_namespace = fresh,
+		.coordinator_pid = getpid(),
+		.coordinator_group = fresh ? 0 : (uint32_t)getpgrp(),
+	};
+
+	return plan_make(&load->plan, &load->arena, &load->snapshot, &load->facts, &kinds, &options,
+			 err);
+}
+
+int load_plan(struct load *load, struct error *err)
+{
+	if (session_step(load->session, "planning", err) < 0 || inside_enter(load, err) < 0 ||
+	    run_raise_limits(&load->snapshot, err) < 0 ||
+	    facts_probe(&load->facts, &load->arena, err) < 0)
+		return -1;
+	if (load->snapshot.own_pid_namespace && load->unsharing.mounts)
+		return fail(err, ERR_USAGE,
+			    "--unshare mnt: the tree has a pid namespace of its own, whose init "
+			    "has to mount its /proc itself");
+	return make_plan(load, load->unsharing.pid, err);
+}
+
+int load_plan_anew(struct load *load, struct error *err)
+{
+	if (err->name != ERR_PID_IN_USE || !load->unsharing.automatic ||
+	    load->plan.own_pid_namespace)
+		return -1;
+	log_info("restore", "nestor", "%s: restoring into a fresh pid namespace", err->text);
+	*err = (struct error){ 0 };
+	return make_plan(load, true, err);
+}
+
+int load_check_ids(struct load *load, struct error *err)
+{
+	return run_check_ids(&load->plan, err) ? load_plan_anew(load, err) : 0;
+}

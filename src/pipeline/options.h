@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a dump, a restore or a plan can be asked for, by whoever asks: a command line, a client of
+ * the service, a program. Texts are borrowed. pipeline_options_init gives the defaults, which are
+ * the same for all of them.
+ */
+#ifndef NESTOR_PIPELINE_OPTIONS_H
+#define NESTOR_PIPELINE_OPTIONS_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "run/run.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What the caller is told and asked on the way. Each may be NULL. */
+struct pipeline_hooks {
+	void *data;
+	void (*progress)(void *data, const char *phase, size_t done, size_t total);
+	/* The number of a signal that asks to stop, or 0. Asked between steps only, so that undoing
+	 * is never cut short. */
+	int (*asked_to_stop)(void *data);
+	/* Restore: all is made and nothing runs yet; the last moment at which it can fail. */
+	int (*before_release)(void *data, pid_t root_pid, struct error *err);
+	/*
+	 * Restore and plan without privileges: the caller has entered a user namespace made for the
+	 * tree's with this id, and executes the whole once more, with options.inside set to it.
+	 * Comes back with an error only. NULL: what takes privileges is refused.
+	 */
+	int (*execute_inside)(void *data, uint32_t user_namespace, struct error *err);
+};
+
+struct pipeline_options {
+	const char *images_dir; /* NULL: the current directory */
+	const char *work_dir;	/* for log, pid file and statistics; NULL: the images directory */
+	const char *log_file;	/* NULL: the log goes to stderr */
+	enum log_level log_level;
+	bool shell_job;
+	bool leave_stopped;
+	uint64_t timeout_seconds;
+
+	/* of a dump */
+	pid_t pid;
+	bool leave_running;
+	uint64_t ghost_limit; /* largest unlinked file that is put into the images */
+
+	/* of a restore and a plan */
+	const char *root;    /* recorded paths are below it; NULL: the host's */
+	const char *pidfile; /* gets the root task's pid */
+	const char *unshare; /* words; see unshare.h */
+	uint32_t inside;     /* see execute_inside; 0: nobody has executed anything again */
+	struct run_fault fault;
+
+	struct pipeline_hooks hooks;
+};
+
+void pipeline_options_init(struct pipeline_options *options);
+
+#endif

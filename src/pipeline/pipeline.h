@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Dump, restore and plan as functions, without a terminal: what commands, the service and the
+ * library call. Each opens its directories and its log, does its work and closes them; an error
+ * is in the log too. See session.h for what they share.
+ */
+#ifndef NESTOR_PIPELINE_PIPELINE_H
+#define NESTOR_PIPELINE_PIPELINE_H
+
+#include "base/text.h"
+#include "pipeline/options.h"
+
+/*
+ * A live tree becomes a directory of images. Whatever fails, the tree goes on as it was and the
+ * directory stays as it was.
+ */
+int pipeline_dump(const struct pipeline_options *options, struct error *err);
+
+/*
+ * A directory of images becomes a live tree. Everything in the images and every file that they
+ * name is checked before the first process is made; a restore that fails leaves nothing behind.
+ */
+int pipeline_restore(const struct pipeline_options *options, struct run_result *ret_result,
+		     struct error *err);
+
+/*
+ * The programs by which pipeline_restore would build the tree, with the same options, as text or
+ * JSON. Where a restore would fail for the host's sake (a file is not there, an id is taken), the
+ * text is there all the same, and it returns -1 with that error.
+ */
+int pipeline_plan(const struct pipeline_options *options, bool json, struct text *text,
+		  struct error *err);
+
+#endif

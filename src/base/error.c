@@ -52,6 +52,18 @@ int fail(struct error *err, enum error_name name, const char *format, ...)
 	return -1;
 }
 
+/* What a person can do about descriptors that run out, wherever it happens. */
+static int limit_hint(struct error *err, int os_errno)
+{
+	if (err->hint[0] || err->os_errno != os_errno)
+		return -1;
+	if (os_errno == EMFILE)
+		return fail_hint(err, "raise the limit of open files (ulimit -Hn)");
+	if (os_errno == ENFILE)
+		return fail_hint(err, "raise the system's limit of open files (fs.file-max)");
+	return -1;
+}
+
 int fail_errno(struct error *err, enum error_name name, const char *format, ...)
 {
 	int os_errno = errno;
@@ -60,7 +72,7 @@ int fail_errno(struct error *err, enum error_name name, const char *format, ...)
 	va_start(args, format);
 	record(err, name, os_errno, format, args);
 	va_end(args);
-	return -1;
+	return limit_hint(err, os_errno);
 }
 
 int fail_while(struct error *err, const char *format, ...)

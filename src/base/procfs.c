@@ -5,8 +5,14 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+
+bool procfs_is_gone(int error)
+{
+	return error == ENOENT || error == ESRCH;
+}
 
 /* Reads on until the end, or until nothing more fits; returns how much is there. */
 static ssize_t read_on(int fd, char *buffer, size_t length, size_t size)

@@ -10,6 +10,9 @@
 
 struct arena;
 
+/* Of an errno that came of a file below /proc/PID: only these say that the task is gone. */
+bool procfs_is_gone(int error);
+
 /*
  * Reads the file `name` below directory descriptor `dir_fd` (AT_FDCWD allowed) whole into the
  * arena, terminated. Returns the length, or -1 with errno set: expected outcomes, such as a task

@@ -19,6 +19,7 @@
 
 struct images_writer;
 struct facts;
+struct stat;
 struct assistant;
 struct read_ahead;
 
@@ -48,8 +49,6 @@ struct target {
 	size_t living;
 	pid_t tid;
 	struct target *parent;
-	int proc_fd;	   /* directory /proc/PID, or /proc/TID; -1 only before collect_read */
-	int mem_fd;	   /* /proc/PID/mem, read-write; opened on first use by target_mem_fd */
 	char *status;	   /* status there, whole */
 	char *stat;	   /* stat there, after the ')' of the name: fields from 3 on */
 	char *leader_stat; /* the same of the leader, dead or alive */
@@ -93,8 +92,18 @@ static inline void **collect_state(struct collect *collect, const void *owner)
 
 /* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
 int target_pidfd(const struct target *target);
-/* Descriptor of /proc/PID/mem, kept in the target; -1 with err on failure. */
-int target_mem_fd(struct target *target, struct error *err);
+
+/*
+ * Files below /proc/PID, or /proc/TID of the first thread that lives; from any thread of ours, and
+ * -1 with errno. No descriptor is held of a task: the numbers of what is stopped stay its own, and
+ * a tree may have more tasks than nestor may have descriptors.
+ */
+int target_open(const struct target *target, const char *name, int flags);
+int target_look(const struct target *target, const char *name, struct stat *ret_stat);
+ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
+ssize_t target_text(const struct target *target, const char *name, char **ret_text);
+/* /proc/PID/mem, read-write, to be closed; -1 with err on failure. */
+int target_open_mem(const struct target *target, struct error *err);
 
 /* Field number as in proc(5) (3 is state); target->stat, target->leader_stat. */
 uint64_t target_stat_field(const struct target *target, unsigned field);
@@ -137,8 +146,8 @@ int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */
  * for, send them signals. ERR_NO_PRIVILEGE, before anything is written.
  */
 int collect_check_privileges(const struct collect *collect, bool signals, struct error *err);
-int collect_read(struct collect *collect, struct error *err);	   /* tasks.c: /proc, ids, kinds */
-int collect_probe(struct collect *collect, struct error *err);	   /* probe.c: asks, answers */
+int collect_read(struct collect *collect, struct error *err);  /* tasks.c: /proc, ids, kinds */
+int collect_probe(struct collect *collect, struct error *err); /* probe.c: asks, answers */
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */
 void collect_release(struct collect *collect);
 /* -s: leaves all tasks stopped (SIGSTOP). */

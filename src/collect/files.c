@@ -109,7 +109,8 @@ static size_t bucket_of(const struct stat *stat)
 
 static int fail_gone(const struct target *target, const char *name, struct error *err)
 {
-	return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s", target->pid, name);
+	return fail_errno(err, procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
+			  "cannot read /proc/%d/%s", target->pid, name);
 }
 
 /* ---- What a descriptor refers to ---- */
@@ -125,7 +126,7 @@ static int read_link(struct open_file *file, struct error *err)
 		length = snprintf(link, sizeof link, "/%s", file->proc_name + strlen(BELOW_ROOT));
 	else
 		length = read_ahead_link(target, file->proc_name, link, sizeof link - 1);
-	if (length < 0 || fstatat(target->proc_fd, file->proc_name, &file->stat, 0) < 0)
+	if (length < 0 || target_look(target, file->proc_name, &file->stat) < 0)
 		return fail_gone(target, file->proc_name, err);
 	link[length] = '\0';
 	file->link = arena_string(target->collect->arena, link);
@@ -139,20 +140,21 @@ static int read_link(struct open_file *file, struct error *err)
 static const char *read_fdinfo(struct target *target, uint32_t number, char *buffer, size_t size,
 			       struct error *err)
 {
-	char name[32], *text = NULL;
+	autofree char *text = NULL;
+	char name[32];
 
 	snprintf(name, sizeof name, "fdinfo/%u", number);
-	autoclose int fd = openat(target->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	autoclose int fd = target_open(target, name, O_RDONLY);
 	ssize_t length = fd < 0 ? -1 : read(fd, buffer, size);
 	if (length >= 0 && (size_t)length < size) {
 		buffer[length] = '\0';
 		return buffer;
 	}
-	if (length < 0 || procfs_read(target->collect->arena, target->proc_fd, name, &text) < 0) {
+	if (length < 0 || (length = target_text(target, name, &text)) < 0) {
 		fail_gone(target, name, err);
 		return NULL;
 	}
-	return text;
+	return arena_copy(target->collect->arena, text, (size_t)length + 1);
 }
 
 /* A value of fdinfo's "key:\tvalue" lines; 0 if it is not there. */
@@ -386,7 +388,7 @@ static int collect_table(struct target *target, struct error *err)
 {
 	size_t cursor = 0;
 
-	int dir_fd = openat(target->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
 	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
 	if (!dir) {
 		fail_gone(target, "fd", err);

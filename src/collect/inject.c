@@ -180,7 +180,9 @@ static int check_room(struct injection *injection, struct error *err)
 			    "the vdso page of task %d has %zu bytes left, %zu are needed",
 			    target->pid, room, code_size());
 	size = room < sizeof bytes ? room : sizeof bytes;
-	if (pread(injection->mem_fd, bytes, size, (off_t)injection->code) != (ssize_t)size)
+	if (process_vm_readv(target->tid, &(struct iovec){ bytes, size }, 1,
+			     &(struct iovec){ (void *)injection->code, size }, 1,
+			     0) != (ssize_t)size)
 		return fail_errno(err, ERR_PROBE_FAILED, "cannot read the vdso of task %d",
 				  target->pid);
 	if (memcmp(bytes, stub_start, STUB_MAGIC_SIZE) == 0) {
@@ -205,8 +207,8 @@ int injection_prepare(struct injection *injection, struct target *target, size_t
 		.code = code_address(target),
 		.deadline = deadline,
 	};
-	injection->mem_fd = target_mem_fd(target, err);
-	if (injection->mem_fd < 0 || check_room(injection, err) < 0)
+	injection->mem_fd = -1;
+	if (check_room(injection, err) < 0)
 		return -1;
 	injection->trap_signal = choose_trap_signal(target);
 	return 0;
@@ -445,9 +447,13 @@ int injection_start(struct injection *injection, struct error *err)
 	memcpy(code + stub_offset(stub_arena_size), &size, sizeof size);
 	memcpy(code + stub_offset(stub_owner), &owner, sizeof owner);
 	put_context(code, stub_leader_context, stub_start, &injection->target->threads[leader]);
-	if (write_code(injection, injection->code, code, code_size(), err) < 0)
+	injection->mem_fd = target_open_mem(injection->target, err);
+	if (injection->mem_fd < 0)
 		return -1;
 	injection->started = true;
+	injection->lost = write_code(injection, injection->code, code, code_size(), err) < 0;
+	if (injection->lost)
+		return -1; /* nothing has been moved there: a part of it is harmless */
 	return enter(injection, leader, &regs, err);
 }
 
@@ -575,7 +581,7 @@ static void resend_signals(const struct injection *injection)
 			kill(injection->target->pid, signal);
 }
 
-int injection_finished(struct injection *injection, struct error *err)
+static int come_back(struct injection *injection, struct error *err)
 {
 	const uint8_t zeroes[CODE_ROOM] = { 0 };
 	size_t leader = injection->target->living;
@@ -593,5 +599,14 @@ int injection_finished(struct injection *injection, struct error *err)
 	resend_signals(injection);
 	if (write_code(injection, injection->code, zeroes, code_size(), err) < 0)
 		return -1;
+	return failed;
+}
+
+int injection_finished(struct injection *injection, struct error *err)
+{
+	int failed = come_back(injection, err);
+
+	close(injection->mem_fd);
+	injection->mem_fd = -1;
 	return failed;
 }

@@ -7,7 +7,6 @@
 #include "collect/read-ahead.h"
 
 #include "base/arena.h"
-#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
 
@@ -50,12 +49,12 @@ static void read_texts(struct errand *errand, enum assistant_thread thread)
 	(void)thread;
 	for (size_t i = 0; i < N_NAMES; i++) {
 		ahead->files[i].length =
-			procfs_read_new(ahead->target->proc_fd, names[i], &ahead->files[i].text);
+			target_text(ahead->target, names[i], &ahead->files[i].text);
 		ahead->files[i].error = errno;
 	}
 	for (size_t i = 0; i < N_LINKS; i++)
-		ahead->links[i].length = readlinkat(ahead->target->proc_fd, links[i],
-						    ahead->links[i].text, LINK_ROOM);
+		ahead->links[i].length =
+			target_link(ahead->target, links[i], ahead->links[i].text, LINK_ROOM);
 }
 
 /* The place of a name in a list, which is its length if it is not there. */
@@ -97,10 +96,10 @@ ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text
 	size_t i = find(names, N_NAMES, name);
 
 	if (!ahead || i == N_NAMES)
-		return procfs_read_new(target->proc_fd, name, ret_text);
+		return target_text(target, name, ret_text);
 	assistant_need(target->collect->assistant, &ahead->errand);
 	if (!ahead->files[i].text && ahead->files[i].length >= 0)
-		return procfs_read_new(target->proc_fd, name, ret_text); /* a second time */
+		return target_text(target, name, ret_text); /* a second time */
 	*ret_text = ahead->files[i].text;
 	ahead->files[i].text = NULL;
 	errno = ahead->files[i].error;
@@ -113,11 +112,11 @@ ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, s
 	size_t i = find(links, N_LINKS, name);
 
 	if (!ahead || i == N_LINKS)
-		return readlinkat(target->proc_fd, name, buffer, size);
+		return target_link(target, name, buffer, size);
 	assistant_need(target->collect->assistant, &ahead->errand);
 	if (ahead->links[i].length <= 0 || ahead->links[i].length == LINK_ROOM ||
 	    (size_t)ahead->links[i].length > size)
-		return readlinkat(target->proc_fd, name, buffer, size);
+		return target_link(target, name, buffer, size);
 	memcpy(buffer, ahead->links[i].text, (size_t)ahead->links[i].length);
 	return ahead->links[i].length;
 }

@@ -13,6 +13,8 @@
 #include "collect/read-ahead.h"
 #include "collect/wait.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,15 +38,6 @@ static void detach_target(struct target *target)
 	}
 }
 
-static void close_target(struct target *target)
-{
-	if (target->mem_fd >= 0)
-		close(target->mem_fd);
-	if (target->proc_fd >= 0)
-		close(target->proc_fd);
-	target->mem_fd = target->proc_fd = -1;
-}
-
 /* Whatever it reads of the tasks, it has to be at its end before they go on. */
 static void end_assistant(struct collect *collect)
 {
@@ -58,8 +51,6 @@ void collect_release(struct collect *collect)
 	end_assistant(collect);
 	for (size_t i = 0; i < collect->n_targets; i++)
 		detach_target(&collect->targets[i]);
-	for (size_t i = 0; i < collect->n_targets; i++)
-		close_target(&collect->targets[i]);
 }
 
 void collect_leave_stopped(struct collect *collect)
@@ -96,12 +87,12 @@ static size_t reap_target(struct target *target)
 /* PF_EXITING among the flags of proc_pid_stat(5), field 9: it will never run its program again. */
 static bool is_exiting(const struct target *target, const struct target_thread *thread)
 {
-	char name[64], stat[1024];
+	char path[64], stat[1024];
 	uint64_t fields[7];
 
-	snprintf(name, sizeof name, "task/%d/stat", thread->tid);
-	if (procfs_read_into(target->proc_fd, name, stat, sizeof stat) < 0)
-		return true;
+	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", target->pid, thread->tid);
+	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) < 0)
+		return procfs_is_gone(errno);
 	const char *rest = strrchr(stat, ')');
 	/* After the name and the letter of the state come fields 4 to 9. */
 	if (!rest || strlen(rest) < 4 || procfs_numbers(rest + 4, 10, fields, 6) < 6)
@@ -174,7 +165,5 @@ int collect_kill(struct collect *collect, struct error *err)
 	if (reap_tree(collect, deadline, err) < 0)
 		failed = -1;
 	wait_end(&saved);
-	for (size_t i = 0; i < collect->n_targets; i++)
-		close_target(&collect->targets[i]);
 	return failed;
 }

@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "collect/thread-state.h"
 #include "collect/wait.h"
 
 #include <ctype.h>
@@ -40,9 +41,7 @@
 enum {
 	TEXT_ROOM = 16384,
 	PATH_ROOM = 64,
-	DIRECTORY_LINKS = 2,	   /* of /proc/PID/task, beside one per thread */
 	VFORK_PATIENCE = 20000000, /* nanoseconds until we ask why a thread does not stop */
-	TASK_NAME_ROOM = 64,
 };
 
 static struct found_task *find_task(const struct found_tree *tree, pid_t pid)
@@ -54,19 +53,13 @@ static struct found_task *find_task(const struct found_tree *tree, pid_t pid)
 	return task;
 }
 
-/* NULL if there is no such process (any more). */
+/* Whether there is such a process, and which one, is seen when it is seized. */
 static struct found_task *add_task(struct found_tree *tree, pid_t pid)
 {
-	char path[PATH_ROOM];
 	struct found_task *task, **bucket = &tree->buckets[(unsigned)pid % FOUND_BUCKETS];
-	int proc_fd;
 
-	snprintf(path, sizeof path, "/proc/%d", pid);
-	proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc_fd < 0)
-		return NULL;
 	task = arena_new(tree->arena, struct found_task);
-	*task = (struct found_task){ .pid = pid, .proc_fd = proc_fd, .next_in_bucket = *bucket };
+	*task = (struct found_task){ .pid = pid, .next_in_bucket = *bucket };
 	*bucket = task;
 	tree->tasks = arena_grow(tree->arena, tree->tasks, tree->n_tasks, sizeof(*tree->tasks));
 	tree->tasks[tree->n_tasks++] = task;
@@ -76,62 +69,12 @@ static struct found_task *add_task(struct found_tree *tree, pid_t pid)
 
 static void task_gone(struct found_tree *tree, struct found_task *task)
 {
-	if (task->proc_fd >= 0)
-		close(task->proc_fd);
-	task->proc_fd = -1;
 	task->gone = true;
 	tree->changed = true;
 }
 
-/* The Name and State of a thread, and of whom it is traced; for people and for decisions. */
-struct thread_facts {
-	char name[TASK_NAME_ROOM];
-	char state; /* 0 if the thread is gone */
-	pid_t tracer;
-};
-
-static struct thread_facts read_thread_facts(const struct found_task *task, pid_t tid)
-{
-	struct thread_facts facts = { .name = "?" };
-	char path[PATH_ROOM], text[TEXT_ROOM];
-	const char *field;
-
-	snprintf(path, sizeof path, "task/%d/status", tid);
-	if (procfs_read_into(task->proc_fd, path, text, sizeof text) < 0)
-		return facts;
-	field = procfs_field(text, "Name:");
-	if (field)
-		snprintf(facts.name, sizeof facts.name, "%.*s", (int)strcspn(field, "\n"), field);
-	field = procfs_field(text, "State:");
-	facts.state = field ? *field : 0;
-	field = procfs_field(text, "TracerPid:");
-	facts.tracer = field ? atoi(field) : 0;
-	return facts;
-}
-
-static size_t count_threads(const struct found_task *task)
-{
-	struct stat stat;
-
-	if (fstatat(task->proc_fd, "task", &stat, 0) < 0 || stat.st_nlink < DIRECTORY_LINKS)
-		return 0;
-	return stat.st_nlink - DIRECTORY_LINKS;
-}
-
-static int fail_traced(const struct found_task *task, const struct thread_facts *facts,
-		       struct error *err)
-{
-	char path[PATH_ROOM], name[TASK_NAME_ROOM] = "?";
-
-	snprintf(path, sizeof path, "/proc/%d/comm", facts->tracer);
-	if (procfs_read_into(AT_FDCWD, path, name, sizeof name) > 0)
-		name[strcspn(name, "\n")] = 0;
-	fail(err, ERR_TASK_TRACED, "pid %d (%s) is being traced by pid %d (%s)", task->pid,
-	     facts->name, facts->tracer, name);
-	return fail_hint(err, "end the tracer (a debugger, strace, another dump) and try again");
-}
-
-static void add_thread(struct found_tree *tree, struct found_task *task, pid_t tid)
+static int add_thread(struct found_tree *tree, struct found_task *task, pid_t tid,
+		      struct error *err)
 {
 	task->threads =
 		arena_grow(tree->arena, task->threads, task->n_threads, sizeof(*task->threads));
@@ -142,16 +85,24 @@ static void add_thread(struct found_tree *tree, struct found_task *task, pid_t t
 		task->threads[0] = (struct found_thread){ .tid = tid };
 		task->leader_dead = task->leader_seized = false;
 	}
-	/* It can only have died since; waiting will tell. */
-	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	/* It can have died since; waiting will tell. */
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 && errno != ESRCH)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot stop thread %d of pid %d", tid,
+				  task->pid);
+	return 0;
 }
 
 /* A zombie, unless there are others. Of a process that is just ending those will be seen to die. */
-static void leader_is_dead(struct found_tree *tree, struct found_task *task, bool seized)
+static int leader_is_dead(struct found_tree *tree, struct found_task *task, bool seized,
+			  struct error *err)
 {
-	if (task->n_threads == 0 && count_threads(task) <= 1) {
+	size_t count;
+
+	if (thread_count(task->pid, &count, err) < 0)
+		return -1;
+	if (task->n_threads == 0 && count <= 1) {
 		task->zombie = true;
-		return;
+		return 0;
 	}
 	if (task->n_threads == 0 && task->leader_dead) /* the others are on their way out */
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
@@ -159,82 +110,118 @@ static void leader_is_dead(struct found_tree *tree, struct found_task *task, boo
 		tree->changed = true;
 	task->leader_dead = true;
 	task->leader_seized = task->leader_seized || seized;
+	return 0;
+}
+
+/*
+ * PTRACE_SEIZE was refused (EPERM), and /proc knows nobody of that number: gone, or hidden from
+ * us (hidepid of proc(5)), which must not be taken for the same.
+ */
+static int judge_unseen(struct found_tree *tree, struct found_task *task, pid_t tid,
+			struct error *err)
+{
+	if (kill(tid, 0) < 0 && errno == ESRCH) {
+		if (tid == task->pid)
+			task_gone(tree, task);
+		return 0;
+	}
+	return fail(err, ERR_NO_PRIVILEGE, "not allowed to see pid %d in /proc", tid);
 }
 
 /* PTRACE_SEIZE was refused: who is it? A zombie is a finding, not an error. */
 static int judge_refusal(struct found_tree *tree, struct found_task *task, pid_t tid,
 			 struct error *err)
 {
-	struct thread_facts facts = read_thread_facts(task, tid);
+	struct thread_state state;
 
-	if (facts.state == 0) {
-		if (tid == task->pid)
-			task_gone(tree, task);
-		return 0;
-	}
-	if (facts.state == 'Z' || facts.state == 'X') {
-		if (tid == task->pid)
-			leader_is_dead(tree, task, facts.tracer == getpid());
-		return 0;
-	}
+	if (thread_state_read(task->pid, tid, &state, err) < 0)
+		return -1;
+	if (state.state == 0)
+		return judge_unseen(tree, task, tid, err);
+	if (state.state == 'Z' || state.state == 'X')
+		return tid == task->pid ? leader_is_dead(tree, task, state.tracer == getpid(), err)
+					: 0;
 	/* A thread of ours that called execve has become the leader. */
-	if (facts.tracer == getpid()) {
-		add_thread(tree, task, tid);
-		return 0;
-	}
-	if (facts.tracer)
-		return fail_traced(task, &facts, err);
+	if (state.tracer == getpid())
+		return add_thread(tree, task, tid, err);
+	if (state.tracer)
+		return thread_fail_traced(task->pid, &state, err);
 	return fail(err, ERR_NO_PRIVILEGE, "not allowed to stop pid %d (%s)", task->pid,
-		    facts.name);
+		    state.name);
 }
 
 static int seize_thread(struct found_tree *tree, struct found_task *task, pid_t tid,
 			struct error *err)
 {
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
-		if (errno == ESRCH && tid != task->pid)
-			return 0;
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) == 0)
+		return add_thread(tree, task, tid, err);
+	if (errno == ESRCH && tid != task->pid)
+		return 0;
+	if (errno == ESRCH || errno == EPERM)
 		return judge_refusal(tree, task, tid, err);
-	}
-	add_thread(tree, task, tid);
-	return 0;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot trace thread %d of pid %d", tid,
+			  task->pid);
 }
 
-static bool has_thread(const struct found_task *task, pid_t tid)
+/* The kernel lists threads in the order in which they were met: `hint` is mostly right. */
+static bool has_thread(const struct found_task *task, pid_t tid, size_t *hint)
 {
+	if (*hint < task->n_threads && task->threads[*hint].tid == tid) {
+		++*hint;
+		return true;
+	}
 	for (size_t i = 0; i < task->n_threads; i++)
-		if (task->threads[i].tid == tid)
+		if (task->threads[i].tid == tid) {
+			*hint = i + 1;
 			return true;
+		}
 	return false;
+}
+
+static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *directory,
+			struct error *err)
+{
+	size_t hint = 0;
+
+	for (;;) {
+		const struct dirent *entry;
+		pid_t tid;
+
+		errno = 0;
+		entry = readdir(directory);
+		if (!entry)
+			return errno && !procfs_is_gone(errno)
+				       ? fail_errno(err, ERR_KERNEL_REFUSED,
+						    "cannot list the threads of pid %d", task->pid)
+				       : 0;
+		tid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+		if (tid && !has_thread(task, tid, &hint) && seize_thread(tree, task, tid, err) < 0)
+			return -1;
+	}
 }
 
 static int seize_threads(struct found_tree *tree, struct found_task *task, struct error *err)
 {
 	autoclosedir DIR *directory = NULL;
-	const struct dirent *entry;
-	int fd;
+	char path[PATH_ROOM];
+	size_t count;
 
 	/* The leader first, so that threads[0] is the leader. */
 	if (task->n_threads == 0 && seize_thread(tree, task, task->pid, err) < 0)
 		return -1;
-	if ((task->n_threads == 0 && !task->leader_dead) || task->zombie ||
-	    count_threads(task) == task->n_threads + task->leader_dead)
+	if ((task->n_threads == 0 && !task->leader_dead) || task->zombie)
 		return 0;
-	fd = openat(task->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
-		directory = fdopendir(fd);
-	if (!directory) {
-		if (fd >= 0)
-			close(fd);
-		return 0; /* it is gone: waiting will tell */
-	}
-	while ((entry = readdir(directory))) {
-		pid_t tid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-
-		if (tid && !has_thread(task, tid) && seize_thread(tree, task, tid, err) < 0)
-			return -1;
-	}
-	return 0;
+	if (thread_count(task->pid, &count, err) < 0)
+		return -1;
+	if (count == task->n_threads + task->leader_dead)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/task", task->pid);
+	directory = opendir(path);
+	if (directory)
+		return seize_listed(tree, task, directory, err);
+	if (procfs_is_gone(errno))
+		return 0; /* waiting will tell */
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the threads of pid %d", task->pid);
 }
 
 static int saw_child(struct found_tree *tree, struct found_task *parent, pid_t pid,
@@ -247,7 +234,7 @@ static int saw_child(struct found_tree *tree, struct found_task *parent, pid_t p
 			    pid);
 	if (!child)
 		child = add_task(tree, pid);
-	if (!child || child->pass == tree->pass)
+	if (child->pass == tree->pass)
 		return 0;
 	child->pass = tree->pass;
 	child->parent = parent;
@@ -266,16 +253,15 @@ static int find_children(struct found_tree *tree, struct found_task *task, struc
 		char path[PATH_ROOM], buffer[TEXT_ROOM], *text = buffer, *end;
 		ssize_t length;
 
-		snprintf(path, sizeof path, "task/%d/children", task->threads[i].tid);
-		length = procfs_read_into(task->proc_fd, path, buffer, sizeof buffer);
+		snprintf(path, sizeof path, "/proc/%d/task/%d/children", task->pid,
+			 task->threads[i].tid);
+		length = procfs_read_into(AT_FDCWD, path, buffer, sizeof buffer);
 		if (length < 0 && errno == E2BIG)
-			length = procfs_read(tree->arena, task->proc_fd, path, &text);
-		if (length < 0) {
-			/* Without CONFIG_PROC_CHILDREN; or the thread has just died. */
-			if (errno == ENOENT && i == 0 && count_threads(task) > 0)
-				tree->scan_proc = true;
-			continue;
-		}
+			length = procfs_read(tree->arena, AT_FDCWD, path, &text);
+		if (length < 0 && procfs_is_gone(errno))
+			continue; /* the thread has just died */
+		if (length < 0)
+			return thread_fail_unread(task->pid, task->threads[i].tid, "children", err);
 		for (pid_t pid; (pid = (pid_t)strtol(text, &end, 10)) > 0 && end != text;
 		     text = end)
 			if (saw_child(tree, task, pid, err) < 0)
@@ -284,31 +270,58 @@ static int find_children(struct found_tree *tree, struct found_task *task, struc
 	return 0;
 }
 
+/* One entry of /proc; *ret_parent is 0 if it is no process, or gone. */
+static int read_parent(const char *name, pid_t *ret_parent, struct error *err)
+{
+	char path[PATH_ROOM + 256], text[TEXT_ROOM];
+	const char *field;
+
+	*ret_parent = 0;
+	if (!isdigit((unsigned char)name[0]))
+		return 0;
+	snprintf(path, sizeof path, "/proc/%s/status", name);
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
+		return procfs_is_gone(errno)
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
+	field = procfs_field(text, "PPid:");
+	*ret_parent = field ? atoi(field) : 0;
+	return 0;
+}
+
+static int find_in_proc_once(struct found_tree *tree, struct error *err)
+{
+	autoclosedir DIR *proc = opendir("/proc");
+
+	while (proc) {
+		const struct dirent *entry;
+		struct found_task *parent;
+		pid_t pid;
+
+		errno = 0;
+		entry = readdir(proc);
+		if (!entry && errno == 0)
+			return 0;
+		if (!entry)
+			break;
+		if (read_parent(entry->d_name, &pid, err) < 0)
+			return -1;
+		parent = pid > 0 ? find_task(tree, pid) : NULL;
+		if (parent && saw_child(tree, parent, atoi(entry->d_name), err) < 0)
+			return -1;
+	}
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc");
+}
+
 /* Where there are no `children` files: everybody whose parent is known. */
 static int find_children_in_proc(struct found_tree *tree, struct error *err)
 {
 	size_t before;
 
 	do {
-		autoclosedir DIR *proc = opendir("/proc");
-		const struct dirent *entry;
-
 		before = tree->n_tasks;
-		while (proc && (entry = readdir(proc))) {
-			char path[PATH_ROOM + sizeof entry->d_name], text[TEXT_ROOM];
-			struct found_task *parent;
-			const char *field;
-
-			if (!isdigit((unsigned char)entry->d_name[0]))
-				continue;
-			snprintf(path, sizeof path, "/proc/%s/status", entry->d_name);
-			if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
-				continue;
-			field = procfs_field(text, "PPid:");
-			parent = field ? find_task(tree, atoi(field)) : NULL;
-			if (parent && saw_child(tree, parent, atoi(entry->d_name), err) < 0)
-				return -1;
-		}
+		if (find_in_proc_once(tree, err) < 0)
+			return -1;
 	} while (tree->n_tasks > before);
 	return 0;
 }
@@ -331,9 +344,11 @@ static int make_pass(struct found_tree *tree, struct error *err)
 	return tree->scan_proc ? find_children_in_proc(tree, err) : 0;
 }
 
-static void thread_died(struct found_tree *tree, struct found_task *task, size_t index)
+static int thread_died(struct found_tree *tree, struct found_task *task, size_t index,
+		       struct error *err)
 {
 	bool is_leader = task->threads[index].tid == task->pid;
+	struct thread_state state;
 
 	task->n_threads--;
 	memmove(&task->threads[index], &task->threads[index + 1],
@@ -341,61 +356,61 @@ static void thread_died(struct found_tree *tree, struct found_task *task, size_t
 	tree->changed = true;
 	if (is_leader)
 		task->leader_dead = task->leader_seized = true;
-	if (task->n_threads == 0) {
-		struct thread_facts facts = read_thread_facts(task, task->pid);
+	if (task->n_threads > 0)
+		return 0;
+	if (thread_state_read(task->pid, task->pid, &state, err) < 0)
+		return -1;
+	if (state.state == 'Z')
+		return leader_is_dead(tree, task, false, err);
+	if (state.state == 0 || state.state == 'X')
+		task_gone(tree, task);
+	return 0;
+}
 
-		if (facts.state == 'Z')
-			leader_is_dead(tree, task, false);
-		else if (facts.state == 0 || facts.state == 'X')
-			task_gone(tree, task);
+/* Nothing was heard for a while: 1 it is a leader that has died, 0 wait on, -1 it is hopeless. */
+static enum stop_outcome judge_silence(const struct found_tree *tree, const struct found_task *task,
+				       pid_t tid, bool *ret_died, struct error *err)
+{
+	struct thread_state state;
+
+	/* Nobody hears of a leader's end before that of the others. */
+	if (task->n_threads > 1 && tid == task->pid) {
+		if (thread_state_read(task->pid, tid, &state, err) < 0)
+			return STOP_FAILED;
+		*ret_died = state.state == 'Z';
+		if (*ret_died)
+			return STOP_DONE;
 	}
-}
-
-/* A vfork parent is in state D in the call until its child, which we hold, execs or ends. */
-static bool waits_for_vfork(const struct found_task *task, pid_t tid)
-{
-	char path[PATH_ROOM], text[TEXT_ROOM];
-	long nr;
-
-	if (read_thread_facts(task, tid).state != 'D')
-		return false;
-	snprintf(path, sizeof path, "task/%d/syscall", tid);
-	if (procfs_read_into(task->proc_fd, path, text, sizeof text) <= 0 || !isdigit(text[0]))
-		return false;
-	nr = strtol(text, NULL, 10);
-	return nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3;
-}
-
-static enum stop_outcome fail_vfork(const struct found_task *task, pid_t tid, struct error *err)
-{
-	struct thread_facts facts = read_thread_facts(task, tid);
-
-	fail(err, ERR_VFORK_IN_PROGRESS,
-	     "pid %d (%s) waits for its vfork child to execute a program or to end", task->pid,
-	     facts.name);
-	fail_hint(err, "try again when the child has done so");
-	return STOP_AGAIN;
-}
-
-static enum stop_outcome fail_timeout(const struct found_task *task, pid_t tid, struct error *err)
-{
-	struct thread_facts facts = read_thread_facts(task, tid);
-	char path[PATH_ROOM], wchan[TASK_NAME_ROOM] = "";
-
-	snprintf(path, sizeof path, "task/%d/wchan", tid);
-	if (procfs_read_into(task->proc_fd, path, wchan, sizeof wchan) < 0)
-		wchan[0] = 0;
-	if (tid == task->pid)
-		fail(err, ERR_STOP_TIMEOUT,
-		     "pid %d (%s) did not stop, it is in state %c in wchan %s", tid, facts.name,
-		     facts.state ? facts.state : '?', wchan[0] ? wchan : "?");
-	else
-		fail(err, ERR_STOP_TIMEOUT,
-		     "thread %d of pid %d (%s) did not stop, it is in state %c in wchan %s", tid,
-		     task->pid, facts.name, facts.state ? facts.state : '?',
-		     wchan[0] ? wchan : "?");
-	fail_hint(err, "a longer --timeout may help");
+	if (thread_waits_for_vfork(task->pid, tid)) {
+		thread_fail_vfork(task->pid, tid, err);
+		return STOP_AGAIN;
+	}
+	if (wait_clock() < tree->deadline)
+		return STOP_DONE;
+	thread_fail_timeout(task->pid, tid, err);
 	return STOP_FAILED;
+}
+
+/*
+ * A stop that was reported. One for a signal is let through, and the one that was asked for
+ * follows; should that fail, the signal is kept, and goes along when the thread is let go.
+ */
+static enum stop_outcome judge_stop(const struct found_task *task, struct found_thread *thread,
+				    int status, int *ret_stop_signal, struct error *err)
+{
+	if (status >> 16 == PTRACE_EVENT_STOP) {
+		thread->stopped = true;
+		*ret_stop_signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+		return STOP_DONE;
+	}
+	thread->signal = status >> 16 ? 0 : WSTOPSIG(status);
+	if (ptrace(PTRACE_CONT, thread->tid, NULL, (long)thread->signal) < 0 && errno != ESRCH) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot let a signal through to pid %d",
+			   task->pid);
+		return STOP_FAILED;
+	}
+	thread->signal = 0;
+	return STOP_DONE;
 }
 
 /* Waits until one thread is at rest or dead; *ret_stop_signal is that of a group stop. */
@@ -403,38 +418,27 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 				      struct found_thread *thread, bool *ret_died,
 				      int *ret_stop_signal, struct error *err)
 {
-	uint64_t patience = wait_clock() + VFORK_PATIENCE;
-
-	for (;;) {
+	while (!thread->stopped && !*ret_died) {
+		uint64_t patience = wait_clock() + VFORK_PATIENCE;
 		uint64_t until = patience < tree->deadline ? patience : tree->deadline;
+		enum stop_outcome outcome = STOP_DONE;
 		int status, found = wait_for(thread->tid, until, &status);
 
-		/* Nobody hears of a leader's end before that of the others. */
-		if (found == 0 && task->n_threads > 1 && thread->tid == task->pid &&
-		    read_thread_facts(task, thread->tid).state == 'Z') {
+		if (found < 0 && errno != ECHILD) {
+			fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for thread %d of pid %d",
+				   thread->tid, task->pid);
+			return STOP_FAILED;
+		}
+		if (found == 0)
+			outcome = judge_silence(tree, task, thread->tid, ret_died, err);
+		else if (found < 0 || !WIFSTOPPED(status))
 			*ret_died = true;
-			return STOP_DONE;
-		}
-		if (found == 0 && waits_for_vfork(task, thread->tid))
-			return fail_vfork(task, thread->tid, err);
-		if (found == 0 && wait_clock() >= tree->deadline)
-			return fail_timeout(task, thread->tid, err);
-		if (found == 0) {
-			patience = wait_clock() + VFORK_PATIENCE;
-			continue;
-		}
-		if (found < 0 || !WIFSTOPPED(status)) {
-			*ret_died = true;
-			return STOP_DONE;
-		}
-		if (status >> 16 == PTRACE_EVENT_STOP) {
-			thread->stopped = true;
-			*ret_stop_signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-			return STOP_DONE;
-		}
-		/* A signal was on its way: let it come, the stop that was asked for follows. */
-		ptrace(PTRACE_CONT, thread->tid, NULL, (long)(status >> 16 ? 0 : WSTOPSIG(status)));
+		else
+			outcome = judge_stop(task, thread, status, ret_stop_signal, err);
+		if (outcome != STOP_DONE)
+			return outcome;
 	}
+	return STOP_DONE;
 }
 
 static enum stop_outcome wait_all_stopped(struct found_tree *tree, struct error *err)
@@ -454,9 +458,9 @@ static enum stop_outcome wait_all_stopped(struct found_tree *tree, struct error 
 					       err);
 			if (outcome != STOP_DONE)
 				return outcome;
-			if (died)
-				thread_died(tree, task, at);
-			else if (stop_signal)
+			if (died && thread_died(tree, task, at, err) < 0)
+				return STOP_FAILED;
+			if (!died && stop_signal)
 				task->stop_signal = stop_signal;
 		}
 	}
@@ -475,7 +479,7 @@ static void release_task(struct found_task *task)
 			ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)WSTOPSIG(status));
 			continue;
 		}
-		ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, NULL);
+		ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)task->threads[i].signal);
 	}
 	task->n_threads = 0;
 }
@@ -493,44 +497,55 @@ static void drop_unseen(struct found_tree *tree)
 	}
 }
 
-/* Where the leader is dead, /proc/PID shows neither memory nor descriptors; the first of them. */
-static enum stop_outcome open_living(struct found_tree *tree, struct error *err)
+/* /proc has to be there, and to be that of the pid namespace in which we count. */
+static int check_proc(struct found_tree *tree, struct error *err)
 {
-	for (size_t i = 0; i < tree->n_tasks; i++) {
-		struct found_task *task = tree->tasks[i];
-		char path[PATH_ROOM];
-		pid_t tid;
-		int fd;
+	char own[PATH_ROOM] = "";
 
-		if (task->gone || task->zombie || !task->leader_dead)
-			continue;
-		tid = task->threads[0].tid;
-		for (size_t k = 1; k < task->n_threads; k++)
-			if (task->threads[k].tid < tid)
-				tid = task->threads[k].tid;
-		snprintf(path, sizeof path, "/proc/%d", tid);
-		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0) {
-			fail_errno(err, ERR_TREE_CHANGED, "pid %d is gone: cannot open %s",
-				   task->pid, path);
-			return STOP_FAILED;
-		}
-		close(task->proc_fd);
-		task->proc_fd = fd;
+	if (readlink("/proc/self", own, sizeof own - 1) < 0 && !procfs_is_gone(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self");
+	if (atoi(own) != getpid()) {
+		fail(err, ERR_NO_PROC,
+		     own[0] ? "/proc is that of another pid namespace" : "/proc is not mounted");
+		return fail_hint(err, "mount -t proc proc /proc");
 	}
-	return STOP_DONE;
+	if (access("/proc/thread-self/children", F_OK) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at /proc/thread-self");
+	tree->scan_proc = true; /* no CONFIG_PROC_CHILDREN */
+	return 0;
+}
+
+/* The root has to be a process, not a thread, and another than we are. */
+static int check_root(pid_t root, struct error *err)
+{
+	char path[PATH_ROOM], text[TEXT_ROOM];
+	const char *field;
+
+	if (root == getpid())
+		return fail(err, ERR_UNSUPPORTED_TASK, "nestor cannot dump itself (pid %d)", root);
+	snprintf(path, sizeof path, "/proc/%d/status", root);
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0) {
+		if (!procfs_is_gone(errno))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
+		if (kill(root, 0) == 0 || errno != ESRCH)
+			return fail(err, ERR_NO_PRIVILEGE, "not allowed to see pid %d in /proc",
+				    root);
+		return fail(err, ERR_NO_SUCH_TASK, "there is no process %d", root);
+	}
+	field = procfs_field(text, "Tgid:");
+	if (field && atoi(field) != root)
+		return fail(err, ERR_NO_SUCH_TASK, "%d is no process, but a thread of process %d",
+			    root, atoi(field));
+	return 0;
 }
 
 enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err)
 {
-	if (root == getpid()) {
-		fail(err, ERR_UNSUPPORTED_TASK, "nestor cannot dump itself (pid %d)", root);
+	if (check_proc(tree, err) < 0 || check_root(root, err) < 0)
 		return STOP_FAILED;
-	}
-	if (!add_task(tree, root)) {
-		fail(err, ERR_NO_SUCH_TASK, "there is no process %d", root);
-		return STOP_FAILED;
-	}
+	add_task(tree, root);
 	do {
 		enum stop_outcome outcome;
 
@@ -551,15 +566,11 @@ enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct erro
 		fail(err, ERR_NO_SUCH_TASK, "process %d has exited", root);
 		return STOP_FAILED;
 	}
-	return open_living(tree, err);
+	return STOP_DONE;
 }
 
 void found_tree_release(struct found_tree *tree)
 {
-	for (size_t i = 0; i < tree->n_tasks; i++) {
+	for (size_t i = 0; i < tree->n_tasks; i++)
 		release_task(tree->tasks[i]);
-		if (tree->tasks[i]->proc_fd >= 0)
-			close(tree->tasks[i]->proc_fd);
-		tree->tasks[i]->proc_fd = -1;
-	}
 }

@@ -16,6 +16,7 @@ struct target;
 struct found_thread {
 	pid_t tid;
 	bool stopped;
+	int signal; /* that could not be let through, and has to be when it is let go */
 };
 
 /*
@@ -24,7 +25,6 @@ struct found_thread {
  */
 struct found_task {
 	pid_t pid;
-	int proc_fd; /* O_PATH */
 	bool zombie;
 	bool gone;
 	bool leader_dead;
@@ -59,7 +59,7 @@ enum stop_outcome { STOP_DONE, STOP_AGAIN, STOP_FAILED };
 
 enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err);
 
-/* Lets all go, and closes the directories. */
+/* Lets all go. */
 void found_tree_release(struct found_tree *tree);
 
 /*

@@ -13,6 +13,7 @@
  */
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/vdso.h"
+#include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
@@ -175,34 +176,39 @@ static bool is_vdso(const struct target *target, uint64_t address)
 	       memcmp(own, header, sizeof header) == 0;
 }
 
-static void read_auxv(struct target *target)
+static int read_auxv(struct target *target, struct error *err)
 {
-	char *bytes;
-	ssize_t size = procfs_read(target->collect->arena, target->proc_fd, "auxv", &bytes);
+	autofree char *bytes = NULL;
+	ssize_t size = target_text(target, "auxv", &bytes);
 
 	if (size < 0)
-		return;
-	target->auxv = (uint64_t *)bytes;
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/auxv",
+				  target->tid);
+	target->auxv = (uint64_t *)arena_copy(target->collect->arena, bytes, (size_t)size);
 	target->n_auxv = (size_t)size / sizeof target->auxv[0];
+	return 0;
 }
 
 /* The auxiliary vector knows, unless the vdso was moved later; then the list of areas does. */
-static void find_vdso(struct target *target)
+static int find_vdso(struct target *target, struct error *err)
 {
 	const uint8_t *own = vdso_own();
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size = own ? vdso_content_size(own) : 0;
-	char *maps, *at;
+	autofree char *maps = NULL;
+	char *at;
 
-	read_auxv(target);
+	if (read_auxv(target, err) < 0)
+		return -1;
 	for (size_t i = 0; i + 1 < target->n_auxv; i += 2) {
 		if (target->auxv[i] != AT_SYSINFO_EHDR || !is_vdso(target, target->auxv[i + 1]))
 			continue;
 		target->vdso_start = target->auxv[i + 1];
 		target->vdso_end = target->vdso_start + ((size + page - 1) & ~(page - 1));
-		return;
+		return 0;
 	}
-	if (procfs_read(target->collect->arena, target->proc_fd, "maps", &maps) < 0)
-		return;
+	if (target_text(target, "maps", &maps) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/maps",
+				  target->tid);
 	at = strstr(maps, " [vdso]\n");
 	while (at && at > maps && at[-1] != '\n')
 		at--;
@@ -210,6 +216,7 @@ static void find_vdso(struct target *target)
 		target->vdso_start = strtoull(at, &at, 16);
 		target->vdso_end = strtoull(at + 1, NULL, 16);
 	}
+	return 0;
 }
 
 static int read_stat(struct target *target, const char *path, char **ret_stat, struct error *err)
@@ -252,7 +259,8 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 		target->threads[0].status = target->status;
 		return STOP_DONE;
 	}
-	find_vdso(target);
+	if (find_vdso(target, err) < 0)
+		return STOP_FAILED;
 	for (size_t i = 0; i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
 
@@ -292,8 +300,6 @@ static void fill_target(struct target *target, struct collect *collect, struct f
 		.pid = task->pid,
 		.living = task->zombie ? 0 : dead,
 		.tid = task->pid,
-		.proc_fd = task->proc_fd,
-		.mem_fd = -1,
 		.zombie = task->zombie,
 		.stop_signal = task->stop_signal,
 		.n_threads = task->n_threads + dead,

@@ -3,14 +3,18 @@
 #include "collect/collect.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/read-ahead.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int target_pidfd(const struct target *target)
@@ -19,13 +23,72 @@ int target_pidfd(const struct target *target)
 	return kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
 }
 
-int target_mem_fd(struct target *target, struct error *err)
+static int open_folder(const struct target *target)
 {
-	if (target->mem_fd < 0)
-		target->mem_fd = openat(target->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-	if (target->mem_fd >= 0)
-		return target->mem_fd;
-	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the memory of pid %d", target->pid);
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d", target->tid);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * The whole path of a file, for calls that take one. A name as long as paths may be (BELOW_ROOT)
+ * leaves no room for what leads to it: then the folder is needed.
+ */
+static bool put_path(const struct target *target, const char *name, char path[PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "/proc/%d/%s", target->tid, name) < PATH_MAX;
+}
+
+int target_open(const struct target *target, const char *name, int flags)
+{
+	char path[PATH_MAX];
+
+	if (put_path(target, name, path))
+		return open(path, flags | O_CLOEXEC);
+	autoclose int folder = open_folder(target);
+	return folder < 0 ? -1 : openat(folder, name, flags | O_CLOEXEC);
+}
+
+int target_look(const struct target *target, const char *name, struct stat *ret_stat)
+{
+	char path[PATH_MAX];
+
+	if (put_path(target, name, path))
+		return stat(path, ret_stat);
+	autoclose int folder = open_folder(target);
+	return folder < 0 ? -1 : fstatat(folder, name, ret_stat, 0);
+}
+
+ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size)
+{
+	char path[PATH_MAX];
+
+	if (put_path(target, name, path))
+		return readlink(path, buffer, size);
+	autoclose int folder = open_folder(target);
+	return folder < 0 ? -1 : readlinkat(folder, name, buffer, size);
+}
+
+ssize_t target_text(const struct target *target, const char *name, char **ret_text)
+{
+	char path[PATH_MAX];
+
+	if (!put_path(target, name, path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return procfs_read_new(AT_FDCWD, path, ret_text);
+}
+
+int target_open_mem(const struct target *target, struct error *err)
+{
+	int fd = target_open(target, "mem", O_RDWR);
+
+	if (fd >= 0)
+		return fd;
+	return fail_errno(err, procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
+			  "cannot open the memory of pid %d", target->pid);
 }
 
 static uint64_t stat_field(const char *text, unsigned field)
@@ -56,7 +119,7 @@ char *target_read(struct target *target, const char *name, struct error *err)
 
 	if (length >= 0)
 		return arena_copy(target->collect->arena, text, (size_t)length + 1);
-	if (errno == ENOENT || errno == ESRCH)
+	if (procfs_is_gone(errno))
 		fail_errno(err, ERR_TREE_CHANGED, "pid %d is gone: cannot read /proc/%d/%s",
 			   target->pid, target->pid, name);
 	else
@@ -71,12 +134,20 @@ int collect_check_privileges(const struct collect *collect, bool signals, struct
 
 		if (target->zombie)
 			continue;
-		if (faccessat(target->proc_fd, "mem", R_OK | W_OK, AT_EACCESS) && errno == EACCES) {
-			fail(err, ERR_NO_PRIVILEGE, "not allowed to open /proc/%d/mem",
-			     target->pid);
+		char path[32];
+
+		snprintf(path, sizeof path, "/proc/%d/mem", target->tid);
+		if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS)) {
+			if (errno != EACCES && errno != EPERM)
+				return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s",
+						  path);
+			fail(err, ERR_NO_PRIVILEGE, "not allowed to open %s", path);
 			return fail_hint(err, "it takes CAP_DAC_OVERRIDE for tasks of other users");
 		}
-		if (signals && kill(target->pid, 0) && errno == EPERM) {
+		if (signals && kill(target->pid, 0)) {
+			if (errno != EPERM)
+				return fail_errno(err, ERR_TREE_CHANGED, "cannot reach pid %d",
+						  target->pid);
 			fail(err, ERR_NO_PRIVILEGE, "not allowed to end pid %d", target->pid);
 			return fail_hint(err, "it takes CAP_KILL; or let the tree go on with "
 					      "--leave-running");

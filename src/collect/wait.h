@@ -17,7 +17,8 @@ void wait_end(const sigset_t *saved);
 uint64_t wait_clock(void); /* CLOCK_MONOTONIC, in nanoseconds */
 uint64_t wait_deadline(unsigned seconds);
 
-/* 1 and a status, 0 at the deadline (a time of wait_clock), -1 if there is no such tracee. */
+/* 1 and a status, 0 at the deadline (a time of wait_clock), -1 with errno: ECHILD if there is no
+ * such tracee (any more). */
 int wait_for(pid_t tid, uint64_t deadline, int *ret_status);
 
 #endif

@@ -147,7 +147,9 @@ static int probe_identity(struct facts *facts, struct arena *arena, struct error
 	char *status;
 
 	if (procfs_read(arena, AT_FDCWD, "/proc/thread-self/status", &status) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/thread-self/status");
+		/* Also ENOENT where it is that of a pid namespace in which we have no number. */
+		return fail_errno(err, errno == ENOENT ? ERR_NO_PROC : ERR_KERNEL_REFUSED,
+				  "cannot read /proc/thread-self/status");
 	facts->capabilities = status_number(status, "CapEff:", 16);
 	facts->permitted = status_number(status, "CapPrm:", 16);
 	facts->inheritable = status_number(status, "CapInh:", 16);

@@ -83,7 +83,7 @@ struct open_file {
 	int32_t mount_id;
 	const char *fdinfo;    /* whole text; "" for what is not a descriptor (collect_path) */
 	uint32_t id;	       /* to be used in the FileEntry */
-	const char *proc_name; /* leads to it below target->proc_fd: "fd/3", "cwd" */
+	const char *proc_name; /* leads to it by target_open: "fd/3", "cwd" */
 	const char *what;      /* for messages: "pid 12: descriptor 3 (/tmp/log)" */
 };
 

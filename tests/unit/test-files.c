@@ -69,7 +69,6 @@ static int tear_down(void **state)
 	if (f->child) {
 		kill(f->child, SIGKILL);
 		waitpid(f->child, NULL, 0);
-		close(f->target.proc_fd);
 	}
 	for (size_t i = 0; i < f->opener.n_kept_fds; i++)
 		if (f->opener.kept_fds[i] >= 0)
@@ -102,13 +101,11 @@ static void collect_child(struct fixture *f, void (*hold)(void), int expected)
 	close(ready[1]);
 	assert_int_equal(read(ready[0], path, 1), 0);
 	close(ready[0]);
-	snprintf(path, sizeof path, "/proc/%d", (int)f->child);
 	snapshot_add_task(&f->snapshot);
 	f->target = (struct target){ .collect = &f->collect,
 				     .task = &f->snapshot.tasks[0],
 				     .pid = f->child,
-				     .tid = f->child,
-				     .proc_fd = open(path, O_PATH) };
+				     .tid = f->child };
 	f->target.task->ids = snapshot_new(&f->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	f->target.task->ids->files_id = 1;
 	int result = collect_descriptors(&f->target, &f->err) ||
@@ -178,6 +175,7 @@ static void round_trip(struct fixture *f, void (*hold)(void))
 	int own_dir_fd = open("/proc/self", O_PATH);
 
 	collect_child(f, hold, 0);
+	int folder_fd = target_open(&f->target, "", O_PATH | O_DIRECTORY);
 	table = f->target.task->table;
 	int *opened = arena_array(&f->arena, int, f->snapshot.n_files + 1);
 	for (size_t i = 0; i < f->snapshot.n_files; i++) {
@@ -188,10 +186,11 @@ static void round_trip(struct fixture *f, void (*hold)(void))
 	for (size_t i = 0; i < table->n_descriptors; i++)
 		for (size_t j = 0; j < f->snapshot.n_files; j++)
 			if (table->descriptors[i]->id == f->snapshot.files[j]->id)
-				check_same(f, f->target.proc_fd, table->descriptors[i]->fd,
+				check_same(f, folder_fd, table->descriptors[i]->fd,
 					   own_dir_fd, opened[j]);
 	for (size_t i = 0; i < f->snapshot.n_files; i++)
 		close(opened[i]);
+	close(folder_fd);
 	close(own_dir_fd);
 }
 

@@ -54,7 +54,7 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 		 uint32_t *ret_file_id, struct error *err)
 {
 	FileEntry *file = snapshot_new(target->collect->snapshot, FILE_ENTRY, FileEntry);
-	int fd = openat(target->proc_fd, link_name, (int)open_flags | O_CLOEXEC);
+	int fd = target_open(target, link_name, (int)open_flags);
 
 	(void)err;
 	assert_true(fd >= 0 && fake.n_files < MAX_FILES);
@@ -65,12 +65,42 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 	return 0;
 }
 
-int target_mem_fd(struct target *target, struct error *err)
+int target_open(const struct target *target, const char *name, int flags)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", target->tid, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+int target_open_mem(const struct target *target, struct error *err)
 {
 	(void)err;
-	if (target->mem_fd < 0)
-		target->mem_fd = openat(target->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-	return target->mem_fd;
+	return target_open(target, "mem", O_RDWR);
+}
+
+int target_look(const struct target *target, const char *name, struct stat *ret_stat)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", target->tid, name);
+	return stat(path, ret_stat);
+}
+
+ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", target->tid, name);
+	return readlink(path, buffer, size);
+}
+
+ssize_t target_text(const struct target *target, const char *name, char **ret_text)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", target->tid, name);
+	return procfs_read_new(AT_FDCWD, path, ret_text);
 }
 
 uint64_t target_stat_field(const struct target *target, unsigned field)
@@ -395,7 +425,6 @@ struct fixture {
 static struct fixture *fixture_new(pid_t pid)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
-	char name[64];
 
 	assert_non_null(fixture);
 	arena_init(&fixture->arena);
@@ -418,14 +447,11 @@ static struct fixture *fixture_new(pid_t pid)
 	fixture->collect.assistant = assistant_start();
 	fixture->collect.targets = &fixture->target;
 	fixture->collect.n_targets = 1;
-	snprintf(name, sizeof name, "/proc/%d", pid);
 	fixture->target = (struct target){
 		.collect = &fixture->collect,
 		.task = snapshot_add_task(&fixture->snapshot),
 		.pid = pid,
 		.tid = pid,
-		.proc_fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC),
-		.mem_fd = -1,
 		.stat = arena_string(&fixture->arena, "S 1 1"),
 		.auxv = arena_array(&fixture->arena, uint64_t, 2),
 		.n_auxv = 2,
@@ -440,9 +466,6 @@ static void fixture_free(struct fixture *fixture)
 	images_writer_free(fixture->collect.images);
 	close(fixture->folder_fd);
 	rmdir(fixture->folder);
-	close(fixture->target.proc_fd);
-	if (fixture->target.mem_fd >= 0)
-		close(fixture->target.mem_fd);
 	arena_done(&fixture->arena);
 	free(fixture);
 }

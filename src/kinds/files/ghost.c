@@ -58,11 +58,11 @@ static const struct known_ghost *find_known(const struct known_ghosts *known,
 	return NULL;
 }
 
-static int mount_of(int dir_fd, const char *name, uint64_t *ret_mount)
+static int mount_of(int fd, const char *name, uint64_t *ret_mount)
 {
 	struct statx attributes;
 
-	if (statx(dir_fd, name, 0, STATX_MNT_ID, &attributes) < 0)
+	if (statx(fd, name, AT_EMPTY_PATH, STATX_MNT_ID, &attributes) < 0)
 		return -1;
 	*ret_mount = attributes.stx_mnt_id;
 	return 0;
@@ -91,9 +91,10 @@ static int mount_above(const char *path, uint64_t *ret_mount)
 static bool can_be_made_again(const struct open_file *file, const char *path)
 {
 	uint64_t own, above;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 
-	return mount_of(file->target->proc_fd, file->proc_name, &own) == 0 &&
-	       mount_above(path, &above) == 0 && own == above;
+	return fd >= 0 && mount_of(fd, "", &own) == 0 && mount_above(path, &above) == 0 &&
+	       own == above;
 }
 
 /* Device numbers in images are the kernel's: 12 bits of major, 20 of minor. */
@@ -201,8 +202,8 @@ static int write_content(const struct open_file *file, uint32_t id, const GhostF
 	if (!S_ISREG(entry->mode))
 		return 0;
 	/* A new description, for reading; the task's own may not allow it, and has a position. */
-	autoclose int from = openat(file->target->proc_fd, file->proc_name,
-				    O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	autoclose int from =
+		target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK | O_NOATIME);
 	if (from < 0)
 		return fail_errno(err, ERR_IO, "%s: cannot open the unlinked file", file->what);
 	if (entry->has_chunks ? copy_chunks(to, from) : copy_bytes(to, from, 0, 0))

@@ -124,7 +124,7 @@ static int collect_content(const struct open_file *file, struct known_pipe *pipe
 	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
 	 * nobody notices while the tree stands still. */
 	autoclose int source =
-		openat(file->target->proc_fd, file->proc_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);
 	if (source < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
 	int capacity = fcntl(source, F_GETPIPE_SZ);

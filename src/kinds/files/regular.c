@@ -64,7 +64,7 @@ static bool is_on_special_file_system(const struct open_file *file)
 
 	if (major(file->stat.st_dev) != 0)
 		return false; /* a block device */
-	autoclose int fd = openat(file->target->proc_fd, file->proc_name, O_PATH | O_CLOEXEC);
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return true;
 	switch (fs.f_type) {

@@ -118,7 +118,7 @@ int pages_find(const struct target *target, const uint8_t *vdso, struct arena *a
 	       struct page_list *ret_list, struct error *err)
 {
 	const MmEntry *mm = target->task->mm;
-	autoclose int fd = openat(target->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	autoclose int fd = target_open(target, "pagemap", O_RDONLY);
 	struct search search;
 
 	if (fd < 0)

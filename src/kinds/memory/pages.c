@@ -66,7 +66,6 @@ struct pages_job {
 	struct pages_state *state;
 	struct target *target;
 	uint8_t *vdso; /* its content, before the task was asked */
-	int mem_fd;
 	struct page_list list;
 	struct summed_image *image;
 	atomic_size_t pieces_left;
@@ -84,8 +83,12 @@ struct piece_errand {
 static int read_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
 			   uint8_t *buffer, struct error *err)
 {
+	autoclose int mem_fd = target_open_mem(job->target, err);
+
+	if (mem_fd < 0)
+		return -1;
 	while (size) {
-		ssize_t got = pread(job->mem_fd, buffer, size, (off_t)address);
+		ssize_t got = pread(mem_fd, buffer, size, (off_t)address);
 
 		if (got <= 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
@@ -357,8 +360,7 @@ int pages_begin(struct target *target, struct error *err)
 	job->find.run = find_pages;
 	job->state = state;
 	job->target = target;
-	job->mem_fd = target_mem_fd(target, err);
-	if (job->mem_fd < 0 || read_vdso(target, &job->vdso, err))
+	if (read_vdso(target, &job->vdso, err))
 		return -1;
 	target->task->pages.present = true;
 	target->task->pages.pages_id = collect->next_pages_id++;

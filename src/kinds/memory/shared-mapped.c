@@ -107,7 +107,7 @@ static int write_pages(struct reading *reading, uint64_t offset, size_t size, st
 static int read_part(struct reading *reading, const struct mapped_part *part, uint64_t from,
 		     struct error *err)
 {
-	int mem_fd = target_mem_fd(part->target, err);
+	autoclose int mem_fd = target_open_mem(part->target, err);
 
 	if (mem_fd < 0)
 		return -1;

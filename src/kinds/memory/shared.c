@@ -192,7 +192,7 @@ int shared_collect_pages(struct target *target, const VmaEntry *area, struct err
 	if (object->written)
 		return 0;
 	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, area->start, area->end);
-	fd = openat(target->proc_fd, link, O_RDONLY | O_CLOEXEC);
+	fd = target_open(target, link, O_RDONLY);
 	if (fd < 0 && errno != EPERM && errno != EACCES)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
 	object->written = true;

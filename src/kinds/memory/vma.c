@@ -274,14 +274,14 @@ static int find_mapped_file(const struct target *target, const struct area_text 
 	struct arena *arena = target->collect->arena;
 
 	*ret_link = arena_printf(arena, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
-	if (fstatat(target->proc_fd, *ret_link, ret_stat, 0) == 0)
+	if (target_look(target, *ret_link, ret_stat) == 0)
 		return 0;
 	if (errno != EPERM && errno != EACCES)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the mapped file %.*s",
 				  (int)text->path_length, text->path);
 	*ret_link =
 		arena_printf(arena, BELOW_ROOT "%.*s", (int)text->path_length - 1, text->path + 1);
-	if (text->path[0] == '/' && fstatat(target->proc_fd, *ret_link, ret_stat, 0) == 0 &&
+	if (text->path[0] == '/' && target_look(target, *ret_link, ret_stat) == 0 &&
 	    ret_stat->st_ino == text->inode && ret_stat->st_dev == text->device)
 		return 0;
 	fail(err, ERR_NO_PRIVILEGE,

@@ -104,7 +104,7 @@ static int collect(const struct open_file *file, FileEntry *file_entry, struct e
 	entry->flags = file->flags;
 	if (type->flag != CLONE_NEWUSER && type->flag != CLONE_NEWPID)
 		return collect_common(file, type, entry, err);
-	autoclose int fd = openat(file->target->proc_fd, file->proc_name, O_RDONLY | O_CLOEXEC);
+	autoclose int fd = target_open(file->target, file->proc_name, O_RDONLY);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", file->what);
 	if (type->flag == CLONE_NEWUSER)

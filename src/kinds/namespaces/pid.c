@@ -175,7 +175,7 @@ static int read_own_namespace(struct survey *survey, struct target *target, stru
 	TaskKobjIdsEntry *ids = target->task->ids;
 	struct stat stat;
 
-	if (fstatat(target->proc_fd, "ns/pid", &stat, 0))
+	if (target_look(target, "ns/pid", &stat))
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/ns/pid",
 				  target->pid);
 	const struct known_namespace *known = find_known(survey, &stat);
@@ -184,7 +184,7 @@ static int read_own_namespace(struct survey *survey, struct target *target, stru
 		ids->pid_ns_id = known->id;
 		return 0;
 	}
-	int fd = openat(target->proc_fd, "ns/pid", O_RDONLY | O_CLOEXEC);
+	int fd = target_open(target, "ns/pid", O_RDONLY);
 	if (fd < 0)
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/ns/pid",
 				  target->pid);
@@ -221,7 +221,7 @@ static int read_empty_namespace(struct survey *survey, const struct target *targ
 static int read_ended_namespace(struct survey *survey, const struct target *target,
 				const char *path, uint32_t *ret_id, struct error *err)
 {
-	int fd = openat(target->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	int fd = target_open(target, path, O_RDONLY);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/%s", target->pid,
@@ -248,7 +248,7 @@ static int read_for_children(struct survey *survey, const struct target *target,
 	struct stat stat;
 
 	snprintf(path, sizeof path, "task/%d/ns/pid_for_children", target->threads[thread].tid);
-	if (fstatat(target->proc_fd, path, &stat, 0)) {
+	if (target_look(target, path, &stat)) {
 		if (errno == ENOENT)
 			return read_empty_namespace(survey, target, thread, ret_id, err);
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s", target->pid,

@@ -92,10 +92,13 @@ int user_maps_read(struct user_maps *maps, struct arena *arena, int proc_fd,
 		return -1;
 	if (procfs_read(arena, proc_fd, "setgroups", &setgroups) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read setgroups");
+	ssize_t projects_length = procfs_read(arena, proc_fd, "projid_map", &projects);
+	if (projects_length < 0 && errno != ENOENT)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read projid_map");
 	*maps = (struct user_maps){
 		.entry = arena_copy(arena, &(UsernsEntry)USERNS_ENTRY__INIT, sizeof(UsernsEntry)),
 		.setgroups_denied = strncmp(setgroups, "deny", 4) == 0,
-		.has_projects = procfs_read(arena, proc_fd, "projid_map", &projects) > 0,
+		.has_projects = projects_length > 0,
 		.outer_uids = uids.outer,
 		.outer_gids = gids.outer,
 	};

@@ -173,18 +173,18 @@ static int read_task(struct collect *collect, struct survey *survey, struct targ
 	char what[32];
 	size_t index;
 
-	if (fstatat(target->proc_fd, "ns/user", &stat, 0) && target->zombie && errno == EACCES)
+	if (target_look(target, "ns/user", &stat) && target->zombie && errno == EACCES)
 		return fail(
 			err, ERR_NO_PRIVILEGE,
 			"pid %d is a zombie that was not dumpable: to see its exit status takes "
 			"CAP_SYS_PTRACE in the initial user namespace",
 			target->pid);
-	if (fstatat(target->proc_fd, "ns/user", &stat, 0))
+	if (target_look(target, "ns/user", &stat))
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/ns/user",
 				  target->pid);
 	struct known_namespace *known = find_known(survey, &stat);
 	if (!known) {
-		int fd = openat(target->proc_fd, "ns/user", O_RDONLY | O_CLOEXEC);
+		int fd = target_open(target, "ns/user", O_RDONLY);
 		if (fd < 0)
 			return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/ns/user",
 					  target->pid);
@@ -231,11 +231,19 @@ static int read_maps(struct collect *collect, const struct survey *survey,
 		     struct known_namespace *known, struct error *err)
 {
 	const struct user_maps *parent = known->parent ? &survey->known[known->parent].maps : NULL;
-	int result = known->member ? user_maps_read(&known->maps, collect->arena,
-						    known->member->proc_fd, parent, err)
-				   : user_maps_visit(&known->maps, collect->arena, known->fd,
-						     parent, err);
+	int result;
 
+	if (known->member) {
+		autoclose int folder = target_open(known->member, "", O_PATH | O_DIRECTORY);
+		if (folder < 0)
+			return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d",
+					  known->member->tid);
+		result = user_maps_read(&known->maps, collect->arena, folder, parent, err);
+	} else {
+		result = user_maps_visit(&known->maps, collect->arena, known->fd, parent, err);
+	}
+	if (result)
+		return -1;
 	known->entry->user_ext = known->maps.entry;
 	known->entry->has_setgroups_denied = true;
 	known->entry->setgroups_denied = known->maps.setgroups_denied;

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/slots.h"
+#include "collect/interrupted.h"
 #include "model/snapshot.h"
 
 #include <signal.h>
@@ -24,9 +25,12 @@ struct assistant;
 struct read_ahead;
 
 struct target_thread {
-	pid_t tid;		      /* as this nestor sees it */
-	struct user_regs_struct regs; /* NT_PRSTATUS at the stop, untouched */
-	uint8_t *xstate;	      /* NT_X86_XSTATE */
+	pid_t tid;			  /* as this nestor sees it */
+	struct user_regs_struct regs;	  /* at the stop, settled: it goes on with these */
+	struct user_regs_struct recorded; /* what images get; see interrupted.c */
+	struct thread_sleep sleep;
+	struct thread_timeout timeout;
+	uint8_t *xstate; /* NT_X86_XSTATE */
 	size_t xstate_size;
 	uint64_t signal_mask;
 	char *status; /* /proc/PID/task/TID/status */
@@ -80,8 +84,9 @@ struct collect {
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
 	uint32_t next_file_id, next_shared_id, next_pages_id, next_namespace_id;
-	struct slots states; /* see collect_state */
-	uint64_t pages_written, pages_scanned; /* for stats-dump */
+	struct slots states;			   /* see collect_state */
+	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
+	uint64_t pages_written, pages_scanned;	   /* for stats-dump */
 };
 
 /* What somebody keeps over a dump, by the address of its row or of a variable of its own. */

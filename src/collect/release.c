@@ -31,6 +31,8 @@ static void detach_target(struct target *target)
 	for (size_t i = 0; i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
 
+		if (thread->seized)
+			interrupted_release(thread);
 		/* Fails only for a thread that was killed, or was lost: nothing to be done. */
 		if (thread->seized)
 			ptrace(PTRACE_DETACH, thread->tid, NULL, NULL);

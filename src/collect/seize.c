@@ -85,6 +85,9 @@ static int add_thread(struct found_tree *tree, struct found_task *task, pid_t ti
 		task->threads[0] = (struct found_thread){ .tid = tid };
 		task->leader_dead = task->leader_seized = false;
 	}
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (task->threads[i].tid == tid)
+			interrupted_look(tid, &task->threads[i].sleep);
 	/* It can have died since; waiting will tell. */
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 && errno != ESRCH)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot stop thread %d of pid %d", tid,

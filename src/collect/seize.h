@@ -4,6 +4,7 @@
 #define NESTOR_COLLECT_SEIZE_H
 
 #include "base/error.h"
+#include "collect/interrupted.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@ struct found_thread {
 	pid_t tid;
 	bool stopped;
 	int signal; /* that could not be let through, and has to be when it is let go */
+	struct thread_sleep sleep; /* before it was told to stop */
 };
 
 /*

@@ -7,9 +7,7 @@
  *  - A thread inside a restartable sequence is to be aborted (rseq(2)). The kernel does that on
  *    the thread's way back to user space, but any call we inject is a way back too, and takes the
  *    pending abort with it. So rip becomes abort_ip, as the kernel would make it.
- *  - Some calls return EINTR when they are merely stopped (signal(7): "interrupted by a stop
- *    signal"). Nothing must be noticed of us, so they get ERESTARTNOHAND instead: the kernel
- *    makes them again, unless a signal handler is to run.
+ *  - Calls that the stop interrupted: interrupted.c.
  */
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/vdso.h"
@@ -30,7 +28,6 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -38,7 +35,6 @@ enum {
 	PATH_ROOM = 64,
 	MASK_SIZE = 8,
 	RSEQ_CS_OFFSET = 8, /* of rseq_cs in struct rseq */
-	ERESTARTNOHAND = 514,
 	DEFAULT_TIMEOUT = 10,
 	FIRST_DELAY = 1000000, /* ns */
 	LONGEST_DELAY = 500000000,
@@ -81,24 +77,6 @@ static void settle_rseq(const struct target *target, struct target_thread *threa
 		return;
 	if (thread->regs.rip - section.start_ip < section.post_commit_offset)
 		thread->regs.rip = section.abort_ip;
-}
-
-static void settle_interrupted(struct target_thread *thread)
-{
-	struct iovec vector = { &thread->regs, sizeof thread->regs };
-
-	if ((int64_t)thread->regs.rax != -EINTR)
-		return;
-	switch ((int64_t)thread->regs.orig_rax) {
-	case SYS_epoll_wait:
-	case SYS_epoll_pwait:
-	case SYS_epoll_pwait2:
-	case SYS_semop:
-	case SYS_semtimedop:
-	case SYS_rt_sigtimedwait:
-		thread->regs.rax = (uint64_t)-ERESTARTNOHAND;
-		ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &vector);
-	}
 }
 
 static int fail_registers(const struct target *target, const struct target_thread *thread,
@@ -279,7 +257,8 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 			return STOP_AGAIN;
 		}
 		settle_rseq(target, thread);
-		settle_interrupted(thread);
+		if (interrupted_settle(target, thread, err) < 0)
+			return STOP_FAILED;
 	}
 	return STOP_DONE;
 }
@@ -313,6 +292,7 @@ static void fill_target(struct target *target, struct collect *collect, struct f
 						.seized = task->leader_seized && !task->zombie };
 	for (size_t i = 0; i < task->n_threads; i++) {
 		target->threads[i + dead].tid = task->threads[i].tid;
+		target->threads[i + dead].sleep = task->threads[i].sleep;
 		target->threads[i + dead].seized = true;
 	}
 	if (task->n_threads > 1)

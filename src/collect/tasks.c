@@ -334,8 +334,8 @@ static void read_thread_core(struct target *target, size_t index)
 	core->thread_core->blk_sigset =
 		thread->dead ? status_mask(thread->status) : thread->signal_mask;
 	if (!thread->dead)
-		registers_save(&thread->regs, thread->xstate, thread->xstate_size, snapshot->arena,
-			       core);
+		registers_save(&thread->recorded, thread->xstate, thread->xstate_size,
+			       snapshot->arena, core);
 }
 
 static void read_cores(struct target *target)

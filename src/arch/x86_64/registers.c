@@ -179,6 +179,40 @@ bool registers_interrupted(const struct user_regs_struct *regs)
 	}
 }
 
+/* x86-64 ABI of the kernel: the order of arguments. */
+static const size_t arguments[6] = {
+	offsetof(struct user_regs_struct, rdi), offsetof(struct user_regs_struct, rsi),
+	offsetof(struct user_regs_struct, rdx), offsetof(struct user_regs_struct, r10),
+	offsetof(struct user_regs_struct, r8),	offsetof(struct user_regs_struct, r9),
+};
+
+void registers_arguments(const struct user_regs_struct *regs, uint64_t args[6])
+{
+	for (size_t i = 0; i < 6; i++)
+		memcpy(&args[i], (const char *)regs + arguments[i], sizeof args[i]);
+}
+
+void registers_set_argument(struct user_regs_struct *regs, unsigned index, uint64_t value)
+{
+	memcpy((char *)regs + arguments[index], &value, sizeof value);
+}
+
+uint64_t registers_stack(const struct user_regs_struct *regs)
+{
+	return regs->rsp;
+}
+
+long registers_call_of_code(const uint8_t code[CALL_CODE_SIZE])
+{
+	uint32_t number;
+
+	/* mov $number,%eax; syscall */
+	if (code[0] != 0xb8 || code[5] != 0x0f || code[6] != 0x05)
+		return -1;
+	memcpy(&number, code + 1, sizeof number);
+	return (long)number;
+}
+
 static UserX86RegsEntry *save_general(const struct user_regs_struct *regs, struct arena *arena)
 {
 	UserX86RegsEntry *entry =

@@ -23,6 +23,7 @@ enum {
 	XSTATE_MAX_SIZE = 16384, /* AMX has 11008 bytes; the kernel's buffers are no larger */
 	REGISTERS_CS_64 = 0x33,	 /* __USER_CS; a 32-bit task runs with 0x23 */
 	SYSCALL_INSTRUCTION = 2, /* bytes; what the kernel takes off rip to make a call again */
+	CALL_CODE_SIZE = 7,	 /* the load of a call's number, and the call */
 };
 
 /*
@@ -52,5 +53,13 @@ uint64_t xstate_unsupported(const uint8_t *xstate, size_t size);
 
 /* Is the thread inside a system call that the stop interrupted and the kernel would restart? */
 bool registers_interrupted(const struct user_regs_struct *regs);
+
+/* The arguments of a system call, as they are during it and after it. */
+void registers_arguments(const struct user_regs_struct *regs, uint64_t args[6]);
+void registers_set_argument(struct user_regs_struct *regs, unsigned index, uint64_t value);
+uint64_t registers_stack(const struct user_regs_struct *regs);
+
+/* The number that code just before rip loads for its system call; -1 if it does not do so. */
+long registers_call_of_code(const uint8_t code[CALL_CODE_SIZE]);
 
 #endif

@@ -87,13 +87,26 @@ struct open_file {
 	const char *what;      /* for messages: "pid 12: descriptor 3 (/tmp/log)" */
 };
 
+/* When a description comes to be at a restore. */
+enum file_way {
+	FILE_EARLY,   /* before the first process exists: by `open`, in the coordinator */
+	FILE_BY_TASK, /* by `plan_open`, in the program of one of the tasks that hold it: what the
+		       * kernel ties to the task that opens it */
+	FILE_LATE,    /* when all processes exist: by `open`, which finds them in opener->pids */
+};
+
 /*
  * A kind of open file description.
  *   recognise  by stat, link and file system; the first row that says yes has it
  *   collect    fill entry->...; content that is the object's (pipe data, unlinked files) too
  *   check      pure; what cannot be restored, from the images alone
  *   verify     before anything is made: are the host's files there and as recorded?
+ *   way        when it comes to be; NULL: FILE_EARLY
  *   open       ordinary code of the coordinator; returns a descriptor with flags and position
+ *   plan_open  appends operations that open it at `number`, close-on-exec; whatever is free of
+ *              the numbers above plan->first_source may be used meanwhile (plan/plan.h)
+ *   connect    when every description of the tree is open and no process of it runs: what refers
+ *              to others (opener_file), or begins to count (timers)
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
  *   complete   once per dump, when the descriptors of all tasks are known; may be NULL
  */
@@ -104,7 +117,12 @@ struct file_kind {
 	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
 	int (*verify)(struct file_opener *opener, const FileEntry *entry, struct error *err);
+	enum file_way (*way)(const struct snapshot *snapshot, const FileEntry *entry);
 	int (*open)(struct file_opener *opener, const FileEntry *entry, struct error *err);
+	int (*plan_open)(struct plan *plan, const struct task *task, struct program *program,
+			 const FileEntry *entry, uint32_t number, struct error *err);
+	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
+		       struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
 	int (*complete)(struct collect *collect, struct error *err);
 };
@@ -119,6 +137,12 @@ struct file_opener {
 	struct arena *arena;
 	int root_fd;	 /* paths are below it (-r), AT_FDCWD: the host's root */
 	const int *user_namespaces; /* like snapshot->user_namespaces; NULL while verifying */
+	/* Once all processes exist, as we see them; NULL before: */
+	const pid_t *pids; /* like snapshot->tasks; the dead are there, too */
+	pid_t level_0;	   /* somebody in the pid namespace of level 0 */
+	/* See opener_file: */
+	int (*file)(const struct file_opener *opener, uint32_t file_id);
+	const void *file_data;
 	struct slots states; /* see opener_state */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
@@ -140,10 +164,13 @@ extern const struct kind_table kinds;
 
 const struct file_kind *kind_of_file(const struct kind_table *table, const FileEntry *entry);
 
-/*
- * A pid namespace of the tree: the coordinator cannot open it, since its init is not there yet, so
- * a task that holds it does (plan/lower/held-namespaces.c).
- */
-bool namespace_file_is_placed_by_task(const struct snapshot *snapshot, const FileEntry *entry);
+/* A descriptor of another description of the tree, for `connect`; -1 if it has none. */
+static inline int opener_file(const struct file_opener *opener, uint32_t file_id)
+{
+	return opener->file(opener, file_id);
+}
+
+enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,
+		       const FileEntry *entry);
 
 #endif

@@ -81,3 +81,11 @@ const struct file_kind *kind_of_file(const struct kind_table *table, const FileE
 			return *kind;
 	return NULL;
 }
+
+enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,
+		       const FileEntry *entry)
+{
+	const struct file_kind *kind = kind_of_file(table, entry);
+
+	return kind && kind->way ? kind->way(snapshot, entry) : FILE_EARLY;
+}

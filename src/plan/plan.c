@@ -58,24 +58,6 @@ static int check_numbers(const struct plan *plan, struct error *err)
 	return 0;
 }
 
-/* The coordinator opens what the tree shares with it, which a fresh pid namespace is not. */
-static int check_fresh(const struct plan *plan, struct error *err)
-{
-	const struct snapshot *snapshot = plan->snapshot;
-
-	for (size_t i = 0; plan->fresh_pid_namespace && i < snapshot->n_files; i++) {
-		const FileEntry *file = snapshot->files[i];
-		if (file->type == FD_TYPES__NS && file->nsf->ns_cflag == CLONE_NEWPID &&
-		    !namespace_file_is_placed_by_task(snapshot, file))
-			return fail(err, ERR_UNSUPPORTED_FILE,
-				    "file %" PRIu32
-				    " is the pid namespace that the tree shared with "
-				    "others, which is not the fresh one",
-				    file->id);
-	}
-	return 0;
-}
-
 static void plan_root_clone(struct plan *plan, const struct node *root)
 {
 	/* The coordinator may ignore SIGCHLD, and then there would be no zombies. */
@@ -170,6 +152,7 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	add_programs(&build);
 	describe_tasks(plan, tree);
 	descriptors_share(&build);
+	late_files_prepare(&build);
 	guided_threads_prepare(&build);
 	stopped_count(&build);
 	for (size_t i = 0; i < tree->n_order; i++)
@@ -217,8 +200,7 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 		.tasks = arena_array(arena, struct planned_task, snapshot->n_tasks),
 	};
 	if (check_snapshot(&tree, arena, snapshot, table, options, err) ||
-	    check_numbers(plan, err) || check_fresh(plan, err) ||
-	    user_namespaces_check(plan, &tree, err) || held_namespaces_check(plan, &tree, err) ||
+	    check_numbers(plan, err) || user_namespaces_check(plan, &tree, err) ||
 	    sources_make(plan, options, err))
 		return -1;
 	plan_root_clone(plan, tree.nodes[0]);

@@ -28,6 +28,7 @@ enum source_kind {
 	SOURCE_CORE_DIRECTORY, /* where zombie `id` dumps core: a file system of its own */
 	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
 	SOURCE_USER_NAMESPACE, /* that with this id; always inherited */
+	SOURCE_LATE_HOLDER,    /* pidfd of who has the late files; only where there are any */
 };
 
 struct source {
@@ -36,6 +37,13 @@ struct source {
 	uint32_t number; /* descriptor number in the coordinator, and in tasks where inherited */
 	bool inherited;	 /* O_CLOEXEC does not matter: nothing is executed */
 	size_t users;
+	/*
+	 * Of an open file. One that is not FILE_EARLY is fetched when plan->late_word is set, and
+	 * its number is what the coordinator then writes to number_slot (unless that is 0).
+	 */
+	enum file_way way;
+	const struct task *opened_by; /* FILE_BY_TASK: the task, and its number there */
+	uint32_t opened_at;
 	/* Private to plan/: where the source is, in the program that is being built. */
 	const struct program *borrower;
 	uint64_t borrowed_slot;
@@ -149,6 +157,13 @@ struct plan {
 	uint64_t requests_word; /* is changed by their requests */
 	uint64_t makers_word;	/* at n_makers all processes are made: requests can be served */
 	uint32_t n_makers;
+	/*
+	 * Files that are opened when processes exist (FILE_BY_TASK, FILE_LATE): when makers_word
+	 * has come to n_makers and opened_word to n_opened_by_tasks, the coordinator opens or takes
+	 * each, tells where it has it (source.number_slot) and sets late_word. 0: there are none.
+	 */
+	uint64_t late_word, opened_word;
+	uint32_t n_opened_by_tasks;
 	struct planned_fill *fills;
 	size_t n_fills;
 	uint64_t fills_word;	   /* 0: there are none */
@@ -181,6 +196,8 @@ int plan_check(const struct snapshot *snapshot, const struct kind_table *table,
  * still there; afterwards none.
  */
 uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id);
+/* The source itself, if it is registered; else NULL. */
+const struct source *plan_find_source(const struct plan *plan, enum source_kind kind, uint64_t id);
 void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uint32_t number,
 		bool close_on_exec);
 /*

@@ -13,6 +13,7 @@ static const char *const source_names[] = {
 	[SOURCE_CORE_DIRECTORY] = "core directory",
 	[SOURCE_COORDINATOR] = "coordinator",
 	[SOURCE_USER_NAMESPACE] = "user namespace",
+	[SOURCE_LATE_HOLDER] = "holder of late files",
 };
 
 /* The name of the task that a program is of; NULL for threads and helpers. */
@@ -46,6 +47,15 @@ static void print_root(const struct plan *plan, struct text *text)
 	text_add(text, "]\n");
 }
 
+static const char *way_in_words(const struct source *source)
+{
+	if (source->way == FILE_BY_TASK)
+		return "opened by a task";
+	if (source->way == FILE_LATE)
+		return "opened late";
+	return source->inherited ? "inherited" : "fetched";
+}
+
 static void print_sources(const struct plan *plan, struct text *text)
 {
 	for (size_t i = 0; i < plan->n_sources; i++) {
@@ -54,9 +64,9 @@ static void print_sources(const struct plan *plan, struct text *text)
 			 source_names[source->kind]);
 		/* The coordinator's pid says nothing about the tree, and differs from run to run.
 		 */
-		if (source->kind != SOURCE_COORDINATOR)
+		if (source->kind != SOURCE_COORDINATOR && source->kind != SOURCE_LATE_HOLDER)
 			text_add(text, " %" PRIu64, source->id);
-		text_add(text, ", %s\n", source->inherited ? "inherited" : "fetched");
+		text_add(text, ", %s\n", way_in_words(source));
 	}
 }
 
@@ -86,10 +96,10 @@ static void print_sources_json(const struct plan *plan, struct text *text)
 		const struct source *source = &plan->sources[i];
 		text_add(text, "%s\n  {\"descriptor\": %" PRIu32 ", \"kind\": \"%s\"", i ? "," : "",
 			 source->number, source_names[source->kind]);
-		if (source->kind != SOURCE_COORDINATOR)
+		if (source->kind != SOURCE_COORDINATOR && source->kind != SOURCE_LATE_HOLDER)
 			text_add(text, ", \"id\": %" PRIu64, source->id);
-		text_add(text, ", \"inherited\": %s, \"users\": %zu}",
-			 source->inherited ? "true" : "false", source->users);
+		text_add(text, ", \"inherited\": %s, \"way\": \"%s\", \"users\": %zu}",
+			 source->inherited ? "true" : "false", way_in_words(source), source->users);
 	}
 }
 

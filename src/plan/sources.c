@@ -53,6 +53,14 @@ static void rebuild_index(struct plan *plan, size_t n_slots)
 		*find_slot(plan, plan->sources[i].kind, plan->sources[i].id) = (uint32_t)i + 1;
 }
 
+static enum file_way way_of(const struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	const FileEntry *file =
+		kind == SOURCE_FILE ? snapshot_file(plan->snapshot, (uint32_t)id) : NULL;
+
+	return file ? file_way(plan->kinds, plan->snapshot, file) : FILE_EARLY;
+}
+
 static struct source *add_source(struct plan *plan, enum source_kind kind, uint64_t id)
 {
 	if (plan->source_index->n_slots < 2 * (plan->n_sources + 1))
@@ -65,6 +73,7 @@ static struct source *add_source(struct plan *plan, enum source_kind kind, uint6
 	struct source *source = &plan->sources[plan->n_sources];
 	*source = (struct source){ .kind = kind,
 				   .id = id,
+				   .way = way_of(plan, kind, id),
 				   .number = plan->first_source + (uint32_t)plan->n_sources };
 	*slot = (uint32_t)++plan->n_sources;
 	return source;
@@ -110,7 +119,7 @@ static void count_users(struct plan *plan)
 		const struct descriptor_table *table = snapshot->tables[i];
 		for (size_t j = 0; j < table->n_descriptors; j++) {
 			const FileEntry *file = snapshot_file(snapshot, table->descriptors[j]->id);
-			if (file && !namespace_file_is_placed_by_task(snapshot, file))
+			if (file)
 				count_user(plan, SOURCE_FILE, file->id);
 		}
 	}
@@ -122,8 +131,19 @@ static void count_users(struct plan *plan)
 		count_user(plan, SOURCE_USER_NAMESPACE, snapshot->user_namespaces[i]->id);
 }
 
+static void count_late_holder(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (plan->sources[i].way != FILE_EARLY) {
+			add_source(plan, SOURCE_LATE_HOLDER, 0)->users = MANY_USERS;
+			return;
+		}
+}
+
 static bool is_inherited(const struct plan *plan, const struct source *source)
 {
+	if (source->way != FILE_EARLY)
+		return false;
 	return source->kind == SOURCE_USER_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
 	       source->users >= MANY_USERS;
 }
@@ -168,6 +188,7 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 	add_source(plan, SOURCE_COORDINATOR, (uint64_t)options->coordinator_pid)->users =
 		MANY_USERS;
 	count_users(plan);
+	count_late_holder(plan);
 	if (plan->n_sources > UINT32_MAX / 4)
 		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
 	for (size_t i = 0; i < plan->n_sources; i++)
@@ -186,6 +207,7 @@ void sources_forget_borrowers(struct plan *plan)
 		plan->sources[i].borrower = NULL;
 		plan->sources[i].placed_in = NULL;
 		plan->sources[i].number_slot = 0;
+		plan->sources[i].opened_by = NULL;
 	}
 }
 
@@ -208,8 +230,28 @@ uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id)
 	return add_source(plan, kind, id)->number;
 }
 
+const struct source *plan_find_source(const struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	uint32_t found = *find_slot(plan, kind, id);
+
+	return found ? &plan->sources[found - 1] : NULL;
+}
+
+/* The coordinator is asked itself, since the holder has what there was before the first fork. */
+static struct op *fetch_late(struct plan *plan, struct program *program, struct source *source)
+{
+	if (!source->number_slot)
+		source->number_slot = program_word(&plan->programs, 0);
+	program_wait(program, plan->late_word, 1);
+	return op_argument_from(program_call(program, SYS_pidfd_getfd,
+					     plan_source(plan, SOURCE_LATE_HOLDER, 0), 0, 0),
+				1, source->number_slot);
+}
+
 struct op *source_fetch(struct plan *plan, struct program *program, uint32_t source)
 {
+	if (source_at(plan, source)->way != FILE_EARLY)
+		return fetch_late(plan, program, source_at(plan, source));
 	return program_call(program, SYS_pidfd_getfd, plan->first_source, source, 0);
 }
 

@@ -93,7 +93,7 @@ static long place_sources(struct run *run)
 	for (size_t i = 0; i < plan->n_sources && result >= 0; i++) {
 		long fd = run->source_fds[i];
 
-		if (plan->sources[i].kind == SOURCE_COORDINATOR)
+		if (plan->sources[i].kind == SOURCE_COORDINATOR || fd < 0)
 			continue;
 		result = raw_call(SYS_dup3, (uint64_t)fd, plan->sources[i].number, 0, 0, 0);
 	}

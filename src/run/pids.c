@@ -202,3 +202,36 @@ int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads
 				    missing[i]->planned->program->name);
 	return 0;
 }
+
+static int fail_process(const struct run *run, size_t index, struct error *err)
+{
+	return fail(err, ERR_TASK_DIED, "%s is not there", run->plan->tasks[index].program->name);
+}
+
+/* Those that threads do not tell: of zombies, and where the outermost numbers are not ours. */
+int run_find_task_pids(struct run *run, pid_t *ret_pids, struct error *err)
+{
+	char path[64];
+
+	if (!run->plan->own_pid_namespace) {
+		for (size_t i = 0; i < run->n_tasks; i++)
+			ret_pids[i] = (pid_t)thread_pids(run->plan->tasks[i].task, 0).pid[0];
+		return 0;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->child);
+	autoclose int namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (namespace_fd < 0)
+		return fail_errno(err, ERR_TASK_DIED, "cannot open %s", path);
+	for (size_t i = 0; i < run->n_tasks; i++) {
+		struct pid_vector pids = thread_pids(run->plan->tasks[i].task, 0);
+		ret_pids[i] =
+			ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS, (unsigned long)pids.pid[0]);
+		if (ret_pids[i] < 0 && errno == ENOTTY)
+			return fail(err, ERR_KERNEL_TOO_OLD,
+				    "finding the processes of a pid namespace needs "
+				    "NS_GET_PID_FROM_PIDNS (Linux 6.11)");
+		if (ret_pids[i] <= 0)
+			return fail_process(run, i, err);
+	}
+	return 0;
+}

@@ -165,9 +165,9 @@ static int make_tree(struct run *run, struct run_result *result, struct error *e
 		return -1;
 	run_watch_life(run);
 	forked = monotonic_microseconds();
-	if (run_fork(run, err) < 0 || finish_stopped(run, err) < 0 ||
-	    run_open_filter_gate(run, THREADS_FILTERED, err) < 0 ||
-	    run_wait_parked(run, run->plan->n_parked, err) < 0)
+	if (run_fork(run, err) < 0 || run_open_late_files(run, err) < 0 ||
+	    finish_stopped(run, err) < 0 || run_open_filter_gate(run, THREADS_FILTERED, err) < 0 ||
+	    run_wait_parked(run, run->plan->n_parked, err) < 0 || run_connect_files(run, err) < 0)
 		return -1;
 	result->microseconds_forking = monotonic_microseconds() - forked;
 	/* No task may run while somebody else still holds its pipe ends. */

@@ -6,6 +6,7 @@
  */
 #include "base/cleanup.h"
 #include "images/images.h"
+#include "kernel/syscalls.h"
 #include "kinds/memory/memory.h"
 #include "run/state.h"
 
@@ -92,8 +93,10 @@ static int open_core_directory(const char *pattern, struct error *err)
 	return take_fd(&mount_fd);
 }
 
-static int open_source(struct run *run, const struct source *source, struct error *err)
+int run_open_source(struct run *run, const struct source *source, struct error *err)
 {
+	int fd;
+
 	switch (source->kind) {
 	case SOURCE_FILE:
 		return open_file(run, source->id, err);
@@ -105,15 +108,18 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return open_user_namespace(run, source->id, err);
 	case SOURCE_CORE_DIRECTORY:
 		return open_core_directory(run->plan->facts->core_pattern, err);
+	case SOURCE_LATE_HOLDER:
+		fd = kernel_pidfd_open(getpid(), 0);
+		return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd") : fd;
 	case SOURCE_COORDINATOR:
 		break;
 	}
 	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
 }
 
-/* Takes fd over; the result is at least `floor`. */
-static int lift(int fd, uint32_t floor, struct error *err)
+int run_lift(const struct run *run, int fd, struct error *err)
 {
+	uint32_t floor = run->sources_floor;
 	autoclose int low = fd;
 	int high;
 
@@ -138,33 +144,44 @@ static const int *user_namespaces(const struct run *run)
 	return fds;
 }
 
+static int opened_file(const struct file_opener *opener, uint32_t file_id)
+{
+	const struct run *run = opener->file_data;
+	const struct source *source = plan_find_source(run->plan, SOURCE_FILE, file_id);
+
+	return source ? run->source_fds[source - run->plan->sources] : -1;
+}
+
 int run_open_sources(struct run *run, struct error *err)
 {
 	const struct plan *plan = run->plan;
-	uint32_t floor = plan->first_source;
 
+	run->sources_floor = plan->first_source;
 	run->opener = (struct file_opener){
 		.snapshot = plan->snapshot,
 		.images = run->images,
 		.arena = run->arena,
 		.root_fd = run->options->root_fd,
 		.user_namespaces = user_namespaces(run),
+		.file = opened_file,
+		.file_data = run,
 	};
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		run->source_fds[i] = -1;
-		if (plan->sources[i].number >= floor)
-			floor = plan->sources[i].number + 1;
+		if (plan->sources[i].number >= run->sources_floor)
+			run->sources_floor = plan->sources[i].number + 1;
 	}
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		int fd;
 
-		if (plan->sources[i].kind == SOURCE_COORDINATOR)
+		if (plan->sources[i].kind == SOURCE_COORDINATOR ||
+		    plan->sources[i].way != FILE_EARLY)
 			continue;
-		fd = open_source(run, &plan->sources[i], err);
+		fd = run_open_source(run, &plan->sources[i], err);
 		if (fd < 0)
 			return -1;
-		run->source_fds[i] = lift(fd, floor, err);
+		run->source_fds[i] = run_lift(run, fd, err);
 		if (run->source_fds[i] < 0)
 			return -1;
 	}

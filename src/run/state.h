@@ -71,6 +71,7 @@ struct run {
 
 	struct file_opener opener;
 	int *source_fds; /* like plan->sources, above all their numbers; -1 for those not open */
+	uint32_t sources_floor; /* above all their numbers */
 
 	uint8_t *mapped; /* the programs, at their address; NULL before */
 	size_t mapped_size;
@@ -104,6 +105,13 @@ uint64_t monotonic_microseconds(void);
 /* sources.c: opens all sources; run_close_sources also after a failure. */
 int run_open_sources(struct run *run, struct error *err);
 void run_close_sources(struct run *run);
+int run_open_source(struct run *run, const struct source *source, struct error *err);
+/* Takes fd over; the result is above all numbers of sources. */
+int run_lift(const struct run *run, int fd, struct error *err);
+
+/* late-files.c: opens what waits for all processes; once all is open, connects what there is. */
+int run_open_late_files(struct run *run, struct error *err);
+int run_connect_files(struct run *run, struct error *err);
 
 /* user-namespaces.c: those of the snapshot; run_close_namespaces also after a failure. */
 int run_make_user_namespaces(struct run *run, struct error *err);
@@ -168,6 +176,8 @@ size_t run_threads(struct run *run, enum thread_group group, struct run_thread *
 /* pids.c: fills in their tids. */
 int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads,
 		  struct error *err);
+/* Those of all processes, also of zombies; ret_pids like run->tasks. All are there. */
+int run_find_task_pids(struct run *run, pid_t *ret_pids, struct error *err);
 /* Children of one of our threads or of another process; in the arena. */
 size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
 

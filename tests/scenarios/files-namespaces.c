@@ -5,7 +5,6 @@
  *	as nothing else keeps, with their maps; pid namespaces at and below the own; those that all
  *	tasks share; also twice opened, duplicated and inherited
  * needs: per_namespace_pid_max
- * not-fresh: a descriptor of the pid namespace that is shared is refused
  * flavours: flat one three user user-three
  */
 #include "scenario.h"

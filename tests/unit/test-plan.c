@@ -330,6 +330,77 @@ static void many_sources_are_fetched(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* ---- files that are opened when processes exist ---- */
+
+static enum file_way way_by_id(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	(void)snapshot;
+	return entry->id == 1 ? FILE_BY_TASK : entry->id == 2 ? FILE_LATE : FILE_EARLY;
+}
+
+static int open_in_task(struct plan *plan, const struct task *task, struct program *program,
+			const FileEntry *entry, uint32_t number, struct error *err)
+{
+	(void)plan;
+	(void)task;
+	(void)entry;
+	(void)err;
+	program_call(program, SYS_userfaultfd, number);
+	return 0;
+}
+
+static size_t next_call(const struct program *program, uint32_t nr, size_t from)
+{
+	while (from < program->n_ops &&
+	       (program->ops[from].kind != OP_CALL || program->ops[from].nr != nr))
+		from++;
+	return from;
+}
+
+/* One opens its own, and only then waits for what is late; the other fetches both. */
+static void late_files_come_after_processes(void **state)
+{
+	static const struct file_kind late_file = { .name = "late",
+						    .type = FD_TYPES__REG,
+						    .recognise = recognises_nothing,
+						    .way = way_by_id,
+						    .plan_open = open_in_task };
+	static const struct file_kind *const late_files[] = { &late_file, NULL };
+	struct kind_table late_table = table;
+	struct fixture fixture;
+
+	(void)state;
+	late_table.files = late_files;
+	begin(&fixture);
+	add_task(&fixture, 500, 0, 500);
+	add_task(&fixture, 501, 500, 500);
+	struct descriptor_table **tables = fixture.snapshot.tables;
+	for (uint32_t id = 1; id <= 3; id++) {
+		add_file(&fixture, id);
+		add_descriptor(&fixture, tables[0], 10 + id, id, 0);
+		add_descriptor(&fixture, tables[1], 20 + id, id, 0);
+	}
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &facts,
+				   &late_table, &options, &fixture.err),
+			 0);
+	const struct plan *plan = &fixture.plan;
+	assert_true(plan->late_word && plan->makers_word && plan->n_makers == 1);
+	assert_int_equal(plan->n_opened_by_tasks, 1);
+	const struct source *source = plan_find_source(plan, SOURCE_FILE, 1);
+	assert_true(source->opened_by == fixture.snapshot.tasks && source->opened_at == 11 &&
+		    !source->inherited);
+	assert_true(plan_find_source(plan, SOURCE_FILE, 3)->inherited);
+	const struct program *first = plan->tasks[0].program, *second = plan->tasks[1].program;
+	size_t opened = next_call(first, SYS_userfaultfd, 0);
+	assert_true(opened < next_call(first, SYS_pidfd_getfd, 0));
+	assert_true(next_call(first, SYS_pidfd_getfd, 0) < first->n_ops);
+	assert_int_equal(next_call(second, SYS_userfaultfd, 0), second->n_ops);
+	size_t fetched = next_call(second, SYS_pidfd_getfd, 0);
+	assert_true(next_call(second, SYS_pidfd_getfd, fetched + 1) < second->n_ops);
+	arena_done(&fixture.arena);
+}
+
 static void borrowing_twice_fetches_once(void **state)
 {
 	struct fixture fixture;
@@ -700,6 +771,7 @@ int main(void)
 		cmocka_unit_test(the_hole_is_free_everywhere),
 		cmocka_unit_test(few_sources_are_inherited),
 		cmocka_unit_test(many_sources_are_fetched),
+		cmocka_unit_test(late_files_come_after_processes),
 		cmocka_unit_test(borrowing_twice_fetches_once),
 		cmocka_unit_test(children_share_tables_by_clone),
 		cmocka_unit_test(siblings_share_tables_by_clone_parent),

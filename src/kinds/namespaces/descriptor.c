@@ -5,9 +5,9 @@
  * is part of the tree for that. The ioctls leave O_LARGEFILE out of the flags that F_GETFL shows;
  * open(2), by which they come back, adds it.
  *
- * User namespaces of the tree and whatever is nestor's own are opened by the coordinator. Pid
- * namespaces of the tree are there only once their init is: the task that holds the descriptor
- * opens it (plan/lower/held-namespaces.c), which therefore has to see that init.
+ * User namespaces of the tree and whatever is nestor's own are opened before the tree is made. Pid
+ * namespaces of the tree, that of level 0 among them, are there only once their init is: they are
+ * opened late, by way of a process that is in there.
  */
 #include "kinds/namespaces/descriptor.h"
 
@@ -134,10 +134,31 @@ static bool is_own(const struct snapshot *snapshot, const NsFileEntry *entry)
 	return entry->ns_id && entry->ns_id == id_of_dumper(snapshot, type_of_entry(entry));
 }
 
-bool namespace_file_is_placed_by_task(const struct snapshot *snapshot, const FileEntry *entry)
+/* A member of a pid namespace; whether the others are alive does not matter. NULL: nobody is. */
+static const struct task *find_member(const struct snapshot *snapshot, uint32_t namespace_id)
 {
-	return entry->type == FD_TYPES__NS && entry->nsf && entry->nsf->ns_cflag == CLONE_NEWPID &&
-	       !is_own(snapshot, entry->nsf);
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		if (task->pid_namespace && task->pid_namespace->id == namespace_id &&
+		    !task_is_zombie(task))
+			return task;
+	}
+	return NULL;
+}
+
+static bool is_of_tree(const struct snapshot *snapshot, const NsFileEntry *entry)
+{
+	return entry->ns_cflag == CLONE_NEWPID && snapshot_pid_namespace(snapshot, entry->ns_id);
+}
+
+static bool is_level_0(const struct snapshot *snapshot, const NsFileEntry *entry)
+{
+	return entry->ns_id == snapshot->pid_namespaces[0]->id;
+}
+
+static enum file_way way(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	return is_of_tree(snapshot, entry->nsf) ? FILE_LATE : FILE_EARLY;
 }
 
 static int check(const struct snapshot *snapshot, const FileEntry *file_entry, struct error *err)
@@ -151,9 +172,13 @@ static int check(const struct snapshot *snapshot, const FileEntry *file_entry, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "file %" PRIu32 ": a namespace cannot be opened with flags %#" PRIx32,
 			    file_entry->id, entry->flags);
-	if (is_own(snapshot, entry) ||
-	    (entry->ns_cflag == CLONE_NEWUSER && snapshot_user_namespace(snapshot, entry->ns_id)) ||
-	    (entry->ns_cflag == CLONE_NEWPID && snapshot_pid_namespace(snapshot, entry->ns_id)))
+	if (is_of_tree(snapshot, entry) && !is_level_0(snapshot, entry) &&
+	    !find_member(snapshot, entry->ns_id))
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "file %" PRIu32 " is of a pid namespace in which nobody is alive",
+			    file_entry->id);
+	if (is_own(snapshot, entry) || is_of_tree(snapshot, entry) ||
+	    (entry->ns_cflag == CLONE_NEWUSER && snapshot_user_namespace(snapshot, entry->ns_id)))
 		return 0;
 	return fail(err, ERR_IMAGE_INVALID,
 		    "file %" PRIu32 ": its %s namespace, %" PRIu32 ", is not described",
@@ -170,6 +195,12 @@ static int open_namespace(struct file_opener *opener, const FileEntry *file_entr
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/self/ns/%s", type_of_entry(entry)->name);
+	if (is_of_tree(snapshot, entry)) {
+		const struct task *member = find_member(snapshot, entry->ns_id);
+		bool outermost = is_level_0(snapshot, entry);
+		snprintf(path, sizeof path, "/proc/%d/ns/pid",
+			 (int)(outermost ? opener->level_0 : opener->pids[member->index]));
+	}
 	for (size_t i = 1; entry->ns_cflag == CLONE_NEWUSER && i < snapshot->n_user_namespaces; i++)
 		if (snapshot->user_namespaces[i]->id == entry->ns_id)
 			snprintf(path, sizeof path, "/proc/self/fd/%d", opener->user_namespaces[i]);
@@ -192,6 +223,7 @@ const struct file_kind namespace_file_kind = {
 	.recognise = recognise,
 	.collect = collect,
 	.check = check,
+	.way = way,
 	.open = open_namespace,
 	.describe = describe,
 };

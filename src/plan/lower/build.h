@@ -63,14 +63,13 @@ void build_enter_user_namespace(struct build *build, struct node *node);
 /* Where its descriptor table keeps the sources that are needed to enter; last < first: none. */
 void user_namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last);
 
-/* held-namespaces.c: descriptors of pid namespaces, after all others. */
-bool is_held_namespace(const struct build *build, const FdinfoEntry *descriptor);
-void build_held_namespaces(struct build *build, struct node *node);
-int held_namespaces_check(const struct plan *plan, const struct tree *tree, struct error *err);
+/* late-files.c: descriptors that are opened when processes are there already, after all others. */
+void late_files_prepare(struct build *build); /* before any program is built */
+int build_late_files(struct build *build, struct node *node, struct error *err);
 
 /* descriptors.c */
 void descriptors_share(struct build *build);
-void build_descriptors(struct build *build, struct node *node);
+int build_descriptors(struct build *build, struct node *node, struct error *err);
 /* Once files and memory are there: closes whatever the task's table does not have. */
 void build_closing(struct build *build, struct node *node);
 

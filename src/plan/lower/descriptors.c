@@ -68,23 +68,24 @@ static void place_source(struct plan *plan, const struct descriptor_table *table
 	source->placed_at = entry->fd;
 }
 
-static void place(struct build *build, struct node *node)
+static int place(struct build *build, struct node *node, struct error *err)
 {
 	const struct descriptor_table *table = node->task->table;
 	uint32_t lowest_free = 0;
 
 	for (size_t i = 0; i < table->n_descriptors; i++) {
 		const FdinfoEntry *entry = table->descriptors[i];
-		if (is_held_namespace(build, entry))
+		uint32_t source = plan_source(build->plan, SOURCE_FILE, entry->id);
+		if (source_at(build->plan, source)->way != FILE_EARLY)
 			continue;
 		place_source(build->plan, table, node->program, entry, lowest_free);
 		if (entry->fd == lowest_free)
 			lowest_free++;
 	}
-	build_held_namespaces(build, node);
+	return build_late_files(build, node, err);
 }
 
-void build_descriptors(struct build *build, struct node *node)
+int build_descriptors(struct build *build, struct node *node, struct error *err)
 {
 	struct plan *plan = build->plan;
 	struct program *program = node->program;
@@ -93,16 +94,18 @@ void build_descriptors(struct build *build, struct node *node)
 	if (owner != node) {
 		program_wake(program, owner->made_word, owner->n_sharers);
 		program_wait(program, owner->placed_word, 1);
-		return;
+		return 0;
 	}
 	if (owner->n_sharers)
 		program_wait(program, owner->made_word, owner->n_sharers);
 	/* A fork may have copied a pidfd that another sharer of the table had just opened. */
 	if (build->tables_shared)
 		op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
-	place(build, node);
+	if (place(build, node, err))
+		return -1;
 	if (owner->n_sharers)
 		program_wake(program, owner->placed_word, 1);
+	return 0;
 }
 
 void build_closing(struct build *build, struct node *node)

@@ -33,12 +33,14 @@ void guided_threads_prepare(struct build *build)
 	struct plan *plan = build->plan;
 
 	plan->n_guided_threads = 0;
-	plan->requests_word = plan->makers_word = 0;
+	plan->requests_word = 0;
 	plan->n_makers = 0;
+	plan->makers_word = plan->late_word ? program_word(&plan->programs, 0) : 0;
 	for (size_t i = 0; i < tree->n_nodes && !plan->requests_word; i++)
 		if (makes_guided(tree->nodes[i])) {
 			plan->requests_word = program_word(&plan->programs, 0);
-			plan->makers_word = program_word(&plan->programs, 0);
+			if (!plan->makers_word)
+				plan->makers_word = program_word(&plan->programs, 0);
 		}
 }
 
@@ -46,11 +48,12 @@ void build_last_created(struct build *build, const struct node *node)
 {
 	struct plan *plan = build->plan;
 
-	if (!plan->requests_word)
+	if (!plan->makers_word)
 		return;
 	plan->n_makers++;
 	program_wake(node->program, plan->makers_word, 0);
-	program_wake(node->program, plan->requests_word, 0);
+	if (plan->requests_word)
+		program_wake(node->program, plan->requests_word, 0);
 }
 
 static struct guided_thread *add_guided(struct build *build, const struct node *node, size_t thread)

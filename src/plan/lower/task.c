@@ -25,8 +25,8 @@ static int build_task(struct build *build, struct node *node, struct error *err)
 	struct program *program = node->program;
 
 	build_zombie_waits(build, node);
-	build_descriptors(build, node);
-	if (build_stage(build, STAGE_FILES, task, 0, program, err) ||
+	if (build_descriptors(build, node, err) ||
+	    build_stage(build, STAGE_FILES, task, 0, program, err) ||
 	    build_stage(build, STAGE_MEMORY, task, 0, program, err))
 		return -1;
 	build_closing(build, node);

@@ -305,11 +305,9 @@ void tree_link_states(struct tree *tree)
 static void try_once(struct tree *tree)
 {
 	static void (*const parts[])(struct tree *) = {
-		plan_sessions,	      plan_sharing,
-		plan_groups,	      plan_creation,
-		plan_children_places, plan_held_namespaces,
-		plan_user_namespaces, plan_adoptions,
-		plan_steps,	      schedule,
+		plan_sessions,	plan_sharing,	      plan_groups,
+		plan_creation,	plan_children_places, plan_user_namespaces,
+		plan_adoptions, plan_steps,	      schedule,
 	};
 
 	tree->looked_at = arena_array(tree->arena, size_t, tree->snapshot->n_tasks);

@@ -70,15 +70,6 @@ struct place {
 	uint32_t next_free; /* where the search for a helper's number goes on */
 };
 
-/* An open file of a pid namespace; see held-namespaces.c. */
-struct held_namespace {
-	const FileEntry *file;
-	struct place *place;
-	struct node *opener;
-	uint32_t number;      /* of its descriptor there */
-	uint32_t opened_word; /* set once it is in place; 0: nobody else has it */
-};
-
 /* One thing that a process does. Words are numbered from 1; their addresses come later. */
 enum step_kind {
 	STEP_CREATE,	    /* node: the child */
@@ -215,8 +206,6 @@ struct tree {
 	size_t n_places;
 	uint64_t *used_numbers; /* place << 32 | number, ascending; NULL until a helper needs one */
 	size_t n_used_numbers;
-	struct held_namespace *held;
-	size_t n_held;
 	struct adoption *adoptions; /* only where their order matters */
 	size_t n_adoptions;
 	uint32_t n_words;    /* word numbers 1 .. n_words are taken */
@@ -281,7 +270,6 @@ void plan_sharing(struct tree *tree);  /* sharing.c: shared descriptor tables an
 void plan_groups(struct tree *tree);   /* groups.c: stand-ins for dead group leaders */
 void plan_creation(struct tree *tree); /* creation.c: order of children, birth groups, joins */
 void plan_children_places(struct tree *tree); /* children-places.c: pid_for_children */
-void plan_held_namespaces(struct tree *tree); /* held-namespaces.c: their descriptors */
 void plan_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
 void plan_adoptions(struct tree *tree);	      /* adoption.c: when helpers exit, who reaps them */
 void plan_steps(struct tree *tree);	      /* steps.c */

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Descriptions that cannot be there before the first process is: those that a task opens itself,
+ * and those that want all processes to exist. The coordinator opens the latter when every process
+ * has made its last child and every task has opened its own, takes the former out of the tasks that
+ * opened them (pidfd_getfd), and sets plan->late_word; from then on whoever holds one fetches it.
+ *
+ * A task opens all that is its own before it waits for that word, so nobody waits in a circle.
+ */
+#include "plan/lower/build.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+void late_files_prepare(struct build *build)
+{
+	struct plan *plan = build->plan;
+
+	plan->late_word = plan->opened_word = 0;
+	plan->n_opened_by_tasks = 0;
+	for (size_t i = 0; i < plan->n_sources && !plan->late_word; i++)
+		if (plan->sources[i].way != FILE_EARLY) {
+			plan->late_word = program_word(&plan->programs, 0);
+			plan->opened_word = program_word(&plan->programs, 0);
+		}
+}
+
+static struct source *source_of(struct build *build, const FdinfoEntry *descriptor)
+{
+	return source_at(build->plan, plan_source(build->plan, SOURCE_FILE, descriptor->id));
+}
+
+static void duplicate(const struct source *source, struct program *program,
+		      const FdinfoEntry *descriptor)
+{
+	op_expect(program_call(program, SYS_dup3, source->placed_at, descriptor->fd,
+			       descriptor->flags & FD_CLOEXEC ? O_CLOEXEC : 0),
+		  descriptor->fd);
+}
+
+static int open_by_task(struct build *build, struct node *node, struct source *source,
+			const FdinfoEntry *descriptor, struct error *err)
+{
+	struct plan *plan = build->plan;
+	const FileEntry *entry = snapshot_file(plan->snapshot, descriptor->id);
+	const struct file_kind *kind = kind_of_file(plan->kinds, entry);
+
+	source->opened_by = node->task;
+	source->opened_at = descriptor->fd;
+	plan->n_opened_by_tasks++;
+	if (kind->plan_open(plan, node->task, node->program, entry, descriptor->fd, err))
+		return -1;
+	if (!(descriptor->flags & FD_CLOEXEC))
+		op_expect(program_call(node->program, SYS_fcntl, descriptor->fd, F_SETFD, 0), 0);
+	program_wake(node->program, plan->opened_word, 0);
+	return 0;
+}
+
+/* First, in the order of tasks, is who opens it. */
+static int place_own(struct build *build, struct node *node, struct error *err)
+{
+	const struct descriptor_table *table = node->task->table;
+
+	for (size_t i = 0; i < table->n_descriptors; i++) {
+		const FdinfoEntry *descriptor = table->descriptors[i];
+		struct source *source = source_of(build, descriptor);
+		if (source->way != FILE_BY_TASK ||
+		    (source->opened_by && source->opened_by->table != table))
+			continue;
+		if (source->opened_by)
+			duplicate(source, node->program, descriptor);
+		else if (open_by_task(build, node, source, descriptor, err))
+			return -1;
+		source->placed_in = table;
+		source->placed_at = descriptor->fd;
+	}
+	return 0;
+}
+
+static void place_late(struct build *build, struct node *node)
+{
+	const struct descriptor_table *table = node->task->table;
+
+	for (size_t i = 0; i < table->n_descriptors; i++) {
+		const FdinfoEntry *descriptor = table->descriptors[i];
+		struct source *source = source_of(build, descriptor);
+		if (source->way == FILE_EARLY ||
+		    (source->opened_by && source->opened_by->table == table))
+			continue;
+		if (source->placed_in == table)
+			duplicate(source, node->program, descriptor);
+		else
+			plan_fetch(build->plan, node->program, source->number, descriptor->fd,
+				   descriptor->flags & FD_CLOEXEC);
+		source->placed_in = table;
+		source->placed_at = descriptor->fd;
+	}
+}
+
+int build_late_files(struct build *build, struct node *node, struct error *err)
+{
+	if (!build->plan->late_word)
+		return 0;
+	if (place_own(build, node, err))
+		return -1;
+	place_late(build, node);
+	return 0;
+}

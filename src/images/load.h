@@ -7,7 +7,7 @@
 #define NESTOR_IMAGES_LOAD_H
 
 #include "images/format.h"
-#include "images/memory.h"
+#include "images/parse.h"
 
 struct image_loader {
 	struct snapshot *snapshot;

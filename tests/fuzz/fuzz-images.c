@@ -12,7 +12,7 @@
  */
 #include "images/format.h"
 #include "images/manifest.h"
-#include "images/memory.h"
+#include "images/parse.h"
 
 #include <endian.h>
 #include <inttypes.h>

@@ -8,7 +8,7 @@
 #include "images/checksum.h"
 #include "images/format.h"
 #include "images/manifest.h"
-#include "images/memory.h"
+#include "images/parse.h"
 #include "images/users.h"
 #include "sample-snapshot.h"
 

@@ -3,8 +3,8 @@
  * Reading one image file from memory: framing and records, for untrusted bytes. Everything that
  * parses image bytes goes through here; fuzzed by tests/fuzz.
  */
-#ifndef NESTOR_IMAGES_MEMORY_H
-#define NESTOR_IMAGES_MEMORY_H
+#ifndef NESTOR_IMAGES_PARSE_H
+#define NESTOR_IMAGES_PARSE_H
 
 #include "base/error.h"
 #include "model/snapshot.h"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Image files from memory; see memory.h.
+ * Parsing image files that are in memory; see parse.h.
  *
  * The bytes are untrusted. A size is compared with what is left of the file before anything is
  * read or allocated by it. Messages of the schema do not nest in themselves, so the depth of
  * unpacking is bounded; its memory is bounded by a budget in proportion to the record's size.
  */
-#include "images/memory.h"
+#include "images/parse.h"
 
 #include "images/format.h"
 #include "images/load.h"

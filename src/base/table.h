@@ -1,25 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A growing hash table from a number (an inode, an id) to a pointer. Zeroed is empty. */
+/*
+ * Look-ups by a number: from 64-bit keys to pointers. All zeroes is an empty table. It lives in the
+ * arena that is given with each addition; what it has grown out of is freed with the arena.
+ *
+ * Keys may come from anybody's images: where they fall depends on where the table lies, which
+ * whoever writes images cannot foresee. Nothing ever walks a table, so that does not show.
+ */
 #ifndef NESTOR_BASE_TABLE_H
 #define NESTOR_BASE_TABLE_H
 
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct table_entry {
+struct table_slot {
 	uint64_t key;
-	void *value; /* NULL: nothing is here */
+	void *value; /* NULL: free */
 };
 
 struct table {
-	struct table_entry *entries;
-	size_t n_entries, room; /* room is a power of two, or 0 */
+	struct table_slot *slots;
+	size_t room;  /* a power of two, or 0 */
+	size_t count; /* of slots that are taken */
 };
 
-void *table_find(const struct table *table, uint64_t key); /* NULL: it is not there */
-/* Adds a value, which is not NULL, for a key that is not there yet. */
-void table_add(struct table *table, struct arena *arena, uint64_t key, void *value);
+/* NULL where there is none. */
+void *table_find(const struct table *table, uint64_t key);
+
+/* `value` is not NULL. Of one key the first value stays: false where there is one already. */
+bool table_add(struct table *table, struct arena *arena, uint64_t key, void *value);
 
 #endif

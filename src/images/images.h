@@ -56,9 +56,12 @@ void piece_begin(struct piece_writer *writer, struct summed_image *image, size_t
 int piece_write(struct piece_writer *writer, const void *bytes, size_t size, struct error *err);
 void piece_end(struct piece_writer *writer);
 
-/* Starts ghost-file-<id>.img: framing and record; returns a descriptor to append the content. */
-int images_create_ghost(struct images_writer *writer, uint32_t id, const GhostFileEntry *entry,
-			struct error *err);
+/*
+ * Starts an image whose row says that content comes after the record: framing and record; returns
+ * a descriptor to append the content.
+ */
+int images_create_content(struct images_writer *writer, enum image_kind kind, uint64_t number,
+			  const void *message, struct error *err);
 
 /* Packs every record of the snapshot into its files. */
 int images_write_snapshot(struct images_writer *writer, const struct snapshot *snapshot,
@@ -75,6 +78,8 @@ void images_free(struct images *images);
 bool images_written_by_nestor(const struct images *images);
 /* A fresh descriptor of a raw image, for reading. */
 int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err);
-int images_open_ghost(const struct images *images, uint32_t id, struct error *err);
+/* The same of an image with content after its record, which begins at record->content. */
+int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,
+			struct error *err);
 
 #endif

@@ -9,32 +9,25 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static const MemfdInodeEntry *find_inode(const struct image_loader *loader, uint64_t inode_id)
-{
-	for (size_t i = 0; i < loader->n_memfds; i++)
-		if (loader->memfds[i]->inode_id == inode_id)
-			return loader->memfds[i];
-	return NULL;
-}
-
 /* The inode of a file that is shared anonymous memory in truth, else NULL. */
-static const MemfdInodeEntry *anonymous_inode(const struct image_loader *loader,
+static const MemfdInodeEntry *anonymous_inode(const struct snapshot *snapshot,
 					      const FileEntry *file)
 {
 	if (!file || file->type != FD_TYPES__MEMFD || !file->memfd)
 		return NULL;
-	const MemfdInodeEntry *inode = find_inode(loader, file->memfd->inode_id);
+	const struct record *record = snapshot_record(snapshot, IMAGE_MEMFD, file->memfd->inode_id);
+	const MemfdInodeEntry *inode = record ? record->message : NULL;
 	return inode && strcmp(inode->name, "/dev/zero") == 0 ? inode : NULL;
 }
 
-static void resolve_area(const struct image_loader *loader, VmaEntry *vma)
+static void resolve_area(const struct snapshot *snapshot, VmaEntry *vma)
 {
 	const uint32_t written = VMA_MEMFD | VMA_FILE_SHARED;
 
 	if ((vma->status & written) != written || vma->shmid > UINT32_MAX)
 		return;
 	const MemfdInodeEntry *inode =
-		anonymous_inode(loader, snapshot_file(loader->snapshot, (uint32_t)vma->shmid));
+		anonymous_inode(snapshot, snapshot_file(snapshot, (uint32_t)vma->shmid));
 	if (!inode)
 		return;
 	vma->status = (vma->status & ~written) | VMA_ANON_SHARED;
@@ -53,29 +46,27 @@ static bool has_descriptor(const struct snapshot *snapshot, uint32_t file_id)
 }
 
 /* Nothing refers to these files once their areas are resolved, unless somebody opened one. */
-static void drop_files(const struct image_loader *loader)
+static void drop_files(struct snapshot *snapshot)
 {
-	struct snapshot *snapshot = loader->snapshot;
-	size_t kept = 0;
+	FileEntry **files = snapshot->files;
+	size_t n_files = snapshot->n_files;
 
-	for (size_t i = 0; i < snapshot->n_files; i++) {
-		FileEntry *file = snapshot->files[i];
-		if (!anonymous_inode(loader, file) || has_descriptor(snapshot, file->id))
-			snapshot->files[kept++] = file;
-	}
-	snapshot->n_files = kept;
+	snapshot->files = NULL;
+	snapshot->n_files = 0;
+	snapshot->files_by_id = (struct table){ 0 };
+	for (size_t i = 0; i < n_files; i++)
+		if (!anonymous_inode(snapshot, files[i]) || has_descriptor(snapshot, files[i]->id))
+			snapshot_add_file(snapshot, files[i]);
 }
 
-void image_resolve_memfds(struct image_loader *loader)
+void image_resolve_memfds(struct snapshot *snapshot)
 {
-	struct snapshot *snapshot = loader->snapshot;
-
-	if (!loader->n_memfds)
+	if (!snapshot_records(snapshot, IMAGE_MEMFD)->count)
 		return;
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		MmEntry *mm = snapshot->tasks[i].mm;
 		for (size_t k = 0; mm && k < mm->n_vmas; k++)
-			resolve_area(loader, mm->vmas[k]);
+			resolve_area(snapshot, mm->vmas[k]);
 	}
-	drop_files(loader);
+	drop_files(snapshot);
 }

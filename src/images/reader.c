@@ -154,7 +154,7 @@ static int read_image(struct reading *reading, const struct source *source, stru
 	return image_load(&reading->loader, source->name, reading->buffer, size, err);
 }
 
-/* Ghost files are mapped: beyond the record, only the headers of their chunks are looked at. */
+/* Mapped, since of what follows the record only the headers of chunks are looked at. */
 static int parse_mapped(struct reading *reading, const struct source *source, size_t size,
 			struct error *err)
 {
@@ -187,7 +187,8 @@ static int note_large(struct reading *reading, struct source *source, struct err
 	reading->large[reading->n_large] =
 		(struct checksum_file){ .name = source->name, .size = size };
 	reading->large_sources[reading->n_large++] = source;
-	return source->kind == IMAGE_GHOST_FILE ? parse_mapped(reading, source, size, err) : 0;
+	bool has_record = source->kind != IMAGE_KINDS && image_format(source->kind)->magic;
+	return has_record ? parse_mapped(reading, source, size, err) : 0;
 }
 
 static int check_large_sums(struct reading *reading, struct error *err)
@@ -204,8 +205,7 @@ static int check_large_sums(struct reading *reading, struct error *err)
 
 static bool is_large(const struct source *source)
 {
-	return source->kind == IMAGE_PAGES || source->kind == IMAGE_GHOST_FILE ||
-	       source->kind == IMAGE_KINDS;
+	return source->kind == IMAGE_KINDS || image_format(source->kind)->rest;
 }
 
 static int compare_sources(const void *a, const void *b)
@@ -413,12 +413,12 @@ static int check_together(struct reading *reading, struct error *err)
 			return -1;
 	}
 	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
-		if (check_pages(reading, &snapshot->shared_memory[i].pages, "shared memory",
-				snapshot->shared_memory[i].shmid, err))
+		if (check_pages(reading, &snapshot->shared_memory[i]->pages, "shared memory",
+				snapshot->shared_memory[i]->shmid, err))
 			return -1;
 	if (sort_files(snapshot, err) || check_large_sums(reading, err))
 		return -1;
-	image_resolve_memfds(&reading->loader);
+	image_resolve_memfds(snapshot);
 	if (snapshot_index(snapshot, err))
 		return -1;
 	return reading->loader.users_inside ? users_adopt(snapshot, err) : 0;
@@ -465,9 +465,10 @@ int images_open_pages(const struct images *images, uint32_t pages_id, struct err
 	return open_image(images->dir_fd, image_name(name, IMAGE_PAGES, pages_id), err);
 }
 
-int images_open_ghost(const struct images *images, uint32_t id, struct error *err)
+int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,
+			struct error *err)
 {
 	char name[IMAGE_NAME_SIZE];
 
-	return open_image(images->dir_fd, image_name(name, IMAGE_GHOST_FILE, id), err);
+	return open_image(images->dir_fd, image_name(name, kind, number), err);
 }

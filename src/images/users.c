@@ -2,6 +2,8 @@
 /* See users.h. */
 #include "images/users.h"
 
+#include "model/ids.h"
+
 #include <inttypes.h>
 
 struct adoption {
@@ -45,16 +47,20 @@ static int adopt_task(const struct task *task, struct error *err)
 	return 0;
 }
 
+static int adopt_one(void *data, bool group, uint32_t *id, const char *what)
+{
+	struct adoption *adoption = data;
+
+	adoption->whose = what;
+	return adopt(adoption, group, id);
+}
+
 int users_adopt(struct snapshot *snapshot, struct error *err)
 {
-	struct adoption ghosts = { snapshot->tasks[0].user_namespace, "an unlinked file", err };
+	struct adoption objects = { snapshot->tasks[0].user_namespace, NULL, err };
 
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		if (adopt_task(&snapshot->tasks[i], err))
 			return -1;
-	for (size_t i = 0; i < snapshot->n_ghosts; i++)
-		if (adopt(&ghosts, false, &snapshot->ghosts[i].entry->uid) ||
-		    adopt(&ghosts, true, &snapshot->ghosts[i].entry->gid))
-			return -1;
-	return 0;
+	return snapshot_each_id(snapshot, adopt_one, &objects);
 }

@@ -4,6 +4,7 @@
  * that namespace for itself first and works in it; then all numbers of users and groups have to
  * be those that it knows.
  */
+#include "model/ids.h"
 #include "model/snapshot.h"
 
 enum { OVERFLOW_ID = 65534 }; /* kernel.overflowuid, which hardly anybody changes */
@@ -56,13 +57,16 @@ static void translate_tasks(struct snapshot *snapshot, const struct user_namespa
 	}
 }
 
+static int translate_one(void *data, bool group, uint32_t *id, const char *what)
+{
+	(void)what;
+	translate(data, group, id);
+	return 0;
+}
+
 static void translate_objects(struct snapshot *snapshot, const struct user_namespace *base)
 {
-	for (size_t i = 0; i < snapshot->n_ghosts; i++) {
-		GhostFileEntry *ghost = snapshot->ghosts[i].entry;
-		translate(base, false, &ghost->uid);
-		translate(base, true, &ghost->gid);
-	}
+	snapshot_each_id(snapshot, translate_one, (void *)base);
 	for (size_t i = 0; i < snapshot->n_user_namespaces; i++) {
 		const struct user_namespace *namespace = snapshot->user_namespaces[i];
 		if (namespace->depth > base->depth)

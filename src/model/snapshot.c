@@ -23,6 +23,7 @@ struct task *snapshot_add_task(struct snapshot *snapshot)
 void snapshot_add_file(struct snapshot *snapshot, FileEntry *file)
 {
 	APPEND(snapshot, snapshot->files, snapshot->n_files, file);
+	table_add(&snapshot->files_by_id, snapshot->arena, file->id, file);
 }
 
 struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t files_id)
@@ -31,6 +32,7 @@ struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t 
 
 	table->files_id = files_id;
 	APPEND(snapshot, snapshot->tables, snapshot->n_tables, table);
+	table_add(&snapshot->tables_by_id, snapshot->arena, files_id, table);
 	return table;
 }
 
@@ -40,29 +42,14 @@ void snapshot_add_descriptor(struct snapshot *snapshot, struct descriptor_table 
 	APPEND(snapshot, table->descriptors, table->n_descriptors, descriptor);
 }
 
-void snapshot_add_pipe(struct snapshot *snapshot, PipeDataEntry *entry, const uint8_t *bytes)
-{
-	APPEND(snapshot, snapshot->pipes, snapshot->n_pipes,
-	       (struct pipe_content){ .entry = entry, .bytes = bytes });
-}
-
-void snapshot_add_remap(struct snapshot *snapshot, RemapFilePathEntry *remap)
-{
-	APPEND(snapshot, snapshot->remaps, snapshot->n_remaps, remap);
-}
-
-struct ghost_file *snapshot_add_ghost(struct snapshot *snapshot, uint32_t id, GhostFileEntry *entry)
-{
-	APPEND(snapshot, snapshot->ghosts, snapshot->n_ghosts,
-	       (struct ghost_file){ .id = id, .entry = entry });
-	return &snapshot->ghosts[snapshot->n_ghosts - 1];
-}
-
 struct shared_memory *snapshot_add_shared_memory(struct snapshot *snapshot, uint64_t shmid)
 {
-	APPEND(snapshot, snapshot->shared_memory, snapshot->n_shared_memory,
-	       (struct shared_memory){ .shmid = shmid });
-	return &snapshot->shared_memory[snapshot->n_shared_memory - 1];
+	struct shared_memory *memory = arena_new(snapshot->arena, struct shared_memory);
+
+	memory->shmid = shmid;
+	APPEND(snapshot, snapshot->shared_memory, snapshot->n_shared_memory, memory);
+	table_add(&snapshot->shared_memory_by_id, snapshot->arena, shmid, memory);
+	return memory;
 }
 
 void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry)
@@ -86,57 +73,17 @@ void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_
 
 FileEntry *snapshot_file(const struct snapshot *snapshot, uint32_t id)
 {
-	/* Collecting numbers files in order, so the entry mostly stands where its id says. */
-	if (id >= 1 && id <= snapshot->n_files && snapshot->files[id - 1]->id == id)
-		return snapshot->files[id - 1];
-	for (size_t i = 0; i < snapshot->n_files; i++)
-		if (snapshot->files[i]->id == id)
-			return snapshot->files[i];
-	return NULL;
+	return table_find(&snapshot->files_by_id, id);
 }
 
 struct descriptor_table *snapshot_table(const struct snapshot *snapshot, uint32_t files_id)
 {
-	if (files_id >= 1 && files_id <= snapshot->n_tables &&
-	    snapshot->tables[files_id - 1]->files_id == files_id)
-		return snapshot->tables[files_id - 1];
-	/* The table of the task at work is mostly the newest. */
-	for (size_t i = snapshot->n_tables; i-- > 0;)
-		if (snapshot->tables[i]->files_id == files_id)
-			return snapshot->tables[i];
-	return NULL;
-}
-
-struct pipe_content *snapshot_pipe(const struct snapshot *snapshot, uint32_t pipe_id)
-{
-	for (size_t i = 0; i < snapshot->n_pipes; i++)
-		if (snapshot->pipes[i].entry->pipe_id == pipe_id)
-			return &snapshot->pipes[i];
-	return NULL;
+	return table_find(&snapshot->tables_by_id, files_id);
 }
 
 struct shared_memory *snapshot_shared_memory(const struct snapshot *snapshot, uint64_t shmid)
 {
-	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
-		if (snapshot->shared_memory[i].shmid == shmid)
-			return &snapshot->shared_memory[i];
-	return NULL;
-}
-
-struct ghost_file *snapshot_ghost(const struct snapshot *snapshot, uint32_t id)
-{
-	for (size_t i = 0; i < snapshot->n_ghosts; i++)
-		if (snapshot->ghosts[i].id == id)
-			return &snapshot->ghosts[i];
-	return NULL;
-}
-
-RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t file_id)
-{
-	for (size_t i = 0; i < snapshot->n_remaps; i++)
-		if (snapshot->remaps[i]->orig_id == file_id)
-			return snapshot->remaps[i];
-	return NULL;
+	return table_find(&snapshot->shared_memory_by_id, shmid);
 }
 
 NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id)

@@ -12,6 +12,8 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/table.h"
+#include "model/records.h"
 #include "model/schema.h"
 
 #include <stdbool.h>
@@ -82,19 +84,6 @@ struct user_namespace {
 	NsEntry *entry;		       /* NULL for that of depth 0 */
 };
 
-/* Content of one pipe; `bytes` of it follow the entry in the image. */
-struct pipe_content {
-	PipeDataEntry *entry;
-	const uint8_t *bytes;
-};
-
-/* An unlinked file that the images carry; its content stays in ghost-file-<id>.img. */
-struct ghost_file {
-	uint32_t id;
-	GhostFileEntry *entry;
-	uint64_t content_offset; /* of the raw content (or the first chunk) in the image file */
-};
-
 /* Content of one shared memory object (VMA shmid). */
 struct shared_memory {
 	uint64_t shmid;
@@ -110,15 +99,10 @@ struct snapshot {
 	size_t n_files;
 	struct descriptor_table **tables;
 	size_t n_tables;
-	struct pipe_content *pipes;
-	size_t n_pipes;
-	RemapFilePathEntry **remaps;
-	size_t n_remaps;
-	struct ghost_file *ghosts;
-	size_t n_ghosts;
-	struct shared_memory *shared_memory;
+	struct shared_memory **shared_memory;
 	size_t n_shared_memory;
-	SeccompEntry *seccomp; /* NULL where no task has a filter */
+	struct table files_by_id, tables_by_id, shared_memory_by_id;
+	struct records records[IMAGE_KINDS]; /* those without a place above; see records.h */
 	NsEntry **namespaces;
 	size_t n_namespaces;
 	/* Derived by snapshot_index: */
@@ -161,10 +145,7 @@ bool task_leads_group(const struct task *task);
 /* Look-ups; NULL where there is none. */
 FileEntry *snapshot_file(const struct snapshot *snapshot, uint32_t id);
 struct descriptor_table *snapshot_table(const struct snapshot *snapshot, uint32_t files_id);
-struct pipe_content *snapshot_pipe(const struct snapshot *snapshot, uint32_t pipe_id);
 struct shared_memory *snapshot_shared_memory(const struct snapshot *snapshot, uint64_t shmid);
-struct ghost_file *snapshot_ghost(const struct snapshot *snapshot, uint32_t id);
-RemapFilePathEntry *snapshot_remap(const struct snapshot *snapshot, uint32_t file_id);
 struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id);
 struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id);
 NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id);
@@ -203,10 +184,6 @@ void snapshot_add_file(struct snapshot *snapshot, FileEntry *file);
 struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t files_id);
 void snapshot_add_descriptor(struct snapshot *snapshot, struct descriptor_table *table,
 			     FdinfoEntry *descriptor);
-void snapshot_add_pipe(struct snapshot *snapshot, PipeDataEntry *entry, const uint8_t *bytes);
-void snapshot_add_remap(struct snapshot *snapshot, RemapFilePathEntry *remap);
-struct ghost_file *snapshot_add_ghost(struct snapshot *snapshot, uint32_t id,
-				      GhostFileEntry *entry);
 struct shared_memory *snapshot_add_shared_memory(struct snapshot *snapshot, uint64_t shmid);
 void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry);
 void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,

@@ -212,7 +212,7 @@ static uint64_t count_pages(const struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		pages += pages_of(&snapshot->tasks[i].pages);
 	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
-		pages += pages_of(&snapshot->shared_memory[i].pages);
+		pages += pages_of(&snapshot->shared_memory[i]->pages);
 	return pages;
 }
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { ROW_SIZE = 13, MAX_RECORDS = 1024, FRAME = 4 };
+enum { MAX_RECORDS = 1024, FRAME = 4 };
 
 static void must(bool condition, const char *what)
 {
@@ -24,15 +24,15 @@ static void must(bool condition, const char *what)
 }
 
 /* Message and what follows it up to the next record. */
-struct record {
+struct framed {
 	ProtobufCMessage *message;
 	const uint8_t *payload;
 	size_t payload_size;
 };
 
-struct records {
+struct framing {
 	size_t header_size; /* magics */
-	struct record records[MAX_RECORDS];
+	struct framed records[MAX_RECORDS];
 	size_t n_records;
 };
 
@@ -56,17 +56,14 @@ static const ProtobufCMessageDescriptor *record_of(const struct image *image, si
 
 static size_t payload_size(const struct image *image, const ProtobufCMessage *message, size_t left)
 {
-	switch (image_format(image->kind)->payload) {
-	case PAYLOAD_BYTES:
-		return ((const PipeDataEntry *)message)->bytes;
-	case PAYLOAD_REST:
+	const struct image_format *format = image_format(image->kind);
+
+	if (format->rest)
 		return left;
-	default:
-		return 0;
-	}
+	return format->payload ? message_number(message, format->payload) : 0;
 }
 
-static void unpack(struct records *records, const struct image *image, struct arena *arena)
+static void unpack(struct framing *records, const struct image *image, struct arena *arena)
 {
 	ProtobufCAllocator allocator = { allocate, release, arena };
 	size_t at = image->kind == IMAGE_INVENTORY ? 4 : 8;
@@ -74,7 +71,7 @@ static void unpack(struct records *records, const struct image *image, struct ar
 	records->header_size = at;
 	records->n_records = 0;
 	while (at + FRAME <= image->size && records->n_records < MAX_RECORDS) {
-		struct record *record = &records->records[records->n_records];
+		struct framed *record = &records->records[records->n_records];
 		uint32_t size;
 		memcpy(&size, image->bytes + at, sizeof size);
 		at += FRAME;
@@ -89,7 +86,7 @@ static void unpack(struct records *records, const struct image *image, struct ar
 	}
 }
 
-static struct image pack(const struct image *image, const struct records *records,
+static struct image pack(const struct image *image, const struct framing *records,
 			 struct arena *arena)
 {
 	struct image packed = *image;
@@ -104,7 +101,7 @@ static struct image pack(const struct image *image, const struct records *record
 	memcpy(packed.bytes, image->bytes, records->header_size);
 	uint8_t *at = packed.bytes + records->header_size;
 	for (size_t i = 0; i < records->n_records; i++) {
-		const struct record *record = &records->records[i];
+		const struct framed *record = &records->records[i];
 		uint32_t length = (uint32_t)protobuf_c_message_pack(record->message, at + FRAME);
 		uint32_t frame = htole32(length);
 		memcpy(at, &frame, FRAME);
@@ -115,10 +112,10 @@ static struct image pack(const struct image *image, const struct records *record
 	return packed;
 }
 
-static void change_rows(struct records *records, uint64_t *random)
+static void change_rows(struct framing *records, uint64_t *random)
 {
 	size_t one = below(random, records->n_records), other = below(random, records->n_records);
-	struct record kept = records->records[one];
+	struct framed kept = records->records[one];
 
 	switch (below(random, 3)) {
 	case 0:
@@ -136,7 +133,7 @@ static void change_rows(struct records *records, uint64_t *random)
 
 struct image image_change(const struct image *image, struct arena *arena, uint64_t *random)
 {
-	struct records *records = arena_new(arena, struct records);
+	struct framing *records = arena_new(arena, struct framing);
 
 	unpack(records, image, arena);
 	if (records->n_records && below(random, 12) == 0)
@@ -172,26 +169,29 @@ void seed_read(struct seed *seed, struct arena *arena, const char *path)
 
 	must(size >= 0, path);
 	*seed = (struct seed){ 0 };
-	for (const char *at = bytes, *end = bytes + size; at + ROW_SIZE <= end;) {
-		struct image image = { .kind = (enum image_kind)at[0] };
-		uint32_t length;
-		memcpy(&image.number, at + 1, sizeof image.number);
-		memcpy(&length, at + 9, sizeof length);
-		image.number = le64toh(image.number);
-		image.size = le32toh(length);
-		image.bytes = (uint8_t *)at + ROW_SIZE;
-		must(image.size <= (size_t)(end - at) - ROW_SIZE && image.kind < IMAGE_KINDS, path);
-		image_name(image.name, image.kind, image.number);
+	for (const char *at = bytes, *end = bytes + size; at < end;) {
+		struct image image = { 0 };
+		size_t length = (unsigned char)*at++;
+		uint32_t content;
+		must(length < sizeof image.name && length + FRAME <= (size_t)(end - at), path);
+		memcpy(image.name, at, length);
+		at += length;
+		memcpy(&content, at, sizeof content);
+		at += FRAME;
+		image.size = le32toh(content);
+		image.bytes = (uint8_t *)at;
+		must(image.size <= (size_t)(end - at), path);
+		must(image_recognise(image.name, &image.kind, &image.number), image.name);
 		seed->images = arena_grow(arena, seed->images, seed->n_images,
 					  sizeof *seed->images);
 		seed->images[seed->n_images++] = image;
-		at += ROW_SIZE + image.size;
+		at += image.size;
 	}
 }
 
 static void read_image(struct image *image, struct arena *arena, int dir_fd)
 {
-	struct records *records = arena_new(arena, struct records);
+	struct framing *records = arena_new(arena, struct framing);
 	struct stat status;
 
 	if (image->kind == IMAGE_PAGES) {
@@ -225,10 +225,9 @@ void seed_make(const char *path, const char *images_dir)
 			continue;
 		image_name(image.name, image.kind, image.number);
 		read_image(&image, &arena, dirfd(dir));
-		uint64_t number = htole64(image.number);
 		uint32_t size = htole32((uint32_t)image.size);
-		fputc((int)image.kind, file);
-		fwrite(&number, sizeof number, 1, file);
+		fputc((int)strlen(image.name), file);
+		fputs(image.name, file);
 		fwrite(&size, sizeof size, 1, file);
 		fwrite(image.bytes, image.size, 1, file);
 	}

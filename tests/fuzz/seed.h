@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The images of one dump in a single file, a row each: kind (one byte, an enum image_kind), number
- * (eight bytes, little endian), size (four), content. Of the images of pages it keeps the size
- * only. There is no manifest, and no word of nestor's version, so that what is changed is still
- * read.
+ * The images of one dump in a single file, a row each: length of the name (one byte), name, size
+ * (four bytes, little endian), content. Of the images of pages it keeps the size only. There is no
+ * manifest, and no word of nestor's version, so that what is changed is still read.
  */
 #ifndef NESTOR_FUZZ_SEED_H
 #define NESTOR_FUZZ_SEED_H

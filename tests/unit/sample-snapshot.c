@@ -163,7 +163,8 @@ static FileEntry *add_file(struct snapshot *snapshot, FdTypes type, uint32_t id,
 	return file;
 }
 
-static void add_pipe_content(struct snapshot *snapshot, uint32_t pipe_id, const char *content)
+static void add_pipe_content(struct snapshot *snapshot, enum image_kind kind, uint32_t pipe_id,
+			     const char *content)
 {
 	PipeDataEntry *entry = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
 
@@ -171,7 +172,9 @@ static void add_pipe_content(struct snapshot *snapshot, uint32_t pipe_id, const 
 	entry->bytes = (uint32_t)strlen(content);
 	entry->has_size = true;
 	entry->size = 65536;
-	snapshot_add_pipe(snapshot, entry, (const uint8_t *)arena_string(snapshot->arena, content));
+	struct record *record = snapshot_add_record(snapshot, kind, pipe_id, entry);
+	record->payload = (const uint8_t *)arena_string(snapshot->arena, content);
+	record->payload_size = entry->bytes;
 }
 
 static void add_files(struct snapshot *snapshot)
@@ -191,8 +194,8 @@ static void add_files(struct snapshot *snapshot)
 	file->fifo = snapshot_new(snapshot, FIFO_ENTRY, FifoEntry);
 	file->fifo->id = 3;
 	file->fifo->pipe_id = 501;
-	add_pipe_content(snapshot, 500, "in the pipe");
-	add_pipe_content(snapshot, 501, "in the fifo");
+	add_pipe_content(snapshot, IMAGE_PIPES_DATA, 500, "in the pipe");
+	add_pipe_content(snapshot, IMAGE_FIFO_DATA, 501, "in the fifo");
 }
 
 static void add_unlinked_file(struct snapshot *snapshot)
@@ -205,9 +208,9 @@ static void add_unlinked_file(struct snapshot *snapshot)
 	remap->remap_id = SAMPLE_GHOST;
 	remap->has_remap_type = true;
 	remap->remap_type = REMAP_TYPE__GHOST;
-	snapshot_add_remap(snapshot, remap);
+	snapshot_add_record(snapshot, IMAGE_REMAP_FPATH, 1, remap);
 	ghost->mode = 0100600;
-	snapshot_add_ghost(snapshot, SAMPLE_GHOST, ghost);
+	snapshot_add_record(snapshot, IMAGE_GHOST_FILE, SAMPLE_GHOST, ghost);
 }
 
 static void add_namespace(struct snapshot *snapshot, uint32_t id, uint32_t parent)
@@ -235,9 +238,10 @@ void sample_snapshot(struct snapshot *snapshot, struct arena *arena)
 	SeccompFilter *filter = snapshot_new(snapshot, SECCOMP_FILTER, SeccompFilter);
 	filter->filter.data = instruction;
 	filter->filter.len = sizeof instruction;
-	snapshot->seccomp = snapshot_new(snapshot, SECCOMP_ENTRY, SeccompEntry);
-	snapshot->seccomp->n_seccomp_filters = 1;
-	snapshot->seccomp->seccomp_filters = arena_copy(arena, &filter, sizeof filter);
+	SeccompEntry *seccomp = snapshot_new(snapshot, SECCOMP_ENTRY, SeccompEntry);
+	seccomp->n_seccomp_filters = 1;
+	seccomp->seccomp_filters = arena_copy(arena, &filter, sizeof filter);
+	snapshot_add_record(snapshot, IMAGE_SECCOMP, 0, seccomp);
 }
 
 static int write_pages(struct images_writer *writer, uint32_t pages_id, size_t count,
@@ -258,6 +262,11 @@ static int write_pages(struct images_writer *writer, uint32_t pages_id, size_t c
 	return 0;
 }
 
+const struct record *sample_ghost(const struct snapshot *snapshot)
+{
+	return snapshot_record(snapshot, IMAGE_GHOST_FILE, SAMPLE_GHOST);
+}
+
 int sample_write(struct images_writer *writer, const struct snapshot *snapshot, struct error *err)
 {
 	if (write_pages(writer, 1, SAMPLE_ROOT_PAGES, err) ||
@@ -265,7 +274,8 @@ int sample_write(struct images_writer *writer, const struct snapshot *snapshot, 
 	    write_pages(writer, 3, SAMPLE_SHARED_PAGES, err))
 		return -1;
 	autoclose int fd =
-		images_create_ghost(writer, SAMPLE_GHOST, snapshot->ghosts[0].entry, err);
+		images_create_content(writer, IMAGE_GHOST_FILE, SAMPLE_GHOST,
+				      sample_ghost(snapshot)->message, err);
 	if (fd < 0)
 		return -1;
 	if (write(fd, SAMPLE_GHOST_CONTENT, strlen(SAMPLE_GHOST_CONTENT)) < 0)

@@ -16,6 +16,9 @@ enum { SAMPLE_SHMID = 77, SAMPLE_GHOST = 0x1f };
 
 void sample_snapshot(struct snapshot *snapshot, struct arena *arena);
 
+/* The unlinked file of the sample, or of what was read of it. */
+const struct record *sample_ghost(const struct snapshot *snapshot);
+
 /* Pages and the ghost file of the sample, then its records; all but the commit. */
 int sample_write(struct images_writer *writer, const struct snapshot *snapshot, struct error *err);
 

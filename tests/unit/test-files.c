@@ -240,7 +240,7 @@ static void test_unlinked_directory(void **state)
 	struct fixture *f = *state;
 
 	round_trip(f, hold_directory);
-	assert_int_equal(f->snapshot.n_ghosts, 2);
+	assert_int_equal(snapshot_records(&f->snapshot, IMAGE_GHOST_FILE)->count, 2);
 	assert_int_equal(access("gone", F_OK), -1);
 }
 
@@ -292,7 +292,7 @@ static void test_pipes(void **state)
 	char bytes[100];
 
 	collect_child(f, hold_pipes, 0);
-	assert_int_equal(f->snapshot.n_pipes, 4);
+	assert_int_equal(snapshot_records(&f->snapshot, IMAGE_PIPES_DATA)->count, 4);
 	assert_int_equal(descriptor(f, 4)->id, descriptor(f, 30)->id);
 	int read_end = open_entry(f, entry_of(f, 0));
 	int write_end = open_entry(f, entry_of(f, 1));
@@ -319,7 +319,8 @@ static void test_full_pipe_is_untouched(void **state)
 	const PipeDataEntry *content;
 
 	collect_child(f, hold_pipes, 0);
-	content = snapshot_pipe(&f->snapshot, entry_of(f, 4)->pipe->pipe_id)->entry;
+	content = snapshot_record(&f->snapshot, IMAGE_PIPES_DATA,
+				  entry_of(f, 4)->pipe->pipe_id)->message;
 	assert_int_equal(content->size, 65536);
 	/* A write of ten bytes is never split: 409 of them fit into each of the 16 pages. */
 	assert_int_equal(content->bytes, 16 * 4090);

@@ -350,12 +350,14 @@ static void a_timer_is_there_once(void **state)
 static void add_filter(struct fixture *fixture, int64_t previous)
 {
 	static struct sock_filter instruction = BPF_STMT(BPF_RET | BPF_K, 0);
-	SeccompEntry *all = fixture->snapshot.seccomp;
+	const struct record *record = snapshot_record(&fixture->snapshot, IMAGE_SECCOMP, 0);
+	SeccompEntry *all = record ? record->message : NULL;
 	SeccompFilter *filter = snapshot_new(&fixture->snapshot, SECCOMP_FILTER, SeccompFilter);
 
-	if (!all)
-		all = fixture->snapshot.seccomp =
-			snapshot_new(&fixture->snapshot, SECCOMP_ENTRY, SeccompEntry);
+	if (!all) {
+		all = snapshot_new(&fixture->snapshot, SECCOMP_ENTRY, SeccompEntry);
+		snapshot_add_record(&fixture->snapshot, IMAGE_SECCOMP, 0, all);
+	}
 	filter->filter.data = (uint8_t *)&instruction;
 	filter->filter.len = sizeof instruction;
 	filter->has_prev = previous >= 0;

@@ -196,7 +196,7 @@ static int write_content(const struct open_file *file, uint32_t id, const GhostF
 
 	if (!images)
 		return 0; /* somebody only looks (nestor tree) */
-	autoclose int to = images_create_ghost(images, id, entry, err);
+	autoclose int to = images_create_content(images, IMAGE_GHOST_FILE, id, entry, err);
 	if (to < 0)
 		return -1;
 	if (!S_ISREG(entry->mode))
@@ -240,7 +240,7 @@ static int collect_inode(const struct open_file *file, const char *path, uint32_
 	*ghost = (struct known_ghost){ known->first, stat->st_dev, stat->st_ino, ++known->last_id };
 	known->first = ghost;
 	GhostFileEntry *entry = new_record(collect->snapshot, stat);
-	snapshot_add_ghost(collect->snapshot, ghost->id, entry);
+	snapshot_add_record(collect->snapshot, IMAGE_GHOST_FILE, ghost->id, entry);
 	*ret_id = ghost->id;
 	return write_content(file, ghost->id, entry, err);
 }
@@ -258,7 +258,7 @@ int ghost_collect(const struct open_file *file, const FileEntry *entry, struct e
 	remap->remap_id = id;
 	remap->has_remap_type = true;
 	remap->remap_type = REMAP_TYPE__GHOST;
-	snapshot_add_remap(snapshot, remap);
+	snapshot_add_record(snapshot, IMAGE_REMAP_FPATH, file->id, remap);
 	return 0;
 }
 
@@ -268,19 +268,27 @@ static bool is_ghost_remap(const RemapFilePathEntry *remap)
 				     : (remap->remap_id & GHOST_BIT) != 0;
 }
 
-const struct ghost_file *ghost_of(const struct snapshot *snapshot, const FileEntry *entry)
+static const RemapFilePathEntry *remap_of(const struct snapshot *snapshot, const FileEntry *entry)
 {
-	const RemapFilePathEntry *remap = snapshot_remap(snapshot, entry->id);
+	const struct record *record = snapshot_record(snapshot, IMAGE_REMAP_FPATH, entry->id);
+
+	return record ? record->message : NULL;
+}
+
+const struct record *ghost_of(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const RemapFilePathEntry *remap = remap_of(snapshot, entry);
 
 	if (!remap || !is_ghost_remap(remap))
 		return NULL;
-	return snapshot_ghost(snapshot, remap->has_remap_type ? remap->remap_id
-							      : remap->remap_id & ~GHOST_BIT);
+	return snapshot_record(snapshot, IMAGE_GHOST_FILE,
+			       remap->has_remap_type ? remap->remap_id
+						     : remap->remap_id & ~GHOST_BIT);
 }
 
 int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
-	const RemapFilePathEntry *remap = snapshot_remap(snapshot, entry->id);
+	const RemapFilePathEntry *remap = remap_of(snapshot, entry);
 
 	if (!remap)
 		return 0;
@@ -288,11 +296,11 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "%s (file %u) is remapped in a way that is not supported",
 			    entry->reg->name, entry->id);
-	const struct ghost_file *ghost = ghost_of(snapshot, entry);
+	const struct record *ghost = ghost_of(snapshot, entry);
 	if (!ghost)
 		return fail(err, ERR_IMAGE_MISSING, "the unlinked file %s (ghost %u) is not there",
 			    entry->reg->name, remap->remap_id);
-	mode_t mode = ghost->entry->mode;
+	mode_t mode = ghost_entry(ghost)->mode;
 	if (!S_ISREG(mode) && !S_ISDIR(mode))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "the unlinked file %s is a special file",
 			    entry->reg->name);

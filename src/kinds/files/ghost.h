@@ -8,8 +8,14 @@
 /* Carries the file (once, however many descriptions lead to it) and remaps `entry` to it. */
 int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err);
 
-/* The unlinked file that an entry leads to; NULL where it has a name. */
-const struct ghost_file *ghost_of(const struct snapshot *snapshot, const FileEntry *entry);
+/* The unlinked file (IMAGE_GHOST_FILE) that an entry leads to; NULL where it has a name. */
+const struct record *ghost_of(const struct snapshot *snapshot, const FileEntry *entry);
+
+static inline const GhostFileEntry *ghost_entry(const struct record *ghost)
+{
+	return ghost->message;
+}
+
 int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
 
 /* Opens the description of an entry with a ghost, with its flags, at position 0. */

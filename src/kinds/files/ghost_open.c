@@ -43,7 +43,7 @@ struct link {
 /* An inode being made. */
 struct making {
 	struct file_opener *opener;
-	const struct ghost_file *ghost;
+	const struct record *ghost;
 	const char *path; /* for messages */
 	int fd;		  /* the inode, read-write (a directory: read) */
 	struct made_directory *directories;
@@ -107,7 +107,7 @@ static int open_directory(struct making *making, char *path, struct error *err)
 
 static void remove_names(struct making *making)
 {
-	bool directory = S_ISDIR(making->ghost->entry->mode);
+	bool directory = S_ISDIR(ghost_entry(making->ghost)->mode);
 
 	for (struct link *link = making->links; link; link = link->next) {
 		if (*link->name && unlinkat(link->dir_fd, link->name, directory ? AT_REMOVEDIR : 0))
@@ -135,7 +135,7 @@ static int take_name(struct making *making, struct link *link,
 	}
 	for (unsigned attempt = 0; errno == EEXIST && attempt < 100; attempt++) {
 		const char *other = arena_printf(making->opener->arena, ".nestor-ghost-%x-%u",
-						 making->ghost->id, attempt);
+						 (unsigned)making->ghost->key, attempt);
 		if (take(making, link->dir_fd, other) == 0) {
 			log_warning("restore", link->path,
 				    "the name of the unlinked file is taken, using %s", other);
@@ -229,7 +229,7 @@ static int make_inode(struct making *making, struct error *err)
 
 	if (!link)
 		return -1;
-	if (S_ISDIR(making->ghost->entry->mode)) {
+	if (S_ISDIR(ghost_entry(making->ghost)->mode)) {
 		if (take_name(making, link, take_by_mkdir, name, err))
 			return -1;
 		making->fd = openat(link->dir_fd, link->name,
@@ -287,7 +287,7 @@ static int read_chunk(int from, uint64_t *ret_offset, uint64_t *ret_length)
 
 static int fill_chunks(struct making *making, int from, struct error *err)
 {
-	uint64_t size = making->ghost->entry->size, offset, length;
+	uint64_t size = ghost_entry(making->ghost)->size, offset, length;
 	int more;
 
 	if (size > INT64_MAX)
@@ -316,15 +316,16 @@ static int fill_chunks(struct making *making, int from, struct error *err)
 
 static int fill(struct making *making, struct error *err)
 {
-	const struct ghost_file *ghost = making->ghost;
+	const struct record *ghost = making->ghost;
 
-	autoclose int from = images_open_ghost(making->opener->images, ghost->id, err);
+	autoclose int from =
+		images_open_content(making->opener->images, IMAGE_GHOST_FILE, ghost->key, err);
 	if (from < 0)
 		return -1;
-	if (lseek(from, (off_t)ghost->content_offset, SEEK_SET) < 0)
+	if (lseek(from, (off_t)ghost->content, SEEK_SET) < 0)
 		return fail_errno(err, ERR_IO, "cannot read the content of the unlinked file %s",
 				  making->path);
-	if (ghost->entry->has_chunks && ghost->entry->chunks)
+	if (ghost_entry(ghost)->has_chunks && ghost_entry(ghost)->chunks)
 		return fill_chunks(making, from, err);
 	if (copy_to(making->fd, from, 0, INT64_MAX) < 0)
 		return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s", making->path);
@@ -333,7 +334,7 @@ static int fill(struct making *making, struct error *err)
 
 static int set_attributes(struct making *making, struct error *err)
 {
-	const GhostFileEntry *entry = making->ghost->entry;
+	const GhostFileEntry *entry = ghost_entry(making->ghost);
 
 	/* The owner first: a change of it clears the set-id bits (chown(2)). */
 	if (fchown(making->fd, entry->uid, entry->gid) < 0 ||
@@ -346,7 +347,7 @@ static int set_attributes(struct making *making, struct error *err)
 /* Last of all, since filling and unlinking change them. */
 static void set_times(struct making *making)
 {
-	const GhostFileEntry *entry = making->ghost->entry;
+	const GhostFileEntry *entry = ghost_entry(making->ghost);
 
 	if (!entry->atim || !entry->mtim)
 		return;
@@ -437,7 +438,7 @@ static int open_descriptions(struct making *making, struct error *err)
 	return 0;
 }
 
-static int make_ghost(struct file_opener *opener, const struct ghost_file *ghost, const char *path,
+static int make_ghost(struct file_opener *opener, const struct record *ghost, const char *path,
 		      struct error *err)
 {
 	struct making making = {
@@ -445,7 +446,7 @@ static int make_ghost(struct file_opener *opener, const struct ghost_file *ghost
 	};
 
 	int failed = make_inode(&making, err);
-	if (!failed && S_ISREG(ghost->entry->mode))
+	if (!failed && S_ISREG(ghost_entry(ghost)->mode))
 		failed = fill(&making, err);
 	if (!failed)
 		failed = set_attributes(&making, err);

@@ -139,7 +139,9 @@ static int collect_content(const struct open_file *file, struct known_pipe *pipe
 	entry->bytes = (uint32_t)size;
 	entry->has_size = true;
 	entry->size = (uint32_t)capacity;
-	snapshot_add_pipe(snapshot, entry, bytes);
+	struct record *record = snapshot_add_record(snapshot, IMAGE_PIPES_DATA, pipe->id, entry);
+	record->payload = bytes;
+	record->payload_size = (size_t)size;
 	pipe->bytes = (uint32_t)size;
 	return 0;
 }
@@ -246,16 +248,17 @@ static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	if (pipe->flags & O_ASYNC)
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "pipe %u (file %u) sends signals (O_ASYNC)",
 			    pipe->pipe_id, entry->id);
-	const struct pipe_content *content = snapshot_pipe(snapshot, pipe->pipe_id);
-	if (content && content->entry->has_size && content->entry->bytes > content->entry->size)
+	const struct record *record = snapshot_record(snapshot, IMAGE_PIPES_DATA, pipe->pipe_id);
+	const PipeDataEntry *content = record ? record->message : NULL;
+	if (content && content->has_size && content->bytes > content->size)
 		return fail(err, ERR_IMAGE_INVALID, "pipe %u holds %u bytes, its size is %u",
-			    pipe->pipe_id, content->entry->bytes, content->entry->size);
+			    pipe->pipe_id, content->bytes, content->size);
 	return 0;
 }
 
-static int fill(int write_fd, const struct pipe_content *content, struct error *err)
+static int fill(int write_fd, const struct record *content, struct error *err)
 {
-	const PipeDataEntry *entry = content->entry;
+	const PipeDataEntry *entry = content->message;
 
 	if (entry->has_size && entry->size && fcntl(write_fd, F_GETPIPE_SZ) != (int)entry->size &&
 	    fcntl(write_fd, F_SETPIPE_SZ, (int)entry->size) < 0) {
@@ -265,7 +268,7 @@ static int fill(int write_fd, const struct pipe_content *content, struct error *
 	}
 	if (!entry->bytes)
 		return 0;
-	ssize_t written = write(write_fd, content->bytes, entry->bytes);
+	ssize_t written = write(write_fd, content->payload, entry->bytes);
 	if (written < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fill pipe %u", entry->pipe_id);
 	if ((size_t)written != entry->bytes)
@@ -277,7 +280,7 @@ static int fill(int write_fd, const struct pipe_content *content, struct error *
 static struct made_pipe *make_pipe(struct file_opener *opener, struct table *made, uint32_t id,
 				   struct error *err)
 {
-	const struct pipe_content *content = snapshot_pipe(opener->snapshot, id);
+	const struct record *content = snapshot_record(opener->snapshot, IMAGE_PIPES_DATA, id);
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {

@@ -48,11 +48,19 @@ static uint64_t status_number(const char *status, const char *key)
 	return number;
 }
 
+/* NULL where no task has a filter. */
+static SeccompEntry *all_filters(const struct snapshot *snapshot)
+{
+	const struct record *record = snapshot_record(snapshot, IMAGE_SECCOMP, 0);
+
+	return record ? record->message : NULL;
+}
+
 /* The index of a filter on top of `previous` (-1: none), added where it is new. */
 static int64_t add_filter(struct snapshot *snapshot, const struct seccomp_filter *filter,
 			  int64_t previous)
 {
-	SeccompEntry *all = snapshot->seccomp;
+	SeccompEntry *all = all_filters(snapshot);
 	size_t size = filter->count * sizeof *filter->instructions;
 	uint32_t flags = filter->log ? SECCOMP_FILTER_FLAG_LOG : 0;
 
@@ -86,8 +94,9 @@ static int collect_filters(struct target *target, size_t thread, struct error *e
 	if (seccomp_read_filters(target->threads[thread].tid, target->collect->arena, &filters,
 				 err))
 		return -1;
-	if (!snapshot->seccomp)
-		snapshot->seccomp = snapshot_new(snapshot, SECCOMP_ENTRY, SeccompEntry);
+	if (!all_filters(snapshot))
+		snapshot_add_record(snapshot, IMAGE_SECCOMP, 0,
+				    snapshot_new(snapshot, SECCOMP_ENTRY, SeccompEntry));
 	for (size_t i = 0; i < filters.n; i++)
 		index = add_filter(snapshot, &filters.filters[i], index);
 	if (index < 0)
@@ -121,7 +130,7 @@ static int collect(struct target *target, struct error *err)
 static int check_filter(const struct snapshot *snapshot, const struct task *task, uint32_t index,
 			struct error *err)
 {
-	const SeccompEntry *all = snapshot->seccomp;
+	const SeccompEntry *all = all_filters(snapshot);
 	size_t instructions = 0;
 
 	for (;;) {
@@ -184,7 +193,7 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 /* The struct sock_fprog of a filter, laid down once for all threads that have it. */
 static uint64_t filter_program(struct plan *plan, struct program_set *set, uint32_t index)
 {
-	const SeccompEntry *all = plan->snapshot->seccomp;
+	const SeccompEntry *all = all_filters(plan->snapshot);
 	const SeccompFilter *filter = all->seccomp_filters[index];
 
 	if (!plan->filter_programs)
@@ -204,7 +213,7 @@ static uint64_t filter_program(struct plan *plan, struct program_set *set, uint3
 
 static void install_chain(struct plan *plan, struct program *program, uint32_t index)
 {
-	const SeccompEntry *all = plan->snapshot->seccomp;
+	const SeccompEntry *all = all_filters(plan->snapshot);
 	size_t length = 1;
 
 	for (uint32_t at = index; all->seccomp_filters[at]->has_prev; length++)

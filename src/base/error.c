@@ -2,6 +2,8 @@
 /* Errors as values; see error.h. */
 #include "base/error.h"
 
+#include "base/message.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,11 +37,9 @@ record(struct error *err, enum error_name name, int os_errno, const char *format
 	err->name = name;
 	err->os_errno = os_errno;
 	err->hint[0] = '\0';
-	vsnprintf(err->text, sizeof err->text, format, args);
-	if (os_errno) {
-		size_t used = strlen(err->text);
+	size_t used = message_format(err->text, sizeof err->text, format, args);
+	if (os_errno)
 		snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(os_errno));
-	}
 }
 
 int fail(struct error *err, enum error_name name, const char *format, ...)
@@ -75,6 +75,15 @@ int fail_errno(struct error *err, enum error_name name, const char *format, ...)
 	return limit_hint(err, os_errno);
 }
 
+int fail_text(struct error *err, enum error_name name, const char *text)
+{
+	if (err->name != ERR_NONE)
+		return -1;
+	*err = (struct error){ .name = name };
+	snprintf(err->text, sizeof err->text, "%s", text);
+	return -1;
+}
+
 int fail_while(struct error *err, const char *format, ...)
 {
 	char inner[sizeof err->text];
@@ -82,9 +91,8 @@ int fail_while(struct error *err, const char *format, ...)
 
 	memcpy(inner, err->text, sizeof inner);
 	va_start(args, format);
-	vsnprintf(err->text, sizeof err->text, format, args);
+	size_t used = message_format(err->text, sizeof err->text, format, args);
 	va_end(args);
-	size_t used = strlen(err->text);
 	snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
 	return -1;
 }
@@ -94,7 +102,7 @@ int fail_hint(struct error *err, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(err->hint, sizeof err->hint, format, args);
+	message_format(err->hint, sizeof err->hint, format, args);
 	va_end(args);
 	return -1;
 }

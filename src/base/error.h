@@ -20,20 +20,26 @@ enum error_name {
 
 struct error {
 	enum error_name name;
-	int os_errno;	 /* 0 where no system call failed */
-	char text[768];	 /* what was being done, to which object, why it failed */
-	char hint[256];	 /* what the person can do; may be empty */
+	int os_errno;	/* 0 where no system call failed */
+	char text[768]; /* what was being done, to which object, why it failed */
+	char hint[256]; /* what the person can do; may be empty */
 };
 
 /* Stable kebab-case name as listed in docs/errors.md, and its one-line meaning. */
 const char *error_name(enum error_name name);
 const char *error_meaning(enum error_name name);
 
-/* Record a failure; always returns -1. fail_errno appends strerror(errno), read first. */
+/*
+ * Record a failure; always returns -1. fail_errno appends strerror(errno), read first. What %s
+ * inserts is made printable (message.h).
+ */
 int fail(struct error *err, enum error_name name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int fail_errno(struct error *err, enum error_name name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The same with a text that was made by these functions, and may have several lines. */
+int fail_text(struct error *err, enum error_name name, const char *text);
 
 /* Put one clause of context in front ("restoring task 1:37: ..."); always returns -1. */
 int fail_while(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

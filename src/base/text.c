@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include "base/arena.h"
+#include "base/message.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,16 +44,28 @@ void text_add(struct text *text, const char *format, ...)
 	text->length += (size_t)length;
 }
 
+char *text_printable(struct arena *arena, const char *name)
+{
+	size_t size = strlen(name) * MESSAGE_GROWTH + 1;
+	char *text = arena_alloc(arena, size);
+
+	message_name(text, size, name);
+	return text;
+}
+
 void text_add_json_string(struct text *text, const char *string)
 {
 	text_add(text, "\"");
-	for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
-		if (*c == '"' || *c == '\\')
-			text_add(text, "\\%c", *c);
-		else if (*c < 0x20 || *c >= 0x7f)
-			text_add(text, "\\u%04x", *c);
+	while (*string) {
+		size_t length = message_printable(string);
+		unsigned char byte = (unsigned char)*string;
+		if (byte == '"' || byte == '\\')
+			text_add(text, "\\%c", byte);
+		else if (length)
+			text_add(text, "%.*s", (int)length, string);
 		else
-			text_add(text, "%c", *c);
+			text_add(text, "\\u%04x", byte < 0x80 ? byte : 0xdc00u + byte);
+		string += length ? length : 1;
 	}
 	text_add(text, "\"");
 }

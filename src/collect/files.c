@@ -13,6 +13,7 @@
 #include "collect/read-ahead.h"
 
 #include "base/cleanup.h"
+#include "base/message.h"
 #include "base/procfs.h"
 #include "base/text.h"
 #include "kernel/syscalls.h"
@@ -85,19 +86,22 @@ void collect_refuse_file(struct collect *collect, const char *format, ...)
 	if (state->n_refusals++ >= MAX_REFUSALS)
 		return;
 	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
+	message_format(line, sizeof line, format, args);
 	va_end(args);
 	text_add(&state->refusals, "%s%s", state->n_refusals > 1 ? "\n" : "", line);
 }
 
 static int fail_refused(const struct files_state *state, struct error *err)
 {
+	struct arena *arena = state->refusals.arena;
+
 	/* The end is what gets lost if the paths are long; so say how many there are first. */
 	if (state->n_refusals > 1)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%zu open files cannot be dumped:\n%s%s",
-			    state->n_refusals, state->refusals.string,
-			    state->n_refusals > MAX_REFUSALS ? "\n..." : "");
-	return fail(err, ERR_UNSUPPORTED_FILE, "%s", state->refusals.string);
+		return fail_text(err, ERR_UNSUPPORTED_FILE,
+				 arena_printf(arena, "%zu open files cannot be dumped:\n%s%s",
+					      state->n_refusals, state->refusals.string,
+					      state->n_refusals > MAX_REFUSALS ? "\n..." : ""));
+	return fail_text(err, ERR_UNSUPPORTED_FILE, state->refusals.string);
 }
 
 static size_t bucket_of(const struct stat *stat)

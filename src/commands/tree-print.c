@@ -2,6 +2,8 @@
 /* Drawing a tree and its namespaces, and the same as JSON; see tree-view.h. */
 #include "commands/tree-view.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,17 +93,6 @@ static void draw(const struct forest *forest, const struct line_art *art, const 
 			draw_below(forest, art, i, width, text);
 }
 
-/* Names come from anybody: nothing of them may steer the terminal. */
-static const char *printable(struct arena *arena, const char *name)
-{
-	char *copy = arena_string(arena, name);
-
-	for (char *c = copy; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	return copy;
-}
-
 static const char *namespace_label(const struct tree_view *view, enum namespace_type type,
 				   uint64_t id)
 {
@@ -152,7 +143,7 @@ static void draw_tasks(const struct tree_view *view, const struct line_art *art,
 		const struct view_task *task = &view->tasks[i];
 		parents[i] = task->parent;
 		forest.labels[i] = arena_printf(view->arena, "%s %s", pid_vector_text(&task->pids),
-						printable(view->arena, task->name));
+						text_printable(view->arena, task->name));
 		forest.rests[i] = arena_printf(
 			view->arena, "%-8s  %7zu  %-*s  %-*s  %s", task->state, task->n_threads,
 			session, pid_vector_text(&task->sessions), group,

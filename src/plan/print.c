@@ -2,6 +2,8 @@
 /* A plan for people and for scripts. */
 #include "plan/lower/build.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <sched.h>
 #include <string.h>
@@ -84,7 +86,7 @@ void plan_print(const struct plan *plan, struct text *text)
 		const char *command = command_of(plan, program, &next);
 		text_add(text, "\n%s", program->name);
 		if (command)
-			text_add(text, " (%s)", command);
+			text_add(text, " (%s)", text_printable(plan->arena, command));
 		text_add(text, "\n");
 		print_operations(program, text);
 	}

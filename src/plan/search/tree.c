@@ -5,6 +5,8 @@
  */
 #include "plan/search/tree.h"
 
+#include "base/message.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 void refuse(struct error *err, size_t *count, enum error_name name, const char *text)
 {
 	if ((*count)++ == 0) {
-		fail(err, name, "%s", text);
+		fail_text(err, name, text);
 		return;
 	}
 	size_t used = strlen(err->text);
@@ -35,7 +37,7 @@ void tree_refuse(struct tree *tree, struct node *node, enum error_name name, con
 	va_start(args, format);
 	int used = snprintf(text, sizeof text, "task %s: ", node->name);
 	if (used > 0 && (size_t)used < sizeof text)
-		vsnprintf(text + used, sizeof text - (size_t)used, format, args);
+		message_format(text + used, sizeof text - (size_t)used, format, args);
 	va_end(args);
 	refuse(tree->err, &tree->n_refusals, name, text);
 }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Messages with names that come from anybody: errors, log lines, JSON. */
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/message.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#undef fail /* base/error.h has another one */
+
+__attribute__((format(printf, 3, 4))) static const char *format(char *text, size_t size,
+								const char *form, ...)
+{
+	va_list args;
+
+	va_start(args, form);
+	size_t length = message_format(text, size, form, args);
+	va_end(args);
+	assert_int_equal(length, strlen(text));
+	assert_true(length < size);
+	return text;
+}
+
+static void formats_are_those_of_printf(void **state)
+{
+	char got[200], wanted[200];
+
+	(void)state;
+#define SAME(...)                                                                  \
+	do {                                                                       \
+		snprintf(wanted, sizeof wanted, __VA_ARGS__);                      \
+		assert_string_equal(format(got, sizeof got, __VA_ARGS__), wanted); \
+	} while (0)
+	SAME("plain, 100%%");
+	SAME("%d %i %u %x %#x %o %c", -7, 7, 7u, 255u, 255u, 8u, 'c');
+	SAME("%5d|%-5d|%05d|%+d|% d", 1, 2, 3, 4, 5);
+	SAME("%hhu %hu %ld %lu %lld %llx %zu %zd %jd", (unsigned char)200, (unsigned short)60000,
+	     -5L, 5UL, -6LL, 0xfffffffffffULL, (size_t)9, (ssize_t)-9, (intmax_t)-11);
+	SAME("%06ld.%02x", 42L, 7u);
+	SAME("%*d|%-*d|%.*d", 6, 1, 6, 2, 4, 3);
+	SAME("%p", (void *)state);
+	SAME("%s|%8s|%-8s|%.2s|%.*s|%*s", "one", "two", "three", "four", 3, "fives", 9, "six");
+#undef SAME
+}
+
+static void names_are_made_printable(void **state)
+{
+	char text[200];
+
+	(void)state;
+	assert_string_equal(format(text, sizeof text, "a\n%s\n", "b\nc\x1b[2J\x7f"),
+			    "a\nb\\nc\\x1b[2J\\x7f\n");
+	assert_string_equal(format(text, sizeof text, "%s", "größe 文字 🐦"), "größe 文字 🐦");
+	/* A C1 control, a stray byte, an overlong slash, a surrogate, one that ends too early. */
+	assert_string_equal(
+		format(text, sizeof text, "%s", "\xc2\x9b|\xff|\xc0\xaf|\xed\xa0\x80|\xe6\x96"),
+		"\\xc2\\x9b|\\xff|\\xc0\\xaf|\\xed\\xa0\\x80|\\xe6\\x96");
+	/* Writing from right to left, and the separator of lines. */
+	assert_string_equal(format(text, sizeof text, "%s", "\u202etxt\u2028"),
+			    "\\xe2\\x80\\xaetxt\\xe2\\x80\\xa8");
+	assert_string_equal(format(text, sizeof text, "%.1s", "ö"), "\\xc3");
+}
+
+static void what_does_not_fit_ends_with_a_whole_character(void **state)
+{
+	char text[9];
+
+	(void)state;
+	assert_string_equal(format(text, sizeof text, "1234567%s", "ö"), "1234567");
+	assert_string_equal(format(text, sizeof text, "123456%s!", "ö"), "123456ö");
+	assert_string_equal(format(text, sizeof text, "12345%s", "\nabc"), "12345\\na");
+	assert_string_equal(format(text, sizeof text, "123456%s", "\x1b"), "123456");
+	assert_string_equal(format(text, sizeof text, "123456789"), "12345678");
+	assert_string_equal(format(text, 1, "%d%s", 5, "x"), "");
+}
+
+static void errors_cannot_be_forged(void **state)
+{
+	struct error err = { 0 }, other = { 0 };
+
+	(void)state;
+	fail(&err, ERR_IO, "cannot open %s", "x\nnestor: error [io]: y");
+	assert_string_equal(err.text, "cannot open x\\nnestor: error [io]: y");
+	fail_while(&err, "reading \"%s\"", "\r");
+	assert_string_equal(err.text, "reading \"\\r\": cannot open x\\nnestor: error [io]: y");
+	fail_text(&other, ERR_IO, "one\ntwo");
+	assert_string_equal(other.text, "one\ntwo");
+	fail_text(&other, ERR_BUSY, "later");
+	assert_int_equal(other.name, ERR_IO);
+}
+
+/* A line is one line, however long what it is about. */
+static void log_lines_have_any_length(void **state)
+{
+	char name[] = "/tmp/nestor-test-base-XXXXXX", subject[6000], line[2][20000];
+	int fd = mkstemp(name);
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(name);
+	memset(subject, 'x', sizeof subject - 1);
+	subject[sizeof subject - 1] = '\0';
+	subject[3000] = '\n';
+	log_open(fd, LOG_INFO);
+	log_info("test", subject, "%s|%s", "the message", subject);
+	log_info("test", "next", "short");
+	log_open(-1, LOG_ERROR);
+	FILE *log = fdopen(fd, "r");
+	rewind(log);
+	assert_non_null(fgets(line[0], sizeof line[0], log));
+	assert_non_null(fgets(line[1], sizeof line[1], log));
+	assert_non_null(strstr(line[0], ": the message|xxx"));
+	assert_non_null(strstr(line[1], "test next: short\n"));
+	fclose(log);
+}
+
+static void json_keeps_utf8(void **state)
+{
+	struct arena arena;
+	struct text text;
+
+	(void)state;
+	arena_init(&arena);
+	text_init(&text, &arena);
+	text_add_json_string(&text, "a\"\\\n größe \xff \xc2\x9b");
+	assert_string_equal(text.string, "\"a\\\"\\\\\\u000a größe \\udcff \\udcc2\\udc9b\"");
+	arena_done(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(formats_are_those_of_printf),
+		cmocka_unit_test(names_are_made_printable),
+		cmocka_unit_test(what_does_not_fit_ends_with_a_whole_character),
+		cmocka_unit_test(errors_cannot_be_forged),
+		cmocka_unit_test(log_lines_have_any_length),
+		cmocka_unit_test(json_keeps_utf8),
+	};
+
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

@@ -64,6 +64,8 @@ struct target {
 	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
 	size_t n_auxv;		       /* words */
 	uint64_t vdso_start, vdso_end; /* [vdso]; 0 if there is none */
+	/* Times of wait_clock: between which two it was asked, and when its signals were read. */
+	uint64_t asked_from, asked_to, signals_read;
 };
 
 struct dump_options {
@@ -107,6 +109,17 @@ int target_open(const struct target *target, const char *name, int flags);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
 ssize_t target_text(const struct target *target, const char *name, char **ret_text);
+/*
+ * Whether a timer that had so many nanoseconds left when the task was asked has expired before the
+ * task's signals were read, or it cannot be known: then waits, for a moment, until it has, and
+ * signal `number` is pending for thread `tid`, or for the process if that is 0.
+ * 1 it has, 0 it had not, -1 with err.
+ */
+int target_timer_expired(const struct target *target, uint64_t left, pid_t tid, int number,
+			 struct error *err);
+/* The same of a clock of processor time, which runs only as long as we make the task run. */
+int target_cpu_timer_expired(const struct target *target, uint64_t left, pid_t tid, int number,
+			     struct error *err);
 /* /proc/PID/mem, read-write, to be closed; -1 with err on failure. */
 int target_open_mem(const struct target *target, struct error *err);
 
@@ -153,6 +166,8 @@ int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */
 int collect_check_privileges(const struct collect *collect, bool signals, struct error *err);
 int collect_read(struct collect *collect, struct error *err);  /* tasks.c: /proc, ids, kinds */
 int collect_probe(struct collect *collect, struct error *err); /* probe.c: asks, answers */
+/* probe.c: what others did while the tree was read; last before the images are written. */
+int collect_look_again(struct collect *collect, struct error *err);
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */
 void collect_release(struct collect *collect);
 /* -s: leaves all tasks stopped (SIGSTOP). */

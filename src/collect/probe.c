@@ -204,6 +204,8 @@ static int run_program(struct probe *probe, struct error *err)
 	ssize_t size = (ssize_t)(local[0].iov_len + local[1].iov_len);
 	if (process_vm_writev(probe->target->tid, local, 2, remote, 2, 0) != size)
 		return fail_memory(probe, err);
+	if (probe->thread == probe->target->living)
+		probe->target->asked_from = wait_clock();
 	if (injection_run(&probe->injection, probe->thread, arena + OPS_AT, err) < 0)
 		return -1;
 	probe->ran = true;
@@ -223,6 +225,8 @@ static int wait_program(struct probe *probe, struct error *err)
 		return 0;
 	if (injection_ran(&probe->injection, probe->thread, err) < 0)
 		return -1;
+	if (probe->thread == probe->target->living)
+		probe->target->asked_to = wait_clock();
 	if (process_vm_readv(probe->target->tid, local, 2, remote, 2, 0) != size)
 		return fail_memory(probe, err);
 	return 0;
@@ -280,6 +284,22 @@ static int ask_others(struct probe *probe, const struct kind_table *table, struc
 	return 0;
 }
 
+/* Each round makes at least one timer one that has expired, so there is an end to them. */
+static int settle_kinds(struct target *target, const struct kind_table *table, struct error *err)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+			for (const struct task_kind *const *kind = table->tasks[stage];
+			     kind && *kind; kind++)
+				if ((*kind)->settle && (*kind)->settle(target, &again, err) < 0)
+					return -1;
+	}
+	return 0;
+}
+
 /* Whatever failed on the way, who was started is brought back. */
 static int ask_batch(struct probe **probes, size_t n, const struct kind_table *table,
 		     struct error *err)
@@ -300,6 +320,8 @@ static int ask_batch(struct probe **probes, size_t n, const struct kind_table *t
 		if (probes[i]->injection.started &&
 		    injection_finished(&probes[i]->injection, err) < 0)
 			probes[i]->failed = true;
+		if (!probes[i]->failed)
+			probes[i]->failed = settle_kinds(probes[i]->target, table, err) < 0;
 		if (probes[i]->failed)
 			failed = -1;
 	}
@@ -352,4 +374,16 @@ int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
 int collect_probe(struct collect *collect, struct error *err)
 {
 	return collect_probe_kinds(collect, &kinds, err);
+}
+
+int collect_look_again(struct collect *collect, struct error *err)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		for (size_t stage = 0; stage < STAGE_COUNT && !collect->targets[i].zombie; stage++)
+			for (const struct task_kind *const *kind = kinds.tasks[stage];
+			     kind && *kind; kind++)
+				if ((*kind)->look_again &&
+				    (*kind)->look_again(&collect->targets[i], err) < 0)
+					return -1;
+	return 0;
 }

@@ -34,8 +34,11 @@ struct file_opener;
  *   ask      append calls to the probe, run inside the task (all threads: `thread` counts from 0,
  *            the leader is 0); returns whatever `answer` needs to find its results (arena memory)
  *   answer   read the results into the messages; a forbidden call (seccomp) has to be expected
- * Check (pure): find what cannot be restored; also run on images before anything is made.
- * Restore: plan appends operations to the program of the task or thread.
+ *   settle   once nothing of ours is in the task any more: what is seen from two sides (a timer,
+ * and the signal of one that has expired) comes to agree. *ret_again asks for another round of all,
+ * so it has to be the same the second time look_again  of all tasks, right before the images are
+ * written: what others did meanwhile Check (pure): find what cannot be restored; also run on images
+ * before anything is made. Restore: plan appends operations to the program of the task or thread.
  * Any callback may be NULL.
  */
 struct task_kind {
@@ -48,6 +51,8 @@ struct task_kind {
 	void *(*ask)(struct probe *probe, struct target *target, size_t thread);
 	int (*answer)(struct probe *probe, struct target *target, size_t thread, void *asked,
 		      struct error *err);
+	int (*settle)(struct target *target, bool *ret_again, struct error *err);
+	int (*look_again)(struct target *target, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
 	int (*plan)(struct plan *plan, const struct task *task, size_t thread,
 		    struct program *program, struct error *err);
@@ -135,7 +140,7 @@ struct file_opener {
 	const struct snapshot *snapshot;
 	const struct images *images;
 	struct arena *arena;
-	int root_fd;	 /* paths are below it (-r), AT_FDCWD: the host's root */
+	int root_fd;		    /* paths are below it (-r), AT_FDCWD: the host's root */
 	const int *user_namespaces; /* like snapshot->user_namespaces; NULL while verifying */
 	/* Once all processes exist, as we see them; NULL before: */
 	const pid_t *pids; /* like snapshot->tasks; the dead are there, too */

@@ -95,6 +95,7 @@ static int write_images(struct dump *dump, struct error *err)
 	struct images_writer *writer = dump->collect.images;
 
 	if (session_step(&dump->session, "writing images", err) < 0 ||
+	    collect_look_again(&dump->collect, err) < 0 ||
 	    images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err) < 0)
 		return -1;
 	if (dump->asked->leave_running) {

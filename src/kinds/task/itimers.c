@@ -13,11 +13,12 @@
 #include "collect/probe.h"
 #include "plan/plan.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 
-enum { TIMERS = 3, MICROSECONDS = 1000000 };
+enum { TIMERS = 3, MICROSECONDS = 1000000, NANOSECONDS = 1000000000 };
 
 static const char *const names[TIMERS] = { "ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF" };
 
@@ -94,6 +95,32 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	return 0;
 }
 
+/* One that has expired since waits for its signal to be taken, or is off. */
+static int settle(struct target *target, bool *ret_again, struct error *err)
+{
+	static const int signals[TIMERS] = { SIGALRM, SIGVTALRM, SIGPROF };
+
+	for (size_t i = 0; i < TIMERS; i++) {
+		ItimerEntry *entry = timer_entry(target->task->core->tc->timers, i);
+		uint64_t left = entry->vsec < INT64_MAX / NANOSECONDS
+					? entry->vsec * NANOSECONDS + entry->vusec * 1000
+					: INT64_MAX;
+		int expired = i == ITIMER_REAL
+				      ? target_timer_expired(target, left, 0, signals[i], err)
+				      : target_cpu_timer_expired(target, left, 0, signals[i], err);
+
+		if (expired < 0)
+			return -1;
+		if (!expired)
+			continue;
+		/* Those of processor time begin anew by themselves (check_cpu_itimer). */
+		entry->vsec = i == ITIMER_REAL ? 0 : entry->isec;
+		entry->vusec = i == ITIMER_REAL ? 0 : entry->iusec;
+		*ret_again = *ret_again || i == ITIMER_REAL;
+	}
+	return 0;
+}
+
 static int check(const struct snapshot *snapshot, const struct task *task, struct error *err)
 {
 	const TaskTimersEntry *timers = task->core->tc->timers;
@@ -147,6 +174,7 @@ const struct task_kind interval_timers_kind = {
 	.collect = collect,
 	.ask = ask,
 	.answer = answer,
+	.settle = settle,
 	.check = check,
 	.plan = plan_timers,
 };

@@ -3,7 +3,10 @@
  * Signals that are queued and not yet delivered: those of the process and those of each thread,
  * with the siginfo their senders gave, in order.
  *
- * Read by PTRACE_PEEKSIGINFO before anything is injected. Queued again by the thread itself: a
+ * Read by PTRACE_PEEKSIGINFO when the timers of the task have been asked, for one that expires
+ * meanwhile is to be found here: source first, destination last. What others send while the rest
+ * of the tree is read is added before the images are written; signals of timers are not, which
+ * are recorded as running. Queued again by the thread itself: a
  * task may send any siginfo to itself, also one that looks as if it came from the kernel
  * (do_rt_sigqueueinfo compares the id given with its own). All signals are blocked meanwhile.
  *
@@ -13,6 +16,7 @@
 #include "kinds/task/task.h"
 
 #include "collect/collect.h"
+#include "collect/wait.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -74,7 +78,7 @@ static int read_queue(struct target *target, pid_t tid, uint32_t flags,
 	return 0;
 }
 
-static int collect(struct target *target, struct error *err)
+static int read_queues(struct target *target, struct error *err)
 {
 	TaskCoreEntry *tc = target->task->core->tc;
 
@@ -87,12 +91,68 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
+static int settle(struct target *target, bool *ret_again, struct error *err)
+{
+	(void)ret_again;
+	if (read_queues(target, err) < 0)
+		return -1;
+	target->signals_read = wait_clock();
+	return 0;
+}
+
 static int signal_number(const SiginfoEntry *entry)
 {
 	int32_t number;
 
 	memcpy(&number, entry->siginfo.data, sizeof number);
 	return number;
+}
+
+static bool is_of_timer(const SiginfoEntry *entry)
+{
+	siginfo_t info;
+
+	memcpy(&info, entry->siginfo.data, sizeof info);
+	return info.si_code == SI_TIMER ||
+	       (info.si_code == SI_KERNEL &&
+		(info.si_signo == SIGALRM || info.si_signo == SIGVTALRM ||
+		 info.si_signo == SIGPROF));
+}
+
+static bool has_entry(const SignalQueueEntry *queue, const SiginfoEntry *entry)
+{
+	for (size_t i = 0; queue && i < queue->n_signals; i++)
+		if (memcmp(queue->signals[i]->siginfo.data, entry->siginfo.data, SIGINFO_SIZE) == 0)
+			return true;
+	return false;
+}
+
+/* Of a queue that was read again: without the signals of timers that have expired since. */
+static void drop_new_of_timers(SignalQueueEntry *queue, const SignalQueueEntry *before)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < queue->n_signals; i++)
+		if (!is_of_timer(queue->signals[i]) || has_entry(before, queue->signals[i]))
+			queue->signals[kept++] = queue->signals[i];
+	queue->n_signals = kept;
+}
+
+static int look_again(struct target *target, struct error *err)
+{
+	TaskCoreEntry *tc = target->task->core->tc;
+	const SignalQueueEntry *shared = tc->signals_s;
+	const SignalQueueEntry **private =
+		arena_array(target->collect->arena, const SignalQueueEntry *, target->n_threads);
+
+	for (size_t i = target->living; i < target->n_threads; i++)
+	private[i] = target->task->threads[i]->thread_core->signals_p;
+	if (read_queues(target, err) < 0)
+		return -1;
+	drop_new_of_timers(tc->signals_s, shared);
+	for (size_t i = target->living; i < target->n_threads; i++)
+		drop_new_of_timers(target->task->threads[i]->thread_core->signals_p, private[i]);
+	return 0;
 }
 
 static int check_queue(const struct task *task, const SignalQueueEntry *queue, struct error *err)
@@ -162,7 +222,8 @@ static int plan_signals(struct plan *plan, const struct task *task, size_t threa
 const struct task_kind pending_signals_kind = {
 	.name = "pending signals",
 	.per_thread = true,
-	.collect = collect,
+	.settle = settle,
+	.look_again = look_again,
 	.check = check,
 	.plan = plan_signals,
 };

@@ -193,6 +193,59 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	return 0;
 }
 
+static bool is_of_processor_time(const PosixTimerEntry *timer)
+{
+	return (int32_t)timer->clock_id < 0 || timer->clock_id == CLOCK_PROCESS_CPUTIME_ID ||
+	       timer->clock_id == CLOCK_THREAD_CPUTIME_ID;
+}
+
+static pid_t notified_thread(const struct target *target, const PosixTimerEntry *timer)
+{
+	for (size_t i = 0; timer->has_notify_thread_id && i < target->n_threads; i++) {
+		struct pid_vector vector = thread_pids(target->task, i);
+		if ((int32_t)vector.pid[vector.levels - 1] == timer->notify_thread_id)
+			return target->threads[i].tid;
+	}
+	return 0;
+}
+
+/* One that has expired since is off, or runs to its next time while the signal is pending. */
+static int settle_timer(const struct target *target, PosixTimerEntry *timer, bool *ret_again,
+			struct error *err)
+{
+	uint64_t left = timer->vsec < INT64_MAX / NANOSECONDS
+				? timer->vsec * NANOSECONDS + timer->vnsec
+				: INT64_MAX;
+	pid_t tid = notified_thread(target, timer);
+	int number = (int)timer->si_signo, expired;
+
+	if (timer->it_sigev_notify == SIGEV_NONE || number < 1 || number > LAST_SIGNAL)
+		return 0;
+	expired = is_of_processor_time(timer)
+			  ? target_cpu_timer_expired(target, left, tid, number, err)
+			  : target_timer_expired(target, left, tid, number, err);
+	if (expired <= 0)
+		return expired;
+	*ret_again = *ret_again || !is_of_processor_time(timer);
+	if (timer->isec || timer->insec)
+		left += timer->isec * NANOSECONDS + timer->insec;
+	else
+		left = 0;
+	timer->vsec = left / NANOSECONDS;
+	timer->vnsec = left % NANOSECONDS;
+	return 0;
+}
+
+static int settle(struct target *target, bool *ret_again, struct error *err)
+{
+	const TaskTimersEntry *timers = target->task->core->tc->timers;
+
+	for (size_t i = 0; i < timers->n_posix; i++)
+		if (settle_timer(target, timers->posix[i], ret_again, err) < 0)
+			return -1;
+	return 0;
+}
+
 static bool is_own_thread(const struct task *task, uint32_t number)
 {
 	for (size_t i = 0; i < task->n_threads; i++) {
@@ -348,6 +401,7 @@ const struct task_kind posix_timers_kind = {
 	.collect = collect,
 	.ask = ask,
 	.answer = answer,
+	.settle = settle,
 	.check = check,
 	.plan = plan_timers,
 };

@@ -159,6 +159,10 @@ static int read_auxv(struct target *target, struct error *err)
 	autofree char *bytes = NULL;
 	ssize_t size = target_text(target, "auxv", &bytes);
 
+	/* Whoever may not read it may not read the memory either: collect_check_privileges tells.
+	 */
+	if (size < 0 && errno == EACCES)
+		return 0;
 	if (size < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/auxv",
 				  target->tid);
@@ -184,7 +188,9 @@ static int find_vdso(struct target *target, struct error *err)
 		target->vdso_end = target->vdso_start + ((size + page - 1) & ~(page - 1));
 		return 0;
 	}
-	if (target_text(target, "maps", &maps) < 0)
+	if (target_text(target, "maps", &maps) < 0 && errno == EACCES)
+		return 0;
+	if (!maps)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/maps",
 				  target->tid);
 	at = strstr(maps, " [vdso]\n");

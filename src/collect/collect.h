@@ -73,6 +73,7 @@ struct dump_options {
 	bool shell_job;
 	unsigned timeout_seconds;
 	uint64_t ghost_limit; /* largest unlinked file that is carried */
+	uint64_t accepted_losses; /* losses.h */
 };
 
 struct collect {

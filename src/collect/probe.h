@@ -2,7 +2,7 @@
 /*
  * Asking a stopped task what only it can tell: a program of ordinary operations that is run once
  * in each of its threads by the interpreter, by the crash-safe protocol of collect/inject.c.
- * Calls that the thread's seccomp filter would not let pass are left out.
+ * Calls for which the thread's seccomp filter would do it harm are left out.
  */
 #ifndef NESTOR_COLLECT_PROBE_H
 #define NESTOR_COLLECT_PROBE_H
@@ -16,7 +16,7 @@ struct error;
 struct kind_table;
 struct probe;
 
-/* Marks a call that was not made because the seccomp filter forbids it. */
+/* Marks a call that was not made because the seccomp filter forbids it, and would do harm. */
 #define PROBE_FORBIDDEN INT64_MIN
 
 /*

@@ -210,15 +210,23 @@ static void machine_move(struct machine *machine, const struct sock_filter *inst
 	}
 }
 
-static bool verdict_permits(uint32_t verdict)
+static enum seccomp_verdict verdict_of(uint32_t answer)
 {
-	uint32_t action = verdict & SECCOMP_RET_ACTION_FULL;
-
-	return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
+	switch (answer & SECCOMP_RET_ACTION_FULL) {
+	case SECCOMP_RET_ALLOW:
+	case SECCOMP_RET_LOG:
+		return SECCOMP_PASSES;
+	case SECCOMP_RET_ERRNO:
+	case SECCOMP_RET_TRACE: /* without a tracer that wants to know: ENOSYS */
+		return SECCOMP_FAILS;
+	default:
+		return SECCOMP_HARMS;
+	}
 }
 
 /* Jumps only lead forward, so this ends. */
-static bool filter_permits(const struct seccomp_filter *filter, struct machine machine)
+static enum seccomp_verdict judge_filter(const struct seccomp_filter *filter,
+					 struct machine machine)
 {
 	for (size_t at = 0; at < filter->count; at++) {
 		const struct sock_filter *instruction = &filter->instructions[at];
@@ -235,12 +243,12 @@ static bool filter_permits(const struct seccomp_filter *filter, struct machine m
 			break;
 		case BPF_ALU:
 			if (!machine_calculate(&machine, instruction))
-				return false;
+				return SECCOMP_HARMS;
 			break;
 		case BPF_JMP:
 			distance = machine_jump(&machine, instruction);
 			if (distance < 0)
-				return false;
+				return SECCOMP_HARMS;
 			at += (size_t)distance;
 			break;
 		case BPF_MISC:
@@ -248,28 +256,31 @@ static bool filter_permits(const struct seccomp_filter *filter, struct machine m
 			break;
 		default: /* BPF_RET */
 			if (BPF_RVAL(instruction->code) == BPF_A)
-				return machine.a_known && verdict_permits(machine.a);
-			return verdict_permits(instruction->k);
+				return machine.a_known ? verdict_of(machine.a) : SECCOMP_HARMS;
+			return verdict_of(instruction->k);
 		}
 	}
-	return false;
+	return SECCOMP_HARMS;
 }
 
-static bool filters_permit(const struct seccomp_filters *filters, const struct seccomp_data *data,
-			   uint32_t data_known)
+static enum seccomp_verdict judge_all(const struct seccomp_filters *filters,
+				      const struct seccomp_data *data, uint32_t data_known)
 {
 	/* The kernel starts with both registers cleared (bpf_convert_filter). */
 	struct machine machine = { .a_known = true, .x_known = true, .data_known = data_known };
 
+	enum seccomp_verdict worst = SECCOMP_PASSES;
+
 	memcpy(machine.data, data, sizeof *data);
-	for (size_t i = 0; i < filters->n; i++)
-		if (!filter_permits(&filters->filters[i], machine))
-			return false;
-	return true;
+	for (size_t i = 0; i < filters->n; i++) {
+		enum seccomp_verdict verdict = judge_filter(&filters->filters[i], machine);
+		worst = verdict > worst ? verdict : worst;
+	}
+	return worst;
 }
 
-bool seccomp_permits(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
-		     uint64_t ip)
+enum seccomp_verdict seccomp_judge(const struct seccomp_filters *filters, uint32_t nr,
+				   const uint64_t args[6], uint64_t ip)
 {
 	struct seccomp_data data = {
 		.nr = (int)nr,
@@ -278,7 +289,7 @@ bool seccomp_permits(const struct seccomp_filters *filters, uint32_t nr, const u
 	};
 
 	memcpy(data.args, args, sizeof data.args);
-	return filters_permit(filters, &data, UINT32_MAX);
+	return judge_all(filters, &data, UINT32_MAX);
 }
 
 bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
@@ -292,5 +303,5 @@ bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, con
 	for (unsigned i = 0; i < 6; i++)
 		if (known & 1u << i)
 			data_known |= 3u << (first_argument + 2 * i);
-	return filters_permit(filters, &data, data_known);
+	return judge_all(filters, &data, data_known) == SECCOMP_PASSES;
 }

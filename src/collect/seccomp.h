@@ -32,13 +32,20 @@ struct seccomp_filters {
 int seccomp_read_filters(pid_t tid, struct arena *arena, struct seccomp_filters *ret_filters,
 			 struct error *err);
 
-/* Would the call pass (SECCOMP_RET_ALLOW, SECCOMP_RET_LOG)? ip is behind its instruction. */
-bool seccomp_permits(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
-		     uint64_t ip);
+/* What becomes of a call; of what several filters say, the worst. */
+enum seccomp_verdict {
+	SECCOMP_PASSES, /* SECCOMP_RET_ALLOW, SECCOMP_RET_LOG */
+	SECCOMP_FAILS,	/* SECCOMP_RET_ERRNO, SECCOMP_RET_TRACE: an error, and no harm */
+	SECCOMP_HARMS,	/* a signal, an end, a question to somebody else; or it is not known */
+};
+
+/* ip is behind the instruction of the call. */
+enum seccomp_verdict seccomp_judge(const struct seccomp_filters *filters, uint32_t nr,
+				   const uint64_t args[6], uint64_t ip);
 
 /*
  * The same where the instruction pointer and some arguments are not known (bit i of `known` is
- * clear): true only if the verdict does not depend on them.
+ * clear): true only if the call passes whatever they are.
  */
 bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
 			 unsigned known);

@@ -10,6 +10,8 @@ static const struct option_row dump_options[] = {
 	  "let the tree go on after the dump" },
 	{ 0, "ghost-limit", OPTION_SIZE, PIPELINE_ROW(ghost_limit), "SIZE",
 	  "largest unlinked file that is put into the images (default: 1M)" },
+	{ 0, "force-lost", OPTION_TEXT, PIPELINE_ROW(force_lost), "STATE[,STATE]",
+	  "dump although this state of tasks is lost (a refusal names it)" },
 	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "pre-dump-mode", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0 },

@@ -2,6 +2,7 @@
 /* A dump, step by step; see pipeline.h. */
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
@@ -123,7 +124,8 @@ static int end_tree(struct dump *dump, struct error *err)
 
 static int run_steps(struct dump *dump, struct error *err)
 {
-	if (facts_probe(&dump->facts, &dump->arena, err) < 0)
+	if (losses_parse(dump->asked->force_lost, &dump->options.accepted_losses, err) < 0 ||
+	    facts_probe(&dump->facts, &dump->arena, err) < 0)
 		return -1;
 	dump->collect.images = images_writer_new(dump->session.images_fd, err);
 	if (!dump->collect.images)

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "plan/plan.h"
 
@@ -60,10 +61,7 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	struct kernel_stack stack = { .flags = SS_DISABLE };
 
 	if (result == PROBE_FORBIDDEN)
-		log_warning("collect", task_name(target->task),
-			    "the seccomp filter of thread %d forbids sigaltstack: taking it that "
-			    "it has no alternate signal stack",
-			    target->threads[thread].tid);
+		loss_forbidden(target, thread, LOSS_ALTERNATE_STACK);
 	else if (result < 0)
 		return fail(err, ERR_PROBE_FAILED, "thread %d: sigaltstack: %s",
 			    target->threads[thread].tid, strerror((int)-result));

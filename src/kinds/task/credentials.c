@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "kernel/facts.h"
 
@@ -144,10 +145,7 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	CredsEntry *creds = target->task->threads[thread]->thread_core->creds;
 
 	if (result == PROBE_FORBIDDEN) {
-		log_warning("collect", task_name(target->task),
-			    "the seccomp filter of thread %d forbids PR_GET_SECUREBITS: taking it "
-			    "that none is set",
-			    target->threads[thread].tid);
+		loss_forbidden(target, thread, LOSS_SECUREBITS);
 		return 0;
 	}
 	if (result < 0)

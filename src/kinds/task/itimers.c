@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "plan/plan.h"
 
@@ -77,11 +78,8 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 		struct kernel_itimer timer;
 
 		if (result == PROBE_FORBIDDEN) {
-			log_warning(
-				"collect", task_name(target->task),
-				"its seccomp filter forbids getitimer: taking it that %s is off",
-				names[i]);
-			continue;
+			loss_forbidden(target, target->living, LOSS_INTERVAL_TIMERS);
+			return 0;
 		}
 		if (result < 0)
 			return fail(err, ERR_PROBE_FAILED, "pid %d: getitimer(%s): %s", target->pid,

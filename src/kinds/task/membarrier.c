@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "plan/plan.h"
 
@@ -42,8 +43,11 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	int64_t result = probe_result(probe, *(const size_t *)asked);
 	TaskCoreEntry *tc = target->task->core->tc;
 
-	(void)thread;
-	if (result == PROBE_FORBIDDEN || result == -EINVAL || result == -ENOSYS) {
+	if (result == PROBE_FORBIDDEN) {
+		loss_forbidden(target, thread, LOSS_MEMORY_BARRIERS);
+		return 0;
+	}
+	if (result == -EINVAL || result == -ENOSYS) {
 		log_info("collect", task_name(target->task),
 			 "cannot ask which memory barriers it registered for: taking it that none");
 		return 0;

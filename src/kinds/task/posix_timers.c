@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "kernel/syscalls.h"
 #include "plan/plan.h"
@@ -173,12 +174,8 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 		struct kernel_timer timer;
 
 		if (result == PROBE_FORBIDDEN) {
-			log_warning(
-				"collect", task_name(target->task),
-				"its seccomp filter forbids timer_gettime: taking it that timer "
-				"%" PRIu32 " is off",
-				entry->it_id);
-			continue;
+			loss_forbidden(target, target->living, LOSS_POSIX_TIMERS);
+			return 0;
 		}
 		if (result < 0)
 			return fail(err, ERR_PROBE_FAILED, "pid %d: timer_gettime(%" PRIu32 "): %s",

@@ -17,23 +17,29 @@
  */
 #include "kinds/task/task.h"
 
-#include "base/log.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "plan/plan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 enum {
 	SET_MDWE = 65, /* PR_SET_MDWE, 6.3 */
 	GET_MDWE = 66,
 	LAST_SIGNAL = 64,
+	PATH_ROOM = 64,
+	MAP_ROOM = 16384, /* 340 extents */
 };
 
 /* One prctl that returns its answer, or writes an int. */
@@ -54,17 +60,16 @@ static struct question ask_one(struct probe *probe, const char *name, uint64_t o
 }
 
 /* 1 with the value, 0 where it could not be asked, -1 on an error nobody expects. */
-static int answer_one(const struct probe *probe, const struct target *target, size_t thread,
-		      const struct question *question, const char *assumed, uint64_t *ret_value,
+static int answer_one(const struct probe *probe, struct target *target, size_t thread,
+		      const struct question *question, enum loss loss, uint64_t *ret_value,
 		      struct error *err)
 {
 	int64_t result = probe_result(probe, question->call);
 	int32_t written;
 
+	*ret_value = 0;
 	if (result == PROBE_FORBIDDEN) {
-		log_warning("collect", task_name(target->task),
-			    "the seccomp filter of thread %d forbids %s: taking it that %s",
-			    target->threads[thread].tid, question->name, assumed);
+		loss_forbidden(target, thread, loss);
 		return 0;
 	}
 	if (result < 0)
@@ -96,6 +101,21 @@ static void *ask_memory(struct probe *probe, struct target *target, size_t threa
 	return questions;
 }
 
+/* /proc/PID/status shows whether they are off altogether, and nothing of exceptions. */
+static int answer_thp(const struct probe *probe, struct target *target, size_t thread,
+		      const struct question *question, uint64_t *ret_value, struct error *err)
+{
+	const char *enabled = procfs_field(target->status, "THP_enabled:");
+
+	if (probe_result(probe, question->call) == PROBE_FORBIDDEN && enabled && *enabled == '0') {
+		*ret_value = 1;
+		return 1;
+	}
+	if (probe_result(probe, question->call) == PROBE_FORBIDDEN && enabled)
+		return 0;
+	return answer_one(probe, target, thread, question, LOSS_HUGE_PAGES, ret_value, err);
+}
+
 static int answer_memory(struct probe *probe, struct target *target, size_t thread, void *asked,
 			 struct error *err)
 {
@@ -103,8 +123,7 @@ static int answer_memory(struct probe *probe, struct target *target, size_t thre
 	TaskCoreEntry *tc = target->task->core->tc;
 	uint64_t value;
 
-	int known = answer_one(probe, target, thread, &questions->thp,
-			       "transparent huge pages are not disabled", &value, err);
+	int known = answer_thp(probe, target, thread, &questions->thp, &value, err);
 	if (known < 0)
 		return -1;
 	if (known && value) {
@@ -117,7 +136,7 @@ static int answer_memory(struct probe *probe, struct target *target, size_t thre
 	/* A kernel before 6.3 does not know it (EINVAL), and has it for nobody. */
 	if (probe_result(probe, questions->mdwe.call) == -EINVAL)
 		return 0;
-	known = answer_one(probe, target, thread, &questions->mdwe, "it may make memory executable",
+	known = answer_one(probe, target, thread, &questions->mdwe, LOSS_MEMORY_DENY_WRITE_EXECUTE,
 			   &value, err);
 	if (known < 0)
 		return -1;
@@ -160,14 +179,27 @@ static void *ask_slack(struct probe *probe, struct target *target, size_t thread
 	return question;
 }
 
+/* The file wants CAP_SYS_NICE. */
+static bool read_slack(pid_t tid, uint64_t *ret_value)
+{
+	char path[PATH_ROOM], text[PATH_ROOM];
+
+	snprintf(path, sizeof path, "/proc/%d/timerslack_ns", tid);
+	return procfs_read_into(AT_FDCWD, path, text, sizeof text) > 0 &&
+	       procfs_numbers(text, 10, ret_value, 1) == 1;
+}
+
 static int answer_slack(struct probe *probe, struct target *target, size_t thread, void *asked,
 			struct error *err)
 {
 	ThreadCoreEntry *state = target->task->threads[thread]->thread_core;
+	const struct question *question = asked;
 	uint64_t value;
+	int known = 1;
 
-	int known = answer_one(probe, target, thread, asked, "its timer slack is that of nestor",
-			       &value, err);
+	if (probe_result(probe, question->call) != PROBE_FORBIDDEN ||
+	    !read_slack(target->threads[thread].tid, &value))
+		known = answer_one(probe, target, thread, question, LOSS_TIMER_SLACK, &value, err);
 	if (known < 0)
 		return -1;
 	state->has_timer_slack_ns = known;
@@ -208,6 +240,29 @@ static void *ask_dumpable(struct probe *probe, struct target *target, size_t thr
 	return question;
 }
 
+/*
+ * The files below /proc/PID of one that is not dumpable belong to root of the user namespace in
+ * which its program was executed (task_dump_owner); of others, to its effective uid. That tells
+ * nothing of root itself, in whatever namespace.
+ */
+static bool find_dumpable(const struct target *target, uint64_t *ret_value)
+{
+	const char *field = procfs_field(target->status, "Uid:");
+	char path[PATH_ROOM], map[MAP_ROOM];
+	uint64_t ids[4], extent[3];
+	struct stat stat;
+
+	if (!field || procfs_numbers(field, 10, ids, 4) != 4 ||
+	    target_look(target, "status", &stat) < 0)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/uid_map", target->tid);
+	if (procfs_read_into(AT_FDCWD, path, map, sizeof map) <= 0 ||
+	    procfs_numbers(map, 10, extent, 3) != 3)
+		return false;
+	*ret_value = stat.st_uid == ids[1];
+	return !*ret_value || (ids[1] != 0 && extent[0] == 0 && extent[1] == 0);
+}
+
 static int answer_dumpable(struct probe *probe, struct target *target, size_t thread, void *asked,
 			   struct error *err)
 {
@@ -216,11 +271,14 @@ static int answer_dumpable(struct probe *probe, struct target *target, size_t th
 
 	if (thread != target->living)
 		return 0;
-	int known = answer_one(probe, target, thread, asked, "it is dumpable", &value, err);
+	int known = 1;
+	if (probe_result(probe, ((const struct question *)asked)->call) != PROBE_FORBIDDEN ||
+	    !find_dumpable(target, &value))
+		known = answer_one(probe, target, thread, asked, LOSS_DUMPABLE, &value, err);
 	if (known < 0)
 		return -1;
 	mm->has_dumpable = true;
-	mm->dumpable = known ? (int32_t)value : 1;
+	mm->dumpable = known ? (int32_t)value : 0;
 	return 0;
 }
 
@@ -262,7 +320,7 @@ static int answer_subreaper(struct probe *probe, struct target *target, size_t t
 	struct task *task = target->task;
 	uint64_t value;
 
-	int known = answer_one(probe, target, thread, asked, "it is not a subreaper", &value, err);
+	int known = answer_one(probe, target, thread, asked, LOSS_SUBREAPER, &value, err);
 	if (known < 0)
 		return -1;
 	if (known && value) {
@@ -308,8 +366,7 @@ static int answer_death_signal(struct probe *probe, struct target *target, size_
 	ThreadCoreEntry *state = target->task->threads[thread]->thread_core;
 	uint64_t value;
 
-	int known = answer_one(probe, target, thread, asked,
-			       "it wants no signal when its parent ends", &value, err);
+	int known = answer_one(probe, target, thread, asked, LOSS_DEATH_SIGNAL, &value, err);
 	if (known < 0)
 		return -1;
 	if (known && value) {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "kernel/syscalls.h"
 #include "plan/plan.h"
@@ -115,9 +116,7 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 		entry->mask = action.mask;
 	}
 	if (forbidden)
-		log_warning("collect", task_name(target->task),
-			    "its seccomp filter forbids rt_sigaction: no signal is handled, taking "
-			    "it that those at default or ignored have no flags");
+		loss_forbidden(target, target->living, LOSS_SIGNAL_FLAGS);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "kernel/syscalls.h"
 #include "plan/plan.h"
@@ -16,8 +17,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
-enum { NAME_SIZE = 16, ROBUST_LIST_SIZE = 24 }; /* TASK_COMM_LEN; struct robust_list_head */
+enum {
+	NAME_SIZE = 16,	       /* TASK_COMM_LEN */
+	ROBUST_LIST_SIZE = 24, /* struct robust_list_head */
+	EXIT_WORD_BEFORE_LIST = 16,
+};
 
 struct question {
 	size_t call;
@@ -53,6 +59,27 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 	return question;
 }
 
+/*
+ * glibc keeps the word right before its robust list, with the thread's own id in it (struct
+ * pthread, nptl/descr.h: tid, a pad, robust_prev, robust_head). The list can be seen from outside,
+ * and the word has to hold the id.
+ */
+static bool find_exit_address(const struct target *target, size_t thread, uint64_t *ret_address)
+{
+	uint64_t head = target->task->threads[thread]->thread_core->futex_rla;
+	struct pid_vector ids = thread_pids(target->task, thread);
+	uint32_t word = 0;
+	struct iovec local = { &word, sizeof word };
+	struct iovec remote = { (void *)(head - EXIT_WORD_BEFORE_LIST), sizeof word };
+
+	if (head < EXIT_WORD_BEFORE_LIST ||
+	    process_vm_readv(target->tid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof word ||
+	    word != ids.pid[ids.levels - 1])
+		return false;
+	*ret_address = head - EXIT_WORD_BEFORE_LIST;
+	return true;
+}
+
 static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
 		  struct error *err)
 {
@@ -61,10 +88,8 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 	ThreadInfoX86 *info = target->task->threads[thread]->thread_info;
 
 	if (result == PROBE_FORBIDDEN) {
-		log_warning("collect", task_name(target->task),
-			    "the seccomp filter of thread %d forbids PR_GET_TID_ADDRESS: taking it "
-			    "that nobody waits for the end of the thread",
-			    target->threads[thread].tid);
+		if (!find_exit_address(target, thread, &info->clear_tid_addr))
+			loss_forbidden(target, thread, LOSS_EXIT_ADDRESS);
 		return 0;
 	}
 	if (result < 0)

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* State that would be lost; see losses.h. */
+#include "collect/losses.h"
+
+#include "base/log.h"
+#include "base/text.h"
+#include "collect/collect.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_TOLD = 8, WHO_ROOM = 64 };
+
+static const struct {
+	const char *name, *what;
+} losses[LOSS_COUNT] = {
+#define LOSS(symbol, name, what) { name, what },
+	LOSSES(LOSS)
+#undef LOSS
+};
+
+struct lost {
+	struct text lines;
+	size_t n; /* of them */
+	uint64_t kinds;
+	pid_t last_thread;
+	const char *last_why;
+};
+
+static uint64_t bit_of(enum loss loss)
+{
+	return UINT64_C(1) << loss;
+}
+
+static bool find_loss(const char *name, size_t length, uint64_t *ret_bits)
+{
+	if (length == strlen("all") && strncmp(name, "all", length) == 0) {
+		*ret_bits = UINT64_MAX;
+		return true;
+	}
+	for (size_t i = 0; i < LOSS_COUNT; i++)
+		if (strlen(losses[i].name) == length &&
+		    strncmp(losses[i].name, name, length) == 0) {
+			*ret_bits = bit_of((enum loss)i);
+			return true;
+		}
+	return false;
+}
+
+int losses_parse(const char *text, uint64_t *ret_accepted, struct error *err)
+{
+	*ret_accepted = 0;
+	for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+		size_t length = strcspn(at, ",");
+		uint64_t bits;
+
+		if (!find_loss(at, length, &bits)) {
+			fail(err, ERR_USAGE, "--force-lost: \"%.*s\" is no state that can be lost",
+			     (int)length, at);
+			return fail_hint(err, "nestor(1) lists them; a refusal says which it is");
+		}
+		*ret_accepted |= bits;
+	}
+	return 0;
+}
+
+static struct lost *lost_of(struct collect *collect)
+{
+	static const char owner;
+	void **kept = collect_state(collect, &owner);
+
+	if (!*kept) {
+		struct lost *lost = arena_new(collect->arena, struct lost);
+
+		text_init(&lost->lines, collect->arena);
+		*kept = lost;
+	}
+	return *kept;
+}
+
+/* One line for each thread and reason. */
+static void tell(struct lost *lost, const char *who, pid_t tid, enum loss loss, const char *why)
+{
+	if (lost->last_thread == tid && lost->last_why == why) {
+		if (lost->n <= MAX_TOLD)
+			text_add(&lost->lines, ", %s", losses[loss].name);
+		return;
+	}
+	lost->last_thread = tid;
+	lost->last_why = why;
+	if (lost->n++ < MAX_TOLD)
+		text_add(&lost->lines, "%s%s %s: %s", lost->n > 1 ? "\n" : "", who, why,
+			 losses[loss].name);
+}
+
+void loss_add(struct target *target, size_t thread, enum loss loss, const char *why)
+{
+	struct collect *collect = target->collect;
+	struct lost *lost = lost_of(collect);
+	pid_t tid = target->threads[thread].tid;
+	char who[WHO_ROOM];
+
+	if (thread == target->living)
+		snprintf(who, sizeof who, "pid %d", target->pid);
+	else
+		snprintf(who, sizeof who, "thread %d of pid %d", tid, target->pid);
+	if (collect->options->accepted_losses & bit_of(loss)) {
+		log_warning("collect", who, "%s: %s is lost", why, losses[loss].what);
+		return;
+	}
+	lost->kinds |= bit_of(loss);
+	tell(lost, who, tid, loss, why);
+}
+
+void loss_forbidden(struct target *target, size_t thread, enum loss loss)
+{
+	static const char why[] = "has a seccomp filter that does not let it be asked for this";
+
+	loss_add(target, thread, loss, why);
+}
+
+int losses_report(struct collect *collect, struct error *err)
+{
+	const struct lost *lost = lost_of(collect);
+	struct text names;
+
+	if (lost->n == 0)
+		return 0;
+	text_init(&names, collect->arena);
+	for (size_t i = 0; i < LOSS_COUNT; i++)
+		if (lost->kinds & bit_of((enum loss)i))
+			text_add(&names, "%s%s", names.length ? "," : "", losses[i].name);
+	fail(err, ERR_STATE_LOST, "%s%s", lost->lines.string, lost->n > MAX_TOLD ? "\n..." : "");
+	return fail_hint(err, "--force-lost %s dumps without this state", names.string);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * State of tasks that a dump knows it would lose: it cannot be asked for, or nothing can give it
+ * again. The dump is refused (ERR_STATE_LOST) and says all of them at once, unless a person has
+ * said by name that the loss is fine (--force-lost). Nothing is ever guessed.
+ */
+#ifndef NESTOR_COLLECT_LOSSES_H
+#define NESTOR_COLLECT_LOSSES_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct collect;
+struct target;
+
+/* LOSS(symbol, name for --force-lost, what it is). Names are an interface: add, never rename. */
+#define LOSSES(LOSS)                                                                           \
+	LOSS(ALTERNATE_STACK, "alternate-stack", "the alternate signal stack")                 \
+	LOSS(SIGNAL_FLAGS, "signal-flags", "the flags of signals that are not handled")        \
+	LOSS(INTERVAL_TIMERS, "interval-timers", "timers of setitimer(2)")                     \
+	LOSS(POSIX_TIMERS, "posix-timers", "the times of timers of timer_create(2)")           \
+	LOSS(TIMER_SLACK, "timer-slack", "the timer slack")                                    \
+	LOSS(MEMORY_DENY_WRITE_EXECUTE, "memory-deny-write-execute",                           \
+	     "whether memory may become executable")                                           \
+	LOSS(HUGE_PAGES, "huge-pages", "whether huge pages are disabled")                      \
+	LOSS(DUMPABLE, "dumpable", "whether it is dumpable")                                   \
+	LOSS(SUBREAPER, "subreaper", "whether it is a subreaper")                              \
+	LOSS(DEATH_SIGNAL, "parent-death-signal", "the signal for the end of its parent")      \
+	LOSS(SECUREBITS, "securebits", "its securebits")                                       \
+	LOSS(EXIT_ADDRESS, "thread-exit-address", "the word by which others wait for its end") \
+	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")
+
+enum loss {
+#define LOSS(symbol, name, what) LOSS_##symbol,
+	LOSSES(LOSS)
+#undef LOSS
+		LOSS_COUNT,
+};
+
+/* Names separated by commas, or "all"; NULL: none. ERR_USAGE. */
+int losses_parse(const char *text, uint64_t *ret_accepted, struct error *err);
+
+/* It is lost, for `why` ("its seccomp filter does not let it be asked"). Told once a thread. */
+void loss_add(struct target *target, size_t thread, enum loss loss, const char *why);
+
+/* A thread's filter keeps it from being asked. */
+void loss_forbidden(struct target *target, size_t thread, enum loss loss);
+
+/* ERR_STATE_LOST if anything was added that nobody has accepted. */
+int losses_report(struct collect *collect, struct error *err);
+
+#endif

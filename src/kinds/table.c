@@ -9,12 +9,14 @@
 #include "kinds/memory/memory.h"
 #include "kinds/namespaces/descriptor.h"
 #include "kinds/namespaces/pid.h"
+#include "kinds/sockets/socket.h"
 #include "kinds/task/fs.h"
 #include "kinds/task/task.h"
 
 static const struct file_kind *const file_kinds[] = {
 	&regular_kind,
 	&pipe_kind,
+	&unix_socket_kind,
 	&namespace_file_kind,
 	NULL,
 };

@@ -17,6 +17,7 @@
 #include "pstree.pb-c.h"
 #include "remap-file-path.pb-c.h"
 #include "seccomp.pb-c.h"
+#include "sk-packet.pb-c.h"
 #include "stats.pb-c.h"
 
 enum task_state { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 };

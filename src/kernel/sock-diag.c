@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Requests to NETLINK_SOCK_DIAG; see sock-diag.h. Formats: sock_diag(7), linux/unix_diag.h. */
+#include "kernel/sock-diag.h"
+
+#include "base/cleanup.h"
+#include "kernel/aside.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int send_request(int fd)
+{
+	struct {
+		struct nlmsghdr header;
+		struct unix_diag_req request;
+	} message = {
+		.header = { .nlmsg_len = sizeof message,
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.request = { .sdiag_family = AF_UNIX,
+			     .udiag_states = UINT32_MAX,
+			     .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
+					   UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN },
+	};
+
+	return send(fd, &message, sizeof message, 0) == (ssize_t)sizeof message ? 0 : -1;
+}
+
+static void read_attribute(struct unix_socket *socket, const struct rtattr *attribute,
+			   struct arena *arena)
+{
+	const void *data = RTA_DATA(attribute);
+	size_t length = RTA_PAYLOAD(attribute);
+
+	switch (attribute->rta_type) {
+	case UNIX_DIAG_NAME:
+		socket->name = arena_copy(arena, data, length);
+		socket->name_length = length;
+		break;
+	case UNIX_DIAG_VFS: {
+		const struct unix_diag_vfs *vfs = data;
+		socket->has_file = true;
+		socket->file_inode = vfs->udiag_vfs_ino;
+		socket->file_device = vfs->udiag_vfs_dev;
+		break;
+	}
+	case UNIX_DIAG_PEER:
+		memcpy(&socket->peer, data, sizeof socket->peer);
+		break;
+	case UNIX_DIAG_ICONS:
+		socket->pending = arena_copy(arena, data, length);
+		socket->n_pending = length / sizeof *socket->pending;
+		break;
+	case UNIX_DIAG_RQLEN: {
+		const struct unix_diag_rqlen *queues = data;
+		socket->receive_queue = queues->udiag_rqueue;
+		socket->send_queue = queues->udiag_wqueue;
+		break;
+	}
+	case UNIX_DIAG_SHUTDOWN:
+		socket->shutdown = *(const uint8_t *)data;
+		break;
+	}
+}
+
+static void add_socket(struct unix_sockets *sockets, const struct nlmsghdr *header,
+		       struct arena *arena)
+{
+	const struct unix_diag_msg *message = NLMSG_DATA(header);
+	int left = (int)(header->nlmsg_len - NLMSG_LENGTH(sizeof *message));
+
+	sockets->sockets = arena_grow(arena, sockets->sockets, sockets->count,
+				      sizeof *sockets->sockets);
+	struct unix_socket *socket = &sockets->sockets[sockets->count++];
+	*socket = (struct unix_socket){ .inode = message->udiag_ino,
+					.type = message->udiag_type,
+					.state = message->udiag_state };
+	for (const struct rtattr *attribute = (const struct rtattr *)(message + 1);
+	     RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+		read_attribute(socket, attribute, arena);
+}
+
+/* Returns 1 when the last message has come, 0 if there are more, -1 with errno. */
+static int read_messages(const uint8_t *bytes, size_t length, struct unix_sockets *sockets,
+			 struct arena *arena)
+{
+	const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)bytes;
+
+	for (; NLMSG_OK(header, length); header = NLMSG_NEXT(header, length)) {
+		if (header->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (header->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *error = NLMSG_DATA(header);
+			errno = -error->error;
+			return -1;
+		}
+		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+			add_socket(sockets, header, arena);
+	}
+	return 0;
+}
+
+static int compare_sockets(const void *a, const void *b)
+{
+	const struct unix_socket *one = a, *other = b;
+
+	return one->inode < other->inode ? -1 : one->inode > other->inode;
+}
+
+int unix_sockets_list(int net_namespace, struct arena *arena, struct unix_sockets *ret,
+		      struct error *err)
+{
+	struct unix_sockets sockets = { 0 };
+	enum { ROOM = 64 * 1024 };
+	autofree uint8_t *bytes = malloc(ROOM);
+	autoclose int fd = aside_socket(net_namespace, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+				      NETLINK_SOCK_DIAG);
+
+	if (!bytes || fd < 0 || send_request(fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot ask the kernel for unix sockets (sock_diag)");
+	for (int done = 0; !done;) {
+		ssize_t length = recv(fd, bytes, ROOM, 0);
+		if (length < 0 && errno == EINTR)
+			continue;
+		done = length < 0 ? -1 : read_messages(bytes, (size_t)length, &sockets, arena);
+		if (done < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "the kernel does not list unix sockets (sock_diag)");
+	}
+	if (sockets.count)
+		qsort(sockets.sockets, sockets.count, sizeof *sockets.sockets, compare_sockets);
+	*ret = sockets;
+	return 0;
+}
+
+const struct unix_socket *unix_sockets_find(const struct unix_sockets *sockets, uint32_t inode)
+{
+	struct unix_socket wanted = { .inode = inode };
+
+	if (!sockets->count)
+		return NULL;
+	return bsearch(&wanted, sockets->sockets, sockets->count, sizeof wanted, compare_sockets);
+}

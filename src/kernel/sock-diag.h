@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the kernel tells about sockets from outside (sock_diag(7)). A request sees the sockets of
+ * one network namespace: that in which the netlink socket was made.
+ */
+#ifndef NESTOR_KERNEL_SOCK_DIAG_H
+#define NESTOR_KERNEL_SOCK_DIAG_H
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct unix_socket {
+	uint32_t inode;
+	uint32_t peer; /* inode; 0: none, or none that is still there */
+	uint8_t type, state, shutdown;
+	const uint8_t *name; /* sun_path as the kernel has it; NULL: not bound */
+	size_t name_length;
+	bool has_file; /* bound to a name in a file system: */
+	uint32_t file_device; /* as the kernel numbers devices: minor 20 bits, major above */
+	uint32_t file_inode;
+	uint32_t receive_queue; /* bytes to read; of a listener: waiting clients */
+	uint32_t send_queue;	/* bytes that the peer has not read; of a listener: its backlog */
+	const uint32_t *pending; /* of a listener: inodes of the clients that wait, in order */
+	size_t n_pending;
+};
+
+struct unix_sockets {
+	struct unix_socket *sockets; /* by inode, ascending */
+	size_t count;
+};
+
+/* All sockets of AF_UNIX in the network namespace (-1: ours); arena memory. */
+int unix_sockets_list(int net_namespace, struct arena *arena, struct unix_sockets *ret,
+		      struct error *err);
+const struct unix_socket *unix_sockets_find(const struct unix_sockets *sockets, uint32_t inode);
+
+#endif

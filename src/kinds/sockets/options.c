@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Options of sockets, socket(7). Buffers are told as twice what was set, and more than
+ * net.core.wmem_max lets anybody set only SO_SNDBUFFORCE gives again, which takes CAP_NET_ADMIN. An
+ * attached filter is read as the classic program that was given (SO_GET_FILTER); one of extended
+ * BPF cannot be read and is refused.
+ */
+#include "kinds/sockets/options.h"
+
+#include "base/arena.h"
+
+#include <asm/socket.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+
+/* Options that are one number, with the value that a new socket has. */
+static const struct number_row {
+	int option;
+	const char *name;
+	size_t has, value; /* offsets in SkOptsEntry; `has` 0: always there */
+	bool is_bool;
+} numbers[] = {
+#define FLAG(option, member)                                                             \
+	{ option, #option, offsetof(SkOptsEntry, has_##member), offsetof(SkOptsEntry, member), \
+	  true }
+#define NUMBER(option, member)                                                           \
+	{ option, #option, offsetof(SkOptsEntry, has_##member), offsetof(SkOptsEntry, member), \
+	  false }
+	FLAG(SO_REUSEADDR, reuseaddr),	 FLAG(SO_REUSEPORT, so_reuseport),
+	FLAG(SO_PASSCRED, so_passcred),	 FLAG(SO_PASSSEC, so_passsec),
+	FLAG(SO_PASSPIDFD, passpidfd),	 FLAG(SO_DONTROUTE, so_dontroute),
+	FLAG(SO_BROADCAST, so_broadcast), FLAG(SO_KEEPALIVE, so_keepalive),
+	FLAG(SO_TIMESTAMP, timestamp),	 FLAG(SO_TIMESTAMPNS, timestampns),
+	FLAG(SO_RXQ_OVFL, rxq_overflow), FLAG(SO_NO_CHECK, so_no_check),
+	NUMBER(SO_OOBINLINE, so_oobinline), NUMBER(SO_PRIORITY, so_priority),
+	NUMBER(SO_MARK, so_mark),	 NUMBER(SO_BUSY_POLL, busy_poll),
+	NUMBER(SO_RCVLOWAT, so_rcvlowat),
+#undef FLAG
+#undef NUMBER
+};
+
+static int get_number(int fd, int option, int *ret)
+{
+	socklen_t length = sizeof *ret;
+
+	*ret = 0;
+	return getsockopt(fd, SOL_SOCKET, option, ret, &length);
+}
+
+/* What a family or an older kernel does not have. */
+static bool is_missing(void)
+{
+	return errno == ENOPROTOOPT || errno == EOPNOTSUPP;
+}
+
+static int fail_read(const char *what, const char *option, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what, option);
+}
+
+static int collect_numbers(SkOptsEntry *options, int fd, const char *what, struct error *err)
+{
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		const struct number_row *row = &numbers[i];
+		char *base = (char *)options;
+		int value;
+
+		if (get_number(fd, row->option, &value) < 0) {
+			if (!is_missing())
+				return fail_read(what, row->name, err);
+			continue;
+		}
+		*(protobuf_c_boolean *)(base + row->has) = true;
+		if (row->is_bool)
+			*(protobuf_c_boolean *)(base + row->value) = value != 0;
+		else
+			*(uint32_t *)(base + row->value) = (uint32_t)value;
+	}
+	return 0;
+}
+
+static int collect_times(SkOptsEntry *options, int fd, const char *what, struct error *err)
+{
+	struct timeval send, receive;
+	socklen_t length = sizeof send;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, &length) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, &length) < 0)
+		return fail_read(what, "its timeouts", err);
+	options->so_snd_tmo_sec = (uint64_t)send.tv_sec;
+	options->so_snd_tmo_usec = (uint64_t)send.tv_usec;
+	options->so_rcv_tmo_sec = (uint64_t)receive.tv_sec;
+	options->so_rcv_tmo_usec = (uint64_t)receive.tv_usec;
+	return 0;
+}
+
+static int collect_buffers(SkOptsEntry *options, int fd, const char *what, struct error *err)
+{
+	int send, receive, lock;
+
+	if (get_number(fd, SO_SNDBUF, &send) < 0 || get_number(fd, SO_RCVBUF, &receive) < 0)
+		return fail_read(what, "the sizes of its buffers", err);
+	options->so_sndbuf = (uint32_t)send;
+	options->so_rcvbuf = (uint32_t)receive;
+	options->has_so_buf_lock = get_number(fd, SO_BUF_LOCK, &lock) == 0;
+	options->so_buf_lock = (uint32_t)lock;
+	return 0;
+}
+
+static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
+			struct error *err)
+{
+	struct linger linger = { 0 };
+	socklen_t length = sizeof linger;
+	char device[IFNAMSIZ] = "";
+	int offset;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0)
+		return fail_read(what, "SO_LINGER", err);
+	options->has_so_linger = linger.l_onoff != 0;
+	options->so_linger = (uint32_t)linger.l_linger;
+	length = sizeof device;
+	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) == 0 && device[0])
+		options->so_bound_dev = arena_string(snapshot->arena, device);
+	if (get_number(fd, SO_PEEK_OFF, &offset) == 0 && offset >= 0) {
+		options->has_peek_offset = true;
+		options->peek_offset = offset;
+	}
+	return 0;
+}
+
+/* The length counts instructions; EACCES: a program of extended BPF. */
+static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
+			  struct error *err)
+{
+	socklen_t count = 0;
+
+	_Static_assert(sizeof(struct sock_filter) == sizeof(uint64_t), "one word each");
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) < 0) {
+		if (errno == EACCES)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "%s has a filter that cannot be read (extended BPF)", what);
+		return is_missing() ? 0 : fail_read(what, "its filter", err);
+	}
+	if (count == 0)
+		return 0;
+	options->so_filter = arena_array(snapshot->arena, uint64_t, count);
+	options->n_so_filter = count;
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, options->so_filter, &count) < 0)
+		return fail_read(what, "its filter", err);
+	return 0;
+}
+
+SkOptsEntry *socket_options_collect(struct snapshot *snapshot, int fd, const char *what,
+				    struct error *err)
+{
+	SkOptsEntry *options = snapshot_new(snapshot, SK_OPTS_ENTRY, SkOptsEntry);
+
+	if (collect_buffers(options, fd, what, err) || collect_times(options, fd, what, err) ||
+	    collect_numbers(options, fd, what, err) ||
+	    collect_rest(options, snapshot, fd, what, err) ||
+	    collect_filter(options, snapshot, fd, what, err))
+		return NULL;
+	return options;
+}
+
+int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct error *err)
+{
+	if (options->so_snd_tmo_usec >= 1000000 || options->so_rcv_tmo_usec >= 1000000 ||
+	    options->so_snd_tmo_sec > INT64_MAX || options->so_rcv_tmo_sec > INT64_MAX ||
+	    options->so_sndbuf > INT32_MAX || options->so_rcvbuf > INT32_MAX ||
+	    options->n_so_filter > BPF_MAXINSNS ||
+	    (options->so_bound_dev && strlen(options->so_bound_dev) >= IFNAMSIZ))
+		return fail(err, ERR_IMAGE_INVALID, "file %u: options that no socket has", file_id);
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+static int set_option(int fd, int option, const void *value, socklen_t length, const char *name,
+		      uint32_t file_id, struct error *err)
+{
+	if (setsockopt(fd, SOL_SOCKET, option, value, length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot set %s", file_id, name);
+	return 0;
+}
+
+static int apply_number(const SkOptsEntry *options, const struct number_row *row, int fd,
+			uint32_t file_id, struct error *err)
+{
+	const char *base = (const char *)options;
+	int wanted, now;
+
+	if (!*(const protobuf_c_boolean *)(base + row->has))
+		return 0;
+	wanted = row->is_bool ? *(const protobuf_c_boolean *)(base + row->value)
+			      : (int)*(const uint32_t *)(base + row->value);
+	if (get_number(fd, row->option, &now) == 0 && now == wanted)
+		return 0;
+	return set_option(fd, row->option, &wanted, sizeof wanted, row->name, file_id, err);
+}
+
+/* The kernel doubles what it is given; FORCE knows no limit but its own smallest and largest. */
+static int apply_buffer(int fd, int option, int force, uint32_t size, const char *name,
+			uint32_t file_id, struct error *err)
+{
+	int now, half = (int)(size / 2);
+
+	if (get_number(fd, option, &now) == 0 && (uint32_t)now == size)
+		return 0;
+	if (setsockopt(fd, SOL_SOCKET, force, &half, sizeof half) == 0)
+		return 0;
+	if (set_option(fd, option, &half, sizeof half, name, file_id, err))
+		return -1;
+	if (get_number(fd, option, &now) == 0 && (uint32_t)now >= size)
+		return 0;
+	return fail(err, ERR_LIMIT_TOO_LOW, "socket %u: %s cannot be %u here without CAP_NET_ADMIN",
+		    file_id, name, size);
+}
+
+static int apply_buffers(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
+{
+	int lock = (int)options->so_buf_lock;
+
+	if (apply_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options->so_sndbuf, "SO_SNDBUF", file_id,
+			 err) ||
+	    apply_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options->so_rcvbuf, "SO_RCVBUF", file_id,
+			 err))
+		return -1;
+	if (options->has_so_buf_lock)
+		return set_option(fd, SO_BUF_LOCK, &lock, sizeof lock, "SO_BUF_LOCK", file_id, err);
+	return 0;
+}
+
+static int apply_times(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
+{
+	struct timeval send = { (time_t)options->so_snd_tmo_sec,
+				(suseconds_t)options->so_snd_tmo_usec };
+	struct timeval receive = { (time_t)options->so_rcv_tmo_sec,
+				   (suseconds_t)options->so_rcv_tmo_usec };
+
+	if ((send.tv_sec || send.tv_usec) &&
+	    set_option(fd, SO_SNDTIMEO, &send, sizeof send, "SO_SNDTIMEO", file_id, err))
+		return -1;
+	if (receive.tv_sec || receive.tv_usec)
+		return set_option(fd, SO_RCVTIMEO, &receive, sizeof receive, "SO_RCVTIMEO", file_id,
+				  err);
+	return 0;
+}
+
+static int apply_rest(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
+{
+	struct linger linger = { .l_onoff = 1, .l_linger = (int)options->so_linger };
+	struct sock_fprog filter = { .len = (unsigned short)options->n_so_filter,
+				     .filter = (struct sock_filter *)(void *)options->so_filter };
+
+	if (options->has_so_linger &&
+	    set_option(fd, SO_LINGER, &linger, sizeof linger, "SO_LINGER", file_id, err))
+		return -1;
+	if (options->so_bound_dev && options->so_bound_dev[0] &&
+	    set_option(fd, SO_BINDTODEVICE, options->so_bound_dev,
+		       (socklen_t)strlen(options->so_bound_dev) + 1, "SO_BINDTODEVICE", file_id, err))
+		return -1;
+	if (filter.len &&
+	    set_option(fd, SO_ATTACH_FILTER, &filter, sizeof filter, "its filter", file_id, err))
+		return -1;
+	if (options->has_peek_offset)
+		return set_option(fd, SO_PEEK_OFF, &options->peek_offset,
+				  sizeof options->peek_offset, "SO_PEEK_OFF", file_id, err);
+	return 0;
+}
+
+int socket_options_apply(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
+{
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (apply_number(options, &numbers[i], fd, file_id, err))
+			return -1;
+	if (apply_buffers(options, fd, file_id, err) || apply_times(options, fd, file_id, err))
+		return -1;
+	return apply_rest(options, fd, file_id, err);
+}

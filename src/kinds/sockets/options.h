@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What socket(7) has for the sockets of all families. */
+#ifndef NESTOR_KINDS_SOCKETS_OPTIONS_H
+#define NESTOR_KINDS_SOCKETS_OPTIONS_H
+
+#include "base/error.h"
+#include "kinds/kind.h"
+
+/* Reads the options of a socket; `what` names it for messages. NULL with err. */
+SkOptsEntry *socket_options_collect(struct snapshot *snapshot, int fd, const char *what,
+				    struct error *err);
+int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct error *err);
+/*
+ * Sets those that differ from what a new socket has. Timeouts, low water marks and peek offsets
+ * would stand in the way of filling queues: called last.
+ */
+int socket_options_apply(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err);
+
+#endif

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Reading unix sockets: most from sock_diag(7), which lists all of a network namespace at once, the
+ * rest by getsockopt through a descriptor of our own.
+ */
+#include "kinds/sockets/unix.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kernel/sock-diag.h"
+#include "kinds/sockets/options.h"
+#include "kinds/sockets/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE 0x89E0 /* SIOCPROTOPRIVATE; linux/un.h, 5.1: O_PATH of the name */
+#endif
+
+struct known_end {
+	const struct target *target;
+	UnixSkEntry *sk;
+	const char *what;
+};
+
+/* What is known over a dump. */
+struct unix_known {
+	bool listed;
+	struct unix_sockets sockets;
+	struct known_end *ends;
+	size_t n_ends;
+};
+
+static struct unix_known *known(struct collect *collect, struct error *err)
+{
+	void **state = collect_state(collect, &unix_socket_kind);
+	struct unix_known *known = *state;
+
+	if (!known)
+		*state = known = arena_new(collect->arena, struct unix_known);
+	if (!known->listed && unix_sockets_list(-1, collect->arena, &known->sockets, err))
+		return NULL;
+	known->listed = true;
+	return known;
+}
+
+/* ---- Credentials ---- */
+
+static void set_pid(PeerCredentialsEntry *entry, struct collect *collect, pid_t pid)
+{
+	for (size_t i = 0; pid > 0 && i < collect->n_targets; i++) {
+		const struct target *target = &collect->targets[i];
+		if (target->pid != pid || !target->task)
+			continue;
+		struct pid_vector pids = task_pids(target->task);
+		entry->n_pid = pids.levels;
+		entry->pid = arena_copy(collect->snapshot->arena, pids.pid,
+					pids.levels * sizeof *entry->pid);
+	}
+}
+
+/* SO_PEERGROUPS (4.13) fails with ERANGE and the length it wants. */
+static int read_peer_groups(struct snapshot *snapshot, int fd, PeerCredentialsEntry *entry)
+{
+	socklen_t length = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 || errno == ENODATA)
+		return 0;
+	if (errno != ERANGE)
+		return -1;
+	entry->groups = arena_alloc(snapshot->arena, length);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, entry->groups, &length) < 0)
+		return -1;
+	entry->n_groups = length / sizeof *entry->groups;
+	return 0;
+}
+
+static int collect_peer(struct collect *collect, int fd, UnixSkEntry *sk, const char *what,
+			struct error *err)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEERCRED", what);
+	if (peer.uid == (uid_t)-1)
+		return 0;
+	PeerCredentialsEntry *entry =
+		snapshot_new(collect->snapshot, PEER_CREDENTIALS_ENTRY, PeerCredentialsEntry);
+	entry->uid = peer.uid;
+	entry->gid = peer.gid;
+	set_pid(entry, collect, peer.pid);
+	if (read_peer_groups(collect->snapshot, fd, entry))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEERGROUPS", what);
+	sk->peer_credentials = entry;
+	return 0;
+}
+
+/* ---- Name ---- */
+
+/* What has the path now, as the task that holds the socket sees it. */
+static int stat_in_task(const struct target *target, const char *path, struct stat *ret)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_IN_ROOT };
+	autoclose int root = target_open(target, "root", O_PATH | O_DIRECTORY);
+	autoclose int fd =
+		root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+
+	return fd < 0 ? -1 : fstat(fd, ret);
+}
+
+static void set_permissions(struct collect *collect, UnixSkEntry *sk, const struct stat *inode)
+{
+	sk->file_perms = snapshot_new(collect->snapshot, FILE_PERMS_ENTRY, FilePermsEntry);
+	sk->file_perms->mode = inode->st_mode & 07777;
+	sk->file_perms->uid = inode->st_uid;
+	sk->file_perms->gid = inode->st_gid;
+}
+
+/* The name itself takes CAP_NET_ADMIN to open; without, what has the path may be it. */
+static int collect_path_name(struct collect *collect, const struct open_file *file, int fd,
+			     const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
+{
+	const char *path = (const char *)sk->name.data;
+	struct stat inode = { 0 }, there = { 0 };
+	autoclose int path_fd = ioctl(fd, SIOCUNIXFILE);
+	bool may_open = path_fd >= 0;
+
+	if (may_open ? fstat(path_fd, &inode) < 0 : errno != EPERM)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its name", file->what);
+	if (path[0] == '/' && (!may_open || inode.st_nlink))
+		stat_in_task(file->target, path, &there);
+	sk->has_deleted = true;
+	if (may_open) {
+		set_permissions(collect, sk, &inode);
+		sk->deleted = inode.st_ino != there.st_ino || inode.st_dev != there.st_dev;
+		if (inode.st_nlink && path[0] != '/')
+			return fail(err, ERR_UNSUPPORTED_FILE, "%s has a relative name (%s)",
+				    file->what, path);
+	} else {
+		sk->deleted = (uint32_t)there.st_ino != socket->file_inode;
+		if (!sk->deleted)
+			set_permissions(collect, sk, &there);
+	}
+	return 0;
+}
+
+static int collect_name(struct collect *collect, const struct open_file *file, int fd,
+			const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
+{
+	/* The kernel leaves the zero byte at the end of a path away; ours has it. */
+	size_t length = socket->name_length;
+	bool is_path = length && socket->name[0];
+	uint8_t *name = arena_alloc(collect->snapshot->arena, length + 1);
+
+	memcpy(name, socket->name ? socket->name : name, length);
+	name[length] = 0;
+	sk->name.data = name;
+	sk->name.len = is_path && name[length - 1] ? length + 1 : length;
+	return is_path ? collect_path_name(collect, file, fd, socket, sk, err) : 0;
+}
+
+/* ---- The whole ---- */
+
+static int collect_state_of(struct collect *collect, const struct open_file *file, int fd,
+			    const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
+
+	sk->ino = socket->inode;
+	sk->type = socket->type;
+	sk->state = socket->state;
+	sk->flags = file->flags;
+	sk->peer = socket->peer;
+	sk->backlog = socket->state == TCP_LISTEN ? socket->send_queue : 0;
+	sk->has_shutdown = socket->shutdown != 0;
+	sk->shutdown = (SkShutdown)socket->shutdown;
+	sk->n_pending = socket->n_pending;
+	sk->pending = arena_copy(collect->snapshot->arena, socket->pending,
+				 socket->n_pending * sizeof *sk->pending);
+	sk->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
+	if (poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLPRI))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s has out-of-band data", file->what);
+	sk->opts = socket_options_collect(collect->snapshot, fd, file->what, err);
+	return sk->opts ? 0 : -1;
+}
+
+static int fail_not_listed(int fd, const char *what, struct error *err)
+{
+	autoclose int net = socket_net_namespace(fd, what, err);
+
+	if (net == -2)
+		return -1;
+	if (net == -1)
+		return fail(err, ERR_TREE_CHANGED, "%s: the kernel does not list it", what);
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s belongs to another network namespace", what);
+}
+
+int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	autoclose int fd = socket_get(file, err);
+	struct unix_known *all = fd < 0 ? NULL : known(collect, err);
+
+	if (!all)
+		return -1;
+	const struct unix_socket *socket =
+		unix_sockets_find(&all->sockets, (uint32_t)file->stat.st_ino);
+	if (!socket)
+		return fail_not_listed(fd, file->what, err);
+	UnixSkEntry *sk = snapshot_new(collect->snapshot, UNIX_SK_ENTRY, UnixSkEntry);
+	sk->id = file->id;
+	entry->usk = sk;
+	if (collect_state_of(collect, file, fd, socket, sk, err) ||
+	    collect_peer(collect, fd, sk, file->what, err) ||
+	    collect_name(collect, file, fd, socket, sk, err) ||
+	    (socket->state != TCP_LISTEN && unix_queue_collect(file, fd, sk, err)))
+		return -1;
+	all->ends = arena_grow(collect->arena, all->ends, all->n_ends, sizeof *all->ends);
+	all->ends[all->n_ends++] = (struct known_end){ file->target, sk, file->what };
+	return 0;
+}
+
+static int compare_ends(const void *a, const void *b)
+{
+	const struct known_end *one = a, *other = b;
+
+	return one->sk->ino < other->sk->ino ? -1 : one->sk->ino > other->sk->ino;
+}
+
+static struct known_end *find_end(const struct unix_known *all, uint32_t ino)
+{
+	UnixSkEntry sk = { .ino = ino };
+	struct known_end wanted = { .sk = &sk };
+
+	return bsearch(&wanted, all->ends, all->n_ends, sizeof wanted, compare_ends);
+}
+
+/* Nobody has accepted them: what the other side will be told is who they are. */
+static void note_pending(struct collect *collect, const struct unix_known *all,
+			 const struct known_end *listener)
+{
+	for (size_t i = 0; i < listener->sk->n_pending; i++) {
+		struct known_end *client = find_end(all, listener->sk->pending[i]);
+		if (!client) {
+			collect_refuse_file(collect,
+					    "%s has a connection waiting whose other end is "
+					    "outside of the tree",
+					    listener->what);
+			continue;
+		}
+		CredsEntry *creds = client->target->task->threads[0]->thread_core->creds;
+		PeerCredentialsEntry *own = snapshot_new(collect->snapshot, PEER_CREDENTIALS_ENTRY,
+							 PeerCredentialsEntry);
+		own->uid = creds->euid;
+		own->gid = creds->egid;
+		own->groups = creds->groups;
+		own->n_groups = creds->n_groups;
+		client->sk->own_credentials = own;
+	}
+}
+
+int unix_complete(struct collect *collect, struct error *err)
+{
+	struct unix_known *all = *collect_state(collect, &unix_socket_kind);
+
+	(void)err;
+	if (!all || !all->n_ends)
+		return 0;
+	qsort(all->ends, all->n_ends, sizeof *all->ends, compare_ends);
+	for (size_t i = 0; i < all->n_ends; i++) {
+		const struct known_end *end = &all->ends[i];
+		if (end->sk->peer && !find_end(all, end->sk->peer))
+			collect_refuse_file(collect,
+					    "%s is connected to a unix socket outside of the tree",
+					    end->what);
+		note_pending(collect, all, end);
+	}
+	return 0;
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Making all unix sockets of a tree, since none can be made without its peer. The order: what has a
+ * name or listens; pairs, and streams that a listener accepts; datagram sockets that are connected
+ * by name; what waits to be received; who waits to be accepted, after all that were; and last the
+ * halves that are shut down and the options.
+ */
+#include "kinds/sockets/unix.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "kernel/aside.h"
+#include "kinds/files/opener.h"
+#include "kinds/sockets/options.h"
+#include "kinds/sockets/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_stream(const UnixSkEntry *sk)
+{
+	return sk->type != SOCK_DGRAM;
+}
+
+static int compare_ends(const void *a, const void *b)
+{
+	const struct unix_end *one = a, *other = b;
+
+	return one->sk->ino < other->sk->ino ? -1 : one->sk->ino > other->sk->ino;
+}
+
+struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino)
+{
+	UnixSkEntry sk = { .ino = ino };
+	struct unix_end wanted = { .sk = &sk };
+
+	return world->n_ends ? bsearch(&wanted, world->ends, world->n_ends, sizeof wanted,
+				       compare_ends)
+			     : NULL;
+}
+
+static int fail_make(const struct unix_end *end, const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot %s", end->sk->ino, what);
+}
+
+/* ---- As somebody else ---- */
+
+enum call { CALL_PAIR, CALL_LISTEN, CALL_CONNECT };
+
+struct request {
+	enum call call;
+	int fd, type, name_fd, pair[2];
+	const UnixSkEntry *to;
+};
+
+static int call_there(void *argument)
+{
+	struct request *request = argument;
+
+	switch (request->call) {
+	case CALL_PAIR:
+		return socketpair(AF_UNIX, request->type | SOCK_CLOEXEC, 0, request->pair);
+	case CALL_LISTEN:
+		return listen(request->fd, (int)request->to->backlog);
+	case CALL_CONNECT:
+		return unix_connect(request->fd, request->to, request->name_fd);
+	}
+	return -1;
+}
+
+/* The kernel remembers who made the call, for the other side to ask. */
+static int call_as(const PeerCredentialsEntry *who, struct request *request)
+{
+	struct aside aside = ASIDE_HERE;
+
+	if (!who || (who->uid == geteuid() && who->gid == getegid() && !who->n_groups))
+		return call_there(request);
+	aside.has_ids = true;
+	aside.uid = who->uid;
+	aside.gid = who->gid;
+	aside.groups = who->groups;
+	aside.n_groups = who->n_groups;
+	return aside_run(&aside, call_there, request);
+}
+
+/* ---- One by one ---- */
+
+static int make_socket(struct unix_end *end, struct error *err)
+{
+	end->fd = socket(AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
+	return end->fd < 0 ? fail_make(end, "make it", err) : 0;
+}
+
+static int listen_as(struct unix_end *end, const UnixSkEntry *sk, int fd,
+		     const PeerCredentialsEntry *who, struct error *err)
+{
+	struct request request = { .call = CALL_LISTEN, .fd = fd, .to = sk };
+
+	return call_as(who, &request) < 0 ? fail_make(end, "listen", err) : 0;
+}
+
+static int make_pair(struct unix_end *end, struct error *err)
+{
+	struct request request = { .call = CALL_PAIR, .type = (int)end->sk->type };
+
+	if (call_as(end->sk->peer_credentials, &request) < 0)
+		return fail_make(end, "make the pair that it belongs to", err);
+	end->fd = request.pair[0];
+	if (end->peer)
+		end->peer->fd = request.pair[1];
+	else
+		end->gone_fd = request.pair[1];
+	return 0;
+}
+
+/* The listener that has the name of an accepted socket, if it is in the tree. */
+static struct unix_end *listener_of(const struct unix_world *world, const struct unix_end *end)
+{
+	for (size_t i = 0; i < world->n_ends; i++) {
+		const UnixSkEntry *sk = world->ends[i].sk;
+		if (sk->state == TCP_LISTEN && sk->type == end->sk->type &&
+		    sk->name.len == end->sk->name.len &&
+		    memcmp(sk->name.data, end->sk->name.data, sk->name.len) == 0 &&
+		    sk->deleted == end->sk->deleted)
+			return &world->ends[i];
+	}
+	return NULL;
+}
+
+/* A listener that is there for this one connection. */
+static int make_listener(struct unix_world *world, struct unix_end *server, int *ret_name_fd,
+			 struct error *err)
+{
+	UnixSkEntry sk = *server->sk;
+	struct unix_end end = { .sk = &sk, .fd = -1, .name_fd = -1, .gone_fd = -1 };
+	autoclose int fd = -1;
+
+	sk.backlog = 1;
+	sk.deleted = unix_name_is_path(&sk);
+	if (make_socket(&end, err))
+		return -1;
+	fd = end.fd;
+	const PeerCredentialsEntry *who = server->peer ? server->peer->sk->peer_credentials : NULL;
+	if (unix_bind(world, &end, err))
+		return -1;
+	*ret_name_fd = end.name_fd;
+	if (listen_as(server, &sk, fd, who, err))
+		return -1;
+	return take_fd(&fd);
+}
+
+static int accept_from(struct unix_world *world, struct unix_end *server, int client_fd,
+		       struct error *err)
+{
+	struct unix_end *known = listener_of(world, server);
+	autoclose int made_name = -1;
+	autoclose int made = known ? -1 : make_listener(world, server, &made_name, err);
+	int listener = known ? known->fd : made;
+	struct request request = { .call = CALL_CONNECT,
+				   .fd = client_fd,
+				   .to = server->sk,
+				   .name_fd = known ? known->name_fd : made_name };
+
+	if (listener < 0)
+		return -1;
+	if (call_as(server->sk->peer_credentials, &request) < 0)
+		return fail_make(server, "connect to its name", err);
+	server->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return server->fd < 0 ? fail_make(server, "accept the connection to it", err) : 0;
+}
+
+/* Which of two connected streams was accepted: the one that has the listener's name. */
+static bool is_server(const struct unix_world *world, const struct unix_end *end)
+{
+	if (!end->sk->name.len)
+		return false;
+	return !end->peer || !end->peer->sk->name.len || listener_of(world, end);
+}
+
+static int connect_streams(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	struct unix_end *server = is_server(world, end) ? end : end->peer;
+
+	if (!server || !is_server(world, server)) {
+		if (make_pair(end, err) || unix_bind(world, end, err))
+			return -1;
+		return end->peer ? unix_bind(world, end->peer, err) : 0;
+	}
+	struct unix_end *client = server->peer;
+	if (client) {
+		if (make_socket(client, err) || unix_bind(world, client, err))
+			return -1;
+		return accept_from(world, server, client->fd, err);
+	}
+	server->gone_fd = socket(AF_UNIX, (int)server->sk->type | SOCK_CLOEXEC, 0);
+	if (server->gone_fd < 0)
+		return fail_make(server, "make the peer that it had", err);
+	return accept_from(world, server, server->gone_fd, err);
+}
+
+/* ---- The rounds ---- */
+
+static bool is_connected_stream(const struct unix_end *end)
+{
+	return is_stream(end->sk) && end->sk->state == TCP_ESTABLISHED && !end->listener;
+}
+
+static bool is_datagram_pair(const struct unix_end *end)
+{
+	return !is_stream(end->sk) && end->peer && end->peer != end && end->peer->peer == end &&
+	       end->sk->peer_credentials && end->peer->sk->type == end->sk->type;
+}
+
+static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
+		return 0;
+	if (make_socket(end, err) || unix_bind(world, end, err))
+		return -1;
+	return end->sk->state == TCP_LISTEN
+		       ? listen_as(end, end->sk, end->fd, end->sk->peer_credentials, err)
+		       : 0;
+}
+
+static int make_connected(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (end->fd >= 0)
+		return 0;
+	if (is_connected_stream(end))
+		return connect_streams(world, end, err);
+	if (make_pair(end, err) || unix_bind(world, end, err))
+		return -1;
+	return unix_bind(world, end->peer, err);
+}
+
+static int connect_datagrams(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	(void)world;
+	if (is_stream(end->sk) || !end->peer || is_datagram_pair(end))
+		return 0;
+	if (!end->peer->sk->name.len)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "unix socket %u is connected to %u, which has no name", end->sk->ino,
+			    end->peer->sk->ino);
+	return unix_connect(end->fd, end->peer->sk, end->peer->name_fd) < 0
+		       ? fail_make(end, "connect it", err)
+		       : 0;
+}
+
+static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	for (size_t i = 0; i < end->sk->n_pending; i++) {
+		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
+		struct request request = { .call = CALL_CONNECT,
+					   .fd = client->fd,
+					   .to = end->sk,
+					   .name_fd = end->name_fd };
+		if (call_as(client->sk->own_credentials, &request) < 0)
+			return fail_make(client, "wait to be accepted", err);
+	}
+	return 0;
+}
+
+static int finish(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	static const int halves[] = { -1, SHUT_RD, SHUT_WR, SHUT_RDWR };
+	int half = end->sk->has_shutdown ? halves[end->sk->shutdown] : -1;
+
+	(void)world;
+	if (end->gone_fd >= 0)
+		close(end->gone_fd);
+	end->gone_fd = -1;
+	if (half >= 0 && shutdown(end->fd, half) < 0 && errno != ENOTCONN)
+		return fail_make(end, "shut it down", err);
+	if (socket_options_apply(end->sk->opts, end->fd, end->entry->id, err))
+		return -1;
+	if (fcntl(end->fd, F_SETFL, (int)end->sk->flags & (O_NONBLOCK | O_APPEND)) < 0)
+		return fail_make(end, "set its flags", err);
+	return 0;
+}
+
+/* ---- The whole ---- */
+
+static int add_ends(struct unix_world *world, struct error *err)
+{
+	const struct snapshot *snapshot = world->opener->snapshot;
+
+	world->ends = arena_array(world->opener->arena, struct unix_end, snapshot->n_files);
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->type == FD_TYPES__UNIXSK)
+			world->ends[world->n_ends++] =
+				(struct unix_end){ .entry = snapshot->files[i],
+						   .sk = snapshot->files[i]->usk,
+						   .fd = -1,
+						   .name_fd = -1,
+						   .gone_fd = -1 };
+	qsort(world->ends, world->n_ends, sizeof *world->ends, compare_ends);
+	for (size_t i = 1; i < world->n_ends; i++)
+		if (world->ends[i].sk->ino == world->ends[i - 1].sk->ino)
+			return fail(err, ERR_IMAGE_INVALID, "unix socket %u is there twice",
+				    world->ends[i].sk->ino);
+	return 0;
+}
+
+static int link_ends(struct unix_world *world, struct error *err)
+{
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct unix_end *end = &world->ends[i];
+		if (end->sk->peer)
+			end->peer = unix_world_find(world, end->sk->peer);
+		if (end->sk->peer && (!end->peer || is_stream(end->sk) != is_stream(end->peer->sk)))
+			return fail(err, ERR_IMAGE_INVALID, "unix socket %u has no peer %u",
+				    end->sk->ino, end->sk->peer);
+		for (size_t j = 0; j < end->sk->n_pending; j++) {
+			struct unix_end *client = unix_world_find(world, end->sk->pending[j]);
+			if (!client || client->listener || client->sk->peer ||
+			    end->sk->state != TCP_LISTEN || client->sk->type != end->sk->type)
+				return fail(err, ERR_IMAGE_INVALID,
+					    "unix socket %u: who waits in its queue cannot",
+					    end->sk->ino);
+			client->listener = end;
+		}
+	}
+	for (size_t i = 0; i < world->n_ends; i++) {
+		const struct unix_end *end = &world->ends[i];
+		if (is_stream(end->sk) && end->peer && end->peer->peer != end)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "unix socket %u is connected to %u, which is not to it",
+				    end->sk->ino, end->sk->peer);
+	}
+	return 0;
+}
+
+/* What the opener closes at the end, made or not. */
+static void keep(struct unix_world *world)
+{
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct unix_end *end = &world->ends[i];
+		const int fds[] = { end->fd, end->name_fd, end->gone_fd };
+		for (size_t j = 0; j < 3; j++)
+			if (fds[j] >= 0)
+				opener_keep(world->opener, fds[j]);
+	}
+	if (world->hidden_root >= 0)
+		opener_keep(world->opener, world->hidden_root);
+}
+
+static int make_all(struct unix_world *world, struct error *err)
+{
+	static int (*const rounds[])(struct unix_world *, struct unix_end *, struct error *) = {
+		make_unconnected, make_connected, connect_datagrams,
+		unix_queue_fill,  join_backlog,	  finish,
+	};
+
+	if (add_ends(world, err) || link_ends(world, err))
+		return -1;
+	for (size_t round = 0; round < sizeof rounds / sizeof *rounds; round++)
+		for (size_t i = 0; i < world->n_ends; i++)
+			if (rounds[round](world, &world->ends[i], err))
+				return -1;
+	return 0;
+}
+
+struct unix_world *unix_world_make(struct file_opener *opener, struct error *err)
+{
+	struct unix_world *world = arena_new(opener->arena, struct unix_world);
+
+	*world = (struct unix_world){ .opener = opener, .hidden_root = -1 };
+	int result = make_all(world, err);
+	keep(world);
+	return result ? NULL : world;
+}

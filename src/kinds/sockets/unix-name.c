@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Names of unix sockets. An abstract one, which begins with a zero byte, belongs to the network
+ * namespace of the socket. One in a file system is the inode that bind(2) makes; the string that it
+ * was given stays the socket's address, whatever becomes of the file. So a name that is gone, or
+ * that another socket has by now, is bound with the same string in a file system of our own that is
+ * mounted nowhere.
+ */
+#include "kinds/sockets/unix.h"
+
+#include "base/cleanup.h"
+#include "kinds/files/opener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool unix_name_is_path(const UnixSkEntry *sk)
+{
+	return sk->name.len && sk->name.data[0];
+}
+
+struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	memcpy(address.sun_path, sk->name.data, sk->name.len);
+	*ret_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sk->name.len);
+	return address;
+}
+
+static const char *path_of(const UnixSkEntry *sk, char *text)
+{
+	snprintf(text, PATH_MAX, "%.*s", (int)sk->name.len, (const char *)sk->name.data);
+	return text;
+}
+
+/* The directory that a path is in, below the root of the restore, and the last part of it. */
+static int open_parent(const struct file_opener *opener, const UnixSkEntry *sk, char *path,
+		       const char **ret_last)
+{
+	char *slash = strrchr(path_of(sk, path) ? path : path, '/');
+
+	if (!slash || slash[1] == '\0') {
+		errno = EINVAL;
+		return -1;
+	}
+	*slash = '\0';
+	*ret_last = slash + 1;
+	return opener_open_path(opener, path[0] ? path : "/", O_PATH | O_DIRECTORY);
+}
+
+int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
+{
+	char path[PATH_MAX];
+	const char *last;
+	struct stat there;
+
+	if (!unix_name_is_path(sk) || sk->deleted)
+		return 0;
+	autoclose int parent = open_parent(opener, sk, path, &last);
+	if (parent < 0)
+		return fail_errno(err, ERR_FILE_MISSING, "unix socket %u: no place for its name %s",
+				  sk->ino, (const char *)sk->name.data);
+	if (fstatat(parent, last, &there, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0
+				       : fail_errno(err, ERR_IO, "cannot look at %s",
+						    (const char *)sk->name.data);
+	if (!S_ISSOCK(there.st_mode))
+		return fail(err, ERR_FILE_CHANGED,
+			    "unix socket %u: something else has its name %s", sk->ino,
+			    (const char *)sk->name.data);
+	return 0;
+}
+
+/* ---- Binding ---- */
+
+struct bind_request {
+	int fd;
+	struct sockaddr_un address;
+	socklen_t length;
+};
+
+static int bind_there(void *argument)
+{
+	const struct bind_request *request = argument;
+
+	return bind(request->fd, (const struct sockaddr *)&request->address, request->length);
+}
+
+static int bind_in(const struct aside *aside, const UnixSkEntry *sk, int fd)
+{
+	struct bind_request request = { .fd = fd };
+
+	request.address = unix_address(sk, &request.length);
+	return aside->root < 0 && aside->directory < 0 ? bind_there(&request)
+						       : aside_run(aside, bind_there, &request);
+}
+
+/* Owner and mode of the name, and a descriptor by which it is found from now on. */
+static int finish_name(int directory, const char *name, const UnixSkEntry *sk, int *ret_name_fd)
+{
+	autoclose int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char self[64];
+
+	if (fd < 0)
+		return -1;
+	if (sk->file_perms) {
+		snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+		if (fchownat(fd, "", sk->file_perms->uid, sk->file_perms->gid, AT_EMPTY_PATH) < 0 ||
+		    chmod(self, sk->file_perms->mode & 07777) < 0)
+			return -1;
+	}
+	*ret_name_fd = take_fd(&fd);
+	return 0;
+}
+
+static int make_hidden_root(void)
+{
+	autoclose int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+
+	if (context < 0 ||
+	    syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", "0700", 0) < 0 ||
+	    syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+}
+
+/*
+ * A directory of its own for each name, in which the path leads to where the socket is bound; the
+ * parts "." and ".." are not made, since bind(2) would have to find them in it.
+ */
+static int make_directories(int root, const char *path)
+{
+	autoclose int at = fcntl(root, F_DUPFD_CLOEXEC, 0);
+
+	for (const char *slash; at >= 0 && (slash = strchr(path += strspn(path, "/"), '/'));
+	     path = slash) {
+		char part[NAME_MAX + 1];
+		if (snprintf(part, sizeof part, "%.*s", (int)(slash - path), path) >=
+		    (int)sizeof part) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		if (strcmp(part, ".") != 0 && strcmp(part, "..") != 0 &&
+		    mkdirat(at, part, 0700) < 0 && errno != EEXIST)
+			return -1;
+		int next = openat(at, part, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = next;
+	}
+	return at < 0 ? -1 : 0;
+}
+
+int unix_bind_hidden(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
+		     struct error *err)
+{
+	char path[PATH_MAX], name[32];
+
+	path_of(sk, path);
+	if (world->hidden_root < 0)
+		world->hidden_root = make_hidden_root();
+	snprintf(name, sizeof name, "%zu", world->n_hidden++);
+	autoclose int directory = -1;
+	if (world->hidden_root >= 0 && mkdirat(world->hidden_root, name, 0700) == 0)
+		directory = openat(world->hidden_root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct aside aside = ASIDE_HERE;
+	aside.root = directory;
+	if (directory < 0 || make_directories(directory, path) < 0 || bind_in(&aside, sk, fd) < 0 ||
+	    finish_name(directory, path + strspn(path, "/"), sk, ret_name_fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "unix socket %u: cannot bind it to %s, which is gone", sk->ino,
+				  path);
+	return 0;
+}
+
+/* What the dump has left there gives way: a socket without anybody who is bound to it. */
+static int bind_visible(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	const UnixSkEntry *sk = end->sk;
+	char path[PATH_MAX], text[PATH_MAX];
+	const char *last;
+
+	if (unix_verify_name(world->opener, sk, err))
+		return -1;
+	autoclose int parent = open_parent(world->opener, sk, path, &last);
+	if (parent < 0 || (unlinkat(parent, last, 0) < 0 && errno != ENOENT))
+		return fail_errno(err, ERR_IO, "unix socket %u: cannot make room for its name %s",
+				  sk->ino, path_of(sk, text));
+	struct aside aside = ASIDE_HERE;
+	aside.root = world->opener->root_fd == AT_FDCWD ? -1 : world->opener->root_fd;
+	if (bind_in(&aside, sk, end->fd) < 0 || finish_name(parent, last, sk, &end->name_fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",
+				  sk->ino, path_of(sk, text));
+	return 0;
+}
+
+int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	struct aside here = ASIDE_HERE;
+
+	if (!end->sk->name.len)
+		return 0;
+	if (unix_name_is_path(end->sk))
+		return end->sk->deleted ? unix_bind_hidden(world, end->sk, end->fd, &end->name_fd,
+							   err)
+					: bind_visible(world, end, err);
+	if (bind_in(&here, end->sk, end->fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "unix socket %u: cannot bind it to the abstract name @%.*s",
+				  end->sk->ino, (int)end->sk->name.len - 1,
+				  (const char *)end->sk->name.data + 1);
+	return 0;
+}
+
+int unix_connect(int fd, const UnixSkEntry *to, int name_fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t length;
+
+	if (name_fd < 0) {
+		address = unix_address(to, &length);
+		return connect(fd, (struct sockaddr *)&address, length);
+	}
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", name_fd);
+	return connect(fd, (struct sockaddr *)&address, sizeof address);
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What waits to be received by a unix socket. It is read without taking it away, by peeking at an
+ * offset that goes on piece by piece (SO_PEEK_OFF, socket(7)); the offset that was set is put back.
+ * It is sent again by the peer, or by a socket that is there for the purpose, with the ids of who
+ * sent it: the kernel attaches them to each piece while a socket asks for them (SO_PASSCRED).
+ */
+#include "kinds/sockets/unix.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kinds/sockets/socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+	PIECE_ROOM = 64 * 1024,
+	LARGEST_PIECE = 64 * 1024 * 1024,
+	MOST_PIECES = 1 << 20,
+};
+
+/* ---- Dump ---- */
+
+struct piece {
+	struct msghdr header;
+	struct iovec bytes;
+	struct sockaddr_un sender;
+	union {
+		char room[1024];
+		struct cmsghdr align;
+	} control;
+};
+
+static int set_peek_offset(int fd, int offset)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+}
+
+static ssize_t peek(int fd, int offset, uint8_t *room, size_t size, struct piece *piece)
+{
+	piece->bytes = (struct iovec){ room, size };
+	piece->header = (struct msghdr){ .msg_name = &piece->sender,
+					 .msg_namelen = sizeof piece->sender,
+					 .msg_iov = &piece->bytes,
+					 .msg_iovlen = 1,
+					 .msg_control = &piece->control,
+					 .msg_controllen = sizeof piece->control };
+	if (set_peek_offset(fd, offset) < 0)
+		return -1;
+	return recvmsg(fd, &piece->header, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+}
+
+/* Descriptors that came with a piece are ours now, and go at once. */
+static bool close_rights(struct cmsghdr *message)
+{
+	size_t count = (message->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < count; i++) {
+		int fd;
+		memcpy(&fd, CMSG_DATA(message) + i * sizeof fd, sizeof fd);
+		close(fd);
+	}
+	return count != 0;
+}
+
+static bool note_control(struct piece *piece, SkPacketEntry *packet)
+{
+	bool has_rights = false;
+
+	for (struct cmsghdr *message = CMSG_FIRSTHDR(&piece->header); message;
+	     message = CMSG_NXTHDR(&piece->header, message)) {
+		if (message->cmsg_level != SOL_SOCKET)
+			continue;
+		if (message->cmsg_type == SCM_RIGHTS)
+			has_rights |= close_rights(message);
+		if (message->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred sender;
+			memcpy(&sender, CMSG_DATA(message), sizeof sender);
+			packet->has_sender_uid = packet->has_sender_gid = true;
+			packet->sender_uid = sender.uid;
+			packet->sender_gid = sender.gid;
+		}
+	}
+	return has_rights;
+}
+
+static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct piece *piece,
+		     const uint8_t *bytes, size_t length, struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
+	bool has_rights = note_control(piece, packet);
+
+	packet->id_for = sk->id;
+	packet->length = (uint32_t)length;
+	if (has_rights || (piece->header.msg_flags & MSG_CTRUNC))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: descriptors are on their way to it (SCM_RIGHTS)", file->what);
+	if (sk->type == SOCK_DGRAM && !sk->peer &&
+	    piece->header.msg_namelen > sizeof piece->sender.sun_family)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: a datagram of a sender with a name waits in it", file->what);
+	if (sk->type != SOCK_STREAM && length == 0)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an empty datagram waits in it",
+			    file->what);
+	struct record *record =
+		snapshot_add_record(snapshot, IMAGE_SK_QUEUES, packet->id_for, packet);
+	record->payload = arena_copy(snapshot->arena, bytes, length);
+	record->payload_size = length;
+	return 0;
+}
+
+/* Returns 1 if there was a piece, 0 at the end, -1 with err. */
+static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry *sk, int *offset,
+			 struct error *err)
+{
+	struct piece piece;
+	size_t room = PIECE_ROOM;
+
+	for (;;) {
+		autofree uint8_t *bytes = malloc(room);
+		ssize_t length = bytes ? peek(fd, *offset, bytes, room, &piece) : -1;
+		if (length < 0 && (errno == EAGAIN || errno == EINVAL))
+			return 0;
+		if (length < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read what waits in it",
+					  file->what);
+		if (length == 0 && sk->type == SOCK_STREAM)
+			return 0;
+		if ((size_t)length > room && room < LARGEST_PIECE) {
+			SkPacketEntry scratch;
+			note_control(&piece, &scratch);
+			room = (size_t)length;
+			continue;
+		}
+		*offset += (int)length;
+		return add_piece(file, sk, &piece, bytes, (size_t)length, err) ? -1 : 1;
+	}
+}
+
+int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
+		       struct error *err)
+{
+	int before = -1, waiting = 0, offset = 0, result = 1;
+
+	if (ioctl(fd, FIONREAD, &waiting) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
+				  file->what);
+	if (waiting == 0)
+		return 0;
+	if (socket_number(fd, SO_PEEK_OFF, &before) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF", file->what);
+	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
+		result = collect_piece(file, fd, sk, &offset, err);
+	if (set_peek_offset(fd, before) < 0 && result >= 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot put back SO_PEEK_OFF",
+				  file->what);
+	return result < 0 ? -1 : 0;
+}
+
+/* ---- Restore ---- */
+
+struct delivery {
+	int fd;
+	const struct record *record;
+};
+
+static int send_piece(void *argument)
+{
+	const struct delivery *delivery = argument;
+	const uint8_t *bytes = delivery->record->payload;
+	size_t left = delivery->record->payload_size;
+
+	while (left) {
+		ssize_t sent = send(delivery->fd, bytes, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent < 0)
+			return -1;
+		bytes += sent;
+		left -= (size_t)sent;
+	}
+	return 0;
+}
+
+/* Who receives it has to ask while it is sent, for the kernel to attach the sender's ids. */
+static int send_as(const SkPacketEntry *packet, struct delivery *delivery)
+{
+	struct aside aside = ASIDE_HERE;
+
+	if (!packet->has_sender_uid || !packet->has_sender_gid ||
+	    (packet->sender_uid == geteuid() && packet->sender_gid == getegid()))
+		return send_piece(delivery);
+	aside.has_ids = true;
+	aside.uid = packet->sender_uid;
+	aside.gid = packet->sender_gid;
+	return aside_run(&aside, send_piece, delivery);
+}
+
+/* A socket that can send to this one; *ret_made: it is there for the purpose. */
+static int sender_to(const struct unix_end *end, int *ret_made)
+{
+	*ret_made = -1;
+	if (end->gone_fd >= 0)
+		return end->gone_fd;
+	if (end->peer && end->peer->peer == end)
+		return end->peer->fd;
+	if (!end->sk->name.len) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	*ret_made = socket(AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
+	if (*ret_made >= 0 && unix_connect(*ret_made, end->sk, end->name_fd) < 0)
+		return -1;
+	return *ret_made;
+}
+
+/* What it was limited to is set later, with the other options. */
+static int make_room(int fd, const struct record *record)
+{
+	int size = LARGEST_PIECE;
+	uint64_t wanted = 0;
+
+	for (; record; record = record->next)
+		wanted += record->payload_size + 4096;
+	if (wanted < (uint64_t)size / 2)
+		size = (int)wanted * 2;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0)
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	const struct record *record =
+		snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
+	int wants_senders = end->sk->opts->so_passcred;
+
+	if (!record)
+		return 0;
+	autoclose int made = -1;
+	int fd = sender_to(end, &made);
+	if (fd < 0 || make_room(fd, record) < 0 ||
+	    setsockopt(end->fd, SOL_SOCKET, SO_PASSCRED, &wants_senders, sizeof wants_senders) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "unix socket %u: nobody can send what waits in it", end->sk->ino);
+	for (; record; record = record->next) {
+		struct delivery delivery = { fd, record };
+		if (send_as(record->message, &delivery) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "unix socket %u: cannot send again what waited in it",
+					  end->sk->ino);
+	}
+	return 0;
+}

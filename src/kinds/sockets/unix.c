@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Sockets of AF_UNIX, unix(7): type, name, peer, queue, backlog, the credentials that its peer had,
+ * and options. The kernel rules that decide their restore:
+ *
+ * - A stream that was accepted has the name of the listener, and tells the credentials of who
+ *   called connect; the one that connected tells those of who called listen; both ends of a
+ *   socketpair tell those of its maker (unix_stream_connect, init_peercred, net/unix/af_unix.c).
+ *   So pairs come from socketpair(2), all others from a listener: the recorded one, or one that is
+ *   there for the moment.
+ * - A name in a file system is found by its inode, whatever has the path now. Names that are gone
+ *   are bound in a file system that nobody sees.
+ * - A socket belongs to the network namespace in which it was made, whoever holds it.
+ *
+ * What is not in the tree (a peer outside, descriptors in flight, datagrams of senders with a name
+ * that are not the peer) is refused.
+ */
+#include "kinds/sockets/unix.h"
+
+#include "kinds/sockets/options.h"
+#include "kinds/sockets/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool unix_recognise(const struct open_file *file)
+{
+	return socket_is_of_family(file, AF_UNIX);
+}
+
+static int check_name(const UnixSkEntry *sk, uint32_t id, struct error *err)
+{
+	struct sockaddr_un address;
+
+	if (sk->name.len > sizeof address.sun_path)
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: a name of %zu bytes", id,
+			    sk->name.len);
+	if (unix_name_is_path(sk) && memchr(sk->name.data, 0, sk->name.len - 1))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: a zero byte within its name", id);
+	return 0;
+}
+
+static int check_state(const UnixSkEntry *sk, uint32_t id, struct error *err)
+{
+	bool is_stream = sk->type == SOCK_STREAM || sk->type == SOCK_SEQPACKET;
+
+	if (!is_stream && sk->type != SOCK_DGRAM)
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: unknown type %u", id, sk->type);
+	if (sk->state != TCP_CLOSE && sk->state != TCP_ESTABLISHED && sk->state != TCP_LISTEN)
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: unknown state %u", id, sk->state);
+	if (sk->state == TCP_LISTEN && (!is_stream || sk->peer || !sk->name.len))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: it cannot be listening", id);
+	if (sk->backlog > INT32_MAX || (sk->has_shutdown && sk->shutdown > SK_SHUTDOWN__BOTH))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: its numbers are out of range", id);
+	return 0;
+}
+
+static int check_credentials(const PeerCredentialsEntry *peer, uint32_t id, struct error *err)
+{
+	if (peer && (peer->n_pid > MAX_PID_LEVELS || peer->n_groups > 65536))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: credentials that nobody has", id);
+	return 0;
+}
+
+static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const UnixSkEntry *sk = entry->usk;
+
+	(void)snapshot;
+	if (!sk || sk->id != entry->id || !sk->opts)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a unix socket",
+			    entry->id);
+	if (sk->uflags)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "socket %u has its peer outside of the tree", entry->id);
+	if (check_name(sk, entry->id, err) || check_state(sk, entry->id, err) ||
+	    check_credentials(sk->peer_credentials, entry->id, err) ||
+	    check_credentials(sk->own_credentials, entry->id, err))
+		return -1;
+	return socket_options_check(sk->opts, entry->id, err);
+}
+
+static int unix_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	return unix_verify_name(opener, entry->usk, err);
+}
+
+static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	void **world = opener_state(opener, &unix_socket_kind);
+
+	if (!*world)
+		*world = unix_world_make(opener, err);
+	if (!*world)
+		return -1;
+	const struct unix_end *end = unix_world_find(*world, entry->usk->ino);
+	int fd = end && end->entry == entry ? fcntl(end->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open socket %u", entry->id);
+	return fd;
+}
+
+static void unix_describe(const FileEntry *entry, char *text, size_t room)
+{
+	const UnixSkEntry *sk = entry->usk;
+	const char *state = sk->state == TCP_LISTEN ? " listening" : sk->peer ? " connected" : "";
+	int length = (int)sk->name.len;
+
+	if (!length)
+		snprintf(text, room, "unix socket %u%s", sk->ino, state);
+	else if (unix_name_is_path(sk))
+		snprintf(text, room, "unix socket %u%s %.*s", sk->ino, state, length,
+			 (const char *)sk->name.data);
+	else
+		snprintf(text, room, "unix socket %u%s @%.*s", sk->ino, state, length - 1,
+			 (const char *)sk->name.data + 1);
+}
+
+const struct file_kind unix_socket_kind = {
+	.name = "unix socket",
+	.type = FD_TYPES__UNIXSK,
+	.recognise = unix_recognise,
+	.collect = unix_collect,
+	.check = unix_check,
+	.verify = unix_verify,
+	.open = unix_open,
+	.describe = unix_describe,
+	.complete = unix_complete,
+};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Parts of the kind in unix.c: names, queues and the order in which sockets are made. */
+#ifndef NESTOR_KINDS_SOCKETS_UNIX_H
+#define NESTOR_KINDS_SOCKETS_UNIX_H
+
+#include "kernel/aside.h"
+#include "kinds/kind.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* A socket that is being made. */
+struct unix_end {
+	const FileEntry *entry;
+	const UnixSkEntry *sk;
+	struct unix_end *peer;	   /* connected to; NULL: none in the tree */
+	struct unix_end *listener; /* whose queue it waits in */
+	int fd;			   /* -1: not yet */
+	int name_fd;		   /* O_PATH of the name in a file system; -1: none */
+	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
+};
+
+struct unix_world {
+	struct file_opener *opener;
+	struct unix_end *ends; /* by ino */
+	size_t n_ends;
+	int hidden_root; /* a file system that nobody sees, for names that are gone; -1 */
+	size_t n_hidden; /* directories in it */
+};
+
+/* unix-collect.c */
+int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err);
+int unix_complete(struct collect *collect, struct error *err);
+
+/* unix-queue.c */
+int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
+		       struct error *err);
+int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err);
+
+/* unix-name.c */
+bool unix_name_is_path(const UnixSkEntry *sk);
+struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length);
+/* Binds end->fd to its name, where that belongs. */
+int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err);
+/* The same for another socket, with a name that nobody else sees. */
+int unix_bind_hidden(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
+		     struct error *err);
+/* Is there a place for the name, and nothing in it but what the dump left? */
+int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err);
+/* connect(2) to a bound socket by its name_fd, or by its abstract name. */
+int unix_connect(int fd, const UnixSkEntry *to, int name_fd);
+
+/* unix-make.c */
+struct unix_world *unix_world_make(struct file_opener *opener, struct error *err);
+struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
+
+#endif

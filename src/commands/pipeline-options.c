@@ -51,13 +51,21 @@ void pipeline_arguments_init(struct pipeline_arguments *arguments)
 	pipeline_options_init(&arguments->options);
 }
 
-/* NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail: for tests of leftovers. */
+/*
+ * For tests of leftovers: NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail,
+ * NESTOR_FAULT=action:NUMBER one action of the coordinator, done:NUMBER the same once it is done.
+ */
 static struct run_fault fault_from_environment(void)
 {
 	struct run_fault fault = { 0 };
 	const char *text = getenv("NESTOR_FAULT");
 
-	fault.wanted = text && sscanf(text, "op:%zu:%zu", &fault.program, &fault.op) == 2;
+	if (text && sscanf(text, "op:%zu:%zu", &fault.program, &fault.number) == 2)
+		fault.kind = FAULT_OPERATION;
+	else if (text && sscanf(text, "action:%zu", &fault.number) == 1)
+		fault.kind = FAULT_ACTION;
+	else if (text && sscanf(text, "done:%zu", &fault.number) == 1)
+		fault = (struct run_fault){ FAULT_ACTION, 0, fault.number, true };
 	return fault;
 }
 

@@ -25,6 +25,7 @@ struct target;	  /* the same: a stopped task */
 struct probe;	  /* collect/probe.h */
 struct open_file; /* below */
 struct file_opener;
+struct applied_thread; /* below */
 
 /*
  * State of a task or of each of its threads: credentials, timers, signal actions, ...
@@ -35,15 +36,19 @@ struct file_opener;
  *            the leader is 0); returns whatever `answer` needs to find its results (arena memory)
  *   answer   read the results into the messages; a forbidden call (seccomp) has to be expected
  *   settle   once nothing of ours is in the task any more: what is seen from two sides (a timer,
- * and the signal of one that has expired) comes to agree. *ret_again asks for another round of all,
- * so it has to be the same the second time look_again  of all tasks, right before the images are
- * written: what others did meanwhile Check (pure): find what cannot be restored; also run on images
- * before anything is made. Restore: plan appends operations to the program of the task or thread.
+ *            and the signal of one that has expired) comes to agree. *ret_again asks for another
+ *            round of all, so it has to be the same the second time
+ *   look_again  of all tasks, right before the images are written: what others did meanwhile
+ * Check (pure): find what cannot be restored; also run on images before anything is made.
+ * Restore: plan appends operations to the program of the task or thread. Where the last word is
+ * the coordinator's, `applies` (pure) says whether there is one, and `apply` says it from outside,
+ * when all programs are at rest; see plan/actions.h for calls and gates.
  * Any callback may be NULL.
  */
 struct task_kind {
 	const char *name;
-	bool per_thread; /* ask, answer and plan are called for every thread, not just thread 0 */
+	bool per_thread; /* ask, answer, plan and apply are called for every thread, not just for
+			  * thread 0 */
 	bool of_zombies; /* zombies have it: collect, check and plan (with thread 0) are called for
 			  * them too; their state is in task->core, which has no thread_core where
 			  * the images are another tool's: then plan is not called */
@@ -56,6 +61,16 @@ struct task_kind {
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
 	int (*plan)(struct plan *plan, const struct task *task, size_t thread,
 		    struct program *program, struct error *err);
+	bool (*applies)(const struct plan *plan, const struct task *task, size_t thread);
+	int (*apply)(const struct applied_thread *thread, struct error *err);
+};
+
+/* For `apply`: what is not per_thread is called for the first thread that lives. */
+struct applied_thread {
+	const struct plan *plan;
+	const struct task *task;
+	size_t thread;
+	pid_t tid; /* as the coordinator sees it */
 };
 
 /*

@@ -85,14 +85,6 @@ static void add_programs(struct build *build)
 	}
 }
 
-/* When a first thread exits, its children get their parent death signal. */
-static uint32_t late_death_signal(const struct task *task, size_t thread)
-{
-	const ThreadCoreEntry *core = task->threads[thread]->thread_core;
-
-	return task->parent && task_leader_is_dead(task->parent) ? core->pdeath_sig : 0;
-}
-
 static void describe_tasks(struct plan *plan, const struct tree *tree)
 {
 	for (size_t i = 0; i < plan->n_tasks; i++) {
@@ -103,38 +95,54 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 			.program = tree->nodes[i]->program,
 			.zombie = task_is_zombie(task),
 			.stopped = task_is_stopped(task),
+			.waits_for_stop = tree->has_stopped_child[i] && !task_is_stopped(task),
 		};
 		if (planned->zombie)
 			continue;
 		planned->n_threads = task->n_threads;
 		planned->threads = arena_array(plan->arena, struct planned_thread, task->n_threads);
-		for (size_t thread = 0; thread < task->n_threads; thread++)
+		for (size_t thread = 0; thread < task->n_threads; thread++) {
+			uint32_t number = thread_pids(task, thread).pid[0];
+
 			planned->threads[thread] = (struct planned_thread){
-				.outer_pid = plan->own_pid_namespace
-						     ? 0
-						     : thread_pids(task, thread).pid[0],
+				.number = number,
+				.outer_pid = plan->own_pid_namespace ? 0 : number,
 				.core = task->threads[thread],
-				.death_signal = late_death_signal(task, thread),
 			};
+		}
 		planned->threads[0].program = planned->program;
 		planned->leader_dead = task_leader_is_dead(task);
-		if (planned->leader_dead && !plan->leaders_word)
-			plan->leaders_word = program_word(&plan->programs, 0);
 	}
 }
 
-/* What programs of a first round, which were too large, left with addresses that nobody has. */
-static void forget_programs(struct plan *plan)
+void *plan_kind_state(struct plan *plan, const void *owner, size_t size)
 {
-	plan->leaders_word = 0;
-	plan->n_lost_cores = 0;
-	plan->filters_word = plan->filters_arrived_word = 0;
-	plan->n_filtered = 0;
-	plan->filter_programs = NULL;
-	plan->fills_word = 0;
-	plan->fills = NULL;
-	plan->n_fills = 0;
-	sources_forget_borrowers(plan);
+	for (size_t i = 0; i < plan->n_kind_states; i++)
+		if (plan->kind_states[i].owner == owner)
+			return plan->kind_states[i].state;
+	plan->kind_states = arena_grow(plan->arena, plan->kind_states, plan->n_kind_states,
+				       sizeof *plan->kind_states);
+	struct kind_state *state = &plan->kind_states[plan->n_kind_states++];
+	*state = (struct kind_state){ owner, arena_alloc(plan->arena, size) };
+	return state->state;
+}
+
+void plan_warn(struct plan *plan, const char *text)
+{
+	plan->warnings =
+		arena_grow(plan->arena, plan->warnings, plan->n_warnings, sizeof *plan->warnings);
+	plan->warnings[plan->n_warnings++] = text;
+}
+
+static void warn_of_lost_cores(const struct build *build)
+{
+	if (build->n_lost_cores)
+		plan_warn(
+			build->plan,
+			arena_printf(build->plan->arena,
+				     "%zu zombies dumped core, which cannot be repeated here (see "
+				     "sysctl kernel.core_pattern): their status says so no longer",
+				     build->n_lost_cores));
 }
 
 static int build_programs(struct plan *plan, struct tree *tree, const struct plan_options *options,
@@ -148,7 +156,9 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	};
 
 	program_set_init(&plan->programs, plan->arena, plan->hole.start);
-	forget_programs(plan);
+	/* What a first round, which was too large, left with addresses that are none. */
+	actions_forget(plan);
+	sources_forget_borrowers(plan);
 	add_programs(&build);
 	describe_tasks(plan, tree);
 	descriptors_share(&build);
@@ -159,6 +169,8 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 		if (build_node(&build, tree->order[i], err))
 			return -1;
 	program_set_link(&plan->programs);
+	warn_of_lost_cores(&build);
+	actions_make(plan);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "kernel/facts.h"
 #include "kinds/kind.h"
 #include "model/snapshot.h"
+#include "plan/actions.h"
 #include "program/program.h"
 
 #include <stdbool.h>
@@ -30,6 +31,8 @@ enum source_kind {
 	SOURCE_USER_NAMESPACE, /* that with this id; always inherited */
 	SOURCE_LATE_HOLDER,    /* pidfd of who has the late files; only where there are any */
 };
+
+const char *source_name(enum source_kind kind);
 
 struct source {
 	enum source_kind kind;
@@ -62,41 +65,49 @@ struct root_clone {
 
 /* A thread to be finished by ptrace once all programs are at their park. */
 struct planned_thread {
-	uint32_t outer_pid; /* tid at level 0, or 0 where the coordinator must look it up */
+	uint32_t number;    /* tid at level 0 */
+	uint32_t outer_pid; /* the same, or 0 where the coordinator must look its own up */
 	const CoreEntry *core;
 	struct program *program;
-	uint32_t death_signal; /* PR_SET_PDEATHSIG, to be set once all dead leaders have exited; 0:
-				* its program has done so */
 };
 
 /*
- * A thread whose outer ids clone3 may not name, because its task has entered a user namespace: the
- * coordinator sets the last pids of those levels (pids/last-pids.h) just before it is made, and
- * looks what it got. Words at these addresses, each set to 1:
- *   request  by the leader, after which it adds one to plan->requests_word, and waits for `go`
+ * SERVICE_GUIDE: a thread whose outer ids clone3 may not name, because its task has entered a user
+ * namespace: the coordinator sets the last pids of those levels (pids/last-pids.h) just before it
+ * is made, and looks what it got. Words at these addresses, each set to 1:
+ *   request  by the leader, who waits for `go` then
  *   made     by the leader, once clone3 has put its result into the slot: the thread's id in its
  *            own namespace, or an error; leader and thread wait for `verdict` then
  *   retry    by the coordinator before the verdict: the thread ends, the leader asks again
  * All processes are made before that: helpers get the next number at levels shared with the host.
  */
 struct guided_thread {
-	size_t task, thread;
+	size_t task;
+	const char *name;	/* of its program */
+	struct pid_vector pids; /* that it is to have */
+	size_t namespace;	/* index into plan->guided_namespaces */
 	size_t n_guided_levels; /* the outermost ones */
 	uint64_t request_word, go_word, made_word, verdict_word, retry_word;
 	uint64_t result_slot;
 };
 
+/* Where guided threads are made, and from where it counts on afterwards, innermost first. */
+struct guided_namespace {
+	const struct pid_namespace *namespace;
+	uint32_t last_pids[MAX_PID_LEVELS];
+	size_t n_levels;
+};
+
 /*
- * Memory of a task that the coordinator fills, on another processor, while the task fills the rest
- * of it. The task adds one to the word `ready` when the memory is there, then to plan->fills_word,
- * and waits for the word `done`.
+ * SERVICE_FILL: memory of a task that the coordinator fills, on another processor, while the task
+ * fills the rest of it. The task asks when the memory is there, and waits for the word `done`.
  */
 struct planned_fill {
-	const struct task *task;
+	size_t task;
 	uint32_t source; /* number of that of the content, and where that is in it */
 	uint64_t offset;
 	uint64_t address, size;
-	uint64_t ready_word, done_word;
+	uint64_t done_word;
 };
 
 struct planned_task {
@@ -106,7 +117,14 @@ struct planned_task {
 	struct program *program; /* of the leader */
 	bool zombie;		 /* has no thread to finish */
 	bool stopped;		 /* finished before the others, and left in a group stop */
+	bool waits_for_stop;	 /* goes on when its stopped children stand */
 	bool leader_dead;	 /* threads[0] exits by itself when it is told to */
+};
+
+/* State of a kind that is shared by all of a plan's programs. */
+struct kind_state {
+	const void *owner;
+	void *state;
 };
 
 struct plan {
@@ -132,43 +150,26 @@ struct plan {
 	struct planned_task *tasks; /* same order as snapshot->tasks */
 	size_t n_tasks;
 	uint32_t n_parked;	       /* value of run_header.done when all programs are at rest */
-	uint64_t stopped_done_word;    /* address of a futex word that the coordinator sets to 1 and
-					* wakes when all stopped tasks are finished; or 0 */
-	uint32_t n_parked_before_stop; /* run_header.done at which it may do so */
-	/*
-	 * First threads that exit while others go on wait here, for 1 those of stopped tasks, for 2
-	 * all others. The coordinator sets it when the programs that count are parked, and goes on
-	 * when these threads are zombies. 0: there are none.
-	 */
-	uint64_t leaders_word;
-	/*
-	 * Threads with seccomp filters (kinds/task/seccomp.c). Before they install them they add 1
-	 * to filters_arrived_word and wait for filters_word. When filters_arrived_word has come to
-	 * n_filtered (at once, where it is 0), the coordinator seizes each thread whose
-	 * thread_core->seccomp_mode is not `disabled` with PTRACE_O_SUSPEND_SECCOMP (PTRACE_SEIZE
-	 * does not stop it), sets filters_word to 1 and wakes all waiters. The filters are then
-	 * silent until the final detach, so that the park and the last unmapping pass them.
-	 */
-	uint64_t filters_arrived_word; /* 0: no thread has filters */
-	uint64_t filters_word;
-	uint32_t n_filtered;
-	struct guided_thread *guided_threads; /* in the order of tasks */
-	size_t n_guided_threads;
-	uint64_t requests_word; /* is changed by their requests */
-	uint64_t makers_word;	/* at n_makers all processes are made: requests can be served */
+	uint32_t n_parked_before_stop; /* the same when the stopped tasks are to be finished */
+	/* The coordinator's part (plan/actions.h). */
+	uint64_t makers_word; /* at n_makers all processes are made; 0: nobody wants to know */
 	uint32_t n_makers;
-	/*
-	 * Files that are opened when processes exist (FILE_BY_TASK, FILE_LATE): when makers_word
-	 * has come to n_makers and opened_word to n_opened_by_tasks, the coordinator opens or takes
-	 * each, tells where it has it (source.number_slot) and sets late_word. 0: there are none.
-	 */
-	uint64_t late_word, opened_word;
+	/* Files that are opened when processes exist: the same of those that tasks open themselves
+	 * (FILE_BY_TASK); where the coordinator has a file it tells by source.number_slot. */
+	uint64_t opened_word;
 	uint32_t n_opened_by_tasks;
-	struct planned_fill *fills;
-	size_t n_fills;
-	uint64_t fills_word;	   /* 0: there are none */
-	size_t n_lost_cores;	   /* zombies that lose the mark that they dumped core */
-	uint64_t *filter_programs; /* private to kinds/task/seccomp.c: struct sock_fprog by index */
+	struct action *actions;
+	size_t n_actions;
+	struct gate gates[GATE_COUNT];
+	struct service services[SERVICE_KINDS];
+	struct guided_namespace *guided_namespaces;
+	size_t n_guided_namespaces;
+	struct remote_request *calls_at_end;
+	size_t n_calls_at_end;
+	const char **warnings; /* what will not be as it was, though the tree is made */
+	size_t n_warnings;
+	struct kind_state *kind_states;
+	size_t n_kind_states;
 };
 
 struct plan_options {
@@ -207,6 +208,15 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
  * STAGE_PROCESS.
  */
 uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source);
+
+/*
+ * What a kind keeps between the programs of a plan: zeroed memory of that size on first use.
+ * `owner` is any address of the kind's own.
+ */
+void *plan_kind_state(struct plan *plan, const void *owner, size_t size);
+
+/* What will be different, for the log of a restore. */
+void plan_warn(struct plan *plan, const char *text);
 
 void plan_print(const struct plan *plan, struct text *text);
 void plan_print_json(const struct plan *plan, struct text *text);

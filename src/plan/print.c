@@ -8,15 +8,20 @@
 #include <sched.h>
 #include <string.h>
 
-static const char *const source_names[] = {
-	[SOURCE_FILE] = "file",
-	[SOURCE_PAGES] = "pages",
-	[SOURCE_SHARED_MEMORY] = "shared memory",
-	[SOURCE_CORE_DIRECTORY] = "core directory",
-	[SOURCE_COORDINATOR] = "coordinator",
-	[SOURCE_USER_NAMESPACE] = "user namespace",
-	[SOURCE_LATE_HOLDER] = "holder of late files",
-};
+const char *source_name(enum source_kind kind)
+{
+	static const char *const names[] = {
+		[SOURCE_FILE] = "file",
+		[SOURCE_PAGES] = "pages",
+		[SOURCE_SHARED_MEMORY] = "shared memory",
+		[SOURCE_CORE_DIRECTORY] = "core directory",
+		[SOURCE_COORDINATOR] = "coordinator",
+		[SOURCE_USER_NAMESPACE] = "user namespace",
+		[SOURCE_LATE_HOLDER] = "holder of late files",
+	};
+
+	return names[kind];
+}
 
 /* The name of the task that a program is of; NULL for threads and helpers. */
 static const char *command_of(const struct plan *plan, const struct program *program, size_t *next)
@@ -63,12 +68,22 @@ static void print_sources(const struct plan *plan, struct text *text)
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		const struct source *source = &plan->sources[i];
 		text_add(text, "descriptor %" PRIu32 ": %s", source->number,
-			 source_names[source->kind]);
+			 source_name(source->kind));
 		/* The coordinator's pid says nothing about the tree, and differs from run to run.
 		 */
 		if (source->kind != SOURCE_COORDINATOR && source->kind != SOURCE_LATE_HOLDER)
 			text_add(text, " %" PRIu64, source->id);
 		text_add(text, ", %s\n", way_in_words(source));
+	}
+}
+
+static void print_actions(const struct plan *plan, struct text *text)
+{
+	text_add(text, "coordinator\n");
+	for (size_t i = 0; i < plan->n_actions; i++) {
+		text_add(text, "%6zu  ", i);
+		action_describe(plan, &plan->actions[i], text);
+		text_add(text, "\n");
 	}
 }
 
@@ -81,6 +96,8 @@ void plan_print(const struct plan *plan, struct text *text)
 		 plan->vdso_parking.start);
 	print_root(plan, text);
 	print_sources(plan, text);
+	text_add(text, "\n");
+	print_actions(plan, text);
 	for (size_t i = 0; i < plan->programs.n_programs; i++) {
 		const struct program *program = plan->programs.programs[i];
 		const char *command = command_of(plan, program, &next);
@@ -97,11 +114,24 @@ static void print_sources_json(const struct plan *plan, struct text *text)
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		const struct source *source = &plan->sources[i];
 		text_add(text, "%s\n  {\"descriptor\": %" PRIu32 ", \"kind\": \"%s\"", i ? "," : "",
-			 source->number, source_names[source->kind]);
+			 source->number, source_name(source->kind));
 		if (source->kind != SOURCE_COORDINATOR && source->kind != SOURCE_LATE_HOLDER)
 			text_add(text, ", \"id\": %" PRIu64, source->id);
 		text_add(text, ", \"inherited\": %s, \"way\": \"%s\", \"users\": %zu}",
 			 source->inherited ? "true" : "false", way_in_words(source), source->users);
+	}
+}
+
+static void print_actions_json(const struct plan *plan, struct text *text)
+{
+	for (size_t i = 0; i < plan->n_actions; i++) {
+		struct text description;
+
+		text_init(&description, plan->arena);
+		action_describe(plan, &plan->actions[i], &description);
+		text_add(text, "%s\n  {\"index\": %zu, \"text\": ", i ? "," : "", i);
+		text_add_json_string(text, description.string);
+		text_add(text, "}");
 	}
 }
 
@@ -117,6 +147,8 @@ void plan_print_json(const struct plan *plan, struct text *text)
 		text_add(text, "%s%" PRIu32, i ? ", " : "", plan->root_clone.set_tid[i]);
 	text_add(text, "],\n \"sources\": [");
 	print_sources_json(plan, text);
+	text_add(text, "],\n \"actions\": [");
+	print_actions_json(plan, text);
 	text_add(text, "],\n \"programs\": [");
 	for (size_t i = 0; i < plan->programs.n_programs; i++) {
 		text_add(text, i ? ",\n" : "\n");

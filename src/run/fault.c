@@ -15,16 +15,17 @@ int run_apply_fault(struct run *run, struct error *err)
 	const struct run_fault *fault = &run->options->fault;
 	const struct program_set *set = &run->plan->programs;
 
-	if (!fault->wanted)
+	if (fault->kind != FAULT_OPERATION)
 		return 0;
-	if (fault->program >= set->n_programs || fault->op >= set->programs[fault->program]->n_ops)
+	if (fault->program >= set->n_programs ||
+	    fault->number >= set->programs[fault->program]->n_ops)
 		return fail(err, ERR_USAGE, "there is no operation %zu:%zu to let fail",
-			    fault->program, fault->op);
+			    fault->program, fault->number);
 	uint64_t address = set->programs[fault->program]->address;
-	struct op *op = (struct op *)(run->mapped + (address - set->base)) + fault->op;
+	struct op *op = (struct op *)(run->mapped + (address - set->base)) + fault->number;
 	if (op->kind != OP_CALL && op->kind != OP_CLONE)
 		return fail(err, ERR_USAGE, "operation %zu:%zu is not a system call",
-			    fault->program, fault->op);
+			    fault->program, fault->number);
 	op->nr = NO_SUCH_CALL;
 	op->check = CHECK_NO_ERROR;
 	return 0;

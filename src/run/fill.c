@@ -49,9 +49,10 @@ static ssize_t fill_step(const struct planned_fill *fill, int fd, pid_t pid, uin
 	return got;
 }
 
-static int serve(struct run *run, const struct planned_fill *fill, struct error *err)
+int run_fill(struct run *run, const void *planned_fill, struct error *err)
 {
-	struct run_thread *leader = run_leader(&run->tasks[fill->task->index]);
+	const struct planned_fill *fill = planned_fill;
+	struct run_thread *leader = run_leader(&run->tasks[fill->task]);
 	int fd = descriptor_of(run, fill->source);
 	autofree uint8_t *buffer = malloc(STEP);
 
@@ -69,24 +70,6 @@ static int serve(struct run *run, const struct planned_fill *fill, struct error 
 		if (__atomic_load_n(&run->header->failed, __ATOMIC_ACQUIRE))
 			return 0;
 	}
-	run_set_word((uint32_t *)(uintptr_t)fill->done_word, 1);
-	return 0;
-}
-
-int run_serve_fills(struct run *run, struct error *err)
-{
-	const struct plan *plan = run->plan;
-
-	if (!run->fills_done)
-		run->fills_done = arena_array(run->arena, bool, plan->n_fills + 1);
-	for (size_t i = 0; i < plan->n_fills; i++) {
-		const uint32_t *ready = (uint32_t *)(uintptr_t)plan->fills[i].ready_word;
-
-		if (run->fills_done[i] || !__atomic_load_n(ready, __ATOMIC_SEQ_CST))
-			continue;
-		run->fills_done[i] = true;
-		if (serve(run, &plan->fills[i], err) < 0)
-			return -1;
-	}
+	run_set_word(word_at(fill->done_word), 1);
 	return 0;
 }

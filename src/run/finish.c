@@ -46,6 +46,7 @@ struct batch {
 	size_t n_threads;
 	struct remote_call *calls;
 	size_t n_calls;
+	bool last;
 };
 
 static const char *name_of(const struct run_thread *thread)
@@ -174,19 +175,33 @@ static int make_calls(struct batch *batch, struct error *err)
 	return 0;
 }
 
-/* Their parents' first threads have exited: they do not get it for that. */
-static int set_death_signals(struct batch *batch, struct error *err)
+static bool is_in_batch(const struct batch *batch, const struct run_thread *thread)
 {
-	batch->n_calls = 0;
-	for (size_t i = 0; i < batch->n_threads; i++)
-		if (batch->threads[i]->planned->death_signal)
-			batch->calls[batch->n_calls++] = (struct remote_call){
-				.thread = batch->threads[i],
-				.nr = SYS_prctl,
-				.args = { PR_SET_PDEATHSIG,
-					  batch->threads[i]->planned->death_signal },
-			};
-	return make_calls(batch, err);
+	return !thread->task->finished && (batch->last || thread->task->planned->stopped);
+}
+
+/* What their programs could not do. */
+static int make_planned_calls(struct batch *batch, struct error *err)
+{
+	const struct plan *plan = batch->run->plan;
+
+	for (size_t i = 0; i < plan->n_calls_at_end; i++) {
+		const struct remote_request *request = &plan->calls_at_end[i];
+		struct run_thread *thread = run_thread(batch->run, request->task, request->thread);
+
+		if (!is_in_batch(batch, thread))
+			continue;
+		batch->calls[0] = (struct remote_call){ .thread = thread, .nr = request->nr };
+		memcpy(batch->calls[0].args, request->args, sizeof request->args);
+		batch->n_calls = 1;
+		if (make_calls(batch, err) < 0)
+			return -1;
+		if (batch->calls[0].result < 0)
+			return fail(err, ERR_KERNEL_REFUSED, "%s: call %" PRIu32 ": %s",
+				    name_of(thread), request->nr,
+				    strerror((int)-batch->calls[0].result));
+	}
+	return 0;
 }
 
 /* Once for each address space, by its leader, or the first thread that lives. */
@@ -328,11 +343,13 @@ static int wait_stopped(struct batch *batch, struct error *err)
 int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, bool last,
 	       struct error *err)
 {
-	struct batch batch = { .run = run, .threads = threads, .n_threads = n_threads };
+	struct batch batch = {
+		.run = run, .threads = threads, .n_threads = n_threads, .last = last
+	};
 	uint8_t *xstate = arena_alloc(run->arena, XSTATE_MAX_SIZE);
 
 	batch.calls = arena_array(run->arena, struct remote_call, n_threads + 1);
-	if (stop_all(&batch, err) < 0 || set_death_signals(&batch, err) < 0 ||
+	if (stop_all(&batch, err) < 0 || make_planned_calls(&batch, err) < 0 ||
 	    unmap_programs(&batch, err) < 0)
 		return -1;
 	for (size_t i = 0; i < batch.n_threads; i++)

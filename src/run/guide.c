@@ -23,59 +23,38 @@ enum { MOST_ATTEMPTS = 100, THREAD_GONE_MICROSECONDS = 10 * 1000 * 1000 };
 
 /* The service for one pid namespace. */
 struct guide {
-	struct guide *next;
-	const struct pid_namespace *namespace;
 	struct last_pids *last_pids;
 };
-
-static uint32_t *word_at(uint64_t address)
-{
-	return (uint32_t *)(uintptr_t)address;
-}
-
-static bool is_set(uint64_t address)
-{
-	return __atomic_load_n(word_at(address), __ATOMIC_ACQUIRE) != 0;
-}
 
 static void clear(uint64_t address)
 {
 	__atomic_store_n(word_at(address), 0, __ATOMIC_RELEASE);
 }
 
-static int find_leader(struct run *run, struct run_task *task, struct error *err)
+static struct guide *guide_of(struct run *run, const struct guided_thread *guided, pid_t leader,
+			      struct error *err)
 {
-	struct run_thread *leader = run_leader(task);
-
-	return run_find_pids(run, &leader, 1, err);
-}
-
-static struct guide *guide_of(struct run *run, struct run_task *task, struct error *err)
-{
-	const struct pid_namespace *namespace = task->planned->task->pid_namespace;
+	struct guide **place;
 	char path[64];
 
-	for (struct guide *guide = run->guides; guide; guide = guide->next)
-		if (guide->namespace == namespace)
-			return guide;
-	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)run_leader(task)->tid);
+	if (!run->guides)
+		run->guides =
+			arena_array(run->arena, struct guide *, run->plan->n_guided_namespaces + 1);
+	place = &run->guides[guided->namespace];
+	if (*place)
+		return *place;
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)leader);
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		fail_errno(err, ERR_TASK_DIED, "cannot open %s", path);
 		return NULL;
 	}
 	struct guide *guide = arena_new(run->arena, struct guide);
-	*guide = (struct guide){ .next = run->guides, .namespace = namespace };
 	guide->last_pids = last_pids_open(fd, err);
 	if (!guide->last_pids)
 		return NULL;
-	run->guides = guide;
+	*place = guide;
 	return guide;
-}
-
-static struct pid_vector wanted_ids(const struct run *run, const struct guided_thread *guided)
-{
-	return thread_pids(run->tasks[guided->task].planned->task, guided->thread);
 }
 
 /* Of our own pid namespace; 0 if it cannot be read. */
@@ -97,7 +76,7 @@ static int put_back(const struct run *run, const struct guide *guide,
 {
 	uint32_t numbers[MAX_PID_LEVELS] = { 0 };
 
-	if (run->plan->snapshot->own_pid_namespace || !last_pid)
+	if (run->plan->own_pid_namespace || !last_pid)
 		return 0;
 	numbers[wanted->levels - 1] = last_pid;
 	return last_pids_set(guide->last_pids, numbers, wanted->levels, err);
@@ -105,8 +84,9 @@ static int put_back(const struct run *run, const struct guide *guide,
 
 /* Last pids, innermost first; 0 where clone3 names the id. */
 static int set_last_pids(const struct guide *guide, const struct guided_thread *guided,
-			 const struct pid_vector *wanted, struct error *err)
+			 struct error *err)
 {
+	const struct pid_vector *wanted = &guided->pids;
 	uint32_t numbers[MAX_PID_LEVELS];
 
 	for (size_t i = 0; i < wanted->levels; i++) {
@@ -183,7 +163,7 @@ static int wait_until_gone(pid_t leader, pid_t tid, struct error *err)
 static int again(struct run *run, const struct guided_thread *guided, pid_t tid, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = 200 * 1000 };
-	pid_t leader = run->tasks[guided->task].threads[0].tid;
+	pid_t leader = run_leader(&run->tasks[guided->task])->tid;
 
 	clear(guided->request_word);
 	clear(guided->go_word);
@@ -204,17 +184,16 @@ static int again(struct run *run, const struct guided_thread *guided, pid_t tid,
 static int try_once(struct run *run, const struct guided_thread *guided, const struct guide *guide,
 		    struct error *err)
 {
-	struct pid_vector wanted = wanted_ids(run, guided);
+	const struct pid_vector *wanted = &guided->pids;
 	pid_t leader = run_leader(&run->tasks[guided->task])->tid;
 	uint64_t ids[MAX_PID_LEVELS] = { 0 };
-
 	uint32_t last_pid = own_last_pid();
 
-	if (set_last_pids(guide, guided, &wanted, err) < 0)
+	if (set_last_pids(guide, guided, err) < 0)
 		return -1;
 	run_set_word(word_at(guided->go_word), 1);
 	if (run_wait_program(run, word_at(guided->made_word), 1, err) < 0 ||
-	    put_back(run, guide, &wanted, last_pid, err) < 0)
+	    put_back(run, guide, wanted, last_pid, err) < 0)
 		return -1;
 	int64_t result = *(const int64_t *)(uintptr_t)guided->result_slot;
 	if (result == -EEXIST)
@@ -223,89 +202,62 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 		errno = (int)-result;
 		return fail_errno(err, ERR_PROGRAM_FAILED, "clone3");
 	}
-	pid_t tid = find_thread(leader, &wanted, (uint64_t)result, ids);
+	pid_t tid = find_thread(leader, wanted, (uint64_t)result, ids);
 	if (!tid)
 		return fail(err, ERR_TASK_DIED, "%s made a thread that is not there",
 			    run->tasks[guided->task].planned->program->name);
-	if (ids_are(&wanted, ids)) {
+	if (ids_are(wanted, ids)) {
 		run_set_word(word_at(guided->verdict_word), 1);
 		return 1;
 	}
 	return again(run, guided, tid, err);
 }
 
-static int fail_taken(const struct run *run, const struct guided_thread *guided,
-		      const struct pid_vector *wanted, struct error *err)
+static int fail_taken(const struct run *run, const struct guided_thread *guided, struct error *err)
 {
-	const struct run_task *task = &run->tasks[guided->task];
+	const struct pid_vector *wanted = &guided->pids;
 	uint32_t numbers[MAX_PID_LEVELS];
 
 	for (size_t i = 0; i < wanted->levels; i++)
 		numbers[i] = wanted->pid[wanted->levels - 1 - i];
-	return fail_pid_in_use(run, task->threads[guided->thread].planned->program->name, numbers,
-			       wanted->levels, !run->plan->snapshot->own_pid_namespace, err);
+	return fail_pid_in_use(run, guided->name, numbers, wanted->levels,
+			       !run->plan->own_pid_namespace, err);
 }
 
-static int serve(struct run *run, const struct guided_thread *guided, struct error *err)
+int run_guide(struct run *run, const void *guided_thread, struct error *err)
 {
-	struct run_task *task = &run->tasks[guided->task];
-	struct pid_vector wanted = wanted_ids(run, guided);
+	const struct guided_thread *guided = guided_thread;
+	struct run_thread *leader = run_leader(&run->tasks[guided->task]);
 
-	if (find_leader(run, task, err) < 0)
+	if (run_find_pids(run, &leader, 1, err) < 0)
 		return -1;
-	const struct guide *guide = guide_of(run, task, err);
+	const struct guide *guide = guide_of(run, guided, leader->tid, err);
 	if (!guide)
 		return -1;
 	for (int attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
 		int done = try_once(run, guided, guide, err);
 		if (done < 0)
-			return fail_while(err, "%s: making thread %s", task->planned->program->name,
-					  pid_vector_text(&wanted));
+			return fail_while(err, "%s: making thread %s",
+					  leader->planned->program->name,
+					  pid_vector_text(&guided->pids));
 		if (done)
 			return 0;
 	}
-	return fail_taken(run, guided, &wanted, err);
-}
-
-int run_serve_guided(struct run *run, struct error *err)
-{
-	const struct plan *plan = run->plan;
-
-	/* A helper of the tree could get the number that was meant for the thread. */
-	if (__atomic_load_n(word_at(plan->makers_word), __ATOMIC_ACQUIRE) < plan->n_makers)
-		return 0;
-	if (!run->guided_done)
-		run->guided_done = arena_array(run->arena, bool, plan->n_guided_threads + 1);
-	for (size_t i = 0; i < plan->n_guided_threads; i++) {
-		if (run->guided_done[i] || !is_set(plan->guided_threads[i].request_word))
-			continue;
-		run->guided_done[i] = true;
-		if (serve(run, &plan->guided_threads[i], err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Namespaces of the tree go on counting where they were; that of the host's is its own affair. */
-static int restore_last_pids(const struct run *run, const struct guide *guide, struct error *err)
-{
-	uint32_t numbers[MAX_PID_LEVELS];
-	size_t n = 0;
-
-	for (const struct pid_namespace *at = guide->namespace; at; at = at->parent) {
-		bool ours = at->parent || run->plan->own_pid_namespace;
-		numbers[n++] =
-			ours && at->entry && at->entry->has_last_pid ? at->entry->last_pid : 0;
-	}
-	return last_pids_set(guide->last_pids, numbers, n, err);
+	return fail_taken(run, guided, err);
 }
 
 int run_end_guides(struct run *run, bool restored, struct error *err)
 {
 	int result = 0;
 
-	for (struct guide *guide = run->guides; guide; guide = guide->next) {
-		if (restored && restore_last_pids(run, guide, err) < 0)
+	for (size_t i = 0; run->guides && i < run->plan->n_guided_namespaces; i++) {
+		const struct guided_namespace *namespace = &run->plan->guided_namespaces[i];
+		const struct guide *guide = run->guides[i];
+
+		if (!guide)
+			continue;
+		if (restored && last_pids_set(guide->last_pids, namespace->last_pids,
+					      namespace->n_levels, err) < 0)
 			result = -1;
 		last_pids_close(guide->last_pids);
 	}

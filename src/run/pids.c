@@ -21,14 +21,9 @@
 #define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int)
 #endif
 
-/* Number of a thread at level 0. */
 static uint32_t outermost(const struct run_thread *thread)
 {
-	const struct run_task *task = thread->task;
-	size_t index = (size_t)(thread->planned - task->planned->threads);
-	struct pid_vector pids = thread_pids(task->planned->task, index);
-
-	return pids.pid[0];
+	return thread->planned->number;
 }
 
 static void add_pid(struct run *run, pid_t **pids, size_t *n, pid_t pid)

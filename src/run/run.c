@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The coordinator's table of contents. All signals are held back from before the first fork, as
- * tasks inherit the mask and must not take one in the middle of a program; and it is a subreaper,
- * so that whatever is orphaned by a failure comes here to be ended.
+ * The frame of a restore; what is done in it is the plan's (actions.c). All signals are held back
+ * from before the first fork, as tasks inherit the mask and must not take one in the middle of a
+ * program; and the coordinator is a subreaper, so that whatever is orphaned by a failure comes here
+ * to be ended.
  */
 #include "base/log.h"
 #include "run/run.h"
@@ -69,31 +70,25 @@ static void make_tables(struct run *run)
 			task->n_threads--;
 		}
 	}
-	for (size_t i = 0; i < plan->n_tasks; i++) {
-		const struct task *task = plan->tasks[i].task;
-
-		if (plan->tasks[i].stopped && task->parent)
-			run->tasks[task->parent->index].waits_for_stop =
-				!plan->tasks[task->parent->index].stopped;
-	}
 	run->n_children_before = children_of(run, getpid(), &run->children_before);
+}
+
+struct run_thread *run_thread(struct run *run, size_t task, size_t thread)
+{
+	struct run_task *of = &run->tasks[task];
+
+	if (!of->dead_leader)
+		return &of->threads[thread];
+	return thread ? &of->threads[thread - 1] : of->dead_leader;
 }
 
 static bool is_in_group(const struct run_thread *thread, enum thread_group group)
 {
-	const ThreadCoreEntry *core = thread->planned->core->thread_core;
-	bool filtered =
-		core && core->has_seccomp_mode && core->seccomp_mode != SECCOMP_MODE__disabled;
-
 	switch (group) {
 	case THREADS_OF_STOPPED_TASKS:
 		return thread->task->planned->stopped;
 	case THREADS_NOT_FINISHED:
 		return !thread->task->finished;
-	case THREADS_FILTERED_BEFORE_STOP:
-		return filtered && !thread->task->waits_for_stop;
-	case THREADS_FILTERED:
-		return filtered;
 	case THREADS_ALL:
 		break;
 	}
@@ -115,81 +110,14 @@ size_t run_threads(struct run *run, enum thread_group group, struct run_thread *
 	return n;
 }
 
-static int finish(struct run *run, enum thread_group group, struct error *err)
+static int make_tree(struct run *run, struct error *err)
 {
-	struct run_thread **threads;
-	size_t n = run_threads(run, group, &threads);
-
-	return run_finish(run, threads, n, group == THREADS_NOT_FINISHED, err);
-}
-
-static int find_pids(struct run *run, enum thread_group group, struct error *err)
-{
-	struct run_thread **threads;
-	size_t n = run_threads(run, group, &threads);
-
-	return run_find_pids(run, threads, n, err);
-}
-
-/* Stopped tasks are left in their stop before their parents take the last steps. */
-static int finish_stopped(struct run *run, struct error *err)
-{
-	const struct plan *plan = run->plan;
-
-	if (!plan->stopped_done_word)
-		return 0;
-	if (run_open_filter_gate(run, THREADS_FILTERED_BEFORE_STOP, err) < 0 ||
-	    run_wait_parked(run, plan->n_parked_before_stop, err) < 0 ||
-	    find_pids(run, THREADS_OF_STOPPED_TASKS, err) < 0 ||
-	    run_end_leaders(run, true, err) < 0 || finish(run, THREADS_OF_STOPPED_TASKS, err) < 0)
+	for (size_t i = 0; i < run->plan->n_warnings; i++)
+		log_warning("restore", "plan", "%s", run->plan->warnings[i]);
+	if (run_check_registers(run->plan, err) < 0)
 		return -1;
-	/* All that went through are parked; the parents have yet to come. */
-	run_close_filter_gate(run);
-	run_set_word((uint32_t *)(uintptr_t)plan->stopped_done_word, 1);
-	return 0;
-}
-
-static int make_tree(struct run *run, struct run_result *result, struct error *err)
-{
-	uint64_t forked;
-
-	if (run->plan->n_lost_cores)
-		log_warning("restore", "zombies",
-			    "%zu of them dumped core, which cannot be repeated here (see sysctl "
-			    "kernel.core_pattern): their status says so no longer",
-			    run->plan->n_lost_cores);
-	run_count_past_ids(run->plan);
-	if (run_check_registers(run->plan, err) < 0 || run_make_user_namespaces(run, err) < 0 ||
-	    run_make_root_pid_namespace(run, err) < 0 || run_open_sources(run, err) < 0 ||
-	    run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
-		return -1;
-	run_watch_life(run);
-	forked = monotonic_microseconds();
-	if (run_fork(run, err) < 0 || run_open_late_files(run, err) < 0 ||
-	    finish_stopped(run, err) < 0 || run_open_filter_gate(run, THREADS_FILTERED, err) < 0 ||
-	    run_wait_parked(run, run->plan->n_parked, err) < 0 || run_connect_files(run, err) < 0)
-		return -1;
-	result->microseconds_forking = monotonic_microseconds() - forked;
-	/* No task may run while somebody else still holds its pipe ends. */
-	run_end_holder(run);
-	run_close_sources(run);
-	if (run_set_user_limits(run, err) < 0)
-		return -1;
-	run_close_namespaces(run);
-	if (find_pids(run, THREADS_ALL, err) < 0 || run_end_guides(run, true, err) < 0 ||
-	    run_apply_settings(run, err) < 0)
-		return -1;
-	struct run_thread *root = run_leader(&run->tasks[0]);
-	if (run_find_pids(run, &root, 1, err) < 0)
-		return -1;
-	result->root_pid = root->tid;
-	result->child_pid = run->child;
-	if (run->options->before_release &&
-	    run->options->before_release(run->options->before_release_data, root->tid, err) < 0)
-		return -1;
-	if (run_end_leaders(run, false, err) < 0)
-		return -1;
-	return finish(run, THREADS_NOT_FINISHED, err);
+	run_prepare_sources(run);
+	return run_carry_out(run, err);
 }
 
 static uint64_t pages_of(const struct pagemap *pagemap)
@@ -227,7 +155,6 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		.started = monotonic_microseconds(),
 		.root_namespace_fd = -1,
 	};
-	struct run_result result = { 0 };
 	struct error ignored = { 0 };
 	struct surroundings old;
 	int made;
@@ -235,7 +162,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	if (enter(&old, err) < 0)
 		return -1;
 	make_tables(&run);
-	made = make_tree(&run, &result, err);
+	made = make_tree(&run, err);
 	run_end_guides(&run, false, &ignored);
 	if (made < 0)
 		run_undo(&run);
@@ -248,8 +175,12 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	leave(&old);
 	if (made < 0)
 		return -1;
-	result.pages_restored = count_pages(plan->snapshot);
-	result.microseconds_total = monotonic_microseconds() - run.started;
-	*ret_result = result;
+	*ret_result = (struct run_result){
+		.root_pid = run.root_pid,
+		.child_pid = run.child,
+		.microseconds_forking = run.parked - run.forked,
+		.microseconds_total = monotonic_microseconds() - run.started,
+		.pages_restored = count_pages(plan->snapshot),
+	};
 	return 0;
 }

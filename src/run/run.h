@@ -16,10 +16,17 @@
 
 struct images;
 
-/* An operation that is to fail, for tests: run/fault.c. */
+/* What is to fail, for tests, as `nestor plan --json` counts it. */
+enum fault_kind {
+	FAULT_NONE,
+	FAULT_OPERATION, /* of a program: run/fault.c */
+	FAULT_ACTION,	 /* of the coordinator: run/actions.c */
+};
+
 struct run_fault {
-	bool wanted;
-	size_t program, op; /* as `nestor plan --json` counts them */
+	enum fault_kind kind;
+	size_t program, number;
+	bool afterwards; /* the action is done, and then has failed all the same */
 };
 
 struct run_options {

@@ -93,7 +93,7 @@ static int open_core_directory(const char *pattern, struct error *err)
 	return take_fd(&mount_fd);
 }
 
-int run_open_source(struct run *run, const struct source *source, struct error *err)
+static int open_source(struct run *run, const struct source *source, struct error *err)
 {
 	int fd;
 
@@ -117,7 +117,8 @@ int run_open_source(struct run *run, const struct source *source, struct error *
 	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
 }
 
-int run_lift(const struct run *run, int fd, struct error *err)
+/* Takes fd over; the result is above all numbers of sources. */
+static int lift(const struct run *run, int fd, struct error *err)
 {
 	uint32_t floor = run->sources_floor;
 	autoclose int low = fd;
@@ -152,7 +153,7 @@ static int opened_file(const struct file_opener *opener, uint32_t file_id)
 	return source ? run->source_fds[source - run->plan->sources] : -1;
 }
 
-int run_open_sources(struct run *run, struct error *err)
+void run_prepare_sources(struct run *run)
 {
 	const struct plan *plan = run->plan;
 
@@ -162,30 +163,72 @@ int run_open_sources(struct run *run, struct error *err)
 		.images = run->images,
 		.arena = run->arena,
 		.root_fd = run->options->root_fd,
-		.user_namespaces = user_namespaces(run),
 		.file = opened_file,
 		.file_data = run,
 	};
+	run->sources_floor = plan->first_source;
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		run->source_fds[i] = -1;
 		if (plan->sources[i].number >= run->sources_floor)
 			run->sources_floor = plan->sources[i].number + 1;
 	}
-	for (size_t i = 0; i < plan->n_sources; i++) {
-		int fd;
+}
 
-		if (plan->sources[i].kind == SOURCE_COORDINATOR ||
-		    plan->sources[i].way != FILE_EARLY)
-			continue;
-		fd = run_open_source(run, &plan->sources[i], err);
-		if (fd < 0)
-			return -1;
-		run->source_fds[i] = run_lift(run, fd, err);
-		if (run->source_fds[i] < 0)
-			return -1;
-	}
+static int find_processes(struct run *run, struct error *err)
+{
+	pid_t *pids = arena_array(run->arena, pid_t, run->n_tasks + 1);
+
+	if (run_find_task_pids(run, pids, err) < 0)
+		return -1;
+	run->opener.pids = pids;
+	/* The first task, or the init of a fresh namespace. */
+	run->opener.level_0 = run->plan->own_pid_namespace ? run->child : getpid();
 	return 0;
+}
+
+/* What a task has opened itself. */
+static int take(const struct run *run, const struct source *source, struct error *err)
+{
+	pid_t pid = run->opener.pids[source->opened_by->index];
+	autoclose int pidfd = kernel_pidfd_open(pid, 0);
+	int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)source->opened_at, 0);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "task %s: cannot take descriptor %" PRIu32,
+				  task_name(source->opened_by), source->opened_at);
+	return fd;
+}
+
+int run_open_source(struct run *run, size_t index, struct error *err)
+{
+	const struct source *source = &run->plan->sources[index];
+
+	/* All of them are made by now. */
+	if (!run->opener.user_namespaces)
+		run->opener.user_namespaces = user_namespaces(run);
+	if (source->way != FILE_EARLY && !run->opener.pids && find_processes(run, err) < 0)
+		return -1;
+	int fd = source->way == FILE_BY_TASK ? take(run, source, err)
+					     : open_source(run, source, err);
+	if (fd < 0)
+		return -1;
+	run->source_fds[index] = lift(run, fd, err);
+	if (run->source_fds[index] < 0)
+		return -1;
+	if (source->number_slot && source->way != FILE_EARLY)
+		*(uint64_t *)(uintptr_t)source->number_slot = (uint64_t)run->source_fds[index];
+	return 0;
+}
+
+int run_connect_source(struct run *run, size_t index, struct error *err)
+{
+	const FileEntry *entry =
+		snapshot_file(run->plan->snapshot, (uint32_t)run->plan->sources[index].id);
+
+	return kind_of_file(run->plan->kinds, entry)
+		->connect(&run->opener, entry, run->source_fds[index], err);
 }
 
 void run_close_sources(struct run *run)

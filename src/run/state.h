@@ -25,13 +25,18 @@ struct run_task {
 	size_t n_threads;
 	struct run_thread *dead_leader; /* that exits by its own program; NULL: it lives */
 	bool finished;
-	bool waits_for_stop; /* has a stopped child: goes on when stopped_done_word is set */
 };
 
 /* Its first thread, also if that is to exit. */
 static inline struct run_thread *run_leader(struct run_task *task)
 {
 	return task->dead_leader ? task->dead_leader : task->threads;
+}
+
+/* A word of the programs. */
+static inline uint32_t *word_at(uint64_t address)
+{
+	return (uint32_t *)(uintptr_t)address;
 }
 
 /* See life.c; the kernel reads it, so it stays where it is. */
@@ -90,36 +95,37 @@ struct run {
 	struct run_task *tasks; /* like plan->tasks */
 	size_t n_tasks;
 
-	struct guide *guides; /* see guide.c */
-	bool *guided_done;    /* like plan->guided_threads */
-
-	bool *fills_done; /* like plan->fills */
+	struct guide **guides;	     /* like plan->guided_namespaces; see guide.c */
+	bool *served[SERVICE_KINDS]; /* like the requests of plan->services */
 
 	pid_t *children_before; /* of ours, that are none of the run's business */
 	size_t n_children_before;
-	uint64_t started; /* CLOCK_MONOTONIC in microseconds */
+	/* CLOCK_MONOTONIC in microseconds. */
+	uint64_t started, forked, parked;
+	pid_t root_pid; /* once it is known */
 };
 
 uint64_t monotonic_microseconds(void);
 
-/* sources.c: opens all sources; run_close_sources also after a failure. */
-int run_open_sources(struct run *run, struct error *err);
+/* actions.c: the coordinator's part of the plan. */
+int run_carry_out(struct run *run, struct error *err);
+
+/* sources.c: before the first; run_close_sources also after a failure. */
+void run_prepare_sources(struct run *run);
+int run_open_source(struct run *run, size_t index, struct error *err);
 void run_close_sources(struct run *run);
-int run_open_source(struct run *run, const struct source *source, struct error *err);
-/* Takes fd over; the result is above all numbers of sources. */
-int run_lift(const struct run *run, int fd, struct error *err);
+/* What one file has to do with others, once all are open. */
+int run_connect_source(struct run *run, size_t index, struct error *err);
 
-/* late-files.c: opens what waits for all processes; once all is open, connects what there is. */
-int run_open_late_files(struct run *run, struct error *err);
-int run_connect_files(struct run *run, struct error *err);
-
-/* user-namespaces.c: those of the snapshot; run_close_namespaces also after a failure. */
-int run_make_user_namespaces(struct run *run, struct error *err);
-int run_make_root_pid_namespace(struct run *run, struct error *err);
+/* user-namespaces.c; run_close_namespaces also after a failure. */
+int run_make_user_namespace(struct run *run, const struct user_namespace *namespace,
+			    struct error *err);
+int run_make_root_pid_namespace(struct run *run, const struct user_namespace *owner,
+				struct error *err);
 int run_user_namespace(const struct run *run, uint32_t id); /* borrowed; -1: there is none */
 void run_close_namespaces(struct run *run);
 /* user-limits.c: of the same, once the tree is made. */
-int run_set_user_limits(struct run *run, struct error *err);
+int run_set_user_limits(struct run *run, const NsEntry *limits, struct error *err);
 
 /* map.c: puts the linked programs and the interpreter at their address. */
 int run_map_programs(struct run *run, struct error *err);
@@ -155,21 +161,26 @@ int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_
 /* The same for a word that programs set soon, whatever else is asked of us meanwhile. */
 int run_wait_program(struct run *run, const uint32_t *word, uint32_t value, struct error *err);
 
-/* guide.c: threads that ask for their ids, whenever we wait; the end, after a failure too. */
-int run_serve_guided(struct run *run, struct error *err);
+/* servants.c: all that is asked for, whenever we wait. */
+int run_serve(struct run *run, struct error *err);
+/* guide.c: a thread that asks for its ids; the end, after a failure too. */
+int run_guide(struct run *run, const void *guided_thread, struct error *err);
 int run_end_guides(struct run *run, bool restored, struct error *err);
+/* fill.c: memory that a task leaves to us. */
+int run_fill(struct run *run, const void *planned_fill, struct error *err);
 
-/* fill.c: memory that tasks leave to us, whenever we wait. */
-int run_serve_fills(struct run *run, struct error *err);
+/* gates.c */
+int run_pass_gate(struct run *run, const struct gate *gate, struct error *err);
 
 /* Which threads a step is about. */
 enum thread_group {
 	THREADS_ALL,
 	THREADS_OF_STOPPED_TASKS,
 	THREADS_NOT_FINISHED,
-	THREADS_FILTERED_BEFORE_STOP, /* with seccomp filters, of tasks that wait for no stop */
-	THREADS_FILTERED,
 };
+
+/* By its place in the plan; a first thread that exits is one too. */
+struct run_thread *run_thread(struct run *run, size_t task, size_t thread);
 
 size_t run_threads(struct run *run, enum thread_group group, struct run_thread ***ret_threads);
 
@@ -185,16 +196,6 @@ size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
 int run_check_interrupted(struct error *err);
 /* Fails with what the first program has told that failed. */
 int run_check_programs(const struct run *run, struct error *err);
-
-/* leaders.c: lets first threads exit that did so once: those of stopped tasks, or all others. */
-int run_end_leaders(struct run *run, bool of_stopped_tasks, struct error *err);
-
-/* settings.c: what is written through /proc once tasks exist. */
-int run_apply_settings(struct run *run, struct error *err);
-
-/* filters.c: lets threads install their seccomp filters, traced so that these are silent. */
-int run_open_filter_gate(struct run *run, enum thread_group group, struct error *err);
-void run_close_filter_gate(struct run *run);
 
 /* finish.c: registers, signal masks, no more programs; then they run (or are stopped). */
 /* Before anything is made: does this processor have a place for all that is recorded? */

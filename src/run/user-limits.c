@@ -63,18 +63,11 @@ static int fail_limit(const NsEntry *entry, int status, struct error *err)
 		    entry->id);
 }
 
-int run_set_user_limits(struct run *run, struct error *err)
+int run_set_user_limits(struct run *run, const NsEntry *limits, struct error *err)
 {
-	const NsEntry *base = run->plan->snapshot->base;
+	int fd = run_user_namespace(run, limits->id);
+	/* Not one that was made: our own. */
+	int status = fd < 0 ? write_limits(limits) : write_inside(fd, limits);
 
-	for (size_t i = run->n_user_namespaces; i-- > 0;) {
-		const NsEntry *entry = run->user_namespaces[i].namespace->entry;
-		int status =
-			entry->n_user_limits ? write_inside(run->user_namespaces[i].fd, entry) : 0;
-		if (status)
-			return fail_limit(entry, status, err);
-	}
-	/* That one is our own. */
-	int status = base ? write_limits(base) : 0;
-	return status ? fail_limit(base, status, err) : 0;
+	return status ? fail_limit(limits, status, err) : 0;
 }

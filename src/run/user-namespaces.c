@@ -274,24 +274,20 @@ static int found(struct founding *founding, void (*founder)(const struct foundin
 	return result;
 }
 
-int run_make_user_namespaces(struct run *run, struct error *err)
+int run_make_user_namespace(struct run *run, const struct user_namespace *namespace,
+			    struct error *err)
 {
-	const struct snapshot *snapshot = run->plan->snapshot;
+	struct founding founding = { .run = run,
+				     .namespace = namespace,
+				     .parent = namespace->parent };
+	int fd = found(&founding, be_founder, open_user_namespace, err);
 
-	run->user_namespaces =
-		arena_array(run->arena, struct run_user_namespace, snapshot->n_user_namespaces);
-	for (size_t i = 1; i < snapshot->n_user_namespaces; i++) {
-		const struct user_namespace *namespace = snapshot->user_namespaces[i];
-		struct founding founding = { .run = run,
-					     .namespace = namespace,
-					     .parent = namespace->parent };
-		int fd = found(&founding, be_founder, open_user_namespace, err);
-
-		if (fd < 0)
-			return -1;
-		run->user_namespaces[run->n_user_namespaces++] =
-			(struct run_user_namespace){ .namespace = namespace, .fd = fd };
-	}
+	if (fd < 0)
+		return -1;
+	run->user_namespaces = arena_grow(run->arena, run->user_namespaces, run->n_user_namespaces,
+					  sizeof *run->user_namespaces);
+	run->user_namespaces[run->n_user_namespaces++] =
+		(struct run_user_namespace){ .namespace = namespace, .fd = fd };
 	return 0;
 }
 
@@ -303,17 +299,11 @@ int run_user_namespace(const struct run *run, uint32_t id)
 	return -1;
 }
 
-int run_make_root_pid_namespace(struct run *run, struct error *err)
+int run_make_root_pid_namespace(struct run *run, const struct user_namespace *owner,
+				struct error *err)
 {
-	uint32_t owner = run->plan->root_clone.owner;
-	struct founding founding = {
-		.run = run,
-		.namespace = snapshot_user_namespace(run->plan->snapshot, owner),
-	};
+	struct founding founding = { .run = run, .namespace = owner };
 
-	run->root_namespace_fd = -1;
-	if (!owner)
-		return 0;
 	run->root_namespace_fd = found(&founding, be_pid_founder, open_pid_for_children, err);
 	return run->root_namespace_fd < 0 ? -1 : 0;
 }
@@ -323,7 +313,7 @@ void run_close_namespaces(struct run *run)
 	for (size_t i = 0; i < run->n_user_namespaces; i++)
 		close(run->user_namespaces[i].fd);
 	run->n_user_namespaces = 0;
-	if (run->plan->root_clone.owner && run->root_namespace_fd >= 0)
+	if (run->root_namespace_fd >= 0)
 		close(run->root_namespace_fd);
 	run->root_namespace_fd = -1;
 }

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { N_WATCHED = 3 };
+enum { N_WATCHED = 1 + SERVICE_KINDS }; /* the first is what is waited for */
 enum { TICK_MICROSECONDS = 20 * 1000, STALL_MICROSECONDS = 300 * 1000 };
 
 uint64_t monotonic_microseconds(void)
@@ -222,15 +222,13 @@ static void tell_progress(const struct run *run)
 static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool serving,
 		     struct error *err)
 {
-	uint64_t requests = serving ? run->plan->requests_word : 0;
-	uint64_t fills = serving ? run->plan->fills_word : 0;
-	struct watched watched[N_WATCHED] = { { .word = word },
-					      { .word = (uint32_t *)(uintptr_t)requests },
-					      { .word = (uint32_t *)(uintptr_t)fills } };
+	struct watched watched[N_WATCHED] = { { .word = word } };
 	uint64_t timeout = run->options->timeout_seconds * UINT64_C(1000000);
 	uint64_t moved = monotonic_microseconds(), looked = moved, now;
 	uint32_t last = 0;
 
+	for (int i = 0; serving && i < SERVICE_KINDS; i++)
+		watched[1 + i].word = word_at(run->plan->services[i].word);
 	for (;;) {
 		/* In this order: a program that failed moves no word any more. */
 		for (size_t i = 0; i < N_WATCHED; i++)
@@ -244,9 +242,7 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 		tell_progress(run);
 		if (watched[0].seen >= value)
 			return 0;
-		if (requests && run_serve_guided(run, err) < 0)
-			return -1;
-		if (fills && run_serve_fills(run, err) < 0)
+		if (serving && run_serve(run, err) < 0)
 			return -1;
 		if (check_root(run, err) < 0 || run_check_interrupted(err) < 0)
 			return -1;

@@ -385,7 +385,8 @@ static void late_files_come_after_processes(void **state)
 				   &late_table, &options, &fixture.err),
 			 0);
 	const struct plan *plan = &fixture.plan;
-	assert_true(plan->late_word && plan->makers_word && plan->n_makers == 1);
+	assert_true(plan->gates[GATE_LATE_FILES].go_word && plan->makers_word &&
+		    plan->n_makers == 1);
 	assert_int_equal(plan->n_opened_by_tasks, 1);
 	const struct source *source = plan_find_source(plan, SOURCE_FILE, 1);
 	assert_true(source->opened_by == fixture.snapshot.tasks && source->opened_at == 11 &&
@@ -518,6 +519,15 @@ static void impossible_deaths_are_refused(void **state)
 	arena_done(&fixture.arena);
 }
 
+static size_t count_actions(const struct plan *plan, enum action_kind kind)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->n_actions; i++)
+		count += plan->actions[i].kind == kind;
+	return count;
+}
+
 static void parents_wait_for_stopped_children(void **state)
 {
 	struct fixture fixture;
@@ -530,7 +540,10 @@ static void parents_wait_for_stopped_children(void **state)
 	make_well(&fixture);
 	assert_int_equal(fixture.plan.n_parked, 3);
 	assert_int_equal(fixture.plan.n_parked_before_stop, 2);
-	assert_int_not_equal(fixture.plan.stopped_done_word, 0);
+	assert_int_equal(fixture.plan.gates[GATE_STOPPED].n_waiting, 1);
+	assert_true(fixture.plan.tasks[0].waits_for_stop);
+	assert_int_equal(count_actions(&fixture.plan, ACTION_STOP), 1);
+	assert_int_equal(count_actions(&fixture.plan, ACTION_PARK), 2);
 	assert_true(fixture.plan.tasks[1].stopped);
 	arena_done(&fixture.arena);
 }
@@ -583,12 +596,13 @@ static void a_dead_leader_exits_again(void **state)
 	make_well(&fixture);
 	const struct program *leader = fixture.plan.tasks[0].program;
 	assert_true(fixture.plan.tasks[0].leader_dead);
-	assert_int_not_equal(fixture.plan.leaders_word, 0);
+	assert_int_equal(fixture.plan.gates[GATE_LEADERS].n_waiting, 1);
+	assert_int_equal(count_actions(&fixture.plan, ACTION_GATE), 1);
 	assert_int_equal(leader->ops[leader->n_ops - 1].nr, SYS_exit);
 	assert_int_equal(leader->ops[leader->n_ops - 1].args[0], 37);
-	assert_int_equal(leader->ops[leader->n_ops - 2].args[0], fixture.plan.leaders_word);
+	assert_int_equal(leader->ops[leader->n_ops - 2].args[0],
+			 fixture.plan.gates[GATE_LEADERS].go_word);
 	assert_int_equal(fixture.plan.n_parked, 3);
-	assert_int_equal(fixture.plan.tasks[1].threads[0].death_signal, SIGUSR1);
 	arena_done(&fixture.arena);
 }
 
@@ -704,19 +718,18 @@ static int plan_large(struct plan *plan, const struct task *task, size_t thread,
 {
 	enum { SIZE = 8 * 1024 * 1024 };
 
-	(void)task;
-	(void)thread;
 	(void)err;
 	n_rounds++;
-	assert_int_equal(plan->filters_word, 0);
-	assert_int_equal(plan->fills_word, 0);
-	assert_int_equal(plan->n_fills, 0);
-	assert_null(plan->filter_programs);
-	plan->filters_word = plan->filters_arrived_word = program_word(program->set, 0);
-	plan->fills_word = program_word(program->set, 0);
-	plan->filter_programs = arena_array(plan->arena, uint64_t, 1);
-	plan->n_filtered++;
-	plan->n_fills++;
+	assert_int_equal(plan->gates[GATE_FILTERS_BEFORE_STOP].go_word, 0);
+	assert_int_equal(plan->services[SERVICE_FILL].n_requests, 0);
+	assert_int_equal(plan->n_calls_at_end, 0);
+	assert_int_equal(plan->n_warnings, 0);
+	assert_int_equal(plan->n_kind_states, 0);
+	plan_wait_at_filters(plan, task, thread, program);
+	plan_add_request(plan, SERVICE_FILL, program_word(program->set, 0), NULL);
+	plan_call_at_end(plan, task, thread, SYS_getpid, 0, 0);
+	plan_warn(plan, "is large");
+	plan_kind_state(plan, &n_rounds, 8);
 	program_data(program->set, arena_alloc(plan->arena, SIZE), SIZE, 8);
 	return 0;
 }
@@ -738,7 +751,8 @@ static void a_second_round_begins_anew(void **state)
 				   &with_large, &options, &fixture.err),
 			 0);
 	assert_true(n_rounds > 1);
-	assert_int_equal(fixture.plan.n_filtered, 1);
+	assert_int_equal(fixture.plan.gates[GATE_FILTERS_BEFORE_STOP].n_waiting, 1);
+	assert_int_equal(fixture.plan.n_warnings, 1);
 	arena_done(&fixture.arena);
 }
 

@@ -145,6 +145,7 @@ static struct planned_task *add_task(struct fixture *fixture, size_t n_threads)
 static void set_pid(struct fixture *fixture, size_t task, size_t thread, uint32_t pid)
 {
 	fixture->thread_ids[task][thread] = pid;
+	fixture->threads[task][thread].number = pid;
 	if (!thread)
 		fixture->pstree[task].pid = pid;
 }
@@ -210,6 +211,7 @@ static int run(struct fixture *fixture)
 	for (size_t i = 0; i < fixture->plan.n_tasks; i++)
 		fixture->tasks[i].task = &fixture->snapshot.tasks[i];
 	program_set_link(&fixture->plan.programs);
+	actions_make(&fixture->plan);
 	return run_plan(&fixture->plan, NULL, &fixture->options, &fixture->result, &fixture->err);
 }
 
@@ -469,7 +471,6 @@ static void a_restore_that_hangs_ends(void **state)
 static void make_namespace_with_stopped_child(struct fixture *fixture)
 {
 	struct planned_task *root = add_task(fixture, 1), *child = add_task(fixture, 1);
-	struct program_set *set = &fixture->plan.programs;
 	uint32_t tid = 37;
 
 	fixture->plan.root_clone.flags = CLONE_NEWPID;
@@ -479,11 +480,12 @@ static void make_namespace_with_stopped_child(struct fixture *fixture)
 	set_pid(fixture, 0, 0, 1);
 	set_pid(fixture, 1, 0, 37);
 	child->stopped = true;
-	fixture->plan.stopped_done_word = program_word(set, 0);
+	root->waits_for_stop = true;
 	fixture->plan.n_parked_before_stop = 1;
 	program_clone(root->program, clone_data(fixture, 0, &tid, 1), sizeof(struct clone_args),
 		      child->program);
-	program_wait(root->program, fixture->plan.stopped_done_word, 1);
+	plan_wait_at_gate(&fixture->plan, GATE_STOPPED, &fixture->snapshot.tasks[0], 0,
+			  root->program);
 	program_park(root->program);
 	program_park(child->program);
 }
@@ -525,18 +527,9 @@ static void tasks_of_a_pid_namespace_are_found(void **state)
 /* Strict mode forbids all but read, write, exit and rt_sigreturn: also the futex of a park. */
 static void add_strict_filter(struct fixture *fixture, struct planned_task *task)
 {
-	struct program_set *set = &fixture->plan.programs;
-	ThreadCoreEntry *core = task->threads[0].core->thread_core;
+	size_t index = (size_t)(task - fixture->tasks);
 
-	core->has_seccomp_mode = true;
-	core->seccomp_mode = SECCOMP_MODE__strict;
-	if (!fixture->plan.filters_word) {
-		fixture->plan.filters_word = program_word(set, 0);
-		fixture->plan.filters_arrived_word = program_word(set, 0);
-	}
-	fixture->plan.n_filtered++;
-	program_wake(task->program, fixture->plan.filters_arrived_word, 1);
-	program_wait(task->program, fixture->plan.filters_word, 1);
+	plan_wait_at_filters(&fixture->plan, &fixture->snapshot.tasks[index], 0, task->program);
 	op_expect(program_call(task->program, SYS_prctl, PR_SET_SECCOMP, 1), 0);
 }
 
@@ -575,11 +568,12 @@ static void the_gate_opens_for_stopped_children_first(void **state)
 	fixture->threads[1][0].outer_pid = tid;
 	fixture->snapshot.tasks[1].parent = &fixture->snapshot.tasks[0];
 	child->stopped = true;
-	fixture->plan.stopped_done_word = program_word(&fixture->plan.programs, 0);
+	root->waits_for_stop = true;
 	fixture->plan.n_parked_before_stop = 1;
 	program_clone(root->program, clone_data(fixture, 0, &tid, 1), sizeof(struct clone_args),
 		      child->program);
-	program_wait(root->program, fixture->plan.stopped_done_word, 1);
+	plan_wait_at_gate(&fixture->plan, GATE_STOPPED, &fixture->snapshot.tasks[0], 0,
+			  root->program);
 	add_strict_filter(fixture, root);
 	program_park(root->program);
 	add_strict_filter(fixture, child);

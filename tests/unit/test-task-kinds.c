@@ -379,15 +379,19 @@ static void filters_are_installed_oldest_first_behind_the_gate(void **state)
 	fixture->thread->seccomp_filter = 2;
 	assert_int_equal(check_kind(fixture, &seccomp_kind), 0);
 	assert_int_equal(plan_kind(fixture, &seccomp_kind), 0);
-	assert_int_equal(fixture->plan.n_filtered, 1);
+	const struct gate *gate = &fixture->plan.gates[GATE_FILTERS_BEFORE_STOP];
+	assert_int_equal(gate->n_waiting, 1);
 	const struct op *ops = fixture->program->ops;
 	assert_int_equal(ops[0].kind, OP_WAKE);
-	assert_int_equal(ops[0].args[0], fixture->plan.filters_arrived_word);
+	assert_int_equal(ops[0].args[0], gate->arrived_word);
 	assert_int_equal(ops[1].kind, OP_WAIT);
-	assert_int_equal(ops[1].args[0], fixture->plan.filters_word);
+	assert_int_equal(ops[1].args[0], gate->go_word);
 	assert_int_equal(fixture->program->n_ops, 4);
-	assert_int_equal(ops[2].args[2], fixture->plan.filter_programs[0]);
-	assert_int_equal(ops[3].args[2], fixture->plan.filter_programs[2]);
+	/* The second one is not of the chain. */
+	const uint64_t *laid_down = fixture->plan.kind_states[0].state;
+	assert_int_equal(ops[2].args[2], laid_down[0]);
+	assert_int_equal(ops[3].args[2], laid_down[2]);
+	assert_int_equal(laid_down[1], 0);
 }
 
 static void other_modes_of_seccomp_are_refused(void **state)

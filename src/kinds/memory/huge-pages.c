@@ -263,23 +263,22 @@ static uint64_t ask_coordinator(struct plan *plan, const struct task *task,
 				const struct mover *mover, uint32_t source)
 {
 	struct program_set *set = mover->program->set;
-	struct planned_fill fill = {
-		.task = task,
+	struct planned_fill *fill = arena_new(plan->arena, struct planned_fill);
+	uint64_t ready_word = program_word(set, 0);
+
+	*fill = (struct planned_fill){
+		.task = task->index,
 		.source = source,
 		.offset = mover->share.offset,
 		.address = mover->staging + mover->size,
 		.size = share_size(mover),
-		.ready_word = program_word(set, 0),
 		.done_word = program_word(set, 0),
 	};
 
-	if (!plan->fills_word)
-		plan->fills_word = program_word(set, 0);
-	plan->fills = arena_grow(plan->arena, plan->fills, plan->n_fills, sizeof fill);
-	plan->fills[plan->n_fills++] = fill;
-	program_wake(mover->program, fill.ready_word, 1);
-	program_wake(mover->program, plan->fills_word, 1);
-	return fill.done_word;
+	plan_add_request(plan, SERVICE_FILL, ready_word, fill);
+	program_wake(mover->program, ready_word, 1);
+	program_wake(mover->program, plan->services[SERVICE_FILL].word, 0);
+	return fill->done_word;
 }
 
 static void move_share(struct mover *mover, uint64_t done_word)

@@ -393,12 +393,12 @@ static int plan_death_signal(struct plan *plan, const struct task *task, size_t 
 {
 	uint32_t signal = task->threads[thread]->thread_core->pdeath_sig;
 
-	(void)plan;
 	(void)err;
-	/* It would come when the parent's first thread exits: the coordinator sets it after that.
-	 */
-	if (task->parent && task_leader_is_dead(task->parent))
+	/* It would come when the parent's first thread exits. */
+	if (signal && task->parent && task_leader_is_dead(task->parent)) {
+		plan_call_at_end(plan, task, thread, SYS_prctl, PR_SET_PDEATHSIG, signal);
 		signal = 0;
+	}
 	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore.
 	 */
 	if (thread == 0 || signal)

@@ -211,8 +211,11 @@ static bool same_mask(const ProtobufCBinaryData *wanted, const struct facts *fac
 	return true;
 }
 
-bool scheduling_is_applied(const struct task *task)
+/* Made inside its user namespace, a thread has not the rights: the coordinator sets it. */
+static bool is_set_from_outside(const struct plan *plan, const struct task *task, size_t thread)
 {
+	(void)plan;
+	(void)thread;
 	return task->user_namespace->depth && task->n_threads > 1;
 }
 
@@ -222,9 +225,7 @@ static int plan_scheduling(struct plan *plan, const struct task *task, size_t th
 	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
 
 	(void)err;
-	/* Made inside its user namespace, a thread has not the rights: run/ uses scheduling_apply.
-	 */
-	if (scheduling_is_applied(task))
+	if (is_set_from_outside(plan, task, thread))
 		return 0;
 	if (state->has_sched_nice && state->sched_nice != plan->facts->nice)
 		program_call(program, SYS_setpriority, PRIO_PROCESS, 0,
@@ -257,8 +258,10 @@ static bool has_attributes(pid_t tid, const struct sched_attributes *wanted)
 }
 
 /* What it has already is left alone: for another user's thread it may take CAP_SYS_NICE outside. */
-int scheduling_apply(pid_t tid, const ThreadCoreEntry *state, struct error *err)
+static int apply(const struct applied_thread *thread, struct error *err)
 {
+	const ThreadCoreEntry *state = thread->task->threads[thread->thread]->thread_core;
+	pid_t tid = thread->tid;
 	const struct sched_attributes attributes = attributes_of(state);
 	const char *what = NULL;
 
@@ -287,4 +290,6 @@ const struct task_kind scheduling_kind = {
 	.collect = collect,
 	.check = check,
 	.plan = plan_scheduling,
+	.applies = is_set_from_outside,
+	.apply = apply,
 };

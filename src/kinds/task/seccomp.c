@@ -190,15 +190,17 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
+static const char laid_down_filters;
+
 /* The struct sock_fprog of a filter, laid down once for all threads that have it. */
 static uint64_t filter_program(struct plan *plan, struct program_set *set, uint32_t index)
 {
 	const SeccompEntry *all = all_filters(plan->snapshot);
 	const SeccompFilter *filter = all->seccomp_filters[index];
+	uint64_t *laid_down = plan_kind_state(plan, &laid_down_filters,
+					      all->n_seccomp_filters * sizeof(uint64_t));
 
-	if (!plan->filter_programs)
-		plan->filter_programs = arena_array(plan->arena, uint64_t, all->n_seccomp_filters);
-	if (!plan->filter_programs[index]) {
+	if (!laid_down[index]) {
 		struct {
 			uint64_t count, instructions;
 		} program = {
@@ -206,9 +208,9 @@ static uint64_t filter_program(struct plan *plan, struct program_set *set, uint3
 			.instructions =
 				program_data(set, filter->filter.data, filter->filter.len, 8),
 		};
-		plan->filter_programs[index] = program_data(set, &program, sizeof program, 8);
+		laid_down[index] = program_data(set, &program, sizeof program, 8);
 	}
-	return plan->filter_programs[index];
+	return laid_down[index];
 }
 
 static void install_chain(struct plan *plan, struct program *program, uint32_t index)
@@ -243,13 +245,7 @@ static int plan_seccomp(struct plan *plan, const struct task *task, size_t threa
 			    "task %s: its seccomp filters cannot be restored by a nestor that runs "
 			    "under a filter itself",
 			    task_name(task));
-	if (!plan->filters_word) {
-		plan->filters_word = program_word(program->set, 0);
-		plan->filters_arrived_word = program_word(program->set, 0);
-	}
-	plan->n_filtered++;
-	program_wake(program, plan->filters_arrived_word, 1);
-	program_wait(program, plan->filters_word, 1);
+	plan_wait_at_filters(plan, task, thread, program);
 	if (state->seccomp_mode == SECCOMP_MODE__strict)
 		program_call(program, SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
 	else

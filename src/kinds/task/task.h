@@ -14,7 +14,7 @@ extern const struct task_kind resource_limits_kind; /* rlimits.c */
 extern const struct task_kind memory_policy_kind;   /* prctl.c: THP, memory-deny-write-execute */
 extern const struct task_kind memory_barriers_kind; /* membarrier.c */
 extern const struct task_kind signal_actions_kind;  /* signals.c */
-extern const struct task_kind oom_score_kind;	    /* oom.c: collected only; run/ writes it */
+extern const struct task_kind oom_score_kind;	    /* oom.c */
 
 /* STAGE_THREAD */
 extern const struct task_kind thread_pointers_kind; /* thread_pointers.c */
@@ -38,12 +38,5 @@ extern const struct task_kind child_subreaper_kind;	/* prctl.c: when no orphan i
 extern const struct task_kind parent_death_signal_kind; /* prctl.c: cleared by a change of ids */
 extern const struct task_kind seccomp_kind;		/* seccomp.c */
 extern const struct task_kind capabilities_kind; /* credentials-plan.c: what filters needed */
-
-/*
- * Where the thread may not set its own scheduling, the coordinator does, once it is parked. Fails
- * with ERR_KERNEL_REFUSED.
- */
-bool scheduling_is_applied(const struct task *task);
-int scheduling_apply(pid_t tid, const ThreadCoreEntry *state, struct error *err);
 
 #endif

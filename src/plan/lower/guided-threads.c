@@ -32,41 +32,73 @@ void guided_threads_prepare(struct build *build)
 	const struct tree *tree = build->tree;
 	struct plan *plan = build->plan;
 
-	plan->n_guided_threads = 0;
-	plan->requests_word = 0;
 	plan->n_makers = 0;
-	plan->makers_word = plan->late_word ? program_word(&plan->programs, 0) : 0;
-	for (size_t i = 0; i < tree->n_nodes && !plan->requests_word; i++)
+	plan->makers_word =
+		plan->gates[GATE_LATE_FILES].go_word ? program_word(&plan->programs, 0) : 0;
+	for (size_t i = 0; i < tree->n_nodes; i++)
 		if (makes_guided(tree->nodes[i])) {
-			plan->requests_word = program_word(&plan->programs, 0);
 			if (!plan->makers_word)
 				plan->makers_word = program_word(&plan->programs, 0);
+			/* A helper of the tree could get the number meant for the thread. */
+			plan_service(plan, SERVICE_GUIDE)->after_word = plan->makers_word;
+			return;
 		}
 }
 
 void build_last_created(struct build *build, const struct node *node)
 {
 	struct plan *plan = build->plan;
+	struct service *service = &plan->services[SERVICE_GUIDE];
 
 	if (!plan->makers_word)
 		return;
 	plan->n_makers++;
 	program_wake(node->program, plan->makers_word, 0);
-	if (plan->requests_word)
-		program_wake(node->program, plan->requests_word, 0);
+	if (!service->word)
+		return;
+	service->n_after = plan->n_makers;
+	program_wake(node->program, service->word, 0);
 }
 
-static struct guided_thread *add_guided(struct build *build, const struct node *node, size_t thread)
+/* Namespaces of the tree go on counting where they were; that of others is their own affair. */
+static void add_last_pids(const struct plan *plan, struct guided_namespace *guided)
+{
+	for (const struct pid_namespace *at = guided->namespace; at; at = at->parent) {
+		bool ours = at->parent || plan->own_pid_namespace;
+
+		guided->last_pids[guided->n_levels++] =
+			ours && at->entry && at->entry->has_last_pid ? at->entry->last_pid : 0;
+	}
+}
+
+static size_t guided_namespace(struct plan *plan, const struct pid_namespace *namespace)
+{
+	size_t i = 0;
+
+	while (i < plan->n_guided_namespaces && plan->guided_namespaces[i].namespace != namespace)
+		i++;
+	if (i < plan->n_guided_namespaces)
+		return i;
+	plan->guided_namespaces = arena_grow(plan->arena, plan->guided_namespaces, i,
+					     sizeof *plan->guided_namespaces);
+	plan->guided_namespaces[i] = (struct guided_namespace){ .namespace = namespace };
+	add_last_pids(plan, &plan->guided_namespaces[i]);
+	plan->n_guided_namespaces++;
+	return i;
+}
+
+static struct guided_thread *add_guided(struct build *build, const struct node *node, size_t thread,
+					const char *name)
 {
 	struct plan *plan = build->plan;
 	struct program_set *set = &plan->programs;
+	struct guided_thread *guided = arena_new(plan->arena, struct guided_thread);
 
-	plan->guided_threads = arena_grow(plan->arena, plan->guided_threads, plan->n_guided_threads,
-					  sizeof *plan->guided_threads);
-	struct guided_thread *guided = &plan->guided_threads[plan->n_guided_threads++];
 	*guided = (struct guided_thread){
 		.task = node->index,
-		.thread = thread,
+		.name = name,
+		.pids = thread_pids(node->task, thread),
+		.namespace = guided_namespace(plan, node->task->pid_namespace),
 		.request_word = program_word(set, 0),
 		.go_word = program_word(set, 0),
 		.made_word = program_word(set, 0),
@@ -74,6 +106,7 @@ static struct guided_thread *add_guided(struct build *build, const struct node *
 		.retry_word = program_word(set, 0),
 		.result_slot = program_word(set, 0),
 	};
+	plan_add_request(plan, SERVICE_GUIDE, guided->request_word, guided);
 	return guided;
 }
 
@@ -96,14 +129,14 @@ struct program *build_nested_thread(struct build *build, struct node *node, size
 		build_thread_clone(build, node, thread, 0, leader, program);
 		return leader;
 	}
-	struct guided_thread *guided = add_guided(build, node, thread);
+	struct guided_thread *guided = add_guided(build, node, thread, program->name);
 	struct program *maker = program_new(set, leader->name);
 	struct program *rest = program_new(set, leader->name);
 
 	guided->n_guided_levels = n_outer;
 	program_jump(leader, maker);
 	program_wake(maker, guided->request_word, 1);
-	program_wake(maker, build->plan->requests_word, 0);
+	program_wake(maker, build->plan->services[SERVICE_GUIDE].word, 0);
 	program_wait(maker, guided->go_word, 1);
 	/* One that got a wrong id may still be on its way out: then this fails, and is tried again.
 	 */

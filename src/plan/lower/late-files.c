@@ -3,9 +3,9 @@
  * Descriptions that cannot be there before the first process is: those that a task opens itself,
  * and those that want all processes to exist. The coordinator opens the latter when every process
  * has made its last child and every task has opened its own, takes the former out of the tasks that
- * opened them (pidfd_getfd), and sets plan->late_word; from then on whoever holds one fetches it.
+ * opened them (pidfd_getfd), and opens the gate; from then on whoever holds one fetches it.
  *
- * A task opens all that is its own before it waits for that word, so nobody waits in a circle.
+ * A task opens all that is its own before it comes to the gate, so nobody waits in a circle.
  */
 #include "plan/lower/build.h"
 
@@ -16,12 +16,13 @@ void late_files_prepare(struct build *build)
 {
 	struct plan *plan = build->plan;
 
-	plan->late_word = plan->opened_word = 0;
+	plan->opened_word = 0;
 	plan->n_opened_by_tasks = 0;
-	for (size_t i = 0; i < plan->n_sources && !plan->late_word; i++)
+	for (size_t i = 0; i < plan->n_sources; i++)
 		if (plan->sources[i].way != FILE_EARLY) {
-			plan->late_word = program_word(&plan->programs, 0);
+			plan_gate(plan, GATE_LATE_FILES);
 			plan->opened_word = program_word(&plan->programs, 0);
+			return;
 		}
 }
 
@@ -99,7 +100,7 @@ static void place_late(struct build *build, struct node *node)
 
 int build_late_files(struct build *build, struct node *node, struct error *err)
 {
-	if (!build->plan->late_word)
+	if (!build->plan->gates[GATE_LATE_FILES].go_word)
 		return 0;
 	if (place_own(build, node, err))
 		return -1;

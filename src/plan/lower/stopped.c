@@ -3,7 +3,7 @@
  * Tasks in a group stop. The coordinator puts them there, last of all that it does with them,
  * and the kernel then sends SIGCHLD to the parent. So a parent waits until all stopped tasks
  * stand, before it sets its signal actions, which drops the signal; what it does from there on
- * happens after `stopped_done_word`.
+ * happens behind the gate.
  *
  * A parent that is stopped itself cannot wait: the coordinator finishes all stopped tasks
  * together. It keeps the SIGCHLD pending, unless its action is to ignore stops (SA_NOCLDSTOP).
@@ -13,31 +13,20 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
-static bool waits(const struct tree *tree, const struct node *node)
-{
-	return tree->has_stopped_child[node->index] && !task_is_stopped(node->task);
-}
-
 void stopped_count(struct build *build)
 {
 	struct plan *plan = build->plan;
-	struct tree *tree = build->tree;
 	uint32_t waiting = 0;
 
 	plan->n_parked = 0;
-	for (size_t i = 0; i < plan->snapshot->n_tasks; i++) {
-		const struct node *node = tree->nodes[i];
-		if (task_is_zombie(node->task))
-			continue;
-		plan->n_parked += (uint32_t)node->task->n_threads;
-		if (waits(tree, node))
-			waiting += (uint32_t)node->task->n_threads;
+	for (size_t i = 0; i < plan->n_tasks; i++) {
+		const struct planned_task *task = &plan->tasks[i];
+
+		plan->n_parked += (uint32_t)task->n_threads;
+		if (task->waits_for_stop)
+			waiting += (uint32_t)task->n_threads;
 	}
 	plan->n_parked_before_stop = plan->n_parked - waiting;
-	plan->stopped_done_word = waiting ? program_word(&plan->programs, 0) : 0;
 }
 
 /*
@@ -58,9 +47,9 @@ void build_stopped_wait(struct build *build, const struct node *node)
 {
 	const struct snapshot *snapshot = build->plan->snapshot;
 
-	if (!waits(build->tree, node))
+	if (!build->plan->tasks[node->index].waits_for_stop)
 		return;
-	program_wait(node->program, build->plan->stopped_done_word, 1);
+	plan_wait_at_gate(build->plan, GATE_STOPPED, node->task, 0, node->program);
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		hear_of_stop(node, &snapshot->tasks[i]);
 }

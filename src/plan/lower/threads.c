@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-enum { STOPPED_LEADERS = 1, ALL_LEADERS = 2 }; /* plan.h, leaders_word */
-
 /*
  * A leader that has exited while others went on did so once more, last of all: whoever it has made
  * is tied to it until then (STEP_TIE), and gets the signal of that when this very thread exits.
@@ -20,8 +18,9 @@ static void build_exit(struct build *build, const struct node *node, struct prog
 {
 	/* Counts as parked. */
 	program_wake(program, program_set_header(&build->plan->programs) + RUN_DONE, 1);
-	program_wait(program, build->plan->leaders_word,
-		     task_is_stopped(node->task) ? STOPPED_LEADERS : ALL_LEADERS);
+	plan_wait_at_gate(build->plan,
+			  task_is_stopped(node->task) ? GATE_STOPPED_LEADERS : GATE_LEADERS,
+			  node->task, 0, program);
 	if (node->task->core->tc->leader_exit_code == SIGSYS)
 		build_filtered_death(program, SECCOMP_RET_KILL_THREAD);
 	else

@@ -222,7 +222,7 @@ int build_zombie(struct build *build, struct node *node, struct error *err)
 	if (makes_core(build, node))
 		prepare_core(build, node);
 	else
-		build->plan->n_lost_cores += dumped_core(node);
+		build->n_lost_cores += dumped_core(node);
 	if (build_credentials(build, node, err))
 		return -1;
 	op_expect(program_call(node->program, SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0), 0);

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The list of what the coordinator does itself. The order is that of a restore: namespaces, what
+ * tasks fetch, the first fork, gates as programs come to them, and once all are at rest what only
+ * the coordinator may set, then the end.
+ */
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <linux/sched.h>
+#include <string.h>
+
+/* ---- The list ---- */
+
+static struct action *add(struct plan *plan, enum action_kind kind)
+{
+	plan->actions =
+		arena_grow(plan->arena, plan->actions, plan->n_actions, sizeof *plan->actions);
+	struct action *action = &plan->actions[plan->n_actions++];
+	*action = (struct action){ .kind = kind };
+	return action;
+}
+
+static void add_gate(struct plan *plan, enum gate_name name)
+{
+	if (plan->gates[name].go_word)
+		add(plan, ACTION_GATE)->gate = &plan->gates[name];
+}
+
+static void add_park(struct plan *plan, uint32_t count)
+{
+	add(plan, ACTION_PARK)->count = count;
+}
+
+static void add_sources(struct plan *plan, bool early)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (plan->sources[i].kind != SOURCE_COORDINATOR &&
+		    (plan->sources[i].way == FILE_EARLY) == early)
+			add(plan, ACTION_OPEN)->source = i;
+}
+
+static void add_await(struct plan *plan, const char *what, uint64_t word, uint32_t count)
+{
+	struct action *action = add(plan, ACTION_AWAIT);
+
+	action->await.what = what;
+	action->await.word = word;
+	action->await.count = count;
+}
+
+/* When all processes exist, and tasks have opened what they open themselves. */
+static void add_late_files(struct plan *plan)
+{
+	if (!plan->gates[GATE_LATE_FILES].go_word)
+		return;
+	add_await(plan, "all processes", plan->makers_word, plan->n_makers);
+	add_await(plan, "files that tasks open", plan->opened_word, plan->n_opened_by_tasks);
+	add_sources(plan, false);
+	add_gate(plan, GATE_LATE_FILES);
+}
+
+static void add_connections(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		const struct source *source = &plan->sources[i];
+		const FileEntry *entry =
+			source->kind == SOURCE_FILE
+				? snapshot_file(plan->snapshot, (uint32_t)source->id)
+				: NULL;
+
+		if (entry && kind_of_file(plan->kinds, entry)->connect)
+			add(plan, ACTION_CONNECT)->source = i;
+	}
+}
+
+static void add_preparations(struct plan *plan)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+
+	if (!plan->own_pid_namespace)
+		add(plan, ACTION_COUNT_PAST_IDS);
+	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
+		add(plan, ACTION_MAKE_USER_NAMESPACE)->namespace = snapshot->user_namespaces[i];
+	if (plan->root_clone.owner)
+		add(plan, ACTION_MAKE_PID_NAMESPACE)->namespace =
+			snapshot_user_namespace(snapshot, plan->root_clone.owner);
+	add_sources(plan, true);
+	add(plan, ACTION_MAP_PROGRAMS);
+	add(plan, ACTION_FORK);
+}
+
+/* Stopped tasks stand before their parents take the last steps. */
+static void add_gates(struct plan *plan)
+{
+	add_gate(plan, GATE_FILTERS_BEFORE_STOP);
+	if (plan->gates[GATE_STOPPED].go_word) {
+		add_park(plan, plan->n_parked_before_stop);
+		add_gate(plan, GATE_STOPPED_LEADERS);
+		add(plan, ACTION_STOP);
+		add_gate(plan, GATE_STOPPED);
+	}
+	add_gate(plan, GATE_FILTERS);
+	add_park(plan, plan->n_parked);
+}
+
+/* Limits may be lower than what there is: they come last, and the innermost first. */
+static void add_limits(struct plan *plan)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+
+	for (size_t i = snapshot->n_user_namespaces; i-- > 1;) {
+		const struct user_namespace *namespace = snapshot->user_namespaces[i];
+
+		if (namespace->entry->n_user_limits)
+			add(plan, ACTION_SET_LIMITS)->limits = namespace->entry;
+	}
+	if (snapshot->base && snapshot->base->n_user_limits)
+		add(plan, ACTION_SET_LIMITS)->limits = snapshot->base;
+}
+
+static void add_kind(struct plan *plan, const struct task_kind *kind)
+{
+	for (size_t i = 0; i < plan->n_tasks; i++) {
+		const struct planned_task *task = &plan->tasks[i];
+		/* Of a first thread that exits again nobody sees anything. */
+		size_t first = task->leader_dead ? 1 : 0;
+
+		for (size_t thread = first; thread < task->n_threads; thread++) {
+			if (thread > first && !kind->per_thread)
+				break;
+			if (!kind->applies(plan, task->task, thread))
+				continue;
+			struct action *action = add(plan, ACTION_APPLY);
+			action->apply.kind = kind;
+			action->apply.task = i;
+			action->apply.thread = thread;
+		}
+	}
+}
+
+static void add_applied(struct plan *plan)
+{
+	for (int stage = 0; plan->kinds && stage < STAGE_COUNT; stage++) {
+		const struct task_kind *const *kind = plan->kinds->tasks[stage];
+
+		for (; kind && *kind; kind++)
+			if ((*kind)->apply)
+				add_kind(plan, *kind);
+	}
+}
+
+void actions_make(struct plan *plan)
+{
+	plan->actions = NULL;
+	plan->n_actions = 0;
+	add_preparations(plan);
+	add_late_files(plan);
+	add_gates(plan);
+	add_connections(plan);
+	add_limits(plan);
+	add(plan, ACTION_CLOSE);
+	if (plan->services[SERVICE_GUIDE].word)
+		add(plan, ACTION_SET_LAST_PIDS);
+	add_applied(plan);
+	add(plan, ACTION_ANNOUNCE);
+	add_gate(plan, GATE_LEADERS);
+	add(plan, ACTION_FINISH);
+}
+
+void actions_forget(struct plan *plan)
+{
+	plan->actions = NULL;
+	plan->n_actions = 0;
+	memset(plan->gates, 0, sizeof plan->gates);
+	memset(plan->services, 0, sizeof plan->services);
+	plan->guided_namespaces = NULL;
+	plan->n_guided_namespaces = 0;
+	plan->calls_at_end = NULL;
+	plan->n_calls_at_end = 0;
+	plan->warnings = NULL;
+	plan->n_warnings = 0;
+	plan->kind_states = NULL;
+	plan->n_kind_states = 0;
+}
+
+/* ---- For people ---- */
+
+static void say_nothing_more(const struct plan *plan, const struct action *action,
+			     struct text *text)
+{
+	(void)plan;
+	(void)action;
+	(void)text;
+}
+
+static void say_user_namespace(const struct plan *plan, const struct action *action,
+			       struct text *text)
+{
+	const struct user_namespace *namespace = action->namespace;
+
+	(void)plan;
+	text_add(text, " %" PRIu32 ", below %" PRIu32 ", owner %" PRIu32, namespace->id,
+		 namespace->parent ? namespace->parent->id : 0, namespace->entry->owner_uid);
+}
+
+static void say_pid_namespace(const struct plan *plan, const struct action *action,
+			      struct text *text)
+{
+	(void)plan;
+	text_add(text, " of the first task, in user namespace %" PRIu32, action->namespace->id);
+}
+
+static void say_source(const struct plan *plan, const struct action *action, struct text *text)
+{
+	const struct source *source = &plan->sources[action->source];
+
+	text_add(text, " descriptor %" PRIu32 ": %s %" PRIu64, source->number,
+		 source_name(source->kind), source->id);
+}
+
+static void say_awaited(const struct plan *plan, const struct action *action, struct text *text)
+{
+	(void)plan;
+	text_add(text, " %s: %" PRIu32, action->await.what, action->await.count);
+}
+
+static void say_programs(const struct plan *plan, const struct action *action, struct text *text)
+{
+	(void)action;
+	text_add(text, " at 0x%" PRIx64, plan->hole.start);
+}
+
+static void say_root(const struct plan *plan, const struct action *action, struct text *text)
+{
+	const struct root_clone *clone = &plan->root_clone;
+
+	(void)action;
+	text_add(text, ": %s%sset_tid [",
+		 clone->flags & CLONE_NEWPID || clone->owner ? "new pid namespace, " : "",
+		 plan->fresh_pid_namespace ? "below an init of ours, " : "");
+	for (size_t i = 0; i < clone->n_set_tid; i++)
+		text_add(text, "%s%" PRIu32, i ? ", " : "", clone->set_tid[i]);
+	text_add(text, "]");
+}
+
+static void say_gate(const struct plan *plan, const struct action *action, struct text *text)
+{
+	static const char *const ways[] = {
+		[GATE_WAY_OPEN] = "",
+		[GATE_WAY_TRACE] = ", which are traced",
+		[GATE_WAY_EXIT] = ", which exit",
+	};
+	const struct gate *gate = action->gate;
+
+	text_add(text, " for %s: %zu%s", gate_say((enum gate_name)(gate - plan->gates)),
+		 gate->n_waiting, ways[gate->way]);
+}
+
+static void say_parked(const struct plan *plan, const struct action *action, struct text *text)
+{
+	text_add(text, " %" PRIu32 " of %" PRIu32 " programs", action->count, plan->n_parked);
+}
+
+static void say_stopped(const struct plan *plan, const struct action *action, struct text *text)
+{
+	size_t count = 0;
+
+	(void)action;
+	for (size_t i = 0; i < plan->n_tasks; i++)
+		count += plan->tasks[i].stopped;
+	text_add(text, " %zu tasks", count);
+}
+
+static void say_limits(const struct plan *plan, const struct action *action, struct text *text)
+{
+	(void)plan;
+	text_add(text, " %" PRIu32, action->limits->id);
+}
+
+static void say_applied(const struct plan *plan, const struct action *action, struct text *text)
+{
+	const struct planned_task *task = &plan->tasks[action->apply.task];
+
+	text_add(text, " %s: %s", task->threads[action->apply.thread].program->name,
+		 action->apply.kind->name);
+}
+
+static const struct {
+	const char *name;
+	void (*say_more)(const struct plan *plan, const struct action *action, struct text *text);
+} action_rows[ACTION_KINDS] = {
+	[ACTION_COUNT_PAST_IDS] = { "count on past the ids of the tree", say_nothing_more },
+	[ACTION_MAKE_USER_NAMESPACE] = { "make user namespace", say_user_namespace },
+	[ACTION_MAKE_PID_NAMESPACE] = { "make the pid namespace", say_pid_namespace },
+	[ACTION_OPEN] = { "open", say_source },
+	[ACTION_CONNECT] = { "connect", say_source },
+	[ACTION_AWAIT] = { "wait for", say_awaited },
+	[ACTION_MAP_PROGRAMS] = { "map the programs", say_programs },
+	[ACTION_FORK] = { "make the first task", say_root },
+	[ACTION_GATE] = { "gate", say_gate },
+	[ACTION_PARK] = { "wait for", say_parked },
+	[ACTION_STOP] = { "stop", say_stopped },
+	[ACTION_CLOSE] = { "close all descriptors", say_nothing_more },
+	[ACTION_SET_LIMITS] = { "set the limits of user namespace", say_limits },
+	[ACTION_SET_LAST_PIDS] = { "set last pids", say_nothing_more },
+	[ACTION_APPLY] = { "set from outside", say_applied },
+	[ACTION_ANNOUNCE] = { "tell the caller", say_nothing_more },
+	[ACTION_FINISH] = { "set registers and let go", say_nothing_more },
+};
+
+void action_describe(const struct plan *plan, const struct action *action, struct text *text)
+{
+	text_add(text, "%s", action_rows[action->kind].name);
+	action_rows[action->kind].say_more(plan, action, text);
+}

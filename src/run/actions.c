@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Carrying out the coordinator's part of a plan: a row for each kind of action. */
+#include "run/state.h"
+
+#include <unistd.h>
+
+static int count_past_ids(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	(void)err;
+	run_count_past_ids(run->plan);
+	return 0;
+}
+
+static int make_user_namespace(struct run *run, const struct action *action, struct error *err)
+{
+	return run_make_user_namespace(run, action->namespace, err);
+}
+
+static int make_pid_namespace(struct run *run, const struct action *action, struct error *err)
+{
+	return run_make_root_pid_namespace(run, action->namespace, err);
+}
+
+static int open_source(struct run *run, const struct action *action, struct error *err)
+{
+	return run_open_source(run, action->source, err);
+}
+
+static int connect_source(struct run *run, const struct action *action, struct error *err)
+{
+	return run_connect_source(run, action->source, err);
+}
+
+static int await(struct run *run, const struct action *action, struct error *err)
+{
+	return run_wait_word(run, word_at(action->await.word), action->await.count, err);
+}
+
+static int map_programs(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	if (run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
+		return -1;
+	run_watch_life(run);
+	return 0;
+}
+
+static int make_first_task(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	run->forked = monotonic_microseconds();
+	return run_fork(run, err);
+}
+
+static int pass_gate(struct run *run, const struct action *action, struct error *err)
+{
+	return run_pass_gate(run, action->gate, err);
+}
+
+static int wait_parked(struct run *run, const struct action *action, struct error *err)
+{
+	return run_wait_parked(run, action->count, err);
+}
+
+static int finish(struct run *run, enum thread_group group, struct error *err)
+{
+	struct run_thread **threads;
+	size_t n = run_threads(run, group, &threads);
+
+	if (run_find_pids(run, threads, n, err) < 0)
+		return -1;
+	return run_finish(run, threads, n, group == THREADS_NOT_FINISHED, err);
+}
+
+static int stop_tasks(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return finish(run, THREADS_OF_STOPPED_TASKS, err);
+}
+
+/* All programs are at rest. No task may run while somebody else still holds its pipe ends. */
+static int close_sources(struct run *run, const struct action *action, struct error *err)
+{
+	struct run_thread **threads;
+	size_t n = run_threads(run, THREADS_ALL, &threads);
+
+	(void)action;
+	run->parked = monotonic_microseconds();
+	run_end_holder(run);
+	run_close_sources(run);
+	run_close_namespaces(run);
+	return run_find_pids(run, threads, n, err);
+}
+
+static int set_limits(struct run *run, const struct action *action, struct error *err)
+{
+	return run_set_user_limits(run, action->limits, err);
+}
+
+static int set_last_pids(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return run_end_guides(run, true, err);
+}
+
+static int apply(struct run *run, const struct action *action, struct error *err)
+{
+	const struct run_thread *thread = run_thread(run, action->apply.task, action->apply.thread);
+	const struct applied_thread applied = {
+		.plan = run->plan,
+		.task = thread->task->planned->task,
+		.thread = action->apply.thread,
+		.tid = thread->tid,
+	};
+
+	if (action->apply.kind->apply(&applied, err) < 0)
+		return fail_while(err, "%s", thread->planned->program->name);
+	return 0;
+}
+
+static int announce(struct run *run, const struct action *action, struct error *err)
+{
+	const struct run_options *options = run->options;
+	struct run_thread *root = run_leader(&run->tasks[0]);
+
+	(void)action;
+	if (run_find_pids(run, &root, 1, err) < 0)
+		return -1;
+	run->root_pid = root->tid;
+	return options->before_release
+		       ? options->before_release(options->before_release_data, root->tid, err)
+		       : 0;
+}
+
+static int let_go(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return finish(run, THREADS_NOT_FINISHED, err);
+}
+
+static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *action,
+					 struct error *err) = {
+	[ACTION_COUNT_PAST_IDS] = count_past_ids,
+	[ACTION_MAKE_USER_NAMESPACE] = make_user_namespace,
+	[ACTION_MAKE_PID_NAMESPACE] = make_pid_namespace,
+	[ACTION_OPEN] = open_source,
+	[ACTION_CONNECT] = connect_source,
+	[ACTION_AWAIT] = await,
+	[ACTION_MAP_PROGRAMS] = map_programs,
+	[ACTION_FORK] = make_first_task,
+	[ACTION_GATE] = pass_gate,
+	[ACTION_PARK] = wait_parked,
+	[ACTION_STOP] = stop_tasks,
+	[ACTION_CLOSE] = close_sources,
+	[ACTION_SET_LIMITS] = set_limits,
+	[ACTION_SET_LAST_PIDS] = set_last_pids,
+	[ACTION_APPLY] = apply,
+	[ACTION_ANNOUNCE] = announce,
+	[ACTION_FINISH] = let_go,
+};
+
+/* For tests: as if the action had failed, before it has done anything or when all is done. */
+static int fail_action(const struct run *run, size_t index, struct error *err)
+{
+	struct text text;
+
+	text_init(&text, run->arena);
+	action_describe(run->plan, &run->plan->actions[index], &text);
+	return fail(err, ERR_PROGRAM_FAILED, "coordinator: action %zu: %s: was made to fail", index,
+		    text.string);
+}
+
+static bool is_to_fail(const struct run *run, size_t index, bool afterwards)
+{
+	const struct run_fault *fault = &run->options->fault;
+
+	return fault->kind == FAULT_ACTION && fault->number == index &&
+	       fault->afterwards == afterwards;
+}
+
+int run_carry_out(struct run *run, struct error *err)
+{
+	const struct plan *plan = run->plan;
+
+	for (size_t i = 0; i < plan->n_actions; i++) {
+		const struct action *action = &plan->actions[i];
+
+		if (is_to_fail(run, i, false))
+			return fail_action(run, i, err);
+		if (doings[action->kind](run, action, err) < 0)
+			return -1;
+		if (is_to_fail(run, i, true))
+			return fail_action(run, i, err);
+	}
+	return 0;
+}

@@ -86,7 +86,7 @@ struct collect {
 	struct target *targets;	     /* same order as snapshot->tasks */
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
-	uint32_t next_file_id, next_shared_id, next_pages_id, next_namespace_id;
+	uint32_t next_file_id, next_shared_id, next_pages_id;
 	struct slots states;			   /* see collect_state */
 	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
 	uint64_t pages_written, pages_scanned;	   /* for stats-dump */
@@ -140,11 +140,6 @@ char *target_read(struct target *target, const char *name, struct error *err);
 #define BELOW_ROOT "root/"
 int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
 		 uint32_t *ret_file_id, struct error *err);
-
-/*
- * The id of a namespace that the whole tree shares with nestor, by the name of its link ("ns/net").
- */
-uint32_t collect_common_namespace_id(const char *link_name);
 
 /* All descriptors of a task (its table may be shared with earlier tasks), in the order of tasks. */
 int collect_descriptors(struct target *target, struct error *err);

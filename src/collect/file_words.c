@@ -33,14 +33,6 @@ static const char *linked_object_in_words(const struct open_file *file)
 		{ "anon_inode:seccomp", "a seccomp listener" },
 		{ "/memfd:", "a memory file (memfd)" },
 		{ "pipe:[", "a pipe opened with O_PATH" },
-		{ "mnt:[", "a mount namespace" },
-		{ "pid:[", "a pid namespace" },
-		{ "user:[", "a user namespace" },
-		{ "net:[", "a network namespace" },
-		{ "ipc:[", "an ipc namespace" },
-		{ "uts:[", "a uts namespace" },
-		{ "cgroup:[", "a cgroup namespace" },
-		{ "time:[", "a time namespace" },
 	};
 
 	for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)

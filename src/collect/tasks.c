@@ -10,12 +10,10 @@
 #include "arch/x86_64/registers.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/namespaces.h"
 #include "collect/objects.h"
-#include "collect/read-ahead.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
-#include "kinds/namespaces/pid.h"
-#include "kinds/namespaces/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,39 +23,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Namespaces that a tree has to share with nestor, and where its messages name them. */
-static const struct common_namespace {
-	const char *link, *name;
-	size_t has_offset, id_offset;
-} common_namespaces[] = {
-#define COMMON_NAMESPACE(link, name, field)                          \
-	{                                                            \
-		link, name, offsetof(TaskKobjIdsEntry, has_##field), \
-			offsetof(TaskKobjIdsEntry, field)            \
-	}
-	COMMON_NAMESPACE("ns/net", "network", net_ns_id),
-	COMMON_NAMESPACE("ns/ipc", "ipc", ipc_ns_id),
-	COMMON_NAMESPACE("ns/uts", "uts", uts_ns_id),
-	COMMON_NAMESPACE("ns/mnt", "mount", mnt_ns_id),
-	COMMON_NAMESPACE("ns/cgroup", "cgroup", cgroup_ns_id),
-	/* unshare(CLONE_NEWTIME) changes only this one; the id is that of the next row. */
-	COMMON_NAMESPACE("ns/time_for_children", "time (for children)", time_ns_id),
-	COMMON_NAMESPACE("ns/time", "time", time_ns_id),
-#undef COMMON_NAMESPACE
-};
-enum { COMMON_NAMESPACES = sizeof common_namespaces / sizeof *common_namespaces };
-
-/*
- * Ids of namespaces are counted over all types: nestor's pid namespace has 1, its user namespace
- * 15, those of the tree follow.
- */
-enum { FIRST_COMMON_ID = 2, LINK_SIZE = 64 };
-
 struct reading {
 	struct collect *collect;
 	size_t outer_levels; /* numbers of NSpid that are dropped */
 	struct object_order address_spaces, tables, fs, signal_actions;
-	char own[COMMON_NAMESPACES][LINK_SIZE];
 };
 
 static size_t status_vector(const char *status, const char *key, uint64_t *numbers)
@@ -168,65 +137,6 @@ static int read_ids(const struct reading *reading, struct target *target, struct
 	return read_thread_ids(reading, target, err);
 }
 
-static int read_own_namespaces(struct reading *reading, struct error *err)
-{
-	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
-		char path[32];
-		snprintf(path, sizeof path, "/proc/self/%s", common_namespaces[i].link);
-		/* A kernel without the namespace has no link: nobody can be in another one. */
-		ssize_t length = readlink(path, reading->own[i], LINK_SIZE - 1);
-		if (length < 0 && errno != ENOENT)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
-	}
-	return 0;
-}
-
-/* `folder` is "" for the leader or "task/TID/". */
-static int check_namespaces(const struct reading *reading, struct target *target,
-			    const char *folder, struct error *err)
-{
-	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
-		char path[64], link[LINK_SIZE] = "";
-		const struct common_namespace *namespace = &common_namespaces[i];
-
-		if (!reading->own[i][0])
-			continue;
-		snprintf(path, sizeof path, "%s%s", folder, namespace->link);
-		if (read_ahead_link(target, path, link, sizeof link - 1) < 0)
-			return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s",
-					  target->pid, path);
-		if (strcmp(link, reading->own[i]) != 0) {
-			fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			     "pid %d%s%s is in another %s namespace (%s) than nestor", target->pid,
-			     *folder ? ", " : "", folder, namespace->name, link);
-			return fail_hint(err,
-					 "only pid and user namespaces may differ from those of "
-					 "nestor; run nestor inside the others");
-		}
-	}
-	return 0;
-}
-
-uint32_t collect_common_namespace_id(const char *link_name)
-{
-	size_t i = 0;
-
-	while (strcmp(common_namespaces[i].link, link_name) != 0)
-		i++;
-	return FIRST_COMMON_ID + (uint32_t)i;
-}
-
-static void set_common_namespaces(const struct reading *reading, TaskKobjIdsEntry *ids)
-{
-	for (size_t i = 0; i < COMMON_NAMESPACES; i++) {
-		if (!reading->own[i][0])
-			continue;
-		*(protobuf_c_boolean *)((char *)ids + common_namespaces[i].has_offset) = true;
-		*(uint32_t *)((char *)ids + common_namespaces[i].id_offset) =
-			FIRST_COMMON_ID + (uint32_t)i;
-	}
-}
-
 static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry *ids,
 			   struct error *err)
 {
@@ -237,7 +147,6 @@ static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry 
 	    object_order_id(&reading->fs, arena, pid, &ids->fs_id, err) ||
 	    object_order_id(&reading->signal_actions, arena, pid, &ids->sighand_id, err))
 		return -1;
-	set_common_namespaces(reading, ids);
 	return 0;
 }
 
@@ -245,7 +154,7 @@ static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry 
  * clone(2) makes threads share address space and signal actions; table and fs may be given up
  * later (unshare), and would have to be per thread in the images.
  */
-static int check_threads(const struct reading *reading, struct target *target, struct error *err)
+static int check_threads(struct target *target, struct error *err)
 {
 	static const struct {
 		enum kcmp_object object;
@@ -254,7 +163,6 @@ static int check_threads(const struct reading *reading, struct target *target, s
 		       { KCMP_OBJECT_FS, "working directory and umask" } };
 
 	for (size_t i = target->living + 1; i < target->n_threads; i++) {
-		char folder[32];
 		pid_t tid = target->threads[i].tid;
 
 		for (size_t j = 0; j < sizeof shared / sizeof *shared; j++) {
@@ -268,9 +176,6 @@ static int check_threads(const struct reading *reading, struct target *target, s
 					    "thread %d of pid %d has a %s of its own", tid,
 					    target->pid, shared[j].name);
 		}
-		snprintf(folder, sizeof folder, "task/%d/", tid);
-		if (check_namespaces(reading, target, folder, err))
-			return -1;
 	}
 	return 0;
 }
@@ -380,11 +285,12 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 	read_cores(target);
 	target->task->ids = snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	/* A zombie has given up all of its objects. */
-	if (target->zombie) {
-		set_common_namespaces(reading, target->task->ids);
-		return run_kinds(target, err);
-	}
-	if (check_namespaces(reading, target, "", err) || check_threads(reading, target, err) ||
+	if (target->zombie)
+		return survey_set_own(target->collect, target->task->ids, err) ||
+				       run_kinds(target, err)
+			       ? -1
+			       : 0;
+	if (check_threads(target, err) ||
 	    read_object_ids(reading, target->tid, target->task->ids, err))
 		return -1;
 	return run_kinds(target, err) ? -1 : collect_descriptors(target, err);
@@ -410,7 +316,10 @@ static int read_inventory(struct reading *reading, struct error *err)
 	inventory->root_ids =
 		snapshot_new(collect->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	collect->snapshot->inventory = inventory;
-	return read_object_ids(reading, getpid(), inventory->root_ids, err);
+	return read_object_ids(reading, getpid(), inventory->root_ids, err) ||
+			       survey_set_own(collect, inventory->root_ids, err)
+		       ? -1
+		       : 0;
 }
 
 /*
@@ -430,15 +339,6 @@ static void keep_ids_of_zombies(const struct collect *collect)
 	}
 }
 
-static int read_namespaces(struct collect *collect, struct error *err)
-{
-	if (user_namespaces_collect(collect, err) || pid_namespaces_collect(collect, err) ||
-	    user_namespaces_complete(collect, err))
-		return -1;
-	keep_ids_of_zombies(collect);
-	return 0;
-}
-
 static int read_all(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
@@ -448,9 +348,10 @@ static int read_all(struct reading *reading, struct error *err)
 			return -1;
 	if (collect_files_complete(collect, err))
 		return -1;
-	if (read_inventory(reading, err))
+	if (read_inventory(reading, err) || collect_namespaces(collect, err))
 		return -1;
-	return read_namespaces(collect, err);
+	keep_ids_of_zombies(collect);
+	return 0;
 }
 
 int collect_read(struct collect *collect, struct error *err)
@@ -465,10 +366,9 @@ int collect_read(struct collect *collect, struct error *err)
 
 	if (!collect->facts->kcmp)
 		return fail(err, ERR_KERNEL_TOO_OLD, "this kernel has no kcmp(2)");
-	if (find_outer_levels(&reading, err) || read_own_namespaces(&reading, err))
+	if (find_outer_levels(&reading, err))
 		return -1;
 	int result = read_all(&reading, err);
-	user_namespaces_release(collect);
-	pid_namespaces_release(collect);
+	survey_release(collect);
 	return result ? -1 : snapshot_index(collect->snapshot, err);
 }

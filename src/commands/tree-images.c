@@ -4,34 +4,38 @@
 
 #include "base/cleanup.h"
 #include "images/images.h"
+#include "kinds/kind.h"
 #include "pipeline/load.h"
 
 #include <fcntl.h>
-#include <sched.h>
 
-static const uint32_t clone_flags[NAMESPACE_TYPES] = {
-	[NAMESPACE_PID] = CLONE_NEWPID,	      [NAMESPACE_USER] = CLONE_NEWUSER,
-	[NAMESPACE_MNT] = CLONE_NEWNS,	      [NAMESPACE_NET] = CLONE_NEWNET,
-	[NAMESPACE_UTS] = CLONE_NEWUTS,	      [NAMESPACE_IPC] = CLONE_NEWIPC,
-	[NAMESPACE_CGROUP] = CLONE_NEWCGROUP, [NAMESPACE_TIME] = 0x80 /* CLONE_NEWTIME */,
-};
+static const char *content_of(struct arena *arena, enum namespace_type type, const NsEntry *entry)
+{
+	const struct namespace_kind *kind = kinds.namespaces[type];
+	struct text text;
+
+	if (!kind || !kind->describe)
+		return NULL;
+	text_init(&text, arena);
+	kind->describe(entry, &text);
+	return text.length ? text.string : NULL;
+}
 
 static void read_namespaces(struct tree_view *view, const struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->n_namespaces; i++) {
 		const NsEntry *entry = snapshot->namespaces[i];
-		for (int type = 0; type < NAMESPACE_TYPES; type++) {
-			if (entry->ns_cflag != clone_flags[type])
-				continue;
-			struct view_namespace *found =
-				view_namespace(view, (enum namespace_type)type, entry->id, NULL);
-			found->parent = entry->parent_id;
-			found->owner = type == NAMESPACE_USER ? entry->parent_id : entry->userns_id;
-			found->has_owner_uid = entry->has_owner_uid;
-			found->owner_uid = entry->owner_uid;
-			found->maps = entry->user_ext;
-			found->setgroups_denied = entry->setgroups_denied;
-		}
+		enum namespace_type type;
+		if (!namespace_type_of_flag(entry->ns_cflag, &type))
+			continue;
+		struct view_namespace *found = view_namespace(view, type, entry->id, NULL);
+		found->parent = entry->parent_id;
+		found->owner = type == NAMESPACE_USER ? entry->parent_id : entry->userns_id;
+		found->has_owner_uid = entry->has_owner_uid;
+		found->owner_uid = entry->owner_uid;
+		found->maps = entry->user_ext;
+		found->setgroups_denied = entry->setgroups_denied;
+		found->content = content_of(view->arena, type, entry);
 	}
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++) {
 		const struct pid_namespace *namespace = snapshot->pid_namespaces[i];
@@ -71,13 +75,9 @@ static void read_task(struct tree_view *view, const struct task *task)
 		use_namespace(view, shown, NAMESPACE_PID, task->pid_namespace->id);
 	if (!ids)
 		return;
-	use_namespace(view, shown, NAMESPACE_USER, ids->user_ns_id);
-	use_namespace(view, shown, NAMESPACE_MNT, ids->mnt_ns_id);
-	use_namespace(view, shown, NAMESPACE_NET, ids->net_ns_id);
-	use_namespace(view, shown, NAMESPACE_UTS, ids->uts_ns_id);
-	use_namespace(view, shown, NAMESPACE_IPC, ids->ipc_ns_id);
-	use_namespace(view, shown, NAMESPACE_CGROUP, ids->cgroup_ns_id);
-	use_namespace(view, shown, NAMESPACE_TIME, ids->time_ns_id);
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		if (type != NAMESPACE_PID)
+			use_namespace(view, shown, type, ids_namespace(ids, type));
 }
 
 int view_read_images(struct tree_view *view, const char *dir, struct error *err)

@@ -126,7 +126,7 @@ static void read_namespace(struct tree_view *view, enum namespace_type type, int
 	if (!is_new)
 		return;
 	found->owner = namespace_id(owner_fd);
-	snprintf(own, sizeof own, "/proc/self/ns/%s", namespace_type_names[type]);
+	snprintf(own, sizeof own, "/proc/self/ns/%s", namespace_types[type].name);
 	found->shared = stat(own, &mine) == 0 && mine.st_ino == found->id;
 	if (type == NAMESPACE_USER)
 		found->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -149,7 +149,7 @@ static void read_namespaces(struct tree_view *view, struct view_task *task, int 
 	for (int type = 0; type < NAMESPACE_TYPES; type++) {
 		char name[32];
 
-		snprintf(name, sizeof name, "ns/%s", namespace_type_names[type]);
+		snprintf(name, sizeof name, "ns/%s", namespace_types[type].name);
 		autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
 		uint64_t id = namespace_id(fd);
 		if (!id)

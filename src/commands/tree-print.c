@@ -97,7 +97,7 @@ static const char *namespace_label(const struct tree_view *view, enum namespace_
 				   uint64_t id)
 {
 	return arena_printf(view->arena, view->live ? "%s:[%" PRIu64 "]" : "%s:%" PRIu64,
-			    namespace_type_names[type], id);
+			    namespace_types[type].name, id);
 }
 
 /* The namespaces in which a task differs from its parent; the root, from nestor. */
@@ -214,7 +214,9 @@ static const char *namespace_rest(const struct tree_view *view,
 {
 	return arena_printf(view->arena, "%5zu  %-*s  %s", namespace->n_tasks, owner_width,
 			    owner_label(view, namespace),
-			    namespace->shared ? "(nestor's own)" : maps_in_words(view, namespace));
+			    namespace->shared	 ? "(nestor's own)"
+			    : namespace->content ? text_printable(view->arena, namespace->content)
+						 : maps_in_words(view, namespace));
 }
 
 static void draw_namespaces(const struct tree_view *view, const struct line_art *art,
@@ -244,7 +246,7 @@ static void draw_namespaces(const struct tree_view *view, const struct line_art 
 		forest.rests[i] = namespace_rest(view, namespace, owner_width);
 	}
 	draw(&forest, art, "NAMESPACE",
-	     arena_printf(view->arena, "TASKS  %-*s  MAPS", owner_width, "OWNER"), text);
+	     arena_printf(view->arena, "TASKS  %-*s  CONTENT", owner_width, "OWNER"), text);
 }
 
 void view_print(const struct tree_view *view, bool unicode, struct text *text)
@@ -283,7 +285,7 @@ static void add_task(struct text *text, const struct view_task *task, bool is_ro
 	for (int type = 0; type < NAMESPACE_TYPES; type++) {
 		if (!task->namespaces[type])
 			continue;
-		text_add(text, "%s\"%s\": %" PRIu64, separator, namespace_type_names[type],
+		text_add(text, "%s\"%s\": %" PRIu64, separator, namespace_types[type].name,
 			 task->namespaces[type]);
 		separator = ", ";
 	}
@@ -303,7 +305,7 @@ static void add_json_map(struct text *text, const char *name, size_t n_extents,
 static void add_namespace(struct text *text, const struct view_namespace *namespace)
 {
 	text_add(text, "  {\"type\": \"%s\", \"id\": %" PRIu64 ", \"tasks\": %zu, \"shared\": %s",
-		 namespace_type_names[namespace->type], namespace->id, namespace->n_tasks,
+		 namespace_types[namespace->type].name, namespace->id, namespace->n_tasks,
 		 namespace->shared ? "true" : "false");
 	if (namespace->parent)
 		text_add(text, ", \"parent\": %" PRIu64, namespace->parent);
@@ -316,6 +318,10 @@ static void add_namespace(struct text *text, const struct view_namespace *namesp
 		add_json_map(text, "gid_map", namespace->maps->n_gid_map, namespace->maps->gid_map);
 		text_add(text, ", \"setgroups\": \"%s\"",
 			 namespace->setgroups_denied ? "deny" : "allow");
+	}
+	if (namespace->content) {
+		text_add(text, ", \"content\": ");
+		text_add_json_string(text, namespace->content);
 	}
 	text_add(text, "}");
 }

@@ -9,25 +9,12 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "model/namespaces.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-enum namespace_type {
-	NAMESPACE_PID,
-	NAMESPACE_USER,
-	NAMESPACE_MNT,
-	NAMESPACE_NET,
-	NAMESPACE_UTS,
-	NAMESPACE_IPC,
-	NAMESPACE_CGROUP,
-	NAMESPACE_TIME,
-	NAMESPACE_TYPES,
-};
-
-extern const char *const namespace_type_names[NAMESPACE_TYPES];
 
 struct view_namespace {
 	enum namespace_type type;
@@ -38,6 +25,7 @@ struct view_namespace {
 	uint32_t owner_uid;	 /* user namespaces: who made it, in the parent */
 	const UsernsEntry *maps; /* user namespaces, relative to the parent; NULL: not known */
 	bool setgroups_denied;
+	const char *content; /* what its kind says of it, or NULL */
 	size_t n_tasks;
 	bool shared; /* nestor itself is in it */
 	int fd;	     /* live user namespaces while they are read, else -1 */

@@ -27,10 +27,6 @@ static const struct option_row tree_options[] = {
 	{ 0 },
 };
 
-const char *const namespace_type_names[NAMESPACE_TYPES] = {
-	"pid", "user", "mnt", "net", "uts", "ipc", "cgroup", "time",
-};
-
 struct view_namespace *view_namespace(struct tree_view *view, enum namespace_type type, uint64_t id,
 				      bool *ret_new)
 {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/slots.h"
+#include "model/namespaces.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>
@@ -26,6 +27,10 @@ struct probe;	  /* collect/probe.h */
 struct open_file; /* below */
 struct file_opener;
 struct applied_thread; /* below */
+struct survey;		   /* collect/namespaces.h */
+struct surveyed_namespace; /* the same */
+struct visitor;		   /* kernel/visit.h */
+struct text;
 
 /*
  * State of a task or of each of its threads: credentials, timers, signal actions, ...
@@ -157,6 +162,7 @@ struct file_opener {
 	struct arena *arena;
 	int root_fd;		    /* paths are below it (-r), AT_FDCWD: the host's root */
 	const int *user_namespaces; /* like snapshot->user_namespaces; NULL while verifying */
+	const int *plain_namespaces; /* the same for snapshot->plain_namespaces */
 	/* Once all processes exist, as we see them; NULL before: */
 	const pid_t *pids; /* like snapshot->tasks; the dead are there, too */
 	pid_t level_0;	   /* somebody in the pid namespace of level 0 */
@@ -175,8 +181,51 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
 	return slot_of(&opener->states, opener->arena, owner);
 }
 
+/*
+ * A type of namespaces. That a namespace is there, who owns it, who is in it and who holds it is
+ * nobody's work but that of the pipeline, for all types alike: collect/namespaces.c finds it and
+ * gives it an id and an NsEntry, model/namespaces.c links it, run/namespaces.c has it made by a
+ * process in its owner before the tree, and kinds/namespaces/enter.c lets tasks and threads in. A
+ * kind adds what is in it:
+ *
+ * Dump:
+ *   survey   once, when all tasks and threads have been looked at: who else refers to such a
+ *	      namespace (survey_add); may be NULL
+ *   collect  once for each that is not nestor's own, owners first: fills the entry's own part from
+ *	      namespace->fd. What only somebody inside can see is read by a visit (kernel/visit.h);
+ *	      what only a member can tell, by namespace->member, which may be NULL: then only a
+ *	      descriptor or another namespace holds it
+ * Check (pure), at dump and again on images that anybody may have written:
+ *   check    is the content such as the kernel would have made, and can we make it again?
+ * Restore:
+ *   fill     in a process of its own that has entered the owner and called unshare(2): alone in the
+ *	      new namespace, with all capabilities of the owner and no others. It ends afterwards,
+ *	      and a descriptor keeps the namespace. /proc and the file systems are the host's
+ *   describe for people: what matters of it, "host name alpha"; adds nothing if nothing does
+ *
+ * All but `type` may be NULL. To add a type: a file in kinds/namespaces, a row in kinds/table.c, a
+ * message in schema/ that NsEntry embeds, a scenario.
+ *
+ * Tasks enter a namespace first thing in STAGE_FILES: what is mapped, opened or attached later is
+ * of that namespace. A thread whose namespace is another one enters that in STAGE_THREAD.
+ *
+ * Pid and user namespaces are rows too, but not plain ones (model/namespaces.h): they are made by
+ * the programs of the tree, and by run/user-namespaces.c.
+ */
+struct namespace_kind {
+	enum namespace_type type;
+	int (*survey)(struct collect *collect, struct survey *survey, struct error *err);
+	int (*collect)(struct collect *collect, struct surveyed_namespace *namespace_,
+		       struct error *err);
+	int (*check)(const struct snapshot *snapshot, const struct namespace *namespace_,
+		     struct error *err);
+	int (*fill)(const struct namespace *namespace_, struct error *err);
+	void (*describe)(const NsEntry *entry, struct text *text);
+};
+
 struct kind_table {
-	const struct file_kind *const *files; /* NULL-terminated */
+	const struct file_kind *const *files;			  /* NULL-terminated */
+	const struct namespace_kind *namespaces[NAMESPACE_TYPES]; /* NULL: refused by name */
 	const struct task_kind *const *tasks[STAGE_COUNT];
 };
 

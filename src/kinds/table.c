@@ -8,6 +8,7 @@
 #include "kinds/kind.h"
 #include "kinds/memory/memory.h"
 #include "kinds/namespaces/descriptor.h"
+#include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
 #include "kinds/sockets/socket.h"
 #include "kinds/task/fs.h"
@@ -22,7 +23,8 @@ static const struct file_kind *const file_kinds[] = {
 };
 
 static const struct task_kind *const files_stage[] = {
-	&pid_namespace_kind, /* opens files below the root directory that we came with */
+	&pid_limits_kind, /* opens files below the root directory that we came with */
+	&namespaces_kind,
 	&fs_kind,
 	NULL,
 };
@@ -43,8 +45,13 @@ static const struct task_kind *const process_stage[] = {
 };
 
 static const struct task_kind *const thread_stage[] = {
-	&thread_pointers_kind, &scheduling_kind,      &timer_slack_kind,
-	&alternate_stack_kind, &pending_signals_kind, NULL,
+	&thread_namespaces_kind,
+	&thread_pointers_kind,
+	&scheduling_kind,
+	&timer_slack_kind,
+	&alternate_stack_kind,
+	&pending_signals_kind,
+	NULL,
 };
 
 static const struct task_kind *const ids_stage[] = {
@@ -65,6 +72,11 @@ static const struct task_kind *const last_stage[] = {
 
 const struct kind_table kinds = {
 	.files = file_kinds,
+	.namespaces = {
+		[NAMESPACE_PID] = &pid_namespace_kind,
+		[NAMESPACE_USER] = &user_namespace_kind,
+		[NAMESPACE_UTS] = &uts_namespace_kind,
+	},
 	.tasks = {
 		[STAGE_FILES] = files_stage,
 		[STAGE_MEMORY] = memory_stage,

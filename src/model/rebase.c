@@ -5,6 +5,7 @@
  * be those that it knows.
  */
 #include "model/ids.h"
+#include "model/namespaces.h"
 #include "model/snapshot.h"
 
 enum { OVERFLOW_ID = 65534 }; /* kernel.overflowuid, which hardly anybody changes */
@@ -17,6 +18,9 @@ bool user_namespace_holds_tree(const struct snapshot *snapshot, const struct use
 	/* One that the tree shares is not made again: a restore puts the tree into another. */
 	for (size_t i = snapshot->own_pid_namespace ? 0 : 1; i < snapshot->n_pid_namespaces; i++)
 		if (!user_namespace_is_within(snapshot->pid_namespaces[i]->owner, base))
+			return false;
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
+		if (!user_namespace_is_within(snapshot->plain_namespaces[i]->owner, base))
 			return false;
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
 		if (snapshot->user_namespaces[i]->depth <= base->depth &&

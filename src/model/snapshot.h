@@ -110,6 +110,8 @@ struct snapshot {
 	size_t n_pid_namespaces;
 	struct user_namespace **user_namespaces; /* parents before children; [0] is the dumper's */
 	size_t n_user_namespaces;
+	struct namespace **plain_namespaces; /* neither pid nor user (namespaces.h) */
+	size_t n_plain_namespaces;
 	const NsEntry *base;	/* of the user namespace that snapshot_rebase has made depth 0 */
 	bool own_pid_namespace; /* the root task is the init of a namespace of its own */
 };

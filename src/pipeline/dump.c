@@ -160,7 +160,6 @@ static void dump_init(struct dump *dump, const struct pipeline_options *options)
 		.next_file_id = 1,
 		.next_shared_id = 1,
 		.next_pages_id = 1,
-		.next_namespace_id = 16, /* after those of nestor; see collect/tasks.c */
 	};
 }
 

@@ -85,6 +85,8 @@ static void add_preparations(struct plan *plan)
 	if (plan->root_clone.owner)
 		add(plan, ACTION_MAKE_PID_NAMESPACE)->namespace =
 			snapshot_user_namespace(snapshot, plan->root_clone.owner);
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
+		add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_sources(plan, true);
 	add(plan, ACTION_MAP_PROGRAMS);
 	add(plan, ACTION_FORK);
@@ -211,6 +213,23 @@ static void say_pid_namespace(const struct plan *plan, const struct action *acti
 	text_add(text, " of the first task, in user namespace %" PRIu32, action->namespace->id);
 }
 
+static void say_namespace(const struct plan *plan, const struct action *action, struct text *text)
+{
+	const struct namespace *namespace_ = action->plain;
+	const struct namespace_kind *kind = plan->kinds->namespaces[namespace_->type];
+	size_t length;
+
+	text_add(text, " %" PRIu32 " (%s) in user namespace %" PRIu32, namespace_->id,
+		 namespace_types[namespace_->type].words, namespace_->owner->id);
+	length = text->length;
+	if (kind->describe) {
+		text_add(text, ": ");
+		kind->describe(namespace_->entry, text);
+	}
+	if (text->length == length + 2)
+		text->string[text->length = length] = '\0';
+}
+
 static void say_source(const struct plan *plan, const struct action *action, struct text *text)
 {
 	const struct source *source = &plan->sources[action->source];
@@ -293,6 +312,7 @@ static const struct {
 	[ACTION_COUNT_PAST_IDS] = { "count on past the ids of the tree", say_nothing_more },
 	[ACTION_MAKE_USER_NAMESPACE] = { "make user namespace", say_user_namespace },
 	[ACTION_MAKE_PID_NAMESPACE] = { "make the pid namespace", say_pid_namespace },
+	[ACTION_MAKE_NAMESPACE] = { "make namespace", say_namespace },
 	[ACTION_OPEN] = { "open", say_source },
 	[ACTION_CONNECT] = { "connect", say_source },
 	[ACTION_AWAIT] = { "wait for", say_awaited },

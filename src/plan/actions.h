@@ -26,6 +26,7 @@ enum action_kind {
 	ACTION_COUNT_PAST_IDS,	    /* our own processes get none of the tree's numbers */
 	ACTION_MAKE_USER_NAMESPACE, /* namespace */
 	ACTION_MAKE_PID_NAMESPACE,  /* that of the first task, owned by namespace */
+	ACTION_MAKE_NAMESPACE,	    /* plain, in its owner, filled by its kind */
 	ACTION_CONNECT,		    /* source, with others that are open now */
 	ACTION_OPEN,		    /* source, an index */
 	ACTION_MAP_PROGRAMS,
@@ -47,6 +48,7 @@ struct action {
 	enum action_kind kind;
 	union {
 		const struct user_namespace *namespace;
+		const struct namespace *plain;
 		const NsEntry *limits;
 		size_t source;
 		struct gate *gate;

@@ -91,6 +91,18 @@ static int check_file(const struct snapshot *snapshot, const struct kind_table *
 	return kind->check ? kind->check(snapshot, entry, err) : 0;
 }
 
+static int check_namespace(const struct snapshot *snapshot, const struct kind_table *table,
+			   const struct namespace *namespace_, struct error *err)
+{
+	const struct namespace_kind *kind = table->namespaces[namespace_->type];
+
+	if (!kind)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "namespace %" PRIu32 " is a %s namespace, which is not supported",
+			    namespace_->id, namespace_types[namespace_->type].words);
+	return kind->check ? kind->check(snapshot, namespace_, err) : 0;
+}
+
 int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot *snapshot,
 		   const struct kind_table *table, const struct plan_options *options,
 		   struct error *err)
@@ -109,6 +121,11 @@ int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot
 	for (size_t i = 0; i < snapshot->n_tables; i++) {
 		struct error reason = { 0 };
 		if (check_descriptors(snapshot, snapshot->tables[i], &reason))
+			take_over(err, &count, &reason);
+	}
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
+		struct error reason = { 0 };
+		if (check_namespace(snapshot, table, snapshot->plain_namespaces[i], &reason))
 			take_over(err, &count, &reason);
 	}
 	for (size_t i = 0; i < snapshot->n_files; i++) {

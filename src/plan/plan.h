@@ -28,7 +28,7 @@ enum source_kind {
 	SOURCE_SHARED_MEMORY,  /* object with VMA shmid `id`, filled, read-write */
 	SOURCE_CORE_DIRECTORY, /* where zombie `id` dumps core: a file system of its own */
 	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
-	SOURCE_USER_NAMESPACE, /* that with this id; always inherited */
+	SOURCE_NAMESPACE,      /* that with this id, made before the tree; always inherited */
 	SOURCE_LATE_HOLDER,    /* pidfd of who has the late files; only where there are any */
 };
 

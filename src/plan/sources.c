@@ -3,8 +3,9 @@
  * What the coordinator opens and tasks fetch. A descriptor that the first task inherits costs
  * every fork a copy, pidfd_getfd costs two calls where it is used; so what few use is fetched,
  * unless there is not much in all. Numbers lie above all descriptors of the tree, the inherited
- * ones first, so that one close_range parts them: the coordinator's, user namespaces, files.
+ * ones first, so that one close_range parts them: the coordinator's, namespaces, files.
  */
+#include "model/namespaces.h"
 #include "plan/lower/build.h"
 
 #include <fcntl.h>
@@ -126,9 +127,11 @@ static void count_users(struct plan *plan)
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		if (!task_is_zombie(&snapshot->tasks[i]))
 			count_task(plan, &snapshot->tasks[i]);
-	/* For those that found them, and for zombies. */
+	/* For all that enter them, founders and zombies too. */
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
-		count_user(plan, SOURCE_USER_NAMESPACE, snapshot->user_namespaces[i]->id);
+		count_user(plan, SOURCE_NAMESPACE, snapshot->user_namespaces[i]->id);
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
+		count_user(plan, SOURCE_NAMESPACE, snapshot->plain_namespaces[i]->id);
 }
 
 static void count_late_holder(struct plan *plan)
@@ -144,7 +147,7 @@ static bool is_inherited(const struct plan *plan, const struct source *source)
 {
 	if (source->way != FILE_EARLY)
 		return false;
-	return source->kind == SOURCE_USER_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
+	return source->kind == SOURCE_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
 	       source->users >= MANY_USERS;
 }
 
@@ -152,8 +155,8 @@ static int compare_sources(const void *a, const void *b)
 {
 	const struct source *one = a, *other = b;
 
-	bool one_namespace = one->kind == SOURCE_USER_NAMESPACE;
-	bool other_namespace = other->kind == SOURCE_USER_NAMESPACE;
+	bool one_namespace = one->kind == SOURCE_NAMESPACE;
+	bool other_namespace = other->kind == SOURCE_NAMESPACE;
 
 	if (one->inherited != other->inherited)
 		return one->inherited ? -1 : 1;

@@ -22,6 +22,11 @@ static int make_pid_namespace(struct run *run, const struct action *action, stru
 	return run_make_root_pid_namespace(run, action->namespace, err);
 }
 
+static int make_namespace(struct run *run, const struct action *action, struct error *err)
+{
+	return run_make_namespace(run, action->plain, err);
+}
+
 static int open_source(struct run *run, const struct action *action, struct error *err)
 {
 	return run_open_source(run, action->source, err);
@@ -144,6 +149,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_COUNT_PAST_IDS] = count_past_ids,
 	[ACTION_MAKE_USER_NAMESPACE] = make_user_namespace,
 	[ACTION_MAKE_PID_NAMESPACE] = make_pid_namespace,
+	[ACTION_MAKE_NAMESPACE] = make_namespace,
 	[ACTION_OPEN] = open_source,
 	[ACTION_CONNECT] = connect_source,
 	[ACTION_AWAIT] = await,

@@ -48,11 +48,11 @@ static int open_file(struct run *run, uint64_t id, struct error *err)
 	return kind->open(&run->opener, entry, err);
 }
 
-static int open_user_namespace(const struct run *run, uint64_t id, struct error *err)
+static int open_made_namespace(const struct run *run, uint64_t id, struct error *err)
 {
-	int fd = fcntl(run_user_namespace(run, (uint32_t)id), F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(run_namespace(run, (uint32_t)id), F_DUPFD_CLOEXEC, 0);
 
-	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "no user namespace %" PRIu64, id) : fd;
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "no namespace %" PRIu64, id) : fd;
 }
 
 /* The directories above a core file; what tasks make in there is made with their own ids. */
@@ -104,8 +104,8 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return images_open_pages(run->images, (uint32_t)source->id, err);
 	case SOURCE_SHARED_MEMORY:
 		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
-	case SOURCE_USER_NAMESPACE:
-		return open_user_namespace(run, source->id, err);
+	case SOURCE_NAMESPACE:
+		return open_made_namespace(run, source->id, err);
 	case SOURCE_CORE_DIRECTORY:
 		return open_core_directory(run->plan->facts->core_pattern, err);
 	case SOURCE_LATE_HOLDER:
@@ -208,6 +208,7 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 	/* All of them are made by now. */
 	if (!run->opener.user_namespaces)
 		run->opener.user_namespaces = user_namespaces(run);
+	run->opener.plain_namespaces = run->plain_namespaces;
 	if (source->way != FILE_EARLY && !run->opener.pids && find_processes(run, err) < 0)
 		return -1;
 	int fd = source->way == FILE_BY_TASK ? take(run, source, err)

@@ -86,6 +86,7 @@ struct run {
 
 	struct run_user_namespace *user_namespaces; /* parents before children */
 	size_t n_user_namespaces;
+	int *plain_namespaces; /* like snapshot->plain_namespaces; -1: not made; NULL before */
 	int root_namespace_fd; /* the first task is born in this pid namespace; -1: see root_clone
 				*/
 
@@ -124,6 +125,10 @@ int run_make_root_pid_namespace(struct run *run, const struct user_namespace *ow
 				struct error *err);
 int run_user_namespace(const struct run *run, uint32_t id); /* borrowed; -1: there is none */
 void run_close_namespaces(struct run *run);
+/* namespaces.c: plain ones; once user namespaces are made. */
+int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+int run_namespace(const struct run *run, uint32_t id); /* of any type; borrowed; -1: none */
+void run_close_plain_namespaces(struct run *run);
 /* user-limits.c: of the same, once the tree is made. */
 int run_set_user_limits(struct run *run, const NsEntry *limits, struct error *err);
 

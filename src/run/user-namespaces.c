@@ -316,4 +316,5 @@ void run_close_namespaces(struct run *run)
 	if (run->root_namespace_fd >= 0)
 		close(run->root_namespace_fd);
 	run->root_namespace_fd = -1;
+	run_close_plain_namespaces(run);
 }

@@ -161,7 +161,7 @@ def descriptors(pid, namespaces=None):
         except OSError as error:
             link = f"<{error.strerror}>"
         text = read(pid, f"fdinfo/{number}")
-        if namespaces and link.startswith(("user:[", "pid:[")):
+        if namespaces and re.match(Namespaces.LINK, link):
             link = namespaces.link(f"/proc/{pid}/fd/{number}", link)
             # O_LARGEFILE, which open adds and the ioctls that give namespaces do not.
             text = re.sub(r"flags:\s*(\d+)", lambda flags:
@@ -201,13 +201,18 @@ def thread_facts(pid, tid, depth):
 
 
 class Namespaces:
-    """The user and pid namespaces of a tree, numbered in the order in which its tasks lead to them."""
+    """The namespaces of a tree, numbered in the order in which its tasks lead to them."""
+
+    # Pid and user namespaces have relations of their own; mount namespaces may be made afresh.
+    PLAIN = ("net", "uts", "ipc", "cgroup", "time", "time_for_children")
+    LINK = r"(user|pid|net|uts|ipc|cgroup|time):\["
 
     NS_GET_USERNS, NS_GET_PARENT, NS_GET_OWNER_UID = 0xb701, 0xb702, 0xb704
     PIDFD_GET_PID_FOR_CHILDREN, PIDFD_THREAD = 0xff06, os.O_EXCL
 
     def __init__(self, pids=()):
-        self.own = os.stat("/proc/self/ns/user")
+        self.own = {os.stat(f"/proc/self/ns/{name}").st_ino
+                    for name in ("user",) + self.PLAIN if os.path.exists(f"/proc/self/ns/{name}")}
         self.top = None  # the root's pid namespace, above which nothing is restored
         self.texts = {}
         self.readers = {}
@@ -221,7 +226,7 @@ class Namespaces:
     def text(self, fd, describe):
         """Number and description, the latter once only."""
         status = os.fstat(fd)
-        if os.path.samestat(status, self.own):
+        if status.st_ino in self.own:
             return "own"
         if status.st_ino not in self.texts:
             number = len(self.texts) + 1
@@ -256,6 +261,10 @@ class Namespaces:
         if self.top and os.path.samestat(os.fstat(fd), self.top):
             return owned
         return f"{owned}, below ({self.related(fd, self.NS_GET_PARENT, self.pid_text)})"
+
+    def plain_text(self, fd):
+        return self.text(fd, lambda fd: "owned by " + self.related(fd, self.NS_GET_USERNS,
+                                                                   self.user_text))
 
     def maps(self, fd):
         reader, inside = self.readers.get(os.fstat(fd).st_ino), None
@@ -297,7 +306,7 @@ class Namespaces:
     def link(self, path, name):
         """What a descriptor refers to; `name` has a number that a restore changes."""
         kind = name.split(":")[0]
-        text = {"user": self.user_text, "pid": self.pid_text}[kind]
+        text = {"user": self.user_text, "pid": self.pid_text}.get(kind, self.plain_text)
         return f"{kind} {self.told(lambda: os.open(path, os.O_RDONLY), text)}"
 
     def facts(self, pid, threads):
@@ -311,6 +320,10 @@ class Namespaces:
         for name, tid in threads.items():
             found[f"thread {name} pid namespace of children"] = self.told(
                 lambda tid=tid: self.open_for_children(pid, tid), self.pid_text)
+            for kind in self.PLAIN:
+                path = f"/proc/{pid}/task/{tid}/ns/{kind}"
+                found[f"thread {name} {kind} namespace"] = self.told(
+                    lambda path=path: os.open(path, os.O_RDONLY), self.plain_text)
         return found
 
 

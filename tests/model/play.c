@@ -81,7 +81,7 @@ static int users_of_source(const struct player *player, uint64_t number)
 	if (number < plan->first_source || number - plan->first_source >= plan->n_sources)
 		return -1;
 	const struct source *source = &plan->sources[number - plan->first_source];
-	if (source->kind != SOURCE_USER_NAMESPACE)
+	if (source->kind != SOURCE_NAMESPACE)
 		return -1;
 	for (int i = 0; i < player->model->n_users; i++)
 		if (player->model->users[i].id == source->id - SNAPSHOT_FIRST_USERS)

@@ -62,7 +62,12 @@ void build_zombie_user_namespace(struct build *build, struct node *node);
 bool node_enters_user_namespace(const struct node *node);
 void build_enter_user_namespace(struct build *build, struct node *node);
 /* Where its descriptor table keeps the sources that are needed to enter; last < first: none. */
-void user_namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last);
+void namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last);
+/* Does it need them once files and memory are there? How many of its threads but the first do? */
+bool node_keeps_namespaces(const struct build *build, const struct node *node);
+uint32_t late_threads(const struct build *build, const struct node *node);
+/* Closes them, in the program of the first thread. */
+void build_close_namespaces(struct build *build, struct node *node, struct program *program);
 
 /* late-files.c: descriptors that are opened when processes are there already, after all others. */
 void late_files_prepare(struct build *build); /* before any program is built */

@@ -19,7 +19,7 @@ void descriptors_share(struct build *build)
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
 		node->table_owner = node->share_files ? node->creator->table_owner : node;
-		node->n_sharers = node->n_nested_sharers = 0;
+		node->n_sharers = node->n_keeping_sharers = 0;
 		if (node->table_owner == node)
 			continue;
 		struct node *owner = node->table_owner;
@@ -30,7 +30,7 @@ void descriptors_share(struct build *build)
 			owner->used_word = program_word(&build->plan->programs, 0);
 			owner->entered_word = program_word(&build->plan->programs, 0);
 		}
-		owner->n_nested_sharers += node_enters_user_namespace(node);
+		owner->n_keeping_sharers += node_keeps_namespaces(build, node);
 	}
 }
 
@@ -127,9 +127,9 @@ void build_closing(struct build *build, struct node *node)
 			op_expect(program_call(program, SYS_close_range, next, number - 1, 0), 0);
 		next = number + 1;
 	}
-	if (node_enters_user_namespace(node) || owner->n_nested_sharers) {
+	if (node_keeps_namespaces(build, node) || owner->n_keeping_sharers) {
 		uint32_t first, last;
-		user_namespace_sources(build->plan, &first, &last);
+		namespace_sources(build->plan, &first, &last);
 		op_expect(program_call(program, SYS_close_range, next, first - 1, 0), 0);
 		next = last + 1;
 	}

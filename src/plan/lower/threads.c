@@ -4,6 +4,7 @@
  * set_tid needs CAP_CHECKPOINT_RESTORE at each level. Only where the task has to enter another
  * user namespace first (see user-namespaces.c) are they made with what that leaves.
  */
+#include "model/namespaces.h"
 #include "plan/lower/build.h"
 
 #include <linux/seccomp.h>
@@ -46,12 +47,14 @@ static int build_own_state(struct build *build, struct node *node, size_t thread
 {
 	if (build_stage(build, STAGE_THREAD, node->task, thread, program, err))
 		return -1;
+	if (thread && thread_is_late_for_any(build->plan->snapshot, node->task, thread))
+		program_wake(program, node->late_word, late_threads(build, node));
 	build_children_place(build, node, thread, program);
 	if (build_stage(build, STAGE_IDS, node->task, thread, program, err))
 		return -1;
 	/* Others may share its descriptor table and wait for it. */
 	if (thread == 0)
-		build_enter_user_namespace(build, node);
+		build_close_namespaces(build, node, program);
 	return build_end(build, node, thread, program, err);
 }
 
@@ -79,6 +82,7 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 {
 	struct program *program = node->program;
 	bool place_is_inside = children_place_is_inside(build, node, 0);
+	bool late = late_threads(build, node) != 0;
 
 	if (build_stage(build, STAGE_THREAD, node->task, 0, program, err))
 		return -1;
@@ -88,10 +92,14 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	if (build_stage(build, STAGE_IDS, node->task, 0, program, err))
 		return -1;
 	build_enter_user_namespace(build, node);
+	if (!late)
+		build_close_namespaces(build, node, program);
 	for (size_t i = 1; i < node->task->n_threads; i++) {
 		planned->threads[i].program = thread_program(build, node, i);
 		program = build_nested_thread(build, node, i, program, planned->threads[i].program);
 	}
+	if (late)
+		build_close_namespaces(build, node, program);
 	if (place_is_inside)
 		build_children_place(build, node, 0, program);
 	return build_end(build, node, 0, program, err);
@@ -102,6 +110,8 @@ int build_threads(struct build *build, struct node *node, struct error *err)
 	struct planned_task *planned = &build->plan->tasks[node->index];
 	size_t next = 0;
 
+	if (late_threads(build, node))
+		node->late_word = program_word(&build->plan->programs, 0);
 	if (node_enters_user_namespace(node)) {
 		if (build_nested_leader(build, node, planned, err))
 			return -1;

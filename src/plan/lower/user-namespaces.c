@@ -15,6 +15,7 @@
  * from the founder by PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE (6.11; /proc has no link without an
  * init).
  */
+#include "model/namespaces.h"
 #include "plan/lower/build.h"
 
 #include <linux/capability.h>
@@ -146,7 +147,7 @@ int user_namespaces_check(const struct plan *plan, const struct tree *tree, stru
 
 static uint32_t source_of(struct plan *plan, const struct user_namespace *namespace)
 {
-	return plan_source(plan, SOURCE_USER_NAMESPACE, namespace->id);
+	return plan_source(plan, SOURCE_NAMESPACE, namespace->id);
 }
 
 void build_found(struct build *build, struct node *founder, const struct place *place)
@@ -183,38 +184,65 @@ bool node_enters_user_namespace(const struct node *node)
 	return node->task && is_nested(node);
 }
 
-void user_namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last)
+void namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last)
 {
 	*ret_first = plan->first_source + 1;
 	*ret_last = plan->first_source;
 	/* Those of namespaces follow that of the coordinator (sources.c). */
 	while ((size_t)(*ret_last - plan->first_source) + 1 < plan->n_sources &&
-	       plan->sources[*ret_last - plan->first_source + 1].kind == SOURCE_USER_NAMESPACE)
+	       plan->sources[*ret_last - plan->first_source + 1].kind == SOURCE_NAMESPACE)
 		++*ret_last;
 }
 
-/*
- * The last descriptors that are not the task's own go with it. Whoever shares the table may need
- * them too: the owner of the table waits for all.
- */
+bool node_keeps_namespaces(const struct build *build, const struct node *node)
+{
+	if (!node->task || task_is_zombie(node->task))
+		return false;
+	if (is_nested(node))
+		return true;
+	for (size_t i = 0; i < node->task->n_threads; i++)
+		if (thread_is_late_for_any(build->plan->snapshot, node->task, i))
+			return true;
+	return false;
+}
+
+uint32_t late_threads(const struct build *build, const struct node *node)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 1; i < node->task->n_threads; i++)
+		count += thread_is_late_for_any(build->plan->snapshot, node->task, i);
+	return count;
+}
+
 void build_enter_user_namespace(struct build *build, struct node *node)
 {
-	struct program *program = node->program;
+	if (!is_nested(node))
+		return;
+	build_children_place_on_the_way(build, node);
+	build_join_user_namespace(build, node->program, node->task->user_namespace);
+}
+
+/*
+ * The last descriptors that are not the task's own go when nobody needs them any more: threads that
+ * enter other namespaces than the first one, and whoever shares the table. The owner of the table
+ * waits for all.
+ */
+void build_close_namespaces(struct build *build, struct node *node, struct program *program)
+{
 	struct node *owner = node->table_owner;
 	uint32_t first, last;
 
-	if (is_nested(node)) {
-		build_children_place_on_the_way(build, node);
-		build_join_user_namespace(build, program, node->task->user_namespace);
-	}
+	if (late_threads(build, node))
+		program_wait(program, node->late_word, late_threads(build, node));
 	if (owner != node) {
-		if (owner->n_nested_sharers && is_nested(node))
-			program_wake(program, owner->entered_word, owner->n_nested_sharers);
+		if (owner->n_keeping_sharers && node_keeps_namespaces(build, node))
+			program_wake(program, owner->entered_word, owner->n_keeping_sharers);
 		return;
 	}
-	if (owner->n_nested_sharers)
-		program_wait(program, owner->entered_word, owner->n_nested_sharers);
-	user_namespace_sources(build->plan, &first, &last);
-	if (is_nested(node) || owner->n_nested_sharers)
+	if (owner->n_keeping_sharers)
+		program_wait(program, owner->entered_word, owner->n_keeping_sharers);
+	namespace_sources(build->plan, &first, &last);
+	if (node_keeps_namespaces(build, node) || owner->n_keeping_sharers)
 		op_expect(program_call(program, SYS_close_range, first, last, 0), 0);
 }

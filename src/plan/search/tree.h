@@ -179,12 +179,13 @@ struct node {
 	struct place *current_place; /* where its children are born */
 	/* Scratch of the programs: */
 	struct program *program;
-	uint64_t number_slot;	   /* where the creator keeps a helper's number; 0: it is known */
-	struct node *table_owner;  /* the first of those that share its descriptor table */
-	uint32_t n_sharers;	   /* of an owner: the others */
-	uint32_t n_nested_sharers; /* those of them that enter a user namespace */
+	uint64_t number_slot;	    /* where the creator keeps a helper's number; 0: it is known */
+	struct node *table_owner;   /* the first of those that share its descriptor table */
+	uint32_t n_sharers;	    /* of an owner: the others */
+	uint32_t n_keeping_sharers; /* those of them that enter namespaces late */
 	/* Of an owner with sharers; see descriptors.c, and user-namespaces.c for the last. */
 	uint64_t made_word, placed_word, used_word, entered_word;
+	uint64_t late_word; /* counts threads that have entered other namespaces than the first */
 	uint64_t *place_slots; /* by thread: descriptors of pid namespaces; children-places.c */
 	uint64_t killed_word;  /* of a zombie that its parent has to kill */
 };

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Doing something "in there": a function is run by a child of ours that has taken other ids or
+ * entered other namespaces, from which nobody comes back. Its error comes back whole, what it has
+ * written into its data does too, and descriptors are handed over. It ends with us, in time, and
+ * nothing of it is left.
+ */
+#ifndef NESTOR_KERNEL_VISIT_H
+#define NESTOR_KERNEL_VISIT_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct visitor;
+
+struct visit {
+	/* For messages, after "the process that": "makes uts namespace 17". */
+	const char *what;
+	/* Taken first, with all capabilities kept: real, effective and saved. */
+	bool takes_ids;
+	uint32_t uid, gid;
+	/* Entered next, in this order (setns). For a pid namespace see setns(2): only children. */
+	const int *namespaces;
+	size_t n_namespaces;
+	/* Returns 0, or -1 with err. */
+	int (*function)(struct visitor *visitor, void *data, struct error *err);
+	/* Lies in shared memory while the function has it, and is copied back after it. */
+	void *data;
+	size_t size;
+	unsigned timeout_seconds; /* 0: none */
+	/* Called now and then while we wait; -1 with err ends the visit. May be NULL. */
+	int (*check)(struct error *err);
+};
+
+/*
+ * Returns 0, or -1 with the function's error, or one of ours. Descriptors that the function has
+ * handed over, n_fds of them, are in ret_fds, close-on-exec; -1 for those that it has not. After a
+ * failure there are none.
+ */
+int visit(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *err);
+
+/* For the function: the next descriptor of ret_fds. It stays open here too. */
+int visitor_hand_over(struct visitor *visitor, int fd, struct error *err);
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * How tasks and threads come into their namespaces, of whatever plain type: by setns(2) with a
+ * descriptor that the coordinator keeps (SOURCE_NAMESPACE, always inherited).
+ *
+ * setns wants CAP_SYS_ADMIN in the owner of the namespace and in the caller's own user namespace.
+ * A process has it everywhere before it enters its user namespace, so it goes first to where all of
+ * its threads can start from (task_first_namespace). Nsproxy is per thread: the others go on from
+ * there, with the rights that the task has by then.
+ */
+#include "kinds/namespaces/namespaces.h"
+
+#include "plan/plan.h"
+
+#include <sys/syscall.h>
+
+static void enter(struct plan *plan, struct program *program, const struct namespace *namespace_)
+{
+	op_expect(program_call(program, SYS_setns,
+			       plan_source(plan, SOURCE_NAMESPACE, namespace_->id),
+			       namespace_types[namespace_->type].flag),
+		  0);
+}
+
+static int plan_first(struct plan *plan, const struct task *task, size_t thread,
+		      struct program *program, struct error *err)
+{
+	(void)thread;
+	(void)err;
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++) {
+		const struct namespace *first =
+			namespace_types[type].plain
+				? task_first_namespace(plan->snapshot, task, type)
+				: NULL;
+		if (first)
+			enter(plan, program, first);
+	}
+	return 0;
+}
+
+static int plan_late(struct plan *plan, const struct task *task, size_t thread,
+		     struct program *program, struct error *err)
+{
+	(void)err;
+	if (!thread_is_late_for_any(plan->snapshot, task, thread))
+		return 0;
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		if (namespace_types[type].plain &&
+		    thread_is_late(plan->snapshot, task, thread, type))
+			enter(plan, program, thread_namespace(plan->snapshot, task, thread, type));
+	return 0;
+}
+
+const struct task_kind namespaces_kind = {
+	.name = "namespaces",
+	.plan = plan_first,
+};
+
+const struct task_kind thread_namespaces_kind = {
+	.name = "namespaces of threads",
+	.per_thread = true,
+	.plan = plan_late,
+};

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rows of kinds/table.c for namespaces. */
+#ifndef NESTOR_KINDS_NAMESPACES_NAMESPACES_H
+#define NESTOR_KINDS_NAMESPACES_NAMESPACES_H
+
+#include "kinds/kind.h"
+
+extern const struct namespace_kind pid_namespace_kind, user_namespace_kind, uts_namespace_kind;
+
+/* enter.c: of tasks, and of threads that are in others than their process. */
+extern const struct task_kind namespaces_kind, thread_namespaces_kind;
+
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Uts namespaces: the names that uname(2) gives as nodename and domainname, each up to 64 bytes
+ * without a terminator of its own. Whoever is inside sees them; to set them takes CAP_SYS_ADMIN in
+ * the owner (kernel/sys.c). They may be any bytes but NUL; the image format has strings.
+ */
+#include "kinds/namespaces/namespaces.h"
+
+#include "base/text.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kernel/visit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static int read_names(struct visitor *visitor, void *data, struct error *err)
+{
+	(void)visitor;
+	return uname(data) ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the host name") : 0;
+}
+
+static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
+		   struct error *err)
+{
+	UtsnsEntry *entry = snapshot_new(collect->snapshot, UTSNS_ENTRY, UtsnsEntry);
+	struct utsname names = { 0 };
+	struct visit there = {
+		.what = "reads a uts namespace",
+		.namespaces = &namespace_->fd,
+		.n_namespaces = 1,
+		.function = read_names,
+		.data = &names,
+		.size = sizeof names,
+	};
+
+	if (visit(&there, NULL, 0, err))
+		return -1;
+	entry->nodename = arena_string(collect->arena, names.nodename);
+	entry->domainname = arena_string(collect->arena, names.domainname);
+	namespace_->entry->uts = entry;
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		 struct error *err)
+{
+	const UtsnsEntry *entry = namespace_->entry->uts;
+	struct utsname names;
+
+	(void)snapshot;
+	if (!entry || strlen(entry->nodename) >= sizeof names.nodename ||
+	    strlen(entry->domainname) >= sizeof names.domainname)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "uts namespace %u has no names, or longer ones "
+			    "than there can be",
+			    namespace_->id);
+	return 0;
+}
+
+static int fill(const struct namespace *namespace_, struct error *err)
+{
+	const UtsnsEntry *entry = namespace_->entry->uts;
+
+	if (sethostname(entry->nodename, strlen(entry->nodename)) ||
+	    setdomainname(entry->domainname, strlen(entry->domainname)))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the host name");
+	return 0;
+}
+
+static void describe(const NsEntry *entry, struct text *text)
+{
+	if (!entry->uts)
+		return;
+	text_add(text, "host name %s", entry->uts->nodename);
+	if (strcmp(entry->uts->domainname, "(none)") != 0)
+		text_add(text, ", domain name %s", entry->uts->domainname);
+}
+
+const struct namespace_kind uts_namespace_kind = {
+	.type = NAMESPACE_UTS,
+	.collect = collect,
+	.check = check,
+	.fill = fill,
+	.describe = describe,
+};

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Making plain namespaces, before the tree: each by a process that has entered the owner, unshares,
+ * and fills it by its kind. It ends then; the namespace is kept by a descriptor, which is a source.
+ *
+ * The owner of a namespace is the user namespace of whoever makes it (create_new_namespaces,
+ * kernel/nsproxy.c). What unshare(2) has made is there under made_link: of time namespaces it is
+ * that of the maker's children.
+ */
+#include "base/cleanup.h"
+#include "kernel/visit.h"
+#include "run/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+
+struct making {
+	const struct namespace *namespace_;
+	const struct namespace_kind *kind;
+};
+
+static int fail_unshare(const struct namespace_type_row *type, struct error *err)
+{
+	fail_errno(err, errno == ENOSPC ? ERR_LIMIT_TOO_LOW : ERR_KERNEL_REFUSED,
+		   "cannot make a %s namespace", type->words);
+	if (err->os_errno == ENOSPC)
+		return fail_hint(err, "raise user.max_%s_namespaces (sysctl)", type->name);
+	return -1;
+}
+
+static int make(struct visitor *visitor, void *data, struct error *err)
+{
+	const struct making *making = data;
+	const struct namespace_type_row *type = &namespace_types[making->namespace_->type];
+	char path[64];
+
+	if (unshare((int)type->flag))
+		return fail_unshare(type, err);
+	if (making->kind->fill && making->kind->fill(making->namespace_, err))
+		return -1;
+	snprintf(path, sizeof path, "/proc/thread-self/%s", type->made_link);
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", path);
+	return visitor_hand_over(visitor, fd, err);
+}
+
+static void prepare_table(struct run *run)
+{
+	size_t n = run->plan->snapshot->n_plain_namespaces;
+
+	if (run->plain_namespaces)
+		return;
+	run->plain_namespaces = arena_array(run->arena, int, n);
+	for (size_t i = 0; i < n; i++)
+		run->plain_namespaces[i] = -1;
+}
+
+int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	struct making making = { namespace_, run->plan->kinds->namespaces[namespace_->type] };
+	int owner = namespace_->owner->depth ? run_user_namespace(run, namespace_->owner->id) : -1;
+	struct visit there = {
+		.what = "makes a namespace",
+		.namespaces = &owner,
+		.n_namespaces = owner >= 0,
+		.function = make,
+		.data = &making,
+		.size = sizeof making,
+		.timeout_seconds = run->options->timeout_seconds,
+		.check = run_check_interrupted,
+	};
+	int fd;
+
+	if (visit(&there, &fd, 1, err))
+		return fail_while(err, "making %s namespace %u",
+				  namespace_types[namespace_->type].words, namespace_->id);
+	prepare_table(run);
+	run->plain_namespaces[namespace_->index] = fd;
+	return 0;
+}
+
+int run_namespace(const struct run *run, uint32_t id)
+{
+	const struct namespace *plain = snapshot_plain_namespace(run->plan->snapshot, id);
+
+	return plain ? run->plain_namespaces[plain->index] : run_user_namespace(run, id);
+}
+
+void run_close_plain_namespaces(struct run *run)
+{
+	size_t n = run->plain_namespaces ? run->plan->snapshot->n_plain_namespaces : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (run->plain_namespaces[i] >= 0)
+			close(run->plain_namespaces[i]);
+	run->plain_namespaces = NULL;
+}

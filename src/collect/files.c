@@ -179,9 +179,22 @@ static const char *refused_state(const struct open_file *file)
 	 */
 	if (procfs_field(file->fdinfo, "lock:"))
 		return "holds a file lock";
-	if (file->flags & O_ASYNC)
-		return "sends signals when it is ready (O_ASYNC)";
 	return NULL;
+}
+
+static int collect_aspects(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	const struct file_fields fields = fields_of_file(&kinds, entry);
+
+	if (fields.owner)
+		*fields.owner =
+			snapshot_new(file->target->collect->snapshot, FOWN_ENTRY, FownEntry);
+	if (file->number == UINT32_MAX)
+		return 0;
+	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++)
+		if ((*aspect)->collect && (*aspect)->collect(file, entry, err))
+			return -1;
+	return 0;
 }
 
 static FileEntry *new_entry(struct collect *collect, const struct file_kind *kind, uint32_t id)
@@ -206,7 +219,8 @@ static int collect_description(struct open_file *file, struct description *descr
 			continue;
 		file->id = collect->next_file_id;
 		FileEntry *entry = new_entry(collect, *kind, file->id);
-		if ((*kind)->collect(file, entry, &refused)) {
+		if ((*kind)->collect(file, entry, &refused) ||
+		    collect_aspects(file, entry, &refused)) {
 			if (refused.name != ERR_UNSUPPORTED_FILE) {
 				*err = refused;
 				return -1;
@@ -432,6 +446,9 @@ int collect_files_complete(struct collect *collect, struct error *err)
 {
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
 		if ((*kind)->complete && (*kind)->complete(collect, err))
+			return -1;
+	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++)
+		if ((*aspect)->complete && (*aspect)->complete(collect, err))
 			return -1;
 	return state_of(collect)->n_refusals ? fail_refused(state_of(collect), err) : 0;
 }

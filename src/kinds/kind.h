@@ -26,7 +26,7 @@ struct target;	  /* the same: a stopped task */
 struct probe;	  /* collect/probe.h */
 struct open_file; /* below */
 struct file_opener;
-struct applied_thread; /* below */
+struct applied_thread;	   /* below */
 struct survey;		   /* collect/namespaces.h */
 struct surveyed_namespace; /* the same */
 struct visitor;		   /* kernel/visit.h */
@@ -112,6 +112,12 @@ struct open_file {
 	const char *what;      /* for messages: "pid 12: descriptor 3 (/tmp/log)" */
 };
 
+/* Where the records of a kind keep what descriptions of every kind have. */
+struct file_fields {
+	FownEntry **owner;
+	uint32_t *flags; /* as in struct open_file */
+};
+
 /* When a description comes to be at a restore. */
 enum file_way {
 	FILE_EARLY,   /* before the first process exists: by `open`, in the coordinator */
@@ -133,6 +139,7 @@ enum file_way {
  *   connect    when every description of the tree is open and no process of it runs: what refers
  *              to others (opener_file), or begins to count (timers)
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
+ *   fields     of a record that is complete; NULL in it where there is none
  *   complete   once per dump, when the descriptors of all tasks are known; may be NULL
  */
 struct file_kind {
@@ -149,7 +156,24 @@ struct file_kind {
 	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
+	struct file_fields (*fields)(FileEntry *entry);
 	int (*complete)(struct collect *collect, struct error *err);
+};
+
+/*
+ * State that descriptions of any kind may have, besides what their kind keeps: who gets signals, a
+ * lock. `collect` follows that of the kind for each description that a descriptor has, `check` that
+ * of the kind, `complete` once per dump; where `is_there` says so, `connect` comes after that of
+ * the kind.
+ */
+struct file_aspect {
+	const char *name;
+	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
+	int (*complete)(struct collect *collect, struct error *err);
+	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
+	bool (*is_there)(const FileEntry *entry);
+	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
+		       struct error *err);
 };
 
 /*
@@ -160,15 +184,17 @@ struct file_opener {
 	const struct snapshot *snapshot;
 	const struct images *images;
 	struct arena *arena;
-	int root_fd;		    /* paths are below it (-r), AT_FDCWD: the host's root */
-	const int *user_namespaces; /* like snapshot->user_namespaces; NULL while verifying */
+	int root_fd;		     /* paths are below it (-r), AT_FDCWD: the host's root */
+	const int *user_namespaces;  /* like snapshot->user_namespaces; NULL while verifying */
 	const int *plain_namespaces; /* the same for snapshot->plain_namespaces */
 	/* Once all processes exist, as we see them; NULL before: */
 	const pid_t *pids; /* like snapshot->tasks; the dead are there, too */
 	pid_t level_0;	   /* somebody in the pid namespace of level 0 */
+	/* A process or thread by its number at level 0, as we see it; -1 with errno. */
+	pid_t (*pid)(const struct file_opener *opener, uint32_t number);
 	/* See opener_file: */
 	int (*file)(const struct file_opener *opener, uint32_t file_id);
-	const void *file_data;
+	const void *run;     /* what these functions look at */
 	struct slots states; /* see opener_state */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
@@ -226,6 +252,7 @@ struct namespace_kind {
 struct kind_table {
 	const struct file_kind *const *files;			  /* NULL-terminated */
 	const struct namespace_kind *namespaces[NAMESPACE_TYPES]; /* NULL: refused by name */
+	const struct file_aspect *const *aspects;		  /* the same, or NULL */
 	const struct task_kind *const *tasks[STAGE_COUNT];
 };
 
@@ -239,6 +266,7 @@ static inline int opener_file(const struct file_opener *opener, uint32_t file_id
 	return opener->file(opener, file_id);
 }
 
+struct file_fields fields_of_file(const struct kind_table *table, const FileEntry *entry);
 enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,
 		       const FileEntry *entry);
 

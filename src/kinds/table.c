@@ -15,10 +15,16 @@
 #include "kinds/task/task.h"
 
 static const struct file_kind *const file_kinds[] = {
-	&regular_kind,
-	&pipe_kind,
-	&unix_socket_kind,
-	&namespace_file_kind,
+	&regular_kind,	      /* whatever has a path, and unlinked files */
+	&pipe_kind,	      /* both ends of pipe(2) */
+	&eventfd_kind,	      /* counters */
+	&unix_socket_kind,    /* AF_UNIX */
+	&namespace_file_kind, /* of /proc/PID/ns */
+	NULL,
+};
+
+static const struct file_aspect *const file_aspects[] = {
+	&owner_aspect,
 	NULL,
 };
 
@@ -72,6 +78,7 @@ static const struct task_kind *const last_stage[] = {
 
 const struct kind_table kinds = {
 	.files = file_kinds,
+	.aspects = file_aspects,
 	.namespaces = {
 		[NAMESPACE_PID] = &pid_namespace_kind,
 		[NAMESPACE_USER] = &user_namespace_kind,
@@ -94,6 +101,15 @@ const struct file_kind *kind_of_file(const struct kind_table *table, const FileE
 		if ((*kind)->type == entry->type)
 			return *kind;
 	return NULL;
+}
+
+struct file_fields fields_of_file(const struct kind_table *table, const FileEntry *entry)
+{
+	const struct file_kind *kind = kind_of_file(table, entry);
+
+	/* Whoever asks changes it or not, by what it is given. */
+	return kind && kind->fields ? kind->fields((FileEntry *)(uintptr_t)entry)
+				    : (struct file_fields){ 0 };
 }
 
 enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,

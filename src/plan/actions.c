@@ -60,6 +60,17 @@ static void add_late_files(struct plan *plan)
 	add_gate(plan, GATE_LATE_FILES);
 }
 
+static bool connects(const struct kind_table *table, const FileEntry *entry)
+{
+	const struct file_aspect *const *aspect = table->aspects;
+
+	if (kind_of_file(table, entry)->connect)
+		return true;
+	while (aspect && *aspect && !(*aspect)->is_there(entry))
+		aspect++;
+	return aspect && *aspect;
+}
+
 static void add_connections(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_sources; i++) {
@@ -69,7 +80,7 @@ static void add_connections(struct plan *plan)
 				? snapshot_file(plan->snapshot, (uint32_t)source->id)
 				: NULL;
 
-		if (entry && kind_of_file(plan->kinds, entry)->connect)
+		if (entry && connects(plan->kinds, entry))
 			add(plan, ACTION_CONNECT)->source = i;
 	}
 }

@@ -88,7 +88,12 @@ static int check_file(const struct snapshot *snapshot, const struct kind_table *
 			    "file %" PRIu32 " is of type %d, which is "
 			    "not supported",
 			    entry->id, (int)entry->type);
-	return kind->check ? kind->check(snapshot, entry, err) : 0;
+	if (kind->check && kind->check(snapshot, entry, err))
+		return -1;
+	for (const struct file_aspect *const *aspect = table->aspects; aspect && *aspect; aspect++)
+		if ((*aspect)->check && (*aspect)->check(snapshot, entry, err))
+			return -1;
+	return 0;
 }
 
 static int check_namespace(const struct snapshot *snapshot, const struct kind_table *table,

@@ -198,35 +198,43 @@ int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads
 	return 0;
 }
 
-static int fail_process(const struct run *run, size_t index, struct error *err)
+static int open_pid_namespace(const struct run *run)
 {
-	return fail(err, ERR_TASK_DIED, "%s is not there", run->plan->tasks[index].program->name);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->child);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+pid_t run_pid_of_number(const struct run *run, uint32_t number)
+{
+	if (!run->plan->own_pid_namespace)
+		return (pid_t)number;
+	autoclose int namespace_fd = open_pid_namespace(run);
+	return namespace_fd < 0 ? -1
+				: ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS, (unsigned long)number);
 }
 
 /* Those that threads do not tell: of zombies, and where the outermost numbers are not ours. */
 int run_find_task_pids(struct run *run, pid_t *ret_pids, struct error *err)
 {
-	char path[64];
+	autoclose int namespace_fd = -1;
+	bool translates = run->plan->own_pid_namespace;
 
-	if (!run->plan->own_pid_namespace) {
-		for (size_t i = 0; i < run->n_tasks; i++)
-			ret_pids[i] = (pid_t)thread_pids(run->plan->tasks[i].task, 0).pid[0];
-		return 0;
-	}
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->child);
-	autoclose int namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (namespace_fd < 0)
-		return fail_errno(err, ERR_TASK_DIED, "cannot open %s", path);
+	if (translates && (namespace_fd = open_pid_namespace(run)) < 0)
+		return fail_errno(err, ERR_TASK_DIED, "cannot open the tree's pid namespace");
 	for (size_t i = 0; i < run->n_tasks; i++) {
-		struct pid_vector pids = thread_pids(run->plan->tasks[i].task, 0);
-		ret_pids[i] =
-			ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS, (unsigned long)pids.pid[0]);
+		uint32_t number = task_pids(run->plan->tasks[i].task).pid[0];
+		ret_pids[i] = translates ? ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS,
+						 (unsigned long)number)
+					 : (pid_t)number;
 		if (ret_pids[i] < 0 && errno == ENOTTY)
 			return fail(err, ERR_KERNEL_TOO_OLD,
 				    "finding the processes of a pid namespace needs "
 				    "NS_GET_PID_FROM_PIDNS (Linux 6.11)");
 		if (ret_pids[i] <= 0)
-			return fail_process(run, i, err);
+			return fail_errno(err, ERR_TASK_DIED, "%s is not there",
+					  run->plan->tasks[i].program->name);
 	}
 	return 0;
 }

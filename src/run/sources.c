@@ -147,24 +147,29 @@ static const int *user_namespaces(const struct run *run)
 
 static int opened_file(const struct file_opener *opener, uint32_t file_id)
 {
-	const struct run *run = opener->file_data;
+	const struct run *run = opener->run;
 	const struct source *source = plan_find_source(run->plan, SOURCE_FILE, file_id);
 
 	return source ? run->source_fds[source - run->plan->sources] : -1;
+}
+
+static pid_t pid_of_number(const struct file_opener *opener, uint32_t number)
+{
+	return run_pid_of_number(opener->run, number);
 }
 
 void run_prepare_sources(struct run *run)
 {
 	const struct plan *plan = run->plan;
 
-	run->sources_floor = plan->first_source;
 	run->opener = (struct file_opener){
 		.snapshot = plan->snapshot,
 		.images = run->images,
 		.arena = run->arena,
 		.root_fd = run->options->root_fd,
 		.file = opened_file,
-		.file_data = run,
+		.pid = pid_of_number,
+		.run = run,
 	};
 	run->sources_floor = plan->first_source;
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
@@ -225,11 +230,19 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 
 int run_connect_source(struct run *run, size_t index, struct error *err)
 {
+	const struct kind_table *table = run->plan->kinds;
 	const FileEntry *entry =
 		snapshot_file(run->plan->snapshot, (uint32_t)run->plan->sources[index].id);
+	const struct file_kind *kind = kind_of_file(table, entry);
+	int fd = run->source_fds[index];
 
-	return kind_of_file(run->plan->kinds, entry)
-		->connect(&run->opener, entry, run->source_fds[index], err);
+	if (kind->connect && kind->connect(&run->opener, entry, fd, err) < 0)
+		return -1;
+	for (const struct file_aspect *const *aspect = table->aspects; aspect && *aspect; aspect++)
+		if ((*aspect)->is_there(entry) &&
+		    (*aspect)->connect(&run->opener, entry, fd, err) < 0)
+			return -1;
+	return 0;
 }
 
 void run_close_sources(struct run *run)

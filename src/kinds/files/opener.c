@@ -32,6 +32,11 @@ int opener_open_path(const struct file_opener *opener, const char *path, int fla
 	return (int)syscall(SYS_openat2, opener->root_fd, *path ? path : ".", &how, sizeof how);
 }
 
+int opener_set_flags(int fd, uint32_t flags)
+{
+	return fcntl(fd, F_SETFL, (int)(flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)));
+}
+
 size_t opener_keep(struct file_opener *opener, int fd)
 {
 	opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, opener->n_kept_fds,

@@ -11,6 +11,9 @@
  */
 int opener_open_path(const struct file_opener *opener, const char *path, int flags);
 
+/* The status flags that F_SETFL changes, to those of `flags`; -1 with errno. Leaves O_ASYNC. */
+int opener_set_flags(int fd, uint32_t flags);
+
 /*
  * Keeps a descriptor until all files are open, or until it is taken; returns its place. What was
  * not taken is closed by whoever made the opener.

@@ -123,8 +123,7 @@ static int collect_content(const struct open_file *file, struct known_pipe *pipe
 
 	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
 	 * nobody notices while the tree stands still. */
-	autoclose int source =
-		target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);
+	autoclose int source = target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);
 	if (source < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
 	int capacity = fcntl(source, F_GETPIPE_SZ);
@@ -181,7 +180,6 @@ static int pipe_collect(const struct open_file *file, FileEntry *entry, struct e
 	entry->pipe->id = file->id;
 	entry->pipe->pipe_id = pipe->id;
 	entry->pipe->flags = file->flags;
-	entry->pipe->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
 	return 0;
 }
 
@@ -244,9 +242,6 @@ static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, s
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a pipe", entry->id);
 	if ((pipe->flags & O_ACCMODE) == O_ACCMODE)
 		return fail(err, ERR_IMAGE_INVALID, "pipe %u (file %u) is open for nothing",
-			    pipe->pipe_id, entry->id);
-	if (pipe->flags & O_ASYNC)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "pipe %u (file %u) sends signals (O_ASYNC)",
 			    pipe->pipe_id, entry->id);
 	const struct record *record = snapshot_record(snapshot, IMAGE_PIPES_DATA, pipe->pipe_id);
 	const PipeDataEntry *content = record ? record->message : NULL;
@@ -355,6 +350,11 @@ static void pipe_describe(const FileEntry *entry, char *text, size_t room)
 		 ends[entry->pipe->flags & O_ACCMODE]);
 }
 
+static struct file_fields pipe_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->pipe->fown, &entry->pipe->flags };
+}
+
 const struct file_kind pipe_kind = {
 	.name = "pipe",
 	.type = FD_TYPES__PIPE,
@@ -363,5 +363,6 @@ const struct file_kind pipe_kind = {
 	.check = pipe_check,
 	.open = pipe_open,
 	.describe = pipe_describe,
+	.fields = pipe_fields,
 	.complete = pipe_complete,
 };

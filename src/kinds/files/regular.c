@@ -112,7 +112,6 @@ static RegFileEntry *new_record(const struct open_file *file)
 	reg->id = file->id;
 	reg->flags = file->flags;
 	reg->pos = file->position;
-	reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
 	reg->has_mnt_id = true;
 	reg->mnt_id = -1;
 	reg->has_mode = true;
@@ -160,6 +159,11 @@ int regular_open_flags(const RegFileEntry *reg)
 {
 	int flags = (int)reg->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
 
+	/* Files never send signals, and show the flag as they were opened; devices that do (random)
+	 * have to be told by fcntl (owner.c). */
+	if (reg->has_mode && S_ISCHR(reg->mode))
+		flags &= ~O_ASYNC;
+
 	/* The file was made with O_TMPFILE; opening would make another one. */
 	if (flags & TMPFILE_FLAG)
 		flags &= ~O_TMPFILE;
@@ -179,9 +183,6 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no usable name", entry->id);
 	if (reg->has_ext && reg->ext)
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u (%s) is to be given from outside",
-			    entry->id, reg->name);
-	if (reg->flags & O_ASYNC)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u (%s) sends signals (O_ASYNC)",
 			    entry->id, reg->name);
 	if (reg->pos > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
@@ -295,6 +296,11 @@ static void regular_describe(const FileEntry *entry, char *text, size_t room)
 	snprintf(text, room, "%s%s", entry->reg->name[0] == '/' ? "" : "/", entry->reg->name);
 }
 
+static struct file_fields regular_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->reg->fown, &entry->reg->flags };
+}
+
 const struct file_kind regular_kind = {
 	.name = "regular",
 	.type = FD_TYPES__REG,
@@ -304,4 +310,5 @@ const struct file_kind regular_kind = {
 	.verify = regular_verify,
 	.open = regular_open,
 	.describe = regular_describe,
+	.fields = regular_fields,
 };

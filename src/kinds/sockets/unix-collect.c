@@ -188,7 +188,6 @@ static int collect_state_of(struct collect *collect, const struct open_file *fil
 	sk->n_pending = socket->n_pending;
 	sk->pending = arena_copy(collect->snapshot->arena, socket->pending,
 				 socket->n_pending * sizeof *sk->pending);
-	sk->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
 	if (poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLPRI))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s has out-of-band data", file->what);
 	sk->opts = socket_options_collect(collect->snapshot, fd, file->what, err);

@@ -118,6 +118,11 @@ static void unix_describe(const FileEntry *entry, char *text, size_t room)
 			 (const char *)sk->name.data + 1);
 }
 
+static struct file_fields fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->usk->fown, &entry->usk->flags };
+}
+
 const struct file_kind unix_socket_kind = {
 	.name = "unix socket",
 	.type = FD_TYPES__UNIXSK,
@@ -126,6 +131,7 @@ const struct file_kind unix_socket_kind = {
 	.check = unix_check,
 	.verify = unix_verify,
 	.open = unix_open,
+	.fields = fields,
 	.describe = unix_describe,
 	.complete = unix_complete,
 };

@@ -5,6 +5,7 @@
  */
 #include "model/namespaces.h"
 #include "model/order.h"
+#include "model/shared-memory.h"
 #include "model/snapshot.h"
 #include "model/user-namespaces.h"
 
@@ -292,5 +293,7 @@ int snapshot_index(struct snapshot *snapshot, struct error *err)
 	    link_pid_namespaces(snapshot, err) || place_user_namespaces(snapshot, err) ||
 	    link_user_namespaces(snapshot, err) || index_plain_namespaces(snapshot, err))
 		return -1;
-	return check_unique_ids(snapshot, err);
+	if (check_unique_ids(snapshot, err))
+		return -1;
+	return snapshot_measure_shared_memory(snapshot, err);
 }

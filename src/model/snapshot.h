@@ -88,6 +88,10 @@ struct user_namespace {
 struct shared_memory {
 	uint64_t shmid;
 	struct pagemap pages;
+	/* Found by snapshot_index, as images do not say it: it reaches as far as anybody maps it or
+	 * has content, and as a whole is accounted or not. */
+	uint64_t size;
+	bool not_reserved;
 };
 
 struct snapshot {

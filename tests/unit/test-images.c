@@ -240,9 +240,68 @@ static void test_round_trip(void **state)
 	assert_int_equal(pread(pages, content, 1, 4 * 4096), 1);
 	assert_int_equal(content[0], 16 + 4);
 	autoclose int ghost = images_open_content(images, IMAGE_GHOST_FILE, SAMPLE_GHOST, &err);
-	assert_true(pread(ghost, content, sizeof content, (off_t)sample_ghost(&read)->content) >
-		    0);
+	assert_true(pread(ghost, content, sizeof content, (off_t)sample_ghost(&read)->content) > 0);
 	assert_string_equal(content, SAMPLE_GHOST_CONTENT);
+	images_free(images);
+}
+
+enum { MANY = 40000 };
+
+/* Descriptions of unlinked files, each with a name of its own, and pipes with content. */
+static void add_many(struct snapshot *snapshot)
+{
+	for (uint32_t i = 1; i <= MANY; i++) {
+		FileEntry *file = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
+		RemapFilePathEntry *remap =
+			snapshot_new(snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);
+		PipeDataEntry *pipe = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
+		/* Scattered: an odd factor changes places among 32 bits, and loses none. */
+		file->id = i * 2654435761u;
+		file->type = FD_TYPES__REG;
+		file->reg = snapshot_new(snapshot, REG_FILE_ENTRY, RegFileEntry);
+		file->reg->id = file->id;
+		file->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+		file->reg->name = arena_printf(snapshot->arena, "/%u", i);
+		snapshot_add_file(snapshot, file);
+		remap->orig_id = file->id;
+		remap->remap_id = i;
+		snapshot_add_record(snapshot, IMAGE_REMAP_FPATH, file->id, remap);
+		pipe->pipe_id = i << 8;
+		pipe->has_size = true;
+		snapshot_add_record(snapshot, IMAGE_PIPES_DATA, pipe->pipe_id, pipe);
+	}
+}
+
+/* Look-ups that go through all records take minutes here. */
+static void test_many_records(void **state)
+{
+	struct fixture *fixture = *state;
+	struct snapshot snapshot, read;
+	struct error err = { 0 };
+	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
+
+	sample_snapshot(&snapshot, &fixture->arena);
+	add_many(&snapshot);
+	must(sample_write(writer, &snapshot, &err), &err);
+	must(images_commit(writer, &err), &err);
+	images_writer_free(writer);
+	struct images *images = images_open(fixture->dir_fd, &fixture->arena, &read, &err);
+	if (!images)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < read.n_files; i++) {
+		const FileEntry *file = read.files[i];
+		assert_ptr_equal(snapshot_file(&read, file->id), file);
+		const struct record *remap = snapshot_record(&read, IMAGE_REMAP_FPATH, file->id);
+		if (!remap)
+			continue;
+		uint32_t n = ((RemapFilePathEntry *)remap->message)->remap_id;
+		if (file->reg->name[1] >= '0' && file->reg->name[1] <= '9')
+			assert_int_equal(n, strtoul(file->reg->name + 1, NULL, 10));
+	}
+	for (uint32_t i = 1; i <= MANY; i++)
+		assert_non_null(snapshot_record(&read, IMAGE_PIPES_DATA, i << 8));
+	assert_null(snapshot_record(&read, IMAGE_PIPES_DATA, 1));
+	assert_null(snapshot_file(&read, 0));
 	images_free(images);
 }
 
@@ -760,6 +819,7 @@ int main(void)
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_round_trip),
+		IN_DIRECTORY(test_many_records),
 		IN_DIRECTORY(test_tasks_in_any_order),
 		IN_DIRECTORY(test_earlier_dump_survives_until_commit),
 		IN_DIRECTORY(test_leftover_staging_is_cleared),

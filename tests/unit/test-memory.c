@@ -14,6 +14,7 @@
 #include "kernel/facts.h"
 #include "kernel/pagemap_scan.h"
 #include "kinds/memory/memory.h"
+#include "model/shared-memory.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -541,7 +542,8 @@ static struct program *make_plan(struct fixture *fixture)
 	program = program_new(&plan->programs, "test");
 	/* The stat of the target is not a real one. */
 	fixture->target.task->mm->mm_end_code = 1;
-	if (memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err) ||
+	if (snapshot_measure_shared_memory(&fixture->snapshot, &fixture->err) ||
+	    memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err) ||
 	    memory_kind.plan(plan, fixture->target.task, 0, program, &fixture->err))
 		fail_msg("%s", fixture->err.text);
 	/* Without the first operations: the whole mm cannot be moved to a child of the test. */

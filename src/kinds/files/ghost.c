@@ -11,6 +11,7 @@
 #include "kinds/files/ghost.h"
 
 #include "base/cleanup.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "images/images.h"
 
@@ -27,14 +28,13 @@
 #define GHOST_BIT (UINT32_C(1) << 31)
 
 struct known_ghost {
-	struct known_ghost *next;
+	struct known_ghost *next; /* of the same number, on another device */
 	dev_t device;
-	ino_t inode;
 	uint32_t id;
 };
 
 struct known_ghosts {
-	struct known_ghost *first;
+	struct table by_inode;
 	uint32_t last_id;
 };
 
@@ -52,10 +52,11 @@ static struct known_ghosts *state_of(struct collect *collect)
 static const struct known_ghost *find_known(const struct known_ghosts *known,
 					    const struct stat *stat)
 {
-	for (const struct known_ghost *ghost = known->first; ghost; ghost = ghost->next)
-		if (ghost->device == stat->st_dev && ghost->inode == stat->st_ino)
-			return ghost;
-	return NULL;
+	const struct known_ghost *ghost = table_find(&known->by_inode, stat->st_ino);
+
+	while (ghost && ghost->device != stat->st_dev)
+		ghost = ghost->next;
+	return ghost;
 }
 
 static int mount_of(int fd, const char *name, uint64_t *ret_mount)
@@ -237,8 +238,12 @@ static int collect_inode(const struct open_file *file, const char *path, uint32_
 		return fail_hint(err, "raise it with --ghost-limit");
 	}
 	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
-	*ghost = (struct known_ghost){ known->first, stat->st_dev, stat->st_ino, ++known->last_id };
-	known->first = ghost;
+	*ghost = (struct known_ghost){ NULL, stat->st_dev, ++known->last_id };
+	if (!table_add(&known->by_inode, collect->arena, stat->st_ino, ghost)) {
+		struct known_ghost *first = table_find(&known->by_inode, stat->st_ino);
+		ghost->next = first->next;
+		first->next = ghost;
+	}
 	GhostFileEntry *entry = new_record(collect->snapshot, stat);
 	snapshot_add_record(collect->snapshot, IMAGE_GHOST_FILE, ghost->id, entry);
 	*ret_id = ghost->id;

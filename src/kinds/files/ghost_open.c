@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "images/images.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ struct link {
 struct making {
 	struct file_opener *opener;
 	const struct record *ghost;
+	struct user *users;
 	const char *path; /* for messages */
 	int fd;		  /* the inode, read-write (a directory: read) */
 	struct made_directory *directories;
@@ -54,11 +56,18 @@ struct making {
 	int tmpfile_fd; /* the description that made it, until taken */
 };
 
-/* Descriptions that are open and not asked for yet. */
-struct opened {
-	struct opened *next;
-	uint32_t file_id;
+/* A description of an unlinked file. */
+struct user {
+	struct user *next; /* of the same file */
+	const FileEntry *entry;
+	bool opened;  /* and not asked for yet: */
 	size_t place; /* opener_take */
+};
+
+/* Kept by the opener. */
+struct unlinked_files {
+	struct table users;    /* by file id */
+	struct table users_of; /* the first of each, by number of the unlinked file */
 };
 
 /* ---- Names for the moment ---- */
@@ -186,21 +195,12 @@ static int take_by_link(struct making *making, int dir_fd, const char *name)
 	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW);
 }
 
-static bool leads_here(const struct making *making, const FileEntry *entry)
-{
-	return entry->type == FD_TYPES__REG &&
-	       ghost_of(making->opener->snapshot, entry) == making->ghost;
-}
-
 /* The description that was opened with O_TMPFILE; NULL if the file had a name once. */
 static const FileEntry *find_maker(const struct making *making)
 {
-	const struct snapshot *snapshot = making->opener->snapshot;
-
-	for (size_t i = 0; i < snapshot->n_files; i++)
-		if (leads_here(making, snapshot->files[i]) &&
-		    (snapshot->files[i]->reg->flags & TMPFILE_FLAG))
-			return snapshot->files[i];
+	for (const struct user *user = making->users; user; user = user->next)
+		if (user->entry->reg->flags & TMPFILE_FLAG)
+			return user->entry;
 	return NULL;
 }
 
@@ -420,30 +420,25 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 
 static int open_descriptions(struct making *making, struct error *err)
 {
-	struct file_opener *opener = making->opener;
-	const struct snapshot *snapshot = opener->snapshot;
-
-	for (size_t i = 0; i < snapshot->n_files; i++) {
-		const FileEntry *entry = snapshot->files[i];
-		if (!leads_here(making, entry))
-			continue;
-		int fd = open_description(making, entry->reg, err);
+	for (struct user *user = making->users; user; user = user->next) {
+		int fd = open_description(making, user->entry->reg, err);
 		if (fd < 0)
 			return -1;
-		struct opened *opened = arena_new(opener->arena, struct opened);
-		*opened = (struct opened){ *opener_state(opener, &regular_kind), entry->id,
-					   opener_keep(opener, fd) };
-		*opener_state(opener, &regular_kind) = opened;
+		user->place = opener_keep(making->opener, fd);
+		user->opened = true;
 	}
 	return 0;
 }
 
-static int make_ghost(struct file_opener *opener, const struct record *ghost, const char *path,
-		      struct error *err)
+static int make_ghost(struct file_opener *opener, const struct record *ghost, struct user *users,
+		      const char *path, struct error *err)
 {
-	struct making making = {
-		.opener = opener, .ghost = ghost, .path = path, .fd = -1, .tmpfile_fd = -1
-	};
+	struct making making = { .opener = opener,
+				 .ghost = ghost,
+				 .users = users,
+				 .path = path,
+				 .fd = -1,
+				 .tmpfile_fd = -1 };
 
 	int failed = make_inode(&making, err);
 	if (!failed && S_ISREG(ghost_entry(ghost)->mode))
@@ -462,22 +457,51 @@ static int make_ghost(struct file_opener *opener, const struct record *ghost, co
 	return failed;
 }
 
-static int take_opened(struct file_opener *opener, uint32_t file_id)
+/* Who leads to which unlinked file, in the order of the snapshot. */
+static void list_users(const struct file_opener *opener, struct unlinked_files *files)
 {
-	for (const struct opened *opened = *opener_state(opener, &regular_kind); opened;
-	     opened = opened->next)
-		if (opened->file_id == file_id && opener_kept(opener, opened->place) >= 0)
-			return opener_take(opener, opened->place);
-	return -1;
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = snapshot->n_files; i-- > 0;) {
+		const FileEntry *entry = snapshot->files[i];
+		const struct record *ghost =
+			entry->type == FD_TYPES__REG ? ghost_of(snapshot, entry) : NULL;
+		if (!ghost)
+			continue;
+		struct user *user = arena_new(opener->arena, struct user);
+		struct user **first = table_find(&files->users_of, ghost->key);
+		if (!first) {
+			first = arena_new(opener->arena, struct user *);
+			table_add(&files->users_of, opener->arena, ghost->key, first);
+		}
+		*user = (struct user){ .next = *first, .entry = entry };
+		*first = user;
+		table_add(&files->users, opener->arena, entry->id, user);
+	}
+}
+
+static struct unlinked_files *unlinked_files(struct file_opener *opener)
+{
+	void **state = opener_state(opener, &regular_kind);
+
+	if (!*state) {
+		*state = arena_new(opener->arena, struct unlinked_files);
+		list_users(opener, *state);
+	}
+	return *state;
 }
 
 int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
-	int fd = take_opened(opener, entry->id);
+	struct unlinked_files *files = unlinked_files(opener);
+	const struct record *ghost = ghost_of(opener->snapshot, entry);
+	struct user *user = table_find(&files->users, entry->id);
 
-	if (fd >= 0)
-		return fd;
-	if (make_ghost(opener, ghost_of(opener->snapshot, entry), entry->reg->name, err))
-		return -1;
-	return take_opened(opener, entry->id);
+	if (!user->opened) {
+		struct user **first = table_find(&files->users_of, ghost->key);
+		if (make_ghost(opener, ghost, *first, entry->reg->name, err))
+			return -1;
+	}
+	user->opened = false;
+	return opener_take(opener, user->place);
 }

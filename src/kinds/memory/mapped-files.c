@@ -7,17 +7,16 @@
  */
 #include "kinds/memory/mapped-files.h"
 
+#include "base/table.h"
 #include "collect/collect.h"
 
 #include <string.h>
-
-enum { BUCKETS = 256 };
 
 /* Keeps them over a dump. */
 static const char mapped_files_owner = 0;
 
 struct mapped_files {
-	struct mapped_file *buckets[BUCKETS];
+	struct table by_inode; /* the first of each; others of that number follow it */
 };
 
 static bool is_same(const struct mapped_name *a, const struct mapped_name *b)
@@ -35,13 +34,18 @@ struct mapped_file *mapped_file(struct collect *collect, const struct mapped_nam
 		files = arena_new(collect->arena, struct mapped_files);
 		*collect_state(collect, &mapped_files_owner) = files;
 	}
-	struct mapped_file **bucket = &files->buckets[name->inode % BUCKETS];
-	for (file = *bucket; file; file = file->next)
+	struct mapped_file *first = table_find(&files->by_inode, name->inode);
+	for (file = first; file; file = file->next)
 		if (is_same(&file->name, name))
 			return file;
 	file = arena_new(collect->arena, struct mapped_file);
-	*file = (struct mapped_file){ .next = *bucket, .name = *name };
+	*file = (struct mapped_file){ .name = *name };
 	file->name.path = arena_copy(collect->arena, name->path, name->path_length);
-	*bucket = file;
+	if (first) {
+		file->next = first->next;
+		first->next = file;
+	} else {
+		table_add(&files->by_inode, collect->arena, name->inode, file);
+	}
 	return file;
 }

@@ -71,10 +71,7 @@ int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
-int shared_collect_pages(struct target *target, const VmaEntry *area, struct error *err);
-/* shared-mapped.c: the content of an object, by the areas that map it. */
-int shared_write_mapped(struct collect *collect, uint64_t shmid, struct pagemap *pagemap,
-			int image_fd, uint64_t *ret_pages, struct error *err);
+int shared_collect_pages(struct collect *collect, struct error *err);
 /* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
 int shared_device(struct target *target, uint64_t *ret_device, struct error *err);
 
@@ -84,7 +81,7 @@ bool pagemap_run_is_stored(const PagemapEntry *run);
 
 /* vma-plan.c, pages-plan.c, vdso.c: pure. */
 int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
-int pages_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
+int pages_check(const struct task *task, struct error *err);
 
 /* What an area asks of its mapping. */
 struct area_plan {

@@ -156,7 +156,7 @@ static int memory_check(const struct snapshot *snapshot, const struct task *task
 			    "it has AIO contexts, which are not restored");
 	if (check_addresses(mm, err) || areas_check(snapshot, task, err))
 		return -1;
-	return pages_check(snapshot, task, err);
+	return pages_check(task, err);
 }
 
 /* --- Restore --- */

@@ -81,32 +81,21 @@ static int check_covered(const MmEntry *mm, size_t *index, const PagemapEntry *r
 	return 0;
 }
 
-/* Runs of an object that areas map; `mm` NULL: they are offsets in shared memory. */
-static int check_runs(const struct pagemap *pages, const MmEntry *mm, struct error *err)
+/* Those of shared memory were looked at when it was read (images/pagemap.c, model/index.c). */
+int pages_check(const struct task *task, struct error *err)
 {
+	const struct pagemap *pages = &task->pages;
 	uint64_t end = 0;
 	size_t index = 0;
 
 	for (size_t i = 0; i < pages->n_runs; i++) {
 		const PagemapEntry *run = pages->runs[i];
 
-		if (check_run(run, end, err) || (mm && check_covered(mm, &index, run, err)))
+		if (check_run(run, end, err) || check_covered(task->mm, &index, run, err))
 			return -1;
 		end = run->vaddr + pagemap_run_bytes(run);
 	}
 	return 0;
-}
-
-int pages_check(const struct snapshot *snapshot, const struct task *task, struct error *err)
-{
-	const MmEntry *mm = task->mm;
-
-	for (size_t i = 0; i < mm->n_vmas; i++)
-		if ((mm->vmas[i]->status & VMA_ANON_SHARED) &&
-		    check_runs(&snapshot_shared_memory(snapshot, mm->vmas[i]->shmid)->pages, NULL,
-			       err))
-			return fail_while(err, "shared memory %" PRIu64, mm->vmas[i]->shmid);
-	return check_runs(&task->pages, mm, err);
 }
 
 /* --- Plan --- */

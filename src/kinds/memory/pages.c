@@ -400,25 +400,12 @@ static void enter_result(const struct pages_job *job)
 	collect->pages_written += list->size / AREA_PAGE;
 }
 
-static int collect_shared_pages(struct collect *collect, struct error *err)
-{
-	for (size_t i = 0; i < collect->n_targets; i++) {
-		const MmEntry *mm = collect->targets[i].task->mm;
-
-		for (size_t k = 0; mm && k < mm->n_vmas; k++)
-			if ((mm->vmas[k]->status & VMA_ANON_SHARED) &&
-			    shared_collect_pages(&collect->targets[i], mm->vmas[k], err))
-				return -1;
-	}
-	return 0;
-}
-
 int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,
 			 struct error *err)
 {
 	struct pages_state *state = pages_state(collect);
 
-	if (collect_shared_pages(collect, err))
+	if (shared_collect_pages(collect, err))
 		return -1;
 	while (assistant_join_in(collect->assistant))
 		progress(progress_data, "copying memory", atomic_load(&state->n_done),

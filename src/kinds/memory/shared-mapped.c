@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kinds/memory/shared.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -21,12 +22,6 @@
 #include <unistd.h>
 
 enum { BUFFER_SIZE = 64 * AREA_PAGE };
-
-/* Where one task maps a part of the object. */
-struct mapped_part {
-	struct target *target;
-	uint64_t address, offset, size;
-};
 
 struct reading {
 	struct collect *collect;
@@ -38,32 +33,22 @@ struct reading {
 
 static int compare_parts(const void *a, const void *b)
 {
-	const struct mapped_part *one = a, *other = b;
+	const struct shared_part *const *one = a, *const *other = b;
 
-	return one->offset < other->offset ? -1 : one->offset > other->offset;
+	return (*one)->offset < (*other)->offset ? -1 : (*one)->offset > (*other)->offset;
 }
 
-static size_t find_parts(struct collect *collect, uint64_t shmid, struct mapped_part **ret_parts)
+static const struct shared_part **sorted_parts(struct arena *arena,
+					       const struct shared_object *object)
 {
-	struct mapped_part *parts = NULL;
-	size_t count = 0;
+	const struct shared_part **parts =
+		arena_array(arena, const struct shared_part *, object->n_parts);
+	size_t n = 0;
 
-	for (size_t i = 0; i < collect->n_targets; i++) {
-		struct target *target = &collect->targets[i];
-		const MmEntry *mm = target->task->mm;
-		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
-			const VmaEntry *area = mm->vmas[k];
-			if (!(area->status & VMA_ANON_SHARED) || area->shmid != shmid)
-				continue;
-			parts = arena_grow(collect->arena, parts, count, sizeof *parts);
-			parts[count++] = (struct mapped_part){ target, area->start, area->pgoff,
-							       area->end - area->start };
-		}
-	}
-	if (count)
-		qsort(parts, count, sizeof *parts, compare_parts);
-	*ret_parts = parts;
-	return count;
+	for (const struct shared_part *part = object->parts; part; part = part->next)
+		parts[n++] = part;
+	qsort(parts, n, sizeof *parts, compare_parts);
+	return parts;
 }
 
 static bool is_zero(const uint8_t *page)
@@ -104,7 +89,7 @@ static int write_pages(struct reading *reading, uint64_t offset, size_t size, st
 }
 
 /* An area may reach beyond the end of the object, where there is nothing to read. */
-static int read_part(struct reading *reading, const struct mapped_part *part, uint64_t from,
+static int read_part(struct reading *reading, const struct shared_part *part, uint64_t from,
 		     struct error *err)
 {
 	autoclose int mem_fd = target_open_mem(part->target, err);
@@ -128,24 +113,23 @@ static int read_part(struct reading *reading, const struct mapped_part *part, ui
 	return 0;
 }
 
-int shared_write_mapped(struct collect *collect, uint64_t shmid, struct pagemap *pagemap,
-			int image_fd, uint64_t *ret_pages, struct error *err)
+int shared_write_mapped(struct collect *collect, const struct shared_object *object, int image_fd,
+			uint64_t *ret_pages, struct error *err)
 {
 	autofree uint8_t *buffer = malloc(BUFFER_SIZE);
-	struct reading reading = { collect, pagemap, image_fd, ret_pages, buffer };
-	struct mapped_part *parts;
-	size_t count = find_parts(collect, shmid, &parts);
+	struct reading reading = { collect, &object->memory->pages, image_fd, ret_pages, buffer };
+	const struct shared_part **parts = sorted_parts(collect->arena, object);
 	uint64_t covered = 0;
 
 	if (!buffer)
 		return fail(err, ERR_IO, "out of memory");
 	*ret_pages = 0;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t end = parts[i].offset + parts[i].size;
-		uint64_t from = parts[i].offset > covered ? parts[i].offset : covered;
+	for (size_t i = 0; i < object->n_parts; i++) {
+		uint64_t end = parts[i]->offset + parts[i]->size;
+		uint64_t from = parts[i]->offset > covered ? parts[i]->offset : covered;
 		if (from >= end)
 			continue;
-		if (read_part(&reading, &parts[i], from, err))
+		if (read_part(&reading, parts[i], from, err))
 			return -1;
 		covered = end;
 	}

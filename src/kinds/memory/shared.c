@@ -11,8 +11,10 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "images/images.h"
+#include "kinds/memory/shared.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,16 +25,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct shared_object {
-	uint64_t inode, shmid;
-	bool written;
-};
-
 /* Kept over a dump. */
 struct shared_state {
 	uint64_t device;
-	struct shared_object *objects;
-	size_t n_objects;
+	struct table by_inode;
+	struct shared_object *objects, **last_object;
 };
 
 /* A memfd lives where shared anonymous memory does; its device number is that of both. */
@@ -55,6 +52,7 @@ static struct shared_state *shared_state(struct collect *collect, struct error *
 	if (state)
 		return state;
 	state = arena_new(collect->arena, struct shared_state);
+	state->last_object = &state->objects;
 	if (find_device(&state->device, err))
 		return NULL;
 	*collect_state(collect, &memory_kind) = state;
@@ -71,32 +69,39 @@ int shared_device(struct target *target, uint64_t *ret_device, struct error *err
 	return 0;
 }
 
-static struct shared_object *find_object(struct shared_state *state, uint64_t inode)
+static struct shared_object *new_object(struct collect *collect, struct shared_state *state,
+					uint64_t inode)
 {
-	for (size_t i = 0; i < state->n_objects; i++)
-		if (state->objects[i].inode == inode)
-			return &state->objects[i];
-	return NULL;
+	struct shared_object *object = arena_new(collect->arena, struct shared_object);
+
+	object->inode = inode;
+	object->memory = snapshot_add_shared_memory(collect->snapshot, collect->next_shared_id++);
+	object->last_part = &object->parts;
+	table_add(&state->by_inode, collect->arena, inode, object);
+	*state->last_object = object;
+	state->last_object = &object->next;
+	return object;
 }
 
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err)
 {
 	struct collect *collect = target->collect;
 	struct shared_state *state = shared_state(collect, err);
-	struct shared_object *object;
 
 	if (!state)
 		return -1;
-	object = find_object(state, inode);
-	if (!object) {
-		state->objects = arena_grow(collect->arena, state->objects, state->n_objects,
-					    sizeof state->objects[0]);
-		object = &state->objects[state->n_objects++];
-		object->inode = inode;
-		object->shmid = collect->next_shared_id++;
-		snapshot_add_shared_memory(collect->snapshot, object->shmid);
-	}
-	area->shmid = object->shmid;
+	struct shared_object *object = table_find(&state->by_inode, inode);
+	if (!object)
+		object = new_object(collect, state, inode);
+	struct shared_part *part = arena_new(collect->arena, struct shared_part);
+	*part = (struct shared_part){ .target = target,
+				      .address = area->start,
+				      .offset = area->pgoff,
+				      .size = area->end - area->start };
+	*object->last_part = part;
+	object->last_part = &part->next;
+	object->n_parts++;
+	area->shmid = object->memory->shmid;
 	return 0;
 }
 
@@ -155,85 +160,51 @@ static int send_object(struct collect *collect, int fd, struct pagemap *pagemap,
 }
 
 /* `fd` is -1 where we may not open the object. */
-static int write_object(struct collect *collect, int fd, struct shared_memory *shared,
+static int write_object(struct collect *collect, int fd, const struct shared_object *object,
 			struct error *err)
 {
+	struct pagemap *pagemap = &object->memory->pages;
 	uint64_t pages;
 
-	shared->pages.present = true;
-	shared->pages.pages_id = collect->next_pages_id++;
-	autoclose int image_fd = pages_create(collect, shared->pages.pages_id, err);
+	pagemap->present = true;
+	pagemap->pages_id = collect->next_pages_id++;
+	autoclose int image_fd = pages_create(collect, pagemap->pages_id, err);
 	if (image_fd < 0)
 		return -1;
-	if (fd < 0 ? shared_write_mapped(collect, shared->shmid, &shared->pages, image_fd, &pages,
-					 err)
-		   : send_object(collect, fd, &shared->pages, image_fd, &pages, err))
+	if (fd < 0 ? shared_write_mapped(collect, object, image_fd, &pages, err)
+		   : send_object(collect, fd, pagemap, image_fd, &pages, err))
 		return -1;
 	collect->pages_scanned += pages;
 	collect->pages_written += pages;
 	return 0;
 }
 
-static struct shared_object *object_of_area(struct shared_state *state, const VmaEntry *area)
+static int collect_object(struct collect *collect, const struct shared_object *object,
+			  struct error *err)
 {
-	for (size_t i = 0; i < state->n_objects; i++)
-		if (state->objects[i].shmid == area->shmid)
-			return &state->objects[i];
-	return NULL;
-}
-
-int shared_collect_pages(struct target *target, const VmaEntry *area, struct error *err)
-{
-	struct collect *collect = target->collect;
-	struct shared_object *object = object_of_area(*collect_state(collect, &memory_kind), area);
+	const struct shared_part *part = object->parts;
 	char link[64];
-	autoclose int fd = -1;
 
-	if (object->written)
-		return 0;
-	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, area->start, area->end);
-	fd = target_open(target, link, O_RDONLY);
+	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, part->address,
+		 part->address + part->size);
+	autoclose int fd = target_open(part->target, link, O_RDONLY);
 	if (fd < 0 && errno != EPERM && errno != EACCES)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
-	object->written = true;
-	return write_object(collect, fd, snapshot_shared_memory(collect->snapshot, area->shmid),
-			    err);
+	return write_object(collect, fd, object, err);
+}
+
+int shared_collect_pages(struct collect *collect, struct error *err)
+{
+	const struct shared_state *state = *collect_state(collect, &memory_kind);
+
+	for (const struct shared_object *object = state ? state->objects : NULL; object;
+	     object = object->next)
+		if (collect_object(collect, object, err))
+			return -1;
+	return 0;
 }
 
 /* --- Restore --- */
-
-/*
- * The object has no recorded size: it reaches as far as anybody maps it or has content.
- * *ret_flags gets MAP_NORESERVE where an area has it: the object as a whole is accounted or not.
- */
-static uint64_t object_size(const struct snapshot *snapshot, const struct shared_memory *shared,
-			    int *ret_flags)
-{
-	uint64_t size = AREA_PAGE;
-
-	*ret_flags = 0;
-
-	for (size_t i = 0; i < snapshot->n_tasks; i++) {
-		const MmEntry *mm = snapshot->tasks[i].mm;
-
-		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
-			const VmaEntry *area = mm->vmas[k];
-			uint64_t end = area->pgoff + (area->end - area->start);
-
-			if (!(area->status & VMA_ANON_SHARED) || area->shmid != shared->shmid)
-				continue;
-			*ret_flags |= (int)area->flags & MAP_NORESERVE;
-			size = end > size ? end : size;
-		}
-	}
-	for (size_t i = 0; i < shared->pages.n_runs; i++) {
-		const PagemapEntry *run = shared->pages.runs[i];
-
-		if (run->vaddr + pagemap_run_bytes(run) > size)
-			size = run->vaddr + pagemap_run_bytes(run);
-	}
-	return size;
-}
 
 static int open_as_mapped(void *bytes, uint64_t size)
 {
@@ -292,13 +263,11 @@ int shared_memory_open(const struct snapshot *snapshot, const struct images *ima
 		       struct error *err)
 {
 	const struct shared_memory *shared = snapshot_shared_memory(snapshot, shmid);
-	int flags;
 
 	if (!shared)
 		return fail(err, ERR_IMAGE_INVALID, "shared memory %" PRIu64 " is not recorded",
 			    shmid);
-	uint64_t size = object_size(snapshot, shared, &flags);
-	autoclose int fd = make_object(size, flags, err);
+	autoclose int fd = make_object(shared->size, shared->not_reserved ? MAP_NORESERVE : 0, err);
 	if (fd < 0)
 		return -1;
 	if (fill_object(images, &shared->pages, fd, err))

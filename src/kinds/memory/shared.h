@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shared anonymous memory while it is dumped. Between shared.c and shared-mapped.c. */
+#ifndef NESTOR_KINDS_MEMORY_SHARED_H
+#define NESTOR_KINDS_MEMORY_SHARED_H
+
+#include "base/error.h"
+#include "model/snapshot.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct collect;
+struct target;
+
+/* Where one task maps a part of the object. */
+struct shared_part {
+	struct shared_part *next;
+	struct target *target;
+	uint64_t address, offset, size;
+};
+
+struct shared_object {
+	struct shared_object *next; /* in the order in which they were met */
+	uint64_t inode;
+	struct shared_memory *memory; /* what becomes of it */
+	struct shared_part *parts, **last_part;
+	size_t n_parts;
+};
+
+/* The content of an object, by the areas that map it. */
+int shared_write_mapped(struct collect *collect, const struct shared_object *object, int image_fd,
+			uint64_t *ret_pages, struct error *err);
+
+#endif

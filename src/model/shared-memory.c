@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What only all areas together tell of a shared memory object. */
+#include "model/shared-memory.h"
+
+#include <inttypes.h>
+#include <sys/mman.h>
+
+enum { PAGE_BYTES = 4096 };
+
+/* No object reaches as far, since no area could map it. */
+static const uint64_t size_limit = UINT64_C(1) << 56;
+
+static void add_area(const struct snapshot *snapshot, const VmaEntry *area)
+{
+	struct shared_memory *memory = area->status & VMA_ANON_SHARED
+					       ? snapshot_shared_memory(snapshot, area->shmid)
+					       : NULL;
+
+	/* Impossible areas are refused where all of them are checked. */
+	if (!memory || area->end <= area->start || area->end > size_limit ||
+	    area->pgoff > size_limit)
+		return;
+	uint64_t end = area->pgoff + (area->end - area->start);
+	memory->not_reserved |= (area->flags & MAP_NORESERVE) != 0;
+	memory->size = end > memory->size ? end : memory->size;
+}
+
+static int add_runs(struct shared_memory *memory, struct error *err)
+{
+	for (size_t i = 0; i < memory->pages.n_runs; i++) {
+		const PagemapEntry *run = memory->pages.runs[i];
+		uint64_t pages = run->has_nr_pages ? run->nr_pages : run->compat_nr_pages;
+		if (run->vaddr >= size_limit || pages > (size_limit - run->vaddr) / PAGE_BYTES)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "shared memory %" PRIu64 ": %" PRIu64 " pages at %" PRIx64
+				    " cannot be a run of pages",
+				    memory->shmid, pages, run->vaddr);
+		uint64_t end = run->vaddr + pages * PAGE_BYTES;
+		memory->size = end > memory->size ? end : memory->size;
+	}
+	return 0;
+}
+
+int snapshot_measure_shared_memory(struct snapshot *snapshot, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_shared_memory; i++) {
+		snapshot->shared_memory[i]->size = PAGE_BYTES;
+		snapshot->shared_memory[i]->not_reserved = false;
+		if (add_runs(snapshot->shared_memory[i], err))
+			return -1;
+	}
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const MmEntry *mm = snapshot->tasks[i].mm;
+		for (size_t k = 0; mm && k < mm->n_vmas; k++)
+			add_area(snapshot, mm->vmas[k]);
+	}
+	return 0;
+}

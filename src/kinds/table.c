@@ -83,6 +83,7 @@ const struct kind_table kinds = {
 		[NAMESPACE_PID] = &pid_namespace_kind,
 		[NAMESPACE_USER] = &user_namespace_kind,
 		[NAMESPACE_UTS] = &uts_namespace_kind,
+		[NAMESPACE_TIME] = &time_namespace_kind,
 	},
 	.tasks = {
 		[STAGE_FILES] = files_stage,

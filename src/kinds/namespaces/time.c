@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Time namespaces: CLOCK_MONOTONIC and CLOCK_BOOTTIME with an offset of their own
+ * (time_namespaces(7)). What is recorded is what these clocks showed at the dump, so that they go
+ * on from there, wherever and whenever that is: a task sees as little of the time in between as of
+ * that between two of its instructions.
+ *
+ * Offsets are relative to the host's clocks, whoever writes them, and a new namespace has those of
+ * its maker's. They can be written as long as nobody is inside (proc_timens_set_offset, EACCES
+ * after that), by who has CAP_SYS_TIME in the owner. unshare(2) makes a namespace for the children
+ * of the caller; setns(2) enters one at once, with a single thread. So all threads are in the same;
+ * a task whose children would be born in another one than its own is refused
+ * (collect/namespaces.c): setns does not bring that about.
+ */
+#include "kinds/namespaces/namespaces.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kernel/visit.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NANOSECONDS = 1000000000 };
+
+/* Half of what the kernel's clocks can tell (KTIME_SEC_MAX), which it takes in an offset. */
+#define MOST_SECONDS (INT64_MAX / NANOSECONDS / 2)
+
+/* Those of the namespace that was made for children. */
+#define OFFSETS "/proc/self/timens_offsets"
+
+struct clocks {
+	struct timespec monotonic, boottime;
+};
+
+static int read_clocks(struct clocks *clocks, struct error *err)
+{
+	if (clock_gettime(CLOCK_MONOTONIC, &clocks->monotonic) ||
+	    clock_gettime(CLOCK_BOOTTIME, &clocks->boottime))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the clocks");
+	return 0;
+}
+
+/* ---- dump ---- */
+
+static int read_inside(struct visitor *visitor, void *data, struct error *err)
+{
+	(void)visitor;
+	return read_clocks(data, err);
+}
+
+static Timespec *recorded(struct collect *collect, const struct timespec *time)
+{
+	Timespec *entry = snapshot_new(collect->snapshot, TIMESPEC, Timespec);
+
+	entry->tv_sec = (uint64_t)time->tv_sec;
+	entry->tv_nsec = (uint64_t)time->tv_nsec;
+	return entry;
+}
+
+static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
+		   struct error *err)
+{
+	TimensEntry *entry = snapshot_new(collect->snapshot, TIMENS_ENTRY, TimensEntry);
+	struct clocks clocks = { 0 };
+	struct visit there = {
+		.what = "reads the clocks of a time namespace",
+		.namespaces = &namespace_->fd,
+		.n_namespaces = 1,
+		.function = read_inside,
+		.data = &clocks,
+		.size = sizeof clocks,
+	};
+
+	if (visit(&there, NULL, 0, err))
+		return -1;
+	entry->monotonic = recorded(collect, &clocks.monotonic);
+	entry->boottime = recorded(collect, &clocks.boottime);
+	namespace_->entry->time = entry;
+	return 0;
+}
+
+/* ---- check ---- */
+
+static bool is_time(const Timespec *time)
+{
+	return time->tv_sec <= (uint64_t)MOST_SECONDS && time->tv_nsec < NANOSECONDS;
+}
+
+static int check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		 struct error *err)
+{
+	const TimensEntry *entry = namespace_->entry->time;
+
+	if (!entry || !is_time(entry->monotonic) || !is_time(entry->boottime))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "time namespace %" PRIu32 ": its clocks show no time", namespace_->id);
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		for (size_t thread = 0; !task_is_zombie(task) && thread < task->n_threads; thread++)
+			if (thread_is_late(snapshot, task, thread, NAMESPACE_TIME))
+				return fail(err, ERR_IMAGE_INVALID,
+					    "task %s: its threads are in two time namespaces",
+					    task_name(task));
+	}
+	return 0;
+}
+
+/* ---- restore ---- */
+
+/* The offset at which a clock shows what was recorded; `now` has the caller's own in it. */
+static struct timespec offset_for(const Timespec *shown, const struct timespec *now,
+				  const struct timespec *own_offset)
+{
+	int64_t nanoseconds = (int64_t)shown->tv_nsec - now->tv_nsec + own_offset->tv_nsec;
+	int64_t seconds = (int64_t)shown->tv_sec - now->tv_sec + own_offset->tv_sec;
+
+	while (nanoseconds < 0) {
+		nanoseconds += NANOSECONDS;
+		seconds--;
+	}
+	return (struct timespec){ .tv_sec = seconds + nanoseconds / NANOSECONDS,
+				  .tv_nsec = nanoseconds % NANOSECONDS };
+}
+
+/* Lines of a name, seconds and nanoseconds. */
+static int read_offsets(struct clocks *offsets, struct error *err)
+{
+	char text[256];
+	autoclose int fd = open(OFFSETS, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	long long seconds[2];
+	long nanoseconds[2];
+
+	text[length < 0 ? 0 : length] = '\0';
+	if (sscanf(text, "monotonic %lld %ld boottime %lld %ld", &seconds[0], &nanoseconds[0],
+		   &seconds[1], &nanoseconds[1]) != 4)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the offsets of clocks");
+	offsets->monotonic = (struct timespec){ seconds[0], nanoseconds[0] };
+	offsets->boottime = (struct timespec){ seconds[1], nanoseconds[1] };
+	return 0;
+}
+
+static int fill(const struct namespace *namespace_, struct error *err)
+{
+	const TimensEntry *entry = namespace_->entry->time;
+	autoclose int fd = open(OFFSETS, O_WRONLY | O_CLOEXEC);
+	struct clocks now, own = { 0 };
+	char text[160];
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open " OFFSETS);
+	if (read_offsets(&own, err) || read_clocks(&now, err))
+		return -1;
+	struct timespec monotonic = offset_for(entry->monotonic, &now.monotonic, &own.monotonic);
+	struct timespec boottime = offset_for(entry->boottime, &now.boottime, &own.boottime);
+	int length = snprintf(text, sizeof text, "monotonic %lld %ld\nboottime %lld %ld\n",
+			      (long long)monotonic.tv_sec, monotonic.tv_nsec,
+			      (long long)boottime.tv_sec, boottime.tv_nsec);
+	if (write(fd, text, (size_t)length) != length)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the offsets of clocks");
+	return 0;
+}
+
+static void describe(const NsEntry *entry, struct text *text)
+{
+	if (entry->time)
+		text_add(text, "monotonic clock at %" PRIu64 " s, boot time %" PRIu64 " s",
+			 entry->time->monotonic->tv_sec, entry->time->boottime->tv_sec);
+}
+
+const struct namespace_kind time_namespace_kind = {
+	.type = NAMESPACE_TIME,
+	.collect = collect,
+	.check = check,
+	.fill = fill,
+	.describe = describe,
+};

@@ -23,6 +23,7 @@ struct facts;
 struct stat;
 struct assistant;
 struct read_ahead;
+struct open_file; /* kinds/kind.h */
 
 struct target_thread {
 	pid_t tid;			  /* as this nestor sees it */
@@ -72,7 +73,7 @@ struct dump_options {
 	pid_t pid;
 	bool shell_job;
 	unsigned timeout_seconds;
-	uint64_t ghost_limit; /* largest unlinked file that is carried */
+	uint64_t ghost_limit;	  /* largest unlinked file that is carried */
 	uint64_t accepted_losses; /* losses.h */
 };
 
@@ -145,6 +146,9 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 int collect_descriptors(struct target *target, struct error *err);
 /* Once all are known: the kinds complete what they know, and all refusals are told at once. */
 int collect_files_complete(struct collect *collect, struct error *err);
+
+/* A descriptor of our own of what a descriptor of a task refers to; -1 with err. */
+int collect_get_file(const struct open_file *file, struct error *err);
 
 /*
  * One more reason why the files of the tree cannot be dumped. Reasons are gathered, and reported

@@ -453,6 +453,17 @@ int collect_files_complete(struct collect *collect, struct error *err)
 	return state_of(collect)->n_refusals ? fail_refused(state_of(collect), err) : 0;
 }
 
+int collect_get_file(const struct open_file *file, struct error *err)
+{
+	autoclose int pidfd = target_pidfd(file->target);
+	int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)file->number, 0);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
+				  file->what);
+	return fd;
+}
+
 /* ---- Files that are not descriptors ---- */
 
 static struct known_path *find_path(struct files_state *state, const struct open_file *file)

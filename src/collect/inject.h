@@ -26,7 +26,7 @@ struct seccomp_filters;
 
 struct injection {
 	struct target *target;
-	int mem_fd; /* from start to finished */
+	int mem_fd;	/* from start to finished */
 	uint64_t code;	/* address of the stub in the task */
 	uint64_t arena; /* address of the arena; 0 while there is none */
 	size_t arena_size;

@@ -18,6 +18,8 @@ static const struct file_kind *const file_kinds[] = {
 	&regular_kind,	      /* whatever has a path, and unlinked files */
 	&pipe_kind,	      /* both ends of pipe(2) */
 	&eventfd_kind,	      /* counters */
+	&timerfd_kind,	      /* timers that are read */
+	&signalfd_kind,	      /* signals that are read */
 	&unix_socket_kind,    /* AF_UNIX */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,

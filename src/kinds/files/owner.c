@@ -68,11 +68,9 @@ static int owner_collect(const struct open_file *file, FileEntry *entry, struct 
 
 	if (!fields.owner || (file->flags & O_PATH))
 		return 0;
-	autoclose int pidfd = target_pidfd(file->target);
-	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)file->number, 0);
+	autoclose int fd = collect_get_file(file, err);
 	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
-				  file->what);
+		return -1;
 	FownEntry *owner = *fields.owner;
 	if (read_owner(file, fd, owner, err))
 		return -1;

@@ -24,6 +24,11 @@ struct lost {
 	struct text lines;
 	size_t n; /* of them */
 	uint64_t kinds;
+	struct told {
+		pid_t tid;
+		enum loss loss;
+	} * told;
+	size_t n_told;
 	pid_t last_thread;
 	const char *last_why;
 };
@@ -94,6 +99,19 @@ static void tell(struct lost *lost, const char *who, pid_t tid, enum loss loss, 
 			 losses[loss].name);
 }
 
+/* Threads may be asked more than once. */
+static bool is_new(struct lost *lost, struct arena *arena, pid_t tid, enum loss loss)
+{
+	for (size_t i = lost->n_told; i-- > 0;)
+		if (lost->told[i].tid == tid && lost->told[i].loss == loss)
+			return false;
+	if (lost->n_told > MAX_TOLD * LOSS_COUNT)
+		return true;
+	lost->told = arena_grow(arena, lost->told, lost->n_told, sizeof *lost->told);
+	lost->told[lost->n_told++] = (struct told){ tid, loss };
+	return true;
+}
+
 void loss_add(struct target *target, size_t thread, enum loss loss, const char *why)
 {
 	struct collect *collect = target->collect;
@@ -101,6 +119,8 @@ void loss_add(struct target *target, size_t thread, enum loss loss, const char *
 	pid_t tid = target->threads[thread].tid;
 	char who[WHO_ROOM];
 
+	if (!is_new(lost, collect->arena, tid, loss))
+		return;
 	if (thread == target->living)
 		snprintf(who, sizeof who, "pid %d", target->pid);
 	else

@@ -30,6 +30,18 @@ struct target;
 	LOSS(DEATH_SIGNAL, "parent-death-signal", "the signal for the end of its parent")      \
 	LOSS(SECUREBITS, "securebits", "its securebits")                                       \
 	LOSS(EXIT_ADDRESS, "thread-exit-address", "the word by which others wait for its end") \
+	LOSS(MACHINE_CHECK_POLICY, "machine-check-policy", "how it is told of memory errors")  \
+	LOSS(TIME_STAMP_COUNTER, "time-stamp-counter", "whether it may read the counter")      \
+	LOSS(CPUID, "cpuid", "whether it may use CPUID")                                       \
+	LOSS(SPECULATION, "speculation", "restrictions of speculative execution")              \
+	LOSS(MEMORY_MERGE, "memory-merge", "whether equal pages are merged")                   \
+	LOSS(PROCESSOR_FEATURES, "processor-features", "features of the processor asked for")  \
+	LOSS(MEMORY_POLICY, "memory-policy", "the NUMA policy")                                \
+	LOSS(LOCAL_DESCRIPTORS, "local-descriptors", "segments of modify_ldt(2)")              \
+	LOSS(CORE_SCHEDULING, "core-scheduling", "with whom it shares processor cores")        \
+	LOSS(ADDRESS_MASK, "address-mask", "linear address masking")                           \
+	LOSS(PROTECTION_KEYS, "protection-keys", "memory protection keys that are allocated")  \
+	LOSS(IO_FLUSHER, "io-flusher", "the mark of one that writes memory back")              \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")
 
 enum loss {

@@ -41,6 +41,7 @@ struct facts {
 	struct rlimit rlimits[RLIMIT_COUNT]; /* that children inherit */
 	uint32_t umask;
 	int32_t oom_score_adj;
+	uint32_t coredump_filter;
 	uint32_t personality;
 	uint64_t xsave_features; /* XCR0 */
 	uint32_t xsave_size;

@@ -43,13 +43,11 @@ static const struct task_kind *const memory_stage[] = {
 };
 
 static const struct task_kind *const process_stage[] = {
-	&personality_kind,
-	&resource_limits_kind,
-	&memory_policy_kind,
-	&memory_barriers_kind,
-	&signal_actions_kind,
-	&oom_score_kind,
-	NULL,
+	&personality_kind,     &resource_limits_kind,
+	&memory_policy_kind,   &process_attributes_kind,
+	&memory_barriers_kind, &signal_actions_kind,
+	&coredump_filter_kind, &autogroup_kind,
+	&oom_score_kind,       NULL,
 };
 
 static const struct task_kind *const thread_stage[] = {
@@ -73,9 +71,17 @@ static const struct task_kind *const capabilities_stage[] = {
 };
 
 static const struct task_kind *const last_stage[] = {
-	&interval_timers_kind, &posix_timers_kind,    &rseq_kind,
-	&dumpable_kind,	       &child_subreaper_kind, &parent_death_signal_kind,
-	&seccomp_kind,	       &capabilities_kind,    NULL,
+	&thread_attributes_kind,
+	&numa_policy_kind,
+	&interval_timers_kind,
+	&posix_timers_kind,
+	&rseq_kind,
+	&dumpable_kind,
+	&child_subreaper_kind,
+	&parent_death_signal_kind,
+	&seccomp_kind,
+	&capabilities_kind,
+	NULL,
 };
 
 const struct kind_table kinds = {

@@ -9,12 +9,15 @@
 #include "kinds/kind.h"
 
 /* STAGE_PROCESS */
-extern const struct task_kind personality_kind;	    /* personality.c */
-extern const struct task_kind resource_limits_kind; /* rlimits.c */
-extern const struct task_kind memory_policy_kind;   /* prctl.c: THP, memory-deny-write-execute */
-extern const struct task_kind memory_barriers_kind; /* membarrier.c */
-extern const struct task_kind signal_actions_kind;  /* signals.c */
-extern const struct task_kind oom_score_kind;	    /* oom.c */
+extern const struct task_kind personality_kind;	       /* personality.c */
+extern const struct task_kind resource_limits_kind;    /* rlimits.c */
+extern const struct task_kind memory_policy_kind;      /* prctl.c: THP, memory-deny-write-execute */
+extern const struct task_kind process_attributes_kind; /* attributes.c: before threads' stacks */
+extern const struct task_kind memory_barriers_kind;    /* membarrier.c */
+extern const struct task_kind signal_actions_kind;     /* signals.c */
+extern const struct task_kind coredump_filter_kind;    /* proc-values.c: applied */
+extern const struct task_kind autogroup_kind;	       /* the same */
+extern const struct task_kind oom_score_kind;	       /* oom.c */
 
 /* STAGE_THREAD */
 extern const struct task_kind thread_pointers_kind; /* thread_pointers.c */
@@ -32,6 +35,8 @@ extern const struct task_kind capability_sets_kind; /* credentials-plan.c: and s
 /* STAGE_LAST */
 extern const struct task_kind interval_timers_kind;	/* itimers.c */
 extern const struct task_kind posix_timers_kind;	/* posix_timers.c */
+extern const struct task_kind thread_attributes_kind;	/* attributes.c */
+extern const struct task_kind numa_policy_kind;		/* numa.c */
 extern const struct task_kind rseq_kind;		/* rseq.c */
 extern const struct task_kind dumpable_kind;		/* prctl.c: after every change of ids */
 extern const struct task_kind child_subreaper_kind;	/* prctl.c: when no orphan is to come */

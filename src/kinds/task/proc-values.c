@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * State that only files of /proc tell and take, written by the coordinator:
+ *
+ *  - coredump_filter (core(5)), a part of the address space, inherited by fork.
+ *  - the nice value of the autogroup (sched(7)). The kernel makes one for each session, so the
+ *    leader of a session has that of the session; those whose session began outside of the tree
+ *    are with whoever restores them.
+ */
+#include "kinds/task/task.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	FILTER_BITS = 0x1ff,
+	LOWEST_NICE = -20,
+	HIGHEST_NICE = 19,
+	ATTEMPTS = 500
+}; /* MMF_DUMP_FILTER_MASK */
+
+/* Without CAP_SYS_ADMIN the nice value of an autogroup can be set ten times a second (EAGAIN). */
+static bool write_patiently(int fd, const char *value, size_t length)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		if (write(fd, value, length) == (ssize_t)length)
+			return true;
+		if (errno != EAGAIN)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+static int write_value(const struct applied_thread *thread, const char *name, const char *value,
+		       struct error *err)
+{
+	size_t length = strlen(value);
+	autoclose int fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)thread->tid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || !write_patiently(fd, value, length))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "task %s: cannot set %s to %s",
+				  task_name(thread->task), name, value);
+	return 0;
+}
+
+/* --- coredump_filter ---------------------------------------------------------------------- */
+
+static int collect_filter(struct target *target, struct error *err)
+{
+	TaskCoreEntry *tc = target->task->core->tc;
+	const char *text = target_read(target, "coredump_filter", err);
+
+	if (!text)
+		return -1;
+	tc->has_coredump_filter = true;
+	tc->coredump_filter = (uint32_t)strtoul(text, NULL, 16);
+	return 0;
+}
+
+static int check_filter(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	(void)snapshot;
+	if (task->core->tc->coredump_filter & ~(uint32_t)FILTER_BITS)
+		return fail(err, ERR_IMAGE_INVALID, "task %s: coredump_filter 0x%" PRIx32,
+			    task_name(task), task->core->tc->coredump_filter);
+	return 0;
+}
+
+static bool applies_filter(const struct plan *plan, const struct task *task, size_t thread)
+{
+	const TaskCoreEntry *tc = task->core->tc;
+
+	(void)thread;
+	return tc->has_coredump_filter && tc->coredump_filter != plan->facts->coredump_filter;
+}
+
+static int apply_filter(const struct applied_thread *thread, struct error *err)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "0x%" PRIx32, thread->task->core->tc->coredump_filter);
+	return write_value(thread, "coredump_filter", text, err);
+}
+
+const struct task_kind coredump_filter_kind = {
+	.name = "coredump_filter",
+	.collect = collect_filter,
+	.check = check_filter,
+	.applies = applies_filter,
+	.apply = apply_filter,
+};
+
+/* --- the nice value of the autogroup ------------------------------------------------------ */
+
+static bool leads_session(const struct task *task)
+{
+	return task->pstree->pid == task->pstree->sid;
+}
+
+static int collect_autogroup(struct target *target, struct error *err)
+{
+	TaskCoreEntry *tc = target->task->core->tc;
+	char *text;
+
+	(void)err;
+	/* Without CONFIG_SCHED_AUTOGROUP there is none. */
+	if (!leads_session(target->task) || target_text(target, "autogroup", &text) < 0)
+		return 0;
+	const char *nice = strstr(text, " nice ");
+	tc->has_autogroup_nice = nice != NULL;
+	tc->autogroup_nice = nice ? atoi(nice + strlen(" nice ")) : 0;
+	free(text);
+	return 0;
+}
+
+static int check_autogroup(const struct snapshot *snapshot, const struct task *task,
+			   struct error *err)
+{
+	int32_t nice = task->core->tc->autogroup_nice;
+
+	(void)snapshot;
+	if (nice < LOWEST_NICE || nice > HIGHEST_NICE)
+		return fail(err, ERR_IMAGE_INVALID, "task %s: its autogroup has the nice value %d",
+			    task_name(task), nice);
+	return 0;
+}
+
+static bool applies_autogroup(const struct plan *plan, const struct task *task, size_t thread)
+{
+	const TaskCoreEntry *tc = task->core->tc;
+
+	(void)plan;
+	(void)thread;
+	return leads_session(task) && tc->has_autogroup_nice && tc->autogroup_nice;
+}
+
+static int apply_autogroup(const struct applied_thread *thread, struct error *err)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%d", thread->task->core->tc->autogroup_nice);
+	return write_value(thread, "autogroup", text, err);
+}
+
+const struct task_kind autogroup_kind = {
+	.name = "nice value of the autogroup",
+	.collect = collect_autogroup,
+	.check = check_autogroup,
+	.applies = applies_autogroup,
+	.apply = apply_autogroup,
+};

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "kernel/syscalls.h"
 #include "kinds/kind.h"
+#include "kinds/mounts/mounts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -53,6 +54,7 @@ struct known_path {
 	const char *link;
 	dev_t device;
 	ino_t inode;
+	int64_t mount_id; /* in a mount namespace of the tree; else -1 */
 	uint32_t flags, id;
 };
 
@@ -384,7 +386,7 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 		.number = number,
 		.flags = flags & ~(uint32_t)O_CLOEXEC,
 		.position = fdinfo_value(fdinfo, "pos:", 10),
-		.mount_id = (int32_t)fdinfo_value(fdinfo, "mnt_id:", 10),
+		.mount_id = (int64_t)fdinfo_value(fdinfo, "mnt_id:", 10),
 		.fdinfo = fdinfo,
 		.proc_name = fd_name,
 	};
@@ -471,7 +473,8 @@ static struct known_path *find_path(struct files_state *state, const struct open
 	for (struct known_path *path = state->paths[bucket_of(&file->stat)]; path;
 	     path = path->next)
 		if (path->inode == file->stat.st_ino && path->device == file->stat.st_dev &&
-		    path->flags == file->flags && strcmp(path->link, file->link) == 0)
+		    path->flags == file->flags && path->mount_id == file->mount_id &&
+		    strcmp(path->link, file->link) == 0)
 			return path;
 	return NULL;
 }
@@ -481,8 +484,10 @@ static void remember_path(struct collect *collect, const struct open_file *file,
 	struct known_path **first = &state_of(collect)->paths[bucket_of(&file->stat)];
 	struct known_path *path = arena_new(collect->arena, struct known_path);
 
-	*path = (struct known_path){ *first,	  file->link, file->stat.st_dev, file->stat.st_ino,
-				     file->flags, id };
+	*path = (struct known_path){
+		*first,	     file->link, file->stat.st_dev, file->stat.st_ino, file->mount_id,
+		file->flags, id
+	};
 	*first = path;
 }
 
@@ -501,7 +506,7 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 		.proc_name = link_name,
 	};
 
-	if (read_link(&file, err))
+	if (read_link(&file, err) || mount_id_of_file(&file, &file.mount_id, err))
 		return -1;
 	const struct known_path *known = find_path(state, &file);
 	if (known) {

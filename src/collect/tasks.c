@@ -14,6 +14,7 @@
 #include "collect/objects.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
+#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -276,6 +277,18 @@ static int run_kinds(struct target *target, struct error *err)
 	return 0;
 }
 
+/* The files of a task are those of its mounts. */
+static int read_mount_namespace(struct target *target, struct error *err)
+{
+	const struct surveyed_namespace *found =
+		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
+
+	if (!found)
+		return -1;
+	ids_set_namespace(target->task->ids, NAMESPACE_MNT, found->id);
+	return 0;
+}
+
 static int read_task(struct reading *reading, struct target *target, struct error *err)
 {
 	struct snapshot *snapshot = reading->collect->snapshot;
@@ -291,7 +304,8 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 			       ? -1
 			       : 0;
 	if (check_threads(target, err) ||
-	    read_object_ids(reading, target->tid, target->task->ids, err))
+	    read_object_ids(reading, target->tid, target->task->ids, err) ||
+	    read_mount_namespace(target, err))
 		return -1;
 	return run_kinds(target, err) ? -1 : collect_descriptors(target, err);
 }
@@ -343,6 +357,8 @@ static int read_all(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
 
+	if (mount_namespaces_collect(collect, err))
+		return -1;
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (read_task(reading, &collect->targets[i], err))
 			return -1;
@@ -369,6 +385,7 @@ int collect_read(struct collect *collect, struct error *err)
 	if (find_outer_levels(&reading, err))
 		return -1;
 	int result = read_all(&reading, err);
+	mount_namespaces_release(collect);
 	survey_release(collect);
 	return result ? -1 : snapshot_index(collect->snapshot, err);
 }

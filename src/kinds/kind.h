@@ -26,6 +26,8 @@ struct target;	  /* the same: a stopped task */
 struct probe;	  /* collect/probe.h */
 struct open_file; /* below */
 struct file_opener;
+struct made_mounts; /* kinds/mounts/mounts.h */
+struct images;
 struct applied_thread;	   /* below */
 struct survey;		   /* collect/namespaces.h */
 struct surveyed_namespace; /* the same */
@@ -105,7 +107,7 @@ struct open_file {
 	struct stat stat;      /* of what it refers to */
 	uint32_t flags;	       /* from fdinfo: O_* status flags, without O_CLOEXEC */
 	uint64_t position;
-	int32_t mount_id;
+	int64_t mount_id;
 	const char *fdinfo;    /* whole text; "" for what is not a descriptor (collect_path) */
 	uint32_t id;	       /* to be used in the FileEntry */
 	const char *proc_name; /* leads to it by target_open: "fd/3", "cwd" */
@@ -194,8 +196,9 @@ struct file_opener {
 	pid_t (*pid)(const struct file_opener *opener, uint32_t number);
 	/* See opener_file: */
 	int (*file)(const struct file_opener *opener, uint32_t file_id);
-	const void *run;     /* what these functions look at */
-	struct slots states; /* see opener_state */
+	const void *run;	    /* what these functions look at */
+	struct made_mounts *mounts; /* NULL before they are made */
+	struct slots states;	    /* see opener_state */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
 	size_t n_kept_fds;

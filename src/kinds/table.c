@@ -7,6 +7,7 @@
 #include "kinds/files/files.h"
 #include "kinds/kind.h"
 #include "kinds/memory/memory.h"
+#include "kinds/mounts/mounts.h"
 #include "kinds/namespaces/descriptor.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
@@ -32,6 +33,7 @@ static const struct file_aspect *const file_aspects[] = {
 
 static const struct task_kind *const files_stage[] = {
 	&pid_limits_kind, /* opens files below the root directory that we came with */
+	&mount_fs_kind,
 	&namespaces_kind,
 	&fs_kind,
 	NULL,
@@ -90,6 +92,7 @@ const struct kind_table kinds = {
 	.namespaces = {
 		[NAMESPACE_PID] = &pid_namespace_kind,
 		[NAMESPACE_USER] = &user_namespace_kind,
+		[NAMESPACE_MNT] = &mount_namespace_kind,
 		[NAMESPACE_UTS] = &uts_namespace_kind,
 		[NAMESPACE_TIME] = &time_namespace_kind,
 	},

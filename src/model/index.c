@@ -3,6 +3,7 @@
  * From loose records to a tree: links, derived namespaces, and the checks that all users of a
  * snapshot rely on. Images are untrusted: nothing here trusts an order, a count or an id.
  */
+#include "model/mounts.h"
 #include "model/namespaces.h"
 #include "model/order.h"
 #include "model/shared-memory.h"
@@ -291,7 +292,8 @@ int snapshot_index(struct snapshot *snapshot, struct error *err)
 		return fail(err, ERR_UNSUPPORTED_TASK, "the root of the tree is a zombie");
 	if (link_tables(snapshot, err) || place_pid_namespaces(snapshot, err) ||
 	    link_pid_namespaces(snapshot, err) || place_user_namespaces(snapshot, err) ||
-	    link_user_namespaces(snapshot, err) || index_plain_namespaces(snapshot, err))
+	    link_user_namespaces(snapshot, err) || index_plain_namespaces(snapshot, err) ||
+	    place_mount_namespaces(snapshot, err))
 		return -1;
 	if (check_unique_ids(snapshot, err))
 		return -1;

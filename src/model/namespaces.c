@@ -6,24 +6,28 @@
 #include <linux/sched.h>
 #include <string.h>
 
-#define ROW(type, words, link, made_link, flag, plain, field)                                      \
+#define ROW(type, words, link, made_link, flag, plain, late, field)                                \
 	{                                                                                          \
-		type, words, link, made_link, flag, plain,                                         \
+		type, words, link, made_link, flag, plain, late,                                   \
 			offsetof(TaskKobjIdsEntry, has_##field), offsetof(TaskKobjIdsEntry, field) \
 	}
 const struct namespace_type_row namespace_types[NAMESPACE_TYPES] = {
-	[NAMESPACE_PID] =
-		ROW("pid", "pid", "ns/pid", "ns/pid_for_children", CLONE_NEWPID, false, pid_ns_id),
+	[NAMESPACE_PID] = ROW("pid", "pid", "ns/pid", "ns/pid_for_children", CLONE_NEWPID, false,
+			      false, pid_ns_id),
 	[NAMESPACE_USER] =
-		ROW("user", "user", "ns/user", "ns/user", CLONE_NEWUSER, false, user_ns_id),
-	[NAMESPACE_MNT] = ROW("mnt", "mount", "ns/mnt", "ns/mnt", CLONE_NEWNS, true, mnt_ns_id),
-	[NAMESPACE_NET] = ROW("net", "network", "ns/net", "ns/net", CLONE_NEWNET, true, net_ns_id),
-	[NAMESPACE_UTS] = ROW("uts", "uts", "ns/uts", "ns/uts", CLONE_NEWUTS, true, uts_ns_id),
-	[NAMESPACE_IPC] = ROW("ipc", "ipc", "ns/ipc", "ns/ipc", CLONE_NEWIPC, true, ipc_ns_id),
+		ROW("user", "user", "ns/user", "ns/user", CLONE_NEWUSER, false, false, user_ns_id),
+	[NAMESPACE_MNT] =
+		ROW("mnt", "mount", "ns/mnt", "ns/mnt", CLONE_NEWNS, true, true, mnt_ns_id),
+	[NAMESPACE_NET] =
+		ROW("net", "network", "ns/net", "ns/net", CLONE_NEWNET, true, false, net_ns_id),
+	[NAMESPACE_UTS] =
+		ROW("uts", "uts", "ns/uts", "ns/uts", CLONE_NEWUTS, true, false, uts_ns_id),
+	[NAMESPACE_IPC] =
+		ROW("ipc", "ipc", "ns/ipc", "ns/ipc", CLONE_NEWIPC, true, false, ipc_ns_id),
 	[NAMESPACE_CGROUP] = ROW("cgroup", "cgroup", "ns/cgroup", "ns/cgroup", CLONE_NEWCGROUP,
-				 true, cgroup_ns_id),
+				 true, false, cgroup_ns_id),
 	[NAMESPACE_TIME] = ROW("time", "time", "ns/time", "ns/time_for_children", CLONE_NEWTIME,
-			       true, time_ns_id),
+			       true, false, time_ns_id),
 };
 #undef ROW
 

@@ -31,6 +31,7 @@ struct namespace_type_row {
 	const char *made_link; /* the same: what unshare(2) has made, where that is another one */
 	uint32_t flag;	       /* CLONE_NEW*; in images, ns_cflag */
 	bool plain;
+	bool late;	   /* made when all processes exist, not before the tree */
 	size_t has_id, id; /* in TaskKobjIdsEntry */
 };
 

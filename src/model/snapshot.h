@@ -94,6 +94,20 @@ struct shared_memory {
 	bool not_reserved;
 };
 
+/*
+ * A mount namespace of the tree; tasks of which the images describe none are in that of nestor.
+ * Its mounts are in an order in which they can be attached: parents before children, and what a
+ * sibling hides before that.
+ */
+struct mount_namespace {
+	uint32_t id;
+	const struct namespace *plain;
+	struct user_namespace *owner;
+	MntEntry **mounts; /* [0] is its root */
+	size_t *parents;   /* of each, as an index */
+	size_t n_mounts;
+};
+
 struct snapshot {
 	struct arena *arena; /* everything below lives here; borrowed */
 	InventoryEntry *inventory;
@@ -116,6 +130,10 @@ struct snapshot {
 	size_t n_user_namespaces;
 	struct namespace **plain_namespaces; /* neither pid nor user (namespaces.h) */
 	size_t n_plain_namespaces;
+	struct mount_namespace **mount_namespaces;
+	size_t n_mount_namespaces;
+	struct mount_place *mounts; /* private to model/mounts.c: all of them, by their id */
+	size_t n_mounts;
 	const NsEntry *base;	/* of the user namespace that snapshot_rebase has made depth 0 */
 	bool own_pid_namespace; /* the root task is the init of a namespace of its own */
 };
@@ -155,6 +173,17 @@ struct shared_memory *snapshot_shared_memory(const struct snapshot *snapshot, ui
 struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id);
 struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id);
 NsEntry *snapshot_namespace(const struct snapshot *snapshot, uint32_t id);
+struct mount_namespace *snapshot_mount_namespace(const struct snapshot *snapshot, uint32_t id);
+/* The own one of a task; NULL: that of nestor. */
+struct mount_namespace *task_mount_namespace(const struct snapshot *snapshot,
+					     const struct task *task);
+/* A mount of any of them; where it is may be NULL. */
+const MntEntry *snapshot_mount(const struct snapshot *snapshot, uint32_t mount_id,
+			       struct mount_namespace **ret_namespace, size_t *ret_index);
+/* What is left of a path below another one, without a slash in front; NULL: it lies elsewhere. */
+const char *path_below(const char *path, const char *above);
+/* Absolute, without "." and "..", empty names or a slash at the end. */
+bool path_is_plain(const char *path);
 
 /*
  * What a user namespace may limit for those inside and below: the files of /proc/sys/user. A new

@@ -56,6 +56,8 @@ static void add_late_files(struct plan *plan)
 		return;
 	add_await(plan, "all processes", plan->makers_word, plan->n_makers);
 	add_await(plan, "files that tasks open", plan->opened_word, plan->n_opened_by_tasks);
+	if (plan->snapshot->n_mount_namespaces)
+		add(plan, ACTION_MAKE_MOUNTS);
 	add_sources(plan, false);
 	add_gate(plan, GATE_LATE_FILES);
 }
@@ -97,7 +99,8 @@ static void add_preparations(struct plan *plan)
 		add(plan, ACTION_MAKE_PID_NAMESPACE)->namespace =
 			snapshot_user_namespace(snapshot, plan->root_clone.owner);
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
-		add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
+		if (!namespace_types[snapshot->plain_namespaces[i]->type].late)
+			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_sources(plan, true);
 	add(plan, ACTION_MAP_PROGRAMS);
 	add(plan, ACTION_FORK);
@@ -224,6 +227,16 @@ static void say_pid_namespace(const struct plan *plan, const struct action *acti
 	text_add(text, " of the first task, in user namespace %" PRIu32, action->namespace->id);
 }
 
+static void say_mounts(const struct plan *plan, const struct action *action, struct text *text)
+{
+	(void)action;
+	for (size_t i = 0; i < plan->snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *mounts = plan->snapshot->mount_namespaces[i];
+		text_add(text, "%s %" PRIu32 " (%zu mounts) in user namespace %" PRIu32,
+			 i ? "," : "", mounts->id, mounts->n_mounts, mounts->owner->id);
+	}
+}
+
 static void say_namespace(const struct plan *plan, const struct action *action, struct text *text)
 {
 	const struct namespace *namespace_ = action->plain;
@@ -324,6 +337,7 @@ static const struct {
 	[ACTION_MAKE_USER_NAMESPACE] = { "make user namespace", say_user_namespace },
 	[ACTION_MAKE_PID_NAMESPACE] = { "make the pid namespace", say_pid_namespace },
 	[ACTION_MAKE_NAMESPACE] = { "make namespace", say_namespace },
+	[ACTION_MAKE_MOUNTS] = { "make mount namespaces", say_mounts },
 	[ACTION_OPEN] = { "open", say_source },
 	[ACTION_CONNECT] = { "connect", say_source },
 	[ACTION_AWAIT] = { "wait for", say_awaited },

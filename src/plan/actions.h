@@ -27,6 +27,7 @@ enum action_kind {
 	ACTION_MAKE_USER_NAMESPACE, /* namespace */
 	ACTION_MAKE_PID_NAMESPACE,  /* that of the first task, owned by namespace */
 	ACTION_MAKE_NAMESPACE,	    /* plain, in its owner, filled by its kind */
+	ACTION_MAKE_MOUNTS,	    /* all mount namespaces */
 	ACTION_CONNECT,		    /* source, with others that are open now */
 	ACTION_OPEN,		    /* source, an index */
 	ACTION_MAP_PROGRAMS,

@@ -56,6 +56,11 @@ static void rebuild_index(struct plan *plan, size_t n_slots)
 
 static enum file_way way_of(const struct plan *plan, enum source_kind kind, uint64_t id)
 {
+	const struct namespace *plain =
+		kind == SOURCE_NAMESPACE ? snapshot_plain_namespace(plan->snapshot, (uint32_t)id)
+					 : NULL;
+	if (plain && namespace_types[plain->type].late)
+		return FILE_LATE;
 	const FileEntry *file =
 		kind == SOURCE_FILE ? snapshot_file(plan->snapshot, (uint32_t)id) : NULL;
 

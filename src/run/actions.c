@@ -27,6 +27,12 @@ static int make_namespace(struct run *run, const struct action *action, struct e
 	return run_make_namespace(run, action->plain, err);
 }
 
+static int make_mounts(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return run_make_mounts(run, err);
+}
+
 static int open_source(struct run *run, const struct action *action, struct error *err)
 {
 	return run_open_source(run, action->source, err);
@@ -150,6 +156,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_MAKE_USER_NAMESPACE] = make_user_namespace,
 	[ACTION_MAKE_PID_NAMESPACE] = make_pid_namespace,
 	[ACTION_MAKE_NAMESPACE] = make_namespace,
+	[ACTION_MAKE_MOUNTS] = make_mounts,
 	[ACTION_OPEN] = open_source,
 	[ACTION_CONNECT] = connect_source,
 	[ACTION_AWAIT] = await,

@@ -47,15 +47,16 @@ static int make(struct visitor *visitor, void *data, struct error *err)
 	return visitor_hand_over(visitor, fd, err);
 }
 
-static void prepare_table(struct run *run)
+int *run_plain_namespaces(struct run *run)
 {
 	size_t n = run->plan->snapshot->n_plain_namespaces;
 
 	if (run->plain_namespaces)
-		return;
-	run->plain_namespaces = arena_array(run->arena, int, n);
+		return run->plain_namespaces;
+	run->plain_namespaces = arena_array(run->arena, int, n + 1);
 	for (size_t i = 0; i < n; i++)
 		run->plain_namespaces[i] = -1;
+	return run->plain_namespaces;
 }
 
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
@@ -77,8 +78,7 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 	if (visit(&there, &fd, 1, err))
 		return fail_while(err, "making %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
-	prepare_table(run);
-	run->plain_namespaces[namespace_->index] = fd;
+	run_plain_namespaces(run)[namespace_->index] = fd;
 	return 0;
 }
 

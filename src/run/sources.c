@@ -8,6 +8,7 @@
 #include "images/images.h"
 #include "kernel/syscalls.h"
 #include "kinds/memory/memory.h"
+#include "kinds/mounts/mounts.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -206,15 +207,36 @@ static int take(const struct run *run, const struct source *source, struct error
 	return fd;
 }
 
+/* All namespaces that are not late are made by now, and for late sources all processes. */
+static int prepare_opener(struct run *run, enum file_way way, struct error *err)
+{
+	if (!run->opener.user_namespaces)
+		run->opener.user_namespaces = user_namespaces(run);
+	run->opener.plain_namespaces = run_plain_namespaces(run);
+	return way != FILE_EARLY && !run->opener.pids ? find_processes(run, err) : 0;
+}
+
+int run_make_mounts(struct run *run, struct error *err)
+{
+	const struct snapshot *snapshot = run->plan->snapshot;
+	int *plain = run_plain_namespaces(run);
+
+	if (prepare_opener(run, FILE_LATE, err) < 0 || mounts_make(&run->opener, err) < 0)
+		return -1;
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		int fd = fcntl(run->opener.mounts->namespaces[i], F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot keep a namespace");
+		plain[snapshot->mount_namespaces[i]->plain->index] = fd;
+	}
+	return 0;
+}
+
 int run_open_source(struct run *run, size_t index, struct error *err)
 {
 	const struct source *source = &run->plan->sources[index];
 
-	/* All of them are made by now. */
-	if (!run->opener.user_namespaces)
-		run->opener.user_namespaces = user_namespaces(run);
-	run->opener.plain_namespaces = run->plain_namespaces;
-	if (source->way != FILE_EARLY && !run->opener.pids && find_processes(run, err) < 0)
+	if (prepare_opener(run, source->way, err) < 0)
 		return -1;
 	int fd = source->way == FILE_BY_TASK ? take(run, source, err)
 					     : open_source(run, source, err);
@@ -251,6 +273,7 @@ void run_close_sources(struct run *run)
 		if (run->source_fds[i] >= 0)
 			close(run->source_fds[i]);
 	run->source_fds = NULL;
+	mounts_close(&run->opener);
 	for (size_t i = 0; i < run->opener.n_kept_fds; i++)
 		if (run->opener.kept_fds[i] >= 0)
 			close(run->opener.kept_fds[i]);

@@ -126,6 +126,10 @@ int run_make_root_pid_namespace(struct run *run, const struct user_namespace *ow
 int run_user_namespace(const struct run *run, uint32_t id); /* borrowed; -1: there is none */
 void run_close_namespaces(struct run *run);
 /* namespaces.c: plain ones; once user namespaces are made. */
+/* Their descriptors, like snapshot->plain_namespaces; -1 for those not made yet. */
+int *run_plain_namespaces(struct run *run);
+/* sources.c: all mount namespaces, when all processes exist. */
+int run_make_mounts(struct run *run, struct error *err);
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 int run_namespace(const struct run *run, uint32_t id); /* of any type; borrowed; -1: none */
 void run_close_plain_namespaces(struct run *run);

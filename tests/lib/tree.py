@@ -333,6 +333,24 @@ def name_notified(timers, names):
     return re.sub(r"/tid\.(\d+)", lambda match: "/" + names.get(int(match.group(1)), "?"), timers)
 
 
+def mounts(pid):
+    """
+    The mounts of a task that has a mount namespace of its own, one a line: on which mount, what of
+    which superblock, where, and how. Numbers of devices and groups are counted anew.
+    """
+    try:
+        if os.stat(f"/proc/{pid}/ns/mnt").st_ino == os.stat("/proc/self/ns/mnt").st_ino:
+            return []
+    except OSError:
+        return []
+    lines = [line.split() for line in read(pid, "mountinfo").splitlines()]
+    places = {line[0]: line[4] for line in lines}
+    lines.sort(key=lambda line: (line[4], places.get(line[1], "-"), line[3], line[5:]))
+    devices = {}
+    return [" ".join([places.get(line[1], "-"), str(devices.setdefault(line[2], len(devices))),
+                      *line[3:]]) for line in lines]
+
+
 def task_facts(pid, depth, namespaces, ignore=()):
     facts = {}
     try:
@@ -366,6 +384,8 @@ def task_facts(pid, depth, namespaces, ignore=()):
         facts[name] = link(pid, name)
     if "maps" not in ignore:
         facts["maps"] = areas(pid)
+    if "mounts" not in ignore:
+        facts["mounts"] = mounts(pid)
     if "fd" not in ignore:
         for number, text in descriptors(pid, namespaces).items():
             facts[f"fd {number}"] = text

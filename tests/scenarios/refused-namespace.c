@@ -4,7 +4,7 @@
  * promise: a nested namespace of a kind that is not restored is refused by name, and the tree goes
  *	on
  * flavours: flat one
- * arguments: cgroup ipc mount network time
+ * arguments: cgroup ipc network time
  * refused: unsupported-namespace
  */
 #include "scenario.h"
@@ -18,8 +18,10 @@ static const struct {
 	const char *name;
 	unsigned long long flag;
 } kinds[] = {
-	{ "cgroup", CLONE_NEWCGROUP }, { "ipc", CLONE_NEWIPC },	  { "mount", CLONE_NEWNS },
-	{ "network", CLONE_NEWNET },   { "time", CLONE_NEWTIME },
+	{ "cgroup", CLONE_NEWCGROUP },
+	{ "ipc", CLONE_NEWIPC },
+	{ "network", CLONE_NEWNET },
+	{ "time", CLONE_NEWTIME },
 };
 
 static unsigned long long flag_of(const char *name)

@@ -15,6 +15,7 @@
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
+#include "kinds/mounts/mounts.h"
 #include "collect/collect.h"
 
 #include <errno.h>
@@ -136,6 +137,14 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 
 	entry->reg = reg;
 	reg->name = arena_string(arena, file->link);
+	uint32_t mount_id;
+	int elsewhere = mount_of_file(file, &mount_id, err);
+	if (elsewhere < 0)
+		return -1;
+	if (elsewhere) {
+		reg->mnt_id = (int32_t)mount_id;
+		return 0;
+	}
 	/* d_path resolves everything, so a link at the end is the file itself (O_PATH|O_NOFOLLOW).
 	 */
 	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
@@ -242,12 +251,24 @@ static int fail_to_open(const RegFileEntry *reg, struct error *err)
 			      "that has it (--root)");
 }
 
+static bool is_in_namespace(const struct snapshot *snapshot, const RegFileEntry *reg)
+{
+	return reg && reg->mnt_id >= 0 &&
+	       snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
+}
+
+static enum file_way regular_way(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	return is_in_namespace(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
+}
+
 static int regular_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
 	struct stat found;
 
-	if (ghost_of(opener->snapshot, entry))
+	/* What lies in a namespace of the tree is looked at when that is made. */
+	if (ghost_of(opener->snapshot, entry) || is_in_namespace(opener->snapshot, reg))
 		return 0;
 	autoclose int fd =
 		opener_open_path(opener, reg->name, O_PATH | ((int)reg->flags & O_NOFOLLOW));
@@ -262,7 +283,10 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 static int open_named(const struct file_opener *opener, const RegFileEntry *reg,
 		      struct stat *ret_found, struct error *err)
 {
-	autoclose int fd = opener_open_path(opener, reg->name, regular_open_flags(reg) | O_NOCTTY);
+	int flags = regular_open_flags(reg) | O_NOCTTY;
+	autoclose int fd = is_in_namespace(opener->snapshot, reg)
+				   ? mounts_open(opener, (uint32_t)reg->mnt_id, reg->name, flags)
+				   : opener_open_path(opener, reg->name, flags);
 
 	if (fd < 0)
 		return fail_to_open(reg, err);
@@ -308,6 +332,7 @@ const struct file_kind regular_kind = {
 	.collect = regular_collect,
 	.check = regular_check,
 	.verify = regular_verify,
+	.way = regular_way,
 	.open = regular_open,
 	.describe = regular_describe,
 	.fields = regular_fields,

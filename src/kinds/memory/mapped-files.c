@@ -22,7 +22,8 @@ struct mapped_files {
 static bool is_same(const struct mapped_name *a, const struct mapped_name *b)
 {
 	return a->inode == b->inode && a->device == b->device && a->flags == b->flags &&
-	       a->path_length == b->path_length && memcmp(a->path, b->path, a->path_length) == 0;
+	       a->mount_namespace == b->mount_namespace && a->path_length == b->path_length &&
+	       memcmp(a->path, b->path, a->path_length) == 0;
 }
 
 struct mapped_file *mapped_file(struct collect *collect, const struct mapped_name *name)

@@ -13,7 +13,8 @@ struct collect;
 struct mapped_name {
 	uint64_t device, inode;
 	uint32_t flags;
-	const char *path; /* not terminated */
+	uint32_t mount_namespace; /* of the task; each has mounts of its own */
+	const char *path;	  /* not terminated */
 	size_t path_length;
 };
 

@@ -311,11 +311,13 @@ static int collect_new_file(struct target *target, const struct area_text *text,
 static int collect_file(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			struct error *err)
 {
+	const TaskKobjIdsEntry *ids = collector->target->task->ids;
 	const struct mapped_name name = {
 		.device = text->device,
 		.inode = text->inode,
 		/* VM_MAYWRITE of a shared area: the file was open for writing (mmap(2)). */
 		.flags = area_is_shared(text) && text->may_write ? O_RDWR : O_RDONLY,
+		.mount_namespace = ids ? ids->mnt_ns_id : 0,
 		.path = text->path,
 		.path_length = text->path_length,
 	};

@@ -103,7 +103,10 @@ static bool is_level_0(const struct snapshot *snapshot, const NsFileEntry *entry
 
 static enum file_way way(const struct snapshot *snapshot, const FileEntry *entry)
 {
-	return is_pid_of_tree(snapshot, entry->nsf) ? FILE_LATE : FILE_EARLY;
+	const struct namespace *plain = snapshot_plain_namespace(snapshot, entry->nsf->ns_id);
+	bool late = plain && namespace_types[plain->type].late;
+
+	return late || is_pid_of_tree(snapshot, entry->nsf) ? FILE_LATE : FILE_EARLY;
 }
 
 /* Is it described, as one of its type? */

@@ -16,10 +16,15 @@
 
 static void enter(struct plan *plan, struct program *program, const struct namespace *namespace_)
 {
-	op_expect(program_call(program, SYS_setns,
-			       plan_source(plan, SOURCE_NAMESPACE, namespace_->id),
-			       namespace_types[namespace_->type].flag),
-		  0);
+	uint32_t source = plan_source(plan, SOURCE_NAMESPACE, namespace_->id);
+	uint32_t flag = namespace_types[namespace_->type].flag;
+
+	if (namespace_types[namespace_->type].late)
+		op_expect(op_argument_from(program_call(program, SYS_setns, 0, flag), 0,
+					   plan_borrow(plan, program, source)),
+			  0);
+	else
+		op_expect(program_call(program, SYS_setns, source, flag), 0);
 }
 
 static int plan_first(struct plan *plan, const struct task *task, size_t thread,

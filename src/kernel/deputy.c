@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * clone3(CLONE_FILES) without CLONE_VM and CLONE_FS: setns and unshare of mount and user namespaces
+ * want a process whose fs is its own, and an address space that is shared would take on the
+ * dumpability of one that has changed its credentials.
+ */
+#include "kernel/deputy.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct outcome {
+	int result;
+	struct error error;
+};
+
+void *deputy_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void deputy_memory_free(void *memory, size_t size)
+{
+	if (memory)
+		munmap(memory, size);
+}
+
+static int wait_for(pid_t pid, const struct outcome *outcome, struct error *err)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a deputy");
+	if (!WIFEXITED(status))
+		return fail(err, ERR_KERNEL_REFUSED, "a deputy was killed by SIG%s",
+			    sigabbrev_np(WTERMSIG(status)));
+	if (outcome->result < 0)
+		*err = outcome->error;
+	return outcome->result;
+}
+
+int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
+{
+	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
+	struct outcome *outcome = deputy_memory(sizeof *outcome);
+	pid_t caller = getpid();
+
+	if (!outcome)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	outcome->result = -1;
+	fail(&outcome->error, ERR_KERNEL_REFUSED, "a deputy ended too early");
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0) {
+		struct error error = { 0 };
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != caller)
+			_exit(1);
+		outcome->result = work(data, &error);
+		outcome->error = error;
+		_exit(0);
+	}
+	int result = pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
+			     : wait_for(pid, outcome, err);
+	deputy_memory_free(outcome, sizeof *outcome);
+	return result;
+}

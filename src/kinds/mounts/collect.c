@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Mount namespaces of a live tree. A deputy enters each and opens its root directory and its
+ * mountinfo, which from there shows all mounts, whatever the root directories of tasks are.
+ *
+ * A mount whose superblock nestor's own namespace has too is bound from there when it is restored,
+ * by the path that it has there now. All others are made anew by the row of their file system.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/namespaces.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/kind.h"
+#include "kinds/mounts/survey.h"
+#include "model/records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+static const char state_key;
+
+static struct mount_survey *survey_of_mounts(struct collect *collect)
+{
+	return *collect_state(collect, &state_key);
+}
+
+/* ---- reading ---- */
+
+struct entering {
+	int namespace_fd, proc_fd; /* namespace_fd -1: stay */
+	int ret_root_fd, ret_mountinfo_fd;
+};
+
+static int enter(void *data, struct error *err)
+{
+	struct entering *entering = data;
+
+	if (entering->namespace_fd >= 0 && setns(entering->namespace_fd, CLONE_NEWNS))
+		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a mount namespace");
+	entering->ret_mountinfo_fd =
+		openat(entering->proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+	entering->ret_root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (entering->ret_mountinfo_fd < 0 || entering->ret_root_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read a mount namespace");
+	return 0;
+}
+
+static int read_whole(int fd, struct arena *arena, char **ret_text)
+{
+	size_t room = 64 * 1024, length = 0;
+	char *text = malloc(room);
+
+	for (ssize_t size = 1; text && size;) {
+		if (length + 1 == room)
+			text = realloc(text, room *= 2);
+		size = text ? read(fd, text + length, room - length - 1) : -1;
+		if (size < 0) {
+			free(text);
+			return -1;
+		}
+		length += (size_t)size;
+	}
+	if (!text)
+		return -1;
+	text[length] = '\0';
+	*ret_text = arena_copy(arena, text, length + 1);
+	free(text);
+	return 0;
+}
+
+static int read_table(struct arena *arena, int namespace_fd, struct mount_table *table,
+		      struct error *err)
+{
+	struct entering *entering = deputy_memory(sizeof *entering);
+	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char *text;
+
+	if (!entering || proc_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open /proc");
+	*entering = (struct entering){ namespace_fd, proc_fd, -1, -1 };
+	int result = deputy_run(enter, entering, err);
+	autoclose int mountinfo_fd = entering->ret_mountinfo_fd;
+	table->root_fd = entering->ret_root_fd;
+	deputy_memory_free(entering, sizeof *entering);
+	if (result < 0)
+		return -1;
+	if (read_whole(mountinfo_fd, arena, &text) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read mountinfo");
+	return mountinfo_parse(text, arena, &table->lines, &table->n_lines, err);
+}
+
+/* ---- paths ---- */
+
+static int open_below(int root_fd, const char *path, int flags)
+{
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+
+	path += strspn(path, "/");
+	return (int)syscall(SYS_openat2, root_fd, *path ? path : ".", &how, sizeof how);
+}
+
+static int64_t mount_id_at(int fd)
+{
+	struct statx statx_;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &statx_) ? -1
+								   : (int64_t)statx_.stx_mnt_id;
+}
+
+/* The root of a mount; -1: another one hides it. */
+static int open_mount(const struct mount_table *table, const struct mount_line *line)
+{
+	autoclose int fd = open_below(table->root_fd, line->mountpoint, O_PATH | O_NOFOLLOW);
+
+	return fd >= 0 && mount_id_at(fd) == line->id ? take_fd(&fd) : -1;
+}
+
+/* ---- where it can be bound from ---- */
+
+/* What is mounted last where a mount is, and how many there are above it. */
+static const struct mount_line *top_of(const struct mount_table *table,
+				       const struct mount_line *line, uint32_t *ret_depth)
+{
+	*ret_depth = 0;
+	for (size_t i = 0; i < table->n_lines; i++)
+		if (table->lines[i].parent_id == line->id &&
+		    strcmp(table->lines[i].mountpoint, line->mountpoint) == 0) {
+			line = &table->lines[i];
+			++*ret_depth;
+			i = SIZE_MAX;
+		}
+	return line;
+}
+
+static bool is_same_root(int root_fd, int other_fd)
+{
+	struct stat one, other;
+
+	return fstat(root_fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static bool can_be_origin(const struct mount_survey *survey, struct arena *arena,
+			  const struct mount_line *own, const struct mount_line *line, int root_fd,
+			  char **ret_path, uint32_t *ret_depth)
+{
+	const char *below = own->device == line->device ? path_below(line->root, own->root) : NULL;
+
+	if (!below)
+		return false;
+	const struct mount_line *top = top_of(&survey->own, own, ret_depth);
+	char *path =
+		*below ? arena_printf(arena, "%s/%s",
+				      strcmp(own->mountpoint, "/") ? own->mountpoint : "", below)
+		       : arena_string(arena, own->mountpoint);
+	*ret_path = path;
+	if (*ret_depth) {
+		autoclose int top_fd = open_mount(&survey->own, top);
+		return top_fd >= 0 && !*below;
+	}
+	autoclose int fd = open_below(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	return fd >= 0 && mount_id_at(fd) == own->id && (root_fd < 0 || is_same_root(root_fd, fd));
+}
+
+bool mount_find_origin(const struct mount_survey *survey, struct arena *arena,
+		       const struct mount_line *line, int root_fd, char **ret_path,
+		       uint32_t *ret_depth)
+{
+	for (size_t i = 0; i < survey->own.n_lines; i++)
+		if (can_be_origin(survey, arena, &survey->own.lines[i], line, root_fd, ret_path,
+				  ret_depth))
+			return true;
+	return false;
+}
+
+/* ---- entries ---- */
+
+static int refuse(const char *what, const char *why, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_MOUNT, "%s %s", what, why);
+}
+
+static int check_line(const struct mount_line *line, const char *what, struct error *err)
+{
+	size_t root = strlen(line->root), suffix = strlen(REMOVED_ROOT);
+
+	if (root >= suffix && strcmp(line->root + root - suffix, REMOVED_ROOT) == 0)
+		return refuse(what, "is bound from a file that was removed", err);
+	if (line->shared_id || line->master_id)
+		return refuse(what, "shares mounts with others (propagation)", err);
+	if (line->idmapped)
+		return refuse(what, "has mapped ids", err);
+	if (!path_is_plain(line->root) || !path_is_plain(line->mountpoint))
+		return refuse(what, "has a path outside of its namespace", err);
+	return 0;
+}
+
+static MntEntry *new_entry(struct collect *collect, const struct mount_line *line)
+{
+	MntEntry *entry = snapshot_new(collect->snapshot, MNT_ENTRY, MntEntry);
+
+	entry->fstype = FSTYPE__UNSUPPORTED;
+	entry->fsname = arena_string(collect->arena, line->type);
+	entry->mnt_id = line->id;
+	entry->parent_mnt_id = line->parent_id;
+	entry->root_dev = (uint32_t)(minor(line->device) & 0xff) |
+			  (uint32_t)major(line->device) << 8 |
+			  (uint32_t)(minor(line->device) & ~0xffu) << 12;
+	entry->flags = line->flags | (line->unbindable ? MS_UNBINDABLE : 0);
+	entry->has_sb_flags = true;
+	entry->sb_flags = line->superblock_flags;
+	entry->root = arena_string(collect->arena, line->root);
+	entry->mountpoint = arena_string(collect->arena, line->mountpoint);
+	entry->source = arena_string(collect->arena, line->source);
+	entry->options = arena_string(collect->arena, line->options);
+	return entry;
+}
+
+static const char *name_mount(struct collect *collect, const struct live_namespace *namespace,
+			      const struct mount_line *line)
+{
+	return arena_printf(collect->arena, "mount %s (%s) of pid %d", line->mountpoint, line->type,
+			    namespace->member->pid);
+}
+
+static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
+			 const struct mount_line *line, MntEntry **ret_entry, struct error *err)
+{
+	autoclose int root_fd = open_mount(&namespace->table, line);
+	uint32_t depth = 0;
+	char *path;
+
+	if (check_line(line, name_mount(collect, namespace, line), err))
+		return -1;
+	MntEntry *entry = new_entry(collect, line);
+	*ret_entry = entry;
+	if (!mount_find_origin(survey_of_mounts(collect), collect->arena, line, root_fd, &path,
+			       &depth))
+		return 0;
+	entry->bound_path = path;
+	entry->has_bound_depth = depth != 0;
+	entry->bound_depth = depth;
+	return 0;
+}
+
+static int collect_entries(struct collect *collect, struct live_namespace *namespace,
+			   struct error *err)
+{
+	const struct mount_table *table = &namespace->table;
+
+	namespace->entries = arena_array(collect->arena, MntEntry *, table->n_lines + 1);
+	for (size_t i = 0; i < table->n_lines; i++) {
+		if (collect_mount(collect, namespace, &table->lines[i], &namespace->entries[i],
+				  err))
+			return -1;
+		snapshot_add_record(collect->snapshot, IMAGE_MOUNTPOINTS, namespace->id,
+				    namespace->entries[i]);
+	}
+	return mount_locks_find(namespace, err);
+}
+
+/* ---- superblocks ---- */
+
+struct superblock {
+	const struct live_namespace *namespace;
+	const struct mount_line *line; /* one of its mounts: its root, if it can be seen */
+	MntEntry *entry;
+	int root_fd;
+};
+
+static int by_device(const void *a, const void *b)
+{
+	const struct superblock *one = a, *other = b;
+	bool one_best = one->root_fd >= 0, other_best = other->root_fd >= 0;
+
+	if (one->line->device != other->line->device)
+		return one->line->device < other->line->device ? -1 : 1;
+	if (one_best != other_best)
+		return one_best ? -1 : 1;
+	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
+}
+
+static int collect_superblock(struct collect *collect, const struct superblock *superblock,
+			      struct error *err)
+{
+	const struct mount_line *line = superblock->line;
+	const char *what = name_mount(collect, superblock->namespace, line);
+	const struct mount_kind *kind = mount_kind_of_type(line->type);
+	const struct live_mount mount = { collect, line, superblock->root_fd, what };
+
+	if (!kind)
+		return refuse(what, "is of a file system that cannot be made again", err);
+	if (strcmp(line->root, "/") != 0)
+		return refuse(what,
+			      "shows a part of a file system of which the rest is not mounted",
+			      err);
+	superblock->entry->fstype = kind->fstype;
+	return kind->collect ? kind->collect(&mount, superblock->entry, err) : 0;
+}
+
+/* The mounts that are bound from nowhere, those of one superblock after each other. */
+static size_t list_superblocks(struct collect *collect, struct superblock **ret_mounts)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	struct superblock *mounts = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		const struct live_namespace *namespace = &survey->namespaces[i];
+		for (size_t k = 0; k < namespace->table.n_lines; k++) {
+			const struct mount_line *line = &namespace->table.lines[k];
+			if (namespace->entries[k]->bound_path)
+				continue;
+			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
+			mounts[n++] = (struct superblock){
+				.namespace = namespace,
+				.line = line,
+				.entry = namespace->entries[k],
+				.root_fd = strcmp(line->root, "/") == 0
+						   ? open_mount(&namespace->table, line)
+						   : -1,
+			};
+		}
+	}
+	if (n)
+		qsort(mounts, n, sizeof *mounts, by_device);
+	*ret_mounts = mounts;
+	return n;
+}
+
+static int collect_superblocks(struct collect *collect, struct error *err)
+{
+	struct superblock *mounts;
+	size_t n = list_superblocks(collect, &mounts);
+	int result = 0;
+
+	for (size_t i = 0; i < n && !result; i++) {
+		if (i == 0 || mounts[i].line->device != mounts[i - 1].line->device) {
+			result = collect_superblock(collect, &mounts[i], err);
+			continue;
+		}
+		mounts[i].entry->fstype = mounts[i - 1].entry->fstype;
+		mounts[i].entry->nses = mounts[i - 1].entry->nses;
+	}
+	for (size_t i = 0; i < n; i++)
+		cleanup_close(&mounts[i].root_fd);
+	return result;
+}
+
+/* ---- which there are ---- */
+
+static struct live_namespace *find(const struct mount_survey *survey, uint32_t id)
+{
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		if (survey->namespaces[i].id == id)
+			return &survey->namespaces[i];
+	return NULL;
+}
+
+static int add(struct collect *collect, struct target *target, const struct surveyed_namespace *met,
+	       struct error *err)
+{
+	struct mount_survey *survey = survey_of_mounts(collect);
+
+	survey->namespaces = arena_grow(collect->arena, survey->namespaces, survey->n_namespaces,
+					sizeof *survey->namespaces);
+	struct live_namespace *namespace = &survey->namespaces[survey->n_namespaces++];
+	*namespace = (struct live_namespace){
+		.id = met->id,
+		.fd = met->fd,
+		.member = target,
+		.table.root_fd = -1,
+	};
+	return read_table(collect->arena, met->fd, &namespace->table, err);
+}
+
+static int look_at(struct collect *collect, struct target *target, struct error *err)
+{
+	const struct surveyed_namespace *met =
+		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
+
+	if (!met)
+		return -1;
+	return met->own || find(survey_of_mounts(collect), met->id)
+		       ? 0
+		       : add(collect, target, met, err);
+}
+
+int mount_namespaces_collect(struct collect *collect, struct error *err)
+{
+	struct mount_survey *survey = arena_new(collect->arena, struct mount_survey);
+
+	*survey = (struct mount_survey){ .own.root_fd = -1 };
+	*collect_state(collect, &state_key) = survey;
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (!collect->targets[i].zombie && look_at(collect, &collect->targets[i], err))
+			return -1;
+	if (survey->n_namespaces && read_table(collect->arena, -1, &survey->own, err))
+		return -1;
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		if (collect_entries(collect, &survey->namespaces[i], err))
+			return -1;
+	return collect_superblocks(collect, err);
+}
+
+bool mount_namespace_is_read(struct collect *collect, uint32_t id)
+{
+	return find(survey_of_mounts(collect), id) != NULL;
+}
+
+void mount_namespaces_complete(struct collect *collect)
+{
+	for (const struct mount_kind *const *kind = mount_kinds; *kind; kind++)
+		if ((*kind)->complete)
+			(*kind)->complete(collect);
+}
+
+void mount_namespaces_release(struct collect *collect)
+{
+	struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
+		cleanup_close(&survey->namespaces[i].table.root_fd);
+	if (survey)
+		cleanup_close(&survey->own.root_fd);
+	*collect_state(collect, &state_key) = NULL;
+}
+
+/* ---- files ---- */
+
+static const struct live_namespace *namespace_of_mount(const struct mount_survey *survey,
+						       int64_t mount_id)
+{
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++)
+			if (survey->namespaces[i].table.lines[k].id == mount_id)
+				return &survey->namespaces[i];
+	return NULL;
+}
+
+static bool is_own_mount(const struct mount_survey *survey, int64_t mount_id)
+{
+	for (size_t i = 0; i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].id == mount_id)
+			return true;
+	return false;
+}
+
+int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+
+	*ret_mount_id = -1;
+	if (!survey || !survey->n_namespaces)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	if (fd < 0 || (*ret_mount_id = mount_id_at(fd)) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->link);
+	return 0;
+}
+
+int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+
+	if (!survey || !survey->n_namespaces)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : mount_id_at(fd);
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	if (is_own_mount(survey, mount_id))
+		return 0;
+	const struct live_namespace *namespace = namespace_of_mount(survey, mount_id);
+	if (!namespace)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is on a mount that is in no mount namespace of the tree",
+			    file->what);
+	autoclose int found = open_below(namespace->table.root_fd, file->link, O_PATH | O_NOFOLLOW);
+	if (found < 0 || mount_id_at(found) != mount_id || !is_same_root(fd, found))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: in its mount namespace its path leads to another file or to none",
+			    file->what);
+	*ret_mount_id = (uint32_t)mount_id;
+	return 1;
+}

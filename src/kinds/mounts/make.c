@@ -1,0 +1,630 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Making mount namespaces. Each is made by a deputy of the coordinator, in a copy of its mount
+ * namespace: nothing of what is done is ever seen outside, and all is gone with the last
+ * descriptor. The deputy has all rights of the coordinator; only the copy that gets its owner, and
+ * superblocks that belong to somebody inside, are made by another deputy that enters the owner.
+ *
+ * Paths come from images. They are followed from a mount that is known, without symbolic links,
+ * and what they lead to below a mount of the tree may lie on no other mount.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/cleanup.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/kind.h"
+#include "kinds/mounts/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+struct superblock {
+	uint32_t device;
+	int fd; /* a mount of it that is attached nowhere */
+};
+
+struct making {
+	const struct file_opener *opener;
+	const struct mount_maker *maker;
+	const struct mount_namespace *namespace;
+	const struct mount_plan *plan;
+	const struct superblock *superblocks;
+	size_t n_superblocks;
+	int proc_fd;
+	int base_fd; /* where paths of nestor's namespace start; in the copy of it */
+	int stage_fd;
+	uint32_t *peeled; /* see peeled_at */
+	/* Shared with the coordinator: */
+	int *ret_namespace_fd;
+	int *roots; /* of each mount, at first attached nowhere */
+};
+
+/* ---- paths ---- */
+
+static int open_path(int fd, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.resolve = resolve | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	if (flags & O_PATH)
+		how.flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	return (int)syscall(SYS_openat2, fd, *path ? path : ".", &how, sizeof how);
+}
+
+/* Below the root of a mount, and on it; the root may be a file. */
+static int open_on_mount(int root_fd, const char *path, int flags)
+{
+	if (*path || flags & O_DIRECTORY)
+		return open_path(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+	char self[64];
+	snprintf(self, sizeof self, "/proc/self/fd/%d", root_fd);
+	return flags & O_PATH ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0)
+			      : open(self, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
+}
+
+static int fail_mount(const struct making *making, size_t index, const char *what,
+		      struct error *err)
+{
+	const MntEntry *mount = making->namespace->mounts[index];
+	int gone = errno == ENOENT || errno == ENOTDIR;
+
+	return fail_errno(err,
+			  gone		   ? ERR_FILE_MISSING
+			  : errno == EPERM ? ERR_NO_PRIVILEGE
+					   : ERR_KERNEL_REFUSED,
+			  "mount namespace %" PRIu32 ": mount %.200s: %s", making->namespace->id,
+			  mount->mountpoint, what);
+}
+
+/* ---- flags ---- */
+
+static int set_flags(int fd, uint32_t flags)
+{
+	static const struct {
+		uint32_t flag;
+		uint64_t attribute;
+	} plain[] = {
+		{ MS_RDONLY, MOUNT_ATTR_RDONLY },
+		{ MS_NOSUID, MOUNT_ATTR_NOSUID },
+		{ MS_NODEV, MOUNT_ATTR_NODEV },
+		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
+		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+		{ MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
+	};
+	struct mount_attr attributes = {
+		.attr_clr = MOUNT_ATTR__ATIME,
+		.attr_set = flags & MS_NOATIME	  ? MOUNT_ATTR_NOATIME
+			    : flags & MS_RELATIME ? MOUNT_ATTR_RELATIME
+						  : MOUNT_ATTR_STRICTATIME,
+	};
+
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (flags & plain[i].flag)
+			attributes.attr_set |= plain[i].attribute;
+		else
+			attributes.attr_clr |= plain[i].attribute;
+	return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes,
+			    sizeof attributes);
+}
+
+/* Propagation is private in all that is made here. */
+static int set_private(int fd, uint32_t flags)
+{
+	struct mount_attr attributes = {
+		.propagation = flags & MS_UNBINDABLE ? MS_UNBINDABLE : MS_PRIVATE,
+	};
+
+	return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes,
+			    sizeof attributes);
+}
+
+/* ---- steps ---- */
+
+static int clone_mount(int fd, unsigned flags)
+{
+	return open_tree(fd, "", flags | AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+/* How many mounts were taken away from a place, kept with the first mount that is bound from it. */
+static uint32_t *peeled_at(struct making *making, const char *path)
+{
+	size_t i = 0;
+
+	while (!making->namespace->mounts[i]->bound_path ||
+	       strcmp(making->namespace->mounts[i]->bound_path, path) != 0)
+		i++;
+	return &making->peeled[i];
+}
+
+/* Takes away what lies above, in our copy of the namespace. */
+static int peel(struct making *making, const MntEntry *mount)
+{
+	uint32_t *peeled = peeled_at(making, mount->bound_path);
+
+	for (; *peeled < mount->bound_depth; ++*peeled) {
+		autoclose int top =
+			open_path(making->base_fd, mount->bound_path + 1, O_PATH, RESOLVE_IN_ROOT);
+		char self[64];
+		snprintf(self, sizeof self, "/proc/self/fd/%d", top);
+		if (top < 0 || umount2(self, MNT_DETACH))
+			return -1;
+	}
+	return 0;
+}
+
+static int bind(struct making *making, size_t index, struct error *err)
+{
+	const MntEntry *mount = making->namespace->mounts[index];
+
+	if (mount->bound_depth && peel(making, mount))
+		return fail_mount(making, index, "what lies above its origin cannot be taken away",
+				  err);
+	autoclose int fd = open_path(making->base_fd, mount->bound_path + 1, O_PATH | O_NOFOLLOW,
+				     RESOLVE_IN_ROOT);
+	if (fd < 0)
+		return fail_mount(making, index, mount->bound_path, err);
+	making->roots[index] = clone_mount(fd, 0);
+	return making->roots[index] < 0
+		       ? fail_mount(making, index, "cannot be bound (open_tree)", err)
+		       : 0;
+}
+
+static int take_superblock(struct making *making, size_t index, struct error *err)
+{
+	const MntEntry *mount = making->namespace->mounts[index];
+
+	for (size_t i = 0; i < making->n_superblocks; i++) {
+		if (making->superblocks[i].device != mount->root_dev)
+			continue;
+		autoclose int fd =
+			open_on_mount(making->superblocks[i].fd, mount->root + 1, O_PATH);
+		if (fd < 0)
+			return fail_mount(making, index, mount->root, err);
+		making->roots[index] = clone_mount(fd, 0);
+		if (making->roots[index] >= 0)
+			return 0;
+		return fail_mount(making, index, "cannot be cloned (open_tree, Linux 6.15)", err);
+	}
+	errno = ENOENT;
+	return fail_mount(making, index, "has no file system", err);
+}
+
+static int step_origin(struct making *making, size_t index, struct error *err)
+{
+	const MntEntry *mount = making->namespace->mounts[index];
+
+	if (mount->bound_path ? bind(making, index, err) : take_superblock(making, index, err))
+		return -1;
+	return set_private(making->roots[index], mount->flags)
+		       ? fail_mount(making, index, "cannot be made private", err)
+		       : 0;
+}
+
+static int attach(int fd, int target_fd, const char *path)
+{
+	return move_mount(fd, "", target_fd, path,
+			  MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+/* Flags that are set in the staging namespace are locked by the copy. */
+static int set_locked_flags(struct making *making, size_t index, struct error *err)
+{
+	enum { ATIME = MS_NOATIME | MS_NODIRATIME | MS_RELATIME };
+	const MntEntry *mount = making->namespace->mounts[index];
+	uint32_t flags = mount->locked_flags | (mount->flags & ATIME);
+
+	return set_flags(making->roots[index], flags)
+		       ? fail_mount(making, index, "cannot set its flags", err)
+		       : 0;
+}
+
+static void place_name(size_t index, char name[24])
+{
+	snprintf(name, 24, "%zu", index);
+}
+
+static int step_stage(struct making *making, size_t index, struct error *err)
+{
+	char name[24];
+	struct stat stat;
+
+	place_name(index, name);
+	if (fstat(making->roots[index], &stat))
+		return fail_mount(making, index, "cannot be looked at", err);
+	if (S_ISDIR(stat.st_mode) ? mkdirat(making->stage_fd, name, 0700)
+				  : mknodat(making->stage_fd, name, S_IFREG | 0600, 0))
+		return fail_mount(making, index, "has no place for staging", err);
+	if (set_locked_flags(making, index, err))
+		return -1;
+	return attach(making->roots[index], making->stage_fd, name)
+		       ? fail_mount(making, index, "cannot be staged", err)
+		       : 0;
+}
+
+static const char *path_from_parent(const struct mount_namespace *namespace, size_t index)
+{
+	return path_below(namespace->mounts[index]->mountpoint,
+			  namespace->mounts[namespace->parents[index]]->mountpoint);
+}
+
+static int attach_below(struct making *making, size_t index, struct error *err)
+{
+	size_t parent = making->namespace->parents[index];
+	autoclose int target = open_on_mount(making->roots[parent],
+					     path_from_parent(making->namespace, index), O_PATH);
+
+	if (target < 0)
+		return fail_mount(making, index, "there is nothing to mount it on", err);
+	return attach(making->roots[index], target, "")
+		       ? fail_mount(making, index, "cannot be attached", err)
+		       : 0;
+}
+
+static int step_stage_below(struct making *making, size_t index, struct error *err)
+{
+	return set_locked_flags(making, index, err) || attach_below(making, index, err) ? -1 : 0;
+}
+
+/* In another deputy: the copy that belongs to the owner, with all locks. */
+static int copy_for_owner(void *data, struct error *err)
+{
+	struct making *making = data;
+	const struct snapshot *snapshot = making->opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
+		if (snapshot->user_namespaces[i] == making->namespace->owner &&
+		    setns(making->maker->user_namespaces[i], CLONE_NEWUSER))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot enter the owner of mount namespace %" PRIu32,
+					  making->namespace->id);
+	if (unshare(CLONE_NEWNS))
+		return fail_errno(err, errno == ENOSPC ? ERR_LIMIT_TOO_LOW : ERR_KERNEL_REFUSED,
+				  "cannot make mount namespace %" PRIu32, making->namespace->id);
+	*making->ret_namespace_fd = openat(making->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return *making->ret_namespace_fd < 0
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a mount namespace")
+		       : 0;
+}
+
+static int step_enter_owner(struct making *making, struct error *err)
+{
+	if (mkdirat(making->stage_fd, "root", 0700))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a directory for staging");
+	if (making->namespace->owner->depth) {
+		if (deputy_run(copy_for_owner, making, err) < 0)
+			return -1;
+		if (setns(*making->ret_namespace_fd, CLONE_NEWNS))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot enter mount namespace %" PRIu32,
+					  making->namespace->id);
+	} else {
+		*making->ret_namespace_fd =
+			openat(making->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	}
+	/* What was attached lies in the staging namespace, not in the copy. */
+	for (size_t i = 1; i < making->namespace->n_mounts; i++)
+		if (making->namespace->owner->depth && making->namespace->mounts[i]->locked) {
+			close(making->roots[i]);
+			making->roots[i] = -1;
+		}
+	close(making->stage_fd);
+	making->stage_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return making->stage_fd < 0 || *making->ret_namespace_fd < 0
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the staging directory")
+		       : 0;
+}
+
+static int step_take(struct making *making, size_t index, struct error *err)
+{
+	char name[24];
+
+	place_name(index, name);
+	close(making->roots[index]);
+	making->roots[index] = open_tree(making->stage_fd, name,
+					 AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return making->roots[index] < 0 ? fail_mount(making, index, "cannot be taken up", err) : 0;
+}
+
+static int set_final_flags(struct making *making, size_t index, struct error *err)
+{
+	return set_flags(making->roots[index], making->namespace->mounts[index]->flags)
+		       ? fail_mount(making, index, "cannot set its flags", err)
+		       : 0;
+}
+
+static int step_attach(struct making *making, size_t index, struct error *err)
+{
+	if (set_final_flags(making, index, err))
+		return -1;
+	if (index > 0)
+		return attach_below(making, index, err);
+	return attach(making->roots[0], making->stage_fd, "root")
+		       ? fail_mount(making, 0, "cannot be attached", err)
+		       : 0;
+}
+
+/*
+ * The way to a mount on top of others starts below all of them: a path leads to the top. Those
+ * below it in its cluster nobody can get at.
+ */
+static int step_find(struct making *making, size_t index, struct error *err)
+{
+	const struct mount_namespace *namespace = making->namespace;
+	const char *mountpoint = namespace->mounts[index]->mountpoint;
+	size_t base = namespace->parents[index];
+
+	while (base && strcmp(namespace->mounts[base]->mountpoint, mountpoint) == 0)
+		base = namespace->parents[base];
+	const char *path = path_below(mountpoint, namespace->mounts[base]->mountpoint);
+	making->roots[index] =
+		open_path(making->roots[base], path, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH);
+	if (making->roots[index] < 0)
+		return fail_mount(making, index, "is not where it was put", err);
+	return set_final_flags(making, index, err);
+}
+
+static int step_pivot(struct making *making, struct error *err)
+{
+	if (fchdir(making->roots[0]) || syscall(SYS_pivot_root, ".", ".") ||
+	    umount2(".", MNT_DETACH) || chdir("/"))
+		return fail_mount(making, 0, "cannot become the root", err);
+	return 0;
+}
+
+static int run_step(struct making *making, const struct mount_step *step, struct error *err)
+{
+	switch (step->kind) {
+	case MOUNT_ORIGIN:
+		return step_origin(making, step->mount, err);
+	case MOUNT_STAGE:
+		return step_stage(making, step->mount, err);
+	case MOUNT_STAGE_BELOW:
+		return step_stage_below(making, step->mount, err);
+	case MOUNT_ENTER_OWNER:
+		return step_enter_owner(making, err);
+	case MOUNT_TAKE:
+		return step_take(making, step->mount, err);
+	case MOUNT_ATTACH:
+		return step_attach(making, step->mount, err);
+	case MOUNT_FIND:
+		return step_find(making, step->mount, err);
+	case MOUNT_PIVOT:
+		return step_pivot(making, err);
+	}
+	return 0;
+}
+
+/* An empty directory instead of all that there was; binds are taken before. */
+static int enter_stage(struct making *making, struct error *err)
+{
+	autoclose int context_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	if (context_fd < 0 || fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) ||
+	    (making->stage_fd = fsmount(context_fd, FSMOUNT_CLOEXEC, 0)) < 0 ||
+	    attach(making->stage_fd, AT_FDCWD, "/") || fchdir(making->stage_fd) ||
+	    syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a place for staging");
+	return 0;
+}
+
+/* The working directory goes along into the copy of the namespace. */
+static int enter_copy(struct making *making, struct error *err)
+{
+	int root_fd = making->opener->root_fd;
+
+	if (root_fd == AT_FDCWD ? chdir("/") : fchdir(root_fd))
+		return fail_errno(err, ERR_IO, "cannot enter the root directory");
+	if (unshare(CLONE_NEWNS))
+		return fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+				  "cannot make a mount namespace");
+	making->base_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (making->base_fd < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot use a mount namespace");
+	return 0;
+}
+
+static int make_namespace(void *data, struct error *err)
+{
+	struct making *making = data;
+	size_t i = 0;
+
+	if (enter_copy(making, err))
+		return -1;
+	for (; making->plan->steps[i].kind == MOUNT_ORIGIN; i++)
+		if (run_step(making, &making->plan->steps[i], err))
+			return -1;
+	close(making->base_fd);
+	if (enter_stage(making, err))
+		return -1;
+	for (; i < making->plan->n_steps; i++)
+		if (run_step(making, &making->plan->steps[i], err))
+			return -1;
+	close(making->stage_fd);
+	return 0;
+}
+
+/* ---- superblocks ---- */
+
+static int make_superblocks(const struct mount_maker *maker, struct arena *arena,
+			    struct superblock **ret_superblocks, size_t *ret_count,
+			    struct error *err)
+{
+	const struct snapshot *snapshot = maker->snapshot;
+	struct superblock *made = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
+		for (size_t k = 0; k < namespace->n_mounts; k++) {
+			const MntEntry *mount = namespace->mounts[k];
+			const struct mount_kind *kind = mount_kind_of_entry(mount);
+			bool known = mount->bound_path;
+			for (size_t m = 0; m < count && !known; m++)
+				known = made[m].device == mount->root_dev;
+			if (known || !kind)
+				continue;
+			int fd = kind->make(maker, mount, err);
+			if (fd < 0)
+				return -1;
+			made = arena_grow(arena, made, count, sizeof *made);
+			made[count++] = (struct superblock){ mount->root_dev, fd };
+			*ret_superblocks = made;
+			*ret_count = count;
+		}
+	}
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+static int make_one(const struct file_opener *opener, const struct mount_maker *maker,
+		    const struct superblock *superblocks, size_t n_superblocks, size_t index,
+		    struct error *err)
+{
+	const struct mount_namespace *namespace = opener->snapshot->mount_namespaces[index];
+	struct made_mounts *mounts = opener->mounts;
+	struct mount_plan plan;
+	size_t size = (namespace->n_mounts + 1) * sizeof(int);
+	int *shared = deputy_memory(size);
+	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (!shared || proc_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount namespace");
+	memset(shared, -1, size);
+	struct making making = {
+		.opener = opener,
+		.maker = maker,
+		.namespace = namespace,
+		.plan = &plan,
+		.superblocks = superblocks,
+		.n_superblocks = n_superblocks,
+		.proc_fd = proc_fd,
+		.ret_namespace_fd = shared,
+		.roots = shared + 1,
+		.peeled = arena_array(opener->arena, uint32_t, namespace->n_mounts),
+	};
+	int result = mount_plan_make(&plan, opener->arena, namespace, err) ||
+				     deputy_run(make_namespace, &making, err)
+			     ? -1
+			     : 0;
+	mounts->namespaces[index] = shared[0];
+	mounts->roots[index] = arena_copy(opener->arena, shared + 1, size - sizeof(int));
+	deputy_memory_free(shared, size);
+	return result;
+}
+
+static bool is_shown(const struct snapshot *snapshot, const struct pid_namespace *namespace)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
+			if (mount->nses && mount->nses->has_pidns_id &&
+			    mount->nses->pidns_id == namespace->id)
+				return true;
+		}
+	return false;
+}
+
+/* Those of which a proc is mounted. */
+static int open_pid_namespaces(const struct file_opener *opener, int *fds, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++) {
+		const struct pid_namespace *namespace = snapshot->pid_namespaces[i];
+		char path[64];
+		if (!is_shown(snapshot, namespace))
+			continue;
+		pid_t pid = i == 0	      ? opener->level_0
+			    : namespace->init ? opener->pids[namespace->init->index]
+					      : 0;
+		snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+		if (fds[i] < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot open pid namespace %" PRIu32
+					  ", whose proc is mounted",
+					  namespace->id);
+	}
+	return 0;
+}
+
+static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
+{
+	struct superblock *superblocks = NULL;
+	size_t n = opener->snapshot->n_mount_namespaces, n_superblocks = 0;
+	int result = make_superblocks(maker, opener->arena, &superblocks, &n_superblocks, err);
+
+	for (size_t i = 0; i < n && !result; i++)
+		result = make_one(opener, maker, superblocks, n_superblocks, i, err);
+	for (size_t i = 0; i < n_superblocks; i++)
+		close(superblocks[i].fd);
+	return result;
+}
+
+int mounts_make(struct file_opener *opener, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+	size_t n = snapshot->n_mount_namespaces, n_pids = snapshot->n_pid_namespaces;
+	int *pid_namespaces = arena_array(opener->arena, int, n_pids + 1);
+	struct mount_maker maker = {
+		.snapshot = snapshot,
+		.pid_namespaces = pid_namespaces,
+		.user_namespaces = opener->user_namespaces,
+		.images = opener->images,
+	};
+
+	if (!n)
+		return 0;
+	opener->mounts = arena_new(opener->arena, struct made_mounts);
+	opener->mounts->namespaces = arena_array(opener->arena, int, n + 1);
+	opener->mounts->roots = arena_array(opener->arena, int *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		opener->mounts->namespaces[i] = -1;
+	for (size_t i = 0; i < n_pids; i++)
+		pid_namespaces[i] = -1;
+	int result =
+		open_pid_namespaces(opener, pid_namespaces, err) || make_all(opener, &maker, err)
+			? -1
+			: 0;
+	for (size_t i = 0; i < n_pids; i++)
+		cleanup_close(&pid_namespaces[i]);
+	return result;
+}
+
+void mounts_close(struct file_opener *opener)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++) {
+		cleanup_close(&opener->mounts->namespaces[i]);
+		for (size_t k = 0;
+		     opener->mounts->roots[i] && k < snapshot->mount_namespaces[i]->n_mounts; k++)
+			cleanup_close(&opener->mounts->roots[i][k]);
+	}
+	opener->mounts = NULL;
+}
+
+int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)
+{
+	struct mount_namespace *namespace;
+	size_t index;
+	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, &index);
+	const char *below = mount ? path_below(path, mount->mountpoint) : NULL;
+
+	errno = ENOENT;
+	for (size_t i = 0; below && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
+		if (opener->snapshot->mount_namespaces[i] == namespace)
+			return open_on_mount(opener->mounts->roots[i][index], below, flags);
+	return -1;
+}

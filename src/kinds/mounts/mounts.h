@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Mount namespaces of a tree: what others need of them at dump and at restore. */
+#ifndef NESTOR_KINDS_MOUNTS_MOUNTS_H
+#define NESTOR_KINDS_MOUNTS_MOUNTS_H
+
+#include "kinds/kind.h"
+
+struct collect;
+
+/* ---- dump ---- */
+
+/*
+ * Before tasks are read: finds the mount namespaces of all tasks that are not nestor's own, and
+ * reads their mounts. ERR_UNSUPPORTED_MOUNT for what cannot be made again.
+ */
+int mount_namespaces_collect(struct collect *collect, struct error *err);
+bool mount_namespace_is_read(struct collect *collect, uint32_t id);
+/* Once pid namespaces have their ids. */
+void mount_namespaces_complete(struct collect *collect);
+void mount_namespaces_release(struct collect *collect);
+/*
+ * The mount of a file that was not opened in nestor's own mount namespace: 1 and its id, after
+ * a look that the file is found there again by its path; 0 for all others.
+ */
+int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
+/* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
+int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
+
+/* ---- restore ---- */
+
+extern const struct namespace_kind mount_namespace_kind;
+/* STAGE_FILES: who shares its fs cannot enter one. */
+extern const struct task_kind mount_fs_kind;
+
+/* What was made: a descriptor of each namespace, and of the root of each of its mounts. */
+struct made_mounts {
+	int *namespaces; /* like snapshot->mount_namespaces */
+	int **roots;	 /* [namespace][mount]; -1: not reachable */
+};
+
+/* Makes all of them, when all processes exist; opener->mounts has them then. */
+int mounts_make(struct file_opener *opener, struct error *err);
+void mounts_close(struct file_opener *opener);
+
+/* Opens a path of a mount namespace through the mount on which it was opened. */
+int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
+
+#endif

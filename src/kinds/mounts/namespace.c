@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Mount namespaces as a type of namespaces, and the tasks in them. The coordinator makes them once
+ * all processes, and so all pid namespaces, are there (make.c). setns(2) wants an fs that is not
+ * shared (mntns_install), and gives root and working directory of the namespace; all threads of a
+ * task share the fs, so they are in one.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/text.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kinds/mounts/kind.h"
+#include "kinds/mounts/plan.h"
+
+#include <inttypes.h>
+
+static int collect(struct collect *all, struct surveyed_namespace *namespace_, struct error *err)
+{
+	if (mount_namespace_is_read(all, namespace_->id))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_NAMESPACE, "only a descriptor holds it, and no task");
+}
+
+static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, struct error *err)
+{
+	const struct mount_kind *kind = mount->bound_path ? NULL : mount_kind_of_entry(mount);
+
+	if (mount->shared_id || mount->master_id)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "mount %" PRIu32 " (%.200s) shares mounts with others", mount->mnt_id,
+			    mount->mountpoint);
+	if (mount->bound_path)
+		return 0;
+	if (!kind)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "mount %" PRIu32 " (%.200s) is of a file system that is not supported "
+			    "(%.40s)",
+			    mount->mnt_id, mount->mountpoint,
+			    mount->fsname ? mount->fsname : "unknown");
+	return kind->check ? kind->check(snapshot, mount, err) : 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct namespace *plain, struct error *err)
+{
+	const struct mount_namespace *namespace_ = snapshot_mount_namespace(snapshot, plain->id);
+	struct arena arena;
+	struct mount_plan plan;
+	int result = 0;
+
+	for (size_t i = 0; i < namespace_->n_mounts && !result; i++)
+		result = check_mount(snapshot, namespace_->mounts[i], err);
+	arena_init(&arena);
+	if (!result)
+		result = mount_plan_make(&plan, &arena, namespace_, err);
+	arena_done(&arena);
+	return result;
+}
+
+static int survey(struct collect *all, struct survey *unused, struct error *err)
+{
+	(void)unused;
+	(void)err;
+	mount_namespaces_complete(all);
+	return 0;
+}
+
+const struct namespace_kind mount_namespace_kind = {
+	.type = NAMESPACE_MNT,
+	.survey = survey,
+	.collect = collect,
+	.check = check,
+};
+
+static int check_fs(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	if (task_is_zombie(task) || !task_mount_namespace(snapshot, task))
+		return 0;
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *other = &snapshot->tasks[i];
+		if (other == task || task_is_zombie(other) || !other->ids ||
+		    other->ids->fs_id != task->ids->fs_id)
+			continue;
+		return fail(err, ERR_SHARED_OBJECT,
+			    "task %s shares its filesystem context with task %s, and cannot enter "
+			    "its mount namespace then",
+			    task_name(task), task_name(other));
+	}
+	return 0;
+}
+
+const struct task_kind mount_fs_kind = {
+	.name = "mount namespace",
+	.check = check_fs,
+};

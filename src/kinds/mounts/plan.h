@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * In which steps a mount namespace is made again. Pure: what is carried out by make.c.
+ *
+ * A mount that is locked belongs to the cluster of its parent. The kernel locks mounts together
+ * when a namespace is copied for another owner (lock_mnt_tree, fs/namespace.c), so clusters are
+ * laid out side by side in a staging namespace, which is copied by somebody inside of the owner;
+ * there the clusters, free at their top, are taken up and put in place.
+ */
+#ifndef NESTOR_KINDS_MOUNTS_PLAN_H
+#define NESTOR_KINDS_MOUNTS_PLAN_H
+
+#include "base/arena.h"
+#include "model/snapshot.h"
+
+enum mount_step_kind {
+	MOUNT_ORIGIN,	   /* a mount that is attached nowhere: bound, or of a new superblock */
+	MOUNT_STAGE,	   /* attach it to a place of its own in the staging namespace */
+	MOUNT_STAGE_BELOW, /* the same, at its place below its parent */
+	MOUNT_ENTER_OWNER, /* the namespace that is to be is made, a copy of the staging one */
+	MOUNT_TAKE,	   /* a copy of the staged cluster with this top, attached nowhere */
+	MOUNT_ATTACH,	   /* at its place */
+	MOUNT_FIND,	   /* came with its cluster: get hold of it */
+	MOUNT_PIVOT,	   /* its root becomes that of the namespace, staging is gone */
+};
+
+struct mount_step {
+	enum mount_step_kind kind;
+	size_t mount; /* in the namespace's order */
+};
+
+struct mount_plan {
+	struct mount_step *steps;
+	size_t n_steps;
+	struct arena *arena;
+};
+
+/* Fails with ERR_UNSUPPORTED_MOUNT where no order of steps leads there. */
+int mount_plan_make(struct mount_plan *plan, struct arena *arena,
+		    const struct mount_namespace *namespace, struct error *err);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * proc: the processes of one pid namespace, whoever looks. Since 5.8 each mount is a superblock of
+ * its own, with its own hidepid, gid and subset, owned by the user namespace of the pid namespace
+ * (proc_init_fs_context). Which pid namespace it is, the file of its init tells; with `pidns=`
+ * (6.18) the proc of any can be mounted by whoever has CAP_SYS_ADMIN over it.
+ */
+#include "kinds/mounts/kind.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/sched.h>
+#include <sys/mount.h>
+
+/* Pid namespaces get their ids when all tasks are read. */
+struct held_proc {
+	struct held_proc *next;
+	MntNsesEntry *nses;
+	const NsFileEntry *held;
+};
+
+static int collect_proc(const struct live_mount *mount, MntEntry *entry, struct error *err)
+{
+	struct collect *all = mount->collect;
+
+	if (mount->root_fd < 0)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by another mount, so its pid namespace cannot be seen",
+			    mount->what);
+	int fd = openat(mount->root_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
+				  "%s is of a pid namespace whose init cannot be seen",
+				  mount->what);
+	struct held_proc *proc = arena_new(all->arena, struct held_proc);
+	NsFileEntry *held = snapshot_new(all->snapshot, NS_FILE_ENTRY, NsFileEntry);
+	entry->nses = snapshot_new(all->snapshot, MNT_NSES_ENTRY, MntNsesEntry);
+	held->ns_cflag = CLONE_NEWPID;
+	*proc = (struct held_proc){ *collect_state(all, &proc_mount_kind), entry->nses, held };
+	*collect_state(all, &proc_mount_kind) = proc;
+	return survey_hold(all, fd, mount->what, held, err);
+}
+
+static void complete(struct collect *collect)
+{
+	struct held_proc *proc = *collect_state(collect, &proc_mount_kind);
+
+	for (; proc; proc = proc->next) {
+		proc->nses->has_pidns_id = true;
+		proc->nses->pidns_id = proc->held->ns_id;
+	}
+}
+
+/* That of nestor itself is there where the tree has one of its own. */
+static bool is_of_nestor(const struct snapshot *snapshot, uint32_t id)
+{
+	const TaskKobjIdsEntry *ids = snapshot->inventory ? snapshot->inventory->root_ids : NULL;
+
+	return ids && ids->has_pid_ns_id && ids->pid_ns_id == id;
+}
+
+static int check(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
+{
+	if (!entry->nses || !entry->nses->has_pidns_id ||
+	    (!snapshot_pid_namespace(snapshot, entry->nses->pidns_id) &&
+	     !is_of_nestor(snapshot, entry->nses->pidns_id)))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s): its pid namespace is not described",
+			    entry->mnt_id, entry->mountpoint);
+	return 0;
+}
+
+static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	const struct snapshot *snapshot = maker->snapshot;
+	autoclose int context_fd = fsopen("proc", FSOPEN_CLOEXEC);
+	int pid_namespace = -1;
+
+	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)
+		if (snapshot->pid_namespaces[i]->id == entry->nses->pidns_id)
+			pid_namespace = maker->pid_namespaces[i];
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount proc");
+	if (pid_namespace >= 0 &&
+	    fsconfig(context_fd, FSCONFIG_SET_FD, "pidns", NULL, pid_namespace)) {
+		fail_errno(err, errno == EINVAL ? ERR_KERNEL_TOO_OLD : ERR_KERNEL_REFUSED,
+			   "cannot mount the proc of pid namespace %" PRIu32,
+			   entry->nses->pidns_id);
+		return errno == EINVAL ? fail_hint(err, "this takes Linux 6.18 (pidns=)") : -1;
+	}
+	if (mount_set_options(context_fd, entry->options, err))
+		return -1;
+	return mount_finish(context_fd, entry, err);
+}
+
+const struct mount_kind proc_mount_kind = {
+	.type = "proc",
+	.fstype = FSTYPE__PROC,
+	.collect = collect_proc,
+	.complete = complete,
+	.check = check,
+	.make = make,
+};

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The mount namespaces of a live tree; private to kinds/mounts. */
+#ifndef NESTOR_KINDS_MOUNTS_SURVEY_H
+#define NESTOR_KINDS_MOUNTS_SURVEY_H
+
+#include "collect/collect.h"
+#include "kernel/mountinfo.h"
+#include "kinds/kind.h"
+
+#include <sys/stat.h>
+
+struct mount_table {
+	struct mount_line *lines;
+	size_t n_lines;
+	int root_fd; /* the root directory of the namespace */
+};
+
+struct live_namespace {
+	uint32_t id;
+	int fd; /* borrowed from the survey of namespaces */
+	struct target *member;
+	struct mount_table table;
+	MntEntry **entries; /* like table.lines */
+};
+
+struct mount_survey {
+	struct mount_table own;
+	struct live_namespace *namespaces;
+	size_t n_namespaces;
+};
+
+/* The path of a mount of nestor's own namespace from which another can be bound; false: none. */
+bool mount_find_origin(const struct mount_survey *survey, struct arena *arena,
+		       const struct mount_line *line, int root_fd, char **ret_path,
+		       uint32_t *ret_depth);
+
+/*
+ * locks.c: what the owner of a namespace may not do. Fills locked and locked_flags of the entries,
+ * which are like the lines of its table.
+ */
+int mount_locks_find(struct live_namespace *namespace, struct error *err);
+
+#endif

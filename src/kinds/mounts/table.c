@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The file systems, one row each, and what their files share. */
+#include "kinds/mounts/kind.h"
+
+#include "base/cleanup.h"
+
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+const struct mount_kind *const mount_kinds[] = {
+	&proc_mount_kind,
+	NULL,
+};
+
+const struct mount_kind *mount_kind_of_type(const char *type)
+{
+	for (const struct mount_kind *const *kind = mount_kinds; *kind; kind++)
+		if (strcmp((*kind)->type, type) == 0)
+			return *kind;
+	return NULL;
+}
+
+const struct mount_kind *mount_kind_of_entry(const MntEntry *entry)
+{
+	for (const struct mount_kind *const *kind = mount_kinds; *kind; kind++)
+		if ((*kind)->fstype == (Fstype)entry->fstype && (*kind)->fstype != FSTYPE__AUTO)
+			return *kind;
+	return entry->fsname ? mount_kind_of_type(entry->fsname) : NULL;
+}
+
+int mount_set(int context_fd, const char *key, const char *value, struct error *err)
+{
+	unsigned command = value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+
+	if (fsconfig(context_fd, command, key, value, 0) == 0)
+		return 0;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the mount option %s%s%s", key,
+			  value ? "=" : "", value ? value : "");
+}
+
+int mount_set_options(int context_fd, const char *options, struct error *err)
+{
+	autofree char *copy = strdup(options);
+	char *rest = copy;
+
+	for (char *word; (word = strsep(&rest, ","));) {
+		char *value = strchr(word, '=');
+		if (!*word)
+			continue;
+		if (value)
+			*value++ = '\0';
+		if (mount_set(context_fd, word, value, err))
+			return -1;
+	}
+	return 0;
+}
+
+int mount_finish(int context_fd, const MntEntry *entry, struct error *err)
+{
+	if (entry->source[0] && mount_set(context_fd, "source", entry->source, err))
+		return -1;
+	if (entry->sb_flags & MS_RDONLY && mount_set(context_fd, "ro", NULL, err))
+		return -1;
+	if (fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the file system of %s",
+				  entry->mountpoint);
+	int fd = fsmount(context_fd, FSMOUNT_CLOEXEC, 0);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount the file system of %s",
+				   entry->mountpoint)
+		      : fd;
+}

@@ -39,6 +39,10 @@ struct target_thread {
 	/* PTRACE_GET_RSEQ_CONFIGURATION; address 0 if not registered: */
 	uint64_t rseq_address;
 	uint32_t rseq_size, rseq_signature;
+	/* struct ptrace_sud_config of linux/ptrace.h: syscall user dispatch. */
+	struct {
+		uint64_t mode, selector, offset, length;
+	} dispatch;
 	bool seized;
 };
 

@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -48,6 +49,10 @@ struct rseq_configuration {
 
 #ifndef PTRACE_GET_RSEQ_CONFIGURATION
 #define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 #endif
 
 /* struct rseq_cs of linux/rseq.h. */
@@ -90,6 +95,41 @@ static int fail_registers(const struct target *target, const struct target_threa
 			  target->pid);
 }
 
+/*
+ * What stands between a system call and the kernel has to be known before one is injected: syscall
+ * user dispatch (prctl(2), PR_SET_SYSCALL_USER_DISPATCH) turns each into SIGSYS unless the selector
+ * byte, if there is one, lets it pass, and a program handles that in ways that we know nothing of.
+ */
+static int check_dispatch(const struct target *target, const struct target_thread *thread,
+			  struct error *err)
+{
+	uint8_t state = SYSCALL_DISPATCH_FILTER_BLOCK;
+
+	if (thread->dispatch.mode == PR_SYS_DISPATCH_OFF)
+		return 0;
+	if (thread->dispatch.selector &&
+	    !read_memory(target->tid, thread->dispatch.selector, &state, sizeof state))
+		state = SYSCALL_DISPATCH_FILTER_BLOCK;
+	return fail(err, ERR_UNSUPPORTED_TASK, "thread %d of pid %d uses syscall user dispatch%s",
+		    thread->tid, target->pid,
+		    state == SYSCALL_DISPATCH_FILTER_ALLOW
+			    ? ""
+			    : ", and is where its system calls are blocked");
+}
+
+/* Since 6.4. Before, nobody can see from outside whether it is on: that is one with EIO. */
+static int read_dispatch(struct target_thread *thread, struct error *err)
+{
+	thread->dispatch.mode = PR_SYS_DISPATCH_OFF;
+	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, thread->tid, sizeof thread->dispatch,
+		   &thread->dispatch) < 0 &&
+	    errno != EIO)
+		return fail_errno(err, errno == ESRCH ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
+				  "cannot read the syscall user dispatch of thread %d",
+				  thread->tid);
+	return 0;
+}
+
 static int check_thread(const struct target *target, const struct target_thread *thread,
 			struct error *err)
 {
@@ -106,7 +146,7 @@ static int check_thread(const struct target *target, const struct target_thread 
 			    "thread %d of pid %d uses processor state that the images have no place"
 			    " for (XSAVE components 0x%" PRIx64 ")",
 			    thread->tid, target->pid, unsupported);
-	return 0;
+	return check_dispatch(target, thread, err);
 }
 
 static int read_thread(struct target *target, struct target_thread *thread, struct error *err)
@@ -129,6 +169,8 @@ static int read_thread(struct target *target, struct target_thread *thread, stru
 	thread->rseq_address = rseq.address;
 	thread->rseq_size = rseq.size;
 	thread->rseq_signature = rseq.signature;
+	if (read_dispatch(thread, err) < 0)
+		return -1;
 	return check_thread(target, thread, err);
 }
 

@@ -24,6 +24,7 @@ struct stat;
 struct assistant;
 struct read_ahead;
 struct open_file; /* kinds/kind.h */
+struct finisher;
 
 struct target_thread {
 	pid_t tid;			  /* as this nestor sees it */
@@ -76,6 +77,7 @@ struct target {
 struct dump_options {
 	pid_t pid;
 	bool shell_job;
+	bool leave_running; /* neither collect_kill nor collect_leave_stopped will be called */
 	unsigned timeout_seconds;
 	uint64_t ghost_limit;	  /* largest unlinked file that is carried */
 	uint64_t accepted_losses; /* losses.h */
@@ -88,6 +90,7 @@ struct collect {
 	const struct dump_options *options;
 	struct images_writer *images;
 	struct assistant *assistant; /* from the stop of the tree to its release */
+	struct finisher *finisher;   /* the same, if the tree is not to go on */
 	struct target *targets;	     /* same order as snapshot->tasks */
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
@@ -175,7 +178,7 @@ int collect_look_again(struct collect *collect, struct error *err);
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */
 void collect_release(struct collect *collect);
 /* -s: leaves all tasks stopped (SIGSTOP). */
-void collect_leave_stopped(struct collect *collect);
+int collect_leave_stopped(struct collect *collect, struct error *err);
 /* Ends the dumped tree: SIGKILL to each task seized, children first; waits until it is gone. */
 int collect_kill(struct collect *collect, struct error *err);
 

@@ -6,10 +6,13 @@
  * stopped if it was part of a group stop. A SIGSTOP that is pending at that moment is taken by
  * the first thread that is let go before it reaches user space, and stops the others as they
  * are let go.
+ *
+ * Each of them is all or nothing, also if we are killed in the middle: see finisher.c.
  */
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
+#include "collect/finisher.h"
 #include "collect/read-ahead.h"
 #include "collect/wait.h"
 
@@ -41,29 +44,51 @@ static void detach_target(struct target *target)
 }
 
 /* Whatever it reads of the tasks, it has to be at its end before they go on. */
-static void end_assistant(struct collect *collect)
+static void end_helpers(struct collect *collect)
 {
+	finisher_end(collect->finisher);
+	collect->finisher = NULL;
 	assistant_end(collect->assistant);
 	collect->assistant = NULL;
 	read_ahead_end(collect);
 }
 
-void collect_release(struct collect *collect)
+/* Should we die on the way, the kernel lets the others go. */
+static void detach_all(struct collect *collect)
 {
-	end_assistant(collect);
 	for (size_t i = 0; i < collect->n_targets; i++)
 		detach_target(&collect->targets[i]);
 }
 
-void collect_leave_stopped(struct collect *collect)
+void collect_release(struct collect *collect)
 {
-	for (size_t i = 0; i < collect->n_targets; i++) {
+	end_helpers(collect);
+	detach_all(collect);
+}
+
+int collect_leave_stopped(struct collect *collect, struct error *err)
+{
+	int failed = finisher_begin(collect->finisher, collect, SIGSTOP, err);
+
+	for (size_t i = 0; !failed && i < collect->n_targets; i++) {
 		struct target *target = &collect->targets[i];
 
 		if (!target->zombie && target->stop_signal == 0)
 			kill(target->pid, SIGSTOP);
 	}
-	collect_release(collect);
+	end_helpers(collect);
+	detach_all(collect);
+	return failed;
+}
+
+/* Who is traced by us dies with us from here on, before it gets to run again. */
+static void tie_to_us(const struct collect *collect)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		for (size_t k = 0; k < collect->targets[i].n_threads; k++)
+			if (collect->targets[i].threads[k].seized)
+				ptrace(PTRACE_SETOPTIONS, collect->targets[i].threads[k].tid, NULL,
+				       PTRACE_O_EXITKILL);
 }
 
 /* Reaps what has died of a target; returns how many threads are still there. */
@@ -150,22 +175,35 @@ static int reap_tree(struct collect *collect, uint64_t deadline, struct error *e
 	}
 }
 
+static int end_all(const struct collect *collect, struct error *err)
+{
+	int failed = 0;
+
+	/* All are stopped by us: nobody gets to run a handler for the death of a child. */
+	for (size_t i = collect->n_targets; i-- > 0;)
+		if (!collect->targets[i].zombie && kill(collect->targets[i].pid, SIGKILL) < 0 &&
+		    errno != ESRCH)
+			failed = fail_errno(err, ERR_KERNEL_REFUSED, "cannot end pid %d",
+					    collect->targets[i].pid);
+	return failed;
+}
+
 int collect_kill(struct collect *collect, struct error *err)
 {
 	unsigned timeout = collect->options->timeout_seconds;
 	uint64_t deadline = wait_deadline(timeout ? timeout : DEFAULT_TIMEOUT);
 	sigset_t saved;
-	int failed = 0;
+	int failed;
 
-	end_assistant(collect);
+	if (finisher_begin(collect->finisher, collect, SIGKILL, err) < 0) {
+		collect_release(collect);
+		return -1;
+	}
 	wait_begin(&saved);
-	/* All are stopped by us: nobody gets to run a handler for the death of a child. */
-	for (size_t i = collect->n_targets; i-- > 0;)
-		if (!collect->targets[i].zombie && kill(collect->targets[i].pid, SIGKILL) < 0)
-			failed = fail_errno(err, ERR_KERNEL_REFUSED, "cannot end pid %d",
-					    collect->targets[i].pid);
-	if (reap_tree(collect, deadline, err) < 0)
-		failed = -1;
+	tie_to_us(collect);
+	/* Who could not be ended ends with us. */
+	failed = end_all(collect, err) < 0 || reap_tree(collect, deadline, err) < 0 ? -1 : 0;
 	wait_end(&saved);
+	end_helpers(collect);
 	return failed;
 }

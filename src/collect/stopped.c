@@ -15,6 +15,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
+#include "collect/finisher.h"
 #include "collect/inject.h"
 #include "collect/read-ahead.h"
 #include "collect/seize.h"
@@ -439,6 +440,11 @@ int collect_stop_tree(struct collect *collect, struct error *err)
 	sigset_t saved;
 
 	raise_descriptor_limit();
+	if (!collect->options->leave_running) {
+		collect->finisher = finisher_start(err);
+		if (!collect->finisher)
+			return -1;
+	}
 	wait_begin(&saved);
 	outcome = try_until(collect, wait_deadline(timeout ? timeout : DEFAULT_TIMEOUT), err);
 	wait_end(&saved);

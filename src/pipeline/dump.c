@@ -114,10 +114,8 @@ static int end_tree(struct dump *dump, struct error *err)
 	if (!dump->stopped)
 		return 0;
 	dump->stopped = false;
-	if (dump->asked->leave_stopped) {
-		collect_leave_stopped(&dump->collect);
-		return 0;
-	}
+	if (dump->asked->leave_stopped)
+		return collect_leave_stopped(&dump->collect, err);
 	session_progress(&dump->session, "ending the tree", 0, 0);
 	return collect_kill(&dump->collect, err);
 }
@@ -148,6 +146,7 @@ static void dump_init(struct dump *dump, const struct pipeline_options *options)
 	dump->options = (struct dump_options){
 		.pid = options->pid,
 		.shell_job = options->shell_job,
+		.leave_running = options->leave_running,
 		.timeout_seconds = (unsigned)options->timeout_seconds,
 		.ghost_limit = options->ghost_limit,
 	};

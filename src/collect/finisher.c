@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A tree is ended, or left stopped, by one signal to each of its tasks, and we may be killed
+ * between any two of them: a part would go on, of which complete images exist. The kernel has no
+ * call that does it to all at once (but for the init of a pid namespace), and PTRACE_O_EXITKILL is
+ * set task by task as well. So before the first of them a child of ours is told what is to be done;
+ * when we are gone, it does that.
+ *
+ * The orders are written into a socket, the signal last: without it nothing is to be done. The
+ * child sees our end by the end of the socket, in a session of its own and with all signals
+ * blocked, so that what is sent to our process group does not end it too. A pid that was reused in
+ * between is told by its start time.
+ *
+ * It is started before the tree is stopped: it is small then, and may fail.
+ */
+#include "collect/finisher.h"
+
+#include "base/procfs.h"
+#include "collect/collect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { START_TIME = 22, AT_ONCE = 256 };
+
+/* One task, or, with a pid of 0, the signal: all tasks have been named. */
+struct order {
+	pid_t pid;
+	int signal;
+	uint64_t started;
+};
+
+struct finisher {
+	pid_t pid;
+	int fd; /* the child reads its other end */
+};
+
+/* ---- The child; it makes system calls only, since other threads may have held locks ---- */
+
+static bool is_still(const struct order *order)
+{
+	char path[64], text[2048];
+	const char *at;
+	uint64_t fields[START_TIME - 3];
+
+	snprintf(path, sizeof path, "/proc/%d/stat", order->pid);
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+		return false;
+	at = strrchr(text, ')');
+	/* Behind the name and the letter of the state comes field 4. */
+	return at && strlen(at) > 4 &&
+	       procfs_numbers(at + 4, 10, fields, START_TIME - 3) == START_TIME - 3 &&
+	       fields[START_TIME - 4] == order->started;
+}
+
+/* All orders, in memory of their own; an unfinished one at the end does not count. */
+static struct order *read_orders(int fd, size_t *ret_count)
+{
+	size_t room = AT_ONCE * sizeof(struct order), length = 0;
+	uint8_t *bytes =
+		mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (;;) {
+		if (bytes == MAP_FAILED)
+			_exit(1);
+		ssize_t got = read(fd, bytes + length, room - length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		length += (size_t)got;
+		if (length == room) {
+			bytes = mremap(bytes, room, 2 * room, MREMAP_MAYMOVE);
+			room *= 2;
+		}
+	}
+	*ret_count = length / sizeof(struct order);
+	return (struct order *)(void *)bytes;
+}
+
+static void __attribute__((noreturn)) wait_for_end(int fd)
+{
+	const struct order *orders;
+	sigset_t all;
+	size_t n;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setsid();
+	prctl(PR_SET_NAME, "nestor-finish");
+	if (fd != 0)
+		dup2(fd, 0);
+	close_range(1, ~0u, 0);
+	orders = read_orders(0, &n);
+	if (n == 0 || orders[n - 1].pid != 0)
+		_exit(0);
+	for (size_t i = 0; i + 1 < n; i++)
+		if (is_still(&orders[i]))
+			kill(orders[i].pid, orders[n - 1].signal);
+	_exit(0);
+}
+
+/* ---- The dump ---- */
+
+struct finisher *finisher_start(struct error *err)
+{
+	struct finisher *finisher;
+	int ends[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot prepare for the end of the dump");
+		return NULL;
+	}
+	pid = fork();
+	if (pid == 0) {
+		close(ends[1]);
+		wait_for_end(ends[0]);
+	}
+	if (pid < 0)
+		fail_errno(err, ERR_KERNEL_REFUSED,
+			   "cannot start a process for the end of the dump");
+	close(ends[0]);
+	if (pid < 0) {
+		close(ends[1]);
+		return NULL;
+	}
+	finisher = malloc(sizeof *finisher);
+	if (!finisher)
+		abort(); /* as arenas do */
+	*finisher = (struct finisher){ .pid = pid, .fd = ends[1] };
+	return finisher;
+}
+
+static int send_orders(const struct finisher *finisher, const struct order *orders, size_t n,
+		       struct error *err)
+{
+	const uint8_t *bytes = (const uint8_t *)orders;
+
+	for (size_t left = n * sizeof *orders; left;) {
+		ssize_t sent = send(finisher->fd, bytes, left, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot prepare for the end of the tree");
+		bytes += sent;
+		left -= (size_t)sent;
+	}
+	return 0;
+}
+
+int finisher_begin(struct finisher *finisher, const struct collect *collect, int signal,
+		   struct error *err)
+{
+	struct order orders[AT_ONCE];
+	size_t n = 0;
+
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		const struct target *target = &collect->targets[i];
+
+		if (target->zombie || (signal == SIGSTOP && target->stop_signal))
+			continue;
+		orders[n++] = (struct order){ .pid = target->pid,
+					      .started = target_leader_field(target, START_TIME) };
+		if (n < AT_ONCE)
+			continue;
+		if (send_orders(finisher, orders, n, err) < 0)
+			return -1;
+		n = 0;
+	}
+	orders[n++] = (struct order){ .signal = signal };
+	return send_orders(finisher, orders, n, err);
+}
+
+void finisher_end(struct finisher *finisher)
+{
+	if (!finisher)
+		return;
+	/* First, so that it does not take the end of the socket for ours. */
+	kill(finisher->pid, SIGKILL);
+	while (waitpid(finisher->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	close(finisher->fd);
+	free(finisher);
+}

@@ -157,6 +157,27 @@ int collect_files_complete(struct collect *collect, struct error *err);
 /* A descriptor of our own of what a descriptor of a task refers to; -1 with err. */
 int collect_get_file(const struct open_file *file, struct error *err);
 
+/* What an epoll instance watches: which of the descriptions of an inode it is. */
+struct watched_file {
+	dev_t device;
+	ino_t inode;
+	bool found;
+	uint32_t id; /* of the FileEntry; 0: it was refused */
+	pid_t pid;   /* a task that has it, and its number there */
+	uint32_t number;
+};
+
+/*
+ * Finds a file that the epoll instance at `number` of a task watches under the number `watched_as`,
+ * the one that `offset` others of that number stand before, by device and inode in `watched`, which
+ * gets the rest. To be called when all descriptors are known.
+ */
+int collect_find_watched(struct collect *collect, const struct target *target, uint32_t number,
+			 uint32_t watched_as, uint32_t offset, struct watched_file *watched,
+			 struct error *err);
+/* A descriptor of our own of it; -1 with err. */
+int collect_get_watched(const struct watched_file *watched, struct error *err);
+
 /*
  * One more reason why the files of the tree cannot be dumped. Reasons are gathered, and reported
  * together with ERR_UNSUPPORTED_FILE, one a line, by collect_files_complete.

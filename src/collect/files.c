@@ -466,6 +466,68 @@ int collect_get_file(const struct open_file *file, struct error *err)
 	return fd;
 }
 
+/* ---- What epoll instances watch ---- */
+
+static struct inode_bucket *find_known_inode(struct collect *collect,
+					     const struct watched_file *watched)
+{
+	const struct stat stat = { .st_dev = watched->device, .st_ino = watched->inode };
+	struct inode_bucket *bucket = state_of(collect)->inodes[bucket_of(&stat)];
+
+	while (bucket && (bucket->inode != watched->inode || bucket->device != watched->device))
+		bucket = bucket->next;
+	return bucket;
+}
+
+/* The kernel puts them in the same order as by kcmp of two descriptors. */
+int collect_find_watched(struct collect *collect, const struct target *target, uint32_t number,
+			 uint32_t watched_as, uint32_t offset, struct watched_file *watched,
+			 struct error *err)
+{
+	const struct kcmp_slot slot = { number, watched_as, offset };
+	struct inode_bucket *bucket = find_known_inode(collect, watched);
+	size_t low = 0, high = bucket ? bucket->count : 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct description *at = &bucket->sorted[middle];
+		int order = kernel_kcmp(at->pid, target->tid, KCMP_OBJECT_EPOLL, at->number,
+					(unsigned long)(uintptr_t)&slot);
+		if (order < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot compare what descriptor %u of pid %d watches "
+					  "(kcmp)",
+					  number, target->pid);
+		if (order == 0) {
+			watched->found = true;
+			watched->id = at->id;
+			watched->pid = at->pid;
+			watched->number = at->number;
+			return 0;
+		}
+		if (order == 2)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return 0;
+}
+
+int collect_get_watched(const struct watched_file *watched, struct error *err)
+{
+	/* PIDFD_THREAD, 6.9; before, the first thread of a process. */
+	autoclose int pidfd = kernel_pidfd_open(watched->pid, 0);
+	int fd;
+
+	if (pidfd < 0)
+		pidfd = kernel_pidfd_open(watched->pid, O_EXCL);
+	fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)watched->number, 0);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot get descriptor %u of pid %d",
+				  watched->number, watched->pid);
+	return fd;
+}
+
 /* ---- Files that are not descriptors ---- */
 
 static struct known_path *find_path(struct files_state *state, const struct open_file *file)

@@ -16,7 +16,11 @@ enum kcmp_object {
 	KCMP_OBJECT_VM,
 	KCMP_OBJECT_FILES,
 	KCMP_OBJECT_FS,
-	KCMP_OBJECT_SIGHAND
+	KCMP_OBJECT_SIGHAND,
+	KCMP_OBJECT_EPOLL = 7, /* KCMP_EPOLL_TFD; the second index is the address of a slot */
+};
+struct kcmp_slot {
+	uint32_t epoll, number, offset;
 };
 int kernel_kcmp(pid_t one, pid_t other, enum kcmp_object object, unsigned long one_index,
 		unsigned long other_index);

@@ -21,6 +21,8 @@ static const struct file_kind *const file_kinds[] = {
 	&eventfd_kind,	      /* counters */
 	&timerfd_kind,	      /* timers that are read */
 	&signalfd_kind,	      /* signals that are read */
+	&pidfd_kind,	      /* processes */
+	&epoll_kind,	      /* epoll instances */
 	&unix_socket_kind,    /* AF_UNIX */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,
@@ -32,10 +34,11 @@ static const struct file_aspect *const file_aspects[] = {
 };
 
 static const struct task_kind *const files_stage[] = {
-	&pid_limits_kind, /* opens files below the root directory that we came with */
-	&mount_fs_kind,
-	&namespaces_kind,
-	&fs_kind,
+	&pid_limits_kind,    /* opens files below the root directory that we came with */
+	&mount_fs_kind,	     /* its mount namespace */
+	&namespaces_kind,    /* the others */
+	&fs_kind,	     /* directories */
+	&epoll_signals_kind, /* what a task alone can add to an epoll instance */
 	NULL,
 };
 

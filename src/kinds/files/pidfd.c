@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * pidfd_open(2): a process, alive or a zombie, or one that has been reaped. What is of a process of
+ * the tree comes when all of them are there; whether it sees the process by a number of its own
+ * does not matter, as the coordinator does.
+ *
+ * One that is reaped is gone for good, but is still told apart from others (fstat), tells how it
+ * ended (PIDFD_GET_INFO, 6.15) and belongs to a pid namespace, outside of which it cannot even be
+ * signalled in vain (EINVAL). For each a child is made that ends likewise, in the namespace of who
+ * holds it, and is reaped when all descriptors of it are open. That it dumped core is not repeated.
+ *
+ * Refused: processes outside of the tree, and threads that are no first ones, which are not there
+ * yet when descriptors are put in place.
+ */
+#include "kinds/files/files.h"
+#include "kinds/files/opener.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/table.h"
+#include "collect/collect.h"
+#include "kernel/syscalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* linux/pidfd.h; PIDFD_NONBLOCK and PIDFD_THREAD are flags of the file. */
+struct pidfd_facts {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ids[8];
+	int32_t exit_code;
+};
+_Static_assert(sizeof(struct pidfd_facts) == 64, "PIDFD_INFO_SIZE_VER0");
+#define PIDFD_FACTS _IOWR(0xff, 11, struct pidfd_facts)
+enum { FIRST_FREE = 400, MOST_NUMBERS = 20000 };
+enum { FACT_EXIT = 1 << 3, PIDFS_MAGIC = 0x50494446, OPEN_FLAGS = O_NONBLOCK | O_EXCL };
+
+/* ---- Dump ---- */
+
+struct known_pidfd {
+	struct known_pidfd *next;
+	PidfdEntry *entry;
+	const char *what;
+};
+
+static bool pidfd_recognise(const struct open_file *file)
+{
+	return (strncmp(file->link, "pidfd:[", 7) == 0 ||
+		strcmp(file->link, "anon_inode:[pidfd]") == 0) &&
+	       !(file->flags & O_PATH);
+}
+
+/* Of one that is gone; before 6.15 the kernel does not keep it. */
+static int read_end(const struct open_file *file, PidfdEntry *record, struct error *err)
+{
+	struct pidfd_facts facts = { .mask = FACT_EXIT };
+	struct statfs fs;
+	autoclose int fd = collect_get_file(file, err);
+
+	if (fd < 0)
+		return -1;
+	/* Before 6.9 all have one inode: each that is gone is one of its own then. */
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != PIDFS_MAGIC)
+		record->ino = file->id;
+	if (ioctl(fd, PIDFD_FACTS, &facts) == 0 && facts.mask & FACT_EXIT) {
+		record->has_exit_code = true;
+		record->exit_code = (uint32_t)facts.exit_code;
+	}
+	return 0;
+}
+
+static int pidfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	const char *field = procfs_field(file->fdinfo, "Pid:");
+	PidfdEntry *record = snapshot_new(collect->snapshot, PIDFD_ENTRY, PidfdEntry);
+	int pid;
+
+	if (!field || sscanf(field, "%d", &pid) != 1)
+		return fail(err, ERR_KERNEL_REFUSED, "%s: fdinfo names no process", file->what);
+	if (pid == 0)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is of a process that is not to be seen from here", file->what);
+	entry->pidfd = record;
+	record->id = file->id;
+	record->ino = (uint32_t)file->stat.st_ino;
+	record->flags = file->flags;
+	record->nspid = pid;
+	if (pid < 0)
+		return read_end(file, record, err);
+	void **kept = collect_state(collect, &pidfd_kind);
+	struct known_pidfd *known = arena_new(collect->arena, struct known_pidfd);
+	*known = (struct known_pidfd){ *kept, record, file->what };
+	*kept = known;
+	return 0;
+}
+
+static bool is_other_thread(const struct target *target, pid_t tid)
+{
+	for (size_t i = 1; i < target->n_threads; i++)
+		if (target->threads[i].tid == tid)
+			return true;
+	return false;
+}
+
+/* From our numbers to those of the tree, once all tasks are known. */
+static void find_process(struct collect *collect, const struct known_pidfd *known)
+{
+	pid_t pid = known->entry->nspid;
+
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		const struct target *target = &collect->targets[i];
+		if (target->pid == pid) {
+			known->entry->nspid = (int32_t)task_pids(target->task).pid[0];
+			return;
+		}
+		if (is_other_thread(target, pid)) {
+			collect_refuse_file(collect, "%s is of a thread (%d), not of a process",
+					    known->what, pid);
+			return;
+		}
+	}
+	collect_refuse_file(collect, "%s is of process %d, which is outside of the tree",
+			    known->what, pid);
+}
+
+static int pidfd_complete(struct collect *collect, struct error *err)
+{
+	const struct known_pidfd *known = *collect_state(collect, &pidfd_kind);
+
+	(void)err;
+	for (; known; known = known->next)
+		find_process(collect, known);
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+static const struct task *find_task(const struct snapshot *snapshot, int32_t number)
+{
+	for (size_t i = 0; number > 0 && i < snapshot->n_tasks; i++)
+		if (task_pids(&snapshot->tasks[i]).pid[0] == (uint32_t)number)
+			return &snapshot->tasks[i];
+	return NULL;
+}
+
+/* Those that stop a process would never let it end. */
+static bool is_deadly(int signal_number)
+{
+	return signal_number <= SIGRTMAX && signal_number != SIGSTOP && signal_number != SIGTSTP &&
+	       signal_number != SIGTTIN && signal_number != SIGTTOU;
+}
+
+static int pidfd_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const PidfdEntry *record = entry->pidfd;
+
+	if (!record || record->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a pidfd", entry->id);
+	if (record->has_exit_code &&
+	    (record->exit_code > UINT16_MAX || !is_deadly((int)(record->exit_code & 0x7f))))
+		return fail(err, ERR_IMAGE_INVALID, "file %u: nobody ends with status %#x",
+			    entry->id, record->exit_code);
+	if (record->nspid != -1 && !find_task(snapshot, record->nspid))
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "file %u is of process %d, which is not in the tree", entry->id,
+			    record->nspid);
+	return 0;
+}
+
+static enum file_way pidfd_way(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	(void)snapshot;
+	(void)entry;
+	return FILE_LATE;
+}
+
+__attribute__((noreturn)) static void end_as(uint32_t code)
+{
+	const struct rlimit no_core = { 0 };
+	int signal_number = (int)(code & 0x7f);
+	const uint64_t none = 0;
+
+	if (signal_number) {
+		setrlimit(RLIMIT_CORE, &no_core);
+		signal(signal_number, SIG_DFL);
+		kill(getpid(), signal_number);
+		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+	}
+	_exit((int)(code >> 8 & 0xff));
+}
+
+/* All that are of one that is gone, kept by the ids of their files. */
+static int open_gone(struct file_opener *opener, struct table *opened, pid_t pid, uint32_t ino,
+		     struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *entry = snapshot->files[i];
+		if (entry->type != FD_TYPES__PIDFD || entry->pidfd->nspid != -1 ||
+		    entry->pidfd->ino != ino)
+			continue;
+		int fd = kernel_pidfd_open(pid, entry->pidfd->flags & OPEN_FLAGS);
+		if (fd < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd");
+		size_t *place = arena_new(opener->arena, size_t);
+		*place = opener_keep(opener, fd);
+		table_add(opened, opener->arena, entry->id, place);
+	}
+	return 0;
+}
+
+/* A task that holds a file; the first of them. */
+static const struct task *holder_of(const struct snapshot *snapshot, uint32_t file_id)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		const struct descriptor_table *table = task_is_zombie(task) ? NULL : task->table;
+		for (size_t k = 0; table && k < table->n_descriptors; k++)
+			if (table->descriptors[k]->id == file_id)
+				return task;
+	}
+	return NULL;
+}
+
+static bool is_number_of_thread(const struct snapshot *snapshot, uint32_t number)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		for (size_t k = 0; k < snapshot->tasks[i].n_threads; k++) {
+			struct pid_vector pids = thread_pids(&snapshot->tasks[i], k);
+			for (size_t level = 0; level < pids.levels; level++)
+				if (pids.pid[level] == number)
+					return true;
+		}
+	return false;
+}
+
+/* With a number at all levels that nobody is going to want: threads have yet to be made. */
+static pid_t clone_with_free_number(const struct snapshot *snapshot, size_t levels)
+{
+	for (uint32_t number = FIRST_FREE; number < FIRST_FREE + MOST_NUMBERS; number++) {
+		uint32_t wanted[MAX_PID_LEVELS];
+		struct clone_args args = { .exit_signal = SIGCHLD,
+					   .set_tid = (uintptr_t)wanted,
+					   .set_tid_size = levels };
+		if (is_number_of_thread(snapshot, number))
+			continue;
+		for (size_t i = 0; i < levels; i++)
+			wanted[i] = number;
+		pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+		if (pid >= 0 || errno != EEXIST)
+			return pid;
+	}
+	return -1;
+}
+
+/* Our children are born there from now on. */
+static int enter_pid_namespace(pid_t member)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)member);
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : setns(fd, CLONE_NEWPID);
+}
+
+static int make_gone(struct file_opener *opener, struct table *opened, const PidfdEntry *record,
+		     struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+	const struct task *holder = holder_of(snapshot, record->id);
+
+	if (holder && enter_pid_namespace(opener->pids[holder->index]) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter the namespace of task %s",
+				  task_name(holder));
+	pid_t pid = clone_with_free_number(snapshot, holder ? task_pids(holder).levels : 0);
+	if (pid == 0)
+		end_as(record->has_exit_code ? record->exit_code : 0);
+	if (pid < 0)
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a process that is to be gone");
+	int result = pid < 0 ? -1 : open_gone(opener, opened, pid, record->ino, err);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (holder && enter_pid_namespace(getpid()) < 0 && result == 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot come back from a pid namespace");
+	return result;
+}
+
+static int pidfd_open_gone(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	void **kept = opener_state(opener, &pidfd_kind);
+
+	if (!*kept)
+		*kept = arena_new(opener->arena, struct table);
+	if (!table_find(*kept, entry->id) && make_gone(opener, *kept, entry->pidfd, err))
+		return -1;
+	const size_t *place = table_find(*kept, entry->id);
+	return opener_take(opener, *place);
+}
+
+static int open_pidfd(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	if (entry->pidfd->nspid == -1)
+		return pidfd_open_gone(opener, entry, err);
+	const struct task *task = find_task(opener->snapshot, entry->pidfd->nspid);
+	int fd = kernel_pidfd_open(opener->pids[task->index], entry->pidfd->flags & OPEN_FLAGS);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd of task %s",
+				   task_name(task))
+		      : fd;
+}
+
+static void pidfd_describe(const FileEntry *entry, char *text, size_t room)
+{
+	if (entry->pidfd->nspid == -1)
+		snprintf(text, room, "pidfd of a process that is gone");
+	else
+		snprintf(text, room, "pidfd of %d", entry->pidfd->nspid);
+}
+
+static struct file_fields pidfd_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->pidfd->fown, &entry->pidfd->flags };
+}
+
+const struct file_kind pidfd_kind = {
+	.name = "pidfd",
+	.type = FD_TYPES__PIDFD,
+	.recognise = pidfd_recognise,
+	.collect = pidfd_collect,
+	.complete = pidfd_complete,
+	.check = pidfd_check,
+	.way = pidfd_way,
+	.open = open_pidfd,
+	.describe = pidfd_describe,
+	.fields = pidfd_fields,
+};

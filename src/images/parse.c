@@ -121,6 +121,10 @@ static int add_to_list(struct image *image, void *message)
 	if (size)
 		record->payload = arena_copy(image->snapshot->arena, payload, size);
 	record->payload_size = size;
+	if (format->rest) {
+		record->content = image->at;
+		image->at = image->size;
+	}
 	return 0;
 }
 

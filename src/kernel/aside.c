@@ -84,6 +84,5 @@ int aside_socket(int net_namespace, int family, int type, int protocol)
 	struct aside aside = ASIDE_HERE;
 
 	aside.net_namespace = net_namespace;
-	return net_namespace < 0 ? make_socket(&request)
-				 : aside_run(&aside, make_socket, &request);
+	return net_namespace < 0 ? make_socket(&request) : aside_run(&aside, make_socket, &request);
 }

@@ -6,10 +6,12 @@
 #include "kernel/aside.h"
 
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -75,8 +77,8 @@ static void add_socket(struct unix_sockets *sockets, const struct nlmsghdr *head
 	const struct unix_diag_msg *message = NLMSG_DATA(header);
 	int left = (int)(header->nlmsg_len - NLMSG_LENGTH(sizeof *message));
 
-	sockets->sockets = arena_grow(arena, sockets->sockets, sockets->count,
-				      sizeof *sockets->sockets);
+	sockets->sockets =
+		arena_grow(arena, sockets->sockets, sockets->count, sizeof *sockets->sockets);
 	struct unix_socket *socket = &sockets->sockets[sockets->count++];
 	*socket = (struct unix_socket){ .inode = message->udiag_ino,
 					.type = message->udiag_type,
@@ -119,8 +121,8 @@ int unix_sockets_list(int net_namespace, struct arena *arena, struct unix_socket
 	struct unix_sockets sockets = { 0 };
 	enum { ROOM = 64 * 1024 };
 	autofree uint8_t *bytes = malloc(ROOM);
-	autoclose int fd = aside_socket(net_namespace, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-				      NETLINK_SOCK_DIAG);
+	autoclose int fd =
+		aside_socket(net_namespace, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
 	if (!bytes || fd < 0 || send_request(fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
@@ -147,4 +149,69 @@ const struct unix_socket *unix_sockets_find(const struct unix_sockets *sockets, 
 	if (!sockets->count)
 		return NULL;
 	return bsearch(&wanted, sockets->sockets, sockets->count, sizeof wanted, compare_sockets);
+}
+
+/* ---- One TCP socket ---- */
+
+static int ask_for_one(int fd, const struct inet_tuple *tuple)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 request;
+	} message = {
+		.header = { .nlmsg_len = sizeof message,
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST },
+		.request = { .sdiag_family = (uint8_t)tuple->family,
+			     .sdiag_protocol = IPPROTO_TCP,
+			     .idiag_states = UINT32_MAX,
+			     .id = { .idiag_sport = htons((uint16_t)tuple->source_port),
+				     .idiag_dport = htons((uint16_t)tuple->destination_port),
+				     .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } },
+	};
+
+	memcpy(message.request.id.idiag_src, tuple->source, sizeof tuple->source);
+	memcpy(message.request.id.idiag_dst, tuple->destination, sizeof tuple->destination);
+	return send(fd, &message, sizeof message, 0) == (ssize_t)sizeof message ? 0 : -1;
+}
+
+/* An address that a socket can be bound to is one of ours. */
+static bool is_local(const struct inet_tuple *tuple)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	autoclose int fd = socket((int)tuple->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(&v4.sin_addr, tuple->source, 4);
+	memcpy(&v6.sin6_addr, tuple->source, 16);
+	if (fd < 0)
+		return false;
+	return tuple->family == AF_INET ? bind(fd, (struct sockaddr *)&v4, sizeof v4) == 0
+					: bind(fd, (struct sockaddr *)&v6, sizeof v6) == 0;
+}
+
+int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err)
+{
+	union {
+		struct nlmsghdr header;
+		uint8_t bytes[8192];
+	} answer;
+	autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	ssize_t length = -1;
+
+	if (fd >= 0 && ask_for_one(fd, tuple) == 0)
+		length = recv(fd, &answer, sizeof answer, 0);
+	if (length < 0 || !NLMSG_OK(&answer.header, (size_t)length))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot ask the kernel for a TCP socket (sock_diag)");
+	if (answer.header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
+		const struct inet_diag_msg *message = NLMSG_DATA(&answer.header);
+		*ret_held = message->idiag_inode != 0;
+		return 0;
+	}
+	const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
+	if (answer.header.nlmsg_type != NLMSG_ERROR || error->error != -ENOENT)
+		return fail(err, ERR_KERNEL_REFUSED, "the kernel does not tell of a TCP socket");
+	*ret_held = !is_local(tuple);
+	return 0;
 }

@@ -19,11 +19,11 @@ struct unix_socket {
 	uint8_t type, state, shutdown;
 	const uint8_t *name; /* sun_path as the kernel has it; NULL: not bound */
 	size_t name_length;
-	bool has_file; /* bound to a name in a file system: */
+	bool has_file;	      /* bound to a name in a file system: */
 	uint32_t file_device; /* as the kernel numbers devices: minor 20 bits, major above */
 	uint32_t file_inode;
-	uint32_t receive_queue; /* bytes to read; of a listener: waiting clients */
-	uint32_t send_queue;	/* bytes that the peer has not read; of a listener: its backlog */
+	uint32_t receive_queue;	 /* bytes to read; of a listener: waiting clients */
+	uint32_t send_queue;	 /* bytes that the peer has not read; of a listener: its backlog */
 	const uint32_t *pending; /* of a listener: inodes of the clients that wait, in order */
 	size_t n_pending;
 };
@@ -37,5 +37,17 @@ struct unix_sockets {
 int unix_sockets_list(int net_namespace, struct arena *arena, struct unix_sockets *ret,
 		      struct error *err);
 const struct unix_socket *unix_sockets_find(const struct unix_sockets *sockets, uint32_t inode);
+
+/* A TCP socket by its addresses; ports in host order, addresses as in a sockaddr. */
+struct inet_tuple {
+	uint32_t family;
+	uint32_t source_port, destination_port;
+	uint32_t source[4], destination[4];
+};
+/*
+ * Whether somebody has it: true if it is an open file of anybody, or not of this machine; false if
+ * it is gone, or what is left of it (TIME_WAIT, FIN_WAIT) belongs to no process.
+ */
+int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err);
 
 #endif

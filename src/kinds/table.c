@@ -24,6 +24,7 @@ static const struct file_kind *const file_kinds[] = {
 	&pidfd_kind,	      /* processes */
 	&epoll_kind,	      /* epoll instances */
 	&unix_socket_kind,    /* AF_UNIX */
+	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,
 };

@@ -31,20 +31,24 @@ static const struct number_row {
 	size_t has, value; /* offsets in SkOptsEntry; `has` 0: always there */
 	bool is_bool;
 } numbers[] = {
-#define FLAG(option, member)                                                             \
-	{ option, #option, offsetof(SkOptsEntry, has_##member), offsetof(SkOptsEntry, member), \
-	  true }
-#define NUMBER(option, member)                                                           \
-	{ option, #option, offsetof(SkOptsEntry, has_##member), offsetof(SkOptsEntry, member), \
-	  false }
-	FLAG(SO_REUSEADDR, reuseaddr),	 FLAG(SO_REUSEPORT, so_reuseport),
-	FLAG(SO_PASSCRED, so_passcred),	 FLAG(SO_PASSSEC, so_passsec),
-	FLAG(SO_PASSPIDFD, passpidfd),	 FLAG(SO_DONTROUTE, so_dontroute),
-	FLAG(SO_BROADCAST, so_broadcast), FLAG(SO_KEEPALIVE, so_keepalive),
-	FLAG(SO_TIMESTAMP, timestamp),	 FLAG(SO_TIMESTAMPNS, timestampns),
-	FLAG(SO_RXQ_OVFL, rxq_overflow), FLAG(SO_NO_CHECK, so_no_check),
+#define FLAG(option, member)                                          \
+	{                                                             \
+		option, #option, offsetof(SkOptsEntry, has_##member), \
+			offsetof(SkOptsEntry, member), true           \
+	}
+#define NUMBER(option, member)                                        \
+	{                                                             \
+		option, #option, offsetof(SkOptsEntry, has_##member), \
+			offsetof(SkOptsEntry, member), false          \
+	}
+	FLAG(SO_REUSEADDR, reuseaddr),	    FLAG(SO_REUSEPORT, so_reuseport),
+	FLAG(SO_PASSCRED, so_passcred),	    FLAG(SO_PASSSEC, so_passsec),
+	FLAG(SO_PASSPIDFD, passpidfd),	    FLAG(SO_DONTROUTE, so_dontroute),
+	FLAG(SO_BROADCAST, so_broadcast),   FLAG(SO_KEEPALIVE, so_keepalive),
+	FLAG(SO_TIMESTAMP, timestamp),	    FLAG(SO_TIMESTAMPNS, timestampns),
+	FLAG(SO_RXQ_OVFL, rxq_overflow),    FLAG(SO_NO_CHECK, so_no_check),
 	NUMBER(SO_OOBINLINE, so_oobinline), NUMBER(SO_PRIORITY, so_priority),
-	NUMBER(SO_MARK, so_mark),	 NUMBER(SO_BUSY_POLL, busy_poll),
+	NUMBER(SO_MARK, so_mark),	    NUMBER(SO_BUSY_POLL, busy_poll),
 	NUMBER(SO_RCVLOWAT, so_rcvlowat),
 #undef FLAG
 #undef NUMBER
@@ -192,7 +196,8 @@ static int set_option(int fd, int option, const void *value, socklen_t length, c
 		      uint32_t file_id, struct error *err)
 {
 	if (setsockopt(fd, SOL_SOCKET, option, value, length) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot set %s", file_id, name);
+		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot set %s", file_id,
+				  name);
 	return 0;
 }
 
@@ -270,7 +275,8 @@ static int apply_rest(const SkOptsEntry *options, int fd, uint32_t file_id, stru
 		return -1;
 	if (options->so_bound_dev && options->so_bound_dev[0] &&
 	    set_option(fd, SO_BINDTODEVICE, options->so_bound_dev,
-		       (socklen_t)strlen(options->so_bound_dev) + 1, "SO_BINDTODEVICE", file_id, err))
+		       (socklen_t)strlen(options->so_bound_dev) + 1, "SO_BINDTODEVICE", file_id,
+		       err))
 		return -1;
 	if (filter.len &&
 	    set_option(fd, SO_ATTACH_FILTER, &filter, sizeof filter, "its filter", file_id, err))

@@ -17,11 +17,11 @@
 #define SIOCGSKNS 0x894C
 #endif
 
-static int duplicate(const struct open_file *file)
+int socket_duplicate(const struct target *target, uint32_t number)
 {
-	autoclose int pidfd = target_pidfd(file->target);
+	autoclose int pidfd = target_pidfd(target);
 
-	return pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)file->number, 0);
+	return pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)number, 0);
 }
 
 int socket_number(int fd, int option, int *ret)
@@ -38,13 +38,13 @@ bool socket_is_of_family(const struct open_file *file, int family)
 
 	if (!S_ISSOCK(file->stat.st_mode) || strncmp(file->link, "socket:[", 8) != 0)
 		return false;
-	autoclose int fd = duplicate(file);
+	autoclose int fd = socket_duplicate(file->target, file->number);
 	return fd >= 0 && socket_number(fd, SO_DOMAIN, &domain) == 0 && domain == family;
 }
 
 int socket_get(const struct open_file *file, struct error *err)
 {
-	int fd = duplicate(file);
+	int fd = socket_duplicate(file->target, file->number);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",

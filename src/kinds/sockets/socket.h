@@ -6,11 +6,13 @@
 #include "kinds/kind.h"
 
 extern const struct file_kind unix_socket_kind;
+extern const struct file_kind inet_socket_kind;
 
 /* Is it a socket of that family (AF_*)? */
 bool socket_is_of_family(const struct open_file *file, int family);
 /* The description itself, as a descriptor of ours; -1 with err. */
 int socket_get(const struct open_file *file, struct error *err);
+int socket_duplicate(const struct target *target, uint32_t number); /* -1 with errno */
 /* One number of getsockopt(2) at SOL_SOCKET; -1 with errno. */
 int socket_number(int fd, int option, int *ret);
 /*

@@ -113,8 +113,7 @@ static int stat_in_task(const struct target *target, const char *path, struct st
 	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 				.resolve = RESOLVE_IN_ROOT };
 	autoclose int root = target_open(target, "root", O_PATH | O_DIRECTORY);
-	autoclose int fd =
-		root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+	autoclose int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 
 	return fd < 0 ? -1 : fstat(fd, ret);
 }

@@ -37,9 +37,9 @@ struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino)
 	UnixSkEntry sk = { .ino = ino };
 	struct unix_end wanted = { .sk = &sk };
 
-	return world->n_ends ? bsearch(&wanted, world->ends, world->n_ends, sizeof wanted,
-				       compare_ends)
-			     : NULL;
+	return world->n_ends
+		       ? bsearch(&wanted, world->ends, world->n_ends, sizeof wanted, compare_ends)
+		       : NULL;
 }
 
 static int fail_make(const struct unix_end *end, const char *what, struct error *err)

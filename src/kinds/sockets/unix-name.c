@@ -74,9 +74,8 @@ int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct e
 				       : fail_errno(err, ERR_IO, "cannot look at %s",
 						    (const char *)sk->name.data);
 	if (!S_ISSOCK(there.st_mode))
-		return fail(err, ERR_FILE_CHANGED,
-			    "unix socket %u: something else has its name %s", sk->ino,
-			    (const char *)sk->name.data);
+		return fail(err, ERR_FILE_CHANGED, "unix socket %u: something else has its name %s",
+			    sk->ino, (const char *)sk->name.data);
 	return 0;
 }
 
@@ -209,9 +208,9 @@ int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err)
 	if (!end->sk->name.len)
 		return 0;
 	if (unix_name_is_path(end->sk))
-		return end->sk->deleted ? unix_bind_hidden(world, end->sk, end->fd, &end->name_fd,
-							   err)
-					: bind_visible(world, end, err);
+		return end->sk->deleted
+			       ? unix_bind_hidden(world, end->sk, end->fd, &end->name_fd, err)
+			       : bind_visible(world, end, err);
 	if (bind_in(&here, end->sk, end->fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: cannot bind it to the abstract name @%.*s",

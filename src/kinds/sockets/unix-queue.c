@@ -128,8 +128,8 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 		if (length < 0 && (errno == EAGAIN || errno == EINVAL))
 			return 0;
 		if (length < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read what waits in it",
-					  file->what);
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot read what waits in it", file->what);
 		if (length == 0 && sk->type == SOCK_STREAM)
 			return 0;
 		if ((size_t)length > room && room < LARGEST_PIECE) {
@@ -154,7 +154,8 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 	if (waiting == 0)
 		return 0;
 	if (socket_number(fd, SO_PEEK_OFF, &before) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF", file->what);
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF",
+				  file->what);
 	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
 		result = collect_piece(file, fd, sk, &offset, err);
 	if (set_peek_offset(fd, before) < 0 && result >= 0)

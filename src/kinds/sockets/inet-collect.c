@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Reading sockets of AF_INET and AF_INET6, and finding out who is connected to whom. */
+#include "kinds/sockets/inet.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kernel/sock-diag.h"
+#include "kinds/sockets/options.h"
+#include "kinds/sockets/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static void take_address(struct snapshot *snapshot, InetSkEntry *sk,
+			 const union inet_address *address, uint32_t **ret_words, size_t *ret_count,
+			 uint32_t *ret_port)
+{
+	char name[IF_NAMESIZE];
+	bool is_v4 = sk->family == AF_INET;
+	const void *bytes =
+		is_v4 ? (const void *)&address->v4.sin_addr : (const void *)&address->v6.sin6_addr;
+
+	*ret_count = is_v4 ? 1 : 4;
+	*ret_words = arena_copy(snapshot->arena, bytes, *ret_count * sizeof **ret_words);
+	*ret_port = ntohs(is_v4 ? address->v4.sin_port : address->v6.sin6_port);
+	if (!is_v4 && address->v6.sin6_scope_id && if_indextoname(address->v6.sin6_scope_id, name))
+		sk->ifname = arena_string(snapshot->arena, name);
+}
+
+struct known_inet {
+	InetSkEntry *sk;
+	const struct target *target;
+	uint32_t number;
+	const char *what;
+	struct tcp_stream stream;
+};
+
+struct inet_known {
+	struct known_inet *sockets;
+	size_t count;
+};
+
+static int refuse_protocol(const InetSkEntry *sk, const char *what, struct error *err)
+{
+	static const struct {
+		uint32_t proto;
+		const char *name;
+	} names[] = { { IPPROTO_MPTCP, "MPTCP" },
+		      { IPPROTO_UDPLITE, "UDP-Lite" },
+		      { IPPROTO_ICMP, "ICMP" },
+		      { IPPROTO_ICMPV6, "ICMPv6" },
+		      { IPPROTO_SCTP, "SCTP" } };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (names[i].proto == sk->proto && sk->type != SOCK_RAW)
+			return fail(err, ERR_UNSUPPORTED_FILE, "%s is a socket of %s", what,
+				    names[i].name);
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a %s socket of protocol %u", what,
+		    sk->type == SOCK_RAW ? "raw" : "inet", sk->proto);
+}
+
+static int collect_identity(int fd, InetSkEntry *sk, const char *what, struct error *err)
+{
+	int family, type, protocol;
+
+	if (socket_number(fd, SO_DOMAIN, &family) < 0 || socket_number(fd, SO_TYPE, &type) < 0 ||
+	    socket_number(fd, SO_PROTOCOL, &protocol) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what it is", what);
+	sk->family = (uint32_t)family;
+	sk->type = (uint32_t)type;
+	sk->proto = (uint32_t)protocol;
+	if ((sk->type == SOCK_STREAM && sk->proto == IPPROTO_TCP) ||
+	    (sk->type == SOCK_DGRAM && sk->proto == IPPROTO_UDP))
+		return 0;
+	return refuse_protocol(sk, what, err);
+}
+
+static int collect_addresses(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
+			     struct error *err)
+{
+	union inet_address source = { 0 }, destination = { 0 };
+	socklen_t length = sizeof source;
+
+	if (getsockname(fd, &source.any, &length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its address", what);
+	length = sizeof destination;
+	bool has_peer = getpeername(fd, &destination.any, &length) == 0;
+	if (!has_peer && errno != ENOTCONN)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its peer's address",
+				  what);
+	take_address(snapshot, sk, &source, &sk->src_addr, &sk->n_src_addr, &sk->src_port);
+	take_address(snapshot, sk, &destination, &sk->dst_addr, &sk->n_dst_addr, &sk->dst_port);
+	if (sk->proto == IPPROTO_UDP)
+		sk->state = has_peer ? TCP_ESTABLISHED : TCP_CLOSE;
+	return 0;
+}
+
+static int collect_tcp_state(int fd, InetSkEntry *sk, const char *what, struct error *err)
+{
+	struct tcp_info info = { 0 };
+	socklen_t length = sizeof info;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_INFO", what);
+	sk->state = info.tcpi_state;
+	if (sk->state == TCP_LISTEN) {
+		sk->backlog = info.tcpi_sacked; /* tcp_get_info, net/ipv4/tcp.c */
+		if (info.tcpi_unacked)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "%s has %u connections that wait to be accepted", what,
+				    info.tcpi_unacked);
+		return 0;
+	}
+	if (sk->state == TCP_CLOSE || tcp_is_connected(sk->state))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s: a handshake is under way", what);
+}
+
+static int collect_udp_state(int fd, const char *what, struct error *err)
+{
+	int waiting = 0;
+
+	if (ioctl(fd, SIOCINQ, &waiting) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
+				  what);
+	if (waiting)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a datagram waits to be received", what);
+	return 0;
+}
+
+int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct snapshot *snapshot = collect->snapshot;
+	InetSkEntry *sk = snapshot_new(snapshot, INET_SK_ENTRY, InetSkEntry);
+	autoclose int fd = socket_get(file, err);
+	autoclose int net = fd < 0 ? -2 : socket_net_namespace(fd, file->what, err);
+
+	if (net == -2)
+		return -1;
+	if (net >= 0)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s belongs to another network namespace",
+			    file->what);
+	sk->id = file->id;
+	sk->ino = (uint32_t)file->stat.st_ino;
+	sk->flags = file->flags;
+	sk->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	entry->isk = sk;
+	if (collect_identity(fd, sk, file->what, err) ||
+	    collect_addresses(snapshot, fd, sk, file->what, err) ||
+	    (sk->proto == IPPROTO_TCP ? collect_tcp_state(fd, sk, file->what, err)
+				      : collect_udp_state(fd, file->what, err)) ||
+	    inet_options_collect(snapshot, fd, sk, file->what, err) ||
+	    multicast_collect(collect, fd, sk, file->what, err))
+		return -1;
+	sk->opts = socket_options_collect(snapshot, fd, file->what, err);
+	if (!sk->opts)
+		return -1;
+	void **state = collect_state(collect, &inet_socket_kind);
+	struct inet_known *known = *state ? *state : arena_new(collect->arena, struct inet_known);
+	*state = known;
+	known->sockets =
+		arena_grow(collect->arena, known->sockets, known->count, sizeof *known->sockets);
+	known->sockets[known->count++] = (struct known_inet){
+		.sk = sk, .target = file->target, .number = file->number, .what = file->what
+	};
+	return 0;
+}
+
+static int compare_ends(const InetSkEntry *one, const InetSkEntry *other)
+{
+	size_t bytes = one->family == AF_INET ? 4 : 16;
+	int order;
+
+	if (one->family != other->family)
+		return one->family < other->family ? -1 : 1;
+	if (one->src_port != other->src_port)
+		return one->src_port < other->src_port ? -1 : 1;
+	if (one->dst_port != other->dst_port)
+		return one->dst_port < other->dst_port ? -1 : 1;
+	order = memcmp(one->src_addr, other->src_addr, bytes);
+	return order ? order : memcmp(one->dst_addr, other->dst_addr, bytes);
+}
+
+static int compare_known(const void *a, const void *b)
+{
+	return compare_ends(a, b);
+}
+
+/*
+ * An AF_INET6 socket that talks to an AF_INET one has the other's address mapped; both are looked
+ * up in the form of AF_INET.
+ */
+static void unmap(const InetSkEntry *sk, InetSkEntry *ret, uint32_t words[2])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	*ret = *sk;
+	if (sk->family != AF_INET6 || memcmp(sk->src_addr, mapped, sizeof mapped) != 0 ||
+	    memcmp(sk->dst_addr, mapped, sizeof mapped) != 0)
+		return;
+	words[0] = sk->src_addr[3];
+	words[1] = sk->dst_addr[3];
+	ret->family = AF_INET;
+	ret->src_addr = &words[0];
+	ret->dst_addr = &words[1];
+}
+
+/* The other end of each connection, by address; NULL where it is not in the list. */
+struct connections {
+	InetSkEntry *plain; /* sorted */
+	uint32_t (*words)[2];
+	size_t count;
+};
+
+static void add_connection(struct connections *all, const InetSkEntry *sk)
+{
+	unmap(sk, &all->plain[all->count], all->words[all->count]);
+	all->count++;
+}
+
+static bool has_other_end(const struct connections *all, const InetSkEntry *sk)
+{
+	InetSkEntry plain, crossed;
+	uint32_t words[2];
+
+	unmap(sk, &plain, words);
+	crossed = plain;
+	crossed.src_addr = plain.dst_addr;
+	crossed.dst_addr = plain.src_addr;
+	crossed.src_port = plain.dst_port;
+	crossed.dst_port = plain.src_port;
+	return all->count &&
+	       bsearch(&crossed, all->plain, all->count, sizeof crossed, compare_known);
+}
+
+/* The other side has closed it, and no process has it: it comes back as closed. */
+static int find_gone_peer(const struct known_inet *end, struct error *err)
+{
+	struct inet_tuple tuple = { .family = end->sk->family,
+				    .source_port = end->sk->dst_port,
+				    .destination_port = end->sk->src_port };
+	bool is_held = true;
+
+	if (end->sk->state != TCP_CLOSE_WAIT)
+		return 0;
+	memcpy(tuple.source, end->sk->dst_addr, end->sk->n_dst_addr * 4);
+	memcpy(tuple.destination, end->sk->src_addr, end->sk->n_src_addr * 4);
+	if (tcp_socket_is_held(&tuple, &is_held, err))
+		return -1;
+	return is_held ? 0 : 1;
+}
+
+static int complete_connection(struct collect *collect, const struct connections *all,
+			       const struct known_inet *end, struct error *err)
+{
+	if (!inet_is_stream(end->sk) || has_other_end(all, end->sk))
+		return 0;
+	int gone = find_gone_peer(end, err);
+	if (gone < 0)
+		return -1;
+	if (gone)
+		end->sk->has_peer_gone = end->sk->peer_gone = true;
+	else
+		collect_refuse_file(collect,
+				    "%s is a TCP connection to somebody outside of the tree",
+				    end->what);
+	return 0;
+}
+
+static int collect_streams(struct collect *collect, struct inet_known *known, struct error *err)
+{
+	static int (*const passes[])(struct collect *, int, const InetSkEntry *,
+				     struct tcp_stream *, const char *,
+				     struct error *) = { tcp_collect_out, tcp_collect_in };
+
+	for (size_t pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < known->count; i++) {
+			struct known_inet *end = &known->sockets[i];
+			if (!inet_is_stream(end->sk))
+				continue;
+			autoclose int fd = socket_duplicate(end->target, end->number);
+			if (fd < 0)
+				return fail_errno(err, ERR_KERNEL_REFUSED,
+						  "%s: cannot get the descriptor", end->what);
+			if (passes[pass](collect, fd, end->sk, &end->stream, end->what, err))
+				return -1;
+		}
+	return 0;
+}
+
+int inet_complete(struct collect *collect, struct error *err)
+{
+	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
+	struct connections all = { 0 };
+
+	if (!known)
+		return 0;
+	all.plain = arena_array(collect->arena, InetSkEntry, known->count);
+	all.words = arena_alloc(collect->arena, known->count * sizeof *all.words);
+	for (size_t i = 0; i < known->count; i++)
+		if (inet_is_stream(known->sockets[i].sk))
+			add_connection(&all, known->sockets[i].sk);
+	if (all.count)
+		qsort(all.plain, all.count, sizeof *all.plain, compare_known);
+	for (size_t i = 0; i < known->count; i++)
+		if (complete_connection(collect, &all, &known->sockets[i], err))
+			return -1;
+	/* Somebody may only look (nestor tree). */
+	return collect->images ? collect_streams(collect, known, err) : 0;
+}

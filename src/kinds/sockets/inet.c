@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Sockets of AF_INET and AF_INET6, ip(7), ipv6(7), tcp(7), udp(7): addresses, state, options, and
+ * TCP connections whose two ends are in the tree. Listeners are made first, since what is bound
+ * without SO_REUSEADDR keeps others from the port; a socket in repair mode may bind to any
+ * (SK_FORCE_REUSE). Connections go on when all are made, and halves that were closed are closed
+ * then, once more by a packet to the other side.
+ *
+ * Refused: connections to somebody outside of the tree, handshakes under way, connections that wait
+ * to be accepted, datagrams that wait to be received, MPTCP, raw sockets, UDP-Lite, ICMP.
+ */
+#include "kinds/sockets/inet.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "kinds/files/opener.h"
+#include "kinds/sockets/options.h"
+#include "kinds/sockets/socket.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Addresses ---- */
+
+static socklen_t make_address(const InetSkEntry *sk, const uint32_t *words, uint32_t port,
+			      union inet_address *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	if (sk->family == AF_INET) {
+		ret->v4.sin_family = AF_INET;
+		ret->v4.sin_port = htons((uint16_t)port);
+		memcpy(&ret->v4.sin_addr, words, 4);
+		return sizeof ret->v4;
+	}
+	ret->v6.sin6_family = AF_INET6;
+	ret->v6.sin6_port = htons((uint16_t)port);
+	memcpy(&ret->v6.sin6_addr, words, 16);
+	if (sk->ifname && IN6_IS_ADDR_LINKLOCAL(&ret->v6.sin6_addr))
+		ret->v6.sin6_scope_id = if_nametoindex(sk->ifname);
+	return sizeof ret->v6;
+}
+
+socklen_t inet_source(const InetSkEntry *sk, union inet_address *ret)
+{
+	return make_address(sk, sk->src_addr, sk->src_port, ret);
+}
+
+socklen_t inet_destination(const InetSkEntry *sk, union inet_address *ret)
+{
+	return make_address(sk, sk->dst_addr, sk->dst_port, ret);
+}
+
+bool inet_is_stream(const InetSkEntry *sk)
+{
+	return sk->proto == IPPROTO_TCP && tcp_is_connected(sk->state);
+}
+
+static bool inet_recognise(const struct open_file *file)
+{
+	return socket_is_of_family(file, AF_INET) || socket_is_of_family(file, AF_INET6);
+}
+
+/* ---- Restore ---- */
+
+struct inet_end {
+	const InetSkEntry *sk;
+	int fd;
+	int gone_fd; /* the peer of one that has none any more */
+};
+
+struct inet_world {
+	struct inet_end *ends; /* by the id of the file */
+	size_t n_ends;
+	bool goes_on; /* nothing is in repair mode any more */
+};
+
+static int check_address(const InetSkEntry *sk, struct error *err)
+{
+	size_t words = sk->family == AF_INET ? 1 : 4;
+
+	if ((sk->family != AF_INET && sk->family != AF_INET6) || sk->n_src_addr != words ||
+	    sk->n_dst_addr != words || sk->src_port > UINT16_MAX || sk->dst_port > UINT16_MAX ||
+	    (sk->ifname && strlen(sk->ifname) >= IF_NAMESIZE))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: an address that nobody has",
+			    sk->id);
+	return 0;
+}
+
+static int check_state(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err)
+{
+	bool is_tcp = sk->proto == IPPROTO_TCP && sk->type == SOCK_STREAM;
+
+	if (!is_tcp && (sk->proto != IPPROTO_UDP || sk->type != SOCK_DGRAM))
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "socket %u is of protocol %u", sk->id,
+			    sk->proto);
+	if (is_tcp ? sk->state != TCP_CLOSE && sk->state != TCP_LISTEN &&
+			     !tcp_is_connected(sk->state)
+		   : sk->state != TCP_CLOSE && sk->state != TCP_ESTABLISHED)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "socket %u: state %u", sk->id, sk->state);
+	if (inet_is_stream(sk) && !snapshot_record(snapshot, IMAGE_TCP_STREAM, sk->ino))
+		return fail(err, ERR_IMAGE_INVALID, "TCP socket %u: no record of its connection",
+			    sk->id);
+	return 0;
+}
+
+static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const InetSkEntry *sk = entry->isk;
+
+	if (!sk || sk->id != entry->id || !sk->opts)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a socket", entry->id);
+	if (check_address(sk, err) || check_state(snapshot, sk, err) ||
+	    inet_options_check(sk, err) || multicast_check(sk, err))
+		return -1;
+	return socket_options_check(sk->opts, entry->id, err);
+}
+
+static int fail_make(const InetSkEntry *sk, const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u (port %u): cannot %s", sk->id,
+			  sk->src_port, what);
+}
+
+static bool has_address(const InetSkEntry *sk)
+{
+	for (size_t i = 0; i < sk->n_src_addr; i++)
+		if (sk->src_addr[i])
+			return true;
+	return sk->src_port != 0;
+}
+
+/* What decides whether a bind is allowed is there before it; all options are set after it. */
+static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
+{
+	int reuse_address = sk->opts->reuseaddr, reuse_port = sk->opts->so_reuseport;
+	union inet_address from;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse_address, sizeof(int)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &reuse_port, sizeof(int)) < 0)
+		return fail_make(sk, "let it share its address", err);
+	if (inet_options_apply(sk, fd, true, err))
+		return -1;
+	if (inet_is_stream(sk) || !has_address(sk))
+		return 0;
+	socklen_t length = inet_source(sk, &from);
+	return bind(fd, &from.any, length) < 0 ? fail_make(sk, "bind it to its address", err) : 0;
+}
+
+static int make_unconnected(struct inet_end *end, struct error *err)
+{
+	const InetSkEntry *sk = end->sk;
+	union inet_address to;
+
+	end->fd = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
+	if (end->fd < 0)
+		return fail_make(sk, "make it", err);
+	if (bind_socket(sk, end->fd, err))
+		return -1;
+	if (sk->state == TCP_LISTEN && listen(end->fd, (int)sk->backlog) < 0)
+		return fail_make(sk, "listen", err);
+	if (sk->proto == IPPROTO_UDP && sk->state == TCP_ESTABLISHED) {
+		socklen_t length = inet_destination(sk, &to);
+		if (connect(end->fd, &to.any, length) < 0)
+			return fail_make(sk, "connect it", err);
+	}
+	return 0;
+}
+
+static int make_connection(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	const InetSkEntry *sk = end->sk;
+
+	if (!inet_is_stream(sk))
+		return 0;
+	if (tcp_restore(opener, sk, end->fd, err))
+		return -1;
+	if (!sk->peer_gone)
+		return 0;
+	end->gone_fd = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
+	if (end->gone_fd < 0)
+		return fail_make(sk, "make its peer", err);
+	return tcp_restore_peer(opener, sk, end->gone_fd, err);
+}
+
+static int apply_options(const InetSkEntry *sk, int fd, struct error *err)
+{
+	if (inet_options_apply(sk, fd, false, err) || multicast_join(sk, fd, err) ||
+	    socket_options_apply(sk->opts, fd, sk->id, err))
+		return -1;
+	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)
+		return fail_make(sk, "set its flags", err);
+	return 0;
+}
+
+static void keep(struct file_opener *opener, const struct inet_world *world)
+{
+	for (size_t i = 0; i < world->n_ends; i++) {
+		if (world->ends[i].fd >= 0)
+			opener_keep(opener, world->ends[i].fd);
+		if (world->ends[i].gone_fd >= 0)
+			opener_keep(opener, world->ends[i].gone_fd);
+	}
+}
+
+static int make_all(struct file_opener *opener, struct inet_world *world, struct error *err)
+{
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (make_unconnected(&world->ends[i], err))
+			return -1;
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (make_connection(opener, &world->ends[i], err))
+			return -1;
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct inet_end *one = a, *other = b;
+
+	return one->sk->id < other->sk->id ? -1 : one->sk->id > other->sk->id;
+}
+
+static struct inet_world *make_world(struct file_opener *opener, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+	struct inet_world *world = arena_new(opener->arena, struct inet_world);
+
+	world->ends = arena_array(opener->arena, struct inet_end, snapshot->n_files);
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->type == FD_TYPES__INETSK)
+			world->ends[world->n_ends++] =
+				(struct inet_end){ snapshot->files[i]->isk, -1, -1 };
+	qsort(world->ends, world->n_ends, sizeof *world->ends, compare_ids);
+	int result = make_all(opener, world, err);
+	keep(opener, world);
+	return result ? NULL : world;
+}
+
+static struct inet_end *find_end(const struct inet_world *world, const FileEntry *entry)
+{
+	struct inet_end wanted = { .sk = entry->isk };
+
+	return bsearch(&wanted, world->ends, world->n_ends, sizeof wanted, compare_ids);
+}
+
+static int inet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	void **world = opener_state(opener, &inet_socket_kind);
+
+	if (!*world)
+		*world = make_world(opener, err);
+	if (!*world)
+		return -1;
+	int fd = fcntl(find_end(*world, entry)->fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? fail_make(entry->isk, "open it", err) : fd;
+}
+
+/* All connections at once: what one side says next, the other has to be ready for. */
+static int go_on(struct file_opener *opener, struct inet_world *world, struct error *err)
+{
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct inet_end *end = &world->ends[i];
+		if (inet_is_stream(end->sk) &&
+		    (tcp_end_repair(end->sk, end->fd, err) ||
+		     (end->sk->peer_gone && tcp_end_repair(end->sk, end->gone_fd, err))))
+			return -1;
+	}
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct inet_end *end = &world->ends[i];
+		if (inet_is_stream(end->sk) && tcp_send_rest(opener, end->sk, end->fd, err))
+			return -1;
+		if (inet_is_stream(end->sk) && tcp_has_sent_end(end->sk->state) &&
+		    shutdown(end->fd, SHUT_WR) < 0)
+			return fail_make(end->sk, "close its half of the connection", err);
+		if (end->sk->peer_gone && shutdown(end->gone_fd, SHUT_RDWR) < 0)
+			return fail_make(end->sk, "close its peer", err);
+		if (apply_options(end->sk, end->fd, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int inet_connect(struct file_opener *opener, const FileEntry *entry, int fd,
+			struct error *err)
+{
+	struct inet_world *world = *opener_state(opener, &inet_socket_kind);
+
+	(void)entry;
+	(void)fd;
+	if (world->goes_on)
+		return 0;
+	world->goes_on = true;
+	return go_on(opener, world, err);
+}
+
+static void describe_address(const InetSkEntry *sk, const uint32_t *words, uint32_t port,
+			     char *text, size_t room)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop((int)sk->family, words, address, sizeof address);
+	snprintf(text, room, sk->family == AF_INET ? "%s:%u" : "[%s]:%u", address, port);
+}
+
+static void inet_describe(const FileEntry *entry, char *text, size_t room)
+{
+	const InetSkEntry *sk = entry->isk;
+	const char *protocol = sk->proto == IPPROTO_TCP ? "TCP" : "UDP";
+	char from[80], to[80];
+
+	describe_address(sk, sk->src_addr, sk->src_port, from, sizeof from);
+	describe_address(sk, sk->dst_addr, sk->dst_port, to, sizeof to);
+	if (sk->state == TCP_LISTEN)
+		snprintf(text, room, "%s socket listening at %s", protocol, from);
+	else if (sk->dst_port)
+		snprintf(text, room, "%s socket %s to %s", protocol, from, to);
+	else
+		snprintf(text, room, "%s socket %s", protocol, from);
+}
+
+const struct file_kind inet_socket_kind = {
+	.name = "inet socket",
+	.type = FD_TYPES__INETSK,
+	.recognise = inet_recognise,
+	.collect = inet_collect,
+	.check = inet_check,
+	.open = inet_open,
+	.connect = inet_connect,
+	.describe = inet_describe,
+	.complete = inet_complete,
+};

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Parts of the kind in inet.c: addresses, options, and the state of TCP connections. */
+#ifndef NESTOR_KINDS_SOCKETS_INET_H
+#define NESTOR_KINDS_SOCKETS_INET_H
+
+#include "kinds/kind.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+union inet_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* inet-options.c: numbers of ip(7), ipv6(7), tcp(7), udp(7). */
+int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
+			 struct error *err);
+int inet_options_check(const InetSkEntry *sk, struct error *err);
+/* Those that decide whether a bind is allowed; the others. */
+int inet_options_apply(const InetSkEntry *sk, int fd, bool before_bind, struct error *err);
+
+/* inet-multicast.c: groups that a socket has joined. */
+int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
+		      struct error *err);
+int multicast_check(const InetSkEntry *sk, struct error *err);
+int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
+
+/* tcp-repair.c: connections, by the repair mode of tcp(7). */
+/* Does the connection have a peer to which sequence numbers have to be told again? */
+bool tcp_is_connected(uint32_t state);
+/* Has the end itself said that it will send no more; has the other? */
+bool tcp_has_sent_end(uint32_t state);
+bool tcp_has_seen_end(uint32_t state);
+/*
+ * What is under way goes on to arrive while the tree stands still. So all connections are asked for
+ * what they have sent before any is asked for what it has received: then what the one side no
+ * longer has, the other has got.
+ */
+struct tcp_queue {
+	uint8_t *bytes;
+	uint32_t length, sequence;
+};
+struct tcp_stream {
+	TcpStreamEntry *entry;
+	struct tcp_queue in, out;
+	uint32_t unsent; /* of out */
+};
+int tcp_collect_out(struct collect *collect, int fd, const InetSkEntry *sk,
+		    struct tcp_stream *stream, const char *what, struct error *err);
+int tcp_collect_in(struct collect *collect, int fd, const InetSkEntry *sk,
+		   struct tcp_stream *stream, const char *what, struct error *err);
+/* Into repair mode, with the numbers as they were, connected to its peer. */
+int tcp_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
+/* The other end of one whose peer is gone. */
+int tcp_restore_peer(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
+/* When all of them are out of repair mode. */
+int tcp_send_rest(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
+int tcp_end_repair(const InetSkEntry *sk, int fd, struct error *err);
+
+/* inet-collect.c */
+int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err);
+int inet_complete(struct collect *collect, struct error *err);
+
+/* inet.c */
+bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection */
+socklen_t inet_source(const InetSkEntry *sk, union inet_address *ret);
+socklen_t inet_destination(const InetSkEntry *sk, union inet_address *ret);
+
+#endif

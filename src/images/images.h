@@ -76,8 +76,8 @@ struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret
 void images_free(struct images *images);
 
 bool images_written_by_nestor(const struct images *images);
-/* A fresh descriptor of a raw image, for reading. */
-int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err);
+/* A fresh descriptor of a pages file (page_source), for reading. */
+int images_open_pages(const struct images *images, uint64_t source, struct error *err);
 /* The same of an image with content after its record, which begins at record->content. */
 int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,
 			struct error *err);

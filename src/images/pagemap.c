@@ -9,60 +9,89 @@
 
 #include <inttypes.h>
 
-static void fill_newer_fields(PagemapEntry *run)
+static uint64_t count_of(const PagemapEntry *entry)
 {
-	if (!run->has_flags) {
-		run->has_flags = 1;
-		run->flags =
-			run->has_in_parent && run->in_parent ? PAGEMAP_PARENT : PAGEMAP_PRESENT;
-	}
-	if (!run->has_nr_pages) {
-		run->has_nr_pages = 1;
-		run->nr_pages = run->compat_nr_pages;
-	}
+	return entry->has_nr_pages ? entry->nr_pages : entry->compat_nr_pages;
 }
 
-static uint64_t run_end(const PagemapEntry *run)
+static uint32_t flags_of(const PagemapEntry *entry)
 {
-	return run->vaddr + run->nr_pages * IMAGE_PAGE_SIZE;
+	if (entry->has_flags)
+		return entry->flags;
+	return entry->has_in_parent && entry->in_parent ? PAGEMAP_PARENT : PAGEMAP_PRESENT;
 }
 
-int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap, PagemapEntry *run,
-		       const char *name, struct error *err)
+static uint64_t run_end(const struct memory_run *run)
 {
-	const PagemapEntry *last = pagemap->n_runs ? pagemap->runs[pagemap->n_runs - 1] : NULL;
+	return run->address + run->pages * IMAGE_PAGE_SIZE;
+}
 
-	fill_newer_fields(run);
-	if (run->flags & PAGEMAP_PARENT) {
+static int add_shared(struct snapshot *snapshot, struct pagemap *pagemap, const PagemapEntry *entry,
+		      const char *name, struct error *err)
+{
+	struct memory_run run = { .address = entry->vaddr,
+				  .pages = count_of(entry),
+				  .source = page_source(0, entry->shared_pages_id),
+				  .offset = entry->shared_offset };
+
+	if (!entry->has_shared_offset || run.offset % IMAGE_PAGE_SIZE || run.offset > INT64_MAX ||
+	    run.pages > (INT64_MAX - run.offset) / IMAGE_PAGE_SIZE)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%s: the pages at 0x%" PRIx64 " cannot be at %" PRIu64
+			    " of another file",
+			    name, entry->vaddr, entry->shared_offset);
+	pagemap_add_run(snapshot, pagemap, run);
+	return 0;
+}
+
+int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap,
+		       const PagemapEntry *entry, const char *name, struct error *err)
+{
+	const struct memory_run *last =
+		pagemap->n_runs ? &pagemap->runs[pagemap->n_runs - 1] : NULL;
+	uint64_t pages = count_of(entry);
+
+	if (!entry->has_shared_pages_id && (flags_of(entry) & PAGEMAP_PARENT)) {
 		fail(err, ERR_IMAGE_UNSUPPORTED, "%s: pages are in an earlier dump", name);
 		return fail_hint(err, "dump once more, without a parent");
 	}
-	if (!(run->flags & PAGEMAP_PRESENT)) {
+	if (!entry->has_shared_pages_id && !(flags_of(entry) & PAGEMAP_PRESENT)) {
 		fail(err, ERR_IMAGE_UNSUPPORTED, "%s: pages were left with a page server", name);
 		return fail_hint(err, "dump once more, without --lazy-pages");
 	}
 	/* The top of the range is the address space's, so counts summed over runs cannot overflow.
 	 */
-	if (run->vaddr % IMAGE_PAGE_SIZE || run->nr_pages == 0 || run->vaddr > INT64_MAX ||
-	    run->nr_pages > (INT64_MAX - run->vaddr) / IMAGE_PAGE_SIZE)
+	if (entry->vaddr % IMAGE_PAGE_SIZE || pages == 0 || entry->vaddr > INT64_MAX ||
+	    pages > (INT64_MAX - entry->vaddr) / IMAGE_PAGE_SIZE)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "%s: no run of %" PRIu64 " pages at 0x%" PRIx64 " is possible", name,
-			    run->nr_pages, run->vaddr);
-	if (last && run->vaddr < run_end(last))
+			    pages, entry->vaddr);
+	if (last && entry->vaddr < run_end(last))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "%s: the runs at 0x%" PRIx64 " and 0x%" PRIx64 " are out of order",
-			    name, last->vaddr, run->vaddr);
-	pagemap->runs =
-		arena_grow(snapshot->arena, pagemap->runs, pagemap->n_runs, sizeof *pagemap->runs);
-	pagemap->runs[pagemap->n_runs++] = run;
+			    name, last->address, entry->vaddr);
+	if (entry->has_shared_pages_id)
+		return add_shared(snapshot, pagemap, entry, name, err);
+	pagemap_add_own(snapshot, pagemap, entry->vaddr, pages);
 	return 0;
 }
 
-uint64_t pagemap_size(const struct pagemap *pagemap)
+PagemapEntry pagemap_record(const struct pagemap *pagemap, const struct memory_run *run)
 {
-	uint64_t pages = 0;
+	PagemapEntry entry = PAGEMAP_ENTRY__INIT;
 
-	for (size_t i = 0; i < pagemap->n_runs; i++)
-		pages += pagemap->runs[i]->nr_pages;
-	return pages * IMAGE_PAGE_SIZE;
+	entry.vaddr = run->address;
+	/* Readers of either count are served. */
+	entry.compat_nr_pages = run->pages < UINT32_MAX ? (uint32_t)run->pages : UINT32_MAX;
+	entry.has_nr_pages = true;
+	entry.nr_pages = run->pages;
+	entry.has_flags = true;
+	entry.flags = PAGEMAP_PRESENT;
+	if (run->source == page_source(0, pagemap->pages_id))
+		return entry;
+	entry.flags = PAGEMAP_PARENT;
+	entry.has_shared_pages_id = entry.has_shared_offset = true;
+	entry.shared_pages_id = (uint32_t)run->source;
+	entry.shared_offset = run->offset;
+	return entry;
 }

@@ -6,13 +6,13 @@
 #include "model/snapshot.h"
 
 /*
- * Appends a run that was read from the image called `name`. Afterwards its flags and nr_pages are
- * there, whichever of the older fields it came with; runs ascend and do not overlap.
+ * Appends a run that was read from the image called `name`, whichever of the older fields it has;
+ * runs ascend and do not overlap.
  */
-int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap, PagemapEntry *run,
-		       const char *name, struct error *err);
+int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap,
+		       const PagemapEntry *entry, const char *name, struct error *err);
 
-/* Bytes of the pages file that the runs describe. */
-uint64_t pagemap_size(const struct pagemap *pagemap);
+/* The record of a run; runs of its own file have to be written in the order of that. */
+PagemapEntry pagemap_record(const struct pagemap *pagemap, const struct memory_run *run);
 
 #endif

@@ -359,26 +359,44 @@ static void tell_of_holes(const struct reading *reading, const struct source *so
 			    (uint64_t)hole);
 }
 
-static int check_pages(const struct reading *reading, const struct pagemap *pagemap,
-		       const char *whose, uint64_t number, struct error *err)
+/* Is there a pages file that holds this much? */
+static int check_pages_file(const struct reading *reading, uint32_t pages_id, uint64_t needed,
+			    const char *whose, uint64_t number, struct error *err)
 {
-	uint64_t needed = pagemap_size(pagemap);
-
-	if (!pagemap->present || needed == 0)
-		return 0;
-	struct source wanted = { .kind = IMAGE_PAGES, .number = pagemap->pages_id };
+	struct source wanted = { .kind = IMAGE_PAGES, .number = pages_id };
 	const struct source *source = bsearch(&wanted, reading->sources, reading->n_sources,
 					      sizeof wanted, compare_sources);
 	if (!source)
-		return missing(err, IMAGE_PAGES, pagemap->pages_id);
-	if (source->size >= needed) {
-		if (!source->line)
-			tell_of_holes(reading, source);
+		return missing(err, IMAGE_PAGES, pages_id);
+	if (source->size >= needed)
 		return 0;
-	}
 	fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64,
 	     source->name, source->size, needed, whose, number);
 	return fail_hint(err, "%s", dump_again);
+}
+
+static int check_pages(const struct reading *reading, const struct pagemap *pagemap,
+		       const char *whose, uint64_t number, struct error *err)
+{
+	if (pagemap->own_size &&
+	    check_pages_file(reading, pagemap->pages_id, pagemap->own_size, whose, number, err))
+		return -1;
+	for (size_t i = 0; i < pagemap->n_runs; i++) {
+		const struct memory_run *run = &pagemap->runs[i];
+		uint64_t end = run->offset + run->pages * IMAGE_PAGE_SIZE;
+		if (run->source != page_source(0, pagemap->pages_id) &&
+		    check_pages_file(reading, (uint32_t)run->source, end, whose, number, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Of all pages files that nothing vouches for. */
+static void tell_of_all_holes(const struct reading *reading)
+{
+	for (size_t i = 0; i < reading->n_sources; i++)
+		if (reading->sources[i].kind == IMAGE_PAGES && !reading->sources[i].line)
+			tell_of_holes(reading, &reading->sources[i]);
 }
 
 static int compare_files(const void *a, const void *b)
@@ -416,6 +434,7 @@ static int check_together(struct reading *reading, struct error *err)
 		if (check_pages(reading, &snapshot->shared_memory[i]->pages, "shared memory",
 				snapshot->shared_memory[i]->shmid, err))
 			return -1;
+	tell_of_all_holes(reading);
 	if (sort_files(snapshot, err) || check_large_sums(reading, err))
 		return -1;
 	image_resolve_memfds(snapshot);
@@ -458,11 +477,11 @@ bool images_written_by_nestor(const struct images *images)
 	return images->by_nestor;
 }
 
-int images_open_pages(const struct images *images, uint32_t pages_id, struct error *err)
+int images_open_pages(const struct images *images, uint64_t source, struct error *err)
 {
 	char name[IMAGE_NAME_SIZE];
 
-	return open_image(images->dir_fd, image_name(name, IMAGE_PAGES, pages_id), err);
+	return open_image(images->dir_fd, image_name(name, IMAGE_PAGES, (uint32_t)source), err);
 }
 
 int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* How what has a place of its own in the snapshot is written; see packing.h. */
 #include "images/packing.h"
+#include "images/pagemap.h"
 
 /* The fields that say what the format is are ours to know. */
 int save_inventory(struct packing *packing, const struct snapshot *snapshot, struct error *err)
@@ -56,16 +57,7 @@ static int save_pagemap(struct packing *packing, enum image_kind kind, uint64_t 
 	packing_begin(packing, kind);
 	packing_add(packing, &head);
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
-		PagemapEntry run = *pagemap->runs[i];
-		/* Readers of either count and of either way to say "present" are served. */
-		uint64_t pages = run.has_nr_pages ? run.nr_pages : run.compat_nr_pages;
-		run.has_nr_pages = true;
-		run.nr_pages = pages;
-		run.compat_nr_pages = pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
-		if (!run.has_flags) {
-			run.has_flags = true;
-			run.flags = PAGEMAP_PRESENT;
-		}
+		PagemapEntry run = pagemap_record(pagemap, &pagemap->runs[i]);
 		packing_add(packing, &run);
 	}
 	return packing_end(packing, kind, number, err);

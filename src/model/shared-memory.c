@@ -28,14 +28,14 @@ static void add_area(const struct snapshot *snapshot, const VmaEntry *area)
 static int add_runs(struct shared_memory *memory, struct error *err)
 {
 	for (size_t i = 0; i < memory->pages.n_runs; i++) {
-		const PagemapEntry *run = memory->pages.runs[i];
-		uint64_t pages = run->has_nr_pages ? run->nr_pages : run->compat_nr_pages;
-		if (run->vaddr >= size_limit || pages > (size_limit - run->vaddr) / PAGE_BYTES)
+		const struct memory_run *run = &memory->pages.runs[i];
+		if (run->address >= size_limit ||
+		    run->pages > (size_limit - run->address) / PAGE_BYTES)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "shared memory %" PRIu64 ": %" PRIu64 " pages at %" PRIx64
 				    " cannot be a run of pages",
-				    memory->shmid, pages, run->vaddr);
-		uint64_t end = run->vaddr + pages * PAGE_BYTES;
+				    memory->shmid, run->pages, run->address);
+		uint64_t end = run->address + run->pages * PAGE_BYTES;
 		memory->size = end > memory->size ? end : memory->size;
 	}
 	return 0;

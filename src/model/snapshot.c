@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PAGE_BYTES = 4096 };
+
 /* Appends `element` to an array of the snapshot that grows in its arena. */
 #define APPEND(snapshot, array, count, ...)                                                 \
 	do {                                                                                \
@@ -57,18 +59,20 @@ void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry)
 	APPEND(snapshot, snapshot->namespaces, snapshot->n_namespaces, entry);
 }
 
-void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
+void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, struct memory_run run)
+{
+	APPEND(snapshot, pagemap->runs, pagemap->n_runs, run);
+}
+
+void pagemap_add_own(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
 		     uint64_t pages)
 {
-	PagemapEntry *run = snapshot_new(snapshot, PAGEMAP_ENTRY, PagemapEntry);
-
-	run->vaddr = address;
-	run->compat_nr_pages = (uint32_t)pages;
-	run->has_nr_pages = 1;
-	run->nr_pages = pages;
-	run->has_flags = 1;
-	run->flags = PAGEMAP_PRESENT;
-	APPEND(snapshot, pagemap->runs, pagemap->n_runs, run);
+	pagemap_add_run(snapshot, pagemap,
+			(struct memory_run){ .address = address,
+					     .pages = pages,
+					     .source = page_source(0, pagemap->pages_id),
+					     .offset = pagemap->own_size });
+	pagemap->own_size += pages * PAGE_BYTES;
 }
 
 FileEntry *snapshot_file(const struct snapshot *snapshot, uint32_t id)

@@ -28,11 +28,39 @@ struct pid_vector {
 	uint32_t pid[MAX_PID_LEVELS];
 };
 
+/*
+ * A run of pages, and where they are kept: at an offset in a pages file. Runs of several tasks may
+ * be in one place: then the tasks shared these pages, copy-on-write.
+ */
+struct memory_run {
+	uint64_t address; /* in shared memory: offset in the object */
+	uint64_t pages;
+	uint64_t source; /* page_source() of the file */
+	uint64_t offset;
+};
+
+static inline uint64_t memory_run_bytes(const struct memory_run *run)
+{
+	return run->pages * 4096;
+}
+
+static inline uint64_t memory_run_end(const struct memory_run *run)
+{
+	return run->address + memory_run_bytes(run);
+}
+
+/* pages-<pages_id>.img of the dump, or of the one that is `level` parent links further back. */
+static inline uint64_t page_source(uint32_t level, uint32_t pages_id)
+{
+	return (uint64_t)level << 32 | pages_id;
+}
+
 /* The runs of pages of one address space or shared object, in order of address. */
 struct pagemap {
 	bool present;	   /* a pagemap image exists */
-	uint32_t pages_id; /* names pages-<id>.img, which holds the pages of all runs in order */
-	PagemapEntry **runs;
+	uint32_t pages_id; /* of the file of its own, which holds the runs that name no other */
+	uint64_t own_size; /* of that */
+	struct memory_run *runs;
 	size_t n_runs;
 };
 
@@ -221,8 +249,10 @@ void snapshot_add_descriptor(struct snapshot *snapshot, struct descriptor_table 
 			     FdinfoEntry *descriptor);
 struct shared_memory *snapshot_add_shared_memory(struct snapshot *snapshot, uint64_t shmid);
 void snapshot_add_namespace(struct snapshot *snapshot, NsEntry *entry);
-void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
+/* A run whose pages come next in the file of its own, or wherever the run says. */
+void pagemap_add_own(struct snapshot *snapshot, struct pagemap *pagemap, uint64_t address,
 		     uint64_t pages);
+void pagemap_add_run(struct snapshot *snapshot, struct pagemap *pagemap, struct memory_run run);
 
 /* A message of the schema in the snapshot's arena: snapshot_new(s, MM_ENTRY, MmEntry). */
 #define snapshot_new(snapshot, SYMBOL, type) \

@@ -90,6 +90,23 @@ static void count_user(struct plan *plan, enum source_kind kind, uint64_t id)
 	add_source(plan, kind, id)->users++;
 }
 
+/* Each file once, as far as they are few: those of the tasks that a task descends from. */
+static void count_pages(struct plan *plan, const struct pagemap *pages)
+{
+	uint64_t seen[8];
+	size_t n_seen = 0;
+
+	for (size_t i = 0; i < pages->n_runs; i++) {
+		size_t k = 0;
+		while (k < n_seen && seen[k] != pages->runs[i].source)
+			k++;
+		if (k < n_seen || n_seen == sizeof seen / sizeof *seen)
+			continue;
+		seen[n_seen++] = pages->runs[i].source;
+		count_user(plan, SOURCE_PAGES, pages->runs[i].source);
+	}
+}
+
 /* What the kinds of memory and fs borrow; one that is missed here is fetched. */
 static void count_task(struct plan *plan, const struct task *task)
 {
@@ -99,8 +116,7 @@ static void count_task(struct plan *plan, const struct task *task)
 		count_user(plan, SOURCE_FILE, task->fs->cwd_id);
 		count_user(plan, SOURCE_FILE, task->fs->root_id);
 	}
-	if (task->pages.present && task->pages.n_runs)
-		count_user(plan, SOURCE_PAGES, task->pages.pages_id);
+	count_pages(plan, &task->pages);
 	if (!mm)
 		return;
 	count_user(plan, SOURCE_FILE, mm->exe_file_id);

@@ -124,12 +124,8 @@ static uint64_t pages_of(const struct pagemap *pagemap)
 {
 	uint64_t pages = 0;
 
-	for (size_t i = 0; i < pagemap->n_runs; i++) {
-		const PagemapEntry *entry = pagemap->runs[i];
-
-		if (entry->has_flags ? entry->flags & PAGEMAP_PRESENT : !entry->in_parent)
-			pages += entry->has_nr_pages ? entry->nr_pages : entry->compat_nr_pages;
-	}
+	for (size_t i = 0; i < pagemap->n_runs; i++)
+		pages += pagemap->runs[i].pages;
 	return pages;
 }
 

@@ -102,7 +102,7 @@ static int open_source(struct run *run, const struct source *source, struct erro
 	case SOURCE_FILE:
 		return open_file(run, source->id, err);
 	case SOURCE_PAGES:
-		return images_open_pages(run->images, (uint32_t)source->id, err);
+		return images_open_pages(run->images, source->id, err);
 	case SOURCE_SHARED_MEMORY:
 		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
 	case SOURCE_NAMESPACE:

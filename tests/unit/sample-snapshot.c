@@ -129,15 +129,21 @@ static void add_tasks(struct snapshot *snapshot)
 	root->mm = mm_with_area(snapshot, VMA_ANON_PRIVATE, 0);
 	root->pages.present = true;
 	root->pages.pages_id = 1;
-	pagemap_add_run(snapshot, &root->pages, 0x10000, 2);
-	pagemap_add_run(snapshot, &root->pages, 0x14000, 3);
+	pagemap_add_own(snapshot, &root->pages, 0x10000, 2);
+	pagemap_add_own(snapshot, &root->pages, 0x14000, 3);
 	struct task *stopped =
 		add_task(snapshot, pstree_of(snapshot, SAMPLE_ROOT, SAMPLE_STOPPED, 1, 0),
 			 TASK_STOPPED, INNER);
 	stopped->mm = mm_with_area(snapshot, VMA_ANON_SHARED, SAMPLE_SHMID);
 	stopped->pages.present = true;
 	stopped->pages.pages_id = 2;
-	pagemap_add_run(snapshot, &stopped->pages, 0x11000, 1);
+	pagemap_add_own(snapshot, &stopped->pages, 0x11000, 1);
+	/* Shared with the root since the fork. */
+	pagemap_add_run(snapshot, &stopped->pages,
+			(struct memory_run){ .address = 0x14000,
+					     .pages = 2,
+					     .source = page_source(0, root->pages.pages_id),
+					     .offset = 3 * PAGE });
 	struct task *zombie =
 		add_task(snapshot, pstree_of(snapshot, SAMPLE_STOPPED, SAMPLE_ZOMBIE, 2, 0),
 			 TASK_DEAD, INNER);
@@ -145,7 +151,7 @@ static void add_tasks(struct snapshot *snapshot)
 	struct shared_memory *memory = snapshot_add_shared_memory(snapshot, SAMPLE_SHMID);
 	memory->pages.present = true;
 	memory->pages.pages_id = 3;
-	pagemap_add_run(snapshot, &memory->pages, 0, SAMPLE_SHARED_PAGES);
+	pagemap_add_own(snapshot, &memory->pages, 0, SAMPLE_SHARED_PAGES);
 }
 
 static FileEntry *add_file(struct snapshot *snapshot, FdTypes type, uint32_t id, uint32_t fd)

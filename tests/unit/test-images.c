@@ -167,7 +167,7 @@ static void check_same_pagemap(const struct pagemap *one, const struct pagemap *
 	assert_int_equal(one->pages_id, other->pages_id);
 	assert_int_equal(one->n_runs, other->n_runs);
 	for (size_t i = 0; i < one->n_runs; i++)
-		check_same_message(one->runs[i], other->runs[i]);
+		assert_memory_equal(&one->runs[i], &other->runs[i], sizeof one->runs[i]);
 }
 
 static void check_same_task(const struct task *one, const struct task *other)
@@ -770,6 +770,17 @@ static void test_runs_of_pages(void **state)
 	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_UNSUPPORTED);
 	runs[1].flags = PAGEMAP_LAZY | PAGEMAP_PRESENT;
 	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_NONE);
+	runs[1].flags = PAGEMAP_PARENT;
+	runs[1].has_shared_pages_id = runs[1].has_shared_offset = true;
+	runs[1].shared_pages_id = 7;
+	runs[1].shared_offset = 0x5000;
+	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_NONE);
+	runs[1].shared_offset = 0x5001;
+	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_INVALID);
+	runs[1].shared_offset = INT64_MAX - 4095;
+	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_INVALID);
+	runs[1].has_shared_offset = false;
+	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_INVALID);
 }
 
 static void test_names_of_images(void **state)

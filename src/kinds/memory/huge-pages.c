@@ -78,15 +78,17 @@ bool huge_range(const VmaEntry *area, uint64_t *start, uint64_t *end)
 
 /* --- MADV_COLLAPSE --- */
 
-void huge_pages_collapse(struct program *program, uint64_t pages_slot, uint64_t start, uint64_t end)
+void huge_pages_collapse(struct page_fill *fill, const struct huge_part *part)
 {
+	struct program *program = fill->program;
+	uint64_t slot = fill->open(fill, part->source), start = part->start;
 	struct iovec bytes[RUNS_PER_CALL];
 
-	while (start < end) {
+	while (start < part->end) {
 		size_t n = 0;
 		struct op *op;
 
-		for (; n < RUNS_PER_CALL && start + n * AREA_HUGE_PAGE < end; n++)
+		for (; n < RUNS_PER_CALL && start + n * AREA_HUGE_PAGE < part->end; n++)
 			bytes[n] = (struct iovec){
 				.iov_base = (void *)(uintptr_t)(start + n * AREA_HUGE_PAGE),
 				.iov_len = 1,
@@ -95,7 +97,7 @@ void huge_pages_collapse(struct program *program, uint64_t pages_slot, uint64_t 
 				  program_data(program->set, bytes, n * sizeof bytes[0],
 					       _Alignof(struct iovec)),
 				  n, 0, 0);
-		op_argument_from(op, 0, pages_slot);
+		op_argument_from(op, 0, slot);
 		op_expect(op, (int64_t)n);
 		op_any(program_call(program, SYS_madvise, start, n * AREA_HUGE_PAGE,
 				    MADV_COLLAPSE));
@@ -112,21 +114,18 @@ static uint64_t behind_hole(const struct plan *plan, uint64_t at, uint64_t size)
 	return at;
 }
 
-/* Where nothing of the task or of the plan is; 0 if there is no such place. */
-static uint64_t find_gap(const struct plan *plan, const MmEntry *mm, uint64_t size)
+/* Where nothing that is mapped and nothing of the plan is; 0 if there is no such place. */
+static uint64_t find_gap(const struct page_fill *fill, uint64_t size)
 {
+	const struct plan *plan = fill->plan;
 	uint64_t at = align_up(plan->facts->mmap_min_address + 1);
 
-	for (size_t i = 0; i < mm->n_vmas; i++) {
-		const VmaEntry *area = mm->vmas[i];
-
-		if (area_is_guard(area))
-			continue;
+	for (size_t i = 0; i < fill->n_taken; i++) {
 		at = behind_hole(plan, at, size);
-		if (at + size <= area->start)
+		if (at + size <= fill->taken[i].start)
 			return at;
-		if (area->end > at)
-			at = align_up(area->end);
+		if (fill->taken[i].end > at)
+			at = align_up(fill->taken[i].end);
 	}
 	at = behind_hole(plan, at, size);
 	return at + size <= plan->facts->task_size ? at : 0;
@@ -146,7 +145,8 @@ static uint64_t staging_size(const struct huge_part *parts, size_t n_parts)
  * What the coordinator fills meanwhile: the end of the largest part, so much of it that both are
  * done at the same time. Its way is the longer one, through a buffer of its own.
  */
-static struct huge_part coordinators_share(const struct huge_part *parts, size_t n_parts)
+static struct huge_part coordinators_share(const struct page_fill *fill,
+					   const struct huge_part *parts, size_t n_parts)
 {
 	const struct huge_part *largest = parts;
 
@@ -154,18 +154,20 @@ static struct huge_part coordinators_share(const struct huge_part *parts, size_t
 		if (parts[i].end - parts[i].start > largest->end - largest->start)
 			largest = &parts[i];
 	uint64_t size = largest->end - largest->start;
-	uint64_t share = size < shared_from ? 0 : align_down(size / 8 * 3);
+	uint64_t share = size < shared_from || !fill->task ? 0 : align_down(size / 8 * 3);
 	return (struct huge_part){
 		.area = largest->area,
 		.start = largest->end - share,
 		.end = largest->end,
 		.offset = largest->offset + size - share,
+		.source = largest->source,
 	};
 }
 
 struct mover {
+	struct page_fill *fill;
 	struct program *program;
-	uint64_t pages_slot, uffd_slot;
+	uint64_t uffd_slot;
 	uint64_t staging, size;
 	struct huge_part share; /* is prepared behind the staging area */
 };
@@ -223,6 +225,7 @@ static void move(struct mover *mover, uint64_t from, uint64_t to, uint64_t size)
 static void move_part(struct mover *mover, const struct huge_part *part)
 {
 	uint64_t at = part->start, offset = part->offset;
+	uint64_t pages_slot = mover->fill->open(mover->fill, part->source);
 	uint64_t end = part->end == mover->share.end ? mover->share.start : part->end;
 
 	while (at < end) {
@@ -233,7 +236,7 @@ static void move_part(struct mover *mover, const struct huge_part *part)
 			program_data(mover->program->set, &run, sizeof run, _Alignof(struct iovec)),
 			1, offset, 0);
 
-		op_argument_from(op, 0, mover->pages_slot);
+		op_argument_from(op, 0, pages_slot);
 		op_expect(op, (int64_t)size);
 		move(mover, mover->staging, at, size);
 		at += size;
@@ -259,16 +262,16 @@ static void move_parts_of_area(struct mover *mover, const struct huge_part *part
 }
 
 /* The coordinator begins with its share; returns the word that it sets at the end. */
-static uint64_t ask_coordinator(struct plan *plan, const struct task *task,
-				const struct mover *mover, uint32_t source)
+static uint64_t ask_coordinator(const struct mover *mover)
 {
+	struct plan *plan = mover->fill->plan;
 	struct program_set *set = mover->program->set;
 	struct planned_fill *fill = arena_new(plan->arena, struct planned_fill);
 	uint64_t ready_word = program_word(set, 0);
 
 	*fill = (struct planned_fill){
-		.task = task->index,
-		.source = source,
+		.task = mover->fill->task->index,
+		.source = plan_source(plan, SOURCE_PAGES, mover->share.source),
 		.offset = mover->share.offset,
 		.address = mover->staging + mover->size,
 		.size = share_size(mover),
@@ -294,22 +297,21 @@ static void move_share(struct mover *mover, uint64_t done_word)
 	}
 }
 
-void huge_pages_move(struct plan *plan, const struct task *task, struct program *program,
-		     uint32_t source, uint64_t pages_slot, uint64_t staging,
-		     const struct huge_part *parts, size_t n_parts)
+void huge_pages_move(struct page_fill *fill, uint64_t staging, const struct huge_part *parts,
+		     size_t n_parts)
 {
 	struct mover mover = {
-		.program = program,
-		.pages_slot = pages_slot,
+		.fill = fill,
+		.program = fill->program,
 		.staging = staging,
 		.size = staging_size(parts, n_parts),
-		.share = coordinators_share(parts, n_parts),
+		.share = coordinators_share(fill, parts, n_parts),
 	};
 	uint64_t done_word = 0;
 
 	mover_begin(&mover);
 	if (share_size(&mover))
-		done_word = ask_coordinator(plan, task, &mover, source);
+		done_word = ask_coordinator(&mover);
 	for (size_t i = 0; i < n_parts;)
 		move_parts_of_area(&mover, parts, n_parts, &i);
 	if (done_word)
@@ -317,15 +319,15 @@ void huge_pages_move(struct plan *plan, const struct task *task, struct program 
 	mover_end(&mover);
 }
 
-uint64_t huge_pages_staging(const struct plan *plan, const struct task *task,
-			    const struct huge_part *parts, size_t n_parts)
+uint64_t huge_pages_staging(const struct page_fill *fill, const struct huge_part *parts,
+			    size_t n_parts)
 {
-	if (!n_parts || !plan->facts->uffd_move)
+	if (!n_parts || !fill->plan->facts->uffd_move)
 		return 0;
 	/* Pages move only between areas of equal access (mm/userfaultfd.c, validate_move_areas). */
 	for (size_t i = 0; i < n_parts; i++)
 		if (parts[i].area->prot & PROT_EXEC)
 			return 0;
-	struct huge_part share = coordinators_share(parts, n_parts);
-	return find_gap(plan, task->mm, staging_size(parts, n_parts) + (share.end - share.start));
+	struct huge_part share = coordinators_share(fill, parts, n_parts);
+	return find_gap(fill, staging_size(parts, n_parts) + (share.end - share.start));
 }

@@ -55,6 +55,7 @@ void memory_adopt(struct snapshot *snapshot);
 
 /* --- Between the files of this kind. --- */
 
+/* area.c: pure. */
 bool area_is_vdso(const VmaEntry *area); /* [vdso], [vvar] and relatives: the kernel's */
 bool area_is_file(const VmaEntry *area);
 bool area_is_guard(const VmaEntry *area); /* not an area, but a mark on some */
@@ -74,10 +75,6 @@ int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, s
 int shared_collect_pages(struct collect *collect, struct error *err);
 /* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
 int shared_device(struct target *target, uint64_t *ret_device, struct error *err);
-
-/* Content of a run that has pages in the image; 0 where an entry stands for none. */
-uint64_t pagemap_run_bytes(const PagemapEntry *run);
-bool pagemap_run_is_stored(const PagemapEntry *run);
 
 /* vma-plan.c, pages-plan.c, vdso.c: pure. */
 int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
@@ -99,8 +96,7 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 		   struct area_plan *areas, struct error *err);
 void areas_plan_finish(struct program *program, const struct task *task,
 		       const struct area_plan *areas);
-void pages_plan(struct plan *plan, const struct task *task, struct program *program,
-		const struct area_plan *areas);
+void pages_plan(struct plan *plan, const struct task *task, struct program *program);
 int vdso_plan(struct plan *plan, const struct task *task, struct program *program,
 	      struct error *err);
 

@@ -222,17 +222,12 @@ static void note_content(const struct task *task, struct area_plan *areas)
 		if (!area_has_private_pages(area))
 			continue;
 		for (size_t k = run; k < task->pages.n_runs; k++) {
-			const PagemapEntry *entry = task->pages.runs[k];
-			uint64_t end = entry->vaddr + pagemap_run_bytes(entry);
-
-			if (entry->vaddr >= area->end)
+			if (task->pages.runs[k].address >= area->end)
 				break;
-			if (end <= area->start)
-				run = k + 1;
-			else if (pagemap_run_is_stored(entry))
-				areas[i].has_content = true;
+			areas[i].has_content = memory_run_end(&task->pages.runs[k]) > area->start;
 			if (areas[i].has_content)
 				break;
+			run = k + 1;
 		}
 	}
 }
@@ -311,7 +306,7 @@ static int memory_plan(struct plan *plan, const struct task *task, size_t thread
 	set_map(plan, program, task->mm);
 	if (areas_plan_map(plan, task, program, areas, err))
 		return -1;
-	pages_plan(plan, task, program, areas);
+	pages_plan(plan, task, program);
 	areas_plan_finish(program, task, areas);
 	if (task->mm->has_thp_disabled && task->mm->thp_disabled)
 		op_expect(program_call(program, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);

@@ -392,7 +392,7 @@ static void enter_result(const struct pages_job *job)
 	const struct page_list *list = &job->list;
 
 	for (size_t i = 0; i < list->n_copies; i++)
-		pagemap_add_run(collect->snapshot, &job->target->task->pages,
+		pagemap_add_own(collect->snapshot, &job->target->task->pages,
 				list->copies[i].address, list->copies[i].size / AREA_PAGE);
 	for (size_t i = 0; i < list->n_guards; i++)
 		add_guard(job, &list->guards[i]);

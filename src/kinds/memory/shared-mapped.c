@@ -79,7 +79,7 @@ static int write_pages(struct reading *reading, uint64_t offset, size_t size, st
 			continue;
 		while (end < size && !is_zero(reading->buffer + end))
 			end += AREA_PAGE;
-		pagemap_add_run(reading->collect->snapshot, reading->pagemap, offset + start,
+		pagemap_add_own(reading->collect->snapshot, reading->pagemap, offset + start,
 				(end - start) / AREA_PAGE);
 		*reading->ret_pages += (end - start) / AREA_PAGE;
 		if (write_all(reading->image_fd, reading->buffer + start, end - start, err))

@@ -123,7 +123,7 @@ static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot find the content of shared memory");
 		pages = ((uint64_t)end - (uint64_t)start + AREA_PAGE - 1) / AREA_PAGE;
-		pagemap_add_run(snapshot, pagemap, (uint64_t)start, pages);
+		pagemap_add_own(snapshot, pagemap, (uint64_t)start, pages);
 		*ret_pages += pages;
 		at = end;
 	}
@@ -151,9 +151,9 @@ static int send_object(struct collect *collect, int fd, struct pagemap *pagemap,
 	if (find_data(collect->snapshot, fd, pagemap, ret_pages, err))
 		return -1;
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
-		const PagemapEntry *run = pagemap->runs[i];
-		off_t offset = (off_t)run->vaddr;
-		if (send_bytes(fd, image_fd, &offset, pagemap_run_bytes(run), err))
+		const struct memory_run *run = &pagemap->runs[i];
+		off_t offset = (off_t)run->address;
+		if (send_bytes(fd, image_fd, &offset, memory_run_bytes(run), err))
 			return -1;
 	}
 	return 0;
@@ -220,20 +220,22 @@ static int fill_object(const struct images *images, const struct pagemap *pages,
 		       struct error *err)
 {
 	autoclose int pages_fd = -1;
-	off_t offset = 0;
+	uint64_t source = 0;
 
 	for (size_t i = 0; i < pages->n_runs; i++) {
-		const PagemapEntry *run = pages->runs[i];
+		const struct memory_run *run = &pages->runs[i];
+		off_t offset = (off_t)run->offset;
 
-		if (!pagemap_run_is_stored(run))
-			continue;
-		if (pages_fd < 0)
-			pages_fd = images_open_pages(images, pages->pages_id, err);
+		if (pages_fd < 0 || run->source != source) {
+			cleanup_close(&pages_fd);
+			source = run->source;
+			pages_fd = images_open_pages(images, source, err);
+		}
 		if (pages_fd < 0)
 			return -1;
-		if (lseek(fd, (off_t)run->vaddr, SEEK_SET) < 0)
+		if (lseek(fd, (off_t)run->address, SEEK_SET) < 0)
 			return fail_errno(err, ERR_IO, "cannot seek in shared memory");
-		if (send_bytes(pages_fd, fd, &offset, pagemap_run_bytes(run), err))
+		if (send_bytes(pages_fd, fd, &offset, memory_run_bytes(run), err))
 			return -1;
 	}
 	return 0;

@@ -434,29 +434,3 @@ int areas_collect(struct target *target, MmEntry *mm, struct error *err)
 				  target->pid);
 	return collect_from_text(target, text, mm, err);
 }
-
-bool area_is_vdso(const VmaEntry *area)
-{
-	return area->status & (VMA_VDSO | VMA_VVAR);
-}
-
-bool area_is_file(const VmaEntry *area)
-{
-	return area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED);
-}
-
-bool area_is_guard(const VmaEntry *area)
-{
-	return area->status & VMA_GUARD;
-}
-
-bool area_has_private_pages(const VmaEntry *area)
-{
-	return (area->status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) && !area_is_vdso(area) &&
-	       !area_is_guard(area) && !area_is_droppable(area);
-}
-
-bool area_is_droppable(const VmaEntry *area)
-{
-	return (area->flags & MAP_TYPE) == MAP_DROPPABLE;
-}

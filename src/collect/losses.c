@@ -142,7 +142,7 @@ void loss_forbidden(struct target *target, size_t thread, enum loss loss)
 
 int losses_report(struct collect *collect, struct error *err)
 {
-	const struct lost *lost = lost_of(collect);
+	struct lost *lost = lost_of(collect);
 	struct text names;
 
 	if (lost->n == 0)
@@ -151,6 +151,8 @@ int losses_report(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < LOSS_COUNT; i++)
 		if (lost->kinds & bit_of((enum loss)i))
 			text_add(&names, "%s%s", names.length ? "," : "", losses[i].name);
-	fail(err, ERR_STATE_LOST, "%s%s", lost->lines.string, lost->n > MAX_TOLD ? "\n..." : "");
+	if (lost->n > MAX_TOLD)
+		text_add(&lost->lines, "\n...");
+	fail_text(err, ERR_STATE_LOST, lost->lines.string);
 	return fail_hint(err, "--force-lost %s dumps without this state", names.string);
 }

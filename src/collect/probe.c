@@ -25,6 +25,7 @@
 #include "collect/losses.h"
 #include "collect/seccomp.h"
 #include "collect/wait.h"
+#include "collect/witness.h"
 #include "kinds/kind.h"
 #include "program/op.h"
 
@@ -393,6 +394,7 @@ int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
 
 		failed = ask_batch(probes, n, table, err);
 	}
+	witnesses_end(collect);
 	wait_end(&saved);
 	return failed;
 }

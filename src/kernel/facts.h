@@ -41,6 +41,7 @@ struct facts {
 	struct rlimit rlimits[RLIMIT_COUNT]; /* that children inherit */
 	uint32_t umask;
 	int32_t oom_score_adj;
+	bool landlock; /* there can be domains */
 	uint32_t coredump_filter;
 	uint32_t personality;
 	uint64_t xsave_features; /* XCR0 */

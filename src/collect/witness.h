@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A process of ours to whom a thread has all rights that ids and capabilities give: of its ids, in
+ * its user namespace, without a capability, and with a number in its pid namespace. What the
+ * thread may not do to it, something else forbids.
+ */
+#ifndef NESTOR_COLLECT_WITNESS_H
+#define NESTOR_COLLECT_WITNESS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct collect;
+struct target;
+
+/* Its number as the thread sees it, or -1 if there can be none. Made once for all who are alike. */
+pid_t witness_for(struct target *target, size_t thread);
+
+/* Ends all of them. They end with us too. */
+void witnesses_end(struct collect *collect);
+
+#endif

@@ -208,6 +208,7 @@ int main(int argc, char **argv)
 				  .imr_address = { htonl(INADDR_LOOPBACK) } };
 	scenario_need(setsockopt(joined, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0,
 		      "cannot join a group");
+	set(gone.server, SOL_SOCKET, SO_REUSEADDR, 1);
 	/* Packets that are under way arrive. */
 	scenario_sleep_ms(300);
 
@@ -232,6 +233,8 @@ int main(int argc, char **argv)
 	scenario_check(tcp_number(plain.server, TCP_KEEPIDLE) == 77, "TCP_KEEPIDLE");
 	int value = 0;
 	socklen_t length = sizeof value;
+	getsockopt(gone.server, SOL_SOCKET, SO_REUSEADDR, &value, &length);
+	scenario_check(value == 1, "SO_REUSEADDR is gone");
 	getsockopt(plain.server, IPPROTO_IP, IP_TOS, &value, &length);
 	scenario_check(value == 0x10, "IP_TOS");
 	struct connection late = make(listener);

@@ -7,7 +7,7 @@
  *
  * A socket that stays in repair mode is dead for its program, and nestor may be killed at any
  * moment. So a guard holds each socket while it is in repair mode: a process that takes it out
- * again should nestor go.
+ * again should nestor go. Leaving it makes SO_REUSEADDR 0 (tcp_repair_off), so that is set again.
  *
  * An end that was sent or received has taken a sequence number. The two ends are connected as they
  * were before it, and shut down again when both are out of repair mode.
@@ -63,6 +63,13 @@ static int get(int fd, int option, uint32_t *ret)
 	return getsockopt(fd, IPPROTO_TCP, option, ret, &length);
 }
 
+static int leave_repair(int fd, int reuse)
+{
+	if (set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0)
+		return -1;
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+}
+
 /* ---- The guard ---- */
 
 struct guard {
@@ -70,14 +77,14 @@ struct guard {
 	pid_t pid;
 };
 
-static int send_fd(int channel, int fd)
+/* With one byte, what SO_REUSEADDR was. */
+static int send_fd(int channel, int fd, char reuse)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = { 0 };
-	char byte = 0;
-	struct iovec bytes = { &byte, 1 };
+	struct iovec bytes = { &reuse, 1 };
 	struct msghdr header = { .msg_iov = &bytes,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
@@ -92,14 +99,13 @@ static int send_fd(int channel, int fd)
 }
 
 /* The next socket, -1 when the one before is safe again, -2 when nestor is gone. */
-static int receive_fd(int channel)
+static int receive_fd(int channel, char *ret_reuse)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	char byte;
-	struct iovec bytes = { &byte, 1 };
+	struct iovec bytes = { ret_reuse, 1 };
 	struct msghdr header = { .msg_iov = &bytes,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
@@ -122,13 +128,16 @@ static int receive_fd(int channel)
 static void guard_main(int channel)
 {
 	int held = -1;
+	char reuse = 0;
 
 	for (;;) {
-		int fd = receive_fd(channel);
+		char next = 0;
+		int fd = receive_fd(channel, &next);
 		if (fd == -2 && held >= 0)
-			set(held, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+			leave_repair(held, reuse);
 		if (fd == -2)
 			_exit(0);
+		reuse = next;
 		if (held >= 0)
 			close(held);
 		held = fd;
@@ -273,14 +282,16 @@ static int while_in_repair(struct collect *collect, int fd, const InetSkEntry *s
 {
 	struct guard *guard = guard_of(collect);
 	char done = 1;
+	int reuse;
 
-	if (!guard || send_fd(guard->channel, fd) < 0)
+	if (!guard || socket_number(fd, SO_REUSEADDR, &reuse) < 0 ||
+	    send_fd(guard->channel, fd, (char)reuse) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: nobody to guard it", what);
 	if (set(fd, TCP_REPAIR, TCP_REPAIR_ON) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot look into the connection (TCP_REPAIR)", what);
 	int result = read(collect->arena, fd, sk, stream), failure = errno;
-	if (set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0)
+	if (leave_repair(fd, reuse) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot let the connection go on (TCP_REPAIR)", what);
 	send(guard->channel, &done, 1, MSG_NOSIGNAL);

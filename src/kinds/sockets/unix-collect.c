@@ -6,6 +6,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "kernel/sock-diag.h"
 #include "kinds/sockets/options.h"
@@ -28,6 +29,7 @@
 
 struct known_end {
 	const struct target *target;
+	pid_t peer; /* as we see it; 0: nobody that we see */
 	UnixSkEntry *sk;
 	const char *what;
 };
@@ -55,19 +57,6 @@ static struct unix_known *known(struct collect *collect, struct error *err)
 
 /* ---- Credentials ---- */
 
-static void set_pid(PeerCredentialsEntry *entry, struct collect *collect, pid_t pid)
-{
-	for (size_t i = 0; pid > 0 && i < collect->n_targets; i++) {
-		const struct target *target = &collect->targets[i];
-		if (target->pid != pid || !target->task)
-			continue;
-		struct pid_vector pids = task_pids(target->task);
-		entry->n_pid = pids.levels;
-		entry->pid = arena_copy(collect->snapshot->arena, pids.pid,
-					pids.levels * sizeof *entry->pid);
-	}
-}
-
 /* SO_PEERGROUPS (4.13) fails with ERANGE and the length it wants. */
 static int read_peer_groups(struct snapshot *snapshot, int fd, PeerCredentialsEntry *entry)
 {
@@ -84,21 +73,22 @@ static int read_peer_groups(struct snapshot *snapshot, int fd, PeerCredentialsEn
 	return 0;
 }
 
-static int collect_peer(struct collect *collect, int fd, UnixSkEntry *sk, const char *what,
-			struct error *err)
+static int collect_peer(struct collect *collect, int fd, UnixSkEntry *sk, pid_t *ret_pid,
+			const char *what, struct error *err)
 {
 	struct ucred peer;
 	socklen_t length = sizeof peer;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEERCRED", what);
+	*ret_pid = 0;
 	if (peer.uid == (uid_t)-1)
 		return 0;
 	PeerCredentialsEntry *entry =
 		snapshot_new(collect->snapshot, PEER_CREDENTIALS_ENTRY, PeerCredentialsEntry);
 	entry->uid = peer.uid;
 	entry->gid = peer.gid;
-	set_pid(entry, collect, peer.pid);
+	*ret_pid = peer.pid;
 	if (read_peer_groups(collect->snapshot, fd, entry))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEERGROUPS", what);
 	sk->peer_credentials = entry;
@@ -217,15 +207,16 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	if (!socket)
 		return fail_not_listed(fd, file->what, err);
 	UnixSkEntry *sk = snapshot_new(collect->snapshot, UNIX_SK_ENTRY, UnixSkEntry);
+	pid_t peer = 0;
 	sk->id = file->id;
 	entry->usk = sk;
 	if (collect_state_of(collect, file, fd, socket, sk, err) ||
-	    collect_peer(collect, fd, sk, file->what, err) ||
+	    collect_peer(collect, fd, sk, &peer, file->what, err) ||
 	    collect_name(collect, file, fd, socket, sk, err) ||
 	    (socket->state != TCP_LISTEN && unix_queue_collect(file, fd, sk, err)))
 		return -1;
 	all->ends = arena_grow(collect->arena, all->ends, all->n_ends, sizeof *all->ends);
-	all->ends[all->n_ends++] = (struct known_end){ file->target, sk, file->what };
+	all->ends[all->n_ends++] = (struct known_end){ file->target, peer, sk, file->what };
 	return 0;
 }
 
@@ -268,6 +259,28 @@ static void note_pending(struct collect *collect, const struct unix_known *all,
 	}
 }
 
+/* The peer's pid vector, which is known when all tasks have been read. */
+static void name_peers(struct collect *collect, const struct unix_known *all)
+{
+	struct table by_pid = { 0 };
+
+	for (size_t i = 0; i < collect->n_targets; i++)
+		table_add(&by_pid, collect->arena, (uint64_t)collect->targets[i].pid,
+			  &collect->targets[i]);
+	for (size_t i = 0; i < all->n_ends; i++) {
+		PeerCredentialsEntry *entry = all->ends[i].sk->peer_credentials;
+		const struct target *peer =
+			all->ends[i].peer > 0 ? table_find(&by_pid, (uint64_t)all->ends[i].peer)
+					      : NULL;
+		if (!peer || !entry)
+			continue;
+		struct pid_vector pids = task_pids(peer->task);
+		entry->n_pid = pids.levels;
+		entry->pid = arena_copy(collect->snapshot->arena, pids.pid,
+					pids.levels * sizeof *entry->pid);
+	}
+}
+
 int unix_complete(struct collect *collect, struct error *err)
 {
 	struct unix_known *all = *collect_state(collect, &unix_socket_kind);
@@ -276,6 +289,7 @@ int unix_complete(struct collect *collect, struct error *err)
 	if (!all || !all->n_ends)
 		return 0;
 	qsort(all->ends, all->n_ends, sizeof *all->ends, compare_ends);
+	name_peers(collect, all);
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct known_end *end = &all->ends[i];
 		if (end->sk->peer && !find_end(all, end->sk->peer))

@@ -158,7 +158,9 @@ static bool can_be_origin(const struct mount_survey *survey, struct arena *arena
 {
 	const char *below = own->device == line->device ? path_below(line->root, own->root) : NULL;
 
-	if (!below)
+	/* A bind shows the source of what it is bound from. */
+	const struct mount_kind *kind = mount_kind_of_type(line->type);
+	if (!below || (kind && kind->single && strcmp(own->source, line->source) != 0))
 		return false;
 	const struct mount_line *top = top_of(&survey->own, own, ret_depth);
 	char *path =
@@ -273,64 +275,111 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 
 /* ---- superblocks ---- */
 
-struct superblock {
-	const struct live_namespace *namespace;
-	const struct mount_line *line; /* one of its mounts: its root, if it can be seen */
-	MntEntry *entry;
-	int root_fd;
-};
+static int rank(const struct live_mount *mount)
+{
+	if (mount->root_fd < 0)
+		return 2;
+	return strcmp(mount->line->root, "/") == 0 ? 0 : 1;
+}
 
 static int by_device(const void *a, const void *b)
 {
-	const struct superblock *one = a, *other = b;
-	bool one_best = one->root_fd >= 0, other_best = other->root_fd >= 0;
+	const struct live_mount *one = a, *other = b;
 
 	if (one->line->device != other->line->device)
 		return one->line->device < other->line->device ? -1 : 1;
-	if (one_best != other_best)
-		return one_best ? -1 : 1;
+	if (rank(one) != rank(other))
+		return rank(one) < rank(other) ? -1 : 1;
 	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
 }
 
-static int collect_superblock(struct collect *collect, const struct superblock *superblock,
-			      struct error *err)
+struct copying {
+	const struct live_mount *mount;
+	int ret_fd, ret_errno;
+};
+
+static int copy_mount(void *data, struct error *err)
 {
-	const struct mount_line *line = superblock->line;
-	const char *what = name_mount(collect, superblock->namespace, line);
-	const struct mount_kind *kind = mount_kind_of_type(line->type);
-	const struct live_mount mount = { collect, line, superblock->root_fd, what };
+	struct copying *copying = data;
+	const struct mount_line *line = copying->mount->line;
+
+	(void)err;
+	if (setns(copying->mount->namespace->fd, CLONE_NEWNS) == 0) {
+		autoclose int fd = open(line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && mount_id_at(fd) == line->id)
+			copying->ret_fd = open_tree(
+				fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	}
+	copying->ret_errno = errno;
+	return 0;
+}
+
+int live_mount_copy(const struct live_mount *mount)
+{
+	struct copying *copying = deputy_memory(sizeof *copying);
+	struct error unused = { 0 };
+
+	if (!copying)
+		return -1;
+	*copying = (struct copying){ mount, -1, 0 };
+	deputy_run(copy_mount, copying, &unused);
+	int fd = copying->ret_fd, why = copying->ret_errno;
+	deputy_memory_free(copying, sizeof *copying);
+	errno = why;
+	return fd;
+}
+
+/* As it is mounted, or as it has to be. */
+static int collect_superblock(const struct live_superblock *superblock, struct error *err)
+{
+	const struct live_mount *first = &superblock->mounts[0];
+	const struct mount_kind *kind = mount_kind_of_type(first->line->type);
+	MntEntry *entry = first->entry;
 
 	if (!kind)
-		return refuse(what, "is of a file system that cannot be made again", err);
-	if (strcmp(line->root, "/") != 0)
-		return refuse(what,
+		return refuse(superblock->what, "is of a file system that cannot be made again",
+			      err);
+	if (strcmp(first->line->root, "/") != 0 && !kind->parts)
+		return refuse(superblock->what,
 			      "shows a part of a file system of which the rest is not mounted",
 			      err);
-	superblock->entry->fstype = kind->fstype;
-	return kind->collect ? kind->collect(&mount, superblock->entry, err) : 0;
+	entry->fstype = kind->fstype;
+	if (kind->owned) {
+		if (mount_owner_find(first->namespace, first->line, &entry->userns_id, err))
+			return -1;
+		entry->has_userns_id = entry->userns_id != 0;
+	}
+	if (kind->collect && kind->collect(superblock, entry, err))
+		return -1;
+	for (size_t i = 1; i < superblock->n_mounts; i++) {
+		MntEntry *other = superblock->mounts[i].entry;
+		other->fstype = entry->fstype;
+		other->nses = entry->nses;
+		other->has_userns_id = entry->has_userns_id;
+		other->userns_id = entry->userns_id;
+	}
+	return 0;
 }
 
 /* The mounts that are bound from nowhere, those of one superblock after each other. */
-static size_t list_superblocks(struct collect *collect, struct superblock **ret_mounts)
+static size_t list_mounts(struct collect *collect, struct live_mount **ret_mounts)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
-	struct superblock *mounts = NULL;
+	struct live_mount *mounts = NULL;
 	size_t n = 0;
 
 	for (size_t i = 0; i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
 		for (size_t k = 0; k < namespace->table.n_lines; k++) {
-			const struct mount_line *line = &namespace->table.lines[k];
 			if (namespace->entries[k]->bound_path)
 				continue;
+			const struct mount_line *line = &namespace->table.lines[k];
 			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
-			mounts[n++] = (struct superblock){
+			mounts[n++] = (struct live_mount){
 				.namespace = namespace,
 				.line = line,
 				.entry = namespace->entries[k],
-				.root_fd = strcmp(line->root, "/") == 0
-						   ? open_mount(&namespace->table, line)
-						   : -1,
+				.root_fd = open_mount(&namespace->table, line),
 			};
 		}
 	}
@@ -342,17 +391,20 @@ static size_t list_superblocks(struct collect *collect, struct superblock **ret_
 
 static int collect_superblocks(struct collect *collect, struct error *err)
 {
-	struct superblock *mounts;
-	size_t n = list_superblocks(collect, &mounts);
+	struct live_mount *mounts;
+	size_t n = list_mounts(collect, &mounts);
 	int result = 0;
 
-	for (size_t i = 0; i < n && !result; i++) {
-		if (i == 0 || mounts[i].line->device != mounts[i - 1].line->device) {
-			result = collect_superblock(collect, &mounts[i], err);
-			continue;
-		}
-		mounts[i].entry->fstype = mounts[i - 1].entry->fstype;
-		mounts[i].entry->nses = mounts[i - 1].entry->nses;
+	for (size_t i = 0, end; i < n && !result; i = end) {
+		for (end = i + 1; end < n && mounts[end].line->device == mounts[i].line->device;)
+			end++;
+		const struct live_superblock superblock = {
+			.collect = collect,
+			.mounts = &mounts[i],
+			.n_mounts = end - i,
+			.what = name_mount(collect, mounts[i].namespace, mounts[i].line),
+		};
+		result = collect_superblock(&superblock, err);
 	}
 	for (size_t i = 0; i < n; i++)
 		cleanup_close(&mounts[i].root_fd);
@@ -379,6 +431,7 @@ static int add(struct collect *collect, struct target *target, const struct surv
 	struct live_namespace *namespace = &survey->namespaces[survey->n_namespaces++];
 	*namespace = (struct live_namespace){
 		.id = met->id,
+		.met = met,
 		.fd = met->fd,
 		.member = target,
 		.table.root_fd = -1,

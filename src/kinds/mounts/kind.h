@@ -9,13 +9,26 @@
 
 struct collect;
 
+struct live_namespace;
+
 /* A mount of the tree, as seen by a dump. */
 struct live_mount {
-	struct collect *collect;
+	const struct live_namespace *namespace;
 	const struct mount_line *line;
-	int root_fd;	  /* O_PATH; -1 where others hide it */
+	MntEntry *entry;
+	int root_fd; /* O_PATH; -1 where others hide it */
+};
+
+/* All mounts of a superblock: those that can be seen first, and of these those with root "/". */
+struct live_superblock {
+	struct collect *collect;
+	const struct live_mount *mounts;
+	size_t n_mounts;
 	const char *what; /* for messages: "mount /proc (proc) of pid 12" */
 };
+
+/* A mount of the same that is attached nowhere, and has nothing mounted in it; -1 with errno. */
+int live_mount_copy(const struct live_mount *mount);
 
 /* What making a superblock needs. */
 struct mount_maker {
@@ -27,19 +40,27 @@ struct mount_maker {
 
 /*
  * A file system.
- *   collect  fills the entry's own members; called for one mount of each superblock, with root "/"
- *            where there is one
+ *   owned    superblocks belong to the user namespace in which they were mounted: it is found,
+ *            and `make` runs in there
+ *   single   mounted again it is the same
+ *   parts    can be made again where no mount shows the root of it
+ *   collect  fills the entry's own members; called once for each superblock
  *   complete once, when namespaces have their ids; may be NULL
  *   check    pure
  *   make     a mount of a new superblock that is not attached; its descriptor
+ *   fill     what is in it, with nestor's own rights
  */
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	int (*collect)(const struct live_mount *mount, MntEntry *entry, struct error *err);
+	bool owned, single, parts;
+	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
+		       struct error *err);
 	void (*complete)(struct collect *collect);
 	int (*check)(const struct snapshot *snapshot, const MntEntry *entry, struct error *err);
 	int (*make)(const struct mount_maker *maker, const MntEntry *entry, struct error *err);
+	int (*fill)(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
+		    struct error *err);
 };
 
 extern const struct mount_kind *const mount_kinds[]; /* NULL-terminated */
@@ -47,11 +68,31 @@ const struct mount_kind *mount_kind_of_type(const char *type);
 const struct mount_kind *mount_kind_of_entry(const MntEntry *entry);
 
 extern const struct mount_kind proc_mount_kind;
+extern const struct mount_kind tmpfs_mount_kind;
+extern const struct mount_kind ramfs_mount_kind;
+extern const struct mount_kind devpts_mount_kind;
+extern const struct mount_kind sysfs_mount_kind;
+extern const struct mount_kind devtmpfs_mount_kind;
+extern const struct mount_kind mqueue_mount_kind;
+extern const struct mount_kind cgroup_mount_kind;
+extern const struct mount_kind cgroup2_mount_kind;
+extern const struct mount_kind pstore_mount_kind;
+extern const struct mount_kind securityfs_mount_kind;
+extern const struct mount_kind fusectl_mount_kind;
+extern const struct mount_kind debugfs_mount_kind;
+extern const struct mount_kind tracefs_mount_kind;
+extern const struct mount_kind binfmt_misc_mount_kind;
+extern const struct mount_kind configfs_mount_kind;
+extern const struct mount_kind hugetlbfs_mount_kind;
+extern const struct mount_kind bpf_mount_kind;
 
 /* Sets an option of a file system context; a value of NULL is a flag. */
 int mount_set(int context_fd, const char *key, const char *value, struct error *err);
 /* Sets the options as mountinfo has them: "mode=755,size=4k". */
 int mount_set_options(int context_fd, const char *options, struct error *err);
+/* The same, where numbers of users and groups are those of the superblock's owner. */
+int mount_set_owned_options(int context_fd, const struct mount_maker *maker, const MntEntry *entry,
+			    struct error *err);
 /* Takes a context to the end: the detached mount. */
 int mount_finish(int context_fd, const MntEntry *entry, struct error *err);
 

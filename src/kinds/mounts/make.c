@@ -455,6 +455,47 @@ static int make_namespace(void *data, struct error *err)
 
 /* ---- superblocks ---- */
 
+struct founding {
+	const struct mount_maker *maker;
+	const struct mount_kind *kind;
+	const MntEntry *mount;
+	int user_fd;
+	int *ret_fd; /* shared */
+};
+
+/* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
+static int make_inside(void *data, struct error *err)
+{
+	const struct founding *founding = data;
+
+	if (setns(founding->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
+	*founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
+	return *founding->ret_fd < 0 ? -1 : 0;
+}
+
+static int make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
+			   const MntEntry *mount, struct error *err)
+{
+	struct founding founding = { maker, kind, mount, -1, NULL };
+	int result;
+
+	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
+		if (kind->owned && mount->has_userns_id &&
+		    maker->snapshot->user_namespaces[i]->id == mount->userns_id)
+			founding.user_fd = maker->user_namespaces[i];
+	if (founding.user_fd < 0)
+		return kind->make(maker, mount, err);
+	founding.ret_fd = deputy_memory(sizeof(int));
+	if (!founding.ret_fd)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	*founding.ret_fd = -1;
+	result = deputy_run(make_inside, &founding, err);
+	int fd = *founding.ret_fd;
+	deputy_memory_free(founding.ret_fd, sizeof(int));
+	return result < 0 ? -1 : fd;
+}
+
 static int make_superblocks(const struct mount_maker *maker, struct arena *arena,
 			    struct superblock **ret_superblocks, size_t *ret_count,
 			    struct error *err)
@@ -473,13 +514,16 @@ static int make_superblocks(const struct mount_maker *maker, struct arena *arena
 				known = made[m].device == mount->root_dev;
 			if (known || !kind)
 				continue;
-			int fd = kind->make(maker, mount, err);
+			int fd = make_superblock(maker, kind, mount, err);
 			if (fd < 0)
 				return -1;
 			made = arena_grow(arena, made, count, sizeof *made);
 			made[count++] = (struct superblock){ mount->root_dev, fd };
 			*ret_superblocks = made;
 			*ret_count = count;
+			if (kind->fill && kind->fill(maker, mount, fd, err))
+				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
+						  namespace->id, mount->mountpoint);
 		}
 	}
 	return 0;

@@ -38,6 +38,11 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 			    "(%.40s)",
 			    mount->mnt_id, mount->mountpoint,
 			    mount->fsname ? mount->fsname : "unknown");
+	if (kind->owned && mount->has_userns_id &&
+	    !snapshot_user_namespace(snapshot, mount->userns_id))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s) belongs to no known user namespace",
+			    mount->mnt_id, mount->mountpoint);
 	return kind->check ? kind->check(snapshot, mount, err) : 0;
 }
 

@@ -24,26 +24,27 @@ struct held_proc {
 	const NsFileEntry *held;
 };
 
-static int collect_proc(const struct live_mount *mount, MntEntry *entry, struct error *err)
+static int collect_proc(const struct live_superblock *superblock, MntEntry *entry,
+			struct error *err)
 {
-	struct collect *all = mount->collect;
+	struct collect *all = superblock->collect;
+	const char *what = superblock->what;
 
-	if (mount->root_fd < 0)
+	if (superblock->mounts[0].root_fd < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is hidden by another mount, so its pid namespace cannot be seen",
-			    mount->what);
-	int fd = openat(mount->root_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
+			    what);
+	int fd = openat(superblock->mounts[0].root_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
-				  "%s is of a pid namespace whose init cannot be seen",
-				  mount->what);
+				  "%s is of a pid namespace whose init cannot be seen", what);
 	struct held_proc *proc = arena_new(all->arena, struct held_proc);
 	NsFileEntry *held = snapshot_new(all->snapshot, NS_FILE_ENTRY, NsFileEntry);
 	entry->nses = snapshot_new(all->snapshot, MNT_NSES_ENTRY, MntNsesEntry);
 	held->ns_cflag = CLONE_NEWPID;
 	*proc = (struct held_proc){ *collect_state(all, &proc_mount_kind), entry->nses, held };
 	*collect_state(all, &proc_mount_kind) = proc;
-	return survey_hold(all, fd, mount->what, held, err);
+	return survey_hold(all, fd, what, held, err);
 }
 
 static void complete(struct collect *collect)

@@ -4,6 +4,7 @@
 #define NESTOR_KINDS_MOUNTS_SURVEY_H
 
 #include "collect/collect.h"
+#include "collect/namespaces.h"
 #include "kernel/mountinfo.h"
 #include "kinds/kind.h"
 
@@ -17,7 +18,8 @@ struct mount_table {
 
 struct live_namespace {
 	uint32_t id;
-	int fd; /* borrowed from the survey of namespaces */
+	const struct surveyed_namespace *met;
+	int fd; /* the same, borrowed */
 	struct target *member;
 	struct mount_table table;
 	MntEntry **entries; /* like table.lines */
@@ -33,6 +35,13 @@ struct mount_survey {
 bool mount_find_origin(const struct mount_survey *survey, struct arena *arena,
 		       const struct mount_line *line, int root_fd, char **ret_path,
 		       uint32_t *ret_depth);
+
+/*
+ * owners.c: to whom a superblock belongs, of which this mount can be seen: a user namespace of the
+ * tree, or 0.
+ */
+int mount_owner_find(const struct live_namespace *namespace, const struct mount_line *line,
+		     uint32_t *ret_userns_id, struct error *err);
 
 /*
  * locks.c: what the owner of a namespace may not do. Fills locked and locked_flags of the entries,

@@ -4,13 +4,30 @@
 
 #include "base/cleanup.h"
 
-#include <linux/openat2.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
 const struct mount_kind *const mount_kinds[] = {
 	&proc_mount_kind,
+	&tmpfs_mount_kind,
+	&ramfs_mount_kind,
+	&devpts_mount_kind,
+	&sysfs_mount_kind,
+	&devtmpfs_mount_kind,
+	&mqueue_mount_kind,
+	&cgroup_mount_kind,
+	&cgroup2_mount_kind,
+	&pstore_mount_kind,
+	&securityfs_mount_kind,
+	&fusectl_mount_kind,
+	&debugfs_mount_kind,
+	&tracefs_mount_kind,
+	&binfmt_misc_mount_kind,
+	&configfs_mount_kind,
+	&hugetlbfs_mount_kind,
+	&bpf_mount_kind,
 	NULL,
 };
 
@@ -52,6 +69,45 @@ int mount_set_options(int context_fd, const char *options, struct error *err)
 		if (value)
 			*value++ = '\0';
 		if (mount_set(context_fd, word, value, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Ids are shown as nestor numbers them, and taken as who mounts it does. */
+static int set_owned_option(const struct user_namespace *owner, int context_fd, const char *key,
+			    const char *value, struct error *err)
+{
+	bool group = strcmp(key, "gid") == 0;
+	char number[16];
+	uint32_t inside;
+
+	if (value && owner && (group || strcmp(key, "uid") == 0)) {
+		if (!user_namespace_id_inside(owner, group, (uint32_t)strtoul(value, NULL, 10),
+					      &inside))
+			return 0;
+		snprintf(number, sizeof number, "%" PRIu32, inside);
+		value = number;
+	}
+	return mount_set(context_fd, key, value, err);
+}
+
+int mount_set_owned_options(int context_fd, const struct mount_maker *maker, const MntEntry *entry,
+			    struct error *err)
+{
+	const struct user_namespace *owner =
+		entry->has_userns_id ? snapshot_user_namespace(maker->snapshot, entry->userns_id)
+				     : NULL;
+	autofree char *copy = strdup(entry->options);
+	char *rest = copy;
+
+	for (char *word; (word = strsep(&rest, ","));) {
+		char *value = strchr(word, '=');
+		if (!*word)
+			continue;
+		if (value)
+			*value++ = '\0';
+		if (set_owned_option(owner, context_fd, word, value, err))
 			return -1;
 	}
 	return 0;

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Reading archives; see archive.h. Sizes are believed only as far as bytes come. Every path is
+ * opened below the root, without symbolic links; directories get their times and modes at the end,
+ * since making files in them changes these.
+ */
+#include "kinds/mounts/archive.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "kinds/mounts/tar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <zlib.h>
+
+enum { COPY_SIZE = 4096, MAX_EXTENDED = 16 * 1024 * 1024 };
+
+struct attribute {
+	struct attribute *next;
+	const char *name;
+	const void *value;
+	size_t size;
+};
+
+struct entry {
+	enum tar_type type;
+	const char *path, *link;
+	mode_t mode;
+	uint64_t uid, gid, size;
+	struct timespec times[2]; /* accessed, changed */
+	dev_t device;
+	bool socket;
+	struct attribute *attributes;
+};
+
+struct directory {
+	struct directory *next;
+	struct entry entry;
+};
+
+struct reading {
+	gzFile file;
+	struct arena arena;
+	int root_fd;
+	const char *what;
+	struct directory *directories; /* the last first */
+};
+
+static int invalid(const struct reading *reading, const char *why, struct error *err)
+{
+	return fail(err, ERR_IMAGE_INVALID, "the content of %s: %s", reading->what, why);
+}
+
+static int take(struct reading *reading, void *bytes, size_t size, struct error *err)
+{
+	if (size && gzread(reading->file, bytes, (unsigned)size) != (int)size)
+		return fail(err, ERR_IMAGE_TRUNCATED, "the content of %s ends too early",
+			    reading->what);
+	return 0;
+}
+
+static int skip_padding(struct reading *reading, uint64_t size, struct error *err)
+{
+	char padding[TAR_BLOCK];
+
+	return take(reading, padding, (size_t)(-size & (TAR_BLOCK - 1)), err);
+}
+
+/* ---- headers ---- */
+
+static uint64_t octal(const char *field, size_t size)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < size && (field[i] == ' ' || (field[i] >= '0' && field[i] <= '7'));
+	     i++)
+		if (field[i] != ' ')
+			value = value << 3 | (uint64_t)(field[i] - '0');
+	return value;
+}
+
+static bool parse_time(const char *text, struct timespec *ret_time)
+{
+	char *end;
+	long long seconds = strtoll(text, &end, 10);
+	long nanoseconds = 0, unit = 100000000;
+
+	if (*end == '.')
+		for (const char *at = end + 1; *at >= '0' && *at <= '9'; at++, unit /= 10)
+			nanoseconds += (*at - '0') * unit;
+	*ret_time = (struct timespec){ .tv_sec = (time_t)seconds, .tv_nsec = nanoseconds };
+	return end != text && nanoseconds < 1000000000;
+}
+
+static void apply_record(struct reading *reading, struct entry *entry, char *key, char *value,
+			 size_t size)
+{
+	if (strcmp(key, "path") == 0)
+		entry->path = value;
+	else if (strcmp(key, "linkpath") == 0)
+		entry->link = value;
+	else if (strcmp(key, "uid") == 0)
+		entry->uid = strtoull(value, NULL, 10);
+	else if (strcmp(key, "gid") == 0)
+		entry->gid = strtoull(value, NULL, 10);
+	else if (strcmp(key, "size") == 0)
+		entry->size = strtoull(value, NULL, 10);
+	else if (strcmp(key, "atime") == 0)
+		parse_time(value, &entry->times[0]);
+	else if (strcmp(key, "mtime") == 0)
+		parse_time(value, &entry->times[1]);
+	else if (strcmp(key, TAR_SOCKET) == 0)
+		entry->socket = strcmp(value, "socket") == 0;
+	if (strncmp(key, TAR_XATTR, strlen(TAR_XATTR)) != 0)
+		return;
+	struct attribute *attribute = arena_new(&reading->arena, struct attribute);
+	*attribute = (struct attribute){ entry->attributes, key + strlen(TAR_XATTR), value, size };
+	entry->attributes = attribute;
+}
+
+/* The records of an extended header, which stays in the arena. */
+static int parse_extended(struct reading *reading, char *text, size_t size, struct entry *entry,
+			  struct error *err)
+{
+	for (size_t at = 0; at < size;) {
+		char *end;
+		size_t length = strtoull(text + at, &end, 10);
+		char *equals = memchr(text + at, '=', size - at);
+		if (*end != ' ' || length == 0 || length > size - at || !equals ||
+		    equals >= text + at + length || text[at + length - 1] != '\n')
+			return invalid(reading, "an extended header is none", err);
+		*equals = '\0';
+		text[at + length - 1] = '\0';
+		apply_record(reading, entry, end + 1, equals + 1,
+			     (size_t)(text + at + length - 1 - (equals + 1)));
+		at += length;
+	}
+	return 0;
+}
+
+static int read_extended(struct reading *reading, uint64_t size, struct entry *entry,
+			 struct error *err)
+{
+	if (size > MAX_EXTENDED)
+		return invalid(reading, "an extended header is too long", err);
+	char *text = arena_alloc(&reading->arena, (size_t)size + 1);
+	if (take(reading, text, (size_t)size, err) || skip_padding(reading, size, err))
+		return -1;
+	return parse_extended(reading, text, (size_t)size, entry, err);
+}
+
+static void from_header(struct reading *reading, const struct tar_header *header,
+			struct entry *entry)
+{
+	entry->type = (enum tar_type)header->type;
+	entry->mode = (mode_t)octal(header->mode, sizeof header->mode) & 07777;
+	entry->uid = octal(header->uid, sizeof header->uid);
+	entry->gid = octal(header->gid, sizeof header->gid);
+	entry->size = octal(header->size, sizeof header->size);
+	entry->times[1].tv_sec = (time_t)octal(header->mtime, sizeof header->mtime);
+	entry->times[0] = entry->times[1];
+	entry->device = makedev((unsigned)octal(header->major, sizeof header->major),
+				(unsigned)octal(header->minor, sizeof header->minor));
+	entry->path = header->prefix[0] ? arena_printf(&reading->arena, "%.155s/%.100s",
+						       header->prefix, header->name)
+					: arena_printf(&reading->arena, "%.100s", header->name);
+	entry->link = arena_printf(&reading->arena, "%.100s", header->link);
+}
+
+/* 1: an entry, 0: the end. */
+static int next_entry(struct reading *reading, struct entry *ret_entry, struct error *err)
+{
+	struct entry extended = { 0 };
+	struct tar_header header;
+	char *text = NULL;
+	uint64_t text_size = 0;
+
+	for (;;) {
+		if (take(reading, &header, sizeof header, err))
+			return -1;
+		if (header.name[0] == '\0')
+			return 0;
+		uint64_t size = octal(header.size, sizeof header.size);
+		if (header.type != TAR_EXTENDED && header.type != TAR_GLOBAL)
+			break;
+		if (header.type == TAR_GLOBAL) {
+			if (read_extended(reading, size, &extended, err))
+				return -1;
+			extended = (struct entry){ 0 };
+			continue;
+		}
+		if (size > MAX_EXTENDED)
+			return invalid(reading, "an extended header is too long", err);
+		text = arena_alloc(&reading->arena, (size_t)size + 1);
+		text_size = size;
+		if (take(reading, text, (size_t)size, err) || skip_padding(reading, size, err))
+			return -1;
+	}
+	*ret_entry = (struct entry){ 0 };
+	from_header(reading, &header, ret_entry);
+	if (text && parse_extended(reading, text, (size_t)text_size, ret_entry, err))
+		return -1;
+	return 1;
+}
+
+/* ---- making ---- */
+
+static int open_below(const struct reading *reading, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_NO_XDEV,
+	};
+
+	return (int)syscall(SYS_openat2, reading->root_fd, *path ? path : ".", &how, sizeof how);
+}
+
+/* Directories that nobody saw, above what is carried. */
+static int make_parents(const struct reading *reading, char *path)
+{
+	for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		char *name = strrchr(path, '/');
+		if (name)
+			*name = '\0';
+		autoclose int fd = open_below(reading, name ? path : ".", O_PATH | O_DIRECTORY);
+		int made = fd < 0 ? -1 : mkdirat(fd, name ? name + 1 : path, 0755);
+		if (name)
+			*name = '/';
+		*slash = '/';
+		if (fd < 0 || (made && errno != EEXIST))
+			return -1;
+	}
+	return 0;
+}
+
+/* The directory that a path is in, and its last name. */
+static int open_parent(const struct reading *reading, const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX];
+
+	*ret_name = slash ? slash + 1 : path;
+	if (!slash)
+		return open_below(reading, ".", O_PATH | O_DIRECTORY);
+	if ((size_t)(slash - path) + 1 >= sizeof parent) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = '\0';
+	int fd = open_below(reading, parent, O_PATH | O_DIRECTORY);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	parent[slash - path] = '/';
+	parent[slash - path + 1] = '\0';
+	if (make_parents(reading, parent))
+		return -1;
+	parent[slash - path] = '\0';
+	return open_below(reading, parent, O_PATH | O_DIRECTORY);
+}
+
+static int fill_file(struct reading *reading, int fd, const struct entry *entry, struct error *err)
+{
+	char buffer[COPY_SIZE];
+	static const char zeros[COPY_SIZE];
+
+	if (ftruncate(fd, (off_t)entry->size))
+		return fail_errno(err, ERR_IO, "cannot give %s its size", entry->path);
+	for (uint64_t at = 0; at < entry->size;) {
+		size_t size = entry->size - at < sizeof buffer ? (size_t)(entry->size - at)
+							       : sizeof buffer;
+		if (take(reading, buffer, size, err))
+			return -1;
+		/* Holes stay holes. */
+		if (memcmp(buffer, zeros, size) != 0 &&
+		    pwrite(fd, buffer, size, (off_t)at) != (ssize_t)size)
+			return fail_errno(err, ERR_IO, "cannot write %s", entry->path);
+		at += size;
+	}
+	return skip_padding(reading, entry->size, err);
+}
+
+static int make_file(struct reading *reading, int dir_fd, const char *name,
+		     const struct entry *entry, struct error *err)
+{
+	autoclose int fd =
+		openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? fail_errno(err, ERR_IO, "cannot make %s", entry->path)
+		      : fill_file(reading, fd, entry, err);
+}
+
+static int make_link(struct reading *reading, int dir_fd, const char *name,
+		     const struct entry *entry, struct error *err)
+{
+	const char *link_name;
+	const char *target = strncmp(entry->link, "./", 2) == 0 ? entry->link + 2 : entry->link;
+	autoclose int from_fd = open_parent(reading, target, &link_name);
+
+	if (from_fd < 0 || linkat(from_fd, link_name, dir_fd, name, 0))
+		return fail_errno(err, ERR_IO, "cannot link %s to %s", entry->path, entry->link);
+	return 0;
+}
+
+static int make_node(struct reading *reading, int dir_fd, const char *name,
+		     const struct entry *entry, struct error *err)
+{
+	int result = 0;
+
+	switch (entry->type) {
+	case TAR_FILE:
+	case TAR_OLD_FILE:
+		if (!entry->socket)
+			return make_file(reading, dir_fd, name, entry, err);
+		result = mknodat(dir_fd, name, S_IFSOCK | 0600, 0);
+		break;
+	case TAR_HARD_LINK:
+		return make_link(reading, dir_fd, name, entry, err);
+	case TAR_SYMBOLIC_LINK:
+		result = symlinkat(entry->link, dir_fd, name);
+		break;
+	case TAR_CHARACTER_DEVICE:
+		result = mknodat(dir_fd, name, S_IFCHR | 0600, entry->device);
+		break;
+	case TAR_BLOCK_DEVICE:
+		result = mknodat(dir_fd, name, S_IFBLK | 0600, entry->device);
+		break;
+	case TAR_FIFO:
+		result = mknodat(dir_fd, name, S_IFIFO | 0600, 0);
+		break;
+	case TAR_DIRECTORY:
+		result = mkdirat(dir_fd, name, 0700);
+		if (result && errno == EEXIST)
+			result = 0;
+		break;
+	default:
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "the content of %s: %s is of type '%c', which is not supported",
+			    reading->what, entry->path, entry->type);
+	}
+	return result ? fail_errno(err, ERR_IO, "cannot make %s", entry->path) : 0;
+}
+
+/* Ids before modes, as a change of them clears setuid; times last. */
+static int dress(int dir_fd, const char *name, const struct entry *entry, struct error *err)
+{
+	char place[64 + NAME_MAX];
+
+	if (fchownat(dir_fd, name, (uid_t)entry->uid, (gid_t)entry->gid, AT_SYMLINK_NOFOLLOW))
+		return fail_errno(err, ERR_IO, "cannot give %s to its owner", entry->path);
+	if (entry->type != TAR_SYMBOLIC_LINK && fchmodat(dir_fd, name, entry->mode, 0))
+		return fail_errno(err, ERR_IO, "cannot set the mode of %s", entry->path);
+	snprintf(place, sizeof place, "/proc/self/fd/%d/%s", dir_fd, name);
+	for (const struct attribute *at = entry->attributes; at; at = at->next)
+		if (lsetxattr(place, at->name, at->value, at->size, 0))
+			return fail_errno(err, ERR_IO, "cannot set attribute %s of %s", at->name,
+					  entry->path);
+	if (utimensat(dir_fd, name, entry->times, AT_SYMLINK_NOFOLLOW))
+		return fail_errno(err, ERR_IO, "cannot set the times of %s", entry->path);
+	return 0;
+}
+
+static void remember_directory(struct reading *reading, const struct entry *entry)
+{
+	struct directory *directory = arena_new(&reading->arena, struct directory);
+
+	*directory = (struct directory){ reading->directories, *entry };
+	reading->directories = directory;
+}
+
+static const char *plain_name(const char *path)
+{
+	while (strncmp(path, "./", 2) == 0)
+		path += 2;
+	return strcmp(path, ".") == 0 ? "" : path;
+}
+
+static int make_entry(struct reading *reading, struct entry *entry, struct error *err)
+{
+	char *path = arena_string(&reading->arena, plain_name(entry->path));
+	size_t length = strlen(path);
+	const char *name;
+
+	while (length && path[length - 1] == '/')
+		path[--length] = '\0';
+	entry->path = path;
+	if (entry->type == TAR_DIRECTORY)
+		remember_directory(reading, entry);
+	if (!*path)
+		return 0;
+	autoclose int dir_fd = open_parent(reading, path, &name);
+	if (dir_fd < 0)
+		return fail_errno(err, ERR_IMAGE_INVALID, "the content of %s: no place for %s",
+				  reading->what, path);
+	if (strlen(name) > NAME_MAX || strcmp(name, "..") == 0 || strcmp(name, ".") == 0)
+		return invalid(reading, "a file has a name that none can have", err);
+	if (make_node(reading, dir_fd, name, entry, err))
+		return -1;
+	return entry->type == TAR_DIRECTORY || entry->type == TAR_HARD_LINK
+		       ? 0
+		       : dress(dir_fd, name, entry, err);
+}
+
+static int make_all(struct reading *reading, struct error *err)
+{
+	struct entry entry;
+	int found;
+
+	while ((found = next_entry(reading, &entry, err)) > 0)
+		if (make_entry(reading, &entry, err))
+			return -1;
+	if (found < 0)
+		return -1;
+	for (const struct directory *at = reading->directories; at; at = at->next) {
+		autoclose int fd = open_below(reading, at->entry.path, O_RDONLY | O_DIRECTORY);
+		if (fd < 0)
+			return fail_errno(err, ERR_IO, "cannot open %s", at->entry.path);
+		if (dress(fd, ".", &at->entry, err))
+			return -1;
+	}
+	return 0;
+}
+
+int archive_extract(int file_fd, int root_fd, const char *what, struct error *err)
+{
+	struct reading reading = { .root_fd = root_fd, .what = what };
+	autoclose int copy = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
+
+	reading.file = copy < 0 ? NULL : gzdopen(copy, "rb");
+	if (!reading.file)
+		return fail_errno(err, ERR_IO, "cannot read the content of %s", what);
+	take_fd(&copy);
+	arena_init(&reading.arena);
+	int result = make_all(&reading, err);
+	arena_done(&reading.arena);
+	gzclose(reading.file);
+	return result;
+}

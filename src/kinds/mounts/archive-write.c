@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Writing archives; see archive.h. Times, attributes, and all numbers that are too large for the
+ * header are in an extended header before it. */
+#include "kinds/mounts/archive.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "kinds/mounts/tar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <zlib.h>
+
+enum { COPY_SIZE = 64 * 1024, LINK_BUCKETS = 512 };
+
+struct linked {
+	struct linked *next;
+	ino_t inode;
+	const char *path;
+};
+
+struct archive_writer {
+	gzFile file;
+	struct arena arena;
+	struct linked *links[LINK_BUCKETS];
+	/* The extended header that is being made. */
+	char *records;
+	size_t length, room;
+};
+
+struct archive_writer *archive_writer_new(int file_fd, struct error *err)
+{
+	autoclose int copy = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
+	struct archive_writer *writer = calloc(1, sizeof *writer);
+
+	if (writer && copy >= 0)
+		writer->file = gzdopen(copy, "wb1");
+	if (!writer || !writer->file) {
+		free(writer);
+		fail_errno(err, ERR_IO, "cannot start an archive");
+		return NULL;
+	}
+	take_fd(&copy);
+	arena_init(&writer->arena);
+	return writer;
+}
+
+static int put(struct archive_writer *writer, const void *bytes, size_t size, struct error *err)
+{
+	if (size && gzwrite(writer->file, bytes, (unsigned)size) != (int)size)
+		return fail_errno(err, ERR_IO, "cannot write an archive");
+	return 0;
+}
+
+static int pad(struct archive_writer *writer, uint64_t size, struct error *err)
+{
+	static const char zeros[TAR_BLOCK];
+
+	return put(writer, zeros, (size_t)(-size & (TAR_BLOCK - 1)), err);
+}
+
+/* ---- extended headers ---- */
+
+static void append(struct archive_writer *writer, const void *bytes, size_t size)
+{
+	while (size > writer->room - writer->length) {
+		writer->room = writer->room ? writer->room * 2 : 4096;
+		writer->records = realloc(writer->records, writer->room);
+		if (!writer->records)
+			abort();
+	}
+	memcpy(writer->records + writer->length, bytes, size);
+	writer->length += size;
+}
+
+/* "LENGTH key=value\n", where the length counts itself. */
+static void add_record(struct archive_writer *writer, const char *key, const void *value,
+		       size_t size)
+{
+	char number[24];
+	size_t rest = strlen(key) + size + 3, digits = 1;
+
+	while ((size_t)snprintf(number, sizeof number, "%zu", rest + digits) != digits)
+		digits++;
+	append(writer, number, digits);
+	append(writer, " ", 1);
+	append(writer, key, strlen(key));
+	append(writer, "=", 1);
+	append(writer, value, size);
+	append(writer, "\n", 1);
+}
+
+static void add_number(struct archive_writer *writer, const char *key, uint64_t value)
+{
+	char text[24];
+
+	add_record(writer, key, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, value));
+}
+
+static void add_time(struct archive_writer *writer, const char *key, const struct timespec *time)
+{
+	char text[48];
+
+	add_record(writer, key, text,
+		   (size_t)snprintf(text, sizeof text, "%jd.%09ld", (intmax_t)time->tv_sec,
+				    time->tv_nsec));
+}
+
+static int add_attributes(struct archive_writer *writer, const char *path, struct error *err)
+{
+	ssize_t size = llistxattr(path, NULL, 0);
+	autofree char *names = size > 0 ? malloc((size_t)size) : NULL;
+
+	if (size <= 0)
+		return size == 0 || errno == ENOTSUP
+			       ? 0
+			       : fail_errno(err, ERR_IO, "cannot list extended attributes");
+	size = llistxattr(path, names, (size_t)size);
+	for (const char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
+		char key[sizeof TAR_XATTR + XATTR_NAME_MAX + 1];
+		ssize_t length = lgetxattr(path, name, NULL, 0);
+		autofree char *value = length >= 0 ? malloc((size_t)length + 1) : NULL;
+		if (!value || lgetxattr(path, name, value, (size_t)length) != length)
+			return fail_errno(err, ERR_IO, "cannot read extended attribute %s", name);
+		snprintf(key, sizeof key, TAR_XATTR "%s", name);
+		add_record(writer, key, value, (size_t)length);
+	}
+	return 0;
+}
+
+/* ---- headers ---- */
+
+static void set_octal(char *field, size_t size, uint64_t value)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%0*" PRIo64, (int)size - 1, value);
+	memcpy(field, text, size - 1);
+}
+
+static int put_header(struct archive_writer *writer, struct tar_header *header, struct error *err)
+{
+	unsigned sum = 0;
+
+	memcpy(header->magic, "ustar", 6);
+	memcpy(header->version, "00", 2);
+	memset(header->checksum, ' ', sizeof header->checksum);
+	for (size_t i = 0; i < sizeof *header; i++)
+		sum += ((const unsigned char *)header)[i];
+	snprintf(header->checksum, 8, "%06o", sum);
+	header->checksum[7] = ' ';
+	return put(writer, header, sizeof *header, err);
+}
+
+static int put_extended(struct archive_writer *writer, struct error *err)
+{
+	struct tar_header header = { .name = "././@PaxHeader", .type = TAR_EXTENDED };
+
+	set_octal(header.mode, sizeof header.mode, 0644);
+	set_octal(header.size, sizeof header.size, writer->length);
+	return put_header(writer, &header, err) ||
+			       put(writer, writer->records, writer->length, err) ||
+			       pad(writer, writer->length, err)
+		       ? -1
+		       : 0;
+}
+
+static enum tar_type type_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return TAR_DIRECTORY;
+	case S_IFLNK:
+		return TAR_SYMBOLIC_LINK;
+	case S_IFCHR:
+		return TAR_CHARACTER_DEVICE;
+	case S_IFBLK:
+		return TAR_BLOCK_DEVICE;
+	case S_IFIFO:
+		return TAR_FIFO;
+	default:
+		return TAR_FILE;
+	}
+}
+
+struct entry {
+	const char *path; /* in the archive */
+	const char *link; /* NULL: none */
+	enum tar_type type;
+	struct stat stat;
+	uint64_t size;
+};
+
+static int put_entry(struct archive_writer *writer, const struct entry *entry, struct error *err)
+{
+	const struct stat *stat = &entry->stat;
+	struct tar_header header = { .type = (char)entry->type };
+
+	add_record(writer, "path", entry->path, strlen(entry->path));
+	if (entry->link)
+		add_record(writer, "linkpath", entry->link, strlen(entry->link));
+	add_number(writer, "uid", stat->st_uid);
+	add_number(writer, "gid", stat->st_gid);
+	add_number(writer, "size", entry->size);
+	add_time(writer, "mtime", &stat->st_mtim);
+	add_time(writer, "atime", &stat->st_atim);
+	if (S_ISSOCK(stat->st_mode) && entry->type == TAR_FILE)
+		add_record(writer, TAR_SOCKET, "socket", strlen("socket"));
+	if (put_extended(writer, err))
+		return -1;
+	snprintf(header.name, sizeof header.name, "%.99s", entry->path);
+	set_octal(header.mode, sizeof header.mode, stat->st_mode & 07777);
+	set_octal(header.uid, sizeof header.uid, stat->st_uid & 07777777);
+	set_octal(header.gid, sizeof header.gid, stat->st_gid & 07777777);
+	set_octal(header.size, sizeof header.size, entry->size & UINT64_C(077777777777));
+	set_octal(header.mtime, sizeof header.mtime,
+		  (uint64_t)stat->st_mtim.tv_sec & UINT64_C(077777777777));
+	set_octal(header.major, sizeof header.major, major(stat->st_rdev));
+	set_octal(header.minor, sizeof header.minor, minor(stat->st_rdev));
+	if (entry->link)
+		snprintf(header.link, sizeof header.link, "%.99s", entry->link);
+	return put_header(writer, &header, err);
+}
+
+/* ---- files ---- */
+
+static int put_content(struct archive_writer *writer, int fd, const struct entry *entry,
+		       struct error *err)
+{
+	char buffer[COPY_SIZE];
+
+	for (uint64_t at = 0; at < entry->size;) {
+		uint64_t left = entry->size - at;
+		ssize_t size =
+			pread(fd, buffer, left < sizeof buffer ? left : sizeof buffer, (off_t)at);
+		if (size <= 0)
+			return fail_errno(err, ERR_IO, "cannot read %s", entry->path);
+		if (put(writer, buffer, (size_t)size, err))
+			return -1;
+		at += (uint64_t)size;
+	}
+	return pad(writer, entry->size, err);
+}
+
+/* The first name of a file that has several; NULL: this is it. */
+static const char *earlier_name(struct archive_writer *writer, const struct entry *entry)
+{
+	struct linked **bucket = &writer->links[entry->stat.st_ino % LINK_BUCKETS];
+
+	if (S_ISDIR(entry->stat.st_mode) || entry->stat.st_nlink < 2)
+		return NULL;
+	for (const struct linked *linked = *bucket; linked; linked = linked->next)
+		if (linked->inode == entry->stat.st_ino)
+			return linked->path;
+	struct linked *linked = arena_new(&writer->arena, struct linked);
+	*linked = (struct linked){ *bucket, entry->stat.st_ino,
+				   arena_string(&writer->arena, entry->path) };
+	*bucket = linked;
+	return NULL;
+}
+
+static int add_one(struct archive_writer *writer, int dir_fd, const char *name, const char *path,
+		   struct stat *ret_stat, struct error *err)
+{
+	struct entry entry = { .path = path };
+	char target[PATH_MAX], place[64 + NAME_MAX];
+	autoclose int fd = -1;
+
+	if (fstatat(dir_fd, name, &entry.stat, AT_SYMLINK_NOFOLLOW))
+		return fail_errno(err, ERR_IO, "cannot look at %s", path);
+	*ret_stat = entry.stat;
+	entry.type = type_of(entry.stat.st_mode);
+	entry.link = earlier_name(writer, &entry);
+	writer->length = 0;
+	if (entry.link) {
+		entry.type = TAR_HARD_LINK;
+		return put_entry(writer, &entry, err);
+	}
+	snprintf(place, sizeof place, "/proc/self/fd/%d/%s", dir_fd, name);
+	if (add_attributes(writer, place, err))
+		return fail_while(err, "%s", path);
+	if (entry.type == TAR_SYMBOLIC_LINK) {
+		ssize_t size = readlinkat(dir_fd, name, target, sizeof target - 1);
+		if (size < 0)
+			return fail_errno(err, ERR_IO, "cannot read the link %s", path);
+		target[size] = '\0';
+		entry.link = target;
+	}
+	if (S_ISREG(entry.stat.st_mode)) {
+		entry.size = (uint64_t)entry.stat.st_size;
+		fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
+		if (fd < 0)
+			return fail_errno(err, ERR_IO, "cannot open %s", path);
+	}
+	return put_entry(writer, &entry, err) || (fd >= 0 && put_content(writer, fd, &entry, err))
+		       ? -1
+		       : 0;
+}
+
+static int add_directory(struct archive_writer *writer, int dir_fd, const char *path,
+			 struct error *err)
+{
+	autoclosedir DIR *dir = fdopendir(dir_fd);
+
+	if (!dir) {
+		fail_errno(err, ERR_IO, "cannot list %s", path);
+		close(dir_fd);
+		return -1;
+	}
+	for (const struct dirent *found; (errno = 0, found = readdir(dir));) {
+		const char *name = found->d_name;
+		struct stat stat;
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		const char *below = arena_printf(&writer->arena, "%s/%s", path, name);
+		if (add_one(writer, dir_fd, name, below, &stat, err))
+			return -1;
+		if (!S_ISDIR(stat.st_mode))
+			continue;
+		int fd = openat(dir_fd, name,
+				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
+		if (fd < 0)
+			return fail_errno(err, ERR_IO, "cannot open %s", below);
+		if (add_directory(writer, fd, below, err))
+			return -1;
+	}
+	return errno ? fail_errno(err, ERR_IO, "cannot list %s", path) : 0;
+}
+
+int archive_add_tree(struct archive_writer *writer, int root_fd, const char *prefix,
+		     struct error *err)
+{
+	const char *path = *prefix ? arena_printf(&writer->arena, "./%s", prefix) : ".";
+	struct stat stat;
+
+	if (add_one(writer, root_fd, ".", path, &stat, err))
+		return -1;
+	int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
+	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", path)
+		      : add_directory(writer, fd, path, err);
+}
+
+int archive_writer_end(struct archive_writer *writer, struct error *err)
+{
+	static const char zeros[2 * TAR_BLOCK];
+	int result = put(writer, zeros, sizeof zeros, err);
+
+	if (gzclose(writer->file) != Z_OK && !result)
+		result = fail(err, ERR_IO, "cannot complete an archive");
+	arena_done(&writer->arena);
+	free(writer->records);
+	free(writer);
+	return result;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The content of a file system in memory as a compressed tar archive, in the pax format of
+ * POSIX.1-2001. What that has no place for is in records of the extended headers: extended
+ * attributes as other tools write them (SCHILY.xattr.NAME), a socket as an empty file with
+ * NESTOR.type=socket.
+ */
+#ifndef NESTOR_KINDS_MOUNTS_ARCHIVE_H
+#define NESTOR_KINDS_MOUNTS_ARCHIVE_H
+
+#include "base/error.h"
+
+struct archive_writer;
+
+/* `file_fd` is borrowed; NULL with err. */
+struct archive_writer *archive_writer_new(int file_fd, struct error *err);
+/* Adds a directory and all that is in it; `prefix` ("", "a/b") is where it is in the archive. */
+int archive_add_tree(struct archive_writer *writer, int root_fd, const char *prefix,
+		     struct error *err);
+/* Frees it; the archive is complete if this gives 0. */
+int archive_writer_end(struct archive_writer *writer, struct error *err);
+
+/*
+ * Fills a directory from an archive that anybody may have written: nothing is followed or made
+ * outside of it. `what` is for messages.
+ */
+int archive_extract(int file_fd, int root_fd, const char *what, struct error *err);
+
+#endif

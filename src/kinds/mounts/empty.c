@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * File systems that are made anew by each mount, and whose content nobody can copy: huge pages that
+ * files hold, and programs and maps pinned in bpf. They come back where there is nothing in them.
+ */
+#include "kinds/mounts/kind.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+
+static int count_names(int copy_fd)
+{
+	int fd = openat(copy_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
+	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return -1;
+	for (const struct dirent *found; (found = readdir(dir));)
+		n += strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0;
+	return n;
+}
+
+static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+{
+	autoclose int fd = live_mount_copy(&superblock->mounts[0]);
+	int n = fd < 0 ? -1 : count_names(fd);
+
+	(void)entry;
+	if (n < 0)
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
+				  superblock->what);
+	return n ? fail(err, ERR_UNSUPPORTED_MOUNT, "%s has files in it, which cannot be copied",
+			superblock->what)
+		 : 0;
+}
+
+static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	autoclose int context_fd = fsopen(mount_kind_of_entry(entry)->type, FSOPEN_CLOEXEC);
+
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s", entry->fsname);
+	if (mount_set_owned_options(context_fd, maker, entry, err))
+		return -1;
+	return mount_finish(context_fd, entry, err);
+}
+
+#define EMPTY(name)                                   \
+	const struct mount_kind name##_mount_kind = { \
+		.type = #name,                        \
+		.fstype = FSTYPE__AUTO,               \
+		.owned = true,                        \
+		.collect = collect,                   \
+		.make = make,                         \
+	}
+
+EMPTY(hugetlbfs);
+EMPTY(bpf);

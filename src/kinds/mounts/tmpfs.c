@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * tmpfs and ramfs: file systems in memory, which come back with all that is in it, as an archive.
+ * Who owns the superblock may change its limits. Where no mount shows its root directory, what
+ * mounts show is carried, and nobody can get at the rest.
+ */
+#include "kinds/mounts/kind.h"
+
+#include "base/cleanup.h"
+#include "images/images.h"
+#include "collect/collect.h"
+#include "kinds/mounts/archive.h"
+#include "model/records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* Is it shown by one that was there before? */
+static bool is_shown(const struct live_superblock *superblock, size_t index)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const char *above = superblock->mounts[i].line->root;
+		const char *root = superblock->mounts[index].line->root;
+		if (path_below(root, above) && (strcmp(above, root) != 0 || i < index))
+			return true;
+	}
+	return false;
+}
+
+/* A copy of one of the mounts that show the same, without what is mounted below it. */
+static int open_copy(const struct live_superblock *superblock, size_t index, struct error *err)
+{
+	const char *root = superblock->mounts[index].line->root;
+
+	for (size_t i = index; i < superblock->n_mounts; i++) {
+		if (strcmp(superblock->mounts[i].line->root, root) != 0)
+			continue;
+		int fd = live_mount_copy(&superblock->mounts[i]);
+		if (fd >= 0)
+			return fd;
+	}
+	return fail(err, ERR_UNSUPPORTED_MOUNT,
+		    "%s is hidden by other mounts, so its content cannot be seen",
+		    superblock->what);
+}
+
+static int add_shown(const struct live_superblock *superblock, struct archive_writer *writer,
+		     struct error *err)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		struct stat stat;
+		if (is_shown(superblock, i))
+			continue;
+		autoclose int fd = open_copy(superblock, i, err);
+		if (fd < 0)
+			return -1;
+		if (fstat(fd, &stat) || !S_ISDIR(stat.st_mode))
+			return fail(err, ERR_UNSUPPORTED_MOUNT,
+				    "%s is a file of a file system of which nothing else is seen",
+				    superblock->what);
+		if (archive_add_tree(writer, fd, superblock->mounts[i].line->root + 1, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *entry,
+			 struct error *err)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "tmpfs-dev-%" PRIu32 ".tar.gz", entry->root_dev);
+	autoclose int fd = images_create_raw(superblock->collect->images, name, err);
+	struct archive_writer *writer = fd < 0 ? NULL : archive_writer_new(fd, err);
+	if (!writer)
+		return -1;
+	struct error unused = { 0 };
+	int result = add_shown(superblock, writer, err);
+	return archive_writer_end(writer, result ? &unused : err) || result
+		       ? fail_while(err, "%s", superblock->what)
+		       : 0;
+}
+
+static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	autoclose int context_fd = fsopen(mount_kind_of_entry(entry)->type, FSOPEN_CLOEXEC);
+
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a tmpfs");
+	if (mount_set_owned_options(context_fd, maker, entry, err))
+		return -1;
+	/* It is to be filled. */
+	MntEntry writable = *entry;
+	writable.sb_flags &= ~(uint32_t)MS_RDONLY;
+	return mount_finish(context_fd, &writable, err);
+}
+
+static int make_read_only(int root_fd)
+{
+	autoclose int context_fd = fspick(root_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+
+	return context_fd < 0 || fsconfig(context_fd, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
+			       fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)
+		       ? -1
+		       : 0;
+}
+
+static int fill(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
+		struct error *err)
+{
+	autoclose int fd =
+		images_open_content(maker->images, IMAGE_TMPFS_DEV, entry->root_dev, err);
+
+	if (fd < 0 || archive_extract(fd, root_fd, entry->mountpoint, err))
+		return -1;
+	if (entry->sb_flags & MS_RDONLY && make_read_only(root_fd))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the tmpfs at %s read-only",
+				  entry->mountpoint);
+	return 0;
+}
+
+const struct mount_kind tmpfs_mount_kind = {
+	.type = "tmpfs",
+	.fstype = FSTYPE__TMPFS,
+	.owned = true,
+	.parts = true,
+	.collect = collect_tmpfs,
+	.make = make,
+	.fill = fill,
+};
+
+const struct mount_kind ramfs_mount_kind = {
+	.type = "ramfs",
+	.fstype = FSTYPE__AUTO,
+	.owned = true,
+	.parts = true,
+	.collect = collect_tmpfs,
+	.make = make,
+	.fill = fill,
+};

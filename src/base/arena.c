@@ -2,11 +2,15 @@
 /* Bump allocation in blocks; see arena.h. */
 #include "base/arena.h"
 
+#include "base/error.h"
+#include "base/log.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* With AddressSanitizer what no allocation owns is poisoned, and there is a gap after each. */
 #ifdef __SANITIZE_ADDRESS__
@@ -62,10 +66,14 @@ void arena_done(struct arena *arena)
 	arena_init(arena);
 }
 
-static void out_of_memory(void)
+void out_of_memory(void)
 {
-	fputs("nestor: out of memory\n", stderr);
-	abort();
+	static const char text[] = "there is not enough memory";
+
+	log_line(LOG_ERROR, "nestor", "memory", "[%s]: %s", error_name(ERR_OUT_OF_MEMORY), text);
+	fprintf(stderr, "nestor: error [%s]: %s\n", error_name(ERR_OUT_OF_MEMORY), text);
+	fflush(stderr);
+	_exit(1);
 }
 
 static struct arena_block *map_block(size_t size)

@@ -17,6 +17,12 @@ struct arena {
 	size_t used;		    /* bytes used of the newest block */
 };
 
+/*
+ * Ends the program, with a message and exit status 1; for all whose memory is not an arena's too.
+ * Not by a signal: a core would have the memory of the tree in it.
+ */
+__attribute__((noreturn)) void out_of_memory(void);
+
 void arena_init(struct arena *arena);
 void arena_done(struct arena *arena);
 
@@ -32,7 +38,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
  */
 void *arena_grow(struct arena *arena, void *array, size_t count, size_t element_size);
 
-#define arena_new(arena, type)		 ((type *)arena_alloc((arena), sizeof(type)))
-#define arena_array(arena, type, count)	 ((type *)arena_alloc((arena), sizeof(type) * (count)))
+#define arena_new(arena, type)		((type *)arena_alloc((arena), sizeof(type)))
+#define arena_array(arena, type, count) ((type *)arena_alloc((arena), sizeof(type) * (count)))
 
 #endif

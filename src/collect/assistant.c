@@ -2,6 +2,8 @@
 /* See assistant.h: one queue, two threads that take from it. */
 #include "collect/assistant.h"
 
+#include "base/arena.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -79,7 +81,7 @@ struct assistant *assistant_start(void)
 	struct assistant *assistant = calloc(1, sizeof *assistant);
 
 	if (!assistant)
-		abort(); /* as arenas do */
+		out_of_memory();
 	pthread_mutex_init(&assistant->lock, NULL);
 	pthread_cond_init(&assistant->given, NULL);
 	pthread_cond_init(&assistant->idle, NULL);

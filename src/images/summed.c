@@ -95,7 +95,7 @@ struct piece_writer *piece_writer_new(void)
 	XXH3_state_t *state = XXH3_createState();
 
 	if (!writer || !state)
-		abort(); /* as arenas do */
+		out_of_memory();
 	writer->state = state;
 	return writer;
 }

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,26 @@ ssize_t procfs_read(struct arena *arena, int dir_fd, const char *name, char **re
 	if (length >= 0)
 		*ret_text = arena_copy(arena, text, (size_t)length + 1);
 	return length;
+}
+
+int procfs_check(struct error *err)
+{
+	char status[4096];
+	uint64_t numbers[2];
+	ssize_t length = procfs_read_into(AT_FDCWD, "/proc/self/status", status, sizeof status);
+	const char *pids = length < 0 ? NULL : procfs_field(status, "NSpid:");
+
+	if (length >= 0 && !pids)
+		return 0; /* a kernel without pid namespaces */
+	if (!pids) {
+		fail_errno(err, ERR_NO_PROC, "cannot read /proc/self/status");
+		return fail_hint(err, "mount a proc file system on /proc");
+	}
+	/* That of a namespace further out shows a number for each level from there on. */
+	if (procfs_numbers(pids, 10, numbers, 2) == 1 && numbers[0] == (uint64_t)getpid())
+		return 0;
+	fail(err, ERR_NO_PROC, "/proc is that of another pid namespace than nestor's own");
+	return fail_hint(err, "mount its own one on /proc (unshare --mount-proc)");
 }
 
 const char *procfs_field(const char *text, const char *key)

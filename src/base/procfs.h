@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct arena;
+struct error;
 
 /* Of an errno that came of a file below /proc/PID: only these say that the task is gone. */
 bool procfs_is_gone(int error);
@@ -25,6 +26,12 @@ ssize_t procfs_read_new(int dir_fd, const char *name, char **ret_text);
 
 /* The same into a buffer of the caller's; fails with E2BIG when it does not fit. */
 ssize_t procfs_read_into(int dir_fd, const char *name, char *buffer, size_t size);
+
+/*
+ * Is /proc there, and does it show the caller's own pid namespace? ERR_NO_PROC if not: then every
+ * number that is read there means another task.
+ */
+int procfs_check(struct error *err);
 
 /* The text after `key` (for instance "NSpid:") at the start of a line, blanks skipped; or NULL. */
 const char *procfs_field(const char *text, const char *key);

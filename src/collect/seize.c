@@ -503,15 +503,8 @@ static void drop_unseen(struct found_tree *tree)
 /* /proc has to be there, and to be that of the pid namespace in which we count. */
 static int check_proc(struct found_tree *tree, struct error *err)
 {
-	char own[PATH_ROOM] = "";
-
-	if (readlink("/proc/self", own, sizeof own - 1) < 0 && !procfs_is_gone(errno))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self");
-	if (atoi(own) != getpid()) {
-		fail(err, ERR_NO_PROC,
-		     own[0] ? "/proc is that of another pid namespace" : "/proc is not mounted");
-		return fail_hint(err, "mount -t proc proc /proc");
-	}
+	if (procfs_check(err) < 0)
+		return -1;
 	if (access("/proc/thread-self/children", F_OK) == 0)
 		return 0;
 	if (errno != ENOENT)

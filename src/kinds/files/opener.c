@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +36,27 @@ int opener_open_path(const struct file_opener *opener, const char *path, int fla
 int opener_set_flags(int fd, uint32_t flags)
 {
 	return fcntl(fd, F_SETFL, (int)(flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)));
+}
+
+int opener_reopen(int path_fd, int flags)
+{
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
+	return open(self, (flags & ~O_NOFOLLOW) | O_CLOEXEC | O_NOCTTY);
+}
+
+int opener_settle(int fd, int flags, const struct stat *expected)
+{
+	struct stat opened;
+
+	if (fstat(fd, &opened) < 0)
+		return -1;
+	if (opened.st_dev != expected->st_dev || opened.st_ino != expected->st_ino) {
+		errno = ESTALE;
+		return -1;
+	}
+	return fcntl(fd, F_SETFL, flags);
 }
 
 size_t opener_keep(struct file_opener *opener, int fd)

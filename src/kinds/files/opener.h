@@ -15,6 +15,17 @@ int opener_open_path(const struct file_opener *opener, const char *path, int fla
 int opener_set_flags(int fd, uint32_t flags);
 
 /*
+ * Opens what an O_PATH descriptor leads to, once it was looked at: a fifo that took the place of a
+ * file would stop us, a device would be told. Without O_NOFOLLOW, which is about names.
+ */
+int opener_reopen(int path_fd, int flags);
+/*
+ * For what has to be opened by its name all the same, without waiting for anybody (O_NONBLOCK):
+ * whether it is that file; gives the descriptor its flags then. -1 with errno, ESTALE if not.
+ */
+int opener_settle(int fd, int flags, const struct stat *expected);
+
+/*
  * Keeps a descriptor until all files are open, or until it is taken; returns its place. What was
  * not taken is closed by whoever made the opener.
  */

@@ -15,8 +15,9 @@
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
-#include "kinds/mounts/mounts.h"
+#include "base/foreign.h"
 #include "collect/collect.h"
+#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -199,34 +200,12 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 	return ghost_check(snapshot, entry, err);
 }
 
-static const char *type_name(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return "a regular file";
-	case S_IFDIR:
-		return "a directory";
-	case S_IFCHR:
-		return "a character device";
-	case S_IFBLK:
-		return "a block device";
-	case S_IFIFO:
-		return "a named pipe";
-	case S_IFLNK:
-		return "a symbolic link";
-	case S_IFSOCK:
-		return "a socket";
-	default:
-		return "a file of unknown type";
-	}
-}
-
 /* Is what stands at the path what was recorded? */
 static int compare(const RegFileEntry *reg, const struct stat *found, struct error *err)
 {
 	if (reg->has_mode && (reg->mode & S_IFMT) != (found->st_mode & S_IFMT)) {
 		fail(err, ERR_FILE_CHANGED, "%s was %s and is %s now", reg->name,
-		     type_name(reg->mode), type_name(found->st_mode));
+		     file_type_name(reg->mode), file_type_name(found->st_mode));
 		return fail_hint(err, "put back what was there when the tree was dumped");
 	}
 	if (reg->has_size && reg->size != (uint64_t)found->st_size) {
@@ -262,6 +241,60 @@ static enum file_way regular_way(const struct snapshot *snapshot, const FileEntr
 	return is_in_namespace(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
 }
 
+static int open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags)
+{
+	return is_in_namespace(opener->snapshot, reg)
+		       ? mounts_open(opener, (uint32_t)reg->mnt_id, reg->name, flags)
+		       : opener_open_path(opener, reg->name, flags);
+}
+
+/* The file at the path, looked at and not opened yet (O_PATH). */
+static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
+		      struct stat *ret_found, struct error *err)
+{
+	autoclose int fd = open_path(opener, reg, O_PATH | ((int)reg->flags & O_NOFOLLOW));
+
+	if (fd < 0)
+		return fail_to_open(reg, err);
+	if (fstat(fd, ret_found) < 0)
+		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
+	return compare(reg, ret_found, err) ? -1 : take_fd(&fd);
+}
+
+/*
+ * A description shows that it was opened with O_NOFOLLOW, which only a name can be. Should the name
+ * have become another file's, that one is opened, without waiting for anybody, and refused.
+ */
+static int open_by_name(const struct file_opener *opener, const RegFileEntry *reg,
+			const struct stat *found, struct error *err)
+{
+	int flags = regular_open_flags(reg);
+	autoclose int fd = open_path(opener, reg, flags | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return fail_to_open(reg, err);
+	if (opener_settle(fd, flags, found) == 0)
+		return take_fd(&fd);
+	return fail_errno(err, errno == ESTALE ? ERR_FILE_CHANGED : ERR_IO,
+			  "%s was replaced while it was opened", reg->name);
+}
+
+/* Returns the descriptor; it must not be a file that took the place of the recorded one. */
+static int open_named(const struct file_opener *opener, const RegFileEntry *reg,
+		      struct stat *ret_found, struct error *err)
+{
+	autoclose int found = find_named(opener, reg, ret_found, err);
+
+	if (found < 0)
+		return -1;
+	if (reg->flags & O_PATH)
+		return take_fd(&found);
+	if (reg->flags & O_NOFOLLOW)
+		return open_by_name(opener, reg, ret_found, err);
+	int fd = opener_reopen(found, regular_open_flags(reg));
+	return fd < 0 ? fail_to_open(reg, err) : fd;
+}
+
 static int regular_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
@@ -270,31 +303,8 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 	/* What lies in a namespace of the tree is looked at when that is made. */
 	if (ghost_of(opener->snapshot, entry) || is_in_namespace(opener->snapshot, reg))
 		return 0;
-	autoclose int fd =
-		opener_open_path(opener, reg->name, O_PATH | ((int)reg->flags & O_NOFOLLOW));
-	if (fd < 0)
-		return fail_to_open(reg, err);
-	if (fstat(fd, &found) < 0)
-		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
-	return compare(reg, &found, err);
-}
-
-/* Returns the descriptor; it must not be a file that took the place of the recorded one. */
-static int open_named(const struct file_opener *opener, const RegFileEntry *reg,
-		      struct stat *ret_found, struct error *err)
-{
-	int flags = regular_open_flags(reg) | O_NOCTTY;
-	autoclose int fd = is_in_namespace(opener->snapshot, reg)
-				   ? mounts_open(opener, (uint32_t)reg->mnt_id, reg->name, flags)
-				   : opener_open_path(opener, reg->name, flags);
-
-	if (fd < 0)
-		return fail_to_open(reg, err);
-	if (fstat(fd, ret_found) < 0)
-		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
-	if (compare(reg, ret_found, err))
-		return -1;
-	return take_fd(&fd);
+	autoclose int fd = find_named(opener, reg, &found, err);
+	return fd < 0 ? -1 : 0;
 }
 
 static int regular_open(struct file_opener *opener, const FileEntry *entry, struct error *err)

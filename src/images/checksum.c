@@ -85,15 +85,27 @@ static void free_state(XXH3_state_t **state)
 	XXH3_freeState(*state);
 }
 
+int checksum_open(int dir_fd, const char *name, const struct file_stamp *stamp, struct error *err)
+{
+	struct stat status;
+	autoclose int fd = foreign_open(dir_fd, name, &status, err);
+
+	if (fd < 0)
+		return fail(err, ERR_IMAGE_MISSING, "%s is no longer there", name);
+	struct file_stamp found = file_stamp_of(&status);
+	if (!file_stamp_equal(&found, stamp))
+		return fail(err, ERR_IMAGE_ALTERED, "%s was changed while it was in use", name);
+	return take_fd(&fd);
+}
+
 static int hash_piece(const struct work *work, struct piece *piece, XXH3_state_t *state,
 		      void *buffer, struct error *err)
 {
 	const struct checksum_file *file = &work->files[piece->file];
-	autoclose int fd = openat(work->dir_fd, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	autoclose int fd = checksum_open(work->dir_fd, file->name, &file->stamp, err);
 
 	if (fd < 0)
-		return fail_errno(err, errno == ENOENT ? ERR_IMAGE_MISSING : ERR_IO,
-				  "cannot open %s", file->name);
+		return -1;
 	XXH3_128bits_reset(state);
 	for (uint64_t done = 0; done < piece->size;) {
 		uint64_t left = piece->size - done;
@@ -106,7 +118,7 @@ static int hash_piece(const struct work *work, struct piece *piece, XXH3_state_t
 		if (got == 0)
 			return fail(err, ERR_IMAGE_TRUNCATED,
 				    "%s ends after %" PRIu64 " of %" PRIu64 " bytes", file->name,
-				    piece->offset + done, file->size);
+				    piece->offset + done, file->stamp.size);
 		XXH3_128bits_update(state, buffer, (size_t)got);
 		done += (uint64_t)got;
 	}
@@ -157,8 +169,8 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 	size_t count = 0;
 
 	for (size_t i = 0; i < n_files; i++) {
-		room += checksum_count_pieces(files[i].size);
-		total += files[i].size;
+		room += checksum_count_pieces(files[i].stamp.size);
+		total += files[i].stamp.size;
 	}
 	autofree struct piece *pieces = calloc(room + 1, sizeof *pieces);
 	autofree XXH128_canonical_t *sums = calloc(room + 1, sizeof *sums);
@@ -168,12 +180,12 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 	for (size_t i = 0; i < n_files; i++) {
 		uint64_t offset = 0;
 		do {
-			uint64_t left = files[i].size - offset;
+			uint64_t left = files[i].stamp.size - offset;
 			uint64_t size = left < CHECKSUM_PIECE ? left : CHECKSUM_PIECE;
 			pieces[count++] =
 				(struct piece){ .file = i, .offset = offset, .size = size };
 			offset += size;
-		} while (offset < files[i].size);
+		} while (offset < files[i].stamp.size);
 	}
 	struct work work = {
 		.dir_fd = dir_fd, .files = files, .pieces = pieces, .n_pieces = count
@@ -184,8 +196,9 @@ int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, stru
 		sums[i] = pieces[i].sum;
 	const XXH128_canonical_t *next = sums;
 	for (size_t i = 0; i < n_files; i++) {
-		files[i].sum = checksum_join_pieces(next, checksum_count_pieces(files[i].size));
-		next += checksum_count_pieces(files[i].size);
+		files[i].sum =
+			checksum_join_pieces(next, checksum_count_pieces(files[i].stamp.size));
+		next += checksum_count_pieces(files[i].stamp.size);
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #define NESTOR_IMAGES_CHECKSUM_H
 
 #include "base/error.h"
+#include "base/foreign.h"
 
 #include <xxhash.h>
 #ifdef HAVE_XXH_X86DISPATCH
@@ -31,13 +32,17 @@ char *checksum_text(char text[CHECKSUM_TEXT_SIZE], XXH128_hash_t sum);
 /* One file to read through. */
 struct checksum_file {
 	const char *name;
-	uint64_t size; /* as many bytes must be there */
+	struct file_stamp stamp; /* of what was found there; it must still be that */
 	XXH128_hash_t sum;
 };
 
+/* Opens that very file for reading; errors as for checksum_files. */
+int checksum_open(int dir_fd, const char *name, const struct file_stamp *stamp, struct error *err);
+
 /*
  * Fills in the sums of files below `dir_fd`, on two threads where there is much to read. A file
- * that is shorter than its size is ERR_IMAGE_TRUNCATED.
+ * that is no longer the one of the stamp is ERR_IMAGE_ALTERED, one that ends early
+ * ERR_IMAGE_TRUNCATED.
  */
 int checksum_files(int dir_fd, struct checksum_file *files, size_t n_files, struct error *err);
 

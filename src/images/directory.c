@@ -10,7 +10,7 @@
 #include "images/directory.h"
 
 #include "base/cleanup.h"
-#include "base/procfs.h"
+#include "base/foreign.h"
 #include "images/format.h"
 #include "images/images.h"
 
@@ -43,8 +43,57 @@ static int clear_staging(int staging_fd, struct error *err)
 	return 0;
 }
 
+/* What stands where images will go is seen now, and not when the tree is stopped. */
+static int check_places(const struct images_writer *writer, struct error *err)
+{
+	int copy = openat(writer->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	enum image_kind kind;
+	uint64_t number;
+
+	if (!folder)
+		return fail_errno(err, ERR_IO, "cannot list the images directory");
+	for (const struct dirent *entry; (entry = readdir(folder));)
+		if ((image_recognise(entry->d_name, &kind, &number) ||
+		     strcmp(entry->d_name, MANIFEST_NAME) == 0) &&
+		    foreign_can_replace(writer->dir_fd, entry->d_name, "an image", err))
+			return -1;
+	return 0;
+}
+
+/* Ourselves, but for file servers that know root as somebody else. */
+static uid_t owner_of_new_files(const struct images_writer *writer)
+{
+	static const char name[] = "owner";
+	struct stat status = { .st_uid = geteuid() };
+	autoclose int fd = openat(writer->staging_fd, name,
+				  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && fstat(fd, &status) == 0)
+		unlinkat(writer->staging_fd, name, 0);
+	return status.st_uid;
+}
+
+/* Somebody else's folder would give them the images, or give us theirs. */
+static int check_staging(const struct images_writer *writer, struct error *err)
+{
+	struct stat status;
+
+	if (fstat(writer->staging_fd, &status))
+		return fail_errno(err, ERR_IO, "cannot look at %s", STAGING_NAME);
+	if (status.st_uid == owner_of_new_files(writer) && !(status.st_mode & 077))
+		return 0;
+	fail(err, ERR_FOREIGN_OWNER,
+	     "%s in the images directory belongs to user %u and has mode %03o", STAGING_NAME,
+	     status.st_uid, status.st_mode & 0777);
+	return fail_hint(err, "nestor makes that folder for itself alone; remove it, or give "
+			      "another directory");
+}
+
 static int open_staging(struct images_writer *writer, struct error *err)
 {
+	if (check_places(writer, err))
+		return -1;
 	if (mkdirat(writer->dir_fd, STAGING_NAME, 0700) && errno != EEXIST)
 		return fail_errno(err, ERR_IO, "cannot make %s in the images directory",
 				  STAGING_NAME);
@@ -52,6 +101,8 @@ static int open_staging(struct images_writer *writer, struct error *err)
 				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (writer->staging_fd < 0)
 		return fail_errno(err, ERR_IO, "cannot open %s", STAGING_NAME);
+	if (check_staging(writer, err))
+		return -1;
 	if (flock(writer->staging_fd, LOCK_EX | LOCK_NB)) {
 		if (errno == EWOULDBLOCK)
 			return fail(err, ERR_BUSY,
@@ -173,7 +224,8 @@ static int sum_raw_images(struct images_writer *writer, struct error *err)
 		if (fstatat(writer->staging_fd, line->name, &status, AT_SYMLINK_NOFOLLOW))
 			return fail_errno(err, ERR_IO, "cannot find %s again", line->name);
 		line->size = (uint64_t)status.st_size;
-		files[count++] = (struct checksum_file){ .name = line->name, .size = line->size };
+		files[count++] = (struct checksum_file){ .name = line->name,
+							 .stamp = file_stamp_of(&status) };
 	}
 	if (count && checksum_files(writer->staging_fd, files, count, err))
 		return -1;
@@ -208,12 +260,12 @@ static int remove_earlier_dump(struct images_writer *writer, struct error *err)
 	struct error ignored = { 0 };
 	char *bytes;
 
-	ssize_t size = procfs_read(&writer->arena, writer->dir_fd, MANIFEST_NAME, &bytes);
-	if (size < 0 && errno == ENOENT)
-		return 0;
+	ssize_t size = manifest_read(writer->dir_fd, &writer->arena, &bytes, err);
+	if (size < 0)
+		return err->name == ERR_NONE ? 0 : -1;
 	if (unlinkat(writer->dir_fd, MANIFEST_NAME, 0))
 		return fail_errno(err, ERR_IO, "cannot remove the earlier %s", MANIFEST_NAME);
-	if (size < 0 || manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
+	if (manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
 		return 0;
 	for (size_t i = 0; i < earlier.n_lines; i++)
 		if (unlinkat(writer->dir_fd, earlier.lines[i].name, 0) && errno != ENOENT)
@@ -236,6 +288,11 @@ int images_commit(struct images_writer *writer, struct error *err)
 	/* One sync for thousands of files; since Linux 5.8 it reports errors of writing back. */
 	if (syncfs(writer->staging_fd))
 		return fail_errno(err, ERR_IO, "cannot sync the images");
+	/* Before anything is removed: a directory, which nothing can be moved over, may be new. */
+	for (size_t i = 0; i < writer->manifest.n_lines; i++)
+		if (foreign_can_replace(writer->dir_fd, writer->manifest.lines[i].name, "an image",
+					err))
+			return -1;
 	if (remove_earlier_dump(writer, err))
 		return -1;
 	for (size_t i = 0; i < writer->manifest.n_lines; i++)

@@ -11,7 +11,10 @@
 static const char first_line[] = "nestor-manifest 1\n";
 static const char any_version[] = "nestor-manifest ";
 
-enum { HEX_DIGITS = CHECKSUM_TEXT_SIZE - 1 };
+enum {
+	HEX_DIGITS = CHECKSUM_TEXT_SIZE - 1,
+	MAX_MANIFEST_SIZE = 256 * 1024 * 1024, /* some million files */
+};
 
 struct manifest_line *manifest_add(struct manifest *manifest, struct arena *arena, const char *name,
 				   uint64_t size)
@@ -35,6 +38,11 @@ void manifest_print(const struct manifest *manifest, struct text *text)
 	}
 	checksum_text(sum, checksum_bytes(text->string, text->length));
 	text_add(text, "end %s\n", sum);
+}
+
+ssize_t manifest_read(int dir_fd, struct arena *arena, char **ret_text, struct error *err)
+{
+	return foreign_read(dir_fd, MANIFEST_NAME, MAX_MANIFEST_SIZE, arena, ret_text, err);
 }
 
 static int parse_sum(const char *text, XXH128_hash_t *ret_sum)

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define MANIFEST_NAME "manifest"
 
@@ -40,6 +41,9 @@ struct manifest_line *manifest_add(struct manifest *manifest, struct arena *aren
 
 /* The text of a manifest whose sums are all there. */
 void manifest_print(const struct manifest *manifest, struct text *text);
+
+/* The file in a directory; -1 without err where there is none. */
+ssize_t manifest_read(int dir_fd, struct arena *arena, char **ret_text, struct error *err);
 
 /* Untrusted bytes. Names are single path components, none of them twice. */
 int manifest_parse(struct manifest *manifest, struct arena *arena, const char *bytes, size_t size,

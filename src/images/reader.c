@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/procfs.h"
 #include "images/directory.h"
 #include "images/load.h"
 #include "images/manifest.h"
@@ -29,14 +28,8 @@
 #include <unistd.h>
 
 enum {
-	FIRST_ROOM = 256 * 1024,
 	/* All but raw pages is read whole; no honest dump comes near this. */
 	MAX_IMAGE_SIZE = 1024 * 1024 * 1024,
-};
-
-struct images {
-	int dir_fd;
-	bool by_nestor;
 };
 
 /* One file of the directory. */
@@ -46,7 +39,14 @@ struct source {
 	uint64_t number;
 	const struct manifest_line *line; /* NULL: of another tool, nothing to check against */
 	const char *name;
-	uint64_t size; /* of large files, once noted */
+	struct file_stamp stamp; /* of large files, once noted */
+};
+
+struct images {
+	int dir_fd;
+	bool by_nestor;
+	const struct source *sources; /* sorted */
+	size_t n_sources;
 };
 
 struct reading {
@@ -66,59 +66,29 @@ struct reading {
 
 static const char dump_again[] = "dump the tree once more, or restore from another copy";
 
-static int unreadable(struct error *err, const char *name)
+static int missing(const char *name, struct error *err)
 {
-	if (errno != ENOENT)
-		return fail_errno(err, ERR_IO, "cannot open %s", name);
 	fail(err, ERR_IMAGE_MISSING, "%s is not there", name);
 	return fail_hint(err, "%s", dump_again);
 }
 
-static int open_image(int dir_fd, const char *name, struct error *err)
+static int open_image(int dir_fd, const char *name, struct stat *ret_status, struct error *err)
 {
-	/* Without O_NONBLOCK a fifo of that name would stop us. */
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = foreign_open(dir_fd, name, ret_status, err);
 
-	return fd < 0 ? unreadable(err, name) : fd;
+	return fd < 0 && err->name == ERR_NONE ? missing(name, err) : fd;
 }
 
 static void make_room(struct reading *reading, size_t room)
 {
 	if (room <= reading->room)
 		return;
+	room = room < 2 * reading->room ? 2 * reading->room : room;
 	uint8_t *larger = realloc(reading->buffer, room);
 	if (!larger)
-		abort();
+		out_of_memory();
 	reading->buffer = larger;
 	reading->room = room;
-}
-
-/* The whole file into the buffer; a read that fills less than its room has met the end. */
-static int read_whole(struct reading *reading, const struct source *source, size_t *ret_size,
-		      struct error *err)
-{
-	autoclose int fd = open_image(reading->dir_fd, source->name, err);
-	size_t size = 0;
-
-	if (fd < 0)
-		return -1;
-	make_room(reading, FIRST_ROOM);
-	for (;;) {
-		size_t asked = reading->room - size;
-		ssize_t got = read(fd, reading->buffer + size, asked);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return fail_errno(err, ERR_IO, "cannot read %s", source->name);
-		size += (size_t)got;
-		if ((size_t)got < asked)
-			break;
-		if (size > MAX_IMAGE_SIZE)
-			return fail(err, ERR_IMAGE_INVALID, "%s is too large", source->name);
-		make_room(reading, reading->room * 4);
-	}
-	*ret_size = size;
-	return 0;
 }
 
 static int altered(struct error *err, const char *name)
@@ -139,6 +109,35 @@ static int check_size(const struct manifest_line *line, uint64_t size, struct er
 	return 0;
 }
 
+/* The whole file into the buffer; a read that fills less than its room has met the end. */
+static int read_whole(struct reading *reading, const struct source *source, size_t *ret_size,
+		      struct error *err)
+{
+	struct stat status;
+	autoclose int fd = open_image(reading->dir_fd, source->name, &status, err);
+	size_t size = 0;
+
+	if (fd < 0 || (source->line && check_size(source->line, (uint64_t)status.st_size, err)))
+		return -1;
+	if (status.st_size > MAX_IMAGE_SIZE)
+		return fail(err, ERR_IMAGE_INVALID, "%s is too large", source->name);
+	make_room(reading, (size_t)status.st_size + 1);
+	for (;;) {
+		size_t asked = reading->room - size;
+		ssize_t got = read(fd, reading->buffer + size, asked);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_errno(err, ERR_IO, "cannot read %s", source->name);
+		size += (size_t)got;
+		if ((size_t)got < asked)
+			break;
+		return fail(err, ERR_IMAGE_ALTERED, "%s grew while it was read", source->name);
+	}
+	*ret_size = size;
+	return 0;
+}
+
 static int read_image(struct reading *reading, const struct source *source, struct error *err)
 {
 	size_t size = 0;
@@ -155,10 +154,10 @@ static int read_image(struct reading *reading, const struct source *source, stru
 }
 
 /* Mapped, since of what follows the record only the headers of chunks are looked at. */
-static int parse_mapped(struct reading *reading, const struct source *source, size_t size,
-			struct error *err)
+static int parse_mapped(struct reading *reading, const struct source *source, struct error *err)
 {
-	autoclose int fd = open_image(reading->dir_fd, source->name, err);
+	size_t size = source->stamp.size;
+	autoclose int fd = checksum_open(reading->dir_fd, source->name, &source->stamp, err);
 
 	if (fd < 0)
 		return -1;
@@ -177,18 +176,16 @@ static int note_large(struct reading *reading, struct source *source, struct err
 {
 	struct stat status;
 
-	if (fstatat(reading->dir_fd, source->name, &status, 0))
-		return unreadable(err, source->name);
-	if (!S_ISREG(status.st_mode))
-		return fail(err, ERR_IMAGE_INVALID, "%s is no regular file", source->name);
-	uint64_t size = source->size = (uint64_t)status.st_size;
-	if (source->line && check_size(source->line, size, err))
+	if (foreign_look(reading->dir_fd, source->name, &status, err))
+		return err->name == ERR_NONE ? missing(source->name, err) : -1;
+	source->stamp = file_stamp_of(&status);
+	if (source->line && check_size(source->line, source->stamp.size, err))
 		return -1;
 	reading->large[reading->n_large] =
-		(struct checksum_file){ .name = source->name, .size = size };
+		(struct checksum_file){ .name = source->name, .stamp = source->stamp };
 	reading->large_sources[reading->n_large++] = source;
 	bool has_record = source->kind != IMAGE_KINDS && image_format(source->kind)->magic;
-	return has_record ? parse_mapped(reading, source, size, err) : 0;
+	return has_record ? parse_mapped(reading, source, err) : 0;
 }
 
 static int check_large_sums(struct reading *reading, struct error *err)
@@ -264,13 +261,13 @@ static int incomplete(int dir_fd, const char *what, struct error *err)
 static int list_sources(struct reading *reading, struct error *err)
 {
 	char *bytes;
-	ssize_t size = procfs_read(reading->arena, reading->dir_fd, MANIFEST_NAME, &bytes);
+	ssize_t size = manifest_read(reading->dir_fd, reading->arena, &bytes, err);
 
 	if (size >= 0) {
 		if (list_manifest(reading, bytes, (size_t)size, err))
 			return -1;
-	} else if (errno != ENOENT) {
-		return fail_errno(err, ERR_IO, "cannot read %s", MANIFEST_NAME);
+	} else if (err->name != ERR_NONE) {
+		return -1;
 	} else if (faccessat(reading->dir_fd, "inventory.img", F_OK, 0)) {
 		return incomplete(reading->dir_fd, "there is no inventory.img", err);
 	} else if (list_directory(reading, err)) {
@@ -312,12 +309,11 @@ static int read_sources(struct reading *reading, struct error *err)
 	return check_inventory(reading, err);
 }
 
-static int missing(struct error *err, enum image_kind kind, uint64_t number)
+static int missing_image(enum image_kind kind, uint64_t number, struct error *err)
 {
 	char name[IMAGE_NAME_SIZE];
 
-	errno = ENOENT;
-	return unreadable(err, image_name(name, kind, number));
+	return missing(image_name(name, kind, number), err);
 }
 
 static int check_task_images(const struct task *task, struct error *err)
@@ -325,18 +321,18 @@ static int check_task_images(const struct task *task, struct error *err)
 	uint32_t pid = task->pstree->pid;
 
 	if (!task->core)
-		return missing(err, IMAGE_CORE, pid);
+		return missing_image(IMAGE_CORE, pid, err);
 	if (task_is_zombie(task))
 		return 0;
 	for (size_t i = 0; i < task->n_threads; i++)
 		if (!task->threads[i])
-			return missing(err, IMAGE_CORE, task->pstree->threads[i]);
+			return missing_image(IMAGE_CORE, task->pstree->threads[i], err);
 	if (!task->ids && !task->core->ids)
-		return missing(err, IMAGE_IDS, pid);
+		return missing_image(IMAGE_IDS, pid, err);
 	if (!task->mm)
-		return missing(err, IMAGE_MM, pid);
+		return missing_image(IMAGE_MM, pid, err);
 	if (!task->fs)
-		return missing(err, IMAGE_FS, pid);
+		return missing_image(IMAGE_FS, pid, err);
 	uint32_t files_id = task->ids ? task->ids->files_id : task->core->ids->files_id;
 	return files_id ? 0
 			: fail(err, ERR_IMAGE_INVALID, "ids of task %" PRIu32 ": 0 is no id", pid);
@@ -349,10 +345,10 @@ static int check_task_images(const struct task *task, struct error *err)
 static void tell_of_holes(const struct reading *reading, const struct source *source)
 {
 	struct error unused = { 0 };
-	autoclose int fd = open_image(reading->dir_fd, source->name, &unused);
+	autoclose int fd = checksum_open(reading->dir_fd, source->name, &source->stamp, &unused);
 	off_t hole = fd < 0 ? -1 : lseek(fd, 0, SEEK_HOLE);
 
-	if (hole >= 0 && (uint64_t)hole < source->size)
+	if (hole >= 0 && (uint64_t)hole < source->stamp.size)
 		log_warning("images", source->name,
 			    "it has holes, the first at %" PRIu64
 			    ", and no manifest vouches for it: taking them for zeros",
@@ -367,11 +363,11 @@ static int check_pages_file(const struct reading *reading, uint32_t pages_id, ui
 	const struct source *source = bsearch(&wanted, reading->sources, reading->n_sources,
 					      sizeof wanted, compare_sources);
 	if (!source)
-		return missing(err, IMAGE_PAGES, pages_id);
-	if (source->size >= needed)
+		return missing_image(IMAGE_PAGES, pages_id, err);
+	if (source->stamp.size >= needed)
 		return 0;
 	fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64,
-	     source->name, source->size, needed, whose, number);
+	     source->name, source->stamp.size, needed, whose, number);
 	return fail_hint(err, "%s", dump_again);
 }
 
@@ -462,6 +458,8 @@ struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret
 	if (failed)
 		return NULL;
 	images->dir_fd = dir_fd;
+	images->sources = reading.sources;
+	images->n_sources = reading.n_sources;
 	images->by_nestor = snapshot.inventory->nestor_version != NULL;
 	*ret_snapshot = snapshot;
 	return take_ptr(images);
@@ -477,17 +475,27 @@ bool images_written_by_nestor(const struct images *images)
 	return images->by_nestor;
 }
 
-int images_open_pages(const struct images *images, uint64_t source, struct error *err)
+/* The file that was checked, or none. */
+static int open_checked(const struct images *images, enum image_kind kind, uint64_t number,
+			struct error *err)
 {
+	struct source wanted = { .kind = kind, .number = number };
+	const struct source *source = bsearch(&wanted, images->sources, images->n_sources,
+					      sizeof wanted, compare_sources);
 	char name[IMAGE_NAME_SIZE];
 
-	return open_image(images->dir_fd, image_name(name, IMAGE_PAGES, (uint32_t)source), err);
+	if (!source)
+		return missing(image_name(name, kind, number), err);
+	return checksum_open(images->dir_fd, source->name, &source->stamp, err);
+}
+
+int images_open_pages(const struct images *images, uint64_t source, struct error *err)
+{
+	return open_checked(images, IMAGE_PAGES, (uint32_t)source, err);
 }
 
 int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,
 			struct error *err)
 {
-	char name[IMAGE_NAME_SIZE];
-
-	return open_image(images->dir_fd, image_name(name, kind, number), err);
+	return open_checked(images, kind, number, err);
 }

@@ -27,7 +27,7 @@ static uint8_t *packing_extend(struct packing *packing, size_t size)
 			room *= 2;
 		uint8_t *larger = realloc(packing->buffer, room);
 		if (!larger)
-			abort();
+			out_of_memory();
 		packing->buffer = larger;
 		packing->room = room;
 	}
@@ -251,8 +251,10 @@ int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, st
 	packing_begin(&packing, IMAGE_STATS);
 	packing_add(&packing, stats);
 	autofree uint8_t *bytes = packing.buffer;
-	autoclose int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, bytes, packing.length) != (ssize_t)packing.length)
+	autoclose int fd = foreign_create(dir_fd, name, 0600, "the statistics", err);
+	if (fd < 0)
+		return -1;
+	if (write(fd, bytes, packing.length) != (ssize_t)packing.length)
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
 	return 0;
 }

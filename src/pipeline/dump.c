@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STATISTICS_NAME "stats-dump"
+
 struct dump {
 	const struct pipeline_options *asked;
 	struct session session;
@@ -87,7 +89,7 @@ static int write_stats(struct dump *dump, struct error *err)
 	stats.dump = &entry;
 	log_info("dump", "nestor", "%zu tasks, %" PRIu64 " pages, stopped for %" PRIu32 " us",
 		 dump->collect.n_targets, entry.pages_written, entry.frozen_time);
-	return images_write_stats(dump->session.work_fd, "stats-dump", &stats, err);
+	return images_write_stats(dump->session.work_fd, STATISTICS_NAME, &stats, err);
 }
 
 /* A tree that goes on need not wait for the disk. */
@@ -124,6 +126,8 @@ static int run_steps(struct dump *dump, struct error *err)
 {
 	if (losses_parse(dump->asked->force_lost, &dump->options.accepted_losses, err) < 0 ||
 	    facts_probe(&dump->facts, &dump->arena, err) < 0)
+		return -1;
+	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
 		return -1;
 	dump->collect.images = images_writer_new(dump->session.images_fd, err);
 	if (!dump->collect.images)

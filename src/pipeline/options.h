@@ -45,7 +45,7 @@ struct pipeline_options {
 	/* of a dump */
 	pid_t pid;
 	bool leave_running;
-	uint64_t ghost_limit; /* largest unlinked file that is put into the images */
+	uint64_t ghost_limit;	/* largest unlinked file that is put into the images */
 	const char *force_lost; /* names of state that may be lost (collect/losses.h); NULL: none */
 
 	/* of a restore and a plan */

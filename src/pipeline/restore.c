@@ -8,6 +8,8 @@
 
 #include <inttypes.h>
 
+#define STATISTICS_NAME "stats-restore"
+
 struct restore {
 	const struct pipeline_options *asked;
 	struct session session;
@@ -68,7 +70,7 @@ static void write_stats(struct restore *restore)
 	stats.restore = &entry;
 	log_info("restore", "nestor", "%zu tasks, root pid %d, %" PRIu32 " us",
 		 restore->load.snapshot.n_tasks, (int)restore->result.root_pid, entry.restore_time);
-	if (images_write_stats(restore->session.work_fd, "stats-restore", &stats, &err) < 0)
+	if (images_write_stats(restore->session.work_fd, STATISTICS_NAME, &stats, &err) < 0)
 		log_warning("restore", "nestor", "%s, going on without statistics", err.text);
 }
 
@@ -77,6 +79,8 @@ static int run_steps(struct restore *restore, struct error *err)
 	struct load *load = &restore->load;
 
 	if (load_open(load, &restore->session, err) < 0)
+		return -1;
+	if (session_check_places(&restore->session, STATISTICS_NAME, err) < 0)
 		return -1;
 	if (load_verify_files(load, err) < 0)
 		return -1;

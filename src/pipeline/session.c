@@ -3,6 +3,8 @@
 #include "pipeline/session.h"
 
 #include "base/cleanup.h"
+#include "base/foreign.h"
+#include "base/procfs.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -26,12 +28,21 @@ static int open_log(struct session *session, struct error *err)
 		log_open(STDERR_FILENO, options->log_level);
 		return 0;
 	}
-	session->log_fd = openat(session->work_fd, options->log_file,
-				 O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	session->log_fd =
+		foreign_create(session->work_fd, options->log_file, 0600, "the log file", err);
 	if (session->log_fd < 0)
-		return fail_errno(err, ERR_IO, "cannot create the log file %s", options->log_file);
+		return -1;
 	log_open(session->log_fd, options->log_level);
 	return 0;
+}
+
+int session_check_places(const struct session *session, const char *statistics, struct error *err)
+{
+	const char *pidfile = session->options->pidfile;
+
+	if (foreign_can_replace(session->work_fd, statistics, "the statistics", err))
+		return -1;
+	return pidfile ? foreign_can_create(session->work_fd, pidfile, "the pid file", err) : 0;
 }
 
 int session_open(struct session *session, const char *name, const struct pipeline_options *options,
@@ -42,6 +53,8 @@ int session_open(struct session *session, const char *name, const struct pipelin
 	*session = (struct session){
 		.name = name, .options = options, .images_fd = -1, .work_fd = -1, .log_fd = -1
 	};
+	if (procfs_check(err))
+		return -1;
 	session->images_fd = open_directory(images, "images", err);
 	if (session->images_fd < 0)
 		return -1;
@@ -77,10 +90,11 @@ int session_step(struct session *session, const char *phase, struct error *err)
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err)
 {
-	autoclose int fd =
-		openat(session->work_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	autoclose int fd = foreign_create(session->work_fd, name, 0644, "the pid file", err);
 
-	if (fd < 0 || dprintf(fd, "%d", (int)pid) < 0)
+	if (fd < 0)
+		return -1;
+	if (dprintf(fd, "%d", (int)pid) < 0)
 		return fail_errno(err, ERR_IO, "cannot write the pid file %s", name);
 	return 0;
 }

@@ -22,6 +22,8 @@ struct session {
 /* Opens the directories and the log. */
 int session_open(struct session *session, const char *name, const struct pipeline_options *options,
 		 struct error *err);
+/* Could the files of the work directory be made? To be asked before there is anything to undo. */
+int session_check_places(const struct session *session, const char *statistics, struct error *err);
 /* Fails with ERR_INTERRUPTED when a signal has asked to stop. */
 int session_step(struct session *session, const char *phase, struct error *err);
 /* The same without asking, for what has to be done in any case. */

@@ -407,14 +407,15 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 	const struct link *link = link_at(making, reg->name, err);
 	if (!link)
 		return -1;
-	autoclose int named = openat(link->dir_fd, link->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int flags = regular_open_flags(reg);
+	autoclose int named = openat(link->dir_fd, link->name,
+				     (flags & O_PATH ? flags : O_PATH | O_NOFOLLOW) | O_CLOEXEC);
 	if (named < 0 || fstat(named, &found) < 0 || fstat(making->fd, &inode) < 0)
 		return fail_errno(err, ERR_IO, "cannot open the unlinked file %s", reg->name);
 	/* In a directory that others may write to, the name may have become theirs. */
 	if (found.st_dev != inode.st_dev || found.st_ino != inode.st_ino)
 		return fail(err, ERR_FILE_CHANGED,
 			    "%s was replaced while the unlinked file was made again", reg->name);
-	int flags = regular_open_flags(reg);
 	if (flags & O_PATH)
 		return take_fd(&named);
 	autoclose int fd = flags & O_NOFOLLOW ? openat(link->dir_fd, link->name,

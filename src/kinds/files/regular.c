@@ -252,7 +252,10 @@ static int open_path(const struct file_opener *opener, const RegFileEntry *reg, 
 static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 		      struct stat *ret_found, struct error *err)
 {
-	autoclose int fd = open_path(opener, reg, O_PATH | ((int)reg->flags & O_NOFOLLOW));
+	/* A description that is O_PATH is this one, with all that it shows. */
+	int flags = reg->flags & O_PATH ? regular_open_flags(reg)
+					: O_PATH | ((int)reg->flags & O_NOFOLLOW);
+	autoclose int fd = open_path(opener, reg, flags);
 
 	if (fd < 0)
 		return fail_to_open(reg, err);

@@ -79,6 +79,7 @@ struct dump_options {
 	bool shell_job;
 	bool leave_running; /* neither collect_kill nor collect_leave_stopped will be called */
 	unsigned timeout_seconds;
+	bool ignore_cgroups;
 	uint64_t ghost_limit;	  /* largest unlinked file that is carried */
 	uint64_t accepted_losses; /* losses.h */
 };

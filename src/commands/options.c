@@ -96,6 +96,10 @@ static int set_value(const struct option_row *row, const char *text, void *value
 	case OPTION_TEXT:
 		*(const char **)place = text;
 		break;
+	case OPTION_OPTIONAL_TEXT:
+		if (text)
+			*(const char **)place = text;
+		break;
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
 		return parse_number(row, text, place, err);
@@ -133,7 +137,8 @@ struct getopt_tables {
 
 static bool argument_is_optional(enum option_kind kind)
 {
-	return kind == OPTION_VERBOSITY || kind == OPTION_ONLY_VALUE;
+	return kind == OPTION_VERBOSITY || kind == OPTION_ONLY_VALUE ||
+	       kind == OPTION_OPTIONAL_TEXT;
 }
 
 static void fill_getopt_tables(struct getopt_tables *out, const struct option_row *const *tables)

@@ -25,11 +25,13 @@ const struct option_row pipeline_options[] = {
 	  "leave the tasks stopped, to be continued by SIGCONT" },
 	{ 0, "timeout", OPTION_NUMBER, PIPELINE_ROW(timeout_seconds), "SECONDS",
 	  "give up after this time (default: 10)" },
+	{ 0, "manage-cgroups", OPTION_OPTIONAL_TEXT, PIPELINE_ROW(manage_cgroups), "MODE",
+	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not be "
+	  "there) or ignore; default: soft" },
 	/*
 	 * Asked for by clients as a matter of course. They permit or tune what concerns only
 	 * objects that are refused by name anyway (sockets, mounts, inotify), or give hints.
 	 */
-	{ 0, "manage-cgroups", OPTION_ONLY_VALUE, 0, "ignore", NULL },
 	{ 0, "tcp-established", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "tcp-close", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "skip-in-flight", OPTION_HARMLESS, 0, NULL, NULL },

@@ -102,7 +102,10 @@ __attribute__((noreturn)) static void be_visitor(const struct visit *visit, stru
 	struct visitor visitor = { .socket = socket };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	shared->result = go_there(visit, &shared->err);
+	if (visit->before)
+		shared->result = visit->before(shared->data, &shared->err);
+	if (shared->result == 0)
+		shared->result = go_there(visit, &shared->err);
 	if (shared->result == 0)
 		shared->result = visit->function(&visitor, shared->data, &shared->err);
 	_exit(send_mark(socket, MARK_END, -1) != 0);

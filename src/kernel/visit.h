@@ -19,10 +19,12 @@ struct visitor;
 struct visit {
 	/* For messages, after "the process that": "makes uts namespace 17". */
 	const char *what;
-	/* Taken first, with all capabilities kept: real, effective and saved. */
+	/* Called before anything else, with our own rights; may be NULL. */
+	int (*before)(void *data, struct error *err);
+	/* Taken next, with all capabilities kept: real, effective and saved. */
 	bool takes_ids;
 	uint32_t uid, gid;
-	/* Entered next, in this order (setns). For a pid namespace see setns(2): only children. */
+	/* Entered then, in this order (setns). For a pid namespace see setns(2): only children. */
 	const int *namespaces;
 	size_t n_namespaces;
 	/* Returns 0, or -1 with err. */

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/slots.h"
+#include "model/cgroups.h"
 #include "model/namespaces.h"
 #include "model/snapshot.h"
 
@@ -78,6 +79,7 @@ struct applied_thread {
 	const struct task *task;
 	size_t thread;
 	pid_t tid; /* as the coordinator sees it */
+	struct file_opener *opener;
 };
 
 /*
@@ -198,6 +200,10 @@ struct file_opener {
 	int (*file)(const struct file_opener *opener, uint32_t file_id);
 	const void *run;	    /* what these functions look at */
 	struct made_mounts *mounts; /* NULL before they are made */
+	/* Told of a directory before it is made outside of the tree; NULL while verifying. */
+	int (*expect_leftover)(struct file_opener *opener, int parent_fd, const char *name,
+			       struct error *err);
+	void *leftovers;
 	struct slots states;	    /* see opener_state */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
@@ -227,6 +233,8 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  * Check (pure), at dump and again on images that anybody may have written:
  *   check    is the content such as the kernel would have made, and can we make it again?
  * Restore:
+ *   prepare  in the coordinator: opens what the maker needs
+ *   go	      in the maker, with our rights, before it enters the owner: where it has to be
  *   fill     in a process of its own that has entered the owner and called unshare(2): alone in the
  *	      new namespace, with all capabilities of the owner and no others. It ends afterwards,
  *	      and a descriptor keeps the namespace. /proc and the file systems are the host's
@@ -248,6 +256,10 @@ struct namespace_kind {
 		       struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct namespace *namespace_,
 		     struct error *err);
+	int (*prepare)(struct file_opener *opener, const struct namespace *namespace_,
+		       enum cgroup_mode mode, struct error *err);
+	int (*go)(struct file_opener *opener, const struct namespace *namespace_,
+		  struct error *err);
 	int (*fill)(const struct namespace *namespace_, struct error *err);
 	void (*describe)(const NsEntry *entry, struct text *text);
 };

@@ -12,6 +12,7 @@
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
 #include "kinds/sockets/socket.h"
+#include "kinds/cgroups/cgroups.h"
 #include "kinds/task/fs.h"
 #include "kinds/task/task.h"
 
@@ -35,6 +36,7 @@ static const struct file_aspect *const file_aspects[] = {
 };
 
 static const struct task_kind *const files_stage[] = {
+	&cgroups_kind,	     /* what is made later is accounted there */
 	&pid_limits_kind,    /* opens files below the root directory that we came with */
 	&mount_fs_kind,	     /* its mount namespace */
 	&namespaces_kind,    /* the others */
@@ -91,6 +93,7 @@ const struct kind_table kinds = {
 		[NAMESPACE_USER] = &user_namespace_kind,
 		[NAMESPACE_MNT] = &mount_namespace_kind,
 		[NAMESPACE_UTS] = &uts_namespace_kind,
+		[NAMESPACE_CGROUP] = &cgroup_namespace_kind,
 		[NAMESPACE_TIME] = &time_namespace_kind,
 	},
 	.tasks = {

@@ -3,6 +3,7 @@
 #ifndef NESTOR_MODEL_SCHEMA_H
 #define NESTOR_MODEL_SCHEMA_H
 
+#include "cgroup.pb-c.h"
 #include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
 #include "fs.pb-c.h"

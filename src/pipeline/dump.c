@@ -124,6 +124,11 @@ static int end_tree(struct dump *dump, struct error *err)
 
 static int run_steps(struct dump *dump, struct error *err)
 {
+	enum cgroup_mode mode;
+
+	if (!cgroup_mode_of_name(dump->asked->manage_cgroups, &mode))
+		return fail_cgroup_mode(dump->asked, err);
+	dump->options.ignore_cgroups = mode == CGROUPS_IGNORE;
 	if (losses_parse(dump->asked->force_lost, &dump->options.accepted_losses, err) < 0 ||
 	    facts_probe(&dump->facts, &dump->arena, err) < 0)
 		return -1;

@@ -83,13 +83,15 @@ int load_verify_files(struct load *load, struct error *err)
 
 static int make_plan(struct load *load, bool fresh, struct error *err)
 {
-	const struct plan_options options = {
+	struct plan_options options = {
 		.shell_job = load->session->options->shell_job,
 		.fresh_pid_namespace = fresh,
 		.coordinator_pid = getpid(),
 		.coordinator_group = fresh ? 0 : (uint32_t)getpgrp(),
 	};
 
+	if (!cgroup_mode_of_name(load->session->options->manage_cgroups, &options.cgroups))
+		return fail_cgroup_mode(load->session->options, err);
 	return plan_make(&load->plan, &load->arena, &load->snapshot, &load->facts, &kinds, &options,
 			 err);
 }

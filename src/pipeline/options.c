@@ -12,3 +12,9 @@ void pipeline_options_init(struct pipeline_options *options)
 		.ghost_limit = DEFAULT_GHOST_LIMIT,
 	};
 }
+
+int fail_cgroup_mode(const struct pipeline_options *options, struct error *err)
+{
+	fail(err, ERR_USAGE, "--manage-cgroups=%s is not supported", options->manage_cgroups);
+	return fail_hint(err, "modes are soft, none, strict and ignore");
+}

@@ -41,6 +41,7 @@ struct pipeline_options {
 	bool shell_job;
 	bool leave_stopped;
 	uint64_t timeout_seconds;
+	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 
 	/* of a dump */
 	pid_t pid;
@@ -57,6 +58,9 @@ struct pipeline_options {
 
 	struct pipeline_hooks hooks;
 };
+
+/* For a name that is none of a mode. */
+int fail_cgroup_mode(const struct pipeline_options *options, struct error *err);
 
 void pipeline_options_init(struct pipeline_options *options);
 

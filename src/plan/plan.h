@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
+#include "model/cgroups.h"
 #include "model/snapshot.h"
 #include "plan/actions.h"
 #include "program/program.h"
@@ -28,6 +29,7 @@ enum source_kind {
 	SOURCE_SHARED_MEMORY,  /* object with VMA shmid `id`, filled, read-write */
 	SOURCE_CORE_DIRECTORY, /* where zombie `id` dumps core: a file system of its own */
 	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
+	SOURCE_CGROUP,	       /* cgroup.procs of a cgroup by its number (model/cgroups.h) */
 	SOURCE_NAMESPACE,      /* that with this id, made before the tree; always inherited */
 	SOURCE_LATE_HOLDER,    /* pidfd of who has the late files; only where there are any */
 };
@@ -132,6 +134,7 @@ struct plan {
 	const struct snapshot *snapshot;
 	const struct facts *facts;
 	const struct kind_table *kinds;
+	enum cgroup_mode cgroup_mode;
 	struct program_set programs;
 	struct address_range
 		hole; /* free in every task and in the coordinator; programs at start */
@@ -173,6 +176,7 @@ struct plan {
 };
 
 struct plan_options {
+	enum cgroup_mode cgroups;
 	bool shell_job;
 	bool fresh_pid_namespace;   /* for level 0, unless it is the root task's own */
 	int coordinator_pid;	    /* as tasks of level 0 see it */

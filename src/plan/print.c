@@ -16,6 +16,7 @@ const char *source_name(enum source_kind kind)
 		[SOURCE_SHARED_MEMORY] = "shared memory",
 		[SOURCE_CORE_DIRECTORY] = "core directory",
 		[SOURCE_COORDINATOR] = "coordinator",
+		[SOURCE_CGROUP] = "cgroup",
 		[SOURCE_NAMESPACE] = "namespace",
 		[SOURCE_LATE_HOLDER] = "holder of late files",
 	};

@@ -123,6 +123,7 @@ static int apply(struct run *run, const struct action *action, struct error *err
 		.task = thread->task->planned->task,
 		.thread = action->apply.thread,
 		.tid = thread->tid,
+		.opener = &run->opener,
 	};
 
 	if (action->apply.kind->apply(&applied, err) < 0)

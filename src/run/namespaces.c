@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 struct making {
+	struct file_opener *opener;
 	const struct namespace *namespace_;
 	const struct namespace_kind *kind;
 };
@@ -28,6 +29,13 @@ static int fail_unshare(const struct namespace_type_row *type, struct error *err
 	if (err->os_errno == ENOSPC)
 		return fail_hint(err, "raise user.max_%s_namespaces (sysctl)", type->name);
 	return -1;
+}
+
+static int go(void *data, struct error *err)
+{
+	const struct making *making = data;
+
+	return making->kind->go ? making->kind->go(making->opener, making->namespace_, err) : 0;
 }
 
 static int make(struct visitor *visitor, void *data, struct error *err)
@@ -61,12 +69,14 @@ int *run_plain_namespaces(struct run *run)
 
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
 {
-	struct making making = { namespace_, run->plan->kinds->namespaces[namespace_->type] };
+	struct making making = { &run->opener, namespace_,
+				 run->plan->kinds->namespaces[namespace_->type] };
 	int owner = namespace_->owner->depth ? run_user_namespace(run, namespace_->owner->id) : -1;
 	struct visit there = {
 		.what = "makes a namespace",
 		.namespaces = &owner,
 		.n_namespaces = owner >= 0,
+		.before = go,
 		.function = make,
 		.data = &making,
 		.size = sizeof making,
@@ -75,7 +85,9 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 	};
 	int fd;
 
-	if (visit(&there, &fd, 1, err))
+	if ((making.kind->prepare &&
+	     making.kind->prepare(&run->opener, namespace_, run->plan->cgroup_mode, err)) ||
+	    visit(&there, &fd, 1, err))
 		return fail_while(err, "making %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
 	run_plain_namespaces(run)[namespace_->index] = fd;

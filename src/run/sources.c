@@ -9,6 +9,7 @@
 #include "kernel/syscalls.h"
 #include "kinds/memory/memory.h"
 #include "kinds/mounts/mounts.h"
+#include "kinds/cgroups/cgroups.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -105,6 +106,9 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return images_open_pages(run->images, source->id, err);
 	case SOURCE_SHARED_MEMORY:
 		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
+	case SOURCE_CGROUP:
+		return cgroup_open(&run->opener, cgroup_by_number(run->plan->snapshot, source->id),
+				   run->plan->cgroup_mode, err);
 	case SOURCE_NAMESPACE:
 		return open_made_namespace(run, source->id, err);
 	case SOURCE_CORE_DIRECTORY:
@@ -168,6 +172,8 @@ void run_prepare_sources(struct run *run)
 		.images = run->images,
 		.arena = run->arena,
 		.root_fd = run->options->root_fd,
+		.expect_leftover = run_expect_leftover,
+		.leftovers = run,
 		.file = opened_file,
 		.pid = pid_of_number,
 		.run = run,

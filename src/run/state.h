@@ -90,6 +90,9 @@ struct run {
 	int root_namespace_fd; /* the first task is born in this pid namespace; -1: see root_clone
 				*/
 
+	pid_t keeper; /* see leftovers.c; 0: there is none */
+	int keeper_fd;
+
 	pid_t holder; /* our child that has the sources at their numbers; 0 if there is none */
 	pid_t child;  /* ours: the first task, or the init of a fresh pid namespace; 0 before */
 
@@ -135,6 +138,11 @@ int run_namespace(const struct run *run, uint32_t id); /* of any type; borrowed;
 void run_close_plain_namespaces(struct run *run);
 /* user-limits.c: of the same, once the tree is made. */
 int run_set_user_limits(struct run *run, const NsEntry *limits, struct error *err);
+
+/* leftovers.c: for kinds that make directories outside of the tree; and its end. */
+int run_expect_leftover(struct file_opener *opener, int parent_fd, const char *name,
+			struct error *err);
+void run_dismiss_keeper(struct run *run, bool restored);
 
 /* map.c: puts the linked programs and the interpreter at their address. */
 int run_map_programs(struct run *run, struct error *err);

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Cgroup namespaces. All there is to one is its root: in each hierarchy the cgroup that its maker
+ * was in (cgroup_namespaces(7)); what is shown to those inside is relative to it. So the maker goes
+ * there first, and unshares then.
+ *
+ * No file tells the root. But paths of /proc/PID/cgroup are relative to that of the reader: what a
+ * member's path has more for us than for a reader inside is the root. A namespace without a member,
+ * or one whose member is outside of the root ("/.."), is refused.
+ */
+#include "kinds/namespaces/namespaces.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/text.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kernel/visit.h"
+#include "kinds/cgroups/cgroups.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_TEXT = 64 * 1024 };
+
+struct seen {
+	pid_t member;
+	char text[MOST_TEXT]; /* of its /proc/PID/cgroup, read inside */
+};
+
+static int read_inside(struct visitor *visitor, void *data, struct error *err)
+{
+	struct seen *seen = data;
+	char path[64];
+
+	(void)visitor;
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)seen->member);
+	if (procfs_read_into(AT_FDCWD, path, seen->text, sizeof seen->text) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
+	return 0;
+}
+
+static const char *path_in(const CgSetEntry *set, const char *name)
+{
+	for (size_t i = 0; i < set->n_ctls; i++)
+		if (strcmp(set->ctls[i]->name, name) == 0)
+			return set->ctls[i]->path;
+	return NULL;
+}
+
+/* Shortens the member's path to that of the root, by what is below it. */
+static int cut_off(struct arena *arena, CgMemberEntry *member, const char *inside,
+		   struct error *err)
+{
+	size_t length = strlen(member->path), below = inside ? strlen(inside) : 0;
+
+	if (inside && strcmp(inside, "/") == 0)
+		return 0;
+	if (!inside || strncmp(inside, "/..", 3) == 0 || below > length ||
+	    strcmp(member->path + length - below, inside) != 0)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "its members are outside of its root in hierarchy \"%s\", which "
+			    "cannot be told then",
+			    member->name);
+	member->path = below == length
+			       ? arena_string(arena, "/")
+			       : arena_printf(arena, "%.*s", (int)(length - below), member->path);
+	return 0;
+}
+
+static int find_root(struct collect *collect, NsEntry *entry, const char *inside_text, pid_t member,
+		     struct error *err)
+{
+	char path[64], *text;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)member);
+	if (procfs_read(collect->arena, AT_FDCWD, path, &text) < 0)
+		return fail_errno(err, ERR_TREE_CHANGED, "cannot read %s", path);
+	CgSetEntry *root = cgroup_parse_set(collect->snapshot, text, 0, err);
+	const CgSetEntry *inside =
+		root ? cgroup_parse_set(collect->snapshot, inside_text, 0, err) : NULL;
+	if (!inside)
+		return -1;
+	for (size_t i = 0; i < root->n_ctls; i++)
+		if (cut_off(collect->arena, root->ctls[i], path_in(inside, root->ctls[i]->name),
+			    err))
+			return -1;
+	entry->cgroup_root = root;
+	return 0;
+}
+
+static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
+		   struct error *err)
+{
+	struct seen *seen = arena_new(collect->arena, struct seen);
+	struct visit there = {
+		.what = "looks at a cgroup namespace",
+		.namespaces = &namespace_->fd,
+		.n_namespaces = 1,
+		.function = read_inside,
+		.data = seen,
+		.size = sizeof *seen,
+	};
+
+	if (collect->options->ignore_cgroups)
+		return 0;
+	if (!namespace_->member)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "no task of the tree is in it, and its root cannot be told then");
+	seen->member = namespace_->member->tid;
+	return visit(&there, NULL, 0, err) ||
+			       find_root(collect, namespace_->entry, seen->text, seen->member, err)
+		       ? -1
+		       : 0;
+}
+
+static int survey(struct collect *collect, struct survey *survey, struct error *err)
+{
+	(void)survey;
+	return cgroups_complete(collect, err);
+}
+
+static int check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		 struct error *err)
+{
+	const CgSetEntry *root = namespace_->entry->cgroup_root;
+
+	for (size_t i = 0; root && i < root->n_ctls; i++)
+		if (cgroup_is_own(snapshot, root->ctls[i]) && !cgroup_is_path(root->ctls[i]->path))
+			return fail(err, ERR_CGROUP_OUTSIDE,
+				    "cgroup namespace %" PRIu32
+				    ": its root, %s:%s, is not below that which nestor sees",
+				    namespace_->id, root->ctls[i]->name, root->ctls[i]->path);
+	return 0;
+}
+
+/* ---- restore ---- */
+
+/* Descriptors of cgroup.procs by namespace, one list for all. */
+struct opened {
+	struct opened *next;
+	const struct namespace *namespace_;
+	int fd;
+};
+
+static int prepare(struct file_opener *opener, const struct namespace *namespace_,
+		   enum cgroup_mode mode, struct error *err)
+{
+	struct opened **list = (struct opened **)opener_state(opener, &cgroup_namespace_kind);
+	const CgSetEntry *root = namespace_->entry->cgroup_root;
+
+	for (size_t i = 0; mode != CGROUPS_IGNORE && root && i < root->n_ctls; i++) {
+		if (!cgroup_is_own(opener->snapshot, root->ctls[i]))
+			continue;
+		int fd = cgroup_open(opener, root->ctls[i], mode, err);
+		if (fd < 0)
+			return -1;
+		struct opened *new = arena_new(opener->arena, struct opened);
+		*new = (struct opened){ *list, namespace_, fd };
+		*list = new;
+		opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, opener->n_kept_fds,
+					      sizeof *opener->kept_fds);
+		opener->kept_fds[opener->n_kept_fds++] = fd;
+	}
+	return 0;
+}
+
+static int go(struct file_opener *opener, const struct namespace *namespace_, struct error *err)
+{
+	const struct opened *opened = *opener_state(opener, &cgroup_namespace_kind);
+
+	for (; opened; opened = opened->next)
+		if (opened->namespace_ == namespace_ && write(opened->fd, "0", 1) != 1)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot go to the root of the namespace");
+	return 0;
+}
+
+static void describe(const NsEntry *entry, struct text *text)
+{
+	const CgSetEntry *root = entry->cgroup_root;
+
+	/* Mostly they are the same in all hierarchies; v2 is the last. */
+	for (size_t i = 0; root && i < root->n_ctls; i++)
+		if (i == 0 || strcmp(root->ctls[i]->path, root->ctls[i - 1]->path) != 0)
+			text_add(text, "%s%s:%s", i ? ", " : "root ", root->ctls[i]->name,
+				 root->ctls[i]->path);
+}
+
+const struct namespace_kind cgroup_namespace_kind = {
+	.type = NAMESPACE_CGROUP,
+	.survey = survey,
+	.collect = collect,
+	.check = check,
+	.prepare = prepare,
+	.go = go,
+	.describe = describe,
+};

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: cgroups
+ * promise: tasks, and single threads where a hierarchy has them by thread, are in the cgroups that
+ *	they were in; cgroup namespaces have their roots, also one of another user namespace
+ * flavours: flat one three
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROOM = 4096 };
+
+static char v2[ROOM], v1[ROOM]; /* where we began, in the file system; "": not there */
+static char folder[64];
+static char v1_name[64];
+
+/* Where this thread is in a hierarchy; "?" where there is none. */
+static void path_of(const char *name, char path[ROOM])
+{
+	char line[ROOM];
+	size_t length = strlen(name);
+	FILE *in = fopen("/proc/thread-self/cgroup", "r");
+
+	snprintf(path, ROOM, "?");
+	while (in && fgets(line, sizeof line, in)) {
+		char *colon = strchr(line, ':');
+		if (colon && strncmp(colon + 1, name, length) == 0 && colon[1 + length] == ':')
+			snprintf(path, ROOM, "%.*s", (int)strcspn(colon + 2 + length, "\n"),
+				 colon + 2 + length);
+	}
+	if (in)
+		fclose(in);
+}
+
+/* Hierarchies of the host, by their mounts: v2, and one of v1 that has no settings to be made. */
+static void find_hierarchies(void)
+{
+	char line[ROOM], root[512], point[512], type[32], options[512];
+	FILE *in = fopen("/proc/self/mountinfo", "r");
+
+	while (in && fgets(line, sizeof line, in)) {
+		char *dash = strstr(line, " - "), own[ROOM];
+		if (!dash || sscanf(line, "%*s %*s %*s %511s %511s", root, point) != 2 ||
+		    sscanf(dash + 3, "%31s %*s %511s", type, options) != 2 || strcmp(root, "/"))
+			continue;
+		bool is_v1 = strcmp(type, "cgroup") == 0 && strstr(options, "name=systemd");
+		if (strcmp(type, "cgroup2") && !is_v1)
+			continue;
+		path_of(is_v1 ? "name=systemd" : "", own);
+		snprintf(is_v1 ? v1 : v2, ROOM, "%.1000s%.1000s", point, own);
+		if (is_v1)
+			snprintf(v1_name, sizeof v1_name, "name=systemd");
+	}
+	if (in)
+		fclose(in);
+}
+
+/* Moves the caller: its process, or with "tasks" the thread. */
+static bool move(const char *base, const char *below, const char *name)
+{
+	char path[2 * ROOM];
+
+	snprintf(path, sizeof path, "%s/%s/%s", base, below, name);
+	int fd = open(path, O_WRONLY);
+	bool written = fd >= 0 && write(fd, "0", 1) == 1;
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+static void make(const char *base, const char *below)
+{
+	char path[2 * ROOM];
+
+	snprintf(path, sizeof path, "%s/%s", base, below);
+	scenario_need(mkdir(path, 0755) == 0, "cannot make %s: %s", path, strerror(errno));
+}
+
+static void remove_directory(const char *base, const char *below)
+{
+	char path[2 * ROOM];
+
+	snprintf(path, sizeof path, "%s/%s", base, below);
+	for (int i = 0; i < 100 && rmdir(path) && errno == EBUSY; i++)
+		usleep(10000);
+}
+
+static char expected[ROOM];
+
+static void check_path(const char *who, const char *name, const char *wanted)
+{
+	char path[ROOM];
+
+	path_of(name, path);
+	scenario_check(strcmp(path, wanted) == 0, "%s is in \"%s:%s\" instead of %s", who, name,
+		       path, wanted);
+}
+
+static void *thread(void *unused)
+{
+	char path[ROOM];
+
+	(void)unused;
+	scenario_need(move(v1, folder, "tasks"), "cannot move a thread");
+	path_of(v1_name, path);
+	scenario_mark("thread");
+	scenario_wait_restored();
+	check_path("a thread", v1_name, path);
+	return NULL;
+}
+
+static int below(void *unused)
+{
+	char own[64];
+
+	(void)unused;
+	snprintf(own, sizeof own, "%.50s/a", folder);
+	scenario_need(!*v2 || move(v2, own, "cgroup.procs"), "cannot move");
+	scenario_need(unshare(CLONE_NEWCGROUP) == 0, "cannot unshare");
+	check_path("who unshared", "", "/");
+	scenario_mark("below");
+	scenario_wait_restored();
+	check_path("who unshared", "", "/");
+	return 0;
+}
+
+static int below_users(void *unused)
+{
+	(void)unused;
+	scenario_need(unshare(CLONE_NEWCGROUP) == 0, "cannot unshare");
+	check_path("who is further in", "", "/");
+	scenario_mark("users");
+	scenario_wait_restored();
+	check_path("who is further in", "", "/");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct scenario_users users = { "0 0 1", "0 0 1", true };
+	pid_t children[2];
+	pthread_t other;
+	unsigned hash = 0;
+	char own[64];
+
+	scenario_begin(argc, argv);
+	find_hierarchies();
+	for (const char *c = argv[1]; *c; c++)
+		hash = hash * 31 + (unsigned char)*c;
+	snprintf(folder, sizeof folder, "nestor-test-%x", hash);
+	snprintf(own, sizeof own, "%.50s/a", folder);
+	scenario_need(*v1 || *v2, "there are no cgroups here");
+	if (*v2) {
+		make(v2, folder);
+		make(v2, own);
+		scenario_need(move(v2, folder, "cgroup.procs"), "cannot move");
+	}
+	if (*v1) {
+		make(v1, folder);
+		pthread_create(&other, NULL, thread, NULL);
+		scenario_wait_mark("thread");
+	}
+	path_of("", expected);
+	children[0] = scenario_child(below, NULL);
+	children[1] = scenario_child_users(CLONE_NEWUSER, &users, below_users, NULL);
+	scenario_wait_mark("below");
+	scenario_wait_mark("users");
+
+	scenario_ready();
+
+	check_path("the scenario", "", expected);
+	scenario_reap(children[0]);
+	scenario_reap(children[1]);
+	if (*v1)
+		pthread_join(other, NULL);
+	if (*v2)
+		move(v2, ".", "cgroup.procs");
+	remove_directory(v1, folder);
+	remove_directory(v2, own);
+	remove_directory(v2, folder);
+	return scenario_end();
+}

@@ -10,7 +10,6 @@
 struct pipeline_arguments {
 	struct common_arguments common;
 	struct pipeline_options options;
-	bool detached;
 	bool json;
 };
 

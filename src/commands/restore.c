@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 static const struct option_row restore_options[] = {
-	{ 'd', "restore-detached", OPTION_FLAG, offsetof(struct pipeline_arguments, detached), NULL,
+	{ 'd', "restore-detached", OPTION_FLAG, PIPELINE_ROW(detached), NULL,
 	  "return once the tree runs, instead of waiting for its root" },
 	UNSHARE_OPTION,
 	{ 0 },
@@ -35,7 +35,7 @@ static int run_restore(struct pipeline_arguments *arguments, struct terminal *te
 	terminal_begin(terminal, !options->log_file && options->log_level >= LOG_INFO);
 	pipeline_restore(options, &result, &err);
 	int status = terminal_end(terminal, &err);
-	if (status != EXIT_DONE || arguments->detached)
+	if (status != EXIT_DONE || options->detached)
 		return status;
 	terminal_let_signals_through(terminal);
 	return wait_for_root(result.child_pid);

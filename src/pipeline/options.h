@@ -40,6 +40,7 @@ struct pipeline_options {
 	enum log_level log_level;
 	bool shell_job;
 	bool leave_stopped;
+	bool detached; /* nobody waits for the restored tree */
 	uint64_t timeout_seconds;
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 

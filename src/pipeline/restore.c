@@ -44,6 +44,7 @@ static int make_tree(struct restore *restore, struct error *err)
 		.before_release = before_release,
 		.before_release_data = restore,
 		.timeout_seconds = (unsigned)restore->asked->timeout_seconds,
+		.detached = restore->asked->detached,
 		.leave_stopped = restore->asked->leave_stopped,
 		.mount_proc = mounts,
 		.root_fd = load->root_fd,

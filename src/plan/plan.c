@@ -112,6 +112,10 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 		}
 		planned->threads[0].program = planned->program;
 		planned->leader_dead = task_leader_is_dead(task);
+		for (size_t thread = 0; i == 0 && thread < task->n_threads; thread++)
+			plan->root_has_death_signal |=
+				task->threads[thread]->thread_core &&
+				task->threads[thread]->thread_core->pdeath_sig;
 	}
 }
 

@@ -147,6 +147,7 @@ struct plan {
 	/* The pid namespace of level 0 is made with the tree: that of the root task, or a fresh one
 	 * below an init of ours, where the recorded one was shared with others. */
 	bool own_pid_namespace, fresh_pid_namespace;
+	bool root_has_death_signal; /* when its parent ends */
 	uint32_t *taken_ids; /* that programs take in a pid namespace shared with others */
 	size_t n_taken_ids;
 	size_t n_helpers;

@@ -12,6 +12,12 @@ static int count_past_ids(struct run *run, const struct action *action, struct e
 	return 0;
 }
 
+static int start_deputy(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return run_start_deputy(run, err);
+}
+
 static int make_user_namespace(struct run *run, const struct action *action, struct error *err)
 {
 	return run_make_user_namespace(run, action->namespace, err);
@@ -74,20 +80,10 @@ static int wait_parked(struct run *run, const struct action *action, struct erro
 	return run_wait_parked(run, action->count, err);
 }
 
-static int finish(struct run *run, enum thread_group group, struct error *err)
-{
-	struct run_thread **threads;
-	size_t n = run_threads(run, group, &threads);
-
-	if (run_find_pids(run, threads, n, err) < 0)
-		return -1;
-	return run_finish(run, threads, n, group == THREADS_NOT_FINISHED, err);
-}
-
 static int stop_tasks(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	return finish(run, THREADS_OF_STOPPED_TASKS, err);
+	return run_stop_tasks(run, err);
 }
 
 /* All programs are at rest. No task may run while somebody else still holds its pipe ends. */
@@ -98,7 +94,8 @@ static int close_sources(struct run *run, const struct action *action, struct er
 
 	(void)action;
 	run->parked = monotonic_microseconds();
-	run_end_holder(run);
+	if (run_empty_holder(run, err) < 0)
+		return -1;
 	run_close_sources(run);
 	run_close_namespaces(run);
 	return run_find_pids(run, threads, n, err);
@@ -148,12 +145,13 @@ static int announce(struct run *run, const struct action *action, struct error *
 static int let_go(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	return finish(run, THREADS_NOT_FINISHED, err);
+	return run_let_go(run, err);
 }
 
 static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *action,
 					 struct error *err) = {
 	[ACTION_COUNT_PAST_IDS] = count_past_ids,
+	[ACTION_START_DEPUTY] = start_deputy,
 	[ACTION_MAKE_USER_NAMESPACE] = make_user_namespace,
 	[ACTION_MAKE_PID_NAMESPACE] = make_pid_namespace,
 	[ACTION_MAKE_NAMESPACE] = make_namespace,

@@ -4,6 +4,10 @@
  * each thread gets its registers and its signal mask; then it is let go. Every step is started
  * for all threads before any of them is waited for, so that they work while we go on.
  *
+ * All of it is the deputy's work, which traces them (deputy.c). Tasks that are to be left stopped
+ * are brought into their stop first, while other programs still run, and let go with all others:
+ * a group stop is one for the parent too, and stays one when the tracer goes (__ptrace_unlink).
+ *
  * A remote call is not single-stepped: the SIGTRAP of a step is forced, and resets an ignored or
  * blocked SIGTRAP to its default (force_sig_info_to_task in kernel/signal.c). Instead the thread
  * is stopped at the entry of the call (PTRACE_SYSCALL), and interrupted from there: it makes the
@@ -46,7 +50,7 @@ struct batch {
 	size_t n_threads;
 	struct remote_call *calls;
 	size_t n_calls;
-	bool last;
+	bool stopped; /* these are the tasks that are left stopped */
 };
 
 static const char *name_of(const struct run_thread *thread)
@@ -177,7 +181,7 @@ static int make_calls(struct batch *batch, struct error *err)
 
 static bool is_in_batch(const struct batch *batch, const struct run_thread *thread)
 {
-	return !thread->task->finished && (batch->last || thread->task->planned->stopped);
+	return !thread->task->finished && thread->task->planned->stopped == batch->stopped;
 }
 
 /* What their programs could not do. */
@@ -234,12 +238,20 @@ static uint64_t signal_mask(const CoreEntry *core)
 	return core->tc ? core->tc->blk_sigset : 0;
 }
 
+static int set_mask(const struct run_thread *thread, struct error *err)
+{
+	uint64_t mask = signal_mask(thread->planned->core);
+
+	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
+		return fail_ptrace(thread, "set its signal mask", err);
+	return 0;
+}
+
 static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *err)
 {
 	const CoreEntry *core = thread->planned->core;
 	struct user_regs_struct regs;
 	struct iovec general = { &regs, sizeof(regs) }, extended = { xstate, 0 };
-	uint64_t mask = signal_mask(core);
 
 	if (registers_load(core, &regs, xstate, XSTATE_MAX_SIZE, &extended.iov_len, err) < 0)
 		return fail_while(err, "%s", name_of(thread));
@@ -247,8 +259,6 @@ static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *e
 		return fail_ptrace(thread, "set its registers", err);
 	if (extended.iov_len && ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &extended) < 0)
 		return fail_ptrace(thread, "set its floating point state", err);
-	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
-		return fail_ptrace(thread, "set its signal mask", err);
 	return 0;
 }
 
@@ -270,43 +280,97 @@ int run_check_registers(const struct plan *plan, struct error *err)
 	return 0;
 }
 
-static bool ends_stopped(const struct run *run, const struct run_task *task)
+static int finish(struct batch *batch, struct error *err)
 {
-	return task->planned->stopped || run->options->leave_stopped;
+	uint8_t *xstate = arena_alloc(batch->run->arena, XSTATE_MAX_SIZE);
+
+	if (make_planned_calls(batch, err) < 0 || unmap_programs(batch, err) < 0)
+		return -1;
+	for (size_t i = 0; i < batch->n_threads; i++)
+		if (set_state(batch->threads[i], xstate, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- Tasks that are left stopped ---- */
+
+/* The next thing that happens to it has to be this stop. */
+static int wait_for(struct run_thread *thread, int wanted, struct error *err)
+{
+	int status;
+
+	if (wait_stop(thread, &status, err) < 0)
+		return -1;
+	if (status >> 8 != wanted)
+		return fail(err, ERR_KERNEL_REFUSED, "%s: stop 0x%x instead of 0x%x",
+			    name_of(thread), (unsigned)status >> 8, (unsigned)wanted);
+	return 0;
+}
+
+static int go_on(const struct run_thread *thread, int signal, struct error *err)
+{
+	if (ptrace(PTRACE_CONT, thread->tid, 0, (unsigned long)signal) < 0)
+		return fail_ptrace(thread, "bring it into its stop", err);
+	return 0;
 }
 
 /*
- * A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. The
- * first task is the last to go: should we die in the middle, a pid namespace of which it is the
- * init goes as a whole.
+ * All signals but this one are still blocked, so it is the only one that is taken: by the first
+ * thread, as the others have not been let go on. From then on these join the stop before they
+ * get to user mode.
  */
-static int let_go(struct batch *batch, struct error *err)
+static int bring_into_stop(struct run_task *task, struct error *err)
 {
-	for (size_t i = 0; i < batch->n_threads; i++) {
-		struct run_thread *thread = batch->threads[i];
+	const int group_stop = SIGSTOP | PTRACE_EVENT_STOP << 8;
+	struct run_thread *first = task->threads;
 
-		if (thread == thread->task->threads && ends_stopped(batch->run, thread->task) &&
-		    kill(thread->tid, SIGSTOP) < 0)
-			return fail_ptrace(thread, "stop it", err);
-	}
-	for (size_t i = batch->n_threads; i-- > 0;) {
-		struct run_thread *thread = batch->threads[i];
-
-		if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0) {
-			if (errno != ESRCH)
-				return fail_ptrace(thread, "let it go", err);
-			/*
-			 * Killed, by one that runs already. Its parent hears of it when we have
-			 * (ptrace(2)); the first task's parent is mostly us.
-			 */
-			if (thread->tid != batch->run->child)
-				waitpid(thread->tid, NULL, __WALL | WNOHANG);
-		}
-		thread->seized = false;
-		thread->task->finished = true;
-	}
+	if (kill(first->tid, SIGSTOP) < 0)
+		return fail_ptrace(first, "stop it", err);
+	if (go_on(first, 0, err) < 0 || wait_for(first, SIGSTOP, err) < 0 ||
+	    go_on(first, SIGSTOP, err) < 0 || wait_for(first, group_stop, err) < 0)
+		return -1;
+	for (size_t i = 1; i < task->n_threads; i++)
+		if (go_on(&task->threads[i], 0, err) < 0 ||
+		    wait_for(&task->threads[i], group_stop, err) < 0)
+			return -1;
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (set_mask(&task->threads[i], err) < 0)
+			return -1;
+	task->finished = true;
 	return 0;
 }
+
+static int stop_job(struct run *run, void *data, struct error *err)
+{
+	struct batch *batch = data;
+
+	if (stop_all(batch, err) < 0 || finish(batch, err) < 0)
+		return -1;
+	for (size_t i = 0; i < run->n_tasks; i++)
+		if (run->tasks[i].planned->stopped && bring_into_stop(&run->tasks[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int make_batch(struct run *run, enum thread_group group, struct batch *batch,
+		      struct error *err)
+{
+	*batch = (struct batch){ .run = run, .stopped = group == THREADS_OF_STOPPED_TASKS };
+	batch->n_threads = run_threads(run, group, &batch->threads);
+	batch->calls = arena_array(run->arena, struct remote_call, batch->n_threads + 1);
+	return run_find_pids(run, batch->threads, batch->n_threads, err);
+}
+
+int run_stop_tasks(struct run *run, struct error *err)
+{
+	struct batch batch;
+
+	if (make_batch(run, THREADS_OF_STOPPED_TASKS, &batch, err) < 0)
+		return -1;
+	return run_by_deputy(run, stop_job, &batch, err);
+}
+
+/* ---- The end ---- */
 
 char run_state_of(pid_t pid)
 {
@@ -320,45 +384,98 @@ char run_state_of(pid_t pid)
 	return at && sscanf(at, ") %c", &state) == 1 ? state : 0;
 }
 
-/* Their parents go on only when the stops, and the SIGCHLD they cause, are history. */
-static int wait_stopped(struct batch *batch, struct error *err)
+static int seize_job(struct run *run, void *data, struct error *err)
+{
+	(void)run;
+	return stop_all(data, err);
+}
+
+static int finish_job(struct run *run, void *data, struct error *err)
+{
+	struct batch *batch = data;
+
+	(void)run;
+	if (finish(batch, err) < 0)
+		return -1;
+	for (size_t i = 0; i < batch->n_threads; i++)
+		if (set_mask(batch->threads[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int detach(struct run_thread *thread, struct error *err)
+{
+	if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0) {
+		if (errno != ESRCH)
+			return fail_ptrace(thread, "let it go", err);
+		/* Killed, by one that runs already. Its parent hears of it when we have (ptrace(2)).
+		 */
+		waitpid(thread->tid, NULL, __WALL | WNOHANG);
+	}
+	thread->seized = false;
+	thread->task->finished = true;
+	return 0;
+}
+
+/*
+ * A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. The
+ * first task is the last to go: should the deputy die in the middle, a pid namespace of which it is
+ * the init goes as a whole.
+ */
+static int let_go_job(struct run *run, void *data, struct error *err)
+{
+	struct run_thread **all;
+	size_t n = run_threads(run, THREADS_ALL, &all);
+
+	(void)data;
+	for (size_t i = 0; run->options->leave_stopped && i < run->n_tasks; i++) {
+		struct run_task *task = &run->tasks[i];
+
+		if (task->n_threads && !task->planned->stopped &&
+		    kill(task->threads->tid, SIGSTOP) < 0)
+			return fail_ptrace(task->threads, "stop it", err);
+	}
+	if (run_commit(run, err) < 0)
+		return -1;
+	for (size_t i = n; i-- > 0;)
+		if (detach(all[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int wait_stopped(struct run *run, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = 200 * 1000 };
 
-	for (size_t i = 0; i < batch->n_threads; i++) {
-		struct run_thread *thread = batch->threads[i];
+	for (size_t i = 0; i < run->n_tasks; i++) {
+		const struct run_task *task = &run->tasks[i];
 
-		if (thread != thread->task->threads || !ends_stopped(batch->run, thread->task))
+		if (!task->n_threads || (!task->planned->stopped && !run->options->leave_stopped))
 			continue;
-		for (int k = 0; run_state_of(thread->tid) != 'T'; k++) {
+		for (int k = 0; run_state_of(task->threads->tid) != 'T'; k++) {
 			if (k > 10000)
 				return fail(err, ERR_STOP_TIMEOUT, "%s did not stop",
-					    name_of(thread));
+					    name_of(task->threads));
 			nanosleep(&pause, NULL);
 		}
 	}
 	return 0;
 }
 
-int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, bool last,
-	       struct error *err)
+int run_let_go(struct run *run, struct error *err)
 {
-	struct batch batch = {
-		.run = run, .threads = threads, .n_threads = n_threads, .last = last
-	};
-	uint8_t *xstate = arena_alloc(run->arena, XSTATE_MAX_SIZE);
+	struct batch batch;
 
-	batch.calls = arena_array(run->arena, struct remote_call, n_threads + 1);
-	if (stop_all(&batch, err) < 0 || make_planned_calls(&batch, err) < 0 ||
-	    unmap_programs(&batch, err) < 0)
+	if (make_batch(run, THREADS_NOT_FINISHED, &batch, err) < 0 ||
+	    run_by_deputy(run, seize_job, &batch, err) < 0)
 		return -1;
-	for (size_t i = 0; i < batch.n_threads; i++)
-		if (set_state(batch.threads[i], xstate, err) < 0)
-			return -1;
-	/* Should we die before, the traced die with us, and the init of their namespace too. */
-	if (last && run_release_init(run, err) < 0)
+	/* With all of them traced, nobody of ours is needed as a parent. */
+	if (run->orphans_root) {
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+		run_end_holder(run);
+	}
+	if (run_by_deputy(run, finish_job, &batch, err) < 0 || run_release_init(run, err) < 0 ||
+	    run_by_deputy(run, let_go_job, NULL, err) < 0)
 		return -1;
-	if (let_go(&batch, err) < 0)
-		return -1;
-	return wait_stopped(&batch, err);
+	return wait_stopped(run, err);
 }

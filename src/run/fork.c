@@ -4,6 +4,10 @@
  * at the numbers that the plan gave them, which may be in use here, and makes the first task with
  * CLONE_PARENT: that task is our child, and inherits nothing but sources. The holder stays as the
  * place that pidfd_getfd takes files from until all programs are parked.
+ *
+ * A first task that wants a signal when its parent ends would get it as soon as we do, where nobody
+ * waits for the tree (-d). So it is a child of the holder's, and gets its death signal when that is
+ * gone: whoever has become its parent then is the one that it would have in the end.
  */
 #include "program/layout.h"
 #include "run/raw.h"
@@ -73,7 +77,7 @@ __attribute__((always_inline)) static inline long close_ranges(const struct addr
 	return result;
 }
 
-/* Says what came of it; then there is nothing left to do but to keep the files open. */
+/* Says what came of it; then there is nothing left to do but to keep the files open, or a child. */
 __attribute__((noreturn)) static void hold(struct run *run, const char *what, long result)
 {
 	run->birth->what = what;
@@ -81,6 +85,11 @@ __attribute__((noreturn)) static void hold(struct run *run, const char *what, lo
 	run->birth->failed_errno = result < 0 ? (int32_t)-result : 0;
 	__atomic_store_n(&run->birth->over, 1, __ATOMIC_RELEASE);
 	raw_call(SYS_futex, (uintptr_t)&run->birth->over, FUTEX_WAKE, 1, 0, 0);
+	while (!__atomic_load_n(&run->birth->empty, __ATOMIC_ACQUIRE))
+		raw_call(SYS_futex, (uintptr_t)&run->birth->empty, FUTEX_WAIT, 0, 0, 0);
+	raw_call(SYS_close_range, 0, UINT32_MAX, 0, 0, 0);
+	__atomic_store_n(&run->birth->emptied, 1, __ATOMIC_RELEASE);
+	raw_call(SYS_futex, (uintptr_t)&run->birth->emptied, FUTEX_WAKE, 1, 0, 0);
 	for (;;)
 		raw_call(SYS_pause, 0, 0, 0, 0, 0);
 }
@@ -237,10 +246,16 @@ int run_fork(struct run *run, struct error *err)
 		},
 	};
 
+	run->orphans_root = run->options->detached && run->plan->root_has_death_signal &&
+			    !run->plan->fresh_pid_namespace;
 	if (run->root_namespace_fd >= 0)
 		holding.clone.flags &= ~(uint64_t)CLONE_NEWPID;
 	if (run->plan->fresh_pid_namespace)
 		holding.clone = (struct clone_args){ .flags = CLONE_PARENT | CLONE_NEWPID };
+	if (run->orphans_root) {
+		holding.clone.flags &= ~(uint64_t)CLONE_PARENT;
+		holding.clone.exit_signal = SIGCHLD;
+	}
 	if (!clone->n_set_tid)
 		holding.clone.set_tid = 0;
 	holding.unwanted = gaps(run, false, &holding.n_unwanted);
@@ -253,6 +268,24 @@ int run_fork(struct run *run, struct error *err)
 	if (!run->holder)
 		be_holder(&holding);
 	return wait_for_birth(run, err);
+}
+
+int run_empty_holder(struct run *run, struct error *err)
+{
+	const struct timespec tick = { .tv_nsec = 20 * 1000 * 1000 };
+
+	if (!run->orphans_root) {
+		run_end_holder(run);
+		return 0;
+	}
+	run_set_word(&run->birth->empty, 1);
+	while (!__atomic_load_n(&run->birth->emptied, __ATOMIC_ACQUIRE)) {
+		syscall(SYS_futex, &run->birth->emptied, FUTEX_WAIT, 0, &tick, NULL, 0);
+		if (run_state_of(run->holder) == 'Z')
+			return fail(err, ERR_TASK_DIED,
+				    "the process that holds the open files died");
+	}
+	return 0;
 }
 
 void run_end_holder(struct run *run)

@@ -17,14 +17,30 @@
 
 enum { LONGEST_MICROSECONDS = 10 * 1000 * 1000 };
 
-static int trace(struct run *run, struct run_thread **threads, size_t n, struct error *err)
+struct waiting {
+	struct run_thread **threads;
+	size_t n;
+};
+
+static int trace_job(struct run *run, void *data, struct error *err)
 {
-	if (run_find_pids(run, threads, n, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (!threads[i]->seized && run_seize(threads[i], PTRACE_O_SUSPEND_SECCOMP, err) < 0)
+	const struct waiting *waiting = data;
+
+	(void)run;
+	for (size_t i = 0; i < waiting->n; i++)
+		if (!waiting->threads[i]->seized &&
+		    run_seize(waiting->threads[i], PTRACE_O_SUSPEND_SECCOMP, err) < 0)
 			return -1;
 	return 0;
+}
+
+static int trace(struct run *run, struct run_thread **threads, size_t n, struct error *err)
+{
+	struct waiting waiting = { threads, n };
+
+	return run_find_pids(run, threads, n, err) < 0
+		       ? -1
+		       : run_by_deputy(run, trace_job, &waiting, err);
 }
 
 static int wait_dead(const struct run *run, const struct run_thread *leader, struct error *err)

@@ -3,6 +3,7 @@
 #ifndef NESTOR_RUN_STATE_H
 #define NESTOR_RUN_STATE_H
 
+#include "base/undo.h"
 #include "kinds/kind.h"
 #include "program/op.h"
 #include "run/run.h"
@@ -58,6 +59,9 @@ struct birth {
 	uint32_t release;  /* futex: set when the tree is about to be let go */
 	uint32_t released; /* its init no longer depends on us */
 	int32_t release_errno;
+	/* Of the holder, where it stays as the parent of the first task: */
+	uint32_t empty;	  /* futex: set when it is to close all that it has */
+	uint32_t emptied; /* futex: it has */
 };
 
 enum { BIRTH_OFFSET = 2048 };
@@ -66,6 +70,21 @@ enum { BIRTH_OFFSET = 2048 };
 struct run_user_namespace {
 	const struct user_namespace *namespace;
 	int fd;
+};
+
+struct run;
+
+/* See deputy.c. */
+struct deputy {
+	pid_t pid; /* 0: there is none */
+	pid_t coordinator;
+	void *stack;
+	int (*job)(struct run *run, void *data, struct error *err); /* NULL: it is to end */
+	void *job_data;
+	struct error *job_err;
+	int result;
+	uint32_t done;	/* futex: how many jobs */
+	bool committed; /* from here on the tree is let go, whoever dies */
 };
 
 struct run {
@@ -83,6 +102,8 @@ struct run {
 	struct run_header *header;
 	struct birth *birth;
 	struct run_life life;
+	struct deputy deputy;
+	struct undo_list undo;
 
 	struct run_user_namespace *user_namespaces; /* parents before children */
 	size_t n_user_namespaces;
@@ -95,6 +116,7 @@ struct run {
 
 	pid_t holder; /* our child that has the sources at their numbers; 0 if there is none */
 	pid_t child;  /* ours: the first task, or the init of a fresh pid namespace; 0 before */
+	bool orphans_root; /* the first task is the holder's child, and nobody's at the end */
 
 	struct run_task *tasks; /* like plan->tasks */
 	size_t n_tasks;
@@ -155,9 +177,19 @@ void run_unwatch_life(struct run *run);
 /* fault.c: lets one operation fail, where asked for; the programs are mapped. */
 int run_apply_fault(struct run *run, struct error *err);
 
+/* deputy.c: who it is that traces, and that undoes when we are killed. */
+int run_start_deputy(struct run *run, struct error *err);
+/* It does that while we wait. */
+int run_by_deputy(struct run *run, int (*job)(struct run *run, void *data, struct error *err),
+		  void *data, struct error *err);
+/* By the deputy: from here on the tree is let go, whoever dies. */
+int run_commit(struct run *run, struct error *err);
+void run_end_deputy(struct run *run, bool at_once);
+
 /* fork.c: makes holder and first task; all signals must be blocked. */
 int run_fork(struct run *run, struct error *err);
-/* Ends the holder: from now on nobody but the tasks has the sources. */
+/* From now on nobody but the tasks has the sources; the holder ends, or stays as a parent. */
+int run_empty_holder(struct run *run, struct error *err);
 void run_end_holder(struct run *run);
 
 /* init.c: the init of a fresh pid namespace, which has made the first task. */
@@ -216,13 +248,15 @@ int run_check_interrupted(struct error *err);
 /* Fails with what the first program has told that failed. */
 int run_check_programs(const struct run *run, struct error *err);
 
-/* finish.c: registers, signal masks, no more programs; then they run (or are stopped). */
+/*
+ * finish.c: registers, signal masks, no more programs. Stopped tasks then stand in their stop, still
+ * traced; at last all are let go.
+ */
 /* Before anything is made: does this processor have a place for all that is recorded? */
 int run_check_registers(const struct plan *plan, struct error *err);
 int run_seize(struct run_thread *thread, unsigned options, struct error *err);
-/* `last`: these are the last; whoever stays with the tree is on its own then too. */
-int run_finish(struct run *run, struct run_thread **threads, size_t n_threads, bool last,
-	       struct error *err);
+int run_stop_tasks(struct run *run, struct error *err);
+int run_let_go(struct run *run, struct error *err);
 
 /* The letter of /proc/PID/stat; 0: there is no such thread. */
 char run_state_of(pid_t tid);

@@ -24,21 +24,6 @@ static bool was_there_before(const struct run *run, pid_t pid)
 	return false;
 }
 
-/* Deaths of traced tasks that are not our children are seen by us first, then by the parents. */
-static void reap_traced(struct run *run)
-{
-	for (size_t i = 0; i < run->n_tasks; i++)
-		for (size_t k = 0; k < run->tasks[i].n_threads; k++) {
-			struct run_thread *thread = &run->tasks[i].threads[k];
-			int status;
-
-			if (thread->seized &&
-			    waitpid(thread->tid, &status, __WALL | WNOHANG) == thread->tid &&
-			    !WIFSTOPPED(status))
-				thread->seized = false;
-		}
-}
-
 /* Returns how many of our children are still there. */
 static size_t end_children(struct run *run)
 {
@@ -63,18 +48,15 @@ void run_undo(struct run *run)
 	uint64_t start = monotonic_microseconds();
 
 	run_end_holder(run);
-	/* Killed first, so that they make no more while the others are looked for. */
-	for (size_t i = 0; i < run->n_tasks; i++)
-		for (size_t k = 0; k < run->tasks[i].n_threads; k++)
-			if (run->tasks[i].threads[k].seized)
-				kill(run->tasks[i].threads[k].tid, SIGKILL);
+	/* Whoever it traces dies with it, and makes no more while the others are looked for. */
+	run_end_deputy(run, true);
 	while (end_children(run) > 0) {
-		reap_traced(run);
 		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
 			log_warning("restore", "undo",
 				    "tasks that were killed do not end, leaving them");
-			return;
+			break;
 		}
 		nanosleep(&pause, NULL);
 	}
+	undo_all(&run->undo);
 }

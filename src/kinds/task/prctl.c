@@ -394,8 +394,8 @@ static int plan_death_signal(struct plan *plan, const struct task *task, size_t 
 	uint32_t signal = task->threads[thread]->thread_core->pdeath_sig;
 
 	(void)err;
-	/* It would come when the parent's first thread exits. */
-	if (signal && task->parent && task_leader_is_dead(task->parent)) {
+	/* It would come when the parent's first thread exits, or what makes the root task does. */
+	if (signal && (!task->parent || task_leader_is_dead(task->parent))) {
 		plan_call_at_end(plan, task, thread, SYS_prctl, PR_SET_PDEATHSIG, signal);
 		signal = 0;
 	}

@@ -3,7 +3,7 @@
  * What has to be taken back if a restore does not come to its end: names, and whatever else is made
  * outside of namespaces that end by themselves. An entry is added before the thing is made, and
  * dropped when it is gone or is to stay. The list may be worked off by another process with the
- * same memory and descriptors, the owner having died at any instant (run/deputy.c): a member
+ * same memory and descriptors, the owner having died at any instant (run/executor.c): a member
  * changes in one store, and `undo` allocates nothing, locks nothing, and does no harm where the
  * thing was never made.
  */

@@ -204,7 +204,8 @@ struct file_opener {
 	int (*expect_leftover)(struct file_opener *opener, int parent_fd, const char *name,
 			       struct error *err);
 	void *leftovers;
-	struct slots states;	    /* see opener_state */
+	struct slots states;	/* see opener_state */
+	struct undo_list *undo; /* base/undo.h; NULL while verifying */
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
 	size_t n_kept_fds;

@@ -93,7 +93,7 @@ static void add_preparations(struct plan *plan)
 
 	if (!plan->own_pid_namespace)
 		add(plan, ACTION_COUNT_PAST_IDS);
-	add(plan, ACTION_START_DEPUTY);
+	add(plan, ACTION_START_EXECUTOR);
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
 		add(plan, ACTION_MAKE_USER_NAMESPACE)->namespace = snapshot->user_namespaces[i];
 	if (plan->root_clone.owner)
@@ -335,7 +335,7 @@ static const struct {
 	void (*say_more)(const struct plan *plan, const struct action *action, struct text *text);
 } action_rows[ACTION_KINDS] = {
 	[ACTION_COUNT_PAST_IDS] = { "count on past the ids of the tree", say_nothing_more },
-	[ACTION_START_DEPUTY] = { "start the deputy", say_nothing_more },
+	[ACTION_START_EXECUTOR] = { "start the executor", say_nothing_more },
 	[ACTION_MAKE_USER_NAMESPACE] = { "make user namespace", say_user_namespace },
 	[ACTION_MAKE_PID_NAMESPACE] = { "make the pid namespace", say_pid_namespace },
 	[ACTION_MAKE_NAMESPACE] = { "make namespace", say_namespace },

@@ -24,7 +24,7 @@ struct user_namespace;
 /* A new one is a row in plan/actions.c, which says it, and one in run/actions.c, which does it. */
 enum action_kind {
 	ACTION_COUNT_PAST_IDS,	    /* our own processes get none of the tree's numbers */
-	ACTION_START_DEPUTY, /* that traces, and undoes when the coordinator is killed */
+	ACTION_START_EXECUTOR,	    /* that traces, and undoes when the coordinator is killed */
 	ACTION_MAKE_USER_NAMESPACE, /* namespace */
 	ACTION_MAKE_PID_NAMESPACE,  /* that of the first task, owned by namespace */
 	ACTION_MAKE_NAMESPACE,	    /* plain, in its owner, filled by its kind */

@@ -12,10 +12,10 @@ static int count_past_ids(struct run *run, const struct action *action, struct e
 	return 0;
 }
 
-static int start_deputy(struct run *run, const struct action *action, struct error *err)
+static int start_executor(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	return run_start_deputy(run, err);
+	return run_start_executor(run, err);
 }
 
 static int make_user_namespace(struct run *run, const struct action *action, struct error *err)
@@ -151,7 +151,7 @@ static int let_go(struct run *run, const struct action *action, struct error *er
 static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *action,
 					 struct error *err) = {
 	[ACTION_COUNT_PAST_IDS] = count_past_ids,
-	[ACTION_START_DEPUTY] = start_deputy,
+	[ACTION_START_EXECUTOR] = start_executor,
 	[ACTION_MAKE_USER_NAMESPACE] = make_user_namespace,
 	[ACTION_MAKE_PID_NAMESPACE] = make_pid_namespace,
 	[ACTION_MAKE_NAMESPACE] = make_namespace,

@@ -4,9 +4,10 @@
  * each thread gets its registers and its signal mask; then it is let go. Every step is started
  * for all threads before any of them is waited for, so that they work while we go on.
  *
- * All of it is the deputy's work, which traces them (deputy.c). Tasks that are to be left stopped
- * are brought into their stop first, while other programs still run, and let go with all others:
- * a group stop is one for the parent too, and stays one when the tracer goes (__ptrace_unlink).
+ * All of it is the executor's work, which traces them (executor.c). Tasks that are to be left
+ * stopped are brought into their stop first, while other programs still run, and let go with all
+ * others: a group stop is one for the parent too, and stays one when the tracer goes
+ * (__ptrace_unlink).
  *
  * A remote call is not single-stepped: the SIGTRAP of a step is forced, and resets an ignored or
  * blocked SIGTRAP to its default (force_sig_info_to_task in kernel/signal.c). Instead the thread
@@ -367,7 +368,7 @@ int run_stop_tasks(struct run *run, struct error *err)
 
 	if (make_batch(run, THREADS_OF_STOPPED_TASKS, &batch, err) < 0)
 		return -1;
-	return run_by_deputy(run, stop_job, &batch, err);
+	return run_by_executor(run, stop_job, &batch, err);
 }
 
 /* ---- The end ---- */
@@ -408,7 +409,8 @@ static int detach(struct run_thread *thread, struct error *err)
 	if (ptrace(PTRACE_DETACH, thread->tid, 0, 0) < 0) {
 		if (errno != ESRCH)
 			return fail_ptrace(thread, "let it go", err);
-		/* Killed, by one that runs already. Its parent hears of it when we have (ptrace(2)).
+		/* Killed, by one that runs already. Its parent hears of it when we have
+		 * (ptrace(2)).
 		 */
 		waitpid(thread->tid, NULL, __WALL | WNOHANG);
 	}
@@ -419,8 +421,8 @@ static int detach(struct run_thread *thread, struct error *err)
 
 /*
  * A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. The
- * first task is the last to go: should the deputy die in the middle, a pid namespace of which it is
- * the init goes as a whole.
+ * first task is the last to go: should the executor die in the middle, a pid namespace of which it
+ * is the init goes as a whole.
  */
 static int let_go_job(struct run *run, void *data, struct error *err)
 {
@@ -467,15 +469,15 @@ int run_let_go(struct run *run, struct error *err)
 	struct batch batch;
 
 	if (make_batch(run, THREADS_NOT_FINISHED, &batch, err) < 0 ||
-	    run_by_deputy(run, seize_job, &batch, err) < 0)
+	    run_by_executor(run, seize_job, &batch, err) < 0)
 		return -1;
 	/* With all of them traced, nobody of ours is needed as a parent. */
 	if (run->orphans_root) {
 		prctl(PR_SET_CHILD_SUBREAPER, 0);
 		run_end_holder(run);
 	}
-	if (run_by_deputy(run, finish_job, &batch, err) < 0 || run_release_init(run, err) < 0 ||
-	    run_by_deputy(run, let_go_job, NULL, err) < 0)
+	if (run_by_executor(run, finish_job, &batch, err) < 0 || run_release_init(run, err) < 0 ||
+	    run_by_executor(run, let_go_job, NULL, err) < 0)
 		return -1;
 	return wait_stopped(run, err);
 }

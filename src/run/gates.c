@@ -40,7 +40,7 @@ static int trace(struct run *run, struct run_thread **threads, size_t n, struct 
 
 	return run_find_pids(run, threads, n, err) < 0
 		       ? -1
-		       : run_by_deputy(run, trace_job, &waiting, err);
+		       : run_by_executor(run, trace_job, &waiting, err);
 }
 
 static int wait_dead(const struct run *run, const struct run_thread *leader, struct error *err)

@@ -174,6 +174,7 @@ void run_prepare_sources(struct run *run)
 		.root_fd = run->options->root_fd,
 		.expect_leftover = run_expect_leftover,
 		.leftovers = run,
+		.undo = &run->undo,
 		.file = opened_file,
 		.pid = pid_of_number,
 		.run = run,

@@ -74,8 +74,8 @@ struct run_user_namespace {
 
 struct run;
 
-/* See deputy.c. */
-struct deputy {
+/* See executor.c. */
+struct executor {
 	pid_t pid; /* 0: there is none */
 	pid_t coordinator;
 	void *stack;
@@ -102,7 +102,7 @@ struct run {
 	struct run_header *header;
 	struct birth *birth;
 	struct run_life life;
-	struct deputy deputy;
+	struct executor executor;
 	struct undo_list undo;
 
 	struct run_user_namespace *user_namespaces; /* parents before children */
@@ -177,14 +177,14 @@ void run_unwatch_life(struct run *run);
 /* fault.c: lets one operation fail, where asked for; the programs are mapped. */
 int run_apply_fault(struct run *run, struct error *err);
 
-/* deputy.c: who it is that traces, and that undoes when we are killed. */
-int run_start_deputy(struct run *run, struct error *err);
+/* executor.c: who it is that traces, and that undoes when we are killed. */
+int run_start_executor(struct run *run, struct error *err);
 /* It does that while we wait. */
-int run_by_deputy(struct run *run, int (*job)(struct run *run, void *data, struct error *err),
-		  void *data, struct error *err);
-/* By the deputy: from here on the tree is let go, whoever dies. */
+int run_by_executor(struct run *run, int (*job)(struct run *run, void *data, struct error *err),
+		    void *data, struct error *err);
+/* By the executor: from here on the tree is let go, whoever dies. */
 int run_commit(struct run *run, struct error *err);
-void run_end_deputy(struct run *run, bool at_once);
+void run_end_executor(struct run *run, bool at_once);
 
 /* fork.c: makes holder and first task; all signals must be blocked. */
 int run_fork(struct run *run, struct error *err);
@@ -249,8 +249,8 @@ int run_check_interrupted(struct error *err);
 int run_check_programs(const struct run *run, struct error *err);
 
 /*
- * finish.c: registers, signal masks, no more programs. Stopped tasks then stand in their stop, still
- * traced; at last all are let go.
+ * finish.c: registers, signal masks, no more programs. Stopped tasks then stand in their stop,
+ * still traced; at last all are let go.
  */
 /* Before anything is made: does this processor have a place for all that is recorded? */
 int run_check_registers(const struct plan *plan, struct error *err);

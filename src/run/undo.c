@@ -49,7 +49,7 @@ void run_undo(struct run *run)
 
 	run_end_holder(run);
 	/* Whoever it traces dies with it, and makes no more while the others are looked for. */
-	run_end_deputy(run, true);
+	run_end_executor(run, true);
 	while (end_children(run) > 0) {
 		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
 			log_warning("restore", "undo",

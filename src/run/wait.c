@@ -111,10 +111,9 @@ static int check_root(struct run *run, struct error *err)
 	if (run->orphans_root) {
 		char state = run_state_of(run->child);
 
-		return state && state != 'Z'
-			       ? 0
-			       : fail(err, ERR_TASK_DIED, "%s is gone",
-				      run->plan->tasks[0].program->name);
+		return state && state != 'Z' ? 0
+					     : fail(err, ERR_TASK_DIED, "%s is gone",
+						    run->plan->tasks[0].program->name);
 	}
 	if (waitid(P_PID, (id_t)run->child, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		return fail_errno(err, ERR_TASK_DIED, "%s is gone",

@@ -11,6 +11,7 @@
 #include "kinds/files/ghost.h"
 #include "kinds/files/files.h"
 #include "kinds/files/opener.h"
+#include "kinds/files/passing-name.h"
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
@@ -30,7 +31,7 @@
 struct made_directory {
 	struct made_directory *next; /* made before this one */
 	int parent_fd;
-	const char *name;
+	struct passing_name *name;
 };
 
 /* A name that the file has for the moment. */
@@ -39,6 +40,7 @@ struct link {
 	const char *path; /* as recorded */
 	int dir_fd;
 	const char *name;
+	struct passing_name *taken; /* NULL: it has only its directory yet */
 };
 
 /* An inode being made. */
@@ -85,19 +87,17 @@ static int make_directory(struct making *making, char *path, struct error *err)
 	*slash = '/';
 	if (parent_fd < 0)
 		return -1;
-	if (mkdirat(parent_fd, name, 0700) < 0) {
+	int fd = -1;
+	struct passing_name *taken = passing_directory(making->opener, parent_fd, name, &fd);
+	if (!taken) {
 		fail_errno(err, ERR_IO, "cannot make the directory of the unlinked file %s",
 			   making->path);
 		close(parent_fd);
 		return -1;
 	}
 	struct made_directory *made = arena_new(arena, struct made_directory);
-	*made = (struct made_directory){ making->directories, parent_fd, name };
+	*made = (struct made_directory){ making->directories, parent_fd, taken };
 	making->directories = made;
-	int fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return fail_errno(err, ERR_IO, "cannot open the directory of the unlinked file %s",
-				  making->path);
 	return fd;
 }
 
@@ -116,17 +116,15 @@ static int open_directory(struct making *making, char *path, struct error *err)
 
 static void remove_names(struct making *making)
 {
-	bool directory = S_ISDIR(ghost_entry(making->ghost)->mode);
-
 	for (struct link *link = making->links; link; link = link->next) {
-		if (*link->name && unlinkat(link->dir_fd, link->name, directory ? AT_REMOVEDIR : 0))
+		if (link->taken && passing_remove(link->taken) < 0)
 			log_warning("restore", link->path,
 				    "cannot remove the temporary name, left");
 		close(link->dir_fd);
 	}
 	for (struct made_directory *made = making->directories; made; made = made->next) {
-		if (unlinkat(made->parent_fd, made->name, AT_REMOVEDIR))
-			log_warning("restore", made->name, "cannot remove the directory, left");
+		if (passing_remove(made->name) < 0)
+			log_warning("restore", making->path, "cannot remove a directory, left");
 		close(made->parent_fd);
 	}
 	making->links = NULL;
@@ -135,24 +133,23 @@ static void remove_names(struct making *making)
 
 /* Takes a name in the link's directory with `take`; a temporary one if it is not free. */
 static int take_name(struct making *making, struct link *link,
-		     int (*take)(struct making *making, int dir_fd, const char *name),
+		     struct passing_name *(*take)(struct making *making, int dir_fd,
+						  const char *name),
 		     const char *name, struct error *err)
 {
-	if (take(making, link->dir_fd, name) == 0) {
-		link->name = name;
-		return 0;
-	}
-	for (unsigned attempt = 0; errno == EEXIST && attempt < 100; attempt++) {
-		const char *other = arena_printf(making->opener->arena, ".nestor-ghost-%x-%u",
-						 (unsigned)making->ghost->key, attempt);
-		if (take(making, link->dir_fd, other) == 0) {
+	link->name = name;
+	link->taken = take(making, link->dir_fd, name);
+	for (unsigned attempt = 0; !link->taken && errno == EEXIST && attempt < 100; attempt++) {
+		link->name = arena_printf(making->opener->arena, ".nestor-ghost-%x-%u",
+					  (unsigned)making->ghost->key, attempt);
+		link->taken = take(making, link->dir_fd, link->name);
+		if (link->taken)
 			log_warning("restore", link->path,
-				    "the name of the unlinked file is taken, using %s", other);
-			link->name = other;
-			return 0;
-		}
+				    "the name of the unlinked file is taken, using %s", link->name);
 	}
-	return fail_errno(err, ERR_IO, "cannot make the unlinked file %s", link->path);
+	return link->taken
+		       ? 0
+		       : fail_errno(err, ERR_IO, "cannot make the unlinked file %s", link->path);
 }
 
 static struct link *new_link(struct making *making, const char *path, const char **ret_name,
@@ -168,31 +165,26 @@ static struct link *new_link(struct making *making, const char *path, const char
 	if (dir_fd < 0)
 		return NULL;
 	struct link *link = arena_new(arena, struct link);
-	*link = (struct link){ making->links, path, dir_fd, "" };
+	*link = (struct link){ making->links, path, dir_fd, "", NULL };
 	making->links = link;
 	return link;
 }
 
 /* ---- The inode ---- */
 
-static int take_by_mkdir(struct making *making, int dir_fd, const char *name)
+static struct passing_name *take_by_mkdir(struct making *making, int dir_fd, const char *name)
 {
-	(void)making;
-	return mkdirat(dir_fd, name, 0700);
+	return passing_directory(making->opener, dir_fd, name, &making->fd);
 }
 
-static int take_by_create(struct making *making, int dir_fd, const char *name)
+static struct passing_name *take_by_create(struct making *making, int dir_fd, const char *name)
 {
-	making->fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return making->fd < 0 ? -1 : 0;
+	return passing_file(making->opener, dir_fd, name, &making->fd);
 }
 
-static int take_by_link(struct making *making, int dir_fd, const char *name)
+static struct passing_name *take_by_link(struct making *making, int dir_fd, const char *name)
 {
-	char self[64];
-
-	snprintf(self, sizeof self, "/proc/self/fd/%d", making->fd);
-	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW);
+	return passing_link(making->opener, dir_fd, name, making->fd);
 }
 
 /* The description that was opened with O_TMPFILE; NULL if the file had a name once. */
@@ -229,16 +221,8 @@ static int make_inode(struct making *making, struct error *err)
 
 	if (!link)
 		return -1;
-	if (S_ISDIR(ghost_entry(making->ghost)->mode)) {
-		if (take_name(making, link, take_by_mkdir, name, err))
-			return -1;
-		making->fd = openat(link->dir_fd, link->name,
-				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (making->fd < 0)
-			return fail_errno(err, ERR_IO, "cannot open the unlinked directory %s",
-					  making->path);
-		return 0;
-	}
+	if (S_ISDIR(ghost_entry(making->ghost)->mode))
+		return take_name(making, link, take_by_mkdir, name, err);
 	const FileEntry *maker = find_maker(making);
 	if (maker)
 		return make_linkable(making, link, maker->reg, err);
@@ -370,7 +354,7 @@ static struct link *link_at(struct making *making, const char *path, struct erro
 	while (link && strcmp(link->path, path) != 0)
 		link = link->next;
 	/* The first link of a regular file made without a name has only its directory yet. */
-	if (link && *link->name)
+	if (link && link->taken)
 		return link;
 	if (link) {
 		const char *slash = strrchr(path, '/');

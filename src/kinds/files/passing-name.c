@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See passing-name.h. What is new is made by a name of our own first, so that it is known. */
+#include "kinds/files/passing-name.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/undo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE (1U << 0)
+#endif
+
+struct passing_name {
+	struct undo_entry undo; /* the first member */
+	int dir_fd;
+	const char *name;
+	bool directory;
+	bool own; /* nobody else gives such a name; else: */
+	dev_t device;
+	ino_t inode;
+};
+
+static bool is_ours(const struct passing_name *name)
+{
+	struct stat found;
+
+	return name->own || (fstatat(name->dir_fd, name->name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+			     found.st_dev == name->device && found.st_ino == name->inode);
+}
+
+static int remove_it(const struct passing_name *name)
+{
+	return unlinkat(name->dir_fd, name->name, name->directory ? AT_REMOVEDIR : 0);
+}
+
+static void take_back(const struct undo_entry *entry)
+{
+	const struct passing_name *name = (const struct passing_name *)entry;
+
+	if (is_ours(name))
+		remove_it(name);
+}
+
+static struct passing_name *add(struct file_opener *opener, int dir_fd, const char *name, int fd,
+				bool directory)
+{
+	struct passing_name *passing = arena_new(opener->arena, struct passing_name);
+	struct stat found = { 0 };
+
+	if (fd >= 0 && fstat(fd, &found) < 0)
+		return NULL;
+	*passing = (struct passing_name){
+		.undo.undo = take_back,
+		.dir_fd = dir_fd,
+		.name = arena_string(opener->arena, name),
+		.directory = directory,
+		.own = fd < 0,
+		.device = found.st_dev,
+		.inode = found.st_ino,
+	};
+	undo_add(opener->undo, &passing->undo);
+	return passing;
+}
+
+/* One of our own, which is free. */
+static struct passing_name *add_own(struct file_opener *opener, int dir_fd, bool directory)
+{
+	uint64_t number[2];
+	char name[64];
+
+	if (getrandom(number, sizeof number, 0) != sizeof number)
+		return NULL;
+	snprintf(name, sizeof name, ".nestor-%016" PRIx64 "%016" PRIx64, number[0], number[1]);
+	return add(opener, dir_fd, name, -1, directory);
+}
+
+static struct passing_name *give_up(struct passing_name *name)
+{
+	undo_drop(&name->undo);
+	return NULL;
+}
+
+struct passing_name *passing_link(struct file_opener *opener, int dir_fd, const char *name, int fd)
+{
+	struct passing_name *passing = add(opener, dir_fd, name, fd, false);
+	char self[64];
+
+	if (!passing)
+		return NULL;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) == 0 ? passing
+									    : give_up(passing);
+}
+
+/* From a name of our own to the wanted one. */
+static struct passing_name *rename_own(struct file_opener *opener, struct passing_name *own,
+				       const char *name, int fd)
+{
+	struct passing_name *passing = add(opener, own->dir_fd, name, fd, own->directory);
+
+	if (passing && syscall(SYS_renameat2, own->dir_fd, own->name, own->dir_fd, name,
+			       RENAME_NOREPLACE) == 0) {
+		undo_drop(&own->undo);
+		return passing;
+	}
+	int failed = errno;
+	if (passing)
+		give_up(passing);
+	passing_remove(own);
+	errno = failed;
+	return NULL;
+}
+
+struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,
+				       int *ret_fd)
+{
+	struct passing_name *own = add_own(opener, dir_fd, true);
+	autoclose int fd = -1;
+
+	if (!own || mkdirat(dir_fd, own->name, 0700) < 0)
+		return own ? give_up(own) : NULL;
+	fd = openat(dir_fd, own->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct passing_name *passing = rename_own(opener, own, name, fd);
+	if (passing)
+		*ret_fd = take_fd(&fd);
+	return passing;
+}
+
+struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
+				  int *ret_fd)
+{
+	struct passing_name *own = add_own(opener, dir_fd, false);
+	autoclose int fd = -1;
+
+	if (!own)
+		return NULL;
+	fd = openat(dir_fd, own->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return give_up(own);
+	struct passing_name *passing = rename_own(opener, own, name, fd);
+	if (passing)
+		*ret_fd = take_fd(&fd);
+	return passing;
+}
+
+int passing_remove(struct passing_name *name)
+{
+	int result = remove_it(name);
+
+	undo_drop(&name->undo);
+	return result;
+}

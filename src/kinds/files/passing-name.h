@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names that a restore takes for the moment, in directories that others use too: each is on the
+ * undo list from before it is there until it is gone. Only what is certainly ours is ever removed,
+ * by its inode, or by a name that nobody else gives.
+ */
+#ifndef NESTOR_KINDS_FILES_PASSING_NAME_H
+#define NESTOR_KINDS_FILES_PASSING_NAME_H
+
+#include "kinds/kind.h"
+
+struct passing_name;
+
+/* Links what `fd` refers to; NULL with errno (EEXIST: the name is taken). dir_fd is borrowed. */
+struct passing_name *passing_link(struct file_opener *opener, int dir_fd, const char *name, int fd);
+/* A new directory, or a new file; *ret_fd gets the first open read-only, the second read-write. */
+struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,
+				       int *ret_fd);
+struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
+				  int *ret_fd);
+/* 0, or -1 with errno where it cannot be removed. */
+int passing_remove(struct passing_name *name);
+
+#endif

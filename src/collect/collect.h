@@ -176,6 +176,8 @@ struct watched_file {
 int collect_find_watched(struct collect *collect, const struct target *target, uint32_t number,
 			 uint32_t watched_as, uint32_t offset, struct watched_file *watched,
 			 struct error *err);
+/* Any that the tree has of that inode, by device and inode in `watched`. */
+void collect_find_inode(struct collect *collect, struct watched_file *watched);
 /* A descriptor of our own of it; -1 with err. */
 int collect_get_watched(const struct watched_file *watched, struct error *err);
 

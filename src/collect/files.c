@@ -513,6 +513,21 @@ int collect_find_watched(struct collect *collect, const struct target *target, u
 	return 0;
 }
 
+void collect_find_inode(struct collect *collect, struct watched_file *watched)
+{
+	const struct inode_bucket *bucket = find_known_inode(collect, watched);
+
+	for (size_t i = 0; bucket && i < bucket->count && !watched->found; i++) {
+		const struct description *at = &bucket->sorted[i];
+		if (!at->id)
+			continue;
+		watched->found = true;
+		watched->id = at->id;
+		watched->pid = at->pid;
+		watched->number = at->number;
+	}
+}
+
 int collect_get_watched(const struct watched_file *watched, struct error *err)
 {
 	/* PIDFD_THREAD, 6.9; before, the first thread of a process. */

@@ -23,6 +23,8 @@ static const struct file_kind *const file_kinds[] = {
 	&timerfd_kind,	      /* timers that are read */
 	&signalfd_kind,	      /* signals that are read */
 	&pidfd_kind,	      /* processes */
+	&inotify_kind,	      /* watches of inodes */
+	&fanotify_kind,	      /* the same, and of mounts and file systems */
 	&epoll_kind,	      /* epoll instances */
 	&unix_socket_kind,    /* AF_UNIX */
 	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */

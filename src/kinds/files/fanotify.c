@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * fanotify(7): a group and its marks, of inodes, mounts and file systems. Marks come when the tree
+ * is complete, so that no work of the restore is reported.
+ *
+ * Refused: events that nobody has read, as they cannot be put back (where all of a mount or file
+ * system is watched, that is soon so by what nestor itself opens); permission events of mounts and
+ * file systems, which nestor would wait for in vain while who answers is stopped; and marks of
+ * mount namespaces.
+ */
+#include "kinds/files/files.h"
+#include "kinds/files/opener.h"
+#include "kinds/files/watched-inode.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "kernel/mountinfo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/sysmacros.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#ifndef FAN_MARK_EVICTABLE
+#define FAN_MARK_EVICTABLE 0x200
+#endif
+#ifndef FAN_MARK_IGNORE
+#define FAN_MARK_IGNORE 0x400
+#endif
+#ifndef FAN_OPEN_EXEC_PERM
+#define FAN_OPEN_EXEC_PERM 0x40000
+#endif
+
+static const uint32_t permissions =
+	FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM | 0x100000 /* FAN_PRE_ACCESS, 6.14 */;
+static const uint32_t mark_flags =
+	FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK_EVICTABLE | FAN_MARK_IGNORE;
+
+static bool fanotify_recognise(const struct open_file *file)
+{
+	return strcmp(file->link, "anon_inode:[fanotify]") == 0 && !(file->flags & O_PATH);
+}
+
+/* ---- Dump ---- */
+
+static int check_unread(const struct open_file *file, struct error *err)
+{
+	autoclose int fd = collect_get_file(file, err);
+	int size = 0;
+
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, FIONREAD, &size) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot ask for unread events",
+				  file->what);
+	if (!size)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE, "%s has events that nobody has read", file->what);
+	return fail_hint(err, "try again when the task has read them");
+}
+
+/* Where a mount is, by its id, or any of a device: the whole of it. */
+static const char *find_mountpoint(struct collect *collect, uint32_t mount_id, uint32_t device,
+				   struct error *err)
+{
+	struct mount_line *mounts;
+	size_t n_mounts;
+	char *text;
+
+	if (procfs_read(collect->arena, AT_FDCWD, "/proc/self/mountinfo", &text) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/mountinfo");
+		return NULL;
+	}
+	if (mountinfo_parse(text, collect->arena, &mounts, &n_mounts, err))
+		return NULL;
+	for (size_t i = 0; i < n_mounts; i++)
+		if (mount_id ? mounts[i].id == mount_id
+			     : mounts[i].device == makedev(device >> 20, device & 0xfffff))
+			return mounts[i].mountpoint;
+	fail(err, ERR_UNSUPPORTED_FILE, "a mount that is watched is not to be seen from here");
+	return NULL;
+}
+
+static int read_place(const struct open_file *file, const char *line, FanotifyMarkEntry *mark,
+		      struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	uint64_t inode = 0;
+	uint32_t mount_id = 0;
+
+	if (sscanf(line, "fanotify ino:%" SCNx64 " sdev:%" SCNx32, &inode, &mark->s_dev) == 2) {
+		mark->type = MARK_TYPE__INODE;
+		mark->ie = snapshot_new(collect->snapshot, FANOTIFY_INODE_MARK_ENTRY,
+					FanotifyInodeMarkEntry);
+		mark->ie->i_ino = inode;
+		return watched_inode_collect(file, line, mark->s_dev, inode, &mark->ie->f_handle,
+					     err);
+	}
+	if (sscanf(line, "fanotify mnt_id:%" SCNx32, &mount_id) == 1)
+		mark->type = MARK_TYPE__MOUNT;
+	else if (sscanf(line, "fanotify sdev:%" SCNx32, &mark->s_dev) == 1)
+		mark->type = MARK_TYPE__FILESYSTEM;
+	else
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s has a mark of an unknown type",
+			    file->what);
+	const char *path = find_mountpoint(collect, mount_id, mark->s_dev, err);
+	if (!path)
+		return fail_while(err, "%s", file->what);
+	mark->me =
+		snapshot_new(collect->snapshot, FANOTIFY_MOUNT_MARK_ENTRY, FanotifyMountMarkEntry);
+	mark->me->mnt_id = mount_id;
+	mark->me->path = arena_string(collect->arena, path);
+	return 0;
+}
+
+static int add_mark(const struct open_file *file, const char *line, FanotifyFileEntry *record,
+		    struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	FanotifyMarkEntry *mark = snapshot_new(snapshot, FANOTIFY_MARK_ENTRY, FanotifyMarkEntry);
+	const char *masks = strstr(line, "mflags:");
+
+	mark->id = file->id;
+	if (!masks || sscanf(masks, "mflags:%" SCNx32 " mask:%" SCNx32 " ignored_mask:%" SCNx32,
+			     &mark->mflags, &mark->mask, &mark->ignored_mask) != 3)
+		return fail(err, ERR_KERNEL_REFUSED, "%s: cannot read its marks", file->what);
+	record->mark =
+		arena_grow(snapshot->arena, record->mark, record->n_mark, sizeof *record->mark);
+	record->mark[record->n_mark++] = mark;
+	if (read_place(file, line, mark, err))
+		return -1;
+	if (mark->type != MARK_TYPE__INODE && mark->mask & permissions)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is asked for permission by a whole mount or file system",
+			    file->what);
+	return 0;
+}
+
+static int fanotify_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	FanotifyFileEntry *record = snapshot_new(file->target->collect->snapshot,
+						 FANOTIFY_FILE_ENTRY, FanotifyFileEntry);
+	const char *line = strstr(file->fdinfo, "fanotify flags:");
+
+	entry->ffy = record;
+	record->id = file->id;
+	record->flags = file->flags;
+	if (!line || sscanf(line, "fanotify flags:%" SCNx32 " event-flags:%" SCNx32,
+			    &record->faflags, &record->evflags) != 2)
+		return fail(err, ERR_KERNEL_REFUSED, "%s: fdinfo does not show the group",
+			    file->what);
+	if (check_unread(file, err))
+		return -1;
+	while ((line = strstr(line + 1, "fanotify ")))
+		if (add_mark(file, line, record, err))
+			return -1;
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+static int check_mark(const struct snapshot *snapshot, const FileEntry *entry,
+		      const FanotifyMarkEntry *mark, struct error *err)
+{
+	if (mark->mflags & ~mark_flags)
+		return fail(err, ERR_IMAGE_INVALID, "file %u: no mark has flags %#x", entry->id,
+			    mark->mflags);
+	if (mark->type == MARK_TYPE__INODE)
+		return mark->ie ? watched_inode_check(snapshot, entry->id, mark->ie->f_handle, err)
+				: fail(err, ERR_IMAGE_INVALID, "file %u has a mark of nothing",
+				       entry->id);
+	if (!mark->me || !mark->me->path)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "file %u has a mark of a mount without path", entry->id);
+	return 0;
+}
+
+static int fanotify_check(const struct snapshot *snapshot, const FileEntry *entry,
+			  struct error *err)
+{
+	const FanotifyFileEntry *record = entry->ffy;
+
+	if (!record || record->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of fanotify", entry->id);
+	for (size_t i = 0; i < record->n_mark; i++)
+		if (check_mark(snapshot, entry, record->mark[i], err))
+			return -1;
+	return 0;
+}
+
+static int fanotify_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	for (size_t i = 0; i < entry->ffy->n_mark; i++) {
+		const FanotifyMarkEntry *mark = entry->ffy->mark[i];
+		if (mark->ie && watched_inode_verify(opener, mark->ie->f_handle, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int fanotify_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	autoclose int fd = fanotify_init(entry->ffy->faflags | FAN_CLOEXEC, entry->ffy->evflags);
+
+	(void)opener;
+	if (fd < 0 && errno == EPERM)
+		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot make a fanotify group");
+	if (fd < 0 || opener_set_flags(fd, entry->ffy->flags) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a fanotify group");
+	return take_fd(&fd);
+}
+
+static int mark_path(int fd, const FanotifyMarkEntry *mark, const char *path)
+{
+	unsigned flags = FAN_MARK_ADD;
+	unsigned ignore = mark->mflags & FAN_MARK_IGNORE ? FAN_MARK_IGNORE : FAN_MARK_IGNORED_MASK;
+
+	if (mark->type == MARK_TYPE__MOUNT)
+		flags |= FAN_MARK_MOUNT;
+	if (mark->type == MARK_TYPE__FILESYSTEM)
+		flags |= FAN_MARK_FILESYSTEM;
+	flags |= mark->mflags & FAN_MARK_EVICTABLE;
+	if (mark->mask && fanotify_mark(fd, flags, mark->mask, AT_FDCWD, path) < 0)
+		return -1;
+	flags |= mark->mflags & FAN_MARK_IGNORED_SURV_MODIFY;
+	return mark->ignored_mask
+		       ? fanotify_mark(fd, flags | ignore, mark->ignored_mask, AT_FDCWD, path)
+		       : 0;
+}
+
+static int mark_again(const struct file_opener *opener, int fd, const FanotifyMarkEntry *mark,
+		      struct error *err)
+{
+	char path[64] = "";
+	autoclose int watched = -1;
+
+	if (mark->type == MARK_TYPE__INODE) {
+		watched = watched_inode_open(opener, mark->s_dev, mark->ie->f_handle, path, err);
+		if (watched < 0)
+			return -1;
+	}
+	if (mark_path(fd, mark, mark->ie ? path : mark->me->path) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mark %s",
+				  !mark->ie		     ? mark->me->path
+				  : mark->ie->f_handle->path ? mark->ie->f_handle->path
+							     : path);
+	return 0;
+}
+
+static int fanotify_connect(struct file_opener *opener, const FileEntry *entry, int fd,
+			    struct error *err)
+{
+	for (size_t i = 0; i < entry->ffy->n_mark; i++)
+		if (mark_again(opener, fd, entry->ffy->mark[i], err))
+			return fail_while(err, "file %u", entry->id);
+	return 0;
+}
+
+static void fanotify_describe(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "fanotify group, %zu marks", entry->ffy->n_mark);
+}
+
+static struct file_fields fanotify_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->ffy->fown, &entry->ffy->flags };
+}
+
+const struct file_kind fanotify_kind = {
+	.name = "fanotify",
+	.type = FD_TYPES__FANOTIFY,
+	.recognise = fanotify_recognise,
+	.collect = fanotify_collect,
+	.complete = watched_inode_complete,
+	.check = fanotify_check,
+	.verify = fanotify_verify,
+	.open = fanotify_open,
+	.connect = fanotify_connect,
+	.describe = fanotify_describe,
+	.fields = fanotify_fields,
+};

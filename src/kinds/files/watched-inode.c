@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Watches are of inodes, and outlive names. By the handle that fdinfo shows the inode is opened
+ * (open_by_handle_at(2), CAP_DAC_READ_SEARCH) by way of any mount of its file system, and its name
+ * read, which is checked to lead back to it: that of now, if it was moved. One that has no name any
+ * more lives on by somebody's descriptor; if the tree has one, that is how it is found again.
+ *
+ * Opened with O_PATH only, which no watch reports and no permission is asked for.
+ */
+#include "kinds/files/watched-inode.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "kernel/mountinfo.h"
+#include "kinds/files/opener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum { HANDLE_WORDS = 8, HANDLE_BYTES = HANDLE_WORDS * 8 };
+
+struct known_inode {
+	struct known_inode *next;
+	FhEntry *handle;
+	dev_t device;
+	ino_t inode;
+	const char *what;
+};
+
+/* Kept over a dump. */
+struct known_inodes {
+	struct mount_line *mounts;
+	size_t n_mounts;
+	struct known_inode *nameless;
+};
+
+static const char inodes_owner = 0;
+
+static struct known_inodes *known_inodes(struct collect *collect, struct error *err)
+{
+	void **kept = collect_state(collect, &inodes_owner);
+	struct known_inodes *known = *kept;
+	char *text;
+
+	if (known)
+		return known;
+	known = arena_new(collect->arena, struct known_inodes);
+	if (procfs_read(collect->arena, AT_FDCWD, "/proc/self/mountinfo", &text) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/mountinfo");
+		return NULL;
+	}
+	if (mountinfo_parse(text, collect->arena, &known->mounts, &known->n_mounts, err))
+		return NULL;
+	*kept = known;
+	return known;
+}
+
+/* ---- Handles ---- */
+
+union handle_buffer {
+	struct file_handle handle;
+	char bytes[sizeof(struct file_handle) + HANDLE_BYTES];
+};
+
+static bool parse_handle(const char *line, FhEntry *handle, struct arena *arena)
+{
+	uint8_t bytes[HANDLE_BYTES] = { 0 };
+	const char *at = strstr(line, "fhandle-bytes:");
+	int length = 0;
+
+	if (!at ||
+	    sscanf(at, "fhandle-bytes:%" SCNx32 " fhandle-type:%" SCNx32 " f_handle:%n",
+		   &handle->bytes, &handle->type, &length) != 2 ||
+	    !length || handle->bytes > sizeof bytes)
+		return false;
+	at += length;
+	for (size_t i = 0; i < handle->bytes; i++) {
+		unsigned byte;
+		if (sscanf(at + 2 * i, "%2x", &byte) != 1)
+			return false;
+		bytes[i] = (uint8_t)byte;
+	}
+	handle->n_handle = HANDLE_WORDS;
+	handle->handle = arena_copy(arena, bytes, sizeof bytes);
+	return true;
+}
+
+static int open_handle(int mount_fd, const FhEntry *handle)
+{
+	union handle_buffer buffer = { .handle = { .handle_bytes = handle->bytes,
+						   .handle_type = (int)handle->type } };
+
+	memcpy(buffer.handle.f_handle, handle->handle, handle->bytes);
+	return open_by_handle_at(mount_fd, &buffer.handle, O_PATH | O_CLOEXEC);
+}
+
+/* ---- Dump ---- */
+
+static dev_t device_of(uint32_t kernel_device)
+{
+	return makedev(kernel_device >> 20, kernel_device & 0xfffff);
+}
+
+/* Its name, if that leads back to the inode. */
+static char *name_of(struct arena *arena, int fd, ino_t inode)
+{
+	char self[64], path[PATH_MAX];
+	struct stat found, named;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(self, path, sizeof path - 1);
+	if (length <= 0)
+		return NULL;
+	path[length] = '\0';
+	if (fstat(fd, &found) < 0 || found.st_ino != inode || lstat(path, &named) < 0 ||
+	    named.st_ino != found.st_ino || named.st_dev != found.st_dev)
+		return NULL;
+	return arena_string(arena, path);
+}
+
+static char *find_name(struct collect *collect, const struct known_inodes *known, dev_t device,
+		       ino_t inode, const FhEntry *handle)
+{
+	for (size_t i = 0; i < known->n_mounts; i++) {
+		if (known->mounts[i].device != device)
+			continue;
+		autoclose int mount_fd =
+			open(known->mounts[i].mountpoint, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		autoclose int fd = mount_fd < 0 ? -1 : open_handle(mount_fd, handle);
+		char *name = fd < 0 ? NULL : name_of(collect->arena, fd, inode);
+		if (name)
+			return name;
+	}
+	return NULL;
+}
+
+int watched_inode_collect(const struct open_file *file, const char *line, uint32_t device,
+			  uint64_t inode, FhEntry **ret_handle, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_inodes *known = known_inodes(collect, err);
+	FhEntry *handle = snapshot_new(collect->snapshot, FH_ENTRY, FhEntry);
+
+	if (!known)
+		return -1;
+	if (parse_handle(line, handle, collect->arena))
+		handle->path = find_name(collect, known, device_of(device), (ino_t)inode, handle);
+	*ret_handle = handle;
+	if (handle->path)
+		return 0;
+	struct known_inode *nameless = arena_new(collect->arena, struct known_inode);
+	*nameless = (struct known_inode){ known->nameless, handle, device_of(device), (ino_t)inode,
+					  file->what };
+	known->nameless = nameless;
+	return 0;
+}
+
+int watched_inode_complete(struct collect *collect, struct error *err)
+{
+	struct known_inodes *known = *collect_state(collect, &inodes_owner);
+
+	(void)err;
+	for (struct known_inode *at = known ? known->nameless : NULL; at; at = at->next) {
+		struct watched_file found = { .device = at->device, .inode = at->inode };
+		collect_find_inode(collect, &found);
+		at->handle->has_file_id = found.found;
+		at->handle->file_id = found.id;
+		if (!found.found)
+			collect_refuse_file(collect,
+					    "%s watches inode %ju of device %u:%u, which has no "
+					    "name that can be found",
+					    at->what, (uintmax_t)at->inode, major(at->device),
+					    minor(at->device));
+	}
+	/* Both inotify and fanotify ask for it. */
+	if (known)
+		known->nameless = NULL;
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+int watched_inode_check(const struct snapshot *snapshot, uint32_t file_id, const FhEntry *handle,
+			struct error *err)
+{
+	if (!handle || handle->bytes > HANDLE_BYTES ||
+	    (handle->bytes && handle->n_handle < HANDLE_WORDS))
+		return fail(err, ERR_IMAGE_INVALID, "file %u watches something without a handle",
+			    file_id);
+	if (handle->has_file_id && !snapshot_file(snapshot, handle->file_id))
+		return fail(err, ERR_IMAGE_INVALID, "file %u watches file %u, which is not there",
+			    file_id, handle->file_id);
+	if (!handle->path && !handle->has_file_id && !handle->bytes)
+		return fail(err, ERR_IMAGE_INVALID, "file %u watches something without a name",
+			    file_id);
+	return 0;
+}
+
+static int fail_missing(const char *path, struct error *err)
+{
+	fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_FILE_MISSING : ERR_IO,
+		   "%s, which the tree watches", path);
+	return fail_hint(err, "put it back where it was");
+}
+
+int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle, struct error *err)
+{
+	autoclose int fd = handle->path && !handle->has_file_id
+				   ? opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW)
+				   : -1;
+
+	return fd < 0 && handle->path && !handle->has_file_id ? fail_missing(handle->path, err) : 0;
+}
+
+/* Images of another tool: the mount has to be found first. */
+static int open_by_device(const struct file_opener *opener, uint32_t device, const FhEntry *handle,
+			  struct error *err)
+{
+	struct mount_line *mounts;
+	size_t n_mounts;
+	char *text;
+
+	if (procfs_read(opener->arena, AT_FDCWD, "/proc/self/mountinfo", &text) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/mountinfo");
+	if (mountinfo_parse(text, opener->arena, &mounts, &n_mounts, err))
+		return -1;
+	for (size_t i = 0; i < n_mounts; i++) {
+		if (mounts[i].device != device_of(device))
+			continue;
+		autoclose int mount_fd =
+			open(mounts[i].mountpoint, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		int fd = mount_fd < 0 ? -1 : open_handle(mount_fd, handle);
+		if (fd >= 0)
+			return fd;
+	}
+	return fail(err, ERR_FILE_MISSING, "an inode that the tree watches is not to be found");
+}
+
+int watched_inode_open(const struct file_opener *opener, uint32_t device, const FhEntry *handle,
+		       char path[64], struct error *err)
+{
+	int fd;
+
+	if (handle->has_file_id)
+		fd = fcntl(opener_file(opener, handle->file_id), F_DUPFD_CLOEXEC, 0);
+	else if (handle->path)
+		fd = opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW);
+	else
+		return open_by_device(opener, device, handle, err);
+	if (fd < 0)
+		return fail_missing(handle->path ? handle->path : "a file without a name", err);
+	snprintf(path, 64, "/proc/self/fd/%d", fd);
+	return fd;
+}

@@ -53,9 +53,16 @@ int terminal_asked_to_stop(void *data)
 	sigset_t pending;
 
 	sigpending(&pending);
-	for (int signal = 1; signal < SIGRTMIN; signal++)
-		if (sigismember(&terminal->signals, signal) && sigismember(&pending, signal))
+	for (int signal = 1; signal < SIGRTMIN; signal++) {
+		struct sigaction action;
+
+		if (!sigismember(&terminal->signals, signal) || !sigismember(&pending, signal))
+			continue;
+		/* What is blocked is held back even if it is ignored (nohup). */
+		sigaction(signal, NULL, &action);
+		if (action.sa_handler != SIG_IGN)
 			return signal;
+	}
 	return 0;
 }
 

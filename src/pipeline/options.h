@@ -20,8 +20,8 @@
 struct pipeline_hooks {
 	void *data;
 	void (*progress)(void *data, const char *phase, size_t done, size_t total);
-	/* The number of a signal that asks to stop, or 0. Asked between steps only, so that undoing
-	 * is never cut short. */
+	/* The number of a signal that asks to stop, or 0. Asked between steps and the parts of long
+	 * ones, so that undoing is never cut short. */
 	int (*asked_to_stop)(void *data);
 	/* Restore: all is made and nothing runs yet; the last moment at which it can fail. */
 	int (*before_release)(void *data, pid_t root_pid, struct error *err);

@@ -66,21 +66,20 @@ int session_open(struct session *session, const char *name, const struct pipelin
 	return 0;
 }
 
-void session_progress(void *data, const char *phase, size_t done, size_t total)
+int session_progress(void *data, const char *phase, size_t done, size_t total)
 {
 	const struct session *session = data;
 	const struct pipeline_hooks *hooks = &session->options->hooks;
 
 	if (hooks->progress)
 		hooks->progress(hooks->data, phase, done, total);
+	return hooks->asked_to_stop ? hooks->asked_to_stop(hooks->data) : 0;
 }
 
 int session_step(struct session *session, const char *phase, struct error *err)
 {
-	const struct pipeline_hooks *hooks = &session->options->hooks;
-	int signal = hooks->asked_to_stop ? hooks->asked_to_stop(hooks->data) : 0;
+	int signal = session_progress(session, phase, 0, 0);
 
-	session_progress(session, phase, 0, 0);
 	log_debug(session->name, "nestor", "%s", phase);
 	return signal ? fail(err, ERR_INTERRUPTED, "SIG%s asked to stop, before %s",
 			     sigabbrev_np(signal), phase)

@@ -26,8 +26,8 @@ int session_open(struct session *session, const char *name, const struct pipelin
 int session_check_places(const struct session *session, const char *statistics, struct error *err);
 /* Fails with ERR_INTERRUPTED when a signal has asked to stop. */
 int session_step(struct session *session, const char *phase, struct error *err);
-/* The same without asking, for what has to be done in any case. */
-void session_progress(void *session, const char *phase, size_t done, size_t total);
+/* For what has parts; the number of a signal that asks to stop, or 0. */
+int session_progress(void *session, const char *phase, size_t done, size_t total);
 /* The root task's pid, in the work directory, as other tools write it (no newline). */
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err);

@@ -46,7 +46,7 @@ struct run_options {
 	 */
 	int (*before_release)(void *data, pid_t root_pid, struct error *err);
 	void *before_release_data;
-	void (*progress)(void *data, const char *phase, size_t done, size_t total);
+	int (*progress)(void *data, const char *phase, size_t done, size_t total);
 	void *progress_data;
 };
 

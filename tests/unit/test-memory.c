@@ -476,11 +476,12 @@ static bool in_window(uint64_t address)
 	return address >= WINDOW && address < WINDOW_END;
 }
 
-static void no_progress(void *data, const char *phase, size_t done, size_t total)
+static int no_progress(void *data, const char *phase, size_t done, size_t total)
 {
 	(void)data;
 	(void)phase;
 	assert_true(done <= total);
+	return 0;
 }
 
 /* The images, from where they are before they are committed. */

@@ -28,9 +28,9 @@ extern const struct task_kind memory_kind;
 /*
  * For the dump pipeline, once all tasks are collected: takes part in the copying of private pages
  * that collecting has begun, writes those of shared objects, and enters all of it, and guard
- * ranges, into the snapshot.
+ * ranges, into the snapshot. It is given up (ERR_INTERRUPTED) where `progress` returns a signal.
  */
-typedef void memory_progress(void *data, const char *phase, size_t done, size_t total);
+typedef int memory_progress(void *data, const char *phase, size_t done, size_t total);
 int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,
 			 struct error *err);
 /* Once the assistant has ended: what copying has allocated goes. */

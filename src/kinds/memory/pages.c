@@ -407,9 +407,14 @@ int memory_collect_pages(struct collect *collect, memory_progress *progress, voi
 
 	if (shared_collect_pages(collect, err))
 		return -1;
-	while (assistant_join_in(collect->assistant))
-		progress(progress_data, "copying memory", atomic_load(&state->n_done),
-			 state->n_jobs);
+	while (assistant_join_in(collect->assistant)) {
+		int signal = progress(progress_data, "copying memory", atomic_load(&state->n_done),
+				      state->n_jobs);
+		if (signal)
+			return fail(err, ERR_INTERRUPTED,
+				    "SIG%s asked to stop, while memory was copied",
+				    sigabbrev_np(signal));
+	}
 	if (atomic_load(&state->failed)) {
 		*err = state->err;
 		return -1;

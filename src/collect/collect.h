@@ -98,7 +98,8 @@ struct collect {
 	uint32_t next_file_id, next_shared_id, next_pages_id;
 	struct slots states;			   /* see collect_state */
 	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
-	uint64_t pages_written, pages_scanned;	   /* for stats-dump */
+	/* For stats-dump: of private memory, and of shared. */
+	uint64_t pages_written, pages_scanned, shared_pages_written, shared_pages_scanned;
 };
 
 /* What somebody keeps over a dump, by the address of its row or of a variable of its own. */

@@ -14,6 +14,7 @@
 #include "images/directory.h"
 #include "images/load.h"
 #include "images/manifest.h"
+#include "images/others.h"
 #include "images/pagemap.h"
 #include "images/users.h"
 
@@ -434,6 +435,8 @@ static int check_together(struct reading *reading, struct error *err)
 	if (sort_files(snapshot, err) || check_large_sums(reading, err))
 		return -1;
 	image_resolve_memfds(snapshot);
+	if (!snapshot->inventory->nestor_version)
+		others_adopt(snapshot);
 	if (snapshot_index(snapshot, err))
 		return -1;
 	return reading->loader.users_inside ? users_adopt(snapshot, err) : 0;

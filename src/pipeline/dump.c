@@ -86,6 +86,10 @@ static int write_stats(struct dump *dump, struct error *err)
 	entry.memwrite_time = (uint32_t)microseconds(&dump->copied, &now);
 	entry.pages_scanned = dump->collect.pages_scanned;
 	entry.pages_written = dump->collect.pages_written;
+	entry.has_shpages_scanned = entry.has_shpages_skipped_parent = true;
+	entry.has_shpages_written = true;
+	entry.shpages_scanned = dump->collect.shared_pages_scanned;
+	entry.shpages_written = dump->collect.shared_pages_written;
 	stats.dump = &entry;
 	log_info("dump", "nestor", "%zu tasks, %" PRIu64 " pages, stopped for %" PRIu32 " us",
 		 dump->collect.n_targets, entry.pages_written, entry.frozen_time);

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -571,6 +572,19 @@ static void test_directory_of_another_tool(void **state)
 	if (!images)
 		fail_msg("%s", err.text);
 	assert_false(images_written_by_nestor(images));
+	images_free(images);
+	/* Its parent is yet to hear of the stop, which an exit code of 0 would deny. */
+	for (size_t i = 0; i < snapshot.n_tasks; i++)
+		if (task_is_stopped(&snapshot.tasks[i]))
+			assert_int_equal(snapshot.tasks[i].core->tc->exit_code, SIGSTOP);
+	/* No image of descriptors is a task without descriptors. */
+	char name[32];
+	snprintf(name, sizeof name, "fdinfo-%u.img", snapshot.tasks[0].ids->files_id);
+	assert_return_code(unlinkat(fixture->dir_fd, name, 0), errno);
+	images = images_open(fixture->dir_fd, &fixture->arena, &snapshot, &err);
+	if (!images)
+		fail_msg("%s", err.text);
+	assert_int_equal(snapshot.tasks[0].table->n_descriptors, 0);
 	images_free(images);
 
 	assert_return_code(unlinkat(fixture->dir_fd, "mm-102.img", 0), errno);

@@ -174,8 +174,8 @@ static int write_object(struct collect *collect, int fd, const struct shared_obj
 	if (fd < 0 ? shared_write_mapped(collect, object, image_fd, &pages, err)
 		   : send_object(collect, fd, pagemap, image_fd, &pages, err))
 		return -1;
-	collect->pages_scanned += pages;
-	collect->pages_written += pages;
+	collect->shared_pages_scanned += pages;
+	collect->shared_pages_written += pages;
 	return 0;
 }
 

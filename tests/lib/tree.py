@@ -213,6 +213,7 @@ class Namespaces:
     def __init__(self, pids=()):
         self.own = {os.stat(f"/proc/self/ns/{name}").st_ino
                     for name in ("user",) + self.PLAIN if os.path.exists(f"/proc/self/ns/{name}")}
+        self.numbers = {}  # of devices and groups of mounts
         self.top = None  # the root's pid namespace, above which nothing is restored
         self.texts = {}
         self.readers = {}
@@ -333,22 +334,28 @@ def name_notified(timers, names):
     return re.sub(r"/tid\.(\d+)", lambda match: "/" + names.get(int(match.group(1)), "?"), timers)
 
 
-def mounts(pid):
+def mounts(pid, numbers):
     """
     The mounts of a task that has a mount namespace of its own, one a line: on which mount, what of
-    which superblock, where, and how. Numbers of devices and groups are counted anew.
+    which superblock, where, and how. Devices and groups are counted anew, over the whole tree.
     """
     try:
         if os.stat(f"/proc/{pid}/ns/mnt").st_ino == os.stat("/proc/self/ns/mnt").st_ino:
             return []
     except OSError:
         return []
+
+    def anew(word):
+        tag = re.match(r"(shared|master|propagate_from):(\d+)$", word)
+        return f"{tag[1]}:{numbers.setdefault('group ' + tag[2], len(numbers))}" if tag else word
+
     lines = [line.split() for line in read(pid, "mountinfo").splitlines()]
     places = {line[0]: line[4] for line in lines}
-    lines.sort(key=lambda line: (line[4], places.get(line[1], "-"), line[3], line[5:]))
-    devices = {}
-    return [" ".join([places.get(line[1], "-"), str(devices.setdefault(line[2], len(devices))),
-                      *line[3:]]) for line in lines]
+    lines.sort(key=lambda line: (line[4], places.get(line[1], "-"), line[3], line[5],
+                                 len(line), line[-3:]))
+    return [" ".join([places.get(line[1], "-"),
+                      str(numbers.setdefault("device " + line[2], len(numbers))),
+                      *map(anew, line[3:])]) for line in lines]
 
 
 def task_facts(pid, depth, namespaces, ignore=()):
@@ -385,7 +392,7 @@ def task_facts(pid, depth, namespaces, ignore=()):
     if "maps" not in ignore:
         facts["maps"] = areas(pid)
     if "mounts" not in ignore:
-        facts["mounts"] = mounts(pid)
+        facts["mounts"] = mounts(pid, namespaces.numbers)
     if "fd" not in ignore:
         for number, text in descriptors(pid, namespaces).items():
             facts[f"fd {number}"] = text

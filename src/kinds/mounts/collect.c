@@ -176,15 +176,19 @@ static bool can_be_origin(const struct mount_survey *survey, struct arena *arena
 	return fd >= 0 && mount_id_at(fd) == own->id && (root_fd < 0 || is_same_root(root_fd, fd));
 }
 
-bool mount_find_origin(const struct mount_survey *survey, struct arena *arena,
-		       const struct mount_line *line, int root_fd, char **ret_path,
-		       uint32_t *ret_depth)
+/* One that is its master is better than any other. */
+static const struct mount_line *find_origin(const struct mount_survey *survey, struct arena *arena,
+					    const struct mount_line *line, int root_fd,
+					    char **ret_path, uint32_t *ret_depth)
 {
-	for (size_t i = 0; i < survey->own.n_lines; i++)
-		if (can_be_origin(survey, arena, &survey->own.lines[i], line, root_fd, ret_path,
-				  ret_depth))
-			return true;
-	return false;
+	for (int pass = line->master_id ? 0 : 1; pass < 2; pass++)
+		for (size_t i = 0; i < survey->own.n_lines; i++) {
+			const struct mount_line *own = &survey->own.lines[i];
+			if ((pass || own->shared_id == line->master_id) &&
+			    can_be_origin(survey, arena, own, line, root_fd, ret_path, ret_depth))
+				return own;
+		}
+	return NULL;
 }
 
 /* ---- entries ---- */
@@ -200,8 +204,6 @@ static int check_line(const struct mount_line *line, const char *what, struct er
 
 	if (root >= suffix && strcmp(line->root + root - suffix, REMOVED_ROOT) == 0)
 		return refuse(what, "is bound from a file that was removed", err);
-	if (line->shared_id || line->master_id)
-		return refuse(what, "shares mounts with others (propagation)", err);
 	if (line->idmapped)
 		return refuse(what, "has mapped ids", err);
 	if (!path_is_plain(line->root) || !path_is_plain(line->mountpoint))
@@ -220,6 +222,10 @@ static MntEntry *new_entry(struct collect *collect, const struct mount_line *lin
 	entry->root_dev = (uint32_t)(minor(line->device) & 0xff) |
 			  (uint32_t)major(line->device) << 8 |
 			  (uint32_t)(minor(line->device) & ~0xffu) << 12;
+	entry->has_shared_id = line->shared_id != 0;
+	entry->shared_id = line->shared_id;
+	entry->has_master_id = line->master_id != 0;
+	entry->master_id = line->master_id;
 	entry->flags = line->flags | (line->unbindable ? MS_UNBINDABLE : 0);
 	entry->has_sb_flags = true;
 	entry->sb_flags = line->superblock_flags;
@@ -240,20 +246,64 @@ static const char *name_mount(struct collect *collect, const struct live_namespa
 static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
 			 const struct mount_line *line, MntEntry **ret_entry, struct error *err)
 {
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const char *what = name_mount(collect, namespace, line);
 	autoclose int root_fd = open_mount(&namespace->table, line);
 	uint32_t depth = 0;
 	char *path;
 
-	if (check_line(line, name_mount(collect, namespace, line), err))
+	if (check_line(line, what, err))
 		return -1;
 	MntEntry *entry = new_entry(collect, line);
 	*ret_entry = entry;
-	if (!mount_find_origin(survey_of_mounts(collect), collect->arena, line, root_fd, &path,
-			       &depth))
+	const struct mount_line *origin =
+		find_origin(survey, collect->arena, line, root_fd, &path, &depth);
+	if (!origin)
 		return 0;
 	entry->bound_path = path;
 	entry->has_bound_depth = depth != 0;
 	entry->bound_depth = depth;
+	entry->master_outside = line->master_id && origin->shared_id == line->master_id;
+	entry->has_master_outside = entry->master_outside;
+	return 0;
+}
+
+/* A peer of nestor's own mounts would show them what is mounted inside, and they it. */
+static bool is_shared_with_own(const struct mount_survey *survey, uint32_t shared_id)
+{
+	for (size_t i = 0; shared_id && i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].shared_id == shared_id)
+			return true;
+	return false;
+}
+
+static bool is_group_of_tree(const struct mount_survey *survey, uint32_t id)
+{
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++)
+			if (survey->namespaces[i].table.lines[k].shared_id == id)
+				return true;
+	return false;
+}
+
+/* Once all mounts are read: does a master lie elsewhere? */
+static int check_masters(struct collect *collect, const struct live_namespace *namespace,
+			 struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; i < namespace->table.n_lines; i++) {
+		const struct mount_line *line = &namespace->table.lines[i];
+		const char *what = name_mount(collect, namespace, line);
+		if (is_shared_with_own(survey, line->shared_id))
+			return refuse(what, "shares mounts with the namespace of nestor", err);
+		if (line->master_id && !namespace->entries[i]->master_outside &&
+		    !is_group_of_tree(survey, line->master_id))
+			return refuse(what,
+				      "is a slave of a mount that is neither in the tree nor in "
+				      "the namespace of nestor",
+				      err);
+	}
 	return 0;
 }
 
@@ -464,6 +514,9 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 		return -1;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (collect_entries(collect, &survey->namespaces[i], err))
+			return -1;
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		if (check_masters(collect, &survey->namespaces[i], err))
 			return -1;
 	return collect_superblocks(collect, err);
 }

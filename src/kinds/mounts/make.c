@@ -12,7 +12,9 @@
 
 #include "base/cleanup.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
+#include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
 
 #include <errno.h>
@@ -117,14 +119,13 @@ static int set_flags(int fd, uint32_t flags)
 			    sizeof attributes);
 }
 
-/* Propagation is private in all that is made here. */
-static int set_private(int fd, uint32_t flags)
+/* Private, until all mounts are there, but for slaves of what is outside. */
+static int set_propagation(const struct making *making, size_t index)
 {
-	struct mount_attr attributes = {
-		.propagation = flags & MS_UNBINDABLE ? MS_UNBINDABLE : MS_PRIVATE,
-	};
+	bool slave = mount_keeps_master(making->opener->snapshot, making->namespace, index);
+	struct mount_attr attributes = { .propagation = slave ? MS_SLAVE : MS_PRIVATE };
 
-	return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes,
+	return (int)syscall(SYS_mount_setattr, making->roots[index], "", AT_EMPTY_PATH, &attributes,
 			    sizeof attributes);
 }
 
@@ -205,8 +206,8 @@ static int step_origin(struct making *making, size_t index, struct error *err)
 
 	if (mount->bound_path ? bind(making, index, err) : take_superblock(making, index, err))
 		return -1;
-	return set_private(making->roots[index], mount->flags)
-		       ? fail_mount(making, index, "cannot be made private", err)
+	return set_propagation(making, index)
+		       ? fail_mount(making, index, "cannot change how it propagates", err)
 		       : 0;
 }
 
@@ -417,7 +418,10 @@ static int enter_stage(struct making *making, struct error *err)
 	return 0;
 }
 
-/* The working directory goes along into the copy of the namespace. */
+/*
+ * The working directory goes along into the copy of the namespace. As all is a slave there, nothing
+ * that is done reaches anybody else, and what is bound can stay a slave of what is outside.
+ */
 static int enter_copy(struct making *making, struct error *err)
 {
 	int root_fd = making->opener->root_fd;
@@ -428,9 +432,9 @@ static int enter_copy(struct making *making, struct error *err)
 		return fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
 				  "cannot make a mount namespace");
 	making->base_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (making->base_fd < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot use a mount namespace");
-	return 0;
+	return making->base_fd < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot use a mount namespace")
+		       : 0;
 }
 
 static int make_namespace(void *data, struct error *err)
@@ -611,6 +615,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 
 	for (size_t i = 0; i < n && !result; i++)
 		result = make_one(opener, maker, superblocks, n_superblocks, i, err);
+	if (!result)
+		result = mounts_make_groups(opener, err);
 	for (size_t i = 0; i < n_superblocks; i++)
 		close(superblocks[i].fd);
 	return result;

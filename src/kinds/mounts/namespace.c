@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
+#include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/plan.h"
 
@@ -26,9 +27,9 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 {
 	const struct mount_kind *kind = mount->bound_path ? NULL : mount_kind_of_entry(mount);
 
-	if (mount->shared_id || mount->master_id)
-		return fail(err, ERR_IMAGE_UNSUPPORTED,
-			    "mount %" PRIu32 " (%.200s) shares mounts with others", mount->mnt_id,
+	if (mount->master_outside && (!mount->bound_path || !mount->master_id))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s) has a master that is none", mount->mnt_id,
 			    mount->mountpoint);
 	if (mount->bound_path)
 		return 0;
@@ -51,6 +52,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *plain,
 	const struct mount_namespace *namespace_ = snapshot_mount_namespace(snapshot, plain->id);
 	struct arena arena;
 	struct mount_plan plan;
+	struct group_plan groups;
 	int result = 0;
 
 	for (size_t i = 0; i < namespace_->n_mounts && !result; i++)
@@ -58,6 +60,8 @@ static int check(const struct snapshot *snapshot, const struct namespace *plain,
 	arena_init(&arena);
 	if (!result)
 		result = mount_plan_make(&plan, &arena, namespace_, err);
+	if (!result && namespace_ == snapshot->mount_namespaces[0])
+		result = group_plan_make(&groups, &arena, snapshot, err);
 	arena_done(&arena);
 	return result;
 }

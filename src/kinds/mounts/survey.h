@@ -31,11 +31,6 @@ struct mount_survey {
 	size_t n_namespaces;
 };
 
-/* The path of a mount of nestor's own namespace from which another can be bound; false: none. */
-bool mount_find_origin(const struct mount_survey *survey, struct arena *arena,
-		       const struct mount_line *line, int root_fd, char **ret_path,
-		       uint32_t *ret_depth);
-
 /*
  * owners.c: to whom a superblock belongs, of which this mount can be seen: a user namespace of the
  * tree, or 0.

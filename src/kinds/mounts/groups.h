@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Propagation (mount_namespaces(7), "Shared subtrees"): in which steps the groups of a tree come
+ * back once all of its mounts are there, private. Pure: carried out by make-groups.c.
+ */
+#ifndef NESTOR_KINDS_MOUNTS_GROUPS_H
+#define NESTOR_KINDS_MOUNTS_GROUPS_H
+
+#include "base/arena.h"
+#include "model/snapshot.h"
+
+struct group_mount {
+	const struct mount_namespace *namespace; /* NULL: none */
+	size_t index;
+};
+
+enum group_step_kind {
+	GROUP_JOIN,   /* takes over group and master of another mount (MOVE_MOUNT_SET_GROUP) */
+	GROUP_SLAVE,  /* of the group that it is in */
+	GROUP_SHARED, /* in a group of its own, besides having a master */
+	GROUP_UNBINDABLE,
+};
+
+struct group_step {
+	enum group_step_kind kind;
+	struct group_mount mount, from;
+};
+
+struct group_plan {
+	struct group_step *steps;
+	size_t n_steps;
+};
+
+int group_plan_make(struct group_plan *plan, struct arena *arena, const struct snapshot *snapshot,
+		    struct error *err);
+
+/* Is it to be a slave of the mount that it is bound from, outside of the tree? */
+bool mount_keeps_master(const struct snapshot *snapshot, const struct mount_namespace *namespace,
+			size_t index);
+
+#endif

@@ -7,7 +7,9 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "run/run.h"
+#include "run/state.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,9 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { NAMED_AT_MOST = 16, SPARE_NUMBERS = 64 };
+enum { NAMED_AT_MOST = 16, SPARE_NUMBERS = 64, LONGEST_MICROSECONDS = 1000 * 1000 };
 
 static bool exists(pid_t pid)
 {
@@ -28,6 +31,45 @@ static bool exists(pid_t pid)
 static bool is_taken(uint32_t id)
 {
 	return exists((pid_t)id) || exists(-(pid_t)id);
+}
+
+static bool is_live_member(const char *pid, uint32_t group)
+{
+	char path[300], stat[1024], state;
+	unsigned found;
+
+	snprintf(path, sizeof path, "/proc/%s/stat", pid);
+	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) <= 0)
+		return false;
+	const char *at = strrchr(stat, ')');
+	return at && sscanf(at, ") %c %*d %u", &state, &found) == 2 && found == group &&
+	       state != 'Z' && state != 'X';
+}
+
+static bool group_is_dead(uint32_t group)
+{
+	autoclosedir DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+
+	while (proc && (entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    is_live_member(entry->d_name, group))
+			return false;
+	return proc != NULL;
+}
+
+/* Only the dead have it, or who is about to leave: it is free once it has been waited for. */
+static bool is_passing(uint32_t id)
+{
+	char path[64], status[8192];
+
+	if (!exists((pid_t)id))
+		return group_is_dead(id);
+	snprintf(path, sizeof path, "/proc/%" PRIu32 "/status", id);
+	if (procfs_read_into(AT_FDCWD, path, status, sizeof status) <= 0)
+		return true;
+	const char *state = procfs_field(status, "State:");
+	return state && (*state == 'Z' || *state == 'X');
 }
 
 static void name_holder(struct text *text, uint32_t id)
@@ -116,15 +158,34 @@ void run_count_past_ids(const struct plan *plan)
 		write_last_pid(start - 1);
 }
 
+/* Those that are taken; *ret_passing: all of them by the dead. */
+static size_t find_taken(const struct plan *plan, uint32_t *taken, bool *ret_passing)
+{
+	size_t n = 0;
+
+	*ret_passing = true;
+	for (size_t i = 0; i < plan->n_taken_ids; i++) {
+		if (!is_taken(plan->taken_ids[i]))
+			continue;
+		taken[n++] = plan->taken_ids[i];
+		*ret_passing &= is_passing(plan->taken_ids[i]);
+	}
+	return n;
+}
+
+/* After a dump the tree's own dead may have to be waited for yet, which their parents will do. */
 int run_check_ids(const struct plan *plan, struct error *err)
 {
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
 	uint32_t *taken = arena_array(plan->arena, uint32_t, plan->n_taken_ids + 1);
-	size_t n = 0;
+	uint64_t start = monotonic_microseconds();
 	struct text text;
+	bool passing;
+	size_t n;
 
-	for (size_t i = 0; i < plan->n_taken_ids; i++)
-		if (is_taken(plan->taken_ids[i]))
-			taken[n++] = plan->taken_ids[i];
+	while ((n = find_taken(plan, taken, &passing)) && passing &&
+	       monotonic_microseconds() - start < LONGEST_MICROSECONDS)
+		nanosleep(&pause, NULL);
 	if (!n)
 		return 0;
 	qsort(taken, n, sizeof *taken, compare_ids);

@@ -17,6 +17,7 @@
 
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kernel/end-child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,9 +188,7 @@ void finisher_end(struct finisher *finisher)
 	if (!finisher)
 		return;
 	/* First, so that it does not take the end of the socket for ours. */
-	kill(finisher->pid, SIGKILL);
-	while (waitpid(finisher->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	end_child(finisher->pid);
 	close(finisher->fd);
 	free(finisher);
 }

@@ -269,7 +269,7 @@ static int set_registers(pid_t tid, const struct user_regs_struct *regs)
 	return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &vector) < 0 ? -1 : 0;
 }
 
-/* A ptrace request can only fail here if the thread was killed, or is not stopped. */
+/* The thread was killed, or is not stopped, or is half-way: it comes home by itself, if at all. */
 static int fail_lost(struct injection *injection, pid_t tid, struct error *err)
 {
 	injection->lost = true;
@@ -461,8 +461,10 @@ int injection_started(struct injection *injection, struct error *err)
 {
 	struct user_regs_struct regs;
 
-	if (wait_trap(injection, injection->target->living, &leader_mapped, &regs, err) < 0)
+	if (wait_trap(injection, injection->target->living, &leader_mapped, &regs, err) < 0) {
+		injection->lost = true; /* what it has mapped we do not know */
 		return -1;
+	}
 	if ((int64_t)regs.r12 < 0) {
 		errno = (int)-(int64_t)regs.r12;
 		return fail_errno(err, ERR_PROBE_FAILED, "task %d cannot map %zu bytes",
@@ -472,11 +474,16 @@ int injection_started(struct injection *injection, struct error *err)
 	return 0;
 }
 
+static bool mark_active(const struct injection *injection, uint32_t active)
+{
+	return pwrite(injection->mem_fd, &active, sizeof active,
+		      (off_t)(injection->arena + ARENA_ACTIVE)) == (ssize_t)sizeof active;
+}
+
 /* The thread's way back is written, and the arena marked, before the thread is moved. */
 static int run_thread(struct injection *injection, size_t thread, struct user_regs_struct *regs,
 		      struct error *err)
 {
-	const uint32_t active = 1;
 	uint8_t code[CODE_ROOM];
 	size_t size = (size_t)(stub_end - stub_thread_start);
 
@@ -485,11 +492,15 @@ static int run_thread(struct injection *injection, size_t thread, struct user_re
 		    &injection->target->threads[thread]);
 	if (write_code(injection, address_of(injection, stub_thread_start), code, size, err) < 0)
 		return -1;
-	if (pwrite(injection->mem_fd, &active, sizeof active,
-		   (off_t)(injection->arena + ARENA_ACTIVE)) != (ssize_t)sizeof active)
+	if (!mark_active(injection, 1))
 		return fail_errno(err, ERR_PROBE_FAILED, "cannot write into task %d",
 				  injection->target->pid);
-	return enter(injection, thread, regs, err);
+	if (enter(injection, thread, regs, err) == 0)
+		return 0;
+	/* Nobody is at work, so the leader need not wait for it; unless it goes there by itself. */
+	if (leave(injection, thread, err) == 0)
+		mark_active(injection, 0);
+	return -1;
 }
 
 int injection_run(struct injection *injection, size_t thread, uint64_t first_op, struct error *err)
@@ -552,12 +563,54 @@ static bool is_our_stub(const uint8_t *code)
 	return true;
 }
 
-bool injection_recover(struct target *target, size_t thread)
+/* What a leader inside of the stub had mapped; 0 if nothing is there, or any more. */
+static uint64_t arena_left(const struct injection *injection, const struct user_regs_struct *regs)
 {
-	struct injection injection = { .target = target, .code = code_address(target) };
+	const uint64_t stub_ends = address_of(injection, stub_end);
+
+	if (regs->rip == address_of(injection, stub_leader_has_mapped))
+		return (int64_t)regs->rax > 0 ? regs->rax : 0;
+	/* From there on it is at work, in the interpreter behind the stub too. */
+	if (regs->rip < stub_ends && (regs->rip < address_of(injection, stub_leader_leave) ||
+				      regs->rip > address_of(injection, stub_leader_unmaps)))
+		return 0;
+	return (int64_t)regs->r12 > 0 ? regs->r12 : 0;
+}
+
+/* The filters have let the earlier nestor do the same; but that may have chosen another signal. */
+static bool may_unmap(const struct injection *injection)
+{
+	const struct target *target = injection->target;
+	struct seccomp_filters filters = { 0 };
+	struct error unused = { 0 };
+
+	return seccomp_read_filters(target->tid, target->collect->arena, &filters, &unused) == 0 &&
+	       injection_permitted(injection, target->living, &filters);
+}
+
+/* Lets the leader unmap the arena, and takes it home; its registers are its own already. */
+static bool unmap_left(struct injection *injection)
+{
+	struct error unused = { 0 };
+
+	injection->mem_fd = target_open_mem(injection->target, &unused);
+	if (injection->mem_fd < 0)
+		return false;
+	if (injection_finish(injection, &unused) < 0) {
+		close(injection->mem_fd);
+		return false;
+	}
+	return injection_finished(injection, &unused) == 0;
+}
+
+bool injection_recover(struct target *target, size_t thread, uint64_t deadline)
+{
+	struct injection injection = { .target = target,
+				       .code = code_address(target),
+				       .deadline = deadline };
 	struct target_thread *where = &target->threads[thread];
-	const uint8_t *place =
-		leads(&injection, thread) ? stub_leader_context : stub_thread_context;
+	bool leader = leads(&injection, thread);
+	const uint8_t *place = leader ? stub_leader_context : stub_thread_context;
 	struct iovec remote = { (void *)injection.code, stub_offset(stub_end) };
 	struct stub_context context;
 	struct error unused = { 0 };
@@ -567,18 +620,32 @@ bool injection_recover(struct target *target, size_t thread)
 	if (process_vm_readv(target->tid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len ||
 	    !is_our_stub(code))
 		return false;
+	injection.arena = leader ? arena_left(&injection, &where->regs) : 0;
+	memcpy(&injection.arena_size, code + stub_offset(stub_arena_size),
+	       sizeof injection.arena_size);
 	memcpy(&context, code + stub_offset(place), sizeof context);
 	stub_context_load(&context, &where->regs);
 	where->signal_mask = context.signal_mask;
-	return leave(&injection, thread, &unused) == 0;
+	if (injection.arena == 0)
+		return leave(&injection, thread, &unused) == 0;
+	injection.trap_signal = choose_trap_signal(target);
+	return may_unmap(&injection) ? unmap_left(&injection)
+				     : leave(&injection, thread, &unused) == 0;
 }
 
 /* Signals that came at an awkward moment; those of the whole process, as SIGSTOP always is. */
-static void resend_signals(const struct injection *injection)
+static int resend_signals(const struct injection *injection, struct error *err)
 {
+	int failed = 0;
+
 	for (int signal = 1; signal < 65; signal++)
-		if (injection->resend & signal_bit(signal))
-			kill(injection->target->pid, signal);
+		if (injection->resend & signal_bit(signal) &&
+		    kill(injection->target->pid, signal) < 0 && errno != ESRCH &&
+		    kill(injection->target->pid, signal) < 0)
+			failed = fail_errno(err, ERR_KERNEL_REFUSED,
+					    "cannot give back signal %d of task %d", signal,
+					    injection->target->pid);
+	return failed;
 }
 
 static int come_back(struct injection *injection, struct error *err)
@@ -596,7 +663,8 @@ static int come_back(struct injection *injection, struct error *err)
 		return -1;
 	/* From here on nobody can come by; and the next dump finds the page as the kernel made it.
 	 */
-	resend_signals(injection);
+	if (resend_signals(injection, err) < 0)
+		failed = -1;
 	if (write_code(injection, injection->code, zeroes, code_size(), err) < 0)
 		return -1;
 	return failed;

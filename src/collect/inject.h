@@ -44,9 +44,10 @@ bool injection_is_inside(const struct target *target, uint64_t rip);
 /*
  * Takes such a thread back to where it was, without letting it run: for one that is part of a
  * group stop and would not come back by itself. Its registers and mask are those of the task
- * again. False if what is there was not left by this version of nestor. An arena may stay mapped.
+ * again, and the leader, which has to be the last, has unmapped what is left of an arena. False if
+ * what is there was not left by this version of nestor.
  */
-bool injection_recover(struct target *target, size_t thread);
+bool injection_recover(struct target *target, size_t thread, uint64_t deadline);
 
 /*
  * address_space_busy is set if another task that shares this one's memory (CLONE_VM) seems to be

@@ -27,18 +27,37 @@
 #include <unistd.h>
 
 /* PAUSE and LONGEST_STANDSTILL in nanoseconds. */
-enum { DEFAULT_TIMEOUT = 10, PAUSE = 2000 * 1000, LONGEST_STANDSTILL = 300 * 1000 * 1000 };
+enum {
+	DEFAULT_TIMEOUT = 10,
+	PAUSE = 2000 * 1000,
+	LONGEST_STANDSTILL = 300 * 1000 * 1000,
+	LONGEST_WAY_HOME = 100 * 1000 * 1000
+};
+
+/* One that is not stopped runs code of ours, on its way home; or it was killed. */
+static void detach_thread(pid_t tid)
+{
+	int status;
+
+	if (ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0)
+		return;
+	if (errno == ESRCH &&
+	    (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ||
+	     wait_for(tid, wait_clock() + LONGEST_WAY_HOME, &status) <= 0 || !WIFSTOPPED(status)))
+		return;
+	ptrace(PTRACE_DETACH, tid, NULL, NULL);
+}
 
 static void detach_target(struct target *target)
 {
-	for (size_t i = 0; i < target->n_threads; i++) {
+	/* The first one last: of code of ours it is the one that waits for others to come home. */
+	for (size_t i = target->n_threads; i-- > 0;) {
 		struct target_thread *thread = &target->threads[i];
 
-		if (thread->seized)
-			interrupted_release(thread);
-		/* Fails only for a thread that was killed, or was lost: nothing to be done. */
-		if (thread->seized)
-			ptrace(PTRACE_DETACH, thread->tid, NULL, NULL);
+		if (!thread->seized)
+			continue;
+		interrupted_release(thread);
+		detach_thread(thread->tid);
 		thread->seized = false;
 	}
 }

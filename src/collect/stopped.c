@@ -38,6 +38,7 @@ enum {
 	MASK_SIZE = 8,
 	RSEQ_CS_OFFSET = 8, /* of rseq_cs in struct rseq */
 	DEFAULT_TIMEOUT = 10,
+	RECOVERY_SECONDS = 5,
 	FIRST_DELAY = 1000000, /* ns */
 	LONGEST_DELAY = 500000000,
 };
@@ -273,8 +274,46 @@ static int read_process(struct target *target, struct error *err)
 	return read_stat(target, path, &target->leader_stat, err);
 }
 
+/*
+ * Threads that are still in code of an earlier nestor, which was killed. Those of a running task
+ * come home by themselves; one in a group stop does not run. From the last to the first: it is
+ * the leader that clears up.
+ */
+static enum stop_outcome take_home(struct target *target, struct error *err)
+{
+	uint64_t deadline = wait_deadline(RECOVERY_SECONDS);
+
+	for (size_t i = target->n_threads; i-- > 0;) {
+		const struct target_thread *thread = &target->threads[i];
+
+		if (thread->dead || !injection_is_inside(target, thread->regs.rip) ||
+		    (target->stop_signal && injection_recover(target, i, deadline)))
+			continue;
+		fail(err, ERR_BUSY,
+		     "thread %d of pid %d does not come back from what an earlier nestor,"
+		     " which was killed, has asked it",
+		     thread->tid, target->pid);
+		return STOP_AGAIN;
+	}
+	return STOP_DONE;
+}
+
+static int read_threads(struct target *target, struct error *err)
+{
+	for (size_t i = 0; i < target->n_threads; i++) {
+		struct target_thread *thread = &target->threads[i];
+
+		if (read_status(target, thread, err) < 0 ||
+		    (!thread->dead && read_thread(target, thread, err) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 {
+	enum stop_outcome outcome;
+
 	if (read_process(target, err) < 0)
 		return STOP_FAILED;
 	if (target->zombie && target->stat[0] != 'Z') {
@@ -286,30 +325,19 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 		target->threads[0].status = target->status;
 		return STOP_DONE;
 	}
-	if (find_vdso(target, err) < 0)
+	if (find_vdso(target, err) < 0 || read_threads(target, err) < 0)
 		return STOP_FAILED;
-	for (size_t i = 0; i < target->n_threads; i++) {
+	outcome = take_home(target, err);
+	for (size_t i = 0; outcome == STOP_DONE && i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
 
-		if (read_status(target, thread, err) < 0)
-			return STOP_FAILED;
 		if (thread->dead)
 			continue;
-		if (read_thread(target, thread, err) < 0)
-			return STOP_FAILED;
-		if (injection_is_inside(target, thread->regs.rip) &&
-		    !(target->stop_signal && injection_recover(target, i))) {
-			fail(err, ERR_BUSY,
-			     "thread %d of pid %d does not come back from what an earlier nestor,"
-			     " which was killed, has asked it",
-			     thread->tid, target->pid);
-			return STOP_AGAIN;
-		}
 		settle_rseq(target, thread);
 		if (interrupted_settle(target, thread, err) < 0)
 			return STOP_FAILED;
 	}
-	return STOP_DONE;
+	return outcome;
 }
 
 static int compare_tids(const void *left, const void *right)

@@ -325,8 +325,9 @@ static int read_inventory(struct reading *reading, struct error *err)
 	inventory->nestor_version = NESTOR_VERSION;
 	inventory->has_vdso_hash = collect->facts->vdso_hash != 0;
 	inventory->vdso_hash = collect->facts->vdso_hash;
-	if (uname(&name) == 0)
-		inventory->kernel_release = arena_string(collect->arena, name.release);
+	if (uname(&name) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the kernel's release");
+	inventory->kernel_release = arena_string(collect->arena, name.release);
 	inventory->root_ids =
 		snapshot_new(collect->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	collect->snapshot->inventory = inventory;

@@ -90,13 +90,8 @@ static int check_staging(const struct images_writer *writer, struct error *err)
 			      "another directory");
 }
 
-static int open_staging(struct images_writer *writer, struct error *err)
+static int take_staging(struct images_writer *writer, struct error *err)
 {
-	if (check_places(writer, err))
-		return -1;
-	if (mkdirat(writer->dir_fd, STAGING_NAME, 0700) && errno != EEXIST)
-		return fail_errno(err, ERR_IO, "cannot make %s in the images directory",
-				  STAGING_NAME);
 	writer->staging_fd = openat(writer->dir_fd, STAGING_NAME,
 				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (writer->staging_fd < 0)
@@ -111,6 +106,21 @@ static int open_staging(struct images_writer *writer, struct error *err)
 	}
 	writer->staged = true;
 	return clear_staging(writer->staging_fd, err);
+}
+
+static int open_staging(struct images_writer *writer, struct error *err)
+{
+	if (check_places(writer, err))
+		return -1;
+	bool made = mkdirat(writer->dir_fd, STAGING_NAME, 0700) == 0;
+	if (!made && errno != EEXIST)
+		return fail_errno(err, ERR_IO, "cannot make %s in the images directory",
+				  STAGING_NAME);
+	if (take_staging(writer, err) == 0)
+		return 0;
+	if (made && !writer->staged)
+		unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR);
+	return -1;
 }
 
 struct images_writer *images_writer_new(int dir_fd, struct error *err)
@@ -140,8 +150,11 @@ void images_writer_free(struct images_writer *writer)
 	summed_images_close(writer);
 	if (writer->staged) {
 		struct error ignored = { 0 };
-		clear_staging(writer->staging_fd, &ignored);
-		unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR);
+		/* It is the last chance, so it is taken twice. */
+		for (int i = 0; i < 2; i++)
+			if (clear_staging(writer->staging_fd, &ignored) == 0 &&
+			    unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR) == 0)
+				break;
 	}
 	if (writer->staging_fd >= 0)
 		close(writer->staging_fd);
@@ -281,6 +294,32 @@ static int move_up(struct images_writer *writer, const char *name, struct error 
 	return 0;
 }
 
+/* The manifest, which vouches for the others, goes last. */
+static int move_all(struct images_writer *writer, struct error *err)
+{
+	for (size_t i = 0; i < writer->manifest.n_lines; i++)
+		if (move_up(writer, writer->manifest.lines[i].name, err))
+			return -1;
+	if (fsync(writer->dir_fd))
+		return fail_errno(err, ERR_IO, "cannot sync the images directory");
+	if (move_up(writer, MANIFEST_NAME, err))
+		return -1;
+	if (unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR))
+		return fail_errno(err, ERR_IO, "cannot remove %s", STAGING_NAME);
+	writer->staged = false;
+	if (fsync(writer->dir_fd))
+		return fail_errno(err, ERR_IO, "cannot sync the images directory");
+	return 0;
+}
+
+/* A dump that fails at the very end leaves nothing: the manifest goes first. */
+static void take_back(struct images_writer *writer)
+{
+	unlinkat(writer->dir_fd, MANIFEST_NAME, 0);
+	for (size_t i = 0; i < writer->manifest.n_lines; i++)
+		unlinkat(writer->dir_fd, writer->manifest.lines[i].name, 0);
+}
+
 int images_commit(struct images_writer *writer, struct error *err)
 {
 	if (sum_raw_images(writer, err) || stage_manifest(writer, err))
@@ -295,17 +334,9 @@ int images_commit(struct images_writer *writer, struct error *err)
 			return -1;
 	if (remove_earlier_dump(writer, err))
 		return -1;
-	for (size_t i = 0; i < writer->manifest.n_lines; i++)
-		if (move_up(writer, writer->manifest.lines[i].name, err))
-			return -1;
-	if (fsync(writer->dir_fd))
-		return fail_errno(err, ERR_IO, "cannot sync the images directory");
-	if (move_up(writer, MANIFEST_NAME, err))
+	if (move_all(writer, err)) {
+		take_back(writer);
 		return -1;
-	if (unlinkat(writer->dir_fd, STAGING_NAME, AT_REMOVEDIR))
-		return fail_errno(err, ERR_IO, "cannot remove %s", STAGING_NAME);
-	writer->staged = false;
-	if (fsync(writer->dir_fd))
-		return fail_errno(err, ERR_IO, "cannot sync the images directory");
+	}
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "kernel/visit.h"
 
 #include "base/cleanup.h"
+#include "kernel/end-child.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -208,9 +209,7 @@ static int run(const struct visit *visit, struct shared *shared, int *fds, size_
 	close(take_fd(&theirs));
 	int result = await(visit, shared, ours, fds, n_fds, err);
 	/* It has nothing left to do, or is not to go on. */
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
+	end_child(pid);
 	return result;
 }
 

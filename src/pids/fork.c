@@ -11,6 +11,7 @@
 #include "base/procfs.h"
 #include "kernel/syscalls.h"
 #include "pids/last-pids.h"
+#include "kernel/end-child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,8 +118,7 @@ static pid_t let_go(struct attempt *attempt, struct error *err)
 
 static void give_up(struct attempt *attempt)
 {
-	kill(attempt->pid, SIGKILL);
-	waitpid(attempt->pid, NULL, 0);
+	end_child(attempt->pid);
 	close(attempt->go_fd);
 }
 

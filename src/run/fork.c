@@ -12,6 +12,7 @@
 #include "program/layout.h"
 #include "run/raw.h"
 #include "run/state.h"
+#include "kernel/end-child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -292,8 +293,6 @@ void run_end_holder(struct run *run)
 {
 	if (!run->holder)
 		return;
-	kill(run->holder, SIGKILL);
-	while (waitpid(run->holder, NULL, 0) < 0 && errno == EINTR)
-		;
+	end_child(run->holder);
 	run->holder = 0;
 }

@@ -15,6 +15,7 @@
 #include "kernel/syscalls.h"
 #include "run/maps.h"
 #include "run/state.h"
+#include "kernel/end-child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -268,9 +269,10 @@ static int found(struct founding *founding, void (*founder)(const struct foundin
 	close(take_fd(&go_end));
 	/* What it has made comes to us then, and is ended with the rest (undo.c). */
 	if (result < 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		end_child(pid);
+	else
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
 	return result;
 }
 

@@ -167,6 +167,7 @@ int run_check_interrupted(struct error *err)
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	sigset_t pending;
 
+	sigemptyset(&pending);
 	sigpending(&pending);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
 		struct sigaction action;

@@ -106,7 +106,7 @@ stub_\name\()_context:
 	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, \
 		leader_mapped, leader_unmap, leader_unmapped, thread_start, thread_enter, \
 		thread_leave, thread_left, leader_mapped_waits, \
-		leader_unmapped_waits, thread_left_waits
+		leader_unmapped_waits, thread_left_waits, leader_has_mapped, leader_unmaps
 	.globl	stub_\symbol
 	.hidden	stub_\symbol
 	.endr
@@ -140,6 +140,7 @@ stub_leader_enter:
 	xorl	%r9d, %r9d
 	movl	$NR_mmap, %eax
 	syscall
+stub_leader_has_mapped:
 	movq	%rax, %r12
 	/* The interpreter leaves to here as well. */
 stub_leader_leave:
@@ -160,6 +161,7 @@ stub_leader_unmap:
 	movq	%r12, %rdi
 	movl	.Larena_size(%rip), %esi
 	movl	$NR_munmap, %eax
+stub_leader_unmaps:
 	syscall
 .Lunmapped:
 	trap	stub_leader_unmapped

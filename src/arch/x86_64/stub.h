@@ -42,6 +42,9 @@ extern const uint8_t stub_thread_context[];
 extern const uint8_t stub_leader_mapped_waits[], stub_leader_unmapped_waits[];
 extern const uint8_t stub_thread_left_waits[];
 
+/* The arena is there from behind the first up to the second, where it is in r12 (first: rax). */
+extern const uint8_t stub_leader_has_mapped[], stub_leader_unmaps[];
+
 enum { STUB_MAGIC_SIZE = 16 }; /* at stub_start; the same in every version of the stub */
 
 /* Where a thread was; at stub_leader_context and stub_thread_context. */

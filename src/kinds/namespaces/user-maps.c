@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "kernel/end-child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -172,8 +173,6 @@ int user_maps_visit(struct user_maps *maps, struct arena *arena, int namespace_f
 	if (visitor < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
 	int result = read_visited(maps, arena, visitor, report_fd, parent, err);
-	kill(visitor, SIGKILL);
-	while (waitpid(visitor, NULL, 0) < 0 && errno == EINTR)
-		;
+	end_child(visitor);
 	return result;
 }

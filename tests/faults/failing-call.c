@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Runs a program and lets one of its system calls fail, without making it:
+ *
+ *	failing-call REPORT INDEX ERRNO PROGRAM ARGUMENTS...
+ *
+ * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
+ * library cannot do without, are not. INDEX 0 fails none. REPORT gets a line "COUNT NR": how many
+ * calls there were, and the number of the one that failed, or -1. Children of the program are not
+ * followed. Exits as the program does; 128 and the signal if it was killed.
+ */
+#include <errno.h>
+#include <linux/ptrace.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* sys/ptrace.h does not go together with linux/ptrace.h. */
+extern long ptrace(int request, ...);
+
+enum { MAX_THREADS = 64 };
+
+static struct thread {
+	pid_t tid;
+	bool failing; /* the call that it is in was not made */
+} threads[MAX_THREADS];
+
+static pid_t program;
+static long count, wanted, failed_nr = -1;
+static int wanted_errno;
+static bool in_main;
+static const char *report_path;
+
+static struct thread *find_thread(pid_t tid)
+{
+	for (size_t i = 0; i < MAX_THREADS; i++)
+		if (threads[i].tid == tid || threads[i].tid == 0) {
+			threads[i].tid = tid;
+			return &threads[i];
+		}
+	abort();
+}
+
+/* Nobody has to expect these to fail: the kernel says so, or the C library aborts. */
+static bool is_counted(const struct ptrace_syscall_info *info)
+{
+	switch (info->entry.nr) {
+	case SYS_exit:
+	case SYS_exit_group:
+	case SYS_rt_sigreturn:
+	case SYS_restart_syscall:
+	case SYS_rt_sigprocmask:
+	case SYS_getpid:
+	case SYS_gettid:
+	case SYS_getppid:
+	case SYS_getpgrp:
+	case SYS_getuid:
+	case SYS_geteuid:
+	case SYS_getgid:
+	case SYS_getegid:
+	case SYS_umask:
+	case SYS_sched_yield:
+	case SYS_futex:
+	case SYS_set_robust_list:
+	case SYS_set_tid_address:
+	case SYS_close: /* closes whatever it returns */
+	case SYS_munmap:
+	case SYS_brk:
+	case SYS_madvise:
+		return false;
+	case SYS_mmap: /* memory of the C library's: without it nothing goes on */
+		return info->entry.args[3] != 0x22 && info->entry.args[3] != 0x20022 &&
+		       info->entry.args[3] != 0x4022;
+	case SYS_mprotect:
+	case SYS_rseq: /* of a new thread */
+		return false;
+	default:
+		return true;
+	}
+}
+
+static int write_report(const char *path)
+{
+	FILE *report = fopen(path, "w");
+
+	if (!report)
+		return -1;
+	fprintf(report, "%ld %ld\n", count, failed_nr);
+	return fclose(report);
+}
+
+static void fail_call(struct thread *thread)
+{
+	struct user_regs_struct regs;
+	struct iovec vector = { &regs, sizeof regs };
+
+	ptrace(PTRACE_GETREGSET, thread->tid, 1, &vector);
+	failed_nr = (long)regs.orig_rax;
+	regs.orig_rax = (unsigned long long)-1;
+	ptrace(PTRACE_SETREGSET, thread->tid, 1, &vector);
+	thread->failing = true;
+	write_report(report_path); /* in case that it hangs */
+}
+
+static void return_error(struct thread *thread)
+{
+	struct user_regs_struct regs;
+	struct iovec vector = { &regs, sizeof regs };
+
+	ptrace(PTRACE_GETREGSET, thread->tid, 1, &vector);
+	regs.rax = (unsigned long long)-wanted_errno;
+	ptrace(PTRACE_SETREGSET, thread->tid, 1, &vector);
+	thread->failing = false;
+}
+
+/* The loader's last call before main gives back the cache of libraries. */
+static void see_call(struct thread *thread)
+{
+	struct ptrace_syscall_info info;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof info, &info) <= 0)
+		return;
+	if (info.op == PTRACE_SYSCALL_INFO_EXIT && thread->failing)
+		return_error(thread);
+	if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		return;
+	if (!in_main) {
+		in_main = info.entry.nr == SYS_munmap;
+		return;
+	}
+	if (is_counted(&info) && ++count == wanted)
+		fail_call(thread);
+}
+
+/* Threads are followed, processes that count as clones are not. */
+static bool is_ours(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d", program, tid);
+	return access(path, F_OK) == 0;
+}
+
+static void see_stop(pid_t tid, int status)
+{
+	int event = status >> 16, signal = WSTOPSIG(status);
+
+	if (!is_ours(tid)) {
+		ptrace(PTRACE_DETACH, tid, 0, 0);
+		return;
+	}
+	if (signal == (SIGTRAP | 0x80)) {
+		see_call(find_thread(tid));
+		signal = 0;
+	} else if (event) {
+		signal = 0;
+	}
+	ptrace(PTRACE_SYSCALL, tid, 0, (long)signal);
+}
+
+static int follow(void)
+{
+	for (;;) {
+		int status;
+		pid_t tid = waitpid(-1, &status, __WALL);
+
+		if (tid < 0 && errno != EINTR)
+			return 127;
+		if (tid > 0 && WIFSTOPPED(status))
+			see_stop(tid, status);
+		else if (tid == program)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (argc < 5)
+		return 127;
+	report_path = argv[1];
+	wanted = atol(argv[2]);
+	wanted_errno = atoi(argv[3]);
+	program = fork();
+	if (program == 0) {
+		raise(SIGSTOP);
+		execv(argv[4], argv + 4);
+		_exit(127);
+	}
+	waitpid(program, &status, WUNTRACED);
+	if (ptrace(PTRACE_SEIZE, program, 0,
+		   PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |
+			   PTRACE_O_EXITKILL) < 0)
+		return 127;
+	kill(program, SIGCONT);
+	status = follow();
+	if (write_report(report_path) < 0)
+		return 127;
+	return status;
+}

@@ -95,6 +95,7 @@ const struct kind_table kinds = {
 		[NAMESPACE_USER] = &user_namespace_kind,
 		[NAMESPACE_MNT] = &mount_namespace_kind,
 		[NAMESPACE_UTS] = &uts_namespace_kind,
+		[NAMESPACE_IPC] = &ipc_namespace_kind,
 		[NAMESPACE_CGROUP] = &cgroup_namespace_kind,
 		[NAMESPACE_TIME] = &time_namespace_kind,
 	},

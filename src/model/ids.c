@@ -89,6 +89,10 @@ int snapshot_each_id(struct snapshot *snapshot, id_visit *visit, void *data)
 
 	for (size_t i = 0; i < snapshot->n_files && !result; i++)
 		result = walk_message(&walk, &snapshot->files[i]->base);
+	walk.what = "ipc namespace";
+	for (size_t i = 0; i < snapshot->n_namespaces && !result; i++)
+		if (snapshot->namespaces[i]->ipc)
+			result = walk_message(&walk, &snapshot->namespaces[i]->ipc->base);
 	for (enum image_kind kind = 0; kind < IMAGE_KINDS && !result; kind++) {
 		const struct records *list = snapshot_records(snapshot, kind);
 		for (size_t i = 0; i < list->count && !result; i++) {

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * System V objects of an ipc namespace: segments.c, semaphores.c, queues.c. They are collected and
+ * made by a process inside of it, with all capabilities.
+ */
+#ifndef NESTOR_KINDS_IPC_IPC_H
+#define NESTOR_KINDS_IPC_IPC_H
+
+#include "kinds/kind.h"
+
+#include <stdbool.h>
+#include <sys/ipc.h>
+
+/* What a namespace may hold in all: its record has to be read as a whole. */
+enum { MOST_IPC_BYTES = 32 * 1024 * 1024, IPC_PERMISSIONS = 0777, MOST_SEMAPHORES = 32000 };
+
+/* In the visitor: messages in its copy of the arena. */
+struct ipc_reading {
+	struct arena *arena;
+	IpcEntry *entry;
+	uint64_t bytes; /* so far */
+};
+
+int segments_collect(struct ipc_reading *reading, struct error *err);
+int semaphores_collect(struct ipc_reading *reading, struct error *err);
+int queues_collect(struct ipc_reading *reading, struct error *err);
+/* Counts what is kept; fails if it is too much. */
+int ipc_count(struct ipc_reading *reading, uint64_t bytes, struct error *err);
+
+int segments_check(const IpcEntry *entry, struct error *err);
+int semaphores_check(const IpcEntry *entry, struct error *err);
+int queues_check(const IpcEntry *entry, struct error *err);
+
+/* In the maker, which has the owner's user namespace around it. */
+struct ipc_making {
+	const IpcEntry *entry;
+	const struct user_namespace *owner;
+};
+
+int segments_make(const struct ipc_making *making, struct error *err);
+int semaphores_make(const struct ipc_making *making, struct error *err);
+int queues_make(const struct ipc_making *making, struct error *err);
+
+/* namespace.c, for these: */
+IpcDescEntry *ipc_describe(struct ipc_reading *reading, const struct ipc_perm *permissions, int id);
+/*
+ * Before an object is made: who is to have made it, and the id that it gets (`next_id` is a file
+ * of /proc/sys/kernel).
+ */
+int ipc_prepare(const struct ipc_making *making, const IpcDescEntry *description,
+		const char *next_id, struct error *err);
+/* Permissions for IPC_SET. */
+struct ipc_perm ipc_permissions(const struct ipc_making *making, const IpcDescEntry *description);
+int ipc_fail_made(const char *what, const IpcDescEntry *description, int made, struct error *err);
+
+#endif

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Shared memory segments (shmget(2)) of an ipc namespace. Their content is read and written by
+ * attaching them. One that is to go with its last user (SHM_DEST) has an id as long as it is
+ * attached; only its users keep it, so it is refused.
+ */
+#include "kinds/ipc/ipc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/shm.h>
+
+enum { KEPT_MODE = IPC_PERMISSIONS | SHM_LOCKED };
+
+static size_t without_zeroes(const uint8_t *bytes, size_t size)
+{
+	while (size > 0 && bytes[size - 1] == 0)
+		size--;
+	return size;
+}
+
+static int read_content(struct ipc_reading *reading, IpcSegment *segment, int id, struct error *err)
+{
+	const uint8_t *bytes = shmat(id, NULL, SHM_RDONLY);
+
+	if (bytes == (const void *)-1)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot attach segment %d", id);
+	size_t size = without_zeroes(bytes, segment->size);
+	int result = ipc_count(reading, size, err);
+	if (!result) {
+		segment->content.data = arena_copy(reading->arena, bytes, size);
+		segment->content.len = size;
+	}
+	shmdt(bytes);
+	return result;
+}
+
+static int collect_one(struct ipc_reading *reading, int index, struct error *err)
+{
+	IpcSegment *segment =
+		arena_copy(reading->arena, &(IpcSegment)IPC_SEGMENT__INIT, sizeof *segment);
+	struct shmid_ds state;
+	int id = shmctl(index, SHM_STAT_ANY, &state);
+
+	/* There is none with this index. */
+	if (id < 0)
+		return errno == EINVAL || errno == EIDRM
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read a segment");
+	segment->desc = ipc_describe(reading, &state.shm_perm, id);
+	segment->size = state.shm_segsz;
+	if (state.shm_perm.mode & SHM_DEST)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "segment %d is to go with its last user", id);
+	reading->entry->segments = arena_grow(reading->arena, reading->entry->segments,
+					      reading->entry->n_segments, sizeof segment);
+	reading->entry->segments[reading->entry->n_segments++] = segment;
+	return read_content(reading, segment, id, err);
+}
+
+int segments_collect(struct ipc_reading *reading, struct error *err)
+{
+	struct shm_info info;
+	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+
+	if (last < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list shared memory segments");
+	for (int i = 0; i <= last; i++)
+		if (collect_one(reading, i, err))
+			return -1;
+	return 0;
+}
+
+int segments_check(const IpcEntry *entry, struct error *err)
+{
+	for (size_t i = 0; i < entry->n_segments; i++) {
+		const IpcSegment *segment = entry->segments[i];
+		if (segment->size == 0 || segment->size > INT64_MAX ||
+		    segment->content.len > segment->size ||
+		    segment->desc->mode & ~(uint32_t)KEPT_MODE)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "segment %" PRIu32 " is such as there is none",
+				    segment->desc->id);
+	}
+	return 0;
+}
+
+static int write_content(const IpcSegment *segment, int id, struct error *err)
+{
+	if (segment->content.len == 0)
+		return 0;
+	void *bytes = shmat(id, NULL, 0);
+	if (bytes == (void *)-1)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot attach segment %d", id);
+	memcpy(bytes, segment->content.data, segment->content.len);
+	shmdt(bytes);
+	return 0;
+}
+
+static int make_one(const struct ipc_making *making, const IpcSegment *segment, struct error *err)
+{
+	const IpcDescEntry *description = segment->desc;
+	struct shmid_ds state = { 0 };
+
+	if (ipc_prepare(making, description, "shm_next_id", err))
+		return -1;
+	int id = shmget((key_t)description->key, segment->size,
+			IPC_CREAT | IPC_EXCL | (int)(description->mode & IPC_PERMISSIONS));
+	if (ipc_fail_made("segment", description, id, err) || write_content(segment, id, err))
+		return -1;
+	state.shm_perm = ipc_permissions(making, description);
+	if (shmctl(id, IPC_SET, &state) ||
+	    (description->mode & SHM_LOCKED && shmctl(id, SHM_LOCK, NULL)))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set up segment %d", id);
+	return 0;
+}
+
+int segments_make(const struct ipc_making *making, struct error *err)
+{
+	for (size_t i = 0; i < making->entry->n_segments; i++)
+		if (make_one(making, making->entry->segments[i], err))
+			return -1;
+	return 0;
+}

@@ -62,11 +62,11 @@ bool area_is_guard(const VmaEntry *area); /* not an area, but a mark on some */
 bool area_has_private_pages(const VmaEntry *area);
 bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be lost any time */
 
-/* vma.c: fills mm->vmas. */
-int areas_collect(struct target *target, MmEntry *mm, struct error *err);
+/* vma.c: fills mm->vmas; which of them other tasks may share pages of, copy-on-write. */
+int areas_collect(struct target *target, MmEntry *mm, bool **ret_common, struct error *err);
 
 /* pages.c: has the private pages of a task copied, whose areas are known, by the assistant. */
-int pages_begin(struct target *target, struct error *err);
+int pages_begin(struct target *target, const bool *common, struct error *err);
 /* pages.c: pages-<id>.img, empty; the descriptor is the caller's. */
 int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 

@@ -28,6 +28,7 @@ struct search {
 	const struct target *target;
 	struct arena *arena;
 	struct page_list *list;
+	bool common; /* the area */
 	struct run_reader reader;
 };
 
@@ -67,8 +68,10 @@ static struct page_copy *add_copy(struct search *search, const VmaEntry *area, u
 	*copy = (struct page_copy){
 		.address = start,
 		.size = end - start,
+		.source = page_source(0, search->target->task->pages.pages_id),
 		.offset = list->size,
 		.unreadable = !(area->prot & PROT_READ),
+		.may_be_common = search->common,
 	};
 	list->size += copy->size;
 	list->has_unreadable |= copy->unreadable;
@@ -114,8 +117,8 @@ static int search_area(struct search *search, const VmaEntry *area)
 	}
 }
 
-int pages_find(const struct target *target, const uint8_t *vdso, struct arena *arena,
-	       struct page_list *ret_list, struct error *err)
+int pages_find(const struct target *target, const uint8_t *vdso, const bool *common,
+	       struct arena *arena, struct page_list *ret_list, struct error *err)
 {
 	const MmEntry *mm = target->task->mm;
 	autoclose int fd = target_open(target, "pagemap", O_RDONLY);
@@ -138,6 +141,7 @@ int pages_find(const struct target *target, const uint8_t *vdso, struct arena *a
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		const VmaEntry *area = mm->vmas[i];
 
+		search.common = common[i];
 		if (search_area(&search, area))
 			return fail_errno(err, ERR_TREE_CHANGED,
 					  "cannot read the page map of pid %d", target->pid);

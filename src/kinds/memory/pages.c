@@ -20,6 +20,7 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
 #include "images/images.h"
@@ -51,6 +52,8 @@ static const char pages_owner = 0;
 struct pages_state {
 	struct copier copiers[ASSISTANT_THREADS];
 	struct pages_job *jobs, **last_job; /* in order of tasks */
+	struct table families;		    /* the newest of each, by common_pages_key */
+	struct table by_pid;
 	size_t n_jobs;
 	atomic_size_t n_done;
 	/* The first failure; then nothing more is copied. */
@@ -65,10 +68,23 @@ struct pages_job {
 	struct pages_job *next;
 	struct pages_state *state;
 	struct target *target;
-	uint8_t *vdso; /* its content, before the task was asked */
+	uint8_t *vdso;	    /* its content, before the task was asked */
+	const bool *common; /* by area: others may share pages of it */
 	struct page_list list;
 	struct summed_image *image;
 	atomic_size_t pieces_left;
+	/*
+	 * Of a family, tasks that may have pages in common: each is looked at once the one before
+	 * it is done, and compared with that and with its parent.
+	 */
+	struct pages_job *before, *parent;
+	struct pages_job *after; /* waits; state->lock */
+	bool found;		 /* the same */
+};
+
+/* The newest one. */
+struct family {
+	struct pages_job *last;
 };
 
 struct piece_errand {
@@ -79,9 +95,13 @@ struct piece_errand {
 
 /* --- Copying --- */
 
-/* With the rights of a debugger (proc_pid_mem(5)): also what the task itself may not read. */
-static int read_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
-			   uint8_t *buffer, struct error *err)
+/*
+ * By /proc/PID/mem, with the rights of a debugger (proc_pid_mem(5)): also what the task itself may
+ * not read. And process_vm_readv pins pages, for which the kernel first gives a task a copy of its
+ * own of what it shares copy-on-write (gup_must_unshare, mm/gup.c, 5.19); this does not.
+ */
+static int read_by_mem(const struct pages_job *job, uint64_t address, uint64_t size,
+		       uint8_t *buffer, struct error *err)
 {
 	autoclose int mem_fd = target_open_mem(job->target, err);
 
@@ -101,13 +121,13 @@ static int read_unreadable(const struct pages_job *job, uint64_t address, uint64
 	return 0;
 }
 
-static int copy_unreadable(const struct pages_job *job, uint64_t address, uint64_t size,
-			   const struct copier *copier, struct error *err)
+static int copy_by_mem(const struct pages_job *job, uint64_t address, uint64_t size,
+		       const struct copier *copier, struct error *err)
 {
 	while (size) {
 		uint64_t piece = size < BUFFER_SIZE ? size : BUFFER_SIZE;
 
-		if (read_unreadable(job, address, piece, copier->buffer, err) ||
+		if (read_by_mem(job, address, piece, copier->buffer, err) ||
 		    piece_write(copier->writer, copier->buffer, piece, err))
 			return -1;
 		address += piece;
@@ -141,8 +161,7 @@ static int batch_read(const struct pages_job *job, const struct batch *batch, st
 	for (size_t i = 0; i < batch->n_remote; i++) {
 		const struct iovec *run = &batch->remote[i];
 
-		if (read_unreadable(job, (uint64_t)(uintptr_t)run->iov_base, run->iov_len, buffer,
-				    err))
+		if (read_by_mem(job, (uint64_t)(uintptr_t)run->iov_base, run->iov_len, buffer, err))
 			return -1;
 		buffer += run->iov_len;
 	}
@@ -191,7 +210,7 @@ static int copy_apart(const struct pages_job *job, struct batch *batch,
 		return -1;
 	if (copy->bytes)
 		return piece_write(batch->copier->writer, copy->bytes + start, size, err);
-	return copy_unreadable(job, copy->address + start, size, batch->copier, err);
+	return copy_by_mem(job, copy->address + start, size, batch->copier, err);
 }
 
 /* Copies bytes [from, to) of the image. */
@@ -206,12 +225,14 @@ static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to,
 	batch.copier = copier;
 	for (size_t i = 0; i < job->list.n_copies; i++) {
 		const struct page_copy *copy = &job->list.copies[i];
+		if (copy->common)
+			continue;
 		uint64_t start = copy->offset > from ? 0 : from - copy->offset;
 		uint64_t end = copy->size < to - copy->offset ? copy->size : to - copy->offset;
 
 		if (copy->offset >= to || start >= end)
 			continue;
-		if (copy->unreadable || copy->bytes
+		if (copy->unreadable || copy->may_be_common || copy->bytes
 			    ? copy_apart(job, &batch, copy, start, end - start, err)
 			    : batch_add(job, &batch, copy->address + start, end - start, err))
 			return -1;
@@ -281,6 +302,27 @@ static void begin_copying(struct pages_job *job, struct copier *copier,
 	}
 }
 
+/* Whoever comes next in the family may be looked at now. */
+static void end_finding(struct pages_job *job)
+{
+	pthread_mutex_lock(&job->state->lock);
+	job->found = true;
+	struct pages_job *after = job->after;
+	pthread_mutex_unlock(&job->state->lock);
+	if (after)
+		assistant_give(job->target->collect->assistant, &after->find);
+}
+
+static void find_common_pages(struct pages_job *job, struct arena *arena)
+{
+	const struct pages_job *others[] = { job->before, job->parent };
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (others[i])
+			common_pages_find(job->target, &job->list, others[i]->target,
+					  &others[i]->list, arena);
+}
+
 static void find_pages(struct errand *errand, enum assistant_thread thread)
 {
 	struct pages_job *job = (struct pages_job *)errand;
@@ -291,10 +333,12 @@ static void find_pages(struct errand *errand, enum assistant_thread thread)
 	if (atomic_load(&job->state->failed))
 		return;
 	name_image(job->target->task->pages.pages_id, name);
-	if (pages_find(job->target, job->vdso, &copier->arena, &job->list, &err)) {
+	if (pages_find(job->target, job->vdso, job->common, &copier->arena, &job->list, &err)) {
 		note_failure(job->state, &err);
 		return;
 	}
+	find_common_pages(job, &copier->arena);
+	end_finding(job);
 	job->image = images_create_summed(job->target->collect->images, name, job->list.size, &err);
 	if (job->image)
 		begin_copying(job, copier, thread);
@@ -351,7 +395,45 @@ static int read_vdso(const struct target *target, uint8_t **ret_vdso, struct err
 	return 0;
 }
 
-int pages_begin(struct target *target, struct error *err)
+static bool has_common_area(const struct pages_job *job)
+{
+	for (size_t i = 0; i < job->target->task->mm->n_vmas; i++)
+		if (job->common[i])
+			return true;
+	return false;
+}
+
+/* False where it has to wait until the one before it is done. */
+static bool join_family(struct pages_job *job)
+{
+	struct pages_state *state = job->state;
+	struct arena *arena = job->target->collect->arena;
+	const struct target *parent = job->target->parent;
+	uint64_t key = common_pages_key(job->target->task->mm);
+	struct family *family = table_find(&state->families, key);
+
+	table_add(&state->by_pid, arena, (uint64_t)job->target->pid, job);
+	if (!family) {
+		family = arena_new(arena, struct family);
+		family->last = job;
+		table_add(&state->families, arena, key, family);
+		return true;
+	}
+	job->before = family->last;
+	family->last = job;
+	job->parent = parent ? table_find(&state->by_pid, (uint64_t)parent->pid) : NULL;
+	if (job->parent &&
+	    (job->parent == job->before || common_pages_key(job->parent->target->task->mm) != key))
+		job->parent = NULL;
+	pthread_mutex_lock(&state->lock);
+	bool ready = job->before->found;
+	if (!ready)
+		job->before->after = job;
+	pthread_mutex_unlock(&state->lock);
+	return ready;
+}
+
+int pages_begin(struct target *target, const bool *common, struct error *err)
 {
 	struct collect *collect = target->collect;
 	struct pages_state *state = pages_state(collect);
@@ -360,6 +442,7 @@ int pages_begin(struct target *target, struct error *err)
 	job->find.run = find_pages;
 	job->state = state;
 	job->target = target;
+	job->common = common;
 	if (read_vdso(target, &job->vdso, err))
 		return -1;
 	target->task->pages.present = true;
@@ -367,7 +450,8 @@ int pages_begin(struct target *target, struct error *err)
 	*state->last_job = job;
 	state->last_job = &job->next;
 	state->n_jobs++;
-	assistant_give(collect->assistant, &job->find);
+	if (!has_common_area(job) || join_family(job))
+		assistant_give(collect->assistant, &job->find);
 	return 0;
 }
 
@@ -386,14 +470,28 @@ static void add_guard(const struct pages_job *job, const struct page_run *run)
 	mm->vmas[mm->n_vmas++] = guard;
 }
 
+static void enter_run(const struct pages_job *job, const struct page_copy *copy)
+{
+	struct snapshot *snapshot = job->target->collect->snapshot;
+	struct pagemap *pages = &job->target->task->pages;
+
+	if (copy->common)
+		pagemap_add_run(snapshot, pages,
+				(struct memory_run){ .address = copy->address,
+						     .pages = copy->size / AREA_PAGE,
+						     .source = copy->source,
+						     .offset = copy->offset });
+	else
+		pagemap_add_own(snapshot, pages, copy->address, copy->size / AREA_PAGE);
+}
+
 static void enter_result(const struct pages_job *job)
 {
 	struct collect *collect = job->target->collect;
 	const struct page_list *list = &job->list;
 
 	for (size_t i = 0; i < list->n_copies; i++)
-		pagemap_add_own(collect->snapshot, &job->target->task->pages,
-				list->copies[i].address, list->copies[i].size / AREA_PAGE);
+		enter_run(job, &list->copies[i]);
 	for (size_t i = 0; i < list->n_guards; i++)
 		add_guard(job, &list->guards[i]);
 	collect->pages_scanned += list->scanned;

@@ -17,23 +17,39 @@ struct target;
 /* A run of pages to copy, all of one area. */
 struct page_copy {
 	uint64_t address, size;
-	uint64_t offset;      /* in the image */
+	uint64_t source, offset; /* where it will be: page_source() */
+	bool common;		 /* with another task: it is in the image of that already */
+	bool may_be_common;
 	const uint8_t *bytes; /* the content, where it was kept; else NULL */
 	bool unreadable;      /* PROT_NONE and the like: process_vm_readv honours protections */
 };
 
 struct page_list {
-	struct page_copy *copies; /* ascending, without gaps in the image */
+	struct page_copy
+		*copies; /* ascending; those of the task itself without gaps in its image */
 	size_t n_copies;
-	uint64_t size; /* of the image */
+	uint64_t size; /* of the task's own image */
 	bool has_unreadable;
 	struct page_run *guards;
 	size_t n_guards;
 	uint64_t scanned; /* pages that were looked at */
 };
 
-/* What there is to copy of a stopped task; `vdso` is what its vdso held before it was asked. */
-int pages_find(const struct target *target, const uint8_t *vdso, struct arena *arena,
-	       struct page_list *ret_list, struct error *err);
+/*
+ * What there is to copy of a stopped task; `vdso` is what its vdso held before it was asked, and
+ * `common` tells in which areas others may have a part.
+ */
+int pages_find(const struct target *target, const uint8_t *vdso, const bool *common,
+	       struct arena *arena, struct page_list *ret_list, struct error *err);
+
+/*
+ * common-pages.c: marks those copies as common that another task shares, whose list is complete;
+ * its pages that are common themselves lead to whose they are.
+ */
+void common_pages_find(const struct target *target, struct page_list *list,
+		       const struct target *other, const struct page_list *other_list,
+		       struct arena *arena);
+/* Tasks of which this differs have no page in common. */
+uint64_t common_pages_key(const MmEntry *mm);
 
 #endif

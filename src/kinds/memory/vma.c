@@ -32,6 +32,9 @@
 #define MAP_DROPPABLE 0x08 /* 6.11 */
 #endif
 
+/* KiB of an area from which on it matters whether they are shared. */
+enum { COMMON_FROM = 256 };
+
 /* One line of smaps with what follows it. */
 struct area_text {
 	uint64_t start, end, offset, device, inode;
@@ -40,6 +43,7 @@ struct area_text {
 	size_t path_length;
 	const char *vm_flags;
 	uint64_t protection_key;
+	uint64_t shared, anonymous, swapped; /* KiB, mapped by others too; of no file; paged out */
 	/* From vm_flags: */
 	bool may_write, droppable, lock_on_fault, accounted;
 	uint32_t map_flags;
@@ -171,6 +175,12 @@ static bool read_area(const char **text, struct area_text *area)
 			area->vm_flags = line + 9;
 		else if (!strncmp(line, "ProtectionKey:", 14))
 			area->protection_key = strtoull(line + 14, NULL, 10);
+		else if (!strncmp(line, "Shared_", 7))
+			area->shared += strtoull(line + sizeof "Shared_Clean", NULL, 10);
+		else if (!strncmp(line, "Anonymous:", 10))
+			area->anonymous = strtoull(line + 10, NULL, 10);
+		else if (!strncmp(line, "Swap:", 5))
+			area->swapped = strtoull(line + 5, NULL, 10);
 	}
 	*text = line;
 	read_vm_flags(area);
@@ -399,9 +409,21 @@ static bool extends_last(const MmEntry *mm, const VmaEntry *area)
 	return true;
 }
 
-static int collect_from_text(struct target *target, const char *text, MmEntry *mm,
-			     struct error *err)
+/*
+ * May others have much of its private memory in common with the task? Of what is paged out smaps
+ * does not say.
+ */
+static bool has_common_pages(const struct area_text *text)
 {
+	uint64_t shared = text->shared < text->anonymous ? text->shared : text->anonymous;
+
+	return shared >= COMMON_FROM || text->swapped >= COMMON_FROM;
+}
+
+static int collect_from_text(struct target *target, const char *text, MmEntry *mm,
+			     bool **ret_common, struct error *err)
+{
+	bool *common = NULL;
 	struct collector collector = { .target = target };
 	struct arena *arena = target->collect->arena;
 	struct area_text area_text;
@@ -419,18 +441,21 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 			return -1;
 		if (extends_last(mm, area))
 			continue;
+		common = arena_grow(arena, common, mm->n_vmas, sizeof *common);
+		common[mm->n_vmas] = has_common_pages(&area_text);
 		mm->vmas = arena_grow(arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
 		mm->vmas[mm->n_vmas++] = area;
 	}
+	*ret_common = common;
 	return 0;
 }
 
-int areas_collect(struct target *target, MmEntry *mm, struct error *err)
+int areas_collect(struct target *target, MmEntry *mm, bool **ret_common, struct error *err)
 {
 	autofree char *text = NULL;
 
 	if (read_ahead_take(target, "smaps", &text) < 0)
 		return fail_errno(err, ERR_TREE_CHANGED, "cannot read the memory areas of pid %d",
 				  target->pid);
-	return collect_from_text(target, text, mm, err);
+	return collect_from_text(target, text, mm, ret_common, err);
 }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Pages that tasks have in common since a fork: copy-on-write, until one of them writes. They are
+ * written once, and shared again after a restore (inherited.c).
+ *
+ * Two tasks share a page at an address if /proc/PID/pagemap has the same frame (or the same place
+ * in the swap) for both (Documentation/admin-guide/mm/pagemap.rst). The kernel shows frames to
+ * CAP_SYS_ADMIN in the initial user namespace only (pagemap_open, fs/proc/task_mmu.c); without it
+ * pages are copies. Frames move, by compaction or KSM, though the tree stands still: the other
+ * task is asked before and after, so that a frame which one of them has left and another page has
+ * taken meanwhile is not believed to be common.
+ *
+ * Only tasks that run the same program, since one execve, can have anything in common; that shows
+ * in where the kernel has put code, stack and heap.
+ */
+#include "kinds/memory/pages.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kinds/memory/memory.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	WORDS = 512,
+	/* What saves less is copied: each saving costs operations, and an image of its own. */
+	WORTHWHILE = (1 << 20) / AREA_PAGE,
+};
+
+#define WORD_PLACE   ((UINT64_C(1) << 55) - 1)
+#define WORD_FILE    (UINT64_C(1) << 61)
+#define WORD_SWAPPED (UINT64_C(1) << 62)
+#define WORD_PRESENT (UINT64_C(1) << 63)
+
+struct comparison {
+	struct arena *arena;
+	int fd, other_fd; /* page maps */
+	struct page_copy *found;
+	size_t n_found;
+	uint64_t n_pages;
+};
+
+static bool read_words(int fd, uint64_t address, size_t count, uint64_t words[WORDS])
+{
+	ssize_t size = (ssize_t)(count * sizeof words[0]);
+
+	return pread(fd, words, (size_t)size, (off_t)(address / AREA_PAGE * sizeof words[0])) ==
+	       size;
+}
+
+static bool is_same_page(uint64_t word, uint64_t before, uint64_t after)
+{
+	const uint64_t identity = WORD_PLACE | WORD_FILE | WORD_SWAPPED | WORD_PRESENT;
+
+	return (word & WORD_PLACE) && !(word & WORD_FILE) &&
+	       (word & (WORD_PRESENT | WORD_SWAPPED)) && (word & identity) == (before & identity) &&
+	       (word & identity) == (after & identity);
+}
+
+static void add_found(struct comparison *comparison, const struct page_copy *of, uint64_t address)
+{
+	uint64_t offset = of->offset + (address - of->address);
+	struct page_copy *last =
+		comparison->n_found ? &comparison->found[comparison->n_found - 1] : NULL;
+
+	comparison->n_pages++;
+	if (last && last->address + last->size == address && last->source == of->source &&
+	    last->offset + last->size == offset) {
+		last->size += AREA_PAGE;
+		return;
+	}
+	comparison->found = arena_grow(comparison->arena, comparison->found, comparison->n_found,
+				       sizeof *comparison->found);
+	comparison->found[comparison->n_found++] = (struct page_copy){ .address = address,
+								       .size = AREA_PAGE,
+								       .source = of->source,
+								       .offset = offset,
+								       .common = true,
+								       .may_be_common = true };
+}
+
+/* What cannot be read is not common. */
+static void compare_range(struct comparison *comparison, const struct page_copy *of, uint64_t start,
+			  uint64_t end)
+{
+	uint64_t own[WORDS], before[WORDS], after[WORDS];
+
+	while (start < end) {
+		uint64_t left = (end - start) / AREA_PAGE;
+		size_t count = left < WORDS ? (size_t)left : WORDS;
+
+		if (!read_words(comparison->other_fd, start, count, before) ||
+		    !read_words(comparison->fd, start, count, own) ||
+		    !read_words(comparison->other_fd, start, count, after))
+			return;
+		for (size_t i = 0; i < count; i++)
+			if (is_same_page(own[i], before[i], after[i]))
+				add_found(comparison, of, start + i * AREA_PAGE);
+		start += count * AREA_PAGE;
+	}
+}
+
+static void compare(struct comparison *comparison, const struct page_list *list,
+		    const struct page_list *other)
+{
+	for (size_t i = 0, k = 0; i < list->n_copies && k < other->n_copies;) {
+		const struct page_copy *one = &list->copies[i], *two = &other->copies[k];
+		uint64_t one_end = one->address + one->size, two_end = two->address + two->size;
+		uint64_t start = one->address > two->address ? one->address : two->address;
+		uint64_t end = one_end < two_end ? one_end : two_end;
+
+		if (start < end && one->may_be_common && !one->common && two->may_be_common)
+			compare_range(comparison, two, start, end);
+		if (one_end <= two_end)
+			i++;
+		if (two_end <= one_end)
+			k++;
+	}
+}
+
+static void add_part(struct arena *arena, struct page_list *list, struct page_copy part,
+		     uint64_t start, uint64_t end)
+{
+	if (start >= end)
+		return;
+	if (part.common) {
+		part.offset += start - part.address;
+	} else {
+		part.offset = list->size;
+		list->size += end - start;
+	}
+	part.address = start;
+	part.size = end - start;
+	list->copies = arena_grow(arena, list->copies, list->n_copies, sizeof list->copies[0]);
+	list->copies[list->n_copies++] = part;
+}
+
+/* Cuts what is common out of the copies; what is left moves together in the image. */
+static void take_out(const struct comparison *comparison, struct page_list *list)
+{
+	struct page_list old = *list;
+	size_t next = 0;
+
+	list->copies = NULL;
+	list->n_copies = 0;
+	list->size = 0;
+	for (size_t i = 0; i < old.n_copies; i++) {
+		const struct page_copy *copy = &old.copies[i];
+		uint64_t at = copy->address, end = at + copy->size;
+
+		for (; next < comparison->n_found && comparison->found[next].address < end;
+		     next++) {
+			struct page_copy *found = &comparison->found[next];
+			uint64_t found_end = found->address + found->size;
+			uint64_t cut = found_end < end ? found_end : end;
+			add_part(comparison->arena, list, *copy, at, found->address);
+			add_part(comparison->arena, list, *found, found->address, cut);
+			at = cut;
+			if (found_end > end) {
+				/* The rest of it is of the next copy. */
+				found->offset += end - found->address;
+				found->address = end;
+				found->size = found_end - end;
+				break;
+			}
+		}
+		add_part(comparison->arena, list, *copy, at, end);
+	}
+}
+
+void common_pages_find(const struct target *target, struct page_list *list,
+		       const struct target *other, const struct page_list *other_list,
+		       struct arena *arena)
+{
+	if (list->size < WORTHWHILE * AREA_PAGE)
+		return;
+	autoclose int fd = target_open(target, "pagemap", O_RDONLY);
+	autoclose int other_fd = target_open(other, "pagemap", O_RDONLY);
+	struct comparison comparison = { .arena = arena, .fd = fd, .other_fd = other_fd };
+
+	if (fd < 0 || other_fd < 0)
+		return;
+	compare(&comparison, list, other_list);
+	if (comparison.n_pages >= WORTHWHILE)
+		take_out(&comparison, list);
+}
+
+uint64_t common_pages_key(const MmEntry *mm)
+{
+	const uint64_t words[] = { mm->mm_start_code, mm->mm_start_data, mm->mm_start_stack,
+				   mm->mm_start_brk };
+	uint64_t key = 0;
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		key = (key ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return key;
+}

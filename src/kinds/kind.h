@@ -51,6 +51,8 @@ struct text;
  * Restore: plan appends operations to the program of the task or thread. Where the last word is
  * the coordinator's, `applies` (pure) says whether there is one, and `apply` says it from outside,
  * when all programs are at rest; see plan/actions.h for calls and gates.
+ * `hand_down` is called for every process (index into plan->processes), helpers too, at the start
+ * of its program: what those that it makes are to be born with.
  * Any callback may be NULL.
  */
 struct task_kind {
@@ -67,6 +69,8 @@ struct task_kind {
 	int (*settle)(struct target *target, bool *ret_again, struct error *err);
 	int (*look_again)(struct target *target, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
+	int (*hand_down)(struct plan *plan, size_t process, struct program *program,
+			 struct error *err);
 	int (*plan)(struct plan *plan, const struct task *task, size_t thread,
 		    struct program *program, struct error *err);
 	bool (*applies)(const struct plan *plan, const struct task *task, size_t thread);

@@ -85,6 +85,19 @@ static void add_programs(struct build *build)
 	}
 }
 
+static void describe_processes(struct plan *plan, const struct tree *tree)
+{
+	plan->n_processes = tree->n_nodes;
+	plan->processes = arena_array(plan->arena, struct planned_process, tree->n_nodes);
+	for (size_t i = 0; i < tree->n_nodes; i++) {
+		const struct node *node = tree->nodes[i];
+		plan->processes[node->index] = (struct planned_process){
+			.task = node->task,
+			.maker = node->creator ? node->creator->index : NO_PROCESS,
+		};
+	}
+}
+
 static void describe_tasks(struct plan *plan, const struct tree *tree)
 {
 	for (size_t i = 0; i < plan->n_tasks; i++) {
@@ -220,6 +233,7 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 	    check_numbers(plan, err) || user_namespaces_check(plan, &tree, err) ||
 	    sources_make(plan, options, err))
 		return -1;
+	describe_processes(plan, &tree);
 	plan_root_clone(plan, tree.nodes[0]);
 	list_taken_ids(plan, &tree);
 	for (uint64_t size = estimate_size(plan);; size *= 2) {

@@ -123,6 +123,14 @@ struct planned_task {
 	bool leader_dead;	 /* threads[0] exits by itself when it is told to */
 };
 
+#define NO_PROCESS SIZE_MAX
+
+/* Who makes whom. */
+struct planned_process {
+	const struct task *task; /* NULL: a helper */
+	size_t maker;		 /* index of who calls clone3 for it; of the first: NO_PROCESS */
+};
+
 /* State of a kind that is shared by all of a plan's programs. */
 struct kind_state {
 	const void *owner;
@@ -153,6 +161,8 @@ struct plan {
 	size_t n_helpers;
 	struct planned_task *tasks; /* same order as snapshot->tasks */
 	size_t n_tasks;
+	struct planned_process *processes; /* the tasks in the same order, then the helpers */
+	size_t n_processes;
 	uint32_t n_parked;	       /* value of run_header.done when all programs are at rest */
 	uint32_t n_parked_before_stop; /* the same when the stopped tasks are to be finished */
 	/* The coordinator's part (plan/actions.h). */
@@ -213,6 +223,13 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
  * STAGE_PROCESS.
  */
 uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source);
+
+/*
+ * The same where none of that holds yet, at the start of any program (task_kind.hand_down): the
+ * descriptor has to be let go of before the process makes others.
+ */
+uint64_t plan_hold(struct plan *plan, struct program *program, uint32_t source);
+void plan_let_go(struct plan *plan, struct program *program, uint32_t source, uint64_t slot);
 
 /*
  * What a kind keeps between the programs of a plan: zeroed memory of that size on first use.

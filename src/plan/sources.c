@@ -301,15 +301,36 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
 	op_argument_from(program_call(program, SYS_close, 0), 0, high);
 }
 
+static uint64_t inherited_slot(struct plan *plan, struct source *source)
+{
+	if (!source->number_slot)
+		source->number_slot = program_word(&plan->programs, source->number);
+	return source->number_slot;
+}
+
+uint64_t plan_hold(struct plan *plan, struct program *program, uint32_t number)
+{
+	struct source *source = source_at(plan, number);
+
+	if (source->inherited)
+		return inherited_slot(plan, source);
+	uint64_t slot = program_word(&plan->programs, 0);
+	op_store(source_fetch(plan, program, number), slot);
+	return slot;
+}
+
+void plan_let_go(struct plan *plan, struct program *program, uint32_t number, uint64_t slot)
+{
+	if (!source_at(plan, number)->inherited)
+		op_expect(op_argument_from(program_call(program, SYS_close, 0), 0, slot), 0);
+}
+
 uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t number)
 {
 	struct source *source = source_at(plan, number);
 
-	if (source->inherited) {
-		if (!source->number_slot)
-			source->number_slot = program_word(&plan->programs, number);
-		return source->number_slot;
-	}
+	if (source->inherited)
+		return inherited_slot(plan, source);
 	if (source->borrower != program) {
 		source->borrower = program;
 		source->borrowed_slot = program_word(&plan->programs, 0);

@@ -145,6 +145,33 @@ uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id)
 	return (uint32_t)plan->n_sources++;
 }
 
+const struct source *plan_find_source(const struct plan *plan, enum source_kind kind, uint64_t id)
+{
+	(void)plan;
+	(void)kind;
+	(void)id;
+	return NULL;
+}
+
+uint64_t plan_hold(struct plan *plan, struct program *program, uint32_t source)
+{
+	return plan_borrow(plan, program, source);
+}
+
+void plan_let_go(struct plan *plan, struct program *program, uint32_t source, uint64_t slot)
+{
+	(void)plan;
+	(void)program;
+	(void)source;
+	(void)slot;
+}
+
+void *plan_kind_state(struct plan *plan, const void *owner, size_t size)
+{
+	(void)owner;
+	return arena_alloc(plan->arena, size);
+}
+
 static int source_number(const struct plan *plan, const struct source *source)
 {
 	struct error err = { 0 };
@@ -515,6 +542,7 @@ static void cut_to_window(struct fixture *fixture)
 
 static struct program *make_plan(struct fixture *fixture)
 {
+	static struct planned_process process = { .maker = NO_PROCESS };
 	struct plan *plan = &fixture->plan;
 	struct program *program;
 
@@ -523,6 +551,8 @@ static struct program *make_plan(struct fixture *fixture)
 	plan->facts = &fixture->facts;
 	plan->sources = fake.sources;
 	plan->first_source = 100;
+	plan->processes = &process;
+	plan->n_processes = 1;
 	program_set_init(&plan->programs, &fixture->arena, PROGRAMS);
 	program = program_new(&plan->programs, "test");
 	/* The stat of the target is not a real one. */

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct images;
+struct inherited; /* kinds/memory/inherited.h */
 struct collect;
 struct target;
 
@@ -83,6 +84,7 @@ int pages_check(const struct task *task, struct error *err);
 /* What an area asks of its mapping. */
 struct area_plan {
 	const VmaEntry *area;
+	bool partly_kept; /* some of it was inherited, readable and writable */
 	bool has_content; /* pages are read in */
 	/*
 	 * Writable at first: to be filled, or because the kernel counts what was once writable
@@ -93,10 +95,11 @@ struct area_plan {
 };
 
 int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
-		   struct area_plan *areas, struct error *err);
+		   struct area_plan *areas, const struct inherited *inherited, struct error *err);
 void areas_plan_finish(struct program *program, const struct task *task,
 		       const struct area_plan *areas);
-void pages_plan(struct plan *plan, const struct task *task, struct program *program);
+void pages_plan(struct plan *plan, const struct task *task, struct program *program,
+		const struct inherited *inherited);
 int vdso_plan(struct plan *plan, const struct task *task, struct program *program,
 	      struct error *err);
 

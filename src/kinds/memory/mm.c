@@ -12,6 +12,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/probe.h"
+#include "kinds/memory/inherited.h"
 #include "plan/plan.h"
 
 #include <elf.h>
@@ -233,7 +234,8 @@ static void note_content(const struct task *task, struct area_plan *areas)
 	}
 }
 
-static struct area_plan *plan_areas(struct plan *plan, const struct task *task)
+static struct area_plan *plan_areas(struct plan *plan, const struct task *task,
+				    const struct inherited *inherited)
 {
 	const MmEntry *mm = task->mm;
 	struct area_plan *areas = arena_array(plan->arena, struct area_plan, mm->n_vmas);
@@ -241,8 +243,12 @@ static struct area_plan *plan_areas(struct plan *plan, const struct task *task)
 	for (size_t i = 0; i < mm->n_vmas; i++)
 		areas[i].area = mm->vmas[i];
 	note_content(task, areas);
-	for (size_t i = 0; i < mm->n_vmas; i++)
-		areas[i].map_writable = areas[i].has_content || mm->vmas[i]->accounted;
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *area = mm->vmas[i];
+		areas[i].partly_kept = area_has_private_pages(area) &&
+				       ranges_touch(&inherited->kept, area->start, area->end);
+		areas[i].map_writable = areas[i].has_content || area->accounted;
+	}
 	note_guards(plan->arena, mm, areas);
 	return areas;
 }
@@ -301,13 +307,15 @@ static int memory_plan(struct plan *plan, const struct task *task, size_t thread
 	(void)thread;
 	if (!task->mm)
 		return 0;
-	areas = plan_areas(plan, task);
+	const struct inherited inherited = inherited_by(plan, task);
+	areas = plan_areas(plan, task, &inherited);
+	inherited_drop(program, &inherited);
 	if (vdso_plan(plan, task, program, err))
 		return -1;
 	set_map(plan, program, task->mm);
-	if (areas_plan_map(plan, task, program, areas, err))
+	if (areas_plan_map(plan, task, program, areas, &inherited, err))
 		return -1;
-	pages_plan(plan, task, program);
+	pages_plan(plan, task, program, &inherited);
 	areas_plan_finish(program, task, areas);
 	if (task->mm->has_thp_disabled && task->mm->thp_disabled)
 		op_expect(program_call(program, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
@@ -320,5 +328,6 @@ const struct task_kind memory_kind = {
 	.ask = memory_ask,
 	.answer = memory_answer,
 	.check = memory_check,
+	.hand_down = inherited_hand_down,
 	.plan = memory_plan,
 };

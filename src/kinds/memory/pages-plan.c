@@ -3,6 +3,7 @@
 #include "kinds/memory/memory.h"
 
 #include "kinds/memory/fill.h"
+#include "kinds/memory/inherited.h"
 #include "plan/plan.h"
 
 #include <assert.h>
@@ -52,8 +53,27 @@ int pages_check(const struct task *task, struct error *err)
 
 /* --- Plan --- */
 
+/* What of a piece is not there already. */
+static void add_missing(struct page_fill *fill, const struct page_piece *piece,
+			const struct ranges *there)
+{
+	struct page_piece part = *piece;
+
+	for (size_t i = ranges_from(there, piece->start);
+	     i < there->count && there->ranges[i].start < piece->end; i++) {
+		part.end = there->ranges[i].start;
+		if (part.start < part.end)
+			page_fill_add(fill, part);
+		part.start = there->ranges[i].end;
+		part.offset = piece->offset + (part.start - piece->start);
+	}
+	part.end = piece->end;
+	if (part.start < part.end)
+		page_fill_add(fill, part);
+}
+
 /* The content of a task, cut at the borders of its areas. */
-static void list_pieces(struct page_fill *fill, const struct task *task)
+static void list_pieces(struct page_fill *fill, const struct task *task, const struct ranges *there)
 {
 	size_t index = 0;
 
@@ -70,7 +90,7 @@ static void list_pieces(struct page_fill *fill, const struct task *task)
 			piece.source = run->source;
 			piece.offset = run->offset + (at - run->address);
 			if (area_has_private_pages(area))
-				page_fill_add(fill, piece);
+				add_missing(fill, &piece, there);
 			at = piece.end;
 		}
 	}
@@ -94,13 +114,14 @@ static void list_taken(struct page_fill *fill, const MmEntry *mm)
 	fill->taken = taken;
 }
 
-void pages_plan(struct plan *plan, const struct task *task, struct program *program)
+void pages_plan(struct plan *plan, const struct task *task, struct program *program,
+		const struct inherited *inherited)
 {
 	struct page_fill fill = {
 		.plan = plan, .program = program, .task = task, .open = borrow_pages
 	};
 
-	list_pieces(&fill, task);
+	list_pieces(&fill, task, &inherited->filled);
 	list_taken(&fill, task->mm);
 	page_fill_plan(&fill);
 }

@@ -11,6 +11,7 @@
 #include "kinds/memory/memory.h"
 
 #include "kernel/facts.h"
+#include "kinds/memory/inherited.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -205,18 +206,35 @@ static uint64_t map_flags(const VmaEntry *area)
 	return flags | MAP_FIXED_NOREPLACE;
 }
 
-static void map_area(struct plan *plan, struct program *program, const struct area_plan *area_plan)
+static void map_part(struct plan *plan, struct program *program, const struct area_plan *area_plan,
+		     const struct address_range *part)
 {
 	const VmaEntry *area = area_plan->area;
 	bool has_object = area_has_object(area);
 	uint64_t slot = has_object ? borrow(plan, program, area) : 0;
 	uint64_t prot = area->prot | (area_plan->map_writable ? PROT_READ | PROT_WRITE : 0);
-	struct op *op = program_call(program, SYS_mmap, area->start, area->end - area->start, prot,
-				     map_flags(area), (uint64_t)-1, has_object ? area->pgoff : 0);
+	uint64_t offset = has_object ? area->pgoff + (part->start - area->start) : 0;
+	struct op *op = program_call(program, SYS_mmap, part->start, part->end - part->start, prot,
+				     map_flags(area), (uint64_t)-1, offset);
 
 	if (has_object)
 		op_argument_from(op, 4, slot);
-	op_expect(op, (int64_t)area->start);
+	op_expect(op, (int64_t)part->start);
+}
+
+static void map_area(struct plan *plan, struct program *program, const struct area_plan *area_plan,
+		     const struct inherited *inherited)
+{
+	struct address_range whole = { area_plan->area->start, area_plan->area->end };
+
+	if (!area_plan->partly_kept) {
+		map_part(plan, program, area_plan, &whole);
+		return;
+	}
+	struct ranges missing = ranges_without(
+		plan->arena, &(struct ranges){ .ranges = &whole, .count = 1 }, &inherited->kept);
+	for (size_t i = 0; i < missing.count; i++)
+		map_part(plan, program, area_plan, &missing.ranges[i]);
 }
 
 static void advise_area(struct program *program, const VmaEntry *area)
@@ -275,7 +293,7 @@ static int check_host(const struct facts *facts, const VmaEntry *area, struct er
 }
 
 int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
-		   struct area_plan *areas, struct error *err)
+		   struct area_plan *areas, const struct inherited *inherited, struct error *err)
 {
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
 		const VmaEntry *area = areas[i].area;
@@ -286,7 +304,7 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 			return -1;
 		if (!area_is_mapped(area) || area_is_vdso(area))
 			continue;
-		map_area(plan, program, &areas[i]);
+		map_area(plan, program, &areas[i], inherited);
 		advise_area(program, area);
 		name_area(program, area);
 	}
@@ -324,11 +342,14 @@ void areas_plan_finish(struct program *program, const struct task *task,
 	guard_ranges(program, task->mm);
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
 		const VmaEntry *area = areas[i].area;
-		uint32_t while_filled = area->prot | PROT_READ | PROT_WRITE;
+		uint32_t writable = PROT_READ | PROT_WRITE;
+		bool changes = areas[i].partly_kept ? area->prot != writable
+						    : areas[i].map_writable &&
+							      area->prot != (area->prot | writable);
 
 		if (!area_is_mapped(area))
 			continue;
-		if (areas[i].map_writable && area->prot != while_filled)
+		if (changes)
 			op_expect(program_call(program, SYS_mprotect, area->start,
 					       area->end - area->start, area->prot),
 				  0);

@@ -36,12 +36,28 @@ static int build_task(struct build *build, struct node *node, struct error *err)
 	return build_threads(build, node, err);
 }
 
+/* What those that the process makes are to be born with. */
+static int build_handing_down(struct build *build, const struct node *node, struct error *err)
+{
+	struct plan *plan = build->plan;
+
+	for (enum task_stage stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = plan->kinds->tasks[stage]; kind && *kind;
+		     kind++)
+			if ((*kind)->hand_down &&
+			    (*kind)->hand_down(plan, node->index, node->program, err))
+				return fail_while(err, "%s: %s", node->name, (*kind)->name);
+	return 0;
+}
+
 int build_node(struct build *build, struct node *node, struct error *err)
 {
 	if (node == build->tree->nodes[0])
 		build_skeleton(build, node->program);
 	if (node->silent)
 		program_call(node->program, SYS_exit_group, 0);
+	if (build_handing_down(build, node, err))
+		return -1;
 	build_history(build, node);
 	if (!node->task)
 		return 0;

@@ -174,16 +174,6 @@ static uint64_t fdinfo_value(const char *fdinfo, const char *key, int base)
 	return value;
 }
 
-/* What several tasks cannot share, or cannot be seen, whatever the file is. */
-static const char *refused_state(const struct open_file *file)
-{
-	/* Locks are shown to their owner only: the table (POSIX) or the description (flock, OFD).
-	 */
-	if (procfs_field(file->fdinfo, "lock:"))
-		return "holds a file lock";
-	return NULL;
-}
-
 static int collect_aspects(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	const struct file_fields fields = fields_of_file(&kinds, entry);
@@ -357,12 +347,24 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 	struct inode_bucket *bucket = find_inode(file->target->collect, &file->stat);
 	if (find_description(file, bucket, &description, &is_new, err))
 		return -1;
-	const char *refused = refused_state(file);
-	if (refused)
-		collect_refuse_file(file->target->collect, "%s %s", file->what, refused);
-	else if (is_new && collect_description(file, description, err))
+	if (is_new && collect_description(file, description, err))
 		return -1;
 	*ret = *description;
+	return 0;
+}
+
+static int collect_held(const struct open_file *file, uint32_t id, struct error *err)
+{
+	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++) {
+		struct error refused = { 0 };
+		if (!(*aspect)->held || !(*aspect)->held(file, id, &refused))
+			continue;
+		if (refused.name != ERR_UNSUPPORTED_FILE) {
+			*err = refused;
+			return -1;
+		}
+		collect_refuse_file(file->target->collect, "%s", refused.text);
+	}
 	return 0;
 }
 
@@ -390,18 +392,18 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 		.fdinfo = fdinfo,
 		.proc_name = fd_name,
 	};
-	if (inherited && !refused_state(&file)) {
+	if (inherited) {
 		add_descriptor(target, table, number, close_on_exec, inherited->id,
 			       inherited->type);
-		return 0;
+		return collect_held(&file, inherited->id, err);
 	}
 	struct description description;
 	if (look_up_description(&file, &description, err))
 		return -1;
-	if (description.id)
-		add_descriptor(target, table, number, close_on_exec, description.id,
-			       description.type);
-	return 0;
+	if (!description.id)
+		return 0;
+	add_descriptor(target, table, number, close_on_exec, description.id, description.type);
+	return collect_held(&file, description.id, err);
 }
 
 static int collect_table(struct target *target, struct error *err)

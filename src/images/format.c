@@ -99,7 +99,7 @@ uint64_t message_number(const void *message, const char *name)
 		memcpy(&wide, (const char *)message + field->offset, sizeof wide);
 		return wide;
 	}
-	assert(field->type == PROTOBUF_C_TYPE_UINT32);
+	assert(field->type == PROTOBUF_C_TYPE_UINT32 || field->type == PROTOBUF_C_TYPE_INT32);
 	memcpy(&narrow, (const char *)message + field->offset, sizeof narrow);
 	return narrow;
 }

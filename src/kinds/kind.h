@@ -170,12 +170,14 @@ struct file_kind {
 
 /*
  * State that descriptions of any kind may have, besides what their kind keeps: who gets signals, a
- * lock. `collect` follows that of the kind for each description that a descriptor has, `check` that
- * of the kind, `complete` once per dump; where `is_there` says so, `connect` comes after that of
- * the kind.
+ * lock. `held` is called for each descriptor, also of a description that is known already: it sees
+ * no more of it than fdinfo and a number. `collect` follows that of the kind for each description
+ * that a descriptor has, `check` that of the kind, `complete` once per dump; where `is_there` says
+ * so, `connect` comes after that of the kind.
  */
 struct file_aspect {
 	const char *name;
+	int (*held)(const struct open_file *file, uint32_t file_id, struct error *err);
 	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
 	int (*complete)(struct collect *collect, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);

@@ -34,6 +34,7 @@ static const struct file_kind *const file_kinds[] = {
 
 static const struct file_aspect *const file_aspects[] = {
 	&owner_aspect,
+	&locks_aspect,
 	NULL,
 };
 
@@ -53,11 +54,17 @@ static const struct task_kind *const memory_stage[] = {
 };
 
 static const struct task_kind *const process_stage[] = {
-	&personality_kind,     &resource_limits_kind,
-	&memory_policy_kind,   &process_attributes_kind,
-	&memory_barriers_kind, &signal_actions_kind,
-	&coredump_filter_kind, &autogroup_kind,
-	&oom_score_kind,       NULL,
+	&personality_kind,
+	&resource_limits_kind,
+	&memory_policy_kind,
+	&process_attributes_kind,
+	&memory_barriers_kind,
+	&signal_actions_kind,
+	&coredump_filter_kind,
+	&autogroup_kind,
+	&oom_score_kind,
+	&locks_kind, /* when the task has closed what is not its own */
+	NULL,
 };
 
 static const struct task_kind *const thread_stage[] = {

@@ -166,6 +166,8 @@ def descriptors(pid, namespaces=None):
             # O_LARGEFILE, which open adds and the ioctls that give namespaces do not.
             text = re.sub(r"flags:\s*(\d+)", lambda flags:
                           f"flags: 0{int(flags.group(1), 8) & ~0o100000:o}", text)
+        # Who took a lock: a number of the namespace that /proc is of, or 0 for one that is gone.
+        text = re.sub(r"(lock:.*(?:READ|WRITE|UNLCK)) -?\d+ ", r"\1 ", text)
         kept = [" ".join(line.split()) for line in text.splitlines()
                 if line.startswith(("pos:", "flags:", "lock:"))]
         found[number] = f"{link} {' '.join(kept)}"

@@ -19,9 +19,6 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0, "no sockets");
-	int locked = open("locked", O_RDWR | O_CREAT, 0600);
-	struct flock lock = { .l_type = F_WRLCK };
-	scenario_need(fcntl(locked, F_SETLK, &lock) == 0, "cannot lock");
 	int hard = open("first-name", O_RDWR | O_CREAT, 0600);
 	scenario_need(!link("first-name", "other-name") && !unlink("first-name"), "cannot link");
 	scenario_need(pipe2(ends, O_DIRECT) == 0 && write(ends[1], "packet", 6) == 6, "no pipe");

@@ -16,6 +16,8 @@ extern const struct file_kind inotify_kind;
 extern const struct file_kind fanotify_kind;
 extern const struct task_kind epoll_signals_kind; /* what only a task itself can add */
 
+extern const struct file_aspect locks_aspect;
+extern const struct task_kind locks_kind;     /* takes them */
 extern const struct file_aspect owner_aspect; /* who gets SIGIO */
 
 #endif

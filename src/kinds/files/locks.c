@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Locks of files: POSIX locks belong to a descriptor table and an inode, OFD locks, flock(2) and
+ * leases to an open file. fdinfo shows each to who has it, POSIX locks by every descriptor of the
+ * inode. A task takes them again in its own program, as the kernel keeps its number in them; that
+ * of an open file who took it before, or else the first that has the file.
+ *
+ * Closing any descriptor of an inode drops the POSIX locks that the table has of it: they are taken
+ * when a task has closed all that is not its own. Where tasks share a table that is not certain for
+ * all of them: refused. So is a lease that somebody waits for to be given up.
+ *
+ * If somebody else has a lock meanwhile, the restore fails: nobody works without a lock that he
+ * believes to have.
+ */
+#include "kinds/files/files.h"
+
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "plan/plan.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+enum { FL_POSIX = 1, FL_FLOCK = 2, FL_LEASE = 32, FL_OFDLCK = 1024 };
+
+/* ---- Dump ---- */
+
+/* A lock, and a descriptor by which it can be taken again. */
+struct known_lock {
+	struct known_lock *next;
+	FileLockEntry *entry;
+	dev_t device;
+	ino_t inode;
+	const struct target *target;
+	uint32_t file_id;
+	bool suits; /* the descriptor is open for what the lock wants */
+	pid_t taker;
+};
+
+static bool parse_type(const char *text, uint32_t *ret_flag)
+{
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} types[] = {
+		{ "POSIX", FL_POSIX },
+		{ "FLOCK", FL_FLOCK },
+		{ "LEASE", FL_LEASE },
+		{ "OFDLCK", FL_OFDLCK },
+	};
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (strcmp(text, types[i].name) == 0) {
+			*ret_flag = types[i].flag;
+			return true;
+		}
+	return false;
+}
+
+/* "1: POSIX  ADVISORY  WRITE 1234 fe:00:5678 5 14" */
+static bool parse(const char *line, struct known_lock *lock, char state[16])
+{
+	char type[16], mode[16], end[24];
+	unsigned device_major, device_minor;
+	uint64_t inode;
+	int64_t last;
+
+	if (sscanf(line, "%*d: %15s %15s %15s %d %x:%x:%" SCNu64 " %" SCNd64 " %23s", type, state,
+		   mode, &lock->taker, &device_major, &device_minor, &inode, &lock->entry->start,
+		   end) != 9 ||
+	    !parse_type(type, &lock->entry->flag))
+		return false;
+	lock->entry->type = strcmp(mode, "WRITE") == 0 ? F_WRLCK : F_RDLCK;
+	lock->device = makedev(device_major, device_minor);
+	lock->inode = (ino_t)inode;
+	if (strcmp(end, "EOF") == 0)
+		return true;
+	if (sscanf(end, "%" SCNd64, &last) != 1)
+		return false;
+	lock->entry->len = last - lock->entry->start + 1;
+	return true;
+}
+
+static bool is_same(const struct known_lock *one, const struct known_lock *other)
+{
+	const FileLockEntry *a = one->entry, *b = other->entry;
+
+	if (a->flag != b->flag || a->type != b->type || a->start != b->start || a->len != b->len ||
+	    one->inode != other->inode || one->device != other->device)
+		return false;
+	return a->flag == FL_POSIX ? one->target->task->table == other->target->task->table
+				   : one->file_id == other->file_id;
+}
+
+static bool suits(const struct open_file *file, const FileLockEntry *lock)
+{
+	uint32_t access = file->flags & O_ACCMODE;
+
+	return access == O_RDWR || lock->flag == FL_FLOCK || lock->flag == FL_LEASE ||
+	       access == (lock->type == F_WRLCK ? O_WRONLY : O_RDONLY);
+}
+
+static struct known_lock *find_same(struct known_lock *known, const struct known_lock *lock)
+{
+	while (known && !is_same(known, lock))
+		known = known->next;
+	return known;
+}
+
+/* By this descriptor, unless one is known that is as good; who took the lock is better. */
+static void use_descriptor(struct known_lock *lock, const struct open_file *file)
+{
+	bool is_takers = file->target->pid == lock->taker;
+
+	if (lock->suits && !(is_takers && lock->target->pid != lock->taker))
+		return;
+	lock->target = file->target;
+	lock->suits = suits(file, lock->entry);
+	lock->entry->pid = (int32_t)task_pids(file->target->task).pid[0];
+	lock->entry->fd = (int32_t)file->number;
+}
+
+/* One that is inherited has no words of its own. */
+static const char *name_of(const struct open_file *file)
+{
+	return file->what ? file->what
+			  : arena_printf(file->target->collect->arena, "pid %d: descriptor %u",
+					 file->target->pid, file->number);
+}
+
+static int add_lock(const struct open_file *file, uint32_t file_id, const char *line,
+		    struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	void **kept = collect_state(collect, &locks_aspect);
+	struct known_lock *lock = arena_new(collect->arena, struct known_lock);
+	char state[16] = "";
+
+	*lock = (struct known_lock){ .next = *kept, .target = file->target, .file_id = file_id };
+	lock->entry = snapshot_new(collect->snapshot, FILE_LOCK_ENTRY, FileLockEntry);
+	if (!parse(line, lock, state))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s has a lock of an unknown type",
+			    name_of(file));
+	if (lock->entry->flag == FL_LEASE && strcmp(state, "ACTIVE") != 0)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s has a lease that somebody waits for to be given up", name_of(file));
+	struct known_lock *known = find_same(*kept, lock);
+	use_descriptor(known ? known : lock, file);
+	if (!known)
+		*kept = lock;
+	return 0;
+}
+
+static int locks_held(const struct open_file *file, uint32_t file_id, struct error *err)
+{
+	const char *line = file->fdinfo;
+
+	while ((line = procfs_field(line, "lock:"))) {
+		if (add_lock(file, file_id, line, err))
+			return -1;
+		line += strcspn(line, "\n");
+	}
+	return 0;
+}
+
+static int locks_complete(struct collect *collect, struct error *err)
+{
+	const struct known_lock *lock = *collect_state(collect, &locks_aspect);
+
+	(void)err;
+	for (; lock; lock = lock->next)
+		snapshot_add_record(collect->snapshot, IMAGE_FILE_LOCKS, (uint64_t)lock->entry->pid,
+				    lock->entry);
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+static const struct record *first_lock(const struct snapshot *snapshot, const struct task *task)
+{
+	return snapshot_record(snapshot, IMAGE_FILE_LOCKS, task_pids(task).pid[0]);
+}
+
+static bool has_descriptor(const struct task *task, int32_t number)
+{
+	const struct descriptor_table *table = task->table;
+
+	for (size_t i = 0; table && i < table->n_descriptors; i++)
+		if (table->descriptors[i]->fd == (uint32_t)number)
+			return true;
+	return false;
+}
+
+static bool shares_table(const struct snapshot *snapshot, const struct task *task)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		if (&snapshot->tasks[i] != task && !task_is_zombie(&snapshot->tasks[i]) &&
+		    snapshot->tasks[i].table == task->table)
+			return true;
+	return false;
+}
+
+static int check_lock(const struct snapshot *snapshot, const struct task *task,
+		      const FileLockEntry *lock, struct error *err)
+{
+	bool known = lock->flag == FL_POSIX || lock->flag == FL_FLOCK || lock->flag == FL_LEASE ||
+		     lock->flag == FL_OFDLCK;
+
+	if (!known || (lock->type != F_RDLCK && lock->type != F_WRLCK) || lock->start < 0 ||
+	    lock->len < 0 || lock->len > INT64_MAX - lock->start)
+		return fail(err, ERR_IMAGE_INVALID, "task %s has a lock that cannot be",
+			    task_name(task));
+	if (!has_descriptor(task, lock->fd))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "task %s has a lock by descriptor %d, which it does not have",
+			    task_name(task), lock->fd);
+	if (lock->flag == FL_POSIX && shares_table(snapshot, task))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "task %s has a POSIX lock (descriptor %d), and shares its descriptors "
+			    "with another task",
+			    task_name(task), lock->fd);
+	return 0;
+}
+
+static int locks_check(const struct snapshot *snapshot, const struct task *task, struct error *err)
+{
+	for (const struct record *at = first_lock(snapshot, task); at; at = at->next)
+		if (check_lock(snapshot, task, at->message, err))
+			return -1;
+	return 0;
+}
+
+static void plan_lock(struct program *program, const FileLockEntry *lock)
+{
+	const struct flock range = {
+		.l_type = (short)lock->type,
+		.l_whence = SEEK_SET,
+		.l_start = lock->start,
+		.l_len = lock->len,
+	};
+	uint64_t number = (uint64_t)lock->fd;
+
+	switch (lock->flag) {
+	case FL_FLOCK:
+		op_expect(program_call(program, SYS_flock, number,
+				       (lock->type == F_WRLCK ? LOCK_EX : LOCK_SH) | LOCK_NB),
+			  0);
+		break;
+	case FL_LEASE:
+		op_expect(program_call(program, SYS_fcntl, number, F_SETLEASE, lock->type), 0);
+		break;
+	default:
+		op_expect(program_call(program, SYS_fcntl, number,
+				       lock->flag == FL_POSIX ? F_SETLK : F_OFD_SETLK,
+				       program_data(program->set, &range, sizeof range, 8)),
+			  0);
+	}
+}
+
+static int locks_plan(struct plan *plan, const struct task *task, size_t thread,
+		      struct program *program, struct error *err)
+{
+	(void)thread;
+	(void)err;
+	for (const struct record *at = first_lock(plan->snapshot, task); at; at = at->next)
+		plan_lock(program, at->message);
+	return 0;
+}
+
+static bool nothing_to_connect(const FileEntry *entry)
+{
+	(void)entry;
+	return false;
+}
+
+const struct file_aspect locks_aspect = {
+	.name = "locks",
+	.held = locks_held,
+	.complete = locks_complete,
+	.is_there = nothing_to_connect,
+};
+
+const struct task_kind locks_kind = {
+	.name = "locks of files",
+	.check = locks_check,
+	.plan = locks_plan,
+};

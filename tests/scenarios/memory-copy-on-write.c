@@ -3,8 +3,10 @@
  * name: memory-copy-on-write
  * promise: pages that parent, children and grandchildren share since a fork are shared again, and
  *	those that one of them has changed, dropped or protected are as each has them
- * flavours: flat one three user user-three
+ * flavours: one three user user-three
  * needs: initial-user-namespace
+ *
+ * Not flat, as those are exchanged with CRIU, whose images do not say what was shared.
  */
 #include "scenario.h"
 

@@ -797,6 +797,30 @@ static void test_runs_of_pages(void **state)
 	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_INVALID);
 }
 
+/* Without a manifest nothing else tells that a file has been cut. */
+static void test_stray_bytes(void **state)
+{
+	PagemapEntry run = PAGEMAP_ENTRY__INIT;
+	uint8_t bytes[128] = { 0x19, 0x43, 0x56, 0x54, 0x25, 0x40, 0x08, 0x56, 2, 0, 0, 0, 8, 1 };
+	size_t head = 14;
+
+	(void)state;
+	run.vaddr = 0x1000;
+	run.compat_nr_pages = 2;
+	uint32_t length = (uint32_t)pagemap_entry__get_packed_size(&run);
+	memcpy(bytes + head, &length, sizeof length);
+	pagemap_entry__pack(&run, bytes + head + sizeof length);
+	for (size_t size = 0; size < head + sizeof length + length; size++) {
+		struct arena arena;
+		struct error err = { 0 };
+		arena_init(&arena);
+		struct snapshot snapshot = { .arena = &arena };
+		image_parse(&snapshot, "pagemap-shmem-9.img", bytes, size, &err);
+		assert_int_equal(err.name, size == head ? ERR_NONE : ERR_IMAGE_TRUNCATED);
+		arena_done(&arena);
+	}
+}
+
 static void test_names_of_images(void **state)
 {
 	enum image_kind kind;
@@ -864,6 +888,7 @@ int main(void)
 		IN_DIRECTORY(test_thread_without_image),
 		IN_DIRECTORY(test_truncation_everywhere),
 		cmocka_unit_test(test_runs_of_pages),
+		cmocka_unit_test(test_stray_bytes),
 		cmocka_unit_test(test_names_of_images),
 		IN_DIRECTORY(test_checksum_of_large_file),
 	};

@@ -105,6 +105,7 @@ const struct kind_table kinds = {
 		[NAMESPACE_IPC] = &ipc_namespace_kind,
 		[NAMESPACE_CGROUP] = &cgroup_namespace_kind,
 		[NAMESPACE_TIME] = &time_namespace_kind,
+		[NAMESPACE_NET] = &net_namespace_kind,
 	},
 	.tasks = {
 		[STAGE_FILES] = files_stage,

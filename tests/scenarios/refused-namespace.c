@@ -4,7 +4,7 @@
  * promise: a nested namespace of a kind that is not restored is refused by name, and the tree goes
  *	on
  * flavours: flat one
- * arguments: network time
+ * arguments: time
  * refused: unsupported-namespace
  */
 #include "scenario.h"
@@ -18,7 +18,6 @@ static const struct {
 	const char *name;
 	unsigned long long flag;
 } kinds[] = {
-	{ "network", CLONE_NEWNET },
 	{ "time", CLONE_NEWTIME },
 };
 

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kernel/aside.h"
 #include "kernel/sock-diag.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
@@ -41,6 +42,7 @@ struct known_inet {
 	const struct target *target;
 	uint32_t number;
 	const char *what;
+	int net; /* its network namespace, borrowed; -1: ours */
 	struct tcp_stream stream;
 };
 
@@ -137,42 +139,77 @@ static int collect_udp_state(int fd, const char *what, struct error *err)
 	return 0;
 }
 
+/* One that is being read, by a thread that is in its network namespace. */
+struct collecting {
+	const struct open_file *file;
+	InetSkEntry *sk;
+	int fd;
+	struct error *err;
+};
+
+static int collect_there(void *data)
+{
+	const struct collecting *it = data;
+	struct collect *collect = it->file->target->collect;
+	struct snapshot *snapshot = collect->snapshot;
+	const char *what = it->file->what;
+	InetSkEntry *sk = it->sk;
+
+	if (collect_identity(it->fd, sk, what, it->err) ||
+	    collect_addresses(snapshot, it->fd, sk, what, it->err) ||
+	    (sk->proto == IPPROTO_TCP ? collect_tcp_state(it->fd, sk, what, it->err)
+				      : collect_udp_state(it->fd, what, it->err)) ||
+	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
+	    multicast_collect(collect, it->fd, sk, what, it->err))
+		return -1;
+	sk->opts = socket_options_collect(snapshot, it->fd, what, it->err);
+	return sk->opts ? 0 : -1;
+}
+
+/* In the namespace (-1: ours), whose failure to be entered is told here. */
+static int run_in_net(int net, int (*work)(void *), void *data, const char *what, struct error *err)
+{
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = net;
+	if (net < 0)
+		return work(data);
+	if (aside_run(&aside, work, data) < 0)
+		return err->name ? -1
+				 : fail_errno(err, ERR_KERNEL_REFUSED,
+					      "%s: cannot enter its network namespace", what);
+	return 0;
+}
+
 int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
-	struct snapshot *snapshot = collect->snapshot;
-	InetSkEntry *sk = snapshot_new(snapshot, INET_SK_ENTRY, InetSkEntry);
+	InetSkEntry *sk = snapshot_new(collect->snapshot, INET_SK_ENTRY, InetSkEntry);
 	autoclose int fd = socket_get(file, err);
-	autoclose int net = fd < 0 ? -2 : socket_net_namespace(fd, file->what, err);
+	struct collecting it = { file, sk, fd, err };
+	struct socket_net net;
 
-	if (net == -2)
+	if (fd < 0 || socket_net_namespace(file, fd, &net, err))
 		return -1;
-	if (net >= 0)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s belongs to another network namespace",
-			    file->what);
 	sk->id = file->id;
 	sk->ino = (uint32_t)file->stat.st_ino;
 	sk->flags = file->flags;
-	sk->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	sk->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
+	sk->has_ns_id = net.id != 0;
+	sk->ns_id = net.id;
 	entry->isk = sk;
-	if (collect_identity(fd, sk, file->what, err) ||
-	    collect_addresses(snapshot, fd, sk, file->what, err) ||
-	    (sk->proto == IPPROTO_TCP ? collect_tcp_state(fd, sk, file->what, err)
-				      : collect_udp_state(fd, file->what, err)) ||
-	    inet_options_collect(snapshot, fd, sk, file->what, err) ||
-	    multicast_collect(collect, fd, sk, file->what, err))
-		return -1;
-	sk->opts = socket_options_collect(snapshot, fd, file->what, err);
-	if (!sk->opts)
+	if (run_in_net(net.fd, collect_there, &it, file->what, err))
 		return -1;
 	void **state = collect_state(collect, &inet_socket_kind);
 	struct inet_known *known = *state ? *state : arena_new(collect->arena, struct inet_known);
 	*state = known;
 	known->sockets =
 		arena_grow(collect->arena, known->sockets, known->count, sizeof *known->sockets);
-	known->sockets[known->count++] = (struct known_inet){
-		.sk = sk, .target = file->target, .number = file->number, .what = file->what
-	};
+	known->sockets[known->count++] = (struct known_inet){ .sk = sk,
+							      .target = file->target,
+							      .number = file->number,
+							      .what = file->what,
+							      .net = net.fd };
 	return 0;
 }
 
@@ -243,21 +280,35 @@ static bool has_other_end(const struct connections *all, const InetSkEntry *sk)
 	       bsearch(&crossed, all->plain, all->count, sizeof crossed, compare_known);
 }
 
+struct asking {
+	struct inet_tuple tuple;
+	bool is_held;
+	struct error *err;
+};
+
+static int ask_there(void *data)
+{
+	struct asking *asking = data;
+
+	return tcp_socket_is_held(&asking->tuple, &asking->is_held, asking->err);
+}
+
 /* The other side has closed it, and no process has it: it comes back as closed. */
 static int find_gone_peer(const struct known_inet *end, struct error *err)
 {
-	struct inet_tuple tuple = { .family = end->sk->family,
-				    .source_port = end->sk->dst_port,
-				    .destination_port = end->sk->src_port };
-	bool is_held = true;
+	struct asking asking = { .tuple = { .family = end->sk->family,
+					    .source_port = end->sk->dst_port,
+					    .destination_port = end->sk->src_port },
+				 .is_held = true,
+				 .err = err };
 
 	if (end->sk->state != TCP_CLOSE_WAIT)
 		return 0;
-	memcpy(tuple.source, end->sk->dst_addr, end->sk->n_dst_addr * 4);
-	memcpy(tuple.destination, end->sk->src_addr, end->sk->n_src_addr * 4);
-	if (tcp_socket_is_held(&tuple, &is_held, err))
+	memcpy(asking.tuple.source, end->sk->dst_addr, end->sk->n_dst_addr * 4);
+	memcpy(asking.tuple.destination, end->sk->src_addr, end->sk->n_src_addr * 4);
+	if (run_in_net(end->net, ask_there, &asking, end->what, err))
 		return -1;
-	return is_held ? 0 : 1;
+	return asking.is_held ? 0 : 1;
 }
 
 static int complete_connection(struct collect *collect, const struct connections *all,

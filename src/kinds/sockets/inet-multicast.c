@@ -123,11 +123,11 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 
 	if (sk->proto != IPPROTO_UDP)
 		return 0;
-	if (procfs_read(collect->arena, AT_FDCWD, "/proc/self/net/igmp", &text) >= 0 &&
+	if (procfs_read(collect->arena, AT_FDCWD, "/proc/thread-self/net/igmp", &text) >= 0 &&
 	    look_at_v4(collect, fd, sk, text, what, err))
 		return -1;
 	if (sk->family == AF_INET6 &&
-	    procfs_read(collect->arena, AT_FDCWD, "/proc/self/net/igmp6", &text) >= 0 &&
+	    procfs_read(collect->arena, AT_FDCWD, "/proc/thread-self/net/igmp6", &text) >= 0 &&
 	    look_at_v6(collect, fd, sk, text, what, err))
 		return -1;
 	return 0;

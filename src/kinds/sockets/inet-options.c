@@ -142,6 +142,7 @@ static int collect_congestion(struct snapshot *snapshot, int fd, int fresh, Inet
 int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
 			 struct error *err)
 {
+	/* The caller is in the namespace of the socket. */
 	autoclose int fresh = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
 
 	if (fresh < 0)

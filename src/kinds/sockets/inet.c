@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "kernel/aside.h"
 #include "kinds/files/opener.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
@@ -72,6 +73,7 @@ struct inet_end {
 	const InetSkEntry *sk;
 	int fd;
 	int gone_fd; /* the peer of one that has none any more */
+	int net;     /* descriptor of its network namespace; -1: ours */
 };
 
 struct inet_world {
@@ -115,7 +117,8 @@ static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, s
 
 	if (!sk || sk->id != entry->id || !sk->opts)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a socket", entry->id);
-	if (check_address(sk, err) || check_state(snapshot, sk, err) ||
+	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
+	    check_address(sk, err) || check_state(snapshot, sk, err) ||
 	    inet_options_check(sk, err) || multicast_check(sk, err))
 		return -1;
 	return socket_options_check(sk->opts, entry->id, err);
@@ -152,11 +155,12 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	return bind(fd, &from.any, length) < 0 ? fail_make(sk, "bind it to its address", err) : 0;
 }
 
-static int make_unconnected(struct inet_end *end, struct error *err)
+static int make_unconnected(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	const InetSkEntry *sk = end->sk;
 	union inet_address to;
 
+	(void)opener;
 	end->fd = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
 	if (end->fd < 0)
 		return fail_make(sk, "make it", err);
@@ -208,13 +212,43 @@ static void keep(struct file_opener *opener, const struct inet_world *world)
 	}
 }
 
+/* A step of one socket, by a thread that is in its network namespace: names of interfaces. */
+struct making {
+	int (*step)(struct file_opener *opener, struct inet_end *end, struct error *err);
+	struct file_opener *opener;
+	struct inet_end *end;
+	struct error *err;
+};
+
+static int make_there(void *data)
+{
+	const struct making *it = data;
+
+	return it->step(it->opener, it->end, it->err);
+}
+
+static int do_step(struct file_opener *opener, struct inet_end *end,
+		   int (*step)(struct file_opener *, struct inet_end *, struct error *),
+		   struct error *err)
+{
+	struct making it = { step, opener, end, err };
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = end->net;
+	if (end->net < 0)
+		return step(opener, end, err);
+	if (aside_run(&aside, make_there, &it) < 0)
+		return err->name ? -1 : fail_make(end->sk, "enter its network namespace", err);
+	return 0;
+}
+
 static int make_all(struct file_opener *opener, struct inet_world *world, struct error *err)
 {
 	for (size_t i = 0; i < world->n_ends; i++)
-		if (make_unconnected(&world->ends[i], err))
+		if (do_step(opener, &world->ends[i], make_unconnected, err))
 			return -1;
 	for (size_t i = 0; i < world->n_ends; i++)
-		if (make_connection(opener, &world->ends[i], err))
+		if (do_step(opener, &world->ends[i], make_connection, err))
 			return -1;
 	return 0;
 }
@@ -235,7 +269,10 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 	for (size_t i = 0; i < snapshot->n_files; i++)
 		if (snapshot->files[i]->type == FD_TYPES__INETSK)
 			world->ends[world->n_ends++] =
-				(struct inet_end){ snapshot->files[i]->isk, -1, -1 };
+				(struct inet_end){ snapshot->files[i]->isk, -1, -1, -1 };
+	for (size_t i = 0; i < world->n_ends; i++)
+		world->ends[i].net = socket_opener_net(opener, world->ends[i].sk->has_ns_id,
+						       world->ends[i].sk->ns_id);
 	qsort(world->ends, world->n_ends, sizeof *world->ends, compare_ids);
 	int result = make_all(opener, world, err);
 	keep(opener, world);
@@ -261,28 +298,38 @@ static int inet_open(struct file_opener *opener, const FileEntry *entry, struct 
 	return fd < 0 ? fail_make(entry->isk, "open it", err) : fd;
 }
 
+static int end_repair(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	(void)opener;
+	if (!inet_is_stream(end->sk))
+		return 0;
+	if (tcp_end_repair(end->sk, end->fd, err))
+		return -1;
+	return end->sk->peer_gone ? tcp_end_repair(end->sk, end->gone_fd, err) : 0;
+}
+
+static int finish(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	const InetSkEntry *sk = end->sk;
+
+	if (inet_is_stream(sk) && tcp_send_rest(opener, sk, end->fd, err))
+		return -1;
+	if (inet_is_stream(sk) && tcp_has_sent_end(sk->state) && shutdown(end->fd, SHUT_WR) < 0)
+		return fail_make(sk, "close its half of the connection", err);
+	if (sk->peer_gone && shutdown(end->gone_fd, SHUT_RDWR) < 0)
+		return fail_make(sk, "close its peer", err);
+	return apply_options(sk, end->fd, err);
+}
+
 /* All connections at once: what one side says next, the other has to be ready for. */
 static int go_on(struct file_opener *opener, struct inet_world *world, struct error *err)
 {
-	for (size_t i = 0; i < world->n_ends; i++) {
-		struct inet_end *end = &world->ends[i];
-		if (inet_is_stream(end->sk) &&
-		    (tcp_end_repair(end->sk, end->fd, err) ||
-		     (end->sk->peer_gone && tcp_end_repair(end->sk, end->gone_fd, err))))
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (do_step(opener, &world->ends[i], end_repair, err))
 			return -1;
-	}
-	for (size_t i = 0; i < world->n_ends; i++) {
-		struct inet_end *end = &world->ends[i];
-		if (inet_is_stream(end->sk) && tcp_send_rest(opener, end->sk, end->fd, err))
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (do_step(opener, &world->ends[i], finish, err))
 			return -1;
-		if (inet_is_stream(end->sk) && tcp_has_sent_end(end->sk->state) &&
-		    shutdown(end->fd, SHUT_WR) < 0)
-			return fail_make(end->sk, "close its half of the connection", err);
-		if (end->sk->peer_gone && shutdown(end->gone_fd, SHUT_RDWR) < 0)
-			return fail_make(end->sk, "close its peer", err);
-		if (apply_options(end->sk, end->fd, err))
-			return -1;
-	}
 	return 0;
 }
 

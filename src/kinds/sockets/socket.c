@@ -4,6 +4,8 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "model/namespaces.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -52,22 +54,50 @@ int socket_get(const struct open_file *file, struct error *err)
 	return fd;
 }
 
-int socket_net_namespace(int fd, const char *what, struct error *err)
+int socket_net_namespace(const struct open_file *file, int fd, struct socket_net *ret,
+			 struct error *err)
 {
 	autoclose int net = ioctl(fd, SIOCGSKNS);
-	struct stat own, its;
 
-	if (net < 0 && errno == EPERM) {
-		fail(err, ERR_UNSUPPORTED_FILE,
-		     "%s: it takes CAP_NET_ADMIN to tell which network namespace it belongs to",
-		     what);
-		return -2;
-	}
-	if (net < 0 || fstat(net, &its) < 0 || stat("/proc/self/ns/net", &own) < 0) {
-		fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its network namespace", what);
-		return -2;
-	}
-	if (its.st_ino == own.st_ino && its.st_dev == own.st_dev)
+	*ret = (struct socket_net){ .fd = -1 };
+	if (net < 0 && errno == EPERM)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: it takes CAP_NET_ADMIN to tell which network namespace it belongs "
+			    "to",
+			    file->what);
+	if (net < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its network namespace",
+				  file->what);
+	const struct surveyed_namespace *namespace_ =
+		survey_add(file->target->collect, NAMESPACE_NET, net, file->what, err);
+	if (!namespace_)
 		return -1;
-	return take_fd(&net);
+	if (namespace_->own)
+		return 0;
+	*ret = (struct socket_net){ .id = namespace_->id, .fd = namespace_->fd };
+	return 0;
+}
+
+int socket_check_net(const struct snapshot *snapshot, bool has_id, uint32_t id, uint32_t file_id,
+		     struct error *err)
+{
+	const struct namespace *namespace_;
+
+	if (!has_id || namespace_is_dumpers(snapshot, NAMESPACE_NET, id))
+		return 0;
+	namespace_ = snapshot_plain_namespace(snapshot, id);
+	if (!namespace_ || namespace_->type != NAMESPACE_NET)
+		return fail(err, ERR_IMAGE_INVALID, "socket %u belongs to no network namespace",
+			    file_id);
+	return 0;
+}
+
+int socket_opener_net(const struct file_opener *opener, bool has_id, uint32_t id)
+{
+	const struct namespace *namespace_;
+
+	if (!has_id || namespace_is_dumpers(opener->snapshot, NAMESPACE_NET, id))
+		return -1;
+	namespace_ = snapshot_plain_namespace(opener->snapshot, id);
+	return namespace_ ? opener->plain_namespaces[namespace_->index] : -1;
 }

@@ -17,8 +17,17 @@ int socket_duplicate(const struct target *target, uint32_t number); /* -1 with e
 int socket_number(int fd, int option, int *ret);
 /*
  * The network namespace that a socket belongs to, which need not be that of whoever holds it
- * (SIOCGSKNS, 4.9): a descriptor, or -1 if it is nestor's own; -2 with err.
+ * (SIOCGSKNS, 4.9).
  */
-int socket_net_namespace(int fd, const char *what, struct error *err);
+struct socket_net {
+	uint32_t id; /* 0: nestor's own */
+	int fd;	     /* -1: nestor's own; borrowed */
+};
+int socket_net_namespace(const struct open_file *file, int fd, struct socket_net *ret,
+			 struct error *err);
+int socket_check_net(const struct snapshot *snapshot, bool has_id, uint32_t id, uint32_t file_id,
+		     struct error *err);
+/* At a restore: its descriptor, borrowed; -1 for the coordinator's own. */
+int socket_opener_net(const struct file_opener *opener, bool has_id, uint32_t id);
 
 #endif

@@ -34,25 +34,68 @@ struct known_end {
 	const char *what;
 };
 
+/* Those of one network namespace. */
+struct listed_net {
+	struct listed_net *next;
+	uint32_t id;
+	struct unix_sockets sockets;
+};
+
 /* What is known over a dump. */
 struct unix_known {
-	bool listed;
-	struct unix_sockets sockets;
+	struct listed_net *nets;
 	struct known_end *ends;
 	size_t n_ends;
 };
 
-static struct unix_known *known(struct collect *collect, struct error *err)
+static struct unix_known *known(struct collect *collect)
 {
 	void **state = collect_state(collect, &unix_socket_kind);
-	struct unix_known *known = *state;
 
-	if (!known)
-		*state = known = arena_new(collect->arena, struct unix_known);
-	if (!known->listed && unix_sockets_list(-1, collect->arena, &known->sockets, err))
+	if (!*state)
+		*state = arena_new(collect->arena, struct unix_known);
+	return *state;
+}
+
+/* Asked once for each namespace. */
+static const struct unix_sockets *sockets_of(struct collect *collect, const struct socket_net *net,
+					     struct error *err)
+{
+	struct unix_known *all = known(collect);
+
+	for (const struct listed_net *at = all->nets; at; at = at->next)
+		if (at->id == net->id)
+			return &at->sockets;
+	struct listed_net *listed = arena_new(collect->arena, struct listed_net);
+	if (unix_sockets_list(net->fd, collect->arena, &listed->sockets, err))
 		return NULL;
-	known->listed = true;
-	return known;
+	listed->id = net->id;
+	listed->next = all->nets;
+	all->nets = listed;
+	return &listed->sockets;
+}
+
+/* In nestor's own namespace it is found without asking which it belongs to, which takes rights. */
+static const struct unix_socket *find_socket(const struct open_file *file, int fd,
+					     struct socket_net *ret_net, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	uint32_t inode = (uint32_t)file->stat.st_ino;
+	const struct unix_socket *socket;
+	const struct unix_sockets *list;
+
+	*ret_net = (struct socket_net){ .fd = -1 };
+	list = sockets_of(collect, ret_net, err);
+	socket = list ? unix_sockets_find(list, inode) : NULL;
+	if (!list || socket)
+		return socket;
+	if (socket_net_namespace(file, fd, ret_net, err) ||
+	    !(list = sockets_of(collect, ret_net, err)))
+		return NULL;
+	socket = unix_sockets_find(list, inode);
+	if (!socket)
+		fail(err, ERR_TREE_CHANGED, "%s: the kernel does not list it", file->what);
+	return socket;
 }
 
 /* ---- Credentials ---- */
@@ -183,38 +226,27 @@ static int collect_state_of(struct collect *collect, const struct open_file *fil
 	return sk->opts ? 0 : -1;
 }
 
-static int fail_not_listed(int fd, const char *what, struct error *err)
-{
-	autoclose int net = socket_net_namespace(fd, what, err);
-
-	if (net == -2)
-		return -1;
-	if (net == -1)
-		return fail(err, ERR_TREE_CHANGED, "%s: the kernel does not list it", what);
-	return fail(err, ERR_UNSUPPORTED_FILE, "%s belongs to another network namespace", what);
-}
-
 int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
+	struct socket_net net;
 	autoclose int fd = socket_get(file, err);
-	struct unix_known *all = fd < 0 ? NULL : known(collect, err);
+	const struct unix_socket *socket = fd < 0 ? NULL : find_socket(file, fd, &net, err);
 
-	if (!all)
-		return -1;
-	const struct unix_socket *socket =
-		unix_sockets_find(&all->sockets, (uint32_t)file->stat.st_ino);
 	if (!socket)
-		return fail_not_listed(fd, file->what, err);
+		return -1;
 	UnixSkEntry *sk = snapshot_new(collect->snapshot, UNIX_SK_ENTRY, UnixSkEntry);
 	pid_t peer = 0;
 	sk->id = file->id;
+	sk->has_ns_id = net.id != 0;
+	sk->ns_id = net.id;
 	entry->usk = sk;
 	if (collect_state_of(collect, file, fd, socket, sk, err) ||
 	    collect_peer(collect, fd, sk, &peer, file->what, err) ||
 	    collect_name(collect, file, fd, socket, sk, err) ||
 	    (socket->state != TCP_LISTEN && unix_queue_collect(file, fd, sk, err)))
 		return -1;
+	struct unix_known *all = known(collect);
 	all->ends = arena_grow(collect->arena, all->ends, all->n_ends, sizeof *all->ends);
 	all->ends[all->n_ends++] = (struct known_end){ file->target, peer, sk, file->what };
 	return 0;

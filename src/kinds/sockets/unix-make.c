@@ -73,12 +73,13 @@ static int call_there(void *argument)
 }
 
 /* The kernel remembers who made the call, for the other side to ask. */
-static int call_as(const PeerCredentialsEntry *who, struct request *request)
+static int call_as(const PeerCredentialsEntry *who, int net, struct request *request)
 {
 	struct aside aside = ASIDE_HERE;
 
+	aside.net_namespace = net;
 	if (!who || (who->uid == geteuid() && who->gid == getegid() && !who->n_groups))
-		return call_there(request);
+		return net < 0 ? call_there(request) : aside_run(&aside, call_there, request);
 	aside.has_ids = true;
 	aside.uid = who->uid;
 	aside.gid = who->gid;
@@ -91,7 +92,7 @@ static int call_as(const PeerCredentialsEntry *who, struct request *request)
 
 static int make_socket(struct unix_end *end, struct error *err)
 {
-	end->fd = socket(AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
+	end->fd = aside_socket(end->net, AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
 	return end->fd < 0 ? fail_make(end, "make it", err) : 0;
 }
 
@@ -100,14 +101,14 @@ static int listen_as(struct unix_end *end, const UnixSkEntry *sk, int fd,
 {
 	struct request request = { .call = CALL_LISTEN, .fd = fd, .to = sk };
 
-	return call_as(who, &request) < 0 ? fail_make(end, "listen", err) : 0;
+	return call_as(who, -1, &request) < 0 ? fail_make(end, "listen", err) : 0;
 }
 
 static int make_pair(struct unix_end *end, struct error *err)
 {
 	struct request request = { .call = CALL_PAIR, .type = (int)end->sk->type };
 
-	if (call_as(end->sk->peer_credentials, &request) < 0)
+	if (call_as(end->sk->peer_credentials, end->net, &request) < 0)
 		return fail_make(end, "make the pair that it belongs to", err);
 	end->fd = request.pair[0];
 	if (end->peer)
@@ -125,6 +126,7 @@ static struct unix_end *listener_of(const struct unix_world *world, const struct
 		if (sk->state == TCP_LISTEN && sk->type == end->sk->type &&
 		    sk->name.len == end->sk->name.len &&
 		    memcmp(sk->name.data, end->sk->name.data, sk->name.len) == 0 &&
+		    (unix_name_is_path(sk) || world->ends[i].net == end->net) &&
 		    sk->deleted == end->sk->deleted)
 			return &world->ends[i];
 	}
@@ -136,7 +138,9 @@ static int make_listener(struct unix_world *world, struct unix_end *server, int 
 			 struct error *err)
 {
 	UnixSkEntry sk = *server->sk;
-	struct unix_end end = { .sk = &sk, .fd = -1, .name_fd = -1, .gone_fd = -1 };
+	struct unix_end end = {
+		.sk = &sk, .fd = -1, .name_fd = -1, .gone_fd = -1, .net = server->net
+	};
 	autoclose int fd = -1;
 
 	sk.backlog = 1;
@@ -167,7 +171,7 @@ static int accept_from(struct unix_world *world, struct unix_end *server, int cl
 
 	if (listener < 0)
 		return -1;
-	if (call_as(server->sk->peer_credentials, &request) < 0)
+	if (call_as(server->sk->peer_credentials, -1, &request) < 0)
 		return fail_make(server, "connect to its name", err);
 	server->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	return server->fd < 0 ? fail_make(server, "accept the connection to it", err) : 0;
@@ -196,7 +200,8 @@ static int connect_streams(struct unix_world *world, struct unix_end *end, struc
 			return -1;
 		return accept_from(world, server, client->fd, err);
 	}
-	server->gone_fd = socket(AF_UNIX, (int)server->sk->type | SOCK_CLOEXEC, 0);
+	server->gone_fd =
+		aside_socket(server->net, AF_UNIX, (int)server->sk->type | SOCK_CLOEXEC, 0);
 	if (server->gone_fd < 0)
 		return fail_make(server, "make the peer that it had", err);
 	return accept_from(world, server, server->gone_fd, err);
@@ -259,7 +264,7 @@ static int join_backlog(struct unix_world *world, struct unix_end *end, struct e
 					   .fd = client->fd,
 					   .to = end->sk,
 					   .name_fd = end->name_fd };
-		if (call_as(client->sk->own_credentials, &request) < 0)
+		if (call_as(client->sk->own_credentials, -1, &request) < 0)
 			return fail_make(client, "wait to be accepted", err);
 	}
 	return 0;
@@ -298,6 +303,9 @@ static int add_ends(struct unix_world *world, struct error *err)
 						   .fd = -1,
 						   .name_fd = -1,
 						   .gone_fd = -1 };
+	for (size_t i = 0; i < world->n_ends; i++)
+		world->ends[i].net = socket_opener_net(world->opener, world->ends[i].sk->has_ns_id,
+						       world->ends[i].sk->ns_id);
 	qsort(world->ends, world->n_ends, sizeof *world->ends, compare_ends);
 	for (size_t i = 1; i < world->n_ends; i++)
 		if (world->ends[i].sk->ino == world->ends[i - 1].sk->ino)

@@ -213,7 +213,7 @@ static int sender_to(const struct unix_end *end, int *ret_made)
 		errno = ENOTCONN;
 		return -1;
 	}
-	*ret_made = socket(AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
+	*ret_made = aside_socket(end->net, AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
 	if (*ret_made >= 0 && unix_connect(*ret_made, end->sk, end->name_fd) < 0)
 		return -1;
 	return *ret_made;

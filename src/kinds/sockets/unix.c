@@ -68,14 +68,14 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 {
 	const UnixSkEntry *sk = entry->usk;
 
-	(void)snapshot;
 	if (!sk || sk->id != entry->id || !sk->opts)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a unix socket",
 			    entry->id);
 	if (sk->uflags)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "socket %u has its peer outside of the tree", entry->id);
-	if (check_name(sk, entry->id, err) || check_state(sk, entry->id, err) ||
+	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
+	    check_name(sk, entry->id, err) || check_state(sk, entry->id, err) ||
 	    check_credentials(sk->peer_credentials, entry->id, err) ||
 	    check_credentials(sk->own_credentials, entry->id, err))
 		return -1;

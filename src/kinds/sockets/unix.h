@@ -18,6 +18,7 @@ struct unix_end {
 	struct unix_end *listener; /* whose queue it waits in */
 	int fd;			   /* -1: not yet */
 	int name_fd;		   /* O_PATH of the name in a file system; -1: none */
+	int net;		   /* descriptor of its network namespace, -1: ours */
 	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
 };
 

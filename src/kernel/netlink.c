@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See netlink.h. libnl's errors are turned into those of the kernel where it tells these. */
+#include "kernel/netlink.h"
+
+#include <errno.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct netlink {
+	struct nl_sock *socket;
+	int (*each)(const void *bytes, size_t size, void *data);
+	void *data;
+	int failure;
+};
+
+static int on_message(struct nl_msg *message, void *argument)
+{
+	struct netlink *netlink = argument;
+	const struct nlmsghdr *header = nlmsg_hdr(message);
+
+	if (!netlink->failure &&
+	    netlink->each(nlmsg_data(header), (size_t)nlmsg_datalen(header), netlink->data))
+		netlink->failure = errno ? errno : EIO;
+	return NL_OK;
+}
+
+static int on_error(struct sockaddr_nl *address, struct nlmsgerr *error, void *argument)
+{
+	struct netlink *netlink = argument;
+
+	(void)address;
+	netlink->failure = -error->error;
+	return NL_STOP;
+}
+
+static int on_ack(struct nl_msg *message, void *argument)
+{
+	(void)message;
+	(void)argument;
+	return NL_STOP;
+}
+
+struct netlink *netlink_open(void)
+{
+	struct netlink *netlink = calloc(1, sizeof *netlink);
+
+	if (netlink)
+		netlink->socket = nl_socket_alloc();
+	if (!netlink || !netlink->socket || nl_connect(netlink->socket, NETLINK_ROUTE) < 0) {
+		netlink_close(netlink);
+		errno = EPROTO;
+		return NULL;
+	}
+	nl_socket_disable_auto_ack(netlink->socket);
+	nl_socket_set_msg_buf_size(netlink->socket, 256 * 1024);
+	nl_socket_modify_cb(netlink->socket, NL_CB_VALID, NL_CB_CUSTOM, on_message, netlink);
+	nl_socket_modify_cb(netlink->socket, NL_CB_ACK, NL_CB_CUSTOM, on_ack, netlink);
+	nl_socket_modify_err_cb(netlink->socket, NL_CB_CUSTOM, on_error, netlink);
+	return netlink;
+}
+
+void netlink_close(struct netlink *netlink)
+{
+	if (netlink && netlink->socket)
+		nl_socket_free(netlink->socket);
+	free(netlink);
+}
+
+static int finish(struct netlink *netlink, int result)
+{
+	if (netlink->failure)
+		errno = netlink->failure;
+	else if (result < 0)
+		errno = EPROTO;
+	return netlink->failure || result < 0 ? -1 : 0;
+}
+
+static int ignore(const void *bytes, size_t size, void *data)
+{
+	(void)bytes;
+	(void)size;
+	(void)data;
+	return 0;
+}
+
+int netlink_dump(struct netlink *netlink, int request, int family,
+		 int (*each)(const void *bytes, size_t size, void *data), void *data)
+{
+	struct rtmsg message = { .rtm_family = (unsigned char)family };
+
+	netlink->each = each;
+	netlink->data = data;
+	netlink->failure = 0;
+	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_DUMP, &message,
+				    sizeof message);
+	if (result >= 0)
+		result = nl_recvmsgs_default(netlink->socket);
+	return finish(netlink, result);
+}
+
+int netlink_change(struct netlink *netlink, int request, int flags, const void *bytes, size_t size)
+{
+	netlink->each = ignore;
+	netlink->failure = 0;
+	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_ACK | flags,
+				    (void *)(uintptr_t)bytes, size);
+	if (result >= 0)
+		result = nl_recvmsgs_default(netlink->socket);
+	return finish(netlink, result);
+}
+
+static const struct rtattr *find(const void *first, size_t size, unsigned short type)
+{
+	size_t left = size;
+
+	for (const struct rtattr *at = first; RTA_OK(at, left); at = RTA_NEXT(at, left))
+		if ((at->rta_type & NLA_TYPE_MASK) == type)
+			return at;
+	return NULL;
+}
+
+const struct rtattr *netlink_attribute(const void *bytes, size_t size, size_t header,
+				       unsigned short type)
+{
+	size_t start = NLMSG_ALIGN(header);
+
+	return size < start ? NULL : find((const char *)bytes + start, size - start, type);
+}
+
+const struct rtattr *netlink_nested(const struct rtattr *attribute, unsigned short type)
+{
+	return attribute ? find(RTA_DATA(attribute), RTA_PAYLOAD(attribute), type) : NULL;
+}
+
+uint32_t netlink_number(const struct rtattr *attribute)
+{
+	uint32_t value = 0;
+
+	if (attribute && RTA_PAYLOAD(attribute) >= sizeof value)
+		memcpy(&value, RTA_DATA(attribute), sizeof value);
+	return value;
+}
+
+const char *netlink_text(const struct rtattr *attribute)
+{
+	const char *text = attribute ? RTA_DATA(attribute) : "";
+
+	return attribute && memchr(text, 0, RTA_PAYLOAD(attribute)) ? text : "";
+}

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Interfaces, rtnetlink(7). A new namespace has lo, which is down, and one device for each tunnel
+ * module that is loaded; these are set as they were, all others are made: with their index and
+ * name, and with what is particular to the kind (IFLA_INFO_DATA) as the kernel told it. Masters
+ * (bridges) come before their ports, and what lies above another interface (vlan, macvlan) after
+ * it.
+ *
+ * Refused: kinds that are not in the table, and a veth or macvlan whose other end is in another
+ * namespace.
+ */
+#include <net/if.h> /* before those of Linux, which then leave out what it has */
+
+#include "kinds/net/net.h"
+
+#include "base/arena.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/veth.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a restored interface is made of. */
+struct link {
+	const struct ifinfomsg *info;
+	const uint8_t *bytes;
+	size_t size;
+	const char *name, *kind; /* kind "": made with the namespace, or of hardware */
+};
+
+enum link_way {
+	LINK_BY_KERNEL, /* there from the start */
+	LINK_MADE,
+	LINK_PAIR, /* two at a time */
+};
+
+static const struct kind_row {
+	const char *kind;
+	enum link_way way;
+} rows[] = {
+	{ "dummy", LINK_MADE },	      { "bridge", LINK_MADE },	  { "vlan", LINK_MADE },
+	{ "macvlan", LINK_MADE },     { "ipvlan", LINK_MADE },	  { "ifb", LINK_MADE },
+	{ "veth", LINK_PAIR },	      { "ipip", LINK_BY_KERNEL }, { "sit", LINK_BY_KERNEL },
+	{ "gre", LINK_BY_KERNEL },    { "vti", LINK_BY_KERNEL },  { "gretap", LINK_BY_KERNEL },
+	{ "erspan", LINK_BY_KERNEL }, { "vti6", LINK_BY_KERNEL }, { "ip6tnl", LINK_BY_KERNEL },
+	{ "ip6gre", LINK_BY_KERNEL },
+};
+
+/* Tunnels of a namespace's own are called so, and no others. */
+static const char *const kernel_names[] = { "tunl0",   "sit0",	   "gre0",    "ip_vti0", "gretap0",
+					    "erspan0", "ip6_vti0", "ip6tnl0", "ip6gre0" };
+
+static const struct rtattr *attribute(const struct link *link, unsigned short type)
+{
+	return netlink_attribute(link->bytes, link->size, sizeof *link->info, type);
+}
+
+static struct link link_of(const ProtobufCBinaryData *item)
+{
+	struct link link = { .info = (const void *)item->data,
+			     .bytes = item->data,
+			     .size = item->len };
+
+	link.name = netlink_text(attribute(&link, IFLA_IFNAME));
+	link.kind = netlink_text(netlink_nested(attribute(&link, IFLA_LINKINFO), IFLA_INFO_KIND));
+	return link;
+}
+
+static const struct kind_row *row_of(const char *kind)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strcmp(rows[i].kind, kind) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static bool is_there_from_start(const struct link *link)
+{
+	if (link->info->ifi_type == ARPHRD_LOOPBACK)
+		return true;
+	for (size_t i = 0; i < sizeof kernel_names / sizeof *kernel_names; i++)
+		if (strcmp(kernel_names[i], link->name) == 0)
+			return true;
+	return false;
+}
+
+/* ---- Dump ---- */
+
+int message_list_add(const struct message_list *list, const void *bytes, size_t size)
+{
+	*list->items = arena_grow(list->arena, *list->items, *list->count, sizeof **list->items);
+	(*list->items)[*list->count] =
+		(ProtobufCBinaryData){ .len = size, .data = arena_copy(list->arena, bytes, size) };
+	++*list->count;
+	return 0;
+}
+
+static int add(const void *bytes, size_t size, void *data)
+{
+	return message_list_add(data, bytes, size);
+}
+
+static int compare_indexes(const void *a, const void *b)
+{
+	const ProtobufCBinaryData *one = a, *other = b;
+	int first = ((const struct ifinfomsg *)(void *)one->data)->ifi_index;
+	int second = ((const struct ifinfomsg *)(void *)other->data)->ifi_index;
+
+	return first < second ? -1 : first > second;
+}
+
+static int refuse_link(const struct link *link, uint32_t id, struct error *err)
+{
+	const struct kind_row *row = row_of(link->kind);
+
+	if (is_there_from_start(link))
+		return 0;
+	if (!row || row->way == LINK_BY_KERNEL)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "network namespace %u has the interface %s of kind \"%s\"", id,
+			    link->name, link->kind[0] ? link->kind : "hardware");
+	if (attribute(link, IFLA_LINK_NETNSID))
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "network namespace %u: the other end of %s is in another one", id,
+			    link->name);
+	return 0;
+}
+
+int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		  struct error *err)
+{
+	struct message_list list = { arena, &net->links, &net->n_links };
+
+	if (netlink_dump(netlink, RTM_GETLINK, AF_UNSPEC, add, &list) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the interfaces of network namespace %u", id);
+	if (net->n_links)
+		qsort(net->links, net->n_links, sizeof *net->links, compare_indexes);
+	for (size_t i = 0; i < net->n_links; i++) {
+		struct link link = link_of(&net->links[i]);
+		if (refuse_link(&link, id, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- Check ---- */
+
+int links_check(const NetnsContents *net, uint32_t id, struct error *err)
+{
+	for (size_t i = 0; i < net->n_links; i++) {
+		if (net->links[i].len < sizeof(struct ifinfomsg))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "network namespace %u: an interface that is cut short", id);
+		struct link link = link_of(&net->links[i]);
+		if (!link.name[0] || strlen(link.name) >= IF_NAMESIZE || link.info->ifi_index <= 0)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "network namespace %u: an interface without a name", id);
+		if (refuse_link(&link, id, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+enum { MESSAGE_ROOM = 16 * 1024 };
+
+/* A message that is put together. */
+struct request {
+	size_t size;
+	union {
+		struct ifinfomsg info;
+		uint8_t bytes[MESSAGE_ROOM];
+	} u;
+};
+
+static struct rtattr *put(struct request *request, unsigned short type, const void *data,
+			  size_t size)
+{
+	struct rtattr *at = (void *)(request->u.bytes + request->size);
+
+	if (request->size + RTA_SPACE(size) > sizeof request->u)
+		return NULL;
+	at->rta_type = type;
+	at->rta_len = (unsigned short)RTA_LENGTH(size);
+	if (size)
+		memcpy(RTA_DATA(at), data, size);
+	request->size += RTA_SPACE(size);
+	return at;
+}
+
+static void end_nested(const struct request *request, struct rtattr *at)
+{
+	at->rta_len = (unsigned short)(request->u.bytes + request->size - (uint8_t *)at);
+}
+
+static void copy_attribute(struct request *request, const struct link *link, unsigned short type)
+{
+	const struct rtattr *at = attribute(link, type);
+
+	if (at)
+		put(request, type, RTA_DATA(at), RTA_PAYLOAD(at));
+}
+
+static void begin(struct request *request, const struct link *link)
+{
+	*request = (struct request){ .size = NLMSG_ALIGN(sizeof request->u.info) };
+	request->u.info.ifi_family = AF_UNSPEC;
+	request->u.info.ifi_index = link->info->ifi_index;
+	copy_attribute(request, link, IFLA_IFNAME);
+	copy_attribute(request, link, IFLA_MTU);
+	copy_attribute(request, link, IFLA_TXQLEN);
+	if (link->info->ifi_type == ARPHRD_ETHER)
+		copy_attribute(request, link, IFLA_ADDRESS);
+}
+
+static int fail_link(const struct link *link, uint32_t id, const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED,
+			  "network namespace %u: cannot %s the interface %s", id, what, link->name);
+}
+
+/* VETH_INFO_PEER is a whole message: header and attributes. */
+static void put_peer(struct request *request, const struct link *peer)
+{
+	struct rtattr *data = put(request, IFLA_INFO_DATA, NULL, 0);
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = peer->info->ifi_index };
+	struct rtattr *nested = put(request, VETH_INFO_PEER, &info, sizeof info);
+
+	copy_attribute(request, peer, IFLA_IFNAME);
+	copy_attribute(request, peer, IFLA_MTU);
+	copy_attribute(request, peer, IFLA_TXQLEN);
+	copy_attribute(request, peer, IFLA_ADDRESS);
+	end_nested(request, nested);
+	end_nested(request, data);
+}
+
+/* What a bridge tells of the moment, or sets by being written, is left out. */
+static bool is_bridge_state(unsigned short type)
+{
+	return (type >= IFLA_BR_ROOT_ID && type <= IFLA_BR_FDB_FLUSH) ||
+	       type == IFLA_BR_MCAST_HASH_ELASTICITY || type == IFLA_BR_PAD ||
+	       type >= IFLA_BR_MULTI_BOOLOPT;
+}
+
+/* What a bridge is told by the kernel right after it was made. */
+struct fresh {
+	int index;
+	uint8_t *bytes;
+	size_t size;
+};
+
+static int find_fresh(const void *bytes, size_t size, void *data)
+{
+	struct fresh *fresh = data;
+	const struct ifinfomsg *info = bytes;
+
+	if (info->ifi_index != fresh->index || fresh->bytes)
+		return 0;
+	fresh->bytes = malloc(size);
+	if (!fresh->bytes)
+		return -1;
+	memcpy(fresh->bytes, bytes, size);
+	fresh->size = size;
+	return 0;
+}
+
+/* Kernels lack some of a bridge's settings and tell them all the same: only differences are set. */
+static bool put_differences(struct request *request, const struct rtattr *data,
+			    const struct rtattr *fresh)
+{
+	struct rtattr *nested = put(request, IFLA_INFO_DATA, NULL, 0);
+	size_t left = RTA_PAYLOAD(data), empty = request->size;
+
+	for (const struct rtattr *at = RTA_DATA(data); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+		const struct rtattr *now = netlink_nested(fresh, at->rta_type & NLA_TYPE_MASK);
+		bool same = now && now->rta_len == at->rta_len &&
+			    memcmp(RTA_DATA(now), RTA_DATA(at), RTA_PAYLOAD(at)) == 0;
+		if (!same && !is_bridge_state(at->rta_type & NLA_TYPE_MASK))
+			put(request, at->rta_type, RTA_DATA(at), RTA_PAYLOAD(at));
+	}
+	end_nested(request, nested);
+	return request->size > empty;
+}
+
+static int adjust_bridge(struct netlink *netlink, const struct link *link, uint32_t id,
+			 struct error *err)
+{
+	const struct rtattr *data = netlink_nested(attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+	struct fresh fresh = { .index = link->info->ifi_index };
+	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
+	int result = netlink_dump(netlink, RTM_GETLINK, AF_UNSPEC, find_fresh, &fresh);
+
+	if (data && fresh.bytes && result == 0) {
+		request.u.info.ifi_index = link->info->ifi_index;
+		struct rtattr *info = put(&request, IFLA_LINKINFO, NULL, 0);
+		put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+		bool differs = put_differences(
+			&request, data,
+			netlink_nested(netlink_attribute(fresh.bytes, fresh.size,
+							 sizeof *link->info, IFLA_LINKINFO),
+				       IFLA_INFO_DATA));
+		end_nested(&request, info);
+		if (differs)
+			result = netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes,
+						request.size);
+	}
+	free(fresh.bytes);
+	return result < 0 ? fail_link(link, id, "adjust", err) : 0;
+}
+
+static int make_link(struct netlink *netlink, const struct link *link, const struct link *peer,
+		     uint32_t id, struct error *err)
+{
+	const struct rtattr *data = netlink_nested(attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+	bool is_bridge = strcmp(link->kind, "bridge") == 0;
+	struct request request;
+
+	begin(&request, link);
+	if (!peer)
+		copy_attribute(&request, link, IFLA_LINK);
+	struct rtattr *info = put(&request, IFLA_LINKINFO, NULL, 0);
+	put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+	if (peer)
+		put_peer(&request, peer);
+	else if (data && !is_bridge)
+		put(&request, IFLA_INFO_DATA, RTA_DATA(data), RTA_PAYLOAD(data));
+	end_nested(&request, info);
+	if (netlink_change(netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, request.u.bytes,
+			   request.size) < 0)
+		return fail_link(link, id, "make", err);
+	return is_bridge ? adjust_bridge(netlink, link, id, err) : 0;
+}
+
+/* By name, since its index may be another one here. */
+static int adjust_link(struct netlink *netlink, const struct link *link, uint32_t id,
+		       struct error *err)
+{
+	struct request request;
+	unsigned index = if_nametoindex(link->name);
+
+	if (!index) {
+		fail(err, ERR_UNSUPPORTED_NAMESPACE,
+		     "network namespace %u: this kernel makes no interface %s", id, link->name);
+		return fail_hint(err, "load the module of its kind");
+	}
+	begin(&request, link);
+	request.u.info.ifi_index = (int)index;
+	if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
+		return fail_link(link, id, "adjust", err);
+	return 0;
+}
+
+static const ProtobufCBinaryData *item_of_index(const NetnsContents *net, uint32_t index)
+{
+	for (size_t i = 0; i < net->n_links; i++)
+		if (((const struct ifinfomsg *)(void *)net->links[i].data)->ifi_index == (int)index)
+			return &net->links[i];
+	return NULL;
+}
+
+/* Returns 1 where it has to wait for another one. */
+static int make_next(struct netlink *netlink, const NetnsContents *net, const struct link *link,
+		     uint32_t id, struct error *err)
+{
+	uint32_t lower = netlink_number(attribute(link, IFLA_LINK));
+	const struct kind_row *row = row_of(link->kind);
+	char name[IF_NAMESIZE];
+
+	if (is_there_from_start(link))
+		return adjust_link(netlink, link, id, err);
+	if (row->way == LINK_PAIR) {
+		const ProtobufCBinaryData *item = item_of_index(net, lower);
+		struct link peer = item ? link_of(item) : *link;
+		if (!item || strcmp(peer.kind, link->kind) != 0)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "network namespace %u: %s has no other end", id, link->name);
+		if (if_nametoindex(link->name))
+			return 0; /* made with the other one */
+		return make_link(netlink, link, &peer, id, err);
+	}
+	if (lower && (int)lower != link->info->ifi_index && !if_indextoname(lower, name))
+		return 1;
+	return make_link(netlink, link, NULL, id, err);
+}
+
+/* Rounds, as long as one of them makes another that waited; interfaces are few. */
+int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err)
+{
+	bool *done = calloc(net->n_links + 1, sizeof *done);
+	size_t left = net->n_links, before;
+	int result = 0;
+
+	do {
+		before = left;
+		for (size_t i = 0; i < net->n_links && result >= 0; i++) {
+			struct link link = link_of(&net->links[i]);
+			if (done[i])
+				continue;
+			result = make_next(netlink, net, &link, id, err);
+			done[i] = result == 0;
+			left -= result == 0;
+		}
+	} while (result >= 0 && left && left < before);
+	free(done);
+	if (result >= 0 && left)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "network namespace %u: interfaces that lie above each other", id);
+	return result < 0 ? -1 : 0;
+}
+
+/* Masters first, so that ports are in them before anything runs. */
+int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t id,
+		   struct error *err)
+{
+	static const unsigned flags = IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG;
+
+	for (size_t i = 0; i < net->n_links; i++) {
+		struct link link = link_of(&net->links[i]);
+		struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
+		request.u.info.ifi_index = (int)if_nametoindex(link.name);
+		request.u.info.ifi_flags = link.info->ifi_flags & flags;
+		request.u.info.ifi_change = flags;
+		copy_attribute(&request, &link, IFLA_MASTER);
+		if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
+			return fail_link(&link, id, "bring up", err);
+	}
+	return 0;
+}
+
+void links_describe(const NetnsContents *net, struct text *text)
+{
+	for (size_t i = 0; i < net->n_links; i++) {
+		struct link link = link_of(&net->links[i]);
+		if (link.info->ifi_type == ARPHRD_LOOPBACK || !is_there_from_start(&link))
+			text_add(text, "%s%s%s", text->length ? ", " : "", link.name,
+				 link.info->ifi_flags & IFF_UP ? "" : " (down)");
+	}
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is in a network namespace, a file each; the kind itself is netns.c. */
+#ifndef NESTOR_KINDS_NET_NET_H
+#define NESTOR_KINDS_NET_NET_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "kernel/netlink.h"
+#include "model/snapshot.h"
+
+/* A list of messages as they are in the images. */
+struct message_list {
+	struct arena *arena;
+	ProtobufCBinaryData **items;
+	size_t *count;
+};
+int message_list_add(const struct message_list *list, const void *bytes, size_t size);
+
+/*
+ * Collecting is done by a thread that is in the namespace, restoring by a process in a new one.
+ * `id` names the namespace in messages.
+ */
+
+/* links.c: interfaces. */
+int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		  struct error *err);
+int links_check(const NetnsContents *net, uint32_t id, struct error *err);
+int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t id,
+		   struct error *err);
+void links_describe(const NetnsContents *net, struct text *text);
+
+/* routes.c: addresses, routes, rules and neighbours. */
+int routes_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		   struct error *err);
+int routes_check(const NetnsContents *net, uint32_t id, struct error *err);
+int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo, uint32_t id,
+		   struct error *err);
+int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+
+/* settings.c: /proc/sys/net. */
+int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int settings_check(const NetnsContents *net, uint32_t id, struct error *err);
+int settings_write(const NetnsContents *net, uint32_t id, struct error *err);
+
+/* filters.c: refuses what filters packets. */
+int filters_refuse(uint32_t id, struct error *err);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Network namespaces, network_namespaces(7): interfaces, addresses, routes, rules, neighbours and
+ * settings. A namespace is read by a thread of ours that enters it, and filled by a process that
+ * has made it from inside its owner, in this order: interfaces, settings, addresses, up, routes: a
+ * route needs the interface that it leaves by up, and the address that it goes out with.
+ */
+#include "kinds/namespaces/namespaces.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kernel/aside.h"
+#include "kinds/net/net.h"
+
+struct reading {
+	struct arena *arena;
+	NetnsContents *net;
+	uint32_t id;
+	struct error *err;
+};
+
+static int read_content(void *data)
+{
+	struct reading *reading = data;
+	struct netlink *netlink = netlink_open();
+	NetnsContents *net = reading->net;
+	int result;
+
+	if (!netlink)
+		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
+	result = links_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		 settings_collect(reading->arena, net, reading->id, reading->err) ||
+		 filters_refuse(reading->id, reading->err);
+	netlink_close(netlink);
+	return result ? -1 : 0;
+}
+
+static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
+		   struct error *err)
+{
+	struct reading reading = { .arena = collect->arena,
+				   .net = snapshot_new(collect->snapshot, NETNS_CONTENTS,
+						       NetnsContents),
+				   .id = namespace_->id,
+				   .err = err };
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = namespace_->fd;
+	if (aside_run(&aside, read_content, &reading) < 0)
+		return err->name ? -1
+				 : fail_errno(err, ERR_KERNEL_REFUSED,
+					      "cannot enter network namespace %u", namespace_->id);
+	namespace_->entry->net = reading.net;
+	return 0;
+}
+
+static int check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		 struct error *err)
+{
+	const NetnsContents *net = namespace_->entry->net;
+
+	(void)snapshot;
+	if (!net)
+		return fail(err, ERR_IMAGE_INVALID, "network namespace %u has no content",
+			    namespace_->id);
+	return links_check(net, namespace_->id, err) || routes_check(net, namespace_->id, err) ||
+			       settings_check(net, namespace_->id, err)
+		       ? -1
+		       : 0;
+}
+
+static int fill(const struct namespace *namespace_, struct error *err)
+{
+	const NetnsContents *net = namespace_->entry->net;
+	uint32_t id = namespace_->id;
+	struct netlink *netlink = netlink_open();
+
+	if (!netlink)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
+	int result = links_make(netlink, net, id, err) || settings_write(net, id, err) ||
+		     addresses_make(netlink, net, false, id, err) ||
+		     links_bring_up(netlink, net, id, err) ||
+		     addresses_make(netlink, net, true, id, err) ||
+		     routes_make(netlink, net, id, err);
+	netlink_close(netlink);
+	return result ? -1 : 0;
+}
+
+static void describe(const NsEntry *entry, struct text *text)
+{
+	if (entry->net)
+		links_describe(entry->net, text);
+}
+
+const struct namespace_kind net_namespace_kind = {
+	.type = NAMESPACE_NET,
+	.collect = collect,
+	.check = check,
+	.fill = fill,
+	.describe = describe,
+};

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * /proc/sys/net: who reads it sees the network namespace of the reading thread. Recorded is what a
+ * new namespace, made for the comparison, does not have; an interface of its own is held against
+ * what "default" says there. Writing "all" may change what is below others, so all are written
+ * twice.
+ */
+#include "kinds/net/net.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "kernel/aside.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
+
+struct reading {
+	struct arena *arena;
+	NetnsContents *net; /* gets all that is there */
+	int failure;
+};
+
+static int read_value(int directory, const char *name, char *value)
+{
+	autoclose int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, value, VALUE_ROOM - 1);
+
+	if (length < 0)
+		return -1;
+	value[length] = '\0';
+	return 0;
+}
+
+static void add_setting(struct reading *reading, const char *name, const char *value)
+{
+	NetnsContents *net = reading->net;
+	NetSetting *setting = arena_new(reading->arena, NetSetting);
+
+	net_setting__init(setting);
+	setting->name = arena_string(reading->arena, name);
+	setting->value = arena_string(reading->arena, value);
+	net->settings = arena_grow(reading->arena, net->settings, net->n_settings, sizeof setting);
+	net->settings[net->n_settings++] = setting;
+}
+
+/* Files that can be written and read: others tell something, or do something. */
+static void read_folder(struct reading *reading, int parent, const char *name, const char *path)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	char value[VALUE_ROOM], below[NAME_ROOM];
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		struct stat stat;
+		if (entry->d_name[0] == '.' ||
+		    snprintf(below, sizeof below, "%s%s%s", path, path[0] ? "/" : "",
+			     entry->d_name) >= (int)sizeof below ||
+		    fstatat(dirfd(dir), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(stat.st_mode))
+			read_folder(reading, dirfd(dir), entry->d_name, below);
+		else if ((stat.st_mode & 0600) == 0600 &&
+			 read_value(dirfd(dir), entry->d_name, value) == 0)
+			add_setting(reading, below, value);
+	}
+}
+
+static int read_fresh(void *data)
+{
+	if (unshare(CLONE_NEWNET) < 0)
+		return -1;
+	read_folder(data, AT_FDCWD, "/proc/sys/net", "");
+	return 0;
+}
+
+static const char *value_of(const NetnsContents *net, const char *name)
+{
+	for (size_t i = 0; i < net->n_settings; i++)
+		if (strcmp(net->settings[i]->name, name) == 0)
+			return net->settings[i]->value;
+	return NULL;
+}
+
+/* "ipv4/conf/eth0/forwarding" as "ipv4/conf/default/forwarding"; NULL for what has no interface. */
+static const char *default_name(const char *name, char *text)
+{
+	static const char *const folders[] = { "ipv4/conf/", "ipv6/conf/", "ipv4/neigh/",
+					       "ipv6/neigh/" };
+
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		size_t length = strlen(folders[i]);
+		const char *rest =
+			strncmp(name, folders[i], length) == 0 ? strchr(name + length, '/') : NULL;
+		if (rest) {
+			snprintf(text, NAME_ROOM, "%sdefault%s", folders[i], rest);
+			return text;
+		}
+	}
+	return NULL;
+}
+
+static bool is_fresh(const NetnsContents *fresh, const NetSetting *setting)
+{
+	char text[NAME_ROOM];
+	const char *value = value_of(fresh, setting->name), *name;
+
+	if (!value && (name = default_name(setting->name, text)))
+		value = value_of(fresh, name);
+	return value && strcmp(value, setting->value) == 0;
+}
+
+int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err)
+{
+	NetnsContents all = NETNS_CONTENTS__INIT, fresh = NETNS_CONTENTS__INIT;
+	struct reading here = { arena, &all, 0 }, there = { arena, &fresh, 0 };
+	struct reading kept = { arena, net, 0 };
+	struct aside aside = ASIDE_HERE;
+
+	read_folder(&here, AT_FDCWD, "/proc/sys/net", "");
+	if (aside_run(&aside, read_fresh, &there) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make a network namespace to compare %u with", id);
+	for (size_t i = 0; i < all.n_settings; i++)
+		if (!is_fresh(&fresh, all.settings[i]))
+			add_setting(&kept, all.settings[i]->name, all.settings[i]->value);
+	return 0;
+}
+
+/* No name may lead out of the folder. */
+int settings_check(const NetnsContents *net, uint32_t id, struct error *err)
+{
+	for (size_t i = 0; i < net->n_settings; i++) {
+		const char *name = net->settings[i]->name;
+		if (!name[0] || name[0] == '/' || strlen(name) >= NAME_ROOM || strstr(name, "..") ||
+		    strlen(net->settings[i]->value) >= VALUE_ROOM)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "network namespace %u: no setting is called %s", id, name);
+	}
+	return 0;
+}
+
+static int write_setting(int directory, const NetSetting *setting)
+{
+	autoclose int fd = openat(directory, setting->name, O_WRONLY | O_CLOEXEC);
+	size_t length = strlen(setting->value);
+
+	return fd >= 0 && write(fd, setting->value, length) == (ssize_t)length ? 0 : -1;
+}
+
+int settings_write(const NetnsContents *net, uint32_t id, struct error *err)
+{
+	autoclose int directory = open("/proc/sys/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 0; i < net->n_settings; i++)
+			if (write_setting(directory, net->settings[i]))
+				return fail_errno(err, ERR_KERNEL_REFUSED,
+						  "network namespace %u: cannot set %s", id,
+						  net->settings[i]->name);
+	return 0;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: net-namespaces
+ * promise: network namespaces keep interfaces, addresses, routes, rules and settings, also nested
+ *	ones and those that only a descriptor holds; sockets stay in theirs
+ * flavours: flat one three user user-three
+ * needs: program:ip
+ */
+#include "scenario.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What `ip` prints of everything, with what the kernel counts or makes up left out. */
+static void show(char *text, size_t room)
+{
+	static const char command[] =
+		"(ip -d addr; ip -4 route show table all; ip -6 route show table all | sort; ip rule; "
+		"ip -6 rule;"
+		" ip neigh; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding"
+		" /proc/sys/net/core/somaxconn /proc/sys/net/ipv6/conf/*/accept_ra) 2>&1 |"
+		" sed -e 's/ *$//' -e 's/valid_lft.*//' -e 's/[a-z_]*timer *[0-9.]*//g'"
+		" -e 's/ gc_timer.*//' -e '/topology_change/d' -e 's/ nodad//' -e 's/expires "
+		"[0-9]*sec//' -e 's/ state [A-Z]*//' -e 's/ *$//'";
+	FILE *pipe = popen(command, "r");
+	size_t length = pipe ? fread(text, 1, room - 1, pipe) : 0;
+
+	scenario_need(pipe && length > 100 && pclose(pipe) == 0, "ip shows nothing");
+	text[length] = '\0';
+}
+
+static void compare(const char *what, const char *before)
+{
+	char *after = malloc(65536);
+
+	show(after, 65536);
+	if (strcmp(before, after) != 0) {
+		size_t at = 0;
+		while (before[at] == after[at])
+			at++;
+		while (at && before[at - 1] != '\n')
+			at--;
+		scenario_check(false, "%s: was %.200s\n\tis now %.200s", what, before + at,
+			       after + at);
+	}
+	free(after);
+}
+
+static void run(const char *command)
+{
+	scenario_need(system(command) == 0, "%s", command);
+}
+
+static int nested(void *data)
+{
+	char *before = malloc(65536);
+
+	(void)data;
+	run("ip link set lo up; ip link add inner type bridge; ip addr add 10.9.8.7/32 dev inner");
+	show(before, 65536);
+	scenario_mark("nested");
+	scenario_wait_restored();
+	compare("nested", before);
+	free(before);
+	return 0;
+}
+
+/* A namespace that nobody is in: a descriptor and a socket are all that hold it. */
+static int make_held(int *ret_socket)
+{
+	int own = open("/proc/self/ns/net", O_RDONLY);
+
+	scenario_need(own >= 0 && unshare(CLONE_NEWNET) == 0, "no namespace");
+	run("ip link set lo up; ip link add held type bridge");
+	int held = open("/proc/self/ns/net", O_RDONLY);
+	*ret_socket = socket(AF_INET, SOCK_DGRAM, 0);
+	scenario_need(held >= 0 && *ret_socket >= 0 && setns(own, CLONE_NEWNET) == 0, "not back");
+	close(own);
+	return held;
+}
+
+static bool sees_interface(int fd, const char *name)
+{
+	struct ifreq request = { 0 };
+
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	return ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	char *before = malloc(65536);
+	int held_socket;
+
+	scenario_begin(argc, argv);
+	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
+	run("ip link set lo up mtu 12345;"
+	    "ip link add ve0 type veth peer name ve1; ip link add br0 type bridge;"
+	    "ip link set ve0 master br0; ip link set br0 address 02:00:00:00:00:07;"
+	    "ip link add name ifb7 index 77 type ifb;"
+	    "ip addr add 10.1.2.3/24 dev ifb7; ip addr add 10.1.2.4/24 dev ifb7;"
+	    "ip addr add fd00::5/64 dev ifb7 nodad; ip link set ifb7 up; ip link set br0 up;"
+	    "ip link set ve0 up; ip link set ve1 up; ip addr add 192.168.7.1/24 dev ve1;"
+	    "ip route add 172.16.0.0/12 via 10.1.2.9; ip route add table 44 default dev ifb7;"
+	    "ip rule add from 10.1.2.4 table 44 priority 1000;"
+	    "ip -6 route add fd01::/48 via fd00::6;"
+	    "ip neigh add 10.1.2.9 lladdr 02:00:00:00:00:09 dev ifb7 nud permanent;"
+	    "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 300 >/proc/sys/net/core/somaxconn");
+	int held = make_held(&held_socket);
+	pid_t child = scenario_child_in(CLONE_NEWNET, nested, NULL);
+	scenario_wait_mark("nested");
+	/* Addresses of links that came up are there, and nothing waits any more. */
+	scenario_sleep_ms(2500);
+	show(before, 65536);
+
+	scenario_ready();
+
+	compare("the first", before);
+	scenario_check(sees_interface(held_socket, "held") && !sees_interface(held_socket, "ifb7"),
+		       "the socket is in another namespace");
+	scenario_check(setns(held, CLONE_NEWNET) == 0, "cannot enter what was held");
+	scenario_check(if_nametoindex("held") != 0 && if_nametoindex("ifb7") == 0,
+		       "another namespace is held");
+	scenario_reap(child);
+	free(before);
+	return scenario_end();
+}

@@ -91,8 +91,11 @@ struct collect {
 	const struct dump_options *options;
 	struct images_writer *images;
 	struct assistant *assistant; /* from the stop of the tree to its release */
-	struct finisher *finisher;   /* the same, if the tree is not to go on */
-	struct target *targets;	     /* same order as snapshot->tasks */
+	/* The signal that asks us to stop, 0: go on; NULL: nobody asks. By collect_go_on only. */
+	int (*asked_to_stop)(void *data);
+	void *asked_data;
+	struct finisher *finisher; /* the same, if the tree is not to go on */
+	struct target *targets;	   /* same order as snapshot->tasks */
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
 	uint32_t next_file_id, next_shared_id, next_pages_id;
@@ -133,6 +136,12 @@ int target_cpu_timer_expired(const struct target *target, uint64_t left, pid_t t
 			     struct error *err);
 /* /proc/PID/mem, read-write, to be closed; -1 with err on failure. */
 int target_open_mem(const struct target *target, struct error *err);
+
+/*
+ * To be called between any two things that take a moment, as one task, or some hundred descriptors:
+ * -1 with ERR_INTERRUPTED if a signal has asked us to stop, so that the tree goes on soon.
+ */
+int collect_go_on(const struct collect *collect, struct error *err);
 
 /* Field number as in proc(5) (3 is state); target->stat, target->leader_stat. */
 uint64_t target_stat_field(const struct target *target, unsigned field);

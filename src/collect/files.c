@@ -30,7 +30,12 @@
 #include <sys/stat.h>
 
 /* Refusals named in full; the error text has room for about so many. */
-enum { N_BUCKETS = 1024, MAX_REFUSALS = 8, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
+enum {
+	LOOK_EVERY = 256,
+	N_BUCKETS = 1024,
+	MAX_REFUSALS = 8,
+	MAX_LINK = PATH_MAX + sizeof " (deleted)"
+};
 
 struct description {
 	pid_t pid; /* a task that has it, and its number there */
@@ -408,7 +413,7 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 
 static int collect_table(struct target *target, struct error *err)
 {
-	size_t cursor = 0;
+	size_t cursor = 0, seen = 0;
 
 	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
 	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
@@ -427,6 +432,8 @@ static int collect_table(struct target *target, struct error *err)
 		if (entry->d_name[0] == '.')
 			continue;
 		uint32_t number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		if (++seen % LOOK_EVERY == 0 && collect_go_on(target->collect, err))
+			return -1;
 		if (collect_descriptor(target, number, &cursor, err))
 			return -1;
 	}

@@ -300,7 +300,8 @@ static int ask_others(struct probe *probe, const struct kind_table *table, struc
 		return -1;
 	for (size_t thread = probe->target->living + 1; thread < probe->target->n_threads;
 	     thread++) {
-		if (read_permissions(probe, thread, err) < 0)
+		if (collect_go_on(probe->target->collect, err) < 0 ||
+		    read_permissions(probe, thread, err) < 0)
 			return -1;
 		probe->may_run = probe->may_run && probe->may_inject;
 		ask_kinds(probe, table, thread);
@@ -392,6 +393,8 @@ int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
 	while (at < collect->n_targets && !failed) {
 		size_t n = begin_batch(collect, &at, probes, deadline, err);
 
+		for (size_t i = 0; i < n && collect_go_on(collect, err) < 0; i++)
+			probes[i]->failed = true;
 		failed = ask_batch(probes, n, table, err);
 	}
 	witnesses_end(collect);

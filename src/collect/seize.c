@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "collect/collect.h"
 #include "collect/thread-state.h"
 #include "collect/wait.h"
 
@@ -339,7 +340,7 @@ static int make_pass(struct found_tree *tree, struct error *err)
 
 		if (task->gone || task->zombie)
 			continue;
-		if (seize_threads(tree, task, err) < 0)
+		if (collect_go_on(tree->collect, err) < 0 || seize_threads(tree, task, err) < 0)
 			return -1;
 		if (!tree->scan_proc && find_children(tree, task, err) < 0)
 			return -1;
@@ -432,6 +433,8 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 				   thread->tid, task->pid);
 			return STOP_FAILED;
 		}
+		if (found == 0 && collect_go_on(tree->collect, err) < 0)
+			return STOP_FAILED;
 		if (found == 0)
 			outcome = judge_silence(tree, task, thread->tid, ret_died, err);
 		else if (found < 0 || !WIFSTOPPED(status))

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct arena;
+struct collect;
 struct target;
 
 struct found_thread {
@@ -43,6 +44,7 @@ struct found_task {
 enum { FOUND_BUCKETS = 1024 };
 
 struct found_tree {
+	const struct collect *collect; /* for collect_go_on */
 	struct arena *arena;
 	struct found_task **tasks;
 	size_t n_tasks;

@@ -412,7 +412,9 @@ static enum stop_outcome stop_once(struct collect *collect, struct found_tree *t
 		return outcome;
 	list_targets(collect, tree);
 	for (size_t i = 0; i < collect->n_targets && outcome == STOP_DONE; i++)
-		outcome = target_read_stopped(&collect->targets[i], err);
+		outcome = collect_go_on(collect, err) < 0
+				  ? STOP_FAILED
+				  : target_read_stopped(&collect->targets[i], err);
 	return outcome;
 }
 
@@ -444,6 +446,7 @@ static enum stop_outcome try_until(struct collect *collect, uint64_t deadline, s
 		struct found_tree *tree = arena_new(collect->arena, struct found_tree);
 		enum stop_outcome outcome;
 
+		tree->collect = collect;
 		tree->arena = collect->arena;
 		tree->deadline = deadline;
 		outcome = stop_once(collect, tree, err);

@@ -23,6 +23,15 @@ int target_pidfd(const struct target *target)
 	return kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
 }
 
+int collect_go_on(const struct collect *collect, struct error *err)
+{
+	int number = collect->asked_to_stop ? collect->asked_to_stop(collect->asked_data) : 0;
+
+	return number ? fail(err, ERR_INTERRUPTED, "SIG%s asked to stop, while reading the tree",
+			     sigabbrev_np(number))
+		      : 0;
+}
+
 static int open_folder(const struct target *target)
 {
 	char path[32];

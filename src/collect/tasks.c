@@ -361,7 +361,7 @@ static int read_all(struct reading *reading, struct error *err)
 	if (mount_namespaces_collect(collect, err))
 		return -1;
 	for (size_t i = 0; i < collect->n_targets; i++)
-		if (read_task(reading, &collect->targets[i], err))
+		if (collect_go_on(collect, err) || read_task(reading, &collect->targets[i], err))
 			return -1;
 	if (collect_files_complete(collect, err))
 		return -1;

@@ -169,6 +169,8 @@ static void dump_init(struct dump *dump, const struct pipeline_options *options)
 		.snapshot = &dump->snapshot,
 		.facts = &dump->facts,
 		.options = &dump->options,
+		.asked_to_stop = options->hooks.asked_to_stop,
+		.asked_data = options->hooks.data,
 		.next_file_id = 1,
 		.next_shared_id = 1,
 		.next_pages_id = 1,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* nestor: the table of commands. */
 #include "commands/command.h"
+#include "compat/serve.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static const struct command commands[] = {
 	  command_plan },
 	{ "check", "Tells what this kernel and these privileges allow.",
 	  "[--json | --feature NAME]", command_check },
+	{ "service", "Serves clients at a socket.", "--address PATH [OPTION...]", command_service },
+	{ "swrk", "Serves the client at an inherited socket.", "FD", command_swrk },
 	{ "run", "Starts a program with exactly these process ids.",
 	  "--pids VECTOR [--ns FILE] -- PROGRAM [ARGUMENT...]", command_run },
 	{ "last-pids", "Sets the last pids of a pid namespace and of its ancestors.",
@@ -23,6 +26,20 @@ static const struct command commands[] = {
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+/*
+ * Under the name of criu(8) the version is that whose command line and requests are understood:
+ * scripts compare it.
+ */
+static void print_version(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	if (strcmp(slash ? slash + 1 : program, "criu") == 0)
+		printf("Version: %s\n", COMPAT_VERSION);
+	else
+		printf("Version: %s\n", NESTOR_VERSION);
+}
 
 static void print_usage(FILE *out)
 {
@@ -56,7 +73,7 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
-		printf("Version: %s\n", NESTOR_VERSION);
+		print_version(argv[0]);
 		return EXIT_DONE;
 	}
 	for (size_t i = 0; i < N_COMMANDS; i++)

@@ -20,6 +20,8 @@ struct check_arguments {
 static const struct option_row check_options[] = {
 	{ 0, "feature", OPTION_TEXT, ROW(feature), "NAME",
 	  "exit with 0 if this facility is there, with 1 if not" },
+	{ 0, "all", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "extra", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "json", OPTION_FLAG, ROW(json), NULL, "print JSON" },
 	{ 0 },
 };

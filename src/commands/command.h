@@ -24,6 +24,8 @@ int command_restore(const struct command *command, int argc, char **argv);
 int command_tree(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
 int command_check(const struct command *command, int argc, char **argv);
+int command_service(const struct command *command, int argc, char **argv);
+int command_swrk(const struct command *command, int argc, char **argv);
 int command_run(const struct command *command, int argc, char **argv);
 int command_last_pids(const struct command *command, int argc, char **argv);
 

@@ -13,6 +13,7 @@ static const struct option_row dump_options[] = {
 	{ 0, "force-lost", OPTION_TEXT, PIPELINE_ROW(force_lost), "STATE[,STATE]",
 	  "dump although this state of tasks is lost (a refusal names it)" },
 	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "freeze-cgroup", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0, "pre-dump-mode", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0 },
 };

@@ -137,8 +137,7 @@ struct getopt_tables {
 
 static bool argument_is_optional(enum option_kind kind)
 {
-	return kind == OPTION_VERBOSITY || kind == OPTION_ONLY_VALUE ||
-	       kind == OPTION_OPTIONAL_TEXT;
+	return kind == OPTION_VERBOSITY || kind == OPTION_OPTIONAL_TEXT;
 }
 
 static void fill_getopt_tables(struct getopt_tables *out, const struct option_row *const *tables)

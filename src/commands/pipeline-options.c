@@ -26,7 +26,8 @@ const struct option_row pipeline_options[] = {
 	{ 0, "timeout", OPTION_NUMBER, PIPELINE_ROW(timeout_seconds), "SECONDS",
 	  "give up after this time (default: 10)" },
 	{ 0, "manage-cgroups", OPTION_OPTIONAL_TEXT, PIPELINE_ROW(manage_cgroups), "MODE",
-	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not be "
+	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not "
+	  "be "
 	  "there) or ignore; default: soft" },
 	/*
 	 * Asked for by clients as a matter of course. They permit or tune what concerns only
@@ -42,8 +43,14 @@ const struct option_row pipeline_options[] = {
 	{ 0, "irmap-scan-path", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0, "evasive-devices", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "enable-external-masters", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "ext-mount-map", OPTION_ONLY_VALUE, 0, "auto", NULL },
+	{ 'M', "ext-mount-map", OPTION_ONLY_VALUE, 0, "auto", NULL },
+	{ 0, "enable-external-sharing", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "mntns-compat-mode", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "allow-uprobes", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "weak-sysctls", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "skip-file-rwx-check", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "file-validation", OPTION_ONLY_VALUE, 0, "filesize", NULL },
+	{ 0, "unprivileged", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0 },
 };
 

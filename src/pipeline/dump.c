@@ -147,7 +147,10 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (copy_memory(dump, err) < 0)
 		return -1;
+	const struct pipeline_hooks *hooks = &dump->asked->hooks;
 	if (write_images(dump, err) < 0)
+		return -1;
+	if (hooks->dumped && hooks->dumped(hooks->data, err) < 0)
 		return -1;
 	return end_tree(dump, err);
 }

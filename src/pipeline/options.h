@@ -23,6 +23,9 @@ struct pipeline_hooks {
 	/* The number of a signal that asks to stop, or 0. Asked between steps and the parts of long
 	 * ones, so that undoing is never cut short. */
 	int (*asked_to_stop)(void *data);
+	/* Dump: the images are complete; the tree still stands, or runs with leave_running. Where
+	 * it fails, the images stay and the tree goes on. */
+	int (*dumped)(void *data, struct error *err);
 	/* Restore: all is made and nothing runs yet; the last moment at which it can fail. */
 	int (*before_release)(void *data, pid_t root_pid, struct error *err);
 	/*

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Options of a request; see request-options.h. A field that is set to what it is anyway (false,
+ * no text, no rows) asks for nothing, and clients send many of those.
+ */
+#include "compat/request-options.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Honoured below. */
+static const char *const done[] = {
+	"images_dir_fd", "images_dir", "work_dir_fd",	 "pid",		"leave_running",
+	"leave_stopped", "shell_job",  "log_level",	 "log_file",	"notify_scripts",
+	"root",		 "timeout",    "manage_cgroups", "ghost_limit", "manage_cgroups_mode",
+	"log_to_stderr", NULL,
+};
+
+/*
+ * They permit or tune what concerns only objects that are refused by name where they are met, or
+ * that come back without it, or give hints.
+ */
+static const char *const harmless[] = {
+	"ext_unix_sk",	     "tcp_established", "tcp_close",	       "tcp_skip_in_flight",
+	"evasive_devices",   "link_remap",	"force_irmap",	       "irmap_scan_paths",
+	"auto_ext_mnt",	     "ext_sharing",	"ext_masters",	       "network_lock",
+	"mntns_compat_mode", "pre_dump_mode",	"skip_file_rwx_check", "cpu_cap",
+	"freeze_cgroup",     "weak_sysctls",	"orphan_pts_master",   "pidfd_store_sk",
+	"unprivileged",	     "auto_dedup",	"display_stats",       NULL,
+};
+
+static bool is_among(const char *name, const char *const *names)
+{
+	for (; *names; names++)
+		if (strcmp(*names, name) == 0)
+			return true;
+	return false;
+}
+
+/* Whether a field asks for something. */
+static bool asks(const CriuOpts *request, const ProtobufCFieldDescriptor *field)
+{
+	const char *at = (const char *)request + field->offset;
+	const char *quantity = (const char *)request + field->quantifier_offset;
+
+	if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		return *(const size_t *)(const void *)quantity != 0;
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_STRING: {
+		const char *text = *(char *const *)(const void *)at;
+		return text && *text;
+	}
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return *(void *const *)(const void *)at != NULL;
+	case PROTOBUF_C_TYPE_BOOL:
+		return *(const protobuf_c_boolean *)(const void *)quantity &&
+		       *(const protobuf_c_boolean *)(const void *)at;
+	default: { /* numbers: neither 0 nor -1 */
+		int32_t number;
+		memcpy(&number, at, sizeof number);
+		return *(const protobuf_c_boolean *)(const void *)quantity && number != 0 &&
+		       number != -1;
+	}
+	}
+}
+
+static int check_fields(const CriuOpts *request, struct error *err)
+{
+	for (unsigned i = 0; i < criu_opts__descriptor.n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &criu_opts__descriptor.fields[i];
+		if (is_among(field->name, done) || is_among(field->name, harmless) ||
+		    strcmp(field->name, "config_file") == 0 || !asks(request, field))
+			continue;
+		return fail(err, ERR_BAD_REQUEST, "the option %s is not supported", field->name);
+	}
+	/* Clients name one that need not be there. */
+	if (request->config_file && access(request->config_file, F_OK) == 0)
+		return fail(err, ERR_BAD_REQUEST,
+			    "the option config_file is not supported, and %s is there",
+			    request->config_file);
+	return 0;
+}
+
+/* A descriptor of the client; its number means nothing here. */
+static const char *client_directory(struct arena *arena, pid_t peer, int fd)
+{
+	return arena_printf(arena, "/proc/%d/fd/%d", (int)peer, fd);
+}
+
+static const char *cgroup_mode(const CriuOpts *request)
+{
+	static const char *const names[] = {
+		[CRIU_CG_MODE__IGNORE] = "ignore", [CRIU_CG_MODE__CG_NONE] = "none",
+		[CRIU_CG_MODE__PROPS] = "props",   [CRIU_CG_MODE__SOFT] = "soft",
+		[CRIU_CG_MODE__FULL] = "full",	   [CRIU_CG_MODE__STRICT] = "strict",
+		[CRIU_CG_MODE__DEFAULT] = NULL,
+	};
+
+	if (request->has_manage_cgroups_mode &&
+	    (size_t)request->manage_cgroups_mode < sizeof names / sizeof *names)
+		return names[request->manage_cgroups_mode];
+	return request->has_manage_cgroups && request->manage_cgroups ? NULL : "ignore";
+}
+
+static enum log_level log_level_of(const CriuOpts *request)
+{
+	int level = request->has_log_level ? request->log_level : LOG_WARNING;
+
+	return (enum log_level)(level < LOG_ERROR   ? LOG_ERROR
+				: level > LOG_DEBUG ? LOG_DEBUG
+						    : level);
+}
+
+static int take_places(const CriuOpts *request, pid_t peer, struct arena *arena,
+		       struct pipeline_options *options, struct error *err)
+{
+	bool images = request->images_dir && *request->images_dir;
+
+	if (!images && request->images_dir_fd < 0)
+		return fail(err, ERR_BAD_REQUEST, "no directory of images is given");
+	options->images_dir = images ? request->images_dir
+				     : client_directory(arena, peer, request->images_dir_fd);
+	if (request->has_work_dir_fd && request->work_dir_fd >= 0)
+		options->work_dir = client_directory(arena, peer, request->work_dir_fd);
+	if (request->log_file && strchr(request->log_file, '/'))
+		return fail(err, ERR_BAD_REQUEST, "log_file %s is not a plain name",
+			    request->log_file);
+	options->log_file =
+		request->log_file && *request->log_file ? request->log_file : "criu.log";
+	if (request->has_log_to_stderr && request->log_to_stderr)
+		options->log_file = NULL;
+	return 0;
+}
+
+int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
+		    struct pipeline_options *options, struct error *err)
+{
+	if (check_fields(request, err) < 0 || take_places(request, peer, arena, options, err) < 0)
+		return -1;
+	options->log_level = log_level_of(request);
+	options->shell_job = request->has_shell_job && request->shell_job;
+	options->leave_stopped = request->has_leave_stopped && request->leave_stopped;
+	options->leave_running = request->has_leave_running && request->leave_running;
+	options->pid = request->has_pid ? request->pid : 0;
+	options->root = request->root && *request->root ? request->root : NULL;
+	options->manage_cgroups = cgroup_mode(request);
+	if (request->has_ghost_limit && request->ghost_limit)
+		options->ghost_limit = request->ghost_limit;
+	if (request->has_timeout && request->timeout)
+		options->timeout_seconds = request->timeout;
+	return 0;
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Requests of a client and their answers; see serve.h. */
+#include "compat/serve.h"
+
+#include "base/log.h"
+#include "compat/connection.h"
+#include "compat/request-options.h"
+#include "kernel/facts.h"
+#include "pipeline/pipeline.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One request being served. */
+struct serving {
+	struct connection *connection;
+	const CriuReq *request;
+	struct arena arena;
+	struct pipeline_options options;
+	CriuResp response;
+	union {
+		CriuDumpResp dump;
+		CriuRestoreResp restore;
+		CriuFeatures features;
+		CriuVersion version;
+	} part;
+};
+
+/* ---- What the pipeline tells and asks ---- */
+
+static int asked_to_stop(void *data)
+{
+	const struct serving *serving = data;
+
+	return connection_is_closed(serving->connection) ? SIGHUP : 0;
+}
+
+static bool is_notified(const struct serving *serving)
+{
+	const CriuOpts *asked = serving->request->opts;
+
+	return asked->has_notify_scripts && asked->notify_scripts;
+}
+
+static int notify(struct serving *serving, const char *moment, pid_t pid, struct error *err)
+{
+	return is_notified(serving) ? connection_notify(serving->connection, moment, pid, err) : 0;
+}
+
+static int dumped(void *data, struct error *err)
+{
+	return notify(data, "post-dump", 0, err);
+}
+
+static int before_release(void *data, pid_t root_pid, struct error *err)
+{
+	if (notify(data, "post-restore", root_pid, err) < 0)
+		return -1;
+	return notify(data, "pre-resume", root_pid, err);
+}
+
+static int take_options(struct serving *serving, struct error *err)
+{
+	pipeline_options_init(&serving->options);
+	if (!serving->request->opts)
+		return fail(err, ERR_BAD_REQUEST, "the request has no options");
+	serving->options.detached = true;
+	serving->options.hooks = (struct pipeline_hooks){
+		.data = serving,
+		.asked_to_stop = asked_to_stop,
+		.dumped = dumped,
+		.before_release = before_release,
+	};
+	return request_options(serving->request->opts, serving->connection->peer, &serving->arena,
+			       &serving->options, err);
+}
+
+/* ---- Requests ---- */
+
+static int serve_dump(struct serving *serving, struct error *err)
+{
+	if (take_options(serving, err) < 0)
+		return -1;
+	if (serving->options.pid <= 0)
+		return fail(err, ERR_BAD_REQUEST,
+			    "the request names no pid, and nobody can be dumped who waits for it");
+	if (notify(serving, "pre-dump", 0, err) < 0 || pipeline_dump(&serving->options, err) < 0)
+		return -1;
+	criu_dump_resp__init(&serving->part.dump);
+	serving->response.dump = &serving->part.dump;
+	return 0;
+}
+
+static int serve_restore(struct serving *serving, struct error *err)
+{
+	struct run_result result;
+	struct error late = { 0 };
+
+	if (take_options(serving, err) < 0 || notify(serving, "pre-restore", 0, err) < 0 ||
+	    pipeline_restore(&serving->options, &result, err) < 0)
+		return -1;
+	/* The tree runs: whoever does not like that is too late. */
+	if (notify(serving, "post-resume", result.root_pid, &late) < 0)
+		fprintf(stderr, "nestor: warning: %s\n", late.text);
+	criu_restore_resp__init(&serving->part.restore);
+	serving->part.restore.pid = result.root_pid;
+	serving->response.restore = &serving->part.restore;
+	return 0;
+}
+
+static int serve_version(struct serving *serving)
+{
+	CriuVersion *version = &serving->part.version;
+
+	criu_version__init(version);
+	version->major_number = COMPAT_VERSION_MAJOR;
+	version->minor_number = COMPAT_VERSION_MINOR;
+	version->name = "nestor " NESTOR_VERSION;
+	serving->response.version = version;
+	return 0;
+}
+
+/* Each feature that was asked about is answered; none of them is there. */
+static int serve_features(struct serving *serving)
+{
+	CriuFeatures *features = &serving->part.features;
+	const CriuFeatures *asked = serving->request->features;
+
+	criu_features__init(features);
+	features->has_mem_track = asked && asked->has_mem_track;
+	features->has_lazy_pages = asked && asked->has_lazy_pages;
+	features->has_pidfd_store = asked && asked->has_pidfd_store;
+	serving->response.features = features;
+	return 0;
+}
+
+static int serve_check(struct serving *serving, struct error *err)
+{
+	struct facts facts = { 0 };
+
+	return facts_probe(&facts, &serving->arena, err);
+}
+
+static int serve_wait(struct serving *serving, struct error *err)
+{
+	int status;
+
+	if (!serving->request->has_pid)
+		return fail(err, ERR_BAD_REQUEST, "the request names no pid");
+	while (waitpid((pid_t)serving->request->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail_errno(err, ERR_NO_SUCH_TASK, "cannot wait for pid %u",
+					  serving->request->pid);
+	serving->response.has_status = true;
+	serving->response.status = status;
+	return 0;
+}
+
+static int serve(struct serving *serving, struct error *err)
+{
+	switch (serving->request->type) {
+	case CRIU_REQ_TYPE__DUMP:
+		return serve_dump(serving, err);
+	case CRIU_REQ_TYPE__RESTORE:
+		return serve_restore(serving, err);
+	case CRIU_REQ_TYPE__CHECK:
+		return serve_check(serving, err);
+	case CRIU_REQ_TYPE__FEATURE_CHECK:
+		return serve_features(serving);
+	case CRIU_REQ_TYPE__VERSION:
+		return serve_version(serving);
+	case CRIU_REQ_TYPE__WAIT_PID:
+		return serve_wait(serving, err);
+	default:
+		return fail(err, ERR_BAD_REQUEST, "requests of type %d are not supported",
+			    (int)serving->request->type);
+	}
+}
+
+/* ---- Answers ---- */
+
+/* A number that clients know, for errors in which no system call failed. */
+static int errno_of(const struct error *err)
+{
+	if (err->os_errno)
+		return err->os_errno;
+	switch (err->name) {
+	case ERR_NO_SUCH_TASK:
+		return ESRCH;
+	case ERR_PID_IN_USE:
+		return EEXIST;
+	case ERR_NO_PRIVILEGE:
+		return EPERM;
+	case ERR_BAD_REQUEST:
+		return EBADRQC;
+	default:
+		return EINVAL;
+	}
+}
+
+static int answer_error(struct connection *connection, CriuReqType type, const struct error *failed,
+			struct error *err)
+{
+	CriuResp response = CRIU_RESP__INIT;
+	char text[sizeof failed->text + 64];
+
+	snprintf(text, sizeof text, "[%s] %s", error_name(failed->name), failed->text);
+	response.type = type;
+	response.success = false;
+	response.has_cr_errno = true;
+	response.cr_errno = errno_of(failed);
+	response.cr_errmsg = text;
+	return connection_send(connection, &response, err);
+}
+
+static int answer(struct connection *connection, const CriuReq *request, struct error *err)
+{
+	struct serving serving = { .connection = connection, .request = request };
+	struct error failed = { 0 };
+
+	arena_init(&serving.arena);
+	criu_resp__init(&serving.response);
+	serving.response.type = request->type;
+	serving.response.success = true;
+	int result = serve(&serving, &failed) < 0
+			     ? answer_error(connection, request->type, &failed, err)
+			     : connection_send(connection, &serving.response, err);
+	arena_done(&serving.arena);
+	return result;
+}
+
+int serve_client(int fd, struct error *err)
+{
+	struct connection connection;
+	bool keep_open = true;
+
+	if (connection_init(&connection, fd, err) < 0)
+		return -1;
+	if (connection.peer_uid != geteuid() && connection.peer_uid != 0)
+		return fail(err, ERR_NO_PRIVILEGE, "the client is user %u, who is not served",
+			    connection.peer_uid);
+	while (keep_open) {
+		struct error failed = { 0 };
+		struct arena arena;
+		CriuReq *request = NULL;
+
+		arena_init(&arena);
+		int received = connection_receive(&connection, &arena, &request, &failed);
+		int result = 0;
+		if (received < 0)
+			result = answer_error(&connection, CRIU_REQ_TYPE__EMPTY, &failed, err);
+		else if (received > 0)
+			result = answer(&connection, request, err);
+		keep_open =
+			received > 0 && result == 0 && request->has_keep_open && request->keep_open;
+		if (request)
+			criu_req__free_unpacked(request, NULL);
+		arena_done(&arena);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}

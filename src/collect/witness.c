@@ -36,7 +36,8 @@ enum {
 	MAP_ROOM = 16384, /* 340 extents */
 	PATIENCE = 5000,  /* milliseconds */
 	FIRST_NUMBER = 29000,
-	NUMBERS = 64, /* that are tried */
+	ATTEMPTS = 8,
+	ATTEMPTS_APART = 3000,
 };
 
 /* What is alike of threads with one witness. */
@@ -48,6 +49,7 @@ struct likeness {
 struct witness {
 	struct witness *next;
 	struct likeness of;
+	size_t index;
 	pid_t number; /* -1: there can be none */
 	pid_t keeper; /* 0: it is nestor itself */
 	int control;
@@ -117,6 +119,7 @@ struct wanted {
 	uint32_t uid, gid; /* as we see them */
 	bool mapped;	   /* they have numbers inside too: */
 	uint32_t inner_uid, inner_gid;
+	pid_t number;  /* if it is free */
 	size_t levels; /* of pid namespaces below ours */
 };
 
@@ -149,9 +152,9 @@ static pid_t fork_there(const struct wanted *wanted)
 		.set_tid_size = wanted->levels,
 	};
 
-	for (int i = 0; wanted->levels && i < NUMBERS; i++) {
+	for (int i = 0; wanted->levels && i < ATTEMPTS; i++) {
 		for (size_t level = 0; level < wanted->levels; level++)
-			numbers[level] = FIRST_NUMBER + i;
+			numbers[level] = wanted->number + i;
 		long pid = syscall(SYS_clone3, &args, sizeof args);
 		if (pid >= 0)
 			return (pid_t)pid;
@@ -267,6 +270,8 @@ static void make_witness(struct witness *witness, const struct target *target, s
 		.has_ids = has_ids(&witness->of),
 		.uid = (uint32_t)witness->of.uid,
 		.gid = (uint32_t)witness->of.gid,
+		/* No two of ours try the same: a fork that fails so late has cost all of it. */
+		.number = FIRST_NUMBER + (pid_t)(witness->index % ATTEMPTS_APART),
 		.levels = n - 1,
 	};
 	autoclose int pidfd = kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
@@ -292,7 +297,11 @@ pid_t witness_for(struct target *target, size_t thread)
 		if (memcmp(&witness->of, &of, sizeof of) == 0)
 			return witness->number;
 	witness = arena_new(collect->arena, struct witness);
-	*witness = (struct witness){ .next = *first, .of = of, .number = -1, .control = -1 };
+	*witness = (struct witness){ .next = *first,
+				     .of = of,
+				     .index = *first ? (*first)->index + 1 : 0,
+				     .number = -1,
+				     .control = -1 };
 	*first = witness;
 	make_witness(witness, target, thread);
 	return witness->number;

@@ -108,6 +108,7 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 			.program = tree->nodes[i]->program,
 			.zombie = task_is_zombie(task),
 			.stopped = task_is_stopped(task),
+			.stop_signal = stopped_signal(plan->snapshot, task),
 			.waits_for_stop = tree->has_stopped_child[i] && !task_is_stopped(task),
 		};
 		if (planned->zombie)

@@ -119,6 +119,7 @@ struct planned_task {
 	struct program *program; /* of the leader */
 	bool zombie;		 /* has no thread to finish */
 	bool stopped;		 /* finished before the others, and left in a group stop */
+	int stop_signal;	 /* by which it is stopped */
 	bool waits_for_stop;	 /* goes on when its stopped children stand */
 	bool leader_dead;	 /* threads[0] exits by itself when it is told to */
 };

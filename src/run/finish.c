@@ -315,6 +315,15 @@ static int go_on(const struct run_thread *thread, int signal, struct error *err)
 	return 0;
 }
 
+static int block_all_but(const struct run_thread *thread, int signal, struct error *err)
+{
+	uint64_t mask = ~(UINT64_C(1) << (signal - 1));
+
+	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
+		return fail_ptrace(thread, "set its signal mask", err);
+	return 0;
+}
+
 /*
  * All signals but this one are still blocked, so it is the only one that is taken: by the first
  * thread, as the others have not been let go on. From then on these join the stop before they
@@ -322,13 +331,16 @@ static int go_on(const struct run_thread *thread, int signal, struct error *err)
  */
 static int bring_into_stop(struct run_task *task, struct error *err)
 {
-	const int group_stop = SIGSTOP | PTRACE_EVENT_STOP << 8;
+	const int signal = task->planned->stop_signal;
+	const int group_stop = signal | PTRACE_EVENT_STOP << 8;
 	struct run_thread *first = task->threads;
 
-	if (kill(first->tid, SIGSTOP) < 0)
+	if (block_all_but(first, signal, err) < 0)
+		return -1;
+	if (kill(first->tid, signal) < 0)
 		return fail_ptrace(first, "stop it", err);
-	if (go_on(first, 0, err) < 0 || wait_for(first, SIGSTOP, err) < 0 ||
-	    go_on(first, SIGSTOP, err) < 0 || wait_for(first, group_stop, err) < 0)
+	if (go_on(first, 0, err) < 0 || wait_for(first, signal, err) < 0 ||
+	    go_on(first, signal, err) < 0 || wait_for(first, group_stop, err) < 0)
 		return -1;
 	for (size_t i = 1; i < task->n_threads; i++)
 		if (go_on(&task->threads[i], 0, err) < 0 ||

@@ -196,9 +196,11 @@ def thread_facts(pid, tid, depth):
         # A first thread that the others outlive: what it blocked does not matter to anybody.
         del facts["SigBlk"], facts["Seccomp"], facts["Seccomp_filters"]
     elif state == "Z":
-        # Nobody can send it a signal any more, and nobody will take those that it has: what it
-        # ignored is nothing that could be seen.
-        del facts["SigIgn"], facts["SigCgt"], facts["SigPnd"], facts["ShdPnd"]
+        # Nobody can send it a signal any more, and nobody will take those that it has. SIGCHLD
+        # would have a say in what becomes of its children while it is made.
+        del facts["SigPnd"], facts["ShdPnd"]
+        for field in ("SigIgn", "SigCgt"):
+            facts[field] = f"{int(facts[field], 16) & ~(1 << signal.SIGCHLD - 1):016x}"
     return facts
 
 

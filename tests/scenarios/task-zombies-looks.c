@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: task-zombies-looks
- * promise: zombies come back with their credentials and name, those that dumped core with the mark
- *	of it, and dead inits of pid namespaces among them; no core file is left
+ * promise: zombies come back with their credentials, name and signals that they ignored, those that
+ *	dumped core with the mark of it, and dead inits of pid namespaces among them; no core file
+ *	is left
  * needs: initial-user-namespace
  * flavours: flat fresh one three user user-three
  */
@@ -80,11 +81,20 @@ static void make_fault(int signal)
 	}
 }
 
+static void handle(int signal)
+{
+	(void)signal;
+}
+
 static int die(void *data)
 {
 	const struct death *death = data;
 	struct rlimit limit = { death->core ? RLIM_INFINITY : 0, RLIM_INFINITY };
 	sigset_t set;
+
+	/* The runner compares what /proc shows of these. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR2, handle);
 
 	/* Only the soft limit: others have to dump core after this. */
 	if (!death->core)

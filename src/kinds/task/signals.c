@@ -191,6 +191,77 @@ static int plan_actions(struct plan *plan, const struct task *task, size_t threa
 	return 0;
 }
 
+/*
+ * Of a zombie /proc still shows which signals it ignored and which it handled. How it did is
+ * nobody's any more: handlers are never run again. Two are left out: SIGCHLD, by which it would
+ * change what becomes of its children, and the signal of which it is to die again.
+ */
+enum { SOME_HANDLER = 2 };
+
+static int collect_of_zombie(struct target *target, struct error *err)
+{
+	struct snapshot *snapshot = target->collect->snapshot;
+	TaskCoreEntry *tc = target->task->core->tc;
+	uint64_t ignored = status_set(target->status, "SigIgn:");
+	uint64_t caught = status_set(target->status, "SigCgt:");
+
+	(void)err;
+	if (!target->zombie)
+		return 0;
+	tc->sigactions = arena_array(snapshot->arena, SaEntry *, ENTRIES);
+	for (tc->n_sigactions = 0; tc->n_sigactions < ENTRIES; tc->n_sigactions++) {
+		SaEntry *entry = snapshot_new(snapshot, SA_ENTRY, SaEntry);
+		uint64_t bit = UINT64_C(1) << (signal_of_entry(tc->n_sigactions) - 1);
+
+		if (caught & bit)
+			entry->sigaction = SOME_HANDLER;
+		else if (ignored & bit)
+			entry->sigaction = (uint64_t)SIG_IGN;
+		tc->sigactions[tc->n_sigactions] = entry;
+	}
+	return 0;
+}
+
+static int check_of_zombie(const struct snapshot *snapshot, const struct task *task,
+			   struct error *err)
+{
+	size_t count = task->core->tc->n_sigactions;
+
+	(void)snapshot;
+	if (task_is_zombie(task) && count && count != ENTRIES)
+		return fail(err, ERR_IMAGE_INVALID, "task %s has %zu signal actions instead of %d",
+			    task_name(task), count, ENTRIES);
+	return 0;
+}
+
+static int plan_of_zombie(struct plan *plan, const struct task *task, size_t thread,
+			  struct program *program, struct error *err)
+{
+	const TaskCoreEntry *tc = task->core->tc;
+	uint64_t inherited = plan->facts->ignored_signals | plan->facts->caught_signals;
+	int fatal = (int)(tc->exit_code & 0x7f);
+
+	(void)thread;
+	(void)err;
+	for (size_t i = 0; task_is_zombie(task) && i < tc->n_sigactions; i++) {
+		int signal = signal_of_entry(i);
+		const struct kernel_sigaction action = { .handler = tc->sigactions[i]->sigaction };
+
+		if (signal != SIGCHLD && signal != fatal &&
+		    (action.handler || inherited >> (signal - 1) & 1))
+			set_action(program, signal, &action);
+	}
+	return 0;
+}
+
+const struct task_kind zombie_signals_kind = {
+	.name = "signals that zombies ignored",
+	.of_zombies = true,
+	.collect = collect_of_zombie,
+	.check = check_of_zombie,
+	.plan = plan_of_zombie,
+};
+
 const struct task_kind signal_actions_kind = {
 	.name = "signal actions",
 	.ask = ask,

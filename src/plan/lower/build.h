@@ -91,6 +91,7 @@ void build_filtered_death(struct program *program, uint32_t action); /* SECCOMP_
 void build_fault(struct build *build, struct program *program, uint32_t signal);
 
 /* stopped.c */
+int stopped_signal(const struct snapshot *snapshot, const struct task *task);
 void stopped_count(struct build *build);
 void build_stopped_wait(struct build *build, const struct node *node);
 

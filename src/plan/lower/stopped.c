@@ -10,9 +10,59 @@
  */
 #include "plan/lower/build.h"
 
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+/* Has somebody of its process group a parent in another group of the session? (setpgid(2)) */
+static bool group_is_orphaned(const struct snapshot *snapshot, const struct task *task)
+{
+	const PstreeEntry *own = task->pstree;
+
+	if (own->pgid == 0) /* somebody's from outside */
+		return true;
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *member = &snapshot->tasks[i];
+
+		if (member->pstree->pgid == own->pgid && !task_is_zombie(member) &&
+		    member->parent && member->parent->pstree->sid == own->sid &&
+		    member->parent->pstree->pgid != own->pgid)
+			return false;
+	}
+	return true;
+}
+
+static bool blocks(const struct task *task, int signal)
+{
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (task->threads[i]->thread_core->blk_sigset >> (signal - 1) & 1)
+			return true;
+	return false;
+}
+
+static bool is_default(const struct task *task, int signal)
+{
+	/* Images have no entry for SIGKILL (9) and SIGSTOP (19). */
+	size_t entry = (size_t)signal - (signal > SIGSTOP ? 3 : 2);
+
+	return entry < task->core->tc->n_sigactions &&
+	       task->core->tc->sigactions[entry]->sigaction == (uint64_t)SIG_DFL;
+}
+
+/*
+ * What waitid(2) will tell. The signals of terminals stop nobody whose group is orphaned, or who
+ * handles or blocks them by now: those are stopped by SIGSTOP.
+ */
+int stopped_signal(const struct snapshot *snapshot, const struct task *task)
+{
+	const TaskCoreEntry *tc = task->core->tc;
+	int signal = tc->has_stop_signo ? (int)tc->stop_signo : SIGSTOP;
+
+	if ((signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) &&
+	    is_default(task, signal) && !blocks(task, signal) && !group_is_orphaned(snapshot, task))
+		return signal;
+	return SIGSTOP;
+}
 void stopped_count(struct build *build)
 {
 	struct plan *plan = build->plan;

@@ -480,6 +480,7 @@ static void make_namespace_with_stopped_child(struct fixture *fixture)
 	set_pid(fixture, 0, 0, 1);
 	set_pid(fixture, 1, 0, 37);
 	child->stopped = true;
+	child->stop_signal = SIGSTOP;
 	root->waits_for_stop = true;
 	fixture->plan.n_parked_before_stop = 1;
 	program_clone(root->program, clone_data(fixture, 0, &tid, 1), sizeof(struct clone_args),
@@ -568,6 +569,7 @@ static void the_gate_opens_for_stopped_children_first(void **state)
 	fixture->threads[1][0].outer_pid = tid;
 	fixture->snapshot.tasks[1].parent = &fixture->snapshot.tasks[0];
 	child->stopped = true;
+	child->stop_signal = SIGSTOP;
 	root->waits_for_stop = true;
 	fixture->plan.n_parked_before_stop = 1;
 	program_clone(root->program, clone_data(fixture, 0, &tid, 1), sizeof(struct clone_args),

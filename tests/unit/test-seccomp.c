@@ -65,6 +65,32 @@ static void by_number_and_argument(void **unused)
 	assert_false(seccomp_permits_any(&filters, SYS_prctl, args, 0x3e));
 }
 
+/* What is calculated from something unknown is unknown, on whichever side it stands. */
+static void unknown_operands(void **unused)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG(0)),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_IMM, 0),
+		BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct seccomp_filter one = { .instructions = filter, .count = COUNT(filter) };
+	struct seccomp_filters filters = { &one, 1 };
+	const uint64_t args[6] = { 0 };
+
+	(void)unused;
+	assert_true(seccomp_permits_any(&filters, SYS_getpid, args, 1));
+	assert_false(seccomp_permits_any(&filters, SYS_getpid, args, 0x3e));
+	/* The same compared with X itself, and returned. */
+	filter[3] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, 0);
+	filter[4] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 0, 1);
+	assert_true(seccomp_permits_any(&filters, SYS_getpid, args, 1));
+	assert_false(seccomp_permits_any(&filters, SYS_getpid, args, 0x3e));
+}
+
 static void most_severe_holds(void **unused)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -156,9 +182,8 @@ static void as_the_kernel(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_filter),
-		cmocka_unit_test(by_number_and_argument),
-		cmocka_unit_test(most_severe_holds),
+		cmocka_unit_test(no_filter),	    cmocka_unit_test(by_number_and_argument),
+		cmocka_unit_test(unknown_operands), cmocka_unit_test(most_severe_holds),
 		cmocka_unit_test(as_the_kernel),
 	};
 

@@ -50,6 +50,35 @@ const MntEntry *snapshot_mount(const struct snapshot *snapshot, uint32_t mount_i
 	return place->namespace->mounts[place->index];
 }
 
+bool mount_is_on_top(const struct mount_namespace *namespace, size_t above, size_t below)
+{
+	return namespace->parents[above] == below &&
+	       strcmp(namespace->mounts[above]->mountpoint, namespace->mounts[below]->mountpoint) ==
+		       0;
+}
+
+bool mount_is_above(const struct mount_namespace *namespace, size_t above, size_t below)
+{
+	const char *path = namespace->mounts[below]->mountpoint;
+	const char *other = namespace->mounts[above]->mountpoint;
+
+	return namespace->parents[above] == namespace->parents[below] && strcmp(path, other) != 0 &&
+	       path_below(path, other);
+}
+
+bool mount_is_covered(const struct mount_namespace *namespace, size_t index, const bool *stays)
+{
+	for (size_t i = index + 1; i < namespace->n_mounts; i++)
+		if (stays[i] && mount_is_on_top(namespace, i, index))
+			return true;
+	for (size_t at = index; at > 0; at = namespace->parents[at])
+		for (size_t i = at + 1; i < namespace->n_mounts; i++)
+			if (stays[i] && (mount_is_above(namespace, i, at) ||
+					 mount_is_on_top(namespace, i, namespace->parents[at])))
+				return true;
+	return false;
+}
+
 struct mount_namespace *snapshot_mount_namespace(const struct snapshot *snapshot, uint32_t id)
 {
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
@@ -203,8 +232,8 @@ static int check_places(const struct mount_namespace *namespace, struct error *e
 	return 0;
 }
 
-static int order_mounts(struct mount_namespace *namespace, MntEntry **entries, size_t n,
-			struct arena *arena, struct error *err)
+int mount_namespace_order(struct mount_namespace *namespace, MntEntry **entries, size_t n,
+			  struct arena *arena, struct error *err)
 {
 	struct ordering ordering = { .namespace = namespace };
 	MntEntry *root = find_root(entries, n);
@@ -260,7 +289,7 @@ static int place_one(struct snapshot *snapshot, const struct namespace *plain, s
 	for (size_t i = 0; i < n; i++)
 		if (check_mount(entries[i], err))
 			return -1;
-	if (order_mounts(namespace, entries, n, snapshot->arena, err))
+	if (mount_namespace_order(namespace, entries, n, snapshot->arena, err))
 		return -1;
 	snapshot->mount_namespaces =
 		arena_grow(snapshot->arena, snapshot->mount_namespaces,

@@ -208,6 +208,14 @@ struct mount_namespace *task_mount_namespace(const struct snapshot *snapshot,
 /* A mount of any of them; where it is may be NULL. */
 const MntEntry *snapshot_mount(const struct snapshot *snapshot, uint32_t mount_id,
 			       struct mount_namespace **ret_namespace, size_t *ret_index);
+/* Brings the mounts of a namespace into that order; ERR_IMAGE_INVALID if they are no tree. */
+int mount_namespace_order(struct mount_namespace *namespace_, MntEntry **entries, size_t n,
+			  struct arena *arena, struct error *err);
+/* Is a mount on top of the root of its parent? Does it lie above the place of a sibling? */
+bool mount_is_on_top(const struct mount_namespace *namespace_, size_t above, size_t below);
+bool mount_is_above(const struct mount_namespace *namespace_, size_t above, size_t below);
+/* Does one of those that stay there hide it, or what it lies in? */
+bool mount_is_covered(const struct mount_namespace *namespace_, size_t index, const bool *stays);
 /* What is left of a path below another one, without a slash in front; NULL: it lies elsewhere. */
 const char *path_below(const char *path, const char *above);
 /* Absolute, without "." and "..", empty names or a slash at the end. */

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 #include <zlib.h>
 
 enum { COPY_SIZE = 4096, MAX_EXTENDED = 16 * 1024 * 1024 };
@@ -400,6 +401,9 @@ static int make_entry(struct reading *reading, struct entry *entry, struct error
 		remember_directory(reading, entry);
 	if (!*path)
 		return 0;
+	/* A file system of a user namespace lets nobody make files who has no number there. */
+	syscall(SYS_setfsgid, entry->gid);
+	syscall(SYS_setfsuid, entry->uid);
 	autoclose int dir_fd = open_parent(reading, path, &name);
 	if (dir_fd < 0)
 		return fail_errno(err, ERR_IMAGE_INVALID, "the content of %s: no place for %s",

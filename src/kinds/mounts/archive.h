@@ -22,7 +22,7 @@ int archive_writer_end(struct archive_writer *writer, struct error *err);
 
 /*
  * Fills a directory from an archive that anybody may have written: nothing is followed or made
- * outside of it. `what` is for messages.
+ * outside of it. Changes the ids by which the caller makes files. `what` is for messages.
  */
 int archive_extract(int file_fd, int root_fd, const char *what, struct error *err);
 

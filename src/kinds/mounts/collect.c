@@ -320,6 +320,9 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 		snapshot_add_record(collect->snapshot, IMAGE_MOUNTPOINTS, namespace->id,
 				    namespace->entries[i]);
 	}
+	if (mount_namespace_order(&namespace->order, namespace->entries, table->n_lines,
+				  collect->arena, err))
+		return -1;
 	return mount_locks_find(namespace, err);
 }
 
@@ -343,42 +346,6 @@ static int by_device(const void *a, const void *b)
 	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
 }
 
-struct copying {
-	const struct live_mount *mount;
-	int ret_fd, ret_errno;
-};
-
-static int copy_mount(void *data, struct error *err)
-{
-	struct copying *copying = data;
-	const struct mount_line *line = copying->mount->line;
-
-	(void)err;
-	if (setns(copying->mount->namespace->fd, CLONE_NEWNS) == 0) {
-		autoclose int fd = open(line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0 && mount_id_at(fd) == line->id)
-			copying->ret_fd = open_tree(
-				fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	}
-	copying->ret_errno = errno;
-	return 0;
-}
-
-int live_mount_copy(const struct live_mount *mount)
-{
-	struct copying *copying = deputy_memory(sizeof *copying);
-	struct error unused = { 0 };
-
-	if (!copying)
-		return -1;
-	*copying = (struct copying){ mount, -1, 0 };
-	deputy_run(copy_mount, copying, &unused);
-	int fd = copying->ret_fd, why = copying->ret_errno;
-	deputy_memory_free(copying, sizeof *copying);
-	errno = why;
-	return fd;
-}
-
 /* As it is mounted, or as it has to be. */
 static int collect_superblock(const struct live_superblock *superblock, struct error *err)
 {
@@ -395,7 +362,7 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 			      err);
 	entry->fstype = kind->fstype;
 	if (kind->owned) {
-		if (mount_owner_find(first->namespace, first->line, &entry->userns_id, err))
+		if (mount_owner_find(superblock, &entry->userns_id, err))
 			return -1;
 		entry->has_userns_id = entry->userns_id != 0;
 	}

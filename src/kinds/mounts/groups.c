@@ -6,6 +6,8 @@
  */
 #include "kinds/mounts/groups.h"
 
+#include "kinds/mounts/plan.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,12 +193,34 @@ static void find_groups(struct planning *planning)
 	}
 }
 
+/* How a mount propagates is changed by way of a descriptor of it. */
+static int check_reachable(const struct planning *planning, const struct mount_namespace *namespace,
+			   struct error *err)
+{
+	const bool *reachable = mounts_reachable(planning->arena, namespace);
+
+	for (size_t i = 0; i < namespace->n_mounts; i++) {
+		const MntEntry *entry = namespace->mounts[i];
+		bool changes = entry->shared_id || (entry->master_id && !entry->master_outside) ||
+			       entry->flags & MS_UNBINDABLE;
+		if (changes && !reachable[i])
+			return invalid((struct group_mount){ namespace, i },
+				       "it is hidden by others that its owner cannot take away, "
+				       "and shares mounts",
+				       err);
+	}
+	return 0;
+}
+
 int group_plan_make(struct group_plan *plan, struct arena *arena, const struct snapshot *snapshot,
 		    struct error *err)
 {
 	struct planning planning = { .plan = plan, .arena = arena, .snapshot = snapshot };
 
 	*plan = (struct group_plan){ NULL, 0 };
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		if (check_reachable(&planning, snapshot->mount_namespaces[i], err))
+			return -1;
 	find_groups(&planning);
 	for (size_t i = 0; i < planning.n_groups; i++)
 		if (plan_group(&planning, &planning.groups[i], 0, err))

@@ -48,7 +48,7 @@ struct mount_maker {
  *   complete once, when namespaces have their ids; may be NULL
  *   check    pure
  *   make     a mount of a new superblock that is not attached; its descriptor
- *   fill     what is in it, with nestor's own rights
+ *   fill     what is in it, with nestor's own rights, in a process whose ids may be changed
  */
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
@@ -69,6 +69,7 @@ const struct mount_kind *mount_kind_of_entry(const MntEntry *entry);
 
 extern const struct mount_kind proc_mount_kind;
 extern const struct mount_kind tmpfs_mount_kind;
+extern const struct mount_kind overlay_mount_kind;
 extern const struct mount_kind ramfs_mount_kind;
 extern const struct mount_kind devpts_mount_kind;
 extern const struct mount_kind sysfs_mount_kind;

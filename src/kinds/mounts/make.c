@@ -21,10 +21,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -500,6 +502,27 @@ static int make_superblock(const struct mount_maker *maker, const struct mount_k
 	return result < 0 ? -1 : fd;
 }
 
+struct filling {
+	const struct mount_maker *maker;
+	const struct mount_kind *kind;
+	const MntEntry *mount;
+	int root_fd;
+};
+
+/*
+ * In a deputy, as what is made belongs to whoever makes it, and the file system may have no number
+ * for us: it takes the ids of each file, and keeps all rights.
+ */
+static int fill_inside(void *data, struct error *err)
+{
+	const struct filling *filling = data;
+	int bits = prctl(PR_GET_SECUREBITS);
+
+	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP))
+		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot keep capabilities");
+	return filling->kind->fill(filling->maker, filling->mount, filling->root_fd, err);
+}
+
 static int make_superblocks(const struct mount_maker *maker, struct arena *arena,
 			    struct superblock **ret_superblocks, size_t *ret_count,
 			    struct error *err)
@@ -525,7 +548,8 @@ static int make_superblocks(const struct mount_maker *maker, struct arena *arena
 			made[count++] = (struct superblock){ mount->root_dev, fd };
 			*ret_superblocks = made;
 			*ret_count = count;
-			if (kind->fill && kind->fill(maker, mount, fd, err))
+			struct filling filling = { maker, kind, mount, fd };
+			if (kind->fill && deputy_run(fill_inside, &filling, err))
 				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
 						  namespace->id, mount->mountpoint);
 		}

@@ -14,54 +14,143 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 struct trial {
-	const struct live_namespace *namespace;
 	const struct mount_line *line;
+	int copy_fd; /* a mount of it */
 	int user_fd;
 	bool *ret_allowed; /* shared */
 };
 
+/*
+ * A number as the user namespace has it: that of a file which was given to it before. Nobody's
+ * number means that there is none, and is refused as an option.
+ */
+struct option {
+	const char *key;
+	const char *value; /* NULL: a flag */
+	int owned_fd;
+};
+enum { MAX_OPTIONS = 16 };
+
+static size_t prepare_options(char *text, struct option *options)
+{
+	size_t n = 0;
+
+	for (char *word; n < MAX_OPTIONS && (word = strsep(&text, ","));) {
+		char *value = strchr(word, '=');
+		bool user = strncmp(word, "uid=", 4) == 0, group = strncmp(word, "gid=", 4) == 0;
+		if (!*word)
+			continue;
+		if (value)
+			*value++ = '\0';
+		options[n] = (struct option){ word, value, -1 };
+		if (user || group) {
+			unsigned id = (unsigned)strtoul(value, NULL, 10);
+			options[n].owned_fd = memfd_create("owned", MFD_CLOEXEC);
+			if (fchown(options[n].owned_fd, user ? id : (uid_t)-1,
+				   group ? id : (gid_t)-1))
+				options[n].owned_fd = -1;
+		}
+		n++;
+	}
+	return n;
+}
+
+static int set_options(int context_fd, struct option *options, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		autoclose int owned_fd = options[i].owned_fd;
+		char number[16];
+		struct stat owned;
+		if (owned_fd >= 0 && fstat(owned_fd, &owned) == 0) {
+			bool group = strcmp(options[i].key, "gid") == 0;
+			snprintf(number, sizeof number, "%u", group ? owned.st_gid : owned.st_uid);
+			options[i].value = number;
+		}
+		if (mount_set(context_fd, options[i].key, options[i].value, err))
+			return -1;
+	}
+	return 0;
+}
+
 static int try_one(void *data, struct error *err)
 {
 	const struct trial *trial = data;
+	/* Of a devpts what is not given would become the default again. */
+	autofree char *text =
+		strdup(strcmp(trial->line->type, "devpts") == 0 ? trial->line->options : "");
+	struct option options[MAX_OPTIONS];
+	size_t n = prepare_options(text, options);
 
-	if (setns(trial->namespace->fd, CLONE_NEWNS) || setns(trial->user_fd, CLONE_NEWUSER))
-		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a mount namespace");
-	autoclose int context_fd =
-		fspick(AT_FDCWD, trial->line->mountpoint, FSPICK_CLOEXEC | FSPICK_SYMLINK_NOFOLLOW);
+	if (setns(trial->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
+		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a user namespace");
+	autoclose int context_fd = fspick(trial->copy_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
 	if (context_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at mount %s",
 				  trial->line->mountpoint);
-	/* Of a device file system what is not given would become the default again. */
-	if (strcmp(trial->line->type, "devpts") == 0 &&
-	    mount_set_options(context_fd, trial->line->options, err))
+	if (set_options(context_fd, options, n, err))
 		return -1;
 	*trial->ret_allowed = fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0 ||
 			      errno != EPERM;
 	return 0;
 }
 
-int mount_owner_find(const struct live_namespace *namespace, const struct mount_line *line,
-		     uint32_t *ret_userns_id, struct error *err)
+/* Mounts in namespaces further in are copies of those further out, or the other way round. */
+static const struct surveyed_namespace *innermost(const struct live_superblock *superblock)
 {
-	const struct surveyed_namespace *user = namespace->met->owner;
+	const struct surveyed_namespace *found = superblock->mounts[0].namespace->met->owner;
+
+	for (size_t i = 1; i < superblock->n_mounts; i++) {
+		const struct surveyed_namespace *other =
+			superblock->mounts[i].namespace->met->owner;
+		if (other->level > found->level)
+			found = other;
+	}
+	return found;
+}
+
+static int find_owner(const struct live_superblock *superblock, bool *allowed,
+		      uint32_t *ret_userns_id, struct error *err)
+{
+	const struct surveyed_namespace *user = innermost(superblock);
+	autoclose int copy_fd = -1;
+
+	*ret_userns_id = 0;
+	if (user->own)
+		return 0;
+	for (size_t i = 0; i < superblock->n_mounts && copy_fd < 0; i++)
+		copy_fd = live_mount_copy(&superblock->mounts[i]);
+	if (copy_fd < 0)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by other mounts, so its owner cannot be found out",
+			    superblock->what);
+	for (; user && !user->own; user = user->parent) {
+		struct trial trial = { superblock->mounts[0].line, copy_fd, user->fd, allowed };
+		if (deputy_run(try_one, &trial, err))
+			return -1;
+		if (!*allowed)
+			continue;
+		*ret_userns_id = user->id;
+		return 0;
+	}
+	return 0;
+}
+
+int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
+		     struct error *err)
+{
 	bool *allowed = deputy_memory(sizeof *allowed);
-	int result = 0;
 
 	if (!allowed)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*ret_userns_id = 0;
-	for (; user && !user->own && !result; user = user->parent) {
-		struct trial trial = { namespace, line, user->fd, allowed };
-		result = deputy_run(try_one, &trial, err);
-		if (!result && *allowed)
-			break;
-	}
-	if (!result && user && !user->own)
-		*ret_userns_id = user->id;
+	int result = find_owner(superblock, allowed, ret_userns_id, err);
 	deputy_memory_free(allowed, sizeof *allowed);
 	return result;
 }

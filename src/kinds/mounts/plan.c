@@ -38,39 +38,49 @@ static bool *find_staged(const struct mount_namespace *namespace, struct arena *
 	return staged;
 }
 
-/* Does `above`, a later mount, hide the root of `below`? */
-static bool hides(const struct mount_namespace *namespace, size_t above, size_t below)
-{
-	const char *path = namespace->mounts[below]->mountpoint;
-	const char *other = namespace->mounts[above]->mountpoint;
+/*
+ * What others that came with it cover or hide is there, and nobody gets at it any more: not even
+ * we, who look for it by its path. What is attached one by one is known by its descriptor.
+ */
+struct visibility {
+	bool *covered; /* something that came along is on top of it */
+	bool *aside;   /* a path does not lead to it, nor to what is on top of it */
+};
 
-	if (namespace->parents[above] == below)
-		return strcmp(path, other) == 0;
-	return namespace->parents[above] == namespace->parents[below] && strcmp(path, other) != 0 &&
-	       path_below(path, other);
-}
-
-/* What others of its cluster hide is there, and nobody gets at it any more. */
-static bool *find_hidden(const struct mount_namespace *namespace, struct arena *arena)
+static struct visibility find_visible(const struct mount_namespace *namespace, struct arena *arena)
 {
-	bool *hidden = arena_array(arena, bool, namespace->n_mounts);
+	struct visibility visibility = {
+		.covered = arena_array(arena, bool, namespace->n_mounts),
+		.aside = arena_array(arena, bool, namespace->n_mounts),
+	};
 
 	for (size_t i = 1; i < namespace->n_mounts; i++) {
+		size_t parent = namespace->parents[i];
 		if (!is_member(namespace, i))
 			continue;
-		size_t parent = namespace->parents[i];
-		if (hides(namespace, i, parent))
-			hidden[parent] = true;
+		if (mount_is_on_top(namespace, i, parent))
+			visibility.covered[parent] = true;
 		/* Siblings with a longer path come before it. */
 		for (size_t k = i; k-- > parent + 1;)
-			if (hides(namespace, i, k))
-				hidden[k] = true;
+			if (mount_is_above(namespace, i, k) && is_member(namespace, k))
+				visibility.aside[k] = true;
 	}
-	for (size_t i = 1; i < namespace->n_mounts; i++)
-		if (is_member(namespace, i) && hidden[namespace->parents[i]] &&
-		    !hides(namespace, i, namespace->parents[i]))
-			hidden[i] = true;
-	return hidden;
+	for (size_t i = 1; i < namespace->n_mounts; i++) {
+		size_t parent = namespace->parents[i];
+		if (is_member(namespace, i) &&
+		    (visibility.aside[parent] ||
+		     (visibility.covered[parent] && !mount_is_on_top(namespace, i, parent))))
+			visibility.aside[i] = true;
+	}
+	return visibility;
+}
+
+static bool is_found(const struct mount_namespace *namespace, const struct visibility *visibility,
+		     size_t index)
+{
+	return !is_member(namespace, index)
+		       ? !visibility->covered[index]
+		       : !visibility->aside[index] && !visibility->covered[index];
 }
 
 struct origin {
@@ -104,7 +114,7 @@ int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 {
 	*plan = (struct mount_plan){ .arena = arena };
 	bool *staged = find_staged(namespace, arena);
-	bool *hidden = find_hidden(namespace, arena);
+	struct visibility visibility = find_visible(namespace, arena);
 
 	plan_origins(plan, namespace);
 	for (size_t i = 0; i < namespace->n_mounts; i++)
@@ -115,11 +125,11 @@ int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 	for (size_t i = 0; i < namespace->n_mounts; i++) {
 		const MntEntry *mount = namespace->mounts[i];
 		if (is_member(namespace, i)) {
-			if (!hidden[i])
+			if (is_found(namespace, &visibility, i))
 				add_step(plan, MOUNT_FIND, i);
 			continue;
 		}
-		if (i > 0 && hidden[namespace->parents[i]])
+		if (i > 0 && !is_found(namespace, &visibility, namespace->parents[i]))
 			return fail(err, ERR_UNSUPPORTED_MOUNT,
 				    "mount %" PRIu32 " (%.200s) is on one that is hidden",
 				    mount->mnt_id, mount->mountpoint);
@@ -129,4 +139,14 @@ int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 	}
 	add_step(plan, MOUNT_PIVOT, 0);
 	return 0;
+}
+
+const bool *mounts_reachable(struct arena *arena, const struct mount_namespace *namespace)
+{
+	struct visibility visibility = find_visible(namespace, arena);
+	bool *reachable = arena_array(arena, bool, namespace->n_mounts);
+
+	for (size_t i = 0; i < namespace->n_mounts; i++)
+		reachable[i] = !is_member(namespace, i) || is_found(namespace, &visibility, i);
+	return reachable;
 }

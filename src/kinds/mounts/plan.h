@@ -39,4 +39,7 @@ struct mount_plan {
 int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 		    const struct mount_namespace *namespace, struct error *err);
 
+/* Those that we can get hold of once they are there; others came along with what hides them. */
+const bool *mounts_reachable(struct arena *arena, const struct mount_namespace *namespace_);
+
 #endif

@@ -30,11 +30,12 @@ static int collect_proc(const struct live_superblock *superblock, MntEntry *entr
 	struct collect *all = superblock->collect;
 	const char *what = superblock->what;
 
-	if (superblock->mounts[0].root_fd < 0)
+	autoclose int copy_fd = live_mount_copy(&superblock->mounts[0]);
+	if (copy_fd < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is hidden by another mount, so its pid namespace cannot be seen",
 			    what);
-	int fd = openat(superblock->mounts[0].root_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
+	int fd = openat(copy_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
 				  "%s is of a pid namespace whose init cannot be seen", what);

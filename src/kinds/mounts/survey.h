@@ -6,6 +6,7 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/mountinfo.h"
+#include "kinds/mounts/kind.h"
 #include "kinds/kind.h"
 
 #include <sys/stat.h>
@@ -22,7 +23,8 @@ struct live_namespace {
 	int fd; /* the same, borrowed */
 	struct target *member;
 	struct mount_table table;
-	MntEntry **entries; /* like table.lines */
+	MntEntry **entries;	      /* like table.lines */
+	struct mount_namespace order; /* the same as a tree */
 };
 
 struct mount_survey {
@@ -31,12 +33,9 @@ struct mount_survey {
 	size_t n_namespaces;
 };
 
-/*
- * owners.c: to whom a superblock belongs, of which this mount can be seen: a user namespace of the
- * tree, or 0.
- */
-int mount_owner_find(const struct live_namespace *namespace, const struct mount_line *line,
-		     uint32_t *ret_userns_id, struct error *err);
+/* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
+int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
+		     struct error *err);
 
 /*
  * locks.c: what the owner of a namespace may not do. Fills locked and locked_flags of the entries,

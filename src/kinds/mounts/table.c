@@ -10,25 +10,11 @@
 #include <sys/syscall.h>
 
 const struct mount_kind *const mount_kinds[] = {
-	&proc_mount_kind,
-	&tmpfs_mount_kind,
-	&ramfs_mount_kind,
-	&devpts_mount_kind,
-	&sysfs_mount_kind,
-	&devtmpfs_mount_kind,
-	&mqueue_mount_kind,
-	&cgroup_mount_kind,
-	&cgroup2_mount_kind,
-	&pstore_mount_kind,
-	&securityfs_mount_kind,
-	&fusectl_mount_kind,
-	&debugfs_mount_kind,
-	&tracefs_mount_kind,
-	&binfmt_misc_mount_kind,
-	&configfs_mount_kind,
-	&hugetlbfs_mount_kind,
-	&bpf_mount_kind,
-	NULL,
+	&proc_mount_kind,     &tmpfs_mount_kind,     &overlay_mount_kind,  &ramfs_mount_kind,
+	&devpts_mount_kind,   &sysfs_mount_kind,     &devtmpfs_mount_kind, &mqueue_mount_kind,
+	&cgroup_mount_kind,   &cgroup2_mount_kind,   &pstore_mount_kind,   &securityfs_mount_kind,
+	&fusectl_mount_kind,  &debugfs_mount_kind,   &tracefs_mount_kind,  &binfmt_misc_mount_kind,
+	&configfs_mount_kind, &hugetlbfs_mount_kind, &bpf_mount_kind,	   NULL,
 };
 
 const struct mount_kind *mount_kind_of_type(const char *type)

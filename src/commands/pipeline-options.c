@@ -23,6 +23,8 @@ const struct option_row pipeline_options[] = {
 	  "restore: write the root task's pid to FILE" },
 	{ 's', "leave-stopped", OPTION_FLAG, PIPELINE_ROW(leave_stopped), NULL,
 	  "leave the tasks stopped, to be continued by SIGCONT" },
+	{ 0, "action-script", OPTION_TEXT, offsetof(struct pipeline_arguments, action_script),
+	  "FILE", "run FILE at each moment (CRTOOLS_SCRIPT_ACTION); it has to exit with 0" },
 	{ 0, "timeout", OPTION_NUMBER, PIPELINE_ROW(timeout_seconds), "SECONDS",
 	  "give up after this time (default: 10)" },
 	{ 0, "manage-cgroups", OPTION_OPTIONAL_TEXT, PIPELINE_ROW(manage_cgroups), "MODE",
@@ -85,8 +87,11 @@ void pipeline_arguments_complete(struct pipeline_arguments *arguments, struct te
 	options->log_level = (enum log_level)arguments->common.verbosity;
 	options->fault = fault_from_environment();
 	options->inside = terminal_take_inside();
+	terminal->options = options;
+	terminal->action_script = arguments->action_script;
 	options->hooks = (struct pipeline_hooks){
 		.data = terminal,
+		.at_moment = arguments->action_script ? terminal_at_moment : NULL,
 		.progress = terminal_progress,
 		.asked_to_stop = terminal_asked_to_stop,
 		.execute_inside = terminal_execute_inside,

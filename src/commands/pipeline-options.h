@@ -11,6 +11,7 @@ struct pipeline_arguments {
 	struct common_arguments common;
 	struct pipeline_options options;
 	bool json;
+	const char *action_script;
 };
 
 /* Offset of a member of struct pipeline_options, for rows. */

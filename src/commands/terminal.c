@@ -2,6 +2,7 @@
 /* Progress, signals, and executing nestor once more; see terminal.h. */
 #include "commands/terminal.h"
 
+#include "commands/action-script.h"
 #include "commands/command.h"
 
 #include <inttypes.h>
@@ -64,6 +65,13 @@ int terminal_asked_to_stop(void *data)
 			return signal;
 	}
 	return 0;
+}
+
+int terminal_at_moment(void *data, const char *moment, pid_t root_pid, struct error *err)
+{
+	const struct terminal *terminal = data;
+
+	return action_script_run(terminal->action_script, terminal->options, moment, root_pid, err);
 }
 
 int terminal_execute_inside(void *data, uint32_t user_namespace, struct error *err)

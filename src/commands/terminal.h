@@ -14,12 +14,17 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+struct pipeline_options;
 
 struct terminal {
 	struct progress progress;
 	sigset_t signals; /* that ask to stop */
 	sigset_t old_mask;
 	char **command_line; /* with the name of the program */
+	const struct pipeline_options *options;
+	const char *action_script; /* NULL: none */
 };
 
 /* argv is that of the command, not parsed yet (parsing changes its order); main.c keeps the name
@@ -35,6 +40,7 @@ void terminal_let_signals_through(const struct terminal *terminal);
 
 void terminal_progress(void *terminal, const char *phase, size_t done, size_t total);
 int terminal_asked_to_stop(void *terminal);
+int terminal_at_moment(void *terminal, const char *moment, pid_t root_pid, struct error *err);
 int terminal_execute_inside(void *terminal, uint32_t user_namespace, struct error *err);
 /* The namespace that terminal_execute_inside was given by whoever executed us; 0: nobody did. */
 uint32_t terminal_take_inside(void);

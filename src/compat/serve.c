@@ -39,44 +39,28 @@ static int asked_to_stop(void *data)
 	return connection_is_closed(serving->connection) ? SIGHUP : 0;
 }
 
-static bool is_notified(const struct serving *serving)
+static int at_moment(void *data, const char *moment, pid_t root_pid, struct error *err)
 {
-	const CriuOpts *asked = serving->request->opts;
+	const struct serving *serving = data;
 
-	return asked->has_notify_scripts && asked->notify_scripts;
-}
-
-static int notify(struct serving *serving, const char *moment, pid_t pid, struct error *err)
-{
-	return is_notified(serving) ? connection_notify(serving->connection, moment, pid, err) : 0;
-}
-
-static int dumped(void *data, struct error *err)
-{
-	return notify(data, "post-dump", 0, err);
-}
-
-static int before_release(void *data, pid_t root_pid, struct error *err)
-{
-	if (notify(data, "post-restore", root_pid, err) < 0)
-		return -1;
-	return notify(data, "pre-resume", root_pid, err);
+	return connection_notify(serving->connection, moment, root_pid, err);
 }
 
 static int take_options(struct serving *serving, struct error *err)
 {
+	const CriuOpts *asked = serving->request->opts;
+
 	pipeline_options_init(&serving->options);
-	if (!serving->request->opts)
+	if (!asked)
 		return fail(err, ERR_BAD_REQUEST, "the request has no options");
 	serving->options.detached = true;
 	serving->options.hooks = (struct pipeline_hooks){
 		.data = serving,
 		.asked_to_stop = asked_to_stop,
-		.dumped = dumped,
-		.before_release = before_release,
+		.at_moment = asked->has_notify_scripts && asked->notify_scripts ? at_moment : NULL,
 	};
-	return request_options(serving->request->opts, serving->connection->peer, &serving->arena,
-			       &serving->options, err);
+	return request_options(asked, serving->connection->peer, &serving->arena, &serving->options,
+			       err);
 }
 
 /* ---- Requests ---- */
@@ -88,7 +72,7 @@ static int serve_dump(struct serving *serving, struct error *err)
 	if (serving->options.pid <= 0)
 		return fail(err, ERR_BAD_REQUEST,
 			    "the request names no pid, and nobody can be dumped who waits for it");
-	if (notify(serving, "pre-dump", 0, err) < 0 || pipeline_dump(&serving->options, err) < 0)
+	if (pipeline_dump(&serving->options, err) < 0)
 		return -1;
 	criu_dump_resp__init(&serving->part.dump);
 	serving->response.dump = &serving->part.dump;
@@ -98,14 +82,9 @@ static int serve_dump(struct serving *serving, struct error *err)
 static int serve_restore(struct serving *serving, struct error *err)
 {
 	struct run_result result;
-	struct error late = { 0 };
 
-	if (take_options(serving, err) < 0 || notify(serving, "pre-restore", 0, err) < 0 ||
-	    pipeline_restore(&serving->options, &result, err) < 0)
+	if (take_options(serving, err) < 0 || pipeline_restore(&serving->options, &result, err) < 0)
 		return -1;
-	/* The tree runs: whoever does not like that is too late. */
-	if (notify(serving, "post-resume", result.root_pid, &late) < 0)
-		fprintf(stderr, "nestor: warning: %s\n", late.text);
 	criu_restore_resp__init(&serving->part.restore);
 	serving->part.restore.pid = result.root_pid;
 	serving->response.restore = &serving->part.restore;

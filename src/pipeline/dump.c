@@ -141,16 +141,17 @@ static int run_steps(struct dump *dump, struct error *err)
 	dump->collect.images = images_writer_new(dump->session.images_fd, err);
 	if (!dump->collect.images)
 		return -1;
+	if (session_tell(&dump->session, "pre-dump", 0, err) < 0)
+		return -1;
 	if (stop_tree(dump, err) < 0)
 		return -1;
 	if (read_tree(dump, err) < 0)
 		return -1;
 	if (copy_memory(dump, err) < 0)
 		return -1;
-	const struct pipeline_hooks *hooks = &dump->asked->hooks;
 	if (write_images(dump, err) < 0)
 		return -1;
-	if (hooks->dumped && hooks->dumped(hooks->data, err) < 0)
+	if (session_tell(&dump->session, "post-dump", 0, err) < 0)
 		return -1;
 	return end_tree(dump, err);
 }

@@ -23,11 +23,14 @@ struct pipeline_hooks {
 	/* The number of a signal that asks to stop, or 0. Asked between steps and the parts of long
 	 * ones, so that undoing is never cut short. */
 	int (*asked_to_stop)(void *data);
-	/* Dump: the images are complete; the tree still stands, or runs with leave_running. Where
-	 * it fails, the images stay and the tree goes on. */
-	int (*dumped)(void *data, struct error *err);
-	/* Restore: all is made and nothing runs yet; the last moment at which it can fail. */
-	int (*before_release)(void *data, pid_t root_pid, struct error *err);
+	/*
+	 * Moments at which the caller may act, and refuse: "pre-dump" before anything is stopped,
+	 * "post-dump" when the images are complete and the tree is not ended yet (refused, it goes
+	 * on and the images stay); "pre-restore", "post-restore" and "pre-resume" when all is made
+	 * and nothing runs yet, "post-resume", which comes too late to be refused. root_pid is 0
+	 * where there is none.
+	 */
+	int (*at_moment)(void *data, const char *moment, pid_t root_pid, struct error *err);
 	/*
 	 * Restore and plan without privileges: the caller has entered a user namespace made for the
 	 * tree's with this id, and executes the whole once more, with options.inside set to it.

@@ -21,14 +21,15 @@ struct restore {
 static int before_release(void *data, pid_t root_pid, struct error *err)
 {
 	struct restore *restore = data;
-	const struct pipeline_hooks *hooks = &restore->asked->hooks;
 	const char *pidfile = restore->asked->pidfile;
 
 	if (unsharing_come_home(&restore->load.unsharing, err) < 0)
 		return -1;
 	if (pidfile && session_write_pidfile(&restore->session, pidfile, root_pid, err) < 0)
 		return -1;
-	return hooks->before_release ? hooks->before_release(hooks->data, root_pid, err) : 0;
+	if (session_tell(&restore->session, "post-restore", root_pid, err) < 0)
+		return -1;
+	return session_tell(&restore->session, "pre-resume", root_pid, err);
 }
 
 static int make_tree(struct restore *restore, struct error *err)
@@ -75,6 +76,15 @@ static void write_stats(struct restore *restore)
 		log_warning("restore", "nestor", "%s, going on without statistics", err.text);
 }
 
+/* The tree runs: whoever does not agree is too late. */
+static void tell_resumed(struct restore *restore)
+{
+	struct error late = { 0 };
+
+	if (session_tell(&restore->session, "post-resume", restore->result.root_pid, &late) < 0)
+		log_warning("restore", "nestor", "%s: the tree runs all the same", late.text);
+}
+
 static int run_steps(struct restore *restore, struct error *err)
 {
 	struct load *load = &restore->load;
@@ -82,6 +92,8 @@ static int run_steps(struct restore *restore, struct error *err)
 	if (load_open(load, &restore->session, err) < 0)
 		return -1;
 	if (session_check_places(&restore->session, STATISTICS_NAME, err) < 0)
+		return -1;
+	if (session_tell(&restore->session, "pre-restore", 0, err) < 0)
 		return -1;
 	if (load_verify_files(load, err) < 0)
 		return -1;
@@ -92,6 +104,7 @@ static int run_steps(struct restore *restore, struct error *err)
 	    (load_plan_anew(load, err) < 0 || make_tree(restore, err) < 0))
 		return -1;
 	write_stats(restore);
+	tell_resumed(restore);
 	return 0;
 }
 

@@ -86,6 +86,13 @@ int session_step(struct session *session, const char *phase, struct error *err)
 		      : 0;
 }
 
+int session_tell(struct session *session, const char *moment, pid_t root_pid, struct error *err)
+{
+	const struct pipeline_hooks *hooks = &session->options->hooks;
+
+	return hooks->at_moment ? hooks->at_moment(hooks->data, moment, root_pid, err) : 0;
+}
+
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err)
 {

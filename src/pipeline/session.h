@@ -28,6 +28,8 @@ int session_check_places(const struct session *session, const char *statistics, 
 int session_step(struct session *session, const char *phase, struct error *err);
 /* For what has parts; the number of a signal that asks to stop, or 0. */
 int session_progress(void *session, const char *phase, size_t done, size_t total);
+/* Tells the caller of a moment (hooks.at_moment). */
+int session_tell(struct session *session, const char *moment, pid_t root_pid, struct error *err);
 /* The root task's pid, in the work directory, as other tools write it (no newline). */
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err);

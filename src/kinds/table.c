@@ -18,6 +18,7 @@
 
 static const struct file_kind *const file_kinds[] = {
 	&regular_kind,	      /* whatever has a path, and unlinked files */
+	&fifo_kind,	      /* named pipes */
 	&pipe_kind,	      /* both ends of pipe(2) */
 	&eventfd_kind,	      /* counters */
 	&timerfd_kind,	      /* timers that are read */

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Pipes. One pipe has any number of open descriptions, each a read end, a write end or (opened
- * through /proc) both; its own state is its size and its content. The content is copied with
- * tee(2), which leaves it where it is.
+ * through /proc) both; its own state is its size and its content (pipe-content.c).
  *
  * A pipe may have lost all ends of one side, and is restored so; but when the tree holds none of
  * a side that still exists, somebody outside holds it, and no restore could connect them again:
- * refused. Packets (O_DIRECT, pipe(2)) lose their borders in the images: refused when there are
- * any.
+ * refused.
  */
 #include "kinds/files/files.h"
 #include "kinds/files/opener.h"
+#include "kinds/files/pipe-content.h"
 
 #include "base/cleanup.h"
 #include "base/table.h"
@@ -42,7 +41,7 @@ static bool is_on_side(uint32_t flags, enum side side)
 struct known_pipe {
 	struct known_pipe *next;
 	uint32_t id; /* inode number */
-	uint32_t bytes;
+	PipeDataEntry *content;
 	const struct target *target; /* holds one of its ends: */
 	uint32_t number;
 	const char *what;
@@ -71,80 +70,6 @@ static bool pipe_recognise(const struct open_file *file)
 	       !(file->flags & O_PATH);
 }
 
-/* Reads what tee put into our own pipe, which is not blocking. */
-static ssize_t drain(int fd, uint8_t *bytes, size_t size)
-{
-	size_t length = 0;
-
-	while (length < size) {
-		ssize_t got = read(fd, bytes + length, size - length);
-		if (got < 0 && errno == EAGAIN)
-			break;
-		if (got < 0)
-			return -1;
-		length += (size_t)got;
-	}
-	return (ssize_t)length;
-}
-
-/*
- * Copies the content without consuming it. Buffers are copied one for one, however little each
- * holds, so our pipe needs as many (the same size).
- */
-static int copy_content(const struct open_file *file, int source, int capacity, size_t size,
-			uint8_t *bytes, struct error *err)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create a pipe");
-	autoclose int copy_read = ends[0], copy_write = ends[1];
-	if (fcntl(copy_write, F_SETPIPE_SZ, capacity) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "%s: cannot make another pipe of %d bytes to copy it", file->what,
-				  capacity);
-	if (tee(source, copy_write, size, SPLICE_F_NONBLOCK) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "%s: cannot copy the content of the pipe", file->what);
-	ssize_t length = drain(copy_read, bytes, size);
-	if (length < 0)
-		return fail_errno(err, ERR_IO, "%s: cannot read the copy of the pipe", file->what);
-	if ((size_t)length != size)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: only %zd of the %zu bytes in the pipe could be copied", file->what,
-			    length, size);
-	return 0;
-}
-
-static int collect_content(const struct open_file *file, struct known_pipe *pipe, struct error *err)
-{
-	struct snapshot *snapshot = file->target->collect->snapshot;
-	int size = 0;
-
-	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
-	 * nobody notices while the tree stands still. */
-	autoclose int source = target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);
-	if (source < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
-	int capacity = fcntl(source, F_GETPIPE_SZ);
-	if (capacity < 0 || ioctl(source, FIONREAD, &size) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the size of the pipe",
-				  file->what);
-	uint8_t *bytes = arena_alloc(snapshot->arena, (size_t)size + 1);
-	if (size > 0 && copy_content(file, source, capacity, (size_t)size, bytes, err))
-		return -1;
-	PipeDataEntry *entry = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
-	entry->pipe_id = pipe->id;
-	entry->bytes = (uint32_t)size;
-	entry->has_size = true;
-	entry->size = (uint32_t)capacity;
-	struct record *record = snapshot_add_record(snapshot, IMAGE_PIPES_DATA, pipe->id, entry);
-	record->payload = bytes;
-	record->payload_size = (size_t)size;
-	pipe->bytes = (uint32_t)size;
-	return 0;
-}
-
 static int remember_pipe(const struct open_file *file, struct known_pipe **ret_pipe,
 			 struct error *err)
 {
@@ -157,7 +82,7 @@ static int remember_pipe(const struct open_file *file, struct known_pipe **ret_p
 	pipe->target = file->target;
 	pipe->number = file->number;
 	pipe->what = file->what;
-	if (collect_content(file, pipe, err))
+	if (pipe_content_collect(file, IMAGE_PIPES_DATA, pipe->id, &pipe->content, err))
 		return -1;
 	known->first = pipe;
 	table_add(&known->by_id, collect->arena, pipe->id, pipe);
@@ -213,9 +138,9 @@ static int complete_pipe(struct collect *collect, const struct known_pipe *pipe,
 					    "%s is a pipe whose %s end is outside of the tree",
 					    pipe->what, side == READ_SIDE ? "read" : "write");
 	}
-	if (pipe->packets && pipe->bytes)
-		collect_refuse_file(collect, "%s is a pipe with packets in it (O_DIRECT)",
-				    pipe->what);
+	/* One read that gave all there is may have been of a packet, or not. */
+	if (pipe->content->n_packets == 1 && !pipe->packets)
+		pipe->content->n_packets = 0;
 	return 0;
 }
 
@@ -244,32 +169,7 @@ static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, s
 		return fail(err, ERR_IMAGE_INVALID, "pipe %u (file %u) is open for nothing",
 			    pipe->pipe_id, entry->id);
 	const struct record *record = snapshot_record(snapshot, IMAGE_PIPES_DATA, pipe->pipe_id);
-	const PipeDataEntry *content = record ? record->message : NULL;
-	if (content && content->has_size && content->bytes > content->size)
-		return fail(err, ERR_IMAGE_INVALID, "pipe %u holds %u bytes, its size is %u",
-			    pipe->pipe_id, content->bytes, content->size);
-	return 0;
-}
-
-static int fill(int write_fd, const struct record *content, struct error *err)
-{
-	const PipeDataEntry *entry = content->message;
-
-	if (entry->has_size && entry->size && fcntl(write_fd, F_GETPIPE_SZ) != (int)entry->size &&
-	    fcntl(write_fd, F_SETPIPE_SZ, (int)entry->size) < 0) {
-		fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot set the size of pipe %u to %u bytes",
-			   entry->pipe_id, entry->size);
-		return fail_hint(err, "raise /proc/sys/fs/pipe-max-size");
-	}
-	if (!entry->bytes)
-		return 0;
-	ssize_t written = write(write_fd, content->payload, entry->bytes);
-	if (written < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fill pipe %u", entry->pipe_id);
-	if ((size_t)written != entry->bytes)
-		return fail(err, ERR_IMAGE_INVALID, "pipe %u does not hold its %u bytes",
-			    entry->pipe_id, entry->bytes);
-	return 0;
+	return record ? pipe_content_check(record, err) : 0;
 }
 
 static struct made_pipe *make_pipe(struct file_opener *opener, struct table *made, uint32_t id,
@@ -286,7 +186,7 @@ static struct made_pipe *make_pipe(struct file_opener *opener, struct table *mad
 	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++)
 		pipe->place[side] = opener_keep(opener, ends[side]);
 	table_add(made, opener->arena, id, pipe);
-	return content && fill(ends[WRITE_SIDE], content, err) ? NULL : pipe;
+	return content && pipe_content_fill(ends[WRITE_SIDE], content, err) ? NULL : pipe;
 }
 
 static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, struct error *err)

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Named pipes. Each description is an end, opened by a path, which has a record of its own, of the
+ * kind of regular files, in the images; what is in the pipe lives only as long as somebody has an
+ * end of it. Ends that are open elsewhere are nobody's business: whoever has the path may open
+ * more.
+ *
+ * Before any end is opened, one of both sides is kept, so that no open waits for another, and the
+ * content is there when the first comes. If there is some already, somebody else has kept the pipe
+ * from before, and it is not for us to say whether that was read: refused. An unlinked one, too.
+ */
+#include "kinds/files/files.h"
+#include "kinds/files/opener.h"
+#include "kinds/files/pipe-content.h"
+#include "kinds/files/regular.h"
+
+#include "base/cleanup.h"
+#include "base/table.h"
+#include "collect/collect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Dump ---- */
+
+/* Kept over a dump. */
+struct known_fifos {
+	struct table by_inode;
+	uint32_t last_id;
+};
+
+static bool fifo_recognise(const struct open_file *file)
+{
+	return S_ISFIFO(file->stat.st_mode) && file->link[0] == '/' && !(file->flags & O_PATH);
+}
+
+static int find_content(const struct open_file *file, uint32_t *ret_id, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	void **kept = collect_state(collect, &fifo_kind);
+	uint64_t key = (uint64_t)file->stat.st_dev << 40 ^ (uint64_t)file->stat.st_ino;
+	PipeDataEntry *content;
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct known_fifos);
+	struct known_fifos *known = *kept;
+	uint32_t *id = table_find(&known->by_inode, key);
+	if (!id) {
+		id = arena_new(collect->arena, uint32_t);
+		*id = known->last_id + 1;
+		if (pipe_content_collect(file, IMAGE_FIFO_DATA, *id, &content, err))
+			return -1;
+		/* Whether one read was of a packet is known to who writes: O_DIRECT. */
+		if (content->n_packets == 1 && !(file->flags & O_DIRECT))
+			content->n_packets = 0;
+		known->last_id++;
+		table_add(&known->by_inode, collect->arena, key, id);
+	}
+	*ret_id = *id;
+	return 0;
+}
+
+/* The record of its path, as that of a regular file. */
+static int collect_named(const struct open_file *file, uint32_t id, struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	FileEntry *named = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
+	struct open_file by_path = *file;
+
+	named->type = FD_TYPES__REG;
+	named->id = by_path.id = id;
+	by_path.flags &= ~(uint32_t)O_ASYNC;
+	if (regular_kind.collect(&by_path, named, err))
+		return -1;
+	named->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	snapshot_add_file(snapshot, named);
+	return 0;
+}
+
+static int fifo_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	FifoEntry *fifo = snapshot_new(collect->snapshot, FIFO_ENTRY, FifoEntry);
+	uint32_t named = collect->next_file_id + 1;
+
+	entry->fifo = fifo;
+	fifo->id = file->id;
+	fifo->has_flags = true;
+	fifo->flags = file->flags;
+	fifo->has_regf_id = true;
+	fifo->regf_id = named;
+	if (collect_named(file, named, err) || find_content(file, &fifo->pipe_id, err))
+		return -1;
+	collect->next_file_id = named;
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+static const RegFileEntry *named_by(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const FileEntry *named =
+		entry->fifo->has_regf_id ? snapshot_file(snapshot, entry->fifo->regf_id) : NULL;
+
+	return named && named->type == FD_TYPES__REG ? named->reg : NULL;
+}
+
+static int fifo_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	if (!entry->fifo || entry->fifo->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a named pipe",
+			    entry->id);
+	if (!named_by(snapshot, entry))
+		return fail(err, ERR_IMAGE_INVALID, "file %u is a named pipe without a name",
+			    entry->id);
+	const struct record *record =
+		snapshot_record(snapshot, IMAGE_FIFO_DATA, entry->fifo->pipe_id);
+	return record ? pipe_content_check(record, err) : 0;
+}
+
+static int verify_type(const char *name, int fd, struct error *err)
+{
+	struct stat found;
+
+	if (fstat(fd, &found) < 0)
+		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", name);
+	if (!S_ISFIFO(found.st_mode))
+		return fail(err, ERR_FILE_CHANGED, "%s was a named pipe and is none now", name);
+	return 0;
+}
+
+static int open_path(const struct file_opener *opener, const RegFileEntry *named, int flags,
+		     struct error *err)
+{
+	autoclose int fd = opener_open_path(opener, named->name, flags | O_NOCTTY);
+
+	if (fd < 0)
+		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
+				  "%s, a named pipe that the tree has open", named->name);
+	return verify_type(named->name, fd, err) ? -1 : take_fd(&fd);
+}
+
+static int fifo_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	autoclose int fd = open_path(opener, named_by(opener->snapshot, entry), O_PATH, err);
+
+	return fd < 0 ? -1 : 0;
+}
+
+/* Keeps an end of both sides until all are open, and fills the pipe the first time. */
+static int prepare(struct file_opener *opener, const FileEntry *entry, const RegFileEntry *named,
+		   struct error *err)
+{
+	const struct record *content =
+		snapshot_record(opener->snapshot, IMAGE_FIFO_DATA, entry->fifo->pipe_id);
+	void **kept = opener_state(opener, &fifo_kind);
+	int bytes = 0;
+
+	if (!*kept)
+		*kept = arena_new(opener->arena, struct table);
+	if (table_find(*kept, entry->fifo->pipe_id))
+		return 0;
+	/* What stands there may be something else by now, whose opening waits, or does harm. */
+	autoclose int path_fd = open_path(opener, named, O_PATH, err);
+	if (path_fd < 0)
+		return -1;
+	autoclose int fd = open_path(opener, named, O_RDWR | O_NONBLOCK, err);
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, FIONREAD, &bytes) < 0 || bytes)
+		return fail(err, ERR_FILE_CHANGED,
+			    "%s holds %d bytes already: somebody has it open from before",
+			    named->name, bytes);
+	if (content && pipe_content_fill(fd, content, err))
+		return -1;
+	table_add(*kept, opener->arena, entry->fifo->pipe_id, entry->fifo);
+	opener_keep(opener, take_fd(&fd));
+	return 0;
+}
+
+static int fifo_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const RegFileEntry *named = named_by(opener->snapshot, entry);
+
+	if (prepare(opener, entry, named, err))
+		return -1;
+	autoclose int fd =
+		open_path(opener, named, (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK, err);
+	if (fd < 0)
+		return -1;
+	if (opener_set_flags(fd, named->flags) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the flags of %s",
+				  named->name);
+	return take_fd(&fd);
+}
+
+static void fifo_describe(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "named pipe %u", entry->fifo->pipe_id);
+}
+
+static struct file_fields fifo_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->fifo->fown, &entry->fifo->flags };
+}
+
+const struct file_kind fifo_kind = {
+	.name = "named pipe",
+	.type = FD_TYPES__FIFO,
+	.recognise = fifo_recognise,
+	.collect = fifo_collect,
+	.check = fifo_check,
+	.verify = fifo_verify,
+	.open = fifo_open,
+	.describe = fifo_describe,
+	.fields = fifo_fields,
+};

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum {
-	WORDS = 512,
+	WORDS = 512, /* of a block, which is read at once */
 	/* What saves less is copied: each saving costs operations, and an image of its own. */
 	WORTHWHILE = (1 << 20) / AREA_PAGE,
 };
@@ -37,17 +37,33 @@ enum {
 struct comparison {
 	struct arena *arena;
 	int fd, other_fd; /* page maps */
+	struct page_list *other;
 	struct page_copy *found;
 	size_t n_found;
 	uint64_t n_pages;
 };
 
-static bool read_words(int fd, uint64_t address, size_t count, uint64_t words[WORDS])
+/* Of a block; what cannot be read is zero, which is no page. */
+static void read_block(int fd, uint64_t block, uint64_t words[WORDS])
 {
-	ssize_t size = (ssize_t)(count * sizeof words[0]);
+	ssize_t got =
+		pread(fd, words, WORDS * sizeof words[0], (off_t)(block * WORDS * sizeof words[0]));
+	size_t size = got < 0 ? 0 : (size_t)got;
 
-	return pread(fd, words, (size_t)size, (off_t)(address / AREA_PAGE * sizeof words[0])) ==
-	       size;
+	memset((uint8_t *)words + size, 0, WORDS * sizeof words[0] - size);
+}
+
+/* As the other task had it some time before now; it may be compared with many. */
+static const uint64_t *earlier_block(const struct comparison *comparison, uint64_t block)
+{
+	uint64_t *words = table_find(&comparison->other->frames, block);
+
+	if (!words) {
+		words = arena_array(comparison->arena, uint64_t, WORDS);
+		read_block(comparison->other_fd, block, words);
+		table_add(&comparison->other->frames, comparison->arena, block, words);
+	}
+	return words;
 }
 
 static bool is_same_page(uint64_t word, uint64_t before, uint64_t after)
@@ -81,30 +97,31 @@ static void add_found(struct comparison *comparison, const struct page_copy *of,
 								       .may_be_common = true };
 }
 
-/* What cannot be read is not common. */
 static void compare_range(struct comparison *comparison, const struct page_copy *of, uint64_t start,
 			  uint64_t end)
 {
-	uint64_t own[WORDS], before[WORDS], after[WORDS];
+	uint64_t own[WORDS], after[WORDS];
 
 	while (start < end) {
-		uint64_t left = (end - start) / AREA_PAGE;
-		size_t count = left < WORDS ? (size_t)left : WORDS;
+		uint64_t block = start / AREA_PAGE / WORDS;
+		uint64_t block_end = (block + 1) * WORDS * AREA_PAGE;
+		uint64_t stop = block_end < end ? block_end : end;
+		const uint64_t *before = earlier_block(comparison, block);
 
-		if (!read_words(comparison->other_fd, start, count, before) ||
-		    !read_words(comparison->fd, start, count, own) ||
-		    !read_words(comparison->other_fd, start, count, after))
-			return;
-		for (size_t i = 0; i < count; i++)
+		read_block(comparison->fd, block, own);
+		read_block(comparison->other_fd, block, after);
+		for (; start < stop; start += AREA_PAGE) {
+			size_t i = start / AREA_PAGE % WORDS;
 			if (is_same_page(own[i], before[i], after[i]))
-				add_found(comparison, of, start + i * AREA_PAGE);
-		start += count * AREA_PAGE;
+				add_found(comparison, of, start);
+		}
 	}
 }
 
-static void compare(struct comparison *comparison, const struct page_list *list,
-		    const struct page_list *other)
+static void compare(struct comparison *comparison, const struct page_list *list)
 {
+	const struct page_list *other = comparison->other;
+
 	for (size_t i = 0, k = 0; i < list->n_copies && k < other->n_copies;) {
 		const struct page_copy *one = &list->copies[i], *two = &other->copies[k];
 		uint64_t one_end = one->address + one->size, two_end = two->address + two->size;
@@ -171,18 +188,20 @@ static void take_out(const struct comparison *comparison, struct page_list *list
 }
 
 void common_pages_find(const struct target *target, struct page_list *list,
-		       const struct target *other, const struct page_list *other_list,
+		       const struct target *other, struct page_list *other_list,
 		       struct arena *arena)
 {
 	if (list->size < WORTHWHILE * AREA_PAGE)
 		return;
 	autoclose int fd = target_open(target, "pagemap", O_RDONLY);
 	autoclose int other_fd = target_open(other, "pagemap", O_RDONLY);
-	struct comparison comparison = { .arena = arena, .fd = fd, .other_fd = other_fd };
+	struct comparison comparison = {
+		.arena = arena, .fd = fd, .other_fd = other_fd, .other = other_list
+	};
 
 	if (fd < 0 || other_fd < 0)
 		return;
-	compare(&comparison, list, other_list);
+	compare(&comparison, list);
 	if (comparison.n_pages >= WORTHWHILE)
 		take_out(&comparison, list);
 }

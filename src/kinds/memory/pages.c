@@ -315,10 +315,10 @@ static void end_finding(struct pages_job *job)
 
 static void find_common_pages(struct pages_job *job, struct arena *arena)
 {
-	const struct pages_job *others[] = { job->before, job->parent };
+	struct pages_job *others[] = { job->parent, job->before };
 
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		if (others[i])
+		if (others[i] && (i == 0 || others[i] != others[0]))
 			common_pages_find(job->target, &job->list, others[i]->target,
 					  &others[i]->list, arena);
 }

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/table.h"
 #include "kernel/pagemap_scan.h"
 #include "model/snapshot.h"
 
@@ -32,7 +33,8 @@ struct page_list {
 	bool has_unreadable;
 	struct page_run *guards;
 	size_t n_guards;
-	uint64_t scanned; /* pages that were looked at */
+	uint64_t scanned;    /* pages that were looked at */
+	struct table frames; /* common-pages.c: words of the page map, in blocks */
 };
 
 /*
@@ -47,7 +49,7 @@ int pages_find(const struct target *target, const uint8_t *vdso, const bool *com
  * its pages that are common themselves lead to whose they are.
  */
 void common_pages_find(const struct target *target, struct page_list *list,
-		       const struct target *other, const struct page_list *other_list,
+		       const struct target *other, struct page_list *other_list,
 		       struct arena *arena);
 /* Tasks of which this differs have no page in common. */
 uint64_t common_pages_key(const MmEntry *mm);

@@ -40,6 +40,7 @@ const struct option_row pipeline_options[] = {
 	{ 0, "skip-in-flight", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 'x', "ext-unix-sk", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "network-lock", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
+	{ 'l', "file-locks", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "link-remap", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "force-irmap", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "irmap-scan-path", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },

@@ -21,12 +21,31 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"ext_unix_sk",	     "tcp_established", "tcp_close",	       "tcp_skip_in_flight",
-	"evasive_devices",   "link_remap",	"force_irmap",	       "irmap_scan_paths",
-	"auto_ext_mnt",	     "ext_sharing",	"ext_masters",	       "network_lock",
-	"mntns_compat_mode", "pre_dump_mode",	"skip_file_rwx_check", "cpu_cap",
-	"freeze_cgroup",     "weak_sysctls",	"orphan_pts_master",   "pidfd_store_sk",
-	"unprivileged",	     "auto_dedup",	"display_stats",       NULL,
+	"ext_unix_sk",
+	"tcp_established",
+	"tcp_close",
+	"tcp_skip_in_flight",
+	"evasive_devices",
+	"link_remap",
+	"force_irmap",
+	"irmap_scan_paths",
+	"auto_ext_mnt",
+	"ext_sharing",
+	"ext_masters",
+	"network_lock",
+	"mntns_compat_mode",
+	"pre_dump_mode",
+	"skip_file_rwx_check",
+	"cpu_cap",
+	"freeze_cgroup",
+	"weak_sysctls",
+	"orphan_pts_master",
+	"pidfd_store_sk",
+	"unprivileged",
+	"file_locks",
+	"auto_dedup",
+	"display_stats",
+	NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)

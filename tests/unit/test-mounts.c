@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Mounts without privileges: reading mountinfo, the order of steps, archives that bad people wrote.
+ */
+#include "base/arena.h"
+#include "kernel/mountinfo.h"
+#include "kinds/mounts/archive.h"
+#include "kinds/mounts/groups.h"
+#include "kinds/mounts/plan.h"
+#include "kinds/mounts/tar.h"
+#include "model/namespaces.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+	struct arena arena;
+	struct error err;
+	struct snapshot snapshot;
+	struct mount_namespace namespace_, *list[1];
+	struct user_namespace owner;
+	MntEntry *entries[16];
+	size_t n;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	arena_init(&f->arena);
+	f->snapshot.arena = &f->arena;
+	f->owner.depth = 1;
+	f->namespace_ = (struct mount_namespace){ .id = 20, .owner = &f->owner };
+	f->list[0] = &f->namespace_;
+	f->snapshot.mount_namespaces = f->list;
+	f->snapshot.n_mount_namespaces = 1;
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	arena_done(&f->arena);
+	free(f);
+	return 0;
+}
+
+static MntEntry *add(struct fixture *f, uint32_t id, uint32_t parent, const char *path, bool locked)
+{
+	MntEntry *entry = snapshot_new(&f->snapshot, MNT_ENTRY, MntEntry);
+
+	entry->mnt_id = id;
+	entry->parent_mnt_id = parent;
+	entry->mountpoint = arena_string(&f->arena, path);
+	entry->root = arena_string(&f->arena, "/");
+	entry->source = entry->options = arena_string(&f->arena, "");
+	entry->locked = locked;
+	f->entries[f->n++] = entry;
+	return entry;
+}
+
+static int order(struct fixture *f)
+{
+	return mount_namespace_order(&f->namespace_, f->entries, f->n, &f->arena, &f->err);
+}
+
+/* ---- mountinfo ---- */
+
+static void lines_are_read(void **state)
+{
+	struct fixture *f = *state;
+	char text[] =
+		"36 35 98:0 /a\\040b /mnt\\134x rw,noatime shared:7 master:1 unbindable - ext3 "
+		"/dev/root rw,sync,errors=continue,x=a\\054b\n"
+		"37 36 0:5 / / ro,nosuid,idmapped - tmpfs none rw\n";
+	struct mount_line *lines;
+	size_t n;
+
+	assert_int_equal(mountinfo_parse(text, &f->arena, &lines, &n, &f->err), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(lines[0].root, "/a b");
+	assert_string_equal(lines[0].mountpoint, "/mnt\\x");
+	assert_int_equal(lines[0].shared_id, 7);
+	assert_int_equal(lines[0].master_id, 1);
+	assert_true(lines[0].unbindable);
+	assert_int_equal(lines[0].flags, MS_NOATIME);
+	assert_int_equal(lines[0].superblock_flags, MS_SYNCHRONOUS);
+	assert_string_equal(lines[0].options, "errors=continue,x=a,b");
+	assert_true(lines[1].idmapped);
+	assert_int_equal(lines[1].flags, MS_RDONLY | MS_NOSUID);
+	assert_string_equal(lines[1].options, "");
+	char bad[] = "36 35 98:0 /\n";
+	assert_int_equal(mountinfo_parse(bad, &f->arena, &lines, &n, &f->err), -1);
+}
+
+/* ---- order ---- */
+
+static void hidden_ones_come_first(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 99, "/", false);
+	add(f, 2, 1, "/a", false); /* mounted after the next, and above its place */
+	add(f, 3, 1, "/a/b", false);
+	add(f, 4, 2, "/a/b", false);
+	assert_int_equal(order(f), 0);
+	assert_int_equal(f->namespace_.mounts[1]->mnt_id, 3);
+	assert_int_equal(f->namespace_.mounts[2]->mnt_id, 2);
+	assert_int_equal(f->namespace_.mounts[3]->mnt_id, 4);
+}
+
+static void what_is_no_tree_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 99, "/", false);
+	add(f, 2, 3, "/a", false);
+	add(f, 3, 2, "/a", false);
+	assert_int_equal(order(f), -1);
+	f->n = 0;
+	f->namespace_.n_mounts = 0;
+	add(f, 1, 99, "/", false);
+	add(f, 2, 1, "/a", false);
+	add(f, 3, 2, "/b", false);
+	assert_int_equal(order(f), -1);
+	assert_int_equal(f->err.name, ERR_IMAGE_INVALID);
+}
+
+static void paths_are_plain(void **state)
+{
+	(void)state;
+	assert_true(path_is_plain("/"));
+	assert_true(path_is_plain("/a/..b/c."));
+	assert_false(path_is_plain("a"));
+	assert_false(path_is_plain("/a/../b"));
+	assert_false(path_is_plain("/a/."));
+	assert_false(path_is_plain("/a//b"));
+	assert_false(path_is_plain("/a/"));
+	assert_string_equal(path_below("/a/b", "/a"), "b");
+	assert_null(path_below("/ab", "/a"));
+}
+
+/* ---- steps ---- */
+
+static size_t position(const struct mount_plan *plan, enum mount_step_kind kind, size_t mount)
+{
+	for (size_t i = 0; i < plan->n_steps; i++)
+		if (plan->steps[i].kind == kind && plan->steps[i].mount == mount)
+			return i;
+	return SIZE_MAX;
+}
+
+static void clusters_are_copied_for_the_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct mount_plan plan;
+
+	add(f, 1, 99, "/", false);
+	add(f, 2, 1, "/a", true);
+	add(f, 3, 2, "/a", false); /* on top, its owner's own */
+	assert_int_equal(order(f), 0);
+	assert_int_equal(mount_plan_make(&plan, &f->arena, &f->namespace_, &f->err), 0);
+	size_t enter = position(&plan, MOUNT_ENTER_OWNER, 0);
+	assert_true(position(&plan, MOUNT_STAGE, 0) < position(&plan, MOUNT_STAGE_BELOW, 1));
+	assert_true(position(&plan, MOUNT_STAGE_BELOW, 1) < enter);
+	assert_true(enter < position(&plan, MOUNT_TAKE, 0));
+	assert_true(position(&plan, MOUNT_TAKE, 0) < position(&plan, MOUNT_FIND, 1));
+	assert_true(position(&plan, MOUNT_FIND, 1) < position(&plan, MOUNT_ATTACH, 2));
+	assert_int_equal(position(&plan, MOUNT_STAGE, 2), SIZE_MAX);
+	assert_int_equal(position(&plan, MOUNT_PIVOT, 0), plan.n_steps - 1);
+}
+
+static void masters_come_before_slaves(void **state)
+{
+	struct fixture *f = *state;
+	struct group_plan plan;
+
+	f->owner.depth = 0;
+	add(f, 1, 99, "/", false);
+	MntEntry *slave = add(f, 2, 1, "/a", false);
+	MntEntry *master = add(f, 3, 1, "/b", false);
+	slave->shared_id = 4;
+	slave->master_id = 5;
+	master->shared_id = 5;
+	assert_int_equal(order(f), 0);
+	assert_int_equal(group_plan_make(&plan, &f->arena, &f->snapshot, &f->err), 0);
+	assert_int_equal(plan.n_steps, 4);
+	assert_int_equal(plan.steps[0].kind, GROUP_SHARED);
+	assert_int_equal(plan.steps[1].kind, GROUP_JOIN);
+	assert_int_equal(plan.steps[2].kind, GROUP_SLAVE);
+	assert_int_equal(plan.steps[3].kind, GROUP_SHARED);
+	master->master_id = 4;
+	assert_int_equal(group_plan_make(&plan, &f->arena, &f->snapshot, &f->err), -1);
+	master->master_id = 77;
+	assert_int_equal(group_plan_make(&plan, &f->arena, &f->snapshot, &f->err), -1);
+}
+
+/* ---- archives ---- */
+
+struct folder {
+	char path[32];
+	int fd, archive;
+};
+
+static struct folder new_folder(void)
+{
+	struct folder folder = { .path = "/tmp/nestor-archive-XXXXXX" };
+
+	assert_non_null(mkdtemp(folder.path));
+	folder.fd = open(folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder.archive = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(folder.fd >= 0 && folder.archive >= 0);
+	return folder;
+}
+
+static void done_folder(struct folder *folder)
+{
+	static const char *const names[] = { "in/file", "in/second", "in/link",
+					     "in/fifo", "in",	     "link" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (unlinkat(folder->fd, names[i], 0))
+			unlinkat(folder->fd, names[i], AT_REMOVEDIR);
+	close(folder->fd);
+	close(folder->archive);
+	assert_int_equal(rmdir(folder->path), 0);
+}
+
+static void content_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	struct folder from = new_folder(), to = new_folder();
+	struct stat one, other;
+	char text[8];
+
+	assert_int_equal(mkdirat(from.fd, "in", 0711), 0);
+	int fd = openat(from.fd, "in/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0640);
+	assert_int_equal(write(fd, "alpha", 5), 5);
+	close(fd);
+	assert_int_equal(linkat(from.fd, "in/file", from.fd, "in/second", 0), 0);
+	assert_int_equal(symlinkat("file", from.fd, "in/link"), 0);
+	assert_int_equal(mkfifoat(from.fd, "in/fifo", 0604), 0);
+	struct archive_writer *writer = archive_writer_new(from.archive, &f->err);
+	assert_non_null(writer);
+	assert_int_equal(archive_add_tree(writer, from.fd, "", &f->err), 0);
+	assert_int_equal(archive_writer_end(writer, &f->err), 0);
+	lseek(from.archive, 0, SEEK_SET);
+	assert_int_equal(archive_extract(from.archive, to.fd, "it", &f->err), 0);
+	assert_int_equal(fstatat(to.fd, "in/file", &one, 0), 0);
+	assert_int_equal(fstatat(to.fd, "in/second", &other, 0), 0);
+	assert_int_equal(one.st_ino, other.st_ino);
+	assert_int_equal(one.st_mode & 0777, 0640);
+	assert_int_equal(readlinkat(to.fd, "in/link", text, sizeof text), 4);
+	fd = openat(to.fd, "in/file", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, text, sizeof text), 5);
+	close(fd);
+	done_folder(&from);
+	done_folder(&to);
+}
+
+static void put(int fd, char type, const char *name, const char *link)
+{
+	struct tar_header header = { .type = type };
+	unsigned sum = 0;
+
+	snprintf(header.name, sizeof header.name, "%s", name);
+	snprintf(header.link, sizeof header.link, "%s", link);
+	snprintf(header.mode, sizeof header.mode, "%07o", 0755);
+	snprintf(header.uid, sizeof header.uid, "%07o", getuid());
+	snprintf(header.gid, sizeof header.gid, "%07o", getgid());
+	memcpy(header.magic, "ustar", 6);
+	memset(header.checksum, ' ', sizeof header.checksum);
+	for (size_t i = 0; i < sizeof header; i++)
+		sum += ((const unsigned char *)&header)[i];
+	snprintf(header.checksum, sizeof header.checksum, "%06o", sum);
+	assert_int_equal(write(fd, &header, sizeof header), sizeof header);
+}
+
+/* zlib reads what is not compressed as it is. */
+static void nothing_is_made_outside(void **state)
+{
+	static const struct {
+		char type;
+		const char *name, *link;
+	} bad[] = {
+		{ TAR_DIRECTORY, "../nestor-was-here", "" },
+		{ TAR_DIRECTORY, "/tmp/../tmp/nestor-was-here/x", "" },
+		{ TAR_DIRECTORY, "link/nestor-was-here", "" },
+		{ TAR_FILE, "in/../../nestor-was-here", "" },
+		{ TAR_HARD_LINK, "in/second", "../../etc/passwd" },
+		{ TAR_HARD_LINK, "in/second", "link/passwd" },
+		{ TAR_DIRECTORY, "..", "" },
+		{ 'S', "in/file", "" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct folder to = new_folder();
+		put(to.archive, TAR_SYMBOLIC_LINK, "link", "/etc");
+		put(to.archive, TAR_DIRECTORY, "in", "");
+		put(to.archive, bad[i].type, bad[i].name, bad[i].link);
+		static const char end[2 * TAR_BLOCK];
+		assert_int_equal(write(to.archive, end, sizeof end), sizeof end);
+		lseek(to.archive, 0, SEEK_SET);
+		int result = archive_extract(to.archive, to.fd, "it", &f->err);
+		assert_int_equal(result, -1);
+		assert_int_equal(access("/tmp/nestor-was-here", F_OK), -1);
+		assert_int_equal(access("/etc/nestor-was-here", F_OK), -1);
+		done_folder(&to);
+	}
+}
+
+static void a_short_archive_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct folder to = new_folder();
+
+	put(to.archive, TAR_DIRECTORY, "in", "");
+	lseek(to.archive, 0, SEEK_SET);
+	assert_int_equal(archive_extract(to.archive, to.fd, "it", &f->err), -1);
+	assert_int_equal(f->err.name, ERR_IMAGE_TRUNCATED);
+	done_folder(&to);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(lines_are_read),
+		TEST(hidden_ones_come_first),
+		TEST(what_is_no_tree_is_refused),
+		TEST(paths_are_plain),
+		TEST(clusters_are_copied_for_the_owner),
+		TEST(masters_come_before_slaves),
+		TEST(content_comes_back),
+		TEST(nothing_is_made_outside),
+		TEST(a_short_archive_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -53,6 +53,7 @@ struct text;
  * when all programs are at rest; see plan/actions.h for calls and gates.
  * `hand_down` is called for every process (index into plan->processes), helpers too, at the start
  * of its program: what those that it makes are to be born with.
+ * `led_session` is called for a session leader, when its program has made it one and nobody else.
  * Any callback may be NULL.
  */
 struct task_kind {
@@ -71,6 +72,7 @@ struct task_kind {
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
 	int (*hand_down)(struct plan *plan, size_t process, struct program *program,
 			 struct error *err);
+	void (*led_session)(struct plan *plan, const struct task *task, struct program *program);
 	int (*plan)(struct plan *plan, const struct task *task, size_t thread,
 		    struct program *program, struct error *err);
 	bool (*applies)(const struct plan *plan, const struct task *task, size_t thread);

@@ -15,8 +15,10 @@
 #include "kinds/cgroups/cgroups.h"
 #include "kinds/task/fs.h"
 #include "kinds/task/task.h"
+#include "kinds/ttys/ttys.h"
 
 static const struct file_kind *const file_kinds[] = {
+	&pty_kind,	      /* both sides of pseudo-terminals */
 	&regular_kind,	      /* whatever has a path, and unlinked files */
 	&fifo_kind,	      /* named pipes */
 	&pipe_kind,	      /* both ends of pipe(2) */
@@ -45,6 +47,7 @@ static const struct task_kind *const files_stage[] = {
 	&mount_fs_kind,	     /* its mount namespace */
 	&namespaces_kind,    /* the others */
 	&fs_kind,	     /* directories */
+	&controlling_terminal_kind, /* of a session leader */
 	&epoll_signals_kind, /* what a task alone can add to an epoll instance */
 	NULL,
 };

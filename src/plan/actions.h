@@ -148,7 +148,7 @@ struct remote_request {
 };
 
 void plan_call_at_end(struct plan *plan, const struct task *task, size_t thread, uint32_t nr,
-		      uint64_t first, uint64_t second);
+		      uint64_t first, uint64_t second, uint64_t third);
 
 /* ---- The list ---- */
 

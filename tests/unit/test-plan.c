@@ -727,7 +727,7 @@ static int plan_large(struct plan *plan, const struct task *task, size_t thread,
 	assert_int_equal(plan->n_kind_states, 0);
 	plan_wait_at_filters(plan, task, thread, program);
 	plan_add_request(plan, SERVICE_FILL, program_word(program->set, 0), NULL);
-	plan_call_at_end(plan, task, thread, SYS_getpid, 0, 0);
+	plan_call_at_end(plan, task, thread, SYS_getpid, 0, 0, 0);
 	plan_warn(plan, "is large");
 	plan_kind_state(plan, &n_rounds, 8);
 	program_data(program->set, arena_alloc(plan->arena, SIZE), SIZE, 8);

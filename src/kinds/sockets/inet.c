@@ -371,11 +371,17 @@ static void inet_describe(const FileEntry *entry, char *text, size_t room)
 		snprintf(text, room, "%s socket %s", protocol, from);
 }
 
+static struct file_fields inet_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->isk->fown, &entry->isk->flags };
+}
+
 const struct file_kind inet_socket_kind = {
 	.name = "inet socket",
 	.type = FD_TYPES__INETSK,
 	.recognise = inet_recognise,
 	.collect = inet_collect,
+	.fields = inet_fields,
 	.check = inet_check,
 	.open = inet_open,
 	.connect = inet_connect,

@@ -396,7 +396,7 @@ static int plan_death_signal(struct plan *plan, const struct task *task, size_t 
 	(void)err;
 	/* It would come when the parent's first thread exits, or what makes the root task does. */
 	if (signal && (!task->parent || task_leader_is_dead(task->parent))) {
-		plan_call_at_end(plan, task, thread, SYS_prctl, PR_SET_PDEATHSIG, signal);
+		plan_call_at_end(plan, task, thread, SYS_prctl, PR_SET_PDEATHSIG, signal, 0);
 		signal = 0;
 	}
 	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore.

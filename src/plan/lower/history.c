@@ -2,6 +2,8 @@
 /* The steps of a process, as operations of its program. */
 #include "plan/lower/build.h"
 
+#include "kinds/kind.h"
+
 #include <linux/wait.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,12 +50,26 @@ static void build_reap(const struct node *node, const struct node *helper)
 	op_helper_number(op_expect(op, 0), 1, node, helper);
 }
 
-static void build_setsid(const struct node *node)
+/* What a leader has to get before it makes anybody (task_kind.led_session). */
+static void tell_kinds(struct build *build, const struct node *node)
+{
+	struct plan *plan = build->plan;
+
+	for (enum task_stage stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = plan->kinds->tasks[stage]; kind && *kind;
+		     kind++)
+			if ((*kind)->led_session)
+				(*kind)->led_session(plan, node->task, node->program);
+}
+
+static void build_setsid(struct build *build, const struct node *node)
 {
 	struct op *op = program_call(node->program, SYS_setsid);
 
 	if (node->n_unnamed < node->pids.levels)
 		op_expect(op, node_number(node, node->place));
+	if (node->task && build->plan->kinds && !task_is_zombie(node->task))
+		tell_kinds(build, node);
 }
 
 /* As somebody sees it who is not below the namespace of its leader. */
@@ -84,7 +100,7 @@ static void build_step(struct build *build, struct node *node, const struct step
 		build_enter_founded(build, node, step->place);
 		break;
 	case STEP_SETSID:
-		build_setsid(node);
+		build_setsid(build, node);
 		break;
 	case STEP_LEAD_GROUP:
 		op_expect(program_call(program, SYS_setpgid, 0, 0), 0);

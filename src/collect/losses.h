@@ -43,6 +43,7 @@ struct target;
 	LOSS(PROTECTION_KEYS, "protection-keys", "memory protection keys that are allocated")  \
 	LOSS(IO_FLUSHER, "io-flusher", "the mark of one that writes memory back")              \
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
+	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")
 
 enum loss {

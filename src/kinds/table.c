@@ -93,6 +93,7 @@ static const struct task_kind *const capabilities_stage[] = {
 
 static const struct task_kind *const last_stage[] = {
 	&zombie_signals_kind,
+	&keyrings_kind,
 	&landlock_kind,	       &thread_attributes_kind, &numa_policy_kind,
 	&interval_timers_kind, &posix_timers_kind,	&rseq_kind,
 	&dumpable_kind,	       &child_subreaper_kind,	&parent_death_signal_kind,

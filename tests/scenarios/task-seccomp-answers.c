@@ -6,6 +6,7 @@
  *   wait for a thread's end
  * flavours: flat three user user-three
  * needs: seccomp-filters
+ * ignore: ShdPnd
  */
 #include "scenario.h"
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Keyrings of a thread, its process and its session (keyrings(7)). Serial numbers are the kernel's,
+ * and what is in them may be read by nobody but who may: they do not come back, so a task that has
+ * made some is refused.
+ *
+ * A plain session keyring is no state of a task's own: a login, a service manager or a container
+ * runtime gave it one ("_ses", "_ses.NAME"), or it is that of the user ("_uid_ses.N"), with at most
+ * a link to the user's keyring in it. The restored task has that of whoever restores it. A session
+ * keyring that a task joined by another name, or put keys into, is its own.
+ */
+#include "kinds/task/task.h"
+
+#include "collect/collect.h"
+#include "collect/losses.h"
+#include "collect/probe.h"
+
+#include <linux/keyctl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum { TEXT_ROOM = 256, PLAIN_KEYS = 1 };
+
+struct questions {
+	size_t of_thread, of_process, text, keys;
+	uint64_t text_buffer;
+};
+
+static void *ask(struct probe *probe, struct target *target, size_t thread)
+{
+	struct questions *questions = arena_new(target->collect->arena, struct questions);
+
+	(void)thread;
+	/* Without a third argument these make none. */
+	questions->of_thread = probe_ask(probe, SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+					 (uint64_t)KEY_SPEC_THREAD_KEYRING, 0);
+	questions->of_process = probe_ask(probe, SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+					  (uint64_t)KEY_SPEC_PROCESS_KEYRING, 0);
+	questions->text_buffer = probe_buffer(probe, TEXT_ROOM);
+	questions->text =
+		probe_ask(probe, SYS_keyctl, KEYCTL_DESCRIBE, (uint64_t)KEY_SPEC_SESSION_KEYRING,
+			  questions->text_buffer, TEXT_ROOM);
+	questions->keys =
+		probe_ask(probe, SYS_keyctl, KEYCTL_READ, (uint64_t)KEY_SPEC_SESSION_KEYRING, 0, 0);
+	return questions;
+}
+
+/* "keyring;UID;GID;PERMISSIONS;NAME" */
+static bool is_plain_session(const struct probe *probe, const struct questions *questions)
+{
+	const char *text = probe_bytes(probe, questions->text_buffer);
+	int64_t length = probe_result(probe, questions->text);
+	int64_t keys = probe_result(probe, questions->keys);
+	const char *name;
+
+	if (length < 0) /* there is none, or no keyrings at all */
+		return true;
+	if (length > TEXT_ROOM || text[length ? length - 1 : 0])
+		return false;
+	name = strrchr(text, ';');
+	return name && (strncmp(name, ";_ses", 5) == 0 || strncmp(name, ";_uid_ses.", 10) == 0) &&
+	       keys <= (int64_t)(PLAIN_KEYS * sizeof(int32_t));
+}
+
+static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		  struct error *err)
+{
+	const struct questions *questions = asked;
+
+	(void)err;
+	if (probe_result(probe, questions->of_thread) == PROBE_FORBIDDEN ||
+	    probe_result(probe, questions->text) == PROBE_FORBIDDEN) {
+		loss_forbidden(target, thread, LOSS_KEYRINGS);
+		return 0;
+	}
+	if (probe_result(probe, questions->of_thread) > 0 ||
+	    probe_result(probe, questions->of_process) > 0 || !is_plain_session(probe, questions))
+		loss_add(target, thread, LOSS_KEYRINGS, "has what nestor does not give again");
+	return 0;
+}
+
+const struct task_kind keyrings_kind = {
+	.name = "keyrings",
+	.per_thread = true,
+	.ask = ask,
+	.answer = answer,
+};

@@ -41,7 +41,6 @@ struct target;
 	LOSS(CORE_SCHEDULING, "core-scheduling", "with whom it shares processor cores")        \
 	LOSS(ADDRESS_MASK, "address-mask", "linear address masking")                           \
 	LOSS(PROTECTION_KEYS, "protection-keys", "memory protection keys that are allocated")  \
-	LOSS(IO_FLUSHER, "io-flusher", "the mark of one that writes memory back")              \
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")

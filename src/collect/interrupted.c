@@ -495,6 +495,18 @@ static bool is_only_stopped(const struct user_regs_struct *regs)
 	return (int64_t)regs->rax == -EINTR && call && call->only_stopped;
 }
 
+void interrupted_stop(pid_t tid)
+{
+	struct user_regs_struct regs;
+	struct iovec vector = { &regs, sizeof regs };
+
+	/* Fails for a thread that was killed: nothing to be done. */
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &vector) < 0 || !is_only_stopped(&regs))
+		return;
+	regs.rax = (uint64_t)-ERESTARTNOHAND;
+	ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &vector);
+}
+
 int interrupted_settle(struct target *target, struct target_thread *thread, struct error *err)
 {
 	struct iovec vector = { &thread->regs, sizeof thread->regs };

@@ -4,6 +4,7 @@
  * wait longer than it was to; see interrupted.c.
  *
  *   interrupted_look     before the thread is told to stop: since when does it sleep?
+ *   interrupted_stop     as soon as it has stopped, whatever becomes of the dump
  *   interrupted_settle   it is stopped, thread->regs are those of the stop
  *   interrupted_release  it is about to be let go: what the standstill took is not waited for
  */
@@ -39,6 +40,8 @@ struct thread_timeout {
 };
 
 void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep);
+
+void interrupted_stop(pid_t tid);
 
 /*
  * Sets thread->regs, thread->recorded and thread->timeout. ERR_UNSUPPORTED_TASK for a call that was

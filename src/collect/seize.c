@@ -404,6 +404,7 @@ static enum stop_outcome judge_stop(const struct found_task *task, struct found_
 {
 	if (status >> 16 == PTRACE_EVENT_STOP) {
 		thread->stopped = true;
+		interrupted_stop(thread->tid);
 		*ret_stop_signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
 		return STOP_DONE;
 	}
@@ -485,6 +486,7 @@ static void release_task(struct found_task *task)
 			ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)WSTOPSIG(status));
 			continue;
 		}
+		interrupted_stop(task->threads[i].tid); /* nobody may have waited for it yet */
 		ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)task->threads[i].signal);
 	}
 	task->n_threads = 0;

@@ -5,9 +5,10 @@
  * made some is refused.
  *
  * A plain session keyring is no state of a task's own: a login, a service manager or a container
- * runtime gave it one ("_ses", "_ses.NAME"), or it is that of the user ("_uid_ses.N"), with at most
- * a link to the user's keyring in it. The restored task has that of whoever restores it. A session
- * keyring that a task joined by another name, or put keys into, is its own.
+ * runtime gave it one ("_ses", "_ses.NAME"), or it is that of the user ("_uid_ses.N"), with nothing
+ * in it but a link to the user's keyring and systemd's "invocation_id". The restored task has that
+ * of whoever restores it. A session keyring that a task joined by another name, or put keys into,
+ * is its own.
  */
 #include "kinds/task/task.h"
 
@@ -18,12 +19,13 @@
 #include <linux/keyctl.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-enum { TEXT_ROOM = 256, PLAIN_KEYS = 1 };
+enum { TEXT_ROOM = 256, MOST_KEYS = 16 };
 
 struct questions {
 	size_t of_thread, of_process, text, keys;
-	uint64_t text_buffer;
+	uint64_t text_buffer, keys_buffer;
 };
 
 static void *ask(struct probe *probe, struct target *target, size_t thread)
@@ -40,9 +42,41 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 	questions->text =
 		probe_ask(probe, SYS_keyctl, KEYCTL_DESCRIBE, (uint64_t)KEY_SPEC_SESSION_KEYRING,
 			  questions->text_buffer, TEXT_ROOM);
+	questions->keys_buffer = probe_buffer(probe, MOST_KEYS * sizeof(int32_t));
 	questions->keys =
-		probe_ask(probe, SYS_keyctl, KEYCTL_READ, (uint64_t)KEY_SPEC_SESSION_KEYRING, 0, 0);
+		probe_ask(probe, SYS_keyctl, KEYCTL_READ, (uint64_t)KEY_SPEC_SESSION_KEYRING,
+			  questions->keys_buffer, MOST_KEYS * sizeof(int32_t));
 	return questions;
+}
+
+static bool starts_with(const char *name, const char *start)
+{
+	return strncmp(name, start, strlen(start)) == 0;
+}
+
+/* One that we may not look at is not plain. */
+static bool is_plain_key(int32_t key)
+{
+	char text[TEXT_ROOM] = "";
+	long length = syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, text, sizeof text);
+	const char *name = length > 0 && length <= TEXT_ROOM ? strrchr(text, ';') : NULL;
+
+	return name && ((starts_with(text, "keyring;") && starts_with(name, ";_uid.")) ||
+			(starts_with(text, "user;") && strcmp(name, ";invocation_id") == 0));
+}
+
+static bool are_plain_keys(const struct probe *probe, const struct questions *questions)
+{
+	int64_t size = probe_result(probe, questions->keys);
+	int32_t keys[MOST_KEYS];
+
+	if (size > (int64_t)sizeof keys)
+		return false;
+	memcpy(keys, probe_bytes(probe, questions->keys_buffer), sizeof keys);
+	for (int64_t i = 0; i < size / (int64_t)sizeof *keys; i++)
+		if (!is_plain_key(keys[i]))
+			return false;
+	return true;
 }
 
 /* "keyring;UID;GID;PERMISSIONS;NAME" */
@@ -50,7 +84,7 @@ static bool is_plain_session(const struct probe *probe, const struct questions *
 {
 	const char *text = probe_bytes(probe, questions->text_buffer);
 	int64_t length = probe_result(probe, questions->text);
-	int64_t keys = probe_result(probe, questions->keys);
+
 	const char *name;
 
 	if (length < 0) /* there is none, or no keyrings at all */
@@ -58,8 +92,8 @@ static bool is_plain_session(const struct probe *probe, const struct questions *
 	if (length > TEXT_ROOM || text[length ? length - 1 : 0])
 		return false;
 	name = strrchr(text, ';');
-	return name && (strncmp(name, ";_ses", 5) == 0 || strncmp(name, ";_uid_ses.", 10) == 0) &&
-	       keys <= (int64_t)(PLAIN_KEYS * sizeof(int32_t));
+	return name && (starts_with(name, ";_ses") || starts_with(name, ";_uid_ses.")) &&
+	       are_plain_keys(probe, questions);
 }
 
 static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,

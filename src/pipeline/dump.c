@@ -73,6 +73,35 @@ static int copy_memory(struct dump *dump, struct error *err)
 	return 0;
 }
 
+/*
+ * What binds a restore as a whole is seen only when all of it is planned. Rights and the kernel may
+ * be others where the tree is restored; limits are taken to be those that the tree has lived with.
+ */
+static int check_plan(struct dump *dump, struct error *err)
+{
+	const struct plan_options options = { .shell_job = dump->options.shell_job,
+					      .coordinator_pid = getpid(),
+					      .coordinator_group = (uint32_t)getpgrp() };
+	struct error reason = { 0 };
+	struct arena arena;
+	struct plan plan;
+
+	if (session_step(&dump->session, "planning", err) < 0)
+		return -1;
+	arena_init(&arena);
+	int result =
+		plan_make(&plan, &arena, &dump->snapshot, &dump->facts, &kinds, &options, &reason);
+	arena_done(&arena);
+	if (result == 0)
+		return 0;
+	if (reason.name == ERR_LIMIT_TOO_LOW || reason.name == ERR_NO_ADDRESS_HOLE) {
+		*err = reason;
+		return fail_while(err, "a restore would fail");
+	}
+	log_info("dump", "nestor", "a restore by the same nestor here would fail: %s", reason.text);
+	return 0;
+}
+
 static int write_stats(struct dump *dump, struct error *err)
 {
 	DumpStatsEntry entry = DUMP_STATS_ENTRY__INIT;
@@ -148,6 +177,8 @@ static int run_steps(struct dump *dump, struct error *err)
 	if (read_tree(dump, err) < 0)
 		return -1;
 	if (copy_memory(dump, err) < 0)
+		return -1;
+	if (check_plan(dump, err) < 0)
 		return -1;
 	if (write_images(dump, err) < 0)
 		return -1;

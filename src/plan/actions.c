@@ -32,10 +32,21 @@ static void add_park(struct plan *plan, uint32_t count)
 	add(plan, ACTION_PARK)->count = count;
 }
 
+/* In the order of holders, each of which comes to be when its batch is open. */
+static void add_held_sources(struct plan *plan)
+{
+	for (uint32_t holder = 1; holder <= plan->n_holders; holder++) {
+		for (size_t i = 0; i < plan->n_sources; i++)
+			if (plan->sources[i].holder == holder)
+				add(plan, ACTION_OPEN)->source = i;
+		add(plan, ACTION_HOLD)->count = holder;
+	}
+}
+
 static void add_sources(struct plan *plan, bool early)
 {
 	for (size_t i = 0; i < plan->n_sources; i++)
-		if (plan->sources[i].kind != SOURCE_COORDINATOR &&
+		if (plan->sources[i].kind != SOURCE_COORDINATOR && !plan->sources[i].holder &&
 		    (plan->sources[i].way == FILE_EARLY) == early)
 			add(plan, ACTION_OPEN)->source = i;
 }
@@ -103,6 +114,7 @@ static void add_preparations(struct plan *plan)
 		if (!namespace_types[snapshot->plain_namespaces[i]->type].late)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_sources(plan, true);
+	add_held_sources(plan);
 	add(plan, ACTION_MAP_PROGRAMS);
 	add(plan, ACTION_FORK);
 }
@@ -269,6 +281,12 @@ static void say_awaited(const struct plan *plan, const struct action *action, st
 	text_add(text, " %s: %" PRIu32, action->await.what, action->await.count);
 }
 
+static void say_holder(const struct plan *plan, const struct action *action, struct text *text)
+{
+	text_add(text, " what was opened: process %" PRIu32 " of %" PRIu32, action->count,
+		 plan->n_holders);
+}
+
 static void say_programs(const struct plan *plan, const struct action *action, struct text *text)
 {
 	(void)action;
@@ -341,6 +359,7 @@ static const struct {
 	[ACTION_MAKE_NAMESPACE] = { "make namespace", say_namespace },
 	[ACTION_MAKE_MOUNTS] = { "make mount namespaces", say_mounts },
 	[ACTION_OPEN] = { "open", say_source },
+	[ACTION_HOLD] = { "hold", say_holder },
 	[ACTION_CONNECT] = { "connect", say_source },
 	[ACTION_AWAIT] = { "wait for", say_awaited },
 	[ACTION_MAP_PROGRAMS] = { "map the programs", say_programs },

@@ -30,7 +30,8 @@ enum action_kind {
 	ACTION_MAKE_NAMESPACE,	    /* plain, in its owner, filled by its kind */
 	ACTION_MAKE_MOUNTS,	    /* all mount namespaces */
 	ACTION_CONNECT,		    /* source, with others that are open now */
-	ACTION_OPEN,		    /* source, an index */
+	ACTION_HOLD, /* holder (count): a process keeps what has been opened for it */
+	ACTION_OPEN, /* source, an index */
 	ACTION_MAP_PROGRAMS,
 	ACTION_FORK,	      /* the first task */
 	ACTION_AWAIT,	      /* until a word of the programs is as large as that */

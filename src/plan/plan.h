@@ -47,6 +47,12 @@ struct source {
 	 * its number is what the coordinator then writes to number_slot (unless that is 0).
 	 */
 	enum file_way way;
+	/*
+	 * 0: who makes the first task has it, at `number`. Where the limit of open files does not
+	 * allow all at once, holder k has it (from 1 on), at a number that is written to
+	 * number_slot.
+	 */
+	uint32_t holder;
 	const struct task *opened_by; /* FILE_BY_TASK: the task, and its number there */
 	uint32_t opened_at;
 	/* Private to plan/: where the source is, in the program that is being built. */
@@ -152,12 +158,14 @@ struct plan {
 	size_t n_sources;
 	struct source_index *source_index; /* private to plan/sources.c */
 	uint32_t first_source;		   /* above every descriptor number of the tree */
+	uint32_t n_holders;		   /* besides who makes the first task */
+	uint64_t *holder_slots; /* from 1 on: a word with the number of its pidfd there */
 	struct root_clone root_clone;
 	/* The pid namespace of level 0 is made with the tree: that of the root task, or a fresh one
 	 * below an init of ours, where the recorded one was shared with others. */
 	bool own_pid_namespace, fresh_pid_namespace;
 	bool root_has_death_signal; /* when its parent ends */
-	uint32_t *taken_ids; /* that programs take in a pid namespace shared with others */
+	uint32_t *taken_ids;	    /* that programs take in a pid namespace shared with others */
 	size_t n_taken_ids;
 	size_t n_helpers;
 	struct planned_task *tasks; /* same order as snapshot->tasks */
@@ -224,6 +232,8 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
  * STAGE_PROCESS.
  */
 uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source);
+/* Not needed for now: it is closed where descriptors are scarce, and fetched again. */
+void plan_give_back(struct plan *plan, struct program *program, uint32_t source);
 
 /*
  * The same where none of that holds yet, at the start of any program (task_kind.hand_down): the

@@ -4,18 +4,28 @@
  * every fork a copy, pidfd_getfd costs two calls where it is used; so what few use is fetched,
  * unless there is not much in all. Numbers lie above all descriptors of the tree, the inherited
  * ones first, so that one close_range parts them: the coordinator's, namespaces, files.
+ *
+ * No process has more descriptors than its limit. Where all sources at once would be too many, they
+ * are opened batch by batch, each kept by a holder of its own, and all are fetched; then no number
+ * is needed above those of the tree but for what is always inherited.
  */
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 enum {
 	FIRST_SOURCE = 64, /* room for what the coordinator itself has open */
 	FEW_SOURCES = 64,  /* are inherited whoever uses them */
 	MANY_USERS = 4,
+	OWN_DESCRIPTORS =
+		128, /* of the coordinator: log, images, and what kinds keep for a while */
+	LARGEST_BATCH = 16384,
+	FETCH_ROOM = 32, /* of a task: what it borrows at one time, above all that is its own */
 };
 
 /* Open addressing by kind and id; holds indexes into plan->sources plus 1. */
@@ -80,6 +90,7 @@ static struct source *add_source(struct plan *plan, enum source_kind kind, uint6
 	*source = (struct source){ .kind = kind,
 				   .id = id,
 				   .way = way_of(plan, kind, id),
+				   .holder = plan->n_holders, /* the last, for latecomers */
 				   .number = plan->first_source + (uint32_t)plan->n_sources };
 	*slot = (uint32_t)++plan->n_sources;
 	return source;
@@ -164,10 +175,67 @@ static void count_late_holder(struct plan *plan)
 		}
 }
 
+static bool is_always_inherited(const struct source *source)
+{
+	return source->kind == SOURCE_NAMESPACE || source->kind == SOURCE_COORDINATOR ||
+	       source->kind == SOURCE_LATE_HOLDER;
+}
+
+/* What a process may have open; no more is ever needed than the tree itself and its sources. */
+static uint64_t descriptor_limit(const struct plan *plan)
+{
+	const struct rlimit *limit = &plan->facts->rlimits[RLIMIT_NOFILE];
+
+	/* Not known: plans made for tests. */
+	return limit->rlim_max ? limit->rlim_max : UINT64_MAX;
+}
+
+static int fail_limit(const struct plan *plan, uint64_t needed, struct error *err)
+{
+	fail(err, ERR_LIMIT_TOO_LOW,
+	     "making the tree takes %" PRIu64 " descriptors in one process, the limit is %" PRIu64,
+	     needed, descriptor_limit(plan));
+	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
+}
+
+/* How many holders it takes; 0: who makes the first task can have all. */
+static int choose_holders(struct plan *plan, struct error *err)
+{
+	uint64_t limit = descriptor_limit(plan), n = plan->n_sources, kept = 0;
+
+	for (size_t i = 0; i < plan->n_sources; i++)
+		kept += is_always_inherited(&plan->sources[i]) ||
+			plan->sources[i].way != FILE_EARLY;
+	/* The coordinator has them above the numbers that they get. */
+	if (plan->first_source + 2 * n + OWN_DESCRIPTORS <= limit)
+		return 0;
+	uint64_t fixed = OWN_DESCRIPTORS + kept, needed = plan->first_source + kept + FETCH_ROOM;
+	if (needed > limit || fixed + 2 > limit)
+		return fail_limit(plan, needed > fixed + 2 ? needed : fixed + 2, err);
+	/* A pidfd of each holder, and one batch at a time. */
+	uint64_t batch = (limit - fixed) / 4 * 3;
+	if (batch > LARGEST_BATCH)
+		batch = LARGEST_BATCH;
+	uint64_t holders = batch ? (n - kept + batch - 1) / batch : 0;
+	if (!holders || fixed + batch + holders > limit)
+		return fail_limit(plan, fixed + batch + holders, err);
+	plan->n_holders = (uint32_t)holders;
+	plan->holder_slots = arena_array(plan->arena, uint64_t, holders + 1);
+	size_t given = 0;
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->sources[i].holder =
+			is_always_inherited(&plan->sources[i]) || plan->sources[i].way != FILE_EARLY
+				? 0
+				: (uint32_t)(given++ / batch) + 1;
+	return 0;
+}
+
 static bool is_inherited(const struct plan *plan, const struct source *source)
 {
 	if (source->way != FILE_EARLY)
 		return false;
+	if (plan->n_holders)
+		return is_always_inherited(source);
 	return source->kind == SOURCE_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
 	       source->users >= MANY_USERS;
 }
@@ -185,6 +253,8 @@ static int compare_sources(const void *a, const void *b)
 		return one->kind == SOURCE_COORDINATOR ? -1 : 1;
 	if (one_namespace != other_namespace)
 		return one_namespace ? -1 : 1;
+	if (one->holder != other->holder)
+		return one->holder < other->holder ? -1 : 1;
 	return one->number < other->number ? -1 : one->number > other->number;
 }
 
@@ -205,6 +275,7 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 {
 	plan->sources = NULL;
 	plan->n_sources = 0;
+	plan->n_holders = 0;
 	plan->first_source = first_number(plan->snapshot);
 	plan->source_index = arena_new(plan->arena, struct source_index);
 	rebuild_index(plan, 256);
@@ -215,6 +286,8 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 	count_late_holder(plan);
 	if (plan->n_sources > UINT32_MAX / 4)
 		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
+	if (choose_holders(plan, err))
+		return -1;
 	for (size_t i = 0; i < plan->n_sources; i++)
 		plan->sources[i].inherited = is_inherited(plan, &plan->sources[i]);
 	qsort(plan->sources, plan->n_sources, sizeof *plan->sources, compare_sources);
@@ -233,6 +306,8 @@ void sources_forget_borrowers(struct plan *plan)
 		plan->sources[i].number_slot = 0;
 		plan->sources[i].opened_by = NULL;
 	}
+	for (size_t i = 1; i <= plan->n_holders; i++)
+		plan->holder_slots[i] = 0;
 }
 
 struct source *source_at(const struct plan *plan, uint32_t number)
@@ -279,6 +354,33 @@ struct op *source_fetch(struct plan *plan, struct program *program, uint32_t sou
 	return program_call(program, SYS_pidfd_getfd, plan->first_source, source, 0);
 }
 
+static uint64_t own_slot(struct plan *plan, uint64_t *slot)
+{
+	if (!*slot)
+		*slot = program_word(&plan->programs, 0);
+	return *slot;
+}
+
+void source_fetch_into(struct plan *plan, struct program *program, uint32_t number, uint64_t slot)
+{
+	struct source *source = source_at(plan, number);
+
+	if (!source->holder) {
+		op_store(source_fetch(plan, program, number), slot);
+		return;
+	}
+	/* The holder's pidfd first, from who makes the first task. */
+	uint64_t pidfd = program_word(&plan->programs, 0);
+	op_store(op_argument_from(program_call(program, SYS_pidfd_getfd, plan->first_source, 0, 0),
+				  1, own_slot(plan, &plan->holder_slots[source->holder])),
+		 pidfd);
+	op_store(op_argument_from(op_argument_from(program_call(program, SYS_pidfd_getfd, 0, 0, 0),
+						   0, pidfd),
+				  1, own_slot(plan, &source->number_slot)),
+		 slot);
+	op_argument_from(program_call(program, SYS_close, 0), 0, pidfd);
+}
+
 void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uint32_t number,
 		bool close_on_exec)
 {
@@ -290,7 +392,7 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
 	}
 	/* dup3 refuses equal numbers (EINVAL), and what is free below `number` is not known. */
 	uint64_t low = program_word(&plan->programs, 0), high = program_word(&plan->programs, 0);
-	op_store(source_fetch(plan, program, source), low);
+	source_fetch_into(plan, program, source, low);
 	op_store(op_argument_from(
 			 program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source),
 			 0, low),
@@ -334,7 +436,17 @@ uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t number
 	if (source->borrower != program) {
 		source->borrower = program;
 		source->borrowed_slot = program_word(&plan->programs, 0);
-		op_store(source_fetch(plan, program, number), source->borrowed_slot);
+		source_fetch_into(plan, program, number, source->borrowed_slot);
 	}
 	return source->borrowed_slot;
+}
+
+void plan_give_back(struct plan *plan, struct program *program, uint32_t number)
+{
+	struct source *source = source_at(plan, number);
+
+	if (!plan->n_holders || source->inherited || source->borrower != program)
+		return;
+	op_argument_from(program_call(program, SYS_close, 0), 0, source->borrowed_slot);
+	source->borrower = NULL;
 }

@@ -44,6 +44,11 @@ static int open_source(struct run *run, const struct action *action, struct erro
 	return run_open_source(run, action->source, err);
 }
 
+static int hold_sources(struct run *run, const struct action *action, struct error *err)
+{
+	return run_hold_sources(run, action->count, err);
+}
+
 static int connect_source(struct run *run, const struct action *action, struct error *err)
 {
 	return run_connect_source(run, action->source, err);
@@ -59,6 +64,7 @@ static int map_programs(struct run *run, const struct action *action, struct err
 	(void)action;
 	if (run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
 		return -1;
+	run_tell_numbers(run);
 	run_watch_life(run);
 	return 0;
 }
@@ -157,6 +163,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_MAKE_NAMESPACE] = make_namespace,
 	[ACTION_MAKE_MOUNTS] = make_mounts,
 	[ACTION_OPEN] = open_source,
+	[ACTION_HOLD] = hold_sources,
 	[ACTION_CONNECT] = connect_source,
 	[ACTION_AWAIT] = await,
 	[ACTION_MAP_PROGRAMS] = map_programs,

@@ -24,7 +24,7 @@ static int descriptor_of(const struct run *run, uint32_t source)
 	while (i < plan->n_sources && plan->sources[i].number != source)
 		i++;
 	assert(i < plan->n_sources);
-	return run->source_fds[i];
+	return run_source_fd(run, i);
 }
 
 /* One step; returns how far it came. */

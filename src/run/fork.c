@@ -38,30 +38,40 @@ struct holding {
 
 static int by_number(const void *a, const void *b)
 {
-	const struct source *const *left = a, *const *right = b;
+	const uint32_t *left = a, *right = b;
 
-	return (*left)->number < (*right)->number ? -1 : (*left)->number > (*right)->number;
+	return *left < *right ? -1 : *left > *right;
 }
 
-/* Ranges of descriptors between those of the sources for which `inherited_only` lets pass. */
+/* Numbers that stay open: of sources, and for the holder those of the others. */
+static size_t list_kept(const struct run *run, bool inherited_only, uint32_t *numbers)
+{
+	const struct plan *plan = run->plan;
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (!plan->sources[i].holder && (plan->sources[i].inherited || !inherited_only))
+			numbers[n++] = plan->sources[i].number;
+	for (size_t i = 1; i <= plan->n_holders && !inherited_only; i++)
+		numbers[n++] = (uint32_t)run->holders[i].pidfd;
+	qsort(numbers, n, sizeof *numbers, by_number);
+	return n;
+}
+
+/* Ranges of descriptors between those that stay open. */
 static struct address_range *gaps(const struct run *run, bool inherited_only, size_t *ret_n)
 {
 	const struct plan *plan = run->plan;
-	const struct source **sorted =
-		arena_array(run->arena, const struct source *, plan->n_sources + 1);
-	struct address_range *ranges =
-		arena_array(run->arena, struct address_range, plan->n_sources + 1);
-	size_t n_sorted = 0, n = 0;
+	size_t room = plan->n_sources + plan->n_holders + 1, n = 0;
+	uint32_t *numbers = arena_array(run->arena, uint32_t, room);
+	struct address_range *ranges = arena_array(run->arena, struct address_range, room);
+	size_t n_numbers = list_kept(run, inherited_only, numbers);
 	uint64_t next = 0;
 
-	for (size_t i = 0; i < plan->n_sources; i++)
-		if (plan->sources[i].inherited || !inherited_only)
-			sorted[n_sorted++] = &plan->sources[i];
-	qsort(sorted, n_sorted, sizeof(struct source *), by_number);
-	for (size_t i = 0; i < n_sorted; i++) {
-		if (sorted[i]->number > next)
-			ranges[n++] = (struct address_range){ next, sorted[i]->number - 1 };
-		next = (uint64_t)sorted[i]->number + 1;
+	for (size_t i = 0; i < n_numbers; i++) {
+		if (numbers[i] > next)
+			ranges[n++] = (struct address_range){ next, numbers[i] - 1 };
+		next = (uint64_t)numbers[i] + 1;
 	}
 	ranges[n++] = (struct address_range){ next, UINT32_MAX };
 	*ret_n = n;
@@ -103,7 +113,8 @@ static long place_sources(struct run *run)
 	for (size_t i = 0; i < plan->n_sources && result >= 0; i++) {
 		long fd = run->source_fds[i];
 
-		if (plan->sources[i].kind == SOURCE_COORDINATOR || fd < 0)
+		if (plan->sources[i].kind == SOURCE_COORDINATOR || plan->sources[i].holder ||
+		    fd < 0)
 			continue;
 		result = raw_call(SYS_dup3, (uint64_t)fd, plan->sources[i].number, 0, 0, 0);
 	}

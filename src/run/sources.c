@@ -2,7 +2,10 @@
 /*
  * Opening what tasks fetch: each open file description once, with ordinary code, before the first
  * process exists. The numbers that the plan gives them may be in use here (log, images), so they
- * are kept above all of those and only the holder (fork.c) has them where they belong.
+ * are kept outside of that range and only the holder (fork.c) has them where they belong.
+ *
+ * Where there are more than may be open, a batch is left to a process that does nothing but hold
+ * it; its numbers are whatever they were here, and are told to the programs.
  */
 #include "base/cleanup.h"
 #include "images/images.h"
@@ -17,6 +20,9 @@
 #include <inttypes.h>
 #include <linux/mount.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <sys/prctl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -122,14 +128,14 @@ static int open_source(struct run *run, const struct source *source, struct erro
 	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
 }
 
-/* Takes fd over; the result is above all numbers of sources. */
+/* Takes fd over; the result is outside of all numbers of sources. */
 static int lift(const struct run *run, int fd, struct error *err)
 {
 	uint32_t floor = run->sources_floor;
 	autoclose int low = fd;
 	int high;
 
-	if (low < 0 || (uint32_t)low >= floor)
+	if (low < 0 || (uint32_t)low >= floor || (uint32_t)low < run->plan->first_source)
 		return take_fd(&low);
 	high = fcntl(low, F_DUPFD_CLOEXEC, (int)floor);
 	if (high >= 0)
@@ -150,12 +156,22 @@ static const int *user_namespaces(const struct run *run)
 	return fds;
 }
 
+int run_source_fd(const struct run *run, size_t index)
+{
+	uint32_t holder = run->plan->sources[index].holder;
+
+	if (run->source_fds[index] < 0 && holder && run->holders && run->holders[holder].pid)
+		run->source_fds[index] = kernel_pidfd_getfd(run->holders[holder].pidfd,
+							    (int)run->source_numbers[index], 0);
+	return run->source_fds[index];
+}
+
 static int opened_file(const struct file_opener *opener, uint32_t file_id)
 {
 	const struct run *run = opener->run;
 	const struct source *source = plan_find_source(run->plan, SOURCE_FILE, file_id);
 
-	return source ? run->source_fds[source - run->plan->sources] : -1;
+	return source ? run_source_fd(run, (size_t)(source - run->plan->sources)) : -1;
 }
 
 static pid_t pid_of_number(const struct file_opener *opener, uint32_t number)
@@ -181,9 +197,11 @@ void run_prepare_sources(struct run *run)
 	};
 	run->sources_floor = plan->first_source;
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
+	run->source_numbers = arena_array(run->arena, uint32_t, plan->n_sources + 1);
+	run->holders = arena_array(run->arena, struct run_holder, plan->n_holders + 1);
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		run->source_fds[i] = -1;
-		if (plan->sources[i].number >= run->sources_floor)
+		if (!plan->sources[i].holder && plan->sources[i].number >= run->sources_floor)
 			run->sources_floor = plan->sources[i].number + 1;
 	}
 }
@@ -257,20 +275,84 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 	return 0;
 }
 
+__attribute__((noreturn)) static void be_batch_holder(pid_t coordinator)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* We may have died before it was asked to go with us. */
+	while (getppid() == coordinator)
+		pause();
+	_exit(1);
+}
+
+int run_hold_sources(struct run *run, uint32_t holder, struct error *err)
+{
+	pid_t coordinator = getpid(), pid = fork();
+
+	if (pid < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+	if (!pid)
+		be_batch_holder(coordinator);
+	int pidfd = kernel_pidfd_open(pid, 0);
+	if (pidfd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd");
+	pidfd = lift(run, pidfd, err);
+	if (pidfd < 0)
+		return -1;
+	run->holders[holder] = (struct run_holder){ pid, pidfd };
+	for (size_t i = 0; i < run->plan->n_sources; i++)
+		if (run->plan->sources[i].holder == holder) {
+			run->source_numbers[i] = (uint32_t)run->source_fds[i];
+			cleanup_close(&run->source_fds[i]);
+		}
+	return 0;
+}
+
+void run_tell_numbers(struct run *run)
+{
+	const struct plan *plan = run->plan;
+
+	for (size_t i = 0; plan->n_holders && i < plan->n_sources; i++)
+		if (plan->sources[i].holder && plan->sources[i].number_slot)
+			*(uint64_t *)(uintptr_t)plan->sources[i].number_slot =
+				run->source_numbers[i];
+	for (size_t i = 1; i <= plan->n_holders; i++)
+		if (plan->holder_slots[i])
+			*(uint64_t *)(uintptr_t)plan->holder_slots[i] =
+				(uint64_t)run->holders[i].pidfd;
+}
+
+void run_end_batch_holders(struct run *run)
+{
+	for (size_t i = 1; run->holders && i <= run->plan->n_holders; i++) {
+		if (!run->holders[i].pid)
+			continue;
+		kill(run->holders[i].pid, SIGKILL);
+		while (waitpid(run->holders[i].pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		close(run->holders[i].pidfd);
+	}
+	run->holders = NULL;
+}
+
 int run_connect_source(struct run *run, size_t index, struct error *err)
 {
 	const struct kind_table *table = run->plan->kinds;
 	const FileEntry *entry =
 		snapshot_file(run->plan->snapshot, (uint32_t)run->plan->sources[index].id);
 	const struct file_kind *kind = kind_of_file(table, entry);
-	int fd = run->source_fds[index];
+	int fd = run_source_fd(run, index);
 
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot get open file %" PRIu32 " again",
+				  entry->id);
 	if (kind->connect && kind->connect(&run->opener, entry, fd, err) < 0)
 		return -1;
 	for (const struct file_aspect *const *aspect = table->aspects; aspect && *aspect; aspect++)
 		if ((*aspect)->is_there(entry) &&
 		    (*aspect)->connect(&run->opener, entry, fd, err) < 0)
 			return -1;
+	if (run->plan->sources[index].holder)
+		cleanup_close(&run->source_fds[index]);
 	return 0;
 }
 
@@ -280,6 +362,7 @@ void run_close_sources(struct run *run)
 		if (run->source_fds[i] >= 0)
 			close(run->source_fds[i]);
 	run->source_fds = NULL;
+	run_end_batch_holders(run);
 	mounts_close(&run->opener);
 	for (size_t i = 0; i < run->opener.n_kept_fds; i++)
 		if (run->opener.kept_fds[i] >= 0)

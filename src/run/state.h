@@ -87,6 +87,12 @@ struct executor {
 	bool committed; /* from here on the tree is let go, whoever dies */
 };
 
+/* A process that keeps descriptors which would be too many elsewhere. */
+struct run_holder {
+	pid_t pid;
+	int pidfd;
+};
+
 struct run {
 	struct plan *plan;
 	const struct images *images;
@@ -94,8 +100,10 @@ struct run {
 	struct arena *arena; /* that of the plan */
 
 	struct file_opener opener;
+	struct run_holder *holders; /* from 1 on, like those of the plan; NULL: none yet */
 	int *source_fds; /* like plan->sources, above all their numbers; -1 for those not open */
-	uint32_t sources_floor; /* above all their numbers */
+	uint32_t *source_numbers; /* the same in their holders */
+	uint32_t sources_floor;	  /* above all their numbers */
 
 	uint8_t *mapped; /* the programs, at their address; NULL before */
 	size_t mapped_size;
@@ -140,6 +148,12 @@ int run_carry_out(struct run *run, struct error *err);
 void run_prepare_sources(struct run *run);
 int run_open_source(struct run *run, size_t index, struct error *err);
 void run_close_sources(struct run *run);
+int run_hold_sources(struct run *run, uint32_t holder, struct error *err);
+void run_end_batch_holders(struct run *run);
+/* Words with numbers, once the programs are mapped. */
+void run_tell_numbers(struct run *run);
+/* Ours; fetched again where a holder has it; -1 with errno. */
+int run_source_fd(const struct run *run, size_t index);
 /* What one file has to do with others, once all are open. */
 int run_connect_source(struct run *run, size_t index, struct error *err);
 

@@ -148,7 +148,8 @@ static uint32_t find_gap(const struct plan *plan, uint32_t start, size_t room)
 
 void run_count_past_ids(const struct plan *plan)
 {
-	size_t room = plan->n_helpers + 2 * plan->snapshot->n_user_namespaces + SPARE_NUMBERS;
+	size_t room = plan->n_helpers + plan->n_holders + 2 * plan->snapshot->n_user_namespaces +
+		      SPARE_NUMBERS;
 	uint32_t last = read_number("/proc/sys/kernel/ns_last_pid");
 
 	if (plan->own_pid_namespace || !last)

@@ -50,6 +50,7 @@ void run_undo(struct run *run)
 	run_end_holder(run);
 	/* Whoever it traces dies with it, and makes no more while the others are looked for. */
 	run_end_executor(run, true);
+	run_end_batch_holders(run);
 	while (end_children(run) > 0) {
 		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
 			log_warning("restore", "undo",

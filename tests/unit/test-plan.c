@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -426,6 +427,53 @@ static void borrowing_twice_fetches_once(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* 40 tasks with 20 files each, where a process may have `limit` descriptors. */
+static int make_limited(struct fixture *fixture, uint32_t last_number, rlim_t limit)
+{
+	static struct facts limited;
+
+	begin(fixture);
+	for (uint32_t i = 0; i < 40; i++) {
+		add_task(fixture, 500 + i, i ? 500 : 0, 500);
+		for (uint32_t k = 0; k < 20; k++) {
+			add_file(fixture, 20 * i + k + 1);
+			add_descriptor(fixture, fixture->snapshot.tables[i],
+				       k == 19 ? last_number : k, 20 * i + k + 1, 0);
+		}
+	}
+	limited = facts;
+	limited.rlimits[RLIMIT_NOFILE].rlim_max = limit;
+	assert_int_equal(snapshot_index(&fixture->snapshot, &fixture->err), 0);
+	return plan_make(&fixture->plan, &fixture->arena, &fixture->snapshot, &limited, &table,
+			 &options, &fixture->err);
+}
+
+static void more_files_than_a_process_may_have_are_held_in_batches(void **state)
+{
+	struct fixture fixture;
+	uint32_t batch = 0, holder = 0;
+
+	(void)state;
+	assert_int_equal(make_limited(&fixture, 19, 10000), 0);
+	assert_int_equal(fixture.plan.n_holders, 0);
+	arena_done(&fixture.arena);
+	assert_int_equal(make_limited(&fixture, 19, 400), 0);
+	assert_true(fixture.plan.n_holders > 1);
+	for (size_t i = 0; i < fixture.plan.n_sources; i++) {
+		const struct source *source = &fixture.plan.sources[i];
+
+		assert_true(source->holder >= holder && source->holder <= fixture.plan.n_holders);
+		assert_int_equal(source->holder == 0, source->inherited);
+		batch = source->holder == holder ? batch + 1 : 1;
+		holder = source->holder;
+		assert_true(batch + fixture.plan.n_holders < 400);
+	}
+	arena_done(&fixture.arena);
+	assert_int_equal(make_limited(&fixture, 390, 400), -1);
+	assert_int_equal(fixture.err.name, ERR_LIMIT_TOO_LOW);
+	arena_done(&fixture.arena);
+}
+
 /* ---- sharing ---- */
 
 static void children_share_tables_by_clone(void **state)
@@ -783,6 +831,7 @@ int main(void)
 		cmocka_unit_test(full_address_spaces_are_refused),
 		cmocka_unit_test(descriptors_out_of_order_are_refused),
 		cmocka_unit_test(the_hole_is_free_everywhere),
+		cmocka_unit_test(more_files_than_a_process_may_have_are_held_in_batches),
 		cmocka_unit_test(few_sources_are_inherited),
 		cmocka_unit_test(many_sources_are_fetched),
 		cmocka_unit_test(late_files_come_after_processes),

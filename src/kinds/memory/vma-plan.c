@@ -187,11 +187,15 @@ static bool area_has_object(const VmaEntry *area)
 	return area_is_file(area) || (area->status & VMA_ANON_SHARED);
 }
 
-static uint64_t borrow(struct plan *plan, struct program *program, const VmaEntry *area)
+static uint32_t source_of(struct plan *plan, const VmaEntry *area)
 {
-	enum source_kind kind = area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY;
+	return plan_source(plan, area_is_file(area) ? SOURCE_FILE : SOURCE_SHARED_MEMORY,
+			   area->shmid);
+}
 
-	return plan_borrow(plan, program, plan_source(plan, kind, area->shmid));
+static bool has_same_object(const VmaEntry *one, const VmaEntry *other)
+{
+	return area_is_file(one) == area_is_file(other) && one->shmid == other->shmid;
 }
 
 /* MAP_LOCKED would fill the area at once: mlock2 does it when the content is there. */
@@ -211,7 +215,7 @@ static void map_part(struct plan *plan, struct program *program, const struct ar
 {
 	const VmaEntry *area = area_plan->area;
 	bool has_object = area_has_object(area);
-	uint64_t slot = has_object ? borrow(plan, program, area) : 0;
+	uint64_t slot = has_object ? plan_borrow(plan, program, source_of(plan, area)) : 0;
 	uint64_t prot = area->prot | (area_plan->map_writable ? PROT_READ | PROT_WRITE : 0);
 	uint64_t offset = has_object ? area->pgoff + (part->start - area->start) : 0;
 	struct op *op = program_call(program, SYS_mmap, part->start, part->end - part->start, prot,
@@ -305,6 +309,9 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 		if (!area_is_mapped(area) || area_is_vdso(area))
 			continue;
 		map_area(plan, program, &areas[i], inherited);
+		if (area_has_object(area) &&
+		    (i + 1 == task->mm->n_vmas || !has_same_object(area, areas[i + 1].area)))
+			plan_give_back(plan, program, source_of(plan, area));
 		advise_area(program, area);
 		name_area(program, area);
 	}

@@ -26,6 +26,8 @@ struct source *source_at(const struct plan *plan, uint32_t number);
 uint32_t sources_first_fetched(const struct plan *plan);
 /* Appends a pidfd_getfd; the result is the lowest free descriptor of the task. */
 struct op *source_fetch(struct plan *plan, struct program *program, uint32_t source);
+/* The same from whoever has it; the number comes into a slot. */
+void source_fetch_into(struct plan *plan, struct program *program, uint32_t source, uint64_t slot);
 
 /* holes.c: finds plan->hole for `size` bytes of programs, and plan->vdso_parking at its end. */
 int holes_find(struct plan *plan, uint64_t size, struct error *err);

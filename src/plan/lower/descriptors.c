@@ -62,6 +62,8 @@ static void place_source(struct plan *plan, const struct descriptor_table *table
 	else if (source->placed_in == table)
 		op_expect(program_call(program, SYS_dup3, source->placed_at, entry->fd, flags),
 			  entry->fd);
+	else if (source->holder)
+		plan_fetch(plan, program, number, entry->fd, flags);
 	else
 		place_fetched(plan, program, entry, number, lowest_free);
 	source->placed_in = table;

@@ -143,7 +143,7 @@ static void prepare_core(struct build *build, const struct node *node)
 	uint32_t source = plan_source(plan, SOURCE_CORE_DIRECTORY, node->index);
 	uint64_t slot = program_word(&plan->programs, 0);
 
-	op_store(source_fetch(plan, program, source), slot);
+	source_fetch_into(plan, program, source, slot);
 	op_expect(op_argument_from(program_call(program, SYS_fchdir, 0), 0, slot), 0);
 	op_expect(program_call(program, SYS_chroot, program_data(&plan->programs, ".", 2, 1)), 0);
 	op_expect(program_call(program, SYS_setrlimit, RLIMIT_CORE,

@@ -20,6 +20,9 @@
  *  - To leave: registers with rip at the end of the stub, where only mask and scratch registers
  *    are left to be loaded; then the mask; then the registers as they were, orig_rax included, so
  *    that the kernel itself restarts an interrupted call.
+ *  - The arena counts against the task's own limits. Where it finds no room, the stub maps it once
+ *    more, shared, which RLIMIT_DATA does not count, and lifts the soft limit of its address space
+ *    for the moment: itself, so that the limit is put back also if we die.
  *  - Threads other than the leader use a second part of the stub one after another. While one is
  *    at work a word in the arena says so: a leader left alone waits for it before it unmaps.
  */
@@ -27,6 +30,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/stub.h"
 #include "arch/x86_64/vdso.h"
+#include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/seccomp.h"
@@ -38,7 +42,9 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -437,6 +443,7 @@ int injection_start(struct injection *injection, struct error *err)
 {
 	uint8_t code[CODE_ROOM];
 	uint64_t mask = run_mask(injection), size = injection->arena_size;
+	uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	uint64_t owner = (uint64_t)getpid();
 	size_t leader = injection->target->living;
 	struct user_regs_struct regs = work_registers(injection, leader, stub_leader_enter);
@@ -445,6 +452,7 @@ int injection_start(struct injection *injection, struct error *err)
 	memcpy(code + stub_offset(stub_end), interpreter_start, INTERPRETER_SIZE);
 	memcpy(code + stub_offset(stub_run_mask), &mask, sizeof mask);
 	memcpy(code + stub_offset(stub_arena_size), &size, sizeof size);
+	memcpy(code + stub_offset(stub_map_flags), &flags, sizeof flags);
 	memcpy(code + stub_offset(stub_owner), &owner, sizeof owner);
 	put_context(code, stub_leader_context, stub_start, &injection->target->threads[leader]);
 	injection->mem_fd = target_open_mem(injection->target, err);
@@ -457,6 +465,86 @@ int injection_start(struct injection *injection, struct error *err)
 	return enter(injection, leader, &regs, err);
 }
 
+static int get_filters(const struct injection *injection, struct seccomp_filters *ret_filters)
+{
+	struct error unused = { 0 };
+
+	*ret_filters = (struct seccomp_filters){ 0 };
+	return seccomp_read_filters(injection->target->tid, injection->target->collect->arena,
+				    ret_filters, &unused);
+}
+
+/* The limit of the address space; an infinite one if it cannot be read. */
+static struct rlimit address_space_limit(const struct target *target)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	autofree char *text = NULL;
+	const char *line;
+	uint64_t numbers[2];
+
+	if (target_text(target, "limits", &text) < 0 ||
+	    !(line = procfs_field(text, "Max address space")))
+		return limit;
+	size_t n = procfs_numbers(line, 10, numbers, 2);
+	if (n > 0)
+		limit.rlim_cur = numbers[0];
+	if (n > 1)
+		limit.rlim_max = numbers[1];
+	return limit;
+}
+
+/*
+ * There was no room. A shared mapping does not count against RLIMIT_DATA, and the process may raise
+ * the soft limit of its address space itself: may it do both?
+ */
+static int map_again(struct injection *injection, struct user_regs_struct *ret_regs,
+		     struct error *err)
+{
+	const struct target *target = injection->target;
+	const uint64_t flags = MAP_SHARED | MAP_ANONYMOUS;
+	const uint64_t map_args[6] = { 0, injection->arena_size, 3, flags, UINT64_MAX, 0 };
+	const uint64_t limit_args[6] = { 0, RLIMIT_AS, 0, 0 };
+	struct rlimit own = address_space_limit(target), limits[2] = { own, own };
+	struct user_regs_struct regs = work_registers(injection, target->living, stub_leader_enter);
+	struct seccomp_filters filters;
+
+	limits[0].rlim_cur = own.rlim_cur == own.rlim_max ? 0 : own.rlim_max;
+	if (get_filters(injection, &filters) < 0 ||
+	    !seccomp_permits_any(&filters, SYS_mmap, map_args, 0x3f) ||
+	    !seccomp_permits_any(&filters, SYS_prlimit64, limit_args, 0xb))
+		return 0;
+	if (write_code(injection, address_of(injection, stub_map_flags), &flags, sizeof flags,
+		       err) < 0 ||
+	    write_code(injection, address_of(injection, stub_limits), limits, sizeof limits, err) <
+		    0)
+		return -1;
+	if (enter(injection, target->living, &regs, err) < 0 ||
+	    wait_trap(injection, target->living, &leader_mapped, ret_regs, err) < 0) {
+		injection->lost = true;
+		return -1;
+	}
+	return 0;
+}
+
+static int fail_no_room(const struct injection *injection, int problem, struct error *err)
+{
+	const struct target *target = injection->target;
+	struct rlimit limit = address_space_limit(target);
+
+	errno = problem;
+	fail_errno(err, ERR_PROBE_FAILED, "pid %d has no room for %zu bytes in which to ask it",
+		   target->pid, injection->arena_size);
+	if (problem != ENOMEM)
+		return -1;
+	if (limit.rlim_cur != RLIM_INFINITY)
+		return fail_hint(err,
+				 "its address space is limited: prlimit --pid %d --as=... gives "
+				 "more",
+				 target->pid);
+	return fail_hint(err, "it may have as many areas as vm.max_map_count allows, or its memory "
+			      "cgroup or the system have none left");
+}
+
 int injection_started(struct injection *injection, struct error *err)
 {
 	struct user_regs_struct regs;
@@ -465,11 +553,10 @@ int injection_started(struct injection *injection, struct error *err)
 		injection->lost = true; /* what it has mapped we do not know */
 		return -1;
 	}
-	if ((int64_t)regs.r12 < 0) {
-		errno = (int)-(int64_t)regs.r12;
-		return fail_errno(err, ERR_PROBE_FAILED, "task %d cannot map %zu bytes",
-				  injection->target->pid, injection->arena_size);
-	}
+	if ((int64_t)regs.r12 == -ENOMEM && map_again(injection, &regs, err) < 0)
+		return -1;
+	if ((int64_t)regs.r12 < 0)
+		return fail_no_room(injection, (int)-(int64_t)regs.r12, err);
 	injection->arena = regs.r12;
 	return 0;
 }
@@ -571,7 +658,7 @@ static uint64_t arena_left(const struct injection *injection, const struct user_
 	if (regs->rip == address_of(injection, stub_leader_has_mapped))
 		return (int64_t)regs->rax > 0 ? regs->rax : 0;
 	/* From there on it is at work, in the interpreter behind the stub too. */
-	if (regs->rip < stub_ends && (regs->rip < address_of(injection, stub_leader_leave) ||
+	if (regs->rip < stub_ends && (regs->rip < address_of(injection, stub_leader_has_mapped) ||
 				      regs->rip > address_of(injection, stub_leader_unmaps)))
 		return 0;
 	return (int64_t)regs->r12 > 0 ? regs->r12 : 0;
@@ -581,10 +668,9 @@ static uint64_t arena_left(const struct injection *injection, const struct user_
 static bool may_unmap(const struct injection *injection)
 {
 	const struct target *target = injection->target;
-	struct seccomp_filters filters = { 0 };
-	struct error unused = { 0 };
+	struct seccomp_filters filters;
 
-	return seccomp_read_filters(target->tid, target->collect->arena, &filters, &unused) == 0 &&
+	return get_filters(injection, &filters) == 0 &&
 	       injection_permitted(injection, target->living, &filters);
 }
 
@@ -613,6 +699,7 @@ bool injection_recover(struct target *target, size_t thread, uint64_t deadline)
 	const uint8_t *place = leader ? stub_leader_context : stub_thread_context;
 	struct iovec remote = { (void *)injection.code, stub_offset(stub_end) };
 	struct stub_context context;
+	struct rlimit limits[2];
 	struct error unused = { 0 };
 	uint8_t code[CODE_ROOM];
 	struct iovec local = { code, remote.iov_len };
@@ -621,6 +708,12 @@ bool injection_recover(struct target *target, size_t thread, uint64_t deadline)
 	    !is_our_stub(code))
 		return false;
 	injection.arena = leader ? arena_left(&injection, &where->regs) : 0;
+	memcpy(limits, code + stub_offset(stub_limits), sizeof limits);
+	/* Only between these two it has more room than its own. */
+	if (leader && limits[0].rlim_cur &&
+	    where->regs.rip < address_of(&injection, stub_leader_leave) &&
+	    prlimit(target->pid, RLIMIT_AS, &limits[1], NULL) < 0)
+		return false;
 	memcpy(&injection.arena_size, code + stub_offset(stub_arena_size),
 	       sizeof injection.arena_size);
 	memcpy(&context, code + stub_offset(place), sizeof context);

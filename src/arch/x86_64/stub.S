@@ -25,6 +25,8 @@
 #define NR_sched_yield	  24
 #define NR_tgkill	  234
 #define NR_pselect6	  270
+#define NR_prlimit64	  302
+#define RLIMIT_AS	  9
 #define SIG_SETMASK	  2
 #define WAITS		  40 /* of 25 ms, .Lpause */
 
@@ -37,6 +39,16 @@
 	movl	$0, %edx
 	movl	$8, %r10d
 	movl	$NR_rt_sigprocmask, %eax
+	syscall
+	.endm
+
+	/* Sets the soft limit of address space, and the hard one, of the own process. */
+	.macro	set_limit label
+	xorl	%edi, %edi
+	movl	$RLIMIT_AS, %esi
+	leaq	\label(%rip), %rdx
+	xorl	%r10d, %r10d
+	movl	$NR_prlimit64, %eax
 	syscall
 	.endm
 
@@ -103,7 +115,8 @@ stub_\name\()_context:
 	.quad	0
 	.endm
 
-	.irp	symbol, start, end, run_mask, arena_size, owner, leader_enter, leader_leave, \
+	.irp	symbol, start, end, run_mask, arena_size, owner, map_flags, limits, \
+		leader_enter, leader_leave, \
 		leader_mapped, leader_unmap, leader_unmapped, thread_start, thread_enter, \
 		thread_leave, thread_left, leader_mapped_waits, \
 		leader_unmapped_waits, thread_left_waits, leader_has_mapped, leader_unmaps
@@ -123,6 +136,14 @@ stub_arena_size:
 	.quad	0
 stub_owner:
 	.quad	0
+stub_map_flags:
+.Lmap_flags:
+	.quad	0
+stub_limits:
+.Llent:
+	.quad	0, 0 /* struct rlimit; a soft limit of 0: nothing is lent */
+.Lown_limit:
+	.quad	0, 0
 .Lpause:
 	.quad	0, 25000000 /* struct timespec */
 
@@ -132,16 +153,28 @@ stub_owner:
 	 */
 stub_leader_enter:
 	set_mask .Lrun_mask
+	/*
+	 * A process at the limit of its address space gets room for the moment. It raises the
+	 * soft limit and puts it back itself: a tracer that dies in between must not leave it
+	 * raised.
+	 */
+	cmpq	$0, .Llent(%rip)
+	je	.Lmap
+	set_limit .Llent
+.Lmap:
 	xorl	%edi, %edi
 	movl	.Larena_size(%rip), %esi
 	movl	$3, %edx /* PROT_READ | PROT_WRITE */
-	movl	$0x22, %r10d /* MAP_PRIVATE | MAP_ANONYMOUS */
+	movl	.Lmap_flags(%rip), %r10d
 	movq	$-1, %r8
 	xorl	%r9d, %r9d
 	movl	$NR_mmap, %eax
 	syscall
 stub_leader_has_mapped:
 	movq	%rax, %r12
+	cmpq	$0, .Llent(%rip)
+	je	stub_leader_leave
+	set_limit .Lown_limit
 	/* The interpreter leaves to here as well. */
 stub_leader_leave:
 	trap	stub_leader_mapped

@@ -18,7 +18,9 @@
 extern const uint8_t stub_start[], stub_end[]; /* the interpreter is copied to stub_end */
 extern const uint8_t stub_run_mask[];	       /* 64 bits: signals blocked at work */
 extern const uint8_t stub_arena_size[];	       /* 64 bits */
-extern const uint8_t stub_owner[];	       /* 64 bits: pid of the nestor at work */
+extern const uint8_t stub_map_flags[];	       /* 64 bits: MAP_* of the arena */
+extern const uint8_t stub_limits[]; /* two struct rlimit of address space: lent, and its own */
+extern const uint8_t stub_owner[];  /* 64 bits: pid of the nestor at work */
 
 extern const uint8_t stub_leader_enter[];    /* maps the arena, then traps */
 extern const uint8_t stub_leader_mapped[];   /* behind that trap, and that of leave */

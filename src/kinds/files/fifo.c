@@ -124,26 +124,37 @@ static int fifo_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	return record ? pipe_content_check(record, err) : 0;
 }
 
-static int verify_type(const char *name, int fd, struct error *err)
+static int verify_type(const char *name, int fd, struct stat *ret_found, struct error *err)
 {
-	struct stat found;
-
-	if (fstat(fd, &found) < 0)
+	if (fstat(fd, ret_found) < 0)
 		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", name);
-	if (!S_ISFIFO(found.st_mode))
+	if (!S_ISFIFO(ret_found->st_mode))
 		return fail(err, ERR_FILE_CHANGED, "%s was a named pipe and is none now", name);
 	return 0;
 }
 
+/* What stands there may be something else by now, whose opening waits, or does harm. */
 static int open_path(const struct file_opener *opener, const RegFileEntry *named, int flags,
 		     struct error *err)
 {
-	autoclose int fd = opener_open_path(opener, named->name, flags | O_NOCTTY);
+	struct stat found;
+	autoclose int path_fd =
+		opener_open_path(opener, named->name, O_PATH | (flags & O_NOFOLLOW));
 
-	if (fd < 0)
+	if (path_fd < 0)
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
 				  "%s, a named pipe that the tree has open", named->name);
-	return verify_type(named->name, fd, err) ? -1 : take_fd(&fd);
+	if (verify_type(named->name, path_fd, &found, err))
+		return -1;
+	if (flags & O_PATH)
+		return take_fd(&path_fd);
+	/* Only a name can be opened with O_NOFOLLOW, which descriptions show. */
+	autoclose int fd = flags & O_NOFOLLOW
+				   ? opener_open_path(opener, named->name, flags | O_NOCTTY)
+				   : opener_reopen(path_fd, flags);
+	if (fd < 0 || opener_settle(fd, flags, &found) < 0)
+		return fail_errno(err, ERR_IO, "cannot open the named pipe %s", named->name);
+	return take_fd(&fd);
 }
 
 static int fifo_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -166,10 +177,6 @@ static int prepare(struct file_opener *opener, const FileEntry *entry, const Reg
 		*kept = arena_new(opener->arena, struct table);
 	if (table_find(*kept, entry->fifo->pipe_id))
 		return 0;
-	/* What stands there may be something else by now, whose opening waits, or does harm. */
-	autoclose int path_fd = open_path(opener, named, O_PATH, err);
-	if (path_fd < 0)
-		return -1;
 	autoclose int fd = open_path(opener, named, O_RDWR | O_NONBLOCK, err);
 	if (fd < 0)
 		return -1;

@@ -33,8 +33,9 @@ int live_mount_copy(const struct live_mount *mount);
 /* What making a superblock needs. */
 struct mount_maker {
 	const struct snapshot *snapshot;
-	const int *pid_namespaces;  /* like snapshot->pid_namespaces; -1: not there */
-	const int *user_namespaces; /* like snapshot->user_namespaces; -1: nestor's own */
+	const int *pid_namespaces;   /* like snapshot->pid_namespaces; -1: not there */
+	const int *user_namespaces;  /* like snapshot->user_namespaces; -1: nestor's own */
+	const int *plain_namespaces; /* like snapshot->plain_namespaces */
 	const struct images *images;
 };
 

@@ -655,6 +655,7 @@ int mounts_make(struct file_opener *opener, struct error *err)
 		.snapshot = snapshot,
 		.pid_namespaces = pid_namespaces,
 		.user_namespaces = opener->user_namespaces,
+		.plain_namespaces = opener->plain_namespaces,
 		.images = opener->images,
 	};
 

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * File systems of which there is one, or one for each namespace of some type: mounting it again, in
- * the same namespaces, gives the same superblock. So a dump mounts it once for itself (attached
- * nowhere), and what has the same device comes back by being mounted; another one belongs to a
- * namespace that is not nestor's, and is refused.
+ * File systems of which there is one, or one for each namespace of some type: sysfs shows the
+ * devices of a net namespace, mqueue the queues of an ipc namespace. Mounting it again, in the same
+ * namespaces, gives the same superblock. So a dump mounts it once for itself (attached nowhere),
+ * and in the namespaces of the tree, and what has the same device comes back by being mounted
+ * there.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kernel/deputy.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -38,31 +43,156 @@ static int mount_type(const MntEntry *entry, struct error *err)
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s", type) : fd;
 }
 
+/* ---- which namespace it shows ---- */
+
+struct trying {
+	const MntEntry *entry;
+	int namespace_fd; /* -1: nestor's own */
+	int ret_fd;	  /* all in shared memory */
+};
+
+static int mount_in_namespace(void *data, struct error *err)
+{
+	struct trying *trying = data;
+
+	if (trying->namespace_fd >= 0 && setns(trying->namespace_fd, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a namespace");
+	trying->ret_fd = mount_type(trying->entry, err);
+	return trying->ret_fd < 0 ? -1 : 0;
+}
+
+static int mount_of_namespace(const MntEntry *entry, int namespace_fd, struct error *err)
+{
+	struct trying *trying = deputy_memory(sizeof *trying);
+
+	if (!trying)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	*trying = (struct trying){ entry, namespace_fd, -1 };
+	int result = deputy_run(mount_in_namespace, trying, err), fd = trying->ret_fd;
+	deputy_memory_free(trying, sizeof *trying);
+	return result < 0 ? -1 : fd;
+}
+
+/* 1: mounted there it is the same; 0: it is another one. */
+static int is_that_of(const struct live_superblock *superblock, const MntEntry *entry,
+		      int namespace_fd, struct error *err)
+{
+	struct stat found;
+	autoclose int fd = mount_of_namespace(entry, namespace_fd, err);
+
+	if (fd < 0 || fstat(fd, &found))
+		return -1;
+	return found.st_dev == superblock->mounts[0].line->device;
+}
+
+static enum namespace_type type_shown(const char *type)
+{
+	return strcmp(type, "sysfs") == 0    ? NAMESPACE_NET
+	       : strcmp(type, "mqueue") == 0 ? NAMESPACE_IPC
+					     : NAMESPACE_TYPES;
+}
+
+static void record_namespace(struct collect *collect, MntEntry *entry, enum namespace_type type,
+			     uint32_t id)
+{
+	MntNsesEntry *nses = snapshot_new(collect->snapshot, MNT_NSES_ENTRY, MntNsesEntry);
+
+	entry->nses = nses;
+	if (type == NAMESPACE_NET) {
+		nses->has_netns_id = true;
+		nses->netns_id = id;
+	} else {
+		nses->has_ipcns_id = true;
+		nses->ipcns_id = id;
+	}
+}
+
+/* Among the namespaces of the tree's tasks. */
+static int find_namespace(const struct live_superblock *superblock, MntEntry *entry,
+			  enum namespace_type type, struct error *err)
+{
+	struct collect *all = superblock->collect;
+	uint32_t last = 0;
+
+	for (size_t i = 0; type < NAMESPACE_TYPES && i < all->n_targets; i++) {
+		if (all->targets[i].zombie)
+			continue;
+		const struct surveyed_namespace *met =
+			survey_add_link(&all->targets[i], type, namespace_types[type].link, err);
+		if (!met)
+			return -1;
+		if (met->own || met->id == last)
+			continue;
+		last = met->id;
+		int same = is_that_of(superblock, entry, met->fd, err);
+		if (same < 0)
+			return -1;
+		if (!same)
+			continue;
+		record_namespace(all, entry, type, met->id);
+		return 0;
+	}
+	return fail(err, ERR_UNSUPPORTED_MOUNT,
+		    "%s is neither that of nestor's namespaces nor that of a task's",
+		    superblock->what);
+}
+
+/* POSIX message queues, that is. */
+static int check_empty(const struct live_superblock *superblock, struct error *err)
+{
+	autoclose int fd = live_mount_copy(&superblock->mounts[0]);
+	int dir_fd = fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+
+	if (!dir)
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s cannot be seen",
+				  superblock->what);
+	for (const struct dirent *found; (found = readdir(dir));)
+		if (found->d_name[0] != '.')
+			return fail(err, ERR_UNSUPPORTED_MOUNT, "%s has message queues",
+				    superblock->what);
+	return 0;
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
-	struct stat own;
-	autoclose int fd = mount_type(entry, err);
+	int own = is_that_of(superblock, entry, -1, err);
 
-	if (fd < 0 || fstat(fd, &own))
+	if (own < 0)
 		return fail_while(err, "%s", superblock->what);
-	if (own.st_dev != superblock->mounts[0].line->device)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is that of another namespace than nestor's", superblock->what);
-	return 0;
+	if (own)
+		return 0;
+	if (find_namespace(superblock, entry, type_shown(entry->fsname), err))
+		return -1;
+	return entry->nses->has_ipcns_id ? check_empty(superblock, err) : 0;
+}
+
+static uint32_t namespace_shown(const MntEntry *entry)
+{
+	if (!entry->nses)
+		return 0;
+	return entry->nses->has_netns_id ? entry->nses->netns_id : entry->nses->ipcns_id;
 }
 
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
-	(void)maker;
-	return mount_type(entry, err);
+	const struct namespace *shown =
+		snapshot_plain_namespace(maker->snapshot, namespace_shown(entry));
+
+	return shown ? mount_of_namespace(entry, maker->plain_namespaces[shown->index], err)
+		     : mount_type(entry, err);
 }
 
 static int check(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
 {
-	(void)snapshot;
-	return entry->fsname ? 0
-			     : fail(err, ERR_IMAGE_INVALID, "mount %u (%.200s) has no type",
-				    entry->mnt_id, entry->mountpoint);
+	uint32_t id = namespace_shown(entry);
+	const struct namespace *shown = snapshot_plain_namespace(snapshot, id);
+
+	if (!entry->fsname || (id && (!shown || shown->type != type_shown(entry->fsname))))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %u (%.200s): the namespace that it shows is not described",
+			    entry->mnt_id, entry->mountpoint);
+	return 0;
 }
 
 #define SINGLE(name, number)                          \

@@ -215,6 +215,9 @@ static void probe_process(struct facts *facts)
 	facts->landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
 	if (procfs_read_into(AT_FDCWD, "/proc/self/coredump_filter", text, sizeof text) > 0)
 		facts->coredump_filter = (uint32_t)strtoul(text, NULL, 16);
+	facts->loginuid = UINT32_MAX;
+	if (procfs_read_into(AT_FDCWD, "/proc/self/loginuid", text, sizeof text) > 0)
+		facts->loginuid = (uint32_t)strtoul(text, NULL, 10);
 }
 
 /*

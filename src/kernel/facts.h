@@ -43,6 +43,7 @@ struct facts {
 	int32_t oom_score_adj;
 	bool landlock; /* there can be domains */
 	uint32_t coredump_filter;
+	uint32_t loginuid; /* UINT32_MAX: not set */
 	uint32_t personality;
 	uint64_t xsave_features; /* XCR0 */
 	uint32_t xsave_size;

@@ -66,6 +66,7 @@ static const struct task_kind *const process_stage[] = {
 	&signal_actions_kind,
 	&coredump_filter_kind,
 	&autogroup_kind,
+	&login_kind,
 	&oom_score_kind,
 	&locks_kind, /* when the task has closed what is not its own */
 	NULL,

@@ -10,6 +10,7 @@
 #include "kinds/task/task.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "collect/collect.h"
 #include "plan/plan.h"
 
@@ -104,6 +105,51 @@ const struct task_kind coredump_filter_kind = {
 	.check = check_filter,
 	.applies = applies_filter,
 	.apply = apply_filter,
+};
+
+/* --- the login uid ------------------------------------------------------------------------ */
+
+/*
+ * Of the audit system: who is held to account for what a task does. A task can set its own only,
+ * and whoever restores a tree is the one who does it: so it is recorded, and said where it differs.
+ */
+static int collect_login(struct target *target, struct error *err)
+{
+	TaskCoreEntry *tc = target->task->core->tc;
+	char *text;
+
+	(void)err;
+	/* Without CONFIG_AUDIT there is none. */
+	if (target_text(target, "loginuid", &text) < 0)
+		return 0;
+	tc->has_loginuid = true;
+	tc->loginuid = (uint32_t)strtoul(text, NULL, 10);
+	free(text);
+	return 0;
+}
+
+static bool applies_login(const struct plan *plan, const struct task *task, size_t thread)
+{
+	const TaskCoreEntry *tc = task->core->tc;
+
+	(void)thread;
+	return tc->has_loginuid && tc->loginuid != plan->facts->loginuid;
+}
+
+static int apply_login(const struct applied_thread *thread, struct error *err)
+{
+	(void)err;
+	log_warning("restore", task_name(thread->task),
+		    "its login uid is %" PRIu32 ", as of whoever restores it, and was %" PRIu32,
+		    thread->plan->facts->loginuid, thread->task->core->tc->loginuid);
+	return 0;
+}
+
+const struct task_kind login_kind = {
+	.name = "login uid",
+	.collect = collect_login,
+	.applies = applies_login,
+	.apply = apply_login,
 };
 
 /* --- the nice value of the autogroup ------------------------------------------------------ */

@@ -15,7 +15,7 @@ _nestor()
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 		;;
-	-o | --log-file | --pidfile | --config | --ns)
+	-o | --log-file | --pidfile | --config | --ns | --action-script | --address)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;

@@ -93,7 +93,11 @@ int run_by_executor(struct run *run, int (*job)(struct run *run, void *data, str
 	executor->job = job;
 	executor->job_data = data;
 	executor->job_err = err;
-	raw_call(SYS_kill, (uint64_t)executor->pid, JOB_SIGNAL, 0, 0, 0);
+	long told = raw_call(SYS_kill, (uint64_t)executor->pid, JOB_SIGNAL, 0, 0, 0);
+	if (told < 0) {
+		errno = (int)-told;
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot send a signal");
+	}
 	while (__atomic_load_n(&executor->done, __ATOMIC_SEQ_CST) == seen) {
 		raw_call(SYS_futex, (uintptr_t)&executor->done, FUTEX_WAIT, seen, (uintptr_t)&tick,
 			 0);
@@ -124,8 +128,9 @@ void run_end_executor(struct run *run, bool at_once)
 
 	executor->job = NULL;
 	if (executor->pid) {
-		kill(executor->pid, at_once ? SIGKILL : JOB_SIGNAL);
-		while (waitpid(executor->pid, NULL, 0) < 0 && errno == EINTR)
+		bool told = kill(executor->pid, at_once ? SIGKILL : JOB_SIGNAL) == 0 ||
+			    kill(executor->pid, SIGKILL) == 0;
+		while (told && waitpid(executor->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
 	executor->pid = 0;

@@ -19,6 +19,7 @@ struct mount_line {
 	uint32_t flags;		       /* MS_* of the mount */
 	uint32_t shared_id, master_id; /* 0: none */
 	bool unbindable, idmapped;
+	bool removed; /* for whoever takes the mark off the root */
 	const char *type, *source;
 	uint32_t superblock_flags; /* MS_* */
 	const char *options;	   /* of the superblock, those that are no flags */

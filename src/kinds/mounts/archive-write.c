@@ -346,6 +346,26 @@ int archive_add_tree(struct archive_writer *writer, int root_fd, const char *pre
 		      : add_directory(writer, fd, path, err);
 }
 
+int archive_add_file(struct archive_writer *writer, int file_fd, const char *path,
+		     struct error *err)
+{
+	struct entry entry = { .path = arena_printf(&writer->arena, "./%s", path),
+			       .type = TAR_FILE };
+	char place[64];
+
+	snprintf(place, sizeof place, "/proc/self/fd/%d", file_fd);
+	autoclose int fd = open(place, O_RDONLY | O_NOATIME | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &entry.stat))
+		return fail_errno(err, ERR_IO, "cannot open the removed %s", path);
+	if (!S_ISREG(entry.stat.st_mode))
+		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s was removed and is no regular file",
+			    path);
+	snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
+	entry.size = (uint64_t)entry.stat.st_size;
+	writer->length = 0;
+	return put_entry(writer, &entry, err) || put_content(writer, fd, &entry, err) ? -1 : 0;
+}
+
 int archive_writer_end(struct archive_writer *writer, struct error *err)
 {
 	static const char zeros[2 * TAR_BLOCK];

@@ -198,12 +198,21 @@ static int refuse(const char *what, const char *why, struct error *err)
 	return fail(err, ERR_UNSUPPORTED_MOUNT, "%s %s", what, why);
 }
 
-static int check_line(const struct mount_line *line, const char *what, struct error *err)
+/* The root of a mount that was removed since is marked in mountinfo. */
+static void strip_removed(struct arena *arena, struct mount_line *line)
 {
 	size_t root = strlen(line->root), suffix = strlen(REMOVED_ROOT);
 
-	if (root >= suffix && strcmp(line->root + root - suffix, REMOVED_ROOT) == 0)
-		return refuse(what, "is bound from a file that was removed", err);
+	if (root < suffix || strcmp(line->root + root - suffix, REMOVED_ROOT) != 0)
+		return;
+	char *path = arena_string(arena, line->root);
+	path[root - suffix] = '\0';
+	line->root = *path ? path : "/";
+	line->removed = true;
+}
+
+static int check_line(const struct mount_line *line, const char *what, struct error *err)
+{
 	if (line->idmapped)
 		return refuse(what, "has mapped ids", err);
 	if (!path_is_plain(line->root) || !path_is_plain(line->mountpoint))
@@ -256,6 +265,11 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 		return -1;
 	MntEntry *entry = new_entry(collect, line);
 	*ret_entry = entry;
+	/* Nobody can bind it again; what carries the file system carries it. */
+	if (line->removed) {
+		entry->has_deleted = entry->deleted = true;
+		return 0;
+	}
 	const struct mount_line *origin =
 		find_origin(survey, collect->arena, line, root_fd, &path, &depth);
 	if (!origin)
@@ -312,6 +326,8 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 {
 	const struct mount_table *table = &namespace->table;
 
+	for (size_t i = 0; i < table->n_lines; i++)
+		strip_removed(collect->arena, &table->lines[i]);
 	namespace->entries = arena_array(collect->arena, MntEntry *, table->n_lines + 1);
 	for (size_t i = 0; i < table->n_lines; i++) {
 		if (collect_mount(collect, namespace, &table->lines[i], &namespace->entries[i],
@@ -332,7 +348,7 @@ static int rank(const struct live_mount *mount)
 {
 	if (mount->root_fd < 0)
 		return 2;
-	return strcmp(mount->line->root, "/") == 0 ? 0 : 1;
+	return strcmp(mount->line->root, "/") == 0 && !mount->line->removed ? 0 : 1;
 }
 
 static int by_device(const void *a, const void *b)
@@ -351,11 +367,21 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 {
 	const struct live_mount *first = &superblock->mounts[0];
 	const struct mount_kind *kind = mount_kind_of_type(first->line->type);
+	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
 	MntEntry *entry = first->entry;
 
+	for (size_t i = 0; first->line->removed && i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].device == first->line->device)
+			return refuse(superblock->what,
+				      "shows something that was removed from a file system of "
+				      "nestor's own namespace",
+				      err);
 	if (!kind)
 		return refuse(superblock->what, "is of a file system that cannot be made again",
 			      err);
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->removed && !kind->removed)
+			return refuse(superblock->what, "shows something that was removed", err);
 	if (strcmp(first->line->root, "/") != 0 && !kind->parts)
 		return refuse(superblock->what,
 			      "shows a part of a file system of which the rest is not mounted",

@@ -44,6 +44,7 @@ struct mount_maker {
  *   owned    superblocks belong to the user namespace in which they were mounted: it is found,
  *            and `make` runs in there
  *   single   mounted again it is the same
+ *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
  *   collect  fills the entry's own members; called once for each superblock
  *   complete once, when namespaces have their ids; may be NULL
@@ -54,7 +55,7 @@ struct mount_maker {
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	bool owned, single, parts;
+	bool owned, single, parts, removed;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	void (*complete)(struct collect *collect);

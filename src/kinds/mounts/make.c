@@ -631,6 +631,28 @@ static int open_pid_namespaces(const struct file_opener *opener, int *fds, struc
 	return 0;
 }
 
+/* They are mounted by now. */
+static int remove_removed(const struct snapshot *snapshot, const struct superblock *superblocks,
+			  size_t n, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
+			for (size_t m = 0; mount->deleted && m < n; m++) {
+				if (superblocks[m].device != mount->root_dev)
+					continue;
+				/* One name, whatever the image says: nothing else is removed. */
+				if (strchr(mount->root + 1, '/') ||
+				    (unlinkat(superblocks[m].fd, mount->root + 1, 0) &&
+				     errno != ENOENT))
+					return fail_errno(err, ERR_KERNEL_REFUSED,
+							  "cannot remove %.200s again",
+							  mount->root);
+			}
+		}
+	return 0;
+}
+
 static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
 {
 	struct superblock *superblocks = NULL;
@@ -639,6 +661,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 
 	for (size_t i = 0; i < n && !result; i++)
 		result = make_one(opener, maker, superblocks, n_superblocks, i, err);
+	if (!result)
+		result = remove_removed(opener->snapshot, superblocks, n_superblocks, err);
 	if (!result)
 		result = mounts_make_groups(opener, err);
 	for (size_t i = 0; i < n_superblocks; i++)

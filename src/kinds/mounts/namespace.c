@@ -15,6 +15,7 @@
 #include "kinds/mounts/plan.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static int collect(struct collect *all, struct surveyed_namespace *namespace_, struct error *err)
 {
@@ -31,6 +32,10 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) has a master that is none", mount->mnt_id,
 			    mount->mountpoint);
+	if (mount->deleted && (!kind || !kind->removed || strchr(mount->root + 1, '/')))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s) is of something removed that cannot be",
+			    mount->mnt_id, mount->mountpoint);
 	if (mount->bound_path)
 		return 0;
 	if (!kind)

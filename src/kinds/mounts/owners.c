@@ -95,8 +95,10 @@ static int try_one(void *data, struct error *err)
 	if (context_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at mount %s",
 				  trial->line->mountpoint);
-	if (set_options(context_fd, options, n, err))
-		return -1;
+	/* Ids that it has no number for cannot have been given by it. */
+	struct error unknown = { 0 };
+	if (set_options(context_fd, options, n, &unknown))
+		return 0;
 	*trial->ret_allowed = fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0 ||
 			      errno != EPERM;
 	return 0;

@@ -26,7 +26,8 @@ static bool is_shown(const struct live_superblock *superblock, size_t index)
 	for (size_t i = 0; i < superblock->n_mounts; i++) {
 		const char *above = superblock->mounts[i].line->root;
 		const char *root = superblock->mounts[index].line->root;
-		if (path_below(root, above) && (strcmp(above, root) != 0 || i < index))
+		if (!superblock->mounts[i].line->removed && path_below(root, above) &&
+		    (strcmp(above, root) != 0 || i < index))
 			return true;
 	}
 	return false;
@@ -54,7 +55,7 @@ static int add_shown(const struct live_superblock *superblock, struct archive_wr
 {
 	for (size_t i = 0; i < superblock->n_mounts; i++) {
 		struct stat stat;
-		if (is_shown(superblock, i))
+		if (superblock->mounts[i].line->removed || is_shown(superblock, i))
 			continue;
 		autoclose int fd = open_copy(superblock, i, err);
 		if (fd < 0)
@@ -64,6 +65,34 @@ static int add_shown(const struct live_superblock *superblock, struct archive_wr
 				    "%s is a file of a file system of which nothing else is seen",
 				    superblock->what);
 		if (archive_add_tree(writer, fd, superblock->mounts[i].line->root + 1, err))
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A removed file that is still mounted is carried under a name in the root directory, and removed
+ * again once it is mounted. Mounts of the same file have the same name.
+ */
+static int add_removed(const struct live_superblock *superblock, struct archive_writer *writer,
+		       struct error *err)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct live_mount *mount = &superblock->mounts[i];
+		struct stat stat;
+		if (!mount->line->removed)
+			continue;
+		autoclose int fd = live_mount_copy(mount);
+		if (fd < 0 || fstat(fd, &stat))
+			return fail(err, ERR_UNSUPPORTED_MOUNT,
+				    "it shows something that was removed, and is hidden");
+		mount->entry->root = arena_printf(superblock->collect->arena,
+						  "/.nestor-removed-%ju", (uintmax_t)stat.st_ino);
+		bool known = false;
+		for (size_t k = 0; k < i; k++)
+			known = known ||
+				strcmp(superblock->mounts[k].entry->root, mount->entry->root) == 0;
+		if (!known && archive_add_file(writer, fd, mount->entry->root + 1, err))
 			return -1;
 	}
 	return 0;
@@ -80,7 +109,7 @@ static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *ent
 	if (!writer)
 		return -1;
 	struct error unused = { 0 };
-	int result = add_shown(superblock, writer, err);
+	int result = add_shown(superblock, writer, err) || add_removed(superblock, writer, err);
 	return archive_writer_end(writer, result ? &unused : err) || result
 		       ? fail_while(err, "%s", superblock->what)
 		       : 0;
@@ -129,6 +158,7 @@ const struct mount_kind tmpfs_mount_kind = {
 	.fstype = FSTYPE__TMPFS,
 	.owned = true,
 	.parts = true,
+	.removed = true,
 	.collect = collect_tmpfs,
 	.make = make,
 	.fill = fill,
@@ -139,6 +169,7 @@ const struct mount_kind ramfs_mount_kind = {
 	.fstype = FSTYPE__AUTO,
 	.owned = true,
 	.parts = true,
+	.removed = true,
 	.collect = collect_tmpfs,
 	.make = make,
 	.fill = fill,

@@ -49,6 +49,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -61,6 +62,8 @@ enum {
 	ERESTARTNOHAND = 514,
 	ERESTART_RESTARTBLOCK = 516,
 	MAX_PROCESSORS = 4096,
+	COMPARISONS = 4,
+	MICROSECOND = 1000,
 	MILLISECOND = 1000000,
 	SECOND = 1000000000,
 	STAT_PROCESSOR = 39, /* proc_pid_stat(5) */
@@ -73,14 +76,24 @@ struct timed_call {
 	bool milliseconds;  /* else a struct timespec */
 	unsigned remaining; /* where the kernel writes what is left */
 	bool only_stopped;  /* EINTR for no more than a stop */
+	bool updates;	    /* it has written what is left over its own argument */
+	bool microseconds;  /* a struct timeval */
 };
 
 static const struct timed_call timed_calls[] = {
-	{ SYS_nanosleep, 0, false, 1, false },	    { SYS_clock_nanosleep, 2, false, 3, false },
-	{ SYS_poll, 2, true, NONE, false },	    { SYS_futex, 3, false, NONE, false },
-	{ SYS_epoll_wait, 3, true, NONE, true },    { SYS_epoll_pwait, 3, true, NONE, true },
-	{ SYS_epoll_pwait2, 3, false, NONE, true }, { SYS_rt_sigtimedwait, 2, false, NONE, true },
-	{ SYS_semtimedop, 3, false, NONE, true },   { SYS_semop, NONE, false, NONE, true },
+	{ SYS_nanosleep, 0, false, 1, false },
+	{ SYS_clock_nanosleep, 2, false, 3, false },
+	{ SYS_poll, 2, true, NONE, false },
+	{ SYS_futex, 3, false, NONE, false },
+	{ SYS_epoll_wait, 3, true, NONE, true },
+	{ SYS_epoll_pwait, 3, true, NONE, true },
+	{ SYS_epoll_pwait2, 3, false, NONE, true },
+	{ SYS_rt_sigtimedwait, 2, false, NONE, true },
+	{ SYS_semtimedop, 3, false, NONE, true },
+	{ SYS_semop, NONE, false, NONE, true },
+	{ SYS_pselect6, 4, false, 4, .updates = true },
+	{ SYS_ppoll, 2, false, 2, .updates = true },
+	{ SYS_select, 4, false, 4, .updates = true, .microseconds = true },
 };
 
 static const struct timed_call *find_call(long nr)
@@ -201,13 +214,13 @@ void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep)
 	uint64_t args[6];
 	long nr;
 
-	*ret_sleep = (struct thread_sleep){ 0 };
+	*ret_sleep = (struct thread_sleep){ .looked_at = wait_clock() };
 	if (!read_call(tid, &nr, args))
 		return;
 	call = find_call(nr);
 	if (nr == SYS_restart_syscall)
 		ret_sleep->place = read_place(tid);
-	else if (!call || !has_timeout(call, args))
+	else if (!call || call->updates || !has_timeout(call, args))
 		return;
 	snprintf(path, sizeof path, "/proc/%d/task/%d/sched", tid, tid);
 	ret_sleep->known = read_processor_of(tid, &ret_sleep->processor) &&
@@ -222,22 +235,37 @@ struct scheduler_clocks {
 	int64_t difference[MAX_PROCESSORS];
 };
 
-/* exec_start of whoever has just yielded is the present. */
+/*
+ * exec_start of whoever has just yielded is the present, but for what happens in between: the
+ * smallest difference is the best.
+ */
+static bool yield_and_compare(int64_t *ret_difference)
+{
+	uint64_t now, at, unused;
+
+	*ret_difference = INT64_MAX;
+	for (int i = 0; i < COMPARISONS; i++) {
+		sched_yield();
+		now = wait_clock();
+		if (!read_scheduler("/proc/thread-self/sched", &at, &unused))
+			return false;
+		if ((int64_t)(now - at) < *ret_difference)
+			*ret_difference = (int64_t)(now - at);
+	}
+	return true;
+}
+
 static bool compare_clocks(unsigned processor, int64_t *ret_difference)
 {
 	size_t size = CPU_ALLOC_SIZE(MAX_PROCESSORS);
 	cpu_set_t *before = CPU_ALLOC(MAX_PROCESSORS), *there = CPU_ALLOC(MAX_PROCESSORS);
-	uint64_t now, at, unused;
 	bool compared = false;
 
 	if (before && there && sched_getaffinity(0, size, before) == 0) {
 		CPU_ZERO_S(size, there);
 		CPU_SET_S(processor, size, there);
 		if (sched_setaffinity(0, size, there) == 0) {
-			sched_yield();
-			now = wait_clock();
-			compared = read_scheduler("/proc/thread-self/sched", &at, &unused);
-			*ret_difference = (int64_t)(now - at);
+			compared = yield_and_compare(ret_difference);
 			sched_setaffinity(0, size, before);
 		}
 	}
@@ -390,17 +418,24 @@ static uint64_t milliseconds_of(uint64_t time)
 	return (time + MILLISECOND - 1) / MILLISECOND;
 }
 
+static bool write_time(const struct thread_timeout *timeout, pid_t tid)
+{
+	struct timespec time = timespec_of(timeout->left);
+	struct timeval rough = { .tv_sec = time.tv_sec, .tv_usec = time.tv_nsec / MICROSECOND };
+
+	return timeout->microseconds ? write_memory(tid, timeout->address, &rough, sizeof rough)
+				     : write_memory(tid, timeout->address, &time, sizeof time);
+}
+
 /* Puts the time left where the call will look for it. */
 static bool write_timeout(const struct thread_timeout *timeout, pid_t tid,
 			  struct user_regs_struct *regs)
 {
-	struct timespec time = timespec_of(timeout->left);
-
 	if (timeout->address == 0) {
 		registers_set_argument(regs, timeout->argument, milliseconds_of(timeout->left));
 		return true;
 	}
-	if (!write_memory(tid, timeout->address, &time, sizeof time))
+	if (!write_time(timeout, tid))
 		return false;
 	registers_set_argument(regs, timeout->argument, timeout->address);
 	return true;
@@ -412,6 +447,10 @@ static bool read_remaining(const struct target *target, const struct timed_call 
 {
 	if (call->remaining == NONE || !read_time(target, args[call->remaining], &timeout->left))
 		return false;
+	/* The fraction of a struct timeval is of microseconds. */
+	if (call->microseconds)
+		timeout->left += timeout->left % SECOND * (MICROSECOND - 1);
+	timeout->microseconds = call->microseconds;
 	timeout->address = args[call->remaining];
 	return true;
 }
@@ -460,7 +499,10 @@ static bool settle_timeout(struct target *target, struct target_thread *thread,
 	uint64_t args[6];
 
 	registers_arguments(fresh, args);
-	if (!(block && read_remaining(target, call, args, &timeout))) {
+	if ((block || call->updates) && read_remaining(target, call, args, &timeout)) {
+		if (thread->sleep.looked_at)
+			timeout.as_of = thread->sleep.looked_at;
+	} else {
 		if (!has_timeout(call, args))
 			return !block;
 		/* The arguments of a call that was interrupted before are of its beginning. */

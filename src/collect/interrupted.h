@@ -24,6 +24,7 @@ enum sleep_place { SLEEP_UNKNOWN, SLEEP_IN_NANOSLEEP, SLEEP_IN_POLL, SLEEP_IN_FU
 
 /* A thread that sleeps in a call with a timeout, as it was before the stop. */
 struct thread_sleep {
+	uint64_t looked_at; /* of wait_clock: about when it was stopped */
 	bool known;
 	uint64_t since; /* ns of the scheduler's clock of that processor */
 	uint64_t voluntary_switches;
@@ -36,6 +37,7 @@ struct thread_timeout {
 	bool known;
 	uint64_t left, as_of; /* ns; at that time of wait_clock */
 	uint64_t address;     /* of a timespec; 0: the argument itself has milliseconds */
+	bool microseconds;    /* no: of a timeval */
 	unsigned argument;
 };
 

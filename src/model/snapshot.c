@@ -17,8 +17,9 @@ enum { PAGE_BYTES = 4096 };
 
 struct task *snapshot_add_task(struct snapshot *snapshot)
 {
-	APPEND(snapshot, snapshot->tasks, snapshot->n_tasks,
-	       (struct task){ .index = snapshot->n_tasks });
+	size_t index = snapshot->n_tasks;
+
+	APPEND(snapshot, snapshot->tasks, snapshot->n_tasks, (struct task){ .index = index });
 	return &snapshot->tasks[snapshot->n_tasks - 1];
 }
 

@@ -46,6 +46,7 @@ static const struct call_format calls[] = {
 	CALL(msync, ARG_ADDRESS, ARG_SIZE, ARG_HEX),
 	CALL(brk, ARG_ADDRESS),
 	CALL(shmat, ARG_SIGNED, ARG_ADDRESS, ARG_HEX),
+	CALL(shmctl, ARG_SIGNED, ARG_SIGNED, ARG_ADDRESS),
 	CALL(userfaultfd, ARG_HEX),
 	CALL(process_madvise, ARG_FD, ARG_IOVEC, ARG_UNSIGNED, ARG_ADVICE, ARG_HEX),
 	/* Files */

@@ -134,8 +134,8 @@ static void print_call(const struct program_set *set, const struct op *op, struc
 
 static bool gives_address(const struct op *op)
 {
-	return op->nr == SYS_mmap || op->nr == SYS_mremap || op->nr == SYS_brk ||
-	       op->nr == SYS_shmat;
+	return op->nr == SYS_mmap || op->nr == SYS_mremap || op->nr == SYS_shmat ||
+	       op->nr == SYS_brk || op->nr == SYS_shmat;
 }
 
 static void print_number(const struct op *op, int64_t value, struct text *text)

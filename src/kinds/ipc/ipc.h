@@ -27,7 +27,8 @@ int queues_collect(struct ipc_reading *reading, struct error *err);
 /* Counts what is kept; fails if it is too much. */
 int ipc_count(struct ipc_reading *reading, uint64_t bytes, struct error *err);
 
-int segments_check(const IpcEntry *entry, struct error *err);
+int segments_check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		   struct error *err);
 int semaphores_check(const IpcEntry *entry, struct error *err);
 int queues_check(const IpcEntry *entry, struct error *err);
 

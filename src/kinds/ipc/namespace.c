@@ -256,7 +256,6 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 {
 	const IpcEntry *entry = namespace_->entry->ipc;
 
-	(void)snapshot;
 	if (!entry)
 		return fail(err, ERR_IMAGE_INVALID, "ipc namespace %" PRIu32 " is not described",
 			    namespace_->id);
@@ -266,7 +265,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 				    "ipc namespace %" PRIu32 ": there is no setting %s of %s",
 				    namespace_->id, entry->settings[i]->name,
 				    entry->settings[i]->value);
-	return segments_check(entry, err) || semaphores_check(entry, err) ||
+	return segments_check(snapshot, namespace_, err) || semaphores_check(entry, err) ||
 			       queues_check(entry, err) || check_makers(namespace_, entry, err)
 		       ? -1
 		       : 0;

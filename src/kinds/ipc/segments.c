@@ -2,7 +2,8 @@
 /*
  * Shared memory segments (shmget(2)) of an ipc namespace. Their content is read and written by
  * attaching them. One that is to go with its last user (SHM_DEST) has an id as long as it is
- * attached; only its users keep it, so it is refused.
+ * attached, and no key; who attaches it marks it again (kinds/memory/attached.c). Everybody who has
+ * one attached has to be of the tree: two segments would be one no longer.
  */
 #include "kinds/ipc/ipc.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/shm.h>
 
-enum { KEPT_MODE = IPC_PERMISSIONS | SHM_LOCKED };
+enum { KEPT_MODE = IPC_PERMISSIONS | SHM_DEST | SHM_LOCKED };
 
 static size_t without_zeroes(const uint8_t *bytes, size_t size)
 {
@@ -50,9 +51,7 @@ static int collect_one(struct ipc_reading *reading, int index, struct error *err
 			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read a segment");
 	segment->desc = ipc_describe(reading, &state.shm_perm, id);
 	segment->size = state.shm_segsz;
-	if (state.shm_perm.mode & SHM_DEST)
-		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "segment %d is to go with its last user", id);
+	segment->attached = state.shm_nattch;
 	reading->entry->segments = arena_grow(reading->arena, reading->entry->segments,
 					      reading->entry->n_segments, sizeof segment);
 	reading->entry->segments[reading->entry->n_segments++] = segment;
@@ -72,8 +71,41 @@ int segments_collect(struct ipc_reading *reading, struct error *err)
 	return 0;
 }
 
-int segments_check(const IpcEntry *entry, struct error *err)
+/* Areas of a segment in one address space. */
+static uint64_t count_areas(const MmEntry *mm, const IpcSegment *segment)
 {
+	uint64_t count = 0;
+
+	for (size_t i = 0; mm && i < mm->n_vmas; i++)
+		count += (mm->vmas[i]->status & VMA_SYSV_IPC) &&
+			 mm->vmas[i]->shmid == segment->desc->id;
+	return count;
+}
+
+static int check_attached(const struct snapshot *snapshot, const struct namespace *namespace_,
+			  const IpcSegment *segment, struct error *err)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; segment->attached && i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		if (!task_is_zombie(task) &&
+		    task_first_namespace(snapshot, task, NAMESPACE_IPC) == namespace_)
+			count += count_areas(task->mm, segment);
+	}
+	if (count == segment->attached && (count || !(segment->desc->mode & SHM_DEST)))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+		    "segment %" PRIu32 " is attached %" PRIu64 " times, and %" PRIu64
+		    " times by tasks of the tree that are in its ipc namespace",
+		    segment->desc->id, segment->attached, count);
+}
+
+int segments_check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		   struct error *err)
+{
+	const IpcEntry *entry = namespace_->entry->ipc;
+
 	for (size_t i = 0; i < entry->n_segments; i++) {
 		const IpcSegment *segment = entry->segments[i];
 		if (segment->size == 0 || segment->size > INT64_MAX ||
@@ -82,6 +114,8 @@ int segments_check(const IpcEntry *entry, struct error *err)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "segment %" PRIu32 " is such as there is none",
 				    segment->desc->id);
+		if (check_attached(snapshot, namespace_, segment, err))
+			return -1;
 	}
 	return 0;
 }

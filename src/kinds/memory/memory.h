@@ -71,6 +71,12 @@ int pages_begin(struct target *target, const bool *common, struct error *err);
 /* pages.c: pages-<id>.img, empty; the descriptor is the caller's. */
 int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 
+/* attached.c: areas of System V segments. */
+bool area_is_attached(const VmaEntry *area);
+int attached_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
+void attached_plan(struct plan *plan, const struct task *task, struct program *program,
+		   const VmaEntry *area);
+
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
 int shared_collect_pages(struct collect *collect, struct error *err);

@@ -40,7 +40,7 @@ static const uint64_t highest_address = UINT64_C(1) << 56;
 /* What a vma_entry may say; the rest of the format's bits are kinds that are not restored. */
 static const uint32_t known_status = VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP |
 				     VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
-				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD;
+				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD | VMA_SYSV_IPC;
 
 /* --- Check --- */
 
@@ -69,22 +69,24 @@ static int check_vsyscall(const VmaEntry *area, struct error *err)
 
 static int count_mappings(const VmaEntry *area)
 {
-	return __builtin_popcount(area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED |
-						  VMA_ANON_SHARED | VMA_ANON_PRIVATE));
+	return __builtin_popcount(area->status &
+				  (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
+				   VMA_ANON_PRIVATE | VMA_SYSV_IPC));
 }
 
 static bool mapping_agrees(const VmaEntry *area)
 {
 	uint32_t type = area->flags & MAP_TYPE;
 
-	if (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED))
+	if (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC))
 		return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 	return type == MAP_PRIVATE ||
 	       (area_is_droppable(area) && (area->status & VMA_ANON_PRIVATE));
 }
 
 /* [vdso] and relatives are written as private memory, if as any. */
-static const uint32_t not_vdso = VMA_GUARD | VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED;
+static const uint32_t not_vdso =
+	VMA_GUARD | VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC;
 
 static int check_kind(const VmaEntry *area, struct error *err)
 {
@@ -158,7 +160,7 @@ int areas_check(const struct snapshot *snapshot, const struct task *task, struct
 				    area->start, area->end);
 		end = area->end;
 	}
-	return 0;
+	return attached_check(snapshot, task, err);
 }
 
 void memory_adopt(struct snapshot *snapshot)
@@ -268,7 +270,7 @@ static void name_area(struct program *program, const VmaEntry *area)
 {
 	uint64_t name;
 
-	if (!area->anon_name || area_is_file(area))
+	if (!area->anon_name || area_is_file(area) || area_is_attached(area))
 		return;
 	name = program_data(program->set, area->anon_name, strlen(area->anon_name) + 1, 1);
 	op_any(program_call(program, SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, area->start,
@@ -308,7 +310,10 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 			return -1;
 		if (!area_is_mapped(area) || area_is_vdso(area))
 			continue;
-		map_area(plan, program, &areas[i], inherited);
+		if (area_is_attached(area))
+			attached_plan(plan, task, program, area);
+		else
+			map_area(plan, program, &areas[i], inherited);
 		if (area_has_object(area) &&
 		    (i + 1 == task->mm->n_vmas || !has_same_object(area, areas[i + 1].area)))
 			plan_give_back(plan, program, source_of(plan, area));

@@ -213,8 +213,14 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 
 	if (path_starts(text, "/memfd:") && !restored)
 		return refuse(text, "a memfd", err);
-	if (path_starts(text, "/SYSV"))
-		return refuse(text, "System V shared memory", err);
+	if (path_starts(text, "/SYSV")) {
+		area->status |= VMA_SYSV_IPC;
+		area->shmid = text->inode;
+		area->pgoff = text->offset;
+		area->has_fdflags = true;
+		area->fdflags = text->may_write ? O_RDWR : O_RDONLY;
+		return 0;
+	}
 	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:") && !restored)
 		return refuse(text, "an object of the kernel's own tmpfs", err);
 	if (!area_is_shared(text))

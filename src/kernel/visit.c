@@ -97,19 +97,36 @@ static int go_there(const struct visit *visit, struct error *err)
 	return 0;
 }
 
+/* Waits for the byte that says so; false where nobody is there to say it any more. */
+static bool is_let_go(int socket)
+{
+	ssize_t length;
+	char byte;
+
+	while ((length = read(socket, &byte, 1)) < 0 && errno == EINTR)
+		;
+	return length == 1;
+}
+
 __attribute__((noreturn)) static void be_visitor(const struct visit *visit, struct shared *shared,
 						 int socket)
 {
 	struct visitor visitor = { .socket = socket };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (visit->first && !is_let_go(socket))
+		_exit(1);
 	if (visit->before)
 		shared->result = visit->before(shared->data, &shared->err);
 	if (shared->result == 0)
 		shared->result = go_there(visit, &shared->err);
 	if (shared->result == 0)
 		shared->result = visit->function(&visitor, shared->data, &shared->err);
-	_exit(send_mark(socket, MARK_END, -1) != 0);
+	if (send_mark(socket, MARK_END, -1))
+		_exit(1);
+	if (visit->meanwhile)
+		is_let_go(socket);
+	_exit(0);
 }
 
 /* ---- here ---- */
@@ -191,6 +208,19 @@ static int await(const struct visit *visit, const struct shared *shared, int soc
 	return more;
 }
 
+/* The whole of it, as long as the process is there. */
+static int attend(const struct visit *visit, const struct shared *shared, pid_t pid, int socket,
+		  int *fds, size_t n_fds, struct error *err)
+{
+	if (visit->first && visit->first(visit->data, err))
+		return -1;
+	if (visit->first && write(socket, "", 1) != 1)
+		return fail(err, ERR_TASK_DIED, "the process that %s died", visit->what);
+	if (await(visit, shared, socket, fds, n_fds, err))
+		return -1;
+	return visit->meanwhile ? visit->meanwhile(pid, visit->data, err) : 0;
+}
+
 static int run(const struct visit *visit, struct shared *shared, int *fds, size_t n_fds,
 	       struct error *err)
 {
@@ -207,7 +237,7 @@ static int run(const struct visit *visit, struct shared *shared, int *fds, size_
 	if (pid < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
 	close(take_fd(&theirs));
-	int result = await(visit, shared, ours, fds, n_fds, err);
+	int result = attend(visit, shared, pid, ours, fds, n_fds, err);
 	/* It has nothing left to do, or is not to go on. */
 	end_child(pid);
 	return result;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct visitor;
 
@@ -27,6 +28,13 @@ struct visit {
 	/* Entered then, in this order (setns). For a pid namespace see setns(2): only children. */
 	const int *namespaces;
 	size_t n_namespaces;
+	/*
+	 * In us, once the process is there and before it does anything; what it changes here is
+	 * seen there only through the kernel. May be NULL.
+	 */
+	int (*first)(void *data, struct error *err);
+	/* In us, once the function is done and as long as the process is there. May be NULL. */
+	int (*meanwhile)(pid_t pid, void *data, struct error *err);
 	/* Returns 0, or -1 with err. */
 	int (*function)(struct visitor *visitor, void *data, struct error *err);
 	/* Lies in shared memory while the function has it, and is copied back after it. */

@@ -11,6 +11,7 @@
 #include "kinds/namespaces/pid.h"
 
 #include "base/cleanup.h"
+#include "kernel/visit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +20,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -49,7 +49,7 @@ static bool read_number(const char *path, uint32_t *ret_number)
 	return true;
 }
 
-static void visit(struct pid_limits *limits)
+static void look(struct pid_limits *limits)
 {
 	limits->known = read_number("/proc/sys/kernel/ns_last_pid", &limits->last_pid) &&
 			read_number("/proc/sys/kernel/pid_max", &limits->pid_max);
@@ -122,62 +122,78 @@ static void visit_one(struct pid_limits *limits, pid_t *number)
 		return;
 	pid_t pid = fork_visitor(limits->levels, number);
 	if (pid == 0) {
-		visit(limits);
+		look(limits);
 		_exit(0);
 	}
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
 }
 
-/* In a process of its own: it cannot come back from the user namespace. */
-static void visit_as_owner(struct pid_limits *limits)
-{
-	pid_t number = HIGH_NUMBER, pid = fork();
+struct list {
+	size_t count;
+	struct pid_limits limits[];
+};
 
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (enter_user_namespace(limits->fd) == 0)
-			visit_one(limits, &number);
-		_exit(0);
-	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-}
-
-static void visit_all(struct pid_limits *limits, size_t count)
+static int visit_all(struct visitor *visitor, void *data, struct error *err)
 {
+	struct list *list = data;
 	pid_t number = HIGH_NUMBER;
 
-	for (size_t i = 0; i < count; i++)
-		visit_one(&limits[i], &number);
+	(void)visitor;
+	(void)err;
+	for (size_t i = 0; i < list->count; i++)
+		if (!list->limits[i].known)
+			visit_one(&list->limits[i], &number);
+	return 0;
+}
+
+/* It cannot come back from the user namespace. */
+static int visit_as_owner(struct visitor *visitor, void *data, struct error *err)
+{
+	struct list *list = data;
+	pid_t number = HIGH_NUMBER;
+
+	(void)visitor;
+	(void)err;
+	if (enter_user_namespace(list->limits[0].fd) == 0)
+		visit_one(&list->limits[0], &number);
+	return 0;
+}
+
+static int visit_list(struct list *list,
+		      int (*function)(struct visitor *visitor, void *data, struct error *err),
+		      struct error *err)
+{
+	/* setns changes where the children of the process are born. */
+	const struct visit there = {
+		.what = "looks at pid namespaces",
+		.function = function,
+		.data = list,
+		.size = sizeof *list + list->count * sizeof list->limits[0],
+	};
+
+	return visit(&there, NULL, 0, err);
 }
 
 int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err)
 {
-	size_t size = count * sizeof *limits;
+	struct list *list = calloc(1, sizeof *list + (count + 1) * sizeof list->limits[0]);
+	int result = list ? 0 : fail(err, ERR_IO, "out of memory");
 
-	if (count == 0)
-		return 0;
-	struct pid_limits *shared =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return fail_errno(err, ERR_IO, "cannot map %zu bytes", size);
-	for (size_t i = 0; i < count; i++)
-		shared[i] = limits[i];
-	/* In a process of its own: setns changes where our own children are born. */
-	pid_t pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		visit_all(shared, count);
-		_exit(0);
+	if (list && count) {
+		list->count = count;
+		memcpy(list->limits, limits, count * sizeof *limits);
+		result = visit_list(list, visit_all, err);
+		memcpy(limits, list->limits, count * sizeof *limits);
 	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-	for (size_t i = 0; i < count; i++)
-		if (!shared[i].known)
-			visit_as_owner(&shared[i]);
-	for (size_t i = 0; i < count; i++)
-		limits[i] = shared[i];
-	munmap(shared, size);
-	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork") : 0;
+	for (size_t i = 0; i < count && !result; i++) {
+		if (limits[i].known)
+			continue;
+		list->count = 1;
+		list->limits[0] = limits[i];
+		result = visit_list(list, visit_as_owner, err);
+		limits[i] = list->limits[0];
+	}
+	free(list);
+	return result;
 }

@@ -8,20 +8,15 @@
 #include "kinds/namespaces/user-limits.h"
 
 #include "base/cleanup.h"
+#include "kernel/visit.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
-struct report {
-	bool inside;
-	int64_t limits[USER_LIMITS]; /* -1: this kernel has no such file */
+/* -1: this kernel has no such file. */
+struct limits {
+	int64_t values[USER_LIMITS];
 };
 
 static int64_t read_limit(const char *name)
@@ -29,23 +24,23 @@ static int64_t read_limit(const char *name)
 	char path[64], text[32];
 
 	snprintf(path, sizeof path, "/proc/sys/user/%s", name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
 	if (length <= 0)
 		return -1;
 	text[length] = '\0';
 	return strtoll(text, NULL, 10);
 }
 
-__attribute__((noreturn)) static void visit(int namespace_fd, int report_fd)
+static int read_inside(struct visitor *visitor, void *data, struct error *err)
 {
-	struct report report = { .inside = setns(namespace_fd, CLONE_NEWUSER) == 0 };
+	struct limits *limits = data;
 
+	(void)visitor;
+	(void)err;
 	for (size_t i = 0; i < USER_LIMITS; i++)
-		report.limits[i] = report.inside ? read_limit(user_limit_names[i]) : -1;
-	_exit(write(report_fd, &report, sizeof report) != sizeof report);
+		limits->values[i] = read_limit(user_limit_names[i]);
+	return 0;
 }
 
 static void add_limit(struct snapshot *snapshot, NsEntry *entry, const char *name, int64_t value)
@@ -62,28 +57,26 @@ static void add_limit(struct snapshot *snapshot, NsEntry *entry, const char *nam
 int user_limits_read(struct snapshot *snapshot, int namespace_fd, NsEntry *entry, bool *ret_known,
 		     struct error *err)
 {
-	struct report report = { 0 };
-	ssize_t length;
-	int ends[2];
+	struct limits limits;
+	struct error refused = { 0 };
+	struct visit there = {
+		.what = "reads the limits of a user namespace",
+		.namespaces = &namespace_fd,
+		.n_namespaces = 1,
+		.function = read_inside,
+		.data = &limits,
+		.size = sizeof limits,
+	};
+	int result = visit(&there, NULL, 0, &refused);
 
-	if (pipe2(ends, O_CLOEXEC))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a pipe");
-	autoclose int report_fd = ends[0];
-	pid_t visitor = fork();
-	if (visitor == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		visit(namespace_fd, ends[1]);
+	/* Where we may not go they stay unknown. */
+	*ret_known = result == 0;
+	if (result && refused.name != ERR_NO_PRIVILEGE) {
+		*err = refused;
+		return -1;
 	}
-	close(ends[1]);
-	if (visitor < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	while ((length = read(report_fd, &report, sizeof report)) < 0 && errno == EINTR)
-		;
-	while (waitpid(visitor, NULL, 0) < 0 && errno == EINTR)
-		;
-	*ret_known = length == sizeof report && report.inside;
 	for (size_t i = 0; *ret_known && i < USER_LIMITS; i++)
-		if (report.limits[i] >= 0 && report.limits[i] < NO_USER_LIMIT)
-			add_limit(snapshot, entry, user_limit_names[i], report.limits[i]);
+		if (limits.values[i] >= 0 && limits.values[i] < NO_USER_LIMIT)
+			add_limit(snapshot, entry, user_limit_names[i], limits.values[i]);
 	return 0;
 }

@@ -9,18 +9,14 @@
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "kernel/visit.h"
 #include "kernel/end-child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 struct map {
 	size_t n_extents;
@@ -112,67 +108,51 @@ int user_maps_read(struct user_maps *maps, struct arena *arena, int proc_fd,
 
 /* ---- namespaces that nobody is in whom we know ---- */
 
-/* In a process of its own, which says how it went and waits to be killed. */
-static void visit(int fd, int report_fd)
-{
-	int result = setns(fd, CLONE_NEWUSER) ? errno : 0;
+struct reading {
+	struct user_maps *maps;
+	struct arena *arena;
+	const struct user_maps *parent;
+};
 
-	/* Once more: a change of credentials clears it. Who is dead by now does not read. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (write(report_fd, &result, sizeof result) < 0)
-		_exit(1);
-	for (;;)
-		pause();
+static int be_inside(struct visitor *visitor, void *data, struct error *err)
+{
+	(void)visitor;
+	(void)data;
+	(void)err;
+	return 0;
 }
 
-static int wait_for_visitor(int report_fd)
+/* From outside, as those of a task are read: so the numbers are the same. */
+static int read_visited(pid_t pid, void *data, struct error *err)
 {
-	int result;
-	ssize_t length;
-
-	do
-		length = read(report_fd, &result, sizeof result);
-	while (length < 0 && errno == EINTR);
-	errno = length == sizeof result ? result : ECHILD;
-	return errno ? -1 : 0;
-}
-
-static int read_visited(struct user_maps *maps, struct arena *arena, pid_t visitor, int report_fd,
-			const struct user_maps *parent, struct error *err)
-{
+	const struct reading *reading = data;
 	char path[32];
 
-	if (wait_for_visitor(report_fd)) {
-		fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
-			   "cannot enter the user namespace");
-		return fail_hint(err, "no task of the tree is in it; reading its maps takes "
-				      "CAP_SYS_ADMIN there");
-	}
-	snprintf(path, sizeof path, "/proc/%d", (int)visitor);
+	snprintf(path, sizeof path, "/proc/%d", (int)pid);
 	autoclose int proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", path);
-	return user_maps_read(maps, arena, proc_fd, parent, err);
+	return user_maps_read(reading->maps, reading->arena, proc_fd, reading->parent, err);
 }
 
 int user_maps_visit(struct user_maps *maps, struct arena *arena, int namespace_fd,
 		    const struct user_maps *parent, struct error *err)
 {
-	int ends[2];
+	struct reading reading = { maps, arena, parent };
+	struct visit there = {
+		.what = "is in a user namespace",
+		.namespaces = &namespace_fd,
+		.n_namespaces = 1,
+		.function = be_inside,
+		.meanwhile = read_visited,
+		.data = &reading,
+		.size = sizeof reading,
+	};
 
-	if (pipe2(ends, O_CLOEXEC))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a pipe");
-	autoclose int report_fd = ends[0];
-	pid_t visitor = fork();
-	if (visitor == 0) {
-		close(report_fd);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		visit(namespace_fd, ends[1]);
-	}
-	close(ends[1]);
-	if (visitor < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	int result = read_visited(maps, arena, visitor, report_fd, parent, err);
-	end_child(visitor);
-	return result;
+	if (visit(&there, NULL, 0, err) == 0)
+		return 0;
+	if (err->name == ERR_NO_PRIVILEGE)
+		return fail_hint(err, "no task of the tree is in it; reading its maps takes "
+				      "CAP_SYS_ADMIN there");
+	return -1;
 }

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What images may say of plain namespaces and cgroups, which anybody may have written. */
+#include "kinds/cgroups/cgroups.h"
+#include "kinds/namespaces/namespaces.h"
+#include "model/namespaces.h"
+#include "model/records.h"
+
+#include <linux/sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { OWN_PID = 1, OWN_USER, OWN_UTS, TREE_UTS = 10 };
+
+/* One task with two threads, in a namespace of its own of one type. */
+struct fixture {
+	struct arena arena;
+	struct snapshot snapshot;
+	struct error err;
+	NsEntry *entry;
+	struct task *task;
+};
+
+static CoreEntry *new_core(struct snapshot *snapshot)
+{
+	CoreEntry *core = snapshot_new(snapshot, CORE_ENTRY, CoreEntry);
+
+	core->mtype = CORE_ENTRY__MARCH__X86_64;
+	core->thread_core = snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
+	core->thread_info = snapshot_new(snapshot, THREAD_INFO_X86, ThreadInfoX86);
+	return core;
+}
+
+static void add_task(struct fixture *fixture)
+{
+	struct snapshot *snapshot = &fixture->snapshot;
+	struct task *task = snapshot_add_task(snapshot);
+	PstreeEntry *pstree = snapshot_new(snapshot, PSTREE_ENTRY, PstreeEntry);
+
+	pstree->pid = pstree->pgid = pstree->sid = 100;
+	pstree->n_threads = task->n_threads = 2;
+	pstree->threads = arena_array(&fixture->arena, uint32_t, 2);
+	pstree->threads[0] = 100;
+	pstree->threads[1] = 101;
+	task->pstree = pstree;
+	task->threads = arena_array(&fixture->arena, CoreEntry *, 2);
+	task->core = task->threads[0] = new_core(snapshot);
+	task->threads[1] = new_core(snapshot);
+	task->core->tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
+	task->core->tc->task_state = TASK_ALIVE;
+	task->ids = snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
+	task->ids->files_id = 1;
+	ids_set_namespace(task->ids, NAMESPACE_PID, OWN_PID);
+	ids_set_namespace(task->ids, NAMESPACE_USER, OWN_USER);
+	task->mm = snapshot_new(snapshot, MM_ENTRY, MmEntry);
+	task->fs = snapshot_new(snapshot, FS_ENTRY, FsEntry);
+	snapshot_add_table(snapshot, 1);
+	fixture->task = task;
+}
+
+static void begin(struct fixture *fixture, enum namespace_type type)
+{
+	struct snapshot *snapshot = &fixture->snapshot;
+
+	memset(fixture, 0, sizeof *fixture);
+	arena_init(&fixture->arena);
+	snapshot->arena = &fixture->arena;
+	snapshot->inventory = snapshot_new(snapshot, INVENTORY_ENTRY, InventoryEntry);
+	snapshot->inventory->root_ids =
+		snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
+	ids_set_namespace(snapshot->inventory->root_ids, NAMESPACE_PID, OWN_PID);
+	ids_set_namespace(snapshot->inventory->root_ids, NAMESPACE_USER, OWN_USER);
+	ids_set_namespace(snapshot->inventory->root_ids, type, OWN_UTS);
+	add_task(fixture);
+	ids_set_namespace(fixture->task->ids, type, TREE_UTS);
+	fixture->entry = snapshot_new(snapshot, NS_ENTRY, NsEntry);
+	fixture->entry->id = TREE_UTS;
+	fixture->entry->ns_cflag = namespace_types[type].flag;
+	fixture->entry->has_userns_id = true;
+	fixture->entry->userns_id = OWN_USER;
+	snapshot_add_namespace(snapshot, fixture->entry);
+}
+
+static bool is_refused(struct fixture *fixture, enum error_name name)
+{
+	int result = snapshot_index(&fixture->snapshot, &fixture->err);
+	bool refused = result == -1 && fixture->err.name == name;
+
+	arena_done(&fixture->arena);
+	return refused;
+}
+
+static void test_members_are_found(void **state)
+{
+	struct fixture fixture;
+	struct snapshot *snapshot = &fixture.snapshot;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_UTS);
+	thread_set_namespace(snapshot, fixture.task->threads[1]->thread_core, NAMESPACE_UTS,
+			     OWN_UTS);
+	assert_int_equal(snapshot_index(snapshot, &fixture.err), 0);
+	assert_int_equal(snapshot->n_plain_namespaces, 1);
+	const struct task *task = &snapshot->tasks[0];
+	struct namespace *own = snapshot->plain_namespaces[0];
+	assert_ptr_equal(thread_namespace(snapshot, task, 0, NAMESPACE_UTS), own);
+	assert_null(thread_namespace(snapshot, task, 1, NAMESPACE_UTS));
+	/* Nobody comes back to the coordinator's own, so the process stays there at first. */
+	assert_null(task_first_namespace(snapshot, task, NAMESPACE_UTS));
+	assert_true(thread_is_late_for_any(snapshot, task, 0));
+	assert_false(thread_is_late_for_any(snapshot, task, 1));
+	arena_done(&fixture.arena);
+}
+
+static void test_what_no_kernel_has_made(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_UTS);
+	fixture.entry->id = OWN_UTS; /* the dumper's */
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	begin(&fixture, NAMESPACE_UTS);
+	fixture.entry->id = 0;
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	begin(&fixture, NAMESPACE_UTS);
+	fixture.entry->userns_id = 99;
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	begin(&fixture, NAMESPACE_UTS);
+	fixture.entry->ns_cflag = 1;
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	begin(&fixture, NAMESPACE_UTS);
+	snapshot_add_namespace(&fixture.snapshot, fixture.entry); /* twice */
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+}
+
+static void test_what_is_not_described(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_UTS);
+	ids_set_namespace(fixture.task->ids, NAMESPACE_UTS, 11);
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	begin(&fixture, NAMESPACE_UTS);
+	fixture.entry->ns_cflag = CLONE_NEWIPC; /* of another type than its member says */
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	begin(&fixture, NAMESPACE_UTS);
+	thread_set_namespace(&fixture.snapshot, fixture.task->threads[1]->thread_core,
+			     NAMESPACE_UTS, 12);
+	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+}
+
+/* The check of a kind on the one namespace that there is; ends the fixture. */
+static enum error_name check(struct fixture *fixture, const struct namespace_kind *kind)
+{
+	assert_int_equal(snapshot_index(&fixture->snapshot, &fixture->err), 0);
+	int result = kind->check(&fixture->snapshot, fixture->snapshot.plain_namespaces[0],
+				 &fixture->err);
+	enum error_name name = result ? fixture->err.name : ERR_NONE;
+	arena_done(&fixture->arena);
+	return name;
+}
+
+static void begin_uts(struct fixture *fixture, const char *host, size_t length)
+{
+	begin(fixture, NAMESPACE_UTS);
+	fixture->entry->uts = snapshot_new(&fixture->snapshot, UTSNS_ENTRY, UtsnsEntry);
+	fixture->entry->uts->nodename = arena_printf(&fixture->arena, "%*s", (int)length, host);
+	fixture->entry->uts->domainname = arena_string(&fixture->arena, "");
+}
+
+static void test_uts(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_UTS);
+	assert_int_equal(check(&fixture, &uts_namespace_kind), ERR_IMAGE_INVALID);
+	begin_uts(&fixture, "host", 64);
+	assert_int_equal(check(&fixture, &uts_namespace_kind), ERR_NONE);
+	begin_uts(&fixture, "host", 65);
+	assert_int_equal(check(&fixture, &uts_namespace_kind), ERR_IMAGE_INVALID);
+}
+
+static Timespec *new_time(struct fixture *fixture, uint64_t seconds, uint64_t nanoseconds)
+{
+	Timespec *time = snapshot_new(&fixture->snapshot, TIMESPEC, Timespec);
+
+	time->tv_sec = seconds;
+	time->tv_nsec = nanoseconds;
+	return time;
+}
+
+static enum error_name check_time(uint64_t seconds, uint64_t nanoseconds)
+{
+	struct fixture fixture;
+
+	begin(&fixture, NAMESPACE_TIME);
+	fixture.entry->time = snapshot_new(&fixture.snapshot, TIMENS_ENTRY, TimensEntry);
+	fixture.entry->time->monotonic = new_time(&fixture, seconds, nanoseconds);
+	fixture.entry->time->boottime = new_time(&fixture, 1, 2);
+	return check(&fixture, &time_namespace_kind);
+}
+
+static void test_time(void **state)
+{
+	(void)state;
+	assert_int_equal(check_time(100, 999999999), ERR_NONE);
+	assert_int_equal(check_time(100, 1000000000), ERR_IMAGE_INVALID);
+	assert_int_equal(check_time(UINT64_MAX, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check_time(INT64_MAX, 0), ERR_IMAGE_INVALID);
+}
+
+static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
+{
+	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
+
+	description->mode = mode;
+	return description;
+}
+
+static void begin_ipc(struct fixture *fixture)
+{
+	begin(fixture, NAMESPACE_IPC);
+	fixture->entry->ipc = snapshot_new(&fixture->snapshot, IPC_ENTRY, IpcEntry);
+}
+
+static enum error_name check_setting(const char *name, const char *value)
+{
+	struct fixture fixture;
+
+	begin_ipc(&fixture);
+	IpcSetting *setting = snapshot_new(&fixture.snapshot, IPC_SETTING, IpcSetting);
+	setting->name = arena_string(&fixture.arena, name);
+	setting->value = arena_string(&fixture.arena, value);
+	fixture.entry->ipc->settings = arena_copy(&fixture.arena, &setting, sizeof setting);
+	fixture.entry->ipc->n_settings = 1;
+	return check(&fixture, &ipc_namespace_kind);
+}
+
+static enum error_name check_segment(uint64_t size, size_t content, uint32_t mode,
+				     uint64_t attached)
+{
+	struct fixture fixture;
+
+	begin_ipc(&fixture);
+	IpcSegment *segment = snapshot_new(&fixture.snapshot, IPC_SEGMENT, IpcSegment);
+	segment->desc = new_description(&fixture, mode);
+	segment->size = size;
+	segment->attached = attached;
+	segment->content.data = arena_alloc(&fixture.arena, content + 1);
+	segment->content.len = content;
+	fixture.entry->ipc->segments = arena_copy(&fixture.arena, &segment, sizeof segment);
+	fixture.entry->ipc->n_segments = 1;
+	return check(&fixture, &ipc_namespace_kind);
+}
+
+static enum error_name check_semaphore(uint32_t value, size_t count, uint32_t mode)
+{
+	struct fixture fixture;
+
+	begin_ipc(&fixture);
+	IpcSemaphores *set = snapshot_new(&fixture.snapshot, IPC_SEMAPHORES, IpcSemaphores);
+	set->desc = new_description(&fixture, mode);
+	set->values = arena_array(&fixture.arena, uint32_t, count + 1);
+	set->values[0] = value;
+	set->n_values = count;
+	fixture.entry->ipc->semaphores = arena_copy(&fixture.arena, &set, sizeof set);
+	fixture.entry->ipc->n_semaphores = 1;
+	return check(&fixture, &ipc_namespace_kind);
+}
+
+static void test_ipc(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_IPC);
+	assert_int_equal(check(&fixture, &ipc_namespace_kind), ERR_IMAGE_INVALID);
+	assert_int_equal(check_setting("kernel/msgmax", "8192"), ERR_NONE);
+	assert_int_equal(check_setting("kernel/core_pattern", "8192"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_setting("kernel/msgmax", "|/bin/sh"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_segment(100, 100, 0600, 0), ERR_NONE);
+	assert_int_equal(check_segment(0, 0, 0600, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check_segment(100, 101, 0600, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check_segment(UINT64_MAX, 1, 0600, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check_segment(100, 1, 04600, 0), ERR_IMAGE_INVALID);
+	/* Attached by somebody who is not there. */
+	assert_int_equal(check_segment(100, 1, 0600, 1), ERR_UNSUPPORTED_NAMESPACE);
+	assert_int_equal(check_semaphore(7, 1, 0600), ERR_NONE);
+	assert_int_equal(check_semaphore(32768, 1, 0600), ERR_IMAGE_INVALID);
+	assert_int_equal(check_semaphore(1, 32001, 0600), ERR_IMAGE_INVALID);
+	assert_int_equal(check_semaphore(1, 0, 0600), ERR_IMAGE_INVALID);
+}
+
+static void test_cgroup_paths(void **state)
+{
+	(void)state;
+	assert_true(cgroup_is_path("/"));
+	assert_true(cgroup_is_path("/a/b.slice/..c"));
+	assert_false(cgroup_is_path("a"));
+	assert_false(cgroup_is_path(""));
+	assert_false(cgroup_is_path("/.."));
+	assert_false(cgroup_is_path("/a/../../b"));
+	assert_false(cgroup_is_path("/a/."));
+}
+
+static void test_cgroups_of_tasks(void **state)
+{
+	struct fixture fixture;
+	struct snapshot *snapshot = &fixture.snapshot;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_UTS);
+	CgroupEntry *cgroups = snapshot_new(snapshot, CGROUP_ENTRY, CgroupEntry);
+	CgSetEntry *set =
+		cgroup_parse_set(snapshot, "0::/../outside\n1:cpu:/in\n", 7, &fixture.err);
+	assert_non_null(set);
+	assert_int_equal(set->n_ctls, 2);
+	cgroups->sets = arena_copy(&fixture.arena, &set, sizeof set);
+	cgroups->n_sets = 1;
+	snapshot_add_record(snapshot, IMAGE_CGROUP, 0, cgroups);
+	assert_int_equal(snapshot_index(snapshot, &fixture.err), 0);
+	TaskCoreEntry *tc = fixture.task->core->tc;
+	tc->has_cg_set = true;
+	tc->cg_set = 8;
+	assert_int_equal(cgroups_kind.check(snapshot, &snapshot->tasks[0], &fixture.err), -1);
+	assert_int_equal(fixture.err.name, ERR_IMAGE_INVALID);
+	tc->cg_set = 7;
+	fixture.err = (struct error){ 0 };
+	assert_int_equal(cgroups_kind.check(snapshot, &snapshot->tasks[0], &fixture.err), -1);
+	assert_int_equal(fixture.err.name, ERR_CGROUP_OUTSIDE);
+	arena_done(&fixture.arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_members_are_found),
+		cmocka_unit_test(test_what_no_kernel_has_made),
+		cmocka_unit_test(test_what_is_not_described),
+		cmocka_unit_test(test_uts),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_ipc),
+		cmocka_unit_test(test_cgroup_paths),
+		cmocka_unit_test(test_cgroups_of_tasks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -3,6 +3,7 @@
 #include "images/load.h"
 
 #include "images/pagemap.h"
+#include "model/namespaces.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -93,6 +94,35 @@ int load_user_namespace(struct image *image, void *message)
 	entry->user_ext = message;
 	image->loader->users_inside = true;
 	snapshot_add_namespace(image->snapshot, entry);
+	return 0;
+}
+
+/*
+ * A plain namespace that CRIU dumped: it is known by the number in the file's name, and made with
+ * the user namespace of the tree (model/namespaces.c). Ours are in ns.img.
+ */
+static int add_plain(struct image *image, enum namespace_type type, NsEntry **ret_entry)
+{
+	const InventoryEntry *inventory = image->snapshot->inventory;
+	NsEntry *entry;
+
+	if (!inventory || inventory->nestor_version)
+		return image_invalid(image, "it belongs to no tree");
+	entry = snapshot_new(image->snapshot, NS_ENTRY, NsEntry);
+	entry->id = (uint32_t)image->number;
+	entry->ns_cflag = namespace_types[type].flag;
+	snapshot_add_namespace(image->snapshot, entry);
+	*ret_entry = entry;
+	return 0;
+}
+
+int load_uts_namespace(struct image *image, void *message)
+{
+	NsEntry *entry = NULL;
+
+	if (add_plain(image, NAMESPACE_UTS, &entry))
+		return -1;
+	entry->uts = message;
 	return 0;
 }
 

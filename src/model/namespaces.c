@@ -174,6 +174,11 @@ static bool is_taken(const struct snapshot *snapshot, const NsEntry *entry)
 	return false;
 }
 
+static bool told_by_nestor(const struct snapshot *snapshot)
+{
+	return !snapshot->inventory || snapshot->inventory->nestor_version;
+}
+
 static int add_plain(struct snapshot *snapshot, NsEntry *entry, enum namespace_type type,
 		     struct error *err)
 {
@@ -184,12 +189,15 @@ static int add_plain(struct snapshot *snapshot, NsEntry *entry, enum namespace_t
 		return fail(err, ERR_IMAGE_INVALID, "%s namespace %" PRIu32 ": its id is taken",
 			    words, entry->id);
 	/* Nobody gets more by an omission. */
-	if (!entry->has_userns_id && snapshot->n_user_namespaces > 1)
+	if (!entry->has_userns_id && snapshot->n_user_namespaces > 1 && told_by_nestor(snapshot))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "%s namespace %" PRIu32
 			    ": the images do not tell which user namespace owns it",
 			    words, entry->id);
-	if (entry->has_userns_id)
+	/* Those of CRIU are made with the user namespace of its tree. */
+	if (!entry->has_userns_id)
+		owner = told_by_nestor(snapshot) ? owner : snapshot->tasks[0].user_namespace;
+	else
 		owner = snapshot_user_namespace(snapshot, entry->userns_id);
 	if (!owner)
 		return fail(err, ERR_IMAGE_INVALID,

@@ -10,6 +10,7 @@
 #include "images/manifest.h"
 #include "images/parse.h"
 #include "images/users.h"
+#include "model/namespaces.h"
 #include "sample-snapshot.h"
 
 #include <fcntl.h>
@@ -623,6 +624,29 @@ static CredsEntry *make_users(struct snapshot *snapshot, struct arena *arena)
 	return creds;
 }
 
+/* "alpha" and "beta". */
+static void test_host_names_of_another_tool(void **state)
+{
+	static const uint8_t names[] = { 0x19, 0x43, 0x56, 0x54, 0x03, 0x32, 0x47, 0x54, 13,
+					 0,    0,    0,	   10,	 5,    'a',  'l',  'p',	 'h',
+					 'a',  18,   4,	   'b',	 'e',  't',  'a' };
+	struct fixture *fixture = *state;
+	struct error err = { 0 };
+	struct snapshot snapshot;
+
+	sample_snapshot(&snapshot, &fixture->arena);
+	snapshot.inventory->nestor_version = NULL;
+	must(image_parse(&snapshot, "utsns-40.img", names, sizeof names, &err), &err);
+	ids_set_namespace(snapshot.tasks[0].ids, NAMESPACE_UTS, 40);
+	must(snapshot_index(&snapshot, &err), &err);
+	const struct namespace *uts =
+		thread_namespace(&snapshot, &snapshot.tasks[0], 0, NAMESPACE_UTS);
+	assert_non_null(uts);
+	assert_string_equal(uts->entry->uts->nodename, "alpha");
+	assert_string_equal(uts->entry->uts->domainname, "beta");
+	assert_ptr_equal(uts->owner, snapshot.tasks[0].user_namespace);
+}
+
 /* CRIU writes ids as they are inside. */
 static void test_users_of_another_tool(void **state)
 {
@@ -883,6 +907,7 @@ int main(void)
 		IN_DIRECTORY(test_large_pages_file),
 		IN_DIRECTORY(test_directory_of_another_tool),
 		IN_DIRECTORY(test_users_of_another_tool),
+		IN_DIRECTORY(test_host_names_of_another_tool),
 		IN_DIRECTORY(test_too_few_pages),
 		IN_DIRECTORY(test_pages_with_holes),
 		IN_DIRECTORY(test_thread_without_image),

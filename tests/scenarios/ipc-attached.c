@@ -3,7 +3,7 @@
  * name: ipc-attached
  * promise: attached System V segments are shared by all who have them, also twice, read-only, in
  *	part protected, and removed while attached; the last one to detach ends them
- * flavours: flat one three user user-three
+ * flavours: one three user user-three
  */
 #include "scenario.h"
 

@@ -709,7 +709,7 @@ static void bad_images_are_refused(void **state)
 	area->start = 0x40000;
 	refused(fixture, ERR_IMAGE_INVALID);
 	area->start = 0x20000;
-	area->status |= VMA_SYSV_IPC;
+	area->status |= VMA_AIO_RING;
 	refused(fixture, ERR_IMAGE_UNSUPPORTED);
 	area->status = VMA_REGULAR | VMA_FILE_PRIVATE;
 	area->shmid = 7;

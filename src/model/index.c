@@ -153,7 +153,11 @@ static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32
 	struct pid_namespace *namespace = arena_new(snapshot->arena, struct pid_namespace);
 
 	*namespace = (struct pid_namespace){
-		.id = id, .level = parent ? parent->level + 1 : 0, .parent = parent, .entry = entry
+		.id = id,
+		.index = snapshot->n_pid_namespaces,
+		.level = parent ? parent->level + 1 : 0,
+		.parent = parent,
+		.entry = entry,
 	};
 	snapshot->pid_namespaces = arena_grow(snapshot->arena, snapshot->pid_namespaces,
 					      snapshot->n_pid_namespaces, sizeof(void *));

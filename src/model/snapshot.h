@@ -92,6 +92,7 @@ struct task {
 /* A pid namespace of the tree, found from NsEntry records and from the tasks. */
 struct pid_namespace {
 	uint32_t id;
+	size_t index;		      /* in snapshot.pid_namespaces */
 	size_t level;		      /* index into pid vectors */
 	struct pid_namespace *parent; /* NULL for that of level 0 */
 	struct task *init;	      /* NULL where level 0 is the dumper's, or nobody is left */

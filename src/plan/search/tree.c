@@ -129,19 +129,9 @@ static int compare_keys(const void *a, const void *b)
 	return *one < *other ? -1 : *one > *other;
 }
 
-static int compare_places(const void *a, const void *b)
-{
-	const struct place *one = a, *other = b;
-	uintptr_t first = (uintptr_t)one->namespace, second = (uintptr_t)other->namespace;
-
-	return first < second ? -1 : first > second;
-}
-
 struct place *tree_place(const struct tree *tree, const struct pid_namespace *namespace)
 {
-	struct place wanted = { .namespace = namespace };
-
-	return bsearch(&wanted, tree->places, tree->n_places, sizeof wanted, compare_places);
+	return &tree->places[namespace->index];
 }
 
 static struct session *find_session(const struct tree *tree, uint32_t key)
@@ -176,7 +166,6 @@ static void add_places(struct tree *tree)
 	tree->places = arena_array(tree->arena, struct place, tree->n_places);
 	for (size_t i = 0; i < tree->n_places; i++)
 		tree->places[i].namespace = snapshot->pid_namespaces[i];
-	qsort(tree->places, tree->n_places, sizeof *tree->places, compare_places);
 	for (size_t i = 0; i < tree->n_places; i++) {
 		struct place *place = &tree->places[i];
 		place->index = i;

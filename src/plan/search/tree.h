@@ -203,7 +203,7 @@ struct tree {
 	size_t n_sessions;
 	struct group *groups; /* by key, ascending */
 	size_t n_groups;
-	struct place *places; /* by address of the namespace, ascending */
+	struct place *places; /* in the order of snapshot.pid_namespaces */
 	size_t n_places;
 	uint64_t *used_numbers; /* place << 32 | number, ascending; NULL until a helper needs one */
 	size_t n_used_numbers;

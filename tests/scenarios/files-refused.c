@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
@@ -20,7 +21,9 @@ int main(int argc, char **argv)
 	scenario_begin(argc, argv);
 	scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0, "no sockets");
 	int hard = open("first-name", O_RDWR | O_CREAT, 0600);
-	scenario_need(!link("first-name", "other-name") && !unlink("first-name"), "cannot link");
+	scenario_need(!mkdir("other", 0700) && !link("first-name", "other/name") &&
+			      !unlink("first-name"),
+		      "cannot link");
 
 	scenario_ready();
 

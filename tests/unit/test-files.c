@@ -332,7 +332,8 @@ static void hold_refused(void)
 	if (socket(AF_PACKET, SOCK_RAW, 0) < 0 || socket(AF_PACKET, SOCK_RAW, 0) < 0)
 		_exit(1);
 	open("/proc/self/status", O_RDONLY);
-	if (open("hard", O_RDWR | O_CREAT, 0600) < 0 || link("hard", "other") || unlink("hard"))
+	if (open("hard", O_RDWR | O_CREAT, 0600) < 0 || mkdir("elsewhere", 0700) ||
+	    link("hard", "elsewhere/other") || unlink("hard"))
 		_exit(1);
 }
 

@@ -9,6 +9,7 @@
  * shared anonymous memory) and those of mounts that are gone are refused.
  */
 #include "kinds/files/ghost.h"
+#include "kinds/files/linked.h"
 
 #include "base/cleanup.h"
 #include "base/table.h"
@@ -296,6 +297,8 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 	const RemapFilePathEntry *remap = remap_of(snapshot, entry);
 
 	if (!remap)
+		return 0;
+	if (linked_of(snapshot, entry))
 		return 0;
 	if (!is_ghost_remap(remap))
 		return fail(err, ERR_IMAGE_UNSUPPORTED,

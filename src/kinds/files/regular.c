@@ -12,6 +12,7 @@
 #include "kinds/files/files.h"
 #include "kinds/files/ghost.h"
 #include "kinds/files/opener.h"
+#include "kinds/files/linked.h"
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
@@ -53,7 +54,9 @@ static bool has_process_component(const char *path)
 	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
 		const char *component = slash + 1;
 		size_t digits = strspn(component, "0123456789");
-		if (digits && (component[digits] == '/' || component[digits] == '\0'))
+		/* " (deleted)" stands behind that of a process that is gone. */
+		if (digits && (component[digits] == '/' || component[digits] == ' ' ||
+			       component[digits] == '\0'))
 			return true;
 	}
 	return false;
@@ -159,9 +162,12 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
 	/* Some file systems (btrfs) leave a link count of 1 to directories, removed ones too. */
 	if (file->stat.st_nlink > 0 && !S_ISDIR(file->stat.st_mode))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: the name is gone while the file has another (a hard link)",
-			    file->what);
+		return S_ISREG(file->stat.st_mode)
+			       ? linked_collect(file, entry, err)
+			       : fail(err, ERR_UNSUPPORTED_FILE,
+				      "%s: the name is gone while the file has another (a hard "
+				      "link)",
+				      file->what);
 	return ghost_collect(file, entry, err);
 }
 
@@ -304,7 +310,8 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 	struct stat found;
 
 	/* What lies in a namespace of the tree is looked at when that is made. */
-	if (ghost_of(opener->snapshot, entry) || is_in_namespace(opener->snapshot, reg))
+	if (ghost_of(opener->snapshot, entry) || linked_of(opener->snapshot, entry) ||
+	    is_in_namespace(opener->snapshot, reg))
 		return 0;
 	autoclose int fd = find_named(opener, reg, &found, err);
 	return fd < 0 ? -1 : 0;
@@ -316,8 +323,10 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 	struct stat found = { .st_mode = reg->has_mode ? reg->mode : 0 };
 	bool unlinked = ghost_of(opener->snapshot, entry) != NULL;
 
-	autoclose int fd =
-		unlinked ? ghost_open(opener, entry, err) : open_named(opener, reg, &found, err);
+	autoclose int fd = unlinked ? ghost_open(opener, entry, err)
+			   : linked_of(opener->snapshot, entry)
+				   ? linked_open(opener, entry, err)
+				   : open_named(opener, reg, &found, err);
 	if (fd < 0)
 		return -1;
 	/* Devices keep no position, and lseek on O_PATH gives EBADF. */

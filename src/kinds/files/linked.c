@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A file that was opened by a name that is gone, and has another one: who writes a file and gives
+ * it its name by link and unlink, as sem_open(3) does. The other name is looked for where the first
+ * one was, as a link is where it is easily made; nothing is added to the file system for a dump.
+ * Found nowhere there, it is refused.
+ *
+ * In the images the description has its first name, and is remapped (LINKED) to a file record of
+ * the other. At a restore the file gets the first name again for the moment in which it is opened,
+ * so that it shows as what it was; if somebody has taken that, the other one has to do.
+ */
+#include "kinds/files/linked.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "collect/collect.h"
+#include "kinds/files/opener.h"
+#include "kinds/files/regular.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Dump ---- */
+
+/* A directory entry that is the inode; NULL if there is none. */
+static char *find_name(struct arena *arena, const char *directory, const struct stat *wanted)
+{
+	autoclosedir DIR *entries = opendir(directory);
+	const struct dirent *entry;
+	struct stat found;
+
+	while (entries && (entry = readdir(entries)))
+		if (entry->d_ino == wanted->st_ino &&
+		    fstatat(dirfd(entries), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    found.st_ino == wanted->st_ino && found.st_dev == wanted->st_dev)
+			return arena_printf(arena, "%s/%s", directory[1] ? directory : "",
+					    entry->d_name);
+	return NULL;
+}
+
+int linked_collect(const struct open_file *file, const FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct snapshot *snapshot = collect->snapshot;
+	char *directory = arena_string(collect->arena, entry->reg->name);
+	char *slash = strrchr(directory, '/');
+
+	slash[slash == directory] = '\0';
+	char *name = find_name(collect->arena, directory, &file->stat);
+	if (!name)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: the name is gone while the file has another (a hard link), which "
+			    "is not in the same directory",
+			    file->what);
+	FileEntry *other = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
+	other->type = FD_TYPES__REG;
+	other->id = ++collect->next_file_id;
+	other->reg = snapshot_new(snapshot, REG_FILE_ENTRY, RegFileEntry);
+	*other->reg = *entry->reg;
+	other->reg->id = other->id;
+	other->reg->name = name;
+	other->reg->pos = 0;
+	other->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	snapshot_add_file(snapshot, other);
+	RemapFilePathEntry *remap =
+		snapshot_new(snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);
+	remap->orig_id = file->id;
+	remap->remap_id = other->id;
+	remap->has_remap_type = true;
+	remap->remap_type = REMAP_TYPE__LINKED;
+	snapshot_add_record(snapshot, IMAGE_REMAP_FPATH, file->id, remap);
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+const RegFileEntry *linked_of(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const struct record *record = snapshot_record(snapshot, IMAGE_REMAP_FPATH, entry->id);
+	const RemapFilePathEntry *remap = record ? record->message : NULL;
+
+	if (!remap || !remap->has_remap_type || remap->remap_type != REMAP_TYPE__LINKED)
+		return NULL;
+	const FileEntry *other = snapshot_file(snapshot, remap->remap_id);
+	return other && other->type == FD_TYPES__REG ? other->reg : NULL;
+}
+
+static int open_directory(const struct file_opener *opener, const char *path, const char **ret_name)
+{
+	char *directory = arena_printf(opener->arena, "/%s", path);
+	char *slash = strrchr(directory, '/');
+
+	*ret_name = arena_string(opener->arena, slash + 1);
+	*slash = '\0';
+	return opener_open_path(opener, directory, O_PATH | O_DIRECTORY);
+}
+
+static bool is_same_inode(int one, int other)
+{
+	struct stat a, b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
+}
+
+static int open_by_first_name(const struct file_opener *opener, const RegFileEntry *reg,
+			      int other_fd)
+{
+	char self[64];
+	const char *name;
+	autoclose int dir_fd = open_directory(opener, reg->name, &name);
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", other_fd);
+	if (dir_fd < 0 || linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) < 0)
+		return -1;
+	int fd = openat(dir_fd, name, regular_open_flags(reg) | O_NONBLOCK | O_CLOEXEC);
+	if (unlinkat(dir_fd, name, 0) < 0)
+		log_warning("restore", reg->name, "cannot remove the temporary name, left");
+	/* Somebody may have put something else there meanwhile. */
+	if (fd >= 0 && !is_same_inode(fd, other_fd)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int linked_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const RegFileEntry *reg = entry->reg, *other = linked_of(opener->snapshot, entry);
+	char self[64];
+	struct stat found;
+
+	autoclose int other_fd = opener_open_path(opener, other->name, O_PATH | O_NOFOLLOW);
+	if (other_fd < 0 || fstat(other_fd, &found) < 0)
+		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
+				  "%s, another name of a file that the tree has open", other->name);
+	if (!S_ISREG(found.st_mode) || (reg->has_size && reg->size != (uint64_t)found.st_size))
+		return fail(err, ERR_FILE_CHANGED, "%s is another file, or has another size",
+			    other->name);
+	autoclose int fd = open_by_first_name(opener, reg, other_fd);
+	if (fd < 0) {
+		snprintf(self, sizeof self, "/proc/self/fd/%d", other_fd);
+		fd = open(self, regular_open_flags(reg) | O_NONBLOCK | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return fail_errno(err, ERR_IO, "cannot open %s", other->name);
+	/* A regular file does not mind, but shows the flag. */
+	if (!(reg->flags & (O_NONBLOCK | O_PATH)) && opener_set_flags(fd, reg->flags) < 0)
+		return fail_errno(err, ERR_IO, "cannot set the flags of %s", other->name);
+	return take_fd(&fd);
+}

@@ -15,10 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -123,6 +128,34 @@ static void have_files(void)
 	must(open("/tmp", O_RDONLY | O_DIRECTORY) >= 0);
 }
 
+static void watch(int epoll, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	must(fd >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+static void have_events(void)
+{
+	const struct itimerspec later = { { 0, 7 }, { 50000, 0 } };
+	struct flock lock = { .l_type = F_WRLCK, .l_start = 3, .l_len = 4 };
+	int epoll = epoll_create1(0), timer = timerfd_create(CLOCK_MONOTONIC, 0);
+	int inotify = inotify_init1(IN_NONBLOCK);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	must(timerfd_settime(timer, 0, &later, NULL) == 0);
+	must(inotify_add_watch(inotify, "/tmp", IN_DELETE_SELF) > 0);
+	watch(epoll, timer);
+	watch(epoll, eventfd(3, EFD_SEMAPHORE));
+	watch(epoll, signalfd(-1, &set, 0));
+	watch(epoll, inotify);
+	watch(epoll, (int)syscall(SYS_pidfd_open, getpid(), 0));
+	/* The unlinked file, open for both. */
+	must(fcntl(40, F_OFD_SETLK, &lock) == 0 && fcntl(40, F_SETOWN, getpid()) == 0);
+}
+
 static void have_memory(void)
 {
 	unsigned both = PROT_READ | PROT_WRITE;
@@ -200,6 +233,7 @@ int main(int argc, char **argv)
 		must(dup2(open("/dev/null", O_RDWR), fd) == fd);
 	must(close_range(3, ~0U, 0) == 0 && chdir("/") == 0);
 	have_files();
+	have_events();
 	have_memory();
 	have_timers();
 	have_signals();

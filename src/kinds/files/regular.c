@@ -6,7 +6,7 @@
  *
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
  * the same inode is found there again. Refused: other devices, files of processes in /proc,
- * namespaces, message queues, and files whose name is gone while another hard link remains.
+ * namespaces, message queues. A file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/files.h"

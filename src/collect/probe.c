@@ -391,15 +391,17 @@ int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
 	}
 	wait_begin(&saved);
 	while (at < collect->n_targets && !failed) {
+		/* Before anybody has begun: who was started has to be waited for. */
+		failed = collect_go_on(collect, err) < 0;
+		if (failed)
+			break;
 		size_t n = begin_batch(collect, &at, probes, deadline, err);
 
-		for (size_t i = 0; i < n && collect_go_on(collect, err) < 0; i++)
-			probes[i]->failed = true;
 		failed = ask_batch(probes, n, table, err);
 	}
 	witnesses_end(collect);
 	wait_end(&saved);
-	return failed;
+	return failed ? -1 : 0;
 }
 
 int collect_probe(struct collect *collect, struct error *err)

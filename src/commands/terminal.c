@@ -53,6 +53,7 @@ int terminal_asked_to_stop(void *data)
 	const struct terminal *terminal = data;
 	sigset_t pending;
 
+	sigemptyset(&pending);
 	sigpending(&pending);
 	for (int signal = 1; signal < SIGRTMIN; signal++) {
 		struct sigaction action;

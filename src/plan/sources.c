@@ -417,7 +417,7 @@ uint64_t plan_hold(struct plan *plan, struct program *program, uint32_t number)
 	if (source->inherited)
 		return inherited_slot(plan, source);
 	uint64_t slot = program_word(&plan->programs, 0);
-	op_store(source_fetch(plan, program, number), slot);
+	source_fetch_into(plan, program, number, slot);
 	return slot;
 }
 

@@ -28,8 +28,8 @@ static void die(const char *what)
 static void fill(size_t size)
 {
 	uint64_t state = 88172645463325252ULL ^ (uint64_t)getpid();
-	uint64_t *words = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			       0);
+	uint64_t *words =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (words == MAP_FAILED)
 		die("mmap");

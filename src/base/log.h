@@ -17,10 +17,10 @@ void log_line(enum log_level level, const char *phase, const char *subject, cons
 
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
 #define log_info(...)	 log_line(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)                                           \
-	do {                                                     \
-		if (log_enabled(LOG_DEBUG))                      \
-			log_line(LOG_DEBUG, __VA_ARGS__);        \
+#define log_debug(...)                                    \
+	do {                                              \
+		if (log_enabled(LOG_DEBUG))               \
+			log_line(LOG_DEBUG, __VA_ARGS__); \
 	} while (0)
 
 #endif

@@ -17,14 +17,14 @@
 #include <stdio.h>
 
 enum option_kind {
-	OPTION_FLAG,	  /* bool */
-	OPTION_TEXT,	  /* const char * */
+	OPTION_FLAG,	      /* bool */
+	OPTION_TEXT,	      /* const char * */
 	OPTION_OPTIONAL_TEXT, /* const char *; stays as it is where no argument is given */
-	OPTION_NUMBER,	  /* uint64_t */
-	OPTION_SIZE,	  /* uint64_t; K, M and G may follow */
-	OPTION_PID,	  /* pid_t, at least 1 */
-	OPTION_VERBOSITY, /* int; -v, -vvv, -v4, --verbosity=4 */
-	OPTION_HARMLESS,  /* of criu(8); asks for nothing that could matter here */
+	OPTION_NUMBER,	      /* uint64_t */
+	OPTION_SIZE,	      /* uint64_t; K, M and G may follow */
+	OPTION_PID,	      /* pid_t, at least 1 */
+	OPTION_VERBOSITY,     /* int; -v, -vvv, -v4, --verbosity=4 */
+	OPTION_HARMLESS,      /* of criu(8); asks for nothing that could matter here */
 	OPTION_HARMLESS_ARGUMENT,
 	OPTION_ONLY_VALUE, /* of criu(8); only the value in `argument` is what happens here */
 };

@@ -133,8 +133,7 @@ static int write_whole_tree(struct packing *packing, const struct snapshot *snap
 	for (enum image_kind kind = 0; kind < IMAGE_STATS; kind++) {
 		const struct image_format *format = image_format(kind);
 		/* Those with content are there already (images_create_content). */
-		bool listed = format->magic && !format->load && !format->load_file &&
-			      !format->rest;
+		bool listed = format->magic && !format->load && !format->load_file && !format->rest;
 		if (listed ? packing_write_list(packing, kind, snapshot, err)
 			   : format->save && format->save(packing, snapshot, err))
 			return -1;

@@ -42,13 +42,13 @@ static const struct file_aspect *const file_aspects[] = {
 };
 
 static const struct task_kind *const files_stage[] = {
-	&cgroups_kind,	     /* what is made later is accounted there */
-	&pid_limits_kind,    /* opens files below the root directory that we came with */
-	&mount_fs_kind,	     /* its mount namespace */
-	&namespaces_kind,    /* the others */
-	&fs_kind,	     /* directories */
+	&cgroups_kind,		    /* what is made later is accounted there */
+	&pid_limits_kind,	    /* opens files below the root directory that we came with */
+	&mount_fs_kind,		    /* its mount namespace */
+	&namespaces_kind,	    /* the others */
+	&fs_kind,		    /* directories */
 	&controlling_terminal_kind, /* of a session leader */
-	&epoll_signals_kind, /* what a task alone can add to an epoll instance */
+	&epoll_signals_kind,	    /* what a task alone can add to an epoll instance */
 	NULL,
 };
 
@@ -95,10 +95,18 @@ static const struct task_kind *const capabilities_stage[] = {
 static const struct task_kind *const last_stage[] = {
 	&zombie_signals_kind,
 	&keyrings_kind,
-	&landlock_kind,	       &thread_attributes_kind, &numa_policy_kind,
-	&interval_timers_kind, &posix_timers_kind,	&rseq_kind,
-	&dumpable_kind,	       &child_subreaper_kind,	&parent_death_signal_kind,
-	&seccomp_kind,	       &capabilities_kind,	NULL,
+	&landlock_kind,
+	&thread_attributes_kind,
+	&numa_policy_kind,
+	&interval_timers_kind,
+	&posix_timers_kind,
+	&rseq_kind,
+	&dumpable_kind,
+	&child_subreaper_kind,
+	&parent_death_signal_kind,
+	&seccomp_kind,
+	&capabilities_kind,
+	NULL,
 };
 
 const struct kind_table kinds = {

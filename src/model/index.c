@@ -150,9 +150,9 @@ struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, ui
 static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32_t id,
 					       struct pid_namespace *parent, NsEntry *entry)
 {
-	struct pid_namespace *namespace = arena_new(snapshot->arena, struct pid_namespace);
+	struct pid_namespace *namespace_ = arena_new(snapshot->arena, struct pid_namespace);
 
-	*namespace = (struct pid_namespace){
+	*namespace_ = (struct pid_namespace){
 		.id = id,
 		.index = snapshot->n_pid_namespaces,
 		.level = parent ? parent->level + 1 : 0,
@@ -161,8 +161,8 @@ static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32
 	};
 	snapshot->pid_namespaces = arena_grow(snapshot->arena, snapshot->pid_namespaces,
 					      snapshot->n_pid_namespaces, sizeof(void *));
-	snapshot->pid_namespaces[snapshot->n_pid_namespaces++] = namespace;
-	return namespace;
+	snapshot->pid_namespaces[snapshot->n_pid_namespaces++] = namespace_;
+	return namespace_;
 }
 
 /* A record whose namespace is not placed yet, and whose parent is. */
@@ -218,21 +218,22 @@ static int link_pid_namespaces(struct snapshot *snapshot, struct error *err)
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct task *task = &snapshot->tasks[i];
 		struct pid_vector pids = task_pids(task);
-		struct pid_namespace *namespace = snapshot->pid_namespaces[0];
+		struct pid_namespace *namespace_ = snapshot->pid_namespaces[0];
 
 		if (task->ids && task->ids->has_pid_ns_id)
-		namespace = snapshot_pid_namespace(snapshot, task->ids->pid_ns_id);
-		else if (task->parent) namespace = task->parent->pid_namespace;
-		if (!namespace)
+			namespace_ = snapshot_pid_namespace(snapshot, task->ids->pid_ns_id);
+		else if (task->parent)
+			namespace_ = task->parent->pid_namespace;
+		if (!namespace_)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s: its pid namespace is not described", task_name(task));
-		if (pids.levels != namespace->level + 1)
+		if (pids.levels != namespace_->level + 1)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "task %s has %zu levels of pids in a namespace of level %zu",
-				    task_name(task), pids.levels, namespace->level);
-		task->pid_namespace = namespace;
-		if (pids.pid[namespace->level] == 1)
-		namespace->init = task;
+				    task_name(task), pids.levels, namespace_->level);
+		task->pid_namespace = namespace_;
+		if (pids.pid[namespace_->level] == 1)
+			namespace_->init = task;
 	}
 	if (snapshot->own_pid_namespace && snapshot->pid_namespaces[0]->init != snapshot->tasks)
 		return fail(err, ERR_IMAGE_INVALID,
@@ -242,13 +243,13 @@ static int link_pid_namespaces(struct snapshot *snapshot, struct error *err)
 	return 0;
 }
 
-static void add_ids(struct numbered *ids, size_t *count, const struct pid_namespace *namespace,
+static void add_ids(struct numbered *ids, size_t *count, const struct pid_namespace *namespace_,
 		    struct pid_vector vector, size_t task)
 {
-	for (; namespace; namespace = namespace->parent)
-		if (namespace->level < vector.levels)
+	for (; namespace_; namespace_ = namespace_->parent)
+		if (namespace_->level < vector.levels)
 			ids[(*count)++] = (struct numbered){
-				(uint64_t) namespace->id << 32 | vector.pid[namespace->level], task
+				(uint64_t)namespace_->id << 32 | vector.pid[namespace_->level], task
 			};
 }
 

@@ -41,9 +41,9 @@ struct map {
 	UidGidExtent **extents;
 };
 
-static struct map map_of(const struct user_namespace *namespace, bool group)
+static struct map map_of(const struct user_namespace *namespace_, bool group)
 {
-	const UsernsEntry *maps = namespace->entry ? namespace->entry->user_ext : NULL;
+	const UsernsEntry *maps = namespace_->entry ? namespace_->entry->user_ext : NULL;
 
 	if (!maps)
 		return (struct map){ 0 };
@@ -51,20 +51,20 @@ static struct map map_of(const struct user_namespace *namespace, bool group)
 		     : (struct map){ maps->n_uid_map, maps->uid_map };
 }
 
-bool user_namespace_id_inside(const struct user_namespace *namespace, bool group, uint32_t id,
+bool user_namespace_id_inside(const struct user_namespace *namespace_, bool group, uint32_t id,
 			      uint32_t *ret_inside)
 {
 	uint32_t in_parent = id;
 
 	if (id == NO_ID)
 		return false;
-	if (!namespace->parent) {
+	if (!namespace_->parent) {
 		*ret_inside = id;
 		return true;
 	}
-	if (!user_namespace_id_inside(namespace->parent, group, id, &in_parent))
+	if (!user_namespace_id_inside(namespace_->parent, group, id, &in_parent))
 		return false;
-	struct map map = map_of(namespace, group);
+	struct map map = map_of(namespace_, group);
 	for (size_t i = 0; i < map.n_extents; i++) {
 		const UidGidExtent *extent = map.extents[i];
 		if (in_parent < extent->lower_first ||
@@ -76,12 +76,12 @@ bool user_namespace_id_inside(const struct user_namespace *namespace, bool group
 	return false;
 }
 
-bool user_namespace_id_outside(const struct user_namespace *namespace, bool group, uint32_t inside,
+bool user_namespace_id_outside(const struct user_namespace *namespace_, bool group, uint32_t inside,
 			       uint32_t *ret_id)
 {
-	struct map map = map_of(namespace, group);
+	struct map map = map_of(namespace_, group);
 
-	if (!namespace->parent) {
+	if (!namespace_->parent) {
 		*ret_id = inside;
 		return inside != NO_ID;
 	}
@@ -89,7 +89,7 @@ bool user_namespace_id_outside(const struct user_namespace *namespace, bool grou
 		const UidGidExtent *extent = map.extents[i];
 		if (inside >= extent->first && inside - extent->first < extent->count)
 			return user_namespace_id_outside(
-				namespace->parent, group,
+				namespace_->parent, group,
 				extent->lower_first + (inside - extent->first), ret_id);
 	}
 	return false;
@@ -136,48 +136,49 @@ static bool parent_has(const struct user_namespace *parent, bool group, const Ui
 	return false;
 }
 
-static int check_map(const struct user_namespace *namespace, bool group, struct error *err)
+static int check_map(const struct user_namespace *namespace_, bool group, struct error *err)
 {
-	struct map map = map_of(namespace, group);
+	struct map map = map_of(namespace_, group);
 
 	if (map.n_extents > MAX_EXTENTS)
 		return fail(err, ERR_IMAGE_INVALID,
-			    "user namespace %" PRIu32 ": its %s map has %zu extents", namespace->id,
-			    group ? "gid" : "uid", map.n_extents);
+			    "user namespace %" PRIu32 ": its %s map has %zu extents",
+			    namespace_->id, group ? "gid" : "uid", map.n_extents);
 	for (size_t i = 0; i < map.n_extents; i++) {
 		const UidGidExtent *extent = map.extents[i];
 		const char *wrong = check_extent(&map, i);
-		if (!wrong && !parent_has(namespace->parent, group, extent))
+		if (!wrong && !parent_has(namespace_->parent, group, extent))
 			wrong = "gives more than its parent has";
 		if (wrong)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "user namespace %" PRIu32 ": an extent of its %s map, %" PRIu32
 				    " %" PRIu32 " %" PRIu32 ", %s",
-				    namespace->id, group ? "gid" : "uid", extent->first,
+				    namespace_->id, group ? "gid" : "uid", extent->first,
 				    extent->lower_first, extent->count, wrong);
 	}
 	return 0;
 }
 
 /* create_user_ns: whoever made it was somebody in the parent, as a user and as a group. */
-static int check_owner(const struct user_namespace *namespace, struct error *err)
+static int check_owner(const struct user_namespace *namespace_, struct error *err)
 {
-	const struct user_namespace *parent = namespace->parent;
-	uint32_t owner = namespace->entry->owner_uid, inside;
+	const struct user_namespace *parent = namespace_->parent;
+	uint32_t owner = namespace_->entry->owner_uid, inside;
 
-	if (!namespace->entry->has_owner_uid)
+	if (!namespace_->entry->has_owner_uid)
 		return fail(err, ERR_IMAGE_INVALID,
-			    "user namespace %" PRIu32 ": its owner is not recorded", namespace->id);
+			    "user namespace %" PRIu32 ": its owner is not recorded",
+			    namespace_->id);
 	if (!user_namespace_id_inside(parent, false, owner, &inside))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": its owner, uid %" PRIu32
 			    ", is nobody in the namespace above",
-			    namespace->id, owner);
+			    namespace_->id, owner);
 	if (parent->parent && map_of(parent, true).n_extents == 0)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": the namespace above has no gid map, so "
 			    "nobody can have made it",
-			    namespace->id);
+			    namespace_->id);
 	return 0;
 }
 
@@ -199,32 +200,32 @@ static bool is_limit_name(const char *name)
 	return false;
 }
 
-static int check_limits(const struct user_namespace *namespace, struct error *err)
+static int check_limits(const struct user_namespace *namespace_, struct error *err)
 {
-	for (size_t i = 0; i < namespace->entry->n_user_limits; i++) {
-		const UserLimit *limit = namespace->entry->user_limits[i];
+	for (size_t i = 0; i < namespace_->entry->n_user_limits; i++) {
+		const UserLimit *limit = namespace_->entry->user_limits[i];
 		if (limit->value > NO_USER_LIMIT || !is_limit_name(limit->name))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "user namespace %" PRIu32 ": there is no limit %s of %" PRIu32,
-				    namespace->id, limit->name, limit->value);
+				    namespace_->id, limit->name, limit->value);
 	}
 	return 0;
 }
 
-static int check_maps(const struct user_namespace *namespace, struct error *err)
+static int check_maps(const struct user_namespace *namespace_, struct error *err)
 {
-	const NsEntry *parent = namespace->parent->entry;
+	const NsEntry *parent = namespace_->parent->entry;
 
-	if (check_owner(namespace, err) || check_map(namespace, false, err) ||
-	    check_map(namespace, true, err))
+	if (check_owner(namespace_, err) || check_map(namespace_, false, err) ||
+	    check_map(namespace_, true, err))
 		return -1;
 	/* It comes down with the making, and where anything can be made it can no longer change
 	 * (proc_setgroups_write: not after the gid map). */
-	if (parent && parent->setgroups_denied && !namespace->entry->setgroups_denied)
+	if (parent && parent->setgroups_denied && !namespace_->entry->setgroups_denied)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32
 			    " allows setgroups, which the namespace above denies",
-			    namespace->id);
+			    namespace_->id);
 	return 0;
 }
 
@@ -233,15 +234,15 @@ static int check_maps(const struct user_namespace *namespace, struct error *err)
 static struct user_namespace *add_user_namespace(struct snapshot *snapshot, uint32_t id,
 						 struct user_namespace *parent, NsEntry *entry)
 {
-	struct user_namespace *namespace = arena_new(snapshot->arena, struct user_namespace);
+	struct user_namespace *namespace_ = arena_new(snapshot->arena, struct user_namespace);
 
-	*namespace = (struct user_namespace){
+	*namespace_ = (struct user_namespace){
 		.id = id, .depth = parent ? parent->depth + 1 : 0, .parent = parent, .entry = entry
 	};
 	snapshot->user_namespaces = arena_grow(snapshot->arena, snapshot->user_namespaces,
 					       snapshot->n_user_namespaces, sizeof(void *));
-	snapshot->user_namespaces[snapshot->n_user_namespaces++] = namespace;
-	return namespace;
+	snapshot->user_namespaces[snapshot->n_user_namespaces++] = namespace_;
+	return namespace_;
 }
 
 static int place_one(struct snapshot *snapshot, NsEntry *entry, struct user_namespace *parent,
@@ -252,9 +253,9 @@ static int place_one(struct snapshot *snapshot, NsEntry *entry, struct user_name
 	if (parent->depth + 1 > MAX_USER_DEPTH)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 " is nested too deeply", entry->id);
-	const struct user_namespace *namespace =
+	const struct user_namespace *namespace_ =
 		add_user_namespace(snapshot, entry->id, parent, entry);
-	return check_maps(namespace, err) || check_limits(namespace, err) ? -1 : 0;
+	return check_maps(namespace_, err) || check_limits(namespace_, err) ? -1 : 0;
 }
 
 /* Records whose namespace is not placed yet, and whose parent is. */
@@ -362,34 +363,35 @@ static int link_task(const struct snapshot *snapshot, struct task *task, struct 
 }
 
 /* create_pid_namespace: the owner is that of the namespace above, or below it. */
-static int link_owner(const struct snapshot *snapshot, struct pid_namespace *namespace,
+static int link_owner(const struct snapshot *snapshot, struct pid_namespace *namespace_,
 		      struct error *err)
 {
-	const NsEntry *entry = namespace->entry;
+	const NsEntry *entry = namespace_->entry;
 
-	namespace->owner =
-		namespace->parent ? namespace->parent->owner : snapshot->user_namespaces[0];
+	namespace_->owner =
+		namespace_->parent ? namespace_->parent->owner : snapshot->user_namespaces[0];
 	/* Images of CRIU do not tell: one that is the tree's own is made with its user namespace.
 	 */
 	if (!entry && snapshot->own_pid_namespace)
-	namespace->owner = snapshot->tasks[0].user_namespace;
+		namespace_->owner = snapshot->tasks[0].user_namespace;
 	if (entry && !entry->has_userns_id && snapshot->n_user_namespaces > 1)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "pid namespace %" PRIu32
 			    ": the images do not tell which user namespace owns it",
-			    namespace->id);
+			    namespace_->id);
 	if (!entry || !entry->has_userns_id)
 		return 0;
-	namespace->owner = snapshot_user_namespace(snapshot, entry->userns_id);
-	if (!namespace->owner)
+	namespace_->owner = snapshot_user_namespace(snapshot, entry->userns_id);
+	if (!namespace_->owner)
 		return fail(err, ERR_IMAGE_INVALID,
-			    "pid namespace %" PRIu32 ": its owner is not described", namespace->id);
-	if (namespace->parent &&
-	    !user_namespace_is_within(namespace->owner, namespace->parent->owner))
+			    "pid namespace %" PRIu32 ": its owner is not described",
+			    namespace_->id);
+	if (namespace_->parent &&
+	    !user_namespace_is_within(namespace_->owner, namespace_->parent->owner))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "pid namespace %" PRIu32 ": its owner is not below that of the "
 			    "namespace above",
-			    namespace->id);
+			    namespace_->id);
 	return 0;
 }
 

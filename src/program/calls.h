@@ -46,7 +46,7 @@ enum argument_kind {
 	ARG_REQUEST, /* of ioctl */
 	/* Pointers to data of ours, shown decoded: */
 	ARG_CLONE_ARGS,
-	ARG_IOVEC,	/* the next argument counts them */
+	ARG_IOVEC, /* the next argument counts them */
 	ARG_SIGACTION,
 	ARG_SIGSET,
 	ARG_SIGNAL_STACK,

@@ -27,7 +27,7 @@
 
 enum {
 	MAX_CHANGED = 2,
-	SECONDS_PER_RUN = 30,	     /* with a sanitizer, on a busy machine */
+	SECONDS_PER_RUN = 30,	    /* with a sanitizer, on a busy machine */
 	MEMORY_LIMIT = 1024 * 1024, /* in KiB; runs need a hundredth */
 };
 
@@ -107,10 +107,9 @@ static void adopt_vdso(struct facts *facts, const struct snapshot *snapshot)
 		facts->vdso_hash = snapshot->inventory->vdso_hash;
 	for (size_t i = 0; i < mm->n_vmas && facts->n_vdso < MAX_VDSO_AREAS; i++)
 		if (area_is_vdso(mm->vmas[i]))
-			facts->vdso[facts->n_vdso++] = (struct vdso_area){
-				{ mm->vmas[i]->start, mm->vmas[i]->end },
-				mm->vmas[i]->status & VMA_VDSO
-			};
+			facts->vdso[facts->n_vdso++] =
+				(struct vdso_area){ { mm->vmas[i]->start, mm->vmas[i]->end },
+						    mm->vmas[i]->status & VMA_VDSO };
 }
 
 static int load_registers(const struct snapshot *snapshot, struct error *err)

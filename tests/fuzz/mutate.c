@@ -79,8 +79,19 @@ static uint64_t strange_number(uint64_t old, uint64_t *random)
 static char *strange_string(const char *old, struct arena *arena, uint64_t *random)
 {
 	static const char *const strings[] = {
-		"", "/", "..", ".", "a", "relative/name", "/a/../../etc", "//", "/%s%n%s",
-		"\x01\xff\n", "/proc/self/mem", "fifteen letters", "sixteen letters.",
+		"",
+		"/",
+		"..",
+		".",
+		"a",
+		"relative/name",
+		"/a/../../etc",
+		"//",
+		"/%s%n%s",
+		"\x01\xff\n",
+		"/proc/self/mem",
+		"fifteen letters",
+		"sixteen letters.",
 	};
 	size_t n = sizeof strings / sizeof *strings, which = below(random, n + 2);
 
@@ -140,8 +151,8 @@ static void resize(const ProtobufCFieldDescriptor *field, size_t *count, void **
 		   size_t wanted, struct arena *arena)
 {
 	size_t size = element_size(field);
-	bool pointers = field->type == PROTOBUF_C_TYPE_MESSAGE ||
-			field->type == PROTOBUF_C_TYPE_STRING;
+	bool pointers =
+		field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_STRING;
 
 	if (wanted > *count && *count == 0 && pointers)
 		return;
@@ -166,7 +177,7 @@ static void swap(char *one, char *other, size_t size)
 static void mutate_list(const ProtobufCFieldDescriptor *field, size_t *count, void **array,
 			struct arena *arena, uint64_t *random)
 {
-	static const size_t lengths[] = { 0,  1,  2,  3,   4,   15,   16,   17,    31,   32,
+	static const size_t lengths[] = { 0,  1,  2,  3,   4,	15,   16,   17,	   31,	 32,
 					  33, 64, 65, 127, 128, 1000, 1025, 10000, 70000 };
 	size_t size = element_size(field), at = below(random, *count);
 	size_t most = field->type == PROTOBUF_C_TYPE_MESSAGE ? MAX_MESSAGES : MAX_NUMBERS;
@@ -222,8 +233,8 @@ void mutate_message(ProtobufCMessage *message, struct arena *arena, uint64_t *ra
 		&descriptor->fields[below(random, descriptor->n_fields)];
 	void *value = member(message, field->offset);
 	/* Where the field is of no other shape, it says whether an optional value is there. */
-	void *quantifier = field->quantifier_offset ? member(message, field->quantifier_offset)
-						    : NULL;
+	void *quantifier =
+		field->quantifier_offset ? member(message, field->quantifier_offset) : NULL;
 
 	if (field->label == PROTOBUF_C_LABEL_REPEATED) {
 		mutate_list(field, quantifier, value, arena, random);

@@ -75,9 +75,9 @@ static void unpack(struct framing *records, const struct image *image, struct ar
 		uint32_t size;
 		memcpy(&size, image->bytes + at, sizeof size);
 		at += FRAME;
-		record->message = protobuf_c_message_unpack(record_of(image, records->n_records++),
-							    &allocator, le32toh(size),
-							    image->bytes + at);
+		record->message =
+			protobuf_c_message_unpack(record_of(image, records->n_records++),
+						  &allocator, le32toh(size), image->bytes + at);
 		must(record->message, image->name);
 		at += le32toh(size);
 		record->payload = image->bytes + at;
@@ -182,8 +182,8 @@ void seed_read(struct seed *seed, struct arena *arena, const char *path)
 		image.bytes = (uint8_t *)at;
 		must(image.size <= (size_t)(end - at), path);
 		must(image_recognise(image.name, &image.kind, &image.number), image.name);
-		seed->images = arena_grow(arena, seed->images, seed->n_images,
-					  sizeof *seed->images);
+		seed->images =
+			arena_grow(arena, seed->images, seed->n_images, sizeof *seed->images);
 		seed->images[seed->n_images++] = image;
 		at += image.size;
 	}

@@ -96,7 +96,8 @@ int main(int argc, char **argv)
 	scenario_ready();
 
 	scenario_check(!next(fd, &event, name) && errno == EAGAIN,
-		       "an event of the restore: watch %d, mask %#x %s", event.wd, event.mask, name);
+		       "an event of the restore: watch %d, mask %#x %s", event.wd, event.mask,
+		       name);
 	make("directory/new");
 	check_next(fd, directory, IN_CREATE, "new");
 	make("directory/moved-here");

@@ -55,8 +55,8 @@ static void check_range(const char *path, off_t start, int type, off_t first, of
 	int fd = open(path, O_RDWR);
 
 	scenario_check(fcntl(fd, F_GETLK, &range) == 0, "F_GETLK");
-	scenario_check(range.l_type == type && (type == F_UNLCK || (range.l_start == first &&
-								   range.l_len == length)),
+	scenario_check(range.l_type == type && (type == F_UNLCK ||
+						(range.l_start == first && range.l_len == length)),
 		       "%s at %d: type %d, %d to %d", path, (int)start, range.l_type,
 		       (int)range.l_start, (int)range.l_len);
 	if (type != F_UNLCK && owner)

@@ -24,7 +24,8 @@
 static void show(char *text, size_t room)
 {
 	static const char command[] =
-		"(ip -d addr; ip -4 route show table all; ip -6 route show table all | sort; ip rule; "
+		"(ip -d addr; ip -4 route show table all; ip -6 route show table all | sort; ip "
+		"rule; "
 		"ip -6 rule;"
 		" ip neigh; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding"
 		" /proc/sys/net/core/somaxconn /proc/sys/net/ipv6/conf/*/accept_ra) 2>&1 |"

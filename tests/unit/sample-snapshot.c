@@ -279,9 +279,8 @@ int sample_write(struct images_writer *writer, const struct snapshot *snapshot, 
 	    write_pages(writer, 2, SAMPLE_CHILD_PAGES, err) ||
 	    write_pages(writer, 3, SAMPLE_SHARED_PAGES, err))
 		return -1;
-	autoclose int fd =
-		images_create_content(writer, IMAGE_GHOST_FILE, SAMPLE_GHOST,
-				      sample_ghost(snapshot)->message, err);
+	autoclose int fd = images_create_content(writer, IMAGE_GHOST_FILE, SAMPLE_GHOST,
+						 sample_ghost(snapshot)->message, err);
 	if (fd < 0)
 		return -1;
 	if (write(fd, SAMPLE_GHOST_CONTENT, strlen(SAMPLE_GHOST_CONTENT)) < 0)

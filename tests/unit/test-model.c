@@ -318,8 +318,8 @@ static UserLimit *add_limit(struct snapshot *s)
 	NsEntry *entry = s->namespaces[2];
 
 	limit->name = arena_string(s->arena, "max_net_namespaces");
-	entry->user_limits = arena_grow(s->arena, entry->user_limits, entry->n_user_limits,
-					sizeof limit);
+	entry->user_limits =
+		arena_grow(s->arena, entry->user_limits, entry->n_user_limits, sizeof limit);
 	entry->user_limits[entry->n_user_limits++] = limit;
 	return limit;
 }
@@ -535,7 +535,10 @@ static void break_group_of_owner(struct snapshot *s)
 		s->namespaces[i]->user_ext->n_gid_map = 0;
 }
 
-static void break_limit_value(struct snapshot *s) { add_limit(s)->value = 1U << 31; }
+static void break_limit_value(struct snapshot *s)
+{
+	add_limit(s)->value = 1U << 31;
+}
 
 static void break_limit_name(struct snapshot *s)
 {
@@ -594,21 +597,16 @@ static void takes_33_levels(void **state)
 static void refuses_user_namespaces_that_cannot_be(void **state)
 {
 	static void (*const breaks[])(struct snapshot *) = {
-		break_users_parent,	break_users_cycle,
-		break_users_self,	break_users_orphan,
-		break_users_twice,	break_users_dumper,
-		break_users_task,	break_owner,
-		break_owner_uid,	break_owner_nobody,
-		break_owner_unmapped,	break_extent_empty,
-		break_extent_wraps,	break_extent_lower,
-		break_extent_meets,	break_extent_more,
-		break_owner_order,	break_extent_spans,
-		break_extent_number,	break_gid_map,
-		break_users_depth,	break_owner_untold,
-		break_limit_value,	break_limit_name,
-		break_pid_owner_untold, break_task_untold,
-		break_dumper_untold,	break_users_zero,
-		break_setgroups,	break_group_of_owner,
+		break_users_parent,	break_users_cycle,    break_users_self,
+		break_users_orphan,	break_users_twice,    break_users_dumper,
+		break_users_task,	break_owner,	      break_owner_uid,
+		break_owner_nobody,	break_owner_unmapped, break_extent_empty,
+		break_extent_wraps,	break_extent_lower,   break_extent_meets,
+		break_extent_more,	break_owner_order,    break_extent_spans,
+		break_extent_number,	break_gid_map,	      break_users_depth,
+		break_owner_untold,	break_limit_value,    break_limit_name,
+		break_pid_owner_untold, break_task_untold,    break_dumper_untold,
+		break_users_zero,	break_setgroups,      break_group_of_owner,
 	};
 
 	(void)state;

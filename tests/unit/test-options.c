@@ -156,7 +156,8 @@ static void config_lines(void **state)
 	assert_null(values.text);
 	assert_int_equal(options_parse_line(tables, "flag # why\n", &values, &arena, &err), 0);
 	assert_true(values.flag);
-	assert_int_equal(options_parse_line(tables, "\ttext  abc  # x\n", &values, &arena, &err), 0);
+	assert_int_equal(options_parse_line(tables, "\ttext  abc  # x\n", &values, &arena, &err),
+			 0);
 	assert_string_equal(values.text, "abc");
 	assert_int_equal(options_parse_line(tables, "text \"a # b\"", &values, &arena, &err), 0);
 	assert_string_equal(values.text, "a # b");

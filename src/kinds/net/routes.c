@@ -148,8 +148,8 @@ static int make_address(struct netlink *netlink, const ProtobufCBinaryData *item
 		value = (netlink_number(flags) | IFA_F_NODAD) & ~(uint32_t)IFA_F_TENTATIVE;
 		memcpy(RTA_DATA((struct rtattr *)(uintptr_t)flags), &value, sizeof value);
 	}
-	int result = netlink_change(netlink, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, bytes,
-				    item->len);
+	int result =
+		netlink_change(netlink, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, bytes, item->len);
 	free(bytes);
 	return result < 0 && errno == EEXIST ? 0 : result;
 }

@@ -16,7 +16,7 @@ extern const struct task_kind process_attributes_kind; /* attributes.c: before t
 extern const struct task_kind memory_barriers_kind;    /* membarrier.c */
 extern const struct task_kind signal_actions_kind;     /* signals.c */
 extern const struct task_kind coredump_filter_kind;    /* proc-values.c: applied */
-extern const struct task_kind login_kind;	    /* the same: said where it is another */
+extern const struct task_kind login_kind;	       /* the same: said where it is another */
 extern const struct task_kind autogroup_kind;	       /* the same */
 extern const struct task_kind oom_score_kind;	       /* oom.c */
 

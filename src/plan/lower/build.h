@@ -13,8 +13,8 @@ struct build {
 	struct plan *plan;
 	struct tree *tree;
 	const struct plan_options *options;
-	uint64_t *words;    /* address of a tree's word, by its number; 0: not used yet */
-	bool tables_shared; /* some tasks share a descriptor table */
+	uint64_t *words;     /* address of a tree's word, by its number; 0: not used yet */
+	bool tables_shared;  /* some tasks share a descriptor table */
 	size_t n_lost_cores; /* zombies that lose the mark that they dumped core */
 };
 

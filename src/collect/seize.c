@@ -42,7 +42,8 @@
 enum {
 	TEXT_ROOM = 16384,
 	PATH_ROOM = 64,
-	VFORK_PATIENCE = 20000000, /* nanoseconds until we ask why a thread does not stop */
+	VFORK_PATIENCE = 20000000,   /* nanoseconds until we ask why a thread does not stop */
+	RELEASE_PATIENCE = 20000000, /* the same for one that was told to, and is let go instead */
 };
 
 static struct found_task *find_task(const struct found_tree *tree, pid_t pid)
@@ -479,9 +480,12 @@ static void release_task(struct found_task *task)
 	for (size_t i = 0; i < task->n_threads; i++) {
 		int status;
 
-		/* Only a stopped thread can be let go; one that is not is let go when we exit. */
+		/*
+		 * Only a stopped thread can be let go, and a call that it interrupts is settled only
+		 * then; one that does not stop (vfork) is let go when we exit.
+		 */
 		if (!task->threads[i].stopped &&
-		    waitpid(task->threads[i].tid, &status, __WALL | WNOHANG) > 0 &&
+		    wait_for(task->threads[i].tid, wait_clock() + RELEASE_PATIENCE, &status) > 0 &&
 		    WIFSTOPPED(status) && status >> 16 == 0) {
 			ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)WSTOPSIG(status));
 			continue;

@@ -12,6 +12,7 @@
  */
 #include "kinds/task/task.h"
 
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/losses.h"
 #include "collect/probe.h"
@@ -54,33 +55,56 @@ static bool starts_with(const char *name, const char *start)
 	return strncmp(name, start, strlen(start)) == 0;
 }
 
+/*
+ * Its owner may look at a key, and root alone not: so we look with the id for accesses of the task
+ * (fsuid, which is what the kernel compares; key_task_permission, security/keys/permission.c).
+ */
+static long describe_key(int32_t key, uint32_t owner, char text[TEXT_ROOM])
+{
+	long length = syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, text, TEXT_ROOM);
+
+	if (length >= 0)
+		return length;
+	long own = syscall(SYS_setfsuid, owner);
+	length = syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, text, TEXT_ROOM);
+	syscall(SYS_setfsuid, own);
+	return length;
+}
+
 /* One that we may not look at is not plain. */
-static bool is_plain_key(int32_t key)
+static bool is_plain_key(int32_t key, const uint64_t uids[4])
 {
 	char text[TEXT_ROOM] = "";
-	long length = syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, text, sizeof text);
-	const char *name = length > 0 && length <= TEXT_ROOM ? strrchr(text, ';') : NULL;
+	long length = -1;
 
+	for (size_t i = 0; i < 4 && length < 0; i++)
+		length = describe_key(key, (uint32_t)uids[i], text);
+	const char *name = length > 0 && length <= TEXT_ROOM ? strrchr(text, ';') : NULL;
 	return name && ((starts_with(text, "keyring;") && starts_with(name, ";_uid.")) ||
 			(starts_with(text, "user;") && strcmp(name, ";invocation_id") == 0));
 }
 
-static bool are_plain_keys(const struct probe *probe, const struct questions *questions)
+static bool are_plain_keys(const struct probe *probe, const struct questions *questions,
+			   const struct target_thread *thread)
 {
+	const char *field = procfs_field(thread->status, "Uid:");
+	uint64_t uids[4] = { 0 };
+
 	int64_t size = probe_result(probe, questions->keys);
 	int32_t keys[MOST_KEYS];
 
-	if (size > (int64_t)sizeof keys)
+	if (size > (int64_t)sizeof keys || !field || procfs_numbers(field, 10, uids, 4) != 4)
 		return false;
 	memcpy(keys, probe_bytes(probe, questions->keys_buffer), sizeof keys);
 	for (int64_t i = 0; i < size / (int64_t)sizeof *keys; i++)
-		if (!is_plain_key(keys[i]))
+		if (!is_plain_key(keys[i], uids))
 			return false;
 	return true;
 }
 
 /* "keyring;UID;GID;PERMISSIONS;NAME" */
-static bool is_plain_session(const struct probe *probe, const struct questions *questions)
+static bool is_plain_session(const struct probe *probe, const struct questions *questions,
+			     const struct target_thread *thread)
 {
 	const char *text = probe_bytes(probe, questions->text_buffer);
 	int64_t length = probe_result(probe, questions->text);
@@ -93,7 +117,7 @@ static bool is_plain_session(const struct probe *probe, const struct questions *
 		return false;
 	name = strrchr(text, ';');
 	return name && (starts_with(name, ";_ses") || starts_with(name, ";_uid_ses.")) &&
-	       are_plain_keys(probe, questions);
+	       are_plain_keys(probe, questions, thread);
 }
 
 static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
@@ -108,7 +132,8 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 		return 0;
 	}
 	if (probe_result(probe, questions->of_thread) > 0 ||
-	    probe_result(probe, questions->of_process) > 0 || !is_plain_session(probe, questions))
+	    probe_result(probe, questions->of_process) > 0 ||
+	    !is_plain_session(probe, questions, &target->threads[thread]))
 		loss_add(target, thread, LOSS_KEYRINGS, "has what nestor does not give again");
 	return 0;
 }

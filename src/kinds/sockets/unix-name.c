@@ -59,7 +59,7 @@ static int open_parent(const struct file_opener *opener, const UnixSkEntry *sk, 
 
 int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], name[PATH_MAX];
 	const char *last;
 	struct stat there;
 
@@ -68,14 +68,14 @@ int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct e
 	autoclose int parent = open_parent(opener, sk, path, &last);
 	if (parent < 0)
 		return fail_errno(err, ERR_FILE_MISSING, "unix socket %u: no place for its name %s",
-				  sk->ino, (const char *)sk->name.data);
+				  sk->ino, path_of(sk, name));
 	if (fstatat(parent, last, &there, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0
-				       : fail_errno(err, ERR_IO, "cannot look at %s",
-						    (const char *)sk->name.data);
+		return errno == ENOENT
+			       ? 0
+			       : fail_errno(err, ERR_IO, "cannot look at %s", path_of(sk, name));
 	if (!S_ISSOCK(there.st_mode))
 		return fail(err, ERR_FILE_CHANGED, "unix socket %u: something else has its name %s",
-			    sk->ino, (const char *)sk->name.data);
+			    sk->ino, path_of(sk, name));
 	return 0;
 }
 

@@ -481,8 +481,8 @@ static void release_task(struct found_task *task)
 		int status;
 
 		/*
-		 * Only a stopped thread can be let go, and a call that it interrupts is settled only
-		 * then; one that does not stop (vfork) is let go when we exit.
+		 * Only a stopped thread can be let go, and a call that it interrupts is
+		 * settled only then; one that does not stop (vfork) is let go when we exit.
 		 */
 		if (!task->threads[i].stopped &&
 		    wait_for(task->threads[i].tid, wait_clock() + RELEASE_PATIENCE, &status) > 0 &&

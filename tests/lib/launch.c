@@ -167,6 +167,9 @@ int main(int argc, char **argv)
 			"usage: SCENARIO_ROOT_FILE=F scenario-launch [-u] DEPTH PROGRAM ...\n");
 		return 2;
 	}
+	/* A shell ignores some for what runs in its background; scenarios die of them. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
 	for (int level = 0; level < depth; level++) {
 		pid_t pid = users ? fork_user(CLONE_NEWPID, level, unprivileged)
 				  : fork_into(CLONE_NEWPID);

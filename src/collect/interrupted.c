@@ -214,7 +214,7 @@ void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep)
 	uint64_t args[6];
 	long nr;
 
-	*ret_sleep = (struct thread_sleep){ .looked_at = wait_clock() };
+	*ret_sleep = (struct thread_sleep){ 0 };
 	if (!read_call(tid, &nr, args))
 		return;
 	call = find_call(nr);
@@ -499,10 +499,8 @@ static bool settle_timeout(struct target *target, struct target_thread *thread,
 	uint64_t args[6];
 
 	registers_arguments(fresh, args);
-	if ((block || call->updates) && read_remaining(target, call, args, &timeout)) {
-		if (thread->sleep.looked_at)
-			timeout.as_of = thread->sleep.looked_at;
-	} else {
+	/* What the kernel has written is as of the stop: an earlier time would end it too early. */
+	if (!((block || call->updates) && read_remaining(target, call, args, &timeout))) {
 		if (!has_timeout(call, args))
 			return !block;
 		/* The arguments of a call that was interrupted before are of its beginning. */
@@ -520,14 +518,17 @@ static bool settle_timeout(struct target *target, struct target_thread *thread,
 	return true;
 }
 
-static int fail_restarted(const struct target *target, const struct target_thread *thread,
-			  struct error *err)
+/* Here it goes on, since the kernel knows; a restored one is told of an interruption (EINTR). */
+static void warn_restarted(const struct target *target, const struct target_thread *thread)
 {
-	fail(err, ERR_UNSUPPORTED_TASK,
-	     "thread %d of pid %d waits in a call that was interrupted before, and nothing tells "
-	     "which one it is",
-	     thread->tid, target->pid);
-	return fail_hint(err, "try again later, when the call has come to its end");
+	char name[WORD_ROOM];
+
+	snprintf(name, sizeof name, "pid %d", target->pid);
+	log_warning("collect", name,
+		    "thread %d waits in a call that was interrupted before, and nothing tells "
+		    "which one "
+		    "it is: in the images it returns EINTR",
+		    thread->tid);
 }
 
 static bool is_only_stopped(const struct user_regs_struct *regs)
@@ -549,7 +550,7 @@ void interrupted_stop(pid_t tid)
 	ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &vector);
 }
 
-int interrupted_settle(struct target *target, struct target_thread *thread, struct error *err)
+void interrupted_settle(struct target *target, struct target_thread *thread)
 {
 	struct iovec vector = { &thread->regs, sizeof thread->regs };
 	bool block = (int64_t)thread->regs.rax == -ERESTART_RESTARTBLOCK;
@@ -559,16 +560,18 @@ int interrupted_settle(struct target *target, struct target_thread *thread, stru
 	thread->recorded = thread->regs;
 	thread->timeout = (struct thread_timeout){ 0 };
 	if (!is_only_stopped(&fresh) && !registers_interrupted(&fresh))
-		return 0;
+		return;
 	if ((long)fresh.orig_rax == SYS_restart_syscall) {
 		long nr = restarted_call(target, thread);
-		if (nr < 0)
-			return fail_restarted(target, thread, err);
+		if (nr < 0) {
+			warn_restarted(target, thread);
+			return;
+		}
 		fresh.orig_rax = (uint64_t)nr;
 	}
 	call = find_call((long)fresh.orig_rax);
 	if (!call)
-		return 0;
+		return;
 	if (block || is_only_stopped(&fresh))
 		fresh.rax = (uint64_t)-ERESTARTNOHAND;
 	bool known = settle_timeout(target, thread, call, block, &fresh);
@@ -577,7 +580,6 @@ int interrupted_settle(struct target *target, struct target_thread *thread, stru
 		thread->regs = fresh;
 		ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &vector);
 	}
-	return 0;
 }
 
 void interrupted_release(struct target_thread *thread)

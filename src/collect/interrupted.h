@@ -24,7 +24,6 @@ enum sleep_place { SLEEP_UNKNOWN, SLEEP_IN_NANOSLEEP, SLEEP_IN_POLL, SLEEP_IN_FU
 
 /* A thread that sleeps in a call with a timeout, as it was before the stop. */
 struct thread_sleep {
-	uint64_t looked_at; /* of wait_clock: about when it was stopped */
 	bool known;
 	uint64_t since; /* ns of the scheduler's clock of that processor */
 	uint64_t voluntary_switches;
@@ -46,10 +45,10 @@ void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep);
 void interrupted_stop(pid_t tid);
 
 /*
- * Sets thread->regs, thread->recorded and thread->timeout. ERR_UNSUPPORTED_TASK for a call that was
- * interrupted before and of which nothing tells what it is.
+ * Sets thread->regs, thread->recorded and thread->timeout. A call that was interrupted before, and of
+ * which nothing tells what it is, is recorded as it stands, with a warning.
  */
-int interrupted_settle(struct target *target, struct target_thread *thread, struct error *err);
+void interrupted_settle(struct target *target, struct target_thread *thread);
 
 void interrupted_release(struct target_thread *thread);
 

@@ -334,8 +334,7 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 		if (thread->dead)
 			continue;
 		settle_rseq(target, thread);
-		if (interrupted_settle(target, thread, err) < 0)
-			return STOP_FAILED;
+		interrupted_settle(target, thread);
 	}
 	return outcome;
 }

@@ -45,8 +45,8 @@ void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep);
 void interrupted_stop(pid_t tid);
 
 /*
- * Sets thread->regs, thread->recorded and thread->timeout. A call that was interrupted before, and of
- * which nothing tells what it is, is recorded as it stands, with a warning.
+ * Sets thread->regs, thread->recorded and thread->timeout. A call that was interrupted before, and
+ * of which nothing tells what it is, is recorded as it stands, with a warning.
  */
 void interrupted_settle(struct target *target, struct target_thread *thread);
 

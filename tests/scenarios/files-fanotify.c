@@ -4,6 +4,7 @@
  * promise: a fanotify group has its marks of inodes, with what they leave out, and reports as
  *	before
  * flavours: flat fresh one three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -4,6 +4,7 @@
  * promise: inotify watches directories and files as before, under the same numbers: also what was
  *	moved since, or has no name any more; once only, and with the events that were asked for
  * flavours: flat fresh one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -5,6 +5,7 @@
  *	them, below what hides it too, devices bound one by one, terminals of its own, files bound
  *	over files, read-only and other flags for each mount; their owner may change their limits
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -6,6 +6,7 @@
  *	with the /proc of its own pid namespace; what its owner could not unmount or make writable
  *	cannot be afterwards, and what could be can be
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -4,6 +4,7 @@
  * promise: sysfs shows the devices of the net namespace in which it was mounted, mqueue the queues
  *	of the ipc namespace, whoever looks
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

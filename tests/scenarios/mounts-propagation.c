@@ -4,6 +4,7 @@
  * promise: what is mounted shows up in the same other mounts afterwards: shared, slave, both at
  *	once and private, in one namespace and over several, of nested user namespaces too
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -4,6 +4,7 @@
  * promise: TCP and UDP sockets keep addresses, options, connections with what is under way in both
  *	directions, and halves that were closed
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

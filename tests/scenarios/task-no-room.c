@@ -4,6 +4,7 @@
  * promise: a task at its limit of address space, or of data, is dumped; the limits stay
  * flavours: flat three user
  * arguments: as data both
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

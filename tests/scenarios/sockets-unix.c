@@ -195,6 +195,7 @@ int main(int argc, char **argv)
 	unlink("short-lived");
 	set(stream.a, SO_PASSCRED, 1);
 	set(log, SO_TIMESTAMP, 1);
+	set(log, SO_LOCK_FILTER, 1);
 	set(stream.b, SO_RCVBUF, 50000);
 	struct timeval patience = { 3, 250000 };
 	setsockopt(packets.b, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -235,6 +236,7 @@ int main(int argc, char **argv)
 	scenario_check(number(stream.a, SO_PASSCRED) == 1 && number(stream.b, SO_PASSCRED) == 0,
 		       "SO_PASSCRED");
 	scenario_check(number(log, SO_TIMESTAMP) == 1, "SO_TIMESTAMP");
+	scenario_check(number(log, SO_LOCK_FILTER) == 1, "its filter may be changed");
 	scenario_check(number(stream.b, SO_RCVBUF) == 100000, "SO_RCVBUF");
 	socklen_t length = sizeof patience;
 	patience = (struct timeval){ 0 };

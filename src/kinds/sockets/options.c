@@ -128,7 +128,7 @@ static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd,
 	struct linger linger = { 0 };
 	socklen_t length = sizeof linger;
 	char device[IFNAMSIZ] = "";
-	int offset;
+	int offset, locked;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0)
 		return fail_read(what, "SO_LINGER", err);
@@ -137,6 +137,8 @@ static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd,
 	length = sizeof device;
 	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) == 0 && device[0])
 		options->so_bound_dev = arena_string(snapshot->arena, device);
+	options->has_lock_filter = get_number(fd, SO_LOCK_FILTER, &locked) == 0 && locked;
+	options->lock_filter = options->has_lock_filter;
 	if (get_number(fd, SO_PEEK_OFF, &offset) == 0 && offset >= 0) {
 		options->has_peek_offset = true;
 		options->peek_offset = offset;
@@ -280,6 +282,10 @@ static int apply_rest(const SkOptsEntry *options, int fd, uint32_t file_id, stru
 		return -1;
 	if (filter.len &&
 	    set_option(fd, SO_ATTACH_FILTER, &filter, sizeof filter, "its filter", file_id, err))
+		return -1;
+	int lock = options->lock_filter;
+	if (lock &&
+	    set_option(fd, SO_LOCK_FILTER, &lock, sizeof lock, "SO_LOCK_FILTER", file_id, err))
 		return -1;
 	if (options->has_peek_offset)
 		return set_option(fd, SO_PEEK_OFF, &options->peek_offset,

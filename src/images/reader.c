@@ -434,9 +434,10 @@ static int check_together(struct reading *reading, struct error *err)
 	tell_of_all_holes(reading);
 	if (sort_files(snapshot, err) || check_large_sums(reading, err))
 		return -1;
-	image_resolve_memfds(snapshot);
-	if (!snapshot->inventory->nestor_version)
+	if (!snapshot->inventory->nestor_version) {
+		image_resolve_memfds(snapshot);
 		others_adopt(snapshot);
+	}
 	if (snapshot_index(snapshot, err))
 		return -1;
 	return reading->loader.users_inside ? users_adopt(snapshot, err) : 0;

@@ -19,6 +19,7 @@
 
 static const struct file_kind *const file_kinds[] = {
 	&pty_kind,	      /* both sides of pseudo-terminals */
+	&memfd_kind,	      /* memory without a path */
 	&regular_kind,	      /* whatever has a path, and unlinked files */
 	&fifo_kind,	      /* named pipes */
 	&pipe_kind,	      /* both ends of pipe(2) */

@@ -25,6 +25,8 @@ enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 
 /* STAGE_MEMORY, once per task. */
 extern const struct task_kind memory_kind;
+/* memfd.c */
+extern const struct file_kind memfd_kind;
 
 /*
  * For the dump pipeline, once all tasks are collected: takes part in the copying of private pages
@@ -79,9 +81,16 @@ void attached_plan(struct plan *plan, const struct task *task, struct program *p
 
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
+/* A file that is read by `proc_name` of the task (target_open). */
+int shared_collect_file(struct target *target, const char *proc_name, uint32_t *ret_shmid,
+			struct error *err);
 int shared_collect_pages(struct collect *collect, struct error *err);
 /* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
 int shared_device(struct target *target, uint64_t *ret_device, struct error *err);
+
+/* Writes whole pages from the images into a file of the kernel's own tmpfs; leaves holes. */
+int shared_fill(const struct images *images, const struct pagemap *pages, int fd,
+		struct error *err);
 
 /* vma-plan.c, pages-plan.c, vdso.c: pure. */
 int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err);

@@ -69,15 +69,12 @@ int shared_device(struct target *target, uint64_t *ret_device, struct error *err
 	return 0;
 }
 
-static struct shared_object *new_object(struct collect *collect, struct shared_state *state,
-					uint64_t inode)
+static struct shared_object *new_object(struct collect *collect, struct shared_state *state)
 {
 	struct shared_object *object = arena_new(collect->arena, struct shared_object);
 
-	object->inode = inode;
 	object->memory = snapshot_add_shared_memory(collect->snapshot, collect->next_shared_id++);
 	object->last_part = &object->parts;
-	table_add(&state->by_inode, collect->arena, inode, object);
 	*state->last_object = object;
 	state->last_object = &object->next;
 	return object;
@@ -91,8 +88,10 @@ int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, s
 	if (!state)
 		return -1;
 	struct shared_object *object = table_find(&state->by_inode, inode);
-	if (!object)
-		object = new_object(collect, state, inode);
+	if (!object) {
+		object = new_object(collect, state);
+		table_add(&state->by_inode, collect->arena, inode, object);
+	}
 	struct shared_part *part = arena_new(collect->arena, struct shared_part);
 	*part = (struct shared_part){ .target = target,
 				      .address = area->start,
@@ -102,6 +101,20 @@ int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, s
 	object->last_part = &part->next;
 	object->n_parts++;
 	area->shmid = object->memory->shmid;
+	return 0;
+}
+
+int shared_collect_file(struct target *target, const char *proc_name, uint32_t *ret_shmid,
+			struct error *err)
+{
+	struct shared_state *state = shared_state(target->collect, err);
+
+	if (!state)
+		return -1;
+	struct shared_object *object = new_object(target->collect, state);
+	object->file_target = target;
+	object->file = arena_string(target->collect->arena, proc_name);
+	*ret_shmid = (uint32_t)object->memory->shmid;
 	return 0;
 }
 
@@ -129,7 +142,10 @@ static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
 	}
 }
 
-/* From one page cache to the other, without page faults of ours; *offset is that in `from`. */
+/*
+ * From one page cache to the other, without page faults of ours; *offset is that in `from`.
+ * Returns how much is missing at the end, less than a page: a file ends where it likes.
+ */
 static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct error *err)
 {
 	while (size) {
@@ -137,11 +153,23 @@ static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct err
 
 		if (sent < 0)
 			return fail_errno(err, ERR_IO, "cannot copy shared memory");
-		if (!sent)
+		if (!sent && size >= AREA_PAGE)
 			return fail(err, ERR_IO, "shared memory ends before its content");
+		if (!sent)
+			return (int)size;
 		size -= (uint64_t)sent;
 	}
 	return 0;
+}
+
+/* The rest of the last page of a file, which reads as zeroes. */
+static int pad_image(int image_fd, int missing, struct error *err)
+{
+	static const char zeroes[AREA_PAGE];
+
+	if (missing > 0 && write(image_fd, zeroes, (size_t)missing) != missing)
+		return fail_errno(err, ERR_IO, "cannot write shared memory");
+	return missing < 0 ? -1 : 0;
 }
 
 /* The content of the object that is open as `fd`. */
@@ -153,7 +181,8 @@ static int send_object(struct collect *collect, int fd, struct pagemap *pagemap,
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
 		const struct memory_run *run = &pagemap->runs[i];
 		off_t offset = (off_t)run->address;
-		if (send_bytes(fd, image_fd, &offset, memory_run_bytes(run), err))
+		int missing = send_bytes(fd, image_fd, &offset, memory_run_bytes(run), err);
+		if (pad_image(image_fd, missing, err))
 			return -1;
 	}
 	return 0;
@@ -185,6 +214,13 @@ static int collect_object(struct collect *collect, const struct shared_object *o
 	const struct shared_part *part = object->parts;
 	char link[64];
 
+	if (object->file) {
+		autoclose int file_fd = target_open(object->file_target, object->file, O_RDONLY);
+		return file_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
+						"cannot open the memory file at %s of pid %d",
+						object->file, object->file_target->pid)
+				   : write_object(collect, file_fd, object, err);
+	}
 	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, part->address,
 		 part->address + part->size);
 	autoclose int fd = target_open(part->target, link, O_RDONLY);
@@ -216,8 +252,7 @@ static int open_as_mapped(void *bytes, uint64_t size)
 }
 
 /* Fills no holes: what was never touched costs nothing. */
-static int fill_object(const struct images *images, const struct pagemap *pages, int fd,
-		       struct error *err)
+int shared_fill(const struct images *images, const struct pagemap *pages, int fd, struct error *err)
 {
 	autoclose int pages_fd = -1;
 	uint64_t source = 0;
@@ -235,7 +270,10 @@ static int fill_object(const struct images *images, const struct pagemap *pages,
 			return -1;
 		if (lseek(fd, (off_t)run->address, SEEK_SET) < 0)
 			return fail_errno(err, ERR_IO, "cannot seek in shared memory");
-		if (send_bytes(pages_fd, fd, &offset, memory_run_bytes(run), err))
+		int missing = send_bytes(pages_fd, fd, &offset, memory_run_bytes(run), err);
+		if (missing > 0)
+			return fail(err, ERR_IMAGE_INVALID, "pages of shared memory are missing");
+		if (missing < 0)
 			return -1;
 	}
 	return 0;
@@ -272,7 +310,7 @@ int shared_memory_open(const struct snapshot *snapshot, const struct images *ima
 	autoclose int fd = make_object(shared->size, shared->not_reserved ? MAP_NORESERVE : 0, err);
 	if (fd < 0)
 		return -1;
-	if (fill_object(images, &shared->pages, fd, err))
+	if (shared_fill(images, &shared->pages, fd, err))
 		return fail_while(err, "filling shared memory %" PRIu64, shmid);
 	return take_fd(&fd);
 }

@@ -20,9 +20,10 @@ struct shared_part {
 };
 
 struct shared_object {
-	struct shared_object *next; /* in the order in which they were met */
-	uint64_t inode;
+	struct shared_object *next;   /* in the order in which they were met */
 	struct shared_memory *memory; /* what becomes of it */
+	struct target *file_target;   /* of a file: by which name of which task it is read */
+	const char *file;
 	struct shared_part *parts, **last_part;
 	size_t n_parts;
 };

@@ -40,7 +40,8 @@ static const uint64_t highest_address = UINT64_C(1) << 56;
 /* What a vma_entry may say; the rest of the format's bits are kinds that are not restored. */
 static const uint32_t known_status = VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP |
 				     VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
-				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD | VMA_SYSV_IPC;
+				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD | VMA_SYSV_IPC |
+				     VMA_MEMFD;
 
 /* --- Check --- */
 
@@ -174,10 +175,12 @@ void memory_adopt(struct snapshot *snapshot)
 						  ? snapshot_file(snapshot, (uint32_t)area->shmid)
 						  : NULL;
 
-			if (file && file->reg && area->has_fdflags &&
-			    (area->fdflags & O_ACCMODE) == O_RDWR)
-				file->reg->flags =
-					(file->reg->flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
+			uint32_t *flags = file && file->reg	? &file->reg->flags
+					  : file && file->memfd ? &file->memfd->flags
+								: NULL;
+
+			if (flags && area->has_fdflags && (area->fdflags & O_ACCMODE) == O_RDWR)
+				*flags = (*flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
 		}
 	}
 }

@@ -16,6 +16,7 @@
 #include "collect/read-ahead.h"
 #include "kinds/memory/mapped-files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -206,31 +208,6 @@ static bool area_is_shared(const struct area_text *text)
 	return text->permissions[3] == 's';
 }
 
-static int collect_shared(struct collector *collector, const struct area_text *text, VmaEntry *area,
-			  struct error *err)
-{
-	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
-
-	if (path_starts(text, "/memfd:") && !restored)
-		return refuse(text, "a memfd", err);
-	if (path_starts(text, "/SYSV")) {
-		area->status |= VMA_SYSV_IPC;
-		area->shmid = text->inode;
-		area->pgoff = text->offset;
-		area->has_fdflags = true;
-		area->fdflags = text->may_write ? O_RDWR : O_RDONLY;
-		return 0;
-	}
-	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:") && !restored)
-		return refuse(text, "an object of the kernel's own tmpfs", err);
-	if (!area_is_shared(text))
-		return refuse(text, "a private mapping of shared anonymous memory", err);
-	area->status |= VMA_ANON_SHARED;
-	area->flags |= MAP_ANONYMOUS;
-	area->pgoff = text->offset;
-	return shared_collect_area(collector->target, text->inode, area, err);
-}
-
 static int collect_anonymous(const struct area_text *text, VmaEntry *area, struct error *err)
 {
 	if (area_is_shared(text))
@@ -278,6 +255,27 @@ static bool is_zero_device(const struct stat *stat)
 	return S_ISCHR(stat->st_mode) && stat->st_rdev == makedev(1, 5);
 }
 
+/* A descriptor of the task that leads to the mapped file, which has no path. */
+static bool find_descriptor(const struct target *target, const struct area_text *text,
+			    const char **ret_link, struct stat *ret_stat)
+{
+	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
+	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	const struct dirent *entry;
+
+	if (!dir && dir_fd >= 0)
+		close(dir_fd);
+	while (dir && (entry = readdir(dir))) {
+		const char *link = arena_printf(target->collect->arena, "fd/%s", entry->d_name);
+		if (entry->d_name[0] != '.' && target_look(target, link, ret_stat) == 0 &&
+		    ret_stat->st_ino == text->inode && ret_stat->st_dev == text->device) {
+			*ret_link = link;
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * What leads to the mapped file below /proc/PID. Only CAP_CHECKPOINT_RESTORE in the initial user
  * namespace may follow map_files (proc_map_files_get_link), and only their user or CAP_DAC_OVERRIDE
@@ -299,6 +297,8 @@ static int find_mapped_file(const struct target *target, const struct area_text 
 		arena_printf(arena, BELOW_ROOT "%.*s", (int)text->path_length - 1, text->path + 1);
 	if (text->path[0] == '/' && target_look(target, *ret_link, ret_stat) == 0 &&
 	    ret_stat->st_ino == text->inode && ret_stat->st_dev == text->device)
+		return 0;
+	if (find_descriptor(target, text, ret_link, ret_stat))
 		return 0;
 	fail(err, ERR_NO_PRIVILEGE,
 	     "the mapped file %.*s has no name any more, or one that leads elsewhere",
@@ -352,6 +352,33 @@ static int collect_file(struct collector *collector, const struct area_text *tex
 	area->has_fdflags = true;
 	area->fdflags = name.flags;
 	return 0;
+}
+
+static int collect_shared(struct collector *collector, const struct area_text *text, VmaEntry *area,
+			  struct error *err)
+{
+	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
+
+	if (path_starts(text, "/memfd:") && !restored) {
+		area->status |= VMA_MEMFD;
+		return collect_file(collector, text, area, err);
+	}
+	if (path_starts(text, "/SYSV")) {
+		area->status |= VMA_SYSV_IPC;
+		area->shmid = text->inode;
+		area->pgoff = text->offset;
+		area->has_fdflags = true;
+		area->fdflags = text->may_write ? O_RDWR : O_RDONLY;
+		return 0;
+	}
+	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:") && !restored)
+		return refuse(text, "an object of the kernel's own tmpfs", err);
+	if (!area_is_shared(text))
+		return refuse(text, "a private mapping of shared anonymous memory", err);
+	area->status |= VMA_ANON_SHARED;
+	area->flags |= MAP_ANONYMOUS;
+	area->pgoff = text->offset;
+	return shared_collect_area(collector->target, text->inode, area, err);
 }
 
 static int collect_area(struct collector *collector, const struct area_text *text, VmaEntry *area,

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Memory files (memfd_create(2)): files without a path on the kernel's own tmpfs, which tasks hold
+ * by descriptors, pass on and map. The state of the inode is its name, size, content, mode, owner
+ * and seals; that of each open file description its flags and position. The inode is recorded once
+ * (memfd.img), its content once (pagemap-shmem-<id>.img), however many have it.
+ *
+ * Times of the inode are those of the restore; its number is another one.
+ *
+ * Seals (memfd_add_seals, mm/memfd.c): F_SEAL_WRITE cannot be had while somebody could write by a
+ * shared mapping, so there is none of these, and it is set before anybody maps the file: then what
+ * is mapped read-only stays so. F_SEAL_FUTURE_WRITE leaves mappings that are there as they are: it
+ * is set when all are. A file that is executed has no writer at all (deny_write_access), us
+ * included, so nothing is left for later that does not have to be.
+ */
+#include "kinds/memory/memory.h"
+
+#include "base/cleanup.h"
+#include "base/table.h"
+#include "collect/collect.h"
+#include "kinds/files/opener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL /* 6.3 */
+#define MFD_NOEXEC_SEAL 0x0008U
+#define MFD_EXEC	0x0010U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020 /* 6.3 */
+#endif
+
+#define NAME_PREFIX    "/memfd:"
+#define DELETED_SUFFIX " (deleted)"
+
+/* The kernel's limit of a name (memfd_create(2)). */
+enum { NAME_ROOM = 249, MODE_BITS = 07777 };
+
+static const uint32_t known_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
+				    F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
+
+/* --- Dump --- */
+
+/* Kept over a dump. */
+struct known_memfds {
+	struct table by_inode; /* MemfdInodeEntry */
+	uint32_t last_id;
+};
+
+static const char memfds_owner = 0;
+
+static struct known_memfds *known_memfds(struct collect *collect)
+{
+	void **kept = collect_state(collect, &memfds_owner);
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct known_memfds);
+	return *kept;
+}
+
+/* A file of this name may also lie in somebody's root directory. */
+static bool memfd_recognise(const struct open_file *file)
+{
+	struct error ignored = { 0 };
+	uint64_t device;
+
+	return strncmp(file->link, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+	       strcmp(file->link, NAME_PREFIX SHARED_MEMFD_NAME DELETED_SUFFIX) != 0 &&
+	       S_ISREG(file->stat.st_mode) && shared_device(file->target, &device, &ignored) == 0 &&
+	       device == file->stat.st_dev;
+}
+
+static char *name_of(const struct open_file *file)
+{
+	const char *name = file->link + strlen(NAME_PREFIX);
+	size_t length = strlen(name), suffix = strlen(DELETED_SUFFIX);
+
+	if (length >= suffix && strcmp(name + length - suffix, DELETED_SUFFIX) == 0)
+		length -= suffix;
+	return arena_printf(file->target->collect->arena, "%.*s", (int)length, name);
+}
+
+static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_memfds *known = known_memfds(collect);
+	MemfdInodeEntry *inode = table_find(&known->by_inode, file->stat.st_ino);
+
+	if (inode) {
+		*ret_id = (uint32_t)inode->inode_id;
+		return 0;
+	}
+	/* A new description: the task's own may not allow it (O_PATH). */
+	autoclose int fd = target_open(file->target, file->proc_name, O_RDONLY);
+	int seals = fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
+	if (seals < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at the memory file",
+				  file->what);
+	inode = snapshot_new(collect->snapshot, MEMFD_INODE_ENTRY, MemfdInodeEntry);
+	inode->inode_id = *ret_id = ++known->last_id;
+	inode->name = name_of(file);
+	inode->uid = file->stat.st_uid;
+	inode->gid = file->stat.st_gid;
+	inode->size = (uint64_t)file->stat.st_size;
+	inode->seals = (uint32_t)seals;
+	inode->has_mode = true;
+	inode->mode = file->stat.st_mode & MODE_BITS;
+	table_add(&known->by_inode, collect->arena, file->stat.st_ino, inode);
+	snapshot_add_record(collect->snapshot, IMAGE_MEMFD, inode->inode_id, inode);
+	return shared_collect_file(file->target, file->proc_name, &inode->shmid, err);
+}
+
+static int memfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	MemfdFileEntry *memfd =
+		snapshot_new(file->target->collect->snapshot, MEMFD_FILE_ENTRY, MemfdFileEntry);
+
+	entry->memfd = memfd;
+	memfd->id = file->id;
+	memfd->flags = file->flags;
+	memfd->pos = file->position;
+	return collect_inode(file, &memfd->inode_id, err);
+}
+
+/* --- Check --- */
+
+static const MemfdInodeEntry *inode_of(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const struct record *record =
+		snapshot_record(snapshot, IMAGE_MEMFD, entry->memfd->inode_id);
+
+	return record ? record->message : NULL;
+}
+
+static int check_content(const struct snapshot *snapshot, const MemfdInodeEntry *inode,
+			 struct error *err)
+{
+	const struct shared_memory *memory = snapshot_shared_memory(snapshot, inode->shmid);
+
+	/* Other tools write none of an empty one. */
+	if (!memory && !inode->size)
+		return 0;
+	if (!memory)
+		return fail(err, ERR_IMAGE_MISSING, "the content of memory file %s is not there",
+			    inode->name);
+	if (memory->pages.n_runs) {
+		const struct memory_run *last = &memory->pages.runs[memory->pages.n_runs - 1];
+		if (inode->size <= last->address ||
+		    (inode->size - last->address + AREA_PAGE - 1) / AREA_PAGE < last->pages)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "memory file %s has content beyond its end", inode->name);
+	}
+	return 0;
+}
+
+static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const MemfdFileEntry *memfd = entry->memfd;
+
+	if (!memfd || memfd->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a memory file",
+			    entry->id);
+	const MemfdInodeEntry *inode = inode_of(snapshot, entry);
+	if (!inode)
+		return fail(err, ERR_IMAGE_MISSING, "memory file %u is not recorded",
+			    memfd->inode_id);
+	if (inode->has_hugetlb_flag && inode->hugetlb_flag)
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "memory file %s has huge TLB pages, which are not restored",
+			    inode->name);
+	if (strlen(inode->name) > NAME_ROOM || inode->size > INT64_MAX - AREA_PAGE ||
+	    memfd->pos > INT64_MAX || inode->seals & ~known_seals)
+		return fail(err, ERR_IMAGE_INVALID, "file %u: no memory file is such", entry->id);
+	return check_content(snapshot, inode, err);
+}
+
+/* --- Restore --- */
+
+/* What is kept of an inode while files are opened. */
+struct made_memfd {
+	size_t place; /* opener_kept: read-write if seals are left for later */
+	uint32_t late_seals;
+};
+
+static uint32_t mode_of(const MemfdInodeEntry *inode)
+{
+	return inode->has_mode ? inode->mode & MODE_BITS : 0777;
+}
+
+static bool has_writer(const struct snapshot *snapshot, const MemfdInodeEntry *inode)
+{
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *file = snapshot->files[i];
+		if (file->type == FD_TYPES__MEMFD && file->memfd->inode_id == inode->inode_id &&
+		    !(file->memfd->flags & O_PATH) && (file->memfd->flags & O_ACCMODE) != O_RDONLY)
+			return true;
+	}
+	return false;
+}
+
+/* Those that a mapping which is to come would be held to, and the one that forbids to add them. */
+static uint32_t late_seals(const struct snapshot *snapshot, const MemfdInodeEntry *inode)
+{
+	if (inode->seals & F_SEAL_WRITE || !(inode->seals & F_SEAL_FUTURE_WRITE) ||
+	    !has_writer(snapshot, inode))
+		return 0;
+	return inode->seals & (F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+}
+
+/*
+ * vm.memfd_noexec can forbid files that are executable, and kernels before 6.3 know neither flag.
+ * What cannot be sealed has F_SEAL_SEAL, and has had it from the first.
+ */
+static int create(const MemfdInodeEntry *inode)
+{
+	bool executable = !(inode->seals & F_SEAL_EXEC) || mode_of(inode) & 0111;
+	unsigned flags = MFD_CLOEXEC | (inode->seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING);
+	int fd = memfd_create(inode->name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+
+	return fd < 0 && errno == EINVAL && executable ? memfd_create(inode->name, flags) : fd;
+}
+
+static int set_attributes(int fd, const MemfdInodeEntry *inode, struct error *err)
+{
+	struct stat made;
+
+	if (fstat(fd, &made) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at memory file %s",
+				  inode->name);
+	if ((made.st_uid != inode->uid || made.st_gid != inode->gid) &&
+	    fchown(fd, inode->uid, inode->gid) < 0)
+		return fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+				  "cannot give memory file %s to user %u and group %u", inode->name,
+				  inode->uid, inode->gid);
+	/* A change of owner takes setuid bits away. */
+	if (fchmod(fd, mode_of(inode)) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the mode of memory file %s",
+				  inode->name);
+	return 0;
+}
+
+static int seal(int fd, const MemfdInodeEntry *inode, uint32_t seals, struct error *err)
+{
+	int has = fcntl(fd, F_GET_SEALS);
+
+	if (has < 0 || ((uint32_t)has & seals) == seals)
+		return has < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot read seals") : 0;
+	if (fcntl(fd, F_ADD_SEALS, seals & ~(uint32_t)has) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot seal memory file %s (%#x)",
+				  inode->name, seals);
+	return 0;
+}
+
+/* Size last: content is written by whole pages. */
+static int fill(struct file_opener *opener, int fd, const MemfdInodeEntry *inode, struct error *err)
+{
+	const struct shared_memory *memory = snapshot_shared_memory(opener->snapshot, inode->shmid);
+
+	if (memory && shared_fill(opener->images, &memory->pages, fd, err))
+		return fail_while(err, "filling memory file %s", inode->name);
+	if (ftruncate(fd, (off_t)inode->size) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot give memory file %s its size of %" PRIu64, inode->name,
+				  inode->size);
+	return 0;
+}
+
+static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
+		      struct made_memfd *made, struct error *err)
+{
+	autoclose int fd = create(inode);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make memory file %s",
+				  inode->name);
+	made->late_seals = late_seals(opener->snapshot, inode);
+	if (fill(opener, fd, inode, err) || set_attributes(fd, inode, err) ||
+	    seal(fd, inode, inode->seals & ~made->late_seals, err))
+		return -1;
+	if (!made->late_seals) {
+		int read_only = opener_reopen(fd, O_PATH);
+		if (read_only < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
+					  inode->name);
+		close(fd);
+		fd = read_only;
+	}
+	made->place = opener_keep(opener, take_fd(&fd));
+	return 0;
+}
+
+static struct made_memfd *made_memfd(struct file_opener *opener, const MemfdInodeEntry *inode,
+				     struct error *err)
+{
+	void **state = opener_state(opener, &memfds_owner);
+
+	if (!*state)
+		*state = arena_new(opener->arena, struct table);
+	struct made_memfd *made = table_find(*state, inode->inode_id);
+	if (made)
+		return made;
+	made = arena_new(opener->arena, struct made_memfd);
+	if (make_inode(opener, inode, made, err))
+		return NULL;
+	table_add(*state, opener->arena, inode->inode_id, made);
+	return made;
+}
+
+static int memfd_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const MemfdFileEntry *memfd = entry->memfd;
+	const MemfdInodeEntry *inode = inode_of(opener->snapshot, entry);
+	const struct made_memfd *made = made_memfd(opener, inode, err);
+
+	if (!made)
+		return -1;
+	int flags = (int)memfd->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
+	autoclose int fd = opener_reopen(opener_kept(opener, made->place), flags);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
+				  inode->name);
+	if (memfd->pos && !(flags & O_PATH) && lseek(fd, (off_t)memfd->pos, SEEK_SET) < 0)
+		return fail_errno(err, ERR_IO,
+				  "cannot set the position of memory file %s to %" PRIu64,
+				  inode->name, memfd->pos);
+	return take_fd(&fd);
+}
+
+static int memfd_connect(struct file_opener *opener, const FileEntry *entry, int fd,
+			 struct error *err)
+{
+	const MemfdInodeEntry *inode = inode_of(opener->snapshot, entry);
+	struct made_memfd *made = made_memfd(opener, inode, err);
+
+	(void)fd;
+	if (!made || !made->late_seals)
+		return made ? 0 : -1;
+	if (seal(opener_kept(opener, made->place), inode, made->late_seals, err))
+		return -1;
+	made->late_seals = 0;
+	return 0;
+}
+
+static void memfd_describe(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "memory file %u", entry->memfd->inode_id);
+}
+
+static struct file_fields memfd_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->memfd->fown, &entry->memfd->flags };
+}
+
+const struct file_kind memfd_kind = {
+	.name = "memory file",
+	.type = FD_TYPES__MEMFD,
+	.recognise = memfd_recognise,
+	.collect = memfd_collect,
+	.check = memfd_check,
+	.open = memfd_open,
+	.connect = memfd_connect,
+	.describe = memfd_describe,
+	.fields = memfd_fields,
+};

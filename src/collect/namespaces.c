@@ -349,21 +349,30 @@ static int read_thread(struct target *target, size_t thread, enum namespace_type
 }
 
 /* What unshare(2) has made for the children of a thread, where that is another one. */
-static int check_made(struct target *target, size_t thread, enum namespace_type type,
-		      struct error *err)
+static int read_made(struct target *target, size_t thread, enum namespace_type type,
+		     struct error *err)
 {
+	ThreadCoreEntry *core = target->task->threads[thread]->thread_core;
 	char link[64];
 
 	snprintf(link, sizeof link, "task/%d/%s", target->threads[thread].tid,
 		 namespace_types[type].made_link);
-	const struct surveyed_namespace *found = survey_add_link(target, type, link, err);
+	struct surveyed_namespace *found = survey_add_link(target, type, link, err);
 	if (!found)
 		return -1;
 	if (found->id == ids_namespace(target->task->ids, type))
 		return 0;
-	return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-		    "children of pid %d would be born in another %s namespace than its own",
-		    target->pid, namespace_types[type].words);
+	/* Its parent may have lent it to a vfork; nestor's own nobody makes again. */
+	if (found->own || found->maker)
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "children of pid %d would be born in another %s namespace than its "
+			    "own, which %s",
+			    target->pid, namespace_types[type].words,
+			    found->own ? "is that of nestor" : "another task has made");
+	found->maker = target->threads[thread].tid;
+	core->has_time_for_children_ns_id = true;
+	core->time_for_children_ns_id = found->id;
+	return 0;
 }
 
 static int read_target(struct survey *survey, struct target *target, struct error *err)
@@ -380,7 +389,7 @@ static int read_target(struct survey *survey, struct target *target, struct erro
 		bool makes = plain && strcmp(namespace_types[type].made_link,
 					     namespace_types[type].link) != 0;
 		for (size_t i = target->living; makes && i < target->n_threads; i++)
-			if (check_made(target, i, type, err))
+			if (read_made(target, i, type, err))
 				return -1;
 	}
 	return 0;

@@ -247,6 +247,8 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *   fill     in a process of its own that has entered the owner and called unshare(2): alone in the
  *	      new namespace, with all capabilities of the owner and no others. It ends afterwards,
  *	      and a descriptor keeps the namespace. /proc and the file systems are the host's
+ *   fill_made the same of one that a task of the tree has made for its children and that nobody is
+ *	      in, in the coordinator: by the pid of the task, and a descriptor of the namespace
  *   describe for people: what matters of it, "host name alpha"; adds nothing if nothing does
  *
  * All but `type` may be NULL. To add a type: a file in kinds/namespaces, a row in kinds/table.c, a
@@ -270,6 +272,8 @@ struct namespace_kind {
 	int (*go)(struct file_opener *opener, const struct namespace *namespace_,
 		  struct error *err);
 	int (*fill)(const struct namespace *namespace_, struct error *err);
+	int (*fill_made)(const struct namespace *namespace_, pid_t maker, int fd,
+			 struct error *err);
 	void (*describe)(const NsEntry *entry, struct text *text);
 };
 

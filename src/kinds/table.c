@@ -55,6 +55,7 @@ static const struct task_kind *const files_stage[] = {
 
 static const struct task_kind *const memory_stage[] = {
 	&memory_kind,
+	&children_time_kind, /* waits for others */
 	NULL,
 };
 
@@ -74,13 +75,10 @@ static const struct task_kind *const process_stage[] = {
 };
 
 static const struct task_kind *const thread_stage[] = {
-	&thread_namespaces_kind,
-	&thread_pointers_kind,
-	&scheduling_kind,
-	&timer_slack_kind,
-	&alternate_stack_kind,
-	&pending_signals_kind,
-	NULL,
+	&thread_namespaces_kind, &thread_children_time_kind,
+	&thread_pointers_kind,	 &scheduling_kind,
+	&timer_slack_kind,	 &alternate_stack_kind,
+	&pending_signals_kind,	 NULL,
 };
 
 static const struct task_kind *const ids_stage[] = {
@@ -89,6 +87,7 @@ static const struct task_kind *const ids_stage[] = {
 };
 
 static const struct task_kind *const capabilities_stage[] = {
+	&nested_children_time_kind, /* with all that its user namespace gives */
 	&capability_sets_kind,
 	NULL,
 };

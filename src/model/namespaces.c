@@ -204,7 +204,11 @@ static int add_plain(struct snapshot *snapshot, NsEntry *entry, enum namespace_t
 			    "%s namespace %" PRIu32 ": its owner is not described", words,
 			    entry->id);
 	struct namespace *new = arena_new(snapshot->arena, struct namespace);
-	*new = (struct namespace){ type, entry->id, snapshot->n_plain_namespaces, entry, owner };
+	*new = (struct namespace){ .type = type,
+				   .id = entry->id,
+				   .index = snapshot->n_plain_namespaces,
+				   .entry = entry,
+				   .owner = owner };
 	snapshot->plain_namespaces = arena_grow(snapshot->arena, snapshot->plain_namespaces,
 						snapshot->n_plain_namespaces, sizeof(void *));
 	snapshot->plain_namespaces[snapshot->n_plain_namespaces++] = new;
@@ -262,6 +266,51 @@ static int check_task(const struct snapshot *snapshot, const struct task *task, 
 	return 0;
 }
 
+static int link_maker(const struct snapshot *snapshot, const struct task *task, size_t thread,
+		      struct error *err)
+{
+	const ThreadCoreEntry *core = task_thread(task, thread)->thread_core;
+	struct namespace *made = NULL;
+
+	if (!core || !core->has_time_for_children_ns_id)
+		return 0;
+	if (!task_is_zombie(task))
+		made = snapshot_plain_namespace(snapshot, core->time_for_children_ns_id);
+	if (!made || made->type != NAMESPACE_TIME || made->maker ||
+	    made == thread_namespace(snapshot, task, thread, NAMESPACE_TIME))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "task %s: the time namespace of its children, %" PRIu32
+			    ", is not one that it made",
+			    task_name(task), core->time_for_children_ns_id);
+	made->maker = task;
+	made->maker_thread = thread;
+	return 0;
+}
+
+/* Who makes one is in another one, which is there before. */
+static int check_makers(const struct snapshot *snapshot, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
+		const struct namespace *at = snapshot->plain_namespaces[i];
+		size_t steps = 0;
+		while (at && at->maker && steps++ <= snapshot->n_plain_namespaces)
+			at = thread_namespace(snapshot, at->maker, at->maker_thread, at->type);
+		if (steps > snapshot->n_plain_namespaces)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "time namespaces are made by tasks in one another");
+	}
+	return 0;
+}
+
+static int link_makers(struct snapshot *snapshot, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		for (size_t thread = 0; thread < snapshot->tasks[i].n_threads; thread++)
+			if (link_maker(snapshot, &snapshot->tasks[i], thread, err))
+				return -1;
+	return check_makers(snapshot, err);
+}
+
 int index_plain_namespaces(struct snapshot *snapshot, struct error *err)
 {
 	enum namespace_type type;
@@ -280,5 +329,5 @@ int index_plain_namespaces(struct snapshot *snapshot, struct error *err)
 		if (!task_is_zombie(&snapshot->tasks[i]) &&
 		    check_task(snapshot, &snapshot->tasks[i], err))
 			return -1;
-	return 0;
+	return link_makers(snapshot, err);
 }

@@ -53,6 +53,12 @@ struct namespace
 	size_t index; /* in snapshot.plain_namespaces */
 	NsEntry *entry;
 	struct user_namespace *owner; /* never NULL */
+	/*
+	 * The thread whose children are born in there, while it is in another one itself: only its
+	 * own unshare(2) brings that about (time_namespaces(7)). NULL: nobody's.
+	 */
+	const struct task *maker;
+	size_t maker_thread;
 };
 
 struct namespace *snapshot_plain_namespace(const struct snapshot *snapshot, uint32_t id);

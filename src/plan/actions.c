@@ -111,7 +111,8 @@ static void add_preparations(struct plan *plan)
 		add(plan, ACTION_MAKE_PID_NAMESPACE)->namespace =
 			snapshot_user_namespace(snapshot, plan->root_clone.owner);
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
-		if (!namespace_types[snapshot->plain_namespaces[i]->type].late)
+		if (!namespace_types[snapshot->plain_namespaces[i]->type].late &&
+		    !snapshot->plain_namespaces[i]->maker)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_sources(plan, true);
 	add_held_sources(plan);

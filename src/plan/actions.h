@@ -119,6 +119,7 @@ void plan_wait_at_filters(struct plan *plan, const struct task *task, size_t thr
 enum service_kind {
 	SERVICE_FILL,  /* struct planned_fill */
 	SERVICE_GUIDE, /* struct guided_thread */
+	SERVICE_TIME,  /* struct made_namespace */
 	SERVICE_KINDS,
 };
 

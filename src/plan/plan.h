@@ -118,6 +118,16 @@ struct planned_fill {
 	uint64_t done_word;
 };
 
+/*
+ * SERVICE_TIME: a namespace that a thread has made for its children (struct namespace, maker). The
+ * thread asks and waits until it is ready: the coordinator has filled it, and has a descriptor of
+ * it, whose number is in the slot by then.
+ */
+struct made_namespace {
+	const struct namespace *namespace_;
+	uint64_t request_word, ready_word, number_slot;
+};
+
 struct planned_task {
 	const struct task *task;
 	struct planned_thread *threads;

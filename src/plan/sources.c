@@ -163,16 +163,26 @@ static void count_users(struct plan *plan)
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
 		count_user(plan, SOURCE_NAMESPACE, snapshot->user_namespaces[i]->id);
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
-		count_user(plan, SOURCE_NAMESPACE, snapshot->plain_namespaces[i]->id);
+		if (!snapshot->plain_namespaces[i]->maker)
+			count_user(plan, SOURCE_NAMESPACE, snapshot->plain_namespaces[i]->id);
+}
+
+/* Is there what the coordinator has only when processes exist? */
+static bool has_late(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (plan->sources[i].way != FILE_EARLY)
+			return true;
+	for (size_t i = 0; i < plan->snapshot->n_plain_namespaces; i++)
+		if (plan->snapshot->plain_namespaces[i]->maker)
+			return true;
+	return false;
 }
 
 static void count_late_holder(struct plan *plan)
 {
-	for (size_t i = 0; i < plan->n_sources; i++)
-		if (plan->sources[i].way != FILE_EARLY) {
-			add_source(plan, SOURCE_LATE_HOLDER, 0)->users = MANY_USERS;
-			return;
-		}
+	if (has_late(plan))
+		add_source(plan, SOURCE_LATE_HOLDER, 0)->users = MANY_USERS;
 }
 
 static bool is_always_inherited(const struct source *source)

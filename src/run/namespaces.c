@@ -94,6 +94,31 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 	return 0;
 }
 
+int run_fill_made_namespace(struct run *run, const void *made_namespace, struct error *err)
+{
+	const struct made_namespace *made = made_namespace;
+	const struct namespace *namespace_ = made->namespace_;
+	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
+	struct run_thread *maker =
+		run_thread(run, namespace_->maker->index, namespace_->maker_thread);
+	char path[64];
+
+	if (run_find_pids(run, &maker, 1, err) < 0)
+		return -1;
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)maker->tid,
+		 namespace_types[namespace_->type].made_link);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", path);
+	run_plain_namespaces(run)[namespace_->index] = fd;
+	if (kind->fill_made && kind->fill_made(namespace_, maker->tid, fd, err))
+		return fail_while(err, "filling %s namespace %u",
+				  namespace_types[namespace_->type].words, namespace_->id);
+	*(uint64_t *)(uintptr_t)made->number_slot = (uint64_t)fd;
+	run_set_word(word_at(made->ready_word), 1);
+	return 0;
+}
+
 int run_namespace(const struct run *run, uint32_t id)
 {
 	const struct namespace *plain = snapshot_plain_namespace(run->plan->snapshot, id);

@@ -6,6 +6,7 @@ static int (*const servants[SERVICE_KINDS])(struct run *run, const void *what,
 					    struct error *err) = {
 	[SERVICE_FILL] = run_fill,
 	[SERVICE_GUIDE] = run_guide,
+	[SERVICE_TIME] = run_fill_made_namespace,
 };
 
 static bool may_be_served(const struct service *service)

@@ -228,6 +228,8 @@ int run_wait_program(struct run *run, const uint32_t *word, uint32_t value, stru
 int run_serve(struct run *run, struct error *err);
 /* guide.c: a thread that asks for its ids; the end, after a failure too. */
 int run_guide(struct run *run, const void *guided_thread, struct error *err);
+/* namespaces.c: one that a thread has made for its children, planned as struct made_namespace. */
+int run_fill_made_namespace(struct run *run, const void *made_namespace, struct error *err);
 int run_end_guides(struct run *run, bool restored, struct error *err);
 /* fill.c: memory that a task leaves to us. */
 int run_fill(struct run *run, const void *planned_fill, struct error *err);

@@ -216,6 +216,33 @@ static void test_time(void **state)
 	assert_int_equal(check_time(INT64_MAX, 0), ERR_IMAGE_INVALID);
 }
 
+/* The thread's children are in the namespace of that id, its process in another one. */
+static enum error_name check_children(uint32_t own, uint32_t made, bool twice)
+{
+	struct fixture fixture;
+
+	begin(&fixture, NAMESPACE_TIME);
+	ids_set_namespace(fixture.task->ids, NAMESPACE_TIME, own);
+	for (size_t thread = 0; thread < (twice ? 2 : 1); thread++) {
+		ThreadCoreEntry *core = fixture.task->threads[thread]->thread_core;
+		core->has_time_for_children_ns_id = true;
+		core->time_for_children_ns_id = made;
+	}
+	int result = snapshot_index(&fixture.snapshot, &fixture.err);
+	arena_done(&fixture.arena);
+	return result ? fixture.err.name : ERR_NONE;
+}
+
+static void test_time_of_children(void **state)
+{
+	(void)state;
+	assert_int_equal(check_children(OWN_UTS, TREE_UTS, false), ERR_NONE);
+	assert_int_equal(check_children(OWN_UTS, TREE_UTS, true), ERR_IMAGE_INVALID);
+	assert_int_equal(check_children(TREE_UTS, TREE_UTS, false), ERR_IMAGE_INVALID);
+	assert_int_equal(check_children(OWN_UTS, TREE_UTS + 1, false), ERR_IMAGE_INVALID);
+	assert_int_equal(check_children(OWN_UTS, OWN_UTS, false), ERR_IMAGE_INVALID);
+}
+
 static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
 {
 	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
@@ -346,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_described),
 		cmocka_unit_test(test_uts),
 		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_time_of_children),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),

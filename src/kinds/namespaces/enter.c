@@ -37,7 +37,8 @@ static int plan_first(struct plan *plan, const struct task *task, size_t thread,
 			namespace_types[type].plain
 				? task_first_namespace(plan->snapshot, task, type)
 				: NULL;
-		if (first)
+		/* What a task makes is entered later, see children-time.c. */
+		if (first && !first->maker)
 			enter(plan, program, first);
 	}
 	return 0;

@@ -6,11 +6,12 @@
  * that between two of its instructions.
  *
  * Offsets are relative to the host's clocks, whoever writes them, and a new namespace has those of
- * its maker's. They can be written as long as nobody is inside (proc_timens_set_offset, EACCES
- * after that), by who has CAP_SYS_TIME in the owner. unshare(2) makes a namespace for the children
- * of the caller; setns(2) enters one at once, with a single thread. So all threads are in the same;
- * a task whose children would be born in another one than its own is refused
- * (collect/namespaces.c): setns does not bring that about.
+ * its maker's. They can be written as long as nobody has ever been inside (proc_timens_set_offset,
+ * EACCES after that), by who has CAP_SYS_TIME in the owner. unshare(2) makes a namespace for the
+ * children of the caller; setns(2) enters one at once, with a single thread. So all threads are in
+ * the same. A thread whose children are born in another one than its own has made that itself
+ * (children-time.c); its offsets are read and set by /proc, since a visit would be the end of
+ * setting them.
  */
 #include "kinds/namespaces/namespaces.h"
 
@@ -47,6 +48,34 @@ static int read_clocks(struct clocks *clocks, struct error *err)
 	return 0;
 }
 
+static void normalise(struct timespec *time)
+{
+	while (time->tv_nsec < 0) {
+		time->tv_nsec += NANOSECONDS;
+		time->tv_sec--;
+	}
+	time->tv_sec += time->tv_nsec / NANOSECONDS;
+	time->tv_nsec %= NANOSECONDS;
+}
+
+/* Lines of a name, seconds and nanoseconds. */
+static int read_offsets(const char *path, struct clocks *offsets, struct error *err)
+{
+	char text[256];
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	long long seconds[2];
+	long nanoseconds[2];
+
+	text[length < 0 ? 0 : length] = '\0';
+	if (sscanf(text, "monotonic %lld %ld boottime %lld %ld", &seconds[0], &nanoseconds[0],
+		   &seconds[1], &nanoseconds[1]) != 4)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
+	offsets->monotonic = (struct timespec){ seconds[0], nanoseconds[0] };
+	offsets->boottime = (struct timespec){ seconds[1], nanoseconds[1] };
+	return 0;
+}
+
 /* ---- dump ---- */
 
 static int read_inside(struct visitor *visitor, void *data, struct error *err)
@@ -64,11 +93,49 @@ static Timespec *recorded(struct collect *collect, const struct timespec *time)
 	return entry;
 }
 
+static struct timespec shown_by(const struct timespec *now, const struct timespec *own,
+				const struct timespec *offset)
+{
+	struct timespec time = { now->tv_sec - own->tv_sec + offset->tv_sec,
+				 now->tv_nsec - own->tv_nsec + offset->tv_nsec };
+
+	normalise(&time);
+	return time;
+}
+
+/* One that has never been entered takes its offsets once more; the same ones change nothing. */
+static bool may_be_set(const char *path, const struct clocks *offsets)
+{
+	char text[80];
+	autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int length = snprintf(text, sizeof text, "boottime %lld %ld\n",
+			      (long long)offsets->boottime.tv_sec, offsets->boottime.tv_nsec);
+
+	return fd >= 0 && write(fd, text, (size_t)length) == length;
+}
+
+static int read_made(pid_t maker, struct clocks *ret_clocks, bool *ret_not_entered,
+		     struct error *err)
+{
+	struct clocks own = { 0 }, offsets = { 0 }, now;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/timens_offsets", (int)maker);
+	if (read_offsets(OFFSETS, &own, err) || read_offsets(path, &offsets, err) ||
+	    read_clocks(&now, err))
+		return -1;
+	ret_clocks->monotonic = shown_by(&now.monotonic, &own.monotonic, &offsets.monotonic);
+	ret_clocks->boottime = shown_by(&now.boottime, &own.boottime, &offsets.boottime);
+	*ret_not_entered = may_be_set(path, &offsets);
+	return 0;
+}
+
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
 	TimensEntry *entry = snapshot_new(collect->snapshot, TIMENS_ENTRY, TimensEntry);
 	struct clocks clocks = { 0 };
+	bool not_entered = false;
 	struct visit there = {
 		.what = "reads the clocks of a time namespace",
 		.namespaces = &namespace_->fd,
@@ -78,10 +145,12 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 		.size = sizeof clocks,
 	};
 
-	if (visit(&there, NULL, 0, err))
+	if (namespace_->maker ? read_made(namespace_->maker, &clocks, &not_entered, err)
+			      : visit(&there, NULL, 0, err))
 		return -1;
 	entry->monotonic = recorded(collect, &clocks.monotonic);
 	entry->boottime = recorded(collect, &clocks.boottime);
+	entry->has_not_entered = entry->not_entered = not_entered;
 	namespace_->entry->time = entry;
 	return 0;
 }
@@ -101,6 +170,8 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 	if (!entry || !is_time(entry->monotonic) || !is_time(entry->boottime))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "time namespace %" PRIu32 ": its clocks show no time", namespace_->id);
+	if (namespace_->maker && made_time_check(snapshot, namespace_, err))
+		return -1;
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const struct task *task = &snapshot->tasks[i];
 		for (size_t thread = 0; !task_is_zombie(task) && thread < task->n_threads; thread++)
@@ -118,54 +189,72 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 static struct timespec offset_for(const Timespec *shown, const struct timespec *now,
 				  const struct timespec *own_offset)
 {
-	int64_t nanoseconds = (int64_t)shown->tv_nsec - now->tv_nsec + own_offset->tv_nsec;
-	int64_t seconds = (int64_t)shown->tv_sec - now->tv_sec + own_offset->tv_sec;
+	struct timespec offset = {
+		.tv_sec = (int64_t)shown->tv_sec - now->tv_sec + own_offset->tv_sec,
+		.tv_nsec = (int64_t)shown->tv_nsec - now->tv_nsec + own_offset->tv_nsec,
+	};
 
-	while (nanoseconds < 0) {
-		nanoseconds += NANOSECONDS;
-		seconds--;
-	}
-	return (struct timespec){ .tv_sec = seconds + nanoseconds / NANOSECONDS,
-				  .tv_nsec = nanoseconds % NANOSECONDS };
+	normalise(&offset);
+	return offset;
 }
 
-/* Lines of a name, seconds and nanoseconds. */
-static int read_offsets(struct clocks *offsets, struct error *err)
+/* `own` are the offsets of the clocks that we read ourselves. */
+static int write_offsets(const char *path, const TimensEntry *entry, const struct clocks *own,
+			 struct error *err)
 {
-	char text[256];
-	autoclose int fd = open(OFFSETS, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	long long seconds[2];
-	long nanoseconds[2];
-
-	text[length < 0 ? 0 : length] = '\0';
-	if (sscanf(text, "monotonic %lld %ld boottime %lld %ld", &seconds[0], &nanoseconds[0],
-		   &seconds[1], &nanoseconds[1]) != 4)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the offsets of clocks");
-	offsets->monotonic = (struct timespec){ seconds[0], nanoseconds[0] };
-	offsets->boottime = (struct timespec){ seconds[1], nanoseconds[1] };
-	return 0;
-}
-
-static int fill(const struct namespace *namespace_, struct error *err)
-{
-	const TimensEntry *entry = namespace_->entry->time;
-	autoclose int fd = open(OFFSETS, O_WRONLY | O_CLOEXEC);
-	struct clocks now, own = { 0 };
+	autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+	struct clocks now;
 	char text[160];
 
 	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open " OFFSETS);
-	if (read_offsets(&own, err) || read_clocks(&now, err))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", path);
+	if (read_clocks(&now, err))
 		return -1;
-	struct timespec monotonic = offset_for(entry->monotonic, &now.monotonic, &own.monotonic);
-	struct timespec boottime = offset_for(entry->boottime, &now.boottime, &own.boottime);
+	struct timespec monotonic = offset_for(entry->monotonic, &now.monotonic, &own->monotonic);
+	struct timespec boottime = offset_for(entry->boottime, &now.boottime, &own->boottime);
 	int length = snprintf(text, sizeof text, "monotonic %lld %ld\nboottime %lld %ld\n",
 			      (long long)monotonic.tv_sec, monotonic.tv_nsec,
 			      (long long)boottime.tv_sec, boottime.tv_nsec);
 	if (write(fd, text, (size_t)length) != length)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the offsets of clocks");
 	return 0;
+}
+
+static int fill(const struct namespace *namespace_, struct error *err)
+{
+	struct clocks own = { 0 };
+
+	/* A new namespace has those of its maker's. */
+	return read_offsets(OFFSETS, &own, err)
+		       ? -1
+		       : write_offsets(OFFSETS, namespace_->entry->time, &own, err);
+}
+
+static int stay_nowhere(struct visitor *visitor, void *data, struct error *err)
+{
+	(void)visitor;
+	(void)data;
+	(void)err;
+	return 0;
+}
+
+static int fill_made(const struct namespace *namespace_, pid_t maker, int fd, struct error *err)
+{
+	const struct visit there = {
+		.what = "enters a time namespace",
+		.namespaces = &fd,
+		.n_namespaces = 1,
+		.function = stay_nowhere,
+	};
+	struct clocks own = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/timens_offsets", (int)maker);
+	if (read_offsets(OFFSETS, &own, err) ||
+	    write_offsets(path, namespace_->entry->time, &own, err))
+		return -1;
+	/* From now on they stay as they are. */
+	return namespace_->entry->time->not_entered ? 0 : visit(&there, NULL, 0, err);
 }
 
 static void describe(const NsEntry *entry, struct text *text)
@@ -180,5 +269,6 @@ const struct namespace_kind time_namespace_kind = {
 	.collect = collect,
 	.check = check,
 	.fill = fill,
+	.fill_made = fill_made,
 	.describe = describe,
 };

@@ -31,14 +31,9 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
  * Under the name of criu(8) the version is that whose command line and requests are understood:
  * scripts compare it.
  */
-static void print_version(const char *program)
+static void print_version(void)
 {
-	const char *slash = strrchr(program, '/');
-
-	if (strcmp(slash ? slash + 1 : program, "criu") == 0)
-		printf("Version: %s\n", COMPAT_VERSION);
-	else
-		printf("Version: %s\n", NESTOR_VERSION);
+	printf("Version: %s\n", command_speaks_criu() ? COMPAT_VERSION : NESTOR_VERSION);
 }
 
 static void print_usage(FILE *out)
@@ -73,7 +68,7 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
-		print_version(argv[0]);
+		print_version();
 		return EXIT_DONE;
 	}
 	for (size_t i = 0; i < N_COMMANDS; i++)

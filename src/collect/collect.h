@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/slots.h"
 #include "collect/interrupted.h"
+#include "model/externals.h"
 #include "model/snapshot.h"
 
 #include <signal.h>
@@ -80,8 +81,9 @@ struct dump_options {
 	bool leave_running; /* neither collect_kill nor collect_leave_stopped will be called */
 	unsigned timeout_seconds;
 	bool ignore_cgroups;
-	uint64_t ghost_limit;	  /* largest unlinked file that is carried */
-	uint64_t accepted_losses; /* losses.h */
+	uint64_t ghost_limit;		   /* largest unlinked file that is carried */
+	uint64_t accepted_losses;	   /* losses.h */
+	const struct externals *externals; /* what may lie outside of the tree */
 };
 
 struct collect {

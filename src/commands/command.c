@@ -2,6 +2,7 @@
 /* What all commands share at their beginning and their end; see command.h. */
 #include "commands/command.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +38,11 @@ bool command_begin(const struct command *command, const struct option_row *const
 		return true;
 	*ret_status = command_print_error(&err);
 	return false;
+}
+
+bool command_speaks_criu(void)
+{
+	return strcmp(program_invocation_short_name, "criu") == 0;
 }
 
 int command_print_error(const struct error *err)

@@ -52,7 +52,7 @@ int command_dump(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments);
+	pipeline_arguments_init(&arguments, &arena);
 	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
 		status = run_dump(&arguments, &terminal);

@@ -84,7 +84,7 @@ static void set_verbosity(int *verbosity, const char *text)
 }
 
 static int set_value(const struct option_row *row, const char *text, void *values,
-		     struct error *err)
+		     struct arena *arena, struct error *err)
 {
 	void *place = (char *)values + row->offset;
 	uint64_t number = 0;
@@ -95,6 +95,9 @@ static int set_value(const struct option_row *row, const char *text, void *value
 		break;
 	case OPTION_TEXT:
 		*(const char **)place = text;
+		break;
+	case OPTION_TEXTS:
+		texts_add(place, arena, text);
 		break;
 	case OPTION_OPTIONAL_TEXT:
 		if (text)
@@ -199,7 +202,8 @@ static bool table_has(const struct option_row *table, const struct option_row *r
 
 /* One pass over argv; with `only` set, only options of that table take effect. */
 static int parse_arguments(const struct option_row *const *tables, int argc, char **argv,
-			   const struct option_row *only, void *values, struct error *err)
+			   const struct option_row *only, void *values, struct arena *arena,
+			   struct error *err)
 {
 	struct getopt_tables out = { 0 };
 
@@ -215,7 +219,7 @@ static int parse_arguments(const struct option_row *const *tables, int argc, cha
 			return refuse_option(&out, value, argv, err);
 		if (only && !table_has(only, row))
 			continue;
-		if (set_value(row, optarg, values, err) < 0)
+		if (set_value(row, optarg, values, arena, err) < 0)
 			return -1;
 	}
 }
@@ -259,7 +263,7 @@ int options_parse_line(const struct option_row *const *tables, const char *line,
 		return fail(err, ERR_USAGE, "option \"%s\" takes no argument", row->name);
 	if (takes_argument(row->kind) && !argument_is_optional(row->kind) && !*value)
 		return fail(err, ERR_USAGE, "option \"%s\" needs an argument", row->name);
-	return set_value(row, *value ? value : NULL, values, err);
+	return set_value(row, *value ? value : NULL, values, arena, err);
 }
 
 /* A file that is not there is no failure unless it was asked for. */
@@ -302,11 +306,11 @@ int options_parse(const struct option_row *const *tables, int argc, char **argv,
 	/* Only to learn where configuration files are: the command line has the last word. */
 	struct common_arguments where = { 0 };
 
-	if (parse_arguments(tables, argc, argv, common_options, &where, err) < 0)
+	if (parse_arguments(tables, argc, argv, common_options, &where, arena, err) < 0)
 		return -1;
 	if (!where.help && !where.version && read_configs(tables, values, arena, &where, err) < 0)
 		return -1;
-	int first = parse_arguments(tables, argc, argv, NULL, values, err);
+	int first = parse_arguments(tables, argc, argv, NULL, values, arena, err);
 	if (first < 0)
 		return -1;
 	*ret_first = first;

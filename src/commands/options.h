@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/texts.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 enum option_kind {
 	OPTION_FLAG,	      /* bool */
 	OPTION_TEXT,	      /* const char * */
+	OPTION_TEXTS,	      /* struct texts; may be given any number of times */
 	OPTION_OPTIONAL_TEXT, /* const char *; stays as it is where no argument is given */
 	OPTION_NUMBER,	      /* uint64_t */
 	OPTION_SIZE,	      /* uint64_t; K, M and G may follow */

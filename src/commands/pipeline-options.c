@@ -2,6 +2,8 @@
 /* The command line of dump, restore and plan; see pipeline-options.h. */
 #include "commands/pipeline-options.h"
 
+#include "commands/command.h"
+
 #include <stdlib.h>
 
 const struct option_row images_options[] = {
@@ -11,6 +13,10 @@ const struct option_row images_options[] = {
 	  "restore: recorded paths are below DIR" },
 	{ 'j', "shell-job", OPTION_FLAG, PIPELINE_ROW(shell_job), NULL,
 	  "the tree belongs to a session outside of it" },
+	{ 0, "external", OPTION_TEXTS, PIPELINE_ROW(external), "TYPE[ID]",
+	  "this lies outside of the tree; pipe[INODE]: an end of the pipe" },
+	{ 0, "inherit-fd", OPTION_TEXTS, PIPELINE_ROW(inherit_fd), "fd[N]:KEY",
+	  "restore: descriptor N takes the place of what is outside" },
 	{ 0 },
 };
 
@@ -57,10 +63,12 @@ const struct option_row pipeline_options[] = {
 	{ 0 },
 };
 
-void pipeline_arguments_init(struct pipeline_arguments *arguments)
+void pipeline_arguments_init(struct pipeline_arguments *arguments, struct arena *arena)
 {
 	*arguments = (struct pipeline_arguments){ .common.verbosity = LOG_WARNING };
 	pipeline_options_init(&arguments->options);
+	if (command_speaks_criu())
+		pipeline_options_like_criu(&arguments->options, arena);
 }
 
 /*

@@ -28,7 +28,7 @@ extern const struct option_row pipeline_options[]; /* of dump and restore */
 			"it has its own /proc"                                              \
 	}
 
-void pipeline_arguments_init(struct pipeline_arguments *arguments);
+void pipeline_arguments_init(struct pipeline_arguments *arguments, struct arena *arena);
 /* Once they are parsed: what the environment adds, and the terminal for the hooks. */
 void pipeline_arguments_complete(struct pipeline_arguments *arguments, struct terminal *terminal);
 

@@ -35,7 +35,7 @@ int command_plan(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments);
+	pipeline_arguments_init(&arguments, &arena);
 	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, 1, &arguments, &arena, &first, &status)) {
 		if (argv[first])

@@ -51,7 +51,7 @@ int command_restore(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments);
+	pipeline_arguments_init(&arguments, &arena);
 	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
 		status = run_restore(&arguments, &terminal);

@@ -13,7 +13,7 @@ static const char *const done[] = {
 	"images_dir_fd", "images_dir", "work_dir_fd",	 "pid",		"leave_running",
 	"leave_stopped", "shell_job",  "log_level",	 "log_file",	"notify_scripts",
 	"root",		 "timeout",    "manage_cgroups", "ghost_limit", "manage_cgroups_mode",
-	"log_to_stderr", NULL,
+	"log_to_stderr", "external",   "inherit_fd",	 "ext_mnt",	NULL,
 };
 
 /*
@@ -151,10 +151,34 @@ static int take_places(const CriuOpts *request, pid_t peer, struct arena *arena,
 	return 0;
 }
 
+/* What lies outside, in the form of a command line. */
+static int take_externals(const CriuOpts *request, struct arena *arena,
+			  struct pipeline_options *options, struct error *err)
+{
+	struct externals externals;
+
+	for (size_t i = 0; i < request->n_external; i++)
+		texts_add(&options->external, arena, request->external[i]);
+	for (size_t i = 0; i < request->n_ext_mnt; i++)
+		texts_add(&options->external, arena,
+			  arena_printf(arena, "mnt[%s]:%s", request->ext_mnt[i]->key,
+				       request->ext_mnt[i]->val));
+	for (size_t i = 0; i < request->n_inherit_fd; i++)
+		texts_add(&options->inherit_fd, arena,
+			  arena_printf(arena, "fd[%d]:%s", request->inherit_fd[i]->fd,
+				       request->inherit_fd[i]->key));
+	pipeline_options_like_criu(options, arena);
+	if (pipeline_externals(options, arena, &externals, err) == 0)
+		return 0;
+	err->name = ERR_BAD_REQUEST;
+	return -1;
+}
+
 int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		    struct pipeline_options *options, struct error *err)
 {
-	if (check_fields(request, err) < 0 || take_places(request, peer, arena, options, err) < 0)
+	if (check_fields(request, err) < 0 || take_places(request, peer, arena, options, err) < 0 ||
+	    take_externals(request, arena, options, err) < 0)
 		return -1;
 	options->log_level = log_level_of(request);
 	options->shell_job = request->has_shell_job && request->shell_job;

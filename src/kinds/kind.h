@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/slots.h"
 #include "model/cgroups.h"
+#include "model/externals.h"
 #include "model/namespaces.h"
 #include "model/snapshot.h"
 
@@ -196,7 +197,8 @@ struct file_opener {
 	const struct snapshot *snapshot;
 	const struct images *images;
 	struct arena *arena;
-	int root_fd;		     /* paths are below it (-r), AT_FDCWD: the host's root */
+	int root_fd;			   /* paths are below it (-r), AT_FDCWD: the host's root */
+	const struct externals *externals; /* what takes the place of what is outside */
 	const int *user_namespaces;  /* like snapshot->user_namespaces; NULL while verifying */
 	const int *plain_namespaces; /* the same for snapshot->plain_namespaces */
 	/* Once all processes exist, as we see them; NULL before: */

@@ -23,6 +23,7 @@ struct dump {
 	struct facts facts;
 	struct snapshot snapshot;
 	struct dump_options options;
+	struct externals externals;
 	struct collect collect;
 	bool stopped; /* the tree is in our hands */
 	struct timespec started, frozen, copied;
@@ -50,7 +51,8 @@ static int stop_tree(struct dump *dump, struct error *err)
 static int read_tree(struct dump *dump, struct error *err)
 {
 	const struct plan_options options = { .shell_job = dump->options.shell_job,
-					      .coordinator_group = (uint32_t)getpgrp() };
+					      .coordinator_group = (uint32_t)getpgrp(),
+					      .externals = &dump->externals };
 
 	if (session_step(&dump->session, "reading the tree", err) < 0 ||
 	    collect_read(&dump->collect, err) < 0)
@@ -81,7 +83,8 @@ static int check_plan(struct dump *dump, struct error *err)
 {
 	const struct plan_options options = { .shell_job = dump->options.shell_job,
 					      .coordinator_pid = getpid(),
-					      .coordinator_group = (uint32_t)getpgrp() };
+					      .coordinator_group = (uint32_t)getpgrp(),
+					      .externals = &dump->externals };
 	struct error reason = { 0 };
 	struct arena arena;
 	struct plan plan;
@@ -162,7 +165,8 @@ static int run_steps(struct dump *dump, struct error *err)
 	if (!cgroup_mode_of_name(dump->asked->manage_cgroups, &mode))
 		return fail_cgroup_mode(dump->asked, err);
 	dump->options.ignore_cgroups = mode == CGROUPS_IGNORE;
-	if (losses_parse(dump->asked->force_lost, &dump->options.accepted_losses, err) < 0 ||
+	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) < 0 ||
+	    losses_parse(dump->asked->force_lost, &dump->options.accepted_losses, err) < 0 ||
 	    facts_probe(&dump->facts, &dump->arena, err) < 0)
 		return -1;
 	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
@@ -197,6 +201,7 @@ static void dump_init(struct dump *dump, const struct pipeline_options *options)
 		.leave_running = options->leave_running,
 		.timeout_seconds = (unsigned)options->timeout_seconds,
 		.ghost_limit = options->ghost_limit,
+		.externals = &dump->externals,
 	};
 	dump->snapshot.arena = &dump->arena;
 	dump->collect = (struct collect){

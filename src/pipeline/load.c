@@ -38,7 +38,8 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	*load = (struct load){ .session = session, .root_fd = AT_FDCWD };
 	arena_init(&load->arena);
 	load->snapshot.arena = &load->arena;
-	if (unsharing_parse(&load->unsharing, session->options->unshare, err) < 0 ||
+	if (pipeline_externals(session->options, &load->arena, &load->externals, err) < 0 ||
+	    unsharing_parse(&load->unsharing, session->options->unshare, err) < 0 ||
 	    session_step(session, "checking the images", err) < 0)
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
@@ -60,6 +61,7 @@ int load_verify_files(struct load *load, struct error *err)
 		.images = load->images,
 		.arena = &load->arena,
 		.root_fd = load->root_fd,
+		.externals = &load->externals,
 	};
 	struct error first = { 0 };
 	size_t n_failed = 0;
@@ -88,6 +90,7 @@ static int make_plan(struct load *load, bool fresh, struct error *err)
 		.fresh_pid_namespace = fresh,
 		.coordinator_pid = getpid(),
 		.coordinator_group = fresh ? 0 : (uint32_t)getpgrp(),
+		.externals = &load->externals,
 	};
 
 	if (!cgroup_mode_of_name(load->session->options->manage_cgroups, &options.cgroups))

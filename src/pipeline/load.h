@@ -22,6 +22,7 @@ struct load {
 	struct snapshot snapshot;
 	struct images *images;
 	int root_fd; /* recorded paths are below it; AT_FDCWD: the host's root */
+	struct externals externals;
 	struct facts facts;
 	struct plan plan;
 };

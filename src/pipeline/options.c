@@ -2,6 +2,8 @@
 /* The defaults of all that can be asked for; see options.h. */
 #include "pipeline/options.h"
 
+#include <fcntl.h>
+
 enum { DEFAULT_TIMEOUT_SECONDS = 10, DEFAULT_GHOST_LIMIT = 1 << 20 };
 
 void pipeline_options_init(struct pipeline_options *options)
@@ -17,4 +19,29 @@ int fail_cgroup_mode(const struct pipeline_options *options, struct error *err)
 {
 	fail(err, ERR_USAGE, "--manage-cgroups=%s is not supported", options->manage_cgroups);
 	return fail_hint(err, "modes are soft, none, strict and ignore");
+}
+
+void pipeline_options_like_criu(struct pipeline_options *options, struct arena *arena)
+{
+	texts_add(&options->external, arena, "pipe[]");
+}
+
+int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
+		       struct externals *ret_externals, struct error *err)
+{
+	struct externals externals = { 0 };
+
+	for (size_t i = 0; i < options->external.count; i++)
+		if (externals_add(&externals, arena, options->external.texts[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < options->inherit_fd.count; i++) {
+		const char *text = options->inherit_fd.texts[i];
+		if (externals_inherit(&externals, arena, text, err) < 0)
+			return -1;
+		if (fcntl(externals.fds[i].fd, F_GETFD) < 0)
+			return fail_errno(err, ERR_USAGE, "--inherit-fd %s: no such descriptor",
+					  text);
+	}
+	*ret_externals = externals;
+	return 0;
 }

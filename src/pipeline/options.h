@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/texts.h"
+#include "model/externals.h"
 #include "run/run.h"
 
 #include <stdbool.h>
@@ -48,6 +50,8 @@ struct pipeline_options {
 	bool leave_stopped;
 	bool detached; /* nobody waits for the restored tree */
 	uint64_t timeout_seconds;
+	/* What lies outside of the tree (model/externals.h), as written on a command line. */
+	struct texts external, inherit_fd;
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 
 	/* of a dump */
@@ -68,6 +72,16 @@ struct pipeline_options {
 
 /* For a name that is none of a mode. */
 int fail_cgroup_mode(const struct pipeline_options *options, struct error *err);
+
+/*
+ * As criu(8) does without being asked: a pipe with an end outside is dumped, and where nothing is
+ * given for it at the restore, that end is gone.
+ */
+void pipeline_options_like_criu(struct pipeline_options *options, struct arena *arena);
+
+/* What `external` and `inherit_fd` say; a descriptor that is not open is refused. */
+int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
+		       struct externals *ret_externals, struct error *err);
 
 void pipeline_options_init(struct pipeline_options *options);
 

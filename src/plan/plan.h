@@ -11,6 +11,7 @@
 #include "kernel/facts.h"
 #include "kinds/kind.h"
 #include "model/cgroups.h"
+#include "model/externals.h"
 #include "model/snapshot.h"
 #include "plan/actions.h"
 #include "program/program.h"
@@ -160,6 +161,7 @@ struct plan {
 	const struct facts *facts;
 	const struct kind_table *kinds;
 	enum cgroup_mode cgroup_mode;
+	const struct externals *externals; /* as in plan_options */
 	struct program_set programs;
 	struct address_range
 		hole; /* free in every task and in the coordinator; programs at start */
@@ -208,9 +210,10 @@ struct plan {
 struct plan_options {
 	enum cgroup_mode cgroups;
 	bool shell_job;
-	bool fresh_pid_namespace;   /* for level 0, unless it is the root task's own */
-	int coordinator_pid;	    /* as tasks of level 0 see it */
-	uint32_t coordinator_group; /* the same; 0: they do not see it */
+	bool fresh_pid_namespace;	   /* for level 0, unless it is the root task's own */
+	int coordinator_pid;		   /* as tasks of level 0 see it */
+	uint32_t coordinator_group;	   /* the same; 0: they do not see it */
+	const struct externals *externals; /* what takes the place of what is outside; or NULL */
 };
 
 int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,

@@ -188,6 +188,7 @@ void run_prepare_sources(struct run *run)
 		.images = run->images,
 		.arena = run->arena,
 		.root_fd = run->options->root_fd,
+		.externals = plan->externals,
 		.expect_leftover = run_expect_leftover,
 		.leftovers = run,
 		.undo = &run->undo,

@@ -4,8 +4,9 @@
  * through /proc) both; its own state is its size and its content (pipe-content.c).
  *
  * A pipe may have lost all ends of one side, and is restored so; but when the tree holds none of
- * a side that still exists, somebody outside holds it, and no restore could connect them again:
- * refused.
+ * a side that still exists, somebody outside holds it: refused, unless the caller knows of it
+ * (--external). A restore takes the pipe that it is given in its place (--inherit-fd), or makes one
+ * whose other side is gone.
  */
 #include "kinds/files/files.h"
 #include "kinds/files/opener.h"
@@ -133,10 +134,13 @@ static int complete_pipe(struct collect *collect, const struct known_pipe *pipe,
 		int outside = pipe->has[side] ? 0 : has_ends_outside(pipe, side, err);
 		if (outside < 0)
 			return -1;
-		if (outside)
+		if (outside &&
+		    !externals_find_number(collect->options->externals, EXTERNAL_PIPE, pipe->id))
 			collect_refuse_file(collect,
-					    "%s is a pipe whose %s end is outside of the tree",
-					    pipe->what, side == READ_SIDE ? "read" : "write");
+					    "%s is a pipe whose %s end is outside of the tree: "
+					    "allow it with --external pipe[%u]",
+					    pipe->what, side == READ_SIDE ? "read" : "write",
+					    pipe->id);
 	}
 	/* One read that gave all there is may have been of a packet, or not. */
 	if (pipe->content->n_packets == 1 && !pipe->packets)
@@ -157,7 +161,16 @@ static int pipe_complete(struct collect *collect, struct error *err)
 struct made_pipe {
 	size_t place[2];  /* by side: the ends that pipe2 gave, kept until all files are open */
 	bool is_taken[2]; /* by side: its description was given to an entry */
+	int given;	  /* a descriptor of the caller's for the whole of it; -1: none */
 };
+
+static int given_pipe(const struct file_opener *opener, uint32_t id)
+{
+	char key[32];
+
+	snprintf(key, sizeof key, "pipe[%u]", id);
+	return externals_fd(opener->externals, key);
+}
 
 static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
@@ -172,17 +185,82 @@ static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	return record ? pipe_content_check(record, err) : 0;
 }
 
+/* Another description of a pipe, by a descriptor of any end; -1 with errno. */
+static int open_again(int fd, int flags)
+{
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return open(self, flags | O_NONBLOCK | O_CLOEXEC);
+}
+
+static bool has_reader(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->type == FD_TYPES__PIPE &&
+		    snapshot->files[i]->pipe->pipe_id == id &&
+		    is_on_side(snapshot->files[i]->pipe->flags, READ_SIDE))
+			return true;
+	return false;
+}
+
+/*
+ * What the tree had not read yet goes into the pipe that it is given, unless that is the very pipe,
+ * which has kept it. What somebody outside had not read is theirs.
+ */
+static int fill_given(const struct file_opener *opener, int fd, uint32_t id, struct error *err)
+{
+	const struct record *content = snapshot_record(opener->snapshot, IMAGE_PIPES_DATA, id);
+	struct stat stat;
+	int waiting = 0;
+
+	if (!content || !((const PipeDataEntry *)content->message)->bytes ||
+	    !has_reader(opener->snapshot, id))
+		return 0;
+	if (fstat(fd, &stat) < 0 || ioctl(fd, FIONREAD, &waiting) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at descriptor %d", fd);
+	if (stat.st_ino == id && waiting)
+		return 0;
+	if (waiting)
+		return fail(err, ERR_USAGE,
+			    "descriptor %d, given for pipe %u: there are %d bytes in it, and the "
+			    "tree had some to read before them",
+			    fd, id, waiting);
+	autoclose int write_fd = open_again(fd, O_WRONLY);
+	if (write_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot write to descriptor %d", fd);
+	return pipe_content_fill(write_fd, content, err);
+}
+
+static struct made_pipe *take_given(struct file_opener *opener, struct table *made, int fd,
+				    uint32_t id, struct error *err)
+{
+	struct stat stat;
+
+	if (fstat(fd, &stat) < 0 || !S_ISFIFO(stat.st_mode)) {
+		fail(err, ERR_USAGE, "descriptor %d, given for pipe %u, is no pipe", fd, id);
+		return NULL;
+	}
+	struct made_pipe *pipe = arena_new(opener->arena, struct made_pipe);
+	pipe->given = fd;
+	table_add(made, opener->arena, id, pipe);
+	return fill_given(opener, fd, id, err) ? NULL : pipe;
+}
+
 static struct made_pipe *make_pipe(struct file_opener *opener, struct table *made, uint32_t id,
 				   struct error *err)
 {
 	const struct record *content = snapshot_record(opener->snapshot, IMAGE_PIPES_DATA, id);
-	int ends[2];
+	int ends[2], given = given_pipe(opener, id);
 
+	if (given >= 0)
+		return take_given(opener, made, given, id, err);
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
 		fail_errno(err, ERR_KERNEL_REFUSED, "cannot create pipe %u", id);
 		return NULL;
 	}
 	struct made_pipe *pipe = arena_new(opener->arena, struct made_pipe);
+	pipe->given = -1;
 	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++)
 		pipe->place[side] = opener_keep(opener, ends[side]);
 	table_add(made, opener->arena, id, pipe);
@@ -208,18 +286,16 @@ static int open_end(const struct file_opener *opener, struct made_pipe *pipe,
 		    const PipeEntry *entry, struct error *err)
 {
 	enum side side = is_on_side(entry->flags, READ_SIDE) ? READ_SIDE : WRITE_SIDE;
-	int kept = opener_kept(opener, pipe->place[side]);
-	bool is_original = !(entry->flags & LARGEFILE_FLAG) &&
+	int kept = pipe->given >= 0 ? pipe->given : opener_kept(opener, pipe->place[side]);
+	bool is_original = pipe->given < 0 && !(entry->flags & LARGEFILE_FLAG) &&
 			   (entry->flags & O_ACCMODE) != O_RDWR && !pipe->is_taken[side];
-	char self[64];
 	int fd;
 
 	if (is_original) {
 		pipe->is_taken[side] = true;
 		fd = fcntl(kept, F_DUPFD_CLOEXEC, 3);
 	} else {
-		snprintf(self, sizeof self, "/proc/self/fd/%d", kept);
-		fd = open(self, (int)(entry->flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
+		fd = open_again(kept, (int)(entry->flags & O_ACCMODE));
 	}
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open an end of pipe %u",

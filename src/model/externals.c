@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What lies outside of a tree, in the words of criu(8); see externals.h. */
+#include "model/externals.h"
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All types, with how each is written. */
+static const struct external_form {
+	const char *name;
+	const char *id;	   /* for messages */
+	const char *value; /* the same, of what may follow; NULL: nothing */
+	bool all;	   /* no id stands for all of them */
+} forms[EXTERNAL_TYPES] = {
+	[EXTERNAL_PIPE] = { "pipe", "INODE", NULL, true },
+};
+
+static bool find_type(const char *name, size_t length, enum external_type *ret_type)
+{
+	for (enum external_type type = 0; type < EXTERNAL_TYPES; type++) {
+		if (strlen(forms[type].name) != length ||
+		    strncmp(forms[type].name, name, length) != 0)
+			continue;
+		*ret_type = type;
+		return true;
+	}
+	return false;
+}
+
+static int fail_type(const char *text, int length, struct error *err)
+{
+	char names[128] = "";
+
+	for (enum external_type type = 0; type < EXTERNAL_TYPES; type++) {
+		size_t at = strlen(names);
+		snprintf(names + at, sizeof names - at, "%s%s[%s]%s%s", at ? ", " : "",
+			 forms[type].name, forms[type].id, forms[type].value ? ":" : "",
+			 forms[type].value ? forms[type].value : "");
+	}
+	fail(err, ERR_USAGE, "--external %.*s is not supported (in \"%s\")", length, text, text);
+	return fail_hint(err, "supported are %s", names);
+}
+
+int externals_add(struct externals *externals, struct arena *arena, const char *text,
+		  struct error *err)
+{
+	size_t length = strcspn(text, "[:");
+	enum external_type type;
+
+	if (!find_type(text, length, &type))
+		return fail_type(text, (int)length, err);
+	const struct external_form *form = &forms[type];
+	const char *id = text + length + 1, *end = strchr(text, ']');
+	bool closed = text[length] == '[' && end && (!end[1] || end[1] == ':');
+	const char *value = closed && end[1] ? end + 2 : "";
+	if (!closed || (*value && !form->value) || (end == id && !form->all)) {
+		fail(err, ERR_USAGE, "--external \"%s\" is not well formed", text);
+		return fail_hint(err, "give %s[%s]%s%s", form->name, form->id,
+				 form->value ? ":" : "", form->value ? form->value : "");
+	}
+	externals->rows =
+		arena_grow(arena, externals->rows, externals->n_rows, sizeof *externals->rows);
+	externals->rows[externals->n_rows++] = (struct external){
+		.type = type,
+		.id = arena_printf(arena, "%.*s", (int)(end - id), id),
+		.value = arena_string(arena, value),
+	};
+	return 0;
+}
+
+/* "pipe:[1]" as links in /proc say is "pipe[1]", and paths begin without their slash. */
+static char *plain_key(struct arena *arena, const char *key)
+{
+	char *plain = arena_string(arena, key + strspn(key, "/"));
+	char *colon = strstr(plain, ":[");
+
+	if (colon)
+		memmove(colon, colon + 1, strlen(colon));
+	return plain;
+}
+
+void externals_inherit_fd(struct externals *externals, struct arena *arena, int fd, const char *key)
+{
+	externals->fds =
+		arena_grow(arena, externals->fds, externals->n_fds, sizeof *externals->fds);
+	externals->fds[externals->n_fds++] =
+		(struct inherited_fd){ .key = plain_key(arena, key), .fd = fd };
+}
+
+int externals_inherit(struct externals *externals, struct arena *arena, const char *text,
+		      struct error *err)
+{
+	int fd, length = 0;
+
+	if (sscanf(text, "fd[%d]:%n", &fd, &length) == 1 && length > 0 && text[length] && fd >= 0) {
+		externals_inherit_fd(externals, arena, fd, text + length);
+		return 0;
+	}
+	fail(err, ERR_USAGE, "--inherit-fd \"%s\" is not well formed", text);
+	return fail_hint(err, "give fd[N]:KEY, as in fd[3]:pipe:[1234]");
+}
+
+const struct external *externals_find(const struct externals *externals, enum external_type type,
+				      const char *id)
+{
+	const struct external *all = NULL;
+
+	for (size_t i = 0; externals && i < externals->n_rows; i++) {
+		const struct external *row = &externals->rows[i];
+		if (row->type == type && strcmp(row->id, id) == 0)
+			return row;
+		if (row->type == type && !*row->id)
+			all = row;
+	}
+	return all;
+}
+
+const struct external *externals_find_number(const struct externals *externals,
+					     enum external_type type, unsigned long long number)
+{
+	char id[32];
+
+	snprintf(id, sizeof id, "%llu", number);
+	return externals_find(externals, type, id);
+}
+
+int externals_fd(const struct externals *externals, const char *key)
+{
+	key += strspn(key, "/");
+	for (size_t i = 0; externals && i < externals->n_fds; i++)
+		if (strcmp(externals->fds[i].key, key) == 0)
+			return externals->fds[i].fd;
+	return -1;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What of a tree lies outside of it, as the caller says: objects whose other end, or whole, belongs
+ * to somebody else. At a dump `--external TYPE[ID]` allows that one is recorded as a reference; at
+ * a restore `--external TYPE[KEY]:VALUE` or `--inherit-fd fd[N]:KEY` says what takes its place. The
+ * table in externals.c has all types in one place; what has no row is refused by its name.
+ */
+#ifndef NESTOR_MODEL_EXTERNALS_H
+#define NESTOR_MODEL_EXTERNALS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum external_type {
+	EXTERNAL_PIPE, /* pipe[INODE]: an end of it is outside */
+	EXTERNAL_TYPES,
+};
+
+struct external {
+	enum external_type type;
+	const char *id;	   /* what is between the brackets; "": all of the type */
+	const char *value; /* behind "]:"; "" where there is none */
+};
+
+/* --inherit-fd: a descriptor of ours for what the images know by this key. */
+struct inherited_fd {
+	const char *key; /* "pipe[123]", "tty[8802:20]", "tmp/log": see externals_fd */
+	int fd;
+};
+
+struct externals {
+	struct external *rows;
+	size_t n_rows;
+	struct inherited_fd *fds;
+	size_t n_fds;
+};
+
+/* "TYPE[ID]:VALUE" as on a command line; texts are copied. ERR_USAGE names what is wrong. */
+int externals_add(struct externals *externals, struct arena *arena, const char *text,
+		  struct error *err);
+/* "fd[N]:KEY"; and the same for a client that gives both apart. */
+int externals_inherit(struct externals *externals, struct arena *arena, const char *text,
+		      struct error *err);
+void externals_inherit_fd(struct externals *externals, struct arena *arena, int fd,
+			  const char *key);
+
+/*
+ * The row for one object, by its id as it stands between the brackets, or that for all of its type;
+ * NULL: it was not named. `externals` may be NULL: nothing was named.
+ */
+const struct external *externals_find(const struct externals *externals, enum external_type type,
+				      const char *id);
+/* The same for ids that are numbers. */
+const struct external *externals_find_number(const struct externals *externals,
+					     enum external_type type, unsigned long long number);
+
+/*
+ * The descriptor that was given for a key; -1: none. Forms that criu(8) knows are one: "pipe:[1]"
+ * is "pipe[1]", and a path has no leading slash.
+ */
+int externals_fd(const struct externals *externals, const char *key);
+
+#endif

@@ -97,14 +97,28 @@ int pty_state_check(const TtyInfoEntry *info, struct error *err)
 
 int pty_state_write(int master, const TtyInfoEntry *info, struct error *err)
 {
-	int packet = info->packet_mode;
-
 	if (info->termios) {
 		struct termios2 modes = modes_of(info->termios);
 		if (ioctl(master, TCSETS2, &modes) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "terminal %u: cannot set its modes", info->id);
 	}
+	if (info->winsize) {
+		struct size size = { (unsigned short)info->winsize->ws_row,
+				     (unsigned short)info->winsize->ws_col,
+				     (unsigned short)info->winsize->ws_xpixel,
+				     (unsigned short)info->winsize->ws_ypixel };
+		if (ioctl(master, TIOCSWINSZ, &size) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "terminal %u: cannot set its size", info->id);
+	}
+	return 0;
+}
+
+int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err)
+{
+	int packet = info->packet_mode;
+
 	if (info->termios_locked) {
 		struct termios2 modes = modes_of(info->termios_locked);
 		struct termios locked;
@@ -115,15 +129,6 @@ int pty_state_write(int master, const TtyInfoEntry *info, struct error *err)
 		    ioctl(master, TIOCSLCKTRMIOS, &locked) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "terminal %u: cannot lock its modes", info->id);
-	}
-	if (info->winsize) {
-		struct size size = { (unsigned short)info->winsize->ws_row,
-				     (unsigned short)info->winsize->ws_col,
-				     (unsigned short)info->winsize->ws_xpixel,
-				     (unsigned short)info->winsize->ws_ypixel };
-		if (ioctl(master, TIOCSWINSZ, &size) < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "terminal %u: cannot set its size", info->id);
 	}
 	if ((packet && ioctl(master, TIOCPKT, &packet) < 0) ||
 	    (info->exclusive && ioctl(master, TIOCEXCL) < 0))

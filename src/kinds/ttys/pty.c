@@ -5,9 +5,12 @@
  * 4.13), so no name has to lead to it. A restore opens masters until it has the recorded number,
  * and lets the others go.
  *
- * Refused: a slave whose master is outside of the tree, a master that was never unlocked, a
- * descriptor of /dev/tty, and a terminal in which something waits to be read: it cannot be looked
- * at without taking it away.
+ * That the slave was open and is closed again by all shows to the master (an end of file), so it is
+ * opened and closed once more then. What waits in either direction: pty-queues.c. What was typed
+ * before the slave was ever opened is not seen, and lost.
+ *
+ * Refused: a slave whose master is outside of the tree, a master that was never unlocked, and a
+ * descriptor of /dev/tty.
  */
 #include "kinds/ttys/ttys.h"
 
@@ -20,6 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -57,7 +61,9 @@ struct known_pty {
 	dev_t device; /* of its devpts */
 	uint32_t index;
 	TtyInfoEntry *info;
-	bool has_master;
+	bool has_master, has_slave;
+	const struct target *target; /* who has the master, and its number there */
+	uint32_t number;
 	const char *what;     /* one of its descriptors, for messages */
 	pid_t session, group; /* as we see them; 0: none */
 };
@@ -89,17 +95,6 @@ static struct known_pty *known_pty(struct collect *collect, dev_t device, uint32
 	return pty;
 }
 
-static int duplicate(const struct open_file *file, struct error *err)
-{
-	autoclose int pidfd = target_pidfd(file->target);
-	int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)file->number, 0);
-
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
-				  file->what);
-	return fd;
-}
-
 /* A slave of a master. O_CLOEXEC would stay in the flags of the description (ptm_open_peer). */
 static int open_peer(int master, int flags)
 {
@@ -110,19 +105,11 @@ static int open_peer(int master, int flags)
 	return fd;
 }
 
-static int refuse_waiting(int master, int slave, const char *what, struct error *err)
+static int duplicate_of(const struct target *target, uint32_t number)
 {
-	int out = 0, in = 0;
+	autoclose int pidfd = target_pidfd(target);
 
-	if (ioctl(master, FIONREAD, &out) < 0 || ioctl(slave, FIONREAD, &in) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
-				  what);
-	if (out || in)
-		return fail(
-			err, ERR_UNSUPPORTED_FILE,
-			"%s: %d bytes wait to be read from the terminal, and %d by its programs",
-			what, out, in);
-	return 0;
+	return pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)number, 0);
 }
 
 static int collect_master(const struct open_file *file, int fd, struct known_pty **ret_pty,
@@ -139,12 +126,11 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	if (locked)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a terminal that was never unlocked",
 			    file->what);
-	autoclose int peer = open_peer(fd, O_RDWR | O_NONBLOCK);
+	/* Only its name: an open would be seen by the master. */
+	autoclose int peer = open_peer(fd, O_PATH);
 	if (peer < 0 || fstat(peer, &name) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open its other side",
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its other side",
 				  file->what);
-	if (refuse_waiting(fd, peer, file->what, err))
-		return -1;
 	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index);
 	TtyInfoEntry *info = pty->info;
 	int mounted = mount_of_file(file, &mount_id, err);
@@ -159,6 +145,8 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	info->mode = name.st_mode & 07777;
 	info->rdev = (uint32_t)file->stat.st_rdev;
 	pty->has_master = true;
+	pty->target = file->target;
+	pty->number = file->number;
 	/* The master tells both to whoever asks; ENOTTY: it controls no session. */
 	if (ioctl(fd, TIOCGSID, &pty->session) < 0)
 		pty->session = 0;
@@ -174,13 +162,17 @@ static int pty_collect(const struct open_file *file, FileEntry *entry, struct er
 	struct known_pty *pty = NULL;
 
 	if (is_master(&file->stat)) {
-		autoclose int fd = duplicate(file, err);
-		if (fd < 0 || collect_master(file, fd, &pty, err))
+		autoclose int fd = duplicate_of(file->target, file->number);
+		if (fd < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
+					  file->what);
+		if (collect_master(file, fd, &pty, err))
 			return -1;
 	} else {
 		unsigned index = minor(file->stat.st_rdev) +
 				 ((major(file->stat.st_rdev) - SLAVE_MAJOR) << 20);
 		pty = known_pty(collect, file->stat.st_dev, index);
+		pty->has_slave = true;
 	}
 	pty->what = file->what;
 	entry->tty = snapshot_new(collect->snapshot, TTY_FILE_ENTRY, TtyFileEntry);
@@ -208,9 +200,42 @@ static uint32_t number_of(const struct collect *collect, pid_t seen, bool of_ses
 	return 0;
 }
 
+/* While the other side is closed, and was not always, the master sees an end (EPOLLHUP). */
+static bool sees_end(int master)
+{
+	struct pollfd ready = { .fd = master };
+
+	return poll(&ready, 1, 0) > 0 && (ready.revents & POLLHUP);
+}
+
+static int collect_queues(struct collect *collect, const struct known_pty *pty, struct error *err)
+{
+	autoclose int master = duplicate_of(pty->target, pty->number);
+	struct error refused = { 0 };
+
+	if (master < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
+				  pty->what);
+	pty->info->has_slave_closed = pty->info->slave_closed = sees_end(master);
+	if (!pty->has_slave && !pty->info->slave_closed)
+		return 0;
+	autoclose int slave = open_peer(master, O_RDWR | O_NONBLOCK);
+	if (slave < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open its other side",
+				  pty->what);
+	if (pty_queues_read(master, slave, pty->info, collect->snapshot->arena, pty->what,
+			    &refused) == 0)
+		return 0;
+	if (refused.name != ERR_UNSUPPORTED_FILE) {
+		*err = refused;
+		return -1;
+	}
+	collect_refuse_file(collect, "%s", refused.text);
+	return 0;
+}
+
 static int pty_complete(struct collect *collect, struct error *err)
 {
-	(void)err;
 	for (struct known_pty *pty = *collect_state(collect, &pty_kind); pty; pty = pty->next) {
 		if (!pty->has_master) {
 			collect_refuse_file(collect,
@@ -218,6 +243,9 @@ static int pty_complete(struct collect *collect, struct error *err)
 					    pty->what);
 			continue;
 		}
+		/* Somebody may only look (nestor tree). */
+		if (collect->images && collect_queues(collect, pty, err))
+			return -1;
 		pty->info->sid = number_of(collect, pty->session, true);
 		pty->info->pgrp = number_of(collect, pty->group, false);
 		if (pty->session && !pty->info->sid)
@@ -249,7 +277,7 @@ static int pty_check(const struct snapshot *snapshot, const FileEntry *entry, st
 	if (!entry->tty->has_master || !info->ptmx)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "terminal %u: the images do not tell where it was opened", info->id);
-	return pty_state_check(info, err);
+	return pty_state_check(info, err) ? -1 : pty_queues_check(info, err);
 }
 
 /* That of a mount namespace of the tree is there once all processes are. */
@@ -362,12 +390,36 @@ static int pty_open(struct file_opener *opener, const FileEntry *entry, struct e
 	return take_fd(&fd);
 }
 
+static bool has_slave(const struct snapshot *snapshot, const TtyInfoEntry *info)
+{
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *entry = snapshot->files[i];
+		if (entry->type == FD_TYPES__TTY && entry->tty && !entry->tty->master &&
+		    entry->tty->tty_info_id == info->id)
+			return true;
+	}
+	return false;
+}
+
 /* When both sides are open: the last of the slaves to close it would forget. */
 static int pty_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err)
 {
-	return entry->tty->master ? pty_state_write(fd, tty_info_of(opener->snapshot, entry), err)
-				  : 0;
+	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
+
+	if (!entry->tty->master)
+		return 0;
+	if (pty_state_write(fd, info, err))
+		return -1;
+	if (info->slave_closed || has_slave(opener->snapshot, info)) {
+		autoclose int slave = open_peer(fd, O_RDWR | O_NONBLOCK);
+		if (slave < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "terminal %u: cannot open its other side", info->id);
+		if (pty_queues_write(fd, slave, info, err))
+			return -1;
+	}
+	return pty_state_lock(fd, info, err);
 }
 
 static void pty_describe(const FileEntry *entry, char *text, size_t room)

@@ -13,6 +13,14 @@ int pty_state_read(int master, TtyInfoEntry *info, struct arena *arena, const ch
 		   struct error *err);
 int pty_state_check(const TtyInfoEntry *info, struct error *err);
 int pty_state_write(int master, const TtyInfoEntry *info, struct error *err);
+/* The last: what keeps others from changing it, and changes what the master reads. */
+int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err);
+
+/* pty-queues.c: what waits in it; both sides are open, the slave does not wait (O_NONBLOCK). */
+int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *arena,
+		    const char *what, struct error *err);
+int pty_queues_check(const TtyInfoEntry *info, struct error *err);
+int pty_queues_write(int master, int slave, const TtyInfoEntry *info, struct error *err);
 
 /* The terminal of a description; NULL where the images have none. */
 const TtyInfoEntry *tty_info_of(const struct snapshot *snapshot, const FileEntry *entry);

@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What waits in a pseudo-terminal: what its programs have written and the master has not read, and
+ * what was typed and no program has read. Neither can be looked at without taking it away, so a
+ * dump takes all of it and puts it back at once. That is done by a process of its own that nobody's
+ * end interrupts; it is what a restore does, too.
+ *
+ * In canonical mode (termios(3)) a read gives a line at most, and what was typed of the next one is
+ * seen only without that mode, whose change forgets where lines end (n_tty_set_termios,
+ * drivers/tty/n_tty.c). So whole lines are read first, each with the way in which it ended, then
+ * the rest. They are typed again while no character means anything, but a few that are chosen
+ * here: one that takes the next for what it is, one that ends a line without a trace, and one that
+ * stops the output, by which it is seen that all before it has been taken in.
+ *
+ * Output that was stopped shows as one that takes nothing though all was read. Stopped by a call
+ * (TCOOFF) it goes on by a call, stopped by a character it goes on without IXON.
+ *
+ * Refused: more input than the line discipline holds, since what is behind it was not looked at
+ * yet, and packets of changes (TIOCPKT) that the master has not read.
+ */
+#include "kinds/ttys/ttys.h"
+
+#include "base/arena.h"
+
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef TIOCGPKT
+#define TIOCGPKT _IOR('T', 0x38, int)
+#endif
+
+/* LINE_ROOM is what the line discipline holds (N_TTY_BUF_SIZE). */
+enum { LINE_ROOM = 4096, OUTPUT_ROOM = 32768, MOST_LINES = LINE_ROOM, PATIENCE_MS = 2000 };
+enum { TAKES_NEXT = 1, ENDS_LINE = 2, STOPS = 3 };
+enum stop { STOP_NONE, STOP_BY_CALL, STOP_BY_CHARACTER };
+
+/* In memory that the process which takes and puts shares with us. */
+struct content {
+	uint32_t n_output, n_input, n_lines;
+	uint32_t stop;
+	uint8_t output[OUTPUT_ROOM], input[LINE_ROOM];
+	struct {
+		uint32_t length, end;
+	} lines[MOST_LINES];
+	int failure;	   /* errno, with: */
+	const char *doing; /* what could not be done; a literal */
+	bool done;
+};
+
+struct sides {
+	int master, slave; /* the slave does not wait (O_NONBLOCK) */
+	struct termios2 modes;
+	struct termios locked;
+	bool is_locked, packet;
+};
+
+static int failed(struct content *content, const char *doing)
+{
+	content->failure = errno;
+	content->doing = doing;
+	return -1;
+}
+
+static bool is_canonical(const struct termios2 *modes)
+{
+	return (modes->c_lflag & ICANON) && !(modes->c_lflag & EXTPROC);
+}
+
+static bool is_ready(int fd, short events)
+{
+	struct pollfd ready = { .fd = fd, .events = events };
+
+	return poll(&ready, 1, 0) > 0 && (ready.revents & events);
+}
+
+static void pause_briefly(void)
+{
+	const struct timespec pause = { .tv_nsec = 200 * 1000 };
+
+	nanosleep(&pause, NULL);
+}
+
+static long milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- Taking ---- */
+
+static bool ends_with(const struct termios2 *modes, uint8_t byte)
+{
+	return byte == '\n' ||
+	       (byte && (byte == modes->c_cc[VEOL] ||
+			 ((modes->c_lflag & IEXTEN) && byte == modes->c_cc[VEOL2])));
+}
+
+/* One read is a line, where there are lines; 0 bytes are an end of file that was typed. */
+static int take_input(const struct sides *sides, struct content *content, bool lines)
+{
+	for (;;) {
+		uint8_t *to = content->input + content->n_input;
+		size_t room = sizeof content->input - content->n_input;
+		ssize_t got =
+			room && content->n_lines < MOST_LINES ? read(sides->slave, to, room) : -1;
+		if (!room || content->n_lines == MOST_LINES) {
+			errno = E2BIG;
+			return failed(content, "hold what was typed");
+		}
+		if (got < 0)
+			return errno == EAGAIN ? 0 : failed(content, "read what was typed");
+		if (got == 0 && !lines)
+			return 0;
+		uint32_t end = TTY_LINE__OPEN;
+		if (lines)
+			end = got && ends_with(&sides->modes, to[got - 1]) ? TTY_LINE__ENDED
+									   : TTY_LINE__CUT;
+		content->lines[content->n_lines].length = (uint32_t)got;
+		content->lines[content->n_lines++].end = end;
+		content->n_input += (uint32_t)got;
+	}
+}
+
+/* Asking whether there is something lets the kernel bring what is under way (n_tty_poll). */
+static int take_output(const struct sides *sides, struct content *content)
+{
+	while (is_ready(sides->master, POLLIN)) {
+		size_t room = sizeof content->output - content->n_output;
+		int waiting = 0;
+		if (ioctl(sides->master, FIONREAD, &waiting) < 0)
+			return failed(content, "tell how much was written");
+		if (waiting <= 0)
+			return 0; /* an end of the other side, no byte */
+		if ((size_t)waiting > room) {
+			errno = E2BIG;
+			return failed(content, "hold what was written");
+		}
+		ssize_t got =
+			read(sides->master, content->output + content->n_output, (size_t)waiting);
+		if (got <= 0)
+			return failed(content, "read what was written");
+		content->n_output += (uint32_t)got;
+	}
+	return 0;
+}
+
+static int set_modes(const struct sides *sides, const struct termios2 *modes,
+		     struct content *content)
+{
+	return ioctl(sides->master, TCSETS2, modes) < 0 ? failed(content, "change its modes") : 0;
+}
+
+/* Finds out whether and how output is stopped, and lets it go on. */
+static int start_output(const struct sides *sides, struct content *content)
+{
+	struct termios2 modes = sides->modes;
+
+	if (is_ready(sides->slave, POLLOUT))
+		return 0;
+	if (ioctl(sides->slave, TCXONC, TCOON) < 0)
+		return failed(content, "start its output");
+	content->stop = STOP_BY_CALL;
+	if (is_ready(sides->slave, POLLOUT))
+		return 0;
+	content->stop = STOP_BY_CHARACTER;
+	modes.c_iflag &= ~(tcflag_t)IXON;
+	return set_modes(sides, &modes, content);
+}
+
+static int take_all(const struct sides *sides, struct content *content)
+{
+	struct termios2 modes = sides->modes;
+	bool lines = is_canonical(&modes);
+
+	if (take_input(sides, content, lines))
+		return -1;
+	if (lines) {
+		modes.c_lflag &= ~(tcflag_t)ICANON;
+		if (set_modes(sides, &modes, content) || take_input(sides, content, false) ||
+		    set_modes(sides, &sides->modes, content))
+			return -1;
+	}
+	if (take_output(sides, content) || start_output(sides, content))
+		return -1;
+	return take_output(sides, content);
+}
+
+/* ---- Putting ---- */
+
+/* Modes in which typed characters are taken for what they are. */
+static struct termios2 quiet_modes(const struct termios2 *modes)
+{
+	struct termios2 quiet = *modes;
+
+	quiet.c_iflag = 0;
+	quiet.c_oflag &= ~(tcflag_t)OPOST;
+	quiet.c_lflag &= ICANON | EXTPROC;
+	if (!is_canonical(modes))
+		return quiet;
+	quiet.c_iflag = IXON;
+	quiet.c_lflag |= IEXTEN;
+	for (size_t i = 0; i < NCCS; i++)
+		if (i != VMIN && i != VTIME && i != VEOL && i != VEOL2)
+			quiet.c_cc[i] = 0;
+	if (!(modes->c_lflag & IEXTEN))
+		quiet.c_cc[VEOL2] = 0;
+	quiet.c_cc[VLNEXT] = TAKES_NEXT;
+	quiet.c_cc[VEOF] = ENDS_LINE;
+	quiet.c_cc[VSTOP] = STOPS;
+	return quiet;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t left, struct content *content)
+{
+	long end = milliseconds() + PATIENCE_MS;
+
+	while (left) {
+		ssize_t put = write(fd, bytes, left);
+		if (put < 0 && errno != EAGAIN)
+			return failed(content, "put back what waited in it");
+		if (put > 0)
+			bytes += put, left -= (size_t)put;
+		else if (milliseconds() > end)
+			return failed(content, "put back what waited in it");
+		else
+			pause_briefly();
+	}
+	return 0;
+}
+
+/* Typed, until the kernel has taken it in: that shows by the output, which the last one stops. */
+static int type_lines(const struct sides *sides, const struct termios2 *quiet,
+		      struct content *content)
+{
+	uint8_t typed[2 * LINE_ROOM + MOST_LINES + 1];
+	const uint8_t *from = content->input;
+	size_t length = 0;
+
+	for (uint32_t i = 0; i < content->n_lines; i++) {
+		for (uint32_t k = 0; k < content->lines[i].length; k++, from++) {
+			bool last = k + 1 == content->lines[i].length &&
+				    content->lines[i].end == TTY_LINE__ENDED;
+			if (!last && (*from == TAKES_NEXT || *from == ENDS_LINE || *from == STOPS ||
+				      ends_with(quiet, *from)))
+				typed[length++] = TAKES_NEXT;
+			typed[length++] = *from;
+		}
+		if (content->lines[i].end == TTY_LINE__CUT)
+			typed[length++] = ENDS_LINE;
+	}
+	typed[length++] = STOPS;
+	if (write_all(sides->master, typed, length, content))
+		return -1;
+	for (long end = milliseconds() + PATIENCE_MS; is_ready(sides->slave, POLLOUT);
+	     pause_briefly())
+		if (milliseconds() > end) {
+			errno = EAGAIN;
+			return failed(content, "put back what was typed");
+		}
+	return 0;
+}
+
+static int type_bytes(const struct sides *sides, struct content *content)
+{
+	int waiting = 0;
+
+	if (write_all(sides->master, content->input, content->n_input, content))
+		return -1;
+	for (long end = milliseconds() + PATIENCE_MS;; pause_briefly()) {
+		if (ioctl(sides->slave, FIONREAD, &waiting) < 0)
+			return failed(content, "tell what was typed");
+		if (waiting >= (int)content->n_input)
+			return 0;
+		if (milliseconds() > end) {
+			errno = EAGAIN;
+			return failed(content, "put back what was typed");
+		}
+	}
+}
+
+/* A character stopped the output: it is typed again, with what is there in its way. */
+static int stop_output(const struct sides *sides, struct content *content)
+{
+	struct termios2 modes = quiet_modes(&sides->modes);
+	static const uint8_t stop = STOPS;
+
+	if (content->stop == STOP_BY_CALL && ioctl(sides->slave, TCXONC, TCOOFF) < 0)
+		return failed(content, "stop its output");
+	if (content->stop != STOP_BY_CHARACTER)
+		return 0;
+	modes.c_iflag = IXON;
+	modes.c_cc[VSTOP] = STOPS;
+	if (set_modes(sides, &modes, content) || write_all(sides->master, &stop, 1, content))
+		return -1;
+	for (long end = milliseconds() + PATIENCE_MS; is_ready(sides->slave, POLLOUT);
+	     pause_briefly())
+		if (milliseconds() > end) {
+			errno = EAGAIN;
+			return failed(content, "stop its output");
+		}
+	return 0;
+}
+
+static int put_all(const struct sides *sides, struct content *content)
+{
+	struct termios2 quiet = quiet_modes(&sides->modes), silent = quiet;
+	bool lines = is_canonical(&sides->modes);
+
+	silent.c_iflag = 0;
+	if (set_modes(sides, &quiet, content) ||
+	    write_all(sides->slave, content->output, content->n_output, content))
+		return -1;
+	if (content->n_lines &&
+	    (lines ? type_lines(sides, &quiet, content) : type_bytes(sides, content)))
+		return -1;
+	/* Without IXON what the mark has stopped goes on. */
+	if (set_modes(sides, &silent, content) || stop_output(sides, content))
+		return -1;
+	return set_modes(sides, &sides->modes, content);
+}
+
+/* ---- Both, while nothing else is in the way ---- */
+
+static int begin(struct sides *sides, struct content *content)
+{
+	static const struct termios none;
+	int packet = 0, off = 0;
+
+	if (ioctl(sides->master, TCGETS2, &sides->modes) < 0 ||
+	    ioctl(sides->master, TIOCGLCKTRMIOS, &sides->locked) < 0 ||
+	    ioctl(sides->master, TIOCGPKT, &packet) < 0)
+		return failed(content, "read how it is set");
+	sides->packet = packet;
+	sides->is_locked = memcmp(&sides->locked, &none, sizeof none) != 0;
+	if (sides->is_locked && ioctl(sides->master, TIOCSLCKTRMIOS, &none) < 0)
+		return failed(content, "unlock its modes for a moment");
+	if (packet && ioctl(sides->master, TIOCPKT, &off) < 0)
+		return failed(content, "leave packet mode for a moment");
+	return 0;
+}
+
+static int end(const struct sides *sides, struct content *content)
+{
+	int on = 1;
+
+	if (sides->is_locked && ioctl(sides->master, TIOCSLCKTRMIOS, &sides->locked) < 0)
+		return failed(content, "lock its modes again");
+	if (sides->packet && ioctl(sides->master, TIOCPKT, &on) < 0)
+		return failed(content, "enter packet mode again");
+	return 0;
+}
+
+/* Whatever fails, what was taken is put back as far as that goes. */
+static void take_and_put(int master, int slave, struct content *content)
+{
+	struct sides sides = { .master = master, .slave = slave };
+
+	if (begin(&sides, content))
+		return;
+	int taken = take_all(&sides, content);
+	int failure = content->failure;
+	const char *doing = content->doing;
+	int put = put_all(&sides, content);
+	if (put)
+		set_modes(&sides, &sides.modes, content);
+	if (end(&sides, content))
+		put = -1;
+	if (taken) {
+		content->failure = failure;
+		content->doing = doing;
+	}
+	content->done = !taken && !put;
+}
+
+static void child_main(int master, int slave, struct content *content)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setsid();
+	take_and_put(master, slave, content);
+	_exit(0);
+}
+
+static void keep_content(const struct content *content, TtyInfoEntry *info, struct arena *arena)
+{
+	const uint8_t *from = content->input;
+
+	info->has_output = content->n_output != 0;
+	info->output.data = arena_copy(arena, content->output, content->n_output);
+	info->output.len = content->n_output;
+	info->has_stopped = content->stop != STOP_NONE;
+	info->stopped = content->stop;
+	if (!content->n_lines)
+		return;
+	info->lines = arena_alloc(arena, content->n_lines * sizeof *info->lines);
+	for (uint32_t i = 0; i < content->n_lines; i++) {
+		TtyLineEntry *line = arena_new(arena, TtyLineEntry);
+		tty_line_entry__init(line);
+		line->end = content->lines[i].end;
+		line->bytes.len = content->lines[i].length;
+		line->bytes.data = arena_copy(arena, from, line->bytes.len);
+		from += line->bytes.len;
+		info->lines[info->n_lines++] = line;
+	}
+}
+
+int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *arena,
+		    const char *what, struct error *err)
+{
+	struct content *content = mmap(NULL, sizeof *content, PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	if (is_ready(master, POLLPRI))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: its master has not read of a change yet (TIOCPKT)", what);
+	if (content == MAP_FAILED)
+		return fail_errno(err, ERR_IO, "out of memory");
+	pid_t pid = fork();
+	if (pid == 0)
+		child_main(master, slave, content);
+	if (pid > 0)
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+	int result = 0;
+	errno = content->failure;
+	if (pid < 0)
+		result = fail(err, ERR_KERNEL_REFUSED, "cannot make a process");
+	else if (!content->done && content->failure == E2BIG)
+		result = fail(err, ERR_UNSUPPORTED_FILE,
+			      "%s: more waits in it than can be put back (%s)", what,
+			      content->doing);
+	else if (!content->done)
+		result = fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot %s", what,
+				    content->doing ? content->doing : "look into it");
+	else
+		keep_content(content, info, arena);
+	munmap(content, sizeof *content);
+	return result;
+}
+
+/* ---- Restore ---- */
+
+int pty_queues_check(const TtyInfoEntry *info, struct error *err)
+{
+	size_t total = 0;
+	bool lines = info->termios && (info->termios->c_lflag & ICANON) &&
+		     !(info->termios->c_lflag & EXTPROC);
+
+	for (size_t i = 0; i < info->n_lines; i++) {
+		const TtyLineEntry *line = info->lines[i];
+		total += line->bytes.len;
+		if (line->bytes.len > LINE_ROOM || line->end > TTY_LINE__CUT ||
+		    (!line->bytes.len && line->end != TTY_LINE__CUT) ||
+		    (line->end != TTY_LINE__OPEN && !lines))
+			return fail(err, ERR_IMAGE_INVALID, "terminal %u: no line of input",
+				    info->id);
+	}
+	if (total > LINE_ROOM || info->n_lines > MOST_LINES || info->output.len > OUTPUT_ROOM ||
+	    (info->has_stopped && info->stopped > STOP_BY_CHARACTER))
+		return fail(err, ERR_IMAGE_INVALID, "terminal %u: more waits in it than it holds",
+			    info->id);
+	return 0;
+}
+
+int pty_queues_write(int master, int slave, const TtyInfoEntry *info, struct error *err)
+{
+	struct content *content = mmap(NULL, sizeof *content, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct sides sides = { .master = master, .slave = slave };
+
+	if (content == MAP_FAILED)
+		return fail_errno(err, ERR_IO, "out of memory");
+	content->n_output = (uint32_t)info->output.len;
+	if (info->output.len)
+		memcpy(content->output, info->output.data, info->output.len);
+	content->stop = info->has_stopped ? info->stopped : STOP_NONE;
+	for (size_t i = 0; i < info->n_lines; i++) {
+		const TtyLineEntry *line = info->lines[i];
+		content->lines[i].length = (uint32_t)line->bytes.len;
+		content->lines[i].end = line->end;
+		if (line->bytes.len)
+			memcpy(content->input + content->n_input, line->bytes.data,
+			       line->bytes.len);
+		content->n_input += (uint32_t)line->bytes.len;
+		content->n_lines++;
+	}
+	int result = begin(&sides, content) || put_all(&sides, content) || end(&sides, content);
+	errno = content->failure;
+	if (result)
+		fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot %s", info->id,
+			   content->doing);
+	munmap(content, sizeof *content);
+	return result ? -1 : 0;
+}

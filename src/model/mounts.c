@@ -79,6 +79,21 @@ bool mount_is_covered(const struct mount_namespace *namespace, size_t index, con
 	return false;
 }
 
+size_t mount_covering(const struct mount_namespace *namespace, size_t index, const char *path)
+{
+	size_t found = SIZE_MAX, longest = strlen(namespace->mounts[index]->mountpoint);
+
+	for (size_t i = index + 1; i < namespace->n_mounts; i++) {
+		const char *other = namespace->mounts[i]->mountpoint;
+		if (namespace->parents[i] != index || strlen(other) <= longest ||
+		    !path_below(path, other))
+			continue;
+		found = i;
+		longest = strlen(other);
+	}
+	return found;
+}
+
 struct mount_namespace *snapshot_mount_namespace(const struct snapshot *snapshot, uint32_t id)
 {
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)

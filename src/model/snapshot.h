@@ -217,6 +217,8 @@ bool mount_is_on_top(const struct mount_namespace *namespace_, size_t above, siz
 bool mount_is_above(const struct mount_namespace *namespace_, size_t above, size_t below);
 /* Does one of those that stay there hide it, or what it lies in? */
 bool mount_is_covered(const struct mount_namespace *namespace_, size_t index, const bool *stays);
+/* What is mounted on it on the way to a path, SIZE_MAX if nothing is. */
+size_t mount_covering(const struct mount_namespace *namespace_, size_t index, const char *path);
 /* What is left of a path below another one, without a slash in front; NULL: it lies elsewhere. */
 const char *path_below(const char *path, const char *above);
 /* Absolute, without "." and "..", empty names or a slash at the end. */

@@ -250,7 +250,7 @@ static void content_comes_back(void **state)
 	assert_int_equal(linkat(from.fd, "in/file", from.fd, "in/second", 0), 0);
 	assert_int_equal(symlinkat("file", from.fd, "in/link"), 0);
 	assert_int_equal(mkfifoat(from.fd, "in/fifo", 0604), 0);
-	struct archive_writer *writer = archive_writer_new(from.archive, &f->err);
+	struct archive_writer *writer = archive_writer_new(from.archive, false, &f->err);
 	assert_non_null(writer);
 	assert_int_equal(archive_add_tree(writer, from.fd, "", &f->err), 0);
 	assert_int_equal(archive_writer_end(writer, &f->err), 0);

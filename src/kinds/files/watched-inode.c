@@ -2,7 +2,8 @@
 /*
  * Watches are of inodes, and outlive names. By the handle that fdinfo shows the inode is opened
  * (open_by_handle_at(2), CAP_DAC_READ_SEARCH) by way of any mount of its file system, and its name
- * read, which is checked to lead back to it: that of now, if it was moved. One that has no name any
+ * read, which is checked to lead back to it: that of now, if it was moved. What only mounts of the
+ * tree show has its name there, and is opened through that mount. One that has no name any
  * more lives on by somebody's descriptor; if the tree has one, that is how it is found again.
  *
  * Opened with O_PATH only, which no watch reports and no permission is asked for.
@@ -14,6 +15,7 @@
 #include "collect/collect.h"
 #include "kernel/mountinfo.h"
 #include "kinds/files/opener.h"
+#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,8 +95,9 @@ static bool parse_handle(const char *line, FhEntry *handle, struct arena *arena)
 	return true;
 }
 
-static int open_handle(int mount_fd, const FhEntry *handle)
+static int open_handle(const void *data, int mount_fd)
 {
+	const FhEntry *handle = data;
 	union handle_buffer buffer = { .handle = { .handle_bytes = handle->bytes,
 						   .handle_type = (int)handle->type } };
 
@@ -134,7 +137,7 @@ static char *find_name(struct collect *collect, const struct known_inodes *known
 			continue;
 		autoclose int mount_fd =
 			open(known->mounts[i].mountpoint, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		autoclose int fd = mount_fd < 0 ? -1 : open_handle(mount_fd, handle);
+		autoclose int fd = mount_fd < 0 ? -1 : open_handle(handle, mount_fd);
 		char *name = fd < 0 ? NULL : name_of(collect->arena, fd, inode);
 		if (name)
 			return name;
@@ -151,8 +154,14 @@ int watched_inode_collect(const struct open_file *file, const char *line, uint32
 
 	if (!known)
 		return -1;
-	if (parse_handle(line, handle, collect->arena))
+	if (parse_handle(line, handle, collect->arena)) {
 		handle->path = find_name(collect, known, device_of(device), (ino_t)inode, handle);
+		if (!handle->path) {
+			handle->path = mount_path_of_inode(collect, device_of(device), open_handle,
+							   handle, &handle->mnt_id);
+			handle->has_mnt_id = handle->path != NULL;
+		}
+	}
 	*ret_handle = handle;
 	if (handle->path)
 		return 0;
@@ -188,6 +197,13 @@ int watched_inode_complete(struct collect *collect, struct error *err)
 
 /* ---- Restore ---- */
 
+/* Images of another tool have the number of a mount also where they have no mounts. */
+static bool is_in_tree(const struct snapshot *snapshot, const FhEntry *handle)
+{
+	return handle->path && handle->has_mnt_id &&
+	       snapshot_mount(snapshot, handle->mnt_id, NULL, NULL);
+}
+
 int watched_inode_check(const struct snapshot *snapshot, uint32_t file_id, const FhEntry *handle,
 			struct error *err)
 {
@@ -198,6 +214,9 @@ int watched_inode_check(const struct snapshot *snapshot, uint32_t file_id, const
 	if (handle->has_file_id && !snapshot_file(snapshot, handle->file_id))
 		return fail(err, ERR_IMAGE_INVALID, "file %u watches file %u, which is not there",
 			    file_id, handle->file_id);
+	if (is_in_tree(snapshot, handle) && !path_is_plain(handle->path))
+		return fail(err, ERR_IMAGE_INVALID, "file %u watches what is no plain path",
+			    file_id);
 	if (!handle->path && !handle->has_file_id && !handle->bytes)
 		return fail(err, ERR_IMAGE_INVALID, "file %u watches something without a name",
 			    file_id);
@@ -213,11 +232,10 @@ static int fail_missing(const char *path, struct error *err)
 
 int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle, struct error *err)
 {
-	autoclose int fd = handle->path && !handle->has_file_id
-				   ? opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW)
-				   : -1;
-
-	return fd < 0 && handle->path && !handle->has_file_id ? fail_missing(handle->path, err) : 0;
+	if (!handle->path || handle->has_file_id || is_in_tree(opener->snapshot, handle))
+		return 0;
+	autoclose int fd = opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW);
+	return fd < 0 ? fail_missing(handle->path, err) : 0;
 }
 
 /* Images of another tool: the mount has to be found first. */
@@ -237,7 +255,7 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 			continue;
 		autoclose int mount_fd =
 			open(mounts[i].mountpoint, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		int fd = mount_fd < 0 ? -1 : open_handle(mount_fd, handle);
+		int fd = mount_fd < 0 ? -1 : open_handle(handle, mount_fd);
 		if (fd >= 0)
 			return fd;
 	}
@@ -251,6 +269,8 @@ int watched_inode_open(const struct file_opener *opener, uint32_t device, const 
 
 	if (handle->has_file_id)
 		fd = fcntl(opener_file(opener, handle->file_id), F_DUPFD_CLOEXEC, 0);
+	else if (is_in_tree(opener->snapshot, handle))
+		fd = mounts_open(opener, handle->mnt_id, handle->path, O_PATH | O_NOFOLLOW);
 	else if (handle->path)
 		fd = opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW);
 	else

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -29,12 +30,13 @@ struct archive_writer {
 	gzFile file;
 	struct arena arena;
 	struct linked *links[LINK_BUCKETS];
+	bool with_removed; /* other names of files are there, which do not count */
 	/* The extended header that is being made. */
 	char *records;
 	size_t length, room;
 };
 
-struct archive_writer *archive_writer_new(int file_fd, struct error *err)
+struct archive_writer *archive_writer_new(int file_fd, bool with_removed, struct error *err)
 {
 	autoclose int copy = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
 	struct archive_writer *writer = calloc(1, sizeof *writer);
@@ -47,6 +49,7 @@ struct archive_writer *archive_writer_new(int file_fd, struct error *err)
 		return NULL;
 	}
 	take_fd(&copy);
+	writer->with_removed = with_removed;
 	arena_init(&writer->arena);
 	return writer;
 }
@@ -112,21 +115,25 @@ static void add_time(struct archive_writer *writer, const char *key, const struc
 				    time->tv_nsec));
 }
 
-static int add_attributes(struct archive_writer *writer, const char *path, struct error *err)
+/* Of the file itself; or, by way of a descriptor in /proc, of what it refers to. */
+static int add_attributes(struct archive_writer *writer, const char *path, bool follow,
+			  struct error *err)
 {
-	ssize_t size = llistxattr(path, NULL, 0);
+	ssize_t (*list)(const char *, char *, size_t) = follow ? listxattr : llistxattr;
+	ssize_t (*get)(const char *, const char *, void *, size_t) = follow ? getxattr : lgetxattr;
+	ssize_t size = list(path, NULL, 0);
 	autofree char *names = size > 0 ? malloc((size_t)size) : NULL;
 
 	if (size <= 0)
 		return size == 0 || errno == ENOTSUP
 			       ? 0
 			       : fail_errno(err, ERR_IO, "cannot list extended attributes");
-	size = llistxattr(path, names, (size_t)size);
+	size = list(path, names, (size_t)size);
 	for (const char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
 		char key[sizeof TAR_XATTR + XATTR_NAME_MAX + 1];
-		ssize_t length = lgetxattr(path, name, NULL, 0);
+		ssize_t length = get(path, name, NULL, 0);
 		autofree char *value = length >= 0 ? malloc((size_t)length + 1) : NULL;
-		if (!value || lgetxattr(path, name, value, (size_t)length) != length)
+		if (!value || get(path, name, value, (size_t)length) != length)
 			return fail_errno(err, ERR_IO, "cannot read extended attribute %s", name);
 		snprintf(key, sizeof key, TAR_XATTR "%s", name);
 		add_record(writer, key, value, (size_t)length);
@@ -253,7 +260,7 @@ static const char *earlier_name(struct archive_writer *writer, const struct entr
 {
 	struct linked **bucket = &writer->links[entry->stat.st_ino % LINK_BUCKETS];
 
-	if (S_ISDIR(entry->stat.st_mode) || entry->stat.st_nlink < 2)
+	if (S_ISDIR(entry->stat.st_mode) || (entry->stat.st_nlink < 2 && !writer->with_removed))
 		return NULL;
 	for (const struct linked *linked = *bucket; linked; linked = linked->next)
 		if (linked->inode == entry->stat.st_ino)
@@ -283,7 +290,7 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 		return put_entry(writer, &entry, err);
 	}
 	snprintf(place, sizeof place, "/proc/self/fd/%d/%s", dir_fd, name);
-	if (add_attributes(writer, place, err))
+	if (add_attributes(writer, place, false, err))
 		return fail_while(err, "%s", path);
 	if (entry.type == TAR_SYMBOLIC_LINK) {
 		ssize_t size = readlinkat(dir_fd, name, target, sizeof target - 1);
@@ -346,24 +353,46 @@ int archive_add_tree(struct archive_writer *writer, int root_fd, const char *pre
 		      : add_directory(writer, fd, path, err);
 }
 
-int archive_add_file(struct archive_writer *writer, int file_fd, const char *path,
-		     struct error *err)
+static int add_removed_file(struct archive_writer *writer, const char *place, struct entry *entry,
+			    struct error *err)
 {
-	struct entry entry = { .path = arena_printf(&writer->arena, "./%s", path),
-			       .type = TAR_FILE };
-	char place[64];
-
-	snprintf(place, sizeof place, "/proc/self/fd/%d", file_fd);
+	/* Of anything else opening would not be without effect. */
 	autoclose int fd = open(place, O_RDONLY | O_NOATIME | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &entry.stat))
-		return fail_errno(err, ERR_IO, "cannot open the removed %s", path);
-	if (!S_ISREG(entry.stat.st_mode))
-		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s was removed and is no regular file",
-			    path);
-	snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
-	entry.size = (uint64_t)entry.stat.st_size;
+
+	if (fd < 0)
+		return fail_errno(err, ERR_IO, "cannot open the removed %s", entry->path);
+	entry->size = (uint64_t)entry->stat.st_size;
+	return put_entry(writer, entry, err) || put_content(writer, fd, entry, err) ? -1 : 0;
+}
+
+int archive_add_removed(struct archive_writer *writer, int path_fd, const char *path,
+			struct error *err)
+{
+	struct entry entry = { .path = arena_printf(&writer->arena, "./%s", path) };
+	char place[64], target[PATH_MAX];
+
+	if (fstat(path_fd, &entry.stat))
+		return fail_errno(err, ERR_IO, "cannot look at the removed %s", path);
+	entry.type = type_of(entry.stat.st_mode);
+	entry.link = earlier_name(writer, &entry);
 	writer->length = 0;
-	return put_entry(writer, &entry, err) || put_content(writer, fd, &entry, err) ? -1 : 0;
+	if (entry.link) {
+		entry.type = TAR_HARD_LINK;
+		return put_entry(writer, &entry, err);
+	}
+	if (entry.type == TAR_SYMBOLIC_LINK) {
+		ssize_t size = readlinkat(path_fd, "", target, sizeof target - 1);
+		if (size < 0)
+			return fail_errno(err, ERR_IO, "cannot read the removed link %s", path);
+		target[size] = '\0';
+		entry.link = target;
+		return put_entry(writer, &entry, err);
+	}
+	snprintf(place, sizeof place, "/proc/self/fd/%d", path_fd);
+	if (add_attributes(writer, place, true, err))
+		return fail_while(err, "the removed %s", path);
+	return S_ISREG(entry.stat.st_mode) ? add_removed_file(writer, place, &entry, err)
+					   : put_entry(writer, &entry, err);
 }
 
 int archive_writer_end(struct archive_writer *writer, struct error *err)

@@ -10,16 +10,18 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 struct archive_writer;
 
-/* `file_fd` is borrowed; NULL with err. */
-struct archive_writer *archive_writer_new(int file_fd, struct error *err);
+/* `file_fd` is borrowed; with_removed: archive_add_removed will be called. NULL with err. */
+struct archive_writer *archive_writer_new(int file_fd, bool with_removed, struct error *err);
 /* Adds a directory and all that is in it; `prefix` ("", "a/b") is where it is in the archive. */
 int archive_add_tree(struct archive_writer *writer, int root_fd, const char *prefix,
 		     struct error *err);
-/* Adds a regular file that has no name any more under this one. */
-int archive_add_file(struct archive_writer *writer, int file_fd, const char *path,
-		     struct error *err);
+/* Adds what has no name any more under this one; a directory that was removed is empty. */
+int archive_add_removed(struct archive_writer *writer, int path_fd, const char *path,
+			struct error *err);
 /* Frees it; the archive is complete if this gives 0. */
 int archive_writer_end(struct archive_writer *writer, struct error *err);
 

@@ -19,18 +19,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 static const char state_key;
 
-static struct mount_survey *survey_of_mounts(struct collect *collect)
+struct mount_survey *survey_of_mounts(struct collect *collect)
 {
 	return *collect_state(collect, &state_key);
 }
@@ -100,33 +98,6 @@ static int read_table(struct arena *arena, int namespace_fd, struct mount_table 
 	return mountinfo_parse(text, arena, &table->lines, &table->n_lines, err);
 }
 
-/* ---- paths ---- */
-
-static int open_below(int root_fd, const char *path, int flags)
-{
-	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
-				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
-
-	path += strspn(path, "/");
-	return (int)syscall(SYS_openat2, root_fd, *path ? path : ".", &how, sizeof how);
-}
-
-static int64_t mount_id_at(int fd)
-{
-	struct statx statx_;
-
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &statx_) ? -1
-								   : (int64_t)statx_.stx_mnt_id;
-}
-
-/* The root of a mount; -1: another one hides it. */
-static int open_mount(const struct mount_table *table, const struct mount_line *line)
-{
-	autoclose int fd = open_below(table->root_fd, line->mountpoint, O_PATH | O_NOFOLLOW);
-
-	return fd >= 0 && mount_id_at(fd) == line->id ? take_fd(&fd) : -1;
-}
-
 /* ---- where it can be bound from ---- */
 
 /* What is mounted last where a mount is, and how many there are above it. */
@@ -142,14 +113,6 @@ static const struct mount_line *top_of(const struct mount_table *table,
 			i = SIZE_MAX;
 		}
 	return line;
-}
-
-static bool is_same_root(int root_fd, int other_fd)
-{
-	struct stat one, other;
-
-	return fstat(root_fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
-	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 static bool can_be_origin(const struct mount_survey *survey, struct arena *arena,
@@ -169,11 +132,12 @@ static bool can_be_origin(const struct mount_survey *survey, struct arena *arena
 		       : arena_string(arena, own->mountpoint);
 	*ret_path = path;
 	if (*ret_depth) {
-		autoclose int top_fd = open_mount(&survey->own, top);
+		autoclose int top_fd = survey_open_mount(&survey->own, top);
 		return top_fd >= 0 && !*below;
 	}
-	autoclose int fd = open_below(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
-	return fd >= 0 && mount_id_at(fd) == own->id && (root_fd < 0 || is_same_root(root_fd, fd));
+	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	return fd >= 0 && survey_mount_id(fd) == own->id &&
+	       (root_fd < 0 || survey_is_same(root_fd, fd));
 }
 
 /* One that is its master is better than any other. */
@@ -257,7 +221,7 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const char *what = name_mount(collect, namespace, line);
-	autoclose int root_fd = open_mount(&namespace->table, line);
+	autoclose int root_fd = survey_open_mount(&namespace->table, line);
 	uint32_t depth = 0;
 	char *path;
 
@@ -422,7 +386,7 @@ static size_t list_mounts(struct collect *collect, struct live_mount **ret_mount
 				.namespace = namespace,
 				.line = line,
 				.entry = namespace->entries[k],
-				.root_fd = open_mount(&namespace->table, line),
+				.root_fd = survey_open_mount(&namespace->table, line),
 			};
 		}
 	}
@@ -535,65 +499,4 @@ void mount_namespaces_release(struct collect *collect)
 	if (survey)
 		cleanup_close(&survey->own.root_fd);
 	*collect_state(collect, &state_key) = NULL;
-}
-
-/* ---- files ---- */
-
-static const struct live_namespace *namespace_of_mount(const struct mount_survey *survey,
-						       int64_t mount_id)
-{
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++)
-			if (survey->namespaces[i].table.lines[k].id == mount_id)
-				return &survey->namespaces[i];
-	return NULL;
-}
-
-static bool is_own_mount(const struct mount_survey *survey, int64_t mount_id)
-{
-	for (size_t i = 0; i < survey->own.n_lines; i++)
-		if (survey->own.lines[i].id == mount_id)
-			return true;
-	return false;
-}
-
-int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err)
-{
-	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
-
-	*ret_mount_id = -1;
-	if (!survey || !survey->n_namespaces)
-		return 0;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	if (fd < 0 || (*ret_mount_id = mount_id_at(fd)) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
-				  file->link);
-	return 0;
-}
-
-int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
-{
-	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
-
-	if (!survey || !survey->n_namespaces)
-		return 0;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	int64_t mount_id = fd < 0 ? -1 : mount_id_at(fd);
-	if (mount_id < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
-				  file->what);
-	if (is_own_mount(survey, mount_id))
-		return 0;
-	const struct live_namespace *namespace = namespace_of_mount(survey, mount_id);
-	if (!namespace)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is on a mount that is in no mount namespace of the tree",
-			    file->what);
-	autoclose int found = open_below(namespace->table.root_fd, file->link, O_PATH | O_NOFOLLOW);
-	if (found < 0 || mount_id_at(found) != mount_id || !is_same_root(fd, found))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: in its mount namespace its path leads to another file or to none",
-			    file->what);
-	*ret_mount_id = (uint32_t)mount_id;
-	return 1;
 }

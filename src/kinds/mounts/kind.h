@@ -51,6 +51,7 @@ struct mount_maker {
  *   check    pure
  *   make     a mount of a new superblock that is not attached; its descriptor
  *   fill     what is in it, with nestor's own rights, in a process whose ids may be changed
+ *   seal     once it is mounted everywhere, and nothing in it is to be changed any more
  */
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
@@ -63,6 +64,7 @@ struct mount_kind {
 	int (*make)(const struct mount_maker *maker, const MntEntry *entry, struct error *err);
 	int (*fill)(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
 		    struct error *err);
+	int (*seal)(const MntEntry *entry, int root_fd, struct error *err);
 };
 
 extern const struct mount_kind *const mount_kinds[]; /* NULL-terminated */

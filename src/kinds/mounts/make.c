@@ -21,19 +21,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-struct superblock {
-	uint32_t device;
-	int fd; /* a mount of it that is attached nowhere */
-};
 
 struct making {
 	const struct file_opener *opener;
@@ -48,7 +41,8 @@ struct making {
 	uint32_t *peeled; /* see peeled_at */
 	/* Shared with the coordinator: */
 	int *ret_namespace_fd;
-	int *roots; /* of each mount, at first attached nowhere */
+	int *roots;   /* of each mount, at first attached nowhere */
+	int *covered; /* see struct made_mounts */
 };
 
 /* ---- paths ---- */
@@ -189,8 +183,9 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 	for (size_t i = 0; i < making->n_superblocks; i++) {
 		if (making->superblocks[i].device != mount->root_dev)
 			continue;
+		const char *path = mount->deleted ? mount->carried_as : mount->root + 1;
 		autoclose int fd =
-			open_on_mount(making->superblocks[i].fd, mount->root + 1, O_PATH);
+			open_on_mount(making->superblocks[i].fd, path, O_PATH | O_NOFOLLOW);
 		if (fd < 0)
 			return fail_mount(making, index, mount->root, err);
 		making->roots[index] = clone_mount(fd, 0);
@@ -263,14 +258,17 @@ static const char *path_from_parent(const struct mount_namespace *namespace, siz
 static int attach_below(struct making *making, size_t index, struct error *err)
 {
 	size_t parent = making->namespace->parents[index];
-	autoclose int target = open_on_mount(making->roots[parent],
-					     path_from_parent(making->namespace, index), O_PATH);
+	autoclose int target =
+		open_on_mount(making->roots[parent], path_from_parent(making->namespace, index),
+			      O_PATH | O_NOFOLLOW);
 
 	if (target < 0)
 		return fail_mount(making, index, "there is nothing to mount it on", err);
-	return attach(making->roots[index], target, "")
-		       ? fail_mount(making, index, "cannot be attached", err)
-		       : 0;
+	if (attach(making->roots[index], target, ""))
+		return fail_mount(making, index, "cannot be attached", err);
+	if (making->namespace->mounts[index]->covers_open)
+		making->covered[index] = take_fd(&target);
+	return 0;
 }
 
 static int step_stage_below(struct making *making, size_t index, struct error *err)
@@ -459,104 +457,6 @@ static int make_namespace(void *data, struct error *err)
 	return 0;
 }
 
-/* ---- superblocks ---- */
-
-struct founding {
-	const struct mount_maker *maker;
-	const struct mount_kind *kind;
-	const MntEntry *mount;
-	int user_fd;
-	int *ret_fd; /* shared */
-};
-
-/* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
-static int make_inside(void *data, struct error *err)
-{
-	const struct founding *founding = data;
-
-	if (setns(founding->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
-	*founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
-	return *founding->ret_fd < 0 ? -1 : 0;
-}
-
-static int make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
-			   const MntEntry *mount, struct error *err)
-{
-	struct founding founding = { maker, kind, mount, -1, NULL };
-	int result;
-
-	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
-		if (kind->owned && mount->has_userns_id &&
-		    maker->snapshot->user_namespaces[i]->id == mount->userns_id)
-			founding.user_fd = maker->user_namespaces[i];
-	if (founding.user_fd < 0)
-		return kind->make(maker, mount, err);
-	founding.ret_fd = deputy_memory(sizeof(int));
-	if (!founding.ret_fd)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*founding.ret_fd = -1;
-	result = deputy_run(make_inside, &founding, err);
-	int fd = *founding.ret_fd;
-	deputy_memory_free(founding.ret_fd, sizeof(int));
-	return result < 0 ? -1 : fd;
-}
-
-struct filling {
-	const struct mount_maker *maker;
-	const struct mount_kind *kind;
-	const MntEntry *mount;
-	int root_fd;
-};
-
-/*
- * In a deputy, as what is made belongs to whoever makes it, and the file system may have no number
- * for us: it takes the ids of each file, and keeps all rights.
- */
-static int fill_inside(void *data, struct error *err)
-{
-	const struct filling *filling = data;
-	int bits = prctl(PR_GET_SECUREBITS);
-
-	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP))
-		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot keep capabilities");
-	return filling->kind->fill(filling->maker, filling->mount, filling->root_fd, err);
-}
-
-static int make_superblocks(const struct mount_maker *maker, struct arena *arena,
-			    struct superblock **ret_superblocks, size_t *ret_count,
-			    struct error *err)
-{
-	const struct snapshot *snapshot = maker->snapshot;
-	struct superblock *made = NULL;
-	size_t count = 0;
-
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
-		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
-		for (size_t k = 0; k < namespace->n_mounts; k++) {
-			const MntEntry *mount = namespace->mounts[k];
-			const struct mount_kind *kind = mount_kind_of_entry(mount);
-			bool known = mount->bound_path;
-			for (size_t m = 0; m < count && !known; m++)
-				known = made[m].device == mount->root_dev;
-			if (known || !kind)
-				continue;
-			int fd = make_superblock(maker, kind, mount, err);
-			if (fd < 0)
-				return -1;
-			made = arena_grow(arena, made, count, sizeof *made);
-			made[count++] = (struct superblock){ mount->root_dev, fd };
-			*ret_superblocks = made;
-			*ret_count = count;
-			struct filling filling = { maker, kind, mount, fd };
-			if (kind->fill && deputy_run(fill_inside, &filling, err))
-				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
-						  namespace->id, mount->mountpoint);
-		}
-	}
-	return 0;
-}
-
 /* ---- all of them ---- */
 
 static int make_one(const struct file_opener *opener, const struct mount_maker *maker,
@@ -566,7 +466,7 @@ static int make_one(const struct file_opener *opener, const struct mount_maker *
 	const struct mount_namespace *namespace = opener->snapshot->mount_namespaces[index];
 	struct made_mounts *mounts = opener->mounts;
 	struct mount_plan plan;
-	size_t size = (namespace->n_mounts + 1) * sizeof(int);
+	size_t n = namespace->n_mounts, size = (2 * n + 1) * sizeof(int);
 	int *shared = deputy_memory(size);
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -583,14 +483,16 @@ static int make_one(const struct file_opener *opener, const struct mount_maker *
 		.proc_fd = proc_fd,
 		.ret_namespace_fd = shared,
 		.roots = shared + 1,
-		.peeled = arena_array(opener->arena, uint32_t, namespace->n_mounts),
+		.covered = shared + 1 + n,
+		.peeled = arena_array(opener->arena, uint32_t, n),
 	};
 	int result = mount_plan_make(&plan, opener->arena, namespace, err) ||
 				     deputy_run(make_namespace, &making, err)
 			     ? -1
 			     : 0;
 	mounts->namespaces[index] = shared[0];
-	mounts->roots[index] = arena_copy(opener->arena, shared + 1, size - sizeof(int));
+	mounts->roots[index] = arena_copy(opener->arena, making.roots, n * sizeof(int));
+	mounts->covered[index] = arena_copy(opener->arena, making.covered, n * sizeof(int));
 	deputy_memory_free(shared, size);
 	return result;
 }
@@ -631,38 +533,18 @@ static int open_pid_namespaces(const struct file_opener *opener, int *fds, struc
 	return 0;
 }
 
-/* They are mounted by now. */
-static int remove_removed(const struct snapshot *snapshot, const struct superblock *superblocks,
-			  size_t n, struct error *err)
-{
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
-			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
-			for (size_t m = 0; mount->deleted && m < n; m++) {
-				if (superblocks[m].device != mount->root_dev)
-					continue;
-				/* One name, whatever the image says: nothing else is removed. */
-				if (strchr(mount->root + 1, '/') ||
-				    (unlinkat(superblocks[m].fd, mount->root + 1, 0) &&
-				     errno != ENOENT))
-					return fail_errno(err, ERR_KERNEL_REFUSED,
-							  "cannot remove %.200s again",
-							  mount->root);
-			}
-		}
-	return 0;
-}
-
 static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
 {
 	struct superblock *superblocks = NULL;
 	size_t n = opener->snapshot->n_mount_namespaces, n_superblocks = 0;
-	int result = make_superblocks(maker, opener->arena, &superblocks, &n_superblocks, err);
+	int result =
+		mounts_make_superblocks(maker, opener->arena, &superblocks, &n_superblocks, err);
 
 	for (size_t i = 0; i < n && !result; i++)
 		result = make_one(opener, maker, superblocks, n_superblocks, i, err);
 	if (!result)
-		result = remove_removed(opener->snapshot, superblocks, n_superblocks, err);
+		result = mounts_settle_superblocks(opener->snapshot, superblocks, n_superblocks,
+						   err);
 	if (!result)
 		result = mounts_make_groups(opener, err);
 	for (size_t i = 0; i < n_superblocks; i++)
@@ -688,6 +570,7 @@ int mounts_make(struct file_opener *opener, struct error *err)
 	opener->mounts = arena_new(opener->arena, struct made_mounts);
 	opener->mounts->namespaces = arena_array(opener->arena, int, n + 1);
 	opener->mounts->roots = arena_array(opener->arena, int *, n + 1);
+	opener->mounts->covered = arena_array(opener->arena, int *, n + 1);
 	for (size_t i = 0; i < n; i++)
 		opener->mounts->namespaces[i] = -1;
 	for (size_t i = 0; i < n_pids; i++)
@@ -704,14 +587,30 @@ int mounts_make(struct file_opener *opener, struct error *err)
 void mounts_close(struct file_opener *opener)
 {
 	const struct snapshot *snapshot = opener->snapshot;
+	struct made_mounts *made = opener->mounts;
 
-	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++) {
-		cleanup_close(&opener->mounts->namespaces[i]);
-		for (size_t k = 0;
-		     opener->mounts->roots[i] && k < snapshot->mount_namespaces[i]->n_mounts; k++)
-			cleanup_close(&opener->mounts->roots[i][k]);
+	for (size_t i = 0; made && i < snapshot->n_mount_namespaces; i++) {
+		cleanup_close(&made->namespaces[i]);
+		for (size_t k = 0; made->roots[i] && k < snapshot->mount_namespaces[i]->n_mounts;
+		     k++) {
+			cleanup_close(&made->roots[i][k]);
+			cleanup_close(&made->covered[i][k]);
+		}
 	}
 	opener->mounts = NULL;
+}
+
+/* On this mount, also below what is mounted on it. */
+static int open_on(const struct made_mounts *made, const struct mount_namespace *namespace,
+		   size_t place, size_t index, const char *path, int flags)
+{
+	size_t covering = mount_covering(namespace, index, path);
+	size_t above = covering == SIZE_MAX ? index : covering;
+	int fd = covering == SIZE_MAX ? made->roots[place][index] : made->covered[place][covering];
+	const char *below = path_below(path, namespace->mounts[above]->mountpoint);
+
+	errno = ENOENT;
+	return below && fd >= 0 ? open_on_mount(fd, below, flags) : -1;
 }
 
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)
@@ -719,11 +618,10 @@ int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char 
 	struct mount_namespace *namespace;
 	size_t index;
 	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, &index);
-	const char *below = mount ? path_below(path, mount->mountpoint) : NULL;
 
 	errno = ENOENT;
-	for (size_t i = 0; below && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
+	for (size_t i = 0; mount && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
 		if (opener->snapshot->mount_namespaces[i] == namespace)
-			return open_on_mount(opener->mounts->roots[i][index], below, flags);
+			return open_on(opener->mounts, namespace, i, index, path, flags);
 	return -1;
 }

@@ -25,6 +25,14 @@ void mount_namespaces_release(struct collect *collect);
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
+/*
+ * A path to an inode of a file system that a mount of the tree shows, and that mount; NULL if none
+ * leads there. `open_inode` gives a descriptor of it (O_PATH), by any mount of the file system; or
+ * -1.
+ */
+char *mount_path_of_inode(struct collect *collect, dev_t device,
+			  int (*open_inode)(const void *data, int mount_fd), const void *data,
+			  uint32_t *ret_mount_id);
 
 /* ---- restore ---- */
 
@@ -36,6 +44,7 @@ extern const struct task_kind mount_fs_kind;
 struct made_mounts {
 	int *namespaces; /* like snapshot->mount_namespaces */
 	int **roots;	 /* [namespace][mount]; -1: not reachable */
+	int **covered;	 /* the same: what it is mounted on, where that is to be kept; -1 */
 };
 
 /* Makes all of them, when all processes exist; opener->mounts has them then. */

@@ -32,7 +32,8 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) has a master that is none", mount->mnt_id,
 			    mount->mountpoint);
-	if (mount->deleted && (!kind || !kind->removed || strchr(mount->root + 1, '/')))
+	if (mount->deleted &&
+	    (!kind || !kind->removed || !mount->carried_as || strchr(mount->carried_as, '/')))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) is of something removed that cannot be",
 			    mount->mnt_id, mount->mountpoint);
@@ -52,6 +53,19 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 	return kind->check ? kind->check(snapshot, mount, err) : 0;
 }
 
+/* Locked on its parent, it comes with it when the namespace is copied. */
+static int check_covering(const struct mount_namespace *namespace_, size_t index, struct error *err)
+{
+	const MntEntry *mount = namespace_->mounts[index];
+
+	if (!mount->covers_open || !mount->locked || !namespace_->owner->depth)
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_MOUNT,
+		    "mount %" PRIu32 " (%.200s) cannot be taken away, and covers something that is "
+		    "open or watched",
+		    mount->mnt_id, mount->mountpoint);
+}
+
 static int check(const struct snapshot *snapshot, const struct namespace *plain, struct error *err)
 {
 	const struct mount_namespace *namespace_ = snapshot_mount_namespace(snapshot, plain->id);
@@ -61,7 +75,10 @@ static int check(const struct snapshot *snapshot, const struct namespace *plain,
 	int result = 0;
 
 	for (size_t i = 0; i < namespace_->n_mounts && !result; i++)
-		result = check_mount(snapshot, namespace_->mounts[i], err);
+		result = check_mount(snapshot, namespace_->mounts[i], err) ||
+					 check_covering(namespace_, i, err)
+				 ? -1
+				 : 0;
 	arena_init(&arena);
 	if (!result)
 		result = mount_plan_make(&plan, &arena, namespace_, err);

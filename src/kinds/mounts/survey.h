@@ -33,6 +33,18 @@ struct mount_survey {
 	size_t n_namespaces;
 };
 
+struct mount_survey *survey_of_mounts(struct collect *collect);
+
+/* paths.c: a path of a mount namespace, by its root directory. */
+int survey_open_path(int root_fd, const char *path, int flags);
+int64_t survey_mount_id(int fd); /* the mount that it was opened on; -1 */
+bool survey_is_same(int one_fd, int other_fd);
+/* The root of a mount; -1: another one hides it. */
+int survey_open_mount(const struct mount_table *table, const struct mount_line *line);
+/* A path (from the root of the namespace) on this mount, whatever is mounted later. */
+int survey_open_on_mount(const struct live_namespace *namespace_, const struct mount_line *line,
+			 const char *path);
+
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
 		     struct error *err);

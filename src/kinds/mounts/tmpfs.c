@@ -71,8 +71,8 @@ static int add_shown(const struct live_superblock *superblock, struct archive_wr
 }
 
 /*
- * A removed file that is still mounted is carried under a name in the root directory, and removed
- * again once it is mounted. Mounts of the same file have the same name.
+ * What was removed and is still mounted is carried under a name in the root directory, and removed
+ * again once it is mounted. Mounts of the same have the same name.
  */
 static int add_removed(const struct live_superblock *superblock, struct archive_writer *writer,
 		       struct error *err)
@@ -86,16 +86,25 @@ static int add_removed(const struct live_superblock *superblock, struct archive_
 		if (fd < 0 || fstat(fd, &stat))
 			return fail(err, ERR_UNSUPPORTED_MOUNT,
 				    "it shows something that was removed, and is hidden");
-		mount->entry->root = arena_printf(superblock->collect->arena,
-						  "/.nestor-removed-%ju", (uintmax_t)stat.st_ino);
+		mount->entry->carried_as = arena_printf(
+			superblock->collect->arena, ".nestor-removed-%ju", (uintmax_t)stat.st_ino);
 		bool known = false;
 		for (size_t k = 0; k < i; k++)
-			known = known ||
-				strcmp(superblock->mounts[k].entry->root, mount->entry->root) == 0;
-		if (!known && archive_add_file(writer, fd, mount->entry->root + 1, err))
+			known = known || (superblock->mounts[k].entry->carried_as &&
+					  strcmp(superblock->mounts[k].entry->carried_as,
+						 mount->entry->carried_as) == 0);
+		if (!known && archive_add_removed(writer, fd, mount->entry->carried_as, err))
 			return -1;
 	}
 	return 0;
+}
+
+static bool has_removed(const struct live_superblock *superblock)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->removed)
+			return true;
+	return false;
 }
 
 static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *entry,
@@ -105,7 +114,8 @@ static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *ent
 
 	snprintf(name, sizeof name, "tmpfs-dev-%" PRIu32 ".tar.gz", entry->root_dev);
 	autoclose int fd = images_create_raw(superblock->collect->images, name, err);
-	struct archive_writer *writer = fd < 0 ? NULL : archive_writer_new(fd, err);
+	struct archive_writer *writer =
+		fd < 0 ? NULL : archive_writer_new(fd, has_removed(superblock), err);
 	if (!writer)
 		return -1;
 	struct error unused = { 0 };
@@ -123,7 +133,7 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a tmpfs");
 	if (mount_set_owned_options(context_fd, maker, entry, err))
 		return -1;
-	/* It is to be filled. */
+	/* It is to be filled, and then sealed. */
 	MntEntry writable = *entry;
 	writable.sb_flags &= ~(uint32_t)MS_RDONLY;
 	return mount_finish(context_fd, &writable, err);
@@ -145,8 +155,11 @@ static int fill(const struct mount_maker *maker, const MntEntry *entry, int root
 	autoclose int fd =
 		images_open_content(maker->images, IMAGE_TMPFS_DEV, entry->root_dev, err);
 
-	if (fd < 0 || archive_extract(fd, root_fd, entry->mountpoint, err))
-		return -1;
+	return fd < 0 ? -1 : archive_extract(fd, root_fd, entry->mountpoint, err);
+}
+
+static int seal(const MntEntry *entry, int root_fd, struct error *err)
+{
 	if (entry->sb_flags & MS_RDONLY && make_read_only(root_fd))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the tmpfs at %s read-only",
 				  entry->mountpoint);
@@ -162,6 +175,7 @@ const struct mount_kind tmpfs_mount_kind = {
 	.collect = collect_tmpfs,
 	.make = make,
 	.fill = fill,
+	.seal = seal,
 };
 
 const struct mount_kind ramfs_mount_kind = {
@@ -173,4 +187,5 @@ const struct mount_kind ramfs_mount_kind = {
 	.collect = collect_tmpfs,
 	.make = make,
 	.fill = fill,
+	.seal = seal,
 };

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Superblocks that are made again, each once, whatever mounts show it. One that belongs to somebody
+ * inside is made by a deputy that enters the owner. What is in it is filled in with all rights of
+ * the coordinator.
+ */
+#include "kinds/mounts/make.h"
+
+#include "base/cleanup.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/kind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct founding {
+	const struct mount_maker *maker;
+	const struct mount_kind *kind;
+	const MntEntry *mount;
+	int user_fd;
+	int *ret_fd; /* shared */
+};
+
+/* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
+static int make_inside(void *data, struct error *err)
+{
+	const struct founding *founding = data;
+
+	if (setns(founding->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
+	*founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
+	return *founding->ret_fd < 0 ? -1 : 0;
+}
+
+static int make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
+			   const MntEntry *mount, struct error *err)
+{
+	struct founding founding = { maker, kind, mount, -1, NULL };
+	int result;
+
+	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
+		if (kind->owned && mount->has_userns_id &&
+		    maker->snapshot->user_namespaces[i]->id == mount->userns_id)
+			founding.user_fd = maker->user_namespaces[i];
+	if (founding.user_fd < 0)
+		return kind->make(maker, mount, err);
+	founding.ret_fd = deputy_memory(sizeof(int));
+	if (!founding.ret_fd)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	*founding.ret_fd = -1;
+	result = deputy_run(make_inside, &founding, err);
+	int fd = *founding.ret_fd;
+	deputy_memory_free(founding.ret_fd, sizeof(int));
+	return result < 0 ? -1 : fd;
+}
+
+struct filling {
+	const struct mount_maker *maker;
+	const struct mount_kind *kind;
+	const MntEntry *mount;
+	int root_fd;
+};
+
+/*
+ * In a deputy, as what is made belongs to whoever makes it, and the file system may have no number
+ * for us: it takes the ids of each file, and keeps all rights.
+ */
+static int fill_inside(void *data, struct error *err)
+{
+	const struct filling *filling = data;
+	int bits = prctl(PR_GET_SECUREBITS);
+
+	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP))
+		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot keep capabilities");
+	return filling->kind->fill(filling->maker, filling->mount, filling->root_fd, err);
+}
+
+int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena,
+			    struct superblock **ret_superblocks, size_t *ret_count,
+			    struct error *err)
+{
+	const struct snapshot *snapshot = maker->snapshot;
+	struct superblock *made = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
+		for (size_t k = 0; k < namespace->n_mounts; k++) {
+			const MntEntry *mount = namespace->mounts[k];
+			const struct mount_kind *kind = mount_kind_of_entry(mount);
+			bool known = mount->bound_path;
+			for (size_t m = 0; m < count && !known; m++)
+				known = made[m].device == mount->root_dev;
+			if (known || !kind)
+				continue;
+			int fd = make_superblock(maker, kind, mount, err);
+			if (fd < 0)
+				return -1;
+			made = arena_grow(arena, made, count, sizeof *made);
+			made[count++] = (struct superblock){ mount->root_dev, fd, mount };
+			*ret_superblocks = made;
+			*ret_count = count;
+			struct filling filling = { maker, kind, mount, fd };
+			if (kind->fill && deputy_run(fill_inside, &filling, err))
+				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
+						  namespace->id, mount->mountpoint);
+		}
+	}
+	return 0;
+}
+
+/*
+ * By its former name first, as mountinfo shows that from then on; but something else may have it
+ * by now, or its directory be gone.
+ */
+static int remove_by_name(int root_fd, const char *name, int parent_fd, const char *former)
+{
+	if (renameat2(root_fd, name, parent_fd, former, RENAME_NOREPLACE) == 0) {
+		root_fd = parent_fd;
+		name = former;
+	}
+	if (unlinkat(root_fd, name, 0) == 0)
+		return 0;
+	return errno == EISDIR ? unlinkat(root_fd, name, AT_REMOVEDIR) : -1;
+}
+
+/* Its directories keep their times. */
+static int remove_one(int root_fd, const MntEntry *mount)
+{
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+					   RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
+	const char *former = strrchr(mount->root, '/') + 1;
+	char parent[PATH_MAX];
+	struct stat root, above;
+
+	snprintf(parent, sizeof parent, ".%.*s", (int)(former - mount->root), mount->root);
+	autoclose int list_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int found_fd = (int)syscall(SYS_openat2, root_fd, parent, &how, sizeof how);
+	int above_fd = found_fd >= 0 ? found_fd : list_fd;
+	if (list_fd < 0 || fstat(list_fd, &root) || fstat(above_fd, &above))
+		return -1;
+	if (faccessat(list_fd, mount->carried_as, F_OK, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : -1;
+	if (remove_by_name(list_fd, mount->carried_as, found_fd, former))
+		return -1;
+	return futimens(list_fd, (struct timespec[]){ root.st_atim, root.st_mtim }) ||
+			       futimens(above_fd,
+					(struct timespec[]){ above.st_atim, above.st_mtim })
+		       ? -1
+		       : 0;
+}
+
+static int remove_removed(const struct snapshot *snapshot, const struct superblock *superblocks,
+			  size_t n, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
+			for (size_t m = 0; mount->deleted && m < n; m++)
+				if (superblocks[m].device == mount->root_dev &&
+				    remove_one(superblocks[m].fd, mount))
+					return fail_errno(err, ERR_KERNEL_REFUSED,
+							  "cannot remove %.200s again",
+							  mount->root);
+		}
+	return 0;
+}
+
+int mounts_settle_superblocks(const struct snapshot *snapshot, const struct superblock *superblocks,
+			      size_t n, struct error *err)
+{
+	if (remove_removed(snapshot, superblocks, n, err))
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const struct mount_kind *kind = mount_kind_of_entry(superblocks[i].mount);
+		if (kind->seal && kind->seal(superblocks[i].mount, superblocks[i].fd, err))
+			return -1;
+	}
+	return 0;
+}

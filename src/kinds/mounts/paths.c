@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Paths in the mount namespaces of a live tree, and which of its mounts a file was opened on.
+ *
+ * A restore opens a file through the root of its mount, so that what is mounted later does not
+ * matter; a dump looks in the same way whether it is found there.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/cleanup.h"
+#include "kinds/mounts/kind.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int open_resolved(int fd, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
+				.resolve = resolve | RESOLVE_NO_MAGICLINKS };
+
+	path += strspn(path, "/");
+	return (int)syscall(SYS_openat2, fd, *path ? path : ".", &how, sizeof how);
+}
+
+int survey_open_path(int root_fd, const char *path, int flags)
+{
+	return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT);
+}
+
+int64_t survey_mount_id(int fd)
+{
+	struct statx statx_;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &statx_) ? -1
+								   : (int64_t)statx_.stx_mnt_id;
+}
+
+bool survey_is_same(int one_fd, int other_fd)
+{
+	struct stat one, other;
+
+	return fstat(one_fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+int survey_open_mount(const struct mount_table *table, const struct mount_line *line)
+{
+	autoclose int fd = survey_open_path(table->root_fd, line->mountpoint, O_PATH | O_NOFOLLOW);
+
+	return fd >= 0 && survey_mount_id(fd) == line->id ? take_fd(&fd) : -1;
+}
+
+static size_t index_of(const struct live_namespace *namespace, const struct mount_line *line)
+{
+	size_t i = 0;
+
+	while (namespace->order.mounts[i]->mnt_id != line->id)
+		i++;
+	return i;
+}
+
+/* Where a copy is taken, nothing is mounted; a restore has to keep what is covered then. */
+int survey_open_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
+			 const char *path)
+{
+	const char *below = path_below(path, line->mountpoint);
+	const struct live_mount mount = { namespace, line, NULL, -1 };
+	size_t covering = below ? mount_covering(&namespace->order, index_of(namespace, line), path)
+				: SIZE_MAX;
+	autoclose int root_fd =
+		below && covering == SIZE_MAX ? survey_open_mount(&namespace->table, line) : -1;
+
+	if (below && root_fd < 0)
+		root_fd = live_mount_copy(&mount);
+	if (root_fd < 0 || !*below)
+		return take_fd(&root_fd);
+	int fd = open_resolved(root_fd, below, O_PATH | O_NOFOLLOW,
+			       RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+	if (fd >= 0 && covering != SIZE_MAX) {
+		MntEntry *entry = namespace->order.mounts[covering];
+		entry->has_covers_open = entry->covers_open = true;
+	}
+	return fd;
+}
+
+/* ---- files ---- */
+
+static const struct mount_line *find_mount(const struct mount_survey *survey, int64_t mount_id,
+					   const struct live_namespace **ret_namespace)
+{
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			*ret_namespace = &survey->namespaces[i];
+			if (survey->namespaces[i].table.lines[k].id == mount_id)
+				return &survey->namespaces[i].table.lines[k];
+		}
+	return NULL;
+}
+
+static bool is_own_mount(const struct mount_survey *survey, int64_t mount_id)
+{
+	for (size_t i = 0; i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].id == mount_id)
+			return true;
+	return false;
+}
+
+int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+
+	*ret_mount_id = -1;
+	if (!survey || !survey->n_namespaces)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	if (fd < 0 || (*ret_mount_id = survey_mount_id(fd)) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->link);
+	return 0;
+}
+
+int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace;
+
+	if (!survey || !survey->n_namespaces)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	if (is_own_mount(survey, mount_id))
+		return 0;
+	const struct mount_line *line = find_mount(survey, mount_id, &namespace);
+	if (!line)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is on a mount that is in no mount namespace of the tree",
+			    file->what);
+	autoclose int found = survey_open_on_mount(namespace, line, file->link);
+	if (found < 0 || !survey_is_same(fd, found))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: in its mount namespace its path leads to another file or to none",
+			    file->what);
+	*ret_mount_id = (uint32_t)mount_id;
+	return 1;
+}
+
+/* ---- inodes ---- */
+
+/* A descriptor that open_by_handle_at(2) takes; O_PATH is none. */
+static int open_for_handles(const struct live_namespace *namespace, const struct mount_line *line)
+{
+	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
+	char self[64];
+	struct stat stat;
+
+	if (root_fd < 0 || fstat(root_fd, &stat) ||
+	    (!S_ISDIR(stat.st_mode) && !S_ISREG(stat.st_mode)))
+		return -1;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", root_fd);
+	return open(self, O_RDONLY | O_NOATIME | O_CLOEXEC);
+}
+
+/* The path that the kernel has for it, if it leads back to it. */
+static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
+			   int fd, struct arena *arena)
+{
+	char self[64], path[PATH_MAX];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(self, path, sizeof path - 1);
+	if (length <= 0)
+		return NULL;
+	path[length] = '\0';
+	autoclose int found =
+		path_is_plain(path) ? survey_open_on_mount(namespace, line, path) : -1;
+	return found >= 0 && survey_is_same(found, fd) ? arena_string(arena, path) : NULL;
+}
+
+char *mount_path_of_inode(struct collect *collect, dev_t device,
+			  int (*open_inode)(const void *data, int mount_fd), const void *data,
+			  uint32_t *ret_mount_id)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const struct live_namespace *namespace = &survey->namespaces[i];
+			const struct mount_line *line = &namespace->table.lines[k];
+			if (line->device != device || line->removed)
+				continue;
+			autoclose int mount_fd = open_for_handles(namespace, line);
+			autoclose int fd = mount_fd < 0 ? -1 : open_inode(data, mount_fd);
+			char *path =
+				fd < 0 ? NULL : path_on_mount(namespace, line, fd, collect->arena);
+			if (!path)
+				continue;
+			*ret_mount_id = line->id;
+			return path;
+		}
+	return NULL;
+}

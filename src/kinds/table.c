@@ -39,6 +39,7 @@ static const struct file_kind *const file_kinds[] = {
 static const struct file_aspect *const file_aspects[] = {
 	&owner_aspect,
 	&locks_aspect,
+	&gone_process_aspect,
 	NULL,
 };
 

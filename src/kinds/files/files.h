@@ -20,5 +20,6 @@ extern const struct task_kind epoll_signals_kind; /* what only a task itself can
 extern const struct file_aspect locks_aspect;
 extern const struct task_kind locks_kind;     /* takes them */
 extern const struct file_aspect owner_aspect; /* who gets SIGIO */
+extern const struct file_aspect gone_process_aspect;
 
 #endif

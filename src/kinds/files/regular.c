@@ -11,6 +11,7 @@
  */
 #include "kinds/files/files.h"
 #include "kinds/files/ghost.h"
+#include "kinds/files/gone-process.h"
 #include "kinds/files/opener.h"
 #include "kinds/files/linked.h"
 #include "kinds/files/regular.h"
@@ -95,7 +96,7 @@ static bool regular_recognise(const struct open_file *file)
 		if (!plain)
 			return false;
 	}
-	return !is_on_special_file_system(file);
+	return !is_on_special_file_system(file) || gone_process_recognise(file);
 }
 
 static bool is_same_file(const struct stat *one, const struct stat *other)
@@ -153,13 +154,19 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	 */
 	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
 		return 0;
-	if (!ends_with_deleted(file->link))
+	bool deleted = ends_with_deleted(file->link);
+	if (deleted)
+		reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
+	if (gone_process_recognise(file)) {
+		gone_process_collect(file, entry);
+		return 0;
+	}
+	if (!deleted)
 		return fail(
 			err, ERR_UNSUPPORTED_FILE,
 			"%s: its path leads to another file or to none (mounted over, or outside "
 			"of the root directory)",
 			file->what);
-	reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
 	/* Some file systems (btrfs) leave a link count of 1 to directories, removed ones too. */
 	if (file->stat.st_nlink > 0 && !S_ISDIR(file->stat.st_mode))
 		return S_ISREG(file->stat.st_mode)
@@ -203,7 +210,8 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 	if (reg->pos > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
-	return ghost_check(snapshot, entry, err);
+	return gone_process_is(snapshot, entry) ? gone_process_check(entry, err)
+						: ghost_check(snapshot, entry, err);
 }
 
 /* Is what stands at the path what was recorded? */
@@ -311,7 +319,7 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 
 	/* What lies in a namespace of the tree is looked at when that is made. */
 	if (ghost_of(opener->snapshot, entry) || linked_of(opener->snapshot, entry) ||
-	    is_in_namespace(opener->snapshot, reg))
+	    gone_process_is(opener->snapshot, entry) || is_in_namespace(opener->snapshot, reg))
 		return 0;
 	autoclose int fd = find_named(opener, reg, &found, err);
 	return fd < 0 ? -1 : 0;
@@ -323,9 +331,10 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 	struct stat found = { .st_mode = reg->has_mode ? reg->mode : 0 };
 	bool unlinked = ghost_of(opener->snapshot, entry) != NULL;
 
-	autoclose int fd = unlinked ? ghost_open(opener, entry, err)
-			   : linked_of(opener->snapshot, entry)
-				   ? linked_open(opener, entry, err)
+	autoclose int fd = unlinked				? ghost_open(opener, entry, err)
+			   : linked_of(opener->snapshot, entry) ? linked_open(opener, entry, err)
+			   : gone_process_is(opener->snapshot, entry)
+				   ? gone_process_open(opener, entry, err)
 				   : open_named(opener, reg, &found, err);
 	if (fd < 0)
 		return -1;

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Directories in /proc of a process that is gone, and below it, held open or as working or root
+ * directory. There is nothing in them, and nobody can put anything there, which is why sandboxes
+ * take one for their root: a process enters /proc/self/fdinfo together with whom it shares its fs,
+ * and ends.
+ *
+ * A restore does the same: a process of ours lives until everybody has entered its directory, which
+ * the kernel asks it for (proc_fdinfo_permission), and ends before the tree goes on. It has the
+ * recorded number where that is free, and else another one, so that the path shows that. The images
+ * call it a remap of type PROCFS, as CRIU does.
+ *
+ * Refused: files there that are no directories, and those of a /proc in a mount namespace of the
+ * tree.
+ */
+#include "kinds/files/gone-process.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kernel/end-child.h"
+#include "kinds/files/opener.h"
+#include "kinds/files/regular.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* The first component that is a number, and what comes before and after it. */
+struct process_path {
+	size_t start, end;
+	pid_t pid;
+};
+
+static bool find_process(const char *path, struct process_path *ret)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		const char *component = slash + 1;
+		size_t digits = strspn(component, "0123456789");
+		if (!digits || digits > 9 ||
+		    (component[digits] != '/' && component[digits] != '\0'))
+			continue;
+		*ret = (struct process_path){ .start = (size_t)(component - path),
+					      .end = (size_t)(component - path) + digits,
+					      .pid = (pid_t)strtol(component, NULL, 10) };
+		return ret->pid > 0;
+	}
+	return false;
+}
+
+/* ---- Dump ---- */
+
+bool gone_process_recognise(const struct open_file *file)
+{
+	struct statfs fs;
+	autoclose int fd = S_ISDIR(file->stat.st_mode)
+				   ? target_open(file->target, file->proc_name, O_PATH)
+				   : -1;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+		return false;
+	/* Of a process that is there something can be found, or it says that we may not. */
+	autoclose int inside = openat(fd, "status", O_PATH | O_CLOEXEC);
+	if (inside >= 0 || (errno != ESRCH && errno != ENOENT))
+		return false;
+	autoclose int entries = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char buffer[512];
+	return (entries < 0 || syscall(SYS_getdents64, entries, buffer, sizeof buffer) < 0) &&
+	       (errno == ESRCH || errno == ENOENT);
+}
+
+void gone_process_collect(const struct open_file *file, const FileEntry *entry)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	RemapFilePathEntry *remap =
+		snapshot_new(snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);
+	struct process_path path = { 0 };
+
+	find_process(entry->reg->name, &path);
+	remap->orig_id = file->id;
+	remap->remap_id = (uint32_t)path.pid;
+	remap->has_remap_type = true;
+	remap->remap_type = REMAP_TYPE__PROCFS;
+	snapshot_add_record(snapshot, IMAGE_REMAP_FPATH, file->id, remap);
+}
+
+/* ---- Check ---- */
+
+bool gone_process_is(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const struct record *record = snapshot_record(snapshot, IMAGE_REMAP_FPATH, entry->id);
+	const RemapFilePathEntry *remap = record ? record->message : NULL;
+
+	return remap && remap->has_remap_type && remap->remap_type == REMAP_TYPE__PROCFS;
+}
+
+int gone_process_check(const FileEntry *entry, struct error *err)
+{
+	struct process_path path;
+
+	if (!find_process(entry->reg->name, &path))
+		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) is not of a process", entry->id,
+			    entry->reg->name);
+	if (entry->reg->has_mode && !S_ISDIR(entry->reg->mode))
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "%s was a file of a process that is gone, and is no directory",
+			    entry->reg->name);
+	return 0;
+}
+
+/* ---- Restore ---- */
+
+static const char stand_ins_owner = 0;
+
+/* By the recorded number: the process that is there in place of the one that is gone. */
+struct stand_in {
+	struct stand_in *next;
+	pid_t recorded, pid;
+};
+
+__attribute__((noreturn)) static void be_stand_in(pid_t coordinator)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == coordinator)
+		pause();
+	_exit(0);
+}
+
+/* With the recorded number if we can. */
+static pid_t make_process(pid_t wanted)
+{
+	pid_t coordinator = getpid();
+	struct clone_args arguments = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uint64_t)(uintptr_t)&wanted,
+		.set_tid_size = 1,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+
+	if (pid < 0)
+		pid = fork();
+	if (!pid)
+		be_stand_in(coordinator);
+	return pid;
+}
+
+static const struct stand_in *stand_in_for(struct file_opener *opener, pid_t recorded,
+					   struct error *err)
+{
+	struct stand_in **first = (struct stand_in **)opener_state(opener, &stand_ins_owner);
+
+	for (const struct stand_in *known = *first; known; known = known->next)
+		if (known->recorded == recorded)
+			return known;
+	struct stand_in *made = arena_new(opener->arena, struct stand_in);
+	*made = (struct stand_in){ *first, recorded, make_process(recorded) };
+	if (made->pid < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+		return NULL;
+	}
+	*first = made;
+	return made;
+}
+
+int gone_process_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const char *name = entry->reg->name;
+	struct process_path path = { 0 };
+
+	find_process(name, &path);
+	const struct stand_in *stand_in = stand_in_for(opener, path.pid, err);
+	if (!stand_in)
+		return -1;
+	const char *there = arena_printf(opener->arena, "%.*s%d%s", (int)path.start, name,
+					 (int)stand_in->pid, name + path.end);
+	autoclose int fd = opener_open_path(opener, there, regular_open_flags(entry->reg));
+	struct statfs fs;
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s in place of %s", there,
+				  name);
+	if (fs.f_type != PROC_SUPER_MAGIC)
+		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", name);
+	return take_fd(&fd);
+}
+
+/* Only what may be one: the name has a number in it. */
+static bool may_be_there(const FileEntry *entry)
+{
+	struct process_path path;
+
+	return entry->reg && find_process(entry->reg->name, &path);
+}
+
+static int end_stand_in(struct file_opener *opener, const FileEntry *entry, int fd,
+			struct error *err)
+{
+	struct stand_in *stand_in = *opener_state(opener, &stand_ins_owner);
+	struct process_path path = { 0 };
+
+	(void)fd;
+	(void)err;
+	if (!gone_process_is(opener->snapshot, entry))
+		return 0;
+	find_process(entry->reg->name, &path);
+	for (; stand_in; stand_in = stand_in->next)
+		if (stand_in->recorded == path.pid && stand_in->pid > 0) {
+			end_child(stand_in->pid);
+			stand_in->pid = 0;
+		}
+	return 0;
+}
+
+const struct file_aspect gone_process_aspect = {
+	.name = "directory of a process that is gone",
+	.is_there = may_be_there,
+	.connect = end_stand_in,
+};

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: files-gone-process
+ * promise: directories in /proc of processes that are gone stay what they are, as descriptors and as
+ *	the root in which a sandbox has locked itself up: empty, and nobody can change that
+ * flavours: flat ordinary
+ * needs: initial-user-namespace
+ * ignore: cwd root fd
+ */
+#include "scenario.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int idle(void *unused)
+{
+	(void)unused;
+	scenario_wait_mark("entered");
+	return 0;
+}
+
+static int state_fd;
+
+/* As chromium does: who shares its fs enters, and ends. */
+static int locked_up(void *unused)
+{
+	(void)unused;
+	state_fd = open(".", O_PATH | O_DIRECTORY);
+	pid_t helper = (pid_t)syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0);
+	if (!helper)
+		_exit(chroot("/proc/self/fdinfo/") || chdir("/"));
+	scenario_reap(helper);
+	scenario_check(openat(state_fd, "locked", O_CREAT | O_WRONLY, 0600) >= 0, "no mark");
+	for (int i = 0; i < 20000 && faccessat(state_fd, "go-on", F_OK, 0); i++)
+		usleep(1000);
+	scenario_check(open("/", O_RDONLY | O_DIRECTORY) == -1 && errno == ESRCH,
+		       "the root can be opened");
+	scenario_check(open("/x", O_CREAT | O_WRONLY, 0600) == -1, "a file is made");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	char path[64];
+	struct stat state;
+	pid_t locked = 0;
+
+	scenario_begin(argc, argv);
+	pid_t pid = scenario_child(idle, NULL);
+	snprintf(path, sizeof path, "/proc/%d", (int)pid);
+	int fd = open(path, O_RDONLY | O_DIRECTORY);
+	scenario_need(fd >= 0, "cannot open %s", path);
+	scenario_mark("entered");
+	scenario_reap(pid);
+	if (geteuid() == 0) {
+		locked = scenario_child(locked_up, NULL);
+		for (int i = 0; i < 20000 && access("locked", F_OK); i++)
+			usleep(1000);
+	}
+
+	scenario_ready();
+
+	scenario_check(fstat(fd, &state) == 0 && S_ISDIR(state.st_mode), "no directory");
+	scenario_check(openat(fd, "status", O_RDONLY) == -1 && (errno == ESRCH || errno == ENOENT),
+		       "there is a process: %d", errno);
+	DIR *entries = fdopendir(fd);
+	scenario_check(!readdir(entries), "there is something in it");
+	scenario_check(open("go-on", O_CREAT | O_WRONLY, 0600) >= 0, "no mark");
+	if (locked)
+		scenario_reap(locked);
+	return scenario_end();
+}

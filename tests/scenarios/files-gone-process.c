@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: files-gone-process
- * promise: directories in /proc of processes that are gone stay what they are, as descriptors and as
- *	the root in which a sandbox has locked itself up: empty, and nobody can change that
+ * promise: directories in /proc of processes that are gone stay what they are, held open and as the
+ *	root in which a sandbox has locked itself up: empty, and nobody can change that
  * flavours: flat ordinary
  * needs: initial-user-namespace
  * ignore: cwd root fd

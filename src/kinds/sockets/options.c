@@ -8,11 +8,13 @@
 #include "kinds/sockets/options.h"
 
 #include "base/arena.h"
+#include "base/cleanup.h"
 
 #include <asm/socket.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -146,13 +148,27 @@ static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd,
 	return 0;
 }
 
+/* The wire format has each instruction as one number: code, jumps and the constant, from the top. */
+static uint64_t filter_word(const struct sock_filter *instruction)
+{
+	return (uint64_t)instruction->code << 48 | (uint64_t)instruction->jt << 40 |
+	       (uint64_t)instruction->jf << 32 | instruction->k;
+}
+
+static struct sock_filter filter_instruction(uint64_t word)
+{
+	return (struct sock_filter){ .code = (uint16_t)(word >> 48),
+				     .jt = (uint8_t)(word >> 40),
+				     .jf = (uint8_t)(word >> 32),
+				     .k = (uint32_t)word };
+}
+
 /* The length counts instructions; EACCES: a program of extended BPF. */
 static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
 			  struct error *err)
 {
 	socklen_t count = 0;
 
-	_Static_assert(sizeof(struct sock_filter) == sizeof(uint64_t), "one word each");
 	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) < 0) {
 		if (errno == EACCES)
 			return fail(err, ERR_UNSUPPORTED_FILE,
@@ -161,10 +177,13 @@ static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot, int f
 	}
 	if (count == 0)
 		return 0;
+	struct sock_filter *code = arena_array(snapshot->arena, struct sock_filter, count);
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, code, &count) < 0)
+		return fail_read(what, "its filter", err);
 	options->so_filter = arena_array(snapshot->arena, uint64_t, count);
 	options->n_so_filter = count;
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, options->so_filter, &count) < 0)
-		return fail_read(what, "its filter", err);
+	for (size_t i = 0; i < count; i++)
+		options->so_filter[i] = filter_word(&code[i]);
 	return 0;
 }
 
@@ -266,11 +285,24 @@ static int apply_times(const SkOptsEntry *options, int fd, uint32_t file_id, str
 	return 0;
 }
 
+static int apply_filter(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
+{
+	autofree struct sock_filter *code = calloc(options->n_so_filter + 1, sizeof *code);
+	struct sock_fprog filter = { .len = (unsigned short)options->n_so_filter, .filter = code };
+
+	if (!options->n_so_filter)
+		return 0;
+	if (!code)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: no memory for its filter",
+				  file_id);
+	for (size_t i = 0; i < options->n_so_filter; i++)
+		code[i] = filter_instruction(options->so_filter[i]);
+	return set_option(fd, SO_ATTACH_FILTER, &filter, sizeof filter, "its filter", file_id, err);
+}
+
 static int apply_rest(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
 {
 	struct linger linger = { .l_onoff = 1, .l_linger = (int)options->so_linger };
-	struct sock_fprog filter = { .len = (unsigned short)options->n_so_filter,
-				     .filter = (struct sock_filter *)(void *)options->so_filter };
 
 	if (options->has_so_linger &&
 	    set_option(fd, SO_LINGER, &linger, sizeof linger, "SO_LINGER", file_id, err))
@@ -280,8 +312,7 @@ static int apply_rest(const SkOptsEntry *options, int fd, uint32_t file_id, stru
 		       (socklen_t)strlen(options->so_bound_dev) + 1, "SO_BINDTODEVICE", file_id,
 		       err))
 		return -1;
-	if (filter.len &&
-	    set_option(fd, SO_ATTACH_FILTER, &filter, sizeof filter, "its filter", file_id, err))
+	if (apply_filter(options, fd, file_id, err))
 		return -1;
 	int lock = options->lock_filter;
 	if (lock &&

@@ -32,6 +32,7 @@ static const struct file_kind *const file_kinds[] = {
 	&epoll_kind,	      /* epoll instances */
 	&unix_socket_kind,    /* AF_UNIX */
 	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */
+	&netlink_socket_kind, /* AF_NETLINK */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,
 };

@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-socket
- * promise: a socket of a family that is not supported is refused by name, and goes on working
+ * promise: a socket that holds what nobody can send again is refused by name, and goes on working
  * flavours: flat one ordinary
  * refused: unsupported-file
  */
 #include "scenario.h"
 
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	struct sockaddr_nl own = { .nl_family = AF_NETLINK }, now = { 0 };
-	socklen_t length = sizeof own;
+	struct {
+		struct nlmsghdr header;
+		struct rtgenmsg message;
+	} ask = { .header = { .nlmsg_len = sizeof ask,
+			      .nlmsg_type = RTM_GETLINK,
+			      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP } };
 	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	char answer[16384];
 
-	scenario_need(fd >= 0 && bind(fd, (struct sockaddr *)&own, sizeof own) == 0 &&
-			      getsockname(fd, (struct sockaddr *)&own, &length) == 0,
-		      "no socket");
+	scenario_need(fd >= 0 && send(fd, &ask, sizeof ask, 0) == (ssize_t)sizeof ask,
+		      "cannot ask the kernel");
 
 	scenario_ready();
 
-	scenario_check(getsockname(fd, (struct sockaddr *)&now, &length) == 0 &&
-			       now.nl_pid == own.nl_pid,
-		       "another port");
+	scenario_check(recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0, "no answer");
 	return scenario_end();
 }

@@ -148,7 +148,7 @@ static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd,
 	return 0;
 }
 
-/* The wire format has each instruction as one number: code, jumps and the constant, from the top. */
+/* The wire format has each instruction as one number: code, jumps, constant, from the top. */
 static uint64_t filter_word(const struct sock_filter *instruction)
 {
 	return (uint64_t)instruction->code << 48 | (uint64_t)instruction->jt << 40 |

@@ -7,6 +7,7 @@
 
 extern const struct file_kind unix_socket_kind;
 extern const struct file_kind inet_socket_kind;
+extern const struct file_kind netlink_socket_kind;
 
 /* Is it a socket of that family (AF_*)? */
 bool socket_is_of_family(const struct open_file *file, int family);

@@ -14,9 +14,11 @@ const struct option_row images_options[] = {
 	{ 'j', "shell-job", OPTION_FLAG, PIPELINE_ROW(shell_job), NULL,
 	  "the tree belongs to a session outside of it" },
 	{ 0, "external", OPTION_TEXTS, PIPELINE_ROW(external), "TYPE[ID]",
-	  "this lies outside of the tree; pipe[INODE]: an end of the pipe" },
+	  "this lies outside of the tree, see nestor(1): pipe[INODE], unix[INODE]" },
 	{ 0, "inherit-fd", OPTION_TEXTS, PIPELINE_ROW(inherit_fd), "fd[N]:KEY",
 	  "restore: descriptor N takes the place of what is outside" },
+	{ 'x', "ext-unix-sk", OPTION_FLAG, PIPELINE_ROW(ext_unix_sk), NULL,
+	  "datagram sockets outside, to which those of the tree are connected, are found by name" },
 	{ 0 },
 };
 
@@ -44,7 +46,6 @@ const struct option_row pipeline_options[] = {
 	{ 0, "tcp-established", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "tcp-close", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "skip-in-flight", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 'x', "ext-unix-sk", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "network-lock", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 'l', "file-locks", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "link-remap", OPTION_HARMLESS, 0, NULL, NULL },

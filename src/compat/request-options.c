@@ -10,10 +10,11 @@
 
 /* Honoured below. */
 static const char *const done[] = {
-	"images_dir_fd", "images_dir", "work_dir_fd",	 "pid",		"leave_running",
-	"leave_stopped", "shell_job",  "log_level",	 "log_file",	"notify_scripts",
-	"root",		 "timeout",    "manage_cgroups", "ghost_limit", "manage_cgroups_mode",
-	"log_to_stderr", "external",   "inherit_fd",	 "ext_mnt",	NULL,
+	"images_dir_fd", "images_dir",	"work_dir_fd",	  "pid",	 "leave_running",
+	"leave_stopped", "shell_job",	"log_level",	  "log_file",	 "notify_scripts",
+	"root",		 "timeout",	"manage_cgroups", "ghost_limit", "manage_cgroups_mode",
+	"log_to_stderr", "ext_unix_sk", "unix_sk_ino",	  "external",	 "inherit_fd",
+	"ext_mnt",	 NULL,
 };
 
 /*
@@ -21,31 +22,14 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"ext_unix_sk",
-	"tcp_established",
-	"tcp_close",
-	"tcp_skip_in_flight",
-	"evasive_devices",
-	"link_remap",
-	"force_irmap",
-	"irmap_scan_paths",
-	"auto_ext_mnt",
-	"ext_sharing",
-	"ext_masters",
-	"network_lock",
-	"mntns_compat_mode",
-	"pre_dump_mode",
-	"skip_file_rwx_check",
-	"cpu_cap",
-	"freeze_cgroup",
-	"weak_sysctls",
-	"orphan_pts_master",
-	"pidfd_store_sk",
-	"unprivileged",
-	"file_locks",
-	"auto_dedup",
-	"display_stats",
-	NULL,
+	"tcp_established",  "tcp_close",	   "tcp_skip_in_flight",
+	"evasive_devices",  "link_remap",	   "force_irmap",
+	"irmap_scan_paths", "auto_ext_mnt",	   "ext_sharing",
+	"ext_masters",	    "network_lock",	   "mntns_compat_mode",
+	"pre_dump_mode",    "skip_file_rwx_check", "cpu_cap",
+	"freeze_cgroup",    "weak_sysctls",	   "orphan_pts_master",
+	"pidfd_store_sk",   "unprivileged",	   "file_locks",
+	"auto_dedup",	    "display_stats",	   NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -159,6 +143,9 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 
 	for (size_t i = 0; i < request->n_external; i++)
 		texts_add(&options->external, arena, request->external[i]);
+	for (size_t i = 0; i < request->n_unix_sk_ino; i++)
+		texts_add(&options->external, arena,
+			  arena_printf(arena, "unix[%u]", request->unix_sk_ino[i]->inode));
 	for (size_t i = 0; i < request->n_ext_mnt; i++)
 		texts_add(&options->external, arena,
 			  arena_printf(arena, "mnt[%s]:%s", request->ext_mnt[i]->key,
@@ -181,6 +168,7 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 	    take_externals(request, arena, options, err) < 0)
 		return -1;
 	options->log_level = log_level_of(request);
+	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;
 	options->shell_job = request->has_shell_job && request->shell_job;
 	options->leave_stopped = request->has_leave_stopped && request->leave_stopped;
 	options->leave_running = request->has_leave_running && request->leave_running;

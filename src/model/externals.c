@@ -16,6 +16,7 @@ static const struct external_form {
 	bool all;	   /* no id stands for all of them */
 } forms[EXTERNAL_TYPES] = {
 	[EXTERNAL_PIPE] = { "pipe", "INODE", NULL, true },
+	[EXTERNAL_UNIX] = { "unix", "INODE", NULL, true },
 };
 
 static bool find_type(const char *name, size_t length, enum external_type *ret_type)

@@ -16,6 +16,7 @@
 
 enum external_type {
 	EXTERNAL_PIPE, /* pipe[INODE]: an end of it is outside */
+	EXTERNAL_UNIX, /* unix[INODE], of the tree's own socket: its peer is outside */
 	EXTERNAL_TYPES,
 };
 
@@ -36,6 +37,7 @@ struct externals {
 	size_t n_rows;
 	struct inherited_fd *fds;
 	size_t n_fds;
+	bool unix_by_name; /* --ext-unix-sk: datagram sockets outside are found by their names */
 };
 
 /* "TYPE[ID]:VALUE" as on a command line; texts are copied. ERR_USAGE names what is wrong. */

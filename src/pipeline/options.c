@@ -29,7 +29,7 @@ void pipeline_options_like_criu(struct pipeline_options *options, struct arena *
 int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
 		       struct externals *ret_externals, struct error *err)
 {
-	struct externals externals = { 0 };
+	struct externals externals = { .unix_by_name = options->ext_unix_sk };
 
 	for (size_t i = 0; i < options->external.count; i++)
 		if (externals_add(&externals, arena, options->external.texts[i], err) < 0)

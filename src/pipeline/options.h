@@ -52,6 +52,7 @@ struct pipeline_options {
 	uint64_t timeout_seconds;
 	/* What lies outside of the tree (model/externals.h), as written on a command line. */
 	struct texts external, inherit_fd;
+	bool ext_unix_sk;
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 
 	/* of a dump */

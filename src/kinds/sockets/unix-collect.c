@@ -313,6 +313,104 @@ static void name_peers(struct collect *collect, const struct unix_known *all)
 	}
 }
 
+/* ---- Peers outside of the tree ---- */
+
+/* In whatever of the network namespaces that have been looked at. */
+static const struct unix_socket *find_outside(const struct unix_known *all, uint32_t inode)
+{
+	const struct unix_socket *found = NULL;
+
+	for (const struct listed_net *net = all->nets; net && !found; net = net->next)
+		found = unix_sockets_find(&net->sockets, inode);
+	return found;
+}
+
+/* Does the name lead to that socket, for us and so for a restore? */
+static bool leads_to(const char *path, const struct unix_socket *socket)
+{
+	struct stat there;
+
+	return path[0] == '/' && socket->has_file && stat(path, &there) == 0 &&
+	       S_ISSOCK(there.st_mode) && (uint32_t)there.st_ino == socket->file_inode;
+}
+
+/* A record of a socket that is not of the tree: only its name matters. */
+static void add_outside(struct collect *collect, const struct unix_socket *socket,
+			const uint8_t *name, size_t length)
+{
+	struct snapshot *snapshot = collect->snapshot;
+	FileEntry *entry = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
+	UnixSkEntry *sk = snapshot_new(snapshot, UNIX_SK_ENTRY, UnixSkEntry);
+
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->type == FD_TYPES__UNIXSK &&
+		    snapshot->files[i]->usk->ino == socket->inode)
+			return;
+	entry->type = FD_TYPES__UNIXSK;
+	entry->id = sk->id = collect->next_file_id++;
+	entry->usk = sk;
+	sk->uflags = UNIX_OUTSIDE;
+	sk->ino = socket->inode;
+	sk->type = socket->type;
+	sk->state = TCP_CLOSE;
+	sk->name = (ProtobufCBinaryData){ length, (uint8_t *)name };
+	sk->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	sk->opts = snapshot_new(snapshot, SK_OPTS_ENTRY, SkOptsEntry);
+	snapshot_add_file(snapshot, entry);
+}
+
+static void refuse_datagrams(struct collect *collect, const struct known_end *end, const char *why)
+{
+	collect_refuse_file(collect, "%s is connected to a unix socket outside of the tree, %s",
+			    end->what, why);
+}
+
+/* Datagrams go to whoever has the name: a log, say. */
+static void complete_datagrams(struct collect *collect, const struct unix_known *all,
+			       const struct known_end *end)
+{
+	const struct externals *externals = collect->options->externals;
+	const struct unix_socket *peer = find_outside(all, end->sk->peer);
+	size_t length = peer ? peer->name_length : 0;
+	uint8_t *name = arena_alloc(collect->snapshot->arena, length + 1);
+
+	if (!length) {
+		refuse_datagrams(collect, end, "which has no name");
+		return;
+	}
+	memcpy(name, peer->name, length);
+	/* The kernel leaves the zero byte at the end of a path away. */
+	if (name[0] && name[length - 1])
+		length++;
+	if (name[0] && !leads_to((const char *)name, peer))
+		refuse_datagrams(collect, end,
+				 arena_printf(collect->arena, "whose name %s leads elsewhere here",
+					      (const char *)name));
+	else if (!externals || (!externals->unix_by_name &&
+				!externals_find_number(externals, EXTERNAL_UNIX, end->sk->ino)))
+		refuse_datagrams(collect, end,
+				 arena_printf(collect->arena,
+					      "%s%s: allow it with --ext-unix-sk or --external "
+					      "unix[%u]",
+					      name[0] ? "" : "@",
+					      (const char *)name + (name[0] ? 0 : 1),
+					      end->sk->ino));
+	else
+		add_outside(collect, peer, name, length);
+}
+
+/* What a stream has sent and received cannot be told to another peer: it is given, or gone. */
+static void complete_stream(struct collect *collect, const struct known_end *end)
+{
+	if (externals_find_number(collect->options->externals, EXTERNAL_UNIX, end->sk->ino))
+		end->sk->peer = 0;
+	else
+		collect_refuse_file(collect,
+				    "%s is connected to a unix socket outside of the tree: allow "
+				    "it with --external unix[%u]",
+				    end->what, end->sk->ino);
+}
+
 int unix_complete(struct collect *collect, struct error *err)
 {
 	struct unix_known *all = *collect_state(collect, &unix_socket_kind);
@@ -324,10 +422,12 @@ int unix_complete(struct collect *collect, struct error *err)
 	name_peers(collect, all);
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct known_end *end = &all->ends[i];
-		if (end->sk->peer && !find_end(all, end->sk->peer))
-			collect_refuse_file(collect,
-					    "%s is connected to a unix socket outside of the tree",
-					    end->what);
+		if (end->sk->peer && !find_end(all, end->sk->peer)) {
+			if (end->sk->type == SOCK_DGRAM)
+				complete_datagrams(collect, all, end);
+			else
+				complete_stream(collect, end);
+		}
 		note_pending(collect, all, end);
 	}
 	return 0;

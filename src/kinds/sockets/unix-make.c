@@ -16,8 +16,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool is_stream(const UnixSkEntry *sk)
@@ -220,9 +223,49 @@ static bool is_datagram_pair(const struct unix_end *end)
 	       end->sk->peer_credentials && end->peer->sk->type == end->sk->type;
 }
 
+/* A socket that the caller gives takes the place of one whose peer was outside. */
+static int take_given(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	char key[32];
+	int family, type;
+	socklen_t length = sizeof type;
+
+	snprintf(key, sizeof key, "socket[%u]", end->sk->ino);
+	int fd = end->outside ? -1 : externals_fd(world->opener->externals, key);
+	if (fd < 0)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0 || family != AF_UNIX ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != (int)end->sk->type)
+		return fail(err, ERR_USAGE,
+			    "descriptor %d, given for unix socket %u, is no such socket", fd,
+			    end->sk->ino);
+	if (end->peer && !end->peer->outside)
+		return fail(err, ERR_USAGE,
+			    "a descriptor is given for unix socket %u, whose peer is in the tree",
+			    end->sk->ino);
+	end->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	end->given = true;
+	return end->fd < 0 ? fail_make(end, "take the descriptor that is given for it", err) : 0;
+}
+
+/* What waited in it is there still, or was in a socket that is no more. */
+static int check_given(const struct unix_world *world, const struct unix_end *end,
+		       struct error *err)
+{
+	struct stat stat;
+
+	if (!snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id) ||
+	    (fstat(end->fd, &stat) == 0 && stat.st_ino == end->sk->ino))
+		return 0;
+	return fail(err, ERR_USAGE,
+		    "unix socket %u: something waits to be received by it, which cannot be put "
+		    "into the descriptor that is given for it",
+		    end->sk->ino);
+}
+
 static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	if (end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
+	if (end->outside || end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
 		return 0;
 	if (make_socket(end, err) || unix_bind(world, end, err))
 		return -1;
@@ -233,7 +276,7 @@ static int make_unconnected(struct unix_world *world, struct unix_end *end, stru
 
 static int make_connected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	if (end->fd >= 0)
+	if (end->outside || end->fd >= 0)
 		return 0;
 	if (is_connected_stream(end))
 		return connect_streams(world, end, err);
@@ -242,11 +285,30 @@ static int make_connected(struct unix_world *world, struct unix_end *end, struct
 	return unix_bind(world, end->peer, err);
 }
 
+static int connect_outside(const struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	const UnixSkEntry *to = end->peer->sk;
+	char path[PATH_MAX];
+	autoclose int fd = -1;
+
+	if (unix_name_is_path(to)) {
+		snprintf(path, sizeof path, "%.*s", (int)to->name.len, (const char *)to->name.data);
+		fd = opener_open_path(world->opener, path, O_PATH);
+		if (fd < 0)
+			return fail_make(end, "find the name outside that it was connected to",
+					 err);
+	}
+	return unix_connect(end->fd, to, fd) < 0
+		       ? fail_make(end, "connect it to a socket outside", err)
+		       : 0;
+}
+
 static int connect_datagrams(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	(void)world;
-	if (is_stream(end->sk) || !end->peer || is_datagram_pair(end))
+	if (is_stream(end->sk) || !end->peer || is_datagram_pair(end) || end->given)
 		return 0;
+	if (end->peer->outside)
+		return connect_outside(world, end, err);
 	if (!end->peer->sk->name.len)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "unix socket %u is connected to %u, which has no name", end->sk->ino,
@@ -254,6 +316,11 @@ static int connect_datagrams(struct unix_world *world, struct unix_end *end, str
 	return unix_connect(end->fd, end->peer->sk, end->peer->name_fd) < 0
 		       ? fail_make(end, "connect it", err)
 		       : 0;
+}
+
+static int fill_queue(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	return end->given ? check_given(world, end, err) : unix_queue_fill(world, end, err);
 }
 
 static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -276,6 +343,8 @@ static int finish(struct unix_world *world, struct unix_end *end, struct error *
 	int half = end->sk->has_shutdown ? halves[end->sk->shutdown] : -1;
 
 	(void)world;
+	if (end->outside)
+		return 0;
 	if (end->gone_fd >= 0)
 		close(end->gone_fd);
 	end->gone_fd = -1;
@@ -300,6 +369,7 @@ static int add_ends(struct unix_world *world, struct error *err)
 			world->ends[world->n_ends++] =
 				(struct unix_end){ .entry = snapshot->files[i],
 						   .sk = snapshot->files[i]->usk,
+						   .outside = snapshot->files[i]->usk->uflags != 0,
 						   .fd = -1,
 						   .name_fd = -1,
 						   .gone_fd = -1 };
@@ -360,8 +430,8 @@ static void keep(struct unix_world *world)
 static int make_all(struct unix_world *world, struct error *err)
 {
 	static int (*const rounds[])(struct unix_world *, struct unix_end *, struct error *) = {
-		make_unconnected, make_connected, connect_datagrams,
-		unix_queue_fill,  join_backlog,	  finish,
+		take_given, make_unconnected, make_connected, connect_datagrams,
+		fill_queue, join_backlog,     finish,
 	};
 
 	if (add_ends(world, err) || link_ends(world, err))

@@ -79,6 +79,47 @@ int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct e
 	return 0;
 }
 
+static bool is_allowed(const struct file_opener *opener, const UnixSkEntry *sk, uint32_t *ret_from)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	*ret_from = 0;
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *entry = snapshot->files[i];
+		if (entry->type != FD_TYPES__UNIXSK || entry->usk->peer != sk->ino)
+			continue;
+		*ret_from = entry->usk->ino;
+		if (!externals_find_number(opener->externals, EXTERNAL_UNIX, *ret_from))
+			return false;
+	}
+	return true;
+}
+
+int unix_verify_outside(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
+{
+	char path[PATH_MAX];
+	struct stat there;
+	uint32_t from;
+
+	if (!(opener->externals && opener->externals->unix_by_name) &&
+	    !is_allowed(opener, sk, &from)) {
+		fail(err, ERR_NOT_GIVEN,
+		     "unix socket %u was connected to %s%.*s, outside of the tree", from,
+		     unix_name_is_path(sk) ? "" : "@", (int)sk->name.len - !unix_name_is_path(sk),
+		     (const char *)sk->name.data + !unix_name_is_path(sk));
+		return fail_hint(err, "allow it with --ext-unix-sk or --external unix[%u]", from);
+	}
+	if (!unix_name_is_path(sk))
+		return 0;
+	autoclose int fd = opener_open_path(opener, path_of(sk, path), O_PATH);
+	if (fd < 0 || fstat(fd, &there) < 0)
+		return fail_errno(err, ERR_FILE_MISSING,
+				  "%s, a socket outside to which the tree was connected", path);
+	return S_ISSOCK(there.st_mode)
+		       ? 0
+		       : fail(err, ERR_FILE_CHANGED, "%s was a socket, and is none now", path);
+}
+
 /* ---- Binding ---- */
 
 struct bind_request {

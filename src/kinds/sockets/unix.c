@@ -12,8 +12,10 @@
  *   are bound in a file system that nobody sees.
  * - A socket belongs to the network namespace in which it was made, whoever holds it.
  *
- * What is not in the tree (a peer outside, descriptors in flight, datagrams of senders with a name
- * that are not the peer) is refused.
+ * A peer outside of the tree is refused, unless the caller knows of it (--external, --ext-unix-sk):
+ * datagrams go to whoever has its name at the restore; a stream is given by the caller
+ * (--inherit-fd), or its other end is gone. Refused are descriptors in flight, and datagrams of
+ * senders with a name that are not the peer.
  */
 #include "kinds/sockets/unix.h"
 
@@ -71,9 +73,13 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	if (!sk || sk->id != entry->id || !sk->opts)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a unix socket",
 			    entry->id);
-	if (sk->uflags)
+	if (sk->uflags & ~(uint32_t)UNIX_OUTSIDE)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "socket %u has its peer outside of the tree", entry->id);
+	if (sk->uflags && (sk->type != SOCK_DGRAM || !sk->name.len || sk->peer || sk->n_pending ||
+			   snapshot_record(snapshot, IMAGE_SK_QUEUES, sk->id)))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "socket %u is outside of the tree, and cannot be", entry->id);
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
 	    check_name(sk, entry->id, err) || check_state(sk, entry->id, err) ||
 	    check_credentials(sk->peer_credentials, entry->id, err) ||
@@ -84,7 +90,8 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 
 static int unix_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
-	return unix_verify_name(opener, entry->usk, err);
+	return entry->usk->uflags ? unix_verify_outside(opener, entry->usk, err)
+				  : unix_verify_name(opener, entry->usk, err);
 }
 
 static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)

@@ -10,6 +10,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+/* uflags of a record that stands for a socket of somebody outside. */
+enum { UNIX_OUTSIDE = 1 };
+
 /* A socket that is being made. */
 struct unix_end {
 	const FileEntry *entry;
@@ -17,6 +20,8 @@ struct unix_end {
 	struct unix_end *peer;	   /* connected to; NULL: none in the tree */
 	struct unix_end *listener; /* whose queue it waits in */
 	int fd;			   /* -1: not yet */
+	bool outside;		   /* not ours to make: others connect to its name */
+	bool given;		   /* by the caller: it is what it is */
 	int name_fd;		   /* O_PATH of the name in a file system; -1: none */
 	int net;		   /* descriptor of its network namespace, -1: ours */
 	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
@@ -49,6 +54,8 @@ int unix_bind_hidden(struct unix_world *world, const UnixSkEntry *sk, int fd, in
 		     struct error *err);
 /* Is there a place for the name, and nothing in it but what the dump left? */
 int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err);
+/* Somebody outside has the name, and the caller says that it may be connected to. */
+int unix_verify_outside(struct file_opener *opener, const UnixSkEntry *sk, struct error *err);
 /* connect(2) to a bound socket by its name_fd, or by its abstract name. */
 int unix_connect(int fd, const UnixSkEntry *to, int name_fd);
 

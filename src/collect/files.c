@@ -231,7 +231,13 @@ static int collect_description(struct open_file *file, struct description *descr
 		description->type = (*kind)->type;
 		return 0;
 	}
-	collect_refuse_file(collect, "%s is %s", file->what, file_in_words(file));
+	if (file->link[0] == '/' && file->number != UINT32_MAX)
+		collect_refuse_file(collect,
+				    "%s is %s: allow it with --external file[%" PRIx64 ":%jx]",
+				    file->what, file_in_words(file), (uint64_t)file->mount_id,
+				    (uintmax_t)file->stat.st_ino);
+	else
+		collect_refuse_file(collect, "%s is %s", file->what, file_in_words(file));
 	return 0;
 }
 

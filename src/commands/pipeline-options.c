@@ -14,7 +14,8 @@ const struct option_row images_options[] = {
 	{ 'j', "shell-job", OPTION_FLAG, PIPELINE_ROW(shell_job), NULL,
 	  "the tree belongs to a session outside of it" },
 	{ 0, "external", OPTION_TEXTS, PIPELINE_ROW(external), "TYPE[ID]",
-	  "this lies outside of the tree, see nestor(1): pipe[INODE], unix[INODE]" },
+	  "this lies outside of the tree, see nestor(1): pipe[INODE], "
+	  "unix[INODE], file[MOUNT:INODE]" },
 	{ 0, "inherit-fd", OPTION_TEXTS, PIPELINE_ROW(inherit_fd), "fd[N]:KEY",
 	  "restore: descriptor N takes the place of what is outside" },
 	{ 'x', "ext-unix-sk", OPTION_FLAG, PIPELINE_ROW(ext_unix_sk), NULL,

@@ -17,6 +17,7 @@ static const struct external_form {
 } forms[EXTERNAL_TYPES] = {
 	[EXTERNAL_PIPE] = { "pipe", "INODE", NULL, true },
 	[EXTERNAL_UNIX] = { "unix", "INODE", NULL, true },
+	[EXTERNAL_FILE] = { "file", "MOUNT:INODE", NULL, false },
 };
 
 static bool find_type(const char *name, size_t length, enum external_type *ret_type)

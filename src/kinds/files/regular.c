@@ -6,11 +6,13 @@
  *
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
  * the same inode is found there again. Refused: other devices, files of processes in /proc,
- * namespaces, message queues. A file whose name is gone while a hard link remains: linked.c.
+ * namespaces, message queues. What somebody outside has opened: given.c. A file whose name is gone
+ * while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/files.h"
 #include "kinds/files/ghost.h"
+#include "kinds/files/given.h"
 #include "kinds/files/gone-process.h"
 #include "kinds/files/opener.h"
 #include "kinds/files/linked.h"
@@ -88,6 +90,8 @@ static bool regular_recognise(const struct open_file *file)
 {
 	mode_t mode = file->stat.st_mode;
 
+	if (given_is_named(file))
+		return true;
 	if (file->link[0] != '/' || strncmp(file->link, "/memfd:", 7) == 0)
 		return false;
 	if (!(file->flags & O_PATH)) {
@@ -141,6 +145,11 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	struct stat named;
 
 	entry->reg = reg;
+	if (given_is_named(file)) {
+		reg->has_ext = reg->ext = true;
+		reg->name = given_key(file);
+		return 0;
+	}
 	reg->name = arena_string(arena, file->link);
 	uint32_t mount_id;
 	int elsewhere = mount_of_file(file, &mount_id, err);
@@ -204,9 +213,6 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 			    reg->id);
 	if (reg->name[0] == '\0' || strlen(reg->name) >= PATH_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no usable name", entry->id);
-	if (reg->has_ext && reg->ext)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u (%s) is to be given from outside",
-			    entry->id, reg->name);
 	if (reg->pos > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
@@ -317,6 +323,8 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 	const RegFileEntry *reg = entry->reg;
 	struct stat found;
 
+	if (reg->ext || externals_fd(opener->externals, reg->name) >= 0)
+		return given_verify(opener, reg, err);
 	/* What lies in a namespace of the tree is looked at when that is made. */
 	if (ghost_of(opener->snapshot, entry) || linked_of(opener->snapshot, entry) ||
 	    gone_process_is(opener->snapshot, entry) || is_in_namespace(opener->snapshot, reg))
@@ -330,7 +338,10 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 	const RegFileEntry *reg = entry->reg;
 	struct stat found = { .st_mode = reg->has_mode ? reg->mode : 0 };
 	bool unlinked = ghost_of(opener->snapshot, entry) != NULL;
+	int given = given_open(opener, reg, err);
 
+	if (given != -2)
+		return given;
 	autoclose int fd = unlinked				? ghost_open(opener, entry, err)
 			   : linked_of(opener->snapshot, entry) ? linked_open(opener, entry, err)
 			   : gone_process_is(opener->snapshot, entry)

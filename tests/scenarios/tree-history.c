@@ -6,6 +6,7 @@
  *	and HISTORY_COUNT choose others, HISTORY=FILE plays one that test-histories printed)
  * arguments: processes users
  * flavours: flat one three
+ * options: --timeout 60
  */
 #include "live.h"
 #include "scenario.h"

@@ -54,6 +54,8 @@ struct text;
  * when all programs are at rest; see plan/actions.h for calls and gates.
  * `hand_down` is called for every process (index into plan->processes), helpers too, at the start
  * of its program: what those that it makes are to be born with.
+ * `prepare` is called once in the coordinator, before the first process exists, where `prepares`
+ * (pure) says that there is something to do.
  * `led_session` is called for a session leader, when its program has made it one and nobody else.
  * Any callback may be NULL.
  */
@@ -71,6 +73,8 @@ struct task_kind {
 	int (*settle)(struct target *target, bool *ret_again, struct error *err);
 	int (*look_again)(struct target *target, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
+	bool (*prepares)(const struct snapshot *snapshot);
+	int (*prepare)(struct file_opener *opener, struct error *err);
 	int (*hand_down)(struct plan *plan, size_t process, struct program *program,
 			 struct error *err);
 	void (*led_session)(struct plan *plan, const struct task *task, struct program *program);

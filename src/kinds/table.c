@@ -57,7 +57,8 @@ static const struct task_kind *const files_stage[] = {
 
 static const struct task_kind *const memory_stage[] = {
 	&memory_kind,
-	&children_time_kind, /* waits for others */
+	&outside_segments_kind, /* that areas of memory attach */
+	&children_time_kind,	/* waits for others */
 	NULL,
 };
 

@@ -98,6 +98,17 @@ static void add_connections(struct plan *plan)
 	}
 }
 
+static void add_kinds_prepare(struct plan *plan)
+{
+	for (int stage = 0; plan->kinds && stage < STAGE_COUNT; stage++) {
+		const struct task_kind *const *kind = plan->kinds->tasks[stage];
+
+		for (; kind && *kind; kind++)
+			if ((*kind)->prepares && (*kind)->prepares(plan->snapshot))
+				add(plan, ACTION_PREPARE)->prepared = *kind;
+	}
+}
+
 static void add_preparations(struct plan *plan)
 {
 	const struct snapshot *snapshot = plan->snapshot;
@@ -114,6 +125,7 @@ static void add_preparations(struct plan *plan)
 		if (!namespace_types[snapshot->plain_namespaces[i]->type].late &&
 		    !snapshot->plain_namespaces[i]->maker)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
+	add_kinds_prepare(plan);
 	add_sources(plan, true);
 	add_held_sources(plan);
 	add(plan, ACTION_MAP_PROGRAMS);
@@ -341,6 +353,12 @@ static void say_limits(const struct plan *plan, const struct action *action, str
 	text_add(text, " %" PRIu32, action->limits->id);
 }
 
+static void say_prepared(const struct plan *plan, const struct action *action, struct text *text)
+{
+	(void)plan;
+	text_add(text, " %s", action->prepared->name);
+}
+
 static void say_applied(const struct plan *plan, const struct action *action, struct text *text)
 {
 	const struct planned_task *task = &plan->tasks[action->apply.task];
@@ -371,6 +389,7 @@ static const struct {
 	[ACTION_CLOSE] = { "close all descriptors", say_nothing_more },
 	[ACTION_SET_LIMITS] = { "set the limits of user namespace", say_limits },
 	[ACTION_SET_LAST_PIDS] = { "set last pids", say_nothing_more },
+	[ACTION_PREPARE] = { "prepare", say_prepared },
 	[ACTION_APPLY] = { "set from outside", say_applied },
 	[ACTION_ANNOUNCE] = { "tell the caller", say_nothing_more },
 	[ACTION_FINISH] = { "set registers and let go", say_nothing_more },

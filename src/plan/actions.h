@@ -41,6 +41,7 @@ enum action_kind {
 	ACTION_CLOSE,	      /* all sources and namespaces */
 	ACTION_SET_LIMITS,    /* limits */
 	ACTION_SET_LAST_PIDS, /* service of guided threads ends: namespaces count on as they did */
+	ACTION_PREPARE,	      /* prepared: what a kind needs before the first process exists */
 	ACTION_APPLY,	      /* apply: what a kind sets from outside */
 	ACTION_ANNOUNCE,      /* tells the caller, who may still say no */
 	ACTION_FINISH,	      /* all others get their registers and go */
@@ -53,6 +54,7 @@ struct action {
 		const struct user_namespace *namespace;
 		const struct namespace *plain;
 		const NsEntry *limits;
+		const struct task_kind *prepared;
 		size_t source;
 		struct gate *gate;
 		uint32_t count;

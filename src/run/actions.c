@@ -118,6 +118,11 @@ static int set_last_pids(struct run *run, const struct action *action, struct er
 	return run_end_guides(run, true, err);
 }
 
+static int prepare(struct run *run, const struct action *action, struct error *err)
+{
+	return action->prepared->prepare(&run->opener, err);
+}
+
 static int apply(struct run *run, const struct action *action, struct error *err)
 {
 	const struct run_thread *thread = run_thread(run, action->apply.task, action->apply.thread);
@@ -174,6 +179,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_CLOSE] = close_sources,
 	[ACTION_SET_LIMITS] = set_limits,
 	[ACTION_SET_LAST_PIDS] = set_last_pids,
+	[ACTION_PREPARE] = prepare,
 	[ACTION_APPLY] = apply,
 	[ACTION_ANNOUNCE] = announce,
 	[ACTION_FINISH] = let_go,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Areas of System V segments (shmat(2)). The segment, with its content, is part of an ipc namespace
- * (kinds/ipc); the inode of an area is its id there (newseg, ipc/shm.c). A task is in its ipc
- * namespace when it attaches. What was attached read-only cannot be made writable.
+ * of the tree (kinds/ipc), or the tree has one of nestor's own for itself (outside-segments.c); the
+ * inode of an area is its id there (newseg, ipc/shm.c). A task is in its ipc namespace when it
+ * attaches. What was attached read-only cannot be made writable.
  *
  * An attached segment may have become several areas (mprotect, madvise); all of them together are
  * one shmat. One that is to go with its last user is marked again by everybody who has attached it
@@ -30,13 +31,15 @@ static const IpcSegment *segment_of(const struct snapshot *snapshot, const struc
 	const struct namespace *namespace_ = task_first_namespace(snapshot, task, NAMESPACE_IPC);
 	const IpcEntry *ipc = namespace_ ? namespace_->entry->ipc : NULL;
 
+	if (!namespace_)
+		return outside_segment(snapshot, area->shmid);
 	for (size_t i = 0; ipc && i < ipc->n_segments; i++)
 		if (ipc->segments[i]->desc->id == area->shmid)
 			return ipc->segments[i];
 	return NULL;
 }
 
-static uint64_t attached_size(const IpcSegment *segment)
+uint64_t attached_size(const IpcSegment *segment)
 {
 	return (segment->size + AREA_PAGE - 1) / AREA_PAGE * AREA_PAGE;
 }
@@ -77,6 +80,9 @@ int attached_check(const struct snapshot *snapshot, const struct task *task, str
 			     area->start, area->end);
 			return fail_hint(err, "dump a tree that has an ipc namespace of its own");
 		}
+		if (!task_first_namespace(snapshot, task, NAMESPACE_IPC) &&
+		    outside_segment_check(snapshot, area->shmid, err))
+			return -1;
 		size_t count = count_areas(mm, i, attached_size(segment));
 		if (!count)
 			return fail(err, ERR_UNSUPPORTED_AREA,

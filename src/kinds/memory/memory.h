@@ -25,6 +25,7 @@ enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 
 /* STAGE_MEMORY, once per task. */
 extern const struct task_kind memory_kind;
+extern const struct task_kind outside_segments_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
 
@@ -75,15 +76,23 @@ int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 
 /* attached.c: areas of System V segments. */
 bool area_is_attached(const VmaEntry *area);
+uint64_t attached_size(const IpcSegment *segment); /* in memory */
 int attached_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
 void attached_plan(struct plan *plan, const struct task *task, struct program *program,
 		   const VmaEntry *area);
+
+/* outside-segments.c: those of nestor's own ipc namespace; NULL where there is none. */
+const IpcSegment *outside_segment(const struct snapshot *snapshot, uint64_t id);
+int outside_segment_check(const struct snapshot *snapshot, uint64_t id, struct error *err);
 
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
 /* A file that is read by `proc_name` of the task (target_open). */
 int shared_collect_file(struct target *target, const char *proc_name, uint32_t *ret_shmid,
 			struct error *err);
+/* An area of a segment of nestor's own ipc namespace. */
+int shared_collect_segment(struct target *target, const VmaEntry *area, uint32_t *ret_shmid,
+			   struct error *err);
 int shared_collect_pages(struct collect *collect, struct error *err);
 /* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
 int shared_device(struct target *target, uint64_t *ret_device, struct error *err);

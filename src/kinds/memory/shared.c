@@ -80,7 +80,8 @@ static struct shared_object *new_object(struct collect *collect, struct shared_s
 	return object;
 }
 
-int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err)
+static int add_part(struct target *target, uint64_t inode, const VmaEntry *area,
+		    uint32_t *ret_shmid, struct error *err)
 {
 	struct collect *collect = target->collect;
 	struct shared_state *state = shared_state(collect, err);
@@ -100,8 +101,25 @@ int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, s
 	*object->last_part = part;
 	object->last_part = &part->next;
 	object->n_parts++;
-	area->shmid = object->memory->shmid;
+	*ret_shmid = (uint32_t)object->memory->shmid;
 	return 0;
+}
+
+int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err)
+{
+	uint32_t shmid;
+
+	if (add_part(target, inode, area, &shmid, err))
+		return -1;
+	area->shmid = shmid;
+	return 0;
+}
+
+/* Inodes of segments have their ids for numbers, which others may have, too. */
+int shared_collect_segment(struct target *target, const VmaEntry *area, uint32_t *ret_shmid,
+			   struct error *err)
+{
+	return add_part(target, UINT64_C(1) << 63 | area->shmid, area, ret_shmid, err);
 }
 
 int shared_collect_file(struct target *target, const char *proc_name, uint32_t *ret_shmid,

@@ -78,10 +78,10 @@ static void add_programs(struct build *build)
 		struct node *node = tree->nodes[i];
 		const char *name =
 			node->task ? arena_printf(plan->arena, "task %s", node->name) : node->name;
-		node->program = program_new(&plan->programs, name);
+		node->lowered = arena_new(plan->arena, struct lowered);
+		node->lowered->program = program_new(&plan->programs, name);
 		/* Its reaper's program may be built before its creator's. */
-		node->number_slot = node->n_unnamed ? program_word(&plan->programs, 0) : 0;
-		node->killed_word = 0;
+		node->lowered->number_slot = node->n_unnamed ? program_word(&plan->programs, 0) : 0;
 	}
 }
 
@@ -105,7 +105,7 @@ static void describe_tasks(struct plan *plan, const struct tree *tree)
 		struct planned_task *planned = &plan->tasks[i];
 		*planned = (struct planned_task){
 			.task = task,
-			.program = tree->nodes[i]->program,
+			.program = tree->nodes[i]->lowered->program,
 			.zombie = task_is_zombie(task),
 			.stopped = task_is_stopped(task),
 			.stop_signal = stopped_signal(plan->snapshot, task),

@@ -9,6 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What becomes of a node in the programs; each by the file that is named. */
+struct lowered {
+	struct program *program;
+	uint64_t number_slot; /* where the creator keeps a helper's number; 0: it is known */
+	uint64_t killed_word; /* of a zombie that its parent has to kill; zombies.c */
+	/* descriptors.c: */
+	struct node *table_owner;   /* the first of those that share its descriptor table */
+	uint32_t n_sharers;	    /* of an owner: the others */
+	uint32_t n_keeping_sharers; /* those of them that enter namespaces late */
+	uint64_t made_word, placed_word, used_word;
+	uint64_t entered_word; /* likewise of an owner; user-namespaces.c */
+	uint64_t late_word; /* counts threads that have entered other namespaces than the first */
+	uint64_t *place_slots; /* by thread: descriptors of pid namespaces; children-places.c */
+};
+
 struct build {
 	struct plan *plan;
 	struct tree *tree;

@@ -150,7 +150,7 @@ static void add_ended(struct tree *tree, struct place *place)
 	node = tree_add_free_helper(tree, place, "helper: short-lived init");
 	node->pids.pid[place->namespace->level] = 1;
 	node->creator = maker;
-	node->silent = true;
+	node->as_helper.silent = true;
 	place->ended_by = node;
 }
 
@@ -194,7 +194,8 @@ void plan_children_places(struct tree *tree)
 static void build_ended(struct build *build, struct node *maker, struct node *node)
 {
 	build_clone(build, maker, node);
-	struct op *op = program_call(maker->program, SYS_waitid, P_PID, 0, 0, WEXITED | __WALL, 0);
+	struct op *op =
+		program_call(maker->lowered->program, SYS_waitid, P_PID, 0, 0, WEXITED | __WALL, 0);
 	op_helper_number(op_expect(op, 0), 1, maker, node);
 }
 
@@ -237,25 +238,26 @@ static void fetch_place(struct build *build, struct node *node, const struct pla
 	uint64_t pidfd = program_word(&build->plan->programs, 0);
 	uint32_t init = node_number(place->init, node->place);
 
-	program_wait(node->program, build_word(build, place->ready_word), 1);
-	op_store(program_call(node->program, SYS_pidfd_open, init, 0), pidfd);
-	op_store(op_argument_from(program_call(node->program, SYS_ioctl, 0, PIDFD_PID_NAMESPACE, 0),
-				  0, pidfd),
+	program_wait(node->lowered->program, build_word(build, place->ready_word), 1);
+	op_store(program_call(node->lowered->program, SYS_pidfd_open, init, 0), pidfd);
+	op_store(op_argument_from(
+			 program_call(node->lowered->program, SYS_ioctl, 0, PIDFD_PID_NAMESPACE, 0),
+			 0, pidfd),
 		 slot);
-	op_argument_from(program_call(node->program, SYS_close, 0), 0, pidfd);
+	op_argument_from(program_call(node->lowered->program, SYS_close, 0), 0, pidfd);
 }
 
 void build_fetch_children_places(struct build *build, struct node *node)
 {
 	size_t n_threads = node->task->n_threads;
 
-	node->place_slots = arena_array(build->plan->arena, uint64_t, n_threads);
+	node->lowered->place_slots = arena_array(build->plan->arena, uint64_t, n_threads);
 	for (size_t thread = 0; thread < n_threads; thread++) {
 		const struct place *place = recorded_place(build->tree, node, thread);
 		if (place == node->place || !place->init || !is_inside(place, node, thread))
 			continue;
-		node->place_slots[thread] = program_word(&build->plan->programs, 0);
-		fetch_place(build, node, place, node->place_slots[thread]);
+		node->lowered->place_slots[thread] = program_word(&build->plan->programs, 0);
+		fetch_place(build, node, place, node->lowered->place_slots[thread]);
 	}
 }
 
@@ -281,8 +283,8 @@ void build_children_place_on_the_way(struct build *build, struct node *node)
 
 	if (!is_on_the_way(place, node, 0))
 		return;
-	build_join_user_namespace(build, node->program, place->namespace->owner);
-	make_place(build, node, node->program, place);
+	build_join_user_namespace(build, node->lowered->program, place->namespace->owner);
+	make_place(build, node, node->lowered->program, place);
 }
 
 void build_children_place(struct build *build, struct node *node, size_t thread,
@@ -293,8 +295,8 @@ void build_children_place(struct build *build, struct node *node, size_t thread,
 	if (place == node->place || place == node->early_place ||
 	    is_on_the_way(place, node, thread))
 		return;
-	if (is_inside(place, node, thread) && node->place_slots[thread]) {
-		enter_fetched(program, node->place_slots[thread]);
+	if (is_inside(place, node, thread) && node->lowered->place_slots[thread]) {
+		enter_fetched(program, node->lowered->place_slots[thread]);
 	} else if (place->init) {
 		program_wait(program, build_word(build, place->ready_word), 1);
 		build_enter(build, program, node_number(place->init, node->place));

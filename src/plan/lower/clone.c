@@ -17,11 +17,11 @@ uint64_t clone_flags_of(const struct node *node)
 
 	if (node->place->init == node && !node->place->founder)
 		flags |= CLONE_NEWPID;
-	if (node->share_files)
+	if (node->birth.share_files)
 		flags |= CLONE_FILES;
-	if (node->share_fs)
+	if (node->birth.share_fs)
 		flags |= CLONE_FS;
-	if (node->same_parent)
+	if (node->birth.same_parent)
 		flags |= CLONE_PARENT;
 	return flags;
 }
@@ -29,7 +29,7 @@ uint64_t clone_flags_of(const struct node *node)
 /* With CLONE_PARENT it is the creator's, and must not be given (EINVAL). */
 uint32_t clone_exit_signal(const struct node *node)
 {
-	if (node->same_parent || node->silent)
+	if (node->birth.same_parent || node->as_helper.silent)
 		return 0;
 	if (node->task && node->task->core->tc->has_exit_signal)
 		return node->task->core->tc->exit_signal;
@@ -63,14 +63,14 @@ void build_clone(struct build *build, struct node *creator, struct node *child)
 	uint64_t arguments =
 		clone_arguments(&build->plan->programs, clone_flags_of(child),
 				clone_exit_signal(child), &child->pids, child->n_unnamed);
-	struct op *op = program_clone(creator->program, arguments, sizeof(struct clone_args),
-				      child->program);
+	struct op *op = program_clone(creator->lowered->program, arguments,
+				      sizeof(struct clone_args), child->lowered->program);
 
 	/* clone3 returns the number that the creator's own namespace has for the child. */
 	if (creator->place->namespace->level >= child->n_unnamed) {
 		op_expect(op, node_number(child, creator->place));
 	} else {
-		op_store(op, child->number_slot);
+		op_store(op, child->lowered->number_slot);
 	}
 }
 

@@ -18,19 +18,20 @@ void descriptors_share(struct build *build)
 
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
-		node->table_owner = node->share_files ? node->creator->table_owner : node;
-		node->n_sharers = node->n_keeping_sharers = 0;
-		if (node->table_owner == node)
+		node->lowered->table_owner =
+			node->birth.share_files ? node->creator->lowered->table_owner : node;
+		node->lowered->n_sharers = node->lowered->n_keeping_sharers = 0;
+		if (node->lowered->table_owner == node)
 			continue;
-		struct node *owner = node->table_owner;
+		struct node *owner = node->lowered->table_owner;
 		build->tables_shared = true;
-		if (owner->n_sharers++ == 0) {
-			owner->made_word = program_word(&build->plan->programs, 0);
-			owner->placed_word = program_word(&build->plan->programs, 0);
-			owner->used_word = program_word(&build->plan->programs, 0);
-			owner->entered_word = program_word(&build->plan->programs, 0);
+		if (owner->lowered->n_sharers++ == 0) {
+			owner->lowered->made_word = program_word(&build->plan->programs, 0);
+			owner->lowered->placed_word = program_word(&build->plan->programs, 0);
+			owner->lowered->used_word = program_word(&build->plan->programs, 0);
+			owner->lowered->entered_word = program_word(&build->plan->programs, 0);
 		}
-		owner->n_keeping_sharers += node_keeps_namespaces(build, node);
+		owner->lowered->n_keeping_sharers += node_keeps_namespaces(build, node);
 	}
 }
 
@@ -80,7 +81,7 @@ static int place(struct build *build, struct node *node, struct error *err)
 		uint32_t source = plan_source(build->plan, SOURCE_FILE, entry->id);
 		if (source_at(build->plan, source)->way != FILE_EARLY)
 			continue;
-		place_source(build->plan, table, node->program, entry, lowest_free);
+		place_source(build->plan, table, node->lowered->program, entry, lowest_free);
 		if (entry->fd == lowest_free)
 			lowest_free++;
 	}
@@ -90,46 +91,46 @@ static int place(struct build *build, struct node *node, struct error *err)
 int build_descriptors(struct build *build, struct node *node, struct error *err)
 {
 	struct plan *plan = build->plan;
-	struct program *program = node->program;
-	struct node *owner = node->table_owner;
+	struct program *program = node->lowered->program;
+	struct node *owner = node->lowered->table_owner;
 
 	if (owner != node) {
-		program_wake(program, owner->made_word, owner->n_sharers);
-		program_wait(program, owner->placed_word, 1);
+		program_wake(program, owner->lowered->made_word, owner->lowered->n_sharers);
+		program_wait(program, owner->lowered->placed_word, 1);
 		return 0;
 	}
-	if (owner->n_sharers)
-		program_wait(program, owner->made_word, owner->n_sharers);
+	if (owner->lowered->n_sharers)
+		program_wait(program, owner->lowered->made_word, owner->lowered->n_sharers);
 	/* A fork may have copied a pidfd that another sharer of the table had just opened. */
 	if (build->tables_shared)
 		op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
 	if (place(build, node, err))
 		return -1;
-	if (owner->n_sharers)
-		program_wake(program, owner->placed_word, 1);
+	if (owner->lowered->n_sharers)
+		program_wake(program, owner->lowered->placed_word, 1);
 	return 0;
 }
 
 void build_closing(struct build *build, struct node *node)
 {
 	const struct descriptor_table *table = node->task->table;
-	struct program *program = node->program;
-	struct node *owner = node->table_owner;
+	struct program *program = node->lowered->program;
+	struct node *owner = node->lowered->table_owner;
 	uint32_t next = 0;
 
 	if (owner != node) {
-		program_wake(program, owner->used_word, owner->n_sharers);
+		program_wake(program, owner->lowered->used_word, owner->lowered->n_sharers);
 		return;
 	}
-	if (owner->n_sharers)
-		program_wait(program, owner->used_word, owner->n_sharers);
+	if (owner->lowered->n_sharers)
+		program_wait(program, owner->lowered->used_word, owner->lowered->n_sharers);
 	for (size_t i = 0; i < table->n_descriptors; i++) {
 		uint32_t number = table->descriptors[i]->fd;
 		if (number > next)
 			op_expect(program_call(program, SYS_close_range, next, number - 1, 0), 0);
 		next = number + 1;
 	}
-	if (node_keeps_namespaces(build, node) || owner->n_keeping_sharers) {
+	if (node_keeps_namespaces(build, node) || owner->lowered->n_keeping_sharers) {
 		uint32_t first, last;
 		namespace_sources(build->plan, &first, &last);
 		op_expect(program_call(program, SYS_close_range, next, first - 1, 0), 0);

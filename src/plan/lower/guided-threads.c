@@ -53,11 +53,11 @@ void build_last_created(struct build *build, const struct node *node)
 	if (!plan->makers_word)
 		return;
 	plan->n_makers++;
-	program_wake(node->program, plan->makers_word, 0);
+	program_wake(node->lowered->program, plan->makers_word, 0);
 	if (!service->word)
 		return;
 	service->n_after = plan->n_makers;
-	program_wake(node->program, service->word, 0);
+	program_wake(node->lowered->program, service->word, 0);
 }
 
 /* Namespaces of the tree go on counting where they were; that of others is their own affair. */

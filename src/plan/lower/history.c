@@ -40,12 +40,13 @@ void op_helper_number(struct op *op, unsigned argument, const struct node *node,
 	if (node->place->namespace->level >= helper->n_unnamed)
 		op->args[argument] = node_number(helper, node->place);
 	else
-		op_argument_from(op, argument, helper->number_slot);
+		op_argument_from(op, argument, helper->lowered->number_slot);
 }
 
 static void build_reap(const struct node *node, const struct node *helper)
 {
-	struct op *op = program_call(node->program, SYS_waitid, P_PID, 0, 0, WEXITED | __WALL, 0);
+	struct op *op =
+		program_call(node->lowered->program, SYS_waitid, P_PID, 0, 0, WEXITED | __WALL, 0);
 
 	op_helper_number(op_expect(op, 0), 1, node, helper);
 }
@@ -59,12 +60,12 @@ static void tell_kinds(struct build *build, const struct node *node)
 		for (const struct task_kind *const *kind = plan->kinds->tasks[stage]; kind && *kind;
 		     kind++)
 			if ((*kind)->led_session)
-				(*kind)->led_session(plan, node->task, node->program);
+				(*kind)->led_session(plan, node->task, node->lowered->program);
 }
 
 static void build_setsid(struct build *build, const struct node *node)
 {
-	struct op *op = program_call(node->program, SYS_setsid);
+	struct op *op = program_call(node->lowered->program, SYS_setsid);
 
 	if (node->n_unnamed < node->pids.levels)
 		op_expect(op, node_number(node, node->place));
@@ -80,7 +81,7 @@ static uint64_t group_number(const struct group *group, const struct place *plac
 
 static void build_step(struct build *build, struct node *node, const struct step *step)
 {
-	struct program *program = node->program;
+	struct program *program = node->lowered->program;
 	const struct place *place = node->place;
 	struct op *op;
 

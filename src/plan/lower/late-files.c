@@ -49,11 +49,13 @@ static int open_by_task(struct build *build, struct node *node, struct source *s
 	source->opened_by = node->task;
 	source->opened_at = descriptor->fd;
 	plan->n_opened_by_tasks++;
-	if (kind->plan_open(plan, node->task, node->program, entry, descriptor->fd, err))
+	if (kind->plan_open(plan, node->task, node->lowered->program, entry, descriptor->fd, err))
 		return -1;
 	if (!(descriptor->flags & FD_CLOEXEC))
-		op_expect(program_call(node->program, SYS_fcntl, descriptor->fd, F_SETFD, 0), 0);
-	program_wake(node->program, plan->opened_word, 0);
+		op_expect(
+			program_call(node->lowered->program, SYS_fcntl, descriptor->fd, F_SETFD, 0),
+			0);
+	program_wake(node->lowered->program, plan->opened_word, 0);
 	return 0;
 }
 
@@ -69,7 +71,7 @@ static int place_own(struct build *build, struct node *node, struct error *err)
 		    (source->opened_by && source->opened_by->table != table))
 			continue;
 		if (source->opened_by)
-			duplicate(source, node->program, descriptor);
+			duplicate(source, node->lowered->program, descriptor);
 		else if (open_by_task(build, node, source, descriptor, err))
 			return -1;
 		source->placed_in = table;
@@ -89,10 +91,10 @@ static void place_late(struct build *build, struct node *node)
 		    (source->opened_by && source->opened_by->table == table))
 			continue;
 		if (source->placed_in == table)
-			duplicate(source, node->program, descriptor);
+			duplicate(source, node->lowered->program, descriptor);
 		else
-			plan_fetch(build->plan, node->program, source->number, descriptor->fd,
-				   descriptor->flags & FD_CLOEXEC);
+			plan_fetch(build->plan, node->lowered->program, source->number,
+				   descriptor->fd, descriptor->flags & FD_CLOEXEC);
 		source->placed_in = table;
 		source->placed_at = descriptor->fd;
 	}

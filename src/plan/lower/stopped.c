@@ -89,8 +89,8 @@ static void hear_of_stop(const struct node *parent, const struct task *child)
 
 	if (child->parent == parent->task && task_is_stopped(child) &&
 	    child->core->tc->exit_code == 0)
-		op_any(program_call(parent->program, SYS_waitid, P_PID, pids.pid[own.levels - 1], 0,
-				    WSTOPPED, 0));
+		op_any(program_call(parent->lowered->program, SYS_waitid, P_PID,
+				    pids.pid[own.levels - 1], 0, WSTOPPED, 0));
 }
 
 void build_stopped_wait(struct build *build, const struct node *node)
@@ -99,7 +99,7 @@ void build_stopped_wait(struct build *build, const struct node *node)
 
 	if (!build->plan->tasks[node->index].waits_for_stop)
 		return;
-	plan_wait_at_gate(build->plan, GATE_STOPPED, node->task, 0, node->program);
+	plan_wait_at_gate(build->plan, GATE_STOPPED, node->task, 0, node->lowered->program);
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		hear_of_stop(node, &snapshot->tasks[i]);
 }

@@ -22,7 +22,7 @@ int build_stage(struct build *build, enum task_stage stage, const struct task *t
 static int build_task(struct build *build, struct node *node, struct error *err)
 {
 	const struct task *task = node->task;
-	struct program *program = node->program;
+	struct program *program = node->lowered->program;
 
 	build_zombie_waits(build, node);
 	if (build_descriptors(build, node, err) ||
@@ -45,7 +45,7 @@ static int build_handing_down(struct build *build, const struct node *node, stru
 		for (const struct task_kind *const *kind = plan->kinds->tasks[stage]; kind && *kind;
 		     kind++)
 			if ((*kind)->hand_down &&
-			    (*kind)->hand_down(plan, node->index, node->program, err))
+			    (*kind)->hand_down(plan, node->index, node->lowered->program, err))
 				return fail_while(err, "%s: %s", node->name, (*kind)->name);
 	return 0;
 }
@@ -53,9 +53,9 @@ static int build_handing_down(struct build *build, const struct node *node, stru
 int build_node(struct build *build, struct node *node, struct error *err)
 {
 	if (node == build->tree->nodes[0])
-		build_skeleton(build, node->program);
-	if (node->silent)
-		program_call(node->program, SYS_exit_group, 0);
+		build_skeleton(build, node->lowered->program);
+	if (node->as_helper.silent)
+		program_call(node->lowered->program, SYS_exit_group, 0);
 	if (build_handing_down(build, node, err))
 		return -1;
 	build_history(build, node);

@@ -48,7 +48,7 @@ static int build_own_state(struct build *build, struct node *node, size_t thread
 	if (build_stage(build, STAGE_THREAD, node->task, thread, program, err))
 		return -1;
 	if (thread && thread_is_late_for_any(build->plan->snapshot, node->task, thread))
-		program_wake(program, node->late_word, late_threads(build, node));
+		program_wake(program, node->lowered->late_word, late_threads(build, node));
 	build_children_place(build, node, thread, program);
 	if (build_stage(build, STAGE_IDS, node->task, thread, program, err))
 		return -1;
@@ -72,7 +72,8 @@ static void make_threads(struct build *build, struct node *node, struct planned_
 {
 	for (size_t i = 1; i < node->task->n_threads; i++) {
 		planned->threads[i].program = thread_program(build, node, i);
-		build_thread_clone(build, node, i, 0, node->program, planned->threads[i].program);
+		build_thread_clone(build, node, i, 0, node->lowered->program,
+				   planned->threads[i].program);
 	}
 }
 
@@ -80,7 +81,7 @@ static void make_threads(struct build *build, struct node *node, struct planned_
 static int build_nested_leader(struct build *build, struct node *node, struct planned_task *planned,
 			       struct error *err)
 {
-	struct program *program = node->program;
+	struct program *program = node->lowered->program;
 	bool place_is_inside = children_place_is_inside(build, node, 0);
 	bool late = late_threads(build, node) != 0;
 
@@ -111,7 +112,7 @@ int build_threads(struct build *build, struct node *node, struct error *err)
 	size_t next = 0;
 
 	if (late_threads(build, node))
-		node->late_word = program_word(&build->plan->programs, 0);
+		node->lowered->late_word = program_word(&build->plan->programs, 0);
 	if (node_enters_user_namespace(node)) {
 		if (build_nested_leader(build, node, planned, err))
 			return -1;

@@ -37,22 +37,22 @@ static void add_founder(struct tree *tree, struct place *place)
 
 	founder->creator = creator;
 	founder->session = creator->session;
-	founder->birth = creator->birth;
-	founder->birth_group = place->init->birth_group;
-	founder->group = founder->birth_group;
-	founder->founds = place;
-	founder->leave_word = tree_add_word(tree);
+	founder->birth.session = creator->birth.session;
+	founder->grouping.born_in = place->init->grouping.born_in;
+	founder->group = founder->grouping.born_in;
+	founder->as_helper.founds = place;
+	founder->as_helper.leave_word = tree_add_word(tree);
 	place->founder = founder;
 	place->founded_word = tree_add_word(tree);
 }
 
 static void check_fs(struct tree *tree, struct node *node)
 {
-	if (node->share_fs && is_nested(node))
+	if (node->birth.share_fs && is_nested(node))
 		tree_refuse(tree, node, ERR_SHARED_OBJECT,
 			    "it shares its filesystem context with another task, and cannot enter "
 			    "its user namespace then");
-	else if (node->share_fs && node->creator->task && is_nested(node->creator))
+	else if (node->birth.share_fs && node->creator->task && is_nested(node->creator))
 		tree_refuse(tree, node->creator, ERR_SHARED_OBJECT,
 			    "it shares its filesystem context with another task, and cannot enter "
 			    "its user namespace then");
@@ -152,17 +152,17 @@ static uint32_t source_of(struct plan *plan, const struct user_namespace *namesp
 
 void build_found(struct build *build, struct node *founder, const struct place *place)
 {
-	build_join_user_namespace(build, founder->program, place->namespace->owner);
-	op_expect(program_call(founder->program, SYS_unshare, CLONE_NEWPID), 0);
+	build_join_user_namespace(build, founder->lowered->program, place->namespace->owner);
+	op_expect(program_call(founder->lowered->program, SYS_unshare, CLONE_NEWPID), 0);
 }
 
 void build_enter_founded(struct build *build, struct node *node, const struct place *place)
 {
 	uint64_t pidfd = program_word(&build->plan->programs, 0);
-	struct op *op = op_store(program_call(node->program, SYS_pidfd_open, 0, 0), pidfd);
+	struct op *op = op_store(program_call(node->lowered->program, SYS_pidfd_open, 0, 0), pidfd);
 
 	op_helper_number(op, 0, node, place->founder);
-	build_enter_children_place(build, node->program, pidfd);
+	build_enter_children_place(build, node->lowered->program, pidfd);
 }
 
 void build_join_user_namespace(struct build *build, struct program *program,
@@ -176,7 +176,8 @@ void build_join_user_namespace(struct build *build, struct program *program,
 void build_zombie_user_namespace(struct build *build, struct node *node)
 {
 	if (is_nested(node))
-		build_join_user_namespace(build, node->program, node->task->user_namespace);
+		build_join_user_namespace(build, node->lowered->program,
+					  node->task->user_namespace);
 }
 
 bool node_enters_user_namespace(const struct node *node)
@@ -220,7 +221,7 @@ void build_enter_user_namespace(struct build *build, struct node *node)
 	if (!is_nested(node))
 		return;
 	build_children_place_on_the_way(build, node);
-	build_join_user_namespace(build, node->program, node->task->user_namespace);
+	build_join_user_namespace(build, node->lowered->program, node->task->user_namespace);
 }
 
 /*
@@ -230,19 +231,21 @@ void build_enter_user_namespace(struct build *build, struct node *node)
  */
 void build_close_namespaces(struct build *build, struct node *node, struct program *program)
 {
-	struct node *owner = node->table_owner;
+	struct node *owner = node->lowered->table_owner;
 	uint32_t first, last;
 
 	if (late_threads(build, node))
-		program_wait(program, node->late_word, late_threads(build, node));
+		program_wait(program, node->lowered->late_word, late_threads(build, node));
 	if (owner != node) {
-		if (owner->n_keeping_sharers && node_keeps_namespaces(build, node))
-			program_wake(program, owner->entered_word, owner->n_keeping_sharers);
+		if (owner->lowered->n_keeping_sharers && node_keeps_namespaces(build, node))
+			program_wake(program, owner->lowered->entered_word,
+				     owner->lowered->n_keeping_sharers);
 		return;
 	}
-	if (owner->n_keeping_sharers)
-		program_wait(program, owner->entered_word, owner->n_keeping_sharers);
+	if (owner->lowered->n_keeping_sharers)
+		program_wait(program, owner->lowered->entered_word,
+			     owner->lowered->n_keeping_sharers);
 	namespace_sources(build->plan, &first, &last);
-	if (node_keeps_namespaces(build, node) || owner->n_keeping_sharers)
+	if (node_keeps_namespaces(build, node) || owner->lowered->n_keeping_sharers)
 		op_expect(program_call(program, SYS_close_range, first, last, 0), 0);
 }

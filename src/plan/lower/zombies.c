@@ -115,12 +115,12 @@ static void build_looks(struct build *build, const struct node *node, uint32_t s
 	char name[16] = { 0 }; /* TASK_COMM_LEN */
 
 	snprintf(name, sizeof name, "%s", tc->comm);
-	op_expect(program_call(node->program, SYS_prctl, PR_SET_NAME,
+	op_expect(program_call(node->lowered->program, SYS_prctl, PR_SET_NAME,
 			       program_data(set, name, sizeof name, 1), 0, 0, 0),
 		  0);
 	if (signal)
 		mask &= ~(UINT64_C(1) << (signal - 1));
-	op_expect(program_call(node->program, SYS_rt_sigprocmask, SIG_SETMASK,
+	op_expect(program_call(node->lowered->program, SYS_rt_sigprocmask, SIG_SETMASK,
 			       program_word(set, mask), 0, sizeof mask),
 		  0);
 }
@@ -137,7 +137,7 @@ static bool makes_core(const struct build *build, const struct node *node)
 static void prepare_core(struct build *build, const struct node *node)
 {
 	struct plan *plan = build->plan;
-	struct program *program = node->program;
+	struct program *program = node->lowered->program;
 	const struct rlimit *inherited = &plan->facts->rlimits[RLIMIT_CORE];
 	struct rlimit limit = { inherited->rlim_max, inherited->rlim_max };
 	uint32_t source = plan_source(plan, SOURCE_CORE_DIRECTORY, node->index);
@@ -159,7 +159,7 @@ static void die_of(struct build *build, const struct node *node, uint32_t signal
 	/* Where the hard limit is 0 it cannot be 1, and keeps all but programs from getting one. */
 	rlim_t limit = build->plan->facts->rlimits[RLIMIT_CORE].rlim_max ? 1 : 0;
 	const struct rlimit no_core = { limit, limit };
-	struct program *program = node->program;
+	struct program *program = node->lowered->program;
 
 	if (!makes_core(build, node))
 		op_expect(program_call(program, SYS_prlimit64, 0, RLIMIT_CORE,
@@ -175,9 +175,9 @@ static void die_of(struct build *build, const struct node *node, uint32_t signal
 
 static uint64_t killed_word(struct build *build, struct node *zombie)
 {
-	if (!zombie->killed_word)
-		zombie->killed_word = program_word(&build->plan->programs, 0);
-	return zombie->killed_word;
+	if (!zombie->lowered->killed_word)
+		zombie->lowered->killed_word = program_word(&build->plan->programs, 0);
+	return zombie->lowered->killed_word;
 }
 
 /* From the outside in, as a living task gets them. */
@@ -189,11 +189,11 @@ static int build_credentials(struct build *build, struct node *node, struct erro
 		build_zombie_user_namespace(build, node);
 		return 0;
 	}
-	if (build_stage(build, STAGE_IDS, node->task, 0, node->program, err))
+	if (build_stage(build, STAGE_IDS, node->task, 0, node->lowered->program, err))
 		return -1;
 	build_zombie_user_namespace(build, node);
 	for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
-		if (build_stage(build, inside[i], node->task, 0, node->program, err))
+		if (build_stage(build, inside[i], node->task, 0, node->lowered->program, err))
 			return -1;
 	return 0;
 }
@@ -209,7 +209,7 @@ static void wait_for_entering(struct build *build, const struct node *node)
 	const struct place *place = node->place;
 
 	if (place->init == node && place->entered_word)
-		program_wait(node->program, build_word(build, place->entered_word),
+		program_wait(node->lowered->program, build_word(build, place->entered_word),
 			     place->n_entering);
 }
 
@@ -225,17 +225,17 @@ int build_zombie(struct build *build, struct node *node, struct error *err)
 		build->n_lost_cores += dumped_core(node);
 	if (build_credentials(build, node, err))
 		return -1;
-	op_expect(program_call(node->program, SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+	op_expect(program_call(node->lowered->program, SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
 	if (is_killed_by_parent(node)) {
-		program_wake(node->program, killed_word(build, node), 1);
+		program_wake(node->lowered->program, killed_word(build, node), 1);
 	} else if (signal) {
 		die_of(build, node, signal);
 	} else {
 		uint64_t code = node->task->core->tc->exit_code >> 8 & 0xff;
-		program_call(node->program, SYS_exit_group, code);
+		program_call(node->lowered->program, SYS_exit_group, code);
 	}
 	/* Asleep until the signal, if the end is not immediate. */
-	program_wait(node->program, program_word(&build->plan->programs, 0), 1);
+	program_wait(node->lowered->program, program_word(&build->plan->programs, 0), 1);
 	return 0;
 }
 
@@ -251,16 +251,20 @@ void build_zombie_waits(struct build *build, struct node *node)
 	     zombie = tree->next_zombie[zombie->index]) {
 		uint32_t number = node_number(zombie, node->place);
 		/* An orphan comes from a helper: it is there once that has been reaped. */
-		if (zombie->same_parent)
-			program_wait(node->program, build_word(build, zombie->born_word), 1);
+		if (zombie->birth.same_parent)
+			program_wait(node->lowered->program,
+				     build_word(build, zombie->grouping.born_word), 1);
 		if (!node_birth_parent(zombie)->task)
-			program_wait(node->program,
-				     build_word(build, node_birth_parent(zombie)->left_word), 1);
+			program_wait(
+				node->lowered->program,
+				build_word(build, node_birth_parent(zombie)->as_helper.left_word),
+				1);
 		if (is_killed_by_parent(zombie)) {
-			program_wait(node->program, killed_word(build, zombie), 1);
-			op_expect(program_call(node->program, SYS_kill, number, SIGKILL), 0);
+			program_wait(node->lowered->program, killed_word(build, zombie), 1);
+			op_expect(program_call(node->lowered->program, SYS_kill, number, SIGKILL),
+				  0);
 		}
-		op_expect(program_call(node->program, SYS_waitid, P_PID, number, 0,
+		op_expect(program_call(node->lowered->program, SYS_waitid, P_PID, number, 0,
 				       WEXITED | WNOWAIT | __WALL, 0),
 			  0);
 	}

@@ -11,15 +11,19 @@
 
 #include <stdlib.h>
 
+/* Whose child each node is while one helper after another goes, by its index. */
+typedef struct node **parents_now;
+
 static bool adopter_is_init(const struct node *helper)
 {
-	return helper->place->init == helper->adopter;
+	return helper->place->init == helper->as_helper.adopter;
 }
 
 static int compare_adoptions(const void *a, const void *b)
 {
 	const struct adoption *one = a, *other = b;
-	size_t first = one->helper->adopter->depth, second = other->helper->adopter->depth;
+	size_t first = one->helper->as_helper.adopter->depth,
+	       second = other->helper->as_helper.adopter->depth;
 
 	if (first != second)
 		return first > second ? -1 : 1;
@@ -27,56 +31,60 @@ static int compare_adoptions(const void *a, const void *b)
 }
 
 /* Would the adopter, with the mark, get the helper's children as things stand? */
-static bool is_next_reaper(const struct node *helper)
+static bool is_next_reaper(const parents_now parents, const struct node *helper)
 {
 	if (adopter_is_init(helper))
 		return true;
-	const struct node *at = helper->current_parent;
-	while (at && at->place == helper->place && at != helper->adopter)
-		at = at->current_parent;
-	return at == helper->adopter;
+	const struct node *at = parents[helper->index];
+	while (at && at->place == helper->place && at != helper->as_helper.adopter)
+		at = parents[at->index];
+	return at == helper->as_helper.adopter;
 }
 
-static void take_over(const struct node *helper, struct node *node)
+static void take_over(parents_now parents, const struct node *helper, const struct node *node)
 {
-	if (node->current_parent == helper)
-		node->current_parent = helper->adopter;
+	if (parents[node->index] == helper)
+		parents[node->index] = helper->as_helper.adopter;
 }
 
-static void leave(struct node *helper)
+static void leave(parents_now parents, struct node *helper)
 {
-	helper->reaper = helper->current_parent;
+	helper->as_helper.reaper = parents[helper->index];
 	for (size_t i = 0; i < helper->n_children; i++) {
 		struct node *child = helper->children[i];
-		take_over(helper, child);
+		take_over(parents, helper, child);
 		for (size_t j = 0; j < child->n_children; j++)
-			if (child->children[j]->same_parent)
-				take_over(helper, child->children[j]);
+			if (child->children[j]->birth.same_parent)
+				take_over(parents, helper, child->children[j]);
 	}
 }
 
-static void start_parents(struct tree *tree)
+static parents_now start_parents(struct tree *tree)
 {
+	parents_now parents = arena_array(tree->arena, struct node *, tree->n_nodes);
+
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
-		node->current_parent =
-			node->same_parent ? node->creator->current_parent : node->creator;
-		node->reaper = node->current_parent;
+		parents[node->index] =
+			node->birth.same_parent ? parents[node->creator->index] : node->creator;
+		node->as_helper.reaper = parents[node->index];
 	}
+	return parents;
 }
 
-static void order_adoptions(struct tree *tree, struct adoption *waiting, size_t n_waiting)
+static void order_adoptions(struct tree *tree, parents_now parents, struct adoption *waiting,
+			    size_t n_waiting)
 {
 	qsort(waiting, n_waiting, sizeof *waiting, compare_adoptions);
 	tree->adoptions = arena_array(tree->arena, struct adoption, n_waiting);
 	while (n_waiting) {
 		size_t kept = 0;
 		for (size_t i = 0; i < n_waiting; i++) {
-			if (!is_next_reaper(waiting[i].helper)) {
+			if (!is_next_reaper(parents, waiting[i].helper)) {
 				waiting[kept++] = waiting[i];
 				continue;
 			}
-			leave(waiting[i].helper);
+			leave(parents, waiting[i].helper);
 			tree->adoptions[tree->n_adoptions++] = waiting[i];
 		}
 		if (kept == n_waiting)
@@ -87,7 +95,8 @@ static void order_adoptions(struct tree *tree, struct adoption *waiting, size_t 
 		const struct node *helper = waiting[i].helper;
 		if (helper->n_children)
 			tree_refuse(tree, helper->children[0], ERR_UNREACHABLE_TREE,
-				    "its parent %s cannot have adopted it", helper->adopter->name);
+				    "its parent %s cannot have adopted it",
+				    helper->as_helper.adopter->name);
 	}
 }
 
@@ -97,12 +106,12 @@ void plan_adoptions(struct tree *tree)
 	struct adoption *waiting = arena_array(tree->arena, struct adoption, n_helpers + 1);
 	bool marks_needed = false;
 
-	start_parents(tree);
+	parents_now parents = start_parents(tree);
 	for (size_t i = tree->snapshot->n_tasks; i < tree->n_nodes; i++) {
 		struct node *helper = tree->nodes[i];
-		if (!helper->adopter)
+		if (!helper->as_helper.adopter)
 			continue;
-		helper->left_word = tree_add_word(tree);
+		helper->as_helper.left_word = tree_add_word(tree);
 		waiting[n_waiting++] =
 			(struct adoption){ .helper = helper, .marked = !adopter_is_init(helper) };
 		marks_needed |= !adopter_is_init(helper);
@@ -111,7 +120,7 @@ void plan_adoptions(struct tree *tree)
 		return;
 	for (size_t i = 0; i < n_waiting; i++) {
 		waiting[i].turn_word = tree_add_word(tree);
-		waiting[i].helper->leave_word = tree_add_word(tree);
+		waiting[i].helper->as_helper.leave_word = tree_add_word(tree);
 	}
-	order_adoptions(tree, waiting, n_waiting);
+	order_adoptions(tree, parents, waiting, n_waiting);
 }

@@ -24,17 +24,17 @@ static bool group_visible_in(const struct node *node, const struct place *place)
 /* The group that children made in the main phase are born into. */
 static struct group *group_at_fork(const struct node *node)
 {
-	if (node->first_group)
-		return node->first_group;
+	if (node->grouping.first)
+		return node->grouping.first;
 	if (node->leads_group)
 		return node->group;
-	return node->birth_group;
+	return node->grouping.born_in;
 }
 
 /* Nothing that the task does itself can bring it into its group. */
 static bool has_to_be_born_inside(const struct node *node)
 {
-	return node->task && !node->leads_group && !node->first_group &&
+	return node->task && !node->leads_group && !node->grouping.first &&
 	       !group_visible_in(node, node->place);
 }
 
@@ -47,7 +47,7 @@ static bool group_seen_from(const struct group *group, const struct place *place
 
 static bool can_be_moved_into(const struct node *child, const struct group *group)
 {
-	return child->creator && !child->same_parent &&
+	return child->creator && !child->birth.same_parent &&
 	       group_seen_from(group, child->creator->place);
 }
 
@@ -58,15 +58,15 @@ static bool can_be_moved_into(const struct node *child, const struct group *grou
 static void want_of_creator(const struct node *child)
 {
 	struct node *creator = child->creator;
-	struct group *group = child->wanted_group;
+	struct group *group = child->grouping.wanted;
 
-	if (!creator || creator->wanted_group || group_at_fork(creator) == group ||
+	if (!creator || creator->grouping.wanted || group_at_fork(creator) == group ||
 	    can_be_moved_into(child, group))
 		return;
 	/* It comes to that later, and can make the child then. */
 	if (creator->group == group && can_be_moved_into(creator, group))
 		return;
-	creator->wanted_group = group;
+	creator->grouping.wanted = group;
 }
 
 static void choose_wanted_groups(struct tree *tree)
@@ -75,13 +75,13 @@ static void choose_wanted_groups(struct tree *tree)
 	for (size_t i = tree->n_order; i-- > 0;) {
 		struct node *node = tree->order[i];
 		if (has_to_be_born_inside(node) && !can_be_moved_into(node, node->group))
-			node->wanted_group = node->group;
+			node->grouping.wanted = node->group;
 	}
 	for (size_t i = tree->n_order; i-- > 0;) {
 		struct node *node = tree->order[i];
-		if (!node->wanted_group && has_to_be_born_inside(node))
-			node->wanted_group = node->group;
-		if (node->wanted_group)
+		if (!node->grouping.wanted && has_to_be_born_inside(node))
+			node->grouping.wanted = node->group;
+		if (node->grouping.wanted)
 			want_of_creator(node);
 	}
 }
@@ -93,7 +93,7 @@ static void choose_wanted_groups(struct tree *tree)
 static bool note_group_orphan(struct tree *tree, const struct node *node)
 {
 	for (const struct node *at = node;
-	     at->creator && at->creator == at->parent && !at->same_parent; at = at->creator) {
+	     at->creator && at->creator == at->parent && !at->birth.same_parent; at = at->creator) {
 		if (at->creator->place->init != at->creator)
 			continue;
 		uint64_t *noted = &tree->orphan_groups[at->index];
@@ -107,18 +107,18 @@ static bool note_group_orphan(struct tree *tree, const struct node *node)
 
 static void choose_join(struct tree *tree, struct node *node)
 {
-	node->join = JOIN_NONE;
+	node->grouping.join = JOIN_NONE;
 	if (!node->task || node->leads_group)
 		return;
-	if (!node->first_group && node->birth_group == node->group) {
-		node->group->n_born += node->born_to_maker;
+	if (!node->grouping.first && node->grouping.born_in == node->group) {
+		node->group->n_born += node->grouping.born_to_maker;
 		return;
 	}
 	if (group_visible_in(node, node->place)) {
-		node->join = JOIN_SELF;
-	} else if (node->creator && !node->same_parent &&
+		node->grouping.join = JOIN_SELF;
+	} else if (node->creator && !node->birth.same_parent &&
 		   group_seen_from(node->group, node->creator->place)) {
-		node->join = JOIN_BY_CREATOR;
+		node->grouping.join = JOIN_BY_CREATOR;
 	} else if (note_group_orphan(tree, node)) {
 		tree->begins_again = true;
 	} else if (node->group->outside) {
@@ -134,46 +134,47 @@ static void choose_join(struct tree *tree, struct node *node)
 static void choose_phase(struct node *child)
 {
 	const struct node *creator = child->creator;
-	const struct group *wanted = child->wanted_group;
+	const struct group *wanted = child->grouping.wanted;
 
-	child->phase = PHASE_MAIN;
-	if (child->needs_birth && child->birth != creator->session)
-		child->phase = PHASE_EARLY;
+	child->birth.phase = PHASE_MAIN;
+	if (child->birth.needs_session && child->birth.session != creator->session)
+		child->birth.phase = PHASE_EARLY;
 	else if (!wanted || wanted == group_at_fork(creator))
 		return;
-	else if (wanted == creator->birth_group && !creator->leads_session)
-		child->phase = PHASE_EARLY;
-	else if (creator->join == JOIN_BY_CREATOR && wanted == creator->group)
-		child->phase = PHASE_MOVED;
+	else if (wanted == creator->grouping.born_in && !creator->leads_session)
+		child->birth.phase = PHASE_EARLY;
+	else if (creator->grouping.join == JOIN_BY_CREATOR && wanted == creator->group)
+		child->birth.phase = PHASE_MOVED;
 }
 
 static void choose_birth_group(struct tree *tree, struct node *child)
 {
 	const struct node *creator = child->creator;
-	struct group *wanted = child->wanted_group;
+	struct group *wanted = child->grouping.wanted;
 
-	switch (child->phase) {
+	switch (child->birth.phase) {
 	case PHASE_EARLY:
-		child->birth_group = creator->birth_group;
+		child->grouping.born_in = creator->grouping.born_in;
 		break;
 	case PHASE_MAIN:
-		child->birth_group = group_at_fork(creator);
+		child->grouping.born_in = group_at_fork(creator);
 		break;
 	case PHASE_MOVED:
-		child->birth_group = creator->group;
+		child->grouping.born_in = creator->group;
 		break;
 	}
-	child->born_to_maker =
-		child->birth_group && child->phase != PHASE_MOVED &&
-		(child->birth_group->leader == creator ||
-		 (creator->born_to_maker && child->birth_group == creator->birth_group));
-	if (!wanted || wanted == child->birth_group || wanted == child->group ||
-	    child->same_parent || !group_seen_from(wanted, creator->place))
+	child->grouping.born_to_maker = child->grouping.born_in &&
+					child->birth.phase != PHASE_MOVED &&
+					(child->grouping.born_in->leader == creator ||
+					 (creator->grouping.born_to_maker &&
+					  child->grouping.born_in == creator->grouping.born_in));
+	if (!wanted || wanted == child->grouping.born_in || wanted == child->group ||
+	    child->birth.same_parent || !group_seen_from(wanted, creator->place))
 		return;
-	child->moved_first = true;
-	child->born_to_maker = false;
-	child->birth_group = wanted;
-	child->put_word = tree_add_word(tree);
+	child->grouping.moved_first = true;
+	child->grouping.born_to_maker = false;
+	child->grouping.born_in = wanted;
+	child->grouping.put_word = tree_add_word(tree);
 }
 
 static void check_place(struct tree *tree, struct node *node)
@@ -200,7 +201,7 @@ static void check_place(struct tree *tree, struct node *node)
 /* Inits first, since others may wait for them; then one namespace after another. */
 static uint64_t birth_rank(const struct node *child)
 {
-	uint64_t phase = (uint64_t)child->phase << 62;
+	uint64_t phase = (uint64_t)child->birth.phase << 62;
 
 	if (child->place->init == child)
 		return phase;
@@ -214,23 +215,25 @@ static int compare_birth(const void *a, const void *b)
 	const struct node *one = *(const struct node *const *)a;
 	const struct node *other = *(const struct node *const *)b;
 
-	if (one->birth_rank != other->birth_rank)
-		return one->birth_rank < other->birth_rank ? -1 : 1;
+	uint64_t rank = birth_rank(one), other_rank = birth_rank(other);
+
+	if (rank != other_rank)
+		return rank < other_rank ? -1 : 1;
 	return one->index < other->index ? -1 : one->index > other->index;
 }
 
 /* Its birth may come at any time: it joins its group itself, and its session is the same. */
 static bool may_be_early(const struct node *child, const struct node *creator)
 {
-	return !child->wanted_group &&
-	       (!creator->leads_session || (child->leads_session && !child->needs_birth));
+	return !child->grouping.wanted &&
+	       (!creator->leads_session || (child->leads_session && !child->birth.needs_session));
 }
 
 /* It is early for its group, and the creator can put it there later as well. */
 static bool may_be_moved(const struct node *child, const struct node *creator)
 {
-	return !(child->needs_birth && child->birth != creator->session) && !child->same_parent &&
-	       group_seen_from(child->wanted_group, creator->place);
+	return !(child->birth.needs_session && child->birth.session != creator->session) &&
+	       !child->birth.same_parent && group_seen_from(child->grouping.wanted, creator->place);
 }
 
 /*
@@ -243,12 +246,12 @@ static void make_inits_early(struct node *creator, struct node *child)
 		struct node *source = at->init;
 		while (source && source->creator != creator)
 			source = source->creator;
-		if (!source || source->phase == PHASE_EARLY)
+		if (!source || source->birth.phase == PHASE_EARLY)
 			continue;
 		if (may_be_early(source, creator))
-			source->phase = PHASE_EARLY;
+			source->birth.phase = PHASE_EARLY;
 		else if (may_be_moved(child, creator))
-			child->phase = PHASE_MAIN;
+			child->birth.phase = PHASE_MAIN;
 	}
 }
 
@@ -257,21 +260,21 @@ static void arrange_children(struct tree *tree, struct node *node)
 	for (size_t i = 0; i < node->n_children; i++)
 		choose_phase(node->children[i]);
 	for (size_t i = 0; i < node->n_children; i++)
-		if (node->children[i]->phase == PHASE_EARLY)
+		if (node->children[i]->birth.phase == PHASE_EARLY)
 			make_inits_early(node, node->children[i]);
-	if ((node->first_group || node->moved_first) && node->join == JOIN_BY_CREATOR)
-		node->movable_word = tree_add_word(tree);
+	if ((node->grouping.first || node->grouping.moved_first) &&
+	    node->grouping.join == JOIN_BY_CREATOR)
+		node->grouping.movable_word = tree_add_word(tree);
 	for (size_t i = 0; i < node->n_children; i++) {
 		struct node *child = node->children[i];
 		check_place(tree, child);
 		choose_birth_group(tree, child);
 		choose_join(tree, child);
-		child->birth_rank = birth_rank(child);
-		if (child->phase == PHASE_MOVED && !node->moved_word)
-			node->moved_word = tree_add_word(tree);
-		if (child->phase != PHASE_MOVED && node->join == JOIN_BY_CREATOR &&
-		    !node->movable_word)
-			node->movable_word = tree_add_word(tree);
+		if (child->birth.phase == PHASE_MOVED && !node->grouping.moved_word)
+			node->grouping.moved_word = tree_add_word(tree);
+		if (child->birth.phase != PHASE_MOVED && node->grouping.join == JOIN_BY_CREATOR &&
+		    !node->grouping.movable_word)
+			node->grouping.movable_word = tree_add_word(tree);
 	}
 	if (node->n_children > 1)
 		qsort(node->children, node->n_children, sizeof *node->children, compare_birth);
@@ -307,9 +310,9 @@ static void start_at_root(struct tree *tree)
 	struct node *root = tree->nodes[0];
 
 	tree->order[tree->n_order++] = root;
-	root->phase = PHASE_MAIN;
-	root->birth_group = outside_group(tree);
-	if (root->needs_birth && !root->birth->outside)
+	root->birth.phase = PHASE_MAIN;
+	root->grouping.born_in = outside_group(tree);
+	if (root->birth.needs_session && !root->birth.session->outside)
 		tree_refuse(tree, root, ERR_UNREACHABLE_TREE,
 			    "it would have to be born in a session of its own descendants");
 	choose_join(tree, root);
@@ -329,6 +332,8 @@ static void walk_creators(struct tree *tree)
 
 void plan_creation(struct tree *tree)
 {
+	bool *reached = arena_array(tree->arena, bool, tree->n_nodes);
+
 	link_children(tree);
 	walk_creators(tree);
 	start_at_root(tree);
@@ -336,9 +341,9 @@ void plan_creation(struct tree *tree)
 		arrange_children(tree, tree->order[i]);
 	/* What is not reached from the root has been made to create itself. */
 	for (size_t i = 0; i < tree->n_order; i++)
-		tree->order[i]->visited = true;
+		reached[tree->order[i]->index] = true;
 	for (size_t i = 0; i < tree->snapshot->n_tasks; i++)
-		if (!tree->nodes[i]->visited)
+		if (!reached[i])
 			tree_refuse(tree, tree->nodes[i], ERR_UNREACHABLE_TREE,
 				    "it would have to be made by one of its own descendants");
 }

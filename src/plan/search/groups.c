@@ -25,14 +25,14 @@ static void lead_for_a_while(struct tree *tree, struct group *group, struct node
 		return;
 	}
 	group->leader = maker;
-	maker->first_group = group;
+	maker->grouping.first = group;
 	/* Two makers may each go to the group of the other: somebody has to stay meanwhile. */
 	if (tree->choices.value[CHOICE_GROUP_KEEPER] == KEEPER_NONE)
 		return;
 	struct node *keeper = tree_add_free_helper(tree, maker->place, "helper: group keeper");
 	keeper->creator = maker;
-	keeper->session = keeper->birth = maker->session;
-	keeper->needs_birth = true;
+	keeper->session = keeper->birth.session = maker->session;
+	keeper->birth.needs_session = true;
 	keeper->group = group;
 	group->keeper = keeper;
 }
@@ -45,8 +45,8 @@ static void add_stand_in(struct tree *tree, struct group *group)
 	struct node *leader = tree_add_former(tree, member, &seen, "helper: group leader");
 
 	leader->leads_group = true;
-	leader->session = leader->birth = member->session;
-	leader->needs_birth = true;
+	leader->session = leader->birth.session = member->session;
+	leader->birth.needs_session = true;
 	leader->group = group;
 	leader->creator = creator;
 	group->leader = leader;
@@ -118,13 +118,14 @@ static void add_group_helper(struct tree *tree, struct node *node, struct group 
 {
 	struct session *session = group->member->session;
 
-	if (node->creator != node->parent || (node->needs_birth && node->birth != session))
+	if (node->creator != node->parent ||
+	    (node->birth.needs_session && node->birth.session != session))
 		return;
 	struct node *source = group_source(tree, node->place, session, group);
 	if (!source || node_created_below(source, node))
 		return;
-	node->needs_birth = true;
-	node->birth = session;
+	node->birth.needs_session = true;
+	node->birth.session = session;
 	node->creator = helper_for(tree, source, node, group);
 }
 

@@ -19,15 +19,24 @@ struct list {
 	size_t count;
 };
 
+/* Where a node is with its bundles. */
+struct progress {
+	struct step *ordered; /* what it has done */
+	size_t n_ordered;
+	size_t n_opened, n_pending, n_blocking; /* bundles; opened ones that are not done */
+	const struct bundle *stopped_at;
+	const struct place *current_place; /* where its children are born */
+};
+
 struct stage {
 	struct tree *tree;
-	uint32_t *counts;      /* by word */
-	struct list *waiting;  /* by word */
-	struct list *reaping;  /* by node: who waits for its end */
-	struct list *moving;   /* by node: who has to make it before it can move it */
-	bool *created, *ended; /* by node */
-	struct list work;      /* what may go on */
-	struct step *ordered;  /* scratch: of all nodes */
+	uint32_t *counts;	   /* by word */
+	struct list *waiting;	   /* by word */
+	struct list *reaping;	   /* by node: who waits for its end */
+	struct list *moving;	   /* by node: who has to make it before it can move it */
+	bool *created, *ended;	   /* by node */
+	struct list work;	   /* what may go on */
+	struct progress *progress; /* by node */
 };
 
 static void list_add(struct stage *stage, struct list *list, struct node *node,
@@ -65,21 +74,23 @@ static bool is_possible(struct stage *stage, struct node *node, struct bundle *b
 	return true;
 }
 
-static void keep_step(struct node *node, const struct step *step)
+static void keep_step(struct progress *progress, const struct step *step)
 {
 	/* Where the children are born is the same as before. */
-	if (step->kind == STEP_ENTER && step->place == node->current_place)
+	if (step->kind == STEP_ENTER && step->place == progress->current_place)
 		return;
 	if (step->kind == STEP_ENTER || step->kind == STEP_ENTER_FOUNDED)
-		node->current_place = step->place;
-	node->ordered[node->n_ordered++] = *step;
+		progress->current_place = step->place;
+	progress->ordered[progress->n_ordered++] = *step;
 }
 
 static void do_bundle(struct stage *stage, struct node *node, struct bundle *bundle)
 {
+	struct progress *progress = &stage->progress[node->index];
+
 	for (size_t i = 0; i < bundle->n_steps; i++) {
 		const struct step *step = &node->steps[bundle->first + i];
-		keep_step(node, step);
+		keep_step(progress, step);
 		switch (step->kind) {
 		case STEP_CREATE:
 			stage->created[step->node->index] = true;
@@ -98,17 +109,17 @@ static void do_bundle(struct stage *stage, struct node *node, struct bundle *bun
 			break;
 		}
 	}
-	node->n_pending--;
-	node->n_blocking -= bundle->kind != BUNDLE_DEFERRED;
+	progress->n_pending--;
+	progress->n_blocking -= bundle->kind != BUNDLE_DEFERRED;
 }
 
-static bool may_open(const struct node *node, const struct bundle *bundle)
+static bool may_open(const struct progress *progress, const struct bundle *bundle)
 {
 	switch (bundle->kind) {
 	case BUNDLE_RIGID:
-		return node->n_blocking == 0;
+		return progress->n_blocking == 0;
 	case BUNDLE_LAST:
-		return node->n_pending == 0;
+		return progress->n_pending == 0;
 	default:
 		return true;
 	}
@@ -116,34 +127,38 @@ static bool may_open(const struct node *node, const struct bundle *bundle)
 
 static void open_bundles(struct stage *stage, struct node *node)
 {
+	struct progress *progress = &stage->progress[node->index];
+
 	/* A rigid one that is not done lets nothing past. */
-	while (node->n_opened < node->n_bundles && !node->stopped_at) {
-		struct bundle *bundle = &node->bundles[node->n_opened];
-		if (!may_open(node, bundle))
+	while (progress->n_opened < node->n_bundles && !progress->stopped_at) {
+		struct bundle *bundle = &node->bundles[progress->n_opened];
+		if (!may_open(progress, bundle))
 			return;
-		node->n_opened++;
-		node->n_pending++;
-		node->n_blocking += bundle->kind != BUNDLE_DEFERRED;
+		progress->n_opened++;
+		progress->n_pending++;
+		progress->n_blocking += bundle->kind != BUNDLE_DEFERRED;
 		if (is_possible(stage, node, bundle))
 			do_bundle(stage, node, bundle);
 		else if (bundle->kind == BUNDLE_RIGID || bundle->kind == BUNDLE_LAST)
-			node->stopped_at = bundle;
+			progress->stopped_at = bundle;
 	}
 }
 
 static void play(struct stage *stage, struct item item)
 {
+	struct progress *progress = &stage->progress[item.node->index];
+
 	if (item.bundle) {
 		if (!is_possible(stage, item.node, item.bundle))
 			return;
 		do_bundle(stage, item.node, item.bundle);
-		if (item.node->stopped_at == item.bundle)
-			item.node->stopped_at = NULL;
+		if (progress->stopped_at == item.bundle)
+			progress->stopped_at = NULL;
 	}
 	open_bundles(stage, item.node);
 }
 
-/* Each node has room for all of its steps in one array. */
+/* Each node has room for all of its steps. */
 static void make_room(struct stage *stage)
 {
 	struct tree *tree = stage->tree;
@@ -151,13 +166,13 @@ static void make_room(struct stage *stage)
 
 	for (size_t i = 0; i < tree->n_nodes; i++)
 		n_steps += tree->nodes[i]->n_steps;
-	stage->ordered = arena_array(tree->arena, struct step, n_steps + 1);
-	n_steps = 0;
+	struct step *ordered = arena_array(tree->arena, struct step, n_steps + 1);
+	stage->progress = arena_array(tree->arena, struct progress, tree->n_nodes);
 	for (size_t i = 0; i < tree->n_nodes; i++) {
-		struct node *node = tree->nodes[i];
-		node->ordered = stage->ordered + n_steps;
-		node->current_place = node->place;
-		n_steps += node->n_steps;
+		const struct node *node = tree->nodes[i];
+		stage->progress[i] =
+			(struct progress){ .ordered = ordered, .current_place = node->place };
+		ordered += node->n_steps;
 	}
 }
 
@@ -180,10 +195,11 @@ void schedule(struct tree *tree)
 		play(&stage, stage.work.items[--stage.work.count]);
 	for (size_t i = 0; i < tree->n_nodes; i++) {
 		struct node *node = tree->nodes[i];
-		if (node->task && (node->n_opened < node->n_bundles || node->n_pending))
+		const struct progress *progress = &stage.progress[i];
+		if (node->task && (progress->n_opened < node->n_bundles || progress->n_pending))
 			tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
 				    "it would wait for a process that in turn waits for it");
-		node->steps = node->ordered;
-		node->n_steps = node->n_ordered;
+		node->steps = progress->ordered;
+		node->n_steps = progress->n_ordered;
 	}
 }

@@ -53,11 +53,11 @@ struct node *session_source(const struct tree *tree, struct session *session)
 
 	if (!session->outside)
 		return session->leader;
-	if (!root->needs_birth) {
-		root->needs_birth = true;
-		root->birth = session;
+	if (!root->birth.needs_session) {
+		root->birth.needs_session = true;
+		root->birth.session = session;
 	}
-	return root->birth == session ? root : NULL;
+	return root->birth.session == session ? root : NULL;
 }
 
 /*
@@ -71,8 +71,8 @@ static bool can_inherit(const struct node *node, const struct session *session)
 			return true;
 		if (!at->leads_session)
 			return false;
-		if (at->needs_birth)
-			return at->birth == session;
+		if (at->birth.needs_session)
+			return at->birth.session == session;
 		if (!at->parent)
 			return session->outside;
 	}
@@ -83,17 +83,17 @@ static bool inherit(struct node *node, struct session *session)
 {
 	if (!can_inherit(node, session))
 		return false;
-	for (struct node *at = node->parent; at && at->session != session && !at->needs_birth;
-	     at = at->parent) {
-		at->needs_birth = true;
-		at->birth = session;
+	for (struct node *at = node->parent;
+	     at && at->session != session && !at->birth.needs_session; at = at->parent) {
+		at->birth.needs_session = true;
+		at->birth.session = session;
 	}
 	return true;
 }
 
 static void add_pending(struct tree *tree, struct pending *pending, struct node *node)
 {
-	struct session *session = node->birth;
+	struct session *session = node->birth.session;
 
 	pending->nodes = arena_grow(tree->arena, pending->nodes, pending->count, sizeof node);
 	pending->nodes[pending->count++] = node;
@@ -107,7 +107,7 @@ static void add_pending(struct tree *tree, struct pending *pending, struct node 
  */
 static struct node *place_leader(struct tree *tree, const struct node *orphan)
 {
-	struct session *session = orphan->birth;
+	struct session *session = orphan->birth.session;
 	struct pid_vector seen = task_sessions(session->member->task);
 	struct node *leader =
 		tree_add_former(tree, session->member, &seen, "helper: session leader");
@@ -148,19 +148,20 @@ static struct group *unseen_group(const struct node *node)
 struct node *helper_for(struct tree *tree, struct node *source, const struct node *orphan,
 			struct group *serves)
 {
-	struct session *session = orphan->birth;
+	struct session *session = orphan->birth.session;
 	struct node *adopter = orphan->parent;
 
 	for (size_t i = 0; i < source->n_helpers; i++)
-		if (source->helpers[i]->adopter == adopter &&
-		    source->helpers[i]->session == session && source->helpers[i]->serves == serves)
+		if (source->helpers[i]->as_helper.adopter == adopter &&
+		    source->helpers[i]->session == session &&
+		    source->helpers[i]->as_helper.serves == serves)
 			return source->helpers[i];
 	struct node *helper = tree_add_free_helper(tree, adopter->place, "helper: dead parent");
 	helper->creator = source;
-	helper->session = helper->birth = session;
-	helper->needs_birth = true;
-	helper->adopter = adopter;
-	helper->serves = serves;
+	helper->session = helper->birth.session = session;
+	helper->birth.needs_session = true;
+	helper->as_helper.adopter = adopter;
+	helper->as_helper.serves = serves;
 	source->helpers =
 		arena_grow(tree->arena, source->helpers, source->n_helpers, sizeof helper);
 	source->helpers[source->n_helpers++] = helper;
@@ -182,15 +183,15 @@ static uint32_t exit_signal(const struct node *node)
 static bool can_make_sibling(const struct node *source, const struct node *node)
 {
 	return source->creator == node->parent && source->place->init != source &&
-	       !source->same_parent && place_is_within(node->place, source->place) &&
+	       !source->birth.same_parent && place_is_within(node->place, source->place) &&
 	       exit_signal(source) == exit_signal(node);
 }
 
 /* A session that whoever `maker` makes can be born in. */
 static bool can_give(const struct node *maker, const struct session *session)
 {
-	return maker->session == session ||
-	       (maker->leads_session && maker->needs_birth && maker->birth == session);
+	return maker->session == session || (maker->leads_session && maker->birth.needs_session &&
+					     maker->birth.session == session);
 }
 
 /* Any other member of the session may have had the child that was the parent of the orphan. */
@@ -199,7 +200,7 @@ static struct node *other_source(const struct tree *tree, const struct node *orp
 {
 	for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {
 		struct node *node = tree->nodes[tree->looked_at[i]];
-		if (can_give(node, orphan->birth) && !node_created_below(node, orphan) &&
+		if (can_give(node, orphan->birth.session) && !node_created_below(node, orphan) &&
 		    can_adopt(node, orphan->parent))
 			return node;
 	}
@@ -208,9 +209,9 @@ static struct node *other_source(const struct tree *tree, const struct node *orp
 
 static bool adopt(struct tree *tree, struct node *node)
 {
-	struct node *source = session_source(tree, node->birth);
+	struct node *source = session_source(tree, node->birth.session);
 
-	if (!source && !node->birth->outside)
+	if (!source && !node->birth.session->outside)
 		source = place_leader(tree, node);
 	if (tree->choices.value[CHOICE_SOURCE] == SOURCE_MEMBER)
 		source = other_source(tree, node, source);
@@ -220,13 +221,13 @@ static bool adopt(struct tree *tree, struct node *node)
 		if (!can_make_sibling(source, node))
 			return false;
 		node->creator = source;
-		node->same_parent = true;
+		node->birth.same_parent = true;
 		return true;
 	}
 	/* A stand-in exits anyway: it can be the dead parent itself. */
 	if (!source->task && source->creator == node->parent &&
 	    source->place == node->parent->place) {
-		source->adopter = node->parent;
+		source->as_helper.adopter = node->parent;
 		node->creator = source;
 	} else {
 		node->creator = helper_for(tree, source, node, unseen_group(node));
@@ -241,13 +242,13 @@ static bool adopt(struct tree *tree, struct node *node)
 static bool blame_parent(struct pending *pending, size_t at)
 {
 	struct node *node = pending->nodes[at], *parent = node->parent;
-	const struct node *source = node->birth->leader;
+	const struct node *source = node->birth.session->leader;
 
-	if (!parent->leads_session || parent->needs_birth || !parent->parent ||
+	if (!parent->leads_session || parent->birth.needs_session || !parent->parent ||
 	    (source && node_created_below(source, parent)))
 		return false;
-	parent->needs_birth = true;
-	parent->birth = node->birth;
+	parent->birth.needs_session = true;
+	parent->birth.session = node->birth.session;
 	pending->nodes[at] = parent;
 	return true;
 }
@@ -258,19 +259,21 @@ static bool blame_parent(struct pending *pending, size_t at)
  */
 static bool sink_source(struct tree *tree, struct node *node)
 {
-	struct node *parent = node->parent, *source = session_source(tree, node->birth);
+	struct node *parent = node->parent, *source = session_source(tree, node->birth.session);
 
 	for (; source && source->creator && !node_created_below(parent, source->creator);)
 		source = source->creator;
-	if (!source || !source->task || source->creator != source->parent || source->same_parent ||
-	    source->place->init == source || source->parent == parent ||
-	    node_created_below(parent, source) || !can_adopt(parent, source->parent))
+	if (!source || !source->task || source->creator != source->parent ||
+	    source->birth.same_parent || source->place->init == source ||
+	    source->parent == parent || node_created_below(parent, source) ||
+	    !can_adopt(parent, source->parent))
 		return false;
-	struct session *birth = source->needs_birth ? source->birth : parent->session;
+	struct session *birth =
+		source->birth.needs_session ? source->birth.session : parent->session;
 	if (!can_give(parent, birth))
 		return false;
-	source->needs_birth = true;
-	source->birth = birth;
+	source->birth.needs_session = true;
+	source->birth.session = birth;
 	source->creator = helper_for(tree, parent, source, unseen_group(source));
 	return true;
 }
@@ -292,7 +295,7 @@ static bool settle_some(struct tree *tree, struct pending *pending)
 	for (size_t i = 0; i < before; i++) {
 		struct node *node = pending->nodes[i];
 		if (!(prefers_adoption(tree, node) && adopt(tree, node)) &&
-		    !inherit(node, node->birth) && !adopt(tree, node))
+		    !inherit(node, node->birth.session) && !adopt(tree, node))
 			pending->nodes[kept++] = node;
 	}
 	pending->count = kept;
@@ -318,7 +321,7 @@ static void settle(struct tree *tree, struct pending *pending)
 				    "its parent %s can neither have created nor adopted it in "
 				    "session %u",
 				    pending->nodes[i]->parent->name,
-				    (unsigned)pending->nodes[i]->birth->key);
+				    (unsigned)pending->nodes[i]->birth.session->key);
 		return;
 	}
 }
@@ -343,12 +346,12 @@ static void add_init_maker(struct tree *tree, struct node *init)
 	}
 	maker = tree_add_free_helper(tree, above, "helper: maker of an init");
 	maker->creator = creator;
-	maker->needs_birth = init->needs_birth;
-	maker->birth = init->birth;
-	maker->session = init->needs_birth ? init->birth : creator->session;
-	maker->same_parent = init->same_parent;
+	maker->birth.needs_session = init->birth.needs_session;
+	maker->birth.session = init->birth.session;
+	maker->session = init->birth.needs_session ? init->birth.session : creator->session;
+	maker->birth.same_parent = init->birth.same_parent;
 	init->creator = maker;
-	init->same_parent = true;
+	init->birth.same_parent = true;
 }
 
 static void add_init_makers(struct tree *tree)
@@ -371,8 +374,8 @@ void plan_sessions(struct tree *tree)
 		struct node *node = tree->nodes[tree->looked_at[i]];
 		if (node->leads_session)
 			continue;
-		node->needs_birth = true;
-		node->birth = node->session;
+		node->birth.needs_session = true;
+		node->birth.session = node->session;
 		if (node->parent && (prefers_adoption(tree, node) || !inherit(node, node->session)))
 			add_pending(tree, &pending, node);
 	}

@@ -75,7 +75,7 @@ static bool can_be_made_by(const struct node *node, const struct node *sibling)
 	return node->parent && sibling->parent == node->parent && node->creator == node->parent &&
 	       sibling->creator == node->parent && sibling->place == node->place &&
 	       sibling->place->init != sibling && node->place->init != node &&
-	       (!node->needs_birth || node->birth == sibling->session);
+	       (!node->birth.needs_session || node->birth.session == sibling->session);
 }
 
 static void connect(struct tree *tree, enum object object)
@@ -93,7 +93,7 @@ static void connect(struct tree *tree, enum object object)
 			first = node;
 		} else if (object != OBJECT_VM && can_be_made_by(node, first)) {
 			node->creator = first;
-			node->same_parent = true;
+			node->birth.same_parent = true;
 		}
 	}
 }
@@ -116,9 +116,9 @@ static void check(struct tree *tree, enum object object)
 		if (!first)
 			first = node;
 		if (object == OBJECT_FILES)
-			node->share_files = connected;
+			node->birth.share_files = connected;
 		if (object == OBJECT_FS)
-			node->share_fs = connected;
+			node->birth.share_fs = connected;
 	}
 }
 

@@ -29,7 +29,8 @@ static void add_wake(struct tree *tree, struct node *node, uint32_t word, uint32
  */
 static bool needs_its_maker(const struct group *group)
 {
-	return group->n_born == 0 && (!group->leader->task || group->leader->first_group == group);
+	return group->n_born == 0 &&
+	       (!group->leader->task || group->leader->grouping.first == group);
 }
 
 static void choose_group_words(struct tree *tree, struct group *group)
@@ -46,13 +47,13 @@ static void choose_words(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n_order; i++) {
 		struct node *node = tree->order[i];
-		if (node->join != JOIN_NONE)
+		if (node->grouping.join != JOIN_NONE)
 			choose_group_words(tree, node->group);
-		if (node->moved_first)
-			choose_group_words(tree, node->wanted_group);
+		if (node->grouping.moved_first)
+			choose_group_words(tree, node->grouping.wanted);
 		struct place *place = node->place;
-		if (node->same_parent && node->task && task_is_zombie(node->task))
-			node->born_word = tree_add_word(tree);
+		if (node->birth.same_parent && node->task && task_is_zombie(node->task))
+			node->grouping.born_word = tree_add_word(tree);
 		if (node->creator && place != node->creator->place && place->init != node &&
 		    !place->ready_word)
 			place->ready_word = tree_add_word(tree);
@@ -72,9 +73,9 @@ static void add_founded(struct tree *tree, struct node *node, struct node *child
 	add_wait(tree, node, place->founded_word, 1);
 	node_add_step(tree, node, STEP_ENTER_FOUNDED)->place = place;
 	node_add_step(tree, node, STEP_CREATE)->node = child;
-	add_wake(tree, node, founder->leave_word, 1);
-	if (child->born_word)
-		add_wake(tree, node, child->born_word, 1);
+	add_wake(tree, node, founder->as_helper.leave_word, 1);
+	if (child->grouping.born_word)
+		add_wake(tree, node, child->grouping.born_word, 1);
 	node_begin(tree, node, BUNDLE_DEFERRED);
 	node_add_step(tree, node, STEP_REAP)->node = founder;
 }
@@ -92,8 +93,8 @@ static void add_creation(struct tree *tree, struct node *node, struct node *chil
 		add_wait(tree, node, wanted->ready_word, 1);
 	node_add_step(tree, node, STEP_ENTER)->place = wanted;
 	node_add_step(tree, node, STEP_CREATE)->node = child;
-	if (child->born_word)
-		add_wake(tree, node, child->born_word, 1);
+	if (child->grouping.born_word)
+		add_wake(tree, node, child->grouping.born_word, 1);
 }
 
 static void add_move(struct tree *tree, struct node *node, struct node *child, struct group *group,
@@ -103,8 +104,8 @@ static void add_move(struct tree *tree, struct node *node, struct node *child, s
 	if (group->ready_word)
 		add_wait(tree, node, group->ready_word, 1);
 	/* It leaves its birth group once it has made what is to be born there. */
-	if (child->movable_word && group == child->group)
-		add_wait(tree, node, child->movable_word, 1);
+	if (child->grouping.movable_word && group == child->group)
+		add_wait(tree, node, child->grouping.movable_word, 1);
 	struct step *step = node_add_step(tree, node, STEP_MOVE);
 	step->node = child;
 	step->group = group;
@@ -116,15 +117,15 @@ static void add_move(struct tree *tree, struct node *node, struct node *child, s
 static void add_moves(struct tree *tree, struct node *node, struct node *child,
 		      enum bundle_kind kind)
 {
-	if (child->moved_first) {
-		add_move(tree, node, child, child->wanted_group, kind);
-		add_wake(tree, node, child->put_word, 1);
+	if (child->grouping.moved_first) {
+		add_move(tree, node, child, child->grouping.wanted, kind);
+		add_wake(tree, node, child->grouping.put_word, 1);
 	}
-	if (child->join != JOIN_BY_CREATOR)
+	if (child->grouping.join != JOIN_BY_CREATOR)
 		return;
 	add_move(tree, node, child, child->group, kind);
-	if (child->moved_word)
-		add_wake(tree, node, child->moved_word, 1);
+	if (child->grouping.moved_word)
+		add_wake(tree, node, child->grouping.moved_word, 1);
 }
 
 /* Once the creator has called setsid it cannot move those any more that were born before. */
@@ -133,20 +134,20 @@ static void add_phase(struct tree *tree, struct node *node, int phase)
 	bool at_once = phase == PHASE_EARLY && node->leads_session;
 
 	for (size_t i = 0; i < node->n_children; i++)
-		if ((int)node->children[i]->phase == phase)
+		if ((int)node->children[i]->birth.phase == phase)
 			add_creation(tree, node, node->children[i]);
 	for (size_t i = 0; i < node->n_children; i++) {
 		struct node *child = node->children[i];
-		if ((int)child->phase == phase)
+		if ((int)child->birth.phase == phase)
 			add_moves(tree, node, child, at_once ? BUNDLE_FREE : BUNDLE_DEFERRED);
 	}
 }
 
 static void add_lead(struct tree *tree, struct node *node)
 {
-	const struct group *made = node->first_group ? node->first_group : node->group;
+	const struct group *made = node->grouping.first ? node->grouping.first : node->group;
 
-	if (!node->leads_session && !node->leads_group && !node->first_group)
+	if (!node->leads_session && !node->leads_group && !node->grouping.first)
 		return;
 	node_begin(tree, node, BUNDLE_RIGID);
 	node_add_step(tree, node, node->leads_session ? STEP_SETSID : STEP_LEAD_GROUP);
@@ -158,10 +159,11 @@ static void add_lead(struct tree *tree, struct node *node)
 static void add_stay(struct tree *tree, struct node *node)
 {
 	node_begin(tree, node, BUNDLE_RIGID);
-	if (node->first_group && node->first_group->joined_word && !node->first_group->keeper)
-		add_wait(tree, node, node->first_group->joined_word, 1);
-	if (node->movable_word)
-		add_wake(tree, node, node->movable_word, 1);
+	if (node->grouping.first && node->grouping.first->joined_word &&
+	    !node->grouping.first->keeper)
+		add_wait(tree, node, node->grouping.first->joined_word, 1);
+	if (node->grouping.movable_word)
+		add_wake(tree, node, node->grouping.movable_word, 1);
 }
 
 static void add_creations(struct tree *tree, struct node *node)
@@ -170,9 +172,9 @@ static void add_creations(struct tree *tree, struct node *node)
 	add_lead(tree, node);
 	add_phase(tree, node, PHASE_MAIN);
 	add_stay(tree, node);
-	if (node->moved_word) {
+	if (node->grouping.moved_word) {
 		node_begin(tree, node, BUNDLE_RIGID);
-		add_wait(tree, node, node->moved_word, 1);
+		add_wait(tree, node, node->grouping.moved_word, 1);
 		add_phase(tree, node, PHASE_MOVED);
 	}
 	/* Threads can be made only in the own namespace (EINVAL, copy_process). */
@@ -191,7 +193,7 @@ static void add_join(struct tree *tree, struct node *node)
 {
 	const struct group *group = node->group;
 
-	if (node->join != JOIN_SELF)
+	if (node->grouping.join != JOIN_SELF)
 		return;
 	node_begin(tree, node, BUNDLE_DEFERRED);
 	if (group->ready_word)
@@ -206,16 +208,16 @@ static void add_reap(struct tree *tree, struct node *node, struct node *helper,
 {
 	node_begin(tree, node, kind);
 	node_add_step(tree, node, STEP_REAP)->node = helper;
-	if (helper->left_word)
-		add_wake(tree, node, helper->left_word, 1);
+	if (helper->as_helper.left_word)
+		add_wake(tree, node, helper->as_helper.left_word, 1);
 }
 
 /* Helpers that leave when they are done; the others are told to, see add_adoptions. */
 static void add_reaping(struct tree *tree, struct node *node)
 {
 	for (size_t i = 0; i < node->n_children; i++)
-		if (!node->children[i]->task && !node->children[i]->leave_word)
-			add_reap(tree, node->children[i]->reaper, node->children[i],
+		if (!node->children[i]->task && !node->children[i]->as_helper.leave_word)
+			add_reap(tree, node->children[i]->as_helper.reaper, node->children[i],
 				 BUNDLE_DEFERRED);
 }
 
@@ -226,18 +228,18 @@ static void set_mark(struct tree *tree, struct node *node, uint32_t value)
 
 static void add_adoption(struct tree *tree, const struct adoption *adoption, uint32_t next_turn)
 {
-	struct node *helper = adoption->helper, *reaper = helper->reaper;
-	struct node *conductor = adoption->marked ? helper->adopter : reaper;
+	struct node *helper = adoption->helper, *reaper = helper->as_helper.reaper;
+	struct node *conductor = adoption->marked ? helper->as_helper.adopter : reaper;
 
 	node_begin(tree, conductor, BUNDLE_RIGID);
 	add_wait(tree, conductor, adoption->turn_word, 1);
 	if (adoption->marked)
 		set_mark(tree, conductor, 1);
-	add_wake(tree, conductor, helper->leave_word, 1);
+	add_wake(tree, conductor, helper->as_helper.leave_word, 1);
 	add_reap(tree, reaper, helper, conductor == reaper ? BUNDLE_RIGID : BUNDLE_DEFERRED);
 	node_begin(tree, conductor, BUNDLE_RIGID);
 	if (conductor != reaper)
-		add_wait(tree, conductor, helper->left_word, 1);
+		add_wait(tree, conductor, helper->as_helper.left_word, 1);
 	if (adoption->marked)
 		set_mark(tree, conductor, 0);
 	if (next_turn)
@@ -272,7 +274,7 @@ static void add_end(struct tree *tree, struct node *node)
 {
 	node_begin(tree, node, BUNDLE_LAST);
 	if (is_adopted(node)) {
-		add_wait(tree, node, node_birth_parent(node)->left_word, 1);
+		add_wait(tree, node, node_birth_parent(node)->as_helper.left_word, 1);
 		if (!outlives_tie(node->parent))
 			node_add_step(tree, node, STEP_TIE);
 	}
@@ -281,8 +283,8 @@ static void add_end(struct tree *tree, struct node *node)
 	if (node->group && node->group->joined_word &&
 	    (node->group->leader == node || node->group->keeper == node))
 		add_wait(tree, node, node->group->joined_word, 1);
-	if (node->leave_word)
-		add_wait(tree, node, node->leave_word, 1);
+	if (node->as_helper.leave_word)
+		add_wait(tree, node, node->as_helper.leave_word, 1);
 	node_add_step(tree, node, STEP_EXIT);
 }
 
@@ -294,17 +296,17 @@ void plan_steps(struct tree *tree)
 		node_begin(tree, node, BUNDLE_RIGID);
 		/* A helper whose creator leaves before it would die with that. */
 		if (!is_adopted(node) && !outlives_tie(node->creator) &&
-		    (node->task || node->reaper == node_birth_parent(node)))
+		    (node->task || node->as_helper.reaper == node_birth_parent(node)))
 			node_add_step(tree, node, STEP_TIE);
-		if (node->founds) {
-			node_add_step(tree, node, STEP_FOUND)->place = node->founds;
-			add_wake(tree, node, node->founds->founded_word, 1);
+		if (node->as_helper.founds) {
+			node_add_step(tree, node, STEP_FOUND)->place = node->as_helper.founds;
+			add_wake(tree, node, node->as_helper.founds->founded_word, 1);
 		}
 		if (node->place->init == node && node->place->ready_word)
 			add_wake(tree, node, node->place->ready_word, 1);
-		if (node->moved_first) {
+		if (node->grouping.moved_first) {
 			node_begin(tree, node, BUNDLE_RIGID);
-			add_wait(tree, node, node->put_word, 1);
+			add_wait(tree, node, node->grouping.put_word, 1);
 		}
 		add_creations(tree, node);
 		add_join(tree, node);

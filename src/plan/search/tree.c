@@ -94,7 +94,7 @@ void tree_append_to_order(struct tree *tree, size_t first)
 
 struct node *node_birth_parent(const struct node *node)
 {
-	while (node->same_parent)
+	while (node->birth.same_parent)
 		node = node->creator;
 	return node->creator;
 }

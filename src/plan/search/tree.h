@@ -108,39 +108,23 @@ struct bundle {
 	size_t n_looked_at;    /* scratch of schedule.c */
 };
 
-/* A process to be made. */
-struct node {
-	const struct task *task; /* NULL: a helper */
-	const char *name;
-	size_t index; /* in tree->nodes */
-	struct place *place;
-	struct pid_vector pids;
-	size_t n_unnamed; /* outermost levels at which the kernel chooses the number (helpers) */
-	struct session *session;
-	struct group *group;
-	bool leads_session, leads_group;
-	struct group *first_group; /* made by this node, which leaves it for `group` again */
-	struct place *founds;	   /* all that this helper is for */
-	struct place *early_place; /* of its children, entered while the init is alive */
-	bool silent;		   /* this helper is gone at once, and nobody hears of it */
-
-	size_t depth;	       /* below the root, at the end */
-	struct node *parent;   /* at the end; NULL for the root and for helpers */
-	struct node *creator;  /* who calls clone3 */
-	struct session *birth; /* session to be born in; NULL: any */
-	bool needs_birth;      /* birth is not a free choice */
+/* In which session it is born, and what it shares with its creator; sessions.c, sharing.c. */
+struct birth {
+	struct session *session; /* NULL: any */
+	bool needs_session;	 /* that is not a free choice */
 	enum {
 		PHASE_EARLY, /* created before the creator's setsid or setpgid(0, 0) */
 		PHASE_MAIN,
 		PHASE_MOVED, /* after the creator has been moved to its group */
 	} phase;
 	bool share_files, share_fs, same_parent; /* CLONE_FILES, CLONE_FS, CLONE_PARENT */
-	bool refused;
+};
 
-	struct node **children; /* in order of creation */
-	size_t n_children;
-	struct group *wanted_group; /* to be born into, for itself or for its children; NULL: any */
-	struct group *birth_group;  /* or moved into by the creator before it does anything */
+/* How it comes into its process group; groups.c, creation.c. */
+struct grouping {
+	struct group *first;   /* made by this node, which leaves it for its own again */
+	struct group *wanted;  /* to be born into, for itself or for its children; NULL: any */
+	struct group *born_in; /* or moved into by the creator before it does anything */
 	bool moved_first;
 	bool born_to_maker; /* the birth group came down to it from its maker, by births alone */
 	enum {
@@ -152,42 +136,47 @@ struct node {
 	uint32_t put_word;     /* set once the creator has moved it into its birth group */
 	uint32_t moved_word;   /* the same for its group; 0: it does not wait */
 	uint32_t movable_word; /* set once it has made what is to be born in its birth group */
+};
 
-	/* Helpers: */
-	struct node *reaper;  /* who waits for its exit */
+/* Of who is no task: for whom it is there, and when it goes; sessions.c, adoption.c. */
+struct help {
+	struct place *founds; /* all that this helper is for */
+	bool silent;	      /* it is gone at once, and nobody hears of it */
 	struct node *adopter; /* task that gets its children; NULL: it has none at its exit */
 	struct group *serves; /* its children are born in this group; NULL: they join theirs */
+	struct node *reaper;  /* who waits for its exit */
 	uint32_t leave_word;  /* it exits once this is set; 0: at once */
 	uint32_t left_word;   /* set once it has been reaped; 0: nobody waits */
+};
 
-	struct node **helpers; /* made by this node, one per adopter */
-	size_t n_helpers;
+/* A process to be made: what it is, then what each part of the search finds out. */
+struct node {
+	const struct task *task; /* NULL: a helper */
+	const char *name;
+	size_t index; /* in tree->nodes */
+	struct place *place;
+	struct pid_vector pids;
+	size_t n_unnamed; /* outermost levels at which the kernel chooses the number (helpers) */
+	struct session *session;
+	struct group *group;
+	bool leads_session, leads_group;
+	size_t depth;	     /* below the root, at the end */
+	struct node *parent; /* at the end; NULL for the root and for helpers */
+	bool refused;
 
+	struct node *creator;	   /* who calls clone3 */
+	struct node **children;	   /* in order of creation */
+	struct node **helpers;	   /* made by this node, one per adopter */
+	struct place *early_place; /* of its children, entered while the init is alive */
+	size_t n_children, n_helpers;
+	struct birth birth;
+	struct grouping grouping;
+	struct help as_helper;
 	struct step *steps; /* by bundles until schedule() has put them in order */
-	size_t n_steps;
 	struct bundle *bundles;
-	size_t n_bundles;
-	/* Scratch of adoption.c and creation.c: */
-	struct node *current_parent;
-	uint64_t birth_rank;
-	bool visited;
-	/* Scratch of schedule.c: */
-	struct step *ordered;
-	size_t n_ordered;
-	size_t n_opened, n_pending, n_blocking; /* bundles; opened ones that are not done */
-	struct bundle *stopped_at;
-	struct place *current_place; /* where its children are born */
-	/* Scratch of the programs: */
-	struct program *program;
-	uint64_t number_slot;	    /* where the creator keeps a helper's number; 0: it is known */
-	struct node *table_owner;   /* the first of those that share its descriptor table */
-	uint32_t n_sharers;	    /* of an owner: the others */
-	uint32_t n_keeping_sharers; /* those of them that enter namespaces late */
-	/* Of an owner with sharers; see descriptors.c, and user-namespaces.c for the last. */
-	uint64_t made_word, placed_word, used_word, entered_word;
-	uint64_t late_word; /* counts threads that have entered other namespaces than the first */
-	uint64_t *place_slots; /* by thread: descriptors of pid namespaces; children-places.c */
-	uint64_t killed_word;  /* of a zombie that its parent has to kill */
+	size_t n_steps, n_bundles;
+
+	struct lowered *lowered; /* of its program; NULL during the search (plan/lower/build.h) */
 };
 
 struct tree {

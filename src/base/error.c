@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ record(struct error *err, enum error_name name, int os_errno, const char *format
 		return;
 	err->name = name;
 	err->os_errno = os_errno;
-	err->hint[0] = '\0';
+	err->hint[0] = err->option[0] = '\0';
 	size_t used = message_format(err->text, sizeof err->text, format, args);
 	if (os_errno)
 		snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(os_errno));
@@ -104,5 +105,37 @@ int fail_hint(struct error *err, const char *format, ...)
 	va_start(args, format);
 	message_format(err->hint, sizeof err->hint, format, args);
 	va_end(args);
+	return -1;
+}
+
+/* What a shell leaves as it is. */
+static bool is_plain_word(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_-./:,=+@%";
+
+	return *text && text[strspn(text, plain)] == '\0';
+}
+
+int fail_option(struct error *err, const char *option, const char *format, ...)
+{
+	char value[sizeof err->option], quoted[sizeof err->option * 4 + 3], *to = quoted;
+	va_list args;
+
+	snprintf(err->option, sizeof err->option, "%s", option);
+	if (!format)
+		return -1;
+	va_start(args, format);
+	vsnprintf(value, sizeof value, format, args);
+	va_end(args);
+	bool plain = is_plain_word(value);
+	*to++ = '\'';
+	for (const char *at = value; *at; at++)
+		to += sprintf(to, *at == '\'' ? "'\\''" : "%c", *at);
+	strcpy(to, "'");
+	/* One that is cut off is none. */
+	if (snprintf(err->option, sizeof err->option, "%s %s", option, plain ? value : quoted) >=
+	    (int)sizeof err->option)
+		err->option[0] = '\0';
 	return -1;
 }

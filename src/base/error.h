@@ -20,9 +20,10 @@ enum error_name {
 
 struct error {
 	enum error_name name;
-	int os_errno;	/* 0 where no system call failed */
-	char text[768]; /* what was being done, to which object, why it failed */
-	char hint[256]; /* what the person can do; may be empty */
+	int os_errno;	  /* 0 where no system call failed */
+	char text[768];	  /* what was being done, to which object, why it failed */
+	char hint[256];	  /* what the person can do; may be empty */
+	char option[512]; /* of the command line, that lets it through, as a shell takes it; "" */
 };
 
 /* Stable kebab-case name as listed in docs/errors.md, and its one-line meaning. */
@@ -46,5 +47,12 @@ int fail_while(struct error *err, const char *format, ...) __attribute__((format
 
 /* Say what the person can do; always returns -1, so it can end a failing path. */
 int fail_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Name the option that would let it through, ready to paste: "--external", and its value, which is
+ * quoted if a shell would read something else (NULL: it has none). Always returns -1.
+ */
+int fail_option(struct error *err, const char *option, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/obstacles.h"
 #include "base/slots.h"
 #include "collect/interrupted.h"
 #include "model/externals.h"
@@ -64,6 +65,7 @@ struct target {
 	char *stat;	   /* stat there, after the ')' of the name: fields from 3 on */
 	char *leader_stat; /* the same of the leader, dead or alive */
 	bool zombie;
+	bool refused;	 /* something is missing in its messages */
 	int stop_signal; /* of a group stop (SIGSTOP, SIGTSTP, ...); 0 if it was running */
 	struct target_thread *threads; /* threads[0] is the leader */
 	size_t n_threads;
@@ -101,6 +103,12 @@ struct collect {
 	size_t n_targets;
 	/* Filled by kinds while collecting: */
 	uint32_t next_file_id, next_shared_id, next_pages_id;
+	/*
+	 * The tree is only looked at, as it runs: nobody is stopped, nothing of it is changed, and
+	 * there are no images. What only a stopped task tells is left out (collect_look_tree).
+	 */
+	bool looking;
+	struct obstacles obstacles;		   /* see collect_pass */
 	struct slots states;			   /* see collect_state */
 	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
 	/* For stats-dump: of private memory, and of shared. */
@@ -112,6 +120,13 @@ static inline void **collect_state(struct collect *collect, const void *owner)
 {
 	return slot_of(&collect->states, collect->arena, owner);
 }
+
+/*
+ * A refusal is kept, with all others that are met, and forgotten as an error: 0, go on as if what
+ * it is about were not there. -1: it is none. Where the tree is only looked at, what is gone in the
+ * meantime is forgotten as well.
+ */
+int collect_pass(struct collect *collect, struct error *err);
 
 /* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
 int target_pidfd(const struct target *target);
@@ -164,7 +179,7 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 
 /* All descriptors of a task (its table may be shared with earlier tasks), in the order of tasks. */
 int collect_descriptors(struct target *target, struct error *err);
-/* Once all are known: the kinds complete what they know, and all refusals are told at once. */
+/* Once all are known: the kinds complete what they know. */
 int collect_files_complete(struct collect *collect, struct error *err);
 
 /* A descriptor of our own of what a descriptor of a task refers to; -1 with err. */
@@ -193,22 +208,23 @@ void collect_find_inode(struct collect *collect, struct watched_file *watched);
 /* A descriptor of our own of it; -1 with err. */
 int collect_get_watched(const struct watched_file *watched, struct error *err);
 
-/*
- * One more reason why the files of the tree cannot be dumped. Reasons are gathered, and reported
- * together with ERR_UNSUPPORTED_FILE, one a line, by collect_files_complete.
- */
+/* One more reason why the files of the tree cannot be dumped (ERR_UNSUPPORTED_FILE). */
 void collect_refuse_file(struct collect *collect, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* The pipeline of collecting, one after another, used by pipeline/dump.c. */
 int collect_stop_tree(struct collect *collect, struct error *err); /* seize.c */
+/* look.c: in its place, finds the tasks as they run; ERR_TREE_CHANGED: look once more. */
+int collect_look_tree(struct collect *collect, struct error *err);
 /*
  * target.c: whether a caller that could stop the tasks may also read their memory and, if asked
  * for, send them signals. ERR_NO_PRIVILEGE, before anything is written.
  */
 int collect_check_privileges(const struct collect *collect, bool signals, struct error *err);
-int collect_read(struct collect *collect, struct error *err);  /* tasks.c: /proc, ids, kinds */
-int collect_probe(struct collect *collect, struct error *err); /* probe.c: asks, answers */
+/* tasks.c: /proc, ids, kinds. Refusals are in collect->obstacles. */
+int collect_read(struct collect *collect, struct error *err);
+int collect_probe(struct collect *collect,
+		  struct error *err); /* probe.c: the same; asks, answers */
 /* probe.c: what others did while the tree was read; last before the images are written. */
 int collect_look_again(struct collect *collect, struct error *err);
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */

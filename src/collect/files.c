@@ -5,8 +5,8 @@
  * descriptions of one inode, so finding one among n costs log n calls; what a task inherited from
  * its parent at the same number costs a single one.
  *
- * Which kind a description is, and what else belongs to it, is for the kinds to say. Those that
- * no kind has are gathered over all tasks, so that one dump tells all reasons against it.
+ * Which kind a description is, and what else belongs to it, is for the kinds to say. What is
+ * refused is left out, and looking goes on, so that one dump tells all reasons against it.
  */
 #include "collect/collect.h"
 #include "collect/file_words.h"
@@ -29,13 +29,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Refusals named in full; the error text has room for about so many. */
-enum {
-	LOOK_EVERY = 256,
-	N_BUCKETS = 1024,
-	MAX_REFUSALS = 8,
-	MAX_LINK = PATH_MAX + sizeof " (deleted)"
-};
+enum { LOOK_EVERY = 256, N_BUCKETS = 1024, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
 
 struct description {
 	pid_t pid; /* a task that has it, and its number there */
@@ -66,8 +60,6 @@ struct known_path {
 struct files_state {
 	struct inode_bucket *inodes[N_BUCKETS];
 	struct known_path *paths[N_BUCKETS];
-	struct text refusals; /* one a line */
-	size_t n_refusals;
 };
 
 static struct files_state *state_of(struct collect *collect)
@@ -78,7 +70,6 @@ static struct files_state *state_of(struct collect *collect)
 
 	if (!state) {
 		state = arena_new(collect->arena, struct files_state);
-		text_init(&state->refusals, collect->arena);
 		*kept = state;
 	}
 	return state;
@@ -86,29 +77,15 @@ static struct files_state *state_of(struct collect *collect)
 
 void collect_refuse_file(struct collect *collect, const char *format, ...)
 {
-	struct files_state *state = state_of(collect);
-	char line[512];
+	struct error refused = { 0 };
+	char text[sizeof refused.text];
 	va_list args;
 
-	if (state->n_refusals++ >= MAX_REFUSALS)
-		return;
 	va_start(args, format);
-	message_format(line, sizeof line, format, args);
+	message_format(text, sizeof text, format, args);
 	va_end(args);
-	text_add(&state->refusals, "%s%s", state->n_refusals > 1 ? "\n" : "", line);
-}
-
-static int fail_refused(const struct files_state *state, struct error *err)
-{
-	struct arena *arena = state->refusals.arena;
-
-	/* The end is what gets lost if the paths are long; so say how many there are first. */
-	if (state->n_refusals > 1)
-		return fail_text(err, ERR_UNSUPPORTED_FILE,
-				 arena_printf(arena, "%zu open files cannot be dumped:\n%s%s",
-					      state->n_refusals, state->refusals.string,
-					      state->n_refusals > MAX_REFUSALS ? "\n..." : ""));
-	return fail_text(err, ERR_UNSUPPORTED_FILE, state->refusals.string);
+	fail_text(&refused, ERR_UNSUPPORTED_FILE, text);
+	collect_pass(collect, &refused);
 }
 
 static size_t bucket_of(const struct stat *stat)
@@ -203,28 +180,19 @@ static FileEntry *new_entry(struct collect *collect, const struct file_kind *kin
 	return entry;
 }
 
-/* The description gets its id and its entry; one that no kind has keeps id 0 and is refused. */
+/* The description gets its id and its entry. */
 static int collect_description(struct open_file *file, struct description *description,
 			       struct error *err)
 {
 	struct collect *collect = file->target->collect;
 
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++) {
-		struct error refused = { 0 };
-
 		if (!(*kind)->recognise(file))
 			continue;
 		file->id = collect->next_file_id;
 		FileEntry *entry = new_entry(collect, *kind, file->id);
-		if ((*kind)->collect(file, entry, &refused) ||
-		    collect_aspects(file, entry, &refused)) {
-			if (refused.name != ERR_UNSUPPORTED_FILE) {
-				*err = refused;
-				return -1;
-			}
-			collect_refuse_file(collect, "%s", refused.text);
-			return 0;
-		}
+		if ((*kind)->collect(file, entry, err) || collect_aspects(file, entry, err))
+			return -1;
 		collect->next_file_id++;
 		snapshot_add_file(collect->snapshot, entry);
 		description->id = file->id;
@@ -232,13 +200,11 @@ static int collect_description(struct open_file *file, struct description *descr
 		return 0;
 	}
 	if (file->link[0] == '/' && file->number != UINT32_MAX)
-		collect_refuse_file(collect,
-				    "%s is %s: allow it with --external file[%" PRIx64 ":%jx]",
-				    file->what, file_in_words(file), (uint64_t)file->mount_id,
-				    (uintmax_t)file->stat.st_ino);
-	else
-		collect_refuse_file(collect, "%s is %s", file->what, file_in_words(file));
-	return 0;
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is %s: allow it with --external file[%" PRIx64 ":%jx]", file->what,
+			    file_in_words(file), (uint64_t)file->mount_id,
+			    (uintmax_t)file->stat.st_ino);
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s is %s", file->what, file_in_words(file));
 }
 
 /* ---- Which description it is ---- */
@@ -358,7 +324,9 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 	struct inode_bucket *bucket = find_inode(file->target->collect, &file->stat);
 	if (find_description(file, bucket, &description, &is_new, err))
 		return -1;
-	if (is_new && collect_description(file, description, err))
+	/* One that is refused keeps id 0. */
+	if (is_new && collect_description(file, description, err) &&
+	    collect_pass(file->target->collect, err))
 		return -1;
 	*ret = *description;
 	return 0;
@@ -366,16 +334,10 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 
 static int collect_held(const struct open_file *file, uint32_t id, struct error *err)
 {
-	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++) {
-		struct error refused = { 0 };
-		if (!(*aspect)->held || !(*aspect)->held(file, id, &refused))
-			continue;
-		if (refused.name != ERR_UNSUPPORTED_FILE) {
-			*err = refused;
+	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++)
+		if ((*aspect)->held && (*aspect)->held(file, id, err) &&
+		    collect_pass(file->target->collect, err))
 			return -1;
-		}
-		collect_refuse_file(file->target->collect, "%s", refused.text);
-	}
 	return 0;
 }
 
@@ -440,7 +402,8 @@ static int collect_table(struct target *target, struct error *err)
 		uint32_t number = (uint32_t)strtoul(entry->d_name, NULL, 10);
 		if (++seen % LOOK_EVERY == 0 && collect_go_on(target->collect, err))
 			return -1;
-		if (collect_descriptor(target, number, &cursor, err))
+		if (collect_descriptor(target, number, &cursor, err) &&
+		    collect_pass(target->collect, err))
 			return -1;
 	}
 }
@@ -462,12 +425,14 @@ int collect_descriptors(struct target *target, struct error *err)
 int collect_files_complete(struct collect *collect, struct error *err)
 {
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
-		if ((*kind)->complete && (*kind)->complete(collect, err))
+		if ((*kind)->complete && (*kind)->complete(collect, err) &&
+		    collect_pass(collect, err))
 			return -1;
 	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++)
-		if ((*aspect)->complete && (*aspect)->complete(collect, err))
+		if ((*aspect)->complete && (*aspect)->complete(collect, err) &&
+		    collect_pass(collect, err))
 			return -1;
-	return state_of(collect)->n_refusals ? fail_refused(state_of(collect), err) : 0;
+	return 0;
 }
 
 int collect_get_file(const struct open_file *file, struct error *err)
@@ -609,8 +574,6 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 		arena_printf(collect->arena, "pid %d: %s (%s)", target->pid, link_name, file.link);
 	if (collect_description(&file, &description, err))
 		return -1;
-	if (!description.id)
-		return fail_refused(state, err);
 	remember_path(collect, &file, description.id);
 	*ret_file_id = description.id;
 	return 0;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_TOLD = 8, WHO_ROOM = 64 };
+enum { WHO_ROOM = 64 };
 
 static const struct {
 	const char *name, *what;
@@ -21,8 +21,8 @@ static const struct {
 };
 
 struct lost {
-	struct text lines;
-	size_t n; /* of them */
+	struct text *lines;
+	size_t n;
 	uint64_t kinds;
 	struct told {
 		pid_t tid;
@@ -75,28 +75,24 @@ static struct lost *lost_of(struct collect *collect)
 	static const char owner;
 	void **kept = collect_state(collect, &owner);
 
-	if (!*kept) {
-		struct lost *lost = arena_new(collect->arena, struct lost);
-
-		text_init(&lost->lines, collect->arena);
-		*kept = lost;
-	}
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct lost);
 	return *kept;
 }
 
 /* One line for each thread and reason. */
-static void tell(struct lost *lost, const char *who, pid_t tid, enum loss loss, const char *why)
+static void tell(struct lost *lost, struct arena *arena, const char *who, pid_t tid, enum loss loss,
+		 const char *why)
 {
-	if (lost->last_thread == tid && lost->last_why == why) {
-		if (lost->n <= MAX_TOLD)
-			text_add(&lost->lines, ", %s", losses[loss].name);
+	if (lost->n && lost->last_thread == tid && lost->last_why == why) {
+		text_add(&lost->lines[lost->n - 1], ", %s", losses[loss].name);
 		return;
 	}
 	lost->last_thread = tid;
 	lost->last_why = why;
-	if (lost->n++ < MAX_TOLD)
-		text_add(&lost->lines, "%s%s %s: %s", lost->n > 1 ? "\n" : "", who, why,
-			 losses[loss].name);
+	lost->lines = arena_grow(arena, lost->lines, lost->n, sizeof *lost->lines);
+	text_init(&lost->lines[lost->n], arena);
+	text_add(&lost->lines[lost->n++], "%s %s: %s", who, why, losses[loss].name);
 }
 
 /* Threads may be asked more than once. */
@@ -105,8 +101,6 @@ static bool is_new(struct lost *lost, struct arena *arena, pid_t tid, enum loss 
 	for (size_t i = lost->n_told; i-- > 0;)
 		if (lost->told[i].tid == tid && lost->told[i].loss == loss)
 			return false;
-	if (lost->n_told > MAX_TOLD * LOSS_COUNT)
-		return true;
 	lost->told = arena_grow(arena, lost->told, lost->n_told, sizeof *lost->told);
 	lost->told[lost->n_told++] = (struct told){ tid, loss };
 	return true;
@@ -130,7 +124,7 @@ void loss_add(struct target *target, size_t thread, enum loss loss, const char *
 		return;
 	}
 	lost->kinds |= bit_of(loss);
-	tell(lost, who, tid, loss, why);
+	tell(lost, collect->arena, who, tid, loss, why);
 }
 
 void loss_forbidden(struct target *target, size_t thread, enum loss loss)
@@ -145,14 +139,16 @@ int losses_report(struct collect *collect, struct error *err)
 	struct lost *lost = lost_of(collect);
 	struct text names;
 
-	if (lost->n == 0)
-		return 0;
 	text_init(&names, collect->arena);
 	for (size_t i = 0; i < LOSS_COUNT; i++)
 		if (lost->kinds & bit_of((enum loss)i))
 			text_add(&names, "%s%s", names.length ? "," : "", losses[i].name);
-	if (lost->n > MAX_TOLD)
-		text_add(&lost->lines, "\n...");
-	fail_text(err, ERR_STATE_LOST, lost->lines.string);
-	return fail_hint(err, "--force-lost %s dumps without this state", names.string);
+	for (size_t i = 0; i < lost->n; i++) {
+		fail_text(err, ERR_STATE_LOST, lost->lines[i].string);
+		fail_hint(err, "--force-lost %s dumps without this state", names.string);
+		fail_option(err, "--force-lost", "%s", names.string);
+		if (collect_pass(collect, err))
+			return -1;
+	}
+	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * State of tasks that a dump knows it would lose: it cannot be asked for, or nothing can give it
- * again. The dump is refused (ERR_STATE_LOST) and says all of them at once, unless a person has
+ * again. The dump is refused (ERR_STATE_LOST), unless a person has
  * said by name that the loss is fine (--force-lost). Nothing is ever guessed.
  */
 #ifndef NESTOR_COLLECT_LOSSES_H
@@ -61,7 +61,7 @@ void loss_add(struct target *target, size_t thread, enum loss loss, const char *
 /* A thread's filter keeps it from being asked. */
 void loss_forbidden(struct target *target, size_t thread, enum loss loss);
 
-/* ERR_STATE_LOST if anything was added that nobody has accepted. */
+/* What was added and nobody has accepted becomes refusals (ERR_STATE_LOST, collect_pass). */
 int losses_report(struct collect *collect, struct error *err);
 
 #endif

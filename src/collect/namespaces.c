@@ -375,23 +375,35 @@ static int read_made(struct target *target, size_t thread, enum namespace_type t
 	return 0;
 }
 
+static int read_target_type(struct target *target, enum namespace_type type, struct error *err)
+{
+	bool plain = namespace_types[type].plain;
+	bool makes =
+		plain && strcmp(namespace_types[type].made_link, namespace_types[type].link) != 0;
+
+	if (read_type(target, type, err))
+		return -1;
+	for (size_t i = target->living + 1; plain && i < target->n_threads; i++)
+		if (read_thread(target, i, type, err))
+			return -1;
+	for (size_t i = target->living; makes && i < target->n_threads; i++)
+		if (read_made(target, i, type, err))
+			return -1;
+	return 0;
+}
+
+static int pass(struct target *target, struct error *err)
+{
+	target->refused = true;
+	return collect_pass(target->collect, err);
+}
+
 static int read_target(struct survey *survey, struct target *target, struct error *err)
 {
-	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++) {
-		bool plain = namespace_types[type].plain;
-		if (!survey->own[type] || (plain && target->zombie))
-			continue;
-		if (read_type(target, type, err))
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		if (survey->own[type] && (!namespace_types[type].plain || !target->zombie) &&
+		    read_target_type(target, type, err) && pass(target, err))
 			return -1;
-		for (size_t i = target->living + 1; plain && i < target->n_threads; i++)
-			if (read_thread(target, i, type, err))
-				return -1;
-		bool makes = plain && strcmp(namespace_types[type].made_link,
-					     namespace_types[type].link) != 0;
-		for (size_t i = target->living; makes && i < target->n_threads; i++)
-			if (read_made(target, i, type, err))
-				return -1;
-	}
 	return 0;
 }
 
@@ -406,7 +418,8 @@ int collect_namespaces(struct collect *collect, struct error *err)
 			return -1;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
 		if (kinds.namespaces[type] && kinds.namespaces[type]->survey &&
-		    kinds.namespaces[type]->survey(collect, survey, err))
+		    kinds.namespaces[type]->survey(collect, survey, err) &&
+		    collect_pass(collect, err))
 			return -1;
 	/* Kinds may have met more. */
 	for (size_t i = 0; i < survey->count; i++) {
@@ -414,9 +427,12 @@ int collect_namespaces(struct collect *collect, struct error *err)
 		const struct namespace_kind *kind = kinds.namespaces[namespace_->type];
 		if (namespace_->own || !kind->collect)
 			continue;
-		if (kind->collect(collect, namespace_, err))
-			return fail_while(err, "reading %s namespace %u",
-					  namespace_types[namespace_->type].words, namespace_->id);
+		if (!kind->collect(collect, namespace_, err))
+			continue;
+		fail_while(err, "reading %s namespace %u", namespace_types[namespace_->type].words,
+			   namespace_->id);
+		if (collect_pass(collect, err))
+			return -1;
 	}
 	return 0;
 }

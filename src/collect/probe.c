@@ -406,7 +406,11 @@ int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
 
 int collect_probe(struct collect *collect, struct error *err)
 {
-	if (collect_probe_kinds(collect, &kinds, err) < 0)
+	/* What is not known of a task cannot be asked for in parts. */
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (collect->targets[i].refused)
+			return 0;
+	if (collect_probe_kinds(collect, &kinds, err) < 0 && collect_pass(collect, err))
 		return -1;
 	return losses_report(collect, err);
 }

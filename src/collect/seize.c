@@ -522,8 +522,7 @@ static int check_proc(struct found_tree *tree, struct error *err)
 	return 0;
 }
 
-/* The root has to be a process, not a thread, and another than we are. */
-static int check_root(pid_t root, struct error *err)
+int check_root(pid_t root, struct error *err)
 {
 	char path[PATH_ROOM], text[TEXT_ROOM];
 	const char *field;

@@ -71,5 +71,13 @@ void found_tree_release(struct found_tree *tree);
  * registers, see thread_settle in stopped.c. STOP_AGAIN: it is at work for a killed nestor.
  */
 enum stop_outcome target_read_stopped(struct target *target, struct error *err);
+/* The same of one that runs: what ptrace tells stays unknown. */
+int target_read_running(struct target *target, struct error *err);
+
+/* The root has to be a process, not a thread, and another than we are. */
+int check_root(pid_t root, struct error *err);
+
+/* Once the targets are known, each gets its task of the snapshot. */
+void collect_add_tasks(struct collect *collect);
 
 #endif

@@ -339,6 +339,22 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 	return outcome;
 }
 
+int target_read_running(struct target *target, struct error *err)
+{
+	if (read_process(target, err) < 0)
+		return -1;
+	if (target->zombie) {
+		target->threads[0].status = target->status;
+		return 0;
+	}
+	if (find_vdso(target, err) < 0)
+		return -1;
+	for (size_t i = 0; i < target->n_threads; i++)
+		if (read_status(target, &target->threads[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int compare_tids(const void *left, const void *right)
 {
 	const struct target_thread *a = left, *b = right;
@@ -429,7 +445,7 @@ static void raise_descriptor_limit(void)
 }
 
 /* Tasks move when their array grows, so targets are linked once all are there. */
-static void add_tasks(struct collect *collect)
+void collect_add_tasks(struct collect *collect)
 {
 	for (size_t i = 0; i < collect->n_targets; i++)
 		snapshot_add_task(collect->snapshot);
@@ -480,7 +496,7 @@ int collect_stop_tree(struct collect *collect, struct error *err)
 	wait_end(&saved);
 	if (outcome != STOP_DONE)
 		return -1;
-	add_tasks(collect);
+	collect_add_tasks(collect);
 	collect->assistant = assistant_start();
 	read_ahead_start(collect);
 	return 0;

@@ -239,7 +239,10 @@ static void read_thread_core(struct target *target, size_t index)
 	core->thread_core->has_blk_sigset = true;
 	core->thread_core->blk_sigset =
 		thread->dead ? status_mask(thread->status) : thread->signal_mask;
-	if (!thread->dead)
+	/* Of one that runs nobody knows them. */
+	if (!thread->dead && target->collect->looking)
+		core->thread_info = snapshot_new(snapshot, THREAD_INFO_X86, ThreadInfoX86);
+	else if (!thread->dead)
 		registers_save(&thread->recorded, thread->xstate, thread->xstate_size,
 			       snapshot->arena, core);
 }
@@ -265,15 +268,25 @@ static void read_cores(struct target *target)
 	task->core->tc->blk_sigset = task->core->thread_core->blk_sigset;
 }
 
+/* As collect_pass: what is missing is the task's. */
+static int pass_task(struct target *target, struct error *err)
+{
+	target->refused = true;
+	return collect_pass(target->collect, err);
+}
+
 static int run_kinds(struct target *target, struct error *err)
 {
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct task_kind *const *kind = kinds.tasks[stage]; kind && *kind;
 		     kind++)
 			if ((*kind)->collect && (!target->zombie || (*kind)->of_zombies) &&
-			    (*kind)->collect(target, err))
-				return fail_while(err, "collecting %s of pid %d", (*kind)->name,
-						  target->pid);
+			    (*kind)->collect(target, err)) {
+				fail_while(err, "collecting %s of pid %d", (*kind)->name,
+					   target->pid);
+				if (pass_task(target, err))
+					return -1;
+			}
 	return 0;
 }
 
@@ -303,9 +316,9 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 				       run_kinds(target, err)
 			       ? -1
 			       : 0;
-	if (check_threads(target, err) ||
+	if ((check_threads(target, err) && pass_task(target, err)) ||
 	    read_object_ids(reading, target->tid, target->task->ids, err) ||
-	    read_mount_namespace(target, err))
+	    (read_mount_namespace(target, err) && pass_task(target, err)))
 		return -1;
 	return run_kinds(target, err) ? -1 : collect_descriptors(target, err);
 }
@@ -388,5 +401,5 @@ int collect_read(struct collect *collect, struct error *err)
 	int result = read_all(&reading, err);
 	mount_namespaces_release(collect);
 	survey_release(collect);
-	return result ? -1 : snapshot_index(collect->snapshot, err);
+	return result;
 }

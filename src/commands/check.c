@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* nestor check: what this kernel and these privileges allow, a row for each facility. */
+/*
+ * nestor check: what this kernel and these privileges allow, a row for each facility; with --tree,
+ * what stands in the way of dumping a tree.
+ */
 #include "base/log.h"
 #include "base/text.h"
 #include "commands/command.h"
 #include "commands/facilities.h"
+#include "commands/pipeline-options.h"
 #include "kernel/facts.h"
+#include "pipeline/pipeline.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct check_arguments {
-	struct common_arguments common;
+	struct pipeline_arguments pipeline;
 	const char *feature;
-	bool json;
 };
 
 #define ROW(member) offsetof(struct check_arguments, member)
@@ -22,7 +27,9 @@ static const struct option_row check_options[] = {
 	  "exit with 0 if this facility is there, with 1 if not" },
 	{ 0, "all", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "extra", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "json", OPTION_FLAG, ROW(json), NULL, "print JSON" },
+	{ 0, "json", OPTION_FLAG, ROW(pipeline.json), NULL, "print JSON" },
+	{ 't', "tree", OPTION_PID, PIPELINE_ROW(pid), "PID",
+	  "what stands in the way of dumping the tree of PID, which is not touched" },
 	{ 0 },
 };
 
@@ -194,7 +201,7 @@ static int run_check(const struct check_arguments *arguments, struct arena *aren
 	if (facts_probe_inside(&findings.in_namespace))
 		findings.inside = &findings.in_namespace;
 	text_init(&text, arena);
-	if (arguments->json)
+	if (arguments->pipeline.json)
 		print_json(&findings, &text);
 	else
 		print_rows(&findings, &text);
@@ -203,16 +210,77 @@ static int run_check(const struct check_arguments *arguments, struct arena *aren
 	return can_work(&findings) ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* ---- A tree ---- */
+
+static void print_look(const struct look *look, const struct pipeline_options *options, bool all,
+		       struct text *text)
+{
+	const struct obstacles *obstacles = &look->obstacles;
+
+	text_add(text, "pid %d (%s), %zu task%s: ", options->pid,
+		 text_printable(text->arena, look->root_name), look->n_tasks,
+		 look->n_tasks == 1 ? "" : "s");
+	if (obstacles->n == 0)
+		text_add(text, "nothing is seen that stands in the way of a dump\n");
+	else
+		text_add(text, "%zu thing%s in the way of a dump, of %zu kind%s\n\n",
+			 obstacles->total, obstacles->total == 1 ? " stands" : "s stand",
+			 obstacles->n, obstacles->n == 1 ? "" : "s");
+	obstacles_print(obstacles, all, text);
+	text_add(text, "\nNobody was stopped, so this is not known:\n");
+	for (const char *const *line = look_leaves_out; *line; line++)
+		text_add(text, "    %s\n", *line);
+}
+
+static void print_look_json(const struct look *look, const struct pipeline_options *options,
+			    struct text *text)
+{
+	text_add(text, "{\"pid\": %d, \"name\": ", options->pid);
+	text_add_json_string(text, look->root_name);
+	text_add(text, ", \"tasks\": %zu, \"obstacles\": ", look->n_tasks);
+	obstacles_print_json(&look->obstacles, text);
+	text_add(text, ",\n \"unknown\": [");
+	for (const char *const *line = look_leaves_out; *line; line++) {
+		text_add(text, "%s", line == look_leaves_out ? "" : ", ");
+		text_add_json_string(text, *line);
+	}
+	text_add(text, "]}\n");
+}
+
+static int run_look(const struct check_arguments *arguments, struct arena *arena)
+{
+	const struct pipeline_options *options = &arguments->pipeline.options;
+	struct error err = { 0 };
+	struct look look;
+	struct text text;
+
+	log_open(STDERR_FILENO, (enum log_level)arguments->pipeline.common.verbosity);
+	if (pipeline_look(options, arena, &look, &err) < 0)
+		return command_print_error(&err);
+	text_init(&text, arena);
+	if (arguments->pipeline.json)
+		print_look_json(&look, options, &text);
+	else
+		print_look(&look, options, arguments->pipeline.common.verbosity >= LOG_INFO, &text);
+	if (command_write(text.string, text.length, &err) < 0)
+		return command_print_error(&err);
+	return look.obstacles.n ? EXIT_FAILED : EXIT_DONE;
+}
+
 int command_check(const struct command *command, int argc, char **argv)
 {
-	const struct option_row *const tables[] = { check_options, common_options, NULL };
-	struct check_arguments arguments = { .common.verbosity = LOG_WARNING };
+	const struct option_row *const tables[] = { check_options,  dump_options,
+						    images_options, pipeline_options,
+						    common_options, NULL };
+	struct check_arguments arguments = { 0 };
 	struct arena arena;
 	int first, status;
 
 	arena_init(&arena);
+	pipeline_arguments_init(&arguments.pipeline, &arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
-		status = run_check(&arguments, &arena);
+		status = arguments.pipeline.options.pid ? run_look(&arguments, &arena)
+							: run_check(&arguments, &arena);
 	arena_done(&arena);
 	return status;
 }

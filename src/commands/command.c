@@ -50,6 +50,8 @@ int command_print_error(const struct error *err)
 	fprintf(stderr, "nestor: error [%s]: %s\n", error_name(err->name), err->text);
 	if (err->hint[0])
 		fprintf(stderr, "  %s\n", err->hint);
+	if (err->option[0] && !strstr(err->hint, err->option))
+		fprintf(stderr, "  %s\n", err->option);
 	return err->name == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 

@@ -4,7 +4,7 @@
 #include "commands/pipeline-options.h"
 #include "pipeline/pipeline.h"
 
-static const struct option_row dump_options[] = {
+const struct option_row dump_options[] = {
 	{ 't', "tree", OPTION_PID, PIPELINE_ROW(pid), "PID", "root of the tree to dump" },
 	{ 'R', "leave-running", OPTION_FLAG, PIPELINE_ROW(leave_running), NULL,
 	  "let the tree go on after the dump" },

@@ -52,7 +52,7 @@ struct common_arguments {
 extern const struct option_row common_options[];
 
 /* At most this many tables are passed at once, terminated by NULL. */
-enum { MAX_OPTION_TABLES = 4 };
+enum { MAX_OPTION_TABLES = 5 };
 
 /*
  * Reads the configuration files and then argv (argv[0] is the command's name) into `values`,

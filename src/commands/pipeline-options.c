@@ -103,6 +103,7 @@ void pipeline_arguments_complete(struct pipeline_arguments *arguments, struct te
 	options->hooks = (struct pipeline_hooks){
 		.data = terminal,
 		.at_moment = arguments->action_script ? terminal_at_moment : NULL,
+		.obstacles = terminal_obstacles,
 		.progress = terminal_progress,
 		.asked_to_stop = terminal_asked_to_stop,
 		.execute_inside = terminal_execute_inside,

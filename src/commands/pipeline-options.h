@@ -19,6 +19,7 @@ struct pipeline_arguments {
 
 extern const struct option_row images_options[];   /* of dump, restore and plan */
 extern const struct option_row pipeline_options[]; /* of dump and restore */
+extern const struct option_row dump_options[];	   /* of dump, and of check for a tree */
 /* --unshare, of restore and plan */
 #define UNSHARE_OPTION                                                                      \
 	{                                                                                   \

@@ -2,6 +2,7 @@
 /* Progress, signals, and executing nestor once more; see terminal.h. */
 #include "commands/terminal.h"
 
+#include "base/text.h"
 #include "commands/action-script.h"
 #include "commands/command.h"
 
@@ -15,7 +16,7 @@ static const char inside_variable[] = "NESTOR_INSIDE";
 
 void terminal_init(struct terminal *terminal, int argc, char **argv, struct arena *arena)
 {
-	*terminal = (struct terminal){ 0 };
+	*terminal = (struct terminal){ .arena = arena };
 	terminal->command_line = arena_copy(arena, argv - 1, ((size_t)argc + 2) * sizeof *argv);
 }
 
@@ -33,7 +34,25 @@ void terminal_begin(struct terminal *terminal, bool busy)
 int terminal_end(struct terminal *terminal, const struct error *err)
 {
 	progress_end(&terminal->progress);
-	return err->name == ERR_NONE ? EXIT_DONE : command_print_error(err);
+	if (err->name == ERR_NONE)
+		return EXIT_DONE;
+	if (!terminal->refused)
+		return command_print_error(err);
+	fprintf(stderr, "nestor: error [%s]: %s", error_name(err->name), terminal->refused->string);
+	return EXIT_FAILED;
+}
+
+void terminal_obstacles(void *data, const struct obstacles *obstacles)
+{
+	struct terminal *terminal = data;
+
+	if (obstacles->total < 2)
+		return;
+	terminal->refused = arena_new(terminal->arena, struct text);
+	text_init(terminal->refused, terminal->arena);
+	text_add(terminal->refused, "%zu things stand in the way, of %zu kinds:\n",
+		 obstacles->total, obstacles->n);
+	obstacles_print(obstacles, false, terminal->refused);
 }
 
 void terminal_let_signals_through(const struct terminal *terminal)

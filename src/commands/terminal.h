@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/obstacles.h"
 #include "commands/progress.h"
 
 #include <signal.h>
@@ -22,7 +23,9 @@ struct terminal {
 	struct progress progress;
 	sigset_t signals; /* that ask to stop */
 	sigset_t old_mask;
-	char **command_line; /* with the name of the program */
+	struct arena *arena;
+	struct text *refused; /* more than one reason for it; NULL: none */
+	char **command_line;  /* with the name of the program */
 	const struct pipeline_options *options;
 	const char *action_script; /* NULL: none */
 };
@@ -41,6 +44,8 @@ void terminal_let_signals_through(const struct terminal *terminal);
 void terminal_progress(void *terminal, const char *phase, size_t done, size_t total);
 int terminal_asked_to_stop(void *terminal);
 int terminal_at_moment(void *terminal, const char *moment, pid_t root_pid, struct error *err);
+/* Keeps them for terminal_end. */
+void terminal_obstacles(void *terminal, const struct obstacles *obstacles);
 int terminal_execute_inside(void *terminal, uint32_t user_namespace, struct error *err);
 /* The namespace that terminal_execute_inside was given by whoever executed us; 0: nobody did. */
 uint32_t terminal_take_inside(void);

@@ -2,10 +2,11 @@
 /* A dump, step by step; see pipeline.h. */
 #include "base/log.h"
 #include "collect/collect.h"
-#include "collect/losses.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
+#include "pipeline/collecting.h"
+#include "pipeline/judge.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/session.h"
 #include "plan/plan.h"
@@ -48,22 +49,18 @@ static int stop_tree(struct dump *dump, struct error *err)
 	return 0;
 }
 
+/* All that can be told against a dump is told at once. */
 static int read_tree(struct dump *dump, struct error *err)
 {
-	const struct plan_options options = { .shell_job = dump->options.shell_job,
-					      .coordinator_group = (uint32_t)getpgrp(),
-					      .externals = &dump->externals };
-
 	if (session_step(&dump->session, "reading the tree", err) < 0 ||
 	    collect_read(&dump->collect, err) < 0)
 		return -1;
 	if (session_step(&dump->session, "asking the tasks", err) < 0 ||
 	    collect_probe(&dump->collect, err) < 0)
 		return -1;
-	if (session_step(&dump->session, "checking", err) < 0 ||
-	    snapshot_index(&dump->snapshot, err) < 0)
+	if (session_step(&dump->session, "checking", err) < 0)
 		return -1;
-	return plan_check(&dump->snapshot, &kinds, &options, err);
+	return judge_tree(&dump->collect, err);
 }
 
 static int copy_memory(struct dump *dump, struct error *err)
@@ -160,13 +157,8 @@ static int end_tree(struct dump *dump, struct error *err)
 
 static int run_steps(struct dump *dump, struct error *err)
 {
-	enum cgroup_mode mode;
-
-	if (!cgroup_mode_of_name(dump->asked->manage_cgroups, &mode))
-		return fail_cgroup_mode(dump->asked, err);
-	dump->options.ignore_cgroups = mode == CGROUPS_IGNORE;
 	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) < 0 ||
-	    losses_parse(dump->asked->force_lost, &dump->options.accepted_losses, err) < 0 ||
+	    dump_options_of(dump->asked, &dump->externals, &dump->options, err) < 0 ||
 	    facts_probe(&dump->facts, &dump->arena, err) < 0)
 		return -1;
 	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
@@ -195,26 +187,28 @@ static void dump_init(struct dump *dump, const struct pipeline_options *options)
 {
 	*dump = (struct dump){ .asked = options };
 	arena_init(&dump->arena);
-	dump->options = (struct dump_options){
-		.pid = options->pid,
-		.shell_job = options->shell_job,
-		.leave_running = options->leave_running,
-		.timeout_seconds = (unsigned)options->timeout_seconds,
-		.ghost_limit = options->ghost_limit,
-		.externals = &dump->externals,
-	};
 	dump->snapshot.arena = &dump->arena;
-	dump->collect = (struct collect){
-		.arena = &dump->arena,
-		.snapshot = &dump->snapshot,
-		.facts = &dump->facts,
-		.options = &dump->options,
-		.asked_to_stop = options->hooks.asked_to_stop,
-		.asked_data = options->hooks.data,
-		.next_file_id = 1,
-		.next_shared_id = 1,
-		.next_pages_id = 1,
-	};
+	dump->collect = collect_for(options, &dump->options, &dump->snapshot, &dump->facts);
+}
+
+/*
+ * Everything that is in the way, of which err has the first. What keeps the tree from being stopped
+ * (a tracer) comes before all that could be seen then: that is looked for now.
+ */
+static void tell_obstacles(struct dump *dump, const struct error *err)
+{
+	struct obstacles *obstacles = &dump->collect.obstacles;
+	struct error unseen = { 0 };
+	struct look look;
+
+	if (!error_is_refusal(err->name))
+		return;
+	if (!obstacles->n) {
+		obstacles_add(obstacles, err);
+		if (pipeline_look(dump->asked, &dump->arena, &look, &unseen) == 0)
+			obstacles_join(obstacles, &look.obstacles);
+	}
+	session_refuse(&dump->session, obstacles);
 }
 
 int pipeline_dump(const struct pipeline_options *options, struct error *err)
@@ -228,6 +222,8 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 		collect_release(&dump.collect);
 	memory_end_pages(&dump.collect);
 	images_writer_free(dump.collect.images);
+	tell_obstacles(&dump, err);
+	int result = session_close(&dump.session, err);
 	arena_done(&dump.arena);
-	return session_close(&dump.session, err);
+	return result;
 }

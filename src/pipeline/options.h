@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/obstacles.h"
 #include "base/texts.h"
 #include "model/externals.h"
 #include "run/run.h"
@@ -33,6 +34,11 @@ struct pipeline_hooks {
 	 * where there is none.
 	 */
 	int (*at_moment)(void *data, const char *moment, pid_t root_pid, struct error *err);
+	/*
+	 * A dump is refused: all that stands in its way, of which its error has the first. Valid
+	 * for the moment.
+	 */
+	void (*obstacles)(void *data, const struct obstacles *obstacles);
 	/*
 	 * Restore and plan without privileges: the caller has entered a user namespace made for the
 	 * tree's with this id, and executes the whole once more, with options.inside set to it.

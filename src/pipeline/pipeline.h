@@ -16,6 +16,23 @@
  */
 int pipeline_dump(const struct pipeline_options *options, struct error *err);
 
+/* What was found out about a live tree. */
+struct look {
+	struct obstacles obstacles; /* in the arena that was given */
+	size_t n_tasks;
+	const char *root_name;
+};
+
+/* What a look cannot tell, a line each, up to NULL. */
+extern const char *const look_leaves_out[];
+
+/*
+ * Everything that stands in the way of a dump with these options, as far as it can be seen without
+ * touching the tree: nobody is stopped. -1 where it cannot be looked at.
+ */
+int pipeline_look(const struct pipeline_options *options, struct arena *arena,
+		  struct look *ret_look, struct error *err);
+
 /*
  * A directory of images becomes a live tree. Everything in the images and every file that they
  * name is checked before the first process is made; a restore that fails leaves nothing behind.

@@ -105,14 +105,32 @@ int session_write_pidfile(const struct session *session, const char *name, pid_t
 	return 0;
 }
 
+void session_refuse(struct session *session, const struct obstacles *obstacles)
+{
+	const struct pipeline_hooks *hooks = &session->options->hooks;
+
+	if (hooks->obstacles)
+		hooks->obstacles(hooks->data, obstacles);
+	if (obstacles->total < 2)
+		return;
+	session->refused = arena_new(obstacles->arena, struct text);
+	text_init(session->refused, obstacles->arena);
+	obstacles_print(obstacles, true, session->refused);
+}
+
 /* Whoever reads only the log looks for lines with "Error". */
 static void log_error(const struct session *session, const struct error *err)
 {
+	/* The list that follows has the rest. */
+	size_t length = session->refused ? strcspn(err->text, "\n") : strlen(err->text);
+
 	if (session->log_fd < 0)
 		return;
-	dprintf(session->log_fd, "Error (%s) [%s]: %s\n", session->name, error_name(err->name),
-		err->text);
-	if (err->hint[0])
+	dprintf(session->log_fd, "Error (%s) [%s]: %.*s\n", session->name, error_name(err->name),
+		(int)length, err->text);
+	if (session->refused)
+		dprintf(session->log_fd, "%s", session->refused->string);
+	else if (err->hint[0])
 		dprintf(session->log_fd, "  %s\n", err->hint);
 }
 

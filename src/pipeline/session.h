@@ -7,6 +7,7 @@
 #define NESTOR_PIPELINE_SESSION_H
 
 #include "base/error.h"
+#include "base/text.h"
 #include "pipeline/options.h"
 
 #include <sys/types.h>
@@ -16,7 +17,8 @@ struct session {
 	const struct pipeline_options *options;
 	int images_fd;
 	int work_fd;
-	int log_fd; /* -1 where the log goes to stderr */
+	struct text *refused; /* what session_refuse was told, for the log; NULL: nothing */
+	int log_fd;	      /* -1 where the log goes to stderr */
 };
 
 /* Opens the directories and the log. */
@@ -33,6 +35,8 @@ int session_tell(struct session *session, const char *moment, pid_t root_pid, st
 /* The root task's pid, in the work directory, as other tools write it (no newline). */
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err);
+/* Tells the caller of all that is in the way (hooks.obstacles), and keeps it for the log. */
+void session_refuse(struct session *session, const struct obstacles *obstacles);
 /* Writes the error into the log if there is one, and closes; returns -1 then. */
 int session_close(struct session *session, const struct error *err);
 

@@ -10,10 +10,13 @@
 
 enum { DESCRIPTOR_LIMIT = 1 << 30 }; /* far above fs.nr_open */
 
-static void take_over(struct error *err, size_t *count, const struct error *reason)
+static void take_over(const struct plan_options *options, struct error *err, size_t *count,
+		      const struct error *reason)
 {
 	bool first = *count == 0;
 
+	if (options->obstacles && error_is_refusal(reason->name))
+		obstacles_add(options->obstacles, reason);
 	refuse(err, count, reason->name, reason->text);
 	if (first && reason->hint[0])
 		fail_hint(err, "%s", reason->hint);
@@ -39,23 +42,31 @@ static int check_descriptors(const struct snapshot *snapshot,
 	return 0;
 }
 
-static int check_kinds(const struct snapshot *snapshot, const struct kind_table *table,
-		       const struct task *task, struct error *err)
+/*
+ * Kinds rely on what those before them have looked at: images, which may say anything, are left at
+ * the first reason. Of a live tree all are told.
+ */
+static void check_kinds(const struct snapshot *snapshot, const struct kind_table *table,
+			const struct task *task, const struct plan_options *options,
+			struct error *err, size_t *count)
 {
 	bool zombie = task_is_zombie(task);
 
 	for (int stage = 0; stage < STAGE_COUNT; stage++) {
 		const struct task_kind *const *kind = table->tasks[stage];
-		for (; kind && *kind; kind++)
-			if ((*kind)->check && (!zombie || (*kind)->of_zombies) &&
-			    (*kind)->check(snapshot, task, err))
-				return -1;
+		for (; kind && *kind; kind++) {
+			struct error reason = { 0 };
+			if (!(*kind)->check || (zombie && !(*kind)->of_zombies) ||
+			    !(*kind)->check(snapshot, task, &reason))
+				continue;
+			take_over(options, err, count, &reason);
+			if (!options->obstacles)
+				return;
+		}
 	}
-	return 0;
 }
 
-static int check_task(const struct snapshot *snapshot, const struct kind_table *table,
-		      const struct task *task, struct error *err)
+static int check_task(const struct task *task, struct error *err)
 {
 	uint32_t code = task->core->tc->leader_exit_code;
 
@@ -75,7 +86,7 @@ static int check_task(const struct snapshot *snapshot, const struct kind_table *
 			"task %s is stopped, and wants a signal at the end of its parent, whose "
 			"first thread has exited",
 			task_name(task));
-	return check_kinds(snapshot, table, task, err);
+	return 0;
 }
 
 static int check_file(const struct snapshot *snapshot, const struct kind_table *table,
@@ -112,31 +123,32 @@ int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot
 		   const struct kind_table *table, const struct plan_options *options,
 		   struct error *err)
 {
-	tree_make(tree, arena, snapshot, options, err);
+	if (tree_make(tree, arena, snapshot, options, err) && options->obstacles)
+		obstacles_add(options->obstacles, err);
 	size_t count = tree->n_refusals;
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct error reason = { 0 };
 		const struct node *node = tree->nodes[i];
-		if (task_is_zombie(node->task)
-			    ? zombie_check(node, &reason) ||
-				      check_kinds(snapshot, table, node->task, &reason)
-			    : check_task(snapshot, table, node->task, &reason))
-			take_over(err, &count, &reason);
+		if (task_is_zombie(node->task) ? zombie_check(node, &reason)
+					       : check_task(node->task, &reason))
+			take_over(options, err, &count, &reason);
+		else
+			check_kinds(snapshot, table, node->task, options, err, &count);
 	}
 	for (size_t i = 0; i < snapshot->n_tables; i++) {
 		struct error reason = { 0 };
 		if (check_descriptors(snapshot, snapshot->tables[i], &reason))
-			take_over(err, &count, &reason);
+			take_over(options, err, &count, &reason);
 	}
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
 		struct error reason = { 0 };
 		if (check_namespace(snapshot, table, snapshot->plain_namespaces[i], &reason))
-			take_over(err, &count, &reason);
+			take_over(options, err, &count, &reason);
 	}
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		struct error reason = { 0 };
 		if (check_file(snapshot, table, snapshot->files[i], &reason))
-			take_over(err, &count, &reason);
+			take_over(options, err, &count, &reason);
 	}
 	return count ? -1 : 0;
 }

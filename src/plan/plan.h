@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/obstacles.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
 #include "model/cgroups.h"
@@ -214,6 +215,7 @@ struct plan_options {
 	int coordinator_pid;		   /* as tasks of level 0 see it */
 	uint32_t coordinator_group;	   /* the same; 0: they do not see it */
 	const struct externals *externals; /* what takes the place of what is outside; or NULL */
+	struct obstacles *obstacles; /* of plan_check: get each refusal by itself; NULL: only err */
 };
 
 int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *snapshot,
@@ -222,7 +224,8 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 
 /*
  * What can be refused from the snapshot alone; run at dump, before anything is written, and again
- * at restore. Stops at the first reason of each task; all of them are in err, one a line.
+ * at restore. Stops at the first reason of each task; all of them are in err, one a line, as far
+ * as there is room, and in options->obstacles.
  */
 int plan_check(const struct snapshot *snapshot, const struct kind_table *table,
 	       const struct plan_options *options, struct error *err);

@@ -3,6 +3,7 @@
  * name: freeze-vfork-ends
  * promise: a vfork child that ends in a while is waited for, then the tree is dumped
  * flavours: flat one three user user-three unprivileged ordinary
+ * unseen: it goes on once a child was held up
  */
 #include "scenario.h"
 

@@ -6,6 +6,7 @@
  * flavours: flat one three user
  * arguments: blocked allowed
  * refused: unsupported-task
+ * unseen: it takes ptrace to tell
  */
 #include "scenario.h"
 

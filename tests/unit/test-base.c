@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/obstacles.h"
 #include "base/message.h"
 #include "base/text.h"
 
@@ -122,6 +123,51 @@ static void log_lines_have_any_length(void **state)
 	fclose(log);
 }
 
+static void add_reason(struct obstacles *obstacles, const char *text, const char *option)
+{
+	struct error err = { 0 };
+
+	fail(&err, ERR_UNSUPPORTED_FILE, "%s", text);
+	if (option)
+		fail_option(&err, "--external", "%s", option);
+	assert_int_equal(obstacles_pass(obstacles, &err), 0);
+	assert_int_equal(err.name, ERR_NONE);
+}
+
+static void obstacles_are_counted_by_kind(void **state)
+{
+	struct error err = { 0 }, others = { 0 };
+	struct obstacles all;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	obstacles_init(&all, &arena);
+	assert_int_equal(obstacles_report(&all, &err), 0);
+	add_reason(&all, "pid 12: descriptor 3 (pipe:[77]) is a pipe", "pipe[77]");
+	add_reason(&all, "pid 13: descriptor 4 (pipe:[78]) is a pipe", "it's");
+	add_reason(&all, "pid 13: descriptor 4 (pipe:[78]) is a pipe", "it's");
+	add_reason(&all, "pid 12: descriptor 3 (/a (deleted)) is a socket", "plain:/a");
+	add_reason(&all, "task 1:37:4711: /home/a/b is gone", NULL);
+	add_reason(&all, "task 12: /b is gone", NULL);
+	assert_int_equal(all.n, 3);
+	assert_int_equal(all.total, 5);
+	assert_int_equal(all.list[0].count, 2);
+	assert_int_equal(all.list[0].n_options, 2);
+	assert_string_equal(all.list[0].options[0], "--external 'pipe[77]'");
+	assert_string_equal(all.list[0].options[1], "--external 'it'\\''s'");
+	assert_string_equal(all.list[1].options[0], "--external plain:/a");
+	assert_int_equal(all.list[2].count, 2);
+	fail(&others, ERR_IO, "no refusal");
+	assert_int_equal(obstacles_pass(&all, &others), -1);
+	assert_int_equal(others.name, ERR_IO);
+	assert_int_equal(obstacles_pass(NULL, &others), -1);
+	assert_int_equal(obstacles_report(&all, &err), -1);
+	assert_int_equal(err.name, ERR_UNSUPPORTED_FILE);
+	assert_non_null(strstr(err.text, "5 things stand in the way, of 3 kinds:\npid 12"));
+	arena_done(&arena);
+}
+
 static void json_keeps_utf8(void **state)
 {
 	struct arena arena;
@@ -143,6 +189,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_ends_with_a_whole_character),
 		cmocka_unit_test(errors_cannot_be_forged),
 		cmocka_unit_test(log_lines_have_any_length),
+		cmocka_unit_test(obstacles_are_counted_by_kind),
 		cmocka_unit_test(json_keeps_utf8),
 	};
 

@@ -109,7 +109,8 @@ static void collect_child(struct fixture *f, void (*hold)(void), int expected)
 	f->target.task->ids = snapshot_new(&f->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
 	f->target.task->ids->files_id = 1;
 	int result = collect_descriptors(&f->target, &f->err) ||
-				     collect_files_complete(&f->collect, &f->err)
+				     collect_files_complete(&f->collect, &f->err) ||
+				     obstacles_report(&f->collect.obstacles, &f->err)
 			     ? -1
 			     : 0;
 	if (result != expected)
@@ -346,7 +347,7 @@ static void test_refused(void **state)
 	assert_non_null(strstr(f->err.text, "a socket"));
 	assert_non_null(strstr(f->err.text, "/status) is a file whose name"));
 	assert_non_null(strstr(f->err.text, "hard link"));
-	assert_non_null(strstr(f->err.text, "4 open files"));
+	assert_non_null(strstr(f->err.text, "4 things"));
 }
 
 /* Its end of a pipe of the test, which has the other end. */

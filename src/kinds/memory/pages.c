@@ -436,6 +436,8 @@ static bool join_family(struct pages_job *job)
 int pages_begin(struct target *target, const bool *common, struct error *err)
 {
 	struct collect *collect = target->collect;
+	if (collect->looking)
+		return 0;
 	struct pages_state *state = pages_state(collect);
 	struct pages_job *job = arena_new(collect->arena, struct pages_job);
 

@@ -470,8 +470,13 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 		if (path_is(&area_text, "[vsyscall]"))
 			continue;
 		area = new_area(target, &area_text);
-		if (collect_area(&collector, &area_text, area, err))
-			return -1;
+		if (collect_area(&collector, &area_text, area, err)) {
+			fail_while(err, "pid %d", target->pid);
+			if (collect_pass(target->collect, err))
+				return -1;
+			target->refused = true;
+			continue;
+		}
 		if (extends_last(mm, area))
 			continue;
 		common = arena_grow(arena, common, mm->n_vmas, sizeof *common);

@@ -225,10 +225,10 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	uint32_t depth = 0;
 	char *path;
 
-	if (check_line(line, what, err))
-		return -1;
 	MntEntry *entry = new_entry(collect, line);
 	*ret_entry = entry;
+	if (check_line(line, what, err))
+		return collect_pass(collect, err);
 	/* Nobody can bind it again; what carries the file system carries it. */
 	if (line->removed) {
 		entry->has_deleted = entry->deleted = true;
@@ -273,14 +273,17 @@ static int check_masters(struct collect *collect, const struct live_namespace *n
 	for (size_t i = 0; i < namespace->table.n_lines; i++) {
 		const struct mount_line *line = &namespace->table.lines[i];
 		const char *what = name_mount(collect, namespace, line);
+		int result = 0;
 		if (is_shared_with_own(survey, line->shared_id))
-			return refuse(what, "shares mounts with the namespace of nestor", err);
-		if (line->master_id && !namespace->entries[i]->master_outside &&
-		    !is_group_of_tree(survey, line->master_id))
-			return refuse(what,
-				      "is a slave of a mount that is neither in the tree nor in "
-				      "the namespace of nestor",
-				      err);
+			result = refuse(what, "shares mounts with the namespace of nestor", err);
+		else if (line->master_id && !namespace->entries[i]->master_outside &&
+			 !is_group_of_tree(survey, line->master_id))
+			result = refuse(what,
+					"is a slave of a mount that is neither in the tree nor in "
+					"the namespace of nestor",
+					err);
+		if (result && collect_pass(collect, err))
+			return -1;
 	}
 	return 0;
 }
@@ -411,7 +414,8 @@ static int collect_superblocks(struct collect *collect, struct error *err)
 			.n_mounts = end - i,
 			.what = name_mount(collect, mounts[i].namespace, mounts[i].line),
 		};
-		result = collect_superblock(&superblock, err);
+		result =
+			collect_superblock(&superblock, err) && collect_pass(collect, err) ? -1 : 0;
 	}
 	for (size_t i = 0; i < n; i++)
 		cleanup_close(&mounts[i].root_fd);

@@ -133,6 +133,8 @@ static int find_owner(const struct live_superblock *superblock, bool *allowed,
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is hidden by other mounts, so its owner cannot be found out",
 			    superblock->what);
+	if (superblock->collect->looking)
+		return 0;
 	for (; user && !user->own; user = user->parent) {
 		struct trial trial = { superblock->mounts[0].line, copy_fd, user->fd, allowed };
 		if (deputy_run(try_one, &trial, err))

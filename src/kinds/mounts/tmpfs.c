@@ -112,6 +112,8 @@ static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *ent
 {
 	char name[64];
 
+	if (superblock->collect->looking)
+		return 0;
 	snprintf(name, sizeof name, "tmpfs-dev-%" PRIu32 ".tar.gz", entry->root_dev);
 	autoclose int fd = images_create_raw(superblock->collect->images, name, err);
 	struct archive_writer *writer =

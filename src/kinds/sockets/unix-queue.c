@@ -151,7 +151,8 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 	if (ioctl(fd, FIONREAD, &waiting) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
 				  file->what);
-	if (waiting == 0)
+	/* Somebody may only look: the offset is the socket's. */
+	if (waiting == 0 || file->target->collect->looking)
 		return 0;
 	if (socket_number(fd, SO_PEEK_OFF, &before) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF",

@@ -115,7 +115,8 @@ static int collect(struct target *target, struct error *err)
 		uint64_t mode = status_number(target->threads[i].status, "Seccomp:");
 
 		/* The dead have given up their filters, though not the mode. */
-		if (mode == SECCOMP_MODE_DISABLED || target->threads[i].dead)
+		if (mode == SECCOMP_MODE_DISABLED || target->threads[i].dead ||
+		    target->collect->looking)
 			continue;
 		state->has_seccomp_mode = true;
 		state->seccomp_mode =

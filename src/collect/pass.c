@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Refusals that do not end the looking; see collect.h. A tree that is only looked at goes on
+ * meanwhile: tasks end (ESRCH, ENOENT), and descriptors are closed between two calls (EBADF).
+ */
+#include "collect/collect.h"
+
+#include <errno.h>
+
+int collect_pass(struct collect *collect, struct error *err)
+{
+	bool gone = err->name == ERR_TREE_CHANGED || err->os_errno == ESRCH ||
+		    err->os_errno == ENOENT || err->os_errno == EBADF;
+
+	if (collect->looking && gone) {
+		*err = (struct error){ 0 };
+		return 0;
+	}
+	if (!collect->obstacles.arena)
+		obstacles_init(&collect->obstacles, collect->arena);
+	return obstacles_pass(&collect->obstacles, err);
+}

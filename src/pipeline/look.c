@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A tree is looked at as it runs; see pipeline.h. */
+#include "collect/collect.h"
+#include "collect/losses.h"
+#include "kernel/facts.h"
+#include "pipeline/collecting.h"
+#include "pipeline/judge.h"
+#include "pipeline/pipeline.h"
+
+#include <time.h>
+
+enum { ATTEMPTS = 10, PAUSE = 20000000 /* ns */ };
+
+const char *const look_leaves_out[] = {
+	"what tasks are asked for once they are stopped: timers, keyrings, Landlock, ... "
+	"(state-lost)",
+	"registers: 32-bit code, syscall user dispatch, processor state without a place",
+	"what waits in unix sockets, terminals and TCP connections; the content of tmpfs",
+	"limits of a restore that is planned as a whole (limit-too-low, no-address-hole)",
+	NULL,
+};
+
+struct looking {
+	struct facts facts;
+	struct snapshot snapshot;
+	struct externals externals;
+	struct dump_options options;
+	struct collect collect;
+};
+
+static int look_once(const struct pipeline_options *options, struct arena *arena, struct look *look,
+		     struct error *err)
+{
+	struct looking *looking = arena_new(arena, struct looking);
+	struct error refused = { 0 };
+	struct collect *collect = &looking->collect;
+
+	if (pipeline_externals(options, arena, &looking->externals, err) ||
+	    dump_options_of(options, &looking->externals, &looking->options, err) ||
+	    facts_probe(&looking->facts, arena, err) < 0)
+		return -1;
+	looking->snapshot.arena = arena;
+	*collect = collect_for(options, &looking->options, &looking->snapshot, &looking->facts);
+	collect->looking = true;
+	if (collect_look_tree(collect, err) || collect_read(collect, err))
+		return -1;
+	judge_tree(collect, &refused);
+	*look = (struct look){ .obstacles = collect->obstacles,
+			       .n_tasks = collect->n_targets,
+			       .root_name = looking->snapshot.tasks[0].core->tc->comm };
+	return 0;
+}
+
+int pipeline_look(const struct pipeline_options *options, struct arena *arena,
+		  struct look *ret_look, struct error *err)
+{
+	for (unsigned attempt = 1;; attempt++) {
+		*err = (struct error){ 0 };
+		if (look_once(options, arena, ret_look, err) == 0)
+			return 0;
+		if (err->name != ERR_TREE_CHANGED || attempt == ATTEMPTS)
+			return -1;
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE }, NULL);
+	}
+}

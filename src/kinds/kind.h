@@ -139,6 +139,7 @@ enum file_way {
 	FILE_BY_TASK, /* by `plan_open`, in the program of one of the tasks that hold it: what the
 		       * kernel ties to the task that opens it */
 	FILE_LATE,    /* when all processes exist: by `open`, which finds them in opener->pids */
+	FILE_LAST,    /* the same when every task has entered its namespaces, and its directories */
 };
 
 /*

@@ -43,12 +43,16 @@ static void add_held_sources(struct plan *plan)
 	}
 }
 
-static void add_sources(struct plan *plan, bool early)
+/* What tasks open themselves is taken from them when late files are opened. */
+static void add_sources(struct plan *plan, enum file_way when)
 {
-	for (size_t i = 0; i < plan->n_sources; i++)
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		enum file_way way =
+			plan->sources[i].way == FILE_BY_TASK ? FILE_LATE : plan->sources[i].way;
 		if (plan->sources[i].kind != SOURCE_COORDINATOR && !plan->sources[i].holder &&
-		    (plan->sources[i].way == FILE_EARLY) == early)
+		    way == when)
 			add(plan, ACTION_OPEN)->source = i;
+	}
 }
 
 static void add_await(struct plan *plan, const char *what, uint64_t word, uint32_t count)
@@ -69,8 +73,13 @@ static void add_late_files(struct plan *plan)
 	add_await(plan, "files that tasks open", plan->opened_word, plan->n_opened_by_tasks);
 	if (plan->snapshot->n_mount_namespaces)
 		add(plan, ACTION_MAKE_MOUNTS);
-	add_sources(plan, false);
+	add_sources(plan, FILE_LATE);
 	add_gate(plan, GATE_LATE_FILES);
+	if (!plan->gates[GATE_LAST_FILES].go_word)
+		return;
+	add_await(plan, "tasks in their namespaces", plan->entered_word, plan->n_entered);
+	add_sources(plan, FILE_LAST);
+	add_gate(plan, GATE_LAST_FILES);
 }
 
 static bool connects(const struct kind_table *table, const FileEntry *entry)
@@ -126,7 +135,7 @@ static void add_preparations(struct plan *plan)
 		    !snapshot->plain_namespaces[i]->maker)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_kinds_prepare(plan);
-	add_sources(plan, true);
+	add_sources(plan, FILE_EARLY);
 	add_held_sources(plan);
 	add(plan, ACTION_MAP_PROGRAMS);
 	add(plan, ACTION_FORK);

@@ -74,6 +74,7 @@ struct action {
 
 enum gate_name {
 	GATE_LATE_FILES,	  /* opened when processes exist; see plan/lower/late-files.c */
+	GATE_LAST_FILES,	  /* the same when tasks are in their namespaces */
 	GATE_FILTERS_BEFORE_STOP, /* threads with seccomp filters; see kinds/task/seccomp.c */
 	GATE_STOPPED_LEADERS,	  /* first threads that exit again, of stopped tasks */
 	GATE_STOPPED,		  /* parents of stopped tasks go on when these stand */

@@ -9,6 +9,7 @@ static const struct {
 	enum gate_way way;
 } gate_rows[GATE_COUNT] = {
 	[GATE_LATE_FILES] = { "files that want processes", GATE_WAY_OPEN },
+	[GATE_LAST_FILES] = { "files that want tasks to be in their namespaces", GATE_WAY_OPEN },
 	[GATE_FILTERS_BEFORE_STOP] = { "seccomp filters", GATE_WAY_TRACE },
 	[GATE_STOPPED_LEADERS] = { "first threads of stopped tasks", GATE_WAY_EXIT },
 	[GATE_STOPPED] = { "parents of stopped tasks", GATE_WAY_OPEN },

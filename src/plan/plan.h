@@ -194,6 +194,8 @@ struct plan {
 	 * (FILE_BY_TASK); where the coordinator has a file it tells by source.number_slot. */
 	uint64_t opened_word;
 	uint32_t n_opened_by_tasks;
+	uint64_t entered_word; /* the same of tasks that are in their namespaces (FILE_LAST) */
+	uint32_t n_entered;
 	struct action *actions;
 	size_t n_actions;
 	struct gate gates[GATE_COUNT];

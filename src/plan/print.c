@@ -61,6 +61,8 @@ static const char *way_in_words(const struct source *source)
 		return "opened by a task";
 	if (source->way == FILE_LATE)
 		return "opened late";
+	if (source->way == FILE_LAST)
+		return "opened last";
 	return source->inherited ? "inherited" : "fetched";
 }
 

@@ -351,7 +351,8 @@ static struct op *fetch_late(struct plan *plan, struct program *program, struct 
 {
 	if (!source->number_slot)
 		source->number_slot = program_word(&plan->programs, 0);
-	program_wait(program, plan->gates[GATE_LATE_FILES].go_word, 1);
+	enum gate_name gate = source->way == FILE_LAST ? GATE_LAST_FILES : GATE_LATE_FILES;
+	program_wait(program, plan->gates[gate].go_word, 1);
 	return op_argument_from(program_call(program, SYS_pidfd_getfd,
 					     plan_source(plan, SOURCE_LATE_HOLDER, 0), 0, 0),
 				1, source->number_slot);

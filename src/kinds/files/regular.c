@@ -5,9 +5,9 @@
  * path, open flags and position. Files without a name are carried by ghost.c.
  *
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
- * the same inode is found there again. Refused: other devices, files of processes in /proc,
- * namespaces, message queues. What somebody outside has opened: given.c. A file whose name is gone
- * while a hard link remains: linked.c.
+ * the same inode is found there again. Refused: other devices, namespaces, message
+ * queues. Files of processes in /proc: process-file.c. What somebody outside has opened: given.c. A
+ * file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/files.h"
@@ -16,6 +16,7 @@
 #include "kinds/files/gone-process.h"
 #include "kinds/files/opener.h"
 #include "kinds/files/linked.h"
+#include "kinds/files/process-file.h"
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
@@ -100,7 +101,8 @@ static bool regular_recognise(const struct open_file *file)
 		if (!plain)
 			return false;
 	}
-	return !is_on_special_file_system(file) || gone_process_recognise(file);
+	return !is_on_special_file_system(file) || gone_process_recognise(file) ||
+	       process_file_recognise(file);
 }
 
 static bool is_same_file(const struct stat *one, const struct stat *other)
@@ -157,12 +159,12 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		return -1;
 	if (elsewhere) {
 		reg->mnt_id = (int32_t)mount_id;
-		return 0;
+		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	}
 	/* d_path resolves everything, so a link at the end is the file itself (O_PATH|O_NOFOLLOW).
 	 */
 	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
-		return 0;
+		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	bool deleted = ends_with_deleted(file->link);
 	if (deleted)
 		reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
@@ -216,6 +218,8 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 	if (reg->pos > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
+	if (process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err))
+		return -1;
 	return gone_process_is(snapshot, entry) ? gone_process_check(entry, err)
 						: ghost_check(snapshot, entry, err);
 }
@@ -258,14 +262,18 @@ static bool is_in_namespace(const struct snapshot *snapshot, const RegFileEntry 
 
 static enum file_way regular_way(const struct snapshot *snapshot, const FileEntry *entry)
 {
+	if (process_file_is(entry->reg))
+		return process_file_way(entry->reg);
 	return is_in_namespace(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
 }
 
 static int open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags)
 {
+	const char *name = process_file_is(reg) ? process_file_path(opener, reg) : reg->name;
+
 	return is_in_namespace(opener->snapshot, reg)
-		       ? mounts_open(opener, (uint32_t)reg->mnt_id, reg->name, flags)
-		       : opener_open_path(opener, reg->name, flags);
+		       ? mounts_open(opener, (uint32_t)reg->mnt_id, name, flags)
+		       : opener_open_path(opener, name, flags);
 }
 
 /* The file at the path, looked at and not opened yet (O_PATH). */
@@ -327,7 +335,8 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 		return given_verify(opener, reg, err);
 	/* What lies in a namespace of the tree is looked at when that is made. */
 	if (ghost_of(opener->snapshot, entry) || linked_of(opener->snapshot, entry) ||
-	    gone_process_is(opener->snapshot, entry) || is_in_namespace(opener->snapshot, reg))
+	    gone_process_is(opener->snapshot, entry) || process_file_is(reg) ||
+	    is_in_namespace(opener->snapshot, reg))
 		return 0;
 	autoclose int fd = find_named(opener, reg, &found, err);
 	return fd < 0 ? -1 : 0;
@@ -347,7 +356,7 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 			   : gone_process_is(opener->snapshot, entry)
 				   ? gone_process_open(opener, entry, err)
 				   : open_named(opener, reg, &found, err);
-	if (fd < 0)
+	if (fd < 0 || (process_file_is(reg) && process_file_opened(opener, reg, fd, err)))
 		return -1;
 	/* Devices keep no position, and lseek on O_PATH gives EBADF. */
 	if (reg->pos && !(reg->flags & O_PATH) && !S_ISCHR(found.st_mode) &&
@@ -367,6 +376,13 @@ static struct file_fields regular_fields(FileEntry *entry)
 	return (struct file_fields){ &entry->reg->fown, &entry->reg->flags };
 }
 
+static int regular_complete(struct collect *collect, struct error *err)
+{
+	(void)err;
+	process_files_complete(collect);
+	return 0;
+}
+
 const struct file_kind regular_kind = {
 	.name = "regular",
 	.type = FD_TYPES__REG,
@@ -378,4 +394,5 @@ const struct file_kind regular_kind = {
 	.open = regular_open,
 	.describe = regular_describe,
 	.fields = regular_fields,
+	.complete = regular_complete,
 };

@@ -6,6 +6,9 @@
  * opened them (pidfd_getfd), and opens the gate; from then on whoever holds one fetches it.
  *
  * A task opens all that is its own before it comes to the gate, so nobody waits in a circle.
+ *
+ * Those that want tasks to be in their namespaces (FILE_LAST) come the same way by a gate of their
+ * own, which is opened when every task has entered what it enters.
  */
 #include "plan/lower/build.h"
 
@@ -18,12 +21,18 @@ void late_files_prepare(struct build *build)
 
 	plan->opened_word = 0;
 	plan->n_opened_by_tasks = 0;
-	for (size_t i = 0; i < plan->n_sources; i++)
-		if (plan->sources[i].way != FILE_EARLY) {
+	plan->entered_word = 0;
+	plan->n_entered = 0;
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		if (plan->sources[i].way != FILE_EARLY && !plan->opened_word) {
 			plan_gate(plan, GATE_LATE_FILES);
 			plan->opened_word = program_word(&plan->programs, 0);
-			return;
 		}
+		if (plan->sources[i].way == FILE_LAST && !plan->entered_word) {
+			plan_gate(plan, GATE_LAST_FILES);
+			plan->entered_word = program_word(&plan->programs, 0);
+		}
+	}
 }
 
 static struct source *source_of(struct build *build, const FdinfoEntry *descriptor)
@@ -80,6 +89,14 @@ static int place_own(struct build *build, struct node *node, struct error *err)
 	return 0;
 }
 
+/* Nothing else gets the number until the file is there. */
+static void keep_number(struct plan *plan, struct program *program, uint32_t number)
+{
+	uint32_t holder = plan_source(plan, SOURCE_LATE_HOLDER, 0);
+
+	op_expect(program_call(program, SYS_dup3, holder, number, O_CLOEXEC), number);
+}
+
 static void place_late(struct build *build, struct node *node)
 {
 	const struct descriptor_table *table = node->task->table;
@@ -90,6 +107,10 @@ static void place_late(struct build *build, struct node *node)
 		if (source->way == FILE_EARLY ||
 		    (source->opened_by && source->opened_by->table == table))
 			continue;
+		if (source->way == FILE_LAST) {
+			keep_number(build->plan, node->lowered->program, descriptor->fd);
+			continue;
+		}
 		if (source->placed_in == table)
 			duplicate(source, node->lowered->program, descriptor);
 		else
@@ -108,4 +129,28 @@ int build_late_files(struct build *build, struct node *node, struct error *err)
 		return -1;
 	place_late(build, node);
 	return 0;
+}
+
+void build_last_files(struct build *build, struct node *node)
+{
+	struct plan *plan = build->plan;
+	const struct descriptor_table *table = node->task->table;
+
+	if (!plan->entered_word)
+		return;
+	plan->n_entered++;
+	program_wake(node->lowered->program, plan->entered_word, 0);
+	for (size_t i = 0; node->lowered->table_owner == node && i < table->n_descriptors; i++) {
+		const FdinfoEntry *descriptor = table->descriptors[i];
+		struct source *source = source_of(build, descriptor);
+		if (source->way != FILE_LAST)
+			continue;
+		if (source->placed_in == table)
+			duplicate(source, node->lowered->program, descriptor);
+		else
+			plan_fetch(plan, node->lowered->program, source->number, descriptor->fd,
+				   descriptor->flags & FD_CLOEXEC);
+		source->placed_in = table;
+		source->placed_at = descriptor->fd;
+	}
 }

@@ -26,8 +26,10 @@ static int build_task(struct build *build, struct node *node, struct error *err)
 
 	build_zombie_waits(build, node);
 	if (build_descriptors(build, node, err) ||
-	    build_stage(build, STAGE_FILES, task, 0, program, err) ||
-	    build_stage(build, STAGE_MEMORY, task, 0, program, err))
+	    build_stage(build, STAGE_FILES, task, 0, program, err))
+		return -1;
+	build_last_files(build, node);
+	if (build_stage(build, STAGE_MEMORY, task, 0, program, err))
 		return -1;
 	build_closing(build, node);
 	build_stopped_wait(build, node);

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Files and directories in /proc of processes of the tree: /proc/PID/status, /proc/PID/fd, ... The
+ * number in the path is that of the process in the pid namespace that the /proc shows, which is
+ * another one after a restore where that is nestor's own. What else the path means is decided when
+ * it is opened (fs/proc/base.c):
+ *
+ * - Most know the process, or its address space, and look when they are read. They are opened when
+ *   all processes are there.
+ * - Those that tell of mounts know a mount namespace and a root directory, those below net a
+ *   network namespace. They are opened when every task has entered its own (FILE_LAST).
+ * - Polling a list of mounts tells once that it has changed since it was last looked at, and
+ *   looking takes that away. So all of them tell so after a restore: mounts have other ids then, in
+ *   any case.
+ *
+ * Refused: files of processes outside of the tree, and of threads; files that let their opener do
+ * more than who reads or writes (pagemap, uid_map, gid_map, projid_map, setgroups), which would be
+ * root's after a restore.
+ */
+#include "kinds/files/process-file.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* ---- Paths ---- */
+
+static bool ends_component(char character)
+{
+	return character == '/' || character == '\0';
+}
+
+/* The first component that is a number; NULL if there is none. */
+static const char *number_in(const char *path)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t digits = strspn(slash + 1, "0123456789");
+		if (digits && ends_component(slash[1 + digits]))
+			return slash + 1;
+	}
+	return NULL;
+}
+
+/* What comes behind the number of the process: "status", "" for its directory. */
+static const char *within(const char *path)
+{
+	const char *number = number_in(path);
+
+	if (!number)
+		return "";
+	number += strspn(number, "0123456789");
+	return number + strspn(number, "/");
+}
+
+/* The same behind that of its first thread; NULL if it is of another thread. */
+static const char *within_process(const char *path)
+{
+	const char *number = number_in(path), *rest = within(path);
+
+	if (strncmp(rest, "task/", 5) != 0)
+		return rest;
+	size_t length = strspn(number, "0123456789");
+	if (strncmp(rest + 5, number, length) != 0 || !ends_component(rest[5 + length]))
+		return NULL;
+	return rest + 5 + length + (rest[5 + length] == '/');
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+	while (*names && strcmp(name, *names) != 0)
+		names++;
+	return *names != NULL;
+}
+
+/* What is for its opener more than for others. */
+static bool is_of_opener(const char *rest)
+{
+	static const char *const names[] = { "pagemap",	   "uid_map",	"gid_map",
+					     "projid_map", "setgroups", NULL };
+
+	return is_one_of(rest, names);
+}
+
+static bool tells_mounts(const char *rest)
+{
+	static const char *const names[] = { "mountinfo", "mounts", "mountstats", NULL };
+
+	return is_one_of(rest, names);
+}
+
+/* ---- Dump ---- */
+
+bool process_file_recognise(const struct open_file *file)
+{
+	struct statfs fs;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+
+	return fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC &&
+	       number_in(file->link) &&
+	       (S_ISREG(file->stat.st_mode) || S_ISDIR(file->stat.st_mode));
+}
+
+/* Which pid namespace a process is in, and its number there: nobody else has both. */
+struct process_name {
+	dev_t device;
+	ino_t namespace;
+	uint64_t number;
+};
+
+static int name_process(int directory, struct process_name *ret)
+{
+	struct stat namespace;
+	char text[4096];
+	autoclose int fd = openat(directory, "status", O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	uint64_t numbers[MAX_PID_LEVELS + 1];
+
+	if (length < 0 || fstatat(directory, "ns/pid", &namespace, 0) < 0)
+		return -1;
+	text[length] = '\0';
+	const char *field = procfs_field(text, "NSpid:");
+	size_t count = field ? procfs_numbers(field, 10, numbers, MAX_PID_LEVELS + 1) : 0;
+	if (!count) {
+		errno = ESRCH;
+		return -1;
+	}
+	*ret = (struct process_name){ namespace.st_dev, namespace.st_ino, numbers[count - 1] };
+	return 0;
+}
+
+static struct target *find_target(struct collect *collect, const struct process_name *name)
+{
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		struct target *target = &collect->targets[i];
+		autoclose int directory = target_open(target, ".", O_RDONLY | O_DIRECTORY);
+		struct process_name other;
+
+		if (directory >= 0 && name_process(directory, &other) == 0 &&
+		    other.device == name->device && other.namespace == name->namespace &&
+		    other.number == name->number)
+			return target;
+	}
+	return NULL;
+}
+
+/* The directory of the process, as who holds the file sees it; in the /proc that the file is in. */
+static int open_process(const struct open_file *file, const char *path)
+{
+	const char *number = number_in(path);
+	int length = (int)(number - path) + (int)strspn(number, "0123456789");
+	const char *name = arena_printf(file->target->collect->arena, BELOW_ROOT "%.*s", length,
+					path + strspn(path, "/"));
+	autoclose int fd = target_open(file->target, name, O_RDONLY | O_DIRECTORY);
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat) < 0)
+		return -1;
+	if (stat.st_dev != file->stat.st_dev) {
+		errno = ENOENT;
+		return -1;
+	}
+	return take_fd(&fd);
+}
+
+static const char known_owner = 0;
+
+struct known_file {
+	struct known_file *next;
+	RegFileEntry *reg;
+	const struct target *target;
+};
+
+int process_file_collect(const struct open_file *file, RegFileEntry *reg, struct error *err)
+{
+	const char *rest = within_process(reg->name);
+	struct process_name name;
+
+	if (!rest)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is of a thread", file->what);
+	if (is_of_opener(rest))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s lets whoever opened it do more than others", file->what);
+	struct collect *collect = file->target->collect;
+	autoclose int directory = open_process(file, reg->name);
+	const struct target *target = directory >= 0 && name_process(directory, &name) == 0
+					      ? find_target(collect, &name)
+					      : NULL;
+	if (!target)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is of a process that is not in the tree, or is gone", file->what);
+	void **kept = collect_state(collect, &known_owner);
+	struct known_file *known = arena_new(collect->arena, struct known_file);
+	*known = (struct known_file){ *kept, reg, target };
+	*kept = known;
+	reg->has_process = true;
+	return 0;
+}
+
+/* Once numbers are known. */
+void process_files_complete(struct collect *collect)
+{
+	const struct known_file *known = *collect_state(collect, &known_owner);
+
+	for (; known; known = known->next)
+		known->reg->process = task_pids(known->target->task).pid[0];
+}
+
+/* ---- Check ---- */
+
+bool process_file_is(const RegFileEntry *reg)
+{
+	return reg && reg->has_process;
+}
+
+static const struct task *find_task(const struct snapshot *snapshot, uint32_t number)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		if (task_pids(&snapshot->tasks[i]).pid[0] == number)
+			return &snapshot->tasks[i];
+	return NULL;
+}
+
+int process_file_check(const struct snapshot *snapshot, const RegFileEntry *reg, uint32_t file_id,
+		       struct error *err)
+{
+	const char *rest = number_in(reg->name) ? within_process(reg->name) : NULL;
+
+	if (!rest || is_of_opener(rest) || !find_task(snapshot, reg->process) || !reg->has_mode ||
+	    (!S_ISREG(reg->mode) && !S_ISDIR(reg->mode)))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "file %u (%s) cannot be opened as one of a process", file_id,
+			    reg->name);
+	return 0;
+}
+
+enum file_way process_file_way(const RegFileEntry *reg)
+{
+	const char *rest = within_process(reg->name);
+	bool of_namespace = rest && (tells_mounts(rest) || strncmp(rest, "net/", 4) == 0);
+
+	return of_namespace && S_ISREG(reg->mode) && !(reg->flags & O_PATH) ? FILE_LAST : FILE_LATE;
+}
+
+/* ---- Restore ---- */
+
+/* The number of a task in the pid namespace that a mount of proc is of. */
+static uint32_t number_there(const struct file_opener *opener, const RegFileEntry *reg,
+			     const struct task *task)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+	const MntEntry *mount =
+		reg->mnt_id < 0 ? NULL
+				: snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
+	const struct pid_namespace *namespace =
+		mount && mount->nses && mount->nses->has_pidns_id
+			? snapshot_pid_namespace(snapshot, mount->nses->pidns_id)
+			: NULL;
+	const struct pid_vector pids = task_pids(task);
+
+	/* In nestor's own it has another one than before. */
+	return namespace && namespace->level < pids.levels ? pids.pid[namespace->level]
+							   : (uint32_t)opener->pids[task->index];
+}
+
+const char *process_file_path(const struct file_opener *opener, const RegFileEntry *reg)
+{
+	const struct task *task = find_task(opener->snapshot, reg->process);
+	const char *number = number_in(reg->name), *rest = within_process(reg->name);
+	uint32_t there = number_there(opener, reg, task);
+	int length = (int)(number - reg->name);
+
+	if (rest == within(reg->name))
+		return arena_printf(opener->arena, "%.*s%u%s%s", length, reg->name, there,
+				    rest[0] ? "/" : "", rest);
+	return arena_printf(opener->arena, "%.*s%u/task/%u%s%s", length, reg->name, there, there,
+			    rest[0] ? "/" : "", rest);
+}
+
+struct touching {
+	int namespace_fd, root_fd;
+};
+
+/*
+ * Whatever is set of a mount, even to what it is, counts as a change of its namespace, and of no
+ * other (mount_setattr_commit, touch_mnt_namespace in fs/namespace.c).
+ */
+static int touch_there(void *data, struct error *err)
+{
+	const struct touching *touching = data;
+	struct statvfs fs;
+	struct mount_attr attributes = { 0 };
+
+	if (setns(touching->namespace_fd, CLONE_NEWNS) < 0 || fstatvfs(touching->root_fd, &fs) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	if (fs.f_flag & ST_NOSUID)
+		attributes.attr_set = MOUNT_ATTR_NOSUID;
+	else
+		attributes.attr_clr = MOUNT_ATTR_NOSUID;
+	if (syscall(SYS_mount_setattr, touching->root_fd, "", AT_EMPTY_PATH, &attributes,
+		    sizeof attributes) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot let a file tell that mounts have changed");
+	return 0;
+}
+
+/* Those of the namespace in which the task is. */
+static int touch_mounts(const struct file_opener *opener, const struct task *task,
+			struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	if (!opener->mounts || !task->ids || !task->ids->has_mnt_ns_id)
+		return 0;
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		struct touching touching = { opener->mounts->namespaces[i],
+					     opener->mounts->roots[i][0] };
+		if (snapshot->mount_namespaces[i]->id == task->ids->mnt_ns_id &&
+		    touching.root_fd >= 0)
+			return deputy_run(touch_there, &touching, err);
+	}
+	return 0;
+}
+
+int process_file_opened(const struct file_opener *opener, const RegFileEntry *reg, int fd,
+			struct error *err)
+{
+	const char *rest = within_process(reg->name);
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", reg->name);
+	return rest && tells_mounts(rest)
+		       ? touch_mounts(opener, find_task(opener->snapshot, reg->process), err)
+		       : 0;
+}

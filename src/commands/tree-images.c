@@ -40,9 +40,9 @@ static void read_namespaces(struct tree_view *view, const struct snapshot *snaps
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++) {
 		const struct pid_namespace *namespace = snapshot->pid_namespaces[i];
 		struct view_namespace *found =
-			view_namespace(view, NAMESPACE_PID, namespace->id, NULL);
+			view_namespace(view, NAMESPACE_PID, namespace->base.id, NULL);
 		if (namespace->parent)
-			found->parent = namespace->parent->id;
+			found->parent = namespace->parent->base.id;
 	}
 }
 
@@ -72,7 +72,7 @@ static void read_task(struct tree_view *view, const struct task *task)
 						   : "alive";
 	shown->n_threads = task->n_threads ? task->n_threads : 1;
 	if (task->pid_namespace)
-		use_namespace(view, shown, NAMESPACE_PID, task->pid_namespace->id);
+		use_namespace(view, shown, NAMESPACE_PID, task->pid_namespace->base.id);
 	if (!ids)
 		return;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)

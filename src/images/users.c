@@ -18,7 +18,7 @@ static int adopt(const struct adoption *adoption, bool group, uint32_t *id)
 		return 0;
 	return fail(adoption->err, ERR_IMAGE_INVALID,
 		    "%s: %s %" PRIu32 " is nobody in user namespace %" PRIu32, adoption->whose,
-		    group ? "gid" : "uid", *id, adoption->namespace->id);
+		    group ? "gid" : "uid", *id, adoption->namespace->base.id);
 }
 
 static int adopt_credentials(const struct adoption *adoption, CredsEntry *creds)

@@ -142,7 +142,7 @@ static int link_tables(struct snapshot *snapshot, struct error *err)
 struct pid_namespace *snapshot_pid_namespace(const struct snapshot *snapshot, uint32_t id)
 {
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)
-		if (snapshot->pid_namespaces[i]->id == id)
+		if (snapshot->pid_namespaces[i]->base.id == id)
 			return snapshot->pid_namespaces[i];
 	return NULL;
 }
@@ -153,11 +153,12 @@ static struct pid_namespace *add_pid_namespace(struct snapshot *snapshot, uint32
 	struct pid_namespace *namespace_ = arena_new(snapshot->arena, struct pid_namespace);
 
 	*namespace_ = (struct pid_namespace){
-		.id = id,
-		.index = snapshot->n_pid_namespaces,
+		.base = { .type = NAMESPACE_PID,
+			  .id = id,
+			  .index = snapshot->n_pid_namespaces,
+			  .entry = entry },
 		.level = parent ? parent->level + 1 : 0,
 		.parent = parent,
-		.entry = entry,
 	};
 	snapshot->pid_namespaces = arena_grow(snapshot->arena, snapshot->pid_namespaces,
 					      snapshot->n_pid_namespaces, sizeof(void *));
@@ -248,9 +249,9 @@ static void add_ids(struct numbered *ids, size_t *count, const struct pid_namesp
 {
 	for (; namespace_; namespace_ = namespace_->parent)
 		if (namespace_->level < vector.levels)
-			ids[(*count)++] = (struct numbered){
-				(uint64_t)namespace_->id << 32 | vector.pid[namespace_->level], task
-			};
+			ids[(*count)++] = (struct numbered){ (uint64_t)namespace_->base.id << 32 |
+								     vector.pid[namespace_->level],
+							     task };
 }
 
 /* No id may be used twice in a namespace, at whatever level the two users have it. */

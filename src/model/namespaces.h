@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Namespaces of every type: the one table of the types, and what a namespace is whatever its type.
+ * Namespaces of every type: the one table of the types. What a namespace is whatever its type is
+ * struct namespace (snapshot.h).
  *
- * Pid and user namespaces have more than that (snapshot.h): they are nested, tasks are born in the
+ * Pid and user namespaces have more than that: they are nested, tasks are born in the
  * ones and enter the others last. All other types are *plain*: a restore makes each before the
  * tree, by a maker inside its owner, and tasks and threads enter it by a descriptor. A plain type
  * is supported when it has a row in kinds/table.c, and refused by name where it has none.
@@ -11,18 +12,6 @@
 #define NESTOR_MODEL_NAMESPACES_H
 
 #include "model/snapshot.h"
-
-enum namespace_type {
-	NAMESPACE_PID,
-	NAMESPACE_USER,
-	NAMESPACE_MNT,
-	NAMESPACE_NET,
-	NAMESPACE_UTS,
-	NAMESPACE_IPC,
-	NAMESPACE_CGROUP,
-	NAMESPACE_TIME,
-	NAMESPACE_TYPES,
-};
 
 struct namespace_type_row {
 	const char *name;      /* as in the target of a link, "uts:[4026531838]" */
@@ -44,22 +33,6 @@ bool namespace_type_of_link(const char *link, enum namespace_type *ret_type);
 /* Which namespace of a type; 0 where the message does not tell. */
 uint32_t ids_namespace(const TaskKobjIdsEntry *ids, enum namespace_type type);
 void ids_set_namespace(TaskKobjIdsEntry *ids, enum namespace_type type, uint32_t id);
-
-/* A plain namespace of the tree: in snapshot.plain_namespaces, in the order of the images. */
-struct namespace
-{
-	enum namespace_type type;
-	uint32_t id;
-	size_t index; /* in snapshot.plain_namespaces */
-	NsEntry *entry;
-	struct user_namespace *owner; /* never NULL */
-	/*
-	 * The thread whose children are born in there, while it is in another one itself: only its
-	 * own unshare(2) brings that about (time_namespaces(7)). NULL: nobody's.
-	 */
-	const struct task *maker;
-	size_t maker_thread;
-};
 
 struct namespace *snapshot_plain_namespace(const struct snapshot *snapshot, uint32_t id);
 

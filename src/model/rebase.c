@@ -17,7 +17,7 @@ bool user_namespace_holds_tree(const struct snapshot *snapshot, const struct use
 			return false;
 	/* One that the tree shares is not made again: a restore puts the tree into another. */
 	for (size_t i = snapshot->own_pid_namespace ? 0 : 1; i < snapshot->n_pid_namespaces; i++)
-		if (!user_namespace_is_within(snapshot->pid_namespaces[i]->owner, base))
+		if (!user_namespace_is_within(snapshot->pid_namespaces[i]->base.owner, base))
 			return false;
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
 		if (!user_namespace_is_within(snapshot->plain_namespaces[i]->owner, base))
@@ -74,7 +74,7 @@ static void translate_objects(struct snapshot *snapshot, const struct user_names
 	for (size_t i = 0; i < snapshot->n_user_namespaces; i++) {
 		const struct user_namespace *namespace = snapshot->user_namespaces[i];
 		if (namespace->depth > base->depth)
-			translate(base, false, &namespace->entry->owner_uid);
+			translate(base, false, &namespace->base.entry->owner_uid);
 	}
 }
 
@@ -86,7 +86,7 @@ static void drop_outer(struct snapshot *snapshot, const struct user_namespace *b
 	for (size_t i = 0; i < snapshot->n_namespaces; i++) {
 		const struct user_namespace *namespace =
 			snapshot_user_namespace(snapshot, snapshot->namespaces[i]->id);
-		bool outer = namespace && namespace->entry == snapshot->namespaces[i] &&
+		bool outer = namespace && namespace->base.entry == snapshot->namespaces[i] &&
 			     namespace->depth <= base->depth;
 		if (!outer)
 			snapshot->namespaces[kept++] = snapshot->namespaces[i];
@@ -100,14 +100,14 @@ int snapshot_rebase(struct snapshot *snapshot, struct user_namespace *base, stru
 
 	if (!dumper || !user_namespace_holds_tree(snapshot, base))
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "the tree is not all in user namespace %u", (unsigned)base->id);
+			    "the tree is not all in user namespace %u", (unsigned)base->base.id);
 	translate_tasks(snapshot, base);
 	translate_objects(snapshot, base);
-	snapshot->base = base->entry;
+	snapshot->base = base->base.entry;
 	drop_outer(snapshot, base);
-	if (!snapshot->own_pid_namespace && snapshot->pid_namespaces[0]->entry)
-		snapshot->pid_namespaces[0]->entry->userns_id = base->id;
+	if (!snapshot->own_pid_namespace && snapshot->pid_namespaces[0]->base.entry)
+		snapshot->pid_namespaces[0]->base.entry->userns_id = base->base.id;
 	dumper->has_user_ns_id = true;
-	dumper->user_ns_id = base->id;
+	dumper->user_ns_id = base->base.id;
 	return snapshot_index(snapshot, err);
 }

@@ -89,15 +89,43 @@ struct task {
 	struct user_namespace *user_namespace;
 };
 
+enum namespace_type {
+	NAMESPACE_PID,
+	NAMESPACE_USER,
+	NAMESPACE_MNT,
+	NAMESPACE_NET,
+	NAMESPACE_UTS,
+	NAMESPACE_IPC,
+	NAMESPACE_CGROUP,
+	NAMESPACE_TIME,
+	NAMESPACE_TYPES,
+};
+
+/*
+ * What a namespace of the tree is, whatever its type. A plain one (namespaces.h) is no more than
+ * that; those of the other types begin with it.
+ */
+struct namespace
+{
+	enum namespace_type type;
+	uint32_t id;
+	size_t index;		      /* in its list of the snapshot, in the order of the images */
+	NsEntry *entry;		      /* NULL where the images have none */
+	struct user_namespace *owner; /* NULL for that of depth 0 only: its own lies outside */
+	/*
+	 * The thread whose children are born in there, while it is in another one itself: only its
+	 * own unshare(2) brings that about (time_namespaces(7)). NULL: nobody's.
+	 */
+	const struct task *maker;
+	size_t maker_thread;
+};
+
 /* A pid namespace of the tree, found from NsEntry records and from the tasks. */
 struct pid_namespace {
-	uint32_t id;
-	size_t index;		      /* in snapshot.pid_namespaces */
+	struct namespace base;
 	size_t level;		      /* index into pid vectors */
 	struct pid_namespace *parent; /* NULL for that of level 0 */
 	struct task *init;	      /* NULL where level 0 is the dumper's, or nobody is left */
-	NsEntry *entry;		      /* NULL where the images have none */
-	struct user_namespace *owner; /* never NULL */
 };
 
 /*
@@ -107,10 +135,9 @@ struct pid_namespace {
  * and in the parent.
  */
 struct user_namespace {
-	uint32_t id;
+	struct namespace base; /* its owner is its parent; the entry of that of depth 0 is NULL */
 	size_t depth;
 	struct user_namespace *parent; /* NULL for that of depth 0 */
-	NsEntry *entry;		       /* NULL for that of depth 0 */
 };
 
 /* Content of one shared memory object (VMA shmid). */

@@ -21,7 +21,7 @@ enum { MAX_USER_DEPTH = 33, MAX_EXTENTS = 340 };
 struct user_namespace *snapshot_user_namespace(const struct snapshot *snapshot, uint32_t id)
 {
 	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
-		if (snapshot->user_namespaces[i]->id == id)
+		if (snapshot->user_namespaces[i]->base.id == id)
 			return snapshot->user_namespaces[i];
 	return NULL;
 }
@@ -43,7 +43,7 @@ struct map {
 
 static struct map map_of(const struct user_namespace *namespace_, bool group)
 {
-	const UsernsEntry *maps = namespace_->entry ? namespace_->entry->user_ext : NULL;
+	const UsernsEntry *maps = namespace_->base.entry ? namespace_->base.entry->user_ext : NULL;
 
 	if (!maps)
 		return (struct map){ 0 };
@@ -143,7 +143,7 @@ static int check_map(const struct user_namespace *namespace_, bool group, struct
 	if (map.n_extents > MAX_EXTENTS)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": its %s map has %zu extents",
-			    namespace_->id, group ? "gid" : "uid", map.n_extents);
+			    namespace_->base.id, group ? "gid" : "uid", map.n_extents);
 	for (size_t i = 0; i < map.n_extents; i++) {
 		const UidGidExtent *extent = map.extents[i];
 		const char *wrong = check_extent(&map, i);
@@ -153,7 +153,7 @@ static int check_map(const struct user_namespace *namespace_, bool group, struct
 			return fail(err, ERR_IMAGE_INVALID,
 				    "user namespace %" PRIu32 ": an extent of its %s map, %" PRIu32
 				    " %" PRIu32 " %" PRIu32 ", %s",
-				    namespace_->id, group ? "gid" : "uid", extent->first,
+				    namespace_->base.id, group ? "gid" : "uid", extent->first,
 				    extent->lower_first, extent->count, wrong);
 	}
 	return 0;
@@ -163,22 +163,22 @@ static int check_map(const struct user_namespace *namespace_, bool group, struct
 static int check_owner(const struct user_namespace *namespace_, struct error *err)
 {
 	const struct user_namespace *parent = namespace_->parent;
-	uint32_t owner = namespace_->entry->owner_uid, inside;
+	uint32_t owner = namespace_->base.entry->owner_uid, inside;
 
-	if (!namespace_->entry->has_owner_uid)
+	if (!namespace_->base.entry->has_owner_uid)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": its owner is not recorded",
-			    namespace_->id);
+			    namespace_->base.id);
 	if (!user_namespace_id_inside(parent, false, owner, &inside))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": its owner, uid %" PRIu32
 			    ", is nobody in the namespace above",
-			    namespace_->id, owner);
+			    namespace_->base.id, owner);
 	if (parent->parent && map_of(parent, true).n_extents == 0)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32 ": the namespace above has no gid map, so "
 			    "nobody can have made it",
-			    namespace_->id);
+			    namespace_->base.id);
 	return 0;
 }
 
@@ -202,30 +202,30 @@ static bool is_limit_name(const char *name)
 
 static int check_limits(const struct user_namespace *namespace_, struct error *err)
 {
-	for (size_t i = 0; i < namespace_->entry->n_user_limits; i++) {
-		const UserLimit *limit = namespace_->entry->user_limits[i];
+	for (size_t i = 0; i < namespace_->base.entry->n_user_limits; i++) {
+		const UserLimit *limit = namespace_->base.entry->user_limits[i];
 		if (limit->value > NO_USER_LIMIT || !is_limit_name(limit->name))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "user namespace %" PRIu32 ": there is no limit %s of %" PRIu32,
-				    namespace_->id, limit->name, limit->value);
+				    namespace_->base.id, limit->name, limit->value);
 	}
 	return 0;
 }
 
 static int check_maps(const struct user_namespace *namespace_, struct error *err)
 {
-	const NsEntry *parent = namespace_->parent->entry;
+	const NsEntry *parent = namespace_->parent->base.entry;
 
 	if (check_owner(namespace_, err) || check_map(namespace_, false, err) ||
 	    check_map(namespace_, true, err))
 		return -1;
 	/* It comes down with the making, and where anything can be made it can no longer change
 	 * (proc_setgroups_write: not after the gid map). */
-	if (parent && parent->setgroups_denied && !namespace_->entry->setgroups_denied)
+	if (parent && parent->setgroups_denied && !namespace_->base.entry->setgroups_denied)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "user namespace %" PRIu32
 			    " allows setgroups, which the namespace above denies",
-			    namespace_->id);
+			    namespace_->base.id);
 	return 0;
 }
 
@@ -237,7 +237,13 @@ static struct user_namespace *add_user_namespace(struct snapshot *snapshot, uint
 	struct user_namespace *namespace_ = arena_new(snapshot->arena, struct user_namespace);
 
 	*namespace_ = (struct user_namespace){
-		.id = id, .depth = parent ? parent->depth + 1 : 0, .parent = parent, .entry = entry
+		.base = { .type = NAMESPACE_USER,
+			  .id = id,
+			  .index = snapshot->n_user_namespaces,
+			  .entry = entry,
+			  .owner = parent },
+		.depth = parent ? parent->depth + 1 : 0,
+		.parent = parent,
 	};
 	snapshot->user_namespaces = arena_grow(snapshot->arena, snapshot->user_namespaces,
 					       snapshot->n_user_namespaces, sizeof(void *));
@@ -269,10 +275,10 @@ static int place_nested(struct snapshot *snapshot, bool *ret_progress, size_t *r
 		if (entry->ns_cflag != CLONE_NEWUSER)
 			continue;
 		const struct user_namespace *placed = snapshot_user_namespace(snapshot, entry->id);
-		if (placed && placed->entry == entry)
+		if (placed && placed->base.entry == entry)
 			continue;
 		/* The dumper's own may be there, without a parent. */
-		if (placed && (placed->entry || entry->has_parent_id))
+		if (placed && (placed->base.entry || entry->has_parent_id))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "user namespace %" PRIu32 " is there twice", entry->id);
 		if (placed)
@@ -366,32 +372,32 @@ static int link_task(const struct snapshot *snapshot, struct task *task, struct 
 static int link_owner(const struct snapshot *snapshot, struct pid_namespace *namespace_,
 		      struct error *err)
 {
-	const NsEntry *entry = namespace_->entry;
+	const NsEntry *entry = namespace_->base.entry;
 
-	namespace_->owner =
-		namespace_->parent ? namespace_->parent->owner : snapshot->user_namespaces[0];
+	namespace_->base.owner =
+		namespace_->parent ? namespace_->parent->base.owner : snapshot->user_namespaces[0];
 	/* Images of CRIU do not tell: one that is the tree's own is made with its user namespace.
 	 */
 	if (!entry && snapshot->own_pid_namespace)
-		namespace_->owner = snapshot->tasks[0].user_namespace;
+		namespace_->base.owner = snapshot->tasks[0].user_namespace;
 	if (entry && !entry->has_userns_id && snapshot->n_user_namespaces > 1)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "pid namespace %" PRIu32
 			    ": the images do not tell which user namespace owns it",
-			    namespace_->id);
+			    namespace_->base.id);
 	if (!entry || !entry->has_userns_id)
 		return 0;
-	namespace_->owner = snapshot_user_namespace(snapshot, entry->userns_id);
-	if (!namespace_->owner)
+	namespace_->base.owner = snapshot_user_namespace(snapshot, entry->userns_id);
+	if (!namespace_->base.owner)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "pid namespace %" PRIu32 ": its owner is not described",
-			    namespace_->id);
+			    namespace_->base.id);
 	if (namespace_->parent &&
-	    !user_namespace_is_within(namespace_->owner, namespace_->parent->owner))
+	    !user_namespace_is_within(namespace_->base.owner, namespace_->parent->base.owner))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "pid namespace %" PRIu32 ": its owner is not below that of the "
 			    "namespace above",
-			    namespace_->id);
+			    namespace_->base.id);
 	return 0;
 }
 

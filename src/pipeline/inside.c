@@ -66,5 +66,5 @@ int inside_enter(struct load *load, struct error *err)
 		return 0;
 	if (run_enter_new_user_namespace(base, err) < 0)
 		return -1;
-	return options->hooks.execute_inside(options->hooks.data, base->id, err);
+	return options->hooks.execute_inside(options->hooks.data, base->base.id, err);
 }

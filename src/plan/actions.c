@@ -163,8 +163,8 @@ static void add_limits(struct plan *plan)
 	for (size_t i = snapshot->n_user_namespaces; i-- > 1;) {
 		const struct user_namespace *namespace = snapshot->user_namespaces[i];
 
-		if (namespace->entry->n_user_limits)
-			add(plan, ACTION_SET_LIMITS)->limits = namespace->entry;
+		if (namespace->base.entry->n_user_limits)
+			add(plan, ACTION_SET_LIMITS)->limits = namespace->base.entry;
 	}
 	if (snapshot->base && snapshot->base->n_user_limits)
 		add(plan, ACTION_SET_LIMITS)->limits = snapshot->base;
@@ -251,15 +251,17 @@ static void say_user_namespace(const struct plan *plan, const struct action *act
 	const struct user_namespace *namespace = action->namespace;
 
 	(void)plan;
-	text_add(text, " %" PRIu32 ", below %" PRIu32 ", owner %" PRIu32, namespace->id,
-		 namespace->parent ? namespace->parent->id : 0, namespace->entry->owner_uid);
+	text_add(text, " %" PRIu32 ", below %" PRIu32 ", owner %" PRIu32, namespace->base.id,
+		 namespace->parent ? namespace->parent->base.id : 0,
+		 namespace->base.entry->owner_uid);
 }
 
 static void say_pid_namespace(const struct plan *plan, const struct action *action,
 			      struct text *text)
 {
 	(void)plan;
-	text_add(text, " of the first task, in user namespace %" PRIu32, action->namespace->id);
+	text_add(text, " of the first task, in user namespace %" PRIu32,
+		 action->namespace->base.id);
 }
 
 static void say_mounts(const struct plan *plan, const struct action *action, struct text *text)
@@ -268,7 +270,7 @@ static void say_mounts(const struct plan *plan, const struct action *action, str
 	for (size_t i = 0; i < plan->snapshot->n_mount_namespaces; i++) {
 		const struct mount_namespace *mounts = plan->snapshot->mount_namespaces[i];
 		text_add(text, "%s %" PRIu32 " (%zu mounts) in user namespace %" PRIu32,
-			 i ? "," : "", mounts->id, mounts->n_mounts, mounts->owner->id);
+			 i ? "," : "", mounts->id, mounts->n_mounts, mounts->owner->base.id);
 	}
 }
 
@@ -279,7 +281,7 @@ static void say_namespace(const struct plan *plan, const struct action *action, 
 	size_t length;
 
 	text_add(text, " %" PRIu32 " (%s) in user namespace %" PRIu32, namespace_->id,
-		 namespace_types[namespace_->type].words, namespace_->owner->id);
+		 namespace_types[namespace_->type].words, namespace_->owner->base.id);
 	length = text->length;
 	if (kind->describe) {
 		text_add(text, ": ");

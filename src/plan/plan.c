@@ -64,8 +64,8 @@ static void plan_root_clone(struct plan *plan, const struct node *root)
 	plan->root_clone.flags = CLONE_CLEAR_SIGHAND;
 	if (plan->snapshot->own_pid_namespace)
 		plan->root_clone.flags |= CLONE_NEWPID;
-	if (root->place->namespace->owner->depth)
-		plan->root_clone.owner = root->place->namespace->owner->id;
+	if (root->place->namespace->base.owner->depth)
+		plan->root_clone.owner = root->place->namespace->base.owner->base.id;
 	plan->root_clone.n_set_tid = clone_set_tid(&root->pids, 0, plan->root_clone.set_tid);
 }
 

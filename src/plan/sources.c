@@ -161,7 +161,7 @@ static void count_users(struct plan *plan)
 			count_task(plan, &snapshot->tasks[i]);
 	/* For all that enter them, founders and zombies too. */
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
-		count_user(plan, SOURCE_NAMESPACE, snapshot->user_namespaces[i]->id);
+		count_user(plan, SOURCE_NAMESPACE, snapshot->user_namespaces[i]->base.id);
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
 		if (!snapshot->plain_namespaces[i]->maker)
 			count_user(plan, SOURCE_NAMESPACE, snapshot->plain_namespaces[i]->id);

@@ -23,7 +23,7 @@ static int unshare_user(const struct user_namespace *namespace, struct error *er
 	if (unshare(CLONE_NEWUSER) == 0)
 		return 0;
 	fail_errno(err, errno == ENOSPC ? ERR_LIMIT_TOO_LOW : ERR_NO_PRIVILEGE,
-		   "cannot make user namespace %" PRIu32, namespace->id);
+		   "cannot make user namespace %" PRIu32, namespace->base.id);
 	return fail_hint(err, "user.max_user_namespaces and other settings of the host decide who "
 			      "may make user namespaces");
 }
@@ -44,7 +44,8 @@ static int map(struct visitor *visitor, void *data, struct error *err)
 	if (maps_write(mapping->caller, mapping->namespace_, &what) == 0)
 		return 0;
 	fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
-		   "cannot write the %s of user namespace %" PRIu32, what, mapping->namespace_->id);
+		   "cannot write the %s of user namespace %" PRIu32, what,
+		   mapping->namespace_->base.id);
 	if (err->name == ERR_NO_PRIVILEGE)
 		return fail_hint(err,
 				 "map only your own ids, have /etc/subuid and /etc/subgid give "

@@ -97,11 +97,11 @@ static int write_map(pid_t pid, const struct map *map, const char **ret_what)
 
 int maps_write(pid_t pid, const struct user_namespace *namespace, const char **ret_what)
 {
-	const NsEntry *parent = namespace->parent->entry;
-	const UsernsEntry *maps = namespace->entry->user_ext;
+	const NsEntry *parent = namespace->parent->base.entry;
+	const UsernsEntry *maps = namespace->base.entry->user_ext;
 
 	*ret_what = "setgroups";
-	if (namespace->entry->setgroups_denied && !(parent && parent->setgroups_denied) &&
+	if (namespace->base.entry->setgroups_denied && !(parent && parent->setgroups_denied) &&
 	    write_file(pid, "setgroups", "deny", strlen("deny")) < 0)
 		return -1;
 	if (!maps)

@@ -71,7 +71,8 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 {
 	struct making making = { &run->opener, namespace_,
 				 run->plan->kinds->namespaces[namespace_->type] };
-	int owner = namespace_->owner->depth ? run_user_namespace(run, namespace_->owner->id) : -1;
+	int owner =
+		namespace_->owner->depth ? run_user_namespace(run, namespace_->owner->base.id) : -1;
 	struct visit there = {
 		.what = "makes a namespace",
 		.namespaces = &owner,

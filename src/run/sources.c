@@ -152,7 +152,7 @@ static const int *user_namespaces(const struct run *run)
 	int *fds = arena_array(run->arena, int, snapshot->n_user_namespaces);
 
 	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
-		fds[i] = run_user_namespace(run, snapshot->user_namespaces[i]->id);
+		fds[i] = run_user_namespace(run, snapshot->user_namespaces[i]->base.id);
 	return fds;
 }
 

@@ -88,10 +88,12 @@ static int be_pid_founder(struct visitor *visitor, void *data, struct error *err
 /* A gid that the parent maps, as seen from here. Which one it was is recorded nowhere. */
 static uint32_t mapped_group(const struct user_namespace *parent)
 {
-	if (parent->depth == 0 || !parent->entry->user_ext || !parent->entry->user_ext->n_gid_map)
+	if (parent->depth == 0 || !parent->base.entry->user_ext ||
+	    !parent->base.entry->user_ext->n_gid_map)
 		return getegid();
 	uint32_t id = getegid();
-	user_namespace_id_outside(parent, true, parent->entry->user_ext->gid_map[0]->first, &id);
+	user_namespace_id_outside(parent, true, parent->base.entry->user_ext->gid_map[0]->first,
+				  &id);
 	return id;
 }
 
@@ -99,8 +101,9 @@ int run_make_user_namespace(struct run *run, const struct user_namespace *namesp
 			    struct error *err)
 {
 	struct founding founding = { namespace };
-	int parent = namespace->parent->depth ? run_user_namespace(run, namespace->parent->id) : -1;
-	uint32_t owner = namespace->entry->owner_uid, group = mapped_group(namespace->parent);
+	int parent =
+		namespace->parent->depth ? run_user_namespace(run, namespace->parent->base.id) : -1;
+	uint32_t owner = namespace->base.entry->owner_uid, group = mapped_group(namespace->parent);
 	struct visit there = {
 		.what = "makes a user namespace",
 		.takes_ids = owner != geteuid() || group != getegid(),
@@ -117,7 +120,7 @@ int run_make_user_namespace(struct run *run, const struct user_namespace *namesp
 	int fd;
 
 	if (visit(&there, &fd, 1, err))
-		return fail_while(err, "making user namespace %" PRIu32, namespace->id);
+		return fail_while(err, "making user namespace %" PRIu32, namespace->base.id);
 	run->user_namespaces = arena_grow(run->arena, run->user_namespaces, run->n_user_namespaces,
 					  sizeof *run->user_namespaces);
 	run->user_namespaces[run->n_user_namespaces++] =
@@ -128,7 +131,7 @@ int run_make_user_namespace(struct run *run, const struct user_namespace *namesp
 int run_user_namespace(const struct run *run, uint32_t id)
 {
 	for (size_t i = 0; i < run->n_user_namespaces; i++)
-		if (run->user_namespaces[i].namespace->id == id)
+		if (run->user_namespaces[i].namespace->base.id == id)
 			return run->user_namespaces[i].fd;
 	return -1;
 }
@@ -136,7 +139,7 @@ int run_user_namespace(const struct run *run, uint32_t id)
 int run_make_root_pid_namespace(struct run *run, const struct user_namespace *owner,
 				struct error *err)
 {
-	int fd = run_user_namespace(run, owner->id);
+	int fd = run_user_namespace(run, owner->base.id);
 	struct visit there = {
 		.what = "makes a pid namespace",
 		.namespaces = &fd,
@@ -148,7 +151,7 @@ int run_make_root_pid_namespace(struct run *run, const struct user_namespace *ow
 
 	if (visit(&there, &run->root_namespace_fd, 1, err))
 		return fail_while(err, "making the pid namespace of user namespace %" PRIu32,
-				  owner->id);
+				  owner->base.id);
 	return 0;
 }
 

@@ -329,12 +329,12 @@ static void make_users(struct player *player)
 
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++) {
 		const struct user_namespace *namespace = snapshot->user_namespaces[i];
-		bool mapped = namespace->entry->user_ext->n_uid_map;
+		bool mapped = namespace->base.entry->user_ext->n_uid_map;
 		int parent = 0;
-		while (model->users[parent].id != namespace->parent->id - SNAPSHOT_FIRST_USERS)
+		while (model->users[parent].id != namespace->parent->base.id - SNAPSHOT_FIRST_USERS)
 			parent++;
 		int users = model_add_users(model, parent, mapped);
-		model->users[users].id = namespace->id - SNAPSHOT_FIRST_USERS;
+		model->users[users].id = namespace->base.id - SNAPSHOT_FIRST_USERS;
 	}
 }
 

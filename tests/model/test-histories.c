@@ -183,12 +183,12 @@ static void turn_addresses(struct snapshot *snapshot)
 		struct pid_namespace *copy = &turned[count - 1 - i];
 		*copy = *snapshot->pid_namespaces[i];
 		if (copy->parent)
-			copy->parent = &turned[count - 1 - copy->parent->index];
+			copy->parent = &turned[count - 1 - copy->parent->base.index];
 		snapshot->pid_namespaces[i] = copy;
 	}
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct pid_namespace **of_task = &snapshot->tasks[i].pid_namespace;
-		*of_task = snapshot->pid_namespaces[(*of_task)->index];
+		*of_task = snapshot->pid_namespaces[(*of_task)->base.index];
 	}
 }
 

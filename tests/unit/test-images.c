@@ -658,7 +658,7 @@ static void test_users_of_another_tool(void **state)
 	creds->euid = 7;
 	must(snapshot_index(&snapshot, &err), &err);
 	must(users_adopt(&snapshot, &err), &err);
-	assert_int_equal(snapshot.tasks[0].user_namespace->id, TREES_USERS);
+	assert_int_equal(snapshot.tasks[0].user_namespace->base.id, TREES_USERS);
 	assert_int_equal(snapshot.tasks[0].user_namespace->depth, 1);
 	assert_int_equal(creds->uid, 1000);
 	assert_int_equal(creds->euid, 1007);

@@ -344,8 +344,8 @@ static void links_user_namespaces(void **state)
 	assert_ptr_equal(users->parent, snapshot.user_namespaces[0]);
 	assert_ptr_equal(snapshot.tasks[1].user_namespace, snapshot.user_namespaces[0]);
 	assert_ptr_equal(snapshot.tasks[3].user_namespace, lower);
-	assert_ptr_equal(snapshot.pid_namespaces[0]->owner, snapshot.user_namespaces[0]);
-	assert_ptr_equal(snapshot.pid_namespaces[1]->owner, lower);
+	assert_ptr_equal(snapshot.pid_namespaces[0]->base.owner, snapshot.user_namespaces[0]);
+	assert_ptr_equal(snapshot.pid_namespaces[1]->base.owner, lower);
 	assert_true(user_namespace_is_within(lower, users));
 	assert_true(user_namespace_is_within(lower, lower));
 	assert_false(user_namespace_is_within(users, lower));
@@ -392,7 +392,7 @@ static void sees_all_from_inside_a_user_namespace(void **state)
 	if (snapshot_rebase(&snapshot, users, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(snapshot.n_user_namespaces, 3);
-	assert_int_equal(snapshot.user_namespaces[0]->id, USERS);
+	assert_int_equal(snapshot.user_namespaces[0]->base.id, USERS);
 	assert_ptr_equal(snapshot.tasks[0].user_namespace, snapshot.user_namespaces[0]);
 	assert_int_equal(snapshot.tasks[3].user_namespace->depth, 1);
 	assert_int_equal(lower->owner_uid, 1);
@@ -421,7 +421,7 @@ static void takes_the_dumpers_user_namespace(void **state)
 	snapshot.inventory->root_ids->user_ns_id = 77;
 	assert_int_equal(snapshot_index(&snapshot, &err), 0);
 	assert_ptr_equal(snapshot.tasks[1].user_namespace, snapshot.user_namespaces[0]);
-	assert_int_equal(snapshot.user_namespaces[0]->id, 77);
+	assert_int_equal(snapshot.user_namespaces[0]->base.id, 77);
 	arena_done(&arena);
 }
 

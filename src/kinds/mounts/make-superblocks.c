@@ -51,7 +51,7 @@ static int make_superblock(const struct mount_maker *maker, const struct mount_k
 
 	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
 		if (kind->owned && mount->has_userns_id &&
-		    maker->snapshot->user_namespaces[i]->id == mount->userns_id)
+		    maker->snapshot->user_namespaces[i]->base.id == mount->userns_id)
 			founding.user_fd = maker->user_namespaces[i];
 	if (founding.user_fd < 0)
 		return kind->make(maker, mount, err);

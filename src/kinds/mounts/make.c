@@ -503,7 +503,7 @@ static bool is_shown(const struct snapshot *snapshot, const struct pid_namespace
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
 			if (mount->nses && mount->nses->has_pidns_id &&
-			    mount->nses->pidns_id == namespace->id)
+			    mount->nses->pidns_id == namespace->base.id)
 				return true;
 		}
 	return false;
@@ -528,7 +528,7 @@ static int open_pid_namespaces(const struct file_opener *opener, int *fds, struc
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot open pid namespace %" PRIu32
 					  ", whose proc is mounted",
-					  namespace->id);
+					  namespace->base.id);
 	}
 	return 0;
 }

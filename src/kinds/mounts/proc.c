@@ -84,7 +84,7 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	int pid_namespace = -1;
 
 	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++)
-		if (snapshot->pid_namespaces[i]->id == entry->nses->pidns_id)
+		if (snapshot->pid_namespaces[i]->base.id == entry->nses->pidns_id)
 			pid_namespace = maker->pid_namespaces[i];
 	if (context_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount proc");

@@ -71,9 +71,9 @@ static bool is_own(const struct snapshot *snapshot, const NsFileEntry *entry)
 	enum namespace_type type;
 
 	if (entry->ns_cflag == CLONE_NEWUSER)
-		return entry->ns_id == snapshot->user_namespaces[0]->id;
+		return entry->ns_id == snapshot->user_namespaces[0]->base.id;
 	if (entry->ns_cflag == CLONE_NEWPID && !snapshot->own_pid_namespace &&
-	    entry->ns_id == snapshot->pid_namespaces[0]->id)
+	    entry->ns_id == snapshot->pid_namespaces[0]->base.id)
 		return true;
 	return namespace_type_of_flag(entry->ns_cflag, &type) &&
 	       namespace_is_dumpers(snapshot, type, entry->ns_id);
@@ -84,7 +84,7 @@ static const struct task *find_member(const struct snapshot *snapshot, uint32_t 
 {
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const struct task *task = &snapshot->tasks[i];
-		if (task->pid_namespace && task->pid_namespace->id == namespace_id &&
+		if (task->pid_namespace && task->pid_namespace->base.id == namespace_id &&
 		    !task_is_zombie(task))
 			return task;
 	}
@@ -98,7 +98,7 @@ static bool is_pid_of_tree(const struct snapshot *snapshot, const NsFileEntry *e
 
 static bool is_level_0(const struct snapshot *snapshot, const NsFileEntry *entry)
 {
-	return entry->ns_id == snapshot->pid_namespaces[0]->id;
+	return entry->ns_id == snapshot->pid_namespaces[0]->base.id;
 }
 
 static enum file_way way(const struct snapshot *snapshot, const FileEntry *entry)
@@ -152,7 +152,7 @@ static int made_namespace(const struct file_opener *opener, const NsFileEntry *e
 	const struct snapshot *snapshot = opener->snapshot;
 
 	for (size_t i = 1; i < snapshot->n_user_namespaces; i++)
-		if (snapshot->user_namespaces[i]->id == entry->ns_id)
+		if (snapshot->user_namespaces[i]->base.id == entry->ns_id)
 			return opener->user_namespaces[i];
 	const struct namespace *plain = snapshot_plain_namespace(snapshot, entry->ns_id);
 	return plain ? opener->plain_namespaces[plain->index] : -1;

@@ -210,16 +210,16 @@ static int check_numbers(const struct snapshot *snapshot, const struct task *tas
 {
 	(void)snapshot;
 	for (const struct pid_namespace *at = task->pid_namespace; at; at = at->parent) {
-		if (!at->entry || !at->entry->has_pid_max)
+		if (!at->base.entry || !at->base.entry->has_pid_max)
 			continue;
 		for (size_t i = 0; i < task->n_threads; i++) {
 			struct pid_vector tids = thread_pids(task, i);
-			if (tids.pid[at->level] >= at->entry->pid_max)
+			if (tids.pid[at->level] >= at->base.entry->pid_max)
 				return fail(err, ERR_PID_OUT_OF_RANGE,
 					    "task %s: id %" PRIu32 " is not below the limit of its "
 					    "pid namespace, %" PRIu32,
 					    task_name(task), tids.pid[at->level],
-					    at->entry->pid_max);
+					    at->base.entry->pid_max);
 		}
 	}
 	return 0;
@@ -250,13 +250,14 @@ static int plan_limits(struct plan *plan, const struct task *task, size_t thread
 
 	(void)thread;
 	(void)err;
-	if (namespace->init != task || !namespace->entry)
+	if (namespace->init != task || !namespace->base.entry)
 		return 0;
-	if (namespace->entry->has_pid_max && namespace->entry->pid_max != PID_MAX_LIMIT &&
+	if (namespace->base.entry->has_pid_max && namespace->base.entry->pid_max != PID_MAX_LIMIT &&
 	    plan->facts->per_namespace_pid_max)
-		plan_write(program, "/proc/sys/kernel/pid_max", namespace->entry->pid_max);
-	if (namespace->entry->has_last_pid)
-		plan_write(program, "/proc/sys/kernel/ns_last_pid", namespace->entry->last_pid);
+		plan_write(program, "/proc/sys/kernel/pid_max", namespace->base.entry->pid_max);
+	if (namespace->base.entry->has_last_pid)
+		plan_write(program, "/proc/sys/kernel/ns_last_pid",
+			   namespace->base.entry->last_pid);
 	return 0;
 }
 

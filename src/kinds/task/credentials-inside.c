@@ -140,7 +140,7 @@ static int translate_ids(const struct task *task, size_t thread, bool group,
 static int translate_groups(struct arena *arena, const struct task *task, size_t thread,
 			    struct thread_ids *ids, struct error *err)
 {
-	const NsEntry *namespace = task->user_namespace->entry;
+	const NsEntry *namespace = task->user_namespace->base.entry;
 	uint32_t *groups = arena_copy(arena, ids->groups, ids->n_groups * sizeof(uint32_t));
 
 	if (namespace->setgroups_denied || !namespace->user_ext || !namespace->user_ext->n_gid_map)

@@ -31,14 +31,14 @@ static uint32_t recorded_id(const struct task *task, size_t thread)
 		return core->pid_for_children_ns_id;
 	if (thread == 0 && task->ids->has_pid_for_children_ns_id)
 		return task->ids->pid_for_children_ns_id;
-	return task->pid_namespace->id;
+	return task->pid_namespace->base.id;
 }
 
 static struct place *recorded_place(const struct tree *tree, const struct node *node, size_t thread)
 {
 	uint32_t id = recorded_id(node->task, thread);
 
-	if (id == node->task->pid_namespace->id)
+	if (id == node->task->pid_namespace->base.id)
 		return node->place;
 	const struct pid_namespace *namespace = snapshot_pid_namespace(tree->snapshot, id);
 	return namespace ? tree_place(tree, namespace) : NULL;
@@ -102,7 +102,7 @@ static bool is_maker(const struct place *place, const struct node *node, size_t 
 
 static bool is_on_the_way(const struct place *place, const struct node *node, size_t thread)
 {
-	const struct user_namespace *owner = place->namespace->owner;
+	const struct user_namespace *owner = place->namespace->base.owner;
 	const struct user_namespace *own = node->task->user_namespace;
 
 	return is_maker(place, node, thread) && node->task->n_threads == 1 && owner->depth &&
@@ -113,14 +113,15 @@ static bool is_inside(const struct place *place, const struct node *node, size_t
 {
 	const struct user_namespace *own = node->task->user_namespace;
 
-	return own->depth && (thread > 0 || node->task->n_threads > 1 ||
-			      (is_maker(place, node, thread) && place->namespace->owner == own));
+	return own->depth &&
+	       (thread > 0 || node->task->n_threads > 1 ||
+		(is_maker(place, node, thread) && place->namespace->base.owner == own));
 }
 
 /* setns wants CAP_SYS_ADMIN in the owner (pidns_install); unshare makes its caller's the owner. */
 static void check_rights(struct tree *tree, struct node *node, size_t thread, struct place *place)
 {
-	const struct user_namespace *owner = place->namespace->owner;
+	const struct user_namespace *owner = place->namespace->base.owner;
 	const struct user_namespace *own = tree->snapshot->user_namespaces[0];
 
 	if (place == node->place || is_on_the_way(place, node, thread))
@@ -159,7 +160,7 @@ static void add_all_ended(struct tree *tree)
 	size_t first = tree->n_nodes;
 
 	for (size_t i = 0; i < tree->n_places; i++) {
-		const NsEntry *entry = tree->places[i].namespace->entry;
+		const NsEntry *entry = tree->places[i].namespace->base.entry;
 		if (entry && entry->ended && tree->places[i].maker)
 			add_ended(tree, &tree->places[i]);
 	}
@@ -283,7 +284,7 @@ void build_children_place_on_the_way(struct build *build, struct node *node)
 
 	if (!is_on_the_way(place, node, 0))
 		return;
-	build_join_user_namespace(build, node->lowered->program, place->namespace->owner);
+	build_join_user_namespace(build, node->lowered->program, place->namespace->base.owner);
 	make_place(build, node, node->lowered->program, place);
 }
 

@@ -16,7 +16,7 @@ static size_t count_outer_levels(const struct node *node)
 	const struct user_namespace *own = node->task->user_namespace;
 	const struct place *place = node->place;
 
-	while (place && user_namespace_is_within(place->namespace->owner, own))
+	while (place && user_namespace_is_within(place->namespace->base.owner, own))
 		place = place->parent;
 	return place ? place->namespace->level + 1 : 0;
 }
@@ -67,7 +67,9 @@ static void add_last_pids(const struct plan *plan, struct guided_namespace *guid
 		bool ours = at->parent || plan->own_pid_namespace;
 
 		guided->last_pids[guided->n_levels++] =
-			ours && at->entry && at->entry->has_last_pid ? at->entry->last_pid : 0;
+			ours && at->base.entry && at->base.entry->has_last_pid
+				? at->base.entry->last_pid
+				: 0;
 	}
 }
 

@@ -66,7 +66,7 @@ void plan_user_namespaces(struct tree *tree)
 		check_fs(tree, tree->nodes[i]);
 	for (size_t i = 0; i < tree->n_places; i++) {
 		struct place *place = &tree->places[i];
-		if (place->namespace->owner->depth && place->init && place->init->creator)
+		if (place->namespace->base.owner->depth && place->init && place->init->creator)
 			add_founder(tree, place);
 	}
 	if (tree->n_nodes > first_founder)
@@ -89,7 +89,7 @@ static int require(const struct facts *facts, int capability, const char *name, 
 static bool has_owned_place(const struct tree *tree)
 {
 	for (size_t i = 0; i < tree->n_places; i++)
-		if (tree->places[i].namespace->owner->depth)
+		if (tree->places[i].namespace->base.owner->depth)
 			return true;
 	return false;
 }
@@ -102,7 +102,7 @@ static bool is_only(UidGidExtent *const *extents, size_t n, uint32_t id)
 /* Everybody may make one of their own, and map themselves in it (user_namespaces(7)). */
 static bool is_of_nestor(const struct user_namespace *namespace, const struct facts *facts)
 {
-	const NsEntry *entry = namespace->entry;
+	const NsEntry *entry = namespace->base.entry;
 	const UsernsEntry *maps = entry->user_ext;
 
 	return entry->owner_uid == facts->uids[1] &&
@@ -147,12 +147,12 @@ int user_namespaces_check(const struct plan *plan, const struct tree *tree, stru
 
 static uint32_t source_of(struct plan *plan, const struct user_namespace *namespace)
 {
-	return plan_source(plan, SOURCE_NAMESPACE, namespace->id);
+	return plan_source(plan, SOURCE_NAMESPACE, namespace->base.id);
 }
 
 void build_found(struct build *build, struct node *founder, const struct place *place)
 {
-	build_join_user_namespace(build, founder->lowered->program, place->namespace->owner);
+	build_join_user_namespace(build, founder->lowered->program, place->namespace->base.owner);
 	op_expect(program_call(founder->lowered->program, SYS_unshare, CLONE_NEWPID), 0);
 }
 

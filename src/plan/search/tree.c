@@ -131,7 +131,7 @@ static int compare_keys(const void *a, const void *b)
 
 struct place *tree_place(const struct tree *tree, const struct pid_namespace *namespace)
 {
-	return &tree->places[namespace->index];
+	return &tree->places[namespace->base.index];
 }
 
 static struct session *find_session(const struct tree *tree, uint32_t key)

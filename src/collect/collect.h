@@ -128,6 +128,9 @@ static inline void **collect_state(struct collect *collect, const void *owner)
  */
 int collect_pass(struct collect *collect, struct error *err);
 
+/* What holds for the whole dump; made when it is first asked for. */
+InventoryEntry *collect_inventory(struct collect *collect);
+
 /* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
 int target_pidfd(const struct target *target);
 
@@ -181,6 +184,9 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 int collect_descriptors(struct target *target, struct error *err);
 /* Once all are known: the kinds complete what they know. */
 int collect_files_complete(struct collect *collect, struct error *err);
+/* When nothing can stop the end of the tree any more; and once it is let go or ended. */
+int collect_files_before_end(struct collect *collect, struct error *err);
+void collect_files_done(struct collect *collect);
 
 /* A descriptor of our own of what a descriptor of a task refers to; -1 with err. */
 int collect_get_file(const struct open_file *file, struct error *err);

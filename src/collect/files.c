@@ -435,6 +435,21 @@ int collect_files_complete(struct collect *collect, struct error *err)
 	return 0;
 }
 
+int collect_files_before_end(struct collect *collect, struct error *err)
+{
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
+		if ((*kind)->before_end && (*kind)->before_end(collect, err))
+			return -1;
+	return 0;
+}
+
+void collect_files_done(struct collect *collect)
+{
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
+		if ((*kind)->done)
+			(*kind)->done(collect);
+}
+
 int collect_get_file(const struct open_file *file, struct error *err)
 {
 	autoclose int pidfd = target_pidfd(file->target);

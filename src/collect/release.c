@@ -82,6 +82,7 @@ static void detach_all(struct collect *collect)
 void collect_release(struct collect *collect)
 {
 	end_helpers(collect);
+	collect_files_done(collect);
 	detach_all(collect);
 }
 
@@ -96,6 +97,7 @@ int collect_leave_stopped(struct collect *collect, struct error *err)
 			kill(target->pid, SIGSTOP);
 	}
 	end_helpers(collect);
+	collect_files_done(collect);
 	detach_all(collect);
 	return failed;
 }
@@ -220,9 +222,12 @@ int collect_kill(struct collect *collect, struct error *err)
 	}
 	wait_begin(&saved);
 	tie_to_us(collect);
+	failed = collect_files_before_end(collect, err);
 	/* Who could not be ended ends with us. */
-	failed = end_all(collect, err) < 0 || reap_tree(collect, deadline, err) < 0 ? -1 : 0;
+	if (end_all(collect, err) < 0 || reap_tree(collect, deadline, err) < 0)
+		failed = -1;
 	wait_end(&saved);
 	end_helpers(collect);
+	collect_files_done(collect);
 	return failed;
 }

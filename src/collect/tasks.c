@@ -323,11 +323,19 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 	return run_kinds(target, err) ? -1 : collect_descriptors(target, err);
 }
 
+InventoryEntry *collect_inventory(struct collect *collect)
+{
+	if (!collect->snapshot->inventory)
+		collect->snapshot->inventory =
+			snapshot_new(collect->snapshot, INVENTORY_ENTRY, InventoryEntry);
+	return collect->snapshot->inventory;
+}
+
 static int read_inventory(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
-	InventoryEntry *inventory =
-		snapshot_new(collect->snapshot, INVENTORY_ENTRY, InventoryEntry);
+	/* Kinds may have said something of the whole already. */
+	InventoryEntry *inventory = collect_inventory(collect);
 	struct utsname name;
 
 	inventory->img_version = 2;
@@ -343,7 +351,6 @@ static int read_inventory(struct reading *reading, struct error *err)
 	inventory->kernel_release = arena_string(collect->arena, name.release);
 	inventory->root_ids =
 		snapshot_new(collect->snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
-	collect->snapshot->inventory = inventory;
 	return read_object_ids(reading, getpid(), inventory->root_ids, err) ||
 			       survey_set_own(collect, inventory->root_ids, err)
 		       ? -1

@@ -40,14 +40,18 @@ const struct option_row pipeline_options[] = {
 	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not "
 	  "be "
 	  "there) or ignore; default: soft" },
+	{ 0, "tcp-established", OPTION_FLAG, PIPELINE_ROW(tcp_established), NULL,
+	  "take TCP connections to somebody outside of the tree along" },
+	{ 0, "tcp-close", OPTION_FLAG, PIPELINE_ROW(tcp_close), NULL, "they come back closed" },
+	{ 0, "skip-in-flight", OPTION_FLAG, PIPELINE_ROW(tcp_skip_in_flight), NULL,
+	  "leave out TCP connections that are not made or not accepted yet" },
+	{ 0, "network-lock", OPTION_TEXT, PIPELINE_ROW(network_lock), "METHOD",
+	  "keep packets from them meanwhile: nftables, iptables (the same) or skip; default: "
+	  "nftables" },
 	/*
 	 * Asked for by clients as a matter of course. They permit or tune what concerns only
 	 * objects that are refused by name anyway (sockets, mounts, inotify), or give hints.
 	 */
-	{ 0, "tcp-established", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "tcp-close", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "skip-in-flight", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "network-lock", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 'l', "file-locks", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "link-remap", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "force-irmap", OPTION_HARMLESS, 0, NULL, NULL },

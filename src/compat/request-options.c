@@ -10,11 +10,32 @@
 
 /* Honoured below. */
 static const char *const done[] = {
-	"images_dir_fd", "images_dir",	"work_dir_fd",	  "pid",	 "leave_running",
-	"leave_stopped", "shell_job",	"log_level",	  "log_file",	 "notify_scripts",
-	"root",		 "timeout",	"manage_cgroups", "ghost_limit", "manage_cgroups_mode",
-	"log_to_stderr", "ext_unix_sk", "unix_sk_ino",	  "external",	 "inherit_fd",
-	"ext_mnt",	 NULL,
+	"images_dir_fd",
+	"images_dir",
+	"work_dir_fd",
+	"pid",
+	"leave_running",
+	"leave_stopped",
+	"shell_job",
+	"log_level",
+	"log_file",
+	"notify_scripts",
+	"root",
+	"timeout",
+	"manage_cgroups",
+	"ghost_limit",
+	"manage_cgroups_mode",
+	"log_to_stderr",
+	"tcp_established",
+	"tcp_close",
+	"tcp_skip_in_flight",
+	"network_lock",
+	"ext_unix_sk",
+	"unix_sk_ino",
+	"external",
+	"inherit_fd",
+	"ext_mnt",
+	NULL,
 };
 
 /*
@@ -22,14 +43,11 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"tcp_established",  "tcp_close",	   "tcp_skip_in_flight",
-	"evasive_devices",  "link_remap",	   "force_irmap",
-	"irmap_scan_paths", "auto_ext_mnt",	   "ext_sharing",
-	"ext_masters",	    "network_lock",	   "mntns_compat_mode",
-	"pre_dump_mode",    "skip_file_rwx_check", "cpu_cap",
-	"freeze_cgroup",    "weak_sysctls",	   "orphan_pts_master",
-	"pidfd_store_sk",   "unprivileged",	   "file_locks",
-	"auto_dedup",	    "display_stats",	   NULL,
+	"evasive_devices", "link_remap",	  "force_irmap",    "irmap_scan_paths",
+	"auto_ext_mnt",	   "ext_sharing",	  "ext_masters",    "mntns_compat_mode",
+	"pre_dump_mode",   "skip_file_rwx_check", "cpu_cap",	    "freeze_cgroup",
+	"weak_sysctls",	   "orphan_pts_master",	  "pidfd_store_sk", "unprivileged",
+	"file_locks",	   "auto_dedup",	  "display_stats",  NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -136,6 +154,16 @@ static int take_places(const CriuOpts *request, pid_t peer, struct arena *arena,
 }
 
 /* What lies outside, in the form of a command line. */
+static void take_tcp(const CriuOpts *request, struct pipeline_options *options)
+{
+	options->tcp_established = request->has_tcp_established && request->tcp_established;
+	options->tcp_close = request->has_tcp_close && request->tcp_close;
+	options->tcp_skip_in_flight =
+		request->has_tcp_skip_in_flight && request->tcp_skip_in_flight;
+	if (request->has_network_lock && request->network_lock == CRIU_NETWORK_LOCK_METHOD__SKIP)
+		options->network_lock = "skip";
+}
+
 static int take_externals(const CriuOpts *request, struct arena *arena,
 			  struct pipeline_options *options, struct error *err)
 {
@@ -154,6 +182,7 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 		texts_add(&options->inherit_fd, arena,
 			  arena_printf(arena, "fd[%d]:%s", request->inherit_fd[i]->fd,
 				       request->inherit_fd[i]->key));
+	take_tcp(request, options);
 	pipeline_options_like_criu(options, arena);
 	if (pipeline_externals(options, arena, &externals, err) == 0)
 		return 0;

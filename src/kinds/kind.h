@@ -157,6 +157,10 @@ enum file_way {
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
  *   fields     of a record that is complete; NULL in it where there is none
  *   complete   once per dump, when the descriptors of all tasks are known; may be NULL
+ *   before_end once, when a dump ends the tree and nothing can stop that any more; may be NULL
+ *   done       once, when the tree has been let go or ended, however the dump went; may be NULL
+ *   before_release  once per restore, when nothing else can fail any more and nobody runs yet, if
+ *              a description of this kind is there; may be NULL
  */
 struct file_kind {
 	const char *name;
@@ -174,6 +178,9 @@ struct file_kind {
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
 	struct file_fields (*fields)(FileEntry *entry);
 	int (*complete)(struct collect *collect, struct error *err);
+	int (*before_end)(struct collect *collect, struct error *err);
+	void (*done)(struct collect *collect);
+	int (*before_release)(struct file_opener *opener, struct error *err);
 };
 
 /*
@@ -224,6 +231,8 @@ struct file_opener {
 	/* Closes what the kinds keep open (pipe ends not yet asked for). */
 	int *kept_fds;
 	size_t n_kept_fds;
+	int *held_fds; /* the same, until the restore has come to its end */
+	size_t n_held_fds;
 };
 
 /* What a kind keeps while files are opened, by the address of its row. */

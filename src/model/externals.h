@@ -33,12 +33,21 @@ struct inherited_fd {
 	int fd;
 };
 
+/* What becomes of TCP connections to somebody outside, and what else criu(8) has about them. */
+struct tcp_wishes {
+	bool established;    /* they are taken along */
+	bool close;	     /* they are closed */
+	bool skip_in_flight; /* those that are not made or not accepted yet are left out */
+	bool no_lock;	     /* of the network */
+};
+
 struct externals {
 	struct external *rows;
 	size_t n_rows;
 	struct inherited_fd *fds;
 	size_t n_fds;
 	bool unix_by_name; /* --ext-unix-sk: datagram sockets outside are found by their names */
+	struct tcp_wishes tcp;
 };
 
 /* "TYPE[ID]:VALUE" as on a command line; texts are copied. ERR_USAGE names what is wrong. */

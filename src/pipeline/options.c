@@ -3,6 +3,7 @@
 #include "pipeline/options.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 enum { DEFAULT_TIMEOUT_SECONDS = 10, DEFAULT_GHOST_LIMIT = 1 << 20 };
 
@@ -26,6 +27,23 @@ void pipeline_options_like_criu(struct pipeline_options *options, struct arena *
 	texts_add(&options->external, arena, "pipe[]");
 }
 
+static int take_tcp_wishes(const struct pipeline_options *options, struct tcp_wishes *ret,
+			   struct error *err)
+{
+	const char *lock = options->network_lock ? options->network_lock : "nftables";
+
+	if (strcmp(lock, "nftables") != 0 && strcmp(lock, "iptables") != 0 &&
+	    strcmp(lock, "skip") != 0) {
+		fail(err, ERR_USAGE, "--network-lock %s is not supported", lock);
+		return fail_hint(err, "methods are nftables, iptables (the same) and skip");
+	}
+	*ret = (struct tcp_wishes){ .established = options->tcp_established,
+				    .close = options->tcp_close,
+				    .skip_in_flight = options->tcp_skip_in_flight,
+				    .no_lock = strcmp(lock, "skip") == 0 };
+	return 0;
+}
+
 int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
 		       struct externals *ret_externals, struct error *err)
 {
@@ -42,6 +60,8 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 			return fail_errno(err, ERR_USAGE, "--inherit-fd %s: no such descriptor",
 					  text);
 	}
+	if (take_tcp_wishes(options, &externals.tcp, err) < 0)
+		return -1;
 	*ret_externals = externals;
 	return 0;
 }

@@ -59,6 +59,8 @@ struct pipeline_options {
 	/* What lies outside of the tree (model/externals.h), as written on a command line. */
 	struct texts external, inherit_fd;
 	bool ext_unix_sk;
+	bool tcp_established, tcp_close, tcp_skip_in_flight; /* struct tcp_wishes */
+	const char *network_lock;   /* "nftables", "iptables" (the same), "skip"; NULL: the first */
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 
 	/* of a dump */

@@ -156,7 +156,7 @@ static int announce(struct run *run, const struct action *action, struct error *
 static int let_go(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	return run_let_go(run, err);
+	return run_before_release(run, err) < 0 ? -1 : run_let_go(run, err);
 }
 
 static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *action,

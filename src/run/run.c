@@ -166,6 +166,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		run_await_init(&run);
 	run_end_executor(&run, false);
 	run_close_sources(&run);
+	run_close_held(&run);
 	run_dismiss_keeper(&run, made == 0);
 	run_close_namespaces(&run);
 	run_unwatch_life(&run);

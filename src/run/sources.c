@@ -357,6 +357,24 @@ int run_connect_source(struct run *run, size_t index, struct error *err)
 	return 0;
 }
 
+void run_close_held(struct run *run)
+{
+	for (size_t i = 0; i < run->opener.n_held_fds; i++)
+		close(run->opener.held_fds[i]);
+	run->opener.n_held_fds = 0;
+}
+
+int run_before_release(struct run *run, struct error *err)
+{
+	const struct kind_table *table = run->plan->kinds;
+
+	for (const struct file_kind *const *kind = table ? table->files : NULL; kind && *kind;
+	     kind++)
+		if ((*kind)->before_release && (*kind)->before_release(&run->opener, err) < 0)
+			return -1;
+	return 0;
+}
+
 void run_close_sources(struct run *run)
 {
 	for (size_t i = 0; run->source_fds && i < run->plan->n_sources; i++)

@@ -147,6 +147,9 @@ int run_carry_out(struct run *run, struct error *err);
 /* sources.c: before the first; run_close_sources also after a failure. */
 void run_prepare_sources(struct run *run);
 int run_open_source(struct run *run, size_t index, struct error *err);
+/* What is held until the end (opener_hold), good or bad. */
+void run_close_held(struct run *run);
+int run_before_release(struct run *run, struct error *err);
 void run_close_sources(struct run *run);
 int run_hold_sources(struct run *run, uint32_t holder, struct error *err);
 void run_end_batch_holders(struct run *run);

@@ -67,6 +67,13 @@ size_t opener_keep(struct file_opener *opener, int fd)
 	return opener->n_kept_fds++;
 }
 
+void opener_hold(struct file_opener *opener, int fd)
+{
+	opener->held_fds = arena_grow(opener->arena, opener->held_fds, opener->n_held_fds,
+				      sizeof *opener->held_fds);
+	opener->held_fds[opener->n_held_fds++] = fd;
+}
+
 int opener_kept(const struct file_opener *opener, size_t place)
 {
 	return opener->kept_fds[place];

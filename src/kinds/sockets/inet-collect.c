@@ -15,6 +15,7 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ struct known_inet {
 struct inet_known {
 	struct known_inet *sockets;
 	size_t count;
+	struct tcp_lock lock;
 };
 
 static int refuse_protocol(const InetSkEntry *sk, const char *what, struct error *err)
@@ -106,7 +108,38 @@ static int collect_addresses(struct snapshot *snapshot, int fd, InetSkEntry *sk,
 	return 0;
 }
 
-static int collect_tcp_state(int fd, InetSkEntry *sk, const char *what, struct error *err)
+/* As if it had ended: what comes is the end, and nothing can be sent. */
+static void record_closed(InetSkEntry *sk)
+{
+	sk->state = TCP_CLOSE;
+	sk->has_shutdown = true;
+	sk->shutdown = SK_SHUTDOWN__BOTH;
+}
+
+static const struct tcp_wishes *tcp_wishes(const struct collect *collect)
+{
+	static const struct tcp_wishes none;
+
+	return collect->options->externals ? &collect->options->externals->tcp : &none;
+}
+
+/* One that was connected has been shut down in both directions (tcp_done, net/ipv4/tcp.c). */
+static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct error *err)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLRDHUP };
+	int waiting = 0;
+
+	if (ioctl(fd, SIOCINQ, &waiting) == 0 && waiting)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: its connection is gone, and %d bytes wait to be received", what,
+			    waiting);
+	if (poll(&ready, 1, 0) > 0 && (ready.revents & POLLRDHUP))
+		record_closed(sk);
+	return 0;
+}
+
+static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntry *sk,
+			     const char *what, struct error *err)
 {
 	struct tcp_info info = { 0 };
 	socklen_t length = sizeof info;
@@ -116,15 +149,22 @@ static int collect_tcp_state(int fd, InetSkEntry *sk, const char *what, struct e
 	sk->state = info.tcpi_state;
 	if (sk->state == TCP_LISTEN) {
 		sk->backlog = info.tcpi_sacked; /* tcp_get_info, net/ipv4/tcp.c */
-		if (info.tcpi_unacked)
+		if (info.tcpi_unacked && !wishes->skip_in_flight)
 			return fail(err, ERR_UNSUPPORTED_FILE,
-				    "%s has %u connections that wait to be accepted", what,
-				    info.tcpi_unacked);
+				    "%s has %u connections that wait to be accepted "
+				    "(--skip-in-flight leaves them out)",
+				    what, info.tcpi_unacked);
 		return 0;
 	}
-	if (sk->state == TCP_CLOSE || tcp_is_connected(sk->state))
+	if (tcp_is_connected(sk->state))
 		return 0;
-	return fail(err, ERR_UNSUPPORTED_FILE, "%s: a handshake is under way", what);
+	if (sk->state == TCP_CLOSE)
+		return collect_closed(fd, sk, what, err);
+	if (!wishes->skip_in_flight)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: a handshake is under way (--skip-in-flight gives it up)", what);
+	record_closed(sk);
+	return 0;
 }
 
 static int collect_udp_state(int fd, const char *what, struct error *err)
@@ -157,8 +197,9 @@ static int collect_there(void *data)
 
 	if (collect_identity(it->fd, sk, what, it->err) ||
 	    collect_addresses(snapshot, it->fd, sk, what, it->err) ||
-	    (sk->proto == IPPROTO_TCP ? collect_tcp_state(it->fd, sk, what, it->err)
-				      : collect_udp_state(it->fd, what, it->err)) ||
+	    (sk->proto == IPPROTO_TCP
+		     ? collect_tcp_state(it->fd, tcp_wishes(collect), sk, what, it->err)
+		     : collect_udp_state(it->fd, what, it->err)) ||
 	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
 	    multicast_collect(collect, it->fd, sk, what, it->err))
 		return -1;
@@ -213,73 +254,6 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	return 0;
 }
 
-static int compare_ends(const InetSkEntry *one, const InetSkEntry *other)
-{
-	size_t bytes = one->family == AF_INET ? 4 : 16;
-	int order;
-
-	if (one->family != other->family)
-		return one->family < other->family ? -1 : 1;
-	if (one->src_port != other->src_port)
-		return one->src_port < other->src_port ? -1 : 1;
-	if (one->dst_port != other->dst_port)
-		return one->dst_port < other->dst_port ? -1 : 1;
-	order = memcmp(one->src_addr, other->src_addr, bytes);
-	return order ? order : memcmp(one->dst_addr, other->dst_addr, bytes);
-}
-
-static int compare_known(const void *a, const void *b)
-{
-	return compare_ends(a, b);
-}
-
-/*
- * An AF_INET6 socket that talks to an AF_INET one has the other's address mapped; both are looked
- * up in the form of AF_INET.
- */
-static void unmap(const InetSkEntry *sk, InetSkEntry *ret, uint32_t words[2])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	*ret = *sk;
-	if (sk->family != AF_INET6 || memcmp(sk->src_addr, mapped, sizeof mapped) != 0 ||
-	    memcmp(sk->dst_addr, mapped, sizeof mapped) != 0)
-		return;
-	words[0] = sk->src_addr[3];
-	words[1] = sk->dst_addr[3];
-	ret->family = AF_INET;
-	ret->src_addr = &words[0];
-	ret->dst_addr = &words[1];
-}
-
-/* The other end of each connection, by address; NULL where it is not in the list. */
-struct connections {
-	InetSkEntry *plain; /* sorted */
-	uint32_t (*words)[2];
-	size_t count;
-};
-
-static void add_connection(struct connections *all, const InetSkEntry *sk)
-{
-	unmap(sk, &all->plain[all->count], all->words[all->count]);
-	all->count++;
-}
-
-static bool has_other_end(const struct connections *all, const InetSkEntry *sk)
-{
-	InetSkEntry plain, crossed;
-	uint32_t words[2];
-
-	unmap(sk, &plain, words);
-	crossed = plain;
-	crossed.src_addr = plain.dst_addr;
-	crossed.dst_addr = plain.src_addr;
-	crossed.src_port = plain.dst_port;
-	crossed.dst_port = plain.src_port;
-	return all->count &&
-	       bsearch(&crossed, all->plain, all->count, sizeof crossed, compare_known);
-}
-
 struct asking {
 	struct inet_tuple tuple;
 	bool is_held;
@@ -311,19 +285,37 @@ static int find_gone_peer(const struct known_inet *end, struct error *err)
 	return asking.is_held ? 0 : 1;
 }
 
-static int complete_connection(struct collect *collect, const struct connections *all,
-			       const struct known_inet *end, struct error *err)
+static void add_outsider(struct collect *collect, struct tcp_lock *lock,
+			 const struct known_inet *end)
 {
-	if (!inet_is_stream(end->sk) || has_other_end(all, end->sk))
+	lock->outsiders =
+		arena_grow(collect->arena, lock->outsiders, lock->count, sizeof *lock->outsiders);
+	lock->outsiders[lock->count++] = (struct tcp_outsider){
+		.sk = end->sk, .net = end->net, .target = end->target, .number = end->number
+	};
+}
+
+static int complete_connection(struct collect *collect, struct inet_known *known,
+			       struct inet_ends *all, const struct known_inet *end,
+			       struct error *err)
+{
+	const struct tcp_wishes *wishes = tcp_wishes(collect);
+
+	if (!inet_is_stream(end->sk) || inet_ends_has_other(all, end->sk))
 		return 0;
 	int gone = find_gone_peer(end, err);
 	if (gone < 0)
 		return -1;
 	if (gone)
 		end->sk->has_peer_gone = end->sk->peer_gone = true;
+	else if (wishes->close)
+		record_closed(end->sk);
+	else if (wishes->established)
+		add_outsider(collect, &known->lock, end);
 	else
 		collect_refuse_file(collect,
-				    "%s is a TCP connection to somebody outside of the tree",
+				    "%s is a TCP connection to somebody outside of the tree "
+				    "(--tcp-established takes it along, --tcp-close closes it)",
 				    end->what);
 	return 0;
 }
@@ -352,20 +344,37 @@ static int collect_streams(struct collect *collect, struct inet_known *known, st
 int inet_complete(struct collect *collect, struct error *err)
 {
 	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
-	struct connections all = { 0 };
 
 	if (!known)
 		return 0;
-	all.plain = arena_array(collect->arena, InetSkEntry, known->count);
-	all.words = arena_alloc(collect->arena, known->count * sizeof *all.words);
+	struct inet_ends *all = inet_ends_new(collect->arena, known->count);
 	for (size_t i = 0; i < known->count; i++)
 		if (inet_is_stream(known->sockets[i].sk))
-			add_connection(&all, known->sockets[i].sk);
-	if (all.count)
-		qsort(all.plain, all.count, sizeof *all.plain, compare_known);
+			inet_ends_add(all, known->sockets[i].sk);
 	for (size_t i = 0; i < known->count; i++)
-		if (complete_connection(collect, &all, &known->sockets[i], err))
+		if (complete_connection(collect, known, all, &known->sockets[i], err))
 			return -1;
 	/* Somebody may only look (nestor tree). */
-	return collect->images ? collect_streams(collect, known, err) : 0;
+	if (!collect->images)
+		return 0;
+	return tcp_lock_begin(collect, &known->lock, err) ||
+			       tcp_lock_name(collect, &known->lock, err) ||
+			       collect_streams(collect, known, err)
+		       ? -1
+		       : 0;
+}
+
+int inet_before_end(struct collect *collect, struct error *err)
+{
+	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
+
+	return known ? tcp_lock_stay(&known->lock, err) : 0;
+}
+
+void inet_done(struct collect *collect)
+{
+	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
+
+	if (known)
+		tcp_lock_end(&known->lock);
 }

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Sockets of AF_INET and AF_INET6, ip(7), ipv6(7), tcp(7), udp(7): addresses, state, options, and
- * TCP connections whose two ends are in the tree. Listeners are made first, since what is bound
- * without SO_REUSEADDR keeps others from the port; a socket in repair mode may bind to any
- * (SK_FORCE_REUSE). Connections go on when all are made, and halves that were closed are closed
- * then, once more by a packet to the other side.
+ * TCP connections, whether both ends are in the tree or one. Listeners are made first, since what
+ * is bound without SO_REUSEADDR keeps others from the port; a socket in repair mode may bind to
+ * any (SK_FORCE_REUSE). Connections go on when all are made, and halves that were closed are
+ * closed then, once more by a packet to the other side.
  *
- * Refused: connections to somebody outside of the tree, handshakes under way, connections that wait
- * to be accepted, datagrams that wait to be received, MPTCP, raw sockets, UDP-Lite, ICMP.
+ * One end may be with somebody outside, where that was asked for (--tcp-established): tcp-lock.c.
+ * One that is to be closed (--tcp-close) comes back as if it had ended, as does one that was
+ * reset.
+ *
+ * Refused: handshakes under way and connections that wait to be accepted, unless they are to be
+ * left out (--skip-in-flight), datagrams that wait to be received, MPTCP, raw sockets, UDP-Lite,
+ * ICMP.
  */
 #include "kinds/sockets/inet.h"
 
@@ -72,13 +77,17 @@ static bool inet_recognise(const struct open_file *file)
 struct inet_end {
 	const InetSkEntry *sk;
 	int fd;
-	int gone_fd; /* the peer of one that has none any more */
-	int net;     /* descriptor of its network namespace; -1: ours */
+	int gone_fd;	 /* the peer of one that has none any more */
+	int net;	 /* descriptor of its network namespace; -1: ours */
+	bool is_outside; /* the other end of the connection is not in the tree */
+	bool is_closed;	 /* and it does not come back */
 };
 
 struct inet_world {
 	struct inet_end *ends; /* by the id of the file */
 	size_t n_ends;
+	struct tcp_outsider *outsiders; /* of connections whose other end is not in the tree */
+	size_t n_outsiders;
 	bool goes_on; /* nothing is in repair mode any more */
 };
 
@@ -138,6 +147,12 @@ static bool has_address(const InetSkEntry *sk)
 	return sk->src_port != 0;
 }
 
+static bool has_ended(const InetSkEntry *sk)
+{
+	return sk->proto == IPPROTO_TCP && sk->state == TCP_CLOSE && sk->has_shutdown &&
+	       sk->shutdown == SK_SHUTDOWN__BOTH;
+}
+
 /* What decides whether a bind is allowed is there before it; all options are set after it. */
 static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 {
@@ -149,7 +164,8 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 		return fail_make(sk, "let it share its address", err);
 	if (inet_options_apply(sk, fd, true, err))
 		return -1;
-	if (inet_is_stream(sk) || !has_address(sk))
+	/* One that has ended shares its port with others, as only a connection may. */
+	if (inet_is_stream(sk) || has_ended(sk) || !has_address(sk))
 		return 0;
 	socklen_t length = inet_source(sk, &from);
 	return bind(fd, &from.any, length) < 0 ? fail_make(sk, "bind it to its address", err) : 0;
@@ -180,10 +196,12 @@ static int make_connection(struct file_opener *opener, struct inet_end *end, str
 {
 	const InetSkEntry *sk = end->sk;
 
-	if (!inet_is_stream(sk))
+	if (!inet_is_stream(sk) || end->is_closed)
 		return 0;
 	if (tcp_restore(opener, sk, end->fd, err))
 		return -1;
+	if (end->is_outside && tcp_has_seen_end(sk->state))
+		return tcp_see_end(opener, sk, end->fd, err);
 	if (!sk->peer_gone)
 		return 0;
 	end->gone_fd = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
@@ -260,6 +278,29 @@ static int compare_ids(const void *a, const void *b)
 	return one->sk->id < other->sk->id ? -1 : one->sk->id > other->sk->id;
 }
 
+/* Which connections have nobody in the tree at their other end, and what becomes of them. */
+static void find_outsiders(struct file_opener *opener, struct inet_world *world)
+{
+	bool close = opener->externals && opener->externals->tcp.close;
+	struct inet_ends *all = inet_ends_new(opener->arena, world->n_ends);
+
+	world->outsiders = arena_array(opener->arena, struct tcp_outsider, world->n_ends + 1);
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (inet_is_stream(world->ends[i].sk))
+			inet_ends_add(all, world->ends[i].sk);
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct inet_end *end = &world->ends[i];
+		if (!inet_is_stream(end->sk) || end->sk->peer_gone ||
+		    inet_ends_has_other(all, end->sk))
+			continue;
+		end->is_outside = true;
+		end->is_closed = close;
+		if (!close)
+			world->outsiders[world->n_outsiders++] =
+				(struct tcp_outsider){ .sk = end->sk, .net = end->net };
+	}
+}
+
 static struct inet_world *make_world(struct file_opener *opener, struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
@@ -274,7 +315,9 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 		world->ends[i].net = socket_opener_net(opener, world->ends[i].sk->has_ns_id,
 						       world->ends[i].sk->ns_id);
 	qsort(world->ends, world->n_ends, sizeof *world->ends, compare_ids);
-	int result = make_all(opener, world, err);
+	find_outsiders(opener, world);
+	int result = tcp_lock_again(opener, world->outsiders, world->n_outsiders, err) ||
+		     make_all(opener, world, err);
 	keep(opener, world);
 	return result ? NULL : world;
 }
@@ -301,7 +344,7 @@ static int inet_open(struct file_opener *opener, const FileEntry *entry, struct 
 static int end_repair(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	(void)opener;
-	if (!inet_is_stream(end->sk))
+	if (!inet_is_stream(end->sk) || end->is_closed)
 		return 0;
 	if (tcp_end_repair(end->sk, end->fd, err))
 		return -1;
@@ -312,6 +355,11 @@ static int finish(struct file_opener *opener, struct inet_end *end, struct error
 {
 	const InetSkEntry *sk = end->sk;
 
+	/* Of one that is not connected it is an error, and done all the same (inet_shutdown). */
+	if (end->is_closed || has_ended(sk)) {
+		shutdown(end->fd, SHUT_RDWR);
+		return apply_options(sk, end->fd, err);
+	}
 	if (inet_is_stream(sk) && tcp_send_rest(opener, sk, end->fd, err))
 		return -1;
 	if (inet_is_stream(sk) && tcp_has_sent_end(sk->state) && shutdown(end->fd, SHUT_WR) < 0)
@@ -344,6 +392,13 @@ static int inet_connect(struct file_opener *opener, const FileEntry *entry, int 
 		return 0;
 	world->goes_on = true;
 	return go_on(opener, world, err);
+}
+
+static int inet_before_release(struct file_opener *opener, struct error *err)
+{
+	struct inet_world *world = *opener_state(opener, &inet_socket_kind);
+
+	return world ? tcp_unlock_staying(opener, world->outsiders, world->n_outsiders, err) : 0;
 }
 
 static void describe_address(const InetSkEntry *sk, const uint32_t *words, uint32_t port,
@@ -387,4 +442,7 @@ const struct file_kind inet_socket_kind = {
 	.connect = inet_connect,
 	.describe = inet_describe,
 	.complete = inet_complete,
+	.before_end = inet_before_end,
+	.done = inet_done,
+	.before_release = inet_before_release,
 };

@@ -3,6 +3,7 @@
 #ifndef NESTOR_KINDS_SOCKETS_INET_H
 #define NESTOR_KINDS_SOCKETS_INET_H
 
+#include "kernel/net-lock.h"
 #include "kinds/kind.h"
 
 #include <netinet/in.h>
@@ -26,6 +27,39 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 		      struct error *err);
 int multicast_check(const InetSkEntry *sk, struct error *err);
 int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
+
+/* inet-ends.c */
+struct inet_ends;
+struct inet_ends *inet_ends_new(struct arena *arena, size_t room);
+void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk);
+bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk);
+void inet_end_of(const InetSkEntry *sk, struct net_lock_end *ret);
+
+/* tcp-lock.c: connections with the outside, and the lock of the network for them. */
+enum { NETWORK_LOCK_IPTABLES = 1, NETWORK_LOCK_NFTABLES = 2, NETWORK_LOCK_SKIP = 3 };
+struct tcp_outsider {
+	const InetSkEntry *sk;
+	int net; /* its network namespace, borrowed; -1: ours */
+	/* At dump: who has it. */
+	const struct target *target;
+	uint32_t number;
+};
+struct tcp_lock {
+	struct tcp_outsider *outsiders;
+	size_t count;
+	int *fds; /* whoever has them open has the lock */
+	size_t n_fds;
+	char *staying_name; /* of the lock that outlasts the dump; NULL: none */
+};
+int tcp_lock_begin(struct collect *collect, struct tcp_lock *lock, struct error *err);
+int tcp_lock_name(struct collect *collect, struct tcp_lock *lock, struct error *err);
+/* The tree is about to be ended: what is to be so until a restore. */
+int tcp_lock_stay(const struct tcp_lock *lock, struct error *err);
+void tcp_lock_end(struct tcp_lock *lock);
+int tcp_lock_again(struct file_opener *opener, struct tcp_outsider *outsiders, size_t count,
+		   struct error *err);
+int tcp_unlock_staying(const struct file_opener *opener, const struct tcp_outsider *outsiders,
+		       size_t count, struct error *err);
 
 /* tcp-repair.c: connections, by the repair mode of tcp(7). */
 /* Does the connection have a peer to which sequence numbers have to be told again? */
@@ -58,10 +92,16 @@ int tcp_restore_peer(struct file_opener *opener, const InetSkEntry *sk, int fd, 
 /* When all of them are out of repair mode. */
 int tcp_send_rest(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
 int tcp_end_repair(const InetSkEntry *sk, int fd, struct error *err);
+/* Once closed it says no word; -1 with errno. */
+int tcp_silence(int fd);
+/* The end that the peer had sent and we had acknowledged: it will not send it again. */
+int tcp_see_end(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
 
 /* inet-collect.c */
 int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int inet_complete(struct collect *collect, struct error *err);
+int inet_before_end(struct collect *collect, struct error *err);
+void inet_done(struct collect *collect);
 
 /* inet.c */
 bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection */

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "images/images.h"
+#include "kernel/packet.h"
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { NO_QUEUE, RECEIVE_QUEUE, SEND_QUEUE };
@@ -558,4 +560,53 @@ int tcp_end_repair(const InetSkEntry *sk, int fd, struct error *err)
 	if (set(fd, TCP_REPAIR_QUEUE, NO_QUEUE) < 0 || set(fd, TCP_REPAIR, TCP_REPAIR_OFF) < 0)
 		return fail_restore(sk, "let the connection go on", err);
 	return 0;
+}
+
+int tcp_silence(int fd)
+{
+	return set(fd, TCP_REPAIR, TCP_REPAIR_ON);
+}
+
+/*
+ * A connection in repair mode takes what is sent by nobody: the end comes from ourselves, in the
+ * name of the peer, with a mark that the lock of the network lets through.
+ */
+int tcp_see_end(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err)
+{
+	struct tcp_info info = { 0 };
+	uint64_t content;
+	const TcpStreamEntry *entry = stream_of(opener, sk, &content, err);
+	struct net_lock_end end;
+	struct tcphdr header = { 0 };
+	struct packet packet = { .protocol = IPPROTO_TCP,
+				 .mark = NET_LOCK_MARK,
+				 .bytes = &header,
+				 .size = sizeof header,
+				 .checksum_at = offsetof(struct tcphdr, check) };
+
+	if (!entry)
+		return -1;
+	inet_end_of(sk, &end);
+	packet.family = (int)end.family;
+	memcpy(packet.from, end.peer, sizeof packet.from);
+	memcpy(packet.to, end.own, sizeof packet.to);
+	header.source = htons((uint16_t)end.peer_port);
+	header.dest = htons((uint16_t)end.own_port);
+	header.seq = htonl(entry->inq_seq - 1);
+	header.ack_seq = htonl(sequence_out(sk, entry));
+	header.doff = sizeof header / 4;
+	header.fin = header.ack = 1;
+	if (packet_send(&packet) < 0)
+		return fail_restore(sk, "send it the end of its peer", err);
+	for (int tries = 0; tries < 1000; tries++) {
+		socklen_t length = sizeof info;
+		const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+			return fail_restore(sk, "tell its state", err);
+		if (info.tcpi_state != TCP_ESTABLISHED)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	errno = ETIMEDOUT;
+	return fail_restore(sk, "let it see the end of its peer", err);
 }

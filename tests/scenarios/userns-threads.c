@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: userns-threads
- * promise: tasks and threads in nested user namespaces, which own pid namespaces at each level,
- *	keep their ids at every level
+ * promise: tasks and threads, also of leaders that are dead, in nested user namespaces, which own pid
+ *	namespaces at each level, keep their ids at every level
  * flavours: flat one three user user-three
  * alone: in the pid namespace of the machine its ids are set by way of ns_last_pid, a moment before
  *   they are taken
@@ -60,17 +60,32 @@ static void start_threads(pthread_t threads[THREADS])
 		scenario_sleep_ms(1);
 }
 
+/* Its other threads live on; the last of them ends it. */
+static int leaderless(void *data)
+{
+	pthread_t threads[THREADS];
+	char mark[32];
+
+	start_threads(threads);
+	snprintf(mark, sizeof mark, "leaderless-%d", *(const int *)data);
+	scenario_mark(mark);
+	syscall(SYS_exit, 0);
+	return 1;
+}
+
 static int member(void *data)
 {
 	pthread_t threads[THREADS];
 	char mark[32];
 
+	pid_t child = scenario_child(leaderless, data);
 	start_threads(threads);
 	snprintf(mark, sizeof mark, "member-%d", *(const int *)data);
 	scenario_mark(mark);
 	run(NULL);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+	scenario_reap(child);
 	return 0;
 }
 
@@ -116,6 +131,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i <= DEPTH; i++) {
 		char mark[32];
 		snprintf(mark, sizeof mark, "member-%d", i);
+		scenario_wait_mark(mark);
+		snprintf(mark, sizeof mark, "leaderless-%d", i);
 		scenario_wait_mark(mark);
 		snprintf(mark, sizeof mark, "init-%d", i);
 		scenario_wait_mark(mark);

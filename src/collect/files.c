@@ -9,7 +9,7 @@
  * refused is left out, and looking goes on, so that one dump tells all reasons against it.
  */
 #include "collect/collect.h"
-#include "collect/file_words.h"
+#include "collect/file-words.h"
 #include "collect/read-ahead.h"
 
 #include "base/cleanup.h"

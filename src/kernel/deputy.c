@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* As for a restore's own waits: what takes longer hangs, on a file system that does not answer. */
+enum { LONGEST_SECONDS = 120 };
+
 struct outcome {
 	int result;
 	struct error error;
@@ -42,6 +45,9 @@ static int wait_for(pid_t pid, const struct outcome *outcome, struct error *err)
 	while (waitpid(pid, &status, __WALL) < 0)
 		if (errno != EINTR)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a deputy");
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		return fail(err, ERR_KERNEL_REFUSED, "a deputy was not done within %d seconds",
+			    LONGEST_SECONDS);
 	if (!WIFEXITED(status))
 		return fail(err, ERR_KERNEL_REFUSED, "a deputy was killed by SIG%s",
 			    sigabbrev_np(WTERMSIG(status)));
@@ -55,6 +61,7 @@ int deputy_run(int (*work)(void *data, struct error *err), void *data, struct er
 	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
 	struct outcome *outcome = deputy_memory(sizeof *outcome);
 	pid_t caller = getpid();
+	sigset_t alarmed;
 
 	if (!outcome)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
@@ -66,6 +73,11 @@ int deputy_run(int (*work)(void *data, struct error *err), void *data, struct er
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != caller)
 			_exit(1);
+		signal(SIGALRM, SIG_DFL);
+		sigemptyset(&alarmed);
+		sigaddset(&alarmed, SIGALRM);
+		sigprocmask(SIG_UNBLOCK, &alarmed, NULL);
+		alarm(LONGEST_SECONDS);
 		outcome->result = work(data, &error);
 		outcome->error = error;
 		_exit(0);

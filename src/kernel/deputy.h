@@ -2,7 +2,7 @@
 /*
  * A deputy: a child that enters namespaces and opens things there. It shares the caller's
  * descriptor table, so what it opens is the caller's, and nothing else but what lies in shared
- * memory. It goes when the caller goes.
+ * memory. It goes when the caller goes, and in time.
  */
 #ifndef NESTOR_KERNEL_DEPUTY_H
 #define NESTOR_KERNEL_DEPUTY_H

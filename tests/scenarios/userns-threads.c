@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: userns-threads
- * promise: tasks and threads, also of leaders that are dead, in nested user namespaces, which own pid
- *	namespaces at each level, keep their ids at every level
+ * promise: tasks and threads, also of leaders that are dead, in nested user namespaces, which own
+ *	pid namespaces at each level, keep their ids at every level
  * flavours: flat one three user user-three
  * alone: in the pid namespace of the machine its ids are set by way of ns_last_pid, a moment before
  *   they are taken

@@ -12,7 +12,7 @@
 #include "collect/probe.h"
 #include "images/images.h"
 #include "kernel/facts.h"
-#include "kernel/pagemap_scan.h"
+#include "kernel/pagemap-scan.h"
 #include "kinds/memory/memory.h"
 #include "model/shared-memory.h"
 #include "plan/plan.h"

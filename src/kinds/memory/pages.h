@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/table.h"
-#include "kernel/pagemap_scan.h"
+#include "kernel/pagemap-scan.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>

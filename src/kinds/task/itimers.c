@@ -40,7 +40,7 @@ static ItimerEntry *timer_entry(const TaskTimersEntry *timers, size_t which)
 	return entries[which];
 }
 
-/* Every image has the three, armed or not; posix_timers.c adds to the same message. */
+/* Every image has the three, armed or not; posix-timers.c adds to the same message. */
 static int collect(struct target *target, struct error *err)
 {
 	struct snapshot *snapshot = target->collect->snapshot;

@@ -21,7 +21,7 @@ extern const struct task_kind autogroup_kind;	       /* the same */
 extern const struct task_kind oom_score_kind;	       /* oom.c */
 
 /* STAGE_THREAD */
-extern const struct task_kind thread_pointers_kind; /* thread_pointers.c */
+extern const struct task_kind thread_pointers_kind; /* thread-pointers.c */
 extern const struct task_kind scheduling_kind;	    /* sched.c */
 extern const struct task_kind timer_slack_kind;	    /* prctl.c */
 extern const struct task_kind alternate_stack_kind; /* altstack.c */
@@ -35,7 +35,7 @@ extern const struct task_kind capability_sets_kind; /* credentials-plan.c: and s
 
 /* STAGE_LAST */
 extern const struct task_kind interval_timers_kind;	/* itimers.c */
-extern const struct task_kind posix_timers_kind;	/* posix_timers.c */
+extern const struct task_kind posix_timers_kind;	/* posix-timers.c */
 extern const struct task_kind zombie_signals_kind;	/* signals.c */
 extern const struct task_kind keyrings_kind;		/* keyrings.c: refused */
 extern const struct task_kind landlock_kind;		/* landlock.c: refused */

@@ -3,7 +3,7 @@
  * Naming open files that no kind has. The kernel tells by the type of the inode, or, where there
  * is none (anon_inode), by the link: "anon_inode:[eventfd]", "pidfd:[12]", "mnt:[4026531841]".
  */
-#include "collect/file_words.h"
+#include "collect/file-words.h"
 
 #include "collect/collect.h"
 #include "kinds/kind.h"

@@ -3,7 +3,7 @@
  * The PAGEMAP_SCAN ioctl, declared here because headers before 6.7 lack it, and the fallback that
  * reads the 64-bit words of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
  */
-#include "kernel/pagemap_scan.h"
+#include "kernel/pagemap-scan.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>

@@ -108,6 +108,8 @@ struct collect {
 	 * there are no images. What only a stopped task tells is left out (collect_look_tree).
 	 */
 	bool looking;
+	/* A file system was refused whose files may be served by a task that stands still. */
+	bool may_wait;
 	struct obstacles obstacles;		   /* see collect_pass */
 	struct slots states;			   /* see collect_state */
 	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
@@ -127,6 +129,8 @@ static inline void **collect_state(struct collect *collect, const void *owner)
  * meantime is forgotten as well.
  */
 int collect_pass(struct collect *collect, struct error *err);
+/* Of an error while a tree is looked at: is it that something has gone meanwhile? */
+bool collect_is_gone(const struct error *err);
 
 /* What holds for the whole dump; made when it is first asked for. */
 InventoryEntry *collect_inventory(struct collect *collect);

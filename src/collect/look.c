@@ -198,7 +198,7 @@ int collect_look_tree(struct collect *collect, struct error *err)
 			i++;
 			continue;
 		}
-		if (reason.name != ERR_TREE_CHANGED || i == 0) {
+		if (!collect_is_gone(&reason) || i == 0) {
 			*err = reason;
 			return -1;
 		}

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WHO_ROOM = 64 };
+enum { WHO_ROOM = 64, LONG_LIST = 160 };
 
 static const struct {
 	const char *name, *what;
@@ -145,7 +145,9 @@ int losses_report(struct collect *collect, struct error *err)
 			text_add(&names, "%s%s", names.length ? "," : "", losses[i].name);
 	for (size_t i = 0; i < lost->n; i++) {
 		fail_text(err, ERR_STATE_LOST, lost->lines[i].string);
-		fail_hint(err, "--force-lost %s dumps without this state", names.string);
+		fail_hint(err, "--force-lost%s%s dumps without this state",
+			  names.length < LONG_LIST ? " " : "",
+			  names.length < LONG_LIST ? names.string : "");
 		fail_option(err, "--force-lost", "%s", names.string);
 		if (collect_pass(collect, err))
 			return -1;

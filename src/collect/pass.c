@@ -7,12 +7,15 @@
 
 #include <errno.h>
 
+bool collect_is_gone(const struct error *err)
+{
+	return err->name == ERR_TREE_CHANGED || err->os_errno == ESRCH || err->os_errno == ENOENT ||
+	       err->os_errno == EBADF;
+}
+
 int collect_pass(struct collect *collect, struct error *err)
 {
-	bool gone = err->name == ERR_TREE_CHANGED || err->os_errno == ESRCH ||
-		    err->os_errno == ENOENT || err->os_errno == EBADF;
-
-	if (collect->looking && gone) {
+	if (collect->looking && collect_is_gone(err)) {
 		*err = (struct error){ 0 };
 		return 0;
 	}

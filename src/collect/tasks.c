@@ -380,6 +380,9 @@ static int read_all(struct reading *reading, struct error *err)
 
 	if (mount_namespaces_collect(collect, err))
 		return -1;
+	/* Whoever looks at its files would wait for ever (FUSE). */
+	if (collect->may_wait && !collect->looking)
+		return obstacles_report(&collect->obstacles, err);
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (collect_go_on(collect, err) || read_task(reading, &collect->targets[i], err))
 			return -1;

@@ -193,7 +193,8 @@ static void dump_init(struct dump *dump, const struct pipeline_options *options)
 
 /*
  * Everything that is in the way, of which err has the first. What keeps the tree from being stopped
- * (a tracer) comes before all that could be seen then: that is looked for now.
+ * (a tracer), or from being read once it is, comes before the rest: that is looked for now, as it
+ * runs again.
  */
 static void tell_obstacles(struct dump *dump, const struct error *err)
 {
@@ -203,7 +204,7 @@ static void tell_obstacles(struct dump *dump, const struct error *err)
 
 	if (!error_is_refusal(err->name))
 		return;
-	if (!obstacles->n) {
+	if (!obstacles->n || dump->collect.may_wait) {
 		obstacles_add(obstacles, err);
 		if (pipeline_look(dump->asked, &dump->arena, &look, &unseen) == 0)
 			obstacles_join(obstacles, &look.obstacles);

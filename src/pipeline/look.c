@@ -58,7 +58,7 @@ int pipeline_look(const struct pipeline_options *options, struct arena *arena,
 		*err = (struct error){ 0 };
 		if (look_once(options, arena, ret_look, err) == 0)
 			return 0;
-		if (err->name != ERR_TREE_CHANGED || attempt == ATTEMPTS)
+		if (!collect_is_gone(err) || err->name == ERR_NO_SUCH_TASK || attempt == ATTEMPTS)
 			return -1;
 		nanosleep(&(struct timespec){ .tv_nsec = PAUSE }, NULL);
 	}

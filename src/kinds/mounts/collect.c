@@ -343,6 +343,7 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 				      "shows something that was removed from a file system of "
 				      "nestor's own namespace",
 				      err);
+	superblock->collect->may_wait |= !kind;
 	if (!kind)
 		return refuse(superblock->what, "is of a file system that cannot be made again",
 			      err);

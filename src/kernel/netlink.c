@@ -101,6 +101,19 @@ int netlink_dump(struct netlink *netlink, int request, int family,
 	return finish(netlink, result);
 }
 
+int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t size,
+		int (*each)(const void *bytes, size_t size, void *data), void *data)
+{
+	netlink->each = each;
+	netlink->data = data;
+	netlink->failure = 0;
+	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST,
+				    (void *)(uintptr_t)bytes, size);
+	if (result >= 0)
+		result = nl_recvmsgs_default(netlink->socket);
+	return finish(netlink, result);
+}
+
 int netlink_change(struct netlink *netlink, int request, int flags, const void *bytes, size_t size)
 {
 	netlink->each = ignore;

@@ -25,6 +25,10 @@ void netlink_close(struct netlink *netlink);
 int netlink_dump(struct netlink *netlink, int request, int family,
 		 int (*each)(const void *bytes, size_t size, void *data), void *data);
 
+/* One question with one answer, which `each` gets. */
+int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t size,
+		int (*each)(const void *bytes, size_t size, void *data), void *data);
+
 /* One change; `flags` are NLM_F_*. Returns 0, or -1 with the errno that the kernel answers. */
 int netlink_change(struct netlink *netlink, int request, int flags, const void *bytes, size_t size);
 

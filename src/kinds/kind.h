@@ -258,13 +258,20 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  * Check (pure), at dump and again on images that anybody may have written:
  *   check    is the content such as the kernel would have made, and can we make it again?
  * Restore:
+ *   find     is it still there, and held by somebody outside of the tree? Then a descriptor of it,
+ *	      and nothing is made; else -1
  *   prepare  in the coordinator: opens what the maker needs
  *   go	      in the maker, with our rights, before it enters the owner: where it has to be
- *   fill     in a process of its own that has entered the owner and called unshare(2): alone in the
- *	      new namespace, with all capabilities of the owner and no others. It ends afterwards,
- *	      and a descriptor keeps the namespace. /proc and the file systems are the host's
- *   fill_made the same of one that a task of the tree has made for its children and that nobody is
- *	      in, in the coordinator: by the pid of the task, and a descriptor of the namespace
+ *   fill     in a process of its own that has entered the owner and called unshare(2), or entered
+ *	      the namespace after that (is_joined): alone in the new namespace, with all
+ *	      capabilities of the owner and no others. It ends afterwards, and a descriptor keeps
+ *	      the namespace. /proc and the file systems are the host's
+ *   is_joined (pure) has it things that it shares with others of its type? Then it is filled once
+ *	      all are made and joined,
+ *   stands_on (pure) and after that one
+ *   join     makes what is shared, in the coordinator, with our rights; all namespaces are there
+ *   fill_made the same as fill, of one that a task of the tree has made for its children and that
+ *	      nobody is in, in the coordinator: by the pid of the task, and a descriptor
  *   describe for people: what matters of it, "host name alpha"; adds nothing if nothing does
  *
  * All but `type` may be NULL. To add a type: a file in kinds/namespaces, a row in kinds/table.c, a
@@ -283,11 +290,16 @@ struct namespace_kind {
 		       struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct namespace *namespace_,
 		     struct error *err);
+	int (*find)(const struct namespace *namespace_);
 	int (*prepare)(struct file_opener *opener, const struct namespace *namespace_,
 		       enum cgroup_mode mode, struct error *err);
 	int (*go)(struct file_opener *opener, const struct namespace *namespace_,
 		  struct error *err);
 	int (*fill)(const struct namespace *namespace_, struct error *err);
+	bool (*is_joined)(const struct namespace *namespace_);
+	bool (*stands_on)(const struct namespace *namespace_, const struct namespace *other);
+	int (*join)(struct file_opener *opener, const struct namespace *namespace_,
+		    struct error *err);
 	int (*fill_made)(const struct namespace *namespace_, pid_t maker, int fd,
 			 struct error *err);
 	void (*describe)(const NsEntry *entry, struct text *text);

@@ -118,6 +118,55 @@ static void add_kinds_prepare(struct plan *plan)
 	}
 }
 
+static bool is_joined(const struct plan *plan, const struct namespace *namespace_)
+{
+	const struct namespace_kind *kind = plan->kinds->namespaces[namespace_->type];
+
+	return kind && kind->is_joined && kind->is_joined(namespace_);
+}
+
+/* Does one that is not filled yet come before it? */
+static bool has_to_wait(const struct plan *plan, const struct namespace *namespace_,
+			const bool *waiting)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+	const struct namespace_kind *kind = plan->kinds->namespaces[namespace_->type];
+
+	for (size_t i = 0; kind->stands_on && i < snapshot->n_plain_namespaces; i++)
+		if (waiting[i] && kind->stands_on(namespace_, snapshot->plain_namespaces[i]))
+			return true;
+	return false;
+}
+
+/* All are there, and tied to each other, before any of them is filled. */
+static void add_joined(struct plan *plan)
+{
+	struct namespace **list = plan->snapshot->plain_namespaces;
+	size_t n = plan->snapshot->n_plain_namespaces, left = 0, before;
+	bool *waiting = arena_array(plan->arena, bool, n + 1);
+
+	for (size_t i = 0; plan->kinds && i < n; i++) {
+		waiting[i] = is_joined(plan, list[i]);
+		left += waiting[i];
+		if (waiting[i])
+			add(plan, ACTION_JOIN_NAMESPACE)->plain = list[i];
+	}
+	do {
+		before = left;
+		for (size_t i = 0; i < n; i++) {
+			if (!waiting[i] || has_to_wait(plan, list[i], waiting))
+				continue;
+			add(plan, ACTION_FILL_NAMESPACE)->plain = list[i];
+			waiting[i] = false;
+			left--;
+		}
+	} while (left && left < before);
+	/* What stands on each other in a circle is refused by whoever is asked first. */
+	for (size_t i = 0; i < n; i++)
+		if (waiting[i])
+			add(plan, ACTION_FILL_NAMESPACE)->plain = list[i];
+}
+
 static void add_preparations(struct plan *plan)
 {
 	const struct snapshot *snapshot = plan->snapshot;
@@ -134,6 +183,7 @@ static void add_preparations(struct plan *plan)
 		if (!namespace_types[snapshot->plain_namespaces[i]->type].late &&
 		    !snapshot->plain_namespaces[i]->maker)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
+	add_joined(plan);
 	add_kinds_prepare(plan);
 	add_sources(plan, FILE_EARLY);
 	add_held_sources(plan);
@@ -387,6 +437,8 @@ static const struct {
 	[ACTION_MAKE_USER_NAMESPACE] = { "make user namespace", say_user_namespace },
 	[ACTION_MAKE_PID_NAMESPACE] = { "make the pid namespace", say_pid_namespace },
 	[ACTION_MAKE_NAMESPACE] = { "make namespace", say_namespace },
+	[ACTION_JOIN_NAMESPACE] = { "join to others namespace", say_namespace },
+	[ACTION_FILL_NAMESPACE] = { "fill namespace", say_namespace },
 	[ACTION_MAKE_MOUNTS] = { "make mount namespaces", say_mounts },
 	[ACTION_OPEN] = { "open", say_source },
 	[ACTION_HOLD] = { "hold", say_holder },

@@ -33,6 +33,16 @@ static int make_namespace(struct run *run, const struct action *action, struct e
 	return run_make_namespace(run, action->plain, err);
 }
 
+static int join_namespace(struct run *run, const struct action *action, struct error *err)
+{
+	return run_join_namespace(run, action->plain, err);
+}
+
+static int fill_namespace(struct run *run, const struct action *action, struct error *err)
+{
+	return run_fill_namespace(run, action->plain, err);
+}
+
 static int make_mounts(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
@@ -166,6 +176,8 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_MAKE_USER_NAMESPACE] = make_user_namespace,
 	[ACTION_MAKE_PID_NAMESPACE] = make_pid_namespace,
 	[ACTION_MAKE_NAMESPACE] = make_namespace,
+	[ACTION_JOIN_NAMESPACE] = join_namespace,
+	[ACTION_FILL_NAMESPACE] = fill_namespace,
 	[ACTION_MAKE_MOUNTS] = make_mounts,
 	[ACTION_OPEN] = open_source,
 	[ACTION_HOLD] = hold_sources,

@@ -46,7 +46,8 @@ static int make(struct visitor *visitor, void *data, struct error *err)
 
 	if (unshare((int)type->flag))
 		return fail_unshare(type, err);
-	if (making->kind->fill && making->kind->fill(making->namespace_, err))
+	bool later = making->kind->is_joined && making->kind->is_joined(making->namespace_);
+	if (!later && making->kind->fill && making->kind->fill(making->namespace_, err))
 		return -1;
 	snprintf(path, sizeof path, "/proc/thread-self/%s", type->made_link);
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -65,6 +66,27 @@ int *run_plain_namespaces(struct run *run)
 	for (size_t i = 0; i < n; i++)
 		run->plain_namespaces[i] = -1;
 	return run->plain_namespaces;
+}
+
+/* Found, and with all that is in it. */
+static bool is_found(const struct run *run, const struct namespace *namespace_)
+{
+	return run->found_namespaces && run->found_namespaces[namespace_->index];
+}
+
+static bool find(struct run *run, const struct namespace *namespace_)
+{
+	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
+	int fd = kind->find ? kind->find(namespace_) : -1;
+
+	if (fd < 0)
+		return false;
+	if (!run->found_namespaces)
+		run->found_namespaces =
+			arena_array(run->arena, bool, run->plan->snapshot->n_plain_namespaces);
+	run->found_namespaces[namespace_->index] = true;
+	run_plain_namespaces(run)[namespace_->index] = fd;
+	return true;
 }
 
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
@@ -86,12 +108,63 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 	};
 	int fd;
 
+	if (find(run, namespace_))
+		return 0;
 	if ((making.kind->prepare &&
 	     making.kind->prepare(&run->opener, namespace_, run->plan->cgroup_mode, err)) ||
 	    visit(&there, &fd, 1, err))
 		return fail_while(err, "making %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
 	run_plain_namespaces(run)[namespace_->index] = fd;
+	return 0;
+}
+
+int run_join_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
+
+	if (is_found(run, namespace_))
+		return 0;
+	run->opener.plain_namespaces = run_plain_namespaces(run);
+	if (kind->join(&run->opener, namespace_, err))
+		return fail_while(err, "joining %s namespace %u to others",
+				  namespace_types[namespace_->type].words, namespace_->id);
+	return 0;
+}
+
+static int fill_from_inside(struct visitor *visitor, void *data, struct error *err)
+{
+	const struct making *making = data;
+
+	(void)visitor;
+	return making->kind->fill ? making->kind->fill(making->namespace_, err) : 0;
+}
+
+int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	struct making making = { &run->opener, namespace_,
+				 run->plan->kinds->namespaces[namespace_->type] };
+	int own = run_plain_namespaces(run)[namespace_->index];
+	int both[] = { namespace_->owner->depth
+			       ? run_user_namespace(run, namespace_->owner->base.id)
+			       : own,
+		       own };
+	struct visit there = {
+		.what = "fills a namespace",
+		.namespaces = both,
+		.n_namespaces = namespace_->owner->depth ? 2 : 1,
+		.function = fill_from_inside,
+		.data = &making,
+		.size = sizeof making,
+		.timeout_seconds = run->options->timeout_seconds,
+		.check = run_check_interrupted,
+	};
+
+	if (is_found(run, namespace_))
+		return 0;
+	if (visit(&there, NULL, 0, err))
+		return fail_while(err, "filling %s namespace %u",
+				  namespace_types[namespace_->type].words, namespace_->id);
 	return 0;
 }
 

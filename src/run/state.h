@@ -115,8 +115,9 @@ struct run {
 
 	struct run_user_namespace *user_namespaces; /* parents before children */
 	size_t n_user_namespaces;
-	int *plain_namespaces; /* like snapshot->plain_namespaces; -1: not made; NULL before */
-	int root_namespace_fd; /* the first task is born in this pid namespace; -1: see root_clone
+	bool *found_namespaces; /* the same: those that did not have to be made; NULL: none */
+	int *plain_namespaces;	/* like snapshot->plain_namespaces; -1: not made; NULL before */
+	int root_namespace_fd;	/* the first task is born in this pid namespace; -1: see root_clone
 				*/
 
 	pid_t keeper; /* see leftovers.c; 0: there is none */
@@ -173,6 +174,9 @@ int *run_plain_namespaces(struct run *run);
 /* sources.c: all mount namespaces, when all processes exist. */
 int run_make_mounts(struct run *run, struct error *err);
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+/* Where the kind says so: what it shares with others, then what is its own. */
+int run_join_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 int run_namespace(const struct run *run, uint32_t id); /* of any type; borrowed; -1: none */
 void run_close_plain_namespaces(struct run *run);
 /* user-limits.c: of the same, once the tree is made. */

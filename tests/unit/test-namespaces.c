@@ -5,6 +5,8 @@
 #include "model/namespaces.h"
 #include "model/records.h"
 
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -243,6 +245,74 @@ static void test_time_of_children(void **state)
 	assert_int_equal(check_children(OWN_UTS, OWN_UTS, false), ERR_IMAGE_INVALID);
 }
 
+static ProtobufCBinaryData new_pair(struct fixture *fixture, int index, int other)
+{
+	static const uint8_t veth[] = {
+		5 + 4, 0, IFLA_INFO_KIND, 0, 'v', 'e', 't', 'h', 0, 0, 0, 0
+	};
+	struct {
+		struct ifinfomsg info;
+		struct rtattr name;
+		char text[4];
+		struct rtattr link;
+		int32_t other;
+		struct rtattr netnsid;
+		int32_t number;
+		struct rtattr kind;
+		uint8_t nested[sizeof veth];
+	} message = { .info.ifi_index = index,
+		      .name = { RTA_LENGTH(4), IFLA_IFNAME },
+		      .text = "ve0",
+		      .link = { RTA_LENGTH(4), IFLA_LINK },
+		      .other = other,
+		      .netnsid = { RTA_LENGTH(4), IFLA_LINK_NETNSID },
+		      .kind = { RTA_LENGTH(sizeof veth), IFLA_LINKINFO } };
+
+	memcpy(message.nested, veth, sizeof veth);
+	return (ProtobufCBinaryData){ sizeof message,
+				      arena_copy(&fixture->arena, &message, sizeof message) };
+}
+
+/* Two namespaces with an end each; what the second one says of the first may be wrong. */
+static enum error_name check_pair(int back_index, uint32_t back_id, uint32_t end_id)
+{
+	struct fixture fixture;
+	NetnsContents contents[2] = { NETNS_CONTENTS__INIT, NETNS_CONTENTS__INIT };
+	ProtobufCBinaryData links[2];
+	NetPeer peers[2] = { NET_PEER__INIT, NET_PEER__INIT }, *lists[2] = { &peers[0], &peers[1] };
+
+	begin(&fixture, NAMESPACE_NET);
+	NsEntry *other = snapshot_new(&fixture.snapshot, NS_ENTRY, NsEntry);
+	*other = *fixture.entry;
+	other->id = TREE_UTS + 1;
+	snapshot_add_namespace(&fixture.snapshot, other);
+	links[0] = new_pair(&fixture, 2, 3);
+	links[1] = new_pair(&fixture, 3, back_index);
+	for (size_t i = 0; i < 2; i++) {
+		peers[i].ifindex = 2 + (uint32_t)i;
+		peers[i].has_ns_id = true;
+		contents[i].n_links = contents[i].n_peers = 1;
+		contents[i].links = &links[i];
+		contents[i].peers = &lists[i];
+	}
+	peers[0].ns_id = end_id;
+	peers[1].ns_id = back_id;
+	fixture.entry->net = &contents[0];
+	other->net = &contents[1];
+	return check(&fixture, &net_namespace_kind);
+}
+
+static void test_interfaces_of_two(void **state)
+{
+	(void)state;
+	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS + 1), ERR_NONE);
+	assert_int_equal(check_pair(4, TREE_UTS, TREE_UTS + 1), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS + 1, TREE_UTS + 1), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS + 2), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS, OWN_UTS), ERR_IMAGE_INVALID);
+}
+
 static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
 {
 	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
@@ -374,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_uts),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_time_of_children),
+		cmocka_unit_test(test_interfaces_of_two),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),

@@ -6,29 +6,20 @@
  * (bridges) come before their ports, and what lies above another interface (vlan, macvlan) after
  * it.
  *
- * Refused: kinds that are not in the table, and a veth or macvlan whose other end is in another
- * namespace.
+ * What has its other end in another namespace is made with the help of peers.c. Refused: kinds that
+ * are not in the table.
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
-#include "kinds/net/net.h"
+#include "kinds/net/links.h"
 
 #include "base/arena.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
-#include <linux/if_link.h>
 #include <linux/veth.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What a restored interface is made of. */
-struct link {
-	const struct ifinfomsg *info;
-	const uint8_t *bytes;
-	size_t size;
-	const char *name, *kind; /* kind "": made with the namespace, or of hardware */
-};
 
 enum link_way {
 	LINK_BY_KERNEL, /* there from the start */
@@ -42,6 +33,7 @@ static const struct kind_row {
 } rows[] = {
 	{ "dummy", LINK_MADE },	      { "bridge", LINK_MADE },	  { "vlan", LINK_MADE },
 	{ "macvlan", LINK_MADE },     { "ipvlan", LINK_MADE },	  { "ifb", LINK_MADE },
+	{ "vxlan", LINK_MADE },	      { "geneve", LINK_MADE },	  { "vrf", LINK_MADE },
 	{ "veth", LINK_PAIR },	      { "ipip", LINK_BY_KERNEL }, { "sit", LINK_BY_KERNEL },
 	{ "gre", LINK_BY_KERNEL },    { "vti", LINK_BY_KERNEL },  { "gretap", LINK_BY_KERNEL },
 	{ "erspan", LINK_BY_KERNEL }, { "vti6", LINK_BY_KERNEL }, { "ip6tnl", LINK_BY_KERNEL },
@@ -52,19 +44,20 @@ static const struct kind_row {
 static const char *const kernel_names[] = { "tunl0",   "sit0",	   "gre0",    "ip_vti0", "gretap0",
 					    "erspan0", "ip6_vti0", "ip6tnl0", "ip6gre0" };
 
-static const struct rtattr *attribute(const struct link *link, unsigned short type)
+const struct rtattr *link_attribute(const struct link *link, unsigned short type)
 {
 	return netlink_attribute(link->bytes, link->size, sizeof *link->info, type);
 }
 
-static struct link link_of(const ProtobufCBinaryData *item)
+struct link link_of(const ProtobufCBinaryData *item)
 {
 	struct link link = { .info = (const void *)item->data,
 			     .bytes = item->data,
 			     .size = item->len };
 
-	link.name = netlink_text(attribute(&link, IFLA_IFNAME));
-	link.kind = netlink_text(netlink_nested(attribute(&link, IFLA_LINKINFO), IFLA_INFO_KIND));
+	link.name = netlink_text(link_attribute(&link, IFLA_IFNAME));
+	link.kind =
+		netlink_text(netlink_nested(link_attribute(&link, IFLA_LINKINFO), IFLA_INFO_KIND));
 	return link;
 }
 
@@ -74,6 +67,18 @@ static const struct kind_row *row_of(const char *kind)
 		if (strcmp(rows[i].kind, kind) == 0)
 			return &rows[i];
 	return NULL;
+}
+
+bool link_is_pair(const struct link *link)
+{
+	const struct kind_row *row = row_of(link->kind);
+
+	return row && row->way == LINK_PAIR;
+}
+
+bool link_is_across(const struct link *link)
+{
+	return link_attribute(link, IFLA_LINK_NETNSID) != NULL;
 }
 
 static bool is_there_from_start(const struct link *link)
@@ -121,10 +126,6 @@ static int refuse_link(const struct link *link, uint32_t id, struct error *err)
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "network namespace %u has the interface %s of kind \"%s\"", id,
 			    link->name, link->kind[0] ? link->kind : "hardware");
-	if (attribute(link, IFLA_LINK_NETNSID))
-		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "network namespace %u: the other end of %s is in another one", id,
-			    link->name);
 	return 0;
 }
 
@@ -166,19 +167,8 @@ int links_check(const NetnsContents *net, uint32_t id, struct error *err)
 
 /* ---- Restore ---- */
 
-enum { MESSAGE_ROOM = 16 * 1024 };
-
-/* A message that is put together. */
-struct request {
-	size_t size;
-	union {
-		struct ifinfomsg info;
-		uint8_t bytes[MESSAGE_ROOM];
-	} u;
-};
-
-static struct rtattr *put(struct request *request, unsigned short type, const void *data,
-			  size_t size)
+struct rtattr *request_put(struct request *request, unsigned short type, const void *data,
+			   size_t size)
 {
 	struct rtattr *at = (void *)(request->u.bytes + request->size);
 
@@ -192,50 +182,57 @@ static struct rtattr *put(struct request *request, unsigned short type, const vo
 	return at;
 }
 
-static void end_nested(const struct request *request, struct rtattr *at)
+void request_end_nested(const struct request *request, struct rtattr *at)
 {
 	at->rta_len = (unsigned short)(request->u.bytes + request->size - (uint8_t *)at);
 }
 
-static void copy_attribute(struct request *request, const struct link *link, unsigned short type)
+void request_copy(struct request *request, const struct link *link, unsigned short type)
 {
-	const struct rtattr *at = attribute(link, type);
+	const struct rtattr *at = link_attribute(link, type);
 
 	if (at)
-		put(request, type, RTA_DATA(at), RTA_PAYLOAD(at));
+		request_put(request, type, RTA_DATA(at), RTA_PAYLOAD(at));
 }
 
-static void begin(struct request *request, const struct link *link)
+void request_begin(struct request *request, const struct link *link)
 {
 	*request = (struct request){ .size = NLMSG_ALIGN(sizeof request->u.info) };
 	request->u.info.ifi_family = AF_UNSPEC;
 	request->u.info.ifi_index = link->info->ifi_index;
-	copy_attribute(request, link, IFLA_IFNAME);
-	copy_attribute(request, link, IFLA_MTU);
-	copy_attribute(request, link, IFLA_TXQLEN);
+	request_copy(request, link, IFLA_IFNAME);
+	request_copy(request, link, IFLA_MTU);
+	request_copy(request, link, IFLA_TXQLEN);
 	if (link->info->ifi_type == ARPHRD_ETHER)
-		copy_attribute(request, link, IFLA_ADDRESS);
+		request_copy(request, link, IFLA_ADDRESS);
 }
 
-static int fail_link(const struct link *link, uint32_t id, const char *what, struct error *err)
+int fail_link(const struct link *link, uint32_t id, const char *what, struct error *err)
 {
 	return fail_errno(err, ERR_KERNEL_REFUSED,
 			  "network namespace %u: cannot %s the interface %s", id, what, link->name);
 }
 
 /* VETH_INFO_PEER is a whole message: header and attributes. */
-static void put_peer(struct request *request, const struct link *peer)
+void request_put_pair(struct request *request, const struct link *link, const struct link *peer,
+		      int peer_index, int net_fd)
 {
-	struct rtattr *data = put(request, IFLA_INFO_DATA, NULL, 0);
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = peer->info->ifi_index };
-	struct rtattr *nested = put(request, VETH_INFO_PEER, &info, sizeof info);
+	struct rtattr *info = request_put(request, IFLA_LINKINFO, NULL, 0);
+	struct ifinfomsg header = { .ifi_family = AF_UNSPEC, .ifi_index = peer_index };
+	uint32_t there = (uint32_t)net_fd;
 
-	copy_attribute(request, peer, IFLA_IFNAME);
-	copy_attribute(request, peer, IFLA_MTU);
-	copy_attribute(request, peer, IFLA_TXQLEN);
-	copy_attribute(request, peer, IFLA_ADDRESS);
-	end_nested(request, nested);
-	end_nested(request, data);
+	request_put(request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+	struct rtattr *data = request_put(request, IFLA_INFO_DATA, NULL, 0);
+	struct rtattr *nested = request_put(request, VETH_INFO_PEER, &header, sizeof header);
+	request_copy(request, peer, IFLA_IFNAME);
+	request_copy(request, peer, IFLA_MTU);
+	request_copy(request, peer, IFLA_TXQLEN);
+	request_copy(request, peer, IFLA_ADDRESS);
+	if (net_fd >= 0)
+		request_put(request, IFLA_NET_NS_FD, &there, sizeof there);
+	request_end_nested(request, nested);
+	request_end_nested(request, data);
+	request_end_nested(request, info);
 }
 
 /* What a bridge tells of the moment, or sets by being written, is left out. */
@@ -272,7 +269,7 @@ static int find_fresh(const void *bytes, size_t size, void *data)
 static bool put_differences(struct request *request, const struct rtattr *data,
 			    const struct rtattr *fresh)
 {
-	struct rtattr *nested = put(request, IFLA_INFO_DATA, NULL, 0);
+	struct rtattr *nested = request_put(request, IFLA_INFO_DATA, NULL, 0);
 	size_t left = RTA_PAYLOAD(data), empty = request->size;
 
 	for (const struct rtattr *at = RTA_DATA(data); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
@@ -280,30 +277,31 @@ static bool put_differences(struct request *request, const struct rtattr *data,
 		bool same = now && now->rta_len == at->rta_len &&
 			    memcmp(RTA_DATA(now), RTA_DATA(at), RTA_PAYLOAD(at)) == 0;
 		if (!same && !is_bridge_state(at->rta_type & NLA_TYPE_MASK))
-			put(request, at->rta_type, RTA_DATA(at), RTA_PAYLOAD(at));
+			request_put(request, at->rta_type, RTA_DATA(at), RTA_PAYLOAD(at));
 	}
-	end_nested(request, nested);
+	request_end_nested(request, nested);
 	return request->size > empty;
 }
 
 static int adjust_bridge(struct netlink *netlink, const struct link *link, uint32_t id,
 			 struct error *err)
 {
-	const struct rtattr *data = netlink_nested(attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+	const struct rtattr *data =
+		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
 	struct fresh fresh = { .index = link->info->ifi_index };
 	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
 	int result = netlink_dump(netlink, RTM_GETLINK, AF_UNSPEC, find_fresh, &fresh);
 
 	if (data && fresh.bytes && result == 0) {
 		request.u.info.ifi_index = link->info->ifi_index;
-		struct rtattr *info = put(&request, IFLA_LINKINFO, NULL, 0);
-		put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+		struct rtattr *info = request_put(&request, IFLA_LINKINFO, NULL, 0);
+		request_put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
 		bool differs = put_differences(
 			&request, data,
 			netlink_nested(netlink_attribute(fresh.bytes, fresh.size,
 							 sizeof *link->info, IFLA_LINKINFO),
 				       IFLA_INFO_DATA));
-		end_nested(&request, info);
+		request_end_nested(&request, info);
 		if (differs)
 			result = netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes,
 						request.size);
@@ -312,23 +310,58 @@ static int adjust_bridge(struct netlink *netlink, const struct link *link, uint3
 	return result < 0 ? fail_link(link, id, "adjust", err) : 0;
 }
 
+/*
+ * A vxlan tells a number for what it takes as a flag (ERANGE), and where it is told of a checksum
+ * it takes that for wanted, whatever the number (vxlan_nl2conf).
+ */
+static bool is_off(const struct link *link, const struct rtattr *at)
+{
+	return strcmp(link->kind, "vxlan") == 0 &&
+	       (at->rta_type == IFLA_VXLAN_TTL_INHERIT || at->rta_type == IFLA_VXLAN_REMCSUM_TX ||
+		at->rta_type == IFLA_VXLAN_REMCSUM_RX) &&
+	       RTA_PAYLOAD(at) && !*(const uint8_t *)RTA_DATA(at);
+}
+
+static bool is_flag(const struct link *link, const struct rtattr *at)
+{
+	return strcmp(link->kind, "vxlan") == 0 && at->rta_type == IFLA_VXLAN_TTL_INHERIT;
+}
+
+/* What is particular to the kind. */
+static void put_data(struct request *request, const struct link *link, const struct rtattr *data)
+{
+	struct rtattr *nested = request_put(request, IFLA_INFO_DATA, NULL, 0);
+	size_t left = RTA_PAYLOAD(data);
+
+	for (const struct rtattr *at = RTA_DATA(data); RTA_OK(at, left); at = RTA_NEXT(at, left))
+		if (!is_off(link, at))
+			request_put(request, at->rta_type, RTA_DATA(at),
+				    is_flag(link, at) ? 0 : RTA_PAYLOAD(at));
+	request_end_nested(request, nested);
+}
+
 static int make_link(struct netlink *netlink, const struct link *link, const struct link *peer,
 		     uint32_t id, struct error *err)
 {
-	const struct rtattr *data = netlink_nested(attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+	const struct rtattr *data =
+		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
 	bool is_bridge = strcmp(link->kind, "bridge") == 0;
 	struct request request;
 
-	begin(&request, link);
-	if (!peer)
-		copy_attribute(&request, link, IFLA_LINK);
-	struct rtattr *info = put(&request, IFLA_LINKINFO, NULL, 0);
-	put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
-	if (peer)
-		put_peer(&request, peer);
-	else if (data && !is_bridge)
-		put(&request, IFLA_INFO_DATA, RTA_DATA(data), RTA_PAYLOAD(data));
-	end_nested(&request, info);
+	request_begin(&request, link);
+	if (peer) {
+		request_put_pair(&request, link, peer, peer->info->ifi_index, -1);
+	} else {
+		if (netlink_number(link_attribute(link, IFLA_LINK)) !=
+		    (uint32_t)link->info->ifi_index)
+			request_copy(&request, link, IFLA_LINK);
+		request_copy(&request, link, IFLA_LINK_NETNSID);
+		struct rtattr *info = request_put(&request, IFLA_LINKINFO, NULL, 0);
+		request_put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+		if (data && !is_bridge)
+			put_data(&request, link, data);
+		request_end_nested(&request, info);
+	}
 	if (netlink_change(netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, request.u.bytes,
 			   request.size) < 0)
 		return fail_link(link, id, "make", err);
@@ -347,14 +380,14 @@ static int adjust_link(struct netlink *netlink, const struct link *link, uint32_
 		     "network namespace %u: this kernel makes no interface %s", id, link->name);
 		return fail_hint(err, "load the module of its kind");
 	}
-	begin(&request, link);
+	request_begin(&request, link);
 	request.u.info.ifi_index = (int)index;
 	if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
 		return fail_link(link, id, "adjust", err);
 	return 0;
 }
 
-static const ProtobufCBinaryData *item_of_index(const NetnsContents *net, uint32_t index)
+const ProtobufCBinaryData *link_by_index(const NetnsContents *net, uint32_t index)
 {
 	for (size_t i = 0; i < net->n_links; i++)
 		if (((const struct ifinfomsg *)(void *)net->links[i].data)->ifi_index == (int)index)
@@ -366,14 +399,20 @@ static const ProtobufCBinaryData *item_of_index(const NetnsContents *net, uint32
 static int make_next(struct netlink *netlink, const NetnsContents *net, const struct link *link,
 		     uint32_t id, struct error *err)
 {
-	uint32_t lower = netlink_number(attribute(link, IFLA_LINK));
+	uint32_t lower = netlink_number(link_attribute(link, IFLA_LINK));
 	const struct kind_row *row = row_of(link->kind);
 	char name[IF_NAMESIZE];
 
 	if (is_there_from_start(link))
 		return adjust_link(netlink, link, id, err);
+	/* Made by who may act in both namespaces (peers.c). */
+	if (link_is_pair(link) && link_is_across(link))
+		return if_nametoindex(link->name)
+			       ? 0
+			       : fail(err, ERR_IMAGE_INVALID,
+				      "network namespace %u: %s has no other end", id, link->name);
 	if (row->way == LINK_PAIR) {
-		const ProtobufCBinaryData *item = item_of_index(net, lower);
+		const ProtobufCBinaryData *item = link_by_index(net, lower);
 		struct link peer = item ? link_of(item) : *link;
 		if (!item || strcmp(peer.kind, link->kind) != 0)
 			return fail(err, ERR_IMAGE_INVALID,
@@ -382,7 +421,8 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 			return 0; /* made with the other one */
 		return make_link(netlink, link, &peer, id, err);
 	}
-	if (lower && (int)lower != link->info->ifi_index && !if_indextoname(lower, name))
+	if (!link_is_across(link) && lower && (int)lower != link->info->ifi_index &&
+	    !if_indextoname(lower, name))
 		return 1;
 	return make_link(netlink, link, NULL, id, err);
 }
@@ -412,21 +452,36 @@ int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, s
 	return result < 0 ? -1 : 0;
 }
 
+int link_bring_up(struct netlink *netlink, const struct link *link, const char *master, uint32_t id,
+		  struct error *err)
+{
+	static const unsigned flags = IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG;
+	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
+	uint32_t master_index = master ? if_nametoindex(master) : 0;
+
+	request.u.info.ifi_index = (int)if_nametoindex(link->name);
+	request.u.info.ifi_flags = link->info->ifi_flags & flags;
+	request.u.info.ifi_change = flags;
+	if (master && !master_index)
+		return fail(err, ERR_INTERFACE_OUTSIDE, "there is no interface %s for %s", master,
+			    link->name);
+	if (master)
+		request_put(&request, IFLA_MASTER, &master_index, sizeof master_index);
+	else
+		request_copy(&request, link, IFLA_MASTER);
+	if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
+		return fail_link(link, id, "bring up", err);
+	return 0;
+}
+
 /* Masters first, so that ports are in them before anything runs. */
 int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t id,
 		   struct error *err)
 {
-	static const unsigned flags = IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG;
-
 	for (size_t i = 0; i < net->n_links; i++) {
 		struct link link = link_of(&net->links[i]);
-		struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
-		request.u.info.ifi_index = (int)if_nametoindex(link.name);
-		request.u.info.ifi_flags = link.info->ifi_flags & flags;
-		request.u.info.ifi_change = flags;
-		copy_attribute(&request, &link, IFLA_MASTER);
-		if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
-			return fail_link(&link, id, "bring up", err);
+		if (link_bring_up(netlink, &link, NULL, id, err))
+			return -1;
 	}
 	return 0;
 }

@@ -30,12 +30,28 @@ int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t i
 		   struct error *err);
 void links_describe(const NetnsContents *net, struct text *text);
 
+/* peers.c: interfaces whose other end is in another namespace. */
+struct collect;
+struct namespace;
+struct file_opener;
+int peers_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net, uint32_t id,
+		  struct error *err);
+int peers_check(const struct snapshot *snapshot, const struct namespace *namespace_,
+		struct error *err);
+bool peers_are_there(const struct namespace *namespace_);
+bool peers_stand_on(const struct namespace *namespace_, const struct namespace *other);
+/* One that somebody outside holds with its interfaces; -1: it has to be made. */
+int peers_find(const struct namespace *namespace_);
+int peers_make(struct file_opener *opener, const struct namespace *namespace_, struct error *err);
+
 /* routes.c: addresses, routes, rules and neighbours. */
 int routes_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
 		   struct error *err);
 int routes_check(const NetnsContents *net, uint32_t id, struct error *err);
 int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo, uint32_t id,
 		   struct error *err);
+/* One address; where it is there already, that is well. */
+int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint32_t index);
 int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
 /* settings.c: /proc/sys/net. */

@@ -14,6 +14,7 @@
 #include "kinds/net/net.h"
 
 struct reading {
+	struct collect *collect;
 	struct arena *arena;
 	NetnsContents *net;
 	uint32_t id;
@@ -30,6 +31,7 @@ static int read_content(void *data)
 	if (!netlink)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
 	result = links_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->arena, net, reading->id, reading->err) ||
 		 filters_refuse(reading->id, reading->err);
@@ -40,7 +42,8 @@ static int read_content(void *data)
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
-	struct reading reading = { .arena = collect->arena,
+	struct reading reading = { .collect = collect,
+				   .arena = collect->arena,
 				   .net = snapshot_new(collect->snapshot, NETNS_CONTENTS,
 						       NetnsContents),
 				   .id = namespace_->id,
@@ -61,11 +64,11 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 {
 	const NetnsContents *net = namespace_->entry->net;
 
-	(void)snapshot;
 	if (!net)
 		return fail(err, ERR_IMAGE_INVALID, "network namespace %u has no content",
 			    namespace_->id);
-	return links_check(net, namespace_->id, err) || routes_check(net, namespace_->id, err) ||
+	return links_check(net, namespace_->id, err) || peers_check(snapshot, namespace_, err) ||
+			       routes_check(net, namespace_->id, err) ||
 			       settings_check(net, namespace_->id, err)
 		       ? -1
 		       : 0;
@@ -98,6 +101,10 @@ const struct namespace_kind net_namespace_kind = {
 	.type = NAMESPACE_NET,
 	.collect = collect,
 	.check = check,
+	.find = peers_find,
+	.is_joined = peers_are_there,
+	.stands_on = peers_stand_on,
+	.join = peers_make,
 	.fill = fill,
 	.describe = describe,
 };

@@ -133,7 +133,7 @@ static uint32_t index_of(const ProtobufCBinaryData *item)
  * (IFA_F_NODAD, which stays to be seen), before the interface is up. Then the kernel does not make
  * the one of the link itself (addrconf_dev_config).
  */
-static int make_address(struct netlink *netlink, const ProtobufCBinaryData *item)
+int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint32_t index)
 {
 	uint8_t *bytes = malloc(item->len);
 	const struct rtattr *flags;
@@ -142,6 +142,7 @@ static int make_address(struct netlink *netlink, const ProtobufCBinaryData *item
 	if (!bytes)
 		return -1;
 	memcpy(bytes, item->data, item->len);
+	((struct ifaddrmsg *)(void *)bytes)->ifa_index = index;
 	flags = netlink_attribute(bytes, item->len, sizeof(struct ifaddrmsg), IFA_FLAGS);
 	if (((struct ifaddrmsg *)(void *)bytes)->ifa_family == AF_INET6 && flags &&
 	    RTA_PAYLOAD(flags) == sizeof value) {
@@ -162,7 +163,7 @@ int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo
 		const ProtobufCBinaryData *item = &net->addresses[i];
 		if ((if_nametoindex("lo") == index_of(item)) != of_lo)
 			continue;
-		if (make_address(netlink, item) < 0)
+		if (address_make(netlink, item, index_of(item)) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "network namespace %u: cannot make an address again", id);
 	}

@@ -10,14 +10,17 @@ const struct option_row images_options[] = {
 	{ 'D', "images-dir", OPTION_TEXT, PIPELINE_ROW(images_dir), "DIR",
 	  "where the images are (default: the current directory)" },
 	{ 'r', "root", OPTION_TEXT, PIPELINE_ROW(root), "DIR",
-	  "restore: recorded paths are below DIR" },
+	  "restore: recorded paths are below DIR; of a tree with mounts of its own: its root is "
+	  "DIR" },
 	{ 'j', "shell-job", OPTION_FLAG, PIPELINE_ROW(shell_job), NULL,
 	  "the tree belongs to a session outside of it" },
 	{ 0, "external", OPTION_TEXTS, PIPELINE_ROW(external), "TYPE[ID]",
 	  "this lies outside of the tree, see nestor(1): pipe[INODE], "
-	  "unix[INODE], file[MOUNT:INODE]" },
+	  "unix[INODE], file[MOUNT:INODE], mnt[PLACE]:KEY" },
 	{ 0, "inherit-fd", OPTION_TEXTS, PIPELINE_ROW(inherit_fd), "fd[N]:KEY",
 	  "restore: descriptor N takes the place of what is outside" },
+	{ 'M', "ext-mount-map", OPTION_TEXTS, PIPELINE_ROW(ext_mount_map), "KEY:VALUE",
+	  "the same as --external mnt[KEY]:VALUE; auto: found by nestor" },
 	{ 'x', "ext-unix-sk", OPTION_FLAG, PIPELINE_ROW(ext_unix_sk), NULL,
 	  "datagram sockets outside, to which those of the tree are connected, are found by name" },
 	{ 0 },
@@ -36,6 +39,8 @@ const struct option_row pipeline_options[] = {
 	  "FILE", "run FILE at each moment (CRTOOLS_SCRIPT_ACTION); it has to exit with 0" },
 	{ 0, "timeout", OPTION_NUMBER, PIPELINE_ROW(timeout_seconds), "SECONDS",
 	  "give up after this time (default: 10)" },
+	{ 0, "cgroup-root", OPTION_TEXTS, PIPELINE_ROW(cgroup_root), "[CONTROLLER:]PATH",
+	  "restore: what was in or below the cgroup of the root task is there instead" },
 	{ 0, "manage-cgroups", OPTION_OPTIONAL_TEXT, PIPELINE_ROW(manage_cgroups), "MODE",
 	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not "
 	  "be "
@@ -58,7 +63,6 @@ const struct option_row pipeline_options[] = {
 	{ 0, "irmap-scan-path", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0, "evasive-devices", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "enable-external-masters", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 'M', "ext-mount-map", OPTION_ONLY_VALUE, 0, "auto", NULL },
 	{ 0, "enable-external-sharing", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "mntns-compat-mode", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "allow-uprobes", OPTION_HARMLESS, 0, NULL, NULL },

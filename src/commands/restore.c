@@ -10,6 +10,8 @@
 static const struct option_row restore_options[] = {
 	{ 'd', "restore-detached", OPTION_FLAG, PIPELINE_ROW(detached), NULL,
 	  "return once the tree runs, instead of waiting for its root" },
+	{ 0, "restore-sibling", OPTION_FLAG, PIPELINE_ROW(sibling), NULL,
+	  "with -d: the root task becomes a child of the caller" },
 	UNSHARE_OPTION,
 	{ 0 },
 };

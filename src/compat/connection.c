@@ -85,12 +85,12 @@ bool connection_is_closed(const struct connection *connection)
 	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
-int connection_notify(struct connection *connection, const char *moment, pid_t pid,
-		      struct error *err)
+/* A positive answer, to be freed by criu_req__free_unpacked; NULL with err. */
+static CriuReq *ask(struct connection *connection, const char *moment, pid_t pid,
+		    struct arena *arena, struct error *err)
 {
 	CriuNotify notify = CRIU_NOTIFY__INIT;
 	CriuResp response = CRIU_RESP__INIT;
-	struct arena arena;
 	CriuReq *answer = NULL;
 
 	notify.script = (char *)moment;
@@ -100,17 +100,42 @@ int connection_notify(struct connection *connection, const char *moment, pid_t p
 	response.success = true;
 	response.notify = &notify;
 	if (connection_send(connection, &response, err) < 0)
-		return -1;
-	arena_init(&arena);
-	int received = connection_receive(connection, &arena, &answer, err);
-	bool agreed = received > 0 && answer->type == CRIU_REQ_TYPE__NOTIFY &&
-		      answer->has_notify_success && answer->notify_success;
+		return NULL;
+	int received = connection_receive(connection, arena, &answer, err);
+	if (received > 0 && answer->type == CRIU_REQ_TYPE__NOTIFY && answer->has_notify_success &&
+	    answer->notify_success)
+		return answer;
 	if (received > 0)
 		criu_req__free_unpacked(answer, NULL);
+	if (received >= 0)
+		fail(err, ERR_CLIENT_REFUSED,
+		     received ? "the client does not agree to %s" : "the client has gone, at %s",
+		     moment);
+	return NULL;
+}
+
+int connection_notify(struct connection *connection, const char *moment, pid_t pid,
+		      struct error *err)
+{
+	struct arena arena;
+
+	arena_init(&arena);
+	CriuReq *answer = ask(connection, moment, pid, &arena, err);
+	if (answer)
+		criu_req__free_unpacked(answer, NULL);
 	arena_done(&arena);
-	if (agreed || received < 0)
-		return agreed ? 0 : -1;
-	return fail(err, ERR_CLIENT_REFUSED,
-		    received ? "the client does not agree to %s" : "the client has gone, at %s",
-		    moment);
+	return answer ? 0 : -1;
+}
+
+int connection_query(struct connection *connection, const char *moment, struct arena *arena,
+		     struct texts *external, struct error *err)
+{
+	CriuReq *answer = ask(connection, moment, 0, arena, err);
+
+	if (!answer)
+		return -1;
+	for (size_t i = 0; answer->opts && i < answer->opts->n_external; i++)
+		texts_add(external, arena, arena_string(arena, answer->opts->external[i]));
+	criu_req__free_unpacked(answer, NULL);
+	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/texts.h"
 
 #include "rpc.pb-c.h"
 
@@ -37,5 +38,8 @@ bool connection_is_closed(const struct connection *connection);
 /* Tells the client of a moment and waits for its answer; fails where it does not agree. */
 int connection_notify(struct connection *connection, const char *moment, pid_t pid,
 		      struct error *err);
+/* The same, where the answer may name more of what is outside: added to `external`. */
+int connection_query(struct connection *connection, const char *moment, struct arena *arena,
+		     struct texts *external, struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "compat/request-options.h"
 
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +36,9 @@ static const char *const done[] = {
 	"external",
 	"inherit_fd",
 	"ext_mnt",
+	"rst_sibling",
+	"cg_root",
+	"empty_ns",
 	NULL,
 };
 
@@ -94,6 +98,12 @@ static int check_fields(const CriuOpts *request, struct error *err)
 			continue;
 		return fail(err, ERR_BAD_REQUEST, "the option %s is not supported", field->name);
 	}
+	/* What a network namespace has of its own comes back; no other can be asked to be empty. */
+	if (request->has_empty_ns && request->empty_ns & ~(uint32_t)CLONE_NEWNET)
+		return fail(err, ERR_BAD_REQUEST,
+			    "the option empty_ns is not supported for 0x%x: only for network "
+			    "namespaces",
+			    request->empty_ns);
 	/* Clients name one that need not be there. */
 	if (request->config_file && access(request->config_file, F_OK) == 0)
 		return fail(err, ERR_BAD_REQUEST,
@@ -171,6 +181,12 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 
 	for (size_t i = 0; i < request->n_external; i++)
 		texts_add(&options->external, arena, request->external[i]);
+	for (size_t i = 0; i < request->n_cg_root; i++) {
+		const CgroupRoot *root = request->cg_root[i];
+		texts_add(&options->cgroup_root, arena,
+			  root->ctrl ? arena_printf(arena, "%s:%s", root->ctrl, root->path)
+				     : root->path);
+	}
 	for (size_t i = 0; i < request->n_unix_sk_ino; i++)
 		texts_add(&options->external, arena,
 			  arena_printf(arena, "unix[%u]", request->unix_sk_ino[i]->inode));
@@ -193,11 +209,13 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		    struct pipeline_options *options, struct error *err)
 {
-	if (check_fields(request, err) < 0 || take_places(request, peer, arena, options, err) < 0 ||
+	/* The places first: what is wrong is told in the log, too. */
+	if (take_places(request, peer, arena, options, err) < 0 || check_fields(request, err) < 0 ||
 	    take_externals(request, arena, options, err) < 0)
 		return -1;
 	options->log_level = log_level_of(request);
 	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;
+	options->sibling = request->has_rst_sibling && request->rst_sibling;
 	options->shell_job = request->has_shell_job && request->shell_job;
 	options->leave_stopped = request->has_leave_stopped && request->leave_stopped;
 	options->leave_running = request->has_leave_running && request->leave_running;

@@ -7,6 +7,7 @@
 #include "compat/request-options.h"
 #include "kernel/facts.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/session.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,6 +47,25 @@ static int at_moment(void *data, const char *moment, pid_t root_pid, struct erro
 	return connection_notify(serving->connection, moment, root_pid, err);
 }
 
+/* Many clients tell their users of the log and of nothing else. */
+static void log_bad_request(const struct serving *serving, const struct error *failed)
+{
+	struct session session;
+	struct error unwritten = { 0 };
+
+	if (serving->options.images_dir &&
+	    session_open(&session, "request", &serving->options, &unwritten) == 0)
+		session_close(&session, failed);
+}
+
+static int more_externals(void *data, struct texts *external, struct error *err)
+{
+	struct serving *serving = data;
+
+	return connection_query(serving->connection, "query-ext-files", &serving->arena, external,
+				err);
+}
+
 static int take_options(struct serving *serving, struct error *err)
 {
 	const CriuOpts *asked = serving->request->opts;
@@ -53,14 +73,19 @@ static int take_options(struct serving *serving, struct error *err)
 	pipeline_options_init(&serving->options);
 	if (!asked)
 		return fail(err, ERR_BAD_REQUEST, "the request has no options");
+	bool notify = asked->has_notify_scripts && asked->notify_scripts;
 	serving->options.detached = true;
 	serving->options.hooks = (struct pipeline_hooks){
 		.data = serving,
 		.asked_to_stop = asked_to_stop,
-		.at_moment = asked->has_notify_scripts && asked->notify_scripts ? at_moment : NULL,
+		.at_moment = notify ? at_moment : NULL,
+		.more_externals = notify ? more_externals : NULL,
 	};
-	return request_options(asked, serving->connection->peer, &serving->arena, &serving->options,
-			       err);
+	if (request_options(asked, serving->connection->peer, &serving->arena, &serving->options,
+			    err) == 0)
+		return 0;
+	log_bad_request(serving, err);
+	return -1;
 }
 
 /* ---- Requests ---- */

@@ -2,6 +2,7 @@
 /* Looking up cgroups; see cgroups.h. */
 #include "model/cgroups.h"
 
+#include "model/namespaces.h"
 #include "model/records.h"
 
 #include <string.h>
@@ -51,6 +52,76 @@ const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct t
 	if (core && core->has_cg_set)
 		return snapshot_cgroup_set(snapshot, core->cg_set);
 	return tc->has_cg_set ? snapshot_cgroup_set(snapshot, tc->cg_set) : NULL;
+}
+
+/* Is it one of "cpu,cpuacct"? That of v2 is "". */
+static bool has_controller(const char *names, const char *controller)
+{
+	size_t length = strlen(controller);
+
+	for (const char *at = names;; at++) {
+		size_t end = strcspn(at, ",");
+		if (end == length && strncmp(at, controller, end) == 0)
+			return true;
+		at += end;
+		if (!*at)
+			return false;
+	}
+}
+
+static void move_member(struct snapshot *snapshot, CgMemberEntry *member, const char *from,
+			const char *to)
+{
+	const char *below = path_below(member->path, from);
+	const char *base = strcmp(to, "/") == 0 ? "" : to;
+
+	if (below)
+		member->path = *below || !*base
+				       ? arena_printf(snapshot->arena, "%s/%s", base, below)
+				       : arena_string(snapshot->arena, base);
+}
+
+/* In all sets but that of the dumper, and in the roots of cgroup namespaces. */
+static void move_hierarchy(struct snapshot *snapshot, const char *name, const char *from,
+			   const char *to)
+{
+	const CgroupEntry *cgroups = cgroups_of(snapshot);
+
+	for (size_t i = 0; i < cgroups->n_sets; i++) {
+		CgSetEntry *set = cgroups->sets[i];
+		for (size_t k = 0; k < set->n_ctls; k++)
+			if (set->id != snapshot->inventory->root_cg_set &&
+			    strcmp(set->ctls[k]->name, name) == 0)
+				move_member(snapshot, set->ctls[k], from, to);
+	}
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
+		CgSetEntry *root = snapshot->plain_namespaces[i]->entry->cgroup_root;
+		for (size_t k = 0; root && k < root->n_ctls; k++)
+			if (strcmp(root->ctls[k]->name, name) == 0)
+				move_member(snapshot, root->ctls[k], from, to);
+	}
+}
+
+int cgroups_move(struct snapshot *snapshot, const char *text, struct error *err)
+{
+	const char *path = strchr(text, '/');
+	bool all = path == text;
+	const char *controller =
+		path && !all ? arena_printf(snapshot->arena, "%.*s", (int)(path - text - 1), text)
+			     : "";
+
+	if (!path || (!all && path[-1] != ':')) {
+		fail(err, ERR_USAGE, "--cgroup-root \"%s\" is not well formed", text);
+		return fail_hint(err, "give [CONTROLLER:]/PATH");
+	}
+	if (!snapshot->n_tasks || !cgroups_of(snapshot))
+		return 0;
+	const CgSetEntry *set = thread_cgroups(snapshot, &snapshot->tasks[0], 0);
+	for (size_t i = 0; set && i < set->n_ctls; i++)
+		if (all || has_controller(set->ctls[i]->name, controller))
+			move_hierarchy(snapshot, set->ctls[i]->name,
+				       arena_string(snapshot->arena, set->ctls[i]->path), path);
+	return 0;
 }
 
 bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member)

@@ -23,6 +23,12 @@ enum cgroup_mode {
 /* NULL is the default. */
 bool cgroup_mode_of_name(const char *name, enum cgroup_mode *ret_mode);
 
+/*
+ * --cgroup-root [CONTROLLER:]PATH: what was in or below the cgroup of the root task, in the
+ * hierarchy of that controller (none: in all), is at this path, and below it, instead.
+ */
+int cgroups_move(struct snapshot *snapshot, const char *text, struct error *err);
+
 /* NULL: there is none, or the images do not tell. */
 const CgSetEntry *snapshot_cgroup_set(const struct snapshot *snapshot, uint32_t id);
 const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct task *task,

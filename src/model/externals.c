@@ -18,6 +18,7 @@ static const struct external_form {
 	[EXTERNAL_PIPE] = { "pipe", "INODE", NULL, true },
 	[EXTERNAL_UNIX] = { "unix", "INODE", NULL, true },
 	[EXTERNAL_FILE] = { "file", "MOUNT:INODE", NULL, false },
+	[EXTERNAL_MNT] = { "mnt", "KEY", "VALUE", true },
 };
 
 static bool find_type(const char *name, size_t length, enum external_type *ret_type)

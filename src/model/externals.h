@@ -18,6 +18,7 @@ enum external_type {
 	EXTERNAL_PIPE, /* pipe[INODE]: an end of it is outside */
 	EXTERNAL_UNIX, /* unix[INODE], of the tree's own socket: its peer is outside */
 	EXTERNAL_FILE, /* file[MOUNT:INODE], in hexadecimal: a descriptor of somebody outside */
+	EXTERNAL_MNT,  /* mnt[KEY]:VALUE */
 	EXTERNAL_TYPES,
 };
 

@@ -5,6 +5,8 @@
  * of nestor, so they are plain: absolute, without "." and "..", below the mount that is above.
  */
 #include "model/mounts.h"
+
+#include "model/externals.h"
 #include "model/namespaces.h"
 #include "model/records.h"
 
@@ -344,4 +346,60 @@ int place_mount_namespaces(struct snapshot *snapshot, struct error *err)
 		    place_one(snapshot, snapshot->plain_namespaces[i], err))
 			return -1;
 	return index_mounts(snapshot, err);
+}
+
+/* ---- Mounts that come from elsewhere at a restore ---- */
+
+static const struct mount_namespace *root_mounts(const struct snapshot *snapshot)
+{
+	return snapshot->n_tasks ? task_mount_namespace(snapshot, &snapshot->tasks[0]) : NULL;
+}
+
+bool mounts_move_root(struct snapshot *snapshot, const char *root)
+{
+	const struct mount_namespace *own = root_mounts(snapshot);
+	const char *from = own ? own->mounts[0]->bound_path : NULL;
+
+	if (!from)
+		return false;
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace_ = snapshot->mount_namespaces[i];
+		for (size_t k = 0; k < namespace_->n_mounts; k++) {
+			MntEntry *mount = namespace_->mounts[k];
+			const char *below =
+				mount->bound_path ? path_below(mount->bound_path, from) : NULL;
+			if (below)
+				mount->bound_path = arena_printf(snapshot->arena, "%s%s%s", root,
+								 *below ? "/" : "", below);
+		}
+	}
+	return true;
+}
+
+void mounts_name_external(const struct snapshot *snapshot, const struct externals *externals)
+{
+	const struct mount_namespace *own = root_mounts(snapshot);
+
+	for (size_t i = 0; own && i < own->n_mounts; i++) {
+		const struct external *row =
+			externals_find(externals, EXTERNAL_MNT, own->mounts[i]->mountpoint);
+		if (row && *row->id && *row->value)
+			own->mounts[i]->ext_key = arena_string(snapshot->arena, row->value);
+	}
+}
+
+void mounts_move_external(const struct snapshot *snapshot, const struct externals *externals)
+{
+	const struct mount_namespace *own = root_mounts(snapshot);
+
+	for (size_t i = 0; own && i < own->n_mounts; i++) {
+		MntEntry *mount = own->mounts[i];
+		const char *key = mount->ext_key ? mount->ext_key : mount->mountpoint;
+		const struct external *row = externals_find(externals, EXTERNAL_MNT, key);
+		if (mount->bound_path && row && *row->id && path_is_plain(row->value)) {
+			mount->bound_path = arena_string(snapshot->arena, row->value);
+			mount->has_bound_depth = false;
+			mount->bound_depth = 0;
+		}
+	}
 }

@@ -236,6 +236,19 @@ struct mount_namespace *task_mount_namespace(const struct snapshot *snapshot,
 /* A mount of any of them; where it is may be NULL. */
 const MntEntry *snapshot_mount(const struct snapshot *snapshot, uint32_t mount_id,
 			       struct mount_namespace **ret_namespace, size_t *ret_index);
+/*
+ * --root of a tree that has a mount namespace of its own: what the root of that is bound from is
+ * `root` now, and what else is bound from below it is below that. false: it is no such tree.
+ */
+bool mounts_move_root(struct snapshot *snapshot, const char *root);
+/*
+ * External mounts, by their place in the namespace of the root task: at a dump one gets its key
+ * (mnt[PLACE]:KEY); at a restore one that is bound is bound from elsewhere (mnt[KEY]:PATH, and by
+ * its place where it has no key). What is named and not there asks for nothing.
+ */
+struct externals;
+void mounts_name_external(const struct snapshot *snapshot, const struct externals *externals);
+void mounts_move_external(const struct snapshot *snapshot, const struct externals *externals);
 /* Brings the mounts of a namespace into that order; ERR_IMAGE_INVALID if they are no tree. */
 int mount_namespace_order(struct mount_namespace *namespace_, MntEntry **entries, size_t n,
 			  struct arena *arena, struct error *err);

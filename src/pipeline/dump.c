@@ -26,7 +26,8 @@ struct dump {
 	struct dump_options options;
 	struct externals externals;
 	struct collect collect;
-	bool stopped; /* the tree is in our hands */
+	bool network_locked; /* told so */
+	bool stopped;	     /* the tree is in our hands */
 	struct timespec started, frozen, copied;
 };
 
@@ -60,7 +61,10 @@ static int read_tree(struct dump *dump, struct error *err)
 		return -1;
 	if (session_step(&dump->session, "checking", err) < 0)
 		return -1;
-	return judge_tree(&dump->collect, err);
+	if (judge_tree(&dump->collect, err) < 0)
+		return -1;
+	mounts_name_external(&dump->snapshot, &dump->externals);
+	return 0;
 }
 
 static int copy_memory(struct dump *dump, struct error *err)
@@ -155,6 +159,35 @@ static int end_tree(struct dump *dump, struct error *err)
 	return collect_kill(&dump->collect, err);
 }
 
+/* The caller may have a lock of its own. */
+static int lock_network(struct dump *dump, struct error *err)
+{
+	dump->network_locked = true;
+	return session_tell(&dump->session, "network-lock", 0, err);
+}
+
+/* It is too late to refuse that the tree goes on. */
+static void unlock_network(struct dump *dump)
+{
+	struct error late = { 0 };
+
+	if (dump->network_locked && session_tell(&dump->session, "network-unlock", 0, &late) < 0)
+		log_warning("dump", "nestor", "%s, going on", late.text);
+}
+
+static int ask_for_externals(struct dump *dump, struct error *err)
+{
+	const struct pipeline_hooks *hooks = &dump->asked->hooks;
+	struct texts more = { 0 };
+
+	if (hooks->more_externals && hooks->more_externals(hooks->data, &more, err) < 0)
+		return -1;
+	for (size_t i = 0; i < more.count; i++)
+		if (externals_add(&dump->externals, &dump->arena, more.texts[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int run_steps(struct dump *dump, struct error *err)
 {
 	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) < 0 ||
@@ -169,6 +202,8 @@ static int run_steps(struct dump *dump, struct error *err)
 	if (session_tell(&dump->session, "pre-dump", 0, err) < 0)
 		return -1;
 	if (stop_tree(dump, err) < 0)
+		return -1;
+	if (lock_network(dump, err) < 0 || ask_for_externals(dump, err) < 0)
 		return -1;
 	if (read_tree(dump, err) < 0)
 		return -1;
@@ -219,8 +254,11 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 	dump_init(&dump, options);
 	if (session_open(&dump.session, "dump", options, err) == 0)
 		run_steps(&dump, err);
+	bool goes_on = dump.stopped || options->leave_running;
 	if (dump.stopped)
 		collect_release(&dump.collect);
+	if (goes_on)
+		unlock_network(&dump);
 	memory_end_pages(&dump.collect);
 	images_writer_free(dump.collect.images);
 	tell_obstacles(&dump, err);

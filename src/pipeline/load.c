@@ -9,6 +9,7 @@
 #include "run/run.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 
 struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
 			   struct error *err)
@@ -24,13 +25,26 @@ int load_open_root(struct load *load, struct error *err)
 {
 	const char *root = load->session->options->root;
 
-	if (!root)
+	if (!root || load->root_moved)
 		return 0;
 	cleanup_close(&load->root_fd);
 	load->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return load->root_fd < 0
 		       ? fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root)
 		       : 0;
+}
+
+/* The root of a tree with mounts of its own is a mount, as for criu(8); else paths are below it. */
+static int move_mounts(struct load *load, struct error *err)
+{
+	const char *root = load->session->options->root;
+	autofree char *path = root ? realpath(root, NULL) : NULL;
+
+	if (root && !path)
+		return fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root);
+	mounts_move_external(&load->snapshot, &load->externals);
+	load->root_moved = root && mounts_move_root(&load->snapshot, path);
+	return load_open_root(load, err);
 }
 
 int load_open(struct load *load, struct session *session, struct error *err)
@@ -43,7 +57,12 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	    session_step(session, "checking the images", err) < 0)
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
-	return load->images ? load_open_root(load, err) : -1;
+	if (!load->images)
+		return -1;
+	for (size_t i = 0; i < session->options->cgroup_root.count; i++)
+		if (cgroups_move(&load->snapshot, session->options->cgroup_root.texts[i], err) < 0)
+			return -1;
+	return move_mounts(load, err);
 }
 
 void load_done(struct load *load)

@@ -21,7 +21,8 @@ struct load {
 	struct unsharing unsharing;
 	struct snapshot snapshot;
 	struct images *images;
-	int root_fd; /* recorded paths are below it; AT_FDCWD: the host's root */
+	bool root_moved; /* --root is the root mount of the tree, and nothing else */
+	int root_fd;	 /* recorded paths are below it; AT_FDCWD: the host's root */
 	struct externals externals;
 	struct facts facts;
 	struct plan plan;

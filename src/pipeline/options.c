@@ -44,6 +44,23 @@ static int take_tcp_wishes(const struct pipeline_options *options, struct tcp_wi
 	return 0;
 }
 
+/* "auto" needs no asking: what mounts are bound from is looked for. */
+static int add_mount(struct externals *externals, struct arena *arena, const char *text,
+		     struct error *err)
+{
+	const char *colon = strchr(text, ':');
+
+	if (strcmp(text, "auto") == 0)
+		return 0;
+	if (!colon || colon == text) {
+		fail(err, ERR_USAGE, "--ext-mount-map \"%s\" is not well formed", text);
+		return fail_hint(err, "give KEY:VALUE, or auto");
+	}
+	return externals_add(
+		externals, arena,
+		arena_printf(arena, "mnt[%.*s]:%s", (int)(colon - text), text, colon + 1), err);
+}
+
 int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
 		       struct externals *ret_externals, struct error *err)
 {
@@ -51,6 +68,9 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 
 	for (size_t i = 0; i < options->external.count; i++)
 		if (externals_add(&externals, arena, options->external.texts[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < options->ext_mount_map.count; i++)
+		if (add_mount(&externals, arena, options->ext_mount_map.texts[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < options->inherit_fd.count; i++) {
 		const char *text = options->inherit_fd.texts[i];

@@ -27,11 +27,13 @@ struct pipeline_hooks {
 	 * ones, so that undoing is never cut short. */
 	int (*asked_to_stop)(void *data);
 	/*
-	 * Moments at which the caller may act, and refuse: "pre-dump" before anything is stopped,
-	 * "post-dump" when the images are complete and the tree is not ended yet (refused, it goes
-	 * on and the images stay); "pre-restore", "post-restore" and "pre-resume" when all is made
-	 * and nothing runs yet, "post-resume", which comes too late to be refused. root_pid is 0
-	 * where there is none.
+	 * Moments at which the caller may act, and refuse, in their order. Of a dump: "pre-dump"
+	 * before anything is stopped, "network-lock" when all is, "post-dump" when the images are
+	 * complete and the tree is not ended yet (refused, it goes on and the images stay),
+	 * "network-unlock" where it goes on, for whatever reason. Of a restore: "pre-restore"; when
+	 * all is made and nothing runs yet "setup-namespaces", "post-setup-namespaces",
+	 * "post-restore", "network-unlock" and "pre-resume"; "post-resume" comes too late to be
+	 * refused. root_pid is 0 where there is none.
 	 */
 	int (*at_moment)(void *data, const char *moment, pid_t root_pid, struct error *err);
 	/*
@@ -39,6 +41,11 @@ struct pipeline_hooks {
 	 * for the moment.
 	 */
 	void (*obstacles)(void *data, const struct obstacles *obstacles);
+	/*
+	 * What else lies outside of the tree, which is stopped: adds to `external`, as in the
+	 * options. NULL: nobody is asked.
+	 */
+	int (*more_externals)(void *data, struct texts *external, struct error *err);
 	/*
 	 * Restore and plan without privileges: the caller has entered a user namespace made for the
 	 * tree's with this id, and executes the whole once more, with options.inside set to it.
@@ -55,12 +62,15 @@ struct pipeline_options {
 	bool shell_job;
 	bool leave_stopped;
 	bool detached; /* nobody waits for the restored tree */
+	bool sibling;  /* with detached: it becomes our parent's child */
 	uint64_t timeout_seconds;
 	/* What lies outside of the tree (model/externals.h), as written on a command line. */
 	struct texts external, inherit_fd;
+	struct texts ext_mount_map; /* "KEY:VALUE" for external "mnt[KEY]:VALUE"; "auto" */
 	bool ext_unix_sk;
 	bool tcp_established, tcp_close, tcp_skip_in_flight; /* struct tcp_wishes */
 	const char *network_lock;   /* "nftables", "iptables" (the same), "skip"; NULL: the first */
+	struct texts cgroup_root;   /* [CONTROLLER:]PATH, of a restore (model/cgroups.h) */
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 
 	/* of a dump */

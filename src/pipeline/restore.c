@@ -22,14 +22,19 @@ static int before_release(void *data, pid_t root_pid, struct error *err)
 {
 	struct restore *restore = data;
 	const char *pidfile = restore->asked->pidfile;
+	static const char *const moments[] = { "setup-namespaces", "post-setup-namespaces",
+					       "post-restore",	   "network-unlock",
+					       "pre-resume",	   NULL };
 
 	if (unsharing_come_home(&restore->load.unsharing, err) < 0)
 		return -1;
 	if (pidfile && session_write_pidfile(&restore->session, pidfile, root_pid, err) < 0)
 		return -1;
-	if (session_tell(&restore->session, "post-restore", root_pid, err) < 0)
-		return -1;
-	return session_tell(&restore->session, "pre-resume", root_pid, err);
+	/* All of these at once: namespaces are made with what is in them. */
+	for (const char *const *moment = moments; *moment; moment++)
+		if (session_tell(&restore->session, *moment, root_pid, err) < 0)
+			return -1;
+	return 0;
 }
 
 static int make_tree(struct restore *restore, struct error *err)
@@ -46,6 +51,7 @@ static int make_tree(struct restore *restore, struct error *err)
 		.before_release_data = restore,
 		.timeout_seconds = (unsigned)restore->asked->timeout_seconds,
 		.detached = restore->asked->detached,
+		.sibling = restore->asked->sibling,
 		.leave_stopped = restore->asked->leave_stopped,
 		.mount_proc = mounts,
 		.root_fd = load->root_fd,
@@ -89,6 +95,10 @@ static int run_steps(struct restore *restore, struct error *err)
 {
 	struct load *load = &restore->load;
 
+	if (restore->asked->sibling && (!restore->asked->detached || restore->asked->unshare))
+		return fail(err, ERR_USAGE,
+			    "--restore-sibling is only possible with --restore-detached and "
+			    "without --unshare");
 	if (load_open(load, &restore->session, err) < 0)
 		return -1;
 	if (session_check_places(&restore->session, STATISTICS_NAME, err) < 0)

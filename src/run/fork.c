@@ -8,6 +8,9 @@
  * A first task that wants a signal when its parent ends would get it as soon as we do, where nobody
  * waits for the tree (-d). So it is a child of the holder's, and gets its death signal when that is
  * gone: whoever has become its parent then is the one that it would have in the end.
+ *
+ * A first task that is to be a sibling of ours is made with CLONE_PARENT by ourselves: by a thread
+ * that has let go of the common descriptor table (unshare(2)) and placed the sources in its own.
  */
 #include "program/layout.h"
 #include "run/raw.h"
@@ -18,10 +21,13 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -105,7 +111,8 @@ __attribute__((noreturn)) static void hold(struct run *run, const char *what, lo
 		raw_call(SYS_pause, 0, 0, 0, 0, 0);
 }
 
-static long place_sources(struct run *run)
+/* `holder`: the process from which files can be fetched; ourselves where it is 0. */
+static long place_sources(struct run *run, pid_t holder)
 {
 	const struct plan *plan = run->plan;
 	long result = 0;
@@ -124,8 +131,10 @@ static long place_sources(struct run *run)
 
 		if (plan->sources[i].kind != SOURCE_COORDINATOR)
 			continue;
-		fd = raw_call(SYS_pidfd_open, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0), 0, 0,
-			      0, 0);
+		fd = raw_call(SYS_pidfd_open,
+			      holder ? (uint64_t)holder
+				     : (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0),
+			      0, 0, 0, 0);
 		if (fd < 0 || fd == plan->sources[i].number) {
 			result = fd;
 			continue;
@@ -192,12 +201,14 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 		result = raw_call(SYS_setns, (uint64_t)run->root_namespace_fd, CLONE_NEWPID, 0, 0,
 				  0);
 	if (result >= 0)
-		result = place_sources(run);
+		result = place_sources(run, 0);
 	if (result < 0)
 		hold(run, "placing the sources", result);
 	result = close_ranges(holding->unwanted, holding->n_unwanted);
 	if (result < 0)
 		hold(run, "closing descriptors", result);
+	if (run->options->sibling)
+		hold(run, "placing the sources", 0);
 	result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof(holding->clone), 0, 0, 0);
 	if (result == 0 && plan->fresh_pid_namespace)
 		make_below_init(holding);
@@ -211,7 +222,62 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 	hold(run, "clone3 of the first task", result);
 }
 
-static int wait_for_birth(struct run *run, struct error *err)
+/* ---- A sibling of ours ---- */
+
+/* The program begins by taking back the registration that it was planned to inherit: the first
+ * thread's, which waits meanwhile. */
+static long register_as_planned(const struct facts *facts)
+{
+	char *own = (char *)__builtin_thread_pointer() + __rseq_offset;
+	long result;
+
+	if (!facts->rseq_address)
+		return 0;
+	result = raw_call(SYS_rseq, (uintptr_t)own, facts->rseq_size, RSEQ_FLAG_UNREGISTER,
+			  facts->rseq_signature, 0);
+	return result < 0 ? result
+			  : raw_call(SYS_rseq, facts->rseq_address, facts->rseq_size, 0,
+				     facts->rseq_signature, 0);
+}
+
+static void *make_sibling(void *argument)
+{
+	struct holding *holding = argument;
+	struct run *run = holding->run;
+	long result = raw_call(SYS_unshare, CLONE_FILES, 0, 0, 0, 0);
+
+	if (result >= 0)
+		result = register_as_planned(run->plan->facts);
+	if (result >= 0 && run->root_namespace_fd >= 0)
+		result = raw_call(SYS_setns, (uint64_t)run->root_namespace_fd, CLONE_NEWPID, 0, 0,
+				  0);
+	if (result >= 0)
+		result = place_sources(run, run->holder);
+	if (result >= 0)
+		result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof(holding->clone), 0,
+				  0, 0);
+	if (result == 0)
+		be_first_task(holding);
+	run->birth->what = "clone3 of the first task";
+	run->birth->root_pid = result > 0 ? (int32_t)result : 0;
+	run->birth->failed_errno = result < 0 ? (int32_t)-result : 0;
+	return NULL;
+}
+
+static int fork_sibling(struct holding *holding, struct error *err)
+{
+	pthread_t thread;
+
+	/* Our signal actions are those of all our threads; the child begins with none. */
+	holding->clone.flags |= CLONE_CLEAR_SIGHAND;
+	errno = pthread_create(&thread, NULL, make_sibling, holding);
+	if (errno)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a thread");
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+static int wait_for_birth(struct run *run, struct holding *holding, struct error *err)
 {
 	const struct timespec tick = { .tv_nsec = 20 * 1000 * 1000 };
 
@@ -226,6 +292,8 @@ static int wait_for_birth(struct run *run, struct error *err)
 		if (run_check_interrupted(err) < 0)
 			return -1;
 	}
+	if (run->options->sibling && !run->birth->failed_errno && fork_sibling(holding, err) < 0)
+		return -1;
 	if (run->birth->root_pid) {
 		run->child = run->birth->root_pid;
 		return 0;
@@ -258,8 +326,8 @@ int run_fork(struct run *run, struct error *err)
 		},
 	};
 
-	run->orphans_root = run->options->detached && run->plan->root_has_death_signal &&
-			    !run->plan->fresh_pid_namespace;
+	run->orphans_root = run->options->detached && !run->options->sibling &&
+			    run->plan->root_has_death_signal && !run->plan->fresh_pid_namespace;
 	if (run->root_namespace_fd >= 0)
 		holding.clone.flags &= ~(uint64_t)CLONE_NEWPID;
 	if (run->plan->fresh_pid_namespace)
@@ -279,7 +347,7 @@ int run_fork(struct run *run, struct error *err)
 	}
 	if (!run->holder)
 		be_holder(&holding);
-	return wait_for_birth(run, err);
+	return wait_for_birth(run, &holding, err);
 }
 
 int run_empty_holder(struct run *run, struct error *err)

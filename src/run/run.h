@@ -32,7 +32,8 @@ struct run_fault {
 struct run_options {
 	unsigned timeout_seconds; /* in which no program comes to its end; 0: no limit */
 	bool detached;		  /* nobody waits for the tree: we are going to end */
-	bool leave_stopped;	  /* -s: tasks are left stopped by SIGSTOP */
+	bool sibling;	    /* with detached: the first task is our parent's child, not ours */
+	bool leave_stopped; /* -s: tasks are left stopped by SIGSTOP */
 	/*
 	 * A fresh pid namespace gets its /proc, before the tree is let go. The caller has a mount
 	 * namespace for that, and has left it by then (before_release).

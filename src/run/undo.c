@@ -42,16 +42,36 @@ static size_t end_children(struct run *run)
 	return left;
 }
 
+/*
+ * Of a first task that is not our child (rst_sibling): all below it, and it as the last, so that
+ * nobody's parent changes before. Its own parent reaps it.
+ */
+static size_t end_sibling(struct run *run, pid_t pid)
+{
+	pid_t *children;
+	size_t n = children_of(run, pid, &children), left = 0;
+	char state;
+
+	for (size_t i = 0; i < n; i++)
+		left += end_sibling(run, children[i]);
+	state = run_state_of(pid);
+	if (!state || state == 'Z')
+		return left;
+	kill(pid, SIGKILL);
+	return left + 1;
+}
+
 void run_undo(struct run *run)
 {
 	const struct timespec pause = { .tv_nsec = 200 * 1000 };
 	uint64_t start = monotonic_microseconds();
+	pid_t sibling = run->options->sibling ? run->child : 0;
 
 	run_end_holder(run);
 	/* Whoever it traces dies with it, and makes no more while the others are looked for. */
 	run_end_executor(run, true);
 	run_end_batch_holders(run);
-	while (end_children(run) > 0) {
+	while (end_children(run) + (sibling ? end_sibling(run, sibling) : 0) > 0) {
 		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
 			log_warning("restore", "undo",
 				    "tasks that were killed do not end, leaving them");

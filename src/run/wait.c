@@ -108,7 +108,7 @@ static int check_root(struct run *run, struct error *err)
 	int status;
 
 	/* Somebody else waits for it (fork.c). */
-	if (run->orphans_root) {
+	if (run->orphans_root || run->options->sibling) {
 		char state = run_state_of(run->child);
 
 		return state && state != 'Z' ? 0

@@ -250,7 +250,7 @@ int run_make_mounts(struct run *run, struct error *err)
 	if (prepare_opener(run, FILE_LATE, err) < 0 || mounts_make(&run->opener, err) < 0)
 		return -1;
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
-		int fd = fcntl(run->opener.mounts->namespaces[i], F_DUPFD_CLOEXEC, 0);
+		int fd = fcntl(run->opener.mounts->namespaces[i].fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot keep a namespace");
 		plain[snapshot->mount_namespaces[i]->plain->index] = fd;

@@ -216,6 +216,34 @@ static const char *name_mount(struct collect *collect, const struct live_namespa
 			    namespace->member->pid);
 }
 
+/*
+ * Of a file system that nestor's namespace has, too: it is to be made again where it was. What is
+ * not, goes with its file system.
+ */
+static int collect_removed(struct collect *collect, const struct live_namespace *namespace,
+			   const struct mount_line *line, MntEntry *entry, int root_fd)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const struct live_mount mount = { namespace, line, entry, root_fd };
+	const struct mount_line *own = NULL;
+
+	for (size_t i = 0; i < survey->own.n_lines && !own; i++)
+		if (survey->own.lines[i].device == line->device &&
+		    path_below(line->root, survey->own.lines[i].root))
+			own = &survey->own.lines[i];
+	if (!own)
+		return 0;
+	autoclose int fd =
+		root_fd >= 0 ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0) : live_mount_copy(&mount);
+	mount_origin_collect(collect, entry, fd);
+	if (entry->origin)
+		entry->bound_path =
+			arena_printf(collect->arena, "%s/%s",
+				     strcmp(own->mountpoint, "/") == 0 ? "" : own->mountpoint,
+				     path_below(line->root, own->root));
+	return 0;
+}
+
 static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
 			 const struct mount_line *line, MntEntry **ret_entry, struct error *err)
 {
@@ -229,10 +257,9 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	*ret_entry = entry;
 	if (check_line(line, what, err))
 		return collect_pass(collect, err);
-	/* Nobody can bind it again; what carries the file system carries it. */
 	if (line->removed) {
 		entry->has_deleted = entry->deleted = true;
-		return 0;
+		return collect_removed(collect, namespace, line, entry, root_fd);
 	}
 	const struct mount_line *origin =
 		find_origin(survey, collect->arena, line, root_fd, &path, &depth);
@@ -241,6 +268,11 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	entry->bound_path = path;
 	entry->has_bound_depth = depth != 0;
 	entry->bound_depth = depth;
+	/* The root of a whole file system is nothing that could be made again. */
+	if (strcmp(line->root, "/") != 0) {
+		autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+		mount_origin_collect(collect, entry, fd);
+	}
 	entry->master_outside = line->master_id && origin->shared_id == line->master_id;
 	entry->has_master_outside = entry->master_outside;
 	return 0;

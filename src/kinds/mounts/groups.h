@@ -26,9 +26,14 @@ struct group_step {
 	struct group_mount mount, from;
 };
 
+/*
+ * Where no member shows all of what the others and their slaves show (it was unmounted since), a
+ * temporary mount founds the group. They are the mounts of a namespace that is not to stay.
+ */
 struct group_plan {
 	struct group_step *steps;
 	size_t n_steps;
+	struct mount_namespace temporaries; /* without parents */
 };
 
 int group_plan_make(struct group_plan *plan, struct arena *arena, const struct snapshot *snapshot,

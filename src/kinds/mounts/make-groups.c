@@ -18,72 +18,82 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct changing {
-	int namespace_fd, root_fd;
-	uint64_t propagation;
+struct grouping {
+	const struct file_opener *opener;
+	const struct group_plan *plan;
+	const struct made_mount_namespace *temporary;
+	int entered_fd; /* the namespace that the deputy is in */
 };
 
-static int place_of(const struct file_opener *opener, struct group_mount mount, int *ret_namespace)
+static const struct made_mount_namespace *made_of(const struct grouping *grouping,
+						  struct group_mount mount)
 {
-	const struct snapshot *snapshot = opener->snapshot;
+	const struct snapshot *snapshot = grouping->opener->snapshot;
 	size_t i = 0;
 
+	if (mount.namespace == &grouping->plan->temporaries)
+		return grouping->temporary;
 	while (snapshot->mount_namespaces[i] != mount.namespace)
 		i++;
-	*ret_namespace = opener->mounts->namespaces[i];
-	return opener->mounts->roots[i][mount.index];
+	return &grouping->opener->mounts->namespaces[i];
 }
 
-static int change(void *data, struct error *err)
+static int change(struct grouping *grouping, const struct made_mount_namespace *made, int root_fd,
+		  uint64_t propagation, struct error *err)
 {
-	const struct changing *changing = data;
-	struct mount_attr attributes = { .propagation = changing->propagation };
+	struct mount_attr attributes = { .propagation = propagation };
 
-	if (setns(changing->namespace_fd, CLONE_NEWNS) ||
-	    syscall(SYS_mount_setattr, changing->root_fd, "", AT_EMPTY_PATH, &attributes,
-		    sizeof attributes))
+	if (grouping->entered_fd != made->fd && setns(made->fd, CLONE_NEWNS))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter its namespace");
+	grouping->entered_fd = made->fd;
+	if (syscall(SYS_mount_setattr, root_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot change how it propagates");
 	return 0;
 }
 
-static int run_step(const struct file_opener *opener, const struct group_step *step,
-		    struct error *err)
+static int run_step(struct grouping *grouping, const struct group_step *step, struct error *err)
 {
 	static const uint64_t propagations[] = {
 		[GROUP_SLAVE] = MS_SLAVE,
 		[GROUP_SHARED] = MS_SHARED,
 		[GROUP_UNBINDABLE] = MS_UNBINDABLE,
 	};
-	struct changing changing;
-	int unused, from = place_of(opener, step->from, &unused);
+	const struct made_mount_namespace *made = made_of(grouping, step->mount);
+	int root_fd = made->roots[step->mount.index];
+	int from = made_of(grouping, step->from)->roots[step->from.index];
 
-	changing.root_fd = place_of(opener, step->mount, &changing.namespace_fd);
-	if (changing.root_fd < 0 || from < 0)
+	if (root_fd < 0 || from < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "it is hidden by others, and shares mounts");
-	if (step->kind != GROUP_JOIN) {
-		changing.propagation = propagations[step->kind];
-		return deputy_run(change, &changing, err);
-	}
-	if (move_mount(from, "", changing.root_fd, "",
+	if (step->kind != GROUP_JOIN)
+		return change(grouping, made, root_fd, propagations[step->kind], err);
+	if (move_mount(from, "", root_fd, "",
 		       MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot take over a group (MOVE_MOUNT_SET_GROUP)");
 	return 0;
 }
 
-int mounts_make_groups(const struct file_opener *opener, struct error *err)
+/* In a deputy, which goes from namespace to namespace. */
+static int run_all(void *data, struct error *err)
 {
-	struct group_plan plan;
+	struct grouping *grouping = data;
 
-	if (group_plan_make(&plan, opener->arena, opener->snapshot, err))
-		return -1;
-	for (size_t i = 0; i < plan.n_steps; i++) {
-		const struct group_mount *mount = &plan.steps[i].mount;
-		if (run_step(opener, &plan.steps[i], err))
+	for (size_t i = 0; i < grouping->plan->n_steps; i++) {
+		const struct group_step *step = &grouping->plan->steps[i];
+		const struct group_mount *mount = &step->mount;
+		if (run_step(grouping, step, err))
 			return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
 					  mount->namespace->id,
 					  mount->namespace->mounts[mount->index]->mountpoint);
 	}
 	return 0;
+}
+
+int mounts_make_groups(const struct file_opener *opener, const struct group_plan *plan,
+		       const struct made_mount_namespace *temporary, struct error *err)
+{
+	struct grouping grouping = { opener, plan, temporary, -1 };
+
+	return plan->n_steps ? deputy_run(run_all, &grouping, err) : 0;
 }

@@ -87,12 +87,9 @@ static int fill_inside(void *data, struct error *err)
 }
 
 int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena,
-			    struct superblock **ret_superblocks, size_t *ret_count,
-			    struct error *err)
+			    struct made_superblocks *superblocks, struct error *err)
 {
 	const struct snapshot *snapshot = maker->snapshot;
-	struct superblock *made = NULL;
-	size_t count = 0;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
 		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
@@ -100,17 +97,17 @@ int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena
 			const MntEntry *mount = namespace->mounts[k];
 			const struct mount_kind *kind = mount_kind_of_entry(mount);
 			bool known = mount->bound_path;
-			for (size_t m = 0; m < count && !known; m++)
-				known = made[m].device == mount->root_dev;
+			for (size_t m = 0; m < superblocks->n && !known; m++)
+				known = superblocks->all[m].device == mount->root_dev;
 			if (known || !kind)
 				continue;
 			int fd = make_superblock(maker, kind, mount, err);
 			if (fd < 0)
 				return -1;
-			made = arena_grow(arena, made, count, sizeof *made);
-			made[count++] = (struct superblock){ mount->root_dev, fd, mount };
-			*ret_superblocks = made;
-			*ret_count = count;
+			superblocks->all = arena_grow(arena, superblocks->all, superblocks->n,
+						      sizeof *superblocks->all);
+			superblocks->all[superblocks->n++] =
+				(struct superblock){ mount->root_dev, fd, mount };
 			struct filling filling = { maker, kind, mount, fd };
 			if (kind->fill && deputy_run(fill_inside, &filling, err))
 				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
@@ -162,15 +159,15 @@ static int remove_one(int root_fd, const MntEntry *mount)
 		       : 0;
 }
 
-static int remove_removed(const struct snapshot *snapshot, const struct superblock *superblocks,
-			  size_t n, struct error *err)
+static int remove_removed(const struct snapshot *snapshot,
+			  const struct made_superblocks *superblocks, struct error *err)
 {
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
-			for (size_t m = 0; mount->deleted && m < n; m++)
-				if (superblocks[m].device == mount->root_dev &&
-				    remove_one(superblocks[m].fd, mount))
+			for (size_t m = 0; mount->deleted && m < superblocks->n; m++)
+				if (superblocks->all[m].device == mount->root_dev &&
+				    remove_one(superblocks->all[m].fd, mount))
 					return fail_errno(err, ERR_KERNEL_REFUSED,
 							  "cannot remove %.200s again",
 							  mount->root);
@@ -178,14 +175,15 @@ static int remove_removed(const struct snapshot *snapshot, const struct superblo
 	return 0;
 }
 
-int mounts_settle_superblocks(const struct snapshot *snapshot, const struct superblock *superblocks,
-			      size_t n, struct error *err)
+int mounts_settle_superblocks(const struct snapshot *snapshot,
+			      const struct made_superblocks *superblocks, struct error *err)
 {
-	if (remove_removed(snapshot, superblocks, n, err))
+	if (remove_removed(snapshot, superblocks, err))
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		const struct mount_kind *kind = mount_kind_of_entry(superblocks[i].mount);
-		if (kind->seal && kind->seal(superblocks[i].mount, superblocks[i].fd, err))
+	for (size_t i = 0; i < superblocks->n; i++) {
+		const struct superblock *superblock = &superblocks->all[i];
+		const struct mount_kind *kind = mount_kind_of_entry(superblock->mount);
+		if (kind->seal && kind->seal(superblock->mount, superblock->fd, err))
 			return -1;
 	}
 	return 0;

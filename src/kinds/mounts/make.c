@@ -33,8 +33,7 @@ struct making {
 	const struct mount_maker *maker;
 	const struct mount_namespace *namespace;
 	const struct mount_plan *plan;
-	const struct superblock *superblocks;
-	size_t n_superblocks;
+	const struct made_superblocks *superblocks;
 	int proc_fd;
 	int base_fd; /* where paths of nestor's namespace start; in the copy of it */
 	int stage_fd;
@@ -60,7 +59,7 @@ static int open_path(int fd, const char *path, int flags, uint64_t resolve)
 }
 
 /* Below the root of a mount, and on it; the root may be a file. */
-static int open_on_mount(int root_fd, const char *path, int flags)
+int mount_open_on(int root_fd, const char *path, int flags)
 {
 	if (*path || flags & O_DIRECTORY)
 		return open_path(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
@@ -166,10 +165,11 @@ static int bind(struct making *making, size_t index, struct error *err)
 	if (mount->bound_depth && peel(making, mount))
 		return fail_mount(making, index, "what lies above its origin cannot be taken away",
 				  err);
-	autoclose int fd = open_path(making->base_fd, mount->bound_path + 1, O_PATH | O_NOFOLLOW,
-				     RESOLVE_IN_ROOT);
+	const char *path = mount_origin_path(making->superblocks, mount);
+	autoclose int fd =
+		open_path(making->base_fd, path + 1, O_PATH | O_NOFOLLOW, RESOLVE_IN_ROOT);
 	if (fd < 0)
-		return fail_mount(making, index, mount->bound_path, err);
+		return fail_mount(making, index, path, err);
 	making->roots[index] = clone_mount(fd, 0);
 	return making->roots[index] < 0
 		       ? fail_mount(making, index, "cannot be bound (open_tree)", err)
@@ -180,12 +180,12 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 {
 	const MntEntry *mount = making->namespace->mounts[index];
 
-	for (size_t i = 0; i < making->n_superblocks; i++) {
-		if (making->superblocks[i].device != mount->root_dev)
+	for (size_t i = 0; i < making->superblocks->n; i++) {
+		const struct superblock *superblock = &making->superblocks->all[i];
+		if (superblock->device != mount->root_dev)
 			continue;
 		const char *path = mount->deleted ? mount->carried_as : mount->root + 1;
-		autoclose int fd =
-			open_on_mount(making->superblocks[i].fd, path, O_PATH | O_NOFOLLOW);
+		autoclose int fd = mount_open_on(superblock->fd, path, O_PATH | O_NOFOLLOW);
 		if (fd < 0)
 			return fail_mount(making, index, mount->root, err);
 		making->roots[index] = clone_mount(fd, 0);
@@ -259,7 +259,7 @@ static int attach_below(struct making *making, size_t index, struct error *err)
 {
 	size_t parent = making->namespace->parents[index];
 	autoclose int target =
-		open_on_mount(making->roots[parent], path_from_parent(making->namespace, index),
+		mount_open_on(making->roots[parent], path_from_parent(making->namespace, index),
 			      O_PATH | O_NOFOLLOW);
 
 	if (target < 0)
@@ -457,15 +457,11 @@ static int make_namespace(void *data, struct error *err)
 	return 0;
 }
 
-/* ---- all of them ---- */
-
-static int make_one(const struct file_opener *opener, const struct mount_maker *maker,
-		    const struct superblock *superblocks, size_t n_superblocks, size_t index,
-		    struct error *err)
+int mount_make_one(const struct file_opener *opener, const struct mount_maker *maker,
+		   const struct made_superblocks *superblocks,
+		   const struct mount_namespace *namespace, const struct mount_plan *plan,
+		   struct made_mount_namespace *ret_made, struct error *err)
 {
-	const struct mount_namespace *namespace = opener->snapshot->mount_namespaces[index];
-	struct made_mounts *mounts = opener->mounts;
-	struct mount_plan plan;
 	size_t n = namespace->n_mounts, size = (2 * n + 1) * sizeof(int);
 	int *shared = deputy_memory(size);
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -477,151 +473,20 @@ static int make_one(const struct file_opener *opener, const struct mount_maker *
 		.opener = opener,
 		.maker = maker,
 		.namespace = namespace,
-		.plan = &plan,
+		.plan = plan,
 		.superblocks = superblocks,
-		.n_superblocks = n_superblocks,
 		.proc_fd = proc_fd,
 		.ret_namespace_fd = shared,
 		.roots = shared + 1,
 		.covered = shared + 1 + n,
 		.peeled = arena_array(opener->arena, uint32_t, n),
 	};
-	int result = mount_plan_make(&plan, opener->arena, namespace, err) ||
-				     deputy_run(make_namespace, &making, err)
-			     ? -1
-			     : 0;
-	mounts->namespaces[index] = shared[0];
-	mounts->roots[index] = arena_copy(opener->arena, making.roots, n * sizeof(int));
-	mounts->covered[index] = arena_copy(opener->arena, making.covered, n * sizeof(int));
+	int result = deputy_run(make_namespace, &making, err);
+	*ret_made = (struct made_mount_namespace){
+		.fd = shared[0],
+		.roots = arena_copy(opener->arena, making.roots, n * sizeof(int)),
+		.covered = arena_copy(opener->arena, making.covered, n * sizeof(int)),
+	};
 	deputy_memory_free(shared, size);
 	return result;
-}
-
-static bool is_shown(const struct snapshot *snapshot, const struct pid_namespace *namespace)
-{
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
-			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
-			if (mount->nses && mount->nses->has_pidns_id &&
-			    mount->nses->pidns_id == namespace->base.id)
-				return true;
-		}
-	return false;
-}
-
-/* Those of which a proc is mounted. */
-static int open_pid_namespaces(const struct file_opener *opener, int *fds, struct error *err)
-{
-	const struct snapshot *snapshot = opener->snapshot;
-
-	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++) {
-		const struct pid_namespace *namespace = snapshot->pid_namespaces[i];
-		char path[64];
-		if (!is_shown(snapshot, namespace))
-			continue;
-		pid_t pid = i == 0	      ? opener->level_0
-			    : namespace->init ? opener->pids[namespace->init->index]
-					      : 0;
-		snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
-		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
-		if (fds[i] < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "cannot open pid namespace %" PRIu32
-					  ", whose proc is mounted",
-					  namespace->base.id);
-	}
-	return 0;
-}
-
-static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
-{
-	struct superblock *superblocks = NULL;
-	size_t n = opener->snapshot->n_mount_namespaces, n_superblocks = 0;
-	int result =
-		mounts_make_superblocks(maker, opener->arena, &superblocks, &n_superblocks, err);
-
-	for (size_t i = 0; i < n && !result; i++)
-		result = make_one(opener, maker, superblocks, n_superblocks, i, err);
-	if (!result)
-		result = mounts_settle_superblocks(opener->snapshot, superblocks, n_superblocks,
-						   err);
-	if (!result)
-		result = mounts_make_groups(opener, err);
-	for (size_t i = 0; i < n_superblocks; i++)
-		close(superblocks[i].fd);
-	return result;
-}
-
-int mounts_make(struct file_opener *opener, struct error *err)
-{
-	const struct snapshot *snapshot = opener->snapshot;
-	size_t n = snapshot->n_mount_namespaces, n_pids = snapshot->n_pid_namespaces;
-	int *pid_namespaces = arena_array(opener->arena, int, n_pids + 1);
-	struct mount_maker maker = {
-		.snapshot = snapshot,
-		.pid_namespaces = pid_namespaces,
-		.user_namespaces = opener->user_namespaces,
-		.plain_namespaces = opener->plain_namespaces,
-		.images = opener->images,
-	};
-
-	if (!n)
-		return 0;
-	opener->mounts = arena_new(opener->arena, struct made_mounts);
-	opener->mounts->namespaces = arena_array(opener->arena, int, n + 1);
-	opener->mounts->roots = arena_array(opener->arena, int *, n + 1);
-	opener->mounts->covered = arena_array(opener->arena, int *, n + 1);
-	for (size_t i = 0; i < n; i++)
-		opener->mounts->namespaces[i] = -1;
-	for (size_t i = 0; i < n_pids; i++)
-		pid_namespaces[i] = -1;
-	int result =
-		open_pid_namespaces(opener, pid_namespaces, err) || make_all(opener, &maker, err)
-			? -1
-			: 0;
-	for (size_t i = 0; i < n_pids; i++)
-		cleanup_close(&pid_namespaces[i]);
-	return result;
-}
-
-void mounts_close(struct file_opener *opener)
-{
-	const struct snapshot *snapshot = opener->snapshot;
-	struct made_mounts *made = opener->mounts;
-
-	for (size_t i = 0; made && i < snapshot->n_mount_namespaces; i++) {
-		cleanup_close(&made->namespaces[i]);
-		for (size_t k = 0; made->roots[i] && k < snapshot->mount_namespaces[i]->n_mounts;
-		     k++) {
-			cleanup_close(&made->roots[i][k]);
-			cleanup_close(&made->covered[i][k]);
-		}
-	}
-	opener->mounts = NULL;
-}
-
-/* On this mount, also below what is mounted on it. */
-static int open_on(const struct made_mounts *made, const struct mount_namespace *namespace,
-		   size_t place, size_t index, const char *path, int flags)
-{
-	size_t covering = mount_covering(namespace, index, path);
-	size_t above = covering == SIZE_MAX ? index : covering;
-	int fd = covering == SIZE_MAX ? made->roots[place][index] : made->covered[place][covering];
-	const char *below = path_below(path, namespace->mounts[above]->mountpoint);
-
-	errno = ENOENT;
-	return below && fd >= 0 ? open_on_mount(fd, below, flags) : -1;
-}
-
-int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)
-{
-	struct mount_namespace *namespace;
-	size_t index;
-	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, &index);
-
-	errno = ENOENT;
-	for (size_t i = 0; mount && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
-		if (opener->snapshot->mount_namespaces[i] == namespace)
-			return open_on(opener->mounts, namespace, i, index, path, flags);
-	return -1;
 }

@@ -5,7 +5,11 @@
 
 #include "kinds/kind.h"
 
+struct group_plan;
+struct made_mount_namespace;
 struct mount_maker;
+struct mount_plan;
+struct passing_name;
 
 struct superblock {
 	uint32_t device;
@@ -13,15 +17,44 @@ struct superblock {
 	const MntEntry *mount;
 };
 
+struct made_origin {
+	const MntEntry *mount;
+	const char *path; /* where it is for the moment */
+	struct passing_name *name;
+	int fd, above_fd;
+};
+
+struct made_superblocks {
+	struct superblock *all;
+	size_t n;
+	struct made_origin *origins; /* what bound ones show, where it is not to be found */
+	size_t n_origins;
+};
+
+/* origins.c: directories that are there until all is mounted. What was made is there on failure. */
+int mounts_make_origins(struct file_opener *opener, struct made_superblocks *made,
+			struct error *err);
+const char *mount_origin_path(const struct made_superblocks *made, const MntEntry *mount);
+/* Removes them again. After a failure it adds none. */
+int mounts_settle_origins(struct made_superblocks *made, bool failed, struct error *err);
+
 /* make-superblocks.c: those that are bound from nowhere. What was made is there also on failure. */
 int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena,
-			    struct superblock **ret_superblocks, size_t *ret_count,
-			    struct error *err);
+			    struct made_superblocks *superblocks, struct error *err);
 /* Once all is mounted: what was removed is, and nothing in them changes any more. */
-int mounts_settle_superblocks(const struct snapshot *snapshot, const struct superblock *superblocks,
-			      size_t n, struct error *err);
+int mounts_settle_superblocks(const struct snapshot *snapshot,
+			      const struct made_superblocks *superblocks, struct error *err);
+
+/* make.c: fills all of *ret_made, also on failure. */
+int mount_make_one(const struct file_opener *opener, const struct mount_maker *maker,
+		   const struct made_superblocks *superblocks,
+		   const struct mount_namespace *namespace_, const struct mount_plan *plan,
+		   struct made_mount_namespace *ret_made, struct error *err);
+/* Below the root of a mount, and on it; the root may be a file. */
+int mount_open_on(int root_fd, const char *path, int flags);
 
 /* make-groups.c: once all mounts are there. */
-int mounts_make_groups(const struct file_opener *opener, struct error *err);
+int mounts_make_groups(const struct file_opener *opener, const struct group_plan *plan,
+		       const struct made_mount_namespace *temporary, struct error *err);
 
 #endif

@@ -40,11 +40,15 @@ extern const struct namespace_kind mount_namespace_kind;
 /* STAGE_FILES: who shares its fs cannot enter one. */
 extern const struct task_kind mount_fs_kind;
 
-/* What was made: a descriptor of each namespace, and of the root of each of its mounts. */
+/* What was made of a namespace, and of each of its mounts. */
+struct made_mount_namespace {
+	int fd;
+	int *roots;   /* -1: not reachable */
+	int *covered; /* what it is mounted on, where that is to be kept; -1 */
+};
+
 struct made_mounts {
-	int *namespaces; /* like snapshot->mount_namespaces */
-	int **roots;	 /* [namespace][mount]; -1: not reachable */
-	int **covered;	 /* the same: what it is mounted on, where that is to be kept; -1 */
+	struct made_mount_namespace *namespaces; /* like snapshot->mount_namespaces */
 };
 
 /* Makes all of them, when all processes exist; opener->mounts has them then. */

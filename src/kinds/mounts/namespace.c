@@ -24,6 +24,18 @@ static int collect(struct collect *all, struct surveyed_namespace *namespace_, s
 	return fail(err, ERR_UNSUPPORTED_NAMESPACE, "only a descriptor holds it, and no task");
 }
 
+/* What was removed is made again from one of two places. */
+static bool is_carried(const MntEntry *mount)
+{
+	const struct mount_kind *kind = mount_kind_of_entry(mount);
+
+	if (mount->bound_path)
+		return mount->origin != NULL && strcmp(mount->bound_path, "/") != 0;
+	return kind && kind->removed && mount->carried_as && *mount->carried_as &&
+	       !strchr(mount->carried_as, '/') && strcmp(mount->carried_as, "..") != 0 &&
+	       strcmp(mount->carried_as, ".") != 0;
+}
+
 static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, struct error *err)
 {
 	const struct mount_kind *kind = mount->bound_path ? NULL : mount_kind_of_entry(mount);
@@ -32,8 +44,7 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) has a master that is none", mount->mnt_id,
 			    mount->mountpoint);
-	if (mount->deleted &&
-	    (!kind || !kind->removed || !mount->carried_as || strchr(mount->carried_as, '/')))
+	if (mount->deleted && !is_carried(mount))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) is of something removed that cannot be",
 			    mount->mnt_id, mount->mountpoint);

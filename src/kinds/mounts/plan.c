@@ -141,6 +141,16 @@ int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 	return 0;
 }
 
+void mount_plan_make_temporaries(struct mount_plan *plan, struct arena *arena,
+				 const struct mount_namespace *namespace)
+{
+	*plan = (struct mount_plan){ .arena = arena };
+	plan_origins(plan, namespace);
+	for (size_t i = 0; i < namespace->n_mounts; i++)
+		add_step(plan, MOUNT_STAGE, i);
+	add_step(plan, MOUNT_ENTER_OWNER, 0);
+}
+
 const bool *mounts_reachable(struct arena *arena, const struct mount_namespace *namespace)
 {
 	struct visibility visibility = find_visible(namespace, arena);

@@ -39,6 +39,10 @@ struct mount_plan {
 int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 		    const struct mount_namespace *namespace, struct error *err);
 
+/* Mounts that are not to stay, each at a place of its own; of nobody inside. */
+void mount_plan_make_temporaries(struct mount_plan *plan, struct arena *arena,
+				 const struct mount_namespace *namespace_);
+
 /* Those that we can get hold of once they are there; others came along with what hides them. */
 const bool *mounts_reachable(struct arena *arena, const struct mount_namespace *namespace_);
 

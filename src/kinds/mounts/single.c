@@ -37,6 +37,9 @@ static int mount_type(const MntEntry *entry, struct error *err)
 		return -1;
 	if (entry->source[0] && mount_set(context_fd, "source", entry->source, err))
 		return -1;
+	/* Of a namespace of the tree it is made by this; nestor's own is as it is. */
+	if (entry->nses && entry->sb_flags & MS_RDONLY && mount_set(context_fd, "ro", NULL, err))
+		return -1;
 	if (fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s", type);
 	int fd = fsmount(context_fd, FSMOUNT_CLOEXEC, 0);

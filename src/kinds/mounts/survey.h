@@ -45,6 +45,9 @@ int survey_open_mount(const struct mount_table *table, const struct mount_line *
 int survey_open_on_mount(const struct live_namespace *namespace_, const struct mount_line *line,
 			 const char *path);
 
+/* origins.c: what is needed where the directory that it shows has gone. */
+void mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd);
+
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
 		     struct error *err);

@@ -70,6 +70,42 @@ static int add_shown(const struct live_superblock *superblock, struct archive_wr
 	return 0;
 }
 
+/* Is it carried already? */
+static bool is_carried(const struct live_superblock *superblock, const struct live_mount *mount)
+{
+	for (const struct live_mount *other = superblock->mounts; other < mount; other++)
+		if (other->entry->carried_as &&
+		    strcmp(other->entry->carried_as, mount->entry->carried_as) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * One that is hidden, and that its owner cannot get at, is a copy of one that was not: it shows
+ * what others of that name show, if that is one thing.
+ */
+static int add_hidden(const struct live_superblock *superblock, const struct live_mount *mount,
+		      struct error *err)
+{
+	const char *found = NULL;
+	bool clear = true;
+
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct live_mount *other = &superblock->mounts[i];
+		if (!other->line->removed || !other->entry->carried_as ||
+		    strcmp(other->line->root, mount->line->root) != 0)
+			continue;
+		clear = clear && (!found || strcmp(found, other->entry->carried_as) == 0);
+		found = other->entry->carried_as;
+	}
+	if (!found || !clear)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "mount %s shows something that was removed, and is hidden",
+			    mount->line->mountpoint);
+	mount->entry->carried_as = arena_string(superblock->collect->arena, found);
+	return 0;
+}
+
 /*
  * What was removed and is still mounted is carried under a name in the root directory, and removed
  * again once it is mounted. Mounts of the same have the same name.
@@ -83,19 +119,21 @@ static int add_removed(const struct live_superblock *superblock, struct archive_
 		if (!mount->line->removed)
 			continue;
 		autoclose int fd = live_mount_copy(mount);
-		if (fd < 0 || fstat(fd, &stat))
-			return fail(err, ERR_UNSUPPORTED_MOUNT,
-				    "it shows something that was removed, and is hidden");
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &stat))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at what it shows");
 		mount->entry->carried_as = arena_printf(
 			superblock->collect->arena, ".nestor-removed-%ju", (uintmax_t)stat.st_ino);
-		bool known = false;
-		for (size_t k = 0; k < i; k++)
-			known = known || (superblock->mounts[k].entry->carried_as &&
-					  strcmp(superblock->mounts[k].entry->carried_as,
-						 mount->entry->carried_as) == 0);
-		if (!known && archive_add_removed(writer, fd, mount->entry->carried_as, err))
+		if (!is_carried(superblock, mount) &&
+		    archive_add_removed(writer, fd, mount->entry->carried_as, err))
 			return -1;
 	}
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->removed &&
+		    !superblock->mounts[i].entry->carried_as &&
+		    add_hidden(superblock, &superblock->mounts[i], err))
+			return -1;
 	return 0;
 }
 

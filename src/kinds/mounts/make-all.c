@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * All mount namespaces of a tree: superblocks first, then each namespace with its mounts, then what
+ * they share. And what is opened in them afterwards.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/cleanup.h"
+#include "kinds/mounts/groups.h"
+#include "kinds/mounts/kind.h"
+#include "kinds/mounts/make.h"
+#include "kinds/mounts/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int make_namespaces(struct file_opener *opener, const struct mount_maker *maker,
+			   const struct made_superblocks *superblocks, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
+		struct mount_plan plan;
+		if (mount_plan_make(&plan, opener->arena, namespace, err) ||
+		    mount_make_one(opener, maker, superblocks, namespace, &plan,
+				   &opener->mounts->namespaces[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void close_namespace(struct made_mount_namespace *made, size_t n_mounts)
+{
+	cleanup_close(&made->fd);
+	for (size_t i = 0; made->roots && i < n_mounts; i++) {
+		cleanup_close(&made->roots[i]);
+		cleanup_close(&made->covered[i]);
+	}
+}
+
+static int make_groups(struct file_opener *opener, const struct mount_maker *maker,
+		       const struct made_superblocks *superblocks, struct error *err)
+{
+	struct made_mount_namespace temporary = { .fd = -1 };
+	struct group_plan groups;
+	struct mount_plan plan;
+	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
+
+	if (result == 0 && groups.temporaries.n_mounts) {
+		mount_plan_make_temporaries(&plan, opener->arena, &groups.temporaries);
+		result = mount_make_one(opener, maker, superblocks, &groups.temporaries, &plan,
+					&temporary, err);
+	}
+	if (result == 0)
+		result = mounts_make_groups(opener, &groups, &temporary, err);
+	close_namespace(&temporary, groups.temporaries.n_mounts);
+	return result;
+}
+
+static bool is_shown(const struct snapshot *snapshot, const struct pid_namespace *namespace)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
+			if (mount->nses && mount->nses->has_pidns_id &&
+			    mount->nses->pidns_id == namespace->base.id)
+				return true;
+		}
+	return false;
+}
+
+/* Those of which a proc is mounted. */
+static int open_pid_namespaces(const struct file_opener *opener, int *fds, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_pid_namespaces; i++) {
+		const struct pid_namespace *namespace = snapshot->pid_namespaces[i];
+		char path[64];
+		if (!is_shown(snapshot, namespace))
+			continue;
+		pid_t pid = i == 0	      ? opener->level_0
+			    : namespace->init ? opener->pids[namespace->init->index]
+					      : 0;
+		snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+		if (fds[i] < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot open pid namespace %" PRIu32
+					  ", whose proc is mounted",
+					  namespace->base.id);
+	}
+	return 0;
+}
+
+static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
+{
+	struct made_superblocks superblocks = { 0 };
+	int result = mounts_make_superblocks(maker, opener->arena, &superblocks, err);
+
+	if (!result)
+		result = mounts_make_origins(opener, &superblocks, err);
+	if (!result)
+		result = make_namespaces(opener, maker, &superblocks, err);
+	if (!result)
+		result = mounts_settle_superblocks(opener->snapshot, &superblocks, err);
+	if (!result)
+		result = make_groups(opener, maker, &superblocks, err);
+	for (size_t i = 0; i < superblocks.n; i++)
+		close(superblocks.all[i].fd);
+	return mounts_settle_origins(&superblocks, result < 0, err) || result ? -1 : 0;
+}
+
+int mounts_make(struct file_opener *opener, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+	size_t n = snapshot->n_mount_namespaces, n_pids = snapshot->n_pid_namespaces;
+	int *pid_namespaces = arena_array(opener->arena, int, n_pids + 1);
+	struct mount_maker maker = {
+		.snapshot = snapshot,
+		.pid_namespaces = pid_namespaces,
+		.user_namespaces = opener->user_namespaces,
+		.plain_namespaces = opener->plain_namespaces,
+		.images = opener->images,
+	};
+
+	if (!n)
+		return 0;
+	opener->mounts = arena_new(opener->arena, struct made_mounts);
+	opener->mounts->namespaces = arena_array(opener->arena, struct made_mount_namespace, n + 1);
+	for (size_t i = 0; i < n; i++)
+		opener->mounts->namespaces[i].fd = -1;
+	for (size_t i = 0; i < n_pids; i++)
+		pid_namespaces[i] = -1;
+	int result =
+		open_pid_namespaces(opener, pid_namespaces, err) || make_all(opener, &maker, err)
+			? -1
+			: 0;
+	for (size_t i = 0; i < n_pids; i++)
+		cleanup_close(&pid_namespaces[i]);
+	return result;
+}
+
+void mounts_close(struct file_opener *opener)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++)
+		close_namespace(&opener->mounts->namespaces[i],
+				snapshot->mount_namespaces[i]->n_mounts);
+	opener->mounts = NULL;
+}
+
+/* On this mount, also below what is mounted on it. */
+static int open_on(const struct made_mount_namespace *made, const struct mount_namespace *namespace,
+		   size_t index, const char *path, int flags)
+{
+	size_t covering = mount_covering(namespace, index, path);
+	size_t above = covering == SIZE_MAX ? index : covering;
+	int fd = covering == SIZE_MAX ? made->roots[index] : made->covered[covering];
+	const char *below = path_below(path, namespace->mounts[above]->mountpoint);
+
+	errno = ENOENT;
+	return below && fd >= 0 ? mount_open_on(fd, below, flags) : -1;
+}
+
+int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)
+{
+	struct mount_namespace *namespace;
+	size_t index;
+	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, &index);
+
+	errno = ENOENT;
+	for (size_t i = 0; mount && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
+		if (opener->snapshot->mount_namespaces[i] == namespace)
+			return open_on(&opener->mounts->namespaces[i], namespace, index, path,
+				       flags);
+	return -1;
+}

@@ -252,7 +252,8 @@ static void content_comes_back(void **state)
 	assert_int_equal(mkfifoat(from.fd, "in/fifo", 0604), 0);
 	struct archive_writer *writer = archive_writer_new(from.archive, false, &f->err);
 	assert_non_null(writer);
-	assert_int_equal(archive_add_tree(writer, from.fd, "", &f->err), 0);
+	const struct archive_tree tree = { .root_fd = from.fd, .prefix = "" };
+	assert_int_equal(archive_add_tree(writer, &tree, &f->err), 0);
 	assert_int_equal(archive_writer_end(writer, &f->err), 0);
 	lseek(from.archive, 0, SEEK_SET);
 	assert_int_equal(archive_extract(from.archive, to.fd, "it", &f->err), 0);

@@ -30,7 +30,9 @@ struct archive_writer {
 	gzFile file;
 	struct arena arena;
 	struct linked *links[LINK_BUCKETS];
-	bool with_removed; /* other names of files are there, which do not count */
+	const struct archive_tree *tree; /* that is being added */
+	uint64_t mount_id;		 /* of it */
+	bool with_removed;		 /* other names of files are there, which do not count */
 	/* The extended header that is being made. */
 	char *records;
 	size_t length, room;
@@ -272,6 +274,36 @@ static const char *earlier_name(struct archive_writer *writer, const struct entr
 	return NULL;
 }
 
+static uint64_t mount_id_at(int dir_fd, const char *name, int flags)
+{
+	struct statx found;
+
+	return statx(dir_fd, name, flags | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &found)
+		       ? 0
+		       : found.stx_mnt_id;
+}
+
+/*
+ * Below what is mounted there for good nobody can look, so only that there is something matters;
+ * whether a directory or not, what is mounted tells.
+ */
+static int add_covered(struct archive_writer *writer, int dir_fd, const char *path,
+		       struct stat *covering, struct error *err)
+{
+	struct entry entry = { .path = path };
+	bool directory = S_ISDIR(covering->st_mode);
+
+	covering->st_mode = S_IFREG;
+	if (writer->tree->covered(writer->tree->data, path + strlen("./")))
+		return 0;
+	if (fstat(dir_fd, &entry.stat))
+		return fail_errno(err, ERR_IO, "cannot look at %s", path);
+	entry.stat.st_mode = directory ? S_IFDIR | 0755 : S_IFREG | 0644;
+	entry.type = type_of(entry.stat.st_mode);
+	writer->length = 0;
+	return put_entry(writer, &entry, err);
+}
+
 static int add_one(struct archive_writer *writer, int dir_fd, const char *name, const char *path,
 		   struct stat *ret_stat, struct error *err)
 {
@@ -282,6 +314,8 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 	if (fstatat(dir_fd, name, &entry.stat, AT_SYMLINK_NOFOLLOW))
 		return fail_errno(err, ERR_IO, "cannot look at %s", path);
 	*ret_stat = entry.stat;
+	if (mount_id_at(dir_fd, name, 0) != writer->mount_id)
+		return add_covered(writer, dir_fd, path, ret_stat, err);
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
 	writer->length = 0;
@@ -340,15 +374,17 @@ static int add_directory(struct archive_writer *writer, int dir_fd, const char *
 	return errno ? fail_errno(err, ERR_IO, "cannot list %s", path) : 0;
 }
 
-int archive_add_tree(struct archive_writer *writer, int root_fd, const char *prefix,
+int archive_add_tree(struct archive_writer *writer, const struct archive_tree *tree,
 		     struct error *err)
 {
-	const char *path = *prefix ? arena_printf(&writer->arena, "./%s", prefix) : ".";
+	const char *path = *tree->prefix ? arena_printf(&writer->arena, "./%s", tree->prefix) : ".";
 	struct stat stat;
 
-	if (add_one(writer, root_fd, ".", path, &stat, err))
+	writer->tree = tree;
+	writer->mount_id = mount_id_at(tree->root_fd, "", AT_EMPTY_PATH);
+	if (add_one(writer, tree->root_fd, ".", path, &stat, err))
 		return -1;
-	int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
+	int fd = openat(tree->root_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
 	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", path)
 		      : add_directory(writer, fd, path, err);
 }

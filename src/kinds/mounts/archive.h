@@ -16,8 +16,18 @@ struct archive_writer;
 
 /* `file_fd` is borrowed; with_removed: archive_add_removed will be called. NULL with err. */
 struct archive_writer *archive_writer_new(int file_fd, bool with_removed, struct error *err);
-/* Adds a directory and all that is in it; `prefix` ("", "a/b") is where it is in the archive. */
-int archive_add_tree(struct archive_writer *writer, int root_fd, const char *prefix,
+/*
+ * Adds a directory and all that is in it; `prefix` ("", "a/b") is where it is in the archive. What
+ * other mounts cover cannot be looked at: `covered` is told of each such path, and says whether it
+ * will be added in another way. Otherwise only that there is something is kept.
+ */
+struct archive_tree {
+	int root_fd;
+	const char *prefix;
+	bool (*covered)(void *data, const char *path);
+	void *data;
+};
+int archive_add_tree(struct archive_writer *writer, const struct archive_tree *tree,
 		     struct error *err);
 /* Adds what has no name any more under this one; a directory that was removed is empty. */
 int archive_add_removed(struct archive_writer *writer, int path_fd, const char *path,

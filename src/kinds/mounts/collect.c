@@ -216,15 +216,32 @@ static const char *name_mount(struct collect *collect, const struct live_namespa
 			    namespace->member->pid);
 }
 
+/* By way of itself, or of another mount of the same name, if it is hidden. */
+static int open_removed(const struct mount_survey *survey, const struct live_mount *mount)
+{
+	int fd = live_mount_copy(mount);
+
+	for (size_t i = 0; i < survey->n_namespaces && fd < 0; i++) {
+		const struct live_namespace *namespace = &survey->namespaces[i];
+		for (size_t k = 0; k < namespace->table.n_lines && fd < 0; k++) {
+			const struct mount_line *line = &namespace->table.lines[k];
+			if (line->removed && line->device == mount->line->device &&
+			    strcmp(line->root, mount->line->root) == 0)
+				fd = survey_open_mount(&namespace->table, line);
+		}
+	}
+	return fd;
+}
+
 /*
  * Of a file system that nestor's namespace has, too: it is to be made again where it was. What is
  * not, goes with its file system.
  */
-static int collect_removed(struct collect *collect, const struct live_namespace *namespace,
-			   const struct mount_line *line, MntEntry *entry, int root_fd)
+static void collect_removed(struct collect *collect, const struct live_namespace *namespace,
+			    const struct mount_line *line, MntEntry *entry)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
-	const struct live_mount mount = { namespace, line, entry, root_fd };
+	const struct live_mount mount = { namespace, line, entry, -1 };
 	const struct mount_line *own = NULL;
 
 	for (size_t i = 0; i < survey->own.n_lines && !own; i++)
@@ -232,16 +249,14 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 		    path_below(line->root, survey->own.lines[i].root))
 			own = &survey->own.lines[i];
 	if (!own)
-		return 0;
-	autoclose int fd =
-		root_fd >= 0 ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0) : live_mount_copy(&mount);
+		return;
+	autoclose int fd = open_removed(survey, &mount);
 	mount_origin_collect(collect, entry, fd);
 	if (entry->origin)
 		entry->bound_path =
 			arena_printf(collect->arena, "%s/%s",
 				     strcmp(own->mountpoint, "/") == 0 ? "" : own->mountpoint,
 				     path_below(line->root, own->root));
-	return 0;
 }
 
 static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
@@ -257,10 +272,9 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	*ret_entry = entry;
 	if (check_line(line, what, err))
 		return collect_pass(collect, err);
-	if (line->removed) {
-		entry->has_deleted = entry->deleted = true;
-		return collect_removed(collect, namespace, line, entry, root_fd);
-	}
+	entry->has_deleted = entry->deleted = line->removed;
+	if (line->removed)
+		return 0;
 	const struct mount_line *origin =
 		find_origin(survey, collect->arena, line, root_fd, &path, &depth);
 	if (!origin)
@@ -325,8 +339,6 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 {
 	const struct mount_table *table = &namespace->table;
 
-	for (size_t i = 0; i < table->n_lines; i++)
-		strip_removed(collect->arena, &table->lines[i]);
 	namespace->entries = arena_array(collect->arena, MntEntry *, table->n_lines + 1);
 	for (size_t i = 0; i < table->n_lines; i++) {
 		if (collect_mount(collect, namespace, &table->lines[i], &namespace->entries[i],
@@ -338,6 +350,10 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 	if (mount_namespace_order(&namespace->order, namespace->entries, table->n_lines,
 				  collect->arena, err))
 		return -1;
+	for (size_t i = 0; i < table->n_lines; i++)
+		if (table->lines[i].removed)
+			collect_removed(collect, namespace, &table->lines[i],
+					namespace->entries[i]);
 	return mount_locks_find(namespace, err);
 }
 
@@ -480,7 +496,11 @@ static int add(struct collect *collect, struct target *target, const struct surv
 		.member = target,
 		.table.root_fd = -1,
 	};
-	return read_table(collect->arena, met->fd, &namespace->table, err);
+	if (read_table(collect->arena, met->fd, &namespace->table, err))
+		return -1;
+	for (size_t i = 0; i < namespace->table.n_lines; i++)
+		strip_removed(collect->arena, &namespace->table.lines[i]);
+	return 0;
 }
 
 static int look_at(struct collect *collect, struct target *target, struct error *err)

@@ -4,7 +4,8 @@
  * them can be seen. open_tree(2) makes one inside of the namespace, unless something hides the
  * mount or is locked in it. What hides it can be taken away in a copy of the namespace, by whoever
  * owns it, as far as it is not locked; locks stay as they are where the owner of the copy is the
- * same.
+ * same. What is locked in a mount stays mounted in its copy, also when the copy of the namespace
+ * has gone (disconnect_mount, fs/namespace.c).
  */
 #include "kinds/mounts/survey.h"
 
@@ -81,6 +82,8 @@ static int copy_below_others(void *data, struct error *err)
 	    peel(copying->namespace, index_of(copying->namespace, copying->line)))
 		return 0;
 	autoclose int fd = clone_at(copying->line->mountpoint);
+	if (fd < 0)
+		fd = open(copying->line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &stat_) == 0 && stat_.st_dev == copying->line->device)
 		copying->ret_fd = take_fd(&fd);
 	return 0;

@@ -4,6 +4,10 @@
  * system, as others can take over a group only from a mount that shows what they show
  * (do_set_group, fs/namespace.c); masters come before their slaves. Slaves join the group of their
  * master first, so the founder has to show what they show, too.
+ *
+ * Of what is hidden for good nobody has a descriptor, and nothing that is mounted there is ever
+ * seen: such mounts stay private. Slaves of a group of which nothing else is left are slaves of its
+ * master then, as when a last peer is unmounted.
  */
 #include "kinds/mounts/groups.h"
 
@@ -14,10 +18,22 @@
 #include <string.h>
 #include <sys/mount.h>
 
+enum { MAX_DEPTH = 1000 };
+
+/* A mount as a member of a group, or as a slave of one. */
+struct part {
+	uint32_t id;
+	bool slave;
+	size_t order; /* in the snapshot: the same plan each time */
+	struct group_mount mount;
+};
+
 struct group {
 	uint32_t id;
-	struct group_mount *members;
-	size_t n_members;
+	struct part *parts; /* members first */
+	size_t n_members, n_parts;
+	uint32_t master_id; /* 0: none */
+	bool master_outside;
 	struct group_mount founder;
 	enum { GROUP_NEW, GROUP_OPEN, GROUP_DONE } state;
 };
@@ -26,6 +42,11 @@ struct planning {
 	struct group_plan *plan;
 	struct arena *arena;
 	const struct snapshot *snapshot;
+	const bool **reachable; /* like snapshot->mount_namespaces */
+	struct part *hidden;	/* by id */
+	size_t n_hidden;
+	struct part *parts; /* by id, members first */
+	size_t n_parts;
 	struct group *groups; /* by id */
 	size_t n_groups;
 };
@@ -35,10 +56,9 @@ static const MntEntry *entry_of(struct group_mount mount)
 	return mount.namespace->mounts[mount.index];
 }
 
-/* A member, or a slave of it. */
-static bool is_of_group(const MntEntry *mount, uint32_t id)
+static bool is_same_mount(struct group_mount one, struct group_mount other)
 {
-	return mount->shared_id == id || (mount->master_id == id && !mount->master_outside);
+	return one.namespace == other.namespace && one.index == other.index;
 }
 
 /* What was removed shows only itself. */
@@ -61,45 +81,6 @@ static bool shows(struct group_mount wide, struct group_mount narrow)
 	return !one->deleted || is_same_removed(one, other);
 }
 
-/* Of the members, that which shows all that members and slaves of a group show; or none. */
-static struct group_mount find_founder(const struct snapshot *snapshot, uint32_t id)
-{
-	struct group_mount founder = { NULL, 0 };
-
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
-		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
-		for (size_t k = 0; k < namespace->n_mounts; k++) {
-			struct group_mount mount = { namespace, k };
-			if (namespace->mounts[k]->shared_id == id &&
-			    (!founder.namespace ||
-			     (shows(mount, founder) && !shows(founder, mount))))
-				founder = mount;
-		}
-	}
-	for (size_t i = 0; founder.namespace && i < snapshot->n_mount_namespaces; i++) {
-		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
-		for (size_t k = 0; k < namespace->n_mounts; k++)
-			if (is_of_group(namespace->mounts[k], id) &&
-			    !shows(founder, (struct group_mount){ namespace, k }))
-				return (struct group_mount){ NULL, 0 };
-	}
-	return founder;
-}
-
-bool mount_keeps_master(const struct snapshot *snapshot, const struct mount_namespace *namespace,
-			size_t index)
-{
-	const MntEntry *mount = namespace->mounts[index];
-
-	if (!mount->master_outside)
-		return false;
-	/* A temporary one, which founds a group. */
-	if (!namespace->plain || !mount->shared_id)
-		return true;
-	struct group_mount founder = find_founder(snapshot, mount->shared_id);
-	return founder.namespace == namespace && founder.index == index;
-}
-
 static void add_step(struct planning *planning, enum group_step_kind kind, struct group_mount mount,
 		     struct group_mount from)
 {
@@ -107,6 +88,144 @@ static void add_step(struct planning *planning, enum group_step_kind kind, struc
 
 	plan->steps = arena_grow(planning->arena, plan->steps, plan->n_steps, sizeof *plan->steps);
 	plan->steps[plan->n_steps++] = (struct group_step){ kind, mount, from };
+}
+
+static int invalid(struct group_mount mount, const char *why, struct error *err)
+{
+	const MntEntry *entry = entry_of(mount);
+
+	return fail(err, ERR_UNSUPPORTED_MOUNT, "mount %" PRIu32 " (%.200s): %s", entry->mnt_id,
+		    entry->mountpoint, why);
+}
+
+/* ---- which there are ---- */
+
+static int compare_parts(const void *a, const void *b)
+{
+	const struct part *one = a, *other = b;
+
+	if (one->id != other->id)
+		return one->id < other->id ? -1 : 1;
+	if (one->slave != other->slave)
+		return one->slave ? 1 : -1;
+	return one->order < other->order ? -1 : one->order > other->order;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct part *one = a, *other = b;
+
+	return one->id < other->id ? -1 : one->id > other->id;
+}
+
+static const struct part *find_part(const struct part *parts, size_t n, uint32_t id)
+{
+	struct part wanted = { .id = id };
+
+	return n ? bsearch(&wanted, parts, n, sizeof *parts, compare_ids) : NULL;
+}
+
+static void add_part(struct planning *planning, bool hidden, uint32_t id, bool slave,
+		     struct group_mount mount)
+{
+	struct part **parts = hidden ? &planning->hidden : &planning->parts;
+	size_t *n = hidden ? &planning->n_hidden : &planning->n_parts;
+
+	*parts = arena_grow(planning->arena, *parts, *n, sizeof **parts);
+	(*parts)[*n] = (struct part){ id, slave, *n, mount };
+	++*n;
+}
+
+static void sort_parts(struct part *parts, size_t n)
+{
+	if (n)
+		qsort(parts, n, sizeof *parts, compare_parts);
+}
+
+static void list_members(struct planning *planning, bool hidden)
+{
+	const struct snapshot *snapshot = planning->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			struct group_mount mount = { snapshot->mount_namespaces[i], k };
+			if (entry_of(mount)->shared_id && planning->reachable[i][k] != hidden)
+				add_part(planning, hidden, entry_of(mount)->shared_id, false,
+					 mount);
+		}
+}
+
+/*
+ * The group that it is a slave of, among those of which something can be reached; 0: none any more.
+ * A master outside is that of what it is bound from.
+ */
+static int find_master(const struct planning *planning, struct group_mount mount, size_t n_members,
+		       uint32_t *ret_id, struct error *err)
+{
+	uint32_t id = entry_of(mount)->master_id;
+
+	for (size_t i = 0; id && i <= planning->n_hidden; i++) {
+		if (find_part(planning->parts, n_members, id)) {
+			*ret_id = id;
+			return 0;
+		}
+		const struct part *hidden = find_part(planning->hidden, planning->n_hidden, id);
+		if (!hidden)
+			return invalid(mount, "its master is not in the tree", err);
+		if (entry_of(hidden->mount)->master_outside)
+			return invalid(mount, "the master of its master is outside of the tree",
+				       err);
+		id = entry_of(hidden->mount)->master_id;
+	}
+	*ret_id = 0;
+	return id ? invalid(mount, "it is its own master", err) : 0;
+}
+
+static int list_slaves(struct planning *planning, struct error *err)
+{
+	const struct snapshot *snapshot = planning->snapshot;
+	size_t n_members = planning->n_parts;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			struct group_mount mount = { snapshot->mount_namespaces[i], k };
+			uint32_t id = 0;
+			if (!entry_of(mount)->master_id || entry_of(mount)->master_outside ||
+			    !planning->reachable[i][k])
+				continue;
+			if (find_master(planning, mount, n_members, &id, err))
+				return -1;
+			if (id)
+				add_part(planning, false, id, true, mount);
+		}
+	return 0;
+}
+
+/* Nobody takes over a group from what something is locked in (has_locked_children). */
+static bool has_locked(struct group_mount mount)
+{
+	const struct mount_namespace *namespace = mount.namespace;
+
+	if (!namespace->owner->depth)
+		return false;
+	for (size_t i = mount.index + 1; i < namespace->n_mounts; i++)
+		if (namespace->parents[i] == mount.index && namespace->mounts[i]->locked)
+			return true;
+	return false;
+}
+
+/* Of the members, that which shows all that members and slaves show; or none. */
+static struct group_mount find_founder(const struct group *group)
+{
+	struct group_mount founder = group->parts[0].mount;
+
+	for (size_t i = 1; i < group->n_members; i++)
+		if (shows(group->parts[i].mount, founder) && !shows(founder, group->parts[i].mount))
+			founder = group->parts[i].mount;
+	bool all = group->n_parts == 1 || !has_locked(founder);
+	for (size_t i = 0; i < group->n_parts && all; i++)
+		all = shows(founder, group->parts[i].mount);
+	return all ? founder : (struct group_mount){ NULL, 0 };
 }
 
 static struct group *find_group(const struct planning *planning, uint32_t id)
@@ -124,12 +243,49 @@ static struct group *find_group(const struct planning *planning, uint32_t id)
 									  : NULL;
 }
 
-static int invalid(struct group_mount mount, const char *why, struct error *err)
+static int add_group(struct planning *planning, struct part *parts, size_t n, struct error *err)
 {
-	const MntEntry *entry = entry_of(mount);
+	struct group group = { .id = parts[0].id, .parts = parts, .n_parts = n };
+	const MntEntry *first = entry_of(parts[0].mount);
 
-	return fail(err, ERR_UNSUPPORTED_MOUNT, "mount %" PRIu32 " (%.200s): %s", entry->mnt_id,
-		    entry->mountpoint, why);
+	while (group.n_members < n && !parts[group.n_members].slave)
+		group.n_members++;
+	for (size_t i = 1; i < group.n_members; i++)
+		if (entry_of(parts[i].mount)->master_id != first->master_id ||
+		    entry_of(parts[i].mount)->master_outside != first->master_outside)
+			return invalid(parts[i].mount, "its group has two masters", err);
+	group.master_outside = first->master_outside;
+	group.founder = find_founder(&group);
+	planning->groups = arena_grow(planning->arena, planning->groups, planning->n_groups,
+				      sizeof *planning->groups);
+	planning->groups[planning->n_groups++] = group;
+	return 0;
+}
+
+static int find_groups(struct planning *planning, struct error *err)
+{
+	list_members(planning, true);
+	sort_parts(planning->hidden, planning->n_hidden);
+	list_members(planning, false);
+	sort_parts(planning->parts, planning->n_parts);
+	if (list_slaves(planning, err))
+		return -1;
+	sort_parts(planning->parts, planning->n_parts);
+	for (size_t i = 0, end; i < planning->n_parts; i = end) {
+		for (end = i + 1;
+		     end < planning->n_parts && planning->parts[end].id == planning->parts[i].id;)
+			end++;
+		if (add_group(planning, &planning->parts[i], end - i, err))
+			return -1;
+	}
+	/* Who is a member and a slave is a part of two. */
+	for (size_t i = 0; i < planning->n_parts; i++) {
+		const struct part *part = &planning->parts[i];
+		uint32_t own = entry_of(part->mount)->shared_id;
+		if (part->slave && own)
+			find_group(planning, own)->master_id = part->id;
+	}
+	return 0;
 }
 
 /* ---- temporary founders ---- */
@@ -152,23 +308,18 @@ static size_t common_length(const char *one, const char *other)
 static const char *common_root(const struct planning *planning, const struct group *group,
 			       struct error *err)
 {
-	const struct snapshot *snapshot = planning->snapshot;
-	const MntEntry *first = entry_of(group->members[0]);
+	const MntEntry *first = entry_of(group->parts[0].mount);
 	size_t length = strlen(first->root);
 
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
-			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
-			if (!is_of_group(mount, group->id))
-				continue;
-			if (mount->root_dev != first->root_dev) {
-				invalid((struct group_mount){ snapshot->mount_namespaces[i], k },
-					"its group is of another file system", err);
-				return NULL;
-			}
-			size_t common = common_length(first->root, mount->root);
-			length = common < length ? common : length;
+	for (size_t i = 0; i < group->n_parts; i++) {
+		const MntEntry *mount = entry_of(group->parts[i].mount);
+		if (mount->root_dev != first->root_dev) {
+			invalid(group->parts[i].mount, "its group is of another file system", err);
+			return NULL;
 		}
+		size_t common = common_length(first->root, mount->root);
+		length = common < length ? common : length;
+	}
 	return length ? arena_printf(planning->arena, "%.*s", (int)length, first->root) : "/";
 }
 
@@ -194,7 +345,7 @@ static const char *bound_from(const struct planning *planning, const MntEntry *m
 static int add_temporary(struct planning *planning, struct group *group, struct error *err)
 {
 	struct mount_namespace *temporaries = &planning->plan->temporaries;
-	const MntEntry *first = entry_of(group->members[0]);
+	const MntEntry *first = entry_of(group->parts[0].mount);
 	MntEntry *mount = arena_copy(planning->arena, first, sizeof *first);
 	const char *root = common_root(planning, group, err);
 
@@ -204,7 +355,7 @@ static int add_temporary(struct planning *planning, struct group *group, struct 
 	if (mount->bound_path) {
 		const char *path = bound_from(planning, first, root);
 		if (!path)
-			return invalid(group->members[0],
+			return invalid(group->parts[0].mount,
 				       "no mount of its group shows all of the others", err);
 		mount->bound_path = arena_string(planning->arena, path);
 	}
@@ -222,15 +373,11 @@ static int add_temporary(struct planning *planning, struct group *group, struct 
 static int plan_group(struct planning *planning, struct group *group, size_t depth,
 		      struct error *err);
 
-static int plan_slave(struct planning *planning, struct group_mount mount, size_t depth,
-		      struct error *err)
+static int plan_slave(struct planning *planning, struct group_mount mount, uint32_t master_id,
+		      size_t depth, struct error *err)
 {
-	struct group *master = find_group(planning, entry_of(mount)->master_id);
+	struct group *master = find_group(planning, master_id);
 
-	if (entry_of(mount)->master_outside)
-		return 0;
-	if (!master)
-		return invalid(mount, "its master is not in the tree", err);
 	if (plan_group(planning, master, depth + 1, err))
 		return -1;
 	add_step(planning, GROUP_JOIN, mount, master->founder);
@@ -238,118 +385,83 @@ static int plan_slave(struct planning *planning, struct group_mount mount, size_
 	return 0;
 }
 
+static void keep_master(struct planning *planning, struct group_mount mount)
+{
+	const struct snapshot *snapshot = planning->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		if (snapshot->mount_namespaces[i] == mount.namespace)
+			planning->plan->keeps_master[i][mount.index] = true;
+}
+
 static int plan_group(struct planning *planning, struct group *group, size_t depth,
 		      struct error *err)
 {
-	struct group_mount founder = group->founder;
-
 	if (group->state == GROUP_DONE)
 		return 0;
-	if (group->state == GROUP_OPEN || depth > planning->n_groups)
-		return invalid(group->members[0], "it is its own master", err);
+	if (group->state == GROUP_OPEN)
+		return invalid(group->parts[0].mount, "it is its own master", err);
+	if (depth > MAX_DEPTH)
+		return invalid(group->parts[0].mount, "it has too many masters above it", err);
 	group->state = GROUP_OPEN;
-	if (!founder.namespace) {
-		if (add_temporary(planning, group, err))
-			return -1;
-		founder = group->founder;
-	}
-	if (entry_of(founder)->master_id && plan_slave(planning, founder, depth, err))
+	if (!group->founder.namespace && add_temporary(planning, group, err))
 		return -1;
-	add_step(planning, GROUP_SHARED, founder, founder);
-	for (size_t i = 0; i < group->n_members; i++) {
-		struct group_mount member = group->members[i];
-		if (member.namespace == founder.namespace && member.index == founder.index)
-			continue;
-		if (entry_of(member)->master_id != entry_of(founder)->master_id)
-			return invalid(member, "its group has two masters", err);
-		add_step(planning, GROUP_JOIN, member, founder);
-	}
+	if (group->master_outside)
+		keep_master(planning, group->founder);
+	if (group->master_id && plan_slave(planning, group->founder, group->master_id, depth, err))
+		return -1;
+	add_step(planning, GROUP_SHARED, group->founder, group->founder);
+	for (size_t i = 0; i < group->n_members; i++)
+		if (!is_same_mount(group->parts[i].mount, group->founder))
+			add_step(planning, GROUP_JOIN, group->parts[i].mount, group->founder);
 	group->state = GROUP_DONE;
 	return 0;
 }
 
-static int by_id(const void *a, const void *b)
-{
-	const struct group_mount *one = a, *other = b;
-	uint32_t left = entry_of(*one)->shared_id, right = entry_of(*other)->shared_id;
-
-	if (left != right)
-		return left < right ? -1 : 1;
-	/* In the order of the snapshot: the same plan each time. */
-	return entry_of(*one)->mnt_id < entry_of(*other)->mnt_id ? -1 : 1;
-}
-
-static void find_groups(struct planning *planning)
+static void plan_others(struct planning *planning)
 {
 	const struct snapshot *snapshot = planning->snapshot;
-	struct group_mount *mounts = NULL;
-	size_t n = 0;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
-			if (!snapshot->mount_namespaces[i]->mounts[k]->shared_id)
-				continue;
-			mounts = arena_grow(planning->arena, mounts, n, sizeof *mounts);
-			mounts[n++] = (struct group_mount){ snapshot->mount_namespaces[i], k };
+			struct group_mount mount = { snapshot->mount_namespaces[i], k };
+			const MntEntry *entry = entry_of(mount);
+			if (entry->master_outside && !entry->shared_id)
+				keep_master(planning, mount);
+			if (entry->flags & MS_UNBINDABLE && planning->reachable[i][k])
+				add_step(planning, GROUP_UNBINDABLE, mount, mount);
 		}
-	if (n)
-		qsort(mounts, n, sizeof *mounts, by_id);
-	for (size_t i = 0, end; i < n; i = end) {
-		uint32_t id = entry_of(mounts[i])->shared_id;
-		for (end = i + 1; end < n && entry_of(mounts[end])->shared_id == id;)
-			end++;
-		planning->groups = arena_grow(planning->arena, planning->groups, planning->n_groups,
-					      sizeof *planning->groups);
-		planning->groups[planning->n_groups++] = (struct group){
-			.id = id,
-			.members = &mounts[i],
-			.n_members = end - i,
-			.founder = find_founder(snapshot, id),
-		};
-	}
-}
-
-/* How a mount propagates is changed by way of a descriptor of it. */
-static int check_reachable(const struct planning *planning, const struct mount_namespace *namespace,
-			   struct error *err)
-{
-	const bool *reachable = mounts_reachable(planning->arena, namespace);
-
-	for (size_t i = 0; i < namespace->n_mounts; i++) {
-		const MntEntry *entry = namespace->mounts[i];
-		bool changes = entry->shared_id || (entry->master_id && !entry->master_outside) ||
-			       entry->flags & MS_UNBINDABLE;
-		if (changes && !reachable[i])
-			return invalid((struct group_mount){ namespace, i },
-				       "it is hidden by others that its owner cannot take away, "
-				       "and shares mounts",
-				       err);
-	}
-	return 0;
 }
 
 int group_plan_make(struct group_plan *plan, struct arena *arena, const struct snapshot *snapshot,
 		    struct error *err)
 {
 	struct planning planning = { .plan = plan, .arena = arena, .snapshot = snapshot };
+	size_t n = snapshot->n_mount_namespaces;
 
-	*plan = (struct group_plan){ .temporaries = { .owner = snapshot->user_namespaces[0] } };
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		if (check_reachable(&planning, snapshot->mount_namespaces[i], err))
-			return -1;
-	find_groups(&planning);
+	*plan = (struct group_plan){
+		.keeps_master = arena_array(arena, bool *, n + 1),
+	};
+	planning.reachable = arena_array(arena, const bool *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		planning.reachable[i] = mounts_reachable(arena, snapshot->mount_namespaces[i]);
+		plan->keeps_master[i] =
+			arena_array(arena, bool, snapshot->mount_namespaces[i]->n_mounts);
+	}
+	if (find_groups(&planning, err))
+		return -1;
 	for (size_t i = 0; i < planning.n_groups; i++)
 		if (plan_group(&planning, &planning.groups[i], 0, err))
 			return -1;
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
-			struct group_mount mount = { snapshot->mount_namespaces[i], k };
-			const MntEntry *entry = entry_of(mount);
-			if (entry->master_id && !entry->shared_id &&
-			    plan_slave(&planning, mount, 0, err))
-				return -1;
-			if (entry->flags & MS_UNBINDABLE)
-				add_step(&planning, GROUP_UNBINDABLE, mount, mount);
-		}
+	for (size_t i = 0; i < planning.n_parts; i++) {
+		const struct part *part = &planning.parts[i];
+		if (part->slave && !entry_of(part->mount)->shared_id &&
+		    plan_slave(&planning, part->mount, part->id, 0, err))
+			return -1;
+	}
+	plan_others(&planning);
+	plan->temporaries_keep_master = arena_array(arena, bool, plan->temporaries.n_mounts + 1);
+	for (size_t i = 0; i < plan->temporaries.n_mounts; i++)
+		plan->temporaries_keep_master[i] = plan->temporaries.mounts[i]->master_outside;
 	return 0;
 }

@@ -34,13 +34,12 @@ struct group_plan {
 	struct group_step *steps;
 	size_t n_steps;
 	struct mount_namespace temporaries; /* without parents */
+	/* Is it to be a slave of the mount that it is bound from, outside of the tree? */
+	bool **keeps_master; /* [namespace][mount] */
+	bool *temporaries_keep_master;
 };
 
 int group_plan_make(struct group_plan *plan, struct arena *arena, const struct snapshot *snapshot,
 		    struct error *err);
-
-/* Is it to be a slave of the mount that it is bound from, outside of the tree? */
-bool mount_keeps_master(const struct snapshot *snapshot, const struct mount_namespace *namespace,
-			size_t index);
 
 #endif

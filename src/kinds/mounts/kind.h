@@ -27,7 +27,10 @@ struct live_superblock {
 	const char *what; /* for messages: "mount /proc (proc) of pid 12" */
 };
 
-/* A mount of the same that is attached nowhere, and has nothing mounted in it; -1 with errno. */
+/*
+ * A mount of the same that is attached nowhere, and has nothing mounted in it but what its owner
+ * could not take away either; -1 with errno.
+ */
 int live_mount_copy(const struct live_mount *mount);
 
 /* What making a superblock needs. */

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 static int make_namespaces(struct file_opener *opener, const struct mount_maker *maker,
-			   const struct made_superblocks *superblocks, struct error *err)
+			   const struct made_superblocks *superblocks,
+			   const struct group_plan *groups, struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
 
@@ -27,7 +28,8 @@ static int make_namespaces(struct file_opener *opener, const struct mount_maker 
 		struct mount_plan plan;
 		if (mount_plan_make(&plan, opener->arena, namespace, err) ||
 		    mount_make_one(opener, maker, superblocks, namespace, &plan,
-				   &opener->mounts->namespaces[i], err) < 0)
+				   groups->keeps_master[i], &opener->mounts->namespaces[i],
+				   err) < 0)
 			return -1;
 	}
 	return 0;
@@ -43,21 +45,21 @@ static void close_namespace(struct made_mount_namespace *made, size_t n_mounts)
 }
 
 static int make_groups(struct file_opener *opener, const struct mount_maker *maker,
-		       const struct made_superblocks *superblocks, struct error *err)
+		       const struct made_superblocks *superblocks, const struct group_plan *groups,
+		       struct error *err)
 {
 	struct made_mount_namespace temporary = { .fd = -1 };
-	struct group_plan groups;
 	struct mount_plan plan;
-	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
+	int result = 0;
 
-	if (result == 0 && groups.temporaries.n_mounts) {
-		mount_plan_make_temporaries(&plan, opener->arena, &groups.temporaries);
-		result = mount_make_one(opener, maker, superblocks, &groups.temporaries, &plan,
-					&temporary, err);
+	if (groups->temporaries.n_mounts) {
+		mount_plan_make_temporaries(&plan, opener->arena, &groups->temporaries);
+		result = mount_make_one(opener, maker, superblocks, &groups->temporaries, &plan,
+					groups->temporaries_keep_master, &temporary, err);
 	}
 	if (result == 0)
-		result = mounts_make_groups(opener, &groups, &temporary, err);
-	close_namespace(&temporary, groups.temporaries.n_mounts);
+		result = mounts_make_groups(opener, groups, &temporary, err);
+	close_namespace(&temporary, groups->temporaries.n_mounts);
 	return result;
 }
 
@@ -100,16 +102,20 @@ static int open_pid_namespaces(const struct file_opener *opener, int *fds, struc
 static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
 {
 	struct made_superblocks superblocks = { 0 };
-	int result = mounts_make_superblocks(maker, opener->arena, &superblocks, err);
+	struct group_plan groups;
+	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
 
+	groups.temporaries.owner = opener->snapshot->user_namespaces[0];
+	if (!result)
+		result = mounts_make_superblocks(maker, opener->arena, &superblocks, err);
 	if (!result)
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)
-		result = make_namespaces(opener, maker, &superblocks, err);
+		result = make_namespaces(opener, maker, &superblocks, &groups, err);
 	if (!result)
 		result = mounts_settle_superblocks(opener->snapshot, &superblocks, err);
 	if (!result)
-		result = make_groups(opener, maker, &superblocks, err);
+		result = make_groups(opener, maker, &superblocks, &groups, err);
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
 	return mounts_settle_origins(&superblocks, result < 0, err) || result ? -1 : 0;

@@ -12,7 +12,6 @@
 
 #include "base/cleanup.h"
 #include "kernel/deputy.h"
-#include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
@@ -34,6 +33,7 @@ struct making {
 	const struct mount_namespace *namespace;
 	const struct mount_plan *plan;
 	const struct made_superblocks *superblocks;
+	const bool *keeps_master;
 	int proc_fd;
 	int base_fd; /* where paths of nestor's namespace start; in the copy of it */
 	int stage_fd;
@@ -117,8 +117,9 @@ static int set_flags(int fd, uint32_t flags)
 /* Private, until all mounts are there, but for slaves of what is outside. */
 static int set_propagation(const struct making *making, size_t index)
 {
-	bool slave = mount_keeps_master(making->opener->snapshot, making->namespace, index);
-	struct mount_attr attributes = { .propagation = slave ? MS_SLAVE : MS_PRIVATE };
+	struct mount_attr attributes = {
+		.propagation = making->keeps_master[index] ? MS_SLAVE : MS_PRIVATE,
+	};
 
 	return (int)syscall(SYS_mount_setattr, making->roots[index], "", AT_EMPTY_PATH, &attributes,
 			    sizeof attributes);
@@ -460,7 +461,8 @@ static int make_namespace(void *data, struct error *err)
 int mount_make_one(const struct file_opener *opener, const struct mount_maker *maker,
 		   const struct made_superblocks *superblocks,
 		   const struct mount_namespace *namespace, const struct mount_plan *plan,
-		   struct made_mount_namespace *ret_made, struct error *err)
+		   const bool *keeps_master, struct made_mount_namespace *ret_made,
+		   struct error *err)
 {
 	size_t n = namespace->n_mounts, size = (2 * n + 1) * sizeof(int);
 	int *shared = deputy_memory(size);
@@ -475,6 +477,7 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		.namespace = namespace,
 		.plan = plan,
 		.superblocks = superblocks,
+		.keeps_master = keeps_master,
 		.proc_fd = proc_fd,
 		.ret_namespace_fd = shared,
 		.roots = shared + 1,

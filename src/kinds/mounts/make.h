@@ -49,7 +49,8 @@ int mounts_settle_superblocks(const struct snapshot *snapshot,
 int mount_make_one(const struct file_opener *opener, const struct mount_maker *maker,
 		   const struct made_superblocks *superblocks,
 		   const struct mount_namespace *namespace_, const struct mount_plan *plan,
-		   struct made_mount_namespace *ret_made, struct error *err);
+		   const bool *keeps_master, struct made_mount_namespace *ret_made,
+		   struct error *err);
 /* Below the root of a mount, and on it; the root may be a file. */
 int mount_open_on(int root_fd, const char *path, int flags);
 

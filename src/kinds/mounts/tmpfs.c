@@ -33,41 +33,106 @@ static bool is_shown(const struct live_superblock *superblock, size_t index)
 	return false;
 }
 
-/* A copy of one of the mounts that show the same, without what is mounted below it. */
-static int open_copy(const struct live_superblock *superblock, size_t index, struct error *err)
-{
-	const char *root = superblock->mounts[index].line->root;
+/* Of what is shown, each directory once; what is covered in one may be seen by way of another. */
+struct shown {
+	const char *root;
+	int fd;
+};
 
-	for (size_t i = index; i < superblock->n_mounts; i++) {
-		if (strcmp(superblock->mounts[i].line->root, root) != 0)
-			continue;
-		int fd = live_mount_copy(&superblock->mounts[i]);
+struct showing {
+	const struct live_superblock *superblock;
+	struct shown *shown;
+	size_t n_shown;
+};
+
+/* A copy of one of the mounts that show the same, without what is mounted below it. */
+static int open_copy(const struct live_superblock *superblock, const char *root)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct mount_line *line = superblock->mounts[i].line;
+		int fd = line->removed || strcmp(line->root, root) != 0
+				 ? -1
+				 : live_mount_copy(&superblock->mounts[i]);
 		if (fd >= 0)
 			return fd;
 	}
-	return fail(err, ERR_UNSUPPORTED_MOUNT,
-		    "%s is hidden by other mounts, so its content cannot be seen",
-		    superblock->what);
+	return -1;
+}
+
+/* Is it to be added, now or later? */
+static bool show(struct showing *showing, const char *root)
+{
+	struct arena *arena = showing->superblock->collect->arena;
+
+	for (size_t i = 0; i < showing->n_shown; i++)
+		if (strcmp(showing->shown[i].root, root) == 0)
+			return true;
+	int fd = open_copy(showing->superblock, root);
+	if (fd < 0)
+		return false;
+	showing->shown =
+		arena_grow(arena, showing->shown, showing->n_shown, sizeof *showing->shown);
+	showing->shown[showing->n_shown++] = (struct shown){ root, fd };
+	return true;
+}
+
+/* Something that is mounted below it shows it, or a part of it. */
+static bool show_covered(void *data, const char *path)
+{
+	struct showing *showing = data;
+	const struct live_superblock *superblock = showing->superblock;
+	const char *covered = arena_printf(superblock->collect->arena, "/%s", path);
+	bool whole = false;
+
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct mount_line *line = superblock->mounts[i].line;
+		if (!line->removed && strcmp(line->root, covered) == 0)
+			whole = whole || show(showing, line->root);
+	}
+	for (size_t i = 0; i < superblock->n_mounts && !whole; i++) {
+		const struct mount_line *line = superblock->mounts[i].line;
+		if (!line->removed && path_below(line->root, covered))
+			show(showing, line->root);
+	}
+	return whole;
+}
+
+static int add_one(struct showing *showing, struct archive_writer *writer, size_t index,
+		   struct error *err)
+{
+	const struct archive_tree tree = {
+		.root_fd = showing->shown[index].fd,
+		.prefix = showing->shown[index].root + 1,
+		.covered = show_covered,
+		.data = showing,
+	};
+	struct stat stat;
+
+	if (fstat(tree.root_fd, &stat) || !S_ISDIR(stat.st_mode))
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is a file of a file system of which nothing else is seen",
+			    showing->superblock->what);
+	return archive_add_tree(writer, &tree, err);
 }
 
 static int add_shown(const struct live_superblock *superblock, struct archive_writer *writer,
 		     struct error *err)
 {
-	for (size_t i = 0; i < superblock->n_mounts; i++) {
-		struct stat stat;
-		if (superblock->mounts[i].line->removed || is_shown(superblock, i))
-			continue;
-		autoclose int fd = open_copy(superblock, i, err);
-		if (fd < 0)
-			return -1;
-		if (fstat(fd, &stat) || !S_ISDIR(stat.st_mode))
-			return fail(err, ERR_UNSUPPORTED_MOUNT,
-				    "%s is a file of a file system of which nothing else is seen",
-				    superblock->what);
-		if (archive_add_tree(writer, fd, superblock->mounts[i].line->root + 1, err))
-			return -1;
+	struct showing showing = { .superblock = superblock };
+	int result = 0;
+
+	for (size_t i = 0; i < superblock->n_mounts && !result; i++)
+		if (!superblock->mounts[i].line->removed && !is_shown(superblock, i) &&
+		    !show(&showing, superblock->mounts[i].line->root))
+			result = fail(err, ERR_UNSUPPORTED_MOUNT,
+				      "%s is hidden by other mounts, so its content cannot be seen",
+				      superblock->what);
+	for (size_t i = 0; i < showing.n_shown; i++) {
+		if (!result)
+			result = add_one(&showing, writer, i, err);
+		close(showing.shown[i].fd);
 	}
-	return 0;
+	return result;
 }
 
 /* Is it carried already? */
@@ -137,6 +202,16 @@ static int add_removed(const struct live_superblock *superblock, struct archive_
 	return 0;
 }
 
+/* Where nothing is written. */
+static int name_removed(const struct live_superblock *superblock)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->removed)
+			superblock->mounts[i].entry->carried_as =
+				arena_string(superblock->collect->arena, ".nestor-removed");
+	return 0;
+}
+
 static bool has_removed(const struct live_superblock *superblock)
 {
 	for (size_t i = 0; i < superblock->n_mounts; i++)
@@ -151,7 +226,7 @@ static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *ent
 	char name[64];
 
 	if (superblock->collect->looking)
-		return 0;
+		return name_removed(superblock);
 	snprintf(name, sizeof name, "tmpfs-dev-%" PRIu32 ".tar.gz", entry->root_dev);
 	autoclose int fd = images_create_raw(superblock->collect->images, name, err);
 	struct archive_writer *writer =

@@ -355,8 +355,14 @@ def mounts(pid, numbers):
 
     lines = [line.split() for line in read(pid, "mountinfo").splitlines()]
     places = {line[0]: line[4] for line in lines}
-    lines.sort(key=lambda line: (line[4], places.get(line[1], "-"), line[3], line[5],
-                                 len(line), line[-3:]))
+    parents = {line[0]: line[1] for line in lines}
+
+    def stacked(mount):
+        """how many there are below it at the same place"""
+        return 1 + stacked(parents[mount]) if places.get(parents[mount]) == places[mount] else 0
+
+    lines.sort(key=lambda line: (line[4], places.get(line[1], "-"), stacked(line[0]), line[3],
+                                 line[5], len(line), line[-3:]))
     return [" ".join([places.get(line[1], "-"),
                       str(numbers.setdefault("device " + line[2], len(numbers))),
                       *map(anew, line[3:])]) for line in lines]

@@ -327,8 +327,8 @@ static int touch_mounts(const struct file_opener *opener, const struct task *tas
 	if (!opener->mounts || !task->ids || !task->ids->has_mnt_ns_id)
 		return 0;
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
-		struct touching touching = { opener->mounts->namespaces[i],
-					     opener->mounts->roots[i][0] };
+		struct touching touching = { opener->mounts->namespaces[i].fd,
+					     opener->mounts->namespaces[i].roots[0] };
 		if (snapshot->mount_namespaces[i]->id == task->ids->mnt_ns_id &&
 		    touching.root_fd >= 0)
 			return deputy_run(touch_there, &touching, err);

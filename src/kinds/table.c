@@ -33,6 +33,7 @@ static const struct file_kind *const file_kinds[] = {
 	&unix_socket_kind,    /* AF_UNIX */
 	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */
 	&netlink_socket_kind, /* AF_NETLINK */
+	&bpf_program_kind,    /* programs for cgroups */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,
 };

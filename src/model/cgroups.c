@@ -137,6 +137,35 @@ bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member)
 	return true;
 }
 
+static bool is_at_or_above(const char *path, const char *other)
+{
+	size_t length = strlen(path);
+
+	return strncmp(path, other, length) == 0 &&
+	       (other[length] == '/' || other[length] == '\0' ||
+		(length && path[length - 1] == '/'));
+}
+
+bool cgroup_is_of_tree(const struct snapshot *snapshot, const CgMemberEntry *member)
+{
+	const CgroupEntry *cgroups = cgroups_of(snapshot);
+	const InventoryEntry *inventory = snapshot->inventory;
+	bool found = false;
+
+	for (size_t i = 0; cgroups && i < cgroups->n_sets; i++)
+		for (size_t k = 0; k < cgroups->sets[i]->n_ctls; k++) {
+			const CgMemberEntry *other = cgroups->sets[i]->ctls[k];
+			if (strcmp(other->name, member->name) != 0 ||
+			    !is_at_or_above(member->path, other->path))
+				continue;
+			if (inventory && inventory->has_root_cg_set &&
+			    inventory->root_cg_set == cgroups->sets[i]->id)
+				return false;
+			found = true;
+		}
+	return found;
+}
+
 uint64_t cgroup_number(const struct snapshot *snapshot, const CgMemberEntry *member)
 {
 	const CgroupEntry *cgroups = cgroups_of(snapshot);

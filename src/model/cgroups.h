@@ -37,6 +37,9 @@ const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct t
 /* Is the path one of the tree's own, and not where the dumper was? */
 bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member);
 
+/* Does the path lead to a cgroup of the tree, or to one above that is not above the dumper, too? */
+bool cgroup_is_of_tree(const struct snapshot *snapshot, const CgMemberEntry *member);
+
 /*
  * A number for a path in a hierarchy, the same for all sets that have it; and the way back, NULL
  * where it is none.

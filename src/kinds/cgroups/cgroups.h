@@ -9,6 +9,7 @@
 enum { MAX_CGROUP_PATH = 4000 };
 
 extern const struct task_kind cgroups_kind;
+extern const struct file_kind bpf_program_kind;
 
 /* A set of the lines of /proc/PID/cgroup; NULL with err. */
 CgSetEntry *cgroup_parse_set(struct snapshot *snapshot, const char *text, uint32_t id,
@@ -25,6 +26,11 @@ int cgroups_complete(struct collect *collect, struct error *err);
  */
 int cgroup_open(struct file_opener *opener, const CgMemberEntry *member, enum cgroup_mode mode,
 		struct error *err);
+/* The root of a hierarchy, as our cgroup namespace shows it; -1 with errno. */
+int cgroup_open_hierarchy(struct arena *arena, const char *name);
+/* The directory of a cgroup that is there (O_PATH). */
+int cgroup_open_directory(struct file_opener *opener, const CgMemberEntry *member,
+			  struct error *err);
 /* Moves one thread; where the cgroup is not the tree's own, to where we are. */
 int cgroup_move_thread(struct file_opener *opener, const CgMemberEntry *member, bool own, pid_t tid,
 		       struct error *err);

@@ -128,6 +128,13 @@ static int find_mounted(struct arena *arena, const char *name)
 	return -1;
 }
 
+int cgroup_open_hierarchy(struct arena *arena, const char *name)
+{
+	int fd = mount_hierarchy(arena, name);
+
+	return fd < 0 ? find_mounted(arena, name) : fd;
+}
+
 static int open_hierarchy(struct file_opener *opener, const char *name, struct error *err)
 {
 	struct hierarchies *hierarchies = hierarchies_of(opener);
@@ -135,9 +142,7 @@ static int open_hierarchy(struct file_opener *opener, const char *name, struct e
 	for (size_t i = 0; i < hierarchies->count; i++)
 		if (strcmp(hierarchies->list[i].name, name) == 0)
 			return hierarchies->list[i].root_fd;
-	int fd = mount_hierarchy(opener->arena, name);
-	if (fd < 0)
-		fd = find_mounted(opener->arena, name);
+	int fd = cgroup_open_hierarchy(opener->arena, name);
 	if (fd < 0)
 		return fail_errno(err, ERR_CGROUP_MISSING,
 				  "there is no hierarchy of cgroups \"%s\" here", name);
@@ -242,6 +247,12 @@ static int open_directory(struct file_opener *opener, const CgMemberEntry *membe
 	}
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot duplicate a descriptor")
 		      : take_fd(&fd);
+}
+
+int cgroup_open_directory(struct file_opener *opener, const CgMemberEntry *member,
+			  struct error *err)
+{
+	return open_directory(opener, member, CGROUPS_NONE, err);
 }
 
 int cgroup_open(struct file_opener *opener, const CgMemberEntry *member, enum cgroup_mode mode,

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "kernel/bpf.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int call(int command, union bpf_attr *attributes)
+{
+	return (int)syscall(SYS_bpf, command, attributes, sizeof *attributes);
+}
+
+/* An initializer need not clear more than the first member, and the kernel looks at all. */
+static union bpf_attr nothing(void)
+{
+	union bpf_attr attributes;
+
+	memset(&attributes, 0, sizeof attributes);
+	return attributes;
+}
+
+static uint64_t address(const void *pointer)
+{
+	return (uint64_t)(uintptr_t)pointer;
+}
+
+int bpf_program_load(const struct bpf_source *source)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.prog_type = source->type;
+	attributes.insn_cnt = (uint32_t)source->count;
+	attributes.insns = address(source->instructions);
+	attributes.license = address(source->gpl ? "GPL" : "Proprietary");
+	strncpy(attributes.prog_name, source->name, sizeof attributes.prog_name - 1);
+	return call(BPF_PROG_LOAD, &attributes);
+}
+
+int bpf_program_info(int fd, struct bpf_prog_info *ret, struct bpf_insn *instructions,
+		     size_t *count)
+{
+	union bpf_attr attributes = nothing();
+
+	memset(ret, 0, sizeof *ret);
+	if (instructions) {
+		ret->xlated_prog_insns = address(instructions);
+		ret->xlated_prog_len = (uint32_t)(*count * sizeof *instructions);
+	}
+	attributes.info.bpf_fd = (uint32_t)fd;
+	attributes.info.info_len = sizeof *ret;
+	attributes.info.info = address(ret);
+	if (call(BPF_OBJ_GET_INFO_BY_FD, &attributes) < 0)
+		return -1;
+	*count = ret->xlated_prog_len / sizeof *instructions;
+	return 0;
+}
+
+int bpf_program_by_number(uint32_t number)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.prog_id = number;
+	return call(BPF_PROG_GET_FD_BY_ID, &attributes);
+}
+
+int bpf_attached(int cgroup_fd, uint32_t type, uint32_t *numbers, size_t room, uint32_t *ret_flags)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.query.target_fd = (uint32_t)cgroup_fd;
+	attributes.query.attach_type = type;
+	attributes.query.prog_ids = address(numbers);
+	attributes.query.prog_cnt = (uint32_t)room;
+	if (call(BPF_PROG_QUERY, &attributes) < 0)
+		return -1;
+	*ret_flags = attributes.query.attach_flags;
+	return (int)attributes.query.prog_cnt;
+}
+
+int bpf_attach(int cgroup_fd, int program_fd, uint32_t type, uint32_t flags)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.target_fd = (uint32_t)cgroup_fd;
+	attributes.attach_bpf_fd = (uint32_t)program_fd;
+	attributes.attach_type = type;
+	attributes.attach_flags = flags;
+	return call(BPF_PROG_ATTACH, &attributes);
+}
+
+int bpf_detach(int cgroup_fd, int program_fd, uint32_t type)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.target_fd = (uint32_t)cgroup_fd;
+	attributes.attach_bpf_fd = (uint32_t)program_fd;
+	attributes.attach_type = type;
+	return call(BPF_PROG_DETACH, &attributes);
+}

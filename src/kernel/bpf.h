@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bpf(2): programs, and where in the tree of cgroups they are attached. All with errno. */
+#ifndef NESTOR_KERNEL_BPF_H
+#define NESTOR_KERNEL_BPF_H
+
+#include <linux/bpf.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bpf_source {
+	uint32_t type; /* BPF_PROG_TYPE_* */
+	const char *name;
+	bool gpl;
+	const struct bpf_insn *instructions;
+	size_t count;
+};
+
+int bpf_program_load(const struct bpf_source *source);
+/*
+ * Facts about a program; `instructions`, with room for *count of them or NULL, gets those into
+ * which the kernel has translated it, and *count how many there are.
+ */
+int bpf_program_info(int fd, struct bpf_prog_info *ret, struct bpf_insn *instructions,
+		     size_t *count);
+int bpf_program_by_number(uint32_t number);
+
+/* The numbers of those that are attached to a cgroup itself; returns how many, at most `room`. */
+int bpf_attached(int cgroup_fd, uint32_t type, uint32_t *numbers, size_t room, uint32_t *ret_flags);
+int bpf_attach(int cgroup_fd, int program_fd, uint32_t type, uint32_t flags);
+int bpf_detach(int cgroup_fd, int program_fd, uint32_t type);
+
+#endif

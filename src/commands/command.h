@@ -21,6 +21,8 @@ struct command {
 
 int command_dump(const struct command *command, int argc, char **argv);
 int command_restore(const struct command *command, int argc, char **argv);
+int command_show(const struct command *command, int argc, char **argv);
+int command_diff(const struct command *command, int argc, char **argv);
 int command_tree(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
 int command_check(const struct command *command, int argc, char **argv);

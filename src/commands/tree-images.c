@@ -2,12 +2,8 @@
 /* A dumped tree, as its images describe it. */
 #include "commands/tree-view.h"
 
-#include "base/cleanup.h"
-#include "images/images.h"
 #include "kinds/kind.h"
-#include "pipeline/load.h"
-
-#include <fcntl.h>
+#include "pipeline/examine.h"
 
 static const char *content_of(struct arena *arena, enum namespace_type type, const NsEntry *entry)
 {
@@ -82,17 +78,12 @@ static void read_task(struct tree_view *view, const struct task *task)
 
 int view_read_images(struct tree_view *view, const char *dir, struct error *err)
 {
-	autoclose int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct snapshot snapshot = { .arena = view->arena };
+	const struct snapshot *snapshot = examine_images(dir, view->arena, err);
 
-	if (dir_fd < 0)
-		return fail_errno(err, ERR_IO, "cannot open the images directory %s", dir);
-	struct images *images = load_images(dir_fd, view->arena, &snapshot, err);
-	if (!images)
+	if (!snapshot)
 		return -1;
-	images_free(images);
-	read_namespaces(view, &snapshot);
-	for (size_t i = 0; i < snapshot.n_tasks; i++)
-		read_task(view, &snapshot.tasks[i]);
+	read_namespaces(view, snapshot);
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		read_task(view, &snapshot->tasks[i]);
 	return 0;
 }

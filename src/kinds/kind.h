@@ -155,6 +155,8 @@ enum file_way {
  *   connect    when every description of the tree is open and no process of it runs: what refers
  *              to others (opener_file), or begins to count (timers)
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
+ *   meets      for people: the name of what its other ends have too, "pipe 123"; "" where there are
+ *		none; may be NULL
  *   fields     of a record that is complete; NULL in it where there is none
  *   complete   once per dump, when the descriptors of all tasks are known; may be NULL
  *   before_end once, when a dump ends the tree and nothing can stop that any more; may be NULL
@@ -176,6 +178,7 @@ struct file_kind {
 	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
+	void (*meets)(const FileEntry *entry, char *text, size_t room);
 	struct file_fields (*fields)(FileEntry *entry);
 	int (*complete)(struct collect *collect, struct error *err);
 	int (*before_end)(struct collect *collect, struct error *err);

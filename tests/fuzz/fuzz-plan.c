@@ -2,7 +2,8 @@
 /*
  * Whatever well-formed nonsense images say: planning their restore ends with a plan or an error.
  * All that a restore does before the first process exists is run, but for looking at the host:
- * images_open, plan_make with facts made by hand, register sets, and the printing of the plan.
+ * images_open, plan_make with facts made by hand, register sets, and the printing of the plan. So
+ * is what `nestor show` tells.
  *
  * `fuzz-plan [--runs N] [--first N] [--seed S] FILE...` changes an image or two of each seed, N
  * times; run number n of seed s is always the same. `--make-seed FILE DIR` makes a seed of the
@@ -13,6 +14,7 @@
 #include "damage.h"
 #include "images/images.h"
 #include "kinds/memory/memory.h"
+#include "pipeline/details.h"
 #include "plan/plan.h"
 #include "seed.h"
 
@@ -139,6 +141,8 @@ static int plan_images(int dir_fd, struct arena *arena, struct facts *facts, str
 		return -1;
 	images_free(images);
 	memory_adopt(&snapshot);
+	struct details details;
+	details_make(&details, arena, &snapshot);
 	if (!facts->n_vdso)
 		adopt_vdso(facts, &snapshot);
 	if (plan_make(&plan, arena, &snapshot, facts, &kinds, &options, err) ||

@@ -212,6 +212,11 @@ static void fifo_describe(const FileEntry *entry, char *text, size_t room)
 	snprintf(text, room, "named pipe %u", entry->fifo->pipe_id);
 }
 
+static void fifo_meets(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "named pipe %u", entry->fifo->pipe_id);
+}
+
 static struct file_fields fifo_fields(FileEntry *entry)
 {
 	return (struct file_fields){ &entry->fifo->fown, &entry->fifo->flags };
@@ -226,5 +231,6 @@ const struct file_kind fifo_kind = {
 	.verify = fifo_verify,
 	.open = fifo_open,
 	.describe = fifo_describe,
+	.meets = fifo_meets,
 	.fields = fifo_fields,
 };

@@ -326,6 +326,11 @@ static void pipe_describe(const FileEntry *entry, char *text, size_t room)
 		 ends[entry->pipe->flags & O_ACCMODE]);
 }
 
+static void pipe_meets(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "pipe %u", entry->pipe->pipe_id);
+}
+
 static struct file_fields pipe_fields(FileEntry *entry)
 {
 	return (struct file_fields){ &entry->pipe->fown, &entry->pipe->flags };
@@ -339,6 +344,7 @@ const struct file_kind pipe_kind = {
 	.check = pipe_check,
 	.open = pipe_open,
 	.describe = pipe_describe,
+	.meets = pipe_meets,
 	.fields = pipe_fields,
 	.complete = pipe_complete,
 };

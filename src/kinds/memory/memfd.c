@@ -353,6 +353,11 @@ static void memfd_describe(const FileEntry *entry, char *text, size_t room)
 	snprintf(text, room, "memory file %u", entry->memfd->inode_id);
 }
 
+static void memfd_meets(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "memory file %u", entry->memfd->inode_id);
+}
+
 static struct file_fields memfd_fields(FileEntry *entry)
 {
 	return (struct file_fields){ &entry->memfd->fown, &entry->memfd->flags };
@@ -367,5 +372,6 @@ const struct file_kind memfd_kind = {
 	.open = memfd_open,
 	.connect = memfd_connect,
 	.describe = memfd_describe,
+	.meets = memfd_meets,
 	.fields = memfd_fields,
 };

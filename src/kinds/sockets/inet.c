@@ -410,6 +410,21 @@ static void describe_address(const InetSkEntry *sk, const uint32_t *words, uint3
 	snprintf(text, room, sk->family == AF_INET ? "%s:%u" : "[%s]:%u", address, port);
 }
 
+static void inet_meets(const FileEntry *entry, char *text, size_t room)
+{
+	const InetSkEntry *sk = entry->isk;
+	char from[80], to[80];
+
+	*text = '\0';
+	if (!sk->dst_port || sk->proto != IPPROTO_TCP)
+		return;
+	describe_address(sk, sk->src_addr, sk->src_port, from, sizeof from);
+	describe_address(sk, sk->dst_addr, sk->dst_port, to, sizeof to);
+	bool ordered = strcmp(from, to) < 0;
+	snprintf(text, room, "TCP %s and %s in net:%u", ordered ? from : to, ordered ? to : from,
+		 sk->ns_id);
+}
+
 static void inet_describe(const FileEntry *entry, char *text, size_t room)
 {
 	const InetSkEntry *sk = entry->isk;
@@ -441,6 +456,7 @@ const struct file_kind inet_socket_kind = {
 	.open = inet_open,
 	.connect = inet_connect,
 	.describe = inet_describe,
+	.meets = inet_meets,
 	.complete = inet_complete,
 	.before_end = inet_before_end,
 	.done = inet_done,

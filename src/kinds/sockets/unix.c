@@ -109,6 +109,16 @@ static int unix_open(struct file_opener *opener, const FileEntry *entry, struct 
 	return fd;
 }
 
+static void unix_meets(const FileEntry *entry, char *text, size_t room)
+{
+	uint32_t one = entry->usk->ino, other = entry->usk->peer;
+
+	*text = '\0';
+	if (other)
+		snprintf(text, room, "unix sockets %u and %u", one < other ? one : other,
+			 one < other ? other : one);
+}
+
 static void unix_describe(const FileEntry *entry, char *text, size_t room)
 {
 	const UnixSkEntry *sk = entry->usk;
@@ -140,5 +150,6 @@ const struct file_kind unix_socket_kind = {
 	.open = unix_open,
 	.fields = fields,
 	.describe = unix_describe,
+	.meets = unix_meets,
 	.complete = unix_complete,
 };

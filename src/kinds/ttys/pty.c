@@ -428,6 +428,11 @@ static void pty_describe(const FileEntry *entry, char *text, size_t room)
 		 entry->tty->master ? "master" : "slave");
 }
 
+static void pty_meets(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "terminal %u", entry->tty->tty_info_id);
+}
+
 static struct file_fields pty_fields(FileEntry *entry)
 {
 	return (struct file_fields){ .flags = &entry->tty->flags, .owner = &entry->tty->fown };
@@ -444,5 +449,6 @@ const struct file_kind pty_kind = {
 	.open = pty_open,
 	.connect = pty_connect,
 	.describe = pty_describe,
+	.meets = pty_meets,
 	.complete = pty_complete,
 };

@@ -44,7 +44,7 @@ const struct option_row pipeline_options[] = {
 	{ 0, "manage-cgroups", OPTION_OPTIONAL_TEXT, PIPELINE_ROW(manage_cgroups), "MODE",
 	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not "
 	  "be "
-	  "there) or ignore; default: soft" },
+	  "there), full (as soft) or ignore; default: soft" },
 	{ 0, "tcp-established", OPTION_FLAG, PIPELINE_ROW(tcp_established), NULL,
 	  "take TCP connections to somebody outside of the tree along" },
 	{ 0, "tcp-close", OPTION_FLAG, PIPELINE_ROW(tcp_close), NULL, "they come back closed" },
@@ -63,6 +63,7 @@ const struct option_row pipeline_options[] = {
 	{ 0, "irmap-scan-path", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0, "evasive-devices", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "enable-external-masters", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "enable-fs", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0, "enable-external-sharing", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "mntns-compat-mode", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "allow-uprobes", OPTION_HARMLESS, 0, NULL, NULL },

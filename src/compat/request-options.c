@@ -47,11 +47,13 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"evasive_devices", "link_remap",	  "force_irmap",    "irmap_scan_paths",
-	"auto_ext_mnt",	   "ext_sharing",	  "ext_masters",    "mntns_compat_mode",
-	"pre_dump_mode",   "skip_file_rwx_check", "cpu_cap",	    "freeze_cgroup",
-	"weak_sysctls",	   "orphan_pts_master",	  "pidfd_store_sk", "unprivileged",
-	"file_locks",	   "auto_dedup",	  "display_stats",  NULL,
+	"evasive_devices",  "link_remap",	   "force_irmap",
+	"irmap_scan_paths", "auto_ext_mnt",	   "enable_fs",
+	"ext_sharing",	    "ext_masters",	   "mntns_compat_mode",
+	"pre_dump_mode",    "skip_file_rwx_check", "cpu_cap",
+	"freeze_cgroup",    "weak_sysctls",	   "orphan_pts_master",
+	"pidfd_store_sk",   "unprivileged",	   "file_locks",
+	"auto_dedup",	    "display_stats",	   NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)

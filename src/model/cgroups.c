@@ -17,10 +17,8 @@ static const CgroupEntry *cgroups_of(const struct snapshot *snapshot)
 bool cgroup_mode_of_name(const char *name, enum cgroup_mode *ret_mode)
 {
 	static const char *const names[] = {
-		[CGROUPS_SOFT] = "soft",
-		[CGROUPS_NONE] = "none",
-		[CGROUPS_STRICT] = "strict",
-		[CGROUPS_IGNORE] = "ignore",
+		[CGROUPS_SOFT] = "soft", [CGROUPS_NONE] = "none",     [CGROUPS_STRICT] = "strict",
+		[CGROUPS_FULL] = "full", [CGROUPS_IGNORE] = "ignore",
 	};
 
 	*ret_mode = CGROUPS_SOFT;

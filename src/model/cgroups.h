@@ -17,6 +17,7 @@ enum cgroup_mode {
 	CGROUPS_SOFT,	/* makes those that are not there */
 	CGROUPS_NONE,	/* all have to be there */
 	CGROUPS_STRICT, /* none may be there */
+	CGROUPS_FULL,	/* as soft; that settings do not come back is told */
 	CGROUPS_IGNORE, /* everybody stays where the restore is */
 };
 

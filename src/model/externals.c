@@ -53,6 +53,9 @@ int externals_add(struct externals *externals, struct arena *arena, const char *
 	size_t length = strcspn(text, "[:");
 	enum external_type type;
 
+	/* "console:" is what lxc-checkpoint says where there is none. */
+	if (length && strcmp(text + length, ":") == 0)
+		return 0;
 	if (!find_type(text, length, &type))
 		return fail_type(text, (int)length, err);
 	const struct external_form *form = &forms[type];

@@ -19,7 +19,7 @@ void pipeline_options_init(struct pipeline_options *options)
 int fail_cgroup_mode(const struct pipeline_options *options, struct error *err)
 {
 	fail(err, ERR_USAGE, "--manage-cgroups=%s is not supported", options->manage_cgroups);
-	return fail_hint(err, "modes are soft, none, strict and ignore");
+	return fail_hint(err, "modes are soft, none, strict, full and ignore");
 }
 
 void pipeline_options_like_criu(struct pipeline_options *options, struct arena *arena)

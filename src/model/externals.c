@@ -17,6 +17,7 @@ static const struct external_form {
 } forms[EXTERNAL_TYPES] = {
 	[EXTERNAL_PIPE] = { "pipe", "INODE", NULL, true },
 	[EXTERNAL_UNIX] = { "unix", "INODE", NULL, true },
+	[EXTERNAL_TTY] = { "tty", "RDEV:DEV", NULL, true },
 	[EXTERNAL_FILE] = { "file", "MOUNT:INODE", NULL, false },
 	[EXTERNAL_MNT] = { "mnt", "KEY", "VALUE", true },
 };

@@ -19,6 +19,7 @@ enum external_type {
 	EXTERNAL_UNIX, /* unix[INODE], of the tree's own socket: its peer is outside */
 	EXTERNAL_FILE, /* file[MOUNT:INODE], in hexadecimal: a descriptor of somebody outside */
 	EXTERNAL_MNT,  /* mnt[KEY]:VALUE */
+	EXTERNAL_TTY,  /* tty[RDEV:DEV], in hexadecimal: a terminal whose master is outside */
 	EXTERNAL_TYPES,
 };
 

@@ -14,6 +14,7 @@ const char *source_name(enum source_kind kind)
 		[SOURCE_FILE] = "file",
 		[SOURCE_PAGES] = "pages",
 		[SOURCE_SHARED_MEMORY] = "shared memory",
+		[SOURCE_TERMINAL] = "terminal",
 		[SOURCE_CORE_DIRECTORY] = "core directory",
 		[SOURCE_COORDINATOR] = "coordinator",
 		[SOURCE_CGROUP] = "cgroup",

@@ -13,6 +13,7 @@
 #include "kinds/memory/memory.h"
 #include "kinds/mounts/mounts.h"
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/ttys/ttys.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -117,6 +118,8 @@ static int open_source(struct run *run, const struct source *source, struct erro
 				   run->plan->cgroup_mode, err);
 	case SOURCE_NAMESPACE:
 		return open_made_namespace(run, source->id, err);
+	case SOURCE_TERMINAL:
+		return terminal_open_early(&run->opener, (uint32_t)source->id, err);
 	case SOURCE_CORE_DIRECTORY:
 		return open_core_directory(run->plan->facts->core_pattern, err);
 	case SOURCE_LATE_HOLDER:

@@ -6,6 +6,7 @@
  *	closed sees its end, one whose slave was never open does not
  * flavours: flat three user user-three
  * rounds: 2
+ * alone: terminal numbers are one for all
  * ignore: stat
  */
 #include "scenario.h"

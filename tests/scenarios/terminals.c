@@ -4,6 +4,7 @@
  * promise: pseudo-terminals keep both sides, numbers, modes, size and packet mode; a session keeps
  *	its controlling terminal and the group in the foreground
  * flavours: flat one three user user-three
+ * alone: terminal numbers are one for all
  * ignore: stat
  */
 #include "scenario.h"

@@ -107,7 +107,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 
 	groups.temporaries.owner = opener->snapshot->user_namespaces[0];
 	if (!result)
-		result = mounts_make_superblocks(maker, opener->arena, &superblocks, err);
+		result = mounts_make_superblocks(opener, maker, &superblocks, err);
 	if (!result)
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)
@@ -155,6 +155,8 @@ void mounts_close(struct file_opener *opener)
 {
 	const struct snapshot *snapshot = opener->snapshot;
 
+	if (opener->arena)
+		mounts_close_early(opener);
 	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++)
 		close_namespace(&opener->mounts->namespaces[i],
 				snapshot->mount_namespaces[i]->n_mounts);

@@ -43,7 +43,7 @@ static int make_inside(void *data, struct error *err)
 	return *founding->ret_fd < 0 ? -1 : 0;
 }
 
-static int make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
+int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
 			   const MntEntry *mount, struct error *err)
 {
 	struct founding founding = { maker, kind, mount, -1, NULL };
@@ -86,7 +86,7 @@ static int fill_inside(void *data, struct error *err)
 	return filling->kind->fill(filling->maker, filling->mount, filling->root_fd, err);
 }
 
-int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena,
+int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err)
 {
 	const struct snapshot *snapshot = maker->snapshot;
@@ -101,11 +101,13 @@ int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena
 				known = superblocks->all[m].device == mount->root_dev;
 			if (known || !kind)
 				continue;
-			int fd = make_superblock(maker, kind, mount, err);
+			int fd = mounts_take_early(opener, mount->root_dev);
+			if (fd < 0)
+				fd = mounts_make_superblock(maker, kind, mount, err);
 			if (fd < 0)
 				return -1;
-			superblocks->all = arena_grow(arena, superblocks->all, superblocks->n,
-						      sizeof *superblocks->all);
+			superblocks->all = arena_grow(opener->arena, superblocks->all,
+						      superblocks->n, sizeof *superblocks->all);
 			superblocks->all[superblocks->n++] =
 				(struct superblock){ mount->root_dev, fd, mount };
 			struct filling filling = { maker, kind, mount, fd };

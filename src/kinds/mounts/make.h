@@ -38,8 +38,16 @@ const char *mount_origin_path(const struct made_superblocks *made, const MntEntr
 /* Removes them again. After a failure it adds none. */
 int mounts_settle_origins(struct made_superblocks *made, bool failed, struct error *err);
 
+struct mount_kind;
+int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
+			   const MntEntry *mount, struct error *err);
+
+/* early.c: the superblock with this number if it is there already, or -1; the caller's from now. */
+int mounts_take_early(struct file_opener *opener, uint32_t device);
+void mounts_close_early(struct file_opener *opener);
+
 /* make-superblocks.c: those that are bound from nowhere. What was made is there also on failure. */
-int mounts_make_superblocks(const struct mount_maker *maker, struct arena *arena,
+int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err);
 /* Once all is mounted: what was removed is, and nothing in them changes any more. */
 int mounts_settle_superblocks(const struct snapshot *snapshot,

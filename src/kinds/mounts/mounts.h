@@ -55,6 +55,14 @@ struct made_mounts {
 int mounts_make(struct file_opener *opener, struct error *err);
 void mounts_close(struct file_opener *opener);
 
+/*
+ * early.c: the devpts of the tree's own of which this is a mount, or NULL; whether a mount shows
+ * just that file of a superblock; and the root of a mount of it before there are any, borrowed.
+ */
+const MntEntry *mounts_own_devpts(const struct snapshot *snapshot, uint32_t mount_id);
+bool mounts_show_file(const struct snapshot *snapshot, uint32_t device, const char *root);
+int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struct error *err);
+
 /* Opens a path of a mount namespace through the mount on which it was opened. */
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
 

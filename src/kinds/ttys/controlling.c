@@ -29,17 +29,6 @@ static const TtyInfoEntry *terminal_of(const struct snapshot *snapshot, const st
 	return NULL;
 }
 
-static const FileEntry *slave_of(const struct snapshot *snapshot, const TtyInfoEntry *info)
-{
-	for (size_t i = 0; i < snapshot->n_files; i++) {
-		const FileEntry *entry = snapshot->files[i];
-		if (entry->type == FD_TYPES__TTY && entry->tty && !entry->tty->master &&
-		    entry->tty->tty_info_id == info->id)
-			return entry;
-	}
-	return NULL;
-}
-
 /* Somebody in the session who has the terminal open, and the number of that descriptor. */
 static const struct task *find_speaker(const struct snapshot *snapshot, const TtyInfoEntry *info,
 				       uint32_t *ret_number)
@@ -69,11 +58,12 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 
 	if (!info)
 		return 0;
-	if (info->has_mount_id)
-		return fail(err, ERR_UNSUPPORTED_TASK,
-			    "its session is controlled by a terminal of a devpts of its own");
-	if (!slave_of(snapshot, info) ||
-	    (info->pgrp && info->pgrp != info->sid && !find_speaker(snapshot, info, &number)))
+	if (info->type == TTY_TYPE__PTY && !pty_is_early(snapshot, info))
+		return fail(
+			err, ERR_UNSUPPORTED_TASK,
+			"its session is controlled by a terminal of a devpts that is mounted in "
+			"the tree and is not the tree's own");
+	if (info->pgrp && info->pgrp != info->sid && !find_speaker(snapshot, info, &number))
 		return fail(err, ERR_UNSUPPORTED_TASK,
 			    "nobody in its session has its controlling terminal open");
 	return 0;
@@ -87,7 +77,7 @@ static void led_session(struct plan *plan, const struct task *task, struct progr
 
 	if (!info)
 		return;
-	uint32_t source = plan_source(plan, SOURCE_FILE, slave_of(plan->snapshot, info)->id);
+	uint32_t source = plan_source(plan, SOURCE_TERMINAL, info->id);
 	uint64_t slot = plan_hold(plan, program, source);
 	op_expect(op_argument_from(program_call(program, SYS_ioctl, 0, TIOCSCTTY, 0), 0, slot), 0);
 	plan_let_go(plan, program, source, slot);
@@ -107,6 +97,18 @@ static uint32_t group_number(const struct snapshot *snapshot, const TtyInfoEntry
 	return 0;
 }
 
+/* What mounts of the tree show has to be there before they are, also if no session has it. */
+static void plan_early(struct plan *plan)
+{
+	const struct records *terminals = snapshot_records(plan->snapshot, IMAGE_TTY_INFO);
+
+	for (size_t i = 0; i < terminals->count; i++) {
+		const TtyInfoEntry *info = terminals->records[i]->message;
+		if (info->has_mount_id && pty_is_early(plan->snapshot, info))
+			plan_source(plan, SOURCE_TERMINAL, info->id);
+	}
+}
+
 static int plan_foreground(struct plan *plan, const struct task *task, size_t thread,
 			   struct program *program, struct error *err)
 {
@@ -117,6 +119,8 @@ static int plan_foreground(struct plan *plan, const struct task *task, size_t th
 	(void)thread;
 	(void)program;
 	(void)err;
+	if (task == &plan->snapshot->tasks[0])
+		plan_early(plan);
 	if (!info || !info->pgrp || info->pgrp == info->sid)
 		return 0;
 	const struct task *speaker = find_speaker(plan->snapshot, info, &number);

@@ -68,7 +68,7 @@ int pty_state_read(int master, TtyInfoEntry *info, struct arena *arena, const ch
 
 	if (ioctl(master, TCGETS2, &modes) < 0 || ioctl(master, TIOCGLCKTRMIOS, &locked) < 0 ||
 	    ioctl(master, TIOCGWINSZ, &size) < 0 || ioctl(master, TIOCGEXCL, &exclusive) < 0 ||
-	    ioctl(master, TIOCGPKT, &packet) < 0)
+	    (info->type == TTY_TYPE__PTY && ioctl(master, TIOCGPKT, &packet) < 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read how it is set", what);
 	memcpy(&locked_modes, &locked, sizeof locked);
 	info->termios = new_modes(arena, &modes);
@@ -86,12 +86,27 @@ int pty_state_read(int master, TtyInfoEntry *info, struct arena *arena, const ch
 
 int pty_state_check(const TtyInfoEntry *info, struct error *err)
 {
-	if (info->type != TTY_TYPE__PTY || !info->pty)
+	if ((info->type != TTY_TYPE__PTY && info->type != TTY_TYPE__EXT_TTY) ||
+	    (info->type == TTY_TYPE__PTY && !info->pty))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "terminal %u is no pseudo-terminal",
 			    info->id);
 	if (info->termios && info->termios->c_line != 0)
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "terminal %u has line discipline %u",
 			    info->id, info->termios->c_line);
+	return 0;
+}
+
+int pty_size_write(int master, const TtyInfoEntry *info, struct error *err)
+{
+	if (info->winsize) {
+		struct size size = { (unsigned short)info->winsize->ws_row,
+				     (unsigned short)info->winsize->ws_col,
+				     (unsigned short)info->winsize->ws_xpixel,
+				     (unsigned short)info->winsize->ws_ypixel };
+		if (ioctl(master, TIOCSWINSZ, &size) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "terminal %u: cannot set its size", info->id);
+	}
 	return 0;
 }
 
@@ -103,16 +118,7 @@ int pty_state_write(int master, const TtyInfoEntry *info, struct error *err)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "terminal %u: cannot set its modes", info->id);
 	}
-	if (info->winsize) {
-		struct size size = { (unsigned short)info->winsize->ws_row,
-				     (unsigned short)info->winsize->ws_col,
-				     (unsigned short)info->winsize->ws_xpixel,
-				     (unsigned short)info->winsize->ws_ypixel };
-		if (ioctl(master, TIOCSWINSZ, &size) < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "terminal %u: cannot set its size", info->id);
-	}
-	return 0;
+	return pty_size_write(master, info, err);
 }
 
 int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err)

@@ -9,8 +9,9 @@
  * opened and closed once more then. What waits in either direction: pty-queues.c. What was typed
  * before the slave was ever opened is not seen, and lost.
  *
- * Refused: a slave whose master is outside of the tree, a master that was never unlocked, and a
- * descriptor of /dev/tty.
+ * One whose master is outside of the tree: outside.c.
+ *
+ * Refused: a master that was never unlocked, and a descriptor of /dev/tty.
  */
 #include "kinds/ttys/ttys.h"
 
@@ -32,15 +33,11 @@
 #include <termios.h>
 #include <unistd.h>
 
-#ifndef TIOCGPTPEER
-#define TIOCGPTPEER _IO('T', 0x41)
-#endif
 #ifndef TIOCGPTLCK
 #define TIOCGPTLCK _IOR('T', 0x39, int)
 #endif
 
 enum { PTMX_MAJOR = 5, PTMX_MINOR = 2, TTY_MINOR = 0, SLAVE_MAJOR = 136, LAST_SLAVE_MAJOR = 143 };
-enum { MOST_MASTERS = 4096 };
 
 static bool is_master(const struct stat *stat)
 {
@@ -62,8 +59,10 @@ struct known_pty {
 	uint32_t index;
 	TtyInfoEntry *info;
 	bool has_master, has_slave;
-	const struct target *target; /* who has the master, and its number there */
+	/* Who has the master, and its number there; without one the same of a slave. */
+	const struct target *target;
 	uint32_t number;
+	dev_t slave;	      /* its number as a device, where one is there */
 	const char *what;     /* one of its descriptors, for messages */
 	pid_t session, group; /* as we see them; 0: none */
 };
@@ -95,21 +94,19 @@ static struct known_pty *known_pty(struct collect *collect, dev_t device, uint32
 	return pty;
 }
 
-/* A slave of a master. O_CLOEXEC would stay in the flags of the description (ptm_open_peer). */
-static int open_peer(int master, int flags)
-{
-	int fd = ioctl(master, TIOCGPTPEER, flags | O_NOCTTY);
-
-	if (fd >= 0)
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return fd;
-}
-
 static int duplicate_of(const struct target *target, uint32_t number)
 {
 	autoclose int pidfd = target_pidfd(target);
 
 	return pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)number, 0);
+}
+
+static void set_name(TtyInfoEntry *info, const struct stat *name)
+{
+	info->has_uid = info->has_gid = info->has_mode = true;
+	info->uid = name->st_uid;
+	info->gid = name->st_gid;
+	info->mode = name->st_mode & 07777;
 }
 
 static int collect_master(const struct open_file *file, int fd, struct known_pty **ret_pty,
@@ -127,7 +124,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a terminal that was never unlocked",
 			    file->what);
 	/* Only its name: an open would be seen by the master. */
-	autoclose int peer = open_peer(fd, O_PATH);
+	autoclose int peer = pty_open_peer(fd, O_PATH);
 	if (peer < 0 || fstat(peer, &name) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its other side",
 				  file->what);
@@ -139,10 +136,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	info->ptmx = arena_string(collect->snapshot->arena, file->link);
 	info->has_mount_id = mounted > 0;
 	info->mount_id = mount_id;
-	info->has_uid = info->has_gid = info->has_mode = true;
-	info->uid = name.st_uid;
-	info->gid = name.st_gid;
-	info->mode = name.st_mode & 07777;
+	set_name(info, &name);
 	info->rdev = (uint32_t)file->stat.st_rdev;
 	pty->has_master = true;
 	pty->target = file->target;
@@ -153,6 +147,24 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	if (ioctl(fd, TIOCGPGRP, &pty->group) < 0)
 		pty->group = 0;
 	*ret_pty = pty;
+	return 0;
+}
+
+static int collect_path_of_slave(const struct open_file *file, TtyFileEntry *tty,
+				 TtyInfoEntry *info, struct error *err)
+{
+	uint32_t mount_id;
+	int mounted = mount_of_file(file, &mount_id, err);
+
+	if (mounted <= 0)
+		return mounted;
+	tty->path = arena_string(file->target->collect->snapshot->arena, file->link);
+	tty->has_mount_id = true;
+	tty->mount_id = mount_id;
+	if (!info->has_mount_id) {
+		info->has_mount_id = true;
+		info->mount_id = mount_id;
+	}
 	return 0;
 }
 
@@ -173,6 +185,11 @@ static int pty_collect(const struct open_file *file, FileEntry *entry, struct er
 				 ((major(file->stat.st_rdev) - SLAVE_MAJOR) << 20);
 		pty = known_pty(collect, file->stat.st_dev, index);
 		pty->has_slave = true;
+		pty->slave = file->stat.st_rdev;
+		if (!pty->has_master) {
+			pty->target = file->target;
+			pty->number = file->number;
+		}
 	}
 	pty->what = file->what;
 	entry->tty = snapshot_new(collect->snapshot, TTY_FILE_ENTRY, TtyFileEntry);
@@ -182,22 +199,7 @@ static int pty_collect(const struct open_file *file, FileEntry *entry, struct er
 	entry->tty->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
 	entry->tty->has_master = true;
 	entry->tty->master = is_master(&file->stat);
-	return 0;
-}
-
-/* The number at level 0 of a session or group, told by somebody who is in it. */
-static uint32_t number_of(const struct collect *collect, pid_t seen, bool of_session)
-{
-	for (size_t i = 0; seen > 0 && i < collect->n_targets; i++) {
-		const struct target *target = &collect->targets[i];
-		/* proc(5): 5 is the group, 6 the session, as the reader sees them. */
-		if ((pid_t)target_leader_field(target, of_session ? 6 : 5) != seen)
-			continue;
-		struct pid_vector pids =
-			of_session ? task_sessions(target->task) : task_groups(target->task);
-		return pids.pid[0];
-	}
-	return 0;
+	return entry->tty->master ? 0 : collect_path_of_slave(file, entry->tty, pty->info, err);
 }
 
 /* While the other side is closed, and was not always, the master sees an end (EPOLLHUP). */
@@ -219,7 +221,7 @@ static int collect_queues(struct collect *collect, const struct known_pty *pty, 
 	pty->info->has_slave_closed = pty->info->slave_closed = sees_end(master);
 	if (!pty->has_slave && !pty->info->slave_closed)
 		return 0;
-	autoclose int slave = open_peer(master, O_RDWR | O_NONBLOCK);
+	autoclose int slave = pty_open_peer(master, O_RDWR | O_NONBLOCK);
 	if (slave < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open its other side",
 				  pty->what);
@@ -234,25 +236,48 @@ static int collect_queues(struct collect *collect, const struct known_pty *pty, 
 	return 0;
 }
 
+static int complete_outside(struct collect *collect, struct known_pty *pty, struct error *err)
+{
+	struct outside_terminal outside = { .collect = collect,
+					    .target = pty->target,
+					    .device = pty->device,
+					    .slave = pty->slave,
+					    .info = pty->info,
+					    .what = pty->what };
+	struct stat named;
+	autoclose int fd = duplicate_of(pty->target, pty->number);
+
+	if (fd < 0 || fstat(fd, &named) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
+				  pty->what);
+	set_name(pty->info, &named);
+	if (!outside_allow(&outside))
+		return 0;
+	outside_find_session(&outside);
+	return pty_state_read(fd, pty->info, collect->snapshot->arena, pty->what, err);
+}
+
 static int pty_complete(struct collect *collect, struct error *err)
 {
-	for (struct known_pty *pty = *collect_state(collect, &pty_kind); pty; pty = pty->next) {
-		if (!pty->has_master) {
-			collect_refuse_file(collect,
-					    "%s is a terminal whose master is outside of the tree",
-					    pty->what);
+	struct known_pty *first = *collect_state(collect, &pty_kind);
+
+	for (struct known_pty *pty = first; pty; pty = pty->next) {
+		if (!pty->has_master)
 			continue;
-		}
 		/* Somebody may only look (nestor tree). */
 		if (collect->images && collect_queues(collect, pty, err))
 			return -1;
-		pty->info->sid = number_of(collect, pty->session, true);
-		pty->info->pgrp = number_of(collect, pty->group, false);
+		pty->info->sid = tty_number_of(collect, pty->session, true);
+		pty->info->pgrp = tty_number_of(collect, pty->group, false);
 		if (pty->session && !pty->info->sid)
 			collect_refuse_file(collect,
 					    "%s controls a session that is outside of the tree",
 					    pty->what);
 	}
+	/* What controls no session by now may be one of these. */
+	for (struct known_pty *pty = first; pty; pty = pty->next)
+		if (!pty->has_master && complete_outside(collect, pty, err))
+			return -1;
 	return 0;
 }
 
@@ -274,6 +299,8 @@ static int pty_check(const struct snapshot *snapshot, const FileEntry *entry, st
 	if (!entry->tty || entry->tty->id != entry->id || !info)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a terminal",
 			    entry->id);
+	if (info->type == TTY_TYPE__EXT_TTY)
+		return pty_state_check(info, err);
 	if (!entry->tty->has_master || !info->ptmx)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "terminal %u: the images do not tell where it was opened", info->id);
@@ -285,79 +312,18 @@ static enum file_way pty_way(const struct snapshot *snapshot, const FileEntry *e
 {
 	const TtyInfoEntry *info = tty_info_of(snapshot, entry);
 
-	return info && info->has_mount_id ? FILE_LATE : FILE_EARLY;
+	if (!info || !info->has_mount_id)
+		return FILE_EARLY;
+	return entry->tty->has_master && entry->tty->master && pty_is_early(snapshot, info)
+		       ? FILE_EARLY
+		       : FILE_LATE;
 }
 
-struct made_pty {
-	struct made_pty *next;
-	uint32_t id;
-	size_t place; /* of the master, kept until all files are open */
-	bool is_taken;
-};
-
-static int open_ptmx(const struct file_opener *opener, const TtyInfoEntry *info)
+static int pty_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
-	int flags = O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
 
-	return info->has_mount_id ? mounts_open(opener, info->mount_id, info->ptmx, flags)
-				  : opener_open_path(opener, info->ptmx, flags);
-}
-
-/* Numbers below the wanted one that are free here are passed over. */
-static int open_master(const struct file_opener *opener, const TtyInfoEntry *info,
-		       struct error *err)
-{
-	int passed[MOST_MASTERS], result = -1;
-	uint32_t index = 0;
-	size_t n_passed = 0;
-
-	while (n_passed < MOST_MASTERS) {
-		int fd = open_ptmx(opener, info);
-		if (fd < 0 || ioctl(fd, TIOCGPTN, &index) < 0) {
-			fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot make it (%s)",
-				   info->id, info->ptmx);
-			if (fd >= 0)
-				close(fd);
-			break;
-		}
-		if (index == info->pty->index) {
-			result = fd;
-			break;
-		}
-		passed[n_passed++] = fd;
-		if (index > info->pty->index) {
-			fail(err, ERR_FILE_CHANGED, "terminal number %u is in use here",
-			     info->pty->index);
-			break;
-		}
-	}
-	while (n_passed)
-		close(passed[--n_passed]);
-	return result;
-}
-
-static struct made_pty *make_pty(struct file_opener *opener, const TtyInfoEntry *info,
-				 struct error *err)
-{
-	void **first = opener_state(opener, &pty_kind);
-	int unlocked = 0;
-
-	for (struct made_pty *pty = *first; pty; pty = pty->next)
-		if (pty->id == info->id)
-			return pty;
-	int master = open_master(opener, info, err);
-	if (master < 0)
-		return NULL;
-	struct made_pty *pty = arena_new(opener->arena, struct made_pty);
-	*pty = (struct made_pty){ .next = *first,
-				  .id = info->id,
-				  .place = opener_keep(opener, master) };
-	*first = pty;
-	if (ioctl(master, TIOCSPTLCK, &unlocked) < 0) {
-		fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot unlock it", info->id);
-		return NULL;
-	}
-	return pty;
+	return info->type == TTY_TYPE__EXT_TTY ? outside_verify(opener, info, err) : 0;
 }
 
 static int set_owner(int slave, const TtyInfoEntry *info, struct error *err)
@@ -372,17 +338,13 @@ static int set_owner(int slave, const TtyInfoEntry *info, struct error *err)
 static int pty_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
-	struct made_pty *pty = make_pty(opener, info, err);
-	int flags = (int)entry->tty->flags & (O_ACCMODE | O_NONBLOCK);
+	bool is_given = info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info);
+	autoclose int fd = entry->tty->master ? pty_take_master(opener, info, err)
+					      : pty_open_slave(opener, entry->tty, info, err);
 
-	if (!pty)
-		return -1;
-	int master = opener_kept(opener, pty->place);
-	autoclose int fd =
-		entry->tty->master ? fcntl(master, F_DUPFD_CLOEXEC, 3) : open_peer(master, flags);
 	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it", info->id);
-	if (!entry->tty->master && set_owner(fd, info, err))
+		return -1;
+	if (!entry->tty->master && !is_given && set_owner(fd, info, err))
 		return -1;
 	if (opener_set_flags(fd, entry->tty->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot set its flags",
@@ -407,12 +369,14 @@ static int pty_connect(struct file_opener *opener, const FileEntry *entry, int f
 {
 	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
 
+	if (info->type == TTY_TYPE__EXT_TTY)
+		return pty_state_write(fd, info, err);
 	if (!entry->tty->master)
 		return 0;
 	if (pty_state_write(fd, info, err))
 		return -1;
 	if (info->slave_closed || has_slave(opener->snapshot, info)) {
-		autoclose int slave = open_peer(fd, O_RDWR | O_NONBLOCK);
+		autoclose int slave = pty_open_peer(fd, O_RDWR | O_NONBLOCK);
 		if (slave < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "terminal %u: cannot open its other side", info->id);
@@ -445,10 +409,12 @@ const struct file_kind pty_kind = {
 	.collect = pty_collect,
 	.fields = pty_fields,
 	.check = pty_check,
+	.verify = pty_verify,
 	.way = pty_way,
 	.open = pty_open,
 	.connect = pty_connect,
 	.describe = pty_describe,
 	.meets = pty_meets,
 	.complete = pty_complete,
+	.before_release = outside_before_release,
 };

@@ -12,6 +12,8 @@ extern const struct task_kind controlling_terminal_kind; /* controlling.c; STAGE
 int pty_state_read(int master, TtyInfoEntry *info, struct arena *arena, const char *what,
 		   struct error *err);
 int pty_state_check(const TtyInfoEntry *info, struct error *err);
+/* As long as it controls nobody: a change is told to the group in the foreground (SIGWINCH). */
+int pty_size_write(int master, const TtyInfoEntry *info, struct error *err);
 int pty_state_write(int master, const TtyInfoEntry *info, struct error *err);
 /* The last: what keeps others from changing it, and changes what the master reads. */
 int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err);
@@ -21,6 +23,35 @@ int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *are
 		    const char *what, struct error *err);
 int pty_queues_check(const TtyInfoEntry *info, struct error *err);
 int pty_queues_write(int master, int slave, const TtyInfoEntry *info, struct error *err);
+
+/* pty-make.c */
+int pty_open_peer(int master, int flags);
+/* Is it made before the tree is? */
+bool pty_is_early(const struct snapshot *snapshot, const TtyInfoEntry *info);
+int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
+int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
+		   struct error *err);
+/* SOURCE_TERMINAL: a slave, before the tree is there. */
+int terminal_open_early(struct file_opener *opener, uint32_t id, struct error *err);
+
+/* outside.c: one whose master is outside of the tree. */
+struct outside_terminal {
+	struct collect *collect;
+	const struct target *target; /* who has it open */
+	dev_t device, slave;	     /* of its file system; its own number */
+	TtyInfoEntry *info;
+	const char *what;
+};
+/* May it be taken along? If not it is refused. */
+bool outside_allow(struct outside_terminal *outside);
+void outside_find_session(struct outside_terminal *outside);
+/* The number at level 0 of a session or group, told by somebody who is in it; 0: nobody is. */
+uint32_t tty_number_of(const struct collect *collect, pid_t seen, bool of_session);
+bool outside_is_given(const struct file_opener *opener, const TtyInfoEntry *info);
+int outside_verify(const struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
+int outside_open(const struct file_opener *opener, const TtyInfoEntry *info, int flags,
+		 struct error *err);
+int outside_before_release(struct file_opener *opener, struct error *err);
 
 /* The terminal of a description; NULL where the images have none. */
 const TtyInfoEntry *tty_info_of(const struct snapshot *snapshot, const FileEntry *entry);

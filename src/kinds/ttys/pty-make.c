@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Making pseudo-terminals; see pty.c. In a devpts of a mount namespace of the tree one is made when
+ * that is mounted, by the path by which the master was opened, which shows. But where the terminal
+ * controls a session, or a mount shows its slave, it has to be there before: it is made in the
+ * devpts before that is mounted anywhere. Slaves are opened by their paths all the same.
+ */
+#include "kinds/ttys/ttys.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "kinds/files/opener.h"
+#include "kinds/mounts/mounts.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
+enum { MOST_MASTERS = 4096 };
+
+/* O_CLOEXEC would stay in the flags of the description (ptm_open_peer). */
+int pty_open_peer(int master, int flags)
+{
+	int fd = ioctl(master, TIOCGPTPEER, flags | O_NOCTTY);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+static const MntEntry *own_devpts(const struct snapshot *snapshot, const TtyInfoEntry *info)
+{
+	return info->has_mount_id ? mounts_own_devpts(snapshot, info->mount_id) : NULL;
+}
+
+bool pty_is_early(const struct snapshot *snapshot, const TtyInfoEntry *info)
+{
+	const MntEntry *devpts = own_devpts(snapshot, info);
+	char root[16];
+
+	if (!devpts)
+		return !info->has_mount_id;
+	snprintf(root, sizeof root, "/%u", info->pty ? info->pty->index : 0);
+	return info->sid || info->type == TTY_TYPE__EXT_TTY ||
+	       mounts_show_file(snapshot, devpts->root_dev, root);
+}
+
+struct made_pty {
+	struct made_pty *next;
+	uint32_t id;
+	size_t place; /* of the master, kept until all files are open */
+	bool is_taken;
+};
+
+static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)
+{
+	int flags = O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+	const MntEntry *devpts = own_devpts(opener->snapshot, info);
+
+	if (devpts && pty_is_early(opener->snapshot, info)) {
+		int fd = mounts_early_devpts(opener, devpts, err);
+		return fd < 0 ? -1 : openat(fd, "ptmx", flags);
+	}
+	/* Its other side is gone, as is its number. */
+	if (!info->ptmx)
+		return open("/dev/ptmx", flags);
+	return info->has_mount_id ? mounts_open(opener, info->mount_id, info->ptmx, flags)
+				  : opener_open_path(opener, info->ptmx, flags);
+}
+
+/* Numbers below the wanted one that are free here are passed over. */
+static int open_master(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)
+{
+	int passed[MOST_MASTERS], result = -1;
+	uint32_t index = 0;
+	size_t n_passed = 0;
+	bool is_numbered = info->ptmx || own_devpts(opener->snapshot, info);
+
+	while (n_passed < MOST_MASTERS) {
+		int fd = open_ptmx(opener, info, err);
+		if (fd < 0 || ioctl(fd, TIOCGPTN, &index) < 0) {
+			if (!err->name)
+				fail_errno(err, ERR_KERNEL_REFUSED,
+					   "terminal %u: cannot make it (%s)", info->id,
+					   info->ptmx ? info->ptmx : "outside");
+			if (fd >= 0)
+				close(fd);
+			break;
+		}
+		if (!is_numbered || index == info->pty->index) {
+			result = fd;
+			break;
+		}
+		passed[n_passed++] = fd;
+		if (index > info->pty->index) {
+			fail(err, ERR_FILE_CHANGED, "terminal number %u is in use here",
+			     info->pty->index);
+			break;
+		}
+	}
+	while (n_passed)
+		close(passed[--n_passed]);
+	return result;
+}
+
+static struct made_pty *make_pty(struct file_opener *opener, const TtyInfoEntry *info,
+				 struct error *err)
+{
+	void **first = opener_state(opener, &pty_kind);
+	int unlocked = 0;
+
+	for (struct made_pty *pty = *first; pty; pty = pty->next)
+		if (pty->id == info->id)
+			return pty;
+	int master = open_master(opener, info, err);
+	if (master < 0)
+		return NULL;
+	struct made_pty *pty = arena_new(opener->arena, struct made_pty);
+	*pty = (struct made_pty){ .next = *first,
+				  .id = info->id,
+				  .place = opener_keep(opener, master) };
+	*first = pty;
+	if (ioctl(master, TIOCSPTLCK, &unlocked) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot unlock it", info->id);
+		return NULL;
+	}
+	if (pty_size_write(master, info, err))
+		return NULL;
+	return pty;
+}
+
+int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)
+{
+	struct made_pty *pty = make_pty(opener, info, err);
+	int fd = pty ? fcntl(opener_kept(opener, pty->place), F_DUPFD_CLOEXEC, 3) : -1;
+
+	return pty && fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it",
+					  info->id)
+			     : fd;
+}
+
+/* By its path, where the mount is there by now; that of a terminal in our own needs none. */
+int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
+		   struct error *err)
+{
+	int flags = (int)tty->flags & (O_ACCMODE | O_NONBLOCK), fd = -1;
+
+	if (info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info))
+		return outside_open(opener, info, flags, err);
+	struct made_pty *pty = make_pty(opener, info, err);
+	if (!pty)
+		return -1;
+	if (tty->path && tty->has_mount_id && own_devpts(opener->snapshot, info))
+		fd = mounts_open(opener, tty->mount_id, tty->path, flags | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		fd = pty_open_peer(opener_kept(opener, pty->place), flags);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it", info->id)
+		      : fd;
+}
+
+int terminal_open_early(struct file_opener *opener, uint32_t id, struct error *err)
+{
+	const struct record *record = snapshot_record(opener->snapshot, IMAGE_TTY_INFO, id);
+	const TtyInfoEntry *info = record ? record->message : NULL;
+
+	if (!info)
+		return fail(err, ERR_IMAGE_INVALID, "there is no terminal %u", id);
+	if (info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info))
+		return outside_open(opener, info, O_RDWR | O_NONBLOCK, err);
+	struct made_pty *pty = make_pty(opener, info, err);
+	int fd = pty ? pty_open_peer(opener_kept(opener, pty->place), O_RDWR | O_NONBLOCK) : -1;
+	return pty && fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it",
+					  info->id)
+			     : fd;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: terminals-mounted
+ * promise: terminals of a devpts that is mounted in the tree control its sessions, also where
+ *	nobody has them open, and one that is bound to another name is found by it
+ * flavours: flat three user user-three
+ * ignore: stat fd
+ */
+#include "scenario.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+static int masters[2];
+
+/* A job of a session whose terminal nobody has open. */
+static int job(void *data)
+{
+	(void)data;
+	scenario_mark("job");
+	scenario_wait_restored();
+	int tty = open("/dev/tty", O_RDWR | O_NOCTTY);
+	scenario_check(tty >= 0 && tcgetsid(tty) == getsid(0), "no controlling terminal");
+	scenario_check(write(tty, "job", 3) == 3, "cannot write");
+	scenario_mark("wrote");
+	return 0;
+}
+
+static int session(void *data)
+{
+	const char *name = data;
+
+	scenario_need(setsid() > 0, "no session");
+	int tty = open(name, O_RDWR);
+	scenario_need(tty >= 0 && tcgetsid(tty) == getpid(), "no controlling terminal: %m");
+	close(tty);
+	pid_t child = scenario_child(job, NULL);
+	scenario_wait_mark("job");
+	scenario_mark("session");
+	scenario_wait_restored();
+	scenario_reap(child);
+	return 0;
+}
+
+static void expect(int fd, const char *text)
+{
+	char got[64] = "";
+	ssize_t length = read(fd, got, sizeof got - 1);
+
+	scenario_check(length == (ssize_t)strlen(text) && strcmp(got, text) == 0,
+		       "expected %s, got %s", text, got);
+}
+
+static int open_master(const char *directory)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "%s/ptmx", directory);
+	int fd = open(path, O_RDWR | O_NOCTTY);
+	scenario_need(fd >= 0 && unlockpt(fd) == 0, "no terminal");
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct stat bound, now;
+
+	scenario_begin(argc, argv);
+	scenario_need(unshare(CLONE_NEWNS) == 0 &&
+			      mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
+		      "no mount namespace");
+	mkdir("pts", 0755);
+	close(open("console", O_CREAT | O_WRONLY, 0644));
+	scenario_need(mount("devpts", "pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620") ==
+			      0,
+		      "no devpts: %m");
+	for (int i = 0; i < 2; i++)
+		masters[i] = open_master("pts");
+	scenario_need(mount("pts/1", "console", NULL, MS_BIND, NULL) == 0, "cannot bind");
+	int console = open("console", O_RDWR | O_NOCTTY);
+	scenario_need(console >= 0 && fstat(console, &bound) == 0, "no console");
+	pid_t child = scenario_child(session, "pts/0");
+	scenario_wait_mark("session");
+
+	scenario_ready();
+
+	scenario_wait_mark("wrote");
+	expect(masters[0], "job");
+	scenario_check(write(console, "said", 4) == 4, "cannot write");
+	expect(masters[1], "said");
+	scenario_check(stat("console", &now) == 0 && now.st_rdev == bound.st_rdev,
+		       "another file is bound");
+	int again = open("console", O_RDWR | O_NOCTTY);
+	scenario_check(again >= 0 && write(again, "more", 4) == 4, "it does not open");
+	expect(masters[1], "more");
+	scenario_reap(child);
+	return scenario_end();
+}

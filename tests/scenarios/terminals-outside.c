@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: terminals-outside
+ * promise: a terminal whose master is outside comes back, hung up where none is given
+ * flavours: flat
+ * options: --external tty[]
+ * alone: terminal numbers are one for all
+ * ignore: stat fd ShdPnd
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Has left the tree when its parent has. */
+static void hold(int master)
+{
+	setsid();
+	for (int i = 0; i < 1000 && !scenario_is_marked("done"); i++)
+		scenario_sleep_ms(20);
+	close(master);
+	_exit(0);
+}
+
+static int leader(void *data)
+{
+	int *slave = data;
+
+	scenario_need(setsid() > 0, "no session");
+	int tty = open(ttyname(*slave), O_RDWR);
+	scenario_need(tty >= 0 && tcgetsid(tty) == getpid(), "no controlling terminal");
+	signal(SIGHUP, SIG_IGN);
+	scenario_mark("leader");
+	scenario_wait_restored();
+	char byte;
+	scenario_check(read(tty, &byte, 1) == 0, "it is not hung up");
+	scenario_check(write(tty, "x", 1) == -1 && errno == EIO, "it is not hung up");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int master, slave, status;
+
+	scenario_begin(argc, argv);
+	scenario_need(openpty(&master, &slave, NULL, NULL, NULL) == 0, "no terminal");
+	pid_t between = fork();
+	if (between == 0) {
+		if (fork() == 0) {
+			close(slave);
+			hold(master);
+		}
+		_exit(0);
+	}
+	waitpid(between, &status, 0);
+	close(master);
+	pid_t child = scenario_child(leader, &slave);
+	scenario_wait_mark("leader");
+
+	scenario_ready();
+
+	scenario_check(isatty(slave) == 0, "it is not hung up");
+	scenario_reap(child);
+	scenario_mark("done");
+	return scenario_end();
+}

@@ -39,12 +39,15 @@ const struct option_row pipeline_options[] = {
 	  "FILE", "run FILE at each moment (CRTOOLS_SCRIPT_ACTION); it has to exit with 0" },
 	{ 0, "timeout", OPTION_NUMBER, PIPELINE_ROW(timeout_seconds), "SECONDS",
 	  "give up after this time (default: 10)" },
-	{ 0, "cgroup-root", OPTION_TEXTS, PIPELINE_ROW(cgroup_root), "[CONTROLLER:]PATH",
-	  "restore: what was in or below the cgroup of the root task is there instead" },
 	{ 0, "manage-cgroups", OPTION_OPTIONAL_TEXT, PIPELINE_ROW(manage_cgroups), "MODE",
-	  "cgroups: soft (made where they are missing), none (have to be there), strict (may not "
-	  "be "
-	  "there), full (as soft) or ignore; default: soft" },
+	  "cgroups: soft (made where they are missing), none (have to be there), props (the same, "
+	  "with their properties), full, strict (may not be there) or ignore; default: soft" },
+	{ 0, "cgroup-root", OPTION_TEXTS, PIPELINE_ROW(cgroup_root), "[CONTROLLER:]/PATH",
+	  "restore: the cgroups of the tree are below PATH" },
+	{ 0, "freeze-cgroup", OPTION_TEXT, PIPELINE_ROW(freeze_cgroup), "DIR",
+	  "stop the tree by the freezer of this cgroup" },
+	{ 0, "cgroup-yard", OPTION_TEXT, PIPELINE_ROW(cgroup_yard), "DIR",
+	  "the hierarchies of cgroups are mounted in DIR" },
 	{ 0, "tcp-established", OPTION_FLAG, PIPELINE_ROW(tcp_established), NULL,
 	  "take TCP connections to somebody outside of the tree along" },
 	{ 0, "tcp-close", OPTION_FLAG, PIPELINE_ROW(tcp_close), NULL, "they come back closed" },

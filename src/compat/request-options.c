@@ -37,8 +37,13 @@ static const char *const done[] = {
 	"inherit_fd",
 	"ext_mnt",
 	"rst_sibling",
-	"cg_root",
 	"empty_ns",
+	"cg_root",
+	"cgroup_yard",
+	"cgroup_props",
+	"cgroup_props_file",
+	"cgroup_dump_controller",
+	"freeze_cgroup",
 	NULL,
 };
 
@@ -47,13 +52,10 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"evasive_devices",  "link_remap",	   "force_irmap",
-	"irmap_scan_paths", "auto_ext_mnt",	   "enable_fs",
-	"ext_sharing",	    "ext_masters",	   "mntns_compat_mode",
-	"pre_dump_mode",    "skip_file_rwx_check", "cpu_cap",
-	"freeze_cgroup",    "weak_sysctls",	   "orphan_pts_master",
-	"pidfd_store_sk",   "unprivileged",	   "file_locks",
-	"auto_dedup",	    "display_stats",	   NULL,
+	"evasive_devices",     "link_remap",  "force_irmap",  "irmap_scan_paths",  "auto_ext_mnt",
+	"enable_fs",	       "ext_sharing", "ext_masters",  "mntns_compat_mode", "pre_dump_mode",
+	"skip_file_rwx_check", "cpu_cap",     "weak_sysctls", "orphan_pts_master", "pidfd_store_sk",
+	"unprivileged",	       "file_locks",  "auto_dedup",   "display_stats",	   NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -135,6 +137,25 @@ static const char *cgroup_mode(const CriuOpts *request)
 	return request->has_manage_cgroups && request->manage_cgroups ? NULL : "ignore";
 }
 
+static void take_cgroups(const CriuOpts *request, struct arena *arena,
+			 struct pipeline_options *options)
+{
+	options->manage_cgroups = cgroup_mode(request);
+	for (size_t i = 0; i < request->n_cg_root; i++) {
+		const CgroupRoot *root = request->cg_root[i];
+		texts_add(&options->cgroup_root, arena,
+			  root->ctrl ? arena_printf(arena, "%s:%s", root->ctrl, root->path)
+				     : root->path);
+	}
+	for (size_t i = 0; i < request->n_cgroup_dump_controller; i++)
+		texts_add(&options->cgroup_dump_controller, arena,
+			  request->cgroup_dump_controller[i]);
+	options->cgroup_yard = request->cgroup_yard;
+	options->cgroup_props = request->cgroup_props;
+	options->cgroup_props_file = request->cgroup_props_file;
+	options->freeze_cgroup = request->freeze_cgroup;
+}
+
 static enum log_level log_level_of(const CriuOpts *request)
 {
 	int level = request->has_log_level ? request->log_level : LOG_WARNING;
@@ -183,12 +204,6 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 
 	for (size_t i = 0; i < request->n_external; i++)
 		texts_add(&options->external, arena, request->external[i]);
-	for (size_t i = 0; i < request->n_cg_root; i++) {
-		const CgroupRoot *root = request->cg_root[i];
-		texts_add(&options->cgroup_root, arena,
-			  root->ctrl ? arena_printf(arena, "%s:%s", root->ctrl, root->path)
-				     : root->path);
-	}
 	for (size_t i = 0; i < request->n_unix_sk_ino; i++)
 		texts_add(&options->external, arena,
 			  arena_printf(arena, "unix[%u]", request->unix_sk_ino[i]->inode));
@@ -223,7 +238,7 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 	options->leave_running = request->has_leave_running && request->leave_running;
 	options->pid = request->has_pid ? request->pid : 0;
 	options->root = request->root && *request->root ? request->root : NULL;
-	options->manage_cgroups = cgroup_mode(request);
+	take_cgroups(request, arena, options);
 	if (request->has_ghost_limit && request->ghost_limit)
 		options->ghost_limit = request->ghost_limit;
 	if (request->has_timeout && request->timeout)

@@ -110,6 +110,7 @@ static const struct task_kind *const last_stage[] = {
 	&parent_death_signal_kind,
 	&seccomp_kind,
 	&capabilities_kind,
+	&cgroup_properties_kind, /* by the coordinator, last of all */
 	NULL,
 };
 

@@ -5,9 +5,10 @@
 #include "model/namespaces.h"
 #include "model/records.h"
 
+#include <stdint.h>
 #include <string.h>
 
-static const CgroupEntry *cgroups_of(const struct snapshot *snapshot)
+const CgroupEntry *snapshot_cgroups(const struct snapshot *snapshot)
 {
 	const struct records *records = snapshot_records(snapshot, IMAGE_CGROUP);
 
@@ -17,8 +18,8 @@ static const CgroupEntry *cgroups_of(const struct snapshot *snapshot)
 bool cgroup_mode_of_name(const char *name, enum cgroup_mode *ret_mode)
 {
 	static const char *const names[] = {
-		[CGROUPS_SOFT] = "soft", [CGROUPS_NONE] = "none",     [CGROUPS_STRICT] = "strict",
-		[CGROUPS_FULL] = "full", [CGROUPS_IGNORE] = "ignore",
+		[CGROUPS_SOFT] = "soft", [CGROUPS_NONE] = "none",     [CGROUPS_PROPS] = "props",
+		[CGROUPS_FULL] = "full", [CGROUPS_STRICT] = "strict", [CGROUPS_IGNORE] = "ignore",
 	};
 
 	*ret_mode = CGROUPS_SOFT;
@@ -33,7 +34,7 @@ bool cgroup_mode_of_name(const char *name, enum cgroup_mode *ret_mode)
 
 const CgSetEntry *snapshot_cgroup_set(const struct snapshot *snapshot, uint32_t id)
 {
-	const CgroupEntry *cgroups = cgroups_of(snapshot);
+	const CgroupEntry *cgroups = snapshot_cgroups(snapshot);
 
 	for (size_t i = 0; cgroups && i < cgroups->n_sets; i++)
 		if (cgroups->sets[i]->id == id)
@@ -50,76 +51,6 @@ const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct t
 	if (core && core->has_cg_set)
 		return snapshot_cgroup_set(snapshot, core->cg_set);
 	return tc->has_cg_set ? snapshot_cgroup_set(snapshot, tc->cg_set) : NULL;
-}
-
-/* Is it one of "cpu,cpuacct"? That of v2 is "". */
-static bool has_controller(const char *names, const char *controller)
-{
-	size_t length = strlen(controller);
-
-	for (const char *at = names;; at++) {
-		size_t end = strcspn(at, ",");
-		if (end == length && strncmp(at, controller, end) == 0)
-			return true;
-		at += end;
-		if (!*at)
-			return false;
-	}
-}
-
-static void move_member(struct snapshot *snapshot, CgMemberEntry *member, const char *from,
-			const char *to)
-{
-	const char *below = path_below(member->path, from);
-	const char *base = strcmp(to, "/") == 0 ? "" : to;
-
-	if (below)
-		member->path = *below || !*base
-				       ? arena_printf(snapshot->arena, "%s/%s", base, below)
-				       : arena_string(snapshot->arena, base);
-}
-
-/* In all sets but that of the dumper, and in the roots of cgroup namespaces. */
-static void move_hierarchy(struct snapshot *snapshot, const char *name, const char *from,
-			   const char *to)
-{
-	const CgroupEntry *cgroups = cgroups_of(snapshot);
-
-	for (size_t i = 0; i < cgroups->n_sets; i++) {
-		CgSetEntry *set = cgroups->sets[i];
-		for (size_t k = 0; k < set->n_ctls; k++)
-			if (set->id != snapshot->inventory->root_cg_set &&
-			    strcmp(set->ctls[k]->name, name) == 0)
-				move_member(snapshot, set->ctls[k], from, to);
-	}
-	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
-		CgSetEntry *root = snapshot->plain_namespaces[i]->entry->cgroup_root;
-		for (size_t k = 0; root && k < root->n_ctls; k++)
-			if (strcmp(root->ctls[k]->name, name) == 0)
-				move_member(snapshot, root->ctls[k], from, to);
-	}
-}
-
-int cgroups_move(struct snapshot *snapshot, const char *text, struct error *err)
-{
-	const char *path = strchr(text, '/');
-	bool all = path == text;
-	const char *controller =
-		path && !all ? arena_printf(snapshot->arena, "%.*s", (int)(path - text - 1), text)
-			     : "";
-
-	if (!path || (!all && path[-1] != ':')) {
-		fail(err, ERR_USAGE, "--cgroup-root \"%s\" is not well formed", text);
-		return fail_hint(err, "give [CONTROLLER:]/PATH");
-	}
-	if (!snapshot->n_tasks || !cgroups_of(snapshot))
-		return 0;
-	const CgSetEntry *set = thread_cgroups(snapshot, &snapshot->tasks[0], 0);
-	for (size_t i = 0; set && i < set->n_ctls; i++)
-		if (all || has_controller(set->ctls[i]->name, controller))
-			move_hierarchy(snapshot, set->ctls[i]->name,
-				       arena_string(snapshot->arena, set->ctls[i]->path), path);
-	return 0;
 }
 
 bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member)
@@ -146,7 +77,7 @@ static bool is_at_or_above(const char *path, const char *other)
 
 bool cgroup_is_of_tree(const struct snapshot *snapshot, const CgMemberEntry *member)
 {
-	const CgroupEntry *cgroups = cgroups_of(snapshot);
+	const CgroupEntry *cgroups = snapshot_cgroups(snapshot);
 	const InventoryEntry *inventory = snapshot->inventory;
 	bool found = false;
 
@@ -166,7 +97,7 @@ bool cgroup_is_of_tree(const struct snapshot *snapshot, const CgMemberEntry *mem
 
 uint64_t cgroup_number(const struct snapshot *snapshot, const CgMemberEntry *member)
 {
-	const CgroupEntry *cgroups = cgroups_of(snapshot);
+	const CgroupEntry *cgroups = snapshot_cgroups(snapshot);
 
 	for (size_t i = 0; i < cgroups->n_sets; i++)
 		for (size_t k = 0; k < cgroups->sets[i]->n_ctls; k++) {
@@ -180,10 +111,163 @@ uint64_t cgroup_number(const struct snapshot *snapshot, const CgMemberEntry *mem
 
 const CgMemberEntry *cgroup_by_number(const struct snapshot *snapshot, uint64_t number)
 {
-	const CgroupEntry *cgroups = cgroups_of(snapshot);
+	const CgroupEntry *cgroups = snapshot_cgroups(snapshot);
 	size_t set = number >> 32, member = number & UINT32_MAX;
 
 	if (!cgroups || set >= cgroups->n_sets || member >= cgroups->sets[set]->n_ctls)
 		return NULL;
 	return cgroups->sets[set]->ctls[member];
+}
+
+/* ---- hierarchies and their directories ---- */
+
+bool cgroup_hierarchy_has(const char *hierarchy, const char *controller)
+{
+	size_t length = strlen(controller);
+
+	/* That of systemd is called by its name alone, too; v2 has none, and its controllers do. */
+	if (strncmp(hierarchy, "name=", 5) == 0 && strcmp(hierarchy + 5, controller) == 0)
+		return true;
+	for (const char *at = hierarchy; *at; at += strspn(at, ",")) {
+		size_t here = strcspn(at, ",");
+		if (here == length && strncmp(at, controller, length) == 0)
+			return true;
+		at += here;
+	}
+	return strcmp(hierarchy, controller) == 0;
+}
+
+static const char *given_path(const char *text, size_t *ret_controller)
+{
+	const char *colon = strchr(text, ':');
+
+	*ret_controller = colon && *text != '/' ? (size_t)(colon - text) : 0;
+	return *ret_controller ? colon + 1 : text;
+}
+
+const char *cgroup_root_given(const struct texts *roots, const char *hierarchy)
+{
+	const char *all = NULL, *found = NULL;
+
+	for (size_t i = 0; roots && i < roots->count; i++) {
+		char controller[64] = "";
+		size_t length;
+		const char *path = given_path(roots->texts[i], &length);
+		if (length >= sizeof controller)
+			continue;
+		memcpy(controller, roots->texts[i], length);
+		if (!length && roots->texts[i][0] != ':')
+			all = path;
+		else if (cgroup_hierarchy_has(hierarchy, controller))
+			found = path + (*path == ':');
+	}
+	return found ? found : all;
+}
+
+static const CgControllerEntry *controller_of(const CgroupEntry *cgroups, const char *hierarchy)
+{
+	for (size_t i = 0; cgroups && i < cgroups->n_controllers; i++) {
+		const CgControllerEntry *entry = cgroups->controllers[i];
+		for (size_t k = 0; k < entry->n_cnames; k++)
+			if (cgroup_hierarchy_has(hierarchy, entry->cnames[k]))
+				return entry;
+	}
+	return NULL;
+}
+
+/* How much of a path a directory is; 0: it is not on the way. */
+static size_t prefix(const char *path, const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length && name[length - 1] == '/')
+		length--;
+	return strncmp(path, name, length) == 0 && (path[length] == '/' || !path[length]) ? length
+											  : 0;
+}
+
+static const CgroupDirEntry *find_below(CgroupDirEntry *const *dirs, size_t n, const char *path)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t length = prefix(path, dirs[i]->dir_name);
+		if (!length)
+			continue;
+		const char *rest = path + length + strspn(path + length, "/");
+		return *rest ? find_below(dirs[i]->children, dirs[i]->n_children, rest) : dirs[i];
+	}
+	return NULL;
+}
+
+const CgroupDirEntry *cgroup_directory(const struct snapshot *snapshot, const char *hierarchy,
+				       const char *path)
+{
+	const CgControllerEntry *controller = controller_of(snapshot_cgroups(snapshot), hierarchy);
+
+	return controller ? find_below(controller->dirs, controller->n_dirs, path) : NULL;
+}
+
+/* ---- other roots ---- */
+
+static const char *root_of(const struct snapshot *snapshot, const char *hierarchy)
+{
+	const CgControllerEntry *controller = controller_of(snapshot_cgroups(snapshot), hierarchy);
+
+	return controller && controller->n_dirs ? controller->dirs[0]->dir_name : NULL;
+}
+
+/* One that is by chance that of the dumper is told apart from it by a slash at its end. */
+static void move_member(struct snapshot *snapshot, CgMemberEntry *member, const char *old,
+			const char *new)
+{
+	size_t length = strcmp(old, "/") == 0 ? 0 : prefix(member->path, old);
+
+	if (!cgroup_is_own(snapshot, member) || (!length && strcmp(old, "/") != 0))
+		return;
+	const char *rest = member->path + length;
+	member->path = arena_printf(snapshot->arena, "%s%s",
+				    strcmp(new, "/") == 0 && *rest ? "" : new, rest);
+	if (!cgroup_is_own(snapshot, member))
+		member->path = arena_printf(snapshot->arena, "%s/", member->path);
+}
+
+static void move_set(struct snapshot *snapshot, CgSetEntry *set, const struct texts *roots)
+{
+	for (size_t i = 0; i < set->n_ctls; i++) {
+		const char *new = cgroup_root_given(roots, set->ctls[i]->name);
+		const char *old = new ? root_of(snapshot, set->ctls[i]->name) : NULL;
+		if (old)
+			move_member(snapshot, set->ctls[i], old, new);
+	}
+}
+
+int cgroups_move_roots(struct snapshot *snapshot, const struct texts *roots, struct error *err)
+{
+	CgroupEntry *cgroups = (CgroupEntry *)(uintptr_t)snapshot_cgroups(snapshot);
+	const InventoryEntry *inventory = snapshot->inventory;
+
+	for (size_t i = 0; i < roots->count; i++) {
+		size_t length;
+		const char *path = given_path(roots->texts[i], &length);
+		if (path[path[0] == ':'] != '/')
+			return fail(err, ERR_USAGE, "--cgroup-root %s is not [CONTROLLER:]/PATH",
+				    roots->texts[i]);
+	}
+	if (!roots->count || !cgroups || !snapshot->n_tasks)
+		return 0;
+	for (size_t i = 0; i < cgroups->n_sets; i++)
+		if (!inventory || !inventory->has_root_cg_set ||
+		    cgroups->sets[i]->id != inventory->root_cg_set)
+			move_set(snapshot, cgroups->sets[i], roots);
+	for (size_t i = 0; i < snapshot->n_namespaces; i++)
+		if (snapshot->namespaces[i]->cgroup_root)
+			move_set(snapshot, snapshot->namespaces[i]->cgroup_root, roots);
+	for (size_t i = 0; i < cgroups->n_controllers; i++) {
+		CgControllerEntry *controller = cgroups->controllers[i];
+		const char *new = controller->n_cnames
+					  ? cgroup_root_given(roots, controller->cnames[0])
+					  : NULL;
+		if (new && controller->n_dirs)
+			controller->dirs[0]->dir_name = arena_string(snapshot->arena, new);
+	}
+	return 0;
 }

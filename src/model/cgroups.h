@@ -6,6 +6,7 @@
 #ifndef NESTOR_MODEL_CGROUPS_H
 #define NESTOR_MODEL_CGROUPS_H
 
+#include "base/texts.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>
@@ -14,26 +15,37 @@
 
 /* What a restore does about cgroups (--manage-cgroups). */
 enum cgroup_mode {
-	CGROUPS_SOFT,	/* makes those that are not there */
+	CGROUPS_SOFT,	/* makes those that are not there, with their properties */
 	CGROUPS_NONE,	/* all have to be there */
+	CGROUPS_PROPS,	/* the same, and get their properties */
+	CGROUPS_FULL,	/* makes those that are not there; all get their properties */
 	CGROUPS_STRICT, /* none may be there */
-	CGROUPS_FULL,	/* as soft; that settings do not come back is told */
 	CGROUPS_IGNORE, /* everybody stays where the restore is */
 };
 
 /* NULL is the default. */
 bool cgroup_mode_of_name(const char *name, enum cgroup_mode *ret_mode);
 
-/*
- * --cgroup-root [CONTROLLER:]PATH: what was in or below the cgroup of the root task, in the
- * hierarchy of that controller (none: in all), is at this path, and below it, instead.
- */
-int cgroups_move(struct snapshot *snapshot, const char *text, struct error *err);
-
 /* NULL: there is none, or the images do not tell. */
 const CgSetEntry *snapshot_cgroup_set(const struct snapshot *snapshot, uint32_t id);
 const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct task *task,
 				 size_t thread);
+
+/*
+ * --cgroup-root: what was below the root of the tree in a hierarchy is below another one now.
+ * "CONTROLLER:/PATH", or "/PATH" for all that are not named.
+ */
+int cgroups_move_roots(struct snapshot *snapshot, const struct texts *roots, struct error *err);
+/* The path that was given for a hierarchy ("cpu,cpuacct"); NULL: none. */
+const char *cgroup_root_given(const struct texts *roots, const char *hierarchy);
+
+/* Is a hierarchy that of a controller ("cpu,cpuacct", "name=systemd"), by one of its names? */
+bool cgroup_hierarchy_has(const char *hierarchy, const char *controller);
+
+/* What is recorded of a cgroup besides who is in it; NULL: nothing. `path` is that of a member. */
+const CgroupDirEntry *cgroup_directory(const struct snapshot *snapshot, const char *hierarchy,
+				       const char *path);
+const CgroupEntry *snapshot_cgroups(const struct snapshot *snapshot); /* NULL: not told */
 
 /* Is the path one of the tree's own, and not where the dumper was? */
 bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member);

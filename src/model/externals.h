@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/texts.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,16 @@ struct tcp_wishes {
 	bool no_lock;	     /* of the network */
 };
 
+/* What criu(8) has about cgroups, besides the mode. */
+struct cgroup_wishes {
+	struct texts roots;	  /* --cgroup-root */
+	const char *yard;	  /* a directory with one for each hierarchy; NULL: found here */
+	struct texts controllers; /* whose properties are dumped; none: all */
+	const char *properties;	  /* text of --cgroup-props; NULL: none */
+	bool ignore_default_properties;
+	const char *freeze; /* directory of a freezer's cgroup; NULL: none was given */
+};
+
 struct externals {
 	struct external *rows;
 	size_t n_rows;
@@ -50,6 +61,7 @@ struct externals {
 	size_t n_fds;
 	bool unix_by_name; /* --ext-unix-sk: datagram sockets outside are found by their names */
 	struct tcp_wishes tcp;
+	struct cgroup_wishes cgroups;
 };
 
 /* "TYPE[ID]:VALUE" as on a command line; texts are copied. ERR_USAGE names what is wrong. */

@@ -57,11 +57,9 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	    session_step(session, "checking the images", err) < 0)
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
-	if (!load->images)
+	if (!load->images ||
+	    cgroups_move_roots(&load->snapshot, &load->externals.cgroups.roots, err))
 		return -1;
-	for (size_t i = 0; i < session->options->cgroup_root.count; i++)
-		if (cgroups_move(&load->snapshot, session->options->cgroup_root.texts[i], err) < 0)
-			return -1;
 	return move_mounts(load, err);
 }
 

@@ -2,6 +2,8 @@
 /* The defaults of all that can be asked for; see options.h. */
 #include "pipeline/options.h"
 
+#include "base/procfs.h"
+
 #include <fcntl.h>
 #include <string.h>
 
@@ -19,7 +21,7 @@ void pipeline_options_init(struct pipeline_options *options)
 int fail_cgroup_mode(const struct pipeline_options *options, struct error *err)
 {
 	fail(err, ERR_USAGE, "--manage-cgroups=%s is not supported", options->manage_cgroups);
-	return fail_hint(err, "modes are soft, none, strict, full and ignore");
+	return fail_hint(err, "modes are soft, none, props, full, strict and ignore");
 }
 
 void pipeline_options_like_criu(struct pipeline_options *options, struct arena *arena)
@@ -61,6 +63,27 @@ static int add_mount(struct externals *externals, struct arena *arena, const cha
 		arena_printf(arena, "mnt[%.*s]:%s", (int)(colon - text), text, colon + 1), err);
 }
 
+static int take_cgroup_wishes(const struct pipeline_options *options, struct arena *arena,
+			      struct cgroup_wishes *ret, struct error *err)
+{
+	char *text;
+
+	*ret = (struct cgroup_wishes){
+		.roots = options->cgroup_root,
+		.yard = options->cgroup_yard,
+		.controllers = options->cgroup_dump_controller,
+		.properties = options->cgroup_props,
+		.ignore_default_properties = options->cgroup_props_ignore_default,
+		.freeze = options->freeze_cgroup,
+	};
+	if (!options->cgroup_props_file)
+		return 0;
+	if (procfs_read(arena, AT_FDCWD, options->cgroup_props_file, &text) < 0)
+		return fail_errno(err, ERR_IO, "cannot read %s", options->cgroup_props_file);
+	ret->properties = text;
+	return 0;
+}
+
 int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
 		       struct externals *ret_externals, struct error *err)
 {
@@ -80,7 +103,8 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 			return fail_errno(err, ERR_USAGE, "--inherit-fd %s: no such descriptor",
 					  text);
 	}
-	if (take_tcp_wishes(options, &externals.tcp, err) < 0)
+	if (take_tcp_wishes(options, &externals.tcp, err) < 0 ||
+	    take_cgroup_wishes(options, arena, &externals.cgroups, err) < 0)
 		return -1;
 	*ret_externals = externals;
 	return 0;

@@ -69,13 +69,18 @@ struct pipeline_options {
 	struct texts ext_mount_map; /* "KEY:VALUE" for external "mnt[KEY]:VALUE"; "auto" */
 	bool ext_unix_sk;
 	bool tcp_established, tcp_close, tcp_skip_in_flight; /* struct tcp_wishes */
-	const char *network_lock;   /* "nftables", "iptables" (the same), "skip"; NULL: the first */
-	struct texts cgroup_root;   /* [CONTROLLER:]PATH, of a restore (model/cgroups.h) */
+	const char *network_lock; /* "nftables", "iptables" (the same), "skip"; NULL: the first */
+	struct texts cgroup_root;
+	const char *cgroup_yard;
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */
 
 	/* of a dump */
 	pid_t pid;
 	bool leave_running;
+	const char *cgroup_props, *cgroup_props_file;
+	bool cgroup_props_ignore_default;
+	struct texts cgroup_dump_controller;
+	const char *freeze_cgroup;
 	uint64_t ghost_limit;	/* largest unlinked file that is put into the images */
 	const char *force_lost; /* names of state that may be lost (collect/losses.h); NULL: none */
 

@@ -163,13 +163,6 @@ static void warn_of_lost_cores(const struct build *build)
 				     build->n_lost_cores));
 }
 
-static void warn_of_settings(struct plan *plan)
-{
-	if (plan->cgroup_mode == CGROUPS_FULL)
-		plan_warn(plan, "settings of cgroups (limits, weights) are not in the images: they "
-				"are what they are here");
-}
-
 static int build_programs(struct plan *plan, struct tree *tree, const struct plan_options *options,
 			  struct error *err)
 {
@@ -194,7 +187,6 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 		if (build_node(&build, tree->order[i], err))
 			return -1;
 	program_set_link(&plan->programs);
-	warn_of_settings(plan);
 	warn_of_lost_cores(&build);
 	actions_make(plan);
 	return 0;

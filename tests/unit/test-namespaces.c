@@ -313,6 +313,48 @@ static void test_interfaces_of_two(void **state)
 	assert_int_equal(check_pair(2, TREE_UTS, OWN_UTS), ERR_IMAGE_INVALID);
 }
 
+/* A directory with a property, in a hierarchy. */
+static enum error_name check_directory(const char *top, const char *below, const char *property)
+{
+	struct fixture fixture;
+	CgroupEntry cgroups = CGROUP_ENTRY__INIT;
+	CgControllerEntry controller = CG_CONTROLLER_ENTRY__INIT, *controllers = &controller;
+	CgroupDirEntry dirs[2] = { CGROUP_DIR_ENTRY__INIT, CGROUP_DIR_ENTRY__INIT };
+	CgroupDirEntry *tops = &dirs[0], *children = &dirs[1];
+	CgroupPropEntry prop = CGROUP_PROP_ENTRY__INIT, *props = &prop;
+	char *names[] = { "cpu" };
+
+	begin(&fixture, NAMESPACE_UTS);
+	prop.name = (char *)(uintptr_t)property;
+	prop.value = "1";
+	dirs[0].dir_name = (char *)(uintptr_t)top;
+	dirs[1].dir_name = (char *)(uintptr_t)below;
+	dirs[0].n_children = dirs[0].n_properties = 1;
+	dirs[0].children = &children;
+	dirs[0].properties = &props;
+	controller.n_cnames = controller.n_dirs = cgroups.n_controllers = 1;
+	controller.cnames = names;
+	controller.dirs = &tops;
+	cgroups.controllers = &controllers;
+	snapshot_add_record(&fixture.snapshot, IMAGE_CGROUP, 0, &cgroups);
+	int result =
+		cgroups_kind.check(&fixture.snapshot, &fixture.snapshot.tasks[0], &fixture.err);
+	arena_done(&fixture.arena);
+	return result ? fixture.err.name : ERR_NONE;
+}
+
+static void test_cgroup_directories(void **state)
+{
+	(void)state;
+	assert_int_equal(check_directory("/a", "b", "cpu.shares"), ERR_NONE);
+	assert_int_equal(check_directory("/a/..", "b", "cpu.shares"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_directory("/a", "..", "cpu.shares"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_directory("/a", "b/c", "cpu.shares"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_directory("/a", "b", "../cpu.shares"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_directory("/a", "b", "cgroup.procs"), ERR_IMAGE_INVALID);
+	assert_int_equal(check_directory("/a", "b", "release_agent"), ERR_IMAGE_INVALID);
+}
+
 static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
 {
 	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
@@ -445,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_time_of_children),
 		cmocka_unit_test(test_interfaces_of_two),
+		cmocka_unit_test(test_cgroup_directories),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),

@@ -267,7 +267,8 @@ static int bpf_complete(struct collect *collect, struct error *err)
 	const char *own = unified_path(collect->arena, own_text);
 	if (!own)
 		return 0;
-	autoclose int root = cgroup_open_hierarchy(collect->arena, "");
+	autoclose int root = cgroup_hierarchy_open(collect->arena,
+						   collect->options->externals->cgroups.yard, "");
 	if (root < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the hierarchy of cgroups");
 	for (size_t i = 0; i < collect->n_targets; i++) {
@@ -339,7 +340,7 @@ static int open_cgroup(struct file_opener *opener, const BpfAttachmentEntry *att
 
 	member.name = (char *)(uintptr_t) "";
 	member.path = attachment->path;
-	return cgroup_open_directory(opener, &member, err);
+	return cgroup_directory_open(opener, &member, CGROUPS_NONE, err);
 }
 
 static bool is_recorded(const BpfProgramEntry *record, int fd, uint32_t *ret_number)

@@ -17,6 +17,9 @@ CgSetEntry *cgroup_parse_set(struct snapshot *snapshot, const char *text, uint32
 /* Is it one that can be walked down from the root? */
 bool cgroup_is_path(const char *path);
 
+/* properties.c */
+extern const struct task_kind cgroup_properties_kind;
+
 /* Once all tasks are seen: what is put into cgroup.img. */
 int cgroups_complete(struct collect *collect, struct error *err);
 
@@ -26,11 +29,22 @@ int cgroups_complete(struct collect *collect, struct error *err);
  */
 int cgroup_open(struct file_opener *opener, const CgMemberEntry *member, enum cgroup_mode mode,
 		struct error *err);
-/* The root of a hierarchy, as our cgroup namespace shows it; -1 with errno. */
-int cgroup_open_hierarchy(struct arena *arena, const char *name);
-/* The directory of a cgroup that is there (O_PATH). */
-int cgroup_open_directory(struct file_opener *opener, const CgMemberEntry *member,
-			  struct error *err);
+/* Its directory, O_PATH; the same otherwise. */
+int cgroup_directory_open(struct file_opener *opener, const CgMemberEntry *member,
+			  enum cgroup_mode mode, struct error *err);
+bool cgroup_is_made_here(struct file_opener *opener, const char *hierarchy, const char *path);
+/* A hierarchy by its controllers or name; -1 with errno. */
+int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *name);
+
+/*
+ * properties.c: what is recorded of the cgroups of a tree besides who is in them; and what a new
+ * one ("cpu:/a") gets of that before anybody comes.
+ */
+int cgroup_properties_collect(struct collect *collect, CgroupEntry *cgroups, struct error *err);
+int cgroup_properties_check(const struct snapshot *snapshot, struct error *err);
+int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char *name,
+			    struct error *err);
+
 /* Moves one thread; where the cgroup is not the tree's own, to where we are. */
 int cgroup_move_thread(struct file_opener *opener, const CgMemberEntry *member, bool own, pid_t tid,
 		       struct error *err);

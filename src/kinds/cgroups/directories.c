@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -94,6 +95,18 @@ static bool has_option(const char *options, const char *wanted, size_t length)
 	return false;
 }
 
+/* The same controllers, in any order. */
+static bool is_same_set(const char *one, const char *other)
+{
+	for (const char *at = one; *at; at += strspn(at, ",")) {
+		size_t here = strcspn(at, ",");
+		if (!has_option(other, at, here))
+			return false;
+		at += here;
+	}
+	return strlen(one) == strlen(other);
+}
+
 /* Is a line of mountinfo the whole of this hierarchy? "ID PARENT DEV ROOT POINT OPTIONS - TYPE ..."
  */
 static const char *mount_point(struct arena *arena, const char *line, const char *name)
@@ -128,27 +141,45 @@ static int find_mounted(struct arena *arena, const char *name)
 	return -1;
 }
 
-int cgroup_open_hierarchy(struct arena *arena, const char *name)
+/* --cgroup-yard: a directory for each, called by its controllers in any order, or by its name. */
+static int open_in_yard(struct arena *arena, const char *yard, const char *name)
 {
-	int fd = mount_hierarchy(arena, name);
+	const char *own_name = strncmp(name, "name=", 5) == 0 ? name + 5 : name;
+	autoclosedir DIR *dir = opendir(yard);
+	const struct dirent *entry;
 
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || (*name ? !is_same_set(entry->d_name, own_name)
+						      : strcmp(entry->d_name, "unified") != 0))
+			continue;
+		return open(arena_printf(arena, "%s/%s", yard, entry->d_name),
+			    O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *name)
+{
+	if (yard)
+		return open_in_yard(arena, yard, name);
+	int fd = mount_hierarchy(arena, name);
 	return fd < 0 ? find_mounted(arena, name) : fd;
 }
 
 static int open_hierarchy(struct file_opener *opener, const char *name, struct error *err)
 {
 	struct hierarchies *hierarchies = hierarchies_of(opener);
+	const char *yard = opener->externals ? opener->externals->cgroups.yard : NULL;
 
 	for (size_t i = 0; i < hierarchies->count; i++)
 		if (strcmp(hierarchies->list[i].name, name) == 0)
 			return hierarchies->list[i].root_fd;
-	int fd = cgroup_open_hierarchy(opener->arena, name);
+	int fd = cgroup_hierarchy_open(opener->arena, yard, name);
 	if (fd < 0)
 		return fail_errno(err, ERR_CGROUP_MISSING,
 				  "there is no hierarchy of cgroups \"%s\" here", name);
-	opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, opener->n_kept_fds,
-				      sizeof *opener->kept_fds);
-	opener->kept_fds[opener->n_kept_fds++] = fd;
+	/* Stays open: threads are moved and properties set when all that kinds keep is closed. */
 	hierarchies->list = arena_grow(opener->arena, hierarchies->list, hierarchies->count,
 				       sizeof *hierarchies->list);
 	hierarchies->list[hierarchies->count++] = (struct hierarchy){ name, fd };
@@ -186,6 +217,10 @@ static int make_directory(struct file_opener *opener, int parent_fd, const char 
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the cgroup %s", path);
 	copy_setting(parent_fd, fd, "cpuset.cpus");
 	copy_setting(parent_fd, fd, "cpuset.mems");
+	if (cgroup_properties_early(opener->snapshot, fd, path, err)) {
+		close(fd);
+		return -1;
+	}
 	return fd;
 }
 
@@ -195,6 +230,12 @@ static bool is_made_here(const struct hierarchies *hierarchies, const char *path
 		if (strcmp(hierarchies->made[i], path) == 0)
 			return true;
 	return false;
+}
+
+bool cgroup_is_made_here(struct file_opener *opener, const char *hierarchy, const char *path)
+{
+	return is_made_here(hierarchies_of(opener),
+			    arena_printf(opener->arena, "%s:%s", hierarchy, path));
 }
 
 static int fail_missing(const char *path, struct error *err)
@@ -219,11 +260,12 @@ static int step_down(struct file_opener *opener, int parent_fd, const char *name
 		return fd;
 	if (errno != ENOENT)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the cgroup %s", path);
-	return mode == CGROUPS_NONE ? fail_missing(path, err)
-				    : make_directory(opener, parent_fd, name, path, err);
+	return mode == CGROUPS_NONE || mode == CGROUPS_PROPS
+		       ? fail_missing(path, err)
+		       : make_directory(opener, parent_fd, name, path, err);
 }
 
-static int open_directory(struct file_opener *opener, const CgMemberEntry *member,
+int cgroup_directory_open(struct file_opener *opener, const CgMemberEntry *member,
 			  enum cgroup_mode mode, struct error *err)
 {
 	int root_fd = open_hierarchy(opener, member->name, err);
@@ -249,16 +291,10 @@ static int open_directory(struct file_opener *opener, const CgMemberEntry *membe
 		      : take_fd(&fd);
 }
 
-int cgroup_open_directory(struct file_opener *opener, const CgMemberEntry *member,
-			  struct error *err)
-{
-	return open_directory(opener, member, CGROUPS_NONE, err);
-}
-
 int cgroup_open(struct file_opener *opener, const CgMemberEntry *member, enum cgroup_mode mode,
 		struct error *err)
 {
-	autoclose int directory = open_directory(opener, member, mode, err);
+	autoclose int directory = cgroup_directory_open(opener, member, mode, err);
 	if (directory < 0)
 		return -1;
 	int fd = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
@@ -298,7 +334,7 @@ int cgroup_move_thread(struct file_opener *opener, const CgMemberEntry *member, 
 	if (!there.path)
 		return fail(err, ERR_CGROUP_MISSING, "there is no hierarchy of cgroups \"%s\" here",
 			    member->name);
-	autoclose int directory = open_directory(opener, &there, CGROUPS_SOFT, err);
+	autoclose int directory = cgroup_directory_open(opener, &there, CGROUPS_SOFT, err);
 	if (directory < 0)
 		return -1;
 	autoclose int fd =

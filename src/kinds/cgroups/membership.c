@@ -155,7 +155,6 @@ int cgroups_complete(struct collect *collect, struct error *err)
 	const struct seen *seen = *collect_state(collect, &cgroups_kind);
 	InventoryEntry *inventory = collect->snapshot->inventory;
 
-	(void)err;
 	if (!seen || seen->n_sets == 1) {
 		forget_sets(collect);
 		return 0;
@@ -165,6 +164,8 @@ int cgroups_complete(struct collect *collect, struct error *err)
 	cgroups->sets = arena_array(collect->arena, CgSetEntry *, seen->n_sets);
 	for (size_t i = 0; i < seen->n_sets; i++)
 		cgroups->sets[i] = seen->sets[i].set;
+	if (cgroup_properties_collect(collect, cgroups, err))
+		return -1;
 	snapshot_add_record(collect->snapshot, IMAGE_CGROUP, 0, cgroups);
 	inventory->has_root_cg_set = true;
 	inventory->root_cg_set = seen->sets[0].set->id;
@@ -203,6 +204,8 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 {
 	const TaskCoreEntry *tc = task->core->tc;
 
+	if (task == &snapshot->tasks[0] && cgroup_properties_check(snapshot, err))
+		return -1;
 	for (size_t i = 0; i < task->n_threads; i++) {
 		const ThreadCoreEntry *core = task->threads[i]->thread_core;
 		const CgSetEntry *set = thread_cgroups(snapshot, task, i);

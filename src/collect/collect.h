@@ -129,6 +129,8 @@ static inline void **collect_state(struct collect *collect, const void *owner)
  * meantime is forgotten as well.
  */
 int collect_pass(struct collect *collect, struct error *err);
+/* names.c: "pid 4312" of a task in a container becomes "pid 37 (nginx, host pid 4312)". */
+void collect_name_tasks(const struct collect *collect, struct error *err);
 /* Of an error while a tree is looked at: is it that something has gone meanwhile? */
 bool collect_is_gone(const struct error *err);
 

@@ -19,6 +19,8 @@ int collect_pass(struct collect *collect, struct error *err)
 		*err = (struct error){ 0 };
 		return 0;
 	}
+	if (error_is_refusal(err->name))
+		collect_name_tasks(collect, err);
 	if (!collect->obstacles.arena)
 		obstacles_init(&collect->obstacles, collect->arena);
 	return obstacles_pass(&collect->obstacles, err);

@@ -57,6 +57,11 @@ int externals_add(struct externals *externals, struct arena *arena, const char *
 	/* "console:" is what lxc-checkpoint says where there is none. */
 	if (length && strcmp(text + length, ":") == 0)
 		return 0;
+	/* What nobody has to give, since it is found again by its name. */
+	if (strcmp(text, "auto") == 0) {
+		externals->unix_by_name = true;
+		return 0;
+	}
 	if (!find_type(text, length, &type))
 		return fail_type(text, (int)length, err);
 	const struct external_form *form = &forms[type];

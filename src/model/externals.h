@@ -64,7 +64,7 @@ struct externals {
 	struct cgroup_wishes cgroups;
 };
 
-/* "TYPE[ID]:VALUE" as on a command line; texts are copied. ERR_USAGE names what is wrong. */
+/* "TYPE[ID]:VALUE" as on a command line, or "auto"; texts are copied. ERR_USAGE names what is wrong. */
 int externals_add(struct externals *externals, struct arena *arena, const char *text,
 		  struct error *err);
 /* "fd[N]:KEY"; and the same for a client that gives both apart. */

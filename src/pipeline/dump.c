@@ -252,8 +252,8 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 	struct dump dump;
 
 	dump_init(&dump, options);
-	if (session_open(&dump.session, "dump", options, err) == 0)
-		run_steps(&dump, err);
+	if (session_open(&dump.session, "dump", options, err) == 0 && run_steps(&dump, err) < 0)
+		collect_name_tasks(&dump.collect, err);
 	bool goes_on = dump.stopped || options->leave_running;
 	if (dump.stopped)
 		collect_release(&dump.collect);

@@ -188,6 +188,7 @@ static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *d
 {
 	size_t hint = 0;
 
+	task->n_workers = 0;
 	for (;;) {
 		const struct dirent *entry;
 		pid_t tid;
@@ -200,7 +201,12 @@ static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *d
 						    "cannot list the threads of pid %d", task->pid)
 				       : 0;
 		tid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-		if (tid && !has_thread(task, tid, &hint) && seize_thread(tree, task, tid, err) < 0)
+		if (!tid || has_thread(task, tid, &hint))
+			continue;
+		/* They come and go by themselves, and stand still when those who ask them do. */
+		if (tid != task->pid && thread_is_kernel_worker(task->pid, tid))
+			task->n_workers++;
+		else if (seize_thread(tree, task, tid, err) < 0)
 			return -1;
 	}
 }
@@ -218,7 +224,7 @@ static int seize_threads(struct found_tree *tree, struct found_task *task, struc
 		return 0;
 	if (thread_count(task->pid, &count, err) < 0)
 		return -1;
-	if (count == task->n_threads + task->leader_dead)
+	if (count == task->n_threads + task->n_workers + task->leader_dead)
 		return 0;
 	snprintf(path, sizeof path, "/proc/%d/task", task->pid);
 	directory = opendir(path);

@@ -35,6 +35,7 @@ struct found_task {
 	int stop_signal;
 	struct found_thread *threads;
 	size_t n_threads;
+	size_t n_workers;	   /* threads of the kernel's own, when they were last counted */
 	struct found_task *parent; /* as of the last pass */
 	unsigned pass;		   /* in which it was last seen as somebody's child */
 	struct found_task *next_in_bucket;

@@ -19,6 +19,7 @@
 
 static const struct file_kind *const file_kinds[] = {
 	&pty_kind,	      /* both sides of pseudo-terminals */
+	&io_uring_kind,	      /* io_uring instances */
 	&memfd_kind,	      /* memory without a path */
 	&regular_kind,	      /* whatever has a path, and unlinked files */
 	&fifo_kind,	      /* named pipes */
@@ -64,6 +65,7 @@ static const struct task_kind *const memory_stage[] = {
 };
 
 static const struct task_kind *const process_stage[] = {
+	&io_uring_registered_kind, /* as long as the task has all rights */
 	&personality_kind,
 	&resource_limits_kind,
 	&memory_policy_kind,
@@ -79,10 +81,11 @@ static const struct task_kind *const process_stage[] = {
 };
 
 static const struct task_kind *const thread_stage[] = {
-	&thread_namespaces_kind, &thread_children_time_kind,
-	&thread_pointers_kind,	 &scheduling_kind,
-	&timer_slack_kind,	 &alternate_stack_kind,
-	&pending_signals_kind,	 NULL,
+	&io_uring_submitter_kind, /* has all rights */
+	&thread_namespaces_kind,  &thread_children_time_kind,
+	&thread_pointers_kind,	  &scheduling_kind,
+	&timer_slack_kind,	  &alternate_stack_kind,
+	&pending_signals_kind,	  NULL,
 };
 
 static const struct task_kind *const ids_stage[] = {

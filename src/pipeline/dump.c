@@ -17,6 +17,8 @@
 
 #define STATISTICS_NAME "stats-dump"
 
+enum { MOMENT_NANOSECONDS = 5 * 1000 * 1000 };
+
 struct dump {
 	const struct pipeline_options *asked;
 	struct session session;
@@ -188,6 +190,56 @@ static int ask_for_externals(struct dump *dump, struct error *err)
 	return 0;
 }
 
+static bool only_waits(const struct dump *dump, const struct error *err)
+{
+	const struct obstacles *obstacles = &dump->collect.obstacles;
+
+	for (size_t i = 0; i < obstacles->n; i++)
+		if (obstacles->list[i].name != ERR_REQUESTS_IN_FLIGHT)
+			return false;
+	return err->name == ERR_REQUESTS_IN_FLIGHT;
+}
+
+/* The tree goes on as it was, and what has been read of it is forgotten. */
+static void let_run(struct dump *dump)
+{
+	const struct timespec moment = { .tv_nsec = MOMENT_NANOSECONDS };
+
+	collect_release(&dump->collect);
+	dump->stopped = false;
+	unlock_network(dump);
+	dump->network_locked = false;
+	memory_end_pages(&dump->collect);
+	images_writer_free(dump->collect.images);
+	dump->snapshot = (struct snapshot){ .arena = &dump->arena };
+	dump->collect = collect_for(dump->asked, &dump->options, &dump->snapshot, &dump->facts);
+	nanosleep(&moment, NULL);
+}
+
+/* Requests under way end only while the tree runs: for that it is let go, and stopped again. */
+static int stop_and_read(struct dump *dump, struct error *err)
+{
+	struct timespec first, now;
+	bool asked = false;
+
+	clock_gettime(CLOCK_MONOTONIC, &first);
+	for (;;) {
+		dump->collect.images = images_writer_new(dump->session.images_fd, err);
+		if (!dump->collect.images || stop_tree(dump, err) < 0 ||
+		    lock_network(dump, err) < 0 || (!asked && ask_for_externals(dump, err) < 0))
+			return -1;
+		asked = true;
+		if (read_tree(dump, err) == 0)
+			return 0;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (!only_waits(dump, err) ||
+		    (uint64_t)(now.tv_sec - first.tv_sec) >= dump->options.timeout_seconds)
+			return -1;
+		let_run(dump);
+		*err = (struct error){ 0 };
+	}
+}
+
 static int run_steps(struct dump *dump, struct error *err)
 {
 	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) < 0 ||
@@ -196,16 +248,9 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
 		return -1;
-	dump->collect.images = images_writer_new(dump->session.images_fd, err);
-	if (!dump->collect.images)
-		return -1;
 	if (session_tell(&dump->session, "pre-dump", 0, err) < 0)
 		return -1;
-	if (stop_tree(dump, err) < 0)
-		return -1;
-	if (lock_network(dump, err) < 0 || ask_for_externals(dump, err) < 0)
-		return -1;
-	if (read_tree(dump, err) < 0)
+	if (stop_and_read(dump, err) < 0)
 		return -1;
 	if (copy_memory(dump, err) < 0)
 		return -1;

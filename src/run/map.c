@@ -34,7 +34,10 @@ int run_map_programs(struct run *run, struct error *err)
 {
 	const struct program_set *set = &run->plan->programs;
 	void *address = (void *)(uintptr_t)set->base, *mapped;
-	autoclose int fd = make_memory(set->size);
+	/* All of the room up to the vdso, so that nothing else is ever mapped there. */
+	uint64_t end = run->plan->vdso_parking.start;
+	size_t room = end > set->base + set->size ? end - set->base : set->size;
+	autoclose int fd = make_memory(room);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make memory for the programs");
@@ -46,6 +49,15 @@ int run_map_programs(struct run *run, struct error *err)
 				  set->base);
 	run->mapped = mapped;
 	run->mapped_size = set->size;
+	if (room > set->size) {
+		mapped = mmap((uint8_t *)address + set->size, room - set->size,
+			      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+			      (off_t)set->size);
+		if (mapped == MAP_FAILED)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot map the room behind the programs");
+		run->mapped_size = room;
+	}
 	run->header = (struct run_header *)(run->mapped + PROGRAM_HEADER_OFFSET);
 	run->birth = (struct birth *)(run->mapped + PROGRAM_HEADER_OFFSET + BIRTH_OFFSET);
 	memcpy(run->mapped, set->bytes, set->size);

@@ -131,7 +131,8 @@ def areas(pid):
             found.append({"start": int(start, 16), "end": int(end, 16), "mode": mode,
                           "offset": int(offset, 16) if backed else 0, "backed": backed,
                           "file": (device, inode, plain) if plain == name and backed
-                          and "(deleted)" not in name else plain, "flags": ""})
+                          and "(deleted)" not in name
+                          and not name.startswith("anon_inode:") else plain, "flags": ""})
         elif line.startswith("VmFlags:") and found:
             flags = [flag for flag in line.split()[1:] if flag not in VM_FLAGS_NOT_COMPARED]
             found[-1]["flags"] = " ".join(flags)
@@ -368,10 +369,18 @@ def mounts(pid, numbers):
                       *map(anew, line[3:])]) for line in lines]
 
 
+def is_kernels(pid, tid):
+    """A thread that the kernel has made in a process for work of its own (PF_IO_WORKER,
+    PF_USER_WORKER)."""
+    fields = read(pid, f"task/{tid}/stat").rpartition(")")[2].split()
+    return len(fields) > 6 and int(fields[6]) & 0x4010 != 0
+
+
 def task_facts(pid, depth, namespaces, ignore=()):
     facts = {}
     try:
         threads = sorted(int(tid) for tid in os.listdir(f"/proc/{pid}/task"))
+        threads = [tid for tid in threads if tid == pid or not is_kernels(pid, tid)]
     except OSError:
         return {"gone": True}
     names = {}

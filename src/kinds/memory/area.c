@@ -29,6 +29,15 @@ bool area_has_private_pages(const VmaEntry *area)
 	       !area_is_guard(area) && !area_is_droppable(area);
 }
 
+bool area_is_ring(const struct snapshot *snapshot, const VmaEntry *area)
+{
+	const FileEntry *file = area->status & VMA_FILE_SHARED && area->shmid <= UINT32_MAX
+					? snapshot_file(snapshot, (uint32_t)area->shmid)
+					: NULL;
+
+	return file && file->uring;
+}
+
 bool area_is_droppable(const VmaEntry *area)
 {
 	return (area->flags & MAP_TYPE) == MAP_DROPPABLE;

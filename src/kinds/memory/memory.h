@@ -28,6 +28,10 @@ extern const struct task_kind memory_kind;
 extern const struct task_kind outside_segments_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
+/* io-uring.c; in STAGE_PROCESS and in STAGE_THREAD */
+extern const struct file_kind io_uring_kind;
+extern const struct task_kind io_uring_registered_kind;
+extern const struct task_kind io_uring_submitter_kind;
 
 /*
  * For the dump pipeline, once all tasks are collected: takes part in the copying of private pages
@@ -64,6 +68,7 @@ bool area_is_vdso(const VmaEntry *area); /* [vdso], [vvar] and relatives: the ke
 bool area_is_file(const VmaEntry *area);
 bool area_is_guard(const VmaEntry *area); /* not an area, but a mark on some */
 bool area_has_private_pages(const VmaEntry *area);
+bool area_is_ring(const struct snapshot *snapshot, const VmaEntry *area); /* of io_uring */
 bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be lost any time */
 
 /* vma.c: fills mm->vmas; which of them other tasks may share pages of, copy-on-write. */
@@ -84,6 +89,12 @@ void attached_plan(struct plan *plan, const struct task *task, struct program *p
 /* outside-segments.c: those of nestor's own ipc namespace; NULL where there is none. */
 const IpcSegment *outside_segment(const struct snapshot *snapshot, uint64_t id);
 int outside_segment_check(const struct snapshot *snapshot, uint64_t id, struct error *err);
+
+/* io-uring.c: its file is named once all descriptors are known. */
+int ring_collect_area(struct target *target, uint64_t device, uint64_t inode, VmaEntry *area,
+		      struct error *err);
+/* io-uring-make.c: when all else is mapped. */
+void rings_plan_map(struct plan *plan, const struct task *task, struct program *program);
 
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);

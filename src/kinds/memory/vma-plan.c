@@ -311,7 +311,8 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 			continue;
 		if (check_host(plan->facts, area, err))
 			return -1;
-		if (!area_is_mapped(area) || area_is_vdso(area))
+		if (!area_is_mapped(area) || area_is_vdso(area) ||
+		    area_is_ring(plan->snapshot, area))
 			continue;
 		if (area_is_attached(area))
 			attached_plan(plan, task, program, area);
@@ -323,6 +324,7 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 		advise_area(program, area);
 		name_area(program, area);
 	}
+	rings_plan_map(plan, task, program);
 	return 0;
 }
 

@@ -381,6 +381,18 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 	return shared_collect_area(collector->target, text->inode, area, err);
 }
 
+static int collect_ring(struct collector *collector, const struct area_text *text, VmaEntry *area,
+			struct error *err)
+{
+	if (!area_is_shared(text))
+		return refuse(text, "a private mapping of an io_uring instance", err);
+	area->status |= VMA_FILE_SHARED;
+	area->pgoff = text->offset;
+	area->has_fdflags = true;
+	area->fdflags = O_RDWR;
+	return ring_collect_area(collector->target, text->device, text->inode, area, err);
+}
+
 static int collect_area(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			struct error *err)
 {
@@ -397,6 +409,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 	area->has_lock_on_fault = area->lock_on_fault = text->lock_on_fault;
 	area->has_accounted = area->accounted =
 		text->accounted && !area_is_shared(text) && !(area->prot & PROT_WRITE);
+	if (path_is(text, "anon_inode:[io_uring]"))
+		return collect_ring(collector, text, area, err);
 	if (text->refusal)
 		return refuse(text, text->refusal, err);
 	/* The kernel itself keeps a key for areas that may only be executed (pkeys(7)). */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* io_uring instances: between io-uring.c, io-uring-make.c and the files of memory. */
+#ifndef NESTOR_KINDS_MEMORY_IO_URING_H
+#define NESTOR_KINDS_MEMORY_IO_URING_H
+
+#include "kinds/kind.h"
+
+#include <linux/io_uring.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of newer headers. */
+enum {
+	RING_SETUP_DEFER = 1 << 13,	  /* 6.1 */
+	RING_SETUP_NO_SQARRAY = 1 << 16,  /* 6.6 */
+	RING_ENTER_REGISTERED = 1 << 4,	  /* 5.18 */
+	RING_REGISTER_PBUF_STATUS = 26,	  /* 6.8 */
+	RING_REGISTERED_DESCRIPTORS = 16, /* of a thread */
+	RING_MOST_SQ_ENTRIES = 32768,	  /* IORING_MAX_ENTRIES */
+	RING_MOST_BUFFERS = 1 << 14,	  /* IORING_MAX_REG_BUFFERS */
+	RING_MOST_FILES = 1 << 20,	  /* IORING_MAX_FIXED_FILES is less */
+	RING_MOST_STEPS = 1 << 14,	  /* of one that its thread has to count */
+	RING_MOST_COUNT = 1 << 28,	  /* about 15 seconds */
+};
+
+/* Where things are in the memory of a ring, by what the kernel tells of one of the same size. */
+struct ring_layout {
+	struct io_sqring_offsets sq;
+	struct io_cqring_offsets cq;
+	size_t ring_bytes, sqe_bytes; /* without an array of indexes it may be less */
+};
+
+int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
+		struct error *err);
+
+/* Pages that an area of it may have at an offset of the ring's; 0: none is there. */
+uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset);
+
+/* io-uring-make.c */
+int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,
+		       const FileEntry *entry, uint32_t number, struct error *err);
+int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd, struct error *err);
+int io_uring_plan_registered(struct plan *plan, const struct task *task, size_t thread,
+			     struct program *program, struct error *err);
+int io_uring_plan_submitter(struct plan *plan, const struct task *task, size_t thread,
+			    struct program *program, struct error *err);
+
+#endif

@@ -167,18 +167,6 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	return 0;
 }
 
-static int collect_udp_state(int fd, const char *what, struct error *err)
-{
-	int waiting = 0;
-
-	if (ioctl(fd, SIOCINQ, &waiting) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
-				  what);
-	if (waiting)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a datagram waits to be received", what);
-	return 0;
-}
-
 /* One that is being read, by a thread that is in its network namespace. */
 struct collecting {
 	const struct open_file *file;
@@ -199,7 +187,7 @@ static int collect_there(void *data)
 	    collect_addresses(snapshot, it->fd, sk, what, it->err) ||
 	    (sk->proto == IPPROTO_TCP
 		     ? collect_tcp_state(it->fd, tcp_wishes(collect), sk, what, it->err)
-		     : collect_udp_state(it->fd, what, it->err)) ||
+		     : udp_queue_collect(snapshot, it->fd, sk, what, it->err)) ||
 	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
 	    multicast_collect(collect, it->fd, sk, what, it->err))
 		return -1;

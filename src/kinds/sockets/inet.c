@@ -11,8 +11,8 @@
  * reset.
  *
  * Refused: handshakes under way and connections that wait to be accepted, unless they are to be
- * left out (--skip-in-flight), datagrams that wait to be received, MPTCP, raw sockets, UDP-Lite,
- * ICMP.
+ * left out (--skip-in-flight), MPTCP, raw sockets, UDP-Lite, ICMP. Datagrams that wait:
+ * udp-queue.c.
  */
 #include "kinds/sockets/inet.h"
 
@@ -128,7 +128,8 @@ static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, s
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a socket", entry->id);
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
 	    check_address(sk, err) || check_state(snapshot, sk, err) ||
-	    inet_options_check(sk, err) || multicast_check(sk, err))
+	    inet_options_check(sk, err) || multicast_check(sk, err) ||
+	    udp_queue_check(snapshot, sk, err))
 		return -1;
 	return socket_options_check(sk->opts, entry->id, err);
 }
@@ -190,6 +191,11 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 			return fail_make(sk, "connect it", err);
 	}
 	return 0;
+}
+
+static int fill_queue(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	return udp_queue_restore(opener, end->sk, end->fd, err);
 }
 
 static int make_connection(struct file_opener *opener, struct inet_end *end, struct error *err)
@@ -264,6 +270,9 @@ static int make_all(struct file_opener *opener, struct inet_world *world, struct
 {
 	for (size_t i = 0; i < world->n_ends; i++)
 		if (do_step(opener, &world->ends[i], make_unconnected, err))
+			return -1;
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (do_step(opener, &world->ends[i], fill_queue, err))
 			return -1;
 	for (size_t i = 0; i < world->n_ends; i++)
 		if (do_step(opener, &world->ends[i], make_connection, err))

@@ -28,6 +28,12 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 int multicast_check(const InetSkEntry *sk, struct error *err);
 int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
 
+/* udp-queue.c: what waits to be received. */
+int udp_queue_collect(struct snapshot *snapshot, int fd, const InetSkEntry *sk, const char *what,
+		      struct error *err);
+int udp_queue_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
+int udp_queue_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
+
 /* inet-ends.c */
 struct inet_ends;
 struct inet_ends *inet_ends_new(struct arena *arena, size_t room);

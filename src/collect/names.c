@@ -58,9 +58,10 @@ void collect_name_tasks(const struct collect *collect, struct error *err)
 		char name[NAME_ROOM], *end = NULL;
 		pid_t pid = 0;
 
-		if (begins && strncmp(at, "pid ", 4) == 0 && isdigit((unsigned char)at[4]))
+		/* Not one that has its name already, or is part of one. */
+		if (begins && strncmp(at, "pid ", 4) == 0 && isdigit((unsigned char)at[4]) &&
+		    !(at - err->text >= 5 && strncmp(at - 5, "host ", 5) == 0))
 			pid = (pid_t)strtol(at + 4, &end, 10);
-		/* Not one that has its name already. */
 		if (pid && strncmp(end, " (", 2) != 0 && put_name(find(collect, pid), name)) {
 			length += (size_t)sprintf(text + length, "%s", name);
 			at = end;

@@ -407,6 +407,22 @@ static int read_target(struct survey *survey, struct target *target, struct erro
 	return 0;
 }
 
+/* One of somebody outside is referred to by its key, and nothing that is in it is looked at. */
+static bool is_outside(const struct collect *collect, const struct surveyed_namespace *namespace_)
+{
+	const struct external *external =
+		namespace_->type == NAMESPACE_NET
+			? externals_find_number(collect->options->externals, EXTERNAL_NET,
+						namespace_->inode)
+			: NULL;
+
+	if (external)
+		namespace_->entry->ext_key =
+			*external->value ? arena_string(collect->arena, external->value)
+					 : arena_printf(collect->arena, "net[%s]", external->id);
+	return external != NULL;
+}
+
 int collect_namespaces(struct collect *collect, struct error *err)
 {
 	struct survey *survey = survey_of(collect, err);
@@ -425,7 +441,7 @@ int collect_namespaces(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < survey->count; i++) {
 		struct surveyed_namespace *namespace_ = survey->list[i];
 		const struct namespace_kind *kind = kinds.namespaces[namespace_->type];
-		if (namespace_->own || !kind->collect)
+		if (namespace_->own || !kind->collect || is_outside(collect, namespace_))
 			continue;
 		if (!kind->collect(collect, namespace_, err))
 			continue;

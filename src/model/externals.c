@@ -19,6 +19,7 @@ static const struct external_form {
 	[EXTERNAL_UNIX] = { "unix", "INODE", NULL, true },
 	[EXTERNAL_TTY] = { "tty", "RDEV:DEV", NULL, true },
 	[EXTERNAL_FILE] = { "file", "MOUNT:INODE", NULL, false },
+	[EXTERNAL_NET] = { "net", "INODE", "KEY", false },
 	[EXTERNAL_MNT] = { "mnt", "KEY", "VALUE", true },
 };
 

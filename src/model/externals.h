@@ -21,6 +21,7 @@ enum external_type {
 	EXTERNAL_FILE, /* file[MOUNT:INODE], in hexadecimal: a descriptor of somebody outside */
 	EXTERNAL_MNT,  /* mnt[KEY]:VALUE */
 	EXTERNAL_TTY,  /* tty[RDEV:DEV], in hexadecimal: a terminal whose master is outside */
+	EXTERNAL_NET,  /* net[INODE]:KEY, a network namespace of somebody outside */
 	EXTERNAL_TYPES,
 };
 

@@ -116,6 +116,11 @@ static int check_namespace(const struct snapshot *snapshot, const struct kind_ta
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "namespace %" PRIu32 " is a %s namespace, which is not supported",
 			    namespace_->id, namespace_types[namespace_->type].words);
+	const char *key = namespace_->entry->ext_key;
+	if (key && (!*key || namespace_->type != NAMESPACE_NET))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "namespace %" PRIu32 " is a %s namespace that cannot be outside",
+			    namespace_->id, namespace_types[namespace_->type].words);
 	return kind->check ? kind->check(snapshot, namespace_, err) : 0;
 }
 

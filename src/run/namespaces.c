@@ -13,8 +13,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 struct making {
 	struct file_opener *opener;
@@ -74,6 +76,38 @@ static bool is_found(const struct run *run, const struct namespace *namespace_)
 	return run->found_namespaces && run->found_namespaces[namespace_->index];
 }
 
+static void keep_found(struct run *run, const struct namespace *namespace_, int fd)
+{
+	if (!run->found_namespaces)
+		run->found_namespaces =
+			arena_array(run->arena, bool, run->plan->snapshot->n_plain_namespaces);
+	run->found_namespaces[namespace_->index] = true;
+	run_plain_namespaces(run)[namespace_->index] = fd;
+}
+
+/* One of somebody outside, by the key that it got at the dump. */
+static int take_given(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	const struct namespace_type_row *type = &namespace_types[namespace_->type];
+	const char *key = namespace_->entry->ext_key;
+	int given = externals_fd(run->plan->externals, key);
+
+	if (given < 0) {
+		fail(err, ERR_NOT_GIVEN, "%s namespace %u is outside of the tree, and is not given",
+		     type->words, namespace_->id);
+		return fail_hint(err, "give it with --inherit-fd fd[N]:%s", key);
+	}
+	if (ioctl(given, NS_GET_NSTYPE) != (int)type->flag)
+		return fail(err, ERR_USAGE, "descriptor %d, given for %s, is no %s namespace",
+			    given, key, type->words);
+	int fd = fcntl(given, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot take descriptor %d for %s",
+				  given, key);
+	keep_found(run, namespace_, fd);
+	return 0;
+}
+
 static bool find(struct run *run, const struct namespace *namespace_)
 {
 	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
@@ -81,11 +115,7 @@ static bool find(struct run *run, const struct namespace *namespace_)
 
 	if (fd < 0)
 		return false;
-	if (!run->found_namespaces)
-		run->found_namespaces =
-			arena_array(run->arena, bool, run->plan->snapshot->n_plain_namespaces);
-	run->found_namespaces[namespace_->index] = true;
-	run_plain_namespaces(run)[namespace_->index] = fd;
+	keep_found(run, namespace_, fd);
 	return true;
 }
 
@@ -108,6 +138,8 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 	};
 	int fd;
 
+	if (namespace_->entry->ext_key)
+		return take_given(run, namespace_, err);
 	if (find(run, namespace_))
 		return 0;
 	if ((making.kind->prepare &&

@@ -64,6 +64,11 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 {
 	const NetnsContents *net = namespace_->entry->net;
 
+	if (namespace_->entry->ext_key)
+		return net ? fail(err, ERR_IMAGE_INVALID,
+				  "network namespace %u is outside of the tree, and has content",
+				  namespace_->id)
+			   : 0;
 	if (!net)
 		return fail(err, ERR_IMAGE_INVALID, "network namespace %u has no content",
 			    namespace_->id);

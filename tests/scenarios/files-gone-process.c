@@ -26,7 +26,10 @@ static int state_fd;
 static int locked_up(void *unused)
 {
 	(void)unused;
+	char text[64];
+
 	state_fd = open(".", O_PATH | O_DIRECTORY);
+	int statm = open("/proc/self/statm", O_RDONLY);
 	pid_t helper = (pid_t)syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0);
 	if (!helper)
 		_exit(chroot("/proc/self/fdinfo/") || chdir("/"));
@@ -34,6 +37,8 @@ static int locked_up(void *unused)
 	scenario_check(openat(state_fd, "locked", O_CREAT | O_WRONLY, 0600) >= 0, "no mark");
 	for (int i = 0; i < 20000 && faccessat(state_fd, "go-on", F_OK, 0); i++)
 		usleep(1000);
+	scenario_check(pread(statm, text, sizeof text, 0) > 0,
+		       "its file in /proc cannot be read any more");
 	scenario_check(open("/", O_RDONLY | O_DIRECTORY) == -1 && errno == ESRCH,
 		       "the root can be opened");
 	scenario_check(open("/x", O_CREAT | O_WRONLY, 0600) == -1, "a file is made");

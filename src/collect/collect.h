@@ -69,6 +69,11 @@ struct target {
 	int stop_signal; /* of a group stop (SIGSTOP, SIGTSTP, ...); 0 if it was running */
 	struct target_thread *threads; /* threads[0] is the leader */
 	size_t n_threads;
+	/*
+	 * Not NULL: what is on its way to this one, which no task holds; nestor itself holds it and
+	 * is the target, which has neither a task nor texts.
+	 */
+	const char *held_for;
 	struct read_ahead *ahead;      /* texts that may be there already; see read-ahead.h */
 	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
 	size_t n_auxv;		       /* words */
@@ -193,6 +198,12 @@ int collect_files_complete(struct collect *collect, struct error *err);
 /* When nothing can stop the end of the tree any more; and once it is let go or ended. */
 int collect_files_before_end(struct collect *collect, struct error *err);
 void collect_files_done(struct collect *collect);
+
+/*
+ * What is on its way to a task (SCM_RIGHTS), by a descriptor that is taken over; `what` names whom
+ * it is for. *ret_file_id is its id once the descriptors of all tasks are known.
+ */
+void collect_in_flight(struct collect *collect, int fd, const char *what, uint32_t *ret_file_id);
 
 /* A descriptor of our own of what a descriptor of a task refers to; -1 with err. */
 int collect_get_file(const struct open_file *file, struct error *err);

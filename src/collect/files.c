@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { LOOK_EVERY = 256, N_BUCKETS = 1024, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
 
@@ -57,7 +58,16 @@ struct known_path {
 	uint32_t flags, id;
 };
 
+/* A descriptor of ours of what is on its way to a task. */
+struct flight {
+	struct flight *next;
+	int fd;
+	const char *what;
+	uint32_t *ret_file_id;
+};
+
 struct files_state {
+	struct flight *flights, *last_flight;
 	struct inode_bucket *inodes[N_BUCKETS];
 	struct known_path *paths[N_BUCKETS];
 };
@@ -319,8 +329,13 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 
 	if (read_link(file, err))
 		return -1;
-	file->what = arena_printf(file->target->collect->arena, "pid %d: descriptor %u (%s)",
-				  file->target->pid, file->number, file->link);
+	file->what =
+		file->target->held_for
+			? arena_printf(file->target->collect->arena,
+				       "%s: a descriptor on its way to it (%s)",
+				       file->target->held_for, file->link)
+			: arena_printf(file->target->collect->arena, "pid %d: descriptor %u (%s)",
+				       file->target->pid, file->number, file->link);
 	struct inode_bucket *bucket = find_inode(file->target->collect, &file->stat);
 	if (find_description(file, bucket, &description, &is_new, err))
 		return -1;
@@ -341,6 +356,23 @@ static int collect_held(const struct open_file *file, uint32_t id, struct error 
 	return 0;
 }
 
+/* From the lines of fdinfo that all have. */
+static struct open_file file_of_fdinfo(struct target *target, uint32_t number, const char *fdinfo,
+				       const char *fd_name)
+{
+	uint32_t flags = (uint32_t)fdinfo_value(fdinfo, "flags:", 8);
+
+	return (struct open_file){
+		.target = target,
+		.number = number,
+		.flags = flags & ~(uint32_t)O_CLOEXEC,
+		.position = fdinfo_value(fdinfo, "pos:", 10),
+		.mount_id = (int64_t)fdinfo_value(fdinfo, "mnt_id:", 10),
+		.fdinfo = fdinfo,
+		.proc_name = fd_name,
+	};
+}
+
 static int collect_descriptor(struct target *target, uint32_t number, size_t *cursor,
 			      struct error *err)
 {
@@ -354,17 +386,8 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 	const char *fdinfo = read_fdinfo(target, number, buffer, sizeof buffer, err);
 	if (!fdinfo)
 		return -1;
-	uint32_t flags = (uint32_t)fdinfo_value(fdinfo, "flags:", 8);
-	bool close_on_exec = (flags & O_CLOEXEC) != 0;
-	struct open_file file = {
-		.target = target,
-		.number = number,
-		.flags = flags & ~(uint32_t)O_CLOEXEC,
-		.position = fdinfo_value(fdinfo, "pos:", 10),
-		.mount_id = (int64_t)fdinfo_value(fdinfo, "mnt_id:", 10),
-		.fdinfo = fdinfo,
-		.proc_name = fd_name,
-	};
+	bool close_on_exec = (fdinfo_value(fdinfo, "flags:", 8) & O_CLOEXEC) != 0;
+	struct open_file file = file_of_fdinfo(target, number, fdinfo, fd_name);
 	if (inherited) {
 		add_descriptor(target, table, number, close_on_exec, inherited->id,
 			       inherited->type);
@@ -422,8 +445,64 @@ int collect_descriptors(struct target *target, struct error *err)
 	return 0;
 }
 
+/* ---- Descriptors on their way to somebody ---- */
+
+/* One that a task has is found as that; of others we have the only descriptor. */
+static int collect_flight(struct collect *collect, const struct flight *flight, struct error *err)
+{
+	struct target *self = arena_new(collect->arena, struct target);
+	struct description description;
+	char fd_name[32], buffer[1024];
+
+	*self = (struct target){
+		.collect = collect, .pid = getpid(), .tid = getpid(), .held_for = flight->what
+	};
+	snprintf(fd_name, sizeof fd_name, "fd/%d", flight->fd);
+	const char *fdinfo = read_fdinfo(self, (uint32_t)flight->fd, buffer, sizeof buffer, err);
+	if (!fdinfo)
+		return -1;
+	struct open_file file = file_of_fdinfo(self, (uint32_t)flight->fd, fdinfo, fd_name);
+	if (look_up_description(&file, &description, err))
+		return -1;
+	*flight->ret_file_id = description.id;
+	return description.id ? collect_held(&file, description.id, err) : 0;
+}
+
+void collect_in_flight(struct collect *collect, int fd, const char *what, uint32_t *ret_file_id)
+{
+	struct files_state *state = state_of(collect);
+	struct flight *flight = arena_new(collect->arena, struct flight);
+
+	*flight = (struct flight){ .fd = fd, .what = what, .ret_file_id = ret_file_id };
+	if (state->last_flight)
+		state->last_flight->next = flight;
+	else
+		state->flights = flight;
+	state->last_flight = flight;
+}
+
+/* Sockets among them may have more. They stay open, since others are compared with them. */
+static int collect_flights(struct collect *collect, struct error *err)
+{
+	for (struct flight *at = state_of(collect)->flights; at; at = at->next)
+		if (collect_flight(collect, at, err) && collect_pass(collect, err))
+			return -1;
+	return 0;
+}
+
+static void close_flights(struct collect *collect)
+{
+	struct files_state *state = state_of(collect);
+
+	for (struct flight *at = state->flights; at; at = at->next)
+		close(at->fd);
+	state->flights = state->last_flight = NULL;
+}
+
 int collect_files_complete(struct collect *collect, struct error *err)
 {
+	if (collect_flights(collect, err))
+		return -1;
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
 		if ((*kind)->complete && (*kind)->complete(collect, err) &&
 		    collect_pass(collect, err))
@@ -445,6 +524,7 @@ int collect_files_before_end(struct collect *collect, struct error *err)
 
 void collect_files_done(struct collect *collect)
 {
+	close_flights(collect);
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
 		if ((*kind)->done)
 			(*kind)->done(collect);

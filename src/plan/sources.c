@@ -144,6 +144,19 @@ static void count_task(struct plan *plan, const struct task *task)
 	}
 }
 
+/* What is on its way in sockets, which the coordinator sends. */
+static void count_in_flight(struct plan *plan)
+{
+	const struct records *packets = snapshot_records(plan->snapshot, IMAGE_SK_QUEUES);
+
+	for (size_t i = 0; i < packets->count; i++) {
+		const SkPacketEntry *packet = packets->records[i]->message;
+		for (size_t k = 0; k < packet->n_scm; k++)
+			for (size_t j = 0; j < packet->scm[k]->n_rights; j++)
+				count_user(plan, SOURCE_FILE, packet->scm[k]->rights[j]);
+	}
+}
+
 static void count_users(struct plan *plan)
 {
 	const struct snapshot *snapshot = plan->snapshot;
@@ -156,6 +169,7 @@ static void count_users(struct plan *plan)
 				count_user(plan, SOURCE_FILE, file->id);
 		}
 	}
+	count_in_flight(plan);
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		if (!task_is_zombie(&snapshot->tasks[i]))
 			count_task(plan, &snapshot->tasks[i]);

@@ -9,6 +9,9 @@
  * when a task has closed all that is not its own. Where tasks share a table that is not certain for
  * all of them: refused. So is a lease that somebody waits for to be given up.
  *
+ * What nobody holds, since it is on its way to somebody (SCM_RIGHTS), has its locks in its own
+ * record; the coordinator takes them.
+ *
  * If somebody else has a lock meanwhile, the restore fails: nobody works without a lock that he
  * believes to have.
  */
@@ -133,6 +136,30 @@ static const char *name_of(const struct open_file *file)
 					 file->target->pid, file->number);
 }
 
+/* Those of an open file, which others have by tasks. */
+static int add_lock_in_flight(const struct open_file *file, uint32_t file_id,
+			      struct known_lock *lock, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct snapshot *snapshot = collect->snapshot;
+	FileEntry *entry = NULL;
+
+	for (const struct known_lock *known = *collect_state(collect, &locks_aspect); known;
+	     known = known->next)
+		if (known->file_id == file_id && known->entry->flag == lock->entry->flag)
+			return 0;
+	if (lock->entry->flag != FL_FLOCK && lock->entry->flag != FL_OFDLCK)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s has a lock that only a task can take",
+			    name_of(file));
+	for (size_t i = snapshot->n_files; i-- > 0 && !entry;)
+		if (snapshot->files[i]->id == file_id)
+			entry = snapshot->files[i];
+	entry->locks =
+		arena_grow(snapshot->arena, entry->locks, entry->n_locks, sizeof *entry->locks);
+	entry->locks[entry->n_locks++] = lock->entry;
+	return 0;
+}
+
 static int add_lock(const struct open_file *file, uint32_t file_id, const char *line,
 		    struct error *err)
 {
@@ -149,6 +176,8 @@ static int add_lock(const struct open_file *file, uint32_t file_id, const char *
 	if (lock->entry->flag == FL_LEASE && strcmp(state, "ACTIVE") != 0)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s has a lease that somebody waits for to be given up", name_of(file));
+	if (file->target->held_for)
+		return add_lock_in_flight(file, file_id, lock, err);
 	struct known_lock *known = find_same(*kept, lock);
 	use_descriptor(known ? known : lock, file);
 	if (!known)
@@ -205,14 +234,19 @@ static bool shares_table(const struct snapshot *snapshot, const struct task *tas
 	return false;
 }
 
+static bool is_possible(const FileLockEntry *lock)
+{
+	return (lock->type == F_RDLCK || lock->type == F_WRLCK) && lock->start >= 0 &&
+	       lock->len >= 0 && lock->len <= INT64_MAX - lock->start;
+}
+
 static int check_lock(const struct snapshot *snapshot, const struct task *task,
 		      const FileLockEntry *lock, struct error *err)
 {
 	bool known = lock->flag == FL_POSIX || lock->flag == FL_FLOCK || lock->flag == FL_LEASE ||
 		     lock->flag == FL_OFDLCK;
 
-	if (!known || (lock->type != F_RDLCK && lock->type != F_WRLCK) || lock->start < 0 ||
-	    lock->len < 0 || lock->len > INT64_MAX - lock->start)
+	if (!known || !is_possible(lock))
 		return fail(err, ERR_IMAGE_INVALID, "task %s has a lock that cannot be",
 			    task_name(task));
 	if (!has_descriptor(task, lock->fd))
@@ -272,17 +306,51 @@ static int locks_plan(struct plan *plan, const struct task *task, size_t thread,
 	return 0;
 }
 
-static bool nothing_to_connect(const FileEntry *entry)
+static bool has_locks(const FileEntry *entry)
 {
-	(void)entry;
-	return false;
+	return entry->n_locks != 0;
+}
+
+static int locks_check_in_flight(const struct snapshot *snapshot, const FileEntry *entry,
+				 struct error *err)
+{
+	(void)snapshot;
+	for (size_t i = 0; i < entry->n_locks; i++)
+		if ((entry->locks[i]->flag != FL_FLOCK && entry->locks[i]->flag != FL_OFDLCK) ||
+		    !is_possible(entry->locks[i]))
+			return fail(err, ERR_IMAGE_INVALID, "file %u has a lock that cannot be",
+				    entry->id);
+	return 0;
+}
+
+static int take_in_flight(struct file_opener *opener, const FileEntry *entry, int fd,
+			  struct error *err)
+{
+	(void)opener;
+	for (size_t i = 0; i < entry->n_locks; i++) {
+		const FileLockEntry *lock = entry->locks[i];
+		struct flock range = { .l_type = (short)lock->type,
+				       .l_whence = SEEK_SET,
+				       .l_start = lock->start,
+				       .l_len = lock->len };
+		int result =
+			lock->flag == FL_FLOCK
+				? flock(fd, (lock->type == F_WRLCK ? LOCK_EX : LOCK_SH) | LOCK_NB)
+				: fcntl(fd, F_OFD_SETLK, &range);
+		if (result < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot take the lock of file %u again", entry->id);
+	}
+	return 0;
 }
 
 const struct file_aspect locks_aspect = {
 	.name = "locks",
 	.held = locks_held,
 	.complete = locks_complete,
-	.is_there = nothing_to_connect,
+	.check = locks_check_in_flight,
+	.is_there = has_locks,
+	.connect = take_in_flight,
 };
 
 const struct task_kind locks_kind = {

@@ -280,6 +280,13 @@ static void note_pending(struct collect *collect, const struct unix_known *all,
 					    listener->what);
 			continue;
 		}
+		if (client->target->held_for) {
+			collect_refuse_file(collect,
+					    "%s has a connection waiting whose other end is on its "
+					    "way to somebody",
+					    listener->what);
+			continue;
+		}
 		CredsEntry *creds = client->target->task->threads[0]->thread_core->creds;
 		PeerCredentialsEntry *own = snapshot_new(collect->snapshot, PEER_CREDENTIALS_ENTRY,
 							 PeerCredentialsEntry);

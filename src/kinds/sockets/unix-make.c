@@ -220,7 +220,8 @@ static bool is_connected_stream(const struct unix_end *end)
 static bool is_datagram_pair(const struct unix_end *end)
 {
 	return !is_stream(end->sk) && end->peer && end->peer != end && end->peer->peer == end &&
-	       end->sk->peer_credentials && end->peer->sk->type == end->sk->type;
+	       (end->sk->peer_credentials || !end->sk->name.len || !end->peer->sk->name.len) &&
+	       end->peer->sk->type == end->sk->type;
 }
 
 /* A socket that the caller gives takes the place of one whose peer was outside. */
@@ -418,8 +419,8 @@ static void keep(struct unix_world *world)
 {
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct unix_end *end = &world->ends[i];
-		const int fds[] = { end->fd, end->name_fd, end->gone_fd };
-		for (size_t j = 0; j < 3; j++)
+		const int fds[] = { end->fd, end->name_fd };
+		for (size_t j = 0; j < 2; j++)
 			if (fds[j] >= 0)
 				opener_keep(world->opener, fds[j]);
 	}
@@ -427,20 +428,39 @@ static void keep(struct unix_world *world)
 		opener_keep(world->opener, world->hidden_root);
 }
 
-static int make_all(struct unix_world *world, struct error *err)
-{
-	static int (*const rounds[])(struct unix_world *, struct unix_end *, struct error *) = {
-		take_given, make_unconnected, make_connected, connect_datagrams,
-		fill_queue, join_backlog,     finish,
-	};
+typedef int (*round_of_ends)(struct unix_world *world, struct unix_end *end, struct error *err);
 
-	if (add_ends(world, err) || link_ends(world, err))
-		return -1;
-	for (size_t round = 0; round < sizeof rounds / sizeof *rounds; round++)
+static int do_rounds(struct unix_world *world, const round_of_ends *rounds, size_t count,
+		     struct error *err)
+{
+	for (size_t round = 0; round < count; round++)
 		for (size_t i = 0; i < world->n_ends; i++)
 			if (rounds[round](world, &world->ends[i], err))
 				return -1;
 	return 0;
+}
+
+enum { FIRST_ROUNDS = 4, ALL_ROUNDS = 7 };
+static const round_of_ends rounds[ALL_ROUNDS] = {
+	take_given, make_unconnected, make_connected, connect_datagrams,
+	fill_queue, join_backlog,     finish,
+};
+
+static int make_all(struct unix_world *world, struct error *err)
+{
+	if (add_ends(world, err) || link_ends(world, err))
+		return -1;
+	world->fills_late = unix_queues_have_rights(world->opener->snapshot);
+	return do_rounds(world, rounds, world->fills_late ? FIRST_ROUNDS : ALL_ROUNDS, err);
+}
+
+/* What was made for the moment goes with the others if it does not come so far. */
+int unix_world_connect(struct unix_world *world, struct error *err)
+{
+	if (!world->fills_late || world->connected)
+		return 0;
+	world->connected = true;
+	return do_rounds(world, rounds + FIRST_ROUNDS, ALL_ROUNDS - FIRST_ROUNDS, err);
 }
 
 struct unix_world *unix_world_make(struct file_opener *opener, struct error *err)

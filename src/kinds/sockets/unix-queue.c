@@ -4,6 +4,10 @@
  * offset that goes on piece by piece (SO_PEEK_OFF, socket(7)); the offset that was set is put back.
  * It is sent again by the peer, or by a socket that is there for the purpose, with the ids of who
  * sent it: the kernel attaches them to each piece while a socket asks for them (SO_PASSCRED).
+ *
+ * Descriptors on their way (SCM_RIGHTS) are files of the tree like others, and are sent again when
+ * all of them are open. In a stream they come with the first byte of what can be read at once with
+ * them: where in that they began, the kernel does not tell.
  */
 #include "kinds/sockets/unix.h"
 
@@ -18,7 +22,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 4
+#endif
+
 enum {
+	MOST_RIGHTS = 253, /* SCM_MAX_FD */
 	PIECE_ROOM = 64 * 1024,
 	LARGEST_PIECE = 64 * 1024 * 1024,
 	MOST_PIECES = 1 << 20,
@@ -31,7 +40,7 @@ struct piece {
 	struct iovec bytes;
 	struct sockaddr_un sender;
 	union {
-		char room[1024];
+		char room[4096]; /* 253 descriptors (SCM_MAX_FD), and what else there may be */
 		struct cmsghdr align;
 	} control;
 };
@@ -55,38 +64,70 @@ static ssize_t peek(int fd, int offset, uint8_t *room, size_t size, struct piece
 	return recvmsg(fd, &piece->header, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 }
 
-/* Descriptors that came with a piece are ours now, and go at once. */
-static bool close_rights(struct cmsghdr *message)
+/* Descriptors that came with a piece are ours now. */
+static size_t count_rights(const struct cmsghdr *message)
 {
-	size_t count = (message->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	for (size_t i = 0; i < count; i++) {
-		int fd;
-		memcpy(&fd, CMSG_DATA(message) + i * sizeof fd, sizeof fd);
-		close(fd);
-	}
-	return count != 0;
+	return (message->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 }
 
-static bool note_control(struct piece *piece, SkPacketEntry *packet)
+static int right_of(const struct cmsghdr *message, size_t index)
 {
-	bool has_rights = false;
+	int fd;
 
-	for (struct cmsghdr *message = CMSG_FIRSTHDR(&piece->header); message;
-	     message = CMSG_NXTHDR(&piece->header, message)) {
-		if (message->cmsg_level != SOL_SOCKET)
+	memcpy(&fd, CMSG_DATA(message) + index * sizeof fd, sizeof fd);
+	return fd;
+}
+
+static bool brings_descriptors(const struct cmsghdr *message)
+{
+	return message->cmsg_level == SOL_SOCKET &&
+	       (message->cmsg_type == SCM_RIGHTS || message->cmsg_type == SCM_PIDFD);
+}
+
+static struct cmsghdr *next_message(struct piece *piece, struct cmsghdr *message)
+{
+	return message ? CMSG_NXTHDR(&piece->header, message) : CMSG_FIRSTHDR(&piece->header);
+}
+
+static void close_descriptors(struct piece *piece)
+{
+	for (struct cmsghdr *at = NULL; (at = next_message(piece, at));)
+		for (size_t i = 0; brings_descriptors(at) && i < count_rights(at); i++)
+			close(right_of(at, i));
+}
+
+static void note_rights(const struct open_file *file, const struct cmsghdr *message,
+			SkPacketEntry *packet)
+{
+	struct collect *collect = file->target->collect;
+	ScmEntry *scm = snapshot_new(collect->snapshot, SCM_ENTRY, ScmEntry);
+
+	scm->type = SCM_RIGHTS;
+	scm->n_rights = count_rights(message);
+	scm->rights = arena_array(collect->snapshot->arena, uint32_t, scm->n_rights);
+	for (size_t i = 0; i < scm->n_rights; i++)
+		collect_in_flight(collect, right_of(message, i), file->what, &scm->rights[i]);
+	packet->scm = arena_array(collect->snapshot->arena, ScmEntry *, 1);
+	packet->scm[packet->n_scm++] = scm;
+}
+
+static void note_control(const struct open_file *file, struct piece *piece, SkPacketEntry *packet)
+{
+	for (struct cmsghdr *at = NULL; (at = next_message(piece, at));) {
+		if (at->cmsg_level != SOL_SOCKET)
 			continue;
-		if (message->cmsg_type == SCM_RIGHTS)
-			has_rights |= close_rights(message);
-		if (message->cmsg_type == SCM_CREDENTIALS) {
+		if (at->cmsg_type == SCM_RIGHTS && !packet->n_scm)
+			note_rights(file, at, packet);
+		else if (brings_descriptors(at))
+			close(right_of(at, 0));
+		if (at->cmsg_type == SCM_CREDENTIALS) {
 			struct ucred sender;
-			memcpy(&sender, CMSG_DATA(message), sizeof sender);
+			memcpy(&sender, CMSG_DATA(at), sizeof sender);
 			packet->has_sender_uid = packet->has_sender_gid = true;
 			packet->sender_uid = sender.uid;
 			packet->sender_gid = sender.gid;
 		}
 	}
-	return has_rights;
 }
 
 static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct piece *piece,
@@ -94,13 +135,13 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
-	bool has_rights = note_control(piece, packet);
 
+	note_control(file, piece, packet);
 	packet->id_for = sk->id;
 	packet->length = (uint32_t)length;
-	if (has_rights || (piece->header.msg_flags & MSG_CTRUNC))
+	if (piece->header.msg_flags & MSG_CTRUNC)
 		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: descriptors are on their way to it (SCM_RIGHTS)", file->what);
+			    "%s: not all that comes with a message can be received", file->what);
 	if (sk->type == SOCK_DGRAM && !sk->peer &&
 	    piece->header.msg_namelen > sizeof piece->sender.sun_family)
 		return fail(err, ERR_UNSUPPORTED_FILE,
@@ -133,8 +174,7 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 		if (length == 0 && sk->type == SOCK_STREAM)
 			return 0;
 		if ((size_t)length > room && room < LARGEST_PIECE) {
-			SkPacketEntry scratch;
-			note_control(&piece, &scratch);
+			close_descriptors(&piece);
 			room = (size_t)length;
 			continue;
 		}
@@ -170,7 +210,33 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 struct delivery {
 	int fd;
 	const struct record *record;
+	int rights[MOST_RIGHTS];
+	size_t n_rights;
 };
+
+/* Descriptors go with the first byte. */
+static ssize_t send_part(const struct delivery *delivery, const uint8_t *bytes, size_t left,
+			 bool first)
+{
+	union {
+		char room[CMSG_SPACE(MOST_RIGHTS * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { (void *)(uintptr_t)bytes, left };
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
+	size_t size = delivery->n_rights * sizeof(int);
+
+	if (first && size) {
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(size);
+		struct cmsghdr *message = CMSG_FIRSTHDR(&header);
+		*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(size),
+					     .cmsg_level = SOL_SOCKET,
+					     .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(message), delivery->rights, size);
+	}
+	return sendmsg(delivery->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 static int send_piece(void *argument)
 {
@@ -179,12 +245,29 @@ static int send_piece(void *argument)
 	size_t left = delivery->record->payload_size;
 
 	while (left) {
-		ssize_t sent = send(delivery->fd, bytes, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent =
+			send_part(delivery, bytes, left, left == delivery->record->payload_size);
 		if (sent < 0)
 			return -1;
 		bytes += sent;
 		left -= (size_t)sent;
 	}
+	return 0;
+}
+
+/* What is on its way with it, which is open by now. */
+static int find_rights(const struct file_opener *opener, struct delivery *delivery)
+{
+	const SkPacketEntry *packet = delivery->record->message;
+
+	delivery->n_rights = 0;
+	for (size_t i = 0; i < packet->n_scm; i++)
+		for (size_t k = 0; k < packet->scm[i]->n_rights; k++) {
+			int fd = opener_file(opener, packet->scm[i]->rights[k]);
+			if (fd < 0)
+				return -1;
+			delivery->rights[delivery->n_rights++] = fd;
+		}
 	return 0;
 }
 
@@ -250,11 +333,53 @@ int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: nobody can send what waits in it", end->sk->ino);
 	for (; record; record = record->next) {
-		struct delivery delivery = { fd, record };
-		if (send_as(record->message, &delivery) < 0)
+		struct delivery delivery = { .fd = fd, .record = record };
+		if (find_rights(world->opener, &delivery) < 0 ||
+		    send_as(record->message, &delivery) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "unix socket %u: cannot send again what waited in it",
 					  end->sk->ino);
+	}
+	return 0;
+}
+
+bool unix_queues_have_rights(const struct snapshot *snapshot)
+{
+	const struct records *records = snapshot_records(snapshot, IMAGE_SK_QUEUES);
+
+	for (size_t i = 0; i < records->count; i++) {
+		const SkPacketEntry *packet = records->records[i]->message;
+		if (packet->n_scm)
+			return true;
+	}
+	return false;
+}
+
+int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err)
+{
+	const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, file_id);
+
+	for (; record; record = record->next) {
+		const SkPacketEntry *packet = record->message;
+		size_t count = 0;
+		for (size_t i = 0; i < packet->n_scm; i++) {
+			const ScmEntry *scm = packet->scm[i];
+			if (scm->type != SCM_RIGHTS)
+				return fail(err, ERR_IMAGE_UNSUPPORTED,
+					    "socket %u: a message of type %u waits in it", file_id,
+					    scm->type);
+			count += scm->n_rights;
+			for (size_t k = 0; k < scm->n_rights; k++)
+				if (!snapshot_file(snapshot, scm->rights[k]))
+					return fail(err, ERR_IMAGE_INVALID,
+						    "socket %u: file %u, which is on its way to "
+						    "it, is not there",
+						    file_id, scm->rights[k]);
+		}
+		if (count > MOST_RIGHTS || (count && !record->payload_size))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "socket %u: so many descriptors cannot be on their way to it",
+				    file_id);
 	}
 	return 0;
 }

@@ -14,8 +14,8 @@
  *
  * A peer outside of the tree is refused, unless the caller knows of it (--external, --ext-unix-sk):
  * datagrams go to whoever has its name at the restore; a stream is given by the caller
- * (--inherit-fd), or its other end is gone. Refused are descriptors in flight, and datagrams of
- * senders with a name that are not the peer.
+ * (--inherit-fd), or its other end is gone. Refused are datagrams of senders with a name
+ * that are not the peer.
  */
 #include "kinds/sockets/unix.h"
 
@@ -85,7 +85,10 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	    check_credentials(sk->peer_credentials, entry->id, err) ||
 	    check_credentials(sk->own_credentials, entry->id, err))
 		return -1;
-	return socket_options_check(sk->opts, entry->id, err);
+	return unix_queue_check(snapshot, entry->id, err) ||
+			       socket_options_check(sk->opts, entry->id, err)
+		       ? -1
+		       : 0;
 }
 
 static int unix_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -119,6 +122,16 @@ static void unix_meets(const FileEntry *entry, char *text, size_t room)
 			 one < other ? other : one);
 }
 
+static int unix_connect_all(struct file_opener *opener, const FileEntry *entry, int fd,
+			    struct error *err)
+{
+	struct unix_world *world = *opener_state(opener, &unix_socket_kind);
+
+	(void)entry;
+	(void)fd;
+	return world ? unix_world_connect(world, err) : 0;
+}
+
 static void unix_describe(const FileEntry *entry, char *text, size_t room)
 {
 	const UnixSkEntry *sk = entry->usk;
@@ -148,6 +161,7 @@ const struct file_kind unix_socket_kind = {
 	.check = unix_check,
 	.verify = unix_verify,
 	.open = unix_open,
+	.connect = unix_connect_all,
 	.fields = fields,
 	.describe = unix_describe,
 	.meets = unix_meets,

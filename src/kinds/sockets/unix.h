@@ -31,6 +31,7 @@ struct unix_world {
 	struct file_opener *opener;
 	struct unix_end *ends; /* by ino */
 	size_t n_ends;
+	bool fills_late, connected; /* what is in queues refers to other files */
 	int hidden_root; /* a file system that nobody sees, for names that are gone; -1 */
 	size_t n_hidden; /* directories in it */
 };
@@ -42,6 +43,9 @@ int unix_complete(struct collect *collect, struct error *err);
 /* unix-queue.c */
 int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		       struct error *err);
+/* Is anything in flight, to anybody? Then queues are filled when all files are open. */
+bool unix_queues_have_rights(const struct snapshot *snapshot);
+int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err);
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err);
 
 /* unix-name.c */
@@ -60,6 +64,8 @@ int unix_verify_outside(struct file_opener *opener, const UnixSkEntry *sk, struc
 int unix_connect(int fd, const UnixSkEntry *to, int name_fd);
 
 /* unix-make.c */
+/* When all files of the tree are open. */
+int unix_world_connect(struct unix_world *world, struct error *err);
 struct unix_world *unix_world_make(struct file_opener *opener, struct error *err);
 struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
 

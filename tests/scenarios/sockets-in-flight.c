@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: sockets-in-flight
+ * promise: descriptors on their way in unix sockets arrive after a restore as they would have: of
+ * files
+ *	that somebody holds or nobody does, with their locks, of sockets that have others on their
+ *	way, also in a circle
+ * flavours: flat one three user user-three
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST = 8 };
+
+static void pair(int type, int ends[2])
+{
+	scenario_need(socketpair(AF_UNIX, type, 0, ends) == 0, "no pair");
+}
+
+static void give(int to, const char *text, const int *fds, size_t count)
+{
+	union {
+		char room[CMSG_SPACE(MOST * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { (char *)(size_t)text, strlen(text) };
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (count) {
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		struct cmsghdr *message = CMSG_FIRSTHDR(&header);
+		message->cmsg_level = SOL_SOCKET;
+		message->cmsg_type = SCM_RIGHTS;
+		message->cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(message), fds, count * sizeof(int));
+	}
+	scenario_need(sendmsg(to, &header, 0) == (ssize_t)strlen(text), "cannot send: %s",
+		      strerror(errno));
+}
+
+/* At most `room` bytes; returns how many descriptors came. */
+static size_t take(int from, const char *text, size_t room, int fds[MOST])
+{
+	union {
+		char room[CMSG_SPACE(MOST * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	char got[64] = "";
+	struct iovec part = { got, room };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+	ssize_t length = recvmsg(from, &header, MSG_DONTWAIT);
+	size_t count = 0;
+
+	scenario_check(length == (ssize_t)strlen(text) && !memcmp(got, text, strlen(text)),
+		       "expected %s, got %s (%zd)", text, got, length);
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(&header); at; at = CMSG_NXTHDR(&header, at))
+		if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS) {
+			count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			memcpy(fds, CMSG_DATA(at), count * sizeof(int));
+		}
+	return count;
+}
+
+static ino_t inode(int fd)
+{
+	struct stat stat = { 0 };
+
+	fstat(fd, &stat);
+	return stat.st_ino;
+}
+
+static int open_file(const char *name, const char *text)
+{
+	int fd = open(name, O_RDWR | O_CREAT, 0644);
+
+	scenario_need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "no %s",
+		      name);
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	scenario_begin(argc, argv);
+	int stream[2], packets[2], inner[2], circle[2], pipe_ends[2], got[MOST];
+
+	pair(SOCK_STREAM, stream);
+	pair(SOCK_SEQPACKET, packets);
+	pair(SOCK_DGRAM, inner);
+	pair(SOCK_STREAM, circle);
+	scenario_need(pipe(pipe_ends) == 0, "no pipe");
+	int held = open_file("held", "held"), locked = open_file("locked", "locked");
+	int gone = open_file("gone", "gone");
+	scenario_need(unlink("gone") == 0 && flock(locked, LOCK_EX) == 0, "no lock");
+	lseek(locked, 2, SEEK_SET);
+	/* A boundary that only the descriptors make. */
+	give(stream[0], "files", (int[]){ held, locked, gone }, 3);
+	give(stream[0], "after", NULL, 0);
+	close(locked);
+	close(gone);
+	/*
+	 * A socket on its way in a socket that is on its way, with a pipe that nobody else reads.
+	 *
+	 */
+	give(inner[0], "innermost", pipe_ends, 1);
+	close(pipe_ends[0]);
+	give(packets[0], "sockets", (int[]){ inner[1], held }, 2);
+	give(packets[0], "plain", NULL, 0);
+	close(inner[1]);
+	/* Its own other end is on its way to it. */
+	give(circle[0], "circle", (int[]){ circle[0], circle[1] }, 2);
+	close(circle[0]);
+
+	scenario_ready();
+
+	int other = open("locked", O_RDWR);
+	scenario_check(flock(other, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK, "no lock");
+	scenario_check(take(stream[1], "files", 60, got) == 3, "no files");
+	lseek(held, 1, SEEK_SET);
+	scenario_check(lseek(got[0], 0, SEEK_CUR) == 1, "another description");
+	char text[16] = "";
+	scenario_check(read(got[1], text, 15) == 4 && !strcmp(text, "cked"), "got %s", text);
+	flock(got[1], LOCK_UN);
+	scenario_check(flock(other, LOCK_EX | LOCK_NB) == 0, "another lock");
+	memset(text, 0, sizeof text);
+	scenario_check(pread(got[2], text, 15, 0) == 4 && !strcmp(text, "gone"), "got %s", text);
+	scenario_check(take(stream[1], "after", 60, got) == 0, "descriptors too late");
+
+	scenario_check(take(packets[1], "sockets", 60, got) == 2, "no sockets");
+	scenario_check(inode(got[1]) == inode(held), "another file");
+	int sockets = got[0];
+	scenario_check(take(packets[1], "plain", 60, got) == 0, "descriptors of another message");
+	scenario_check(take(sockets, "innermost", 60, got) == 1, "nothing innermost");
+	scenario_check(write(pipe_ends[1], "through", 7) == 7 && read(got[0], text, 15) == 7,
+		       "another pipe");
+
+	scenario_check(take(circle[1], "circle", 60, got) == 2, "no circle");
+	scenario_check(inode(got[1]) == inode(circle[1]), "not itself");
+	scenario_check(write(got[0], "round", 5) == 5 && read(circle[1], text, 15) == 5,
+		       "not its other end");
+	return scenario_end();
+}

@@ -28,6 +28,8 @@ static const char *linked_object_in_words(const struct open_file *file)
 		{ "anon_inode:[userfaultfd", "a userfaultfd" },
 		{ "anon_inode:[io_uring", "an io_uring instance" },
 		{ "anon_inode:[perf_event", "a performance counter" },
+		{ "anon_inode:kvm-vm", "a virtual machine (KVM)" },
+		{ "anon_inode:kvm-vcpu", "a processor of a virtual machine (KVM)" },
 		{ "anon_inode:bpf-map", "a BPF map" },
 		{ "anon_inode:bpf-prog", "a BPF program" },
 		{ "anon_inode:seccomp", "a seccomp listener" },

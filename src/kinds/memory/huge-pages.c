@@ -73,7 +73,7 @@ bool huge_range(const VmaEntry *area, uint64_t *start, uint64_t *end)
 	*start = align_up(*start);
 	*end = align_down(*end);
 	return *start < *end && (area->status & VMA_ANON_PRIVATE) && !(area->madv & advice) &&
-	       !(area->flags & MAP_GROWSDOWN);
+	       !(area->flags & (MAP_GROWSDOWN | MAP_HUGETLB));
 }
 
 /* --- MADV_COLLAPSE --- */

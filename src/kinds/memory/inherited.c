@@ -198,7 +198,7 @@ static bool are_alike(const VmaEntry *one, const VmaEntry *other)
 /* Files that are opened only when tasks are there cannot be mapped before. */
 static bool can_be_handed_down(struct plan *plan, const VmaEntry *area)
 {
-	if (!area_has_private_pages(area))
+	if (!area_has_private_pages(area) || area->flags & MAP_HUGETLB)
 		return false;
 	const struct source *source =
 		area_is_file(area) ? plan_find_source(plan, SOURCE_FILE, area->shmid) : NULL;

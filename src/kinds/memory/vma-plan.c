@@ -96,10 +96,10 @@ static int check_kind(const VmaEntry *area, struct error *err)
 			    "memory area %" PRIx64 "-%" PRIx64
 			    " is of a kind (status %#x) that is not restored",
 			    area->start, area->end, area->status & ~known_status);
-	if (area->flags & MAP_HUGETLB)
+	if (area->flags & MAP_HUGETLB && !(area->status & VMA_ANON_PRIVATE))
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "memory area %" PRIx64 "-%" PRIx64
-			    " has huge TLB pages, which are not restored",
+			    " has huge TLB pages of a file, which are not restored",
 			    area->start, area->end);
 	if (area_is_vdso(area) ? !(area->status & not_vdso) : area_is_guard(area))
 		return 0;
@@ -208,6 +208,8 @@ static uint64_t map_flags(const VmaEntry *area)
 {
 	uint64_t flags = area->flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_NORESERVE);
 
+	if (area->flags & MAP_HUGETLB)
+		flags |= area->flags & (MAP_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT);
 	if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
 		flags = (flags & ~(uint64_t)MAP_TYPE) | MAP_SHARED;
 	if (!area_has_object(area))

@@ -45,9 +45,10 @@ struct area_text {
 	size_t path_length;
 	const char *vm_flags;
 	uint64_t protection_key;
+	uint64_t page_kib;
 	uint64_t shared, anonymous, swapped; /* KiB, mapped by others too; of no file; paged out */
 	/* From vm_flags: */
-	bool may_write, droppable, lock_on_fault, accounted;
+	bool may_write, droppable, lock_on_fault, accounted, huge_tlb;
 	uint32_t map_flags;
 	uint64_t advice;
 	const char *refusal;
@@ -71,7 +72,6 @@ static const struct vm_flag {
 	{ "hg", .advice = MADV_HUGEPAGE },
 	{ "nh", .advice = MADV_NOHUGEPAGE },
 	{ "wf", .advice = MADV_WIPEONFORK },
-	{ "ht", .refusal = "huge TLB pages" },
 	{ "io", .refusal = "device memory" },
 	{ "pf", .refusal = "device memory" },
 	{ "mm", .refusal = "device memory" },
@@ -94,6 +94,8 @@ static void read_vm_flag(struct area_text *area, const char *word)
 		area->lock_on_fault = true;
 	else if (!memcmp(word, "ac", 2))
 		area->accounted = true;
+	else if (!memcmp(word, "ht", 2))
+		area->huge_tlb = true;
 	for (size_t i = 0; i < sizeof vm_flags / sizeof vm_flags[0]; i++) {
 		if (memcmp(word, vm_flags[i].word, 2))
 			continue;
@@ -177,6 +179,8 @@ static bool read_area(const char **text, struct area_text *area)
 			area->vm_flags = line + 9;
 		else if (!strncmp(line, "ProtectionKey:", 14))
 			area->protection_key = strtoull(line + 14, NULL, 10);
+		else if (!strncmp(line, "KernelPageSize:", 15))
+			area->page_kib = strtoull(line + 15, NULL, 10);
 		else if (!strncmp(line, "Shared_", 7))
 			area->shared += strtoull(line + sizeof "Shared_Clean", NULL, 10);
 		else if (!strncmp(line, "Anonymous:", 10))
@@ -381,6 +385,20 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 	return shared_collect_area(collector->target, text->inode, area, err);
 }
 
+/* A file of a file system of the kernel's own (mmap with MAP_HUGETLB), which is nobody else's. */
+static int collect_huge_tlb(const struct area_text *text, VmaEntry *area, struct error *err)
+{
+	uint64_t bytes = text->page_kib * 1024;
+
+	if (area_is_shared(text) || !path_is(text, "/anon_hugepage (deleted)") ||
+	    bytes < AREA_PAGE || text->protection_key)
+		return refuse(text, "huge TLB pages of a file, or shared", err);
+	area->status |= VMA_ANON_PRIVATE;
+	area->flags |=
+		MAP_ANONYMOUS | MAP_HUGETLB | (uint32_t)__builtin_ctzll(bytes) << MAP_HUGE_SHIFT;
+	return 0;
+}
+
 static int collect_ring(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			struct error *err)
 {
@@ -409,6 +427,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 	area->has_lock_on_fault = area->lock_on_fault = text->lock_on_fault;
 	area->has_accounted = area->accounted =
 		text->accounted && !area_is_shared(text) && !(area->prot & PROT_WRITE);
+	if (text->huge_tlb)
+		return collect_huge_tlb(text, area, err);
 	if (path_is(text, "anon_inode:[io_uring]"))
 		return collect_ring(collector, text, area, err);
 	if (text->refusal)
@@ -462,6 +482,8 @@ static bool extends_last(const MmEntry *mm, const VmaEntry *area)
  */
 static bool has_common_pages(const struct area_text *text)
 {
+	if (text->huge_tlb)
+		return false;
 	uint64_t shared = text->shared < text->anonymous ? text->shared : text->anonymous;
 
 	return shared >= COMMON_FROM || text->swapped >= COMMON_FROM;

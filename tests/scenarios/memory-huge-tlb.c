@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: memory-huge-tlb
+ * promise: private memory of huge TLB pages keeps its pages, and what was never touched; where the
+ *	machine has such pages
+ * flavours: flat three user
+ * alone: it takes pages that the machine has few of
+ */
+#include "scenario.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { HUGE_PAGE = 2 << 20 };
+
+static bool is_filled(const char *bytes, char value, size_t size)
+{
+	return bytes[0] == value && !memcmp(bytes, bytes + 1, size - 1);
+}
+
+int main(int argc, char **argv)
+{
+	scenario_begin(argc, argv);
+	/* Two, one of them touched: a reservation may be all that there is. */
+	char *bytes = mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (bytes == MAP_FAILED)
+		scenario_note("the machine has no huge TLB pages");
+	else
+		memset(bytes, 'h', HUGE_PAGE);
+
+	scenario_ready();
+
+	if (bytes != MAP_FAILED)
+		scenario_check(is_filled(bytes, 'h', HUGE_PAGE) &&
+				       is_filled(bytes + HUGE_PAGE, 0, HUGE_PAGE),
+			       "the content is another one");
+	return scenario_end();
+}

@@ -93,6 +93,13 @@ struct dump_options {
 	const struct externals *externals; /* what may lie outside of the tree */
 };
 
+/* What keeps the tree frozen; all NULL: nothing does. */
+struct collect_freezer {
+	void *data;
+	int (*thaw)(void *data, struct error *err); /* all have been told to stop */
+	void (*restore)(void *data);		    /* before they are let go */
+};
+
 struct collect {
 	struct arena *arena;
 	struct snapshot *snapshot;
@@ -103,6 +110,7 @@ struct collect {
 	/* The signal that asks us to stop, 0: go on; NULL: nobody asks. By collect_go_on only. */
 	int (*asked_to_stop)(void *data);
 	void *asked_data;
+	struct collect_freezer freezer;
 	struct finisher *finisher; /* the same, if the tree is not to go on */
 	struct target *targets;	   /* same order as snapshot->tasks */
 	size_t n_targets;

@@ -75,6 +75,8 @@ static void end_helpers(struct collect *collect)
 /* Should we die on the way, the kernel lets the others go. */
 static void detach_all(struct collect *collect)
 {
+	if (collect->freezer.restore)
+		collect->freezer.restore(collect->freezer.data);
 	for (size_t i = 0; i < collect->n_targets; i++)
 		detach_target(&collect->targets[i]);
 }

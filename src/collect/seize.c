@@ -551,11 +551,26 @@ int check_root(pid_t root, struct error *err)
 	return 0;
 }
 
+/* Nobody stops before it is thawed, and nothing changes: all are told first. */
+static int pass_frozen(struct found_tree *tree, struct error *err)
+{
+	const struct collect_freezer *freezer = &tree->collect->freezer;
+
+	do {
+		tree->changed = false;
+		if (make_pass(tree, err) < 0)
+			return -1;
+	} while (tree->changed && wait_clock() < tree->deadline);
+	return freezer->thaw(freezer->data, err);
+}
+
 enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err)
 {
 	if (check_proc(tree, err) < 0 || check_root(root, err) < 0)
 		return STOP_FAILED;
 	add_task(tree, root);
+	if (tree->collect->freezer.thaw && pass_frozen(tree, err) < 0)
+		return STOP_FAILED;
 	do {
 		enum stop_outcome outcome;
 

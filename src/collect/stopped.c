@@ -469,8 +469,11 @@ static enum stop_outcome try_until(struct collect *collect, uint64_t deadline, s
 			return outcome;
 		collect->targets = NULL;
 		collect->n_targets = 0;
+		bool last = outcome == STOP_FAILED || wait_clock() + delay >= deadline;
+		if (last && collect->freezer.restore)
+			collect->freezer.restore(collect->freezer.data);
 		found_tree_release(tree);
-		if (outcome == STOP_FAILED || wait_clock() + delay >= deadline)
+		if (last)
 			return STOP_FAILED;
 		*err = (struct error){ 0 };
 		/* Running, the tree gets over what was in the way. */

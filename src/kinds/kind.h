@@ -57,6 +57,7 @@ struct text;
  * `prepare` is called once in the coordinator, before the first process exists, where `prepares`
  * (pure) says that there is something to do.
  * `led_session` is called for a session leader, when its program has made it one and nobody else.
+ * `let_go` is called once, when all threads stand as they are to be, right before they are let go.
  * Any callback may be NULL.
  */
 struct task_kind {
@@ -82,6 +83,7 @@ struct task_kind {
 		    struct program *program, struct error *err);
 	bool (*applies)(const struct plan *plan, const struct task *task, size_t thread);
 	int (*apply)(const struct applied_thread *thread, struct error *err);
+	int (*let_go)(const struct plan *plan, struct file_opener *opener, struct error *err);
 };
 
 /* For `apply`: what is not per_thread is called for the first thread that lives. */

@@ -198,12 +198,18 @@ static const CgroupDirEntry *find_below(CgroupDirEntry *const *dirs, size_t n, c
 	return NULL;
 }
 
+const CgroupDirEntry *cgroup_directory_of(const CgroupEntry *cgroups, const char *hierarchy,
+					  const char *path)
+{
+	const CgControllerEntry *controller = controller_of(cgroups, hierarchy);
+
+	return controller ? find_below(controller->dirs, controller->n_dirs, path) : NULL;
+}
+
 const CgroupDirEntry *cgroup_directory(const struct snapshot *snapshot, const char *hierarchy,
 				       const char *path)
 {
-	const CgControllerEntry *controller = controller_of(snapshot_cgroups(snapshot), hierarchy);
-
-	return controller ? find_below(controller->dirs, controller->n_dirs, path) : NULL;
+	return cgroup_directory_of(snapshot_cgroups(snapshot), hierarchy, path);
 }
 
 /* ---- other roots ---- */

@@ -45,6 +45,8 @@ bool cgroup_hierarchy_has(const char *hierarchy, const char *controller);
 /* What is recorded of a cgroup besides who is in it; NULL: nothing. `path` is that of a member. */
 const CgroupDirEntry *cgroup_directory(const struct snapshot *snapshot, const char *hierarchy,
 				       const char *path);
+const CgroupDirEntry *cgroup_directory_of(const CgroupEntry *cgroups, const char *hierarchy,
+					  const char *path);
 const CgroupEntry *snapshot_cgroups(const struct snapshot *snapshot); /* NULL: not told */
 
 /* Is the path one of the tree's own, and not where the dumper was? */

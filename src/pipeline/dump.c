@@ -4,6 +4,7 @@
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kernel/facts.h"
+#include "kinds/cgroups/cgroups.h"
 #include "kinds/memory/memory.h"
 #include "pipeline/collecting.h"
 #include "pipeline/judge.h"
@@ -45,7 +46,7 @@ static int stop_tree(struct dump *dump, struct error *err)
 	if (session_step(&dump->session, "stopping the tree", err) < 0)
 		return -1;
 	dump->stopped = true; /* or in part: collect_release knows */
-	if (collect_stop_tree(&dump->collect, err) < 0 ||
+	if (freezer_begin(&dump->collect, err) < 0 || collect_stop_tree(&dump->collect, err) < 0 ||
 	    collect_check_privileges(&dump->collect, !dump->asked->leave_running, err) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->frozen);
@@ -158,7 +159,9 @@ static int end_tree(struct dump *dump, struct error *err)
 	if (dump->asked->leave_stopped)
 		return collect_leave_stopped(&dump->collect, err);
 	session_progress(&dump->session, "ending the tree", 0, 0);
-	return collect_kill(&dump->collect, err);
+	int result = collect_kill(&dump->collect, err);
+	freezer_end(&dump->collect, true);
+	return result;
 }
 
 /* The caller may have a lock of its own. */
@@ -304,6 +307,7 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 		collect_release(&dump.collect);
 	if (goes_on)
 		unlock_network(&dump);
+	freezer_end(&dump.collect, false);
 	memory_end_pages(&dump.collect);
 	images_writer_free(dump.collect.images);
 	tell_obstacles(&dump, err);

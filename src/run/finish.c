@@ -431,6 +431,18 @@ static int detach(struct run_thread *thread, struct error *err)
 	return 0;
 }
 
+static int tell_kinds(struct run *run, struct error *err)
+{
+	for (int stage = 0; run->plan->kinds && stage < STAGE_COUNT; stage++) {
+		const struct task_kind *const *kind = run->plan->kinds->tasks[stage];
+
+		for (; kind && *kind; kind++)
+			if ((*kind)->let_go && (*kind)->let_go(run->plan, &run->opener, err) < 0)
+				return -1;
+	}
+	return 0;
+}
+
 /*
  * A pending SIGSTOP is taken by the first thread that is let go, before it gets to user mode. The
  * first task is the last to go: should the executor die in the middle, a pid namespace of which it
@@ -449,7 +461,7 @@ static int let_go_job(struct run *run, void *data, struct error *err)
 		    kill(task->threads->tid, SIGSTOP) < 0)
 			return fail_ptrace(task->threads, "stop it", err);
 	}
-	if (run_commit(run, err) < 0)
+	if (tell_kinds(run, err) < 0 || run_commit(run, err) < 0)
 		return -1;
 	for (size_t i = n; i-- > 0;)
 		if (detach(all[i], err) < 0)

@@ -45,6 +45,18 @@ int cgroup_properties_check(const struct snapshot *snapshot, struct error *err);
 int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char *name,
 			    struct error *err);
 
+/*
+ * freezer.c. At a dump: what freezes the tree, and is thawed once all were told to stop; afterwards
+ * it is as it was, unless the tree has `ended`. At a restore: right before all are let go.
+ */
+int freezer_begin(struct collect *collect, struct error *err);
+void freezer_end(struct collect *collect, bool ended);
+void freezer_record(const struct collect *collect, CgroupEntry *cgroups);
+int freezer_let_go(const struct plan *plan, struct file_opener *opener, struct error *err);
+int freezer_check(int directory, const char *hierarchy, const char *path, struct error *err);
+/* "cpu,cpuacct" */
+const char *cgroup_hierarchy_name(struct arena *arena, const CgControllerEntry *controller);
+
 /* Moves one thread; where the cgroup is not the tree's own, to where we are. */
 int cgroup_move_thread(struct file_opener *opener, const CgMemberEntry *member, bool own, pid_t tid,
 		       struct error *err);

@@ -297,6 +297,8 @@ int cgroup_open(struct file_opener *opener, const CgMemberEntry *member, enum cg
 	autoclose int directory = cgroup_directory_open(opener, member, mode, err);
 	if (directory < 0)
 		return -1;
+	if (freezer_check(directory, member->name, member->path, err))
+		return -1;
 	int fd = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open cgroup.procs of %s:%s",
 				   member->name, member->path)

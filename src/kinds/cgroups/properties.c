@@ -223,10 +223,16 @@ int cgroup_properties_collect(struct collect *collect, CgroupEntry *cgroups, str
 	for (size_t i = 0; collect->options->externals && i < cgroups->sets[0]->n_ctls; i++)
 		if (read_hierarchy(reading, cgroups, cgroups->sets[0]->ctls[i]->name, err))
 			return -1;
+	freezer_record(collect, cgroups);
 	return 0;
 }
 
 /* ---- check ---- */
+
+static bool is_freezer(const char *name)
+{
+	return strcmp(name, "freezer.state") == 0 || strcmp(name, "cgroup.freeze") == 0;
+}
 
 static int check_directory(const CgroupDirEntry *entry, bool top, size_t depth, struct error *err)
 {
@@ -239,7 +245,8 @@ static int check_directory(const CgroupDirEntry *entry, bool top, size_t depth, 
 	for (size_t i = 0; i < entry->n_properties; i++) {
 		const CgroupPropEntry *property = entry->properties[i];
 		if (*property->name == '\0' || strchr(property->name, '/') ||
-		    (*property->value && !cgroup_property_is_harmless(property->name)) ||
+		    (*property->value && !cgroup_property_is_harmless(property->name) &&
+		     !is_freezer(property->name)) ||
 		    strlen(property->value) >= MOST_VALUE)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "the cgroup %s cannot have the property \"%s\"",
@@ -362,7 +369,8 @@ static int set_properties(int fd, const CgroupDirEntry *entry, bool early, const
 {
 	for (size_t i = 0; i < entry->n_properties; i++) {
 		const CgroupPropEntry *property = entry->properties[i];
-		if (cgroup_property_is_early(property->name) != early)
+		/* freezer.c, last of all */
+		if (is_freezer(property->name) || cgroup_property_is_early(property->name) != early)
 			continue;
 		if (set_property(fd, property, where, err))
 			return -1;
@@ -450,7 +458,7 @@ static int set_directory(struct setting setting, const CgroupDirEntry *entry, co
 	return made ? give_away(fd, entry, setting.err) : 0;
 }
 
-static const char *hierarchy_name(struct arena *arena, const CgControllerEntry *controller)
+const char *cgroup_hierarchy_name(struct arena *arena, const CgControllerEntry *controller)
 {
 	const char *name = controller->cnames[0];
 
@@ -479,7 +487,7 @@ static int apply(const struct applied_thread *thread, struct error *err)
 		const CgControllerEntry *controller = cgroups->controllers[i];
 		if (!controller->n_cnames)
 			continue;
-		setting.hierarchy = hierarchy_name(thread->opener->arena, controller);
+		setting.hierarchy = cgroup_hierarchy_name(thread->opener->arena, controller);
 		for (size_t k = 0; k < controller->n_dirs; k++)
 			if (set_directory(setting, controller->dirs[k],
 					  controller->dirs[k]->dir_name))
@@ -492,4 +500,5 @@ const struct task_kind cgroup_properties_kind = {
 	.name = "properties of cgroups",
 	.applies = applies,
 	.apply = apply,
+	.let_go = freezer_let_go,
 };

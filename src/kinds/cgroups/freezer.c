@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Frozen cgroups: freezer.state of v1, cgroup.freeze of v2. Who is frozen does not stop for a
+ * tracer (v1), or does but cannot be asked anything (v2). So what freezes tasks of the tree is
+ * thawed when all of them have been told to stop: nobody gets to run in between. It is frozen again
+ * before they are let go, also if nestor is killed, by a child that waits for that. Only what
+ * freezes nobody outside of the tree is thawed, unless it was named (--freeze-cgroup): then it is
+ * frozen first, and a large tree stands at once.
+ *
+ * A restored tree is frozen when all of its threads stand, right before they are let go.
+ */
+#include "kinds/cgroups/cgroups.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/undo.h"
+#include "collect/collect.h"
+#include "kernel/end-child.h"
+#include "plan/plan.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_FROZEN = 64, PAUSE_NANOSECONDS = 1000 * 1000, MOST_PAUSES = 5000, MOST_CHAIN = 4096 };
+
+struct frozen {
+	const char *hierarchy, *path;
+	int fd; /* of its file */
+	bool v2;
+	bool asked; /* it was not frozen before */
+};
+
+struct freezer {
+	struct frozen list[MOST_FROZEN];
+	size_t count;
+	pid_t guardian;
+	int guardian_fd;
+};
+
+static const char *file_of(bool v2)
+{
+	return v2 ? "cgroup.freeze" : "freezer.state";
+}
+
+static int write_state(const struct frozen *frozen, bool freeze)
+{
+	const char *text = frozen->v2 ? freeze ? "1" : "0" : freeze ? "FROZEN" : "THAWED";
+	size_t length = strlen(text);
+
+	return pwrite(frozen->fd, text, length, 0) == (ssize_t)length ? 0 : -1;
+}
+
+static void put_back(const struct freezer *freezer)
+{
+	for (size_t i = 0; i < freezer->count; i++)
+		if (write_state(&freezer->list[i], !freezer->list[i].asked))
+			continue; /* a cgroup that is gone has nobody in it */
+}
+
+/* ---- the guardian ---- */
+
+__attribute__((noreturn)) static void be_guardian(const struct freezer *freezer, int fd)
+{
+	sigset_t all;
+	char byte;
+	ssize_t got;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setsid();
+	prctl(PR_SET_NAME, "nestor-freezer");
+	while ((got = read(fd, &byte, 1)) < 0 && errno == EINTR)
+		;
+	if (got <= 0)
+		put_back(freezer);
+	_exit(0);
+}
+
+static int start_guardian(struct freezer *freezer, struct error *err)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a pair of sockets");
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(ends[1]);
+		be_guardian(freezer, ends[0]);
+	}
+	close(ends[0]);
+	if (pid < 0) {
+		close(ends[1]);
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+	}
+	freezer->guardian = pid;
+	freezer->guardian_fd = ends[1];
+	return 0;
+}
+
+/* ---- what is frozen ---- */
+
+static bool is_frozen(int directory, bool v2)
+{
+	char text[32];
+
+	/* Of v1, whether it is frozen by itself; one above has its own. */
+	return procfs_read_into(directory, v2 ? "cgroup.freeze" : "freezer.self_freezing", text,
+				sizeof text) > 0 &&
+	       text[0] == '1';
+}
+
+static bool is_known(const struct freezer *freezer, const char *hierarchy, const char *path)
+{
+	for (size_t i = 0; i < freezer->count; i++)
+		if (strcmp(freezer->list[i].hierarchy, hierarchy) == 0 &&
+		    strcmp(freezer->list[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], text[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	const char *field = procfs_read_into(AT_FDCWD, path, text, sizeof text) > 0
+				    ? procfs_field(text, "PPid:")
+				    : NULL;
+	return field ? (pid_t)strtol(field, NULL, 10) : 0;
+}
+
+static bool is_of_tree(pid_t pid, pid_t root)
+{
+	for (int i = 0; pid > 0 && pid != root && i < MOST_CHAIN; i++)
+		pid = parent_of(pid);
+	return pid == root;
+}
+
+static int check_members(int directory, pid_t root, const char *path, struct error *err);
+
+static int check_below(int directory, pid_t root, const char *path, struct error *err)
+{
+	autoclosedir DIR *dir =
+		fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		autoclose int below = openat(directory, entry->d_name,
+					     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (below >= 0 && check_members(below, root, path, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Whoever else is in there would run as well. */
+static int check_members(int directory, pid_t root, const char *path, struct error *err)
+{
+	autoclose int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *list = fd < 0 ? NULL : fdopen(fd, "r");
+	long pid;
+
+	while (list && fscanf(list, "%ld", &pid) == 1) {
+		if (is_of_tree((pid_t)pid, root))
+			continue;
+		fclose(list);
+		take_fd(&fd);
+		fail(err, ERR_UNSUPPORTED_TASK,
+		     "the tree is frozen with the cgroup %s, and so is pid %ld, which is outside "
+		     "of it",
+		     path, pid);
+		return fail_hint(err, "--freeze-cgroup thaws it all the same");
+	}
+	if (list) {
+		fclose(list);
+		take_fd(&fd);
+	}
+	return check_below(directory, root, path, err);
+}
+
+static int add_frozen(struct collect *collect, struct freezer *freezer, int directory,
+		      const char *hierarchy, const char *path, bool v2, struct error *err)
+{
+	if (is_known(freezer, hierarchy, path))
+		return 0;
+	if (check_members(directory, collect->options->pid, path, err))
+		return -1;
+	if (freezer->count == MOST_FROZEN)
+		return fail(err, ERR_UNSUPPORTED_TASK, "the tree is in too many frozen cgroups");
+	int fd = openat(directory, file_of(v2), O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s of the cgroup %s",
+				  file_of(v2), path);
+	freezer->list[freezer->count++] =
+		(struct frozen){ arena_string(collect->arena, hierarchy),
+				 arena_string(collect->arena, path), fd, v2, false };
+	return 0;
+}
+
+/* Along the way down. */
+static int look_along(struct collect *collect, struct freezer *freezer, int root,
+		      const CgMemberEntry *member, struct error *err)
+{
+	bool v2 = !*member->name;
+	autoclose int fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
+
+	for (const char *at = member->path + strspn(member->path, "/"); fd >= 0 && *at;) {
+		size_t length = strcspn(at, "/");
+		const char *name = arena_printf(collect->arena, "%.*s", (int)length, at);
+		int next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		at += length;
+		close(take_fd(&fd));
+		fd = next;
+		if (fd >= 0 && is_frozen(fd, v2) &&
+		    add_frozen(collect, freezer, fd, member->name,
+			       arena_printf(collect->arena, "%.*s", (int)(at - member->path),
+					    member->path),
+			       v2, err))
+			return -1;
+		at += strspn(at, "/");
+	}
+	return 0;
+}
+
+struct roots {
+	int v1, v2;
+	const char *v1_name;
+	const char *last; /* text of the last task, mostly that of the next one */
+};
+
+static int look_at_task(struct collect *collect, struct freezer *freezer, struct roots *roots,
+			pid_t pid, struct error *err)
+{
+	char path[64], *text;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+	/* One that is gone is found missing when the tree is stopped. */
+	if (procfs_read(collect->arena, AT_FDCWD, path, &text) < 0 ||
+	    (roots->last && strcmp(roots->last, text) == 0))
+		return 0;
+	roots->last = text;
+	struct error ignored = { 0 };
+	CgSetEntry *set = cgroup_parse_set(collect->snapshot, text, 0, &ignored);
+	const char *yard = collect->options->externals->cgroups.yard;
+	for (size_t i = 0; set && i < set->n_ctls; i++) {
+		const CgMemberEntry *member = set->ctls[i];
+		bool v2 = !*member->name;
+		int *root = v2 ? &roots->v2 : &roots->v1;
+		if ((!v2 && !cgroup_hierarchy_has(member->name, "freezer")) ||
+		    !cgroup_is_path(member->path) || strcmp(member->path, "/") == 0)
+			continue;
+		if (*root == -1)
+			*root = cgroup_hierarchy_open(collect->arena, yard, member->name);
+		if (*root < 0)
+			*root = -2; /* nobody can look there */
+		else if (look_along(collect, freezer, *root, member, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int look_at_tree(struct collect *collect, struct freezer *freezer, struct roots *roots,
+			pid_t pid, size_t depth, struct error *err)
+{
+	char path[300], text[64 * 1024];
+	autoclosedir DIR *tasks = NULL;
+	const struct dirent *entry;
+
+	if (look_at_task(collect, freezer, roots, pid, err))
+		return -1;
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	tasks = depth < MOST_CHAIN ? opendir(path) : NULL;
+	while (tasks && (entry = readdir(tasks))) {
+		snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, entry->d_name);
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+			continue;
+		for (char *at = text, *end; *at; at = end) {
+			long child = strtol(at, &end, 10);
+			if (end == at)
+				break;
+			if (look_at_tree(collect, freezer, roots, (pid_t)child, depth + 1, err))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int find_frozen(struct collect *collect, struct freezer *freezer, struct error *err)
+{
+	struct roots roots = { -1, -1, NULL, NULL };
+	int result = look_at_tree(collect, freezer, &roots, collect->options->pid, 0, err);
+
+	if (roots.v1 >= 0)
+		close(roots.v1);
+	if (roots.v2 >= 0)
+		close(roots.v2);
+	return result;
+}
+
+/* ---- --freeze-cgroup ---- */
+
+static bool stands(int directory, bool v2)
+{
+	char text[256];
+
+	if (procfs_read_into(directory, v2 ? "cgroup.events" : "freezer.state", text,
+			     sizeof text) <= 0)
+		return false;
+	return v2 ? strstr(text, "frozen 1") != NULL : strncmp(text, "FROZEN", 6) == 0;
+}
+
+static int freeze_named(struct freezer *freezer, const char *path, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NANOSECONDS };
+	autoclose int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool v2 = directory >= 0 && faccessat(directory, "cgroup.freeze", F_OK, 0) == 0;
+	int fd = directory < 0 ? -1 : openat(directory, file_of(v2), O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_CGROUP_MISSING,
+				  "--freeze-cgroup %s is no cgroup that can be frozen", path);
+	freezer->list[freezer->count] = (struct frozen){ "", path, fd, v2, !stands(directory, v2) };
+	const struct frozen *frozen = &freezer->list[freezer->count++];
+	if (!frozen->asked)
+		return start_guardian(freezer, err);
+	/* Who is killed now leaves it as it was. */
+	if (start_guardian(freezer, err))
+		return -1;
+	if (write_state(frozen, true))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot freeze the cgroup %s", path);
+	for (int i = 0; !stands(directory, v2); i++) {
+		if (i == MOST_PAUSES)
+			return fail(err, ERR_STOP_TIMEOUT, "the cgroup %s does not freeze", path);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* ---- the dump ---- */
+
+static int thaw(void *data, struct error *err)
+{
+	const struct freezer *freezer = data;
+
+	for (size_t i = 0; i < freezer->count; i++)
+		if (write_state(&freezer->list[i], false))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot thaw the cgroup %s",
+					  freezer->list[i].path);
+	return 0;
+}
+
+static void restore(void *data)
+{
+	put_back(data);
+}
+
+int freezer_begin(struct collect *collect, struct error *err)
+{
+	struct freezer *freezer = arena_new(collect->arena, struct freezer);
+	const char *named = collect->options->externals->cgroups.freeze;
+
+	collect->freezer.data = freezer;
+	if (named ? freeze_named(freezer, named, err) : find_frozen(collect, freezer, err))
+		return -1;
+	if (!freezer->count)
+		return 0;
+	if (!named && start_guardian(freezer, err))
+		return -1;
+	collect->freezer.thaw = thaw;
+	collect->freezer.restore = restore;
+	return 0;
+}
+
+void freezer_end(struct collect *collect, bool ended)
+{
+	struct freezer *freezer = collect->freezer.data;
+
+	if (!freezer)
+		return;
+	if (!ended)
+		put_back(freezer);
+	if (freezer->guardian) {
+		end_child(freezer->guardian);
+		close(freezer->guardian_fd);
+	}
+	for (size_t i = 0; i < freezer->count; i++)
+		close(freezer->list[i].fd);
+	collect->freezer = (struct collect_freezer){ 0 };
+}
+
+/* What was frozen before the dump is so again. */
+void freezer_record(const struct collect *collect, CgroupEntry *cgroups)
+{
+	const struct freezer *freezer = collect->freezer.data;
+
+	for (size_t i = 0; freezer && i < freezer->count; i++) {
+		const struct frozen *frozen = &freezer->list[i];
+		const CgroupDirEntry *found =
+			frozen->asked
+				? NULL
+				: cgroup_directory_of(cgroups, frozen->hierarchy, frozen->path);
+		CgroupDirEntry *entry = (CgroupDirEntry *)(uintptr_t)found;
+		if (!entry)
+			continue;
+		CgroupPropEntry *property =
+			snapshot_new(collect->snapshot, CGROUP_PROP_ENTRY, CgroupPropEntry);
+		property->name = (char *)(uintptr_t)file_of(frozen->v2);
+		property->value = frozen->v2 ? "1" : "FROZEN";
+		entry->properties = arena_grow(collect->arena, entry->properties,
+					       entry->n_properties, sizeof property);
+		entry->properties[entry->n_properties++] = property;
+	}
+}
+
+/* ---- the restore ---- */
+
+struct thawing {
+	struct undo_entry undo;
+	struct frozen frozen;
+};
+
+static void undo_freezing(const struct undo_entry *entry)
+{
+	const struct thawing *thawing = (const void *)entry;
+
+	/* Who is frozen cannot be ended (v1). */
+	if (write_state(&thawing->frozen, false))
+		return;
+}
+
+static int freeze_restored(struct file_opener *opener, const char *hierarchy, const char *path,
+			   struct error *err)
+{
+	CgMemberEntry member = CG_MEMBER_ENTRY__INIT;
+	struct thawing *thawing = arena_new(opener->arena, struct thawing);
+	bool v2 = !*hierarchy;
+
+	member.name = (char *)(uintptr_t)hierarchy;
+	member.path = (char *)(uintptr_t)path;
+	autoclose int directory = cgroup_directory_open(opener, &member, CGROUPS_NONE, err);
+	if (directory < 0)
+		return -1;
+	int fd = openat(directory, file_of(v2), O_RDWR | O_CLOEXEC);
+	thawing->frozen = (struct frozen){ hierarchy, path, fd, v2, false };
+	thawing->undo.undo = undo_freezing;
+	if (fd >= 0)
+		undo_add(opener->undo, &thawing->undo);
+	return fd < 0 || write_state(&thawing->frozen, true)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot freeze the cgroup %s", path)
+		       : 0;
+}
+
+/* Before the tasks in there are ended, as the last ones added are undone first. */
+static int thaw_made(struct file_opener *opener, const struct error *err)
+{
+	for (struct undo_entry *entry = opener->undo->first; entry; entry = entry->next)
+		if (entry->undo == undo_freezing) {
+			undo_freezing(entry);
+			undo_drop(entry);
+		}
+	return err->name ? -1 : 0;
+}
+
+static int freeze_below(struct file_opener *opener, enum cgroup_mode mode, const char *hierarchy,
+			const CgroupDirEntry *entry, const char *path, struct error *err)
+{
+	bool takes = mode != CGROUPS_SOFT || cgroup_is_made_here(opener, hierarchy, path);
+
+	for (size_t i = 0; takes && i < entry->n_properties; i++)
+		if (strcmp(entry->properties[i]->name, file_of(!*hierarchy)) == 0 &&
+		    strcmp(entry->properties[i]->value, !*hierarchy ? "1" : "FROZEN") == 0 &&
+		    freeze_restored(opener, hierarchy, path, err))
+			return -1;
+	for (size_t i = 0; i < entry->n_children; i++)
+		if (freeze_below(opener, mode, hierarchy, entry->children[i],
+				 arena_printf(opener->arena, "%s/%s",
+					      strcmp(path, "/") == 0 ? "" : path,
+					      entry->children[i]->dir_name),
+				 err))
+			return -1;
+	return 0;
+}
+
+int freezer_let_go(const struct plan *plan, struct file_opener *opener, struct error *err)
+{
+	const CgroupEntry *cgroups = snapshot_cgroups(plan->snapshot);
+
+	if (plan->cgroup_mode == CGROUPS_IGNORE || plan->cgroup_mode == CGROUPS_NONE)
+		return 0;
+	for (size_t i = 0; cgroups && i < cgroups->n_controllers; i++) {
+		const CgControllerEntry *controller = cgroups->controllers[i];
+		const char *hierarchy = cgroup_hierarchy_name(opener->arena, controller);
+		for (size_t k = 0; k < controller->n_dirs; k++)
+			if (freeze_below(opener, plan->cgroup_mode, hierarchy, controller->dirs[k],
+					 controller->dirs[k]->dir_name, err))
+				return thaw_made(opener, err);
+	}
+	return 0;
+}
+
+/* Who moved into it would not get on. */
+int freezer_check(int directory, const char *hierarchy, const char *path, struct error *err)
+{
+	if (!stands(directory, !*hierarchy))
+		return 0;
+	fail(err, ERR_CGROUP_FROZEN, "the cgroup %s:%s is frozen", hierarchy, path);
+	return fail_hint(err, "thaw it: a tree that was frozen is frozen again when it is there");
+}

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -32,6 +33,13 @@ int socket_number(int fd, int option, int *ret)
 
 	*ret = 0;
 	return getsockopt(fd, SOL_SOCKET, option, ret, &length);
+}
+
+bool socket_has_error(int fd)
+{
+	struct pollfd ready = { .fd = fd };
+
+	return poll(&ready, 1, 0) > 0 && (ready.revents & POLLERR);
 }
 
 bool socket_is_of_family(const struct open_file *file, int family)

@@ -241,6 +241,7 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	sk->has_ns_id = net.id != 0;
 	sk->ns_id = net.id;
 	entry->usk = sk;
+	sk->has_reset = sk->reset = socket_has_error(fd);
 	if (collect_state_of(collect, file, fd, socket, sk, err) ||
 	    collect_peer(collect, fd, sk, &peer, file->what, err) ||
 	    collect_name(collect, file, fd, socket, sk, err) ||

@@ -264,10 +264,19 @@ static int check_given(const struct unix_world *world, const struct unix_end *en
 		    end->sk->ino);
 }
 
+/* One of a pair, whose other end has sent it something and is gone. */
+static bool is_lone_receiver(const struct unix_world *world, const struct unix_end *end)
+{
+	return !is_stream(end->sk) && !end->peer && !end->sk->name.len &&
+	       snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
+}
+
 static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	if (end->outside || end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
 		return 0;
+	if (is_lone_receiver(world, end))
+		return make_pair(end, err);
 	if (make_socket(end, err) || unix_bind(world, end, err))
 		return -1;
 	return end->sk->state == TCP_LISTEN
@@ -346,6 +355,10 @@ static int finish(struct unix_world *world, struct unix_end *end, struct error *
 	(void)world;
 	if (end->outside)
 		return 0;
+	/* What it has not read when it goes tells the other end of a reset (unix_release_sock). */
+	if (end->gone_fd >= 0 && end->sk->reset &&
+	    send(end->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return fail_make(end, "send what its peer has not read", err);
 	if (end->gone_fd >= 0)
 		close(end->gone_fd);
 	end->gone_fd = -1;

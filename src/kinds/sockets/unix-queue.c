@@ -194,11 +194,19 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 	/* Somebody may only look: the offset is the socket's. */
 	if (waiting == 0 || file->target->collect->looking)
 		return 0;
+	if (sk->reset && sk->type != SOCK_STREAM)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: its peer is gone without having read all, which hides what waits "
+			    "in it",
+			    file->what);
 	if (socket_number(fd, SO_PEEK_OFF, &before) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF",
 				  file->what);
+	/* At the end of a stream a read would take an error with it. */
 	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
-		result = collect_piece(file, fd, sk, &offset, err);
+		result = sk->type == SOCK_STREAM && offset >= waiting
+				 ? 0
+				 : collect_piece(file, fd, sk, &offset, err);
 	if (set_peek_offset(fd, before) < 0 && result >= 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot put back SO_PEEK_OFF",
 				  file->what);

@@ -9,6 +9,8 @@
  * it is hung up. The second is the terminal of nestor's own standard descriptors; the group that
  * was in the foreground there is brought to it again.
  *
+ * One whose master nobody has any more is hung up already, and comes back so.
+ *
  * What had not been read from it stays with the terminal, which is not ours.
  */
 #include "kinds/ttys/ttys.h"
@@ -83,6 +85,8 @@ bool outside_allow(struct outside_terminal *outside)
 	info->rdev = (uint32_t)outside->slave;
 	info->has_dev = true;
 	info->dev = (uint32_t)outside->device;
+	if (outside->is_gone)
+		return true;
 	info->has_of_caller = info->of_caller = is_of_caller(outside);
 	if (info->of_caller)
 		info->pgrp = tty_number_of(

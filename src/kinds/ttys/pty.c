@@ -59,6 +59,7 @@ struct known_pty {
 	uint32_t index;
 	TtyInfoEntry *info;
 	bool has_master, has_slave;
+	bool is_gone; /* the master is closed by all */
 	/* Who has the master, and its number there; without one the same of a slave. */
 	const struct target *target;
 	uint32_t number;
@@ -168,6 +169,15 @@ static int collect_path_of_slave(const struct open_file *file, TtyFileEntry *tty
 	return 0;
 }
 
+/* The name of a slave goes with the master (devpts_pty_kill), and the terminal is hung up. */
+static bool pty_name_is_gone(const char *link)
+{
+	static const char suffix[] = " (deleted)";
+	size_t length = strlen(link), end = strlen(suffix);
+
+	return length > end && strcmp(link + length - end, suffix) == 0;
+}
+
 static int pty_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -199,7 +209,10 @@ static int pty_collect(const struct open_file *file, FileEntry *entry, struct er
 	entry->tty->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
 	entry->tty->has_master = true;
 	entry->tty->master = is_master(&file->stat);
-	return entry->tty->master ? 0 : collect_path_of_slave(file, entry->tty, pty->info, err);
+	if (entry->tty->master)
+		return 0;
+	pty->is_gone = pty_name_is_gone(file->link);
+	return pty->is_gone ? 0 : collect_path_of_slave(file, entry->tty, pty->info, err);
 }
 
 /* While the other side is closed, and was not always, the master sees an end (EPOLLHUP). */
@@ -243,6 +256,7 @@ static int complete_outside(struct collect *collect, struct known_pty *pty, stru
 					    .device = pty->device,
 					    .slave = pty->slave,
 					    .info = pty->info,
+					    .is_gone = pty->is_gone,
 					    .what = pty->what };
 	struct stat named;
 	autoclose int fd = duplicate_of(pty->target, pty->number);
@@ -251,7 +265,7 @@ static int complete_outside(struct collect *collect, struct known_pty *pty, stru
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
 				  pty->what);
 	set_name(pty->info, &named);
-	if (!outside_allow(&outside))
+	if (!outside_allow(&outside) || pty->is_gone)
 		return 0;
 	outside_find_session(&outside);
 	return pty_state_read(fd, pty->info, collect->snapshot->arena, pty->what, err);

@@ -40,6 +40,7 @@ struct outside_terminal {
 	const struct target *target; /* who has it open */
 	dev_t device, slave;	     /* of its file system; its own number */
 	TtyInfoEntry *info;
+	bool is_gone; /* nobody has the master */
 	const char *what;
 };
 /* May it be taken along? If not it is refused. */

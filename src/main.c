@@ -12,7 +12,7 @@ static const struct command commands[] = {
 	{ "restore", "Makes the process tree of a directory of images again.",
 	  "[-D DIR] [OPTION...]", command_restore },
 	{ "tree", "Draws a process tree and its namespaces, live or from images.",
-	  "PID|DIR [--json]", command_tree },
+	  "PID|DIR [--json | --html FILE]", command_tree },
 	{ "show", "Shows what is in images, thing by thing, and who shares it.",
 	  "DIR [--kind KIND] [--task PID] [--json]", command_show },
 	{ "diff", "Tells what changed between two dumps of a tree.",

@@ -59,6 +59,12 @@ int view_read_live(struct tree_view *view, pid_t root, struct error *err);
 /* tree-images.c */
 int view_read_images(struct tree_view *view, const char *dir, struct error *err);
 
+/* tree-html.c: a page in a file ("-": stdout), of a live tree or of images. */
+int tree_write_html(const char *path, pid_t pid, const char *images_dir, struct arena *arena,
+		    struct error *err);
+/* tree-page.c: what is before the data in it, and after. */
+extern const char tree_page_begin[], tree_page_end[];
+
 /* tree-print.c */
 void view_print(const struct tree_view *view, bool unicode, struct text *text);
 void view_print_json(const struct tree_view *view, struct text *text);

@@ -15,6 +15,7 @@ struct tree_arguments {
 	struct common_arguments common;
 	pid_t pid;
 	const char *images_dir;
+	const char *html;
 	bool json;
 };
 
@@ -24,6 +25,8 @@ static const struct option_row tree_options[] = {
 	{ 't', "tree", OPTION_PID, ROW(pid), "PID", "draw the live tree below PID" },
 	{ 'D', "images-dir", OPTION_TEXT, ROW(images_dir), "DIR", "draw the tree in DIR" },
 	{ 0, "json", OPTION_FLAG, ROW(json), NULL, "print JSON" },
+	{ 0, "html", OPTION_TEXT, ROW(html), "FILE",
+	  "write a page that shows what each task has, and who is connected to whom" },
 	{ 0 },
 };
 
@@ -78,6 +81,9 @@ static int run_tree(const struct tree_arguments *arguments, struct arena *arena,
 		fail(err, ERR_USAGE, "nothing to draw");
 		return fail_hint(err, "give the pid of a live process or a directory of images");
 	}
+	if (arguments->html)
+		return tree_write_html(arguments->html, arguments->pid, arguments->images_dir,
+				       arena, err);
 	if (view.live ? view_read_live(&view, arguments->pid, err)
 		      : view_read_images(&view, arguments->images_dir, err))
 		return -1;

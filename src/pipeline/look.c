@@ -47,6 +47,7 @@ static int look_once(const struct pipeline_options *options, struct arena *arena
 	judge_tree(collect, &refused);
 	*look = (struct look){ .obstacles = collect->obstacles,
 			       .n_tasks = collect->n_targets,
+			       .snapshot = &looking->snapshot,
 			       .root_name = looking->snapshot.tasks[0].core->tc->comm };
 	return 0;
 }

@@ -21,6 +21,7 @@ struct look {
 	struct obstacles obstacles; /* in the arena that was given */
 	size_t n_tasks;
 	const char *root_name;
+	const struct snapshot *snapshot; /* as much of it as is known, in the same arena */
 };
 
 /* What a look cannot tell, a line each, up to NULL. */

@@ -8,8 +8,12 @@
 #include "pipeline/inside.h"
 #include "run/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
 
 struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
 			   struct error *err)
@@ -34,6 +38,39 @@ int load_open_root(struct load *load, struct error *err)
 		       : 0;
 }
 
+static bool is_gone_overlay(const struct load *load, const MntEntry *mount)
+{
+	if (!mount->fsname || strcmp(mount->fsname, "overlay") != 0 || !mount->bound_path ||
+	    strcmp(mount->root, "/") != 0)
+		return false;
+	int flags = O_PATH | O_CLOEXEC;
+	autoclose int fd = load->root_fd == AT_FDCWD
+				   ? open(mount->bound_path, flags)
+				   : openat(load->root_fd, mount->bound_path + 1, flags);
+	struct statfs fs;
+	/* The directory below may be there. */
+	return fd < 0 ? errno == ENOENT || errno == ENOTDIR
+		      : fstatfs(fd, &fs) == 0 && fs.f_type != OVERLAYFS_SUPER_MAGIC;
+}
+
+/*
+ * Managers of containers unmount the overlay that a container was bound from when it has ended. Its
+ * layers stay, so it is mounted once more, in the tree only.
+ */
+static void make_gone_overlays(const struct load *load)
+{
+	for (size_t i = 0; i < load->snapshot.n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace_ = load->snapshot.mount_namespaces[i];
+		for (size_t k = 0; k < namespace_->n_mounts; k++) {
+			MntEntry *mount = namespace_->mounts[k];
+			if (!is_gone_overlay(load, mount))
+				continue;
+			mount->bound_path = NULL;
+			mount->fstype = FSTYPE__OVERLAYFS;
+		}
+	}
+}
+
 /* The root of a tree with mounts of its own is a mount, as for criu(8); else paths are below it. */
 static int move_mounts(struct load *load, struct error *err)
 {
@@ -44,7 +81,10 @@ static int move_mounts(struct load *load, struct error *err)
 		return fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root);
 	mounts_move_external(&load->snapshot, &load->externals);
 	load->root_moved = root && mounts_move_root(&load->snapshot, path);
-	return load_open_root(load, err);
+	if (load_open_root(load, err) < 0)
+		return -1;
+	make_gone_overlays(load);
+	return 0;
 }
 
 int load_open(struct load *load, struct session *session, struct error *err)

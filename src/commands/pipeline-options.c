@@ -56,6 +56,14 @@ const struct option_row pipeline_options[] = {
 	{ 0, "network-lock", OPTION_TEXT, PIPELINE_ROW(network_lock), "METHOD",
 	  "keep packets from them meanwhile: nftables, iptables (the same) or skip; default: "
 	  "nftables" },
+	{ 0, "enable-external-sharing", OPTION_FLAG, PIPELINE_ROW(external_sharing), NULL,
+	  "mounts that share with those outside of the tree go on doing so" },
+	{ 0, "enable-external-masters", OPTION_FLAG, PIPELINE_ROW(external_masters), NULL,
+	  "slaves of mounts that cannot be seen lose their masters" },
+	{ 0, "skip-mnt", OPTION_TEXTS, PIPELINE_ROW(skip_mnt), "PATH",
+	  "leave out the mount at PATH" },
+	{ 0, "enable-fs", OPTION_TEXTS, PIPELINE_ROW(enable_fs), "TYPE,...",
+	  "mount these file systems again without what is in them; all: any" },
 	/*
 	 * Asked for by clients as a matter of course. They permit or tune what concerns only
 	 * objects that are refused by name anyway (sockets, mounts, inotify), or give hints.
@@ -65,9 +73,6 @@ const struct option_row pipeline_options[] = {
 	{ 0, "force-irmap", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "irmap-scan-path", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
 	{ 0, "evasive-devices", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "enable-external-masters", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "enable-fs", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
-	{ 0, "enable-external-sharing", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "mntns-compat-mode", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "allow-uprobes", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "weak-sysctls", OPTION_HARMLESS, 0, NULL, NULL },

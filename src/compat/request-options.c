@@ -44,6 +44,10 @@ static const char *const done[] = {
 	"cgroup_props_file",
 	"cgroup_dump_controller",
 	"freeze_cgroup",
+	"ext_sharing",
+	"ext_masters",
+	"skip_mnt",
+	"enable_fs",
 	NULL,
 };
 
@@ -52,10 +56,23 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"evasive_devices",     "link_remap",  "force_irmap",  "irmap_scan_paths",  "auto_ext_mnt",
-	"enable_fs",	       "ext_sharing", "ext_masters",  "mntns_compat_mode", "pre_dump_mode",
-	"skip_file_rwx_check", "cpu_cap",     "weak_sysctls", "orphan_pts_master", "pidfd_store_sk",
-	"unprivileged",	       "file_locks",  "auto_dedup",   "display_stats",	   NULL,
+	"evasive_devices",
+	"link_remap",
+	"force_irmap",
+	"irmap_scan_paths",
+	"auto_ext_mnt",
+	"mntns_compat_mode",
+	"pre_dump_mode",
+	"skip_file_rwx_check",
+	"cpu_cap",
+	"weak_sysctls",
+	"orphan_pts_master",
+	"pidfd_store_sk",
+	"unprivileged",
+	"file_locks",
+	"auto_dedup",
+	"display_stats",
+	NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -211,6 +228,12 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 		texts_add(&options->external, arena,
 			  arena_printf(arena, "mnt[%s]:%s", request->ext_mnt[i]->key,
 				       request->ext_mnt[i]->val));
+	for (size_t i = 0; i < request->n_skip_mnt; i++)
+		texts_add(&options->skip_mnt, arena, request->skip_mnt[i]);
+	for (size_t i = 0; i < request->n_enable_fs; i++)
+		texts_add(&options->enable_fs, arena, request->enable_fs[i]);
+	options->external_sharing = request->has_ext_sharing && request->ext_sharing;
+	options->external_masters = request->has_ext_masters && request->ext_masters;
 	for (size_t i = 0; i < request->n_inherit_fd; i++)
 		texts_add(&options->inherit_fd, arena,
 			  arena_printf(arena, "fd[%d]:%s", request->inherit_fd[i]->fd,

@@ -49,6 +49,22 @@ static int fail_type(const char *text, int length, struct error *err)
 	return fail_hint(err, "supported are %s", names);
 }
 
+/* "mnt[]:sm": those that nestor's namespace has too are found without being named. */
+static int add_mount_flags(struct externals *externals, const char *text, const char *flags,
+			   struct error *err)
+{
+	for (; *flags; flags++)
+		if (*flags == 's') {
+			externals->mounts.sharing = true;
+		} else if (*flags == 'm') {
+			externals->mounts.masters = true;
+		} else {
+			fail(err, ERR_USAGE, "--external \"%s\" is not well formed", text);
+			return fail_hint(err, "flags of mnt[] are s (sharing) and m (masters)");
+		}
+	return 0;
+}
+
 int externals_add(struct externals *externals, struct arena *arena, const char *text,
 		  struct error *err)
 {
@@ -74,6 +90,8 @@ int externals_add(struct externals *externals, struct arena *arena, const char *
 		return fail_hint(err, "give %s[%s]%s%s", form->name, form->id,
 				 form->value ? ":" : "", form->value ? form->value : "");
 	}
+	if (type == EXTERNAL_MNT && end == id)
+		return add_mount_flags(externals, text, value, err);
 	externals->rows =
 		arena_grow(arena, externals->rows, externals->n_rows, sizeof *externals->rows);
 	externals->rows[externals->n_rows++] = (struct external){
@@ -147,4 +165,18 @@ int externals_fd(const struct externals *externals, const char *key)
 		if (strcmp(externals->fds[i].key, key) == 0)
 			return externals->fds[i].fd;
 	return -1;
+}
+
+bool externals_mounts_type(const struct externals *externals, const char *type)
+{
+	for (size_t i = 0; externals && i < externals->mounts.filesystems.count; i++) {
+		const char *text = externals->mounts.filesystems.texts[i];
+		for (size_t length; *text; text += length + (text[length] == ',')) {
+			length = strcspn(text, ",");
+			if ((length == strlen("all") && strncmp(text, "all", length) == 0) ||
+			    (length == strlen(type) && strncmp(text, type, length) == 0))
+				return true;
+		}
+	}
+	return false;
 }

@@ -55,6 +55,13 @@ struct cgroup_wishes {
 	const char *freeze; /* directory of a freezer's cgroup; NULL: none was given */
 };
 
+struct mount_wishes {
+	bool sharing;	   /* peers of mounts outside of the tree come back as such */
+	bool masters;	   /* a slave of a mount that is not to be seen comes back all the same */
+	struct texts skip; /* mountpoints: left out, with all that is below them */
+	struct texts filesystems; /* types that are mounted again without what is in them */
+};
+
 struct externals {
 	struct external *rows;
 	size_t n_rows;
@@ -63,6 +70,7 @@ struct externals {
 	bool unix_by_name; /* --ext-unix-sk: datagram sockets outside are found by their names */
 	struct tcp_wishes tcp;
 	struct cgroup_wishes cgroups;
+	struct mount_wishes mounts;
 };
 
 /* "TYPE[ID]:VALUE" as on a command line, or "auto"; texts are copied. ERR_USAGE names what is wrong. */
@@ -83,6 +91,9 @@ const struct external *externals_find(const struct externals *externals, enum ex
 /* The same for ids that are numbers. */
 const struct external *externals_find_number(const struct externals *externals,
 					     enum external_type type, unsigned long long number);
+
+/* Is a file system to be mounted again by its type alone? "all" is any. */
+bool externals_mounts_type(const struct externals *externals, const char *type);
 
 /*
  * The descriptor that was given for a key; -1: none. Forms that criu(8) knows are one: "pipe:[1]"

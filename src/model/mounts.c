@@ -355,22 +355,34 @@ static const struct mount_namespace *root_mounts(const struct snapshot *snapshot
 	return snapshot->n_tasks ? task_mount_namespace(snapshot, &snapshot->tasks[0]) : NULL;
 }
 
+/* What it is bound from below another root; of one that is not bound, as it shows a part of it. */
+static const char *below_root(const MntEntry *mount, const MntEntry *root)
+{
+	if (mount->deleted || mount->ext_mount)
+		return NULL;
+	if (root->bound_path)
+		return mount->bound_path ? path_below(mount->bound_path, root->bound_path) : NULL;
+	return mount->root_dev == root->root_dev ? path_below(mount->root, root->root) : NULL;
+}
+
 bool mounts_move_root(struct snapshot *snapshot, const char *root)
 {
 	const struct mount_namespace *own = root_mounts(snapshot);
-	const char *from = own ? own->mounts[0]->bound_path : NULL;
 
-	if (!from)
+	if (!own || own->mounts[0]->ext_mount)
 		return false;
+	const MntEntry from = *own->mounts[0];
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
 		const struct mount_namespace *namespace_ = snapshot->mount_namespaces[i];
 		for (size_t k = 0; k < namespace_->n_mounts; k++) {
 			MntEntry *mount = namespace_->mounts[k];
-			const char *below =
-				mount->bound_path ? path_below(mount->bound_path, from) : NULL;
-			if (below)
-				mount->bound_path = arena_printf(snapshot->arena, "%s%s%s", root,
-								 *below ? "/" : "", below);
+			const char *below = below_root(mount, &from);
+			if (!below)
+				continue;
+			mount->bound_path = arena_printf(snapshot->arena, "%s%s%s", root,
+							 *below ? "/" : "", below);
+			mount->has_bound_depth = false;
+			mount->bound_depth = 0;
 		}
 	}
 	return true;
@@ -388,18 +400,25 @@ void mounts_name_external(const struct snapshot *snapshot, const struct external
 	}
 }
 
-void mounts_move_external(const struct snapshot *snapshot, const struct externals *externals)
+static void move_external(const struct snapshot *snapshot, const struct externals *externals,
+			  const struct mount_namespace *namespace_, bool bound)
 {
-	const struct mount_namespace *own = root_mounts(snapshot);
-
-	for (size_t i = 0; own && i < own->n_mounts; i++) {
-		MntEntry *mount = own->mounts[i];
+	for (size_t i = 0; i < namespace_->n_mounts; i++) {
+		MntEntry *mount = namespace_->mounts[i];
 		const char *key = mount->ext_key ? mount->ext_key : mount->mountpoint;
 		const struct external *row = externals_find(externals, EXTERNAL_MNT, key);
-		if (mount->bound_path && row && *row->id && path_is_plain(row->value)) {
-			mount->bound_path = arena_string(snapshot->arena, row->value);
-			mount->has_bound_depth = false;
-			mount->bound_depth = 0;
-		}
+		if ((!mount->ext_mount && (!bound || !mount->bound_path)) || !row || !*row->id ||
+		    !path_is_plain(row->value))
+			continue;
+		mount->bound_path = arena_string(snapshot->arena, row->value);
+		mount->has_bound_depth = false;
+		mount->bound_depth = 0;
 	}
+}
+
+void mounts_move_external(const struct snapshot *snapshot, const struct externals *externals)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		move_external(snapshot, externals, snapshot->mount_namespaces[i],
+			      snapshot->mount_namespaces[i] == root_mounts(snapshot));
 }

@@ -87,7 +87,13 @@ static int take_cgroup_wishes(const struct pipeline_options *options, struct are
 int pipeline_externals(const struct pipeline_options *options, struct arena *arena,
 		       struct externals *ret_externals, struct error *err)
 {
-	struct externals externals = { .unix_by_name = options->ext_unix_sk };
+	struct externals externals = {
+		.unix_by_name = options->ext_unix_sk,
+		.mounts = { .sharing = options->external_sharing,
+			    .masters = options->external_masters,
+			    .skip = options->skip_mnt,
+			    .filesystems = options->enable_fs },
+	};
 
 	for (size_t i = 0; i < options->external.count; i++)
 		if (externals_add(&externals, arena, options->external.texts[i], err) < 0)

@@ -67,6 +67,8 @@ struct pipeline_options {
 	/* What lies outside of the tree (model/externals.h), as written on a command line. */
 	struct texts external, inherit_fd;
 	struct texts ext_mount_map; /* "KEY:VALUE" for external "mnt[KEY]:VALUE"; "auto" */
+	struct texts skip_mnt, enable_fs;
+	bool external_sharing, external_masters;
 	bool ext_unix_sk;
 	bool tcp_established, tcp_close, tcp_skip_in_flight; /* struct tcp_wishes */
 	const char *network_lock; /* "nftables", "iptables" (the same), "skip"; NULL: the first */

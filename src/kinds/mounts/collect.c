@@ -277,8 +277,10 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 		return 0;
 	const struct mount_line *origin =
 		find_origin(survey, collect->arena, line, root_fd, &path, &depth);
-	if (!origin)
+	if (!origin) {
+		mount_outside_collect(collect, line, entry);
 		return 0;
+	}
 	entry->bound_path = path;
 	entry->has_bound_depth = depth != 0;
 	entry->bound_depth = depth;
@@ -310,6 +312,46 @@ static bool is_group_of_tree(const struct mount_survey *survey, uint32_t id)
 	return false;
 }
 
+/* What is given from outside does not share, unless that is asked for. */
+static int collect_sharing(struct collect *collect, MntEntry *entry, const char *what,
+			   struct error *err)
+{
+	const struct externals *externals = collect->options->externals;
+
+	if (entry->ext_mount) {
+		entry->has_shared_id = false;
+		entry->shared_id = 0;
+		return 0;
+	}
+	if (entry->bound_path && !entry->bound_depth && externals && externals->mounts.sharing) {
+		entry->has_shared_outside = entry->shared_outside = true;
+		return 0;
+	}
+	refuse(what, "shares mounts with the namespace of nestor", err);
+	return fail_hint(err, "--enable-external-sharing lets it do so after the restore, too");
+}
+
+/* A master that cannot be seen. */
+static int collect_master(struct collect *collect, MntEntry *entry, const char *what,
+			  struct error *err)
+{
+	const struct externals *externals = collect->options->externals;
+
+	if (entry->ext_mount) {
+		entry->has_master_outside = entry->master_outside = true;
+		return 0;
+	}
+	if (externals && externals->mounts.masters) {
+		entry->has_master_id = false;
+		entry->master_id = 0;
+		return 0;
+	}
+	refuse(what,
+	       "is a slave of a mount that is neither in the tree nor in the namespace of nestor",
+	       err);
+	return fail_hint(err, "--enable-external-masters restores it without its master");
+}
+
 /* Once all mounts are read: does a master lie elsewhere? */
 static int check_masters(struct collect *collect, const struct live_namespace *namespace,
 			 struct error *err)
@@ -321,13 +363,10 @@ static int check_masters(struct collect *collect, const struct live_namespace *n
 		const char *what = name_mount(collect, namespace, line);
 		int result = 0;
 		if (is_shared_with_own(survey, line->shared_id))
-			result = refuse(what, "shares mounts with the namespace of nestor", err);
+			result = collect_sharing(collect, namespace->entries[i], what, err);
 		else if (line->master_id && !namespace->entries[i]->master_outside &&
 			 !is_group_of_tree(survey, line->master_id))
-			result = refuse(what,
-					"is a slave of a mount that is neither in the tree nor in "
-					"the namespace of nestor",
-					err);
+			result = collect_master(collect, namespace->entries[i], what, err);
 		if (result && collect_pass(collect, err))
 			return -1;
 	}
@@ -351,7 +390,7 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 				  collect->arena, err))
 		return -1;
 	for (size_t i = 0; i < table->n_lines; i++)
-		if (table->lines[i].removed)
+		if (table->lines[i].removed && !namespace->entries[i]->ext_mount)
 			collect_removed(collect, namespace, &table->lines[i],
 					namespace->entries[i]);
 	return mount_locks_find(namespace, err);
@@ -391,10 +430,18 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 				      "shows something that was removed from a file system of "
 				      "nestor's own namespace",
 				      err);
+	if (!kind &&
+	    externals_mounts_type(superblock->collect->options->externals, first->line->type))
+		kind = &plain_mount_kind;
 	superblock->collect->may_wait |= !kind;
-	if (!kind)
-		return refuse(superblock->what, "is of a file system that cannot be made again",
-			      err);
+	if (!kind) {
+		refuse(superblock->what, "is of a file system that cannot be made again", err);
+		return fail_hint(
+			err,
+			"--external mnt[%s]:NAME has it given from outside; --enable-fs %s "
+			"mounts it again, without what is in it",
+			first->line->mountpoint, first->line->type);
+	}
 	for (size_t i = 0; i < superblock->n_mounts; i++)
 		if (superblock->mounts[i].line->removed && !kind->removed)
 			return refuse(superblock->what, "shows something that was removed", err);
@@ -430,7 +477,7 @@ static size_t list_mounts(struct collect *collect, struct live_mount **ret_mount
 	for (size_t i = 0; i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
 		for (size_t k = 0; k < namespace->table.n_lines; k++) {
-			if (namespace->entries[k]->bound_path)
+			if (namespace->entries[k]->bound_path || namespace->entries[k]->ext_mount)
 				continue;
 			const struct mount_line *line = &namespace->table.lines[k];
 			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
@@ -498,6 +545,7 @@ static int add(struct collect *collect, struct target *target, const struct surv
 	};
 	if (read_table(collect->arena, met->fd, &namespace->table, err))
 		return -1;
+	mount_table_skip(&namespace->table, collect->options->externals, collect->arena);
 	for (size_t i = 0; i < namespace->table.n_lines; i++)
 		strip_removed(collect->arena, &namespace->table.lines[i]);
 	return 0;

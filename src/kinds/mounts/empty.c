@@ -60,3 +60,22 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 
 EMPTY(hugetlbfs);
 EMPTY(bpf);
+
+/* ---- by type alone ---- */
+
+static int make_plain(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	if (externals_mounts_type(maker->externals, entry->fsname))
+		return make(maker, entry, err);
+	fail(err, ERR_UNSUPPORTED_MOUNT,
+	     "mount %.200s is of a file system that is not supported (%s)", entry->mountpoint,
+	     entry->fsname);
+	return fail_hint(err, "--enable-fs %s mounts it again, without what was in it",
+			 entry->fsname);
+}
+
+const struct mount_kind plain_mount_kind = {
+	.type = "",
+	.fstype = FSTYPE__AUTO,
+	.make = make_plain,
+};

@@ -61,6 +61,12 @@ static bool is_same_mount(struct group_mount one, struct group_mount other)
 	return one.namespace == other.namespace && one.index == other.index;
 }
 
+/* In the tree. */
+static uint32_t own_group(const MntEntry *mount)
+{
+	return mount->shared_outside ? 0 : mount->shared_id;
+}
+
 /* What was removed shows only itself. */
 static bool is_same_removed(const MntEntry *one, const MntEntry *other)
 {
@@ -149,8 +155,8 @@ static void list_members(struct planning *planning, bool hidden)
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			struct group_mount mount = { snapshot->mount_namespaces[i], k };
-			if (entry_of(mount)->shared_id && planning->reachable[i][k] != hidden)
-				add_part(planning, hidden, entry_of(mount)->shared_id, false,
+			if (own_group(entry_of(mount)) && planning->reachable[i][k] != hidden)
+				add_part(planning, hidden, own_group(entry_of(mount)), false,
 					 mount);
 		}
 }
@@ -281,7 +287,7 @@ static int find_groups(struct planning *planning, struct error *err)
 	/* Who is a member and a slave is a part of two. */
 	for (size_t i = 0; i < planning->n_parts; i++) {
 		const struct part *part = &planning->parts[i];
-		uint32_t own = entry_of(part->mount)->shared_id;
+		uint32_t own = own_group(entry_of(part->mount));
 		if (part->slave && own)
 			find_group(planning, own)->master_id = part->id;
 	}
@@ -426,8 +432,10 @@ static void plan_others(struct planning *planning)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			struct group_mount mount = { snapshot->mount_namespaces[i], k };
 			const MntEntry *entry = entry_of(mount);
-			if (entry->master_outside && !entry->shared_id)
+			if (entry->master_outside && !own_group(entry))
 				keep_master(planning, mount);
+			if (entry->shared_outside && planning->reachable[i][k])
+				add_step(planning, GROUP_OUTSIDE, mount, mount);
 			if (entry->flags & MS_UNBINDABLE && planning->reachable[i][k])
 				add_step(planning, GROUP_UNBINDABLE, mount, mount);
 		}
@@ -455,7 +463,7 @@ int group_plan_make(struct group_plan *plan, struct arena *arena, const struct s
 			return -1;
 	for (size_t i = 0; i < planning.n_parts; i++) {
 		const struct part *part = &planning.parts[i];
-		if (part->slave && !entry_of(part->mount)->shared_id &&
+		if (part->slave && !own_group(entry_of(part->mount)) &&
 		    plan_slave(&planning, part->mount, part->id, 0, err))
 			return -1;
 	}

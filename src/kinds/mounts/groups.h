@@ -15,9 +15,10 @@ struct group_mount {
 };
 
 enum group_step_kind {
-	GROUP_JOIN,   /* takes over group and master of another mount (MOVE_MOUNT_SET_GROUP) */
-	GROUP_SLAVE,  /* of the group that it is in */
-	GROUP_SHARED, /* in a group of its own, besides having a master */
+	GROUP_JOIN,    /* takes over group and master of another mount (MOVE_MOUNT_SET_GROUP) */
+	GROUP_SLAVE,   /* of the group that it is in */
+	GROUP_SHARED,  /* in a group of its own, besides having a master */
+	GROUP_OUTSIDE, /* takes over the group of what it is bound from, outside of the tree */
 	GROUP_UNBINDABLE,
 };
 

@@ -40,6 +40,7 @@ struct mount_maker {
 	const int *user_namespaces;  /* like snapshot->user_namespaces; -1: nestor's own */
 	const int *plain_namespaces; /* like snapshot->plain_namespaces */
 	const struct images *images;
+	const struct externals *externals;
 };
 
 /*
@@ -74,6 +75,8 @@ extern const struct mount_kind *const mount_kinds[]; /* NULL-terminated */
 const struct mount_kind *mount_kind_of_type(const char *type);
 const struct mount_kind *mount_kind_of_entry(const MntEntry *entry);
 
+/* Of no row: mounted again by its type and options, where the caller wants it so. */
+extern const struct mount_kind plain_mount_kind;
 extern const struct mount_kind proc_mount_kind;
 extern const struct mount_kind tmpfs_mount_kind;
 extern const struct mount_kind overlay_mount_kind;

@@ -105,6 +105,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	struct group_plan groups;
 	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
 
+	if (!result)
+		result = mounts_check_outside(opener, err);
 	groups.temporaries.owner = opener->snapshot->user_namespaces[0];
 	if (!result)
 		result = mounts_make_superblocks(opener, maker, &superblocks, err);
@@ -132,6 +134,7 @@ int mounts_make(struct file_opener *opener, struct error *err)
 		.user_namespaces = opener->user_namespaces,
 		.plain_namespaces = opener->plain_namespaces,
 		.images = opener->images,
+		.externals = opener->externals,
 	};
 
 	if (!n)

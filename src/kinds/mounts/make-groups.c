@@ -6,6 +6,7 @@
  */
 #include "kinds/mounts/make.h"
 
+#include "base/cleanup.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/mounts.h"
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,6 +53,33 @@ static int change(struct grouping *grouping, const struct made_mount_namespace *
 	return 0;
 }
 
+/* The mount that a path is on, by its root: what the path leads to need not be that. */
+static int open_root_of(const struct file_opener *opener, const char *path)
+{
+	char *at = arena_string(opener->arena, path);
+
+	for (;;) {
+		struct statx found;
+		autoclose int fd = mount_open_outside(opener, at);
+		char *slash = strrchr(at, '/');
+		if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &found))
+			return -1;
+		if (found.stx_attributes & STATX_ATTR_MOUNT_ROOT || !slash)
+			return take_fd(&fd);
+		*slash = '\0';
+	}
+}
+
+static int take_group(int from_fd, int root_fd, struct error *err)
+{
+	if (from_fd < 0 ||
+	    move_mount(from_fd, "", root_fd, "",
+		       MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot take over a group (MOVE_MOUNT_SET_GROUP)");
+	return 0;
+}
+
 static int run_step(struct grouping *grouping, const struct group_step *step, struct error *err)
 {
 	static const uint64_t propagations[] = {
@@ -65,24 +94,27 @@ static int run_step(struct grouping *grouping, const struct group_step *step, st
 	if (root_fd < 0 || from < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "it is hidden by others, and shares mounts");
-	if (step->kind != GROUP_JOIN)
-		return change(grouping, made, root_fd, propagations[step->kind], err);
-	if (move_mount(from, "", root_fd, "",
-		       MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot take over a group (MOVE_MOUNT_SET_GROUP)");
-	return 0;
+	if (step->kind == GROUP_OUTSIDE) {
+		const MntEntry *mount = step->mount.namespace->mounts[step->mount.index];
+		autoclose int fd = open_root_of(grouping->opener, mount->bound_path);
+		return take_group(fd, root_fd, err);
+	}
+	return step->kind == GROUP_JOIN
+		       ? take_group(from, root_fd, err)
+		       : change(grouping, made, root_fd, propagations[step->kind], err);
 }
 
-/* In a deputy, which goes from namespace to namespace. */
+/* In a deputy, which goes from namespace to namespace, but for what is outside first. */
 static int run_all(void *data, struct error *err)
 {
 	struct grouping *grouping = data;
+	const struct group_plan *plan = grouping->plan;
 
-	for (size_t i = 0; i < grouping->plan->n_steps; i++) {
-		const struct group_step *step = &grouping->plan->steps[i];
+	for (size_t i = 0; i < 2 * plan->n_steps; i++) {
+		const struct group_step *step = &plan->steps[i % plan->n_steps];
 		const struct group_mount *mount = &step->mount;
-		if (run_step(grouping, step, err))
+		bool now = (step->kind == GROUP_OUTSIDE) == (i < plan->n_steps);
+		if (now && run_step(grouping, step, err))
 			return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
 					  mount->namespace->id,
 					  mount->namespace->mounts[mount->index]->mountpoint);

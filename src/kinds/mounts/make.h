@@ -31,10 +31,14 @@ struct made_superblocks {
 	size_t n_origins;
 };
 
+/* outside.c: has the caller said what takes the place of each mount that is outside? */
+int mounts_check_outside(const struct file_opener *opener, struct error *err);
 /* origins.c: directories that are there until all is mounted. What was made is there on failure. */
 int mounts_make_origins(struct file_opener *opener, struct made_superblocks *made,
 			struct error *err);
 const char *mount_origin_path(const struct made_superblocks *made, const MntEntry *mount);
+/* A plain path of nestor's own namespace (O_PATH). */
+int mount_open_outside(const struct file_opener *opener, const char *path);
 /* Removes them again. After a failure it adds none. */
 int mounts_settle_origins(struct made_superblocks *made, bool failed, struct error *err);
 

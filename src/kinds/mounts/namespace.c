@@ -40,15 +40,22 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 {
 	const struct mount_kind *kind = mount->bound_path ? NULL : mount_kind_of_entry(mount);
 
-	if (mount->master_outside && (!mount->bound_path || !mount->master_id))
+	bool elsewhere = mount->bound_path || mount->ext_mount;
+
+	if (mount->ext_mount && !mount->ext_key)
 		return fail(err, ERR_IMAGE_INVALID,
-			    "mount %" PRIu32 " (%.200s) has a master that is none", mount->mnt_id,
+			    "mount %" PRIu32 " (%.200s) is outside and has no name", mount->mnt_id,
 			    mount->mountpoint);
-	if (mount->deleted && !is_carried(mount))
+	if ((mount->master_outside && (!elsewhere || !mount->master_id)) ||
+	    (mount->shared_outside && (!mount->bound_path || !mount->shared_id)))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s) has a master or a group that is none",
+			    mount->mnt_id, mount->mountpoint);
+	if (mount->deleted && !mount->ext_mount && !is_carried(mount))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) is of something removed that cannot be",
 			    mount->mnt_id, mount->mountpoint);
-	if (mount->bound_path)
+	if (elsewhere)
 		return 0;
 	if (!kind)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,

@@ -56,7 +56,7 @@ void mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd)
 
 /* ---- restore ---- */
 
-static int open_plain(const struct file_opener *opener, const char *path)
+int mount_open_outside(const struct file_opener *opener, const char *path)
 {
 	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS |
@@ -76,7 +76,7 @@ static int open_above(const struct file_opener *opener, char *above)
 {
 	for (char *slash; (slash = strrchr(above, '/'));) {
 		*slash = '\0';
-		int fd = open_plain(opener, above);
+		int fd = mount_open_outside(opener, above);
 		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR))
 			return fd;
 	}
@@ -140,7 +140,7 @@ static bool is_made(const struct made_superblocks *made, const MntEntry *mount)
 
 static bool is_missing(const struct file_opener *opener, const MntEntry *mount)
 {
-	autoclose int fd = mount->deleted ? -1 : open_plain(opener, mount->bound_path);
+	autoclose int fd = mount->deleted ? -1 : mount_open_outside(opener, mount->bound_path);
 
 	return fd < 0 && (mount->deleted || errno == ENOENT || errno == ENOTDIR);
 }

@@ -45,6 +45,12 @@ int survey_open_mount(const struct mount_table *table, const struct mount_line *
 int survey_open_on_mount(const struct live_namespace *namespace_, const struct mount_line *line,
 			 const char *path);
 
+/* outside.c: leaves out mounts that are to be; and is one to be given by somebody? */
+void mount_table_skip(struct mount_table *table, const struct externals *externals,
+		      struct arena *arena);
+void mount_outside_collect(const struct collect *collect, const struct mount_line *line,
+			   MntEntry *entry);
+
 /* origins.c: what is needed where the directory that it shows has gone. */
 void mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd);
 

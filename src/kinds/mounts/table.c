@@ -30,7 +30,8 @@ const struct mount_kind *mount_kind_of_entry(const MntEntry *entry)
 	for (const struct mount_kind *const *kind = mount_kinds; *kind; kind++)
 		if ((*kind)->fstype == (Fstype)entry->fstype && (*kind)->fstype != FSTYPE__AUTO)
 			return *kind;
-	return entry->fsname ? mount_kind_of_type(entry->fsname) : NULL;
+	const struct mount_kind *kind = entry->fsname ? mount_kind_of_type(entry->fsname) : NULL;
+	return kind || !entry->fsname || entry->fstype != FSTYPE__AUTO ? kind : &plain_mount_kind;
 }
 
 int mount_set(int context_fd, const char *key, const char *value, struct error *err)

@@ -6,7 +6,7 @@
  *	left out are histories that are refused by name (unsupported-mount: a mount that is hidden
  *	by locked ones shares mounts)
  * flavours: flat three user-three
- * arguments: 1 3 5 6 8 9 11 12 13 16 17 19 20 22 23 24 25 27 29 30 34 35 36 38
+ * arguments: 1 3 5 6 8 9 11 12 13 16 17 19 20 22 23 24 25 27 29 30 34 36 38
  * needs: initial-user-namespace
  */
 #include "scenario.h"

@@ -90,6 +90,7 @@ static int try_all(void *data, struct error *err)
 		if (mount_is_covered(trial->mounts, i, trial->locked)) {
 			*verdict =
 				(struct verdict){ true, mount->flags & ~(uint32_t)MS_UNBINDABLE };
+			trial->locked[i] = true;
 			continue;
 		}
 		verdict->locked_flags = locked_flags(mount);

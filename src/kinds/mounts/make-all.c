@@ -179,6 +179,17 @@ static int open_on(const struct made_mount_namespace *made, const struct mount_n
 	return below && fd >= 0 ? mount_open_on(fd, below, flags) : -1;
 }
 
+int mounts_root(const struct file_opener *opener, uint32_t mount_id)
+{
+	struct mount_namespace *namespace;
+	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, NULL);
+
+	for (size_t i = 0; mount && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
+		if (opener->snapshot->mount_namespaces[i] == namespace)
+			return opener->mounts->namespaces[i].roots[0];
+	return -1;
+}
+
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)
 {
 	struct mount_namespace *namespace;

@@ -26,6 +26,12 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
 /*
+ * The same for a descriptor of ours (O_PATH) of something in a task's namespace: 1, its mount and
+ * its path there; 0 where that is nestor's own.
+ */
+int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, const char **ret_path,
+		   const char *what, struct error *err);
+/*
  * A path to an inode of a file system that a mount of the tree shows, and that mount; NULL if none
  * leads there. `open_inode` gives a descriptor of it (O_PATH), by any mount of the file system; or
  * -1.
@@ -65,5 +71,7 @@ int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struc
 
 /* Opens a path of a mount namespace through the mount on which it was opened. */
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
+/* The root directory of the namespace that it is in, borrowed; -1: it is in none. */
+int mounts_root(const struct file_opener *opener, uint32_t mount_id);
 
 #endif

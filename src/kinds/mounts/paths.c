@@ -157,6 +157,28 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 
 /* ---- inodes ---- */
 
+static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
+			   int fd, struct arena *arena);
+
+int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, const char **ret_path,
+		   const char *what, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const struct live_namespace *namespace;
+	int64_t mount_id = survey_mount_id(fd);
+
+	if (!survey || !survey->n_namespaces || is_own_mount(survey, mount_id))
+		return 0;
+	const struct mount_line *line = find_mount(survey, mount_id, &namespace);
+	char *path = line ? path_on_mount(namespace, line, fd, collect->arena) : NULL;
+	if (!path)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is on a mount that is in no mount namespace of the tree", what);
+	*ret_mount_id = line->id;
+	*ret_path = path;
+	return 1;
+}
+
 /* A descriptor that open_by_handle_at(2) takes; O_PATH is none. */
 static int open_for_handles(const struct live_namespace *namespace, const struct mount_line *line)
 {

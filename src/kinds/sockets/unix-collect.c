@@ -3,6 +3,7 @@
  * Reading unix sockets: most from sock_diag(7), which lists all of a network namespace at once, the
  * rest by getsockopt through a descriptor of our own.
  */
+#include "kinds/mounts/mounts.h"
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
@@ -140,15 +141,30 @@ static int collect_peer(struct collect *collect, int fd, UnixSkEntry *sk, pid_t 
 
 /* ---- Name ---- */
 
-/* What has the path now, as the task that holds the socket sees it. */
-static int stat_in_task(const struct target *target, const char *path, struct stat *ret)
+/* What has the path now, as the task that holds the socket sees it (O_PATH). */
+static int open_in_task(const struct target *target, const char *path)
 {
 	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 				.resolve = RESOLVE_IN_ROOT };
 	autoclose int root = target_open(target, "root", O_PATH | O_DIRECTORY);
-	autoclose int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 
-	return fd < 0 ? -1 : fstat(fd, ret);
+	return root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+/* Where a mount namespace of the tree has it. */
+static int collect_place(struct collect *collect, const struct open_file *file, int fd,
+			 UnixSkEntry *sk, struct error *err)
+{
+	uint32_t mount_id;
+	const char *path;
+	int found = mount_of_inode(collect, fd, &mount_id, &path, file->what, err);
+
+	if (found <= 0)
+		return found;
+	sk->has_mnt_id = true;
+	sk->mnt_id = (int32_t)mount_id;
+	sk->place = arena_string(collect->arena, path);
+	return 0;
 }
 
 static void set_permissions(struct collect *collect, UnixSkEntry *sk, const struct stat *inode)
@@ -170,8 +186,12 @@ static int collect_path_name(struct collect *collect, const struct open_file *fi
 
 	if (may_open ? fstat(path_fd, &inode) < 0 : errno != EPERM)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its name", file->what);
-	if (path[0] == '/' && (!may_open || inode.st_nlink))
-		stat_in_task(file->target, path, &there);
+	autoclose int there_fd = path[0] == '/' && (!may_open || inode.st_nlink)
+					 ? open_in_task(file->target, path)
+					 : -1;
+	if (there_fd >= 0 && fstat(there_fd, &there) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at its name",
+				  file->what);
 	sk->has_deleted = true;
 	if (may_open) {
 		set_permissions(collect, sk, &inode);
@@ -184,7 +204,7 @@ static int collect_path_name(struct collect *collect, const struct open_file *fi
 		if (!sk->deleted)
 			set_permissions(collect, sk, &there);
 	}
-	return 0;
+	return sk->deleted ? 0 : collect_place(collect, file, there_fd, sk, err);
 }
 
 static int collect_name(struct collect *collect, const struct open_file *file, int fd,

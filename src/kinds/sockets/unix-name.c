@@ -10,14 +10,18 @@
 
 #include "base/cleanup.h"
 #include "kinds/files/opener.h"
+#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/securebits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +29,12 @@
 bool unix_name_is_path(const UnixSkEntry *sk)
 {
 	return sk->name.len && sk->name.data[0];
+}
+
+bool unix_name_is_inside(const struct snapshot *snapshot, const UnixSkEntry *sk)
+{
+	return unix_name_is_path(sk) && !sk->deleted && sk->place && sk->mnt_id >= 0 &&
+	       snapshot_mount(snapshot, (uint32_t)sk->mnt_id, NULL, NULL);
 }
 
 struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length)
@@ -46,7 +56,12 @@ static const char *path_of(const UnixSkEntry *sk, char *text)
 static int open_parent(const struct file_opener *opener, const UnixSkEntry *sk, char *path,
 		       const char **ret_last)
 {
-	char *slash = strrchr(path_of(sk, path) ? path : path, '/');
+	bool inside = unix_name_is_inside(opener->snapshot, sk);
+	if (inside)
+		snprintf(path, PATH_MAX, "%s", sk->place);
+	else
+		path_of(sk, path);
+	char *slash = strrchr(path, '/');
 
 	if (!slash || slash[1] == '\0') {
 		errno = EINVAL;
@@ -54,10 +69,13 @@ static int open_parent(const struct file_opener *opener, const UnixSkEntry *sk, 
 	}
 	*slash = '\0';
 	*ret_last = slash + 1;
+	if (inside)
+		return mounts_open(opener, (uint32_t)sk->mnt_id, path[0] ? path : "/",
+				   O_PATH | O_DIRECTORY);
 	return opener_open_path(opener, path[0] ? path : "/", O_PATH | O_DIRECTORY);
 }
 
-int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
+static int verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
 {
 	char path[PATH_MAX], name[PATH_MAX];
 	const char *last;
@@ -77,6 +95,12 @@ int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct e
 		return fail(err, ERR_FILE_CHANGED, "unix socket %u: something else has its name %s",
 			    sk->ino, path_of(sk, name));
 	return 0;
+}
+
+/* What is in a mount namespace of the tree is looked at when that is made. */
+int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
+{
+	return unix_name_is_inside(opener->snapshot, sk) ? 0 : verify_name(opener, sk, err);
 }
 
 static bool is_allowed(const struct file_opener *opener, const UnixSkEntry *sk, uint32_t *ret_from)
@@ -126,6 +150,11 @@ struct bind_request {
 	int fd;
 	struct sockaddr_un address;
 	socklen_t length;
+};
+
+struct owned_request {
+	struct bind_request request;
+	const FilePermsEntry *owner; /* NULL: not known */
 };
 
 static int bind_there(void *argument)
@@ -221,6 +250,67 @@ int unix_bind_hidden(struct unix_world *world, const UnixSkEntry *sk, int fd, in
 	return 0;
 }
 
+/*
+ * As the one whom the name belongs to: a file system of a user namespace lets nobody make files who
+ * has no number there. All rights stay, and the thread ends afterwards.
+ */
+static int bind_as_owner(void *argument)
+{
+	const struct owned_request *owned = argument;
+	int bits = prctl(PR_GET_SECUREBITS);
+
+	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP))
+		return -1;
+	if (owned->owner) {
+		syscall(SYS_setfsgid, owned->owner->gid);
+		syscall(SYS_setfsuid, owned->owner->uid);
+	}
+	return bind_there((void *)(uintptr_t)&owned->request);
+}
+
+/* The directory that its name begins at: the place ends with it, unless links are on the way. */
+static int open_start(struct unix_world *world, const UnixSkEntry *sk, int root_fd)
+{
+	char path[PATH_MAX];
+	size_t name = strlen(path_of(sk, path)), place = strlen(sk->place);
+
+	if (name < place && strcmp(sk->place + place - name, path) == 0) {
+		snprintf(path, sizeof path, "%.*s", (int)(place - name), sk->place);
+		int fd = mounts_open(world->opener, (uint32_t)sk->mnt_id, path,
+				     O_PATH | O_DIRECTORY);
+		if (fd >= 0)
+			return fd;
+	}
+	return fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* In a mount namespace of the tree: bind(2) looks for the path in there. */
+static int bind_inside(struct unix_world *world, struct unix_end *end, int parent, const char *last,
+		       struct error *err)
+{
+	const UnixSkEntry *sk = end->sk;
+	struct owned_request owned = { .request.fd = end->fd, .owner = sk->file_perms };
+	struct aside aside = ASIDE_HERE;
+	int root_fd = mounts_root(world->opener, (uint32_t)sk->mnt_id);
+	autoclose int start = root_fd < 0 ? -1 : open_start(world, sk, root_fd);
+	struct stat before;
+
+	aside.root = start;
+	owned.request.address = unix_address(sk, &owned.request.length);
+	if (start < 0 || fstat(parent, &before) < 0 ||
+	    (unlinkat(parent, last, 0) < 0 && errno != ENOENT) ||
+	    aside_run(&aside, bind_as_owner, &owned) < 0 ||
+	    finish_name(parent, last, sk, &end->name_fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",
+				  sk->ino, sk->place);
+	const struct timespec times[2] = { before.st_atim, before.st_mtim };
+	char self[64];
+	snprintf(self, sizeof self, "/proc/self/fd/%d", parent);
+	return utimensat(AT_FDCWD, self, times, 0) < 0
+		       ? fail_errno(err, ERR_IO, "cannot set the times of %s", sk->place)
+		       : 0;
+}
+
 /* What the dump has left there gives way: a socket without anybody who is bound to it. */
 static int bind_visible(struct unix_world *world, struct unix_end *end, struct error *err)
 {
@@ -228,9 +318,11 @@ static int bind_visible(struct unix_world *world, struct unix_end *end, struct e
 	char path[PATH_MAX], text[PATH_MAX];
 	const char *last;
 
-	if (unix_verify_name(world->opener, sk, err))
+	if (verify_name(world->opener, sk, err))
 		return -1;
 	autoclose int parent = open_parent(world->opener, sk, path, &last);
+	if (parent >= 0 && unix_name_is_inside(world->opener->snapshot, sk))
+		return bind_inside(world, end, parent, last, err);
 	if (parent < 0 || (unlinkat(parent, last, 0) < 0 && errno != ENOENT))
 		return fail_errno(err, ERR_IO, "unix socket %u: cannot make room for its name %s",
 				  sk->ino, path_of(sk, text));

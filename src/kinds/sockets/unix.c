@@ -41,6 +41,8 @@ static int check_name(const UnixSkEntry *sk, uint32_t id, struct error *err)
 			    sk->name.len);
 	if (unix_name_is_path(sk) && memchr(sk->name.data, 0, sk->name.len - 1))
 		return fail(err, ERR_IMAGE_INVALID, "socket %u: a zero byte within its name", id);
+	if (sk->place && !path_is_plain(sk->place))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: its name is no plain path", id);
 	return 0;
 }
 
@@ -95,6 +97,17 @@ static int unix_verify(struct file_opener *opener, const FileEntry *entry, struc
 {
 	return entry->usk->uflags ? unix_verify_outside(opener, entry->usk, err)
 				  : unix_verify_name(opener, entry->usk, err);
+}
+
+/* They are made together, since none can be made without its peer. */
+static enum file_way unix_way(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	(void)entry;
+	for (size_t i = 0; snapshot->n_mount_namespaces && i < snapshot->n_files; i++)
+		if (snapshot->files[i]->type == FD_TYPES__UNIXSK &&
+		    unix_name_is_inside(snapshot, snapshot->files[i]->usk))
+			return FILE_LATE;
+	return FILE_EARLY;
 }
 
 static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -160,6 +173,7 @@ const struct file_kind unix_socket_kind = {
 	.collect = unix_collect,
 	.check = unix_check,
 	.verify = unix_verify,
+	.way = unix_way,
 	.open = unix_open,
 	.connect = unix_connect_all,
 	.fields = fields,

@@ -50,6 +50,8 @@ int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error
 
 /* unix-name.c */
 bool unix_name_is_path(const UnixSkEntry *sk);
+/* Is its name in a mount namespace of the tree? These are made late, and then so are sockets. */
+bool unix_name_is_inside(const struct snapshot *snapshot, const UnixSkEntry *sk);
 struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length);
 /* Binds end->fd to its name, where that belongs. */
 int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err);

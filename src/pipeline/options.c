@@ -27,6 +27,8 @@ int fail_cgroup_mode(const struct pipeline_options *options, struct error *err)
 void pipeline_options_like_criu(struct pipeline_options *options, struct arena *arena)
 {
 	texts_add(&options->external, arena, "pipe[]");
+	if (!options->force_lost)
+		options->force_lost = "keyrings";
 }
 
 static int take_tcp_wishes(const struct pipeline_options *options, struct tcp_wishes *ret,

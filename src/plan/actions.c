@@ -191,11 +191,19 @@ static void add_preparations(struct plan *plan)
 	add(plan, ACTION_FORK);
 }
 
-/* Stopped tasks stand before their parents take the last steps. */
+static bool has_stopped_task(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_tasks; i++)
+		if (plan->tasks[i].stopped)
+			return true;
+	return false;
+}
+
+/* Stopped tasks stand before their parents, if they go on, take the last steps. */
 static void add_gates(struct plan *plan)
 {
 	add_gate(plan, GATE_FILTERS_BEFORE_STOP);
-	if (plan->gates[GATE_STOPPED].go_word) {
+	if (has_stopped_task(plan)) {
 		add_park(plan, plan->n_parked_before_stop);
 		add_gate(plan, GATE_STOPPED_LEADERS);
 		add(plan, ACTION_STOP);

@@ -181,6 +181,21 @@ static void set(int fd, int level, int option, int value)
 		      option);
 }
 
+/* By number: not all headers have them. */
+static const struct {
+	bool udp;
+	int level, option, value;
+} others[] = {
+	{ false, IPPROTO_TCP, 36 /* TCP_INQ */, 1 },
+	{ false, IPPROTO_TCP, 16 /* TCP_THIN_LINEAR_TIMEOUTS */, 1 },
+	{ false, SOL_SOCKET, 47 /* SO_MAX_PACING_RATE */, 12345678 },
+	{ false, SOL_SOCKET, 60 /* SO_ZEROCOPY */, 1 },
+	{ true, SOL_SOCKET, 37 /* SO_TIMESTAMPING */, 2 },
+	{ true, IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */, 40000 << 16 | 30000 },
+	{ true, IPPROTO_IP, IP_MULTICAST_IF, 0x0100007f },
+	{ true, IPPROTO_UDP, 101 /* UDP_NO_CHECK6_TX */, 1 },
+};
+
 int main(int argc, char **argv)
 {
 	char byte;
@@ -210,6 +225,9 @@ int main(int argc, char **argv)
 	scenario_need(setsockopt(joined, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0,
 		      "cannot join a group");
 	set(gone.server, SOL_SOCKET, SO_REUSEADDR, 1);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		set(others[i].udp ? udp : plain.client, others[i].level, others[i].option,
+		    others[i].value);
 	/* Packets that are under way arrive. */
 	scenario_sleep_ms(300);
 
@@ -238,6 +256,14 @@ int main(int argc, char **argv)
 	scenario_check(value == 1, "SO_REUSEADDR is gone");
 	getsockopt(plain.server, IPPROTO_IP, IP_TOS, &value, &length);
 	scenario_check(value == 0x10, "IP_TOS");
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		int got = 0;
+		length = sizeof got;
+		getsockopt(others[i].udp ? udp : plain.client, others[i].level, others[i].option,
+			   &got, &length);
+		scenario_check(got == others[i].value, "option %d of level %d is %d",
+			       others[i].option, others[i].level, got);
+	}
 	struct connection late = make(listener);
 	talk(&late);
 	late = make(listener6);

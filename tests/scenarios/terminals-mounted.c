@@ -4,6 +4,7 @@
  * promise: terminals of a devpts that is mounted in the tree control its sessions, also where
  *	nobody has them open, and one that is bound to another name is found by it
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  * ignore: stat fd
  */
 #include "scenario.h"

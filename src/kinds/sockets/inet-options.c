@@ -15,6 +15,65 @@
 #include <netinet/udp.h>
 #include <string.h>
 
+/* Of newer headers, and of linux/in6.h, which does not go with that of the C library. */
+#ifndef IP_RECVFRAGSIZE
+#define IP_RECVFRAGSIZE 25
+#endif
+#ifndef IP_RECVERR_RFC4884
+#define IP_RECVERR_RFC4884 26
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#endif
+#ifndef IPV6_UNICAST_IF
+#define IPV6_UNICAST_IF 76
+#endif
+#ifndef IPV6_AUTOFLOWLABEL
+#define IPV6_AUTOFLOWLABEL 70
+#endif
+#ifndef IPV6_ADDR_PREFERENCES
+#define IPV6_ADDR_PREFERENCES 72
+#endif
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO 11
+#endif
+#ifndef IPV6_FLOWINFO_SEND
+#define IPV6_FLOWINFO_SEND 33
+#endif
+#ifndef IPV6_RECVERR_RFC4884
+#define IPV6_RECVERR_RFC4884 31
+#endif
+#ifndef IPV6_RECVFRAGSIZE
+#define IPV6_RECVFRAGSIZE 77
+#endif
+#ifndef IPV6_RECVORIGDSTADDR
+#define IPV6_RECVORIGDSTADDR 74
+#endif
+#ifndef IPV6_MINHOPCOUNT
+#define IPV6_MINHOPCOUNT 73
+#endif
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44
+#endif
+#ifndef TCP_TX_DELAY
+#define TCP_TX_DELAY 37
+#endif
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef SO_RCVPRIORITY
+#define SO_RCVPRIORITY 82
+#endif
+#ifndef SO_TXREHASH
+#define SO_TXREHASH 74
+#endif
+
 enum { FOR_V4 = 1, FOR_V6 = 2, FOR_TCP = 4, FOR_UDP = 8 };
 
 static const struct option_row {
@@ -60,6 +119,54 @@ static const struct option_row {
 	{ IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_IP, IP_LOCAL_PORT_RANGE, "IP_LOCAL_PORT_RANGE", FOR_V4 | FOR_V6, true },
+	{ IPPROTO_IP, IP_RECVOPTS, "IP_RECVOPTS", FOR_V4 | FOR_V6, false },
+	{ IPPROTO_IP, IP_RETOPTS, "IP_RETOPTS", FOR_V4 | FOR_V6, false },
+	{ IPPROTO_IP, IP_PASSSEC, "IP_PASSSEC", FOR_V4 | FOR_V6, false },
+	{ IPPROTO_IP, IP_UNICAST_IF, "IP_UNICAST_IF", FOR_V4 | FOR_V6, false },
+	{ IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IP, IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", FOR_V4 | FOR_V6, false },
+	{ IPPROTO_IP, IP_MULTICAST_IF, "IP_MULTICAST_IF", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_UNICAST_IF, "IPV6_UNICAST_IF", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, "IPV6_ADDR_PREFERENCES", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_FLOWINFO, "IPV6_FLOWINFO", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_FLOWINFO_SEND, "IPV6_FLOWINFO_SEND", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVFRAGSIZE, "IPV6_RECVFRAGSIZE", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, "IPV6_RECVORIGDSTADDR", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVRTHDR, "IPV6_RECVRTHDR", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVHOPOPTS, "IPV6_RECVHOPOPTS", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVDSTOPTS, "IPV6_RECVDSTOPTS", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_MINHOPCOUNT, "IPV6_MINHOPCOUNT", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF", FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, "TCP_THIN_LINEAR_TIMEOUTS",
+	  FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_SAVE_SYN, "TCP_SAVE_SYN", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_FASTOPEN_CONNECT, "TCP_FASTOPEN_CONNECT", FOR_V4 | FOR_V6 | FOR_TCP,
+	  false },
+	{ IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, "TCP_FASTOPEN_NO_COOKIE", FOR_V4 | FOR_V6 | FOR_TCP,
+	  false },
+	{ IPPROTO_TCP, TCP_INQ, "TCP_INQ", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_TX_DELAY, "TCP_TX_DELAY", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_RTO_MAX_MS, "TCP_RTO_MAX_MS", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_UDP, UDP_NO_CHECK6_TX, "UDP_NO_CHECK6_TX", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, "UDP_NO_CHECK6_RX", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_PREFER_BUSY_POLL, "SO_PREFER_BUSY_POLL", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_RCVMARK, "SO_RCVMARK", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_WIFI_STATUS, "SO_WIFI_STATUS", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_NOFCS, "SO_NOFCS", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_DEBUG, "SO_DEBUG", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_RCVPRIORITY, "SO_RCVPRIORITY", FOR_V4 | FOR_V6, false },
+	{ SOL_SOCKET, SO_TXREHASH, "SO_TXREHASH", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_UDP, UDP_CORK, "UDP_CORK", FOR_V4 | FOR_V6 | FOR_UDP, false },
 	{ IPPROTO_UDP, UDP_GRO, "UDP_GRO", FOR_V4 | FOR_V6 | FOR_UDP, false },
 	{ IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", FOR_V4 | FOR_V6 | FOR_UDP, false },
@@ -139,6 +246,25 @@ static int collect_congestion(struct snapshot *snapshot, int fd, int fresh, Inet
 	return 0;
 }
 
+/* What has been used up by the connection, and can be set before it only. */
+static bool is_over(const struct option_row *row, const InetSkEntry *sk)
+{
+	return row->level == IPPROTO_TCP && row->option == TCP_FASTOPEN_CONNECT &&
+	       sk->state != TCP_CLOSE;
+}
+
+/* Something between the connection and its program, as TLS of the kernel: its keys are not told. */
+static int refuse_upper_layer(int fd, const char *what, struct error *err)
+{
+	char name[64] = "";
+	socklen_t length = sizeof name - 1;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &length) < 0 || !name[0])
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s has an upper layer of the kernel (TCP_ULP %s)",
+		    what, name);
+}
+
 int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
 			 struct error *err)
 {
@@ -147,9 +273,11 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 
 	if (fresh < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot make one like it", what);
+	if (sk->proto == IPPROTO_TCP && refuse_upper_layer(fd, what, err))
+		return -1;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		int now, usual;
-		if (!is_for(&rows[i], sk))
+		if (!is_for(&rows[i], sk) || is_over(&rows[i], sk))
 			continue;
 		if (get(fd, &rows[i], &now) < 0) {
 			if (errno == ENOPROTOOPT || errno == EOPNOTSUPP)

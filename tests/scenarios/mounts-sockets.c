@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-sockets
- * promise: unix sockets whose names are in file systems that only the tree has mounted are found by
- *	them again, by way of links too
+ * promise: unix sockets and named pipes whose names are in file systems that only the tree has
+ *	mounted are found by them again, by way of links too
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
 #include "scenario.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,10 +91,15 @@ static int inside(void *unused)
 	     "mounts");
 	for (int i = 0; i < SOCKETS; i++)
 		check(i, fds[i] = make(i));
+	int fifo = mkfifo("new/fifo", 0600) ? -1 : open("new/fifo", O_RDWR | O_CLOEXEC);
+	need(fifo >= 0 && write(fifo, "y", 1) == 1, "fifo");
 	scenario_mark("inside");
 	scenario_wait_restored();
 	for (int i = 0; i < SOCKETS; i++)
 		check(i, fds[i]);
+	char byte = 0;
+	int other = open("new/fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	scenario_check(read(other, &byte, 1) == 1 && byte == 'y', "fifo: %s", strerror(errno));
 	return 0;
 }
 

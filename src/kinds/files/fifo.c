@@ -138,8 +138,7 @@ static int open_path(const struct file_opener *opener, const RegFileEntry *named
 		     struct error *err)
 {
 	struct stat found;
-	autoclose int path_fd =
-		opener_open_path(opener, named->name, O_PATH | (flags & O_NOFOLLOW));
+	autoclose int path_fd = regular_open_path(opener, named, O_PATH | (flags & O_NOFOLLOW));
 
 	if (path_fd < 0)
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
@@ -149,9 +148,8 @@ static int open_path(const struct file_opener *opener, const RegFileEntry *named
 	if (flags & O_PATH)
 		return take_fd(&path_fd);
 	/* Only a name can be opened with O_NOFOLLOW, which descriptions show. */
-	autoclose int fd = flags & O_NOFOLLOW
-				   ? opener_open_path(opener, named->name, flags | O_NOCTTY)
-				   : opener_reopen(path_fd, flags);
+	autoclose int fd = flags & O_NOFOLLOW ? regular_open_path(opener, named, flags | O_NOCTTY)
+					      : opener_reopen(path_fd, flags);
 	if (fd < 0 || opener_settle(fd, flags, &found) < 0)
 		return fail_errno(err, ERR_IO, "cannot open the named pipe %s", named->name);
 	return take_fd(&fd);
@@ -159,9 +157,18 @@ static int open_path(const struct file_opener *opener, const RegFileEntry *named
 
 static int fifo_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
-	autoclose int fd = open_path(opener, named_by(opener->snapshot, entry), O_PATH, err);
+	const RegFileEntry *named = named_by(opener->snapshot, entry);
 
+	/* What lies in a namespace of the tree is looked at when that is made. */
+	if (regular_is_inside(opener->snapshot, named))
+		return 0;
+	autoclose int fd = open_path(opener, named, O_PATH, err);
 	return fd < 0 ? -1 : 0;
+}
+
+static enum file_way fifo_way(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	return regular_is_inside(snapshot, named_by(snapshot, entry)) ? FILE_LATE : FILE_EARLY;
 }
 
 /* Keeps an end of both sides until all are open, and fills the pipe the first time. */
@@ -229,6 +236,7 @@ const struct file_kind fifo_kind = {
 	.collect = fifo_collect,
 	.check = fifo_check,
 	.verify = fifo_verify,
+	.way = fifo_way,
 	.open = fifo_open,
 	.describe = fifo_describe,
 	.meets = fifo_meets,

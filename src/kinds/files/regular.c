@@ -254,7 +254,7 @@ static int fail_to_open(const RegFileEntry *reg, struct error *err)
 			      "that has it (--root)");
 }
 
-static bool is_in_namespace(const struct snapshot *snapshot, const RegFileEntry *reg)
+bool regular_is_inside(const struct snapshot *snapshot, const RegFileEntry *reg)
 {
 	return reg && reg->mnt_id >= 0 &&
 	       snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
@@ -264,14 +264,14 @@ static enum file_way regular_way(const struct snapshot *snapshot, const FileEntr
 {
 	if (process_file_is(entry->reg))
 		return process_file_way(entry->reg);
-	return is_in_namespace(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
+	return regular_is_inside(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
 }
 
-static int open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags)
+int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags)
 {
 	const char *name = process_file_is(reg) ? process_file_path(opener, reg) : reg->name;
 
-	return is_in_namespace(opener->snapshot, reg)
+	return regular_is_inside(opener->snapshot, reg)
 		       ? mounts_open(opener, (uint32_t)reg->mnt_id, name, flags)
 		       : opener_open_path(opener, name, flags);
 }
@@ -283,7 +283,7 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 	/* A description that is O_PATH is this one, with all that it shows. */
 	int flags = reg->flags & O_PATH ? regular_open_flags(reg)
 					: O_PATH | ((int)reg->flags & O_NOFOLLOW);
-	autoclose int fd = open_path(opener, reg, flags);
+	autoclose int fd = regular_open_path(opener, reg, flags);
 
 	if (fd < 0)
 		return fail_to_open(reg, err);
@@ -300,7 +300,7 @@ static int open_by_name(const struct file_opener *opener, const RegFileEntry *re
 			const struct stat *found, struct error *err)
 {
 	int flags = regular_open_flags(reg);
-	autoclose int fd = open_path(opener, reg, flags | O_NOCTTY | O_NONBLOCK);
+	autoclose int fd = regular_open_path(opener, reg, flags | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0)
 		return fail_to_open(reg, err);
@@ -336,7 +336,7 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 	/* What lies in a namespace of the tree is looked at when that is made. */
 	if (ghost_of(opener->snapshot, entry) || linked_of(opener->snapshot, entry) ||
 	    gone_process_is(opener->snapshot, entry) || process_file_is(reg) ||
-	    is_in_namespace(opener->snapshot, reg))
+	    regular_is_inside(opener->snapshot, reg))
 		return 0;
 	autoclose int fd = find_named(opener, reg, &found, err);
 	return fd < 0 ? -1 : 0;

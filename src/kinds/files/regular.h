@@ -11,4 +11,8 @@ enum { TMPFILE_FLAG = 020000000 };
 /* Recorded open flags, without those that would make or change a file. */
 int regular_open_flags(const RegFileEntry *reg);
 
+/* Is its name in a mount namespace of the tree? That is made late. And its path, wherever it is. */
+bool regular_is_inside(const struct snapshot *snapshot, const RegFileEntry *reg);
+int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags);
+
 #endif

@@ -276,7 +276,7 @@ static void describe_area(struct details *details, struct detail *detail, const 
 		struct detail file = { 0 };
 		describe_file(details, &file, (uint32_t)area->shmid);
 		text_add(&text, ", %s from %" PRIx64, file.text, area->pgoff);
-		detail->meets = file.meets;
+		detail->meets = file.meets ? file.meets : detail->meets;
 	}
 	if (of_object)
 		detail->same = arena_printf(details->arena, "%s %" PRIu64,

@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,6 +21,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -167,6 +169,23 @@ static void have_memory(void)
 	must(mprotect(private, 4096, PROT_NONE) == 0 && mlock(private + 4096, 4096) == 0);
 }
 
+static void have_objects_of_memory(void)
+{
+	struct io_uring_params params = { 0 };
+	int memory = memfd_create("seed", MFD_ALLOW_SEALING);
+	int segment = shmget(IPC_PRIVATE, 5000, IPC_CREAT | 0600);
+	int ring = (int)syscall(SYS_io_uring_setup, 2, &params);
+
+	must(memory >= 0 && write(memory, "content", 7) == 7);
+	must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0) != MAP_FAILED);
+	must(fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0);
+	char *attached = shmat(segment, NULL, 0);
+	must(attached != (char *)-1 && shmctl(segment, IPC_RMID, NULL) == 0);
+	attached[4096] = 1;
+	must(ring >= 0 && mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+			       IORING_OFF_SQ_RING) != MAP_FAILED);
+}
+
 static void have_timers(void)
 {
 	struct itimerval interval = { { 5, 0 }, { 50000, 0 } };
@@ -235,6 +254,7 @@ int main(int argc, char **argv)
 	have_files();
 	have_events();
 	have_memory();
+	have_objects_of_memory();
 	have_timers();
 	have_signals();
 	have_children(nested);

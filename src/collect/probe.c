@@ -106,6 +106,20 @@ size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t
 	return index;
 }
 
+size_t probe_local_segments(struct probe *probe)
+{
+	size_t index = probe->n_calls++;
+
+	assert(index < MAX_CALLS);
+	probe->ops[index] = (struct op){
+		.kind = OP_LOCAL,
+		.check = CHECK_NONE,
+		.result = probe->injection.arena + RESULTS_AT + index * sizeof(uint64_t),
+	};
+	probe->forbidden[index] = !probe->may_run;
+	return index;
+}
+
 uint64_t probe_buffer(struct probe *probe, size_t size)
 {
 	size_t at = probe->buffer_size;

@@ -13,6 +13,7 @@
 #define OP_JUMP	 4 /* continue at target, if args[0] is 0 or the word there at least args[1] */
 #define OP_PARK	 5 /* sleep for good: the coordinator takes over */
 #define OP_LEAVE 6 /* jump to the machine code at args[0] (end of a probe) */
+#define OP_LOCAL 7 /* how many segments the local descriptor table has (of a probe) */
 
 #define CHECK_NONE     0 /* any result will do */
 #define CHECK_NO_ERROR 1 /* the result is not -4095..-1 */

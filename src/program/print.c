@@ -240,8 +240,9 @@ void program_print(const struct program *program, struct text *text)
 static void print_op_json(const struct program *program, size_t index, struct text *text)
 {
 	static const char *const kinds[] = {
-		[OP_CALL] = "call", [OP_CLONE] = "clone", [OP_WAIT] = "wait",	[OP_WAKE] = "wake",
-		[OP_JUMP] = "jump", [OP_PARK] = "park",	  [OP_LEAVE] = "leave",
+		[OP_CALL] = "call",   [OP_CLONE] = "clone", [OP_WAIT] = "wait",
+		[OP_WAKE] = "wake",   [OP_JUMP] = "jump",   [OP_PARK] = "park",
+		[OP_LEAVE] = "leave", [OP_LOCAL] = "local",
 	};
 	const struct op *op = &program->ops[index];
 	bool is_call = op->kind == OP_CALL || op->kind == OP_CLONE;

@@ -15,6 +15,7 @@
 
 #include <cpuid.h>
 #include <inttypes.h>
+#include <cpuid.h>
 #include <string.h>
 
 enum {
@@ -423,4 +424,12 @@ int registers_load(const CoreEntry *core, struct user_regs_struct *regs, uint8_t
 		return -1;
 	*ret_size = size;
 	return 0;
+}
+
+bool arch_has_protection_keys(void)
+{
+	enum { EXTENDED_FEATURES = 7, OSPKE = 1 << 4 };
+	unsigned a, b, c, d;
+
+	return __get_cpuid_count(EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & OSPKE);
 }

@@ -15,6 +15,7 @@
  */
 #include "kinds/task/task.h"
 
+#include "arch/x86_64/registers.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/losses.h"
@@ -336,13 +337,10 @@ struct refused_questions {
 
 static void ask_refused(struct probe *probe, struct refused_questions *questions)
 {
-	enum { READ_LDT, LDT_ENTRY_SIZE = 8 };
-
-	questions->ldt = probe_ask(probe, SYS_modify_ldt, READ_LDT,
-				   probe_buffer(probe, LDT_ENTRY_SIZE), LDT_ENTRY_SIZE);
+	questions->ldt = probe_local_segments(probe);
 	questions->mask_buffer = probe_buffer(probe, sizeof(uint64_t));
 	questions->mask = probe_ask(probe, SYS_arch_prctl, GET_UNTAG_MASK, questions->mask_buffer);
-	for (unsigned key = 1; key < PROTECTION_KEYS; key++)
+	for (unsigned key = 1; key < PROTECTION_KEYS && arch_has_protection_keys(); key++)
 		questions->key[key] = probe_ask(probe, SYS_pkey_mprotect, no_area, 4096, 0, key);
 }
 
@@ -365,7 +363,7 @@ static void answer_refused(struct probe *probe, struct target *target,
 		loss_forbidden(target, target->living, LOSS_ADDRESS_MASK);
 	else if (bits != UINT64_MAX)
 		loss_add(target, target->living, LOSS_ADDRESS_MASK, why);
-	for (unsigned key = 1; key < PROTECTION_KEYS; key++) {
+	for (unsigned key = 1; key < PROTECTION_KEYS && arch_has_protection_keys(); key++) {
 		int64_t result = probe_result(probe, questions->key[key]);
 
 		if (result == PROBE_FORBIDDEN)

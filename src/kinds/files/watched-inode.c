@@ -21,10 +21,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { HANDLE_WORDS = 8, HANDLE_BYTES = HANDLE_WORDS * 8 };
@@ -230,12 +232,30 @@ static int fail_missing(const char *path, struct error *err)
 	return fail_hint(err, "put it back where it was");
 }
 
+/* Cgroups of the tree are made on the way. */
+static bool is_in_cgroups(const struct file_opener *opener, const char *path)
+{
+	char *above = arena_string(opener->arena, path);
+	struct statfs fs;
+
+	for (char *slash; (slash = strrchr(above, '/')) && slash != above;) {
+		*slash = '\0';
+		autoclose int fd = opener_open_path(opener, above, O_PATH | O_NOFOLLOW);
+		if (fd >= 0)
+			return fstatfs(fd, &fs) == 0 && (fs.f_type == CGROUP2_SUPER_MAGIC ||
+							 fs.f_type == CGROUP_SUPER_MAGIC);
+	}
+	return false;
+}
+
 int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle, struct error *err)
 {
 	if (!handle->path || handle->has_file_id || is_in_tree(opener->snapshot, handle))
 		return 0;
 	autoclose int fd = opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW);
-	return fd < 0 ? fail_missing(handle->path, err) : 0;
+	if (fd >= 0 || (errno == ENOENT && is_in_cgroups(opener, handle->path)))
+		return 0;
+	return fail_missing(handle->path, err);
 }
 
 /* Images of another tool: the mount has to be found first. */

@@ -11,6 +11,7 @@
  * memory at any time, so that has to be seen before memory is copied: the tree is let go for a
  * moment and stopped again, and refused when there is no time left; so is a program that asks for
  * more or fewer completions than submissions, since nothing tells these from requests under way.
+ * What waits for other files (PollList) is refused at once.
  *
  * The kernel's own threads (iou-*) are no threads of the program. How long that of
  * IORING_SETUP_SQPOLL waits until it sleeps is not shown, and is the kernel's default after a
@@ -120,13 +121,19 @@ static bool is_at_rest(const struct ring_text *ring)
 	return ring->sq_count == ring->cq_count && !ring->polls;
 }
 
+/* What waits for others (a poll, and what is read when it comes) ends when they like. */
 static int fail_in_flight(pid_t pid, const char *number, const struct ring_text *ring,
 			  struct error *err)
 {
+	if (ring->polls)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "pid %d: io_uring instance (descriptor %s) has requests that wait for "
+			    "other files (%" PRIu32 " submitted, %" PRIu32 " completed)",
+			    pid, number, ring->sq_count, ring->cq_count);
 	fail(err, ERR_REQUESTS_IN_FLIGHT,
 	     "pid %d: io_uring instance (descriptor %s) has requests under way, or asks for other "
-	     "than one completion for each (%" PRIu32 " submitted, %" PRIu32 " completed%s)",
-	     pid, number, ring->sq_count, ring->cq_count, ring->polls ? ", polls" : "");
+	     "than one completion for each (%" PRIu32 " submitted, %" PRIu32 " completed)",
+	     pid, number, ring->sq_count, ring->cq_count);
 	return fail_hint(err, "try again when they have ended");
 }
 

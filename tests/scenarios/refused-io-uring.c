@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: refused-io-uring
+ * promise: an io_uring instance with a request that waits for another file is refused, and the
+ *	request is completed in time
+ * needs: initial-user-namespace
+ * flavours: flat three
+ * refused: unsupported-file
+ */
+#include "ring.h"
+#include "scenario.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+int main(int argc, char **argv)
+{
+	struct ring ring;
+	struct io_uring_cqe cqe = { 0 };
+
+	scenario_begin(argc, argv);
+	int event = eventfd(0, 0);
+	bool there = ring_make(&ring, 4, 0);
+	int outside = there ? -1 : (int)syscall(SYS_userfaultfd, 1); /* refused as well */
+
+	if (there) {
+		ring_put(&ring, &(struct io_uring_sqe){ .opcode = IORING_OP_POLL_ADD,
+							.fd = event,
+							.poll32_events = POLLIN,
+							.user_data = 7 });
+		scenario_need(syscall(SYS_io_uring_enter, ring.fd, 1, 0, 0, NULL, 0) == 1,
+			      "cannot submit");
+	}
+
+	scenario_ready();
+
+	scenario_check(eventfd_write(event, 1) == 0, "cannot write");
+	for (int i = 0; there && i < 5000 && !ring_take(&ring, &cqe); i++)
+		syscall(SYS_io_uring_enter, ring.fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+	scenario_check(!there || (cqe.user_data == 7 && cqe.res & POLLIN),
+		       "the request is not completed");
+	scenario_check(there || outside >= 0, "there is neither io_uring nor userfaultfd");
+	return scenario_end();
+}

@@ -142,10 +142,17 @@ static int start_call(const struct batch *batch, const struct remote_call *call,
 
 static int enter_call(const struct remote_call *call, struct error *err)
 {
-	int status;
+	int status = 0;
 
-	if (wait_stop(call->thread, &status, err) < 0)
-		return -1;
+	/* SIGCONT, as a terminal that is hung up sends it, is told by a stop of its own first. */
+	for (int i = 0; i < 4; i++) {
+		if (wait_stop(call->thread, &status, err) < 0)
+			return -1;
+		if (status >> 16 != PTRACE_EVENT_STOP)
+			break;
+		if (ptrace(PTRACE_SYSCALL, call->thread->tid, 0, 0) < 0)
+			return fail_ptrace(call->thread, "let it make a call", err);
+	}
 	if (WSTOPSIG(status) != SYSCALL_STOP)
 		return fail(err, ERR_KERNEL_REFUSED, "%s stopped with signal %d before a call",
 			    name_of(call->thread), WSTOPSIG(status));

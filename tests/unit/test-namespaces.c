@@ -7,6 +7,7 @@
 
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -355,6 +356,31 @@ static void test_cgroup_directories(void **state)
 	assert_int_equal(check_directory("/a", "b", "release_agent"), ERR_IMAGE_INVALID);
 }
 
+static enum error_name check_filter(uint32_t type, size_t size)
+{
+	struct fixture fixture;
+	static uint8_t bytes[64];
+	NetnsContents content = NETNS_CONTENTS__INIT;
+	NetFilter filter = NET_FILTER__INIT, *list = &filter;
+
+	begin(&fixture, NAMESPACE_NET);
+	filter.type = type;
+	filter.message = (ProtobufCBinaryData){ size, bytes };
+	content.filters = &list;
+	content.n_filters = 1;
+	fixture.entry->net = &content;
+	return check(&fixture, &net_namespace_kind);
+}
+
+static void test_packet_filters(void **state)
+{
+	(void)state;
+	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 20), ERR_NONE);
+	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_filter(NFT_MSG_DELTABLE, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_filter(UINT32_MAX, 20), ERR_IMAGE_INVALID);
+}
+
 static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
 {
 	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
@@ -488,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_time_of_children),
 		cmocka_unit_test(test_interfaces_of_two),
 		cmocka_unit_test(test_cgroup_directories),
+		cmocka_unit_test(test_packet_filters),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),

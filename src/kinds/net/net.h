@@ -59,7 +59,9 @@ int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struc
 int settings_check(const NetnsContents *net, uint32_t id, struct error *err);
 int settings_write(const NetnsContents *net, uint32_t id, struct error *err);
 
-/* filters.c: refuses what filters packets. */
-int filters_refuse(uint32_t id, struct error *err);
+/* filters.c: nftables. */
+int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int filters_check(const NetnsContents *net, uint32_t id, struct error *err);
+int filters_make(const NetnsContents *net, uint32_t id, struct error *err);
 
 #endif

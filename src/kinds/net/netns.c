@@ -34,7 +34,7 @@ static int read_content(void *data)
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->arena, net, reading->id, reading->err) ||
-		 filters_refuse(reading->id, reading->err);
+		 filters_collect(reading->arena, net, reading->id, reading->err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }
@@ -74,7 +74,8 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 			    namespace_->id);
 	return links_check(net, namespace_->id, err) || peers_check(snapshot, namespace_, err) ||
 			       routes_check(net, namespace_->id, err) ||
-			       settings_check(net, namespace_->id, err)
+			       settings_check(net, namespace_->id, err) ||
+			       filters_check(net, namespace_->id, err)
 		       ? -1
 		       : 0;
 }
@@ -91,7 +92,7 @@ static int fill(const struct namespace *namespace_, struct error *err)
 		     addresses_make(netlink, net, false, id, err) ||
 		     links_bring_up(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||
-		     routes_make(netlink, net, id, err);
+		     routes_make(netlink, net, id, err) || filters_make(net, id, err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }

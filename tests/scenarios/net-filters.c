@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: net-filters
+ * promise: nftables come back as they were: tables, chains, sets, maps, objects, counters, rules
+ * flavours: flat one three user user-three
+ * needs: program:nft
+ */
+#include "scenario.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM = 65536 };
+
+static void show(char *text)
+{
+	FILE *pipe = popen("nft list ruleset 2>&1", "r");
+	size_t length = pipe ? fread(text, 1, ROOM - 1, pipe) : 0;
+
+	scenario_need(pipe && length > 100 && pclose(pipe) == 0, "nft shows nothing");
+	text[length] = '\0';
+}
+
+int main(int argc, char **argv)
+{
+	static const char rules[] =
+		"nft -f - <<'X'\n"
+		"table inet t {\n"
+		"  counter c { packets 7 bytes 700 }\n"
+		"  set ports { type inet_service; elements = { 22, 80, 443 } }\n"
+		"  set nets { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.168.1.5 "
+		"} }\n"
+		"  map v { type inet_service : verdict; elements = { 25 : jump other, 26 : drop } "
+		"}\n"
+		"  chain other { counter packets 3 bytes 180 accept; }\n"
+		"  chain in { type filter hook input priority 0; policy drop;\n"
+		"    ct state established,related accept\n"
+		"    iifname \"lo\" accept comment \"of its own\"\n"
+		"    tcp dport @ports counter name c accept\n"
+		"    ip saddr @nets tcp dport { 1000-1010, 2000 } reject\n"
+		"    tcp dport vmap @v\n"
+		"    udp dport vmap { 53 : accept, 54 : jump other }\n"
+		"    limit rate 10/second log prefix \"x \"\n"
+		"  }\n"
+		"}\n"
+		"table ip nat { chain post { type nat hook postrouting priority 100;\n"
+		"    ip saddr 10.1.0.0/16 masquerade; }; }\n"
+		"X\n";
+	char *before = malloc(ROOM), *after = malloc(ROOM);
+
+	scenario_begin(argc, argv);
+	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
+	int status = system(rules);
+	scenario_need(status == 0, "nft takes no rules");
+	show(before);
+
+	scenario_ready();
+
+	show(after);
+	size_t at = 0;
+	while (before[at] && before[at] == after[at])
+		at++;
+	scenario_check(before[at] == after[at], "was %.200s\n\tis now %.200s", before + at,
+		       after + at);
+	scenario_check(system("nft add rule inet t in tcp dport 4711 accept") == 0, "no rule");
+	free(before);
+	free(after);
+	return scenario_end();
+}

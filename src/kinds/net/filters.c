@@ -29,7 +29,13 @@
 #define NFT_TABLE_F_OWNER 2
 #endif
 
-enum { ANSWER_ROOM = 256 * 1024, MOST_BATCH = 32 * 1024 * 1024, OWN_PREFIX = 7 };
+enum {
+	ANSWER_ROOM = 256 * 1024,
+	MOST_BATCH = 32 * 1024 * 1024,
+	OWN_PREFIX = 7,
+	OFFSET_IPV4 = 9,
+	OFFSET_IPV6 = 6
+};
 
 /* In the order in which they are made; what of each is not told again is a mask of attributes. */
 static const struct filter_row {
@@ -105,6 +111,82 @@ static NetFilter *copy_filter(struct arena *arena, const struct filter_row *row,
 	return filter;
 }
 
+/*
+ * What iptables has for a protocol is taken only with a word of which one that is, which the kernel
+ * does not tell (NFTA_RULE_COMPAT). It stands in the rule itself: a comparison of what was loaded
+ * right before.
+ */
+struct protocol {
+	bool is_foreign; /* there is something of iptables */
+	bool is_loaded;
+	bool is_known;
+	uint32_t number, flags;
+};
+
+static uint32_t number_in(const struct rtattr *data, uint16_t type)
+{
+	return ntohl(netlink_number(netlink_nested(data, type)));
+}
+
+static void look_at_expression(const struct rtattr *expression, struct protocol *protocol)
+{
+	const char *name = netlink_text(netlink_nested(expression, NFTA_EXPR_NAME));
+	const struct rtattr *data = netlink_nested(expression, NFTA_EXPR_DATA);
+	bool loaded = protocol->is_loaded;
+
+	protocol->is_loaded = false;
+	if (strcmp(name, "match") == 0 || strcmp(name, "target") == 0)
+		protocol->is_foreign = true;
+	else if (strcmp(name, "meta") == 0)
+		protocol->is_loaded = number_in(data, NFTA_META_KEY) == NFT_META_L4PROTO;
+	else if (strcmp(name, "payload") == 0)
+		protocol->is_loaded =
+			number_in(data, NFTA_PAYLOAD_BASE) == NFT_PAYLOAD_NETWORK_HEADER &&
+			number_in(data, NFTA_PAYLOAD_LEN) == 1 &&
+			(number_in(data, NFTA_PAYLOAD_OFFSET) == OFFSET_IPV4 ||
+			 number_in(data, NFTA_PAYLOAD_OFFSET) == OFFSET_IPV6);
+	else if (strcmp(name, "cmp") == 0 && loaded && !protocol->is_known) {
+		const struct rtattr *value =
+			netlink_nested(netlink_nested(data, NFTA_CMP_DATA), NFTA_DATA_VALUE);
+		if (!value || RTA_PAYLOAD(value) != 1)
+			return;
+		protocol->is_known = true;
+		protocol->number = *(const uint8_t *)RTA_DATA(value);
+		protocol->flags =
+			number_in(data, NFTA_CMP_OP) == NFT_CMP_NEQ ? NFT_RULE_COMPAT_F_INV : 0;
+	}
+}
+
+static void add_protocol(struct arena *arena, NetFilter *rule)
+{
+	const struct rtattr *list = attribute(rule, NFTA_RULE_EXPRESSIONS);
+	size_t left = list ? RTA_PAYLOAD(list) : 0;
+	struct protocol protocol = { 0 };
+
+	for (const struct rtattr *at = left ? RTA_DATA(list) : NULL; at && RTA_OK(at, left);
+	     at = RTA_NEXT(at, left))
+		look_at_expression(at, &protocol);
+	if (!protocol.is_foreign || !protocol.is_known || attribute(rule, NFTA_RULE_COMPAT))
+		return;
+	const struct {
+		struct rtattr nested, number;
+		uint32_t value;
+		struct rtattr flags;
+		uint32_t flags_value;
+	} compat = {
+		.nested = { sizeof compat, NFTA_RULE_COMPAT | NLA_F_NESTED },
+		.number = { RTA_LENGTH(sizeof(uint32_t)), NFTA_RULE_COMPAT_PROTO },
+		.value = htonl(protocol.number),
+		.flags = { RTA_LENGTH(sizeof(uint32_t)), NFTA_RULE_COMPAT_FLAGS },
+		.flags_value = htonl(protocol.flags),
+	};
+	uint8_t *bytes = arena_array(arena, uint8_t, rule->message.len + sizeof compat);
+	memcpy(bytes, rule->message.data, rule->message.len);
+	memcpy(bytes + rule->message.len, &compat, sizeof compat);
+	rule->message.data = bytes;
+	rule->message.len += sizeof compat;
+}
+
 static void keep(struct reading *reading, const struct filter_row *row,
 		 const struct nlmsghdr *header)
 {
@@ -115,6 +197,8 @@ static void keep(struct reading *reading, const struct filter_row *row,
 	/* Nestor's own, which keep packets away meanwhile. */
 	if (strncmp(netlink_text(attribute(filter, row->table)), "nestor-", OWN_PREFIX) == 0)
 		return;
+	if (row->made == NFT_MSG_NEWRULE)
+		add_protocol(reading->arena, filter);
 	net->filters =
 		arena_grow(reading->arena, net->filters, net->n_filters, sizeof *net->filters);
 	net->filters[net->n_filters++] = filter;

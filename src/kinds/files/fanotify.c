@@ -234,7 +234,7 @@ static int mark_path(int fd, const FanotifyMarkEntry *mark, const char *path)
 		       : 0;
 }
 
-static int mark_again(const struct file_opener *opener, int fd, const FanotifyMarkEntry *mark,
+static int mark_again(struct file_opener *opener, int fd, const FanotifyMarkEntry *mark,
 		      struct error *err)
 {
 	char path[64] = "";

@@ -131,7 +131,7 @@ static int inotify_open(struct file_opener *opener, const FileEntry *entry, stru
 	return take_fd(&fd);
 }
 
-static int watch_again(const struct file_opener *opener, int fd, const InotifyWdEntry *watch,
+static int watch_again(struct file_opener *opener, int fd, const InotifyWdEntry *watch,
 		       struct error *err)
 {
 	char path[64] = "";

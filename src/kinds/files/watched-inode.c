@@ -282,7 +282,49 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 	return fail(err, ERR_FILE_MISSING, "an inode that the tree watches is not to be found");
 }
 
-int watched_inode_open(const struct file_opener *opener, uint32_t device, const FhEntry *handle,
+static bool is_cgroup(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == CGROUP2_SUPER_MAGIC || fs.f_type == CGROUP_SUPER_MAGIC);
+}
+
+/*
+ * Cgroups that no task is in (slices of systemd) are made by nobody else. They are known to the
+ * keeper as others that a restore makes. -1 with errno, or with err.
+ */
+static int make_cgroups(struct file_opener *opener, const char *path, struct error *err)
+{
+	char *name = arena_string(opener->arena, path);
+	char *slash = strrchr(name, '/');
+
+	if (!slash || slash == name)
+		return -1;
+	*slash = '\0';
+	int fd = opener_open_path(opener, name, O_PATH | O_NOFOLLOW);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	autoclose int above = make_cgroups(opener, name, err);
+	const char *last = strrchr(name, '/') + 1;
+	if (above < 0 || !is_cgroup(above) ||
+	    (opener->expect_leftover && opener->expect_leftover(opener, above, last, err)) ||
+	    mkdirat(above, last, 0755) < 0)
+		return -1;
+	return openat(above, last, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int open_by_path(struct file_opener *opener, const char *path, struct error *err)
+{
+	int fd = opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
+
+	if (fd >= 0 || errno != ENOENT || !is_in_cgroups(opener, path))
+		return fd;
+	autoclose int directory = make_cgroups(opener, path, err);
+	return directory < 0 ? -1 : opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
+}
+
+int watched_inode_open(struct file_opener *opener, uint32_t device, const FhEntry *handle,
 		       char path[64], struct error *err)
 {
 	int fd;
@@ -292,9 +334,11 @@ int watched_inode_open(const struct file_opener *opener, uint32_t device, const 
 	else if (is_in_tree(opener->snapshot, handle))
 		fd = mounts_open(opener, handle->mnt_id, handle->path, O_PATH | O_NOFOLLOW);
 	else if (handle->path)
-		fd = opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW);
+		fd = open_by_path(opener, handle->path, err);
 	else
 		return open_by_device(opener, device, handle, err);
+	if (fd < 0 && err->name)
+		return -1;
 	if (fd < 0)
 		return fail_missing(handle->path ? handle->path : "a file without a name", err);
 	snprintf(path, 64, "/proc/self/fd/%d", fd);

@@ -21,7 +21,7 @@ int watched_inode_check(const struct snapshot *snapshot, uint32_t file_id, const
 int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle,
 			 struct error *err);
 /* A descriptor of it (O_PATH), and the path by which calls that take one reach it. */
-int watched_inode_open(const struct file_opener *opener, uint32_t device, const FhEntry *handle,
+int watched_inode_open(struct file_opener *opener, uint32_t device, const FhEntry *handle,
 		       char path[64], struct error *err);
 
 #endif

@@ -152,6 +152,13 @@ static void check_service(const struct service *it, int type, const char *name)
 	int other = connected(type, name);
 	int third = accept4(it->listener, NULL, NULL, SOCK_NONBLOCK);
 	talk((struct ends){ third, other });
+	int client = connected(type, name);
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof peer;
+	getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	scenario_check(peer.pid == getpid() && peer.uid == getuid(), "process %d listens",
+		       peer.pid);
+	close(client);
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 extern const struct file_kind unix_socket_kind;
 extern const struct file_kind inet_socket_kind;
 extern const struct file_kind netlink_socket_kind;
+extern const struct task_kind unix_listeners_kind;
 
 /* Is it a socket of that family (AF_*)? */
 bool socket_is_of_family(const struct open_file *file, int family);

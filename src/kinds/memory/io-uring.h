@@ -37,6 +37,30 @@ int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *re
 /* Pages that an area of it may have at an offset of the ring's; 0: none is there. */
 uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset);
 
+/* io-uring-text.c */
+struct ring_text {
+	uint32_t sq_entries, cq_entries, sq_count, cq_count;
+	int64_t sq_thread;
+	bool polls, overflow, personalities, busy_polling;
+	const char *files, *buffers; /* the lines after the counts */
+	uint32_t n_files, n_buffers;
+};
+
+bool ring_parse(const char *text, struct ring_text *ret);
+bool ring_is_at_rest(const struct ring_text *ring);
+int ring_fail_in_flight(pid_t pid, const char *number, const struct ring_text *ring,
+			struct error *err);
+const char *ring_next_line(const char *text); /* NULL: there is none */
+
+/* io-uring-collect.c */
+bool io_uring_recognise(const struct open_file *file);
+int io_uring_collect(const struct open_file *file, FileEntry *entry, struct error *err);
+int io_uring_complete(struct collect *collect, struct error *err);
+void *rings_ask(struct probe *probe, struct target *target, size_t thread);
+int rings_answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		 struct error *err);
+int rings_look_again(struct target *target, struct error *err);
+
 /* io-uring-make.c */
 int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,
 		       const FileEntry *entry, uint32_t number, struct error *err);

@@ -1,0 +1,655 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Reading io_uring instances, and waiting until they are at rest; see io-uring.c. */
+#include "kinds/memory/io-uring.h"
+#include "kinds/memory/memory.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/table.h"
+#include "collect/collect.h"
+#include "collect/probe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { REST_ATTEMPTS = 10, REST_NANOSECONDS = 2000000, NO_THREAD = -1 };
+
+static const char ring_link[] = "anon_inode:[io_uring]";
+
+/* ---- Before memory is copied ---- */
+
+/* A ring that some task has mapped; by the number of its inode. */
+struct seen_ring {
+	uint32_t sq_count, cq_count;
+	bool looked_at;
+	uint64_t device, inode;
+	struct seen_area *areas;
+};
+
+struct seen_area {
+	struct seen_area *next;
+	VmaEntry *area;
+	const struct target *target;
+};
+
+struct ring_record {
+	struct ring_record *next;
+	struct target *target; /* that holds it, and its number there */
+	uint32_t number;
+	uint64_t inode;
+	IoUringEntry *entry;
+	const char *text; /* fdinfo */
+};
+
+struct rings_state {
+	struct table by_inode;
+	struct seen_ring **seen;
+	size_t n_seen;
+	struct ring_record *records, **last_record;
+};
+
+static const char rings_owner = 0;
+
+static struct rings_state *rings_state(struct collect *collect)
+{
+	void **kept = collect_state(collect, &rings_owner);
+
+	if (!*kept) {
+		struct rings_state *state = arena_new(collect->arena, struct rings_state);
+		state->last_record = &state->records;
+		*kept = state;
+	}
+	return *kept;
+}
+
+/* The task's own descriptor of it; "" if it has none. */
+static int find_number(const struct target *target, uint64_t inode, char number[16],
+		       struct error *err)
+{
+	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
+	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	const struct dirent *entry;
+	struct stat stat;
+
+	number[0] = '\0';
+	if (!dir && dir_fd >= 0)
+		close(dir_fd);
+	if (!dir)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/fd", target->pid);
+	while (!number[0] && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &stat, 0) == 0 &&
+		    stat.st_ino == inode)
+			snprintf(number, 16, "%.15s", entry->d_name);
+	return 0;
+}
+
+static const char *read_ring(struct target *target, const char *number, struct ring_text *ret,
+			     struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = REST_NANOSECONDS };
+	char name[32];
+
+	snprintf(name, sizeof name, "fdinfo/%s", number);
+	for (int i = 0; i < REST_ATTEMPTS; i++) {
+		const char *text = target_read(target, name, err);
+		if (!text)
+			return NULL;
+		bool known = ring_parse(text, ret);
+		if (known && (ring_is_at_rest(ret) || target->collect->looking))
+			return text;
+		if (i == REST_ATTEMPTS - 1 && known)
+			ring_fail_in_flight(target->pid, number, ret, err);
+		else if (i == REST_ATTEMPTS - 1)
+			fail(err, ERR_KERNEL_REFUSED,
+			     "pid %d: descriptor %s: fdinfo does not show the io_uring instance",
+			     target->pid, number);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+int ring_collect_area(struct target *target, uint64_t device, uint64_t inode, VmaEntry *area,
+		      struct error *err)
+{
+	struct collect *collect = target->collect;
+	struct rings_state *state = rings_state(collect);
+	struct seen_ring *ring = table_find(&state->by_inode, inode);
+	struct ring_text text;
+	char number[16];
+
+	if (!ring) {
+		ring = arena_new(collect->arena, struct seen_ring);
+		ring->device = device;
+		ring->inode = inode;
+		table_add(&state->by_inode, collect->arena, inode, ring);
+		state->seen = arena_grow(collect->arena, state->seen, state->n_seen, sizeof ring);
+		state->seen[state->n_seen++] = ring;
+	}
+	if (!ring->looked_at) {
+		if (find_number(target, inode, number, err) ||
+		    (number[0] && !read_ring(target, number, &text, err)))
+			return -1;
+		if (number[0]) {
+			ring->looked_at = true;
+			ring->sq_count = text.sq_count;
+			ring->cq_count = text.cq_count;
+		}
+	}
+	struct seen_area *seen = arena_new(collect->arena, struct seen_area);
+	*seen = (struct seen_area){ ring->areas, area, target };
+	ring->areas = seen;
+	return 0;
+}
+
+/* ---- The file ---- */
+
+int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
+		struct error *err)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = cq_entries };
+	autoclose int fd = (int)syscall(SYS_io_uring_setup, sq_entries, &params);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make an io_uring instance");
+	*ret_layout = (struct ring_layout){
+		.sq = params.sq_off,
+		.cq = params.cq_off,
+		.ring_bytes = params.sq_off.array + sq_entries * sizeof(uint32_t),
+		.sqe_bytes = sq_entries * sizeof(struct io_uring_sqe),
+	};
+	return 0;
+}
+
+static uint64_t whole_pages(uint64_t bytes)
+{
+	return (bytes + AREA_PAGE - 1) / AREA_PAGE * AREA_PAGE;
+}
+
+/* What the kernel lays out before the array of indexes is less than a line and the completions. */
+uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset)
+{
+	enum { HEAD = 512 };
+
+	if (offset == IORING_OFF_SQES)
+		return whole_pages((uint64_t)ring->sq_entries * sizeof(struct io_uring_sqe));
+	if (offset == IORING_OFF_SQ_RING || offset == IORING_OFF_CQ_RING)
+		return whole_pages(HEAD + (uint64_t)ring->cq_entries * sizeof(struct io_uring_cqe) +
+				   (uint64_t)ring->sq_entries * sizeof(uint32_t));
+	return 0;
+}
+
+/* Memory of a ring, mapped by us. What is behind its end would be a SIGBUS, hence the call. */
+static int read_mapped(int fd, uint64_t offset, size_t from, size_t size, void *ret_bytes)
+{
+	size_t whole = whole_pages(from + size);
+	uint8_t *bytes = mmap(NULL, whole, PROT_READ, MAP_SHARED, fd, (off_t)offset);
+
+	if (bytes == MAP_FAILED)
+		return -1;
+	struct iovec local = { ret_bytes, size }, remote = { bytes + from, size };
+	ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	munmap(bytes, whole);
+	return got == (ssize_t)size ? 0 : -1;
+}
+
+static int read_word(int fd, uint32_t offset, uint32_t *ret)
+{
+	return read_mapped(fd, IORING_OFF_SQ_RING, offset, sizeof *ret, ret);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
+static int read_bytes(struct arena *arena, int fd, uint64_t offset, size_t from, size_t size,
+		      ProtobufCBinaryData *ret)
+{
+	ret->data = arena_alloc(arena, size);
+	ret->len = size;
+	return read_mapped(fd, offset, from, size, ret->data);
+}
+
+/* Libraries fill the array once, each entry with its own index; without one nobody writes there. */
+static void collect_array(struct arena *arena, int fd, const struct ring_layout *layout,
+			  IoUringEntry *ring)
+{
+	size_t size = ring->sq_entries * sizeof(uint32_t);
+	const size_t second = sizeof(struct io_uring_sqe);
+	bool there = read_bytes(arena, fd, IORING_OFF_SQ_RING, layout->sq.array, size,
+				&ring->sq_array) == 0;
+	bool always_first = ring->sq_count > 1 && ring->sq_entries > 1 &&
+			    is_zero(ring->sqes.data + second, second);
+
+	ring->has_sq_array = there && (!is_zero(ring->sq_array.data, size) || always_first ||
+				       ring->sq_entries == 1);
+	if (!ring->has_sq_array)
+		ring->setup_flags |= RING_SETUP_NO_SQARRAY;
+}
+
+static int collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const char *what,
+			  struct error *err)
+{
+	struct ring_layout layout;
+	uint32_t sq_mask = 0, sq_head = 0, cq_tail = 0;
+
+	if (ring_layout(ring->sq_entries, ring->cq_entries, &layout, err))
+		return -1;
+	if (read_word(fd, layout.sq.ring_mask, &sq_mask) || sq_mask != ring->sq_entries - 1 ||
+	    read_word(fd, layout.sq.head, &sq_head) ||
+	    read_word(fd, layout.sq.tail, &ring->sq_tail) ||
+	    read_word(fd, layout.sq.dropped, &ring->sq_dropped) ||
+	    read_word(fd, layout.cq.head, &ring->cq_head) ||
+	    read_word(fd, layout.cq.tail, &cq_tail) ||
+	    read_word(fd, layout.cq.overflow, &ring->cq_overflow) ||
+	    read_word(fd, layout.cq.flags, &ring->cq_flags) ||
+	    read_bytes(arena, fd, IORING_OFF_SQES, 0, layout.sqe_bytes, &ring->sqes) ||
+	    read_bytes(arena, fd, IORING_OFF_SQ_RING, layout.cq.cqes,
+		       ring->cq_entries * sizeof(struct io_uring_cqe), &ring->cqes))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: its queues cannot be mapped as those of others", what);
+	ring->sq_tail_at = layout.sq.tail;
+	ring->cq_head_at = layout.cq.head;
+	ring->cq_tail_at = layout.cq.tail;
+	if (sq_head != ring->sq_count || cq_tail != ring->cq_count)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: its queues do not agree with its counters", what);
+	collect_array(arena, fd, &layout, ring);
+	return 0;
+}
+
+/* Of a tree that runs: as if it were at rest. */
+static void assume_queues(struct arena *arena, IoUringEntry *ring)
+{
+	ring->cq_count = ring->cq_head = ring->sq_tail = ring->sq_count;
+	ring->setup_flags |= RING_SETUP_NO_SQARRAY;
+	ring->sqes.len = ring->sq_entries * sizeof(struct io_uring_sqe);
+	ring->sqes.data = arena_alloc(arena, ring->sqes.len);
+	ring->cqes.len = ring->cq_entries * sizeof(struct io_uring_cqe);
+	ring->cqes.data = arena_alloc(arena, ring->cqes.len);
+	ring->has_submitter = true; /* a thread says, when it is asked */
+}
+
+static int ask_register(int fd, unsigned opcode, void *argument, unsigned count)
+{
+	return (int)syscall(SYS_io_uring_register, fd, opcode, argument, count);
+}
+
+static bool has_provided_buffers(int fd)
+{
+	struct {
+		uint32_t group, head, reserved[8];
+	} status = { 0 };
+
+	for (uint32_t group = 0; group <= UINT16_MAX; group++) {
+		status.group = group;
+		if (ask_register(fd, RING_REGISTER_PBUF_STATUS, &status, 1) == 0 || errno != ENOENT)
+			return true;
+	}
+	return false;
+}
+
+/* Nobody gives a probe to a null pointer. */
+static bool has_one_submitter(int fd)
+{
+	return ask_register(fd, IORING_REGISTER_PROBE, NULL, 0) < 0 && errno == EEXIST;
+}
+
+/* Its completions are nobody else's to look for. */
+static bool defers_work(int fd)
+{
+	return syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0) < 0 &&
+	       errno == EEXIST;
+}
+
+/* What stands against it; NULL if nothing does. */
+static const char *find_obstacle(int fd, const struct ring_text *text)
+{
+	if (text->overflow)
+		return "completions that had no room";
+	if (text->personalities)
+		return "personalities";
+	if (text->busy_polling)
+		return "busy polling (NAPI)";
+	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) < 0)
+		return errno == EBADFD ? "not been enabled" : "no thread any more that submits";
+	if (has_one_submitter(fd))
+		return NULL;
+	if (errno == EACCES)
+		return "restrictions";
+	/* That there is one is seen before the null pointer. */
+	if (ask_register(fd, IORING_REGISTER_EVENTFD, NULL, 1) == 0 || errno != EFAULT)
+		return "an eventfd registered";
+	if (has_provided_buffers(fd))
+		return "provided buffers";
+	return NULL;
+}
+
+bool io_uring_recognise(const struct open_file *file)
+{
+	return strcmp(file->link, ring_link) == 0 && !(file->flags & O_PATH);
+}
+
+/* Which processor the kernel's thread is bound to, if it is to one. */
+static void collect_thread(const struct open_file *file, const struct ring_text *text,
+			   IoUringEntry *ring)
+{
+	char name[64];
+	struct error ignored = { 0 };
+	uint64_t first = 0;
+
+	if (text->sq_thread == NO_THREAD)
+		return;
+	ring->setup_flags |= IORING_SETUP_SQPOLL;
+	snprintf(name, sizeof name, "task/%lld/status", (long long)text->sq_thread);
+	const char *status = target_read(file->target, name, &ignored);
+	const char *allowed = status ? procfs_field(status, "Cpus_allowed_list:") : NULL;
+	if (!allowed || procfs_numbers(allowed, 10, &first, 1) != 1 ||
+	    allowed[strspn(allowed, "0123456789")] != '\n' || sysconf(_SC_NPROCESSORS_ONLN) == 1)
+		return;
+	ring->setup_flags |= IORING_SETUP_SQ_AFF;
+	ring->has_sq_thread_cpu = true;
+	ring->sq_thread_cpu = (uint32_t)first;
+}
+
+static void collect_buffers(struct arena *arena, const struct ring_text *text, IoUringEntry *ring)
+{
+	const char *line = text->buffers;
+
+	ring->buffers = arena_array(arena, IoUringBuffer *, text->n_buffers);
+	for (; line && ring->n_buffers < text->n_buffers && *line == ' ';
+	     line = ring_next_line(line)) {
+		IoUringBuffer *buffer =
+			arena_copy(arena, &(IoUringBuffer)IO_URING_BUFFER__INIT, sizeof *buffer);
+		const char *at = strchr(line, ':');
+		char *end = NULL;
+		if (at && strncmp(at, ": 0x", 4) == 0) {
+			buffer->address = strtoull(at + 2, &end, 16);
+			buffer->size = *end == '/' ? strtoull(end + 1, NULL, 10) : 0;
+		}
+		ring->buffers[ring->n_buffers++] = buffer;
+	}
+}
+
+int io_uring_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	IoUringEntry *ring = snapshot_new(collect->snapshot, IO_URING_ENTRY, IoUringEntry);
+	struct ring_text text;
+	char number[16];
+
+	entry->uring = ring;
+	ring->id = file->id;
+	ring->flags = file->flags;
+	snprintf(number, sizeof number, "%u", file->number);
+	const char *fdinfo = read_ring(file->target, number, &text, err);
+	if (!fdinfo)
+		return -1;
+	ring->sq_entries = text.sq_entries;
+	ring->cq_entries = text.cq_entries;
+	ring->sq_count = text.sq_count;
+	ring->cq_count = text.cq_count;
+	autoclose int fd = collect_get_file(file, err);
+	if (fd < 0)
+		return -1;
+	const char *obstacle = find_obstacle(fd, &text);
+	if (obstacle)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an io_uring instance that has %s",
+			    file->what, obstacle);
+	if (has_one_submitter(fd))
+		ring->setup_flags |=
+			IORING_SETUP_SINGLE_ISSUER | (defers_work(fd) ? RING_SETUP_DEFER : 0);
+	collect_thread(file, &text, ring);
+	collect_buffers(collect->arena, &text, ring);
+	if (collect->looking)
+		assume_queues(collect->arena, ring);
+	else if (collect_queues(collect->arena, fd, ring, file->what, err))
+		return -1;
+	struct rings_state *state = rings_state(collect);
+	struct ring_record *record = arena_new(collect->arena, struct ring_record);
+	*record = (struct ring_record){ .target = file->target,
+					.number = file->number,
+					.inode = file->stat.st_ino,
+					.entry = ring,
+					.text = fdinfo };
+	*state->last_record = record;
+	state->last_record = &record->next;
+	return 0;
+}
+
+/* ---- Once all descriptors are known ---- */
+
+/* The description that the holder of the ring has under that name; 0: none, or several. */
+static uint32_t find_file(const struct ring_record *record, const char *path, size_t length)
+{
+	const struct descriptor_table *table = record->target->task->table;
+	uint32_t found = 0;
+
+	for (size_t i = 0; i < table->n_descriptors; i++) {
+		const FdinfoEntry *descriptor = table->descriptors[i];
+		char name[32], link[PATH_MAX];
+		snprintf(name, sizeof name, "fd/%" PRIu32, descriptor->fd);
+		ssize_t got = target_link(record->target, name, link, sizeof link);
+		if (got != (ssize_t)length || memcmp(link, path, length) != 0 ||
+		    descriptor->id == found)
+			continue;
+		if (found)
+			return 0;
+		found = descriptor->id;
+	}
+	return found;
+}
+
+static void complete_files(struct collect *collect, const struct ring_record *record)
+{
+	IoUringEntry *ring = record->entry;
+	struct ring_text text;
+
+	if (!ring_parse(record->text, &text) || !text.n_files)
+		return;
+	ring->n_files = text.n_files;
+	ring->files = arena_array(collect->arena, uint32_t, text.n_files);
+	for (const char *line = text.files; line && *line == ' '; line = ring_next_line(line)) {
+		unsigned long slot = strtoul(line, NULL, 10);
+		const char *path = strchr(line, ':');
+		if (!path || slot >= text.n_files)
+			return;
+		path += 2;
+		size_t length = strcspn(path, "\n");
+		ring->files[slot] = find_file(record, path, length);
+		if (!ring->files[slot])
+			collect_refuse_file(collect,
+					    "pid %d: descriptor %" PRIu32 " (io_uring) has %.*s "
+					    "registered, which the task has not open, or twice",
+					    record->target->pid, record->number, (int)length, path);
+	}
+}
+
+static void complete_areas(struct collect *collect, const struct seen_ring *seen)
+{
+	struct watched_file file = { .device = seen->device, .inode = seen->inode };
+	const struct seen_area *area = seen->areas;
+
+	if (!area)
+		return; /* it was refused */
+	collect_find_inode(collect, &file);
+	FileEntry *entry = file.found ? snapshot_file(collect->snapshot, file.id) : NULL;
+	if (!entry || !entry->uring) {
+		collect_refuse_file(collect,
+				    "pid %d: memory of an io_uring instance is mapped that "
+				    "no descriptor of the tree refers to",
+				    area->target->pid);
+		return;
+	}
+	for (; area; area = area->next) {
+		area->area->shmid = file.id;
+		if (area->area->end - area->area->start >
+		    ring_area_size(entry->uring, area->area->pgoff))
+			collect_refuse_file(collect,
+					    "pid %d: an io_uring instance with entries of another "
+					    "size, or memory of another kind",
+					    area->target->pid);
+	}
+}
+
+int io_uring_complete(struct collect *collect, struct error *err)
+{
+	const struct rings_state *state = rings_state(collect);
+
+	(void)err;
+	for (const struct ring_record *record = state->records; record; record = record->next)
+		complete_files(collect, record);
+	for (size_t i = 0; i < state->n_seen; i++)
+		complete_areas(collect, state->seen[i]);
+	return 0;
+}
+
+/* ---- Of a task ---- */
+
+/* What a thread was asked: indexes of calls. */
+struct rings_asked {
+	size_t registered; /* descriptors */
+	size_t n_rings;
+	struct {
+		IoUringEntry *ring;
+		size_t probe, eventfd, groups;
+	} rings[4];
+};
+
+/* Of rings that only one thread may ask; false if the task has none at all. */
+static bool list_rings(const struct target *target, struct rings_asked *asked)
+{
+	const struct descriptor_table *table = target->task->table;
+	const size_t room = sizeof asked->rings / sizeof *asked->rings;
+	bool holds = false;
+
+	for (size_t i = 0; table && i < table->n_descriptors; i++) {
+		if (table->descriptors[i]->type != FD_TYPES__IOURING)
+			continue;
+		FileEntry *file =
+			snapshot_file(target->collect->snapshot, table->descriptors[i]->id);
+		holds = true;
+		if (file && file->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER &&
+		    asked->n_rings < room) {
+			asked->rings[asked->n_rings].ring = file->uring;
+			asked->rings[asked->n_rings++].probe = table->descriptors[i]->fd;
+		}
+	}
+	return holds;
+}
+
+static void ask_ring(struct probe *probe, struct rings_asked *asked, size_t index)
+{
+	uint64_t fd = asked->rings[index].probe;
+	struct {
+		uint32_t group, head, reserved[8];
+	} status = { 0 };
+
+	asked->rings[index].probe =
+		probe_ask(probe, SYS_io_uring_register, fd, IORING_REGISTER_PROBE, 0, 0);
+	asked->rings[index].eventfd =
+		probe_ask(probe, SYS_io_uring_register, fd, IORING_REGISTER_EVENTFD, 0, 1);
+	/* All of them with the number that a buffer of zeroes says. */
+	uint64_t buffer = probe_buffer(probe, sizeof status);
+	asked->rings[index].groups =
+		probe_ask(probe, SYS_io_uring_register, fd, RING_REGISTER_PBUF_STATUS, buffer, 1);
+}
+
+void *rings_ask(struct probe *probe, struct target *target, size_t thread)
+{
+	struct rings_asked asked = { 0 };
+
+	(void)thread;
+	if (!list_rings(target, &asked))
+		return NULL;
+	for (uint64_t i = 0; i < RING_REGISTERED_DESCRIPTORS; i++) {
+		size_t call =
+			probe_ask(probe, SYS_io_uring_enter, i, 0, 0, RING_ENTER_REGISTERED, 0, 0);
+		asked.registered = i ? asked.registered : call;
+	}
+	for (size_t i = 0; i < asked.n_rings; i++)
+		ask_ring(probe, &asked, i);
+	return arena_copy(target->collect->arena, &asked, sizeof asked);
+}
+
+/* The thread that may ask says what there is. */
+static int answer_ring(struct probe *probe, struct target *target, size_t thread,
+		       const struct rings_asked *asked, size_t index, struct error *err)
+{
+	IoUringEntry *ring = asked->rings[index].ring;
+	int64_t result = probe_result(probe, asked->rings[index].probe);
+	const char *obstacle = NULL;
+
+	if (result == -EEXIST || result == PROBE_FORBIDDEN)
+		return 0;
+	if (result == -EACCES)
+		obstacle = "restrictions";
+	if (probe_result(probe, asked->rings[index].eventfd) == -EBUSY)
+		obstacle = "an eventfd registered";
+	if (probe_result(probe, asked->rings[index].groups) != -ENOENT)
+		obstacle = "provided buffers";
+	if (obstacle)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "thread %d of pid %d has an io_uring instance with %s",
+			    target->threads[thread].tid, target->pid, obstacle);
+	ring->has_submitter = true;
+	ring->submitter = target->task->pstree->threads[thread];
+	return 0;
+}
+
+int rings_answer(struct probe *probe, struct target *target, size_t thread, void *asked,
+		 struct error *err)
+{
+	const struct rings_asked *rings = asked;
+
+	for (size_t i = 0; rings && i < RING_REGISTERED_DESCRIPTORS; i++)
+		if (probe_result(probe, rings->registered + i) == 0)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "thread %d of pid %d has registered the descriptor of an "
+				    "io_uring instance",
+				    target->threads[thread].tid, target->pid);
+	for (size_t i = 0; rings && i < rings->n_rings; i++)
+		if (answer_ring(probe, target, thread, rings, i, err))
+			return -1;
+	return 0;
+}
+
+/* Nothing has come to an end since memory was copied. */
+int rings_look_again(struct target *target, struct error *err)
+{
+	const struct rings_state *state = rings_state(target->collect);
+	struct ring_text text;
+
+	if (target->collect->looking)
+		return 0;
+	for (const struct ring_record *record = state->records; record; record = record->next) {
+		const struct seen_ring *seen = table_find(&state->by_inode, record->inode);
+		char number[16];
+		if (record->target != target)
+			continue;
+		snprintf(number, sizeof number, "%" PRIu32, record->number);
+		if (!read_ring(target, number, &text, err))
+			return -1;
+		if (text.sq_count != record->entry->sq_count ||
+		    text.cq_count != record->entry->cq_count ||
+		    (seen && seen->looked_at &&
+		     (seen->sq_count != text.sq_count || seen->cq_count != text.cq_count)))
+			return ring_fail_in_flight(target->pid, number, &text, err);
+	}
+	return 0;
+}

@@ -2,7 +2,7 @@
 /*
  * name: mounts-sockets
  * promise: unix sockets and named pipes whose names are in file systems that only the tree has
- *	mounted are found by them again, by way of links too
+ *	mounted are found by them again, by way of links too, and tell who listens
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -72,6 +72,12 @@ static void check(int which, int fd)
 	int client = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	scenario_check(connect(client, (const struct sockaddr *)&address, sizeof address) == 0,
 		       "cannot connect to %s: %s", names[which], strerror(errno));
+	struct ucred peer = { 0 };
+	length = sizeof peer;
+	scenario_check(which == DATAGRAM ||
+			       (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+				peer.pid == getpid()),
+		       "%s listens for process %d", names[which], peer.pid);
 	int server = which == DATAGRAM ? fd : accept(fd, NULL, NULL);
 	scenario_check(send(client, "x", 1, 0) == 1 && recv(server, &byte, 1, 0) == 1,
 		       "nothing comes by %s: %s", names[which], strerror(errno));

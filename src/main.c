@@ -9,6 +9,8 @@
 static const struct command commands[] = {
 	{ "dump", "Writes a process tree into a directory of images, and ends it.",
 	  "-t PID [-D DIR] [OPTION...]", command_dump },
+	{ "pre-dump", "Writes the memory of a tree that goes on, for a dump that follows.",
+	  "-t PID [-D DIR] [OPTION...]", command_pre_dump },
 	{ "restore", "Makes the process tree of a directory of images again.",
 	  "[-D DIR] [OPTION...]", command_restore },
 	{ "tree", "Draws a process tree and its namespaces, live or from images.",

@@ -106,6 +106,7 @@ struct collect {
 	const struct facts *facts;
 	const struct dump_options *options;
 	struct images_writer *images;
+	struct images *earlier;	     /* pages that these have are not written again; NULL: none */
 	struct assistant *assistant; /* from the stop of the tree to its release */
 	/* The signal that asks us to stop, 0: go on; NULL: nobody asks. By collect_go_on only. */
 	int (*asked_to_stop)(void *data);
@@ -128,6 +129,7 @@ struct collect {
 	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
 	/* For stats-dump: of private memory, and of shared. */
 	uint64_t pages_written, pages_scanned, shared_pages_written, shared_pages_scanned;
+	uint64_t pages_kept; /* private ones that the earlier dump has */
 };
 
 /* What somebody keeps over a dump, by the address of its row or of a variable of its own. */

@@ -20,6 +20,7 @@ struct command {
 };
 
 int command_dump(const struct command *command, int argc, char **argv);
+int command_pre_dump(const struct command *command, int argc, char **argv);
 int command_restore(const struct command *command, int argc, char **argv);
 int command_show(const struct command *command, int argc, char **argv);
 int command_diff(const struct command *command, int argc, char **argv);

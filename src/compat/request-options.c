@@ -48,6 +48,8 @@ static const char *const done[] = {
 	"ext_masters",
 	"skip_mnt",
 	"enable_fs",
+	"parent_img",
+	"track_mem",
 	NULL,
 };
 
@@ -260,6 +262,8 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 	options->leave_stopped = request->has_leave_stopped && request->leave_stopped;
 	options->leave_running = request->has_leave_running && request->leave_running;
 	options->pid = request->has_pid ? request->pid : 0;
+	options->prev_images_dir =
+		request->parent_img && *request->parent_img ? request->parent_img : NULL;
 	options->root = request->root && *request->root ? request->root : NULL;
 	take_cgroups(request, arena, options);
 	if (request->has_ghost_limit && request->ghost_limit)

@@ -104,6 +104,15 @@ static int serve_dump(struct serving *serving, struct error *err)
 	return 0;
 }
 
+static int serve_pre_dump(struct serving *serving, struct error *err)
+{
+	if (take_options(serving, err) < 0)
+		return -1;
+	if (serving->options.pid <= 0)
+		return fail(err, ERR_BAD_REQUEST, "the request names no pid");
+	return pipeline_pre_dump(&serving->options, err);
+}
+
 static int serve_restore(struct serving *serving, struct error *err)
 {
 	struct run_result result;
@@ -128,14 +137,15 @@ static int serve_version(struct serving *serving)
 	return 0;
 }
 
-/* Each feature that was asked about is answered; none of them is there. */
+/* Each feature that was asked about is answered. */
 static int serve_features(struct serving *serving)
 {
 	CriuFeatures *features = &serving->part.features;
 	const CriuFeatures *asked = serving->request->features;
 
 	criu_features__init(features);
-	features->has_mem_track = asked && asked->has_mem_track;
+	/* What has changed since an earlier dump is found out, if not by marks of the kernel. */
+	features->has_mem_track = features->mem_track = asked && asked->has_mem_track;
 	features->has_lazy_pages = asked && asked->has_lazy_pages;
 	features->has_pidfd_store = asked && asked->has_pidfd_store;
 	serving->response.features = features;
@@ -169,6 +179,9 @@ static int serve(struct serving *serving, struct error *err)
 	switch (serving->request->type) {
 	case CRIU_REQ_TYPE__DUMP:
 		return serve_dump(serving, err);
+	case CRIU_REQ_TYPE__PRE_DUMP:
+	case CRIU_REQ_TYPE__SINGLE_PRE_DUMP:
+		return serve_pre_dump(serving, err);
 	case CRIU_REQ_TYPE__RESTORE:
 		return serve_restore(serving, err);
 	case CRIU_REQ_TYPE__CHECK:

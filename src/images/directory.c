@@ -280,10 +280,14 @@ static int remove_earlier_dump(struct images_writer *writer, struct error *err)
 		return fail_errno(err, ERR_IO, "cannot remove the earlier %s", MANIFEST_NAME);
 	if (manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
 		return 0;
-	for (size_t i = 0; i < earlier.n_lines; i++)
+	for (size_t i = 0; i < earlier.n_lines; i++) {
+		if (strcmp(earlier.lines[i].name, PARENT_SUM) == 0 &&
+		    unlinkat(writer->dir_fd, PARENT_LINK, 0) && errno != ENOENT)
+			return fail_errno(err, ERR_IO, "cannot remove the earlier %s", PARENT_LINK);
 		if (unlinkat(writer->dir_fd, earlier.lines[i].name, 0) && errno != ENOENT)
 			return fail_errno(err, ERR_IO, "cannot remove the earlier %s",
 					  earlier.lines[i].name);
+	}
 	return 0;
 }
 
@@ -300,6 +304,8 @@ static int move_all(struct images_writer *writer, struct error *err)
 	for (size_t i = 0; i < writer->manifest.n_lines; i++)
 		if (move_up(writer, writer->manifest.lines[i].name, err))
 			return -1;
+	if (writer->has_parent && move_up(writer, PARENT_LINK, err))
+		return -1;
 	if (fsync(writer->dir_fd))
 		return fail_errno(err, ERR_IO, "cannot sync the images directory");
 	if (move_up(writer, MANIFEST_NAME, err))
@@ -316,8 +322,39 @@ static int move_all(struct images_writer *writer, struct error *err)
 static void take_back(struct images_writer *writer)
 {
 	unlinkat(writer->dir_fd, MANIFEST_NAME, 0);
+	if (writer->has_parent)
+		unlinkat(writer->dir_fd, PARENT_LINK, 0);
 	for (size_t i = 0; i < writer->manifest.n_lines; i++)
 		unlinkat(writer->dir_fd, writer->manifest.lines[i].name, 0);
+}
+
+int images_refer_to(struct images_writer *writer, const char *path, int parent_fd,
+		    struct error *err)
+{
+	char sum[CHECKSUM_TEXT_SIZE];
+
+	if (manifest_sum(parent_fd, &writer->arena, sum, err))
+		return -1;
+	const char *line = arena_printf(&writer->arena, "%s\n", sum);
+	if (staging_write(writer, PARENT_SUM, (const uint8_t *)line, strlen(line), err))
+		return -1;
+	if (symlinkat(path, writer->staging_fd, PARENT_LINK))
+		return fail_errno(err, ERR_IO, "cannot make the link %s", PARENT_LINK);
+	writer->has_parent = true;
+	return 0;
+}
+
+/* What is there, of whomever, is no dump of ours any more. */
+static int check_parent_place(const struct images_writer *writer, struct error *err)
+{
+	struct stat status;
+
+	if (!writer->has_parent ||
+	    fstatat(writer->dir_fd, PARENT_LINK, &status, AT_SYMLINK_NOFOLLOW) ||
+	    S_ISLNK(status.st_mode))
+		return 0;
+	return fail(err, ERR_NOT_A_REGULAR_FILE, "%s in the images directory is no link",
+		    PARENT_LINK);
 }
 
 int images_commit(struct images_writer *writer, struct error *err)
@@ -332,7 +369,7 @@ int images_commit(struct images_writer *writer, struct error *err)
 		if (foreign_can_replace(writer->dir_fd, writer->manifest.lines[i].name, "an image",
 					err))
 			return -1;
-	if (remove_earlier_dump(writer, err))
+	if (remove_earlier_dump(writer, err) || check_parent_place(writer, err))
 		return -1;
 	if (move_all(writer, err)) {
 		take_back(writer);

@@ -23,7 +23,8 @@ struct images_writer {
 	struct arena arena;
 	int dir_fd; /* borrowed */
 	int staging_fd;
-	bool staged; /* the staging folder is there and ours to remove */
+	bool staged;	 /* the staging folder is there and ours to remove */
+	bool has_parent; /* a link to an earlier dump is staged */
 	struct manifest manifest;
 	/* Of manifest and arena, while several threads write; see summed.c. */
 	pthread_mutex_t lock;

@@ -66,8 +66,14 @@ int images_create_content(struct images_writer *writer, enum image_kind kind, ui
 /* Packs every record of the snapshot into its files. */
 int images_write_snapshot(struct images_writer *writer, const struct snapshot *snapshot,
 			  struct error *err);
+/* The pages of its tasks alone, for a later dump. */
+int images_write_pages(struct images_writer *writer, const struct snapshot *snapshot,
+		       struct error *err);
 /* stats-dump goes to its own place (the work directory); not part of the manifest. */
 int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, struct error *err);
+/* The dump has pages that are in an earlier one alone, which is there as seen from it. */
+int images_refer_to(struct images_writer *writer, const char *path, int parent_fd,
+		    struct error *err);
 int images_commit(struct images_writer *writer, struct error *err);
 
 /* dir_fd is borrowed and must stay open. The snapshot is filled and indexed, in `arena`. */

@@ -371,8 +371,21 @@ static int load_runs(struct image *image, struct pagemap *pagemap)
 	return more;
 }
 
+static int load_others_pages(struct image *image)
+{
+	struct image_loader *loader = image->loader;
+
+	loader->pagemaps = arena_grow(image->snapshot->arena, loader->pagemaps, loader->n_pagemaps,
+				      sizeof *loader->pagemaps);
+	struct pagemap_of *new = &loader->pagemaps[loader->n_pagemaps++];
+	*new = (struct pagemap_of){ .kind = image->kind, .number = image->number };
+	return load_runs(image, &new->pagemap);
+}
+
 int load_task_pages(struct image *image)
 {
+	if (image->loader->pages_only)
+		return load_others_pages(image);
 	struct task *task = find_task(image);
 	struct pagemap nobody = { 0 };
 
@@ -381,6 +394,8 @@ int load_task_pages(struct image *image)
 
 int load_shared_pages(struct image *image)
 {
+	if (image->loader->pages_only)
+		return load_others_pages(image);
 	struct shared_memory *memory = snapshot_shared_memory(image->snapshot, image->number);
 
 	if (!memory)

@@ -15,7 +15,17 @@
 #include "images/format.h"
 #include "images/parse.h"
 
+/* Pages of a dump that is not read for its own sake. */
+struct pagemap_of {
+	enum image_kind kind; /* IMAGE_PAGEMAP: of a task, IMAGE_PAGEMAP_SHMEM */
+	uint64_t number;
+	struct pagemap pagemap;
+};
+
 struct image_loader {
+	bool pages_only; /* into pagemaps, not into the snapshot */
+	struct pagemap_of *pagemaps;
+	size_t n_pagemaps;
 	struct snapshot *snapshot;
 	/* By number at level 0, made when first asked for. */
 	struct table tasks, threads;

@@ -45,6 +45,19 @@ ssize_t manifest_read(int dir_fd, struct arena *arena, char **ret_text, struct e
 	return foreign_read(dir_fd, MANIFEST_NAME, MAX_MANIFEST_SIZE, arena, ret_text, err);
 }
 
+int manifest_sum(int dir_fd, struct arena *arena, char ret_text[CHECKSUM_TEXT_SIZE],
+		 struct error *err)
+{
+	char *bytes;
+	ssize_t size = manifest_read(dir_fd, arena, &bytes, err);
+
+	ret_text[0] = '\0';
+	if (size < 0)
+		return err->name == ERR_NONE ? 0 : -1;
+	checksum_text(ret_text, checksum_bytes(bytes, (size_t)size));
+	return 0;
+}
+
 static int parse_sum(const char *text, XXH128_hash_t *ret_sum)
 {
 	char half[17] = "";

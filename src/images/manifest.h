@@ -23,6 +23,9 @@
 #include <sys/types.h>
 
 #define MANIFEST_NAME "manifest"
+/* Where an earlier dump is (a link), and the sum of its manifest; see chain.c. */
+#define PARENT_LINK "parent"
+#define PARENT_SUM  "parent-sum"
 
 struct manifest_line {
 	const char *name;
@@ -44,6 +47,10 @@ void manifest_print(const struct manifest *manifest, struct text *text);
 
 /* The file in a directory; -1 without err where there is none. */
 ssize_t manifest_read(int dir_fd, struct arena *arena, char **ret_text, struct error *err);
+
+/* The checksum of the file itself, as text; empty where there is none. */
+int manifest_sum(int dir_fd, struct arena *arena, char ret_text[CHECKSUM_TEXT_SIZE],
+		 struct error *err);
 
 /* Untrusted bytes. Names are single path components, none of them twice. */
 int manifest_parse(struct manifest *manifest, struct arena *arena, const char *bytes, size_t size,

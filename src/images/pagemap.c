@@ -51,11 +51,8 @@ int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap,
 		pagemap->n_runs ? &pagemap->runs[pagemap->n_runs - 1] : NULL;
 	uint64_t pages = count_of(entry);
 
-	if (!entry->has_shared_pages_id && (flags_of(entry) & PAGEMAP_PARENT)) {
-		fail(err, ERR_IMAGE_UNSUPPORTED, "%s: pages are in an earlier dump", name);
-		return fail_hint(err, "dump once more, without a parent");
-	}
-	if (!entry->has_shared_pages_id && !(flags_of(entry) & PAGEMAP_PRESENT)) {
+	if (!entry->has_shared_pages_id &&
+	    !(flags_of(entry) & (PAGEMAP_PRESENT | PAGEMAP_PARENT))) {
 		fail(err, ERR_IMAGE_UNSUPPORTED, "%s: pages were left with a page server", name);
 		return fail_hint(err, "dump once more, without --lazy-pages");
 	}
@@ -72,7 +69,13 @@ int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap,
 			    name, last->address, entry->vaddr);
 	if (entry->has_shared_pages_id)
 		return add_shared(snapshot, pagemap, entry, name, err);
-	pagemap_add_own(snapshot, pagemap, entry->vaddr, pages);
+	if (flags_of(entry) & PAGEMAP_PARENT)
+		pagemap_add_run(snapshot, pagemap,
+				(struct memory_run){ .address = entry->vaddr,
+						     .pages = pages,
+						     .source = PAGES_EARLIER });
+	else
+		pagemap_add_own(snapshot, pagemap, entry->vaddr, pages);
 	return 0;
 }
 
@@ -90,6 +93,8 @@ PagemapEntry pagemap_record(const struct pagemap *pagemap, const struct memory_r
 	if (run->source == page_source(0, pagemap->pages_id))
 		return entry;
 	entry.flags = PAGEMAP_PARENT;
+	if (page_level(run->source))
+		return entry;
 	entry.has_shared_pages_id = entry.has_shared_offset = true;
 	entry.shared_pages_id = (uint32_t)run->source;
 	entry.shared_offset = run->offset;

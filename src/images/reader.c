@@ -7,13 +7,11 @@
  * is summed without being kept. A directory of another tool has no manifest: there the files that
  * the table knows are read, and others, which say nothing that is restored yet, are left.
  */
-#include "images/images.h"
+#include "images/reading.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "images/directory.h"
-#include "images/load.h"
-#include "images/manifest.h"
 #include "images/others.h"
 #include "images/pagemap.h"
 #include "images/users.h"
@@ -31,38 +29,6 @@
 enum {
 	/* All but raw pages is read whole; no honest dump comes near this. */
 	MAX_IMAGE_SIZE = 1024 * 1024 * 1024,
-};
-
-/* One file of the directory. */
-struct source {
-	enum image_kind
-		kind; /* IMAGE_KINDS where the manifest lists what the table does not know */
-	uint64_t number;
-	const struct manifest_line *line; /* NULL: of another tool, nothing to check against */
-	const char *name;
-	struct file_stamp stamp; /* of large files, once noted */
-};
-
-struct images {
-	int dir_fd;
-	bool by_nestor;
-	const struct source *sources; /* sorted */
-	size_t n_sources;
-};
-
-struct reading {
-	int dir_fd;
-	struct arena *arena;
-	struct image_loader loader;
-	struct manifest manifest;
-	struct source *sources;
-	size_t n_sources;
-	/* The files that are not read whole, and what each is. */
-	struct checksum_file *large;
-	const struct source **large_sources;
-	size_t n_large;
-	uint8_t *buffer;
-	size_t room;
 };
 
 static const char dump_again[] = "dump the tree once more, or restore from another copy";
@@ -189,7 +155,7 @@ static int note_large(struct reading *reading, struct source *source, struct err
 	return has_record ? parse_mapped(reading, source, err) : 0;
 }
 
-static int check_large_sums(struct reading *reading, struct error *err)
+int reading_check_large_sums(struct reading *reading, struct error *err)
 {
 	if (!reading->manifest.n_lines || !reading->n_large)
 		return 0;
@@ -199,6 +165,14 @@ static int check_large_sums(struct reading *reading, struct error *err)
 		if (!XXH128_isEqual(reading->large_sources[i]->line->sum, reading->large[i].sum))
 			return altered(err, reading->large[i].name);
 	return 0;
+}
+
+/* Of a dump that another one takes pages from. */
+static bool is_wanted(const struct reading *reading, const struct source *source)
+{
+	return !reading->loader.pages_only || source->kind == IMAGE_INVENTORY ||
+	       source->kind == IMAGE_PAGEMAP || source->kind == IMAGE_PAGEMAP_SHMEM ||
+	       source->kind == IMAGE_PAGES;
 }
 
 static bool is_large(const struct source *source)
@@ -259,7 +233,7 @@ static int incomplete(int dir_fd, const char *what, struct error *err)
 	return fail_hint(err, "name the directory of a finished dump with -D, or dump once more");
 }
 
-static int list_sources(struct reading *reading, struct error *err)
+int reading_list(struct reading *reading, struct error *err)
 {
 	char *bytes;
 	ssize_t size = manifest_read(reading->dir_fd, reading->arena, &bytes, err);
@@ -292,7 +266,7 @@ static int check_inventory(const struct reading *reading, struct error *err)
 	return 0;
 }
 
-static int read_sources(struct reading *reading, struct error *err)
+int reading_load(struct reading *reading, struct error *err)
 {
 	reading->large = arena_array(reading->arena, struct checksum_file, reading->n_sources + 1);
 	reading->large_sources =
@@ -301,6 +275,8 @@ static int read_sources(struct reading *reading, struct error *err)
 		struct source *source = &reading->sources[i];
 		if (source->kind > IMAGE_INVENTORY && !reading->loader.snapshot->inventory)
 			break;
+		if (!is_wanted(reading, source))
+			continue;
 		if (is_large(source) ? note_large(reading, source, err)
 				     : read_image(reading, source, err))
 			return -1;
@@ -356,15 +332,22 @@ static void tell_of_holes(const struct reading *reading, const struct source *so
 			    (uint64_t)hole);
 }
 
-/* Is there a pages file that holds this much? */
-static int check_pages_file(const struct reading *reading, uint32_t pages_id, uint64_t needed,
-			    const char *whose, uint64_t number, struct error *err)
+const struct source *directory_find(const struct directory *directory, enum image_kind kind,
+				    uint64_t number)
 {
-	struct source wanted = { .kind = IMAGE_PAGES, .number = pages_id };
-	const struct source *source = bsearch(&wanted, reading->sources, reading->n_sources,
-					      sizeof wanted, compare_sources);
+	struct source wanted = { .kind = kind, .number = number };
+
+	return bsearch(&wanted, directory->sources, directory->n_sources, sizeof wanted,
+		       compare_sources);
+}
+
+int directory_check_pages(const struct directory *directory, const struct memory_run *run,
+			  uint64_t needed, const char *whose, uint64_t number, struct error *err)
+{
+	const struct source *source = directory_find(directory, IMAGE_PAGES, (uint32_t)run->source);
+
 	if (!source)
-		return missing_image(IMAGE_PAGES, pages_id, err);
+		return missing_image(IMAGE_PAGES, (uint32_t)run->source, err);
 	if (source->stamp.size >= needed)
 		return 0;
 	fail(err, ERR_IMAGE_TRUNCATED, "%s has %" PRIu64 " of the %" PRIu64 " bytes of %s %" PRIu64,
@@ -372,17 +355,19 @@ static int check_pages_file(const struct reading *reading, uint32_t pages_id, ui
 	return fail_hint(err, "%s", dump_again);
 }
 
-static int check_pages(const struct reading *reading, const struct pagemap *pagemap,
+static int check_pages(const struct images *images, const struct pagemap *pagemap,
 		       const char *whose, uint64_t number, struct error *err)
 {
-	if (pagemap->own_size &&
-	    check_pages_file(reading, pagemap->pages_id, pagemap->own_size, whose, number, err))
+	struct memory_run own = { .source = page_source(0, pagemap->pages_id) };
+
+	if (pagemap->own_size && directory_check_pages(&images->directories[0], &own,
+						       pagemap->own_size, whose, number, err))
 		return -1;
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
 		const struct memory_run *run = &pagemap->runs[i];
-		uint64_t end = run->offset + run->pages * IMAGE_PAGE_SIZE;
-		if (run->source != page_source(0, pagemap->pages_id) &&
-		    check_pages_file(reading, (uint32_t)run->source, end, whose, number, err))
+		if (run->source != own.source &&
+		    directory_check_pages(&images->directories[page_level(run->source)], run,
+					  run->offset + memory_run_bytes(run), whose, number, err))
 			return -1;
 	}
 	return 0;
@@ -417,22 +402,22 @@ static int sort_files(struct snapshot *snapshot, struct error *err)
 }
 
 /* What no single file can show: that all of them are there, and that they fit each other. */
-static int check_together(struct reading *reading, struct error *err)
+static int check_together(const struct images *images, struct reading *reading, struct error *err)
 {
 	struct snapshot *snapshot = reading->loader.snapshot;
 
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const struct task *task = &snapshot->tasks[i];
 		if (check_task_images(task, err) ||
-		    check_pages(reading, &task->pages, "task", task->pstree->pid, err))
+		    check_pages(images, &task->pages, "task", task->pstree->pid, err))
 			return -1;
 	}
 	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
-		if (check_pages(reading, &snapshot->shared_memory[i]->pages, "shared memory",
+		if (check_pages(images, &snapshot->shared_memory[i]->pages, "shared memory",
 				snapshot->shared_memory[i]->shmid, err))
 			return -1;
 	tell_of_all_holes(reading);
-	if (sort_files(snapshot, err) || check_large_sums(reading, err))
+	if (sort_files(snapshot, err) || reading_check_large_sums(reading, err))
 		return -1;
 	if (!snapshot->inventory->nestor_version) {
 		image_resolve_memfds(snapshot);
@@ -456,14 +441,13 @@ struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret
 		fail_errno(err, ERR_IO, "cannot start reading images");
 		return NULL;
 	}
-	bool failed = list_sources(&reading, err) || read_sources(&reading, err) ||
-		      check_together(&reading, err);
+	bool failed = reading_list(&reading, err) || reading_load(&reading, err) ||
+		      chain_open(images, &reading, err) || check_together(images, &reading, err);
 	free(reading.buffer);
-	if (failed)
+	if (failed) {
+		images_free(take_ptr(images));
 		return NULL;
-	images->dir_fd = dir_fd;
-	images->sources = reading.sources;
-	images->n_sources = reading.n_sources;
+	}
 	images->by_nestor = snapshot.inventory->nestor_version != NULL;
 	*ret_snapshot = snapshot;
 	return take_ptr(images);
@@ -471,6 +455,9 @@ struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret
 
 void images_free(struct images *images)
 {
+	if (!images)
+		return;
+	chain_close(images);
 	free(images);
 }
 
@@ -480,26 +467,23 @@ bool images_written_by_nestor(const struct images *images)
 }
 
 /* The file that was checked, or none. */
-static int open_checked(const struct images *images, enum image_kind kind, uint64_t number,
+static int open_checked(const struct directory *directory, enum image_kind kind, uint64_t number,
 			struct error *err)
 {
-	struct source wanted = { .kind = kind, .number = number };
-	const struct source *source = bsearch(&wanted, images->sources, images->n_sources,
-					      sizeof wanted, compare_sources);
-	char name[IMAGE_NAME_SIZE];
+	const struct source *source = directory_find(directory, kind, number);
 
-	if (!source)
-		return missing(image_name(name, kind, number), err);
-	return checksum_open(images->dir_fd, source->name, &source->stamp, err);
+	return source ? checksum_open(directory->fd, source->name, &source->stamp, err)
+		      : missing_image(kind, number, err);
 }
 
 int images_open_pages(const struct images *images, uint64_t source, struct error *err)
 {
-	return open_checked(images, IMAGE_PAGES, (uint32_t)source, err);
+	return open_checked(&images->directories[page_level(source)], IMAGE_PAGES, (uint32_t)source,
+			    err);
 }
 
 int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,
 			struct error *err)
 {
-	return open_checked(images, kind, number, err);
+	return open_checked(&images->directories[0], kind, number, err);
 }

@@ -257,3 +257,15 @@ int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, st
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
 	return 0;
 }
+
+int images_write_pages(struct images_writer *writer, const struct snapshot *snapshot,
+		       struct error *err)
+{
+	struct packing packing = { .writer = writer };
+	int result = save_inventory(&packing, snapshot, err);
+
+	for (size_t i = 0; i < snapshot->n_tasks && result == 0; i++)
+		result = save_task_pages(&packing, &snapshot->tasks[i], err);
+	free(packing.buffer);
+	return result;
+}

@@ -55,6 +55,14 @@ static inline uint64_t page_source(uint32_t level, uint32_t pages_id)
 	return (uint64_t)level << 32 | pages_id;
 }
 
+static inline uint32_t page_level(uint64_t source)
+{
+	return (uint32_t)(source >> 32);
+}
+
+/* While images are read: in the earlier dump, where that has them. */
+#define PAGES_EARLIER UINT64_MAX
+
 /* The runs of pages of one address space or shared object, in order of address. */
 struct pagemap {
 	bool present;	   /* a pagemap image exists */

@@ -3,6 +3,8 @@
 #include "pipeline/collecting.h"
 
 #include "collect/losses.h"
+#include "images/chain.h"
+#include "images/images.h"
 
 int dump_options_of(const struct pipeline_options *options, const struct externals *externals,
 		    struct dump_options *ret_options, struct error *err)
@@ -44,4 +46,18 @@ struct collect collect_for(const struct pipeline_options *options,
 
 	obstacles_init(&collect.obstacles, snapshot->arena);
 	return collect;
+}
+
+int open_earlier_images(const struct pipeline_options *options, const struct session *session,
+			struct collect *collect, struct error *err)
+{
+	if (!options->prev_images_dir)
+		return 0;
+	int fd = chain_open_directory(session->images_fd, options->prev_images_dir, err);
+	if (fd < 0)
+		return -1;
+	collect->earlier = chain_open_earlier(fd, collect->arena, err);
+	if (!collect->earlier)
+		return fail_while(err, "reading the earlier dump");
+	return images_refer_to(collect->images, options->prev_images_dir, fd, err);
 }

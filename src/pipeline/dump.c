@@ -122,6 +122,7 @@ static int write_stats(struct dump *dump, struct error *err)
 	entry.memwrite_time = (uint32_t)microseconds(&dump->copied, &now);
 	entry.pages_scanned = dump->collect.pages_scanned;
 	entry.pages_written = dump->collect.pages_written;
+	entry.pages_skipped_parent = dump->collect.pages_kept;
 	entry.has_shpages_scanned = entry.has_shpages_skipped_parent = true;
 	entry.has_shpages_written = true;
 	entry.shpages_scanned = dump->collect.shared_pages_scanned;
@@ -214,6 +215,7 @@ static void let_run(struct dump *dump)
 	dump->network_locked = false;
 	memory_end_pages(&dump->collect);
 	images_writer_free(dump->collect.images);
+	images_free(dump->collect.earlier);
 	dump->snapshot = (struct snapshot){ .arena = &dump->arena };
 	dump->collect = collect_for(dump->asked, &dump->options, &dump->snapshot, &dump->facts);
 	nanosleep(&moment, NULL);
@@ -228,8 +230,10 @@ static int stop_and_read(struct dump *dump, struct error *err)
 	clock_gettime(CLOCK_MONOTONIC, &first);
 	for (;;) {
 		dump->collect.images = images_writer_new(dump->session.images_fd, err);
-		if (!dump->collect.images || stop_tree(dump, err) < 0 ||
-		    lock_network(dump, err) < 0 || (!asked && ask_for_externals(dump, err) < 0))
+		if (!dump->collect.images ||
+		    open_earlier_images(dump->asked, &dump->session, &dump->collect, err) < 0 ||
+		    stop_tree(dump, err) < 0 || lock_network(dump, err) < 0 ||
+		    (!asked && ask_for_externals(dump, err) < 0))
 			return -1;
 		asked = true;
 		if (read_tree(dump, err) == 0)
@@ -310,6 +314,7 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 	freezer_end(&dump.collect, false);
 	memory_end_pages(&dump.collect);
 	images_writer_free(dump.collect.images);
+	images_free(dump.collect.earlier);
 	tell_obstacles(&dump, err);
 	int result = session_close(&dump.session, err);
 	arena_done(&dump.arena);

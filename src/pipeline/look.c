@@ -20,19 +20,9 @@ const char *const look_leaves_out[] = {
 	NULL,
 };
 
-struct looking {
-	struct facts facts;
-	struct snapshot snapshot;
-	struct externals externals;
-	struct dump_options options;
-	struct collect collect;
-};
-
-static int look_once(const struct pipeline_options *options, struct arena *arena, struct look *look,
-		     struct error *err)
+static int look_once(const struct pipeline_options *options, struct arena *arena,
+		     struct looking *looking, struct error *err)
 {
-	struct looking *looking = arena_new(arena, struct looking);
-	struct error refused = { 0 };
 	struct collect *collect = &looking->collect;
 
 	if (pipeline_externals(options, arena, &looking->externals, err) ||
@@ -42,25 +32,35 @@ static int look_once(const struct pipeline_options *options, struct arena *arena
 	looking->snapshot.arena = arena;
 	*collect = collect_for(options, &looking->options, &looking->snapshot, &looking->facts);
 	collect->looking = true;
-	if (collect_look_tree(collect, err) || collect_read(collect, err))
-		return -1;
-	judge_tree(collect, &refused);
-	*look = (struct look){ .obstacles = collect->obstacles,
-			       .n_tasks = collect->n_targets,
-			       .snapshot = &looking->snapshot,
-			       .root_name = looking->snapshot.tasks[0].core->tc->comm };
-	return 0;
+	return collect_look_tree(collect, err) || collect_read(collect, err) ? -1 : 0;
 }
 
-int pipeline_look(const struct pipeline_options *options, struct arena *arena,
-		  struct look *ret_look, struct error *err)
+int look_at_tree(const struct pipeline_options *options, struct arena *arena,
+		 struct looking **ret_looking, struct error *err)
 {
 	for (unsigned attempt = 1;; attempt++) {
 		*err = (struct error){ 0 };
-		if (look_once(options, arena, ret_look, err) == 0)
+		*ret_looking = arena_new(arena, struct looking);
+		if (look_once(options, arena, *ret_looking, err) == 0)
 			return 0;
 		if (!collect_is_gone(err) || err->name == ERR_NO_SUCH_TASK || attempt == ATTEMPTS)
 			return -1;
 		nanosleep(&(struct timespec){ .tv_nsec = PAUSE }, NULL);
 	}
+}
+
+int pipeline_look(const struct pipeline_options *options, struct arena *arena,
+		  struct look *ret_look, struct error *err)
+{
+	struct error refused = { 0 };
+	struct looking *looking;
+
+	if (look_at_tree(options, arena, &looking, err))
+		return -1;
+	judge_tree(&looking->collect, &refused);
+	*ret_look = (struct look){ .obstacles = looking->collect.obstacles,
+				   .n_tasks = looking->collect.n_targets,
+				   .snapshot = &looking->snapshot,
+				   .root_name = looking->snapshot.tasks[0].core->tc->comm };
+	return 0;
 }

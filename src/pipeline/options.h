@@ -78,6 +78,7 @@ struct pipeline_options {
 
 	/* of a dump */
 	pid_t pid;
+	const char *prev_images_dir; /* of an earlier dump, as seen from images_dir; NULL: none */
 	bool leave_running;
 	const char *cgroup_props, *cgroup_props_file;
 	bool cgroup_props_ignore_default;

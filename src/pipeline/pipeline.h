@@ -16,6 +16,12 @@
  */
 int pipeline_dump(const struct pipeline_options *options, struct error *err);
 
+/*
+ * The pages of a tree that goes on running, nobody being stopped, for a dump that names this
+ * directory with prev_images_dir.
+ */
+int pipeline_pre_dump(const struct pipeline_options *options, struct error *err);
+
 /* What was found out about a live tree. */
 struct look {
 	struct obstacles obstacles; /* in the arena that was given */

@@ -800,12 +800,12 @@ static void test_runs_of_pages(void **state)
 	runs[1].nr_pages = UINT64_MAX / 4096;
 	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_INVALID);
 	runs[1].nr_pages = 1;
-	runs[1].has_in_parent = runs[1].in_parent = true;
-	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_UNSUPPORTED);
-	assert_true(err.hint[0]);
+	runs[1].has_in_parent = runs[1].in_parent = true; /* of an earlier dump */
+	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_NONE);
 	runs[1].has_flags = true;
 	runs[1].flags = PAGEMAP_LAZY;
 	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_IMAGE_UNSUPPORTED);
+	assert_true(err.hint[0]);
 	runs[1].flags = PAGEMAP_LAZY | PAGEMAP_PRESENT;
 	assert_int_equal(parse_pagemap(runs, 2, &err), ERR_NONE);
 	runs[1].flags = PAGEMAP_PARENT;

@@ -10,6 +10,7 @@
 #include "collect/assistant.h"
 #include "collect/collect.h"
 #include "collect/probe.h"
+#include "images/chain.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "kernel/pagemap-scan.h"
@@ -168,6 +169,13 @@ int images_open_pages(const struct images *images, uint64_t pages_id, struct err
 	(void)images;
 	(void)err;
 	return dup(fake.pages_fds[pages_id]);
+}
+
+const struct pagemap *chain_task_pages(const struct images *images, uint32_t pid)
+{
+	(void)images;
+	(void)pid;
+	return NULL;
 }
 
 uint32_t plan_source(struct plan *plan, enum source_kind kind, uint64_t id)

@@ -38,9 +38,7 @@ struct comparison {
 	struct arena *arena;
 	int fd, other_fd; /* page maps */
 	struct page_list *other;
-	struct page_copy *found;
-	size_t n_found;
-	uint64_t n_pages;
+	struct found_pages found;
 };
 
 /* Of a block; what cannot be read is zero, which is no page. */
@@ -75,28 +73,6 @@ static bool is_same_page(uint64_t word, uint64_t before, uint64_t after)
 	       (word & identity) == (after & identity);
 }
 
-static void add_found(struct comparison *comparison, const struct page_copy *of, uint64_t address)
-{
-	uint64_t offset = of->offset + (address - of->address);
-	struct page_copy *last =
-		comparison->n_found ? &comparison->found[comparison->n_found - 1] : NULL;
-
-	comparison->n_pages++;
-	if (last && last->address + last->size == address && last->source == of->source &&
-	    last->offset + last->size == offset) {
-		last->size += AREA_PAGE;
-		return;
-	}
-	comparison->found = arena_grow(comparison->arena, comparison->found, comparison->n_found,
-				       sizeof *comparison->found);
-	comparison->found[comparison->n_found++] = (struct page_copy){ .address = address,
-								       .size = AREA_PAGE,
-								       .source = of->source,
-								       .offset = offset,
-								       .common = true,
-								       .may_be_common = true };
-}
-
 static void compare_range(struct comparison *comparison, const struct page_copy *of, uint64_t start,
 			  uint64_t end)
 {
@@ -113,7 +89,9 @@ static void compare_range(struct comparison *comparison, const struct page_copy 
 		for (; start < stop; start += AREA_PAGE) {
 			size_t i = start / AREA_PAGE % WORDS;
 			if (is_same_page(own[i], before[i], after[i]))
-				add_found(comparison, of, start);
+				found_pages_add(&comparison->found, comparison->arena, start,
+						of->source, of->offset + (start - of->address),
+						true);
 		}
 	}
 }
@@ -128,62 +106,13 @@ static void compare(struct comparison *comparison, const struct page_list *list)
 		uint64_t start = one->address > two->address ? one->address : two->address;
 		uint64_t end = one_end < two_end ? one_end : two_end;
 
-		if (start < end && one->may_be_common && !one->common && two->may_be_common)
+		if (start < end && one->may_be_common && !one->kept && two->may_be_common &&
+		    page_level(two->source) == 0)
 			compare_range(comparison, two, start, end);
 		if (one_end <= two_end)
 			i++;
 		if (two_end <= one_end)
 			k++;
-	}
-}
-
-static void add_part(struct arena *arena, struct page_list *list, struct page_copy part,
-		     uint64_t start, uint64_t end)
-{
-	if (start >= end)
-		return;
-	if (part.common) {
-		part.offset += start - part.address;
-	} else {
-		part.offset = list->size;
-		list->size += end - start;
-	}
-	part.address = start;
-	part.size = end - start;
-	list->copies = arena_grow(arena, list->copies, list->n_copies, sizeof list->copies[0]);
-	list->copies[list->n_copies++] = part;
-}
-
-/* Cuts what is common out of the copies; what is left moves together in the image. */
-static void take_out(const struct comparison *comparison, struct page_list *list)
-{
-	struct page_list old = *list;
-	size_t next = 0;
-
-	list->copies = NULL;
-	list->n_copies = 0;
-	list->size = 0;
-	for (size_t i = 0; i < old.n_copies; i++) {
-		const struct page_copy *copy = &old.copies[i];
-		uint64_t at = copy->address, end = at + copy->size;
-
-		for (; next < comparison->n_found && comparison->found[next].address < end;
-		     next++) {
-			struct page_copy *found = &comparison->found[next];
-			uint64_t found_end = found->address + found->size;
-			uint64_t cut = found_end < end ? found_end : end;
-			add_part(comparison->arena, list, *copy, at, found->address);
-			add_part(comparison->arena, list, *found, found->address, cut);
-			at = cut;
-			if (found_end > end) {
-				/* The rest of it is of the next copy. */
-				found->offset += end - found->address;
-				found->address = end;
-				found->size = found_end - end;
-				break;
-			}
-		}
-		add_part(comparison->arena, list, *copy, at, end);
 	}
 }
 
@@ -202,8 +131,8 @@ void common_pages_find(const struct target *target, struct page_list *list,
 	if (fd < 0 || other_fd < 0)
 		return;
 	compare(&comparison, list);
-	if (comparison.n_pages >= WORTHWHILE)
-		take_out(&comparison, list);
+	if (comparison.found.n_pages >= WORTHWHILE)
+		page_list_take_out(list, &comparison.found, arena);
 }
 
 uint64_t common_pages_key(const MmEntry *mm)

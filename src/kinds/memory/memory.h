@@ -44,6 +44,10 @@ int memory_collect_pages(struct collect *collect, memory_progress *progress, voi
 /* Once the assistant has ended: what copying has allocated goes. */
 void memory_end_pages(struct collect *collect);
 
+/* The same of private pages alone, in a tree that is only looked at; see running-pages.c. */
+int memory_write_running(struct collect *collect, memory_progress *progress, void *progress_data,
+			 struct error *err);
+
 /*
  * For the coordinator (SOURCE_SHARED_MEMORY): a descriptor of a new object with the content of
  * the recorded one. Where the kernel lets us it is one that /proc/PID/maps shows as the original

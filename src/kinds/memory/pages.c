@@ -71,6 +71,7 @@ struct pages_job {
 	uint8_t *vdso;	    /* its content, before the task was asked */
 	const bool *common; /* by area: others may share pages of it */
 	struct page_list list;
+	uint64_t n_earlier; /* pages that the earlier dump has */
 	struct summed_image *image;
 	atomic_size_t pieces_left;
 	/*
@@ -225,7 +226,7 @@ static int copy_range(const struct pages_job *job, uint64_t from, uint64_t to,
 	batch.copier = copier;
 	for (size_t i = 0; i < job->list.n_copies; i++) {
 		const struct page_copy *copy = &job->list.copies[i];
-		if (copy->common)
+		if (copy->kept)
 			continue;
 		uint64_t start = copy->offset > from ? 0 : from - copy->offset;
 		uint64_t end = copy->size < to - copy->offset ? copy->size : to - copy->offset;
@@ -334,6 +335,10 @@ static void find_pages(struct errand *errand, enum assistant_thread thread)
 		return;
 	name_image(job->target->task->pages.pages_id, name);
 	if (pages_find(job->target, job->vdso, job->common, &copier->arena, &job->list, &err)) {
+		note_failure(job->state, &err);
+		return;
+	}
+	if (earlier_pages_find(job->target, &job->list, &copier->arena, &job->n_earlier, &err)) {
 		note_failure(job->state, &err);
 		return;
 	}
@@ -477,7 +482,7 @@ static void enter_run(const struct pages_job *job, const struct page_copy *copy)
 	struct snapshot *snapshot = job->target->collect->snapshot;
 	struct pagemap *pages = &job->target->task->pages;
 
-	if (copy->common)
+	if (copy->kept)
 		pagemap_add_run(snapshot, pages,
 				(struct memory_run){ .address = copy->address,
 						     .pages = copy->size / AREA_PAGE,
@@ -498,6 +503,7 @@ static void enter_result(const struct pages_job *job)
 		add_guard(job, &list->guards[i]);
 	collect->pages_scanned += list->scanned;
 	collect->pages_written += list->size / AREA_PAGE;
+	collect->pages_kept += job->n_earlier;
 }
 
 int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,

@@ -19,7 +19,7 @@ struct target;
 struct page_copy {
 	uint64_t address, size;
 	uint64_t source, offset; /* where it will be: page_source() */
-	bool common;		 /* with another task: it is in the image of that already */
+	bool kept; /* it is in an image already: of another task, or of an earlier dump */
 	bool may_be_common;
 	const uint8_t *bytes; /* the content, where it was kept; else NULL */
 	bool unreadable;      /* PROT_NONE and the like: process_vm_readv honours protections */
@@ -37,6 +37,19 @@ struct page_list {
 	struct table frames; /* common-pages.c: words of the page map, in blocks */
 };
 
+/* Pages of a list that were found elsewhere; ascending. */
+struct found_pages {
+	struct page_copy *runs;
+	size_t n_runs;
+	uint64_t n_pages;
+};
+
+/* page-list.c */
+void found_pages_add(struct found_pages *found, struct arena *arena, uint64_t address,
+		     uint64_t source, uint64_t offset, bool may_be_common);
+/* Cuts them out of the copies; what is left moves together in the image. */
+void page_list_take_out(struct page_list *list, struct found_pages *found, struct arena *arena);
+
 /*
  * What there is to copy of a stopped task; `vdso` is what its vdso held before it was asked, and
  * `common` tells in which areas others may have a part.
@@ -45,12 +58,18 @@ int pages_find(const struct target *target, const uint8_t *vdso, const bool *com
 	       struct arena *arena, struct page_list *ret_list, struct error *err);
 
 /*
- * common-pages.c: marks those copies as common that another task shares, whose list is complete;
+ * common-pages.c: marks those copies as kept that another task shares, whose list is complete;
  * its pages that are common themselves lead to whose they are.
  */
 void common_pages_find(const struct target *target, struct page_list *list,
 		       const struct target *other, struct page_list *other_list,
 		       struct arena *arena);
+/*
+ * earlier-pages.c: the same for those that an earlier dump has, and that hold now what they held
+ * then; how many these are.
+ */
+int earlier_pages_find(const struct target *target, struct page_list *list, struct arena *arena,
+		       uint64_t *ret_pages, struct error *err);
 /* Tasks of which this differs have no page in common. */
 uint64_t common_pages_key(const MmEntry *mm);
 

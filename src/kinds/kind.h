@@ -295,7 +295,7 @@ struct namespace_kind {
 		       struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct namespace *namespace_,
 		     struct error *err);
-	int (*find)(const struct namespace *namespace_);
+	int (*find)(const struct file_opener *opener, const struct namespace *namespace_);
 	int (*prepare)(struct file_opener *opener, const struct namespace *namespace_,
 		       enum cgroup_mode mode, struct error *err);
 	int (*go)(struct file_opener *opener, const struct namespace *namespace_,

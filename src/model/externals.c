@@ -21,6 +21,7 @@ static const struct external_form {
 	[EXTERNAL_FILE] = { "file", "MOUNT:INODE", NULL, false },
 	[EXTERNAL_NET] = { "net", "INODE", "KEY", false },
 	[EXTERNAL_MNT] = { "mnt", "KEY", "VALUE", true },
+	[EXTERNAL_VETH] = { "veth", "NAME", "OUTSIDE[@BRIDGE]", false },
 };
 
 static bool find_type(const char *name, size_t length, enum external_type *ret_type)
@@ -37,7 +38,7 @@ static bool find_type(const char *name, size_t length, enum external_type *ret_t
 
 static int fail_type(const char *text, int length, struct error *err)
 {
-	char names[128] = "";
+	char names[256] = "";
 
 	for (enum external_type type = 0; type < EXTERNAL_TYPES; type++) {
 		size_t at = strlen(names);

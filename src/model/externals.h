@@ -22,6 +22,7 @@ enum external_type {
 	EXTERNAL_MNT,  /* mnt[KEY]:VALUE */
 	EXTERNAL_TTY,  /* tty[RDEV:DEV], in hexadecimal: a terminal whose master is outside */
 	EXTERNAL_NET,  /* net[INODE]:KEY, a network namespace of somebody outside */
+	EXTERNAL_VETH, /* veth[NAME]:OUTSIDE[@BRIDGE]: where the other end of a pair is to be */
 	EXTERNAL_TYPES,
 };
 

@@ -111,7 +111,7 @@ static int take_given(struct run *run, const struct namespace *namespace_, struc
 static bool find(struct run *run, const struct namespace *namespace_)
 {
 	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
-	int fd = kind->find ? kind->find(namespace_) : -1;
+	int fd = kind->find ? kind->find(&run->opener, namespace_) : -1;
 
 	if (fd < 0)
 		return false;

@@ -224,7 +224,7 @@ void request_put_pair(struct request *request, const struct link *link, const st
 	request_put(request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
 	struct rtattr *data = request_put(request, IFLA_INFO_DATA, NULL, 0);
 	struct rtattr *nested = request_put(request, VETH_INFO_PEER, &header, sizeof header);
-	request_copy(request, peer, IFLA_IFNAME);
+	request_put(request, IFLA_IFNAME, peer->name, strlen(peer->name) + 1);
 	request_copy(request, peer, IFLA_MTU);
 	request_copy(request, peer, IFLA_TXQLEN);
 	request_copy(request, peer, IFLA_ADDRESS);

@@ -400,14 +400,24 @@ static int make_pair(const struct joining *joining, const struct link *link, con
 			  : 0;
 }
 
-int peers_find(const struct namespace *namespace_)
+/* Does the caller say where one of its pairs is to lead? Then it is made. */
+static bool is_placed(const struct file_opener *opener, const NetnsContents *net)
+{
+	for (size_t i = 0; i < net->n_links; i++) {
+		const struct link link = link_of(&net->links[i]);
+		if (externals_find(opener->externals, EXTERNAL_VETH, link.name))
+			return true;
+	}
+	return false;
+}
+
+int peers_find(const struct file_opener *opener, const struct namespace *namespace_)
 {
 	const NetnsContents *net = namespace_->entry->net;
 
-	return namespace_->owner->depth
-		       ? -1
-		       : net_namespace_by_cookie(net->has_cookie ? net->boot_id : NULL,
-						 net->cookie);
+	if (!net || namespace_->owner->depth || is_placed(opener, net))
+		return -1;
+	return net_namespace_by_cookie(net->has_cookie ? net->boot_id : NULL, net->cookie);
 }
 
 /*
@@ -448,6 +458,8 @@ static void promise_removal(struct file_opener *opener, int socket, uint32_t ind
 struct finishing {
 	struct file_opener *opener;
 	const NetPeer *peer;
+	const struct link *end;
+	const char *master; /* NULL: none */
 	uint32_t id;
 	struct error *err;
 };
@@ -456,9 +468,9 @@ static int finish_outside(void *data)
 {
 	const struct finishing *finishing = data;
 	const NetPeer *peer = finishing->peer;
-	const struct link end = link_of(&peer->link);
+	const struct link *end = finishing->end;
 	struct netlink *netlink = netlink_open();
-	uint32_t index = if_nametoindex(end.name);
+	uint32_t index = if_nametoindex(end->name);
 	int result = netlink ? 0 : -1;
 	int socket_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
@@ -468,35 +480,65 @@ static int finish_outside(void *data)
 		result = address_make(netlink, &peer->addresses[i], index);
 	if (result)
 		fail_errno(finishing->err, ERR_KERNEL_REFUSED, "cannot give %s its addresses",
-			   end.name);
+			   end->name);
 	else
-		result = link_bring_up(netlink, &end, peer->master, finishing->id, finishing->err);
+		result = link_bring_up(netlink, end, finishing->master, finishing->id,
+				       finishing->err);
 	if (netlink)
 		netlink_close(netlink);
 	return result;
 }
 
-static int join_outside(const struct joining *joining, const struct link *link, const NetPeer *peer)
+/* Where the caller wants it: "OUTSIDE[@BRIDGE]", in the namespace that we are in. */
+static int place_by_caller(const char *value, struct finishing *finishing, struct link *end)
+{
+	size_t length = strcspn(value, "@");
+
+	if (!length || length >= IF_NAMESIZE || strlen(value + length) > IF_NAMESIZE)
+		return fail(finishing->err, ERR_USAGE, "--external veth[...]:%s names no interface",
+			    value);
+	end->name = arena_printf(finishing->opener->arena, "%.*s", (int)length, value);
+	if (value[length] && value[length + 1])
+		finishing->master = value + length + 1;
+	int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? fail_errno(finishing->err, ERR_KERNEL_REFUSED,
+				   "cannot open /proc/self/ns/net")
+		      : fd;
+}
+
+static int place_as_recorded(const struct joining *joining, const struct link *link,
+			     const NetPeer *peer)
 {
 	const NetnsContents *net = joining->namespace_->entry->net;
-	struct finishing finishing = { joining->opener, peer, joining->namespace_->id,
-				       joining->err };
-	const struct link end = link_of(&peer->link);
-	struct aside aside = ASIDE_HERE;
-	autoclose int fd =
-		net_namespace_by_cookie(peer->has_cookie ? net->boot_id : NULL, peer->cookie);
+	int fd = net_namespace_by_cookie(peer->has_cookie ? net->boot_id : NULL, peer->cookie);
 
-	if (fd < 0)
-		return fail_outside(link, joining->namespace_->id,
-				    ", in a namespace that is not there any more", joining->err);
-	if (make_pair(joining, link, &end, 0, fd))
+	if (fd >= 0)
+		return fd;
+	fail_outside(link, joining->namespace_->id, ", in a namespace that is not there any more",
+		     joining->err);
+	return fail_hint(joining->err, "say where it is to be: --external 'veth[%s]:NAME@BRIDGE'",
+			 link->name);
+}
+
+static int join_outside(const struct joining *joining, const struct link *link, const NetPeer *peer)
+{
+	const struct external *external =
+		externals_find(joining->opener->externals, EXTERNAL_VETH, link->name);
+	struct link end = link_of(&peer->link);
+	struct finishing finishing = { joining->opener,		peer,	     &end, peer->master,
+				       joining->namespace_->id, joining->err };
+	struct aside aside = ASIDE_HERE;
+	autoclose int fd = external ? place_by_caller(external->value, &finishing, &end)
+				    : place_as_recorded(joining, link, peer);
+
+	if (fd < 0 || make_pair(joining, link, &end, 0, fd))
 		return -1;
 	aside.net_namespace = fd;
-	return aside_run(&aside, finish_outside, &finishing) < 0 && !joining->err->name
-		       ? fail_errno(joining->err, ERR_KERNEL_REFUSED,
-				    "cannot enter the namespace of %s", end.name)
-	       : joining->err->name ? -1
-				    : 0;
+	if (aside_run(&aside, finish_outside, &finishing) == 0)
+		return 0;
+	return joining->err->name ? -1
+				  : fail_errno(joining->err, ERR_KERNEL_REFUSED,
+					       "cannot enter the namespace of %s", end.name);
 }
 
 static int join_one(const struct joining *joining, const struct link *link, const NetPeer *peer)

@@ -76,6 +76,22 @@ static void expect_nothing(int fd, const char *name)
 	scenario_check(read(fd, &byte, 1) == -1 && errno == EAGAIN, "%s: something is there", name);
 }
 
+/* The lowest numbers are what others take while ours are free. */
+enum { PASSED = 24 };
+static int passed[PASSED];
+
+static void pass_numbers(void)
+{
+	for (int i = 0; i < PASSED; i++)
+		passed[i] = posix_openpt(O_RDWR | O_NOCTTY);
+}
+
+static void leave_numbers(void)
+{
+	for (int i = 0; i < PASSED; i++)
+		close(passed[i]);
+}
+
 int main(int argc, char **argv)
 {
 	/* With what is special for the kernel, and for who puts it back. */
@@ -85,10 +101,12 @@ int main(int argc, char **argv)
 	char line[64];
 
 	scenario_begin(argc, argv);
+	pass_numbers();
 	struct terminal lines = make(true), raw = make(false), end = make(true), stop = make(true),
 			called = make(true), closed = make(true), plain = make(false);
 	int fresh = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
 	scenario_need(fresh >= 0 && grantpt(fresh) == 0 && unlockpt(fresh) == 0, "no terminal");
+	leave_numbers();
 	tcgetattr(lines.slave, &quoted);
 	quoted.c_cc[VEOL] = ';';
 	tcsetattr(lines.slave, TCSANOW, &quoted);

@@ -70,6 +70,22 @@ static void expect(int fd, const char *text)
 		       "expected %s, got %s", text, got);
 }
 
+/* The lowest numbers are what others take while ours are free. */
+enum { PASSED = 24 };
+static int passed[PASSED];
+
+static void pass_numbers(void)
+{
+	for (int i = 0; i < PASSED; i++)
+		passed[i] = posix_openpt(O_RDWR | O_NOCTTY);
+}
+
+static void leave_numbers(void)
+{
+	for (int i = 0; i < PASSED; i++)
+		close(passed[i]);
+}
+
 int main(int argc, char **argv)
 {
 	struct winsize size = { 33, 77, 1, 2 }, now_size = { 0 };
@@ -78,9 +94,11 @@ int main(int argc, char **argv)
 	int on = 1, packet = 0, other, other_slave;
 
 	scenario_begin(argc, argv);
+	pass_numbers();
 	scenario_need(openpty(&other, &other_slave, NULL, NULL, NULL) == 0 &&
 			      openpty(&master, &slave, name, NULL, &size) == 0,
 		      "no terminals");
+	leave_numbers();
 	tcgetattr(slave, &modes);
 	modes.c_lflag &= ~(tcflag_t)(ECHO | ECHOE);
 	modes.c_cc[VINTR] = 5;

@@ -15,7 +15,8 @@ const char *const look_leaves_out[] = {
 	"what tasks are asked for once they are stopped: timers, keyrings, Landlock, ... "
 	"(state-lost)",
 	"registers: 32-bit code, syscall user dispatch, processor state without a place",
-	"what waits in unix sockets, terminals and TCP connections; the content of tmpfs",
+	"what waits in unix sockets (also descriptors: ends of pipes that seem to be outside), "
+	"terminals and TCP connections; requests in rings; the content of tmpfs",
 	"limits of a restore that is planned as a whole (limit-too-low, no-address-hole)",
 	NULL,
 };

@@ -5,6 +5,7 @@
  * go
  *	on telling of the same process; lists of mounts are those of the process that they are of
  * flavours: flat one three user user-three
+ * unseen: it waits for what its restore changes
  * ignore: fd
  */
 #include "scenario.h"

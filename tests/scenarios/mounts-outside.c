@@ -4,6 +4,7 @@
  * promise: a mount that is named as lying outside is what the restore is given for it, and one that
  *	is to be left out is not there; others come back beside them
  * flavours: flat one three user user-three
+ * unseen: it waits for what its restore changes
  * needs: initial-user-namespace
  * options: --external mnt[/mnt]:given --ext-mount-map /opt:other --ext-mount-map auto
  *	--skip-mnt /media --enable-external-masters

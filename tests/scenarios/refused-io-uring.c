@@ -5,6 +5,7 @@
  *	request is completed in time
  * needs: initial-user-namespace
  * flavours: flat three
+ * unseen: a request under way is seen in the memory of the ring
  * refused: unsupported-file
  */
 #include "ring.h"

@@ -6,6 +6,7 @@
  *	that somebody holds or nobody does, with their locks, of sockets that have others on their
  *	way, also in a circle
  * flavours: flat one three user user-three
+ * unseen: ends of pipes are on their way in sockets
  */
 #include "scenario.h"
 

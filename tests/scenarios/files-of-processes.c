@@ -2,8 +2,7 @@
 /*
  * name: files-of-processes
  * promise: open files in /proc of the own process, of children and parents keep their position and
- * go
- *	on telling of the same process; lists of mounts are those of the process that they are of
+ *	go on telling of the same process; lists of mounts are those of the process that they are of
  * flavours: flat one three user user-three
  * unseen: it waits for what its restore changes
  * needs: initial-user-namespace

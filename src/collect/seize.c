@@ -44,6 +44,7 @@ enum {
 	PATH_ROOM = 64,
 	VFORK_PATIENCE = 20000000,   /* nanoseconds until we ask why a thread does not stop */
 	RELEASE_PATIENCE = 20000000, /* the same for one that was told to, and is let go instead */
+	LONGEST_RELEASE = 1000000000,
 };
 
 static struct found_task *find_task(const struct found_tree *tree, pid_t pid)
@@ -481,6 +482,18 @@ static enum stop_outcome wait_all_stopped(struct found_tree *tree, struct error 
 	return STOP_DONE;
 }
 
+/* On a busy machine a thread takes its time; one in vfork does not stop before its child goes. */
+static int await_late_stop(pid_t pid, pid_t tid, int *ret_status)
+{
+	uint64_t latest = wait_clock() + LONGEST_RELEASE;
+	int found;
+
+	do
+		found = wait_for(tid, wait_clock() + RELEASE_PATIENCE, ret_status);
+	while (found == 0 && wait_clock() < latest && !thread_waits_for_vfork(pid, tid));
+	return found;
+}
+
 static void release_task(struct found_task *task)
 {
 	for (size_t i = 0; i < task->n_threads; i++) {
@@ -488,10 +501,10 @@ static void release_task(struct found_task *task)
 
 		/*
 		 * Only a stopped thread can be let go, and a call that it interrupts is
-		 * settled only then; one that does not stop (vfork) is let go when we exit.
+		 * settled only then; one that does not stop is let go when we exit.
 		 */
 		if (!task->threads[i].stopped &&
-		    wait_for(task->threads[i].tid, wait_clock() + RELEASE_PATIENCE, &status) > 0 &&
+		    await_late_stop(task->pid, task->threads[i].tid, &status) > 0 &&
 		    WIFSTOPPED(status) && status >> 16 == 0) {
 			ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)WSTOPSIG(status));
 			continue;

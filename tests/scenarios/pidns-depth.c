@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: pidns-depth
- * promise: pid namespaces nested to the kernel's 32 levels, with an init, a member and a thread
- *	in each, come
- *	back with the same ids at every level
+ * promise: pid namespaces nested to the kernel's 32 levels, with an init, a member and a thread in
+ *	each, come back with the same ids at every level
  * flavours: flat one three user user-three
  */
 #include "scenario.h"

@@ -6,7 +6,11 @@
 #include "pipeline/pipeline.h"
 #include "run/run.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <time.h>
+
+enum { MOST_ATTEMPTS = 3, PAUSE = 150000000 /* ns */ };
 
 #define STATISTICS_NAME "stats-restore"
 
@@ -14,6 +18,7 @@ struct restore {
 	const struct pipeline_options *asked;
 	struct session session;
 	struct load load;
+	bool told; /* of what is to begin */
 	struct run_result result;
 };
 
@@ -103,8 +108,9 @@ static int run_steps(struct restore *restore, struct error *err)
 		return -1;
 	if (session_check_places(&restore->session, STATISTICS_NAME, err) < 0)
 		return -1;
-	if (session_tell(&restore->session, "pre-restore", 0, err) < 0)
+	if (!restore->told && session_tell(&restore->session, "pre-restore", 0, err) < 0)
 		return -1;
+	restore->told = true;
 	if (load_verify_files(load, err) < 0)
 		return -1;
 	if (load_plan(load, err) < 0 || load_check_ids(load, err) < 0)
@@ -118,15 +124,42 @@ static int run_steps(struct restore *restore, struct error *err)
 	return 0;
 }
 
+/*
+ * The manager of a container may be at cleaning up after its end: what was there a moment ago, a
+ * mount or a cgroup (ENODEV), is gone, and is made anew where that is seen in time.
+ */
+static bool is_being_removed(const struct restore *restore, const struct error *err)
+{
+	return restore->load.snapshot.n_mount_namespaces && !restore->asked->unshare &&
+	       (err->name == ERR_FILE_MISSING || err->os_errno == ENODEV);
+}
+
+static int run_attempts(struct restore *restore, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE };
+
+	for (unsigned attempt = 1;; attempt++) {
+		int result = run_steps(restore, err);
+		bool again =
+			result < 0 && attempt < MOST_ATTEMPTS && is_being_removed(restore, err);
+
+		load_done(&restore->load);
+		if (!again)
+			return result;
+		log_info("restore", "nestor", "%s: once more", err->text);
+		*err = (struct error){ 0 };
+		restore->load = (struct load){ 0 };
+		nanosleep(&pause, NULL);
+	}
+}
+
 int pipeline_restore(const struct pipeline_options *options, struct run_result *ret_result,
 		     struct error *err)
 {
 	struct restore restore = { .asked = options };
 
-	if (session_open(&restore.session, "restore", options, err) == 0) {
-		if (run_steps(&restore, err) == 0)
-			*ret_result = restore.result;
-		load_done(&restore.load);
-	}
+	if (session_open(&restore.session, "restore", options, err) == 0 &&
+	    run_attempts(&restore, err) == 0)
+		*ret_result = restore.result;
 	return session_close(&restore.session, err);
 }

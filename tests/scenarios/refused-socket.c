@@ -3,7 +3,8 @@
  * name: refused-socket
  * promise: a socket that holds what nobody can send again is refused by name, and goes on working
  * flavours: flat one ordinary
- * refused: unsupported-file
+ * options: --timeout 1
+ * refused: requests-in-flight
  */
 #include "scenario.h"
 

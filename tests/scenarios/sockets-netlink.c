@@ -5,6 +5,7 @@
  *	on being told what they asked for
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
+ * alone: what one of them says to a group, the others of its network namespace hear
  */
 #include "scenario.h"
 

@@ -148,6 +148,7 @@ static int collect_addresses(const struct open_file *file, int fd, NetlinkSkEntr
 	return 0;
 }
 
+/* Nobody but the kernel can send it again: the tree is let go for the moment, to read it. */
 static int refuse_waiting(const struct open_file *file, int fd, struct error *err)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
@@ -158,7 +159,7 @@ static int refuse_waiting(const struct open_file *file, int fd, struct error *er
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: it has lost messages, which nobody has been told yet", file->what);
 	if (poll_fd.revents & POLLIN)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a netlink message waits to be read",
+		return fail(err, ERR_REQUESTS_IN_FLIGHT, "%s: a netlink message waits to be read",
 			    file->what);
 	return 0;
 }

@@ -7,6 +7,7 @@ numbers that the kernel hands out anew (inodes of pipes and of shared memory) ar
 
 import ctypes
 import fcntl
+import glob
 import os
 import re
 import signal
@@ -493,3 +494,13 @@ def wait_for(condition, timeout):
             return False
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
+
+
+def remove_cgroups(name):
+    """Removes the cgroups of this name below the roots of all hierarchies, with those below them."""
+    for top in glob.glob("/sys/fs/cgroup/*/" + name) + glob.glob("/sys/fs/cgroup/" + name):
+        for path, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(path)
+            except OSError:  # somebody is on the way out still
+                pass

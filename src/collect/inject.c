@@ -14,9 +14,9 @@
  *    thread does not notice it. A task that handles or awaits every such signal gets none: there
  *    the stub waits, bounded, in a loop, and PTRACE_INTERRUPT shows whether it has come so far;
  *    then it is moved to the end of the loop, as if it had trapped. Never PTRACE_SINGLESTEP (the
- * trap flag stays on when the tracer dies), never PTRACE_SYSCALL (its stop is a SIGTRAP that
- * kills), no signal frames (they lose the restart block of interrupted calls and need room on the
- * stack).
+ *    trap flag stays on when the tracer dies), never PTRACE_SYSCALL (its stop is a SIGTRAP that
+ *    kills), no signal frames (they lose the restart block of interrupted calls and need room on
+ *    the stack).
  *  - To leave: registers with rip at the end of the stub, where only mask and scratch registers
  *    are left to be loaded; then the mask; then the registers as they were, orig_rax included, so
  *    that the kernel itself restarts an interrupted call.

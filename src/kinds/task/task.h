@@ -9,9 +9,10 @@
 #include "kinds/kind.h"
 
 /* STAGE_PROCESS */
-extern const struct task_kind personality_kind;	       /* personality.c */
-extern const struct task_kind resource_limits_kind;    /* rlimits.c */
-extern const struct task_kind memory_policy_kind;      /* prctl.c: THP, memory-deny-write-execute */
+extern const struct task_kind personality_kind;	    /* personality.c */
+extern const struct task_kind resource_limits_kind; /* rlimits.c */
+extern const struct task_kind
+	memory_policy_kind; /* memory-policy.c: THP, memory-deny-write-execute */
 extern const struct task_kind process_attributes_kind; /* attributes.c: before threads' stacks */
 extern const struct task_kind memory_barriers_kind;    /* membarrier.c */
 extern const struct task_kind signal_actions_kind;     /* signals.c */
@@ -23,7 +24,7 @@ extern const struct task_kind oom_score_kind;	       /* oom.c */
 /* STAGE_THREAD */
 extern const struct task_kind thread_pointers_kind; /* thread-pointers.c */
 extern const struct task_kind scheduling_kind;	    /* sched.c */
-extern const struct task_kind timer_slack_kind;	    /* prctl.c */
+extern const struct task_kind timer_slack_kind;	    /* timer-slack.c */
 extern const struct task_kind alternate_stack_kind; /* altstack.c */
 extern const struct task_kind pending_signals_kind; /* pending.c */
 
@@ -34,18 +35,19 @@ extern const struct task_kind credentials_kind; /* credentials.c: all of them; i
 extern const struct task_kind capability_sets_kind; /* credentials-plan.c: and securebits */
 
 /* STAGE_LAST */
-extern const struct task_kind interval_timers_kind;	/* itimers.c */
-extern const struct task_kind posix_timers_kind;	/* posix-timers.c */
-extern const struct task_kind zombie_signals_kind;	/* signals.c */
-extern const struct task_kind keyrings_kind;		/* keyrings.c: refused */
-extern const struct task_kind landlock_kind;		/* landlock.c: refused */
-extern const struct task_kind thread_attributes_kind;	/* attributes.c */
-extern const struct task_kind numa_policy_kind;		/* numa.c */
-extern const struct task_kind rseq_kind;		/* rseq.c */
-extern const struct task_kind dumpable_kind;		/* prctl.c: after every change of ids */
-extern const struct task_kind child_subreaper_kind;	/* prctl.c: when no orphan is to come */
-extern const struct task_kind parent_death_signal_kind; /* prctl.c: cleared by a change of ids */
-extern const struct task_kind seccomp_kind;		/* seccomp.c */
+extern const struct task_kind interval_timers_kind;   /* itimers.c */
+extern const struct task_kind posix_timers_kind;      /* posix-timers.c */
+extern const struct task_kind zombie_signals_kind;    /* signals.c */
+extern const struct task_kind keyrings_kind;	      /* keyrings.c: refused */
+extern const struct task_kind landlock_kind;	      /* landlock.c: refused */
+extern const struct task_kind thread_attributes_kind; /* attributes.c */
+extern const struct task_kind numa_policy_kind;	      /* numa.c */
+extern const struct task_kind rseq_kind;	      /* rseq.c */
+extern const struct task_kind dumpable_kind;	      /* dumpable.c: after every change of ids */
+extern const struct task_kind child_subreaper_kind;   /* subreaper.c: when no orphan is to come */
+extern const struct task_kind
+	parent_death_signal_kind;		 /* death-signal.c: cleared by a change of ids */
+extern const struct task_kind seccomp_kind;	 /* seccomp.c */
 extern const struct task_kind capabilities_kind; /* credentials-plan.c: what filters needed */
 
 #endif

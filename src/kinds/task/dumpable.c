@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The dumpable mark, last, because the kernel resets it whenever ids or capabilities change
+ * (commit_creds). It belongs to the address space, so that the last thread to change its ids would
+ * decide: every thread sets it after its own change. The value 2 (SUID_DUMP_ROOT) cannot be set
+ * (prctl takes 0 and 1), it only arises by an exec or a change of ids; 0 is set in its place,
+ * which allows less.
+ */
+#include "kinds/task/task.h"
+
+#include "base/procfs.h"
+#include "kinds/task/prctl.h"
+#include "plan/plan.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum {
+	PATH_ROOM = 64,
+	MAP_ROOM = 16384, /* 340 extents */
+};
+
+static void *ask_dumpable(struct probe *probe, struct target *target, size_t thread)
+{
+	struct question *question = arena_new(target->collect->arena, struct question);
+
+	if (thread != target->living)
+		return question;
+	*question = prctl_ask(probe, "PR_GET_DUMPABLE", PR_GET_DUMPABLE, 0);
+	return question;
+}
+
+/*
+ * The files below /proc/PID of one that is not dumpable belong to root of the user namespace in
+ * which its program was executed (task_dump_owner); of others, to its effective uid. That tells
+ * nothing of root itself, in whatever namespace.
+ */
+static bool find_dumpable(const struct target *target, uint64_t *ret_value)
+{
+	const char *field = procfs_field(target->status, "Uid:");
+	char path[PATH_ROOM], map[MAP_ROOM];
+	uint64_t ids[4], extent[3];
+	struct stat stat;
+
+	if (!field || procfs_numbers(field, 10, ids, 4) != 4 ||
+	    target_look(target, "status", &stat) < 0)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/uid_map", target->tid);
+	if (procfs_read_into(AT_FDCWD, path, map, sizeof map) <= 0 ||
+	    procfs_numbers(map, 10, extent, 3) != 3)
+		return false;
+	*ret_value = stat.st_uid == ids[1];
+	return !*ret_value || (ids[1] != 0 && extent[0] == 0 && extent[1] == 0);
+}
+
+static int answer_dumpable(struct probe *probe, struct target *target, size_t thread, void *asked,
+			   struct error *err)
+{
+	MmEntry *mm = target->task->mm;
+	uint64_t value;
+
+	if (thread != target->living)
+		return 0;
+	int known = 1;
+	if (probe_result(probe, ((const struct question *)asked)->call) != PROBE_FORBIDDEN ||
+	    !find_dumpable(target, &value))
+		known = prctl_answer(probe, target, thread, asked, LOSS_DUMPABLE, &value, err);
+	if (known < 0)
+		return -1;
+	mm->has_dumpable = true;
+	mm->dumpable = known ? (int32_t)value : 0;
+	return 0;
+}
+
+static int plan_dumpable(struct plan *plan, const struct task *task, size_t thread,
+			 struct program *program, struct error *err)
+{
+	bool dumpable = !task->mm || !task->mm->has_dumpable || task->mm->dumpable == 1;
+
+	(void)plan;
+	(void)thread;
+	(void)err;
+	program_call(program, SYS_prctl, PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+	return 0;
+}
+
+const struct task_kind dumpable_kind = {
+	.name = "dumpable",
+	.per_thread = true,
+	.ask = ask_dumpable,
+	.answer = answer_dumpable,
+	.plan = plan_dumpable,
+};

@@ -9,6 +9,8 @@
  */
 #include "plan/lower/build.h"
 
+#include "arch/x86_64/faults.h"
+
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -17,26 +19,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-
-static const struct fault {
-	uint32_t signal;
-	const char *code; /* NULL: there is no page at all */
-	size_t size;
-} faults[] = {
-	{ SIGSEGV, NULL, 0 },
-	{ SIGBUS, "", 0 },		   /* a page beyond the end of its file */
-	{ SIGILL, "\x0f\x0b", 2 },	   /* ud2 */
-	{ SIGTRAP, "\xcc", 1 },		   /* int3 */
-	{ SIGFPE, "\x31\xc9\xf7\xf1", 4 }, /* xor %ecx, %ecx; div %ecx */
-};
-
-static const struct fault *fault_of(uint32_t signal)
-{
-	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-		if (faults[i].signal == signal)
-			return &faults[i];
-	return NULL;
-}
 
 bool may_filter(const struct task *task)
 {

@@ -37,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SYSCALL_STOP = SIGTRAP | 0x80, USER_CS = 0x33, USER_DS = 0x2b, USER_FLAGS = 0x202 };
+enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 
 struct remote_call {
 	struct run_thread *thread;
@@ -116,21 +116,10 @@ static int stop_all(struct batch *batch, struct error *err)
 
 static int start_call(const struct batch *batch, const struct remote_call *call, struct error *err)
 {
-	struct user_regs_struct regs = {
-		.rip = (uintptr_t)batch->run->mapped + PROGRAM_INTERPRETER_OFFSET +
-		       INTERPRETER_SYSCALL_OFFSET,
-		.rax = call->nr,
-		.orig_rax = (unsigned long long)-1, /* nothing to restart */
-		.rdi = call->args[0],
-		.rsi = call->args[1],
-		.rdx = call->args[2],
-		.r10 = call->args[3],
-		.r8 = call->args[4],
-		.r9 = call->args[5],
-		.cs = USER_CS,
-		.ss = USER_DS,
-		.eflags = USER_FLAGS,
-	};
+	struct user_regs_struct regs =
+		registers_of_call((uintptr_t)batch->run->mapped + PROGRAM_INTERPRETER_OFFSET +
+					  INTERPRETER_SYSCALL_OFFSET,
+				  call->nr, call->args);
 	struct iovec iovec = { &regs, sizeof(regs) };
 
 	if (ptrace(PTRACE_SETREGSET, call->thread->tid, NT_PRSTATUS, &iovec) < 0)
@@ -167,8 +156,7 @@ static int end_call(struct remote_call *call, struct error *err)
 	if (wait_interrupted(call->thread, err) < 0)
 		return -1;
 	errno = 0;
-	call->result = ptrace(PTRACE_PEEKUSER, call->thread->tid,
-			      offsetof(struct user_regs_struct, rax), 0);
+	call->result = ptrace(PTRACE_PEEKUSER, call->thread->tid, REGISTERS_RESULT_OFFSET, 0);
 	return errno ? fail_ptrace(call->thread, "read its registers", err) : 0;
 }
 

@@ -19,6 +19,8 @@
 #include <string.h>
 
 enum {
+	USER_DS = 0x2b,	    /* __USER_DS */
+	USER_FLAGS = 0x202, /* interrupts on; the other bit is always set */
 	FXSAVE_SIZE = 512,
 	FXSAVE_ST = 32,
 	FXSAVE_ST_WORDS = 32,
@@ -196,6 +198,24 @@ void registers_arguments(const struct user_regs_struct *regs, uint64_t args[6])
 void registers_set_argument(struct user_regs_struct *regs, unsigned index, uint64_t value)
 {
 	memcpy((char *)regs + arguments[index], &value, sizeof value);
+}
+
+struct user_regs_struct registers_of_call(uint64_t instruction, uint64_t nr, const uint64_t args[6])
+{
+	return (struct user_regs_struct){
+		.rip = instruction,
+		.rax = nr,
+		.orig_rax = (unsigned long long)-1, /* nothing to restart */
+		.rdi = args[0],
+		.rsi = args[1],
+		.rdx = args[2],
+		.r10 = args[3],
+		.r8 = args[4],
+		.r9 = args[5],
+		.cs = REGISTERS_CS_64,
+		.ss = USER_DS,
+		.eflags = USER_FLAGS,
+	};
 }
 
 uint64_t registers_stack(const struct user_regs_struct *regs)

@@ -57,6 +57,11 @@ bool registers_interrupted(const struct user_regs_struct *regs);
 /* The arguments of a system call, as they are during it and after it. */
 void registers_arguments(const struct user_regs_struct *regs, uint64_t args[6]);
 void registers_set_argument(struct user_regs_struct *regs, unsigned index, uint64_t value);
+/* Of a thread of a 64-bit program that is to make a call, where the instruction for it stands. */
+struct user_regs_struct registers_of_call(uint64_t instruction, uint64_t nr,
+					  const uint64_t args[6]);
+/* Where PTRACE_PEEKUSER has its result. */
+#define REGISTERS_RESULT_OFFSET offsetof(struct user_regs_struct, rax)
 uint64_t registers_stack(const struct user_regs_struct *regs);
 
 /* The number that code just before rip loads for its system call; -1 if it does not do so. */

@@ -27,7 +27,8 @@ static void show(char *text, size_t room)
 		"(ip -d addr; ip -4 route show table all; ip -6 route show table all | sort; ip "
 		"rule; "
 		"ip -6 rule;"
-		" ip neigh; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding"
+		" ip neigh; cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/ip_forward"
+		" /proc/sys/net/ipv4/conf/*/forwarding"
 		" /proc/sys/net/core/somaxconn /proc/sys/net/ipv6/conf/*/accept_ra) 2>&1 |"
 		" sed -e 's/ *$//' -e 's/valid_lft.*//' -e 's/[a-z_]*timer *[0-9.]*//g'"
 		" -e 's/ gc_timer.*//' -e '/topology_change/d' -e 's/ nodad//' -e 's/expires "
@@ -115,6 +116,7 @@ int main(int argc, char **argv)
 	    "ip rule add from 10.1.2.4 table 44 priority 1000;"
 	    "ip -6 route add fd01::/48 via fd00::6;"
 	    "ip neigh add 10.1.2.9 lladdr 02:00:00:00:00:09 dev ifb7 nud permanent;"
+	    "echo 0 0 >/proc/sys/net/ipv4/ping_group_range;"
 	    "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 300 >/proc/sys/net/core/somaxconn");
 	int held = make_held(&held_socket);
 	pid_t child = scenario_child_in(CLONE_NEWNET, nested, NULL);

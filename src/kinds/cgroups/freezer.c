@@ -148,45 +148,57 @@ static bool is_of_tree(pid_t pid, pid_t root)
 
 static int check_members(int directory, pid_t root, const char *path, struct error *err);
 
+/* Only a cgroup that is gone has nobody in it. */
+static int fail_members(const char *path, struct error *err)
+{
+	return errno == ENOENT ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED,
+					    "cannot see who is in the frozen cgroup %s", path);
+}
+
 static int check_below(int directory, pid_t root, const char *path, struct error *err)
 {
-	autoclosedir DIR *dir =
-		fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 
-	while (dir && (entry = readdir(dir))) {
+	if (!dir)
+		return fail_members(path, err);
+	while ((entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		autoclose int below = openat(directory, entry->d_name,
 					     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (below >= 0 && check_members(below, root, path, err))
+		if (below < 0 ? fail_members(path, err) : check_members(below, root, path, err))
 			return -1;
 	}
 	return 0;
 }
 
+static int fail_not_of_tree(const char *path, long pid, struct error *err)
+{
+	fail(err, ERR_UNSUPPORTED_TASK,
+	     "the tree is frozen with the cgroup %s, and so is pid %ld, which is outside of it",
+	     path, pid);
+	return fail_hint(err, "--freeze-cgroup thaws it all the same");
+}
+
 /* Whoever else is in there would run as well. */
 static int check_members(int directory, pid_t root, const char *path, struct error *err)
 {
-	autoclose int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	FILE *list = fd < 0 ? NULL : fdopen(fd, "r");
+	int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	autofclose FILE *list = fd < 0 ? NULL : fdopen(fd, "r");
 	long pid;
 
-	while (list && fscanf(list, "%ld", &pid) == 1) {
-		if (is_of_tree((pid_t)pid, root))
-			continue;
-		fclose(list);
-		take_fd(&fd);
-		fail(err, ERR_UNSUPPORTED_TASK,
-		     "the tree is frozen with the cgroup %s, and so is pid %ld, which is outside "
-		     "of it",
-		     path, pid);
-		return fail_hint(err, "--freeze-cgroup thaws it all the same");
-	}
-	if (list) {
-		fclose(list);
-		take_fd(&fd);
-	}
+	if (!list)
+		return fail_members(path, err);
+	while (fscanf(list, "%ld", &pid) == 1)
+		if (!is_of_tree((pid_t)pid, root))
+			return fail_not_of_tree(path, pid, err);
+	/* Threaded ones (EOPNOTSUPP) name their processes further up. */
+	if (ferror(list) && errno != ENODEV && errno != EOPNOTSUPP)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot see who is in the frozen cgroup %s", path);
 	return check_below(directory, root, path, err);
 }
 

@@ -74,7 +74,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 			    namespace_->id);
 	return links_check(net, namespace_->id, err) || peers_check(snapshot, namespace_, err) ||
 			       routes_check(net, namespace_->id, err) ||
-			       settings_check(net, namespace_->id, err) ||
+			       settings_check(namespace_, err) ||
 			       filters_check(net, namespace_->id, err)
 		       ? -1
 		       : 0;
@@ -88,7 +88,7 @@ static int fill(const struct namespace *namespace_, struct error *err)
 
 	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
-	int result = links_make(netlink, net, id, err) || settings_write(net, id, err) ||
+	int result = links_make(netlink, net, id, err) || settings_write(namespace_, err) ||
 		     addresses_make(netlink, net, false, id, err) ||
 		     links_bring_up(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,36 +137,73 @@ int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struc
 	return 0;
 }
 
-/* No name may lead out of the folder. */
-int settings_check(const NetnsContents *net, uint32_t id, struct error *err)
+/*
+ * The one setting that holds ids (net/ipv4/sysctl_net_ipv4.c): read as those of nestor's user
+ * namespace, written as those of the owner's. False where a group has no number there.
+ */
+static bool groups_inside(const struct namespace *namespace_, const NetSetting *setting,
+			  char text[VALUE_ROOM])
 {
+	uint32_t first, last;
+
+	if (strcmp(setting->name, "ipv4/ping_group_range") != 0) {
+		snprintf(text, VALUE_ROOM, "%s", setting->value);
+		return true;
+	}
+	if (sscanf(setting->value, "%" SCNu32 "%" SCNu32, &first, &last) != 2 ||
+	    !user_namespace_id_inside(namespace_->owner, true, first, &first) ||
+	    !user_namespace_id_inside(namespace_->owner, true, last, &last))
+		return false;
+	snprintf(text, VALUE_ROOM, "%" PRIu32 " %" PRIu32, first, last);
+	return true;
+}
+
+/* No name may lead out of the folder. */
+int settings_check(const struct namespace *namespace_, struct error *err)
+{
+	const NetnsContents *net = namespace_->entry->net;
+	char text[VALUE_ROOM];
+
 	for (size_t i = 0; i < net->n_settings; i++) {
 		const char *name = net->settings[i]->name;
 		if (!name[0] || name[0] == '/' || strlen(name) >= NAME_ROOM || strstr(name, "..") ||
 		    strlen(net->settings[i]->value) >= VALUE_ROOM)
 			return fail(err, ERR_IMAGE_INVALID,
-				    "network namespace %u: no setting is called %s", id, name);
+				    "network namespace %u: no setting is called %s", namespace_->id,
+				    name);
+		if (!groups_inside(namespace_, net->settings[i], text))
+			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+				    "network namespace %u: groups of %s have no number in the user "
+				    "namespace that owns it",
+				    namespace_->id, name);
 	}
 	return 0;
 }
 
-static int write_setting(int directory, const NetSetting *setting)
+static int write_setting(int directory, const struct namespace *namespace_,
+			 const NetSetting *setting)
 {
 	autoclose int fd = openat(directory, setting->name, O_WRONLY | O_CLOEXEC);
-	size_t length = strlen(setting->value);
+	char text[VALUE_ROOM];
 
-	return fd >= 0 && write(fd, setting->value, length) == (ssize_t)length ? 0 : -1;
+	if (!groups_inside(namespace_, setting, text)) {
+		errno = EINVAL;
+		return -1;
+	}
+	size_t length = strlen(text);
+	return fd >= 0 && write(fd, text, length) == (ssize_t)length ? 0 : -1;
 }
 
-int settings_write(const NetnsContents *net, uint32_t id, struct error *err)
+int settings_write(const struct namespace *namespace_, struct error *err)
 {
+	const NetnsContents *net = namespace_->entry->net;
 	autoclose int directory = open("/proc/sys/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	for (int round = 0; round < 2; round++)
 		for (size_t i = 0; i < net->n_settings; i++)
-			if (write_setting(directory, net->settings[i]))
+			if (write_setting(directory, namespace_, net->settings[i]))
 				return fail_errno(err, ERR_KERNEL_REFUSED,
-						  "network namespace %u: cannot set %s", id,
-						  net->settings[i]->name);
+						  "network namespace %u: cannot set %s",
+						  namespace_->id, net->settings[i]->name);
 	return 0;
 }

@@ -145,6 +145,22 @@ static bool needs_earlier(const struct snapshot *snapshot)
 	return false;
 }
 
+/* A link that leads back to a dump that was read would lead there for ever. */
+static int check_circle(struct reading *const *readings, size_t n_readings, int fd,
+			struct error *err)
+{
+	struct stat status, earlier;
+
+	if (fstat(fd, &status))
+		return fail_errno(err, ERR_IO, "cannot look at an earlier dump");
+	for (size_t i = 0; i < n_readings; i++)
+		if (readings[i]->dir_fd >= 0 && fstat(readings[i]->dir_fd, &earlier) == 0 &&
+		    earlier.st_dev == status.st_dev && earlier.st_ino == status.st_ino)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "dumps refer to one another in a circle");
+	return 0;
+}
+
 static void add_directory(struct images *images, const struct reading *reading)
 {
 	images->directories = arena_grow(reading->arena, images->directories, images->n_directories,
@@ -185,7 +201,7 @@ static int read_chain(struct images *images, struct reading **readings, size_t *
 		struct reading *next = new_reading(arena, fd);
 		readings[(*n_readings)++] = next;
 		add_directory(images, next);
-		if (check_sum(last, fd, err) ||
+		if (check_circle(readings, *n_readings - 1, fd, err) || check_sum(last, fd, err) ||
 		    read_directory(next, (uint32_t)images->n_directories - 1, err))
 			return fail_while(err, "reading an earlier dump");
 		struct directory *directory = &images->directories[images->n_directories - 1];
@@ -319,6 +335,7 @@ struct images *chain_open_earlier(int fd, struct arena *arena, struct error *err
 
 	if (!images) {
 		fail_errno(err, ERR_IO, "cannot start reading images");
+		close(fd);
 		return NULL;
 	}
 	/* Its place is that of the dump that is to come. */

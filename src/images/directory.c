@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/foreign.h"
+#include "base/whole.h"
 #include "images/format.h"
 #include "images/images.h"
 
@@ -181,20 +182,6 @@ int staging_create(struct images_writer *writer, const char *name, int flags, st
 	return fd;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t size)
-{
-	while (size) {
-		ssize_t written = write(fd, bytes, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -1;
-		bytes += written;
-		size -= (size_t)written;
-	}
-	return 0;
-}
-
 int staging_write(struct images_writer *writer, const char *name, const uint8_t *bytes,
 		  size_t length, struct error *err)
 {
@@ -202,7 +189,7 @@ int staging_write(struct images_writer *writer, const char *name, const uint8_t 
 
 	if (fd < 0)
 		return -1;
-	if (write_all(fd, bytes, length))
+	if (write_whole(fd, bytes, length))
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
 	XXH128_hash_t sum = checksum_bytes(bytes, length);
 	pthread_mutex_lock(&writer->lock);
@@ -258,7 +245,7 @@ static int stage_manifest(struct images_writer *writer, struct error *err)
 	manifest_print(&writer->manifest, &text);
 	autoclose int fd = openat(writer->staging_fd, MANIFEST_NAME,
 				  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || write_all(fd, (const uint8_t *)text.string, text.length))
+	if (fd < 0 || write_whole(fd, (const uint8_t *)text.string, text.length))
 		return fail_errno(err, ERR_IO, "cannot write %s", MANIFEST_NAME);
 	return 0;
 }

@@ -49,7 +49,7 @@ static bool is_gone_overlay(const struct load *load, const MntEntry *mount)
 				   : openat(load->root_fd, mount->bound_path + 1, flags);
 	struct statfs fs;
 	/* The directory below may be there. */
-	return fd < 0 ? errno == ENOENT || errno == ENOTDIR
+	return fd < 0 ? errno == ENOENT
 		      : fstatfs(fd, &fs) == 0 && fs.f_type != OVERLAYFS_SUPER_MAGIC;
 }
 

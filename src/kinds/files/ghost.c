@@ -12,6 +12,7 @@
 #include "kinds/files/linked.h"
 
 #include "base/cleanup.h"
+#include "base/whole.h"
 #include "base/table.h"
 #include "collect/collect.h"
 #include "images/images.h"
@@ -151,18 +152,6 @@ static int copy_bytes(int to, int from, off_t from_offset, uint64_t size)
 	return 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t size)
-{
-	while (size) {
-		ssize_t written = write(fd, bytes, size);
-		if (written < 0)
-			return -1;
-		bytes = (const char *)bytes + written;
-		size -= (size_t)written;
-	}
-	return 0;
-}
-
 /* One ghost_chunk_entry, framed as every record is, and its bytes. */
 static int copy_chunk(int to, int from, off_t offset, uint64_t length)
 {
@@ -174,7 +163,7 @@ static int copy_chunk(int to, int from, off_t offset, uint64_t length)
 	uint32_t size = (uint32_t)ghost_chunk_entry__get_packed_size(&chunk);
 	memcpy(packed, &size, sizeof size);
 	ghost_chunk_entry__pack(&chunk, packed + sizeof size);
-	if (write_all(to, packed, sizeof size + size))
+	if (write_whole(to, packed, sizeof size + size))
 		return -1;
 	return copy_bytes(to, from, offset, length);
 }

@@ -8,11 +8,11 @@
 #include "kinds/memory/pages.h"
 
 #include "base/cleanup.h"
+#include "base/whole.h"
 #include "collect/collect.h"
 #include "images/chain.h"
 #include "kinds/memory/memory.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,24 +42,6 @@ static int open_source(struct comparing *comparing, uint64_t source, struct erro
 	return comparing->pages_fd < 0 ? -1 : 0;
 }
 
-static int read_all(int fd, uint8_t *buffer, uint64_t size, uint64_t offset)
-{
-	while (size) {
-		ssize_t got = pread(fd, buffer, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			errno = got ? errno : ENODATA;
-			return -1;
-		}
-		buffer += got;
-		size -= (uint64_t)got;
-		offset += (uint64_t)got;
-	}
-	return 0;
-}
-
 /*
  * 1: a task that runs has it no longer. By /proc/PID/mem, which leaves what is shared copy-on-write
  * alone (pages.c).
@@ -71,7 +53,7 @@ static int read_now(struct comparing *comparing, const struct page_copy *copy, u
 		memcpy(comparing->now, copy->bytes + (start - copy->address), size);
 		return 0;
 	}
-	if (read_all(comparing->mem_fd, comparing->now, size, start))
+	if (pread_whole(comparing->mem_fd, comparing->now, size, start))
 		return comparing->target->collect->looking
 			       ? 1
 			       : fail_errno(err, ERR_KERNEL_REFUSED,
@@ -89,7 +71,7 @@ static int compare_piece(struct comparing *comparing, const struct page_copy *co
 	int there = read_now(comparing, copy, start, size, err);
 	if (there)
 		return there < 0 ? -1 : 0;
-	if (read_all(comparing->pages_fd, comparing->then, size, offset))
+	if (pread_whole(comparing->pages_fd, comparing->then, size, offset))
 		return fail_errno(err, ERR_IO, "cannot read pages of the earlier dump");
 	for (uint64_t at = 0; at < size; at += AREA_PAGE)
 		if (memcmp(comparing->now + at, comparing->then + at, AREA_PAGE) == 0)

@@ -8,11 +8,11 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/whole.h"
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kinds/memory/pages.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,21 +27,6 @@ struct writing {
 	uint8_t *buffer;
 };
 
-static int write_all(int fd, const uint8_t *bytes, size_t size, struct error *err)
-{
-	while (size) {
-		ssize_t written = write(fd, bytes, size);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return fail_errno(err, ERR_IO, "cannot write pages");
-		bytes += written;
-		size -= (size_t)written;
-	}
-	return 0;
-}
-
 /* As many pages as are there; one that is not is left out. */
 static int write_piece(struct writing *writing, uint64_t start, uint64_t end, struct error *err)
 {
@@ -53,8 +38,8 @@ static int write_piece(struct writing *writing, uint64_t start, uint64_t end, st
 			start += AREA_PAGE;
 			continue;
 		}
-		if (write_all(writing->image_fd, writing->buffer, whole, err))
-			return -1;
+		if (write_whole(writing->image_fd, writing->buffer, whole))
+			return fail_errno(err, ERR_IO, "cannot write pages");
 		pagemap_add_own(writing->collect->snapshot, writing->pages, start,
 				whole / AREA_PAGE);
 		writing->collect->pages_written += whole / AREA_PAGE;

@@ -12,6 +12,7 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/whole.h"
 #include "collect/collect.h"
 #include "kinds/memory/shared.h"
 
@@ -56,20 +57,6 @@ static bool is_zero(const uint8_t *page)
 	return page[0] == 0 && memcmp(page, page + 1, AREA_PAGE - 1) == 0;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t size, struct error *err)
-{
-	while (size) {
-		ssize_t written = write(fd, bytes, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return fail_errno(err, ERR_IO, "cannot write shared memory");
-		bytes += written;
-		size -= (size_t)written;
-	}
-	return 0;
-}
-
 /* Runs of pages that are not zero. */
 static int write_pages(struct reading *reading, uint64_t offset, size_t size, struct error *err)
 {
@@ -82,8 +69,8 @@ static int write_pages(struct reading *reading, uint64_t offset, size_t size, st
 		pagemap_add_own(reading->collect->snapshot, reading->pagemap, offset + start,
 				(end - start) / AREA_PAGE);
 		*reading->ret_pages += (end - start) / AREA_PAGE;
-		if (write_all(reading->image_fd, reading->buffer + start, end - start, err))
-			return -1;
+		if (write_whole(reading->image_fd, reading->buffer + start, end - start))
+			return fail_errno(err, ERR_IO, "cannot write shared memory");
 	}
 	return 0;
 }

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See whole.h. */
+#include "base/whole.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+int write_whole(int fd, const void *bytes, size_t size)
+{
+	const uint8_t *at = bytes;
+
+	while (size) {
+		ssize_t written = write(fd, at, size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -1;
+		at += written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+int pread_whole(int fd, void *bytes, size_t size, uint64_t offset)
+{
+	uint8_t *at = bytes;
+
+	while (size) {
+		ssize_t got = pread(fd, at, size, (off_t)offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			errno = got ? errno : ENODATA;
+			return -1;
+		}
+		at += got;
+		size -= (size_t)got;
+		offset += (uint64_t)got;
+	}
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reading and writing all of something, however many calls it takes. */
+#ifndef NESTOR_BASE_WHOLE_H
+#define NESTOR_BASE_WHOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 0, or -1 with errno. */
+int write_whole(int fd, const void *bytes, size_t size);
+/* The same; ENODATA where the file ends before. */
+int pread_whole(int fd, void *bytes, size_t size, uint64_t offset);
+
+#endif

@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "commands/command.h"
-#include "commands/facilities.h"
-#include "commands/pipeline-options.h"
 #include "kernel/facts.h"
+#include "options/pipeline-options.h"
+#include "pipeline/facilities.h"
 #include "pipeline/pipeline.h"
 
 #include <stdio.h>
@@ -132,59 +132,13 @@ static void print_json(const struct findings *findings, struct text *text)
 	text_add(text, "\n]}\n");
 }
 
-/* "seccomp-filters" and "seccomp_filters" are one name. */
-static bool same_name(const char *one, const char *other)
-{
-	for (; *one && *other; one++, other++)
-		if (*one != *other && !(strchr("-_", *one) && strchr("-_", *other)))
-			return false;
-	return *one == *other;
-}
-
-/*
- * What scripts ask criu(8) for, that every kernel has on which nestor runs, and that nestor dumps
- * and restores. What else criu(8) knows is absent.
- */
-static bool is_always_there(const char *name)
-{
-	static const char *const names[] = {
-		"cgroupns",
-		"fdinfo_lock",
-		"ipv6_freebind",
-		"mnt_id",
-		"move_mount_set_group",
-		"newifindex",
-		"ns_pid",
-		"seccomp_suspend",
-		"sk_unix_file",
-		"sockopt_buf_lock",
-		"tcp_half_closed",
-		"timens",
-		"timerfd",
-		"userns",
-	};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (same_name(name, names[i]))
-			return true;
-	return false;
-}
-
 static int check_feature(const char *name, const struct facts *facts)
 {
-	for (size_t i = 0; i < n_facilities; i++) {
-		const struct facility *facility = &facilities[i];
-		if (!same_name(name, facility->name) &&
-		    (!facility->other_name || !same_name(name, facility->other_name)))
-			continue;
-		if (facility_is_there(facility, facts))
-			return EXIT_DONE;
-		fprintf(stderr, "%s is not available here: %s\n", name, facility->without);
-		return EXIT_FAILED;
-	}
-	if (is_always_there(name))
+	const char *without = "it is not a facility that nestor uses";
+
+	if (facilities_have(name, facts, &without))
 		return EXIT_DONE;
-	fprintf(stderr, "%s is not a facility that nestor uses\n", name);
+	fprintf(stderr, "%s is not available here: %s\n", name, without);
 	return EXIT_FAILED;
 }
 
@@ -277,7 +231,7 @@ int command_check(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments.pipeline, &arena);
+	pipeline_arguments_init(&arguments.pipeline, command_speaks_criu(), &arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
 		status = arguments.pipeline.options.pid ? run_look(&arguments, &arena)
 							: run_check(&arguments, &arena);

@@ -4,32 +4,9 @@
  * it runs.
  */
 #include "commands/command.h"
-#include "commands/pipeline-options.h"
+#include "commands/terminal.h"
+#include "options/pipeline-options.h"
 #include "pipeline/pipeline.h"
-
-const struct option_row dump_options[] = {
-	{ 't', "tree", OPTION_PID, PIPELINE_ROW(pid), "PID", "root of the tree to dump" },
-	{ 0, "prev-images-dir", OPTION_TEXT, PIPELINE_ROW(prev_images_dir), "DIR",
-	  "do not write again what an earlier dump there has (seen from the images directory)" },
-	{ 0, "track-mem", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 'R', "leave-running", OPTION_FLAG, PIPELINE_ROW(leave_running), NULL,
-	  "let the tree go on after the dump" },
-	{ 0, "ghost-limit", OPTION_SIZE, PIPELINE_ROW(ghost_limit), "SIZE",
-	  "largest unlinked file that is put into the images (default: 1M)" },
-	{ 0, "force-lost", OPTION_TEXT, PIPELINE_ROW(force_lost), "STATE[,STATE]",
-	  "dump although this state of tasks is lost (a refusal names it)" },
-	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },
-	{ 0, "cgroup-props", OPTION_TEXT, PIPELINE_ROW(cgroup_props), "TEXT",
-	  "properties of controllers to be dumped besides, or instead of, those that are known" },
-	{ 0, "cgroup-props-file", OPTION_TEXT, PIPELINE_ROW(cgroup_props_file), "FILE",
-	  "the same, in FILE" },
-	{ 0, "cgroup-props-ignore-default", OPTION_FLAG, PIPELINE_ROW(cgroup_props_ignore_default),
-	  NULL, "no others than these" },
-	{ 0, "cgroup-dump-controller", OPTION_TEXTS, PIPELINE_ROW(cgroup_dump_controller), "NAME",
-	  "properties of these controllers only" },
-	{ 0, "pre-dump-mode", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
-	{ 0 },
-};
 
 static int check_options(const struct pipeline_options *options, struct error *err)
 {
@@ -51,7 +28,7 @@ static int run_dump(pipeline_function *dump, struct pipeline_arguments *argument
 	const struct pipeline_options *options = &arguments->options;
 	struct error err = { 0 };
 
-	pipeline_arguments_complete(arguments, terminal);
+	terminal_take(terminal, arguments);
 	terminal_begin(terminal, !options->log_file && options->log_level >= LOG_INFO);
 	if (check_options(options, &err) == 0)
 		dump(options, &err);
@@ -69,7 +46,7 @@ static int command_with(pipeline_function *dump, const struct command *command, 
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments, &arena);
+	pipeline_arguments_init(&arguments, command_speaks_criu(), &arena);
 	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
 		status = run_dump(dump, &arguments, &terminal);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* nestor plan: prints the programs by which a restore on this machine would build the tree. */
 #include "commands/command.h"
-#include "commands/pipeline-options.h"
+#include "commands/terminal.h"
+#include "options/pipeline-options.h"
 #include "pipeline/pipeline.h"
 
 static const struct option_row plan_options[] = {
@@ -16,7 +17,7 @@ static int run_plan_command(struct pipeline_arguments *arguments, struct termina
 	struct error err = { 0 }, unwritten = { 0 };
 	struct text text;
 
-	pipeline_arguments_complete(arguments, terminal);
+	terminal_take(terminal, arguments);
 	terminal_begin(terminal, true);
 	text_init(&text, arena);
 	pipeline_plan(&arguments->options, arguments->json, &text, &err);
@@ -35,7 +36,7 @@ int command_plan(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments, &arena);
+	pipeline_arguments_init(&arguments, command_speaks_criu(), &arena);
 	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, 1, &arguments, &arena, &first, &status)) {
 		if (argv[first])

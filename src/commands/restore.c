@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* nestor restore: a directory of images becomes a live tree. */
 #include "commands/command.h"
-#include "commands/pipeline-options.h"
+#include "commands/terminal.h"
+#include "options/pipeline-options.h"
 #include "pipeline/pipeline.h"
 
 #include <errno.h>
 #include <sys/wait.h>
-
-static const struct option_row restore_options[] = {
-	{ 'd', "restore-detached", OPTION_FLAG, PIPELINE_ROW(detached), NULL,
-	  "return once the tree runs, instead of waiting for its root" },
-	{ 0, "restore-sibling", OPTION_FLAG, PIPELINE_ROW(sibling), NULL,
-	  "with -d: the root task becomes a child of the caller" },
-	UNSHARE_OPTION,
-	{ 0 },
-};
 
 /* The exit status of the tree's root, as a shell would have it; an init of ours passes it on. */
 static int wait_for_root(pid_t pid)
@@ -33,7 +25,7 @@ static int run_restore(struct pipeline_arguments *arguments, struct terminal *te
 	struct run_result result;
 	struct error err = { 0 };
 
-	pipeline_arguments_complete(arguments, terminal);
+	terminal_take(terminal, arguments);
 	terminal_begin(terminal, !options->log_file && options->log_level >= LOG_INFO);
 	pipeline_restore(options, &result, &err);
 	int status = terminal_end(terminal, &err);
@@ -53,7 +45,7 @@ int command_restore(const struct command *command, int argc, char **argv)
 	int first, status;
 
 	arena_init(&arena);
-	pipeline_arguments_init(&arguments, &arena);
+	pipeline_arguments_init(&arguments, command_speaks_criu(), &arena);
 	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
 		status = run_restore(&arguments, &terminal);

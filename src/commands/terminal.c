@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "commands/action-script.h"
 #include "commands/command.h"
+#include "options/pipeline-options.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -114,4 +115,41 @@ uint32_t terminal_take_inside(void)
 
 	unsetenv(inside_variable);
 	return inside;
+}
+
+/*
+ * For tests of leftovers: NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail,
+ * NESTOR_FAULT=action:NUMBER one action of the coordinator, done:NUMBER the same once it is done.
+ */
+static struct run_fault fault_from_environment(void)
+{
+	struct run_fault fault = { 0 };
+	const char *text = getenv("NESTOR_FAULT");
+
+	if (text && sscanf(text, "op:%zu:%zu", &fault.program, &fault.number) == 2)
+		fault.kind = FAULT_OPERATION;
+	else if (text && sscanf(text, "action:%zu", &fault.number) == 1)
+		fault.kind = FAULT_ACTION;
+	else if (text && sscanf(text, "done:%zu", &fault.number) == 1)
+		fault = (struct run_fault){ FAULT_ACTION, 0, fault.number, true };
+	return fault;
+}
+
+void terminal_take(struct terminal *terminal, struct pipeline_arguments *arguments)
+{
+	struct pipeline_options *options = &arguments->options;
+
+	options->log_level = (enum log_level)arguments->common.verbosity;
+	options->fault = fault_from_environment();
+	options->inside = terminal_take_inside();
+	terminal->options = options;
+	terminal->action_script = arguments->action_script;
+	options->hooks = (struct pipeline_hooks){
+		.data = terminal,
+		.at_moment = arguments->action_script ? terminal_at_moment : NULL,
+		.obstacles = terminal_obstacles,
+		.progress = terminal_progress,
+		.asked_to_stop = terminal_asked_to_stop,
+		.execute_inside = terminal_execute_inside,
+	};
 }

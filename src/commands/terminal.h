@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct pipeline_arguments;
 struct pipeline_options;
 
 struct terminal {
@@ -33,6 +34,8 @@ struct terminal {
 /* argv is that of the command, not parsed yet (parsing changes its order); main.c keeps the name
  * of the program before it. */
 void terminal_init(struct terminal *terminal, int argc, char **argv, struct arena *arena);
+/* Once options are parsed: what the environment adds to them, and the hooks. */
+void terminal_take(struct terminal *terminal, struct pipeline_arguments *arguments);
 /* Holds signals back; `busy`: something else writes to the terminal. */
 void terminal_begin(struct terminal *terminal, bool busy);
 /* Ends the progress line; prints the error if there is one; returns the exit status. Signals stay

@@ -2,7 +2,7 @@
 /* nestor tree: draws a tree, of a live process or of a directory of images. */
 #include "base/log.h"
 #include "commands/command.h"
-#include "commands/tree-view.h"
+#include "view/view.h"
 
 #include <errno.h>
 #include <langinfo.h>
@@ -29,30 +29,6 @@ static const struct option_row tree_options[] = {
 	  "write a page that shows what each task has, and who is connected to whom" },
 	{ 0 },
 };
-
-struct view_namespace *view_namespace(struct tree_view *view, enum namespace_type type, uint64_t id,
-				      bool *ret_new)
-{
-	if (ret_new)
-		*ret_new = false;
-	for (size_t i = 0; i < view->n_namespaces; i++)
-		if (view->namespaces[i].type == type && view->namespaces[i].id == id)
-			return &view->namespaces[i];
-	if (ret_new)
-		*ret_new = true;
-	view->namespaces = arena_grow(view->arena, view->namespaces, view->n_namespaces,
-				      sizeof *view->namespaces);
-	view->namespaces[view->n_namespaces] =
-		(struct view_namespace){ .type = type, .id = id, .fd = -1 };
-	return &view->namespaces[view->n_namespaces++];
-}
-
-struct view_task *view_add_task(struct tree_view *view)
-{
-	view->tasks = arena_grow(view->arena, view->tasks, view->n_tasks, sizeof *view->tasks);
-	view->tasks[view->n_tasks] = (struct view_task){ .parent = view->n_tasks };
-	return &view->tasks[view->n_tasks++];
-}
 
 /* "4711" is a pid and "./4711" a directory. */
 static bool parse_pid(const char *word, pid_t *ret_pid)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What nestor check says can be done, for privileges made up here. */
-#include "commands/facilities.h"
+#include "pipeline/facilities.h"
 
 #include <linux/capability.h>
 #include <setjmp.h>

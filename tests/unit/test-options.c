@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Command lines and configuration files in the grammar of criu(8). */
-#include "commands/options.h"
+#include "options/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

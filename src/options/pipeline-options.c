@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The command line of dump, restore and plan; see pipeline-options.h. */
-#include "commands/pipeline-options.h"
-
-#include "commands/command.h"
-
-#include <stdlib.h>
+/* The options of dump, restore and plan; see pipeline-options.h. */
+#include "options/pipeline-options.h"
 
 const struct option_row images_options[] = {
 	{ 'D', "images-dir", OPTION_TEXT, PIPELINE_ROW(images_dir), "DIR",
@@ -82,47 +78,44 @@ const struct option_row pipeline_options[] = {
 	{ 0 },
 };
 
-void pipeline_arguments_init(struct pipeline_arguments *arguments, struct arena *arena)
+const struct option_row dump_options[] = {
+	{ 't', "tree", OPTION_PID, PIPELINE_ROW(pid), "PID", "root of the tree to dump" },
+	{ 0, "prev-images-dir", OPTION_TEXT, PIPELINE_ROW(prev_images_dir), "DIR",
+	  "do not write again what an earlier dump there has (seen from the images directory)" },
+	{ 0, "track-mem", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 'R', "leave-running", OPTION_FLAG, PIPELINE_ROW(leave_running), NULL,
+	  "let the tree go on after the dump" },
+	{ 0, "ghost-limit", OPTION_SIZE, PIPELINE_ROW(ghost_limit), "SIZE",
+	  "largest unlinked file that is put into the images (default: 1M)" },
+	{ 0, "force-lost", OPTION_TEXT, PIPELINE_ROW(force_lost), "STATE[,STATE]",
+	  "dump although this state of tasks is lost (a refusal names it)" },
+	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "cgroup-props", OPTION_TEXT, PIPELINE_ROW(cgroup_props), "TEXT",
+	  "properties of controllers to be dumped besides, or instead of, those that are known" },
+	{ 0, "cgroup-props-file", OPTION_TEXT, PIPELINE_ROW(cgroup_props_file), "FILE",
+	  "the same, in FILE" },
+	{ 0, "cgroup-props-ignore-default", OPTION_FLAG, PIPELINE_ROW(cgroup_props_ignore_default),
+	  NULL, "no others than these" },
+	{ 0, "cgroup-dump-controller", OPTION_TEXTS, PIPELINE_ROW(cgroup_dump_controller), "NAME",
+	  "properties of these controllers only" },
+	{ 0, "pre-dump-mode", OPTION_HARMLESS_ARGUMENT, 0, NULL, NULL },
+	{ 0 },
+};
+
+const struct option_row restore_options[] = {
+	{ 'd', "restore-detached", OPTION_FLAG, PIPELINE_ROW(detached), NULL,
+	  "return once the tree runs, instead of waiting for its root" },
+	{ 0, "restore-sibling", OPTION_FLAG, PIPELINE_ROW(sibling), NULL,
+	  "with -d: the root task becomes a child of the caller" },
+	UNSHARE_OPTION,
+	{ 0 },
+};
+
+void pipeline_arguments_init(struct pipeline_arguments *arguments, bool like_criu,
+			     struct arena *arena)
 {
 	*arguments = (struct pipeline_arguments){ .common.verbosity = LOG_WARNING };
 	pipeline_options_init(&arguments->options);
-	if (command_speaks_criu())
+	if (like_criu)
 		pipeline_options_like_criu(&arguments->options, arena);
-}
-
-/*
- * For tests of leftovers: NESTOR_FAULT=op:PROGRAM:NUMBER lets one operation of the plan fail,
- * NESTOR_FAULT=action:NUMBER one action of the coordinator, done:NUMBER the same once it is done.
- */
-static struct run_fault fault_from_environment(void)
-{
-	struct run_fault fault = { 0 };
-	const char *text = getenv("NESTOR_FAULT");
-
-	if (text && sscanf(text, "op:%zu:%zu", &fault.program, &fault.number) == 2)
-		fault.kind = FAULT_OPERATION;
-	else if (text && sscanf(text, "action:%zu", &fault.number) == 1)
-		fault.kind = FAULT_ACTION;
-	else if (text && sscanf(text, "done:%zu", &fault.number) == 1)
-		fault = (struct run_fault){ FAULT_ACTION, 0, fault.number, true };
-	return fault;
-}
-
-void pipeline_arguments_complete(struct pipeline_arguments *arguments, struct terminal *terminal)
-{
-	struct pipeline_options *options = &arguments->options;
-
-	options->log_level = (enum log_level)arguments->common.verbosity;
-	options->fault = fault_from_environment();
-	options->inside = terminal_take_inside();
-	terminal->options = options;
-	terminal->action_script = arguments->action_script;
-	options->hooks = (struct pipeline_hooks){
-		.data = terminal,
-		.at_moment = arguments->action_script ? terminal_at_moment : NULL,
-		.obstacles = terminal_obstacles,
-		.progress = terminal_progress,
-		.asked_to_stop = terminal_asked_to_stop,
-		.execute_inside = terminal_execute_inside,
-	};
 }

@@ -3,8 +3,8 @@
  * What nestor check tells: facilities of the kernel and of the caller's privileges, one a row, and
  * abilities, which are what a person can do with them.
  */
-#ifndef NESTOR_COMMANDS_FACILITIES_H
-#define NESTOR_COMMANDS_FACILITIES_H
+#ifndef NESTOR_PIPELINE_FACILITIES_H
+#define NESTOR_PIPELINE_FACILITIES_H
 
 #include "kernel/facts.h"
 
@@ -28,6 +28,12 @@ extern const struct facility facilities[];
 extern const size_t n_facilities;
 
 bool facility_is_there(const struct facility *facility, const struct facts *facts);
+
+/*
+ * A facility by its name, or one that scripts ask criu(8) for; *ret_without is what is done without
+ * it, and stays as it is where the name is not known.
+ */
+bool facilities_have(const char *name, const struct facts *facts, const char **ret_without);
 
 enum { MAX_NEEDS = 12 };
 

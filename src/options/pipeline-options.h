@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line of what calls the pipeline, by table. */
-#ifndef NESTOR_COMMANDS_PIPELINE_OPTIONS_H
-#define NESTOR_COMMANDS_PIPELINE_OPTIONS_H
+/*
+ * What the pipeline can be asked for, by table: on a command line, in a configuration file, by a
+ * program (nestor/nestor.h).
+ */
+#ifndef NESTOR_OPTIONS_PIPELINE_OPTIONS_H
+#define NESTOR_OPTIONS_PIPELINE_OPTIONS_H
 
-#include "commands/options.h"
-#include "commands/terminal.h"
+#include "options/table.h"
 #include "pipeline/options.h"
 
 struct pipeline_arguments {
@@ -20,6 +22,7 @@ struct pipeline_arguments {
 extern const struct option_row images_options[];   /* of dump, restore and plan */
 extern const struct option_row pipeline_options[]; /* of dump and restore */
 extern const struct option_row dump_options[];	   /* of dump, and of check for a tree */
+extern const struct option_row restore_options[];
 /* --unshare, of restore and plan */
 #define UNSHARE_OPTION                                                                      \
 	{                                                                                   \
@@ -29,8 +32,8 @@ extern const struct option_row dump_options[];	   /* of dump, and of check for a
 			"it has its own /proc"                                              \
 	}
 
-void pipeline_arguments_init(struct pipeline_arguments *arguments, struct arena *arena);
-/* Once they are parsed: what the environment adds, and the terminal for the hooks. */
-void pipeline_arguments_complete(struct pipeline_arguments *arguments, struct terminal *terminal);
+/* The defaults; `like_criu`: those of criu(8), where it is called by that name. */
+void pipeline_arguments_init(struct pipeline_arguments *arguments, bool like_criu,
+			     struct arena *arena);
 
 #endif

@@ -3,7 +3,7 @@
  * nestor tree --html: a page that draws tasks and namespaces in each other, with lines between
  * those who have the two ends of something, and what each has. The data are JSON in the page.
  */
-#include "commands/tree-view.h"
+#include "view/view.h"
 
 #include "base/cleanup.h"
 #include "model/namespaces.h"

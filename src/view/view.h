@@ -3,8 +3,8 @@
  * What `nestor tree` shows of a tree, live or dumped. Not a second model: a table to be printed.
  * Namespaces are named by inode number where they live, and by the images' ids where not.
  */
-#ifndef NESTOR_COMMANDS_TREE_VIEW_H
-#define NESTOR_COMMANDS_TREE_VIEW_H
+#ifndef NESTOR_VIEW_VIEW_H
+#define NESTOR_VIEW_VIEW_H
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -54,18 +54,18 @@ struct view_namespace *view_namespace(struct tree_view *view, enum namespace_typ
 				      bool *ret_new);
 struct view_task *view_add_task(struct tree_view *view);
 
-/* tree-live.c: from /proc, without stopping anything. */
+/* live.c: from /proc, without stopping anything. */
 int view_read_live(struct tree_view *view, pid_t root, struct error *err);
-/* tree-images.c */
+/* images.c */
 int view_read_images(struct tree_view *view, const char *dir, struct error *err);
 
-/* tree-html.c: a page in a file ("-": stdout), of a live tree or of images. */
+/* html.c: a page in a file ("-": stdout), of a live tree or of images. */
 int tree_write_html(const char *path, pid_t pid, const char *images_dir, struct arena *arena,
 		    struct error *err);
-/* tree-page.c: what is before the data in it, and after. */
+/* page.c: what is before the data in it, and after. */
 extern const char tree_page_begin[], tree_page_end[];
 
-/* tree-print.c */
+/* print.c */
 void view_print(const struct tree_view *view, bool unicode, struct text *text);
 void view_print_json(const struct tree_view *view, struct text *text);
 

@@ -5,8 +5,8 @@
  * option a line, without its dashes. Values land in a struct of the command's own, at the offset
  * that the option's row names.
  */
-#ifndef NESTOR_COMMANDS_OPTIONS_H
-#define NESTOR_COMMANDS_OPTIONS_H
+#ifndef NESTOR_OPTIONS_TABLE_H
+#define NESTOR_OPTIONS_TABLE_H
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -65,6 +65,17 @@ int options_parse(const struct option_row *const *tables, int argc, char **argv,
 /* One line of a configuration file; exposed for tests. */
 int options_parse_line(const struct option_row *const *tables, const char *line, void *values,
 		       struct arena *arena, struct error *err);
+
+/*
+ * One option by its long name, as a line of a configuration file would have it, with its value as
+ * it is; NULL: none.
+ */
+int options_set(const struct option_row *const *tables, const char *name, const char *value,
+		void *values, struct arena *arena, struct error *err);
+
+/* A configuration file that has to be there. */
+int options_read_file(const struct option_row *const *tables, const char *path, void *values,
+		      struct arena *arena, struct error *err);
 
 void options_print_help(const struct option_row *const *tables, FILE *out);
 

@@ -3,7 +3,7 @@
  * The page of `nestor tree --html`, around its data: one file that needs no other. What comes from
  * trees is only ever set as text.
  */
-#include "commands/tree-view.h"
+#include "view/view.h"
 
 /* clang-format off */
 const char tree_page_begin[] =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Command lines and configuration files by table; see options.h. */
-#include "commands/options.h"
+/* Command lines and configuration files by table; see table.h. */
+#include "options/table.h"
 
 #include "base/cleanup.h"
 
@@ -244,6 +244,27 @@ static char *parse_value(const char *text, struct arena *arena)
 	return value;
 }
 
+static int set_named(const struct option_row *const *tables, const char *name, size_t length,
+		     const char *value, void *values, struct arena *arena, struct error *err)
+{
+	const struct option_row *row = find_row(tables, name, length);
+
+	if (!row)
+		return fail(err, ERR_USAGE, "option \"%.*s\" is not known here", (int)length, name);
+	if (!takes_argument(row->kind) && value)
+		return fail(err, ERR_USAGE, "option \"%s\" takes no argument", row->name);
+	if (takes_argument(row->kind) && !argument_is_optional(row->kind) && !value)
+		return fail(err, ERR_USAGE, "option \"%s\" needs an argument", row->name);
+	return set_value(row, value, values, arena, err);
+}
+
+int options_set(const struct option_row *const *tables, const char *name, const char *value,
+		void *values, struct arena *arena, struct error *err)
+{
+	return set_named(tables, name, strlen(name), value ? arena_string(arena, value) : NULL,
+			 values, arena, err);
+}
+
 int options_parse_line(const struct option_row *const *tables, const char *line, void *values,
 		       struct arena *arena, struct error *err)
 {
@@ -251,19 +272,12 @@ int options_parse_line(const struct option_row *const *tables, const char *line,
 	size_t length = strcspn(line, " \t\r\n#=");
 	if (length == 0 && *line != '=')
 		return 0;
-	const struct option_row *row = find_row(tables, line, length);
-	if (!row)
-		return fail(err, ERR_USAGE, "option \"%.*s\" is not known here", (int)length, line);
 	const char *rest = line + length;
 	rest += strspn(rest, " \t");
 	if (*rest == '=')
 		rest += 1 + strspn(rest + 1, " \t");
 	const char *value = parse_value(rest, arena);
-	if (!takes_argument(row->kind) && *value)
-		return fail(err, ERR_USAGE, "option \"%s\" takes no argument", row->name);
-	if (takes_argument(row->kind) && !argument_is_optional(row->kind) && !*value)
-		return fail(err, ERR_USAGE, "option \"%s\" needs an argument", row->name);
-	return set_value(row, *value ? value : NULL, values, arena, err);
+	return set_named(tables, line, length, *value ? value : NULL, values, arena, err);
 }
 
 /* A file that is not there is no failure unless it was asked for. */
@@ -282,6 +296,12 @@ static int read_config(const struct option_row *const *tables, const char *path,
 		if (options_parse_line(tables, line, values, arena, err) < 0)
 			return fail_while(err, "%s, line %u", path, number);
 	return 0;
+}
+
+int options_read_file(const struct option_row *const *tables, const char *path, void *values,
+		      struct arena *arena, struct error *err)
+{
+	return read_config(tables, path, true, values, arena, err);
 }
 
 static int read_configs(const struct option_row *const *tables, void *values, struct arena *arena,

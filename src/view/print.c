@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Drawing a tree and its namespaces, and the same as JSON; see tree-view.h. */
-#include "commands/tree-view.h"
+/* Drawing a tree and its namespaces, and the same as JSON; see view.h. */
+#include "view/view.h"
 
 #include "base/text.h"
 

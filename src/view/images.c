@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* A dumped tree, as its images describe it. */
-#include "commands/tree-view.h"
+#include "view/view.h"
 
 #include "kinds/kind.h"
 #include "pipeline/examine.h"

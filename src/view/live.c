@@ -3,7 +3,7 @@
  * A live tree as /proc shows it. Nothing is stopped, so tasks may come and go meanwhile: what is
  * gone when its turn comes is left out.
  */
-#include "commands/tree-view.h"
+#include "view/view.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"

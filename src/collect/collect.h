@@ -126,7 +126,7 @@ struct collect {
 	bool may_wait;
 	struct obstacles obstacles;		   /* see collect_pass */
 	struct slots states;			   /* see collect_state */
-	struct scheduler_clocks *scheduler_clocks; /* interrupted.c */
+	struct scheduler_clocks *scheduler_clocks; /* scheduler-clocks.c */
 	/* For stats-dump: of private memory, and of shared. */
 	uint64_t pages_written, pages_scanned, shared_pages_written, shared_pages_scanned;
 	uint64_t pages_kept; /* private ones that the earlier dump has */

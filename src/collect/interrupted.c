@@ -31,10 +31,10 @@
  */
 #include "collect/interrupted.h"
 #include "arch/x86_64/registers.h"
-#include "base/arena.h"
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/scheduler-clocks.h"
 #include "collect/wait.h"
 
 #include <elf.h>
@@ -43,7 +43,6 @@
 #include <inttypes.h>
 #include <linux/futex.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,19 +54,15 @@
 
 enum {
 	PATH_ROOM = 64,
-	TEXT_ROOM = 8192, /* of /proc/PID/sched */
 	WORD_ROOM = 64,
 	RED_ZONE = 128,
 	FUTEX_OPERATIONS = 512, /* FUTEX_CMD_MASK and its two flags, below this */
 	ERESTARTNOHAND = 514,
 	ERESTART_RESTARTBLOCK = 516,
-	MAX_PROCESSORS = 4096,
-	COMPARISONS = 4,
 	MICROSECOND = 1000,
 	MILLISECOND = 1000000,
 	SECOND = 1000000000,
-	STAT_PROCESSOR = 39, /* proc_pid_stat(5) */
-	NONE = 6,	     /* no such argument */
+	NONE = 6, /* no such argument */
 };
 
 struct timed_call {
@@ -153,48 +148,6 @@ static enum sleep_place read_place(pid_t tid)
 	return SLEEP_UNKNOWN;
 }
 
-/* Milliseconds with six decimals. */
-static bool read_scheduler(const char *path, uint64_t *ret_exec_start, uint64_t *ret_switches)
-{
-	char text[TEXT_ROOM], *end;
-	const char *start, *switches;
-
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
-		return false;
-	start = procfs_field(text, "se.exec_start");
-	switches = procfs_field(text, "nr_voluntary_switches");
-	if (!start || !switches || *start != ':' || *switches != ':')
-		return false;
-	*ret_exec_start = strtoull(start + 1, &end, 10) * MILLISECOND;
-	if (*end != '.')
-		return false;
-	*ret_exec_start += strtoull(end + 1, NULL, 10);
-	*ret_switches = strtoull(switches + 1, NULL, 10);
-	return true;
-}
-
-/* The processor on which it was last, if it sleeps. */
-static bool read_processor_of(pid_t tid, unsigned *ret_processor)
-{
-	char path[PATH_ROOM], text[TEXT_ROOM], *at;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", tid, tid);
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
-		return false;
-	at = strrchr(text, ')');
-	if (!at || strncmp(at, ") S ", 4) != 0)
-		return false;
-	at += 2;
-	for (unsigned field = 3; at && field < STAT_PROCESSOR; field++) {
-		at = strchr(at, ' ');
-		at = at ? at + 1 : NULL;
-	}
-	if (!at)
-		return false;
-	*ret_processor = (unsigned)strtoul(at, NULL, 10);
-	return *ret_processor < MAX_PROCESSORS;
-}
-
 /* The number of a call and its arguments, of a thread that sleeps in one. */
 static bool read_call(pid_t tid, long *ret_nr, uint64_t args[6])
 {
@@ -223,69 +176,11 @@ void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep)
 	else if (!call || call->updates || !has_timeout(call, args))
 		return;
 	snprintf(path, sizeof path, "/proc/%d/task/%d/sched", tid, tid);
-	ret_sleep->known = read_processor_of(tid, &ret_sleep->processor) &&
-			   read_scheduler(path, &ret_sleep->since, &ret_sleep->voluntary_switches);
+	ret_sleep->known = scheduler_processor(tid, 'S', &ret_sleep->processor) &&
+			   scheduler_read(path, &ret_sleep->since, &ret_sleep->voluntary_switches);
 }
 
-/* --- clocks ------------------------------------------------------------------------------- */
-
-/* What has to be added to the clock of a processor's run queue to get that of wait_clock. */
-struct scheduler_clocks {
-	bool known[MAX_PROCESSORS];
-	int64_t difference[MAX_PROCESSORS];
-};
-
-/*
- * exec_start of whoever has just yielded is the present, but for what happens in between: the
- * smallest difference is the best.
- */
-static bool yield_and_compare(int64_t *ret_difference)
-{
-	uint64_t now, at, unused;
-
-	*ret_difference = INT64_MAX;
-	for (int i = 0; i < COMPARISONS; i++) {
-		sched_yield();
-		now = wait_clock();
-		if (!read_scheduler("/proc/thread-self/sched", &at, &unused))
-			return false;
-		if ((int64_t)(now - at) < *ret_difference)
-			*ret_difference = (int64_t)(now - at);
-	}
-	return true;
-}
-
-static bool compare_clocks(unsigned processor, int64_t *ret_difference)
-{
-	size_t size = CPU_ALLOC_SIZE(MAX_PROCESSORS);
-	cpu_set_t *before = CPU_ALLOC(MAX_PROCESSORS), *there = CPU_ALLOC(MAX_PROCESSORS);
-	bool compared = false;
-
-	if (before && there && sched_getaffinity(0, size, before) == 0) {
-		CPU_ZERO_S(size, there);
-		CPU_SET_S(processor, size, there);
-		if (sched_setaffinity(0, size, there) == 0) {
-			compared = yield_and_compare(ret_difference);
-			sched_setaffinity(0, size, before);
-		}
-	}
-	CPU_FREE(before);
-	CPU_FREE(there);
-	return compared;
-}
-
-static const int64_t *clock_difference(struct collect *collect, unsigned processor)
-{
-	struct scheduler_clocks *clocks = collect->scheduler_clocks;
-
-	if (!clocks)
-		clocks = collect->scheduler_clocks =
-			arena_new(collect->arena, struct scheduler_clocks);
-	if (!clocks->known[processor])
-		clocks->known[processor] =
-			compare_clocks(processor, &clocks->difference[processor]);
-	return clocks->known[processor] ? &clocks->difference[processor] : NULL;
-}
+/* --- how long it slept --------------------------------------------------------------------- */
 
 /* How long it has slept where it was found asleep; it has done nothing since but stop. */
 static bool slept_for(struct target *target, const struct target_thread *thread, uint64_t now,
@@ -298,10 +193,10 @@ static bool slept_for(struct target *target, const struct target_thread *thread,
 	int64_t time;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/sched", thread->tid, thread->tid);
-	if (!sleep->known || !read_scheduler(path, &unused, &switches) ||
+	if (!sleep->known || !scheduler_read(path, &unused, &switches) ||
 	    switches != sleep->voluntary_switches + 1)
 		return false;
-	difference = clock_difference(target->collect, sleep->processor);
+	difference = scheduler_clock(target->collect, sleep->processor);
 	if (!difference)
 		return false;
 	time = (int64_t)now - ((int64_t)sleep->since + *difference);

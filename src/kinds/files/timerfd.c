@@ -10,7 +10,9 @@
  *
  * An interval timer that has expired stands still until it is read or asked (fs/timerfd.c): fdinfo
  * shows no time left then, and timerfd_gettime, which changes nothing that a reader could see,
- * winds it on. One that was cancelled by a change of the clock reads ECANCELED once; that is lost.
+ * winds it on. Since it may have expired again before fdinfo is read, what is left of an interval
+ * is counted from what timerfd_gettime has said. One that was cancelled by a change of the clock
+ * reads ECANCELED once; that is lost.
  */
 #include "kinds/files/files.h"
 #include "kinds/files/opener.h"
@@ -18,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,20 +87,49 @@ static bool is_running(const TimerfdEntry *timer)
 	return timer->vsec || timer->vnsec;
 }
 
+/* Nanoseconds; far more than anybody waits for is all the same. */
+static uint64_t nanoseconds(uint64_t seconds, uint64_t rest)
+{
+	return seconds < INT64_MAX / NANOSECONDS ? seconds * NANOSECONDS + rest : INT64_MAX;
+}
+
+/*
+ * An interval timer that had `left` at the time `since` and has expired by now, once as far as the
+ * kernel has counted: the others, and how much is left of the interval in which it is.
+ */
+static void wind_on(TimerfdEntry *timer, uint64_t left, uint64_t since)
+{
+	uint64_t interval = nanoseconds(timer->isec, timer->insec), passed = wait_clock() - since;
+	uint64_t over = passed > left ? passed - left : 0, to_come = interval - over % interval;
+
+	timer->ticks += over / interval;
+	timer->vsec = to_come / NANOSECONDS;
+	timer->vnsec = to_come % NANOSECONDS;
+}
+
 /* It is about to expire, or has and is not wound on: then it is looked at once more. */
 static int read_again(const struct open_file *file, TimerfdEntry *timer, struct error *err)
 {
 	struct itimerspec now;
+	uint64_t since;
 	char name[32];
 
 	autoclose int fd = collect_get_file(file, err);
 	if (fd < 0)
 		return -1;
+	since = wait_clock();
 	if (timerfd_gettime(fd, &now) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the timer", file->what);
 	snprintf(name, sizeof name, "fdinfo/%u", file->number);
 	const char *fdinfo = target_read(file->target, name, err);
-	return fdinfo ? parse(file, fdinfo, timer, err) : -1;
+	if (!fdinfo || parse(file, fdinfo, timer, err))
+		return -1;
+	/* One that was set to no time has no expirations either. */
+	if (!is_running(timer) && has_interval(timer) && timer->ticks)
+		wind_on(timer,
+			nanoseconds((uint64_t)now.it_value.tv_sec, (uint64_t)now.it_value.tv_nsec),
+			since);
+	return 0;
 }
 
 static int timerfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)

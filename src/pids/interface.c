@@ -6,8 +6,6 @@
 #include <fcntl.h>
 #include <nestor/last-pids.h>
 
-#define EXPORTED __attribute__((visibility("default")))
-
 static int number_of(const struct error *err)
 {
 	switch (err->name) {
@@ -48,8 +46,7 @@ static int set(int pid_ns_fd, const uint32_t *numbers, size_t count, size_t *ret
 	return err.name == ERR_NONE ? 0 : number_of(&err);
 }
 
-EXPORTED int nestor_set_last_pids(int pid_ns_fd, const pid_t *last_pids, size_t count,
-				  size_t *ret_level)
+int nestor_set_last_pids(int pid_ns_fd, const pid_t *last_pids, size_t count, size_t *ret_level)
 {
 	uint32_t numbers[MAX_LAST_PID_LEVELS] = { 0 };
 	size_t level = count;

@@ -58,6 +58,7 @@ struct pipeline_options {
 	const char *images_dir; /* NULL: the current directory */
 	const char *work_dir;	/* for log, pid file and statistics; NULL: the images directory */
 	const char *log_file;	/* NULL: the log goes to stderr */
+	bool silent;		/* or nowhere */
 	enum log_level log_level;
 	bool shell_job;
 	bool leave_stopped;

@@ -25,7 +25,7 @@ static int open_log(struct session *session, struct error *err)
 	const struct pipeline_options *options = session->options;
 
 	if (!options->log_file) {
-		log_open(STDERR_FILENO, options->log_level);
+		log_open(options->silent ? -1 : STDERR_FILENO, options->log_level);
 		return 0;
 	}
 	session->log_fd =

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/table.h"
 #include "images/images.h"
+#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,10 +102,16 @@ static int make_directory(struct making *making, char *path, struct error *err)
 	return fd;
 }
 
-/* `path` has a leading slash (or is empty: the root) and is changed and restored on the way. */
+/* On the mount that all its descriptions are on, in a mount namespace of the tree or in ours.
+ * `path` has a leading slash (or is empty: the root) and is changed and restored on the way. */
 static int open_directory(struct making *making, char *path, struct error *err)
 {
-	int fd = opener_open_path(making->opener, path, O_PATH | O_DIRECTORY);
+	const RegFileEntry *reg = making->users->entry->reg;
+	int flags = O_PATH | O_DIRECTORY;
+	int fd = regular_is_inside(making->opener->snapshot, reg)
+			 ? mounts_open(making->opener, (uint32_t)reg->mnt_id, *path ? path : "/",
+				       flags)
+			 : opener_open_path(making->opener, path, flags);
 
 	if (fd >= 0)
 		return fd;

@@ -6,7 +6,8 @@
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
  * ancestor that is left) has to be on the same mount: files that never had a name (memory files,
- * shared anonymous memory) and those of mounts that are gone are refused.
+ * shared anonymous memory) and those of mounts that are gone or read-only are refused, and so are
+ * those that are open by way of several mounts.
  */
 #include "kinds/files/ghost.h"
 #include "kinds/files/linked.h"
@@ -32,6 +33,7 @@
 struct known_ghost {
 	struct known_ghost *next; /* of the same number, on another device */
 	dev_t device;
+	uint64_t mount; /* 0: it cannot be told */
 	uint32_t id;
 };
 
@@ -91,13 +93,20 @@ static int mount_above(const char *path, uint64_t *ret_mount)
 	}
 }
 
-static bool can_be_made_again(const struct open_file *file, const char *path)
+static uint64_t mount_of_description(const struct open_file *file)
 {
-	uint64_t own, above;
+	uint64_t mount = 0;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 
-	return fd >= 0 && mount_of(fd, "", &own) == 0 && mount_above(path, &above) == 0 &&
-	       own == above;
+	return fd >= 0 && mount_of(fd, "", &mount) == 0 ? mount : 0;
+}
+
+/* In a mount namespace of the tree that has been looked at already (mount_of_removed_file). */
+static bool can_be_made_again(const struct open_file *file, const RegFileEntry *reg)
+{
+	uint64_t own = mount_of_description(file), above;
+
+	return reg->mnt_id >= 0 || (own && mount_above(reg->name, &above) == 0 && own == above);
 }
 
 /* Device numbers in images are the kernel's: 12 bits of major, 20 of minor. */
@@ -202,7 +211,7 @@ static int write_content(const struct open_file *file, uint32_t id, const GhostF
 	return 0;
 }
 
-static int collect_inode(const struct open_file *file, const char *path, uint32_t *ret_id,
+static int collect_inode(const struct open_file *file, const RegFileEntry *reg, uint32_t *ret_id,
 			 struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -210,6 +219,10 @@ static int collect_inode(const struct open_file *file, const char *path, uint32_
 	const struct stat *stat = &file->stat;
 	const struct known_ghost *seen = find_known(known, stat);
 
+	/* It is made on one mount, and a name on another cannot be linked to it (EXDEV). */
+	if (seen && seen->mount != mount_of_description(file))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file that is open on several mounts", file->what);
 	if (seen) {
 		*ret_id = seen->id;
 		return 0;
@@ -217,7 +230,7 @@ static int collect_inode(const struct open_file *file, const char *path, uint32_
 	if (!S_ISREG(stat->st_mode) && !S_ISDIR(stat->st_mode))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a special file that is unlinked",
 			    file->what);
-	if (!can_be_made_again(file, path))
+	if (!can_be_made_again(file, reg))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that never was at that path", file->what);
 	if (S_ISREG(stat->st_mode) &&
@@ -228,7 +241,8 @@ static int collect_inode(const struct open_file *file, const char *path, uint32_
 		return fail_hint(err, "raise it with --ghost-limit");
 	}
 	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
-	*ghost = (struct known_ghost){ NULL, stat->st_dev, ++known->last_id };
+	*ghost = (struct known_ghost){ NULL, stat->st_dev, mount_of_description(file),
+				       ++known->last_id };
 	if (!table_add(&known->by_inode, collect->arena, stat->st_ino, ghost)) {
 		struct known_ghost *first = table_find(&known->by_inode, stat->st_ino);
 		ghost->next = first->next;
@@ -245,7 +259,7 @@ int ghost_collect(const struct open_file *file, const FileEntry *entry, struct e
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	uint32_t id = 0;
 
-	if (collect_inode(file, entry->reg->name, &id, err))
+	if (collect_inode(file, entry->reg, &id, err))
 		return -1;
 	RemapFilePathEntry *remap =
 		snapshot_new(snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);

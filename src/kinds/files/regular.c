@@ -140,6 +140,29 @@ static bool ends_with_deleted(const char *link)
 	return length > suffix && strcmp(link + length - suffix, DELETED_SUFFIX) == 0;
 }
 
+/*
+ * What was removed in a mount namespace of the tree: 1; 0: it is something else. Links counts tell,
+ * as anything may be called "(deleted)"; of files of processes, which are gone with them, they do not.
+ */
+static int collect_removed(const struct open_file *file, const FileEntry *entry, struct error *err)
+{
+	RegFileEntry *reg = entry->reg;
+	size_t length = strlen(reg->name) - strlen(DELETED_SUFFIX);
+	uint32_t mount_id;
+
+	if (file->stat.st_nlink || !ends_with_deleted(file->link) || process_file_recognise(file) ||
+	    gone_process_recognise(file))
+		return 0;
+	char *path = arena_string(file->target->collect->arena, reg->name);
+	path[length] = '\0';
+	int mounted = mount_of_removed_file(file, path, &mount_id, err);
+	if (mounted <= 0)
+		return mounted;
+	reg->mnt_id = (int32_t)mount_id;
+	reg->name = path;
+	return ghost_collect(file, entry, err) ? -1 : 1;
+}
+
 static int regular_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct arena *arena = file->target->collect->arena;
@@ -154,6 +177,9 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	}
 	reg->name = arena_string(arena, file->link);
 	uint32_t mount_id;
+	int removed = collect_removed(file, entry, err);
+	if (removed)
+		return removed < 0 ? -1 : 0;
 	int elsewhere = mount_of_file(file, &mount_id, err);
 	if (elsewhere < 0)
 		return -1;

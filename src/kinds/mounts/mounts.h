@@ -23,6 +23,12 @@ void mount_namespaces_release(struct collect *collect);
  * a look that the file is found there again by its path; 0 for all others.
  */
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
+/*
+ * The same of a file whose last name is gone, which was at `path`: what is left of the directories
+ * above has to be on its mount, and something can be made there.
+ */
+int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
+			  struct error *err);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
 /*

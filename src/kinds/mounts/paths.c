@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -150,6 +151,57 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	if (found < 0 || !survey_is_same(fd, found))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: in its mount namespace its path leads to another file or to none",
+			    file->what);
+	*ret_mount_id = (uint32_t)mount_id;
+	return 1;
+}
+
+/* The nearest directory that is left on the way to `path`, on that mount and not below another. */
+static bool is_left_above(const struct live_namespace *namespace, const struct mount_line *line,
+			  const char *path)
+{
+	char directory[PATH_MAX];
+	char *slash;
+
+	if (strlen(path) >= sizeof directory)
+		return false;
+	strcpy(directory, path);
+	while ((slash = strrchr(directory, '/'))) {
+		slash[slash == directory] = '\0';
+		if (!path_below(directory, line->mountpoint))
+			return false;
+		autoclose int fd = survey_open_on_mount(namespace, line, directory);
+		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR) || !directory[1])
+			return fd >= 0;
+	}
+	return false;
+}
+
+int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
+			  struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace;
+	struct statvfs fs;
+
+	if (!survey || !survey->n_namespaces)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0 || fstatvfs(fd, &fs) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	const struct mount_line *line =
+		is_own_mount(survey, mount_id) ? NULL : find_mount(survey, mount_id, &namespace);
+	if (!line)
+		return 0;
+	if (!is_left_above(namespace, line, path))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file that never was at that path", file->what);
+	if (fs.f_flag & ST_RDONLY)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file on a mount that is read-only, where it cannot be "
+			    "made again",
 			    file->what);
 	*ret_mount_id = (uint32_t)mount_id;
 	return 1;

@@ -16,7 +16,6 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
-#include "collect/read-ahead.h"
 #include "kinds/kind.h"
 
 #include <errno.h>
@@ -276,7 +275,7 @@ int survey_hold(struct collect *collect, int taken_fd, const char *what, NsFileE
 static int read_link(struct target *target, const char *link, char *text, size_t size,
 		     struct error *err)
 {
-	ssize_t length = read_ahead_link(target, link, text, size - 1);
+	ssize_t length = target_link(target, link, text, size - 1);
 
 	/* ptrace_may_access: of a zombie nothing but the dumpable mark is left to judge by. */
 	if (length < 0 && target->zombie && errno == EACCES)

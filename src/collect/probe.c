@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
+#include <sys/syscall.h>
 
 #ifndef PTRACE_O_SUSPEND_SECCOMP /* linux/ptrace.h, which does not go together with sys/ptrace.h \
 				  */
@@ -106,17 +107,20 @@ size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t
 	return index;
 }
 
+/*
+ * By a read of the table where that may be called. Else by asking for the access rights of all 8,192
+ * selectors, which no filter forbids, but which takes 0.2 ms.
+ */
 size_t probe_local_segments(struct probe *probe)
 {
-	size_t index = probe->n_calls++;
+	enum { READ_TABLE, ENTRY_SIZE = 8 };
+	size_t index = probe_ask(probe, SYS_modify_ldt, READ_TABLE, probe_buffer(probe, ENTRY_SIZE),
+				 ENTRY_SIZE);
 
-	assert(index < MAX_CALLS);
-	probe->ops[index] = (struct op){
-		.kind = OP_LOCAL,
-		.check = CHECK_NONE,
-		.result = probe->injection.arena + RESULTS_AT + index * sizeof(uint64_t),
-	};
-	probe->forbidden[index] = !probe->may_run;
+	if (probe->may_run && probe->forbidden[index]) {
+		probe->ops[index].kind = OP_LOCAL;
+		probe->forbidden[index] = false;
+	}
 	return index;
 }
 

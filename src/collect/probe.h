@@ -28,7 +28,7 @@ size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t
 	probe_call((probe), (nr), (const uint64_t[]){ 0, ##__VA_ARGS__ } + 1, \
 		   sizeof((const uint64_t[]){ 0, ##__VA_ARGS__ }) / sizeof(uint64_t) - 1)
 
-/* The same without a call: how many segments of its own the task has (modify_ldt(2)). */
+/* Positive if the task has segments of its own (modify_ldt(2)), whatever its filters forbid. */
 size_t probe_local_segments(struct probe *probe);
 
 /* Zeroed memory inside the task that a call may write to; valid as an argument only. */

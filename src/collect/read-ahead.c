@@ -9,7 +9,6 @@
 #include "base/arena.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
-#include "model/namespaces.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,11 +17,11 @@
 
 /* What is read of every task, and costs something. */
 static const char *const names[] = { "smaps", "limits", "timers", "personality", "oom_score_adj" };
+/* Not those of namespaces: they are wanted of all tasks before anything else. */
 static const char *const links[] = { "cwd", "root", "exe" };
 enum {
 	N_NAMES = sizeof names / sizeof *names,
-	N_OTHER_LINKS = sizeof links / sizeof *links,
-	N_LINKS = NAMESPACE_TYPES + N_OTHER_LINKS, /* those of namespaces, by their type, first */
+	N_LINKS = sizeof links / sizeof *links,
 	LINK_ROOM = 64, /* longer ones are read when they are asked for */
 };
 
@@ -41,11 +40,6 @@ struct read_ahead {
 	} links[N_LINKS];
 };
 
-static const char *link_name(size_t i)
-{
-	return i < NAMESPACE_TYPES ? namespace_types[i].link : links[i - NAMESPACE_TYPES];
-}
-
 static void read_texts(struct errand *errand, enum assistant_thread thread)
 {
 	struct read_ahead *ahead = (struct read_ahead *)errand;
@@ -58,7 +52,7 @@ static void read_texts(struct errand *errand, enum assistant_thread thread)
 	}
 	for (size_t i = 0; i < N_LINKS; i++)
 		ahead->links[i].length =
-			target_link(ahead->target, link_name(i), ahead->links[i].text, LINK_ROOM);
+			target_link(ahead->target, links[i], ahead->links[i].text, LINK_ROOM);
 }
 
 /* The place of a name in a list, which is its length if it is not there. */
@@ -110,19 +104,10 @@ ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text
 	return ahead->files[i].length;
 }
 
-static size_t find_link(const char *name)
-{
-	size_t i = 0;
-
-	while (i < N_LINKS && strcmp(link_name(i), name) != 0)
-		i++;
-	return i;
-}
-
 ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, size_t size)
 {
 	struct read_ahead *ahead = target->ahead;
-	size_t i = find_link(name);
+	size_t i = find(links, N_LINKS, name);
 
 	if (!ahead || i == N_LINKS)
 		return target_link(target, name, buffer, size);

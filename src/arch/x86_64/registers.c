@@ -98,6 +98,7 @@ enum { MAX_COMPONENTS = 10 };
 struct processor {
 	uint64_t components; /* XCR0: those that the kernel has switched on */
 	size_t xstate_size;  /* of the standard layout with these */
+	bool protection_keys;
 	struct {
 		size_t offset, size; /* size 0 where this processor lacks the component */
 	} places[MAX_COMPONENTS];
@@ -105,9 +106,12 @@ struct processor {
 
 static void read_processor(struct processor *processor)
 {
+	enum { EXTENDED_FEATURES = 7, OSPKE = 1 << 4 };
 	uint32_t eax, ebx, ecx, edx;
 
 	processor->components = LEGACY_COMPONENTS;
+	processor->protection_keys =
+		__get_cpuid_count(EXTENDED_FEATURES, 0, &eax, &ebx, &ecx, &edx) && (ecx & OSPKE);
 	processor->xstate_size = XSAVE_HEADER_END;
 	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
 		return;
@@ -448,8 +452,5 @@ int registers_load(const CoreEntry *core, struct user_regs_struct *regs, uint8_t
 
 bool arch_has_protection_keys(void)
 {
-	enum { EXTENDED_FEATURES = 7, OSPKE = 1 << 4 };
-	unsigned a, b, c, d;
-
-	return __get_cpuid_count(EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & OSPKE);
+	return processor()->protection_keys;
 }

@@ -114,17 +114,19 @@ static size_t find_huge_parts(const struct page_fill *fill, struct huge_part **r
 
 void page_fill_plan(struct page_fill *fill)
 {
-	struct filler *filler = arena_new(fill->plan->arena, struct filler);
+	struct filler filler; /* not in the arena: 16 KiB per task would cost more than planning */
 	struct huge_part *parts;
 	size_t n_parts = find_huge_parts(fill, &parts);
 	uint64_t staging = huge_pages_staging(fill, parts, n_parts);
 
-	filler->fill = fill;
+	filler.fill = fill;
+	filler.n_runs = 0;
+	filler.source = filler.offset = filler.size = 0;
 	for (size_t i = 0; !staging && i < n_parts; i++)
 		huge_pages_collapse(fill, &parts[i]);
 	for (size_t i = 0; i < fill->n_pieces; i++)
-		fill_piece(filler, &fill->pieces[i], staging != 0);
-	filler_flush(filler);
+		fill_piece(&filler, &fill->pieces[i], staging != 0);
+	filler_flush(&filler);
 	if (staging)
 		huge_pages_move(fill, staging, parts, n_parts);
 }

@@ -108,8 +108,8 @@ size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t
 }
 
 /*
- * By a read of the table where that may be called. Else by asking for the access rights of all 8,192
- * selectors, which no filter forbids, but which takes 0.2 ms.
+ * By a read of the table where that may be called. Else by asking for the access rights of all
+ * 8,192 selectors, which no filter forbids, but which takes 0.2 ms.
  */
 size_t probe_local_segments(struct probe *probe)
 {

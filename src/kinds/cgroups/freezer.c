@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -284,29 +285,48 @@ static int look_at_task(struct collect *collect, struct freezer *freezer, struct
 }
 
 static int look_at_tree(struct collect *collect, struct freezer *freezer, struct roots *roots,
-			pid_t pid, size_t depth, struct error *err)
+			pid_t pid, size_t depth, struct error *err);
+
+static int look_at_children(struct collect *collect, struct freezer *freezer, struct roots *roots,
+			    pid_t pid, const char *thread, size_t depth, struct error *err)
 {
 	char path[300], text[64 * 1024];
-	autoclosedir DIR *tasks = NULL;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+		return 0;
+	for (char *at = text, *end; *at; at = end) {
+		long child = strtol(at, &end, 10);
+		if (end == at)
+			break;
+		if (look_at_tree(collect, freezer, roots, (pid_t)child, depth + 1, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int look_at_tree(struct collect *collect, struct freezer *freezer, struct roots *roots,
+			pid_t pid, size_t depth, struct error *err)
+{
+	enum { LINKS_OF_ONE_THREAD = 3 };
+	char path[64];
+	struct stat stat_;
 	const struct dirent *entry;
 
 	if (look_at_task(collect, freezer, roots, pid, err))
 		return -1;
+	if (depth >= MOST_CHAIN)
+		return 0;
 	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-	tasks = depth < MOST_CHAIN ? opendir(path) : NULL;
-	while (tasks && (entry = readdir(tasks))) {
-		snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, entry->d_name);
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
-			continue;
-		for (char *at = text, *end; *at; at = end) {
-			long child = strtol(at, &end, 10);
-			if (end == at)
-				break;
-			if (look_at_tree(collect, freezer, roots, (pid_t)child, depth + 1, err))
-				return -1;
-		}
+	if (stat(path, &stat_) == 0 && stat_.st_nlink == LINKS_OF_ONE_THREAD) {
+		snprintf(path, sizeof path, "%d", (int)pid);
+		return look_at_children(collect, freezer, roots, pid, path, depth, err);
 	}
+	autoclosedir DIR *tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    look_at_children(collect, freezer, roots, pid, entry->d_name, depth, err))
+			return -1;
 	return 0;
 }
 

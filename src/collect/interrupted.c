@@ -204,6 +204,27 @@ static bool slept_for(struct target *target, const struct target_thread *thread,
 	return true;
 }
 
+/*
+ * When a stopped thread last ran: right before, the kernel has written what its call had left. Not
+ * known: now, since an earlier time would end the call too early.
+ */
+static uint64_t stopped_since(struct target *target, const struct target_thread *thread)
+{
+	uint64_t now = wait_clock(), at, unused;
+	const int64_t *difference;
+	unsigned processor;
+	char path[PATH_ROOM];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/sched", thread->tid, thread->tid);
+	if (!scheduler_processor(thread->tid, 't', &processor) ||
+	    !scheduler_read(path, &at, &unused))
+		return now;
+	difference = scheduler_clock(target->collect, processor);
+	if (!difference || (int64_t)at + *difference > (int64_t)now)
+		return now;
+	return (uint64_t)((int64_t)at + *difference);
+}
+
 /* --- which call it was -------------------------------------------------------------------- */
 
 static bool read_memory(const struct target *target, uint64_t address, void *bytes, size_t size)
@@ -308,9 +329,10 @@ static struct timespec timespec_of(uint64_t time)
 				  .tv_nsec = (long)(time % SECOND) };
 }
 
+/* To the nearest: rounded up, every dump would add half a millisecond. */
 static uint64_t milliseconds_of(uint64_t time)
 {
-	return (time + MILLISECOND - 1) / MILLISECOND;
+	return (time + MILLISECOND / 2) / MILLISECOND;
 }
 
 static bool write_time(const struct thread_timeout *timeout, pid_t tid)
@@ -394,8 +416,9 @@ static bool settle_timeout(struct target *target, struct target_thread *thread,
 	uint64_t args[6];
 
 	registers_arguments(fresh, args);
-	/* What the kernel has written is as of the stop: an earlier time would end it too early. */
-	if (!((block || call->updates) && read_remaining(target, call, args, &timeout))) {
+	if ((block || call->updates) && read_remaining(target, call, args, &timeout)) {
+		timeout.as_of = stopped_since(target, thread);
+	} else {
 		if (!has_timeout(call, args))
 			return !block;
 		/* The arguments of a call that was interrupted before are of its beginning. */

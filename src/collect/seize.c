@@ -45,6 +45,7 @@ enum {
 	VFORK_PATIENCE = 20000000,   /* nanoseconds until we ask why a thread does not stop */
 	RELEASE_PATIENCE = 20000000, /* the same for one that was told to, and is let go instead */
 	LONGEST_RELEASE = 1000000000,
+	LONGEST_QUEUE = 10, /* seconds, for one that only lacks a processor */
 };
 
 static struct found_task *find_task(const struct found_tree *tree, pid_t pid)
@@ -482,15 +483,25 @@ static enum stop_outcome wait_all_stopped(struct found_tree *tree, struct error 
 	return STOP_DONE;
 }
 
+/* It has been woken, and stops as soon as it gets to run. */
+static bool is_runnable(pid_t pid, pid_t tid)
+{
+	struct error unused = { 0 };
+	struct thread_state state;
+
+	return thread_state_read(pid, tid, &state, &unused) == 0 && state.state == 'R';
+}
+
 /* On a busy machine a thread takes its time; one in vfork does not stop before its child goes. */
 static int await_late_stop(pid_t pid, pid_t tid, int *ret_status)
 {
-	uint64_t latest = wait_clock() + LONGEST_RELEASE;
+	uint64_t latest = wait_clock() + LONGEST_RELEASE, longest = wait_deadline(LONGEST_QUEUE);
 	int found;
 
 	do
 		found = wait_for(tid, wait_clock() + RELEASE_PATIENCE, ret_status);
-	while (found == 0 && wait_clock() < latest && !thread_waits_for_vfork(pid, tid));
+	while (found == 0 && wait_clock() < (is_runnable(pid, tid) ? longest : latest) &&
+	       !thread_waits_for_vfork(pid, tid));
 	return found;
 }
 

@@ -169,6 +169,19 @@ void scenario_note(const char *format, ...)
 	va_end(arguments);
 }
 
+unsigned scenario_patience(void)
+{
+	const char *patience = getenv("SCENARIO_PATIENCE");
+
+	return patience ? (unsigned)atoi(patience) : 1;
+}
+
+void scenario_time_is_over(void)
+{
+	if (!scenario_is_restored() && !scenario_is_marked("time-is-over"))
+		scenario_mark("time-is-over");
+}
+
 int scenario_end(void)
 {
 	bool failed = __atomic_load_n(&failures, __ATOMIC_RELAXED) > 0;

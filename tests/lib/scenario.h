@@ -87,6 +87,14 @@ void scenario_ids(char text[SCENARIO_IDS_ROOM]);
 /* At how many levels the calling thread has an id, as far as /proc shows. */
 unsigned scenario_levels(void);
 
+/*
+ * A state that lasts for a time only. On a machine that is too busy the time may be over before the
+ * program is let go: then it says so, and the runner, if nothing has failed, runs it once more with
+ * a patience that is larger: a factor for such times.
+ */
+unsigned scenario_patience(void);
+void scenario_time_is_over(void);
+
 /* Sleeps, whatever signals arrive. */
 void scenario_sleep_ms(unsigned milliseconds);
 

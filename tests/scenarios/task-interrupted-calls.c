@@ -21,11 +21,12 @@ static int read_pipe[2], poll_pipe[2];
 
 static void *in_nanosleep(void *data)
 {
-	const struct timespec time = { .tv_sec = 2 };
+	const struct timespec time = { .tv_sec = 2 * scenario_patience() };
 
 	(void)data;
 	__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
 	int result = nanosleep(&time, NULL);
+	scenario_time_is_over();
 	scenario_check(result == 0, "nanosleep: errno %d", errno);
 	return NULL;
 }
@@ -36,9 +37,10 @@ static void *in_absolute_sleep(void *data)
 
 	(void)data;
 	clock_gettime(CLOCK_REALTIME, &time);
-	time.tv_sec += 2;
+	time.tv_sec += 2 * scenario_patience();
 	__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
 	int result = clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &time, NULL);
+	scenario_time_is_over();
 	scenario_check(result == 0, "clock_nanosleep: error %d", result);
 	return NULL;
 }
@@ -55,13 +57,15 @@ static void *in_futex(void *data)
 
 static void *in_timed_futex(void *data)
 {
-	const struct timespec time = { .tv_sec = 2 };
+	const struct timespec time = { .tv_sec = 2 * scenario_patience() };
 
 	(void)data;
 	__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
 	long result = syscall(SYS_futex, &timed_word, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0);
-	scenario_check(result < 0 && errno == ETIMEDOUT, "futex with timeout: %ld, errno %d",
-		       result, errno);
+	int error = errno;
+	scenario_time_is_over();
+	scenario_check(result < 0 && error == ETIMEDOUT, "futex with timeout: %ld, errno %d",
+		       result, error);
 	return NULL;
 }
 

@@ -141,32 +141,6 @@ static int collect_peer(struct collect *collect, int fd, UnixSkEntry *sk, pid_t 
 
 /* ---- Name ---- */
 
-/* What has the path now, as the task that holds the socket sees it (O_PATH). */
-static int open_in_task(const struct target *target, const char *path)
-{
-	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-				.resolve = RESOLVE_IN_ROOT };
-	autoclose int root = target_open(target, "root", O_PATH | O_DIRECTORY);
-
-	return root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
-}
-
-/* Where a mount namespace of the tree has it. */
-static int collect_place(struct collect *collect, const struct open_file *file, int fd,
-			 UnixSkEntry *sk, struct error *err)
-{
-	uint32_t mount_id;
-	const char *path;
-	int found = mount_of_inode(collect, fd, &mount_id, &path, file->what, err);
-
-	if (found <= 0)
-		return found;
-	sk->has_mnt_id = true;
-	sk->mnt_id = (int32_t)mount_id;
-	sk->place = arena_string(collect->arena, path);
-	return 0;
-}
-
 static void set_permissions(struct collect *collect, UnixSkEntry *sk, const struct stat *inode)
 {
 	sk->file_perms = snapshot_new(collect->snapshot, FILE_PERMS_ENTRY, FilePermsEntry);
@@ -179,32 +153,25 @@ static void set_permissions(struct collect *collect, UnixSkEntry *sk, const stru
 static int collect_path_name(struct collect *collect, const struct open_file *file, int fd,
 			     const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
 {
-	const char *path = (const char *)sk->name.data;
-	struct stat inode = { 0 }, there = { 0 };
+	struct stat inode = { .st_ino = socket->file_inode, .st_nlink = 1 };
 	autoclose int path_fd = ioctl(fd, SIOCUNIXFILE);
-	bool may_open = path_fd >= 0;
 
-	if (may_open ? fstat(path_fd, &inode) < 0 : errno != EPERM)
+	if (path_fd >= 0 ? fstat(path_fd, &inode) < 0 : errno != EPERM)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its name", file->what);
-	autoclose int there_fd = path[0] == '/' && (!may_open || inode.st_nlink)
-					 ? open_in_task(file->target, path)
-					 : -1;
-	if (there_fd >= 0 && fstat(there_fd, &there) < 0)
+	if (path_fd >= 0)
+		set_permissions(collect, sk, &inode);
+	sk->has_deleted = true;
+	autoclose int there_fd = unix_place_find(file, sk, path_fd, &inode, err);
+	if (there_fd == -1)
+		return -1;
+	sk->deleted = there_fd < 0;
+	if (sk->deleted || path_fd >= 0)
+		return 0;
+	if (fstat(there_fd, &inode) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at its name",
 				  file->what);
-	sk->has_deleted = true;
-	if (may_open) {
-		set_permissions(collect, sk, &inode);
-		sk->deleted = inode.st_ino != there.st_ino || inode.st_dev != there.st_dev;
-		if (inode.st_nlink && path[0] != '/')
-			return fail(err, ERR_UNSUPPORTED_FILE, "%s has a relative name (%s)",
-				    file->what, path);
-	} else {
-		sk->deleted = (uint32_t)there.st_ino != socket->file_inode;
-		if (!sk->deleted)
-			set_permissions(collect, sk, &there);
-	}
-	return sk->deleted ? 0 : collect_place(collect, file, there_fd, sk, err);
+	set_permissions(collect, sk, &inode);
+	return 0;
 }
 
 static int collect_name(struct collect *collect, const struct open_file *file, int fd,

@@ -130,7 +130,8 @@ static struct unix_end *listener_of(const struct unix_world *world, const struct
 		    sk->name.len == end->sk->name.len &&
 		    memcmp(sk->name.data, end->sk->name.data, sk->name.len) == 0 &&
 		    (unix_name_is_path(sk) || world->ends[i].net == end->net) &&
-		    sk->deleted == end->sk->deleted)
+		    sk->deleted == end->sk->deleted &&
+		    strcmp(sk->place ? sk->place : "", end->sk->place ? end->sk->place : "") == 0)
 			return &world->ends[i];
 	}
 	return NULL;

@@ -52,12 +52,21 @@ static const char *path_of(const UnixSkEntry *sk, char *text)
 	return text;
 }
 
-/* The directory that a path is in, below the root of the restore, and the last part of it. */
+/* A path on the mount that has the socket's name, or else below the root of the restore. */
+static int open_there(const struct file_opener *opener, const UnixSkEntry *sk, const char *path)
+{
+	int flags = O_PATH | O_DIRECTORY;
+
+	return unix_name_is_inside(opener->snapshot, sk)
+		       ? mounts_open(opener, (uint32_t)sk->mnt_id, path[0] ? path : "/", flags)
+		       : opener_open_path(opener, path[0] ? path : "/", flags);
+}
+
+/* The directory that a name is in, and the last part of it. */
 static int open_parent(const struct file_opener *opener, const UnixSkEntry *sk, char *path,
 		       const char **ret_last)
 {
-	bool inside = unix_name_is_inside(opener->snapshot, sk);
-	if (inside)
+	if (sk->place)
 		snprintf(path, PATH_MAX, "%s", sk->place);
 	else
 		path_of(sk, path);
@@ -69,10 +78,7 @@ static int open_parent(const struct file_opener *opener, const UnixSkEntry *sk, 
 	}
 	*slash = '\0';
 	*ret_last = slash + 1;
-	if (inside)
-		return mounts_open(opener, (uint32_t)sk->mnt_id, path[0] ? path : "/",
-				   O_PATH | O_DIRECTORY);
-	return opener_open_path(opener, path[0] ? path : "/", O_PATH | O_DIRECTORY);
+	return open_there(opener, sk, path);
 }
 
 static int verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct error *err)
@@ -162,6 +168,13 @@ static int bind_there(void *argument)
 	const struct bind_request *request = argument;
 
 	return bind(request->fd, (const struct sockaddr *)&request->address, request->length);
+}
+
+static int bind_there_of(void *argument)
+{
+	struct owned_request *owned = argument;
+
+	return bind_there(&owned->request);
 }
 
 static int bind_in(const struct aside *aside, const UnixSkEntry *sk, int fd)
@@ -268,70 +281,120 @@ static int bind_as_owner(void *argument)
 	return bind_there((void *)(uintptr_t)&owned->request);
 }
 
-/* The directory that its name begins at: the place ends with it, unless links are on the way. */
-static int open_start(struct unix_world *world, const UnixSkEntry *sk, int root_fd)
+/* The root directory that the tree, or this part of it, has: borrowed; -1: it is ours. */
+static int root_of(const struct file_opener *opener, const UnixSkEntry *sk)
 {
-	char path[PATH_MAX];
-	size_t name = strlen(path_of(sk, path)), place = strlen(sk->place);
-
-	if (name < place && strcmp(sk->place + place - name, path) == 0) {
-		snprintf(path, sizeof path, "%.*s", (int)(place - name), sk->place);
-		int fd = mounts_open(world->opener, (uint32_t)sk->mnt_id, path,
-				     O_PATH | O_DIRECTORY);
-		if (fd >= 0)
-			return fd;
-	}
-	return fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+	if (unix_name_is_inside(opener->snapshot, sk))
+		return mounts_root(opener, (uint32_t)sk->mnt_id);
+	return opener->root_fd == AT_FDCWD ? -1 : opener->root_fd;
 }
 
-/* In a mount namespace of the tree: bind(2) looks for the path in there. */
-static int bind_inside(struct unix_world *world, struct unix_end *end, int parent, const char *last,
-		       struct error *err)
+/*
+ * Whether the place of a socket ends as its address does, and what comes before: there the address
+ * begins. The last part is that of the address, as bind(2) has to make it.
+ */
+bool unix_place_begins(const UnixSkEntry *sk, char *ret_start)
+{
+	char path[PATH_MAX], place[2 * PATH_MAX];
+	const char *last = strrchr(path_of(sk, path), '/');
+
+	snprintf(place, sizeof place, "%.*s/%s", (int)(strrchr(sk->place, '/') - sk->place),
+		 sk->place, last ? last + 1 : path);
+	size_t name = strlen(path), length = strlen(place);
+	if (name > length || strcmp(place + length - name, path) != 0 || length - name >= PATH_MAX)
+		return false;
+	place[length - name] = '\0';
+	strcpy(ret_start, place);
+	return path[0] == '/' || place[length - name - 1] == '/';
+}
+
+/* -1: begin at the root, as links are on the way, or the address alone tells. */
+static int open_start(const struct file_opener *opener, const UnixSkEntry *sk)
+{
+	char start[PATH_MAX];
+
+	return sk->place && unix_place_begins(sk, start) ? open_there(opener, sk, start) : -1;
+}
+
+/* A socket, and the name it has in a directory: what bind(2) is to make gets that name. */
+struct naming {
+	int parent;	      /* the directory */
+	const char *last;     /* the name */
+	const char *bound;    /* what bind(2) makes there */
+	char aside[NAME_MAX]; /* what stood there goes by this name meanwhile */
+};
+
+static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd)
+{
+	struct owned_request owned = { .request.fd = fd };
+	struct aside aside = ASIDE_HERE;
+	autoclose int start = open_start(world->opener, sk);
+
+	aside.root = start >= 0 ? start : root_of(world->opener, sk);
+	owned.request.address = unix_address(sk, &owned.request.length);
+	if (unix_name_is_inside(world->opener->snapshot, sk))
+		owned.owner = sk->file_perms;
+	else if (aside.root < 0)
+		return bind_there(&owned.request);
+	return aside_run(&aside, owned.owner ? bind_as_owner : bind_there_of, &owned);
+}
+
+/* Nobody loses a name: what has that of the address now is out of the way for the moment. */
+static int bind_and_rename(struct unix_world *world, const UnixSkEntry *sk, int fd,
+			   struct naming *naming)
+{
+	bool moved = renameat(naming->parent, naming->bound, naming->parent, naming->aside) == 0;
+
+	if (!moved && errno != ENOENT)
+		return -1;
+	int result = bind_in_place(world, sk, fd);
+	if (result == 0)
+		result = renameat(naming->parent, naming->bound, naming->parent, naming->last);
+	int failure = errno;
+	if (moved && renameat(naming->parent, naming->aside, naming->parent, naming->bound) < 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
+		      struct naming *naming)
+{
+	if (unlinkat(naming->parent, naming->last, 0) < 0 && errno != ENOENT)
+		return -1;
+	return strcmp(naming->bound, naming->last) == 0 ? bind_in_place(world, sk, fd)
+							: bind_and_rename(world, sk, fd, naming);
+}
+
+/*
+ * What the dump has left there gives way: a socket without anybody who is bound to it. In a mount
+ * namespace of the tree the directory keeps its times.
+ */
+static int bind_visible(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	const UnixSkEntry *sk = end->sk;
-	struct owned_request owned = { .request.fd = end->fd, .owner = sk->file_perms };
-	struct aside aside = ASIDE_HERE;
-	int root_fd = mounts_root(world->opener, (uint32_t)sk->mnt_id);
-	autoclose int start = root_fd < 0 ? -1 : open_start(world, sk, root_fd);
+	char path[PATH_MAX], text[PATH_MAX], self[64];
+	const char *slash = strrchr(path_of(sk, text), '/');
+	struct naming naming = { .bound = slash ? slash + 1 : text };
 	struct stat before;
 
-	aside.root = start;
-	owned.request.address = unix_address(sk, &owned.request.length);
-	if (start < 0 || fstat(parent, &before) < 0 ||
-	    (unlinkat(parent, last, 0) < 0 && errno != ENOENT) ||
-	    aside_run(&aside, bind_as_owner, &owned) < 0 ||
-	    finish_name(parent, last, sk, &end->name_fd) < 0)
+	if (verify_name(world->opener, sk, err))
+		return -1;
+	autoclose int parent = open_parent(world->opener, sk, path, &naming.last);
+	naming.parent = parent;
+	snprintf(naming.aside, sizeof naming.aside, ".nestor-socket-%u", sk->ino);
+	if (parent < 0 || fstat(parent, &before) < 0 ||
+	    bind_named(world, sk, end->fd, &naming) < 0 ||
+	    finish_name(parent, naming.last, sk, &end->name_fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",
-				  sk->ino, sk->place);
+				  sk->ino, sk->place ? sk->place : text);
+	if (!unix_name_is_inside(world->opener->snapshot, sk))
+		return 0;
 	const struct timespec times[2] = { before.st_atim, before.st_mtim };
-	char self[64];
 	snprintf(self, sizeof self, "/proc/self/fd/%d", parent);
 	return utimensat(AT_FDCWD, self, times, 0) < 0
 		       ? fail_errno(err, ERR_IO, "cannot set the times of %s", sk->place)
 		       : 0;
-}
-
-/* What the dump has left there gives way: a socket without anybody who is bound to it. */
-static int bind_visible(struct unix_world *world, struct unix_end *end, struct error *err)
-{
-	const UnixSkEntry *sk = end->sk;
-	char path[PATH_MAX], text[PATH_MAX];
-	const char *last;
-
-	if (verify_name(world->opener, sk, err))
-		return -1;
-	autoclose int parent = open_parent(world->opener, sk, path, &last);
-	if (parent >= 0 && unix_name_is_inside(world->opener->snapshot, sk))
-		return bind_inside(world, end, parent, last, err);
-	if (parent < 0 || (unlinkat(parent, last, 0) < 0 && errno != ENOENT))
-		return fail_errno(err, ERR_IO, "unix socket %u: cannot make room for its name %s",
-				  sk->ino, path_of(sk, text));
-	struct aside aside = ASIDE_HERE;
-	aside.root = world->opener->root_fd == AT_FDCWD ? -1 : world->opener->root_fd;
-	if (bind_in(&aside, sk, end->fd) < 0 || finish_name(parent, last, sk, &end->name_fd) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",
-				  sk->ino, path_of(sk, text));
-	return 0;
 }
 
 int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err)

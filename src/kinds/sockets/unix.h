@@ -40,6 +40,14 @@ struct unix_world {
 int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int unix_complete(struct collect *collect, struct error *err);
 
+/*
+ * unix-place.c: what has the name of a socket now (O_PATH): -2 where it has none any more. Its
+ * place is recorded where the name alone does not lead there. `path_fd` is the name that was
+ * bound, -1: it cannot be had, and all that is known of `inode` is its number.
+ */
+int unix_place_find(const struct open_file *file, UnixSkEntry *sk, int path_fd,
+		    const struct stat *inode, struct error *err);
+
 /* unix-queue.c */
 int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		       struct error *err);
@@ -53,6 +61,8 @@ bool unix_name_is_path(const UnixSkEntry *sk);
 /* Is its name in a mount namespace of the tree? These are made late, and then so are sockets. */
 bool unix_name_is_inside(const struct snapshot *snapshot, const UnixSkEntry *sk);
 struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length);
+/* Does sk->place end as the address does? Then what comes before, with room for PATH_MAX. */
+bool unix_place_begins(const UnixSkEntry *sk, char *ret_start);
 /* Binds end->fd to its name, where that belongs. */
 int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err);
 /* The same for another socket, with a name that nobody else sees. */

@@ -43,7 +43,8 @@ struct target;
 	LOSS(PROTECTION_KEYS, "protection-keys", "memory protection keys that are allocated")  \
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
-	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")
+	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \
+	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)")
 
 enum loss {
 #define LOSS(symbol, name, what) LOSS_##symbol,

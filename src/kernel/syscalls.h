@@ -17,6 +17,7 @@ enum kcmp_object {
 	KCMP_OBJECT_FILES,
 	KCMP_OBJECT_FS,
 	KCMP_OBJECT_SIGHAND,
+	KCMP_OBJECT_SEMAPHORE_UNDO = 6,
 	KCMP_OBJECT_EPOLL = 7, /* KCMP_EPOLL_TFD; the second index is the address of a slot */
 };
 struct kcmp_slot {

@@ -5,6 +5,7 @@
  * file kind that recognises a description has it.
  */
 #include "kinds/files/files.h"
+#include "kinds/ipc/posix-queues.h"
 #include "kinds/kind.h"
 #include "kinds/memory/memory.h"
 #include "kinds/mounts/mounts.h"
@@ -21,6 +22,7 @@ static const struct file_kind *const file_kinds[] = {
 	&pty_kind,	      /* both sides of pseudo-terminals */
 	&io_uring_kind,	      /* io_uring instances */
 	&memfd_kind,	      /* memory without a path */
+	&posix_queue_kind,    /* mq_open(3) */
 	&regular_kind,	      /* whatever has a path, and unlinked files */
 	&fifo_kind,	      /* named pipes */
 	&pipe_kind,	      /* both ends of pipe(2) */
@@ -71,6 +73,7 @@ static const struct task_kind *const process_stage[] = {
 	&memory_policy_kind,
 	&process_attributes_kind,
 	&memory_barriers_kind,
+	&semaphore_undo_kind,
 	&signal_actions_kind,
 	&coredump_filter_kind,
 	&autogroup_kind,

@@ -425,6 +425,46 @@ static enum error_name check_segment(uint64_t size, size_t content, uint32_t mod
 	return check(&fixture, &ipc_namespace_kind);
 }
 
+static enum error_name check_posix_queue(const char *name, uint32_t most_messages,
+					 uint32_t first_priority, uint32_t second_priority,
+					 size_t size)
+{
+	struct fixture fixture;
+
+	begin_ipc(&fixture);
+	PosixQueue *queue = snapshot_new(&fixture.snapshot, POSIX_QUEUE, PosixQueue);
+	if (name)
+		queue->name = arena_string(&fixture.arena, name);
+	queue->mode = 0600;
+	queue->most_messages = most_messages;
+	queue->most_bytes = 10;
+	queue->messages = arena_array(&fixture.arena, PosixMessage *, 2);
+	queue->n_messages = 2;
+	for (size_t i = 0; i < 2; i++) {
+		queue->messages[i] = snapshot_new(&fixture.snapshot, POSIX_MESSAGE, PosixMessage);
+		queue->messages[i]->priority = i ? second_priority : first_priority;
+		queue->messages[i]->text.data = arena_alloc(&fixture.arena, size + 1);
+		queue->messages[i]->text.len = size;
+	}
+	fixture.entry->ipc->posix_queues = arena_copy(&fixture.arena, &queue, sizeof queue);
+	fixture.entry->ipc->n_posix_queues = 1;
+	return check(&fixture, &ipc_namespace_kind);
+}
+
+static void test_posix_queues(void **state)
+{
+	(void)state;
+	assert_int_equal(check_posix_queue("name", 2, 7, 7, 10), ERR_NONE);
+	assert_int_equal(check_posix_queue(NULL, 2, 7, 7, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("", 2, 7, 7, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("..", 2, 7, 7, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("a/b", 2, 7, 7, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("name", 1, 7, 7, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("name", 2, 7, 8, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("name", 2, 32768, 7, 10), ERR_IMAGE_INVALID);
+	assert_int_equal(check_posix_queue("name", 2, 7, 7, 11), ERR_IMAGE_INVALID);
+}
+
 static enum error_name check_semaphore(uint32_t value, size_t count, uint32_t mode)
 {
 	struct fixture fixture;
@@ -516,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_cgroup_directories),
 		cmocka_unit_test(test_packet_filters),
 		cmocka_unit_test(test_ipc),
+		cmocka_unit_test(test_posix_queues),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),
 	};

@@ -5,9 +5,9 @@
  * path, open flags and position. Files without a name are carried by ghost.c.
  *
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
- * the same inode is found there again. Refused: other devices, namespaces, message
- * queues. Files of processes in /proc: process-file.c. What somebody outside has opened: given.c. A
- * file whose name is gone while a hard link remains: linked.c.
+ * the same inode is found there again. Refused: other devices and
+ * namespaces. Files of processes in /proc: process-file.c. What somebody outside has opened:
+ * given.c. A file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/files.h"
@@ -38,10 +38,6 @@
 #define DELETED_SUFFIX " (deleted)"
 
 enum { MEMORY_DEVICES = 1 }; /* major number of null, zero, full, random, urandom, ... */
-
-#ifndef MQUEUE_MAGIC
-#define MQUEUE_MAGIC 0x19800202
-#endif
 
 /* Whether opening the device again gives the same thing: the ones without state of their own. */
 static bool is_plain_device(dev_t device)
@@ -78,7 +74,6 @@ static bool is_on_special_file_system(const struct open_file *file)
 		return true;
 	switch (fs.f_type) {
 	case NSFS_MAGIC:
-	case MQUEUE_MAGIC:
 		return true;
 	case PROC_SUPER_MAGIC:
 		return has_process_component(file->link);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System V objects of an ipc namespace: segments.c, semaphores.c, queues.c. They are collected and
- * made by a process inside of it, with all capabilities.
+ * Objects of an ipc namespace: segments.c, semaphores.c, queues.c (System V), posix-queues.c. They
+ * are collected and made by a process inside of it, with all capabilities.
  */
 #ifndef NESTOR_KINDS_IPC_IPC_H
 #define NESTOR_KINDS_IPC_IPC_H
@@ -19,11 +19,13 @@ struct ipc_reading {
 	struct arena *arena;
 	IpcEntry *entry;
 	uint64_t bytes; /* so far */
+	bool looking;	/* nothing is to be touched */
 };
 
 int segments_collect(struct ipc_reading *reading, struct error *err);
 int semaphores_collect(struct ipc_reading *reading, struct error *err);
 int queues_collect(struct ipc_reading *reading, struct error *err);
+int posix_queues_collect(struct ipc_reading *reading, struct error *err);
 /* Counts what is kept; fails if it is too much. */
 int ipc_count(struct ipc_reading *reading, uint64_t bytes, struct error *err);
 
@@ -31,6 +33,7 @@ int segments_check(const struct snapshot *snapshot, const struct namespace *name
 		   struct error *err);
 int semaphores_check(const IpcEntry *entry, struct error *err);
 int queues_check(const IpcEntry *entry, struct error *err);
+int posix_queues_check(const IpcEntry *entry, struct error *err);
 
 /* In the maker, which has the owner's user namespace around it. */
 struct ipc_making {
@@ -41,6 +44,7 @@ struct ipc_making {
 int segments_make(const struct ipc_making *making, struct error *err);
 int semaphores_make(const struct ipc_making *making, struct error *err);
 int queues_make(const struct ipc_making *making, struct error *err);
+int posix_queues_make(const struct ipc_making *making, struct error *err);
 
 /* namespace.c, for these: */
 IpcDescEntry *ipc_describe(struct ipc_reading *reading, const struct ipc_perm *permissions, int id);
@@ -50,6 +54,13 @@ IpcDescEntry *ipc_describe(struct ipc_reading *reading, const struct ipc_perm *p
  */
 int ipc_prepare(const struct ipc_making *making, const IpcDescEntry *description,
 		const char *next_id, struct error *err);
+/* Takes the ids, of depth 0, as the owner of the namespace has them; keeps all capabilities. */
+int ipc_become(const struct ipc_making *making, uint32_t uid, uint32_t gid, struct error *err);
+/* A setting (below /proc/sys) that is lower than that. */
+int ipc_raise(const struct ipc_making *making, const char *setting, uint64_t value,
+	      struct error *err);
+/* All of them, as they are recorded. */
+int ipc_write_settings(const struct ipc_making *making, struct error *err);
 /* Permissions for IPC_SET. */
 struct ipc_perm ipc_permissions(const struct ipc_making *making, const IpcDescEntry *description);
 int ipc_fail_made(const char *what, const IpcDescEntry *description, int made, struct error *err);

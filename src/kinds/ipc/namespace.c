@@ -2,7 +2,7 @@
 /*
  * Ipc namespaces: System V objects and the settings for them, which are files of /proc/sys that
  * show the namespace of whoever opens them (ipc/ipc_sysctl.c, ipc/mq_sysctl.c). POSIX message
- * queues are files of a file system of the namespace (mqueue); one that has any is refused.
+ * queues are in posix-queues.c.
  *
  * The kernel gives ids; the next one can be asked for (kernel.shm_next_id and relatives). Who made
  * an object stays in it for good, so the maker is that user when it makes it; whoever is nobody in
@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/mount.h>
 #include <linux/securebits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,43 +108,25 @@ static int collect_settings(struct ipc_reading *reading, struct error *err)
 	return 0;
 }
 
-/* Their file system, mounted nowhere. */
-static int refuse_posix_queues(struct error *err)
-{
-	autoclose int context = (int)syscall(SYS_fsopen, "mqueue", FSOPEN_CLOEXEC);
-
-	/* A kernel without them. */
-	if (context < 0 && errno == ENODEV)
-		return 0;
-	if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
-	int fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
-	autoclosedir DIR *queues = fd < 0 ? NULL : fdopendir(fd);
-	if (!queues)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
-	for (const struct dirent *queue; (queue = readdir(queues));)
-		if (queue->d_name[0] != '.')
-			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-				    "it has the POSIX message queue %s", queue->d_name);
-	return 0;
-}
-
 /* What the visitor has packed comes back in a file. */
 struct reading_there {
 	struct arena *arena;
 	int fd;
+	bool looking;
 };
 
 static int read_inside(struct visitor *visitor, void *data, struct error *err)
 {
 	struct reading_there *there = data;
 	IpcEntry entry = IPC_ENTRY__INIT;
-	struct ipc_reading reading = { .arena = there->arena, .entry = &entry };
+	struct ipc_reading reading = { .arena = there->arena,
+				       .entry = &entry,
+				       .looking = there->looking };
 
 	(void)visitor;
-	if (refuse_posix_queues(err) || collect_settings(&reading, err) ||
-	    segments_collect(&reading, err) || semaphores_collect(&reading, err) ||
-	    queues_collect(&reading, err))
+	if (collect_settings(&reading, err) || segments_collect(&reading, err) ||
+	    semaphores_collect(&reading, err) || queues_collect(&reading, err) ||
+	    posix_queues_collect(&reading, err))
 		return -1;
 	size_t size = ipc_entry__get_packed_size(&entry);
 	uint8_t *packed = arena_alloc(there->arena, size);
@@ -188,7 +169,7 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 		   struct error *err)
 {
 	autoclose int fd = memfd_create("nestor-ipc", MFD_CLOEXEC);
-	struct reading_there reading = { collect->arena, fd };
+	struct reading_there reading = { collect->arena, fd, collect->looking };
 	struct visit there = {
 		.what = "reads an ipc namespace",
 		.namespaces = &namespace_->fd,
@@ -236,6 +217,24 @@ static int check_maker(const struct namespace *namespace_, const IpcDescEntry *d
 		    namespace_->id, description->id);
 }
 
+static int check_queue_owners(const struct namespace *namespace_, const IpcEntry *entry,
+			      struct error *err)
+{
+	uint32_t inside;
+
+	for (size_t i = 0; i < entry->n_posix_queues; i++) {
+		const PosixQueue *queue = entry->posix_queues[i];
+		if (!user_namespace_id_inside(namespace_->owner, false, queue->uid, &inside) ||
+		    !user_namespace_id_inside(namespace_->owner, true, queue->gid, &inside))
+			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+				    "ipc namespace %" PRIu32
+				    ": POSIX message queue %s belongs to somebody who is nobody "
+				    "in the owner of the namespace",
+				    namespace_->id, queue->name);
+	}
+	return 0;
+}
+
 static int check_makers(const struct namespace *namespace_, const IpcEntry *entry,
 			struct error *err)
 {
@@ -266,7 +265,9 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 				    namespace_->id, entry->settings[i]->name,
 				    entry->settings[i]->value);
 	return segments_check(snapshot, namespace_, err) || semaphores_check(entry, err) ||
-			       queues_check(entry, err) || check_makers(namespace_, entry, err)
+			       queues_check(entry, err) || check_makers(namespace_, entry, err) ||
+			       posix_queues_check(entry, err) ||
+			       check_queue_owners(namespace_, entry, err)
 		       ? -1
 		       : 0;
 }
@@ -289,6 +290,13 @@ static int become(uint32_t uid, uint32_t gid, struct error *err)
 	    syscall(SYS_setresgid, -1, gid, -1) || syscall(SYS_setresuid, -1, uid, -1))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot become uid %" PRIu32, uid);
 	return 0;
+}
+
+int ipc_become(const struct ipc_making *making, uint32_t uid, uint32_t gid, struct error *err)
+{
+	user_namespace_id_inside(making->owner, false, uid, &uid);
+	user_namespace_id_inside(making->owner, true, gid, &gid);
+	return become(uid, gid, err);
 }
 
 int ipc_prepare(const struct ipc_making *making, const IpcDescEntry *description,
@@ -345,6 +353,18 @@ static bool is_set(const char *path, const char *value)
 	return read_setting(path, text) && strcmp(text, value) == 0;
 }
 
+int ipc_raise(const struct ipc_making *making, const char *setting, uint64_t value,
+	      struct error *err)
+{
+	char path[64], text[MOST_SETTING + 1];
+
+	snprintf(path, sizeof path, "/proc/sys/%s", setting);
+	if (read_setting(path, text) && strtoull(text, NULL, 10) >= value)
+		return 0;
+	snprintf(text, sizeof text, "%" PRIu64, value);
+	return become_root(making->owner, err) || write_file(path, text, err) ? -1 : 0;
+}
+
 /* Those that allow more than before come first; all of them, as they were, in the end. */
 static int write_settings(const struct ipc_making *making, bool at_end, struct error *err)
 {
@@ -365,13 +385,19 @@ static int write_settings(const struct ipc_making *making, bool at_end, struct e
 	return 0;
 }
 
+int ipc_write_settings(const struct ipc_making *making, struct error *err)
+{
+	return write_settings(making, true, err);
+}
+
 static int fill(const struct namespace *namespace_, struct error *err)
 {
 	const IpcEntry *entry = namespace_->entry->ipc;
 	const struct ipc_making making = { entry, namespace_->owner };
 
 	if (write_settings(&making, false, err) || segments_make(&making, err) ||
-	    semaphores_make(&making, err) || queues_make(&making, err))
+	    semaphores_make(&making, err) || queues_make(&making, err) ||
+	    posix_queues_make(&making, err))
 		return -1;
 	return write_settings(&making, true, err);
 }
@@ -380,9 +406,9 @@ static void describe(const NsEntry *entry, struct text *text)
 {
 	const IpcEntry *ipc = entry->ipc;
 
-	if (ipc && ipc->n_segments + ipc->n_semaphores + ipc->n_queues)
+	if (ipc && ipc->n_segments + ipc->n_semaphores + ipc->n_queues + ipc->n_posix_queues)
 		text_add(text, "%zu segments, %zu sets of semaphores, %zu message queues",
-			 ipc->n_segments, ipc->n_semaphores, ipc->n_queues);
+			 ipc->n_segments, ipc->n_semaphores, ipc->n_queues + ipc->n_posix_queues);
 }
 
 const struct namespace_kind ipc_namespace_kind = {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Sets of semaphores (semget(2)) of an ipc namespace: their values. Who changed one last (GETPID)
- * and when is not set by any call; what a task would undo at its end (SEM_UNDO) is shown by none.
+ * and when is not set by any call; what a task would undo at its end (SEM_UNDO):
+ * task/semaphore-undo.c.
  */
 #include "kinds/ipc/ipc.h"
 

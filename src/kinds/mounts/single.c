@@ -140,23 +140,6 @@ static int find_namespace(const struct live_superblock *superblock, MntEntry *en
 		    superblock->what);
 }
 
-/* POSIX message queues, that is. */
-static int check_empty(const struct live_superblock *superblock, struct error *err)
-{
-	autoclose int fd = live_mount_copy(&superblock->mounts[0]);
-	int dir_fd = fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
-
-	if (!dir)
-		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s cannot be seen",
-				  superblock->what);
-	for (const struct dirent *found; (found = readdir(dir));)
-		if (found->d_name[0] != '.')
-			return fail(err, ERR_UNSUPPORTED_MOUNT, "%s has message queues",
-				    superblock->what);
-	return 0;
-}
-
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	int own = is_that_of(superblock, entry, -1, err);
@@ -165,9 +148,7 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 		return fail_while(err, "%s", superblock->what);
 	if (own)
 		return 0;
-	if (find_namespace(superblock, entry, type_shown(entry->fsname), err))
-		return -1;
-	return entry->nses->has_ipcns_id ? check_empty(superblock, err) : 0;
+	return find_namespace(superblock, entry, type_shown(entry->fsname), err);
 }
 
 static uint32_t namespace_shown(const MntEntry *entry)

@@ -15,6 +15,7 @@ extern const struct task_kind
 	memory_policy_kind; /* memory-policy.c: THP, memory-deny-write-execute */
 extern const struct task_kind process_attributes_kind; /* attributes.c: before threads' stacks */
 extern const struct task_kind memory_barriers_kind;    /* membarrier.c */
+extern const struct task_kind semaphore_undo_kind;     /* semaphore-undo.c */
 extern const struct task_kind signal_actions_kind;     /* signals.c */
 extern const struct task_kind coredump_filter_kind;    /* proc-values.c: applied */
 extern const struct task_kind login_kind;	       /* the same: said where it is another */

@@ -277,6 +277,7 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *   join     makes what is shared, in the coordinator, with our rights; all namespaces are there
  *   fill_made the same as fill, of one that a task of the tree has made for its children and that
  *	      nobody is in, in the coordinator: by the pid of the task, and a descriptor
+ *   before_release  once all of the tree is there, before it goes on; once for the kind
  *   describe for people: what matters of it, "host name alpha"; adds nothing if nothing does
  *
  * All but `type` may be NULL. To add a type: a file in kinds/namespaces, a row in kinds/table.c, a
@@ -307,6 +308,7 @@ struct namespace_kind {
 		    struct error *err);
 	int (*fill_made)(const struct namespace *namespace_, pid_t maker, int fd,
 			 struct error *err);
+	int (*before_release)(struct file_opener *opener, struct error *err);
 	void (*describe)(const NsEntry *entry, struct text *text);
 };
 

@@ -375,6 +375,11 @@ int run_before_release(struct run *run, struct error *err)
 	     kind++)
 		if ((*kind)->before_release && (*kind)->before_release(&run->opener, err) < 0)
 			return -1;
+	for (size_t type = 0; table && type < NAMESPACE_TYPES; type++) {
+		const struct namespace_kind *kind = table->namespaces[type];
+		if (kind && kind->before_release && kind->before_release(&run->opener, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 

@@ -452,10 +452,11 @@ int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, s
 	return result < 0 ? -1 : 0;
 }
 
-int link_bring_up(struct netlink *netlink, const struct link *link, const char *master, uint32_t id,
-		  struct error *err)
+#define SET_FLAGS (IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG)
+
+static int set_flags(struct netlink *netlink, const struct link *link, const char *master,
+		     unsigned flags, uint32_t id, struct error *err)
 {
-	static const unsigned flags = IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG;
 	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
 	uint32_t master_index = master ? if_nametoindex(master) : 0;
 
@@ -472,6 +473,18 @@ int link_bring_up(struct netlink *netlink, const struct link *link, const char *
 	if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
 		return fail_link(link, id, "bring up", err);
 	return 0;
+}
+
+int link_prepare(struct netlink *netlink, const struct link *link, const char *master, uint32_t id,
+		 struct error *err)
+{
+	return set_flags(netlink, link, master, SET_FLAGS & ~(unsigned)IFF_UP, id, err);
+}
+
+int link_bring_up(struct netlink *netlink, const struct link *link, const char *master, uint32_t id,
+		  struct error *err)
+{
+	return set_flags(netlink, link, master, SET_FLAGS, id, err);
 }
 
 /* Masters first, so that ports are in them before anything runs. */

@@ -43,6 +43,7 @@ bool peers_stand_on(const struct namespace *namespace_, const struct namespace *
 /* One that somebody outside holds with its interfaces; -1: it has to be made. */
 int peers_find(const struct file_opener *opener, const struct namespace *namespace_);
 int peers_make(struct file_opener *opener, const struct namespace *namespace_, struct error *err);
+int peers_before_release(struct file_opener *opener, struct error *err);
 
 /* routes.c: addresses, routes, rules and neighbours. */
 int routes_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,

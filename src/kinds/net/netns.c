@@ -112,5 +112,6 @@ const struct namespace_kind net_namespace_kind = {
 	.stands_on = peers_stand_on,
 	.join = peers_make,
 	.fill = fill,
+	.before_release = peers_before_release,
 	.describe = describe,
 };

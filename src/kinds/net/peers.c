@@ -26,7 +26,9 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
+#include "kinds/files/opener.h"
 #include "kinds/kind.h"
+#include "kinds/namespaces/namespaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -455,6 +457,63 @@ static void promise_removal(struct file_opener *opener, int socket, uint32_t ind
 	undo_add(opener->undo, &end->undo);
 }
 
+/*
+ * Outer ends are brought up when all of the tree is there: a packet of somebody outside that comes
+ * before its socket is there would be answered with a reset.
+ */
+struct waiting_end {
+	struct waiting_end *next;
+	int net; /* held until the end of the restore */
+	const struct link *end;
+	const char *master;
+	uint32_t id;
+	struct error *err;
+};
+
+static int bring_up_outside(void *data)
+{
+	const struct waiting_end *waiting = data;
+	struct netlink *netlink = netlink_open();
+	int result = netlink ? link_bring_up(netlink, waiting->end, waiting->master, waiting->id,
+					     waiting->err)
+			     : -1;
+
+	if (netlink)
+		netlink_close(netlink);
+	return result;
+}
+
+int peers_before_release(struct file_opener *opener, struct error *err)
+{
+	struct waiting_end **first =
+		(struct waiting_end **)opener_state(opener, &net_namespace_kind);
+
+	for (struct waiting_end *waiting = *first; waiting; waiting = waiting->next) {
+		struct aside aside = ASIDE_HERE;
+		aside.net_namespace = waiting->net;
+		waiting->err = err;
+		if (aside_run(&aside, bring_up_outside, waiting) < 0)
+			return err->name ? -1
+					 : fail_errno(err, ERR_KERNEL_REFUSED, "cannot bring up %s",
+						      waiting->end->name);
+	}
+	return 0;
+}
+
+static void wait_with_end(struct file_opener *opener, struct waiting_end waiting,
+			  const struct link *end)
+{
+	void **first = opener_state(opener, &net_namespace_kind);
+	struct waiting_end *added = arena_new(opener->arena, struct waiting_end);
+	struct link *kept = arena_new(opener->arena, struct link);
+
+	*kept = *end;
+	*added = waiting;
+	added->end = kept;
+	added->next = *first;
+	*first = added;
+}
+
 struct finishing {
 	struct file_opener *opener;
 	const NetPeer *peer;
@@ -482,8 +541,8 @@ static int finish_outside(void *data)
 		fail_errno(finishing->err, ERR_KERNEL_REFUSED, "cannot give %s its addresses",
 			   end->name);
 	else
-		result = link_bring_up(netlink, end, finishing->master, finishing->id,
-				       finishing->err);
+		result = link_prepare(netlink, end, finishing->master, finishing->id,
+				      finishing->err);
 	if (netlink)
 		netlink_close(netlink);
 	return result;
@@ -534,8 +593,14 @@ static int join_outside(const struct joining *joining, const struct link *link, 
 	if (fd < 0 || make_pair(joining, link, &end, 0, fd))
 		return -1;
 	aside.net_namespace = fd;
-	if (aside_run(&aside, finish_outside, &finishing) == 0)
+	if (aside_run(&aside, finish_outside, &finishing) == 0) {
+		wait_with_end(joining->opener,
+			      (struct waiting_end){
+				      .net = fd, .master = finishing.master, .id = finishing.id },
+			      &end);
+		opener_hold(joining->opener, take_fd(&fd));
 		return 0;
+	}
 	return joining->err->name ? -1
 				  : fail_errno(joining->err, ERR_KERNEL_REFUSED,
 					       "cannot enter the namespace of %s", end.name);

@@ -49,6 +49,7 @@ struct tcp_outsider {
 	/* At dump: who has it. */
 	const struct target *target;
 	uint32_t number;
+	int lock; /* at a restore: the socket that locks its network; whoever holds it has it */
 };
 struct tcp_lock {
 	struct tcp_outsider *outsiders;

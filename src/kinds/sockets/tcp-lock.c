@@ -24,10 +24,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -128,11 +130,21 @@ int tcp_lock_name(struct collect *collect, struct tcp_lock *lock, struct error *
 	return 0;
 }
 
+/* In the namespace of a socket: those that were found are closed by now. */
+static int open_there(const struct tcp_outsider *outsider)
+{
+	if (outsider->net < 0)
+		return net_lock_open(-1);
+	autoclose int fd = socket_duplicate(outsider->target, outsider->number);
+	autoclose int net = fd < 0 ? -1 : ioctl(fd, SIOCGSKNS);
+	return net < 0 ? -1 : net_lock_open(net);
+}
+
 static int make_staying(const struct tcp_lock *lock, struct error *err)
 {
 	for (size_t i = 0, length; i < lock->count; i += length) {
 		length = group_length(&lock->outsiders[i], lock->count - i);
-		autoclose int fd = net_lock_open(lock->outsiders[i].net);
+		autoclose int fd = open_there(&lock->outsiders[i]);
 		if (fd < 0)
 			return fail_lock(err);
 		if (make_lock(fd, lock->staying_name, false, &lock->outsiders[i], length, err))
@@ -194,10 +206,13 @@ int tcp_lock_again(struct file_opener *opener, struct tcp_outsider *outsiders, s
 		if (fd < 0)
 			return -1;
 		opener_hold(opener, fd);
+		for (size_t k = i; k < i + length; k++)
+			outsiders[k].lock = fd;
 	}
 	return 0;
 }
 
+/* By the sockets that lock it now: the namespaces themselves are not at hand any more. */
 int tcp_unlock_staying(const struct file_opener *opener, const struct tcp_outsider *outsiders,
 		       size_t count, struct error *err)
 {
@@ -210,8 +225,7 @@ int tcp_unlock_staying(const struct file_opener *opener, const struct tcp_outsid
 		return fail(err, ERR_IMAGE_INVALID, "no name of a lock of the network");
 	for (size_t i = 0, length; i < count; i += length) {
 		length = group_length(&outsiders[i], count - i);
-		autoclose int fd = net_lock_open(outsiders[i].net);
-		if (fd < 0 || net_lock_delete(fd, name) < 0)
+		if (net_lock_delete(outsiders[i].lock, name) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot unlock the network (table inet %s)", name);
 	}

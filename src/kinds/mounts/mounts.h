@@ -29,6 +29,12 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
  */
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  struct error *err);
+/*
+ * The same for the master of a terminal of this devpts, and its path. A restore that had to make it
+ * before that was mounted has left it on a mount of its own: then it is on one that shows the same.
+ */
+int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mount_id,
+		    const char **ret_path, struct error *err);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
 /*

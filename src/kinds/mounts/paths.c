@@ -207,6 +207,45 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 	return 1;
 }
 
+static char *path_to_ptmx(const struct open_file *file, const struct live_namespace *namespace,
+			  const struct mount_line *line, int fd)
+{
+	struct arena *arena = file->target->collect->snapshot->arena;
+	const char *at = strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint;
+	char *path = arena_printf(arena, "%s/ptmx", at);
+	autoclose int found = survey_open_on_mount(namespace, line, path);
+
+	return found >= 0 && survey_is_same(fd, found) ? path : NULL;
+}
+
+int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mount_id,
+		    const char **ret_path, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace;
+
+	*ret_path = file->link;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 || !survey ? -1 : survey_mount_id(fd);
+	if (mount_id < 0 || is_own_mount(survey, mount_id) ||
+	    find_mount(survey, mount_id, &namespace))
+		return mount_of_file(file, ret_mount_id, err);
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
+			const char *path = line->device == devpts && strcmp(line->root, "/") == 0
+						   ? path_to_ptmx(file, &survey->namespaces[i],
+								  line, fd)
+						   : NULL;
+			if (!path)
+				continue;
+			*ret_path = path;
+			*ret_mount_id = line->id;
+			return 1;
+		}
+	return mount_of_file(file, ret_mount_id, err);
+}
+
 /* ---- inodes ---- */
 
 static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,

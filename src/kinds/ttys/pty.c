@@ -131,10 +131,11 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 				  file->what);
 	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index);
 	TtyInfoEntry *info = pty->info;
-	int mounted = mount_of_file(file, &mount_id, err);
+	const char *path;
+	int mounted = mount_of_master(file, name.st_dev, &mount_id, &path, err);
 	if (mounted < 0 || pty_state_read(fd, info, collect->snapshot->arena, file->what, err))
 		return -1;
-	info->ptmx = arena_string(collect->snapshot->arena, file->link);
+	info->ptmx = arena_string(collect->snapshot->arena, path);
 	info->has_mount_id = mounted > 0;
 	info->mount_id = mount_id;
 	set_name(info, &name);

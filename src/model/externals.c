@@ -66,6 +66,31 @@ static int add_mount_flags(struct externals *externals, const char *text, const 
 	return 0;
 }
 
+static void add_row(struct externals *externals, struct arena *arena, enum external_type type,
+		    const char *id, const char *value)
+{
+	externals->rows =
+		arena_grow(arena, externals->rows, externals->n_rows, sizeof *externals->rows);
+	externals->rows[externals->n_rows++] =
+		(struct external){ .type = type, .id = id, .value = value };
+}
+
+/*
+ * "auto": what nobody has to give at the restore, since it is found again by its name or its place,
+ * or since there is an end to it that programs have to expect at any time: of a pipe or a stream
+ * whose other side has gone, or of a terminal that is hung up.
+ */
+static void add_all(struct externals *externals, struct arena *arena)
+{
+	static const enum external_type types[] = { EXTERNAL_PIPE, EXTERNAL_UNIX, EXTERNAL_TTY };
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		add_row(externals, arena, types[i], "", "");
+	externals->unix_by_name = true;
+	externals->mounts.sharing = true;
+	externals->mounts.masters = true;
+}
+
 int externals_add(struct externals *externals, struct arena *arena, const char *text,
 		  struct error *err)
 {
@@ -75,9 +100,8 @@ int externals_add(struct externals *externals, struct arena *arena, const char *
 	/* "console:" is what lxc-checkpoint says where there is none. */
 	if (length && strcmp(text + length, ":") == 0)
 		return 0;
-	/* What nobody has to give, since it is found again by its name. */
 	if (strcmp(text, "auto") == 0) {
-		externals->unix_by_name = true;
+		add_all(externals, arena);
 		return 0;
 	}
 	if (!find_type(text, length, &type))
@@ -93,13 +117,8 @@ int externals_add(struct externals *externals, struct arena *arena, const char *
 	}
 	if (type == EXTERNAL_MNT && end == id)
 		return add_mount_flags(externals, text, value, err);
-	externals->rows =
-		arena_grow(arena, externals->rows, externals->n_rows, sizeof *externals->rows);
-	externals->rows[externals->n_rows++] = (struct external){
-		.type = type,
-		.id = arena_printf(arena, "%.*s", (int)(end - id), id),
-		.value = arena_string(arena, value),
-	};
+	add_row(externals, arena, type, arena_printf(arena, "%.*s", (int)(end - id), id),
+		arena_string(arena, value));
 	return 0;
 }
 

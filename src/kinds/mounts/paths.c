@@ -233,10 +233,10 @@ int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mo
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
 			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
-			const char *path = line->device == devpts && strcmp(line->root, "/") == 0
-						   ? path_to_ptmx(file, &survey->namespaces[i],
-								  line, fd)
-						   : NULL;
+			const char *path =
+				line->device == devpts && strcmp(line->root, "/") == 0
+					? path_to_ptmx(file, &survey->namespaces[i], line, fd)
+					: NULL;
 			if (!path)
 				continue;
 			*ret_path = path;

@@ -178,8 +178,10 @@ static int check_room(struct injection *injection, struct error *err)
 	uint64_t owner;
 
 	if (injection->code == 0 || injection->code >= target->vdso_end)
-		return fail(err, ERR_PROBE_FAILED,
-			    "task %d has no vdso, or not the one of this kernel", target->pid);
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "pid %d has unmapped its vdso, or has not the one of this kernel: it "
+			    "cannot be asked",
+			    target->pid);
 	room = target->vdso_end - injection->code;
 	if (room < code_size())
 		return fail(err, ERR_PROBE_FAILED,

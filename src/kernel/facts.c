@@ -16,11 +16,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
@@ -398,6 +400,65 @@ static void probe_facilities(struct facts *facts)
 	facts->per_namespace_pid_max = kernel_is_at_least(6, 14);
 }
 
+static uint64_t lower_of(uint64_t one, uint64_t other)
+{
+	return other && other < one ? other : one;
+}
+
+/* Each cgroup above has a limit, too; "max" is no number. Where they are not mounted it is not known. */
+static uint64_t lowest_pids_max(const char *mount, char *path)
+{
+	uint64_t lowest = UINT64_MAX;
+	char name[PATH_MAX];
+
+	for (;;) {
+		snprintf(name, sizeof name, "%s%s/pids.max", mount, path);
+		lowest = lower_of(lowest, number_in(name, 0));
+		char *last = strrchr(path, '/');
+		if (!last)
+			return lowest;
+		*last = '\0';
+	}
+}
+
+/* By the lines of /proc/self/cgroup: "8:pids:/path", and "0::/path" of the second version. */
+static uint64_t cgroup_limit(void)
+{
+	autofree char *text = NULL;
+	uint64_t lowest = UINT64_MAX;
+	char *rest = NULL;
+
+	if (procfs_read_new(AT_FDCWD, "/proc/self/cgroup", &text) < 0)
+		return lowest;
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		char *controllers = strchr(line, ':');
+		char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+		if (!path)
+			continue;
+		*path++ = '\0';
+		if (strcmp(controllers, ":pids") == 0)
+			lowest = lower_of(lowest, lowest_pids_max("/sys/fs/cgroup/pids", path));
+		else if (strcmp(controllers, ":") == 0)
+			lowest = lower_of(lowest, lowest_pids_max("/sys/fs/cgroup", path));
+	}
+	return lowest;
+}
+
+/* copy_process counts by user, but for the first one of the host and who may do anything. */
+static void probe_process_limits(struct facts *facts)
+{
+	bool counted = !facts->in_initial_user_namespace ||
+		       (facts->uids[0] && !facts_has_capability(facts, 24 /* CAP_SYS_RESOURCE */) &&
+			!facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */));
+	uint64_t own = facts->rlimits[RLIMIT_NPROC].rlim_max;
+
+	facts->max_map_count = number_in("/proc/sys/vm/max_map_count", 0);
+	facts->max_processes = lower_of(UINT64_MAX, number_in("/proc/sys/kernel/threads-max", 0));
+	if (counted && own != RLIM_INFINITY)
+		facts->max_processes = lower_of(facts->max_processes, own);
+	facts->max_processes = lower_of(facts->max_processes, cgroup_limit());
+}
+
 int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 {
 	*facts = (struct facts){
@@ -411,6 +472,7 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	probe_security_context(facts, arena);
 	probe_scheduling(facts);
 	probe_process(facts);
+	probe_process_limits(facts);
 	probe_core_pattern(facts, arena);
 	probe_rseq(facts);
 	probe_processor(facts);

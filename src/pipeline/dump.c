@@ -101,7 +101,8 @@ static int check_plan(struct dump *dump, struct error *err)
 	arena_done(&arena);
 	if (result == 0)
 		return 0;
-	if (reason.name == ERR_LIMIT_TOO_LOW || reason.name == ERR_NO_ADDRESS_HOLE) {
+	if (reason.name == ERR_LIMIT_TOO_LOW || reason.name == ERR_NO_ADDRESS_HOLE ||
+	    reason.name == ERR_PID_OUT_OF_RANGE) {
 		*err = reason;
 		return fail_while(err, "a restore would fail");
 	}

@@ -242,7 +242,7 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 		if (holes_find(plan, size, err) || build_programs(plan, &tree, options, err))
 			return -1;
 		if (plan->programs.size <= holes_room(plan))
-			return 0;
+			return limits_check(plan, err);
 		if (size < plan->programs.size)
 			size = plan->programs.size;
 	}

@@ -30,12 +30,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* What the tree is born with, until its tasks set their own. */
+static void raise_limits_of_tasks(void)
+{
+	const __rlimit_resource_t resources[] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
+						  RLIMIT_NPROC };
+	struct rlimit limit;
+
+	for (size_t i = 0; i < sizeof resources / sizeof *resources; i++)
+		if (getrlimit(resources[i], &limit) == 0 && limit.rlim_cur != limit.rlim_max) {
+			limit.rlim_cur = limit.rlim_max;
+			setrlimit(resources[i], &limit);
+		}
+}
+
 int run_raise_limits(const struct snapshot *snapshot, struct error *err)
 {
 	struct rlimit limit;
 	/* Every description once, both at our number and, in the holder, at its own. */
 	rlim_t wanted = 2 * snapshot->n_files + 1024;
 
+	raise_limits_of_tasks();
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the limit of open files");
 	if (limit.rlim_cur >= wanted || limit.rlim_cur == limit.rlim_max)

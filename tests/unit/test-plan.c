@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -474,6 +475,96 @@ static void more_files_than_a_process_may_have_are_held_in_batches(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* ---- limits of who restores ---- */
+
+static const struct limit_case {
+	int resource; /* or -1: see set_limit */
+	uint64_t enough;
+} limit_cases[] = {
+	{ RLIMIT_AS, 0 },
+	{ RLIMIT_DATA, 5 << 20 },
+	{ RLIMIT_MEMLOCK, 3 << 20 },
+	{ -1, 1 + 3 + 4 },
+};
+
+static void set_limit(struct facts *limited, const struct limit_case *limit, uint64_t figure)
+{
+	if (limit->resource < 0)
+		limited->max_processes = figure;
+	else
+		limited->rlimits[limit->resource].rlim_max = figure;
+}
+
+static void add_area(struct task *task, uint64_t start, uint64_t size, uint32_t flags)
+{
+	VmaEntry *area = calloc(1, sizeof *area);
+
+	vma_entry__init(area);
+	area->start = start;
+	area->end = start + size;
+	area->prot = PROT_READ | PROT_WRITE;
+	area->flags = MAP_ANONYMOUS | flags;
+	area->fd = -1;
+	area->status = VMA_REGULAR;
+	task->mm->vmas[task->mm->n_vmas++] = area;
+}
+
+/* A task with two children and a zombie, of 5 MiB of data, 3 of it locked, and 1 GiB shared. */
+static int make_under(const struct limit_case *limit, uint64_t figure, struct error *ret_err,
+		      uint64_t *ret_programs)
+{
+	struct fixture fixture;
+	struct facts limited;
+
+	begin(&fixture);
+	struct task *root = add_task(&fixture, 500, 0, 500);
+	add_task(&fixture, 501, 500, 500);
+	add_task(&fixture, 502, 500, 500);
+	add_task(&fixture, 503, 500, 500);
+	MmEntry *mm = calloc(1, sizeof *mm);
+	mm_entry__init(mm);
+	mm->vmas = calloc(3, sizeof *mm->vmas);
+	root->mm = mm;
+	add_area(root, UINT64_C(0x100000000), 2 << 20, MAP_PRIVATE);
+	add_area(root, UINT64_C(0x110000000), 3 << 20, MAP_PRIVATE | MAP_LOCKED);
+	add_area(root, UINT64_C(0x120000000), 1 << 30, MAP_SHARED);
+	limited = facts;
+	for (size_t i = 0; i < RLIMIT_COUNT; i++)
+		limited.rlimits[i].rlim_max = RLIM_INFINITY;
+	if (limit)
+		set_limit(&limited, limit, figure);
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	int result = plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &limited, &table,
+			       &options, &fixture.err);
+	*ret_err = fixture.err;
+	*ret_programs = fixture.plan.hole.end - fixture.plan.hole.start;
+	for (size_t i = 0; i < mm->n_vmas; i++)
+		free(mm->vmas[i]);
+	free(mm->vmas);
+	free(mm);
+	arena_done(&fixture.arena);
+	return result;
+}
+
+static void what_does_not_fit_into_limits_is_refused(void **state)
+{
+	struct error err;
+	uint64_t programs, unused;
+
+	(void)state;
+	assert_int_equal(make_under(NULL, 0, &err, &programs), 0);
+	for (size_t i = 0; i < sizeof limit_cases / sizeof *limit_cases; i++) {
+		const struct limit_case *limit = &limit_cases[i];
+		uint64_t enough = limit->resource == RLIMIT_AS
+					  ? (UINT64_C(1) << 30) + (5 << 20) + programs
+					  : limit->enough;
+
+		assert_int_equal(make_under(limit, enough, &err, &unused), 0);
+		assert_int_equal(make_under(limit, enough - 1, &err, &unused), -1);
+		assert_int_equal(err.name, ERR_LIMIT_TOO_LOW);
+	}
+}
+
 /* ---- sharing ---- */
 
 static void children_share_tables_by_clone(void **state)
@@ -831,6 +922,7 @@ int main(void)
 		cmocka_unit_test(full_address_spaces_are_refused),
 		cmocka_unit_test(descriptors_out_of_order_are_refused),
 		cmocka_unit_test(the_hole_is_free_everywhere),
+		cmocka_unit_test(what_does_not_fit_into_limits_is_refused),
 		cmocka_unit_test(more_files_than_a_process_may_have_are_held_in_batches),
 		cmocka_unit_test(few_sources_are_inherited),
 		cmocka_unit_test(many_sources_are_fetched),

@@ -44,6 +44,9 @@ struct op *source_fetch(struct plan *plan, struct program *program, uint32_t sou
 /* The same from whoever has it; the number comes into a slot. */
 void source_fetch_into(struct plan *plan, struct program *program, uint32_t source, uint64_t slot);
 
+/* limits.c: does all of it fit into what whoever restores may have? When the holes are found. */
+int limits_check(const struct plan *plan, struct error *err);
+
 /* holes.c: finds plan->hole for `size` bytes of programs, and plan->vdso_parking at its end. */
 int holes_find(struct plan *plan, uint64_t size, struct error *err);
 /* Bytes of the hole that programs may take. */

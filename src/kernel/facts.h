@@ -49,7 +49,7 @@ struct facts {
 	uint32_t xsave_size;
 	uint64_t page_size;
 	uint64_t max_map_count; /* areas that a process may have, less one; 0: not known */
-	uint64_t max_processes; /* and threads, that we may have made; 0: as many as there are ids */
+	uint64_t max_processes; /* and threads, that we may have made; 0: not known */
 	/* Further state of the caller that its children inherit: */
 	uint32_t uids[4], gids[4]; /* real, effective, saved, file system */
 	uint32_t *groups;	   /* supplementary, ascending as the kernel keeps them */

@@ -5,15 +5,15 @@
  * this is looked at by dump and restore alike, before anything is made or ended. Soft limits are
  * raised for a restore (run_raise_limits), hard ones count.
  *
- *  - Processes and threads: RLIMIT_NPROC (copy_process: not for uid 0 of the initial user namespace,
- *    CAP_SYS_RESOURCE, CAP_SYS_ADMIN), kernel.threads-max, pids.max of the cgroup.
+ *  - Processes and threads: RLIMIT_NPROC (copy_process: not for uid 0 of the initial user
+ *    namespace, CAP_SYS_RESOURCE, CAP_SYS_ADMIN), kernel.threads-max, pids.max of the cgroup.
  *  - RLIMIT_AS and RLIMIT_DATA bind everybody (may_expand_vm); mappings that are private and
  *    writable, and do not grow down, are data. The programs are shared: no data, but addresses.
  *  - RLIMIT_MEMLOCK is looked at by mlock2 (do_mlock), unless one has CAP_IPC_LOCK.
  *  - vm.max_map_count: an area more than that is let through (do_mmap), and the programs are one.
  *
- * Descriptors are with the sources (sources.c), addresses with holes.c. The content of unlinked files
- * goes back to where it was taken from: the end of the tree makes room for it there.
+ * Descriptors are with the sources (sources.c), addresses with holes.c. The content of unlinked
+ * files goes back to where it was taken from: the end of the tree makes room for it there.
  */
 #include "plan/lower/build.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A tree for tests/faults/dumps: sleepers N [stopped | large]. A root with N children that all sleep;
- * every other child is stopped, or the root has a GiB of addresses. Says "r" when all is there.
+ * A tree for tests/faults/dumps: sleepers N [stopped | large]. A root with N children that all
+ * sleep; every other child is stopped, or the root has a GiB of addresses. Says "r" when all is
+ * there.
  */
 #include <fcntl.h>
 #include <signal.h>

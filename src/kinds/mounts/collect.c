@@ -115,16 +115,23 @@ static const struct mount_line *top_of(const struct mount_table *table,
 	return line;
 }
 
-static bool can_be_origin(const struct mount_survey *survey, struct arena *arena,
-			  const struct mount_line *own, const struct mount_line *line, int root_fd,
-			  char **ret_path, uint32_t *ret_depth)
+static int fail_origin(const char *path, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot see whether %s is what is mounted",
+			  path);
+}
+
+/* 1, 0 if not; -1 if that cannot be told. */
+static int can_be_origin(const struct mount_survey *survey, struct arena *arena,
+			 const struct mount_line *own, const struct mount_line *line, int root_fd,
+			 char **ret_path, uint32_t *ret_depth, struct error *err)
 {
 	const char *below = own->device == line->device ? path_below(line->root, own->root) : NULL;
 
 	/* A bind shows the source of what it is bound from. */
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
 	if (!below || (kind && kind->single && strcmp(own->source, line->source) != 0))
-		return false;
+		return 0;
 	const struct mount_line *top = top_of(&survey->own, own, ret_depth);
 	char *path =
 		*below ? arena_printf(arena, "%s/%s",
@@ -133,26 +140,39 @@ static bool can_be_origin(const struct mount_survey *survey, struct arena *arena
 	*ret_path = path;
 	if (*ret_depth) {
 		autoclose int top_fd = survey_open_mount(&survey->own, top);
+		if (top_fd < 0 && !survey_is_absent(errno))
+			return fail_origin(path, err);
 		return top_fd >= 0 && !*below;
 	}
 	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
-	return fd >= 0 && survey_mount_id(fd) == own->id &&
-	       (root_fd < 0 || survey_is_same(root_fd, fd));
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		return survey_is_absent(errno) ? 0 : fail_origin(path, err);
+	if (mount_id != own->id || root_fd < 0)
+		return mount_id == own->id;
+	int same = survey_is_same(root_fd, fd);
+	return same < 0 && !survey_is_absent(errno) ? fail_origin(path, err) : same > 0;
 }
 
 /* One that is its master is better than any other. */
-static const struct mount_line *find_origin(const struct mount_survey *survey, struct arena *arena,
-					    const struct mount_line *line, int root_fd,
-					    char **ret_path, uint32_t *ret_depth)
+static int find_origin(const struct mount_survey *survey, struct arena *arena,
+		       const struct mount_line *line, int root_fd, char **ret_path,
+		       uint32_t *ret_depth, const struct mount_line **ret, struct error *err)
 {
+	*ret = NULL;
 	for (int pass = line->master_id ? 0 : 1; pass < 2; pass++)
 		for (size_t i = 0; i < survey->own.n_lines; i++) {
 			const struct mount_line *own = &survey->own.lines[i];
-			if ((pass || own->shared_id == line->master_id) &&
-			    can_be_origin(survey, arena, own, line, root_fd, ret_path, ret_depth))
-				return own;
+			if (!pass && own->shared_id != line->master_id)
+				continue;
+			int result = can_be_origin(survey, arena, own, line, root_fd, ret_path,
+						   ret_depth, err);
+			if (result > 0)
+				*ret = own;
+			if (result)
+				return result < 0 ? -1 : 0;
 		}
-	return NULL;
+	return 0;
 }
 
 /* ---- entries ---- */
@@ -237,8 +257,8 @@ static int open_removed(const struct mount_survey *survey, const struct live_mou
  * Of a file system that nestor's namespace has, too: it is to be made again where it was. What is
  * not, goes with its file system.
  */
-static void collect_removed(struct collect *collect, const struct live_namespace *namespace,
-			    const struct mount_line *line, MntEntry *entry)
+static int collect_removed(struct collect *collect, const struct live_namespace *namespace,
+			   const struct mount_line *line, MntEntry *entry, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const struct live_mount mount = { namespace, line, entry, -1 };
@@ -249,14 +269,16 @@ static void collect_removed(struct collect *collect, const struct live_namespace
 		    path_below(line->root, survey->own.lines[i].root))
 			own = &survey->own.lines[i];
 	if (!own)
-		return;
+		return 0;
 	autoclose int fd = open_removed(survey, &mount);
-	mount_origin_collect(collect, entry, fd);
+	if (fd >= 0 && mount_origin_collect(collect, entry, fd, err))
+		return -1;
 	if (entry->origin)
 		entry->bound_path =
 			arena_printf(collect->arena, "%s/%s",
 				     strcmp(own->mountpoint, "/") == 0 ? "" : own->mountpoint,
 				     path_below(line->root, own->root));
+	return 0;
 }
 
 static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
@@ -268,6 +290,8 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	uint32_t depth = 0;
 	char *path;
 
+	if (root_fd < 0 && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", what);
 	MntEntry *entry = new_entry(collect, line);
 	*ret_entry = entry;
 	if (check_line(line, what, err))
@@ -275,8 +299,9 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	entry->has_deleted = entry->deleted = line->removed;
 	if (line->removed)
 		return 0;
-	const struct mount_line *origin =
-		find_origin(survey, collect->arena, line, root_fd, &path, &depth);
+	const struct mount_line *origin;
+	if (find_origin(survey, collect->arena, line, root_fd, &path, &depth, &origin, err))
+		return -1;
 	if (!origin) {
 		mount_outside_collect(collect, line, entry);
 		return 0;
@@ -287,7 +312,8 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	/* The root of a whole file system is nothing that could be made again. */
 	if (strcmp(line->root, "/") != 0) {
 		autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
-		mount_origin_collect(collect, entry, fd);
+		if (mount_origin_collect(collect, entry, fd, err))
+			return -1;
 	}
 	entry->master_outside = line->master_id && origin->shared_id == line->master_id;
 	entry->has_master_outside = entry->master_outside;
@@ -390,9 +416,10 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 				  collect->arena, err))
 		return -1;
 	for (size_t i = 0; i < table->n_lines; i++)
-		if (table->lines[i].removed && !namespace->entries[i]->ext_mount)
-			collect_removed(collect, namespace, &table->lines[i],
-					namespace->entries[i]);
+		if (table->lines[i].removed && !namespace->entries[i]->ext_mount &&
+		    collect_removed(collect, namespace, &table->lines[i], namespace->entries[i],
+				    err))
+			return -1;
 	return mount_locks_find(namespace, err);
 }
 

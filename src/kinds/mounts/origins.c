@@ -27,31 +27,39 @@
 
 /* ---- dump ---- */
 
-static bool is_empty(int path_fd)
+/* 1, 0, or -1 with errno; who may not look does not know. */
+static int is_empty(int path_fd)
 {
 	int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
 	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *found;
 
 	if (!dir)
-		return false;
+		return survey_is_absent(errno) || errno == EPERM ? 0 : -1;
 	for (int i = 0; (errno = 0, found = readdir(dir)); i++)
 		if (i == 2)
-			return false;
-	return errno == 0;
+			return 0;
+	return errno == 0 ? 1 : -1;
 }
 
-void mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd)
+int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err)
 {
-	struct stat stat;
+	struct stat stat = { 0 };
+	int empty = root_fd < 0 || fstat(root_fd, &stat) ? -1 : S_ISDIR(stat.st_mode);
 
-	if (root_fd < 0 || fstat(root_fd, &stat) || !S_ISDIR(stat.st_mode) || !is_empty(root_fd))
-		return;
+	if (empty > 0)
+		empty = is_empty(root_fd);
+	if (empty < 0 && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into what is mounted at %s",
+				  entry->mountpoint);
+	if (empty <= 0)
+		return 0;
 	entry->origin = snapshot_new(collect->snapshot, MNT_ORIGIN_ENTRY, MntOriginEntry);
 	entry->origin->inode = stat.st_ino;
 	entry->origin->mode = stat.st_mode & 07777;
 	entry->origin->uid = stat.st_uid;
 	entry->origin->gid = stat.st_gid;
+	return 0;
 }
 
 /* ---- restore ---- */

@@ -31,6 +31,12 @@ static int open_resolved(int fd, const char *path, int flags, uint64_t resolve)
 	return (int)syscall(SYS_openat2, fd, *path ? path : ".", &how, sizeof how);
 }
 
+bool survey_is_absent(int problem)
+{
+	return problem == ENOENT || problem == ENOTDIR || problem == ELOOP || problem == EXDEV ||
+	       problem == EACCES || problem == ESTALE || problem == ENOTCONN;
+}
+
 int survey_open_path(int root_fd, const char *path, int flags)
 {
 	return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT);
@@ -44,19 +50,24 @@ int64_t survey_mount_id(int fd)
 								   : (int64_t)statx_.stx_mnt_id;
 }
 
-bool survey_is_same(int one_fd, int other_fd)
+int survey_is_same(int one_fd, int other_fd)
 {
 	struct stat one, other;
 
-	return fstat(one_fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
-	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+	if (fstat(one_fd, &one) || fstat(other_fd, &other))
+		return -1;
+	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 int survey_open_mount(const struct mount_table *table, const struct mount_line *line)
 {
 	autoclose int fd = survey_open_path(table->root_fd, line->mountpoint, O_PATH | O_NOFOLLOW);
 
-	return fd >= 0 && survey_mount_id(fd) == line->id ? take_fd(&fd) : -1;
+	int64_t found = fd < 0 ? -1 : survey_mount_id(fd);
+
+	if (found >= 0 && found != line->id)
+		errno = ENOENT;
+	return found == line->id ? take_fd(&fd) : -1;
 }
 
 static size_t index_of(const struct live_namespace *namespace, const struct mount_line *line)
@@ -148,7 +159,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 			    "%s is on a mount that is in no mount namespace of the tree",
 			    file->what);
 	autoclose int found = survey_open_on_mount(namespace, line, file->link);
-	if (found < 0 || !survey_is_same(fd, found))
+	if (found < 0 || survey_is_same(fd, found) <= 0)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: in its mount namespace its path leads to another file or to none",
 			    file->what);
@@ -297,7 +308,7 @@ static char *path_on_mount(const struct live_namespace *namespace, const struct 
 	path[length] = '\0';
 	autoclose int found =
 		path_is_plain(path) ? survey_open_on_mount(namespace, line, path) : -1;
-	return found >= 0 && survey_is_same(found, fd) ? arena_string(arena, path) : NULL;
+	return found >= 0 && survey_is_same(found, fd) > 0 ? arena_string(arena, path) : NULL;
 }
 
 char *mount_path_of_inode(struct collect *collect, dev_t device,

@@ -36,10 +36,17 @@ struct mount_survey {
 struct mount_survey *survey_of_mounts(struct collect *collect);
 
 /* paths.c: a path of a mount namespace, by its root directory. */
+/*
+ * Does an errno say that something is not there, or not to be seen? Any other is about who asks,
+ * and is never to be taken for that.
+ */
+bool survey_is_absent(int problem);
 int survey_open_path(int root_fd, const char *path, int flags);
 int64_t survey_mount_id(int fd); /* the mount that it was opened on; -1 */
-bool survey_is_same(int one_fd, int other_fd);
+/* 1, 0, or -1 with errno */
+int survey_is_same(int one_fd, int other_fd);
 /* The root of a mount; -1: another one hides it. */
+/* ENOENT: it is hidden by another. */
 int survey_open_mount(const struct mount_table *table, const struct mount_line *line);
 /* A path (from the root of the namespace) on this mount, whatever is mounted later. */
 int survey_open_on_mount(const struct live_namespace *namespace_, const struct mount_line *line,
@@ -52,7 +59,7 @@ void mount_outside_collect(const struct collect *collect, const struct mount_lin
 			   MntEntry *entry);
 
 /* origins.c: what is needed where the directory that it shows has gone. */
-void mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd);
+int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err);
 
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,

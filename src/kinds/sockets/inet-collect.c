@@ -126,14 +126,20 @@ static const struct tcp_wishes *tcp_wishes(const struct collect *collect)
 /* One that was connected has been shut down in both directions (tcp_done, net/ipv4/tcp.c). */
 static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct error *err)
 {
-	struct pollfd ready = { .fd = fd, .events = POLLRDHUP };
+	short ready;
 	int waiting = 0;
 
-	if (ioctl(fd, SIOCINQ, &waiting) == 0 && waiting)
+	/* One that listened has no answer. */
+	if (ioctl(fd, SIOCINQ, &waiting) < 0 && errno != EINVAL)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see what waits to be received", what);
+	if (waiting)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its connection is gone, and %d bytes wait to be received", what,
 			    waiting);
-	if (poll(&ready, 1, 0) > 0 && (ready.revents & POLLRDHUP))
+	if (socket_ready(fd, POLLRDHUP, &ready, what, err))
+		return -1;
+	if (ready & POLLRDHUP)
 		record_closed(sk);
 	return 0;
 }

@@ -259,7 +259,9 @@ static int refuse_upper_layer(int fd, const char *what, struct error *err)
 	char name[64] = "";
 	socklen_t length = sizeof name - 1;
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &length) < 0 || !name[0])
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &length) < 0 && errno != ENOPROTOOPT)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_ULP", what);
+	if (!name[0])
 		return 0;
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s has an upper layer of the kernel (TCP_ULP %s)",
 		    what, name);

@@ -70,6 +70,14 @@ static bool is_missing(void)
 	return errno == ENOPROTOOPT || errno == EOPNOTSUPP;
 }
 
+/* 1, 0 where it is missing, -1 with errno; a failure is never taken for a default. */
+static int get_if_known(int fd, int option, int *ret)
+{
+	if (get_number(fd, option, ret) == 0)
+		return 1;
+	return is_missing() ? 0 : -1;
+}
+
 static int fail_read(const char *what, const char *option, struct error *err)
 {
 	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what, option);
@@ -119,7 +127,10 @@ static int collect_buffers(SkOptsEntry *options, int fd, const char *what, struc
 		return fail_read(what, "the sizes of its buffers", err);
 	options->so_sndbuf = (uint32_t)send;
 	options->so_rcvbuf = (uint32_t)receive;
-	options->has_so_buf_lock = get_number(fd, SO_BUF_LOCK, &lock) == 0;
+	int has_lock = get_if_known(fd, SO_BUF_LOCK, &lock);
+	if (has_lock < 0)
+		return fail_read(what, "SO_BUF_LOCK", err);
+	options->has_so_buf_lock = has_lock;
 	options->so_buf_lock = (uint32_t)lock;
 	return 0;
 }
@@ -137,11 +148,17 @@ static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd,
 	options->has_so_linger = linger.l_onoff != 0;
 	options->so_linger = (uint32_t)linger.l_linger;
 	length = sizeof device;
-	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) == 0 && device[0])
+	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) < 0 && !is_missing())
+		return fail_read(what, "SO_BINDTODEVICE", err);
+	if (device[0])
 		options->so_bound_dev = arena_string(snapshot->arena, device);
-	options->has_lock_filter = get_number(fd, SO_LOCK_FILTER, &locked) == 0 && locked;
-	options->lock_filter = options->has_lock_filter;
-	if (get_number(fd, SO_PEEK_OFF, &offset) == 0 && offset >= 0) {
+	if (get_if_known(fd, SO_LOCK_FILTER, &locked) < 0)
+		return fail_read(what, "SO_LOCK_FILTER", err);
+	options->has_lock_filter = options->lock_filter = locked != 0;
+	int has_offset = get_if_known(fd, SO_PEEK_OFF, &offset);
+	if (has_offset < 0)
+		return fail_read(what, "SO_PEEK_OFF", err);
+	if (has_offset && offset >= 0) {
 		options->has_peek_offset = true;
 		options->peek_offset = offset;
 	}

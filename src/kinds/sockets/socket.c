@@ -35,11 +35,14 @@ int socket_number(int fd, int option, int *ret)
 	return getsockopt(fd, SOL_SOCKET, option, ret, &length);
 }
 
-bool socket_has_error(int fd)
+int socket_ready(int fd, short events, short *ret, const char *what, struct error *err)
 {
-	struct pollfd ready = { .fd = fd };
+	struct pollfd ready = { .fd = fd, .events = events };
 
-	return poll(&ready, 1, 0) > 0 && (ready.revents & POLLERR);
+	if (poll(&ready, 1, 0) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see what is ready", what);
+	*ret = ready.revents;
+	return 0;
 }
 
 bool socket_is_of_family(const struct open_file *file, int family)

@@ -17,7 +17,7 @@ int socket_get(const struct open_file *file, struct error *err);
 int socket_duplicate(const struct target *target, uint32_t number); /* -1 with errno */
 /* One number of getsockopt(2) at SOL_SOCKET; -1 with errno. */
 /* Whether one waits to be told; SO_ERROR would take it. */
-bool socket_has_error(int fd);
+int socket_ready(int fd, short events, short *ret, const char *what, struct error *err);
 int socket_number(int fd, int option, int *ret);
 /*
  * The network namespace that a socket belongs to, which need not be that of whoever holds it

@@ -194,7 +194,7 @@ static int collect_name(struct collect *collect, const struct open_file *file, i
 static int collect_state_of(struct collect *collect, const struct open_file *file, int fd,
 			    const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
 {
-	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
+	short ready;
 
 	sk->ino = socket->inode;
 	sk->type = socket->type;
@@ -207,7 +207,10 @@ static int collect_state_of(struct collect *collect, const struct open_file *fil
 	sk->n_pending = socket->n_pending;
 	sk->pending = arena_copy(collect->snapshot->arena, socket->pending,
 				 socket->n_pending * sizeof *sk->pending);
-	if (poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLPRI))
+	if (socket_ready(fd, POLLPRI, &ready, file->what, err))
+		return -1;
+	sk->has_reset = sk->reset = (ready & POLLERR) != 0;
+	if (ready & POLLPRI)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s has out-of-band data", file->what);
 	sk->opts = socket_options_collect(collect->snapshot, fd, file->what, err);
 	return sk->opts ? 0 : -1;
@@ -228,7 +231,6 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	sk->has_ns_id = net.id != 0;
 	sk->ns_id = net.id;
 	entry->usk = sk;
-	sk->has_reset = sk->reset = socket_has_error(fd);
 	if (collect_state_of(collect, file, fd, socket, sk, err) ||
 	    collect_peer(collect, fd, sk, &peer, file->what, err) ||
 	    collect_name(collect, file, fd, socket, sk, err) ||

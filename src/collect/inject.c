@@ -263,18 +263,29 @@ bool injection_permitted(const struct injection *injection, size_t thread,
 	return true;
 }
 
+/*
+ * Half-way a task cannot be left: what fails for another reason than that the thread is gone, or
+ * runs, is tried once more.
+ */
+static long trace(enum __ptrace_request request, pid_t tid, const void *address, const void *data)
+{
+	long result = ptrace(request, tid, address, data);
+
+	return result < 0 && errno != ESRCH ? ptrace(request, tid, address, data) : result;
+}
+
 static int get_registers(pid_t tid, struct user_regs_struct *regs)
 {
 	struct iovec vector = { regs, sizeof *regs };
 
-	return ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &vector) < 0 ? -1 : 0;
+	return trace(PTRACE_GETREGSET, tid, (const void *)NT_PRSTATUS, &vector) < 0 ? -1 : 0;
 }
 
 static int set_registers(pid_t tid, const struct user_regs_struct *regs)
 {
 	struct iovec vector = { (void *)regs, sizeof *regs };
 
-	return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &vector) < 0 ? -1 : 0;
+	return trace(PTRACE_SETREGSET, tid, (const void *)NT_PRSTATUS, &vector) < 0 ? -1 : 0;
 }
 
 /* The thread was killed, or is not stopped, or is half-way: it comes home by itself, if at all. */
@@ -292,8 +303,9 @@ static int enter(struct injection *injection, size_t thread, const struct user_r
 	pid_t tid = injection->target->threads[thread].tid;
 	uint64_t mask = run_mask(injection);
 
-	if (set_registers(tid, regs) < 0 || ptrace(PTRACE_SETSIGMASK, tid, MASK_SIZE, &mask) < 0 ||
-	    ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+	if (set_registers(tid, regs) < 0 ||
+	    trace(PTRACE_SETSIGMASK, tid, (const void *)MASK_SIZE, &mask) < 0 ||
+	    trace(PTRACE_CONT, tid, NULL, NULL) < 0)
 		return fail_lost(injection, tid, err);
 	return 0;
 }
@@ -308,7 +320,8 @@ static int leave(struct injection *injection, size_t thread, struct error *err)
 			      leads(injection, thread) ? stub_leader_unmask : stub_thread_unmask);
 	regs.orig_rax = UINT64_MAX;
 	if (set_registers(where->tid, &regs) < 0 ||
-	    ptrace(PTRACE_SETSIGMASK, where->tid, MASK_SIZE, &where->signal_mask) < 0 ||
+	    trace(PTRACE_SETSIGMASK, where->tid, (const void *)MASK_SIZE, &where->signal_mask) <
+		    0 ||
 	    set_registers(where->tid, &where->regs) < 0)
 		return fail_lost(injection, where->tid, err);
 	return 0;
@@ -366,7 +379,7 @@ static int judge_stop(struct injection *injection, pid_t tid, int status,
 		injection->resend |= signal_bit(signal);
 		signal = 0;
 	}
-	if (ptrace(PTRACE_CONT, tid, NULL, (long)signal) < 0)
+	if (trace(PTRACE_CONT, tid, NULL, (const void *)(long)signal) < 0)
 		return fail_lost(injection, tid, err);
 	return 0;
 }
@@ -383,7 +396,7 @@ static int wait_stop(const struct injection *injection, pid_t tid, int *ret_stat
 
 		if (found != 0 || last)
 			return found;
-		ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+		trace(PTRACE_INTERRUPT, tid, NULL, NULL);
 	}
 }
 
@@ -603,7 +616,7 @@ int injection_run(struct injection *injection, size_t thread, uint64_t first_op,
 	if (!leads(injection, thread))
 		return run_thread(injection, thread, &regs, err);
 	/* The leader has its mask and its way back already. */
-	if (set_registers(tid, &regs) < 0 || ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+	if (set_registers(tid, &regs) < 0 || trace(PTRACE_CONT, tid, NULL, NULL) < 0)
 		return fail_lost(injection, tid, err);
 	return 0;
 }
@@ -629,7 +642,7 @@ int injection_finish(struct injection *injection, struct error *err)
 
 	if (injection->lost || injection->arena == 0)
 		return injection->lost ? -1 : 0;
-	if (set_registers(tid, &regs) < 0 || ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+	if (set_registers(tid, &regs) < 0 || trace(PTRACE_CONT, tid, NULL, NULL) < 0)
 		return fail_lost(injection, tid, err);
 	return 0;
 }

@@ -50,7 +50,7 @@ int wait_for(pid_t tid, uint64_t deadline, int *ret_status)
 
 		if (found == tid)
 			return 1;
-		if (found < 0 && errno != EINTR)
+		if (found < 0 && errno == ECHILD)
 			return -1;
 		now = wait_clock();
 		if (now >= deadline)

@@ -27,7 +27,6 @@ enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
 struct reading {
 	struct arena *arena;
 	NetnsContents *net; /* gets all that is there */
-	int failure;
 };
 
 static int read_value(int directory, const char *name, char *value)
@@ -53,35 +52,56 @@ static void add_setting(struct reading *reading, const char *name, const char *v
 	net->settings[net->n_settings++] = setting;
 }
 
-/* Files that can be written and read: others tell something, or do something. */
-static void read_folder(struct reading *reading, int parent, const char *name, const char *path)
+/* An interface has gone meanwhile, or it is not for us. What has never been set cannot be read. */
+static bool is_absent(const char *name)
+{
+	return errno == ENOENT || errno == EACCES ||
+	       (errno == EIO && strcmp(name, "stable_secret") == 0);
+}
+
+static int read_folder(struct reading *reading, int parent, const char *name, const char *path);
+
+/* Files that can be written and read: others tell something, or do something. -1 with errno. */
+static int read_entry(struct reading *reading, int directory, const char *name, const char *path)
+{
+	char value[VALUE_ROOM], below[NAME_ROOM];
+	struct stat stat;
+
+	if (snprintf(below, sizeof below, "%s%s%s", path, path[0] ? "/" : "", name) >=
+	    (int)sizeof below)
+		return 0;
+	if (fstatat(directory, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
+		return is_absent(name) ? 0 : -1;
+	if (S_ISDIR(stat.st_mode))
+		return read_folder(reading, directory, name, below);
+	if ((stat.st_mode & 0600) != 0600)
+		return 0;
+	if (read_value(directory, name, value) < 0)
+		return is_absent(name) ? 0 : -1;
+	add_setting(reading, below, value);
+	return 0;
+}
+
+static int read_folder(struct reading *reading, int parent, const char *name, const char *path)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	char value[VALUE_ROOM], below[NAME_ROOM];
 	const struct dirent *entry;
 
-	while (dir && (entry = readdir(dir))) {
-		struct stat stat;
-		if (entry->d_name[0] == '.' ||
-		    snprintf(below, sizeof below, "%s%s%s", path, path[0] ? "/" : "",
-			     entry->d_name) >= (int)sizeof below ||
-		    fstatat(dirfd(dir), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISDIR(stat.st_mode))
-			read_folder(reading, dirfd(dir), entry->d_name, below);
-		else if ((stat.st_mode & 0600) == 0600 &&
-			 read_value(dirfd(dir), entry->d_name, value) == 0)
-			add_setting(reading, below, value);
-	}
+	if (!dir)
+		return fd < 0 && is_absent(name) ? 0 : -1;
+	while ((errno = 0, entry = readdir(dir)))
+		if (entry->d_name[0] != '.' &&
+		    read_entry(reading, dirfd(dir), entry->d_name, path) < 0)
+			return -1;
+	return errno ? -1 : 0;
 }
 
 static int read_fresh(void *data)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return -1;
-	read_folder(data, AT_FDCWD, "/proc/sys/net", "");
-	return 0;
+	return read_folder(data, AT_FDCWD, "/proc/sys/net", "");
 }
 
 static const char *value_of(const NetnsContents *net, const char *name)
@@ -123,14 +143,17 @@ static bool is_fresh(const NetnsContents *fresh, const NetSetting *setting)
 int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err)
 {
 	NetnsContents all = NETNS_CONTENTS__INIT, fresh = NETNS_CONTENTS__INIT;
-	struct reading here = { arena, &all, 0 }, there = { arena, &fresh, 0 };
-	struct reading kept = { arena, net, 0 };
+	struct reading here = { arena, &all }, there = { arena, &fresh };
+	struct reading kept = { arena, net };
 	struct aside aside = ASIDE_HERE;
 
-	read_folder(&here, AT_FDCWD, "/proc/sys/net", "");
+	if (read_folder(&here, AT_FDCWD, "/proc/sys/net", "") < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the settings of network namespace %u", id);
 	if (aside_run(&aside, read_fresh, &there) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot make a network namespace to compare %u with", id);
+				  "cannot make and read a network namespace to compare %u with",
+				  id);
 	for (size_t i = 0; i < all.n_settings; i++)
 		if (!is_fresh(&fresh, all.settings[i]))
 			add_setting(&kept, all.settings[i]->name, all.settings[i]->value);

@@ -37,8 +37,27 @@ struct reading {
 	struct collect *collect;
 	struct texts names;
 	size_t n_directories;
+	int problem; /* errno of the first that could not be read, though it is there */
 	char value[MOST_VALUE];
 };
+
+/* It has gone, its controller has no such file or does not tell, or we may not look. */
+static void see_failure(struct reading *reading, int problem)
+{
+	switch (problem) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+	case EACCES:
+	case EINVAL:
+	case EOPNOTSUPP:
+	case ELOOP:
+		return;
+	default:
+		if (!reading->problem)
+			reading->problem = problem;
+	}
+}
 
 static CgroupPerms *perms_of(struct snapshot *snapshot, const struct stat *stat, uint32_t usual)
 {
@@ -58,10 +77,14 @@ static void add_property(struct reading *reading, CgroupDirEntry *entry, int fd,
 	autoclose int file = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat stat;
 
-	if (file < 0 || fstat(file, &stat))
+	if (file < 0 || fstat(file, &stat)) {
+		see_failure(reading, errno);
 		return;
+	}
 	ssize_t length = with_value ? read(file, reading->value, MOST_VALUE - 1) : 0;
 	CgroupPerms *perms = perms_of(collect->snapshot, &stat, 0644);
+	if (length < 0)
+		see_failure(reading, errno);
 	if (length < 0 || (!with_value && !perms))
 		return;
 	CgroupPropEntry *property =
@@ -81,17 +104,28 @@ static CgroupDirEntry *read_directory(struct reading *reading, int fd, const cha
 
 static void read_children(struct reading *reading, CgroupDirEntry *entry, int fd, size_t depth)
 {
-	autoclosedir DIR *dir = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	int dir_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
 	const struct dirent *found;
 
-	while (dir && depth < MOST_DEPTH && (found = readdir(dir))) {
+	if (!dir)
+		see_failure(reading, errno);
+	while (dir && depth < MOST_DEPTH) {
+		errno = 0;
+		found = readdir(dir);
+		if (!found) {
+			see_failure(reading, errno ? errno : ENOENT);
+			return;
+		}
 		if (found->d_type != DT_DIR || found->d_name[0] == '.' ||
 		    reading->n_directories >= MOST_DIRECTORIES)
 			continue;
 		autoclose int below =
 			openat(fd, found->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (below < 0)
+		if (below < 0) {
+			see_failure(reading, errno);
 			continue;
+		}
 		entry->children = arena_grow(reading->collect->arena, entry->children,
 					     entry->n_children, sizeof *entry->children);
 		entry->children[entry->n_children++] =
@@ -110,6 +144,8 @@ static CgroupDirEntry *read_directory(struct reading *reading, int fd, const cha
 	entry->dir_name = arena_string(collect->arena, name);
 	if (fstat(fd, &stat) == 0)
 		entry->dir_perms = perms_of(collect->snapshot, &stat, 0755);
+	else
+		see_failure(reading, errno);
 	for (size_t i = 0; i < reading->names.count; i++)
 		add_property(reading, entry, fd, reading->names.texts[i], true);
 	for (size_t i = 0; i < sizeof delegated / sizeof *delegated; i++)
@@ -207,6 +243,10 @@ static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const c
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the cgroup %s:%s",
 					  hierarchy, member->path);
 	}
+	errno = reading->problem;
+	if (errno)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the cgroups of %s",
+				  *hierarchy ? hierarchy : "version 2");
 	if (!controller)
 		return 0;
 	cgroups->controllers = arena_grow(collect->arena, cgroups->controllers,

@@ -19,9 +19,9 @@ static int count_names(int copy_fd)
 
 	if (!dir)
 		return -1;
-	for (const struct dirent *found; (found = readdir(dir));)
+	for (const struct dirent *found; (errno = 0, found = readdir(dir));)
 		n += strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0;
-	return n;
+	return errno ? -1 : n;
 }
 
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)

@@ -144,10 +144,11 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	pty->target = file->target;
 	pty->number = file->number;
 	/* The master tells both to whoever asks; ENOTTY: it controls no session. */
-	if (ioctl(fd, TIOCGSID, &pty->session) < 0)
-		pty->session = 0;
-	if (ioctl(fd, TIOCGPGRP, &pty->group) < 0)
-		pty->group = 0;
+	pty->session = pty->group = 0;
+	if ((ioctl(fd, TIOCGSID, &pty->session) < 0 && errno != ENOTTY) ||
+	    (ioctl(fd, TIOCGPGRP, &pty->group) < 0 && errno != ENOTTY))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whom it controls",
+				  file->what);
 	*ret_pty = pty;
 	return 0;
 }

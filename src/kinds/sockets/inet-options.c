@@ -198,6 +198,11 @@ static int get(int fd, const struct option_row *row, int *ret)
 
 /* ---- Dump ---- */
 
+static bool is_missing(void)
+{
+	return errno == ENOPROTOOPT || errno == EOPNOTSUPP;
+}
+
 static void add_option(struct snapshot *snapshot, InetSkEntry *sk, const struct option_row *row,
 		       int value)
 {
@@ -282,13 +287,17 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 		if (!is_for(&rows[i], sk) || is_over(&rows[i], sk))
 			continue;
 		if (get(fd, &rows[i], &now) < 0) {
-			if (errno == ENOPROTOOPT || errno == EOPNOTSUPP)
+			if (is_missing())
 				continue;
 			/* On a connected socket IPV6_UNICAST_HOPS and its like may be unknown. */
 			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what,
 					  rows[i].name);
 		}
-		if (get(fresh, &rows[i], &usual) < 0 || now != usual)
+		int known = get(fresh, &rows[i], &usual);
+		if (known < 0 && !is_missing())
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot tell what %s usually is", what, rows[i].name);
+		if (known < 0 || now != usual)
 			add_option(snapshot, sk, &rows[i], now);
 	}
 	fill_common_members(snapshot, sk);

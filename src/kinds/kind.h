@@ -154,6 +154,8 @@ enum file_way {
  *   open       ordinary code of the coordinator; returns a descriptor with flags and position
  *   plan_open  appends operations that open it at `number`, close-on-exec; whatever is free of
  *              the numbers above plan->first_source may be used meanwhile (plan/plan.h)
+ *   calls      (pure) has the task to make calls for such descriptions itself, while those that are
+ *              FILE_LATE are opened (task_call)? Then how many bytes their arguments take; else 0
  *   connect    when every description of the tree is open and no process of it runs: what refers
  *              to others (opener_file), or begins to count (timers)
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
@@ -177,6 +179,7 @@ struct file_kind {
 	int (*open)(struct file_opener *opener, const FileEntry *entry, struct error *err);
 	int (*plan_open)(struct plan *plan, const struct task *task, struct program *program,
 			 const FileEntry *entry, uint32_t number, struct error *err);
+	size_t (*calls)(struct plan *plan, const struct task *task);
 	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
@@ -223,6 +226,10 @@ struct file_opener {
 	pid_t level_0;	   /* somebody in the pid namespace of level 0 */
 	/* A process or thread by its number at level 0, as we see it; -1 with errno. */
 	pid_t (*pid)(const struct file_opener *opener, uint32_t number);
+	/* See task_call: */
+	int (*call)(const struct file_opener *opener, const struct task *task, uint32_t nr,
+		    const uint64_t *args, int64_t *ret, struct error *err);
+	const struct caller *(*caller)(const struct file_opener *opener, const struct task *task);
 	/* See opener_file: */
 	int (*file)(const struct file_opener *opener, uint32_t file_id);
 	const void *run;	    /* what these functions look at */
@@ -327,6 +334,30 @@ const struct file_kind *kind_of_file(const struct kind_table *table, const FileE
 static inline int opener_file(const struct file_opener *opener, uint32_t file_id)
 {
 	return opener->file(opener, file_id);
+}
+
+/*
+ * A task that makes calls when it is asked to, with all rights and in nestor's own namespaces of
+ * all types but pid and user (file_kind.calls); only while late files are opened.
+ */
+struct caller {
+	uint64_t room; /* memory at the same address there and here */
+	size_t size;
+	uint32_t coordinator; /* number of the coordinator's pidfd there */
+};
+
+/* NULL where the task cannot. */
+static inline const struct caller *task_caller(const struct file_opener *opener,
+					       const struct task *task)
+{
+	return opener->caller ? opener->caller(opener, task) : NULL;
+}
+
+/* The call's result is in *ret, as the kernel gives it; -1 with err where it was not made. */
+static inline int task_call(const struct file_opener *opener, const struct task *task, uint32_t nr,
+			    const uint64_t *args, int64_t *ret, struct error *err)
+{
+	return opener->call(opener, task, nr, args, ret, err);
 }
 
 struct file_fields fields_of_file(const struct kind_table *table, const FileEntry *entry);

@@ -103,7 +103,6 @@ static const struct task_kind *const capabilities_stage[] = {
 };
 
 static const struct task_kind *const last_stage[] = {
-	&unix_listeners_kind, /* with the ids of the task, and before filters forbid it */
 	&zombie_signals_kind,
 	&keyrings_kind,
 	&landlock_kind,

@@ -285,6 +285,7 @@ void actions_forget(struct plan *plan)
 	memset(plan->services, 0, sizeof plan->services);
 	plan->guided_namespaces = NULL;
 	plan->n_guided_namespaces = 0;
+	plan->callers = NULL;
 	plan->calls_at_end = NULL;
 	plan->n_calls_at_end = 0;
 	plan->warnings = NULL;

@@ -143,6 +143,19 @@ struct planned_task {
 	bool leader_dead;	 /* threads[0] exits by itself when it is told to */
 };
 
+/*
+ * A task that makes calls while late files are opened. The coordinator fills in the call (`call`
+ * is the operation) and its arguments, and adds one to `go_word`; the task adds one to `done_word`
+ * when the result is there. It goes on after the call that is made when `more_word` is 0.
+ */
+struct planned_caller {
+	const struct task *task;
+	struct caller caller;
+	const struct program *program;
+	size_t call; /* index of the operation */
+	uint64_t go_word, turn_word, done_word, more_word, args, result_slot;
+};
+
 #define NO_PROCESS SIZE_MAX
 
 /* Who makes whom. */
@@ -203,6 +216,7 @@ struct plan {
 	struct service services[SERVICE_KINDS];
 	struct guided_namespace *guided_namespaces;
 	size_t n_guided_namespaces;
+	struct planned_caller **callers; /* by task; NULL: it makes none */
 	struct remote_request *calls_at_end;
 	size_t n_calls_at_end;
 	const char **warnings; /* what will not be as it was, though the tree is made */

@@ -42,6 +42,10 @@ static void resolve_targets(struct program *program)
 			/* Running into what stands behind a program must not happen. */
 			assert(target && target->n_ops);
 			op->target = target->address;
+			if (op->kind == OP_JUMP) {
+				assert(op->args[2] < target->n_ops);
+				op->target += op->args[2] * sizeof(struct op);
+			}
 		}
 	}
 }

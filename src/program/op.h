@@ -8,9 +8,11 @@
 
 #define OP_CALL	 0 /* make system call nr */
 #define OP_CLONE 1 /* the same for clone3; the child continues at target */
-#define OP_WAIT	 2 /* until the word at args[0] is at least args[1] */
+#define OP_WAIT	 2 /* until the word at args[0] is at least args[1], or the word there (indirect) */
 #define OP_WAKE	 3 /* add 1 to the word at args[0]; wake its waiters once it is at least args[1] */
-#define OP_JUMP	 4 /* continue at target, if args[0] is 0 or the word there at least args[1] */
+#define OP_JUMP \
+	4	   /* continue at target, if args[0] is 0 or the word there at least args[1];
+		   * args[2], until linked: how many operations behind the target's first */
 #define OP_PARK	 5 /* sleep for good: the coordinator takes over */
 #define OP_LEAVE 6 /* jump to the machine code at args[0] (end of a probe) */
 #define OP_LOCAL 7 /* how many segments the local descriptor table has (of a probe) */

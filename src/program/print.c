@@ -203,8 +203,12 @@ void op_print(const struct program_set *set, const struct op *op, const int64_t 
 			text_add(text, " -> child runs \"%s\"", target_name(set, op));
 		break;
 	case OP_WAIT:
-		text_add(text, "wait(0x%" PRIx64 " >= %" PRIu32 ")", op->args[0],
-			 (uint32_t)op->args[1]);
+		if (op->indirect)
+			text_add(text, "wait(0x%" PRIx64 " >= *0x%" PRIx64 ")", op->args[0],
+				 op->args[1]);
+		else
+			text_add(text, "wait(0x%" PRIx64 " >= %" PRIu32 ")", op->args[0],
+				 (uint32_t)op->args[1]);
 		break;
 	case OP_WAKE:
 		text_add(text, "wake(0x%" PRIx64 " += 1, at %" PRIu32 ")", op->args[0],

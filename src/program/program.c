@@ -178,6 +178,12 @@ void program_wait(struct program *program, uint64_t word_address, uint32_t at_le
 	op->args[1] = at_least;
 }
 
+void program_wait_for(struct program *program, uint64_t word_address, uint64_t other_word)
+{
+	op_argument_from(append(program, OP_WAIT), 1, other_word);
+	program->ops[program->n_ops - 1].args[0] = word_address;
+}
+
 void program_wake(struct program *program, uint64_t word_address, uint32_t wake_at)
 {
 	struct op *op = append(program, OP_WAKE);
@@ -199,6 +205,13 @@ void program_jump_if(struct program *program, uint64_t word_address, uint32_t at
 	op->target = (uintptr_t)to;
 	op->args[0] = word_address;
 	op->args[1] = at_least;
+}
+
+void program_repeat_if(struct program *program, uint64_t word_address, uint32_t at_least,
+		       size_t from)
+{
+	program_jump_if(program, word_address, at_least, program);
+	program->ops[program->n_ops - 1].args[2] = from;
 }
 
 void program_park(struct program *program)

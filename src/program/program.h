@@ -72,11 +72,16 @@ struct op *op_argument_from(struct op *op, unsigned argument, uint64_t slot);
 struct op *program_clone(struct program *program, uint64_t clone_args_address, size_t size,
 			 struct program *child);
 void program_wait(struct program *program, uint64_t word_address, uint32_t at_least);
+/* Until it is at least what the other word is by then. */
+void program_wait_for(struct program *program, uint64_t word_address, uint64_t other_word);
 void program_wake(struct program *program, uint64_t word_address, uint32_t wake_at);
 void program_jump(struct program *program, struct program *to);
 /* Only if the word is at least `at_least` when the operation is come to. */
 void program_jump_if(struct program *program, uint64_t word_address, uint32_t at_least,
 		     struct program *to);
+/* The same to an operation of the program itself, by its index (program->n_ops before it). */
+void program_repeat_if(struct program *program, uint64_t word_address, uint32_t at_least,
+		       size_t from);
 void program_park(struct program *program);
 void program_leave(struct program *program, uint64_t address); /* jumps there */
 

@@ -80,6 +80,8 @@ int run_pass_gate(struct run *run, const struct gate *gate, struct error *err)
 	if (gate->way == GATE_WAY_EXIT && run_find_pids(run, threads, gate->n_waiting, err) < 0)
 		return -1;
 	run_set_word(word_at(gate->go_word), 1);
+	if (gate == &run->plan->gates[GATE_LATE_FILES])
+		run_end_calls(run);
 	for (size_t i = 0; gate->way == GATE_WAY_EXIT && i < gate->n_waiting; i++)
 		if (wait_dead(run, threads[i], err) < 0)
 			return -1;

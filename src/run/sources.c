@@ -210,6 +210,8 @@ void run_prepare_sources(struct run *run)
 		.expect_leftover = run_expect_leftover,
 		.leftovers = run,
 		.undo = &run->undo,
+		.call = run_call,
+		.caller = run_caller,
 		.file = opened_file,
 		.pid = pid_of_number,
 		.run = run,

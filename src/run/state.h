@@ -241,6 +241,12 @@ int run_end_guides(struct run *run, bool restored, struct error *err);
 /* fill.c: memory that a task leaves to us. */
 int run_fill(struct run *run, const void *planned_fill, struct error *err);
 
+/* callers.c */
+const struct caller *run_caller(const struct file_opener *opener, const struct task *task);
+int run_call(const struct file_opener *opener, const struct task *task, uint32_t nr,
+	     const uint64_t *args, int64_t *ret, struct error *err);
+void run_end_calls(const struct run *run);
+
 /* gates.c */
 int run_pass_gate(struct run *run, const struct gate *gate, struct error *err);
 

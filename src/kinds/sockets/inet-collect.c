@@ -193,7 +193,7 @@ static int collect_there(void *data)
 	    collect_addresses(snapshot, it->fd, sk, what, it->err) ||
 	    (sk->proto == IPPROTO_TCP
 		     ? collect_tcp_state(it->fd, tcp_wishes(collect), sk, what, it->err)
-		     : udp_queue_collect(snapshot, it->fd, sk, what, it->err)) ||
+		     : udp_queue_collect(collect, it->fd, sk, what, it->err)) ||
 	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
 	    multicast_collect(collect, it->fd, sk, what, it->err))
 		return -1;
@@ -369,6 +369,7 @@ void inet_done(struct collect *collect)
 {
 	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
 
+	peek_done(collect);
 	if (known)
 		tcp_lock_end(&known->lock);
 }

@@ -29,7 +29,7 @@ int multicast_check(const InetSkEntry *sk, struct error *err);
 int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
 
 /* udp-queue.c: what waits to be received. */
-int udp_queue_collect(struct snapshot *snapshot, int fd, const InetSkEntry *sk, const char *what,
+int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
 		      struct error *err);
 int udp_queue_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
 int udp_queue_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);

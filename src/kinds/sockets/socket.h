@@ -8,7 +8,14 @@
 extern const struct file_kind unix_socket_kind;
 extern const struct file_kind inet_socket_kind;
 extern const struct file_kind netlink_socket_kind;
-extern const struct task_kind unix_listeners_kind;
+
+/*
+ * peek.c: between these SO_PEEK_OFF may be set as one likes; it is put back to `before` at the end
+ * (-1 with errno), also where nestor is killed meanwhile. The last one once per dump.
+ */
+int peek_begin(struct collect *collect, int fd, int before, struct error *err);
+int peek_end(struct collect *collect);
+void peek_done(struct collect *collect);
 
 /* Is it a socket of that family (AF_*)? */
 bool socket_is_of_family(const struct open_file *file, int family);

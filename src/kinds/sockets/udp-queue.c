@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/packet.h"
+#include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -174,7 +175,7 @@ static bool has_waiting(int fd)
 	return recvmsg(fd, &datagram.header, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
-int udp_queue_collect(struct snapshot *snapshot, int fd, const InetSkEntry *sk, const char *what,
+int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
 		      struct error *err)
 {
 	autofree uint8_t *room = malloc(LARGEST);
@@ -191,8 +192,10 @@ int udp_queue_collect(struct snapshot *snapshot, int fd, const InetSkEntry *sk, 
 		return has_waiting(fd) ? fail(err, ERR_UNSUPPORTED_FILE,
 					      "%s: datagrams wait at an address of many", what)
 				       : 0;
-	int result = collect_all(snapshot, fd, sk, room, what, err);
-	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) < 0 && !result)
+	if (peek_begin(collect, fd, offset, err))
+		return -1;
+	int result = collect_all(collect->snapshot, fd, sk, room, what, err);
+	if (peek_end(collect) < 0 && !result)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot set SO_PEEK_OFF again",
 				  what);
 	return result;

@@ -30,7 +30,9 @@
 
 struct known_end {
 	const struct target *target;
-	pid_t peer; /* as we see it; 0: nobody that we see */
+	uint32_t number; /* of its descriptor there */
+	pid_t peer;	 /* as we see it; 0: nobody that we see */
+	bool peer_has_ended;
 	UnixSkEntry *sk;
 	const char *what;
 };
@@ -47,6 +49,11 @@ struct unix_known {
 	struct listed_net *nets;
 	struct known_end *ends;
 	size_t n_ends;
+	struct known_sender {
+		SkPacketEntry *packet;
+		pid_t pid; /* as we see it */
+	} * senders;
+	size_t n_senders;
 };
 
 static struct unix_known *known(struct collect *collect)
@@ -56,6 +63,15 @@ static struct unix_known *known(struct collect *collect)
 	if (!*state)
 		*state = arena_new(collect->arena, struct unix_known);
 	return *state;
+}
+
+void unix_note_sender(struct collect *collect, SkPacketEntry *packet, pid_t sender)
+{
+	struct unix_known *all = known(collect);
+
+	all->senders =
+		arena_grow(collect->arena, all->senders, all->n_senders, sizeof *all->senders);
+	all->senders[all->n_senders++] = (struct known_sender){ packet, sender };
 }
 
 /* Asked once for each namespace. */
@@ -238,7 +254,14 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 		return -1;
 	struct unix_known *all = known(collect);
 	all->ends = arena_grow(collect->arena, all->ends, all->n_ends, sizeof *all->ends);
-	all->ends[all->n_ends++] = (struct known_end){ file->target, peer, sk, file->what };
+	all->ends[all->n_ends++] = (struct known_end){
+		.target = file->target,
+		.number = file->number,
+		.peer = peer,
+		.peer_has_ended = peer > 0 && unix_peer_has_ended(fd),
+		.sk = sk,
+		.what = file->what,
+	};
 	return 0;
 }
 
@@ -284,30 +307,54 @@ static void note_pending(struct collect *collect, const struct unix_known *all,
 		own->gid = creds->egid;
 		own->groups = creds->groups;
 		own->n_groups = creds->n_groups;
+		struct pid_vector pids = task_pids(client->target->task);
+		own->n_pid = pids.levels;
+		own->pid = arena_copy(collect->snapshot->arena, pids.pid,
+				      pids.levels * sizeof *own->pid);
 		client->sk->own_credentials = own;
 	}
 }
 
 /* The peer's pid vector, which is known when all tasks have been read. */
-static void name_peers(struct collect *collect, const struct unix_known *all)
+static int name_peers(struct collect *collect, const struct unix_known *all, struct error *err)
 {
 	struct table by_pid = { 0 };
+	struct unix_absent *absent =
+		arena_array(collect->arena, struct unix_absent, all->n_ends + 1);
+	size_t n_absent = 0;
 
 	for (size_t i = 0; i < collect->n_targets; i++)
 		table_add(&by_pid, collect->arena, (uint64_t)collect->targets[i].pid,
 			  &collect->targets[i]);
 	for (size_t i = 0; i < all->n_ends; i++) {
-		PeerCredentialsEntry *entry = all->ends[i].sk->peer_credentials;
+		const struct known_end *end = &all->ends[i];
+		PeerCredentialsEntry *entry = end->sk->peer_credentials;
 		const struct target *peer =
-			all->ends[i].peer > 0 ? table_find(&by_pid, (uint64_t)all->ends[i].peer)
-					      : NULL;
-		if (!peer || !entry)
+			end->peer > 0 ? table_find(&by_pid, (uint64_t)end->peer) : NULL;
+		if (!entry || end->peer <= 0)
 			continue;
+		if (!peer || (end->peer_has_ended && !peer->zombie)) {
+			absent[n_absent++] =
+				(struct unix_absent){ entry, end->target, end->number };
+			continue;
+		}
 		struct pid_vector pids = task_pids(peer->task);
 		entry->n_pid = pids.levels;
 		entry->pid = arena_copy(collect->snapshot->arena, pids.pid,
 					pids.levels * sizeof *entry->pid);
 	}
+	for (size_t i = 0; i < all->n_senders; i++) {
+		const struct known_sender *sender = &all->senders[i];
+		const struct target *target =
+			sender->pid > 0 ? table_find(&by_pid, (uint64_t)sender->pid) : NULL;
+		if (!target)
+			continue;
+		struct pid_vector pids = task_pids(target->task);
+		sender->packet->n_sender_pid = pids.levels;
+		sender->packet->sender_pid = arena_copy(collect->snapshot->arena, pids.pid,
+							pids.levels * sizeof *pids.pid);
+	}
+	return unix_name_absent(collect, absent, n_absent, err);
 }
 
 /* ---- Peers outside of the tree ---- */
@@ -412,11 +459,11 @@ int unix_complete(struct collect *collect, struct error *err)
 {
 	struct unix_known *all = *collect_state(collect, &unix_socket_kind);
 
-	(void)err;
 	if (!all || !all->n_ends)
 		return 0;
 	qsort(all->ends, all->n_ends, sizeof *all->ends, compare_ends);
-	name_peers(collect, all);
+	if (name_peers(collect, all, err))
+		return -1;
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct known_end *end = &all->ends[i];
 		if (end->sk->peer && !find_end(all, end->sk->peer)) {

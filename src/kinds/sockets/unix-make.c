@@ -45,50 +45,12 @@ struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino)
 		       : NULL;
 }
 
+/* Unless err tells already. */
 static int fail_make(const struct unix_end *end, const char *what, struct error *err)
 {
+	if (err->name)
+		return -1;
 	return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot %s", end->sk->ino, what);
-}
-
-/* ---- As somebody else ---- */
-
-enum call { CALL_PAIR, CALL_LISTEN, CALL_CONNECT };
-
-struct request {
-	enum call call;
-	int fd, type, name_fd, pair[2];
-	const UnixSkEntry *to;
-};
-
-static int call_there(void *argument)
-{
-	struct request *request = argument;
-
-	switch (request->call) {
-	case CALL_PAIR:
-		return socketpair(AF_UNIX, request->type | SOCK_CLOEXEC, 0, request->pair);
-	case CALL_LISTEN:
-		return listen(request->fd, (int)request->to->backlog);
-	case CALL_CONNECT:
-		return unix_connect(request->fd, request->to, request->name_fd);
-	}
-	return -1;
-}
-
-/* The kernel remembers who made the call, for the other side to ask. */
-static int call_as(const PeerCredentialsEntry *who, int net, struct request *request)
-{
-	struct aside aside = ASIDE_HERE;
-
-	aside.net_namespace = net;
-	if (!who || (who->uid == geteuid() && who->gid == getegid() && !who->n_groups))
-		return net < 0 ? call_there(request) : aside_run(&aside, call_there, request);
-	aside.has_ids = true;
-	aside.uid = who->uid;
-	aside.gid = who->gid;
-	aside.groups = who->groups;
-	aside.n_groups = who->n_groups;
-	return aside_run(&aside, call_there, request);
 }
 
 /* ---- One by one ---- */
@@ -99,19 +61,30 @@ static int make_socket(struct unix_end *end, struct error *err)
 	return end->fd < 0 ? fail_make(end, "make it", err) : 0;
 }
 
-static int listen_as(struct unix_end *end, const UnixSkEntry *sk, int fd,
-		     const PeerCredentialsEntry *who, struct error *err)
+static int listen_as(const struct unix_world *world, struct unix_end *end, const UnixSkEntry *sk,
+		     int fd, const PeerCredentialsEntry *who, struct error *err)
 {
-	struct request request = { .call = CALL_LISTEN, .fd = fd, .to = sk };
+	struct unix_request request = { .call = UNIX_CALL_LISTEN,
+					.fd = fd,
+					.backlog = (int)sk->backlog };
 
-	return call_as(who, -1, &request) < 0 ? fail_make(end, "listen", err) : 0;
+	return unix_call_as(world, who, -1, &request, err) < 0 ? fail_make(end, "listen", err) : 0;
 }
 
-static int make_pair(struct unix_end *end, struct error *err)
+static int connect_as(const struct unix_world *world, const PeerCredentialsEntry *who, int fd,
+		      const UnixSkEntry *to, int name_fd, struct error *err)
 {
-	struct request request = { .call = CALL_PAIR, .type = (int)end->sk->type };
+	struct unix_request request = { .call = UNIX_CALL_CONNECT, .fd = fd, .name_fd = name_fd };
 
-	if (call_as(end->sk->peer_credentials, end->net, &request) < 0)
+	request.address = unix_connect_address(to, name_fd, &request.length);
+	return unix_call_as(world, who, -1, &request, err);
+}
+
+static int make_pair(const struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	struct unix_request request = { .call = UNIX_CALL_PAIR, .type = (int)end->sk->type };
+
+	if (unix_call_as(world, end->sk->peer_credentials, end->net, &request, err) < 0)
 		return fail_make(end, "make the pair that it belongs to", err);
 	end->fd = request.pair[0];
 	if (end->peer)
@@ -121,18 +94,43 @@ static int make_pair(struct unix_end *end, struct error *err)
 	return 0;
 }
 
+static int compare_names(const UnixSkEntry *one, const UnixSkEntry *other)
+{
+	if (one->type != other->type)
+		return one->type < other->type ? -1 : 1;
+	if (one->name.len != other->name.len)
+		return one->name.len < other->name.len ? -1 : 1;
+	return memcmp(one->name.data, other->name.data, one->name.len);
+}
+
+static int compare_listeners(const void *a, const void *b)
+{
+	const struct unix_end *const *one = a, *const *other = b;
+
+	return compare_names((*one)->sk, (*other)->sk);
+}
+
 /* The listener that has the name of an accepted socket, if it is in the tree. */
 static struct unix_end *listener_of(const struct unix_world *world, const struct unix_end *end)
 {
-	for (size_t i = 0; i < world->n_ends; i++) {
-		const UnixSkEntry *sk = world->ends[i].sk;
-		if (sk->state == TCP_LISTEN && sk->type == end->sk->type &&
-		    sk->name.len == end->sk->name.len &&
-		    memcmp(sk->name.data, end->sk->name.data, sk->name.len) == 0 &&
-		    (unix_name_is_path(sk) || world->ends[i].net == end->net) &&
-		    sk->deleted == end->sk->deleted &&
-		    strcmp(sk->place ? sk->place : "", end->sk->place ? end->sk->place : "") == 0)
-			return &world->ends[i];
+	size_t from = 0, to = world->n_listeners;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		if (compare_names(world->listeners[middle]->sk, end->sk) < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	for (; from < world->n_listeners; from++) {
+		struct unix_end *listener = world->listeners[from];
+		if (compare_names(listener->sk, end->sk) != 0)
+			break;
+		if ((unix_name_is_path(listener->sk) || listener->net == end->net) &&
+		    listener->sk->deleted == end->sk->deleted &&
+		    strcmp(listener->sk->place ? listener->sk->place : "",
+			   end->sk->place ? end->sk->place : "") == 0)
+			return listener;
 	}
 	return NULL;
 }
@@ -156,7 +154,7 @@ static int make_listener(struct unix_world *world, struct unix_end *server, int 
 	if (unix_bind(world, &end, err))
 		return -1;
 	*ret_name_fd = end.name_fd;
-	if (listen_as(server, &sk, fd, who, err))
+	if (listen_as(world, server, &sk, fd, who, err))
 		return -1;
 	return take_fd(&fd);
 }
@@ -168,14 +166,11 @@ static int accept_from(struct unix_world *world, struct unix_end *server, int cl
 	autoclose int made_name = -1;
 	autoclose int made = known ? -1 : make_listener(world, server, &made_name, err);
 	int listener = known ? known->fd : made;
-	struct request request = { .call = CALL_CONNECT,
-				   .fd = client_fd,
-				   .to = server->sk,
-				   .name_fd = known ? known->name_fd : made_name };
 
 	if (listener < 0)
 		return -1;
-	if (call_as(server->sk->peer_credentials, -1, &request) < 0)
+	if (connect_as(world, server->sk->peer_credentials, client_fd, server->sk,
+		       known ? known->name_fd : made_name, err) < 0)
 		return fail_make(server, "connect to its name", err);
 	server->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	return server->fd < 0 ? fail_make(server, "accept the connection to it", err) : 0;
@@ -194,7 +189,7 @@ static int connect_streams(struct unix_world *world, struct unix_end *end, struc
 	struct unix_end *server = is_server(world, end) ? end : end->peer;
 
 	if (!server || !is_server(world, server)) {
-		if (make_pair(end, err) || unix_bind(world, end, err))
+		if (make_pair(world, end, err) || unix_bind(world, end, err))
 			return -1;
 		return end->peer ? unix_bind(world, end->peer, err) : 0;
 	}
@@ -277,11 +272,11 @@ static int make_unconnected(struct unix_world *world, struct unix_end *end, stru
 	if (end->outside || end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
 		return 0;
 	if (is_lone_receiver(world, end))
-		return make_pair(end, err);
+		return make_pair(world, end, err);
 	if (make_socket(end, err) || unix_bind(world, end, err))
 		return -1;
 	return end->sk->state == TCP_LISTEN
-		       ? listen_as(end, end->sk, end->fd, end->sk->peer_credentials, err)
+		       ? listen_as(world, end, end->sk, end->fd, end->sk->peer_credentials, err)
 		       : 0;
 }
 
@@ -291,7 +286,7 @@ static int make_connected(struct unix_world *world, struct unix_end *end, struct
 		return 0;
 	if (is_connected_stream(end))
 		return connect_streams(world, end, err);
-	if (make_pair(end, err) || unix_bind(world, end, err))
+	if (make_pair(world, end, err) || unix_bind(world, end, err))
 		return -1;
 	return unix_bind(world, end->peer, err);
 }
@@ -338,11 +333,8 @@ static int join_backlog(struct unix_world *world, struct unix_end *end, struct e
 {
 	for (size_t i = 0; i < end->sk->n_pending; i++) {
 		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
-		struct request request = { .call = CALL_CONNECT,
-					   .fd = client->fd,
-					   .to = end->sk,
-					   .name_fd = end->name_fd };
-		if (call_as(client->sk->own_credentials, -1, &request) < 0)
+		if (connect_as(world, client->sk->own_credentials, client->fd, end->sk,
+			       end->name_fd, err) < 0)
 			return fail_make(client, "wait to be accepted", err);
 	}
 	return 0;
@@ -396,7 +388,21 @@ static int add_ends(struct unix_world *world, struct error *err)
 		if (world->ends[i].sk->ino == world->ends[i - 1].sk->ino)
 			return fail(err, ERR_IMAGE_INVALID, "unix socket %u is there twice",
 				    world->ends[i].sk->ino);
+	world->listeners = arena_array(world->opener->arena, struct unix_end *, world->n_ends + 1);
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (world->ends[i].sk->state == TCP_LISTEN)
+			world->listeners[world->n_listeners++] = &world->ends[i];
+	qsort(world->listeners, world->n_listeners, sizeof *world->listeners, compare_listeners);
 	return 0;
+}
+
+static void add_tasks(struct unix_world *world)
+{
+	const struct snapshot *snapshot = world->opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		table_add(&world->tasks, world->opener->arena,
+			  task_pids(&snapshot->tasks[i]).pid[0], &snapshot->tasks[i]);
 }
 
 static int link_ends(struct unix_world *world, struct error *err)
@@ -462,6 +468,7 @@ static const round_of_ends rounds[ALL_ROUNDS] = {
 
 static int make_all(struct unix_world *world, struct error *err)
 {
+	add_tasks(world);
 	if (add_ends(world, err) || link_ends(world, err))
 		return -1;
 	world->fills_late = unix_queues_have_rights(world->opener->snapshot);

@@ -415,15 +415,21 @@ int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err)
 	return 0;
 }
 
-int unix_connect(int fd, const UnixSkEntry *to, int name_fd)
+struct sockaddr_un unix_connect_address(const UnixSkEntry *to, int name_fd, socklen_t *ret_length)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	socklen_t length;
 
-	if (name_fd < 0) {
-		address = unix_address(to, &length);
-		return connect(fd, (struct sockaddr *)&address, length);
-	}
+	if (name_fd < 0)
+		return unix_address(to, ret_length);
 	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", name_fd);
-	return connect(fd, (struct sockaddr *)&address, sizeof address);
+	*ret_length = sizeof address;
+	return address;
+}
+
+int unix_connect(int fd, const UnixSkEntry *to, int name_fd)
+{
+	socklen_t length;
+	struct sockaddr_un address = unix_connect_address(to, name_fd, &length);
+
+	return connect(fd, (struct sockaddr *)&address, length);
 }

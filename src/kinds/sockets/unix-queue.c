@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "collect/collect.h"
 #include "kinds/sockets/socket.h"
 
@@ -126,6 +127,7 @@ static void note_control(const struct open_file *file, struct piece *piece, SkPa
 			packet->has_sender_uid = packet->has_sender_gid = true;
 			packet->sender_uid = sender.uid;
 			packet->sender_gid = sender.gid;
+			unix_note_sender(file->target->collect, packet, sender.pid);
 		}
 	}
 }
@@ -202,12 +204,14 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 	if (socket_number(fd, SO_PEEK_OFF, &before) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF",
 				  file->what);
+	if (peek_begin(file->target->collect, fd, before, err))
+		return -1;
 	/* At the end of a stream a read would take an error with it. */
 	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
 		result = sk->type == SOCK_STREAM && offset >= waiting
 				 ? 0
 				 : collect_piece(file, fd, sk, &offset, err);
-	if (set_peek_offset(fd, before) < 0 && result >= 0)
+	if (peek_end(file->target->collect) < 0 && result >= 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot put back SO_PEEK_OFF",
 				  file->what);
 	return result < 0 ? -1 : 0;
@@ -220,29 +224,41 @@ struct delivery {
 	const struct record *record;
 	int rights[MOST_RIGHTS];
 	size_t n_rights;
+	bool has_sender; /* to be told of explicitly */
+	struct ucred sender;
 };
+
+/* Appends one message of control data. */
+static void add_control(struct msghdr *header, int type, const void *data, size_t size)
+{
+	struct cmsghdr *message =
+		(struct cmsghdr *)(void *)((char *)header->msg_control + header->msg_controllen);
+
+	*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(size),
+				     .cmsg_level = SOL_SOCKET,
+				     .cmsg_type = type };
+	memcpy(CMSG_DATA(message), data, size);
+	header->msg_controllen += CMSG_SPACE(size);
+}
 
 /* Descriptors go with the first byte. */
 static ssize_t send_part(const struct delivery *delivery, const uint8_t *bytes, size_t left,
 			 bool first)
 {
 	union {
-		char room[CMSG_SPACE(MOST_RIGHTS * sizeof(int))];
+		char room[CMSG_SPACE(MOST_RIGHTS * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 		struct cmsghdr align;
 	} control = { 0 };
 	struct iovec part = { (void *)(uintptr_t)bytes, left };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
-	size_t size = delivery->n_rights * sizeof(int);
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control };
 
-	if (first && size) {
-		header.msg_control = &control;
-		header.msg_controllen = CMSG_SPACE(size);
-		struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-		*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(size),
-					     .cmsg_level = SOL_SOCKET,
-					     .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(message), delivery->rights, size);
-	}
+	if (first && delivery->n_rights)
+		add_control(&header, SCM_RIGHTS, delivery->rights,
+			    delivery->n_rights * sizeof(int));
+	if (delivery->has_sender)
+		add_control(&header, SCM_CREDENTIALS, &delivery->sender, sizeof delivery->sender);
+	if (!header.msg_controllen)
+		header.msg_control = NULL;
 	return sendmsg(delivery->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -279,10 +295,39 @@ static int find_rights(const struct file_opener *opener, struct delivery *delive
 	return 0;
 }
 
+/* A process of the tree; to send as it takes rights over its pid namespace. */
+static bool may_tell_sender(const struct unix_world *world, const SkPacketEntry *packet,
+			    struct delivery *delivery)
+{
+	const struct task *task =
+		packet->n_sender_pid ? table_find(&world->tasks, packet->sender_pid[0]) : NULL;
+
+	if (!task || !world->opener->pids)
+		return false;
+	delivery->has_sender = true;
+	delivery->sender = (struct ucred){ world->opener->pids[task->index], packet->sender_uid,
+					   packet->sender_gid };
+	return true;
+}
+
 /* Who receives it has to ask while it is sent, for the kernel to attach the sender's ids. */
-static int send_as(const SkPacketEntry *packet, struct delivery *delivery)
+static int send_as(const struct unix_world *world, const SkPacketEntry *packet,
+		   struct delivery *delivery)
 {
 	struct aside aside = ASIDE_HERE;
+
+	if (packet->has_sender_uid && packet->has_sender_gid &&
+	    may_tell_sender(world, packet, delivery)) {
+		if (send_piece(delivery) == 0)
+			return 0;
+		if (errno != EPERM)
+			return -1;
+		log_warning("restore", "unix sockets",
+			    "pid %u sent a message that waits, and may "
+			    "not be told of",
+			    packet->sender_pid[0]);
+		delivery->has_sender = false;
+	}
 
 	if (!packet->has_sender_uid || !packet->has_sender_gid ||
 	    (packet->sender_uid == geteuid() && packet->sender_gid == getegid()))
@@ -343,7 +388,7 @@ int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error
 	for (; record; record = record->next) {
 		struct delivery delivery = { .fd = fd, .record = record };
 		if (find_rights(world->opener, &delivery) < 0 ||
-		    send_as(record->message, &delivery) < 0)
+		    send_as(world, record->message, &delivery) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "unix socket %u: cannot send again what waited in it",
 					  end->sk->ino);

@@ -8,6 +8,9 @@
  *   socketpair tell those of its maker (unix_stream_connect, init_peercred, net/unix/af_unix.c).
  *   So pairs come from socketpair(2), all others from a listener: the recorded one, or one that is
  *   there for the moment.
+ * - The kernel keeps who made a call (unix-call.c), so each is made by the process that made it,
+ *   once all are there; what waits is sent in the name of the process that sent it, too. Lost is
+ *   the number of one that is gone where somebody outside has it by now, or that sent.
  * - A name in a file system is found by its inode, whatever has the path now. Names that are gone
  *   are bound in a file system that nobody sees.
  * - A socket belongs to the network namespace in which it was made, whoever holds it.
@@ -65,6 +68,12 @@ static int check_credentials(const PeerCredentialsEntry *peer, uint32_t id, stru
 {
 	if (peer && (peer->n_pid > MAX_PID_LEVELS || peer->n_groups > 65536))
 		return fail(err, ERR_IMAGE_INVALID, "socket %u: credentials that nobody has", id);
+	if (peer && peer->has_beside && (!peer->n_pid || !peer->beside))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: a peer beside nobody", id);
+	for (size_t i = 0; peer && i < peer->n_pid; i++)
+		if (!peer->pid[i] || peer->pid[i] > INT32_MAX)
+			return fail(err, ERR_IMAGE_INVALID, "socket %u: a peer with the number %u",
+				    id, peer->pid[i]);
 	return 0;
 }
 
@@ -99,15 +108,15 @@ static int unix_verify(struct file_opener *opener, const FileEntry *entry, struc
 				  : unix_verify_name(opener, entry->usk, err);
 }
 
-/* They are made together, since none can be made without its peer. */
+/*
+ * They are made together, since none can be made without its peer, and when all processes are
+ * there: what they are told of each other is who made a call.
+ */
 static enum file_way unix_way(const struct snapshot *snapshot, const FileEntry *entry)
 {
+	(void)snapshot;
 	(void)entry;
-	for (size_t i = 0; snapshot->n_mount_namespaces && i < snapshot->n_files; i++)
-		if (snapshot->files[i]->type == FD_TYPES__UNIXSK &&
-		    unix_name_is_inside(snapshot, snapshot->files[i]->usk))
-			return FILE_LATE;
-	return FILE_EARLY;
+	return FILE_LATE;
 }
 
 static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -175,9 +184,11 @@ const struct file_kind unix_socket_kind = {
 	.verify = unix_verify,
 	.way = unix_way,
 	.open = unix_open,
+	.calls = unix_calls,
 	.connect = unix_connect_all,
 	.fields = fields,
 	.describe = unix_describe,
 	.meets = unix_meets,
 	.complete = unix_complete,
+	.done = peek_done,
 };

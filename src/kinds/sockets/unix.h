@@ -3,6 +3,7 @@
 #ifndef NESTOR_KINDS_SOCKETS_UNIX_H
 #define NESTOR_KINDS_SOCKETS_UNIX_H
 
+#include "base/table.h"
 #include "kernel/aside.h"
 #include "kinds/kind.h"
 
@@ -32,13 +33,47 @@ struct unix_world {
 	struct unix_end *ends; /* by ino */
 	size_t n_ends;
 	bool fills_late, connected; /* what is in queues refers to other files */
-	int hidden_root; /* a file system that nobody sees, for names that are gone; -1 */
-	size_t n_hidden; /* directories in it */
+	int hidden_root;    /* a file system that nobody sees, for names that are gone; -1 */
+	size_t n_hidden;    /* directories in it */
+	struct table tasks; /* by their number at level 0 */
+	struct unix_end **listeners; /* by type and name */
+	size_t n_listeners;
 };
+
+/* A call of which the kernel remembers who made it. */
+enum unix_call { UNIX_CALL_PAIR, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT, UNIX_CALL_SEND };
+struct unix_request {
+	enum unix_call call;
+	int fd, type, backlog, pair[2];
+	int name_fd; /* of the name that is connected to; -1: it is in the address */
+	struct sockaddr_un address;
+	socklen_t length;
+	int (*send)(void *data);
+	void *data;
+};
+
+/* unix-call.c: as somebody else; -1 with errno, or with err if that is set. */
+enum { UNIX_MOST_OWN_GROUPS = 1024 };
+int unix_call_as(const struct unix_world *world, const PeerCredentialsEntry *who, int net,
+		 struct unix_request *request, struct error *err);
+size_t unix_calls(struct plan *plan, const struct task *task);
+
+/* unix-peers.c */
+enum { UNIX_MOST_PID_NAMESPACES = 1024 };
+struct unix_absent {
+	PeerCredentialsEntry *entry; /* to be filled */
+	const struct target *target; /* who has the socket, and its number there */
+	uint32_t number;
+};
+bool unix_peer_has_ended(int fd); /* false also where the kernel does not tell */
+int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
+		     struct error *err);
 
 /* unix-collect.c */
 int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int unix_complete(struct collect *collect, struct error *err);
+/* Of a message that waits: its vector is told when all tasks have been read. */
+void unix_note_sender(struct collect *collect, SkPacketEntry *packet, pid_t sender);
 
 /*
  * unix-place.c: what has the name of a socket now (O_PATH): -2 where it has none any more. Its
@@ -74,6 +109,8 @@ int unix_verify_name(struct file_opener *opener, const UnixSkEntry *sk, struct e
 int unix_verify_outside(struct file_opener *opener, const UnixSkEntry *sk, struct error *err);
 /* connect(2) to a bound socket by its name_fd, or by its abstract name. */
 int unix_connect(int fd, const UnixSkEntry *to, int name_fd);
+/* The address for it. */
+struct sockaddr_un unix_connect_address(const UnixSkEntry *to, int name_fd, socklen_t *ret_length);
 
 /* unix-make.c */
 /* When all files of the tree are open. */

@@ -92,6 +92,8 @@ void build_close_namespaces(struct build *build, struct node *node, struct progr
 /* late-files.c: descriptors that are opened when processes are there already, after all others. */
 void late_files_prepare(struct build *build); /* before any program is built */
 int build_late_files(struct build *build, struct node *node, struct error *err);
+/* The calls that its task has to make itself while late files are opened. */
+void build_calls(struct build *build, struct node *node);
 /* Once the task is in its namespaces and directories. */
 void build_last_files(struct build *build, struct node *node);
 

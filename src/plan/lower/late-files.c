@@ -7,6 +7,9 @@
  *
  * A task opens all that is its own before it comes to the gate, so nobody waits in a circle.
  *
+ * Some want a call to be made by a certain task, for the kernel keeps who made it. Such a task
+ * makes what calls it is asked for while it waits (struct planned_caller), with all rights.
+ *
  * Those that want tasks to be in their namespaces (FILE_LAST) come the same way by a gate of their
  * own, which is opened when every task has entered what it enters.
  */
@@ -121,12 +124,60 @@ static void place_late(struct build *build, struct node *node)
 	}
 }
 
+static size_t room_for_calls(struct plan *plan, const struct task *task)
+{
+	size_t room = 0;
+
+	for (const struct file_kind *const *kind = plan->kinds->files; *kind; kind++) {
+		size_t wanted = (*kind)->calls ? (*kind)->calls(plan, task) : 0;
+		room = wanted > room ? wanted : room;
+	}
+	return room;
+}
+
+void build_calls(struct build *build, struct node *node)
+{
+	struct plan *plan = build->plan;
+	struct program_set *set = &plan->programs;
+	struct program *program = node->lowered->program;
+	size_t room = plan->gates[GATE_LATE_FILES].go_word ? room_for_calls(plan, node->task) : 0;
+
+	if (!room)
+		return;
+	struct planned_caller *it = arena_new(plan->arena, struct planned_caller);
+	if (!plan->callers)
+		plan->callers =
+			arena_array(plan->arena, struct planned_caller *, plan->snapshot->n_tasks);
+	plan->callers[node->task->index] = it;
+	it->task = node->task;
+	it->caller.room = program_data(set, NULL, room, sizeof(uint64_t));
+	it->caller.size = room;
+	it->caller.coordinator = plan_source(plan, SOURCE_LATE_HOLDER, 0);
+	it->program = program;
+	it->go_word = program_word(set, 0);
+	it->turn_word = program_word(set, 1);
+	it->done_word = program_word(set, 0);
+	it->more_word = program_word(set, 1);
+	it->result_slot = program_word(set, 0);
+	it->args = program_data(set, NULL, 6 * sizeof(uint64_t), sizeof(uint64_t));
+	size_t from = program->n_ops;
+	program_wait_for(program, it->go_word, it->turn_word);
+	it->call = program->n_ops;
+	struct op *op = op_store(op_any(program_call(program, SYS_getpid)), it->result_slot);
+	for (unsigned i = 0; i < 6; i++)
+		op_argument_from(op, i, it->args + i * sizeof(uint64_t));
+	program_wake(program, it->turn_word, UINT32_MAX);
+	program_wake(program, it->done_word, 0);
+	program_repeat_if(program, it->more_word, 1, from);
+}
+
 int build_late_files(struct build *build, struct node *node, struct error *err)
 {
 	if (!build->plan->gates[GATE_LATE_FILES].go_word)
 		return 0;
 	if (place_own(build, node, err))
 		return -1;
+	build_calls(build, node);
 	place_late(build, node);
 	return 0;
 }

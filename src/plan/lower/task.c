@@ -24,9 +24,11 @@ static int build_task(struct build *build, struct node *node, struct error *err)
 	const struct task *task = node->task;
 	struct program *program = node->lowered->program;
 
+	if (build_descriptors(build, node, err))
+		return -1;
+	/* Those that are to end make calls for late files first, as does this one. */
 	build_zombie_waits(build, node);
-	if (build_descriptors(build, node, err) ||
-	    build_stage(build, STAGE_FILES, task, 0, program, err))
+	if (build_stage(build, STAGE_FILES, task, 0, program, err))
 		return -1;
 	build_last_files(build, node);
 	if (build_stage(build, STAGE_MEMORY, task, 0, program, err))

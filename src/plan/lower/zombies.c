@@ -218,6 +218,7 @@ int build_zombie(struct build *build, struct node *node, struct error *err)
 	uint32_t signal = fatal_signal(node);
 
 	wait_for_entering(build, node);
+	build_calls(build, node);
 	build_looks(build, node, signal);
 	if (makes_core(build, node))
 		prepare_core(build, node);

@@ -129,7 +129,12 @@ interpreter_syscall:
 .Lwait:
 	movq	OP_ARGS(%rbp), %rdi
 	movl	(%rdi), %edx
-	cmpl	(OP_ARGS + 8)(%rbp), %edx
+	movq	(OP_ARGS + 8)(%rbp), %rax
+	testb	$2, OP_INDIRECT(%rbp)
+	jz	1f
+	movl	(%rax), %eax
+1:
+	cmpl	%eax, %edx
 	jae	.Lnext
 	xorl	%esi, %esi /* FUTEX_WAIT */
 	movq	RUN_PATIENCE(%rbx), %r10

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Looking at what waits takes a position in it that belongs to the socket (SO_PEEK_OFF): who looks
+ * has to put it back, also if he is killed. So there is a keeper, a child that shares nestor's
+ * descriptors and does nothing but wait for nestor's end; then it puts back what was changed.
+ */
+#include "kinds/sockets/socket.h"
+
+#include "collect/collect.h"
+#include "kernel/deputy.h"
+#include "kernel/syscalls.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* In shared memory. */
+struct peeking {
+	int fd; /* -1: nobody looks */
+	int before;
+};
+
+struct peek_keeper {
+	pid_t pid;
+	struct peeking *peeking;
+};
+
+static const char key;
+
+static int put_back(int fd, int before)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, sizeof before);
+}
+
+__attribute__((noreturn)) static void keep(int nestor, const struct peeking *peeking)
+{
+	struct pollfd ended = { .fd = nestor, .events = POLLIN };
+	sigset_t all;
+
+	/* What ends nestor from a terminal comes here as well. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+		;
+	int fd = __atomic_load_n(&peeking->fd, __ATOMIC_SEQ_CST);
+	if (fd >= 0)
+		put_back(fd, peeking->before);
+	_exit(0);
+}
+
+static int start(struct peek_keeper *keeper, struct error *err)
+{
+	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
+	int nestor = kernel_pidfd_open(getpid(), 0);
+
+	keeper->peeking = deputy_memory(sizeof *keeper->peeking);
+	if (!keeper->peeking || nestor < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot prepare to look into sockets");
+	keeper->peeking->fd = -1;
+	keeper->pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (keeper->pid == 0)
+		keep(nestor, keeper->peeking);
+	return keeper->pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork") : 0;
+}
+
+int peek_begin(struct collect *collect, int fd, int before, struct error *err)
+{
+	void **state = collect_state(collect, &key);
+
+	if (!*state) {
+		*state = arena_new(collect->arena, struct peek_keeper);
+		if (start(*state, err))
+			return -1;
+	}
+	struct peek_keeper *keeper = *state;
+	if (!keeper->peeking || keeper->pid <= 0)
+		return fail(err, ERR_KERNEL_REFUSED, "nobody would put back SO_PEEK_OFF");
+	keeper->peeking->before = before;
+	__atomic_store_n(&keeper->peeking->fd, fd, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int peek_end(struct collect *collect)
+{
+	const struct peek_keeper *keeper = *collect_state(collect, &key);
+	int result = put_back(keeper->peeking->fd, keeper->peeking->before);
+
+	__atomic_store_n(&keeper->peeking->fd, -1, __ATOMIC_SEQ_CST);
+	return result;
+}
+
+void peek_done(struct collect *collect)
+{
+	struct peek_keeper *keeper = *collect_state(collect, &key);
+
+	if (!keeper || keeper->pid <= 0)
+		return;
+	kill(keeper->pid, SIGKILL);
+	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	keeper->pid = 0;
+	deputy_memory_free(keeper->peeking, sizeof *keeper->peeking);
+	keeper->peeking = NULL;
+}

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Calls whose maker the kernel remembers: process, ids and groups of who called connect, listen or
+ * socketpair are what the other side is told of its peer (SO_PEERCRED, SO_PEERGROUPS,
+ * SO_PEERPIDFD), for good. So a process of the tree makes its own, while its program waits
+ * (task_call), with the ids that are recorded, whatever its own are by then; for one that is gone a
+ * child with the same numbers does so and ends. Where neither can be had (the number is somebody
+ * else's by now, or the process shares its descriptors with others) nestor makes the call with the
+ * recorded ids, and only the process is lost: a warning says so.
+ */
+#include "kinds/sockets/unix.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "kernel/deputy.h"
+#include "kernel/syscalls.h"
+#include "kinds/sockets/socket.h"
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- By nestor ---- */
+
+static int call_there(void *argument)
+{
+	struct unix_request *request = argument;
+
+	switch (request->call) {
+	case UNIX_CALL_PAIR:
+		return socketpair(AF_UNIX, request->type | SOCK_CLOEXEC, 0, request->pair);
+	case UNIX_CALL_LISTEN:
+		return listen(request->fd, request->backlog);
+	case UNIX_CALL_CONNECT:
+		return connect(request->fd, (struct sockaddr *)&request->address, request->length);
+	case UNIX_CALL_SEND:
+		return request->send(request->data);
+	}
+	return -1;
+}
+
+static bool are_ours(const PeerCredentialsEntry *who)
+{
+	return !who || (who->uid == geteuid() && who->gid == getegid() && !who->n_groups);
+}
+
+static int call_aside(const PeerCredentialsEntry *who, int net, struct unix_request *request)
+{
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = net;
+	if (are_ours(who))
+		return net < 0 ? call_there(request) : aside_run(&aside, call_there, request);
+	aside.has_ids = true;
+	aside.uid = who->uid;
+	aside.gid = who->gid;
+	aside.groups = who->groups;
+	aside.n_groups = who->n_groups;
+	return aside_run(&aside, call_there, request);
+}
+
+/* ---- By a process of the tree ---- */
+
+struct by_task {
+	const struct file_opener *opener;
+	const struct task *task;
+	const struct caller *caller;
+	int pidfd;
+	struct error *err;
+};
+
+/* The result as system calls of the C library have it; err is set where it was not made. */
+static int remote(const struct by_task *by, uint32_t nr, uint64_t a, uint64_t b, uint64_t c,
+		  uint64_t d)
+{
+	const uint64_t args[6] = { a, b, c, d };
+	int64_t result;
+
+	if (task_call(by->opener, by->task, nr, args, &result, by->err) < 0)
+		return -1;
+	if (result >= 0)
+		return (int)result;
+	errno = (int)-result;
+	return -1;
+}
+
+static int give(const struct by_task *by, int fd)
+{
+	return remote(by, SYS_pidfd_getfd, by->caller->coordinator, (uint64_t)fd, 0, 0);
+}
+
+static int remote_groups(const struct by_task *by, const gid_t *groups, size_t count)
+{
+	memcpy((void *)(uintptr_t)by->caller->room, groups, count * sizeof *groups);
+	return remote(by, SYS_setgroups, count, by->caller->room, 0, 0);
+}
+
+/* As in aside.c: file accesses stay root's. */
+static int take_ids(const struct by_task *by, const PeerCredentialsEntry *who)
+{
+	if (are_ours(who))
+		return 0;
+	if (remote_groups(by, who->groups, who->n_groups) < 0 ||
+	    remote(by, SYS_setresgid, UINT64_MAX, who->gid, UINT64_MAX, 0) < 0 ||
+	    remote(by, SYS_setresuid, UINT64_MAX, who->uid, UINT64_MAX, 0) < 0)
+		return -1;
+	return remote(by, SYS_setfsuid, geteuid(), 0, 0, 0) < 0 ||
+			       remote(by, SYS_setfsgid, getegid(), 0, 0, 0) < 0
+		       ? -1
+		       : 0;
+}
+
+static int take_own_ids(const struct by_task *by, const PeerCredentialsEntry *who)
+{
+	gid_t groups[UNIX_MOST_OWN_GROUPS];
+	int count = getgroups(UNIX_MOST_OWN_GROUPS, groups);
+
+	if (are_ours(who))
+		return 0;
+	if (remote(by, SYS_setresuid, UINT64_MAX, geteuid(), UINT64_MAX, 0) < 0 ||
+	    remote(by, SYS_setresgid, UINT64_MAX, getegid(), UINT64_MAX, 0) < 0)
+		return -1;
+	return count < 0 ? -1 : remote_groups(by, groups, (size_t)count);
+}
+
+/* A socket is of the network namespace of who makes it. */
+static int enter_net(const struct by_task *by, int net)
+{
+	int number = give(by, net);
+
+	if (number < 0 || remote(by, SYS_setns, (uint64_t)number, CLONE_NEWNET, 0, 0) < 0)
+		return -1;
+	return remote(by, SYS_close, (uint64_t)number, 0, 0, 0);
+}
+
+static int remote_pair(const struct by_task *by, struct unix_request *request)
+{
+	int *numbers = (int *)(uintptr_t)by->caller->room;
+
+	if (remote(by, SYS_socketpair, AF_UNIX, (uint64_t)(request->type | SOCK_CLOEXEC), 0,
+		   by->caller->room) < 0)
+		return -1;
+	const int there[2] = { numbers[0], numbers[1] };
+	request->pair[0] = kernel_pidfd_getfd(by->pidfd, there[0], 0);
+	request->pair[1] = kernel_pidfd_getfd(by->pidfd, there[1], 0);
+	if (request->pair[0] < 0 || request->pair[1] < 0 ||
+	    remote(by, SYS_close, (uint64_t)there[0], 0, 0, 0) < 0)
+		return -1;
+	return remote(by, SYS_close, (uint64_t)there[1], 0, 0, 0);
+}
+
+static int remote_connect(const struct by_task *by, const struct unix_request *request, int fd)
+{
+	struct sockaddr_un *address = (struct sockaddr_un *)(uintptr_t)by->caller->room;
+	int name = -1;
+
+	*address = request->address;
+	if (request->name_fd >= 0) {
+		name = give(by, request->name_fd);
+		if (name < 0)
+			return -1;
+		snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d", name);
+	}
+	int result = remote(by, SYS_connect, (uint64_t)fd, by->caller->room, request->length, 0);
+	int failure = errno;
+	if (name >= 0 && remote(by, SYS_close, (uint64_t)name, 0, 0, 0) < 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+static int remote_request(const struct by_task *by, struct unix_request *request)
+{
+	if (request->call == UNIX_CALL_PAIR)
+		return remote_pair(by, request);
+	int fd = give(by, request->fd);
+	if (fd < 0)
+		return -1;
+	int result = request->call == UNIX_CALL_LISTEN ? remote(by, SYS_listen, (uint64_t)fd,
+								(uint64_t)request->backlog, 0, 0)
+						       : remote_connect(by, request, fd);
+	int failure = errno;
+	if (remote(by, SYS_close, (uint64_t)fd, 0, 0, 0) < 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+static int open_net(int proc_pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", proc_pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool are_same(int one, int other)
+{
+	struct stat a, b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino;
+}
+
+static int call_by_task(struct by_task *by, const PeerCredentialsEntry *who, int net,
+			struct unix_request *request)
+{
+	pid_t pid = by->opener->pids[by->task->index];
+	bool makes = request->call == UNIX_CALL_PAIR;
+	autoclose int pidfd = kernel_pidfd_open(pid, 0);
+	autoclose int own_net = makes ? open_net(pid) : -1;
+	autoclose int our_net = makes && net < 0 ? open_net(getpid()) : -1;
+	int wanted = net < 0 ? our_net : net;
+
+	by->pidfd = pidfd;
+	if (pidfd < 0 || (makes && (own_net < 0 || wanted < 0)))
+		return -1;
+	bool enters = makes && !are_same(own_net, wanted);
+	if ((enters && enter_net(by, wanted) < 0) || take_ids(by, who) < 0)
+		return -1;
+	int result = remote_request(by, request);
+	int failure = errno;
+	if (take_own_ids(by, who) < 0 || (enters && enter_net(by, own_net) < 0))
+		return -1;
+	errno = failure;
+	return result;
+}
+
+/* ---- By one that is gone ---- */
+
+struct absence {
+	const PeerCredentialsEntry *who;
+	int net, pid_namespace; /* -1: ours */
+	/* In shared memory: */
+	struct unix_request request;
+	int result, failure;
+	bool made;
+};
+
+static void be_absent(struct absence *absence)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	absence->made = true;
+	absence->result = call_aside(absence->who, absence->net, &absence->request);
+	absence->failure = errno;
+	_exit(0);
+}
+
+/* In a deputy, whose descriptors are nestor's. */
+static int make_absent(void *data, struct error *err)
+{
+	struct absence *absence = *(struct absence **)data;
+	const PeerCredentialsEntry *who = absence->who;
+	uint32_t numbers[MAX_PID_LEVELS];
+	struct clone_args args = { .flags = CLONE_FILES,
+				   .exit_signal = SIGCHLD,
+				   .set_tid = (uintptr_t)numbers,
+				   .set_tid_size = who->n_pid };
+
+	(void)err;
+	for (size_t i = 0; i < who->n_pid; i++)
+		numbers[i] = who->pid[who->n_pid - 1 - i];
+	if (absence->pid_namespace >= 0 && setns(absence->pid_namespace, CLONE_NEWPID) < 0)
+		return 0;
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0)
+		be_absent(absence);
+	if (pid < 0)
+		absence->failure = errno;
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+/* -1 where it is ours, -2 where it cannot be opened. */
+static int open_pid_namespace(const struct file_opener *opener, const struct task *member,
+			      size_t levels)
+{
+	char path[64];
+
+	if (!member || task_is_zombie(member) || task_pids(member).levels != levels) {
+		errno = EINVAL;
+		return -2;
+	}
+	if (!member->pid_namespace->level && !opener->snapshot->own_pid_namespace &&
+	    opener->level_0 == getpid())
+		return -1;
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)opener->pids[member->index]);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -2 : fd;
+}
+
+/* Returns 1 where there can be no such process. */
+static int call_by_absent(const struct unix_world *world, const PeerCredentialsEntry *who, int net,
+			  struct unix_request *request, struct error *err)
+{
+	int namespace_fd = open_pid_namespace(world->opener, table_find(&world->tasks, who->beside),
+					      who->n_pid);
+	struct absence *absence = namespace_fd == -2 ? NULL : deputy_memory(sizeof *absence);
+
+	if (!absence)
+		return 1;
+	*absence = (struct absence){
+		.who = who, .net = net, .pid_namespace = namespace_fd, .request = *request
+	};
+	int result = deputy_run(make_absent, &absence, err);
+	if (namespace_fd >= 0)
+		close(namespace_fd);
+	if (result == 0) {
+		*request = absence->request;
+		errno = absence->failure;
+		result = absence->made ? absence->result : 1;
+	}
+	deputy_memory_free(absence, sizeof *absence);
+	return result;
+}
+
+/* ---- Whoever it is ---- */
+
+static const struct task *task_of(const struct unix_world *world, const PeerCredentialsEntry *who)
+{
+	return table_find(&world->tasks, who->pid[0]);
+}
+
+int unix_call_as(const struct unix_world *world, const PeerCredentialsEntry *who, int net,
+		 struct unix_request *request, struct error *err)
+{
+	const struct file_opener *opener = world->opener;
+
+	if (who && who->n_pid && !who->has_beside && request->call != UNIX_CALL_SEND) {
+		struct by_task by = { .opener = opener, .task = task_of(world, who), .err = err };
+		by.caller = by.task ? task_caller(opener, by.task) : NULL;
+		if (by.caller)
+			return call_by_task(&by, who, net, request);
+	}
+	if (who && who->n_pid && who->has_beside && opener->pids) {
+		int result = call_by_absent(world, who, net, request, err);
+		if (result <= 0)
+			return result;
+	}
+	if (who && who->n_pid)
+		log_warning("restore", "unix sockets",
+			    "pid %u, of which a peer is told, cannot be had here: %s", who->pid[0],
+			    strerror(errno));
+	return call_aside(who, net, request);
+}
+
+/* ---- The plan ---- */
+
+struct named_peers {
+	bool is_made;
+	struct table tasks; /* those that have to make calls, by their number at level 0 */
+	size_t room;
+};
+
+static void note(struct plan *plan, struct named_peers *peers, PeerCredentialsEntry *who)
+{
+	size_t wanted;
+
+	if (!who || !who->n_pid || who->has_beside)
+		return;
+	wanted = who->n_groups * sizeof(gid_t);
+	peers->room = wanted > peers->room ? wanted : peers->room;
+	if (!table_find(&peers->tasks, who->pid[0]))
+		table_add(&peers->tasks, plan->arena, who->pid[0], who);
+}
+
+size_t unix_calls(struct plan *plan, const struct task *task)
+{
+	static const char key;
+	struct named_peers *peers = plan_kind_state(plan, &key, sizeof *peers);
+	const struct snapshot *snapshot = plan->snapshot;
+
+	if (!peers->is_made) {
+		peers->is_made = true;
+		peers->room = sizeof(struct sockaddr_un) + UNIX_MOST_OWN_GROUPS * sizeof(gid_t);
+		for (size_t i = 0; i < snapshot->n_files; i++)
+			if (snapshot->files[i]->type == FD_TYPES__UNIXSK) {
+				note(plan, peers, snapshot->files[i]->usk->peer_credentials);
+				note(plan, peers, snapshot->files[i]->usk->own_credentials);
+			}
+	}
+	return table_find(&peers->tasks, task_pids(task).pid[0]) ? peers->room : 0;
+}

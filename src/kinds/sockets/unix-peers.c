@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Which process a socket tells of its peer. The kernel gives its number in the pid namespace of
+ * whoever asks (SO_PEERCRED). One of the tree has a vector. Of one that is gone, or not of the
+ * tree, a process in each pid namespace of the tree asks: those that see it are a chain, from which
+ * its vector comes. That somebody else has the number by now is told by a pidfd of the peer.
+ */
+#include "kinds/sockets/unix.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "collect/collect.h"
+#include "kernel/deputy.h"
+#include "kinds/sockets/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* 6.5 */
+#endif
+
+bool unix_peer_has_ended(int fd)
+{
+	int pidfd = -1;
+	socklen_t length = sizeof pidfd;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0)
+		return errno != ENOPROTOOPT;
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	bool result = poll(&ended, 1, 0) > 0;
+	close(pidfd);
+	return result;
+}
+
+/* ---- Those that are no tasks of the tree ---- */
+
+struct asked {
+	int fd;
+	uint32_t *numbers; /* by namespace; shared memory */
+};
+
+struct asking {
+	struct asked *asked;
+	size_t n_asked, namespace_index;
+	int namespace_fd;
+};
+
+static pid_t peer_of(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? 0 : peer.pid;
+}
+
+static void ask_all(const struct asking *asking)
+{
+	for (size_t i = 0; i < asking->n_asked; i++)
+		asking->asked[i].numbers[asking->namespace_index] =
+			(uint32_t)peer_of(asking->asked[i].fd);
+}
+
+/* In a deputy: its child is in the namespace. */
+static int ask_inside(void *data, struct error *err)
+{
+	const struct asking *asking = data;
+
+	if (setns(asking->namespace_fd, CLONE_NEWPID) < 0) {
+		if (errno != EPERM)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a pid namespace");
+		log_warning("collect", "unix sockets",
+			    "peers that are gone lose their numbers: a pid namespace may not be "
+			    "entered");
+		return 0;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		ask_all(asking);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0)
+		if (errno != EINTR)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a child");
+	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork") : 0;
+}
+
+struct seen_namespace {
+	ino_t inode;
+	size_t level; /* from 0 on */
+	const struct target *member;
+};
+
+/* Somebody in each pid namespace of the tree. */
+static size_t find_namespaces(struct collect *collect, struct seen_namespace *ret)
+{
+	size_t count = 0, known;
+	struct stat stat;
+
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		const struct target *target = &collect->targets[i];
+		autoclose int fd = target->zombie ? -1 : target_open(target, "ns/pid", O_RDONLY);
+		if (fd < 0 || fstat(fd, &stat) < 0)
+			continue;
+		for (known = 0; known < count && ret[known].inode != stat.st_ino; known++)
+			;
+		if (known == count && count < UNIX_MOST_PID_NAMESPACES)
+			ret[count++] = (struct seen_namespace){ stat.st_ino,
+								task_pids(target->task).levels - 1,
+								target };
+	}
+	return count;
+}
+
+static int ask_in(struct asking *asking, const struct seen_namespace *namespace_, struct error *err)
+{
+	struct stat own, its;
+	autoclose int fd = target_open(namespace_->member, "ns/pid", O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &its) < 0 || stat("/proc/self/ns/pid", &own) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pid namespace");
+	asking->namespace_fd = fd;
+	if (own.st_ino == its.st_ino) {
+		ask_all(asking);
+		return 0;
+	}
+	return deputy_run(ask_inside, asking, err);
+}
+
+/* The deepest that sees it, and those above. */
+static void set_vector(struct collect *collect, PeerCredentialsEntry *entry,
+		       const uint32_t *numbers, const struct seen_namespace *namespaces,
+		       size_t count)
+{
+	uint32_t vector[MAX_PID_LEVELS] = { 0 };
+	size_t deepest = 0, levels = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!numbers[i] || namespaces[i].level >= MAX_PID_LEVELS)
+			continue;
+		vector[namespaces[i].level] = numbers[i];
+		if (namespaces[i].level + 1 > levels) {
+			levels = namespaces[i].level + 1;
+			deepest = i;
+		}
+	}
+	for (size_t i = 0; i < levels; i++)
+		if (!vector[i])
+			return;
+	if (!levels)
+		return;
+	entry->n_pid = levels;
+	entry->pid = arena_copy(collect->snapshot->arena, vector, levels * sizeof *vector);
+	entry->has_beside = true;
+	entry->beside = task_pids(namespaces[deepest].member->task).pid[0];
+}
+
+/* Whoever of them cannot be asked for is not told of. */
+int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
+		     struct error *err)
+{
+	struct seen_namespace namespaces[UNIX_MOST_PID_NAMESPACES];
+	size_t n_namespaces = count ? find_namespaces(collect, namespaces) : 0;
+	size_t size = count * n_namespaces * sizeof(uint32_t);
+	uint32_t *numbers = size ? deputy_memory(size) : NULL;
+	struct asked *asked = arena_array(collect->arena, struct asked, count + 1);
+	int result = 0;
+
+	if (!n_namespaces)
+		return 0;
+	if (!numbers)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	for (size_t i = 0; i < count; i++)
+		asked[i] = (struct asked){ socket_duplicate(absent[i].target, absent[i].number),
+					   numbers + i * n_namespaces };
+	struct asking asking = { .asked = asked, .n_asked = count };
+	for (; !result && asking.namespace_index < n_namespaces; asking.namespace_index++)
+		result = ask_in(&asking, &namespaces[asking.namespace_index], err);
+	for (size_t i = 0; i < count; i++) {
+		if (!result)
+			set_vector(collect, absent[i].entry, asked[i].numbers, namespaces,
+				   n_namespaces);
+		if (asked[i].fd >= 0)
+			close(asked[i].fd);
+	}
+	deputy_memory_free(numbers, size);
+	return result;
+}

@@ -62,6 +62,27 @@ static void check(const struct removed *removed, const char *name)
 	scenario_check(access(name, F_OK) < 0 && errno == ENOENT, "%s has its name", name);
 }
 
+/* As sem_open(3) makes it: its first name is gone, it has another. */
+static int make_linked(void)
+{
+	int fd = open("own/first", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	need(fd >= 0 && write(fd, "linked", 6) == 6 && link("own/first", "own/second") == 0 &&
+		     unlink("own/first") == 0,
+	     "link");
+	return fd;
+}
+
+static void check_linked(int fd)
+{
+	struct stat one, other;
+
+	scenario_check(fstat(fd, &one) == 0 && stat("own/second", &other) == 0 &&
+			       one.st_ino == other.st_ino && one.st_nlink == 1,
+		       "the file with another name is another one");
+	scenario_check(access("own/first", F_OK) < 0, "its first name is there");
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
@@ -72,6 +93,7 @@ static int inside(void *unused)
 	const struct removed own = make("own/file"), deep = make("own/folder/file"),
 			     copied = make("copied");
 	need(rmdir("own/folder") == 0 && mkdir("own/removed", 0711) == 0, "folders");
+	int linked = make_linked();
 	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	need(chdir("own/removed") == 0 && unlinkat(back, "own/removed", AT_REMOVEDIR) == 0,
 	     "chdir");
@@ -87,6 +109,7 @@ static int inside(void *unused)
 	check(&own, "own/file");
 	check(&deep, "own/folder/file");
 	check(&copied, "copied");
+	check_linked(linked);
 	return 0;
 }
 

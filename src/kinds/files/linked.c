@@ -16,6 +16,7 @@
 #include "collect/collect.h"
 #include "kinds/files/opener.h"
 #include "kinds/files/regular.h"
+#include "kinds/mounts/mounts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,10 +28,24 @@
 
 /* ---- Dump ---- */
 
-/* A directory entry that is the inode; NULL if there is none. */
-static char *find_name(struct arena *arena, const char *directory, const struct stat *wanted)
+/* In a mount namespace of the tree it is looked for on the mount that the file is on. */
+static DIR *open_directory_of(const struct open_file *file, const char *path, RegFileEntry *reg)
 {
-	autoclosedir DIR *entries = opendir(directory);
+	uint32_t mount_id;
+	char self[64];
+	autoclose int fd = mount_open_directory(file, path, &mount_id);
+
+	if (fd < 0)
+		return opendir(path);
+	reg->mnt_id = (int32_t)mount_id;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return opendir(self);
+}
+
+/* A directory entry that is the inode; NULL if there is none. */
+static char *find_name(struct arena *arena, DIR *entries, const char *directory,
+		       const struct stat *wanted)
+{
 	const struct dirent *entry;
 	struct stat found;
 
@@ -51,7 +66,8 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 	char *slash = strrchr(directory, '/');
 
 	slash[slash == directory] = '\0';
-	char *name = find_name(collect->arena, directory, &file->stat);
+	autoclosedir DIR *entries = open_directory_of(file, directory, entry->reg);
+	char *name = find_name(collect->arena, entries, directory, &file->stat);
 	if (!name)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: the name is gone while the file has another (a hard link), which "
@@ -90,14 +106,17 @@ const RegFileEntry *linked_of(const struct snapshot *snapshot, const FileEntry *
 	return other && other->type == FD_TYPES__REG ? other->reg : NULL;
 }
 
-static int open_directory(const struct file_opener *opener, const char *path, const char **ret_name)
+static int open_directory(const struct file_opener *opener, const RegFileEntry *reg,
+			  const char **ret_name)
 {
-	char *directory = arena_printf(opener->arena, "/%s", path);
-	char *slash = strrchr(directory, '/');
+	RegFileEntry above = *reg;
+	char *slash = strrchr(reg->name, '/');
 
-	*ret_name = arena_string(opener->arena, slash + 1);
-	*slash = '\0';
-	return opener_open_path(opener, directory, O_PATH | O_DIRECTORY);
+	*ret_name = slash ? slash + 1 : reg->name;
+	above.name = arena_printf(opener->arena, "/%.*s", slash ? (int)(slash - reg->name) : 0,
+				  reg->name);
+	above.name += above.name[1] == '/';
+	return regular_open_path(opener, &above, O_PATH | O_DIRECTORY);
 }
 
 static bool is_same_inode(int one, int other)
@@ -113,7 +132,7 @@ static int open_by_first_name(const struct file_opener *opener, const RegFileEnt
 {
 	char self[64];
 	const char *name;
-	autoclose int dir_fd = open_directory(opener, reg->name, &name);
+	autoclose int dir_fd = open_directory(opener, reg, &name);
 
 	snprintf(self, sizeof self, "/proc/self/fd/%d", other_fd);
 	if (dir_fd < 0 || linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) < 0)
@@ -135,7 +154,7 @@ int linked_open(struct file_opener *opener, const FileEntry *entry, struct error
 	char self[64];
 	struct stat found;
 
-	autoclose int other_fd = opener_open_path(opener, other->name, O_PATH | O_NOFOLLOW);
+	autoclose int other_fd = regular_open_path(opener, other, O_PATH | O_NOFOLLOW);
 	if (other_fd < 0 || fstat(other_fd, &found) < 0)
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
 				  "%s, another name of a file that the tree has open", other->name);

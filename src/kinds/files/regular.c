@@ -136,25 +136,31 @@ static bool ends_with_deleted(const char *link)
 }
 
 /*
- * What was removed in a mount namespace of the tree: 1; 0: it is something else. Links counts tell,
- * as anything may be called "(deleted)"; of files of processes, which are gone with them, they do not.
+ * Whose name was removed in a mount namespace of the tree: 1; 0: it is something else. Anything may
+ * be called "(deleted)", and files of processes are gone with these.
  */
 static int collect_removed(const struct open_file *file, const FileEntry *entry, struct error *err)
 {
 	RegFileEntry *reg = entry->reg;
-	size_t length = strlen(reg->name) - strlen(DELETED_SUFFIX);
+	bool linked = file->stat.st_nlink > 0;
+	struct error not_found = { 0 };
 	uint32_t mount_id;
 
-	if (file->stat.st_nlink || !ends_with_deleted(file->link) || process_file_recognise(file) ||
+	if (!ends_with_deleted(file->link) || process_file_recognise(file) ||
 	    gone_process_recognise(file))
 		return 0;
+	if (linked &&
+	    (!S_ISREG(file->stat.st_mode) || mount_of_file(file, &mount_id, &not_found) >= 0))
+		return 0;
 	char *path = arena_string(file->target->collect->arena, reg->name);
-	path[length] = '\0';
-	int mounted = mount_of_removed_file(file, path, &mount_id, err);
+	path[strlen(path) - strlen(DELETED_SUFFIX)] = '\0';
+	int mounted = linked ? 1 : mount_of_removed_file(file, path, &mount_id, err);
 	if (mounted <= 0)
 		return mounted;
-	reg->mnt_id = (int32_t)mount_id;
 	reg->name = path;
+	if (linked)
+		return linked_collect(file, entry, err) ? -1 : 1;
+	reg->mnt_id = (int32_t)mount_id;
 	return ghost_collect(file, entry, err) ? -1 : 1;
 }
 

@@ -35,6 +35,8 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
  */
 int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mount_id,
 		    const char **ret_path, struct error *err);
+/* A directory (O_PATH) on the mount of a file, if a mount namespace of the tree has it; or -1. */
+int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
 /*

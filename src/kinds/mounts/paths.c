@@ -257,6 +257,22 @@ int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mo
 	return mount_of_file(file, ret_mount_id, err);
 }
 
+int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	const struct mount_line *line = survey && mount_id >= 0 && !is_own_mount(survey, mount_id)
+						? find_mount(survey, mount_id, &namespace)
+						: NULL;
+
+	if (!line)
+		return -1;
+	*ret_mount_id = (uint32_t)mount_id;
+	return survey_open_on_mount(namespace, line, path);
+}
+
 /* ---- inodes ---- */
 
 static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,

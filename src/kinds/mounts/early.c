@@ -44,6 +44,31 @@ const MntEntry *mounts_own_devpts(const struct snapshot *snapshot, uint32_t moun
 	return NULL;
 }
 
+static bool is_bound_devpts(const MntEntry *mount)
+{
+	return mount->bound_path && mount_kind_of_entry(mount) == &devpts_mount_kind;
+}
+
+const MntEntry *mounts_bound_devpts(const struct snapshot *snapshot, uint32_t mount_id,
+				    const char *ptmx)
+{
+	struct mount_namespace *namespace;
+	size_t index;
+	const MntEntry *mount = snapshot_mount(snapshot, mount_id, &namespace, &index);
+	const char *slash = ptmx ? strrchr(ptmx, '/') : NULL;
+	const MntEntry *found = NULL;
+
+	if (!mount || is_bound_devpts(mount))
+		return mount;
+	for (size_t i = 0; slash && i < namespace->n_mounts; i++) {
+		size_t length = (size_t)(slash - ptmx);
+		if (strncmp(namespace->mounts[i]->mountpoint, ptmx, length) == 0 &&
+		    strcmp(namespace->mounts[i]->mountpoint + length, "/pts") == 0)
+			found = namespace->mounts[i];
+	}
+	return found && is_bound_devpts(found) ? found : NULL;
+}
+
 bool mounts_show_file(const struct snapshot *snapshot, uint32_t device, const char *root)
 {
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)

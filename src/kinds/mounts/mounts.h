@@ -80,6 +80,12 @@ void mounts_close(struct file_opener *opener);
  * just that file of a superblock; and the root of a mount of it before there are any, borrowed.
  */
 const MntEntry *mounts_own_devpts(const struct snapshot *snapshot, uint32_t mount_id);
+/*
+ * The mount of a devpts of somebody outside, by which a terminal was made that was opened on this
+ * mount: itself, or the one that ptmx(4) takes, which is "pts" beside it. NULL: there is none.
+ */
+const MntEntry *mounts_bound_devpts(const struct snapshot *snapshot, uint32_t mount_id,
+				    const char *ptmx);
 bool mounts_show_file(const struct snapshot *snapshot, uint32_t device, const char *root);
 int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struct error *err);
 

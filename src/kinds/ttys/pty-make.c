@@ -3,7 +3,8 @@
  * Making pseudo-terminals; see pty.c. In a devpts of a mount namespace of the tree one is made when
  * that is mounted, by the path by which the master was opened, which shows. But where the terminal
  * controls a session, or a mount shows its slave, it has to be there before: it is made in the
- * devpts before that is mounted anywhere. Slaves are opened by their paths all the same.
+ * devpts before that is mounted anywhere. Slaves are opened by their paths all the same. The devpts
+ * of somebody outside, which the tree has mounted too, is there before.
  */
 #include "kinds/ttys/ttys.h"
 
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -22,7 +24,10 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
-enum { MOST_MASTERS = 4096 };
+enum {
+	MOST_MASTERS = 4096,
+	KERNEL_LARGEFILE = 0100000, /* open(2) adds it; the C library's O_LARGEFILE is 0 */
+};
 
 /* O_CLOEXEC would stay in the flags of the description (ptm_open_peer). */
 int pty_open_peer(int master, int flags)
@@ -39,13 +44,21 @@ static const MntEntry *own_devpts(const struct snapshot *snapshot, const TtyInfo
 	return info->has_mount_id ? mounts_own_devpts(snapshot, info->mount_id) : NULL;
 }
 
+/* That of somebody outside which the tree has mounted: it is there all the time. */
+static const MntEntry *bound_devpts(const struct snapshot *snapshot, const TtyInfoEntry *info)
+{
+	return info->has_mount_id && !own_devpts(snapshot, info)
+		       ? mounts_bound_devpts(snapshot, info->mount_id, info->ptmx)
+		       : NULL;
+}
+
 bool pty_is_early(const struct snapshot *snapshot, const TtyInfoEntry *info)
 {
 	const MntEntry *devpts = own_devpts(snapshot, info);
 	char root[16];
 
 	if (!devpts)
-		return !info->has_mount_id;
+		return !info->has_mount_id || bound_devpts(snapshot, info);
 	snprintf(root, sizeof root, "/%u", info->pty ? info->pty->index : 0);
 	return info->sid || info->type == TTY_TYPE__EXT_TTY ||
 	       mounts_show_file(snapshot, devpts->root_dev, root);
@@ -57,6 +70,21 @@ struct made_pty {
 	size_t place; /* of the master, kept until all files are open */
 	bool is_taken;
 };
+
+/* By the path that the tree opened, if that leads to the same devpts here, or by its own ptmx. */
+static int open_bound(const struct file_opener *opener, const TtyInfoEntry *info,
+		      const MntEntry *bound, int flags)
+{
+	autoclose int root = opener_open_path(opener, bound->bound_path, O_PATH | O_DIRECTORY);
+	autoclose int fd = root < 0 ? -1 : opener_open_path(opener, info->ptmx, flags);
+	autoclose int peer = fd < 0 ? -1 : pty_open_peer(fd, O_PATH);
+	struct stat wanted, made;
+
+	if (peer >= 0 && fstat(root, &wanted) == 0 && fstat(peer, &made) == 0 &&
+	    wanted.st_dev == made.st_dev)
+		return take_fd(&fd);
+	return root < 0 ? -1 : openat(root, "ptmx", flags);
+}
 
 static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)
 {
@@ -70,6 +98,9 @@ static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struc
 	/* Its other side is gone, as is its number. */
 	if (!info->ptmx)
 		return open("/dev/ptmx", flags);
+	const MntEntry *bound = bound_devpts(opener->snapshot, info);
+	if (bound)
+		return open_bound(opener, info, bound, flags);
 	return info->has_mount_id ? mounts_open(opener, info->mount_id, info->ptmx, flags)
 				  : opener_open_path(opener, info->ptmx, flags);
 }
@@ -149,7 +180,7 @@ int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct
 int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
 		   struct error *err)
 {
-	int flags = (int)tty->flags & (O_ACCMODE | O_NONBLOCK), fd = -1;
+	int flags = (int)tty->flags & (O_ACCMODE | O_NONBLOCK | KERNEL_LARGEFILE), fd = -1;
 
 	if (info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info))
 		return outside_open(opener, info, flags, err);

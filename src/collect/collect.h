@@ -115,6 +115,8 @@ struct collect {
 	struct finisher *finisher; /* the same, if the tree is not to go on */
 	struct target *targets;	   /* same order as snapshot->tasks */
 	size_t n_targets;
+	/* Pid namespaces from nestor's to the root's, which takes the place of the first; or 0. */
+	size_t levels_to_root;
 	/* Filled by kinds while collecting: */
 	uint32_t next_file_id, next_shared_id, next_pages_id;
 	/*

@@ -47,7 +47,10 @@ static int add_own(struct collect *collect, struct survey *survey, enum namespac
 	char path[32];
 	struct stat own;
 
-	snprintf(path, sizeof path, "/proc/self/%s", namespace_types[type].link);
+	if (type == NAMESPACE_PID && collect->levels_to_root)
+		snprintf(path, sizeof path, "/proc/%d/ns/pid", collect->targets[0].pid);
+	else
+		snprintf(path, sizeof path, "/proc/self/%s", namespace_types[type].link);
 	if (stat(path, &own)) {
 		/* A kernel without the type: nobody can be in another one. */
 		return errno == ENOENT

@@ -24,7 +24,7 @@ struct surveyed_namespace {
 	uint32_t id;
 	struct surveyed_namespace *parent; /* pid and user, below the outermost of the tree */
 	struct surveyed_namespace *owner;  /* NULL: not to be told, of nestor's own */
-	bool own;			   /* nestor is in it */
+	bool own;	/* nestor is in it; pid: or the root without its init (levels_to_root) */
 	NsEntry *entry; /* NULL for nestor's own, but for a pid namespace that the tree shares */
 	int fd;		/* of the namespace; -1 for nestor's own */
 	const struct target *member; /* a task of the tree that is in it, or NULL */

@@ -8,6 +8,7 @@
  * tree then, and a restore makes the namespace again wherever it runs.
  */
 #include "arch/x86_64/registers.h"
+#include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
@@ -18,9 +19,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -56,6 +60,22 @@ static int read_vector(const struct reading *reading, const char *status, const 
 	return 0;
 }
 
+/*
+ * A tree that shares its pid namespace with an init outside of it is dumped as from inside, if that
+ * is below nestor's: that namespace is in the place of nestor's own. The owner has to be the user
+ * namespace that one would stand in there.
+ */
+static bool can_stand_for_own(const struct target *root)
+{
+	struct stat own, owner;
+	autoclose int fd = target_open(root, "ns/pid", O_RDONLY);
+	autoclose int owner_fd = fd < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
+
+	return owner_fd >= 0 && fstat(owner_fd, &owner) == 0 &&
+	       stat("/proc/self/ns/user", &own) == 0 && own.st_ino == owner.st_ino &&
+	       own.st_dev == owner.st_dev;
+}
+
 static int find_outer_levels(struct reading *reading, struct error *err)
 {
 	uint64_t numbers[MAX_PID_LEVELS + 1];
@@ -69,12 +89,17 @@ static int find_outer_levels(struct reading *reading, struct error *err)
 	if (!own_levels || !root_levels || root_levels > MAX_PID_LEVELS)
 		return fail(err, ERR_KERNEL_TOO_OLD, "/proc/PID/status has no usable NSpid line");
 	reading->outer_levels = root_levels - 1;
-	if (root_levels > own_levels && numbers[root_levels - 1] != 1) {
+	if (root_levels <= own_levels || numbers[root_levels - 1] == 1)
+		return 0;
+	if (!can_stand_for_own(root)) {
 		fail(err, ERR_UNSUPPORTED_NAMESPACE,
-		     "pid %d lives in a nested pid namespace without being its init", root->pid);
+		     "pid %d lives in a nested pid namespace of another user namespace without "
+		     "being its init",
+		     root->pid);
 		return fail_hint(err,
 				 "dump the init of that namespace, or run nestor inside of it");
 	}
+	reading->collect->levels_to_root = root_levels - own_levels;
 	return 0;
 }
 

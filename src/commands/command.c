@@ -20,6 +20,7 @@ bool command_begin(const struct command *command, const struct option_row *const
 	struct common_arguments *common = values;
 
 	*ret_status = EXIT_DONE;
+	common->like_criu = command_speaks_criu();
 	int status = options_parse(tables, argc, argv, values, arena, ret_first, &err);
 	if (status == 0 && common->help) {
 		print_help(command, tables);
@@ -42,7 +43,12 @@ bool command_begin(const struct command *command, const struct option_row *const
 
 bool command_speaks_criu(void)
 {
-	return strcmp(program_invocation_short_name, "criu") == 0;
+	return strcmp(program_invocation_short_name, "criu") == 0 || command_is_criu_ns();
+}
+
+bool command_is_criu_ns(void)
+{
+	return strcmp(program_invocation_short_name, "criu-ns") == 0;
 }
 
 int command_print_error(const struct error *err)

@@ -41,8 +41,12 @@ bool command_begin(const struct command *command, const struct option_row *const
 		   char **argv, int max_operands, void *values, struct arena *arena, int *ret_first,
 		   int *ret_status);
 
-/* Called by the name of criu(8), whose command line and output are expected then. */
+/*
+ * Called by the name of criu(8) or criu-ns(1), whose command lines and output are expected then; of
+ * the second a tree is restored into fresh namespaces.
+ */
 bool command_speaks_criu(void);
+bool command_is_criu_ns(void);
 
 /* "nestor: error [pid-in-use]: text" and the hint on stderr; returns the exit status for it. */
 int command_print_error(const struct error *err);

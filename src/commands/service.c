@@ -10,17 +10,20 @@
 #include "compat/serve.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 struct service_arguments {
 	struct common_arguments common;
 	const char *address;
 	const char *pidfile;
 	bool daemon;
+	uint64_t status_fd; /* UINT64_MAX: none */
 };
 
 #define ROW(member) offsetof(struct service_arguments, member)
@@ -28,6 +31,8 @@ struct service_arguments {
 static const struct option_row service_options[] = {
 	{ 0, "address", OPTION_TEXT, ROW(address), "PATH", "the socket that clients connect to" },
 	{ 0, "pidfile", OPTION_TEXT, ROW(pidfile), "FILE", "write the service's pid to FILE" },
+	{ 0, "status-fd", OPTION_NUMBER, ROW(status_fd), "FD",
+	  "write a byte of 0 to FD, and close it, once clients can connect" },
 	{ 'd', "daemon", OPTION_FLAG, ROW(daemon), NULL, "go on in the background" },
 	{ 0 },
 };
@@ -109,6 +114,16 @@ static int serve_all(int listening, struct error *err)
 	}
 }
 
+static int tell_ready(uint64_t number, struct error *err)
+{
+	int fd = number > INT32_MAX ? -1 : (int)number;
+
+	if (write(fd, "", 1) != 1)
+		return fail_errno(err, ERR_IO, "cannot write to --status-fd %" PRIu64, number);
+	close(fd);
+	return 0;
+}
+
 static int run_service(const struct service_arguments *arguments, struct error *err)
 {
 	if (!arguments->address) {
@@ -122,13 +137,16 @@ static int run_service(const struct service_arguments *arguments, struct error *
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot go into the background");
 	if (arguments->pidfile && write_pidfile(arguments->pidfile, err) < 0)
 		return -1;
+	if (arguments->status_fd != UINT64_MAX && tell_ready(arguments->status_fd, err) < 0)
+		return -1;
 	return serve_all(listening, err);
 }
 
 int command_service(const struct command *command, int argc, char **argv)
 {
 	const struct option_row *const tables[] = { service_options, common_options, NULL };
-	struct service_arguments arguments = { .common.verbosity = LOG_WARNING };
+	struct service_arguments arguments = { .common.verbosity = LOG_WARNING,
+					       .status_fd = UINT64_MAX };
 	struct arena arena;
 	struct error err = { 0 };
 	int first, status;

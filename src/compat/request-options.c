@@ -5,6 +5,9 @@
  */
 #include "compat/request-options.h"
 
+#include "options/pipeline-options.h"
+
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +54,7 @@ static const char *const done[] = {
 	"enable_fs",
 	"parent_img",
 	"track_mem",
+	"config_file",
 	NULL,
 };
 
@@ -118,7 +122,7 @@ static int check_fields(const CriuOpts *request, struct error *err)
 	for (unsigned i = 0; i < criu_opts__descriptor.n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &criu_opts__descriptor.fields[i];
 		if (is_among(field->name, done) || is_among(field->name, harmless) ||
-		    strcmp(field->name, "config_file") == 0 || !asks(request, field))
+		    !asks(request, field))
 			continue;
 		return fail(err, ERR_BAD_REQUEST, "the option %s is not supported", field->name);
 	}
@@ -128,11 +132,6 @@ static int check_fields(const CriuOpts *request, struct error *err)
 			    "the option empty_ns is not supported for 0x%x: only for network "
 			    "namespaces",
 			    request->empty_ns);
-	/* Clients name one that need not be there. */
-	if (request->config_file && access(request->config_file, F_OK) == 0)
-		return fail(err, ERR_BAD_REQUEST,
-			    "the option config_file is not supported, and %s is there",
-			    request->config_file);
 	return 0;
 }
 
@@ -217,11 +216,9 @@ static void take_tcp(const CriuOpts *request, struct pipeline_options *options)
 		options->network_lock = "skip";
 }
 
-static int take_externals(const CriuOpts *request, struct arena *arena,
-			  struct pipeline_options *options, struct error *err)
+static void take_externals(const CriuOpts *request, struct arena *arena,
+			   struct pipeline_options *options)
 {
-	struct externals externals;
-
 	for (size_t i = 0; i < request->n_external; i++)
 		texts_add(&options->external, arena, request->external[i]);
 	for (size_t i = 0; i < request->n_unix_sk_ino; i++)
@@ -247,18 +244,55 @@ static int take_externals(const CriuOpts *request, struct arena *arena,
 				       request->inherit_fd[i]->key));
 	take_tcp(request, options);
 	pipeline_options_like_criu(options, arena);
+}
+
+static int check_externals(const struct pipeline_options *options, struct arena *arena,
+			   struct error *err)
+{
+	struct externals externals;
+
 	if (pipeline_externals(options, arena, &externals, err) == 0)
 		return 0;
 	err->name = ERR_BAD_REQUEST;
 	return -1;
 }
 
+/*
+ * Options by their long names, which have the last word: the person's, over those of the client.
+ * Clients name a file that need not be there.
+ */
+static int take_config_file(const CriuOpts *request, struct arena *arena,
+			    struct pipeline_options *options, struct error *err)
+{
+	static const struct option_row *const tables[] = { dump_options,   restore_options,
+							   images_options, pipeline_options,
+							   common_options, NULL };
+	struct pipeline_arguments arguments = { .options = *options,
+						.common.verbosity = (int)options->log_level };
+	const char *path = request->config_file;
+
+	if (!path || !*path || (access(path, F_OK) < 0 && errno == ENOENT))
+		return 0;
+	if (options_read_file(tables, path, &arguments, arena, err) < 0) {
+		err->name = ERR_BAD_REQUEST;
+		return fail_while(err, "config_file");
+	}
+	if (arguments.action_script || arguments.exec_cmd || arguments.common.config)
+		return fail(err, ERR_BAD_REQUEST, "config_file %s: %s is for the command line only",
+			    path,
+			    arguments.action_script ? "action-script"
+			    : arguments.exec_cmd    ? "exec-cmd"
+						    : "config");
+	*options = arguments.options;
+	options->log_level = (enum log_level)arguments.common.verbosity;
+	return 0;
+}
+
 int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		    struct pipeline_options *options, struct error *err)
 {
 	/* The places first: what is wrong is told in the log, too. */
-	if (take_places(request, peer, arena, options, err) < 0 || check_fields(request, err) < 0 ||
-	    take_externals(request, arena, options, err) < 0)
+	if (take_places(request, peer, arena, options, err) < 0 || check_fields(request, err) < 0)
 		return -1;
 	options->log_level = log_level_of(request);
 	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;
@@ -275,5 +309,8 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		options->ghost_limit = request->ghost_limit;
 	if (request->has_timeout && request->timeout)
 		options->timeout_seconds = request->timeout;
-	return 0;
+	take_externals(request, arena, options);
+	return take_config_file(request, arena, options, err) < 0
+		       ? -1
+		       : check_externals(options, arena, err);
 }

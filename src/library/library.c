@@ -184,6 +184,8 @@ static const char *given_otherwise(const char *option)
 {
 	if (strcmp(option, "tree") == 0)
 		return "the root is given to nestor_dump";
+	if (strcmp(option, "exec-cmd") == 0)
+		return "the restored tree is the caller's";
 	if (strcmp(option, "action-script") == 0)
 		return "nestor_on_moment is called at these moments";
 	return NULL;

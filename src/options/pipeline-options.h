@@ -14,6 +14,8 @@ struct pipeline_arguments {
 	struct pipeline_options options;
 	bool json;
 	const char *action_script;
+	bool exec_cmd;
+	char **words; /* behind the options, for that */
 };
 
 /* Offset of a member of struct pipeline_options, for rows. */

@@ -18,7 +18,9 @@ const struct option_row common_options[] = {
 	{ 0, "config", OPTION_TEXT, offsetof(struct common_arguments, config), "FILE",
 	  "read options from FILE too" },
 	{ 0, "no-default-config", OPTION_FLAG, offsetof(struct common_arguments, no_default_config),
-	  NULL, "do not read /etc/nestor/default.conf and ~/.nestor/default.conf" },
+	  NULL,
+	  "do not read /etc/nestor/default.conf and ~/.nestor/default.conf (as criu: those of "
+	  "criu)" },
 	{ 'h', "help", OPTION_FLAG, offsetof(struct common_arguments, help), NULL,
 	  "show this help" },
 	{ 'V', "version", OPTION_FLAG, offsetof(struct common_arguments, version), NULL,
@@ -304,19 +306,31 @@ int options_read_file(const struct option_row *const *tables, const char *path, 
 	return read_config(tables, path, true, values, arena, err);
 }
 
+static int read_default_configs(const struct option_row *const *tables, void *values,
+				struct arena *arena, struct error *err)
+{
+	const struct common_arguments *common = values;
+	const char *folder = common->like_criu ? "criu" : "nestor", *home = getenv("HOME");
+
+	if (read_config(tables, arena_printf(arena, "/etc/%s/default.conf", folder), false, values,
+			arena, err) < 0)
+		return -1;
+	return home && *home ? read_config(tables,
+					   arena_printf(arena, "%s/.%s/default.conf", home, folder),
+					   false, values, arena, err)
+			     : 0;
+}
+
 static int read_configs(const struct option_row *const *tables, void *values, struct arena *arena,
 			const struct common_arguments *where, struct error *err)
 {
-	const char *home = getenv("HOME");
+	const struct common_arguments *common = values;
+	const char *named = getenv(common->like_criu ? "CRIU_CONFIG_FILE" : "NESTOR_CONFIG_FILE");
 
-	if (!where->no_default_config) {
-		if (read_config(tables, "/etc/nestor/default.conf", false, values, arena, err) < 0)
-			return -1;
-		if (home && *home &&
-		    read_config(tables, arena_printf(arena, "%s/.nestor/default.conf", home), false,
-				values, arena, err) < 0)
-			return -1;
-	}
+	if (!where->no_default_config && read_default_configs(tables, values, arena, err) < 0)
+		return -1;
+	if (named && *named && read_config(tables, named, true, values, arena, err) < 0)
+		return -1;
 	return where->config ? read_config(tables, where->config, true, values, arena, err) : 0;
 }
 

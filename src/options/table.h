@@ -47,6 +47,7 @@ struct common_arguments {
 	bool help;
 	bool version;
 	int verbosity;
+	bool like_criu; /* the configuration files are those of criu(8) */
 };
 
 extern const struct option_row common_options[];

@@ -164,9 +164,10 @@ static int read_limits(struct collect *collect, const struct survey *survey, str
 			continue;
 		entries[count] = known->entry;
 		/* Level 0 of an unshared tree may lie any number of levels below us. */
-		limits[count++] = (struct pid_limits){
-			.fd = known->fd, .levels = known->level + (survey->root_pid->own ? 0 : 1)
-		};
+		limits[count++] =
+			(struct pid_limits){ .fd = known->fd,
+					     .levels = known->level + collect->levels_to_root +
+						       (survey->root_pid->own ? 0 : 1) };
 	}
 	if (pid_limits_read(limits, count, err))
 		return -1;

@@ -9,7 +9,7 @@ function __nestor_options
     set -l words (commandline -opc)
     test (count $words) -ge 2; or return
     command nestor $words[2] --help 2>/dev/null |
-        string replace -rf '^ .*(--[a-z-]+)[^ ]*( [^ ]+)?  +(.*)$' '$1\t$3'
+        string replace -rf '^  (?:-., |    )(--[a-z-]+)[^ ]*(?: [^ ]*[A-Z\[][^ ]*)? +(.*)$' '$1\t$2'
 end
 
 function __nestor_pids

@@ -86,19 +86,25 @@ static int ignore(const void *bytes, size_t size, void *data)
 	return 0;
 }
 
-int netlink_dump(struct netlink *netlink, int request, int family,
-		 int (*each)(const void *bytes, size_t size, void *data), void *data)
+int netlink_dump_by(struct netlink *netlink, int request, const void *bytes, size_t size,
+		    int (*each)(const void *bytes, size_t size, void *data), void *data)
 {
-	struct rtmsg message = { .rtm_family = (unsigned char)family };
-
 	netlink->each = each;
 	netlink->data = data;
 	netlink->failure = 0;
-	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_DUMP, &message,
-				    sizeof message);
+	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_DUMP,
+				    (void *)(uintptr_t)bytes, size);
 	if (result >= 0)
 		result = nl_recvmsgs_default(netlink->socket);
 	return finish(netlink, result);
+}
+
+int netlink_dump(struct netlink *netlink, int request, int family,
+		 int (*each)(const void *bytes, size_t size, void *data), void *data)
+{
+	const struct rtmsg message = { .rtm_family = (unsigned char)family };
+
+	return netlink_dump_by(netlink, request, &message, sizeof message, each, data);
 }
 
 int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t size,

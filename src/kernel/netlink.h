@@ -25,6 +25,10 @@ void netlink_close(struct netlink *netlink);
 int netlink_dump(struct netlink *netlink, int request, int family,
 		 int (*each)(const void *bytes, size_t size, void *data), void *data);
 
+/* The same with a whole message: a header of the request's own, and attributes. */
+int netlink_dump_by(struct netlink *netlink, int request, const void *bytes, size_t size,
+		    int (*each)(const void *bytes, size_t size, void *data), void *data);
+
 /* One question with one answer, which `each` gets. */
 int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t size,
 		int (*each)(const void *bytes, size_t size, void *data), void *data);

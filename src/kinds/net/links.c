@@ -126,6 +126,15 @@ static int refuse_link(const struct link *link, uint32_t id, struct error *err)
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "network namespace %u has the interface %s of kind \"%s\"", id,
 			    link->name, link->kind[0] ? link->kind : "hardware");
+	const struct rtattr *data =
+		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+	const struct rtattr *filters = strcmp(link->kind, "bridge") == 0
+					       ? netlink_nested(data, IFLA_BR_VLAN_FILTERING)
+					       : NULL;
+	if (filters && RTA_PAYLOAD(filters) && *(const uint8_t *)RTA_DATA(filters))
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "network namespace %u has the bridge %s, which looks at vlans", id,
+			    link->name);
 	return 0;
 }
 
@@ -487,13 +496,31 @@ int link_bring_up(struct netlink *netlink, const struct link *link, const char *
 	return set_flags(netlink, link, master, SET_FLAGS, id, err);
 }
 
+/* Alternative names, "ip link property", which others may find it by. */
+static int give_names(struct netlink *netlink, const struct link *link, uint32_t id,
+		      struct error *err)
+{
+	const struct rtattr *names = link_attribute(link, IFLA_PROP_LIST);
+	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
+
+	if (!names)
+		return 0;
+	request.u.info.ifi_index = (int)if_nametoindex(link->name);
+	request_put(&request, IFLA_PROP_LIST | NLA_F_NESTED, RTA_DATA(names), RTA_PAYLOAD(names));
+	if (netlink_change(netlink, RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL, request.u.bytes,
+			   request.size) < 0)
+		return fail_link(link, id, "give alternative names to", err);
+	return 0;
+}
+
 /* Masters first, so that ports are in them before anything runs. */
 int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t id,
 		   struct error *err)
 {
 	for (size_t i = 0; i < net->n_links; i++) {
 		struct link link = link_of(&net->links[i]);
-		if (link_bring_up(netlink, &link, NULL, id, err))
+		if (give_names(netlink, &link, id, err) ||
+		    link_bring_up(netlink, &link, NULL, id, err))
 			return -1;
 	}
 	return 0;

@@ -61,6 +61,9 @@ int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */
 int settings_write(const struct namespace *namespace_, struct error *err);
 
+/* lost.c: what is refused by name. */
+int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+
 /* filters.c: nftables. */
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
 int filters_check(const NetnsContents *net, uint32_t id, struct error *err);

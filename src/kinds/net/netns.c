@@ -31,6 +31,7 @@ static int read_content(void *data)
 	if (!netlink)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
 	result = links_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		 lost_refuse(netlink, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->arena, net, reading->id, reading->err) ||

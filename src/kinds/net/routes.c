@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Addresses, routes of all tables, rules and permanent neighbours, rtnetlink(7). They are told
- * again as the kernel told them. Some of them it makes by itself as soon as an interface is up or
- * has an address (EEXIST); a route may need another one that comes later in the list (ENETUNREACH),
- * so the list is gone through more than once.
+ * Addresses, next hops, routes of all tables, rules, neighbours that were set (also those for whom
+ * others are answered), and what bridges and vxlans were told of where to send, rtnetlink(7).
+ * They are told again as the kernel told them. Some of them it makes by itself as soon as an
+ * interface is up or has an address (EEXIST); a route may need another one that comes later in the
+ * list (ENETUNREACH), so the list is gone through more than once.
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
@@ -15,11 +16,12 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
+#include <linux/nexthop.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { ROUNDS = 4 };
+enum { ROUNDS = 4, MULTICAST_BIT = 1 };
 
 static int add(const void *bytes, size_t size, void *data)
 {
@@ -36,13 +38,57 @@ static int add_route(const void *bytes, size_t size, void *data)
 		       : message_list_add(data, bytes, size);
 }
 
+/* What was learned is learned again. */
+static bool is_set(const struct ndmsg *neighbour)
+{
+	return neighbour->ndm_state & (NUD_PERMANENT | NUD_NOARP);
+}
+
 static int add_neighbour(const void *bytes, size_t size, void *data)
 {
 	const struct ndmsg *neighbour = bytes;
 
+	/* Those of multicast are the kernel's own. */
 	return neighbour->ndm_state & NUD_PERMANENT && neighbour->ndm_family != AF_BRIDGE
 		       ? message_list_add(data, bytes, size)
 		       : 0;
+}
+
+/* A vxlan may send what goes to all (an address of zeroes) to more than one. */
+static bool is_for_all(const uint8_t *bytes, size_t size)
+{
+	const struct rtattr *address =
+		netlink_attribute(bytes, size, sizeof(struct ndmsg), NDA_LLADDR);
+	const uint8_t *at = address ? RTA_DATA(address) : NULL;
+
+	for (size_t i = 0; at && i < RTA_PAYLOAD(address); i++)
+		if (at[i])
+			return false;
+	return at != NULL;
+}
+
+static int add_fdb(const void *bytes, size_t size, void *data)
+{
+	const struct rtattr *address =
+		netlink_attribute(bytes, size, sizeof(struct ndmsg), NDA_LLADDR);
+	bool multicast = address && RTA_PAYLOAD(address) &&
+			 *(const uint8_t *)RTA_DATA(address) & MULTICAST_BIT;
+
+	/* What a vxlan was made with, above an interface elsewhere, comes with it. */
+	bool of_vxlan = netlink_attribute(bytes, size, sizeof(struct ndmsg), NDA_LINK_NETNSID) &&
+			is_for_all(bytes, size);
+
+	/* Groups that an interface is in come with its sockets and addresses. */
+	return is_set(bytes) && address && !multicast && !of_vxlan
+		       ? message_list_add(data, bytes, size)
+		       : 0;
+}
+
+static int add_proxy(const void *bytes, size_t size, void *data)
+{
+	const struct ndmsg *neighbour = bytes;
+
+	return neighbour->ndm_flags & NTF_PROXY ? message_list_add(data, bytes, size) : 0;
 }
 
 static const struct list_row {
@@ -51,19 +97,30 @@ static const struct list_row {
 	size_t items, count; /* in NetnsContents */
 	size_t header;
 	int (*each)(const void *bytes, size_t size, void *data);
+	uint8_t family, flags; /* of the question; the flags are those of struct ndmsg */
 } addresses_row = { RTM_GETADDR,
 		    RTM_NEWADDR,
 		    "an address",
 		    offsetof(NetnsContents, addresses),
 		    offsetof(NetnsContents, n_addresses),
 		    sizeof(struct ifaddrmsg),
-		    add },
+		    add,
+		    AF_UNSPEC,
+		    0 },
   rows[] = { { RTM_GETRULE, RTM_NEWRULE, "a rule", offsetof(NetnsContents, rules),
-	       offsetof(NetnsContents, n_rules), sizeof(struct fib_rule_hdr), add },
+	       offsetof(NetnsContents, n_rules), sizeof(struct fib_rule_hdr), add, AF_UNSPEC, 0 },
+	     { RTM_GETNEXTHOP, RTM_NEWNEXTHOP, "a next hop", offsetof(NetnsContents, nexthops),
+	       offsetof(NetnsContents, n_nexthops), sizeof(struct nhmsg), add, AF_UNSPEC, 0 },
 	     { RTM_GETROUTE, RTM_NEWROUTE, "a route", offsetof(NetnsContents, routes),
-	       offsetof(NetnsContents, n_routes), sizeof(struct rtmsg), add_route },
+	       offsetof(NetnsContents, n_routes), sizeof(struct rtmsg), add_route, AF_UNSPEC, 0 },
 	     { RTM_GETNEIGH, RTM_NEWNEIGH, "a neighbour", offsetof(NetnsContents, neighbours),
-	       offsetof(NetnsContents, n_neighbours), sizeof(struct ndmsg), add_neighbour } };
+	       offsetof(NetnsContents, n_neighbours), sizeof(struct ndmsg), add_neighbour,
+	       AF_UNSPEC, 0 },
+	     { RTM_GETNEIGH, RTM_NEWNEIGH, "a neighbour that others are answered for",
+	       offsetof(NetnsContents, proxies), offsetof(NetnsContents, n_proxies),
+	       sizeof(struct ndmsg), add_proxy, AF_UNSPEC, NTF_PROXY },
+	     { RTM_GETNEIGH, RTM_NEWNEIGH, "where a bridge sends to", offsetof(NetnsContents, fdb),
+	       offsetof(NetnsContents, n_fdb), sizeof(struct ndmsg), add_fdb, AF_BRIDGE, 0 } };
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
@@ -80,8 +137,18 @@ static int collect_list(struct netlink *netlink, struct arena *arena, NetnsConte
 			const struct list_row *row, uint32_t id, struct error *err)
 {
 	struct message_list list = list_of(net, row, arena);
+	/* All headers begin with the family. */
+	const union {
+		struct ndmsg neighbour;
+		uint8_t bytes[64];
+	} question = { .neighbour = { .ndm_family = row->family, .ndm_flags = row->flags } };
+	int result =
+		netlink_dump_by(netlink, row->request, &question, row->header, row->each, &list);
 
-	if (netlink_dump(netlink, row->request, AF_UNSPEC, row->each, &list) < 0)
+	/* A kernel without next hops (5.3), or without bridges. */
+	if (result < 0 && errno == EOPNOTSUPP && row != &addresses_row)
+		return 0;
+	if (result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "network namespace %u: cannot read what it has (%s)", id,
 				  row->words);
@@ -128,40 +195,69 @@ static uint32_t index_of(const ProtobufCBinaryData *item)
 	return ((const struct ifaddrmsg *)(void *)item->data)->ifa_index;
 }
 
+/* Flags of an address of IPv6, which are those of IFA_FLAGS; NULL: it is none, or has none. */
+static struct rtattr *flags_of(uint8_t *bytes, size_t size)
+{
+	const struct rtattr *flags =
+		netlink_attribute(bytes, size, sizeof(struct ifaddrmsg), IFA_FLAGS);
+
+	return ((const struct ifaddrmsg *)(void *)bytes)->ifa_family == AF_INET6 && flags &&
+			       RTA_PAYLOAD(flags) == sizeof(uint32_t)
+		       ? (struct rtattr *)(uintptr_t)flags
+		       : NULL;
+}
+
 /*
  * Nobody has to be asked once more whether somebody else has it: an address of IPv6 is good at once
- * (IFA_F_NODAD, which stays to be seen), before the interface is up. Then the kernel does not make
- * the one of the link itself (addrconf_dev_config).
+ * (IFA_F_NODAD), before the interface is up. Then the kernel does not make the one of the link
+ * itself (addrconf_dev_config). The flag is taken away again by telling it once more.
  */
+static int make_address(struct netlink *netlink, uint8_t *bytes, size_t size)
+{
+	struct rtattr *flags = flags_of(bytes, size);
+	uint32_t wanted = netlink_number(flags) & ~(uint32_t)IFA_F_TENTATIVE;
+	uint32_t value = wanted | IFA_F_NODAD;
+
+	if (flags)
+		memcpy(RTA_DATA(flags), &value, sizeof value);
+	int result = netlink_change(netlink, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, bytes, size);
+	if (result < 0 && errno == EEXIST)
+		return 0;
+	if (result < 0 || !flags || wanted == value)
+		return result;
+	memcpy(RTA_DATA(flags), &wanted, sizeof wanted);
+	return netlink_change(netlink, RTM_NEWADDR, NLM_F_REPLACE, bytes, size);
+}
+
 int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint32_t index)
 {
 	uint8_t *bytes = malloc(item->len);
-	const struct rtattr *flags;
-	uint32_t value;
 
 	if (!bytes)
 		return -1;
 	memcpy(bytes, item->data, item->len);
 	((struct ifaddrmsg *)(void *)bytes)->ifa_index = index;
-	flags = netlink_attribute(bytes, item->len, sizeof(struct ifaddrmsg), IFA_FLAGS);
-	if (((struct ifaddrmsg *)(void *)bytes)->ifa_family == AF_INET6 && flags &&
-	    RTA_PAYLOAD(flags) == sizeof value) {
-		value = (netlink_number(flags) | IFA_F_NODAD) & ~(uint32_t)IFA_F_TENTATIVE;
-		memcpy(RTA_DATA((struct rtattr *)(uintptr_t)flags), &value, sizeof value);
-	}
-	int result =
-		netlink_change(netlink, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, bytes, item->len);
+	int result = make_address(netlink, bytes, item->len), failure = errno;
 	free(bytes);
-	return result < 0 && errno == EEXIST ? 0 : result;
+	errno = failure;
+	return result;
 }
 
-/* lo gets its own as it comes up, so there the others follow. */
+/*
+ * lo gets its own as it comes up, so there the others follow. The kernel lists addresses of IPv6
+ * with the newest first (ipv6_link_dev_addr), so these are made from the end.
+ */
 int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo, uint32_t id,
 		   struct error *err)
 {
-	for (size_t i = 0; i < net->n_addresses; i++) {
-		const ProtobufCBinaryData *item = &net->addresses[i];
-		if ((if_nametoindex("lo") == index_of(item)) != of_lo)
+	size_t n = net->n_addresses;
+
+	for (size_t step = 0; step < 2 * n; step++) {
+		const ProtobufCBinaryData *item =
+			&net->addresses[step < n ? step : 2 * n - 1 - step];
+		bool of_ipv6 =
+			((const struct ifaddrmsg *)(void *)item->data)->ifa_family == AF_INET6;
+		if (of_ipv6 != (step >= n) || (if_nametoindex("lo") == index_of(item)) != of_lo)
 			continue;
 		if (address_make(netlink, item, index_of(item)) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
@@ -170,14 +266,62 @@ int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo
 	return 0;
 }
 
-/* What the kernel says of the moment: the state of the next hop, offloads. */
-static void clear_state(const struct list_row *row, uint8_t *bytes)
+/* Without the attributes of some types, one bit each. */
+static size_t leave_out(uint8_t *bytes, size_t size, size_t header, uint64_t types)
 {
-	struct rtmsg *route = (void *)bytes;
+	size_t kept = NLMSG_ALIGN(header), left = size - kept;
 
-	if (row->change == RTM_NEWROUTE)
-		route->rtm_flags &= ~(unsigned)(RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_OFFLOAD |
-						RTNH_F_TRAP | RTM_F_FIB_MATCH);
+	if (size < kept)
+		return size;
+	for (struct rtattr *at = (void *)(bytes + kept), *next; RTA_OK(at, left); at = next) {
+		size_t length = RTA_ALIGN(at->rta_len), type = at->rta_type & NLA_TYPE_MASK;
+		next = RTA_NEXT(at, left);
+		if (type < 64 && types >> type & 1)
+			continue;
+		memmove(bytes + kept, at, length);
+		kept += length;
+	}
+	return kept;
+}
+
+/* A route by a next hop is shown with what that is, and may not be told so (rtm_to_fib_config). */
+static const uint64_t of_next_hops = 1U << RTA_OIF | 1U << RTA_GATEWAY | 1U << RTA_MULTIPATH |
+				     1U << RTA_VIA | 1U << RTA_ENCAP_TYPE | 1U << RTA_ENCAP;
+/* NHA_OP_FLAGS: the kernel answers with a flag that nobody may tell it. */
+static const uint64_t of_answers = 1U << 14;
+
+/* What the kernel says of the moment: the state of the next hop, offloads. */
+static size_t clear_state(const struct list_row *row, uint8_t *bytes, size_t size)
+{
+	static const unsigned of_the_moment =
+		RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_OFFLOAD | RTNH_F_TRAP;
+	struct rtmsg *route = (void *)bytes;
+	struct nhmsg *next_hop = (void *)bytes;
+
+	if (row->change == RTM_NEWNEXTHOP) {
+		next_hop->nh_flags &= ~of_the_moment;
+		next_hop->nh_scope = 0; /* is found out */
+		return leave_out(bytes, size, sizeof *next_hop, of_answers);
+	}
+	if (row->change != RTM_NEWROUTE)
+		return size;
+	route->rtm_flags &= ~(of_the_moment | RTM_F_FIB_MATCH);
+	return netlink_attribute(bytes, size, sizeof *route, RTA_NH_ID)
+		       ? leave_out(bytes, size, sizeof *route, of_next_hops)
+		       : size;
+}
+
+/* Which of both an entry is of is told by an attribute, and taken by a flag. */
+static int way_of_fdb(uint8_t *bytes, size_t size)
+{
+	struct ndmsg *entry = (void *)bytes;
+	bool of_master = netlink_attribute(bytes, size, sizeof *entry, NDA_MASTER) != NULL;
+	bool of_bridge = of_master && netlink_number(netlink_attribute(bytes, size, sizeof *entry,
+								       NDA_MASTER)) ==
+					      (uint32_t)entry->ndm_ifindex;
+
+	entry->ndm_flags |= of_master && !of_bridge ? NTF_MASTER : NTF_SELF;
+	return NLM_F_CREATE | (is_for_all(bytes, size) ? NLM_F_APPEND : NLM_F_EXCL);
 }
 
 static int make_one(struct netlink *netlink, const struct list_row *row,
@@ -188,10 +332,11 @@ static int make_one(struct netlink *netlink, const struct list_row *row,
 	if (!bytes)
 		return -1;
 	memcpy(bytes, item->data, item->len);
-	clear_state(row, bytes);
-	int result =
-		netlink_change(netlink, row->change, NLM_F_CREATE | NLM_F_EXCL, bytes, item->len);
+	size_t size = clear_state(row, bytes, item->len);
+	int way = row->family == AF_BRIDGE ? way_of_fdb(bytes, size) : NLM_F_CREATE | NLM_F_EXCL;
+	int result = netlink_change(netlink, row->change, way, bytes, size), failure = errno;
 	free(bytes);
+	errno = failure;
 	return result < 0 && errno == EEXIST ? 0 : result;
 }
 

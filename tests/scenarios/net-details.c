@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: net-details
+ * promise: interfaces keep alternative names, addresses their flags, next hops, static neighbours,
+ *	those that others are answered for, and entries of bridges and vxlans come back
+ * flavours: flat one three user user-three
+ * needs: program:ip program:bridge
+ */
+#include "scenario.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROOM = 65536, PAUSE = 50, PATIENCE = 10000 };
+
+/* Without what the kernel counts, or makes up in its own time. */
+static void show(char *text)
+{
+	static const char command[] =
+		"(ip addr | grep -v fe80; ip link | grep altname; ip nexthop; ip route; ip neigh "
+		"show nud permanent;"
+		" ip neigh show proxy; bridge fdb | grep static | sort; bridge fdb | grep dst"
+		" | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
+		"[0-9]*sec.*/lft/'"
+		" -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' -e 's/ state "
+		"[A-Z]*//'"
+		" -e 's/ linkdown//' -e 's/ used [0-9]*.*//' -e 's/ *$//' -e '/^$/d'";
+	FILE *pipe = popen(command, "r");
+	size_t length = pipe ? fread(text, 1, ROOM - 1, pipe) : 0;
+
+	scenario_need(pipe && length > 100 && pclose(pipe) == 0, "ip shows nothing");
+	text[length] = '\0';
+}
+
+static void compare(const char *before)
+{
+	char *after = malloc(ROOM);
+	size_t at = 0;
+
+	show(after);
+	for (unsigned waited = 0; waited < PATIENCE && strcmp(before, after) != 0;
+	     waited += PAUSE) {
+		scenario_sleep_ms(PAUSE);
+		show(after);
+	}
+	while (before[at] && before[at] == after[at])
+		at++;
+	bool same = before[at] == after[at];
+	while (at && before[at - 1] != '\n')
+		at--;
+	scenario_check(same, "was %.300s\n\tis now %.300s", before + at, after + at);
+	free(after);
+}
+
+int main(int argc, char **argv)
+{
+	static const char command[] =
+		"set -e; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; ip link set lo up;"
+		"ip link add br0 type bridge; ip link add ve0 type veth peer name ve1;"
+		"ip link set ve0 master br0; ip link set br0 up; ip link set ve0 up; ip link set "
+		"ve1 up;"
+		"ip link property add dev ve1 altname a-name-that-is-longer-than-others altname "
+		"short;"
+		"ip addr add 10.4.0.1/24 dev ve1; ip addr add fd04::1/64 dev ve1;"
+		"ip addr add fd04::2/64 dev ve1 nodad;"
+		"ip addr add fd04::3/64 dev ve1 valid_lft 5000 preferred_lft 4000 noprefixroute;"
+		"ip nexthop add id 7 via 10.4.0.9 dev ve1; ip nexthop add id 3 via 10.4.0.8 dev "
+		"ve1;"
+		"ip nexthop add id 2 group 3,2/7,1; ip nexthop add id 9 blackhole;"
+		"ip route add 10.5.0.0/16 nhid 2; ip route add 10.6.0.0/16 nhid 7;"
+		"ip neigh add 10.4.0.9 lladdr 02:00:00:00:00:09 dev ve1;"
+		"ip neigh add proxy 10.4.0.77 dev ve1;"
+		"bridge fdb add 02:00:00:00:00:44 dev ve0 master static;"
+		"ip link add vx0 type vxlan id 5 dstport 4789; "
+		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.50;"
+		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.51;"
+		"bridge fdb add 02:00:00:00:00:55 dev vx0 dst 10.4.0.52";
+	char *before = malloc(ROOM);
+
+	scenario_begin(argc, argv);
+	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
+	scenario_need(system(command) == 0, "cannot set it up");
+	show(before);
+
+	scenario_ready();
+
+	compare(before);
+	free(before);
+	return scenario_end();
+}

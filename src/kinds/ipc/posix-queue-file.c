@@ -100,6 +100,9 @@ static int look_inside(void *data, struct error *err)
 	if (looking->namespace_fd >= 0 && setns(looking->namespace_fd, CLONE_NEWIPC))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter an ipc namespace");
 	autoclose int fd = posix_queues_mount();
+	/* Our own may be that of a user namespace in which we are nobody: no device is 0. */
+	if (fd < 0 && errno == EPERM && looking->namespace_fd < 0)
+		return 0;
 	if (fd < 0 || fstat(fd, &stat))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
 	looking->device = stat.st_dev;
@@ -136,6 +139,17 @@ static const struct known_namespace *find_device(const struct known *known, dev_
 	return found;
 }
 
+/* Does its name lead to it in our own namespace? */
+static bool is_own_by_name(const struct open_file *file)
+{
+	struct stat named;
+
+	autoclose int fd =
+		(int)syscall(SYS_mq_open, file->link + 1, O_RDONLY | O_NONBLOCK, 0, NULL);
+	return fd >= 0 && fstat(fd, &named) == 0 && named.st_dev == file->stat.st_dev &&
+	       named.st_ino == file->stat.st_ino;
+}
+
 static int find_namespace(const struct open_file *file, uint32_t *ret_id, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -154,6 +168,10 @@ static int find_namespace(const struct open_file *file, uint32_t *ret_id, struct
 		    learn(collect, known, survey->list[i], err))
 			return -1;
 	const struct known_namespace *found = find_device(known, file->stat.st_dev);
+	if (!found && is_own_by_name(file)) {
+		*ret_id = survey->own[NAMESPACE_IPC]->id;
+		return 0;
+	}
 	if (!found)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its queue is of an ipc namespace that is neither nestor's nor one "

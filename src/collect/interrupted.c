@@ -329,10 +329,10 @@ static struct timespec timespec_of(uint64_t time)
 				  .tv_nsec = (long)(time % SECOND) };
 }
 
-/* To the nearest: rounded up, every dump would add half a millisecond. */
+/* No call ends before its time: every dump adds half a millisecond to one that counts them. */
 static uint64_t milliseconds_of(uint64_t time)
 {
-	return (time + MILLISECOND / 2) / MILLISECOND;
+	return (time + MILLISECOND - 1) / MILLISECOND;
 }
 
 static bool write_time(const struct thread_timeout *timeout, pid_t tid)

@@ -3,7 +3,7 @@
  * name: freeze-vfork-stuck
  * promise: a vfork parent whose child does not end is named, and the tree goes on
  * flavours: flat one ordinary
- * options: --timeout 1
+ * options: --timeout 2
  * refused: vfork-in-progress
  */
 #include "scenario.h"

@@ -206,6 +206,19 @@ static pid_t notified_thread(const struct target *target, const PosixTimerEntry 
 	return 0;
 }
 
+/*
+ * One that has expired does so again only when its signal has been taken (posixtimer_rearm), which
+ * nobody does meanwhile: however long the questions took, it is wound on by one interval.
+ */
+static bool has_expired_before(const struct target *target, const PosixTimerEntry *timer)
+{
+	void **settled = collect_state(target->collect, timer);
+	bool before = *settled != NULL;
+
+	*settled = target->task;
+	return before;
+}
+
 /* One that has expired since is off, or runs to its next time while the signal is pending. */
 static int settle_timer(const struct target *target, PosixTimerEntry *timer, bool *ret_again,
 			struct error *err)
@@ -223,6 +236,8 @@ static int settle_timer(const struct target *target, PosixTimerEntry *timer, boo
 			  : target_timer_expired(target, left, tid, number, err);
 	if (expired <= 0)
 		return expired;
+	if (has_expired_before(target, timer))
+		return 0;
 	*ret_again = *ret_again || !is_of_processor_time(timer);
 	if (timer->isec || timer->insec)
 		left += timer->isec * NANOSECONDS + timer->insec;

@@ -147,7 +147,7 @@ static int check_mount(const MntEntry *mount, struct error *err)
 
 	if (!path_is_plain(mount->mountpoint))
 		wrong = "its mountpoint is no plain path";
-	else if (!path_is_plain(mount->root))
+	else if (mount->held ? strchr(mount->root, '/') != NULL : !path_is_plain(mount->root))
 		wrong = "its root is no plain path";
 	else if (mount->bound_path && !path_is_plain(mount->bound_path))
 		wrong = "what it is bound from is no plain path";

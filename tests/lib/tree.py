@@ -211,7 +211,7 @@ class Namespaces:
 
     # Pid and user namespaces have relations of their own; mount namespaces may be made afresh.
     PLAIN = ("net", "uts", "ipc", "cgroup", "time", "time_for_children")
-    LINK = r"(user|pid|net|uts|ipc|cgroup|time):\["
+    LINK = r"(user|pid|net|uts|ipc|cgroup|time|mnt):\["
 
     NS_GET_USERNS, NS_GET_PARENT, NS_GET_OWNER_UID = 0xb701, 0xb702, 0xb704
     PIDFD_GET_PID_FOR_CHILDREN, PIDFD_THREAD = 0xff06, os.O_EXCL
@@ -352,6 +352,8 @@ def mounts(pid, numbers):
         return []
 
     def anew(word):
+        if re.match(Namespaces.LINK, word):
+            return f"{word[:4]}{numbers.setdefault('namespace ' + word, len(numbers))}"
         tag = re.match(r"(shared|master|propagate_from):(\d+)$", word)
         return f"{tag[1]}:{numbers.setdefault('group ' + tag[2], len(numbers))}" if tag else word
 

@@ -199,7 +199,8 @@ static int check_line(const struct mount_line *line, const char *what, struct er
 {
 	if (line->idmapped)
 		return refuse(what, "has mapped ids", err);
-	if (!path_is_plain(line->root) || !path_is_plain(line->mountpoint))
+	bool plain = strcmp(line->type, "nsfs") == 0 || path_is_plain(line->root);
+	if (!plain || !path_is_plain(line->mountpoint))
 		return refuse(what, "has a path outside of its namespace", err);
 	return 0;
 }
@@ -232,8 +233,8 @@ static MntEntry *new_entry(struct collect *collect, const struct mount_line *lin
 static const char *name_mount(struct collect *collect, const struct live_namespace *namespace,
 			      const struct mount_line *line)
 {
-	return arena_printf(collect->arena, "mount %s (%s) of pid %d", line->mountpoint, line->type,
-			    namespace->member->pid);
+	return arena_printf(collect->arena, "mount %s (%s) of %s", line->mountpoint, line->type,
+			    namespace->what);
 }
 
 /* By way of itself, or of another mount of the same name, if it is hidden. */
@@ -299,6 +300,9 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	entry->has_deleted = entry->deleted = line->removed;
 	if (line->removed)
 		return 0;
+	int held = mount_held_collect(collect, namespace, line, entry, what, err);
+	if (held)
+		return held < 0 ? collect_pass(collect, err) : 0;
 	const struct mount_line *origin;
 	if (find_origin(survey, collect->arena, line, root_fd, &path, &depth, &origin, err))
 		return -1;
@@ -504,7 +508,8 @@ static size_t list_mounts(struct collect *collect, struct live_mount **ret_mount
 	for (size_t i = 0; i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
 		for (size_t k = 0; k < namespace->table.n_lines; k++) {
-			if (namespace->entries[k]->bound_path || namespace->entries[k]->ext_mount)
+			const MntEntry *entry = namespace->entries[k];
+			if (entry->bound_path || entry->ext_mount || entry->held)
 				continue;
 			const struct mount_line *line = &namespace->table.lines[k];
 			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
@@ -555,11 +560,13 @@ static struct live_namespace *find(const struct mount_survey *survey, uint32_t i
 	return NULL;
 }
 
-static int add(struct collect *collect, struct target *target, const struct surveyed_namespace *met,
+static int add(struct collect *collect, const struct surveyed_namespace *met, const char *what,
 	       struct error *err)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 
+	if (met->own || find(survey, met->id))
+		return 0;
 	survey->namespaces = arena_grow(collect->arena, survey->namespaces, survey->n_namespaces,
 					sizeof *survey->namespaces);
 	struct live_namespace *namespace = &survey->namespaces[survey->n_namespaces++];
@@ -567,9 +574,12 @@ static int add(struct collect *collect, struct target *target, const struct surv
 		.id = met->id,
 		.met = met,
 		.fd = met->fd,
-		.member = target,
+		.what = what,
+		.collect = collect,
 		.table.root_fd = -1,
 	};
+	if (survey->n_namespaces == 1 && read_table(collect->arena, -1, &survey->own, err))
+		return -1;
 	if (read_table(collect->arena, met->fd, &namespace->table, err))
 		return -1;
 	mount_table_skip(&namespace->table, collect->options->externals, collect->arena);
@@ -583,11 +593,18 @@ static int look_at(struct collect *collect, struct target *target, struct error 
 	const struct surveyed_namespace *met =
 		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
 
-	if (!met)
-		return -1;
-	return met->own || find(survey_of_mounts(collect), met->id)
-		       ? 0
-		       : add(collect, target, met, err);
+	return met ? add(collect, met, arena_printf(collect->arena, "pid %d", target->pid), err)
+		   : -1;
+}
+
+/* What cannot be part of the tree is refused by whoever collects the descriptor or mount. */
+static int add_held(struct collect *collect, int fd, const char *what, struct error *err)
+{
+	struct error refusal = { 0 };
+	const struct surveyed_namespace *met =
+		survey_add(collect, NAMESPACE_MNT, fd, what, &refusal);
+
+	return met ? add(collect, met, what, err) : 0;
 }
 
 int mount_namespaces_collect(struct collect *collect, struct error *err)
@@ -599,7 +616,7 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie && look_at(collect, &collect->targets[i], err))
 			return -1;
-	if (survey->n_namespaces && read_table(collect->arena, -1, &survey->own, err))
+	if (mount_held_namespaces(collect, add_held, err))
 		return -1;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (collect_entries(collect, &survey->namespaces[i], err))

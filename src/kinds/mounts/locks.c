@@ -12,6 +12,7 @@
 #include "kinds/mounts/survey.h"
 
 #include "kernel/deputy.h"
+#include "kinds/mounts/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,6 +88,9 @@ static int try_all(void *data, struct error *err)
 	for (size_t i = trial->mounts->n_mounts; i-- > 0;) {
 		const MntEntry *mount = trial->mounts->mounts[i];
 		struct verdict *verdict = &trial->verdicts[i];
+		/* It is not in the copy, so it is never locked. */
+		if (mount_is_late(mount))
+			continue;
 		if (mount_is_covered(trial->mounts, i, trial->locked)) {
 			*verdict =
 				(struct verdict){ true, mount->flags & ~(uint32_t)MS_UNBINDABLE };
@@ -127,8 +131,7 @@ int mount_locks_find(struct live_namespace *namespace, struct error *err)
 		.namespace_fd = namespace->fd,
 		.user_fd = namespace->met->owner->fd,
 		.mounts = &namespace->order,
-		.locked = arena_array(namespace->member->collect->arena, bool,
-				      namespace->order.n_mounts),
+		.locked = arena_array(namespace->collect->arena, bool, namespace->order.n_mounts),
 	};
 
 	return namespace->met->owner->own ? 0 : try_in_copy(&trial, err);

@@ -17,13 +17,25 @@
 #include <stdio.h>
 #include <unistd.h>
 
+static bool shows_others(const struct mount_namespace *namespace)
+{
+	for (size_t i = 0; i < namespace->n_mounts; i++)
+		if (mount_is_late(namespace->mounts[i]))
+			return true;
+	return false;
+}
+
 static int make_namespaces(struct file_opener *opener, const struct mount_maker *maker,
 			   const struct made_superblocks *superblocks,
 			   const struct group_plan *groups, struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
+	const size_t *order = mount_namespaces_in_order(snapshot, opener->arena);
 
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		opener->mounts->show_each_other |= shows_others(snapshot->mount_namespaces[i]);
+	for (size_t at = 0; at < snapshot->n_mount_namespaces; at++) {
+		size_t i = order[at];
 		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
 		struct mount_plan plan;
 		if (mount_plan_make(&plan, opener->arena, namespace, err) ||
@@ -32,6 +44,19 @@ static int make_namespaces(struct file_opener *opener, const struct mount_maker 
 				   err) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int attach_late(struct file_opener *opener, const struct group_plan *groups,
+		       struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		if (shows_others(snapshot->mount_namespaces[i]) &&
+		    mount_attach_late(opener, snapshot->mount_namespaces[i],
+				      groups->keeps_master[i], &opener->mounts->namespaces[i], err))
+			return -1;
 	return 0;
 }
 
@@ -114,6 +139,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)
 		result = make_namespaces(opener, maker, &superblocks, &groups, err);
+	if (!result)
+		result = attach_late(opener, &groups, err);
 	if (!result)
 		result = mounts_settle_superblocks(opener->snapshot, &superblocks, err);
 	if (!result)

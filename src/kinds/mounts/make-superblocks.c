@@ -96,7 +96,7 @@ int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker
 		for (size_t k = 0; k < namespace->n_mounts; k++) {
 			const MntEntry *mount = namespace->mounts[k];
 			const struct mount_kind *kind = mount_kind_of_entry(mount);
-			bool known = mount->bound_path || mount->ext_mount;
+			bool known = mount->bound_path || mount->ext_mount || mount->held;
 			for (size_t m = 0; m < superblocks->n && !known; m++)
 				known = superblocks->all[m].device == mount->root_dev;
 			if (known || !kind)

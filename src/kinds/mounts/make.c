@@ -15,6 +15,7 @@
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
+#include "kinds/namespaces/descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -198,11 +199,47 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 	return fail_mount(making, index, "has no file system", err);
 }
 
-static int step_origin(struct making *making, size_t index, struct error *err)
+static int open_held(const struct making *making, const NsFileEntry *held, struct error *err)
+{
+	const struct snapshot *snapshot = making->opener->snapshot;
+
+	if (held->ns_cflag != CLONE_NEWNS)
+		return namespace_file_open(making->opener, held, err);
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		if (snapshot->mount_namespaces[i]->id == held->ns_id)
+			return fcntl(making->opener->mounts->namespaces[i].fd, F_DUPFD_CLOEXEC, 0);
+	errno = ENOENT;
+	return -1;
+}
+
+/* The namespace that a mount of nsfs shows; there is no superblock to be made. */
+static int take_held(struct making *making, size_t index, struct error *err)
+{
+	const MntEntry *mount = making->namespace->mounts[index];
+	autoclose int fd = open_held(making, mount->held, err);
+
+	if (fd < 0)
+		return mount_is_late(mount)
+			       ? fail_mount(making, index, "shows no namespace that is made", err)
+			       : -1;
+	making->roots[index] = clone_mount(fd, 0);
+	return making->roots[index] < 0
+		       ? fail_mount(making, index, "cannot be bound (open_tree)", err)
+		       : 0;
+}
+
+static int take_origin(struct making *making, size_t index, struct error *err)
 {
 	const MntEntry *mount = making->namespace->mounts[index];
 
-	if (mount->bound_path ? bind(making, index, err) : take_superblock(making, index, err))
+	if (mount->bound_path)
+		return bind(making, index, err);
+	return mount->held ? take_held(making, index, err) : take_superblock(making, index, err);
+}
+
+static int step_origin(struct making *making, size_t index, struct error *err)
+{
+	if (take_origin(making, index, err))
 		return -1;
 	return set_propagation(making, index)
 		       ? fail_mount(making, index, "cannot change how it propagates", err)
@@ -438,11 +475,30 @@ static int enter_copy(struct making *making, struct error *err)
 		       : 0;
 }
 
+/*
+ * Which of two is the older one is told by their numbers, and each CPU has a supply of its own of
+ * these (gen_cookie_next). The deputy ends, and its affinity with it.
+ */
+static void stay_on_first_cpu(void)
+{
+	cpu_set_t all, first;
+
+	CPU_ZERO(&first);
+	for (int i = 0; sched_getaffinity(0, sizeof all, &all) == 0 && i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &all)) {
+			CPU_SET(i, &first);
+			sched_setaffinity(0, sizeof first, &first);
+			return;
+		}
+}
+
 static int make_namespace(void *data, struct error *err)
 {
 	struct making *making = data;
 	size_t i = 0;
 
+	if (making->opener->mounts->show_each_other)
+		stay_on_first_cpu();
 	if (enter_copy(making, err))
 		return -1;
 	for (; making->plan->steps[i].kind == MOUNT_ORIGIN; i++)
@@ -490,6 +546,50 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		.roots = arena_copy(opener->arena, making.roots, n * sizeof(int)),
 		.covered = arena_copy(opener->arena, making.covered, n * sizeof(int)),
 	};
+	deputy_memory_free(shared, size);
+	return result;
+}
+
+/* ---- once all namespaces are there ---- */
+
+static int attach_late(void *data, struct error *err)
+{
+	struct making *making = data;
+
+	if (setns(*making->ret_namespace_fd, CLONE_NEWNS))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter mount namespace %" PRIu32,
+				  making->namespace->id);
+	for (size_t i = 0; i < making->namespace->n_mounts; i++)
+		if (mount_is_late(making->namespace->mounts[i]) &&
+		    (step_origin(making, i, err) || set_final_flags(making, i, err) ||
+		     attach_below(making, i, err)))
+			return -1;
+	return 0;
+}
+
+int mount_attach_late(const struct file_opener *opener, const struct mount_namespace *namespace,
+		      const bool *keeps_master, struct made_mount_namespace *made,
+		      struct error *err)
+{
+	size_t n = namespace->n_mounts, size = (2 * n + 1) * sizeof(int);
+	int *shared = deputy_memory(size);
+
+	if (!shared)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	struct making making = {
+		.opener = opener,
+		.namespace = namespace,
+		.keeps_master = keeps_master,
+		.ret_namespace_fd = shared,
+		.roots = shared + 1,
+		.covered = shared + 1 + n,
+	};
+	shared[0] = made->fd;
+	memcpy(making.roots, made->roots, n * sizeof(int));
+	memcpy(making.covered, made->covered, n * sizeof(int));
+	int result = deputy_run(attach_late, &making, err);
+	memcpy(made->roots, making.roots, n * sizeof(int));
+	memcpy(made->covered, making.covered, n * sizeof(int));
 	deputy_memory_free(shared, size);
 	return result;
 }

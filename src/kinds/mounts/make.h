@@ -63,6 +63,10 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		   const struct mount_namespace *namespace_, const struct mount_plan *plan,
 		   const bool *keeps_master, struct made_mount_namespace *ret_made,
 		   struct error *err);
+/* In one that was made, what shows others. */
+int mount_attach_late(const struct file_opener *opener, const struct mount_namespace *namespace_,
+		      const bool *keeps_master, struct made_mount_namespace *made,
+		      struct error *err);
 /* Below the root of a mount, and on it; the root may be a file. */
 int mount_open_on(int root_fd, const char *path, int flags);
 

@@ -69,6 +69,7 @@ struct made_mount_namespace {
 
 struct made_mounts {
 	struct made_mount_namespace *namespaces; /* like snapshot->mount_namespaces */
+	bool show_each_other;			 /* by mounts of nsfs */
 };
 
 /* Makes all of them, when all processes exist; opener->mounts has them then. */

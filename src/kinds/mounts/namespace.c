@@ -13,8 +13,10 @@
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/plan.h"
+#include "kinds/namespaces/descriptor.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static int collect(struct collect *all, struct surveyed_namespace *namespace_, struct error *err)
@@ -41,6 +43,7 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 	const struct mount_kind *kind = mount->bound_path ? NULL : mount_kind_of_entry(mount);
 
 	bool elsewhere = mount->bound_path || mount->ext_mount;
+	char what[32];
 
 	if (mount->ext_mount && !mount->ext_key)
 		return fail(err, ERR_IMAGE_INVALID,
@@ -57,6 +60,9 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 			    mount->mnt_id, mount->mountpoint);
 	if (elsewhere)
 		return 0;
+	snprintf(what, sizeof what, "mount %" PRIu32, mount->mnt_id);
+	if (mount->held)
+		return namespace_file_check(snapshot, mount->held, what, err);
 	if (!kind)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "mount %" PRIu32 " (%.200s) is of a file system that is not supported "
@@ -102,6 +108,9 @@ static int check(const struct snapshot *snapshot, const struct namespace *plain,
 		result = mount_plan_make(&plan, &arena, namespace_, err);
 	if (!result && namespace_ == snapshot->mount_namespaces[0])
 		result = group_plan_make(&groups, &arena, snapshot, err);
+	if (!result && !mount_namespaces_in_order(snapshot, &arena))
+		result = fail(err, ERR_IMAGE_INVALID,
+			      "mount namespaces are mounted in each other in a circle");
 	arena_done(&arena);
 	return result;
 }

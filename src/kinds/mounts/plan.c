@@ -29,7 +29,8 @@ static bool *find_staged(const struct mount_namespace *namespace, struct arena *
 	bool *staged = arena_array(arena, bool, namespace->n_mounts);
 
 	for (size_t i = 0; i < namespace->n_mounts && is_nested(namespace); i++) {
-		staged[i] = is_member(namespace, i) || namespace->mounts[i]->locked_flags;
+		staged[i] = is_member(namespace, i) || (namespace->mounts[i]->locked_flags &&
+							!mount_is_late(namespace->mounts[i]));
 		for (size_t at = i; is_member(namespace, at);) {
 			at = namespace->parents[at];
 			staged[at] = true;
@@ -106,7 +107,21 @@ static void plan_origins(struct mount_plan *plan, const struct mount_namespace *
 		origins[i] = (struct origin){ i, namespace->mounts[i]->bound_depth };
 	qsort(origins, namespace->n_mounts, sizeof *origins, compare_origins);
 	for (size_t i = 0; i < namespace->n_mounts; i++)
-		add_step(plan, MOUNT_ORIGIN, origins[i].index);
+		if (!mount_is_late(namespace->mounts[origins[i].index]))
+			add_step(plan, MOUNT_ORIGIN, origins[i].index);
+}
+
+/* Whatever is attached to it would have to wait for it, too. */
+static int check_late(const struct mount_namespace *namespace, size_t index, struct error *err)
+{
+	const MntEntry *mount = namespace->mounts[index];
+	bool on_late = index > 0 && mount_is_late(namespace->mounts[namespace->parents[index]]);
+
+	if (!on_late && !(mount_is_late(mount) && (index == 0 || mount->locked)))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_MOUNT,
+		    "mount %" PRIu32 " (%.200s): the file of a mount namespace %s", mount->mnt_id,
+		    mount->mountpoint, on_late ? "is below it" : "is locked there");
 }
 
 int mount_plan_make(struct mount_plan *plan, struct arena *arena,
@@ -124,6 +139,10 @@ int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 	add_step(plan, MOUNT_ENTER_OWNER, 0);
 	for (size_t i = 0; i < namespace->n_mounts; i++) {
 		const MntEntry *mount = namespace->mounts[i];
+		if (check_late(namespace, i, err))
+			return -1;
+		if (mount_is_late(mount))
+			continue;
 		if (is_member(namespace, i)) {
 			if (is_found(namespace, &visibility, i))
 				add_step(plan, MOUNT_FIND, i);

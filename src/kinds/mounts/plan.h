@@ -13,6 +13,8 @@
 #include "base/arena.h"
 #include "model/snapshot.h"
 
+#include <linux/sched.h>
+
 enum mount_step_kind {
 	MOUNT_ORIGIN,	   /* a mount that is attached nowhere: bound, or of a new superblock */
 	MOUNT_STAGE,	   /* attach it to a place of its own in the staging namespace */
@@ -42,6 +44,15 @@ int mount_plan_make(struct mount_plan *plan, struct arena *arena,
 /* Mounts that are not to stay, each at a place of its own; of nobody inside. */
 void mount_plan_make_temporaries(struct mount_plan *plan, struct arena *arena,
 				 const struct mount_namespace *namespace_);
+
+/* It shows a mount namespace, which has to be newer than the one that it is in. */
+static inline bool mount_is_late(const MntEntry *mount)
+{
+	return mount->held && mount->held->ns_cflag == CLONE_NEWNS;
+}
+
+/* held.c: indices, those that show others before these; NULL where they go round in a circle. */
+const size_t *mount_namespaces_in_order(const struct snapshot *snapshot, struct arena *arena);
 
 /* Those that we can get hold of once they are there; others came along with what hides them. */
 const bool *mounts_reachable(struct arena *arena, const struct mount_namespace *namespace_);

@@ -20,8 +20,9 @@ struct mount_table {
 struct live_namespace {
 	uint32_t id;
 	const struct surveyed_namespace *met;
-	int fd; /* the same, borrowed */
-	struct target *member;
+	int fd;		  /* the same, borrowed */
+	const char *what; /* who is in it, or holds it: "pid 12" */
+	struct collect *collect;
 	struct mount_table table;
 	MntEntry **entries;	      /* like table.lines */
 	struct mount_namespace order; /* the same as a tree */
@@ -60,6 +61,16 @@ void mount_outside_collect(const struct collect *collect, const struct mount_lin
 
 /* origins.c: what is needed where the directory that it shows has gone. */
 int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err);
+
+/* held.c: what a mount of nsfs shows, if that is of the tree: 1; 0 where it is not; -1. */
+int mount_held_collect(struct collect *collect, const struct live_namespace *namespace_,
+		       const struct mount_line *line, MntEntry *entry, const char *what,
+		       struct error *err);
+/* Calls `found` for each mount namespace that a descriptor or such a mount holds. */
+int mount_held_namespaces(struct collect *collect,
+			  int (*found)(struct collect *collect, int fd, const char *what,
+				       struct error *err),
+			  struct error *err);
 
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,

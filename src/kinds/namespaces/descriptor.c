@@ -120,28 +120,35 @@ static bool is_of_tree(const struct snapshot *snapshot, enum namespace_type type
 	return found && found->type == type;
 }
 
-static int check(const struct snapshot *snapshot, const FileEntry *file_entry, struct error *err)
+int namespace_file_check(const struct snapshot *snapshot, const NsFileEntry *entry,
+			 const char *what, struct error *err)
 {
-	const NsFileEntry *entry = file_entry->nsf;
 	enum namespace_type type;
 
-	if (!entry || !namespace_type_of_flag(entry->ns_cflag, &type))
-		return fail(err, ERR_IMAGE_INVALID, "file %" PRIu32 " is of no known namespace",
-			    file_entry->id);
+	if (!namespace_type_of_flag(entry->ns_cflag, &type))
+		return fail(err, ERR_IMAGE_INVALID, "%s is of no known namespace", what);
 	if (entry->flags & ~(uint32_t)OPEN_FLAGS)
 		return fail(err, ERR_IMAGE_INVALID,
-			    "file %" PRIu32 ": a namespace cannot be opened with flags %#" PRIx32,
-			    file_entry->id, entry->flags);
+			    "%s: a namespace cannot be opened with flags %#" PRIx32, what,
+			    entry->flags);
 	if (is_pid_of_tree(snapshot, entry) && !is_level_0(snapshot, entry) &&
 	    !find_member(snapshot, entry->ns_id))
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "file %" PRIu32 " is of a pid namespace in which nobody is alive",
-			    file_entry->id);
+			    "%s is of a pid namespace in which nobody is alive", what);
 	if (is_own(snapshot, entry) || is_of_tree(snapshot, type, entry->ns_id))
 		return 0;
-	return fail(err, ERR_IMAGE_INVALID,
-		    "file %" PRIu32 ": its %s namespace, %" PRIu32 ", is not described",
-		    file_entry->id, namespace_types[type].words, entry->ns_id);
+	return fail(err, ERR_IMAGE_INVALID, "%s: its %s namespace, %" PRIu32 ", is not described",
+		    what, namespace_types[type].words, entry->ns_id);
+}
+
+static int check(const struct snapshot *snapshot, const FileEntry *file_entry, struct error *err)
+{
+	char what[32];
+
+	snprintf(what, sizeof what, "file %" PRIu32, file_entry->id);
+	if (!file_entry->nsf)
+		return fail(err, ERR_IMAGE_INVALID, "%s is of no known namespace", what);
+	return namespace_file_check(snapshot, file_entry->nsf, what, err);
 }
 
 /* ---- restore ---- */
@@ -158,11 +165,10 @@ static int made_namespace(const struct file_opener *opener, const NsFileEntry *e
 	return plain ? opener->plain_namespaces[plain->index] : -1;
 }
 
-static int open_namespace(struct file_opener *opener, const FileEntry *file_entry,
-			  struct error *err)
+int namespace_file_open(const struct file_opener *opener, const NsFileEntry *entry,
+			struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
-	const NsFileEntry *entry = file_entry->nsf;
 	enum namespace_type type = NAMESPACE_TYPES;
 	int made = made_namespace(opener, entry);
 	char path[64];
@@ -180,6 +186,11 @@ static int open_namespace(struct file_opener *opener, const FileEntry *file_entr
 	/* These are links. */
 	int fd = open(path, ((int)entry->flags & ~O_NOFOLLOW) | O_CLOEXEC);
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", path) : fd;
+}
+
+static int open_namespace(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	return namespace_file_open(opener, entry->nsf, err);
 }
 
 static void describe(const FileEntry *entry, char *text, size_t room)

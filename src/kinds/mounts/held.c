@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What keeps namespaces alive besides tasks: mounts of nsfs, as `ip netns add` and `unshare --net=FILE`
+ * make them of files of /proc/PID/ns, and descriptors of mount namespaces. A restore binds the file
+ * of the namespace that has taken the place of the former one.
+ *
+ * A mount namespace can be bound only in one that is older (mnt_ns_loop, fs/namespace.c), so those
+ * that show others are made first, and the others are bound there when all have been made. Copies
+ * of namespaces leave such mounts out, so they are never locked (CL_COPY_MNT_NS_FILE).
+ */
+#include "kinds/mounts/kind.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "collect/read-ahead.h"
+#include "kinds/mounts/plan.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- dump ---- */
+
+static bool is_of_nsfs(const struct mount_line *line)
+{
+	return strcmp(line->type, "nsfs") == 0;
+}
+
+/* One that can be read, of what is seen there; -1 with errno. */
+static int open_file(const struct live_namespace *namespace, const struct mount_line *line)
+{
+	autoclose int path_fd = survey_open_mount(&namespace->table, line);
+	char self[64];
+
+	errno = ENOENT;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
+	return path_fd < 0 ? -1 : open(self, O_RDONLY | O_CLOEXEC);
+}
+
+/* Is a task of the tree in it? Its link has the text that mountinfo has for the root. */
+static bool is_of_task(struct collect *collect, enum namespace_type type, const char *link)
+{
+	char text[64];
+
+	for (size_t i = 0; i < collect->n_targets; i++) {
+		struct target *target = &collect->targets[i];
+		if (target->zombie)
+			continue;
+		ssize_t length =
+			read_ahead_link(target, namespace_types[type].link, text, sizeof text - 1);
+		text[length > 0 ? length : 0] = '\0';
+		if (strcmp(text, link) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whoever has bound it where nestor is keeps it, and it is bound from there. */
+static bool is_outside(struct collect *collect, enum namespace_type type,
+		       const struct mount_line *line)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].device == line->device &&
+		    strcmp(survey->own.lines[i].root, line->root) == 0)
+			return !is_of_task(collect, type, line->root);
+	return false;
+}
+
+int mount_held_collect(struct collect *collect, const struct live_namespace *namespace,
+		       const struct mount_line *line, MntEntry *entry, const char *what,
+		       struct error *err)
+{
+	enum namespace_type type;
+
+	if (!is_of_nsfs(line))
+		return 0;
+	if (!namespace_type_of_link(line->root, &type))
+		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s is of no known type of namespaces",
+			    what);
+	if (is_outside(collect, type, line))
+		return 0;
+	autoclose int fd = open_file(namespace, line);
+	if (fd < 0)
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
+				  "%s: the namespace that it shows cannot be opened", what);
+	entry->held = snapshot_new(collect->snapshot, NS_FILE_ENTRY, NsFileEntry);
+	entry->held->ns_cflag = namespace_types[type].flag;
+	/* Which pid namespaces are part of the tree is known when all tasks are. */
+	if (type == NAMESPACE_PID)
+		return survey_hold(collect, take_fd(&fd), what, entry->held, err) ? -1 : 1;
+	const struct surveyed_namespace *found = survey_add(collect, type, fd, what, err);
+	if (!found)
+		return -1;
+	if (found->own && type == NAMESPACE_MNT)
+		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows nestor's own mount namespace",
+			    what);
+	entry->held->ns_id = found->id;
+	return 1;
+}
+
+typedef int found_callback(struct collect *collect, int fd, const char *what, struct error *err);
+
+static int find_descriptors(struct target *target, found_callback *found, struct error *err)
+{
+	autoclose int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
+	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(fcntl(dir_fd, F_DUPFD_CLOEXEC, 0));
+	char text[64];
+
+	/* Collecting its descriptors will say why. */
+	for (const struct dirent *row; dir && (row = readdir(dir));) {
+		enum namespace_type type;
+		ssize_t length = readlinkat(dir_fd, row->d_name, text, sizeof text - 1);
+		text[length > 0 ? length : 0] = '\0';
+		if (!namespace_type_of_link(text, &type) || type != NAMESPACE_MNT)
+			continue;
+		autoclose int fd = openat(dir_fd, row->d_name, O_RDONLY | O_CLOEXEC);
+		const char *what = arena_printf(target->collect->arena, "descriptor %s of pid %d",
+						row->d_name, target->pid);
+		if (fd >= 0 && found(target->collect, fd, what, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* More may come while these are looked at. */
+static int find_mounts(struct collect *collect, found_callback *found, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		const struct live_namespace namespace = survey->namespaces[i];
+		for (size_t k = 0; k < namespace.table.n_lines; k++) {
+			const struct mount_line *line = &namespace.table.lines[k];
+			enum namespace_type type;
+			if (!is_of_nsfs(line) || !namespace_type_of_link(line->root, &type) ||
+			    type != NAMESPACE_MNT || is_outside(collect, type, line))
+				continue;
+			autoclose int fd = open_file(&namespace, line);
+			const char *what = arena_printf(collect->arena, "mount %s of %s",
+							line->mountpoint, namespace.what);
+			if (fd >= 0 && found(collect, fd, what, err))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int mount_held_namespaces(struct collect *collect, found_callback *found, struct error *err)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (!collect->targets[i].zombie &&
+		    find_descriptors(&collect->targets[i], found, err))
+			return -1;
+	return find_mounts(collect, found, err);
+}
+
+/* ---- check ---- */
+
+static size_t index_of(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		if (snapshot->mount_namespaces[i]->id == id)
+			return i;
+	return SIZE_MAX;
+}
+
+/* Calls for each namespace that one shows; of which there are few. */
+static size_t next_shown(const struct snapshot *snapshot, size_t index, size_t *at)
+{
+	const struct mount_namespace *namespace = snapshot->mount_namespaces[index];
+
+	while (*at < namespace->n_mounts) {
+		const MntEntry *mount = namespace->mounts[(*at)++];
+		size_t shown =
+			mount_is_late(mount) ? index_of(snapshot, mount->held->ns_id) : SIZE_MAX;
+		if (shown != SIZE_MAX)
+			return shown;
+	}
+	return SIZE_MAX;
+}
+
+const size_t *mount_namespaces_in_order(const struct snapshot *snapshot, struct arena *arena)
+{
+	size_t n = snapshot->n_mount_namespaces, done = 0;
+	size_t *order = arena_array(arena, size_t, n + 1),
+	       *above = arena_array(arena, size_t, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t at = 0, shown; (shown = next_shown(snapshot, i, &at)) != SIZE_MAX;)
+			above[shown]++;
+	for (size_t i = 0; i < n; i++)
+		if (!above[i])
+			order[done++] = i;
+	for (size_t i = 0; i < done; i++)
+		for (size_t at = 0, shown;
+		     (shown = next_shown(snapshot, order[i], &at)) != SIZE_MAX;)
+			if (--above[shown] == 0)
+				order[done++] = shown;
+	return done == n ? order : NULL;
+}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-held
- * promise: namespaces that only files of nsfs hold, mounted as `ip netns add` and `unshare --mount=FILE`
- *	do, and mount namespaces that only a descriptor holds, or a mount in one of these, come back
- *	with what is in them; files stay open there
+ * promise: namespaces that only files of nsfs hold, mounted as `ip netns add` and `unshare
+ *	--mount=FILE` do, and mount namespaces that only a descriptor holds, or a mount in one of
+ *	these, come back with what is in them; files stay open there
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */

@@ -2,7 +2,8 @@
 /*
  * name: terminals-mounted
  * promise: terminals of a devpts that is mounted in the tree control its sessions, also where
- *	nobody has them open, and one that is bound to another name is found by it
+ *	nobody has them open, and one that is bound to another name is found by it; one that is
+ *	bound and hung up stays so
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  * ignore: stat fd
@@ -71,6 +72,28 @@ static int open_master(const char *directory)
 	return fd;
 }
 
+/* Like a console whose manager has gone. */
+static void bind_hung_up(const char *name)
+{
+	int fd = open_master("pts");
+
+	close(open(name, O_CREAT | O_WRONLY, 0644));
+	scenario_need(mount("pts/2", name, NULL, MS_BIND, NULL) == 0 && chmod(name, 0604) == 0,
+		      "cannot bind");
+	close(fd);
+}
+
+static void check_hung_up(const char *name)
+{
+	struct stat found;
+
+	scenario_check(stat(name, &found) == 0 && S_ISCHR(found.st_mode) &&
+			       (found.st_mode & 0777) == 0604,
+		       "%s is another file", name);
+	scenario_check(open(name, O_RDWR | O_NOCTTY) == -1 && access("pts/2", F_OK) == -1,
+		       "%s is not hung up", name);
+}
+
 int main(int argc, char **argv)
 {
 	struct stat bound, now;
@@ -89,6 +112,8 @@ int main(int argc, char **argv)
 	scenario_need(mount("pts/1", "console", NULL, MS_BIND, NULL) == 0, "cannot bind");
 	int console = open("console", O_RDWR | O_NOCTTY);
 	scenario_need(console >= 0 && fstat(console, &bound) == 0, "no console");
+	bind_hung_up("gone");
+	check_hung_up("gone");
 	pid_t child = scenario_child(session, "pts/0");
 	scenario_wait_mark("session");
 
@@ -100,6 +125,7 @@ int main(int argc, char **argv)
 	expect(masters[1], "said");
 	scenario_check(stat("console", &now) == 0 && now.st_rdev == bound.st_rdev,
 		       "another file is bound");
+	check_hung_up("gone");
 	int again = open("console", O_RDWR | O_NOCTTY);
 	scenario_check(again >= 0 && write(again, "more", 4) == 4, "it does not open");
 	expect(masters[1], "more");

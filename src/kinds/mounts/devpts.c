@@ -2,12 +2,81 @@
 /*
  * devpts: each mount is an instance of its own (since 4.7), with its own numbers. What is in it are
  * terminals, which come and go with their masters: they are the files' affair.
+ *
+ * A terminal that is mounted somewhere, and whose master has been closed (the console of a
+ * container whose manager has gone), shows as removed. It is made once more, mounted, and hung up by
+ * closing its master. It has its number again unless another terminal has that by now.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "collect/collect.h"
+#include "kinds/mounts/make.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { MOST_PASSED = 4096, MOST_DIGITS = 7 };
+
+static bool is_number(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length > 0 && length <= MOST_DIGITS && strspn(name, "0123456789") == length;
+}
+
+/* ---- dump ---- */
+
+static int collect_removed(struct collect *collect, const struct live_mount *mount,
+			   const char *what, struct error *err)
+{
+	MntEntry *entry = mount->entry;
+	struct stat stat;
+
+	autoclose int copy_fd = mount->root_fd < 0 ? live_mount_copy(mount) : -1;
+	int fd = mount->root_fd < 0 ? copy_fd : mount->root_fd;
+	if (!is_number(mount->line->root + 1) || fd < 0 || fstat(fd, &stat) ||
+	    !S_ISCHR(stat.st_mode))
+		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows something that was removed",
+			    what);
+	entry->carried_as = arena_string(collect->arena, mount->line->root + 1);
+	entry->origin = snapshot_new(collect->snapshot, MNT_ORIGIN_ENTRY, MntOriginEntry);
+	entry->origin->inode = stat.st_ino;
+	entry->origin->mode = stat.st_mode & 07777;
+	entry->origin->uid = stat.st_uid;
+	entry->origin->gid = stat.st_gid;
+	return 0;
+}
+
+static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+{
+	(void)entry;
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->removed &&
+		    collect_removed(superblock->collect, &superblock->mounts[i], superblock->what,
+				    err))
+			return -1;
+	return 0;
+}
+
+/* ---- check and restore ---- */
+
+static int check(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
+{
+	(void)snapshot;
+	if (!entry->deleted || (entry->origin && is_number(entry->carried_as)))
+		return 0;
+	return fail(err, ERR_IMAGE_INVALID, "mount %u (%.200s) is of a terminal that is none",
+		    entry->mnt_id, entry->mountpoint);
+}
 
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
@@ -20,9 +89,112 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	return mount_finish(context_fd, entry, err);
 }
 
+/* With this number, or the next that is free; those below it are passed over. */
+static int open_master(int devpts_fd, uint32_t wanted, uint32_t *ret_number)
+{
+	int passed[MOST_PASSED], fd = -1;
+	size_t n_passed = 0;
+
+	while (n_passed < MOST_PASSED) {
+		fd = openat(devpts_fd, "ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0 || ioctl(fd, TIOCGPTN, ret_number) < 0 || *ret_number >= wanted)
+			break;
+		passed[n_passed++] = fd;
+	}
+	if (n_passed == MOST_PASSED)
+		fd = -1;
+	while (n_passed)
+		close(passed[--n_passed]);
+	return fd;
+}
+
+static int set_owner(int devpts_fd, const char *name, const MntOriginEntry *origin)
+{
+	autoclose int fd = openat(devpts_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return fd < 0 || fchownat(fd, "", origin->uid, origin->gid, AT_EMPTY_PATH) ||
+			       chmod(self, origin->mode & 07777)
+		       ? -1
+		       : 0;
+}
+
+static const struct made_terminal *find_terminal(const struct made_superblocks *made,
+						 const MntEntry *mount)
+{
+	for (size_t i = 0; i < made->n_terminals; i++) {
+		const MntEntry *other = made->terminals[i].mount;
+		if (other->root_dev == mount->root_dev &&
+		    other->origin->inode == mount->origin->inode &&
+		    strcmp(other->carried_as, mount->carried_as) == 0)
+			return &made->terminals[i];
+	}
+	return NULL;
+}
+
+bool mount_is_terminal(const MntEntry *mount)
+{
+	return mount->deleted && !mount->bound_path && !mount->ext_mount && mount->origin &&
+	       mount_kind_of_entry(mount) == &devpts_mount_kind;
+}
+
+const char *mount_terminal_name(const struct made_superblocks *made, const MntEntry *mount)
+{
+	const struct made_terminal *terminal = find_terminal(made, mount);
+
+	return terminal ? terminal->name : mount->carried_as;
+}
+
+static int make_terminal(struct file_opener *opener, struct made_superblocks *made, int devpts_fd,
+			 const MntEntry *mount, struct error *err)
+{
+	uint32_t number = 0;
+	int fd = open_master(devpts_fd, (uint32_t)strtoul(mount->carried_as, NULL, 10), &number);
+	char *name = arena_printf(opener->arena, "%u", number);
+
+	if (fd < 0 || set_owner(devpts_fd, name, mount->origin)) {
+		fail_errno(err, ERR_KERNEL_REFUSED,
+			   "the terminal that is mounted at %.200s cannot be made",
+			   mount->mountpoint);
+		return cleanup_close(&fd), -1;
+	}
+	made->terminals = arena_grow(opener->arena, made->terminals, made->n_terminals,
+				     sizeof *made->terminals);
+	made->terminals[made->n_terminals++] = (struct made_terminal){ mount, name, fd };
+	return 0;
+}
+
+int mounts_make_terminals(struct file_opener *opener, struct made_superblocks *made,
+			  struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
+			if (!mount_is_terminal(mount) || find_terminal(made, mount))
+				continue;
+			for (size_t m = 0; m < made->n; m++)
+				if (made->all[m].device == mount->root_dev &&
+				    make_terminal(opener, made, made->all[m].fd, mount, err))
+					return -1;
+		}
+	return 0;
+}
+
+void mounts_hang_up_terminals(struct made_superblocks *made)
+{
+	while (made->n_terminals)
+		close(made->terminals[--made->n_terminals].fd);
+}
+
 const struct mount_kind devpts_mount_kind = {
 	.type = "devpts",
 	.fstype = FSTYPE__DEVPTS,
 	.owned = true,
+	.removed = true,
+	.collect = collect,
+	.check = check,
 	.make = make,
 };

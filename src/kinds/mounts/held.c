@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What keeps namespaces alive besides tasks: mounts of nsfs, as `ip netns add` and `unshare --net=FILE`
- * make them of files of /proc/PID/ns, and descriptors of mount namespaces. A restore binds the file
- * of the namespace that has taken the place of the former one.
+ * What keeps namespaces alive besides tasks: mounts of nsfs, as `ip netns add` and `unshare
+ * --net=FILE` make them of files of /proc/PID/ns, and descriptors of mount namespaces. A restore
+ * binds the file of the namespace that has taken the place of the former one.
  *
  * A mount namespace can be bound only in one that is older (mnt_ns_loop, fs/namespace.c), so those
  * that show others are made first, and the others are bound there when all have been made. Copies

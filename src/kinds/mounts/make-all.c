@@ -136,6 +136,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	if (!result)
 		result = mounts_make_superblocks(opener, maker, &superblocks, err);
 	if (!result)
+		result = mounts_make_terminals(opener, &superblocks, err);
+	if (!result)
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)
 		result = make_namespaces(opener, maker, &superblocks, &groups, err);
@@ -145,6 +147,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 		result = mounts_settle_superblocks(opener->snapshot, &superblocks, err);
 	if (!result)
 		result = make_groups(opener, maker, &superblocks, &groups, err);
+	mounts_hang_up_terminals(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
 	return mounts_settle_origins(&superblocks, result < 0, err) || result ? -1 : 0;

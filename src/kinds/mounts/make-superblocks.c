@@ -167,7 +167,8 @@ static int remove_removed(const struct snapshot *snapshot,
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
-			for (size_t m = 0; mount->deleted && m < superblocks->n; m++)
+			bool named = mount->deleted && !mount_is_terminal(mount);
+			for (size_t m = 0; named && m < superblocks->n; m++)
 				if (superblocks->all[m].device == mount->root_dev &&
 				    remove_one(superblocks->all[m].fd, mount))
 					return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -186,7 +186,10 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 		const struct superblock *superblock = &making->superblocks->all[i];
 		if (superblock->device != mount->root_dev)
 			continue;
-		const char *path = mount->deleted ? mount->carried_as : mount->root + 1;
+		const char *path = mount_is_terminal(mount)
+					   ? mount_terminal_name(making->superblocks, mount)
+				   : mount->deleted ? mount->carried_as
+						    : mount->root + 1;
 		autoclose int fd = mount_open_on(superblock->fd, path, O_PATH | O_NOFOLLOW);
 		if (fd < 0)
 			return fail_mount(making, index, mount->root, err);

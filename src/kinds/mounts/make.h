@@ -24,12 +24,27 @@ struct made_origin {
 	int fd, above_fd;
 };
 
+struct made_terminal {
+	const MntEntry *mount;
+	const char *name;
+	int fd; /* the master */
+};
+
 struct made_superblocks {
 	struct superblock *all;
 	size_t n;
 	struct made_origin *origins; /* what bound ones show, where it is not to be found */
 	size_t n_origins;
+	struct made_terminal *terminals; /* mounted ones that are hung up, until that is done */
+	size_t n_terminals;
 };
+
+/* devpts.c: terminals that are mounted and hung up. What was made is there on failure. */
+int mounts_make_terminals(struct file_opener *opener, struct made_superblocks *made,
+			  struct error *err);
+bool mount_is_terminal(const MntEntry *mount);
+const char *mount_terminal_name(const struct made_superblocks *made, const MntEntry *mount);
+void mounts_hang_up_terminals(struct made_superblocks *made);
 
 /* outside.c: has the caller said what takes the place of each mount that is outside? */
 int mounts_check_outside(const struct file_opener *opener, struct error *err);

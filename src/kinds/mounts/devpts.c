@@ -4,8 +4,8 @@
  * terminals, which come and go with their masters: they are the files' affair.
  *
  * A terminal that is mounted somewhere, and whose master has been closed (the console of a
- * container whose manager has gone), shows as removed. It is made once more, mounted, and hung up by
- * closing its master. It has its number again unless another terminal has that by now.
+ * container whose manager has gone), shows as removed. It is made once more, mounted, and hung up
+ * by closing its master. It has its number again unless another terminal has that by now.
  */
 #include "kinds/mounts/kind.h"
 

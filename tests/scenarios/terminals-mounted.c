@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -114,6 +115,8 @@ int main(int argc, char **argv)
 	scenario_need(console >= 0 && fstat(console, &bound) == 0, "no console");
 	bind_hung_up("gone");
 	check_hung_up("gone");
+	int watcher = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	scenario_need(inotify_add_watch(watcher, "gone", IN_ATTRIB) == 1, "cannot watch: %m");
 	pid_t child = scenario_child(session, "pts/0");
 	scenario_wait_mark("session");
 
@@ -126,6 +129,10 @@ int main(int argc, char **argv)
 	scenario_check(stat("console", &now) == 0 && now.st_rdev == bound.st_rdev,
 		       "another file is bound");
 	check_hung_up("gone");
+	char event[64];
+	scenario_check(chmod("gone", 0640) == 0 &&
+			       read(watcher, event, sizeof event) == sizeof(struct inotify_event),
+		       "no event of what is hung up: %m");
 	int again = open("console", O_RDWR | O_NOCTTY);
 	scenario_check(again >= 0 && write(again, "more", 4) == 4, "it does not open");
 	expect(masters[1], "more");

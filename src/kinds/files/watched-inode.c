@@ -159,8 +159,8 @@ int watched_inode_collect(const struct open_file *file, const char *line, uint32
 	if (parse_handle(line, handle, collect->arena)) {
 		handle->path = find_name(collect, known, device_of(device), (ino_t)inode, handle);
 		if (!handle->path) {
-			handle->path = mount_path_of_inode(collect, device_of(device), open_handle,
-							   handle, &handle->mnt_id);
+			handle->path = mount_path_of_inode(collect, device_of(device), (ino_t)inode,
+							   open_handle, handle, &handle->mnt_id);
 			handle->has_mnt_id = handle->path != NULL;
 		}
 	}

@@ -50,7 +50,7 @@ int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, cons
  * leads there. `open_inode` gives a descriptor of it (O_PATH), by any mount of the file system; or
  * -1.
  */
-char *mount_path_of_inode(struct collect *collect, dev_t device,
+char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 			  int (*open_inode)(const void *data, int mount_fd), const void *data,
 			  uint32_t *ret_mount_id);
 

@@ -327,7 +327,19 @@ static char *path_on_mount(const struct live_namespace *namespace, const struct 
 	return found >= 0 && survey_is_same(found, fd) > 0 ? arena_string(arena, path) : NULL;
 }
 
-char *mount_path_of_inode(struct collect *collect, dev_t device,
+/* What was removed has no name but where it is mounted. */
+static char *place_of_removed(const struct live_namespace *namespace, const struct mount_line *line,
+			      ino_t inode, struct arena *arena)
+{
+	autoclose int fd = survey_open_mount(&namespace->table, line);
+	struct stat stat;
+
+	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_ino == inode
+		       ? arena_string(arena, line->mountpoint)
+		       : NULL;
+}
+
+char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 			  int (*open_inode)(const void *data, int mount_fd), const void *data,
 			  uint32_t *ret_mount_id)
 {
@@ -337,12 +349,15 @@ char *mount_path_of_inode(struct collect *collect, dev_t device,
 		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
 			const struct live_namespace *namespace = &survey->namespaces[i];
 			const struct mount_line *line = &namespace->table.lines[k];
-			if (line->device != device || line->removed)
+			if (line->device != device)
 				continue;
-			autoclose int mount_fd = open_for_handles(namespace, line);
+			autoclose int mount_fd =
+				line->removed ? -1 : open_for_handles(namespace, line);
 			autoclose int fd = mount_fd < 0 ? -1 : open_inode(data, mount_fd);
-			char *path =
-				fd < 0 ? NULL : path_on_mount(namespace, line, fd, collect->arena);
+			char *path = fd >= 0 ? path_on_mount(namespace, line, fd, collect->arena)
+				     : line->removed ? place_of_removed(namespace, line, inode,
+									collect->arena)
+						     : NULL;
 			if (!path)
 				continue;
 			*ret_mount_id = line->id;

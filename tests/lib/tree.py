@@ -206,6 +206,74 @@ def thread_facts(pid, tid, depth):
     return facts
 
 
+def is_below(path, above):
+    return above == "/" or path == above or path.startswith(above + "/")
+
+
+def is_of_nestor(pid):
+    """Does the mount namespace belong to our user namespace? Nothing is locked there."""
+    fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+    try:
+        owner = fcntl.ioctl(fd, Namespaces.NS_GET_USERNS)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    inode = os.fstat(owner).st_ino
+    os.close(owner)
+    return inode == os.stat("/proc/self/ns/user").st_ino
+
+
+def covered_mounts(pid, lines):
+    """
+    The mounts of a namespace to which no path leads, by their ids, where what covers them may be
+    locked.
+    """
+    if is_of_nestor(pid):
+        return set()
+    mounts = {line[0]: line for line in lines}
+    children = {}
+    for line in lines:
+        children.setdefault(line[1], []).append(line)
+
+    def hides(line, place):
+        """Is something mounted on this mount that hides a place on it?"""
+        return any(is_below(place, child[4]) for child in children.get(line[0], ()))
+
+    def is_covered(line):
+        if hides(line, line[4]):
+            return True
+        while (above := mounts.get(line[1])) and above is not line:
+            if any(child is not line and child[4] != line[4] and is_below(line[4], child[4])
+                   for child in children[above[0]]):
+                return True
+            line = above
+        return False
+
+    return {line[0] for line in lines if is_covered(line)}
+
+
+def groups_seen(pids):
+    """
+    The groups of which some path leads to a mount. What mounts hide that cannot be taken away is
+    in no group any more when it has been restored, and nothing is a slave of it.
+    """
+    seen, groups = set(), set()
+    for pid in (*pids, "self"):
+        try:
+            namespace = os.stat(f"/proc/{pid}/ns/mnt").st_ino
+        except OSError:
+            continue
+        if namespace in seen:
+            continue
+        seen.add(namespace)
+        lines = [line.split() for line in read(pid, "mountinfo").splitlines()]
+        covered = covered_mounts(pid, lines)
+        groups.update(word.split(":")[1] for line in lines if line[0] not in covered
+                      for word in line if word.startswith("shared:"))
+    return groups
+
+
 class Namespaces:
     """The namespaces of a tree, numbered in the order in which its tasks lead to them."""
 
@@ -220,6 +288,7 @@ class Namespaces:
         self.own = {os.stat(f"/proc/self/ns/{name}").st_ino
                     for name in ("user",) + self.PLAIN if os.path.exists(f"/proc/self/ns/{name}")}
         self.numbers = {}  # of devices and groups of mounts
+        self.groups = groups_seen(pids)
         self.top = None  # the root's pid namespace, above which nothing is restored
         self.texts = {}
         self.readers = {}
@@ -340,7 +409,7 @@ def name_notified(timers, names):
     return re.sub(r"/tid\.(\d+)", lambda match: "/" + names.get(int(match.group(1)), "?"), timers)
 
 
-def mounts(pid, numbers):
+def mounts(pid, numbers, groups):
     """
     The mounts of a task that has a mount namespace of its own, one a line: on which mount, what of
     which superblock, where, and how. Devices and groups are counted anew, over the whole tree.
@@ -358,6 +427,13 @@ def mounts(pid, numbers):
         return f"{tag[1]}:{numbers.setdefault('group ' + tag[2], len(numbers))}" if tag else word
 
     lines = [line.split() for line in read(pid, "mountinfo").splitlines()]
+    covered = covered_mounts(pid, lines)
+
+    def is_told(line, word):
+        tag = re.match(r"(?:shared|master|propagate_from):(\d+)$", word)
+        return not tag or (tag[1] in groups and line[0] not in covered)
+
+    lines = [[word for word in line if is_told(line, word)] for line in lines]
     places = {line[0]: line[4] for line in lines}
     parents = {line[0]: line[1] for line in lines}
 
@@ -414,7 +490,7 @@ def task_facts(pid, depth, namespaces, ignore=()):
     if "maps" not in ignore:
         facts["maps"] = areas(pid)
     if "mounts" not in ignore:
-        facts["mounts"] = mounts(pid, namespaces.numbers)
+        facts["mounts"] = mounts(pid, namespaces.numbers, namespaces.groups)
     if "fd" not in ignore:
         for number, text in descriptors(pid, namespaces).items():
             facts[f"fd {number}"] = text

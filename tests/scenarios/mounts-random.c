@@ -3,10 +3,11 @@
  * name: mounts-random
  * promise: whatever mounts a random history of mounting, binding, moving, unmounting and changes of
  *	flags and propagation has left in up to six namespaces with mixed owners, they come back;
- *	left out are histories that are refused by name (unsupported-mount: a mount that is hidden
- *	by locked ones shares mounts)
+ *	what hides others and cannot be taken away leaves these private
  * flavours: flat three user-three
- * arguments: 1 3 5 6 8 9 11 12 13 16 17 19 20 22 23 24 25 27 29 30 34 36 38
+ * arguments: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30
+ *	31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57
+ *	58 59 60 61 62 63 64 65 66 67
  * needs: initial-user-namespace
  */
 #include "scenario.h"

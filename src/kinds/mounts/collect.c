@@ -12,6 +12,7 @@
 #include "base/procfs.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
+#include "kernel/facts.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/survey.h"
 #include "model/records.h"
@@ -282,6 +283,27 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 	return 0;
 }
 
+/*
+ * Inside a user namespace, what has locked mounts below it cannot be bound alone
+ * (has_locked_children): a restore would fail there.
+ */
+static int try_binding(struct collect *collect, const char *path, const char *what,
+		       struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	if (collect->facts->in_initial_user_namespace)
+		return 0;
+	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	autoclose int bound_fd =
+		fd < 0 ? -1
+		       : open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (bound_fd >= 0 || errno != EINVAL)
+		return 0;
+	refuse(what, "shows what has locked mounts below it, and cannot be bound alone", err);
+	return fail_hint(err, "run nestor in the user namespace to which nestor's mounts belong");
+}
+
 static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
 			 const struct mount_line *line, MntEntry **ret_entry, struct error *err)
 {
@@ -313,6 +335,8 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 	entry->bound_path = path;
 	entry->has_bound_depth = depth != 0;
 	entry->bound_depth = depth;
+	if (!depth && try_binding(collect, path, what, err) && collect_pass(collect, err))
+		return -1;
 	/* The root of a whole file system is nothing that could be made again. */
 	if (strcmp(line->root, "/") != 0) {
 		autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);

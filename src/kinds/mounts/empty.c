@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * File systems that are made anew by each mount, and whose content nobody can copy: huge pages that
- * files hold, and programs and maps pinned in bpf. They come back where there is nothing in them.
+ * files hold, and programs and maps pinned in bpf. They come back where there is nothing in them
+ * but what the kernel itself puts there (populate_bpffs).
  */
 #include "kinds/mounts/kind.h"
 
@@ -9,18 +10,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
+
+static bool is_of_kernel(const char *name)
+{
+	return strcmp(name, "maps.debug") == 0 || strcmp(name, "progs.debug") == 0;
+}
 
 static int count_names(int copy_fd)
 {
 	int fd = openat(copy_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
 	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct statfs fs;
 
-	if (!dir)
+	if (!dir || fstatfs(copy_fd, &fs))
 		return -1;
 	for (const struct dirent *found; (errno = 0, found = readdir(dir));)
-		n += strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0;
+		n += strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 &&
+		     !(fs.f_type == BPF_FS_MAGIC && is_of_kernel(found->d_name));
 	return errno ? -1 : n;
 }
 

@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "kernel/syscalls.h"
 #include "kinds/kind.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 
 #include <dirent.h>
 #include <errno.h>

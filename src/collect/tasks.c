@@ -15,7 +15,6 @@
 #include "collect/objects.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
-#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -403,7 +402,7 @@ static int read_all(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
 
-	if (mount_namespaces_collect(collect, err))
+	if (trees_read(collect, err))
 		return -1;
 	/* Whoever looks at its files would wait for ever (FUSE). */
 	if (collect->may_wait && !collect->looking)
@@ -434,7 +433,7 @@ int collect_read(struct collect *collect, struct error *err)
 	if (find_outer_levels(&reading, err))
 		return -1;
 	int result = read_all(&reading, err);
-	mount_namespaces_release(collect);
+	trees_read_end(collect);
 	survey_release(collect);
 	return result;
 }

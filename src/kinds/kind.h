@@ -28,7 +28,7 @@ struct target;	  /* the same: a stopped task */
 struct probe;	  /* collect/probe.h */
 struct open_file; /* below */
 struct file_opener;
-struct made_mounts; /* kinds/mounts/mounts.h */
+struct made_mounts; /* kinds/places.h */
 struct images;
 struct applied_thread;	   /* below */
 struct survey;		   /* collect/namespaces.h */
@@ -282,6 +282,7 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *	      all are made and joined,
  *   stands_on (pure) and after that one
  *   join     makes what is shared, in the coordinator, with our rights; all namespaces are there
+ *   made     of one that a tree_kind has made for itself: a descriptor of it, borrowed; else -1
  *   fill_made the same as fill, of one that a task of the tree has made for its children and that
  *	      nobody is in, in the coordinator: by the pid of the task, and a descriptor
  *   before_release  once all of the tree is there, before it goes on; once for the kind
@@ -313,10 +314,56 @@ struct namespace_kind {
 	bool (*stands_on)(const struct namespace *namespace_, const struct namespace *other);
 	int (*join)(struct file_opener *opener, const struct namespace *namespace_,
 		    struct error *err);
+	int (*made)(const struct file_opener *opener, const struct namespace *namespace_);
 	int (*fill_made)(const struct namespace *namespace_, pid_t maker, int fd,
 			 struct error *err);
 	int (*before_release)(struct file_opener *opener, struct error *err);
 	void (*describe)(const NsEntry *entry, struct text *text);
+};
+
+/*
+ * What a tree has as a whole, before and besides tasks, descriptions and namespaces: its memory,
+ * its mounts, what freezes it.
+ *
+ * Dump:
+ *   before_stop  before anybody is stopped
+ *   read     all are stopped, and nothing of them has been read
+ *   read_end once all has been read, however that went
+ *   content  when all is known and judged: what is large, into images of its own. It is given up
+ *	      (ERR_INTERRUPTED) where `progress` returns a signal
+ *   content_running  the same of a tree that is only looked at (pre-dump)
+ *   end      when the tree has been let go, or ended (`ended`). May be called more than once
+ * Restore:
+ *   adopt    (pure) a snapshot from images that Nestor did not write, before it is looked at
+ *   make     when all processes exist, and none has entered its namespaces
+ *   close    what `make` has left open; when all tasks have taken what they need
+ * Any may be NULL.
+ */
+typedef int progress_told(void *data, const char *phase, size_t done, size_t total);
+
+struct tree_kind {
+	const char *name;
+	int (*before_stop)(struct collect *collect, struct error *err);
+	int (*read)(struct collect *collect, struct error *err);
+	void (*read_end)(struct collect *collect);
+	int (*content)(struct collect *collect, progress_told *progress, void *data,
+		       struct error *err);
+	int (*content_running)(struct collect *collect, progress_told *progress, void *data,
+			       struct error *err);
+	void (*end)(struct collect *collect, bool ended);
+	void (*adopt)(struct snapshot *snapshot);
+	int (*make)(struct file_opener *opener, struct error *err);
+	void (*close)(struct file_opener *opener);
+};
+
+/*
+ * A kind of source (plan/plan.h) that is neither a description nor the coordinator's own: what
+ * tasks fetch from the coordinator. `open` gives a descriptor of that with this id.
+ */
+struct source_opener {
+	unsigned kind; /* enum source_kind of plan/plan.h */
+	int (*open)(struct file_opener *opener, const struct plan *plan, uint64_t id,
+		    struct error *err);
 };
 
 struct kind_table {
@@ -324,9 +371,23 @@ struct kind_table {
 	const struct namespace_kind *namespaces[NAMESPACE_TYPES]; /* NULL: refused by name */
 	const struct file_aspect *const *aspects;		  /* the same, or NULL */
 	const struct task_kind *const *tasks[STAGE_COUNT];
+	const struct tree_kind *const *trees;	    /* NULL-terminated, or NULL */
+	const struct source_opener *const *sources; /* the same */
 };
 
 extern const struct kind_table kinds;
+
+/* The rows of `trees` one after the other; the first failure ends it. */
+int trees_before_stop(struct collect *collect, struct error *err);
+int trees_read(struct collect *collect, struct error *err);
+void trees_read_end(struct collect *collect);
+int trees_content(struct collect *collect, progress_told *progress, void *data, struct error *err);
+int trees_content_running(struct collect *collect, progress_told *progress, void *data,
+			  struct error *err);
+void trees_end(struct collect *collect, bool ended);
+void trees_adopt(struct snapshot *snapshot);
+int trees_make(struct file_opener *opener, struct error *err);
+void trees_close(struct file_opener *opener);
 
 const struct file_kind *kind_of_file(const struct kind_table *table, const FileEntry *entry);
 

@@ -4,7 +4,9 @@
  * operations in a program; kinds/task/task.h and the files say what depends on it. The first
  * file kind that recognises a description has it.
  */
+#include "kinds/cgroups/cgroups.h"
 #include "kinds/files/files.h"
+#include "kinds/ipc/ipc.h"
 #include "kinds/ipc/posix-queues.h"
 #include "kinds/kind.h"
 #include "kinds/memory/memory.h"
@@ -12,8 +14,8 @@
 #include "kinds/namespaces/descriptor.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
+#include "kinds/net/net.h"
 #include "kinds/sockets/socket.h"
-#include "kinds/cgroups/cgroups.h"
 #include "kinds/task/fs.h"
 #include "kinds/task/task.h"
 #include "kinds/ttys/ttys.h"
@@ -120,7 +122,23 @@ static const struct task_kind *const last_stage[] = {
 	NULL,
 };
 
+static const struct tree_kind *const tree_kinds[] = {
+	&freezer_tree_kind,
+	&mounts_tree_kind,
+	&memory_tree_kind,
+	NULL,
+};
+
+static const struct source_opener *const source_openers[] = {
+	&shared_memory_source,
+	&cgroup_source,
+	&terminal_source,
+	NULL,
+};
+
 const struct kind_table kinds = {
+	.trees = tree_kinds,
+	.sources = source_openers,
 	.files = file_kinds,
 	.aspects = file_aspects,
 	.namespaces = {

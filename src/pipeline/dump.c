@@ -4,8 +4,7 @@
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kernel/facts.h"
-#include "kinds/cgroups/cgroups.h"
-#include "kinds/memory/memory.h"
+#include "kinds/kind.h"
 #include "pipeline/collecting.h"
 #include "pipeline/judge.h"
 #include "pipeline/pipeline.h"
@@ -46,7 +45,8 @@ static int stop_tree(struct dump *dump, struct error *err)
 	if (session_step(&dump->session, "stopping the tree", err) < 0)
 		return -1;
 	dump->stopped = true; /* or in part: collect_release knows */
-	if (freezer_begin(&dump->collect, err) < 0 || collect_stop_tree(&dump->collect, err) < 0 ||
+	if (trees_before_stop(&dump->collect, err) < 0 ||
+	    collect_stop_tree(&dump->collect, err) < 0 ||
 	    collect_check_privileges(&dump->collect, !dump->asked->leave_running, err) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->frozen);
@@ -73,7 +73,7 @@ static int read_tree(struct dump *dump, struct error *err)
 static int copy_memory(struct dump *dump, struct error *err)
 {
 	if (session_step(&dump->session, "copying memory", err) < 0 ||
-	    memory_collect_pages(&dump->collect, session_progress, &dump->session, err) < 0)
+	    trees_content(&dump->collect, session_progress, &dump->session, err) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->copied);
 	return 0;
@@ -162,7 +162,7 @@ static int end_tree(struct dump *dump, struct error *err)
 		return collect_leave_stopped(&dump->collect, err);
 	session_progress(&dump->session, "ending the tree", 0, 0);
 	int result = collect_kill(&dump->collect, err);
-	freezer_end(&dump->collect, true);
+	trees_end(&dump->collect, true);
 	return result;
 }
 
@@ -214,7 +214,7 @@ static void let_run(struct dump *dump)
 	dump->stopped = false;
 	unlock_network(dump);
 	dump->network_locked = false;
-	memory_end_pages(&dump->collect);
+	trees_end(&dump->collect, false);
 	images_writer_free(dump->collect.images);
 	images_free(dump->collect.earlier);
 	dump->snapshot = (struct snapshot){ .arena = &dump->arena };
@@ -312,8 +312,7 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 		collect_release(&dump.collect);
 	if (goes_on)
 		unlock_network(&dump);
-	freezer_end(&dump.collect, false);
-	memory_end_pages(&dump.collect);
+	trees_end(&dump.collect, false);
 	images_writer_free(dump.collect.images);
 	images_free(dump.collect.earlier);
 	tell_obstacles(&dump, err);

@@ -4,7 +4,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "kinds/memory/memory.h"
 #include "pipeline/inside.h"
 #include "run/run.h"
 
@@ -21,7 +20,7 @@ struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret
 	struct images *images = images_open(dir_fd, arena, ret_snapshot, err);
 
 	if (images && !images_written_by_nestor(images))
-		memory_adopt(ret_snapshot);
+		trees_adopt(ret_snapshot);
 	return images;
 }
 

@@ -4,7 +4,7 @@
  * meanwhile, and the tree stands still for a shorter time; see pipeline.h.
  */
 #include "images/images.h"
-#include "kinds/memory/memory.h"
+#include "kinds/kind.h"
 #include "pipeline/collecting.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/session.h"
@@ -53,7 +53,7 @@ static int run_steps(struct pre_dump *dump, struct error *err)
 	collect->images = dump->images;
 	if (open_earlier_images(dump->options, &dump->session, collect, err) < 0 ||
 	    session_step(&dump->session, "copying memory", err) < 0 ||
-	    memory_write_running(collect, session_progress, &dump->session, err) < 0 ||
+	    trees_content_running(collect, session_progress, &dump->session, err) < 0 ||
 	    images_write_pages(dump->images, &dump->looking->snapshot, err) < 0 ||
 	    write_stats(dump, &start, err) < 0 ||
 	    session_step(&dump->session, "syncing images", err) < 0)

@@ -46,7 +46,7 @@ static int fill_namespace(struct run *run, const struct action *action, struct e
 static int make_mounts(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	return run_make_mounts(run, err);
+	return run_make_trees(run, err);
 }
 
 static int open_source(struct run *run, const struct action *action, struct error *err)

@@ -10,10 +10,6 @@
 #include "base/cleanup.h"
 #include "images/images.h"
 #include "kernel/syscalls.h"
-#include "kinds/memory/memory.h"
-#include "kinds/mounts/mounts.h"
-#include "kinds/cgroups/cgroups.h"
-#include "kinds/ttys/ttys.h"
 #include "run/state.h"
 
 #include <errno.h>
@@ -117,29 +113,37 @@ static int open_core_directory(const char *pattern, struct error *err)
 	return take_fd(&mount_fd);
 }
 
+static const struct source_opener *find_opener(const struct run *run, enum source_kind kind)
+{
+	const struct source_opener *const *row = run->plan->kinds->sources;
+
+	while (row && *row && (*row)->kind != kind)
+		row++;
+	return row ? *row : NULL;
+}
+
 static int open_source(struct run *run, const struct source *source, struct error *err)
 {
+	const struct source_opener *opener = find_opener(run, source->kind);
 	int fd;
 
+	if (opener)
+		return opener->open(&run->opener, run->plan, source->id, err);
 	switch (source->kind) {
 	case SOURCE_FILE:
 		return open_file(run, source->id, err);
 	case SOURCE_PAGES:
 		return images_open_pages(run->images, source->id, err);
-	case SOURCE_SHARED_MEMORY:
-		return shared_memory_open(run->plan->snapshot, run->images, source->id, err);
-	case SOURCE_CGROUP:
-		return cgroup_open(&run->opener, cgroup_by_number(run->plan->snapshot, source->id),
-				   run->plan->cgroup_mode, err);
 	case SOURCE_NAMESPACE:
 		return open_made_namespace(run, source->id, err);
-	case SOURCE_TERMINAL:
-		return terminal_open_early(&run->opener, (uint32_t)source->id, err);
 	case SOURCE_CORE_DIRECTORY:
 		return open_core_directory(run->plan->facts->core_pattern, err);
 	case SOURCE_LATE_HOLDER:
 		fd = kernel_pidfd_open(getpid(), 0);
 		return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd") : fd;
+	case SOURCE_SHARED_MEMORY:
+	case SOURCE_CGROUP:
+	case SOURCE_TERMINAL: /* rows of the table */
 	case SOURCE_COORDINATOR:
 		break;
 	}
@@ -262,18 +266,23 @@ static int prepare_opener(struct run *run, enum file_way way, struct error *err)
 	return way != FILE_EARLY && !run->opener.pids ? find_processes(run, err) : 0;
 }
 
-int run_make_mounts(struct run *run, struct error *err)
+int run_make_trees(struct run *run, struct error *err)
 {
 	const struct snapshot *snapshot = run->plan->snapshot;
 	int *plain = run_plain_namespaces(run);
 
-	if (prepare_opener(run, FILE_LATE, err) < 0 || mounts_make(&run->opener, err) < 0)
+	if (prepare_opener(run, FILE_LATE, err) < 0 || trees_make(&run->opener, err) < 0)
 		return -1;
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
-		int fd = fcntl(run->opener.mounts->namespaces[i].fd, F_DUPFD_CLOEXEC, 0);
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
+		const struct namespace *namespace_ = snapshot->plain_namespaces[i];
+		const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
+		int made = kind && kind->made ? kind->made(&run->opener, namespace_) : -1;
+		if (made < 0)
+			continue;
+		int fd = fcntl(made, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot keep a namespace");
-		plain[snapshot->mount_namespaces[i]->plain->index] = fd;
+		plain[namespace_->index] = fd;
 	}
 	return 0;
 }
@@ -407,7 +416,7 @@ void run_close_sources(struct run *run)
 			close(run->source_fds[i]);
 	run->source_fds = NULL;
 	run_end_batch_holders(run);
-	mounts_close(&run->opener);
+	trees_close(&run->opener);
 	for (size_t i = 0; i < run->opener.n_kept_fds; i++)
 		if (run->opener.kept_fds[i] >= 0)
 			close(run->opener.kept_fds[i]);

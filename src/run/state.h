@@ -171,8 +171,8 @@ void run_close_namespaces(struct run *run);
 /* namespaces.c: plain ones; once user namespaces are made. */
 /* Their descriptors, like snapshot->plain_namespaces; -1 for those not made yet. */
 int *run_plain_namespaces(struct run *run);
-/* sources.c: all mount namespaces, when all processes exist. */
-int run_make_mounts(struct run *run, struct error *err);
+/* sources.c: what the tree has as a whole (tree_kind), when all processes exist. */
+int run_make_trees(struct run *run, struct error *err);
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 /* Where the kind says so: what it shares with others, then what is its own. */
 int run_join_namespace(struct run *run, const struct namespace *namespace_, struct error *err);

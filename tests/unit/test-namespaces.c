@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What images may say of plain namespaces and cgroups, which anybody may have written. */
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/ipc/ipc.h"
 #include "kinds/namespaces/namespaces.h"
+#include "kinds/net/net.h"
 #include "model/namespaces.h"
 #include "model/records.h"
 

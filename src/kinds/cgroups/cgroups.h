@@ -9,7 +9,10 @@
 enum { MAX_CGROUP_PATH = 4000 };
 
 extern const struct task_kind cgroups_kind;
+extern const struct tree_kind freezer_tree_kind; /* freezer.c */
+extern const struct source_opener cgroup_source; /* directories.c */
 extern const struct file_kind bpf_program_kind;
+extern const struct namespace_kind cgroup_namespace_kind;
 
 /* A set of the lines of /proc/PID/cgroup; NULL with err. */
 CgSetEntry *cgroup_parse_set(struct snapshot *snapshot, const char *text, uint32_t id,
@@ -49,8 +52,6 @@ int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char 
  * freezer.c. At a dump: what freezes the tree, and is thawed once all were told to stop; afterwards
  * it is as it was, unless the tree has `ended`. At a restore: right before all are let go.
  */
-int freezer_begin(struct collect *collect, struct error *err);
-void freezer_end(struct collect *collect, bool ended);
 void freezer_record(const struct collect *collect, CgroupEntry *cgroups);
 int freezer_let_go(const struct plan *plan, struct file_opener *opener, struct error *err);
 int freezer_check(int directory, const char *hierarchy, const char *path, struct error *err);

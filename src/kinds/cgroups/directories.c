@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "plan/plan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -348,3 +349,11 @@ int cgroup_move_thread(struct file_opener *opener, const CgMemberEntry *member, 
 				  there.path);
 	return 0;
 }
+
+static int open_cgroup(struct file_opener *opener, const struct plan *plan, uint64_t id,
+		       struct error *err)
+{
+	return cgroup_open(opener, cgroup_by_number(opener->snapshot, id), plan->cgroup_mode, err);
+}
+
+const struct source_opener cgroup_source = { SOURCE_CGROUP, open_cgroup };

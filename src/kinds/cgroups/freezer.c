@@ -399,7 +399,7 @@ static void restore(void *data)
 	put_back(data);
 }
 
-int freezer_begin(struct collect *collect, struct error *err)
+static int freezer_begin(struct collect *collect, struct error *err)
 {
 	struct freezer *freezer = arena_new(collect->arena, struct freezer);
 	const char *named = collect->options->externals->cgroups.freeze;
@@ -416,7 +416,7 @@ int freezer_begin(struct collect *collect, struct error *err)
 	return 0;
 }
 
-void freezer_end(struct collect *collect, bool ended)
+static void freezer_end(struct collect *collect, bool ended)
 {
 	struct freezer *freezer = collect->freezer.data;
 
@@ -551,3 +551,9 @@ int freezer_check(int directory, const char *hierarchy, const char *path, struct
 	fail(err, ERR_CGROUP_FROZEN, "the cgroup %s:%s is frozen", hierarchy, path);
 	return fail_hint(err, "thaw it: a tree that was frozen is frozen again when it is there");
 }
+
+const struct tree_kind freezer_tree_kind = {
+	.name = "freezer",
+	.before_stop = freezer_begin,
+	.end = freezer_end,
+};

@@ -18,7 +18,7 @@
  * deep.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include "base/cleanup.h"
 #include "collect/collect.h"

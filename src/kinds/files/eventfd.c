@@ -8,7 +8,7 @@
  * always O_RDWR.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"

@@ -9,7 +9,7 @@
  * mount namespaces.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/watched-inode.h"
 
 #include "base/cleanup.h"

@@ -10,7 +10,7 @@
  * from before, and it is not for us to say whether that was read: refused. An unlinked one, too.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/pipe-content.h"
 #include "kinds/files/regular.h"
 

@@ -10,15 +10,15 @@
  */
 #include "kinds/files/ghost.h"
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
-#include "kinds/files/passing-name.h"
+#include "kinds/opener.h"
+#include "kinds/passing-name.h"
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "images/images.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/end-child.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/regular.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
  * next new watch gets is one above the highest, whatever it was.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/watched-inode.h"
 
 #include "base/cleanup.h"

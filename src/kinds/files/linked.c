@@ -14,9 +14,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/regular.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 
 #include <dirent.h>
 #include <errno.h>

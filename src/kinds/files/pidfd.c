@@ -13,7 +13,7 @@
  * yet when descriptors are put in place.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"

@@ -9,7 +9,7 @@
  * whose other side is gone.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/pipe-content.h"
 
 #include "base/cleanup.h"

@@ -23,7 +23,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/deputy.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>

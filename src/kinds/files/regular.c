@@ -14,7 +14,7 @@
 #include "kinds/files/ghost.h"
 #include "kinds/files/given.h"
 #include "kinds/files/gone-process.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/files/linked.h"
 #include "kinds/files/process-file.h"
 #include "kinds/files/regular.h"
@@ -22,7 +22,7 @@
 #include "base/cleanup.h"
 #include "base/foreign.h"
 #include "collect/collect.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * tasks; the file has no queue of its own.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"

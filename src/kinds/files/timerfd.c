@@ -15,7 +15,7 @@
  * reads ECANCELED once; that is lost.
  */
 #include "kinds/files/files.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"

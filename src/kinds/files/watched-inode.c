@@ -14,8 +14,8 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/mountinfo.h"
-#include "kinds/files/opener.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/opener.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -14,6 +14,8 @@
 /* What a namespace may hold in all: its record has to be read as a whole. */
 enum { MOST_IPC_BYTES = 32 * 1024 * 1024, IPC_PERMISSIONS = 0777, MOST_SEMAPHORES = 32000 };
 
+extern const struct namespace_kind ipc_namespace_kind;
+
 /* In the visitor: messages in its copy of the arena. */
 struct ipc_reading {
 	struct arena *arena;

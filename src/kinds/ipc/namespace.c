@@ -16,7 +16,6 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/visit.h"
-#include "kinds/namespaces/namespaces.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -21,7 +21,7 @@
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
 #include "kernel/visit.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include <errno.h>
 #include <fcntl.h>

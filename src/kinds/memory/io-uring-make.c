@@ -16,7 +16,7 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/memory/ranges.h"
 #include "plan/plan.h"
 

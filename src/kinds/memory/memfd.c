@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "collect/collect.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include <errno.h>
 #include <fcntl.h>

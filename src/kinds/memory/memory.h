@@ -26,6 +26,7 @@ enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 /* STAGE_MEMORY, once per task. */
 extern const struct task_kind memory_kind;
 extern const struct task_kind outside_segments_kind;
+extern const struct tree_kind memory_tree_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
 /* io-uring.c; in STAGE_PROCESS and in STAGE_THREAD */
@@ -34,18 +35,17 @@ extern const struct task_kind io_uring_registered_kind;
 extern const struct task_kind io_uring_submitter_kind;
 
 /*
- * For the dump pipeline, once all tasks are collected: takes part in the copying of private pages
+ * Once all tasks are collected: takes part in the copying of private pages
  * that collecting has begun, writes those of shared objects, and enters all of it, and guard
  * ranges, into the snapshot. It is given up (ERR_INTERRUPTED) where `progress` returns a signal.
  */
-typedef int memory_progress(void *data, const char *phase, size_t done, size_t total);
-int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,
+int memory_collect_pages(struct collect *collect, progress_told *progress, void *progress_data,
 			 struct error *err);
 /* Once the assistant has ended: what copying has allocated goes. */
 void memory_end_pages(struct collect *collect);
 
 /* The same of private pages alone, in a tree that is only looked at; see running-pages.c. */
-int memory_write_running(struct collect *collect, memory_progress *progress, void *progress_data,
+int memory_write_running(struct collect *collect, progress_told *progress, void *progress_data,
 			 struct error *err);
 
 /*
@@ -57,6 +57,7 @@ int memory_write_running(struct collect *collect, memory_progress *progress, voi
 #define SHARED_MEMFD_NAME "nestor-shared"
 int shared_memory_open(const struct snapshot *snapshot, const struct images *images, uint64_t shmid,
 		       struct error *err);
+extern const struct source_opener shared_memory_source;
 
 /*
  * Images of CRIU say with each area how its file was open (fdflags); the file's own record, made

@@ -331,3 +331,17 @@ const struct task_kind memory_kind = {
 	.hand_down = inherited_hand_down,
 	.plan = memory_plan,
 };
+
+static void end_pages(struct collect *collect, bool ended)
+{
+	(void)ended;
+	memory_end_pages(collect);
+}
+
+const struct tree_kind memory_tree_kind = {
+	.name = "memory",
+	.content = memory_collect_pages,
+	.content_running = memory_write_running,
+	.end = end_pages,
+	.adopt = memory_adopt,
+};

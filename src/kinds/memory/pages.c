@@ -506,7 +506,7 @@ static void enter_result(const struct pages_job *job)
 	collect->pages_kept += job->n_earlier;
 }
 
-int memory_collect_pages(struct collect *collect, memory_progress *progress, void *progress_data,
+int memory_collect_pages(struct collect *collect, progress_told *progress, void *progress_data,
 			 struct error *err)
 {
 	struct pages_state *state = pages_state(collect);

@@ -106,7 +106,7 @@ static int write_task(struct writing *writing, struct error *err)
 	return write_list(writing, &list, err);
 }
 
-int memory_write_running(struct collect *collect, memory_progress *progress, void *progress_data,
+int memory_write_running(struct collect *collect, progress_told *progress, void *progress_data,
 			 struct error *err)
 {
 	autofree uint8_t *buffer = malloc(PIECE);

@@ -15,6 +15,7 @@
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kinds/memory/shared.h"
+#include "plan/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -332,3 +333,12 @@ int shared_memory_open(const struct snapshot *snapshot, const struct images *ima
 		return fail_while(err, "filling shared memory %" PRIu64, shmid);
 	return take_fd(&fd);
 }
+
+static int open_shared_memory(struct file_opener *opener, const struct plan *plan, uint64_t id,
+			      struct error *err)
+{
+	(void)plan;
+	return shared_memory_open(opener->snapshot, opener->images, id, err);
+}
+
+const struct source_opener shared_memory_source = { SOURCE_SHARED_MEMORY, open_shared_memory };

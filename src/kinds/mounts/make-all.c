@@ -233,3 +233,11 @@ int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char 
 				       flags);
 	return -1;
 }
+
+const struct tree_kind mounts_tree_kind = {
+	.name = "mounts",
+	.read = mount_namespaces_collect,
+	.read_end = mount_namespaces_release,
+	.make = mounts_make,
+	.close = mounts_close,
+};

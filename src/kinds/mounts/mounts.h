@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Mount namespaces of a tree: what others need of them at dump and at restore. */
+/* Mount namespaces of a tree: the rows, and what the steps of a dump and a restore do. */
 #ifndef NESTOR_KINDS_MOUNTS_MOUNTS_H
 #define NESTOR_KINDS_MOUNTS_MOUNTS_H
 
-#include "kinds/kind.h"
+#include "kinds/places.h"
 
 struct collect;
 
@@ -18,81 +18,15 @@ bool mount_namespace_is_read(struct collect *collect, uint32_t id);
 /* Once pid namespaces have their ids. */
 void mount_namespaces_complete(struct collect *collect);
 void mount_namespaces_release(struct collect *collect);
-/*
- * The mount of a file that was not opened in nestor's own mount namespace: 1 and its id, after
- * a look that the file is found there again by its path; 0 for all others.
- */
-int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
-/*
- * The same of a file whose last name is gone, which was at `path`: what is left of the directories
- * above has to be on its mount, and something can be made there.
- */
-int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
-			  struct error *err);
-/*
- * The same for the master of a terminal of this devpts, and its path. A restore that had to make it
- * before that was mounted has left it on a mount of its own: then it is on one that shows the same.
- */
-int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mount_id,
-		    const char **ret_path, struct error *err);
-/* A directory (O_PATH) on the mount of a file, if a mount namespace of the tree has it; or -1. */
-int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
-/* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
-int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
-/*
- * The same for a descriptor of ours (O_PATH) of something in a task's namespace: 1, its mount and
- * its path there; 0 where that is nestor's own.
- */
-int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, const char **ret_path,
-		   const char *what, struct error *err);
-/*
- * A path to an inode of a file system that a mount of the tree shows, and that mount; NULL if none
- * leads there. `open_inode` gives a descriptor of it (O_PATH), by any mount of the file system; or
- * -1.
- */
-char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
-			  int (*open_inode)(const void *data, int mount_fd), const void *data,
-			  uint32_t *ret_mount_id);
-
 /* ---- restore ---- */
 
 extern const struct namespace_kind mount_namespace_kind;
+extern const struct tree_kind mounts_tree_kind;
 /* STAGE_FILES: who shares its fs cannot enter one. */
 extern const struct task_kind mount_fs_kind;
-
-/* What was made of a namespace, and of each of its mounts. */
-struct made_mount_namespace {
-	int fd;
-	int *roots;   /* -1: not reachable */
-	int *covered; /* what it is mounted on, where that is to be kept; -1 */
-};
-
-struct made_mounts {
-	struct made_mount_namespace *namespaces; /* like snapshot->mount_namespaces */
-	bool show_each_other;			 /* by mounts of nsfs */
-};
 
 /* Makes all of them, when all processes exist; opener->mounts has them then. */
 int mounts_make(struct file_opener *opener, struct error *err);
 void mounts_close(struct file_opener *opener);
-
-/*
- * early.c: the devpts of the tree's own of which this is a mount, or NULL; whether a mount shows
- * just that file of a superblock; and the root of a mount of it before there are any, borrowed.
- */
-const MntEntry *mounts_own_devpts(const struct snapshot *snapshot, uint32_t mount_id);
-/*
- * The mount of a devpts of somebody outside, by which a terminal was made that was opened on this
- * mount: itself, or the one that ptmx(4) takes, which is "pts" beside it. NULL: there is none.
- */
-const MntEntry *mounts_bound_devpts(const struct snapshot *snapshot, uint32_t mount_id,
-				    const char *ptmx);
-bool mounts_show_file(const struct snapshot *snapshot, uint32_t device, const char *root);
-int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struct error *err);
-
-/* Opens a path of a mount namespace through the mount on which it was opened. */
-int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
-/* The root directory of the namespace that it is in, borrowed; -1: it is in none. */
-int mounts_root(const struct file_opener *opener, uint32_t mount_id);
 
 #endif

@@ -123,11 +123,22 @@ static int survey(struct collect *all, struct survey *unused, struct error *err)
 	return 0;
 }
 
+static int made(const struct file_opener *opener, const struct namespace *namespace_)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++)
+		if (snapshot->mount_namespaces[i]->plain == namespace_)
+			return opener->mounts->namespaces[i].fd;
+	return -1;
+}
+
 const struct namespace_kind mount_namespace_kind = {
 	.type = NAMESPACE_MNT,
 	.survey = survey,
 	.collect = collect,
 	.check = check,
+	.made = made,
 };
 
 static int check_fs(const struct snapshot *snapshot, const struct task *task, struct error *err)

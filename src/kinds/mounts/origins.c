@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "kinds/files/passing-name.h"
+#include "kinds/passing-name.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/mounts.h"
 #include "kinds/mounts/survey.h"

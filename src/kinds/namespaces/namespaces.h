@@ -6,7 +6,7 @@
 #include "kinds/kind.h"
 
 extern const struct namespace_kind pid_namespace_kind, user_namespace_kind, uts_namespace_kind,
-	time_namespace_kind, cgroup_namespace_kind, ipc_namespace_kind, net_namespace_kind;
+	time_namespace_kind;
 
 /* enter.c: of tasks, and of threads that are in others than their process. */
 extern const struct task_kind namespaces_kind, thread_namespaces_kind;

@@ -6,7 +6,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "kernel/netlink.h"
+#include "kinds/kind.h"
 #include "model/snapshot.h"
+
+extern const struct namespace_kind net_namespace_kind;
 
 /* A list of messages as they are in the images. */
 struct message_list {

@@ -5,13 +5,12 @@
  * has made it from inside its owner, in this order: interfaces, settings, addresses, up, routes: a
  * route needs the interface that it leaves by up, and the address that it goes out with.
  */
-#include "kinds/namespaces/namespaces.h"
+#include "kinds/net/net.h"
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
-#include "kinds/net/net.h"
 
 struct reading {
 	struct collect *collect;

@@ -26,9 +26,8 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/kind.h"
-#include "kinds/namespaces/namespaces.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -19,7 +19,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "kernel/aside.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 

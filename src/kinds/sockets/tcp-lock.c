@@ -19,7 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * Reading unix sockets: most from sock_diag(7), which lists all of a network namespace at once, the
  * rest by getsockopt through a descriptor of our own.
  */
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"

@@ -9,8 +9,8 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
-#include "kinds/files/opener.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/opener.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>

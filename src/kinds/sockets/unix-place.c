@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/places.h"
 
 #include <dirent.h>
 #include <errno.h>

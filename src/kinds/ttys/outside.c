@@ -19,7 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include <asm/ioctls.h>
 #include <errno.h>

@@ -10,10 +10,12 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
-#include "kinds/files/opener.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/opener.h"
+#include "kinds/places.h"
+#include "plan/plan.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -195,13 +197,16 @@ int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const Tt
 		      : fd;
 }
 
-int terminal_open_early(struct file_opener *opener, uint32_t id, struct error *err)
+static int open_terminal(struct file_opener *opener, const struct plan *plan, uint64_t id,
+			 struct error *err)
 {
-	const struct record *record = snapshot_record(opener->snapshot, IMAGE_TTY_INFO, id);
+	const struct record *record =
+		snapshot_record(opener->snapshot, IMAGE_TTY_INFO, (uint32_t)id);
 	const TtyInfoEntry *info = record ? record->message : NULL;
 
+	(void)plan;
 	if (!info)
-		return fail(err, ERR_IMAGE_INVALID, "there is no terminal %u", id);
+		return fail(err, ERR_IMAGE_INVALID, "there is no terminal %" PRIu64, id);
 	if (info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info))
 		return outside_open(opener, info, O_RDWR | O_NONBLOCK, err);
 	struct made_pty *pty = make_pty(opener, info, err);
@@ -210,3 +215,5 @@ int terminal_open_early(struct file_opener *opener, uint32_t id, struct error *e
 					  info->id)
 			     : fd;
 }
+
+const struct source_opener terminal_source = { SOURCE_TERMINAL, open_terminal };

@@ -19,8 +19,8 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/syscalls.h"
-#include "kinds/files/opener.h"
-#include "kinds/mounts/mounts.h"
+#include "kinds/opener.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>

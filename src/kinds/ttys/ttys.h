@@ -31,8 +31,8 @@ bool pty_is_early(const struct snapshot *snapshot, const TtyInfoEntry *info);
 int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
 int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
 		   struct error *err);
-/* SOURCE_TERMINAL: a slave, before the tree is there. */
-int terminal_open_early(struct file_opener *opener, uint32_t id, struct error *err);
+/* A slave, before the tree is there. */
+extern const struct source_opener terminal_source;
 
 /* outside.c: one whose master is outside of the tree. */
 struct outside_terminal {

@@ -8,8 +8,6 @@
  * member's path has more for us than for a reader inside is the root. A namespace without a member,
  * or one whose member is outside of the root ("/.."), is refused.
  */
-#include "kinds/namespaces/namespaces.h"
-
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "base/text.h"

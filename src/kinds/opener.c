@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Paths and kept descriptors of a file_opener; see opener.h. */
-#include "kinds/files/opener.h"
+#include "kinds/opener.h"
 
 #include "base/arena.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* See passing-name.h. What is new is made by a name of our own first, so that it is known. */
-#include "kinds/files/passing-name.h"
+#include "kinds/passing-name.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"

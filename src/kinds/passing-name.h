@@ -4,8 +4,8 @@
  * undo list from before it is there until it is gone. Only what is certainly ours is ever removed,
  * by its inode, or by a name that nobody else gives.
  */
-#ifndef NESTOR_KINDS_FILES_PASSING_NAME_H
-#define NESTOR_KINDS_FILES_PASSING_NAME_H
+#ifndef NESTOR_KINDS_PASSING_NAME_H
+#define NESTOR_KINDS_PASSING_NAME_H
 
 #include "kinds/kind.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the kinds of files share when they open: paths below the root, and descriptors kept. */
-#ifndef NESTOR_KINDS_FILES_OPENER_H
-#define NESTOR_KINDS_FILES_OPENER_H
+#ifndef NESTOR_KINDS_OPENER_H
+#define NESTOR_KINDS_OPENER_H
 
 #include "kinds/kind.h"
 

@@ -8,6 +8,9 @@
  * No process has more descriptors than its limit. Where all sources at once would be too many, they
  * are opened batch by batch, each kept by a holder of its own, and all are fetched; then no number
  * is needed above those of the tree but for what is always inherited.
+ *
+ * What is opened late stays with the coordinator, wherever that has room: nobody inherits it, so it
+ * takes one descriptor there and no number above those of the tree.
  */
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
@@ -90,8 +93,9 @@ static struct source *add_source(struct plan *plan, enum source_kind kind, uint6
 	*source = (struct source){ .kind = kind,
 				   .id = id,
 				   .way = way_of(plan, kind, id),
-				   .holder = plan->n_holders, /* the last, for latecomers */
 				   .number = plan->first_source + (uint32_t)plan->n_sources };
+	/* The last, for latecomers. */
+	source->holder = source->way == FILE_EARLY ? plan->n_holders : 0;
 	*slot = (uint32_t)++plan->n_sources;
 	return source;
 }
@@ -222,35 +226,53 @@ static int fail_limit(const struct plan *plan, uint64_t needed, struct error *er
 	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
 }
 
+/* Who stays with the coordinator, however many holders there are. */
+static bool is_held_back(const struct source *source)
+{
+	return is_always_inherited(source) || source->way != FILE_EARLY;
+}
+
+static void give_to_holders(struct plan *plan, uint64_t batch)
+{
+	size_t given = 0;
+
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->sources[i].holder =
+			is_held_back(&plan->sources[i]) ? 0 : (uint32_t)(given++ / batch) + 1;
+}
+
 /* How many holders it takes; 0: who makes the first task can have all. */
 static int choose_holders(struct plan *plan, struct error *err)
 {
-	uint64_t limit = descriptor_limit(plan), n = plan->n_sources, kept = 0;
+	uint64_t limit = descriptor_limit(plan), late = 0, kept = 0;
 
-	for (size_t i = 0; i < plan->n_sources; i++)
-		kept += is_always_inherited(&plan->sources[i]) ||
-			plan->sources[i].way != FILE_EARLY;
-	/* The coordinator has them above the numbers that they get. */
-	if (plan->first_source + 2 * n + OWN_DESCRIPTORS <= limit)
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		late += plan->sources[i].way != FILE_EARLY;
+		kept += is_held_back(&plan->sources[i]);
+	}
+	uint64_t early = plan->n_sources - late, held = plan->n_sources - kept;
+	/* The coordinator has the early ones above the numbers that they get. */
+	if (plan->first_source + 2 * early + late + OWN_DESCRIPTORS <= limit)
 		return 0;
-	uint64_t fixed = OWN_DESCRIPTORS + kept, needed = plan->first_source + kept + FETCH_ROOM;
-	if (needed > limit || fixed + 2 > limit)
-		return fail_limit(plan, needed > fixed + 2 ? needed : fixed + 2, err);
-	/* A pidfd of each holder, and one batch at a time. */
+	uint64_t needed = plan->first_source + kept - late + FETCH_ROOM;
+	/* A pidfd of each holder, and one batch at a time, and when all are away what is late. */
+	uint64_t fixed = OWN_DESCRIPTORS + kept - late;
+	if (needed > limit || fixed + late + 2 > limit)
+		return fail_limit(plan, needed > fixed + late + 2 ? needed : fixed + late + 2, err);
 	uint64_t batch = (limit - fixed) / 4 * 3;
 	if (batch > LARGEST_BATCH)
 		batch = LARGEST_BATCH;
-	uint64_t holders = batch ? (n - kept + batch - 1) / batch : 0;
-	if (!holders || fixed + batch + holders > limit)
-		return fail_limit(plan, fixed + batch + holders, err);
+	if (!batch)
+		return fail_limit(plan, fixed + 4, err);
+	uint64_t holders = held ? (held + batch - 1) / batch : 1;
+	uint64_t at_once = held < batch ? held : batch;
+	if (at_once < late)
+		at_once = late;
+	if (fixed + at_once + holders > limit)
+		return fail_limit(plan, fixed + at_once + holders, err);
 	plan->n_holders = (uint32_t)holders;
 	plan->holder_slots = arena_array(plan->arena, uint64_t, holders + 1);
-	size_t given = 0;
-	for (size_t i = 0; i < plan->n_sources; i++)
-		plan->sources[i].holder =
-			is_always_inherited(&plan->sources[i]) || plan->sources[i].way != FILE_EARLY
-				? 0
-				: (uint32_t)(given++ / batch) + 1;
+	give_to_holders(plan, batch);
 	return 0;
 }
 
@@ -270,6 +292,7 @@ static int compare_sources(const void *a, const void *b)
 
 	bool one_namespace = one->kind == SOURCE_NAMESPACE;
 	bool other_namespace = other->kind == SOURCE_NAMESPACE;
+	bool one_late = one->way != FILE_EARLY, other_late = other->way != FILE_EARLY;
 
 	if (one->inherited != other->inherited)
 		return one->inherited ? -1 : 1;
@@ -279,6 +302,8 @@ static int compare_sources(const void *a, const void *b)
 		return one_namespace ? -1 : 1;
 	if (one->holder != other->holder)
 		return one->holder < other->holder ? -1 : 1;
+	if (one_late != other_late)
+		return one_late ? 1 : -1;
 	return one->number < other->number ? -1 : one->number > other->number;
 }
 

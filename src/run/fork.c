@@ -56,7 +56,8 @@ static size_t list_kept(const struct run *run, bool inherited_only, uint32_t *nu
 	size_t n = 0;
 
 	for (size_t i = 0; i < plan->n_sources; i++)
-		if (!plan->sources[i].holder && (plan->sources[i].inherited || !inherited_only))
+		if (plan->sources[i].way == FILE_EARLY && !plan->sources[i].holder &&
+		    (plan->sources[i].inherited || !inherited_only))
 			numbers[n++] = plan->sources[i].number;
 	for (size_t i = 1; i <= plan->n_holders && !inherited_only; i++)
 		numbers[n++] = (uint32_t)run->holders[i].pidfd;

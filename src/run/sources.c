@@ -150,7 +150,7 @@ static int open_source(struct run *run, const struct source *source, struct erro
 	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
 }
 
-/* Takes fd over; the result is outside of all numbers of sources. */
+/* Takes fd over; the result is outside of all numbers that sources get in the holder. */
 static int lift(const struct run *run, int fd, struct error *err)
 {
 	uint32_t floor = run->sources_floor;
@@ -226,7 +226,8 @@ void run_prepare_sources(struct run *run)
 	run->holders = arena_array(run->arena, struct run_holder, plan->n_holders + 1);
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		run->source_fds[i] = -1;
-		if (!plan->sources[i].holder && plan->sources[i].number >= run->sources_floor)
+		if (plan->sources[i].way == FILE_EARLY && !plan->sources[i].holder &&
+		    plan->sources[i].number >= run->sources_floor)
 			run->sources_floor = plan->sources[i].number + 1;
 	}
 }
@@ -297,7 +298,8 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 					     : open_source(run, source, err);
 	if (fd < 0)
 		return -1;
-	run->source_fds[index] = lift(run, fd, err);
+	/* The holder has no number for what comes when it is there. */
+	run->source_fds[index] = source->way == FILE_EARLY ? lift(run, fd, err) : fd;
 	if (run->source_fds[index] < 0)
 		return -1;
 	if (source->number_slot && source->way != FILE_EARLY)
@@ -332,7 +334,7 @@ int run_hold_sources(struct run *run, uint32_t holder, struct error *err)
 	for (size_t i = 0; i < run->plan->n_sources; i++)
 		if (run->plan->sources[i].holder == holder) {
 			run->source_numbers[i] = (uint32_t)run->source_fds[i];
-			cleanup_close(&run->source_fds[i]);
+			close(take_fd(&run->source_fds[i]));
 		}
 	return 0;
 }
@@ -382,7 +384,7 @@ int run_connect_source(struct run *run, size_t index, struct error *err)
 		    (*aspect)->connect(&run->opener, entry, fd, err) < 0)
 			return -1;
 	if (run->plan->sources[index].holder)
-		cleanup_close(&run->source_fds[index]);
+		close(take_fd(&run->source_fds[index]));
 	return 0;
 }
 

@@ -439,10 +439,10 @@ static void keep(struct unix_world *world)
 {
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct unix_end *end = &world->ends[i];
-		const int fds[] = { end->fd, end->name_fd };
-		for (size_t j = 0; j < 2; j++)
-			if (fds[j] >= 0)
-				opener_keep(world->opener, fds[j]);
+		if (end->fd >= 0)
+			end->place = opener_keep(world->opener, end->fd);
+		if (end->name_fd >= 0)
+			opener_keep(world->opener, end->name_fd);
 	}
 	if (world->hidden_root >= 0)
 		opener_keep(world->opener, world->hidden_root);
@@ -475,13 +475,42 @@ static int make_all(struct unix_world *world, struct error *err)
 	return do_rounds(world, rounds, world->fills_late ? FIRST_ROUNDS : ALL_ROUNDS, err);
 }
 
+/* No copy: a tree may have about as many of them as one process may have descriptors. */
+int unix_world_take(struct unix_world *world, const FileEntry *entry)
+{
+	struct unix_end *end = unix_world_find(world, entry->usk->ino);
+
+	if (!end || end->entry != entry || end->fd < 0 || end->taken) {
+		errno = EBADF;
+		return -1;
+	}
+	end->taken = true;
+	return opener_take(world->opener, end->place);
+}
+
+/* By now they may be at other numbers. */
+static int find_taken(struct unix_world *world, struct error *err)
+{
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct unix_end *end = &world->ends[i];
+		if (!end->taken)
+			continue;
+		end->fd = opener_file(world->opener, end->entry->id);
+		if (end->fd < 0)
+			return fail_make(end, "find it again", err);
+	}
+	return 0;
+}
+
 /* What was made for the moment goes with the others if it does not come so far. */
 int unix_world_connect(struct unix_world *world, struct error *err)
 {
 	if (!world->fills_late || world->connected)
 		return 0;
 	world->connected = true;
-	return do_rounds(world, rounds + FIRST_ROUNDS, ALL_ROUNDS - FIRST_ROUNDS, err);
+	return find_taken(world, err)
+		       ? -1
+		       : do_rounds(world, rounds + FIRST_ROUNDS, ALL_ROUNDS - FIRST_ROUNDS, err);
 }
 
 struct unix_world *unix_world_make(struct file_opener *opener, struct error *err)

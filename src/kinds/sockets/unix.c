@@ -127,8 +127,7 @@ static int unix_open(struct file_opener *opener, const FileEntry *entry, struct 
 		*world = unix_world_make(opener, err);
 	if (!*world)
 		return -1;
-	const struct unix_end *end = unix_world_find(*world, entry->usk->ino);
-	int fd = end && end->entry == entry ? fcntl(end->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	int fd = unix_world_take(*world, entry);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open socket %u", entry->id);
 	return fd;

@@ -20,7 +20,9 @@ struct unix_end {
 	const UnixSkEntry *sk;
 	struct unix_end *peer;	   /* connected to; NULL: none in the tree */
 	struct unix_end *listener; /* whose queue it waits in */
+	size_t place;		   /* opener_take */
 	int fd;			   /* -1: not yet */
+	bool taken;		   /* by who asked for it to be opened: opener_file has it */
 	bool outside;		   /* not ours to make: others connect to its name */
 	bool given;		   /* by the caller: it is what it is */
 	int name_fd;		   /* O_PATH of the name in a file system; -1: none */
@@ -117,5 +119,7 @@ struct sockaddr_un unix_connect_address(const UnixSkEntry *to, int name_fd, sock
 int unix_world_connect(struct unix_world *world, struct error *err);
 struct unix_world *unix_world_make(struct file_opener *opener, struct error *err);
 struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
+/* Its descriptor, once. */
+int unix_world_take(struct unix_world *world, const FileEntry *entry);
 
 #endif

@@ -337,6 +337,8 @@ static int settle_kinds(struct target *target, const struct kind_table *table, s
 
 	while (again) {
 		again = false;
+		if (collect_go_on(target->collect, err) < 0)
+			return -1;
 		for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 			for (const struct task_kind *const *kind = table->tasks[stage];
 			     kind && *kind; kind++)

@@ -8,7 +8,10 @@
  * final (proc(5): `children` is reliable if all of them are stopped).
  *
  * A seized thread stops without a signal. Where a signal gets in first (a signal-delivery-stop)
- * it is let through, with its siginfo, and the stop that was asked for follows. A thread that is
+ * it is let through, with its siginfo, and the stop that was asked for follows. It has to be asked
+ * for anew: any stop takes back what was asked before it (ptrace_stop), which can be in the middle
+ * of a delivery, where that of a POSIX timer's signal lets go of the lock to start the timer again
+ * (dequeue_signal). Asked for in the stop itself, it follows for sure. A thread that is
  * part of a group stop reports the signal of that, and goes back to it when it is let go.
  *
  * A leader that has exited while others go on can be neither seized nor waited for: it is a zombie
@@ -418,7 +421,9 @@ static enum stop_outcome judge_stop(const struct found_task *task, struct found_
 		return STOP_DONE;
 	}
 	thread->signal = status >> 16 ? 0 : WSTOPSIG(status);
-	if (ptrace(PTRACE_CONT, thread->tid, NULL, (long)thread->signal) < 0 && errno != ESRCH) {
+	if ((ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 ||
+	     ptrace(PTRACE_CONT, thread->tid, NULL, (long)thread->signal) < 0) &&
+	    errno != ESRCH) {
 		fail_errno(err, ERR_KERNEL_REFUSED, "cannot let a signal through to pid %d",
 			   task->pid);
 		return STOP_FAILED;
@@ -443,14 +448,17 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 				   thread->tid, task->pid);
 			return STOP_FAILED;
 		}
-		if (found == 0 && collect_go_on(tree->collect, err) < 0)
-			return STOP_FAILED;
-		if (found == 0)
-			outcome = judge_silence(tree, task, thread->tid, ret_died, err);
-		else if (found < 0 || !WIFSTOPPED(status))
-			*ret_died = true;
+		if (found <= 0 || !WIFSTOPPED(status))
+			*ret_died = found != 0;
 		else
 			outcome = judge_stop(task, thread, status, ret_stop_signal, err);
+		if (outcome != STOP_DONE || thread->stopped || *ret_died)
+			return outcome;
+		if (collect_go_on(tree->collect, err) < 0)
+			return STOP_FAILED;
+		/* One that stops for signals again and again is not heard of either, in the end. */
+		if (found == 0 || wait_clock() >= tree->deadline)
+			outcome = judge_silence(tree, task, thread->tid, ret_died, err);
 		if (outcome != STOP_DONE)
 			return outcome;
 	}

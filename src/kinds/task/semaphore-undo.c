@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/sem.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 union argument {
@@ -30,7 +31,8 @@ union argument {
 };
 
 struct looking {
-	int namespace_fd;
+	int namespace_fd, pidfd;
+	bool is_own; /* the namespace that we are in */
 	pid_t tid;
 	pid_t changed_by; /* 0: anybody */
 	bool has_list, found;
@@ -59,7 +61,9 @@ static int look_inside(void *data, struct error *err)
 	looking->has_list = differs > 0;
 	if (!looking->has_list)
 		return 0;
-	if (setns(looking->namespace_fd, CLONE_NEWIPC))
+	/* Who has no privilege outside of the user namespace of the task has it inside. */
+	if (!looking->is_own && setns(looking->namespace_fd, CLONE_NEWIPC) &&
+	    (errno != EPERM || setns(looking->pidfd, CLONE_NEWUSER | CLONE_NEWIPC)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter an ipc namespace");
 	int last = semctl(0, 0, SEM_INFO, (union argument){ .info = &info });
 	for (int i = 0; i <= last && !looking->found; i++) {
@@ -69,15 +73,26 @@ static int look_inside(void *data, struct error *err)
 	return 0;
 }
 
+static bool is_own_namespace(int fd)
+{
+	struct stat own, other;
+
+	return stat("/proc/self/ns/ipc", &own) == 0 && fstat(fd, &other) == 0 &&
+	       own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
 static int look(const struct target *target, struct looking *ret_looking, struct error *err)
 {
 	autoclose int fd = target_open(target, "ns/ipc", O_RDONLY);
+	autoclose int pidfd = kernel_pidfd_open(target->pid, 0);
 	struct looking *looking = fd < 0 ? NULL : deputy_memory(sizeof *looking);
 
 	if (!looking)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "pid %d: cannot open its ipc namespace",
 				  target->pid);
 	*looking = (struct looking){ .namespace_fd = fd,
+				     .pidfd = pidfd,
+				     .is_own = is_own_namespace(fd),
 				     .tid = target->tid,
 				     .changed_by = target->n_threads > 1 ? target->pid : 0 };
 	int result = deputy_run(look_inside, looking, err);

@@ -3,7 +3,7 @@
  * name: freeze-fast-timers
  * promise: tasks with timers that expire faster than anybody can look are stopped, and go on
  * flavours: flat three user user-three
- * ignore: ShdPnd timers
+ * ignore: ShdPnd SigBlk timers
  */
 #include "scenario.h"
 
@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
+
+static const char *const names[] = { "one", "two", "three", "four" };
 
 enum { CHILDREN = 4, INTERVAL = 20000 /* nanoseconds */ };
 
@@ -45,7 +47,6 @@ static int wait_with_timers(void *data)
 	struct sigaction action = { .sa_handler = count, .sa_flags = SA_RESTART };
 	sigset_t blocked;
 
-	(void)data;
 	sigaction(SIGRTMIN, &action, NULL);
 	sigaction(SIGRTMIN + 1, &action, NULL);
 	/* One whose signal nobody takes, and one that interrupts all the time. */
@@ -54,6 +55,7 @@ static int wait_with_timers(void *data)
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	start_timer(SIGRTMIN + 1);
 	start_timer(SIGRTMIN);
+	scenario_mark(data);
 	scenario_wait_restored();
 	check_expires(0);
 	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
@@ -67,7 +69,9 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	for (size_t i = 0; i < CHILDREN; i++)
-		children[i] = scenario_child(wait_with_timers, NULL);
+		children[i] = scenario_child(wait_with_timers, (void *)names[i]);
+	for (size_t i = 0; i < CHILDREN; i++)
+		scenario_wait_mark(names[i]);
 	scenario_ready();
 	for (size_t i = 0; i < CHILDREN; i++)
 		scenario_reap(children[i]);

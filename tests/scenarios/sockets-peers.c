@@ -243,6 +243,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		peers[i] = peer_of(fds[i]);
 	scenario_need(socketpair(AF_UNIX, SOCK_DGRAM, 0, mail) == 0 &&
+			      send(mail[1], "of nobody", 9, 0) == 9 &&
 			      setsockopt(mail[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0 &&
 			      send(mail[1], "mine", 4, 0) == 4,
 		      "mail");
@@ -253,7 +254,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		check_peer(what[i], fds[i], &peers[i]);
 	scenario_mark("checked");
-	pid_t sender = receive(mail[0], "mine");
+	pid_t sender = receive(mail[0], "of nobody");
+	scenario_check(sender == 0, "nobody is told to have sent it, and not %d", sender);
+	sender = receive(mail[0], "mine");
 	scenario_check(sender == getpid(), "I sent it, and not %d", sender);
 	sender = receive(mail[0], "of a zombie");
 	scenario_check(sender > 0 && sender != getpid() && waitpid(sender, NULL, 0) == sender,

@@ -7,6 +7,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/table.h"
 #include "collect/collect.h"
 #include "kernel/sock-diag.h"
@@ -33,6 +34,7 @@ struct known_end {
 	uint32_t number; /* of its descriptor there */
 	pid_t peer;	 /* as we see it; 0: nobody that we see */
 	bool peer_has_ended;
+	uint32_t sent; /* and not read: memory it takes */
 	UnixSkEntry *sk;
 	const char *what;
 };
@@ -259,6 +261,7 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 		.number = file->number,
 		.peer = peer,
 		.peer_has_ended = peer > 0 && unix_peer_has_ended(fd),
+		.sent = socket->send_queue,
 		.sk = sk,
 		.what = file->what,
 	};
@@ -280,24 +283,31 @@ static struct known_end *find_end(const struct unix_known *all, uint32_t ino)
 	return bsearch(&wanted, all->ends, all->n_ends, sizeof wanted, compare_ends);
 }
 
+/*
+ * What a client has sent lies in the socket that accept will return, which nobody can look into: no
+ * accept can be taken back.
+ */
+static const char *cannot_wait(const struct known_end *client, uint32_t ino)
+{
+	if (!client)
+		return ino ? "whose other end is outside of the tree" : "whose other end is gone";
+	if (client->target->held_for)
+		return "whose other end is on its way to somebody";
+	return client->sent ? "whose other end has sent something, which shows only when it has "
+			      "been accepted"
+			    : NULL;
+}
+
 /* Nobody has accepted them: what the other side will be told is who they are. */
 static void note_pending(struct collect *collect, const struct unix_known *all,
 			 const struct known_end *listener)
 {
 	for (size_t i = 0; i < listener->sk->n_pending; i++) {
 		struct known_end *client = find_end(all, listener->sk->pending[i]);
-		if (!client) {
-			collect_refuse_file(collect,
-					    "%s has a connection waiting whose other end is "
-					    "outside of the tree",
-					    listener->what);
-			continue;
-		}
-		if (client->target->held_for) {
-			collect_refuse_file(collect,
-					    "%s has a connection waiting whose other end is on its "
-					    "way to somebody",
-					    listener->what);
+		const char *why = cannot_wait(client, listener->sk->pending[i]);
+		if (why) {
+			collect_refuse_file(collect, "%s has a connection waiting %s",
+					    listener->what, why);
 			continue;
 		}
 		CredsEntry *creds = client->target->task->threads[0]->thread_core->creds;
@@ -347,8 +357,13 @@ static int name_peers(struct collect *collect, const struct unix_known *all, str
 		const struct known_sender *sender = &all->senders[i];
 		const struct target *target =
 			sender->pid > 0 ? table_find(&by_pid, (uint64_t)sender->pid) : NULL;
-		if (!target)
+		if (!target) {
+			log_warning("collect", "unix sockets",
+				    "pid %d, which sent a message that waits, is not of the tree "
+				    "any more: its number will be nestor's",
+				    (int)sender->pid);
 			continue;
+		}
 		struct pid_vector pids = task_pids(target->task);
 		sender->packet->n_sender_pid = pids.levels;
 		sender->packet->sender_pid = arena_copy(collect->snapshot->arena, pids.pid,

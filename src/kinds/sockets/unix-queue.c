@@ -32,6 +32,7 @@ enum {
 	PIECE_ROOM = 64 * 1024,
 	LARGEST_PIECE = 64 * 1024 * 1024,
 	MOST_PIECES = 1 << 20,
+	UNTOLD_ID = 65534, /* DEFAULT_OVERFLOWUID (linux/highuid.h) */
 };
 
 /* ---- Dump ---- */
@@ -112,6 +113,12 @@ static void note_rights(const struct open_file *file, const struct cmsghdr *mess
 	packet->scm[packet->n_scm++] = scm;
 }
 
+/* Sent before anybody asked: of nobody, with the ids that stand for those that cannot be shown. */
+static bool is_of_nobody(const struct ucred *sender)
+{
+	return !sender->pid && sender->uid == UNTOLD_ID && sender->gid == UNTOLD_ID;
+}
+
 static void note_control(const struct open_file *file, struct piece *piece, SkPacketEntry *packet)
 {
 	for (struct cmsghdr *at = NULL; (at = next_message(piece, at));) {
@@ -124,6 +131,8 @@ static void note_control(const struct open_file *file, struct piece *piece, SkPa
 		if (at->cmsg_type == SCM_CREDENTIALS) {
 			struct ucred sender;
 			memcpy(&sender, CMSG_DATA(at), sizeof sender);
+			if (is_of_nobody(&sender))
+				continue;
 			packet->has_sender_uid = packet->has_sender_gid = true;
 			packet->sender_uid = sender.uid;
 			packet->sender_gid = sender.gid;
@@ -371,23 +380,30 @@ static int make_room(int fd, const struct record *record)
 	return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
+/* What nobody asked for when it was sent is of nobody for good. */
+static int ask_for_sender(const struct unix_end *end, const SkPacketEntry *packet)
+{
+	int asks = end->sk->opts->so_passcred && packet->has_sender_uid;
+
+	return setsockopt(end->fd, SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
+}
+
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	const struct record *record =
 		snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
-	int wants_senders = end->sk->opts->so_passcred;
 
 	if (!record)
 		return 0;
 	autoclose int made = -1;
 	int fd = sender_to(end, &made);
-	if (fd < 0 || make_room(fd, record) < 0 ||
-	    setsockopt(end->fd, SOL_SOCKET, SO_PASSCRED, &wants_senders, sizeof wants_senders) < 0)
+	if (fd < 0 || make_room(fd, record) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: nobody can send what waits in it", end->sk->ino);
 	for (; record; record = record->next) {
 		struct delivery delivery = { .fd = fd, .record = record };
-		if (find_rights(world->opener, &delivery) < 0 ||
+		if (ask_for_sender(end, record->message) < 0 ||
+		    find_rights(world->opener, &delivery) < 0 ||
 		    send_as(world, record->message, &delivery) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "unix socket %u: cannot send again what waited in it",

@@ -165,7 +165,7 @@ static pid_t makes_and_ends(int ends[2])
 	return pid;
 }
 
-static void send_from(int fd, const char *text)
+static pid_t send_from(int fd, const char *text)
 {
 	pid_t pid = fork();
 
@@ -173,6 +173,7 @@ static void send_from(int fd, const char *text)
 		_exit(send(fd, text, strlen(text), 0) < 0);
 	siginfo_t info;
 	scenario_need(pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0, "fork");
+	return pid;
 }
 
 static pid_t receive(int fd, const char *text)
@@ -248,6 +249,8 @@ int main(int argc, char **argv)
 			      send(mail[1], "mine", 4, 0) == 4,
 		      "mail");
 	send_from(mail[1], "of a zombie");
+	pid_t late = send_from(mail[1], "of one that is gone");
+	scenario_need(waitpid(late, NULL, 0) == late, "waitpid");
 
 	scenario_ready();
 
@@ -261,6 +264,8 @@ int main(int argc, char **argv)
 	sender = receive(mail[0], "of a zombie");
 	scenario_check(sender > 0 && sender != getpid() && waitpid(sender, NULL, 0) == sender,
 		       "a zombie sent it, and not %d", sender);
+	sender = receive(mail[0], "of one that is gone");
+	scenario_check(sender == late, "%d, which is gone, sent it, and not %d", late, sender);
 	scenario_check(peers[2].who.pid == zombie, "the zombie made no pair");
 	scenario_check(waitpid(zombie, NULL, 0) == zombie, "the zombie is gone");
 	scenario_reap(inside);

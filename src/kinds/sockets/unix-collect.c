@@ -53,7 +53,10 @@ struct unix_known {
 	size_t n_ends;
 	struct known_sender {
 		SkPacketEntry *packet;
-		pid_t pid; /* as we see it */
+		pid_t pid;		     /* as we see it */
+		const struct target *target; /* who receives it: descriptor, place in its queue */
+		uint32_t number;
+		int offset;
 	} * senders;
 	size_t n_senders;
 };
@@ -67,13 +70,15 @@ static struct unix_known *known(struct collect *collect)
 	return *state;
 }
 
-void unix_note_sender(struct collect *collect, SkPacketEntry *packet, pid_t sender)
+void unix_note_sender(const struct open_file *file, SkPacketEntry *packet, pid_t sender, int offset)
 {
+	struct collect *collect = file->target->collect;
 	struct unix_known *all = known(collect);
 
 	all->senders =
 		arena_grow(collect->arena, all->senders, all->n_senders, sizeof *all->senders);
-	all->senders[all->n_senders++] = (struct known_sender){ packet, sender };
+	all->senders[all->n_senders++] =
+		(struct known_sender){ packet, sender, file->target, file->number, offset };
 }
 
 /* Asked once for each namespace. */
@@ -283,6 +288,15 @@ static struct known_end *find_end(const struct unix_known *all, uint32_t ino)
 	return bsearch(&wanted, all->ends, all->n_ends, sizeof wanted, compare_ends);
 }
 
+static void set_pids(const struct collect *collect, const struct task *task, size_t *ret_n,
+		     uint32_t **ret_pid)
+{
+	struct pid_vector pids = task_pids(task);
+
+	*ret_n = pids.levels;
+	*ret_pid = arena_copy(collect->snapshot->arena, pids.pid, pids.levels * sizeof *pids.pid);
+}
+
 /*
  * What a client has sent lies in the socket that accept will return, which nobody can look into: no
  * accept can be taken back.
@@ -317,59 +331,94 @@ static void note_pending(struct collect *collect, const struct unix_known *all,
 		own->gid = creds->egid;
 		own->groups = creds->groups;
 		own->n_groups = creds->n_groups;
-		struct pid_vector pids = task_pids(client->target->task);
-		own->n_pid = pids.levels;
-		own->pid = arena_copy(collect->snapshot->arena, pids.pid,
-				      pids.levels * sizeof *own->pid);
+		set_pids(collect, client->target->task, &own->n_pid, &own->pid);
 		client->sk->own_credentials = own;
 	}
 }
 
 /* The peer's pid vector, which is known when all tasks have been read. */
-static int name_peers(struct collect *collect, const struct unix_known *all, struct error *err)
+static int name_peers(struct collect *collect, const struct unix_known *all,
+		      const struct table *by_pid, struct error *err)
 {
-	struct table by_pid = { 0 };
 	struct unix_absent *absent =
 		arena_array(collect->arena, struct unix_absent, all->n_ends + 1);
 	size_t n_absent = 0;
 
-	for (size_t i = 0; i < collect->n_targets; i++)
-		table_add(&by_pid, collect->arena, (uint64_t)collect->targets[i].pid,
-			  &collect->targets[i]);
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct known_end *end = &all->ends[i];
 		PeerCredentialsEntry *entry = end->sk->peer_credentials;
 		const struct target *peer =
-			end->peer > 0 ? table_find(&by_pid, (uint64_t)end->peer) : NULL;
+			end->peer > 0 ? table_find(by_pid, (uint64_t)end->peer) : NULL;
 		if (!entry || end->peer <= 0)
 			continue;
 		if (!peer || (end->peer_has_ended && !peer->zombie)) {
 			absent[n_absent++] =
-				(struct unix_absent){ entry, end->target, end->number };
+				(struct unix_absent){ entry, end->target, end->number, -1 };
 			continue;
 		}
-		struct pid_vector pids = task_pids(peer->task);
-		entry->n_pid = pids.levels;
-		entry->pid = arena_copy(collect->snapshot->arena, pids.pid,
-					pids.levels * sizeof *entry->pid);
+		set_pids(collect, peer->task, &entry->n_pid, &entry->pid);
 	}
+	return unix_name_absent(collect, absent, n_absent, err);
+}
+
+static int ask_for_sender(struct collect *collect, const struct known_sender *sender,
+			  PeerCredentialsEntry *entry, struct error *err)
+{
+	struct unix_absent absent = { entry, sender->target, sender->number, sender->offset };
+	autoclose int fd = socket_duplicate(sender->target, sender->number);
+	int before;
+
+	if (fd < 0 || socket_number(fd, SO_PEEK_OFF, &before) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into a unix socket again");
+	if (peek_begin(collect, fd, before, err))
+		return -1;
+	int result = unix_name_absent(collect, &absent, 1, err);
+	if (peek_end(collect) < 0 && !result)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot put back SO_PEEK_OFF");
+	return result;
+}
+
+/* One that is gone has often sent more than one message. */
+static int name_absent_sender(struct collect *collect, const struct known_sender *sender,
+			      struct table *absent, struct error *err)
+{
+	PeerCredentialsEntry *entry = table_find(absent, (uint64_t)sender->pid);
+	SkPacketEntry *packet = sender->packet;
+
+	if (!entry) {
+		entry = arena_new(collect->arena, PeerCredentialsEntry);
+		if (ask_for_sender(collect, sender, entry, err))
+			return -1;
+		table_add(absent, collect->arena, (uint64_t)sender->pid, entry);
+		if (!entry->n_pid)
+			log_warning("collect", "unix sockets",
+				    "pid %d, which sent a message that waits, cannot be told of: "
+				    "its number will be nestor's",
+				    (int)sender->pid);
+	}
+	packet->n_sender_pid = entry->n_pid;
+	packet->sender_pid = entry->pid;
+	packet->has_sender_beside = entry->has_beside;
+	packet->sender_beside = entry->beside;
+	return 0;
+}
+
+static int name_senders(struct collect *collect, const struct unix_known *all,
+			const struct table *by_pid, struct error *err)
+{
+	struct table absent = { 0 };
+
 	for (size_t i = 0; i < all->n_senders; i++) {
 		const struct known_sender *sender = &all->senders[i];
 		const struct target *target =
-			sender->pid > 0 ? table_find(&by_pid, (uint64_t)sender->pid) : NULL;
-		if (!target) {
-			log_warning("collect", "unix sockets",
-				    "pid %d, which sent a message that waits, is not of the tree "
-				    "any more: its number will be nestor's",
-				    (int)sender->pid);
-			continue;
-		}
-		struct pid_vector pids = task_pids(target->task);
-		sender->packet->n_sender_pid = pids.levels;
-		sender->packet->sender_pid = arena_copy(collect->snapshot->arena, pids.pid,
-							pids.levels * sizeof *pids.pid);
+			sender->pid > 0 ? table_find(by_pid, (uint64_t)sender->pid) : NULL;
+		if (target)
+			set_pids(collect, target->task, &sender->packet->n_sender_pid,
+				 &sender->packet->sender_pid);
+		else if (sender->pid > 0 && name_absent_sender(collect, sender, &absent, err))
+			return -1;
 	}
-	return unix_name_absent(collect, absent, n_absent, err);
+	return 0;
 }
 
 /* ---- Peers outside of the tree ---- */
@@ -477,7 +526,11 @@ int unix_complete(struct collect *collect, struct error *err)
 	if (!all || !all->n_ends)
 		return 0;
 	qsort(all->ends, all->n_ends, sizeof *all->ends, compare_ends);
-	if (name_peers(collect, all, err))
+	struct table by_pid = { 0 };
+	for (size_t i = 0; i < collect->n_targets; i++)
+		table_add(&by_pid, collect->arena, (uint64_t)collect->targets[i].pid,
+			  &collect->targets[i]);
+	if (name_peers(collect, all, &by_pid, err) || name_senders(collect, all, &by_pid, err))
 		return -1;
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct known_end *end = &all->ends[i];

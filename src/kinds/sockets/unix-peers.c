@@ -3,7 +3,8 @@
  * Which process a socket tells of its peer. The kernel gives its number in the pid namespace of
  * whoever asks (SO_PEERCRED). One of the tree has a vector. Of one that is gone, or not of the
  * tree, a process in each pid namespace of the tree asks: those that see it are a chain, from which
- * its vector comes. That somebody else has the number by now is told by a pidfd of the peer.
+ * its vector comes. So it is with who has sent what waits (SCM_CREDENTIALS). That somebody else has
+ * the number of a peer by now is told by a pidfd of it.
  */
 #include "kinds/sockets/unix.h"
 
@@ -42,7 +43,7 @@ bool unix_peer_has_ended(int fd)
 /* ---- Those that are no tasks of the tree ---- */
 
 struct asked {
-	int fd;
+	int fd, offset;	   /* as in struct unix_absent */
 	uint32_t *numbers; /* by namespace; shared memory */
 };
 
@@ -60,11 +61,38 @@ static pid_t peer_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? 0 : peer.pid;
 }
 
+/* The kernel puts descriptors into what room is left only, and there is none. */
+static pid_t sender_at(int fd, int offset)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control;
+	char byte;
+	struct ucred sender = { 0 };
+	struct iovec part = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) < 0 ||
+	    recvmsg(fd, &header, MSG_PEEK | MSG_DONTWAIT) < 0)
+		return 0;
+	const struct cmsghdr *told = CMSG_FIRSTHDR(&header);
+	if (told && told->cmsg_level == SOL_SOCKET && told->cmsg_type == SCM_CREDENTIALS)
+		memcpy(&sender, CMSG_DATA(told), sizeof sender);
+	return sender.pid;
+}
+
 static void ask_all(const struct asking *asking)
 {
-	for (size_t i = 0; i < asking->n_asked; i++)
-		asking->asked[i].numbers[asking->namespace_index] =
-			(uint32_t)peer_of(asking->asked[i].fd);
+	for (size_t i = 0; i < asking->n_asked; i++) {
+		const struct asked *asked = &asking->asked[i];
+		asked->numbers[asking->namespace_index] =
+			(uint32_t)(asked->offset < 0 ? peer_of(asked->fd)
+						     : sender_at(asked->fd, asked->offset));
+	}
 }
 
 /* In a deputy: its child is in the namespace. */
@@ -178,7 +206,7 @@ int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
 	for (size_t i = 0; i < count; i++)
 		asked[i] = (struct asked){ socket_duplicate(absent[i].target, absent[i].number),
-					   numbers + i * n_namespaces };
+					   absent[i].offset, numbers + i * n_namespaces };
 	struct asking asking = { .asked = asked, .n_asked = count };
 	for (; !result && asking.namespace_index < n_namespaces; asking.namespace_index++)
 		result = ask_in(&asking, &namespaces[asking.namespace_index], err);

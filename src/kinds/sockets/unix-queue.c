@@ -41,6 +41,7 @@ struct piece {
 	struct msghdr header;
 	struct iovec bytes;
 	struct sockaddr_un sender;
+	int offset; /* in the queue */
 	union {
 		char room[4096]; /* 253 descriptors (SCM_MAX_FD), and what else there may be */
 		struct cmsghdr align;
@@ -54,6 +55,7 @@ static int set_peek_offset(int fd, int offset)
 
 static ssize_t peek(int fd, int offset, uint8_t *room, size_t size, struct piece *piece)
 {
+	piece->offset = offset;
 	piece->bytes = (struct iovec){ room, size };
 	piece->header = (struct msghdr){ .msg_name = &piece->sender,
 					 .msg_namelen = sizeof piece->sender,
@@ -136,7 +138,7 @@ static void note_control(const struct open_file *file, struct piece *piece, SkPa
 			packet->has_sender_uid = packet->has_sender_gid = true;
 			packet->sender_uid = sender.uid;
 			packet->sender_gid = sender.gid;
-			unix_note_sender(file->target->collect, packet, sender.pid);
+			unix_note_sender(file, packet, sender.pid, piece->offset);
 		}
 	}
 }
@@ -319,12 +321,31 @@ static bool may_tell_sender(const struct unix_world *world, const SkPacketEntry 
 	return true;
 }
 
+/* By one with its number, which sends it and ends. */
+static int send_by_absent(const struct unix_world *world, const SkPacketEntry *packet,
+			  struct delivery *delivery, struct error *err)
+{
+	PeerCredentialsEntry who = { .uid = packet->sender_uid,
+				     .gid = packet->sender_gid,
+				     .pid = packet->sender_pid,
+				     .n_pid = packet->n_sender_pid,
+				     .has_beside = true,
+				     .beside = packet->sender_beside };
+	struct unix_request request = { .call = UNIX_CALL_SEND,
+					.send = send_piece,
+					.data = delivery };
+
+	return unix_call_as(world, &who, -1, &request, err);
+}
+
 /* Who receives it has to ask while it is sent, for the kernel to attach the sender's ids. */
 static int send_as(const struct unix_world *world, const SkPacketEntry *packet,
-		   struct delivery *delivery)
+		   struct delivery *delivery, struct error *err)
 {
 	struct aside aside = ASIDE_HERE;
 
+	if (packet->has_sender_uid && packet->has_sender_gid && packet->has_sender_beside)
+		return send_by_absent(world, packet, delivery, err);
 	if (packet->has_sender_uid && packet->has_sender_gid &&
 	    may_tell_sender(world, packet, delivery)) {
 		if (send_piece(delivery) == 0)
@@ -404,10 +425,12 @@ int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error
 		struct delivery delivery = { .fd = fd, .record = record };
 		if (ask_for_sender(end, record->message) < 0 ||
 		    find_rights(world->opener, &delivery) < 0 ||
-		    send_as(world, record->message, &delivery) < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "unix socket %u: cannot send again what waited in it",
-					  end->sk->ino);
+		    send_as(world, record->message, &delivery, err) < 0)
+			return err->name ? -1
+					 : fail_errno(err, ERR_KERNEL_REFUSED,
+						      "unix socket %u: cannot send again what "
+						      "waited in it",
+						      end->sk->ino);
 	}
 	return 0;
 }
@@ -424,6 +447,15 @@ bool unix_queues_have_rights(const struct snapshot *snapshot)
 	return false;
 }
 
+static bool sender_is_sane(const SkPacketEntry *packet)
+{
+	for (size_t i = 0; i < packet->n_sender_pid; i++)
+		if (!packet->sender_pid[i] || packet->sender_pid[i] > INT32_MAX)
+			return false;
+	return packet->n_sender_pid <= MAX_PID_LEVELS &&
+	       (!packet->has_sender_beside || (packet->n_sender_pid && packet->sender_beside));
+}
+
 int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err)
 {
 	const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, file_id);
@@ -431,6 +463,9 @@ int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct e
 	for (; record; record = record->next) {
 		const SkPacketEntry *packet = record->message;
 		size_t count = 0;
+		if (!sender_is_sane(packet))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "socket %u: nobody can have sent what waits in it", file_id);
 		for (size_t i = 0; i < packet->n_scm; i++) {
 			const ScmEntry *scm = packet->scm[i];
 			if (scm->type != SCM_RIGHTS)

@@ -9,8 +9,8 @@
  *   So pairs come from socketpair(2), all others from a listener: the recorded one, or one that is
  *   there for the moment.
  * - The kernel keeps who made a call (unix-call.c), so each is made by the process that made it,
- *   once all are there; what waits is sent in the name of the process that sent it, too. Lost is
- *   the number of one that is gone where somebody outside has it by now, or that sent.
+ *   once all are there; what waits is sent in the name of the process that sent it, too. Of one
+ *   that is gone the number is lost where somebody outside has it by now.
  * - A name in a file system is found by its inode, whatever has the path now. Names that are gone
  *   are bound in a file system that nobody sees.
  * - A socket belongs to the network namespace in which it was made, whoever holds it.

@@ -66,6 +66,7 @@ struct unix_absent {
 	PeerCredentialsEntry *entry; /* to be filled */
 	const struct target *target; /* who has the socket, and its number there */
 	uint32_t number;
+	int offset; /* in the queue, of a message whose sender is meant; -1: the peer is */
 };
 bool unix_peer_has_ended(int fd); /* false also where the kernel does not tell */
 int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
@@ -75,7 +76,8 @@ int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t
 int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int unix_complete(struct collect *collect, struct error *err);
 /* Of a message that waits: its vector is told when all tasks have been read. */
-void unix_note_sender(struct collect *collect, SkPacketEntry *packet, pid_t sender);
+void unix_note_sender(const struct open_file *file, SkPacketEntry *packet, pid_t sender,
+		      int offset);
 
 /*
  * unix-place.c: what has the name of a socket now (O_PATH): -2 where it has none any more. Its

@@ -37,6 +37,7 @@ record(struct error *err, enum error_name name, int os_errno, const char *format
 		return;
 	err->name = name;
 	err->os_errno = os_errno;
+	err->passing = false;
 	err->hint[0] = err->option[0] = '\0';
 	size_t used = message_format(err->text, sizeof err->text, format, args);
 	if (os_errno)
@@ -105,6 +106,12 @@ int fail_hint(struct error *err, const char *format, ...)
 	va_start(args, format);
 	message_format(err->hint, sizeof err->hint, format, args);
 	va_end(args);
+	return -1;
+}
+
+int fail_passing(struct error *err)
+{
+	err->passing = true;
 	return -1;
 }
 

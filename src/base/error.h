@@ -8,6 +8,7 @@
 #ifndef NESTOR_BASE_ERROR_H
 #define NESTOR_BASE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum error_name {
@@ -24,6 +25,7 @@ struct error {
 	char text[768];	  /* what was being done, to which object, why it failed */
 	char hint[256];	  /* what the person can do; may be empty */
 	char option[512]; /* of the command line, that lets it through, as a shell takes it; "" */
+	bool passing;	  /* see fail_passing */
 };
 
 /* Stable kebab-case name as listed in docs/errors.md, and its one-line meaning. */
@@ -47,6 +49,12 @@ int fail_while(struct error *err, const char *format, ...) __attribute__((format
 
 /* Say what the person can do; always returns -1, so it can end a failing path. */
 int fail_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Say that the state is one that mostly goes away when the task runs for a moment longer, as events
+ * do that it is about to read: a dump tries again for a while. Always returns -1.
+ */
+int fail_passing(struct error *err);
 
 /*
  * Name the option that would let it through, ready to paste: "--external", and its value, which is

@@ -138,7 +138,7 @@ static void add_allowing(struct arena *arena, struct obstacle *kind, const char 
 }
 
 static struct obstacle *add_line(struct obstacles *obstacles, enum error_name name,
-				 const char *line, const char *hint)
+				 const char *line, const char *hint, bool passing)
 {
 	struct arena *arena = obstacles->arena;
 	const char *options = strstr(line, allow);
@@ -146,6 +146,7 @@ static struct obstacle *add_line(struct obstacles *obstacles, enum error_name na
 
 	if (options)
 		add_allowing(arena, kind, options + strlen(allow));
+	kind->passing = passing && (kind->passing || !kind->n_texts);
 	if (!kind->hint[0] && hint[0])
 		kind->hint = arena_string(arena, hint);
 	if (is_there(kind->texts, kind->n_texts, line))
@@ -164,7 +165,8 @@ void obstacles_add(struct obstacles *obstacles, const struct error *err)
 	char *line = arena_string(obstacles->arena, err->text), *rest;
 
 	while ((line = strtok_r(line, "\n", &rest))) {
-		add_option(obstacles->arena, add_line(obstacles, err->name, line, err->hint),
+		add_option(obstacles->arena,
+			   add_line(obstacles, err->name, line, err->hint, err->passing),
 			   err->option);
 		line = NULL;
 	}
@@ -176,7 +178,8 @@ void obstacles_join(struct obstacles *obstacles, const struct obstacles *others)
 		const struct obstacle *other = &others->list[i];
 
 		for (size_t k = 0; k < other->n_texts; k++)
-			add_line(obstacles, other->name, other->texts[k], other->hint);
+			add_line(obstacles, other->name, other->texts[k], other->hint,
+				 other->passing);
 		struct obstacle *kind = kind_of(obstacles, other->name, other->pattern);
 		for (size_t k = 0; k < other->n_options; k++)
 			add_option(obstacles->arena, kind, other->options[k]);
@@ -272,7 +275,7 @@ int obstacles_report(const struct obstacles *obstacles, struct error *err)
 	const struct obstacle *first = &obstacles->list[0];
 	if (err->name != ERR_NONE)
 		return -1;
-	*err = (struct error){ .name = first->name };
+	*err = (struct error){ .name = first->name, .passing = first->passing };
 	if (obstacles->total > 1)
 		snprintf(err->text, sizeof err->text,
 			 "%zu things stand in the way, of %zu kinds:", obstacles->total,

@@ -28,6 +28,7 @@ struct obstacle {
 	const char **options; /* for the command line, each once; as a shell takes them */
 	size_t n_options;
 	const char *pattern; /* of its kind */
+	bool passing;	     /* each of them (fail_passing) */
 };
 
 struct obstacles {

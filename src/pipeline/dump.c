@@ -17,7 +17,12 @@
 
 #define STATISTICS_NAME "stats-dump"
 
-enum { MOMENT_NANOSECONDS = 5 * 1000 * 1000 };
+/* A tree that is let run runs longer each time; what may pass is waited for so long. */
+enum {
+	FIRST_MOMENT = 5 * 1000 * 1000,
+	LONGEST_MOMENT = 100 * 1000 * 1000,
+	PATIENCE_SECONDS = 2,
+};
 
 struct dump {
 	const struct pipeline_options *asked;
@@ -195,20 +200,34 @@ static int ask_for_externals(struct dump *dump, struct error *err)
 	return 0;
 }
 
-static bool only_waits(const struct dump *dump, const struct error *err)
+/* Requests come to an end. What a task would have to read it may never read. */
+static unsigned patience_with(const struct dump *dump, enum error_name name, bool passing)
+{
+	unsigned whole = dump->options.timeout_seconds;
+
+	if (passing)
+		return whole < PATIENCE_SECONDS ? whole : PATIENCE_SECONDS;
+	return name == ERR_REQUESTS_IN_FLIGHT ? whole : 0;
+}
+
+/* For how many seconds it makes sense to try again: as long as nothing else is in the way. */
+static unsigned patience(const struct dump *dump, const struct error *err)
 {
 	const struct obstacles *obstacles = &dump->collect.obstacles;
+	unsigned shortest = patience_with(dump, err->name, err->passing);
 
-	for (size_t i = 0; i < obstacles->n; i++)
-		if (obstacles->list[i].name != ERR_REQUESTS_IN_FLIGHT)
-			return false;
-	return err->name == ERR_REQUESTS_IN_FLIGHT;
+	for (size_t i = 0; i < obstacles->n; i++) {
+		const struct obstacle *one = &obstacles->list[i];
+		unsigned seconds = patience_with(dump, one->name, one->passing);
+		shortest = seconds < shortest ? seconds : shortest;
+	}
+	return shortest;
 }
 
 /* The tree goes on as it was, and what has been read of it is forgotten. */
-static void let_run(struct dump *dump)
+static void let_run(struct dump *dump, long *moment)
 {
-	const struct timespec moment = { .tv_nsec = MOMENT_NANOSECONDS };
+	const struct timespec pause = { .tv_nsec = *moment };
 
 	collect_release(&dump->collect);
 	dump->stopped = false;
@@ -219,13 +238,15 @@ static void let_run(struct dump *dump)
 	images_free(dump->collect.earlier);
 	dump->snapshot = (struct snapshot){ .arena = &dump->arena };
 	dump->collect = collect_for(dump->asked, &dump->options, &dump->snapshot, &dump->facts);
-	nanosleep(&moment, NULL);
+	nanosleep(&pause, NULL);
+	*moment = 2 * *moment < LONGEST_MOMENT ? 2 * *moment : LONGEST_MOMENT;
 }
 
-/* Requests under way end only while the tree runs: for that it is let go, and stopped again. */
+/* Some states end only while the tree runs: for that it is let go, and stopped again. */
 static int stop_and_read(struct dump *dump, struct error *err)
 {
 	struct timespec first, now;
+	long moment = FIRST_MOMENT;
 	bool asked = false;
 
 	clock_gettime(CLOCK_MONOTONIC, &first);
@@ -240,10 +261,9 @@ static int stop_and_read(struct dump *dump, struct error *err)
 		if (read_tree(dump, err) == 0)
 			return 0;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (!only_waits(dump, err) ||
-		    (uint64_t)(now.tv_sec - first.tv_sec) >= dump->options.timeout_seconds)
+		if (microseconds(&first, &now) >= patience(dump, err) * 1000000UL)
 			return -1;
-		let_run(dump);
+		let_run(dump, &moment);
 		*err = (struct error){ 0 };
 	}
 }

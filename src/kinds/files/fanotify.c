@@ -62,7 +62,8 @@ static int check_unread(const struct open_file *file, struct error *err)
 	if (!size)
 		return 0;
 	fail(err, ERR_UNSUPPORTED_FILE, "%s has events that nobody has read", file->what);
-	return fail_hint(err, "try again when the task has read them");
+	fail_hint(err, "try again when the task has read them");
+	return fail_passing(err);
 }
 
 /* Where a mount is, by its id, or any of a device: the whole of it. */

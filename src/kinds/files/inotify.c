@@ -49,7 +49,8 @@ static int check_unread(const struct open_file *file, struct error *err)
 		return 0;
 	fail(err, ERR_UNSUPPORTED_FILE, "%s has %d bytes of events that nobody has read",
 	     file->what, size);
-	return fail_hint(err, "try again when the task has read them");
+	fail_hint(err, "try again when the task has read them");
+	return fail_passing(err);
 }
 
 static int add_watch(const struct open_file *file, const char *line, InotifyFileEntry *record,

@@ -173,9 +173,11 @@ static int add_lock(const struct open_file *file, uint32_t file_id, const char *
 	if (!parse(line, lock, state))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s has a lock of an unknown type",
 			    name_of(file));
-	if (lock->entry->flag == FL_LEASE && strcmp(state, "ACTIVE") != 0)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s has a lease that somebody waits for to be given up", name_of(file));
+	if (lock->entry->flag == FL_LEASE && strcmp(state, "ACTIVE") != 0) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s has a lease that somebody waits for to be given up", name_of(file));
+		return fail_passing(err);
+	}
 	if (file->target->held_for)
 		return add_lock_in_flight(file, file_id, lock, err);
 	struct known_lock *known = find_same(*kept, lock);

@@ -155,20 +155,24 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	sk->state = info.tcpi_state;
 	if (sk->state == TCP_LISTEN) {
 		sk->backlog = info.tcpi_sacked; /* tcp_get_info, net/ipv4/tcp.c */
-		if (info.tcpi_unacked && !wishes->skip_in_flight)
-			return fail(err, ERR_UNSUPPORTED_FILE,
-				    "%s has %u connections that wait to be accepted "
-				    "(--skip-in-flight leaves them out)",
-				    what, info.tcpi_unacked);
+		if (info.tcpi_unacked && !wishes->skip_in_flight) {
+			fail(err, ERR_UNSUPPORTED_FILE,
+			     "%s has %u connections that wait to be accepted "
+			     "(--skip-in-flight leaves them out)",
+			     what, info.tcpi_unacked);
+			return fail_passing(err);
+		}
 		return 0;
 	}
 	if (tcp_is_connected(sk->state))
 		return 0;
 	if (sk->state == TCP_CLOSE)
 		return collect_closed(fd, sk, what, err);
-	if (!wishes->skip_in_flight)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: a handshake is under way (--skip-in-flight gives it up)", what);
+	if (!wishes->skip_in_flight) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s: a handshake is under way (--skip-in-flight gives it up)", what);
+		return fail_passing(err);
+	}
 	record_closed(sk);
 	return 0;
 }

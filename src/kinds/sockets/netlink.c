@@ -158,9 +158,11 @@ static int refuse_waiting(const struct open_file *file, int fd, struct error *er
 	if (poll_fd.revents & POLLERR)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: it has lost messages, which nobody has been told yet", file->what);
-	if (poll_fd.revents & POLLIN)
-		return fail(err, ERR_REQUESTS_IN_FLIGHT, "%s: a netlink message waits to be read",
-			    file->what);
+	if (poll_fd.revents & POLLIN) {
+		fail(err, ERR_REQUESTS_IN_FLIGHT, "%s: a netlink message waits to be read",
+		     file->what);
+		return fail_passing(err);
+	}
 	return 0;
 }
 

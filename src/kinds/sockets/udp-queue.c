@@ -102,9 +102,11 @@ static int add(struct snapshot *snapshot, const InetSkEntry *sk, struct datagram
 	const union inet_address *sender = &datagram->sender;
 	bool is_v4 = sender->any.sa_family == AF_INET;
 
-	if (!is_v4 && IN6_IS_ADDR_LINKLOCAL(&sender->v6.sin6_addr))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: a datagram waits that came from an address of a link", what);
+	if (!is_v4 && IN6_IS_ADDR_LINKLOCAL(&sender->v6.sin6_addr)) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s: a datagram waits that came from an address of a link", what);
+		return fail_passing(err);
+	}
 	packet->id_for = sk->id;
 	packet->length = (uint32_t)length;
 	packet->has_from_port = true;
@@ -160,9 +162,10 @@ static int check_complete(int fd, const char *what, struct error *err)
 			return 0;
 		pause_briefly();
 	}
-	return fail(err, ERR_UNSUPPORTED_FILE,
-		    "%s: a datagram of %d bytes is not complete, or not sent yet (UDP_CORK)", what,
-		    under_way);
+	fail(err, ERR_UNSUPPORTED_FILE,
+	     "%s: a datagram of %d bytes is not complete, or not sent yet (UDP_CORK)", what,
+	     under_way);
+	return fail_passing(err);
 }
 
 static bool has_waiting(int fd)

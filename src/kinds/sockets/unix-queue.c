@@ -156,9 +156,11 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: not all that comes with a message can be received", file->what);
 	if (sk->type == SOCK_DGRAM && !sk->peer &&
-	    piece->header.msg_namelen > sizeof piece->sender.sun_family)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: a datagram of a sender with a name waits in it", file->what);
+	    piece->header.msg_namelen > sizeof piece->sender.sun_family) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s: a datagram of a sender with a name waits in it", file->what);
+		return fail_passing(err);
+	}
 	if (sk->type != SOCK_STREAM && length == 0)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an empty datagram waits in it",
 			    file->what);

@@ -426,9 +426,11 @@ int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *are
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 
-	if (is_ready(master, POLLPRI))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: its master has not read of a change yet (TIOCPKT)", what);
+	if (is_ready(master, POLLPRI)) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s: its master has not read of a change yet (TIOCPKT)", what);
+		return fail_passing(err);
+	}
 	if (content == MAP_FAILED)
 		return fail_errno(err, ERR_IO, "out of memory");
 	pid_t pid = fork();

@@ -23,7 +23,9 @@ static uint32_t ask(const struct planned_caller *caller, uint32_t nr, const uint
 	struct op *op = (struct op *)(uintptr_t)caller->program->address + caller->call;
 	uint32_t turn = *word_at(caller->go_word) + 1;
 
-	op->nr = nr;
+	/* One that is to fail does so, whatever the call is. */
+	if (op->nr != NO_SUCH_CALL)
+		op->nr = nr;
 	memcpy((void *)(uintptr_t)caller->args, args, 6 * sizeof *args);
 	run_set_word(word_at(caller->go_word), turn);
 	return turn;

@@ -7,9 +7,6 @@
 
 #include <stdio.h>
 
-/* No kernel has a system call of this number: ENOSYS. */
-enum { NO_SUCH_CALL = 0x7fffff };
-
 int run_apply_fault(struct run *run, struct error *err)
 {
 	const struct run_fault *fault = &run->options->fault;

@@ -196,6 +196,7 @@ void run_watch_life(struct run *run);
 void run_unwatch_life(struct run *run);
 
 /* fault.c: lets one operation fail, where asked for; the programs are mapped. */
+enum { NO_SUCH_CALL = 0x7fffff }; /* no kernel has a system call of this number: ENOSYS */
 int run_apply_fault(struct run *run, struct error *err);
 
 /* executor.c: who it is that traces, and that undoes when we are killed. */

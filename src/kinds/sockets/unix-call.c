@@ -159,41 +159,59 @@ static int remote_pair(const struct by_task *by, struct unix_request *request)
 	return remote(by, SYS_close, (uint64_t)there[1], 0, 0, 0);
 }
 
-static int remote_connect(const struct by_task *by, const struct unix_request *request, int fd)
-{
-	struct sockaddr_un *address = (struct sockaddr_un *)(uintptr_t)by->caller->room;
-	int name = -1;
+/* Numbers of descriptors in the task; -1: none. */
+struct given {
+	int fd, name;
+};
 
-	*address = request->address;
-	if (request->name_fd >= 0) {
-		name = give(by, request->name_fd);
-		if (name < 0)
-			return -1;
-		snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d", name);
-	}
-	int result = remote(by, SYS_connect, (uint64_t)fd, by->caller->room, request->length, 0);
-	int failure = errno;
-	if (name >= 0 && remote(by, SYS_close, (uint64_t)name, 0, 0, 0) < 0)
-		return -1;
-	errno = failure;
-	return result;
+/*
+ * Before it takes other ids: without capabilities it has no right to take anything from nestor,
+ * which is not dumpable once it has taken ids itself (commit_creds).
+ */
+static int give_request(const struct by_task *by, const struct unix_request *request,
+			struct given *ret_given)
+{
+	*ret_given = (struct given){ -1, -1 };
+	if (request->call == UNIX_CALL_PAIR)
+		return 0;
+	ret_given->fd = give(by, request->fd);
+	if (ret_given->fd < 0 || request->call != UNIX_CALL_CONNECT || request->name_fd < 0)
+		return ret_given->fd < 0 ? -1 : 0;
+	ret_given->name = give(by, request->name_fd);
+	return ret_given->name < 0 ? -1 : 0;
 }
 
-static int remote_request(const struct by_task *by, struct unix_request *request)
+static int take_back(const struct by_task *by, const struct given *given)
 {
-	if (request->call == UNIX_CALL_PAIR)
+	if (given->name >= 0 && remote(by, SYS_close, (uint64_t)given->name, 0, 0, 0) < 0)
+		return -1;
+	return given->fd < 0 ? 0 : remote(by, SYS_close, (uint64_t)given->fd, 0, 0, 0);
+}
+
+static int remote_connect(const struct by_task *by, const struct unix_request *request,
+			  const struct given *given)
+{
+	struct sockaddr_un *address = (struct sockaddr_un *)(uintptr_t)by->caller->room;
+
+	*address = request->address;
+	if (given->name >= 0)
+		snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d",
+			 given->name);
+	return remote(by, SYS_connect, (uint64_t)given->fd, by->caller->room, request->length, 0);
+}
+
+static int remote_request(const struct by_task *by, struct unix_request *request,
+			  const struct given *given)
+{
+	switch (request->call) {
+	case UNIX_CALL_PAIR:
 		return remote_pair(by, request);
-	int fd = give(by, request->fd);
-	if (fd < 0)
-		return -1;
-	int result = request->call == UNIX_CALL_LISTEN ? remote(by, SYS_listen, (uint64_t)fd,
-								(uint64_t)request->backlog, 0, 0)
-						       : remote_connect(by, request, fd);
-	int failure = errno;
-	if (remote(by, SYS_close, (uint64_t)fd, 0, 0, 0) < 0)
-		return -1;
-	errno = failure;
-	return result;
+	case UNIX_CALL_LISTEN:
+		return remote(by, SYS_listen, (uint64_t)given->fd, (uint64_t)request->backlog, 0,
+			      0);
+	default:
+		return remote_connect(by, request, given);
+	}
 }
 
 static int open_net(int proc_pid)
@@ -225,11 +243,14 @@ static int call_by_task(struct by_task *by, const PeerCredentialsEntry *who, int
 	if (pidfd < 0 || (makes && (own_net < 0 || wanted < 0)))
 		return -1;
 	bool enters = makes && !are_same(own_net, wanted);
-	if ((enters && enter_net(by, wanted) < 0) || take_ids(by, who) < 0)
+	struct given given;
+	if (give_request(by, request, &given) < 0 || (enters && enter_net(by, wanted) < 0) ||
+	    take_ids(by, who) < 0)
 		return -1;
-	int result = remote_request(by, request);
+	int result = remote_request(by, request, &given);
 	int failure = errno;
-	if (take_own_ids(by, who) < 0 || (enters && enter_net(by, own_net) < 0))
+	if (take_own_ids(by, who) < 0 || take_back(by, &given) < 0 ||
+	    (enters && enter_net(by, own_net) < 0))
 		return -1;
 	errno = failure;
 	return result;

@@ -351,3 +351,16 @@ void scenario_wait_mark(const char *name)
 	while (!scenario_is_marked(name))
 		scenario_sleep_ms(2);
 }
+
+int scenario_all_inside(int argc, char **argv, unsigned long long clone_flags,
+			int (*body)(void *data))
+{
+	scenario_begin(argc, argv);
+	pid_t pid = scenario_child_in(clone_flags, body, NULL);
+	scenario_wait_mark("inside");
+
+	scenario_ready();
+
+	scenario_reap(pid);
+	return scenario_end();
+}

@@ -55,6 +55,12 @@ pid_t scenario_child(int (*body)(void *data), void *data);
 /* The same in a new pid namespace: the child is its init. Other CLONE_NEW* flags allowed. */
 pid_t scenario_child_in(unsigned long long clone_flags, int (*body)(void *data), void *data);
 void scenario_reap(pid_t pid);
+/*
+ * A whole main: all is done by such a child, which says mark "inside" once it is in its state, and
+ * checks itself after scenario_wait_restored. Returns what main does.
+ */
+int scenario_all_inside(int argc, char **argv, unsigned long long clone_flags,
+			int (*body)(void *data));
 
 /*
  * The same in a new user namespace, whose maps the caller writes before the body runs; NULL: not

@@ -177,6 +177,7 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 
 static void ask_kinds(struct probe *probe, const struct kind_table *table, size_t thread)
 {
+	const struct asking asking = { probe, probe->target, thread };
 	bool speaks = thread == probe->target->living;
 	size_t index = 0;
 
@@ -188,13 +189,14 @@ static void ask_kinds(struct probe *probe, const struct kind_table *table, size_
 		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
 		     kind++) {
 			if ((*kind)->ask && (speaks || (*kind)->per_thread))
-				probe->asked[index] = (*kind)->ask(probe, probe->target, thread);
+				probe->asked[index] = (*kind)->ask(&asking);
 			index++;
 		}
 }
 
 static int answer_kinds(struct probe *probe, const struct kind_table *table, struct error *err)
 {
+	const struct asking asking = { probe, probe->target, probe->thread };
 	bool speaks = probe->thread == probe->target->living;
 	size_t index = 0;
 
@@ -202,8 +204,7 @@ static int answer_kinds(struct probe *probe, const struct kind_table *table, str
 		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
 		     kind++) {
 			if ((*kind)->answer && (speaks || (*kind)->per_thread) &&
-			    (*kind)->answer(probe, probe->target, probe->thread,
-					    probe->asked[index], err) < 0)
+			    (*kind)->answer(&asking, probe->asked[index], err) < 0)
 				return -1;
 			index++;
 		}

@@ -30,6 +30,8 @@ struct open_file; /* below */
 struct file_opener;
 struct made_mounts; /* kinds/places.h */
 struct images;
+struct asking;		   /* below */
+struct planning;	   /* below */
 struct applied_thread;	   /* below */
 struct survey;		   /* collect/namespaces.h */
 struct surveyed_namespace; /* the same */
@@ -68,9 +70,8 @@ struct task_kind {
 			  * them too; their state is in task->core, which has no thread_core where
 			  * the images are another tool's: then plan is not called */
 	int (*collect)(struct target *target, struct error *err);
-	void *(*ask)(struct probe *probe, struct target *target, size_t thread);
-	int (*answer)(struct probe *probe, struct target *target, size_t thread, void *asked,
-		      struct error *err);
+	void *(*ask)(const struct asking *asking);
+	int (*answer)(const struct asking *asking, void *asked, struct error *err);
 	int (*settle)(struct target *target, bool *ret_again, struct error *err);
 	int (*look_again)(struct target *target, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
@@ -79,11 +80,25 @@ struct task_kind {
 	int (*hand_down)(struct plan *plan, size_t process, struct program *program,
 			 struct error *err);
 	void (*led_session)(struct plan *plan, const struct task *task, struct program *program);
-	int (*plan)(struct plan *plan, const struct task *task, size_t thread,
-		    struct program *program, struct error *err);
-	bool (*applies)(const struct plan *plan, const struct task *task, size_t thread);
+	int (*plan)(const struct planning *planning, struct error *err);
+	bool (*applies)(const struct planning *planning);
 	int (*apply)(const struct applied_thread *thread, struct error *err);
 	int (*let_go)(const struct plan *plan, struct file_opener *opener, struct error *err);
+};
+
+/* For `ask` and `answer`: what is not per_thread is called for the first thread that lives. */
+struct asking {
+	struct probe *probe;
+	struct target *target;
+	size_t thread;
+};
+
+/* For `plan`, and for `applies`, which has no program and changes nothing of the plan. */
+struct planning {
+	struct plan *plan;
+	const struct task *task;
+	size_t thread;
+	struct program *program;
 };
 
 /* For `apply`: what is not per_thread is called for the first thread that lives. */

@@ -238,7 +238,8 @@ static void add_kind(struct plan *plan, const struct task_kind *kind)
 		for (size_t thread = first; thread < task->n_threads; thread++) {
 			if (thread > first && !kind->per_thread)
 				break;
-			if (!kind->applies(plan, task->task, thread))
+			if (!kind->applies(&(struct planning){
+				    .plan = plan, .task = task->task, .thread = thread }))
 				continue;
 			struct action *action = add(plan, ACTION_APPLY);
 			action->apply.kind = kind;

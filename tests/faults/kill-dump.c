@@ -81,50 +81,46 @@ static void sleep_us(int64_t us)
 }
 
 /* A table of questions as the kinds ask them. */
-static void *ask_process(struct probe *probe, struct target *target, size_t thread)
+static void *ask_process(const struct asking *asking)
 {
-	(void)target;
-	(void)thread;
 	for (uint64_t signal = 1; signal <= 64; signal++)
-		probe_ask(probe, SYS_rt_sigaction, signal, 0, probe_buffer(probe, 32), 8);
+		probe_ask(asking->probe, SYS_rt_sigaction, signal, 0,
+			  probe_buffer(asking->probe, 32), 8);
 	for (uint64_t timer = 0; timer < 3; timer++)
-		probe_ask(probe, SYS_getitimer, timer, probe_buffer(probe, 32));
-	probe_ask(probe, SYS_prctl, PR_GET_DUMPABLE);
-	probe_ask(probe, SYS_prctl, PR_GET_CHILD_SUBREAPER, probe_buffer(probe, 8));
-	probe_ask(probe, SYS_getpgid, 0);
+		probe_ask(asking->probe, SYS_getitimer, timer, probe_buffer(asking->probe, 32));
+	probe_ask(asking->probe, SYS_prctl, PR_GET_DUMPABLE);
+	probe_ask(asking->probe, SYS_prctl, PR_GET_CHILD_SUBREAPER, probe_buffer(asking->probe, 8));
+	probe_ask(asking->probe, SYS_getpgid, 0);
 	return NULL;
 }
 
-static int answer_process(struct probe *probe, struct target *target, size_t thread, void *asked,
-			  struct error *err)
+static int answer_process(const struct asking *asking, void *asked, struct error *err)
 {
-	(void)thread;
 	(void)asked;
-	if (probe_result(probe, 67) < 0) /* PR_GET_DUMPABLE */
-		return fail(err, ERR_PROBE_FAILED, "pid %d gave no answer", target->pid);
+	if (probe_result(asking->probe, 67) < 0) /* PR_GET_DUMPABLE */
+		return fail(err, ERR_PROBE_FAILED, "pid %d gave no answer", asking->target->pid);
 	return 0;
 }
 
-static void *ask_thread(struct probe *probe, struct target *target, size_t thread)
+static void *ask_thread(const struct asking *asking)
 {
-	uint64_t stack = probe_buffer(probe, 24);
+	uint64_t stack = probe_buffer(asking->probe, 24);
 
-	(void)target;
-	(void)thread;
-	probe_ask(probe, SYS_sigaltstack, 0, stack);
-	probe_ask(probe, SYS_prctl, PR_GET_PDEATHSIG, probe_buffer(probe, 8));
-	probe_ask(probe, SYS_prctl, PR_GET_TIMERSLACK);
-	probe_ask(probe, SYS_get_robust_list, 0, probe_buffer(probe, 8), probe_buffer(probe, 8));
-	return arena_copy(target->collect->arena, &(size_t){ probe_ask(probe, SYS_gettid) },
-			  sizeof(size_t));
+	probe_ask(asking->probe, SYS_sigaltstack, 0, stack);
+	probe_ask(asking->probe, SYS_prctl, PR_GET_PDEATHSIG, probe_buffer(asking->probe, 8));
+	probe_ask(asking->probe, SYS_prctl, PR_GET_TIMERSLACK);
+	probe_ask(asking->probe, SYS_get_robust_list, 0, probe_buffer(asking->probe, 8),
+		  probe_buffer(asking->probe, 8));
+	return arena_copy(asking->target->collect->arena,
+			  &(size_t){ probe_ask(asking->probe, SYS_gettid) }, sizeof(size_t));
 }
 
-static int answer_thread(struct probe *probe, struct target *target, size_t thread, void *asked,
-			 struct error *err)
+static int answer_thread(const struct asking *asking, void *asked, struct error *err)
 {
-	if (probe_result(probe, *(size_t *)asked) != target->threads[thread].tid)
+	if (probe_result(asking->probe, *(size_t *)asked) !=
+	    asking->target->threads[asking->thread].tid)
 		return fail(err, ERR_PROBE_FAILED, "thread %d of pid %d gave the wrong answer",
-			    target->threads[thread].tid, target->pid);
+			    asking->target->threads[asking->thread].tid, asking->target->pid);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /*
  * name: files-unread-events
  * promise: a dump waits for a task that is about to read its inotify events
+ * unseen: the events are read meanwhile
  * needs: initial-user-namespace
  * flavours: flat one three user user-three
  */

@@ -608,7 +608,10 @@ static struct program *make_plan(struct fixture *fixture)
 	fixture->target.task->mm->mm_end_code = 1;
 	if (snapshot_measure_shared_memory(&fixture->snapshot, &fixture->err) ||
 	    memory_kind.check(&fixture->snapshot, fixture->target.task, &fixture->err) ||
-	    memory_kind.plan(plan, fixture->target.task, 0, program, &fixture->err))
+	    memory_kind.plan(&(struct planning){ .plan = plan,
+						 .task = fixture->target.task,
+						 .program = program },
+			     &fixture->err))
 		fail_msg("%s", fixture->err.text);
 	/* Without the first operations: the whole mm cannot be moved to a child of the test. */
 	assert_int_equal(program->ops[1].nr, SYS_prctl);

@@ -852,10 +852,11 @@ static void planning_makes_no_system_calls(void **state)
 static size_t n_rounds;
 
 /* Needs more room than is guessed, and the words that kinds share. */
-static int plan_large(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int plan_large(const struct planning *planning, struct error *err)
 {
 	enum { SIZE = 8 * 1024 * 1024 };
+	struct plan *plan = planning->plan;
+	struct program *program = planning->program;
 
 	(void)err;
 	n_rounds++;
@@ -864,9 +865,9 @@ static int plan_large(struct plan *plan, const struct task *task, size_t thread,
 	assert_int_equal(plan->n_calls_at_end, 0);
 	assert_int_equal(plan->n_warnings, 0);
 	assert_int_equal(plan->n_kind_states, 0);
-	plan_wait_at_filters(plan, task, thread, program);
+	plan_wait_at_filters(plan, planning->task, planning->thread, program);
 	plan_add_request(plan, SERVICE_FILL, program_word(program->set, 0), NULL);
-	plan_call_at_end(plan, task, thread, SYS_getpid, 0, 0, 0);
+	plan_call_at_end(plan, planning->task, planning->thread, SYS_getpid, 0, 0, 0);
 	plan_warn(plan, "is large");
 	plan_kind_state(plan, &n_rounds, 8);
 	program_data(program->set, arena_alloc(plan->arena, SIZE), SIZE, 8);

@@ -115,7 +115,10 @@ static int tear_down(void **state)
 
 static int plan_kind(struct fixture *fixture, const struct task_kind *kind)
 {
-	return kind->plan(&fixture->plan, fixture->task, 0, fixture->program, &fixture->err);
+	return kind->plan(&(struct planning){ .plan = &fixture->plan,
+					      .task = fixture->task,
+					      .program = fixture->program },
+			  &fixture->err);
 }
 
 /* The kinds of STAGE_IDS and STAGE_CAPABILITIES. */

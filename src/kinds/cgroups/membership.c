@@ -238,22 +238,26 @@ static size_t first_living(const struct task *task)
 	return task_leader_is_dead(task) ? 1 : 0;
 }
 
-static int plan_move(struct plan *plan, const struct task *task, size_t thread,
-		     struct program *program, struct error *err)
+static int plan_move(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const CgSetEntry *set = thread_cgroups(plan->snapshot, task, first_living(task));
 
-	(void)thread;
 	(void)err;
 	for (size_t i = 0; plan->cgroup_mode != CGROUPS_IGNORE && set && i < set->n_ctls; i++)
 		if (cgroup_is_own(plan->snapshot, set->ctls[i]))
-			move_itself(plan, program, set->ctls[i]);
+			move_itself(plan, planning->program, set->ctls[i]);
 	return 0;
 }
 
 /* Only of those that are not where their process is. */
-static bool applies(const struct plan *plan, const struct task *task, size_t thread)
+static bool applies(const struct planning *planning)
 {
+	const struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+
 	return plan->cgroup_mode != CGROUPS_IGNORE && thread > first_living(task) &&
 	       thread_cgroups(plan->snapshot, task, thread) !=
 		       thread_cgroups(plan->snapshot, task, first_living(task));

@@ -507,12 +507,15 @@ const char *cgroup_hierarchy_name(struct arena *arena, const CgControllerEntry *
 	return name;
 }
 
-static bool applies(const struct plan *plan, const struct task *task, size_t thread)
+static bool applies(const struct planning *planning)
 {
+	const struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const CgroupEntry *cgroups = snapshot_cgroups(plan->snapshot);
 
-	return task == &plan->snapshot->tasks[0] && thread == (task_leader_is_dead(task) ? 1 : 0) &&
-	       cgroups && cgroups->n_controllers && plan->cgroup_mode != CGROUPS_IGNORE &&
+	return task == &plan->snapshot->tasks[0] &&
+	       planning->thread == (task_leader_is_dead(task) ? 1 : 0) && cgroups &&
+	       cgroups->n_controllers && plan->cgroup_mode != CGROUPS_IGNORE &&
 	       plan->cgroup_mode != CGROUPS_NONE;
 }
 

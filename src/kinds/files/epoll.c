@@ -447,18 +447,18 @@ static void plan_items(struct plan *plan, const struct task *task, const FileEnt
 	}
 }
 
-static int watch_plan(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int watch_plan(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const struct descriptor_table *table = task->table;
 
-	(void)thread;
 	(void)err;
 	for (size_t i = 0; table && i < table->n_descriptors; i++) {
 		const FdinfoEntry *descriptor = table->descriptors[i];
 		const FileEntry *entry = snapshot_file(plan->snapshot, descriptor->id);
 		if (entry->type == FD_TYPES__EVENTPOLL && find_file(table, entry->id) == descriptor)
-			plan_items(plan, task, entry, descriptor->fd, program);
+			plan_items(plan, task, entry, descriptor->fd, planning->program);
 	}
 	return 0;
 }

@@ -298,13 +298,12 @@ static void plan_lock(struct program *program, const FileLockEntry *lock)
 	}
 }
 
-static int locks_plan(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int locks_plan(const struct planning *planning, struct error *err)
 {
-	(void)thread;
 	(void)err;
-	for (const struct record *at = first_lock(plan->snapshot, task); at; at = at->next)
-		plan_lock(program, at->message);
+	for (const struct record *at = first_lock(planning->plan->snapshot, planning->task); at;
+	     at = at->next)
+		plan_lock(planning->program, at->message);
 	return 0;
 }
 

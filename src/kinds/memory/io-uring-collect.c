@@ -570,11 +570,12 @@ static void ask_ring(struct probe *probe, struct rings_asked *asked, size_t inde
 		probe_ask(probe, SYS_io_uring_register, fd, RING_REGISTER_PBUF_STATUS, buffer, 1);
 }
 
-void *rings_ask(struct probe *probe, struct target *target, size_t thread)
+void *rings_ask(const struct asking *asking)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	struct rings_asked asked = { 0 };
 
-	(void)thread;
 	if (!list_rings(target, &asked))
 		return NULL;
 	for (uint64_t i = 0; i < RING_REGISTERED_DESCRIPTORS; i++) {
@@ -612,9 +613,11 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 	return 0;
 }
 
-int rings_answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		 struct error *err)
+int rings_answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct rings_asked *rings = asked;
 
 	for (size_t i = 0; rings && i < RING_REGISTERED_DESCRIPTORS; i++)

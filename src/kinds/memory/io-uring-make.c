@@ -143,12 +143,12 @@ static int register_all(struct plan *plan, const struct task *task, struct progr
 }
 
 /* By whoever has made it, as long as its memory is as it was. */
-int io_uring_plan_registered(struct plan *plan, const struct task *task, size_t thread,
-			     struct program *program, struct error *err)
+int io_uring_plan_registered(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const struct descriptor_table *table = task->table;
 
-	(void)thread;
 	for (size_t i = 0; table && i < table->n_descriptors; i++) {
 		const FdinfoEntry *descriptor = table->descriptors[i];
 		const FileEntry *entry = snapshot_file(plan->snapshot, descriptor->id);
@@ -157,7 +157,7 @@ int io_uring_plan_registered(struct plan *plan, const struct task *task, size_t 
 			continue;
 		const struct source *source = plan_find_source(plan, SOURCE_FILE, descriptor->id);
 		if (source && source->opened_by == task && source->opened_at == descriptor->fd &&
-		    register_all(plan, task, program, ring, descriptor->fd, err))
+		    register_all(plan, task, planning->program, ring, descriptor->fd, err))
 			return -1;
 	}
 	return 0;
@@ -228,9 +228,10 @@ static int plan_submitter(struct plan *plan, const struct task *task, struct pro
 	return 0;
 }
 
-int io_uring_plan_submitter(struct plan *plan, const struct task *task, size_t thread,
-			    struct program *program, struct error *err)
+int io_uring_plan_submitter(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const struct descriptor_table *table = task->table;
 
 	for (size_t i = 0; table && i < table->n_descriptors; i++) {
@@ -238,10 +239,10 @@ int io_uring_plan_submitter(struct plan *plan, const struct task *task, size_t t
 		const FileEntry *entry = snapshot_file(plan->snapshot, descriptor->id);
 		const IoUringEntry *ring = entry ? entry->uring : NULL;
 		if (!ring || !(ring->setup_flags & IORING_SETUP_SINGLE_ISSUER) ||
-		    ring->submitter != task->pstree->threads[thread] ||
+		    ring->submitter != task->pstree->threads[planning->thread] ||
 		    number_in(table, descriptor->id) != descriptor->fd)
 			continue;
-		if (plan_submitter(plan, task, program, ring, descriptor->fd, err))
+		if (plan_submitter(plan, task, planning->program, ring, descriptor->fd, err))
 			return -1;
 	}
 	return 0;

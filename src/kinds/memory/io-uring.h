@@ -56,18 +56,15 @@ const char *ring_next_line(const char *text); /* NULL: there is none */
 bool io_uring_recognise(const struct open_file *file);
 int io_uring_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int io_uring_complete(struct collect *collect, struct error *err);
-void *rings_ask(struct probe *probe, struct target *target, size_t thread);
-int rings_answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		 struct error *err);
+void *rings_ask(const struct asking *asking);
+int rings_answer(const struct asking *asking, void *asked, struct error *err);
 int rings_look_again(struct target *target, struct error *err);
 
 /* io-uring-make.c */
 int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,
 		       const FileEntry *entry, uint32_t number, struct error *err);
 int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd, struct error *err);
-int io_uring_plan_registered(struct plan *plan, const struct task *task, size_t thread,
-			     struct program *program, struct error *err);
-int io_uring_plan_submitter(struct plan *plan, const struct task *task, size_t thread,
-			    struct program *program, struct error *err);
+int io_uring_plan_registered(const struct planning *planning, struct error *err);
+int io_uring_plan_submitter(const struct planning *planning, struct error *err);
 
 #endif

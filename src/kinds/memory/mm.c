@@ -86,27 +86,26 @@ struct memory_asked {
 	size_t brk, dumpable, thp_disabled;
 };
 
-static void *memory_ask(struct probe *probe, struct target *target, size_t thread)
+static void *memory_ask(const struct asking *asking)
 {
-	struct memory_asked *asked = arena_new(target->collect->arena, struct memory_asked);
+	struct probe *probe = asking->probe;
+	struct memory_asked *asked = arena_new(asking->target->collect->arena, struct memory_asked);
 
-	(void)thread; /* not per thread */
 	asked->brk = probe_ask(probe, SYS_brk, 0);
 	asked->dumpable = probe_ask(probe, SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
 	asked->thp_disabled = probe_ask(probe, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	return asked;
 }
 
-static int memory_answer(struct probe *probe, struct target *target, size_t thread, void *data,
-			 struct error *err)
+static int memory_answer(const struct asking *asking, void *data, struct error *err)
 {
+	struct probe *probe = asking->probe;
 	const struct memory_asked *asked = data;
-	MmEntry *mm = target->task->mm;
+	MmEntry *mm = asking->target->task->mm;
 	int64_t brk = probe_result(probe, asked->brk);
 	int64_t dumpable = probe_result(probe, asked->dumpable);
 	int64_t thp_disabled = probe_result(probe, asked->thp_disabled);
 
-	(void)thread;
 	if (brk > 0)
 		mm->mm_brk = (uint64_t)brk;
 	if (dumpable >= 0) {
@@ -299,12 +298,13 @@ static void set_map(struct plan *plan, struct program *program, const MmEntry *m
 		  0);
 }
 
-static int memory_plan(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int memory_plan(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	struct area_plan *areas;
 
-	(void)thread;
 	if (!task->mm)
 		return 0;
 	const struct inherited inherited = inherited_by(plan, task);

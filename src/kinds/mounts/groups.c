@@ -38,7 +38,7 @@ struct group {
 	enum { GROUP_NEW, GROUP_OPEN, GROUP_DONE } state;
 };
 
-struct planning {
+struct grouping {
 	struct group_plan *plan;
 	struct arena *arena;
 	const struct snapshot *snapshot;
@@ -87,12 +87,12 @@ static bool shows(struct group_mount wide, struct group_mount narrow)
 	return !one->deleted || is_same_removed(one, other);
 }
 
-static void add_step(struct planning *planning, enum group_step_kind kind, struct group_mount mount,
+static void add_step(struct grouping *grouping, enum group_step_kind kind, struct group_mount mount,
 		     struct group_mount from)
 {
-	struct group_plan *plan = planning->plan;
+	struct group_plan *plan = grouping->plan;
 
-	plan->steps = arena_grow(planning->arena, plan->steps, plan->n_steps, sizeof *plan->steps);
+	plan->steps = arena_grow(grouping->arena, plan->steps, plan->n_steps, sizeof *plan->steps);
 	plan->steps[plan->n_steps++] = (struct group_step){ kind, mount, from };
 }
 
@@ -131,13 +131,13 @@ static const struct part *find_part(const struct part *parts, size_t n, uint32_t
 	return n ? bsearch(&wanted, parts, n, sizeof *parts, compare_ids) : NULL;
 }
 
-static void add_part(struct planning *planning, bool hidden, uint32_t id, bool slave,
+static void add_part(struct grouping *grouping, bool hidden, uint32_t id, bool slave,
 		     struct group_mount mount)
 {
-	struct part **parts = hidden ? &planning->hidden : &planning->parts;
-	size_t *n = hidden ? &planning->n_hidden : &planning->n_parts;
+	struct part **parts = hidden ? &grouping->hidden : &grouping->parts;
+	size_t *n = hidden ? &grouping->n_hidden : &grouping->n_parts;
 
-	*parts = arena_grow(planning->arena, *parts, *n, sizeof **parts);
+	*parts = arena_grow(grouping->arena, *parts, *n, sizeof **parts);
 	(*parts)[*n] = (struct part){ id, slave, *n, mount };
 	++*n;
 }
@@ -148,15 +148,15 @@ static void sort_parts(struct part *parts, size_t n)
 		qsort(parts, n, sizeof *parts, compare_parts);
 }
 
-static void list_members(struct planning *planning, bool hidden)
+static void list_members(struct grouping *grouping, bool hidden)
 {
-	const struct snapshot *snapshot = planning->snapshot;
+	const struct snapshot *snapshot = grouping->snapshot;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			struct group_mount mount = { snapshot->mount_namespaces[i], k };
-			if (own_group(entry_of(mount)) && planning->reachable[i][k] != hidden)
-				add_part(planning, hidden, own_group(entry_of(mount)), false,
+			if (own_group(entry_of(mount)) && grouping->reachable[i][k] != hidden)
+				add_part(grouping, hidden, own_group(entry_of(mount)), false,
 					 mount);
 		}
 }
@@ -165,17 +165,17 @@ static void list_members(struct planning *planning, bool hidden)
  * The group that it is a slave of, among those of which something can be reached; 0: none any more.
  * A master outside is that of what it is bound from.
  */
-static int find_master(const struct planning *planning, struct group_mount mount, size_t n_members,
+static int find_master(const struct grouping *grouping, struct group_mount mount, size_t n_members,
 		       uint32_t *ret_id, struct error *err)
 {
 	uint32_t id = entry_of(mount)->master_id;
 
-	for (size_t i = 0; id && i <= planning->n_hidden; i++) {
-		if (find_part(planning->parts, n_members, id)) {
+	for (size_t i = 0; id && i <= grouping->n_hidden; i++) {
+		if (find_part(grouping->parts, n_members, id)) {
 			*ret_id = id;
 			return 0;
 		}
-		const struct part *hidden = find_part(planning->hidden, planning->n_hidden, id);
+		const struct part *hidden = find_part(grouping->hidden, grouping->n_hidden, id);
 		if (!hidden)
 			return invalid(mount, "its master is not in the tree", err);
 		if (entry_of(hidden->mount)->master_outside)
@@ -187,22 +187,22 @@ static int find_master(const struct planning *planning, struct group_mount mount
 	return id ? invalid(mount, "it is its own master", err) : 0;
 }
 
-static int list_slaves(struct planning *planning, struct error *err)
+static int list_slaves(struct grouping *grouping, struct error *err)
 {
-	const struct snapshot *snapshot = planning->snapshot;
-	size_t n_members = planning->n_parts;
+	const struct snapshot *snapshot = grouping->snapshot;
+	size_t n_members = grouping->n_parts;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			struct group_mount mount = { snapshot->mount_namespaces[i], k };
 			uint32_t id = 0;
 			if (!entry_of(mount)->master_id || entry_of(mount)->master_outside ||
-			    !planning->reachable[i][k])
+			    !grouping->reachable[i][k])
 				continue;
-			if (find_master(planning, mount, n_members, &id, err))
+			if (find_master(grouping, mount, n_members, &id, err))
 				return -1;
 			if (id)
-				add_part(planning, false, id, true, mount);
+				add_part(grouping, false, id, true, mount);
 		}
 	return 0;
 }
@@ -234,22 +234,22 @@ static struct group_mount find_founder(const struct group *group)
 	return all ? founder : (struct group_mount){ NULL, 0 };
 }
 
-static struct group *find_group(const struct planning *planning, uint32_t id)
+static struct group *find_group(const struct grouping *grouping, uint32_t id)
 {
-	size_t low = 0, high = planning->n_groups;
+	size_t low = 0, high = grouping->n_groups;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (planning->groups[middle].id < id)
+		if (grouping->groups[middle].id < id)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < planning->n_groups && planning->groups[low].id == id ? &planning->groups[low]
+	return low < grouping->n_groups && grouping->groups[low].id == id ? &grouping->groups[low]
 									  : NULL;
 }
 
-static int add_group(struct planning *planning, struct part *parts, size_t n, struct error *err)
+static int add_group(struct grouping *grouping, struct part *parts, size_t n, struct error *err)
 {
 	struct group group = { .id = parts[0].id, .parts = parts, .n_parts = n };
 	const MntEntry *first = entry_of(parts[0].mount);
@@ -262,34 +262,34 @@ static int add_group(struct planning *planning, struct part *parts, size_t n, st
 			return invalid(parts[i].mount, "its group has two masters", err);
 	group.master_outside = first->master_outside;
 	group.founder = find_founder(&group);
-	planning->groups = arena_grow(planning->arena, planning->groups, planning->n_groups,
-				      sizeof *planning->groups);
-	planning->groups[planning->n_groups++] = group;
+	grouping->groups = arena_grow(grouping->arena, grouping->groups, grouping->n_groups,
+				      sizeof *grouping->groups);
+	grouping->groups[grouping->n_groups++] = group;
 	return 0;
 }
 
-static int find_groups(struct planning *planning, struct error *err)
+static int find_groups(struct grouping *grouping, struct error *err)
 {
-	list_members(planning, true);
-	sort_parts(planning->hidden, planning->n_hidden);
-	list_members(planning, false);
-	sort_parts(planning->parts, planning->n_parts);
-	if (list_slaves(planning, err))
+	list_members(grouping, true);
+	sort_parts(grouping->hidden, grouping->n_hidden);
+	list_members(grouping, false);
+	sort_parts(grouping->parts, grouping->n_parts);
+	if (list_slaves(grouping, err))
 		return -1;
-	sort_parts(planning->parts, planning->n_parts);
-	for (size_t i = 0, end; i < planning->n_parts; i = end) {
+	sort_parts(grouping->parts, grouping->n_parts);
+	for (size_t i = 0, end; i < grouping->n_parts; i = end) {
 		for (end = i + 1;
-		     end < planning->n_parts && planning->parts[end].id == planning->parts[i].id;)
+		     end < grouping->n_parts && grouping->parts[end].id == grouping->parts[i].id;)
 			end++;
-		if (add_group(planning, &planning->parts[i], end - i, err))
+		if (add_group(grouping, &grouping->parts[i], end - i, err))
 			return -1;
 	}
 	/* Who is a member and a slave is a part of two. */
-	for (size_t i = 0; i < planning->n_parts; i++) {
-		const struct part *part = &planning->parts[i];
+	for (size_t i = 0; i < grouping->n_parts; i++) {
+		const struct part *part = &grouping->parts[i];
 		uint32_t own = own_group(entry_of(part->mount));
 		if (part->slave && own)
-			find_group(planning, own)->master_id = part->id;
+			find_group(grouping, own)->master_id = part->id;
 	}
 	return 0;
 }
@@ -311,7 +311,7 @@ static size_t common_length(const char *one, const char *other)
 }
 
 /* The directory of the superblock in which all of them lie. */
-static const char *common_root(const struct planning *planning, const struct group *group,
+static const char *common_root(const struct grouping *grouping, const struct group *group,
 			       struct error *err)
 {
 	const MntEntry *first = entry_of(group->parts[0].mount);
@@ -326,11 +326,11 @@ static const char *common_root(const struct planning *planning, const struct gro
 		size_t common = common_length(first->root, mount->root);
 		length = common < length ? common : length;
 	}
-	return length ? arena_printf(planning->arena, "%.*s", (int)length, first->root) : "/";
+	return length ? arena_printf(grouping->arena, "%.*s", (int)length, first->root) : "/";
 }
 
 /* From where it can be bound: above what the first member is bound from. */
-static const char *bound_from(const struct planning *planning, const MntEntry *mount,
+static const char *bound_from(const struct grouping *grouping, const MntEntry *mount,
 			      const char *root)
 {
 	const char *below = path_below(mount->root, root);
@@ -344,30 +344,30 @@ static const char *bound_from(const struct planning *planning, const MntEntry *m
 	    strcmp(mount->bound_path + length - tail, below) != 0)
 		return NULL;
 	return length - tail == 1 ? "/"
-				  : arena_printf(planning->arena, "%.*s", (int)(length - tail - 1),
+				  : arena_printf(grouping->arena, "%.*s", (int)(length - tail - 1),
 						 mount->bound_path);
 }
 
-static int add_temporary(struct planning *planning, struct group *group, struct error *err)
+static int add_temporary(struct grouping *grouping, struct group *group, struct error *err)
 {
-	struct mount_namespace *temporaries = &planning->plan->temporaries;
+	struct mount_namespace *temporaries = &grouping->plan->temporaries;
 	const MntEntry *first = entry_of(group->parts[0].mount);
-	MntEntry *mount = arena_copy(planning->arena, first, sizeof *first);
-	const char *root = common_root(planning, group, err);
+	MntEntry *mount = arena_copy(grouping->arena, first, sizeof *first);
+	const char *root = common_root(grouping, group, err);
 
 	if (!root)
 		return -1;
-	mount->root = arena_string(planning->arena, root);
+	mount->root = arena_string(grouping->arena, root);
 	if (mount->bound_path) {
-		const char *path = bound_from(planning, first, root);
+		const char *path = bound_from(grouping, first, root);
 		if (!path)
 			return invalid(group->parts[0].mount,
 				       "no mount of its group shows all of the others", err);
-		mount->bound_path = arena_string(planning->arena, path);
+		mount->bound_path = arena_string(grouping->arena, path);
 	}
 	mount->deleted = mount->covers_open = mount->locked = false;
 	mount->flags = mount->locked_flags = 0;
-	temporaries->mounts = arena_grow(planning->arena, temporaries->mounts,
+	temporaries->mounts = arena_grow(grouping->arena, temporaries->mounts,
 					 temporaries->n_mounts, sizeof *temporaries->mounts);
 	temporaries->mounts[temporaries->n_mounts] = mount;
 	group->founder = (struct group_mount){ temporaries, temporaries->n_mounts++ };
@@ -376,31 +376,31 @@ static int add_temporary(struct planning *planning, struct group *group, struct 
 
 /* ---- groups ---- */
 
-static int plan_group(struct planning *planning, struct group *group, size_t depth,
+static int plan_group(struct grouping *grouping, struct group *group, size_t depth,
 		      struct error *err);
 
-static int plan_slave(struct planning *planning, struct group_mount mount, uint32_t master_id,
+static int plan_slave(struct grouping *grouping, struct group_mount mount, uint32_t master_id,
 		      size_t depth, struct error *err)
 {
-	struct group *master = find_group(planning, master_id);
+	struct group *master = find_group(grouping, master_id);
 
-	if (plan_group(planning, master, depth + 1, err))
+	if (plan_group(grouping, master, depth + 1, err))
 		return -1;
-	add_step(planning, GROUP_JOIN, mount, master->founder);
-	add_step(planning, GROUP_SLAVE, mount, mount);
+	add_step(grouping, GROUP_JOIN, mount, master->founder);
+	add_step(grouping, GROUP_SLAVE, mount, mount);
 	return 0;
 }
 
-static void keep_master(struct planning *planning, struct group_mount mount)
+static void keep_master(struct grouping *grouping, struct group_mount mount)
 {
-	const struct snapshot *snapshot = planning->snapshot;
+	const struct snapshot *snapshot = grouping->snapshot;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		if (snapshot->mount_namespaces[i] == mount.namespace)
-			planning->plan->keeps_master[i][mount.index] = true;
+			grouping->plan->keeps_master[i][mount.index] = true;
 }
 
-static int plan_group(struct planning *planning, struct group *group, size_t depth,
+static int plan_group(struct grouping *grouping, struct group *group, size_t depth,
 		      struct error *err)
 {
 	if (group->state == GROUP_DONE)
@@ -410,64 +410,64 @@ static int plan_group(struct planning *planning, struct group *group, size_t dep
 	if (depth > MAX_DEPTH)
 		return invalid(group->parts[0].mount, "it has too many masters above it", err);
 	group->state = GROUP_OPEN;
-	if (!group->founder.namespace && add_temporary(planning, group, err))
+	if (!group->founder.namespace && add_temporary(grouping, group, err))
 		return -1;
 	if (group->master_outside)
-		keep_master(planning, group->founder);
-	if (group->master_id && plan_slave(planning, group->founder, group->master_id, depth, err))
+		keep_master(grouping, group->founder);
+	if (group->master_id && plan_slave(grouping, group->founder, group->master_id, depth, err))
 		return -1;
-	add_step(planning, GROUP_SHARED, group->founder, group->founder);
+	add_step(grouping, GROUP_SHARED, group->founder, group->founder);
 	for (size_t i = 0; i < group->n_members; i++)
 		if (!is_same_mount(group->parts[i].mount, group->founder))
-			add_step(planning, GROUP_JOIN, group->parts[i].mount, group->founder);
+			add_step(grouping, GROUP_JOIN, group->parts[i].mount, group->founder);
 	group->state = GROUP_DONE;
 	return 0;
 }
 
-static void plan_others(struct planning *planning)
+static void plan_others(struct grouping *grouping)
 {
-	const struct snapshot *snapshot = planning->snapshot;
+	const struct snapshot *snapshot = grouping->snapshot;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			struct group_mount mount = { snapshot->mount_namespaces[i], k };
 			const MntEntry *entry = entry_of(mount);
 			if (entry->master_outside && !own_group(entry))
-				keep_master(planning, mount);
-			if (entry->shared_outside && planning->reachable[i][k])
-				add_step(planning, GROUP_OUTSIDE, mount, mount);
-			if (entry->flags & MS_UNBINDABLE && planning->reachable[i][k])
-				add_step(planning, GROUP_UNBINDABLE, mount, mount);
+				keep_master(grouping, mount);
+			if (entry->shared_outside && grouping->reachable[i][k])
+				add_step(grouping, GROUP_OUTSIDE, mount, mount);
+			if (entry->flags & MS_UNBINDABLE && grouping->reachable[i][k])
+				add_step(grouping, GROUP_UNBINDABLE, mount, mount);
 		}
 }
 
 int group_plan_make(struct group_plan *plan, struct arena *arena, const struct snapshot *snapshot,
 		    struct error *err)
 {
-	struct planning planning = { .plan = plan, .arena = arena, .snapshot = snapshot };
+	struct grouping grouping = { .plan = plan, .arena = arena, .snapshot = snapshot };
 	size_t n = snapshot->n_mount_namespaces;
 
 	*plan = (struct group_plan){
 		.keeps_master = arena_array(arena, bool *, n + 1),
 	};
-	planning.reachable = arena_array(arena, const bool *, n + 1);
+	grouping.reachable = arena_array(arena, const bool *, n + 1);
 	for (size_t i = 0; i < n; i++) {
-		planning.reachable[i] = mounts_reachable(arena, snapshot->mount_namespaces[i]);
+		grouping.reachable[i] = mounts_reachable(arena, snapshot->mount_namespaces[i]);
 		plan->keeps_master[i] =
 			arena_array(arena, bool, snapshot->mount_namespaces[i]->n_mounts);
 	}
-	if (find_groups(&planning, err))
+	if (find_groups(&grouping, err))
 		return -1;
-	for (size_t i = 0; i < planning.n_groups; i++)
-		if (plan_group(&planning, &planning.groups[i], 0, err))
+	for (size_t i = 0; i < grouping.n_groups; i++)
+		if (plan_group(&grouping, &grouping.groups[i], 0, err))
 			return -1;
-	for (size_t i = 0; i < planning.n_parts; i++) {
-		const struct part *part = &planning.parts[i];
+	for (size_t i = 0; i < grouping.n_parts; i++) {
+		const struct part *part = &grouping.parts[i];
 		if (part->slave && !own_group(entry_of(part->mount)) &&
-		    plan_slave(&planning, part->mount, part->id, 0, err))
+		    plan_slave(&grouping, part->mount, part->id, 0, err))
 			return -1;
 	}
-	plan_others(&planning);
+	plan_others(&grouping);
 	plan->temporaries_keep_master = arena_array(arena, bool, plan->temporaries.n_mounts + 1);
 	for (size_t i = 0; i < plan->temporaries.n_mounts; i++)
 		plan->temporaries_keep_master[i] = plan->temporaries.mounts[i]->master_outside;

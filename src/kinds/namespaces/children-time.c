@@ -151,31 +151,31 @@ static void make_at(enum moment moment, struct plan *plan, const struct task *ta
 		make(plan, program, made);
 }
 
-static int plan_early(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int plan_early(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const struct namespace *own = thread_namespace(plan->snapshot, task, 0, NAMESPACE_TIME);
 
 	(void)err;
 	if (own && own->maker)
 		enter(plan, program, own);
-	make_at(MOMENT_EARLY, plan, task, thread, program);
+	make_at(MOMENT_EARLY, plan, task, planning->thread, program);
 	return 0;
 }
 
-static int plan_thread(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_thread(const struct planning *planning, struct error *err)
 {
 	(void)err;
-	make_at(MOMENT_THREAD, plan, task, thread, program);
+	make_at(MOMENT_THREAD, planning->plan, planning->task, planning->thread, planning->program);
 	return 0;
 }
 
-static int plan_inside(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_inside(const struct planning *planning, struct error *err)
 {
 	(void)err;
-	make_at(MOMENT_INSIDE, plan, task, thread, program);
+	make_at(MOMENT_INSIDE, planning->plan, planning->task, planning->thread, planning->program);
 	return 0;
 }
 

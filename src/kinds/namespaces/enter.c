@@ -27,10 +27,11 @@ static void enter(struct plan *plan, struct program *program, const struct names
 		op_expect(program_call(program, SYS_setns, source, flag), 0);
 }
 
-static int plan_first(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int plan_first(const struct planning *planning, struct error *err)
 {
-	(void)thread;
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+
 	(void)err;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++) {
 		const struct namespace *first =
@@ -39,21 +40,25 @@ static int plan_first(struct plan *plan, const struct task *task, size_t thread,
 				: NULL;
 		/* What a task makes is entered later, see children-time.c. */
 		if (first && !first->maker)
-			enter(plan, program, first);
+			enter(plan, planning->program, first);
 	}
 	return 0;
 }
 
-static int plan_late(struct plan *plan, const struct task *task, size_t thread,
-		     struct program *program, struct error *err)
+static int plan_late(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+
 	(void)err;
 	if (!thread_is_late_for_any(plan->snapshot, task, thread))
 		return 0;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
 		if (namespace_types[type].plain &&
 		    thread_is_late(plan->snapshot, task, thread, type))
-			enter(plan, program, thread_namespace(plan->snapshot, task, thread, type));
+			enter(plan, planning->program,
+			      thread_namespace(plan->snapshot, task, thread, type));
 	return 0;
 }
 

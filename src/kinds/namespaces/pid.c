@@ -244,17 +244,17 @@ static void plan_write(struct program *program, const char *path, uint32_t numbe
 	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
 }
 
-static int plan_limits(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_limits(const struct planning *planning, struct error *err)
 {
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const struct pid_namespace *namespace = task->pid_namespace;
 
-	(void)thread;
 	(void)err;
 	if (namespace->init != task || !namespace->base.entry)
 		return 0;
 	if (namespace->base.entry->has_pid_max && namespace->base.entry->pid_max != PID_MAX_LIMIT &&
-	    plan->facts->per_namespace_pid_max)
+	    planning->plan->facts->per_namespace_pid_max)
 		plan_write(program, "/proc/sys/kernel/pid_max", namespace->base.entry->pid_max);
 	if (namespace->base.entry->has_last_pid)
 		plan_write(program, "/proc/sys/kernel/ns_last_pid",

@@ -252,7 +252,7 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	return 0;
 }
 
-struct asking {
+struct tcp_question {
 	struct inet_tuple tuple;
 	bool is_held;
 	struct error *err;
@@ -260,7 +260,7 @@ struct asking {
 
 static int ask_there(void *data)
 {
-	struct asking *asking = data;
+	struct tcp_question *asking = data;
 
 	return tcp_socket_is_held(&asking->tuple, &asking->is_held, asking->err);
 }
@@ -268,11 +268,11 @@ static int ask_there(void *data)
 /* The other side has closed it, and no process has it: it comes back as closed. */
 static int find_gone_peer(const struct known_inet *end, struct error *err)
 {
-	struct asking asking = { .tuple = { .family = end->sk->family,
-					    .source_port = end->sk->dst_port,
-					    .destination_port = end->sk->src_port },
-				 .is_held = true,
-				 .err = err };
+	struct tcp_question asking = { .tuple = { .family = end->sk->family,
+						  .source_port = end->sk->dst_port,
+						  .destination_port = end->sk->src_port },
+				       .is_held = true,
+				       .err = err };
 
 	if (end->sk->state != TCP_CLOSE_WAIT)
 		return 0;

@@ -47,7 +47,7 @@ struct asked {
 	uint32_t *numbers; /* by namespace; shared memory */
 };
 
-struct asking {
+struct unix_question {
 	struct asked *asked;
 	size_t n_asked, namespace_index;
 	int namespace_fd;
@@ -85,7 +85,7 @@ static pid_t sender_at(int fd, int offset)
 	return sender.pid;
 }
 
-static void ask_all(const struct asking *asking)
+static void ask_all(const struct unix_question *asking)
 {
 	for (size_t i = 0; i < asking->n_asked; i++) {
 		const struct asked *asked = &asking->asked[i];
@@ -98,7 +98,7 @@ static void ask_all(const struct asking *asking)
 /* In a deputy: its child is in the namespace. */
 static int ask_inside(void *data, struct error *err)
 {
-	const struct asking *asking = data;
+	const struct unix_question *asking = data;
 
 	if (setns(asking->namespace_fd, CLONE_NEWPID) < 0) {
 		if (errno != EPERM)
@@ -146,7 +146,8 @@ static size_t find_namespaces(struct collect *collect, struct seen_namespace *re
 	return count;
 }
 
-static int ask_in(struct asking *asking, const struct seen_namespace *namespace_, struct error *err)
+static int ask_in(struct unix_question *asking, const struct seen_namespace *namespace_,
+		  struct error *err)
 {
 	struct stat own, its;
 	autoclose int fd = target_open(namespace_->member, "ns/pid", O_RDONLY);
@@ -207,7 +208,7 @@ int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t
 	for (size_t i = 0; i < count; i++)
 		asked[i] = (struct asked){ socket_duplicate(absent[i].target, absent[i].number),
 					   absent[i].offset, numbers + i * n_namespaces };
-	struct asking asking = { .asked = asked, .n_asked = count };
+	struct unix_question asking = { .asked = asked, .n_asked = count };
 	for (; !result && asking.namespace_index < n_namespaces; asking.namespace_index++)
 		result = ask_in(&asking, &namespaces[asking.namespace_index], err);
 	for (size_t i = 0; i < count; i++) {

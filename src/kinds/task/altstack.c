@@ -41,19 +41,21 @@ struct question {
 	uint64_t stack;
 };
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	struct question *question = arena_new(target->collect->arena, struct question);
+	struct probe *probe = asking->probe;
+	struct question *question = arena_new(asking->target->collect->arena, struct question);
 
-	(void)thread;
 	question->stack = probe_buffer(probe, sizeof(struct kernel_stack));
 	question->call = probe_ask(probe, SYS_sigaltstack, 0, question->stack);
 	return question;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct question *question = asked;
 	int64_t result = probe_result(probe, question->call);
 	ThreadSasEntry *entry =
@@ -94,16 +96,16 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static int plan_stack(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int plan_stack(const struct planning *planning, struct error *err)
 {
-	const ThreadSasEntry *entry = task->threads[thread]->thread_core->sas;
+	struct program *program = planning->program;
+	const ThreadSasEntry *entry = planning->task->threads[planning->thread]->thread_core->sas;
 
 	bool none = is_off(entry);
 	struct kernel_stack stack = { .flags = SS_DISABLE };
 
 	(void)err;
-	if (none && !plan->facts->alternate_stack)
+	if (none && !planning->plan->facts->alternate_stack)
 		return 0;
 	if (!none)
 		stack = (struct kernel_stack){

@@ -381,24 +381,26 @@ struct process_questions {
 	struct refused_questions refused;
 };
 
-static void *ask_process(struct probe *probe, struct target *target, size_t thread)
+static void *ask_process(const struct asking *asking)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	struct process_questions *questions =
 		arena_new(target->collect->arena, struct process_questions);
 
-	(void)thread;
 	questions->attributes = ask_all(probe, target->collect->arena, of_process);
 	ask_refused(probe, &questions->refused);
 	return questions;
 }
 
-static int answer_process(struct probe *probe, struct target *target, size_t thread, void *asked,
-			  struct error *err)
+static int answer_process(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	const struct process_questions *questions = asked;
 
 	answer_refused(probe, target, &questions->refused);
-	return answer_all(probe, target, thread, of_process, questions->attributes,
+	return answer_all(probe, target, asking->thread, of_process, questions->attributes,
 			  target->task->core->tc, err);
 }
 
@@ -409,13 +411,10 @@ static int check_process(const struct snapshot *snapshot, const struct task *tas
 	return check_all(task, of_process, task->core->tc, err);
 }
 
-static int plan_process(struct plan *plan, const struct task *task, size_t thread,
-			struct program *program, struct error *err)
+static int plan_process(const struct planning *planning, struct error *err)
 {
-	(void)plan;
-	(void)thread;
 	(void)err;
-	give_all(program, of_process, task->core->tc);
+	give_all(planning->program, of_process, planning->task->core->tc);
 	return 0;
 }
 
@@ -434,12 +433,13 @@ struct thread_questions {
 	struct question core;
 };
 
-static void *ask_thread(struct probe *probe, struct target *target, size_t thread)
+static void *ask_thread(const struct asking *asking)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	struct thread_questions *questions =
 		arena_new(target->collect->arena, struct thread_questions);
 
-	(void)thread;
 	questions->attributes = ask_all(probe, target->collect->arena, of_thread);
 	questions->core.buffer = probe_buffer(probe, sizeof(uint64_t));
 	questions->core.call =
@@ -447,9 +447,11 @@ static void *ask_thread(struct probe *probe, struct target *target, size_t threa
 	return questions;
 }
 
-static int answer_thread(struct probe *probe, struct target *target, size_t thread, void *asked,
-			 struct error *err)
+static int answer_thread(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct thread_questions *questions = asked;
 	int64_t core = probe_result(probe, questions->core.call);
 	uint64_t cookie = 0;
@@ -474,12 +476,11 @@ static int check_thread(const struct snapshot *snapshot, const struct task *task
 	return 0;
 }
 
-static int plan_thread(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_thread(const struct planning *planning, struct error *err)
 {
-	(void)plan;
 	(void)err;
-	give_all(program, of_thread, task->threads[thread]->thread_core);
+	give_all(planning->program, of_thread,
+		 planning->task->threads[planning->thread]->thread_core);
 	return 0;
 }
 

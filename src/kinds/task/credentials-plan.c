@@ -148,9 +148,12 @@ static struct thread_ids outer_ids(const struct task *task, size_t thread)
 			       : credentials_ids(credentials_of(task, thread));
 }
 
-int credentials_plan_ids(struct plan *plan, const struct task *task, size_t thread,
-			 struct program *program, struct error *err)
+int credentials_plan_ids(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+	struct program *program = planning->program;
 	struct thread_ids inherited = inherited_ids(plan->facts);
 	struct thread_ids wanted = outer_ids(task, thread);
 
@@ -271,9 +274,12 @@ static void add_ambient(struct program *program, uint64_t have, uint64_t wanted)
 				     capability, 0, 0);
 }
 
-static int plan_sets(struct plan *plan, const struct task *task, size_t thread,
-		     struct program *program, struct error *err)
+static int plan_sets(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+	struct program *program = planning->program;
 	const CredsEntry *creds = credentials_of(task, thread);
 	struct capabilities wanted = wanted_sets(plan->facts, creds);
 	struct inherited_sets inherited = inherited_sets(plan, task, thread);
@@ -304,16 +310,19 @@ const struct task_kind capability_sets_kind = {
 	.plan = plan_sets,
 };
 
-static int plan_capabilities(struct plan *plan, const struct task *task, size_t thread,
-			     struct program *program, struct error *err)
+static int plan_capabilities(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
 	struct capabilities wanted = wanted_sets(plan->facts, credentials_of(task, thread));
 	struct inherited_sets inherited = inherited_sets(plan, task, thread);
 
 	(void)err;
 	if (wanted.permitted != inherited.sets.permitted ||
 	    wanted.effective != inherited.sets.effective)
-		add_capset(program, wanted.effective, wanted.permitted, wanted.inheritable);
+		add_capset(planning->program, wanted.effective, wanted.permitted,
+			   wanted.inheritable);
 	return 0;
 }
 

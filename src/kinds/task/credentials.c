@@ -129,19 +129,19 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	size_t *call = arena_new(target->collect->arena, size_t);
+	size_t *call = arena_new(asking->target->collect->arena, size_t);
 
-	(void)thread;
-	*call = probe_ask(probe, SYS_prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
+	*call = probe_ask(asking->probe, SYS_prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
 	return call;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
-	int64_t result = probe_result(probe, *(const size_t *)asked);
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
+	int64_t result = probe_result(asking->probe, *(const size_t *)asked);
 	CredsEntry *creds = target->task->threads[thread]->thread_core->creds;
 
 	if (result == PROBE_FORBIDDEN) {

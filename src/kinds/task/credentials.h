@@ -10,8 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct plan;
-struct program;
+struct planning;
 
 struct capabilities {
 	uint64_t inheritable, permitted, effective, bounding, ambient;
@@ -44,7 +43,6 @@ int credentials_inside(struct arena *arena, const struct task *task, size_t thre
 		       struct error *err);
 int credentials_check_inside(const struct task *task, struct error *err);
 
-int credentials_plan_ids(struct plan *plan, const struct task *task, size_t thread,
-			 struct program *program, struct error *err);
+int credentials_plan_ids(const struct planning *planning, struct error *err);
 
 #endif

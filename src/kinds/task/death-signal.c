@@ -15,23 +15,25 @@
 
 enum { LAST_SIGNAL = 64 };
 
-static void *ask_death_signal(struct probe *probe, struct target *target, size_t thread)
+static void *ask_death_signal(const struct asking *asking)
 {
-	struct question *question = arena_new(target->collect->arena, struct question);
+	struct probe *probe = asking->probe;
+	struct question *question = arena_new(asking->target->collect->arena, struct question);
 
-	(void)thread;
 	*question = prctl_ask(probe, "PR_GET_PDEATHSIG", PR_GET_PDEATHSIG,
 			      probe_buffer(probe, sizeof(int32_t)));
 	return question;
 }
 
-static int answer_death_signal(struct probe *probe, struct target *target, size_t thread,
-			       void *asked, struct error *err)
+static int answer_death_signal(const struct asking *asking, void *asked, struct error *err)
 {
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	ThreadCoreEntry *state = target->task->threads[thread]->thread_core;
 	uint64_t value;
 
-	int known = prctl_answer(probe, target, thread, asked, LOSS_DEATH_SIGNAL, &value, err);
+	int known =
+		prctl_answer(asking->probe, target, thread, asked, LOSS_DEATH_SIGNAL, &value, err);
 	if (known < 0)
 		return -1;
 	if (known && value) {
@@ -53,21 +55,23 @@ static int check_death_signal(const struct snapshot *snapshot, const struct task
 	return 0;
 }
 
-static int plan_death_signal(struct plan *plan, const struct task *task, size_t thread,
-			     struct program *program, struct error *err)
+static int plan_death_signal(const struct planning *planning, struct error *err)
 {
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
 	uint32_t signal = task->threads[thread]->thread_core->pdeath_sig;
 
 	(void)err;
 	/* It would come when the parent's first thread exits, or what makes the root task does. */
 	if (signal && (!task->parent || task_leader_is_dead(task->parent))) {
-		plan_call_at_end(plan, task, thread, SYS_prctl, PR_SET_PDEATHSIG, signal, 0);
+		plan_call_at_end(planning->plan, task, thread, SYS_prctl, PR_SET_PDEATHSIG, signal,
+				 0);
 		signal = 0;
 	}
 	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore.
 	 */
 	if (thread == 0 || signal)
-		program_call(program, SYS_prctl, PR_SET_PDEATHSIG, signal, 0, 0, 0);
+		program_call(planning->program, SYS_prctl, PR_SET_PDEATHSIG, signal, 0, 0, 0);
 	return 0;
 }
 

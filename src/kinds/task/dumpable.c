@@ -23,13 +23,14 @@ enum {
 	MAP_ROOM = 16384, /* 340 extents */
 };
 
-static void *ask_dumpable(struct probe *probe, struct target *target, size_t thread)
+static void *ask_dumpable(const struct asking *asking)
 {
+	struct target *target = asking->target;
 	struct question *question = arena_new(target->collect->arena, struct question);
 
-	if (thread != target->living)
+	if (asking->thread != target->living)
 		return question;
-	*question = prctl_ask(probe, "PR_GET_DUMPABLE", PR_GET_DUMPABLE, 0);
+	*question = prctl_ask(asking->probe, "PR_GET_DUMPABLE", PR_GET_DUMPABLE, 0);
 	return question;
 }
 
@@ -56,9 +57,11 @@ static bool find_dumpable(const struct target *target, uint64_t *ret_value)
 	return !*ret_value || (ids[1] != 0 && extent[0] == 0 && extent[1] == 0);
 }
 
-static int answer_dumpable(struct probe *probe, struct target *target, size_t thread, void *asked,
-			   struct error *err)
+static int answer_dumpable(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	MmEntry *mm = target->task->mm;
 	uint64_t value;
 
@@ -75,15 +78,13 @@ static int answer_dumpable(struct probe *probe, struct target *target, size_t th
 	return 0;
 }
 
-static int plan_dumpable(struct plan *plan, const struct task *task, size_t thread,
-			 struct program *program, struct error *err)
+static int plan_dumpable(const struct planning *planning, struct error *err)
 {
+	const struct task *task = planning->task;
 	bool dumpable = !task->mm || !task->mm->has_dumpable || task->mm->dumpable == 1;
 
-	(void)plan;
-	(void)thread;
 	(void)err;
-	program_call(program, SYS_prctl, PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+	program_call(planning->program, SYS_prctl, PR_SET_DUMPABLE, dumpable, 0, 0, 0);
 	return 0;
 }
 

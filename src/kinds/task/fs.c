@@ -78,12 +78,13 @@ static void plan_change_directory(struct plan *plan, struct program *program, ui
 	op_argument_from(program_call(program, SYS_fchdir, 0), 0, slot);
 }
 
-static int fs_plan(struct plan *plan, const struct task *task, size_t thread,
-		   struct program *program, struct error *err)
+static int fs_plan(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const FsEntry *fs = task->fs;
 
-	(void)thread;
 	(void)err;
 	if (is_shared_with_earlier(plan->snapshot, task))
 		return 0;

@@ -54,11 +54,11 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	struct questions *questions = arena_new(target->collect->arena, struct questions);
+	struct probe *probe = asking->probe;
+	struct questions *questions = arena_new(asking->target->collect->arena, struct questions);
 
-	(void)thread;
 	for (size_t i = 0; i < TIMERS; i++) {
 		questions->timers[i] = probe_buffer(probe, sizeof(struct kernel_itimer));
 		questions->calls[i] = probe_ask(probe, SYS_getitimer, i, questions->timers[i]);
@@ -66,12 +66,12 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 	return questions;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	const struct questions *questions = asked;
 
-	(void)thread;
 	for (size_t i = 0; i < TIMERS; i++) {
 		ItimerEntry *entry = timer_entry(target->task->core->tc->timers, i);
 		int64_t result = probe_result(probe, questions->calls[i]);
@@ -146,13 +146,11 @@ static bool waits_for_its_signal(size_t which, const struct kernel_itimer *timer
 	       (timer->interval_seconds || timer->interval_microseconds);
 }
 
-static int plan_timers(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_timers(const struct planning *planning, struct error *err)
 {
-	const TaskTimersEntry *timers = task->core->tc->timers;
+	struct program *program = planning->program;
+	const TaskTimersEntry *timers = planning->task->core->tc->timers;
 
-	(void)plan;
-	(void)thread;
 	(void)err;
 	for (size_t i = 0; timers && i < TIMERS; i++) {
 		const ItimerEntry *entry = timer_entry(timers, i);

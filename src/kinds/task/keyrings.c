@@ -29,11 +29,11 @@ struct questions {
 	uint64_t text_buffer, keys_buffer;
 };
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	struct questions *questions = arena_new(target->collect->arena, struct questions);
+	struct probe *probe = asking->probe;
+	struct questions *questions = arena_new(asking->target->collect->arena, struct questions);
 
-	(void)thread;
 	/* Without a third argument these make none. */
 	questions->of_thread = probe_ask(probe, SYS_keyctl, KEYCTL_GET_KEYRING_ID,
 					 (uint64_t)KEY_SPEC_THREAD_KEYRING, 0);
@@ -120,9 +120,11 @@ static bool is_plain_session(const struct probe *probe, const struct questions *
 	       are_plain_keys(probe, questions, thread);
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct questions *questions = asked;
 
 	(void)err;

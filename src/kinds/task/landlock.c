@@ -26,14 +26,16 @@ struct question {
 	size_t call;
 };
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	struct question *question = arena_new(target->collect->arena, struct question);
 	uint64_t head, length;
 
 	if (!target->collect->facts->landlock)
 		return NULL;
-	question->witness = witness_for(target, thread);
+	question->witness = witness_for(target, asking->thread);
 	if (question->witness < 0)
 		return question;
 	head = probe_buffer(probe, sizeof(uint64_t));
@@ -43,9 +45,10 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 	return question;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct question *question = asked;
 
 	if (!question)
@@ -55,7 +58,7 @@ static int answer(struct probe *probe, struct target *target, size_t thread, voi
 			 "cannot be seen to be free of a confinement");
 		return 0;
 	}
-	int64_t result = probe_result(probe, question->call);
+	int64_t result = probe_result(asking->probe, question->call);
 	if (result == PROBE_FORBIDDEN)
 		loss_forbidden(target, thread, LOSS_LANDLOCK);
 	else if (result == -EPERM)

@@ -28,23 +28,22 @@ enum {
 	      REGISTER_PRIVATE_EXPEDITED_SYNC_CORE | REGISTER_PRIVATE_EXPEDITED_RSEQ,
 };
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	size_t *call = arena_new(target->collect->arena, size_t);
+	size_t *call = arena_new(asking->target->collect->arena, size_t);
 
-	(void)thread;
-	*call = probe_ask(probe, SYS_membarrier, GET_REGISTRATIONS, 0, 0);
+	*call = probe_ask(asking->probe, SYS_membarrier, GET_REGISTRATIONS, 0, 0);
 	return call;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
-	int64_t result = probe_result(probe, *(const size_t *)asked);
+	struct target *target = asking->target;
+	int64_t result = probe_result(asking->probe, *(const size_t *)asked);
 	TaskCoreEntry *tc = target->task->core->tc;
 
 	if (result == PROBE_FORBIDDEN) {
-		loss_forbidden(target, thread, LOSS_MEMORY_BARRIERS);
+		loss_forbidden(target, asking->thread, LOSS_MEMORY_BARRIERS);
 		return 0;
 	}
 	if (result == -EINVAL || result == -ENOSYS) {
@@ -72,17 +71,14 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static int plan_registrations(struct plan *plan, const struct task *task, size_t thread,
-			      struct program *program, struct error *err)
+static int plan_registrations(const struct planning *planning, struct error *err)
 {
-	uint32_t mask = task->core->tc->membarrier_registration_mask;
+	uint32_t mask = planning->task->core->tc->membarrier_registration_mask;
 
-	(void)plan;
-	(void)thread;
 	(void)err;
 	for (uint32_t command = 1; command <= mask && command; command <<= 1)
 		if (mask & command)
-			program_call(program, SYS_membarrier, command, 0, 0);
+			program_call(planning->program, SYS_membarrier, command, 0, 0);
 	return 0;
 }
 

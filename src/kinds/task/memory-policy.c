@@ -22,12 +22,12 @@ struct memory_questions {
 	struct question thp, mdwe;
 };
 
-static void *ask_memory(struct probe *probe, struct target *target, size_t thread)
+static void *ask_memory(const struct asking *asking)
 {
+	struct probe *probe = asking->probe;
 	struct memory_questions *questions =
-		arena_new(target->collect->arena, struct memory_questions);
+		arena_new(asking->target->collect->arena, struct memory_questions);
 
-	(void)thread;
 	questions->thp = prctl_ask(probe, "PR_GET_THP_DISABLE", PR_GET_THP_DISABLE, 0);
 	questions->mdwe = prctl_ask(probe, "PR_GET_MDWE", GET_MDWE, 0);
 	return questions;
@@ -48,9 +48,11 @@ static int answer_thp(const struct probe *probe, struct target *target, size_t t
 	return prctl_answer(probe, target, thread, question, LOSS_HUGE_PAGES, ret_value, err);
 }
 
-static int answer_memory(struct probe *probe, struct target *target, size_t thread, void *asked,
-			 struct error *err)
+static int answer_memory(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct memory_questions *questions = asked;
 	TaskCoreEntry *tc = target->task->core->tc;
 	uint64_t value;
@@ -77,15 +79,15 @@ static int answer_memory(struct probe *probe, struct target *target, size_t thre
 	return 0;
 }
 
-static int plan_memory(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_memory(const struct planning *planning, struct error *err)
 {
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const TaskCoreEntry *tc = task->core->tc;
 	bool disabled = task->mm && task->mm->thp_disabled;
 
-	(void)thread;
 	(void)err;
-	if (disabled || plan->facts->thp_disable)
+	if (disabled || planning->plan->facts->thp_disable)
 		program_call(program, SYS_prctl, PR_SET_THP_DISABLE, disabled,
 			     disabled ? tc->thp_disable_flags : 0, 0, 0);
 	if (tc->has_memory_deny_write_exec && tc->memory_deny_write_exec)

@@ -27,11 +27,11 @@ struct question {
 	uint64_t mode, nodes;
 };
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	struct question *question = arena_new(target->collect->arena, struct question);
+	struct probe *probe = asking->probe;
+	struct question *question = arena_new(asking->target->collect->arena, struct question);
 
-	(void)thread;
 	question->mode = probe_buffer(probe, sizeof(uint32_t));
 	question->nodes = probe_buffer(probe, NODES_SIZE);
 	question->call = probe_ask(probe, SYS_get_mempolicy, question->mode, question->nodes,
@@ -39,9 +39,11 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 	return question;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct question *question = asked;
 	ThreadCoreEntry *state = target->task->threads[thread]->thread_core;
 	int64_t result = probe_result(probe, question->call);
@@ -83,13 +85,12 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static int plan_policy(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_policy(const struct planning *planning, struct error *err)
 {
-	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
+	struct program *program = planning->program;
+	const ThreadCoreEntry *state = planning->task->threads[planning->thread]->thread_core;
 	uint8_t nodes[NODES_SIZE] = { 0 };
 
-	(void)plan;
 	(void)err;
 	if (!state->has_memory_policy || state->memory_policy == 0)
 		return 0;

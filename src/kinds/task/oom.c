@@ -43,12 +43,11 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static bool applies(const struct plan *plan, const struct task *task, size_t thread)
+static bool applies(const struct planning *planning)
 {
-	const TaskCoreEntry *tc = task->core->tc;
+	const TaskCoreEntry *tc = planning->task->core->tc;
 
-	(void)thread;
-	return tc->has_oom_score_adj && tc->oom_score_adj != plan->facts->oom_score_adj;
+	return tc->has_oom_score_adj && tc->oom_score_adj != planning->plan->facts->oom_score_adj;
 }
 
 /* The file takes its value in one write; 0 or an errno. */

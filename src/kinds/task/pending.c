@@ -198,15 +198,16 @@ static uint64_t siginfo_data(struct program *program, const SiginfoEntry *entry)
 	return program_data(program->set, entry->siginfo.data, SIGINFO_SIZE, 8);
 }
 
-static int plan_signals(struct plan *plan, const struct task *task, size_t thread,
-			struct program *program, struct error *err)
+static int plan_signals(const struct planning *planning, struct error *err)
 {
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+	struct program *program = planning->program;
 	const SignalQueueEntry *shared = task->core->tc->signals_s;
 	const SignalQueueEntry *private = task->threads[thread]->thread_core->signals_p;
 	uint64_t process = own_number(task_pids(task));
 	uint64_t self = own_number(thread_pids(task, thread));
 
-	(void)plan;
 	(void)err;
 	for (size_t i = 0; thread == 0 && shared && i < shared->n_signals; i++)
 		program_call(program, SYS_rt_sigqueueinfo, process,

@@ -32,13 +32,13 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static int plan_personality(struct plan *plan, const struct task *task, size_t thread,
-			    struct program *program, struct error *err)
+static int plan_personality(const struct planning *planning, struct error *err)
 {
-	(void)thread;
+	const struct task *task = planning->task;
+
 	(void)err;
-	if (task->core->tc->personality != plan->facts->personality)
-		program_call(program, SYS_personality, task->core->tc->personality);
+	if (task->core->tc->personality != planning->plan->facts->personality)
+		program_call(planning->program, SYS_personality, task->core->tc->personality);
 	return 0;
 }
 

@@ -143,13 +143,14 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	const TaskTimersEntry *timers = target->task->core->tc->timers;
 	struct question *questions =
 		arena_array(target->collect->arena, struct question, timers->n_posix + 1);
 
-	(void)thread;
 	for (size_t i = 0; i < timers->n_posix; i++) {
 		uint64_t id = timers->posix[i]->it_id;
 		questions[i].timer = probe_buffer(probe, sizeof(struct kernel_timer));
@@ -160,13 +161,13 @@ static void *ask(struct probe *probe, struct target *target, size_t thread)
 	return questions;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	const TaskTimersEntry *timers = target->task->core->tc->timers;
 	const struct question *questions = asked;
 
-	(void)thread;
 	for (size_t i = 0; i < timers->n_posix; i++) {
 		PosixTimerEntry *entry = timers->posix[i];
 		int64_t result = probe_result(probe, questions[i].remaining);
@@ -376,14 +377,15 @@ static int skip_ids(struct program *program, const struct task *task, uint32_t *
 	return 0;
 }
 
-static int plan_timers(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_timers(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const TaskTimersEntry *timers = task->core->tc->timers;
 	bool restore_ids = plan->facts->timer_restore_ids;
 	uint32_t next = 0;
 
-	(void)thread;
 	if (!timers || timers->n_posix == 0)
 		return 0;
 	PosixTimerEntry **sorted =

@@ -83,12 +83,12 @@ static int check_filter(const struct snapshot *snapshot, const struct task *task
 	return 0;
 }
 
-static bool applies_filter(const struct plan *plan, const struct task *task, size_t thread)
+static bool applies_filter(const struct planning *planning)
 {
-	const TaskCoreEntry *tc = task->core->tc;
+	const TaskCoreEntry *tc = planning->task->core->tc;
 
-	(void)thread;
-	return tc->has_coredump_filter && tc->coredump_filter != plan->facts->coredump_filter;
+	return tc->has_coredump_filter &&
+	       tc->coredump_filter != planning->plan->facts->coredump_filter;
 }
 
 static int apply_filter(const struct applied_thread *thread, struct error *err)
@@ -128,12 +128,11 @@ static int collect_login(struct target *target, struct error *err)
 	return 0;
 }
 
-static bool applies_login(const struct plan *plan, const struct task *task, size_t thread)
+static bool applies_login(const struct planning *planning)
 {
-	const TaskCoreEntry *tc = task->core->tc;
+	const TaskCoreEntry *tc = planning->task->core->tc;
 
-	(void)thread;
-	return tc->has_loginuid && tc->loginuid != plan->facts->loginuid;
+	return tc->has_loginuid && tc->loginuid != planning->plan->facts->loginuid;
 }
 
 static int apply_login(const struct applied_thread *thread, struct error *err)
@@ -187,12 +186,11 @@ static int check_autogroup(const struct snapshot *snapshot, const struct task *t
 	return 0;
 }
 
-static bool applies_autogroup(const struct plan *plan, const struct task *task, size_t thread)
+static bool applies_autogroup(const struct planning *planning)
 {
+	const struct task *task = planning->task;
 	const TaskCoreEntry *tc = task->core->tc;
 
-	(void)plan;
-	(void)thread;
 	return leads_session(task) && tc->has_autogroup_nice && tc->autogroup_nice;
 }
 

@@ -100,12 +100,13 @@ static int refuse_raise(const struct task *task, size_t resource, uint64_t wante
 	return fail_hint(err, "run nestor with that limit, or with CAP_SYS_RESOURCE");
 }
 
-static int plan_limits(struct plan *plan, const struct task *task, size_t thread,
-		       struct program *program, struct error *err)
+static int plan_limits(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const TaskRlimitsEntry *limits = task->core->tc->rlimits;
 
-	(void)thread;
 	for (size_t i = 0; limits && i < limits->n_rlimits; i++) {
 		const RlimitEntry *limit = limits->rlimits[i];
 		const struct rlimit *inherited = &plan->facts->rlimits[i];

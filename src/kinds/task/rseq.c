@@ -53,16 +53,14 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static int plan_rseq(struct plan *plan, const struct task *task, size_t thread,
-		     struct program *program, struct error *err)
+static int plan_rseq(const struct planning *planning, struct error *err)
 {
-	const RseqEntry *entry = task->threads[thread]->thread_core->rseq_entry;
+	const RseqEntry *entry = planning->task->threads[planning->thread]->thread_core->rseq_entry;
 
-	(void)plan;
 	(void)err;
 	if (entry && entry->rseq_abi_pointer)
-		program_call(program, SYS_rseq, entry->rseq_abi_pointer, entry->rseq_abi_size, 0,
-			     entry->signature);
+		program_call(planning->program, SYS_rseq, entry->rseq_abi_pointer,
+			     entry->rseq_abi_size, 0, entry->signature);
 	return 0;
 }
 

@@ -212,20 +212,19 @@ static bool same_mask(const ProtobufCBinaryData *wanted, const struct facts *fac
 }
 
 /* Made inside its user namespace, a thread has not the rights: the coordinator sets it. */
-static bool is_set_from_outside(const struct plan *plan, const struct task *task, size_t thread)
+static bool is_set_from_outside(const struct planning *planning)
 {
-	(void)plan;
-	(void)thread;
-	return task->user_namespace->depth && task->n_threads > 1;
+	return planning->task->user_namespace->depth && planning->task->n_threads > 1;
 }
 
-static int plan_scheduling(struct plan *plan, const struct task *task, size_t thread,
-			   struct program *program, struct error *err)
+static int plan_scheduling(const struct planning *planning, struct error *err)
 {
-	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
+	struct plan *plan = planning->plan;
+	struct program *program = planning->program;
+	const ThreadCoreEntry *state = planning->task->threads[planning->thread]->thread_core;
 
 	(void)err;
-	if (is_set_from_outside(plan, task, thread))
+	if (is_set_from_outside(planning))
 		return 0;
 	if (state->has_sched_nice && state->sched_nice != plan->facts->nice)
 		program_call(program, SYS_setpriority, PRIO_PROCESS, 0,

@@ -230,9 +230,12 @@ static void install_chain(struct plan *plan, struct program *program, uint32_t i
 			     filter_program(plan, program->set, chain[i]));
 }
 
-static int plan_seccomp(struct plan *plan, const struct task *task, size_t thread,
-			struct program *program, struct error *err)
+static int plan_seccomp(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+	struct program *program = planning->program;
 	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
 
 	if (state->seccomp_mode == SECCOMP_MODE__disabled)

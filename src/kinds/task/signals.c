@@ -42,11 +42,11 @@ struct questions {
 	uint64_t actions[ENTRIES];
 };
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	struct questions *questions = arena_new(target->collect->arena, struct questions);
+	struct probe *probe = asking->probe;
+	struct questions *questions = arena_new(asking->target->collect->arena, struct questions);
 
-	(void)thread;
 	for (size_t i = 0; i < ENTRIES; i++) {
 		questions->actions[i] = probe_buffer(probe, sizeof(struct kernel_sigaction));
 		questions->calls[i] =
@@ -84,15 +84,15 @@ static int answer_from_outside(const struct target *target, int signal, SaEntry 
 	return 0;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
 	const struct questions *questions = asked;
 	struct snapshot *snapshot = target->collect->snapshot;
 	TaskCoreEntry *tc = target->task->core->tc;
 	bool forbidden = false;
 
-	(void)thread;
 	tc->sigactions = arena_array(snapshot->arena, SaEntry *, ENTRIES);
 	for (size_t i = 0; i < ENTRIES; i++) {
 		SaEntry *entry = snapshot_new(snapshot, SA_ENTRY, SaEntry);
@@ -161,15 +161,16 @@ static uint64_t signals_of_children(const struct snapshot *snapshot, const struc
 			   UINT64_C(1) << (SIGSTOP - 1));
 }
 
-static int plan_actions(struct plan *plan, const struct task *task, size_t thread,
-			struct program *program, struct error *err)
+static int plan_actions(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
 	const struct kernel_sigaction by_default = { 0 };
 	const struct kernel_sigaction ignore = { .handler = (uint64_t)SIG_IGN };
 	uint64_t flush = signals_of_children(plan->snapshot, task);
 	uint64_t inherited = plan->facts->ignored_signals | plan->facts->caught_signals | flush;
 
-	(void)thread;
 	(void)err;
 	set_action(program, SIGCHLD, &by_default);
 	for (size_t i = 0; i < task->core->tc->n_sigactions; i++) {
@@ -234,14 +235,14 @@ static int check_of_zombie(const struct snapshot *snapshot, const struct task *t
 	return 0;
 }
 
-static int plan_of_zombie(struct plan *plan, const struct task *task, size_t thread,
-			  struct program *program, struct error *err)
+static int plan_of_zombie(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const TaskCoreEntry *tc = task->core->tc;
 	uint64_t inherited = plan->facts->ignored_signals | plan->facts->caught_signals;
 	int fatal = (int)(tc->exit_code & 0x7f);
 
-	(void)thread;
 	(void)err;
 	for (size_t i = 0; task_is_zombie(task) && i < tc->n_sigactions; i++) {
 		int signal = signal_of_entry(i);
@@ -249,7 +250,7 @@ static int plan_of_zombie(struct plan *plan, const struct task *task, size_t thr
 
 		if (signal != SIGCHLD && signal != fatal &&
 		    (action.handler || inherited >> (signal - 1) & 1))
-			set_action(program, signal, &action);
+			set_action(planning->program, signal, &action);
 	}
 	return 0;
 }

@@ -8,23 +8,24 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-static void *ask_subreaper(struct probe *probe, struct target *target, size_t thread)
+static void *ask_subreaper(const struct asking *asking)
 {
-	struct question *question = arena_new(target->collect->arena, struct question);
+	struct probe *probe = asking->probe;
+	struct question *question = arena_new(asking->target->collect->arena, struct question);
 
-	(void)thread;
 	*question = prctl_ask(probe, "PR_GET_CHILD_SUBREAPER", PR_GET_CHILD_SUBREAPER,
 			      probe_buffer(probe, sizeof(int32_t)));
 	return question;
 }
 
-static int answer_subreaper(struct probe *probe, struct target *target, size_t thread, void *asked,
-			    struct error *err)
+static int answer_subreaper(const struct asking *asking, void *asked, struct error *err)
 {
+	struct target *target = asking->target;
 	struct task *task = target->task;
 	uint64_t value;
 
-	int known = prctl_answer(probe, target, thread, asked, LOSS_SUBREAPER, &value, err);
+	int known = prctl_answer(asking->probe, target, asking->thread, asked, LOSS_SUBREAPER,
+				 &value, err);
 	if (known < 0)
 		return -1;
 	if (known && value) {
@@ -34,14 +35,13 @@ static int answer_subreaper(struct probe *probe, struct target *target, size_t t
 	return 0;
 }
 
-static int plan_subreaper(struct plan *plan, const struct task *task, size_t thread,
-			  struct program *program, struct error *err)
+static int plan_subreaper(const struct planning *planning, struct error *err)
 {
-	(void)plan;
-	(void)thread;
+	const struct task *task = planning->task;
+
 	(void)err;
 	if (task->core->tc->child_subreaper || task->pstree->child_subreaper)
-		program_call(program, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		program_call(planning->program, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return 0;
 }
 

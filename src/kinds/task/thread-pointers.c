@@ -48,11 +48,11 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
-static void *ask(struct probe *probe, struct target *target, size_t thread)
+static void *ask(const struct asking *asking)
 {
-	struct question *question = arena_new(target->collect->arena, struct question);
+	struct probe *probe = asking->probe;
+	struct question *question = arena_new(asking->target->collect->arena, struct question);
 
-	(void)thread;
 	question->address = probe_buffer(probe, sizeof(uint64_t));
 	question->call =
 		probe_ask(probe, SYS_prctl, PR_GET_TID_ADDRESS, question->address, 0, 0, 0);
@@ -80,9 +80,11 @@ static bool find_exit_address(const struct target *target, size_t thread, uint64
 	return true;
 }
 
-static int answer(struct probe *probe, struct target *target, size_t thread, void *asked,
-		  struct error *err)
+static int answer(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	const struct question *question = asked;
 	int64_t result = probe_result(probe, question->call);
 	ThreadInfoX86 *info = target->task->threads[thread]->thread_info;
@@ -112,14 +114,14 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	return 0;
 }
 
-static int plan_pointers(struct plan *plan, const struct task *task, size_t thread,
-			 struct program *program, struct error *err)
+static int plan_pointers(const struct planning *planning, struct error *err)
 {
-	const CoreEntry *core = task->threads[thread];
+	const struct task *task = planning->task;
+	struct program *program = planning->program;
+	const CoreEntry *core = task->threads[planning->thread];
 	const ThreadCoreEntry *state = core->thread_core;
 	char name[NAME_SIZE] = "";
 
-	(void)plan;
 	(void)err;
 	/* Older images name the process only. */
 	strncpy(name, state->comm ? state->comm : task->core->tc->comm, NAME_SIZE - 1);

@@ -13,12 +13,11 @@
 
 enum { PATH_ROOM = 64 };
 
-static void *ask_slack(struct probe *probe, struct target *target, size_t thread)
+static void *ask_slack(const struct asking *asking)
 {
-	struct question *question = arena_new(target->collect->arena, struct question);
+	struct question *question = arena_new(asking->target->collect->arena, struct question);
 
-	(void)thread;
-	*question = prctl_ask(probe, "PR_GET_TIMERSLACK", PR_GET_TIMERSLACK, 0);
+	*question = prctl_ask(asking->probe, "PR_GET_TIMERSLACK", PR_GET_TIMERSLACK, 0);
 	return question;
 }
 
@@ -32,9 +31,11 @@ static bool read_slack(pid_t tid, uint64_t *ret_value)
 	       procfs_numbers(text, 10, ret_value, 1) == 1;
 }
 
-static int answer_slack(struct probe *probe, struct target *target, size_t thread, void *asked,
-			struct error *err)
+static int answer_slack(const struct asking *asking, void *asked, struct error *err)
 {
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
 	ThreadCoreEntry *state = target->task->threads[thread]->thread_core;
 	const struct question *question = asked;
 	uint64_t value;
@@ -51,16 +52,16 @@ static int answer_slack(struct probe *probe, struct target *target, size_t threa
 	return 0;
 }
 
-static int plan_slack(struct plan *plan, const struct task *task, size_t thread,
-		      struct program *program, struct error *err)
+static int plan_slack(const struct planning *planning, struct error *err)
 {
-	const ThreadCoreEntry *state = task->threads[thread]->thread_core;
+	const ThreadCoreEntry *state = planning->task->threads[planning->thread]->thread_core;
 
 	(void)err;
 	/* 0 is that of real-time policies, which have no other; setting 0 means "the default". */
 	if (state->has_timer_slack_ns && state->timer_slack_ns &&
-	    state->timer_slack_ns != plan->facts->timer_slack_ns)
-		program_call(program, SYS_prctl, PR_SET_TIMERSLACK, state->timer_slack_ns, 0, 0, 0);
+	    state->timer_slack_ns != planning->plan->facts->timer_slack_ns)
+		program_call(planning->program, SYS_prctl, PR_SET_TIMERSLACK, state->timer_slack_ns,
+			     0, 0, 0);
 	return 0;
 }
 

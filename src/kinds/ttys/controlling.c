@@ -109,15 +109,14 @@ static void plan_early(struct plan *plan)
 	}
 }
 
-static int plan_foreground(struct plan *plan, const struct task *task, size_t thread,
-			   struct program *program, struct error *err)
+static int plan_foreground(const struct planning *planning, struct error *err)
 {
+	struct plan *plan = planning->plan;
+	const struct task *task = planning->task;
 	const TtyInfoEntry *info =
 		task_leads_session(task) ? terminal_of(plan->snapshot, task) : NULL;
 	uint32_t number;
 
-	(void)thread;
-	(void)program;
 	(void)err;
 	if (task == &plan->snapshot->tasks[0])
 		plan_early(plan);

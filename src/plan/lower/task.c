@@ -8,12 +8,15 @@ int build_stage(struct build *build, enum task_stage stage, const struct task *t
 		struct program *program, struct error *err)
 {
 	const struct task_kind *const *kind = build->plan->kinds->tasks[stage];
+	const struct planning planning = {
+		.plan = build->plan, .task = task, .thread = thread, .program = program
+	};
 
 	for (; kind && *kind; kind++) {
 		if (!(*kind)->plan || (thread > 0 && !(*kind)->per_thread) ||
 		    (task_is_zombie(task) && !(*kind)->of_zombies))
 			continue;
-		if ((*kind)->plan(build->plan, task, thread, program, err))
+		if ((*kind)->plan(&planning, err))
 			return fail_while(err, "task %s: %s", task_name(task), (*kind)->name);
 	}
 	return 0;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Descriptor tables and open file descriptions, from outside: /proc/PID/fd and fdinfo say what a
- * descriptor refers to, kcmp(2) which descriptors refer to the same description. kcmp orders the
- * descriptions of one inode, so finding one among n costs log n calls; what a task inherited from
- * its parent at the same number costs a single one.
+ * descriptor refers to; which of them refer to the same description, descriptions.c finds out.
  *
  * Which kind a description is, and what else belongs to it, is for the kinds to say. What is
  * refused is left out, and looking goes on, so that one dump tells all reasons against it.
  */
 #include "collect/collect.h"
+#include "collect/descriptions.h"
 #include "collect/file-words.h"
 #include "collect/read-ahead.h"
 
@@ -30,23 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY = 256, N_BUCKETS = 1024, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
-
-struct description {
-	pid_t pid; /* a task that has it, and its number there */
-	uint32_t number;
-	uint32_t id; /* 0 if it was refused */
-	FdTypes type;
-};
-
-/* All descriptions of one inode, in kcmp's order. */
-struct inode_bucket {
-	struct inode_bucket *next;
-	dev_t device;
-	ino_t inode;
-	struct description *sorted;
-	size_t count;
-};
+enum { LOOK_EVERY = 256, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
 
 /* What collect_path has registered. */
 struct known_path {
@@ -68,8 +51,7 @@ struct flight {
 
 struct files_state {
 	struct flight *flights, *last_flight;
-	struct inode_bucket *inodes[N_BUCKETS];
-	struct known_path *paths[N_BUCKETS];
+	struct known_path *paths[INODE_BUCKETS];
 };
 
 static struct files_state *state_of(struct collect *collect)
@@ -96,13 +78,6 @@ void collect_refuse_file(struct collect *collect, const char *format, ...)
 	va_end(args);
 	fail_text(&refused, ERR_UNSUPPORTED_FILE, text);
 	collect_pass(collect, &refused);
-}
-
-static size_t bucket_of(const struct stat *stat)
-{
-	uint64_t key = (uint64_t)stat->st_ino * 31 + (uint64_t)stat->st_dev;
-
-	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % N_BUCKETS;
 }
 
 static int fail_gone(const struct target *target, const char *name, struct error *err)
@@ -217,71 +192,6 @@ static int collect_description(struct open_file *file, struct description *descr
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s is %s", file->what, file_in_words(file));
 }
 
-/* ---- Which description it is ---- */
-
-static struct inode_bucket *find_inode(struct collect *collect, const struct stat *stat)
-{
-	struct inode_bucket **first = &state_of(collect)->inodes[bucket_of(stat)];
-
-	for (struct inode_bucket *bucket = *first; bucket; bucket = bucket->next)
-		if (bucket->inode == stat->st_ino && bucket->device == stat->st_dev)
-			return bucket;
-	struct inode_bucket *bucket = arena_new(collect->arena, struct inode_bucket);
-	*bucket = (struct inode_bucket){ .next = *first,
-					 .device = stat->st_dev,
-					 .inode = stat->st_ino };
-	*first = bucket;
-	return bucket;
-}
-
-/* Returns 0, 1 or 2 as kcmp does, or -1 with err. */
-static int compare(const struct target *target, uint32_t number, pid_t pid, uint32_t other,
-		   struct error *err)
-{
-	int order = kernel_kcmp(target->tid, pid, KCMP_OBJECT_FILE, number, other);
-
-	if (order < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot compare descriptor %u of pid %d with %u of pid %d (kcmp)",
-				  number, target->pid, other, pid);
-	return order;
-}
-
-/* Finds the description in the bucket, or makes room for it in its place. */
-static int find_description(const struct open_file *file, struct inode_bucket *bucket,
-			    struct description **ret_found, bool *ret_new, struct error *err)
-{
-	size_t low = 0, high = bucket->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		struct description *description = &bucket->sorted[middle];
-		int order = compare(file->target, file->number, description->pid,
-				    description->number, err);
-		if (order < 0)
-			return -1;
-		if (order == 0) {
-			*ret_found = description;
-			*ret_new = false;
-			return 0;
-		}
-		if (order == 1)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	bucket->sorted = arena_grow(file->target->collect->arena, bucket->sorted, bucket->count,
-				    sizeof *bucket->sorted);
-	memmove(&bucket->sorted[low + 1], &bucket->sorted[low],
-		(bucket->count - low) * sizeof *bucket->sorted);
-	bucket->count++;
-	bucket->sorted[low] =
-		(struct description){ .pid = file->target->tid, .number = file->number };
-	*ret_found = &bucket->sorted[low];
-	*ret_new = true;
-	return 0;
-}
-
 /* ---- Descriptor tables ---- */
 
 static void add_descriptor(struct target *target, struct descriptor_table *table, uint32_t number,
@@ -314,7 +224,7 @@ static int find_inherited(struct target *target, uint32_t number, size_t *cursor
 		++*cursor;
 	if (*cursor == table->n_descriptors || table->descriptors[*cursor]->fd != number)
 		return 0;
-	int order = compare(target, number, parent->tid, number, err);
+	int order = description_compare(target, number, parent->tid, number, err);
 	if (order < 0)
 		return -1;
 	if (order == 0)
@@ -336,8 +246,7 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 				       file->target->held_for, file->link)
 			: arena_printf(file->target->collect->arena, "pid %d: descriptor %u (%s)",
 				       file->target->pid, file->number, file->link);
-	struct inode_bucket *bucket = find_inode(file->target->collect, &file->stat);
-	if (find_description(file, bucket, &description, &is_new, err))
+	if (description_find(file, &description, &is_new, err))
 		return -1;
 	/* One that is refused keeps id 0. */
 	if (is_new && collect_description(file, description, err) &&
@@ -541,88 +450,11 @@ int collect_get_file(const struct open_file *file, struct error *err)
 	return fd;
 }
 
-/* ---- What epoll instances watch ---- */
-
-static struct inode_bucket *find_known_inode(struct collect *collect,
-					     const struct watched_file *watched)
-{
-	const struct stat stat = { .st_dev = watched->device, .st_ino = watched->inode };
-	struct inode_bucket *bucket = state_of(collect)->inodes[bucket_of(&stat)];
-
-	while (bucket && (bucket->inode != watched->inode || bucket->device != watched->device))
-		bucket = bucket->next;
-	return bucket;
-}
-
-/* The kernel puts them in the same order as by kcmp of two descriptors. */
-int collect_find_watched(struct collect *collect, const struct target *target, uint32_t number,
-			 uint32_t watched_as, uint32_t offset, struct watched_file *watched,
-			 struct error *err)
-{
-	const struct kcmp_slot slot = { number, watched_as, offset };
-	struct inode_bucket *bucket = find_known_inode(collect, watched);
-	size_t low = 0, high = bucket ? bucket->count : 0;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct description *at = &bucket->sorted[middle];
-		int order = kernel_kcmp(at->pid, target->tid, KCMP_OBJECT_EPOLL, at->number,
-					(unsigned long)(uintptr_t)&slot);
-		if (order < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "cannot compare what descriptor %u of pid %d watches "
-					  "(kcmp)",
-					  number, target->pid);
-		if (order == 0) {
-			watched->found = true;
-			watched->id = at->id;
-			watched->pid = at->pid;
-			watched->number = at->number;
-			return 0;
-		}
-		if (order == 2)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return 0;
-}
-
-void collect_find_inode(struct collect *collect, struct watched_file *watched)
-{
-	const struct inode_bucket *bucket = find_known_inode(collect, watched);
-
-	for (size_t i = 0; bucket && i < bucket->count && !watched->found; i++) {
-		const struct description *at = &bucket->sorted[i];
-		if (!at->id)
-			continue;
-		watched->found = true;
-		watched->id = at->id;
-		watched->pid = at->pid;
-		watched->number = at->number;
-	}
-}
-
-int collect_get_watched(const struct watched_file *watched, struct error *err)
-{
-	/* PIDFD_THREAD, 6.9; before, the first thread of a process. */
-	autoclose int pidfd = kernel_pidfd_open(watched->pid, 0);
-	int fd;
-
-	if (pidfd < 0)
-		pidfd = kernel_pidfd_open(watched->pid, O_EXCL);
-	fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)watched->number, 0);
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot get descriptor %u of pid %d",
-				  watched->number, watched->pid);
-	return fd;
-}
-
 /* ---- Files that are not descriptors ---- */
 
 static struct known_path *find_path(struct files_state *state, const struct open_file *file)
 {
-	for (struct known_path *path = state->paths[bucket_of(&file->stat)]; path;
+	for (struct known_path *path = state->paths[inode_bucket_of(&file->stat)]; path;
 	     path = path->next)
 		if (path->inode == file->stat.st_ino && path->device == file->stat.st_dev &&
 		    path->flags == file->flags && path->mount_id == file->mount_id &&
@@ -633,7 +465,7 @@ static struct known_path *find_path(struct files_state *state, const struct open
 
 static void remember_path(struct collect *collect, const struct open_file *file, uint32_t id)
 {
-	struct known_path **first = &state_of(collect)->paths[bucket_of(&file->stat)];
+	struct known_path **first = &state_of(collect)->paths[inode_bucket_of(&file->stat)];
 	struct known_path *path = arena_new(collect->arena, struct known_path);
 
 	*path = (struct known_path){

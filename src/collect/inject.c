@@ -8,25 +8,14 @@
  *  - The stub (arch/stub.h) and the interpreter are written behind the content of the vdso page,
  *    which is private to the task, executable in every task, and writable through /proc/PID/mem.
  *    A thread whose rip is there belongs to a nestor that died.
- *  - To enter: registers, then the mask, then PTRACE_CONT. The stub blocks signals itself first,
- *    in case we die in between.
- *  - A trap is a signal that is ignored by default, sent by the thread to itself: an untraced
- *    thread does not notice it. A task that handles or awaits every such signal gets none: there
- *    the stub waits, bounded, in a loop, and PTRACE_INTERRUPT shows whether it has come so far;
- *    then it is moved to the end of the loop, as if it had trapped. Never PTRACE_SINGLESTEP (the
- *    trap flag stays on when the tracer dies), never PTRACE_SYSCALL (its stop is a SIGTRAP that
- *    kills), no signal frames (they lose the restart block of interrupted calls and need room on
- *    the stack).
- *  - To leave: registers with rip at the end of the stub, where only mask and scratch registers
- *    are left to be loaded; then the mask; then the registers as they were, orig_rax included, so
- *    that the kernel itself restarts an interrupted call.
+ *  - How a thread gets there and back: inject-thread.c.
  *  - The arena counts against the task's own limits. Where it finds no room, the stub maps it once
  *    more, shared, which RLIMIT_DATA does not count, and lifts the soft limit of its address space
  *    for the moment: itself, so that the limit is put back also if we die.
  *  - Threads other than the leader use a second part of the stub one after another. While one is
  *    at work a word in the arena says so: a leader left alone waits for it before it unmaps.
  */
-#include "collect/inject.h"
+#include "collect/inject-thread.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/stub.h"
 #include "arch/x86_64/vdso.h"
@@ -37,47 +26,22 @@
 #include "collect/wait.h"
 #include "program/interpreter/interpreter.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	CODE_ALIGNMENT = 16,
-	CODE_ROOM = 4096, /* the stub and the interpreter together are much smaller */
-	MASK_SIZE = 8,
-	LOOK_PAUSE = 300000, /* nanoseconds between looks at a thread that does not trap */
-	FAULT_SIGNALS = 1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) |
-			1 << (SIGFPE - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGSYS - 1),
 	STOP_SIGNALS =
 		1 << (SIGSTOP - 1) | 1 << (SIGTSTP - 1) | 1 << (SIGTTIN - 1) | 1 << (SIGTTOU - 1),
 	UNFIT_SIGNALS = FAULT_SIGNALS | STOP_SIGNALS | 1 << (SIGKILL - 1) | 1 << (SIGCONT - 1) |
 			1 << (SIGABRT - 1),
 };
-
-/* Where a trap stops a thread, or else it waits to be looked at, and where that ends: see stub.S.
- */
-struct trap_place {
-	const uint8_t *waits, *waited;
-};
-
-static const struct trap_place leader_mapped = { stub_leader_mapped_waits, stub_leader_mapped };
-static const struct trap_place leader_unmapped = { stub_leader_unmapped_waits,
-						   stub_leader_unmapped };
-static const struct trap_place thread_left = { stub_thread_left_waits, stub_thread_left };
-
-static uint64_t signal_bit(int signal)
-{
-	return UINT64_C(1) << (signal - 1);
-}
 
 static size_t code_size(void)
 {
@@ -85,7 +49,7 @@ static size_t code_size(void)
 }
 
 /* The target's vdso is the same image as ours, or has at least passed as one (seize.c). */
-static uint64_t code_address(const struct target *target)
+uint64_t injection_code_address(const struct target *target)
 {
 	const uint8_t *own = vdso_own();
 	size_t content = own ? vdso_content_size(own) : 0;
@@ -98,21 +62,15 @@ static uint64_t code_address(const struct target *target)
 
 bool injection_is_inside(const struct target *target, uint64_t rip)
 {
-	uint64_t code = code_address(target);
+	uint64_t code = injection_code_address(target);
 
 	return code && rip >= code && rip < target->vdso_end;
 }
 
-/* Is it the one that maps the arena: the leader, if it is alive? */
-static bool leads(const struct injection *injection, size_t thread)
-{
-	return thread == injection->target->living;
-}
-
-static uint64_t address_of(const struct injection *injection, const uint8_t *symbol)
-{
-	return injection->code + stub_offset(symbol);
-}
+static const struct trap_place leader_mapped = { stub_leader_mapped_waits, stub_leader_mapped };
+static const struct trap_place leader_unmapped = { stub_leader_unmapped_waits,
+						   stub_leader_unmapped };
+static const struct trap_place thread_left = { stub_thread_left_waits, stub_thread_left };
 
 static uint64_t status_mask(const char *status, const char *key)
 {
@@ -136,7 +94,7 @@ static pid_t innermost_id(const char *status, const char *key)
  * says so. Best is one that no thread blocks: then a genuine one, coming now, is as little
  * noticed as ours. 0 if there is none.
  */
-static int choose_trap_signal(const struct target *target)
+int injection_choose_signal(const struct target *target)
 {
 	static const int by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
 	const char *status = target->status;
@@ -161,12 +119,6 @@ static int choose_trap_signal(const struct target *target)
 			return __builtin_ctzll(candidates) + 1;
 	}
 	return 0;
-}
-
-/* What is blocked at work: all but the trap signal. */
-static uint64_t run_mask(const struct injection *injection)
-{
-	return injection->trap_signal ? ~signal_bit(injection->trap_signal) : UINT64_MAX;
 }
 
 /* Behind its content the page must be ours to use: empty, or left by a nestor that was killed. */
@@ -212,25 +164,26 @@ int injection_prepare(struct injection *injection, struct target *target, size_t
 	*injection = (struct injection){
 		.target = target,
 		.arena_size = arena_size,
-		.code = code_address(target),
+		.code = injection_code_address(target),
 		.deadline = deadline,
 	};
 	injection->mem_fd = -1;
 	if (check_room(injection, err) < 0)
 		return -1;
-	injection->trap_signal = choose_trap_signal(target);
+	injection->trap_signal = injection_choose_signal(target);
 	return 0;
 }
 
 uint64_t injection_call_ip(const struct injection *injection)
 {
-	return address_of(injection, stub_end) + INTERPRETER_SYSCALL_OFFSET + SYSCALL_INSTRUCTION;
+	return injection_address(injection, stub_end) + INTERPRETER_SYSCALL_OFFSET +
+	       SYSCALL_INSTRUCTION;
 }
 
 uint64_t injection_leave_address(const struct injection *injection, size_t thread)
 {
-	return address_of(injection,
-			  leads(injection, thread) ? stub_leader_leave : stub_thread_leave);
+	return injection_address(injection, injection_leads(injection, thread) ? stub_leader_leave
+									       : stub_thread_leave);
 }
 
 /* Which calls the stub itself makes, with what is known of their arguments. */
@@ -263,165 +216,6 @@ bool injection_permitted(const struct injection *injection, size_t thread,
 	return true;
 }
 
-/*
- * Half-way a task cannot be left: what fails for another reason than that the thread is gone, or
- * runs, is tried once more.
- */
-static long trace(enum __ptrace_request request, pid_t tid, const void *address, const void *data)
-{
-	long result = ptrace(request, tid, address, data);
-
-	return result < 0 && errno != ESRCH ? ptrace(request, tid, address, data) : result;
-}
-
-static int get_registers(pid_t tid, struct user_regs_struct *regs)
-{
-	struct iovec vector = { regs, sizeof *regs };
-
-	return trace(PTRACE_GETREGSET, tid, (const void *)NT_PRSTATUS, &vector) < 0 ? -1 : 0;
-}
-
-static int set_registers(pid_t tid, const struct user_regs_struct *regs)
-{
-	struct iovec vector = { (void *)regs, sizeof *regs };
-
-	return trace(PTRACE_SETREGSET, tid, (const void *)NT_PRSTATUS, &vector) < 0 ? -1 : 0;
-}
-
-/* The thread was killed, or is not stopped, or is half-way: it comes home by itself, if at all. */
-static int fail_lost(struct injection *injection, pid_t tid, struct error *err)
-{
-	injection->lost = true;
-	return fail_errno(err, ERR_TREE_CHANGED, "lost thread %d of task %d while asking it", tid,
-			  injection->target->pid);
-}
-
-/* Registers, mask, go: in this order. */
-static int enter(struct injection *injection, size_t thread, const struct user_regs_struct *regs,
-		 struct error *err)
-{
-	pid_t tid = injection->target->threads[thread].tid;
-	uint64_t mask = run_mask(injection);
-
-	if (set_registers(tid, regs) < 0 ||
-	    trace(PTRACE_SETSIGMASK, tid, (const void *)MASK_SIZE, &mask) < 0 ||
-	    trace(PTRACE_CONT, tid, NULL, NULL) < 0)
-		return fail_lost(injection, tid, err);
-	return 0;
-}
-
-/* Puts a thread that has trapped back to where it was found, in three harmless steps. */
-static int leave(struct injection *injection, size_t thread, struct error *err)
-{
-	struct target_thread *where = &injection->target->threads[thread];
-	struct user_regs_struct regs = where->regs;
-
-	regs.rip = address_of(injection,
-			      leads(injection, thread) ? stub_leader_unmask : stub_thread_unmask);
-	regs.orig_rax = UINT64_MAX;
-	if (set_registers(where->tid, &regs) < 0 ||
-	    trace(PTRACE_SETSIGMASK, where->tid, (const void *)MASK_SIZE, &where->signal_mask) <
-		    0 ||
-	    set_registers(where->tid, &where->regs) < 0)
-		return fail_lost(injection, where->tid, err);
-	return 0;
-}
-
-/* The same answers as judge_stop, for a stop that tells nothing but where the thread is. */
-static int judge_look(struct injection *injection, pid_t tid, const struct trap_place *place,
-		      struct user_regs_struct *ret_regs, struct error *err)
-{
-	if (get_registers(tid, ret_regs) < 0)
-		return fail_lost(injection, tid, err);
-	if (!injection_is_inside(injection->target, ret_regs->rip)) {
-		injection->lost = true;
-		return fail(err, ERR_PROBE_FAILED,
-			    "thread %d of task %d has stopped waiting for us", tid,
-			    injection->target->pid);
-	}
-	if (ret_regs->rip < address_of(injection, place->waits) ||
-	    ret_regs->rip > address_of(injection, place->waited))
-		return 0;
-	/* If we die from here on, it does not wait any longer. */
-	ret_regs->rip = address_of(injection, place->waited);
-	ret_regs->orig_rax = UINT64_MAX;
-	return set_registers(tid, ret_regs) < 0 ? fail_lost(injection, tid, err) : 1;
-}
-
-/* What to do with a stop: 1 it is our trap, 0 go on waiting, -1 the thread is no longer ours. */
-static int judge_stop(struct injection *injection, pid_t tid, int status,
-		      const struct trap_place *place, struct user_regs_struct *ret_regs,
-		      struct error *err)
-{
-	int signal = WSTOPSIG(status), verdict = 0;
-
-	if (!WIFSTOPPED(status)) {
-		injection->lost = true;
-		return fail(err, ERR_TREE_CHANGED, "task %d was ended while it was being asked",
-			    injection->target->pid);
-	}
-	if (status >> 16) { /* a stop of the whole group, or our own PTRACE_INTERRUPT */
-		signal = 0;
-		if (injection->trap_signal == 0)
-			verdict = judge_look(injection, tid, place, ret_regs, err);
-		if (verdict)
-			return verdict;
-	} else if (signal == injection->trap_signal) {
-		if (get_registers(tid, ret_regs) < 0)
-			return fail_lost(injection, tid, err);
-		if (ret_regs->rip == address_of(injection, place->waits))
-			return 1;
-		/* A genuine one: the task ignores it. */
-	} else if (signal < 32 && FAULT_SIGNALS & signal_bit(signal)) {
-		return fail(err, ERR_PROBE_FAILED, "injected code got signal %d in task %d", signal,
-			    injection->target->pid);
-	} else { /* SIGSTOP, which cannot be blocked: later */
-		injection->resend |= signal_bit(signal);
-		signal = 0;
-	}
-	if (trace(PTRACE_CONT, tid, NULL, (const void *)(long)signal) < 0)
-		return fail_lost(injection, tid, err);
-	return 0;
-}
-
-/* As wait_for; a thread that does not trap is told to stop again and again. */
-static int wait_stop(const struct injection *injection, pid_t tid, int *ret_status)
-{
-	if (injection->trap_signal)
-		return wait_for(tid, injection->deadline, ret_status);
-	for (;;) {
-		uint64_t look = wait_clock() + LOOK_PAUSE;
-		bool last = look >= injection->deadline;
-		int found = wait_for(tid, last ? injection->deadline : look, ret_status);
-
-		if (found != 0 || last)
-			return found;
-		trace(PTRACE_INTERRUPT, tid, NULL, NULL);
-	}
-}
-
-static int wait_trap(struct injection *injection, size_t thread, const struct trap_place *place,
-		     struct user_regs_struct *ret_regs, struct error *err)
-{
-	pid_t tid = injection->target->threads[thread].tid;
-	int verdict = 0;
-
-	while (verdict == 0) {
-		int status, found = wait_stop(injection, tid, &status);
-
-		if (found < 0)
-			return fail_lost(injection, tid, err);
-		if (found == 0) {
-			injection->lost = true;
-			return fail(err, ERR_STOP_TIMEOUT,
-				    "thread %d of task %d did not answer within the timeout", tid,
-				    injection->target->pid);
-		}
-		verdict = judge_stop(injection, tid, status, place, ret_regs, err);
-	}
-	return verdict < 0 ? -1 : 0;
-}
-
 static void put_context(uint8_t *code, const uint8_t *symbol, const uint8_t *origin,
 			const struct target_thread *thread)
 {
@@ -445,7 +239,8 @@ static struct user_regs_struct work_registers(const struct injection *injection,
 {
 	const struct target *target = injection->target;
 	const struct target_thread *where = &target->threads[thread];
-	struct user_regs_struct regs = stub_registers(&where->regs, address_of(injection, symbol));
+	struct user_regs_struct regs =
+		stub_registers(&where->regs, injection_address(injection, symbol));
 
 	regs.r12 = injection->arena;
 	regs.r13 = (uint64_t)innermost_id(target->status, "NStgid:");
@@ -457,7 +252,7 @@ static struct user_regs_struct work_registers(const struct injection *injection,
 int injection_start(struct injection *injection, struct error *err)
 {
 	uint8_t code[CODE_ROOM];
-	uint64_t mask = run_mask(injection), size = injection->arena_size;
+	uint64_t mask = injection_run_mask(injection), size = injection->arena_size;
 	uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	uint64_t owner = (uint64_t)getpid();
 	size_t leader = injection->target->living;
@@ -477,10 +272,10 @@ int injection_start(struct injection *injection, struct error *err)
 	injection->lost = write_code(injection, injection->code, code, code_size(), err) < 0;
 	if (injection->lost)
 		return -1; /* nothing has been moved there: a part of it is harmless */
-	return enter(injection, leader, &regs, err);
+	return injection_enter(injection, leader, &regs, err);
 }
 
-static int get_filters(const struct injection *injection, struct seccomp_filters *ret_filters)
+int injection_filters(const struct injection *injection, struct seccomp_filters *ret_filters)
 {
 	struct error unused = { 0 };
 
@@ -524,17 +319,17 @@ static int map_again(struct injection *injection, struct user_regs_struct *ret_r
 	struct seccomp_filters filters;
 
 	limits[0].rlim_cur = own.rlim_cur == own.rlim_max ? 0 : own.rlim_max;
-	if (get_filters(injection, &filters) < 0 ||
+	if (injection_filters(injection, &filters) < 0 ||
 	    !seccomp_permits_any(&filters, SYS_mmap, map_args, 0x3f) ||
 	    !seccomp_permits_any(&filters, SYS_prlimit64, limit_args, 0xb))
 		return 0;
-	if (write_code(injection, address_of(injection, stub_map_flags), &flags, sizeof flags,
-		       err) < 0 ||
-	    write_code(injection, address_of(injection, stub_limits), limits, sizeof limits, err) <
-		    0)
+	if (write_code(injection, injection_address(injection, stub_map_flags), &flags,
+		       sizeof flags, err) < 0 ||
+	    write_code(injection, injection_address(injection, stub_limits), limits, sizeof limits,
+		       err) < 0)
 		return -1;
-	if (enter(injection, target->living, &regs, err) < 0 ||
-	    wait_trap(injection, target->living, &leader_mapped, ret_regs, err) < 0) {
+	if (injection_enter(injection, target->living, &regs, err) < 0 ||
+	    injection_wait_trap(injection, target->living, &leader_mapped, ret_regs, err) < 0) {
 		injection->lost = true;
 		return -1;
 	}
@@ -564,7 +359,8 @@ int injection_started(struct injection *injection, struct error *err)
 {
 	struct user_regs_struct regs;
 
-	if (wait_trap(injection, injection->target->living, &leader_mapped, &regs, err) < 0) {
+	if (injection_wait_trap(injection, injection->target->living, &leader_mapped, &regs, err) <
+	    0) {
 		injection->lost = true; /* what it has mapped we do not know */
 		return -1;
 	}
@@ -592,33 +388,31 @@ static int run_thread(struct injection *injection, size_t thread, struct user_re
 	memcpy(code, stub_thread_start, size);
 	put_context(code, stub_thread_context, stub_thread_start,
 		    &injection->target->threads[thread]);
-	if (write_code(injection, address_of(injection, stub_thread_start), code, size, err) < 0)
+	if (write_code(injection, injection_address(injection, stub_thread_start), code, size,
+		       err) < 0)
 		return -1;
 	if (!mark_active(injection, 1))
 		return fail_errno(err, ERR_PROBE_FAILED, "cannot write into task %d",
 				  injection->target->pid);
-	if (enter(injection, thread, regs, err) == 0)
+	if (injection_enter(injection, thread, regs, err) == 0)
 		return 0;
 	/* Nobody is at work, so the leader need not wait for it; unless it goes there by itself. */
-	if (leave(injection, thread, err) == 0)
+	if (injection_leave(injection, thread, err) == 0)
 		mark_active(injection, 0);
 	return -1;
 }
 
 int injection_run(struct injection *injection, size_t thread, uint64_t first_op, struct error *err)
 {
-	const uint8_t *entry = leads(injection, thread) ? stub_end : stub_thread_enter;
+	const uint8_t *entry = injection_leads(injection, thread) ? stub_end : stub_thread_enter;
 	struct user_regs_struct regs = work_registers(injection, thread, entry);
-	pid_t tid = injection->target->threads[thread].tid;
 
 	regs.rbx = injection->arena;
 	regs.rbp = first_op;
-	if (!leads(injection, thread))
+	if (!injection_leads(injection, thread))
 		return run_thread(injection, thread, &regs, err);
 	/* The leader has its mask and its way back already. */
-	if (set_registers(tid, &regs) < 0 || trace(PTRACE_CONT, tid, NULL, NULL) < 0)
-		return fail_lost(injection, tid, err);
-	return 0;
+	return injection_go(injection, thread, &regs, err);
 }
 
 int injection_ran(struct injection *injection, size_t thread, struct error *err)
@@ -626,119 +420,22 @@ int injection_ran(struct injection *injection, size_t thread, struct error *err)
 	struct user_regs_struct regs;
 	int failed;
 
-	if (leads(injection, thread))
-		return wait_trap(injection, thread, &leader_mapped, &regs, err);
-	failed = wait_trap(injection, thread, &thread_left, &regs, err);
+	if (injection_leads(injection, thread))
+		return injection_wait_trap(injection, thread, &leader_mapped, &regs, err);
+	failed = injection_wait_trap(injection, thread, &thread_left, &regs, err);
 	if (injection->lost)
 		return -1;
-	return leave(injection, thread, err) < 0 || failed ? -1 : 0;
+	return injection_leave(injection, thread, err) < 0 || failed ? -1 : 0;
 }
 
 int injection_finish(struct injection *injection, struct error *err)
 {
 	size_t leader = injection->target->living;
-	pid_t tid = injection->target->threads[leader].tid;
 	struct user_regs_struct regs = work_registers(injection, leader, stub_leader_unmap);
 
 	if (injection->lost || injection->arena == 0)
 		return injection->lost ? -1 : 0;
-	if (set_registers(tid, &regs) < 0 || trace(PTRACE_CONT, tid, NULL, NULL) < 0)
-		return fail_lost(injection, tid, err);
-	return 0;
-}
-
-/* Is it our stub, apart from the data in it? */
-static bool is_our_stub(const uint8_t *code)
-{
-	const struct {
-		const uint8_t *start, *end;
-	} parts[] = {
-		{ stub_start, stub_run_mask },
-		{ stub_leader_enter, stub_leader_context },
-		{ stub_thread_start, stub_thread_context },
-	};
-
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-		if (memcmp(code + stub_offset(parts[i].start), parts[i].start,
-			   (size_t)(parts[i].end - parts[i].start)))
-			return false;
-	return true;
-}
-
-/* What a leader inside of the stub had mapped; 0 if nothing is there, or any more. */
-static uint64_t arena_left(const struct injection *injection, const struct user_regs_struct *regs)
-{
-	const uint64_t stub_ends = address_of(injection, stub_end);
-
-	if (regs->rip == address_of(injection, stub_leader_has_mapped))
-		return (int64_t)regs->rax > 0 ? regs->rax : 0;
-	/* From there on it is at work, in the interpreter behind the stub too. */
-	if (regs->rip < stub_ends && (regs->rip < address_of(injection, stub_leader_has_mapped) ||
-				      regs->rip > address_of(injection, stub_leader_unmaps)))
-		return 0;
-	return (int64_t)regs->r12 > 0 ? regs->r12 : 0;
-}
-
-/* The filters have let the earlier nestor do the same; but that may have chosen another signal. */
-static bool may_unmap(const struct injection *injection)
-{
-	const struct target *target = injection->target;
-	struct seccomp_filters filters;
-
-	return get_filters(injection, &filters) == 0 &&
-	       injection_permitted(injection, target->living, &filters);
-}
-
-/* Lets the leader unmap the arena, and takes it home; its registers are its own already. */
-static bool unmap_left(struct injection *injection)
-{
-	struct error unused = { 0 };
-
-	injection->mem_fd = target_open_mem(injection->target, &unused);
-	if (injection->mem_fd < 0)
-		return false;
-	if (injection_finish(injection, &unused) < 0) {
-		close(injection->mem_fd);
-		return false;
-	}
-	return injection_finished(injection, &unused) == 0;
-}
-
-bool injection_recover(struct target *target, size_t thread, uint64_t deadline)
-{
-	struct injection injection = { .target = target,
-				       .code = code_address(target),
-				       .deadline = deadline };
-	struct target_thread *where = &target->threads[thread];
-	bool leader = leads(&injection, thread);
-	const uint8_t *place = leader ? stub_leader_context : stub_thread_context;
-	struct iovec remote = { (void *)injection.code, stub_offset(stub_end) };
-	struct stub_context context;
-	struct rlimit limits[2];
-	struct error unused = { 0 };
-	uint8_t code[CODE_ROOM];
-	struct iovec local = { code, remote.iov_len };
-
-	if (process_vm_readv(target->tid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len ||
-	    !is_our_stub(code))
-		return false;
-	injection.arena = leader ? arena_left(&injection, &where->regs) : 0;
-	memcpy(limits, code + stub_offset(stub_limits), sizeof limits);
-	/* Only between these two it has more room than its own. */
-	if (leader && limits[0].rlim_cur &&
-	    where->regs.rip < address_of(&injection, stub_leader_leave) &&
-	    prlimit(target->pid, RLIMIT_AS, &limits[1], NULL) < 0)
-		return false;
-	memcpy(&injection.arena_size, code + stub_offset(stub_arena_size),
-	       sizeof injection.arena_size);
-	memcpy(&context, code + stub_offset(place), sizeof context);
-	stub_context_load(&context, &where->regs);
-	where->signal_mask = context.signal_mask;
-	if (injection.arena == 0)
-		return leave(&injection, thread, &unused) == 0;
-	injection.trap_signal = choose_trap_signal(target);
-	return may_unmap(&injection) ? unmap_left(&injection)
-				     : leave(&injection, thread, &unused) == 0;
+	return injection_go(injection, leader, &regs, err);
 }
 
 /* Signals that came at an awkward moment; those of the whole process, as SIGSTOP always is. */
@@ -766,8 +463,8 @@ static int come_back(struct injection *injection, struct error *err)
 	if (injection->lost)
 		return -1;
 	if (injection->arena != 0)
-		failed = wait_trap(injection, leader, &leader_unmapped, &regs, err);
-	if (injection->lost || leave(injection, leader, err) < 0)
+		failed = injection_wait_trap(injection, leader, &leader_unmapped, &regs, err);
+	if (injection->lost || injection_leave(injection, leader, err) < 0)
 		return -1;
 	/* From here on nobody can come by; and the next dump finds the page as the kernel made it.
 	 */

@@ -389,26 +389,26 @@ int archive_add_tree(struct archive_writer *writer, const struct archive_tree *t
 		      : add_directory(writer, fd, path, err);
 }
 
-static int add_removed_file(struct archive_writer *writer, const char *place, struct entry *entry,
-			    struct error *err)
+static int add_file_alone(struct archive_writer *writer, const char *place, struct entry *entry,
+			  struct error *err)
 {
 	/* Of anything else opening would not be without effect. */
 	autoclose int fd = open(place, O_RDONLY | O_NOATIME | O_CLOEXEC);
 
 	if (fd < 0)
-		return fail_errno(err, ERR_IO, "cannot open the removed %s", entry->path);
+		return fail_errno(err, ERR_IO, "cannot open %s", entry->path);
 	entry->size = (uint64_t)entry->stat.st_size;
 	return put_entry(writer, entry, err) || put_content(writer, fd, entry, err) ? -1 : 0;
 }
 
-int archive_add_removed(struct archive_writer *writer, int path_fd, const char *path,
-			struct error *err)
+int archive_add_alone(struct archive_writer *writer, int path_fd, const char *path,
+		      struct error *err)
 {
 	struct entry entry = { .path = arena_printf(&writer->arena, "./%s", path) };
 	char place[64], target[PATH_MAX];
 
 	if (fstat(path_fd, &entry.stat))
-		return fail_errno(err, ERR_IO, "cannot look at the removed %s", path);
+		return fail_errno(err, ERR_IO, "cannot look at %s", path);
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
 	writer->length = 0;
@@ -419,15 +419,15 @@ int archive_add_removed(struct archive_writer *writer, int path_fd, const char *
 	if (entry.type == TAR_SYMBOLIC_LINK) {
 		ssize_t size = readlinkat(path_fd, "", target, sizeof target - 1);
 		if (size < 0)
-			return fail_errno(err, ERR_IO, "cannot read the removed link %s", path);
+			return fail_errno(err, ERR_IO, "cannot read the link %s", path);
 		target[size] = '\0';
 		entry.link = target;
 		return put_entry(writer, &entry, err);
 	}
 	snprintf(place, sizeof place, "/proc/self/fd/%d", path_fd);
 	if (add_attributes(writer, place, true, err))
-		return fail_while(err, "the removed %s", path);
-	return S_ISREG(entry.stat.st_mode) ? add_removed_file(writer, place, &entry, err)
+		return fail_while(err, "%s", path);
+	return S_ISREG(entry.stat.st_mode) ? add_file_alone(writer, place, &entry, err)
 					   : put_entry(writer, &entry, err);
 }
 

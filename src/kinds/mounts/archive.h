@@ -14,7 +14,7 @@
 
 struct archive_writer;
 
-/* `file_fd` is borrowed; with_removed: archive_add_removed will be called. NULL with err. */
+/* `file_fd` is borrowed; with_removed: what was removed will be added, too. NULL with err. */
 struct archive_writer *archive_writer_new(int file_fd, bool with_removed, struct error *err);
 /*
  * Adds a directory and all that is in it; `prefix` ("", "a/b") is where it is in the archive. What
@@ -29,9 +29,12 @@ struct archive_tree {
 };
 int archive_add_tree(struct archive_writer *writer, const struct archive_tree *tree,
 		     struct error *err);
-/* Adds what has no name any more under this one; a directory that was removed is empty. */
-int archive_add_removed(struct archive_writer *writer, int path_fd, const char *path,
-			struct error *err);
+/*
+ * Adds one thing under this name: what has no name any more (a directory that was removed is
+ * empty), or is no directory.
+ */
+int archive_add_alone(struct archive_writer *writer, int path_fd, const char *path,
+		      struct error *err);
 /* Frees it; the archive is complete if this gives 0. */
 int archive_writer_end(struct archive_writer *writer, struct error *err);
 

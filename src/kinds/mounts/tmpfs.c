@@ -10,6 +10,7 @@
 #include "images/images.h"
 #include "collect/collect.h"
 #include "kinds/mounts/archive.h"
+#include "kinds/mounts/make.h"
 #include "model/records.h"
 
 #include <errno.h>
@@ -33,26 +34,43 @@ static bool is_shown(const struct live_superblock *superblock, size_t index)
 	return false;
 }
 
-/* Of what is shown, each directory once; what is covered in one may be seen by way of another. */
+/* Of what is shown, each thing once; what is covered in one may be seen by way of another. */
 struct shown {
 	const char *root;
 	int fd;
 };
 
+enum { NOT_TRIED = -2 };
+
 struct showing {
 	const struct live_superblock *superblock;
+	int *copies; /* like its mounts */
 	struct shown *shown;
 	size_t n_shown;
 };
 
-/* A copy of one of the mounts that show the same, without what is mounted below it. */
-static int open_copy(const struct live_superblock *superblock, const char *root)
+static int copy_of(struct showing *showing, size_t index)
 {
+	int *copy = &showing->copies[index];
+
+	if (*copy == NOT_TRIED)
+		*copy = live_mount_copy(&showing->superblock->mounts[index]);
+	return *copy;
+}
+
+/*
+ * A copy of one of the mounts that show it. Others may be mounted for good in one and not in the
+ * next, and which comes first is a matter of their numbers: so it is tried until nothing covers it.
+ */
+static int open_shown(struct showing *showing, const char *path)
+{
+	const struct live_superblock *superblock = showing->superblock;
+
 	for (size_t i = 0; i < superblock->n_mounts; i++) {
 		const struct mount_line *line = superblock->mounts[i].line;
-		int fd = line->removed || strcmp(line->root, root) != 0
-				 ? -1
-				 : live_mount_copy(&superblock->mounts[i]);
+		const char *below = line->removed ? NULL : path_below(path, line->root);
+		int copy = below ? copy_of(showing, i) : -1;
+		int fd = copy < 0 ? -1 : mount_open_on(copy, below, O_PATH | O_NOFOLLOW);
 		if (fd >= 0)
 			return fd;
 	}
@@ -67,7 +85,7 @@ static bool show(struct showing *showing, const char *root)
 	for (size_t i = 0; i < showing->n_shown; i++)
 		if (strcmp(showing->shown[i].root, root) == 0)
 			return true;
-	int fd = open_copy(showing->superblock, root);
+	int fd = open_shown(showing, root);
 	if (fd < 0)
 		return false;
 	showing->shown =
@@ -76,25 +94,21 @@ static bool show(struct showing *showing, const char *root)
 	return true;
 }
 
-/* Something that is mounted below it shows it, or a part of it. */
+/* Another mount shows it, or parts of it. */
 static bool show_covered(void *data, const char *path)
 {
 	struct showing *showing = data;
 	const struct live_superblock *superblock = showing->superblock;
 	const char *covered = arena_printf(superblock->collect->arena, "/%s", path);
-	bool whole = false;
 
+	if (show(showing, covered))
+		return true;
 	for (size_t i = 0; i < superblock->n_mounts; i++) {
-		const struct mount_line *line = superblock->mounts[i].line;
-		if (!line->removed && strcmp(line->root, covered) == 0)
-			whole = whole || show(showing, line->root);
-	}
-	for (size_t i = 0; i < superblock->n_mounts && !whole; i++) {
 		const struct mount_line *line = superblock->mounts[i].line;
 		if (!line->removed && path_below(line->root, covered))
 			show(showing, line->root);
 	}
-	return whole;
+	return false;
 }
 
 static int add_one(struct showing *showing, struct archive_writer *writer, size_t index,
@@ -108,30 +122,45 @@ static int add_one(struct showing *showing, struct archive_writer *writer, size_
 	};
 	struct stat stat;
 
-	if (fstat(tree.root_fd, &stat) || !S_ISDIR(stat.st_mode))
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is a file of a file system of which nothing else is seen",
-			    showing->superblock->what);
-	return archive_add_tree(writer, &tree, err);
+	if (fstat(tree.root_fd, &stat))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at what it shows");
+	return S_ISDIR(stat.st_mode) ? archive_add_tree(writer, &tree, err)
+				     : archive_add_alone(writer, tree.root_fd, tree.prefix, err);
+}
+
+static int add_all(struct showing *showing, struct archive_writer *writer, struct error *err)
+{
+	const struct live_superblock *superblock = showing->superblock;
+
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (!superblock->mounts[i].line->removed && !is_shown(superblock, i) &&
+		    !show(showing, superblock->mounts[i].line->root))
+			return fail(err, ERR_UNSUPPORTED_MOUNT,
+				    "%s is hidden by other mounts, so its content cannot be seen",
+				    superblock->what);
+	/* What is added finds more. */
+	for (size_t i = 0; i < showing->n_shown; i++)
+		if (add_one(showing, writer, i, err))
+			return -1;
+	return 0;
 }
 
 static int add_shown(const struct live_superblock *superblock, struct archive_writer *writer,
 		     struct error *err)
 {
-	struct showing showing = { .superblock = superblock };
-	int result = 0;
+	size_t n = superblock->n_mounts;
+	struct showing showing = {
+		.superblock = superblock,
+		.copies = arena_array(superblock->collect->arena, int, n),
+	};
 
-	for (size_t i = 0; i < superblock->n_mounts && !result; i++)
-		if (!superblock->mounts[i].line->removed && !is_shown(superblock, i) &&
-		    !show(&showing, superblock->mounts[i].line->root))
-			result = fail(err, ERR_UNSUPPORTED_MOUNT,
-				      "%s is hidden by other mounts, so its content cannot be seen",
-				      superblock->what);
-	for (size_t i = 0; i < showing.n_shown; i++) {
-		if (!result)
-			result = add_one(&showing, writer, i, err);
+	for (size_t i = 0; i < n; i++)
+		showing.copies[i] = NOT_TRIED;
+	int result = add_all(&showing, writer, err);
+	for (size_t i = 0; i < showing.n_shown; i++)
 		close(showing.shown[i].fd);
-	}
+	for (size_t i = 0; i < n; i++)
+		cleanup_close(&showing.copies[i]);
 	return result;
 }
 
@@ -191,7 +220,7 @@ static int add_removed(const struct live_superblock *superblock, struct archive_
 		mount->entry->carried_as = arena_printf(
 			superblock->collect->arena, ".nestor-removed-%ju", (uintmax_t)stat.st_ino);
 		if (!is_carried(superblock, mount) &&
-		    archive_add_removed(writer, fd, mount->entry->carried_as, err))
+		    archive_add_alone(writer, fd, mount->entry->carried_as, err))
 			return -1;
 	}
 	for (size_t i = 0; i < superblock->n_mounts; i++)

@@ -166,6 +166,35 @@ static bool read_header(const char *line, struct area_text *area)
 	return true;
 }
 
+/* What follows `key` in the line; NULL if it begins with another. */
+static const char *value_of(const char *line, const char *key)
+{
+	/* Most lines are others: by far the most are told apart here. */
+	if (*line != *key)
+		return NULL;
+	size_t length = strlen(key);
+	return strncmp(line, key, length) == 0 ? line + length : NULL;
+}
+
+static void read_line(const char *line, struct area_text *area)
+{
+	const char *value;
+
+	if ((value = value_of(line, "VmFlags: ")))
+		area->vm_flags = value;
+	else if ((value = value_of(line, "ProtectionKey:")))
+		area->protection_key = strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "KernelPageSize:")))
+		area->page_kib = strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "Shared_Clean:")) ||
+		 (value = value_of(line, "Shared_Dirty:")))
+		area->shared += strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "Anonymous:")))
+		area->anonymous = strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "Swap:")))
+		area->swapped = strtoull(value, NULL, 10);
+}
+
 /* Reads the header at *text and the lines that follow it; moves *text to the next header. */
 static bool read_area(const char **text, struct area_text *area)
 {
@@ -174,20 +203,8 @@ static bool read_area(const char **text, struct area_text *area)
 	*area = (struct area_text){ .vm_flags = "" };
 	if (!read_header(line, area))
 		return false;
-	for (line = next_line(line); *line && !is_header(line); line = next_line(line)) {
-		if (!strncmp(line, "VmFlags: ", 9))
-			area->vm_flags = line + 9;
-		else if (!strncmp(line, "ProtectionKey:", 14))
-			area->protection_key = strtoull(line + 14, NULL, 10);
-		else if (!strncmp(line, "KernelPageSize:", 15))
-			area->page_kib = strtoull(line + 15, NULL, 10);
-		else if (!strncmp(line, "Shared_", 7))
-			area->shared += strtoull(line + sizeof "Shared_Clean", NULL, 10);
-		else if (!strncmp(line, "Anonymous:", 10))
-			area->anonymous = strtoull(line + 10, NULL, 10);
-		else if (!strncmp(line, "Swap:", 5))
-			area->swapped = strtoull(line + 5, NULL, 10);
-	}
+	for (line = next_line(line); *line && !is_header(line); line = next_line(line))
+		read_line(line, area);
 	*text = line;
 	read_vm_flags(area);
 	return true;

@@ -7,7 +7,6 @@
 #include "base/procfs.h"
 #include "base/table.h"
 #include "collect/collect.h"
-#include "collect/probe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,10 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,136 +152,6 @@ int ring_collect_area(struct target *target, uint64_t device, uint64_t inode, Vm
 
 /* ---- The file ---- */
 
-int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
-		struct error *err)
-{
-	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = cq_entries };
-	autoclose int fd = (int)syscall(SYS_io_uring_setup, sq_entries, &params);
-
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make an io_uring instance");
-	*ret_layout = (struct ring_layout){
-		.sq = params.sq_off,
-		.cq = params.cq_off,
-		.ring_bytes = params.sq_off.array + sq_entries * sizeof(uint32_t),
-		.sqe_bytes = sq_entries * sizeof(struct io_uring_sqe),
-	};
-	return 0;
-}
-
-static uint64_t whole_pages(uint64_t bytes)
-{
-	return (bytes + AREA_PAGE - 1) / AREA_PAGE * AREA_PAGE;
-}
-
-/* What the kernel lays out before the array of indexes is less than a line and the completions. */
-uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset)
-{
-	enum { HEAD = 512 };
-
-	if (offset == IORING_OFF_SQES)
-		return whole_pages((uint64_t)ring->sq_entries * sizeof(struct io_uring_sqe));
-	if (offset == IORING_OFF_SQ_RING || offset == IORING_OFF_CQ_RING)
-		return whole_pages(HEAD + (uint64_t)ring->cq_entries * sizeof(struct io_uring_cqe) +
-				   (uint64_t)ring->sq_entries * sizeof(uint32_t));
-	return 0;
-}
-
-/* Memory of a ring, mapped by us. What is behind its end would be a SIGBUS, hence the call. */
-static int read_mapped(int fd, uint64_t offset, size_t from, size_t size, void *ret_bytes)
-{
-	size_t whole = whole_pages(from + size);
-	uint8_t *bytes = mmap(NULL, whole, PROT_READ, MAP_SHARED, fd, (off_t)offset);
-
-	if (bytes == MAP_FAILED)
-		return -1;
-	struct iovec local = { ret_bytes, size }, remote = { bytes + from, size };
-	ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-	munmap(bytes, whole);
-	return got == (ssize_t)size ? 0 : -1;
-}
-
-static int read_word(int fd, uint32_t offset, uint32_t *ret)
-{
-	return read_mapped(fd, IORING_OFF_SQ_RING, offset, sizeof *ret, ret);
-}
-
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
-static int read_bytes(struct arena *arena, int fd, uint64_t offset, size_t from, size_t size,
-		      ProtobufCBinaryData *ret)
-{
-	ret->data = arena_alloc(arena, size);
-	ret->len = size;
-	return read_mapped(fd, offset, from, size, ret->data);
-}
-
-/* Libraries fill the array once, each entry with its own index; without one nobody writes there. */
-static void collect_array(struct arena *arena, int fd, const struct ring_layout *layout,
-			  IoUringEntry *ring)
-{
-	size_t size = ring->sq_entries * sizeof(uint32_t);
-	const size_t second = sizeof(struct io_uring_sqe);
-	bool there = read_bytes(arena, fd, IORING_OFF_SQ_RING, layout->sq.array, size,
-				&ring->sq_array) == 0;
-	bool always_first = ring->sq_count > 1 && ring->sq_entries > 1 &&
-			    is_zero(ring->sqes.data + second, second);
-
-	ring->has_sq_array = there && (!is_zero(ring->sq_array.data, size) || always_first ||
-				       ring->sq_entries == 1);
-	if (!ring->has_sq_array)
-		ring->setup_flags |= RING_SETUP_NO_SQARRAY;
-}
-
-static int collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const char *what,
-			  struct error *err)
-{
-	struct ring_layout layout;
-	uint32_t sq_mask = 0, sq_head = 0, cq_tail = 0;
-
-	if (ring_layout(ring->sq_entries, ring->cq_entries, &layout, err))
-		return -1;
-	if (read_word(fd, layout.sq.ring_mask, &sq_mask) || sq_mask != ring->sq_entries - 1 ||
-	    read_word(fd, layout.sq.head, &sq_head) ||
-	    read_word(fd, layout.sq.tail, &ring->sq_tail) ||
-	    read_word(fd, layout.sq.dropped, &ring->sq_dropped) ||
-	    read_word(fd, layout.cq.head, &ring->cq_head) ||
-	    read_word(fd, layout.cq.tail, &cq_tail) ||
-	    read_word(fd, layout.cq.overflow, &ring->cq_overflow) ||
-	    read_word(fd, layout.cq.flags, &ring->cq_flags) ||
-	    read_bytes(arena, fd, IORING_OFF_SQES, 0, layout.sqe_bytes, &ring->sqes) ||
-	    read_bytes(arena, fd, IORING_OFF_SQ_RING, layout.cq.cqes,
-		       ring->cq_entries * sizeof(struct io_uring_cqe), &ring->cqes))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: its queues cannot be mapped as those of others", what);
-	ring->sq_tail_at = layout.sq.tail;
-	ring->cq_head_at = layout.cq.head;
-	ring->cq_tail_at = layout.cq.tail;
-	if (sq_head != ring->sq_count || cq_tail != ring->cq_count)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: its queues do not agree with its counters", what);
-	collect_array(arena, fd, &layout, ring);
-	return 0;
-}
-
-/* Of a tree that runs: as if it were at rest. */
-static void assume_queues(struct arena *arena, IoUringEntry *ring)
-{
-	ring->cq_count = ring->cq_head = ring->sq_tail = ring->sq_count;
-	ring->setup_flags |= RING_SETUP_NO_SQARRAY;
-	ring->sqes.len = ring->sq_entries * sizeof(struct io_uring_sqe);
-	ring->sqes.data = arena_alloc(arena, ring->sqes.len);
-	ring->cqes.len = ring->cq_entries * sizeof(struct io_uring_cqe);
-	ring->cqes.data = arena_alloc(arena, ring->cqes.len);
-	ring->has_submitter = true; /* a thread says, when it is asked */
-}
-
 static int ask_register(int fd, unsigned opcode, void *argument, unsigned count)
 {
 	return (int)syscall(SYS_io_uring_register, fd, opcode, argument, count);
@@ -417,8 +284,8 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 	collect_thread(file, &text, ring);
 	collect_buffers(collect->arena, &text, ring);
 	if (collect->looking)
-		assume_queues(collect->arena, ring);
-	else if (collect_queues(collect->arena, fd, ring, file->what, err))
+		ring_assume_queues(collect->arena, ring);
+	else if (ring_collect_queues(collect->arena, fd, ring, file->what, err))
 		return -1;
 	struct rings_state *state = rings_state(collect);
 	struct ring_record *record = arena_new(collect->arena, struct ring_record);
@@ -516,119 +383,6 @@ int io_uring_complete(struct collect *collect, struct error *err)
 		complete_files(collect, record);
 	for (size_t i = 0; i < state->n_seen; i++)
 		complete_areas(collect, state->seen[i]);
-	return 0;
-}
-
-/* ---- Of a task ---- */
-
-/* What a thread was asked: indexes of calls. */
-struct rings_asked {
-	size_t registered; /* descriptors */
-	size_t n_rings;
-	struct {
-		IoUringEntry *ring;
-		size_t probe, eventfd, groups;
-	} rings[4];
-};
-
-/* Of rings that only one thread may ask; false if the task has none at all. */
-static bool list_rings(const struct target *target, struct rings_asked *asked)
-{
-	const struct descriptor_table *table = target->task->table;
-	const size_t room = sizeof asked->rings / sizeof *asked->rings;
-	bool holds = false;
-
-	for (size_t i = 0; table && i < table->n_descriptors; i++) {
-		if (table->descriptors[i]->type != FD_TYPES__IOURING)
-			continue;
-		FileEntry *file =
-			snapshot_file(target->collect->snapshot, table->descriptors[i]->id);
-		holds = true;
-		if (file && file->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER &&
-		    asked->n_rings < room) {
-			asked->rings[asked->n_rings].ring = file->uring;
-			asked->rings[asked->n_rings++].probe = table->descriptors[i]->fd;
-		}
-	}
-	return holds;
-}
-
-static void ask_ring(struct probe *probe, struct rings_asked *asked, size_t index)
-{
-	uint64_t fd = asked->rings[index].probe;
-	struct {
-		uint32_t group, head, reserved[8];
-	} status = { 0 };
-
-	asked->rings[index].probe =
-		probe_ask(probe, SYS_io_uring_register, fd, IORING_REGISTER_PROBE, 0, 0);
-	asked->rings[index].eventfd =
-		probe_ask(probe, SYS_io_uring_register, fd, IORING_REGISTER_EVENTFD, 0, 1);
-	/* All of them with the number that a buffer of zeroes says. */
-	uint64_t buffer = probe_buffer(probe, sizeof status);
-	asked->rings[index].groups =
-		probe_ask(probe, SYS_io_uring_register, fd, RING_REGISTER_PBUF_STATUS, buffer, 1);
-}
-
-void *rings_ask(const struct asking *asking)
-{
-	struct probe *probe = asking->probe;
-	struct target *target = asking->target;
-	struct rings_asked asked = { 0 };
-
-	if (!list_rings(target, &asked))
-		return NULL;
-	for (uint64_t i = 0; i < RING_REGISTERED_DESCRIPTORS; i++) {
-		size_t call =
-			probe_ask(probe, SYS_io_uring_enter, i, 0, 0, RING_ENTER_REGISTERED, 0, 0);
-		asked.registered = i ? asked.registered : call;
-	}
-	for (size_t i = 0; i < asked.n_rings; i++)
-		ask_ring(probe, &asked, i);
-	return arena_copy(target->collect->arena, &asked, sizeof asked);
-}
-
-/* The thread that may ask says what there is. */
-static int answer_ring(struct probe *probe, struct target *target, size_t thread,
-		       const struct rings_asked *asked, size_t index, struct error *err)
-{
-	IoUringEntry *ring = asked->rings[index].ring;
-	int64_t result = probe_result(probe, asked->rings[index].probe);
-	const char *obstacle = NULL;
-
-	if (result == -EEXIST || result == PROBE_FORBIDDEN)
-		return 0;
-	if (result == -EACCES)
-		obstacle = "restrictions";
-	if (probe_result(probe, asked->rings[index].eventfd) == -EBUSY)
-		obstacle = "an eventfd registered";
-	if (probe_result(probe, asked->rings[index].groups) != -ENOENT)
-		obstacle = "provided buffers";
-	if (obstacle)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "thread %d of pid %d has an io_uring instance with %s",
-			    target->threads[thread].tid, target->pid, obstacle);
-	ring->has_submitter = true;
-	ring->submitter = target->task->pstree->threads[thread];
-	return 0;
-}
-
-int rings_answer(const struct asking *asking, void *asked, struct error *err)
-{
-	struct probe *probe = asking->probe;
-	struct target *target = asking->target;
-	size_t thread = asking->thread;
-	const struct rings_asked *rings = asked;
-
-	for (size_t i = 0; rings && i < RING_REGISTERED_DESCRIPTORS; i++)
-		if (probe_result(probe, rings->registered + i) == 0)
-			return fail(err, ERR_UNSUPPORTED_FILE,
-				    "thread %d of pid %d has registered the descriptor of an "
-				    "io_uring instance",
-				    target->threads[thread].tid, target->pid);
-	for (size_t i = 0; rings && i < rings->n_rings; i++)
-		if (answer_ring(probe, target, thread, rings, i, err))
-			return -1;
 	return 0;
 }
 

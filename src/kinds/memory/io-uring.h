@@ -24,19 +24,6 @@ enum {
 	RING_MOST_COUNT = 1 << 28,	  /* about 15 seconds */
 };
 
-/* Where things are in the memory of a ring, by what the kernel tells of one of the same size. */
-struct ring_layout {
-	struct io_sqring_offsets sq;
-	struct io_cqring_offsets cq;
-	size_t ring_bytes, sqe_bytes; /* without an array of indexes it may be less */
-};
-
-int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
-		struct error *err);
-
-/* Pages that an area of it may have at an offset of the ring's; 0: none is there. */
-uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset);
-
 /* io-uring-text.c */
 struct ring_text {
 	uint32_t sq_entries, cq_entries, sq_count, cq_count;
@@ -52,13 +39,35 @@ int ring_fail_in_flight(pid_t pid, const char *number, const struct ring_text *r
 			struct error *err);
 const char *ring_next_line(const char *text); /* NULL: there is none */
 
+/* io-uring-queues.c */
+
+/* Where things are in the memory of a ring, by what the kernel tells of one of the same size. */
+struct ring_layout {
+	struct io_sqring_offsets sq;
+	struct io_cqring_offsets cq;
+	size_t ring_bytes, sqe_bytes; /* without an array of indexes it may be less */
+};
+
+int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
+		struct error *err);
+
+/* Pages that an area of it may have at an offset of the ring's; 0: none is there. */
+uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset);
+
+int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const char *what,
+			struct error *err);
+/* Of a tree that runs: as if it were at rest. */
+void ring_assume_queues(struct arena *arena, IoUringEntry *ring);
+
 /* io-uring-collect.c */
 bool io_uring_recognise(const struct open_file *file);
 int io_uring_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int io_uring_complete(struct collect *collect, struct error *err);
+int rings_look_again(struct target *target, struct error *err);
+
+/* io-uring-ask.c */
 void *rings_ask(const struct asking *asking);
 int rings_answer(const struct asking *asking, void *asked, struct error *err);
-int rings_look_again(struct target *target, struct error *err);
 
 /* io-uring-make.c */
 int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What threads are asked about io_uring instances: whether they have registered the descriptor of
+ * one; and of one that a single thread submits to, which that is, and what stands against it.
+ */
+#include "kinds/memory/io-uring.h"
+
+#include "collect/collect.h"
+#include "collect/probe.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+/* What a thread was asked: indexes of calls. */
+struct rings_asked {
+	size_t registered; /* descriptors */
+	size_t n_rings;
+	struct {
+		IoUringEntry *ring;
+		size_t probe, eventfd, groups;
+	} rings[4];
+};
+
+/* Of rings that only one thread may ask; false if the task has none at all. */
+static bool list_rings(const struct target *target, struct rings_asked *asked)
+{
+	const struct descriptor_table *table = target->task->table;
+	const size_t room = sizeof asked->rings / sizeof *asked->rings;
+	bool holds = false;
+
+	for (size_t i = 0; table && i < table->n_descriptors; i++) {
+		if (table->descriptors[i]->type != FD_TYPES__IOURING)
+			continue;
+		FileEntry *file =
+			snapshot_file(target->collect->snapshot, table->descriptors[i]->id);
+		holds = true;
+		if (file && file->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER &&
+		    asked->n_rings < room) {
+			asked->rings[asked->n_rings].ring = file->uring;
+			asked->rings[asked->n_rings++].probe = table->descriptors[i]->fd;
+		}
+	}
+	return holds;
+}
+
+static void ask_ring(struct probe *probe, struct rings_asked *asked, size_t index)
+{
+	uint64_t fd = asked->rings[index].probe;
+	struct {
+		uint32_t group, head, reserved[8];
+	} status = { 0 };
+
+	asked->rings[index].probe =
+		probe_ask(probe, SYS_io_uring_register, fd, IORING_REGISTER_PROBE, 0, 0);
+	asked->rings[index].eventfd =
+		probe_ask(probe, SYS_io_uring_register, fd, IORING_REGISTER_EVENTFD, 0, 1);
+	/* All of them with the number that a buffer of zeroes says. */
+	uint64_t buffer = probe_buffer(probe, sizeof status);
+	asked->rings[index].groups =
+		probe_ask(probe, SYS_io_uring_register, fd, RING_REGISTER_PBUF_STATUS, buffer, 1);
+}
+
+void *rings_ask(const struct asking *asking)
+{
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	struct rings_asked asked = { 0 };
+
+	if (!list_rings(target, &asked))
+		return NULL;
+	for (uint64_t i = 0; i < RING_REGISTERED_DESCRIPTORS; i++) {
+		size_t call =
+			probe_ask(probe, SYS_io_uring_enter, i, 0, 0, RING_ENTER_REGISTERED, 0, 0);
+		asked.registered = i ? asked.registered : call;
+	}
+	for (size_t i = 0; i < asked.n_rings; i++)
+		ask_ring(probe, &asked, i);
+	return arena_copy(target->collect->arena, &asked, sizeof asked);
+}
+
+/* The thread that may ask says what there is. */
+static int answer_ring(struct probe *probe, struct target *target, size_t thread,
+		       const struct rings_asked *asked, size_t index, struct error *err)
+{
+	IoUringEntry *ring = asked->rings[index].ring;
+	int64_t result = probe_result(probe, asked->rings[index].probe);
+	const char *obstacle = NULL;
+
+	if (result == -EEXIST || result == PROBE_FORBIDDEN)
+		return 0;
+	if (result == -EACCES)
+		obstacle = "restrictions";
+	if (probe_result(probe, asked->rings[index].eventfd) == -EBUSY)
+		obstacle = "an eventfd registered";
+	if (probe_result(probe, asked->rings[index].groups) != -ENOENT)
+		obstacle = "provided buffers";
+	if (obstacle)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "thread %d of pid %d has an io_uring instance with %s",
+			    target->threads[thread].tid, target->pid, obstacle);
+	ring->has_submitter = true;
+	ring->submitter = target->task->pstree->threads[thread];
+	return 0;
+}
+
+int rings_answer(const struct asking *asking, void *asked, struct error *err)
+{
+	struct probe *probe = asking->probe;
+	struct target *target = asking->target;
+	size_t thread = asking->thread;
+	const struct rings_asked *rings = asked;
+
+	for (size_t i = 0; rings && i < RING_REGISTERED_DESCRIPTORS; i++)
+		if (probe_result(probe, rings->registered + i) == 0)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "thread %d of pid %d has registered the descriptor of an "
+				    "io_uring instance",
+				    target->threads[thread].tid, target->pid);
+	for (size_t i = 0; rings && i < rings->n_rings; i++)
+		if (answer_ring(probe, target, thread, rings, i, err))
+			return -1;
+	return 0;
+}

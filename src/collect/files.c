@@ -12,6 +12,7 @@
 #include "collect/read-ahead.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/message.h"
 #include "base/procfs.h"
 #include "base/text.h"
@@ -19,7 +20,6 @@
 #include "kinds/kind.h"
 #include "kinds/places.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -315,29 +315,19 @@ static int collect_table(struct target *target, struct error *err)
 {
 	size_t cursor = 0, seen = 0;
 
-	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
-	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
-	if (!dir) {
-		fail_gone(target, "fd", err);
-		if (dir_fd >= 0)
-			close(dir_fd);
-		return -1;
-	}
+	autoclosedir DIR *dir = listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
+	const char *name;
+
 	/* /proc lists descriptors in order of number. */
-	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(dir);
-		if (!entry)
-			return errno ? fail_gone(target, "fd", err) : 0;
-		if (entry->d_name[0] == '.')
-			continue;
-		uint32_t number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+	while (listing_next(dir, &name)) {
+		uint32_t number = (uint32_t)strtoul(name, NULL, 10);
 		if (++seen % LOOK_EVERY == 0 && collect_go_on(target->collect, err))
 			return -1;
 		if (collect_descriptor(target, number, &cursor, err) &&
 		    collect_pass(target->collect, err))
 			return -1;
 	}
+	return errno ? fail_gone(target, "fd", err) : 0;
 }
 
 int collect_descriptors(struct target *target, struct error *err)

@@ -6,12 +6,12 @@
  */
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/seize.h"
 #include "collect/thread-state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,35 +29,37 @@ struct seen_processes {
 	size_t n;
 };
 
-/* 0 if it is gone. */
+/* 0 if it is gone, -1 with errno. */
 static pid_t parent_of(const char *pid)
 {
 	char path[PATH_ROOM + 256], text[TEXT_ROOM];
-	const char *field = NULL;
+	const char *field;
 
 	snprintf(path, sizeof path, "/proc/%s/status", pid);
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) > 0)
-		field = procfs_field(text, "PPid:");
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
+		return procfs_is_gone(errno) ? 0 : -1;
+	field = procfs_field(text, "PPid:");
 	return field ? atoi(field) : 0;
 }
 
 static int list_processes(struct arena *arena, struct seen_processes *processes, struct error *err)
 {
-	autoclosedir DIR *proc = opendir("/proc");
+	autoclosedir DIR *proc = listing_open(AT_FDCWD, "/proc");
 
-	if (!proc)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc");
-	for (const struct dirent *entry; (entry = readdir(proc));) {
-		pid_t pid = atoi(entry->d_name);
-		pid_t parent = pid > 0 ? parent_of(entry->d_name) : 0;
+	for (const char *name; listing_next(proc, &name);) {
+		pid_t pid = atoi(name);
+		pid_t parent = pid > 0 ? parent_of(name) : 0;
 
-		if (parent <= 0)
+		if (parent < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%s/status",
+					  name);
+		if (parent == 0)
 			continue;
 		processes->list =
 			arena_grow(arena, processes->list, processes->n, sizeof *processes->list);
 		processes->list[processes->n++] = (struct seen_process){ pid, parent };
 	}
-	return 0;
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc") : 0;
 }
 
 /* Breadth first, as list_targets of a stopped tree. */
@@ -101,16 +103,14 @@ static int list_threads(struct target *target, struct error *err)
 	char path[PATH_ROOM];
 
 	snprintf(path, sizeof path, "/proc/%d/task", target->pid);
-	autoclosedir DIR *directory = opendir(path);
-	if (!directory)
-		return fail_errno(err,
-				  procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
-				  "cannot list the threads of pid %d", target->pid);
+	autoclosedir DIR *directory = listing_open(AT_FDCWD, path);
+	const char *name;
+
 	target->threads = arena_grow(arena, NULL, 0, sizeof *target->threads);
 	target->threads[0] = (struct target_thread){ .tid = target->pid };
 	target->n_threads = 1;
-	for (const struct dirent *entry; (entry = readdir(directory));) {
-		pid_t tid = atoi(entry->d_name);
+	while (listing_next(directory, &name)) {
+		pid_t tid = atoi(name);
 
 		if (tid <= 0 || tid == target->pid)
 			continue;
@@ -118,6 +118,10 @@ static int list_threads(struct target *target, struct error *err)
 					     sizeof *target->threads);
 		target->threads[target->n_threads++] = (struct target_thread){ .tid = tid };
 	}
+	if (errno)
+		return fail_errno(err,
+				  procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
+				  "cannot list the threads of pid %d", target->pid);
 	qsort(target->threads + 1, target->n_threads - 1, sizeof *target->threads, compare_tids);
 	return 0;
 }

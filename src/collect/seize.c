@@ -18,6 +18,7 @@
 #include "collect/seize.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/stops.h"
@@ -25,7 +26,6 @@
 #include "collect/wait.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -180,21 +180,13 @@ static bool has_thread(const struct found_task *task, pid_t tid, size_t *hint)
 static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *directory,
 			struct error *err)
 {
+	const char *name;
 	size_t hint = 0;
 
 	task->n_workers = 0;
-	for (;;) {
-		const struct dirent *entry;
-		pid_t tid;
+	while (listing_next(directory, &name)) {
+		pid_t tid = isdigit((unsigned char)name[0]) ? atoi(name) : 0;
 
-		errno = 0;
-		entry = readdir(directory);
-		if (!entry)
-			return errno && !procfs_is_gone(errno)
-				       ? fail_errno(err, ERR_KERNEL_REFUSED,
-						    "cannot list the threads of pid %d", task->pid)
-				       : 0;
-		tid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
 		if (!tid || has_thread(task, tid, &hint))
 			continue;
 		/* They come and go by themselves, and stand still when those who ask them do. */
@@ -203,6 +195,10 @@ static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *d
 		else if (seize_thread(tree, task, tid, err) < 0)
 			return -1;
 	}
+	if (errno && !procfs_is_gone(errno)) /* waiting will tell */
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the threads of pid %d",
+				  task->pid);
+	return 0;
 }
 
 static int seize_threads(struct found_tree *tree, struct found_task *task, struct error *err)
@@ -221,12 +217,8 @@ static int seize_threads(struct found_tree *tree, struct found_task *task, struc
 	if (count == task->n_threads + task->n_workers + task->leader_dead)
 		return 0;
 	snprintf(path, sizeof path, "/proc/%d/task", task->pid);
-	directory = opendir(path);
-	if (directory)
-		return seize_listed(tree, task, directory, err);
-	if (procfs_is_gone(errno))
-		return 0; /* waiting will tell */
-	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the threads of pid %d", task->pid);
+	directory = listing_open(AT_FDCWD, path);
+	return seize_listed(tree, task, directory, err);
 }
 
 static int saw_child(struct found_tree *tree, struct found_task *parent, pid_t pid,
@@ -296,26 +288,20 @@ static int read_parent(const char *name, pid_t *ret_parent, struct error *err)
 
 static int find_in_proc_once(struct found_tree *tree, struct error *err)
 {
-	autoclosedir DIR *proc = opendir("/proc");
+	autoclosedir DIR *proc = listing_open(AT_FDCWD, "/proc");
+	const char *name;
 
-	while (proc) {
-		const struct dirent *entry;
+	while (listing_next(proc, &name)) {
 		struct found_task *parent;
 		pid_t pid;
 
-		errno = 0;
-		entry = readdir(proc);
-		if (!entry && errno == 0)
-			return 0;
-		if (!entry)
-			break;
-		if (read_parent(entry->d_name, &pid, err) < 0)
+		if (read_parent(name, &pid, err) < 0)
 			return -1;
 		parent = pid > 0 ? find_task(tree, pid) : NULL;
-		if (parent && saw_child(tree, parent, atoi(entry->d_name), err) < 0)
+		if (parent && saw_child(tree, parent, atoi(name), err) < 0)
 			return -1;
 	}
-	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc");
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc") : 0;
 }
 
 /* Where there are no `children` files: everybody whose parent is known. */

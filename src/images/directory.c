@@ -11,11 +11,11 @@
 
 #include "base/cleanup.h"
 #include "base/foreign.h"
+#include "base/listing.h"
 #include "base/whole.h"
 #include "images/format.h"
 #include "images/images.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,38 +28,28 @@
 /* Removes what an interrupted dump left in the staging folder. */
 static int clear_staging(int staging_fd, struct error *err)
 {
-	int copy = fcntl(staging_fd, F_DUPFD_CLOEXEC, 0);
-	autoclosedir DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	autoclosedir DIR *folder = listing_open(staging_fd, ".");
+	const char *name;
 
-	if (!folder)
-		return fail_errno(err, ERR_IO, "cannot list %s", STAGING_NAME);
-	rewinddir(folder);
-	for (const struct dirent *entry; (entry = readdir(folder));) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		if (unlinkat(staging_fd, entry->d_name, 0) && errno != ENOENT)
-			return fail_errno(err, ERR_IO, "cannot remove %s/%s", STAGING_NAME,
-					  entry->d_name);
-	}
-	return 0;
+	while (listing_next(folder, &name))
+		if (unlinkat(staging_fd, name, 0) && errno != ENOENT)
+			return fail_errno(err, ERR_IO, "cannot remove %s/%s", STAGING_NAME, name);
+	return errno ? fail_errno(err, ERR_IO, "cannot list %s", STAGING_NAME) : 0;
 }
 
 /* What stands where images will go is seen now, and not when the tree is stopped. */
 static int check_places(const struct images_writer *writer, struct error *err)
 {
-	int copy = openat(writer->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	autoclosedir DIR *folder = listing_open(writer->dir_fd, ".");
 	enum image_kind kind;
+	const char *name;
 	uint64_t number;
 
-	if (!folder)
-		return fail_errno(err, ERR_IO, "cannot list the images directory");
-	for (const struct dirent *entry; (entry = readdir(folder));)
-		if ((image_recognise(entry->d_name, &kind, &number) ||
-		     strcmp(entry->d_name, MANIFEST_NAME) == 0) &&
-		    foreign_can_replace(writer->dir_fd, entry->d_name, "an image", err))
+	while (listing_next(folder, &name))
+		if ((image_recognise(name, &kind, &number) || strcmp(name, MANIFEST_NAME) == 0) &&
+		    foreign_can_replace(writer->dir_fd, name, "an image", err))
 			return -1;
-	return 0;
+	return errno ? fail_errno(err, ERR_IO, "cannot list the images directory") : 0;
 }
 
 /* Ourselves, but for file servers that know root as somebody else. */

@@ -10,13 +10,13 @@
 #include "images/reading.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/log.h"
 #include "images/directory.h"
 #include "images/others.h"
 #include "images/pagemap.h"
 #include "images/users.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -206,14 +206,12 @@ static void add_source(struct reading *reading, const char *name, const struct m
 /* Everything that another tool left and that the table knows. */
 static int list_directory(struct reading *reading, struct error *err)
 {
-	int copy = openat(reading->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	autoclosedir DIR *folder = listing_open(reading->dir_fd, ".");
+	const char *name;
 
-	if (!folder)
-		return fail_errno(err, ERR_IO, "cannot list the images directory");
-	for (const struct dirent *entry; (entry = readdir(folder));)
-		add_source(reading, arena_string(reading->arena, entry->d_name), NULL);
-	return 0;
+	while (listing_next(folder, &name))
+		add_source(reading, arena_string(reading->arena, name), NULL);
+	return errno ? fail_errno(err, ERR_IO, "cannot list the images directory") : 0;
 }
 
 static int list_manifest(struct reading *reading, const char *bytes, size_t size, struct error *err)

@@ -8,12 +8,12 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "kernel/pidfd.h"
 #include "kernel/syscalls.h"
 
 #include <cpuid.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -360,14 +360,11 @@ static bool kernel_is_at_least(unsigned major, unsigned minor)
 /* The names can be listed by anybody; to follow one is the privilege. */
 static bool probe_map_files(void)
 {
-	autoclosedir DIR *links = opendir("/proc/self/map_files");
-	struct dirent *entry;
+	autoclosedir DIR *links = listing_open(AT_FDCWD, "/proc/self/map_files");
+	const char *name;
 	struct stat stat;
 
-	while (links && (entry = readdir(links)))
-		if (entry->d_name[0] != '.')
-			return fstatat(dirfd(links), entry->d_name, &stat, 0) == 0;
-	return false;
+	return listing_next(links, &name) && fstatat(dirfd(links), name, &stat, 0) == 0;
 }
 
 static void probe_facilities(struct facts *facts)

@@ -285,8 +285,8 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  * Check (pure), at dump and again on images that anybody may have written:
  *   check    is the content such as the kernel would have made, and can we make it again?
  * Restore:
- *   find     is it still there, and held by somebody outside of the tree? Then a descriptor of it,
- *	      and nothing is made; else -1
+ *   find     is it still there, and held by somebody outside of the tree? Then 1 and a descriptor
+ *	      of it, and nothing is made; else 0, or -1
  *   prepare  in the coordinator: opens what the maker needs
  *   go	      in the maker, with our rights, before it enters the owner: where it has to be
  *   fill     in a process of its own that has entered the owner and called unshare(2), or entered
@@ -319,7 +319,8 @@ struct namespace_kind {
 		       struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct namespace *namespace_,
 		     struct error *err);
-	int (*find)(const struct file_opener *opener, const struct namespace *namespace_);
+	int (*find)(const struct file_opener *opener, const struct namespace *namespace_,
+		    int *ret_fd, struct error *err);
 	int (*prepare)(struct file_opener *opener, const struct namespace *namespace_,
 		       enum cgroup_mode mode, struct error *err);
 	int (*go)(struct file_opener *opener, const struct namespace *namespace_,

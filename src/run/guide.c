@@ -6,6 +6,7 @@
  * then the thread ends, and is made again.
  */
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "pids/last-pids.h"
 #include "run/state.h"
@@ -118,15 +119,14 @@ static pid_t find_thread(pid_t leader, const struct pid_vector *wanted, uint64_t
 			 uint64_t *ret_ids)
 {
 	char path[64];
-	const struct dirent *entry;
+	const char *name;
 
 	snprintf(path, sizeof path, "/proc/%d/task", (int)leader);
-	autoclosedir DIR *threads = opendir(path);
-	while (threads && (entry = readdir(threads)))
-		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    read_ids(leader, entry->d_name, wanted->levels, ret_ids) &&
+	autoclosedir DIR *threads = listing_open(AT_FDCWD, path);
+	while (listing_next(threads, &name))
+		if (read_ids(leader, name, wanted->levels, ret_ids) &&
 		    ret_ids[wanted->levels - 1] == innermost)
-			return (pid_t)strtol(entry->d_name, NULL, 10);
+			return (pid_t)strtol(name, NULL, 10);
 	return 0;
 }
 

@@ -108,15 +108,16 @@ static int take_given(struct run *run, const struct namespace *namespace_, struc
 	return 0;
 }
 
-static bool find(struct run *run, const struct namespace *namespace_)
+/* 1 if it is there still, else 0; -1 with err. */
+static int find(struct run *run, const struct namespace *namespace_, struct error *err)
 {
 	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
-	int fd = kind->find ? kind->find(&run->opener, namespace_) : -1;
+	int fd = -1, found = kind->find ? kind->find(&run->opener, namespace_, &fd, err) : 0;
 
-	if (fd < 0)
-		return false;
+	if (found <= 0)
+		return found;
 	keep_found(run, namespace_, fd);
-	return true;
+	return 1;
 }
 
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
@@ -136,12 +137,13 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 		.timeout_seconds = run->options->timeout_seconds,
 		.check = run_check_interrupted,
 	};
-	int fd;
+	int fd, found;
 
 	if (namespace_->entry->ext_key)
 		return take_given(run, namespace_, err);
-	if (find(run, namespace_))
-		return 0;
+	found = find(run, namespace_, err);
+	if (found)
+		return found < 0 ? -1 : 0;
 	if ((making.kind->prepare &&
 	     making.kind->prepare(&run->opener, namespace_, run->plan->cgroup_mode, err)) ||
 	    visit(&there, &fd, 1, err))

@@ -5,6 +5,7 @@
  * (NS_GET_PID_FROM_PIDNS); before, the NSpid lines of all descendants tell.
  */
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "run/state.h"
 
@@ -33,55 +34,62 @@ static void add_pid(struct run *run, pid_t **pids, size_t *n, pid_t pid)
 }
 
 /* Without CONFIG_PROC_CHILDREN: the parent of every process is looked at. */
-static size_t children_by_parent(struct run *run, pid_t pid, pid_t **ret_pids)
+static int children_by_parent(struct run *run, pid_t pid, pid_t **ret_pids, size_t *ret_count)
 {
-	autoclosedir DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	size_t n = 0;
+	autoclosedir DIR *proc = listing_open(AT_FDCWD, "/proc");
+	const char *name;
 
-	*ret_pids = NULL;
-	while (proc && (entry = readdir(proc))) {
+	while (listing_next(proc, &name)) {
 		char path[300], stat[1024];
 		const char *at;
 		int parent;
 
-		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
+		if (!isdigit((unsigned char)name[0]))
 			continue;
+		snprintf(path, sizeof(path), "/proc/%s/stat", name);
+		if (procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) < 0) {
+			if (!procfs_is_gone(errno))
+				return -1;
+			continue;
+		}
 		at = strrchr(stat, ')');
 		if (at && sscanf(at, ") %*c %d", &parent) == 1 && parent == pid)
-			add_pid(run, ret_pids, &n, (pid_t)strtol(entry->d_name, NULL, 10));
+			add_pid(run, ret_pids, ret_count, (pid_t)strtol(name, NULL, 10));
 	}
-	return n;
+	return errno ? -1 : 0;
 }
 
-size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids)
+static int add_children(struct run *run, pid_t pid, const char *thread, pid_t **pids, size_t *n)
 {
-	char path[300];
-	autoclosedir DIR *threads = NULL;
-	struct dirent *entry;
-	size_t n = 0;
+	char path[300], *text, *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, thread);
+	if (procfs_read(run->arena, AT_FDCWD, path, &text) < 0)
+		return procfs_is_gone(errno) ? 0 : -1;
+	for (long child = strtol(text, &end, 10); end != text;
+	     text = end, child = strtol(text, &end, 10))
+		add_pid(run, pids, n, (pid_t)child);
+	return 0;
+}
+
+int children_of(struct run *run, pid_t pid, pid_t **ret_pids, size_t *ret_count)
+{
+	char path[64];
+	const char *thread;
 
 	*ret_pids = NULL;
+	*ret_count = 0;
 	if (!run->plan->facts->children_file)
-		return children_by_parent(run, pid, ret_pids);
+		return children_by_parent(run, pid, ret_pids, ret_count);
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	threads = opendir(path);
-	while (threads && (entry = readdir(threads))) {
-		char *text, *end;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, entry->d_name);
-		if (entry->d_name[0] == '.' || procfs_read(run->arena, AT_FDCWD, path, &text) < 0)
-			continue;
-		for (long child = strtol(text, &end, 10); end != text;
-		     text = end, child = strtol(text, &end, 10))
-			add_pid(run, ret_pids, &n, (pid_t)child);
-	}
-	return n;
+	autoclosedir DIR *threads = listing_open(AT_FDCWD, path);
+	while (listing_next(threads, &thread))
+		if (add_children(run, pid, thread, ret_pids, ret_count) < 0)
+			return -1;
+	return errno && !procfs_is_gone(errno) ? -1 : 0;
 }
 
-/* All descendants of our child, itself included. */
+/* All descendants of our child, itself included; who cannot be seen is missed later. */
 static size_t descendants(struct run *run, pid_t **ret_pids)
 {
 	size_t n = 0;
@@ -90,8 +98,9 @@ static size_t descendants(struct run *run, pid_t **ret_pids)
 	add_pid(run, ret_pids, &n, run->child);
 	for (size_t i = 0; i < n; i++) {
 		pid_t *children;
-		size_t n_children = children_of(run, (*ret_pids)[i], &children);
+		size_t n_children;
 
+		children_of(run, (*ret_pids)[i], &children, &n_children);
 		for (size_t k = 0; k < n_children; k++)
 			add_pid(run, ret_pids, &n, children[k]);
 	}
@@ -127,17 +136,16 @@ static void read_threads_of(pid_t pid, struct run_thread **sorted, size_t n)
 {
 	char path[300], status[8192];
 	autoclosedir DIR *threads = NULL;
-	struct dirent *entry;
+	const char *thread;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	threads = opendir(path);
-	while (threads && (entry = readdir(threads))) {
+	threads = listing_open(AT_FDCWD, path);
+	while (listing_next(threads, &thread)) {
 		uint64_t numbers[MAX_PID_LEVELS];
 		const char *field;
 
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, entry->d_name);
-		if (entry->d_name[0] == '.' ||
-		    procfs_read_into(AT_FDCWD, path, status, sizeof(status)) <= 0)
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, thread);
+		if (procfs_read_into(AT_FDCWD, path, status, sizeof(status)) <= 0)
 			continue;
 		field = procfs_field(status, "NSpid:");
 		/* Ours first, then that of the tree's outermost namespace: level 0. */

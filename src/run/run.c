@@ -70,7 +70,14 @@ static void make_tables(struct run *run)
 			task->n_threads--;
 		}
 	}
-	run->n_children_before = children_of(run, getpid(), &run->children_before);
+}
+
+/* Whoever is not known to have been there is ended when the restore fails. */
+static int see_children(struct run *run, struct error *err)
+{
+	if (children_of(run, getpid(), &run->children_before, &run->n_children_before) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot see what children there are");
+	return 0;
 }
 
 struct run_thread *run_thread(struct run *run, size_t task, size_t thread)
@@ -155,9 +162,9 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	struct surroundings old;
 	int made;
 
-	if (enter(&old, err) < 0)
-		return -1;
 	make_tables(&run);
+	if (see_children(&run, err) < 0 || enter(&old, err) < 0)
+		return -1;
 	made = make_tree(&run, err);
 	run_end_guides(&run, false, &ignored);
 	if (made < 0)

@@ -270,8 +270,8 @@ int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads
 pid_t run_pid_of_number(const struct run *run, uint32_t number);
 /* Those of all processes, also of zombies; ret_pids like run->tasks. All are there. */
 int run_find_task_pids(struct run *run, pid_t *ret_pids, struct error *err);
-/* Children of one of our threads or of another process; in the arena. */
-size_t children_of(struct run *run, pid_t pid, pid_t **ret_pids);
+/* Children of ours or of another process, in the arena; -1 with errno: there may be more. */
+int children_of(struct run *run, pid_t pid, pid_t **ret_pids, size_t *ret_count);
 
 /* wait.c: ERR_INTERRUPTED once a signal asks us to stop; all are blocked meanwhile. */
 int run_check_interrupted(struct error *err);

@@ -5,6 +5,7 @@
  * is left only as a session is not seen here; clone3 says EEXIST then.
  */
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "run/run.h"
 #include "run/state.h"
@@ -48,14 +49,13 @@ static bool is_live_member(const char *pid, uint32_t group)
 
 static bool group_is_dead(uint32_t group)
 {
-	autoclosedir DIR *proc = opendir("/proc");
-	const struct dirent *entry;
+	autoclosedir DIR *proc = listing_open(AT_FDCWD, "/proc");
+	const char *name;
 
-	while (proc && (entry = readdir(proc)))
-		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    is_live_member(entry->d_name, group))
+	while (listing_next(proc, &name))
+		if (isdigit((unsigned char)name[0]) && is_live_member(name, group))
 			return false;
-	return proc != NULL;
+	return errno == 0;
 }
 
 /* Only the dead have it, or who is about to leave: it is free once it has been waited for. */

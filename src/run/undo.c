@@ -24,11 +24,11 @@ static bool was_there_before(const struct run *run, pid_t pid)
 	return false;
 }
 
-/* Returns how many of our children are still there. */
+/* Returns how many of our children are still there, one more if there may be some unseen. */
 static size_t end_children(struct run *run)
 {
 	pid_t *children;
-	size_t n = children_of(run, getpid(), &children), left = 0;
+	size_t n, left = children_of(run, getpid(), &children, &n) < 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (was_there_before(run, children[i]))
@@ -49,7 +49,7 @@ static size_t end_children(struct run *run)
 static size_t end_sibling(struct run *run, pid_t pid)
 {
 	pid_t *children;
-	size_t n = children_of(run, pid, &children), left = 0;
+	size_t n, left = children_of(run, pid, &children, &n) < 0;
 	char state;
 
 	for (size_t i = 0; i < n; i++)

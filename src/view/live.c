@@ -6,10 +6,10 @@
 #include "view/view.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "kinds/namespaces/user-maps.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -45,20 +45,18 @@ static pid_t parent_of(int proc_fd, const char *pid)
 
 static int list_processes(struct processes *processes, struct arena *arena, struct error *err)
 {
-	autoclosedir DIR *proc = opendir("/proc");
+	autoclosedir DIR *proc = listing_open(AT_FDCWD, "/proc");
 
-	if (!proc)
-		return fail_errno(err, ERR_IO, "cannot list /proc");
-	for (struct dirent *entry; (entry = readdir(proc));) {
-		pid_t pid = atoi(entry->d_name);
-		pid_t parent = pid > 0 ? parent_of(dirfd(proc), entry->d_name) : -1;
+	for (const char *name; listing_next(proc, &name);) {
+		pid_t pid = atoi(name);
+		pid_t parent = pid > 0 ? parent_of(dirfd(proc), name) : -1;
 		if (parent < 0)
 			continue;
 		processes->list = arena_grow(arena, processes->list, processes->count,
 					     sizeof *processes->list);
 		processes->list[processes->count++] = (struct seen_process){ pid, parent };
 	}
-	return 0;
+	return errno ? fail_errno(err, ERR_IO, "cannot list /proc") : 0;
 }
 
 static struct pid_vector read_vector(const char *status, const char *key)
@@ -163,19 +161,17 @@ static void read_namespaces(struct tree_view *view, struct view_task *task, int 
 /* A folder of one of its threads that live, which is like that of a process; -1: there is none. */
 static int open_living(int dir_fd)
 {
-	int task_fd = openat(dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *threads = task_fd < 0 ? NULL : fdopendir(task_fd);
+	autoclosedir DIR *threads = listing_open(dir_fd, "task");
 
-	for (struct dirent *entry; threads && (entry = readdir(threads));) {
+	for (const char *name; listing_next(threads, &name);) {
 		char path[300], text[4096];
-		snprintf(path, sizeof path, "%s/status", entry->d_name);
-		if (entry->d_name[0] == '.' ||
-		    procfs_read_into(dirfd(threads), path, text, sizeof text) <= 0)
+		snprintf(path, sizeof path, "%s/status", name);
+		if (procfs_read_into(dirfd(threads), path, text, sizeof text) <= 0)
 			continue;
 		const char *state = procfs_field(text, "State:");
 		if (!state || *state == 'Z' || *state == 'X')
 			continue;
-		snprintf(path, sizeof path, "/proc/%s", entry->d_name);
+		snprintf(path, sizeof path, "/proc/%s", name);
 		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	return -1;

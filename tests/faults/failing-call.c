@@ -2,10 +2,10 @@
 /*
  * Runs a program and lets one of its system calls fail, without making it:
  *
- *	failing-call REPORT INDEX ERRNO PROGRAM ARGUMENTS...
+ *	failing-call REPORT INDEX ERRNO[:NR] PROGRAM ARGUMENTS...
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
- * library cannot do without, are not. INDEX 0 fails none. REPORT gets a line "COUNT NR": how many
+ * library cannot do without, are not; and with NR only those of that number are. INDEX 0 fails none. REPORT gets a line "COUNT NR": how many
  * calls there were, and the number of the one that failed, or -1. Children of the program are not
  * followed. Exits as the program does; 128 and the signal if it was killed.
  */
@@ -36,6 +36,7 @@ static struct thread {
 static pid_t program;
 static long count, wanted, failed_nr = -1;
 static int wanted_errno;
+static long only_nr = -1;
 static bool in_main;
 static const char *report_path;
 
@@ -52,6 +53,8 @@ static struct thread *find_thread(pid_t tid)
 /* Nobody has to expect these to fail: the kernel says so, or the C library aborts. */
 static bool is_counted(const struct ptrace_syscall_info *info)
 {
+	if (only_nr >= 0 && (long)info->entry.nr != only_nr)
+		return false;
 	switch (info->entry.nr) {
 	case SYS_exit:
 	case SYS_exit_group:
@@ -190,6 +193,8 @@ int main(int argc, char **argv)
 	report_path = argv[1];
 	wanted = atol(argv[2]);
 	wanted_errno = atoi(argv[3]);
+	if (strchr(argv[3], ':'))
+		only_nr = atol(strchr(argv[3], ':') + 1);
 	program = fork();
 	if (program == 0) {
 		raise(SIGSTOP);

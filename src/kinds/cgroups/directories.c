@@ -12,10 +12,10 @@
 #include "kinds/cgroups/cgroups.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "plan/plan.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -146,17 +146,15 @@ static int find_mounted(struct arena *arena, const char *name)
 static int open_in_yard(struct arena *arena, const char *yard, const char *name)
 {
 	const char *own_name = strncmp(name, "name=", 5) == 0 ? name + 5 : name;
-	autoclosedir DIR *dir = opendir(yard);
-	const struct dirent *entry;
+	autoclosedir DIR *dir = listing_open(AT_FDCWD, yard);
+	const char *entry;
 
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || (*name ? !is_same_set(entry->d_name, own_name)
-						      : strcmp(entry->d_name, "unified") != 0))
-			continue;
-		return open(arena_printf(arena, "%s/%s", yard, entry->d_name),
-			    O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
-	errno = ENOENT;
+	while (listing_next(dir, &entry))
+		if (entry[0] != '.' &&
+		    (*name ? is_same_set(entry, own_name) : strcmp(entry, "unified") == 0))
+			return open(arena_printf(arena, "%s/%s", yard, entry),
+				    O_PATH | O_DIRECTORY | O_CLOEXEC);
+	errno = errno ? errno : ENOENT;
 	return -1;
 }
 

@@ -12,6 +12,7 @@
 #include "kinds/cgroups/cgroups.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "base/undo.h"
 #include "collect/collect.h"
@@ -159,13 +160,10 @@ static int fail_members(const char *path, struct error *err)
 
 static int check_below(int directory, pid_t root, const char *path, struct error *err)
 {
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	autoclosedir DIR *dir = listing_open(directory, ".");
 	const struct dirent *entry;
 
-	if (!dir)
-		return fail_members(path, err);
-	while ((entry = readdir(dir))) {
+	while (listing_next_entry(dir, &entry)) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		autoclose int below = openat(directory, entry->d_name,
@@ -173,7 +171,7 @@ static int check_below(int directory, pid_t root, const char *path, struct error
 		if (below < 0 ? fail_members(path, err) : check_members(below, root, path, err))
 			return -1;
 	}
-	return 0;
+	return errno ? fail_members(path, err) : 0;
 }
 
 static int fail_not_of_tree(const char *path, long pid, struct error *err)
@@ -222,6 +220,12 @@ static int add_frozen(struct collect *collect, struct freezer *freezer, int dire
 	return 0;
 }
 
+/* Nobody can look there: it is not mounted here, or is not for us. */
+static bool is_out_of_sight(int error)
+{
+	return error == ENOENT || error == EACCES || error == EPERM;
+}
+
 /* Along the way down. */
 static int look_along(struct collect *collect, struct freezer *freezer, int root,
 		      const CgMemberEntry *member, struct error *err)
@@ -244,7 +248,10 @@ static int look_along(struct collect *collect, struct freezer *freezer, int root
 			return -1;
 		at += strspn(at, "/");
 	}
-	return 0;
+	return fd >= 0 || is_out_of_sight(errno)
+		       ? 0
+		       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into the cgroup %s",
+				    member->path);
 }
 
 struct roots {
@@ -260,8 +267,11 @@ static int look_at_task(struct collect *collect, struct freezer *freezer, struct
 
 	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
 	/* One that is gone is found missing when the tree is stopped. */
-	if (procfs_read(collect->arena, AT_FDCWD, path, &text) < 0 ||
-	    (roots->last && strcmp(roots->last, text) == 0))
+	if (procfs_read(collect->arena, AT_FDCWD, path, &text) < 0)
+		return procfs_is_gone(errno)
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
+	if (roots->last && strcmp(roots->last, text) == 0)
 		return 0;
 	roots->last = text;
 	struct error ignored = { 0 };
@@ -276,8 +286,12 @@ static int look_at_task(struct collect *collect, struct freezer *freezer, struct
 			continue;
 		if (*root == -1)
 			*root = cgroup_hierarchy_open(collect->arena, yard, member->name);
+		if (*root == -1 && !is_out_of_sight(errno))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot look into the cgroup hierarchy '%s'",
+					  member->name);
 		if (*root < 0)
-			*root = -2; /* nobody can look there */
+			*root = -2;
 		else if (look_along(collect, freezer, *root, member, err))
 			return -1;
 	}
@@ -293,8 +307,10 @@ static int look_at_children(struct collect *collect, struct freezer *freezer, st
 	char path[300], text[64 * 1024];
 
 	snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
-		return 0;
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
+		return procfs_is_gone(errno)
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
 	for (char *at = text, *end; *at; at = end) {
 		long child = strtol(at, &end, 10);
 		if (end == at)
@@ -311,7 +327,7 @@ static int look_at_tree(struct collect *collect, struct freezer *freezer, struct
 	enum { LINKS_OF_ONE_THREAD = 3 };
 	char path[64];
 	struct stat stat_;
-	const struct dirent *entry;
+	const char *entry;
 
 	if (look_at_task(collect, freezer, roots, pid, err))
 		return -1;
@@ -322,12 +338,14 @@ static int look_at_tree(struct collect *collect, struct freezer *freezer, struct
 		snprintf(path, sizeof path, "%d", (int)pid);
 		return look_at_children(collect, freezer, roots, pid, path, depth, err);
 	}
-	autoclosedir DIR *tasks = opendir(path);
-	while (tasks && (entry = readdir(tasks)))
-		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    look_at_children(collect, freezer, roots, pid, entry->d_name, depth, err))
+	autoclosedir DIR *tasks = listing_open(AT_FDCWD, path);
+	while (listing_next(tasks, &entry))
+		if (look_at_children(collect, freezer, roots, pid, entry, depth, err))
 			return -1;
-	return 0;
+	return errno && !procfs_is_gone(errno)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the threads of pid %d",
+				    (int)pid)
+		       : 0;
 }
 
 static int find_frozen(struct collect *collect, struct freezer *freezer, struct error *err)

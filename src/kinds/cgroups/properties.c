@@ -11,6 +11,7 @@
 #include "kinds/cgroups/cgroups.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "base/texts.h"
 #include "collect/collect.h"
@@ -104,19 +105,12 @@ static CgroupDirEntry *read_directory(struct reading *reading, int fd, const cha
 
 static void read_children(struct reading *reading, CgroupDirEntry *entry, int fd, size_t depth)
 {
-	int dir_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	autoclosedir DIR *dir = listing_open(fd, ".");
 	const struct dirent *found;
 
-	if (!dir)
-		see_failure(reading, errno);
-	while (dir && depth < MOST_DEPTH) {
-		errno = 0;
-		found = readdir(dir);
-		if (!found) {
-			see_failure(reading, errno ? errno : ENOENT);
-			return;
-		}
+	if (depth >= MOST_DEPTH)
+		return;
+	while (listing_next_entry(dir, &found)) {
 		if (found->d_type != DT_DIR || found->d_name[0] == '.' ||
 		    reading->n_directories >= MOST_DIRECTORIES)
 			continue;
@@ -131,6 +125,8 @@ static void read_children(struct reading *reading, CgroupDirEntry *entry, int fd
 		entry->children[entry->n_children++] =
 			read_directory(reading, below, found->d_name, depth + 1);
 	}
+	if (errno)
+		see_failure(reading, errno);
 }
 
 static CgroupDirEntry *read_directory(struct reading *reading, int fd, const char *name,

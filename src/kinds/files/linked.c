@@ -12,13 +12,13 @@
 #include "kinds/files/linked.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/log.h"
 #include "collect/collect.h"
 #include "kinds/opener.h"
 #include "kinds/files/regular.h"
 #include "kinds/places.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,20 +36,20 @@ static DIR *open_directory_of(const struct open_file *file, const char *path, Re
 	autoclose int fd = mount_open_directory(file, path, &mount_id);
 
 	if (fd < 0)
-		return opendir(path);
+		return listing_open(AT_FDCWD, path);
 	reg->mnt_id = (int32_t)mount_id;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	return opendir(self);
+	return listing_open(AT_FDCWD, self);
 }
 
-/* A directory entry that is the inode; NULL if there is none. */
+/* A directory entry that is the inode; NULL with errno, which is 0 if there is none. */
 static char *find_name(struct arena *arena, DIR *entries, const char *directory,
 		       const struct stat *wanted)
 {
 	const struct dirent *entry;
 	struct stat found;
 
-	while (entries && (entry = readdir(entries)))
+	while (listing_next_entry(entries, &entry))
 		if (entry->d_ino == wanted->st_ino &&
 		    fstatat(dirfd(entries), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    found.st_ino == wanted->st_ino && found.st_dev == wanted->st_dev)
@@ -68,6 +68,10 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 	slash[slash == directory] = '\0';
 	autoclosedir DIR *entries = open_directory_of(file, directory, entry->reg);
 	char *name = find_name(collect->arena, entries, directory, &file->stat);
+	if (!name && errno && errno != ENOENT)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot look for another name of it in %s", file->what,
+				  directory);
 	if (!name)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: the name is gone while the file has another (a hard link), which "

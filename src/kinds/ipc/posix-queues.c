@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,18 +129,14 @@ int posix_queues_collect(struct ipc_reading *reading, struct error *err)
 {
 	int fd = posix_queues_mount();
 	/* A kernel without them. */
-	bool none = fd < 0 && errno == ENODEV;
-	autoclosedir DIR *queues = fd < 0 ? NULL : fdopendir(fd);
-
-	if (none)
+	if (fd < 0 && errno == ENODEV)
 		return 0;
-	if (!queues)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
-	for (const struct dirent *queue; (queue = readdir(queues));)
-		if (strcmp(queue->d_name, ".") != 0 && strcmp(queue->d_name, "..") != 0 &&
-		    collect_one(reading, dirfd(queues), queue->d_name, err))
+	autoclosedir DIR *queues = listing_of(fd);
+	for (const char *queue; listing_next(queues, &queue);)
+		if (collect_one(reading, dirfd(queues), queue, err))
 			return -1;
-	return 0;
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues")
+		     : 0;
 }
 
 /* ---- check ---- */

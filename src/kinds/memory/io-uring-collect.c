@@ -4,11 +4,11 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "base/table.h"
 #include "collect/collect.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -75,21 +75,18 @@ static struct rings_state *rings_state(struct collect *collect)
 static int find_number(const struct target *target, uint64_t inode, char number[16],
 		       struct error *err)
 {
-	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
-	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
-	const struct dirent *entry;
+	autoclosedir DIR *dir = listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
+	const char *entry;
 	struct stat stat;
 
 	number[0] = '\0';
-	if (!dir && dir_fd >= 0)
-		close(dir_fd);
-	if (!dir)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/fd", target->pid);
-	while (!number[0] && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &stat, 0) == 0 &&
-		    stat.st_ino == inode)
-			snprintf(number, 16, "%.15s", entry->d_name);
-	return 0;
+	while (listing_next(dir, &entry))
+		if (fstatat(dirfd(dir), entry, &stat, 0) == 0 && stat.st_ino == inode) {
+			snprintf(number, 16, "%.15s", entry);
+			return 0;
+		}
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc/%d/fd", target->pid)
+		     : 0;
 }
 
 static const char *read_ring(struct target *target, const char *number, struct ring_text *ret,

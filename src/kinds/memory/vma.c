@@ -12,11 +12,11 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "collect/collect.h"
 #include "collect/read-ahead.h"
 #include "kinds/memory/mapped-files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -276,25 +276,23 @@ static bool is_zero_device(const struct stat *stat)
 	return S_ISCHR(stat->st_mode) && stat->st_rdev == makedev(1, 5);
 }
 
-/* A descriptor of the task that leads to the mapped file, which has no path. */
-static bool find_descriptor(const struct target *target, const struct area_text *text,
-			    const char **ret_link, struct stat *ret_stat)
+/* A descriptor of the task that leads to the mapped file, which has no path: 1, 0, -1 with err. */
+static int find_descriptor(const struct target *target, const struct area_text *text,
+			   const char **ret_link, struct stat *ret_stat, struct error *err)
 {
-	int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
-	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
-	const struct dirent *entry;
+	autoclosedir DIR *dir = listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
+	const char *entry;
 
-	if (!dir && dir_fd >= 0)
-		close(dir_fd);
-	while (dir && (entry = readdir(dir))) {
-		const char *link = arena_printf(target->collect->arena, "fd/%s", entry->d_name);
-		if (entry->d_name[0] != '.' && target_look(target, link, ret_stat) == 0 &&
-		    ret_stat->st_ino == text->inode && ret_stat->st_dev == text->device) {
+	while (listing_next(dir, &entry)) {
+		const char *link = arena_printf(target->collect->arena, "fd/%s", entry);
+		if (target_look(target, link, ret_stat) == 0 && ret_stat->st_ino == text->inode &&
+		    ret_stat->st_dev == text->device) {
 			*ret_link = link;
-			return true;
+			return 1;
 		}
 	}
-	return false;
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc/%d/fd", target->pid)
+		     : 0;
 }
 
 /*
@@ -319,8 +317,9 @@ static int find_mapped_file(const struct target *target, const struct area_text 
 	if (text->path[0] == '/' && target_look(target, *ret_link, ret_stat) == 0 &&
 	    ret_stat->st_ino == text->inode && ret_stat->st_dev == text->device)
 		return 0;
-	if (find_descriptor(target, text, ret_link, ret_stat))
-		return 0;
+	int found = find_descriptor(target, text, ret_link, ret_stat, err);
+	if (found)
+		return found < 0 ? -1 : 0;
 	fail(err, ERR_NO_PRIVILEGE,
 	     "the mapped file %.*s has no name any more, or one that leads elsewhere",
 	     (int)text->path_length, text->path);

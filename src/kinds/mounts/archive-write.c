@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "kinds/mounts/tar.h"
 
 #include <errno.h>
@@ -347,18 +348,10 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 static int add_directory(struct archive_writer *writer, int dir_fd, const char *path,
 			 struct error *err)
 {
-	autoclosedir DIR *dir = fdopendir(dir_fd);
+	autoclosedir DIR *dir = listing_of(dir_fd);
 
-	if (!dir) {
-		fail_errno(err, ERR_IO, "cannot list %s", path);
-		close(dir_fd);
-		return -1;
-	}
-	for (const struct dirent *found; (errno = 0, found = readdir(dir));) {
-		const char *name = found->d_name;
+	for (const char *name; listing_next(dir, &name);) {
 		struct stat stat;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
 		const char *below = arena_printf(&writer->arena, "%s/%s", path, name);
 		if (add_one(writer, dir_fd, name, below, &stat, err))
 			return -1;

@@ -7,6 +7,7 @@
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +23,15 @@ static bool is_of_kernel(const char *name)
 
 static int count_names(int copy_fd)
 {
-	int fd = openat(copy_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
-	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	autoclosedir DIR *dir = listing_open(copy_fd, ".");
+	const char *found;
 	struct statfs fs;
+	int n = 0;
 
 	if (!dir || fstatfs(copy_fd, &fs))
 		return -1;
-	for (const struct dirent *found; (errno = 0, found = readdir(dir));)
-		n += strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 &&
-		     !(fs.f_type == BPF_FS_MAGIC && is_of_kernel(found->d_name));
+	while (listing_next(dir, &found))
+		n += !(fs.f_type == BPF_FS_MAGIC && is_of_kernel(found));
 	return errno ? -1 : n;
 }
 

@@ -11,6 +11,8 @@
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "collect/read-ahead.h"
@@ -109,23 +111,29 @@ typedef int found_callback(struct collect *collect, int fd, const char *what, st
 static int find_descriptors(struct target *target, found_callback *found, struct error *err)
 {
 	autoclose int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
-	autoclosedir DIR *dir = dir_fd < 0 ? NULL : fdopendir(fcntl(dir_fd, F_DUPFD_CLOEXEC, 0));
+	const char *row;
 	char text[64];
 
 	/* Collecting its descriptors will say why. */
-	for (const struct dirent *row; dir && (row = readdir(dir));) {
+	if (dir_fd < 0)
+		return 0;
+	autoclosedir DIR *dir = listing_of(fcntl(dir_fd, F_DUPFD_CLOEXEC, 0));
+	while (listing_next(dir, &row)) {
 		enum namespace_type type;
-		ssize_t length = readlinkat(dir_fd, row->d_name, text, sizeof text - 1);
+		ssize_t length = readlinkat(dir_fd, row, text, sizeof text - 1);
 		text[length > 0 ? length : 0] = '\0';
 		if (!namespace_type_of_link(text, &type) || type != NAMESPACE_MNT)
 			continue;
-		autoclose int fd = openat(dir_fd, row->d_name, O_RDONLY | O_CLOEXEC);
+		autoclose int fd = openat(dir_fd, row, O_RDONLY | O_CLOEXEC);
 		const char *what = arena_printf(target->collect->arena, "descriptor %s of pid %d",
-						row->d_name, target->pid);
+						row, target->pid);
 		if (fd >= 0 && found(target->collect, fd, what, err))
 			return -1;
 	}
-	return 0;
+	return errno && !procfs_is_gone(errno)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED,
+				    "cannot list the descriptors of pid %d", target->pid)
+		       : 0;
 }
 
 /* More may come while these are looked at. */

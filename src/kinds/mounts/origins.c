@@ -8,6 +8,7 @@
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/log.h"
 #include "kinds/passing-name.h"
 #include "kinds/mounts/make.h"
@@ -31,14 +32,13 @@
 static int is_empty(int path_fd)
 {
 	int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
-	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *found;
+	autoclosedir DIR *dir = listing_of(fd);
+	const char *found;
 
 	if (!dir)
 		return survey_is_absent(errno) || errno == EPERM ? 0 : -1;
-	for (int i = 0; (errno = 0, found = readdir(dir)); i++)
-		if (i == 2)
-			return 0;
+	if (listing_next(dir, &found))
+		return 0;
 	return errno == 0 ? 1 : -1;
 }
 

@@ -44,7 +44,8 @@ int peers_check(const struct snapshot *snapshot, const struct namespace *namespa
 bool peers_are_there(const struct namespace *namespace_);
 bool peers_stand_on(const struct namespace *namespace_, const struct namespace *other);
 /* One that somebody outside holds with its interfaces; -1: it has to be made. */
-int peers_find(const struct file_opener *opener, const struct namespace *namespace_);
+int peers_find(const struct file_opener *opener, const struct namespace *namespace_, int *ret_fd,
+	       struct error *err);
 int peers_make(struct file_opener *opener, const struct namespace *namespace_, struct error *err);
 int peers_before_release(struct file_opener *opener, struct error *err);
 

@@ -3,11 +3,11 @@
 #include "kinds/net/outside.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "kernel/aside.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,12 +89,11 @@ static bool is_new_mount_namespace(struct search *search, const char *process)
 
 static int look_at_processes(struct search *search)
 {
-	autoclosedir DIR *processes = opendir("/proc");
-	const struct dirent *entry;
+	autoclosedir DIR *processes = listing_open(AT_FDCWD, "/proc");
+	const char *process;
 	char path[300];
 
-	while (processes && (entry = readdir(processes))) {
-		const char *process = entry->d_name;
+	while (listing_next(processes, &process)) {
 		if (!isdigit((unsigned char)process[0]))
 			continue;
 		snprintf(path, sizeof path, "/proc/%s/ns/net", process);
@@ -102,13 +101,13 @@ static int look_at_processes(struct search *search)
 		    (is_new_mount_namespace(search, process) && look_at_mounts(search, process)))
 			return 1;
 	}
-	return 0;
+	return errno ? -1 : 0;
 }
 
-bool net_namespaces_search(net_namespace_visitor each, void *data)
+int net_namespaces_search(net_namespace_visitor each, void *data)
 {
 	struct search search = { each, data, NULL, 0 };
-	bool found = look_at(&search, "/proc/self/ns/net") || look_at_processes(&search);
+	int found = look_at(&search, "/proc/self/ns/net") ? 1 : look_at_processes(&search);
 
 	free(search.seen);
 	return found;
@@ -153,13 +152,16 @@ static int take_by_cookie(int fd, void *data)
 	return 1;
 }
 
-int net_namespace_by_cookie(const char *recorded_boot_id, uint64_t cookie)
+int net_namespace_by_cookie(const char *recorded_boot_id, uint64_t cookie, int *ret_fd)
 {
 	struct wanted wanted = { .cookie = cookie, .fd = -1 };
 	char boot_id[BOOT_ID_ROOM];
 
 	if (!recorded_boot_id || !boot_id_read(boot_id) || strcmp(boot_id, recorded_boot_id) != 0)
-		return -1;
-	net_namespaces_search(take_by_cookie, &wanted);
-	return wanted.fd;
+		return 0;
+	int found = net_namespaces_search(take_by_cookie, &wanted);
+	if (found <= 0)
+		return found;
+	*ret_fd = wanted.fd;
+	return wanted.fd < 0 ? -1 : 1;
 }

@@ -17,10 +17,10 @@ bool net_cookie_read(uint64_t *ret_cookie);
 
 /* Gets a borrowed descriptor; returns 1 to stop. */
 typedef int (*net_namespace_visitor)(int fd, void *data);
-/* Each that can be seen here, our own first, until `each` says so. */
-bool net_namespaces_search(net_namespace_visitor each, void *data);
+/* Each that can be seen here, our own first, until `each` says so: 1 then, 0, -1 with errno. */
+int net_namespaces_search(net_namespace_visitor each, void *data);
 
-/* A descriptor; -1: it is not there any more. The boot may be NULL: not known. */
-int net_namespace_by_cookie(const char *recorded_boot_id, uint64_t cookie);
+/* 1 if it is there still, 0, -1 with errno. The boot may be NULL: not known. */
+int net_namespace_by_cookie(const char *recorded_boot_id, uint64_t cookie, int *ret_fd);
 
 #endif

@@ -155,7 +155,12 @@ static int collect_outside(struct outside *outside, const struct link *link, uin
 
 	if (!link_is_pair(link))
 		return fail_outside(link, id, ", and it is no pair", outside->err);
-	if (!net_namespaces_search(take_if_wanted, outside))
+	int found = net_namespaces_search(take_if_wanted, outside);
+	if (found < 0)
+		return fail_errno(outside->err, ERR_KERNEL_REFUSED,
+				  "network namespace %u: cannot look for the other end of %s", id,
+				  link->name);
+	if (!found)
 		return fail_outside(link, id, ", in a namespace that cannot be found",
 				    outside->err);
 	autoclose int fd = outside->fd;
@@ -412,13 +417,18 @@ static bool is_placed(const struct file_opener *opener, const NetnsContents *net
 	return false;
 }
 
-int peers_find(const struct file_opener *opener, const struct namespace *namespace_)
+int peers_find(const struct file_opener *opener, const struct namespace *namespace_, int *ret_fd,
+	       struct error *err)
 {
 	const NetnsContents *net = namespace_->entry->net;
 
 	if (!net || namespace_->owner->depth || is_placed(opener, net))
-		return -1;
-	return net_namespace_by_cookie(net->has_cookie ? net->boot_id : NULL, net->cookie);
+		return 0;
+	int found =
+		net_namespace_by_cookie(net->has_cookie ? net->boot_id : NULL, net->cookie, ret_fd);
+	return found < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
+				      "cannot look for network namespace %u", namespace_->id)
+			 : found;
 }
 
 /*
@@ -568,9 +578,14 @@ static int place_as_recorded(const struct joining *joining, const struct link *l
 			     const NetPeer *peer)
 {
 	const NetnsContents *net = joining->namespace_->entry->net;
-	int fd = net_namespace_by_cookie(peer->has_cookie ? net->boot_id : NULL, peer->cookie);
+	int fd, found = net_namespace_by_cookie(peer->has_cookie ? net->boot_id : NULL,
+						peer->cookie, &fd);
 
-	if (fd >= 0)
+	if (found < 0)
+		return fail_errno(joining->err, ERR_KERNEL_REFUSED,
+				  "network namespace %u: cannot look for the other end of %s",
+				  joining->namespace_->id, link->name);
+	if (found)
 		return fd;
 	fail_outside(link, joining->namespace_->id, ", in a namespace that is not there any more",
 		     joining->err);

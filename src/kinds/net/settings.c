@@ -9,10 +9,10 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
 #include "kernel/aside.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -84,15 +84,13 @@ static int read_entry(struct reading *reading, int directory, const char *name, 
 
 static int read_folder(struct reading *reading, int parent, const char *name, const char *path)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	autoclosedir DIR *dir = listing_open(parent, name);
+	const char *entry;
 
 	if (!dir)
-		return fd < 0 && is_absent(name) ? 0 : -1;
-	while ((errno = 0, entry = readdir(dir)))
-		if (entry->d_name[0] != '.' &&
-		    read_entry(reading, dirfd(dir), entry->d_name, path) < 0)
+		return is_absent(name) ? 0 : -1;
+	while (listing_next(dir, &entry))
+		if (read_entry(reading, dirfd(dir), entry, path) < 0)
 			return -1;
 	return errno ? -1 : 0;
 }

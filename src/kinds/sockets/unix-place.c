@@ -13,10 +13,10 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "collect/collect.h"
 #include "kinds/places.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -69,7 +69,7 @@ static bool path_of_fd(int fd, char *text)
 	return text[0] == '/';
 }
 
-/* Another name of the inode in the directory that the first one was in. */
+/* Another name of the inode in the directory that the first one was in; -1 with errno or 0. */
 static int find_other_name(const struct target *target, int path_fd, const struct stat *inode)
 {
 	char path[PATH_MAX], self[64];
@@ -80,8 +80,8 @@ static int find_other_name(const struct target *target, int path_fd, const struc
 	*strrchr(path, '/') = '\0';
 	autoclose int directory = open_in_task(target, path[0] ? path : "/");
 	snprintf(self, sizeof self, "/proc/self/fd/%d", directory);
-	autoclosedir DIR *entries = directory < 0 ? NULL : opendir(self);
-	while (entries && (entry = readdir(entries))) {
+	autoclosedir DIR *entries = directory < 0 ? NULL : listing_open(AT_FDCWD, self);
+	while (listing_next_entry(entries, &entry)) {
 		if (entry->d_ino != inode->st_ino)
 			continue;
 		autoclose int fd =
@@ -210,7 +210,11 @@ int unix_place_find(const struct open_file *file, UnixSkEntry *sk, int path_fd,
 		return -2;
 	if (path_fd >= 0) {
 		cleanup_close(&named_fd);
+		errno = 0;
 		named_fd = find_bound(file->target, path_fd, inode);
+		if (named_fd < 0 && errno && errno != ENOENT)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot look for its name (%s)", file->what, name);
 	}
 	if (!is_inode(named_fd, inode))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: its name (%s) cannot be found",

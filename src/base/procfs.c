@@ -138,3 +138,18 @@ size_t procfs_numbers(const char *text, int base, uint64_t *numbers, size_t room
 	}
 	return count;
 }
+
+bool procfs_number(const char *text, const char *key, int base, uint64_t *ret_number)
+{
+	const char *field = procfs_field(text, key);
+
+	return field && procfs_numbers(field, base, ret_number, 1) == 1;
+}
+
+uint64_t procfs_value(const char *text, const char *key, int base)
+{
+	uint64_t value = 0;
+
+	procfs_number(text, key, base, &value);
+	return value;
+}

@@ -39,4 +39,10 @@ const char *procfs_field(const char *text, const char *key);
 /* Numbers separated by blanks up to the end of the line; returns how many were stored. */
 size_t procfs_numbers(const char *text, int base, uint64_t *numbers, size_t room);
 
+/* The first number after `key`; false where there is none. */
+bool procfs_number(const char *text, const char *key, int base, uint64_t *ret_number);
+
+/* The same, 0 where there is none. */
+uint64_t procfs_value(const char *text, const char *key, int base);
+
 #endif

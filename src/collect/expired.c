@@ -24,8 +24,6 @@ enum {
 static int is_pending(const struct target *target, pid_t tid, int number, struct error *err)
 {
 	char path[64], text[16384];
-	uint64_t mask = 0;
-	const char *field;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/status", target->pid,
 		 tid ? tid : target->tid);
@@ -33,10 +31,7 @@ static int is_pending(const struct target *target, pid_t tid, int number, struct
 		return fail_errno(err,
 				  procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
 				  "cannot read %s", path);
-	field = procfs_field(text, tid ? "SigPnd:" : "ShdPnd:");
-	if (field)
-		procfs_numbers(field, 16, &mask, 1);
-	return mask >> (number - 1) & 1;
+	return procfs_value(text, tid ? "SigPnd:" : "ShdPnd:", 16) >> (number - 1) & 1;
 }
 
 int target_timer_expired(const struct target *target, uint64_t left, pid_t tid, int number,

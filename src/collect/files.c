@@ -130,17 +130,6 @@ static const char *read_fdinfo(struct target *target, uint32_t number, char *buf
 	return arena_copy(target->collect->arena, text, (size_t)length + 1);
 }
 
-/* A value of fdinfo's "key:\tvalue" lines; 0 if it is not there. */
-static uint64_t fdinfo_value(const char *fdinfo, const char *key, int base)
-{
-	const char *field = procfs_field(fdinfo, key);
-	uint64_t value = 0;
-
-	if (field)
-		procfs_numbers(field, base, &value, 1);
-	return value;
-}
-
 static int collect_aspects(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	const struct file_fields fields = fields_of_file(&kinds, entry);
@@ -269,14 +258,14 @@ static int collect_held(const struct open_file *file, uint32_t id, struct error 
 static struct open_file file_of_fdinfo(struct target *target, uint32_t number, const char *fdinfo,
 				       const char *fd_name)
 {
-	uint32_t flags = (uint32_t)fdinfo_value(fdinfo, "flags:", 8);
+	uint32_t flags = (uint32_t)procfs_value(fdinfo, "flags:", 8);
 
 	return (struct open_file){
 		.target = target,
 		.number = number,
 		.flags = flags & ~(uint32_t)O_CLOEXEC,
-		.position = fdinfo_value(fdinfo, "pos:", 10),
-		.mount_id = (int64_t)fdinfo_value(fdinfo, "mnt_id:", 10),
+		.position = procfs_value(fdinfo, "pos:", 10),
+		.mount_id = (int64_t)procfs_value(fdinfo, "mnt_id:", 10),
 		.fdinfo = fdinfo,
 		.proc_name = fd_name,
 	};
@@ -295,7 +284,7 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 	const char *fdinfo = read_fdinfo(target, number, buffer, sizeof buffer, err);
 	if (!fdinfo)
 		return -1;
-	bool close_on_exec = (fdinfo_value(fdinfo, "flags:", 8) & O_CLOEXEC) != 0;
+	bool close_on_exec = (procfs_value(fdinfo, "flags:", 8) & O_CLOEXEC) != 0;
 	struct open_file file = file_of_fdinfo(target, number, fdinfo, fd_name);
 	if (inherited) {
 		add_descriptor(target, table, number, close_on_exec, inherited->id,

@@ -72,14 +72,6 @@ static const struct trap_place leader_unmapped = { stub_leader_unmapped_waits,
 						   stub_leader_unmapped };
 static const struct trap_place thread_left = { stub_thread_left_waits, stub_thread_left };
 
-static uint64_t status_mask(const char *status, const char *key)
-{
-	const char *text = procfs_field(status, key);
-	uint64_t mask = 0;
-
-	return text && procfs_numbers(text, 16, &mask, 1) == 1 ? mask : 0;
-}
-
 static pid_t innermost_id(const char *status, const char *key)
 {
 	const char *text = procfs_field(status, key);
@@ -98,14 +90,14 @@ int injection_choose_signal(const struct target *target)
 {
 	static const int by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
 	const char *status = target->status;
-	uint64_t unfit =
-		UNFIT_SIGNALS | status_mask(status, "SigCgt:") | status_mask(status, "ShdPnd:");
-	uint64_t blocked = 0, fit = status_mask(status, "SigIgn:");
+	uint64_t unfit = UNFIT_SIGNALS | procfs_value(status, "SigCgt:", 16) |
+			 procfs_value(status, "ShdPnd:", 16);
+	uint64_t blocked = 0, fit = procfs_value(status, "SigIgn:", 16);
 
 	for (size_t i = 0; i < sizeof by_default / sizeof by_default[0]; i++)
 		fit |= signal_bit(by_default[i]);
 	for (size_t i = 0; i < target->n_threads; i++) {
-		unfit |= status_mask(target->threads[i].status, "SigPnd:");
+		unfit |= procfs_value(target->threads[i].status, "SigPnd:", 16);
 		blocked |= target->threads[i].signal_mask;
 	}
 	fit &= ~unfit;

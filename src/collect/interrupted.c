@@ -392,15 +392,18 @@ static bool calculate_remaining(struct target *target, const struct target_threa
 	return true;
 }
 
-static void warn_unknown(const struct target *target, const struct target_thread *thread)
+static void warn(const struct target *target, const struct target_thread *thread, const char *what)
 {
 	char name[WORD_ROOM];
 
 	snprintf(name, sizeof name, "pid %d", target->pid);
-	log_warning("collect", name,
-		    "of the timeout for which thread %d waits nobody can tell how much is left: in "
-		    "the images it begins anew",
-		    thread->tid);
+	log_warning("collect", name, "thread %d waits %s", thread->tid, what);
+}
+
+static void warn_unknown(const struct target *target, const struct target_thread *thread)
+{
+	warn(target, thread,
+	     "for a time of which nobody can tell how much is left: in the images it begins anew");
 }
 
 /*
@@ -439,14 +442,9 @@ static bool settle_timeout(struct target *target, struct target_thread *thread,
 /* Here it goes on, since the kernel knows; a restored one is told of an interruption (EINTR). */
 static void warn_restarted(const struct target *target, const struct target_thread *thread)
 {
-	char name[WORD_ROOM];
-
-	snprintf(name, sizeof name, "pid %d", target->pid);
-	log_warning("collect", name,
-		    "thread %d waits in a call that was interrupted before, and nothing tells "
-		    "which one "
-		    "it is: in the images it returns EINTR",
-		    thread->tid);
+	warn(target, thread,
+	     "in a call that was interrupted before, and nothing tells in which one: in the images "
+	     "it returns EINTR");
 }
 
 static bool is_only_stopped(const struct user_regs_struct *regs)

@@ -153,14 +153,11 @@ const void *probe_bytes(const struct probe *probe, uint64_t buffer)
 static int read_permissions(struct probe *probe, size_t thread, struct error *err)
 {
 	const struct target_thread *where = &probe->target->threads[thread];
-	const char *field = procfs_field(where->status, "Seccomp:");
-	uint64_t mode = SECCOMP_MODE_DISABLED;
+	uint64_t mode = procfs_value(where->status, "Seccomp:", 10);
 
 	probe->filters = (struct seccomp_filters){ 0 };
 	probe->may_run = true;
 	probe->suspended = false;
-	if (field)
-		procfs_numbers(field, 10, &mode, 1);
 	if (mode == SECCOMP_MODE_DISABLED)
 		return 0;
 	if (mode == SECCOMP_MODE_FILTER &&

@@ -242,16 +242,6 @@ static TaskCoreEntry *new_task_core(const struct target *target)
 	return tc;
 }
 
-static uint64_t status_mask(const char *status)
-{
-	const char *field = procfs_field(status, "SigBlk:");
-	uint64_t mask = 0;
-
-	if (field)
-		procfs_numbers(field, 16, &mask, 1);
-	return mask;
-}
-
 static void read_thread_core(struct target *target, size_t index)
 {
 	struct snapshot *snapshot = target->collect->snapshot;
@@ -262,7 +252,7 @@ static void read_thread_core(struct target *target, size_t index)
 	core->thread_core->comm = read_name(snapshot->arena, thread->status);
 	core->thread_core->has_blk_sigset = true;
 	core->thread_core->blk_sigset =
-		thread->dead ? status_mask(thread->status) : thread->signal_mask;
+		thread->dead ? procfs_value(thread->status, "SigBlk:", 16) : thread->signal_mask;
 	/* Of one that runs nobody knows them. */
 	if (!thread->dead && target->collect->looking)
 		core->thread_info = snapshot_new(snapshot, THREAD_INFO_X86, ThreadInfoX86);

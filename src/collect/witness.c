@@ -90,14 +90,13 @@ static ino_t namespace_of(const char *who, const char *type)
 static bool read_likeness(const struct target *target, size_t thread, struct likeness *ret_of)
 {
 	const char *status = target->threads[thread].status;
-	const char *uid = procfs_field(status, "Uid:"), *gid = procfs_field(status, "Gid:");
 	char who[32];
 
 	snprintf(who, sizeof who, "%d", target->tid);
 	ret_of->user_namespace = namespace_of(who, "user");
 	ret_of->pid_namespace = namespace_of(who, "pid");
-	return uid && gid && procfs_numbers(uid, 10, &ret_of->uid, 1) == 1 &&
-	       procfs_numbers(gid, 10, &ret_of->gid, 1) == 1 && ret_of->user_namespace &&
+	return procfs_number(status, "Uid:", 10, &ret_of->uid) &&
+	       procfs_number(status, "Gid:", 10, &ret_of->gid) && ret_of->user_namespace &&
 	       ret_of->pid_namespace;
 }
 
@@ -114,10 +113,10 @@ static bool has_ids(const struct likeness *of)
 /* Is nestor itself one whom a thread like this has all rights over? */
 static bool fits_ourselves(const struct target *target, size_t thread, const struct likeness *of)
 {
-	const char *field = procfs_field(target->threads[thread].status, "CapPrm:");
+	const char *status = target->threads[thread].status;
 	struct capability_sets own;
 	uint64_t permitted;
-	if (!field || procfs_numbers(field, 16, &permitted, 1) != 1 || kernel_capget(0, &own) < 0 ||
+	if (!procfs_number(status, "CapPrm:", 16, &permitted) || kernel_capget(0, &own) < 0 ||
 	    prctl(PR_GET_DUMPABLE) != 1)
 		return false;
 	return of->user_namespace == namespace_of("self", "user") &&
@@ -326,16 +325,14 @@ static pid_t find_witness(struct target *target, size_t thread)
 pid_t witness_for(struct target *target, size_t thread)
 {
 	const char *status = target->threads[thread].status;
-	const char *uid = procfs_field(status, "Uid:"), *gid = procfs_field(status, "Gid:");
-	const char *permitted = procfs_field(status, "CapPrm:");
 	struct given *last = &witnesses(target->collect)->last, now = {
 		.user_namespace = target->task->ids->user_ns_id,
 		.pid_namespace = target->task->ids->pid_ns_id,
 		.number = last->number,
 	};
-	bool known = uid && gid && permitted && procfs_numbers(uid, 10, &now.uid, 1) == 1 &&
-		     procfs_numbers(gid, 10, &now.gid, 1) == 1 &&
-		     procfs_numbers(permitted, 16, &now.permitted, 1) == 1;
+	bool known = procfs_number(status, "Uid:", 10, &now.uid) &&
+		     procfs_number(status, "Gid:", 10, &now.gid) &&
+		     procfs_number(status, "CapPrm:", 16, &now.permitted);
 
 	if (known && last->number > 0 && memcmp(last, &now, offsetof(struct given, number)) == 0)
 		return last->number;

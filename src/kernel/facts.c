@@ -107,16 +107,6 @@ static int probe_areas(struct facts *facts, struct arena *arena, struct error *e
 	return 0;
 }
 
-static uint64_t status_number(const char *status, const char *key, int base)
-{
-	const char *field = procfs_field(status, key);
-	uint64_t number = 0;
-
-	if (field)
-		procfs_numbers(field, base, &number, 1);
-	return number;
-}
-
 static void status_ids(const char *status, const char *key, uint32_t ids[4])
 {
 	const char *field = procfs_field(status, key);
@@ -152,16 +142,16 @@ static int probe_identity(struct facts *facts, struct arena *arena, struct error
 		/* Also ENOENT where it is that of a pid namespace in which we have no number. */
 		return fail_errno(err, errno == ENOENT ? ERR_NO_PROC : ERR_KERNEL_REFUSED,
 				  "cannot read /proc/thread-self/status");
-	facts->capabilities = status_number(status, "CapEff:", 16);
-	facts->permitted = status_number(status, "CapPrm:", 16);
-	facts->inheritable = status_number(status, "CapInh:", 16);
-	facts->bounding = status_number(status, "CapBnd:", 16);
-	facts->ambient = status_number(status, "CapAmb:", 16);
-	facts->ignored_signals = status_number(status, "SigIgn:", 16);
-	facts->caught_signals = status_number(status, "SigCgt:", 16);
-	facts->umask = (uint32_t)status_number(status, "Umask:", 8);
-	facts->no_new_privs = status_number(status, "NoNewPrivs:", 10);
-	facts->filtered = status_number(status, "Seccomp:", 10);
+	facts->capabilities = procfs_value(status, "CapEff:", 16);
+	facts->permitted = procfs_value(status, "CapPrm:", 16);
+	facts->inheritable = procfs_value(status, "CapInh:", 16);
+	facts->bounding = procfs_value(status, "CapBnd:", 16);
+	facts->ambient = procfs_value(status, "CapAmb:", 16);
+	facts->ignored_signals = procfs_value(status, "SigIgn:", 16);
+	facts->caught_signals = procfs_value(status, "SigCgt:", 16);
+	facts->umask = (uint32_t)procfs_value(status, "Umask:", 8);
+	facts->no_new_privs = procfs_value(status, "NoNewPrivs:", 10);
+	facts->filtered = procfs_value(status, "Seccomp:", 10);
 	status_ids(status, "Uid:", facts->uids);
 	status_ids(status, "Gid:", facts->gids);
 	uint64_t last = number_in("/proc/sys/kernel/cap_last_cap", 40);

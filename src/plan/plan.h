@@ -45,8 +45,9 @@ struct source {
 	uint32_t number; /* descriptor number in the coordinator, and in tasks where inherited */
 	bool inherited;	 /* O_CLOEXEC does not matter: nothing is executed */
 	size_t users;
+	const FileEntry *file; /* of an open file that is recorded */
 	/*
-	 * Of an open file. One that is not FILE_EARLY is fetched when plan->late_word is set, and
+	 * Of an open file. One that is not FILE_EARLY is fetched after GATE_LATE_FILES, and
 	 * its number is what the coordinator then writes to number_slot (unless that is 0).
 	 */
 	enum file_way way;

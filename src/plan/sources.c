@@ -67,16 +67,14 @@ static void rebuild_index(struct plan *plan, size_t n_slots)
 		*find_slot(plan, plan->sources[i].kind, plan->sources[i].id) = (uint32_t)i + 1;
 }
 
-static enum file_way way_of(const struct plan *plan, enum source_kind kind, uint64_t id)
+static enum file_way way_of(const struct plan *plan, enum source_kind kind, uint64_t id,
+			    const FileEntry *file)
 {
 	const struct namespace *plain =
 		kind == SOURCE_NAMESPACE ? snapshot_plain_namespace(plan->snapshot, (uint32_t)id)
 					 : NULL;
 	if (plain && namespace_types[plain->type].late)
 		return FILE_LATE;
-	const FileEntry *file =
-		kind == SOURCE_FILE ? snapshot_file(plan->snapshot, (uint32_t)id) : NULL;
-
 	return file ? file_way(plan->kinds, plan->snapshot, file) : FILE_EARLY;
 }
 
@@ -90,9 +88,12 @@ static struct source *add_source(struct plan *plan, enum source_kind kind, uint6
 	plan->sources =
 		arena_grow(plan->arena, plan->sources, plan->n_sources, sizeof *plan->sources);
 	struct source *source = &plan->sources[plan->n_sources];
+	const FileEntry *file =
+		kind == SOURCE_FILE ? snapshot_file(plan->snapshot, (uint32_t)id) : NULL;
 	*source = (struct source){ .kind = kind,
 				   .id = id,
-				   .way = way_of(plan, kind, id),
+				   .file = file,
+				   .way = way_of(plan, kind, id, file),
 				   .number = plan->first_source + (uint32_t)plan->n_sources };
 	/* The last, for latecomers. */
 	source->holder = source->way == FILE_EARLY ? plan->n_holders : 0;
@@ -440,17 +441,9 @@ void plan_fetch(struct plan *plan, struct program *program, uint32_t source, uin
 		op_expect(program_call(program, SYS_dup3, source, number, flags), number);
 		return;
 	}
-	/* dup3 refuses equal numbers (EINVAL), and what is free below `number` is not known. */
-	uint64_t low = program_word(&plan->programs, 0), high = program_word(&plan->programs, 0);
+	uint64_t low = program_word(&plan->programs, 0);
 	source_fetch_into(plan, program, source, low);
-	op_store(op_argument_from(
-			 program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source),
-			 0, low),
-		 high);
-	op_argument_from(program_call(program, SYS_close, 0), 0, low);
-	op_expect(op_argument_from(program_call(program, SYS_dup3, 0, number, flags), 0, high),
-		  number);
-	op_argument_from(program_call(program, SYS_close, 0), 0, high);
+	program_move_descriptor(program, low, plan->first_source, number, flags);
 }
 
 static uint64_t inherited_slot(struct plan *plan, struct source *source)

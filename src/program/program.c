@@ -8,6 +8,7 @@
 #include "program/layout.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -190,6 +191,20 @@ void program_wake(struct program *program, uint64_t word_address, uint32_t wake_
 
 	op->args[0] = word_address;
 	op->args[1] = wake_at;
+}
+
+void program_move_descriptor(struct program *program, uint64_t slot, uint32_t above,
+			     uint32_t number, uint64_t flags)
+{
+	uint64_t high = program_word(program->set, 0);
+
+	op_store(op_argument_from(program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, above), 0,
+				  slot),
+		 high);
+	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
+	op_expect(op_argument_from(program_call(program, SYS_dup3, 0, number, flags), 0, high),
+		  number);
+	op_argument_from(program_call(program, SYS_close, 0), 0, high);
 }
 
 void program_jump(struct program *program, struct program *to)

@@ -85,6 +85,13 @@ void program_repeat_if(struct program *program, uint64_t word_address, uint32_t 
 void program_park(struct program *program);
 void program_leave(struct program *program, uint64_t address); /* jumps there */
 
+/*
+ * Moves the descriptor whose number is in a slot, the lowest that was free, to `number`. On the way
+ * it is at some number from `above` on: dup3 refuses equal numbers (EINVAL).
+ */
+void program_move_descriptor(struct program *program, uint64_t slot, uint32_t above,
+			     uint32_t number, uint64_t flags);
+
 /* Resolves targets and lays the set out; programs can no longer grow. */
 void program_set_link(struct program_set *set);
 

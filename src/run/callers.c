@@ -40,7 +40,7 @@ int run_call(const struct file_opener *opener, const struct task *task, uint32_t
 
 	if (run_wait_word(run, word_at(caller->done_word), turn, err) < 0)
 		return -1;
-	*ret = *(const int64_t *)(uintptr_t)caller->result_slot;
+	*ret = (int64_t)*slot_at(caller->result_slot);
 	return 0;
 }
 

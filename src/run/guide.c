@@ -195,7 +195,7 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 	if (run_wait_program(run, word_at(guided->made_word), 1, err) < 0 ||
 	    put_back(run, guide, wanted, last_pid, err) < 0)
 		return -1;
-	int64_t result = *(const int64_t *)(uintptr_t)guided->result_slot;
+	int64_t result = (int64_t)*slot_at(guided->result_slot);
 	if (result == -EEXIST)
 		return again(run, guided, 0, err);
 	if (result < 0) {

@@ -222,7 +222,7 @@ int run_fill_made_namespace(struct run *run, const void *made_namespace, struct 
 	if (kind->fill_made && kind->fill_made(namespace_, maker->tid, fd, err))
 		return fail_while(err, "filling %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
-	*(uint64_t *)(uintptr_t)made->number_slot = (uint64_t)fd;
+	*slot_at(made->number_slot) = (uint64_t)fd;
 	run_set_word(word_at(made->ready_word), 1);
 	return 0;
 }

@@ -57,14 +57,14 @@ int run_raise_limits(const struct snapshot *snapshot, struct error *err)
 	return 0;
 }
 
-static int open_file(struct run *run, uint64_t id, struct error *err)
+static int open_file(struct run *run, const struct source *source, struct error *err)
 {
-	const FileEntry *entry = snapshot_file(run->plan->snapshot, (uint32_t)id);
+	const FileEntry *entry = source->file;
 	const struct file_kind *kind = entry ? kind_of_file(run->plan->kinds, entry) : NULL;
 
 	if (!kind)
 		return fail(err, ERR_UNSUPPORTED_FILE, "open file %" PRIu64 " is of no known kind",
-			    id);
+			    source->id);
 	return kind->open(&run->opener, entry, err);
 }
 
@@ -131,7 +131,7 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return opener->open(&run->opener, run->plan, source->id, err);
 	switch (source->kind) {
 	case SOURCE_FILE:
-		return open_file(run, source->id, err);
+		return open_file(run, source, err);
 	case SOURCE_PAGES:
 		return images_open_pages(run->images, source->id, err);
 	case SOURCE_NAMESPACE:
@@ -303,7 +303,7 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 	if (run->source_fds[index] < 0)
 		return -1;
 	if (source->number_slot && source->way != FILE_EARLY)
-		*(uint64_t *)(uintptr_t)source->number_slot = (uint64_t)run->source_fds[index];
+		*slot_at(source->number_slot) = (uint64_t)run->source_fds[index];
 	return 0;
 }
 
@@ -345,12 +345,10 @@ void run_tell_numbers(struct run *run)
 
 	for (size_t i = 0; plan->n_holders && i < plan->n_sources; i++)
 		if (plan->sources[i].holder && plan->sources[i].number_slot)
-			*(uint64_t *)(uintptr_t)plan->sources[i].number_slot =
-				run->source_numbers[i];
+			*slot_at(plan->sources[i].number_slot) = run->source_numbers[i];
 	for (size_t i = 1; i <= plan->n_holders; i++)
 		if (plan->holder_slots[i])
-			*(uint64_t *)(uintptr_t)plan->holder_slots[i] =
-				(uint64_t)run->holders[i].pidfd;
+			*slot_at(plan->holder_slots[i]) = (uint64_t)run->holders[i].pidfd;
 }
 
 void run_end_batch_holders(struct run *run)
@@ -369,8 +367,7 @@ void run_end_batch_holders(struct run *run)
 int run_connect_source(struct run *run, size_t index, struct error *err)
 {
 	const struct kind_table *table = run->plan->kinds;
-	const FileEntry *entry =
-		snapshot_file(run->plan->snapshot, (uint32_t)run->plan->sources[index].id);
+	const FileEntry *entry = run->plan->sources[index].file;
 	const struct file_kind *kind = kind_of_file(table, entry);
 	int fd = run_source_fd(run, index);
 

@@ -40,6 +40,12 @@ static inline uint32_t *word_at(uint64_t address)
 	return (uint32_t *)(uintptr_t)address;
 }
 
+/* A slot of theirs: a result, or an argument that is not known when they are planned. */
+static inline uint64_t *slot_at(uint64_t address)
+{
+	return (uint64_t *)(uintptr_t)address;
+}
+
 /* See life.c; the kernel reads it, so it stays where it is. */
 struct run_life {
 	struct robust_list_head head, *former;

@@ -37,10 +37,7 @@ static pid_t parent_of(int proc_fd, const char *pid)
 	snprintf(name, sizeof name, "%s/status", pid);
 	if (procfs_read_into(proc_fd, name, text, sizeof text) <= 0)
 		return -1;
-	const char *field = procfs_field(text, "PPid:");
-	if (!field || procfs_numbers(field, 10, &parent, 1) != 1)
-		return -1;
-	return (pid_t)parent;
+	return procfs_number(text, "PPid:", 10, &parent) ? (pid_t)parent : -1;
 }
 
 static int list_processes(struct processes *processes, struct arena *arena, struct error *err)
@@ -181,18 +178,15 @@ static int open_living(int dir_fd)
 static bool read_task(struct tree_view *view, pid_t pid, size_t parent)
 {
 	char path[32], *status;
-	uint64_t n_threads = 0;
 
 	snprintf(path, sizeof path, "/proc/%d", (int)pid);
 	autoclose int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0 || procfs_read(view->arena, dir_fd, "status", &status) < 0)
 		return false;
 	const char *name = procfs_field(status, "Name:"), *state = procfs_field(status, "State:");
-	const char *threads = procfs_field(status, "Threads:");
 	if (!name || !state)
 		return false;
-	if (threads)
-		procfs_numbers(threads, 10, &n_threads, 1);
+	uint64_t n_threads = procfs_value(status, "Threads:", 10);
 	struct view_task *task = view_add_task(view);
 	if (view->n_tasks > 1)
 		task->parent = parent;

@@ -28,12 +28,10 @@ static bool eventfd_recognise(const struct open_file *file)
 
 static int eventfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
-	const char *count = procfs_field(file->fdinfo, "eventfd-count:");
-	const char *semaphore = procfs_field(file->fdinfo, "eventfd-semaphore:");
 	uint64_t value = 0, is_semaphore = 0;
 
-	if (!count || procfs_numbers(count, 16, &value, 1) != 1 || !semaphore ||
-	    procfs_numbers(semaphore, 10, &is_semaphore, 1) != 1)
+	if (!procfs_number(file->fdinfo, "eventfd-count:", 16, &value) ||
+	    !procfs_number(file->fdinfo, "eventfd-semaphore:", 10, &is_semaphore))
 		return fail(err, ERR_KERNEL_TOO_OLD,
 			    "%s: the kernel does not show the state of an eventfd (Linux 6.5)",
 			    file->what);

@@ -26,10 +26,9 @@ static bool signalfd_recognise(const struct open_file *file)
 
 static int signalfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
-	const char *field = procfs_field(file->fdinfo, "sigmask:");
 	uint64_t mask = 0;
 
-	if (!field || procfs_numbers(field, 16, &mask, 1) != 1)
+	if (!procfs_number(file->fdinfo, "sigmask:", 16, &mask))
 		return fail(err, ERR_KERNEL_REFUSED, "%s: fdinfo has no mask", file->what);
 	entry->sgfd = snapshot_new(file->target->collect->snapshot, SIGNALFD_ENTRY, SignalfdEntry);
 	entry->sgfd->id = file->id;

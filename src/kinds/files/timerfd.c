@@ -53,21 +53,14 @@ static bool read_time(const char *fdinfo, const char *key, uint64_t *ret_seconds
 	       sscanf(field, "(%" SCNu64 ", %" SCNu64 ")", ret_seconds, ret_nanoseconds) == 2;
 }
 
-static bool read_number(const char *fdinfo, const char *key, int base, uint64_t *ret_number)
-{
-	const char *field = procfs_field(fdinfo, key);
-
-	return field && procfs_numbers(field, base, ret_number, 1) == 1;
-}
-
 static int parse(const struct open_file *file, const char *fdinfo, TimerfdEntry *timer,
 		 struct error *err)
 {
 	uint64_t clock = 0, flags = 0;
 
-	if (!read_number(fdinfo, "clockid:", 10, &clock) ||
-	    !read_number(fdinfo, "ticks:", 10, &timer->ticks) ||
-	    !read_number(fdinfo, "settime flags:", 8, &flags) ||
+	if (!procfs_number(fdinfo, "clockid:", 10, &clock) ||
+	    !procfs_number(fdinfo, "ticks:", 10, &timer->ticks) ||
+	    !procfs_number(fdinfo, "settime flags:", 8, &flags) ||
 	    !read_time(fdinfo, "it_value:", &timer->vsec, &timer->vnsec) ||
 	    !read_time(fdinfo, "it_interval:", &timer->isec, &timer->insec))
 		return fail(err, ERR_KERNEL_REFUSED, "%s: fdinfo does not show the timer",

@@ -62,7 +62,7 @@ int io_uring_plan_open(struct plan *plan, const struct task *task, struct progra
 		.cq_entries = ring->cq_entries,
 		.sq_thread_cpu = ring->sq_thread_cpu,
 	};
-	uint64_t low = program_word(program->set, 0), high = program_word(program->set, 0);
+	uint64_t low = program_word(program->set, 0);
 
 	if (ring->setup_flags & IORING_SETUP_SQPOLL && !keeps_all_rights(plan, task))
 		return fail(err, ERR_UNSUPPORTED_FILE,
@@ -78,14 +78,7 @@ int io_uring_plan_open(struct plan *plan, const struct task *task, struct progra
 	op_store(program_call(program, SYS_io_uring_setup, ring->sq_entries,
 			      program_data(program->set, &params, sizeof params, sizeof(uint64_t))),
 		 low);
-	op_store(op_argument_from(
-			 program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source),
-			 0, low),
-		 high);
-	op_argument_from(program_call(program, SYS_close, 0), 0, low);
-	op_expect(op_argument_from(program_call(program, SYS_dup3, 0, number, O_CLOEXEC), 0, high),
-		  number);
-	op_argument_from(program_call(program, SYS_close, 0), 0, high);
+	program_move_descriptor(program, low, plan->first_source, number, O_CLOEXEC);
 	return 0;
 }
 

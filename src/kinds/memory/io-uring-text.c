@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool number_of(const char *text, const char *key, int base, uint64_t *ret)
-{
-	const char *field = procfs_field(text, key);
-
-	return field && procfs_numbers(field, base, ret, 1) == 1;
-}
-
 const char *ring_next_line(const char *text)
 {
 	const char *end = text ? strchr(text, '\n') : NULL;
@@ -37,12 +30,12 @@ bool ring_parse(const char *text, struct ring_text *ret)
 	const char *napi = procfs_field(text, "NAPI:");
 
 	/* Without PollList it was busy: the rest is left out. */
-	if (!number_of(text, "SqMask:", 16, &sq_mask) ||
-	    !number_of(text, "CqMask:", 16, &cq_mask) ||
-	    !number_of(text, "CachedSqHead:", 10, &sq_count) ||
-	    !number_of(text, "CachedCqTail:", 10, &cq_count) ||
-	    !number_of(text, "UserFiles:", 10, &files) ||
-	    !number_of(text, "UserBufs:", 10, &buffers) || !thread ||
+	if (!procfs_number(text, "SqMask:", 16, &sq_mask) ||
+	    !procfs_number(text, "CqMask:", 16, &cq_mask) ||
+	    !procfs_number(text, "CachedSqHead:", 10, &sq_count) ||
+	    !procfs_number(text, "CachedCqTail:", 10, &cq_count) ||
+	    !procfs_number(text, "UserFiles:", 10, &files) ||
+	    !procfs_number(text, "UserBufs:", 10, &buffers) || !thread ||
 	    !procfs_field(text, "PollList:") || files > RING_MOST_FILES ||
 	    buffers > RING_MOST_BUFFERS)
 		return false;

@@ -34,23 +34,18 @@ static void set_words(struct snapshot *snapshot, uint64_t set, size_t *count, ui
 	*count = CAPABILITY_WORDS;
 }
 
-static uint64_t status_set(const char *status, const char *key)
-{
-	const char *field = procfs_field(status, key);
-	uint64_t set = 0;
-
-	if (field)
-		procfs_numbers(field, 16, &set, 1);
-	return set;
-}
-
 static void read_capabilities(struct snapshot *snapshot, const char *status, CredsEntry *creds)
 {
-	set_words(snapshot, status_set(status, "CapInh:"), &creds->n_cap_inh, &creds->cap_inh);
-	set_words(snapshot, status_set(status, "CapPrm:"), &creds->n_cap_prm, &creds->cap_prm);
-	set_words(snapshot, status_set(status, "CapEff:"), &creds->n_cap_eff, &creds->cap_eff);
-	set_words(snapshot, status_set(status, "CapBnd:"), &creds->n_cap_bnd, &creds->cap_bnd);
-	set_words(snapshot, status_set(status, "CapAmb:"), &creds->n_cap_amb, &creds->cap_amb);
+	set_words(snapshot, procfs_value(status, "CapInh:", 16), &creds->n_cap_inh,
+		  &creds->cap_inh);
+	set_words(snapshot, procfs_value(status, "CapPrm:", 16), &creds->n_cap_prm,
+		  &creds->cap_prm);
+	set_words(snapshot, procfs_value(status, "CapEff:", 16), &creds->n_cap_eff,
+		  &creds->cap_eff);
+	set_words(snapshot, procfs_value(status, "CapBnd:", 16), &creds->n_cap_bnd,
+		  &creds->cap_bnd);
+	set_words(snapshot, procfs_value(status, "CapAmb:", 16), &creds->n_cap_amb,
+		  &creds->cap_amb);
 }
 
 static int read_ids(const char *status, const char *key, uint64_t ids[4])

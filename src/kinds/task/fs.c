@@ -17,11 +17,10 @@
 static int fs_collect(struct target *target, struct error *err)
 {
 	FsEntry *fs = snapshot_new(target->collect->snapshot, FS_ENTRY, FsEntry);
-	const char *mask = procfs_field(target->status, "Umask:");
 	uint64_t value = 0;
 
 	target->task->fs = fs;
-	if (!mask || procfs_numbers(mask, 8, &value, 1) != 1)
+	if (!procfs_number(target->status, "Umask:", 8, &value))
 		return fail(err, ERR_KERNEL_REFUSED, "/proc/%d/status has no umask", target->pid);
 	fs->has_umask = true;
 	fs->umask = (uint32_t)value;

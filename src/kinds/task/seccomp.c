@@ -38,16 +38,6 @@
 /* MAX_INSNS_PER_PATH, and what each filter counts above its instructions (kernel/seccomp.c). */
 enum { CHAIN_LIMIT = (1 << 18) / sizeof(struct sock_filter), CHAIN_PENALTY = 4 };
 
-static uint64_t status_number(const char *status, const char *key)
-{
-	const char *field = procfs_field(status, key);
-	uint64_t number = 0;
-
-	if (field)
-		procfs_numbers(field, 10, &number, 1);
-	return number;
-}
-
 /* NULL where no task has a filter. */
 static SeccompEntry *all_filters(const struct snapshot *snapshot)
 {
@@ -112,7 +102,7 @@ static int collect(struct target *target, struct error *err)
 {
 	for (size_t i = 0; i < target->n_threads; i++) {
 		ThreadCoreEntry *state = target->task->threads[i]->thread_core;
-		uint64_t mode = status_number(target->threads[i].status, "Seccomp:");
+		uint64_t mode = procfs_value(target->threads[i].status, "Seccomp:", 10);
 
 		/* The dead have given up their filters, though not the mode. */
 		if (mode == SECCOMP_MODE_DISABLED || target->threads[i].dead ||

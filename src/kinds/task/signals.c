@@ -56,16 +56,6 @@ static void *ask(const struct asking *asking)
 	return questions;
 }
 
-static uint64_t status_set(const char *status, const char *key)
-{
-	const char *field = procfs_field(status, key);
-	uint64_t set = 0;
-
-	if (field)
-		procfs_numbers(field, 16, &set, 1);
-	return set;
-}
-
 /*
  * From outside only the kind of action is visible. That is enough for a default or an ignored
  * signal; the address of a handler cannot be guessed.
@@ -75,11 +65,11 @@ static int answer_from_outside(const struct target *target, int signal, SaEntry 
 {
 	uint64_t bit = UINT64_C(1) << (signal - 1);
 
-	if (status_set(target->status, "SigCgt:") & bit)
+	if (procfs_value(target->status, "SigCgt:", 16) & bit)
 		return fail(err, ERR_PROBE_FAILED,
 			    "pid %d handles signal %d, but its seccomp filter forbids to ask how",
 			    target->pid, signal);
-	if (status_set(target->status, "SigIgn:") & bit)
+	if (procfs_value(target->status, "SigIgn:", 16) & bit)
 		entry->sigaction = (uint64_t)SIG_IGN;
 	return 0;
 }
@@ -203,8 +193,8 @@ static int collect_of_zombie(struct target *target, struct error *err)
 {
 	struct snapshot *snapshot = target->collect->snapshot;
 	TaskCoreEntry *tc = target->task->core->tc;
-	uint64_t ignored = status_set(target->status, "SigIgn:");
-	uint64_t caught = status_set(target->status, "SigCgt:");
+	uint64_t ignored = procfs_value(target->status, "SigIgn:", 16);
+	uint64_t caught = procfs_value(target->status, "SigCgt:", 16);
 
 	(void)err;
 	if (!target->zombie)

@@ -2,6 +2,7 @@
 /* nestor: the table of commands. */
 #include "commands/command.h"
 #include "compat/serve.h"
+#include "options/pipeline-options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +33,18 @@ static const struct command commands[] = {
 	  "[--ns FILE] VECTOR", command_last_pids },
 };
 
+/* Commands of criu(8), and why there is none of that name. */
+static const struct {
+	const char *name, *why;
+} refused_commands[] = {
+	{ "page-server", NO_PAGE_SERVER },
+	{ "lazy-pages", NO_LAZY_PAGES },
+	{ "dedup", NO_DEDUP },
+	{ "cpuinfo", "processors are not compared" },
+};
+
+enum { N_REFUSED = sizeof refused_commands / sizeof refused_commands[0] };
+
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 /*
@@ -58,6 +71,12 @@ static int refuse(const char *word)
 {
 	struct error err = { 0 };
 
+	for (size_t i = 0; word && i < N_REFUSED; i++)
+		if (strcmp(word, refused_commands[i].name) == 0) {
+			fail(&err, ERR_USAGE, "%s is not supported: %s", word,
+			     refused_commands[i].why);
+			return command_print_error(&err);
+		}
 	if (word)
 		fail(&err, ERR_USAGE, "\"%s\" is not a command", word);
 	else

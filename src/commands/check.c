@@ -27,6 +27,7 @@ static const struct option_row check_options[] = {
 	  "exit with 0 if this facility is there, with 1 if not" },
 	{ 0, "all", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "extra", OPTION_HARMLESS, 0, NULL, NULL },
+	{ 0, "experimental", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "json", OPTION_FLAG, ROW(pipeline.json), NULL, "print JSON" },
 	{ 't', "tree", OPTION_PID, PIPELINE_ROW(pid), "PID",
 	  "what stands in the way of dumping the tree of PID, which is not touched" },

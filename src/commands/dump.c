@@ -38,8 +38,13 @@ static int run_dump(pipeline_function *dump, struct pipeline_arguments *argument
 static int command_with(pipeline_function *dump, const struct command *command, int argc,
 			char **argv)
 {
-	const struct option_row *const tables[] = { dump_options, images_options, pipeline_options,
-						    common_options, NULL };
+	/* criu(8) has one table for all of its commands: one file of options serves several. */
+	const struct option_row *const tables[] = { dump_options,
+						    images_options,
+						    pipeline_options,
+						    common_options,
+						    command_speaks_criu() ? restore_options : NULL,
+						    NULL };
 	struct pipeline_arguments arguments;
 	struct terminal terminal;
 	struct arena arena;

@@ -67,8 +67,13 @@ static int run_restore(struct pipeline_arguments *arguments, struct terminal *te
 
 int command_restore(const struct command *command, int argc, char **argv)
 {
-	const struct option_row *const tables[] = { restore_options, images_options,
-						    pipeline_options, common_options, NULL };
+	/* As for dump: by that name options of the other command ask for nothing. */
+	const struct option_row *const tables[] = { restore_options,
+						    images_options,
+						    pipeline_options,
+						    common_options,
+						    command_speaks_criu() ? dump_options : NULL,
+						    NULL };
 	struct pipeline_arguments arguments;
 	struct terminal terminal;
 	struct error err = { 0 };

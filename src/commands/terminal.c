@@ -95,6 +95,15 @@ int terminal_at_moment(void *data, const char *moment, pid_t root_pid, struct er
 	return action_script_run(terminal->action_script, terminal->options, moment, root_pid, err);
 }
 
+void terminal_statistics(void *data, const char *text)
+{
+	struct terminal *terminal = data;
+
+	progress_end(&terminal->progress);
+	fputs(text, stdout);
+	fflush(stdout);
+}
+
 int terminal_execute_inside(void *data, uint32_t user_namespace, struct error *err)
 {
 	struct terminal *terminal = data;
@@ -148,6 +157,7 @@ void terminal_take(struct terminal *terminal, struct pipeline_arguments *argumen
 		.data = terminal,
 		.at_moment = arguments->action_script ? terminal_at_moment : NULL,
 		.obstacles = terminal_obstacles,
+		.statistics = arguments->display_stats ? terminal_statistics : NULL,
 		.progress = terminal_progress,
 		.asked_to_stop = terminal_asked_to_stop,
 		.execute_inside = terminal_execute_inside,

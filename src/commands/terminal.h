@@ -49,6 +49,8 @@ int terminal_asked_to_stop(void *terminal);
 int terminal_at_moment(void *terminal, const char *moment, pid_t root_pid, struct error *err);
 /* Keeps them for terminal_end. */
 void terminal_obstacles(void *terminal, const struct obstacles *obstacles);
+/* Prints them. */
+void terminal_statistics(void *terminal, const char *text);
 int terminal_execute_inside(void *terminal, uint32_t user_namespace, struct error *err);
 /* The namespace that terminal_execute_inside was given by whoever executed us; 0: nobody did. */
 uint32_t terminal_take_inside(void);

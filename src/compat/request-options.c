@@ -55,6 +55,8 @@ static const char *const done[] = {
 	"parent_img",
 	"track_mem",
 	"config_file",
+	"join_ns",
+	"exec_cmd",
 	NULL,
 };
 
@@ -63,23 +65,10 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"evasive_devices",
-	"link_remap",
-	"force_irmap",
-	"irmap_scan_paths",
-	"auto_ext_mnt",
-	"mntns_compat_mode",
-	"pre_dump_mode",
-	"skip_file_rwx_check",
-	"cpu_cap",
-	"weak_sysctls",
-	"orphan_pts_master",
-	"pidfd_store_sk",
-	"unprivileged",
-	"file_locks",
-	"auto_dedup",
-	"display_stats",
-	NULL,
+	"evasive_devices", "link_remap",	"force_irmap",	     "irmap_scan_paths",
+	"auto_ext_mnt",	   "mntns_compat_mode", "pre_dump_mode",     "skip_file_rwx_check",
+	"cpu_cap",	   "weak_sysctls",	"orphan_pts_master", "pidfd_store_sk",
+	"unprivileged",	   "file_locks",	"display_stats",     NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -117,15 +106,33 @@ static bool asks(const CriuOpts *request, const ProtobufCFieldDescriptor *field)
 	}
 }
 
-static int check_fields(const CriuOpts *request, struct error *err)
+/* Why it is refused is known of those that a command line has. */
+static int fail_field(const char *name, struct arena *arena, struct error *err)
+{
+	char *option = arena_string(arena, name);
+
+	for (char *at = option; (at = strchr(at, '_'));)
+		*at = '-';
+	const char *why = options_refusal(pipeline_options,
+					  strcmp(option, "ps") == 0 ? "page-server" : option);
+	return fail(err, ERR_BAD_REQUEST, "the option %s is not supported%s%s", name,
+		    why ? ": " : "", why ? why : "");
+}
+
+static int check_fields(const CriuOpts *request, struct arena *arena, struct error *err)
 {
 	for (unsigned i = 0; i < criu_opts__descriptor.n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &criu_opts__descriptor.fields[i];
 		if (is_among(field->name, done) || is_among(field->name, harmless) ||
 		    !asks(request, field))
 			continue;
-		return fail(err, ERR_BAD_REQUEST, "the option %s is not supported", field->name);
+		return fail_field(field->name, arena, err);
 	}
+	for (size_t i = 0; i < request->n_join_ns; i++)
+		if (request->join_ns[i]->extra_opt && *request->join_ns[i]->extra_opt)
+			return fail(err, ERR_BAD_REQUEST,
+				    "the option join_ns is not supported with extra_opt %s",
+				    request->join_ns[i]->extra_opt);
 	/* What a network namespace has of its own comes back; no other can be asked to be empty. */
 	if (request->has_empty_ns && request->empty_ns & ~(uint32_t)CLONE_NEWNET)
 		return fail(err, ERR_BAD_REQUEST,
@@ -242,6 +249,10 @@ static void take_externals(const CriuOpts *request, struct arena *arena,
 		texts_add(&options->inherit_fd, arena,
 			  arena_printf(arena, "fd[%d]:%s", request->inherit_fd[i]->fd,
 				       request->inherit_fd[i]->key));
+	for (size_t i = 0; i < request->n_join_ns; i++)
+		texts_add(&options->join_ns, arena,
+			  arena_printf(arena, "%s:%s", request->join_ns[i]->ns,
+				       request->join_ns[i]->ns_file));
 	take_tcp(request, options);
 	pipeline_options_like_criu(options, arena);
 }
@@ -292,7 +303,8 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		    struct pipeline_options *options, struct error *err)
 {
 	/* The places first: what is wrong is told in the log, too. */
-	if (take_places(request, peer, arena, options, err) < 0 || check_fields(request, err) < 0)
+	if (take_places(request, peer, arena, options, err) < 0 ||
+	    check_fields(request, arena, err) < 0)
 		return -1;
 	options->log_level = log_level_of(request);
 	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;

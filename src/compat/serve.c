@@ -6,10 +6,12 @@
 #include "compat/connection.h"
 #include "compat/request-options.h"
 #include "kernel/facts.h"
+#include "options/pipeline-options.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +25,7 @@ struct serving {
 	struct arena arena;
 	struct pipeline_options options;
 	CriuResp response;
+	char **command; /* executed once the answer is given; NULL: none */
 	union {
 		CriuDumpResp dump;
 		CriuRestoreResp restore;
@@ -97,6 +100,9 @@ static int serve_dump(struct serving *serving, struct error *err)
 	if (serving->options.pid <= 0)
 		return fail(err, ERR_BAD_REQUEST,
 			    "the request names no pid, and nobody can be dumped who waits for it");
+	if (serving->request->opts->n_join_ns || serving->request->opts->n_exec_cmd)
+		return fail(err, ERR_BAD_REQUEST, "the option %s is of a restore",
+			    serving->request->opts->n_join_ns ? "join_ns" : "exec_cmd");
 	if (pipeline_dump(&serving->options, err) < 0)
 		return -1;
 	criu_dump_resp__init(&serving->part.dump);
@@ -113,11 +119,27 @@ static int serve_pre_dump(struct serving *serving, struct error *err)
 	return pipeline_pre_dump(&serving->options, err);
 }
 
+/* Ours to be, as the parent of the tree, when the client has its answer. */
+static int take_command(struct serving *serving, struct error *err)
+{
+	const CriuOpts *asked = serving->request->opts;
+
+	if (!asked->n_exec_cmd)
+		return 0;
+	if (serving->options.sibling)
+		return fail(err, ERR_BAD_REQUEST, "exec_cmd and rst_sibling exclude each other");
+	serving->command = arena_array(&serving->arena, char *, asked->n_exec_cmd + 1);
+	memcpy(serving->command, asked->exec_cmd, asked->n_exec_cmd * sizeof *asked->exec_cmd);
+	serving->options.detached = false;
+	return 0;
+}
+
 static int serve_restore(struct serving *serving, struct error *err)
 {
 	struct run_result result;
 
-	if (take_options(serving, err) < 0 || pipeline_restore(&serving->options, &result, err) < 0)
+	if (take_options(serving, err) < 0 || take_command(serving, err) < 0 ||
+	    pipeline_restore(&serving->options, &result, err) < 0)
 		return -1;
 	criu_restore_resp__init(&serving->part.restore);
 	serving->part.restore.pid = result.root_pid;
@@ -192,6 +214,10 @@ static int serve(struct serving *serving, struct error *err)
 		return serve_version(serving);
 	case CRIU_REQ_TYPE__WAIT_PID:
 		return serve_wait(serving, err);
+	case CRIU_REQ_TYPE__PAGE_SERVER:
+	case CRIU_REQ_TYPE__PAGE_SERVER_CHLD:
+		return fail(err, ERR_BAD_REQUEST,
+			    "requests for a page server are not supported: %s", NO_PAGE_SERVER);
 	default:
 		return fail(err, ERR_BAD_REQUEST, "requests of type %d are not supported",
 			    (int)serving->request->type);
@@ -234,6 +260,14 @@ static int answer_error(struct connection *connection, CriuReqType type, const s
 	return connection_send(connection, &response, err);
 }
 
+/* The client sees the end of its connection. */
+static int execute(struct connection *connection, char **words, struct error *err)
+{
+	fcntl(connection->fd, F_SETFD, FD_CLOEXEC);
+	execvp(words[0], words);
+	return fail_errno(err, ERR_IO, "the tree runs, but %s cannot be executed", words[0]);
+}
+
 static int answer(struct connection *connection, const CriuReq *request, struct error *err)
 {
 	struct serving serving = { .connection = connection, .request = request };
@@ -246,6 +280,8 @@ static int answer(struct connection *connection, const CriuReq *request, struct 
 	int result = serve(&serving, &failed) < 0
 			     ? answer_error(connection, request->type, &failed, err)
 			     : connection_send(connection, &serving.response, err);
+	if (result == 0 && failed.name == ERR_NONE && serving.command)
+		result = execute(connection, serving.command, err);
 	arena_done(&serving.arena);
 	return result;
 }

@@ -54,6 +54,11 @@ bool namespace_type_of_link(const char *link, enum namespace_type *ret_type)
 	return false;
 }
 
+bool namespace_can_be_given(enum namespace_type type)
+{
+	return type == NAMESPACE_NET || type == NAMESPACE_IPC || type == NAMESPACE_UTS;
+}
+
 uint32_t ids_namespace(const TaskKobjIdsEntry *ids, enum namespace_type type)
 {
 	const char *base = (const char *)ids;

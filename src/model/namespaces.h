@@ -30,6 +30,9 @@ extern const struct namespace_type_row namespace_types[NAMESPACE_TYPES];
 bool namespace_type_of_flag(uint32_t flag, enum namespace_type *ret_type);
 bool namespace_type_of_link(const char *link, enum namespace_type *ret_type);
 
+/* May one of somebody else be given in its place? */
+bool namespace_can_be_given(enum namespace_type type);
+
 /* Which namespace of a type; 0 where the message does not tell. */
 uint32_t ids_namespace(const TaskKobjIdsEntry *ids, enum namespace_type type);
 void ids_set_namespace(TaskKobjIdsEntry *ids, enum namespace_type type, uint32_t id);

@@ -14,12 +14,19 @@ struct pipeline_arguments {
 	struct pipeline_options options;
 	bool json;
 	const char *action_script;
+	bool display_stats;
 	bool exec_cmd;
 	char **words; /* behind the options, for that */
 };
 
 /* Offset of a member of struct pipeline_options, for rows. */
 #define PIPELINE_ROW(member) offsetof(struct pipeline_arguments, options.member)
+
+/* Why criu(8) is not followed; for options and commands alike. */
+#define NO_LABELS      "labels of security modules are not kept in images"
+#define NO_LAZY_PAGES  "all pages of a tree are there when it goes on"
+#define NO_PAGE_SERVER "images are written to a directory, which may be one of another machine"
+#define NO_DEDUP       "what an earlier dump holds stays as it was summed, so that each can be restored"
 
 extern const struct option_row images_options[];   /* of dump, restore and plan */
 extern const struct option_row pipeline_options[]; /* of dump and restore */

@@ -28,11 +28,19 @@ const struct option_row common_options[] = {
 	{ 0 },
 };
 
-enum { MAX_OPTIONS = 96, MAX_VERBOSITY = 4 };
+enum { MAX_OPTIONS = 128, MAX_VERBOSITY = 4, FIRST_LONG = 256 };
+
+static const char negation[] = "no-";
 
 static bool takes_argument(enum option_kind kind)
 {
 	return kind != OPTION_FLAG && kind != OPTION_HARMLESS;
+}
+
+/* "--no-NAME" asks for nothing, or takes back what a configuration file has asked for. */
+static bool can_be_negated(const struct option_row *row)
+{
+	return !takes_argument(row->kind) || row->kind == OPTION_REFUSED;
 }
 
 static const struct option_row *find_row(const struct option_row *const *tables, const char *name,
@@ -43,6 +51,23 @@ static const struct option_row *find_row(const struct option_row *const *tables,
 			if (strlen(row->name) == length && !strncmp(row->name, name, length))
 				return row;
 	return NULL;
+}
+
+static const struct option_row *find_negated(const struct option_row *const *tables,
+					     const char *name, size_t length)
+{
+	size_t skipped = strlen(negation);
+
+	if (length <= skipped || strncmp(name, negation, skipped) != 0)
+		return NULL;
+	const struct option_row *row = find_row(tables, name + skipped, length - skipped);
+	return row && can_be_negated(row) ? row : NULL;
+}
+
+static void negate(const struct option_row *row, void *values)
+{
+	if (row->kind == OPTION_FLAG)
+		*(bool *)((char *)values + row->offset) = false;
 }
 
 static int parse_number(const struct option_row *row, const char *text, uint64_t *ret_number,
@@ -125,6 +150,8 @@ static int set_value(const struct option_row *row, const char *text, void *value
 				    row->name, text ? "=" : "", text ? text : "", row->name,
 				    row->argument);
 		break;
+	case OPTION_REFUSED:
+		return fail(err, ERR_USAGE, "--%s is not supported: %s", row->name, row->argument);
 	case OPTION_HARMLESS:
 	case OPTION_HARMLESS_ARGUMENT:
 		break;
@@ -132,20 +159,30 @@ static int set_value(const struct option_row *row, const char *text, void *value
 	return 0;
 }
 
-/* The rows as getopt_long wants them; the value of a long option is its index in `rows`. */
+/*
+ * The rows as getopt_long wants them; the value of a long option is its index in `rows`, and above
+ * MAX_OPTIONS where it is negated.
+ */
 struct getopt_tables {
 	const struct option_row *rows[MAX_OPTIONS];
-	struct option longs[MAX_OPTIONS + 1];
+	struct option longs[2 * MAX_OPTIONS + 1];
 	char shorts[3 * MAX_OPTIONS + 2];
-	size_t n_rows;
+	size_t n_rows, n_longs;
 };
 
 static bool argument_is_optional(enum option_kind kind)
 {
-	return kind == OPTION_VERBOSITY || kind == OPTION_OPTIONAL_TEXT;
+	return kind == OPTION_VERBOSITY || kind == OPTION_OPTIONAL_TEXT || kind == OPTION_REFUSED;
 }
 
-static void fill_getopt_tables(struct getopt_tables *out, const struct option_row *const *tables)
+static void add_long(struct getopt_tables *out, const char *name, int argument, size_t value)
+{
+	out->longs[out->n_longs++] =
+		(struct option){ name, argument, NULL, FIRST_LONG + (int)value };
+}
+
+static void fill_getopt_tables(struct getopt_tables *out, const struct option_row *const *tables,
+			       struct arena *arena)
 {
 	char *shorts = out->shorts;
 
@@ -156,8 +193,10 @@ static void fill_getopt_tables(struct getopt_tables *out, const struct option_ro
 			int argument = argument_is_optional(row->kind) ? optional_argument
 				       : takes_argument(row->kind)     ? required_argument
 								       : no_argument;
-			out->longs[out->n_rows] = (struct option){ row->name, argument, NULL,
-								   256 + (int)out->n_rows };
+			add_long(out, row->name, argument, out->n_rows);
+			if (can_be_negated(row))
+				add_long(out, arena_printf(arena, "%s%s", negation, row->name),
+					 no_argument, MAX_OPTIONS + out->n_rows);
 			out->rows[out->n_rows++] = row;
 			if (!row->letter)
 				continue;
@@ -170,8 +209,8 @@ static void fill_getopt_tables(struct getopt_tables *out, const struct option_ro
 
 static const struct option_row *row_of(const struct getopt_tables *tables, int value)
 {
-	if (value >= 256)
-		return tables->rows[value - 256];
+	if (value >= FIRST_LONG)
+		return tables->rows[(value - FIRST_LONG) % MAX_OPTIONS];
 	for (size_t i = 0; i < tables->n_rows; i++)
 		if (tables->rows[i]->letter == value)
 			return tables->rows[i];
@@ -187,7 +226,7 @@ static int refuse_option(const struct getopt_tables *tables, int value, char **a
 		return fail(err, ERR_USAGE, "option %s needs an argument", argv[optind - 1]);
 	if (row)
 		return fail(err, ERR_USAGE, "option --%s takes no argument", row->name);
-	if (optopt && optopt < 256)
+	if (optopt && optopt < FIRST_LONG)
 		fail(err, ERR_USAGE, "option -%c is not known here", optopt);
 	else
 		fail(err, ERR_USAGE, "option %s is not known here", argv[optind - 1]);
@@ -209,7 +248,7 @@ static int parse_arguments(const struct option_row *const *tables, int argc, cha
 {
 	struct getopt_tables out = { 0 };
 
-	fill_getopt_tables(&out, tables);
+	fill_getopt_tables(&out, tables, arena);
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
 	for (;;) {
@@ -221,7 +260,9 @@ static int parse_arguments(const struct option_row *const *tables, int argc, cha
 			return refuse_option(&out, value, argv, err);
 		if (only && !table_has(only, row))
 			continue;
-		if (set_value(row, optarg, values, arena, err) < 0)
+		if (value >= FIRST_LONG + MAX_OPTIONS)
+			negate(row, values);
+		else if (set_value(row, optarg, values, arena, err) < 0)
 			return -1;
 	}
 }
@@ -251,6 +292,10 @@ static int set_named(const struct option_row *const *tables, const char *name, s
 {
 	const struct option_row *row = find_row(tables, name, length);
 
+	if (!row && !value && (row = find_negated(tables, name, length))) {
+		negate(row, values);
+		return 0;
+	}
 	if (!row)
 		return fail(err, ERR_USAGE, "option \"%.*s\" is not known here", (int)length, name);
 	if (!takes_argument(row->kind) && value)
@@ -349,6 +394,14 @@ int options_parse(const struct option_row *const *tables, int argc, char **argv,
 		return -1;
 	*ret_first = first;
 	return 0;
+}
+
+const char *options_refusal(const struct option_row *table, const char *name)
+{
+	for (; table->name; table++)
+		if (table->kind == OPTION_REFUSED && strcmp(table->name, name) == 0)
+			return table->argument;
+	return NULL;
 }
 
 void options_print_help(const struct option_row *const *tables, FILE *out)

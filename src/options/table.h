@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Command lines by table, in the grammar of criu(8): long and short forms, given twice (the last
- * one counts), a short option with its argument attached. Configuration files hold one long
+ * one counts), a short option with its argument attached, and "--no-NAME" for what takes none. Configuration files hold one long
  * option a line, without its dashes. Values land in a struct of the command's own, at the offset
  * that the option's row names.
  */
@@ -29,6 +29,7 @@ enum option_kind {
 	OPTION_HARMLESS,      /* of criu(8); asks for nothing that could matter here */
 	OPTION_HARMLESS_ARGUMENT,
 	OPTION_ONLY_VALUE, /* of criu(8); only the value in `argument` is what happens here */
+	OPTION_REFUSED,	   /* of criu(8); `argument` says why it cannot be honoured */
 };
 
 struct option_row {
@@ -53,7 +54,7 @@ struct common_arguments {
 extern const struct option_row common_options[];
 
 /* At most this many tables are passed at once, terminated by NULL. */
-enum { MAX_OPTION_TABLES = 5 };
+enum { MAX_OPTION_TABLES = 8 };
 
 /*
  * Reads the configuration files and then argv (argv[0] is the command's name) into `values`,
@@ -73,6 +74,9 @@ int options_parse_line(const struct option_row *const *tables, const char *line,
  */
 int options_set(const struct option_row *const *tables, const char *name, const char *value,
 		void *values, struct arena *arena, struct error *err);
+
+/* Why an option is refused; NULL: it is not, or there is no such row. */
+const char *options_refusal(const struct option_row *table, const char *name);
 
 /* A configuration file that has to be there. */
 int options_read_file(const struct option_row *const *tables, const char *path, void *values,

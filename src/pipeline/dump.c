@@ -129,6 +129,8 @@ static int write_stats(struct dump *dump, struct error *err)
 	entry.pages_scanned = dump->collect.pages_scanned;
 	entry.pages_written = dump->collect.pages_written;
 	entry.pages_skipped_parent = dump->collect.pages_kept;
+	/* Readers of other tools expect these; nothing of the kind is done. */
+	entry.has_irmap_resolve = entry.has_page_pipes = entry.has_page_pipe_bufs = true;
 	entry.has_shpages_scanned = entry.has_shpages_skipped_parent = true;
 	entry.has_shpages_written = true;
 	entry.shpages_scanned = dump->collect.shared_pages_scanned;
@@ -136,7 +138,7 @@ static int write_stats(struct dump *dump, struct error *err)
 	stats.dump = &entry;
 	log_info("dump", "nestor", "%zu tasks, %" PRIu64 " pages, stopped for %" PRIu32 " us",
 		 dump->collect.n_targets, entry.pages_written, entry.frozen_time);
-	return images_write_stats(dump->session.work_fd, STATISTICS_NAME, &stats, err);
+	return session_write_stats(&dump->session, STATISTICS_NAME, &stats, err);
 }
 
 /* A tree that goes on need not wait for the disk. */

@@ -145,13 +145,18 @@ static bool is_always_there(const char *name)
 {
 	static const char *const names[] = {
 		"cgroupns",
+		"external_net_ns",
 		"fdinfo_lock",
 		"ipv6_freebind",
+		"loginuid",
 		"mnt_id",
 		"move_mount_set_group",
 		"newifindex",
 		"ns_pid",
+		"openat2",
+		"overlayfs_maps",
 		"seccomp_suspend",
+		"sk_ns",
 		"sk_unix_file",
 		"sockopt_buf_lock",
 		"tcp_half_closed",

@@ -91,12 +91,14 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	*load = (struct load){ .session = session, .root_fd = AT_FDCWD };
 	arena_init(&load->arena);
 	load->snapshot.arena = &load->arena;
-	if (pipeline_externals(session->options, &load->arena, &load->externals, err) < 0 ||
+	if (joining_open(&load->joining, session->options, err) < 0 ||
+	    pipeline_externals(session->options, &load->arena, &load->externals, err) < 0 ||
 	    unsharing_parse(&load->unsharing, session->options->unshare, err) < 0 ||
 	    session_step(session, "checking the images", err) < 0)
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
 	if (!load->images ||
+	    joining_apply(&load->joining, &load->snapshot, &load->externals, err) < 0 ||
 	    cgroups_move_roots(&load->snapshot, &load->externals.cgroups.roots, err))
 		return -1;
 	return move_mounts(load, err);
@@ -105,6 +107,7 @@ int load_open(struct load *load, struct session *session, struct error *err)
 void load_done(struct load *load)
 {
 	images_free(load->images);
+	joining_close(&load->joining);
 	cleanup_close(&load->root_fd);
 	arena_done(&load->arena);
 }

@@ -11,6 +11,7 @@
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "model/snapshot.h"
+#include "pipeline/join.h"
 #include "pipeline/session.h"
 #include "pipeline/unshare.h"
 #include "plan/plan.h"
@@ -19,6 +20,7 @@ struct load {
 	struct session *session;
 	struct arena arena;
 	struct unsharing unsharing;
+	struct joining joining;
 	struct snapshot snapshot;
 	struct images *images;
 	bool root_moved; /* --root is the root mount of the tree, and nothing else */

@@ -65,6 +65,20 @@ static int add_mount(struct externals *externals, struct arena *arena, const cha
 		arena_printf(arena, "mnt[%.*s]:%s", (int)(colon - text), text, colon + 1), err);
 }
 
+static int add_veth(struct externals *externals, struct arena *arena, const char *text,
+		    struct error *err)
+{
+	const char *equals = strchr(text, '=');
+
+	if (!equals || equals == text || !equals[1]) {
+		fail(err, ERR_USAGE, "--veth-pair \"%s\" is not well formed", text);
+		return fail_hint(err, "give IN=OUT");
+	}
+	return externals_add(
+		externals, arena,
+		arena_printf(arena, "veth[%.*s]:%s", (int)(equals - text), text, equals + 1), err);
+}
+
 static int take_cgroup_wishes(const struct pipeline_options *options, struct arena *arena,
 			      struct cgroup_wishes *ret, struct error *err)
 {
@@ -102,6 +116,9 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 			return -1;
 	for (size_t i = 0; i < options->ext_mount_map.count; i++)
 		if (add_mount(&externals, arena, options->ext_mount_map.texts[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < options->veth_pair.count; i++)
+		if (add_veth(&externals, arena, options->veth_pair.texts[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < options->inherit_fd.count; i++) {
 		const char *text = options->inherit_fd.texts[i];

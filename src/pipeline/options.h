@@ -41,6 +41,8 @@ struct pipeline_hooks {
 	 * for the moment.
 	 */
 	void (*obstacles)(void *data, const struct obstacles *obstacles);
+	/* When all is done: what was measured, for people, a line each. */
+	void (*statistics)(void *data, const char *text);
 	/*
 	 * What else lies outside of the tree, which is stopped: adds to `external`, as in the
 	 * options. NULL: nobody is asked.
@@ -68,6 +70,7 @@ struct pipeline_options {
 	/* What lies outside of the tree (model/externals.h), as written on a command line. */
 	struct texts external, inherit_fd;
 	struct texts ext_mount_map; /* "KEY:VALUE" for external "mnt[KEY]:VALUE"; "auto" */
+	struct texts veth_pair;	    /* "IN=OUT" for external "veth[IN]:OUT" */
 	struct texts skip_mnt, enable_fs;
 	bool external_sharing, external_masters;
 	bool ext_unix_sk;
@@ -89,10 +92,11 @@ struct pipeline_options {
 	const char *force_lost; /* names of state that may be lost (collect/losses.h); NULL: none */
 
 	/* of a restore and a plan */
-	const char *root;    /* recorded paths are below it; NULL: the host's */
-	const char *pidfile; /* gets the root task's pid */
-	const char *unshare; /* words; see unshare.h */
-	uint32_t inside;     /* see execute_inside; 0: nobody has executed anything again */
+	struct texts join_ns; /* "TYPE:PID" or "TYPE:FILE", see join.h */
+	const char *root;     /* recorded paths are below it; NULL: the host's */
+	const char *pidfile;  /* gets the root task's pid */
+	const char *unshare;  /* words; see unshare.h */
+	uint32_t inside;      /* see execute_inside; 0: nobody has executed anything again */
 	struct run_fault fault;
 
 	struct pipeline_hooks hooks;

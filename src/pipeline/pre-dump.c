@@ -21,7 +21,7 @@ struct pre_dump {
 	struct images_writer *images;
 };
 
-static int write_stats(const struct pre_dump *dump, const struct timespec *start, struct error *err)
+static int write_stats(struct pre_dump *dump, const struct timespec *start, struct error *err)
 {
 	const struct collect *collect = &dump->looking->collect;
 	DumpStatsEntry entry = DUMP_STATS_ENTRY__INIT;
@@ -35,7 +35,7 @@ static int write_stats(const struct pre_dump *dump, const struct timespec *start
 	entry.pages_written = collect->pages_written;
 	entry.pages_skipped_parent = collect->pages_kept;
 	stats.dump = &entry;
-	return images_write_stats(dump->session.work_fd, STATISTICS_NAME, &stats, err);
+	return session_write_stats(&dump->session, STATISTICS_NAME, &stats, err);
 }
 
 static int run_steps(struct pre_dump *dump, struct error *err)

@@ -83,7 +83,7 @@ static void write_stats(struct restore *restore)
 	stats.restore = &entry;
 	log_info("restore", "nestor", "%zu tasks, root pid %d, %" PRIu32 " us",
 		 restore->load.snapshot.n_tasks, (int)restore->result.root_pid, entry.restore_time);
-	if (images_write_stats(restore->session.work_fd, STATISTICS_NAME, &stats, &err) < 0)
+	if (session_write_stats(&restore->session, STATISTICS_NAME, &stats, &err) < 0)
 		log_warning("restore", "nestor", "%s, going on without statistics", err.text);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "model/schema.h"
 #include "pipeline/options.h"
 
 #include <sys/types.h>
@@ -35,6 +36,9 @@ int session_tell(struct session *session, const char *moment, pid_t root_pid, st
 /* The root task's pid, in the work directory, as other tools write it (no newline). */
 int session_write_pidfile(const struct session *session, const char *name, pid_t pid,
 			  struct error *err);
+/* What was measured, into a file of the work directory, and to the caller (hooks.statistics). */
+int session_write_stats(struct session *session, const char *name, const StatsEntry *stats,
+			struct error *err);
 /* Tells the caller of all that is in the way (hooks.obstacles), and keeps it for the log. */
 void session_refuse(struct session *session, const struct obstacles *obstacles);
 /* Writes the error into the log if there is one, and closes; returns -1 then. */

@@ -342,6 +342,10 @@ static void say_namespace(const struct plan *plan, const struct action *action, 
 
 	text_add(text, " %" PRIu32 " (%s) in user namespace %" PRIu32, namespace_->id,
 		 namespace_types[namespace_->type].words, namespace_->owner->base.id);
+	if (namespace_->entry->ext_key) {
+		text_add(text, ", given as %s", namespace_->entry->ext_key);
+		return;
+	}
 	length = text->length;
 	if (kind->describe) {
 		text_add(text, ": ");

@@ -117,10 +117,13 @@ static int check_namespace(const struct snapshot *snapshot, const struct kind_ta
 			    "namespace %" PRIu32 " is a %s namespace, which is not supported",
 			    namespace_->id, namespace_types[namespace_->type].words);
 	const char *key = namespace_->entry->ext_key;
-	if (key && (!*key || namespace_->type != NAMESPACE_NET))
+	if (key && (!*key || !namespace_can_be_given(namespace_->type)))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "namespace %" PRIu32 " is a %s namespace that cannot be outside",
 			    namespace_->id, namespace_types[namespace_->type].words);
+	/* Of the others nothing is known then. */
+	if (key && namespace_->type != NAMESPACE_NET)
+		return 0;
 	return kind->check ? kind->check(snapshot, namespace_, err) : 0;
 }
 

@@ -404,11 +404,12 @@ static int open_there(struct visitor *visitor, void *data, struct error *err)
 	const struct namespace *namespace_ = opening->namespace_;
 	struct ipc_making making = { .owner = opening->snapshot->user_namespaces[0] };
 
-	if (namespace_)
+	/* One that was joined at the restore has limits of its own. */
+	if (namespace_ && namespace_->entry->ipc)
 		making = (struct ipc_making){ namespace_->entry->ipc, namespace_->owner };
 	if (!opening->held)
 		return hand_over(visitor, opening->entry, opening->name, err);
-	if (namespace_ && raise_limits(opening, &making, err))
+	if (making.entry && raise_limits(opening, &making, err))
 		return -1;
 	autoclose int fd = posix_queue_make(&making, opening->held->queue, opening->name, err);
 	int result = fd < 0 ? -1 : hand_over_all(visitor, opening, err);

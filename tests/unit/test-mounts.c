@@ -2,6 +2,7 @@
 /* Mounts without privileges: reading mountinfo, the order of steps, archives that bad people wrote.
  */
 #include "base/arena.h"
+#include "kernel/listmount.h"
 #include "kernel/mountinfo.h"
 #include "kinds/mounts/archive.h"
 #include "kinds/mounts/groups.h"
@@ -9,6 +10,7 @@
 #include "kinds/mounts/tar.h"
 #include "model/namespaces.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -333,12 +335,95 @@ static void a_short_archive_is_refused(void **state)
 	done_folder(&to);
 }
 
+/* ---- two ways to read what is mounted ---- */
+
+static void read_mountinfo(struct fixture *f, struct mount_line **ret_lines, size_t *ret_n)
+{
+	size_t size = 0, room = 1 << 20;
+	char *text = arena_array(&f->arena, char, room);
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+
+	assert_non_null(file);
+	size = fread(text, 1, room - 1, file);
+	assert_true(size > 0 && size < room - 1);
+	fclose(file);
+	assert_int_equal(mountinfo_parse(text, &f->arena, ret_lines, ret_n, &f->err), 0);
+}
+
+static bool is_same_text(const char *one, const char *other)
+{
+	return other && strcmp(one, other) == 0;
+}
+
+/* A file system of another one's type (fuse.sshfs) is told in two parts. */
+static bool is_same_status(const struct mount_line *line, const struct mount_status *status)
+{
+	enum { SHOWN = MS_RDONLY };
+
+	return line->parent_id == status->parent_id && line->device == status->device &&
+	       line->flags == status->flags && line->shared_id == status->shared_id &&
+	       line->master_id == status->master_id && line->unbindable == status->unbindable &&
+	       line->idmapped == status->idmapped &&
+	       (line->superblock_flags & SHOWN) == (status->superblock_flags & SHOWN) &&
+	       strncmp(line->type, status->type, strlen(status->type)) == 0 &&
+	       is_same_text(line->root, status->root) &&
+	       is_same_text(line->mountpoint, status->mountpoint);
+}
+
+/* NULL, or what is not the same. */
+static const char *compare_mounts(struct fixture *f, uint64_t number)
+{
+	struct mount_line *lines;
+	uint64_t *ids;
+	size_t n_lines, n;
+
+	read_mountinfo(f, &lines, &n_lines);
+	if (mount_list(number, &f->arena, &ids, &n))
+		return errno == ENOSYS || errno == EINVAL ? NULL : "list";
+	for (size_t i = 0; i < n_lines; i++) {
+		bool found = false;
+		for (size_t k = 0; k < n && !found; k++) {
+			struct mount_status status;
+			if (mount_stat(number, ids[k], &f->arena, &status) ||
+			    status.id != lines[i].id)
+				continue;
+			found = true;
+			if (!is_same_status(&lines[i], &status))
+				return lines[i].mountpoint;
+		}
+		if (!found)
+			return lines[i].mountpoint;
+	}
+	return NULL;
+}
+
+/* Somebody else may be mounting something meanwhile. */
+static void statmount_is_mountinfo(void **state)
+{
+	struct fixture *f = *state;
+	const char *wrong = NULL;
+	uint64_t number;
+	int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	if (mount_namespace_number(fd, &number) == 0)
+		for (int i = 0; i < 5; i++) {
+			wrong = compare_mounts(f, number);
+			if (!wrong)
+				break;
+		}
+	close(fd);
+	if (wrong)
+		fail_msg("%s is not the same", wrong);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(lines_are_read),
+		TEST(statmount_is_mountinfo),
 		TEST(hidden_ones_come_first),
 		TEST(what_is_no_tree_is_refused),
 		TEST(paths_are_plain),

@@ -448,7 +448,7 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 		    collect_removed(collect, namespace, &table->lines[i], namespace->entries[i],
 				    err))
 			return -1;
-	return mount_locks_find(namespace, err);
+	return mount_revealed_collect(namespace, err) || mount_locks_find(namespace, err) ? -1 : 0;
 }
 
 /* ---- superblocks ---- */

@@ -90,13 +90,18 @@ static int make_groups(struct file_opener *opener, const struct mount_maker *mak
 
 static bool is_shown(const struct snapshot *snapshot, const struct pid_namespace *namespace)
 {
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct task *below =
+			mount_revealed_to(snapshot, snapshot->mount_namespaces[i]);
+		if (below && below->pid_namespace == namespace)
+			return true;
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
 			const MntEntry *mount = snapshot->mount_namespaces[i]->mounts[k];
 			if (mount->nses && mount->nses->has_pidns_id &&
 			    mount->nses->pidns_id == namespace->base.id)
 				return true;
 		}
+	}
 	return false;
 }
 

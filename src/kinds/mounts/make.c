@@ -86,7 +86,7 @@ static int fail_mount(const struct making *making, size_t index, const char *wha
 
 /* ---- flags ---- */
 
-static int set_flags(int fd, uint32_t flags)
+int mount_set_flags(int fd, uint32_t flags)
 {
 	static const struct {
 		uint32_t flag;
@@ -262,7 +262,7 @@ static int set_locked_flags(struct making *making, size_t index, struct error *e
 	const MntEntry *mount = making->namespace->mounts[index];
 	uint32_t flags = mount->locked_flags | (mount->flags & ATIME);
 
-	return set_flags(making->roots[index], flags)
+	return mount_set_flags(making->roots[index], flags)
 		       ? fail_mount(making, index, "cannot set its flags", err)
 		       : 0;
 }
@@ -379,7 +379,7 @@ static int step_take(struct making *making, size_t index, struct error *err)
 
 static int set_final_flags(struct making *making, size_t index, struct error *err)
 {
-	return set_flags(making->roots[index], making->namespace->mounts[index]->flags)
+	return mount_set_flags(making->roots[index], making->namespace->mounts[index]->flags)
 		       ? fail_mount(making, index, "cannot set its flags", err)
 		       : 0;
 }
@@ -417,8 +417,13 @@ static int step_find(struct making *making, size_t index, struct error *err)
 
 static int step_pivot(struct making *making, struct error *err)
 {
-	if (fchdir(making->roots[0]) || syscall(SYS_pivot_root, ".", ".") ||
-	    umount2(".", MNT_DETACH) || chdir("/"))
+	autoclose int below_fd = -1;
+
+	if (mount_revealed_make(making->maker, making->namespace, making->stage_fd,
+				making->roots[0], &below_fd, err))
+		return fail_while(err, "mount namespace %" PRIu32, making->namespace->id);
+	if (fchdir(below_fd < 0 ? making->roots[0] : below_fd) ||
+	    syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		return fail_mount(making, 0, "cannot become the root", err);
 	return 0;
 }

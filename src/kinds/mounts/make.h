@@ -85,6 +85,18 @@ int mount_attach_late(const struct file_opener *opener, const struct mount_names
 /* Below the root of a mount, and on it; the root may be a file. */
 int mount_open_on(int root_fd, const char *path, int flags);
 
+/* MS_* of a mount. -1 with errno. */
+int mount_set_flags(int fd, uint32_t flags);
+
+/* revealed.c: what lies below the root of a namespace. */
+int mount_revealed_check(const MntEntry *mount, struct error *err);
+/* In whose namespaces it is to be; NULL: there is nothing, or nobody to whom it matters. */
+const struct task *mount_revealed_to(const struct snapshot *snapshot,
+				     const struct mount_namespace *namespace_);
+/* Moves the root onto it. The mount that is to be the root instead, or -1 if there is none. */
+int mount_revealed_make(const struct mount_maker *maker, const struct mount_namespace *namespace_,
+			int stage_fd, int root_fd, int *ret_fd, struct error *err);
+
 /* make-groups.c: once all mounts are there. */
 int mounts_make_groups(const struct file_opener *opener, const struct group_plan *plan,
 		       const struct made_mount_namespace *temporary, struct error *err);

@@ -12,6 +12,7 @@
 #include "collect/namespaces.h"
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
+#include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
 #include "kinds/namespaces/descriptor.h"
 
@@ -96,7 +97,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *plain,
 	struct arena arena;
 	struct mount_plan plan;
 	struct group_plan groups;
-	int result = 0;
+	int result = mount_revealed_check(namespace_->mounts[0], err);
 
 	for (size_t i = 0; i < namespace_->n_mounts && !result; i++)
 		result = check_mount(snapshot, namespace_->mounts[i], err) ||

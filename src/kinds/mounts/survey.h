@@ -72,6 +72,9 @@ int mount_held_namespaces(struct collect *collect,
 				       struct error *err),
 			  struct error *err);
 
+/* revealed.c: once the mounts are ordered: what lies below the root, where it matters. */
+int mount_revealed_collect(struct live_namespace *namespace_, struct error *err);
+
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
 		     struct error *err);

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* linux/mount.h of 6.11 and later, as headers of older distributions lack it. */
+#include "kernel/listmount.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum {
+	NR_STATMOUNT = 457,
+	NR_LISTMOUNT = 458,
+	BATCH = 1024,
+	TEXT_SIZE = 3 * 4096,
+	/* STATMOUNT_* */
+	SUPERBLOCK = 1,
+	MOUNT = 2,
+	ROOT = 8,
+	MOUNTPOINT = 16,
+	TYPE = 32,
+	ALL = SUPERBLOCK | MOUNT | ROOT | MOUNTPOINT | TYPE,
+};
+
+#define LIST_OF_ALL  UINT64_MAX /* LSMT_ROOT */
+#define GET_MNTNS_ID _IOR(0xb7, 0x5, uint64_t)
+
+struct mount_request {
+	uint32_t size, spare;
+	uint64_t id, parameter, namespace_number;
+};
+
+struct mount_answer {
+	uint32_t size, options;
+	uint64_t mask;
+	uint32_t major, minor;
+	uint64_t magic;
+	uint32_t superblock_flags, type;
+	uint64_t id, parent_id;
+	uint32_t old_id, old_parent_id;
+	uint64_t attributes, propagation, shared_id, master_id, propagated_from;
+	uint32_t root, mountpoint;
+	uint64_t namespace_number;
+	uint32_t later[98];
+	char text[];
+};
+_Static_assert(sizeof(struct mount_answer) == 512, "struct statmount");
+
+int mount_namespace_number(int namespace_fd, uint64_t *ret_number)
+{
+	return ioctl(namespace_fd, GET_MNTNS_ID, ret_number);
+}
+
+int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_ids, size_t *ret_n)
+{
+	struct mount_request request = { sizeof request, 0, LIST_OF_ALL, 0, namespace_number };
+	uint64_t batch[BATCH];
+
+	*ret_ids = NULL;
+	*ret_n = 0;
+	for (;;) {
+		long n = syscall(NR_LISTMOUNT, &request, batch, BATCH, 0);
+		if (n < 0)
+			return -1;
+		for (long i = 0; i < n; i++) {
+			*ret_ids = arena_grow(arena, *ret_ids, *ret_n, sizeof **ret_ids);
+			(*ret_ids)[(*ret_n)++] = batch[i];
+		}
+		if (n < BATCH)
+			return 0;
+		request.parameter = batch[n - 1];
+	}
+}
+
+static uint32_t flags_of(uint64_t attributes)
+{
+	static const struct {
+		uint64_t attribute;
+		uint32_t flag;
+	} plain[] = {
+		{ MOUNT_ATTR_RDONLY, MS_RDONLY },
+		{ MOUNT_ATTR_NOSUID, MS_NOSUID },
+		{ MOUNT_ATTR_NODEV, MS_NODEV },
+		{ MOUNT_ATTR_NOEXEC, MS_NOEXEC },
+		{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME },
+		{ MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW },
+	};
+	uint64_t atime = attributes & MOUNT_ATTR__ATIME;
+	uint32_t flags = atime == MOUNT_ATTR_NOATIME	? MS_NOATIME
+			 : atime == MOUNT_ATTR_RELATIME ? MS_RELATIME
+							: 0;
+
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (attributes & plain[i].attribute)
+			flags |= plain[i].flag;
+	return flags;
+}
+
+static void convert(const struct mount_answer *answer, struct arena *arena,
+		    struct mount_status *status)
+{
+	*status = (struct mount_status){
+		.id = answer->old_id,
+		.parent_id = answer->old_parent_id,
+		.device = makedev(answer->major, answer->minor),
+		.flags = flags_of(answer->attributes),
+		.superblock_flags = answer->superblock_flags,
+		.shared_id = (uint32_t)answer->shared_id,
+		.master_id = (uint32_t)answer->master_id,
+		.unbindable = answer->propagation & MS_UNBINDABLE,
+		.idmapped = answer->attributes & MOUNT_ATTR_IDMAP,
+		.type = arena_string(arena, answer->mask & TYPE ? answer->text + answer->type : ""),
+	};
+	if (answer->mask & ROOT)
+		status->root = arena_string(arena, answer->text + answer->root);
+	if (answer->mask & MOUNTPOINT && answer->text[answer->mountpoint])
+		status->mountpoint = arena_string(arena, answer->text + answer->mountpoint);
+}
+
+int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
+	       struct mount_status *ret_status)
+{
+	struct mount_request request = { sizeof request, 0, id, ALL, namespace_number };
+	const uint64_t needed = SUPERBLOCK | MOUNT;
+	autofree struct mount_answer *answer = NULL;
+
+	for (size_t size = sizeof *answer + TEXT_SIZE; size < (1U << 24); size *= 2) {
+		free(answer);
+		answer = calloc(1, size);
+		if (!answer)
+			return -1;
+		if (syscall(NR_STATMOUNT, &request, answer, size, 0) == 0) {
+			convert(answer, arena, ret_status);
+			errno = EINVAL;
+			return (answer->mask & needed) == needed ? 0 : -1;
+		}
+		if (errno != EOVERFLOW)
+			return -1;
+	}
+	return -1;
+}

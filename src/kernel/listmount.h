@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * listmount(2) and statmount(2) (Linux 6.8; of another mount namespace 6.11): mounts one by one,
+ * also those below the root of a namespace, which mountinfo does not show.
+ */
+#ifndef NESTOR_KERNEL_LISTMOUNT_H
+#define NESTOR_KERNEL_LISTMOUNT_H
+
+#include "base/arena.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* As mountinfo has it; ids are those of mountinfo, too. */
+struct mount_status {
+	uint32_t id, parent_id;
+	dev_t device;
+	uint32_t flags; /* MS_* of the mount */
+	uint32_t superblock_flags;
+	uint32_t shared_id, master_id; /* 0: none */
+	bool unbindable, idmapped;
+	const char *type;
+	const char *root, *mountpoint; /* NULL: none that is to be seen */
+};
+
+/* The number by which the kernel knows a mount namespace; -1 with errno. */
+int mount_namespace_number(int namespace_fd, uint64_t *ret_number);
+/* Unique ids of all of its mounts; -1 with errno, ENOSYS or EINVAL where the kernel has no such. */
+int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_ids, size_t *ret_n);
+/* -1 with errno. */
+int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
+	       struct mount_status *ret_status);
+
+#endif

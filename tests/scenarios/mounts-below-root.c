@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: mounts-below-root
+ * promise: in a container whose root was moved onto that of others, with what is in /proc and /sys
+ *	covered, a new user namespace may mount a proc and a sysfs just if it could before; where
+ *	nothing is left below the root it may not
+ * flavours: flat three user user-three
+ * needs: initial-user-namespace
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int mount_one(const char *type)
+{
+	int context = fsopen(type, FSOPEN_CLOEXEC);
+
+	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return 2;
+	return fsmount(context, FSMOUNT_CLOEXEC, 0) < 0 ? 1 : 0;
+}
+
+static int status_of(pid_t pid)
+{
+	int status = -1;
+
+	scenario_need(pid > 0 && waitpid(pid, &status, 0) == pid, "fork: %s", strerror(errno));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 100;
+}
+
+static bool may_mount(const char *type)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
+			_exit(50);
+		pid = fork();
+		_exit(pid == 0 ? mount_one(type) : status_of(pid));
+	}
+	int status = status_of(pid);
+	scenario_need(status <= 2, "cannot try to mount a %s: %d", type, status);
+	return status == 0;
+}
+
+static void need(bool holds, const char *what)
+{
+	scenario_need(holds, "%s: %s", what, strerror(errno));
+}
+
+/* All that there is, with a /proc and /sys of which a part is covered. */
+static void make_root(const char *name)
+{
+	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
+	need(mkdir(name, 0755) == 0 && mount("/", name, NULL, MS_BIND | MS_REC, NULL) == 0 &&
+		     chdir(name) == 0,
+	     name);
+	need(mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 &&
+		     mount("none", "proc/sys", "tmpfs", MS_RDONLY, NULL) == 0 &&
+		     mount("none", "sys", "tmpfs", MS_RDONLY, NULL) == 0,
+	     "proc and sys");
+}
+
+static int moved(void *unused)
+{
+	(void)unused;
+	make_root("moved");
+	need(mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0, "move");
+	bool proc = may_mount("proc"), sysfs = may_mount("sysfs");
+	scenario_note("moved: proc %d sysfs %d", proc, sysfs);
+	scenario_mark("moved");
+	scenario_wait_restored();
+	scenario_check(may_mount("proc") == proc, "a proc could %sbe mounted", proc ? "" : "not ");
+	scenario_check(may_mount("sysfs") == sysfs, "a sysfs could %sbe mounted",
+		       sysfs ? "" : "not ");
+	return 0;
+}
+
+static int alone(void *unused)
+{
+	(void)unused;
+	make_root("alone");
+	need(syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+		     chdir("/") == 0,
+	     "pivot_root");
+	scenario_check(!may_mount("proc") && !may_mount("sysfs"), "it may be mounted");
+	scenario_mark("alone");
+	scenario_wait_restored();
+	scenario_check(!may_mount("proc"), "a proc may be mounted now");
+	scenario_check(!may_mount("sysfs"), "a sysfs may be mounted now");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	scenario_begin(argc, argv);
+	pid_t first = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, moved, NULL);
+	pid_t second = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, alone, NULL);
+	scenario_wait_mark("moved");
+	scenario_wait_mark("alone");
+
+	scenario_ready();
+
+	scenario_reap(first);
+	scenario_reap(second);
+	return scenario_end();
+}

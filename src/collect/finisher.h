@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A process of ours that brings the end of a dump to its end if we are killed in the middle of it.
- */
+/* A process of ours that finishes the end of a dump if we are killed in the middle of it. */
 #ifndef NESTOR_COLLECT_FINISHER_H
 #define NESTOR_COLLECT_FINISHER_H
 

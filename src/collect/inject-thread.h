@@ -24,8 +24,7 @@ static inline uint64_t signal_bit(int signal)
 	return UINT64_C(1) << (signal - 1);
 }
 
-/* Where a trap stops a thread, or else it waits to be looked at, and where that ends: see stub.S.
- */
+/* Where a trap stops a thread, or it waits to be looked at, and where that ends: see stub.S. */
 struct trap_place {
 	const uint8_t *waits, *waited;
 };

@@ -458,8 +458,7 @@ static int come_back(struct injection *injection, struct error *err)
 		failed = injection_wait_trap(injection, leader, &leader_unmapped, &regs, err);
 	if (injection->lost || injection_leave(injection, leader, err) < 0)
 		return -1;
-	/* From here on nobody can come by; and the next dump finds the page as the kernel made it.
-	 */
+	/* From here on nobody can come by; the next dump finds the page as the kernel made it. */
 	if (resend_signals(injection, err) < 0)
 		failed = -1;
 	if (write_code(injection, injection->code, zeroes, code_size(), err) < 0)

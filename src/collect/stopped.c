@@ -203,8 +203,7 @@ static int read_auxv(struct target *target, struct error *err)
 	autofree char *bytes = NULL;
 	ssize_t size = target_text(target, "auxv", &bytes);
 
-	/* Whoever may not read it may not read the memory either: collect_check_privileges tells.
-	 */
+	/* Who may not read it may not read the memory either: collect_check_privileges tells. */
 	if (size < 0 && errno == EACCES)
 		return 0;
 	if (size < 0)

@@ -20,8 +20,7 @@ __attribute__((noreturn)) static void execute(const char *program,
 	char pid[16];
 	sigset_t none;
 
-	/* A group of its own, to be ended with what it starts; signals as a program expects them.
-	 */
+	/* A group of its own, to be ended with what it starts; signals as a program wants them. */
 	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -56,8 +56,7 @@ int pagemap_add_record(struct snapshot *snapshot, struct pagemap *pagemap,
 		fail(err, ERR_IMAGE_UNSUPPORTED, "%s: pages were left with a page server", name);
 		return fail_hint(err, "dump once more, without --lazy-pages");
 	}
-	/* The top of the range is the address space's, so counts summed over runs cannot overflow.
-	 */
+	/* The top of the range is the address space's: sums over runs cannot overflow. */
 	if (entry->vaddr % IMAGE_PAGE_SIZE || pages == 0 || entry->vaddr > INT64_MAX ||
 	    pages > (INT64_MAX - entry->vaddr) / IMAGE_PAGE_SIZE)
 		return fail(err, ERR_IMAGE_INVALID,

@@ -376,8 +376,7 @@ static int link_owner(const struct snapshot *snapshot, struct pid_namespace *nam
 
 	namespace_->base.owner =
 		namespace_->parent ? namespace_->parent->base.owner : snapshot->user_namespaces[0];
-	/* Images of CRIU do not tell: one that is the tree's own is made with its user namespace.
-	 */
+	/* Images of CRIU do not tell: one of the tree is made with its user namespace. */
 	if (!entry && snapshot->own_pid_namespace)
 		namespace_->base.owner = snapshot->tasks[0].user_namespace;
 	if (entry && !entry->has_userns_id && snapshot->n_user_namespaces > 1)

@@ -70,8 +70,7 @@ static int check_task(const struct task *task, struct error *err)
 {
 	uint32_t code = task->core->tc->leader_exit_code;
 
-	/* A thread that dies alone of a signal was killed by seccomp, or by the kernel's own fault.
-	 */
+	/* A thread that dies alone of a signal was killed by seccomp, or by the kernel. */
 	if (task_leader_is_dead(task) && (code & 0x7f || code > UINT16_MAX) &&
 	    !(code == SIGSYS && may_filter(task)))
 		return fail(err, ERR_UNSUPPORTED_TASK,

@@ -73,8 +73,7 @@ static void print_sources(const struct plan *plan, struct text *text)
 		const struct source *source = &plan->sources[i];
 		text_add(text, "descriptor %" PRIu32 ": %s", source->number,
 			 source_name(source->kind));
-		/* The coordinator's pid says nothing about the tree, and differs from run to run.
-		 */
+		/* The coordinator's pid says nothing of the tree, and is never the same. */
 		if (source->kind != SOURCE_COORDINATOR && source->kind != SOURCE_LATE_HOLDER)
 			text_add(text, " %" PRIu64, source->id);
 		text_add(text, ", %s\n", way_in_words(source));

@@ -123,8 +123,7 @@ struct run {
 	size_t n_user_namespaces;
 	bool *found_namespaces; /* the same: those that did not have to be made; NULL: none */
 	int *plain_namespaces;	/* like snapshot->plain_namespaces; -1: not made; NULL before */
-	int root_namespace_fd;	/* the first task is born in this pid namespace; -1: see root_clone
-				*/
+	int root_namespace_fd;	/* the first task is born in it; -1: see root_clone */
 
 	pid_t keeper; /* see leftovers.c; 0: there is none */
 	int keeper_fd;

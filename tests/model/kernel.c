@@ -47,8 +47,7 @@ bool model_is_init(const struct model *model, int process)
 	return model->namespaces[model->processes[process].namespace].init == process;
 }
 
-/* A struct pid lives as long as a process, a session or a group uses it (free_pid, kernel/pid.c).
- */
+/* A struct pid lives as long as a process, session or group uses it (free_pid, kernel/pid.c). */
 static bool is_used(const struct model *model, int leader)
 {
 	for (int i = 0; i < model->n_processes; i++) {
@@ -396,8 +395,7 @@ int model_set_subreaper(struct model *model, int process, bool on)
 	return 0;
 }
 
-/* It clears PF_FORKNOEXEC, which setpgid looks at; root gets its capabilities, who is nobody none.
- */
+/* It clears PF_FORKNOEXEC, which setpgid looks at; root gets capabilities, nobody none. */
 int model_exec(struct model *model, int process)
 {
 	struct model_process *at = &model->processes[process];

@@ -5,8 +5,7 @@
 
 #include "history.h"
 
-/* Called once, before the others. The caller adopts orphans from here on (PR_SET_CHILD_SUBREAPER).
- */
+/* Called once, before the others. The caller adopts orphans then (PR_SET_CHILD_SUBREAPER). */
 void live_begin(void);
 /* An empty history to be filled; the next call makes another one of the same memory. */
 struct history *live_history(bool own_namespace);

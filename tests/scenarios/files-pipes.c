@@ -102,8 +102,7 @@ int main(int argc, char **argv)
 	pid_t child = scenario_child(answer, &talk);
 	close(talk.to_child[0]);
 	close(talk.to_parent[1]);
-	/* The child holds all the others too: wait until it has closed those of the conversation.
-	 */
+	/* The child holds the others too: wait until it has closed those of the conversation. */
 	scenario_wait_mark("child-ready");
 
 	scenario_ready();

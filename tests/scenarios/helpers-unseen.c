@@ -162,8 +162,7 @@ static int watch(void *name)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	/* One that would find a SIGCHLD pending; and the init of a namespace, which gets orphans.
-	 */
+	/* One that would find a SIGCHLD pending; and the init of a namespace: it gets orphans. */
 	pid_t blocked = scenario_child(watch, "blocked");
 	pid_t init = scenario_child_in(CLONE_NEWPID, watch, "init");
 	scenario_wait_mark("blocked-ready");

@@ -120,8 +120,7 @@ static void *body(void *data)
 	return data;
 }
 
-/* The C library and the vdso read the counter: so there is a process that does nothing with time.
- */
+/* The C library and the vdso read the counter: so a process does nothing with time. */
 static int without_counter(void *data)
 {
 	int tsc = -1;

@@ -418,8 +418,7 @@ static void test_errors(void **state)
 	expect_failure(f, entry, ERR_IMAGE_INVALID);
 }
 
-/* Below a root directory, symbolic links do not lead out of it; the leading slash may be missing.
- */
+/* Below a root directory symbolic links do not lead out of it; the first slash may be missing. */
 static void test_below_root(void **state)
 {
 	struct fixture *f = *state;

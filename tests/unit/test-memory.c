@@ -344,8 +344,7 @@ static void map_large_areas(void)
 
 	fill(bytes, 0x200000, 16);
 	fill(bytes + 0x400000, 0x200000, 17);
-	/* Content that may be dropped is; the kernel (6.11) says with zeroes that it has done so.
-	 */
+	/* Content that may be dropped is; the kernel (6.11) says so with zeroes. */
 	mmap((void *)(uintptr_t)(WINDOW + 0x9000000), 2 * PAGE, PROT_READ | PROT_WRITE,
 	     0x08 /* MAP_DROPPABLE */ | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Mounts without privileges: reading mountinfo, the order of steps, archives that bad people wrote.
- */
+/* Mounts without privileges: reading mountinfo, the order of steps, archives of bad people. */
 #include "base/arena.h"
 #include "kernel/listmount.h"
 #include "kernel/mountinfo.h"

@@ -103,8 +103,7 @@ static void many_sources_are_fetched(void **state)
 	fixture_make_well(&fixture);
 	const struct program *program = fixture.plan.tasks[0].program;
 	assert_int_equal(count_calls(program, SYS_pidfd_getfd), 100);
-	/* FD_CLOEXEC comes with pidfd_getfd, and has to go from the two that stay where they are.
-	 */
+	/* FD_CLOEXEC comes with pidfd_getfd, and has to go from two that stay where they are. */
 	assert_int_equal(count_calls(program, SYS_fcntl), 2);
 	assert_int_equal(count_calls(program, SYS_dup3), 99);
 	assert_int_equal(count_calls(program, SYS_close), 98);

@@ -89,8 +89,7 @@ static void interrupted_call(void **unused)
 		regs.rax = (uint64_t) - (int64_t)reasons[i];
 		assert_true(registers_interrupted(&regs));
 		registers_save(&regs, xstate, size, &arena, &core);
-		/* What readers that know nothing of restart_error see: the call, about to be made.
-		 */
+		/* What readers that do not know restart_error see: the call, about to be made. */
 		assert_int_equal(core.thread_info->gpregs->ax, 35);
 		assert_int_equal(core.thread_info->gpregs->ip, regs.rip - 2);
 		assert_int_equal(core.thread_core->restart_error,

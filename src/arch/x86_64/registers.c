@@ -328,8 +328,7 @@ void registers_save(const struct user_regs_struct *regs, const uint8_t *xstate, 
 
 		general->ax = regs->orig_rax;
 		general->ip = regs->rip - SYSCALL_INSTRUCTION;
-		/* The restart block is kernel memory: such a call starts over, as one of 514 does.
-		 */
+		/* The restart block is the kernel's: such a call starts over, as one of 514. */
 		core->thread_core->has_restart_error = true;
 		core->thread_core->restart_error =
 			reason == ERESTART_RESTARTBLOCK ? ERESTARTNOHAND : (int32_t)reason;

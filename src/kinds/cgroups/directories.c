@@ -108,8 +108,7 @@ static bool is_same_set(const char *one, const char *other)
 	return strlen(one) == strlen(other);
 }
 
-/* Is a line of mountinfo the whole of this hierarchy? "ID PARENT DEV ROOT POINT OPTIONS - TYPE ..."
- */
+/* Is a line of mountinfo the whole of this hierarchy? "ID PARENT DEV ROOT POINT OPTIONS - ..." */
 static const char *mount_point(struct arena *arena, const char *line, const char *name)
 {
 	char root[256], point[1024], type[32], options[1024];

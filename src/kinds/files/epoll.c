@@ -353,8 +353,7 @@ static int add_here(int epoll, const EventpollTfdEntry *item)
 	return epoll_wait(epoll, &fired, 1, 0) == 1 ? 0 : ENODATA;
 }
 
-/* In a child: the table is its own. What stands at the number is put back, as it may be a source.
- */
+/* In a child: the table is its own. What stands at the number is put back: maybe a source. */
 static int add(int epoll, int watched, const EventpollTfdEntry *item)
 {
 	int number = (int)item->tfd;

@@ -53,8 +53,7 @@ struct making {
 	int fd;		  /* the inode, read-write (a directory: read) */
 	struct made_directory *directories;
 	struct link *links;
-	/* Made with O_TMPFILE by the tree: nothing may take a name, or linkat would no longer work.
-	 */
+	/* Made with O_TMPFILE by the tree: nothing may take a name, or linkat would fail. */
 	bool stays_linkable;
 	int tmpfile_fd; /* the description that made it, until taken */
 };

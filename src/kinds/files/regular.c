@@ -188,8 +188,7 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		reg->mnt_id = (int32_t)mount_id;
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	}
-	/* d_path resolves everything, so a link at the end is the file itself (O_PATH|O_NOFOLLOW).
-	 */
+	/* d_path resolves all, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
 	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	bool deleted = ends_with_deleted(file->link);

@@ -138,8 +138,7 @@ static int timerfd_collect(const struct open_file *file, FileEntry *entry, struc
 	if (!is_running(timer) && (has_interval(timer) || !timer->ticks) &&
 	    read_again(file, timer, err))
 		return -1;
-	/* The time is read before the expirations: one that came in between is not to come again.
-	 */
+	/* The time is read before the expirations: one in between is not to come again. */
 	if (timer->ticks && !has_interval(timer))
 		timer->vsec = timer->vnsec = 0;
 	return 0;

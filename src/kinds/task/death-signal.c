@@ -68,8 +68,7 @@ static int plan_death_signal(const struct planning *planning, struct error *err)
 				 0);
 		signal = 0;
 	}
-	/* The first thread has SIGKILL since its birth, so that nothing outlives a failed restore.
-	 */
+	/* The first thread has SIGKILL since its birth: nothing outlives a failed restore. */
 	if (thread == 0 || signal)
 		program_call(planning->program, SYS_prctl, PR_SET_PDEATHSIG, signal, 0, 0, 0);
 	return 0;

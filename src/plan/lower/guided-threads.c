@@ -140,8 +140,7 @@ struct program *build_nested_thread(struct build *build, struct node *node, size
 	program_wake(maker, guided->request_word, 1);
 	program_wake(maker, build->plan->services[SERVICE_GUIDE].word, 0);
 	program_wait(maker, guided->go_word, 1);
-	/* One that got a wrong id may still be on its way out: then this fails, and is tried again.
-	 */
+	/* One that got a wrong id may still be on its way out: then this is tried again. */
 	op_store(op_any(build_thread_clone(build, node, thread, n_outer, maker, program)),
 		 guided->result_slot);
 	program_wake(maker, guided->made_word, 1);

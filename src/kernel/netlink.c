@@ -43,13 +43,13 @@ static int on_ack(struct nl_msg *message, void *argument)
 	return NL_STOP;
 }
 
-struct netlink *netlink_open(void)
+struct netlink *netlink_open_protocol(int protocol)
 {
 	struct netlink *netlink = calloc(1, sizeof *netlink);
 
 	if (netlink)
 		netlink->socket = nl_socket_alloc();
-	if (!netlink || !netlink->socket || nl_connect(netlink->socket, NETLINK_ROUTE) < 0) {
+	if (!netlink || !netlink->socket || nl_connect(netlink->socket, protocol) < 0) {
 		netlink_close(netlink);
 		errno = EPROTO;
 		return NULL;
@@ -60,6 +60,11 @@ struct netlink *netlink_open(void)
 	nl_socket_modify_cb(netlink->socket, NL_CB_ACK, NL_CB_CUSTOM, on_ack, netlink);
 	nl_socket_modify_err_cb(netlink->socket, NL_CB_CUSTOM, on_error, netlink);
 	return netlink;
+}
+
+struct netlink *netlink_open(void)
+{
+	return netlink_open_protocol(NETLINK_ROUTE);
 }
 
 void netlink_close(struct netlink *netlink)

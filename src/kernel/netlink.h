@@ -16,6 +16,8 @@
 struct netlink;
 
 struct netlink *netlink_open(void); /* NULL with errno */
+/* Another protocol than rtnetlink: NETLINK_NETFILTER. */
+struct netlink *netlink_open_protocol(int protocol);
 void netlink_close(struct netlink *netlink);
 
 /*

@@ -7,53 +7,23 @@
  * needs: program:ip program:bridge
  */
 #include "scenario.h"
+#include "shown.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-enum { ROOM = 65536, PAUSE = 50, PATIENCE = 10000 };
+enum { PATIENCE = 10000 };
 
 /* Without what the kernel counts, or makes up in its own time. */
-static void show(char *text)
-{
-	static const char command[] =
-		"(ip addr | grep -v fe80; ip link | grep altname; ip nexthop; ip route; ip neigh "
-		"show nud permanent;"
-		" ip neigh show proxy; bridge fdb | grep static | sort; bridge fdb | grep dst"
-		" | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
-		"[0-9]*sec.*/lft/'"
-		" -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' -e 's/ state "
-		"[A-Z]*//'"
-		" -e 's/ linkdown//' -e 's/ used [0-9]*.*//' -e 's/ *$//' -e '/^$/d'";
-	FILE *pipe = popen(command, "r");
-	size_t length = pipe ? fread(text, 1, ROOM - 1, pipe) : 0;
-
-	scenario_need(pipe && length > 100 && pclose(pipe) == 0, "ip shows nothing");
-	text[length] = '\0';
-}
-
-static void compare(const char *before)
-{
-	char *after = malloc(ROOM);
-	size_t at = 0;
-
-	show(after);
-	for (unsigned waited = 0; waited < PATIENCE && strcmp(before, after) != 0;
-	     waited += PAUSE) {
-		scenario_sleep_ms(PAUSE);
-		show(after);
-	}
-	while (before[at] && before[at] == after[at])
-		at++;
-	bool same = before[at] == after[at];
-	while (at && before[at - 1] != '\n')
-		at--;
-	scenario_check(same, "was %.300s\n\tis now %.300s", before + at, after + at);
-	free(after);
-}
+static const char show[] =
+	"(ip addr | grep -v fe80; ip link | grep altname; ip nexthop; ip route; ip neigh "
+	"show nud permanent;"
+	" ip neigh show proxy; bridge fdb | grep static | sort; bridge fdb | grep dst"
+	" | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
+	"[0-9]*sec.*/lft/'"
+	" -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' -e 's/ state "
+	"[A-Z]*//'"
+	" -e 's/ linkdown//' -e 's/ used [0-9]*.*//' -e 's/ *$//' -e '/^$/d'";
 
 int main(int argc, char **argv)
 {
@@ -78,16 +48,14 @@ int main(int argc, char **argv)
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.50;"
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.51;"
 		"bridge fdb add 02:00:00:00:00:55 dev vx0 dst 10.4.0.52";
-	char *before = malloc(ROOM);
 
 	scenario_begin(argc, argv);
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
 	scenario_need(system(command) == 0, "cannot set it up");
-	show(before);
+	char *before = shown(show);
 
 	scenario_ready();
 
-	compare(before);
-	free(before);
+	shown_compare("it", show, before, PATIENCE);
 	return scenario_end();
 }

@@ -6,22 +6,12 @@
  * needs: program:nft
  */
 #include "scenario.h"
+#include "shown.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { ROOM = 65536 };
-
-static void show(char *text)
-{
-	FILE *pipe = popen("nft list ruleset 2>&1; iptables-save 2>/dev/null | grep -v ^#", "r");
-	size_t length = pipe ? fread(text, 1, ROOM - 1, pipe) : 0;
-
-	scenario_need(pipe && length > 100 && pclose(pipe) >= 0, "nft shows nothing");
-	text[length] = '\0';
-}
+static const char show[] = "nft list ruleset 2>&1; iptables-save 2>/dev/null | grep -v ^#; true";
 
 int main(int argc, char **argv)
 {
@@ -53,7 +43,6 @@ int main(int argc, char **argv)
 		"iptables -A INPUT -p tcp -m multiport --dports 1,2,3 -j REJECT &&"
 		"iptables -A FORWARD -m limit --limit 5/min -j LOG --log-prefix x &&"
 		"iptables -t nat -A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE";
-	char *before = malloc(ROOM), *after = malloc(ROOM);
 
 	scenario_begin(argc, argv);
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
@@ -63,18 +52,11 @@ int main(int argc, char **argv)
 	if (system("iptables -V 2>/dev/null | grep -q nf_tables") == 0)
 		status = system(of_iptables);
 	scenario_need(status == 0, "iptables takes no rules");
-	show(before);
+	char *before = shown(show);
 
 	scenario_ready();
 
-	show(after);
-	size_t at = 0;
-	while (before[at] && before[at] == after[at])
-		at++;
-	scenario_check(before[at] == after[at], "was %.200s\n\tis now %.200s", before + at,
-		       after + at);
+	shown_compare("rules", show, before, 0);
 	scenario_check(system("nft add rule inet t in tcp dport 4711 accept") == 0, "no rule");
-	free(before);
-	free(after);
 	return scenario_end();
 }

@@ -7,16 +7,16 @@
  * needs: program:ip
  */
 #include "scenario.h"
+#include "shown.h"
 
 #include <arpa/inet.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ROOM = 65536, PORT = 4711 };
+enum { PORT = 4711 };
 
 static void run(const char *command)
 {
@@ -24,36 +24,13 @@ static void run(const char *command)
 }
 
 /* Without what the kernel does in its own time: carriers, and addresses of links. */
-static void show(char *text)
-{
-	static const char command[] =
-		"(ip -d addr; ip route; ip netns list-id) 2>&1 | sed -e 's/[a-z_]*timer "
-		"*[0-9.]*//g'"
-		" -e 's/valid_lft.*//' -e 's/ nodad//' -e 's/ tentative//' -e 's/NO-CARRIER,//'"
-		" -e 's/,LOWER_UP//' -e 's/ state [A-Z]*//' -e 's/ linkdown//' -e '/fe80/d' -e 's/ "
-		"*$//'"
-		" -e '/^$/d'";
-	FILE *pipe = popen(command, "r");
-	size_t length = pipe ? fread(text, 1, ROOM - 1, pipe) : 0;
-
-	scenario_need(pipe && length > 100 && pclose(pipe) == 0, "ip shows nothing");
-	text[length] = '\0';
-}
-
-static void compare(const char *what, const char *before)
-{
-	char *after = malloc(ROOM);
-	size_t at = 0;
-
-	show(after);
-	while (before[at] && before[at] == after[at])
-		at++;
-	bool same = before[at] == after[at];
-	while (at && before[at - 1] != '\n')
-		at--;
-	scenario_check(same, "%s: was %.300s\n\tis now %.300s", what, before + at, after + at);
-	free(after);
-}
+static const char show[] =
+	"(ip -d addr; ip route; ip netns list-id) 2>&1 | sed -e 's/[a-z_]*timer "
+	"*[0-9.]*//g'"
+	" -e 's/valid_lft.*//' -e 's/ nodad//' -e 's/ tentative//' -e 's/NO-CARRIER,//'"
+	" -e 's/,LOWER_UP//' -e 's/ state [A-Z]*//' -e 's/ linkdown//' -e '/fe80/d' -e 's/ "
+	"*$//'"
+	" -e '/^$/d'";
 
 static int udp(const char *address)
 {
@@ -67,7 +44,7 @@ static int udp(const char *address)
 
 static int other(void *data)
 {
-	char *before = malloc(ROOM), byte = 0;
+	char byte = 0;
 	int fd;
 
 	(void)data;
@@ -77,21 +54,20 @@ static int other(void *data)
 	    "ip addr add 10.6.0.2/24 dev above; ip link set above up");
 	scenario_wait_mark("up");
 	fd = udp("10.5.0.2");
-	show(before);
+	char *before = shown(show);
 	scenario_mark("set");
 	scenario_wait_restored();
-	compare("the other", before);
+	shown_compare("the other", show, before, 0);
 	const struct timeval timeout = { .tv_sec = 10 };
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
 	scenario_check(recv(fd, &byte, 1, 0) == 1 && byte == 'x', "no packet came");
-	free(before);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(PORT) };
-	char *before = malloc(ROOM), command[400];
+	char command[400];
 
 	scenario_begin(argc, argv);
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
@@ -109,15 +85,14 @@ int main(int argc, char **argv)
 	    "ip addr add 10.6.0.1/24 dev low; ip link set low up");
 	scenario_mark("up");
 	scenario_wait_mark("set");
-	show(before);
+	char *before = shown(show);
 
 	scenario_ready();
 
-	compare("the first", before);
+	shown_compare("the first", show, before, 0);
 	int fd = udp("10.5.0.1");
 	inet_pton(AF_INET, "10.5.0.2", &name.sin_addr);
 	scenario_check(sendto(fd, "x", 1, 0, (void *)&name, sizeof name) == 1, "cannot send");
 	scenario_reap(child);
-	free(before);
 	return scenario_end();
 }

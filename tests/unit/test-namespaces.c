@@ -8,8 +8,13 @@
 #include "model/records.h"
 
 #include <linux/if_link.h>
-#include <linux/rtnetlink.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <linux/sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -383,6 +388,113 @@ static void test_packet_filters(void **state)
 	assert_int_equal(check_filter(UINT32_MAX, 20), ERR_IMAGE_INVALID);
 }
 
+static enum error_name check_net(NetnsContents *content)
+{
+	struct fixture fixture;
+
+	begin(&fixture, NAMESPACE_NET);
+	fixture.entry->net = content;
+	return check(&fixture, &net_namespace_kind);
+}
+
+static enum error_name check_ipset(const char *name, uint32_t first, uint32_t second, size_t size)
+{
+	struct {
+		struct nfgenmsg header;
+		struct rtattr name;
+		char text[40];
+	} message = { .name = { (unsigned short)RTA_LENGTH(strlen(name) + 1),
+				IPSET_ATTR_SETNAME } };
+	static uint8_t bytes[64];
+	ProtobufCBinaryData elements = { size, bytes };
+	NetIpset one = NET_IPSET__INIT, other = NET_IPSET__INIT, *list[] = { &one, &other };
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	snprintf(message.text, sizeof message.text, "%s", name);
+	one.index = first;
+	other.index = second;
+	one.created = other.created = (ProtobufCBinaryData){ sizeof message, (uint8_t *)&message };
+	one.elements = &elements;
+	one.n_elements = 1;
+	content.ipsets = list;
+	content.n_ipsets = 2;
+	return check_net(&content);
+}
+
+static void test_ipsets(void **state)
+{
+	(void)state;
+	assert_int_equal(check_ipset("some", 0, 3, 20), ERR_NONE);
+	assert_int_equal(check_ipset("", 0, 3, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("a-name-that-is-as-long-as-none-of", 0, 3, 20),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", 3, 3, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", 3, UINT32_MAX, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", UINT32_MAX, 0, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", 0, 3, 3), ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_xtable(uint32_t family, const char *name, size_t n_hooks,
+				    uint16_t next, uint32_t n_entries)
+{
+	static uint32_t hooks[8];
+	struct ipt_entry entries[2] = { { .next_offset = next },
+					{ .next_offset = sizeof *entries } };
+	NetXtable table = NET_XTABLE__INIT, *list = &table;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	table.family = family;
+	table.name = (char *)(uintptr_t)name;
+	table.hook_entry = table.underflow = hooks;
+	table.n_hook_entry = table.n_underflow = n_hooks;
+	table.num_entries = n_entries;
+	table.entries = (ProtobufCBinaryData){ sizeof entries, (uint8_t *)entries };
+	content.xtables = &list;
+	content.n_xtables = 1;
+	return check_net(&content);
+}
+
+static void test_older_packet_filters(void **state)
+{
+	(void)state;
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, sizeof(struct ipt_entry), 2),
+			 ERR_NONE);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, 2 * sizeof(struct ipt_entry), 1),
+			 ERR_NONE);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, sizeof(struct ipt_entry), 3),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 3, sizeof(struct ipt_entry), 2),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, 0, 2), ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, UINT16_MAX, 1), ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_BRIDGE, "filter", 5, sizeof(struct ipt_entry), 2),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "a-name-that-is-as-long-as-none-of", 5,
+				      sizeof(struct ipt_entry), 2),
+			 ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_connection(size_t connection, size_t expectation)
+{
+	static uint8_t bytes[4096];
+	ProtobufCBinaryData one = { connection, bytes }, other = { expectation, bytes };
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	content.connections = &one;
+	content.expectations = &other;
+	content.n_connections = content.n_expectations = 1;
+	return check_net(&content);
+}
+
+static void test_tracked_connections(void **state)
+{
+	(void)state;
+	assert_int_equal(check_connection(100, 100), ERR_NONE);
+	assert_int_equal(check_connection(3, 100), ERR_IMAGE_INVALID);
+	assert_int_equal(check_connection(100, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_connection(4000, 100), ERR_IMAGE_INVALID);
+}
+
 static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
 {
 	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
@@ -557,6 +669,9 @@ int main(void)
 		cmocka_unit_test(test_interfaces_of_two),
 		cmocka_unit_test(test_cgroup_directories),
 		cmocka_unit_test(test_packet_filters),
+		cmocka_unit_test(test_ipsets),
+		cmocka_unit_test(test_older_packet_filters),
+		cmocka_unit_test(test_tracked_connections),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),
 		cmocka_unit_test(test_cgroup_paths),

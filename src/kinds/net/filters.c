@@ -4,22 +4,20 @@
  * again as the kernel told them, all in one transaction: tables, chains (which rules and maps lead
  * to), objects, flow tables, sets with their elements, rules in order. Handles and counts of users
  * are the kernel's own. What it does not take back (an expression of iptables that says less than
- * was said to it) is found out at the dump, in a namespace made for that.
+ * was said to it) is found out at the dump (trial.c).
  *
- * Refused by name: the older iptables, and tables that belong to a socket and go with it.
+ * Refused by name: tables that belong to a socket and go with it.
  */
 #include "kinds/net/net.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
-#include "kernel/aside.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,14 +61,6 @@ static const struct filter_row {
 };
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
-
-static bool has_text(const char *path)
-{
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char byte;
-
-	return fd >= 0 && read(fd, &byte, 1) == 1;
-}
 
 static const struct rtattr *attribute(const NetFilter *filter, uint16_t type)
 {
@@ -289,35 +279,19 @@ static uint32_t flags_of(const NetFilter *table)
 	return ntohl(netlink_number(attribute(table, NFTA_TABLE_FLAGS)));
 }
 
-/* What lies at a device cannot be tried where that is not. */
-static bool needs_device(const NetnsContents *net)
+bool filters_need_device(const NetnsContents *net)
 {
 	for (size_t i = 0; i < net->n_filters; i++) {
 		const struct nfgenmsg *message = (const void *)net->filters[i]->message.data;
-		if (net->filters[i]->type == NFT_MSG_NEWFLOWTABLE || message->nfgen_family == 5)
+		if (net->filters[i]->type == NFT_MSG_NEWFLOWTABLE ||
+		    message->nfgen_family == NFPROTO_NETDEV)
 			return true;
 	}
 	return false;
 }
 
-struct trial {
-	const NetnsContents *net;
-	uint32_t id;
-	struct error err;
-};
-
-static int try_filters(void *data)
+static int refuse_owned(const NetnsContents *net, uint32_t id, struct error *err)
 {
-	struct trial *trial = data;
-
-	return unshare(CLONE_NEWNET) || filters_make(trial->net, trial->id, &trial->err) ? -1 : 0;
-}
-
-static int check_collected(const NetnsContents *net, uint32_t id, struct error *err)
-{
-	struct aside aside = ASIDE_HERE;
-	struct trial trial = { .net = net, .id = id };
-
 	for (size_t i = 0; i < net->n_filters; i++)
 		if (net->filters[i]->type == NFT_MSG_NEWTABLE &&
 		    flags_of(net->filters[i]) & NFT_TABLE_F_OWNER)
@@ -325,12 +299,7 @@ static int check_collected(const NetnsContents *net, uint32_t id, struct error *
 				    "network namespace %u: the table %s of nftables belongs to a "
 				    "socket",
 				    id, netlink_text(attribute(net->filters[i], NFTA_TABLE_NAME)));
-	if (!net->n_filters || needs_device(net) || aside_run(&aside, try_filters, &trial) == 0)
-		return 0;
-	return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-		    "network namespace %u filters packets in a way that the kernel does not take "
-		    "back (%s)",
-		    id, trial.err.name ? trial.err.text : strerror(errno));
+	return 0;
 }
 
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err)
@@ -339,10 +308,6 @@ int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct
 	autofree uint8_t *room = malloc(ANSWER_ROOM);
 	struct reading reading = { arena, net, fd, room };
 
-	if (has_text("/proc/thread-self/net/ip_tables_names") ||
-	    has_text("/proc/thread-self/net/ip6_tables_names"))
-		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "network namespace %u filters packets by the older iptables", id);
 	/* A kernel without netfilter, or without its tables: there are none. */
 	if (fd < 0 && errno == EPROTONOSUPPORT)
 		return 0;
@@ -351,7 +316,7 @@ int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct
 			       ? 0
 			       : fail_errno(err, ERR_KERNEL_REFUSED,
 					    "network namespace %u: cannot read its nftables", id);
-	return check_collected(net, id, err);
+	return refuse_owned(net, id, err);
 }
 
 /* ---- check ---- */

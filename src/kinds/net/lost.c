@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What may be in a network namespace and is not kept: queueing disciplines that somebody has chosen
- * (tc(8)) are refused by name; connections that the kernel has tracked (conntrack) are forgotten,
- * with a warning: what is under way is looked at as new. Older iptables: filters.c.
+ * (tc(8)) are refused by name.
  */
 #include "kinds/net/net.h"
 
-#include "base/log.h"
-#include "base/procfs.h"
 #include "kinds/net/links.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
@@ -60,25 +55,7 @@ static int refuse_disciplines(struct netlink *netlink, const NetnsContents *net,
 		    : 0;
 }
 
-/* ---- connections ---- */
-
-static void warn_of_connections(uint32_t id)
-{
-	char text[32];
-	uint64_t count = 0;
-	ssize_t length = procfs_read_into(AT_FDCWD, "/proc/sys/net/netfilter/nf_conntrack_count",
-					  text, sizeof text);
-
-	if (length > 0 && procfs_numbers(text, 10, &count, 1) == 1 && count)
-		log_warning("collect", "namespaces",
-			    "network namespace %u: %" PRIu64 " tracked connections are forgotten",
-			    id, count);
-}
-
 int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err)
 {
-	if (refuse_disciplines(netlink, net, id, err))
-		return -1;
-	warn_of_connections(id);
-	return 0;
+	return refuse_disciplines(netlink, net, id, err);
 }

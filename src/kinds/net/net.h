@@ -43,6 +43,7 @@ int peers_check(const struct snapshot *snapshot, const struct namespace *namespa
 		struct error *err);
 bool peers_are_there(const struct namespace *namespace_);
 bool peers_stand_on(const struct namespace *namespace_, const struct namespace *other);
+/* peers-make.c: the same, made again. */
 /* One that somebody outside holds with its interfaces; -1: it has to be made. */
 int peers_find(const struct file_opener *opener, const struct namespace *namespace_, int *ret_fd,
 	       struct error *err);
@@ -72,5 +73,28 @@ int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, 
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
 int filters_check(const NetnsContents *net, uint32_t id, struct error *err);
 int filters_make(const NetnsContents *net, uint32_t id, struct error *err);
+/* Is there something that lies at an interface? */
+bool filters_need_device(const NetnsContents *net);
+
+/* xtables.c: the older iptables, ip6tables and arptables. */
+int xtables_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int xtables_check(const NetnsContents *net, uint32_t id, struct error *err);
+int xtables_make(const NetnsContents *net, uint32_t id, struct error *err);
+
+/* Of these two `netlink` is one of NETLINK_NETFILTER. ipsets.c: sets that iptables asks. */
+int ipsets_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		   struct error *err);
+int ipsets_check(const NetnsContents *net, uint32_t id, struct error *err);
+int ipsets_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+
+/* connections.c: what the kernel has tracked. */
+int connections_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net,
+			uint32_t id, struct error *err);
+int connections_check(const NetnsContents *net, uint32_t id, struct error *err);
+int connections_make(struct netlink *netlink, const NetnsContents *net, uint32_t id,
+		     struct error *err);
+
+/* trial.c: would the kernel take the last four back? */
+int trial_run(const NetnsContents *net, uint32_t id, struct error *err);
 
 #endif

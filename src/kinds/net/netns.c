@@ -3,7 +3,8 @@
  * Network namespaces, network_namespaces(7): interfaces, addresses, routes, rules, neighbours and
  * settings. A namespace is read by a thread of ours that enters it, and filled by a process that
  * has made it from inside its owner, in this order: interfaces, settings, addresses, up, routes: a
- * route needs the interface that it leaves by up, and the address that it goes out with.
+ * route needs the interface that it leaves by up, and the address that it goes out with. What
+ * looks at packets comes last.
  */
 #include "kinds/net/net.h"
 
@@ -20,6 +21,41 @@ struct reading {
 	struct error *err;
 };
 
+static int read_filters(const struct reading *reading)
+{
+	struct netlink *netlink = netlink_open_protocol(NETLINK_NETFILTER);
+	NetnsContents *net = reading->net;
+	int result = 0;
+
+	/* A kernel without netfilter. */
+	if (!netlink)
+		return 0;
+	result = ipsets_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		 xtables_collect(reading->arena, net, reading->id, reading->err) ||
+		 filters_collect(reading->arena, net, reading->id, reading->err) ||
+		 connections_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		 trial_run(net, reading->id, reading->err);
+	netlink_close(netlink);
+	return result ? -1 : 0;
+}
+
+static int make_filters(const NetnsContents *net, uint32_t id, struct error *err)
+{
+	struct netlink *netlink;
+
+	/* Others come first that rules refer to; labels of connections are there with rules. */
+	if (!net->n_ipsets && !net->n_xtables && !net->n_filters && !net->n_connections &&
+	    !net->n_expectations)
+		return 0;
+	netlink = netlink_open_protocol(NETLINK_NETFILTER);
+	if (!netlink)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a netfilter socket");
+	int result = ipsets_make(netlink, net, id, err) || xtables_make(net, id, err) ||
+		     filters_make(net, id, err) || connections_make(netlink, net, id, err);
+	netlink_close(netlink);
+	return result ? -1 : 0;
+}
+
 static int read_content(void *data)
 {
 	struct reading *reading = data;
@@ -34,7 +70,7 @@ static int read_content(void *data)
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->arena, net, reading->id, reading->err) ||
-		 filters_collect(reading->arena, net, reading->id, reading->err);
+		 read_filters(reading);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }
@@ -75,7 +111,10 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 	return links_check(net, namespace_->id, err) || peers_check(snapshot, namespace_, err) ||
 			       routes_check(net, namespace_->id, err) ||
 			       settings_check(namespace_, err) ||
-			       filters_check(net, namespace_->id, err)
+			       filters_check(net, namespace_->id, err) ||
+			       xtables_check(net, namespace_->id, err) ||
+			       ipsets_check(net, namespace_->id, err) ||
+			       connections_check(net, namespace_->id, err)
 		       ? -1
 		       : 0;
 }
@@ -92,7 +131,7 @@ static int fill(const struct namespace *namespace_, struct error *err)
 		     addresses_make(netlink, net, false, id, err) ||
 		     links_bring_up(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||
-		     routes_make(netlink, net, id, err) || filters_make(net, id, err);
+		     routes_make(netlink, net, id, err) || make_filters(net, id, err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }

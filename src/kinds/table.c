@@ -35,6 +35,7 @@ static const struct file_kind *const file_kinds[] = {
 	&inotify_kind,	      /* watches of inodes */
 	&fanotify_kind,	      /* the same, and of mounts and file systems */
 	&epoll_kind,	      /* epoll instances */
+	&tun_kind,	      /* queues of tun and tap interfaces */
 	&unix_socket_kind,    /* AF_UNIX */
 	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */
 	&netlink_socket_kind, /* AF_NETLINK */

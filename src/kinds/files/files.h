@@ -15,6 +15,7 @@ extern const struct file_kind pidfd_kind;
 extern const struct file_kind epoll_kind;
 extern const struct file_kind inotify_kind;
 extern const struct file_kind fanotify_kind;
+extern const struct file_kind tun_kind;
 extern const struct task_kind epoll_signals_kind; /* what only a task itself can add */
 
 extern const struct file_aspect locks_aspect;

@@ -25,6 +25,7 @@ enum link_way {
 	LINK_BY_KERNEL, /* there from the start */
 	LINK_MADE,
 	LINK_PAIR, /* two at a time */
+	LINK_TUN,  /* by tuns.c, before all others */
 };
 
 static const struct kind_row {
@@ -37,7 +38,7 @@ static const struct kind_row {
 	{ "veth", LINK_PAIR },	      { "ipip", LINK_BY_KERNEL }, { "sit", LINK_BY_KERNEL },
 	{ "gre", LINK_BY_KERNEL },    { "vti", LINK_BY_KERNEL },  { "gretap", LINK_BY_KERNEL },
 	{ "erspan", LINK_BY_KERNEL }, { "vti6", LINK_BY_KERNEL }, { "ip6tnl", LINK_BY_KERNEL },
-	{ "ip6gre", LINK_BY_KERNEL },
+	{ "ip6gre", LINK_BY_KERNEL }, { "tun", LINK_TUN },
 };
 
 /* Tunnels of a namespace's own are called so, and no others. */
@@ -412,7 +413,7 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 	const struct kind_row *row = row_of(link->kind);
 	char name[IF_NAMESIZE];
 
-	if (is_there_from_start(link))
+	if (is_there_from_start(link) || row->way == LINK_TUN)
 		return adjust_link(netlink, link, id, err);
 	/* Made by who may act in both namespaces (peers.c). */
 	if (link_is_pair(link) && link_is_across(link))

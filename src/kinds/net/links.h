@@ -22,6 +22,7 @@ const ProtobufCBinaryData *link_by_index(const NetnsContents *net, uint32_t inde
 bool link_is_pair(const struct link *link);
 /* Is its other end in another namespace? */
 bool link_is_across(const struct link *link);
+bool link_is_tun(const struct link *link);
 int fail_link(const struct link *link, uint32_t id, const char *what, struct error *err);
 
 enum { MESSAGE_ROOM = 16 * 1024 };

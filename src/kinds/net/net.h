@@ -50,6 +50,13 @@ int peers_find(const struct file_opener *opener, const struct namespace *namespa
 int peers_make(struct file_opener *opener, const struct namespace *namespace_, struct error *err);
 int peers_before_release(struct file_opener *opener, struct error *err);
 
+/* tuns.c: tun and tap. */
+int tuns_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int tuns_check(const struct snapshot *snapshot, const struct namespace *namespace_,
+	       struct error *err);
+/* By who is in the user namespace that owns it. */
+int tuns_make(const struct namespace *namespace_, struct error *err);
+
 /* routes.c: addresses, routes, rules and neighbours. */
 int routes_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
 		   struct error *err);

@@ -67,6 +67,7 @@ static int read_content(void *data)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
 	result = links_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 lost_refuse(netlink, net, reading->id, reading->err) ||
+		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->arena, net, reading->id, reading->err) ||
@@ -109,6 +110,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 		return fail(err, ERR_IMAGE_INVALID, "network namespace %u has no content",
 			    namespace_->id);
 	return links_check(net, namespace_->id, err) || peers_check(snapshot, namespace_, err) ||
+			       tuns_check(snapshot, namespace_, err) ||
 			       routes_check(net, namespace_->id, err) ||
 			       settings_check(namespace_, err) ||
 			       filters_check(net, namespace_->id, err) ||
@@ -127,7 +129,8 @@ static int fill(const struct namespace *namespace_, struct error *err)
 
 	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
-	int result = links_make(netlink, net, id, err) || settings_write(namespace_, err) ||
+	int result = tuns_make(namespace_, err) || links_make(netlink, net, id, err) ||
+		     settings_write(namespace_, err) ||
 		     addresses_make(netlink, net, false, id, err) ||
 		     links_bring_up(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||

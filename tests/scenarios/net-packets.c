@@ -2,8 +2,8 @@
 /*
  * name: net-packets
  * promise: tables of the older iptables come back with their counters, ipsets with their elements
- *	and under the index that rules know them by, and connections that the kernel has tracked, with
- *	marks, zones and translations: what is established passes where nothing new may
+ *	and under the index that rules know them by, and connections that the kernel has tracked,
+ *	with marks, zones and translations: what is established passes where nothing new may
  * flavours: flat one three user user-three
  * needs: program:ip program:nft program:iptables-legacy
  */
@@ -224,8 +224,8 @@ static void send_udp(const char *address)
 }
 
 /* Without how long each is kept, and groups of multicast, which are told of at any time. */
-static const char show_connections[] =
-	"sed -E -e 's/^(ipv. +[0-9]+ [a-z]+ +[0-9]+) [0-9]+/\\1/' /proc/net/nf_conntrack | grep -v dst=224 | sort";
+static const char show_connections[] = "sed -E -e 's/^(ipv. +[0-9]+ [a-z]+ +[0-9]+) [0-9]+/\\1/' "
+				       "/proc/net/nf_conntrack | grep -v dst=224 | sort";
 /* Connections are made again by packets, which are counted. */
 static const char show_tables[] =
 	"iptables-legacy-save -c | sed -e '/^#/d' -e '/^:/s/ .[0-9]*:[0-9]*.$//'";

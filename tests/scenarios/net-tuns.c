@@ -2,8 +2,8 @@
 /*
  * name: net-tuns
  * promise: tun and tap interfaces come back with their queues, in the network namespace that they
- *	are in: one that goes with its descriptor, one with many queues of which one is switched off,
- *	one that stays without; with owner, group, form of headers and features; packets pass
+ *	are in: one that goes with its descriptor, one with many queues of which one is switched
+ *	off, one that stays without; with owner, group, form of headers and features; packets pass
  * flavours: flat one three user user-three
  * needs: program:ip
  */

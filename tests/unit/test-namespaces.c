@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What images may say of plain namespaces and cgroups, which anybody may have written. */
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/files/files.h"
 #include "kinds/ipc/ipc.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/net/net.h"
@@ -495,6 +496,52 @@ static void test_tracked_connections(void **state)
 	assert_int_equal(check_connection(4000, 100), ERR_IMAGE_INVALID);
 }
 
+/* A queue of an interface, with the record of a path. */
+static enum error_name check_tun(const char *interface, uint32_t namespace_, uint32_t path_type)
+{
+	struct fixture fixture;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	begin(&fixture, NAMESPACE_NET);
+	fixture.entry->net = &content;
+	FileEntry *named = snapshot_new(&fixture.snapshot, FILE_ENTRY, FileEntry);
+	FileEntry *file = snapshot_new(&fixture.snapshot, FILE_ENTRY, FileEntry);
+	named->id = 1;
+	named->type = path_type;
+	named->reg = snapshot_new(&fixture.snapshot, REG_FILE_ENTRY, RegFileEntry);
+	file->id = 2;
+	file->type = FD_TYPES__TUNF;
+	file->tunf = snapshot_new(&fixture.snapshot, TUNFILE_ENTRY, TunfileEntry);
+	*file->tunf = (TunfileEntry){ .base = file->tunf->base,
+				      .id = 2,
+				      .netdev = (char *)(uintptr_t)interface,
+				      .has_ns_id = namespace_ != 0,
+				      .ns_id = namespace_,
+				      .has_regf_id = true,
+				      .regf_id = 1 };
+	snapshot_add_file(&fixture.snapshot, named);
+	snapshot_add_file(&fixture.snapshot, file);
+	int result = snapshot_index(&fixture.snapshot, &fixture.err) ||
+		     tun_kind.check(&fixture.snapshot, file, &fixture.err);
+	arena_done(&fixture.arena);
+	return result ? fixture.err.name : ERR_NONE;
+}
+
+static void test_tuns(void **state)
+{
+	(void)state;
+	assert_int_equal(check_tun("tun0", TREE_UTS, FD_TYPES__REG), ERR_NONE);
+	assert_int_equal(check_tun(NULL, 0, FD_TYPES__REG), ERR_NONE);
+	assert_int_equal(check_tun(NULL, OWN_UTS, FD_TYPES__REG), ERR_NONE);
+	assert_int_equal(check_tun("tun0", OWN_UTS, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("tun0", 0, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("tun0", OWN_PID, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("", TREE_UTS, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("a-long-name-of-it", TREE_UTS, FD_TYPES__REG),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("tun0", TREE_UTS, FD_TYPES__FIFO), ERR_IMAGE_UNSUPPORTED);
+}
+
 static IpcDescEntry *new_description(struct fixture *fixture, uint32_t mode)
 {
 	IpcDescEntry *description = snapshot_new(&fixture->snapshot, IPC_DESC_ENTRY, IpcDescEntry);
@@ -672,6 +719,7 @@ int main(void)
 		cmocka_unit_test(test_ipsets),
 		cmocka_unit_test(test_older_packet_filters),
 		cmocka_unit_test(test_tracked_connections),
+		cmocka_unit_test(test_tuns),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),
 		cmocka_unit_test(test_cgroup_paths),

@@ -68,7 +68,7 @@ int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint3
 int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
 /* settings.c: /proc/sys/net. */
-int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err);
 int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */
 int settings_write(const struct namespace *namespace_, struct error *err);

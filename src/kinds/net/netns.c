@@ -70,7 +70,7 @@ static int read_content(void *data)
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 settings_collect(reading->arena, net, reading->id, reading->err) ||
+		 settings_collect(reading->collect, net, reading->id, reading->err) ||
 		 read_filters(reading);
 	netlink_close(netlink);
 	return result ? -1 : 0;

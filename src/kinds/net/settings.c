@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * /proc/sys/net: who reads it sees the network namespace of the reading thread. Recorded is what a
- * new namespace, made for the comparison, does not have; an interface of its own is held against
+ * new namespace, made once for the comparison, does not have; an interface of its own is held against
  * what "default" says there. Writing "all" may change what is below others, so all are written
  * twice.
  */
@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/listing.h"
 #include "base/procfs.h"
+#include "collect/collect.h"
 #include "kernel/aside.h"
 
 #include <errno.h>
@@ -18,11 +19,14 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
+
+static const char fresh_owner; /* of what a new namespace has, see collect_state */
 
 struct reading {
 	struct arena *arena;
@@ -102,12 +106,41 @@ static int read_fresh(void *data)
 	return read_folder(data, AT_FDCWD, "/proc/sys/net", "");
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp((*(NetSetting *const *)a)->name, (*(NetSetting *const *)b)->name);
+}
+
+/* What a new namespace has, by name; read once for all that are to be compared with it. */
+static const NetnsContents *fresh_of(struct collect *collect, struct error *err)
+{
+	void **kept = collect_state(collect, &fresh_owner);
+	struct aside aside = ASIDE_HERE;
+
+	if (*kept)
+		return *kept;
+	NetnsContents *fresh = arena_new(collect->arena, NetnsContents);
+	struct reading there = { collect->arena, fresh };
+	netns_contents__init(fresh);
+	if (aside_run(&aside, read_fresh, &there) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED,
+			   "cannot make and read a network namespace to compare others with");
+		return NULL;
+	}
+	if (fresh->n_settings)
+		qsort(fresh->settings, fresh->n_settings, sizeof *fresh->settings, compare_names);
+	*kept = fresh;
+	return fresh;
+}
+
 static const char *value_of(const NetnsContents *net, const char *name)
 {
-	for (size_t i = 0; i < net->n_settings; i++)
-		if (strcmp(net->settings[i]->name, name) == 0)
-			return net->settings[i]->value;
-	return NULL;
+	const NetSetting wanted = { .name = (char *)(uintptr_t)name }, *key = &wanted;
+	NetSetting *const *found = net->n_settings ? bsearch(&key, net->settings, net->n_settings,
+							     sizeof *net->settings, compare_names)
+						   : NULL;
+
+	return found ? (*found)->value : NULL;
 }
 
 /* "ipv4/conf/eth0/forwarding" as "ipv4/conf/default/forwarding"; NULL for what has no interface. */
@@ -138,22 +171,19 @@ static bool is_fresh(const NetnsContents *fresh, const NetSetting *setting)
 	return value && strcmp(value, setting->value) == 0;
 }
 
-int settings_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err)
+int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err)
 {
-	NetnsContents all = NETNS_CONTENTS__INIT, fresh = NETNS_CONTENTS__INIT;
-	struct reading here = { arena, &all }, there = { arena, &fresh };
-	struct reading kept = { arena, net };
-	struct aside aside = ASIDE_HERE;
+	NetnsContents all = NETNS_CONTENTS__INIT;
+	struct reading here = { collect->arena, &all }, kept = { collect->arena, net };
+	const NetnsContents *fresh = fresh_of(collect, err);
 
+	if (!fresh)
+		return -1;
 	if (read_folder(&here, AT_FDCWD, "/proc/sys/net", "") < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot read the settings of network namespace %u", id);
-	if (aside_run(&aside, read_fresh, &there) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot make and read a network namespace to compare %u with",
-				  id);
 	for (size_t i = 0; i < all.n_settings; i++)
-		if (!is_fresh(&fresh, all.settings[i]))
+		if (!is_fresh(fresh, all.settings[i]))
 			add_setting(&kept, all.settings[i]->name, all.settings[i]->value);
 	return 0;
 }

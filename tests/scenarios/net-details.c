@@ -2,7 +2,8 @@
 /*
  * name: net-details
  * promise: interfaces keep alternative names, addresses their flags, next hops, static neighbours,
- *	those that others are answered for, and entries of bridges and vxlans come back
+ *	those that others are answered for, entries of bridges and vxlans, and what macvlans and
+ *	vxlans were made with come back
  * flavours: flat one three user user-three
  * needs: program:ip program:bridge
  */
@@ -16,7 +17,8 @@ enum { PATIENCE = 10000 };
 
 /* Without what the kernel counts, or makes up in its own time. */
 static const char show[] =
-	"(ip addr | grep -v fe80; ip link | grep altname; ip nexthop; ip route; ip neigh "
+	"(ip addr | grep -v fe80; ip -d link show type macvlan; ip -d link show type vxlan;"
+	" ip link | grep altname; ip nexthop; ip route; ip neigh "
 	"show nud permanent;"
 	" ip neigh show proxy; bridge fdb | grep static | sort; bridge fdb | grep dst"
 	" | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
@@ -47,7 +49,15 @@ int main(int argc, char **argv)
 		"ip link add vx0 type vxlan id 5 dstport 4789; "
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.50;"
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.51;"
-		"bridge fdb add 02:00:00:00:00:55 dev vx0 dst 10.4.0.52";
+		"bridge fdb add 02:00:00:00:00:55 dev vx0 dst 10.4.0.52;"
+		"ip link add vx1 type vxlan id 9 dstport 4790 local 10.4.0.1 remote 10.4.0.2 dev "
+		"ve1 "
+		"ttl 7 tos inherit ageing 77 port 1000 2000 gbp nolearning;"
+		/* Where the kernel has them. */
+		"ip link add mv0 link ve1 type macvlan mode bridge || true;"
+		"ip link add mv1 link ve1 type macvlan mode source macaddr add 02:00:00:00:00:33 "
+		"|| "
+		"true";
 
 	scenario_begin(argc, argv);
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");

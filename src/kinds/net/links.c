@@ -157,6 +157,25 @@ int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *n
 	return 0;
 }
 
+/* Of bridges only what differs is told, and others lead to somebody else. */
+bool links_can_be_tried(const NetnsContents *net)
+{
+	bool is_needed = false;
+
+	for (size_t i = 0; i < net->n_links; i++) {
+		const struct link link = link_of(&net->links[i]);
+		const struct kind_row *row = row_of(link.kind);
+		if (link_is_across(&link) || is_there_from_start(&link) || link_is_tun(&link))
+			continue;
+		is_needed |= row && row->way == LINK_MADE && strcmp(link.kind, "bridge") != 0;
+	}
+	for (size_t i = 0; is_needed && i < net->n_links; i++) {
+		const struct link link = link_of(&net->links[i]);
+		is_needed = !link_is_across(&link) && !link_is_tun(&link);
+	}
+	return is_needed;
+}
+
 /* ---- Check ---- */
 
 int links_check(const NetnsContents *net, uint32_t id, struct error *err)
@@ -321,20 +340,44 @@ static int adjust_bridge(struct netlink *netlink, const struct link *link, uint3
 }
 
 /*
- * A vxlan tells a number for what it takes as a flag (ERANGE), and where it is told of a checksum
- * it takes that for wanted, whatever the number (vxlan_nl2conf).
+ * What the kernel tells and does not take. A vxlan tells a number for what it takes as a flag
+ * (ERANGE), and where it is told of a checksum it takes that for wanted, whatever the number
+ * (vxlan_nl2conf). The queue of a macvlan is that of all that lie above one interface.
  */
-static bool is_off(const struct link *link, const struct rtattr *at)
+static const struct {
+	const char *kind;
+	unsigned short type;
+	bool when_off; /* only then */
+} not_told[] = {
+	{ "vxlan", IFLA_VXLAN_TTL_INHERIT, true },
+	{ "vxlan", IFLA_VXLAN_REMCSUM_TX, true },
+	{ "vxlan", IFLA_VXLAN_REMCSUM_RX, true },
+	{ "macvlan", IFLA_MACVLAN_BC_QUEUE_LEN_USED, false },
+	{ "macvlan", IFLA_MACVLAN_MACADDR_COUNT, false },
+};
+
+static bool is_told(const struct link *link, const struct rtattr *at)
 {
-	return strcmp(link->kind, "vxlan") == 0 &&
-	       (at->rta_type == IFLA_VXLAN_TTL_INHERIT || at->rta_type == IFLA_VXLAN_REMCSUM_TX ||
-		at->rta_type == IFLA_VXLAN_REMCSUM_RX) &&
-	       RTA_PAYLOAD(at) && !*(const uint8_t *)RTA_DATA(at);
+	bool is_off = RTA_PAYLOAD(at) && !*(const uint8_t *)RTA_DATA(at);
+
+	for (size_t i = 0; i < sizeof not_told / sizeof *not_told; i++)
+		if (at->rta_type == not_told[i].type && strcmp(link->kind, not_told[i].kind) == 0)
+			return not_told[i].when_off && !is_off;
+	return true;
 }
 
 static bool is_flag(const struct link *link, const struct rtattr *at)
 {
 	return strcmp(link->kind, "vxlan") == 0 && at->rta_type == IFLA_VXLAN_TTL_INHERIT;
+}
+
+/* Sources that a macvlan takes packets from are taken with a word of what is to be done. */
+static void put_sources(struct request *request, const struct link *link, const struct rtattr *data)
+{
+	static const uint32_t mode = MACVLAN_MACADDR_SET;
+
+	if (strcmp(link->kind, "macvlan") == 0 && netlink_nested(data, IFLA_MACVLAN_MACADDR_DATA))
+		request_put(request, IFLA_MACVLAN_MACADDR_MODE, &mode, sizeof mode);
 }
 
 /* What is particular to the kind. */
@@ -344,9 +387,10 @@ static void put_data(struct request *request, const struct link *link, const str
 	size_t left = RTA_PAYLOAD(data);
 
 	for (const struct rtattr *at = RTA_DATA(data); RTA_OK(at, left); at = RTA_NEXT(at, left))
-		if (!is_off(link, at))
+		if (is_told(link, at))
 			request_put(request, at->rta_type, RTA_DATA(at),
 				    is_flag(link, at) ? 0 : RTA_PAYLOAD(at));
+	put_sources(request, link, data);
 	request_end_nested(request, nested);
 }
 

@@ -31,6 +31,8 @@ int links_check(const NetnsContents *net, uint32_t id, struct error *err);
 int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t id,
 		   struct error *err);
+/* Is there one that is better made for a trial first, and can be? */
+bool links_can_be_tried(const NetnsContents *net);
 void links_describe(const NetnsContents *net, struct text *text);
 
 /* peers.c: interfaces whose other end is in another namespace. */
@@ -101,7 +103,7 @@ int connections_check(const NetnsContents *net, uint32_t id, struct error *err);
 int connections_make(struct netlink *netlink, const NetnsContents *net, uint32_t id,
 		     struct error *err);
 
-/* trial.c: would the kernel take the last four back? */
+/* trial.c: would the kernel take the last four back, and interfaces? */
 int trial_run(const NetnsContents *net, uint32_t id, struct error *err);
 
 #endif

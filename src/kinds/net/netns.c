@@ -33,8 +33,7 @@ static int read_filters(const struct reading *reading)
 	result = ipsets_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 xtables_collect(reading->arena, net, reading->id, reading->err) ||
 		 filters_collect(reading->arena, net, reading->id, reading->err) ||
-		 connections_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 trial_run(net, reading->id, reading->err);
+		 connections_collect(netlink, reading->arena, net, reading->id, reading->err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }
@@ -71,7 +70,7 @@ static int read_content(void *data)
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->collect, net, reading->id, reading->err) ||
-		 read_filters(reading);
+		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }

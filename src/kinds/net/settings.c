@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * /proc/sys/net: who reads it sees the network namespace of the reading thread. Recorded is what a
- * new namespace, made once for the comparison, does not have; an interface of its own is held against
- * what "default" says there. Writing "all" may change what is below others, so all are written
+ * new namespace, made once for the comparison, does not have; an interface of its own is held
+ * against what "default" says there. Writing "all" may change what is below others, so all are written
  * twice.
  */
 #include "kinds/net/net.h"

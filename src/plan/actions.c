@@ -96,11 +96,7 @@ static bool connects(const struct kind_table *table, const FileEntry *entry)
 static void add_connections(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_sources; i++) {
-		const struct source *source = &plan->sources[i];
-		const FileEntry *entry =
-			source->kind == SOURCE_FILE
-				? snapshot_file(plan->snapshot, (uint32_t)source->id)
-				: NULL;
+		const FileEntry *entry = plan->sources[i].file;
 
 		if (entry && connects(plan->kinds, entry))
 			add(plan, ACTION_CONNECT)->source = i;

@@ -36,6 +36,15 @@ struct kernel_timespec {
 	int64_t seconds, fraction;
 };
 
+/* What a pointer argument points to. */
+struct datum {
+	const struct program_set *set;
+	const uint64_t *argument; /* among those of its call */
+	const void *bytes;
+	size_t size; /* that its format needs */
+	size_t room; /* that is there */
+};
+
 void print_constant(const struct constant_set *set, uint64_t value, struct text *text)
 {
 	uint64_t rest = value;
@@ -104,9 +113,9 @@ static void print_numbers(const struct program_set *set, uint64_t address, size_
 	text_add(text, count > LIST_LIMIT ? ", ...]" : "]");
 }
 
-static void print_clone_args(const struct program_set *set, const void *data, struct text *text)
+static void print_clone_args(const struct datum *datum, struct text *text)
 {
-	const struct clone_args *args = data;
+	const struct clone_args *args = datum->bytes;
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -125,14 +134,15 @@ static void print_clone_args(const struct program_set *set, const void *data, st
 			text_add(text, ", %s=0x%" PRIx64, addresses[i].name, addresses[i].value);
 	if (args->set_tid_size) {
 		text_add(text, ", set_tid=");
-		print_numbers(set, args->set_tid, args->set_tid_size, text);
+		print_numbers(datum->set, args->set_tid, args->set_tid_size, text);
 	}
 	text_add(text, "}");
 }
 
-static void print_iovec(const void *data, size_t count, struct text *text)
+static void print_iovec(const struct datum *datum, struct text *text)
 {
-	const struct iovec *iovec = data;
+	const struct iovec *iovec = datum->bytes;
+	size_t count = datum->argument[1];
 
 	text_add(text, "[");
 	for (size_t i = 0; i < count && i < LIST_LIMIT; i++)
@@ -141,9 +151,9 @@ static void print_iovec(const void *data, size_t count, struct text *text)
 	text_add(text, count > LIST_LIMIT ? ", ...]" : "]");
 }
 
-static void print_sigaction(const void *data, struct text *text)
+static void print_sigaction(const struct datum *datum, struct text *text)
 {
-	const struct kernel_sigaction *action = data;
+	const struct kernel_sigaction *action = datum->bytes;
 
 	text_add(text, "{handler=");
 	if (action->handler == 0)
@@ -158,18 +168,18 @@ static void print_sigaction(const void *data, struct text *text)
 		 action->restorer);
 }
 
-static void print_siginfo(const void *data, struct text *text)
+static void print_siginfo(const struct datum *datum, struct text *text)
 {
-	const siginfo_t *info = data;
+	const siginfo_t *info = datum->bytes;
 
 	text_add(text, "{signo=");
 	print_signal((uint64_t)info->si_signo, text);
 	text_add(text, ", code=%d, pid=%d, uid=%u}", info->si_code, info->si_pid, info->si_uid);
 }
 
-static void print_sigevent(const void *data, struct text *text)
+static void print_sigevent(const struct datum *datum, struct text *text)
 {
-	const struct kernel_sigevent *event = data;
+	const struct kernel_sigevent *event = datum->bytes;
 
 	text_add(text, "{signo=");
 	print_signal((uint32_t)event->signo, text);
@@ -185,9 +195,9 @@ static void print_limit(uint64_t limit, struct text *text)
 		text_add(text, "%" PRIu64, limit);
 }
 
-static void print_rlimit(const void *data, struct text *text)
+static void print_rlimit(const struct datum *datum, struct text *text)
 {
-	const uint64_t *limits = data;
+	const uint64_t *limits = datum->bytes;
 
 	text_add(text, "{cur=");
 	print_limit(limits[0], text);
@@ -201,10 +211,8 @@ static void print_time(const struct kernel_timespec *time, int digits, struct te
 	text_add(text, "%" PRId64 ".%0*" PRId64, time->seconds, digits, time->fraction);
 }
 
-static void print_interval(const void *data, int digits, struct text *text)
+static void print_interval(const struct kernel_timespec *times, int digits, struct text *text)
 {
-	const struct kernel_timespec *times = data;
-
 	text_add(text, "{interval=");
 	print_time(&times[0], digits, text);
 	text_add(text, ", value=");
@@ -212,9 +220,9 @@ static void print_interval(const void *data, int digits, struct text *text)
 	text_add(text, "}");
 }
 
-static void print_sched_attr(const void *data, struct text *text)
+static void print_sched_attr(const struct datum *datum, struct text *text)
 {
-	const struct sched_attr *attr = data;
+	const struct sched_attr *attr = datum->bytes;
 
 	text_add(text, "{policy=");
 	print_constant(argument_constants(ARG_POLICY), attr->sched_policy, text);
@@ -227,18 +235,18 @@ static void print_sched_attr(const void *data, struct text *text)
 	text_add(text, "}");
 }
 
-static void print_capabilities(const void *data, struct text *text)
+static void print_capabilities(const struct datum *datum, struct text *text)
 {
-	const struct __user_cap_data_struct *sets = data;
+	const struct __user_cap_data_struct *sets = datum->bytes;
 
 	text_add(text, "{effective=0x%08x%08x, permitted=0x%08x%08x, inheritable=0x%08x%08x}",
 		 sets[1].effective, sets[0].effective, sets[1].permitted, sets[0].permitted,
 		 sets[1].inheritable, sets[0].inheritable);
 }
 
-static void print_mm_map(const void *data, struct text *text)
+static void print_mm_map(const struct datum *datum, struct text *text)
 {
-	const struct prctl_mm_map *map = data;
+	const struct prctl_mm_map *map = datum->bytes;
 
 	text_add(text,
 		 "{code=0x%llx-0x%llx, data=0x%llx-0x%llx, brk=0x%llx-0x%llx, stack=0x%llx, "
@@ -249,7 +257,7 @@ static void print_mm_map(const void *data, struct text *text)
 }
 
 /* Text in C notation up to `size` bytes, or up to the terminating zero where `is_string`. */
-static void print_bytes(const uint8_t *bytes, size_t size, bool is_string, struct text *text)
+static void print_text(const uint8_t *bytes, size_t size, bool is_string, struct text *text)
 {
 	size_t shown = is_string ? strnlen((const char *)bytes, size) : size;
 	bool cut = shown > STRING_LIMIT;
@@ -266,9 +274,10 @@ static void print_bytes(const uint8_t *bytes, size_t size, bool is_string, struc
 	text_add(text, cut ? "\"..." : "\"");
 }
 
-static void print_bits(const uint8_t *bytes, size_t size, struct text *text)
+static void print_bits(const struct datum *datum, struct text *text)
 {
-	size_t n = size < LIST_LIMIT ? size : LIST_LIMIT;
+	const uint8_t *bytes = datum->bytes;
+	size_t n = datum->size < LIST_LIMIT ? datum->size : LIST_LIMIT;
 
 	while (n > 1 && !bytes[n - 1])
 		n--;
@@ -278,140 +287,125 @@ static void print_bits(const uint8_t *bytes, size_t size, struct text *text)
 	text_add(text, "}");
 }
 
-/* Bytes that the kind needs behind its pointer; 0 for a kind that is not a pointer to data. */
-static size_t data_size(const struct op *op, unsigned argument, enum argument_kind kind)
+static void print_sigset(const struct datum *datum, struct text *text)
 {
-	uint64_t next = argument < 5 ? op->args[argument + 1] : 0;
-	uint64_t before = argument > 0 ? op->args[argument - 1] : 0;
+	print_signal_set(*(const uint64_t *)datum->bytes, text);
+}
 
-	switch (kind) {
-	case ARG_CLONE_ARGS:
-		return sizeof(struct clone_args);
-	case ARG_IOVEC:
-		return next > 1024 ? SIZE_MAX : next * sizeof(struct iovec);
-	case ARG_SIGACTION:
-		return sizeof(struct kernel_sigaction);
-	case ARG_SIGSET:
-		return sizeof(uint64_t);
-	case ARG_SIGNAL_STACK:
-		return sizeof(stack_t);
-	case ARG_SIGINFO:
-		return sizeof(siginfo_t);
-	case ARG_SIGEVENT:
-		return sizeof(struct kernel_sigevent);
-	case ARG_RLIMIT:
-	case ARG_TIMESPEC:
-		return sizeof(struct kernel_timespec);
-	case ARG_ITIMERVAL:
-	case ARG_ITIMERSPEC:
-		return 2 * sizeof(struct kernel_timespec);
-	case ARG_GROUPS:
-		return before > 65536 ? SIZE_MAX : before * sizeof(uint32_t);
-	case ARG_CAP_HEADER:
-		return sizeof(struct __user_cap_header_struct);
-	case ARG_CAP_DATA:
-		return 2 * sizeof(struct __user_cap_data_struct);
-	case ARG_SCHED_ATTR:
-		return sizeof(struct sched_attr);
-	case ARG_SCHED_PARAM:
-	case ARG_NUMBER_AT:
-		return sizeof(uint32_t);
-	case ARG_CPU_SET:
-		return before;
-	case ARG_BYTES:
-		return next;
-	case ARG_FILTER:
-		return sizeof(struct sock_fprog);
-	case ARG_MM_MAP:
-		return sizeof(struct prctl_mm_map);
-	case ARG_STRING:
-		return 1;
-	default:
-		return 0;
-	}
+static void print_signal_stack(const struct datum *datum, struct text *text)
+{
+	const stack_t *stack = datum->bytes;
+
+	text_add(text, "{sp=0x%" PRIxPTR ", flags=0x%x, size=%zu}", (uintptr_t)stack->ss_sp,
+		 (unsigned)stack->ss_flags, stack->ss_size);
+}
+
+static void print_itimerval(const struct datum *datum, struct text *text)
+{
+	print_interval(datum->bytes, 6, text);
+}
+
+static void print_itimerspec(const struct datum *datum, struct text *text)
+{
+	print_interval(datum->bytes, 9, text);
+}
+
+static void print_timespec(const struct datum *datum, struct text *text)
+{
+	print_time(datum->bytes, 9, text);
+}
+
+static void print_groups(const struct datum *datum, struct text *text)
+{
+	print_numbers(datum->set, datum->argument[0], datum->argument[-1], text);
+}
+
+static void print_cap_header(const struct datum *datum, struct text *text)
+{
+	const struct __user_cap_header_struct *header = datum->bytes;
+
+	text_add(text, "{version=0x%x, pid=%d}", header->version, header->pid);
+}
+
+static void print_number_at(const struct datum *datum, struct text *text)
+{
+	text_add(text, "[%" PRId32 "]", *(const int32_t *)datum->bytes);
+}
+
+static void print_bytes(const struct datum *datum, struct text *text)
+{
+	print_text(datum->bytes, datum->size, false, text);
+}
+
+static void print_string(const struct datum *datum, struct text *text)
+{
+	print_text(datum->bytes, datum->room, true, text);
+}
+
+static void print_filter(const struct datum *datum, struct text *text)
+{
+	const struct sock_fprog *filter = datum->bytes;
+
+	text_add(text, "{%u instructions at 0x%" PRIxPTR "}", filter->len,
+		 (uintptr_t)filter->filter);
+}
+
+/* What kinds of pointers point to; those that are not here are not pointers to data. */
+static const struct data_format {
+	void (*print)(const struct datum *datum, struct text *text);
+	size_t size;
+	int count; /* as many of that as the argument before it (-1) or after it (1) says */
+	uint64_t most;
+} formats[] = {
+	[ARG_CLONE_ARGS] = { print_clone_args, sizeof(struct clone_args) },
+	[ARG_IOVEC] = { print_iovec, sizeof(struct iovec), 1, 1024 },
+	[ARG_SIGACTION] = { print_sigaction, sizeof(struct kernel_sigaction) },
+	[ARG_SIGSET] = { print_sigset, sizeof(uint64_t) },
+	[ARG_SIGNAL_STACK] = { print_signal_stack, sizeof(stack_t) },
+	[ARG_SIGINFO] = { print_siginfo, sizeof(siginfo_t) },
+	[ARG_SIGEVENT] = { print_sigevent, sizeof(struct kernel_sigevent) },
+	[ARG_RLIMIT] = { print_rlimit, 2 * sizeof(uint64_t) },
+	[ARG_ITIMERVAL] = { print_itimerval, 2 * sizeof(struct kernel_timespec) },
+	[ARG_ITIMERSPEC] = { print_itimerspec, 2 * sizeof(struct kernel_timespec) },
+	[ARG_TIMESPEC] = { print_timespec, sizeof(struct kernel_timespec) },
+	[ARG_GROUPS] = { print_groups, sizeof(uint32_t), -1, 65536 },
+	[ARG_CAP_HEADER] = { print_cap_header, sizeof(struct __user_cap_header_struct) },
+	[ARG_CAP_DATA] = { print_capabilities, 2 * sizeof(struct __user_cap_data_struct) },
+	[ARG_SCHED_ATTR] = { print_sched_attr, sizeof(struct sched_attr) },
+	[ARG_SCHED_PARAM] = { print_number_at, sizeof(int32_t) },
+	[ARG_NUMBER_AT] = { print_number_at, sizeof(int32_t) },
+	[ARG_CPU_SET] = { print_bits, 1, -1, SIZE_MAX },
+	[ARG_BYTES] = { print_bytes, 1, 1, SIZE_MAX },
+	[ARG_STRING] = { print_string, 1 },
+	[ARG_FILTER] = { print_filter, sizeof(struct sock_fprog) },
+	[ARG_MM_MAP] = { print_mm_map, sizeof(struct prctl_mm_map) },
+};
+
+/* Bytes that have to be behind a pointer; 0: nothing is. */
+static size_t data_size(const struct data_format *format, const struct op *op, unsigned argument)
+{
+	unsigned at = argument + (unsigned)format->count;
+	uint64_t count = at < 6 ? op->args[at] : 0;
+
+	if (!format->count)
+		return format->size;
+	return count > format->most ? SIZE_MAX : count * format->size;
 }
 
 bool print_data(const struct program_set *set, const struct op *op, unsigned argument,
 		enum argument_kind kind, struct text *text)
 {
-	size_t size = data_size(op, argument, kind), room;
-	const void *data = size ? program_data_at(set, op->args[argument], &room) : NULL;
-
-	if (!data || room < size)
+	if (kind >= sizeof formats / sizeof *formats || !formats[kind].print)
 		return false;
-	switch (kind) {
-	case ARG_CLONE_ARGS:
-		print_clone_args(set, data, text);
-		return true;
-	case ARG_IOVEC:
-		print_iovec(data, op->args[argument + 1], text);
-		return true;
-	case ARG_SIGACTION:
-		print_sigaction(data, text);
-		return true;
-	case ARG_SIGSET:
-		print_signal_set(*(const uint64_t *)data, text);
-		return true;
-	case ARG_SIGNAL_STACK:
-		text_add(text, "{sp=0x%" PRIxPTR ", flags=0x%x, size=%zu}",
-			 (uintptr_t)((const stack_t *)data)->ss_sp,
-			 (unsigned)((const stack_t *)data)->ss_flags,
-			 ((const stack_t *)data)->ss_size);
-		return true;
-	case ARG_SIGINFO:
-		print_siginfo(data, text);
-		return true;
-	case ARG_SIGEVENT:
-		print_sigevent(data, text);
-		return true;
-	case ARG_RLIMIT:
-		print_rlimit(data, text);
-		return true;
-	case ARG_ITIMERVAL:
-		print_interval(data, 6, text);
-		return true;
-	case ARG_ITIMERSPEC:
-		print_interval(data, 9, text);
-		return true;
-	case ARG_TIMESPEC:
-		print_time(data, 9, text);
-		return true;
-	case ARG_GROUPS:
-		print_numbers(set, op->args[argument], op->args[argument - 1], text);
-		return true;
-	case ARG_CAP_HEADER:
-		text_add(text, "{version=0x%x, pid=%d}",
-			 ((const struct __user_cap_header_struct *)data)->version,
-			 ((const struct __user_cap_header_struct *)data)->pid);
-		return true;
-	case ARG_CAP_DATA:
-		print_capabilities(data, text);
-		return true;
-	case ARG_SCHED_ATTR:
-		print_sched_attr(data, text);
-		return true;
-	case ARG_SCHED_PARAM:
-	case ARG_NUMBER_AT:
-		text_add(text, "[%" PRId32 "]", *(const int32_t *)data);
-		return true;
-	case ARG_CPU_SET:
-		print_bits(data, size, text);
-		return true;
-	case ARG_BYTES:
-		print_bytes(data, size, false, text);
-		return true;
-	case ARG_STRING:
-		print_bytes(data, room, true, text);
-		return true;
-	case ARG_FILTER:
-		text_add(text, "{%u instructions at 0x%" PRIxPTR "}",
-			 ((const struct sock_fprog *)data)->len,
-			 (uintptr_t)((const struct sock_fprog *)data)->filter);
-		return true;
-	case ARG_MM_MAP:
-		print_mm_map(data, text);
-		return true;
-	default:
+	struct datum datum = {
+		.set = set,
+		.argument = &op->args[argument],
+		.size = data_size(&formats[kind], op, argument),
+	};
+	if (datum.size)
+		datum.bytes = program_data_at(set, *datum.argument, &datum.room);
+	if (!datum.bytes || datum.room < datum.size)
 		return false;
-	}
+	formats[kind].print(&datum, text);
+	return true;
 }

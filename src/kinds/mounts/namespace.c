@@ -14,7 +14,7 @@
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
-#include "kinds/namespaces/descriptor.h"
+#include "kinds/namespace-file.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -10,6 +10,7 @@
  * they are opened late, by way of a process that is in there.
  */
 #include "kinds/namespaces/descriptor.h"
+#include "kinds/namespace-file.h"
 
 #include "base/cleanup.h"
 #include "collect/collect.h"

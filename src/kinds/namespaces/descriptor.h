@@ -7,11 +7,4 @@
 
 extern const struct file_kind namespace_file_kind;
 
-/* The file of a namespace, whoever holds it; `what` for messages: "file 12". */
-int namespace_file_check(const struct snapshot *snapshot, const NsFileEntry *entry,
-			 const char *what, struct error *err);
-/* Once all processes exist; of a mount namespace, once that does. */
-int namespace_file_open(const struct file_opener *opener, const NsFileEntry *entry,
-			struct error *err);
-
 #endif

@@ -329,7 +329,7 @@ int model_setns(struct model *model, int process, int namespace)
 }
 
 /* A zombie has no namespaces any more (validate_nsset, kernel/nsproxy.c). */
-int model_enter(struct model *model, int process, int32_t number)
+int model_look_up(const struct model *model, int process, int32_t number)
 {
 	if (number <= 0)
 		return -EINVAL;
@@ -338,8 +338,14 @@ int model_enter(struct model *model, int process, int32_t number)
 		return -ESRCH;
 	if (!model_may_look(model, process, target))
 		return -EPERM;
-	if (!model_is_alive(model, target))
-		return -ESRCH;
+	return model_is_alive(model, target) ? target : -ESRCH;
+}
+
+int model_enter(struct model *model, int process, int32_t number)
+{
+	int target = model_look_up(model, process, number);
+	if (target < 0)
+		return target;
 	return model_setns(model, process, model->processes[target].namespace);
 }
 

@@ -124,6 +124,8 @@ int model_make_users(struct model *model, int process);
 bool model_may(const struct model *model, int process, int users);
 /* Is it allowed to look at the other's namespaces? (ptrace_may_access) */
 bool model_may_look(const struct model *model, int process, int target);
+/* Whose namespaces a process may enter, by its number there; -errno where it may not. */
+int model_look_up(const struct model *model, int process, int32_t number);
 bool model_users_are_within(const struct model *model, int users, int outer);
 
 bool model_exists(const struct model *model, int process); /* alive, exiting or zombie */

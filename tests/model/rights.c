@@ -94,15 +94,9 @@ int model_join_users(struct model *model, int process, int users)
 
 int model_enter_users(struct model *model, int process, int32_t number)
 {
-	if (number <= 0)
-		return -EINVAL;
-	int target = model_find(model, model->processes[process].namespace, (uint32_t)number);
+	int target = model_look_up(model, process, number);
 	if (target < 0)
-		return -ESRCH;
-	if (!model_may_look(model, process, target))
-		return -EPERM;
-	if (!model_is_alive(model, target))
-		return -ESRCH;
+		return target;
 	return model_join_users(model, process, model->processes[target].users);
 }
 

@@ -6,6 +6,7 @@
  *	that have no number inside
  * flavours: flat one three user user-three
  */
+#include "credentials.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -29,62 +30,6 @@ static struct shared {
 	unsigned ready, go;
 } * shared;
 
-struct credentials {
-	uid_t uids[3], file_system_uid;
-	gid_t gids[3], file_system_gid;
-	gid_t groups[64];
-	int n_groups, securebits, keep, no_new_privs;
-	struct __user_cap_data_struct sets[2];
-	uint64_t bounding, ambient;
-};
-
-static void read_credentials(struct credentials *found)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-
-	memset(found, 0, sizeof *found);
-	getresuid(&found->uids[0], &found->uids[1], &found->uids[2]);
-	getresgid(&found->gids[0], &found->gids[1], &found->gids[2]);
-	found->file_system_uid = (uid_t)setfsuid((uid_t)-1);
-	found->file_system_gid = (gid_t)setfsgid((gid_t)-1);
-	found->n_groups = getgroups(64, found->groups);
-	found->securebits = prctl(PR_GET_SECUREBITS);
-	found->keep = prctl(PR_GET_KEEPCAPS);
-	found->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
-	syscall(SYS_capget, &header, found->sets);
-	for (int i = 0; i <= CAP_LAST_CAP; i++) {
-		if (prctl(PR_CAPBSET_READ, i) == 1)
-			found->bounding |= UINT64_C(1) << i;
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) == 1)
-			found->ambient |= UINT64_C(1) << i;
-	}
-}
-
-static void compare(const char *who, const struct credentials *was, const struct credentials *is)
-{
-	scenario_check(!memcmp(was->uids, is->uids, sizeof was->uids), "%s: uids %u %u %u", who,
-		       is->uids[0], is->uids[1], is->uids[2]);
-	scenario_check(!memcmp(was->gids, is->gids, sizeof was->gids), "%s: gids %u %u %u", who,
-		       is->gids[0], is->gids[1], is->gids[2]);
-	scenario_check(was->file_system_uid == is->file_system_uid &&
-			       was->file_system_gid == is->file_system_gid,
-		       "%s: fsuid %u, fsgid %u", who, is->file_system_uid, is->file_system_gid);
-	scenario_check(was->n_groups == is->n_groups &&
-			       !memcmp(was->groups, is->groups, sizeof was->groups),
-		       "%s: %d groups, were %d", who, is->n_groups, was->n_groups);
-	scenario_check(was->securebits == is->securebits && was->keep == is->keep,
-		       "%s: securebits %#x, were %#x", who, is->securebits, was->securebits);
-	scenario_check(was->no_new_privs == is->no_new_privs, "%s: no_new_privs", who);
-	scenario_check(!memcmp(was->sets, is->sets, sizeof was->sets),
-		       "%s: capabilities %#x %#x %#x, were %#x %#x %#x", who, is->sets[0].effective,
-		       is->sets[0].permitted, is->sets[0].inheritable, was->sets[0].effective,
-		       was->sets[0].permitted, was->sets[0].inheritable);
-	scenario_check(was->bounding == is->bounding, "%s: bounding set %#lx, was %#lx", who,
-		       is->bounding, was->bounding);
-	scenario_check(was->ambient == is->ambient, "%s: ambient set %#lx, was %#lx", who,
-		       is->ambient, was->ambient);
-}
-
 static void wait_until(const unsigned *word, unsigned value)
 {
 	while (__atomic_load_n(word, __ATOMIC_SEQ_CST) < value)
@@ -95,19 +40,11 @@ static void live(const char *who)
 {
 	struct credentials before, after;
 
-	read_credentials(&before);
+	credentials_read(&before);
 	__atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
 	wait_until(&shared->go, 1);
-	read_credentials(&after);
-	compare(who, &before, &after);
-}
-
-static void set_capabilities(uint32_t effective, uint32_t permitted, uint32_t inheritable)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct sets[2] = { { effective, permitted, inheritable } };
-
-	scenario_need(!syscall(SYS_capset, &header, sets), "capset");
+	credentials_read(&after);
+	credentials_compare(who, &before, &after);
 }
 
 /*
@@ -148,11 +85,12 @@ static int bound(void *unused)
 	const uint32_t kept = 1 << CAP_KILL | 1 << CAP_CHOWN;
 
 	(void)unused;
-	set_capabilities(kept | 1 << CAP_SETPCAP, kept | 1 << CAP_SETPCAP, 1 << CAP_SYS_CHROOT);
+	credentials_set_capabilities(kept | 1 << CAP_SETPCAP, kept | 1 << CAP_SETPCAP,
+				     1 << CAP_SYS_CHROOT);
 	for (int i = 0; i <= CAP_LAST_CAP; i++)
 		if (i != CAP_KILL && i != CAP_CHOWN)
 			prctl(PR_CAPBSET_DROP, i);
-	set_capabilities(1 << CAP_KILL, kept, 1 << CAP_SYS_CHROOT);
+	credentials_set_capabilities(1 << CAP_KILL, kept, 1 << CAP_SYS_CHROOT);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	live("bound");
 	return 0;
@@ -163,8 +101,8 @@ static int ambient(void *unused)
 	(void)unused;
 	prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NOROOT);
 	scenario_need(!setresuid(3001, 3001, 3001), "setresuid");
-	set_capabilities(1 << CAP_NET_RAW | 1 << CAP_SETPCAP, 1 << CAP_NET_RAW | 1 << CAP_SETPCAP,
-			 1 << CAP_NET_RAW);
+	credentials_set_capabilities(1 << CAP_NET_RAW | 1 << CAP_SETPCAP,
+				     1 << CAP_NET_RAW | 1 << CAP_SETPCAP, 1 << CAP_NET_RAW);
 	scenario_need(!prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0), "ambient");
 	live("ambient");
 	return 0;
@@ -194,7 +132,7 @@ static void *thread_with_less(void *unused)
 {
 	(void)unused;
 	scenario_need(!prctl(PR_CAPBSET_DROP, CAP_SYS_TIME), "drop");
-	set_capabilities(1 << CAP_CHOWN, 1 << CAP_CHOWN | 1 << CAP_KILL, 0);
+	credentials_set_capabilities(1 << CAP_CHOWN, 1 << CAP_CHOWN | 1 << CAP_KILL, 0);
 	live("third thread");
 	return NULL;
 }

@@ -358,7 +358,7 @@ static int read_default_configs(const struct option_row *const *tables, void *va
 	const char *folder = common->like_criu ? "criu" : "nestor", *home = getenv("HOME");
 
 	if (read_config(tables, arena_printf(arena, "/etc/%s/default.conf", folder), false, values,
-			arena, err) < 0)
+			arena, err))
 		return -1;
 	return home && *home ? read_config(tables,
 					   arena_printf(arena, "%s/.%s/default.conf", home, folder),
@@ -372,9 +372,9 @@ static int read_configs(const struct option_row *const *tables, void *values, st
 	const struct common_arguments *common = values;
 	const char *named = getenv(common->like_criu ? "CRIU_CONFIG_FILE" : "NESTOR_CONFIG_FILE");
 
-	if (!where->no_default_config && read_default_configs(tables, values, arena, err) < 0)
+	if (!where->no_default_config && read_default_configs(tables, values, arena, err))
 		return -1;
-	if (named && *named && read_config(tables, named, true, values, arena, err) < 0)
+	if (named && *named && read_config(tables, named, true, values, arena, err))
 		return -1;
 	return where->config ? read_config(tables, where->config, true, values, arena, err) : 0;
 }
@@ -387,7 +387,7 @@ int options_parse(const struct option_row *const *tables, int argc, char **argv,
 
 	if (parse_arguments(tables, argc, argv, common_options, &where, arena, err) < 0)
 		return -1;
-	if (!where.help && !where.version && read_configs(tables, values, arena, &where, err) < 0)
+	if (!where.help && !where.version && read_configs(tables, values, arena, &where, err))
 		return -1;
 	int first = parse_arguments(tables, argc, argv, NULL, values, arena, err);
 	if (first < 0)

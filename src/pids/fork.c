@@ -126,8 +126,7 @@ static void give_up(struct attempt *attempt)
 static int fail_named(struct attempt *attempt, int problem, struct error *err)
 {
 	if (problem == EEXIST || problem == EINVAL)
-		if (last_pids_check(attempt->service, attempt->last, attempt->wanted->count, err) <
-		    0)
+		if (last_pids_check(attempt->service, attempt->last, attempt->wanted->count, err))
 			return -1;
 	errno = problem;
 	if (problem == EEXIST)
@@ -160,7 +159,7 @@ static int fork_after_last(struct attempt *attempt, pid_t *ret_pid, struct error
 
 	for (size_t i = attempt->named; i < attempt->wanted->count; i++)
 		outer[i] = attempt->last[i];
-	if (last_pids_set(attempt->service, outer, attempt->wanted->count, err) < 0)
+	if (last_pids_set(attempt->service, outer, attempt->wanted->count, err))
 		return -1;
 	*ret_pid = fork_once(attempt);
 	if (*ret_pid == 0)
@@ -189,7 +188,7 @@ static pid_t fork_in_turns(struct attempt *attempt, struct error *err)
 		if (result <= 0)
 			return result < 0 ? -1 : pid;
 	}
-	if (last_pids_check(attempt->service, attempt->last, attempt->wanted->count, err) < 0)
+	if (last_pids_check(attempt->service, attempt->last, attempt->wanted->count, err))
 		return -1;
 	fail(err, ERR_PID_IN_USE, "others took the numbers for %d seconds", PATIENCE_SECONDS);
 	return fail_hint(err, "see whether something forks all the time in one of the namespaces");

@@ -29,7 +29,7 @@ static int number_of(const struct error *err)
 static int look_and_set(struct last_pids *pids, const uint32_t *numbers, size_t count,
 			struct error *err)
 {
-	if (last_pids_check(pids, numbers, count, err) < 0)
+	if (last_pids_check(pids, numbers, count, err))
 		return -1;
 	return last_pids_set(pids, numbers, count, err);
 }
@@ -40,7 +40,7 @@ static int set(int pid_ns_fd, const uint32_t *numbers, size_t count, size_t *ret
 	struct error err = { 0 };
 	struct last_pids *pids = last_pids_open(pid_ns_fd, &err);
 
-	if (pids && look_and_set(pids, numbers, count, &err) < 0)
+	if (pids && look_and_set(pids, numbers, count, &err))
 		*ret_level = last_pids_failed_level(pids);
 	last_pids_close(pids);
 	return err.name == ERR_NONE ? 0 : number_of(&err);

@@ -185,7 +185,7 @@ struct last_pids *last_pids_open(int pid_namespace_fd, struct error *err)
 		return NULL;
 	}
 	pids->own_fd = -1;
-	if (open_service(pids, pid_namespace_fd, err) < 0) {
+	if (open_service(pids, pid_namespace_fd, err)) {
 		last_pids_close(pids);
 		return NULL;
 	}

@@ -147,7 +147,7 @@ int tree_write_html(const char *path, pid_t pid, const char *images_dir, struct 
 	if (pid) {
 		pipeline_options_init(&options);
 		options.pid = pid;
-		if (pipeline_look(&options, arena, &look, err) < 0)
+		if (pipeline_look(&options, arena, &look, err))
 			return -1;
 		snapshot = look.snapshot;
 		from = arena_printf(arena, "pid %d", (int)pid);

@@ -265,7 +265,7 @@ int view_read_live(struct tree_view *view, pid_t root, struct error *err)
 	struct processes processes = { 0 };
 	pid_t *pids = NULL;
 
-	if (list_processes(&processes, view->arena, err) < 0)
+	if (list_processes(&processes, view->arena, err))
 		return -1;
 	if (!read_task(view, root, 0)) {
 		fail(err, ERR_NO_SUCH_TASK, "there is no process %d", (int)root);

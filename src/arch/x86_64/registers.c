@@ -440,10 +440,10 @@ int registers_load(const CoreEntry *core, struct user_regs_struct *regs, uint8_t
 		return fail(err, ERR_IMAGE_INVALID, "a thread has no registers");
 	if (room < size)
 		return fail(err, ERR_CPU_DIFFERS, "this processor's state has %zu bytes", size);
-	if (load_general(core, regs, err) < 0)
+	if (load_general(core, regs, err))
 		return -1;
 	memset(xstate, 0, size);
-	if (load_floating_point(core->thread_info->fpregs, xstate, err) < 0)
+	if (load_floating_point(core->thread_info->fpregs, xstate, err))
 		return -1;
 	*ret_size = size;
 	return 0;

@@ -227,7 +227,7 @@ static int fill_bytes(const struct making *making, uint8_t *bytes, struct error 
 	for (size_t i = 0; i < making->pages->n_runs; i++) {
 		const struct memory_run *run = &making->pages->runs[i];
 		autoclose int fd = images_open_pages(making->images, run->source, err);
-		if (fd < 0 || read_run(fd, run, bytes, err) < 0)
+		if (fd < 0 || read_run(fd, run, bytes, err))
 			return -1;
 	}
 	return 0;

@@ -94,7 +94,7 @@ static int read_queues(struct target *target, struct error *err)
 static int settle(struct target *target, bool *ret_again, struct error *err)
 {
 	(void)ret_again;
-	if (read_queues(target, err) < 0)
+	if (read_queues(target, err))
 		return -1;
 	target->signals_read = wait_clock();
 	return 0;
@@ -147,7 +147,7 @@ static int look_again(struct target *target, struct error *err)
 
 	for (size_t i = target->living; i < target->n_threads; i++)
 	private[i] = target->task->threads[i]->thread_core->signals_p;
-	if (read_queues(target, err) < 0)
+	if (read_queues(target, err))
 		return -1;
 	drop_new_of_timers(tc->signals_s, shared);
 	for (size_t i = target->living; i < target->n_threads; i++)

@@ -168,7 +168,7 @@ static void add_all_ended(struct tree *tree)
 		tree_append_to_order(tree, first);
 }
 
-void plan_children_places(struct tree *tree)
+void search_children_places(struct tree *tree)
 {
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < tree->snapshot->n_tasks; i++) {

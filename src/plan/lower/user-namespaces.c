@@ -58,7 +58,7 @@ static void check_fs(struct tree *tree, struct node *node)
 			    "its user namespace then");
 }
 
-void plan_user_namespaces(struct tree *tree)
+void search_user_namespaces(struct tree *tree)
 {
 	size_t first_founder = tree->n_nodes;
 

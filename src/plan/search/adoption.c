@@ -100,7 +100,7 @@ static void order_adoptions(struct tree *tree, parents_now parents, struct adopt
 	}
 }
 
-void plan_adoptions(struct tree *tree)
+void search_adoptions(struct tree *tree)
 {
 	size_t n_helpers = tree->n_nodes - tree->snapshot->n_tasks, n_waiting = 0;
 	struct adoption *waiting = arena_array(tree->arena, struct adoption, n_helpers + 1);

@@ -330,7 +330,7 @@ static void walk_creators(struct tree *tree)
 	tree->n_order = 0;
 }
 
-void plan_creation(struct tree *tree)
+void search_creation(struct tree *tree)
 {
 	bool *reached = arena_array(tree->arena, bool, tree->n_nodes);
 

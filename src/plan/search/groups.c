@@ -137,7 +137,7 @@ static void add_group_helpers(struct tree *tree)
 					 tree_group(tree, (uint32_t)(tree->orphan_groups[i] - 1)));
 }
 
-void plan_groups(struct tree *tree)
+void search_groups(struct tree *tree)
 {
 	link_session_helpers(tree);
 	for (size_t i = 0; i < tree->n_groups; i++) {

@@ -176,7 +176,7 @@ static void make_room(struct stage *stage)
 	}
 }
 
-void schedule(struct tree *tree)
+void search_schedule(struct tree *tree)
 {
 	size_t n_words = (size_t)tree->n_words + 1;
 	struct stage stage = {

@@ -361,7 +361,7 @@ static void add_init_makers(struct tree *tree)
 			add_init_maker(tree, tree->places[i].init);
 }
 
-void plan_sessions(struct tree *tree)
+void search_sessions(struct tree *tree)
 {
 	struct pending pending = { 0 };
 

@@ -122,7 +122,7 @@ static void check(struct tree *tree, enum object object)
 	}
 }
 
-void plan_sharing(struct tree *tree)
+void search_sharing(struct tree *tree)
 {
 	connect(tree, OBJECT_FILES);
 	connect(tree, OBJECT_FS);

@@ -288,7 +288,7 @@ static void add_end(struct tree *tree, struct node *node)
 	node_add_step(tree, node, STEP_EXIT);
 }
 
-void plan_steps(struct tree *tree)
+void search_steps(struct tree *tree)
 {
 	choose_words(tree);
 	for (size_t i = 0; i < tree->n_order; i++) {

@@ -296,9 +296,9 @@ void tree_link_states(struct tree *tree)
 static void try_once(struct tree *tree)
 {
 	static void (*const parts[])(struct tree *) = {
-		plan_sessions,	plan_sharing,	      plan_groups,
-		plan_creation,	plan_children_places, plan_user_namespaces,
-		plan_adoptions, plan_steps,	      schedule,
+		search_sessions,  search_sharing,	  search_groups,
+		search_creation,  search_children_places, search_user_namespaces,
+		search_adoptions, search_steps,		  search_schedule,
 	};
 
 	tree->looked_at = arena_array(tree->arena, size_t, tree->snapshot->n_tasks);

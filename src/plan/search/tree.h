@@ -172,7 +172,7 @@ struct node {
 	struct birth birth;
 	struct grouping grouping;
 	struct help as_helper;
-	struct step *steps; /* by bundles until schedule() has put them in order */
+	struct step *steps; /* by bundles until search_schedule has put them in order */
 	struct bundle *bundles;
 	size_t n_steps, n_bundles;
 
@@ -255,14 +255,14 @@ struct node *helper_for(struct tree *tree, struct node *source, const struct nod
 			struct group *serves);
 
 /* The parts of tree_make, in their order. */
-void plan_sessions(struct tree *tree); /* sessions.c: creators, birth sessions */
-void plan_sharing(struct tree *tree);  /* sharing.c: shared descriptor tables and fs */
-void plan_groups(struct tree *tree);   /* groups.c: stand-ins for dead group leaders */
-void plan_creation(struct tree *tree); /* creation.c: order of children, birth groups, joins */
-void plan_children_places(struct tree *tree); /* children-places.c: pid_for_children */
-void plan_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
-void plan_adoptions(struct tree *tree);	      /* adoption.c: when helpers exit, who reaps them */
-void plan_steps(struct tree *tree);	      /* steps.c */
-void schedule(struct tree *tree);	      /* schedule.c: their order, if there is one */
+void search_sessions(struct tree *tree); /* sessions.c: creators, birth sessions */
+void search_sharing(struct tree *tree);	 /* sharing.c: shared descriptor tables and fs */
+void search_groups(struct tree *tree);	 /* groups.c: stand-ins for dead group leaders */
+void search_creation(struct tree *tree); /* creation.c: order of children, birth groups, joins */
+void search_children_places(struct tree *tree); /* children-places.c: pid_for_children */
+void search_user_namespaces(struct tree *tree); /* user-namespaces.c: founders */
+void search_adoptions(struct tree *tree);	/* adoption.c: when helpers exit, who reaps them */
+void search_steps(struct tree *tree);		/* steps.c */
+void search_schedule(struct tree *tree);	/* schedule.c: their order, if there is one */
 
 #endif

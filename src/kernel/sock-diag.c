@@ -15,24 +15,50 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
-static int send_request(int fd)
+int sock_diag_dump(int net_namespace, const void *request, size_t size,
+		   int (*each)(const void *message, size_t size, void *data), void *data)
 {
-	struct {
-		struct nlmsghdr header;
-		struct unix_diag_req request;
-	} message = {
-		.header = { .nlmsg_len = sizeof message,
-			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.request = { .sdiag_family = AF_UNIX,
-			     .udiag_states = UINT32_MAX,
-			     .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
-					   UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN },
-	};
+	enum { ROOM = 64 * 1024 };
+	const struct nlmsghdr begin = { .nlmsg_len = (uint32_t)(sizeof begin + size),
+					.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+					.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
+	const struct iovec parts[] = { { (void *)&begin, sizeof begin },
+				       { (void *)request, size } };
+	autofree void *bytes = malloc(ROOM);
+	autoclose int fd =
+		aside_socket(net_namespace, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
-	return send(fd, &message, sizeof message, 0) == (ssize_t)sizeof message ? 0 : -1;
+	if (!bytes || fd < 0 || writev(fd, parts, 2) != (ssize_t)begin.nlmsg_len)
+		return -1;
+	for (;;) {
+		ssize_t got = recv(fd, bytes, ROOM, 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		size_t left = (size_t)got;
+		for (const struct nlmsghdr *header = bytes; NLMSG_OK(header, left);
+		     header = NLMSG_NEXT(header, left)) {
+			if (header->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (header->nlmsg_type == NLMSG_ERROR) {
+				const struct nlmsgerr *error = NLMSG_DATA(header);
+				errno = -error->error;
+				return -1;
+			}
+			int result =
+				header->nlmsg_type == SOCK_DIAG_BY_FAMILY
+					? each(NLMSG_DATA(header), NLMSG_PAYLOAD(header, 0), data)
+					: 0;
+			if (result)
+				return result;
+		}
+	}
 }
+
+/* ---- Unix sockets ---- */
 
 static void read_attribute(struct unix_socket *socket, const struct rtattr *attribute,
 			   struct arena *arena)
@@ -71,40 +97,27 @@ static void read_attribute(struct unix_socket *socket, const struct rtattr *attr
 	}
 }
 
-static void add_socket(struct unix_sockets *sockets, const struct nlmsghdr *header,
-		       struct arena *arena)
-{
-	const struct unix_diag_msg *message = NLMSG_DATA(header);
-	int left = (int)(header->nlmsg_len - NLMSG_LENGTH(sizeof *message));
+struct listing {
+	struct unix_sockets *sockets;
+	struct arena *arena;
+};
 
-	sockets->sockets =
-		arena_grow(arena, sockets->sockets, sockets->count, sizeof *sockets->sockets);
+static int add_socket(const void *bytes, size_t size, void *data)
+{
+	const struct unix_diag_msg *message = bytes;
+	const struct listing *listing = data;
+	struct unix_sockets *sockets = listing->sockets;
+	int left = (int)size - (int)sizeof *message;
+
+	sockets->sockets = arena_grow(listing->arena, sockets->sockets, sockets->count,
+				      sizeof *sockets->sockets);
 	struct unix_socket *socket = &sockets->sockets[sockets->count++];
 	*socket = (struct unix_socket){ .inode = message->udiag_ino,
 					.type = message->udiag_type,
 					.state = message->udiag_state };
 	for (const struct rtattr *attribute = (const struct rtattr *)(message + 1);
 	     RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
-		read_attribute(socket, attribute, arena);
-}
-
-/* Returns 1 when the last message has come, 0 if there are more, -1 with errno. */
-static int read_messages(const uint8_t *bytes, size_t length, struct unix_sockets *sockets,
-			 struct arena *arena)
-{
-	const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)bytes;
-
-	for (; NLMSG_OK(header, length); header = NLMSG_NEXT(header, length)) {
-		if (header->nlmsg_type == NLMSG_DONE)
-			return 1;
-		if (header->nlmsg_type == NLMSG_ERROR) {
-			const struct nlmsgerr *error = NLMSG_DATA(header);
-			errno = -error->error;
-			return -1;
-		}
-		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-			add_socket(sockets, header, arena);
-	}
+		read_attribute(socket, attribute, listing->arena);
 	return 0;
 }
 
@@ -118,24 +131,18 @@ static int compare_sockets(const void *a, const void *b)
 int unix_sockets_list(int net_namespace, struct arena *arena, struct unix_sockets *ret,
 		      struct error *err)
 {
+	const struct unix_diag_req request = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = UINT32_MAX,
+		.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
+			      UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN,
+	};
 	struct unix_sockets sockets = { 0 };
-	enum { ROOM = 64 * 1024 };
-	autofree uint8_t *bytes = malloc(ROOM);
-	autoclose int fd =
-		aside_socket(net_namespace, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	struct listing listing = { &sockets, arena };
 
-	if (!bytes || fd < 0 || send_request(fd) < 0)
+	if (sock_diag_dump(net_namespace, &request, sizeof request, add_socket, &listing))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot ask the kernel for unix sockets (sock_diag)");
-	for (int done = 0; !done;) {
-		ssize_t length = recv(fd, bytes, ROOM, 0);
-		if (length < 0 && errno == EINTR)
-			continue;
-		done = length < 0 ? -1 : read_messages(bytes, (size_t)length, &sockets, arena);
-		if (done < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "the kernel does not list unix sockets (sock_diag)");
-	}
+				  "the kernel does not list unix sockets (sock_diag)");
 	if (sockets.count)
 		qsort(sockets.sockets, sockets.count, sizeof *sockets.sockets, compare_sockets);
 	*ret = sockets;

@@ -13,6 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Asks for all sockets of a family, by its request (struct unix_diag_req, ...), in a network
+ * namespace (-1: ours). `each` gets the answer for one (struct unix_diag_msg, ...), with attributes
+ * behind it; what it returns other than 0 ends it. Returns that, or 0, or -1 with errno.
+ */
+int sock_diag_dump(int net_namespace, const void *request, size_t size,
+		   int (*each)(const void *message, size_t size, void *data), void *data);
+
 struct unix_socket {
 	uint32_t inode;
 	uint32_t peer; /* inode; 0: none, or none that is still there */

@@ -190,10 +190,13 @@ int staging_write(struct images_writer *writer, const char *name, const uint8_t 
 	return 0;
 }
 
-int images_create_raw(struct images_writer *writer, const char *name, struct error *err)
+int images_create_raw(struct images_writer *writer, enum image_kind kind, uint64_t number,
+		      struct error *err)
 {
+	char name[IMAGE_NAME_SIZE];
+
 	pthread_mutex_lock(&writer->lock);
-	int fd = staging_create(writer, name, O_RDWR, err);
+	int fd = staging_create(writer, image_name(name, kind, number), O_RDWR, err);
 	pthread_mutex_unlock(&writer->lock);
 	return fd;
 }

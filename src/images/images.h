@@ -29,9 +29,10 @@ void images_writer_free(struct images_writer *writer);
 
 /*
  * A raw image (pages-<id>.img, or the content after a record) open for writing in the staging
- * folder; the descriptor is the caller's. Names are those of wire files.tsv.
+ * folder; the descriptor is the caller's.
  */
-int images_create_raw(struct images_writer *writer, const char *name, struct error *err);
+int images_create_raw(struct images_writer *writer, enum image_kind kind, uint64_t number,
+		      struct error *err);
 
 /*
  * A raw image of known size that is summed from the buffers it is written from; the commit reads
@@ -42,8 +43,8 @@ int images_create_raw(struct images_writer *writer, const char *name, struct err
 struct summed_image;
 struct piece_writer;
 
-struct summed_image *images_create_summed(struct images_writer *writer, const char *name,
-					  uint64_t size, struct error *err);
+struct summed_image *images_create_summed(struct images_writer *writer, enum image_kind kind,
+					  uint64_t number, uint64_t size, struct error *err);
 size_t summed_image_pieces(const struct summed_image *image);
 /* Once all pieces are written, by whoever ended the last one. */
 void summed_image_finish(struct summed_image *image);

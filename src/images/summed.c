@@ -4,6 +4,7 @@
  * processor's cache; see images.h. The pieces are those of checksum.h.
  */
 #include "images/directory.h"
+#include "images/format.h"
 #include "images/images.h"
 
 #include <assert.h>
@@ -49,13 +50,14 @@ static struct summed_image *new_image(struct images_writer *writer, const char *
 	return writer->summed = image;
 }
 
-struct summed_image *images_create_summed(struct images_writer *writer, const char *name,
-					  uint64_t size, struct error *err)
+struct summed_image *images_create_summed(struct images_writer *writer, enum image_kind kind,
+					  uint64_t number, uint64_t size, struct error *err)
 {
+	char name[IMAGE_NAME_SIZE];
 	struct summed_image *image = NULL;
 
 	pthread_mutex_lock(&writer->lock);
-	int fd = staging_create(writer, name, O_WRONLY, err);
+	int fd = staging_create(writer, image_name(name, kind, number), O_WRONLY, err);
 	if (fd >= 0)
 		image = new_image(writer, name, fd, size);
 	pthread_mutex_unlock(&writer->lock);

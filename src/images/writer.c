@@ -230,7 +230,7 @@ int images_create_content(struct images_writer *writer, enum image_kind kind, ui
 {
 	char name[IMAGE_NAME_SIZE];
 	struct packing packing = { 0 };
-	autoclose int fd = images_create_raw(writer, image_name(name, kind, number), err);
+	autoclose int fd = images_create_raw(writer, kind, number, err);
 
 	if (fd < 0)
 		return -1;
@@ -239,7 +239,7 @@ int images_create_content(struct images_writer *writer, enum image_kind kind, ui
 	autofree uint8_t *bytes = packing.buffer;
 	/* A new file takes a header of some dozen bytes whole or not at all. */
 	if (write(fd, bytes, packing.length) != (ssize_t)packing.length)
-		return fail_errno(err, ERR_IO, "cannot write %s", name);
+		return fail_errno(err, ERR_IO, "cannot write %s", image_name(name, kind, number));
 	return take_fd(&fd);
 }
 

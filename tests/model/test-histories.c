@@ -137,7 +137,7 @@ static const struct kind_table *empty_table(void)
 {
 	static const struct kind_table table = {
 		.files = no_files,
-		.tasks = { no_kinds, no_kinds, no_kinds, no_kinds, no_kinds, no_kinds },
+		.tasks = { [0 ... STAGE_COUNT - 1] = no_kinds },
 	};
 
 	return &table;

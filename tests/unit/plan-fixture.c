@@ -23,7 +23,7 @@ static const struct file_kind any_file = { .name = "any",
 static const struct file_kind *const files[] = { &any_file, NULL };
 const struct kind_table fixture_table = {
 	.files = files,
-	.tasks = { no_kinds, no_kinds, no_kinds, no_kinds, no_kinds, no_kinds },
+	.tasks = { [0 ... STAGE_COUNT - 1] = no_kinds },
 };
 
 static struct address_range busy[] = { { 0x555500000000, 0x555500100000 },

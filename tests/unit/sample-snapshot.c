@@ -253,17 +253,15 @@ void sample_snapshot(struct snapshot *snapshot, struct arena *arena)
 static int write_pages(struct images_writer *writer, uint32_t pages_id, size_t count,
 		       struct error *err)
 {
-	char name[32];
+	autoclose int fd = images_create_raw(writer, IMAGE_PAGES, pages_id, err);
 
-	snprintf(name, sizeof name, "pages-%u.img", (unsigned)pages_id);
-	autoclose int fd = images_create_raw(writer, name, err);
 	if (fd < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		unsigned char page[PAGE];
 		memset(page, (int)(pages_id * 16 + i), PAGE);
 		if (write(fd, page, PAGE) != PAGE)
-			return fail_errno(err, ERR_IO, "cannot write %s", name);
+			return fail_errno(err, ERR_IO, "cannot write pages %u", (unsigned)pages_id);
 	}
 	return 0;
 }

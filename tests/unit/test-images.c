@@ -267,7 +267,7 @@ static void test_summed_image(void **state)
 	sample_snapshot(&snapshot, &fixture->arena);
 	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
 	assert_non_null(writer);
-	struct summed_image *image = images_create_summed(writer, "pages-9.img", size, &err);
+	struct summed_image *image = images_create_summed(writer, IMAGE_PAGES, 9, size, &err);
 	assert_non_null(image);
 	assert_int_equal(summed_image_pieces(image), 2);
 	struct piece_writer *piece = piece_writer_new();
@@ -302,7 +302,7 @@ static void test_large_pages_file(void **state)
 	sample_snapshot(&snapshot, &fixture->arena);
 	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
 	assert_non_null(writer);
-	autoclose int fd = images_create_raw(writer, "pages-9.img", &err);
+	autoclose int fd = images_create_raw(writer, IMAGE_PAGES, 9, &err);
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "\xab", 1, size - 1), 1);
 	must(sample_write(writer, &snapshot, &err), &err);

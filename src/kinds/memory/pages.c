@@ -31,7 +31,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -274,11 +273,6 @@ static void copy_piece(struct errand *errand, enum assistant_thread thread)
 	atomic_fetch_add(&job->state->n_done, 1);
 }
 
-static void name_image(uint32_t pages_id, char name[32])
-{
-	snprintf(name, 32, "pages-%" PRIu32 ".img", pages_id);
-}
-
 /* A small image is copied at once; of a large one both threads take pieces. */
 static void begin_copying(struct pages_job *job, struct copier *copier,
 			  enum assistant_thread thread)
@@ -329,11 +323,9 @@ static void find_pages(struct errand *errand, enum assistant_thread thread)
 	struct pages_job *job = (struct pages_job *)errand;
 	struct copier *copier = &job->state->copiers[thread];
 	struct error err = { 0 };
-	char name[32];
 
 	if (atomic_load(&job->state->failed))
 		return;
-	name_image(job->target->task->pages.pages_id, name);
 	if (pages_find(job->target, job->vdso, job->common, &copier->arena, &job->list, &err)) {
 		note_failure(job->state, &err);
 		return;
@@ -344,7 +336,8 @@ static void find_pages(struct errand *errand, enum assistant_thread thread)
 	}
 	find_common_pages(job, &copier->arena);
 	end_finding(job);
-	job->image = images_create_summed(job->target->collect->images, name, job->list.size, &err);
+	job->image = images_create_summed(job->target->collect->images, IMAGE_PAGES,
+					  job->target->task->pages.pages_id, job->list.size, &err);
 	if (job->image)
 		begin_copying(job, copier, thread);
 	else
@@ -355,10 +348,7 @@ static void find_pages(struct errand *errand, enum assistant_thread thread)
 
 int pages_create(struct collect *collect, uint32_t pages_id, struct error *err)
 {
-	char name[32];
-
-	name_image(pages_id, name);
-	return images_create_raw(collect->images, name, err);
+	return images_create_raw(collect->images, IMAGE_PAGES, pages_id, err);
 }
 
 static struct pages_state *pages_state(struct collect *collect)

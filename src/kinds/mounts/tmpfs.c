@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -252,12 +251,10 @@ static bool has_removed(const struct live_superblock *superblock)
 static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err)
 {
-	char name[64];
-
 	if (superblock->collect->looking)
 		return name_removed(superblock);
-	snprintf(name, sizeof name, "tmpfs-dev-%" PRIu32 ".tar.gz", entry->root_dev);
-	autoclose int fd = images_create_raw(superblock->collect->images, name, err);
+	autoclose int fd = images_create_raw(superblock->collect->images, IMAGE_TMPFS_DEV,
+					     entry->root_dev, err);
 	struct archive_writer *writer =
 		fd < 0 ? NULL : archive_writer_new(fd, has_removed(superblock), err);
 	if (!writer)

@@ -385,7 +385,21 @@ bool mounts_move_root(struct snapshot *snapshot, const char *root)
 			mount->bound_depth = 0;
 		}
 	}
+	/* A tree that had all of nestor's mounts may have looked at any of them. */
+	if (!from.bound_path || strcmp(from.bound_path, "/") == 0)
+		return true;
+	snapshot->moved_from = from.bound_path;
+	snapshot->moved_to = arena_string(snapshot->arena, root);
 	return true;
+}
+
+const char *snapshot_moved_path(const struct snapshot *snapshot, struct arena *arena,
+				const char *path)
+{
+	const char *below = snapshot->moved_from ? path_below(path, snapshot->moved_from) : NULL;
+
+	return below ? arena_printf(arena, "%s%s%s", snapshot->moved_to, *below ? "/" : "", below)
+		     : path;
 }
 
 void mounts_name_external(const struct snapshot *snapshot, const struct externals *externals)

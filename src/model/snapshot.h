@@ -183,6 +183,8 @@ struct snapshot {
 	size_t n_tables;
 	struct shared_memory **shared_memory;
 	size_t n_shared_memory;
+	/* At a restore: the directory that the tree's root mount was bound from is another one. */
+	const char *moved_from, *moved_to;
 	struct table files_by_id, tables_by_id, shared_memory_by_id;
 	struct records records[IMAGE_KINDS]; /* those without a place above; see records.h */
 	NsEntry **namespaces;
@@ -249,6 +251,9 @@ const MntEntry *snapshot_mount(const struct snapshot *snapshot, uint32_t mount_i
  * `root` now, and what else is bound from below it is below that. false: it is no such tree.
  */
 bool mounts_move_root(struct snapshot *snapshot, const char *root);
+/* Where a recorded path outside of the tree's mounts is now. */
+const char *snapshot_moved_path(const struct snapshot *snapshot, struct arena *arena,
+				const char *path);
 /*
  * External mounts, by their place in the namespace of the root task: at a dump one gets its key
  * (mnt[PLACE]:KEY); at a restore one that is bound is bound from elsewhere (mnt[KEY]:PATH, and by

@@ -225,6 +225,12 @@ int watched_inode_check(const struct snapshot *snapshot, uint32_t file_id, const
 	return 0;
 }
 
+/* As nestor's own mounts have it. */
+static const char *own_path(const struct file_opener *opener, const FhEntry *handle)
+{
+	return snapshot_moved_path(opener->snapshot, opener->arena, handle->path);
+}
+
 static int fail_missing(const char *path, struct error *err)
 {
 	fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_FILE_MISSING : ERR_IO,
@@ -252,10 +258,11 @@ int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle
 {
 	if (!handle->path || handle->has_file_id || is_in_tree(opener->snapshot, handle))
 		return 0;
-	autoclose int fd = opener_open_path(opener, handle->path, O_PATH | O_NOFOLLOW);
-	if (fd >= 0 || (errno == ENOENT && is_in_cgroups(opener, handle->path)))
+	const char *path = own_path(opener, handle);
+	autoclose int fd = opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
+	if (fd >= 0 || (errno == ENOENT && is_in_cgroups(opener, path)))
 		return 0;
-	return fail_missing(handle->path, err);
+	return fail_missing(path, err);
 }
 
 /* Images of another tool: the mount has to be found first. */
@@ -334,7 +341,7 @@ int watched_inode_open(struct file_opener *opener, uint32_t device, const FhEntr
 	else if (is_in_tree(opener->snapshot, handle))
 		fd = mounts_open(opener, handle->mnt_id, handle->path, O_PATH | O_NOFOLLOW);
 	else if (handle->path)
-		fd = open_by_path(opener, handle->path, err);
+		fd = open_by_path(opener, own_path(opener, handle), err);
 	else
 		return open_by_device(opener, device, handle, err);
 	if (fd < 0 && err->name)

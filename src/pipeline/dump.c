@@ -177,7 +177,7 @@ static int end_tree(struct dump *dump, struct error *err)
 static int lock_network(struct dump *dump, struct error *err)
 {
 	dump->network_locked = true;
-	return session_tell(&dump->session, "network-lock", 0, err);
+	return session_tell(&dump->session, "network-lock", dump->asked->pid, err);
 }
 
 /* It is too late to refuse that the tree goes on. */
@@ -185,7 +185,8 @@ static void unlock_network(struct dump *dump)
 {
 	struct error late = { 0 };
 
-	if (dump->network_locked && session_tell(&dump->session, "network-unlock", 0, &late) < 0)
+	if (dump->network_locked &&
+	    session_tell(&dump->session, "network-unlock", dump->asked->pid, &late) < 0)
 		log_warning("dump", "nestor", "%s, going on", late.text);
 }
 
@@ -288,7 +289,7 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (write_images(dump, err) < 0)
 		return -1;
-	if (session_tell(&dump->session, "post-dump", 0, err) < 0)
+	if (session_tell(&dump->session, "post-dump", dump->asked->pid, err) < 0)
 		return -1;
 	return end_tree(dump, err);
 }

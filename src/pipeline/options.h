@@ -30,10 +30,12 @@ struct pipeline_hooks {
 	 * Moments at which the caller may act, and refuse, in their order. Of a dump: "pre-dump"
 	 * before anything is stopped, "network-lock" when all is, "post-dump" when the images are
 	 * complete and the tree is not ended yet (refused, it goes on and the images stay),
-	 * "network-unlock" where it goes on, for whatever reason. Of a restore: "pre-restore"; when
-	 * all is made and nothing runs yet "setup-namespaces", "post-setup-namespaces",
-	 * "post-restore", "network-unlock" and "pre-resume"; "post-resume" comes too late to be
-	 * refused. root_pid is 0 where there is none.
+	 * "network-unlock" where it goes on, for whatever reason. Of a restore: "pre-restore";
+	 * "setup-namespaces" when all but mount namespaces are made, and no task is yet, with the
+	 * pid of a process that is in those of the root for the moment; when all is made and
+	 * nothing runs yet "post-setup-namespaces", "post-restore", "network-unlock" and
+	 * "pre-resume"; "post-resume" comes too late to be refused. root_pid is that of the root
+	 * of the tree else; 0 where there is none.
 	 */
 	int (*at_moment)(void *data, const char *moment, pid_t root_pid, struct error *err);
 	/*

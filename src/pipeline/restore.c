@@ -27,19 +27,25 @@ static int before_release(void *data, pid_t root_pid, struct error *err)
 {
 	struct restore *restore = data;
 	const char *pidfile = restore->asked->pidfile;
-	static const char *const moments[] = { "setup-namespaces", "post-setup-namespaces",
-					       "post-restore",	   "network-unlock",
-					       "pre-resume",	   NULL };
+	static const char *const moments[] = { "post-setup-namespaces", "post-restore",
+					       "network-unlock", "pre-resume", NULL };
 
 	if (unsharing_come_home(&restore->load.unsharing, err) < 0)
 		return -1;
 	if (pidfile && session_write_pidfile(&restore->session, pidfile, root_pid, err) < 0)
 		return -1;
-	/* All of these at once: namespaces are made with what is in them. */
+	/* All of these at once: mount namespaces are made when all processes are. */
 	for (const char *const *moment = moments; *moment; moment++)
 		if (session_tell(&restore->session, *moment, root_pid, err) < 0)
 			return -1;
 	return 0;
+}
+
+static int namespaces_made(void *data, pid_t pid, struct error *err)
+{
+	struct restore *restore = data;
+
+	return session_tell(&restore->session, "setup-namespaces", pid, err);
 }
 
 static int make_tree(struct restore *restore, struct error *err)
@@ -53,6 +59,7 @@ static int make_tree(struct restore *restore, struct error *err)
 	const struct run_options options = {
 		.fault = restore->asked->fault,
 		.before_release = before_release,
+		.namespaces_made = restore->asked->hooks.at_moment ? namespaces_made : NULL,
 		.before_release_data = restore,
 		.timeout_seconds = (unsigned)restore->asked->timeout_seconds,
 		.detached = restore->asked->detached,

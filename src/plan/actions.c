@@ -180,6 +180,7 @@ static void add_preparations(struct plan *plan)
 		    !snapshot->plain_namespaces[i]->maker)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_joined(plan);
+	add(plan, ACTION_TELL_NAMESPACES);
 	add_kinds_prepare(plan);
 	add_sources(plan, FILE_EARLY);
 	add_held_sources(plan);
@@ -464,6 +465,7 @@ static const struct {
 	[ACTION_SET_LAST_PIDS] = { "set last pids", say_nothing_more },
 	[ACTION_PREPARE] = { "prepare", say_prepared },
 	[ACTION_APPLY] = { "set from outside", say_applied },
+	[ACTION_TELL_NAMESPACES] = { "tell the caller of the namespaces", say_nothing_more },
 	[ACTION_ANNOUNCE] = { "tell the caller", say_nothing_more },
 	[ACTION_FINISH] = { "set registers and let go", say_nothing_more },
 };

@@ -45,8 +45,9 @@ enum action_kind {
 	ACTION_SET_LAST_PIDS, /* service of guided threads ends: namespaces count on as they did */
 	ACTION_PREPARE,	      /* prepared: what a kind needs before the first process exists */
 	ACTION_APPLY,	      /* apply: what a kind sets from outside */
-	ACTION_ANNOUNCE,      /* tells the caller, who may still say no */
-	ACTION_FINISH,	      /* all others get their registers and go */
+	ACTION_TELL_NAMESPACES, /* to the caller: they are made and nothing is in them */
+	ACTION_ANNOUNCE,	/* tells the caller, who may still say no */
+	ACTION_FINISH,		/* all others get their registers and go */
 	ACTION_KINDS,
 };
 

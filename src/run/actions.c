@@ -149,6 +149,12 @@ static int apply(struct run *run, const struct action *action, struct error *err
 	return 0;
 }
 
+static int tell_namespaces(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return run_tell_namespaces(run, err);
+}
+
 static int announce(struct run *run, const struct action *action, struct error *err)
 {
 	const struct run_options *options = run->options;
@@ -193,6 +199,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_SET_LAST_PIDS] = set_last_pids,
 	[ACTION_PREPARE] = prepare,
 	[ACTION_APPLY] = apply,
+	[ACTION_TELL_NAMESPACES] = tell_namespaces,
 	[ACTION_ANNOUNCE] = announce,
 	[ACTION_FINISH] = let_go,
 };

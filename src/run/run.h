@@ -46,7 +46,12 @@ struct run_options {
 	 * can still fail. May be NULL.
 	 */
 	int (*before_release)(void *data, pid_t root_pid, struct error *err);
-	void *before_release_data;
+	/*
+	 * Called once the namespaces are made, before anything else is, with the pid of a process
+	 * that is in those of the root until it returns. May be NULL.
+	 */
+	int (*namespaces_made)(void *data, pid_t pid, struct error *err);
+	void *before_release_data; /* of both */
 	int (*progress)(void *data, const char *phase, size_t done, size_t total);
 	void *progress_data;
 };

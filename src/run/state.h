@@ -182,6 +182,8 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 /* Where the kind says so: what it shares with others, then what is its own. */
 int run_join_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+/* To the caller, if that wants to know (stand-in.c). */
+int run_tell_namespaces(struct run *run, struct error *err);
 int run_namespace(const struct run *run, uint32_t id); /* of any type; borrowed; -1: none */
 void run_close_plain_namespaces(struct run *run);
 /* user-limits.c: of the same, once the tree is made. */

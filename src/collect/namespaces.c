@@ -330,6 +330,8 @@ static int read_type(struct target *target, enum namespace_type type, struct err
 	/* Zombies show nothing of what is in a namespace. */
 	if (!found->member && !target->zombie)
 		found->member = target;
+	if (!found->member_tid && !target->zombie)
+		found->member_tid = target->tid;
 	ids_set_namespace(target->task->ids, type, found->id);
 	return 0;
 }
@@ -341,9 +343,11 @@ static int read_thread(struct target *target, size_t thread, enum namespace_type
 
 	snprintf(link, sizeof link, "task/%d/%s", target->threads[thread].tid,
 		 namespace_types[type].link);
-	const struct surveyed_namespace *found = survey_add_link(target, type, link, err);
+	struct surveyed_namespace *found = survey_add_link(target, type, link, err);
 	if (!found)
 		return -1;
+	if (!found->member_tid)
+		found->member_tid = target->threads[thread].tid;
 	if (found->id != ids_namespace(target->task->ids, type))
 		thread_set_namespace(target->collect->snapshot,
 				     target->task->threads[thread]->thread_core, type, found->id);

@@ -28,6 +28,7 @@ struct surveyed_namespace {
 	NsEntry *entry; /* NULL for nestor's own, but for a pid namespace that the tree shares */
 	int fd;		/* of the namespace; -1 for nestor's own */
 	const struct target *member; /* a task of the tree that is in it, or NULL */
+	pid_t member_tid;	     /* a thread that is; or 0 */
 	pid_t maker; /* time: a thread whose children are born in it, and that is not; or 0 */
 	/* Private to the kinds: */
 	size_t level;  /* pid: below that of the root */

@@ -100,7 +100,8 @@ static const struct task_kind *const ids_stage[] = {
 };
 
 static const struct task_kind *const capabilities_stage[] = {
-	&nested_children_time_kind, /* with all that its user namespace gives */
+	&nested_namespaces_kind,    /* with all that its user namespace gives */
+	&nested_children_time_kind, /* the same */
 	&capability_sets_kind,
 	NULL,
 };

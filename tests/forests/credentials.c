@@ -181,6 +181,7 @@ void draw_self(struct self_portrait *ret_portrait)
 	self.pid = getpid();
 	self.tid = (pid_t)syscall(SYS_gettid);
 	self.parent = getppid();
+	draw_surroundings(&self.surroundings);
 	*ret_portrait = self;
 }
 
@@ -206,5 +207,11 @@ const char *portrait_difference(const struct self_portrait *one, const struct se
 		return "capabilities";
 	if (one->pid != other->pid || one->tid != other->tid || one->parent != other->parent)
 		return "pid, tid or parent";
+	if (strcmp(one->surroundings.host, other->surroundings.host))
+		return "host name";
+	if (strcmp(one->surroundings.interfaces, other->surroundings.interfaces))
+		return "interfaces";
+	if (one->surroundings.semaphore != other->surroundings.semaphore)
+		return "semaphore";
 	return NULL;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: forest
- * promise: user and pid namespaces made, entered and owned at random, with their maps, and the
- *	credentials of random processes and threads in them, come back as they were
+ * promise: namespaces made, entered and owned at random, user namespaces with their maps, others
+ *	with what is in them, and the credentials of random processes and threads, come back as they
+ *	were
  *
  * The first process draws who does what (FOREST_SEED chooses another forest); one does something at
  * a time, so that a seed always gives the same. Run by tests/forests/run.
@@ -41,6 +42,8 @@ enum action {
 	ENTER_USER,
 	ENTER_PID,
 	ENTER_CHILDREN,
+	UNSHARE_OTHER,
+	ENTER_OTHER,
 	WRITE_MAPS,
 	IDS,
 	GROUPS,
@@ -61,12 +64,26 @@ static const struct {
 	unsigned weight;
 	bool first_too;
 } table[ACTIONS] = {
-	[FORK] = { 8, true },	       [FORK_USER] = { 5, true },  [FORK_PID] = { 2, true },
-	[FORK_BOTH] = { 5, true },     [UNSHARE_USER] = { 4, 0 },  [UNSHARE_PID] = { 3, 0 },
-	[ENTER_USER] = { 6, false },   [ENTER_PID] = { 4, false }, [ENTER_CHILDREN] = { 2, false },
-	[WRITE_MAPS] = { 6, true },    [IDS] = { 5, false },	   [GROUPS] = { 3, false },
-	[CAPABILITIES] = { 4, false }, [MARKS] = { 3, false },	   [THREAD] = { 4, true },
-	[LEAVE] = { 4, false },	       [REAP] = { 2, true },	   [SETSID] = { 1, false },
+	[FORK] = { 8, true },
+	[FORK_USER] = { 5, true },
+	[FORK_PID] = { 2, true },
+	[FORK_BOTH] = { 5, true },
+	[UNSHARE_USER] = { 4, 0 },
+	[UNSHARE_PID] = { 3, 0 },
+	[ENTER_USER] = { 6, false },
+	[ENTER_PID] = { 4, false },
+	[ENTER_CHILDREN] = { 2, false },
+	[UNSHARE_OTHER] = { 8, false },
+	[ENTER_OTHER] = { 6, false },
+	[WRITE_MAPS] = { 6, true },
+	[IDS] = { 5, false },
+	[GROUPS] = { 3, false },
+	[CAPABILITIES] = { 4, false },
+	[MARKS] = { 3, false },
+	[THREAD] = { 4, true },
+	[LEAVE] = { 4, false },
+	[REAP] = { 2, true },
+	[SETSID] = { 1, false },
 };
 
 struct actor {
@@ -219,7 +236,10 @@ static void check_self(void)
 	if (board->actors[self].pid == board->actors[0].pid)
 		now.parent = board->actors[0].portrait.parent;
 	const char *what = portrait_difference(&board->actors[self].portrait, &now);
-	scenario_check(!what, "actor %d: %s changed", self, what);
+	scenario_check(!what, "actor %d: %s changed: %s%s, now %s%s", self, what,
+		       board->actors[self].portrait.surroundings.interfaces,
+		       board->actors[self].portrait.surroundings.host, now.surroundings.interfaces,
+		       now.surroundings.host);
 }
 
 static void change_family(enum action action, struct dice *dice)
@@ -276,6 +296,12 @@ static void act(enum action action, struct dice *dice)
 		break;
 	case ENTER_CHILDREN:
 		enter("pid_for_children", CLONE_NEWPID);
+		break;
+	case UNSHARE_OTHER:
+		make_other_namespace(dice);
+		break;
+	case ENTER_OTHER:
+		enter_other_namespace(dice, other_pid());
 		break;
 	case WRITE_MAPS:
 		write_random_maps(dice, other_pid());
@@ -445,7 +471,9 @@ static void grow(struct dice *dice)
 		enum action action = draw_action(dice);
 		uint64_t choice = draw(dice, UINT32_MAX);
 		board->other = draw(dice, (uint32_t)board->count);
-		if (board->actors[actor].gone || (actor == 0 && !table[action].first_too))
+		bool is_other = action == UNSHARE_OTHER || action == ENTER_OTHER;
+		if ((is_other && !getenv("FOREST_OTHERS")) || board->actors[actor].gone ||
+		    (actor == 0 && !table[action].first_too))
 			continue;
 		/* A fork into a namespace whose init is dead is refused by the kernel, and the
 		 * dump. */

@@ -35,6 +35,17 @@ void change_groups(struct dice *dice);
 void change_capabilities(struct dice *dice);
 void change_marks(struct dice *dice);
 
+/* others.c: uts, ipc, net, cgroup and time namespaces, and something in each */
+
+void make_other_namespace(struct dice *dice);
+void enter_other_namespace(struct dice *dice, pid_t pid);
+/* What is seen of them from inside. */
+struct surroundings {
+	char host[72], interfaces[400];
+	int semaphore; /* its value; -1: none */
+};
+void draw_surroundings(struct surroundings *ret_seen);
+
 /* What a thread knows of itself, where /proc may not show it. */
 struct self_portrait {
 	uint32_t uids[3], gids[3];
@@ -43,6 +54,7 @@ struct self_portrait {
 	int securebits, no_new_privs, dumpable, death_signal, ambient;
 	uint64_t sets[3], bounding;
 	pid_t pid, tid, parent;
+	struct surroundings surroundings;
 };
 void draw_self(struct self_portrait *ret_portrait);
 /* The first thing that differs; NULL: nothing. */

@@ -105,10 +105,10 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 
 	if (collect->options->ignore_cgroups)
 		return 0;
-	if (!namespace_->member)
+	if (!namespace_->member_tid)
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "no task of the tree is in it, and its root cannot be told then");
-	seen->member = namespace_->member->tid;
+	seen->member = namespace_->member_tid;
 	return visit(&there, NULL, 0, err) ||
 			       find_root(collect, namespace_->entry, seen->text, seen->member, err)
 		       ? -1

@@ -6,7 +6,8 @@
  * setns wants CAP_SYS_ADMIN in the owner of the namespace and in the caller's own user namespace.
  * A process has it everywhere before it enters its user namespace, so it goes first to where all of
  * its threads can start from (task_first_namespace). Nsproxy is per thread: the others go on from
- * there, with the rights that the task has by then.
+ * there, with the rights that the task has by then. A leader that makes its threads once it is in
+ * its user namespace goes on last, in STAGE_CAPABILITIES: they begin where it is.
  */
 #include "kinds/namespaces/namespaces.h"
 
@@ -45,20 +46,35 @@ static int plan_first(const struct planning *planning, struct error *err)
 	return 0;
 }
 
-static int plan_late(const struct planning *planning, struct error *err)
+static bool goes_on_last(const struct task *task, size_t thread)
 {
-	struct plan *plan = planning->plan;
-	const struct task *task = planning->task;
-	size_t thread = planning->thread;
+	return thread == 0 && task->n_threads > 1 && task->user_namespace->depth > 0;
+}
 
-	(void)err;
+static void go_on(struct plan *plan, const struct task *task, size_t thread,
+		  struct program *program)
+{
 	if (!thread_is_late_for_any(plan->snapshot, task, thread))
-		return 0;
+		return;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
 		if (namespace_types[type].plain &&
 		    thread_is_late(plan->snapshot, task, thread, type))
-			enter(plan, planning->program,
-			      thread_namespace(plan->snapshot, task, thread, type));
+			enter(plan, program, thread_namespace(plan->snapshot, task, thread, type));
+}
+
+static int plan_late(const struct planning *planning, struct error *err)
+{
+	(void)err;
+	if (!goes_on_last(planning->task, planning->thread))
+		go_on(planning->plan, planning->task, planning->thread, planning->program);
+	return 0;
+}
+
+static int plan_last(const struct planning *planning, struct error *err)
+{
+	(void)err;
+	if (goes_on_last(planning->task, planning->thread))
+		go_on(planning->plan, planning->task, planning->thread, planning->program);
 	return 0;
 }
 
@@ -71,4 +87,10 @@ const struct task_kind thread_namespaces_kind = {
 	.name = "namespaces of threads",
 	.per_thread = true,
 	.plan = plan_late,
+};
+
+const struct task_kind nested_namespaces_kind = {
+	.name = "namespaces of leaders",
+	.per_thread = true,
+	.plan = plan_last,
 };

@@ -13,6 +13,8 @@
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
 
+#include <errno.h>
+
 struct reading {
 	struct collect *collect;
 	struct arena *arena;
@@ -88,9 +90,11 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 
 	aside.net_namespace = namespace_->fd;
 	if (aside_run(&aside, read_content, &reading) < 0)
-		return err->name ? -1
-				 : fail_errno(err, ERR_KERNEL_REFUSED,
-					      "cannot enter network namespace %u", namespace_->id);
+		return err->name
+			       ? -1
+			       : fail_errno(err,
+					    errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+					    "cannot enter network namespace %u", namespace_->id);
 	namespace_->entry->net = reading.net;
 	return 0;
 }

@@ -29,11 +29,14 @@ static void build_exit(struct build *build, const struct node *node, struct prog
 }
 
 /* The end of every program: what wants the fewest rights. */
-static int build_end(struct build *build, struct node *node, size_t thread, struct program *program,
-		     struct error *err)
+static int build_end(struct build *build, struct node *node, size_t thread, bool closes,
+		     struct program *program, struct error *err)
 {
-	if (build_stage(build, STAGE_CAPABILITIES, node->task, thread, program, err) ||
-	    build_stage(build, STAGE_LAST, node->task, thread, program, err))
+	if (build_stage(build, STAGE_CAPABILITIES, node->task, thread, program, err))
+		return -1;
+	if (closes)
+		build_close_namespaces(build, node, program);
+	if (build_stage(build, STAGE_LAST, node->task, thread, program, err))
 		return -1;
 	if (thread == 0 && task_leader_is_dead(node->task))
 		build_exit(build, node, program);
@@ -55,7 +58,7 @@ static int build_own_state(struct build *build, struct node *node, size_t thread
 	/* Others may share its descriptor table and wait for it. */
 	if (thread == 0)
 		build_close_namespaces(build, node, program);
-	return build_end(build, node, thread, program, err);
+	return build_end(build, node, thread, false, program, err);
 }
 
 static struct program *thread_program(struct build *build, const struct node *node, size_t thread)
@@ -84,6 +87,9 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	struct program *program = node->lowered->program;
 	bool place_is_inside = children_place_is_inside(build, node, 0);
 	bool late = late_threads(build, node) != 0;
+	/* It goes on into its namespaces when its threads are made. */
+	bool last = node->task->n_threads > 1 &&
+		    thread_is_late_for_any(build->plan->snapshot, node->task, 0);
 
 	if (build_stage(build, STAGE_THREAD, node->task, 0, program, err))
 		return -1;
@@ -93,17 +99,17 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	if (build_stage(build, STAGE_IDS, node->task, 0, program, err))
 		return -1;
 	build_enter_user_namespace(build, node);
-	if (!late)
+	if (!late && !last)
 		build_close_namespaces(build, node, program);
 	for (size_t i = 1; i < node->task->n_threads; i++) {
 		planned->threads[i].program = thread_program(build, node, i);
 		program = build_nested_thread(build, node, i, program, planned->threads[i].program);
 	}
-	if (late)
+	if (late && !last)
 		build_close_namespaces(build, node, program);
 	if (place_is_inside)
 		build_children_place(build, node, 0, program);
-	return build_end(build, node, 0, program, err);
+	return build_end(build, node, 0, last, program, err);
 }
 
 int build_threads(struct build *build, struct node *node, struct error *err)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Namespaces of the other types, made and entered at random, with something of their own in each. */
+/* Namespaces of the other types, made and entered at random, with something in each. */
 #include <net/if.h>
 
 #include "forest.h"

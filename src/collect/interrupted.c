@@ -86,6 +86,8 @@ static const struct timed_call timed_calls[] = {
 	{ SYS_rt_sigtimedwait, 2, false, NONE, true },
 	{ SYS_semtimedop, 3, false, NONE, true },
 	{ SYS_semop, NONE, false, NONE, true },
+	{ SYS_io_getevents, 4, false, NONE, true },
+	{ SYS_io_pgetevents, 4, false, NONE, false },
 	{ SYS_pselect6, 4, false, 4, .updates = true },
 	{ SYS_ppoll, 2, false, 2, .updates = true },
 	{ SYS_select, 4, false, 4, .updates = true, .microseconds = true },

@@ -350,7 +350,8 @@ struct namespace_kind {
  *   content_running  the same of a tree that is only looked at (pre-dump)
  *   end      when the tree has been let go, or ended (`ended`). May be called more than once
  * Restore:
- *   adopt    (pure) a snapshot from images that Nestor did not write, before it is looked at
+ *   adopt    a snapshot from images that Nestor did not write (NULL: what they hold besides is out
+ *	      of reach), before it is looked at
  *   make     when all processes exist, and none has entered its namespaces
  *   close    what `make` has left open; when all tasks have taken what they need
  * Any may be NULL.
@@ -367,7 +368,7 @@ struct tree_kind {
 	int (*content_running)(struct collect *collect, progress_told *progress, void *data,
 			       struct error *err);
 	void (*end)(struct collect *collect, bool ended);
-	void (*adopt)(struct snapshot *snapshot);
+	void (*adopt)(struct snapshot *snapshot, const struct images *images);
 	int (*make)(struct file_opener *opener, struct error *err);
 	void (*close)(struct file_opener *opener);
 };
@@ -401,7 +402,7 @@ int trees_content(struct collect *collect, progress_told *progress, void *data, 
 int trees_content_running(struct collect *collect, progress_told *progress, void *data,
 			  struct error *err);
 void trees_end(struct collect *collect, bool ended);
-void trees_adopt(struct snapshot *snapshot);
+void trees_adopt(struct snapshot *snapshot, const struct images *images);
 int trees_make(struct file_opener *opener, struct error *err);
 void trees_close(struct file_opener *opener);
 

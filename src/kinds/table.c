@@ -64,6 +64,7 @@ static const struct task_kind *const files_stage[] = {
 
 static const struct task_kind *const memory_stage[] = {
 	&memory_kind,
+	&aio_kind,		/* contexts, whose rings are areas with content */
 	&outside_segments_kind, /* that areas of memory attach */
 	&children_time_kind,	/* waits for others */
 	NULL,

@@ -51,11 +51,11 @@ void trees_end(struct collect *collect, bool ended)
 		(*row)->end(collect, ended);
 }
 
-void trees_adopt(struct snapshot *snapshot)
+void trees_adopt(struct snapshot *snapshot, const struct images *images)
 {
 	FOR_EACH(row)
 	if ((*row)->adopt)
-		(*row)->adopt(snapshot);
+		(*row)->adopt(snapshot, images);
 }
 
 int trees_make(struct file_opener *opener, struct error *err)

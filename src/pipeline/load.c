@@ -20,7 +20,7 @@ struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret
 	struct images *images = images_open(dir_fd, arena, ret_snapshot, err);
 
 	if (images && !images_written_by_nestor(images))
-		trees_adopt(ret_snapshot);
+		trees_adopt(ret_snapshot, images);
 	return images;
 }
 

@@ -140,7 +140,7 @@ static int plan_images(int dir_fd, struct arena *arena, struct facts *facts, str
 	if (!images)
 		return -1;
 	images_free(images);
-	memory_adopt(&snapshot);
+	memory_adopt(&snapshot, NULL);
 	struct details details;
 	details_make(&details, arena, &snapshot);
 	if (!facts->n_vdso)

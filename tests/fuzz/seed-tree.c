@@ -6,6 +6,7 @@
  * below and beside; `seed-tree flat` makes no namespace.
  */
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
@@ -175,6 +176,7 @@ static void have_objects_of_memory(void)
 	int memory = memfd_create("seed", MFD_ALLOW_SEALING);
 	int segment = shmget(IPC_PRIVATE, 5000, IPC_CREAT | 0600);
 	int ring = (int)syscall(SYS_io_uring_setup, 2, &params);
+	aio_context_t context = 0;
 
 	must(memory >= 0 && write(memory, "content", 7) == 7);
 	must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0) != MAP_FAILED);
@@ -184,6 +186,7 @@ static void have_objects_of_memory(void)
 	attached[4096] = 1;
 	must(ring >= 0 && mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
 			       IORING_OFF_SQ_RING) != MAP_FAILED);
+	must(syscall(SYS_io_setup, 4, &context) == 0);
 }
 
 static void have_timers(void)

@@ -553,8 +553,10 @@ static void bad_images_are_refused(void **state)
 	area->start = 0x40000;
 	refused(fixture, ERR_IMAGE_INVALID);
 	area->start = 0x20000;
-	area->status |= VMA_AIO_RING;
+	area->status |= VMA_UPROBES;
 	refused(fixture, ERR_IMAGE_UNSUPPORTED);
+	area->status ^= VMA_UPROBES | VMA_AIO_RING;
+	refused(fixture, ERR_IMAGE_INVALID);
 	area->status = VMA_REGULAR | VMA_FILE_PRIVATE;
 	area->shmid = 7;
 	refused(fixture, ERR_IMAGE_INVALID);

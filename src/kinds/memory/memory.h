@@ -26,6 +26,7 @@ enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 /* STAGE_MEMORY, once per task. */
 extern const struct task_kind memory_kind;
 extern const struct task_kind outside_segments_kind;
+extern const struct task_kind aio_kind; /* when memory is there */
 extern const struct tree_kind memory_tree_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
@@ -64,7 +65,7 @@ extern const struct source_opener shared_memory_source;
  * for whichever area came first, may say less. Lets the records of mapped files agree with their
  * areas; for snapshots read from images that Nestor did not write, before planning.
  */
-void memory_adopt(struct snapshot *snapshot);
+void memory_adopt(struct snapshot *snapshot, const struct images *images);
 
 /* --- Between the files of this kind. --- */
 
@@ -94,6 +95,11 @@ void attached_plan(struct plan *plan, const struct task *task, struct program *p
 /* outside-segments.c: those of nestor's own ipc namespace; NULL where there is none. */
 const IpcSegment *outside_segment(const struct snapshot *snapshot, uint64_t id);
 int outside_segment_check(const struct snapshot *snapshot, uint64_t id, struct error *err);
+
+/* aio.c */
+bool area_is_aio(const VmaEntry *area); /* its pages are written as if they were private */
+void aio_adopt(struct snapshot *snapshot, const struct images *images);
+int aio_collect_area(struct target *target, VmaEntry *area, MmEntry *mm, struct error *err);
 
 /* io-uring.c: its file is named once all descriptors are known. */
 int ring_collect_area(struct target *target, uint64_t device, uint64_t inode, VmaEntry *area,
@@ -136,6 +142,8 @@ struct area_plan {
 
 int areas_plan_map(struct plan *plan, const struct task *task, struct program *program,
 		   struct area_plan *areas, const struct inherited *inherited, struct error *err);
+/* What madvise(2) says of it. */
+void area_plan_advice(struct program *program, const VmaEntry *area);
 void areas_plan_finish(struct program *program, const struct task *task,
 		       const struct area_plan *areas);
 void pages_plan(struct plan *plan, const struct task *task, struct program *program,

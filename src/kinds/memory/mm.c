@@ -152,9 +152,6 @@ static int memory_check(const struct snapshot *snapshot, const struct task *task
 	if (mm->n_mm_saved_auxv > AUXV_WORDS)
 		return fail(err, ERR_IMAGE_INVALID, "its auxiliary vector has %zu words",
 			    mm->n_mm_saved_auxv);
-	if (mm->n_aios)
-		return fail(err, ERR_IMAGE_UNSUPPORTED,
-			    "it has AIO contexts, which are not restored");
 	if (check_addresses(mm, err) || areas_check(snapshot, task, err))
 		return -1;
 	return pages_check(task, err);
@@ -220,6 +217,7 @@ static void note_content(const struct task *task, struct area_plan *areas)
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		const VmaEntry *area = mm->vmas[i];
 
+		areas[i].has_content = area_is_aio(area);
 		if (!area_has_private_pages(area))
 			continue;
 		for (size_t k = run; k < task->pages.n_runs; k++) {

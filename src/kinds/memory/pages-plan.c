@@ -89,7 +89,7 @@ static void list_pieces(struct page_fill *fill, const struct task *task, const s
 			piece.end = area->end < end ? area->end : end;
 			piece.source = run->source;
 			piece.offset = run->offset + (at - run->address);
-			if (area_has_private_pages(area))
+			if (area_has_private_pages(area) || area_is_aio(area))
 				add_missing(fill, &piece, there);
 			at = piece.end;
 		}

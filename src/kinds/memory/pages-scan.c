@@ -147,6 +147,8 @@ int pages_find(const struct target *target, const uint8_t *vdso, const bool *com
 					  "cannot read the page map of pid %d", target->pid);
 		if (area->status & VMA_VDSO)
 			add_copy(&search, area, area->start, area->end)->bytes = vdso;
+		if (area_is_aio(area))
+			add_copy(&search, area, area->start, area->end);
 	}
 	return 0;
 }

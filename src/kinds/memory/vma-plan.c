@@ -41,7 +41,7 @@ static const uint64_t highest_address = UINT64_C(1) << 56;
 static const uint32_t known_status = VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP |
 				     VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
 				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD | VMA_SYSV_IPC |
-				     VMA_MEMFD;
+				     VMA_MEMFD | VMA_AIO_RING;
 
 /* --- Check --- */
 
@@ -72,22 +72,22 @@ static int count_mappings(const VmaEntry *area)
 {
 	return __builtin_popcount(area->status &
 				  (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
-				   VMA_ANON_PRIVATE | VMA_SYSV_IPC));
+				   VMA_ANON_PRIVATE | VMA_SYSV_IPC | VMA_AIO_RING));
 }
 
 static bool mapping_agrees(const VmaEntry *area)
 {
 	uint32_t type = area->flags & MAP_TYPE;
 
-	if (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC))
+	if (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_AIO_RING))
 		return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 	return type == MAP_PRIVATE ||
 	       (area_is_droppable(area) && (area->status & VMA_ANON_PRIVATE));
 }
 
 /* [vdso] and relatives are written as private memory, if as any. */
-static const uint32_t not_vdso =
-	VMA_GUARD | VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC;
+static const uint32_t not_vdso = VMA_GUARD | VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
+				 VMA_SYSV_IPC | VMA_AIO_RING;
 
 static int check_kind(const VmaEntry *area, struct error *err)
 {
@@ -164,8 +164,9 @@ int areas_check(const struct snapshot *snapshot, const struct task *task, struct
 	return attached_check(snapshot, task, err);
 }
 
-void memory_adopt(struct snapshot *snapshot)
+void memory_adopt(struct snapshot *snapshot, const struct images *images)
 {
+	aio_adopt(snapshot, images);
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const MmEntry *mm = snapshot->tasks[i].mm;
 
@@ -212,6 +213,8 @@ static uint64_t map_flags(const VmaEntry *area)
 		flags |= area->flags & (MAP_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT);
 	if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
 		flags = (flags & ~(uint64_t)MAP_TYPE) | MAP_SHARED;
+	if (area_is_aio(area))
+		flags = (flags & ~(uint64_t)MAP_TYPE) | MAP_PRIVATE;
 	if (!area_has_object(area))
 		flags |= MAP_ANONYMOUS;
 	return flags | MAP_FIXED_NOREPLACE;
@@ -248,7 +251,7 @@ static void map_area(struct plan *plan, struct program *program, const struct ar
 		map_part(plan, program, area_plan, &missing.ranges[i]);
 }
 
-static void advise_area(struct program *program, const VmaEntry *area)
+void area_plan_advice(struct program *program, const VmaEntry *area)
 {
 	static const uint8_t known[] = { MADV_RANDOM,	 MADV_SEQUENTIAL, MADV_DONTFORK,
 					 MADV_MERGEABLE, MADV_HUGEPAGE,	  MADV_NOHUGEPAGE,
@@ -323,7 +326,8 @@ int areas_plan_map(struct plan *plan, const struct task *task, struct program *p
 		if (area_has_object(area) &&
 		    (i + 1 == task->mm->n_vmas || !has_same_object(area, areas[i + 1].area)))
 			plan_give_back(plan, program, source_of(plan, area));
-		advise_area(program, area);
+		if (!area_is_aio(area))
+			area_plan_advice(program, area);
 		name_area(program, area);
 	}
 	rings_plan_map(plan, task, program);
@@ -366,7 +370,7 @@ void areas_plan_finish(struct program *program, const struct task *task,
 						    : areas[i].map_writable &&
 							      area->prot != (area->prot | writable);
 
-		if (!area_is_mapped(area))
+		if (!area_is_mapped(area) || area_is_aio(area))
 			continue;
 		if (changes)
 			op_expect(program_call(program, SYS_mprotect, area->start,

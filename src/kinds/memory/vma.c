@@ -221,6 +221,7 @@ static int refuse(const struct area_text *area, const char *what, struct error *
 /* One task's areas while they are collected. */
 struct collector {
 	struct target *target;
+	MmEntry *mm;
 	uint64_t shared_device;
 };
 
@@ -263,8 +264,6 @@ static int refuse_pseudo_file(const struct area_text *text, const struct stat *s
 		return refuse(text, "the memory of a kernel object", err);
 	if (!S_ISREG(stat->st_mode))
 		return refuse(text, "a mapping of a device", err);
-	if (major(text->device) == 0 && path_starts(text, "/[aio]"))
-		return refuse(text, "the ring of an AIO context", err);
 	if (major(text->device) == 0 && path_is(text, "/secretmem (deleted)"))
 		return refuse(text, "secret memory", err);
 	return 0;
@@ -447,6 +446,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		return collect_huge_tlb(text, area, err);
 	if (path_is(text, "anon_inode:[io_uring]"))
 		return collect_ring(collector, text, area, err);
+	if (major(text->device) == 0 && path_starts(text, "/[aio]") && area_is_shared(text))
+		return aio_collect_area(collector->target, area, collector->mm, err);
 	if (text->refusal)
 		return refuse(text, text->refusal, err);
 	/* The kernel itself keeps a key for areas that may only be executed (pkeys(7)). */
@@ -509,7 +510,7 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 			     bool **ret_common, struct error *err)
 {
 	bool *common = NULL;
-	struct collector collector = { .target = target };
+	struct collector collector = { .target = target, .mm = mm };
 	struct arena *arena = target->collect->arena;
 	struct area_text area_text;
 

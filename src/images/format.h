@@ -46,6 +46,7 @@ struct image_format {
 	/* Names of members: by which records are looked up (none: by the number of the file), and
 	 * which says how many raw bytes follow the record. */
 	const char *key, *payload;
+	const char *more_payload; /* which says how many come after these, in the same bytes */
 
 	/* Of one record, which the snapshot's arena holds. */
 	int (*load)(struct image *image, void *message);

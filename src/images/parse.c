@@ -113,6 +113,7 @@ static int add_to_list(struct image *image, void *message)
 	const struct image_format *format = image_format(image->kind);
 	uint64_t key = format->key ? message_number(message, format->key) : image->number;
 	uint64_t size = format->payload ? message_number(message, format->payload) : 0;
+	size += format->more_payload ? message_number(message, format->more_payload) : 0;
 	const uint8_t *payload = size ? image_take_payload(image, size) : NULL;
 
 	if (size && !payload)

@@ -97,3 +97,95 @@ int bpf_detach(int cgroup_fd, int program_fd, uint32_t type)
 	attributes.attach_type = type;
 	return call(BPF_PROG_DETACH, &attributes);
 }
+
+int bpf_map_make(const struct bpf_map_source *source)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.map_type = source->type;
+	attributes.key_size = source->key_size;
+	attributes.value_size = source->value_size;
+	attributes.max_entries = source->max_entries;
+	attributes.map_flags = source->flags;
+	attributes.map_extra = source->extra;
+	strncpy(attributes.map_name, source->name, sizeof attributes.map_name - 1);
+	return call(BPF_MAP_CREATE, &attributes);
+}
+
+int bpf_map_info(int fd, struct bpf_map_info *ret)
+{
+	union bpf_attr attributes = nothing();
+
+	memset(ret, 0, sizeof *ret);
+	attributes.info.bpf_fd = (uint32_t)fd;
+	attributes.info.info_len = sizeof *ret;
+	attributes.info.info = address(ret);
+	return call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
+}
+
+int bpf_map_by_number(uint32_t number, uint32_t open_flags)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.map_id = number;
+	attributes.open_flags = open_flags;
+	return call(BPF_MAP_GET_FD_BY_ID, &attributes);
+}
+
+static int call_for_element(int command, int fd, const void *key, const void *value)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.map_fd = (uint32_t)fd;
+	attributes.key = address(key);
+	attributes.value = address(value); /* next_key, too */
+	return call(command, &attributes);
+}
+
+int bpf_map_next_key(int fd, const void *key, void *ret_next)
+{
+	return call_for_element(BPF_MAP_GET_NEXT_KEY, fd, key, ret_next);
+}
+
+int bpf_map_look_up(int fd, const void *key, void *ret_value)
+{
+	return call_for_element(BPF_MAP_LOOKUP_ELEM, fd, key, ret_value);
+}
+
+int bpf_map_update(int fd, const void *key, const void *value)
+{
+	return call_for_element(BPF_MAP_UPDATE_ELEM, fd, key, value);
+}
+
+int bpf_map_freeze(int fd)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.map_fd = (uint32_t)fd;
+	return call(BPF_MAP_FREEZE, &attributes);
+}
+
+int bpf_program_next(uint32_t number, uint32_t *ret_next)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.start_id = number;
+	if (call(BPF_PROG_GET_NEXT_ID, &attributes) < 0)
+		return -1;
+	*ret_next = attributes.next_id;
+	return 0;
+}
+
+int bpf_program_maps(int fd, uint32_t *numbers, size_t room)
+{
+	union bpf_attr attributes = nothing();
+	struct bpf_prog_info info;
+
+	memset(&info, 0, sizeof info);
+	info.nr_map_ids = (uint32_t)room;
+	info.map_ids = address(numbers);
+	attributes.info.bpf_fd = (uint32_t)fd;
+	attributes.info.info_len = sizeof info;
+	attributes.info.info = address(&info);
+	return call(BPF_OBJ_GET_INFO_BY_FD, &attributes) < 0 ? -1 : (int)info.nr_map_ids;
+}

@@ -31,4 +31,24 @@ int bpf_attached(int cgroup_fd, uint32_t type, uint32_t *numbers, size_t room, u
 int bpf_attach(int cgroup_fd, int program_fd, uint32_t type, uint32_t flags);
 int bpf_detach(int cgroup_fd, int program_fd, uint32_t type);
 
+struct bpf_map_source {
+	uint32_t type; /* BPF_MAP_TYPE_* */
+	uint32_t key_size, value_size, max_entries, flags;
+	uint64_t extra;
+	const char *name;
+};
+
+int bpf_map_make(const struct bpf_map_source *source);
+int bpf_map_info(int fd, struct bpf_map_info *ret);
+int bpf_map_by_number(uint32_t number, uint32_t open_flags);
+/* NULL: the first key. ENOENT: there are no more. */
+int bpf_map_next_key(int fd, const void *key, void *ret_next);
+int bpf_map_look_up(int fd, const void *key, void *ret_value);
+int bpf_map_update(int fd, const void *key, const void *value);
+int bpf_map_freeze(int fd);
+/* 0: the first. ENOENT: there are no more. */
+int bpf_program_next(uint32_t number, uint32_t *ret_next);
+/* The numbers of the maps that a program has: how many, and at most `room` of them. */
+int bpf_program_maps(int fd, uint32_t *numbers, size_t room);
+
 #endif

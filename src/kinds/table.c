@@ -40,6 +40,7 @@ static const struct file_kind *const file_kinds[] = {
 	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */
 	&netlink_socket_kind, /* AF_NETLINK */
 	&bpf_program_kind,    /* programs for cgroups */
+	&bpf_map_kind,	      /* what programs and others have in common */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,
 };

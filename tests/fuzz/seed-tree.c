@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
@@ -186,7 +187,29 @@ static void have_objects_of_memory(void)
 	attached[4096] = 1;
 	must(ring >= 0 && mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
 			       IORING_OFF_SQ_RING) != MAP_FAILED);
+	/* The ring in a child would be none of its own. */
 	must(syscall(SYS_io_setup, 4, &context) == 0);
+	must(madvise((void *)(uintptr_t)context, 4096, MADV_DONTFORK) == 0);
+}
+
+/* Where that is allowed. */
+static void have_map(void)
+{
+	union bpf_attr attributes;
+	uint32_t key = 3, value = 4;
+
+	memset(&attributes, 0, sizeof attributes);
+	attributes.map_type = BPF_MAP_TYPE_HASH;
+	attributes.key_size = attributes.value_size = sizeof key;
+	attributes.max_entries = 5;
+	int map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes);
+	if (map < 0)
+		return;
+	memset(&attributes, 0, sizeof attributes);
+	attributes.map_fd = (uint32_t)map;
+	attributes.key = (uint64_t)(uintptr_t)&key;
+	attributes.value = (uint64_t)(uintptr_t)&value;
+	must(syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attributes, sizeof attributes) == 0);
 }
 
 static void have_timers(void)
@@ -258,6 +281,7 @@ int main(int argc, char **argv)
 	have_events();
 	have_memory();
 	have_objects_of_memory();
+	have_map();
 	have_timers();
 	have_signals();
 	have_children(nested);

@@ -60,7 +60,8 @@ static size_t payload_size(const struct image *image, const ProtobufCMessage *me
 
 	if (format->rest)
 		return left;
-	return format->payload ? message_number(message, format->payload) : 0;
+	size_t size = format->payload ? message_number(message, format->payload) : 0;
+	return size + (format->more_payload ? message_number(message, format->more_payload) : 0);
 }
 
 static void unpack(struct framing *records, const struct image *image, struct arena *arena)

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Maps of extended BPF, bpf(2), held by descriptors: arrays, hashes and tries of prefixes, with
+ * what is in them, their names and whether they are frozen (BPF_MAP_FREEZE). A map has a number of
+ * the kernel's own; a restored one has another. Each description reads, writes or both
+ * (BPF_F_RDONLY, BPF_F_WRONLY); further descriptions of a map, and such, are opened by its number,
+ * which takes CAP_SYS_ADMIN (map_get_fd_by_id).
+ *
+ * Of an array what is all zeroes is not written, since a new one is such.
+ *
+ * Refused: other kinds, maps with types (BTF), which may have locks and timers inside, those that a
+ * loaded program uses, which would go on with the old one, and more than 64 MiB.
+ */
+#include "kinds/files/files.h"
+#include "kinds/opener.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/table.h"
+#include "collect/collect.h"
+#include "kernel/bpf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	MOST_BYTES = 64 << 20,
+	MOST_SIZE = 1 << 20, /* of a key or value; the kernel has less */
+	MOST_PROGRAM_MAPS = 64,
+	KNOWN_FLAGS = BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG | BPF_F_ZERO_SEED |
+		      BPF_F_MMAPABLE,
+};
+
+static bool map_recognise(const struct open_file *file)
+{
+	return strcmp(file->link, "anon_inode:bpf-map") == 0 && !(file->flags & O_PATH);
+}
+
+static bool is_known_type(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
+	       type == BPF_MAP_TYPE_LPM_TRIE;
+}
+
+static struct bpf_map_source source_of(const BpfmapFileEntry *record)
+{
+	return (struct bpf_map_source){
+		.type = record->map_type,
+		.key_size = record->key_size,
+		.value_size = record->value_size,
+		.max_entries = record->max_entries,
+		.flags = record->map_flags,
+		.extra = record->has_map_extra ? record->map_extra : 0,
+		.name = record->map_name,
+	};
+}
+
+/* ---- Dump ---- */
+
+/* Over a dump. */
+struct known_maps {
+	struct table by_number; /* records of the first description */
+	bool has_used;
+	uint32_t *used; /* numbers of those that programs have */
+	size_t n_used;
+};
+
+static struct known_maps *known_of(struct collect *collect)
+{
+	void **kept = collect_state(collect, &bpf_map_kind);
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct known_maps);
+	return *kept;
+}
+
+/* Who may not see programs (CAP_SYS_ADMIN) has not loaded any that could use a map of the tree. */
+static void find_used(struct collect *collect, struct known_maps *known)
+{
+	uint32_t maps[MOST_PROGRAM_MAPS], number = 0;
+
+	known->has_used = true;
+	while (bpf_program_next(number, &number) == 0) {
+		autoclose int fd = bpf_program_by_number(number);
+		int count = fd < 0 ? 0 : bpf_program_maps(fd, maps, MOST_PROGRAM_MAPS);
+		for (int i = 0; i < count && i < MOST_PROGRAM_MAPS; i++) {
+			known->used = arena_grow(collect->arena, known->used, known->n_used,
+						 sizeof *known->used);
+			known->used[known->n_used++] = maps[i];
+		}
+	}
+}
+
+static bool is_used(struct collect *collect, uint32_t number)
+{
+	struct known_maps *known = known_of(collect);
+
+	if (!known->has_used)
+		find_used(collect, known);
+	for (size_t i = 0; i < known->n_used; i++)
+		if (known->used[i] == number)
+			return true;
+	return false;
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+	return !bytes[0] && !memcmp(bytes, bytes + 1, size - 1);
+}
+
+/* Elements one after another: keys and values, each by itself. */
+struct elements {
+	uint8_t *keys, *values;
+	size_t count, room;
+};
+
+static void add_element(struct arena *arena, struct elements *all, const BpfmapFileEntry *map,
+			const uint8_t *key, const uint8_t *value)
+{
+	if (all->count == all->room) {
+		size_t room = all->room ? 2 * all->room : 64;
+		uint8_t *keys = arena_alloc(arena, room * map->key_size);
+		uint8_t *values = arena_alloc(arena, room * map->value_size);
+		if (all->count) {
+			memcpy(keys, all->keys, all->count * map->key_size);
+			memcpy(values, all->values, all->count * map->value_size);
+		}
+		*all = (struct elements){ keys, values, all->count, room };
+	}
+	memcpy(all->keys + all->count * map->key_size, key, map->key_size);
+	memcpy(all->values + all->count * map->value_size, value, map->value_size);
+	all->count++;
+}
+
+static int read_elements(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+			 struct elements *ret_all, struct error *err)
+{
+	struct arena *arena = file->target->collect->arena;
+	uint8_t *key = arena_alloc(arena, map->key_size), *next = arena_alloc(arena, map->key_size);
+	uint8_t *value = arena_alloc(arena, map->value_size);
+	bool first = true;
+
+	while (bpf_map_next_key(fd, first ? NULL : key, next) == 0) {
+		memcpy(key, next, map->key_size);
+		first = false;
+		if (bpf_map_look_up(fd, key, value) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read an element",
+					  file->what);
+		if (map->map_type == BPF_MAP_TYPE_ARRAY && is_zero(value, map->value_size))
+			continue;
+		if ((ret_all->count + 1) * ((uint64_t)map->key_size + map->value_size) > MOST_BYTES)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "%s is a BPF map with more than %d MiB in it", file->what,
+				    MOST_BYTES >> 20);
+		add_element(arena, ret_all, map, key, value);
+		if (ret_all->count % 1024 == 0 && collect_go_on(file->target->collect, err))
+			return -1;
+	}
+	if (errno != ENOENT)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its keys", file->what);
+	return 0;
+}
+
+static int collect_content(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+			   struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	BpfmapDataEntry *data = snapshot_new(snapshot, BPFMAP_DATA_ENTRY, BpfmapDataEntry);
+	struct elements all = { 0 };
+
+	if (read_elements(file, fd, map, &all, err))
+		return -1;
+	data->map_id = map->map_id;
+	data->count = (uint32_t)all.count;
+	data->keys_bytes = (uint32_t)(all.count * map->key_size);
+	data->values_bytes = (uint32_t)(all.count * map->value_size);
+	struct record *record = snapshot_add_record(snapshot, IMAGE_BPFMAP_DATA, map->map_id, data);
+	if (!all.count)
+		return 0;
+	uint8_t *bytes = arena_alloc(snapshot->arena, data->keys_bytes + data->values_bytes);
+	memcpy(bytes, all.keys, data->keys_bytes);
+	memcpy(bytes + data->keys_bytes, all.values, data->values_bytes);
+	record->payload = bytes;
+	record->payload_size = data->keys_bytes + data->values_bytes;
+	return 0;
+}
+
+/* One that allows reading, whatever the description does. */
+static int open_readable(const struct open_file *file, int fd, uint32_t number, struct error *err)
+{
+	int readable = (file->flags & O_ACCMODE) == O_WRONLY
+			       ? bpf_map_by_number(number, BPF_F_RDONLY)
+			       : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return readable < 0
+		       ? fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot read the map", file->what)
+		       : readable;
+}
+
+static int refuse(const struct open_file *file, const char *why, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a BPF map %s, which is not supported",
+		    file->what, why);
+}
+
+static int judge(const struct open_file *file, const struct bpf_map_info *info, struct error *err)
+{
+	if (!is_known_type(info->type))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a BPF map of kind %u", file->what,
+			    info->type);
+	if (info->btf_id || info->btf_vmlinux_value_type_id)
+		return refuse(file, "with types of its own (BTF)", err);
+	if (info->ifindex)
+		return refuse(file, "of a network device", err);
+	if (info->map_flags & ~(uint32_t)KNOWN_FLAGS)
+		return refuse(file, "with flags that cannot be given again", err);
+	if (is_used(file->target->collect, info->id))
+		return refuse(file, "that a program uses", err);
+	return 0;
+}
+
+/* Could it be made again? One for a single element is as good as any. */
+static int prove(const struct open_file *file, const BpfmapFileEntry *map, struct error *err)
+{
+	struct bpf_map_source source = source_of(map);
+
+	source.max_entries = 1;
+	autoclose int fd = bpf_map_make(&source);
+	return fd < 0 ? fail(err, ERR_UNSUPPORTED_FILE,
+			     "%s is a BPF map that the kernel does not make again (%s)", file->what,
+			     strerror(errno))
+		      : 0;
+}
+
+static int map_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_maps *known = known_of(collect);
+	BpfmapFileEntry *map = snapshot_new(collect->snapshot, BPFMAP_FILE_ENTRY, BpfmapFileEntry);
+	autoclose int fd = collect_get_file(file, err);
+	struct bpf_map_info info;
+	uint64_t frozen = 0;
+
+	if (fd < 0)
+		return -1;
+	if (bpf_map_info(fd, &info) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its facts", file->what);
+	if (judge(file, &info, err))
+		return -1;
+	procfs_number(file->fdinfo, "memlock:", 10, &map->memlock);
+	procfs_number(file->fdinfo, "frozen:", 10, &frozen);
+	map->id = file->id;
+	map->flags = file->flags;
+	map->pos = file->position;
+	map->map_type = info.type;
+	map->key_size = info.key_size;
+	map->value_size = info.value_size;
+	map->map_id = info.id;
+	map->max_entries = info.max_entries;
+	map->map_flags = info.map_flags;
+	map->frozen = frozen;
+	map->map_name = arena_string(collect->arena, info.name);
+	map->has_map_extra = true;
+	map->map_extra = info.map_extra;
+	entry->bpf = map;
+	if (table_find(&known->by_number, info.id))
+		return 0;
+	autoclose int readable = open_readable(file, fd, info.id, err);
+	if (readable < 0 || prove(file, map, err) || collect_content(file, readable, map, err))
+		return -1;
+	table_add(&known->by_number, collect->arena, info.id, map);
+	return 0;
+}
+
+/* ---- Check ---- */
+
+static bool is_possible(const BpfmapFileEntry *map)
+{
+	return is_known_type(map->map_type) && map->key_size && map->key_size <= MOST_SIZE &&
+	       map->value_size && map->value_size <= MOST_SIZE && map->max_entries &&
+	       !(map->map_flags & ~(uint32_t)KNOWN_FLAGS) && !map->ifindex &&
+	       strlen(map->map_name) < BPF_OBJ_NAME_LEN;
+}
+
+static bool is_same_map(const BpfmapFileEntry *one, const BpfmapFileEntry *other)
+{
+	return one->map_type == other->map_type && one->key_size == other->key_size &&
+	       one->value_size == other->value_size && one->max_entries == other->max_entries &&
+	       one->map_flags == other->map_flags && one->frozen == other->frozen &&
+	       !strcmp(one->map_name, other->map_name);
+}
+
+static const BpfmapFileEntry *first_of(const struct snapshot *snapshot, uint32_t map_id)
+{
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->bpf && snapshot->files[i]->bpf->map_id == map_id)
+			return snapshot->files[i]->bpf;
+	return NULL;
+}
+
+static int check_content(const struct snapshot *snapshot, const BpfmapFileEntry *map,
+			 struct error *err)
+{
+	const struct record *record = snapshot_record(snapshot, IMAGE_BPFMAP_DATA, map->map_id);
+	const BpfmapDataEntry *data = record ? record->message : NULL;
+
+	if (!data)
+		return fail(err, ERR_IMAGE_MISSING, "the content of BPF map %u is not there",
+			    map->map_id);
+	if (record->next || data->count > map->max_entries ||
+	    data->keys_bytes != (uint64_t)data->count * map->key_size ||
+	    data->values_bytes != (uint64_t)data->count * map->value_size ||
+	    record->payload_size != (uint64_t)data->keys_bytes + data->values_bytes)
+		return fail(err, ERR_IMAGE_INVALID, "the content of BPF map %u is not that of one",
+			    map->map_id);
+	return 0;
+}
+
+static int map_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const BpfmapFileEntry *map = entry->bpf;
+
+	if (!map || map->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a BPF map",
+			    entry->id);
+	if (!is_possible(map) || (map->flags & O_ACCMODE) == O_ACCMODE)
+		return fail(err, ERR_IMAGE_INVALID, "file %u: no BPF map is such", entry->id);
+	if (map->has_map_extra && map->map_extra)
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u: a BPF map with more to it",
+			    entry->id);
+	if (!is_same_map(first_of(snapshot, map->map_id), map))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "file %u: another description of BPF map %u contradicts it", entry->id,
+			    map->map_id);
+	return check_content(snapshot, map, err);
+}
+
+/* ---- Restore ---- */
+
+struct made_map {
+	struct made_map *next;
+	uint32_t recorded, number;
+	size_t place; /* opener_kept */
+};
+
+static int fill(const struct file_opener *opener, const BpfmapFileEntry *map, int fd,
+		struct error *err)
+{
+	const struct record *record =
+		snapshot_record(opener->snapshot, IMAGE_BPFMAP_DATA, map->map_id);
+	const BpfmapDataEntry *data = record->message;
+	const uint8_t *key = record->payload;
+	const uint8_t *value = key ? key + data->keys_bytes : NULL;
+
+	for (uint32_t i = 0; i < data->count; i++)
+		if (bpf_map_update(fd, key + (size_t)i * map->key_size,
+				   value + (size_t)i * map->value_size) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot put an element into the BPF map %s",
+					  map->map_name);
+	if (map->frozen && bpf_map_freeze(fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot freeze the BPF map %s",
+				  map->map_name);
+	return 0;
+}
+
+static struct made_map *make(struct file_opener *opener, const BpfmapFileEntry *map,
+			     struct error *err)
+{
+	struct made_map **first = (struct made_map **)opener_state(opener, &bpf_map_kind);
+	struct bpf_map_source source = source_of(map);
+	struct bpf_map_info info;
+
+	for (struct made_map *at = *first; at; at = at->next)
+		if (at->recorded == map->map_id)
+			return at;
+	autoclose int fd = bpf_map_make(&source);
+	if (fd < 0 || bpf_map_info(fd, &info) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the BPF map %s", map->map_name);
+		return NULL;
+	}
+	if (fill(opener, map, fd, err))
+		return NULL;
+	struct made_map *made = arena_new(opener->arena, struct made_map);
+	*made = (struct made_map){ *first, map->map_id, info.id, 0 };
+	made->place = opener_keep(opener, take_fd(&fd));
+	*first = made;
+	return made;
+}
+
+static int map_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const BpfmapFileEntry *map = entry->bpf;
+	uint32_t access = map->flags & O_ACCMODE;
+	struct made_map *made = make(opener, map, err);
+
+	if (!made)
+		return -1;
+	autoclose int fd =
+		access == O_RDWR && opener_kept(opener, made->place) >= 0
+			? opener_take(opener, made->place)
+			: bpf_map_by_number(made->number, access == O_RDONLY   ? BPF_F_RDONLY
+							  : access == O_WRONLY ? BPF_F_WRONLY
+									       : 0);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the BPF map %s once more",
+				  map->map_name);
+	if (opener_set_flags(fd, map->flags) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot set its flags",
+				  entry->id);
+	return take_fd(&fd);
+}
+
+static void map_describe(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "BPF map %u %s", entry->bpf->map_id, entry->bpf->map_name);
+}
+
+static void map_meets(const FileEntry *entry, char *text, size_t room)
+{
+	snprintf(text, room, "BPF map %u", entry->bpf->map_id);
+}
+
+static struct file_fields map_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->bpf->fown, &entry->bpf->flags };
+}
+
+const struct file_kind bpf_map_kind = {
+	.name = "BPF map",
+	.type = FD_TYPES__BPFMAP,
+	.recognise = map_recognise,
+	.collect = map_collect,
+	.check = map_check,
+	.open = map_open,
+	.describe = map_describe,
+	.meets = map_meets,
+	.fields = map_fields,
+};

@@ -126,6 +126,19 @@ int load_uts_namespace(struct image *image, void *message)
 	return 0;
 }
 
+/* CRIU tells the clocks of its own namespace, too, by the number 0. */
+int load_time_namespace(struct image *image, void *message)
+{
+	NsEntry *entry = NULL;
+
+	if (!image->number)
+		return 0;
+	if (add_plain(image, NAMESPACE_TIME, &entry))
+		return -1;
+	entry->time = message;
+	return 0;
+}
+
 int load_ids(struct image *image, void *message)
 {
 	struct task *task = find_task(image);

@@ -76,6 +76,7 @@ int load_pstree(struct image *image, void *message);
 int load_namespace(struct image *image, void *message);
 int load_user_namespace(struct image *image, void *message);
 int load_uts_namespace(struct image *image, void *message);
+int load_time_namespace(struct image *image, void *message);
 int load_ids(struct image *image, void *message);
 int load_core(struct image *image, void *message);
 int load_mm(struct image *image, void *message);

@@ -232,6 +232,11 @@ static int check_member(const struct snapshot *snapshot, const struct task *task
 	/* Images of CRIU do not tell of what is the same for all. */
 	if (!id && !snapshot->n_plain_namespaces)
 		return 0;
+	if (!namespace && !told_by_nestor(snapshot))
+		return fail(err, ERR_IMAGE_UNSUPPORTED,
+			    "task %s is in a %s namespace of its own (%" PRIu32 "), which is read "
+			    "from images of nestor only",
+			    task_name(task), namespace_types[type].words, id);
 	return fail(err, ERR_IMAGE_INVALID,
 		    "task %s: its %s namespace, %" PRIu32 ", is not described", task_name(task),
 		    namespace_types[type].words, id);

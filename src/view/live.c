@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "base/listing.h"
 #include "base/procfs.h"
+#include "base/text.h"
+#include "kinds/kind.h"
 #include "kinds/namespaces/user-maps.h"
 
 #include <errno.h>
@@ -104,11 +106,23 @@ static uint64_t namespace_id(int fd)
 	return fd >= 0 && fstat(fd, &stat) == 0 ? stat.st_ino : 0;
 }
 
+static const char *content_of(struct arena *arena, enum namespace_type type, int fd, pid_t member)
+{
+	const struct namespace_kind *kind = kinds.namespaces[type];
+	struct text text;
+
+	if (!kind || !kind->look)
+		return NULL;
+	text_init(&text, arena);
+	kind->look(fd, member, &text);
+	return text.length ? text.string : NULL;
+}
+
 /*
  * A namespace between two of the tree may hold no task of it, so parents are followed until one
  * is known; except from the root task's pid namespace, whose parents lie outside of the tree.
  */
-static void read_namespace(struct tree_view *view, enum namespace_type type, int fd)
+static void read_namespace(struct tree_view *view, enum namespace_type type, int fd, pid_t member)
 {
 	autoclose int owner_fd = ioctl(fd, NS_GET_USERNS);
 	autoclose int parent_fd = -1;
@@ -123,6 +137,8 @@ static void read_namespace(struct tree_view *view, enum namespace_type type, int
 	found->owner = namespace_id(owner_fd);
 	snprintf(own, sizeof own, "/proc/self/ns/%s", namespace_types[type].name);
 	found->shared = stat(own, &mine) == 0 && mine.st_ino == found->id;
+	if (!found->shared)
+		found->content = content_of(view->arena, type, fd, member);
 	if (type == NAMESPACE_USER)
 		found->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (type == NAMESPACE_USER && ioctl(fd, NS_GET_OWNER_UID, &uid) == 0) {
@@ -134,12 +150,12 @@ static void read_namespace(struct tree_view *view, enum namespace_type type, int
 	found->parent = namespace_id(parent_fd);
 	bool is_outside = found->shared || (type == NAMESPACE_PID && view->n_tasks == 1);
 	if (type == NAMESPACE_PID && owner_fd >= 0 && !found->shared)
-		read_namespace(view, NAMESPACE_USER, owner_fd);
+		read_namespace(view, NAMESPACE_USER, owner_fd, member);
 	if (parent_fd >= 0 && !is_outside)
-		read_namespace(view, type, parent_fd);
+		read_namespace(view, type, parent_fd, member);
 }
 
-static void read_namespaces(struct tree_view *view, struct view_task *task, int dir_fd)
+static void read_namespaces(struct tree_view *view, struct view_task *task, int dir_fd, pid_t pid)
 {
 	for (int type = 0; type < NAMESPACE_TYPES; type++) {
 		char name[32];
@@ -149,7 +165,7 @@ static void read_namespaces(struct tree_view *view, struct view_task *task, int 
 		uint64_t id = namespace_id(fd);
 		if (!id)
 			continue; /* a zombie has none left but the pid namespace */
-		read_namespace(view, (enum namespace_type)type, fd);
+		read_namespace(view, (enum namespace_type)type, fd, pid);
 		view_namespace(view, (enum namespace_type)type, id, NULL)->n_tasks++;
 		task->namespaces[type] = id;
 	}
@@ -199,7 +215,7 @@ static bool read_task(struct tree_view *view, pid_t pid, size_t parent)
 	task->pids = read_vector(status, "NSpid:");
 	task->groups = read_vector(status, "NSpgid:");
 	task->sessions = read_vector(status, "NSsid:");
-	read_namespaces(view, task, living_fd >= 0 ? living_fd : dir_fd);
+	read_namespaces(view, task, living_fd >= 0 ? living_fd : dir_fd, pid);
 	return true;
 }
 

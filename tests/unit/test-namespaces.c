@@ -156,6 +156,10 @@ static void test_what_is_not_described(void **state)
 	(void)state;
 	begin(&fixture, NAMESPACE_UTS);
 	ids_set_namespace(fixture.task->ids, NAMESPACE_UTS, 11);
+	assert_true(is_refused(&fixture, ERR_IMAGE_UNSUPPORTED));
+	begin(&fixture, NAMESPACE_UTS);
+	ids_set_namespace(fixture.task->ids, NAMESPACE_UTS, 11);
+	fixture.snapshot.inventory->nestor_version = arena_string(&fixture.arena, "1");
 	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
 	begin(&fixture, NAMESPACE_UTS);
 	fixture.entry->ns_cflag = CLONE_NEWIPC; /* of another type than its member says */
@@ -163,7 +167,7 @@ static void test_what_is_not_described(void **state)
 	begin(&fixture, NAMESPACE_UTS);
 	thread_set_namespace(&fixture.snapshot, fixture.task->threads[1]->thread_core,
 			     NAMESPACE_UTS, 12);
-	assert_true(is_refused(&fixture, ERR_IMAGE_INVALID));
+	assert_true(is_refused(&fixture, ERR_IMAGE_UNSUPPORTED));
 }
 
 /* The check of a kind on the one namespace that there is; ends the fixture. */

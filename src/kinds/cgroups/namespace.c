@@ -188,6 +188,35 @@ static void describe(const NsEntry *entry, struct text *text)
 				 root->ctls[i]->path);
 }
 
+/* Of cgroups of version 2, or the first hierarchy: what is above the member's own path inside. */
+static void look(int fd, pid_t member, struct text *text)
+{
+	struct seen seen = { .member = member };
+	char path[64], own[sizeof seen.text];
+	struct error err = { 0 };
+	struct visit there = {
+		.what = "looks at a cgroup namespace",
+		.namespaces = &fd,
+		.n_namespaces = 1,
+		.function = read_inside,
+		.data = &seen,
+		.size = sizeof seen,
+	};
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)member);
+	if (procfs_read_into(AT_FDCWD, path, own, sizeof own) < 0 || visit(&there, NULL, 0, &err))
+		return;
+	const char *outside = strchr(own, '/'), *inside = strchr(seen.text, '/');
+	size_t length = outside ? strcspn(outside, "\n") : 0;
+	size_t below = inside ? strcspn(inside, "\n") : 0;
+	if (below == 1)
+		below = 0;
+	if (!inside || !length || below > length || strncmp(inside, "/..", 3) == 0 ||
+	    strncmp(outside + length - below, inside, below) != 0)
+		return;
+	text_add(text, "root %.*s", below == length ? 1 : (int)(length - below), outside);
+}
+
 const struct namespace_kind cgroup_namespace_kind = {
 	.type = NAMESPACE_CGROUP,
 	.survey = survey,
@@ -196,4 +225,5 @@ const struct namespace_kind cgroup_namespace_kind = {
 	.prepare = prepare,
 	.go = go,
 	.describe = describe,
+	.look = look,
 };

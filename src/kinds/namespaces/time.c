@@ -25,6 +25,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -264,6 +265,23 @@ static void describe(const NsEntry *entry, struct text *text)
 			 entry->time->monotonic->tv_sec, entry->time->boottime->tv_sec);
 }
 
+/* Offsets, since its clocks go on; those that its members' children are born with may be others. */
+static void look(int fd, pid_t member, struct text *text)
+{
+	struct clocks offsets = { 0 };
+	struct error err = { 0 };
+	struct stat own, of_children;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/time_for_children", (int)member);
+	if (fstat(fd, &own) || stat(path, &of_children) || own.st_ino != of_children.st_ino)
+		return;
+	snprintf(path, sizeof path, "/proc/%d/timens_offsets", (int)member);
+	if (read_offsets(path, &offsets, &err) == 0)
+		text_add(text, "monotonic clock %+lld s, boot time %+lld s",
+			 (long long)offsets.monotonic.tv_sec, (long long)offsets.boottime.tv_sec);
+}
+
 const struct namespace_kind time_namespace_kind = {
 	.type = NAMESPACE_TIME,
 	.collect = collect,
@@ -271,4 +289,5 @@ const struct namespace_kind time_namespace_kind = {
 	.fill = fill,
 	.fill_made = fill_made,
 	.describe = describe,
+	.look = look,
 };

@@ -22,21 +22,27 @@ static int read_names(struct visitor *visitor, void *data, struct error *err)
 	return uname(data) ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the host name") : 0;
 }
 
+static int visit_names(int fd, struct utsname *ret_names, struct error *err)
+{
+	struct visit there = {
+		.what = "reads a uts namespace",
+		.namespaces = &fd,
+		.n_namespaces = 1,
+		.function = read_names,
+		.data = ret_names,
+		.size = sizeof *ret_names,
+	};
+
+	return visit(&there, NULL, 0, err);
+}
+
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
 	UtsnsEntry *entry = snapshot_new(collect->snapshot, UTSNS_ENTRY, UtsnsEntry);
 	struct utsname names = { 0 };
-	struct visit there = {
-		.what = "reads a uts namespace",
-		.namespaces = &namespace_->fd,
-		.n_namespaces = 1,
-		.function = read_names,
-		.data = &names,
-		.size = sizeof names,
-	};
 
-	if (visit(&there, NULL, 0, err))
+	if (visit_names(namespace_->fd, &names, err))
 		return -1;
 	entry->nodename = arena_string(collect->arena, names.nodename);
 	entry->domainname = arena_string(collect->arena, names.domainname);
@@ -70,13 +76,27 @@ static int fill(const struct namespace *namespace_, struct error *err)
 	return 0;
 }
 
+static void describe_names(const char *host, const char *domain, struct text *text)
+{
+	text_add(text, "host name %s", host);
+	if (strcmp(domain, "(none)") != 0)
+		text_add(text, ", domain name %s", domain);
+}
+
 static void describe(const NsEntry *entry, struct text *text)
 {
-	if (!entry->uts)
-		return;
-	text_add(text, "host name %s", entry->uts->nodename);
-	if (strcmp(entry->uts->domainname, "(none)") != 0)
-		text_add(text, ", domain name %s", entry->uts->domainname);
+	if (entry->uts)
+		describe_names(entry->uts->nodename, entry->uts->domainname, text);
+}
+
+static void look(int fd, pid_t member, struct text *text)
+{
+	struct utsname names = { 0 };
+	struct error err = { 0 };
+
+	(void)member;
+	if (visit_names(fd, &names, &err) == 0)
+		describe_names(names.nodename, names.domainname, text);
 }
 
 const struct namespace_kind uts_namespace_kind = {
@@ -85,4 +105,5 @@ const struct namespace_kind uts_namespace_kind = {
 	.check = check,
 	.fill = fill,
 	.describe = describe,
+	.look = look,
 };

@@ -139,16 +139,23 @@ static int refuse_link(const struct link *link, uint32_t id, struct error *err)
 	return 0;
 }
 
-int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
-		  struct error *err)
+int links_look(struct netlink *netlink, struct arena *arena, NetnsContents *net)
 {
 	struct message_list list = { arena, &net->links, &net->n_links };
 
 	if (netlink_dump(netlink, RTM_GETLINK, AF_UNSPEC, add, &list) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot read the interfaces of network namespace %u", id);
+		return -1;
 	if (net->n_links)
 		qsort(net->links, net->n_links, sizeof *net->links, compare_indexes);
+	return 0;
+}
+
+int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		  struct error *err)
+{
+	if (links_look(netlink, arena, net) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the interfaces of network namespace %u", id);
 	for (size_t i = 0; i < net->n_links; i++) {
 		struct link link = link_of(&net->links[i]);
 		if (refuse_link(&link, id, err))

@@ -27,6 +27,8 @@ int message_list_add(const struct message_list *list, const void *bytes, size_t 
 /* links.c: interfaces. */
 int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
 		  struct error *err);
+/* All of them, whatever they are. -1 with errno. */
+int links_look(struct netlink *netlink, struct arena *arena, NetnsContents *net);
 int links_check(const NetnsContents *net, uint32_t id, struct error *err);
 int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t id,

@@ -8,6 +8,7 @@
  */
 #include "kinds/net/net.h"
 
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
@@ -148,6 +149,32 @@ static void describe(const NsEntry *entry, struct text *text)
 		links_describe(entry->net, text);
 }
 
+static int look_inside(void *data)
+{
+	struct text *text = data;
+	struct netlink *netlink = netlink_open();
+	NetnsContents *net = arena_new(text->arena, NetnsContents);
+
+	if (!netlink)
+		return -1;
+	netns_contents__init(net);
+	if (links_look(netlink, text->arena, net) == 0)
+		links_describe(net, text);
+	netlink_close(netlink);
+	return 0;
+}
+
+static void look(int fd, pid_t member, struct text *text)
+{
+	struct aside aside = ASIDE_HERE;
+
+	(void)member;
+	aside.net_namespace = fd;
+	/* It may be gone, or not for us to see. */
+	if (aside_run(&aside, look_inside, text) < 0)
+		return;
+}
+
 const struct namespace_kind net_namespace_kind = {
 	.type = NAMESPACE_NET,
 	.collect = collect,
@@ -159,4 +186,5 @@ const struct namespace_kind net_namespace_kind = {
 	.fill = fill,
 	.before_release = peers_before_release,
 	.describe = describe,
+	.look = look,
 };

@@ -5,7 +5,7 @@
  *	and under the index that rules know them by, and connections that the kernel has tracked,
  *	with marks, zones and translations: what is established passes where nothing new may
  * flavours: flat one three user user-three
- * needs: program:ip program:nft program:iptables-legacy
+ * needs: program:ip program:nft program:iptables-legacy initial-user-namespace
  */
 #include "scenario.h"
 #include "shown.h"

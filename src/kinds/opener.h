@@ -25,12 +25,12 @@ int opener_reopen(int path_fd, int flags);
  */
 int opener_settle(int fd, int flags, const struct stat *expected);
 
-/*
- * Keeps a descriptor until all files are open, or until it is taken; returns its place. What was
- * not taken is closed by whoever made the opener.
- */
-/* Holds it until the restore has come to its end, good or bad. */
+/* Holds a descriptor until the restore has come to its end, good or bad. */
 void opener_hold(struct file_opener *opener, int fd);
+/*
+ * Keeps one until all files are open, or until it is taken; returns its place. What was not taken
+ * is closed by whoever made the opener.
+ */
 size_t opener_keep(struct file_opener *opener, int fd);
 int opener_kept(const struct file_opener *opener, size_t place); /* -1 once taken */
 int opener_take(struct file_opener *opener, size_t place);

@@ -46,8 +46,7 @@ int survey_open_path(int root_fd, const char *path, int flags);
 int64_t survey_mount_id(int fd); /* the mount that it was opened on; -1 */
 /* 1, 0, or -1 with errno */
 int survey_is_same(int one_fd, int other_fd);
-/* The root of a mount; -1: another one hides it. */
-/* ENOENT: it is hidden by another. */
+/* The root of a mount; -1 with errno, ENOENT where another one hides it. */
 int survey_open_mount(const struct mount_table *table, const struct mount_line *line);
 /* A path (from the root of the namespace) on this mount, whatever is mounted later. */
 int survey_open_on_mount(const struct live_namespace *namespace_, const struct mount_line *line,

@@ -22,9 +22,9 @@ bool socket_is_of_family(const struct open_file *file, int family);
 /* The description itself, as a descriptor of ours; -1 with err. */
 int socket_get(const struct open_file *file, struct error *err);
 int socket_duplicate(const struct target *target, uint32_t number); /* -1 with errno */
-/* One number of getsockopt(2) at SOL_SOCKET; -1 with errno. */
-/* Whether one waits to be told; SO_ERROR would take it. */
+/* Which events are there now; POLLERR: an error waits to be told, which SO_ERROR would take. */
 int socket_ready(int fd, short events, short *ret, const char *what, struct error *err);
+/* One number of getsockopt(2) at SOL_SOCKET; -1 with errno. */
 int socket_number(int fd, int option, int *ret);
 /*
  * The network namespace that a socket belongs to, which need not be that of whoever holds it

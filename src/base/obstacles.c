@@ -162,7 +162,11 @@ static struct obstacle *add_line(struct obstacles *obstacles, enum error_name na
 
 void obstacles_add(struct obstacles *obstacles, const struct error *err)
 {
-	char *line = arena_string(obstacles->arena, err->text), *rest;
+	struct error named = *err;
+
+	if (obstacles->name)
+		obstacles->name(obstacles->name_data, &named);
+	char *line = arena_string(obstacles->arena, named.text), *rest;
 
 	while ((line = strtok_r(line, "\n", &rest))) {
 		add_option(obstacles->arena,

@@ -35,6 +35,9 @@ struct obstacles {
 	struct arena *arena;
 	struct obstacle *list; /* in the order in which they were met */
 	size_t n, total;
+	/* Says of whom a text tells as people there know them, before it is kept; or NULL. */
+	void (*name)(const void *data, struct error *err);
+	const void *name_data;
 };
 
 void obstacles_init(struct obstacles *obstacles, struct arena *arena);

@@ -25,7 +25,8 @@ struct serving {
 	struct arena arena;
 	struct pipeline_options options;
 	CriuResp response;
-	char **command; /* executed once the answer is given; NULL: none */
+	const char *unshare; /* for a restore */
+	char **command;	     /* executed once the answer is given; NULL: none */
 	union {
 		CriuDumpResp dump;
 		CriuRestoreResp restore;
@@ -138,8 +139,11 @@ static int serve_restore(struct serving *serving, struct error *err)
 {
 	struct run_result result;
 
-	if (take_options(serving, err) < 0 || take_command(serving, err) < 0 ||
-	    pipeline_restore(&serving->options, &result, err) < 0)
+	if (take_options(serving, err) < 0 || take_command(serving, err) < 0)
+		return -1;
+	if (!serving->options.unshare)
+		serving->options.unshare = serving->unshare;
+	if (pipeline_restore(&serving->options, &result, err) < 0)
 		return -1;
 	criu_restore_resp__init(&serving->part.restore);
 	serving->part.restore.pid = result.root_pid;
@@ -268,9 +272,12 @@ static int execute(struct connection *connection, char **words, struct error *er
 	return fail_errno(err, ERR_IO, "the tree runs, but %s cannot be executed", words[0]);
 }
 
-static int answer(struct connection *connection, const CriuReq *request, struct error *err)
+static int answer(struct connection *connection, const CriuReq *request, const char *unshare,
+		  struct error *err)
 {
-	struct serving serving = { .connection = connection, .request = request };
+	struct serving serving = { .connection = connection,
+				   .request = request,
+				   .unshare = unshare };
 	struct error failed = { 0 };
 
 	arena_init(&serving.arena);
@@ -286,7 +293,7 @@ static int answer(struct connection *connection, const CriuReq *request, struct 
 	return result;
 }
 
-int serve_client(int fd, struct error *err)
+int serve_client(int fd, const char *unshare, struct error *err)
 {
 	struct connection connection;
 	bool keep_open = true;
@@ -307,7 +314,7 @@ int serve_client(int fd, struct error *err)
 		if (received < 0)
 			result = answer_error(&connection, CRIU_REQ_TYPE__EMPTY, &failed, err);
 		else if (received > 0)
-			result = answer(&connection, request, err);
+			result = answer(&connection, request, unshare, err);
 		keep_open =
 			received > 0 && result == 0 && request->has_keep_open && request->keep_open;
 		if (request)

@@ -13,8 +13,8 @@
 /*
  * One request, or as many as the client asks to be kept for, until it closes its end. The socket
  * is borrowed. -1 where the client could not be served at all; what goes wrong with a request is
- * told to the client.
+ * told to the client. `unshare` is for restores (pipeline/unshare.h); NULL: nothing.
  */
-int serve_client(int fd, struct error *err);
+int serve_client(int fd, const char *unshare, struct error *err);
 
 #endif

@@ -8,6 +8,13 @@
 
 #include <unistd.h>
 
+static void name_tasks(const void *data, struct error *err)
+{
+	const struct collect *collect = data;
+
+	collect_name_tasks(collect, err);
+}
+
 /*
  * Of a tree of which something was refused before, or that was only looked at, parts are missing.
  * Whatever the planner says about that (image-invalid) is nothing that a person could do anything
@@ -25,13 +32,17 @@ int judge_tree(struct collect *collect, struct error *err)
 
 	if (!obstacles->arena)
 		obstacles_init(obstacles, collect->arena);
+	obstacles->name = name_tasks;
+	obstacles->name_data = collect;
 	if (snapshot_index(collect->snapshot, &reason) < 0 ||
 	    plan_check(collect->snapshot, &kinds, &options, &reason) < 0) {
 		log_debug("check", "nestor", "%s", reason.text);
 		if (whole && !obstacles->n) {
+			obstacles->name = NULL;
 			*err = reason;
 			return -1;
 		}
 	}
+	obstacles->name = NULL;
 	return obstacles_report(obstacles, err);
 }

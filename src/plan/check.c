@@ -120,8 +120,12 @@ static int check_namespace(const struct snapshot *snapshot, const struct kind_ta
 		return fail(err, ERR_IMAGE_INVALID,
 			    "namespace %" PRIu32 " is a %s namespace that cannot be outside",
 			    namespace_->id, namespace_types[namespace_->type].words);
-	/* Of the others nothing is known then. */
-	if (key && namespace_->type != NAMESPACE_NET)
+	const NsEntry *entry = namespace_->entry;
+	if (key && (entry->net || entry->ipc || entry->uts))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%s namespace %" PRIu32 " is outside of the tree, and has content",
+			    namespace_types[namespace_->type].words, namespace_->id);
+	if (key)
 		return 0;
 	return kind->check ? kind->check(snapshot, namespace_, err) : 0;
 }

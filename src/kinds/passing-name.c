@@ -135,21 +135,48 @@ struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, c
 	return passing;
 }
 
-struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
-				  int *ret_fd)
+static int create_file(int dir_fd, const char *name)
+{
+	return openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+static int create_fifo(int dir_fd, const char *name)
+{
+	struct stat found;
+
+	if (mkfifoat(dir_fd, name, 0600))
+		return -1;
+	autoclose int fd = openat(dir_fd, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && fstat(fd, &found) == 0 && S_ISFIFO(found.st_mode) ? take_fd(&fd) : -1;
+}
+
+static struct passing_name *create(struct file_opener *opener, int dir_fd, const char *name,
+				   int (*create_it)(int dir_fd, const char *name), int *ret_fd)
 {
 	struct passing_name *own = add_own(opener, dir_fd, false);
 	autoclose int fd = -1;
 
 	if (!own)
 		return NULL;
-	fd = openat(dir_fd, own->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = create_it(dir_fd, own->name);
 	if (fd < 0)
 		return give_up(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
 	if (passing)
 		*ret_fd = take_fd(&fd);
 	return passing;
+}
+
+struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
+				  int *ret_fd)
+{
+	return create(opener, dir_fd, name, create_file, ret_fd);
+}
+
+struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const char *name,
+				  int *ret_fd)
+{
+	return create(opener, dir_fd, name, create_fifo, ret_fd);
 }
 
 int passing_remove(struct passing_name *name)

@@ -13,10 +13,12 @@ struct passing_name;
 
 /* Links what `fd` refers to; NULL with errno (EEXIST: the name is taken). dir_fd is borrowed. */
 struct passing_name *passing_link(struct file_opener *opener, int dir_fd, const char *name, int fd);
-/* A new directory, or a new file; *ret_fd gets the first open read-only, the second read-write. */
+/* What is new: *ret_fd gets a directory open read-only, a file or named pipe read-write. */
 struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,
 				       int *ret_fd);
 struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
+				  int *ret_fd);
+struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd);
 /* 0, or -1 with errno where it cannot be removed. */
 int passing_remove(struct passing_name *name);

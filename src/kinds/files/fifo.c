@@ -7,9 +7,11 @@
  *
  * Before any end is opened, one of both sides is kept, so that no open waits for another, and the
  * content is there when the first comes. If there is some already, somebody else has kept the pipe
- * from before, and it is not for us to say whether that was read: refused. An unlinked one, too.
+ * from before, and it is not for us to say whether that was read: refused. An unlinked one is made
+ * again with the first of its ends (ghost-open.c), and is nobody else's.
  */
 #include "kinds/files/files.h"
+#include "kinds/files/ghost.h"
 #include "kinds/opener.h"
 #include "kinds/files/pipe-content.h"
 #include "kinds/files/regular.h"
@@ -103,12 +105,24 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 
 /* ---- Restore ---- */
 
-static const RegFileEntry *named_by(const struct snapshot *snapshot, const FileEntry *entry)
+static const FileEntry *name_of(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	const FileEntry *named =
 		entry->fifo->has_regf_id ? snapshot_file(snapshot, entry->fifo->regf_id) : NULL;
 
-	return named && named->type == FD_TYPES__REG ? named->reg : NULL;
+	return named && named->type == FD_TYPES__REG ? named : NULL;
+}
+
+static const RegFileEntry *named_by(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const FileEntry *named = name_of(snapshot, entry);
+
+	return named ? named->reg : NULL;
+}
+
+static bool is_unlinked(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	return ghost_of(snapshot, name_of(snapshot, entry)) != NULL;
 }
 
 static int fifo_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
@@ -160,7 +174,7 @@ static int fifo_verify(struct file_opener *opener, const FileEntry *entry, struc
 	const RegFileEntry *named = named_by(opener->snapshot, entry);
 
 	/* What lies in a namespace of the tree is looked at when that is made. */
-	if (regular_is_inside(opener->snapshot, named))
+	if (regular_is_inside(opener->snapshot, named) || is_unlinked(opener->snapshot, entry))
 		return 0;
 	autoclose int fd = open_path(opener, named, O_PATH, err);
 	return fd < 0 ? -1 : 0;
@@ -171,9 +185,12 @@ static enum file_way fifo_way(const struct snapshot *snapshot, const FileEntry *
 	return regular_is_inside(snapshot, named_by(snapshot, entry)) ? FILE_LATE : FILE_EARLY;
 }
 
-/* Keeps an end of both sides until all are open, and fills the pipe the first time. */
+/*
+ * Keeps an end of both sides until all are open, and fills the pipe the first time. An unlinked one
+ * is reached by the end that is open already.
+ */
 static int prepare(struct file_opener *opener, const FileEntry *entry, const RegFileEntry *named,
-		   struct error *err)
+		   int end_fd, struct error *err)
 {
 	const struct record *content =
 		snapshot_record(opener->snapshot, IMAGE_FIFO_DATA, entry->fifo->pipe_id);
@@ -184,9 +201,12 @@ static int prepare(struct file_opener *opener, const FileEntry *entry, const Reg
 		*kept = arena_new(opener->arena, struct table);
 	if (table_find(*kept, entry->fifo->pipe_id))
 		return 0;
-	autoclose int fd = open_path(opener, named, O_RDWR | O_NONBLOCK, err);
+	autoclose int fd = end_fd < 0 ? open_path(opener, named, O_RDWR | O_NONBLOCK, err)
+				      : opener_reopen(end_fd, O_RDWR | O_NONBLOCK);
 	if (fd < 0)
-		return -1;
+		return end_fd < 0 ? -1
+				  : fail_errno(err, ERR_IO, "cannot open the named pipe %s again",
+					       named->name);
 	if (ioctl(fd, FIONREAD, &bytes) < 0 || bytes)
 		return fail(err, ERR_FILE_CHANGED,
 			    "%s holds %d bytes already: somebody has it open from before",
@@ -201,13 +221,20 @@ static int prepare(struct file_opener *opener, const FileEntry *entry, const Reg
 static int fifo_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *named = named_by(opener->snapshot, entry);
+	autoclose int fd = -1;
 
-	if (prepare(opener, entry, named, err))
-		return -1;
-	autoclose int fd =
-		open_path(opener, named, (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK, err);
-	if (fd < 0)
-		return -1;
+	if (is_unlinked(opener->snapshot, entry)) {
+		fd = ghost_open(opener, name_of(opener->snapshot, entry), err);
+		if (fd < 0 || prepare(opener, entry, named, fd, err))
+			return -1;
+	} else {
+		if (prepare(opener, entry, named, -1, err))
+			return -1;
+		fd = open_path(opener, named, (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK,
+			       err);
+		if (fd < 0)
+			return -1;
+	}
 	if (opener_set_flags(fd, named->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the flags of %s",
 				  named->name);

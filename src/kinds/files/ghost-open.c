@@ -50,7 +50,7 @@ struct making {
 	const struct record *ghost;
 	struct user *users;
 	const char *path; /* for messages */
-	int fd;		  /* the inode, read-write (a directory: read) */
+	int fd; /* the inode, read-write (a directory: read); no open of a named pipe waits */
 	struct made_directory *directories;
 	struct link *links;
 	/* Made with O_TMPFILE by the tree: nothing may take a name, or linkat would fail. */
@@ -188,6 +188,11 @@ static struct passing_name *take_by_create(struct making *making, int dir_fd, co
 	return passing_file(making->opener, dir_fd, name, &making->fd);
 }
 
+static struct passing_name *take_by_mkfifo(struct making *making, int dir_fd, const char *name)
+{
+	return passing_fifo(making->opener, dir_fd, name, &making->fd);
+}
+
 static struct passing_name *take_by_link(struct making *making, int dir_fd, const char *name)
 {
 	return passing_link(making->opener, dir_fd, name, making->fd);
@@ -229,6 +234,8 @@ static int make_inode(struct making *making, struct error *err)
 		return -1;
 	if (S_ISDIR(ghost_entry(making->ghost)->mode))
 		return take_name(making, link, take_by_mkdir, name, err);
+	if (S_ISFIFO(ghost_entry(making->ghost)->mode))
+		return take_name(making, link, take_by_mkfifo, name, err);
 	const FileEntry *maker = find_maker(making);
 	if (maker)
 		return make_linkable(making, link, maker->reg, err);
@@ -398,6 +405,8 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 	if (!link)
 		return -1;
 	int flags = regular_open_flags(reg);
+	if (S_ISFIFO(ghost_entry(making->ghost)->mode))
+		flags &= ~O_DIRECT; /* packets: set by fcntl only */
 	autoclose int named = openat(link->dir_fd, link->name,
 				     (flags & O_PATH ? flags : O_PATH | O_NOFOLLOW) | O_CLOEXEC);
 	if (named < 0 || fstat(named, &found) < 0 || fstat(making->fd, &inode) < 0)

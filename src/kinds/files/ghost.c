@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Collecting open files whose last name is gone (regular files and directories). Attributes and
- * content go into ghost-file-<id>.img, once per inode; content with holes is written as chunks.
+ * Collecting open files whose last name is gone (regular files, directories and named pipes, whose
+ * content is a matter of fifo.c). Attributes and content go into ghost-file-<id>.img, once per
+ * inode; content with holes is written as chunks.
  * Each description of the file is remapped to it, and keeps the path it had.
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
@@ -211,6 +212,11 @@ static int write_content(const struct open_file *file, uint32_t id, const GhostF
 	return 0;
 }
 
+static bool can_be_unlinked(mode_t mode)
+{
+	return S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode);
+}
+
 static int collect_inode(const struct open_file *file, const RegFileEntry *reg, uint32_t *ret_id,
 			 struct error *err)
 {
@@ -227,7 +233,7 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		*ret_id = seen->id;
 		return 0;
 	}
-	if (!S_ISREG(stat->st_mode) && !S_ISDIR(stat->st_mode))
+	if (!can_be_unlinked(stat->st_mode))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a special file that is unlinked",
 			    file->what);
 	if (!can_be_made_again(file, reg))
@@ -312,7 +318,7 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 		return fail(err, ERR_IMAGE_MISSING, "the unlinked file %s (ghost %u) is not there",
 			    entry->reg->name, remap->remap_id);
 	mode_t mode = ghost_entry(ghost)->mode;
-	if (!S_ISREG(mode) && !S_ISDIR(mode))
+	if (!can_be_unlinked(mode))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "the unlinked file %s is a special file",
 			    entry->reg->name);
 	if (entry->reg->name[strlen(entry->reg->name) - 1] == '/')

@@ -53,6 +53,9 @@ struct mount_maker {
  *   collect  fills the entry's own members; called once for each superblock
  *   complete once, when namespaces have their ids; may be NULL
  *   check    pure
+ *   inside   pure; what it is made of lies in mounts of the tree: that part of a mount namespace in
+ *            which `make` has to run, with all that leads there. 1; 0: nestor's own will do; -1.
+ *            NULL: nothing of this kind does
  *   make     a mount of a new superblock that is not attached; its descriptor
  *   fill     what is in it, with nestor's own rights, in a process whose ids may be changed
  *   seal     once it is mounted everywhere, and nothing in it is to be changed any more
@@ -65,6 +68,8 @@ struct mount_kind {
 		       struct error *err);
 	void (*complete)(struct collect *collect);
 	int (*check)(const struct snapshot *snapshot, const MntEntry *entry, struct error *err);
+	int (*inside)(const struct snapshot *snapshot, const MntEntry *entry, struct arena *arena,
+		      struct mount_namespace *ret_part, struct error *err);
 	int (*make)(const struct mount_maker *maker, const MntEntry *entry, struct error *err);
 	int (*fill)(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
 		    struct error *err);

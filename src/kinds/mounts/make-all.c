@@ -60,7 +60,7 @@ static int attach_late(struct file_opener *opener, const struct group_plan *grou
 	return 0;
 }
 
-static void close_namespace(struct made_mount_namespace *made, size_t n_mounts)
+void mount_namespace_close(struct made_mount_namespace *made, size_t n_mounts)
 {
 	cleanup_close(&made->fd);
 	for (size_t i = 0; made->roots && i < n_mounts; i++) {
@@ -84,7 +84,7 @@ static int make_groups(struct file_opener *opener, const struct mount_maker *mak
 	}
 	if (result == 0)
 		result = mounts_make_groups(opener, groups, &temporary, err);
-	close_namespace(&temporary, groups->temporaries.n_mounts);
+	mount_namespace_close(&temporary, groups->temporaries.n_mounts);
 	return result;
 }
 
@@ -196,8 +196,8 @@ void mounts_close(struct file_opener *opener)
 	if (opener->arena)
 		mounts_close_early(opener);
 	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++)
-		close_namespace(&opener->mounts->namespaces[i],
-				snapshot->mount_namespaces[i]->n_mounts);
+		mount_namespace_close(&opener->mounts->namespaces[i],
+				      snapshot->mount_namespaces[i]->n_mounts);
 	opener->mounts = NULL;
 }
 

@@ -9,6 +9,8 @@
 #include "base/cleanup.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/kind.h"
+#include "kinds/mounts/mounts.h"
+#include "kinds/mounts/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,12 +26,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* The kernel stacks file systems twice at most (FILESYSTEM_MAX_STACK_DEPTH). */
+enum { DEEPEST = 4 };
+
 struct founding {
 	const struct mount_maker *maker;
 	const struct mount_kind *kind;
 	const MntEntry *mount;
-	int user_fd;
-	int *ret_fd; /* shared */
+	int mounts_fd; /* -1: nestor's own will do */
+	int user_fd;   /* the same */
+	int *ret_fd;   /* shared */
 };
 
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
@@ -37,23 +43,27 @@ static int make_inside(void *data, struct error *err)
 {
 	const struct founding *founding = data;
 
-	if (setns(founding->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
+	if (founding->mounts_fd >= 0 && setns(founding->mounts_fd, CLONE_NEWNS))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	if (founding->user_fd >= 0 &&
+	    (setns(founding->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
 	*founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
 	return *founding->ret_fd < 0 ? -1 : 0;
 }
 
-int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
-			   const MntEntry *mount, struct error *err)
+/* Where the mounts are those of mounts_fd; -1: nestor's own. */
+static int make_in(int mounts_fd, const struct mount_maker *maker, const struct mount_kind *kind,
+		   const MntEntry *mount, struct error *err)
 {
-	struct founding founding = { maker, kind, mount, -1, NULL };
+	struct founding founding = { maker, kind, mount, mounts_fd, -1, NULL };
 	int result;
 
 	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
 		if (kind->owned && mount->has_userns_id &&
 		    maker->snapshot->user_namespaces[i]->base.id == mount->userns_id)
 			founding.user_fd = maker->user_namespaces[i];
-	if (founding.user_fd < 0)
+	if (founding.user_fd < 0 && mounts_fd < 0)
 		return kind->make(maker, mount, err);
 	founding.ret_fd = deputy_memory(sizeof(int));
 	if (!founding.ret_fd)
@@ -63,6 +73,12 @@ int mounts_make_superblock(const struct mount_maker *maker, const struct mount_k
 	int fd = *founding.ret_fd;
 	deputy_memory_free(founding.ret_fd, sizeof(int));
 	return result < 0 ? -1 : fd;
+}
+
+int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
+			   const MntEntry *mount, struct error *err)
+{
+	return make_in(-1, maker, kind, mount, err);
 }
 
 struct filling {
@@ -86,35 +102,100 @@ static int fill_inside(void *data, struct error *err)
 	return filling->kind->fill(filling->maker, filling->mount, filling->root_fd, err);
 }
 
+static bool is_made(const struct made_superblocks *superblocks, const MntEntry *mount)
+{
+	if (mount->bound_path || mount->ext_mount || mount->held)
+		return true;
+	for (size_t i = 0; i < superblocks->n; i++)
+		if (superblocks->all[i].device == mount->root_dev)
+			return true;
+	return false;
+}
+
+struct founder {
+	struct file_opener *opener;
+	const struct mount_maker *maker;
+	struct made_superblocks *superblocks;
+};
+
+static int make_known(const struct founder *founder, const MntEntry *mount, unsigned depth,
+		      struct error *err);
+
+/* In a part of a namespace of the tree, for the moment: it is gone with its last descriptor. */
+static int make_in_part(const struct founder *founder, const struct mount_kind *kind,
+			const MntEntry *mount, const struct mount_namespace *part, unsigned depth,
+			struct error *err)
+{
+	struct arena *arena = founder->opener->arena;
+	bool *keeps_master = arena_array(arena, bool, part->n_mounts);
+	struct made_mount_namespace made;
+	struct mount_plan plan;
+
+	for (size_t i = 0; i < part->n_mounts; i++)
+		if (make_known(founder, part->mounts[i], depth + 1, err))
+			return -1;
+	if (mount_plan_make(&plan, arena, part, err))
+		return -1;
+	int result = mount_make_one(founder->opener, founder->maker, founder->superblocks, part,
+				    &plan, keeps_master, &made, err);
+	int fd = result < 0 ? -1 : make_in(made.fd, founder->maker, kind, mount, err);
+	mount_namespace_close(&made, part->n_mounts);
+	return fd;
+}
+
+static int make_anywhere(const struct founder *founder, const struct mount_kind *kind,
+			 const MntEntry *mount, unsigned depth, struct error *err)
+{
+	struct mount_namespace part;
+	int fd = mounts_take_early(founder->opener, mount->root_dev);
+
+	if (fd >= 0)
+		return fd;
+	int inside = kind->inside ? kind->inside(founder->maker->snapshot, mount,
+						 founder->opener->arena, &part, err)
+				  : 0;
+	if (inside < 0)
+		return -1;
+	return inside ? make_in_part(founder, kind, mount, &part, depth, err)
+		      : mounts_make_superblock(founder->maker, kind, mount, err);
+}
+
+/* Those that it needs come before it. */
+static int make_known(const struct founder *founder, const MntEntry *mount, unsigned depth,
+		      struct error *err)
+{
+	struct made_superblocks *superblocks = founder->superblocks;
+	const struct mount_kind *kind = mount_kind_of_entry(mount);
+
+	if (is_made(superblocks, mount) || !kind)
+		return 0;
+	if (depth > DEEPEST)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s) is made of what is made of others too "
+			    "often",
+			    mount->mnt_id, mount->mountpoint);
+	int fd = make_anywhere(founder, kind, mount, depth, err);
+	if (fd < 0)
+		return -1;
+	superblocks->all = arena_grow(founder->opener->arena, superblocks->all, superblocks->n,
+				      sizeof *superblocks->all);
+	superblocks->all[superblocks->n++] = (struct superblock){ mount->root_dev, fd, mount };
+	struct filling filling = { founder->maker, kind, mount, fd };
+	return kind->fill && deputy_run(fill_inside, &filling, err) ? -1 : 0;
+}
+
 int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err)
 {
+	const struct founder founder = { opener, maker, superblocks };
 	const struct snapshot *snapshot = maker->snapshot;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
 		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
-		for (size_t k = 0; k < namespace->n_mounts; k++) {
-			const MntEntry *mount = namespace->mounts[k];
-			const struct mount_kind *kind = mount_kind_of_entry(mount);
-			bool known = mount->bound_path || mount->ext_mount || mount->held;
-			for (size_t m = 0; m < superblocks->n && !known; m++)
-				known = superblocks->all[m].device == mount->root_dev;
-			if (known || !kind)
-				continue;
-			int fd = mounts_take_early(opener, mount->root_dev);
-			if (fd < 0)
-				fd = mounts_make_superblock(maker, kind, mount, err);
-			if (fd < 0)
-				return -1;
-			superblocks->all = arena_grow(opener->arena, superblocks->all,
-						      superblocks->n, sizeof *superblocks->all);
-			superblocks->all[superblocks->n++] =
-				(struct superblock){ mount->root_dev, fd, mount };
-			struct filling filling = { maker, kind, mount, fd };
-			if (kind->fill && deputy_run(fill_inside, &filling, err))
+		for (size_t k = 0; k < namespace->n_mounts; k++)
+			if (make_known(&founder, namespace->mounts[k], 0, err))
 				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
-						  namespace->id, mount->mountpoint);
-		}
+						  namespace->id, namespace->mounts[k]->mountpoint);
 	}
 	return 0;
 }

@@ -78,6 +78,7 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		   const struct mount_namespace *namespace_, const struct mount_plan *plan,
 		   const bool *keeps_master, struct made_mount_namespace *ret_made,
 		   struct error *err);
+void mount_namespace_close(struct made_mount_namespace *made, size_t n_mounts);
 /* In one that was made, what shows others. */
 int mount_attach_late(const struct file_opener *opener, const struct mount_namespace *namespace_,
 		      const bool *keeps_master, struct made_mount_namespace *made,

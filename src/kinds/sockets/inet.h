@@ -68,6 +68,14 @@ int tcp_lock_again(struct file_opener *opener, struct tcp_outsider *outsiders, s
 int tcp_unlock_staying(const struct file_opener *opener, const struct tcp_outsider *outsiders,
 		       size_t count, struct error *err);
 
+/* tcp-guard.c: around repair mode at dump, so that a killed nestor leaves no socket in it. */
+struct tcp_guarded {
+	int fd, reuse, channel;
+};
+int tcp_guard(struct collect *collect, int fd, struct tcp_guarded *ret); /* -1 with errno */
+/* Out of repair mode, and no longer guarded; -1 with errno. */
+int tcp_unguard(const struct tcp_guarded *guarded);
+
 /* tcp-repair.c: connections, by the repair mode of tcp(7). */
 /* Does the connection have a peer to which sequence numbers have to be told again? */
 bool tcp_is_connected(uint32_t state);

@@ -5,9 +5,7 @@
  * without a handshake and closes without a word. It takes CAP_NET_ADMIN in the owner of the network
  * namespace.
  *
- * A socket that stays in repair mode is dead for its program, and nestor may be killed at any
- * moment. So a guard holds each socket while it is in repair mode: a process that takes it out
- * again should nestor go. Leaving it makes SO_REUSEADDR 0 (tcp_repair_off), so that is set again.
+ * At dump a guard holds each socket while it is in repair mode (tcp-guard.c).
  *
  * An end that was sent or received has taken a sequence number. The two ends are connected as they
  * were before it, and shut down again when both are out of repair mode.
@@ -24,12 +22,9 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,115 +58,6 @@ static int get(int fd, int option, uint32_t *ret)
 	socklen_t length = sizeof *ret;
 
 	return getsockopt(fd, IPPROTO_TCP, option, ret, &length);
-}
-
-static int leave_repair(int fd, int reuse)
-{
-	if (set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0)
-		return -1;
-	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
-}
-
-/* ---- The guard ---- */
-
-struct guard {
-	int channel;
-	pid_t pid;
-};
-
-/* With one byte, what SO_REUSEADDR was. */
-static int send_fd(int channel, int fd, char reuse)
-{
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec bytes = { &reuse, 1 };
-	struct msghdr header = { .msg_iov = &bytes,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof control };
-	struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-
-	message->cmsg_level = SOL_SOCKET;
-	message->cmsg_type = SCM_RIGHTS;
-	message->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(message), &fd, sizeof fd);
-	return sendmsg(channel, &header, MSG_NOSIGNAL) == 1 ? 0 : -1;
-}
-
-/* The next socket, -1 when the one before is safe again, -2 when nestor is gone. */
-static int receive_fd(int channel, char *ret_reuse)
-{
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec bytes = { ret_reuse, 1 };
-	struct msghdr header = { .msg_iov = &bytes,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof control };
-	ssize_t length;
-	int fd;
-
-	do
-		length = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-	while (length < 0 && errno == EINTR);
-	if (length <= 0)
-		return -2;
-	const struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-	if (!message || message->cmsg_type != SCM_RIGHTS)
-		return -1;
-	memcpy(&fd, CMSG_DATA(message), sizeof fd);
-	return fd;
-}
-
-static void guard_main(int channel)
-{
-	int held = -1;
-	char reuse = 0;
-
-	for (;;) {
-		char next = 0;
-		int fd = receive_fd(channel, &next);
-		if (fd == -2 && held >= 0)
-			leave_repair(held, reuse);
-		if (fd == -2)
-			_exit(0);
-		reuse = next;
-		if (held >= 0)
-			close(held);
-		held = fd;
-	}
-}
-
-/* Its only descriptor is the channel; no signal of a terminal or of nestor's group reaches it. */
-static struct guard *guard_of(struct collect *collect)
-{
-	static const char owner;
-	void **state = collect_state(collect, &owner);
-	int ends[2];
-
-	if (*state)
-		return *state;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return NULL;
-	pid_t pid = fork();
-	if (pid == 0) {
-		setsid();
-		int channel = dup2(ends[1], 0);
-		syscall(SYS_close_range, 1, ~0U, 0);
-		guard_main(channel);
-	}
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-		return NULL;
-	}
-	struct guard *guard = arena_new(collect->arena, struct guard);
-	*guard = (struct guard){ ends[0], pid };
-	return *state = guard;
 }
 
 /* ---- Dump ---- */
@@ -282,21 +168,17 @@ static int while_in_repair(struct collect *collect, int fd, const InetSkEntry *s
 				       struct tcp_stream *),
 			   struct error *err)
 {
-	struct guard *guard = guard_of(collect);
-	char done = 1;
-	int reuse;
+	struct tcp_guarded guarded;
 
-	if (!guard || socket_number(fd, SO_REUSEADDR, &reuse) < 0 ||
-	    send_fd(guard->channel, fd, (char)reuse) < 0)
+	if (tcp_guard(collect, fd, &guarded) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: nobody to guard it", what);
 	if (set(fd, TCP_REPAIR, TCP_REPAIR_ON) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot look into the connection (TCP_REPAIR)", what);
 	int result = read(collect->arena, fd, sk, stream), failure = errno;
-	if (leave_repair(fd, reuse) < 0)
+	if (tcp_unguard(&guarded) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot let the connection go on (TCP_REPAIR)", what);
-	send(guard->channel, &done, 1, MSG_NOSIGNAL);
 	errno = failure;
 	return result < 0
 		       ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the connection", what)

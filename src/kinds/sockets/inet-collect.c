@@ -58,18 +58,14 @@ static int refuse_protocol(const InetSkEntry *sk, const char *what, struct error
 	static const struct {
 		uint32_t proto;
 		const char *name;
-	} names[] = { { IPPROTO_MPTCP, "MPTCP" },
-		      { IPPROTO_UDPLITE, "UDP-Lite" },
-		      { IPPROTO_ICMP, "ICMP" },
-		      { IPPROTO_ICMPV6, "ICMPv6" },
-		      { IPPROTO_SCTP, "SCTP" } };
+	} names[] = { { IPPROTO_MPTCP, "MPTCP" }, { IPPROTO_SCTP, "SCTP" } };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (names[i].proto == sk->proto && sk->type != SOCK_RAW)
+		if (names[i].proto == sk->proto)
 			return fail(err, ERR_UNSUPPORTED_FILE, "%s is a socket of %s", what,
 				    names[i].name);
-	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a %s socket of protocol %u", what,
-		    sk->type == SOCK_RAW ? "raw" : "inet", sk->proto);
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s is an inet socket of protocol %u", what,
+		    sk->proto);
 }
 
 static int collect_identity(int fd, InetSkEntry *sk, const char *what, struct error *err)
@@ -82,8 +78,7 @@ static int collect_identity(int fd, InetSkEntry *sk, const char *what, struct er
 	sk->family = (uint32_t)family;
 	sk->type = (uint32_t)type;
 	sk->proto = (uint32_t)protocol;
-	if ((sk->type == SOCK_STREAM && sk->proto == IPPROTO_TCP) ||
-	    (sk->type == SOCK_DGRAM && sk->proto == IPPROTO_UDP))
+	if (inet_is_tcp(sk) || inet_is_udp(sk) || inet_is_raw(sk))
 		return 0;
 	return refuse_protocol(sk, what, err);
 }
@@ -103,7 +98,7 @@ static int collect_addresses(struct snapshot *snapshot, int fd, InetSkEntry *sk,
 				  what);
 	take_address(snapshot, sk, &source, &sk->src_addr, &sk->n_src_addr, &sk->src_port);
 	take_address(snapshot, sk, &destination, &sk->dst_addr, &sk->n_dst_addr, &sk->dst_port);
-	if (sk->proto == IPPROTO_UDP)
+	if (inet_is_udp(sk))
 		sk->state = has_peer ? TCP_ESTABLISHED : TCP_CLOSE;
 	return 0;
 }
@@ -185,6 +180,14 @@ struct collecting {
 	struct error *err;
 };
 
+static int collect_state_of(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
+			    struct error *err)
+{
+	if (inet_is_tcp(sk))
+		return collect_tcp_state(fd, tcp_wishes(collect), sk, what, err);
+	return inet_is_udp(sk) ? udp_queue_collect(collect, fd, sk, what, err) : 0;
+}
+
 static int collect_there(void *data)
 {
 	const struct collecting *it = data;
@@ -195,10 +198,9 @@ static int collect_there(void *data)
 
 	if (collect_identity(it->fd, sk, what, it->err) ||
 	    collect_addresses(snapshot, it->fd, sk, what, it->err) ||
-	    (sk->proto == IPPROTO_TCP
-		     ? collect_tcp_state(it->fd, tcp_wishes(collect), sk, what, it->err)
-		     : udp_queue_collect(collect, it->fd, sk, what, it->err)) ||
+	    collect_state_of(collect, it->fd, sk, what, it->err) ||
 	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
+	    inet_raw_collect(collect, it->fd, sk, what, it->err) ||
 	    multicast_collect(collect, it->fd, sk, what, it->err))
 		return -1;
 	sk->opts = socket_options_collect(snapshot, it->fd, what, it->err);

@@ -121,7 +121,7 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 {
 	char *text;
 
-	if (sk->proto != IPPROTO_UDP)
+	if (sk->type == SOCK_STREAM)
 		return 0;
 	if (procfs_read(collect->arena, AT_FDCWD, "/proc/thread-self/net/igmp", &text) >= 0 &&
 	    look_at_v4(collect, fd, sk, text, what, err))

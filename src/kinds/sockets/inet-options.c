@@ -74,7 +74,29 @@
 #define SO_TXREHASH 74
 #endif
 
-enum { FOR_V4 = 1, FOR_V6 = 2, FOR_TCP = 4, FOR_UDP = 8 };
+/* Of newer kernels' headers, and of raw sockets. */
+#ifndef IP_NODEFRAG
+#define IP_NODEFRAG 22
+#endif
+#ifndef IPV6_HDRINCL
+#define IPV6_HDRINCL 36
+#endif
+#ifndef SOL_RAW
+#define SOL_RAW 255
+#endif
+enum { UDPLITE_SEND_CSCOV = 10, UDPLITE_RECV_CSCOV = 11 };
+
+enum {
+	FOR_V4 = 1,
+	FOR_V6 = 2,
+	FOR_TCP = 4,
+	FOR_UDP = 8,
+	FOR_LITE = 16,
+	FOR_RAW = 32,
+	FOR_PING = 64,
+	FOR_DATAGRAMS = FOR_UDP | FOR_LITE | FOR_RAW | FOR_PING,
+	FOR_PROTOCOLS = FOR_TCP | FOR_DATAGRAMS,
+};
 
 static const struct option_row {
 	int level, option;
@@ -95,12 +117,15 @@ static const struct option_row {
 	{ IPPROTO_IP, IP_RECVERR, "IP_RECVERR", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_RECVORIGDSTADDR, "IP_RECVORIGDSTADDR", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_MTU_DISCOVER, "IP_MTU_DISCOVER", FOR_V4 | FOR_V6, false },
-	{ IPPROTO_IP, IP_MULTICAST_TTL, "IP_MULTICAST_TTL", FOR_V4 | FOR_V6 | FOR_UDP, false },
-	{ IPPROTO_IP, IP_MULTICAST_LOOP, "IP_MULTICAST_LOOP", FOR_V4 | FOR_V6 | FOR_UDP, false },
-	{ IPPROTO_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IP, IP_MULTICAST_TTL, "IP_MULTICAST_TTL", FOR_V4 | FOR_V6 | FOR_DATAGRAMS,
+	  false },
+	{ IPPROTO_IP, IP_MULTICAST_LOOP, "IP_MULTICAST_LOOP", FOR_V4 | FOR_V6 | FOR_DATAGRAMS,
+	  false },
+	{ IPPROTO_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", FOR_V4 | FOR_V6 | FOR_DATAGRAMS,
+	  false },
 	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", FOR_V6, false },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, "IPV6_MULTICAST_HOPS", FOR_V6 | FOR_UDP, false },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "IPV6_MULTICAST_LOOP", FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, "IPV6_MULTICAST_HOPS", FOR_V6 | FOR_DATAGRAMS, false },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "IPV6_MULTICAST_LOOP", FOR_V6 | FOR_DATAGRAMS, false },
 	{ IPPROTO_IPV6, IPV6_TCLASS, "IPV6_TCLASS", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT", FOR_V6, false },
@@ -124,10 +149,10 @@ static const struct option_row {
 	{ IPPROTO_IP, IP_RETOPTS, "IP_RETOPTS", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_PASSSEC, "IP_PASSSEC", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_UNICAST_IF, "IP_UNICAST_IF", FOR_V4 | FOR_V6, false },
-	{ IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", FOR_V4 | FOR_V6 | FOR_UDP, false },
-	{ IPPROTO_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
+	{ IPPROTO_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", FOR_V4 | FOR_V6 | FOR_DATAGRAMS, false },
 	{ IPPROTO_IP, IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", FOR_V4 | FOR_V6, false },
-	{ IPPROTO_IP, IP_MULTICAST_IF, "IP_MULTICAST_IF", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IP, IP_MULTICAST_IF, "IP_MULTICAST_IF", FOR_V4 | FOR_V6 | FOR_DATAGRAMS, false },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_UNICAST_IF, "IPV6_UNICAST_IF", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", FOR_V6, false },
@@ -142,7 +167,7 @@ static const struct option_row {
 	{ IPPROTO_IPV6, IPV6_RECVDSTOPTS, "IPV6_RECVDSTOPTS", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_MINHOPCOUNT, "IPV6_MINHOPCOUNT", FOR_V6, false },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF", FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF", FOR_V6 | FOR_DATAGRAMS, false },
 	{ IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, "TCP_THIN_LINEAR_TIMEOUTS",
 	  FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_SAVE_SYN, "TCP_SAVE_SYN", FOR_V4 | FOR_V6 | FOR_TCP, false },
@@ -153,8 +178,10 @@ static const struct option_row {
 	{ IPPROTO_TCP, TCP_INQ, "TCP_INQ", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_TX_DELAY, "TCP_TX_DELAY", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_RTO_MAX_MS, "TCP_RTO_MAX_MS", FOR_V4 | FOR_V6 | FOR_TCP, false },
-	{ IPPROTO_UDP, UDP_NO_CHECK6_TX, "UDP_NO_CHECK6_TX", FOR_V4 | FOR_V6 | FOR_UDP, false },
-	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, "UDP_NO_CHECK6_RX", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_UDP, UDP_NO_CHECK6_TX, "UDP_NO_CHECK6_TX", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE,
+	  false },
+	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, "UDP_NO_CHECK6_RX", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE,
+	  false },
 	{ IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP", FOR_V4 | FOR_V6 | FOR_UDP, false },
 	{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", FOR_V4 | FOR_V6, false },
 	{ SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", FOR_V4 | FOR_V6, false },
@@ -167,7 +194,15 @@ static const struct option_row {
 	{ SOL_SOCKET, SO_DEBUG, "SO_DEBUG", FOR_V4 | FOR_V6, false },
 	{ SOL_SOCKET, SO_RCVPRIORITY, "SO_RCVPRIORITY", FOR_V4 | FOR_V6, false },
 	{ SOL_SOCKET, SO_TXREHASH, "SO_TXREHASH", FOR_V4 | FOR_V6 | FOR_TCP, false },
-	{ IPPROTO_UDP, UDP_CORK, "UDP_CORK", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_IP, IP_HDRINCL, "IP_HDRINCL", FOR_V4 | FOR_RAW, false },
+	{ IPPROTO_IP, IP_NODEFRAG, "IP_NODEFRAG", FOR_V4 | FOR_RAW, false },
+	{ IPPROTO_IPV6, IPV6_HDRINCL, "IPV6_HDRINCL", FOR_V6 | FOR_RAW, false },
+	{ SOL_RAW, IPV6_CHECKSUM, "IPV6_CHECKSUM", FOR_V6 | FOR_RAW, false },
+	{ IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV, "UDPLITE_SEND_CSCOV", FOR_V4 | FOR_V6 | FOR_LITE,
+	  false },
+	{ IPPROTO_UDPLITE, UDPLITE_RECV_CSCOV, "UDPLITE_RECV_CSCOV", FOR_V4 | FOR_V6 | FOR_LITE,
+	  false },
+	{ IPPROTO_UDP, UDP_CORK, "UDP_CORK", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
 	{ IPPROTO_UDP, UDP_GRO, "UDP_GRO", FOR_V4 | FOR_V6 | FOR_UDP, false },
 	{ IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", FOR_V4 | FOR_V6 | FOR_UDP, false },
 };
@@ -180,12 +215,19 @@ static const struct option_row *row_of(uint32_t level, uint32_t option)
 	return NULL;
 }
 
+static unsigned protocol_of(const InetSkEntry *sk)
+{
+	if (inet_is_raw(sk))
+		return sk->type == SOCK_RAW ? FOR_RAW : FOR_PING;
+	if (inet_is_tcp(sk))
+		return FOR_TCP;
+	return sk->proto == IPPROTO_UDPLITE ? FOR_LITE : FOR_UDP;
+}
+
 static bool is_for(const struct option_row *row, const InetSkEntry *sk)
 {
-	unsigned protocol = sk->proto == IPPROTO_TCP ? FOR_TCP : FOR_UDP;
-
 	return (row->use & (sk->family == AF_INET6 ? FOR_V6 : FOR_V4)) &&
-	       (!(row->use & (FOR_TCP | FOR_UDP)) || (row->use & protocol));
+	       (!(row->use & FOR_PROTOCOLS) || (row->use & protocol_of(sk)));
 }
 
 static int get(int fd, const struct option_row *row, int *ret)
@@ -225,12 +267,21 @@ static int value_of(const InetSkEntry *sk, int level, int option, int otherwise)
 
 static void fill_common_members(struct snapshot *snapshot, InetSkEntry *sk)
 {
-	sk->has_v6only = sk->family == AF_INET6;
+	sk->has_v6only = sk->family == AF_INET6 && sk->type != SOCK_RAW;
 	sk->v6only = value_of(sk, IPPROTO_IPV6, IPV6_V6ONLY, 0) != 0;
 	sk->ip_opts = snapshot_new(snapshot, IP_OPTS_ENTRY, IpOptsEntry);
 	sk->ip_opts->has_freebind = true;
 	sk->ip_opts->freebind = value_of(sk, IPPROTO_IP, IP_FREEBIND, 0) != 0;
-	if (sk->proto != IPPROTO_TCP)
+	if (sk->type == SOCK_RAW) {
+		IpOptsRawEntry *raw = snapshot_new(snapshot, IP_OPTS_RAW_ENTRY, IpOptsRawEntry);
+		bool is_v4 = sk->family == AF_INET;
+		raw->has_hdrincl = raw->has_nodefrag = true;
+		raw->hdrincl = value_of(sk, is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
+					is_v4 ? IP_HDRINCL : IPV6_HDRINCL, 0) != 0;
+		raw->nodefrag = value_of(sk, IPPROTO_IP, IP_NODEFRAG, 0) != 0;
+		sk->ip_opts->raw = raw;
+	}
+	if (!inet_is_tcp(sk))
 		return;
 	sk->tcp_opts = snapshot_new(snapshot, TCP_OPTS_ENTRY, TcpOptsEntry);
 	sk->tcp_opts->has_cork = sk->tcp_opts->has_nodelay = true;
@@ -276,11 +327,11 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 			 struct error *err)
 {
 	/* The caller is in the namespace of the socket. */
-	autoclose int fresh = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
+	autoclose int fresh = inet_new_socket(sk);
 
 	if (fresh < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot make one like it", what);
-	if (sk->proto == IPPROTO_TCP && refuse_upper_layer(fd, what, err))
+	if (inet_is_tcp(sk) && refuse_upper_layer(fd, what, err))
 		return -1;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		int now, usual;
@@ -301,7 +352,7 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 			add_option(snapshot, sk, &rows[i], now);
 	}
 	fill_common_members(snapshot, sk);
-	if (sk->proto == IPPROTO_TCP && collect_congestion(snapshot, fd, fresh, sk) < 0)
+	if (inet_is_tcp(sk) && collect_congestion(snapshot, fd, fresh, sk) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_CONGESTION", what);
 	return 0;
 }
@@ -340,7 +391,8 @@ static int apply_common_members(const InetSkEntry *sk, int fd, bool before_bind,
 		if (ip && ip->freebind &&
 		    set(sk, fd, IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND", err))
 			return -1;
-		return sk->has_v6only && sk->family == AF_INET6
+		/* A raw socket is bound to its protocol from the first. */
+		return sk->has_v6only && sk->family == AF_INET6 && sk->type != SOCK_RAW
 			       ? set(sk, fd, IPPROTO_IPV6, IPV6_V6ONLY, sk->v6only, "IPV6_V6ONLY",
 				     err)
 			       : 0;

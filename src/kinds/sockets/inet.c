@@ -11,8 +11,8 @@
  * reset.
  *
  * Refused: handshakes under way and connections that wait to be accepted, unless they are to be
- * left out (--skip-in-flight), MPTCP, raw sockets, UDP-Lite, ICMP. Datagrams that wait:
- * udp-queue.c.
+ * left out (--skip-in-flight), MPTCP, SCTP. Datagrams that wait: udp-queue.c. Raw sockets and
+ * those of ICMP: inet-raw.c, which says what of them is lost.
  */
 #include "kinds/sockets/inet.h"
 
@@ -62,9 +62,19 @@ socklen_t inet_destination(const InetSkEntry *sk, union inet_address *ret)
 	return make_address(sk, sk->dst_addr, sk->dst_port, ret);
 }
 
+bool inet_is_tcp(const InetSkEntry *sk)
+{
+	return sk->type == SOCK_STREAM && sk->proto == IPPROTO_TCP;
+}
+
+bool inet_is_udp(const InetSkEntry *sk)
+{
+	return sk->type == SOCK_DGRAM && (sk->proto == IPPROTO_UDP || sk->proto == IPPROTO_UDPLITE);
+}
+
 bool inet_is_stream(const InetSkEntry *sk)
 {
-	return sk->proto == IPPROTO_TCP && tcp_is_connected(sk->state);
+	return inet_is_tcp(sk) && tcp_is_connected(sk->state);
 }
 
 static bool inet_recognise(const struct open_file *file)
@@ -105,9 +115,9 @@ static int check_address(const InetSkEntry *sk, struct error *err)
 
 static int check_state(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err)
 {
-	bool is_tcp = sk->proto == IPPROTO_TCP && sk->type == SOCK_STREAM;
+	bool is_tcp = inet_is_tcp(sk);
 
-	if (!is_tcp && (sk->proto != IPPROTO_UDP || sk->type != SOCK_DGRAM))
+	if (!is_tcp && !inet_is_udp(sk) && !inet_is_raw(sk))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "socket %u is of protocol %u", sk->id,
 			    sk->proto);
 	if (is_tcp ? sk->state != TCP_CLOSE && sk->state != TCP_LISTEN &&
@@ -128,7 +138,7 @@ static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, s
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a socket", entry->id);
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
 	    check_address(sk, err) || check_state(snapshot, sk, err) ||
-	    inet_options_check(sk, err) || multicast_check(sk, err) ||
+	    inet_options_check(sk, err) || inet_raw_check(sk, err) || multicast_check(sk, err) ||
 	    udp_queue_check(snapshot, sk, err))
 		return -1;
 	return socket_options_check(sk->opts, entry->id, err);
@@ -150,7 +160,7 @@ static bool has_address(const InetSkEntry *sk)
 
 static bool has_ended(const InetSkEntry *sk)
 {
-	return sk->proto == IPPROTO_TCP && sk->state == TCP_CLOSE && sk->has_shutdown &&
+	return inet_is_tcp(sk) && sk->state == TCP_CLOSE && sk->has_shutdown &&
 	       sk->shutdown == SK_SHUTDOWN__BOTH;
 }
 
@@ -178,14 +188,14 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 	union inet_address to;
 
 	(void)opener;
-	end->fd = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
+	end->fd = inet_new_socket(sk);
 	if (end->fd < 0)
 		return fail_make(sk, "make it", err);
 	if (bind_socket(sk, end->fd, err))
 		return -1;
 	if (sk->state == TCP_LISTEN && listen(end->fd, (int)sk->backlog) < 0)
 		return fail_make(sk, "listen", err);
-	if (sk->proto == IPPROTO_UDP && sk->state == TCP_ESTABLISHED) {
+	if (!inet_is_tcp(sk) && sk->state == TCP_ESTABLISHED) {
 		socklen_t length = inet_destination(sk, &to);
 		if (connect(end->fd, &to.any, length) < 0)
 			return fail_make(sk, "connect it", err);
@@ -218,8 +228,8 @@ static int make_connection(struct file_opener *opener, struct inet_end *end, str
 
 static int apply_options(const InetSkEntry *sk, int fd, struct error *err)
 {
-	if (inet_options_apply(sk, fd, false, err) || multicast_join(sk, fd, err) ||
-	    socket_options_apply(sk->opts, fd, sk->id, err))
+	if (inet_options_apply(sk, fd, false, err) || inet_raw_apply(sk, fd, err) ||
+	    multicast_join(sk, fd, err) || socket_options_apply(sk->opts, fd, sk->id, err))
 		return -1;
 	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)
 		return fail_make(sk, "set its flags", err);
@@ -425,7 +435,7 @@ static void inet_meets(const FileEntry *entry, char *text, size_t room)
 	char from[80], to[80];
 
 	*text = '\0';
-	if (!sk->dst_port || sk->proto != IPPROTO_TCP)
+	if (!sk->dst_port || !inet_is_tcp(sk))
 		return;
 	describe_address(sk, sk->src_addr, sk->src_port, from, sizeof from);
 	describe_address(sk, sk->dst_addr, sk->dst_port, to, sizeof to);
@@ -434,17 +444,26 @@ static void inet_meets(const FileEntry *entry, char *text, size_t room)
 		 sk->ns_id);
 }
 
+static const char *protocol_name(const InetSkEntry *sk)
+{
+	if (sk->type == SOCK_RAW)
+		return "raw";
+	if (inet_is_raw(sk))
+		return "ICMP";
+	return inet_is_tcp(sk) ? "TCP" : sk->proto == IPPROTO_UDPLITE ? "UDP-Lite" : "UDP";
+}
+
 static void inet_describe(const FileEntry *entry, char *text, size_t room)
 {
 	const InetSkEntry *sk = entry->isk;
-	const char *protocol = sk->proto == IPPROTO_TCP ? "TCP" : "UDP";
+	const char *protocol = protocol_name(sk);
 	char from[80], to[80];
 
 	describe_address(sk, sk->src_addr, sk->src_port, from, sizeof from);
 	describe_address(sk, sk->dst_addr, sk->dst_port, to, sizeof to);
 	if (sk->state == TCP_LISTEN)
 		snprintf(text, room, "%s socket listening at %s", protocol, from);
-	else if (sk->dst_port)
+	else if (sk->dst_port || sk->state == TCP_ESTABLISHED)
 		snprintf(text, room, "%s socket %s to %s", protocol, from, to);
 	else
 		snprintf(text, room, "%s socket %s", protocol, from);

@@ -28,6 +28,14 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 int multicast_check(const InetSkEntry *sk, struct error *err);
 int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
 
+/* inet-raw.c: sockets without ports. */
+bool inet_is_raw(const InetSkEntry *sk);
+int inet_new_socket(const InetSkEntry *sk); /* of any kind; -1 with errno */
+int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
+		     struct error *err);
+int inet_raw_check(const InetSkEntry *sk, struct error *err);
+int inet_raw_apply(const InetSkEntry *sk, int fd, struct error *err);
+
 /* udp-queue.c: what waits to be received. */
 int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
 		      struct error *err);
@@ -119,6 +127,8 @@ int inet_before_end(struct collect *collect, struct error *err);
 void inet_done(struct collect *collect);
 
 /* inet.c */
+bool inet_is_tcp(const InetSkEntry *sk);
+bool inet_is_udp(const InetSkEntry *sk);    /* UDP-Lite, too */
 bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection */
 socklen_t inet_source(const InetSkEntry *sk, union inet_address *ret);
 socklen_t inet_destination(const InetSkEntry *sk, union inet_address *ret);

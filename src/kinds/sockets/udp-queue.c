@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Datagrams that wait to be received by a UDP socket. They are read without taking them away, by
+ * Datagrams that wait to be received by a UDP socket, or one of UDP-Lite (RFC 3828; a length of 0
+ * says there that the checksum is about all of it). They are read without taking them away, by
  * peeking at an offset that goes on datagram by datagram (SO_PEEK_OFF, socket(7)), with who sent
  * them and, where the socket asks for it (IP_PKTINFO), to which address. An empty one is seen once
  * only (skb_set_peeked): what a program has peeked at itself before is not found again.
@@ -212,7 +213,7 @@ int udp_queue_check(const struct snapshot *snapshot, const InetSkEntry *sk, stru
 	     record; record = record->next) {
 		const SkPacketEntry *packet = record->message;
 		size_t words = sk->family == AF_INET ? 1 : 4;
-		if (sk->proto != IPPROTO_UDP || packet->n_from != words ||
+		if (!inet_is_udp(sk) || packet->n_from != words ||
 		    (packet->n_to && packet->n_to != 1 && packet->n_to != words) ||
 		    !packet->has_from_port || packet->from_port > UINT16_MAX ||
 		    record->payload_size >= LARGEST - sizeof(struct udphdr))
@@ -248,13 +249,13 @@ static int send_again(int fd, const InetSkEntry *sk, const union inet_address *o
 	const SkPacketEntry *entry = record->message;
 	size_t size = sizeof(struct udphdr) + record->payload_size;
 	autofree uint8_t *bytes = calloc(1, size + 1);
-	struct packet packet = { .protocol = IPPROTO_UDP,
+	struct packet packet = { .protocol = (uint8_t)sk->proto,
 				 .bytes = bytes,
 				 .size = size,
 				 .checksum_at = offsetof(struct udphdr, check) };
 	struct udphdr header = { .source = htons((uint16_t)entry->from_port),
 				 .dest = htons((uint16_t)sk->src_port),
-				 .len = htons((uint16_t)size) };
+				 .len = htons(sk->proto == IPPROTO_UDP ? (uint16_t)size : 0) };
 	uint32_t before = memory_of_queue(fd);
 
 	if (!bytes)
@@ -311,7 +312,7 @@ int udp_queue_restore(struct file_opener *opener, const InetSkEntry *sk, int fd,
 	bool shares = (sk->opts->reuseaddr || sk->opts->so_reuseport) && !sk->dst_port;
 	int room = 1 << 28;
 
-	if (!record || sk->proto != IPPROTO_UDP)
+	if (!record || !inet_is_udp(sk))
 		return 0;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot make room", sk->id);

@@ -37,7 +37,8 @@ static const struct file_kind *const file_kinds[] = {
 	&epoll_kind,	      /* epoll instances */
 	&tun_kind,	      /* queues of tun and tap interfaces */
 	&unix_socket_kind,    /* AF_UNIX */
-	&inet_socket_kind,    /* AF_INET, AF_INET6: TCP and UDP */
+	&inet_socket_kind,    /* AF_INET, AF_INET6 */
+	&packet_socket_kind,  /* AF_PACKET */
 	&netlink_socket_kind, /* AF_NETLINK */
 	&bpf_program_kind,    /* programs for cgroups */
 	&bpf_map_kind,	      /* what programs and others have in common */

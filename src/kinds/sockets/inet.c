@@ -12,7 +12,7 @@
  *
  * Refused: handshakes under way and connections that wait to be accepted, unless they are to be
  * left out (--skip-in-flight), MPTCP, SCTP. Datagrams that wait: udp-queue.c. Raw sockets and
- * those of ICMP: inet-raw.c, which says what of them is lost.
+ * those of ICMP: inet-raw.c; packets that wait in these are lost, and warned of.
  */
 #include "kinds/sockets/inet.h"
 

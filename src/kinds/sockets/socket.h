@@ -8,6 +8,7 @@
 extern const struct file_kind unix_socket_kind;
 extern const struct file_kind inet_socket_kind;
 extern const struct file_kind netlink_socket_kind;
+extern const struct file_kind packet_socket_kind;
 
 /*
  * peek.c: between these SO_PEEK_OFF may be set as one likes; it is put back to `before` at the end

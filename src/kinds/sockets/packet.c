@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Sockets of AF_PACKET, packet(7), as dhclient, networkd and arping have them: protocol, interface,
+ * options, filter, memberships (promiscuous mode, groups), and the fanout group, by its number.
+ *
+ * - They come to be without a protocol, so that nothing is received, and are bound when they have
+ *   their filter and all else.
+ * - An interface is found by its name; where one is down, that is told as an error once (ENETDOWN).
+ *
+ * What waits in their queues is not kept, and warned of: only the first packet can be read without
+ * taking it away. Whoever uses them has to expect that packets are lost. PACKET_STATISTICS count
+ * from 0, since reading takes them away. Refused: rings (PACKET_RX_RING, PACKET_TX_RING), fanout by
+ * a program, which cannot be read, SOCK_PACKET, and one whose interface is gone.
+ */
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "collect/collect.h"
+#include "kernel/aside.h"
+#include "kernel/packet-diag.h"
+#include "kinds/sockets/options.h"
+#include "kinds/sockets/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Of newer headers. */
+#ifndef PACKET_VNET_HDR_SZ
+#define PACKET_VNET_HDR_SZ 24
+#endif
+
+enum { USUAL_HEADER = 10, LARGEST_ADDRESS = 8 };
+static const uint32_t no_fanout = UINT32_MAX;
+
+static bool packet_recognise(const struct open_file *file)
+{
+	return socket_is_of_family(file, AF_PACKET);
+}
+
+/* ---- Dump ---- */
+
+static int fail_read(const char *what, const char *of, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what, of);
+}
+
+/* 0 for what the kernel does not have yet; -1 with errno. */
+static int get(int fd, int option, uint32_t *ret)
+{
+	socklen_t length = sizeof *ret;
+
+	*ret = 0;
+	return getsockopt(fd, SOL_PACKET, option, ret, &length) < 0 && errno != ENOPROTOOPT ? -1
+											    : 0;
+}
+
+static int collect_options(int fd, PacketSkEntry *sk, const char *what, struct error *err)
+{
+	uint32_t aux, origin, header, size, loss, offset, bypass, ignore;
+
+	if (get(fd, PACKET_VERSION, &sk->version) < 0 ||
+	    get(fd, PACKET_RESERVE, &sk->reserve) < 0 ||
+	    get(fd, PACKET_TIMESTAMP, &sk->timestamp) < 0 || get(fd, PACKET_AUXDATA, &aux) < 0 ||
+	    get(fd, PACKET_ORIGDEV, &origin) < 0 || get(fd, PACKET_VNET_HDR, &header) < 0 ||
+	    get(fd, PACKET_VNET_HDR_SZ, &size) < 0 || get(fd, PACKET_LOSS, &loss) < 0 ||
+	    get(fd, PACKET_TX_HAS_OFF, &offset) < 0 || get(fd, PACKET_QDISC_BYPASS, &bypass) < 0 ||
+	    get(fd, PACKET_IGNORE_OUTGOING, &ignore) < 0)
+		return fail_read(what, "its options", err);
+	sk->aux_data = aux != 0;
+	sk->orig_dev = origin != 0;
+	sk->vnet_hdr = header != 0;
+	sk->loss = loss != 0;
+	sk->has_tx_has_off = sk->tx_has_off = offset != 0;
+	sk->has_qdisc_bypass = sk->qdisc_bypass = bypass != 0;
+	sk->has_ignore_outgoing = sk->ignore_outgoing = ignore != 0;
+	sk->has_vnet_hdr_size = header && size && size != USUAL_HEADER;
+	sk->vnet_hdr_size = size;
+	return 0;
+}
+
+static int collect_fanout(int fd, PacketSkEntry *sk, const char *what, struct error *err)
+{
+	uint32_t fanout;
+
+	sk->fanout = no_fanout;
+	if (!sk->has_fanout)
+		return 0;
+	if (get(fd, PACKET_FANOUT, &fanout) < 0)
+		return fail_read(what, "its fanout group", err);
+	uint32_t type = fanout >> 16 & 0xff;
+	if (type == PACKET_FANOUT_CBPF || type == PACKET_FANOUT_EBPF)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: a program that cannot be read chooses in its fanout group", what);
+	sk->fanout = fanout;
+	return 0;
+}
+
+static int name_of(struct snapshot *snapshot, uint32_t interface, char **ret, const char *what,
+		   struct error *err)
+{
+	char name[IF_NAMESIZE];
+
+	if (!if_indextoname(interface, name))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s: its interface is gone", what);
+	*ret = arena_string(snapshot->arena, name);
+	return 0;
+}
+
+static int collect_memberships(struct snapshot *snapshot, const struct packet_state *state,
+			       PacketSkEntry *sk, const char *what, struct error *err)
+{
+	sk->mclist = arena_array(snapshot->arena, PacketMclist *, state->n_memberships);
+	for (size_t i = 0; i < state->n_memberships; i++) {
+		const struct packet_membership *from = &state->memberships[i];
+		PacketMclist *to = snapshot_new(snapshot, PACKET_MCLIST, PacketMclist);
+		if (from->length > LARGEST_ADDRESS)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "%s: a membership of %u bytes, which nobody can set", what,
+				    from->length);
+		to->index = from->interface;
+		to->type = from->type;
+		to->addr.len = from->length;
+		to->addr.data = arena_copy(snapshot->arena, from->address, from->length);
+		to->has_count = true;
+		to->count = from->count;
+		if (name_of(snapshot, from->interface, &to->ifname, what, err))
+			return -1;
+		sk->mclist[sk->n_mclist++] = to;
+	}
+	return 0;
+}
+
+/* One that is being read, by a thread that is in its network namespace: names of interfaces. */
+struct collecting {
+	const struct open_file *file;
+	PacketSkEntry *sk;
+	int fd;
+	struct error *err;
+};
+
+static int collect_place(const struct collecting *it)
+{
+	struct collect *collect = it->file->target->collect;
+	struct sockaddr_ll own = { 0 };
+	socklen_t length = sizeof own;
+	struct packet_state state;
+
+	if (getsockname(it->fd, (struct sockaddr *)&own, &length) < 0)
+		return fail_read(it->file->what, "its address", it->err);
+	it->sk->protocol = own.sll_protocol;
+	it->sk->ifindex = (uint32_t)own.sll_ifindex;
+	int found = packet_state_find(-1, (uint32_t)it->file->stat.st_ino, collect->arena, &state);
+	if (found < 0)
+		return fail_read(it->file->what, "its state (sock_diag)", it->err);
+	if (!found)
+		return fail(it->err, ERR_KERNEL_REFUSED, "%s: the kernel does not list it",
+			    it->file->what);
+	if (state.has_ring)
+		return fail(it->err, ERR_UNSUPPORTED_FILE, "%s has a ring (PACKET_RX_RING)",
+			    it->file->what);
+	it->sk->has_fanout = state.has_fanout;
+	it->sk->copy_thresh = state.copy_threshold;
+	if (own.sll_ifindex && name_of(collect->snapshot, (uint32_t)own.sll_ifindex,
+				       &it->sk->ifname, it->file->what, it->err))
+		return -1;
+	return collect_memberships(collect->snapshot, &state, it->sk, it->file->what, it->err);
+}
+
+static int collect_there(void *data)
+{
+	const struct collecting *it = data;
+	const char *what = it->file->what;
+	short ready;
+
+	if (collect_place(it) || collect_options(it->fd, it->sk, what, it->err) ||
+	    collect_fanout(it->fd, it->sk, what, it->err) ||
+	    socket_ready(it->fd, POLLIN, &ready, what, it->err))
+		return -1;
+	it->sk->has_has_error = it->sk->has_error = (ready & POLLERR) != 0;
+	it->sk->opts =
+		socket_options_collect(it->file->target->collect->snapshot, it->fd, what, it->err);
+	if (!it->sk->opts)
+		return -1;
+	if (ready & POLLIN)
+		log_warning("collect", what, "packets that wait to be received are lost");
+	return 0;
+}
+
+static int packet_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	PacketSkEntry *sk = snapshot_new(snapshot, PACKET_SK_ENTRY, PacketSkEntry);
+	autoclose int fd = socket_get(file, err);
+	struct collecting it = { file, sk, fd, err };
+	struct aside aside = ASIDE_HERE;
+	struct socket_net net;
+	int type;
+
+	if (fd < 0 || socket_net_namespace(file, fd, &net, err))
+		return -1;
+	if (socket_number(fd, SO_TYPE, &type) < 0)
+		return fail_read(file->what, "its type", err);
+	if (type != SOCK_RAW && type != SOCK_DGRAM)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a packet socket of type %d",
+			    file->what, type);
+	sk->id = file->id;
+	sk->type = (uint32_t)type;
+	sk->flags = file->flags;
+	sk->has_ns_id = net.id != 0;
+	sk->ns_id = net.id;
+	entry->psk = sk;
+	if (net.fd < 0)
+		return collect_there(&it);
+	aside.net_namespace = net.fd;
+	if (aside_run(&aside, collect_there, &it) < 0)
+		return err->name ? -1
+				 : fail_errno(err, ERR_KERNEL_REFUSED,
+					      "%s: cannot enter its network namespace", file->what);
+	return 0;
+}
+
+/* ---- Check ---- */
+
+static int check_memberships(const PacketSkEntry *sk, struct error *err)
+{
+	for (size_t i = 0; i < sk->n_mclist; i++)
+		if (sk->mclist[i]->addr.len > LARGEST_ADDRESS ||
+		    sk->mclist[i]->type > PACKET_MR_UNICAST || sk->mclist[i]->count > UINT16_MAX ||
+		    (sk->mclist[i]->ifname && strlen(sk->mclist[i]->ifname) >= IF_NAMESIZE))
+			return fail(err, ERR_IMAGE_INVALID, "packet socket %u: no membership",
+				    sk->id);
+	return 0;
+}
+
+static int packet_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	const PacketSkEntry *sk = entry->psk;
+
+	if (!sk || sk->id != entry->id || !sk->opts)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a packet socket",
+			    entry->id);
+	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err))
+		return -1;
+	if ((sk->type != SOCK_RAW && sk->type != SOCK_DGRAM) || sk->protocol > UINT16_MAX ||
+	    sk->ifindex > INT32_MAX || (sk->ifname && strlen(sk->ifname) >= IF_NAMESIZE))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "packet socket %u: its numbers are out of range", entry->id);
+	return check_memberships(sk, err) || socket_options_check(sk->opts, entry->id, err) ? -1
+											    : 0;
+}
+
+/* ---- Restore ---- */
+
+static int fail_make(const PacketSkEntry *sk, const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "packet socket %u: cannot %s", sk->id, what);
+}
+
+static int packet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const PacketSkEntry *sk = entry->psk;
+	int net = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
+	autoclose int fd = aside_socket(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fail_make(sk, "make it", err);
+	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)
+		return fail_make(sk, "set its flags", err);
+	return take_fd(&fd);
+}
+
+/* What is 0 is so from the first. */
+static int set(int fd, int option, uint32_t value)
+{
+	return value ? setsockopt(fd, SOL_PACKET, option, &value, sizeof value) : 0;
+}
+
+static int apply_options(const PacketSkEntry *sk, int fd, struct error *err)
+{
+	int header = sk->has_vnet_hdr_size ? PACKET_VNET_HDR_SZ : PACKET_VNET_HDR;
+
+	if (set(fd, PACKET_VERSION, sk->version) < 0 || set(fd, PACKET_RESERVE, sk->reserve) < 0 ||
+	    set(fd, PACKET_TIMESTAMP, sk->timestamp) < 0 ||
+	    set(fd, PACKET_AUXDATA, sk->aux_data) < 0 ||
+	    set(fd, PACKET_ORIGDEV, sk->orig_dev) < 0 ||
+	    set(fd, header, sk->has_vnet_hdr_size ? sk->vnet_hdr_size : (uint32_t)sk->vnet_hdr) <
+		    0 ||
+	    set(fd, PACKET_LOSS, sk->loss) < 0 ||
+	    set(fd, PACKET_COPY_THRESH, sk->copy_thresh) < 0 ||
+	    set(fd, PACKET_TX_HAS_OFF, sk->tx_has_off) < 0 ||
+	    set(fd, PACKET_QDISC_BYPASS, sk->qdisc_bypass) < 0 ||
+	    set(fd, PACKET_IGNORE_OUTGOING, sk->ignore_outgoing) < 0)
+		return fail_make(sk, "set its options", err);
+	return 0;
+}
+
+static uint32_t interface_of(const char *name, uint32_t index)
+{
+	return name ? if_nametoindex(name) : index;
+}
+
+static int apply_memberships(const PacketSkEntry *sk, int fd, struct error *err)
+{
+	for (size_t i = 0; i < sk->n_mclist; i++) {
+		const PacketMclist *from = sk->mclist[i];
+		struct packet_mreq request = { .mr_ifindex =
+						       (int)interface_of(from->ifname, from->index),
+					       .mr_type = (uint16_t)from->type,
+					       .mr_alen = (uint16_t)from->addr.len };
+		if (from->addr.len)
+			memcpy(request.mr_address, from->addr.data, from->addr.len);
+		for (uint32_t times = from->has_count ? from->count : 1; times; times--)
+			if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request,
+				       sizeof request) < 0)
+				return fail_make(sk, "add a membership", err);
+	}
+	return 0;
+}
+
+/* An interface that is down is told of as an error, which somebody may have been told already. */
+static int bind_it(const PacketSkEntry *sk, int fd, struct error *err)
+{
+	struct sockaddr_ll own = { .sll_family = AF_PACKET,
+				   .sll_protocol = (uint16_t)sk->protocol,
+				   .sll_ifindex = (int)interface_of(sk->ifname, sk->ifindex) };
+	int told;
+
+	if (sk->ifname && !own.sll_ifindex)
+		return fail_make(sk, "find its interface", err);
+	if ((sk->protocol || own.sll_ifindex) && bind(fd, (struct sockaddr *)&own, sizeof own) < 0)
+		return fail_make(sk, "bind it", err);
+	if (!sk->has_error)
+		socket_number(fd, SO_ERROR, &told);
+	if (sk->fanout != no_fanout &&
+	    setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &sk->fanout, sizeof sk->fanout) < 0)
+		return fail_make(sk, "join its fanout group", err);
+	return 0;
+}
+
+struct connecting {
+	const PacketSkEntry *sk;
+	int fd;
+	struct error *err;
+};
+
+static int connect_there(void *data)
+{
+	const struct connecting *it = data;
+
+	if (apply_options(it->sk, it->fd, it->err) || apply_memberships(it->sk, it->fd, it->err) ||
+	    socket_options_apply(it->sk->opts, it->fd, it->sk->id, it->err))
+		return -1;
+	return bind_it(it->sk, it->fd, it->err);
+}
+
+static int packet_connect(struct file_opener *opener, const FileEntry *entry, int fd,
+			  struct error *err)
+{
+	const PacketSkEntry *sk = entry->psk;
+	struct connecting it = { sk, fd, err };
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
+	if (aside.net_namespace < 0)
+		return connect_there(&it);
+	if (aside_run(&aside, connect_there, &it) < 0)
+		return err->name ? -1 : fail_make(sk, "enter its network namespace", err);
+	return 0;
+}
+
+static void packet_describe(const FileEntry *entry, char *text, size_t room)
+{
+	const PacketSkEntry *sk = entry->psk;
+
+	snprintf(text, room, "packet socket protocol 0x%04x%s%s", ntohs((uint16_t)sk->protocol),
+		 sk->ifname ? " at " : "", sk->ifname ? sk->ifname : "");
+}
+
+static struct file_fields packet_fields(FileEntry *entry)
+{
+	return (struct file_fields){ &entry->psk->fown, &entry->psk->flags };
+}
+
+const struct file_kind packet_socket_kind = {
+	.name = "packet socket",
+	.type = FD_TYPES__PACKETSK,
+	.recognise = packet_recognise,
+	.collect = packet_collect,
+	.check = packet_check,
+	.open = packet_open,
+	.connect = packet_connect,
+	.describe = packet_describe,
+	.fields = packet_fields,
+};

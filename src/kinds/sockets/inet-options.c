@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Options of AF_INET and AF_INET6 that are one number each: ip(7), ipv6(7), tcp(7), udp(7). Only
- * what differs from a new socket of the kind is recorded. The wire format has a few of them in
+ * Options of AF_INET and AF_INET6: ip(7), ipv6(7), tcp(7), udp(7). Only what differs from a new
+ * socket of the kind is recorded. Most are one number each; headers that go with each packet are
+ * more. The wire format has a few of them in
  * members of their own; these are filled in for its other readers, and read where ours are not.
  */
 #include "kinds/sockets/inet.h"
@@ -61,15 +62,6 @@
 #ifndef TCP_TX_DELAY
 #define TCP_TX_DELAY 37
 #endif
-#ifndef SO_PREFER_BUSY_POLL
-#define SO_PREFER_BUSY_POLL 69
-#endif
-#ifndef SO_RCVMARK
-#define SO_RCVMARK 75
-#endif
-#ifndef SO_RCVPRIORITY
-#define SO_RCVPRIORITY 82
-#endif
 #ifndef SO_TXREHASH
 #define SO_TXREHASH 74
 #endif
@@ -78,6 +70,30 @@
 #ifndef IP_NODEFRAG
 #define IP_NODEFRAG 22
 #endif
+#ifndef IPV6_2292PKTINFO
+#define IPV6_2292PKTINFO 2
+#endif
+#ifndef IPV6_2292HOPOPTS
+#define IPV6_2292HOPOPTS 3
+#endif
+#ifndef IPV6_2292DSTOPTS
+#define IPV6_2292DSTOPTS 4
+#endif
+#ifndef IPV6_2292RTHDR
+#define IPV6_2292RTHDR 5
+#endif
+#ifndef IPV6_2292HOPLIMIT
+#define IPV6_2292HOPLIMIT 8
+#endif
+#ifndef IPV6_ROUTER_ALERT_ISOLATE
+#define IPV6_ROUTER_ALERT_ISOLATE 30
+#endif
+#ifndef IPV6_TRANSPARENT
+#define IPV6_TRANSPARENT 75
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
 #ifndef IPV6_HDRINCL
 #define IPV6_HDRINCL 36
 #endif
@@ -85,6 +101,7 @@
 #define SOL_RAW 255
 #endif
 enum { UDPLITE_SEND_CSCOV = 10, UDPLITE_RECV_CSCOV = 11 };
+enum { LEAST_SEGMENT = 88 }; /* TCP_MIN_MSS */
 
 enum {
 	FOR_V4 = 1,
@@ -121,11 +138,10 @@ static const struct option_row {
 	  false },
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, "IP_MULTICAST_LOOP", FOR_V4 | FOR_V6 | FOR_DATAGRAMS,
 	  false },
-	{ IPPROTO_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", FOR_V4 | FOR_V6 | FOR_DATAGRAMS,
-	  false },
+	{ IPPROTO_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, "IPV6_MULTICAST_HOPS", FOR_V6 | FOR_DATAGRAMS, false },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "IPV6_MULTICAST_LOOP", FOR_V6 | FOR_DATAGRAMS, false },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "IPV6_MULTICAST_LOOP", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_TCLASS, "IPV6_TCLASS", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO", FOR_V6, false },
 	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT", FOR_V6, false },
@@ -149,7 +165,7 @@ static const struct option_row {
 	{ IPPROTO_IP, IP_RETOPTS, "IP_RETOPTS", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_PASSSEC, "IP_PASSSEC", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_UNICAST_IF, "IP_UNICAST_IF", FOR_V4 | FOR_V6, false },
-	{ IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
+	{ IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", FOR_V4 | FOR_V6 | FOR_DATAGRAMS, false },
 	{ IPPROTO_IP, IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_MULTICAST_IF, "IP_MULTICAST_IF", FOR_V4 | FOR_V6 | FOR_DATAGRAMS, false },
@@ -182,18 +198,19 @@ static const struct option_row {
 	  false },
 	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, "UDP_NO_CHECK6_RX", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE,
 	  false },
-	{ IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP", FOR_V4 | FOR_V6 | FOR_UDP, false },
-	{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_PREFER_BUSY_POLL, "SO_PREFER_BUSY_POLL", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_RCVMARK, "SO_RCVMARK", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_WIFI_STATUS, "SO_WIFI_STATUS", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_NOFCS, "SO_NOFCS", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_DEBUG, "SO_DEBUG", FOR_V4 | FOR_V6, false },
-	{ SOL_SOCKET, SO_RCVPRIORITY, "SO_RCVPRIORITY", FOR_V4 | FOR_V6, false },
+	{ IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
 	{ SOL_SOCKET, SO_TXREHASH, "SO_TXREHASH", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_IPV6, IPV6_2292PKTINFO, "IPV6_2292PKTINFO", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_2292HOPOPTS, "IPV6_2292HOPOPTS", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_2292DSTOPTS, "IPV6_2292DSTOPTS", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_2292RTHDR, "IPV6_2292RTHDR", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_2292HOPLIMIT, "IPV6_2292HOPLIMIT", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_ROUTER_ALERT_ISOLATE, "IPV6_ROUTER_ALERT_ISOLATE", FOR_V6, false },
+	{ IPPROTO_IPV6, IPV6_TRANSPARENT, "IPV6_TRANSPARENT", FOR_V6 | FOR_RAW, true },
+	{ IPPROTO_IPV6, IPV6_FREEBIND, "IPV6_FREEBIND", FOR_V6 | FOR_RAW, true },
+	{ IPPROTO_IP, IP_ROUTER_ALERT, "IP_ROUTER_ALERT", FOR_V4 | FOR_RAW, false },
+	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_MAXSEG, "TCP_MAXSEG", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_IP, IP_HDRINCL, "IP_HDRINCL", FOR_V4 | FOR_RAW, false },
 	{ IPPROTO_IP, IP_NODEFRAG, "IP_NODEFRAG", FOR_V4 | FOR_RAW, false },
 	{ IPPROTO_IPV6, IPV6_HDRINCL, "IPV6_HDRINCL", FOR_V6 | FOR_RAW, false },
@@ -203,8 +220,8 @@ static const struct option_row {
 	{ IPPROTO_UDPLITE, UDPLITE_RECV_CSCOV, "UDPLITE_RECV_CSCOV", FOR_V4 | FOR_V6 | FOR_LITE,
 	  false },
 	{ IPPROTO_UDP, UDP_CORK, "UDP_CORK", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
-	{ IPPROTO_UDP, UDP_GRO, "UDP_GRO", FOR_V4 | FOR_V6 | FOR_UDP, false },
-	{ IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", FOR_V4 | FOR_V6 | FOR_UDP, false },
+	{ IPPROTO_UDP, UDP_GRO, "UDP_GRO", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
+	{ IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE, false },
 };
 
 static const struct option_row *row_of(uint32_t level, uint32_t option)
@@ -228,6 +245,25 @@ static bool is_for(const struct option_row *row, const InetSkEntry *sk)
 {
 	return (row->use & (sk->family == AF_INET6 ? FOR_V6 : FOR_V4)) &&
 	       (!(row->use & FOR_PROTOCOLS) || (row->use & protocol_of(sk)));
+}
+
+static const struct header_row {
+	int level, option;
+	const char *name;
+} headers[] = {
+	{ IPPROTO_IP, IP_OPTIONS, "IP_OPTIONS" },
+	{ IPPROTO_IPV6, IPV6_HOPOPTS, "IPV6_HOPOPTS" },
+	{ IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, "IPV6_RTHDRDSTOPTS" },
+	{ IPPROTO_IPV6, IPV6_RTHDR, "IPV6_RTHDR" },
+	{ IPPROTO_IPV6, IPV6_DSTOPTS, "IPV6_DSTOPTS" },
+};
+enum { N_HEADERS = sizeof headers / sizeof *headers, MOST_HEADER = 2048 };
+
+/* IP_OPTIONS of AF_INET6 sockets are those of what comes over IPv4; raw ones have none. */
+static bool header_is_for(const struct header_row *row, const InetSkEntry *sk)
+{
+	return sk->family == AF_INET6 ? row->level == IPPROTO_IPV6 || sk->type != SOCK_RAW
+				      : row->level == IPPROTO_IP;
 }
 
 static int get(int fd, const struct option_row *row, int *ret)
@@ -302,11 +338,16 @@ static int collect_congestion(struct snapshot *snapshot, int fd, int fresh, Inet
 	return 0;
 }
 
-/* What has been used up by the connection, and can be set before it only. */
+/*
+ * What has been used up by the connection, and can be set before it only; of one that is there,
+ * TCP_MAXSEG is what the kernel has found out.
+ */
 static bool is_over(const struct option_row *row, const InetSkEntry *sk)
 {
-	return row->level == IPPROTO_TCP && row->option == TCP_FASTOPEN_CONNECT &&
-	       sk->state != TCP_CLOSE;
+	if (row->level != IPPROTO_TCP)
+		return false;
+	return (row->option == TCP_FASTOPEN_CONNECT && sk->state != TCP_CLOSE) ||
+	       (row->option == TCP_MAXSEG && inet_is_stream(sk));
 }
 
 /* Something between the connection and its program, as TLS of the kernel: its keys are not told. */
@@ -321,6 +362,34 @@ static int refuse_upper_layer(int fd, const char *what, struct error *err)
 		return 0;
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s has an upper layer of the kernel (TCP_ULP %s)",
 		    what, name);
+}
+
+static int collect_headers(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
+			   struct error *err)
+{
+	uint8_t bytes[MOST_HEADER];
+
+	for (size_t i = 0; i < N_HEADERS; i++) {
+		socklen_t length = sizeof bytes;
+		if (!header_is_for(&headers[i], sk))
+			continue;
+		if (getsockopt(fd, headers[i].level, headers[i].option, bytes, &length) < 0) {
+			if (is_missing())
+				continue;
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what,
+					  headers[i].name);
+		}
+		if (!length)
+			continue;
+		InetHeaderEntry *entry = snapshot_new(snapshot, INET_HEADER_ENTRY, InetHeaderEntry);
+		entry->level = (uint32_t)headers[i].level;
+		entry->option = (uint32_t)headers[i].option;
+		entry->value.data = arena_copy(snapshot->arena, bytes, length);
+		entry->value.len = length;
+		sk->headers = arena_grow(snapshot->arena, sk->headers, sk->n_headers, sizeof entry);
+		sk->headers[sk->n_headers++] = entry;
+	}
+	return 0;
 }
 
 int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
@@ -348,16 +417,43 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 		if (known < 0 && !is_missing())
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot tell what %s usually is", what, rows[i].name);
+		/* Less than anybody can set is what options of IP leave. */
+		if (rows[i].level == IPPROTO_TCP && rows[i].option == TCP_MAXSEG &&
+		    now < LEAST_SEGMENT)
+			continue;
 		if (known < 0 || now != usual)
 			add_option(snapshot, sk, &rows[i], now);
 	}
 	fill_common_members(snapshot, sk);
+	if (collect_headers(snapshot, fd, sk, what, err))
+		return -1;
 	if (inet_is_tcp(sk) && collect_congestion(snapshot, fd, fresh, sk) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_CONGESTION", what);
 	return 0;
 }
 
 /* ---- Restore ---- */
+
+static const struct header_row *header_of(const InetHeaderEntry *entry)
+{
+	for (size_t i = 0; i < N_HEADERS; i++)
+		if (headers[i].level == (int)entry->level &&
+		    headers[i].option == (int)entry->option)
+			return &headers[i];
+	return NULL;
+}
+
+static int apply_headers(const InetSkEntry *sk, int fd, struct error *err)
+{
+	for (size_t i = 0; i < sk->n_headers; i++) {
+		const InetHeaderEntry *entry = sk->headers[i];
+		if (setsockopt(fd, (int)entry->level, (int)entry->option, entry->value.data,
+			       (socklen_t)entry->value.len) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot set %s",
+					  sk->id, header_of(entry)->name);
+	}
+	return 0;
+}
 
 int inet_options_check(const InetSkEntry *sk, struct error *err)
 {
@@ -368,6 +464,11 @@ int inet_options_check(const InetSkEntry *sk, struct error *err)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "socket %u: unknown option %u at level %u", sk->id,
 				    sk->options[i]->option, sk->options[i]->level);
+	}
+	for (size_t i = 0; i < sk->n_headers; i++) {
+		const struct header_row *row = header_of(sk->headers[i]);
+		if (!row || !header_is_for(row, sk) || sk->headers[i]->value.len > MOST_HEADER)
+			return fail(err, ERR_IMAGE_INVALID, "socket %u: unknown headers", sk->id);
 	}
 	return 0;
 }
@@ -417,5 +518,7 @@ int inet_options_apply(const InetSkEntry *sk, int fd, bool before_bind, struct e
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "socket %u: cannot set TCP_CONGESTION %s", sk->id,
 				  sk->congestion);
+	if (!before_bind && apply_headers(sk, fd, err))
+		return -1;
 	return sk->n_options ? 0 : apply_common_members(sk, fd, before_bind, err);
 }

@@ -22,6 +22,18 @@
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
 #endif
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+#ifndef SO_RESERVE_MEM
+#define SO_RESERVE_MEM 73
+#endif
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef SO_RCVPRIORITY
+#define SO_RCVPRIORITY 82
+#endif
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
@@ -55,6 +67,32 @@ static const struct number_row {
 #undef FLAG
 #undef NUMBER
 };
+
+/*
+ * Others, that the wire format has no member for, with the value that a new socket has. Those that
+ * are new variants of others come after them: they say in which form times are told.
+ */
+static const struct other_row {
+	int option;
+	const char *name;
+	int usual;
+} others[] = {
+	{ SO_TIMESTAMPING_OLD, "SO_TIMESTAMPING", 0 },
+	{ SO_TIMESTAMP_NEW, "SO_TIMESTAMP_NEW", 0 },
+	{ SO_TIMESTAMPNS_NEW, "SO_TIMESTAMPNS_NEW", 0 },
+	{ SO_TIMESTAMPING_NEW, "SO_TIMESTAMPING_NEW", 0 },
+	{ SO_ZEROCOPY, "SO_ZEROCOPY", 0 },
+	{ SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", -1 },
+	{ SO_PREFER_BUSY_POLL, "SO_PREFER_BUSY_POLL", 0 },
+	{ SO_RCVMARK, "SO_RCVMARK", 0 },
+	{ SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", 0 },
+	{ SO_WIFI_STATUS, "SO_WIFI_STATUS", 0 },
+	{ SO_NOFCS, "SO_NOFCS", 0 },
+	{ SO_DEBUG, "SO_DEBUG", 0 },
+	{ SO_RCVPRIORITY, "SO_RCVPRIORITY", 0 },
+	{ SO_RESERVE_MEM, "SO_RESERVE_MEM", 0 },
+};
+enum { N_OTHERS = sizeof others / sizeof *others };
 
 static int get_number(int fd, int option, int *ret)
 {
@@ -100,6 +138,26 @@ static int collect_numbers(SkOptsEntry *options, int fd, const char *what, struc
 			*(protobuf_c_boolean *)(base + row->value) = value != 0;
 		else
 			*(uint32_t *)(base + row->value) = (uint32_t)value;
+	}
+	return 0;
+}
+
+static int collect_others(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
+			  struct error *err)
+{
+	for (size_t i = 0; i < N_OTHERS; i++) {
+		int value, has = get_if_known(fd, others[i].option, &value);
+		if (has < 0)
+			return fail_read(what, others[i].name, err);
+		if (!has || value == others[i].usual)
+			continue;
+		InetOptionEntry *entry = snapshot_new(snapshot, INET_OPTION_ENTRY, InetOptionEntry);
+		entry->level = SOL_SOCKET;
+		entry->option = (uint32_t)others[i].option;
+		entry->value = value;
+		options->others = arena_grow(snapshot->arena, options->others, options->n_others,
+					     sizeof entry);
+		options->others[options->n_others++] = entry;
 	}
 	return 0;
 }
@@ -211,10 +269,19 @@ SkOptsEntry *socket_options_collect(struct snapshot *snapshot, int fd, const cha
 
 	if (collect_buffers(options, fd, what, err) || collect_times(options, fd, what, err) ||
 	    collect_numbers(options, fd, what, err) ||
+	    collect_others(options, snapshot, fd, what, err) ||
 	    collect_rest(options, snapshot, fd, what, err) ||
 	    collect_filter(options, snapshot, fd, what, err))
 		return NULL;
 	return options;
+}
+
+static const struct other_row *other_of(uint32_t option)
+{
+	for (size_t i = 0; i < N_OTHERS; i++)
+		if (others[i].option == (int)option)
+			return &others[i];
+	return NULL;
 }
 
 int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct error *err)
@@ -225,6 +292,12 @@ int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct er
 	    options->n_so_filter > BPF_MAXINSNS ||
 	    (options->so_bound_dev && strlen(options->so_bound_dev) >= IFNAMSIZ))
 		return fail(err, ERR_IMAGE_INVALID, "file %u: options that no socket has", file_id);
+	for (size_t i = 0; i < options->n_others; i++)
+		if (options->others[i]->level != SOL_SOCKET ||
+		    !other_of(options->others[i]->option))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "file %u: unknown option %u of a socket", file_id,
+				    options->others[i]->option);
 	return 0;
 }
 
@@ -236,6 +309,21 @@ static int set_option(int fd, int option, const void *value, socklen_t length, c
 	if (setsockopt(fd, SOL_SOCKET, option, value, length) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot set %s", file_id,
 				  name);
+	return 0;
+}
+
+static int apply_others(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
+{
+	for (size_t i = 0; i < options->n_others; i++) {
+		const InetOptionEntry *entry = options->others[i];
+		int now;
+		/* One that says the form of times may have come with another. */
+		if (get_number(fd, (int)entry->option, &now) == 0 && now == entry->value)
+			continue;
+		if (set_option(fd, (int)entry->option, &entry->value, sizeof entry->value,
+			       other_of(entry->option)->name, file_id, err))
+			return -1;
+	}
 	return 0;
 }
 
@@ -346,7 +434,8 @@ int socket_options_apply(const SkOptsEntry *options, int fd, uint32_t file_id, s
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		if (apply_number(options, &numbers[i], fd, file_id, err))
 			return -1;
-	if (apply_buffers(options, fd, file_id, err) || apply_times(options, fd, file_id, err))
+	if (apply_others(options, fd, file_id, err) || apply_buffers(options, fd, file_id, err) ||
+	    apply_times(options, fd, file_id, err))
 		return -1;
 	return apply_rest(options, fd, file_id, err);
 }

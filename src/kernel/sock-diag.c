@@ -12,6 +12,7 @@
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -220,5 +221,116 @@ int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct er
 	if (answer.header.nlmsg_type != NLMSG_ERROR || error->error != -ENOENT)
 		return fail(err, ERR_KERNEL_REFUSED, "the kernel does not tell of a TCP socket");
 	*ret_held = !is_local(tuple);
+	return 0;
+}
+
+/* ---- TCP connections that nobody has accepted ---- */
+
+static int ask_for_port(int fd, uint32_t family, uint32_t port)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 request;
+	} message = {
+		.header = { .nlmsg_len = sizeof message,
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.request = { .sdiag_family = (uint8_t)family,
+			     .sdiag_protocol = IPPROTO_TCP,
+			     .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+			     .idiag_states = 1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT,
+			     .id = { .idiag_sport = htons((uint16_t)port),
+				     .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } },
+	};
+
+	return send(fd, &message, sizeof message, 0) == (ssize_t)sizeof message ? 0 : -1;
+}
+
+static uint32_t age_of(const struct nlmsghdr *header)
+{
+	const struct inet_diag_msg *message = NLMSG_DATA(header);
+	int left = (int)(header->nlmsg_len - NLMSG_LENGTH(sizeof *message));
+	struct tcp_info info = { 0 };
+
+	for (const struct rtattr *at = (const struct rtattr *)(message + 1); RTA_OK(at, left);
+	     at = RTA_NEXT(at, left))
+		if (at->rta_type == INET_DIAG_INFO)
+			memcpy(&info, RTA_DATA(at),
+			       RTA_PAYLOAD(at) < sizeof info ? RTA_PAYLOAD(at) : sizeof info);
+	return info.tcpi_last_data_recv;
+}
+
+static void add_waiting(const struct nlmsghdr *header, struct arena *arena,
+			struct tcp_waiting_list *list)
+{
+	const struct inet_diag_msg *message = NLMSG_DATA(header);
+	struct tcp_waiting one = {
+		.tuple = { .family = message->idiag_family,
+			   .source_port = ntohs(message->id.idiag_sport),
+			   .destination_port = ntohs(message->id.idiag_dport) },
+		.unread = message->idiag_rqueue,
+		.age = age_of(header),
+		.has_ended = message->idiag_state != TCP_ESTABLISHED,
+	};
+
+	if (message->idiag_inode)
+		return;
+	memcpy(one.tuple.source, message->id.idiag_src, sizeof one.tuple.source);
+	memcpy(one.tuple.destination, message->id.idiag_dst, sizeof one.tuple.destination);
+	list->connections =
+		arena_grow(arena, list->connections, list->count, sizeof *list->connections);
+	list->connections[list->count++] = one;
+}
+
+/* As read_messages. */
+static int read_waiting(const uint8_t *bytes, size_t length, struct arena *arena,
+			struct tcp_waiting_list *list)
+{
+	const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)bytes;
+
+	for (; NLMSG_OK(header, length); header = NLMSG_NEXT(header, length)) {
+		if (header->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (header->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *error = NLMSG_DATA(header);
+			errno = -error->error;
+			return -1;
+		}
+		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+			add_waiting(header, arena, list);
+	}
+	return 0;
+}
+
+static int compare_ages(const void *a, const void *b)
+{
+	const struct tcp_waiting *one = a, *other = b;
+
+	return one->age > other->age ? -1 : one->age < other->age;
+}
+
+int tcp_waiting_find(uint32_t family, uint32_t port, struct arena *arena,
+		     struct tcp_waiting_list *ret, struct error *err)
+{
+	enum { ROOM = 64 * 1024 };
+	struct tcp_waiting_list list = { 0 };
+	autofree uint8_t *bytes = malloc(ROOM);
+	autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (!bytes || fd < 0 || ask_for_port(fd, family, port) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot ask the kernel for TCP sockets (sock_diag)");
+	for (int done = 0; !done;) {
+		ssize_t length = recv(fd, bytes, ROOM, 0);
+		if (length < 0 && errno == EINTR)
+			continue;
+		done = length < 0 ? -1 : read_waiting(bytes, (size_t)length, arena, &list);
+		if (done < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "the kernel does not list TCP sockets (sock_diag)");
+	}
+	if (list.count)
+		qsort(list.connections, list.count, sizeof *list.connections, compare_ages);
+	*ret = list;
 	return 0;
 }

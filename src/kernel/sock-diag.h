@@ -58,4 +58,21 @@ struct inet_tuple {
  */
 int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err);
 
+/*
+ * TCP connections that nobody has accepted yet: those at a port of the network namespace of the
+ * calling thread that are made, and belong to no open file.
+ */
+struct tcp_waiting {
+	struct inet_tuple tuple; /* the source is the end that waits */
+	uint32_t unread;	 /* bytes that have come, and its end */
+	uint32_t age;		 /* in ms, since it was made or data came */
+	bool has_ended;		 /* the other end says no more */
+};
+struct tcp_waiting_list {
+	struct tcp_waiting *connections; /* the oldest first */
+	size_t count;
+};
+int tcp_waiting_find(uint32_t family, uint32_t port, struct arena *arena,
+		     struct tcp_waiting_list *ret, struct error *err);
+
 #endif

@@ -43,7 +43,8 @@ struct known_inet {
 	const struct target *target;
 	uint32_t number;
 	const char *what;
-	int net; /* its network namespace, borrowed; -1: ours */
+	int net;	  /* its network namespace, borrowed; -1: ours */
+	uint32_t waiting; /* of a listener: how many have not been accepted */
 	struct tcp_stream stream;
 };
 
@@ -104,7 +105,7 @@ static int collect_addresses(struct snapshot *snapshot, int fd, InetSkEntry *sk,
 }
 
 /* As if it had ended: what comes is the end, and nothing can be sent. */
-static void record_closed(InetSkEntry *sk)
+void inet_record_closed(InetSkEntry *sk)
 {
 	sk->state = TCP_CLOSE;
 	sk->has_shutdown = true;
@@ -135,12 +136,12 @@ static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct erro
 	if (socket_ready(fd, POLLRDHUP, &ready, what, err))
 		return -1;
 	if (ready & POLLRDHUP)
-		record_closed(sk);
+		inet_record_closed(sk);
 	return 0;
 }
 
 static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntry *sk,
-			     const char *what, struct error *err)
+			     uint32_t *ret_waiting, const char *what, struct error *err)
 {
 	struct tcp_info info = { 0 };
 	socklen_t length = sizeof info;
@@ -150,13 +151,7 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	sk->state = info.tcpi_state;
 	if (sk->state == TCP_LISTEN) {
 		sk->backlog = info.tcpi_sacked; /* tcp_get_info, net/ipv4/tcp.c */
-		if (info.tcpi_unacked && !wishes->skip_in_flight) {
-			fail(err, ERR_UNSUPPORTED_FILE,
-			     "%s has %u connections that wait to be accepted "
-			     "(--skip-in-flight leaves them out)",
-			     what, info.tcpi_unacked);
-			return fail_passing(err);
-		}
+		*ret_waiting = info.tcpi_unacked;
 		return 0;
 	}
 	if (tcp_is_connected(sk->state))
@@ -168,7 +163,7 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 		     "%s: a handshake is under way (--skip-in-flight gives it up)", what);
 		return fail_passing(err);
 	}
-	record_closed(sk);
+	inet_record_closed(sk);
 	return 0;
 }
 
@@ -177,20 +172,21 @@ struct collecting {
 	const struct open_file *file;
 	InetSkEntry *sk;
 	int fd;
+	uint32_t waiting;
 	struct error *err;
 };
 
-static int collect_state_of(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
-			    struct error *err)
+static int collect_state_of(struct collect *collect, struct collecting *it, const char *what)
 {
-	if (inet_is_tcp(sk))
-		return collect_tcp_state(fd, tcp_wishes(collect), sk, what, err);
-	return inet_is_udp(sk) ? udp_queue_collect(collect, fd, sk, what, err) : 0;
+	if (inet_is_tcp(it->sk))
+		return collect_tcp_state(it->fd, tcp_wishes(collect), it->sk, &it->waiting, what,
+					 it->err);
+	return inet_is_udp(it->sk) ? udp_queue_collect(collect, it->fd, it->sk, what, it->err) : 0;
 }
 
 static int collect_there(void *data)
 {
-	const struct collecting *it = data;
+	struct collecting *it = data;
 	struct collect *collect = it->file->target->collect;
 	struct snapshot *snapshot = collect->snapshot;
 	const char *what = it->file->what;
@@ -198,7 +194,7 @@ static int collect_there(void *data)
 
 	if (collect_identity(it->fd, sk, what, it->err) ||
 	    collect_addresses(snapshot, it->fd, sk, what, it->err) ||
-	    collect_state_of(collect, it->fd, sk, what, it->err) ||
+	    collect_state_of(collect, it, what) ||
 	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
 	    inet_raw_collect(collect, it->fd, sk, what, it->err) ||
 	    multicast_collect(collect, it->fd, sk, what, it->err))
@@ -227,7 +223,7 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	struct collect *collect = file->target->collect;
 	InetSkEntry *sk = snapshot_new(collect->snapshot, INET_SK_ENTRY, InetSkEntry);
 	autoclose int fd = socket_get(file, err);
-	struct collecting it = { file, sk, fd, err };
+	struct collecting it = { .file = file, .sk = sk, .fd = fd, .err = err };
 	struct socket_net net;
 
 	if (fd < 0 || socket_net_namespace(file, fd, &net, err))
@@ -250,7 +246,8 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 							      .target = file->target,
 							      .number = file->number,
 							      .what = file->what,
-							      .net = net.fd };
+							      .net = net.fd,
+							      .waiting = it.waiting };
 	return 0;
 }
 
@@ -309,7 +306,7 @@ static int complete_connection(struct collect *collect, struct inet_known *known
 	if (gone)
 		end->sk->has_peer_gone = end->sk->peer_gone = true;
 	else if (wishes->close)
-		record_closed(end->sk);
+		inet_record_closed(end->sk);
 	else if (wishes->established)
 		add_outsider(collect, &known->lock, end);
 	else
@@ -341,12 +338,48 @@ static int collect_streams(struct collect *collect, struct inet_known *known, st
 	return 0;
 }
 
+struct looking {
+	struct collect *collect;
+	const struct known_inet *listener;
+	InetSkEntry *const *all;
+	size_t count;
+	struct error *err;
+};
+
+static int look_who_waits(void *data)
+{
+	const struct looking *it = data;
+
+	return inet_waiting_collect(it->collect, it->listener->sk, it->listener->waiting, it->all,
+				    it->count, tcp_wishes(it->collect)->skip_in_flight,
+				    it->listener->what, it->err);
+}
+
+static int collect_waiting(struct collect *collect, const struct inet_known *known,
+			   struct error *err)
+{
+	InetSkEntry **all = arena_array(collect->arena, InetSkEntry *, known->count + 1);
+
+	for (size_t i = 0; i < known->count; i++)
+		all[i] = known->sockets[i].sk;
+	for (size_t i = 0; i < known->count; i++) {
+		const struct known_inet *listener = &known->sockets[i];
+		struct looking it = { collect, listener, all, known->count, err };
+		if (listener->waiting &&
+		    run_in_net(listener->net, look_who_waits, &it, listener->what, err))
+			return -1;
+	}
+	return 0;
+}
+
 int inet_complete(struct collect *collect, struct error *err)
 {
 	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
 
 	if (!known)
 		return 0;
+	if (collect_waiting(collect, known, err))
+		return -1;
 	struct inet_ends *all = inet_ends_new(collect->arena, known->count);
 	for (size_t i = 0; i < known->count; i++)
 		if (inet_is_stream(known->sockets[i].sk))

@@ -53,7 +53,7 @@ void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk)
 	ends->is_sorted = false;
 }
 
-bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk)
+static struct net_lock_end crossed_end(const InetSkEntry *sk)
 {
 	struct net_lock_end end, crossed;
 
@@ -63,6 +63,21 @@ bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk)
 	crossed.peer_port = end.own_port;
 	memcpy(crossed.own, end.peer, sizeof crossed.own);
 	memcpy(crossed.peer, end.own, sizeof crossed.peer);
+	return crossed;
+}
+
+bool inet_ends_meet(const InetSkEntry *one, const InetSkEntry *other)
+{
+	struct net_lock_end crossed = crossed_end(one), end;
+
+	inet_end_of(other, &end);
+	return compare(&crossed, &end) == 0;
+}
+
+bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk)
+{
+	struct net_lock_end crossed = crossed_end(sk);
+
 	if (!ends->is_sorted && ends->count)
 		qsort(ends->ends, ends->count, sizeof *ends->ends, compare);
 	ends->is_sorted = true;

@@ -10,9 +10,11 @@
  * One that is to be closed (--tcp-close) comes back as if it had ended, as does one that was
  * reset.
  *
- * Refused: handshakes under way and connections that wait to be accepted, unless they are to be
- * left out (--skip-in-flight), MPTCP, SCTP. Datagrams that wait: udp-queue.c. Raw sockets and
- * those of ICMP: inet-raw.c; packets that wait in these are lost, and warned of.
+ * Refused: handshakes under way, unless they are to be left out (--skip-in-flight), MPTCP, SCTP.
+ * Connections that wait to be accepted: inet-waiting.c, which says which of them are refused.
+ * Datagrams that wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in
+ * these are lost, and warned of. A program that chooses among sockets that share a port
+ * (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is told by no call, and does not come back.
  */
 #include "kinds/sockets/inet.h"
 
@@ -74,7 +76,7 @@ bool inet_is_udp(const InetSkEntry *sk)
 
 bool inet_is_stream(const InetSkEntry *sk)
 {
-	return inet_is_tcp(sk) && tcp_is_connected(sk->state);
+	return inet_is_tcp(sk) && tcp_is_connected(sk->state) && !sk->has_waits_at;
 }
 
 static bool inet_recognise(const struct open_file *file)
@@ -87,10 +89,12 @@ static bool inet_recognise(const struct open_file *file)
 struct inet_end {
 	const InetSkEntry *sk;
 	int fd;
-	int gone_fd;	 /* the peer of one that has none any more */
-	int net;	 /* descriptor of its network namespace; -1: ours */
-	bool is_outside; /* the other end of the connection is not in the tree */
-	bool is_closed;	 /* and it does not come back */
+	int gone_fd;			/* the peer of one that has none any more */
+	int net;			/* descriptor of its network namespace; -1: ours */
+	bool is_outside;		/* the other end of the connection is not in the tree */
+	bool is_closed;			/* and it does not come back */
+	bool is_waited_at, has_options; /* of a listener; it has them already */
+	int listener;			/* of one that waits to be accepted */
 };
 
 struct inet_world {
@@ -139,7 +143,7 @@ static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
 	    check_address(sk, err) || check_state(snapshot, sk, err) ||
 	    inet_options_check(sk, err) || inet_raw_check(sk, err) || multicast_check(sk, err) ||
-	    udp_queue_check(snapshot, sk, err))
+	    inet_waiting_check(snapshot, sk, err) || udp_queue_check(snapshot, sk, err))
 		return -1;
 	return socket_options_check(sk->opts, entry->id, err);
 }
@@ -167,7 +171,8 @@ static bool has_ended(const InetSkEntry *sk)
 /* What decides whether a bind is allowed is there before it; all options are set after it. */
 static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 {
-	int reuse_address = sk->opts->reuseaddr, reuse_port = sk->opts->so_reuseport;
+	int reuse_address = sk->opts->reuseaddr || sk->has_waits_at,
+	    reuse_port = sk->opts->so_reuseport;
 	union inet_address from;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse_address, sizeof(int)) < 0 ||
@@ -276,11 +281,80 @@ static int do_step(struct file_opener *opener, struct inet_end *end,
 	return 0;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	const struct inet_end *one = a, *other = b;
+
+	return one->sk->id < other->sk->id ? -1 : one->sk->id > other->sk->id;
+}
+
+static struct inet_end *find_id(const struct inet_world *world, uint32_t id)
+{
+	InetSkEntry sk = INET_SK_ENTRY__INIT;
+	struct inet_end wanted = { .sk = &sk };
+
+	sk.id = id;
+	return bsearch(&wanted, world->ends, world->n_ends, sizeof wanted, compare_ids);
+}
+
+/* What connects to a listener takes over some of its options. */
+static int give_options_early(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	(void)opener;
+	if (!end->is_waited_at)
+		return 0;
+	end->has_options = true;
+	return apply_options(end->sk, end->fd, err);
+}
+
+static int connect_again(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	(void)opener;
+	return inet_waiting_connect(end->sk, end->fd, end->listener, err);
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+	const struct inet_end *one = *(struct inet_end *const *)a,
+			      *other = *(struct inet_end *const *)b;
+
+	return one->sk->waits_as < other->sk->waits_as ? -1
+						       : one->sk->waits_as > other->sk->waits_as;
+}
+
+/* Those that wait to be accepted, by each listener in the order in which they did. */
+static int make_waiting(struct file_opener *opener, struct inet_world *world, struct error *err)
+{
+	struct inet_end **waiting =
+		arena_array(opener->arena, struct inet_end *, world->n_ends + 1);
+	size_t count = 0;
+
+	for (size_t i = 0; i < world->n_ends; i++) {
+		if (!world->ends[i].sk->has_waits_at)
+			continue;
+		struct inet_end *listener = find_id(world, world->ends[i].sk->waits_at);
+		listener->is_waited_at = true;
+		world->ends[i].listener = listener->fd;
+		waiting[count++] = &world->ends[i];
+	}
+	if (count)
+		qsort(waiting, count, sizeof *waiting, compare_waiting);
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (do_step(opener, &world->ends[i], give_options_early, err))
+			return -1;
+	for (size_t i = 0; i < count; i++)
+		if (do_step(opener, waiting[i], connect_again, err))
+			return -1;
+	return 0;
+}
+
 static int make_all(struct file_opener *opener, struct inet_world *world, struct error *err)
 {
 	for (size_t i = 0; i < world->n_ends; i++)
 		if (do_step(opener, &world->ends[i], make_unconnected, err))
 			return -1;
+	if (make_waiting(opener, world, err))
+		return -1;
 	for (size_t i = 0; i < world->n_ends; i++)
 		if (do_step(opener, &world->ends[i], fill_queue, err))
 			return -1;
@@ -288,13 +362,6 @@ static int make_all(struct file_opener *opener, struct inet_world *world, struct
 		if (do_step(opener, &world->ends[i], make_connection, err))
 			return -1;
 	return 0;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	const struct inet_end *one = a, *other = b;
-
-	return one->sk->id < other->sk->id ? -1 : one->sk->id > other->sk->id;
 }
 
 /* Which connections have nobody in the tree at their other end, and what becomes of them. */
@@ -341,13 +408,6 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 	return result ? NULL : world;
 }
 
-static struct inet_end *find_end(const struct inet_world *world, const FileEntry *entry)
-{
-	struct inet_end wanted = { .sk = entry->isk };
-
-	return bsearch(&wanted, world->ends, world->n_ends, sizeof wanted, compare_ids);
-}
-
 static int inet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	void **world = opener_state(opener, &inet_socket_kind);
@@ -356,7 +416,7 @@ static int inet_open(struct file_opener *opener, const FileEntry *entry, struct 
 		*world = make_world(opener, err);
 	if (!*world)
 		return -1;
-	int fd = fcntl(find_end(*world, entry)->fd, F_DUPFD_CLOEXEC, 3);
+	int fd = fcntl(find_id(*world, entry->id)->fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? fail_make(entry->isk, "open it", err) : fd;
 }
 
@@ -385,7 +445,7 @@ static int finish(struct file_opener *opener, struct inet_end *end, struct error
 		return fail_make(sk, "close its half of the connection", err);
 	if (sk->peer_gone && shutdown(end->gone_fd, SHUT_RDWR) < 0)
 		return fail_make(sk, "close its peer", err);
-	return apply_options(sk, end->fd, err);
+	return end->has_options ? 0 : apply_options(sk, end->fd, err);
 }
 
 /* All connections at once: what one side says next, the other has to be ready for. */

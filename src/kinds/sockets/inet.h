@@ -36,6 +36,16 @@ int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const cha
 int inet_raw_check(const InetSkEntry *sk, struct error *err);
 int inet_raw_apply(const InetSkEntry *sk, int fd, struct error *err);
 
+/*
+ * inet-waiting.c: connections that wait to be accepted. `all` are the sockets of the tree; the
+ * caller is in the network namespace of the listener.
+ */
+int inet_waiting_collect(struct collect *collect, const InetSkEntry *listener, uint32_t expected,
+			 InetSkEntry *const *all, size_t count, bool skip, const char *what,
+			 struct error *err);
+int inet_waiting_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
+int inet_waiting_connect(const InetSkEntry *sk, int fd, int listener, struct error *err);
+
 /* udp-queue.c: what waits to be received. */
 int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
 		      struct error *err);
@@ -47,6 +57,7 @@ struct inet_ends;
 struct inet_ends *inet_ends_new(struct arena *arena, size_t room);
 void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk);
 bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk);
+bool inet_ends_meet(const InetSkEntry *one, const InetSkEntry *other);
 void inet_end_of(const InetSkEntry *sk, struct net_lock_end *ret);
 
 /* tcp-lock.c: connections with the outside, and the lock of the network for them. */
@@ -125,11 +136,12 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 int inet_complete(struct collect *collect, struct error *err);
 int inet_before_end(struct collect *collect, struct error *err);
 void inet_done(struct collect *collect);
+void inet_record_closed(InetSkEntry *sk); /* as if it had ended */
 
 /* inet.c */
 bool inet_is_tcp(const InetSkEntry *sk);
 bool inet_is_udp(const InetSkEntry *sk);    /* UDP-Lite, too */
-bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection */
+bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection that was accepted */
 socklen_t inet_source(const InetSkEntry *sk, union inet_address *ret);
 socklen_t inet_destination(const InetSkEntry *sk, union inet_address *ret);
 

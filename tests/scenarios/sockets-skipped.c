@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: sockets-skipped
- * promise: with --skip-in-flight a connection that waits to be accepted is left out, whatever it has
- *	received: who connected sees its end, and the listener goes on
+ * promise: with --skip-in-flight a connection that waits to be accepted is left out, whatever it
+ *	has received: who connected sees its end, and the listener goes on
  * flavours: flat three user
  * options: --skip-in-flight
  */

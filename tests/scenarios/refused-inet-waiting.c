@@ -4,6 +4,7 @@
  * promise: a connection that waits to be accepted and has received something is refused by name,
  *	and goes on working
  * flavours: flat three user
+ * needs: initial-user-namespace
  * options: --timeout 1
  * refused: unsupported-file
  */

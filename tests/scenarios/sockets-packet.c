@@ -4,6 +4,7 @@
  * promise: packet sockets keep protocol, interface, options, filter, memberships and fanout group,
  *	and receive
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -4,6 +4,7 @@
  * promise: raw sockets, those of ping and of UDP-Lite keep protocol, addresses, peers, options,
  *	filters and groups, and work
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -4,6 +4,7 @@
  * promise: with --skip-in-flight a connection that waits to be accepted is left out, whatever it
  *	has received: who connected sees its end, and the listener goes on
  * flavours: flat three user
+ * needs: initial-user-namespace
  * options: --skip-in-flight
  */
 #include "scenario.h"

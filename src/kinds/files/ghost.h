@@ -18,6 +18,9 @@ static inline const GhostFileEntry *ghost_entry(const struct record *ghost)
 
 int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
 
+/* Is there room for it, and for all those that were looked at before, where it is to be made? */
+int ghost_verify(struct file_opener *opener, const FileEntry *entry, struct error *err);
+
 /* Opens the description of an entry with a ghost, with its flags, at position 0. */
 int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error *err);
 

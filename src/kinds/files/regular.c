@@ -359,10 +359,11 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 
 	if (reg->ext || externals_fd(opener->externals, reg->name) >= 0)
 		return given_verify(opener, reg, err);
+	if (ghost_of(opener->snapshot, entry))
+		return ghost_verify(opener, entry, err);
 	/* What lies in a namespace of the tree is looked at when that is made. */
-	if (ghost_of(opener->snapshot, entry) || linked_of(opener->snapshot, entry) ||
-	    gone_process_is(opener->snapshot, entry) || process_file_is(reg) ||
-	    regular_is_inside(opener->snapshot, reg))
+	if (linked_of(opener->snapshot, entry) || gone_process_is(opener->snapshot, entry) ||
+	    process_file_is(reg) || regular_is_inside(opener->snapshot, reg))
 		return 0;
 	autoclose int fd = find_named(opener, reg, &found, err);
 	return fd < 0 ? -1 : 0;

@@ -8,6 +8,7 @@
 
 #include "collect/collect.h"
 #include "kernel/deputy.h"
+#include "kernel/end-child.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* In shared memory. */
@@ -100,9 +100,7 @@ void peek_done(struct collect *collect)
 
 	if (!keeper || keeper->pid <= 0)
 		return;
-	kill(keeper->pid, SIGKILL);
-	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	end_child(keeper->pid);
 	keeper->pid = 0;
 	deputy_memory_free(keeper->peeking, sizeof *keeper->peeking);
 	keeper->peeking = NULL;

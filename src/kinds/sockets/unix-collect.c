@@ -259,13 +259,17 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	    collect_name(collect, file, fd, socket, sk, err) ||
 	    (socket->state != TCP_LISTEN && unix_queue_collect(file, fd, sk, err)))
 		return -1;
+	int ended = peer > 0 ? unix_peer_has_ended(fd) : 0;
+	if (ended < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see whether its peer lives",
+				  file->what);
 	struct unix_known *all = known(collect);
 	all->ends = arena_grow(collect->arena, all->ends, all->n_ends, sizeof *all->ends);
 	all->ends[all->n_ends++] = (struct known_end){
 		.target = file->target,
 		.number = file->number,
 		.peer = peer,
-		.peer_has_ended = peer > 0 && unix_peer_has_ended(fd),
+		.peer_has_ended = ended > 0,
 		.sent = socket->send_queue,
 		.sk = sk,
 		.what = file->what,

@@ -360,10 +360,16 @@ static int bind_and_rename(struct unix_world *world, const UnixSkEntry *sk, int 
 static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
 		      struct naming *naming)
 {
-	if (unlinkat(naming->parent, naming->last, 0) < 0 && errno != ENOENT)
+	struct given_name *given = given_name_take(world, naming->parent, naming->last);
+	if (!given)
 		return -1;
-	return strcmp(naming->bound, naming->last) == 0 ? bind_in_place(world, sk, fd)
-							: bind_and_rename(world, sk, fd, naming);
+	int result = strcmp(naming->bound, naming->last) == 0
+			     ? bind_in_place(world, sk, fd)
+			     : bind_and_rename(world, sk, fd, naming);
+	if (result == 0)
+		return given_name_keep(given);
+	given_name_refuse(given);
+	return result;
 }
 
 /*

@@ -27,16 +27,22 @@
 #define SO_PEERPIDFD 77 /* 6.5 */
 #endif
 
-bool unix_peer_has_ended(int fd)
+/* Of a process that nobody can name any more: EINVAL, later ESRCH (pidfd_prepare). */
+static bool is_of_ended(int error)
+{
+	return error == ESRCH || error == EINVAL || error == ENODATA;
+}
+
+int unix_peer_has_ended(int fd)
 {
 	int pidfd = -1;
 	socklen_t length = sizeof pidfd;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0)
-		return errno != ENOPROTOOPT;
+		return errno == ENOPROTOOPT ? 0 : is_of_ended(errno) ? 1 : -1;
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
-	bool result = poll(&ended, 1, 0) > 0;
-	close(pidfd);
+	int result = poll(&ended, 1, 0);
+	cleanup_close(&pidfd);
 	return result;
 }
 

@@ -35,12 +35,21 @@ struct unix_world {
 	struct unix_end *ends; /* by ino */
 	size_t n_ends;
 	bool fills_late, connected; /* what is in queues refers to other files */
-	int hidden_root;    /* a file system that nobody sees, for names that are gone; -1 */
-	size_t n_hidden;    /* directories in it */
-	struct table tasks; /* by their number at level 0 */
-	struct unix_end **listeners; /* by type and name */
+	int hidden_root; /* a file system that nobody sees, for names that are gone; -1 */
+	size_t n_hidden; /* directories in it */
+	struct name_directory *directories; /* that names were given in */
+	struct table tasks;		    /* by their number at level 0 */
+	struct unix_end **listeners;	    /* by type and name */
 	size_t n_listeners;
 };
+
+/*
+ * unix-given-name.c: what stands there gives way; NULL with errno. Then, when the new one is there,
+ * it is kept; where there is none, what stood there comes back.
+ */
+struct given_name *given_name_take(struct unix_world *world, int directory, const char *name);
+int given_name_keep(struct given_name *given);
+void given_name_refuse(struct given_name *given);
 
 /* A call of which the kernel remembers who made it. */
 enum unix_call { UNIX_CALL_PAIR, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT, UNIX_CALL_SEND };
@@ -68,7 +77,8 @@ struct unix_absent {
 	uint32_t number;
 	int offset; /* in the queue, of a message whose sender is meant; -1: the peer is */
 };
-bool unix_peer_has_ended(int fd); /* false also where the kernel does not tell */
+/* 1 or 0, which it is also where the kernel does not tell; -1 with errno. */
+int unix_peer_has_ended(int fd);
 int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
 		     struct error *err);
 

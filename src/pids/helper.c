@@ -32,6 +32,7 @@
  * below RESERVED_PIDS, which the counter skips when it comes round.
  */
 enum { MAX_LEVELS = 33, HIGH_NUMBER = 32767, HIGH_TRIES = 32, LOW_NUMBER = 299, LAST_NUMBER = 2 };
+enum { ATTEMPTS_TO_KILL = 100 };
 
 /* How long a helper waits for the end of the opening, and a parent for answers. */
 static const struct timespec opening_wait = { .tv_sec = 10 };
@@ -332,7 +333,8 @@ void helper_kill(struct helper *helper)
 {
 	/* Whoever reaped it for us left the number to others. */
 	if (helper->pid && waitpid(helper->pid, NULL, WNOHANG | __WALL) == 0)
-		kill(helper->pid, SIGKILL);
+		for (int i = 0; i < ATTEMPTS_TO_KILL && kill(helper->pid, SIGKILL) < 0; i++)
+			;
 	else
 		helper->pid = 0;
 }

@@ -9,6 +9,7 @@
  */
 #include "base/cleanup.h"
 #include "images/images.h"
+#include "kernel/end-child.h"
 #include "kernel/syscalls.h"
 #include "run/state.h"
 
@@ -356,9 +357,7 @@ void run_end_batch_holders(struct run *run)
 	for (size_t i = 1; run->holders && i <= run->plan->n_holders; i++) {
 		if (!run->holders[i].pid)
 			continue;
-		kill(run->holders[i].pid, SIGKILL);
-		while (waitpid(run->holders[i].pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		end_child(run->holders[i].pid);
 		close(run->holders[i].pidfd);
 	}
 	run->holders = NULL;

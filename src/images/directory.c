@@ -299,7 +299,7 @@ static int move_all(struct images_writer *writer, struct error *err)
 }
 
 /* A dump that fails at the very end leaves nothing: the manifest goes first. */
-static void take_back(struct images_writer *writer)
+void images_take_back(struct images_writer *writer)
 {
 	unlinkat(writer->dir_fd, MANIFEST_NAME, 0);
 	if (writer->has_parent)
@@ -352,7 +352,7 @@ int images_commit(struct images_writer *writer, struct error *err)
 	if (remove_earlier_dump(writer, err) || check_parent_place(writer, err))
 		return -1;
 	if (move_all(writer, err)) {
-		take_back(writer);
+		images_take_back(writer);
 		return -1;
 	}
 	return 0;

@@ -76,6 +76,8 @@ int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, st
 int images_refer_to(struct images_writer *writer, const char *path, int parent_fd,
 		    struct error *err);
 int images_commit(struct images_writer *writer, struct error *err);
+/* The dump was given up after it was committed: removes what it has written. */
+void images_take_back(struct images_writer *writer);
 
 /* dir_fd is borrowed and must stay open. The snapshot is filled and indexed, in `arena`. */
 struct images *images_open(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,

@@ -113,6 +113,8 @@ const struct option_row dump_options[] = {
 	{ 0, "track-mem", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 'R', "leave-running", OPTION_FLAG, PIPELINE_ROW(leave_running), NULL,
 	  "let the tree go on after the dump" },
+	{ 0, "verify", OPTION_FLAG, PIPELINE_ROW(verify), NULL,
+	  "read the images back, as a restore would, before the tree is ended" },
 	{ 0, "ghost-limit", OPTION_SIZE, PIPELINE_ROW(ghost_limit), "SIZE",
 	  "largest unlinked file that is put into the images (default: 1M)" },
 	{ 0, "force-lost", OPTION_TEXT, PIPELINE_ROW(force_lost), "STATE[,STATE]",

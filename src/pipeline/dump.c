@@ -88,7 +88,7 @@ static int copy_memory(struct dump *dump, struct error *err)
  * What binds a restore as a whole is seen only when all of it is planned. Rights and the kernel may
  * be others where the tree is restored; limits are taken to be those that the tree has lived with.
  */
-static int check_plan(struct dump *dump, struct error *err)
+static int check_plan(struct dump *dump, const struct snapshot *snapshot, struct error *err)
 {
 	const struct plan_options options = { .shell_job = dump->options.shell_job,
 					      .coordinator_pid = getpid(),
@@ -101,8 +101,7 @@ static int check_plan(struct dump *dump, struct error *err)
 	if (session_step(&dump->session, "planning", err) < 0)
 		return -1;
 	arena_init(&arena);
-	int result =
-		plan_make(&plan, &arena, &dump->snapshot, &dump->facts, &kinds, &options, &reason);
+	int result = plan_make(&plan, &arena, snapshot, &dump->facts, &kinds, &options, &reason);
 	arena_done(&arena);
 	if (result == 0)
 		return 0;
@@ -141,6 +140,25 @@ static int write_stats(struct dump *dump, struct error *err)
 	return session_write_stats(&dump->session, STATISTICS_NAME, &stats, err);
 }
 
+/*
+ * --verify: what a restore does with images before it makes anything. The host's files are the
+ * tree's own still, and need no look.
+ */
+static int verify_images(struct dump *dump, struct error *err)
+{
+	struct arena arena;
+	struct snapshot snapshot;
+
+	if (session_step(&dump->session, "reading the images back", err) < 0)
+		return -1;
+	arena_init(&arena);
+	struct images *images = images_open(dump->session.images_fd, &arena, &snapshot, err);
+	int result = images ? check_plan(dump, &snapshot, err) : -1;
+	images_free(images);
+	arena_done(&arena);
+	return result;
+}
+
 /* A tree that goes on need not wait for the disk. */
 static int write_images(struct dump *dump, struct error *err)
 {
@@ -154,9 +172,14 @@ static int write_images(struct dump *dump, struct error *err)
 		collect_release(&dump->collect);
 		dump->stopped = false;
 	}
-	if (session_step(&dump->session, "syncing images", err) < 0)
+	if (session_step(&dump->session, "syncing images", err) < 0 ||
+	    images_commit(writer, err) < 0)
 		return -1;
-	return images_commit(writer, err);
+	if (dump->asked->verify && verify_images(dump, err) < 0) {
+		images_take_back(writer);
+		return fail_while(err, "reading the images back");
+	}
+	return 0;
 }
 
 /* The images are complete: from here on the tree is let go of, whatever happens. */
@@ -285,7 +308,7 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (copy_memory(dump, err) < 0)
 		return -1;
-	if (check_plan(dump, err) < 0)
+	if (check_plan(dump, &dump->snapshot, err) < 0)
 		return -1;
 	if (write_images(dump, err) < 0)
 		return -1;

@@ -86,6 +86,7 @@ struct pipeline_options {
 	pid_t pid;
 	const char *prev_images_dir; /* of an earlier dump, as seen from images_dir; NULL: none */
 	bool leave_running;
+	bool verify; /* the images are read back before the tree is let go of */
 	const char *cgroup_props, *cgroup_props_file;
 	bool cgroup_props_ignore_default;
 	struct texts cgroup_dump_controller;

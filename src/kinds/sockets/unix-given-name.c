@@ -111,9 +111,10 @@ int given_name_keep(struct given_name *given)
 	struct stat made;
 
 	if (given->aside) {
-		/* The new one is there: nothing is to come back. */
+		if (unlinkat(given->directory, given->aside, 0) < 0)
+			return -1;
 		undo_drop(&given->undo);
-		return unlinkat(given->directory, given->aside, 0);
+		return 0;
 	}
 	if (fstatat(given->directory, given->name, &made, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;

@@ -36,6 +36,7 @@ struct dump {
 	bool network_locked; /* told so */
 	bool stopped;	     /* the tree is in our hands */
 	struct timespec started, frozen, copied;
+	struct timespec released; /* zero: it is stopped still */
 };
 
 static uint64_t microseconds(const struct timespec *from, const struct timespec *to)
@@ -122,7 +123,8 @@ static int write_stats(struct dump *dump, struct error *err)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	entry.freezing_time = (uint32_t)microseconds(&dump->started, &dump->frozen);
-	entry.frozen_time = (uint32_t)microseconds(&dump->frozen, &now);
+	entry.frozen_time = (uint32_t)microseconds(&dump->frozen,
+						   dump->released.tv_sec ? &dump->released : &now);
 	entry.memdump_time = (uint32_t)microseconds(&dump->frozen, &dump->copied);
 	entry.memwrite_time = (uint32_t)microseconds(&dump->copied, &now);
 	entry.pages_scanned = dump->collect.pages_scanned;
@@ -159,19 +161,21 @@ static int verify_images(struct dump *dump, struct error *err)
 	return result;
 }
 
-/* A tree that goes on need not wait for the disk. */
+/* All of it is known: a tree that goes on waits neither for the writing nor for the disk. */
 static int write_images(struct dump *dump, struct error *err)
 {
 	struct images_writer *writer = dump->collect.images;
 
 	if (session_step(&dump->session, "writing images", err) < 0 ||
-	    collect_look_again(&dump->collect, err) < 0 ||
-	    images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err) < 0)
+	    collect_look_again(&dump->collect, err) < 0)
 		return -1;
 	if (dump->asked->leave_running) {
 		collect_release(&dump->collect);
 		dump->stopped = false;
+		clock_gettime(CLOCK_MONOTONIC, &dump->released);
 	}
+	if (images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err) < 0)
+		return -1;
 	if (session_step(&dump->session, "syncing images", err) < 0 ||
 	    images_commit(writer, err) < 0)
 		return -1;

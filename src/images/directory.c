@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -243,6 +244,15 @@ static int stage_manifest(struct images_writer *writer, struct error *err)
 	return 0;
 }
 
+/* What else stands there, of whomever, is no dump of ours any more. */
+static bool has_parent_link(const struct images_writer *writer)
+{
+	struct stat status;
+
+	return fstatat(writer->dir_fd, PARENT_LINK, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISLNK(status.st_mode);
+}
+
 /*
  * The manifest of an earlier dump goes first, so that at no moment it vouches for a mixture; then
  * the files that it lists. Files that no manifest lists are not ours to remove.
@@ -261,7 +271,7 @@ static int remove_earlier_dump(struct images_writer *writer, struct error *err)
 	if (manifest_parse(&earlier, &writer->arena, bytes, (size_t)size, &ignored))
 		return 0;
 	for (size_t i = 0; i < earlier.n_lines; i++) {
-		if (strcmp(earlier.lines[i].name, PARENT_SUM) == 0 &&
+		if (strcmp(earlier.lines[i].name, PARENT_SUM) == 0 && has_parent_link(writer) &&
 		    unlinkat(writer->dir_fd, PARENT_LINK, 0) && errno != ENOENT)
 			return fail_errno(err, ERR_IO, "cannot remove the earlier %s", PARENT_LINK);
 		if (unlinkat(writer->dir_fd, earlier.lines[i].name, 0) && errno != ENOENT)
@@ -324,14 +334,10 @@ int images_refer_to(struct images_writer *writer, const char *path, int parent_f
 	return 0;
 }
 
-/* What is there, of whomever, is no dump of ours any more. */
 static int check_parent_place(const struct images_writer *writer, struct error *err)
 {
-	struct stat status;
-
-	if (!writer->has_parent ||
-	    fstatat(writer->dir_fd, PARENT_LINK, &status, AT_SYMLINK_NOFOLLOW) ||
-	    S_ISLNK(status.st_mode))
+	if (!writer->has_parent || has_parent_link(writer) ||
+	    (faccessat(writer->dir_fd, PARENT_LINK, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT))
 		return 0;
 	return fail(err, ERR_NOT_A_REGULAR_FILE, "%s in the images directory is no link",
 		    PARENT_LINK);
@@ -349,7 +355,7 @@ int images_commit(struct images_writer *writer, struct error *err)
 		if (foreign_can_replace(writer->dir_fd, writer->manifest.lines[i].name, "an image",
 					err))
 			return -1;
-	if (remove_earlier_dump(writer, err) || check_parent_place(writer, err))
+	if (check_parent_place(writer, err) || remove_earlier_dump(writer, err))
 		return -1;
 	if (move_all(writer, err)) {
 		images_take_back(writer);

@@ -337,30 +337,35 @@ static bool probe_uffd_move(void)
 	return fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & FEATURE_UFFD_MOVE);
 }
 
-static bool kernel_is_at_least(unsigned major, unsigned minor)
+static bool is_at_least(const struct utsname *kernel, unsigned major, unsigned minor)
 {
-	struct utsname name;
 	unsigned this_major = 0, this_minor = 0;
 
-	if (uname(&name) || sscanf(name.release, "%u.%u", &this_major, &this_minor) != 2)
+	if (sscanf(kernel->release, "%u.%u", &this_major, &this_minor) != 2)
 		return false;
 	return this_major > major || (this_major == major && this_minor >= minor);
 }
 
 /* The names can be listed by anybody; to follow one is the privilege. */
-static bool probe_map_files(void)
+static int probe_map_files(struct facts *facts, struct error *err)
 {
 	autoclosedir DIR *links = listing_open(AT_FDCWD, "/proc/self/map_files");
 	const char *name;
 	struct stat stat;
 
-	return listing_next(links, &name) && fstatat(dirfd(links), name, &stat, 0) == 0;
+	facts->map_files = listing_next(links, &name) && fstatat(dirfd(links), name, &stat, 0) == 0;
+	if (facts->map_files || !errno || errno == EPERM || errno == EACCES || errno == ENOENT)
+		return 0;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into /proc/self/map_files");
 }
 
-static void probe_facilities(struct facts *facts)
+static int probe_facilities(struct facts *facts, struct error *err)
 {
+	struct utsname kernel;
 	uint64_t address;
 
+	if (uname(&kernel))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the kernel's release");
 	facts->clone3_set_tid = probe_set_tid();
 	facts->pagemap_scan = probe_pagemap_scan(facts->page_size);
 	facts->timer_restore_ids =
@@ -379,12 +384,12 @@ static void probe_facilities(struct facts *facts)
 				    facts->in_initial_user_namespace &&
 				    facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
 	facts->rseq_configuration =
-		kernel_is_at_least(5, 13) && !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
-	facts->map_files = probe_map_files();
+		is_at_least(&kernel, 5, 13) && !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
 	facts->children_file = access("/proc/thread-self/children", R_OK) == 0;
 	facts->uffd_move = probe_uffd_move();
 	/* Visible only from inside another namespace, hence by version. */
-	facts->per_namespace_pid_max = kernel_is_at_least(6, 14);
+	facts->per_namespace_pid_max = is_at_least(&kernel, 6, 14);
+	return probe_map_files(facts, err);
 }
 
 static uint64_t lower_of(uint64_t one, uint64_t other)
@@ -463,6 +468,7 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	probe_core_pattern(facts, arena);
 	probe_rseq(facts);
 	probe_processor(facts);
-	probe_facilities(facts);
+	if (probe_facilities(facts, err))
+		return -1;
 	return probe_areas(facts, arena, err);
 }

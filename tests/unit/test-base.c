@@ -2,11 +2,14 @@
 /* Messages with names that come from anybody: errors, log lines, JSON. */
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/listing.h"
 #include "base/log.h"
 #include "base/obstacles.h"
 #include "base/message.h"
 #include "base/text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,6 +184,39 @@ static void json_keeps_utf8(void **state)
 	arena_done(&arena);
 }
 
+static void a_list_that_fails_has_not_come_to_its_end(void **state)
+{
+	char folder[] = "/tmp/nestor-listing-XXXXXX", path[64];
+	const char *name = NULL;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	DIR *dir = listing_open(AT_FDCWD, folder);
+	assert_non_null(dir);
+	errno = EIO;
+	assert_false(listing_next(dir, &name)); /* neither "." nor ".." */
+	assert_int_equal(errno, 0);
+	closedir(dir);
+
+	snprintf(path, sizeof path, "%s/one", folder);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	dir = listing_open(AT_FDCWD, folder);
+	assert_true(listing_next(dir, &name));
+	assert_string_equal(name, "one");
+	close(dirfd(dir));
+	assert_false(listing_next(dir, &name));
+	assert_int_equal(errno, EBADF);
+	closedir(dir);
+
+	unlink(path);
+	rmdir(folder);
+	dir = listing_open(AT_FDCWD, folder);
+	assert_false(listing_next(dir, &name));
+	assert_int_equal(errno, ENOENT);
+	assert_null(listing_of(open("/dev/null", O_RDONLY | O_CLOEXEC)));
+	assert_int_equal(errno, ENOTDIR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +227,7 @@ int main(void)
 		cmocka_unit_test(log_lines_have_any_length),
 		cmocka_unit_test(obstacles_are_counted_by_kind),
 		cmocka_unit_test(json_keeps_utf8),
+		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

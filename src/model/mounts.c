@@ -59,28 +59,6 @@ bool mount_is_on_top(const struct mount_namespace *namespace, size_t above, size
 		       0;
 }
 
-bool mount_is_above(const struct mount_namespace *namespace, size_t above, size_t below)
-{
-	const char *path = namespace->mounts[below]->mountpoint;
-	const char *other = namespace->mounts[above]->mountpoint;
-
-	return namespace->parents[above] == namespace->parents[below] && strcmp(path, other) != 0 &&
-	       path_below(path, other);
-}
-
-bool mount_is_covered(const struct mount_namespace *namespace, size_t index, const bool *stays)
-{
-	for (size_t i = index + 1; i < namespace->n_mounts; i++)
-		if (stays[i] && mount_is_on_top(namespace, i, index))
-			return true;
-	for (size_t at = index; at > 0; at = namespace->parents[at])
-		for (size_t i = at + 1; i < namespace->n_mounts; i++)
-			if (stays[i] && (mount_is_above(namespace, i, at) ||
-					 mount_is_on_top(namespace, i, namespace->parents[at])))
-				return true;
-	return false;
-}
-
 size_t mount_covering(const struct mount_namespace *namespace, size_t index, const char *path)
 {
 	size_t found = SIZE_MAX, longest = strlen(namespace->mounts[index]->mountpoint);

@@ -265,11 +265,17 @@ void mounts_move_external(const struct snapshot *snapshot, const struct external
 /* Brings the mounts of a namespace into that order; ERR_IMAGE_INVALID if they are no tree. */
 int mount_namespace_order(struct mount_namespace *namespace_, MntEntry **entries, size_t n,
 			  struct arena *arena, struct error *err);
-/* Is a mount on top of the root of its parent? Does it lie above the place of a sibling? */
+/* Is a mount on top of the root of its parent? */
 bool mount_is_on_top(const struct mount_namespace *namespace_, size_t above, size_t below);
-bool mount_is_above(const struct mount_namespace *namespace_, size_t above, size_t below);
-/* Does one of those that stay there hide it, or what it lies in? */
-bool mount_is_covered(const struct mount_namespace *namespace_, size_t index, const bool *stays);
+/*
+ * mount-covers.c: does one of those that stay hide the way to it in its parent? Does one hide it, or
+ * the way to it in any that it lies in? For many questions, from the last mount to the first: who
+ * comes after the one that is asked for stays or not for good.
+ */
+struct mount_covers *mount_covers_new(struct arena *arena,
+				      const struct mount_namespace *namespace_);
+bool mount_is_aside(const struct mount_covers *covers, size_t index, const bool *stays);
+bool mount_is_covered(struct mount_covers *covers, size_t index, const bool *stays);
 /* What is mounted on it on the way to a path, SIZE_MAX if nothing is. */
 size_t mount_covering(const struct mount_namespace *namespace_, size_t index, const char *path);
 /* What is left of a path below another one, without a slash in front; NULL: it lies elsewhere. */

@@ -59,12 +59,14 @@ static size_t index_of(const struct live_namespace *namespace, const struct moun
 static int peel(const struct live_namespace *namespace, size_t target)
 {
 	const struct mount_namespace *order = &namespace->order;
-	bool *stays = calloc(order->n_mounts, sizeof *stays);
+	struct arena arena;
 
-	for (size_t i = order->n_mounts; stays && i-- > target + 1;)
+	arena_init(&arena);
+	bool *stays = arena_array(&arena, bool, order->n_mounts);
+	for (size_t i = order->n_mounts; i-- > target + 1;)
 		stays[i] = umount2(order->mounts[i]->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0;
-	bool covered = !stays || mount_is_covered(order, target, stays);
-	free(stays);
+	bool covered = mount_is_covered(mount_covers_new(&arena, order), target, stays);
+	arena_done(&arena);
 	return covered ? -1 : 0;
 }
 

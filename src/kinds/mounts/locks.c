@@ -45,6 +45,7 @@ struct trial {
 	const struct mount_namespace *mounts;
 	struct verdict *verdicts; /* like mounts->mounts; shared */
 	bool *locked;		  /* the same, not shared */
+	struct mount_covers *covers;
 };
 
 /* EPERM is the only answer that means a lock; of any other the flag is kept locked all the same. */
@@ -91,7 +92,7 @@ static int try_all(void *data, struct error *err)
 		/* It is not in the copy, so it is never locked. */
 		if (mount_is_late(mount))
 			continue;
-		if (mount_is_covered(trial->mounts, i, trial->locked)) {
+		if (mount_is_covered(trial->covers, i, trial->locked)) {
 			*verdict =
 				(struct verdict){ true, mount->flags & ~(uint32_t)MS_UNBINDABLE };
 			trial->locked[i] = true;
@@ -134,5 +135,8 @@ int mount_locks_find(struct live_namespace *namespace, struct error *err)
 		.locked = arena_array(namespace->collect->arena, bool, namespace->order.n_mounts),
 	};
 
-	return namespace->met->owner->own ? 0 : try_in_copy(&trial, err);
+	if (namespace->met->owner->own)
+		return 0;
+	trial.covers = mount_covers_new(namespace->collect->arena, &namespace->order);
+	return try_in_copy(&trial, err);
 }

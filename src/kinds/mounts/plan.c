@@ -54,18 +54,16 @@ static struct visibility find_visible(const struct mount_namespace *namespace, s
 		.covered = arena_array(arena, bool, namespace->n_mounts),
 		.aside = arena_array(arena, bool, namespace->n_mounts),
 	};
+	bool *members = arena_array(arena, bool, namespace->n_mounts);
 
-	for (size_t i = 1; i < namespace->n_mounts; i++) {
-		size_t parent = namespace->parents[i];
-		if (!is_member(namespace, i))
-			continue;
-		if (mount_is_on_top(namespace, i, parent))
-			visibility.covered[parent] = true;
-		/* Siblings with a longer path come before it. */
-		for (size_t k = i; k-- > parent + 1;)
-			if (mount_is_above(namespace, i, k) && is_member(namespace, k))
-				visibility.aside[k] = true;
-	}
+	for (size_t i = 1; i < namespace->n_mounts; i++)
+		members[i] = is_member(namespace, i);
+	for (size_t i = 1; i < namespace->n_mounts; i++)
+		if (members[i] && mount_is_on_top(namespace, i, namespace->parents[i]))
+			visibility.covered[namespace->parents[i]] = true;
+	const struct mount_covers *covers = mount_covers_new(arena, namespace);
+	for (size_t i = 1; i < namespace->n_mounts; i++)
+		visibility.aside[i] = members[i] && mount_is_aside(covers, i, members);
 	for (size_t i = 1; i < namespace->n_mounts; i++) {
 		size_t parent = namespace->parents[i];
 		if (is_member(namespace, i) &&

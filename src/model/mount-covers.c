@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Which mounts others hide: one on top of them, or one that was mounted at a directory on the way to
- * them, in their parent or one further up. Siblings of a longer path come before those of a shorter
- * one (mounts.c), so what hides a mount comes after it.
+ * Which mounts others hide: one on top of them, or one that was mounted at a directory on the way
+ * to them, in their parent or one further up. Siblings of a longer path come before those of a
+ * shorter one (mounts.c), so what hides a mount comes after it.
  *
  * Mounts are found by their place (parent and path) in a sorted list, so that many of them take not
  * much longer for each.

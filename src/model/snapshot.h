@@ -268,9 +268,9 @@ int mount_namespace_order(struct mount_namespace *namespace_, MntEntry **entries
 /* Is a mount on top of the root of its parent? */
 bool mount_is_on_top(const struct mount_namespace *namespace_, size_t above, size_t below);
 /*
- * mount-covers.c: does one of those that stay hide the way to it in its parent? Does one hide it, or
- * the way to it in any that it lies in? For many questions, from the last mount to the first: who
- * comes after the one that is asked for stays or not for good.
+ * mount-covers.c: does one of those that stay hide the way to it in its parent? Does one hide it,
+ * or the way to it in any that it lies in? For many questions, from the last mount to the first:
+ * who comes after the one that is asked for stays or not for good.
  */
 struct mount_covers *mount_covers_new(struct arena *arena,
 				      const struct mount_namespace *namespace_);

@@ -36,6 +36,26 @@ struct mount_survey {
 
 struct mount_survey *survey_of_mounts(struct collect *collect);
 
+/* "mount /proc (proc) of pid 12"; fails with ERR_UNSUPPORTED_MOUNT. */
+const char *survey_name_mount(struct collect *collect, const struct live_namespace *namespace_,
+			      const struct mount_line *line);
+int survey_refuse(const char *what, const char *why, struct error *err);
+
+/* read.c: of a namespace, or of nestor's own (-1). */
+int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *table,
+		     struct error *err);
+
+/*
+ * bound-from.c: the mount of nestor's own namespace that a mount can be bound from (NULL: none), by
+ * which path, below how many others.
+ */
+int mount_bound_find(const struct mount_survey *survey, struct arena *arena,
+		     const struct mount_line *line, int root_fd, char **ret_path,
+		     uint32_t *ret_depth, const struct mount_line **ret, struct error *err);
+
+/* superblocks.c: of all mounts that are bound from nowhere. */
+int mount_superblocks_collect(struct collect *collect, struct error *err);
+
 /* paths.c: a path of a mount namespace, by its root directory. */
 /*
  * Does an errno say that something is not there, or not to be seen? Any other is about who asks,

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Where a mount of the tree can be bound from: a mount of nestor's own namespace that shows the
+ * same, by the path that it has there now.
+ */
+#include "kinds/mounts/survey.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* What is mounted last where a mount is, and how many there are above it. */
+static const struct mount_line *top_of(const struct mount_table *table,
+				       const struct mount_line *line, uint32_t *ret_depth)
+{
+	*ret_depth = 0;
+	for (size_t i = 0; i < table->n_lines; i++)
+		if (table->lines[i].parent_id == line->id &&
+		    strcmp(table->lines[i].mountpoint, line->mountpoint) == 0) {
+			line = &table->lines[i];
+			++*ret_depth;
+			i = SIZE_MAX;
+		}
+	return line;
+}
+
+static int fail_origin(const char *path, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot see whether %s is what is mounted",
+			  path);
+}
+
+/* 1, 0 if not; -1 if that cannot be told. */
+static int can_be_origin(const struct mount_survey *survey, struct arena *arena,
+			 const struct mount_line *own, const struct mount_line *line, int root_fd,
+			 char **ret_path, uint32_t *ret_depth, struct error *err)
+{
+	const char *below = own->device == line->device ? path_below(line->root, own->root) : NULL;
+
+	/* A bind shows the source of what it is bound from. */
+	const struct mount_kind *kind = mount_kind_of_type(line->type);
+	if (!below || (kind && kind->single && strcmp(own->source, line->source) != 0))
+		return 0;
+	const struct mount_line *top = top_of(&survey->own, own, ret_depth);
+	char *path =
+		*below ? arena_printf(arena, "%s/%s",
+				      strcmp(own->mountpoint, "/") ? own->mountpoint : "", below)
+		       : arena_string(arena, own->mountpoint);
+	*ret_path = path;
+	if (*ret_depth) {
+		autoclose int top_fd = survey_open_mount(&survey->own, top);
+		if (top_fd < 0 && !survey_is_absent(errno))
+			return fail_origin(path, err);
+		return top_fd >= 0 && !*below;
+	}
+	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		return survey_is_absent(errno) ? 0 : fail_origin(path, err);
+	if (mount_id != own->id || root_fd < 0)
+		return mount_id == own->id;
+	int same = survey_is_same(root_fd, fd);
+	return same < 0 && !survey_is_absent(errno) ? fail_origin(path, err) : same > 0;
+}
+
+/* One that is its master is better than any other. */
+int mount_bound_find(const struct mount_survey *survey, struct arena *arena,
+		     const struct mount_line *line, int root_fd, char **ret_path,
+		     uint32_t *ret_depth, const struct mount_line **ret, struct error *err)
+{
+	*ret = NULL;
+	for (int pass = line->master_id ? 0 : 1; pass < 2; pass++)
+		for (size_t i = 0; i < survey->own.n_lines; i++) {
+			const struct mount_line *own = &survey->own.lines[i];
+			if (!pass && own->shared_id != line->master_id)
+				continue;
+			int result = can_be_origin(survey, arena, own, line, root_fd, ret_path,
+						   ret_depth, err);
+			if (result > 0)
+				*ret = own;
+			if (result)
+				return result < 0 ? -1 : 0;
+		}
+	return 0;
+}

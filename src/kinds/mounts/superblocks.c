@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Superblocks that are to be made again: what its row has to say of each, once for all mounts. */
+#include "kinds/mounts/survey.h"
+
+#include "base/cleanup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int rank(const struct live_mount *mount)
+{
+	if (mount->root_fd < 0)
+		return 2;
+	return strcmp(mount->line->root, "/") == 0 && !mount->line->removed ? 0 : 1;
+}
+
+static int by_device(const void *a, const void *b)
+{
+	const struct live_mount *one = a, *other = b;
+
+	if (one->line->device != other->line->device)
+		return one->line->device < other->line->device ? -1 : 1;
+	if (rank(one) != rank(other))
+		return rank(one) < rank(other) ? -1 : 1;
+	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
+}
+
+/* As it is mounted, or as it has to be. */
+static int collect_superblock(const struct live_superblock *superblock, struct error *err)
+{
+	const struct live_mount *first = &superblock->mounts[0];
+	const struct mount_kind *kind = mount_kind_of_type(first->line->type);
+	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
+	MntEntry *entry = first->entry;
+
+	for (size_t i = 0; first->line->removed && i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].device == first->line->device)
+			return survey_refuse(
+				superblock->what,
+				"shows something that was removed from a file system of "
+				"nestor's own namespace",
+				err);
+	if (!kind &&
+	    externals_mounts_type(superblock->collect->options->externals, first->line->type))
+		kind = &plain_mount_kind;
+	superblock->collect->may_wait |= !kind;
+	if (!kind) {
+		survey_refuse(superblock->what, "is of a file system that cannot be made again",
+			      err);
+		return fail_hint(
+			err,
+			"--external mnt[%s]:NAME has it given from outside; --enable-fs %s "
+			"mounts it again, without what is in it",
+			first->line->mountpoint, first->line->type);
+	}
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->removed && !kind->removed)
+			return survey_refuse(superblock->what, "shows something that was removed",
+					     err);
+	if (strcmp(first->line->root, "/") != 0 && !kind->parts)
+		return survey_refuse(
+			superblock->what,
+			"shows a part of a file system of which the rest is not mounted", err);
+	entry->fstype = kind->fstype;
+	if (kind->owned) {
+		if (mount_owner_find(superblock, &entry->userns_id, err))
+			return -1;
+		entry->has_userns_id = entry->userns_id != 0;
+	}
+	if (kind->collect && kind->collect(superblock, entry, err))
+		return -1;
+	for (size_t i = 1; i < superblock->n_mounts; i++) {
+		MntEntry *other = superblock->mounts[i].entry;
+		other->fstype = entry->fstype;
+		other->nses = entry->nses;
+		other->has_userns_id = entry->has_userns_id;
+		other->userns_id = entry->userns_id;
+	}
+	return 0;
+}
+
+/* The mounts that are bound from nowhere, those of one superblock after each other. */
+static size_t list_mounts(struct collect *collect, struct live_mount **ret_mounts)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	struct live_mount *mounts = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		const struct live_namespace *namespace = &survey->namespaces[i];
+		for (size_t k = 0; k < namespace->table.n_lines; k++) {
+			const MntEntry *entry = namespace->entries[k];
+			if (entry->bound_path || entry->ext_mount || entry->held)
+				continue;
+			const struct mount_line *line = &namespace->table.lines[k];
+			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
+			mounts[n++] = (struct live_mount){
+				.namespace = namespace,
+				.line = line,
+				.entry = namespace->entries[k],
+				.root_fd = survey_open_mount(&namespace->table, line),
+			};
+		}
+	}
+	if (n)
+		qsort(mounts, n, sizeof *mounts, by_device);
+	*ret_mounts = mounts;
+	return n;
+}
+
+int mount_superblocks_collect(struct collect *collect, struct error *err)
+{
+	struct live_mount *mounts;
+	size_t n = list_mounts(collect, &mounts);
+	int result = 0;
+
+	for (size_t i = 0, end; i < n && !result; i = end) {
+		for (end = i + 1; end < n && mounts[end].line->device == mounts[i].line->device;)
+			end++;
+		const struct live_superblock superblock = {
+			.collect = collect,
+			.mounts = &mounts[i],
+			.n_mounts = end - i,
+			.what = survey_name_mount(collect, mounts[i].namespace, mounts[i].line),
+		};
+		result =
+			collect_superblock(&superblock, err) && collect_pass(collect, err) ? -1 : 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		cleanup_close(&mounts[i].root_fd);
+	return result;
+}

@@ -103,7 +103,7 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 			   const struct mount_line *line, MntEntry *entry, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
-	const struct live_mount mount = { namespace, line, entry, -1 };
+	const struct live_mount mount = { namespace, line, entry, true };
 	const struct mount_line *own = NULL;
 
 	for (size_t i = 0; i < survey->own.n_lines && !own; i++)

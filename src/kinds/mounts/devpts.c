@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kinds/mounts/make.h"
+#include "kinds/mounts/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,8 +42,8 @@ static int collect_removed(struct collect *collect, const struct live_mount *mou
 	MntEntry *entry = mount->entry;
 	struct stat stat;
 
-	autoclose int copy_fd = mount->root_fd < 0 ? live_mount_copy(mount) : -1;
-	int fd = mount->root_fd < 0 ? copy_fd : mount->root_fd;
+	autoclose int fd = mount->hidden ? live_mount_copy(mount)
+					 : survey_open_mount(&mount->namespace->table, mount->line);
 	if (!is_number(mount->line->root + 1) || fd < 0 || fstat(fd, &stat) ||
 	    !S_ISCHR(stat.st_mode))
 		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows something that was removed",

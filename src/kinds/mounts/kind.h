@@ -16,7 +16,7 @@ struct live_mount {
 	const struct live_namespace *namespace;
 	const struct mount_line *line;
 	MntEntry *entry;
-	int root_fd; /* O_PATH; -1 where others hide it */
+	bool hidden; /* by others */
 };
 
 /* All mounts of a superblock: those that can be seen first, and of these those with root "/". */

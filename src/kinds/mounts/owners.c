@@ -127,8 +127,12 @@ static int find_owner(const struct live_superblock *superblock, bool *allowed,
 	*ret_userns_id = 0;
 	if (user->own)
 		return 0;
-	for (size_t i = 0; i < superblock->n_mounts && copy_fd < 0; i++)
+	for (size_t i = 0; i < superblock->n_mounts && copy_fd < 0; i++) {
 		copy_fd = live_mount_copy(&superblock->mounts[i]);
+		if (copy_fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s",
+					  superblock->what);
+	}
 	if (copy_fd < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is hidden by other mounts, so its owner cannot be found out",

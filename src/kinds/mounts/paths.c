@@ -84,7 +84,7 @@ int survey_open_on_mount(const struct live_namespace *namespace, const struct mo
 			 const char *path)
 {
 	const char *below = path_below(path, line->mountpoint);
-	const struct live_mount mount = { namespace, line, NULL, -1 };
+	const struct live_mount mount = { namespace, line, NULL, true };
 	size_t covering = below ? mount_covering(&namespace->order, index_of(namespace, line), path)
 				: SIZE_MAX;
 	autoclose int root_fd =

@@ -4,12 +4,13 @@
 
 #include "base/cleanup.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int rank(const struct live_mount *mount)
 {
-	if (mount->root_fd < 0)
+	if (mount->hidden)
 		return 2;
 	return strcmp(mount->line->root, "/") == 0 && !mount->line->removed ? 0 : 1;
 }
@@ -79,8 +80,21 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 	return 0;
 }
 
+/* A descriptor of each would be more than there can be. */
+static int is_hidden(struct collect *collect, const struct live_namespace *namespace,
+		     const struct mount_line *line, struct error *err)
+{
+	autoclose int fd = survey_open_mount(&namespace->table, line);
+
+	if (fd < 0 && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s",
+				  survey_name_mount(collect, namespace, line));
+	return fd < 0;
+}
+
 /* The mounts that are bound from nowhere, those of one superblock after each other. */
-static size_t list_mounts(struct collect *collect, struct live_mount **ret_mounts)
+static int list_mounts(struct collect *collect, struct live_mount **ret_mounts, size_t *ret_n,
+		       struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	struct live_mount *mounts = NULL;
@@ -89,32 +103,31 @@ static size_t list_mounts(struct collect *collect, struct live_mount **ret_mount
 	for (size_t i = 0; i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
 		for (size_t k = 0; k < namespace->table.n_lines; k++) {
-			const MntEntry *entry = namespace->entries[k];
+			MntEntry *entry = namespace->entries[k];
+			const struct mount_line *line = &namespace->table.lines[k];
 			if (entry->bound_path || entry->ext_mount || entry->held)
 				continue;
-			const struct mount_line *line = &namespace->table.lines[k];
+			int hidden = is_hidden(collect, namespace, line, err);
+			if (hidden < 0)
+				return -1;
 			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
-			mounts[n++] = (struct live_mount){
-				.namespace = namespace,
-				.line = line,
-				.entry = namespace->entries[k],
-				.root_fd = survey_open_mount(&namespace->table, line),
-			};
+			mounts[n++] = (struct live_mount){ namespace, line, entry, hidden };
 		}
 	}
 	if (n)
 		qsort(mounts, n, sizeof *mounts, by_device);
 	*ret_mounts = mounts;
-	return n;
+	*ret_n = n;
+	return 0;
 }
 
 int mount_superblocks_collect(struct collect *collect, struct error *err)
 {
 	struct live_mount *mounts;
-	size_t n = list_mounts(collect, &mounts);
-	int result = 0;
+	size_t n;
+	int result = list_mounts(collect, &mounts, &n, err);
 
-	for (size_t i = 0, end; i < n && !result; i = end) {
+	for (size_t i = 0, end; !result && i < n; i = end) {
 		for (end = i + 1; end < n && mounts[end].line->device == mounts[i].line->device;)
 			end++;
 		const struct live_superblock superblock = {
@@ -126,7 +139,5 @@ int mount_superblocks_collect(struct collect *collect, struct error *err)
 		result =
 			collect_superblock(&superblock, err) && collect_pass(collect, err) ? -1 : 0;
 	}
-	for (size_t i = 0; i < n; i++)
-		cleanup_close(&mounts[i].root_fd);
 	return result;
 }

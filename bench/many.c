@@ -2,17 +2,21 @@
 /*
  * A tree that has many of one thing, for bench/linear:
  *
- *	bench-many WHAT COUNT	descriptors, tasks, zombies, threads, files (with names), unlinked
+ *	bench-many WHAT COUNT	descriptors, tasks, zombies, threads, files (with names), unlinked,
+ *				mounts; locks: mounts that a user namespace below has taken over
  *
  * Makes a file "ready" when it stands, and waits.
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +41,55 @@ static void make_file(long i, int remove)
 	fd = open(name, O_RDWR | O_CREAT, 0600);
 	if (fd < 0 || write(fd, name, sizeof name) != sizeof name || (remove && unlink(name) < 0))
 		exit(1);
+}
+
+/* All of one file system, so that its content does not matter. */
+static void make_mount(long i)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "m/%ld", i);
+	if (i == 0 && (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		       mkdir("m", 0755) || mount("m", "m", "tmpfs", 0, NULL)))
+		exit(1);
+	if (mkdir(name, 0755) || mount(name, name, NULL, MS_BIND, NULL))
+		exit(1);
+}
+
+static void write_map(pid_t pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	int fd = open(path, O_WRONLY);
+	if (write(fd, "0 0 1", 5) != 5)
+		exit(1);
+	close(fd);
+}
+
+/* Once all mounts are there. */
+static void take_over(void)
+{
+	int done[2];
+	char byte;
+
+	if (pipe(done))
+		exit(1);
+	pid_t pid = fork();
+	if (pid == 0) {
+		byte = unshare(CLONE_NEWUSER | CLONE_NEWNS) ? 'n' : 'y';
+		if (write(done[1], &byte, 1) != 1)
+			_exit(1);
+		close(done[0]);
+		close(done[1]);
+		wait_for_ever();
+	}
+	if (pid < 0 || read(done[0], &byte, 1) != 1 || byte != 'y')
+		exit(1);
+	write_map(pid, "uid_map");
+	write_map(pid, "gid_map");
+	close(done[0]);
+	close(done[1]);
 }
 
 static void make_child(int lives)
@@ -69,6 +122,8 @@ static void make(const char *what, long i)
 			exit(1);
 	} else if (strcmp(what, "files") == 0 || strcmp(what, "unlinked") == 0) {
 		make_file(i, what[0] == 'u');
+	} else if (strcmp(what, "mounts") == 0 || strcmp(what, "locks") == 0) {
+		make_mount(i);
 	} else {
 		make_child(strcmp(what, "tasks") == 0);
 	}
@@ -84,6 +139,8 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (long i = 0; i < atol(argv[2]); i++)
 		make(argv[1], i);
+	if (strcmp(argv[1], "locks") == 0)
+		take_over();
 	close(open("ready", O_WRONLY | O_CREAT, 0600));
 	wait_for_ever();
 }

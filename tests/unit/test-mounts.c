@@ -5,6 +5,7 @@
 #include "kernel/mountinfo.h"
 #include "kinds/mounts/archive.h"
 #include "kinds/mounts/groups.h"
+#include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
 #include "kinds/mounts/tar.h"
 #include "model/namespaces.h"
@@ -334,6 +335,87 @@ static void a_short_archive_is_refused(void **state)
 	done_folder(&to);
 }
 
+/* ---- what hides others ---- */
+
+/* As mounts.c has them: in the same parent, at a directory on the way. */
+static bool lies_over(const struct mount_namespace *namespace_, size_t over, size_t at)
+{
+	const char *path = namespace_->mounts[at]->mountpoint;
+	const char *other = namespace_->mounts[over]->mountpoint;
+
+	return mount_is_on_top(namespace_, over, namespace_->parents[at]) ||
+	       (namespace_->parents[over] == namespace_->parents[at] && strcmp(path, other) != 0 &&
+		path_below(path, other));
+}
+
+static bool is_covered(const struct mount_namespace *namespace_, size_t index, const bool *stays)
+{
+	for (size_t i = index + 1; i < namespace_->n_mounts; i++)
+		if (stays[i] && mount_is_on_top(namespace_, i, index))
+			return true;
+	for (size_t at = index; at > 0; at = namespace_->parents[at])
+		for (size_t i = at + 1; i < namespace_->n_mounts; i++)
+			if (stays[i] && lies_over(namespace_, i, at))
+				return true;
+	return false;
+}
+
+/* From the last to the first, as it is asked for; by place it is the same as by asking all. */
+static void covers_are_found_by_place(void **state)
+{
+	struct fixture *f = *state;
+	unsigned draw = 1;
+
+	for (unsigned run = 0; run < 300; run++) {
+		bool stays[16] = { false };
+		f->n = f->namespace_.n_mounts = 0;
+		add(f, 1, 900, "/", false);
+		for (uint32_t i = 2; i <= 16; i++) {
+			char path[64] = "";
+			draw = draw * 1103515245 + 12345;
+			const MntEntry *parent = f->entries[(draw >> 16) % f->n];
+			const char *above =
+				strcmp(parent->mountpoint, "/") ? parent->mountpoint : "";
+			draw = draw * 1103515245 + 12345;
+			snprintf(path, sizeof path, "%.50s%s", above,
+				 (const char *[]){ "", "/a", "/a/b", "/ab" }[(draw >> 16) % 4]);
+			add(f, i, parent->mnt_id, *path ? path : "/", false);
+		}
+		assert_int_equal(
+			mount_namespace_order(&f->namespace_, f->entries, f->n, &f->arena, &f->err),
+			0);
+		struct mount_covers *covers = mount_covers_new(&f->arena, &f->namespace_);
+		for (size_t i = f->n; i-- > 0;) {
+			bool expected = is_covered(&f->namespace_, i, stays);
+			assert_int_equal(mount_is_covered(covers, i, stays), expected);
+			draw = draw * 1103515245 + 12345;
+			stays[i] = (draw >> 16) % 2;
+		}
+	}
+}
+
+static void nothing_else_lies_below_the_root(void **state)
+{
+	struct fixture *f = *state;
+	MntEntry *root = add(f, 1, 900, "/", false);
+	MntRevealedEntry one = MNT_REVEALED_ENTRY__INIT;
+	MntRevealedEntry *list[] = { &one, &one, &one };
+
+	root->revealed = list;
+	root->n_revealed = 2;
+	one.type = "proc";
+	one.flags = MS_NOSUID;
+	assert_int_equal(mount_revealed_check(root, &f->err), 0);
+	one.flags = MS_BIND;
+	assert_int_equal(mount_revealed_check(root, &f->err), -1);
+	one.flags = 0;
+	one.type = "tmpfs";
+	assert_int_equal(mount_revealed_check(root, &f->err), -1);
+	one.type = "sysfs";
+	root->n_revealed = 3;
+	assert_int_equal(mount_revealed_check(root, &f->err), -1);
+}
+
 /* ---- two ways to read what is mounted ---- */
 
 static void read_mountinfo(struct fixture *f, struct mount_line **ret_lines, size_t *ret_n)
@@ -424,6 +506,8 @@ int main(void)
 		TEST(lines_are_read),
 		TEST(statmount_is_mountinfo),
 		TEST(hidden_ones_come_first),
+		TEST(covers_are_found_by_place),
+		TEST(nothing_else_lies_below_the_root),
 		TEST(what_is_no_tree_is_refused),
 		TEST(paths_are_plain),
 		TEST(clusters_are_copied_for_the_owner),

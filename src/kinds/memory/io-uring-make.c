@@ -339,6 +339,11 @@ static int fail_ring(const struct mapped_ring *ring, const char *what, struct er
 			  ring->entry->id, what);
 }
 
+static bool has_not_reached(const struct mapped_ring *ring, uint32_t offset, uint32_t count)
+{
+	return __atomic_load_n(word_of(ring, offset), __ATOMIC_ACQUIRE) != count;
+}
+
 /* All that is there is taken, and completed at once. */
 static int submit(const struct mapped_ring *ring, uint32_t tail, uint32_t count, struct error *err)
 {
@@ -350,8 +355,10 @@ static int submit(const struct mapped_ring *ring, uint32_t tail, uint32_t count,
 			      by_thread ? IORING_ENTER_SQ_WAKEUP : 0, NULL, 0);
 	if (result != (long)count)
 		return fail_ring(ring, "let it count", err);
-	for (int i = 0;
-	     __atomic_load_n(word_of(ring, ring->layout.cq.tail), __ATOMIC_ACQUIRE) != tail; i++) {
+	/* The kernel's thread tells that it has taken them after it tells that they are done. */
+	for (int i = 0; has_not_reached(ring, ring->layout.cq.tail, tail) ||
+			has_not_reached(ring, ring->layout.sq.head, tail);
+	     i++) {
 		if (i == THREAD_ATTEMPTS) {
 			errno = ETIMEDOUT;
 			return fail_ring(ring, "let it count", err);

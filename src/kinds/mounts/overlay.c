@@ -245,7 +245,9 @@ static void take_part(const struct mount_namespace *whole, const struct layer_pa
 		copy->covers_open = false;
 		places[i] = ret_part->n_mounts;
 		ret_part->mounts[ret_part->n_mounts] = copy;
-		ret_part->parents[ret_part->n_mounts++] = places[whole->parents[i]];
+		/* The root has none. */
+		ret_part->parents[ret_part->n_mounts++] =
+			i ? places[whole->parents[i]] : whole->parents[0];
 	}
 }
 

@@ -98,6 +98,9 @@ def make_root():
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               errors="replace", check=False)
     if done.returncode:
+        # A skip does not say why the packages could not be installed.
+        with open(ROOT + ".log", "w", encoding="utf-8") as log:
+            log.write(done.stdout + done.stderr)
         needs = re.search(r"^needs (\S+)$", done.stdout, re.M)
         if needs:
             raise Missing(needs.group(1))

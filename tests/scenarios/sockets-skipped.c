@@ -6,6 +6,7 @@
  * flavours: flat three user
  * needs: initial-user-namespace
  * options: --skip-in-flight
+ * unseen: without a dump nobody leaves anything out
  */
 #include "scenario.h"
 

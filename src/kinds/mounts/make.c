@@ -38,7 +38,8 @@ struct making {
 	int proc_fd;
 	int base_fd; /* where paths of nestor's namespace start; in the copy of it */
 	int stage_fd;
-	uint32_t *peeled; /* see peeled_at */
+	uint32_t *peeled;    /* see peeled_at */
+	const int *revealed; /* what is to be below the root, attached nowhere */
 	/* Shared with the coordinator: */
 	int *ret_namespace_fd;
 	int *roots;   /* of each mount, at first attached nowhere */
@@ -419,8 +420,8 @@ static int step_pivot(struct making *making, struct error *err)
 {
 	autoclose int below_fd = -1;
 
-	if (mount_revealed_make(making->maker, making->namespace, making->stage_fd,
-				making->roots[0], &below_fd, err))
+	if (mount_revealed_attach(making->namespace, making->revealed, making->stage_fd,
+				  making->roots[0], &below_fd, err))
 		return fail_while(err, "mount namespace %" PRIu32, making->namespace->id);
 	if (fchdir(below_fd < 0 ? making->roots[0] : below_fd) ||
 	    syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
@@ -522,6 +523,13 @@ static int make_namespace(void *data, struct error *err)
 	return 0;
 }
 
+static int close_revealed(int *fds)
+{
+	for (size_t i = 0; i < REVEALING; i++)
+		cleanup_close(&fds[i]);
+	return -1;
+}
+
 int mount_make_one(const struct file_opener *opener, const struct mount_maker *maker,
 		   const struct made_superblocks *superblocks,
 		   const struct mount_namespace *namespace, const struct mount_plan *plan,
@@ -535,6 +543,9 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 	if (!shared || proc_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount namespace");
 	memset(shared, -1, size);
+	int revealed[REVEALING];
+	if (mount_revealed_prepare(maker, namespace, revealed, err))
+		return close_revealed(revealed);
 	struct making making = {
 		.opener = opener,
 		.maker = maker,
@@ -547,8 +558,10 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		.roots = shared + 1,
 		.covered = shared + 1 + n,
 		.peeled = arena_array(opener->arena, uint32_t, n),
+		.revealed = revealed,
 	};
 	int result = deputy_run(make_namespace, &making, err);
+	close_revealed(revealed);
 	*ret_made = (struct made_mount_namespace){
 		.fd = shared[0],
 		.roots = arena_copy(opener->arena, making.roots, n * sizeof(int)),

@@ -94,9 +94,17 @@ int mount_revealed_check(const MntEntry *mount, struct error *err);
 /* In whose namespaces it is to be; NULL: there is nothing, or nobody to whom it matters. */
 const struct task *mount_revealed_to(const struct snapshot *snapshot,
 				     const struct mount_namespace *namespace_);
-/* Moves the root onto it. The mount that is to be the root instead, or -1 if there is none. */
-int mount_revealed_make(const struct mount_maker *maker, const struct mount_namespace *namespace_,
-			int stage_fd, int root_fd, int *ret_fd, struct error *err);
+/*
+ * By the coordinator, whose namespace has a proc and sysfs: attached nowhere, -1 where there is
+ * none. What was made is there also on failure.
+ */
+enum { REVEALING = 2 };
+int mount_revealed_prepare(const struct mount_maker *maker,
+			   const struct mount_namespace *namespace_, int *ret_fds,
+			   struct error *err);
+/* Moves the root onto them. The mount that is to be the root instead, or -1 if there is none. */
+int mount_revealed_attach(const struct mount_namespace *namespace_, const int *fds, int stage_fd,
+			  int root_fd, int *ret_fd, struct error *err);
 
 /* make-groups.c: once all mounts are there. */
 int mounts_make_groups(const struct file_opener *opener, const struct group_plan *plan,

@@ -243,6 +243,7 @@ static void take_part(const struct mount_namespace *whole, const struct layer_pa
 			arena_copy(paths->arena, whole->mounts[i], sizeof *whole->mounts[i]);
 		copy->flags &= ~(uint32_t)MS_RDONLY;
 		copy->covers_open = false;
+		copy->n_revealed = 0;
 		places[i] = ret_part->n_mounts;
 		ret_part->mounts[ret_part->n_mounts] = copy;
 		/* The root has none. */

@@ -26,9 +26,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static const char *const revealing[] = { "proc", "sysfs" };
-enum { REVEALING = sizeof revealing / sizeof *revealing };
+_Static_assert(sizeof revealing / sizeof *revealing == REVEALING, "one descriptor for each");
 
 static size_t index_of_type(const char *type)
 {
@@ -66,7 +67,13 @@ static int mount_one(const struct attempt *attempt)
 	return fd < 0 ? -1 : 0;
 }
 
-/* As anybody inside could: proc is that of whoever mounts it, so that has to be in a new one. */
+enum { MAY_NOT, MAY, NOBODY };
+
+/*
+ * As anybody inside could: proc is that of whoever mounts it, so that has to be in a new one. Who
+ * makes a user namespace needs ids that the one above has a number for; where there is no root we
+ * have none.
+ */
 static int try_to_mount(void *data, struct error *err)
 {
 	const struct attempt *attempt = data;
@@ -74,8 +81,12 @@ static int try_to_mount(void *data, struct error *err)
 	int status;
 
 	if (setns(attempt->namespace_->fd, CLONE_NEWNS) ||
-	    (!owner->own && setns(owner->fd, CLONE_NEWUSER)) ||
-	    unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
+	    (!owner->own && setns(owner->fd, CLONE_NEWUSER)))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot tell whether a %s may be mounted inside", attempt->type);
+	if (!owner->own && (setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+		return NOBODY;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
 	pid_t pid = fork();
@@ -83,7 +94,7 @@ static int try_to_mount(void *data, struct error *err)
 		_exit(mount_one(attempt) ? 1 : 0);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? MAY : MAY_NOT;
 }
 
 static void add_revealed(struct snapshot *snapshot, MntEntry *root,
@@ -128,7 +139,12 @@ static int collect_one(const struct live_namespace *namespace_, uint64_t number,
 		return 0;
 	struct attempt attempt = { namespace_, found.type, found.flags };
 	int may = deputy_run(try_to_mount, &attempt, err);
-	if (may > 0)
+	if (may == NOBODY)
+		log_warning("dump", namespace_->what,
+			    "cannot tell whether a %s may be mounted in user namespaces inside: "
+			    "there is no root",
+			    found.type);
+	if (may == MAY)
 		add_revealed(collect->snapshot, root, &found);
 	return may < 0 ? -1 : 0;
 }
@@ -178,8 +194,9 @@ const struct task *mount_revealed_to(const struct snapshot *snapshot,
 	return NULL;
 }
 
+/* Attached nowhere yet. */
 static int make_one(const struct mount_maker *maker, const struct task *task,
-		    const MntRevealedEntry *revealed, int base_fd, struct error *err)
+		    const MntRevealedEntry *revealed, struct error *err)
 {
 	MntNsesEntry nses = MNT_NSES_ENTRY__INIT;
 	MntEntry mount = MNT_ENTRY__INIT;
@@ -198,43 +215,59 @@ static int make_one(const struct mount_maker *maker, const struct task *task,
 	} else if (!is_proc) {
 		mount.nses = NULL;
 	}
-	autoclose int fd = kind->make(maker, &mount, err);
-	if (fd < 0)
-		return -1;
-	if (mount_set_flags(fd, revealed->flags) || mkdirat(base_fd, revealed->type, 0555) ||
-	    move_mount(fd, "", base_fd, revealed->type, MOVE_MOUNT_F_EMPTY_PATH))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s below the root",
-				  revealed->type);
+	return mounts_make_superblock(maker, kind, &mount, err);
+}
+
+int mount_revealed_prepare(const struct mount_maker *maker,
+			   const struct mount_namespace *namespace_, int *ret_fds,
+			   struct error *err)
+{
+	const struct task *task = mount_revealed_to(maker->snapshot, namespace_);
+	const MntEntry *root = namespace_->mounts[0];
+
+	for (size_t i = 0; i < REVEALING; i++)
+		ret_fds[i] = -1;
+	/* Not one that is there for the moment only. */
+	if (!namespace_->plain)
+		return 0;
+	if (!task && root->n_revealed)
+		log_warning("restore", root->mountpoint,
+			    "no task is in mount namespace %u: who enters it may mount no proc "
+			    "inside of user namespaces",
+			    namespace_->id);
+	for (size_t i = 0; task && i < root->n_revealed; i++) {
+		ret_fds[i] = make_one(maker, task, root->revealed[i], err);
+		if (ret_fds[i] < 0)
+			return fail_while(err, "mount namespace %u: a %s below its root",
+					  namespace_->id, root->revealed[i]->type);
+	}
 	return 0;
 }
 
-static int make_all(const struct mount_maker *maker, const struct task *task, const MntEntry *root,
-		    int base_fd, struct error *err)
+static int attach_all(const MntEntry *root, const int *fds, int base_fd, struct error *err)
 {
 	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY };
 
 	for (size_t i = 0; i < root->n_revealed; i++)
-		if (make_one(maker, task, root->revealed[i], base_fd, err))
-			return -1;
+		if (mount_set_flags(fds[i], root->revealed[i]->flags) ||
+		    mkdirat(base_fd, root->revealed[i]->type, 0555) ||
+		    move_mount(fds[i], "", base_fd, root->revealed[i]->type,
+			       MOVE_MOUNT_F_EMPTY_PATH))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot mount a %s below the root",
+					  root->revealed[i]->type);
 	if (syscall(SYS_mount_setattr, base_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the flags of a mount");
 	return 0;
 }
 
-int mount_revealed_make(const struct mount_maker *maker, const struct mount_namespace *namespace_,
-			int stage_fd, int root_fd, int *ret_fd, struct error *err)
+int mount_revealed_attach(const struct mount_namespace *namespace_, const int *fds, int stage_fd,
+			  int root_fd, int *ret_fd, struct error *err)
 {
-	const struct task *task = mount_revealed_to(maker->snapshot, namespace_);
 	static const char place[] = "below";
 
 	*ret_fd = -1;
-	if (!task && namespace_->mounts[0]->n_revealed)
-		log_warning(
-			"restore", namespace_->mounts[0]->mountpoint,
-			"no task is in mount namespace %u: who enters it may mount no proc inside "
-			"of user namespaces",
-			namespace_->id);
-	if (!task)
+	if (fds[0] < 0)
 		return 0;
 	autoclose int context_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
 	if (context_fd < 0 || fsconfig(context_fd, FSCONFIG_SET_STRING, "mode", "755", 0) ||
@@ -244,7 +277,7 @@ int mount_revealed_make(const struct mount_maker *maker, const struct mount_name
 	if (base_fd < 0 || mkdirat(stage_fd, place, 0700) ||
 	    move_mount(base_fd, "", stage_fd, place, MOVE_MOUNT_F_EMPTY_PATH))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a place below the root");
-	if (make_all(maker, task, namespace_->mounts[0], base_fd, err))
+	if (attach_all(namespace_->mounts[0], fds, base_fd, err))
 		return -1;
 	if (move_mount(root_fd, "", base_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot move the root");

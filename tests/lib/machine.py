@@ -129,6 +129,28 @@ def add_units(root):
         os.symlink(f"../{unit}", os.path.join(wants, unit))
 
 
+def controllers():
+    """{file: those of cgroup v2 that are on at the top}; systemd-nspawn switches on what it wants."""
+    found = {}
+    for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        path = os.path.join(top, "cgroup.subtree_control")
+        if os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                found[path] = set(file.read().split())
+    return found
+
+
+def take_controllers_back(before):
+    """Others may have begun to use them since: then they stay."""
+    for path, now in controllers().items():
+        for name in now - before.get(path, set()):
+            try:
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(f"-{name}")
+            except OSError:
+                pass
+
+
 def cgroup_folders(name):
     """A cgroup of this name, made in each hierarchy that systemd wants to have a part of."""
     for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"):

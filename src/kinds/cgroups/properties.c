@@ -376,6 +376,15 @@ static int write_lines(int fd, const char *name, const char *value)
 	return 0;
 }
 
+/* "max", or the largest number in whole pages (hugetlb). */
+static bool is_no_limit(const char *value)
+{
+	uint64_t number;
+
+	return strcmp(value, "max") == 0 ||
+	       (procfs_numbers(value, 10, &number, 1) == 1 && number >= UINT64_C(1) << 62);
+}
+
 static int set_property(int fd, const CgroupPropEntry *property, const char *where,
 			struct error *err)
 {
@@ -395,6 +404,9 @@ static int set_property(int fd, const CgroupPropEntry *property, const char *whe
 		result = strcmp(value, "threaded") == 0 ? write_value(fd, name, value, 8) : 0;
 	else
 		result = write_lines(fd, name, value);
+	/* Where it was moved to its controller may be off: nothing is limited, as before. */
+	if (result && errno == ENOENT && is_no_limit(value))
+		return 0;
 	return result ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot set %s of the cgroup %s", name,
 				   where)
 		      : 0;

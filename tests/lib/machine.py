@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -204,6 +205,7 @@ class System:
             words + ["sh", "-c", enter + 'exec "$@"', "sh", *command], stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log, start_new_session=True)
         if not tree.wait_for(self.find_root, 20):
+            print("# " + self.logged().replace("\n", "\n# "), file=sys.stderr, flush=True)
             raise Missing("containers-of:systemd-nspawn")
         if not tree.wait_for(lambda: self.state() in IS_UP, BOOT_SECONDS):
             raise Failure(f"it does not boot: {self.state()}\n{self.logged()}")

@@ -84,12 +84,13 @@ static int try_to_mount(void *data, struct error *err)
 	    (!owner->own && setns(owner->fd, CLONE_NEWUSER)))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
-	if (!owner->own && (setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+	if (!owner->own && (syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0)))
 		return NOBODY;
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
-	pid_t pid = fork();
+	/* A deputy has one thread of many: no lock may be asked for that another held (fork(3)). */
+	pid_t pid = _Fork();
 	if (pid == 0)
 		_exit(mount_one(attempt) ? 1 : 0);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)

@@ -2,7 +2,9 @@
 /*
  * A deputy: a child that enters namespaces and opens things there. It shares the caller's
  * descriptor table, so what it opens is the caller's, and nothing else but what lies in shared
- * memory. It goes when the caller goes, and in time.
+ * memory. It goes when the caller goes, and in time. Of the caller's threads it has only the one
+ * that called, whatever locks the others held: what it forks it forks by _Fork, for fork(3) takes
+ * those of the allocator.
  */
 #ifndef NESTOR_KERNEL_DEPUTY_H
 #define NESTOR_KERNEL_DEPUTY_H

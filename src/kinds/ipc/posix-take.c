@@ -98,7 +98,8 @@ static int run(int fd, struct taken *taken, size_t count, uint32_t most_bytes)
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
-	pid_t pid = fork();
+	/* By a deputy too, one thread of many: no lock is asked for that another held (fork(3)). */
+	pid_t pid = _Fork();
 	if (pid == 0) {
 		take_and_put_back(fd, taken, count, most_bytes);
 		_exit(0);

@@ -114,7 +114,8 @@ static int ask_inside(void *data, struct error *err)
 			    "entered");
 		return 0;
 	}
-	pid_t pid = fork();
+	/* As one thread of many: no lock may be asked for that another held (fork(3)). */
+	pid_t pid = _Fork();
 	if (pid == 0) {
 		ask_all(asking);
 		_exit(0);

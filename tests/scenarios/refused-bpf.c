@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-bpf
- * promise: BPF maps of other kinds, and links and programs that are not for cgroups, are refused by
- *	name, and work on
+ * promise: BPF maps of other kinds, and programs that are not for cgroups, are refused by name, and
+ *	work on
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: queue per-processor program

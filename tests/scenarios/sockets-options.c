@@ -6,6 +6,7 @@
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
+#include "own-network.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -132,18 +133,6 @@ static void change_all(int fd)
 	for (size_t level = 0; level < LEVELS; level++)
 		for (int option = 0; option < OPTIONS; option++)
 			change(fd, levels[level], option);
-}
-
-static void own_network(void)
-{
-	struct ifreq request = { .ifr_name = "lo" };
-
-	scenario_need(unshare(CLONE_NEWNET) == 0, "no network namespace: %s", strerror(errno));
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	scenario_need(ioctl(fd, SIOCGIFFLAGS, &request) == 0, "no lo");
-	request.ifr_flags |= IFF_UP;
-	scenario_need(ioctl(fd, SIOCSIFFLAGS, &request) == 0, "cannot set lo up");
-	close(fd);
 }
 
 static int made(int family, int type, int protocol)

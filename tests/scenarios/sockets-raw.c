@@ -6,6 +6,7 @@
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
+#include "own-network.h"
 #include "scenario.h"
 
 #include <arpa/inet.h>
@@ -33,18 +34,6 @@ enum {
 	RECEIVE_COVERAGE = 11,
 	OURS = 253
 };
-
-static void own_network(void)
-{
-	struct ifreq request = { .ifr_name = "lo" };
-
-	scenario_need(unshare(CLONE_NEWNET) == 0, "no network namespace: %s", strerror(errno));
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	scenario_need(ioctl(fd, SIOCGIFFLAGS, &request) == 0, "no lo");
-	request.ifr_flags |= IFF_UP;
-	scenario_need(ioctl(fd, SIOCSIFFLAGS, &request) == 0, "cannot set lo up");
-	close(fd);
-}
 
 static bool allow_groups(const char *range)
 {

@@ -68,23 +68,6 @@ static int find_content(const struct open_file *file, uint32_t *ret_id, struct e
 	return 0;
 }
 
-/* The record of its path, as that of a regular file. */
-static int collect_named(const struct open_file *file, uint32_t id, struct error *err)
-{
-	struct snapshot *snapshot = file->target->collect->snapshot;
-	FileEntry *named = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
-	struct open_file by_path = *file;
-
-	named->type = FD_TYPES__REG;
-	named->id = by_path.id = id;
-	by_path.flags &= ~(uint32_t)O_ASYNC;
-	if (regular_kind.collect(&by_path, named, err))
-		return -1;
-	named->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
-	snapshot_add_file(snapshot, named);
-	return 0;
-}
-
 static int fifo_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -97,7 +80,8 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 	fifo->flags = file->flags;
 	fifo->has_regf_id = true;
 	fifo->regf_id = named;
-	if (collect_named(file, named, err) || find_content(file, &fifo->pipe_id, err))
+	if (regular_collect_name(file, file->flags & ~(uint32_t)O_ASYNC, named, err) ||
+	    find_content(file, &fifo->pipe_id, err))
 		return -1;
 	collect->next_file_id = named;
 	return 0;
@@ -107,10 +91,7 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 
 static const FileEntry *name_of(const struct snapshot *snapshot, const FileEntry *entry)
 {
-	const FileEntry *named =
-		entry->fifo->has_regf_id ? snapshot_file(snapshot, entry->fifo->regf_id) : NULL;
-
-	return named && named->type == FD_TYPES__REG ? named : NULL;
+	return entry->fifo->has_regf_id ? regular_named(snapshot, entry->fifo->regf_id) : NULL;
 }
 
 static const RegFileEntry *named_by(const struct snapshot *snapshot, const FileEntry *entry)

@@ -410,6 +410,30 @@ static int regular_complete(struct collect *collect, struct error *err)
 	return 0;
 }
 
+int regular_collect_name(const struct open_file *file, uint32_t flags, uint32_t id,
+			 struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	FileEntry *named = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
+	struct open_file by_path = *file;
+
+	named->type = FD_TYPES__REG;
+	named->id = by_path.id = id;
+	by_path.flags = flags;
+	if (regular_collect(&by_path, named, err))
+		return -1;
+	named->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	snapshot_add_file(snapshot, named);
+	return 0;
+}
+
+const FileEntry *regular_named(const struct snapshot *snapshot, uint32_t id)
+{
+	const FileEntry *named = snapshot_file(snapshot, id);
+
+	return named && named->type == FD_TYPES__REG ? named : NULL;
+}
+
 const struct file_kind regular_kind = {
 	.name = "regular",
 	.type = FD_TYPES__REG,

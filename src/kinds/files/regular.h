@@ -15,4 +15,12 @@ int regular_open_flags(const RegFileEntry *reg);
 bool regular_is_inside(const struct snapshot *snapshot, const RegFileEntry *reg);
 int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags);
 
+/*
+ * The path of a description of another kind, as a record of its own with these flags and this id:
+ * at dump, and as images refer to it; NULL where there is none.
+ */
+int regular_collect_name(const struct open_file *file, uint32_t flags, uint32_t id,
+			 struct error *err);
+const FileEntry *regular_named(const struct snapshot *snapshot, uint32_t id);
+
 #endif

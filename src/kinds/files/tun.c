@@ -66,23 +66,6 @@ static bool tun_recognise(const struct open_file *file)
 
 /* ---- Dump ---- */
 
-/* The record of its path, as that of a regular file that is not opened. */
-static int collect_named(const struct open_file *file, uint32_t id, struct error *err)
-{
-	struct snapshot *snapshot = file->target->collect->snapshot;
-	FileEntry *named = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
-	struct open_file by_path = *file;
-
-	named->type = FD_TYPES__REG;
-	named->id = by_path.id = id;
-	by_path.flags = O_PATH;
-	if (regular_kind.collect(&by_path, named, err))
-		return -1;
-	named->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
-	snapshot_add_file(snapshot, named);
-	return 0;
-}
-
 static int collect_namespace(const struct open_file *file, int fd, TunfileEntry *tun,
 			     struct error *err)
 {
@@ -146,8 +129,8 @@ static int tun_collect(const struct open_file *file, FileEntry *entry, struct er
 	tun->flags = file->flags;
 	tun->has_regf_id = true;
 	tun->regf_id = named;
-	if (fd < 0 || collect_named(file, named, err) || collect_queue(file, fd, tun, err) ||
-	    collect_namespace(file, fd, tun, err))
+	if (fd < 0 || regular_collect_name(file, O_PATH, named, err) ||
+	    collect_queue(file, fd, tun, err) || collect_namespace(file, fd, tun, err))
 		return -1;
 	collect->next_file_id = named;
 	return 0;
@@ -158,9 +141,9 @@ static int tun_collect(const struct open_file *file, FileEntry *entry, struct er
 static const RegFileEntry *named_by(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	const FileEntry *named =
-		entry->tunf->has_regf_id ? snapshot_file(snapshot, entry->tunf->regf_id) : NULL;
+		entry->tunf->has_regf_id ? regular_named(snapshot, entry->tunf->regf_id) : NULL;
 
-	return named && named->type == FD_TYPES__REG ? named->reg : NULL;
+	return named ? named->reg : NULL;
 }
 
 static int tun_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)

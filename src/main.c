@@ -25,6 +25,8 @@ static const struct command commands[] = {
 	{ "check",
 	  "Tells what this kernel and these privileges allow, or what stands in a dump's way.",
 	  "[--json] [--feature NAME | --tree PID [OPTION...]]", command_check },
+	{ "cpuinfo", "Records what the processor can do, or compares it with what is recorded.",
+	  "dump|check [-D DIR] [--cpu-cap=WHAT]", command_cpuinfo },
 	{ "service", "Serves clients at a socket.", "--address PATH [OPTION...]", command_service },
 	{ "swrk", "Serves the client at an inherited socket.", "FD", command_swrk },
 	{ "run", "Starts a program with exactly these process ids.",
@@ -40,7 +42,6 @@ static const struct {
 	{ "page-server", NO_PAGE_SERVER },
 	{ "lazy-pages", NO_LAZY_PAGES },
 	{ "dedup", NO_DEDUP },
-	{ "cpuinfo", "processors are not compared" },
 };
 
 enum { N_REFUSED = sizeof refused_commands / sizeof refused_commands[0] };

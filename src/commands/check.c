@@ -8,6 +8,7 @@
 #include "commands/command.h"
 #include "kernel/facts.h"
 #include "options/pipeline-options.h"
+#include "pipeline/criu-features.h"
 #include "pipeline/facilities.h"
 #include "pipeline/pipeline.h"
 
@@ -133,9 +134,25 @@ static void print_json(const struct findings *findings, struct text *text)
 	text_add(text, "\n]}\n");
 }
 
+/* As criu(8) has it: "list" is for the names. */
+static int list_features(void)
+{
+	for (size_t i = 0; i < n_facilities; i++)
+		printf("%s\n", facilities[i].name);
+	for (size_t i = 0; i < n_facilities; i++)
+		if (facilities[i].other_name)
+			printf("%s\n", facilities[i].other_name);
+	for (unsigned i = 0; criu_feature_name(i); i++)
+		printf("%s\n", criu_feature_name(i));
+	return EXIT_DONE;
+}
+
 static int check_feature(const char *name, const struct facts *facts)
 {
 	const char *without = "it is not a facility that nestor uses";
+
+	if (strcmp(name, "list") == 0)
+		return list_features();
 
 	if (facilities_have(name, facts, &without))
 		return EXIT_DONE;
@@ -160,6 +177,10 @@ static int run_check(const struct check_arguments *arguments, struct arena *aren
 		print_json(&findings, &text);
 	else
 		print_rows(&findings, &text);
+	/* Scripts look for these words. */
+	if (arguments->pipeline.common.like_criu)
+		text_add(&text, "%s\n",
+			 can_work(&findings) ? "Looks good." : "Does not look good.");
 	if (command_write(text.string, text.length, &err) < 0)
 		return command_print_error(&err);
 	return can_work(&findings) ? EXIT_DONE : EXIT_FAILED;

@@ -57,6 +57,7 @@ static const char *const done[] = {
 	"config_file",
 	"join_ns",
 	"exec_cmd",
+	"cpu_cap",
 	NULL,
 };
 
@@ -65,10 +66,11 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"evasive_devices", "link_remap",	"force_irmap",	     "irmap_scan_paths",
-	"auto_ext_mnt",	   "mntns_compat_mode", "pre_dump_mode",     "skip_file_rwx_check",
-	"cpu_cap",	   "weak_sysctls",	"orphan_pts_master", "pidfd_store_sk",
-	"unprivileged",	   "file_locks",	"display_stats",     NULL,
+	"evasive_devices",   "link_remap",	    "force_irmap",
+	"irmap_scan_paths",  "auto_ext_mnt",	    "mntns_compat_mode",
+	"pre_dump_mode",     "skip_file_rwx_check", "weak_sysctls",
+	"orphan_pts_master", "pidfd_store_sk",	    "unprivileged",
+	"file_locks",	     "display_stats",	    NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -212,6 +214,26 @@ static int take_places(const CriuOpts *request, pid_t peer, struct arena *arena,
 	return 0;
 }
 
+/* The bits are those of criu(8); all of them is its default. */
+static int take_processor(const CriuOpts *request, struct arena *arena,
+			  struct pipeline_options *options, struct error *err)
+{
+	enum { REGISTERS = 1, FEATURES = 2, INSTRUCTIONS = 4, KNOWN = 7 };
+	uint32_t asked = request->cpu_cap;
+
+	if (!request->has_cpu_cap)
+		return 0;
+	if (asked != UINT32_MAX && asked & ~(uint32_t)KNOWN)
+		return fail(err, ERR_BAD_REQUEST, "the option cpu_cap is not supported for 0x%x",
+			    asked);
+	options->cpu_cap = asked == UINT32_MAX ? "all"
+			   : !asked	       ? "none"
+				    : arena_printf(arena, "%s%s%s", asked & REGISTERS ? "fpu," : "",
+						   asked & FEATURES ? "cpu," : "",
+						   asked & INSTRUCTIONS ? "ins," : "");
+	return 0;
+}
+
 /* What lies outside, in the form of a command line. */
 static void take_tcp(const CriuOpts *request, struct pipeline_options *options)
 {
@@ -304,7 +326,8 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 {
 	/* The places first: what is wrong is told in the log, too. */
 	if (take_places(request, peer, arena, options, err) < 0 ||
-	    check_fields(request, arena, err) < 0)
+	    check_fields(request, arena, err) < 0 ||
+	    take_processor(request, arena, options, err) < 0)
 		return -1;
 	options->log_level = log_level_of(request);
 	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;

@@ -200,6 +200,15 @@ static int serve_wait(struct serving *serving, struct error *err)
 	return 0;
 }
 
+static int serve_processor(struct serving *serving, struct error *err)
+{
+	if (take_options(serving, err) < 0)
+		return -1;
+	return serving->request->type == CRIU_REQ_TYPE__CPUINFO_DUMP
+		       ? pipeline_record_processor(&serving->options, err)
+		       : pipeline_check_processor(&serving->options, err);
+}
+
 static int serve(struct serving *serving, struct error *err)
 {
 	switch (serving->request->type) {
@@ -216,6 +225,9 @@ static int serve(struct serving *serving, struct error *err)
 		return serve_features(serving);
 	case CRIU_REQ_TYPE__VERSION:
 		return serve_version(serving);
+	case CRIU_REQ_TYPE__CPUINFO_DUMP:
+	case CRIU_REQ_TYPE__CPUINFO_CHECK:
+		return serve_processor(serving, err);
 	case CRIU_REQ_TYPE__WAIT_PID:
 		return serve_wait(serving, err);
 	case CRIU_REQ_TYPE__PAGE_SERVER:

@@ -72,6 +72,9 @@ int images_write_pages(struct images_writer *writer, const struct snapshot *snap
 		       struct error *err);
 /* stats-dump goes to its own place (the work directory); not part of the manifest. */
 int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, struct error *err);
+/* cpuinfo.img, by itself: it needs no dump around it. ERR_IMAGE_MISSING where there is none. */
+int images_write_processor(int dir_fd, const CpuinfoEntry *processor, struct error *err);
+const CpuinfoEntry *images_read_processor(int dir_fd, struct arena *arena, struct error *err);
 /* The dump has pages that are in an earlier one alone, which is there as seen from it. */
 int images_refer_to(struct images_writer *writer, const char *path, int parent_fd,
 		    struct error *err);

@@ -485,3 +485,24 @@ int images_open_content(const struct images *images, enum image_kind kind, uint6
 {
 	return open_checked(&images->directories[0], kind, number, err);
 }
+
+const CpuinfoEntry *images_read_processor(int dir_fd, struct arena *arena, struct error *err)
+{
+	enum { MOST_BYTES = 64 * 1024 };
+	struct snapshot snapshot = { .arena = arena };
+	char name[IMAGE_NAME_SIZE], *bytes;
+	ssize_t size = foreign_read(dir_fd, image_name(name, IMAGE_CPUINFO, 0), MOST_BYTES, arena,
+				    &bytes, err);
+
+	if (size < 0) {
+		if (err->name == ERR_NONE)
+			missing(name, err);
+		return NULL;
+	}
+	if (image_parse(&snapshot, name, (const uint8_t *)bytes, (size_t)size, err))
+		return NULL;
+	const struct record *record = snapshot_record(&snapshot, IMAGE_CPUINFO, 0);
+	if (!record)
+		fail(err, ERR_IMAGE_TRUNCATED, "%s holds no record", name);
+	return record ? record->message : NULL;
+}

@@ -243,19 +243,34 @@ int images_create_content(struct images_writer *writer, enum image_kind kind, ui
 	return take_fd(&fd);
 }
 
-int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, struct error *err)
+/* One record, in a file that is no part of a dump. */
+static int write_alone(int dir_fd, const char *name, enum image_kind kind, const void *message,
+		       const char *what, struct error *err)
 {
 	struct packing packing = { 0 };
 
-	packing_begin(&packing, IMAGE_STATS);
-	packing_add(&packing, stats);
+	packing_begin(&packing, kind);
+	packing_add(&packing, message);
 	autofree uint8_t *bytes = packing.buffer;
-	autoclose int fd = foreign_create(dir_fd, name, 0600, "the statistics", err);
+	autoclose int fd = foreign_create(dir_fd, name, 0600, what, err);
 	if (fd < 0)
 		return -1;
 	if (write(fd, bytes, packing.length) != (ssize_t)packing.length)
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
 	return 0;
+}
+
+int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, struct error *err)
+{
+	return write_alone(dir_fd, name, IMAGE_STATS, stats, "the statistics", err);
+}
+
+int images_write_processor(int dir_fd, const CpuinfoEntry *processor, struct error *err)
+{
+	char name[IMAGE_NAME_SIZE];
+
+	return write_alone(dir_fd, image_name(name, IMAGE_CPUINFO, 0), IMAGE_CPUINFO, processor,
+			   "what the processor can do", err);
 }
 
 int images_write_pages(struct images_writer *writer, const struct snapshot *snapshot,

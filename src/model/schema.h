@@ -5,6 +5,7 @@
 
 #include "cgroup.pb-c.h"
 #include "core.pb-c.h"
+#include "cpuinfo.pb-c.h"
 #include "fdinfo.pb-c.h"
 #include "file-lock.pb-c.h"
 #include "fs.pb-c.h"

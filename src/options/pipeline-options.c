@@ -66,6 +66,9 @@ const struct option_row pipeline_options[] = {
 	  "leave out the mount at PATH" },
 	{ 0, "enable-fs", OPTION_TEXTS, PIPELINE_ROW(enable_fs), "TYPE,...",
 	  "mount these file systems again without what is in them; all: any" },
+	{ 0, "cpu-cap", OPTION_TEXT_OR_NONE, PIPELINE_ROW(cpu_cap), "WHAT,...",
+	  "what the processor can do is recorded, and has to be there at the restore: fpu, ins, "
+	  "cpu, all (the default), none" },
 	/*
 	 * Asked for by clients as a matter of course. They permit or tune what concerns only
 	 * objects that are refused by name anyway (sockets, mounts, inotify), or give hints.
@@ -88,7 +91,6 @@ const struct option_row pipeline_options[] = {
 	{ 0, "log-pid", OPTION_REFUSED, 0, "there is one log, see --log-file", NULL },
 	{ 0, "lsm-profile", OPTION_REFUSED, 0, NO_LABELS, NULL },
 	{ 0, "lsm-mount-context", OPTION_REFUSED, 0, NO_LABELS, NULL },
-	{ 0, "cpu-cap", OPTION_REFUSED, 0, "processors are not compared", NULL },
 	{ 0, "auto-dedup", OPTION_REFUSED, 0, NO_DEDUP, NULL },
 	{ 0, "lazy-pages", OPTION_REFUSED, 0, NO_LAZY_PAGES, NULL },
 	{ 0, "page-server", OPTION_REFUSED, 0, NO_PAGE_SERVER, NULL },

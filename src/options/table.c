@@ -130,6 +130,9 @@ static int set_value(const struct option_row *row, const char *text, void *value
 		if (text)
 			*(const char **)place = text;
 		break;
+	case OPTION_TEXT_OR_NONE:
+		*(const char **)place = text ? text : "";
+		break;
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
 		return parse_number(row, text, place, err);
@@ -172,7 +175,8 @@ struct getopt_tables {
 
 static bool argument_is_optional(enum option_kind kind)
 {
-	return kind == OPTION_VERBOSITY || kind == OPTION_OPTIONAL_TEXT || kind == OPTION_REFUSED;
+	return kind == OPTION_VERBOSITY || kind == OPTION_OPTIONAL_TEXT ||
+	       kind == OPTION_TEXT_OR_NONE || kind == OPTION_REFUSED;
 }
 
 static void add_long(struct getopt_tables *out, const char *name, int argument, size_t value)

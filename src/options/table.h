@@ -22,6 +22,7 @@ enum option_kind {
 	OPTION_TEXT,	      /* const char * */
 	OPTION_TEXTS,	      /* struct texts; may be given any number of times */
 	OPTION_OPTIONAL_TEXT, /* const char *; stays as it is where no argument is given */
+	OPTION_TEXT_OR_NONE,  /* const char *; empty where no argument is given */
 	OPTION_NUMBER,	      /* uint64_t */
 	OPTION_SIZE,	      /* uint64_t; K, M and G may follow */
 	OPTION_PID,	      /* pid_t, at least 1 */

@@ -8,6 +8,7 @@
 #include "pipeline/collecting.h"
 #include "pipeline/judge.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/processor.h"
 #include "pipeline/session.h"
 #include "plan/plan.h"
 
@@ -73,7 +74,7 @@ static int read_tree(struct dump *dump, struct error *err)
 	if (judge_tree(&dump->collect, err) < 0)
 		return -1;
 	mounts_name_external(&dump->snapshot, &dump->externals);
-	return 0;
+	return processor_add(dump->asked, &dump->snapshot, err);
 }
 
 static int copy_memory(struct dump *dump, struct error *err)

@@ -2,6 +2,8 @@
 /* The facilities that nestor check tells of, and what can be done with which; see facilities.h. */
 #include "pipeline/facilities.h"
 
+#include "pipeline/criu-features.h"
+
 #include <linux/capability.h>
 #include <stddef.h>
 #include <string.h>
@@ -128,58 +130,15 @@ size_t ability_missing(const struct ability *ability, const struct facts *facts,
 	return count;
 }
 
-/* "seccomp-filters" and "seccomp_filters" are one name. */
-static bool same_name(const char *one, const char *other)
-{
-	for (; *one && *other; one++, other++)
-		if (*one != *other && !(strchr("-_", *one) && strchr("-_", *other)))
-			return false;
-	return *one == *other;
-}
-
-/*
- * What scripts ask criu(8) for, that every kernel has on which nestor runs, and that nestor dumps
- * and restores. What else criu(8) knows is absent.
- */
-static bool is_always_there(const char *name)
-{
-	static const char *const names[] = {
-		"cgroupns",
-		"external_net_ns",
-		"fdinfo_lock",
-		"ipv6_freebind",
-		"loginuid",
-		"mnt_id",
-		"move_mount_set_group",
-		"newifindex",
-		"ns_pid",
-		"openat2",
-		"overlayfs_maps",
-		"seccomp_suspend",
-		"sk_ns",
-		"sk_unix_file",
-		"sockopt_buf_lock",
-		"tcp_half_closed",
-		"timens",
-		"timerfd",
-		"userns",
-	};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (same_name(name, names[i]))
-			return true;
-	return false;
-}
-
 bool facilities_have(const char *name, const struct facts *facts, const char **ret_without)
 {
 	for (size_t i = 0; i < n_facilities; i++) {
 		const struct facility *facility = &facilities[i];
-		if (!same_name(name, facility->name) &&
-		    (!facility->other_name || !same_name(name, facility->other_name)))
+		if (!feature_names_equal(name, facility->name) &&
+		    (!facility->other_name || !feature_names_equal(name, facility->other_name)))
 			continue;
 		*ret_without = facility->without;
 		return facility_is_there(facility, facts);
 	}
-	return is_always_there(name);
+	return criu_feature_is_there(name, ret_without);
 }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "pipeline/inside.h"
+#include "pipeline/processor.h"
 #include "run/run.h"
 
 #include <errno.h>
@@ -97,7 +98,7 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	    session_step(session, "checking the images", err) < 0)
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
-	if (!load->images ||
+	if (!load->images || processor_compare(session, err) < 0 ||
 	    joining_apply(&load->joining, &load->snapshot, &load->externals, err) < 0 ||
 	    cgroups_move_roots(&load->snapshot, &load->externals.cgroups.roots, err))
 		return -1;

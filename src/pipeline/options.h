@@ -78,6 +78,8 @@ struct pipeline_options {
 	bool ext_unix_sk;
 	bool tcp_established, tcp_close, tcp_skip_in_flight; /* struct tcp_wishes */
 	const char *network_lock; /* "nftables", "iptables" (the same), "skip"; NULL: the first */
+	/* What the processor has to be able to do again, in words; "": all; NULL: not asked. */
+	const char *cpu_cap;
 	struct texts cgroup_root;
 	const char *cgroup_yard;
 	const char *manage_cgroups; /* name of a mode (model/cgroups.h); NULL: the default */

@@ -40,6 +40,10 @@ extern const char *const look_leaves_out[];
 int pipeline_look(const struct pipeline_options *options, struct arena *arena,
 		  struct look *ret_look, struct error *err);
 
+/* What this processor can do, into the directory; whether it can do what is recorded there. */
+int pipeline_record_processor(const struct pipeline_options *options, struct error *err);
+int pipeline_check_processor(const struct pipeline_options *options, struct error *err);
+
 /*
  * A directory of images becomes a live tree. Everything in the images and every file that they
  * name is checked before the first process is made; a restore that fails leaves nothing behind.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: net-details
- * promise: interfaces keep alternative names, addresses their flags, next hops, static neighbours,
- *	those that others are answered for, entries of bridges and vxlans, and what macvlans and
- *	vxlans were made with come back
+ * promise: interfaces keep alternative names, aliases, groups, queues, limits, tokens and groups of
+ *	multicast, ports what their bridge holds to them, addresses their flags and labels; next
+ *	hops, static neighbours, those that others are answered for, entries of bridges and vxlans,
+ *	and what macvlans and vxlans were made with come back
  * flavours: flat one three user user-three
  * needs: program:ip program:bridge
  */
@@ -21,7 +22,11 @@ static const char show[] =
 	" ip link | grep altname; ip nexthop; ip route; ip neigh "
 	"show nud permanent;"
 	" ip neigh show proxy; bridge fdb | grep static | sort; bridge fdb | grep dst"
-	" | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
+	" | sort; ip -d link show type veth | grep -oE 'alias .*|group "
+	"[0-9]+|(hairpin|guard|learning"
+	"|isolated|cost|priority|mcast_flood) [a-z0-9]+|num[tr]xqueues [0-9]+|gso_max_size [0-9]+';"
+	" ip token; ip maddr show dev ve1 | grep static; bridge mdb | grep permanent;"
+	" ip addrlabel | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
 	"[0-9]*sec.*/lft/'"
 	" -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' -e 's/ state "
 	"[A-Z]*//'"
@@ -31,11 +36,22 @@ int main(int argc, char **argv)
 {
 	static const char command[] =
 		"set -e; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; ip link set lo up;"
-		"ip link add br0 type bridge; ip link add ve0 type veth peer name ve1;"
+		"ip link add br0 type bridge; ip link add ve0 numtxqueues 3 numrxqueues 3 type "
+		"veth "
+		"peer name ve1;"
 		"ip link set ve0 master br0; ip link set br0 up; ip link set ve0 up; ip link set "
 		"ve1 up;"
 		"ip link property add dev ve1 altname a-name-that-is-longer-than-others altname "
 		"short;"
+		"ip link set ve0 alias 'a port'; ip link set ve1 group 7; ip link set ve0 "
+		"gso_max_size "
+		"30000 || true; bridge link set dev ve0 hairpin on cost 77 priority 5 learning off "
+		"guard on isolated on mcast_flood off; ip token set ::5 dev ve1;"
+		"ip maddr add 33:33:00:00:12:34 dev ve1;"
+		"bridge mdb add dev br0 port ve0 grp 239.1.1.1 permanent;"
+		"bridge mdb add dev br0 port ve0 grp ff15::7 permanent;"
+		"ip addrlabel add prefix 2001:db8::/32 label 99; ip addrlabel del prefix ::/96 "
+		"label 3;"
 		"ip addr add 10.4.0.1/24 dev ve1; ip addr add fd04::1/64 dev ve1;"
 		"ip addr add fd04::2/64 dev ve1 nodad;"
 		"ip addr add fd04::3/64 dev ve1 valid_lft 5000 preferred_lft 4000 noprefixroute;"

@@ -117,22 +117,33 @@ static int compare_indexes(const void *a, const void *b)
 	return first < second ? -1 : first > second;
 }
 
+/* A number of one byte. */
+static bool is_on(const struct rtattr *at)
+{
+	return at && RTA_PAYLOAD(at) && *(const uint8_t *)RTA_DATA(at);
+}
+
 static int refuse_link(const struct link *link, uint32_t id, struct error *err)
 {
 	const struct kind_row *row = row_of(link->kind);
+	const struct rtattr *xdp =
+		netlink_nested(link_attribute(link, IFLA_XDP), IFLA_XDP_ATTACHED);
+	const struct rtattr *data =
+		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
 
+	if (is_on(xdp))
+		return fail(
+			err, ERR_UNSUPPORTED_NAMESPACE,
+			"network namespace %u: %s has a bpf program that sees its packets first",
+			id, link->name);
 	if (is_there_from_start(link))
 		return 0;
 	if (!row || row->way == LINK_BY_KERNEL)
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "network namespace %u has the interface %s of kind \"%s\"", id,
 			    link->name, link->kind[0] ? link->kind : "hardware");
-	const struct rtattr *data =
-		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
-	const struct rtattr *filters = strcmp(link->kind, "bridge") == 0
-					       ? netlink_nested(data, IFLA_BR_VLAN_FILTERING)
-					       : NULL;
-	if (filters && RTA_PAYLOAD(filters) && *(const uint8_t *)RTA_DATA(filters))
+	if (strcmp(link->kind, "bridge") == 0 &&
+	    is_on(netlink_nested(data, IFLA_BR_VLAN_FILTERING)))
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "network namespace %u has the bridge %s, which looks at vlans", id,
 			    link->name);
@@ -239,6 +250,8 @@ void request_begin(struct request *request, const struct link *link)
 	request_copy(request, link, IFLA_IFNAME);
 	request_copy(request, link, IFLA_MTU);
 	request_copy(request, link, IFLA_TXQLEN);
+	request_copy(request, link, IFLA_NUM_TX_QUEUES);
+	request_copy(request, link, IFLA_NUM_RX_QUEUES);
 	if (link->info->ifi_type == ARPHRD_ETHER)
 		request_copy(request, link, IFLA_ADDRESS);
 }
@@ -263,6 +276,8 @@ void request_put_pair(struct request *request, const struct link *link, const st
 	request_put(request, IFLA_IFNAME, peer->name, strlen(peer->name) + 1);
 	request_copy(request, peer, IFLA_MTU);
 	request_copy(request, peer, IFLA_TXQLEN);
+	request_copy(request, peer, IFLA_NUM_TX_QUEUES);
+	request_copy(request, peer, IFLA_NUM_RX_QUEUES);
 	request_copy(request, peer, IFLA_ADDRESS);
 	if (net_fd >= 0)
 		request_put(request, IFLA_NET_NS_FD, &there, sizeof there);
@@ -572,6 +587,8 @@ int links_bring_up(struct netlink *netlink, const NetnsContents *net, uint32_t i
 	for (size_t i = 0; i < net->n_links; i++) {
 		struct link link = link_of(&net->links[i]);
 		if (give_names(netlink, &link, id, err) ||
+		    link_prepare(netlink, &link, NULL, id, err) ||
+		    link_set_details(netlink, &link, id, err) ||
 		    link_bring_up(netlink, &link, NULL, id, err))
 			return -1;
 	}

@@ -46,6 +46,9 @@ void request_begin(struct request *request, const struct link *link);
 /* The kind of a pair with its other end; `net_fd` is where that is to be, or -1. */
 void request_put_pair(struct request *request, const struct link *link, const struct link *peer,
 		      int peer_index, int net_fd);
+/* link-details.c: what one may have besides; it is a port of its bridge already. */
+int link_set_details(struct netlink *netlink, const struct link *link, uint32_t id,
+		     struct error *err);
 /* Flags, and being a port of another one; the first leaves it down. */
 int link_prepare(struct netlink *netlink, const struct link *link, const char *master, uint32_t id,
 		 struct error *err);

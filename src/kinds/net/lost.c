@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What may be in a network namespace and is not kept: queueing disciplines that somebody has chosen
- * (tc(8)) are refused by name.
+ * What may be in a network namespace and is not kept is refused by name: queueing disciplines that
+ * somebody has chosen (tc(8)), rules and keys of IPsec, and what lives in families of generic
+ * netlink.
  */
+#include <netinet/in.h> /* before those of Linux, which then leave out what it has */
+
 #include "kinds/net/net.h"
 
 #include "kinds/net/links.h"
 
 #include <errno.h>
+#include <linux/fou.h>
+#include <linux/genetlink.h>
+#include <linux/ioam6_genl.h>
+#include <linux/ip_vs.h>
+#include <linux/l2tp.h>
+#include <linux/mptcp.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/seg6_genl.h>
+#include <linux/smc.h>
+#include <linux/xfrm.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,7 +67,113 @@ static int refuse_disciplines(struct netlink *netlink, const NetnsContents *net,
 		    : 0;
 }
 
+/* ---- what is there at all ---- */
+
+static int count(const void *bytes, size_t size, void *data)
+{
+	(void)bytes;
+	(void)size;
+	++*(size_t *)data;
+	return 0;
+}
+
+static int fail_there(uint32_t id, const char *words, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_NAMESPACE, "network namespace %u has %s", id, words);
+}
+
+static int refuse_ipsec(uint32_t id, struct error *err)
+{
+	struct netlink *netlink = netlink_open_protocol(NETLINK_XFRM);
+	size_t n_rules = 0, n_keys = 0;
+
+	/* A kernel without it. */
+	if (!netlink)
+		return 0;
+	int result = netlink_dump_by(netlink, XFRM_MSG_GETPOLICY, NULL, 0, count, &n_rules) ||
+		     netlink_dump_by(netlink, XFRM_MSG_GETSA, NULL, 0, count, &n_keys);
+	netlink_close(netlink);
+	if (result)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the rules of IPsec of network namespace %u", id);
+	return n_rules || n_keys ? fail_there(id, "rules or keys of IPsec (ip xfrm)", err) : 0;
+}
+
+static const struct family {
+	const char *name;
+	uint8_t list; /* the command that tells all there are */
+	uint8_t version;
+	const char *words;
+} families[] = {
+	{ MPTCP_PM_NAME, MPTCP_PM_CMD_GET_ADDR, MPTCP_PM_VER, "endpoints of MPTCP (ip mptcp)" },
+	{ IPVS_GENL_NAME, IPVS_CMD_GET_SERVICE, IPVS_GENL_VERSION, "services of IPVS (ipvsadm)" },
+	{ FOU_GENL_NAME, FOU_CMD_GET, FOU_GENL_VERSION, "ports of tunnels in UDP (ip fou)" },
+	{ L2TP_GENL_NAME, L2TP_CMD_TUNNEL_GET, L2TP_GENL_VERSION, "tunnels of L2TP (ip l2tp)" },
+	{ IOAM6_GENL_NAME, IOAM6_CMD_DUMP_NAMESPACES, IOAM6_GENL_VERSION,
+	  "namespaces of IOAM (ip ioam)" },
+	{ SEG6_GENL_NAME, SEG6_CMD_DUMPHMAC, SEG6_GENL_VERSION, "keys of segments (ip sr)" },
+	{ SMCR_GENL_FAMILY_NAME, SMC_PNETID_GET, SMCR_GENL_FAMILY_VERSION,
+	  "names of networks for SMC (smc_pnet)" },
+};
+
+static int take_number(const void *bytes, size_t size, void *data)
+{
+	const struct rtattr *number =
+		netlink_attribute(bytes, size, sizeof(struct genlmsghdr), CTRL_ATTR_FAMILY_ID);
+
+	if (number && RTA_PAYLOAD(number) >= sizeof(uint16_t))
+		memcpy(data, RTA_DATA(number), sizeof(uint16_t));
+	return 0;
+}
+
+/* 0: this kernel does not have it. */
+static uint16_t number_of(struct netlink *netlink, const char *name)
+{
+	struct request request = { .size = NLMSG_ALIGN(sizeof(struct genlmsghdr)) };
+	const struct genlmsghdr header = { .cmd = CTRL_CMD_GETFAMILY, .version = 2 };
+	uint16_t number = 0;
+
+	memcpy(request.u.bytes, &header, sizeof header);
+	request_put(&request, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
+	return netlink_ask(netlink, GENL_ID_CTRL, request.u.bytes, request.size, take_number,
+			   &number) < 0
+		       ? 0
+		       : number;
+}
+
+static int refuse_family(struct netlink *netlink, const struct family *family, uint32_t id,
+			 struct error *err)
+{
+	const struct genlmsghdr header = { .cmd = family->list, .version = family->version };
+	uint16_t number = number_of(netlink, family->name);
+	size_t n = 0;
+
+	if (!number)
+		return 0;
+	if (netlink_dump_by(netlink, number, &header, sizeof header, count, &n) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "network namespace %u: cannot see whether it has %s", id,
+				  family->words);
+	return n ? fail_there(id, family->words, err) : 0;
+}
+
+static int refuse_families(uint32_t id, struct error *err)
+{
+	struct netlink *netlink = netlink_open_protocol(NETLINK_GENERIC);
+	int result = 0;
+
+	if (!netlink)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open generic netlink");
+	for (size_t i = 0; result == 0 && i < sizeof families / sizeof *families; i++)
+		result = refuse_family(netlink, &families[i], id, err);
+	netlink_close(netlink);
+	return result;
+}
+
 int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err)
 {
-	return refuse_disciplines(netlink, net, id, err);
+	return refuse_disciplines(netlink, net, id, err) || refuse_ipsec(id, err) ||
+			       refuse_families(id, err)
+		       ? -1
+		       : 0;
 }

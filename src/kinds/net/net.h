@@ -71,6 +71,18 @@ int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo
 int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint32_t index);
 int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
+/* groups.c: multicast that somebody has set, in bridges and of interfaces. */
+int groups_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		   struct error *err);
+int groups_check(const NetnsContents *net, uint32_t id, struct error *err);
+int groups_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+
+/* labels.c: of addresses, by which one is chosen. */
+int labels_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		   struct error *err);
+int labels_check(const NetnsContents *net, uint32_t id, struct error *err);
+int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+
 /* settings.c: /proc/sys/net. */
 int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err);
 int settings_check(const struct namespace *namespace_, struct error *err);

@@ -240,7 +240,11 @@ static int finish_outside(void *data)
 			   end->name);
 	else
 		result = link_prepare(netlink, end, finishing->master, finishing->id,
-				      finishing->err);
+				      finishing->err) ||
+					 link_set_details(netlink, end, finishing->id,
+							  finishing->err)
+				 ? -1
+				 : 0;
 	if (netlink)
 		netlink_close(netlink);
 	return result;

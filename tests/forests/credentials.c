@@ -213,5 +213,13 @@ const char *portrait_difference(const struct self_portrait *one, const struct se
 		return "interfaces";
 	if (one->surroundings.semaphore != other->surroundings.semaphore)
 		return "semaphore";
+	if (one->surroundings.messages != other->surroundings.messages)
+		return "queue";
+	if (strcmp(one->surroundings.domain, other->surroundings.domain))
+		return "domain name";
+	if (strcmp(one->surroundings.mounts, other->surroundings.mounts))
+		return "mounts";
+	if (one->surroundings.clocks_apart != other->surroundings.clocks_apart)
+		return "clocks";
 	return NULL;
 }

@@ -236,10 +236,20 @@ static void check_self(void)
 	if (board->actors[self].pid == board->actors[0].pid)
 		now.parent = board->actors[0].portrait.parent;
 	const char *what = portrait_difference(&board->actors[self].portrait, &now);
-	scenario_check(!what, "actor %d: %s changed: %s%s, now %s%s", self, what,
-		       board->actors[self].portrait.surroundings.interfaces,
-		       board->actors[self].portrait.surroundings.host, now.surroundings.interfaces,
-		       now.surroundings.host);
+	const struct surroundings *before = &board->actors[self].portrait.surroundings;
+	scenario_check(!what, "actor %d: %s changed: %s%s%s, now %s%s%s", self, what,
+		       before->interfaces, before->host, before->mounts,
+		       now.surroundings.interfaces, now.surroundings.host, now.surroundings.mounts);
+}
+
+/* Threads share directories; such with their own are refused. */
+static bool is_single(void)
+{
+	for (int i = 0; i < board->count; i++)
+		if (i != self && !board->actors[i].gone &&
+		    board->actors[i].pid == board->actors[self].pid)
+			return false;
+	return true;
 }
 
 static void change_family(enum action action, struct dice *dice)
@@ -298,10 +308,10 @@ static void act(enum action action, struct dice *dice)
 		enter("pid_for_children", CLONE_NEWPID);
 		break;
 	case UNSHARE_OTHER:
-		make_other_namespace(dice);
+		make_other_namespace(dice, is_single(), other_pid(), board->actors[0].pid);
 		break;
 	case ENTER_OTHER:
-		enter_other_namespace(dice, other_pid());
+		enter_other_namespace(dice, is_single(), other_pid());
 		break;
 	case WRITE_MAPS:
 		write_random_maps(dice, other_pid());

@@ -35,14 +35,20 @@ void change_groups(struct dice *dice);
 void change_capabilities(struct dice *dice);
 void change_marks(struct dice *dice);
 
-/* others.c: uts, ipc, net, cgroup and time namespaces, and something in each */
+/* others.c: uts, ipc, net, cgroup, time and mount namespaces, and something in each */
 
-void make_other_namespace(struct dice *dice);
-void enter_other_namespace(struct dice *dice, pid_t pid);
+/*
+ * Those of mounts only in processes of a single thread. Pairs of interfaces may lead to where `pid`
+ * is, but not to where `root` is, which may be the host.
+ */
+void make_other_namespace(struct dice *dice, bool single, pid_t pid, pid_t root);
+void enter_other_namespace(struct dice *dice, bool single, pid_t pid);
 /* What is seen of them from inside. */
 struct surroundings {
-	char host[72], interfaces[400];
-	int semaphore; /* its value; -1: none */
+	char host[72], domain[72], interfaces[600], mounts[200];
+	int semaphore;	  /* its value; -1: none */
+	int messages;	  /* of a queue; -1: none */
+	int clocks_apart; /* seconds between those that a time namespace sets */
 };
 void draw_surroundings(struct surroundings *ret_seen);
 

@@ -25,6 +25,8 @@ static const struct command commands[] = {
 	{ "check",
 	  "Tells what this kernel and these privileges allow, or what stands in a dump's way.",
 	  "[--json] [--feature NAME | --tree PID [OPTION...]]", command_check },
+	{ "dedup", "Removes from earlier dumps the pages that the dump after them does not need.",
+	  "[-D DIR]", command_dedup },
 	{ "cpuinfo", "Records what the processor can do, or compares it with what is recorded.",
 	  "dump|check [-D DIR] [--cpu-cap=WHAT]", command_cpuinfo },
 	{ "service", "Serves clients at a socket.", "--address PATH [OPTION...]", command_service },
@@ -41,7 +43,6 @@ static const struct {
 } refused_commands[] = {
 	{ "page-server", NO_PAGE_SERVER },
 	{ "lazy-pages", NO_LAZY_PAGES },
-	{ "dedup", NO_DEDUP },
 };
 
 enum { N_REFUSED = sizeof refused_commands / sizeof refused_commands[0] };

@@ -26,6 +26,7 @@ int command_show(const struct command *command, int argc, char **argv);
 int command_diff(const struct command *command, int argc, char **argv);
 int command_tree(const struct command *command, int argc, char **argv);
 int command_cpuinfo(const struct command *command, int argc, char **argv);
+int command_dedup(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
 int command_check(const struct command *command, int argc, char **argv);
 int command_service(const struct command *command, int argc, char **argv);

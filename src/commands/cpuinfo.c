@@ -22,8 +22,12 @@ static processor_function *function_of(const char *word, struct error *err)
 
 int command_cpuinfo(const struct command *command, int argc, char **argv)
 {
-	const struct option_row *const tables[] = { images_options, pipeline_options,
-						    common_options, NULL };
+	const struct option_row *const tables[] = { images_options,
+						    pipeline_options,
+						    common_options,
+						    command_speaks_criu() ? dump_options : NULL,
+						    command_speaks_criu() ? restore_options : NULL,
+						    NULL };
 	struct pipeline_arguments arguments;
 	struct terminal terminal;
 	struct error err = { 0 };

@@ -58,6 +58,7 @@ static const char *const done[] = {
 	"join_ns",
 	"exec_cmd",
 	"cpu_cap",
+	"auto_dedup", /* of a restore it asks for nothing: images stay as they are */
 	NULL,
 };
 
@@ -335,6 +336,7 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 	options->shell_job = request->has_shell_job && request->shell_job;
 	options->leave_stopped = request->has_leave_stopped && request->leave_stopped;
 	options->leave_running = request->has_leave_running && request->leave_running;
+	options->auto_dedup = request->has_auto_dedup && request->auto_dedup;
 	options->pid = request->has_pid ? request->pid : 0;
 	options->prev_images_dir =
 		request->parent_img && *request->parent_img ? request->parent_img : NULL;

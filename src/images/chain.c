@@ -134,6 +134,16 @@ static bool any_earlier(const struct reading *reading)
 	return false;
 }
 
+/* Is another dump to be read: for its pages, or, with `all`, because there is one? */
+static bool goes_on(const struct reading *reading, bool all)
+{
+	struct stat status;
+
+	return any_earlier(reading) ||
+	       (all && fstatat(reading->dir_fd, PARENT_LINK, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISLNK(status.st_mode));
+}
+
 static bool needs_earlier(const struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
@@ -165,9 +175,9 @@ static void add_directory(struct images *images, const struct reading *reading)
 {
 	images->directories = arena_grow(reading->arena, images->directories, images->n_directories,
 					 sizeof *images->directories);
-	images->directories[images->n_directories++] = (struct directory){
-		.fd = reading->dir_fd, .sources = reading->sources, .n_sources = reading->n_sources
-	};
+	struct directory *directory = &images->directories[images->n_directories++];
+	*directory = (struct directory){ .fd = reading->dir_fd };
+	directory_take(directory, reading);
 }
 
 static struct reading *new_reading(struct arena *arena, int fd)
@@ -183,14 +193,14 @@ static struct reading *new_reading(struct arena *arena, int fd)
 
 /* Reads one dump after another, as long as there are pages that one before it has. */
 static int read_chain(struct images *images, struct reading **readings, size_t *n_readings,
-		      struct error *err)
+		      bool all, struct error *err)
 {
 	struct arena *arena = readings[0]->arena;
 
 	for (;;) {
 		struct reading *last = readings[*n_readings - 1];
 
-		if (*n_readings > 1 && !any_earlier(last))
+		if (*n_readings > 1 && !goes_on(last, all))
 			return 0;
 		if (*n_readings == MOST_DIRECTORIES)
 			return fail(err, ERR_IMAGE_INVALID, "%d dumps refer to one another",
@@ -204,9 +214,7 @@ static int read_chain(struct images *images, struct reading **readings, size_t *
 		if (check_circle(readings, *n_readings - 1, fd, err) || check_sum(last, fd, err) ||
 		    read_directory(next, (uint32_t)images->n_directories - 1, err))
 			return fail_while(err, "reading an earlier dump");
-		struct directory *directory = &images->directories[images->n_directories - 1];
-		directory->sources = next->sources;
-		directory->n_sources = next->n_sources;
+		directory_take(&images->directories[images->n_directories - 1], next);
 	}
 }
 
@@ -311,7 +319,7 @@ int chain_open(struct images *images, struct reading *reading, struct error *err
 	add_directory(images, reading);
 	if (!needs_earlier(reading->loader.snapshot))
 		return 0;
-	if (read_chain(images, readings, &n_readings, err) ||
+	if (read_chain(images, readings, &n_readings, false, err) ||
 	    resolve_chain(readings, n_readings, err) ||
 	    resolve_dump(reading->loader.snapshot, readings[1], err))
 		return -1;
@@ -326,8 +334,26 @@ void chain_close(struct images *images)
 
 /* --- For a dump after it --- */
 
+/* What is there no longer is there for nobody. */
+static void leave_out_removed(struct images *images, struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < images->n_pagemaps; i++) {
+		struct pagemap *pagemap = &images->pagemaps[i].pagemap;
+		struct pagemap all = *pagemap;
+
+		pagemap->runs = NULL;
+		pagemap->n_runs = 0;
+		for (size_t k = 0; k < all.n_runs; k++) {
+			struct memory_run rest = all.runs[k], piece;
+			while (directory_take_piece(&images->directories[page_level(rest.source)],
+						    &rest, &piece))
+				pagemap_add_run(snapshot, pagemap, piece);
+		}
+	}
+}
+
 /* Pages of every dump of the chain are at level 1 and further back for the next dump. */
-struct images *chain_open_earlier(int fd, struct arena *arena, struct error *err)
+static struct images *open_earlier(int fd, bool all, struct arena *arena, struct error *err)
 {
 	struct reading *readings[MOST_DIRECTORIES] = { NULL };
 	autofree struct images *images = calloc(1, sizeof *images);
@@ -344,10 +370,9 @@ struct images *chain_open_earlier(int fd, struct arena *arena, struct error *err
 	readings[1] = new_reading(arena, fd);
 	add_directory(images, readings[1]);
 	bool failed = read_directory(readings[1], 1, err);
-	images->directories[1].sources = readings[1]->sources;
-	images->directories[1].n_sources = readings[1]->n_sources;
-	if (!failed && any_earlier(readings[1]))
-		failed = read_chain(images, readings, &n_readings, err) ||
+	directory_take(&images->directories[1], readings[1]);
+	if (!failed && goes_on(readings[1], all))
+		failed = read_chain(images, readings, &n_readings, all, err) ||
 			 resolve_chain(readings, n_readings, err);
 	if (failed) {
 		images_free(take_ptr(images));
@@ -355,7 +380,18 @@ struct images *chain_open_earlier(int fd, struct arena *arena, struct error *err
 	}
 	images->pagemaps = readings[1]->loader.pagemaps;
 	images->n_pagemaps = readings[1]->loader.n_pagemaps;
+	leave_out_removed(images, readings[1]->loader.snapshot);
 	return take_ptr(images);
+}
+
+struct images *chain_open_earlier(int fd, struct arena *arena, struct error *err)
+{
+	return open_earlier(fd, false, arena, err);
+}
+
+struct images *chain_open_all(int fd, struct arena *arena, struct error *err)
+{
+	return open_earlier(fd, true, arena, err);
 }
 
 const struct pagemap *chain_task_pages(const struct images *images, uint32_t pid)

@@ -18,6 +18,9 @@ int chain_open_directory(int from_fd, const char *path, struct error *err);
  */
 struct images *chain_open_earlier(int fd, struct arena *arena, struct error *err);
 
+/* The same with all dumps before it, whether they have pages of it or not. */
+struct images *chain_open_all(int fd, struct arena *arena, struct error *err);
+
 /* What it has of a task, by its pid in images; NULL: nothing. Sources are as the next dump's. */
 const struct pagemap *chain_task_pages(const struct images *images, uint32_t pid);
 

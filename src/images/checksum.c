@@ -98,6 +98,25 @@ int checksum_open(int dir_fd, const char *name, const struct file_stamp *stamp, 
 	return take_fd(&fd);
 }
 
+/* `at` is where in the file the bytes are from; *next the first range that ends behind it. */
+static void blank_removed(const struct checksum_file *file, uint8_t *bytes, uint64_t at,
+			  uint64_t size, size_t *next)
+{
+	for (; *next < file->n_removed; ++*next) {
+		const struct byte_range *range = &file->removed[*next];
+		uint64_t start = range->offset > at ? range->offset : at;
+		uint64_t end = range->offset + range->size;
+
+		if (start >= at + size)
+			return;
+		if (end > start)
+			memset(bytes + (start - at), 0,
+			       (end < at + size ? end : at + size) - start);
+		if (end > at + size)
+			return;
+	}
+}
+
 static int hash_piece(const struct work *work, struct piece *piece, XXH3_state_t *state,
 		      void *buffer, struct error *err)
 {
@@ -106,6 +125,7 @@ static int hash_piece(const struct work *work, struct piece *piece, XXH3_state_t
 
 	if (fd < 0)
 		return -1;
+	size_t next_removed = 0;
 	XXH3_128bits_reset(state);
 	for (uint64_t done = 0; done < piece->size;) {
 		uint64_t left = piece->size - done;
@@ -119,6 +139,7 @@ static int hash_piece(const struct work *work, struct piece *piece, XXH3_state_t
 			return fail(err, ERR_IMAGE_TRUNCATED,
 				    "%s ends after %" PRIu64 " of %" PRIu64 " bytes", file->name,
 				    piece->offset + done, file->stamp.size);
+		blank_removed(file, buffer, piece->offset + done, (uint64_t)got, &next_removed);
 		XXH3_128bits_update(state, buffer, (size_t)got);
 		done += (uint64_t)got;
 	}

@@ -29,9 +29,16 @@ XXH128_hash_t checksum_join_pieces(const XXH128_canonical_t *sums, size_t count)
 /* 32 hexadecimal digits; returns `text`. */
 char *checksum_text(char text[CHECKSUM_TEXT_SIZE], XXH128_hash_t sum);
 
+struct byte_range {
+	uint64_t offset, size;
+};
+
 /* One file to read through. */
 struct checksum_file {
 	const char *name;
+	/* What counts as zeros, whatever is there; ascending. */
+	const struct byte_range *removed;
+	size_t n_removed;
 	struct file_stamp stamp; /* of what was found there; it must still be that */
 	XXH128_hash_t sum;
 };

@@ -72,6 +72,12 @@ int images_write_pages(struct images_writer *writer, const struct snapshot *snap
 		       struct error *err);
 /* stats-dump goes to its own place (the work directory); not part of the manifest. */
 int images_write_stats(int dir_fd, const char *name, const StatsEntry *stats, struct error *err);
+/*
+ * Removes from the dumps before the one in the directory, a dump or a pre-dump, all pages that it
+ * does not need of them; they can be restored no longer, but for it. Tells how many.
+ */
+int images_dedup(int dir_fd, uint64_t *ret_pages, struct error *err);
+
 /* cpuinfo.img, by itself: it needs no dump around it. ERR_IMAGE_MISSING where there is none. */
 int images_write_processor(int dir_fd, const CpuinfoEntry *processor, struct error *err);
 const CpuinfoEntry *images_read_processor(int dir_fd, struct arena *arena, struct error *err);

@@ -2,6 +2,8 @@
 /* The list of files of a dump; see manifest.h. */
 #include "images/manifest.h"
 
+#include "images/format.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -10,6 +12,7 @@
 
 static const char first_line[] = "nestor-manifest 1\n";
 static const char any_version[] = "nestor-manifest ";
+static const char was[] = "was ", removed[] = "removed ";
 
 enum {
 	HEX_DIGITS = CHECKSUM_TEXT_SIZE - 1,
@@ -26,6 +29,21 @@ struct manifest_line *manifest_add(struct manifest *manifest, struct arena *aren
 	return line;
 }
 
+struct manifest_line *manifest_find(const struct manifest *manifest, const char *name)
+{
+	for (size_t i = 0; i < manifest->n_lines; i++)
+		if (strcmp(manifest->lines[i].name, name) == 0)
+			return &manifest->lines[i];
+	return NULL;
+}
+
+static void print_removed(const struct manifest_line *line, struct text *text)
+{
+	for (size_t i = 0; i < line->n_removed; i++)
+		text_add(text, "%s%" PRIu64 " %" PRIu64 " %s\n", removed, line->removed[i].offset,
+			 line->removed[i].size, line->name);
+}
+
 void manifest_print(const struct manifest *manifest, struct text *text)
 {
 	char sum[CHECKSUM_TEXT_SIZE];
@@ -36,6 +54,10 @@ void manifest_print(const struct manifest *manifest, struct text *text)
 		text_add(text, "%s %" PRIu64 " %s\n", checksum_text(sum, line->sum), line->size,
 			 line->name);
 	}
+	if (manifest->any_removed)
+		text_add(text, "%s%s\n", was, checksum_text(sum, manifest->was));
+	for (size_t i = 0; i < manifest->n_lines; i++)
+		print_removed(&manifest->lines[i], text);
 	checksum_text(sum, checksum_bytes(text->string, text->length));
 	text_add(text, "end %s\n", sum);
 }
@@ -43,19 +65,6 @@ void manifest_print(const struct manifest *manifest, struct text *text)
 ssize_t manifest_read(int dir_fd, struct arena *arena, char **ret_text, struct error *err)
 {
 	return foreign_read(dir_fd, MANIFEST_NAME, MAX_MANIFEST_SIZE, arena, ret_text, err);
-}
-
-int manifest_sum(int dir_fd, struct arena *arena, char ret_text[CHECKSUM_TEXT_SIZE],
-		 struct error *err)
-{
-	char *bytes;
-	ssize_t size = manifest_read(dir_fd, arena, &bytes, err);
-
-	ret_text[0] = '\0';
-	if (size < 0)
-		return err->name == ERR_NONE ? 0 : -1;
-	checksum_text(ret_text, checksum_bytes(bytes, (size_t)size));
-	return 0;
 }
 
 static int parse_sum(const char *text, XXH128_hash_t *ret_sum)
@@ -81,22 +90,75 @@ static bool is_plain_name(const char *name)
 	return strcmp(name, MANIFEST_NAME) != 0;
 }
 
-/* "<sum> <size> <name>", terminated. */
-static int parse_line(struct manifest *manifest, struct arena *arena, const char *text)
+/* A number and what separates it from the next word, which *text is moved to. */
+static int parse_number(char **text, uint64_t *ret_number)
 {
-	XXH128_hash_t sum;
 	char *end;
 
-	if (parse_sum(text, &sum) || text[HEX_DIGITS] != ' ')
-		return -1;
-	const char *number = text + HEX_DIGITS + 1;
-	if (*number < '0' || *number > '9')
+	if (**text < '0' || **text > '9')
 		return -1;
 	errno = 0;
-	uint64_t size = strtoull(number, &end, 10);
-	if (errno || *end != ' ' || size > INT64_MAX || !is_plain_name(end + 1))
+	*ret_number = strtoull(*text, &end, 10);
+	if (errno || *end != ' ' || *ret_number > INT64_MAX)
 		return -1;
-	struct manifest_line *line = manifest_add(manifest, arena, end + 1, size);
+	*text = end + 1;
+	return 0;
+}
+
+/* "<offset> <size> <name>": of a file that was listed before, behind what was removed before. */
+static int parse_removed(struct manifest *manifest, struct arena *arena, char *text)
+{
+	struct byte_range range;
+
+	if (!manifest->any_removed || parse_number(&text, &range.offset) ||
+	    parse_number(&text, &range.size) || !range.size ||
+	    (range.offset | range.size) % IMAGE_PAGE_SIZE)
+		return -1;
+	/* Files are in their order here, too: nobody has us look through all of them often. */
+	while (manifest->removed_from < manifest->n_lines &&
+	       strcmp(manifest->lines[manifest->removed_from].name, text) != 0)
+		manifest->removed_from++;
+	if (manifest->removed_from == manifest->n_lines)
+		return -1;
+	struct manifest_line *line = &manifest->lines[manifest->removed_from];
+	if (range.offset > line->size || range.size > line->size - range.offset)
+		return -1;
+	const struct byte_range *last =
+		line->n_removed ? &line->removed[line->n_removed - 1] : NULL;
+	if (last && range.offset < last->offset + last->size)
+		return -1;
+	line->removed = arena_grow(arena, line->removed, line->n_removed, sizeof *line->removed);
+	line->removed[line->n_removed++] = range;
+	return 0;
+}
+
+/* What was done after the dump. */
+static int parse_change(struct manifest *manifest, struct arena *arena, char *text)
+{
+	if (strncmp(text, removed, sizeof removed - 1) == 0)
+		return parse_removed(manifest, arena, text + sizeof removed - 1);
+	if (strncmp(text, was, sizeof was - 1) != 0 || manifest->any_removed ||
+	    strlen(text) != sizeof was - 1 + HEX_DIGITS)
+		return -1;
+	manifest->any_removed = true;
+	return parse_sum(text + sizeof was - 1, &manifest->was);
+}
+
+/* "<sum> <size> <name>", terminated. */
+static int parse_line(struct manifest *manifest, struct arena *arena, char *text)
+{
+	XXH128_hash_t sum;
+	uint64_t size;
+
+	if (strncmp(text, was, sizeof was - 1) == 0 ||
+	    strncmp(text, removed, sizeof removed - 1) == 0)
+		return parse_change(manifest, arena, text);
+	if (parse_sum(text, &sum) || text[HEX_DIGITS] != ' ')
+		return -1;
+	text += HEX_DIGITS + 1;
+	if (parse_number(&text, &size) || !is_plain_name(text))
+		return -1;
+	struct manifest_line *line = manifest_add(manifest, arena, text, size);
 	line->sum = sum;
 	line->has_sum = true;
 	return 0;
@@ -169,4 +231,21 @@ int manifest_parse(struct manifest *manifest, struct arena *arena, const char *b
 				    MANIFEST_NAME, number);
 	}
 	return check_names(manifest, arena, err);
+}
+
+int manifest_sum(int dir_fd, struct arena *arena, char ret_text[CHECKSUM_TEXT_SIZE],
+		 struct error *err)
+{
+	struct manifest manifest;
+	char *bytes;
+	ssize_t size = manifest_read(dir_fd, arena, &bytes, err);
+
+	ret_text[0] = '\0';
+	if (size < 0)
+		return err->name == ERR_NONE ? 0 : -1;
+	if (manifest_parse(&manifest, arena, bytes, (size_t)size, err))
+		return -1;
+	checksum_text(ret_text,
+		      manifest.any_removed ? manifest.was : checksum_bytes(bytes, (size_t)size));
+	return 0;
 }

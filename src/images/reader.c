@@ -149,7 +149,10 @@ static int note_large(struct reading *reading, struct source *source, struct err
 	if (source->line && check_size(source->line, source->stamp.size, err))
 		return -1;
 	reading->large[reading->n_large] =
-		(struct checksum_file){ .name = source->name, .stamp = source->stamp };
+		(struct checksum_file){ .name = source->name,
+					.removed = source->line ? source->line->removed : NULL,
+					.n_removed = source->line ? source->line->n_removed : 0,
+					.stamp = source->stamp };
 	reading->large_sources[reading->n_large++] = source;
 	bool has_record = source->kind != IMAGE_KINDS && image_format(source->kind)->magic;
 	return has_record ? parse_mapped(reading, source, err) : 0;
@@ -353,6 +356,78 @@ int directory_check_pages(const struct directory *directory, const struct memory
 	return fail_hint(err, "%s", dump_again);
 }
 
+void directory_take(struct directory *directory, const struct reading *reading)
+{
+	directory->sources = reading->sources;
+	directory->n_sources = reading->n_sources;
+	directory->any_removed = reading->manifest.any_removed;
+}
+
+static void advance(struct memory_run *run, uint64_t bytes)
+{
+	run->address += bytes;
+	run->offset += bytes;
+	run->pages -= bytes / IMAGE_PAGE_SIZE;
+}
+
+/* The first range that ends behind where the run begins. */
+static size_t first_removed(const struct manifest_line *line, const struct memory_run *run)
+{
+	size_t low = 0, high = line->n_removed;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct byte_range *range = &line->removed[middle];
+		if (range->offset + range->size <= run->offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool directory_take_piece(const struct directory *directory, struct memory_run *rest,
+			  struct memory_run *ret_piece)
+{
+	const struct source *source =
+		directory->any_removed
+			? directory_find(directory, IMAGE_PAGES, (uint32_t)rest->source)
+			: NULL;
+	const struct manifest_line none = { 0 },
+				   *line = source && source->line ? source->line : &none;
+	uint64_t end = rest->offset + memory_run_bytes(rest), stop = end;
+
+	for (size_t i = first_removed(line, rest); i < line->n_removed && rest->pages; i++) {
+		const struct byte_range *range = &line->removed[i];
+		uint64_t range_end = range->offset + range->size;
+
+		if (range->offset > rest->offset) {
+			stop = range->offset < end ? range->offset : end;
+			break;
+		}
+		advance(rest, (range_end < end ? range_end : end) - rest->offset);
+	}
+	if (!rest->pages)
+		return false;
+	*ret_piece = *rest;
+	ret_piece->pages = (stop - rest->offset) / IMAGE_PAGE_SIZE;
+	advance(rest, stop - rest->offset);
+	return true;
+}
+
+static int check_removed(const struct images *images, const struct memory_run *run,
+			 const char *whose, uint64_t number, struct error *err)
+{
+	const struct directory *directory = &images->directories[page_level(run->source)];
+	struct memory_run rest = *run, piece;
+
+	if (directory_take_piece(directory, &rest, &piece) && piece.pages == run->pages)
+		return 0;
+	fail(err, ERR_IMAGE_MISSING,
+	     "pages of %s %" PRIu64 " were removed, as a later dump has them", whose, number);
+	return fail_hint(err, "restore the later dump, for which that was done (dedup)");
+}
+
 static int check_pages(const struct images *images, const struct pagemap *pagemap,
 		       const char *whose, uint64_t number, struct error *err)
 {
@@ -363,6 +438,8 @@ static int check_pages(const struct images *images, const struct pagemap *pagema
 		return -1;
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
 		const struct memory_run *run = &pagemap->runs[i];
+		if (check_removed(images, run, whose, number, err))
+			return -1;
 		if (run->source != own.source &&
 		    directory_check_pages(&images->directories[page_level(run->source)], run,
 					  run->offset + memory_run_bytes(run), whose, number, err))

@@ -25,6 +25,7 @@ struct directory {
 	int fd;			      /* that of an earlier dump is closed by images_free */
 	const struct source *sources; /* sorted */
 	size_t n_sources;
+	bool any_removed; /* something was removed from pages files (dedup.c) */
 };
 
 /* [0] is the dump; then, where it refers to pages of earlier ones, those, one after the other. */
@@ -59,6 +60,14 @@ int reading_list(struct reading *reading, struct error *err);
  */
 int reading_load(struct reading *reading, struct error *err);
 int reading_check_large_sums(struct reading *reading, struct error *err);
+/* What the reading has found, for directory->fd. */
+void directory_take(struct directory *directory, const struct reading *reading);
+/*
+ * Takes from the beginning of a run what is not removed (dedup.c), and what is removed before that;
+ * false: nothing is left.
+ */
+bool directory_take_piece(const struct directory *directory, struct memory_run *rest,
+			  struct memory_run *ret_piece);
 /* An image of a number; NULL where there is none. */
 const struct source *directory_find(const struct directory *directory, enum image_kind kind,
 				    uint64_t number);

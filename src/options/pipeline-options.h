@@ -26,7 +26,6 @@ struct pipeline_arguments {
 #define NO_LABELS      "labels of security modules are not kept in images"
 #define NO_LAZY_PAGES  "all pages of a tree are there when it goes on"
 #define NO_PAGE_SERVER "images are written to a directory, which may be one of another machine"
-#define NO_DEDUP       "what an earlier dump holds stays as it was summed, so that each can be restored"
 
 extern const struct option_row images_options[];   /* of dump, restore and plan */
 extern const struct option_row pipeline_options[]; /* of dump and restore */

@@ -319,7 +319,10 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (session_tell(&dump->session, "post-dump", dump->asked->pid, err) < 0)
 		return -1;
-	return end_tree(dump, err);
+	if (end_tree(dump, err) < 0)
+		return -1;
+	session_dedup(&dump->session);
+	return 0;
 }
 
 static void dump_init(struct dump *dump, const struct pipeline_options *options)

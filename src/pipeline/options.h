@@ -87,6 +87,7 @@ struct pipeline_options {
 	/* of a dump */
 	pid_t pid;
 	const char *prev_images_dir; /* of an earlier dump, as seen from images_dir; NULL: none */
+	bool auto_dedup; /* when it is done, earlier dumps lose what it does not need of them */
 	bool leave_running;
 	bool verify; /* the images are read back before the tree is let go of */
 	const char *cgroup_props, *cgroup_props_file;

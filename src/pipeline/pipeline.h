@@ -40,6 +40,12 @@ extern const char *const look_leaves_out[];
 int pipeline_look(const struct pipeline_options *options, struct arena *arena,
 		  struct look *ret_look, struct error *err);
 
+/*
+ * Removes from the dumps before that of the directory what it does not need of them; only it can be
+ * restored then. Where it fails, that is as it was, and can be done once more.
+ */
+int pipeline_dedup(const struct pipeline_options *options, struct error *err);
+
 /* What this processor can do, into the directory; whether it can do what is recorded there. */
 int pipeline_record_processor(const struct pipeline_options *options, struct error *err);
 int pipeline_check_processor(const struct pipeline_options *options, struct error *err);

@@ -58,7 +58,10 @@ static int run_steps(struct pre_dump *dump, struct error *err)
 	    write_stats(dump, &start, err) < 0 ||
 	    session_step(&dump->session, "syncing images", err) < 0)
 		return -1;
-	return images_commit(dump->images, err);
+	if (images_commit(dump->images, err) < 0)
+		return -1;
+	session_dedup(&dump->session);
+	return 0;
 }
 
 int pipeline_pre_dump(const struct pipeline_options *options, struct error *err)

@@ -39,6 +39,8 @@ int session_write_pidfile(const struct session *session, const char *name, pid_t
 /* What was measured, into a file of the work directory, and to the caller (hooks.statistics). */
 int session_write_stats(struct session *session, const char *name, const StatsEntry *stats,
 			struct error *err);
+/* After a dump with auto_dedup. That is done, so a failure is a warning. */
+void session_dedup(const struct session *session);
 /* Tells the caller of all that is in the way (hooks.obstacles), and keeps it for the log. */
 void session_refuse(struct session *session, const struct obstacles *obstacles);
 /* Writes the error into the log if there is one, and closes; returns -1 then. */

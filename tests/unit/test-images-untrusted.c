@@ -125,6 +125,20 @@ static void test_manifest_lines_are_untrusted(void **state)
 	check_manifest_refused(&fixture->arena, "0011 12 core-1.img\n");
 	check_manifest_refused(&fixture->arena, SUM " 12 core-1.img\n" SUM " 13 core-1.img\n");
 	check_manifest_refused(&fixture->arena, "\n");
+#define PAGES SUM " 8192 pages-1.img\n"
+#define WAS   "was " SUM "\n"
+	check_manifest_refused(&fixture->arena, PAGES "removed 0 4096 pages-1.img\n");
+	check_manifest_refused(&fixture->arena, PAGES "was 0011\n");
+	check_manifest_refused(&fixture->arena, PAGES WAS WAS);
+	check_manifest_refused(&fixture->arena, PAGES WAS "removed 4096 pages-1.img\n");
+	check_manifest_refused(&fixture->arena, PAGES WAS "removed 0 0 pages-1.img\n");
+	check_manifest_refused(&fixture->arena, PAGES WAS "removed 0 4095 pages-1.img\n");
+	check_manifest_refused(&fixture->arena, PAGES WAS "removed 4096 8192 pages-1.img\n");
+	check_manifest_refused(&fixture->arena,
+			       PAGES WAS "removed 4096 9223372036854771712 pages-1.img\n");
+	check_manifest_refused(&fixture->arena, PAGES WAS "removed 0 4096 pages-2.img\n");
+	check_manifest_refused(&fixture->arena, PAGES WAS "removed 0 4096 pages-1.img\n"
+							  "removed 0 4096 pages-1.img\n");
 #undef SUM
 }
 

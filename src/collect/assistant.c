@@ -3,6 +3,7 @@
 #include "collect/assistant.h"
 
 #include "base/arena.h"
+#include "kernel/deputy.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -39,7 +40,11 @@ static struct errand *take(struct assistant *assistant, enum assistant_thread th
 static void run(struct assistant *assistant, struct errand *errand, enum assistant_thread thread)
 {
 	pthread_mutex_unlock(&assistant->lock);
+	if (thread == THREAD_ASSISTANT)
+		deputies_wait();
 	errand->run(errand, thread);
+	if (thread == THREAD_ASSISTANT)
+		deputies_go_on();
 	pthread_mutex_lock(&assistant->lock);
 	errand->state = ERRAND_DONE;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -24,6 +25,31 @@ struct outcome {
 	int result;
 	struct error error;
 };
+
+static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
+
+void deputies_wait(void)
+{
+	pthread_mutex_lock(&beginning);
+}
+
+void deputies_go_on(void)
+{
+	pthread_mutex_unlock(&beginning);
+}
+
+/* The child has a copy of the lock, held by it as by the caller: it may have deputies, too. */
+static pid_t clone_deputy(void)
+{
+	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
+
+	deputies_wait();
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	int failure = errno;
+	deputies_go_on();
+	errno = failure;
+	return pid;
+}
 
 void *deputy_memory(size_t size)
 {
@@ -58,7 +84,6 @@ static int wait_for(pid_t pid, const struct outcome *outcome, struct error *err)
 
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
 {
-	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
 	struct outcome *outcome = deputy_memory(sizeof *outcome);
 	pid_t caller = getpid();
 	sigset_t alarmed;
@@ -67,7 +92,7 @@ int deputy_run(int (*work)(void *data, struct error *err), void *data, struct er
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
 	outcome->result = -1;
 	fail(&outcome->error, ERR_KERNEL_REFUSED, "a deputy ended too early");
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	pid_t pid = clone_deputy();
 	if (pid == 0) {
 		struct error error = { 0 };
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

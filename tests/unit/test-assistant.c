@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The assistant of a dump: what it does, what it leaves, and what is taken back from it. */
+/* The assistant of a dump: what it does, what it leaves, what is taken back from it, and who waits. */
 #include "collect/assistant.h"
 
+#include "kernel/deputy.h"
+
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -123,6 +129,52 @@ static void ending_drops_what_waits(void **state)
 	assistant_end(NULL);
 }
 
+enum { DEPUTIES = 100, DEPUTY_SECONDS = 20 };
+
+/* Holds the locks of the allocator, one after another, nearly all of the time. */
+static void hold_the_allocator(struct errand *errand, enum assistant_thread thread)
+{
+	(void)errand;
+	(void)thread;
+	for (int i = 0; i < 20; i++)
+		malloc_trim(0);
+}
+
+static int use_the_allocator(void *data, struct error *err)
+{
+	FILE *stream = fopen("/dev/null", "r");
+	char *memory = malloc(*(size_t *)data);
+
+	(void)err;
+	if (!stream || !memory)
+		return -1;
+	free(memory);
+	fclose(stream);
+	return 0;
+}
+
+static void deputies_allocate_while_it_does(void **state)
+{
+	static struct errand errands[DEPUTIES][10];
+	struct assistant *assistant = assistant_start();
+	struct error err = { 0 };
+	/* One that would be mapped takes no lock. */
+	size_t size = 20000;
+
+	(void)state;
+	/* One that waits for a lock that nobody has ends the test. */
+	alarm(DEPUTY_SECONDS);
+	for (int i = 0; i < DEPUTIES; i++) {
+		for (int k = 0; k < 10; k++) {
+			errands[i][k].run = hold_the_allocator;
+			assistant_give(assistant, &errands[i][k]);
+		}
+		assert_int_equal(deputy_run(use_the_allocator, &size, &err), 0);
+	}
+	assistant_end(assistant);
+	alarm(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +182,7 @@ int main(void)
 		cmocka_unit_test(what_is_needed_is_taken_back),
 		cmocka_unit_test(some_are_for_the_first_thread_only),
 		cmocka_unit_test(ending_drops_what_waits),
+		cmocka_unit_test(deputies_allocate_while_it_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,9 +5,11 @@
  *	failing-call REPORT INDEX ERRNO[:NR] PROGRAM ARGUMENTS...
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
- * library cannot do without, are not; and with NR only those of that number are. INDEX 0 fails none. REPORT gets a line "COUNT NR": how many
- * calls there were, and the number of the one that failed, or -1. Children of the program are not
- * followed. Exits as the program does; 128 and the signal if it was killed.
+ * library cannot do without, are not; and with NR only those of that number are. INDEX 0 fails none.
+ * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
+ * or -1, and whether it was a child's. Children are followed, and theirs, until they execute something
+ * or somebody else begins to trace them: what a restore has made comes to its end unwatched. Exits as
+ * the program does; 128 and the signal if it was killed.
  */
 #include <errno.h>
 #include <linux/ptrace.h>
@@ -26,7 +28,11 @@
 /* sys/ptrace.h does not go together with linux/ptrace.h. */
 extern long ptrace(int request, ...);
 
-enum { MAX_THREADS = 64 };
+enum {
+	MAX_THREADS = 4096,
+	FOLLOW = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+		 PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC,
+};
 
 static struct thread {
 	pid_t tid;
@@ -35,19 +41,37 @@ static struct thread {
 
 static pid_t program;
 static long count, wanted, failed_nr = -1;
+static bool failed_in_child;
 static int wanted_errno;
 static long only_nr = -1;
 static bool in_main;
 static const char *report_path;
 
+/* NULL if it is not followed. */
 static struct thread *find_thread(pid_t tid)
 {
 	for (size_t i = 0; i < MAX_THREADS; i++)
-		if (threads[i].tid == tid || threads[i].tid == 0) {
-			threads[i].tid = tid;
+		if (threads[i].tid == tid)
 			return &threads[i];
-		}
-	abort();
+	return NULL;
+}
+
+static struct thread *add_thread(pid_t tid)
+{
+	struct thread *thread = find_thread(0);
+
+	if (!thread)
+		abort();
+	*thread = (struct thread){ .tid = tid };
+	return thread;
+}
+
+static bool is_of_program(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d", program, tid);
+	return access(path, F_OK) == 0;
 }
 
 /* Nobody has to expect these to fail: the kernel says so, or the C library aborts. */
@@ -96,7 +120,7 @@ static int write_report(const char *path)
 
 	if (!report)
 		return -1;
-	fprintf(report, "%ld %ld\n", count, failed_nr);
+	fprintf(report, "%ld %ld %d\n", count, failed_nr, failed_in_child);
 	return fclose(report);
 }
 
@@ -107,6 +131,7 @@ static void fail_call(struct thread *thread)
 
 	ptrace(PTRACE_GETREGSET, thread->tid, 1, &vector);
 	failed_nr = (long)regs.orig_rax;
+	failed_in_child = !is_of_program(thread->tid);
 	regs.orig_rax = (unsigned long long)-1;
 	ptrace(PTRACE_SETREGSET, thread->tid, 1, &vector);
 	thread->failing = true;
@@ -124,49 +149,89 @@ static void return_error(struct thread *thread)
 	thread->failing = false;
 }
 
-/* The loader's last call before main gives back the cache of libraries. */
-static void see_call(struct thread *thread)
+static void let_go(struct thread *thread)
+{
+	if (thread->failing)
+		return_error(thread);
+	ptrace(PTRACE_DETACH, thread->tid, 0, 0);
+	thread->tid = 0;
+}
+
+/* Somebody wants to trace it. */
+static void give_up(struct thread *thread)
+{
+	int status;
+
+	ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+	if (waitpid(thread->tid, &status, __WALL) == thread->tid && WIFSTOPPED(status))
+		let_go(thread);
+	else
+		thread->tid = 0;
+}
+
+/* Whether the caller is still followed. */
+static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *info)
+{
+	struct thread *other;
+
+	/* The loader's last call before main gives back the cache of libraries. */
+	if (!in_main) {
+		in_main = info->entry.nr == SYS_munmap;
+		return true;
+	}
+	if (is_counted(info) && ++count == wanted) {
+		fail_call(thread);
+		return true;
+	}
+	if (info->entry.nr != SYS_ptrace)
+		return true;
+	if (info->entry.args[0] == PTRACE_TRACEME) {
+		let_go(thread);
+		return false;
+	}
+	other = find_thread((pid_t)info->entry.args[1]);
+	if (info->entry.args[0] == PTRACE_SEIZE && other && other != thread)
+		give_up(other);
+	return true;
+}
+
+static bool see_call(struct thread *thread)
 {
 	struct ptrace_syscall_info info;
 
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof info, &info) <= 0)
-		return;
+		return true;
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT && thread->failing)
 		return_error(thread);
-	if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
-		return;
-	if (!in_main) {
-		in_main = info.entry.nr == SYS_munmap;
-		return;
-	}
-	if (is_counted(&info) && ++count == wanted)
-		fail_call(thread);
+	return info.op != PTRACE_SYSCALL_INFO_ENTRY || see_entry(thread, &info);
 }
 
-/* Threads are followed, processes that count as clones are not. */
-static bool is_ours(pid_t tid)
+static bool is_stop(int signal)
 {
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d", program, tid);
-	return access(path, F_OK) == 0;
+	return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
 static void see_stop(pid_t tid, int status)
 {
 	int event = status >> 16, signal = WSTOPSIG(status);
+	struct thread *thread = find_thread(tid);
 
-	if (!is_ours(tid)) {
-		ptrace(PTRACE_DETACH, tid, 0, 0);
+	if (!thread) {
+		/* What outlives the program is to be seen. */
+		ptrace(PTRACE_SETOPTIONS, tid, 0, FOLLOW);
+		thread = add_thread(tid);
+	}
+	if (event == PTRACE_EVENT_EXEC && tid != program) {
+		let_go(thread);
 		return;
 	}
-	if (signal == (SIGTRAP | 0x80)) {
-		see_call(find_thread(tid));
-		signal = 0;
-	} else if (event) {
-		signal = 0;
+	if (event == PTRACE_EVENT_STOP && is_stop(signal)) {
+		ptrace(PTRACE_LISTEN, tid, 0, 0);
+		return;
 	}
-	ptrace(PTRACE_SYSCALL, tid, 0, (long)signal);
+	if (signal == (SIGTRAP | 0x80) && !see_call(thread))
+		return;
+	ptrace(PTRACE_SYSCALL, tid, 0, event || signal == (SIGTRAP | 0x80) ? 0L : (long)signal);
 }
 
 static int follow(void)
@@ -181,6 +246,8 @@ static int follow(void)
 			see_stop(tid, status);
 		else if (tid == program)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		else if (tid > 0 && find_thread(tid))
+			find_thread(tid)->tid = 0;
 	}
 }
 
@@ -202,10 +269,9 @@ int main(int argc, char **argv)
 		_exit(127);
 	}
 	waitpid(program, &status, WUNTRACED);
-	if (ptrace(PTRACE_SEIZE, program, 0,
-		   PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |
-			   PTRACE_O_EXITKILL) < 0)
+	if (ptrace(PTRACE_SEIZE, program, 0, FOLLOW | PTRACE_O_EXITKILL) < 0)
 		return 127;
+	add_thread(program);
 	kill(program, SIGCONT);
 	status = follow();
 	if (write_report(report_path) < 0)

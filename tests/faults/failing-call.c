@@ -5,11 +5,11 @@
  *	failing-call REPORT INDEX ERRNO[:NR] PROGRAM ARGUMENTS...
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
- * library cannot do without, are not; and with NR only those of that number are. INDEX 0 fails none.
+ * library cannot do without, are not; with NR only those of that number are. INDEX 0 fails none.
  * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
- * or -1, and whether it was a child's. Children are followed, and theirs, until they execute something
- * or somebody else begins to trace them: what a restore has made comes to its end unwatched. Exits as
- * the program does; 128 and the signal if it was killed.
+ * or -1, and whether it was a child's. Children are followed, and theirs, until they execute
+ * something or somebody else begins to trace them: what a restore has made comes to its end
+ * unwatched. Exits as the program does; 128 and the signal if it was killed.
  */
 #include <errno.h>
 #include <linux/ptrace.h>

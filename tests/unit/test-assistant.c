@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The assistant of a dump: what it does, what it leaves, what is taken back from it, and who waits. */
+/* The assistant of a dump: what it does and leaves, what is taken back, who waits for it. */
 #include "collect/assistant.h"
 
 #include "kernel/deputy.h"

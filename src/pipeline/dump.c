@@ -162,19 +162,25 @@ static int verify_images(struct dump *dump, struct error *err)
 	return result;
 }
 
-/* All of it is known: a tree that goes on waits neither for the writing nor for the disk. */
+/* All of it is known: a tree that goes on waits neither for the planning nor for the disk. */
+static int let_go_on(struct dump *dump, struct error *err)
+{
+	if (session_step(&dump->session, "letting the tree go on", err) < 0 ||
+	    collect_look_again(&dump->collect, err) < 0)
+		return -1;
+	collect_release(&dump->collect);
+	dump->stopped = false;
+	clock_gettime(CLOCK_MONOTONIC, &dump->released);
+	return 0;
+}
+
 static int write_images(struct dump *dump, struct error *err)
 {
 	struct images_writer *writer = dump->collect.images;
 
 	if (session_step(&dump->session, "writing images", err) < 0 ||
-	    collect_look_again(&dump->collect, err) < 0)
+	    (dump->stopped && collect_look_again(&dump->collect, err) < 0))
 		return -1;
-	if (dump->asked->leave_running) {
-		collect_release(&dump->collect);
-		dump->stopped = false;
-		clock_gettime(CLOCK_MONOTONIC, &dump->released);
-	}
 	if (images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err) < 0)
 		return -1;
 	if (session_step(&dump->session, "syncing images", err) < 0 ||
@@ -312,6 +318,8 @@ static int run_steps(struct dump *dump, struct error *err)
 	if (stop_and_read(dump, err) < 0)
 		return -1;
 	if (copy_memory(dump, err) < 0)
+		return -1;
+	if (dump->asked->leave_running && let_go_on(dump, err) < 0)
 		return -1;
 	if (check_plan(dump, &dump->snapshot, err) < 0)
 		return -1;

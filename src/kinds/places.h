@@ -48,6 +48,12 @@ char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 			  int (*open_inode)(const void *data, int mount_fd), const void *data,
 			  uint32_t *ret_mount_id);
 
+/*
+ * A description at the root of mounts that are attached nowhere: they end with it, if it is the
+ * first that can be that which open_tree(2) or fsmount(2) gave.
+ */
+void mount_detached_hold(const struct open_file *file, uint32_t mount_id);
+
 /* ---- restore ---- */
 
 /* What was made of a namespace, and of each of its mounts. */
@@ -78,6 +84,8 @@ int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struc
 
 /* Opens a path of a mount namespace through the mount on which it was opened. */
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
+/* The description that detached mounts end with, if it is this file; -1. */
+int mounts_take_detached(const struct file_opener *opener, uint32_t mount_id, uint32_t file_id);
 /* The root directory of the namespace that it is in, borrowed; -1: it is in none. */
 int mounts_root(const struct file_opener *opener, uint32_t mount_id);
 

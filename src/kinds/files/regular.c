@@ -186,6 +186,7 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		return -1;
 	if (elsewhere) {
 		reg->mnt_id = (int32_t)mount_id;
+		mount_detached_hold(file, mount_id);
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	}
 	/* d_path resolves all, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
@@ -378,6 +379,11 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 
 	if (given != -2)
 		return given;
+	if (regular_is_inside(opener->snapshot, reg) && reg->flags & O_PATH) {
+		int taken = mounts_take_detached(opener, (uint32_t)reg->mnt_id, entry->id);
+		if (taken >= 0)
+			return taken;
+	}
 	autoclose int fd = unlinked				? ghost_open(opener, entry, err)
 			   : linked_of(opener->snapshot, entry) ? linked_open(opener, entry, err)
 			   : gone_process_is(opener->snapshot, entry)

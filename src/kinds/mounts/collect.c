@@ -285,6 +285,7 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 	if (mount_namespace_order(&namespace->order, namespace->entries, table->n_lines,
 				  collect->arena, err))
 		return -1;
+	namespace->order.mounts[0]->detached = namespace->detached;
 	for (size_t i = 0; i < table->n_lines; i++)
 		if (table->lines[i].removed && !namespace->entries[i]->ext_mount &&
 		    collect_removed(collect, namespace, &table->lines[i], namespace->entries[i],
@@ -301,6 +302,14 @@ static struct live_namespace *find(const struct mount_survey *survey, uint32_t i
 		if (survey->namespaces[i].id == id)
 			return &survey->namespaces[i];
 	return NULL;
+}
+
+int survey_read_own(struct collect *collect, struct error *err)
+{
+	struct mount_survey *survey = survey_of_mounts(collect);
+
+	return survey->own.root_fd < 0 ? mount_table_read(collect->arena, -1, &survey->own, err)
+				       : 0;
 }
 
 static int add(struct collect *collect, const struct surveyed_namespace *met, const char *what,
@@ -321,9 +330,8 @@ static int add(struct collect *collect, const struct surveyed_namespace *met, co
 		.collect = collect,
 		.table.root_fd = -1,
 	};
-	if (survey->n_namespaces == 1 && mount_table_read(collect->arena, -1, &survey->own, err))
-		return -1;
-	if (mount_table_read(collect->arena, met->fd, &namespace->table, err))
+	if (survey_read_own(collect, err) ||
+	    mount_table_read(collect->arena, met->fd, &namespace->table, err))
 		return -1;
 	mount_table_skip(&namespace->table, collect->options->externals, collect->arena);
 	return 0;

@@ -106,9 +106,7 @@ int mount_held_collect(struct collect *collect, const struct live_namespace *nam
 	return 1;
 }
 
-typedef int found_callback(struct collect *collect, int fd, const char *what, struct error *err);
-
-static int find_descriptors(struct target *target, found_callback *found, struct error *err)
+static int find_descriptors(struct target *target, mount_found *found, struct error *err)
 {
 	autoclose int dir_fd = target_open(target, "fd", O_RDONLY | O_DIRECTORY);
 	const char *row;
@@ -122,6 +120,8 @@ static int find_descriptors(struct target *target, found_callback *found, struct
 		enum namespace_type type;
 		ssize_t length = readlinkat(dir_fd, row, text, sizeof text - 1);
 		text[length > 0 ? length : 0] = '\0';
+		if (strcmp(text, "/") == 0)
+			mount_detached_meet(target, row);
 		if (!namespace_type_of_link(text, &type) || type != NAMESPACE_MNT)
 			continue;
 		autoclose int fd = openat(dir_fd, row, O_RDONLY | O_CLOEXEC);
@@ -137,7 +137,7 @@ static int find_descriptors(struct target *target, found_callback *found, struct
 }
 
 /* More may come while these are looked at. */
-static int find_mounts(struct collect *collect, found_callback *found, struct error *err)
+static int find_mounts(struct collect *collect, mount_found *found, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
 
@@ -159,13 +159,15 @@ static int find_mounts(struct collect *collect, found_callback *found, struct er
 	return 0;
 }
 
-int mount_held_namespaces(struct collect *collect, found_callback *found, struct error *err)
+int mount_held_namespaces(struct collect *collect, mount_found *found, struct error *err)
 {
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie &&
 		    find_descriptors(&collect->targets[i], found, err))
 			return -1;
-	return find_mounts(collect, found, err);
+	if (find_mounts(collect, found, err))
+		return -1;
+	return mount_detached_find(collect, found, err);
 }
 
 /* ---- check ---- */

@@ -109,6 +109,8 @@ int mount_set_options(int context_fd, const char *options, struct error *err);
 /* The same, where numbers of users and groups are those of the superblock's owner. */
 int mount_set_owned_options(int context_fd, const struct mount_maker *maker, const MntEntry *entry,
 			    struct error *err);
+/* One with nothing in it, attached nowhere; -1 with errno. */
+int mount_new_tmpfs(void);
 /* Takes a context to the end: the detached mount. */
 int mount_finish(int context_fd, const MntEntry *entry, struct error *err);
 

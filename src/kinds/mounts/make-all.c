@@ -152,6 +152,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 		result = mounts_settle_superblocks(opener->snapshot, &superblocks, err);
 	if (!result)
 		result = make_groups(opener, maker, &superblocks, &groups, err);
+	if (!result)
+		result = mounts_detach(opener, err);
 	mounts_hang_up_terminals(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);

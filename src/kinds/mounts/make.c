@@ -455,10 +455,7 @@ static int run_step(struct making *making, const struct mount_step *step, struct
 /* An empty directory instead of all that there was; binds are taken before. */
 static int enter_stage(struct making *making, struct error *err)
 {
-	autoclose int context_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
-
-	if (context_fd < 0 || fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) ||
-	    (making->stage_fd = fsmount(context_fd, FSMOUNT_CLOEXEC, 0)) < 0 ||
+	if ((making->stage_fd = mount_new_tmpfs()) < 0 ||
 	    attach(making->stage_fd, AT_FDCWD, "/") || fchdir(making->stage_fd) ||
 	    syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a place for staging");

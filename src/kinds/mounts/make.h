@@ -106,6 +106,11 @@ int mount_revealed_prepare(const struct mount_maker *maker,
 int mount_revealed_attach(const struct mount_namespace *namespace_, const int *fds, int stage_fd,
 			  int root_fd, int *ret_fd, struct error *err);
 
+/* make-detached.c: pure; then, when all is as it is to be, those that are to be attached nowhere. */
+int mounts_check_detached(const struct snapshot *snapshot, const struct mount_namespace *namespace_,
+			  struct error *err);
+int mounts_detach(const struct file_opener *opener, struct error *err);
+
 /* make-groups.c: once all mounts are there. */
 int mounts_make_groups(const struct file_opener *opener, const struct group_plan *plan,
 		       const struct made_mount_namespace *temporary, struct error *err);

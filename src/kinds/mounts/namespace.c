@@ -97,7 +97,10 @@ static int check(const struct snapshot *snapshot, const struct namespace *plain,
 	struct arena arena;
 	struct mount_plan plan;
 	struct group_plan groups;
-	int result = mount_revealed_check(namespace_->mounts[0], err);
+	int result = mount_revealed_check(namespace_->mounts[0], err) ||
+				     mounts_check_detached(snapshot, namespace_, err)
+			     ? -1
+			     : 0;
 
 	for (size_t i = 0; i < namespace_->n_mounts && !result; i++)
 		result = check_mount(snapshot, namespace_->mounts[i], err) ||

@@ -105,15 +105,20 @@ int survey_open_on_mount(const struct live_namespace *namespace, const struct mo
 
 /* ---- files ---- */
 
-static const struct mount_line *find_mount(const struct mount_survey *survey, int64_t mount_id,
+const struct mount_line *survey_find_mount(const struct mount_survey *survey, int64_t mount_id,
 					   const struct live_namespace **ret_namespace)
 {
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
-			*ret_namespace = &survey->namespaces[i];
-			if (survey->namespaces[i].table.lines[k].id == mount_id)
-				return &survey->namespaces[i].table.lines[k];
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		const struct live_namespace *namespace = &survey->namespaces[i];
+		for (size_t k = 0; k < namespace->table.n_lines; k++) {
+			if (namespace->table.lines[k].id != mount_id &&
+			    (!namespace->originals || namespace->originals[k] != mount_id))
+				continue;
+			if (ret_namespace)
+				*ret_namespace = namespace;
+			return &namespace->table.lines[k];
 		}
+	}
 	return NULL;
 }
 
@@ -144,7 +149,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
 	const struct live_namespace *namespace;
 
-	if (!survey || !survey->n_namespaces)
+	if (!survey || (!survey->n_namespaces && !survey->strange))
 		return 0;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
@@ -153,7 +158,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 				  file->what);
 	if (is_own_mount(survey, mount_id))
 		return 0;
-	const struct mount_line *line = find_mount(survey, mount_id, &namespace);
+	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is on a mount that is in no mount namespace of the tree",
@@ -163,7 +168,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: in its mount namespace its path leads to another file or to none",
 			    file->what);
-	*ret_mount_id = (uint32_t)mount_id;
+	*ret_mount_id = line->id;
 	return 1;
 }
 
@@ -203,7 +208,7 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
 	const struct mount_line *line =
-		is_own_mount(survey, mount_id) ? NULL : find_mount(survey, mount_id, &namespace);
+		is_own_mount(survey, mount_id) ? NULL : survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		return 0;
 	if (!is_left_above(namespace, line, path))
@@ -214,7 +219,7 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 			    "%s: an unlinked file on a mount that is read-only, where it cannot be "
 			    "made again",
 			    file->what);
-	*ret_mount_id = (uint32_t)mount_id;
+	*ret_mount_id = line->id;
 	return 1;
 }
 
@@ -239,7 +244,7 @@ int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mo
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	int64_t mount_id = fd < 0 || !survey ? -1 : survey_mount_id(fd);
 	if (mount_id < 0 || is_own_mount(survey, mount_id) ||
-	    find_mount(survey, mount_id, &namespace))
+	    survey_find_mount(survey, mount_id, &namespace))
 		return mount_of_file(file, ret_mount_id, err);
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
@@ -264,12 +269,12 @@ int mount_open_directory(const struct open_file *file, const char *path, uint32_
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 	const struct mount_line *line = survey && mount_id >= 0 && !is_own_mount(survey, mount_id)
-						? find_mount(survey, mount_id, &namespace)
+						? survey_find_mount(survey, mount_id, &namespace)
 						: NULL;
 
 	if (!line)
 		return -1;
-	*ret_mount_id = (uint32_t)mount_id;
+	*ret_mount_id = line->id;
 	return survey_open_on_mount(namespace, line, path);
 }
 
@@ -287,7 +292,7 @@ int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, cons
 
 	if (!survey || !survey->n_namespaces || is_own_mount(survey, mount_id))
 		return 0;
-	const struct mount_line *line = find_mount(survey, mount_id, &namespace);
+	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	char *path = line ? path_on_mount(namespace, line, fd, collect->arena) : NULL;
 	if (!path)
 		return fail(err, ERR_UNSUPPORTED_FILE,

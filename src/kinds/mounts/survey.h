@@ -26,12 +26,23 @@ struct live_namespace {
 	struct mount_table table;
 	MntEntry **entries;	      /* like table.lines */
 	struct mount_namespace order; /* the same as a tree */
+	/* Of a copy of mounts that are attached nowhere; NULL for all others: */
+	MntDetachedEntry *detached;
+	int64_t *originals; /* ids of what the lines are copies of; -1 */
+};
+
+struct at_root {
+	struct target *target;
+	const char *name;
 };
 
 struct mount_survey {
 	struct mount_table own;
 	struct live_namespace *namespaces;
 	size_t n_namespaces;
+	struct at_root *at_roots; /* descriptors whose link is "/" */
+	size_t n_at_roots;
+	bool strange; /* some are on mounts that are nowhere to be found */
 };
 
 struct mount_survey *survey_of_mounts(struct collect *collect);
@@ -86,10 +97,21 @@ int mount_held_collect(struct collect *collect, const struct live_namespace *nam
 		       const struct mount_line *line, MntEntry *entry, const char *what,
 		       struct error *err);
 /* Calls `found` for each mount namespace that a descriptor or such a mount holds. */
-int mount_held_namespaces(struct collect *collect,
-			  int (*found)(struct collect *collect, int fd, const char *what,
-				       struct error *err),
-			  struct error *err);
+typedef int mount_found(struct collect *collect, int fd, const char *what, struct error *err);
+int mount_held_namespaces(struct collect *collect, mount_found *found, struct error *err);
+
+/* Nestor's own table, if it was not read before. */
+int survey_read_own(struct collect *collect, struct error *err);
+/* A mount of the tree by its id, or by that of what it is a copy of; NULL. */
+const struct mount_line *survey_find_mount(const struct mount_survey *survey, int64_t mount_id,
+					   const struct live_namespace **ret_namespace);
+
+/*
+ * detached.c: mounts that descriptors hold, and that are attached nowhere. A descriptor whose link
+ * is "/" may be of one; when all namespaces are known, `found` is called for a copy of each.
+ */
+void mount_detached_meet(struct target *target, const char *name);
+int mount_detached_find(struct collect *collect, mount_found *found, struct error *err);
 
 /* revealed.c: once the mounts are ordered: what lies below the root, where it matters. */
 int mount_revealed_collect(struct live_namespace *namespace_, struct error *err);

@@ -100,6 +100,15 @@ int mount_set_owned_options(int context_fd, const struct mount_maker *maker, con
 	return 0;
 }
 
+int mount_new_tmpfs(void)
+{
+	autoclose int context_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	return context_fd < 0 || fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)
+		       ? -1
+		       : fsmount(context_fd, FSMOUNT_CLOEXEC, 0);
+}
+
 int mount_finish(int context_fd, const MntEntry *entry, struct error *err)
 {
 	if (entry->source[0] && mount_set(context_fd, "source", entry->source, err))

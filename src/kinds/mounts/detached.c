@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Mounts that are attached nowhere, of open_tree(2) and fsmount(2): the kernel keeps them in a mount
+ * namespace without a name (anonymous), which ends with the description that these calls gave. No
+ * list shows what is in it, but it can be copied (Linux 6.15), and a copy keeps all that there is:
+ * flags, locks, propagation. So a dump makes a namespace of its own of the copy and reads that, as
+ * it reads those of tasks.
+ *
+ * Who may copy it is told by the namespace in which the mounts were copied (seq_origin,
+ * fs/namespace.c); those of fsmount may be copied by anybody. An unbindable mount is in no copy: at
+ * the root that is refused; below it, where only who has put one detached mount into another can
+ * have one, it is not seen.
+ *
+ * Paths of such files begin at the root of the mounts, so a link of "/" is where to look.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
+#include "kernel/deputy.h"
+#include "kernel/listmount.h"
+#include "kinds/mounts/kind.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
+
+struct copying {
+	int fd;			     /* the descriptor of the tree */
+	int namespace_fd, owner_fd; /* where it may be copied; -1: nestor's own */
+	int proc_fd;
+	/* In shared memory: */
+	int ret_fd;
+	bool ret_anywhere;
+};
+
+static int clone_tree(int fd)
+{
+	return open_tree(fd, "",
+			 AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+/* On an empty directory, as the root of the namespace: what is shared cannot take its place. */
+static int become_root(int copy_fd)
+{
+	autoclose int stage_fd = mount_new_tmpfs();
+
+	return stage_fd < 0 || move_mount(stage_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) ||
+			       fchdir(stage_fd) || syscall(SYS_pivot_root, ".", ".") ||
+			       umount2(".", MNT_DETACH) || chdir("/")
+		       ? -1
+		       : move_mount(copy_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+/* It does not matter to anybody but us, so what fails gives nothing, and the file is refused. */
+static int copy_tree(void *data, struct error *err)
+{
+	struct copying *copying = data;
+
+	(void)err;
+	if (copying->namespace_fd >= 0 && setns(copying->namespace_fd, CLONE_NEWNS))
+		return 0;
+	autoclose int copy_fd = clone_tree(copying->fd);
+	if (copy_fd < 0 || (copying->owner_fd >= 0 && setns(copying->owner_fd, CLONE_NEWUSER)) ||
+	    unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return 0;
+	/* This is another namespace already. */
+	autoclose int other_fd = clone_tree(copying->fd);
+	copying->ret_anywhere = other_fd >= 0;
+	if (become_root(copy_fd) == 0)
+		copying->ret_fd = openat(copying->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+/* Is the mount of `fd` attached there? */
+static bool is_attached(struct arena *arena, int fd, int namespace_fd)
+{
+	struct mount_status status;
+	struct statx found;
+	uint64_t number;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found) == 0 &&
+	       mount_namespace_number(namespace_fd, &number) == 0 &&
+	       mount_stat(number, found.stx_mnt_id, arena, &status) == 0;
+}
+
+/* 1: it is a copy; 0: it cannot be copied there; -1: it is attached there. */
+static int copy_from(struct arena *arena, int fd, const struct surveyed_namespace *from,
+		     struct copying *copying)
+{
+	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int own_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	struct error unused = { 0 };
+
+	if (is_attached(arena, fd, from->own ? own_fd : from->fd))
+		return -1;
+	*copying = (struct copying){
+		.fd = fd,
+		.namespace_fd = from->own ? -1 : from->fd,
+		.owner_fd = from->own || from->owner->own ? -1 : from->owner->fd,
+		.proc_fd = proc_fd,
+		.ret_fd = -1,
+	};
+	deputy_run(copy_tree, copying, &unused);
+	return copying->ret_fd >= 0;
+}
+
+static bool is_known(const struct mount_survey *survey, int64_t id)
+{
+	for (size_t i = 0; i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].id == id)
+			return true;
+	return survey_find_mount(survey, id, NULL) != NULL;
+}
+
+/* What files in it were opened on, as far as it can be seen. */
+static void find_originals(struct live_namespace *namespace_, int fd)
+{
+	const struct mount_table *table = &namespace_->table;
+
+	namespace_->originals = arena_array(namespace_->collect->arena, int64_t, table->n_lines);
+	for (size_t i = 0; i < table->n_lines; i++) {
+		const struct mount_line *line = &table->lines[i];
+		autoclose int copy_fd = survey_open_mount(table, line);
+		autoclose int original_fd =
+			copy_fd < 0 ? -1
+				    : survey_open_path(fd, line->mountpoint, O_PATH | O_NOFOLLOW);
+		namespace_->originals[i] = original_fd < 0 ? -1 : survey_mount_id(original_fd);
+	}
+}
+
+/* That of the holder comes first. */
+static int find_copy(struct target *target, int fd, struct copying *copying,
+		     const struct surveyed_namespace **ret_from, struct error *err)
+{
+	struct collect *collect = target->collect;
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const struct survey *all = survey_of(collect, err);
+	const struct surveyed_namespace *from =
+		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
+	int result = 0;
+
+	if (!all || !from)
+		return -1;
+	*ret_from = from;
+	result = copy_from(collect->arena, fd, from, copying);
+	for (size_t i = 0; i <= survey->n_namespaces && !result; i++) {
+		*ret_from = i < survey->n_namespaces ? survey->namespaces[i].met
+						     : all->own[NAMESPACE_MNT];
+		if (*ret_from && *ret_from != from)
+			result = copy_from(collect->arena, fd, *ret_from, copying);
+	}
+	return result > 0;
+}
+
+static int collect_tree(struct collect *collect, struct target *target, const char *name,
+			mount_found *found, struct error *err)
+{
+	struct mount_survey *survey = survey_of_mounts(collect);
+	const struct surveyed_namespace *from;
+	struct error unseen = { 0 };
+	autoclose int fd =
+		target_open(target, arena_printf(collect->arena, "fd/%s", name), O_PATH);
+	int64_t id = fd < 0 ? -1 : survey_mount_id(fd);
+
+	if (id < 0 || is_known(survey, id))
+		return 0;
+	struct copying *copying = deputy_memory(sizeof *copying);
+	if (!copying)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	int result = find_copy(target, fd, copying, &from, &unseen);
+	autoclose int copy_fd = result > 0 ? copying->ret_fd : -1;
+	bool anywhere = copying->ret_anywhere;
+	deputy_memory_free(copying, sizeof *copying);
+	survey->strange |= result <= 0;
+	if (result <= 0)
+		return 0;
+	size_t before = survey->n_namespaces;
+	const char *what = arena_printf(collect->arena, "descriptor %s of pid %d (detached)", name,
+					target->pid);
+	if (found(collect, copy_fd, what, err))
+		return -1;
+	survey->strange |= survey->n_namespaces == before;
+	for (; before < survey->n_namespaces; before++) {
+		struct live_namespace *namespace_ = &survey->namespaces[before];
+		namespace_->detached =
+			snapshot_new(collect->snapshot, MNT_DETACHED_ENTRY, MntDetachedEntry);
+		namespace_->detached->from_ns_id = from->own ? 0 : from->id;
+		namespace_->detached->has_from_ns_id = !from->own;
+		namespace_->detached->has_anywhere = namespace_->detached->anywhere = anywhere;
+		find_originals(namespace_, fd);
+	}
+	return 0;
+}
+
+void mount_detached_meet(struct target *target, const char *name)
+{
+	struct collect *collect = target->collect;
+	struct mount_survey *survey = survey_of_mounts(collect);
+
+	survey->at_roots = arena_grow(collect->arena, survey->at_roots, survey->n_at_roots,
+				      sizeof *survey->at_roots);
+	survey->at_roots[survey->n_at_roots++] =
+		(struct at_root){ target, arena_string(collect->arena, name) };
+}
+
+int mount_detached_find(struct collect *collect, mount_found *found, struct error *err)
+{
+	struct mount_survey *survey = survey_of_mounts(collect);
+
+	if (survey->n_at_roots && survey_read_own(collect, err))
+		return -1;
+	for (size_t i = 0; i < survey->n_at_roots; i++)
+		if (collect_tree(collect, survey->at_roots[i].target, survey->at_roots[i].name,
+				 found, err))
+			return -1;
+	return 0;
+}
+
+/* The call gives one that is nothing but O_PATH; which of several it was, nothing tells. */
+void mount_detached_hold(const struct open_file *file, uint32_t mount_id)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace_;
+	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace_);
+
+	if (!line || !namespace_->detached || namespace_->detached->has_file_id ||
+	    namespace_->order.mounts[0]->mnt_id != line->id || strcmp(file->link, "/") != 0 ||
+	    (file->flags & ~(uint32_t)O_CLOEXEC) != O_PATH)
+		return;
+	namespace_->detached->has_file_id = true;
+	namespace_->detached->file_id = file->id;
+}

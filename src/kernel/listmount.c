@@ -5,10 +5,14 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -24,6 +28,8 @@ enum {
 	ROOT = 8,
 	MOUNTPOINT = 16,
 	TYPE = 32,
+	UIDMAP = 0x2000,
+	GIDMAP = 0x4000,
 	ALL = SUPERBLOCK | MOUNT | ROOT | MOUNTPOINT | TYPE,
 };
 
@@ -46,7 +52,10 @@ struct mount_answer {
 	uint64_t attributes, propagation, shared_id, master_id, propagated_from;
 	uint32_t root, mountpoint;
 	uint64_t namespace_number;
-	uint32_t later[98];
+	uint32_t subtype, source, n_options, options_array, n_secure, secure_array;
+	uint64_t supported;
+	uint32_t n_uids, uids, n_gids, gids;
+	uint32_t later[86];
 	char text[];
 };
 _Static_assert(sizeof(struct mount_answer) == 512, "struct statmount");
@@ -122,25 +131,84 @@ static void convert(const struct mount_answer *answer, struct arena *arena,
 		status->mountpoint = arena_string(arena, answer->text + answer->mountpoint);
 }
 
+/* Freed by the caller; NULL with errno. */
+static struct mount_answer *ask(uint64_t namespace_number, uint64_t id, uint64_t mask)
+{
+	struct mount_request request = { sizeof request, 0, id, mask, namespace_number };
+
+	for (size_t size = sizeof(struct mount_answer) + TEXT_SIZE; size < (1U << 24); size *= 2) {
+		autofree struct mount_answer *answer = calloc(1, size);
+		if (!answer)
+			return NULL;
+		if (syscall(NR_STATMOUNT, &request, answer, size, 0) == 0)
+			return take_ptr(answer);
+		if (errno != EOVERFLOW)
+			return NULL;
+	}
+	return NULL;
+}
+
 int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
 	       struct mount_status *ret_status)
 {
-	struct mount_request request = { sizeof request, 0, id, ALL, namespace_number };
 	const uint64_t needed = SUPERBLOCK | MOUNT;
-	autofree struct mount_answer *answer = NULL;
+	autofree struct mount_answer *answer = ask(namespace_number, id, ALL);
 
-	for (size_t size = sizeof *answer + TEXT_SIZE; size < (1U << 24); size *= 2) {
-		free(answer);
-		answer = calloc(1, size);
-		if (!answer)
+	if (!answer)
+		return -1;
+	convert(answer, arena, ret_status);
+	errno = EINVAL;
+	return (answer->mask & needed) == needed ? 0 : -1;
+}
+
+/* ---- mapped ids ---- */
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
+
+/* Texts one after the other, "0 100000 65536". */
+static int parse(const char *text, size_t n, struct arena *arena, struct mount_extent **ret)
+{
+	*ret = arena_array(arena, struct mount_extent, n + 1);
+	for (size_t i = 0; i < n; i++, text += strlen(text) + 1)
+		if (sscanf(text, "%" SCNu32 " %" SCNu32 " %" SCNu32, &(*ret)[i].first,
+			   &(*ret)[i].lower, &(*ret)[i].count) != 3)
 			return -1;
-		if (syscall(NR_STATMOUNT, &request, answer, size, 0) == 0) {
-			convert(answer, arena, ret_status);
-			errno = EINVAL;
-			return (answer->mask & needed) == needed ? 0 : -1;
-		}
-		if (errno != EOVERFLOW)
-			return -1;
-	}
-	return -1;
+	return 0;
+}
+
+int mount_idmap_read(uint64_t namespace_number, int fd, struct arena *arena,
+		     struct mount_idmap *ret_idmap)
+{
+	struct statx found;
+
+	*ret_idmap = (struct mount_idmap){ 0 };
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found))
+		return -1;
+	autofree struct mount_answer *answer =
+		ask(namespace_number, found.stx_mnt_id, MOUNT | UIDMAP | GIDMAP);
+	if (!answer)
+		return -1;
+	if (!(answer->attributes & MOUNT_ATTR_IDMAP))
+		return 0;
+	errno = EOPNOTSUPP;
+	if ((answer->mask & (UIDMAP | GIDMAP)) != (UIDMAP | GIDMAP))
+		return -1;
+	ret_idmap->n_uids = answer->n_uids;
+	ret_idmap->n_gids = answer->n_gids;
+	return parse(answer->text + answer->uids, answer->n_uids, arena, &ret_idmap->uids) ||
+			       parse(answer->text + answer->gids, answer->n_gids, arena,
+				     &ret_idmap->gids)
+		       ? -1
+		       : 0;
+}
+
+bool mount_idmap_is_same(const struct mount_idmap *one, const struct mount_idmap *other)
+{
+	return one->n_uids == other->n_uids && one->n_gids == other->n_gids &&
+	       (!one->n_uids ||
+		memcmp(one->uids, other->uids, one->n_uids * sizeof *one->uids) == 0) &&
+	       (!one->n_gids ||
+		memcmp(one->gids, other->gids, one->n_gids * sizeof *one->gids) == 0);
 }

@@ -33,4 +33,22 @@ int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_id
 int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
 	       struct mount_status *ret_status);
 
+/* An extent of the map of a mount: ids that it shows, and those that its file system has. */
+struct mount_extent {
+	uint32_t first, lower, count;
+};
+
+struct mount_idmap {
+	struct mount_extent *uids, *gids;
+	size_t n_uids, n_gids; /* 0: it has none */
+};
+
+/*
+ * Of the mount of `fd`, in that namespace (0: our own); in our numbers (Linux 6.15). -1 with errno,
+ * EOPNOTSUPP where the kernel does not tell.
+ */
+int mount_idmap_read(uint64_t namespace_number, int fd, struct arena *arena,
+		     struct mount_idmap *ret_idmap);
+bool mount_idmap_is_same(const struct mount_idmap *one, const struct mount_idmap *other);
+
 #endif

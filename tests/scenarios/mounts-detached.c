@@ -5,6 +5,7 @@
  *	them and below them, their flags, what they share, and who may copy them; files and
  *	directories stay open there, and they can be attached afterwards
  * flavours: flat one three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 
@@ -106,7 +107,9 @@ static void make_tree(void)
 	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
 	need(mkdir("top", 0755) == 0 && mount("top", "top", "tmpfs", 0, "size=1m") == 0, "top");
 	make_file(AT_FDCWD, "top/above");
-	need(mkdir("place", 0755) == 0 && mkdir("top/later", 0755) == 0 && mkdir("top/below", 0755) == 0 && mount("low", "top/below", "tmpfs", 0, NULL) == 0,
+	need(mkdir("place", 0755) == 0 && mkdir("top/later", 0755) == 0 &&
+		     mkdir("top/below", 0755) == 0 &&
+		     mount("low", "top/below", "tmpfs", 0, NULL) == 0,
 	     "below");
 	make_file(AT_FDCWD, "top/below/inner");
 	need(mount(NULL, "top/below", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOEXEC, NULL) ==

@@ -2,10 +2,11 @@
 /*
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
- *	autofs, a hugetlbfs with a file in it, an overlay of relative layers, mapped ids
+ *	autofs, a hugetlbfs with a file in it, an overlay of relative layers, one
+ *	of layers behind a symbolic link, a format that was registered
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs hugetlbfs overlay idmapped
+ * arguments: autofs hugetlbfs overlay linked binfmt
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -13,15 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-enum { USERS = 100 };
 
 static const char *what;
 
@@ -47,6 +44,30 @@ static int mount_hugetlbfs(void)
 		       : 0;
 }
 
+/* Other layers than those of the directory that each who looks is in. */
+static int mount_at_full_paths(void)
+{
+	char here[1024], options[4096];
+
+	if (!getcwd(here, sizeof here))
+		return -1;
+	snprintf(options, sizeof options,
+		 "lowerdir=%s/link/lower,upperdir=%s/upper,workdir=%s/work", here, here, here);
+	return mount("none", "place", "overlay", 0, options);
+}
+
+static int mount_binfmt(void)
+{
+	static const char format[] = ":nestor-test:E::nestor-test::/bin/true:";
+	int fd = mount("none", "place", "binfmt_misc", 0, NULL)
+			 ? -1
+			 : open("place/register", O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, format, sizeof format - 1) == sizeof format - 1 && !close(fd)
+		       ? 0
+		       : -1;
+}
+
 static int mount_overlay(void)
 {
 	return mkdir("lower", 0755) || mkdir("upper", 0755) || mkdir("work", 0755)
@@ -55,34 +76,14 @@ static int mount_overlay(void)
 			       "lowerdir=lower,upperdir=upper,workdir=work");
 }
 
-/* By a child that shares descriptors: /proc need not know it by the number that it has for us. */
-static int open_users(void)
+/* Whoever mounts it follows the link; a restore does not, as it leads to another mount. */
+static int mount_linked_overlay(void)
 {
-	scenario_write_map("self", "setgroups", "deny");
-	scenario_write_map("self", "uid_map", "0 0 1");
-	scenario_write_map("self", "gid_map", "0 0 1");
-	int fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	return dup2(fd, USERS) == USERS && close(fd) == 0 ? 0 : 1;
-}
-
-static int mount_idmapped(void)
-{
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_FILES | SIGCHLD, NULL, NULL,
-				   NULL, 0);
-
-	if (pid == 0)
-		_exit(open_users());
-	scenario_reap(pid);
-	int fd = open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = USERS };
-	int result =
-		syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) ||
-				move_mount(fd, "", AT_FDCWD, "place", MOVE_MOUNT_F_EMPTY_PATH)
-			? -1
-			: 0;
-	close(fd);
-	close(USERS);
-	return result;
+	return mkdir("other", 0755) || mount("other", "other", "tmpfs", 0, NULL) ||
+			       mkdir("other/lower", 0755) || symlink("other", "link") ||
+			       mkdir("upper", 0755) || mkdir("work", 0755)
+		       ? -1
+		       : mount_at_full_paths();
 }
 
 static int inside(void *unused)
@@ -94,7 +95,8 @@ static int inside(void *unused)
 	int result = strcmp(what, "autofs") == 0      ? mount_autofs()
 		     : strcmp(what, "hugetlbfs") == 0 ? mount_hugetlbfs()
 		     : strcmp(what, "overlay") == 0   ? mount_overlay()
-						      : mount_idmapped();
+		     : strcmp(what, "binfmt") == 0    ? mount_binfmt()
+						      : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));
 	scenario_mark("inside");
 	scenario_wait_restored();

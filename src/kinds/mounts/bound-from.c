@@ -41,7 +41,8 @@ static int can_be_origin(const struct mount_survey *survey, struct arena *arena,
 
 	/* A bind shows the source of what it is bound from. */
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
-	if (!below || (kind && kind->single && strcmp(own->source, line->source) != 0))
+	if (!below || (own->idmapped && !line->idmapped) ||
+	    (kind && kind->single && strcmp(own->source, line->source) != 0))
 		return 0;
 	const struct mount_line *top = top_of(&survey->own, own, ret_depth);
 	char *path =

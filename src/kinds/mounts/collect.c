@@ -38,8 +38,6 @@ int survey_refuse(const char *what, const char *why, struct error *err)
 
 static int check_line(const struct mount_line *line, const char *what, struct error *err)
 {
-	if (line->idmapped)
-		return survey_refuse(what, "has mapped ids", err);
 	bool plain = strcmp(line->type, "nsfs") == 0 || path_is_plain(line->root);
 	if (!plain || !path_is_plain(line->mountpoint))
 		return survey_refuse(what, "has a path outside of its namespace", err);
@@ -158,7 +156,8 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", what);
 	MntEntry *entry = new_entry(collect, line);
 	*ret_entry = entry;
-	if (check_line(line, what, err))
+	if (check_line(line, what, err) ||
+	    mount_idmap_collect(namespace, line, root_fd, entry, what, err))
 		return collect_pass(collect, err);
 	entry->has_deleted = entry->deleted = line->removed;
 	if (line->removed)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Mounts that are attached nowhere, of open_tree(2) and fsmount(2): the kernel keeps them in a mount
- * namespace without a name (anonymous), which ends with the description that these calls gave. No
+ * Mounts that are attached nowhere, of open_tree(2) and fsmount(2): the kernel keeps them in a
+ * mount namespace without a name (anonymous), which ends with the description that they gave. No
  * list shows what is in it, but it can be copied (Linux 6.15), and a copy keeps all that there is:
  * flags, locks, propagation. So a dump makes a namespace of its own of the copy and reads that, as
  * it reads those of tasks.
@@ -36,7 +36,7 @@
 #endif
 
 struct copying {
-	int fd;			     /* the descriptor of the tree */
+	int fd;			    /* the descriptor of the tree */
 	int namespace_fd, owner_fd; /* where it may be copied; -1: nestor's own */
 	int proc_fd;
 	/* In shared memory: */
@@ -169,8 +169,7 @@ static int collect_tree(struct collect *collect, struct target *target, const ch
 	struct mount_survey *survey = survey_of_mounts(collect);
 	const struct surveyed_namespace *from;
 	struct error unseen = { 0 };
-	autoclose int fd =
-		target_open(target, arena_printf(collect->arena, "fd/%s", name), O_PATH);
+	autoclose int fd = target_open(target, arena_printf(collect->arena, "fd/%s", name), O_PATH);
 	int64_t id = fd < 0 ? -1 : survey_mount_id(fd);
 
 	if (id < 0 || is_known(survey, id))

@@ -143,6 +143,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	if (!result)
 		result = mounts_make_terminals(opener, &superblocks, err);
 	if (!result)
+		result = mounts_make_idmaps(opener, &superblocks, err);
+	if (!result)
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)
 		result = make_namespaces(opener, maker, &superblocks, &groups, err);
@@ -155,6 +157,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	if (!result)
 		result = mounts_detach(opener, err);
 	mounts_hang_up_terminals(&superblocks);
+	mounts_close_idmaps(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
 	return mounts_settle_origins(&superblocks, result < 0, err) || result ? -1 : 0;

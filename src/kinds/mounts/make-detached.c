@@ -49,19 +49,17 @@ static int new_base(bool anywhere)
 static int detach(void *data, struct error *err)
 {
 	const struct detaching *detaching = data;
-	const unsigned clone =
-		AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+	const unsigned clone = AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 	autoclose int own_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 
 	if (own_fd < 0 || setns(detaching->made_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
 	autoclose int copy_fd = open_tree(AT_FDCWD, "/", clone);
-	if (copy_fd < 0 ||
-	    setns(detaching->from_fd < 0 ? own_fd : detaching->from_fd, CLONE_NEWNS))
+	if (copy_fd < 0 || setns(detaching->from_fd < 0 ? own_fd : detaching->from_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy mounts");
 	autoclose int base_fd = new_base(detaching->anywhere);
-	if (base_fd < 0 || move_mount(copy_fd, "", base_fd, "",
-				      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+	if (base_fd < 0 ||
+	    move_mount(copy_fd, "", base_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot mount on a mount that is attached nowhere (Linux 6.15)");
 	*detaching->ret_fd = open_tree(copy_fd, "", clone);
@@ -96,8 +94,7 @@ static void follow(const struct mount_namespace *namespace_, struct made_mount_n
 			continue;
 		cleanup_close(&made->roots[i]);
 		if (*path)
-			made->roots[i] =
-				(int)syscall(SYS_openat2, copy_fd, path, &how, sizeof how);
+			made->roots[i] = (int)syscall(SYS_openat2, copy_fd, path, &how, sizeof how);
 	}
 }
 

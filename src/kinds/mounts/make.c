@@ -174,9 +174,10 @@ static int bind(struct making *making, size_t index, struct error *err)
 	if (fd < 0)
 		return fail_mount(making, index, path, err);
 	making->roots[index] = clone_mount(fd, 0);
-	return making->roots[index] < 0
-		       ? fail_mount(making, index, "cannot be bound (open_tree)", err)
-		       : 0;
+	if (making->roots[index] < 0)
+		return fail_mount(making, index, "cannot be bound (open_tree)", err);
+	return mount_set_idmap(making->opener, making->superblocks, mount, fd, making->roots[index],
+			       err);
 }
 
 static int take_superblock(struct making *making, size_t index, struct error *err)
@@ -196,7 +197,8 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 			return fail_mount(making, index, mount->root, err);
 		making->roots[index] = clone_mount(fd, 0);
 		if (making->roots[index] >= 0)
-			return 0;
+			return mount_set_idmap(making->opener, making->superblocks, mount, -1,
+					       making->roots[index], err);
 		return fail_mount(making, index, "cannot be cloned (open_tree, Linux 6.15)", err);
 	}
 	errno = ENOENT;
@@ -455,9 +457,9 @@ static int run_step(struct making *making, const struct mount_step *step, struct
 /* An empty directory instead of all that there was; binds are taken before. */
 static int enter_stage(struct making *making, struct error *err)
 {
-	if ((making->stage_fd = mount_new_tmpfs()) < 0 ||
-	    attach(making->stage_fd, AT_FDCWD, "/") || fchdir(making->stage_fd) ||
-	    syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+	if ((making->stage_fd = mount_new_tmpfs()) < 0 || attach(making->stage_fd, AT_FDCWD, "/") ||
+	    fchdir(making->stage_fd) || syscall(SYS_pivot_root, ".", ".") ||
+	    umount2(".", MNT_DETACH) || chdir("/"))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a place for staging");
 	return 0;
 }

@@ -30,6 +30,11 @@ struct made_terminal {
 	int fd; /* the master */
 };
 
+struct made_idmap {
+	const UsernsEntry *map;
+	int fd; /* a user namespace that has it */
+};
+
 struct made_superblocks {
 	struct superblock *all;
 	size_t n;
@@ -37,7 +42,17 @@ struct made_superblocks {
 	size_t n_origins;
 	struct made_terminal *terminals; /* mounted ones that are hung up, until that is done */
 	size_t n_terminals;
+	struct made_idmap *idmaps;
+	size_t n_idmaps;
 };
+
+/* idmap.c: pure; user namespaces with the maps of mounts; those of one that is not attached yet. */
+int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err);
+int mounts_make_idmaps(struct file_opener *opener, struct made_superblocks *made,
+		       struct error *err);
+void mounts_close_idmaps(struct made_superblocks *made);
+int mount_set_idmap(const struct file_opener *opener, const struct made_superblocks *made,
+		    const MntEntry *mount, int origin_fd, int fd, struct error *err);
 
 /* devpts.c: terminals that are mounted and hung up. What was made is there on failure. */
 int mounts_make_terminals(struct file_opener *opener, struct made_superblocks *made,
@@ -106,7 +121,7 @@ int mount_revealed_prepare(const struct mount_maker *maker,
 int mount_revealed_attach(const struct mount_namespace *namespace_, const int *fds, int stage_fd,
 			  int root_fd, int *ret_fd, struct error *err);
 
-/* make-detached.c: pure; then, when all is as it is to be, those that are to be attached nowhere. */
+/* make-detached.c: pure; then, when all is as it is to be, those that are attached nowhere. */
 int mounts_check_detached(const struct snapshot *snapshot, const struct mount_namespace *namespace_,
 			  struct error *err);
 int mounts_detach(const struct file_opener *opener, struct error *err);

@@ -59,6 +59,8 @@ static int check_mount(const struct snapshot *snapshot, const MntEntry *mount, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) is of something removed that cannot be",
 			    mount->mnt_id, mount->mountpoint);
+	if (mount_idmap_check(snapshot, mount, err))
+		return -1;
 	if (elsewhere)
 		return 0;
 	snprintf(what, sizeof what, "mount %" PRIu32, mount->mnt_id);

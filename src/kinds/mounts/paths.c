@@ -207,8 +207,9 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 	if (mount_id < 0 || fstatvfs(fd, &fs) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
-	const struct mount_line *line =
-		is_own_mount(survey, mount_id) ? NULL : survey_find_mount(survey, mount_id, &namespace);
+	const struct mount_line *line = is_own_mount(survey, mount_id)
+						? NULL
+						: survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		return 0;
 	if (!is_left_above(namespace, line, path))

@@ -9,6 +9,7 @@
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
@@ -140,9 +141,31 @@ static int find_namespace(const struct live_superblock *superblock, MntEntry *en
 		    superblock->what);
 }
 
+/* What was registered goes with its last mount (bm_evict_inode, fs/binfmt_misc.c). */
+static int check_binfmt(const struct live_superblock *superblock, struct error *err)
+{
+	autoclose int fd = live_mount_copy(&superblock->mounts[0]);
+	autoclosedir DIR *dir = fd < 0 ? NULL : listing_open(fd, ".");
+	const char *name;
+
+	if (!dir)
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
+				  superblock->what);
+	while (listing_next(dir, &name))
+		if (strcmp(name, "register") != 0 && strcmp(name, "status") != 0)
+			return fail(err, ERR_UNSUPPORTED_MOUNT,
+				    "%s has formats in it (%s), which go with it and cannot be "
+				    "registered again",
+				    superblock->what, name);
+	return 0;
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	int own = is_that_of(superblock, entry, -1, err);
+
+	if (own >= 0 && strcmp(entry->fsname, "binfmt_misc") == 0 && check_binfmt(superblock, err))
+		return -1;
 
 	if (own < 0)
 		return fail_while(err, "%s", superblock->what);

@@ -10,7 +10,7 @@
 
 static int rank(const struct live_mount *mount)
 {
-	if (mount->hidden)
+	if (mount->hidden || mount->line->idmapped)
 		return 2;
 	return strcmp(mount->line->root, "/") == 0 && !mount->line->removed ? 0 : 1;
 }
@@ -62,6 +62,9 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 		return survey_refuse(
 			superblock->what,
 			"shows a part of a file system of which the rest is not mounted", err);
+	if (first->line->idmapped && kind->fill)
+		return survey_refuse(superblock->what,
+				     "has mapped ids, as all mounts of it that can be seen", err);
 	entry->fstype = kind->fstype;
 	if (kind->owned) {
 		if (mount_owner_find(superblock, &entry->userns_id, err))

@@ -89,6 +89,10 @@ void mount_table_skip(struct mount_table *table, const struct externals *externa
 void mount_outside_collect(const struct collect *collect, const struct mount_line *line,
 			   MntEntry *entry);
 
+/* idmap.c: the ids that it maps. */
+int mount_idmap_collect(const struct live_namespace *namespace_, const struct mount_line *line,
+			int root_fd, MntEntry *entry, const char *what, struct error *err);
+
 /* origins.c: what is needed where the directory that it shows has gone. */
 int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err);
 

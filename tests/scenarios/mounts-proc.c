@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-proc
- * promise: each proc keeps its own options (subset, hidepid, gid), read-only ones too, and what they
- *	hide; a mount namespace without any comes back like others
+ * promise: each proc keeps its own options (subset, hidepid, gid), read-only ones too, and what
+ *	they hide; a mount namespace without any comes back like others
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-kinds
- * promise: file systems of the kernel that a mount namespace has mounted for itself come back: ramfs
- *	with content, what there is one of, and what is empty; limits and lists of a tmpfs, too
+ * promise: file systems of the kernel that a mount namespace has mounted for itself come back:
+ *	ramfs with content, what there is one of, and what is empty; limits and lists of a
+ *	tmpfs, too
  * flavours: flat one three
  * needs: initial-user-namespace
  */

@@ -227,6 +227,30 @@ static int check_places(const struct mount_namespace *namespace, struct error *e
 	return 0;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	const uint32_t *one = a, *other = b;
+
+	return one[0] < other[0] ? -1 : one[0] > other[0];
+}
+
+/* Two of the same would be below each other without end. */
+static int check_ids(const struct mount_namespace *namespace, MntEntry *const *entries, size_t n,
+		     struct arena *arena, struct error *err)
+{
+	uint32_t *ids = arena_array(arena, uint32_t, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		ids[i] = entries[i]->mnt_id;
+	qsort(ids, n, sizeof *ids, compare_ids);
+	for (size_t i = 1; i < n; i++)
+		if (ids[i] == ids[i - 1])
+			return fail(err, ERR_IMAGE_INVALID,
+				    "mount namespace %" PRIu32 ": mount %" PRIu32 " is there twice",
+				    namespace->id, ids[i]);
+	return 0;
+}
+
 int mount_namespace_order(struct mount_namespace *namespace, MntEntry **entries, size_t n,
 			  struct arena *arena, struct error *err)
 {
@@ -236,6 +260,8 @@ int mount_namespace_order(struct mount_namespace *namespace, MntEntry **entries,
 	if (!root)
 		return fail(err, ERR_IMAGE_INVALID, "mount namespace %" PRIu32 " has no root",
 			    namespace->id);
+	if (check_ids(namespace, entries, n, arena, err))
+		return -1;
 	ordering.sorted = arena_array(arena, MntEntry *, n + 1);
 	for (size_t i = 0; i < n; i++)
 		if (entries[i] != root)

@@ -79,6 +79,8 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 		other->nses = entry->nses;
 		other->has_userns_id = entry->has_userns_id;
 		other->userns_id = entry->userns_id;
+		other->has_layers_ns_id = entry->has_layers_ns_id;
+		other->layers_ns_id = entry->layers_ns_id;
 	}
 	return 0;
 }

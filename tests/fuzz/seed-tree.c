@@ -3,7 +3,8 @@
  * A small tree with something of every kind of object, to be dumped as a seed of fuzz-plan: prints
  * the pid of its root and stays. `seed-tree nested` makes the root the init of a pid namespace,
  * with another one inside; `seed-tree users` has a user namespace for each of those, and others
- * below and beside; `seed-tree flat` makes no namespace.
+ * below and beside; `seed-tree flat` makes no namespace; `seed-tree mounts` has mount namespaces,
+ * and little else.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -22,9 +23,11 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -262,12 +265,59 @@ static void have_children(bool nested)
 	}
 }
 
+static void have_sandbox(void)
+{
+	if (child_user(CLONE_NEWPID | CLONE_NEWNS, "0 0 1\n1 100001 50"))
+		return;
+	must(mount("inner", "/mnt/content/sub", "tmpfs", MS_NOSUID, "size=1m") == 0 &&
+	     mkdir("/mnt/content/sub/proc", 0755) == 0 &&
+	     mount("proc", "/mnt/content/sub/proc", "proc", 0, "hidepid=invisible") == 0);
+	stay();
+}
+
+/* Whatever a record of a mount can say. */
+static void have_mounts(void)
+{
+	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	     mount("top", "/mnt", "tmpfs", 0, "size=4m") == 0 && chdir("/mnt") == 0);
+	for (const char *const *name =
+		     (const char *const[]){ "content", "proc", "pts", "bound", "slave", "lower",
+					    "upper", "work", "over", "queues", "gone", NULL };
+	     *name; name++)
+		must(mkdir(*name, 0755) == 0);
+	must(mount("content", "content", "tmpfs", MS_NODEV, "size=1m,mode=711") == 0 &&
+	     mkdir("content/sub", 0755) == 0 && mkfifo("content/fifo", 0600) == 0 &&
+	     symlink("/etc", "content/link") == 0 &&
+	     mount(NULL, "content", NULL, MS_SHARED, NULL) == 0 &&
+	     mount("content", "slave", NULL, MS_BIND, NULL) == 0 &&
+	     mount(NULL, "slave", NULL, MS_SLAVE, NULL) == 0 &&
+	     mount(NULL, "slave", NULL, MS_SHARED, NULL) == 0 &&
+	     mount("proc", "proc", "proc", MS_NOEXEC, "subset=pid") == 0 &&
+	     mount("pts", "pts", "devpts", 0, "newinstance,ptmxmode=666") == 0 &&
+	     mount("/usr", "bound", NULL, MS_BIND, NULL) == 0 &&
+	     mount(NULL, "bound", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID, NULL) == 0 &&
+	     mount("mqueue", "queues", "mqueue", 0, NULL) == 0 &&
+	     mount("over", "over", "overlay", 0,
+		   "lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work") == 0 &&
+	     mount("gone", "bound", NULL, MS_BIND, NULL) == 0 && rmdir("gone") == 0);
+	must(mknod("net", S_IFREG | 0600, 0) == 0 &&
+	     mount("/proc/self/ns/net", "net", NULL, MS_BIND, NULL) == 0 &&
+	     open("content/fifo", O_RDWR) >= 0);
+	int context = fsopen("tmpfs", 0);
+	must(fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0 &&
+	     fsmount(context, 0, MOUNT_ATTR_NODEV) >= 0 && close(context) == 0);
+	have_sandbox();
+}
+
 int main(int argc, char **argv)
 {
+	bool mounts = argc > 1 && strcmp(argv[1], "mounts") == 0;
 	bool users = argc > 1 && strcmp(argv[1], "users") == 0;
 	bool nested = users || (argc > 1 && strcmp(argv[1], "nested") == 0);
 	pid_t root = users ? child_user(CLONE_NEWPID, "0 0 1\n1 100001 50\n1000 200000 65536")
-			   : child(nested ? CLONE_NEWPID : 0);
+			   : child(nested   ? CLONE_NEWPID
+				   : mounts ? CLONE_NEWNS
+					    : 0);
 
 	if (root) {
 		printf("%d\n", root);
@@ -277,6 +327,10 @@ int main(int argc, char **argv)
 	for (int fd = 0; fd < 3; fd++)
 		must(dup2(open("/dev/null", O_RDWR), fd) == fd);
 	must(close_range(3, ~0U, 0) == 0 && chdir("/") == 0);
+	if (mounts) {
+		have_mounts();
+		stay();
+	}
 	have_files();
 	have_events();
 	have_memory();

@@ -132,10 +132,23 @@ static void change_rows(struct framing *records, uint64_t *random)
 	}
 }
 
+/* Nothing but content. */
+static struct image change_bytes(const struct image *image, struct arena *arena, uint64_t *random)
+{
+	struct image changed = *image;
+
+	changed.bytes = arena_alloc(arena, 2 * image->size + 1);
+	memcpy(changed.bytes, image->bytes, image->size);
+	changed.size = damage(changed.bytes, changed.size, random);
+	return changed;
+}
+
 struct image image_change(const struct image *image, struct arena *arena, uint64_t *random)
 {
 	struct framing *records = arena_new(arena, struct framing);
 
+	if (!record_of(image, 0))
+		return change_bytes(image, arena, random);
 	unpack(records, image, arena);
 	if (records->n_records && below(random, 12) == 0)
 		change_rows(records, random);

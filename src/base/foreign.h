@@ -5,7 +5,7 @@
  * another file overwritten, a device opened, or nestor held up; so every such name is opened
  * here. No link is followed at the end of a name (directories on the way are the caller's
  * choice), and nothing but a regular file is ever opened: it is looked at by O_PATH first, and
- * the same file is opened then.
+ * the same file is opened then. Where nobody else may write, a look at the name is enough.
  */
 #ifndef NESTOR_BASE_FOREIGN_H
 #define NESTOR_BASE_FOREIGN_H

@@ -14,6 +14,7 @@
 #include "model/externals.h"
 #include "model/snapshot.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,8 +26,18 @@ struct facts;
 struct stat;
 struct assistant;
 struct read_ahead;
+struct surveyed_namespace;
 struct open_file; /* kinds/kind.h */
 struct finisher;
+
+/*
+ * The folder of a task below /proc, open as long as a thread of nestor reads one file of it after
+ * the other: half of what such a read costs is finding the way from the root.
+ */
+struct target_folder {
+	const struct target *target;
+	int fd;
+};
 
 struct target_thread {
 	pid_t tid;			  /* as this nestor sees it */
@@ -74,7 +85,12 @@ struct target {
 	 * is the target, which has neither a task nor texts.
 	 */
 	const char *held_for;
-	struct read_ahead *ahead;      /* texts that may be there already; see read-ahead.h */
+	/* What its links have led to, by type; see survey_add_task. */
+	struct surveyed_namespace *namespaces[NAMESPACE_TYPES];
+	struct read_ahead *ahead; /* texts that may be there already; see read-ahead.h */
+	uint32_t *descriptors;	  /* see target_descriptors */
+	size_t n_descriptors;
+	bool descriptors_listed;
 	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
 	size_t n_auxv;		       /* words */
 	uint64_t vdso_start, vdso_end; /* [vdso]; 0 if there is none */
@@ -111,6 +127,8 @@ struct collect {
 	/* The signal that asks us to stop, 0: go on; NULL: nobody asks. By collect_go_on only. */
 	int (*asked_to_stop)(void *data);
 	void *asked_data;
+	struct target_folder folders[2]; /* see target_enter */
+	pthread_t first_thread;
 	struct collect_freezer freezer;
 	struct finisher *finisher; /* the same, if the tree is not to go on */
 	struct target *targets;	   /* same order as snapshot->tasks */
@@ -159,9 +177,12 @@ int target_pidfd(const struct target *target);
 
 /*
  * Files below /proc/PID, or /proc/TID of the first thread that lives; from any thread of ours, and
- * -1 with errno. No descriptor is held of a task: the numbers of what is stopped stay its own, and
- * a tree may have more tasks than nestor may have descriptors.
+ * -1 with errno. The numbers of what is stopped stay its own, and a tree may have more tasks than
+ * nestor may have descriptors: one folder is held open by each thread, between these two.
  */
+struct target_folder *target_enter(const struct target *target);
+void target_leave(struct target_folder **folder);
+#define autoleave __attribute__((cleanup(target_leave))) struct target_folder *
 int target_open(const struct target *target, const char *name, int flags);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
@@ -203,6 +224,12 @@ char *target_read(struct target *target, const char *name, struct error *err);
 int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
 		 uint32_t *ret_file_id, struct error *err);
 
+/*
+ * The numbers of a task's descriptors, in their order, which stay the target's: they are listed
+ * once, since the tree stands still. *ret_numbers may be NULL where there are none.
+ */
+int target_descriptors(struct target *target, const uint32_t **ret_numbers, size_t *ret_count,
+		       struct error *err);
 /* All descriptors of a task (its table may be shared with earlier tasks), in the order of tasks. */
 int collect_descriptors(struct target *target, struct error *err);
 /* Once all are known: the kinds complete what they know. */

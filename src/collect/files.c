@@ -300,23 +300,47 @@ static int collect_descriptor(struct target *target, uint32_t number, size_t *cu
 	return collect_held(&file, description.id, err);
 }
 
+int target_descriptors(struct target *target, const uint32_t **ret_numbers, size_t *ret_count,
+		       struct error *err)
+{
+	if (!target->descriptors_listed) {
+		autoclosedir DIR *dir =
+			listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
+		const char *name;
+
+		/* /proc lists descriptors in order of number. */
+		target->n_descriptors = 0;
+		while (listing_next(dir, &name)) {
+			target->descriptors =
+				arena_grow(target->collect->arena, target->descriptors,
+					   target->n_descriptors, sizeof *target->descriptors);
+			target->descriptors[target->n_descriptors++] =
+				(uint32_t)strtoul(name, NULL, 10);
+		}
+		if (errno)
+			return fail_gone(target, "fd", err);
+		target->descriptors_listed = true;
+	}
+	*ret_numbers = target->descriptors;
+	*ret_count = target->n_descriptors;
+	return 0;
+}
+
 static int collect_table(struct target *target, struct error *err)
 {
-	size_t cursor = 0, seen = 0;
+	const uint32_t *numbers;
+	size_t cursor = 0, count;
 
-	autoclosedir DIR *dir = listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
-	const char *name;
-
-	/* /proc lists descriptors in order of number. */
-	while (listing_next(dir, &name)) {
-		uint32_t number = (uint32_t)strtoul(name, NULL, 10);
-		if (++seen % LOOK_EVERY == 0 && collect_go_on(target->collect, err))
+	if (target_descriptors(target, &numbers, &count, err))
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if ((i + 1) % LOOK_EVERY == 0 && collect_go_on(target->collect, err))
 			return -1;
-		if (collect_descriptor(target, number, &cursor, err) &&
+		if (collect_descriptor(target, numbers[i], &cursor, err) &&
 		    collect_pass(target->collect, err))
 			return -1;
 	}
-	return errno ? fail_gone(target, "fd", err) : 0;
+	return 0;
 }
 
 int collect_descriptors(struct target *target, struct error *err)

@@ -294,7 +294,7 @@ static int read_link(struct target *target, const char *link, char *text, size_t
 	return 0;
 }
 
-struct surveyed_namespace *survey_add_link(struct target *target, enum namespace_type type,
+static struct surveyed_namespace *add_link(struct target *target, enum namespace_type type,
 					   const char *link, struct error *err)
 {
 	struct survey *survey = survey_of(target->collect, err);
@@ -320,10 +320,17 @@ struct surveyed_namespace *survey_add_link(struct target *target, enum namespace
 	return survey_add(target->collect, type, fd, what, err);
 }
 
+struct surveyed_namespace *survey_add_task(struct target *target, enum namespace_type type,
+					   struct error *err)
+{
+	if (!target->namespaces[type])
+		target->namespaces[type] = add_link(target, type, namespace_types[type].link, err);
+	return target->namespaces[type];
+}
+
 static int read_type(struct target *target, enum namespace_type type, struct error *err)
 {
-	struct surveyed_namespace *found =
-		survey_add_link(target, type, namespace_types[type].link, err);
+	struct surveyed_namespace *found = survey_add_task(target, type, err);
 
 	if (!found)
 		return -1;
@@ -343,7 +350,7 @@ static int read_thread(struct target *target, size_t thread, enum namespace_type
 
 	snprintf(link, sizeof link, "task/%d/%s", target->threads[thread].tid,
 		 namespace_types[type].link);
-	struct surveyed_namespace *found = survey_add_link(target, type, link, err);
+	struct surveyed_namespace *found = add_link(target, type, link, err);
 	if (!found)
 		return -1;
 	if (!found->member_tid)
@@ -363,7 +370,7 @@ static int read_made(struct target *target, size_t thread, enum namespace_type t
 
 	snprintf(link, sizeof link, "task/%d/%s", target->threads[thread].tid,
 		 namespace_types[type].made_link);
-	struct surveyed_namespace *found = survey_add_link(target, type, link, err);
+	struct surveyed_namespace *found = add_link(target, type, link, err);
 	if (!found)
 		return -1;
 	if (found->id == ids_namespace(target->task->ids, type))
@@ -406,6 +413,8 @@ static int pass(struct target *target, struct error *err)
 
 static int read_target(struct survey *survey, struct target *target, struct error *err)
 {
+	autoleave folder = target_enter(target);
+
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
 		if (survey->own[type] && (!namespace_types[type].plain || !target->zombie) &&
 		    read_target_type(target, type, err) && pass(target, err))

@@ -64,9 +64,9 @@ struct surveyed_namespace *survey_find(const struct survey *survey, const struct
  */
 struct surveyed_namespace *survey_add(struct collect *collect, enum namespace_type type, int fd,
 				      const char *what, struct error *err);
-/* The same by a link below /proc/PID of a task. */
-struct surveyed_namespace *survey_add_link(struct target *target, enum namespace_type type,
-					   const char *link, struct error *err);
+/* That of a task; its link is followed once. */
+struct surveyed_namespace *survey_add_task(struct target *target, enum namespace_type type,
+					   struct error *err);
 
 /* Takes the descriptor, another one of the same description. */
 int survey_hold(struct collect *collect, int taken_fd, const char *what, NsFileEntry *entry,

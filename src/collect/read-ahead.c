@@ -43,6 +43,7 @@ struct read_ahead {
 static void read_texts(struct errand *errand, enum assistant_thread thread)
 {
 	struct read_ahead *ahead = (struct read_ahead *)errand;
+	autoleave folder = target_enter(ahead->target);
 
 	(void)thread;
 	for (size_t i = 0; i < N_NAMES; i++) {

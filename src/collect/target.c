@@ -40,54 +40,97 @@ static int open_folder(const struct target *target)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/*
- * The whole path of a file, for calls that take one. A name as long as paths may be (BELOW_ROOT)
- * leaves no room for what leads to it: then the folder is needed.
- */
-static bool put_path(const struct target *target, const char *name, char path[PATH_MAX])
+/* That of the thread that asks. */
+static struct target_folder *own_folder(const struct target *target)
 {
-	return snprintf(path, PATH_MAX, "/proc/%d/%s", target->tid, name) < PATH_MAX;
+	struct collect *collect = target->collect;
+
+	return &collect->folders[!pthread_equal(pthread_self(), collect->first_thread)];
 }
+
+struct target_folder *target_enter(const struct target *target)
+{
+	struct target_folder *folder = own_folder(target);
+	int fd = folder->target ? -1 : open_folder(target);
+
+	/* Without it every file is looked for by its whole path. */
+	if (fd < 0)
+		return NULL;
+	*folder = (struct target_folder){ target, fd };
+	return folder;
+}
+
+void target_leave(struct target_folder **folder)
+{
+	if (!*folder)
+		return;
+	close((*folder)->fd);
+	(*folder)->target = NULL;
+}
+
+/* From where a file below the folder is found, and by what name. */
+struct way {
+	char path[PATH_MAX];
+	const char *name;
+	int from, opened;
+};
+
+static void forget_way(struct way *way)
+{
+	int saved = errno;
+
+	if (way->opened >= 0)
+		close(way->opened);
+	errno = saved;
+}
+
+/* A name as long as paths may be (BELOW_ROOT) leaves no room for what leads to it. */
+static int find_way(const struct target *target, const char *name, struct way *way)
+{
+	const struct target_folder *folder = own_folder(target);
+
+	way->name = name;
+	way->opened = -1;
+	way->from = folder->fd;
+	if (folder->target == target && *name)
+		return 0;
+	way->name = way->path;
+	way->from = AT_FDCWD;
+	if (snprintf(way->path, PATH_MAX, "/proc/%d/%s", target->tid, name) < PATH_MAX)
+		return 0;
+	way->name = name;
+	way->from = way->opened = open_folder(target);
+	return way->opened < 0 ? -1 : 0;
+}
+
+#define autoway __attribute__((cleanup(forget_way))) struct way
 
 int target_open(const struct target *target, const char *name, int flags)
 {
-	char path[PATH_MAX];
+	autoway way;
 
-	if (put_path(target, name, path))
-		return open(path, flags | O_CLOEXEC);
-	autoclose int folder = open_folder(target);
-	return folder < 0 ? -1 : openat(folder, name, flags | O_CLOEXEC);
+	return find_way(target, name, &way) ? -1 : openat(way.from, way.name, flags | O_CLOEXEC);
 }
 
 int target_look(const struct target *target, const char *name, struct stat *ret_stat)
 {
-	char path[PATH_MAX];
+	autoway way;
 
-	if (put_path(target, name, path))
-		return stat(path, ret_stat);
-	autoclose int folder = open_folder(target);
-	return folder < 0 ? -1 : fstatat(folder, name, ret_stat, 0);
+	return find_way(target, name, &way) ? -1 : fstatat(way.from, way.name, ret_stat, 0);
 }
 
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size)
 {
-	char path[PATH_MAX];
+	autoway way;
 
-	if (put_path(target, name, path))
-		return readlink(path, buffer, size);
-	autoclose int folder = open_folder(target);
-	return folder < 0 ? -1 : readlinkat(folder, name, buffer, size);
+	return find_way(target, name, &way) ? -1 : readlinkat(way.from, way.name, buffer, size);
 }
 
 ssize_t target_text(const struct target *target, const char *name, char **ret_text)
 {
-	char path[PATH_MAX];
+	autoway way;
 
-	if (!put_path(target, name, path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return procfs_read_new(AT_FDCWD, path, ret_text);
+	return find_way(target, name, &way) ? -1 : procfs_read_new(way.from, way.name, ret_text);
 }
 
 int target_open_mem(const struct target *target, struct error *err)

@@ -307,8 +307,7 @@ static int run_kinds(struct target *target, struct error *err)
 /* The files of a task are those of its mounts. */
 static int read_mount_namespace(struct target *target, struct error *err)
 {
-	const struct surveyed_namespace *found =
-		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
+	const struct surveyed_namespace *found = survey_add_task(target, NAMESPACE_MNT, err);
 
 	if (!found)
 		return -1;
@@ -330,6 +329,7 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 				       run_kinds(target, err)
 			       ? -1
 			       : 0;
+	autoleave folder = target_enter(target);
 	if ((check_threads(target, err) && pass_task(target, err)) ||
 	    read_object_ids(reading, target->tid, target->task->ids, err) ||
 	    (read_mount_namespace(target, err) && pass_task(target, err)))

@@ -47,7 +47,8 @@ static int check_places(const struct images_writer *writer, struct error *err)
 	uint64_t number;
 
 	while (listing_next(folder, &name))
-		if ((image_recognise(name, &kind, &number) || strcmp(name, MANIFEST_NAME) == 0) &&
+		if ((image_recognise(name, &kind, &number) || strcmp(name, MANIFEST_NAME) == 0 ||
+		     strcmp(name, PARENT_SUM) == 0) &&
 		    foreign_can_replace(writer->dir_fd, name, "an image", err))
 			return -1;
 	return errno ? fail_errno(err, ERR_IO, "cannot list the images directory") : 0;
@@ -351,11 +352,8 @@ int images_commit(struct images_writer *writer, struct error *err)
 	if (syncfs(writer->staging_fd))
 		return fail_errno(err, ERR_IO, "cannot sync the images");
 	/* Before anything is removed: a directory, which nothing can be moved over, may be new. */
-	for (size_t i = 0; i < writer->manifest.n_lines; i++)
-		if (foreign_can_replace(writer->dir_fd, writer->manifest.lines[i].name, "an image",
-					err))
-			return -1;
-	if (check_parent_place(writer, err) || remove_earlier_dump(writer, err))
+	if (check_places(writer, err) || check_parent_place(writer, err) ||
+	    remove_earlier_dump(writer, err))
 		return -1;
 	if (move_all(writer, err)) {
 		images_take_back(writer);

@@ -160,8 +160,7 @@ static int find_namespace(const struct open_file *file, uint32_t *ret_id, struct
 		return -1;
 	for (size_t i = 0; i < collect->n_targets && !find_device(known, file->stat.st_dev); i++)
 		if (!collect->targets[i].zombie &&
-		    !survey_add_link(&collect->targets[i], NAMESPACE_IPC,
-				     namespace_types[NAMESPACE_IPC].link, err))
+		    !survey_add_task(&collect->targets[i], NAMESPACE_IPC, err))
 			return -1;
 	for (size_t i = 0; i < survey->count; i++)
 		if (survey->list[i]->type == NAMESPACE_IPC &&

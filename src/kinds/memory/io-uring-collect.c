@@ -72,21 +72,22 @@ static struct rings_state *rings_state(struct collect *collect)
 }
 
 /* The task's own descriptor of it; "" if it has none. */
-static int find_number(const struct target *target, uint64_t inode, char number[16],
-		       struct error *err)
+static int find_number(struct target *target, uint64_t inode, char number[16], struct error *err)
 {
-	autoclosedir DIR *dir = listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
-	const char *entry;
+	const uint32_t *numbers;
+	char link[32];
 	struct stat stat;
+	size_t count;
 
 	number[0] = '\0';
-	while (listing_next(dir, &entry))
-		if (fstatat(dirfd(dir), entry, &stat, 0) == 0 && stat.st_ino == inode) {
-			snprintf(number, 16, "%.15s", entry);
-			return 0;
-		}
-	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc/%d/fd", target->pid)
-		     : 0;
+	if (target_descriptors(target, &numbers, &count, err))
+		return -1;
+	for (size_t i = 0; i < count && !number[0]; i++) {
+		snprintf(link, sizeof link, "fd/%" PRIu32, numbers[i]);
+		if (target_look(target, link, &stat) == 0 && stat.st_ino == inode)
+			snprintf(number, 16, "%" PRIu32, numbers[i]);
+	}
+	return 0;
 }
 
 static const char *read_ring(struct target *target, const char *number, struct ring_text *ret,

@@ -276,22 +276,24 @@ static bool is_zero_device(const struct stat *stat)
 }
 
 /* A descriptor of the task that leads to the mapped file, which has no path: 1, 0, -1 with err. */
-static int find_descriptor(const struct target *target, const struct area_text *text,
+static int find_descriptor(struct target *target, const struct area_text *text,
 			   const char **ret_link, struct stat *ret_stat, struct error *err)
 {
-	autoclosedir DIR *dir = listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
-	const char *entry;
+	const uint32_t *numbers;
+	char link[32];
+	size_t count;
 
-	while (listing_next(dir, &entry)) {
-		const char *link = arena_printf(target->collect->arena, "fd/%s", entry);
+	if (target_descriptors(target, &numbers, &count, err))
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(link, sizeof link, "fd/%" PRIu32, numbers[i]);
 		if (target_look(target, link, ret_stat) == 0 && ret_stat->st_ino == text->inode &&
 		    ret_stat->st_dev == text->device) {
-			*ret_link = link;
+			*ret_link = arena_string(target->collect->arena, link);
 			return 1;
 		}
 	}
-	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc/%d/fd", target->pid)
-		     : 0;
+	return 0;
 }
 
 /*
@@ -300,7 +302,7 @@ static int find_descriptor(const struct target *target, const struct area_text *
  * see them at all; without it the path has to do, if what
  * it leads to now is still what is mapped.
  */
-static int find_mapped_file(const struct target *target, const struct area_text *text,
+static int find_mapped_file(struct target *target, const struct area_text *text,
 			    const char **ret_link, struct stat *ret_stat, struct error *err)
 {
 	struct arena *arena = target->collect->arena;

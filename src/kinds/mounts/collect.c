@@ -338,8 +338,7 @@ static int add(struct collect *collect, const struct surveyed_namespace *met, co
 
 static int look_at(struct collect *collect, struct target *target, struct error *err)
 {
-	const struct surveyed_namespace *met =
-		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
+	const struct surveyed_namespace *met = survey_add_task(target, NAMESPACE_MNT, err);
 
 	return met ? add(collect, met, arena_printf(collect->arena, "pid %d", target->pid), err)
 		   : -1;

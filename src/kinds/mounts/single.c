@@ -121,8 +121,7 @@ static int find_namespace(const struct live_superblock *superblock, MntEntry *en
 	for (size_t i = 0; type < NAMESPACE_TYPES && i < all->n_targets; i++) {
 		if (all->targets[i].zombie)
 			continue;
-		const struct surveyed_namespace *met =
-			survey_add_link(&all->targets[i], type, namespace_types[type].link, err);
+		const struct surveyed_namespace *met = survey_add_task(&all->targets[i], type, err);
 		if (!met)
 			return -1;
 		if (met->own || met->id == last)

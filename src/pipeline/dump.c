@@ -21,8 +21,8 @@
 /* A tree that is let run runs longer each time; what may pass is waited for so long. */
 enum {
 	FIRST_MOMENT = 5 * 1000 * 1000,
-	LONGEST_MOMENT = 100 * 1000 * 1000,
-	PATIENCE_SECONDS = 2,
+	LONGEST_MOMENT = 160 * 1000 * 1000,
+	PATIENCE = 2 * 1000 * 1000, /* in microseconds of running */
 };
 
 struct dump {
@@ -237,34 +237,47 @@ static int ask_for_externals(struct dump *dump, struct error *err)
 	return 0;
 }
 
-/* Requests come to an end. What a task would have to read it may never read. */
-static unsigned patience_with(const struct dump *dump, enum error_name name, bool passing)
-{
-	unsigned whole = dump->options.timeout_seconds;
+/* What has been tried: in microseconds, since the first stop and while the tree was let run. */
+struct attempts {
+	struct timespec first;
+	uint64_t ran;
+	long moment; /* the next one, in nanoseconds */
+};
 
-	if (passing)
-		return whole < PATIENCE_SECONDS ? whole : PATIENCE_SECONDS;
-	return name == ERR_REQUESTS_IN_FLIGHT ? whole : 0;
+/*
+ * Requests come to an end. What a task would have to read it may never read; time in which it could
+ * not, since it was stopped, does not count.
+ */
+static bool may_pass(const struct dump *dump, const struct attempts *attempts, enum error_name name,
+		     bool passing)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (passing ? attempts->ran < PATIENCE : name == ERR_REQUESTS_IN_FLIGHT) &&
+	       microseconds(&attempts->first, &now) < dump->options.timeout_seconds * 1000000UL;
 }
 
-/* For how many seconds it makes sense to try again: as long as nothing else is in the way. */
-static unsigned patience(const struct dump *dump, const struct error *err)
+/* It makes sense to try again as long as nothing else is in the way. */
+static bool makes_sense(const struct dump *dump, const struct attempts *attempts,
+			const struct error *err)
 {
 	const struct obstacles *obstacles = &dump->collect.obstacles;
-	unsigned shortest = patience_with(dump, err->name, err->passing);
 
+	if (!may_pass(dump, attempts, err->name, err->passing))
+		return false;
 	for (size_t i = 0; i < obstacles->n; i++) {
 		const struct obstacle *one = &obstacles->list[i];
-		unsigned seconds = patience_with(dump, one->name, one->passing);
-		shortest = seconds < shortest ? seconds : shortest;
+		if (!may_pass(dump, attempts, one->name, one->passing))
+			return false;
 	}
-	return shortest;
+	return true;
 }
 
 /* The tree goes on as it was, and what has been read of it is forgotten. */
-static void let_run(struct dump *dump, long *moment)
+static void let_run(struct dump *dump, struct attempts *attempts)
 {
-	const struct timespec pause = { .tv_nsec = *moment };
+	const struct timespec pause = { .tv_nsec = attempts->moment };
 
 	collect_release(&dump->collect);
 	dump->stopped = false;
@@ -276,17 +289,19 @@ static void let_run(struct dump *dump, long *moment)
 	dump->snapshot = (struct snapshot){ .arena = &dump->arena };
 	dump->collect = collect_for(dump->asked, &dump->options, &dump->snapshot, &dump->facts);
 	nanosleep(&pause, NULL);
-	*moment = 2 * *moment < LONGEST_MOMENT ? 2 * *moment : LONGEST_MOMENT;
+	attempts->ran += (uint64_t)attempts->moment / 1000;
+	attempts->moment *= 2;
+	if (attempts->moment > LONGEST_MOMENT)
+		attempts->moment = LONGEST_MOMENT;
 }
 
 /* Some states end only while the tree runs: for that it is let go, and stopped again. */
 static int stop_and_read(struct dump *dump, struct error *err)
 {
-	struct timespec first, now;
-	long moment = FIRST_MOMENT;
+	struct attempts attempts = { .moment = FIRST_MOMENT };
 	bool asked = false;
 
-	clock_gettime(CLOCK_MONOTONIC, &first);
+	clock_gettime(CLOCK_MONOTONIC, &attempts.first);
 	for (;;) {
 		dump->collect.images = images_writer_new(dump->session.images_fd, err);
 		if (!dump->collect.images ||
@@ -297,10 +312,9 @@ static int stop_and_read(struct dump *dump, struct error *err)
 		asked = true;
 		if (read_tree(dump, err) == 0)
 			return 0;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (microseconds(&first, &now) >= patience(dump, err) * 1000000UL)
+		if (!makes_sense(dump, &attempts, err))
 			return -1;
-		let_run(dump, &moment);
+		let_run(dump, &attempts);
 		*err = (struct error){ 0 };
 	}
 }

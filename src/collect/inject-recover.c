@@ -5,8 +5,8 @@
  * where the arena is. The leader is the last to go, and unmaps that.
  */
 #include "collect/inject-thread.h"
-#include "arch/x86_64/registers.h"
-#include "arch/x86_64/stub.h"
+#include "arch/registers.h"
+#include "arch/stub.h"
 #include "collect/collect.h"
 #include "collect/seccomp.h"
 

@@ -16,7 +16,7 @@
  *    that the kernel itself restarts an interrupted call.
  */
 #include "collect/inject-thread.h"
-#include "arch/x86_64/stub.h"
+#include "arch/stub.h"
 #include "collect/collect.h"
 #include "collect/wait.h"
 

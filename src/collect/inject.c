@@ -16,9 +16,9 @@
  *    at work a word in the arena says so: a leader left alone waits for it before it unmaps.
  */
 #include "collect/inject-thread.h"
-#include "arch/x86_64/registers.h"
-#include "arch/x86_64/stub.h"
-#include "arch/x86_64/vdso.h"
+#include "arch/registers.h"
+#include "arch/stub.h"
+#include "arch/vdso.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"

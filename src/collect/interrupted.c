@@ -30,7 +30,7 @@
  * next dump finds a call with arguments that are true.
  */
 #include "collect/interrupted.h"
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"

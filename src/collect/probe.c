@@ -17,7 +17,7 @@
  * permitted.
  */
 #include "collect/probe.h"
-#include "arch/x86_64/stub.h"
+#include "arch/stub.h"
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"

@@ -9,8 +9,8 @@
  *    pending abort with it. So rip becomes abort_ip, as the kernel would make it.
  *  - Calls that the stop interrupted: interrupted.c.
  */
-#include "arch/x86_64/registers.h"
-#include "arch/x86_64/vdso.h"
+#include "arch/registers.h"
+#include "arch/vdso.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"

@@ -7,7 +7,7 @@
  * the root task is the init of a namespace of its own: the outer numbers say nothing about the
  * tree then, and a restore makes the namespace again wherever it runs.
  */
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"

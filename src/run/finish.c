@@ -15,7 +15,7 @@
  * call and stops before it gets back to user mode, in the signal code, where the kernel decides on
  * restarting calls: registers of an interrupted call can be set there and nowhere else.
  */
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "base/procfs.h"
 #include "program/interpreter/interpreter.h"
 #include "program/layout.h"

@@ -14,8 +14,8 @@
  * round come to its end (nothing is killed). -a lets the target handle every signal. -l: its first
  * thread has exited. The target is a child of ours; nothing else is ever signalled.
  */
-#include "arch/x86_64/stub.h"
-#include "arch/x86_64/vdso.h"
+#include "arch/stub.h"
+#include "arch/vdso.h"
 #include "base/error.h"
 #include "base/procfs.h"
 #include "collect/collect.h"

@@ -9,7 +9,7 @@
  * times; run number n of seed s is always the same. `--make-seed FILE DIR` makes a seed of the
  * images in DIR.
  */
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "base/cleanup.h"
 #include "damage.h"
 #include "images/images.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Register sets to messages and back, and the context of the injection stub. */
-#include "arch/x86_64/registers.h"
-#include "arch/x86_64/stub.h"
+#include "arch/registers.h"
+#include "arch/stub.h"
 #include "base/arena.h"
 
 #include <setjmp.h>

@@ -4,7 +4,7 @@
  * (no program unmaps it), so that what runs once they are let go is a function of ours. Cases
  * that need the rights to choose pids or to make namespaces are skipped without them.
  */
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "run/run.h"

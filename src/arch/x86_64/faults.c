@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* See faults.h. */
-#include "arch/x86_64/faults.h"
+#include "arch/faults.h"
 
 #include <signal.h>
 

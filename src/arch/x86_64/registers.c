@@ -10,7 +10,7 @@
  * The image has places for x87, SSE, AVX, MPX, AVX-512 and protection keys. AMX tiles and APX
  * registers have none; xstate_unsupported names them so that a dump can refuse.
  */
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "base/arena.h"
 
 #include <cpuid.h>

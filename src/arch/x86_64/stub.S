@@ -17,7 +17,7 @@
  *
  * The layout of the data (struct stub_context) is that of the pops and loads below.
  */
-#include "arch/x86_64/stub.h"
+#include "arch/stub.h"
 
 #define NR_mmap		  9
 #define NR_munmap	  11

@@ -8,8 +8,8 @@
  * restart_syscall(2) is made, which finds the restart block untouched (the calls of a probe never
  * sleep with a timeout).
  */
-#include "arch/x86_64/stub.h"
-#include "arch/x86_64/registers.h"
+#include "arch/stub.h"
+#include "arch/registers.h"
 
 #include <assert.h>
 #include <sys/syscall.h>

@@ -3,7 +3,7 @@
  * Where the content of the vdso ends. arch/x86/entry/vdso builds it as a stripped shared object
  * that keeps its section headers at the end of the file, padded with zeroes to whole pages.
  */
-#include "arch/x86_64/vdso.h"
+#include "arch/vdso.h"
 
 #include <elf.h>
 #include <string.h>

@@ -15,7 +15,7 @@
  */
 #include "kinds/task/task.h"
 
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/losses.h"

@@ -9,7 +9,7 @@
  */
 #include "plan/lower/build.h"
 
-#include "arch/x86_64/faults.h"
+#include "arch/faults.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>

@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -146,8 +147,7 @@ static int find_copy(struct target *target, int fd, struct copying *copying,
 	struct collect *collect = target->collect;
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const struct survey *all = survey_of(collect, err);
-	const struct surveyed_namespace *from =
-		survey_add_link(target, NAMESPACE_MNT, namespace_types[NAMESPACE_MNT].link, err);
+	const struct surveyed_namespace *from = survey_add_task(target, NAMESPACE_MNT, err);
 	int result = 0;
 
 	if (!all || !from)
@@ -163,13 +163,14 @@ static int find_copy(struct target *target, int fd, struct copying *copying,
 	return result > 0;
 }
 
-static int collect_tree(struct collect *collect, struct target *target, const char *name,
+static int collect_tree(struct collect *collect, struct target *target, uint32_t number,
 			mount_found *found, struct error *err)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 	const struct surveyed_namespace *from;
 	struct error unseen = { 0 };
-	autoclose int fd = target_open(target, arena_printf(collect->arena, "fd/%s", name), O_PATH);
+	autoclose int fd =
+		target_open(target, arena_printf(collect->arena, "fd/%" PRIu32, number), O_PATH);
 	int64_t id = fd < 0 ? -1 : survey_mount_id(fd);
 
 	if (id < 0 || is_known(survey, id))
@@ -185,8 +186,8 @@ static int collect_tree(struct collect *collect, struct target *target, const ch
 	if (result <= 0)
 		return 0;
 	size_t before = survey->n_namespaces;
-	const char *what = arena_printf(collect->arena, "descriptor %s of pid %d (detached)", name,
-					target->pid);
+	const char *what = arena_printf(
+		collect->arena, "descriptor %" PRIu32 " of pid %d (detached)", number, target->pid);
 	if (found(collect, copy_fd, what, err))
 		return -1;
 	survey->strange |= survey->n_namespaces == before;
@@ -202,15 +203,14 @@ static int collect_tree(struct collect *collect, struct target *target, const ch
 	return 0;
 }
 
-void mount_detached_meet(struct target *target, const char *name)
+void mount_detached_meet(struct target *target, uint32_t number)
 {
 	struct collect *collect = target->collect;
 	struct mount_survey *survey = survey_of_mounts(collect);
 
 	survey->at_roots = arena_grow(collect->arena, survey->at_roots, survey->n_at_roots,
 				      sizeof *survey->at_roots);
-	survey->at_roots[survey->n_at_roots++] =
-		(struct at_root){ target, arena_string(collect->arena, name) };
+	survey->at_roots[survey->n_at_roots++] = (struct at_root){ target, number };
 }
 
 int mount_detached_find(struct collect *collect, mount_found *found, struct error *err)
@@ -220,7 +220,7 @@ int mount_detached_find(struct collect *collect, mount_found *found, struct erro
 	if (survey->n_at_roots && survey_read_own(collect, err))
 		return -1;
 	for (size_t i = 0; i < survey->n_at_roots; i++)
-		if (collect_tree(collect, survey->at_roots[i].target, survey->at_roots[i].name,
+		if (collect_tree(collect, survey->at_roots[i].target, survey->at_roots[i].number,
 				 found, err))
 			return -1;
 	return 0;

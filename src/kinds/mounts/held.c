@@ -123,7 +123,7 @@ static int find_descriptors(struct target *target, mount_found *found, struct er
 		ssize_t length = target_link(target, name, text, sizeof text - 1);
 		text[length > 0 ? length : 0] = '\0';
 		if (strcmp(text, "/") == 0)
-			mount_detached_meet(target, row);
+			mount_detached_meet(target, numbers[i]);
 		if (!namespace_type_of_link(text, &type) || type != NAMESPACE_MNT)
 			continue;
 		autoclose int fd = target_open(target, name, O_RDONLY);

@@ -33,7 +33,7 @@ struct live_namespace {
 
 struct at_root {
 	struct target *target;
-	const char *name;
+	uint32_t number;
 };
 
 struct mount_survey {
@@ -114,7 +114,7 @@ const struct mount_line *survey_find_mount(const struct mount_survey *survey, in
  * detached.c: mounts that descriptors hold, and that are attached nowhere. A descriptor whose link
  * is "/" may be of one; when all namespaces are known, `found` is called for a copy of each.
  */
-void mount_detached_meet(struct target *target, const char *name);
+void mount_detached_meet(struct target *target, uint32_t number);
 int mount_detached_find(struct collect *collect, mount_found *found, struct error *err);
 
 /* revealed.c: once the mounts are ordered: what lies below the root, where it matters. */

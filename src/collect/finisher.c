@@ -175,7 +175,7 @@ int finisher_begin(struct finisher *finisher, const struct collect *collect, int
 					      .started = target_leader_field(target, START_TIME) };
 		if (n < AT_ONCE)
 			continue;
-		if (send_orders(finisher, orders, n, err) < 0)
+		if (send_orders(finisher, orders, n, err))
 			return -1;
 		n = 0;
 	}

@@ -316,12 +316,12 @@ static int map_again(struct injection *injection, struct user_regs_struct *ret_r
 	    !seccomp_permits_any(&filters, SYS_prlimit64, limit_args, 0xb))
 		return 0;
 	if (write_code(injection, injection_address(injection, stub_map_flags), &flags,
-		       sizeof flags, err) < 0 ||
+		       sizeof flags, err) ||
 	    write_code(injection, injection_address(injection, stub_limits), limits, sizeof limits,
-		       err) < 0)
+		       err))
 		return -1;
-	if (injection_enter(injection, target->living, &regs, err) < 0 ||
-	    injection_wait_trap(injection, target->living, &leader_mapped, ret_regs, err) < 0) {
+	if (injection_enter(injection, target->living, &regs, err) ||
+	    injection_wait_trap(injection, target->living, &leader_mapped, ret_regs, err)) {
 		injection->lost = true;
 		return -1;
 	}
@@ -351,12 +351,11 @@ int injection_started(struct injection *injection, struct error *err)
 {
 	struct user_regs_struct regs;
 
-	if (injection_wait_trap(injection, injection->target->living, &leader_mapped, &regs, err) <
-	    0) {
+	if (injection_wait_trap(injection, injection->target->living, &leader_mapped, &regs, err)) {
 		injection->lost = true; /* what it has mapped we do not know */
 		return -1;
 	}
-	if ((int64_t)regs.r12 == -ENOMEM && map_again(injection, &regs, err) < 0)
+	if ((int64_t)regs.r12 == -ENOMEM && map_again(injection, &regs, err))
 		return -1;
 	if ((int64_t)regs.r12 < 0)
 		return fail_no_room(injection, (int)-(int64_t)regs.r12, err);
@@ -380,8 +379,7 @@ static int run_thread(struct injection *injection, size_t thread, struct user_re
 	memcpy(code, stub_thread_start, size);
 	put_context(code, stub_thread_context, stub_thread_start,
 		    &injection->target->threads[thread]);
-	if (write_code(injection, injection_address(injection, stub_thread_start), code, size,
-		       err) < 0)
+	if (write_code(injection, injection_address(injection, stub_thread_start), code, size, err))
 		return -1;
 	if (!mark_active(injection, 1))
 		return fail_errno(err, ERR_PROBE_FAILED, "cannot write into task %d",
@@ -456,12 +454,12 @@ static int come_back(struct injection *injection, struct error *err)
 		return -1;
 	if (injection->arena != 0)
 		failed = injection_wait_trap(injection, leader, &leader_unmapped, &regs, err);
-	if (injection->lost || injection_leave(injection, leader, err) < 0)
+	if (injection->lost || injection_leave(injection, leader, err))
 		return -1;
 	/* From here on nobody can come by; the next dump finds the page as the kernel made it. */
 	if (resend_signals(injection, err) < 0)
 		failed = -1;
-	if (write_code(injection, injection->code, zeroes, code_size(), err) < 0)
+	if (write_code(injection, injection->code, zeroes, code_size(), err))
 		return -1;
 	return failed;
 }

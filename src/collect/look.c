@@ -192,7 +192,7 @@ static void leave_out(struct collect *collect, size_t index)
 
 int collect_look_tree(struct collect *collect, struct error *err)
 {
-	if (procfs_check(err) < 0 || check_root(collect->options->pid, err) < 0 ||
+	if (procfs_check(err) || check_root(collect->options->pid, err) ||
 	    list_targets(collect, err))
 		return -1;
 	for (size_t i = 0; i < collect->n_targets;) {

@@ -161,8 +161,7 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 	if (mode == SECCOMP_MODE_DISABLED)
 		return 0;
 	if (mode == SECCOMP_MODE_FILTER &&
-	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err) <
-		    0)
+	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err))
 		return -1;
 	probe->may_run = mode == SECCOMP_MODE_FILTER &&
 			 injection_permitted(&probe->injection, thread, &probe->filters);
@@ -249,7 +248,7 @@ static int run_program(struct probe *probe, struct error *err)
 		return fail_memory(probe, err);
 	if (probe->thread == probe->target->living)
 		probe->target->asked_from = wait_clock();
-	if (injection_run(&probe->injection, probe->thread, arena + OPS_AT, err) < 0)
+	if (injection_run(&probe->injection, probe->thread, arena + OPS_AT, err))
 		return -1;
 	probe->ran = true;
 	return 0;
@@ -266,7 +265,7 @@ static int wait_program(struct probe *probe, struct error *err)
 
 	if (!probe->ran)
 		return 0;
-	if (injection_ran(&probe->injection, probe->thread, err) < 0)
+	if (injection_ran(&probe->injection, probe->thread, err))
 		return -1;
 	if (probe->thread == probe->target->living)
 		probe->target->asked_to = wait_clock();
@@ -281,14 +280,14 @@ static int begin(struct probe *probe, struct target *target, bool alone, uint64_
 {
 	probe->target = target;
 	probe->failed = probe->may_inject = false;
-	if (injection_prepare(&probe->injection, target, ARENA_SIZE, deadline, err) < 0)
+	if (injection_prepare(&probe->injection, target, ARENA_SIZE, deadline, err))
 		return -1;
 	/* If nobody is at work, then it was one of our pid that died. */
 	if (alone)
 		probe->injection.address_space_busy = false;
 	if (probe->injection.address_space_busy)
 		return 0;
-	if (read_permissions(probe, target->living, err) < 0)
+	if (read_permissions(probe, target->living, err))
 		return -1;
 	probe->may_inject = probe->may_run;
 	if (!probe->may_inject) {
@@ -312,17 +311,17 @@ static int ask_leader(struct probe *probe, const struct kind_table *table, struc
 /* Third step: its answers, then those of the other threads; then the arena goes. */
 static int ask_others(struct probe *probe, const struct kind_table *table, struct error *err)
 {
-	if (wait_program(probe, err) < 0 || answer_kinds(probe, table, err) < 0)
+	if (wait_program(probe, err) || answer_kinds(probe, table, err))
 		return -1;
 	for (size_t thread = probe->target->living + 1; thread < probe->target->n_threads;
 	     thread++) {
-		if (collect_go_on(probe->target->collect, err) < 0 ||
-		    read_permissions(probe, thread, err) < 0)
+		if (collect_go_on(probe->target->collect, err) ||
+		    read_permissions(probe, thread, err))
 			return -1;
 		probe->may_run = probe->may_run && probe->may_inject;
 		ask_kinds(probe, table, thread);
-		if (run_program(probe, err) < 0 || wait_program(probe, err) < 0 ||
-		    answer_kinds(probe, table, err) < 0)
+		if (run_program(probe, err) < 0 || wait_program(probe, err) ||
+		    answer_kinds(probe, table, err))
 			return -1;
 	}
 	return 0;
@@ -335,7 +334,7 @@ static int settle_kinds(struct target *target, const struct kind_table *table, s
 
 	while (again) {
 		again = false;
-		if (collect_go_on(target->collect, err) < 0)
+		if (collect_go_on(target->collect, err))
 			return -1;
 		for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 			for (const struct task_kind *const *kind = table->tasks[stage];
@@ -358,8 +357,7 @@ static int ask_batch(struct probe **probes, size_t n, const struct kind_table *t
 	for (size_t i = 0; i < n; i++) {
 		if (!probes[i]->failed)
 			probes[i]->failed = ask_others(probes[i], table, err) < 0;
-		if (probes[i]->injection.started &&
-		    injection_finish(&probes[i]->injection, err) < 0)
+		if (probes[i]->injection.started && injection_finish(&probes[i]->injection, err))
 			probes[i]->failed = true;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -428,7 +426,7 @@ int collect_probe(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (collect->targets[i].refused)
 			return 0;
-	if (collect_probe_kinds(collect, &kinds, err) < 0 && collect_pass(collect, err))
+	if (collect_probe_kinds(collect, &kinds, err) && collect_pass(collect, err))
 		return -1;
 	return losses_report(collect, err);
 }

@@ -218,7 +218,7 @@ int collect_kill(struct collect *collect, struct error *err)
 	sigset_t saved;
 	int failed;
 
-	if (finisher_begin(collect->finisher, collect, SIGKILL, err) < 0) {
+	if (finisher_begin(collect->finisher, collect, SIGKILL, err)) {
 		collect_release(collect);
 		return -1;
 	}
@@ -226,7 +226,7 @@ int collect_kill(struct collect *collect, struct error *err)
 	tie_to_us(collect);
 	failed = collect_files_before_end(collect, err);
 	/* Who could not be ended ends with us. */
-	if (end_all(collect, err) < 0 || reap_tree(collect, deadline, err) < 0)
+	if (end_all(collect, err) < 0 || reap_tree(collect, deadline, err))
 		failed = -1;
 	wait_end(&saved);
 	end_helpers(collect);

@@ -67,7 +67,7 @@ int seccomp_read_filters(pid_t tid, struct arena *arena, struct seccomp_filters 
 		filters.filters =
 			arena_grow(arena, filters.filters, filters.n, sizeof *filters.filters);
 		if (read_filter(tid, filters.n, (size_t)count, arena, &filters.filters[filters.n],
-				err) < 0)
+				err))
 			return -1;
 		filters.n++;
 	}

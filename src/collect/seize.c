@@ -96,7 +96,7 @@ int found_task_leader_dead(struct found_tree *tree, struct found_task *task, boo
 {
 	size_t count;
 
-	if (thread_count(task->pid, &count, err) < 0)
+	if (thread_count(task->pid, &count, err))
 		return -1;
 	if (task->n_threads == 0 && count <= 1) {
 		task->zombie = true;
@@ -132,7 +132,7 @@ static int judge_refusal(struct found_tree *tree, struct found_task *task, pid_t
 {
 	struct thread_state state;
 
-	if (thread_state_read(task->pid, tid, &state, err) < 0)
+	if (thread_state_read(task->pid, tid, &state, err))
 		return -1;
 	if (state.state == 0)
 		return judge_unseen(tree, task, tid, err);
@@ -192,7 +192,7 @@ static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *d
 		/* They come and go by themselves, and stand still when those who ask them do. */
 		if (tid != task->pid && thread_is_kernel_worker(task->pid, tid))
 			task->n_workers++;
-		else if (seize_thread(tree, task, tid, err) < 0)
+		else if (seize_thread(tree, task, tid, err))
 			return -1;
 	}
 	if (errno && !procfs_is_gone(errno)) /* waiting will tell */
@@ -208,11 +208,11 @@ static int seize_threads(struct found_tree *tree, struct found_task *task, struc
 	size_t count;
 
 	/* The leader first, so that threads[0] is the leader. */
-	if (task->n_threads == 0 && seize_thread(tree, task, task->pid, err) < 0)
+	if (task->n_threads == 0 && seize_thread(tree, task, task->pid, err))
 		return -1;
 	if ((task->n_threads == 0 && !task->leader_dead) || task->zombie)
 		return 0;
-	if (thread_count(task->pid, &count, err) < 0)
+	if (thread_count(task->pid, &count, err))
 		return -1;
 	if (count == task->n_threads + task->n_workers + task->leader_dead)
 		return 0;
@@ -261,7 +261,7 @@ static int find_children(struct found_tree *tree, struct found_task *task, struc
 			return thread_fail_unread(task->pid, task->threads[i].tid, "children", err);
 		for (pid_t pid; (pid = (pid_t)strtol(text, &end, 10)) > 0 && end != text;
 		     text = end)
-			if (saw_child(tree, task, pid, err) < 0)
+			if (saw_child(tree, task, pid, err))
 				return -1;
 	}
 	return 0;
@@ -295,10 +295,10 @@ static int find_in_proc_once(struct found_tree *tree, struct error *err)
 		struct found_task *parent;
 		pid_t pid;
 
-		if (read_parent(name, &pid, err) < 0)
+		if (read_parent(name, &pid, err))
 			return -1;
 		parent = pid > 0 ? find_task(tree, pid) : NULL;
-		if (parent && saw_child(tree, parent, atoi(name), err) < 0)
+		if (parent && saw_child(tree, parent, atoi(name), err))
 			return -1;
 	}
 	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list /proc") : 0;
@@ -311,7 +311,7 @@ static int find_children_in_proc(struct found_tree *tree, struct error *err)
 
 	do {
 		before = tree->n_tasks;
-		if (find_in_proc_once(tree, err) < 0)
+		if (find_in_proc_once(tree, err))
 			return -1;
 	} while (tree->n_tasks > before);
 	return 0;
@@ -327,9 +327,9 @@ static int make_pass(struct found_tree *tree, struct error *err)
 
 		if (task->gone || task->zombie)
 			continue;
-		if (collect_go_on(tree->collect, err) < 0 || seize_threads(tree, task, err) < 0)
+		if (collect_go_on(tree->collect, err) || seize_threads(tree, task, err))
 			return -1;
-		if (!tree->scan_proc && find_children(tree, task, err) < 0)
+		if (!tree->scan_proc && find_children(tree, task, err))
 			return -1;
 	}
 	return tree->scan_proc ? find_children_in_proc(tree, err) : 0;
@@ -351,7 +351,7 @@ static void drop_unseen(struct found_tree *tree)
 /* /proc has to be there, and to be that of the pid namespace in which we count. */
 static int check_proc(struct found_tree *tree, struct error *err)
 {
-	if (procfs_check(err) < 0)
+	if (procfs_check(err))
 		return -1;
 	if (access("/proc/thread-self/children", F_OK) == 0)
 		return 0;
@@ -391,7 +391,7 @@ static int pass_frozen(struct found_tree *tree, struct error *err)
 
 	do {
 		tree->changed = false;
-		if (make_pass(tree, err) < 0)
+		if (make_pass(tree, err))
 			return -1;
 	} while (tree->changed && wait_clock() < tree->deadline);
 	return freezer->thaw(freezer->data, err);
@@ -399,7 +399,7 @@ static int pass_frozen(struct found_tree *tree, struct error *err)
 
 enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err)
 {
-	if (check_proc(tree, err) < 0 || check_root(root, err) < 0)
+	if (check_proc(tree, err) || check_root(root, err))
 		return STOP_FAILED;
 	add_task(tree, root);
 	if (tree->collect->freezer.thaw && pass_frozen(tree, err) < 0)
@@ -408,7 +408,7 @@ enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct erro
 		enum stop_outcome outcome;
 
 		tree->changed = false;
-		if (make_pass(tree, err) < 0)
+		if (make_pass(tree, err))
 			return STOP_FAILED;
 		outcome = found_tree_wait(tree, err);
 		if (outcome != STOP_DONE)

@@ -222,7 +222,7 @@ static int find_vdso(struct target *target, struct error *err)
 	autofree char *maps = NULL;
 	char *at;
 
-	if (read_auxv(target, err) < 0)
+	if (read_auxv(target, err))
 		return -1;
 	for (size_t i = 0; i + 1 < target->n_auxv; i += 2) {
 		if (target->auxv[i] != AT_SYSINFO_EHDR || !is_vdso(target, target->auxv[i + 1]))
@@ -264,7 +264,7 @@ static int read_process(struct target *target, struct error *err)
 	char path[PATH_ROOM];
 
 	target->status = target_read(target, "status", err);
-	if (!target->status || read_stat(target, "stat", &target->stat, err) < 0)
+	if (!target->status || read_stat(target, "stat", &target->stat, err))
 		return -1;
 	target->leader_stat = target->stat;
 	if (target->living == 0)
@@ -302,7 +302,7 @@ static int read_threads(struct target *target, struct error *err)
 	for (size_t i = 0; i < target->n_threads; i++) {
 		struct target_thread *thread = &target->threads[i];
 
-		if (read_status(target, thread, err) < 0 ||
+		if (read_status(target, thread, err) ||
 		    (!thread->dead && read_thread(target, thread, err) < 0))
 			return -1;
 	}
@@ -313,7 +313,7 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 {
 	enum stop_outcome outcome;
 
-	if (read_process(target, err) < 0)
+	if (read_process(target, err))
 		return STOP_FAILED;
 	if (target->zombie && target->stat[0] != 'Z') {
 		fail(err, ERR_TREE_CHANGED, "pid %d, a zombie, has become another process",
@@ -324,7 +324,7 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 		target->threads[0].status = target->status;
 		return STOP_DONE;
 	}
-	if (find_vdso(target, err) < 0 || read_threads(target, err) < 0)
+	if (find_vdso(target, err) || read_threads(target, err))
 		return STOP_FAILED;
 	outcome = take_home(target, err);
 	for (size_t i = 0; outcome == STOP_DONE && i < target->n_threads; i++) {
@@ -340,16 +340,16 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 
 int target_read_running(struct target *target, struct error *err)
 {
-	if (read_process(target, err) < 0)
+	if (read_process(target, err))
 		return -1;
 	if (target->zombie) {
 		target->threads[0].status = target->status;
 		return 0;
 	}
-	if (find_vdso(target, err) < 0)
+	if (find_vdso(target, err))
 		return -1;
 	for (size_t i = 0; i < target->n_threads; i++)
-		if (read_status(target, &target->threads[i], err) < 0)
+		if (read_status(target, &target->threads[i], err))
 			return -1;
 	return 0;
 }

@@ -42,7 +42,7 @@ static int thread_died(struct found_tree *tree, struct found_task *task, size_t 
 		task->leader_dead = task->leader_seized = true;
 	if (task->n_threads > 0)
 		return 0;
-	if (thread_state_read(task->pid, task->pid, &state, err) < 0)
+	if (thread_state_read(task->pid, task->pid, &state, err))
 		return -1;
 	if (state.state == 'Z')
 		return found_task_leader_dead(tree, task, false, err);
@@ -59,7 +59,7 @@ static enum stop_outcome judge_silence(const struct found_tree *tree, const stru
 
 	/* Nobody hears of a leader's end before that of the others. */
 	if (task->n_threads > 1 && tid == task->pid) {
-		if (thread_state_read(task->pid, tid, &state, err) < 0)
+		if (thread_state_read(task->pid, tid, &state, err))
 			return STOP_FAILED;
 		*ret_died = state.state == 'Z';
 		if (*ret_died)
@@ -122,7 +122,7 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 			outcome = judge_stop(task, thread, status, ret_stop_signal, err);
 		if (outcome != STOP_DONE || thread->stopped || *ret_died)
 			return outcome;
-		if (collect_go_on(tree->collect, err) < 0)
+		if (collect_go_on(tree->collect, err))
 			return STOP_FAILED;
 		/* One that stops for signals again and again is not heard of either, in the end. */
 		if (found == 0 || wait_clock() >= tree->deadline)
@@ -150,7 +150,7 @@ enum stop_outcome found_tree_wait(struct found_tree *tree, struct error *err)
 					       err);
 			if (outcome != STOP_DONE)
 				return outcome;
-			if (died && thread_died(tree, task, at, err) < 0)
+			if (died && thread_died(tree, task, at, err))
 				return STOP_FAILED;
 			if (!died && stop_signal)
 				task->stop_signal = stop_signal;

@@ -166,7 +166,7 @@ static int run_check(const struct check_arguments *arguments, struct arena *aren
 	struct error err = { 0 };
 	struct text text;
 
-	if (facts_probe(&findings.facts, arena, &err) < 0)
+	if (facts_probe(&findings.facts, arena, &err))
 		return command_print_error(&err);
 	if (arguments->feature)
 		return check_feature(arguments->feature, &findings.facts);
@@ -181,7 +181,7 @@ static int run_check(const struct check_arguments *arguments, struct arena *aren
 	if (arguments->pipeline.common.like_criu)
 		text_add(&text, "%s\n",
 			 can_work(&findings) ? "Looks good." : "Does not look good.");
-	if (command_write(text.string, text.length, &err) < 0)
+	if (command_write(text.string, text.length, &err))
 		return command_print_error(&err);
 	return can_work(&findings) ? EXIT_DONE : EXIT_FAILED;
 }
@@ -231,14 +231,14 @@ static int run_look(const struct check_arguments *arguments, struct arena *arena
 	struct text text;
 
 	log_open(STDERR_FILENO, (enum log_level)arguments->pipeline.common.verbosity);
-	if (pipeline_look(options, arena, &look, &err) < 0)
+	if (pipeline_look(options, arena, &look, &err))
 		return command_print_error(&err);
 	text_init(&text, arena);
 	if (arguments->pipeline.json)
 		print_look_json(&look, options, &text);
 	else
 		print_look(&look, options, arguments->pipeline.common.verbosity >= LOG_INFO, &text);
-	if (command_write(text.string, text.length, &err) < 0)
+	if (command_write(text.string, text.length, &err))
 		return command_print_error(&err);
 	return look.obstacles.n ? EXIT_FAILED : EXIT_DONE;
 }

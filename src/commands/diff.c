@@ -208,7 +208,7 @@ static int print(const struct things *before, const struct things *after,
 	else if (sum)
 		text_add(&text, "%zu changed, %zu gone, %zu new\n", changes.changed, changes.gone,
 			 changes.new);
-	if (command_write(text.string, text.length, err) < 0)
+	if (command_write(text.string, text.length, err))
 		return -1;
 	return sum > 0;
 }

@@ -128,7 +128,7 @@ static int start(const struct ids_wanted *wanted, char **words, struct error *er
 	close(problem[1]);
 	if (pid < 0)
 		return -1;
-	if (tell_problem(words[0], problem_fd, err) < 0)
+	if (tell_problem(words[0], problem_fd, err))
 		command_print_error(err);
 	return accompany(pid, &signals);
 }

@@ -66,7 +66,7 @@ static int listen_at(const char *path, struct error *err)
 	if (strlen(path) >= sizeof address.sun_path)
 		return fail(err, ERR_USAGE, "--address: %s is too long for a socket", path);
 	strcpy(address.sun_path, path);
-	if (remove_old(&address, err) < 0)
+	if (remove_old(&address, err))
 		return -1;
 	mode_t mask = umask(077);
 	int bound = fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&address, sizeof address);
@@ -135,9 +135,9 @@ static int run_service(const struct service_arguments *arguments, struct error *
 		return -1;
 	if (arguments->daemon && daemon(1, 0) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot go into the background");
-	if (arguments->pidfile && write_pidfile(arguments->pidfile, err) < 0)
+	if (arguments->pidfile && write_pidfile(arguments->pidfile, err))
 		return -1;
-	if (arguments->status_fd != UINT64_MAX && tell_ready(arguments->status_fd, err) < 0)
+	if (arguments->status_fd != UINT64_MAX && tell_ready(arguments->status_fd, err))
 		return -1;
 	return serve_all(listening, err);
 }
@@ -153,7 +153,7 @@ int command_service(const struct command *command, int argc, char **argv)
 
 	arena_init(&arena);
 	if (command_begin(command, tables, argc, argv, 0, &arguments, &arena, &first, &status))
-		if (run_service(&arguments, &err) < 0)
+		if (run_service(&arguments, &err))
 			status = command_print_error(&err);
 	arena_done(&arena);
 	return status;

@@ -244,7 +244,7 @@ int command_show(const struct command *command, int argc, char **argv)
 	if (command_begin(command, tables, argc, argv, 1, &arguments, &arena, &first, &status)) {
 		if (argv[first])
 			arguments.images_dir = argv[first];
-		if (run_show(&arguments, &arena, &err) < 0)
+		if (run_show(&arguments, &arena, &err))
 			status = command_print_error(&err);
 	}
 	arena_done(&arena);

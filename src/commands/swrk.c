@@ -28,7 +28,7 @@ int command_swrk(const struct command *command, int argc, char **argv)
 	arena_init(&arena);
 	if (command_begin(command, tables, argc, argv, 1, &arguments, &arena, &first, &status)) {
 		int fd = parse_descriptor(argv[first], &err);
-		if (fd < 0 || serve_client(fd, command_is_criu_ns() ? "pid,mnt" : NULL, &err) < 0)
+		if (fd < 0 || serve_client(fd, command_is_criu_ns() ? "pid,mnt" : NULL, &err))
 			status = command_print_error(&err);
 	}
 	arena_done(&arena);

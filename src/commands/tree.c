@@ -83,7 +83,7 @@ int command_tree(const struct command *command, int argc, char **argv)
 	if (command_begin(command, tables, argc, argv, 1, &arguments, &arena, &first, &status)) {
 		if (argv[first] && !parse_pid(argv[first], &arguments.pid))
 			arguments.images_dir = argv[first];
-		if (run_tree(&arguments, &arena, &err) < 0)
+		if (run_tree(&arguments, &arena, &err))
 			status = command_print_error(&err);
 	}
 	arena_done(&arena);

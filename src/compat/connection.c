@@ -99,7 +99,7 @@ static CriuReq *ask(struct connection *connection, const char *moment, pid_t pid
 	response.type = CRIU_REQ_TYPE__NOTIFY;
 	response.success = true;
 	response.notify = &notify;
-	if (connection_send(connection, &response, err) < 0)
+	if (connection_send(connection, &response, err))
 		return NULL;
 	int received = connection_receive(connection, arena, &answer, err);
 	if (received > 0 && answer->type == CRIU_REQ_TYPE__NOTIFY && answer->has_notify_success &&

@@ -307,7 +307,7 @@ static int take_config_file(const CriuOpts *request, struct arena *arena,
 
 	if (!path || !*path || (access(path, F_OK) < 0 && errno == ENOENT))
 		return 0;
-	if (options_read_file(tables, path, &arguments, arena, err) < 0) {
+	if (options_read_file(tables, path, &arguments, arena, err)) {
 		err->name = ERR_BAD_REQUEST;
 		return fail_while(err, "config_file");
 	}
@@ -326,9 +326,8 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		    struct pipeline_options *options, struct error *err)
 {
 	/* The places first: what is wrong is told in the log, too. */
-	if (take_places(request, peer, arena, options, err) < 0 ||
-	    check_fields(request, arena, err) < 0 ||
-	    take_processor(request, arena, options, err) < 0)
+	if (take_places(request, peer, arena, options, err) ||
+	    check_fields(request, arena, err) < 0 || take_processor(request, arena, options, err))
 		return -1;
 	options->log_level = log_level_of(request);
 	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;

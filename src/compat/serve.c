@@ -96,7 +96,7 @@ static int take_options(struct serving *serving, struct error *err)
 
 static int serve_dump(struct serving *serving, struct error *err)
 {
-	if (take_options(serving, err) < 0)
+	if (take_options(serving, err))
 		return -1;
 	if (serving->options.pid <= 0)
 		return fail(err, ERR_BAD_REQUEST,
@@ -113,7 +113,7 @@ static int serve_dump(struct serving *serving, struct error *err)
 
 static int serve_pre_dump(struct serving *serving, struct error *err)
 {
-	if (take_options(serving, err) < 0)
+	if (take_options(serving, err))
 		return -1;
 	if (serving->options.pid <= 0)
 		return fail(err, ERR_BAD_REQUEST, "the request names no pid");
@@ -139,11 +139,11 @@ static int serve_restore(struct serving *serving, struct error *err)
 {
 	struct run_result result;
 
-	if (take_options(serving, err) < 0 || take_command(serving, err) < 0)
+	if (take_options(serving, err) || take_command(serving, err))
 		return -1;
 	if (!serving->options.unshare)
 		serving->options.unshare = serving->unshare;
-	if (pipeline_restore(&serving->options, &result, err) < 0)
+	if (pipeline_restore(&serving->options, &result, err))
 		return -1;
 	criu_restore_resp__init(&serving->part.restore);
 	serving->part.restore.pid = result.root_pid;
@@ -202,7 +202,7 @@ static int serve_wait(struct serving *serving, struct error *err)
 
 static int serve_processor(struct serving *serving, struct error *err)
 {
-	if (take_options(serving, err) < 0)
+	if (take_options(serving, err))
 		return -1;
 	return serving->request->type == CRIU_REQ_TYPE__CPUINFO_DUMP
 		       ? pipeline_record_processor(&serving->options, err)
@@ -310,7 +310,7 @@ int serve_client(int fd, const char *unshare, struct error *err)
 	struct connection connection;
 	bool keep_open = true;
 
-	if (connection_init(&connection, fd, err) < 0)
+	if (connection_init(&connection, fd, err))
 		return -1;
 	if (connection.peer_uid != geteuid() && connection.peer_uid != 0)
 		return fail(err, ERR_NO_PRIVILEGE, "the client is user %u, who is not served",

@@ -22,7 +22,7 @@ int dump_options_of(const struct pipeline_options *options, const struct externa
 	if (!cgroup_mode_of_name(options->manage_cgroups, &mode))
 		return fail_cgroup_mode(options, err);
 	asked.ignore_cgroups = mode == CGROUPS_IGNORE;
-	if (losses_parse(options->force_lost, &asked.accepted_losses, err) < 0)
+	if (losses_parse(options->force_lost, &asked.accepted_losses, err))
 		return -1;
 	*ret_options = asked;
 	return 0;

@@ -49,12 +49,11 @@ static uint64_t microseconds(const struct timespec *from, const struct timespec 
 static int stop_tree(struct dump *dump, struct error *err)
 {
 	clock_gettime(CLOCK_MONOTONIC, &dump->started);
-	if (session_step(&dump->session, "stopping the tree", err) < 0)
+	if (session_step(&dump->session, "stopping the tree", err))
 		return -1;
 	dump->stopped = true; /* or in part: collect_release knows */
-	if (trees_before_stop(&dump->collect, err) < 0 ||
-	    collect_stop_tree(&dump->collect, err) < 0 ||
-	    collect_check_privileges(&dump->collect, !dump->asked->leave_running, err) < 0)
+	if (trees_before_stop(&dump->collect, err) || collect_stop_tree(&dump->collect, err) ||
+	    collect_check_privileges(&dump->collect, !dump->asked->leave_running, err))
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->frozen);
 	return 0;
@@ -63,15 +62,15 @@ static int stop_tree(struct dump *dump, struct error *err)
 /* All that can be told against a dump is told at once. */
 static int read_tree(struct dump *dump, struct error *err)
 {
-	if (session_step(&dump->session, "reading the tree", err) < 0 ||
+	if (session_step(&dump->session, "reading the tree", err) ||
 	    collect_read(&dump->collect, err) < 0)
 		return -1;
-	if (session_step(&dump->session, "asking the tasks", err) < 0 ||
-	    collect_probe(&dump->collect, err) < 0)
+	if (session_step(&dump->session, "asking the tasks", err) ||
+	    collect_probe(&dump->collect, err))
 		return -1;
-	if (session_step(&dump->session, "checking", err) < 0)
+	if (session_step(&dump->session, "checking", err))
 		return -1;
-	if (judge_tree(&dump->collect, err) < 0)
+	if (judge_tree(&dump->collect, err))
 		return -1;
 	mounts_name_external(&dump->snapshot, &dump->externals);
 	return processor_add(dump->asked, &dump->snapshot, err);
@@ -79,8 +78,8 @@ static int read_tree(struct dump *dump, struct error *err)
 
 static int copy_memory(struct dump *dump, struct error *err)
 {
-	if (session_step(&dump->session, "copying memory", err) < 0 ||
-	    trees_content(&dump->collect, session_progress, &dump->session, err) < 0)
+	if (session_step(&dump->session, "copying memory", err) ||
+	    trees_content(&dump->collect, session_progress, &dump->session, err))
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &dump->copied);
 	return 0;
@@ -100,7 +99,7 @@ static int check_plan(struct dump *dump, const struct snapshot *snapshot, struct
 	struct arena arena;
 	struct plan plan;
 
-	if (session_step(&dump->session, "planning", err) < 0)
+	if (session_step(&dump->session, "planning", err))
 		return -1;
 	arena_init(&arena);
 	int result = plan_make(&plan, &arena, snapshot, &dump->facts, &kinds, &options, &reason);
@@ -152,7 +151,7 @@ static int verify_images(struct dump *dump, struct error *err)
 	struct arena arena;
 	struct snapshot snapshot;
 
-	if (session_step(&dump->session, "reading the images back", err) < 0)
+	if (session_step(&dump->session, "reading the images back", err))
 		return -1;
 	arena_init(&arena);
 	struct images *images = images_open(dump->session.images_fd, &arena, &snapshot, err);
@@ -165,8 +164,8 @@ static int verify_images(struct dump *dump, struct error *err)
 /* All of it is known: a tree that goes on waits neither for the planning nor for the disk. */
 static int let_go_on(struct dump *dump, struct error *err)
 {
-	if (session_step(&dump->session, "letting the tree go on", err) < 0 ||
-	    collect_look_again(&dump->collect, err) < 0)
+	if (session_step(&dump->session, "letting the tree go on", err) ||
+	    collect_look_again(&dump->collect, err))
 		return -1;
 	collect_release(&dump->collect);
 	dump->stopped = false;
@@ -178,13 +177,12 @@ static int write_images(struct dump *dump, struct error *err)
 {
 	struct images_writer *writer = dump->collect.images;
 
-	if (session_step(&dump->session, "writing images", err) < 0 ||
-	    (dump->stopped && collect_look_again(&dump->collect, err) < 0))
+	if (session_step(&dump->session, "writing images", err) ||
+	    (dump->stopped && collect_look_again(&dump->collect, err)))
 		return -1;
-	if (images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err) < 0)
+	if (images_write_snapshot(writer, &dump->snapshot, err) < 0 || write_stats(dump, err))
 		return -1;
-	if (session_step(&dump->session, "syncing images", err) < 0 ||
-	    images_commit(writer, err) < 0)
+	if (session_step(&dump->session, "syncing images", err) || images_commit(writer, err))
 		return -1;
 	if (dump->asked->verify && verify_images(dump, err) < 0) {
 		images_take_back(writer);
@@ -305,9 +303,9 @@ static int stop_and_read(struct dump *dump, struct error *err)
 	for (;;) {
 		dump->collect.images = images_writer_new(dump->session.images_fd, err);
 		if (!dump->collect.images ||
-		    open_earlier_images(dump->asked, &dump->session, &dump->collect, err) < 0 ||
-		    stop_tree(dump, err) < 0 || lock_network(dump, err) < 0 ||
-		    (!asked && ask_for_externals(dump, err) < 0))
+		    open_earlier_images(dump->asked, &dump->session, &dump->collect, err) ||
+		    stop_tree(dump, err) || lock_network(dump, err) < 0 ||
+		    (!asked && ask_for_externals(dump, err)))
 			return -1;
 		asked = true;
 		if (read_tree(dump, err) == 0)
@@ -322,22 +320,22 @@ static int stop_and_read(struct dump *dump, struct error *err)
 static int run_steps(struct dump *dump, struct error *err)
 {
 	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) < 0 ||
-	    dump_options_of(dump->asked, &dump->externals, &dump->options, err) < 0 ||
-	    facts_probe(&dump->facts, &dump->arena, err) < 0)
+	    dump_options_of(dump->asked, &dump->externals, &dump->options, err) ||
+	    facts_probe(&dump->facts, &dump->arena, err))
 		return -1;
 	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
 		return -1;
 	if (session_tell(&dump->session, "pre-dump", 0, err) < 0)
 		return -1;
-	if (stop_and_read(dump, err) < 0)
+	if (stop_and_read(dump, err))
 		return -1;
-	if (copy_memory(dump, err) < 0)
+	if (copy_memory(dump, err))
 		return -1;
-	if (dump->asked->leave_running && let_go_on(dump, err) < 0)
+	if (dump->asked->leave_running && let_go_on(dump, err))
 		return -1;
-	if (check_plan(dump, &dump->snapshot, err) < 0)
+	if (check_plan(dump, &dump->snapshot, err))
 		return -1;
-	if (write_images(dump, err) < 0)
+	if (write_images(dump, err))
 		return -1;
 	if (session_tell(&dump->session, "post-dump", dump->asked->pid, err) < 0)
 		return -1;
@@ -381,7 +379,7 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 	struct dump dump;
 
 	dump_init(&dump, options);
-	if (session_open(&dump.session, "dump", options, err) == 0 && run_steps(&dump, err) < 0)
+	if (session_open(&dump.session, "dump", options, err) == 0 && run_steps(&dump, err))
 		collect_name_tasks(&dump.collect, err);
 	bool goes_on = dump.stopped || options->leave_running;
 	if (dump.stopped)

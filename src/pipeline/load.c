@@ -81,7 +81,7 @@ static int move_mounts(struct load *load, struct error *err)
 		return fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root);
 	mounts_move_external(&load->snapshot, &load->externals);
 	load->root_moved = root && mounts_move_root(&load->snapshot, path);
-	if (load_open_root(load, err) < 0)
+	if (load_open_root(load, err))
 		return -1;
 	make_gone_overlays(load);
 	return 0;
@@ -94,11 +94,11 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	load->snapshot.arena = &load->arena;
 	if (joining_open(&load->joining, session->options, err) < 0 ||
 	    pipeline_externals(session->options, &load->arena, &load->externals, err) < 0 ||
-	    unsharing_parse(&load->unsharing, session->options->unshare, err) < 0 ||
-	    session_step(session, "checking the images", err) < 0)
+	    unsharing_parse(&load->unsharing, session->options->unshare, err) ||
+	    session_step(session, "checking the images", err))
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
-	if (!load->images || processor_compare(session, err) < 0 ||
+	if (!load->images || processor_compare(session, err) ||
 	    joining_apply(&load->joining, &load->snapshot, &load->externals, err) < 0 ||
 	    cgroups_move_roots(&load->snapshot, &load->externals.cgroups.roots, err))
 		return -1;
@@ -161,9 +161,8 @@ static int make_plan(struct load *load, bool fresh, struct error *err)
 
 int load_plan(struct load *load, struct error *err)
 {
-	if (session_step(load->session, "planning", err) < 0 || inside_enter(load, err) < 0 ||
-	    run_raise_limits(&load->snapshot, err) < 0 ||
-	    facts_probe(&load->facts, &load->arena, err) < 0)
+	if (session_step(load->session, "planning", err) || inside_enter(load, err) < 0 ||
+	    run_raise_limits(&load->snapshot, err) || facts_probe(&load->facts, &load->arena, err))
 		return -1;
 	if (load->snapshot.own_pid_namespace && load->unsharing.mounts)
 		return fail(err, ERR_USAGE,

@@ -28,7 +28,7 @@ static int look_once(const struct pipeline_options *options, struct arena *arena
 
 	if (pipeline_externals(options, arena, &looking->externals, err) ||
 	    dump_options_of(options, &looking->externals, &looking->options, err) ||
-	    facts_probe(&looking->facts, arena, err) < 0)
+	    facts_probe(&looking->facts, arena, err))
 		return -1;
 	looking->snapshot.arena = arena;
 	*collect = collect_for(options, &looking->options, &looking->snapshot, &looking->facts);

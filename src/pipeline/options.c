@@ -128,8 +128,8 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 			return fail_errno(err, ERR_USAGE, "--inherit-fd %s: no such descriptor",
 					  text);
 	}
-	if (take_tcp_wishes(options, &externals.tcp, err) < 0 ||
-	    take_cgroup_wishes(options, arena, &externals.cgroups, err) < 0)
+	if (take_tcp_wishes(options, &externals.tcp, err) ||
+	    take_cgroup_wishes(options, arena, &externals.cgroups, err))
 		return -1;
 	*ret_externals = externals;
 	return 0;

@@ -46,19 +46,18 @@ static int run_steps(struct pre_dump *dump, struct error *err)
 	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
 		return -1;
 	dump->images = images_writer_new(dump->session.images_fd, err);
-	if (!dump->images || session_step(&dump->session, "looking at the tree", err) < 0 ||
-	    look_at_tree(dump->options, &dump->arena, &dump->looking, err) < 0)
+	if (!dump->images || session_step(&dump->session, "looking at the tree", err) ||
+	    look_at_tree(dump->options, &dump->arena, &dump->looking, err))
 		return -1;
 	struct collect *collect = &dump->looking->collect;
 	collect->images = dump->images;
-	if (open_earlier_images(dump->options, &dump->session, collect, err) < 0 ||
-	    session_step(&dump->session, "copying memory", err) < 0 ||
-	    trees_content_running(collect, session_progress, &dump->session, err) < 0 ||
+	if (open_earlier_images(dump->options, &dump->session, collect, err) ||
+	    session_step(&dump->session, "copying memory", err) ||
+	    trees_content_running(collect, session_progress, &dump->session, err) ||
 	    images_write_pages(dump->images, &dump->looking->snapshot, err) < 0 ||
-	    write_stats(dump, &start, err) < 0 ||
-	    session_step(&dump->session, "syncing images", err) < 0)
+	    write_stats(dump, &start, err) || session_step(&dump->session, "syncing images", err))
 		return -1;
-	if (images_commit(dump->images, err) < 0)
+	if (images_commit(dump->images, err))
 		return -1;
 	session_dedup(&dump->session);
 	return 0;

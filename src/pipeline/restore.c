@@ -30,9 +30,9 @@ static int before_release(void *data, pid_t root_pid, struct error *err)
 	static const char *const moments[] = { "post-setup-namespaces", "post-restore",
 					       "network-unlock", "pre-resume", NULL };
 
-	if (unsharing_come_home(&restore->load.unsharing, err) < 0)
+	if (unsharing_come_home(&restore->load.unsharing, err))
 		return -1;
-	if (pidfile && session_write_pidfile(&restore->session, pidfile, root_pid, err) < 0)
+	if (pidfile && session_write_pidfile(&restore->session, pidfile, root_pid, err))
 		return -1;
 	/* All of these at once: mount namespaces are made when all processes are. */
 	for (const char *const *moment = moments; *moment; moment++)
@@ -53,8 +53,7 @@ static int make_tree(struct restore *restore, struct error *err)
 	struct load *load = &restore->load;
 	bool mounts = load->plan.fresh_pid_namespace && load->unsharing.mounts;
 
-	if (mounts &&
-	    (unsharing_leave_home(&load->unsharing, err) < 0 || load_open_root(load, err) < 0))
+	if (mounts && (unsharing_leave_home(&load->unsharing, err) || load_open_root(load, err)))
 		return -1;
 	const struct run_options options = {
 		.fault = restore->asked->fault,
@@ -71,7 +70,7 @@ static int make_tree(struct restore *restore, struct error *err)
 		.progress_data = &restore->session,
 	};
 
-	if (session_step(&restore->session, "making the tree", err) < 0)
+	if (session_step(&restore->session, "making the tree", err))
 		return -1;
 	return run_plan(&load->plan, load->images, &options, &restore->result, err);
 }
@@ -90,7 +89,7 @@ static void write_stats(struct restore *restore)
 	stats.restore = &entry;
 	log_info("restore", "nestor", "%zu tasks, root pid %d, %" PRIu32 " us",
 		 restore->load.snapshot.n_tasks, (int)restore->result.root_pid, entry.restore_time);
-	if (session_write_stats(&restore->session, STATISTICS_NAME, &stats, &err) < 0)
+	if (session_write_stats(&restore->session, STATISTICS_NAME, &stats, &err))
 		log_warning("restore", "nestor", "%s, going on without statistics", err.text);
 }
 
@@ -111,20 +110,20 @@ static int run_steps(struct restore *restore, struct error *err)
 		return fail(err, ERR_USAGE,
 			    "--restore-sibling is only possible with --restore-detached and "
 			    "without --unshare");
-	if (load_open(load, &restore->session, err) < 0)
+	if (load_open(load, &restore->session, err))
 		return -1;
 	if (session_check_places(&restore->session, STATISTICS_NAME, err) < 0)
 		return -1;
 	if (!restore->told && session_tell(&restore->session, "pre-restore", 0, err) < 0)
 		return -1;
 	restore->told = true;
-	if (load_verify_files(load, err) < 0)
+	if (load_verify_files(load, err))
 		return -1;
-	if (load_plan(load, err) < 0 || load_check_ids(load, err) < 0)
+	if (load_plan(load, err) < 0 || load_check_ids(load, err))
 		return -1;
 	/* Somebody may have been quicker than we. */
 	if (make_tree(restore, err) < 0 &&
-	    (load_plan_anew(load, err) < 0 || make_tree(restore, err) < 0))
+	    (load_plan_anew(load, err) || make_tree(restore, err) < 0))
 		return -1;
 	write_stats(restore);
 	tell_resumed(restore);

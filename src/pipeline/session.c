@@ -60,7 +60,7 @@ int session_open(struct session *session, const char *name, const struct pipelin
 		return -1;
 	session->work_fd =
 		open_directory(options->work_dir ? options->work_dir : images, "work", err);
-	if (session->work_fd < 0 || open_log(session, err) < 0)
+	if (session->work_fd < 0 || open_log(session, err))
 		return -1;
 	log_info(name, "nestor", "version %s, images in %s", NESTOR_VERSION, images);
 	return 0;

@@ -72,7 +72,7 @@ static int await(struct run *run, const struct action *action, struct error *err
 static int map_programs(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	if (run_map_programs(run, err) < 0 || run_apply_fault(run, err) < 0)
+	if (run_map_programs(run, err) || run_apply_fault(run, err) < 0)
 		return -1;
 	run_tell_numbers(run);
 	run_watch_life(run);
@@ -110,7 +110,7 @@ static int close_sources(struct run *run, const struct action *action, struct er
 
 	(void)action;
 	run->parked = monotonic_microseconds();
-	if (run_empty_holder(run, err) < 0)
+	if (run_empty_holder(run, err))
 		return -1;
 	run_close_sources(run);
 	run_close_namespaces(run);
@@ -161,7 +161,7 @@ static int announce(struct run *run, const struct action *action, struct error *
 	struct run_thread *root = run_leader(&run->tasks[0]);
 
 	(void)action;
-	if (run_find_pids(run, &root, 1, err) < 0)
+	if (run_find_pids(run, &root, 1, err))
 		return -1;
 	run->root_pid = root->tid;
 	return options->before_release

@@ -38,7 +38,7 @@ int run_call(const struct file_opener *opener, const struct task *task, uint32_t
 	const struct planned_caller *caller = find(run, task);
 	uint32_t turn = ask(caller, nr, args);
 
-	if (run_wait_word(run, word_at(caller->done_word), turn, err) < 0)
+	if (run_wait_word(run, word_at(caller->done_word), turn, err))
 		return -1;
 	*ret = (int64_t)*slot_at(caller->result_slot);
 	return 0;

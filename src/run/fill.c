@@ -58,7 +58,7 @@ int run_fill(struct run *run, const void *planned_fill, struct error *err)
 
 	if (!buffer)
 		return fail_errno(err, ERR_IO, "cannot allocate a buffer");
-	if (run_find_pids(run, &leader, 1, err) < 0)
+	if (run_find_pids(run, &leader, 1, err))
 		return -1;
 	/* Once a program has failed, what it says is the reason, not that the task is gone. */
 	for (uint64_t at = 0; at < fill->size;) {

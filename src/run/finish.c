@@ -109,7 +109,7 @@ static int stop_all(struct batch *batch, struct error *err)
 			return fail_ptrace(thread, "interrupt it", err);
 	}
 	for (size_t i = 0; i < batch->n_threads; i++)
-		if (wait_interrupted(batch->threads[i], err) < 0)
+		if (wait_interrupted(batch->threads[i], err))
 			return -1;
 	return 0;
 }
@@ -153,7 +153,7 @@ static int enter_call(const struct remote_call *call, struct error *err)
 
 static int end_call(struct remote_call *call, struct error *err)
 {
-	if (wait_interrupted(call->thread, err) < 0)
+	if (wait_interrupted(call->thread, err))
 		return -1;
 	errno = 0;
 	call->result = ptrace(PTRACE_PEEKUSER, call->thread->tid, REGISTERS_RESULT_OFFSET, 0);
@@ -194,7 +194,7 @@ static int make_planned_calls(struct batch *batch, struct error *err)
 		batch->calls[0] = (struct remote_call){ .thread = thread, .nr = request->nr };
 		memcpy(batch->calls[0].args, request->args, sizeof request->args);
 		batch->n_calls = 1;
-		if (make_calls(batch, err) < 0)
+		if (make_calls(batch, err))
 			return -1;
 		if (batch->calls[0].result < 0)
 			return fail(err, ERR_KERNEL_REFUSED, "%s: call %" PRIu32 ": %s",
@@ -217,7 +217,7 @@ static int unmap_programs(struct batch *batch, struct error *err)
 				.nr = SYS_munmap,
 				.args = { hole->start, hole->end - hole->start },
 			};
-	if (make_calls(batch, err) < 0)
+	if (make_calls(batch, err))
 		return -1;
 	for (size_t i = 0; i < batch->n_calls; i++)
 		if (batch->calls[i].result)
@@ -249,7 +249,7 @@ static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *e
 	struct user_regs_struct regs;
 	struct iovec general = { &regs, sizeof(regs) }, extended = { xstate, 0 };
 
-	if (registers_load(core, &regs, xstate, XSTATE_MAX_SIZE, &extended.iov_len, err) < 0)
+	if (registers_load(core, &regs, xstate, XSTATE_MAX_SIZE, &extended.iov_len, err))
 		return fail_while(err, "%s", name_of(thread));
 	if (ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &general) < 0)
 		return fail_ptrace(thread, "set its registers", err);
@@ -373,7 +373,7 @@ int run_stop_tasks(struct run *run, struct error *err)
 {
 	struct batch batch;
 
-	if (make_batch(run, THREADS_OF_STOPPED_TASKS, &batch, err) < 0)
+	if (make_batch(run, THREADS_OF_STOPPED_TASKS, &batch, err))
 		return -1;
 	return run_by_executor(run, stop_job, &batch, err);
 }
@@ -456,7 +456,7 @@ static int let_go_job(struct run *run, void *data, struct error *err)
 		    kill(task->threads->tid, SIGSTOP) < 0)
 			return fail_ptrace(task->threads, "stop it", err);
 	}
-	if (tell_kinds(run, err) < 0 || run_commit(run, err) < 0)
+	if (tell_kinds(run, err) || run_commit(run, err))
 		return -1;
 	for (size_t i = n; i-- > 0;)
 		if (detach(all[i], err) < 0)
@@ -487,7 +487,7 @@ int run_let_go(struct run *run, struct error *err)
 {
 	struct batch batch;
 
-	if (make_batch(run, THREADS_NOT_FINISHED, &batch, err) < 0 ||
+	if (make_batch(run, THREADS_NOT_FINISHED, &batch, err) ||
 	    run_by_executor(run, seize_job, &batch, err) < 0)
 		return -1;
 	/* With all of them traced, nobody of ours is needed as a parent. */

@@ -290,10 +290,10 @@ static int wait_for_birth(struct run *run, struct holding *holding, struct error
 		    info.si_pid)
 			return fail(err, ERR_TASK_DIED,
 				    "the process that holds the open files died");
-		if (run_check_interrupted(err) < 0)
+		if (run_check_interrupted(err))
 			return -1;
 	}
-	if (run->options->sibling && !run->birth->failed_errno && fork_sibling(holding, err) < 0)
+	if (run->options->sibling && !run->birth->failed_errno && fork_sibling(holding, err))
 		return -1;
 	if (run->birth->root_pid) {
 		run->child = run->birth->root_pid;

@@ -53,7 +53,7 @@ static int wait_dead(const struct run *run, const struct run_thread *leader, str
 
 		if (state == 'Z')
 			return 0;
-		if (run_check_programs(run, err) < 0)
+		if (run_check_programs(run, err))
 			return -1;
 		if (!state)
 			return fail(err, ERR_TASK_DIED, "%s died while it was being finished",
@@ -73,17 +73,17 @@ int run_pass_gate(struct run *run, const struct gate *gate, struct error *err)
 	for (size_t i = 0; i < gate->n_waiting; i++)
 		threads[i] = run_thread(run, gate->waiting[i].task, gate->waiting[i].thread);
 	if (gate->arrived_word &&
-	    run_wait_word(run, word_at(gate->arrived_word), (uint32_t)gate->n_waiting, err) < 0)
+	    run_wait_word(run, word_at(gate->arrived_word), (uint32_t)gate->n_waiting, err))
 		return -1;
 	if (gate->way == GATE_WAY_TRACE && trace(run, threads, gate->n_waiting, err) < 0)
 		return -1;
-	if (gate->way == GATE_WAY_EXIT && run_find_pids(run, threads, gate->n_waiting, err) < 0)
+	if (gate->way == GATE_WAY_EXIT && run_find_pids(run, threads, gate->n_waiting, err))
 		return -1;
 	run_set_word(word_at(gate->go_word), 1);
 	if (gate == &run->plan->gates[GATE_LATE_FILES])
 		run_end_calls(run);
 	for (size_t i = 0; gate->way == GATE_WAY_EXIT && i < gate->n_waiting; i++)
-		if (wait_dead(run, threads[i], err) < 0)
+		if (wait_dead(run, threads[i], err))
 			return -1;
 	return 0;
 }

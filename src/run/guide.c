@@ -170,8 +170,8 @@ static int again(struct run *run, const struct guided_thread *guided, pid_t tid,
 	clear(guided->made_word);
 	run_set_word(word_at(guided->retry_word), 1);
 	run_set_word(word_at(guided->verdict_word), 1);
-	if ((tid && wait_until_gone(leader, tid, err) < 0) ||
-	    run_wait_program(run, word_at(guided->request_word), 1, err) < 0)
+	if ((tid && wait_until_gone(leader, tid, err)) ||
+	    run_wait_program(run, word_at(guided->request_word), 1, err))
 		return -1;
 	clear(guided->verdict_word);
 	clear(guided->retry_word);
@@ -192,7 +192,7 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 	if (set_last_pids(guide, guided, err) < 0)
 		return -1;
 	run_set_word(word_at(guided->go_word), 1);
-	if (run_wait_program(run, word_at(guided->made_word), 1, err) < 0 ||
+	if (run_wait_program(run, word_at(guided->made_word), 1, err) ||
 	    put_back(run, guide, wanted, last_pid, err) < 0)
 		return -1;
 	int64_t result = (int64_t)*slot_at(guided->result_slot);
@@ -229,7 +229,7 @@ int run_guide(struct run *run, const void *guided_thread, struct error *err)
 	const struct guided_thread *guided = guided_thread;
 	struct run_thread *leader = run_leader(&run->tasks[guided->task]);
 
-	if (run_find_pids(run, &leader, 1, err) < 0)
+	if (run_find_pids(run, &leader, 1, err))
 		return -1;
 	const struct guide *guide = guide_of(run, guided, leader->tid, err);
 	if (!guide)
@@ -256,8 +256,8 @@ int run_end_guides(struct run *run, bool restored, struct error *err)
 
 		if (!guide)
 			continue;
-		if (restored && last_pids_set(guide->last_pids, namespace->last_pids,
-					      namespace->n_levels, err) < 0)
+		if (restored &&
+		    last_pids_set(guide->last_pids, namespace->last_pids, namespace->n_levels, err))
 			result = -1;
 		last_pids_close(guide->last_pids);
 	}

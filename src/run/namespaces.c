@@ -211,7 +211,7 @@ int run_fill_made_namespace(struct run *run, const void *made_namespace, struct 
 		run_thread(run, namespace_->maker->index, namespace_->maker_thread);
 	char path[64];
 
-	if (run_find_pids(run, &maker, 1, err) < 0)
+	if (run_find_pids(run, &maker, 1, err))
 		return -1;
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)maker->tid,
 		 namespace_types[namespace_->type].made_link);

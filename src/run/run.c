@@ -121,7 +121,7 @@ static int make_tree(struct run *run, struct error *err)
 {
 	for (size_t i = 0; i < run->plan->n_warnings; i++)
 		log_warning("restore", "plan", "%s", run->plan->warnings[i]);
-	if (run_check_registers(run->plan, err) < 0)
+	if (run_check_registers(run->plan, err))
 		return -1;
 	run_prepare_sources(run);
 	return run_carry_out(run, err);
@@ -163,7 +163,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	int made;
 
 	make_tables(&run);
-	if (see_children(&run, err) < 0 || enter(&old, err) < 0)
+	if (see_children(&run, err) || enter(&old, err))
 		return -1;
 	made = make_tree(&run, err);
 	run_end_guides(&run, false, &ignored);

@@ -237,7 +237,7 @@ static int find_processes(struct run *run, struct error *err)
 {
 	pid_t *pids = arena_array(run->arena, pid_t, run->n_tasks + 1);
 
-	if (run_find_task_pids(run, pids, err) < 0)
+	if (run_find_task_pids(run, pids, err))
 		return -1;
 	run->opener.pids = pids;
 	/* The first task, or the init of a fresh namespace. */
@@ -273,7 +273,7 @@ int run_make_trees(struct run *run, struct error *err)
 	const struct snapshot *snapshot = run->plan->snapshot;
 	int *plain = run_plain_namespaces(run);
 
-	if (prepare_opener(run, FILE_LATE, err) < 0 || trees_make(&run->opener, err) < 0)
+	if (prepare_opener(run, FILE_LATE, err) || trees_make(&run->opener, err))
 		return -1;
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
 		const struct namespace *namespace_ = snapshot->plain_namespaces[i];
@@ -293,7 +293,7 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 {
 	const struct source *source = &run->plan->sources[index];
 
-	if (prepare_opener(run, source->way, err) < 0)
+	if (prepare_opener(run, source->way, err))
 		return -1;
 	int fd = source->way == FILE_BY_TASK ? take(run, source, err)
 					     : open_source(run, source, err);

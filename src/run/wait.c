@@ -246,14 +246,14 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 					__atomic_load_n(watched[i].word, __ATOMIC_SEQ_CST);
 		uint32_t done = __atomic_load_n(&run->header->done, __ATOMIC_SEQ_CST);
 
-		if (run_check_programs(run, err) < 0)
+		if (run_check_programs(run, err))
 			return -1;
 		tell_progress(run);
 		if (watched[0].seen >= value)
 			return 0;
-		if (serving && run_serve(run, err) < 0)
+		if (serving && run_serve(run, err))
 			return -1;
-		if (check_root(run, err) < 0 || run_check_interrupted(err) < 0)
+		if (check_root(run, err) || run_check_interrupted(err))
 			return -1;
 		now = monotonic_microseconds();
 		if (done != last)
@@ -262,7 +262,7 @@ static int wait_word(struct run *run, const uint32_t *word, uint32_t value, bool
 		if (timeout && now - moved > timeout)
 			return fail_timeout(run, err);
 		if (now - looked > STALL_MICROSECONDS) {
-			if (look_for_the_dead(run, err) < 0)
+			if (look_for_the_dead(run, err))
 				return -1;
 			looked = now;
 		}

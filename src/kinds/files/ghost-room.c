@@ -108,7 +108,7 @@ int ghost_verify(struct file_opener *opener, const FileEntry *entry, struct erro
 	    table_find(&rooms->seen, ghost->key))
 		return 0;
 	table_add(&rooms->seen, opener->arena, ghost->key, ghost->message);
-	if (content_size(opener, ghost, &size, err) < 0)
+	if (content_size(opener, ghost, &size, err))
 		return -1;
 	autoclose int fd = open_directory_above(opener, entry->reg->name);
 	struct file_system *fs = fd < 0 ? NULL : find_file_system(opener, fd);

@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/foreign.h"
+#include "base/log.h"
 #include "collect/collect.h"
 #include "kinds/places.h"
 
@@ -111,6 +112,11 @@ static bool size_matters(uint32_t flags)
 	return !((flags & O_APPEND) && (flags & O_ACCMODE) == O_WRONLY);
 }
 
+static int64_t time_of_modification(const struct stat *stat)
+{
+	return (int64_t)stat->st_mtim.tv_sec * 1000000000 + stat->st_mtim.tv_nsec;
+}
+
 static RegFileEntry *new_record(const struct open_file *file)
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
@@ -125,6 +131,10 @@ static RegFileEntry *new_record(const struct open_file *file)
 	reg->mode = file->stat.st_mode;
 	reg->has_size = S_ISREG(file->stat.st_mode) && size_matters(file->flags);
 	reg->size = reg->has_size ? (uint64_t)file->stat.st_size : 0;
+	/* Those of /proc and /sys are of when they were first looked at; they occupy nothing. */
+	reg->has_modified = S_ISREG(file->stat.st_mode) && file->stat.st_blocks > 0 &&
+			    (file->flags & O_ACCMODE) == O_RDONLY;
+	reg->modified = reg->has_modified ? time_of_modification(&file->stat) : 0;
 	return reg;
 }
 
@@ -316,7 +326,16 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 		return fail_to_open(reg, err);
 	if (fstat(fd, ret_found) < 0)
 		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
-	return compare(reg, ret_found, err) ? -1 : take_fd(&fd);
+	if (compare(reg, ret_found, err))
+		return -1;
+	/* It may be the same nevertheless: copied, or touched. */
+	if (reg->has_modified && S_ISREG(ret_found->st_mode) &&
+	    reg->modified != time_of_modification(ret_found))
+		log_warning("restore", "nestor",
+			    "%s has been changed or replaced since the tree was dumped: its time of "
+			    "modification is another",
+			    reg->name);
+	return take_fd(&fd);
 }
 
 /*

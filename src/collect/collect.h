@@ -291,9 +291,9 @@ int collect_probe(struct collect *collect,
 int collect_look_again(struct collect *collect, struct error *err);
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */
 void collect_release(struct collect *collect);
-/* -s: leaves all tasks stopped (SIGSTOP). */
-int collect_leave_stopped(struct collect *collect, struct error *err);
+/* -s: leaves all tasks stopped (SIGSTOP). Where it fails the tree may go on as it was. */
+int collect_leave_stopped(struct collect *collect, bool *ret_goes_on, struct error *err);
 /* Ends the dumped tree: SIGKILL to each task seized, children first; waits until it is gone. */
-int collect_kill(struct collect *collect, struct error *err);
+int collect_kill(struct collect *collect, bool *ret_goes_on, struct error *err);
 
 #endif

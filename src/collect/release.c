@@ -88,10 +88,11 @@ void collect_release(struct collect *collect)
 	detach_all(collect);
 }
 
-int collect_leave_stopped(struct collect *collect, struct error *err)
+int collect_leave_stopped(struct collect *collect, bool *ret_goes_on, struct error *err)
 {
 	int failed = finisher_begin(collect->finisher, collect, SIGSTOP, err);
 
+	*ret_goes_on = failed != 0;
 	for (size_t i = 0; !failed && i < collect->n_targets; i++) {
 		struct target *target = &collect->targets[i];
 
@@ -211,14 +212,15 @@ static int end_all(const struct collect *collect, struct error *err)
 	return failed;
 }
 
-int collect_kill(struct collect *collect, struct error *err)
+int collect_kill(struct collect *collect, bool *ret_goes_on, struct error *err)
 {
 	unsigned timeout = collect->options->timeout_seconds;
 	uint64_t deadline = wait_deadline(timeout ? timeout : DEFAULT_TIMEOUT);
 	sigset_t saved;
 	int failed;
 
-	if (finisher_begin(collect->finisher, collect, SIGKILL, err)) {
+	*ret_goes_on = finisher_begin(collect->finisher, collect, SIGKILL, err) != 0;
+	if (*ret_goes_on) {
 		collect_release(collect);
 		return -1;
 	}

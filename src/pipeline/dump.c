@@ -36,6 +36,7 @@ struct dump {
 	struct collect collect;
 	bool network_locked; /* told so */
 	bool stopped;	     /* the tree is in our hands */
+	bool goes_on;	     /* it was to be ended, or left stopped, and could not */
 	struct timespec started, frozen, copied;
 	struct timespec released; /* zero: it is stopped still */
 };
@@ -191,17 +192,26 @@ static int write_images(struct dump *dump, struct error *err)
 	return 0;
 }
 
-/* The images are complete: from here on the tree is let go of, whatever happens. */
+/*
+ * The images are complete: from here on the tree is let go of, whatever happens. Images of one that
+ * goes on, where it was to end, are of no use.
+ */
 static int end_tree(struct dump *dump, struct error *err)
 {
+	int result;
+
 	if (!dump->stopped)
 		return 0;
 	dump->stopped = false;
-	if (dump->asked->leave_stopped)
-		return collect_leave_stopped(&dump->collect, err);
-	session_progress(&dump->session, "ending the tree", 0, 0);
-	int result = collect_kill(&dump->collect, err);
-	trees_end(&dump->collect, true);
+	if (dump->asked->leave_stopped) {
+		result = collect_leave_stopped(&dump->collect, &dump->goes_on, err);
+	} else {
+		session_progress(&dump->session, "ending the tree", 0, 0);
+		result = collect_kill(&dump->collect, &dump->goes_on, err);
+		trees_end(&dump->collect, !dump->goes_on);
+	}
+	if (dump->goes_on)
+		images_take_back(dump->collect.images);
 	return result;
 }
 
@@ -381,7 +391,7 @@ int pipeline_dump(const struct pipeline_options *options, struct error *err)
 	dump_init(&dump, options);
 	if (session_open(&dump.session, "dump", options, err) == 0 && run_steps(&dump, err))
 		collect_name_tasks(&dump.collect, err);
-	bool goes_on = dump.stopped || options->leave_running;
+	bool goes_on = dump.stopped || dump.goes_on || options->leave_running;
 	if (dump.stopped)
 		collect_release(&dump.collect);
 	if (goes_on)

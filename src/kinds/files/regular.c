@@ -331,10 +331,11 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 	/* It may be the same nevertheless: copied, or touched. */
 	if (reg->has_modified && S_ISREG(ret_found->st_mode) &&
 	    reg->modified != time_of_modification(ret_found))
-		log_warning("restore", "nestor",
-			    "%s has been changed or replaced since the tree was dumped: its time of "
-			    "modification is another",
-			    reg->name);
+		log_warning(
+			"restore", "nestor",
+			"%s has been changed or replaced since the tree was dumped: its time of "
+			"modification is another",
+			reg->name);
 	return take_fd(&fd);
 }
 

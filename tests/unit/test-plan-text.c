@@ -205,6 +205,21 @@ static void compare(struct fixture *fixture, const char *path, const char *now)
 			 path, line, now, was);
 }
 
+/* Who makes whom, which the plan's readers ask for. */
+static void add_processes(const struct plan *plan, struct text *text)
+{
+	for (size_t i = 0; i < plan->n_processes; i++) {
+		const struct planned_process *process = &plan->processes[i];
+
+		text_add(text, "process %zu: %s, made by ", i,
+			 process->task ? task_name(process->task) : "helper");
+		if (process->maker == NO_PROCESS)
+			text_add(text, "the coordinator\n");
+		else
+			text_add(text, "%zu\n", (size_t)process->maker);
+	}
+}
+
 static void the_plan_is_as_it_was(void **state)
 {
 	struct fixture fixture;
@@ -215,6 +230,7 @@ static void the_plan_is_as_it_was(void **state)
 	text_init(&text, &fixture.arena);
 	plan_print(&fixture.plan, &text);
 	text_add(&text, "\n");
+	add_processes(&fixture.plan, &text);
 	compare(&fixture, PLAN_TEXTS "/plan.text.expected", text.string);
 	arena_done(&fixture.arena);
 }

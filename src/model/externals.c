@@ -22,6 +22,8 @@ static const struct external_form {
 	[EXTERNAL_NET] = { "net", "INODE", "KEY", false },
 	[EXTERNAL_MNT] = { "mnt", "KEY", "VALUE", true },
 	[EXTERNAL_VETH] = { "veth", "NAME", "OUTSIDE[@BRIDGE]", false },
+	[EXTERNAL_MACVLAN] = { "macvlan", "NAME", "OUTSIDE", false },
+	[EXTERNAL_NETDEV] = { "netdev", "NAME", "OUTSIDE", false },
 };
 
 static bool find_type(const char *name, size_t length, enum external_type *ret_type)

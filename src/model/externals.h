@@ -16,13 +16,15 @@
 #include <stddef.h>
 
 enum external_type {
-	EXTERNAL_PIPE, /* pipe[INODE]: an end of it is outside */
-	EXTERNAL_UNIX, /* unix[INODE], of the tree's own socket: its peer is outside */
-	EXTERNAL_FILE, /* file[MOUNT:INODE], in hexadecimal: a descriptor of somebody outside */
-	EXTERNAL_MNT,  /* mnt[KEY]:VALUE */
-	EXTERNAL_TTY,  /* tty[RDEV:DEV], in hexadecimal: a terminal whose master is outside */
-	EXTERNAL_NET,  /* net[INODE]:KEY, a network namespace of somebody outside */
-	EXTERNAL_VETH, /* veth[NAME]:OUTSIDE[@BRIDGE]: where the other end of a pair is to be */
+	EXTERNAL_PIPE,	  /* pipe[INODE]: an end of it is outside */
+	EXTERNAL_UNIX,	  /* unix[INODE], of the tree's own socket: its peer is outside */
+	EXTERNAL_FILE,	  /* file[MOUNT:INODE], in hexadecimal: a descriptor of somebody outside */
+	EXTERNAL_MNT,	  /* mnt[KEY]:VALUE */
+	EXTERNAL_TTY,	  /* tty[RDEV:DEV], in hexadecimal: a terminal whose master is outside */
+	EXTERNAL_NET,	  /* net[INODE]:KEY, a network namespace of somebody outside */
+	EXTERNAL_VETH,	  /* veth[NAME]:OUTSIDE[@BRIDGE]: where the other end of a pair is to be */
+	EXTERNAL_MACVLAN, /* macvlan[NAME]:OUTSIDE: above which interface it is to be */
+	EXTERNAL_NETDEV,  /* netdev[NAME]:OUTSIDE: one that is given */
 	EXTERNAL_TYPES,
 };
 

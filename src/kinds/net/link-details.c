@@ -170,6 +170,59 @@ static bool put_port(struct request *request, const struct link *link, const str
 	return differs;
 }
 
+/* ---- bridges ---- */
+
+/* What a bridge tells of the moment, or sets by being written, is left out. */
+static bool is_bridge_state(unsigned type)
+{
+	return (type >= IFLA_BR_ROOT_ID && type <= IFLA_BR_FDB_FLUSH) ||
+	       type == IFLA_BR_MCAST_HASH_ELASTICITY || type == IFLA_BR_PAD ||
+	       type >= IFLA_BR_MULTI_BOOLOPT;
+}
+
+static const struct rtattr *data_of(const struct link *link)
+{
+	return netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+}
+
+/* Kernels lack some of a bridge's settings and tell them all the same: only differences are set. */
+static bool put_bridge(struct request *request, const struct link *link, const struct link *now)
+{
+	const struct rtattr *wanted = data_of(link);
+	size_t left = wanted ? RTA_PAYLOAD(wanted) : 0;
+	bool differs = false;
+	struct rtattr *info = request_put(request, IFLA_LINKINFO, NULL, 0);
+
+	request_put(request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+	struct rtattr *nested = request_put(request, IFLA_INFO_DATA, NULL, 0);
+	for (const struct rtattr *at = wanted ? RTA_DATA(wanted) : NULL; RTA_OK(at, left);
+	     at = RTA_NEXT(at, left))
+		if (!is_bridge_state(at->rta_type & NLA_TYPE_MASK))
+			differs |= put_if_other(
+				request, at,
+				netlink_nested(data_of(now), at->rta_type & NLA_TYPE_MASK));
+	request_end_nested(request, nested);
+	request_end_nested(request, info);
+	return differs;
+}
+
+int bridge_adjust(struct netlink *netlink, const struct link *link, uint32_t id, struct error *err)
+{
+	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
+	struct present now;
+
+	if (ask(netlink, link->name, &now))
+		return fail_link(link, id, "look at", err);
+	request.u.info.ifi_index = now.link.info->ifi_index;
+	bool differs = put_bridge(&request, link, &now.link);
+	free(now.bytes);
+	if (differs && netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
+		return fail_link(link, id, "adjust", err);
+	return 0;
+}
+
+/* ---- all of them ---- */
+
 int link_set_details(struct netlink *netlink, const struct link *link, uint32_t id,
 		     struct error *err)
 {

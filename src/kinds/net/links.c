@@ -14,6 +14,7 @@
 #include "kinds/net/links.h"
 
 #include "base/arena.h"
+#include "collect/collect.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
@@ -123,7 +124,8 @@ static bool is_on(const struct rtattr *at)
 	return at && RTA_PAYLOAD(at) && *(const uint8_t *)RTA_DATA(at);
 }
 
-static int refuse_link(const struct link *link, uint32_t id, struct error *err)
+static int refuse_link(const NetnsContents *net, const struct link *link, uint32_t id,
+		       struct error *err)
 {
 	const struct kind_row *row = row_of(link->kind);
 	const struct rtattr *xdp =
@@ -136,12 +138,14 @@ static int refuse_link(const struct link *link, uint32_t id, struct error *err)
 			err, ERR_UNSUPPORTED_NAMESPACE,
 			"network namespace %u: %s has a bpf program that sees its packets first",
 			id, link->name);
-	if (is_there_from_start(link))
+	if (is_there_from_start(link) || link_is_given(net, link))
 		return 0;
-	if (!row || row->way == LINK_BY_KERNEL)
-		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			    "network namespace %u has the interface %s of kind \"%s\"", id,
-			    link->name, link->kind[0] ? link->kind : "hardware");
+	if (!row || row->way == LINK_BY_KERNEL) {
+		fail(err, ERR_UNSUPPORTED_NAMESPACE,
+		     "network namespace %u has the interface %s of kind \"%s\"", id, link->name,
+		     link->kind[0] ? link->kind : "hardware");
+		return fail_option(err, "--external", "netdev[%s]", link->name);
+	}
 	if (strcmp(link->kind, "bridge") == 0 &&
 	    is_on(netlink_nested(data, IFLA_BR_VLAN_FILTERING)))
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
@@ -161,15 +165,24 @@ int links_look(struct netlink *netlink, struct arena *arena, NetnsContents *net)
 	return 0;
 }
 
-int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+static void note_given(struct collect *collect, NetnsContents *net, const struct link *link)
+{
+	if (!externals_find(collect->options->externals, EXTERNAL_NETDEV, link->name))
+		return;
+	net->given = arena_grow(collect->arena, net->given, net->n_given, sizeof *net->given);
+	net->given[net->n_given++] = (uint32_t)link->info->ifi_index;
+}
+
+int links_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net, uint32_t id,
 		  struct error *err)
 {
-	if (links_look(netlink, arena, net) < 0)
+	if (links_look(netlink, collect->arena, net) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot read the interfaces of network namespace %u", id);
 	for (size_t i = 0; i < net->n_links; i++) {
 		struct link link = link_of(&net->links[i]);
-		if (refuse_link(&link, id, err))
+		note_given(collect, net, &link);
+		if (refuse_link(net, &link, id, err))
 			return -1;
 	}
 	return 0;
@@ -183,13 +196,15 @@ bool links_can_be_tried(const NetnsContents *net)
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
 		const struct kind_row *row = row_of(link.kind);
-		if (link_is_across(&link) || is_there_from_start(&link) || link_is_tun(&link))
+		if (link_is_across(&link) || is_there_from_start(&link) || link_is_tun(&link) ||
+		    link_is_given(net, &link))
 			continue;
 		is_needed |= row && row->way == LINK_MADE && strcmp(link.kind, "bridge") != 0;
 	}
 	for (size_t i = 0; is_needed && i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
-		is_needed = !link_is_across(&link) && !link_is_tun(&link);
+		is_needed =
+			!link_is_across(&link) && !link_is_tun(&link) && !link_is_given(net, &link);
 	}
 	return is_needed;
 }
@@ -206,9 +221,14 @@ int links_check(const NetnsContents *net, uint32_t id, struct error *err)
 		if (!link.name[0] || strlen(link.name) >= IF_NAMESIZE || link.info->ifi_index <= 0)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "network namespace %u: an interface without a name", id);
-		if (refuse_link(&link, id, err))
+		if (refuse_link(net, &link, id, err))
 			return -1;
 	}
+	for (size_t i = 0; i < net->n_given; i++)
+		if (!link_by_index(net, net->given[i]) || (i && net->given[i] <= net->given[i - 1]))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "network namespace %u: what is to be given is no interface",
+				    id);
 	return 0;
 }
 
@@ -286,81 +306,6 @@ void request_put_pair(struct request *request, const struct link *link, const st
 	request_end_nested(request, info);
 }
 
-/* What a bridge tells of the moment, or sets by being written, is left out. */
-static bool is_bridge_state(unsigned short type)
-{
-	return (type >= IFLA_BR_ROOT_ID && type <= IFLA_BR_FDB_FLUSH) ||
-	       type == IFLA_BR_MCAST_HASH_ELASTICITY || type == IFLA_BR_PAD ||
-	       type >= IFLA_BR_MULTI_BOOLOPT;
-}
-
-/* What a bridge is told by the kernel right after it was made. */
-struct fresh {
-	int index;
-	uint8_t *bytes;
-	size_t size;
-};
-
-static int find_fresh(const void *bytes, size_t size, void *data)
-{
-	struct fresh *fresh = data;
-	const struct ifinfomsg *info = bytes;
-
-	if (info->ifi_index != fresh->index || fresh->bytes)
-		return 0;
-	fresh->bytes = malloc(size);
-	if (!fresh->bytes)
-		return -1;
-	memcpy(fresh->bytes, bytes, size);
-	fresh->size = size;
-	return 0;
-}
-
-/* Kernels lack some of a bridge's settings and tell them all the same: only differences are set. */
-static bool put_differences(struct request *request, const struct rtattr *data,
-			    const struct rtattr *fresh)
-{
-	struct rtattr *nested = request_put(request, IFLA_INFO_DATA, NULL, 0);
-	size_t left = RTA_PAYLOAD(data), empty = request->size;
-
-	for (const struct rtattr *at = RTA_DATA(data); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
-		const struct rtattr *now = netlink_nested(fresh, at->rta_type & NLA_TYPE_MASK);
-		bool same = now && now->rta_len == at->rta_len &&
-			    memcmp(RTA_DATA(now), RTA_DATA(at), RTA_PAYLOAD(at)) == 0;
-		if (!same && !is_bridge_state(at->rta_type & NLA_TYPE_MASK))
-			request_put(request, at->rta_type, RTA_DATA(at), RTA_PAYLOAD(at));
-	}
-	request_end_nested(request, nested);
-	return request->size > empty;
-}
-
-static int adjust_bridge(struct netlink *netlink, const struct link *link, uint32_t id,
-			 struct error *err)
-{
-	const struct rtattr *data =
-		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
-	struct fresh fresh = { .index = link->info->ifi_index };
-	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
-	int result = netlink_dump(netlink, RTM_GETLINK, AF_UNSPEC, find_fresh, &fresh);
-
-	if (data && fresh.bytes && result == 0) {
-		request.u.info.ifi_index = link->info->ifi_index;
-		struct rtattr *info = request_put(&request, IFLA_LINKINFO, NULL, 0);
-		request_put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
-		bool differs = put_differences(
-			&request, data,
-			netlink_nested(netlink_attribute(fresh.bytes, fresh.size,
-							 sizeof *link->info, IFLA_LINKINFO),
-				       IFLA_INFO_DATA));
-		request_end_nested(&request, info);
-		if (differs)
-			result = netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes,
-						request.size);
-	}
-	free(fresh.bytes);
-	return result < 0 ? fail_link(link, id, "adjust", err) : 0;
-}
-
 /*
  * What the kernel tells and does not take. A vxlan tells a number for what it takes as a flag
  * (ERANGE), and where it is told of a checksum it takes that for wanted, whatever the number
@@ -416,12 +361,21 @@ static void put_data(struct request *request, const struct link *link, const str
 	request_end_nested(request, nested);
 }
 
-static int make_link(struct netlink *netlink, const struct link *link, const struct link *peer,
-		     uint32_t id, struct error *err)
+void request_put_kind(struct request *request, const struct link *link)
 {
 	const struct rtattr *data =
 		netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
-	bool is_bridge = strcmp(link->kind, "bridge") == 0;
+	struct rtattr *info = request_put(request, IFLA_LINKINFO, NULL, 0);
+
+	request_put(request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+	if (data && strcmp(link->kind, "bridge") != 0)
+		put_data(request, link, data);
+	request_end_nested(request, info);
+}
+
+static int make_link(struct netlink *netlink, const struct link *link, const struct link *peer,
+		     uint32_t id, struct error *err)
+{
 	struct request request;
 
 	request_begin(&request, link);
@@ -432,16 +386,12 @@ static int make_link(struct netlink *netlink, const struct link *link, const str
 		    (uint32_t)link->info->ifi_index)
 			request_copy(&request, link, IFLA_LINK);
 		request_copy(&request, link, IFLA_LINK_NETNSID);
-		struct rtattr *info = request_put(&request, IFLA_LINKINFO, NULL, 0);
-		request_put(&request, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
-		if (data && !is_bridge)
-			put_data(&request, link, data);
-		request_end_nested(&request, info);
+		request_put_kind(&request, link);
 	}
 	if (netlink_change(netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, request.u.bytes,
 			   request.size) < 0)
 		return fail_link(link, id, "make", err);
-	return is_bridge ? adjust_bridge(netlink, link, id, err) : 0;
+	return strcmp(link->kind, "bridge") == 0 ? bridge_adjust(netlink, link, id, err) : 0;
 }
 
 /* By name, since its index may be another one here. */
@@ -479,14 +429,14 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 	const struct kind_row *row = row_of(link->kind);
 	char name[IF_NAMESIZE];
 
-	if (is_there_from_start(link) || row->way == LINK_TUN)
+	if (is_there_from_start(link) || link_is_given(net, link) || row->way == LINK_TUN)
 		return adjust_link(netlink, link, id, err);
 	/* Made by who may act in both namespaces (peers.c). */
+	if (link_is_across(link) && if_nametoindex(link->name))
+		return 0;
 	if (link_is_pair(link) && link_is_across(link))
-		return if_nametoindex(link->name)
-			       ? 0
-			       : fail(err, ERR_IMAGE_INVALID,
-				      "network namespace %u: %s has no other end", id, link->name);
+		return fail(err, ERR_IMAGE_INVALID, "network namespace %u: %s has no other end", id,
+			    link->name);
 	if (row->way == LINK_PAIR) {
 		const ProtobufCBinaryData *item = link_by_index(net, lower);
 		struct link peer = item ? link_of(item) : *link;

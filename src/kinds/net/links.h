@@ -23,6 +23,9 @@ bool link_is_pair(const struct link *link);
 /* Is its other end in another namespace? */
 bool link_is_across(const struct link *link);
 bool link_is_tun(const struct link *link);
+/* from-outside.c: has somebody to give it; is it of those that lie above another one? */
+bool link_is_given(const NetnsContents *net, const struct link *link);
+bool link_is_above(const struct link *link);
 int fail_link(const struct link *link, uint32_t id, const char *what, struct error *err);
 
 enum { MESSAGE_ROOM = 16 * 1024 };
@@ -43,10 +46,14 @@ void request_end_nested(const struct request *request, struct rtattr *at);
 void request_copy(struct request *request, const struct link *link, unsigned short type);
 /* Name, index and what every interface has. */
 void request_begin(struct request *request, const struct link *link);
+/* The kind, and what is particular to it. */
+void request_put_kind(struct request *request, const struct link *link);
 /* The kind of a pair with its other end; `net_fd` is where that is to be, or -1. */
 void request_put_pair(struct request *request, const struct link *link, const struct link *peer,
 		      int peer_index, int net_fd);
-/* link-details.c: what one may have besides; it is a port of its bridge already. */
+/* link-details.c: what a bridge was set to. */
+int bridge_adjust(struct netlink *netlink, const struct link *link, uint32_t id, struct error *err);
+/* What one may have besides; it is a port of its bridge already. */
 int link_set_details(struct netlink *netlink, const struct link *link, uint32_t id,
 		     struct error *err);
 /* Flags, and being a port of another one; the first leaves it down. */

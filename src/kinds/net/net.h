@@ -24,8 +24,12 @@ int message_list_add(const struct message_list *list, const void *bytes, size_t 
  * `id` names the namespace in messages.
  */
 
+struct collect;
+struct namespace;
+struct file_opener;
+
 /* links.c: interfaces. */
-int links_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+int links_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net, uint32_t id,
 		  struct error *err);
 /* All of them, whatever they are. -1 with errno. */
 int links_look(struct netlink *netlink, struct arena *arena, NetnsContents *net);
@@ -38,9 +42,6 @@ bool links_can_be_tried(const NetnsContents *net);
 void links_describe(const NetnsContents *net, struct text *text);
 
 /* peers.c: interfaces whose other end is in another namespace. */
-struct collect;
-struct namespace;
-struct file_opener;
 int peers_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net, uint32_t id,
 		  struct error *err);
 int peers_check(const struct snapshot *snapshot, const struct namespace *namespace_,

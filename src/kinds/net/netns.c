@@ -67,7 +67,7 @@ static int read_content(void *data)
 
 	if (!netlink)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
-	result = links_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+	result = links_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 lost_refuse(netlink, net, reading->id, reading->err) ||
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||

@@ -100,7 +100,9 @@ static bool is_placed(const struct file_opener *opener, const NetnsContents *net
 {
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
-		if (externals_find(opener->externals, EXTERNAL_VETH, link.name))
+		if (externals_find(opener->externals, EXTERNAL_VETH, link.name) ||
+		    externals_find(opener->externals, EXTERNAL_MACVLAN, link.name) ||
+		    externals_find(opener->externals, EXTERNAL_NETDEV, link.name))
 			return true;
 	}
 	return false;
@@ -319,10 +321,12 @@ static int join_one(const struct joining *joining, const struct link *link, cons
 	struct link end;
 
 	/* Made with its other end, or by who enters the owner. */
-	if (!link_is_pair(link) || if_nametoindex(link->name))
+	if ((!link_is_pair(link) && peer->has_ns_id) || if_nametoindex(link->name))
 		return 0;
 	if (!peer->has_ns_id)
-		return join_outside(joining, link, peer);
+		return link_is_pair(link) ? join_outside(joining, link, peer)
+					  : outside_make_above(joining->opener, joining->namespace_,
+							       link, peer, joining->err);
 	if (!peer_find_end(snapshot, joining->namespace_, link, peer, &end))
 		return fail(joining->err, ERR_IMAGE_INVALID, "%s has no other end", link->name);
 	const struct namespace *other = snapshot_plain_namespace(snapshot, peer->ns_id);
@@ -354,6 +358,8 @@ int peers_make(struct file_opener *opener, const struct namespace *namespace_, s
 	struct joining joining = { .opener = opener, .namespace_ = namespace_, .err = err };
 	struct aside aside = ASIDE_HERE;
 
+	if (outside_take_given(opener, namespace_, err))
+		return -1;
 	aside.net_namespace = opener->plain_namespaces[namespace_->index];
 	if (aside_run(&aside, join_all, &joining) == 0)
 		return 0;

@@ -141,7 +141,7 @@ static int collect_outside(struct outside *outside, const struct link *link, uin
 {
 	struct aside aside = ASIDE_HERE;
 
-	if (!link_is_pair(link))
+	if (!link_is_pair(link) && !link_is_above(link))
 		return peer_fail_outside(link, id, ", and it is no pair", outside->err);
 	int found = net_namespaces_search(take_if_wanted, outside);
 	if (found < 0)
@@ -219,7 +219,7 @@ int peers_collect(struct netlink *netlink, struct collect *collect, NetnsContent
 {
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
-		if (!link_is_across(&link))
+		if (!link_is_across(&link) || link_is_given(net, &link))
 			continue;
 		struct survey *survey = survey_of(collect, err);
 		if (!survey)
@@ -296,11 +296,12 @@ int peers_check(const struct snapshot *snapshot, const struct namespace *namespa
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
 		const NetPeer *peer = peer_of(net, &link);
-		if (!link_is_across(&link) && !peer)
+		if ((!link_is_across(&link) || link_is_given(net, &link)) && !peer)
 			continue;
 		if (!link_is_across(&link) || !peer ||
 		    (peer->has_ns_id ? !peer_find_end(snapshot, namespace_, &link, peer, &end)
-				     : !link_is_pair(&link) || !is_end_outside(peer)))
+				     : (!link_is_pair(&link) && !link_is_above(&link)) ||
+					       !is_end_outside(peer)))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "network namespace %" PRIu32 ": the other end of %s is none",
 				    namespace_->id, link.name);
@@ -315,7 +316,9 @@ int peers_check(const struct snapshot *snapshot, const struct namespace *namespa
 
 bool peers_are_there(const struct namespace *namespace_)
 {
-	return namespace_->entry->net && namespace_->entry->net->n_peers > 0;
+	const NetnsContents *net = namespace_->entry->net;
+
+	return net && (net->n_peers || net->n_given);
 }
 
 bool peers_stand_on(const struct namespace *namespace_, const struct namespace *other)

@@ -12,4 +12,10 @@ bool peer_find_end(const struct snapshot *snapshot, const struct namespace *name
 		   const struct link *link, const NetPeer *peer, struct link *ret_end);
 int peer_fail_outside(const struct link *link, uint32_t id, const char *why, struct error *err);
 
+/* from-outside.c, in nestor's namespace and in any. */
+int outside_take_given(struct file_opener *opener, const struct namespace *namespace_,
+		       struct error *err);
+int outside_make_above(const struct file_opener *opener, const struct namespace *namespace_,
+		       const struct link *link, const NetPeer *peer, struct error *err);
+
 #endif

@@ -2,7 +2,8 @@
 /*
  * /proc/sys/net: who reads it sees the network namespace of the reading thread. Recorded is what a
  * new namespace, made once for the comparison, does not have; an interface of its own is held
- * against what "default" says there. Writing "all" may change what is below others, so all are written
+ * against what "default" says there. Looking for files is half of the work, so they are asked for
+ * by the names that the new namespace has. Writing "all" may change what is below others, so all are written
  * twice.
  */
 #include "kinds/net/net.h"
@@ -133,58 +134,99 @@ static const NetnsContents *fresh_of(struct collect *collect, struct error *err)
 	return fresh;
 }
 
-static const char *value_of(const NetnsContents *net, const char *name)
-{
-	const NetSetting wanted = { .name = (char *)(uintptr_t)name }, *key = &wanted;
-	NetSetting *const *found = net->n_settings ? bsearch(&key, net->settings, net->n_settings,
-							     sizeof *net->settings, compare_names)
-						   : NULL;
+/* Where each interface has a folder. */
+static const char *const folders[] = { "ipv4/conf/", "ipv6/conf/", "ipv4/neigh/", "ipv6/neigh/",
+				       "mpls/conf/" };
 
-	return found ? (*found)->value : NULL;
+/* One namespace that is compared with a new one. All have the same files, but for interfaces. */
+struct comparing {
+	struct reading differences;
+	const NetnsContents *fresh;
+	int directory; /* of all settings */
+};
+
+static int compare(struct comparing *comparing, const char *name, const char *usual)
+{
+	char value[VALUE_ROOM];
+
+	if (read_value(comparing->directory, name, value) < 0)
+		return is_absent(strrchr(name, '/') ? strrchr(name, '/') + 1 : name) ? 0 : -1;
+	if (!usual || strcmp(value, usual) != 0)
+		add_setting(&comparing->differences, name, value);
+	return 0;
 }
 
-/* "ipv4/conf/eth0/forwarding" as "ipv4/conf/default/forwarding"; NULL for what has no interface. */
-static const char *default_name(const char *name, char *text)
+/* An interface of its own, by what "default" has; where there is none, by what lo has. */
+static int compare_interface(struct comparing *comparing, const char *folder, const char *name)
 {
-	static const char *const folders[] = { "ipv4/conf/", "ipv6/conf/", "ipv4/neigh/",
-					       "ipv6/neigh/" };
+	const NetnsContents *fresh = comparing->fresh;
+	char prefix[NAME_ROOM], text[NAME_ROOM];
+	const char *model = strcmp(folder, "mpls/conf/") == 0 ? "lo/" : "default/";
 
-	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-		size_t length = strlen(folders[i]);
-		const char *rest =
-			strncmp(name, folders[i], length) == 0 ? strchr(name + length, '/') : NULL;
-		if (rest) {
-			snprintf(text, NAME_ROOM, "%sdefault%s", folders[i], rest);
-			return text;
-		}
+	snprintf(prefix, sizeof prefix, "%s%s", folder, model);
+	size_t length = strlen(prefix);
+	for (size_t i = 0; i < fresh->n_settings; i++) {
+		const NetSetting *usual = fresh->settings[i];
+		if (strncmp(usual->name, prefix, length) != 0)
+			continue;
+		snprintf(text, sizeof text, "%s%s/%s", folder, name, usual->name + length);
+		if (compare(comparing, text, usual->value) < 0)
+			return -1;
 	}
-	return NULL;
+	return 0;
 }
 
-static bool is_fresh(const NetnsContents *fresh, const NetSetting *setting)
+/* Has a new namespace that folder, too? Then its files are in the list. */
+static bool is_fresh_folder(const NetnsContents *fresh, const char *folder, const char *name)
 {
-	char text[NAME_ROOM];
-	const char *value = value_of(fresh, setting->name), *name;
+	char prefix[NAME_ROOM];
+	int length = snprintf(prefix, sizeof prefix, "%s%s/", folder, name);
 
-	if (!value && (name = default_name(setting->name, text)))
-		value = value_of(fresh, name);
-	return value && strcmp(value, setting->value) == 0;
+	for (size_t i = 0; i < fresh->n_settings; i++)
+		if (strncmp(fresh->settings[i]->name, prefix, (size_t)length) == 0)
+			return true;
+	return false;
+}
+
+static int compare_interfaces(struct comparing *comparing, const char *folder)
+{
+	autoclosedir DIR *dir = listing_open(comparing->directory, folder);
+	const char *name;
+
+	if (!dir)
+		return is_absent(folder) ? 0 : -1;
+	while (listing_next(dir, &name))
+		if (!is_fresh_folder(comparing->fresh, folder, name) &&
+		    compare_interface(comparing, folder, name) < 0)
+			return -1;
+	return errno ? -1 : 0;
+}
+
+static int compare_all(struct comparing *comparing)
+{
+	const NetnsContents *fresh = comparing->fresh;
+
+	for (size_t i = 0; i < fresh->n_settings; i++)
+		if (compare(comparing, fresh->settings[i]->name, fresh->settings[i]->value) < 0)
+			return -1;
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+		if (compare_interfaces(comparing, folders[i]) < 0)
+			return -1;
+	return 0;
 }
 
 int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err)
 {
-	NetnsContents all = NETNS_CONTENTS__INIT;
-	struct reading here = { collect->arena, &all }, kept = { collect->arena, net };
-	const NetnsContents *fresh = fresh_of(collect, err);
+	autoclose int directory = open("/proc/sys/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct comparing comparing = { .differences = { collect->arena, net },
+				       .fresh = fresh_of(collect, err),
+				       .directory = directory };
 
-	if (!fresh)
+	if (!comparing.fresh)
 		return -1;
-	if (read_folder(&here, AT_FDCWD, "/proc/sys/net", "") < 0)
+	if (directory < 0 || compare_all(&comparing) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot read the settings of network namespace %u", id);
-	for (size_t i = 0; i < all.n_settings; i++)
-		if (!is_fresh(fresh, all.settings[i]))
-			add_setting(&kept, all.settings[i]->name, all.settings[i]->value);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * A tree that has many of one thing, for bench/linear:
  *
  *	bench-many WHAT COUNT	descriptors, tasks, zombies, threads, files (with names), unlinked,
- *				mounts; locks: mounts that a user namespace below has taken over
+ *				mounts; locks: mounts that a user namespace below has taken over;
+ *				routes, with a rule to every fourth
  *
  * Makes a file "ready" when it stands, and waits.
  */
@@ -107,6 +108,25 @@ static void make_child(int lives)
 		waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
 }
 
+/* ip(8) is told of all of them, and makes them when it is told of no more. */
+static FILE *ip;
+
+static void make_route(long i)
+{
+	if (i == 0) {
+		if (unshare(CLONE_NEWNET) || system("ip link set lo up"))
+			exit(1);
+		ip = popen("ip -batch -", "w");
+		if (!ip)
+			exit(1);
+	}
+	fprintf(ip, "route add 10.%ld.%ld.0/24 dev lo table %ld\n", i >> 8 & 255, i & 255,
+		100 + i % 7);
+	if (i % 4 == 0)
+		fprintf(ip, "rule add from 10.%ld.%ld.0/24 table %ld\n", i >> 8 & 255, i & 255,
+			100 + i % 7);
+}
+
 static void make(const char *what, long i)
 {
 	pthread_attr_t small;
@@ -124,6 +144,8 @@ static void make(const char *what, long i)
 		make_file(i, what[0] == 'u');
 	} else if (strcmp(what, "mounts") == 0 || strcmp(what, "locks") == 0) {
 		make_mount(i);
+	} else if (strcmp(what, "routes") == 0) {
+		make_route(i);
 	} else {
 		make_child(strcmp(what, "tasks") == 0);
 	}
@@ -141,6 +163,8 @@ int main(int argc, char **argv)
 		make(argv[1], i);
 	if (strcmp(argv[1], "locks") == 0)
 		take_over();
+	if (strcmp(argv[1], "routes") == 0 && pclose(ip))
+		return 1;
 	close(open("ready", O_WRONLY | O_CREAT, 0600));
 	wait_for_ever();
 }

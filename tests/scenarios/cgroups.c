@@ -2,7 +2,7 @@
 /*
  * name: cgroups
  * promise: tasks, and single threads where a hierarchy has them by thread, are in the cgroups that
- *	they were in; cgroup namespaces have their roots, also one of another user namespace
+ *	they were in, also of threaded ones; cgroup namespaces have their roots, also one of another user namespace
  * flavours: flat one three
  */
 #include "scenario.h"
@@ -145,10 +145,67 @@ static int below_users(void *unused)
 	return 0;
 }
 
+static void *thread_in_v2(void *unused)
+{
+	char own[64], path[ROOM];
+
+	(void)unused;
+	snprintf(own, sizeof own, "%.50s-t/t", folder);
+	scenario_need(move(v2, own, "cgroup.threads"), "cannot move a thread");
+	path_of("", path);
+	scenario_mark("threaded");
+	scenario_wait_restored();
+	check_path("a thread in a threaded one", "", path);
+	return NULL;
+}
+
+/* A process in one, and a thread of it in one below. */
+static int threaded(void *unused)
+{
+	char own[64], path[ROOM];
+	pthread_t other;
+
+	(void)unused;
+	snprintf(own, sizeof own, "%.50s-t", folder);
+	scenario_need(move(v2, own, "cgroup.procs"), "cannot move");
+	pthread_create(&other, NULL, thread_in_v2, NULL);
+	path_of("", path);
+	scenario_wait_restored();
+	check_path("who has a thread elsewhere", "", path);
+	pthread_join(other, NULL);
+	return 0;
+}
+
+static bool make_threaded(void)
+{
+	char own[64], path[2 * ROOM];
+
+	snprintf(own, sizeof own, "%.50s-t", folder);
+	make(v2, own);
+	snprintf(own, sizeof own, "%.50s-t/t", folder);
+	make(v2, own);
+	snprintf(path, sizeof path, "%s/%s/cgroup.type", v2, own);
+	int fd = open(path, O_WRONLY);
+	bool written = fd >= 0 && write(fd, "threaded", 8) == 8;
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+static void remove_threaded(void)
+{
+	char own[64];
+
+	snprintf(own, sizeof own, "%.50s-t/t", folder);
+	remove_directory(v2, own);
+	snprintf(own, sizeof own, "%.50s-t", folder);
+	remove_directory(v2, own);
+}
+
 int main(int argc, char **argv)
 {
 	const struct scenario_users users = { "0 0 1", "0 0 1", true };
-	pid_t children[2];
+	pid_t children[3] = { 0 };
 	pthread_t other;
 	unsigned hash = 0;
 	char own[64];
@@ -173,6 +230,10 @@ int main(int argc, char **argv)
 	path_of("", expected);
 	children[0] = scenario_child(below, NULL);
 	children[1] = scenario_child_users(CLONE_NEWUSER, &users, below_users, NULL);
+	if (*v2 && make_threaded()) {
+		children[2] = scenario_child(threaded, NULL);
+		scenario_wait_mark("threaded");
+	}
 	scenario_wait_mark("below");
 	scenario_wait_mark("users");
 
@@ -181,6 +242,10 @@ int main(int argc, char **argv)
 	check_path("the scenario", "", expected);
 	scenario_reap(children[0]);
 	scenario_reap(children[1]);
+	if (children[2])
+		scenario_reap(children[2]);
+	if (*v2)
+		remove_threaded();
 	if (*v1)
 		pthread_join(other, NULL);
 	if (*v2)

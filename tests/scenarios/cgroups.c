@@ -2,7 +2,8 @@
 /*
  * name: cgroups
  * promise: tasks, and single threads where a hierarchy has them by thread, are in the cgroups that
- *	they were in, also of threaded ones; cgroup namespaces have their roots, also one of another user namespace
+ *	they were in, also in threaded ones; cgroup namespaces have their roots, also one of another
+ *	user namespace
  * flavours: flat one three
  */
 #include "scenario.h"

@@ -11,11 +11,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/nsfs.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -82,12 +84,35 @@ static int take_ids(const struct visit *visit, struct error *err)
 	return 0;
 }
 
+/*
+ * Who made a user namespace has all capabilities in it and none in his own: a namespace that
+ * belongs to it is entered after it (user_namespaces(7)).
+ */
+static int enter_with_owner(int namespace_fd)
+{
+	autoclose int owner = ioctl(namespace_fd, NS_GET_USERNS);
+	int failure = errno;
+
+	if (owner < 0) {
+		errno = failure;
+		return -1;
+	}
+	return setns(owner, CLONE_NEWUSER) ? -1 : setns(namespace_fd, 0);
+}
+
+static int enter(const struct visit *visit, int namespace_fd)
+{
+	if (setns(namespace_fd, 0) == 0)
+		return 0;
+	return errno == EPERM && visit->as_owner ? enter_with_owner(namespace_fd) : -1;
+}
+
 static int go_there(const struct visit *visit, struct error *err)
 {
 	if (visit->takes_ids && take_ids(visit, err))
 		return -1;
 	for (size_t i = 0; i < visit->n_namespaces; i++)
-		if (setns(visit->namespaces[i], 0))
+		if (enter(visit, visit->namespaces[i]))
 			return fail_errno(err,
 					  errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
 					  "cannot enter a namespace");

@@ -29,6 +29,11 @@ struct visit {
 	const int *namespaces;
 	size_t n_namespaces;
 	/*
+	 * Who may not enter one may enter the user namespace that it belongs to before: then ids
+	 * are seen as that has them.
+	 */
+	bool as_owner;
+	/*
 	 * In us, once the process is there and before it does anything; what it changes here is
 	 * seen there only through the kernel. May be NULL.
 	 */

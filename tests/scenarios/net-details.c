@@ -5,7 +5,7 @@
  *	multicast, ports what their bridge holds to them, addresses their flags and labels; next
  *	hops, static neighbours, those that others are answered for, entries of bridges and vxlans,
  *	and what macvlans and vxlans were made with come back
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  * needs: program:ip program:bridge
  */
 #include "scenario.h"

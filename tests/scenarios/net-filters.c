@@ -2,7 +2,7 @@
 /*
  * name: net-filters
  * promise: nftables come back as they were: tables, chains, sets, maps, objects, counters, rules
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  * needs: program:nft
  */
 #include "scenario.h"

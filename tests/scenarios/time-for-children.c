@@ -3,7 +3,7 @@
  * name: time-for-children
  * promise: children are born in the time namespace that a task or thread has made for them, while
  *it is in another one: with others in it, with nobody ever, one after the other, further in
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  */
 #include "scenario.h"
 

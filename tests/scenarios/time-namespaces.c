@@ -3,7 +3,7 @@
  * name: time-namespaces
  * promise: the clocks of a time namespace go on from where they stood, and so do absolute sleeps
  *and timers by them; further in, in another user namespace, and in one that a descriptor keeps
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  */
 #include "scenario.h"
 

@@ -4,7 +4,7 @@
  * promise: host and domain names are those of each uts namespace: of tasks, of single threads, one
  *	inside of another user namespace, and one that only a descriptor keeps; who shared one
  *	shares it, and each belongs to the user namespace that it belonged to
- * flavours: flat one three user user-three
+ * flavours: flat one three user user-three unprivileged unprivileged-three
  */
 #include "scenario.h"
 

@@ -141,6 +141,7 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 		.what = "reads the clocks of a time namespace",
 		.namespaces = &namespace_->fd,
 		.n_namespaces = 1,
+		.as_owner = true,
 		.function = read_inside,
 		.data = &clocks,
 		.size = sizeof clocks,

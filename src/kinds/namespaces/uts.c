@@ -28,6 +28,7 @@ static int visit_names(int fd, struct utsname *ret_names, struct error *err)
 		.what = "reads a uts namespace",
 		.namespaces = &fd,
 		.n_namespaces = 1,
+		.as_owner = true,
 		.function = read_names,
 		.data = ret_names,
 		.size = sizeof *ret_names,

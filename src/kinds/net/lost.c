@@ -150,7 +150,9 @@ static int refuse_family(struct netlink *netlink, const struct family *family, u
 
 	if (!number)
 		return 0;
-	if (netlink_dump_by(netlink, number, &header, sizeof header, count, &n) < 0)
+	/* Some take a capability in the initial user namespace, to see as to set. */
+	if (netlink_dump_by(netlink, number, &header, sizeof header, count, &n) < 0 &&
+	    errno != EPERM)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "network namespace %u: cannot see whether it has %s", id,
 				  family->words);

@@ -85,6 +85,7 @@ int labels_check(const NetnsContents *net, uint32_t id, struct error *err);
 int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
 /* settings.c: /proc/sys/net. */
+#define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
 int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err);
 int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */

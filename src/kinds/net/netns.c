@@ -13,8 +13,13 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
+#include "kernel/visit.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct reading {
 	struct collect *collect;
@@ -80,6 +85,102 @@ static int read_content(void *data)
 	return result ? -1 : 0;
 }
 
+/*
+ * Who has no rights in it but by making the user namespace that it belongs to enters that first,
+ * which takes a process of its own. What that has read comes back in a file.
+ */
+struct reading_there {
+	const struct reading *reading;
+	int fd;
+};
+
+static int read_there(struct visitor *visitor, void *data, struct error *err)
+{
+	const struct reading_there *there = data;
+	struct reading reading = *there->reading;
+
+	(void)visitor;
+	reading.err = err;
+	if (read_content(&reading))
+		return -1;
+	size_t size = netns_contents__get_packed_size(reading.net);
+	uint8_t *packed = arena_alloc(reading.arena, size);
+	netns_contents__pack(reading.net, packed);
+	return pwrite(there->fd, packed, size, 0) == (ssize_t)size
+		       ? 0
+		       : fail_errno(err, ERR_IO, "cannot hand over what was read");
+}
+
+static void *allocate(void *arena, size_t size)
+{
+	return arena_alloc(arena, size);
+}
+
+static void let_be(void *arena, void *pointer)
+{
+	(void)arena;
+	(void)pointer;
+}
+
+/* What names users and groups was seen as the owner has them. */
+static int refuse_ids(const struct reading *reading)
+{
+	const NetnsContents *net = reading->net;
+	bool has_some = net->n_tuns > 0;
+
+	for (size_t i = 0; i < net->n_settings; i++)
+		has_some |= strcmp(net->settings[i]->name, SETTING_OF_GROUPS) == 0;
+	return has_some ? fail(reading->err, ERR_NO_PRIVILEGE,
+			       "network namespace %u has a tun, or a range of groups for pings, "
+			       "which "
+			       "to read takes CAP_SYS_ADMIN",
+			       reading->id)
+			: 0;
+}
+
+static int read_as_owner(struct reading *reading, int namespace_fd)
+{
+	ProtobufCAllocator allocator = { allocate, let_be, reading->arena };
+	autoclose int fd = memfd_create("nestor-net", MFD_CLOEXEC);
+	struct reading_there there = { reading, fd };
+	const struct visit inside = {
+		.what = "reads a network namespace",
+		.namespaces = &namespace_fd,
+		.n_namespaces = 1,
+		.as_owner = true,
+		.function = read_there,
+		.data = &there,
+		.size = sizeof there,
+	};
+	struct stat stat;
+
+	if (visit(&inside, NULL, 0, reading->err))
+		return -1;
+	if (fstat(fd, &stat))
+		return fail_errno(reading->err, ERR_IO, "cannot read what was handed over");
+	uint8_t *packed = arena_alloc(reading->arena, (size_t)stat.st_size + 1);
+	if (pread(fd, packed, (size_t)stat.st_size, 0) != stat.st_size)
+		return fail_errno(reading->err, ERR_IO, "cannot read what was handed over");
+	reading->net = netns_contents__unpack(&allocator, (size_t)stat.st_size, packed);
+	if (!reading->net)
+		return fail(reading->err, ERR_IO, "what was handed over is no message");
+	return refuse_ids(reading);
+}
+
+static int read_one(struct reading *reading, int namespace_fd)
+{
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = namespace_fd;
+	if (aside_run(&aside, read_content, reading) == 0)
+		return 0;
+	if (reading->err->name)
+		return -1;
+	return errno == EPERM ? read_as_owner(reading, namespace_fd)
+			      : fail_errno(reading->err, ERR_KERNEL_REFUSED,
+					   "cannot enter network namespace %u", reading->id);
+}
+
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
@@ -89,15 +190,9 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 						       NetnsContents),
 				   .id = namespace_->id,
 				   .err = err };
-	struct aside aside = ASIDE_HERE;
 
-	aside.net_namespace = namespace_->fd;
-	if (aside_run(&aside, read_content, &reading) < 0)
-		return err->name
-			       ? -1
-			       : fail_errno(err,
-					    errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
-					    "cannot enter network namespace %u", namespace_->id);
+	if (read_one(&reading, namespace_->fd))
+		return -1;
 	namespace_->entry->net = reading.net;
 	return 0;
 }

@@ -239,7 +239,7 @@ static bool groups_inside(const struct namespace *namespace_, const NetSetting *
 {
 	uint32_t first, last;
 
-	if (strcmp(setting->name, "ipv4/ping_group_range") != 0) {
+	if (strcmp(setting->name, SETTING_OF_GROUPS) != 0) {
 		snprintf(text, VALUE_ROOM, "%s", setting->value);
 		return true;
 	}

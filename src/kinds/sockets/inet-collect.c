@@ -212,9 +212,11 @@ static int run_in_net(int net, int (*work)(void *), void *data, const char *what
 	if (net < 0)
 		return work(data);
 	if (aside_run(&aside, work, data) < 0)
-		return err->name ? -1
-				 : fail_errno(err, ERR_KERNEL_REFUSED,
-					      "%s: cannot enter its network namespace", what);
+		return err->name
+			       ? -1
+			       : fail_errno(err,
+					    errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+					    "%s: cannot enter its network namespace", what);
 	return 0;
 }
 

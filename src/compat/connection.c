@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* Requests that clients send have some hundred bytes. */
@@ -65,7 +66,29 @@ int connection_receive(struct connection *connection, struct arena *arena, CriuR
 		       : fail(err, ERR_BAD_REQUEST, "a request of %zd bytes is no request", size);
 }
 
-int connection_send(struct connection *connection, const CriuResp *response, struct error *err)
+/* With a descriptor, or -1. */
+static int send_packet(const struct connection *connection, void *bytes, size_t size, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof fd)];
+	} control = { 0 };
+	struct iovec part = { bytes, size };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof control.room;
+		control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd),
+						   .cmsg_level = SOL_SOCKET,
+						   .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	}
+	return sendmsg(connection->fd, &message, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
+}
+
+static int send_with(const struct connection *connection, const CriuResp *response, int fd,
+		     struct error *err)
 {
 	size_t size = criu_resp__get_packed_size(response);
 	autofree uint8_t *bytes = malloc(size + 1);
@@ -73,9 +96,14 @@ int connection_send(struct connection *connection, const CriuResp *response, str
 	if (!bytes)
 		out_of_memory();
 	criu_resp__pack(response, bytes);
-	if (send(connection->fd, bytes, size, MSG_NOSIGNAL) != (ssize_t)size)
-		return fail_errno(err, ERR_IO, "cannot answer the client");
-	return 0;
+	return send_packet(connection, bytes, size, fd) < 0
+		       ? fail_errno(err, ERR_IO, "cannot answer the client")
+		       : 0;
+}
+
+int connection_send(struct connection *connection, const CriuResp *response, struct error *err)
+{
+	return send_with(connection, response, -1, err);
 }
 
 bool connection_is_closed(const struct connection *connection)
@@ -86,7 +114,7 @@ bool connection_is_closed(const struct connection *connection)
 }
 
 /* A positive answer, to be freed by criu_req__free_unpacked; NULL with err. */
-static CriuReq *ask(struct connection *connection, const char *moment, pid_t pid,
+static CriuReq *ask(struct connection *connection, const char *moment, pid_t pid, int fd,
 		    struct arena *arena, struct error *err)
 {
 	CriuNotify notify = CRIU_NOTIFY__INIT;
@@ -99,7 +127,7 @@ static CriuReq *ask(struct connection *connection, const char *moment, pid_t pid
 	response.type = CRIU_REQ_TYPE__NOTIFY;
 	response.success = true;
 	response.notify = &notify;
-	if (connection_send(connection, &response, err))
+	if (send_with(connection, &response, fd, err))
 		return NULL;
 	int received = connection_receive(connection, arena, &answer, err);
 	if (received > 0 && answer->type == CRIU_REQ_TYPE__NOTIFY && answer->has_notify_success &&
@@ -114,23 +142,34 @@ static CriuReq *ask(struct connection *connection, const char *moment, pid_t pid
 	return NULL;
 }
 
-int connection_notify(struct connection *connection, const char *moment, pid_t pid,
-		      struct error *err)
+static int tell(struct connection *connection, const char *moment, pid_t pid, int fd,
+		struct error *err)
 {
 	struct arena arena;
 
 	arena_init(&arena);
-	CriuReq *answer = ask(connection, moment, pid, &arena, err);
+	CriuReq *answer = ask(connection, moment, pid, fd, &arena, err);
 	if (answer)
 		criu_req__free_unpacked(answer, NULL);
 	arena_done(&arena);
 	return answer ? 0 : -1;
 }
 
+int connection_notify(struct connection *connection, const char *moment, pid_t pid,
+		      struct error *err)
+{
+	return tell(connection, moment, pid, -1, err);
+}
+
+int connection_give(struct connection *connection, const char *moment, int fd, struct error *err)
+{
+	return tell(connection, moment, 0, fd, err);
+}
+
 int connection_query(struct connection *connection, const char *moment, struct arena *arena,
 		     struct texts *external, struct error *err)
 {
-	CriuReq *answer = ask(connection, moment, 0, arena, err);
+	CriuReq *answer = ask(connection, moment, 0, -1, arena, err);
 
 	if (!answer)
 		return -1;

@@ -38,6 +38,8 @@ bool connection_is_closed(const struct connection *connection);
 /* Tells the client of a moment and waits for its answer; fails where it does not agree. */
 int connection_notify(struct connection *connection, const char *moment, pid_t pid,
 		      struct error *err);
+/* The same, and the packet carries a descriptor (SCM_RIGHTS). */
+int connection_give(struct connection *connection, const char *moment, int fd, struct error *err);
 /* The same, where the answer may name more of what is outside: added to `external`. */
 int connection_query(struct connection *connection, const char *moment, struct arena *arena,
 		     struct texts *external, struct error *err);

@@ -57,6 +57,7 @@ static const char *const done[] = {
 	"config_file",
 	"join_ns",
 	"exec_cmd",
+	"orphan_pts_master",
 	"cpu_cap",
 	"auto_dedup", /* of a restore it asks for nothing: images stay as they are */
 	NULL,
@@ -67,11 +68,13 @@ static const char *const done[] = {
  * that come back without it, or give hints.
  */
 static const char *const harmless[] = {
-	"evasive_devices",   "link_remap",	    "force_irmap",
-	"irmap_scan_paths",  "auto_ext_mnt",	    "mntns_compat_mode",
-	"pre_dump_mode",     "skip_file_rwx_check", "weak_sysctls",
-	"orphan_pts_master", "pidfd_store_sk",	    "unprivileged",
-	"file_locks",	     "display_stats",	    NULL,
+	"evasive_devices", "link_remap",
+	"force_irmap",	   "irmap_scan_paths",
+	"auto_ext_mnt",	   "mntns_compat_mode",
+	"pre_dump_mode",   "skip_file_rwx_check",
+	"weak_sysctls",	   "pidfd_store_sk",
+	"unprivileged",	   "file_locks",
+	"display_stats",   NULL,
 };
 
 static bool is_among(const char *name, const char *const *names)
@@ -335,6 +338,7 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 	options->shell_job = request->has_shell_job && request->shell_job;
 	options->leave_stopped = request->has_leave_stopped && request->leave_stopped;
 	options->leave_running = request->has_leave_running && request->leave_running;
+	options->orphan_masters = request->has_orphan_pts_master && request->orphan_pts_master;
 	options->auto_dedup = request->has_auto_dedup && request->auto_dedup;
 	options->pid = request->has_pid ? request->pid : 0;
 	options->prev_images_dir =

@@ -51,6 +51,13 @@ static int at_moment(void *data, const char *moment, pid_t root_pid, struct erro
 	return connection_notify(serving->connection, moment, root_pid, err);
 }
 
+static int take_master(void *data, int fd, struct error *err)
+{
+	const struct serving *serving = data;
+
+	return connection_give(serving->connection, "orphan-pts-master", fd, err);
+}
+
 /* Many clients tell their users of the log and of nothing else. */
 static void log_bad_request(const struct serving *serving, const struct error *failed)
 {
@@ -83,6 +90,7 @@ static int take_options(struct serving *serving, struct error *err)
 		.data = serving,
 		.asked_to_stop = asked_to_stop,
 		.at_moment = notify ? at_moment : NULL,
+		.take_master = notify ? take_master : NULL,
 		.more_externals = notify ? more_externals : NULL,
 	};
 	if (request_options(asked, serving->connection->peer, &serving->arena, &serving->options,

@@ -260,6 +260,8 @@ struct file_opener {
 	size_t n_kept_fds;
 	int *held_fds; /* the same, until the restore has come to its end */
 	size_t n_held_fds;
+	int *masters; /* of these: for the caller of the restore */
+	size_t n_masters;
 };
 
 /* What a kind keeps while files are opened, by the address of its row. */

@@ -74,6 +74,14 @@ void opener_hold(struct file_opener *opener, int fd)
 	opener->held_fds[opener->n_held_fds++] = fd;
 }
 
+void opener_give_master(struct file_opener *opener, int fd)
+{
+	opener->masters = arena_grow(opener->arena, opener->masters, opener->n_masters,
+				     sizeof *opener->masters);
+	opener->masters[opener->n_masters++] = fd;
+	opener_hold(opener, fd);
+}
+
 int opener_kept(const struct file_opener *opener, size_t place)
 {
 	return opener->kept_fds[place];

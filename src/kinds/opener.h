@@ -27,6 +27,8 @@ int opener_settle(int fd, int flags, const struct stat *expected);
 
 /* Holds a descriptor until the restore has come to its end, good or bad. */
 void opener_hold(struct file_opener *opener, int fd);
+/* The same, and the caller of the restore is given it. */
+void opener_give_master(struct file_opener *opener, int fd);
 /*
  * Keeps one until all files are open, or until it is taken; returns its place. What was not taken
  * is closed by whoever made the opener.

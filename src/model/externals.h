@@ -70,6 +70,11 @@ struct externals {
 	size_t n_rows;
 	struct inherited_fd *fds;
 	size_t n_fds;
+	/*
+	 * Terminals in a devpts that the tree has mounted are taken along though somebody outside
+	 * has their masters (the console of a container); the caller gets those of the new ones.
+	 */
+	bool give_masters;
 	bool unix_by_name; /* --ext-unix-sk: datagram sockets outside are found by their names */
 	struct tcp_wishes tcp;
 	struct cgroup_wishes cgroups;

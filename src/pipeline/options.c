@@ -105,6 +105,7 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 {
 	struct externals externals = {
 		.unix_by_name = options->ext_unix_sk,
+		.give_masters = options->orphan_masters,
 		.mounts = { .sharing = options->external_sharing,
 			    .masters = options->external_masters,
 			    .skip = options->skip_mnt,

@@ -39,6 +39,11 @@ struct pipeline_hooks {
 	 */
 	int (*at_moment)(void *data, const char *moment, pid_t root_pid, struct error *err);
 	/*
+	 * Restore: the master of a terminal whose master was outside, before anything runs. The
+	 * descriptor is borrowed. NULL: nobody takes it, and the terminal comes back hung up.
+	 */
+	int (*take_master)(void *data, int fd, struct error *err);
+	/*
 	 * A dump is refused: all that stands in its way, of which its error has the first. Valid
 	 * for the moment.
 	 */
@@ -76,6 +81,7 @@ struct pipeline_options {
 	struct texts skip_mnt, enable_fs;
 	bool external_sharing, external_masters;
 	bool ext_unix_sk;
+	bool orphan_masters;				     /* externals.give_masters */
 	bool tcp_established, tcp_close, tcp_skip_in_flight; /* struct tcp_wishes */
 	const char *network_lock; /* "nftables", "iptables" (the same), "skip"; NULL: the first */
 	/* What the processor has to be able to do again, in words; "": all; NULL: not asked. */

@@ -48,6 +48,14 @@ static int namespaces_made(void *data, pid_t pid, struct error *err)
 	return session_tell(&restore->session, "setup-namespaces", pid, err);
 }
 
+static int take_master(void *data, int fd, struct error *err)
+{
+	const struct restore *restore = data;
+	const struct pipeline_hooks *hooks = &restore->asked->hooks;
+
+	return hooks->take_master(hooks->data, fd, err);
+}
+
 static int make_tree(struct restore *restore, struct error *err)
 {
 	struct load *load = &restore->load;
@@ -59,6 +67,7 @@ static int make_tree(struct restore *restore, struct error *err)
 		.fault = restore->asked->fault,
 		.before_release = before_release,
 		.namespaces_made = restore->asked->hooks.at_moment ? namespaces_made : NULL,
+		.take_master = restore->asked->hooks.take_master ? take_master : NULL,
 		.before_release_data = restore,
 		.timeout_seconds = (unsigned)restore->asked->timeout_seconds,
 		.detached = restore->asked->detached,

@@ -51,7 +51,9 @@ struct run_options {
 	 * that is in those of the root until it returns. May be NULL.
 	 */
 	int (*namespaces_made)(void *data, pid_t pid, struct error *err);
-	void *before_release_data; /* of both */
+	/* Before that, for each terminal whose master was outside; the descriptor is borrowed. */
+	int (*take_master)(void *data, int fd, struct error *err);
+	void *before_release_data; /* of these */
 	int (*progress)(void *data, const char *phase, size_t done, size_t total);
 	void *progress_data;
 };

@@ -4,9 +4,10 @@
  * it (--external tty[RDEV:DEV]), or the terminal of the session from which the tree was started
  * (--shell-job). Modes and size are kept.
  *
- * At a restore the first is given (--inherit-fd fd[N]:tty[RDEV:DEV]); without that the other side
- * is gone: a terminal of the tree's own is made, whose master is closed when all is done, so that
- * it is hung up. The second is the terminal of nestor's own standard descriptors; the group that
+ * At a restore the first is given (--inherit-fd fd[N]:tty[RDEV:DEV]); without that a terminal of the
+ * tree's own is made, and the caller takes its master, if it said so at the dump and now
+ * (outside_is_orphan). Otherwise the other side is gone: the master is closed when all is done, so
+ * that it is hung up. The second is the terminal of nestor's own standard descriptors; the group that
  * was in the foreground there is brought to it again.
  *
  * One whose master nobody has any more is hung up already, and comes back so.
@@ -75,6 +76,12 @@ static bool is_of_caller(const struct outside_terminal *outside)
 	       !find_leader(outside->collect, (pid_t)target_leader_field(target, FIELD_SESSION));
 }
 
+bool outside_is_orphan(const TtyInfoEntry *info, const struct externals *externals)
+{
+	return externals && externals->give_masters && info->type == TTY_TYPE__EXT_TTY &&
+	       info->has_mount_id && !info->of_caller;
+}
+
 bool outside_allow(struct outside_terminal *outside)
 {
 	TtyInfoEntry *info = outside->info;
@@ -92,7 +99,7 @@ bool outside_allow(struct outside_terminal *outside)
 		info->pgrp = tty_number_of(
 			outside->collect,
 			(pid_t)target_leader_field(outside->target, FIELD_FOREGROUND), false);
-	if (info->of_caller ||
+	if (info->of_caller || outside_is_orphan(info, outside->collect->options->externals) ||
 	    externals_find(outside->collect->options->externals, EXTERNAL_TTY, id))
 		return true;
 	collect_refuse_file(outside->collect,

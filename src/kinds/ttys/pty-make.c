@@ -142,6 +142,23 @@ static int open_master(struct file_opener *opener, const TtyInfoEntry *info, str
 	return result;
 }
 
+/* Whoever takes it may wait for what comes. */
+static int give_master(struct file_opener *opener, int master, const TtyInfoEntry *info,
+		       struct error *err)
+{
+	int fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot give its master away",
+			   info->id);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	opener_give_master(opener, fd);
+	return 0;
+}
+
 static struct made_pty *make_pty(struct file_opener *opener, const TtyInfoEntry *info,
 				 struct error *err)
 {
@@ -164,6 +181,8 @@ static struct made_pty *make_pty(struct file_opener *opener, const TtyInfoEntry 
 		return NULL;
 	}
 	if (pty_size_write(master, info, err))
+		return NULL;
+	if (outside_is_orphan(info, opener->externals) && give_master(opener, master, info, err))
 		return NULL;
 	return pty;
 }

@@ -45,6 +45,8 @@ struct outside_terminal {
 };
 /* May it be taken along? If not it is refused. */
 bool outside_allow(struct outside_terminal *outside);
+/* Does its master go to the caller of the restore? */
+bool outside_is_orphan(const TtyInfoEntry *info, const struct externals *externals);
 void outside_find_session(struct outside_terminal *outside);
 /* The number at level 0 of a session or group, told by somebody who is in it; 0: nobody is. */
 uint32_t tty_number_of(const struct collect *collect, pid_t seen, bool of_session);

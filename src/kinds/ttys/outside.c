@@ -4,11 +4,11 @@
  * it (--external tty[RDEV:DEV]), or the terminal of the session from which the tree was started
  * (--shell-job). Modes and size are kept.
  *
- * At a restore the first is given (--inherit-fd fd[N]:tty[RDEV:DEV]); without that a terminal of the
- * tree's own is made, and the caller takes its master, if it said so at the dump and now
+ * At a restore the first is given (--inherit-fd fd[N]:tty[RDEV:DEV]); without that a terminal of
+ * the tree's own is made, and the caller takes its master, if it said so at the dump and now
  * (outside_is_orphan). Otherwise the other side is gone: the master is closed when all is done, so
- * that it is hung up. The second is the terminal of nestor's own standard descriptors; the group that
- * was in the foreground there is brought to it again.
+ * that it is hung up. The second is the terminal of nestor's own standard descriptors; the group
+ * that was in the foreground there is brought to it again.
  *
  * One whose master nobody has any more is hung up already, and comes back so.
  *

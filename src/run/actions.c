@@ -165,8 +165,7 @@ static int announce(struct run *run, const struct action *action, struct error *
 		return -1;
 	run->root_pid = root->tid;
 	for (size_t i = 0; options->take_master && i < run->opener.n_masters; i++)
-		if (options->take_master(options->before_release_data, run->opener.masters[i],
-					 err) < 0)
+		if (options->take_master(options->before_release_data, run->opener.masters[i], err))
 			return -1;
 	return options->before_release
 		       ? options->before_release(options->before_release_data, root->tid, err)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: terminals-outside
- * promise: a terminal whose master is outside comes back, hung up where none is given
+ * promise: a terminal whose master is outside comes back, hung up where none is given; what was
+ *	hung up alone stays so, while its terminal goes on
  * flavours: flat
  * unseen: it waits for what its restore changes
  * options: --external tty[]
@@ -15,6 +16,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,9 +47,30 @@ static int leader(void *data)
 	return 0;
 }
 
+/* As login(1) does, so that nobody keeps what was open before. */
+static int hang_up(void *data)
+{
+	int *slave = data;
+
+	signal(SIGHUP, SIG_IGN);
+	scenario_need(setsid() > 0 && ioctl(*slave, TIOCSCTTY, 0) == 0 && vhangup() == 0,
+		      "cannot hang up: %m");
+	return 0;
+}
+
+static int make_hung_up(char name[64])
+{
+	int master, slave;
+
+	scenario_need(openpty(&master, &slave, name, NULL, NULL) == 0, "no terminal");
+	scenario_reap(scenario_child(hang_up, &slave));
+	return slave;
+}
+
 int main(int argc, char **argv)
 {
 	int master, slave, status;
+	char name[64], byte;
 
 	scenario_begin(argc, argv);
 	scenario_need(openpty(&master, &slave, NULL, NULL, NULL) == 0, "no terminal");
@@ -63,8 +86,14 @@ int main(int argc, char **argv)
 	close(master);
 	pid_t child = scenario_child(leader, &slave);
 	scenario_wait_mark("leader");
+	int hung_up = make_hung_up(name);
 
 	scenario_ready();
+
+	scenario_check(read(hung_up, &byte, 1) == 0 && write(hung_up, "x", 1) == -1,
+		       "what was hung up is open");
+	int again = open(name, O_RDWR | O_NOCTTY);
+	scenario_check(again >= 0 && write(again, "x", 1) == 1, "its terminal is gone");
 
 	scenario_check(isatty(slave) == 0, "it is not hung up");
 	scenario_reap(child);

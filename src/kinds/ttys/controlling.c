@@ -23,7 +23,7 @@ static const TtyInfoEntry *terminal_of(const struct snapshot *snapshot, const st
 
 	for (size_t i = 0; session && i < terminals->count; i++) {
 		const TtyInfoEntry *info = terminals->records[i]->message;
-		if (info->sid == session)
+		if (info->sid == session && info->type != TTY_TYPE__CTTY)
 			return info;
 	}
 	return NULL;
@@ -41,8 +41,10 @@ static const struct task *find_speaker(const struct snapshot *snapshot, const Tt
 		for (size_t j = 0; j < task->table->n_descriptors; j++) {
 			const FdinfoEntry *descriptor = task->table->descriptors[j];
 			const FileEntry *entry = snapshot_file(snapshot, descriptor->id);
-			if (entry && entry->type == FD_TYPES__TTY && entry->tty &&
-			    entry->tty->tty_info_id == info->id) {
+			const TtyInfoEntry *open = entry && entry->type == FD_TYPES__TTY
+							   ? tty_info_of(snapshot, entry)
+							   : NULL;
+			if (open && alias_terminal(snapshot, open) == info) {
 				*ret_number = descriptor->fd;
 				return task;
 			}
@@ -104,7 +106,8 @@ static void plan_early(struct plan *plan)
 
 	for (size_t i = 0; i < terminals->count; i++) {
 		const TtyInfoEntry *info = terminals->records[i]->message;
-		if (info->has_mount_id && pty_is_early(plan->snapshot, info))
+		if (info->type != TTY_TYPE__CTTY && info->has_mount_id &&
+		    pty_is_early(plan->snapshot, info))
 			plan_source(plan, SOURCE_TERMINAL, info->id);
 	}
 }
@@ -132,6 +135,8 @@ static int plan_foreground(const struct planning *planning, struct error *err)
 
 const struct task_kind controlling_terminal_kind = {
 	.name = "controlling terminal",
+	.ask = tty_ask_own,
+	.answer = tty_answer_own,
 	.check = check,
 	.led_session = led_session,
 	.plan = plan_foreground,

@@ -60,6 +60,28 @@ static bool has_terminal(const struct target *target, dev_t device)
 	       ((number & 0xff) | ((number >> 12) & 0xfff00)) == minor(device);
 }
 
+pid_t tty_session_of(const struct target *target)
+{
+	return target->held_for ? 0 : (pid_t)target_leader_field(target, FIELD_SESSION);
+}
+
+bool tty_is_own(const struct target *target, dev_t terminal)
+{
+	return !target->held_for && has_terminal(target, terminal);
+}
+
+dev_t tty_devpts_of(const struct target *target, dev_t terminal)
+{
+	char name[64];
+	struct stat found;
+
+	snprintf(name, sizeof name, "root/dev/pts/%u", minor(terminal));
+	return !target->held_for && target_look(target, name, &found) == 0 &&
+			       found.st_rdev == terminal
+		       ? found.st_dev
+		       : 0;
+}
+
 static const struct target *find_leader(const struct collect *collect, pid_t session)
 {
 	for (size_t i = 0; i < collect->n_targets; i++)
@@ -72,7 +94,7 @@ static bool is_of_caller(const struct outside_terminal *outside)
 {
 	const struct target *target = outside->target;
 
-	return outside->collect->options->shell_job && has_terminal(target, outside->slave) &&
+	return outside->collect->options->shell_job && tty_is_own(target, outside->slave) &&
 	       !find_leader(outside->collect, (pid_t)target_leader_field(target, FIELD_SESSION));
 }
 

@@ -216,16 +216,8 @@ int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const Tt
 		      : fd;
 }
 
-static int open_terminal(struct file_opener *opener, const struct plan *plan, uint64_t id,
-			 struct error *err)
+int pty_open_any_slave(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)
 {
-	const struct record *record =
-		snapshot_record(opener->snapshot, IMAGE_TTY_INFO, (uint32_t)id);
-	const TtyInfoEntry *info = record ? record->message : NULL;
-
-	(void)plan;
-	if (!info)
-		return fail(err, ERR_IMAGE_INVALID, "there is no terminal %" PRIu64, id);
 	if (info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info))
 		return outside_open(opener, info, O_RDWR | O_NONBLOCK, err);
 	struct made_pty *pty = make_pty(opener, info, err);
@@ -233,6 +225,17 @@ static int open_terminal(struct file_opener *opener, const struct plan *plan, ui
 	return pty && fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it",
 					  info->id)
 			     : fd;
+}
+
+static int open_terminal(struct file_opener *opener, const struct plan *plan, uint64_t id,
+			 struct error *err)
+{
+	const struct record *record =
+		snapshot_record(opener->snapshot, IMAGE_TTY_INFO, (uint32_t)id);
+
+	(void)plan;
+	return record ? pty_open_any_slave(opener, record->message, err)
+		      : fail(err, ERR_IMAGE_INVALID, "there is no terminal %" PRIu64, id);
 }
 
 const struct source_opener terminal_source = { SOURCE_TERMINAL, open_terminal };

@@ -9,15 +9,18 @@
  * opened and closed once more then. What waits in either direction: pty-queues.c. What was typed
  * before the slave was ever opened is not seen, and lost.
  *
- * One whose master is outside of the tree: outside.c.
+ * One whose master is outside of the tree: outside.c. Descriptions of /dev/tty: alias.c. One that
+ * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone.
  *
- * Refused: a master that was never unlocked, and a descriptor of /dev/tty.
+ * Refused: a master that was never unlocked; consoles (/dev/console where that is no
+ * pseudo-terminal), virtual terminals and serial lines.
  */
 #include "kinds/ttys/ttys.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/probe.h"
 #include "kernel/syscalls.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
@@ -29,6 +32,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
@@ -51,6 +55,11 @@ static bool is_slave(const struct stat *stat)
 	return number >= SLAVE_MAJOR && number <= LAST_SLAVE_MAJOR;
 }
 
+static unsigned slave_index(dev_t number)
+{
+	return minor(number) + ((major(number) - SLAVE_MAJOR) << 20);
+}
+
 /* ---- Dump ---- */
 
 struct known_pty {
@@ -59,7 +68,7 @@ struct known_pty {
 	uint32_t index;
 	TtyInfoEntry *info;
 	bool has_master, has_slave;
-	bool is_gone; /* the master is closed by all */
+	bool is_gone; /* the master is closed by all, or this was hung up */
 	/* Who has the master, and its number there; without one the same of a slave. */
 	const struct target *target;
 	uint32_t number;
@@ -71,27 +80,71 @@ struct known_pty {
 static bool pty_recognise(const struct open_file *file)
 {
 	return S_ISCHR(file->stat.st_mode) && !(file->flags & O_PATH) &&
-	       (is_master(&file->stat) || is_slave(&file->stat));
+	       (is_master(&file->stat) || is_slave(&file->stat) || alias_is(&file->stat));
 }
 
-static struct known_pty *known_pty(struct collect *collect, dev_t device, uint32_t index)
-{
-	void **first = collect_state(collect, &pty_kind);
-	struct known_pty *pty = *first;
+/* A description of /dev/tty. */
+struct known_alias {
+	struct known_alias *next;
+	TtyInfoEntry *info;
+	const struct target *target; /* who has it, and its number there */
+	uint32_t number;
+	dev_t terminal; /* its number as a device; 0: hung up */
+	bool is_own;	/* is it to be that of the holder's session? */
+	const char *what;
+};
 
-	while (pty && (pty->device != device || pty->index != index))
+/* What a holder is asked: the index of a call. */
+struct tty_asked {
+	struct tty_asked *next;
+	const char *what;
+	size_t call;
+};
+
+struct known_ttys {
+	struct known_pty *ptys;
+	struct known_alias *aliases;
+	uint32_t last_id;
+};
+
+static struct known_ttys *known_ttys(struct collect *collect)
+{
+	void **known = collect_state(collect, &pty_kind);
+
+	if (!*known)
+		*known = arena_new(collect->arena, struct known_ttys);
+	return *known;
+}
+
+static TtyInfoEntry *new_info(struct collect *collect)
+{
+	TtyInfoEntry *info = snapshot_new(collect->snapshot, TTY_INFO_ENTRY, TtyInfoEntry);
+
+	info->id = ++known_ttys(collect)->last_id;
+	info->type = TTY_TYPE__PTY;
+	snapshot_add_record(collect->snapshot, IMAGE_TTY_INFO, info->id, info);
+	return info;
+}
+
+/* A number of one that is gone may be another's by now. */
+static struct known_pty *known_pty(struct collect *collect, dev_t device, uint32_t index,
+				   bool is_gone)
+{
+	struct known_ttys *known = known_ttys(collect);
+	struct known_pty *pty = known->ptys;
+
+	while (pty && (pty->device != device || pty->index != index || pty->is_gone != is_gone))
 		pty = pty->next;
 	if (pty)
 		return pty;
 	pty = arena_new(collect->arena, struct known_pty);
-	*pty = (struct known_pty){ .next = *first, .device = device, .index = index };
-	pty->info = snapshot_new(collect->snapshot, TTY_INFO_ENTRY, TtyInfoEntry);
-	pty->info->id = pty->next ? pty->next->info->id + 1 : 1;
-	pty->info->type = TTY_TYPE__PTY;
+	*pty = (struct known_pty){
+		.next = known->ptys, .device = device, .index = index, .is_gone = is_gone
+	};
+	pty->info = new_info(collect);
 	pty->info->pty = snapshot_new(collect->snapshot, TTY_PTY_ENTRY, TtyPtyEntry);
 	pty->info->pty->index = index;
-	snapshot_add_record(collect->snapshot, IMAGE_TTY_INFO, pty->info->id, pty->info);
-	*first = pty;
+	known->ptys = pty;
 	return pty;
 }
 
@@ -129,7 +182,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	if (peer < 0 || fstat(peer, &name) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its other side",
 				  file->what);
-	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index);
+	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index, false);
 	TtyInfoEntry *info = pty->info;
 	const char *path;
 	int mounted = mount_of_master(file, name.st_dev, &mount_id, &path, err);
@@ -180,41 +233,66 @@ static bool pty_name_is_gone(const char *link)
 	return length > end && strcmp(link + length - end, suffix) == 0;
 }
 
+static int collect_slave(const struct open_file *file, int fd, TtyFileEntry *tty, struct error *err)
+{
+	dev_t number = file->stat.st_rdev;
+	bool is_gone =
+		pty_name_is_gone(file->link) || (tty_number(fd, &number) < 0 && errno == EIO);
+	struct known_pty *pty = known_pty(file->target->collect, file->stat.st_dev,
+					  slave_index(file->stat.st_rdev), is_gone);
+
+	pty->has_slave = true;
+	pty->slave = file->stat.st_rdev;
+	if (!pty->has_master) {
+		pty->target = file->target;
+		pty->number = file->number;
+		pty->what = file->what;
+	}
+	tty->tty_info_id = pty->info->id;
+	return is_gone ? 0 : collect_path_of_slave(file, tty, pty->info, err);
+}
+
+static int collect_alias(const struct open_file *file, int fd, TtyFileEntry *tty, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct known_ttys *known = known_ttys(collect);
+	struct known_alias *alias = arena_new(collect->arena, struct known_alias);
+
+	*alias = (struct known_alias){ .next = known->aliases,
+				       .info = new_info(collect),
+				       .target = file->target,
+				       .number = file->number,
+				       .what = file->what };
+	tty->tty_info_id = alias->info->id;
+	known->aliases = alias;
+	return alias_collect(file, fd, alias->info, tty, &alias->terminal, err);
+}
+
 static int pty_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
+	autoclose int fd = duplicate_of(file->target, file->number);
 	struct known_pty *pty = NULL;
+	TtyFileEntry *tty = snapshot_new(collect->snapshot, TTY_FILE_ENTRY, TtyFileEntry);
 
-	if (is_master(&file->stat)) {
-		autoclose int fd = duplicate_of(file->target, file->number);
-		if (fd < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
-					  file->what);
-		if (collect_master(file, fd, &pty, err))
-			return -1;
-	} else {
-		unsigned index = minor(file->stat.st_rdev) +
-				 ((major(file->stat.st_rdev) - SLAVE_MAJOR) << 20);
-		pty = known_pty(collect, file->stat.st_dev, index);
-		pty->has_slave = true;
-		pty->slave = file->stat.st_rdev;
-		if (!pty->has_master) {
-			pty->target = file->target;
-			pty->number = file->number;
-		}
-	}
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
+				  file->what);
+	entry->tty = tty;
+	tty->id = file->id;
+	tty->flags = file->flags;
+	tty->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
+	tty->has_master = true;
+	tty->master = is_master(&file->stat);
+	if (alias_is(&file->stat))
+		return collect_alias(file, fd, tty, err);
+	if (!tty->master)
+		return collect_slave(file, fd, tty, err);
+	if (collect_master(file, fd, &pty, err))
+		return -1;
 	pty->what = file->what;
-	entry->tty = snapshot_new(collect->snapshot, TTY_FILE_ENTRY, TtyFileEntry);
-	entry->tty->id = file->id;
-	entry->tty->tty_info_id = pty->info->id;
-	entry->tty->flags = file->flags;
-	entry->tty->fown = snapshot_new(collect->snapshot, FOWN_ENTRY, FownEntry);
-	entry->tty->has_master = true;
-	entry->tty->master = is_master(&file->stat);
-	if (entry->tty->master)
-		return 0;
-	pty->is_gone = pty_name_is_gone(file->link);
-	return pty->is_gone ? 0 : collect_path_of_slave(file, entry->tty, pty->info, err);
+	tty->tty_info_id = pty->info->id;
+	return 0;
 }
 
 /* While the other side is closed, and was not always, the master sees an end (EPOLLHUP). */
@@ -266,34 +344,136 @@ static int complete_outside(struct collect *collect, struct known_pty *pty, stru
 	if (fd < 0 || fstat(fd, &named) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
 				  pty->what);
-	set_name(pty->info, &named);
+	if (!alias_is(&named))
+		set_name(pty->info, &named);
 	if (!outside_allow(&outside) || pty->is_gone)
 		return 0;
 	outside_find_session(&outside);
 	return pty_state_read(fd, pty->info, collect->snapshot->arena, pty->what, err);
 }
 
+/*
+ * What the holder's own terminal is, or is not, narrows it down where several devpts have that
+ * number; NULL where it does not.
+ */
+static struct known_pty *narrow_down(struct known_alias *alias, struct known_pty *first)
+{
+	pid_t session = tty_session_of(alias->target);
+	struct known_pty *found = NULL;
+
+	alias->is_own = tty_is_own(alias->target, alias->terminal);
+	for (struct known_pty *pty = first; pty; pty = pty->next) {
+		if (pty->is_gone || pty->index != slave_index(alias->terminal) ||
+		    (session && pty->session == session) != alias->is_own)
+			continue;
+		if (found)
+			return NULL;
+		found = pty;
+	}
+	return found;
+}
+
+void *tty_ask_own(const struct asking *asking)
+{
+	struct collect *collect = asking->target->collect;
+	struct tty_asked *asked = NULL;
+
+	for (struct known_alias *it = known_ttys(collect)->aliases; it; it = it->next) {
+		if (it->target != asking->target || !it->is_own)
+			continue;
+		struct tty_asked *next = arena_new(collect->arena, struct tty_asked);
+		uint64_t session = probe_buffer(asking->probe, sizeof(uint64_t));
+		*next = (struct tty_asked){ asked, it->what,
+					    probe_ask(asking->probe, SYS_ioctl, it->number,
+						      TIOCGSID, session) };
+		asked = next;
+	}
+	return asked;
+}
+
+int tty_answer_own(const struct asking *asking, void *asked, struct error *err)
+{
+	for (const struct tty_asked *it = asked; it; it = it->next)
+		if (probe_result(asking->probe, it->call) < 0)
+			return fail(err, ERR_UNSUPPORTED_FILE,
+				    "%s may be of several terminals that have its number",
+				    it->what);
+	return 0;
+}
+
+/* Of one whose other descriptions are all outside, the device of the devpts is not to be seen. */
+static struct known_pty *pty_of_alias(struct collect *collect, struct known_alias *alias)
+{
+	struct known_ttys *known = known_ttys(collect);
+	uint32_t index = slave_index(alias->terminal);
+	struct known_pty *found = NULL;
+	size_t count = 0;
+
+	for (struct known_pty *pty = known->ptys; pty; pty = pty->next)
+		if (!pty->is_gone && pty->index == index) {
+			found = pty;
+			count++;
+		}
+	if (count > 1)
+		return narrow_down(alias, known->ptys);
+	if (!found) {
+		found = known_pty(collect, tty_devpts_of(alias->target, alias->terminal), index,
+				  false);
+		found->what = alias->what;
+		found->target = alias->target;
+		found->number = alias->number;
+		found->slave = alias->terminal;
+	}
+	return found;
+}
+
+static void complete_aliases(struct collect *collect)
+{
+	for (struct known_alias *it = known_ttys(collect)->aliases; it; it = it->next) {
+		struct known_pty *pty = it->terminal ? pty_of_alias(collect, it) : NULL;
+		if (it->terminal && !pty)
+			collect_refuse_file(collect,
+					    "%s may be of several terminals that have its number",
+					    it->what);
+		if (!pty)
+			continue;
+		it->info->has_terminal = true;
+		it->info->terminal = pty->info->id;
+		pty->has_slave = true;
+	}
+}
+
+static int complete_inside(struct collect *collect, const struct known_pty *pty, struct error *err)
+{
+	/* Somebody may only look (nestor tree). */
+	if (collect->images && collect_queues(collect, pty, err))
+		return -1;
+	pty->info->sid = tty_number_of(collect, pty->session, true);
+	pty->info->pgrp = tty_number_of(collect, pty->group, false);
+	if (pty->session && !pty->info->sid)
+		collect_refuse_file(collect, "%s controls a session that is outside of the tree",
+				    pty->what);
+	return 0;
+}
+
 static int pty_complete(struct collect *collect, struct error *err)
 {
-	struct known_pty *first = *collect_state(collect, &pty_kind);
+	const struct known_ttys *known = known_ttys(collect);
 
-	for (struct known_pty *pty = first; pty; pty = pty->next) {
-		if (!pty->has_master)
-			continue;
-		/* Somebody may only look (nestor tree). */
-		if (collect->images && collect_queues(collect, pty, err))
+	complete_aliases(collect);
+	for (struct known_pty *pty = known->ptys; pty; pty = pty->next)
+		if (pty->has_master && complete_inside(collect, pty, err))
 			return -1;
-		pty->info->sid = tty_number_of(collect, pty->session, true);
-		pty->info->pgrp = tty_number_of(collect, pty->group, false);
-		if (pty->session && !pty->info->sid)
-			collect_refuse_file(collect,
-					    "%s controls a session that is outside of the tree",
-					    pty->what);
-	}
 	/* What controls no session by now may be one of these. */
-	for (struct known_pty *pty = first; pty; pty = pty->next)
+	for (struct known_pty *pty = known->ptys; pty; pty = pty->next)
 		if (!pty->has_master && complete_outside(collect, pty, err))
 			return -1;
+	/* As other readers want to know it. */
+	for (struct known_alias *it = known->aliases; it; it = it->next) {
+		const TtyInfoEntry *terminal = alias_terminal(collect->snapshot, it->info);
+		it->info->sid = terminal ? terminal->sid : 0;
+		it->info->pgrp = terminal ? terminal->pgrp : 0;
+	}
 	return 0;
 }
 
@@ -315,6 +495,8 @@ static int pty_check(const struct snapshot *snapshot, const FileEntry *entry, st
 	if (!entry->tty || entry->tty->id != entry->id || !info)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a terminal",
 			    entry->id);
+	if (info->type == TTY_TYPE__CTTY)
+		return alias_check(snapshot, entry->tty, info, err);
 	if (info->type == TTY_TYPE__EXT_TTY)
 		return pty_state_check(info, err);
 	if (!entry->tty->has_master || !info->ptmx)
@@ -328,6 +510,8 @@ static enum file_way pty_way(const struct snapshot *snapshot, const FileEntry *e
 {
 	const TtyInfoEntry *info = tty_info_of(snapshot, entry);
 
+	if (info && info->type == TTY_TYPE__CTTY)
+		return FILE_LATE;
 	if (!info || !info->has_mount_id)
 		return FILE_EARLY;
 	return entry->tty->has_master && entry->tty->master && pty_is_early(snapshot, info)
@@ -339,6 +523,8 @@ static int pty_verify(struct file_opener *opener, const FileEntry *entry, struct
 {
 	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
 
+	if (info->type == TTY_TYPE__CTTY)
+		return alias_verify(opener, entry->tty, err);
 	return info->type == TTY_TYPE__EXT_TTY ? outside_verify(opener, info, err) : 0;
 }
 
@@ -351,16 +537,25 @@ static int set_owner(int slave, const TtyInfoEntry *info, struct error *err)
 	return 0;
 }
 
+static int open_entry(struct file_opener *opener, const FileEntry *entry, const TtyInfoEntry *info,
+		      struct error *err)
+{
+	if (info->type == TTY_TYPE__CTTY)
+		return alias_open(opener, entry->tty, info, err);
+	return entry->tty->master ? pty_take_master(opener, info, err)
+				  : pty_open_slave(opener, entry->tty, info, err);
+}
+
 static int pty_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
 	bool is_given = info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info);
-	autoclose int fd = entry->tty->master ? pty_take_master(opener, info, err)
-					      : pty_open_slave(opener, entry->tty, info, err);
+	bool is_slave = !entry->tty->master && info->type != TTY_TYPE__CTTY;
+	autoclose int fd = open_entry(opener, entry, info, err);
 
 	if (fd < 0)
 		return -1;
-	if (!entry->tty->master && !is_given && set_owner(fd, info, err))
+	if (is_slave && !is_given && set_owner(fd, info, err))
 		return -1;
 	if (opener_set_flags(fd, entry->tty->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot set its flags",
@@ -372,8 +567,9 @@ static bool has_slave(const struct snapshot *snapshot, const TtyInfoEntry *info)
 {
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		const FileEntry *entry = snapshot->files[i];
-		if (entry->type == FD_TYPES__TTY && entry->tty && !entry->tty->master &&
-		    entry->tty->tty_info_id == info->id)
+		const TtyInfoEntry *other =
+			entry->type == FD_TYPES__TTY ? tty_info_of(snapshot, entry) : NULL;
+		if (other && !entry->tty->master && alias_terminal(snapshot, other) == info)
 			return true;
 	}
 	return false;
@@ -405,7 +601,9 @@ static int pty_connect(struct file_opener *opener, const FileEntry *entry, int f
 static void pty_describe(const FileEntry *entry, char *text, size_t room)
 {
 	snprintf(text, room, "terminal %u %s", entry->tty->tty_info_id,
-		 entry->tty->master ? "master" : "slave");
+		 entry->tty->path && !entry->tty->has_mount_id ? entry->tty->path
+		 : entry->tty->master			       ? "master"
+							       : "slave");
 }
 
 static void pty_meets(const FileEntry *entry, char *text, size_t room)
@@ -428,6 +626,7 @@ const struct file_kind pty_kind = {
 	.verify = pty_verify,
 	.way = pty_way,
 	.open = pty_open,
+	.calls = alias_calls,
 	.connect = pty_connect,
 	.describe = pty_describe,
 	.meets = pty_meets,

@@ -31,6 +31,8 @@ bool pty_is_early(const struct snapshot *snapshot, const TtyInfoEntry *info);
 int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
 int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
 		   struct error *err);
+/* One more slave of it, given or made. */
+int pty_open_any_slave(struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
 /* A slave, before the tree is there. */
 extern const struct source_opener terminal_source;
 
@@ -50,11 +52,36 @@ bool outside_is_orphan(const TtyInfoEntry *info, const struct externals *externa
 void outside_find_session(struct outside_terminal *outside);
 /* The number at level 0 of a session or group, told by somebody who is in it; 0: nobody is. */
 uint32_t tty_number_of(const struct collect *collect, pid_t seen, bool of_session);
+/* The session of a task as we see it; whether the terminal with this number controls that; and the
+ * devpts that has it where the task is, or 0. */
+pid_t tty_session_of(const struct target *target);
+bool tty_is_own(const struct target *target, dev_t terminal);
+dev_t tty_devpts_of(const struct target *target, dev_t terminal);
 bool outside_is_given(const struct file_opener *opener, const TtyInfoEntry *info);
 int outside_verify(const struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
 int outside_open(const struct file_opener *opener, const TtyInfoEntry *info, int flags,
 		 struct error *err);
 int outside_before_release(struct file_opener *opener, struct error *err);
+
+/* pty.c: whether a description of /dev/tty is of the terminal that controls its holder. */
+void *tty_ask_own(const struct asking *asking);
+int tty_answer_own(const struct asking *asking, void *asked, struct error *err);
+
+/* alias.c: descriptions of /dev/tty. */
+bool alias_is(const struct stat *stat);
+/* The number of the terminal as a device; -1 with errno, EIO where it was hung up. */
+int tty_number(int fd, dev_t *ret_number);
+/* `ret_terminal` 0: hung up. */
+int alias_collect(const struct open_file *file, int fd, TtyInfoEntry *info, TtyFileEntry *tty,
+		  dev_t *ret_terminal, struct error *err);
+/* What a description of it was opened for, or NULL; of all others itself. */
+const TtyInfoEntry *alias_terminal(const struct snapshot *snapshot, const TtyInfoEntry *info);
+int alias_check(const struct snapshot *snapshot, const TtyFileEntry *tty, const TtyInfoEntry *info,
+		struct error *err);
+int alias_verify(const struct file_opener *opener, const TtyFileEntry *tty, struct error *err);
+int alias_open(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
+	       struct error *err);
+size_t alias_calls(struct plan *plan, const struct task *task);
 
 /* The terminal of a description; NULL where the images have none. */
 const TtyInfoEntry *tty_info_of(const struct snapshot *snapshot, const FileEntry *entry);

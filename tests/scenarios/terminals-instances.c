@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: terminals-instances
+ * promise: terminals of several devpts that have the same number are told apart, also by who has
+ *	opened /dev/tty
+ * flavours: flat three user user-three
+ * needs: initial-user-namespace
+ * ignore: stat fd
+ */
+#include "scenario.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { INSTANCES = 3 };
+
+static int masters[INSTANCES];
+
+/* Has the terminal of its session by /dev/tty only; the last by its own name, too. */
+static int session(void *data)
+{
+	int which = *(int *)data;
+	char name[32], mark[32], text[32];
+
+	snprintf(name, sizeof name, "pts-%d/0", which);
+	scenario_need(setsid() > 0, "no session");
+	int slave = open(name, O_RDWR), own = open("/dev/tty", O_RDWR);
+	scenario_need(own >= 0 && tcgetsid(own) == getpid(), "no controlling terminal: %m");
+	if (which < INSTANCES - 1)
+		close(slave);
+	snprintf(mark, sizeof mark, "session-%d", which);
+	scenario_mark(mark);
+	scenario_wait_restored();
+	scenario_check(tcgetsid(own) == getsid(0), "it is another session's");
+	int length = snprintf(text, sizeof text, "from %d", which);
+	scenario_check(write(own, text, (size_t)length) == length, "cannot write: %m");
+	return 0;
+}
+
+static void make_instance(int which)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "pts-%d", which);
+	mkdir(path, 0755);
+	scenario_need(mount("devpts", path, "devpts", 0, "newinstance,ptmxmode=0666,mode=620") == 0,
+		      "no devpts: %m");
+	snprintf(path, sizeof path, "pts-%d/ptmx", which);
+	masters[which] = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	scenario_need(masters[which] >= 0 && unlockpt(masters[which]) == 0, "no terminal");
+}
+
+int main(int argc, char **argv)
+{
+	pid_t children[INSTANCES];
+
+	scenario_begin(argc, argv);
+	scenario_need(unshare(CLONE_NEWNS) == 0 &&
+			      mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
+		      "no mount namespace");
+	for (int i = 0; i < INSTANCES; i++)
+		make_instance(i);
+	for (int i = 0; i < INSTANCES; i++) {
+		char mark[32];
+		children[i] = scenario_child(session, &i);
+		snprintf(mark, sizeof mark, "session-%d", i);
+		scenario_wait_mark(mark);
+	}
+
+	scenario_ready();
+
+	for (int i = 0; i < INSTANCES; i++) {
+		char got[32] = "", wanted[32];
+		scenario_reap(children[i]);
+		snprintf(wanted, sizeof wanted, "from %d", i);
+		scenario_check(read(masters[i], got, sizeof got - 1) > 0 && strcmp(got, wanted) == 0,
+			       "the master of %d has \"%s\"", i, got);
+	}
+	return scenario_end();
+}

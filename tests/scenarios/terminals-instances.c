@@ -81,7 +81,8 @@ int main(int argc, char **argv)
 		char got[32] = "", wanted[32];
 		scenario_reap(children[i]);
 		snprintf(wanted, sizeof wanted, "from %d", i);
-		scenario_check(read(masters[i], got, sizeof got - 1) > 0 && strcmp(got, wanted) == 0,
+		scenario_check(read(masters[i], got, sizeof got - 1) > 0 &&
+				       strcmp(got, wanted) == 0,
 			       "the master of %d has \"%s\"", i, got);
 	}
 	return scenario_end();

@@ -10,8 +10,8 @@
  * moment, which gives it up again (TIOCNOTTY). That of nestor's own session is opened by nestor.
  *
  * Numbers are those of a devpts, of which there may be several. Which terminal it is, of those with
- * that number, is told by the holder's session: it is asked whether that is its own (TIOCGSID). What
- * leaves more than one is refused.
+ * that number, is told by the holder's session: the holder is asked whether that is its own
+ * (TIOCGSID). What leaves more than one is refused.
  */
 #include "kinds/ttys/ttys.h"
 

@@ -334,3 +334,44 @@ int tcp_waiting_find(uint32_t family, uint32_t port, struct arena *arena,
 	*ret = list;
 	return 0;
 }
+
+/* ---- TCP sockets with keys ---- */
+
+struct signed_search {
+	struct arena *arena;
+	struct table *inodes;
+};
+
+static int look_for_keys(const void *bytes, size_t size, void *data)
+{
+	const struct inet_diag_msg *message = bytes;
+	const struct signed_search *search = data;
+	int left = (int)size - (int)sizeof *message;
+
+	for (const struct rtattr *at = (const struct rtattr *)(message + 1); RTA_OK(at, left);
+	     at = RTA_NEXT(at, left))
+		if (at->rta_type == INET_DIAG_MD5SIG && message->idiag_inode)
+			table_add(search->inodes, search->arena, message->idiag_inode,
+				  search->inodes);
+	return 0;
+}
+
+int tcp_signed_find(int net_namespace, struct arena *arena, struct table *ret)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	struct signed_search search = { arena, ret };
+
+	for (size_t i = 0; i < sizeof families; i++) {
+		const struct inet_diag_req_v2 request = { .sdiag_family = families[i],
+							  .sdiag_protocol = IPPROTO_TCP,
+							  /* Keys come with it only. */
+							  .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+							  .idiag_states = UINT32_MAX };
+		/* ENOENT: the kernel has no such family. */
+		if (sock_diag_dump(net_namespace, &request, sizeof request, look_for_keys,
+				   &search) < 0 &&
+		    errno != ENOENT)
+			return -1;
+	}
+	return 0;
+}

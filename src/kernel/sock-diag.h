@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,5 +75,11 @@ struct tcp_waiting_list {
 };
 int tcp_waiting_find(uint32_t family, uint32_t port, struct arena *arena,
 		     struct tcp_waiting_list *ret, struct error *err);
+
+/*
+ * TCP sockets of a network namespace (-1: ours) that sign what they send (TCP_MD5SIG), by their
+ * inodes; -1 with errno. The kernel tells those who may administrate that network (CAP_NET_ADMIN).
+ */
+int tcp_signed_find(int net_namespace, struct arena *arena, struct table *ret);
 
 #endif

@@ -59,7 +59,7 @@ static int refuse_protocol(const InetSkEntry *sk, const char *what, struct error
 	static const struct {
 		uint32_t proto;
 		const char *name;
-	} names[] = { { IPPROTO_MPTCP, "MPTCP" }, { IPPROTO_SCTP, "SCTP" } };
+	} names[] = { { IPPROTO_SCTP, "SCTP" }, { IPPROTO_DCCP, "DCCP" } };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (names[i].proto == sk->proto)
@@ -124,9 +124,12 @@ static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct erro
 {
 	short ready;
 	int waiting = 0;
+	char byte;
 
-	/* One that listened has no answer. */
-	if (ioctl(fd, SIOCINQ, &waiting) < 0 && errno != EINVAL)
+	/* One that listened has no answer; that of MPTCP counts the end, too (mptcp_inq_hint). */
+	if (inet_is_mptcp(sk))
+		waiting = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	else if (ioctl(fd, SIOCINQ, &waiting) < 0 && errno != EINVAL)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot see what waits to be received", what);
 	if (waiting)
@@ -154,6 +157,8 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 		*ret_waiting = info.tcpi_unacked;
 		return 0;
 	}
+	if (sk->state != TCP_CLOSE && inet_is_mptcp(sk))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is connected by MPTCP", what);
 	if (tcp_is_connected(sk->state))
 		return 0;
 	if (sk->state == TCP_CLOSE)
@@ -374,13 +379,35 @@ static int collect_waiting(struct collect *collect, const struct inet_known *kno
 	return 0;
 }
 
+/* Keys are secrets of whoever set them, and no call but this tells that there are any. */
+static int refuse_signed(struct collect *collect, const struct inet_known *known, struct error *err)
+{
+	struct table asked = { 0 }, found = { 0 };
+
+	for (size_t i = 0; i < known->count; i++) {
+		const struct known_inet *end = &known->sockets[i];
+		if (!inet_is_tcp(end->sk) ||
+		    !table_add(&asked, collect->arena, end->sk->ns_id, end->sk))
+			continue;
+		if (tcp_signed_find(end->net, collect->arena, &found) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot ask the kernel for TCP sockets (sock_diag)",
+					  end->what);
+	}
+	for (size_t i = 0; found.count && i < known->count; i++)
+		if (table_find(&found, known->sockets[i].sk->ino))
+			collect_refuse_file(collect, "%s is a TCP socket with keys (TCP_MD5SIG)",
+					    known->sockets[i].what);
+	return 0;
+}
+
 int inet_complete(struct collect *collect, struct error *err)
 {
 	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
 
 	if (!known)
 		return 0;
-	if (collect_waiting(collect, known, err))
+	if (refuse_signed(collect, known, err) || collect_waiting(collect, known, err))
 		return -1;
 	struct inet_ends *all = inet_ends_new(collect->arena, known->count);
 	for (size_t i = 0; i < known->count; i++)

@@ -364,6 +364,18 @@ static int refuse_upper_layer(int fd, const char *what, struct error *err)
 		    what, name);
 }
 
+/* Keys by TCP-AO (RFC 5925, Linux 6.7): refused; those of TCP_MD5SIG no option tells. */
+static int refuse_keys(int fd, const char *what, struct error *err)
+{
+	enum { OPTION_AO_INFO = 40, ROOM = 64 };
+	uint64_t info[ROOM / sizeof(uint64_t)] = { 0 };
+	socklen_t length = sizeof info;
+
+	if (getsockopt(fd, IPPROTO_TCP, OPTION_AO_INFO, info, &length) < 0)
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a TCP socket with keys (TCP_AO)", what);
+}
+
 static int collect_headers(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
 			   struct error *err)
 {
@@ -400,7 +412,9 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 
 	if (fresh < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot make one like it", what);
-	if (inet_is_tcp(sk) && refuse_upper_layer(fd, what, err))
+	/* MPTCP itself is one, of the TCP socket inside. */
+	if (inet_is_tcp(sk) && !inet_is_mptcp(sk) &&
+	    (refuse_upper_layer(fd, what, err) || refuse_keys(fd, what, err)))
 		return -1;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		int now, usual;

@@ -231,7 +231,7 @@ int inet_raw_check(const InetSkEntry *sk, struct error *err)
 	const IpOptsRawEntry *raw = sk->ip_opts ? sk->ip_opts->raw : NULL;
 	int level, option;
 
-	if (sk->proto > UINT8_MAX ||
+	if ((sk->proto > UINT8_MAX && !inet_is_mptcp(sk)) ||
 	    (is_ping(sk->type, sk->proto) &&
 	     sk->proto != (sk->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) ||
 	    (raw && raw->n_icmpv_filter &&

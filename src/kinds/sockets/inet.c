@@ -10,7 +10,11 @@
  * One that is to be closed (--tcp-close) comes back as if it had ended, as does one that was
  * reset.
  *
- * Refused: handshakes under way, unless they are to be left out (--skip-in-flight), MPTCP, SCTP.
+ * MPTCP: listeners, and what is not connected; who connects to them by TCP alone is accepted as a
+ * TCP connection.
+ *
+ * Refused: handshakes under way, unless they are to be left out (--skip-in-flight), connections of
+ * MPTCP, SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an upper layer in the kernel (TLS).
  * Connections that wait to be accepted: inet-waiting.c, which says which of them are refused.
  * Datagrams that wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in
  * these are lost, and warned of. A program that chooses among sockets that share a port
@@ -66,7 +70,13 @@ socklen_t inet_destination(const InetSkEntry *sk, union inet_address *ret)
 
 bool inet_is_tcp(const InetSkEntry *sk)
 {
-	return sk->type == SOCK_STREAM && sk->proto == IPPROTO_TCP;
+	return sk->type == SOCK_STREAM && (sk->proto == IPPROTO_TCP || inet_is_mptcp(sk));
+}
+
+/* Only such as are not connected. */
+bool inet_is_mptcp(const InetSkEntry *sk)
+{
+	return sk->type == SOCK_STREAM && sk->proto == IPPROTO_MPTCP;
 }
 
 bool inet_is_udp(const InetSkEntry *sk)
@@ -124,6 +134,8 @@ static int check_state(const struct snapshot *snapshot, const InetSkEntry *sk, s
 	if (!is_tcp && !inet_is_udp(sk) && !inet_is_raw(sk))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "socket %u is of protocol %u", sk->id,
 			    sk->proto);
+	if (inet_is_mptcp(sk) && (sk->has_waits_at || tcp_is_connected(sk->state)))
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "socket %u is connected by MPTCP", sk->id);
 	if (is_tcp ? sk->state != TCP_CLOSE && sk->state != TCP_LISTEN &&
 			     !tcp_is_connected(sk->state)
 		   : sk->state != TCP_CLOSE && sk->state != TCP_ESTABLISHED)

@@ -360,10 +360,27 @@ static int apply_buffer(int fd, int option, int force, uint32_t size, const char
 		    file_id, name, size);
 }
 
+/*
+ * Setting a size locks it. MPTCP does not unlock it again (mptcp_setsockopt), so there only what was
+ * locked is set; the kernel finds the other sizes by itself.
+ */
 static int apply_buffers(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
 {
+	enum { SEND_LOCK = 1, RECEIVE_LOCK = 2 };
 	int lock = (int)options->so_buf_lock;
+	bool unlocks = !options->has_so_buf_lock ||
+		       setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof lock) == 0 ||
+		       errno != EOPNOTSUPP;
 
+	if (!unlocks)
+		return ((lock & SEND_LOCK) &&
+			apply_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options->so_sndbuf, "SO_SNDBUF",
+				     file_id, err)) ||
+				       ((lock & RECEIVE_LOCK) &&
+					apply_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE,
+						     options->so_rcvbuf, "SO_RCVBUF", file_id, err))
+			       ? -1
+			       : 0;
 	if (apply_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options->so_sndbuf, "SO_SNDBUF", file_id,
 			 err) ||
 	    apply_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options->so_rcvbuf, "SO_RCVBUF", file_id,

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: refused-sockets
+ * promise: a socket that cannot be made again is refused by name, and goes on working: a connection
+ *	of MPTCP, one with keys, vsock, a packet socket with a ring
+ * flavours: flat three
+ * needs: initial-user-namespace
+ * arguments: mptcp keys vsock ring
+ * refused: unsupported-file
+ */
+#include "scenario.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <linux/tcp.h>
+#include <linux/vm_sockets.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+static int ends[2];
+
+static void connect_by(int protocol, bool with_keys)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct tcp_md5sig keys = { .tcpm_keylen = 3, .tcpm_key = "abc" };
+	socklen_t length = sizeof at;
+	int listener = socket(AF_INET, SOCK_STREAM, protocol);
+
+	ends[0] = socket(AF_INET, SOCK_STREAM, protocol);
+	memcpy(&keys.tcpm_addr, &at, sizeof at);
+	scenario_need(
+		!with_keys ||
+			(setsockopt(listener, IPPROTO_TCP, TCP_MD5SIG, &keys, sizeof keys) == 0 &&
+			 setsockopt(ends[0], IPPROTO_TCP, TCP_MD5SIG, &keys, sizeof keys) == 0),
+		"no keys: %m");
+	scenario_need(bind(listener, (struct sockaddr *)&at, sizeof at) == 0 &&
+			      getsockname(listener, (struct sockaddr *)&at, &length) == 0 &&
+			      listen(listener, 1) == 0 &&
+			      connect(ends[0], (struct sockaddr *)&at, sizeof at) == 0 &&
+			      (ends[1] = accept(listener, NULL, NULL)) >= 0,
+		      "cannot connect: %m");
+}
+
+static void check_connected(void)
+{
+	char byte = 0;
+
+	scenario_check(send(ends[0], "x", 1, 0) == 1 && recv(ends[1], &byte, 1, 0) == 1 &&
+			       byte == 'x',
+		       "it is not connected any more");
+}
+
+static void *make_ring(void)
+{
+	struct tpacket_req request = {
+		.tp_block_size = 4096, .tp_block_nr = 1, .tp_frame_size = 2048, .tp_frame_nr = 2
+	};
+
+	ends[0] = socket(AF_PACKET, SOCK_RAW, 0);
+	scenario_need(ends[0] >= 0 && setsockopt(ends[0], SOL_PACKET, PACKET_RX_RING, &request,
+						 sizeof request) == 0,
+		      "no ring: %m");
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ends[0], 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_vm at = { .svm_family = AF_VSOCK,
+				  .svm_cid = VMADDR_CID_ANY,
+				  .svm_port = VMADDR_PORT_ANY };
+	const char *which = argv[2];
+	volatile char *ring = NULL;
+
+	scenario_begin(argc, argv);
+	bool is_vsock = strcmp(which, "vsock") == 0, is_ring = strcmp(which, "ring") == 0;
+	if (is_vsock) {
+		ends[0] = socket(AF_VSOCK, SOCK_STREAM, 0);
+		scenario_need(bind(ends[0], (struct sockaddr *)&at, sizeof at) == 0,
+			      "no vsock: %m");
+	} else if (is_ring) {
+		ring = make_ring();
+	} else {
+		connect_by(strcmp(which, "mptcp") ? 0 : IPPROTO_MPTCP, strcmp(which, "keys") == 0);
+	}
+
+	scenario_ready();
+
+	if (is_vsock)
+		scenario_check(listen(ends[0], 1) == 0, "it does not listen: %m");
+	else if (is_ring)
+		scenario_check(*ring == 0, "the ring is gone");
+	else
+		check_connected();
+	return scenario_end();
+}

@@ -6,11 +6,15 @@
  * below and beside; `seed-tree flat` makes no namespace; `seed-tree mounts` has mount namespaces,
  * and little else.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/io_uring.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,15 +26,18 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -161,6 +168,78 @@ static void have_events(void)
 	watch(epoll, (int)syscall(SYS_pidfd_open, getpid(), 0));
 	/* The unlinked file, open for both. */
 	must(fcntl(40, F_OFD_SETLK, &lock) == 0 && fcntl(40, F_SETOWN, getpid()) == 0);
+}
+
+/* A listener with a client that waits, and a pair with a message that has a descriptor. */
+static void have_unix_sockets(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "\0fuzz-seed" };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	int pair[2], passed = open("/dev/null", O_RDONLY);
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec bytes = { "message", 7 };
+	struct msghdr message = { .msg_iov = &bytes,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof control };
+
+	must(bind(listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(listener, 2) == 0);
+	must(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+	memcpy(CMSG_DATA(&control.header), &passed, sizeof passed);
+	must(sendmsg(pair[0], &message, 0) == 7 && close(passed) == 0);
+}
+
+static int bound(int type, struct sockaddr_in *at)
+{
+	const struct sockaddr_in any = { .sin_family = AF_INET,
+					 .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof *at;
+	int fd = socket(AF_INET, type, 0), on = 1;
+
+	must(fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0);
+	must(getsockname(fd, (struct sockaddr *)at, &length) == 0);
+	must(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0);
+	return fd;
+}
+
+/* A connection with something on its way, one that waits, a datagram that does, and others. */
+static void have_net_sockets(void)
+{
+	const struct sockaddr_nl port = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	struct sockaddr_in at, to;
+	int listener = bound(SOCK_STREAM, &at), client = socket(AF_INET, SOCK_STREAM, 0);
+	int waiting = socket(AF_INET, SOCK_STREAM, 0);
+
+	must(listen(listener, 2) == 0);
+	must(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+	must(accept(listener, NULL, NULL) >= 0 && send(client, "content", 7, 0) == 7);
+	must(connect(waiting, (struct sockaddr *)&at, sizeof at) == 0);
+	int receiver = bound(SOCK_DGRAM, &to), sender = bound(SOCK_DGRAM, &at);
+	must(receiver >= 0 && connect(sender, (struct sockaddr *)&to, sizeof to) == 0);
+	must(send(sender, "datagram", 8, 0) == 8);
+	int netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	must(bind(netlink, (const struct sockaddr *)&port, sizeof port) == 0);
+	socket(AF_INET, SOCK_RAW, 89); /* where that is allowed */
+	socket(AF_PACKET, SOCK_DGRAM, 0);
+}
+
+/* With a session of its own, which has /dev/tty, too. */
+static void have_terminal(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+
+	must(master >= 0 && unlockpt(master) == 0);
+	if (child(0))
+		return;
+	must(setsid() > 0);
+	int slave = open(ptsname(master), O_RDWR);
+	must(slave >= 0 && open("/dev/tty", O_RDWR) >= 0);
+	must(write(slave, "output", 6) == 6 && write(master, "typed", 5) == 5);
+	stay();
 }
 
 static void have_memory(void)
@@ -336,6 +415,9 @@ int main(int argc, char **argv)
 	have_memory();
 	have_objects_of_memory();
 	have_map();
+	have_unix_sockets();
+	have_net_sockets();
+	have_terminal();
 	have_timers();
 	have_signals();
 	have_children(nested);

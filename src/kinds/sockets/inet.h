@@ -139,7 +139,7 @@ void inet_done(struct collect *collect);
 void inet_record_closed(InetSkEntry *sk); /* as if it had ended */
 
 /* inet.c */
-bool inet_is_tcp(const InetSkEntry *sk);    /* MPTCP, too */
+bool inet_is_tcp(const InetSkEntry *sk); /* MPTCP, too */
 bool inet_is_mptcp(const InetSkEntry *sk);
 bool inet_is_udp(const InetSkEntry *sk);    /* UDP-Lite, too */
 bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection that was accepted */

@@ -361,8 +361,8 @@ static int apply_buffer(int fd, int option, int force, uint32_t size, const char
 }
 
 /*
- * Setting a size locks it. MPTCP does not unlock it again (mptcp_setsockopt), so there only what was
- * locked is set; the kernel finds the other sizes by itself.
+ * Setting a size locks it. MPTCP does not unlock it again (mptcp_setsockopt), so there only what
+ * was locked is set; the kernel finds the other sizes by itself.
  */
 static int apply_buffers(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err)
 {

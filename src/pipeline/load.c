@@ -128,8 +128,13 @@ int load_verify_files(struct load *load, struct error *err)
 
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		const struct file_kind *kind = kind_of_file(&kinds, snapshot->files[i]);
-		struct error one = { 0 };
-		if (!kind || !kind->verify || kind->verify(&opener, snapshot->files[i], &one) == 0)
+		struct error one = { 0 }, refused = { 0 };
+		if (!kind || !kind->verify)
+			continue;
+		/* Records that nobody may believe are refused by what comes next. */
+		if (kind->check && kind->check(snapshot, snapshot->files[i], &refused))
+			continue;
+		if (kind->verify(&opener, snapshot->files[i], &one) == 0)
 			continue;
 		log_warning("restore", "files", "%s, not restoring", one.text);
 		if (n_failed++ == 0)

@@ -3,7 +3,7 @@
  * name: terminals-own
  * promise: descriptions of /dev/tty stay with the terminal that they were opened for, in its
  *	session and out of it, given up and hung up
- * flavours: flat one three user user-three
+ * flavours: one three user user-three
  * alone: terminal numbers are one for all
  * ignore: stat
  */

@@ -2,10 +2,10 @@
 /*
  * name: refused-sockets
  * promise: a socket that cannot be made again is refused by name, and goes on working: a connection
- *	of MPTCP, one with keys, vsock, a packet socket with a ring
+ *	of MPTCP, one with keys, an urgent byte, vsock, a packet socket with a ring
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: mptcp keys vsock ring
+ * arguments: mptcp keys urgent vsock ring
  * refused: unsupported-file
  */
 #include "scenario.h"
@@ -75,12 +75,18 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	bool is_vsock = strcmp(which, "vsock") == 0, is_ring = strcmp(which, "ring") == 0;
+	bool is_urgent = strcmp(which, "urgent") == 0;
+	char byte = 0;
 	if (is_vsock) {
 		ends[0] = socket(AF_VSOCK, SOCK_STREAM, 0);
 		scenario_need(bind(ends[0], (struct sockaddr *)&at, sizeof at) == 0,
 			      "no vsock: %m");
 	} else if (is_ring) {
 		ring = make_ring();
+	} else if (is_urgent) {
+		scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 &&
+				      send(ends[0], "u", 1, MSG_OOB) == 1,
+			      "no urgent byte: %m");
 	} else {
 		connect_by(strcmp(which, "mptcp") ? 0 : IPPROTO_MPTCP, strcmp(which, "keys") == 0);
 	}
@@ -91,6 +97,9 @@ int main(int argc, char **argv)
 		scenario_check(listen(ends[0], 1) == 0, "it does not listen: %m");
 	else if (is_ring)
 		scenario_check(*ring == 0, "the ring is gone");
+	else if (is_urgent)
+		scenario_check(recv(ends[1], &byte, 1, MSG_OOB) == 1 && byte == 'u',
+			       "the urgent byte is gone");
 	else
 		check_connected();
 	return scenario_end();

@@ -114,7 +114,17 @@ static bool size_matters(uint32_t flags)
 
 static int64_t time_of_modification(const struct stat *stat)
 {
-	return (int64_t)stat->st_mtim.tv_sec * 1000000000 + stat->st_mtim.tv_nsec;
+	return (int64_t)((uint64_t)stat->st_mtim.tv_sec * 1000000000 +
+			 (uint64_t)stat->st_mtim.tv_nsec);
+}
+
+/* Some archives keep whole seconds. */
+static bool was_modified(const RegFileEntry *reg, const struct stat *found)
+{
+	int64_t now = time_of_modification(found);
+
+	return now % 1000000000 ? now != reg->modified
+				: now / 1000000000 != reg->modified / 1000000000;
 }
 
 static RegFileEntry *new_record(const struct open_file *file)
@@ -329,8 +339,7 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 	if (compare(reg, ret_found, err))
 		return -1;
 	/* It may be the same nevertheless: copied, or touched. */
-	if (reg->has_modified && S_ISREG(ret_found->st_mode) &&
-	    reg->modified != time_of_modification(ret_found))
+	if (reg->has_modified && S_ISREG(ret_found->st_mode) && was_modified(reg, ret_found))
 		log_warning(
 			"restore", "nestor",
 			"%s has been changed or replaced since the tree was dumped: its time of "

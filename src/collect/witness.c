@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kernel/end-child.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -239,8 +240,7 @@ static void keep_witness(struct wanted *wanted, int report, int control)
 	if (witness > 0) {
 		while (poll(&end, 1, -1) < 0 && errno == EINTR)
 			;
-		kill(witness, SIGKILL);
-		waitpid(witness, NULL, __WALL);
+		end_child(witness);
 	}
 	_exit(0);
 }

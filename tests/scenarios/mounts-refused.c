@@ -3,10 +3,10 @@
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
  *	autofs, a hugetlbfs with a file in it, an overlay of relative layers, one
- *	of layers behind a symbolic link, a format that was registered
+ *	of layers behind a symbolic link
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs hugetlbfs overlay linked binfmt
+ * arguments: autofs hugetlbfs overlay linked
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -56,18 +56,6 @@ static int mount_at_full_paths(void)
 	return mount("none", "place", "overlay", 0, options);
 }
 
-static int mount_binfmt(void)
-{
-	static const char format[] = ":nestor-test:E::nestor-test::/bin/true:";
-	int fd = mount("none", "place", "binfmt_misc", 0, NULL)
-			 ? -1
-			 : open("place/register", O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, format, sizeof format - 1) == sizeof format - 1 && !close(fd)
-		       ? 0
-		       : -1;
-}
-
 static int mount_overlay(void)
 {
 	return mkdir("lower", 0755) || mkdir("upper", 0755) || mkdir("work", 0755)
@@ -95,7 +83,6 @@ static int inside(void *unused)
 	int result = strcmp(what, "autofs") == 0      ? mount_autofs()
 		     : strcmp(what, "hugetlbfs") == 0 ? mount_hugetlbfs()
 		     : strcmp(what, "overlay") == 0   ? mount_overlay()
-		     : strcmp(what, "binfmt") == 0    ? mount_binfmt()
 						      : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));
 	scenario_mark("inside");

@@ -182,7 +182,7 @@ int target_pidfd(const struct target *target);
  */
 struct target_folder *target_enter(const struct target *target);
 void target_leave(struct target_folder **folder);
-#define autoleave __attribute__((cleanup(target_leave))) struct target_folder *
+#define autoleave __attribute__((cleanup(target_leave), unused)) struct target_folder *
 int target_open(const struct target *target, const char *name, int flags);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);

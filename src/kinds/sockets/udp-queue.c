@@ -3,8 +3,9 @@
  * Datagrams that wait to be received by a UDP socket, or one of UDP-Lite (RFC 3828; a length of 0
  * says there that the checksum is about all of it). They are read without taking them away, by
  * peeking at an offset that goes on datagram by datagram (SO_PEEK_OFF, socket(7)), with who sent
- * them and, where the socket asks for it (IP_PKTINFO), to which address. An empty one is seen once
- * only (skb_set_peeked): what a program has peeked at itself before is not found again.
+ * them and, where the socket asks for it (IP_PKTINFO), to which address. An empty one is seen so
+ * once only (skb_set_peeked), also by an earlier dump: one that comes first is noticed, and
+ * refused; between others it is lost.
  *
  * They are sent again in the name of who sent them, over the loopback interface, where nobody else
  * sees them; to the address that the socket is bound to. A socket that shares its port with others
@@ -53,9 +54,9 @@ struct datagram {
 	} control;
 };
 
-static ssize_t peek(int fd, int offset, uint8_t *room, struct datagram *datagram)
+static ssize_t peek(int fd, int offset, uint8_t *room, size_t size, struct datagram *datagram)
 {
-	datagram->bytes = (struct iovec){ room, LARGEST };
+	datagram->bytes = (struct iovec){ room, size };
 	datagram->header = (struct msghdr){ .msg_name = &datagram->sender,
 					    .msg_namelen = sizeof datagram->sender,
 					    .msg_iov = &datagram->bytes,
@@ -131,7 +132,7 @@ static int collect_all(struct snapshot *snapshot, int fd, const InetSkEntry *sk,
 	int offset = 0;
 
 	for (size_t count = 0; count < MOST; count++) {
-		ssize_t got = peek(fd, offset, room, &datagram);
+		ssize_t got = peek(fd, offset, room, LARGEST, &datagram);
 		if (got < 0 && errno == EAGAIN)
 			return 0;
 		if (got < 0)
@@ -142,6 +143,23 @@ static int collect_all(struct snapshot *snapshot, int fd, const InetSkEntry *sk,
 		offset += (int)got;
 	}
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s: too many datagrams wait", what);
+}
+
+/* Without an offset the first is seen, however often it was: is it an empty one that was not? */
+static int check_first(struct snapshot *snapshot, int fd, const InetSkEntry *sk, const char *what,
+		       struct error *err)
+{
+	const struct record *first = snapshot_record(snapshot, IMAGE_SK_QUEUES, sk->id);
+	struct datagram datagram;
+	uint8_t byte;
+
+	/* At the end of what comes (shutdown(2)) nobody has sent it. */
+	if ((first && !first->payload_size) || peek(fd, -1, &byte, 1, &datagram) != 0 ||
+	    !datagram.header.msg_namelen)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE,
+	     "%s: an empty datagram waits that somebody has looked at before", what);
+	return fail_passing(err);
 }
 
 static bool is_shared_address(const InetSkEntry *sk)
@@ -198,7 +216,10 @@ int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, co
 				       : 0;
 	if (peek_begin(collect, fd, offset, err))
 		return -1;
-	int result = collect_all(collect->snapshot, fd, sk, room, what, err);
+	int result = collect_all(collect->snapshot, fd, sk, room, what, err) ||
+				     check_first(collect->snapshot, fd, sk, what, err)
+			     ? -1
+			     : 0;
 	if (peek_end(collect) < 0 && !result)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot set SO_PEEK_OFF again",
 				  what);

@@ -2,6 +2,7 @@
 /*
  * What waits to be received by a unix socket. It is read without taking it away, by peeking at an
  * offset that goes on piece by piece (SO_PEEK_OFF, socket(7)); the offset that was set is put back.
+ * An empty datagram is refused; one behind others is seen so once only (skb_set_peeked).
  * It is sent again by the peer, or by a socket that is there for the purpose, with the ids of who
  * sent it: the kernel attaches them to each piece while a socket asks for them (SO_PASSCRED).
  *
@@ -18,6 +19,7 @@
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -198,6 +200,25 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 	}
 }
 
+/*
+ * FIONREAD tells the size of the first datagram (unix_inq_len), which may be none: that one waits
+ * is told by poll, unless the end of what comes does so as well.
+ */
+static int check_empty(const struct open_file *file, int fd, const UnixSkEntry *sk, int waiting,
+		       struct error *err)
+{
+	short ready;
+
+	if (sk->type == SOCK_STREAM || waiting > 0)
+		return 0;
+	if (socket_ready(fd, POLLIN | POLLRDHUP, &ready, file->what, err))
+		return -1;
+	if (!(ready & POLLIN) || ready & (POLLRDHUP | POLLHUP | POLLERR))
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE, "%s: an empty datagram waits in it", file->what);
+	return fail_passing(err);
+}
+
 int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		       struct error *err)
 {
@@ -206,6 +227,8 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 	if (ioctl(fd, FIONREAD, &waiting) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
 				  file->what);
+	if (check_empty(file, fd, sk, waiting, err))
+		return -1;
 	/* Somebody may only look: the offset is the socket's. */
 	if (waiting == 0 || file->target->collect->looking)
 		return 0;

@@ -10,7 +10,8 @@
  * list to know the number of a descriptor (si_fd): the lowest by which the tree has the file, as
  * that of the task which set it is not to be seen.
  *
- * Refused: an owner outside of the tree, which would get signals of another file than it had.
+ * Refused: an owner outside of the tree, which would get signals of another file than it had; and a
+ * directory with an owner, as F_NOTIFY gives it one (fcntl_dirnotify) and nothing else tells of it.
  */
 #include "kinds/files/files.h"
 
@@ -74,6 +75,10 @@ static int owner_collect(const struct open_file *file, FileEntry *entry, struct 
 	FownEntry *owner = *fields.owner;
 	if (read_owner(file, fd, owner, err))
 		return -1;
+	if (owner->pid && S_ISDIR(file->stat.st_mode))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is a directory with an owner, which is told of changes (F_NOTIFY)",
+			    file->what);
 	if (owner->pid) {
 		void **kept = collect_state(collect, &owner_aspect);
 		struct owned *owned = arena_new(collect->arena, struct owned);

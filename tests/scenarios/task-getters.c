@@ -223,11 +223,14 @@ static void set_process(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static uint32_t asked;
+static uint32_t set, asked;
 
 static void *body(void *data)
 {
 	set_thread(1);
+	/* /proc/self shows the first thread, too. */
+	while (!__atomic_load_n(&set, __ATOMIC_SEQ_CST))
+		scenario_sleep_ms(1);
 	ask(&before[1]);
 	__atomic_store_n(&asked, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&asked, __ATOMIC_SEQ_CST) == 1)
@@ -257,6 +260,7 @@ int main(int argc, char **argv)
 	set_process();
 	scenario_need(!pthread_create(&thread, NULL, body, NULL), "pthread_create");
 	set_thread(0);
+	__atomic_store_n(&set, 1, __ATOMIC_SEQ_CST);
 	while (!__atomic_load_n(&asked, __ATOMIC_SEQ_CST))
 		scenario_sleep_ms(1);
 	ask(&before[0]);

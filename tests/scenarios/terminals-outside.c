@@ -5,6 +5,7 @@
  *	hung up alone stays so, while its terminal goes on
  * flavours: flat
  * unseen: it waits for what its restore changes
+ * needs: initial-user-namespace
  * options: --external tty[]
  * alone: terminal numbers are one for all
  * ignore: stat fd ShdPnd

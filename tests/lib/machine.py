@@ -193,7 +193,7 @@ class System:
         folders = list(cgroup_folders(self.name))
         command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
                    "--private-network", "--console=passive", "-D", self.file("root"), "-M",
-                   self.name.replace("_", "-"), *self.options]
+                   self.name.replace("_", "-") + "x", *self.options]
         enter = "".join(f"echo $$ >{folder}/cgroup.procs; " for folder in folders)
         if self.version == 2:
             enter += ("mount --make-rprivate /; umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 "

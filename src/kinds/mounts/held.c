@@ -109,14 +109,18 @@ int mount_held_collect(struct collect *collect, const struct live_namespace *nam
 static int find_descriptors(struct target *target, mount_found *found, struct error *err)
 {
 	autoleave folder = target_enter(target);
-	struct error ignored = { 0 };
 	const uint32_t *numbers;
 	char text[64], name[32];
 	size_t count;
 
-	/* Collecting its descriptors will say why. */
-	if (target_descriptors(target, &numbers, &count, &ignored))
-		return 0;
+	if (target_descriptors(target, &numbers, &count, err)) {
+		bool later = err->name == ERR_TREE_CHANGED || err->os_errno == EACCES ||
+			     err->os_errno == EPERM;
+		/* Collecting its descriptors will say so, of the task alone. */
+		if (later)
+			*err = (struct error){ 0 };
+		return later ? 0 : -1;
+	}
 	for (size_t i = 0; i < count; i++) {
 		enum namespace_type type;
 		snprintf(name, sizeof name, "fd/%" PRIu32, numbers[i]);

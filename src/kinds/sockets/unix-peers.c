@@ -82,6 +82,8 @@ static pid_t sender_at(int fd, int offset)
 				 .msg_control = &control,
 				 .msg_controllen = sizeof control };
 
+	if (offset == UNIX_QUEUE_HEAD)
+		offset = -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) < 0 ||
 	    recvmsg(fd, &header, MSG_PEEK | MSG_DONTWAIT) < 0)
 		return 0;
@@ -96,8 +98,8 @@ static void ask_all(const struct unix_question *asking)
 	for (size_t i = 0; i < asking->n_asked; i++) {
 		const struct asked *asked = &asking->asked[i];
 		asked->numbers[asking->namespace_index] =
-			(uint32_t)(asked->offset < 0 ? peer_of(asked->fd)
-						     : sender_at(asked->fd, asked->offset));
+			(uint32_t)(asked->offset == -1 ? peer_of(asked->fd)
+						       : sender_at(asked->fd, asked->offset));
 	}
 }
 

@@ -2,7 +2,9 @@
 /*
  * What waits to be received by a unix socket. It is read without taking it away, by peeking at an
  * offset that goes on piece by piece (SO_PEEK_OFF, socket(7)); the offset that was set is put back.
- * An empty datagram is refused; one behind others is seen so once only (skb_set_peeked).
+ * An empty datagram, which may bring descriptors, is seen so once only (skb_set_peeked): the first of
+ * all is looked at without an offset, and one behind others that somebody has looked at before is
+ * lost.
  * It is sent again by the peer, or by a socket that is there for the purpose, with the ids of who
  * sent it: the kernel attaches them to each piece while a socket asks for them (SO_PASSCRED).
  *
@@ -52,6 +54,8 @@ struct piece {
 
 static int set_peek_offset(int fd, int offset)
 {
+	if (offset == UNIX_QUEUE_HEAD)
+		offset = -1;
 	return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
 }
 
@@ -163,9 +167,13 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 		     "%s: a datagram of a sender with a name waits in it", file->what);
 		return fail_passing(err);
 	}
-	if (sk->type != SOCK_STREAM && length == 0)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an empty datagram waits in it",
-			    file->what);
+	/* Who sent it could be asked for by its place alone, where it is not seen again. */
+	if (!length && piece->offset != UNIX_QUEUE_HEAD && packet->has_sender_uid) {
+		fail(err, ERR_UNSUPPORTED_FILE,
+		     "%s: an empty datagram of somebody who is to be told waits behind others",
+		     file->what);
+		return fail_passing(err);
+	}
 	struct record *record =
 		snapshot_add_record(snapshot, IMAGE_SK_QUEUES, packet->id_for, packet);
 	record->payload = arena_copy(snapshot->arena, bytes, length);
@@ -174,8 +182,8 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 }
 
 /* Returns 1 if there was a piece, 0 at the end, -1 with err. */
-static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry *sk, int *offset,
-			 struct error *err)
+static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry *sk, bool ended,
+			 int *offset, struct error *err)
 {
 	struct piece piece;
 	size_t room = PIECE_ROOM;
@@ -188,7 +196,7 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 		if (length < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot read what waits in it", file->what);
-		if (length == 0 && sk->type == SOCK_STREAM)
+		if (length == 0 && (sk->type == SOCK_STREAM || ended))
 			return 0;
 		if ((size_t)length > room && room < LARGEST_PIECE) {
 			close_descriptors(&piece);
@@ -201,37 +209,66 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 }
 
 /*
- * FIONREAD tells the size of the first datagram (unix_inq_len), which may be none: that one waits
+ * Of datagrams FIONREAD tells the size of the first (unix_inq_len), which may be none: that one waits
  * is told by poll, unless the end of what comes does so as well.
  */
-static int check_empty(const struct open_file *file, int fd, const UnixSkEntry *sk, int waiting,
-		       struct error *err)
+static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk, int *ret_size,
+		    bool *ret_ended, struct error *err)
 {
 	short ready;
 
-	if (sk->type == SOCK_STREAM || waiting > 0)
-		return 0;
+	if (ioctl(fd, FIONREAD, ret_size) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
+				  file->what);
 	if (socket_ready(fd, POLLIN | POLLRDHUP, &ready, file->what, err))
 		return -1;
-	if (!(ready & POLLIN) || ready & (POLLRDHUP | POLLHUP | POLLERR))
-		return 0;
-	fail(err, ERR_UNSUPPORTED_FILE, "%s: an empty datagram waits in it", file->what);
-	return fail_passing(err);
+	*ret_ended = ready & (POLLRDHUP | POLLHUP | POLLERR);
+	return *ret_size > 0 || (sk->type != SOCK_STREAM && !*ret_ended && ready & POLLIN);
+}
+
+/* The first one, if it is empty: at an offset it is seen only if nobody has looked at it. */
+static int collect_empty_head(const struct open_file *file, int fd, const UnixSkEntry *sk,
+			      struct error *err)
+{
+	struct piece piece;
+	uint8_t byte;
+	ssize_t length = peek(fd, UNIX_QUEUE_HEAD, &byte, 1, &piece);
+
+	if (length < 0)
+		return errno == EAGAIN ? 0
+				       : fail_errno(err, ERR_KERNEL_REFUSED,
+						    "%s: cannot read what waits in it", file->what);
+	if (length == 0)
+		return add_piece(file, sk, &piece, &byte, 0, err);
+	close_descriptors(&piece);
+	return 0;
+}
+
+static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk, int size,
+			  bool ended, struct error *err)
+{
+	int offset = 0, result = 1;
+
+	if (sk->type != SOCK_STREAM && !ended && collect_empty_head(file, fd, sk, err))
+		return -1;
+	/* At the end of a stream a read would take an error with it. */
+	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
+		result = sk->type == SOCK_STREAM && offset >= size
+				 ? 0
+				 : collect_piece(file, fd, sk, ended, &offset, err);
+	return result < 0 ? -1 : 0;
 }
 
 int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		       struct error *err)
 {
-	int before = -1, waiting = 0, offset = 0, result = 1;
+	int before = -1, size = 0;
+	bool ended = false;
+	int waits = look_for(file, fd, sk, &size, &ended, err);
 
-	if (ioctl(fd, FIONREAD, &waiting) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
-				  file->what);
-	if (check_empty(file, fd, sk, waiting, err))
-		return -1;
 	/* Somebody may only look: the offset is the socket's. */
-	if (waiting == 0 || file->target->collect->looking)
-		return 0;
+	if (waits <= 0 || file->target->collect->looking)
+		return waits < 0 ? -1 : 0;
 	if (sk->reset && sk->type != SOCK_STREAM)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its peer is gone without having read all, which hides what waits "
@@ -242,15 +279,11 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 				  file->what);
 	if (peek_begin(file->target->collect, fd, before, err))
 		return -1;
-	/* At the end of a stream a read would take an error with it. */
-	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
-		result = sk->type == SOCK_STREAM && offset >= waiting
-				 ? 0
-				 : collect_piece(file, fd, sk, &offset, err);
+	int result = collect_pieces(file, fd, sk, size, ended, err);
 	if (peek_end(file->target->collect) < 0 && result >= 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot put back SO_PEEK_OFF",
 				  file->what);
-	return result < 0 ? -1 : 0;
+	return result;
 }
 
 /* ---- Restore ---- */
@@ -304,14 +337,14 @@ static int send_piece(void *argument)
 	const uint8_t *bytes = delivery->record->payload;
 	size_t left = delivery->record->payload_size;
 
-	while (left) {
+	do {
 		ssize_t sent =
 			send_part(delivery, bytes, left, left == delivery->record->payload_size);
 		if (sent < 0)
 			return -1;
 		bytes += sent;
 		left -= (size_t)sent;
-	}
+	} while (left);
 	return 0;
 }
 
@@ -505,7 +538,7 @@ int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct e
 						    "it, is not there",
 						    file_id, scm->rights[k]);
 		}
-		if (count > MOST_RIGHTS || (count && !record->payload_size))
+		if (count > MOST_RIGHTS)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "socket %u: so many descriptors cannot be on their way to it",
 				    file_id);

@@ -69,13 +69,17 @@ int unix_call_as(const struct unix_world *world, const PeerCredentialsEntry *who
 		 struct unix_request *request, struct error *err);
 size_t unix_calls(struct plan *plan, const struct task *task);
 
+/* Instead of an offset: what comes first, without one. */
+enum { UNIX_QUEUE_HEAD = -2 };
+
 /* unix-peers.c */
 enum { UNIX_MOST_PID_NAMESPACES = 1024 };
 struct unix_absent {
 	PeerCredentialsEntry *entry; /* to be filled */
 	const struct target *target; /* who has the socket, and its number there */
 	uint32_t number;
-	int offset; /* in the queue, of a message whose sender is meant; -1: the peer is */
+	/* In the queue, of a message whose sender is meant (or UNIX_QUEUE_HEAD); -1: the peer is. */
+	int offset;
 };
 /* 1 or 0, which it is also where the kernel does not tell; -1 with errno. */
 int unix_peer_has_ended(int fd);

@@ -2,9 +2,10 @@
 /*
  * What waits to be received by a unix socket. It is read without taking it away, by peeking at an
  * offset that goes on piece by piece (SO_PEEK_OFF, socket(7)); the offset that was set is put back.
- * An empty datagram, which may bring descriptors, is seen so once only (skb_set_peeked): the first of
- * all is looked at without an offset, and one behind others that somebody has looked at before is
- * lost.
+ * An empty datagram, which may bring descriptors, is seen so once only (skb_set_peeked): the first
+ * of all is looked at without an offset, and one behind others that somebody has looked at before
+ * is lost.
+ *
  * It is sent again by the peer, or by a socket that is there for the purpose, with the ids of who
  * sent it: the kernel attaches them to each piece while a socket asks for them (SO_PASSCRED).
  *
@@ -209,8 +210,8 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 }
 
 /*
- * Of datagrams FIONREAD tells the size of the first (unix_inq_len), which may be none: that one waits
- * is told by poll, unless the end of what comes does so as well.
+ * Of datagrams FIONREAD tells the size of the first (unix_inq_len), which may be none: that one
+ * waits is told by poll, unless the end of what comes does so as well.
  */
 static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk, int *ret_size,
 		    bool *ret_ended, struct error *err)

@@ -78,7 +78,7 @@ struct unix_absent {
 	PeerCredentialsEntry *entry; /* to be filled */
 	const struct target *target; /* who has the socket, and its number there */
 	uint32_t number;
-	/* In the queue, of a message whose sender is meant (or UNIX_QUEUE_HEAD); -1: the peer is. */
+	/* In the queue, of a message whose sender is meant, or UNIX_QUEUE_HEAD; -1: the peer. */
 	int offset;
 };
 /* 1 or 0, which it is also where the kernel does not tell; -1 with errno. */

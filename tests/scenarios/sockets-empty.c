@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: sockets-empty
- * promise: empty datagrams that wait in unix sockets come back in their order, with descriptors that
- *	come with them, also the first where somebody has looked at it before
+ * promise: empty datagrams that wait in unix sockets come back in their order, with descriptors
+ *	that come with them, also the first where somebody has looked at it before
  * flavours: flat three user user-three
  */
 #include "scenario.h"

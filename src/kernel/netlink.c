@@ -8,6 +8,9 @@
 #include <netlink/socket.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { MILLISECONDS_PAUSE = 20, MOST_PAUSES = 150 };
 
 struct netlink {
 	struct nl_sock *socket;
@@ -134,6 +137,20 @@ int netlink_change(struct netlink *netlink, int request, int flags, const void *
 	if (result >= 0)
 		result = nl_recvmsgs_default(netlink->socket);
 	return finish(netlink, result);
+}
+
+int netlink_change_patiently(struct netlink *netlink, int request, int flags, const void *bytes,
+			     size_t size, int error, int other_error)
+{
+	const struct timespec pause = { .tv_nsec = MILLISECONDS_PAUSE * 1000 * 1000 };
+	int result = netlink_change(netlink, request, flags, bytes, size);
+
+	for (int i = 0; result < 0 && (errno == error || errno == other_error) && i < MOST_PAUSES;
+	     i++) {
+		nanosleep(&pause, NULL);
+		result = netlink_change(netlink, request, flags, bytes, size);
+	}
+	return result;
 }
 
 static const struct rtattr *find(const void *first, size_t size, unsigned short type)

@@ -37,6 +37,13 @@ int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t 
 
 /* One change; `flags` are NLM_F_*. Returns 0, or -1 with the errno that the kernel answers. */
 int netlink_change(struct netlink *netlink, int request, int flags, const void *bytes, size_t size);
+/*
+ * The same, tried again for some seconds while it fails with one of these two: what is in the way
+ * may go with a namespace that has ended, as the kernel takes these apart in its own time
+ * (cleanup_net).
+ */
+int netlink_change_patiently(struct netlink *netlink, int request, int flags, const void *bytes,
+			     size_t size, int error, int other_error);
 
 /* An attribute of a message whose header has that size; NULL where there is none. */
 const struct rtattr *netlink_attribute(const void *bytes, size_t size, size_t header,

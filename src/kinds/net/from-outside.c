@@ -25,9 +25,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
-
-enum { MILLISECONDS_PAUSE = 20, MOST_PAUSES = 100 };
 
 static int own_namespace(struct error *err)
 {
@@ -176,12 +173,11 @@ struct making {
 
 /*
  * In the namespace of the lower one. What went with the dumped tree may still be there, and with it
- * an address that only one may have: the kernel takes namespaces apart in its own time.
+ * an address that only one may have.
  */
 static int make_above(void *data)
 {
 	const struct making *making = data;
-	const struct timespec pause = { .tv_nsec = MILLISECONDS_PAUSE * 1000 * 1000 };
 	struct netlink *netlink = netlink_open();
 	uint32_t lower = if_nametoindex(making->lower);
 	struct request request;
@@ -193,14 +189,9 @@ static int make_above(void *data)
 	request_put(&request, IFLA_LINK, &lower, sizeof lower);
 	request_put(&request, IFLA_NET_NS_FD, &making->there, sizeof making->there);
 	request_put_kind(&request, making->link);
-	for (int i = 0; lower && result < 0 && i < MOST_PAUSES; i++) {
-		if (i)
-			nanosleep(&pause, NULL);
-		result = netlink_change(netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
-					request.u.bytes, request.size);
-		if (result < 0 && errno != EADDRINUSE && errno != EBUSY)
-			break;
-	}
+	if (lower)
+		result = netlink_change_patiently(netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
+						  request.u.bytes, request.size, EADDRINUSE, EBUSY);
 	int failure = errno;
 	netlink_close(netlink);
 	if (!lower)

@@ -496,7 +496,9 @@ static int set_flags(struct netlink *netlink, const struct link *link, const cha
 		request_put(&request, IFLA_MASTER, &master_index, sizeof master_index);
 	else
 		request_copy(&request, link, IFLA_MASTER);
-	if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
+	/* Of two interfaces above one only one may have an address and be up (macvlan_open). */
+	if (netlink_change_patiently(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size,
+				     EADDRINUSE, EBUSY) < 0)
 		return fail_link(link, id, "bring up", err);
 	return 0;
 }

@@ -29,12 +29,9 @@
 #include <linux/net_namespace.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Together they are two seconds. */
-enum { MILLISECONDS_PAUSE = 20, MOST_PAUSES = 100 };
-
 struct joining {
 	struct file_opener *opener;
 	const struct namespace *namespace_;
@@ -68,27 +65,17 @@ static int give_names(const struct joining *joining)
 	return 0;
 }
 
-/*
- * The name outside may still be that of the interface that went with the dumped tree: the kernel
- * takes namespaces apart in its own time (cleanup_net).
- */
+/* The name outside may still be that of the interface that went with the dumped tree. */
 static int make_pair(const struct joining *joining, const struct link *link, const struct link *end,
 		     int end_index, int end_namespace)
 {
-	const struct timespec pause = { .tv_nsec = MILLISECONDS_PAUSE * 1000 * 1000 };
 	struct request request;
-	int result = -1;
 
 	request_begin(&request, link);
 	request_put_pair(&request, link, end, end_index, end_namespace);
-	for (int i = 0; result < 0 && i < MOST_PAUSES; i++) {
-		if (i)
-			nanosleep(&pause, NULL);
-		result = netlink_change(joining->netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
-					request.u.bytes, request.size);
-		if (result < 0 && errno != EEXIST)
-			break;
-	}
+	int result =
+		netlink_change_patiently(joining->netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
+					 request.u.bytes, request.size, EEXIST, EEXIST);
 	return result < 0 ? fail_errno(joining->err, ERR_KERNEL_REFUSED,
 				       "cannot make the interface %s with its other end %s",
 				       link->name, end->name)

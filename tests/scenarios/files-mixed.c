@@ -10,6 +10,7 @@
  * arguments: 1 2 3 4 5 6 7 8 9 10 11 49
  */
 #include "scenario.h"
+#include "terminal-numbers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -180,7 +181,10 @@ static void make_terminal(void)
 {
 	int master, slave;
 
-	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
+	pass_numbers();
+	int result = openpty(&master, &slave, NULL, NULL, NULL);
+	leave_numbers();
+	if (result < 0)
 		return;
 	if (draw(2))
 		write_some(draw(2) ? master : slave);

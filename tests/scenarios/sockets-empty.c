@@ -4,6 +4,7 @@
  * promise: empty datagrams that wait in unix sockets come back in their order, with descriptors
  *	that come with them, also the first where somebody has looked at it before
  * flavours: flat three user user-three
+ * unseen: an end of a pipe is on its way in a socket
  */
 #include "scenario.h"
 

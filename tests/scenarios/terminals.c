@@ -8,6 +8,7 @@
  * ignore: stat
  */
 #include "scenario.h"
+#include "terminal-numbers.h"
 
 #include <fcntl.h>
 #include <pty.h>
@@ -68,22 +69,6 @@ static void expect(int fd, const char *text)
 
 	scenario_check(length == (ssize_t)strlen(text) && strcmp(got, text) == 0,
 		       "expected %s, got %s", text, got);
-}
-
-/* The lowest numbers are what others take while ours are free. */
-enum { PASSED = 24 };
-static int passed[PASSED];
-
-static void pass_numbers(void)
-{
-	for (int i = 0; i < PASSED; i++)
-		passed[i] = posix_openpt(O_RDWR | O_NOCTTY);
-}
-
-static void leave_numbers(void)
-{
-	for (int i = 0; i < PASSED; i++)
-		close(passed[i]);
 }
 
 int main(int argc, char **argv)

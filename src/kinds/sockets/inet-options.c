@@ -101,7 +101,7 @@
 #define SOL_RAW 255
 #endif
 enum { UDPLITE_SEND_CSCOV = 10, UDPLITE_RECV_CSCOV = 11 };
-enum { LEAST_SEGMENT = 88 }; /* TCP_MIN_MSS */
+enum { LEAST_SEGMENT = 88, MOST_SEGMENT = 32767 }; /* TCP_MIN_MSS, MAX_TCP_WINDOW */
 
 enum {
 	FOR_V4 = 1,
@@ -431,9 +431,12 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 		if (known < 0 && !is_missing())
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot tell what %s usually is", what, rows[i].name);
-		/* Less than anybody can set is what options of IP leave. */
+		/*
+		 * Less than anybody can set is what options of IP leave; more, what a connection
+		 * over lo has left that is over.
+		 */
 		if (rows[i].level == IPPROTO_TCP && rows[i].option == TCP_MAXSEG &&
-		    now < LEAST_SEGMENT)
+		    (now < LEAST_SEGMENT || now > MOST_SEGMENT))
 			continue;
 		if (known < 0 || now != usual)
 			add_option(snapshot, sk, &rows[i], now);

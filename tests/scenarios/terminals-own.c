@@ -8,6 +8,7 @@
  * ignore: stat
  */
 #include "scenario.h"
+#include "terminal-numbers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,21 +174,15 @@ static void check_hung_up(int fd)
 		       sent);
 }
 
-/* The lowest numbers are what others take while ours are free. */
-enum { PASSED = 24 };
-
 static void make_terminals(void)
 {
 	struct winsize size = { 33, 77, 1, 2 };
-	int passed[PASSED];
 
-	for (int i = 0; i < PASSED; i++)
-		passed[i] = posix_openpt(O_RDWR | O_NOCTTY);
+	pass_numbers();
 	for (int i = 0; i < TERMINALS; i++)
 		scenario_need(openpty(&masters[i], &slaves[i], NULL, NULL, &size) == 0,
 			      "no terminals");
-	for (int i = 0; i < PASSED; i++)
-		close(passed[i]);
+	leave_numbers();
 }
 
 int main(int argc, char **argv)

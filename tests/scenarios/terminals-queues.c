@@ -10,6 +10,7 @@
  * ignore: stat
  */
 #include "scenario.h"
+#include "terminal-numbers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,22 +75,6 @@ static void expect_nothing(int fd, const char *name)
 	char byte;
 
 	scenario_check(read(fd, &byte, 1) == -1 && errno == EAGAIN, "%s: something is there", name);
-}
-
-/* The lowest numbers are what others take while ours are free. */
-enum { PASSED = 24 };
-static int passed[PASSED];
-
-static void pass_numbers(void)
-{
-	for (int i = 0; i < PASSED; i++)
-		passed[i] = posix_openpt(O_RDWR | O_NOCTTY);
-}
-
-static void leave_numbers(void)
-{
-	for (int i = 0; i < PASSED; i++)
-		close(passed[i]);
 }
 
 int main(int argc, char **argv)

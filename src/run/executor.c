@@ -57,7 +57,9 @@ static int be_executor(void *data)
 		__atomic_add_fetch(&executor->done, 1, __ATOMIC_SEQ_CST);
 		raw_call(SYS_futex, (uintptr_t)&executor->done, FUTEX_WAKE, 1, 0, 0);
 	}
-	if (!executor->committed)
+	if (executor->committed)
+		run_tell_keeper(run);
+	else
 		undo_all(&run->undo);
 	_exit(0);
 }

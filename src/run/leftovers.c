@@ -2,9 +2,9 @@
 /*
  * What a restore makes outside of the tree, and what outlives it: directories of cgroups. A keeper,
  * a process of ours, is told of each before it is made (a name, and a descriptor of the directory
- * above). If the restore succeeds it is dismissed. If not, or if nestor is killed, the socket ends,
- * and the keeper removes what was made, the last first, as soon as the tasks that were in there
- * have ended (see life.c).
+ * above). If the restore succeeds it is dismissed, by the executor where nestor was killed while the
+ * tree was let go. If not, or if nestor is killed earlier, the socket ends, and the keeper removes
+ * what was made, the last first, as soon as the tasks that were in there have ended (see life.c).
  */
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -141,11 +141,16 @@ int run_expect_leftover(struct file_opener *opener, int parent_fd, const char *n
 	return 0;
 }
 
+int run_tell_keeper(const struct run *run)
+{
+	return !run->keeper || send(run->keeper_fd, "", 1, MSG_NOSIGNAL) >= 0 ? 0 : -1;
+}
+
 void run_dismiss_keeper(struct run *run, bool restored)
 {
 	if (!run->keeper)
 		return;
-	if (restored && send(run->keeper_fd, "", 1, MSG_NOSIGNAL) < 0)
+	if (restored && run_tell_keeper(run))
 		log_warning("restore", "cgroups", "cannot dismiss the keeper of new cgroups");
 	close(run->keeper_fd);
 	while (waitpid(run->keeper, NULL, __WALL) < 0 && errno == EINTR)

@@ -167,14 +167,16 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 		return -1;
 	made = make_tree(&run, err);
 	run_end_guides(&run, false, &ignored);
-	if (made < 0)
-		run_undo(&run);
-	else
+	if (made == 0) {
+		run_dismiss_keeper(&run, true);
 		run_await_init(&run);
+	} else {
+		run_undo(&run);
+	}
 	run_end_executor(&run, false);
 	run_close_sources(&run);
 	run_close_held(&run);
-	run_dismiss_keeper(&run, made == 0);
+	run_dismiss_keeper(&run, false);
 	run_close_namespaces(&run);
 	run_unwatch_life(&run);
 	run_unmap_programs(&run);

@@ -192,6 +192,7 @@ int run_set_user_limits(struct run *run, const NsEntry *limits, struct error *er
 /* leftovers.c: for kinds that make directories outside of the tree; and its end. */
 int run_expect_leftover(struct file_opener *opener, int parent_fd, const char *name,
 			struct error *err);
+int run_tell_keeper(const struct run *run); /* that what was made stays; -1 with errno */
 void run_dismiss_keeper(struct run *run, bool restored);
 
 /* map.c: puts the linked programs and the interpreter at their address. */

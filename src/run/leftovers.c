@@ -2,9 +2,10 @@
 /*
  * What a restore makes outside of the tree, and what outlives it: directories of cgroups. A keeper,
  * a process of ours, is told of each before it is made (a name, and a descriptor of the directory
- * above). If the restore succeeds it is dismissed, by the executor where nestor was killed while the
- * tree was let go. If not, or if nestor is killed earlier, the socket ends, and the keeper removes
- * what was made, the last first, as soon as the tasks that were in there have ended (see life.c).
+ * above). If the restore succeeds it is dismissed, by the executor where nestor was killed while
+ * the tree was let go. If not, or if nestor is killed earlier, the socket ends, and the keeper
+ * removes what was made, the last first, as soon as the tasks that were in there have ended (see
+ * life.c).
  */
 #include "base/cleanup.h"
 #include "base/log.h"

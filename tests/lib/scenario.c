@@ -85,6 +85,15 @@ void scenario_begin(int argc, char **argv)
 		_exit(2);
 }
 
+void scenario_own_name(char *name, size_t size)
+{
+	unsigned hash = 0;
+
+	for (const char *c = state_directory; *c; c++)
+		hash = hash * 31 + (unsigned char)*c;
+	snprintf(name, size, "nestor-test-%x", hash);
+}
+
 void scenario_sleep_ms(unsigned milliseconds)
 {
 	struct timespec end;

@@ -26,6 +26,10 @@
 /* First call of main: session leader, descriptors, umask 022. argv[1] is the state directory. */
 void scenario_begin(int argc, char **argv);
 
+/* What this run may name things outside of its directory by: the runner removes cgroups of that
+ * name and those that go on with a '-' (tests/run-scenarios). */
+void scenario_own_name(char *name, size_t size);
+
 /* Tells the runner that the state is reached; returns once the restored tree is to go on. */
 void scenario_ready(void);
 

@@ -5,6 +5,7 @@ Tasks are named by their pid vectors below the root's own level, which a restore
 numbers that the kernel hands out anew (inodes of pipes and of shared memory) are left out.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import glob
@@ -575,10 +576,16 @@ def wait_for(condition, timeout):
 
 
 def remove_cgroups(name):
-    """Removes the cgroups of this name below the roots of all hierarchies, with those below them."""
-    for top in glob.glob("/sys/fs/cgroup/*/" + name) + glob.glob("/sys/fs/cgroup/" + name):
-        for path, _, _ in os.walk(top, topdown=False):
-            try:
-                os.rmdir(path)
-            except OSError:  # somebody is on the way out still
-                pass
+    """
+    Removes the cgroups of this name (or that go on with a '-') below the roots of all hierarchies,
+    with those below them; who is on the way out of them is waited for.
+    """
+    def are_gone():
+        tops = [top for place in ("/sys/fs/cgroup/", "/sys/fs/cgroup/*/")
+                for top in glob.glob(place + name) + glob.glob(place + name + "-*")]
+        for top in tops:
+            for path, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+        return not any(map(os.path.exists, tops))
+    return wait_for(are_gone, 2)

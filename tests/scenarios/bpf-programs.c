@@ -175,11 +175,10 @@ static int be_inside(void *data)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	struct stat here;
-	scenario_need(find_base() && stat(".", &here) == 0, "no hierarchy of version 2");
-	snprintf(folder, sizeof folder, "scenario-bpf-%lu", (unsigned long)here.st_ino);
+	scenario_need(find_base(), "no hierarchy of version 2");
+	scenario_own_name(folder, sizeof folder);
 	snprintf(path, sizeof path, "%s/%s", base, folder);
-	scenario_need(mkdir(path, 0755) == 0, "cannot make %s: %s", path, strerror(errno));
+	scenario_need(mkdir(path, 0755) == 0, "cannot make %s", path);
 	int skb = load_skb(), device = load_device(), idle = load_skb();
 	struct bpf_prog_info skb_before = info_of(skb), device_before = info_of(device);
 	union bpf_attr again = { .prog_id = skb_before.id };

@@ -208,14 +208,11 @@ int main(int argc, char **argv)
 	const struct scenario_users users = { "0 0 1", "0 0 1", true };
 	pid_t children[3] = { 0 };
 	pthread_t other;
-	unsigned hash = 0;
 	char own[64];
 
 	scenario_begin(argc, argv);
 	find_hierarchies();
-	for (const char *c = argv[1]; *c; c++)
-		hash = hash * 31 + (unsigned char)*c;
-	snprintf(folder, sizeof folder, "nestor-test-%x", hash);
+	scenario_own_name(folder, sizeof folder);
 	snprintf(own, sizeof own, "%.50s/a", folder);
 	scenario_need(*v1 || *v2, "there are no cgroups here");
 	if (*v2) {

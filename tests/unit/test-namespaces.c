@@ -500,6 +500,45 @@ static void test_tracked_connections(void **state)
 	assert_int_equal(check_connection(4000, 100), ERR_IMAGE_INVALID);
 }
 
+/* With so many bytes of bits for so many names. */
+static enum error_name check_features(uint32_t index, size_t n_names, size_t n_changeable,
+				      size_t n_wanted)
+{
+	static uint8_t bits[256];
+	static char *names[2000];
+	struct {
+		struct ifinfomsg info;
+		struct rtattr at;
+		char name[4];
+	} link = { { .ifi_index = 3, .ifi_type = 772 /* lo */ },
+		   { RTA_LENGTH(4), IFLA_IFNAME },
+		   "lo" };
+	ProtobufCBinaryData item = { sizeof link, (uint8_t *)&link };
+	NetFeatures features = NET_FEATURES__INIT, *list = &features;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	content.links = &item;
+	content.n_links = 1;
+	content.feature_names = names;
+	content.n_feature_names = n_names;
+	features.ifindex = index;
+	features.changeable = (ProtobufCBinaryData){ n_changeable, bits };
+	features.wanted = (ProtobufCBinaryData){ n_wanted, bits };
+	content.features = &list;
+	content.n_features = 1;
+	return check_net(&content);
+}
+
+static void test_features(void **state)
+{
+	(void)state;
+	assert_int_equal(check_features(3, 17, 3, 3), ERR_NONE);
+	assert_int_equal(check_features(4, 17, 3, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_features(3, 17, 2, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_features(3, 17, 3, 2), ERR_IMAGE_INVALID);
+	assert_int_equal(check_features(3, 2000, 250, 250), ERR_IMAGE_INVALID);
+}
+
 /* A queue of an interface, with the record of a path. */
 static enum error_name check_tun(const char *interface, uint32_t namespace_, uint32_t path_type)
 {
@@ -723,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_ipsets),
 		cmocka_unit_test(test_older_packet_filters),
 		cmocka_unit_test(test_tracked_connections),
+		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_tuns),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),

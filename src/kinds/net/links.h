@@ -51,6 +51,14 @@ void request_put_kind(struct request *request, const struct link *link);
 /* The kind of a pair with its other end; `net_fd` is where that is to be, or -1. */
 void request_put_pair(struct request *request, const struct link *link, const struct link *peer,
 		      int peer_index, int net_fd);
+/*
+ * features.c: of one interface, by a socket of ethtool_open; NULL, -1 with errno. The first one
+ * that is read tells `net` the names.
+ */
+NetFeatures *features_read(int fd, struct arena *arena, NetnsContents *net,
+			   const struct link *link);
+int features_set(int fd, const NetnsContents *net, const NetFeatures *features,
+		 const char *interface);
 /* link-details.c: what a bridge was set to. */
 int bridge_adjust(struct netlink *netlink, const struct link *link, uint32_t id, struct error *err);
 /* What one may have besides; it is a port of its bridge already. */

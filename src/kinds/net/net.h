@@ -62,6 +62,11 @@ int tuns_check(const struct snapshot *snapshot, const struct namespace *namespac
 /* By who is in the user namespace that owns it. */
 int tuns_make(const struct namespace *namespace_, struct error *err);
 
+/* features.c: what ethtool(8) sets. */
+int features_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int features_check(const NetnsContents *net, uint32_t id, struct error *err);
+int features_make(const NetnsContents *net, uint32_t id, struct error *err);
+
 /* routes.c: addresses, routes, rules and neighbours. */
 int routes_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
 		   struct error *err);

@@ -75,6 +75,7 @@ static int read_content(void *data)
 	result = links_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 lost_refuse(netlink, net, reading->id, reading->err) ||
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
+		 features_collect(reading->arena, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
@@ -212,6 +213,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 			    namespace_->id);
 	return links_check(net, namespace_->id, err) || peers_check(snapshot, namespace_, err) ||
 			       tuns_check(snapshot, namespace_, err) ||
+			       features_check(net, namespace_->id, err) ||
 			       routes_check(net, namespace_->id, err) ||
 			       labels_check(net, namespace_->id, err) ||
 			       groups_check(net, namespace_->id, err) ||
@@ -232,12 +234,13 @@ static int fill(const struct namespace *namespace_, struct error *err)
 
 	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
-	int result =
-		tuns_make(namespace_, err) || links_make(netlink, net, id, err) ||
-		settings_write(namespace_, err) || addresses_make(netlink, net, false, id, err) ||
-		labels_make(netlink, net, id, err) || links_bring_up(netlink, net, id, err) ||
-		groups_make(netlink, net, id, err) || addresses_make(netlink, net, true, id, err) ||
-		routes_make(netlink, net, id, err) || make_filters(net, id, err);
+	int result = tuns_make(namespace_, err) || links_make(netlink, net, id, err) ||
+		     settings_write(namespace_, err) ||
+		     addresses_make(netlink, net, false, id, err) ||
+		     labels_make(netlink, net, id, err) || links_bring_up(netlink, net, id, err) ||
+		     features_make(net, id, err) || groups_make(netlink, net, id, err) ||
+		     addresses_make(netlink, net, true, id, err) ||
+		     routes_make(netlink, net, id, err) || make_filters(net, id, err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }

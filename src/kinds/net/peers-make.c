@@ -13,6 +13,7 @@
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
+#include "kinds/net/ethtool.h"
 #include "kinds/net/links.h"
 #include "kinds/net/outside.h"
 #include "kinds/net/peers.h"
@@ -203,12 +204,25 @@ static void wait_with_end(struct file_opener *opener, struct waiting_end waiting
 
 struct finishing {
 	struct file_opener *opener;
+	const NetnsContents *net;
 	const NetPeer *peer;
 	const struct link *end;
 	const char *master; /* NULL: none */
 	uint32_t id;
 	struct error *err;
 };
+
+static int set_features_outside(const struct finishing *finishing)
+{
+	autoclose int fd = ethtool_open();
+
+	return finishing->peer->features &&
+			       features_set(fd, finishing->net, finishing->peer->features,
+					    finishing->end->name)
+		       ? fail_link(finishing->end, finishing->id, "set the features of",
+				   finishing->err)
+		       : 0;
+}
 
 static int finish_outside(void *data)
 {
@@ -231,7 +245,8 @@ static int finish_outside(void *data)
 		result = link_prepare(netlink, end, finishing->master, finishing->id,
 				      finishing->err) ||
 					 link_set_details(netlink, end, finishing->id,
-							  finishing->err)
+							  finishing->err) ||
+					 set_features_outside(finishing)
 				 ? -1
 				 : 0;
 	if (netlink)
@@ -280,8 +295,13 @@ static int join_outside(const struct joining *joining, const struct link *link, 
 	const struct external *external =
 		externals_find(joining->opener->externals, EXTERNAL_VETH, link->name);
 	struct link end = link_of(&peer->link);
-	struct finishing finishing = { joining->opener,		peer,	     &end, peer->master,
-				       joining->namespace_->id, joining->err };
+	struct finishing finishing = { .opener = joining->opener,
+				       .net = joining->namespace_->entry->net,
+				       .peer = peer,
+				       .end = &end,
+				       .master = peer->master,
+				       .id = joining->namespace_->id,
+				       .err = joining->err };
 	struct aside aside = ASIDE_HERE;
 	autoclose int fd = external ? place_by_caller(external->value, &finishing, &end)
 				    : place_as_recorded(joining, link, peer);

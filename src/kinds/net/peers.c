@@ -10,6 +10,7 @@
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
+#include "kinds/net/ethtool.h"
 #include "kinds/net/links.h"
 #include "kinds/net/outside.h"
 #include "kinds/net/peers.h"
@@ -63,6 +64,7 @@ struct outside {
 	struct netlink *netlink; /* in the namespace whose peer is looked for */
 	int32_t number;
 	struct collect *collect;
+	NetnsContents *net;
 	uint32_t index;
 	NetPeer *peer;
 	struct error *err;
@@ -127,7 +129,9 @@ static int read_outside(void *data)
 	uint32_t master = netlink_number(link_attribute(&link, IFLA_MASTER));
 	if (master && if_indextoname(master, outside->master))
 		peer->master = arena_string(outside->collect->arena, outside->master);
-	return 0;
+	autoclose int fd = ethtool_open();
+	peer->features = features_read(fd, outside->collect->arena, outside->net, &link);
+	return peer->features ? 0 : -1;
 }
 
 int peer_fail_outside(const struct link *link, uint32_t id, const char *why, struct error *err)
@@ -186,6 +190,7 @@ static int collect_peer(struct netlink *netlink, struct collect *collect, NetnsC
 	struct outside outside = { .netlink = netlink,
 				   .number = number,
 				   .collect = collect,
+				   .net = net,
 				   .index = netlink_number(link_attribute(link, IFLA_LINK)),
 				   .peer = peer,
 				   .err = err,

@@ -6,13 +6,16 @@
  * the descriptions (kinds/files/tun.c).
  *
  * Which of its features (netdev_features) are on is shown by ethtool(8); those that were never
- * asked for are off (tun_net_fix_features).
+ * asked for are off (tun_net_fix_features). What ethtool has switched off (features.c) shows nobody
+ * whether a queue had asked for it: then it has not, and packets come with their checksums. Speed
+ * and the like, and how many packets wait for more, are words of ethtool's, too.
  *
  * Refused: one that somebody outside of the tree has a queue of, since it would be gone with that,
  * or come back without; an owner without a number in the user namespace that owns the network.
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
+#include "kinds/net/ethtool.h"
 #include "kinds/net/links.h"
 
 #include "base/arena.h"
@@ -20,10 +23,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/ethtool.h>
 #include <linux/if_arp.h>
 #include <linux/if_tun.h>
-#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,8 +35,6 @@
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
-
-enum { MOST_FEATURES = 1024, BITS = 32 };
 
 bool link_is_tun(const struct link *link)
 {
@@ -57,7 +56,6 @@ static bool is_on(const struct link *link, unsigned short type)
 
 /* ---- dump ---- */
 
-/* Names of features are those of the kernel (net/ethtool/common.c). */
 static const struct feature_row {
 	const char *name;
 	uint32_t offloads;
@@ -69,28 +67,6 @@ static const struct feature_row {
 	{ "tx-udp-segmentation", TUN_F_USO4 | TUN_F_USO6 },
 };
 
-static int ask(int fd, const struct link *link, void *question)
-{
-	struct ifreq request = { .ifr_data = question };
-
-	strncpy(request.ifr_name, link->name, sizeof request.ifr_name - 1);
-	return ioctl(fd, SIOCETHTOOL, &request);
-}
-
-static int count_features(int fd, const struct link *link, uint32_t *ret_count)
-{
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t count;
-	} question = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1 << ETH_SS_FEATURES } };
-
-	if (ask(fd, link, &question) < 0)
-		return -1;
-	*ret_count = question.info.sset_mask ? question.count : 0;
-	errno = EPROTO;
-	return *ret_count <= MOST_FEATURES ? 0 : -1;
-}
-
 static uint32_t offloads_of(const struct ethtool_gstrings *names,
 			    const struct ethtool_gfeatures *on)
 {
@@ -98,40 +74,71 @@ static uint32_t offloads_of(const struct ethtool_gstrings *names,
 
 	for (uint32_t i = 0; i < names->len; i++)
 		for (size_t k = 0; k < sizeof features / sizeof *features; k++)
-			if (i / BITS < on->size && on->features[i / BITS].active >> i % BITS & 1 &&
-			    strncmp((const char *)names->data + i * ETH_GSTRING_LEN,
-				    features[k].name, ETH_GSTRING_LEN) == 0)
+			if (ethtool_bit(on->features[i / ETHTOOL_BITS].active, i) &&
+			    strncmp(ethtool_feature_name(names, i), features[k].name,
+				    ETH_GSTRING_LEN) == 0)
 				offloads |= features[k].offloads;
 	return offloads;
 }
 
 static int read_offloads(int fd, const struct link *link, uint32_t *ret_offloads)
 {
-	uint32_t count;
-
-	if (count_features(fd, link, &count) < 0)
-		return -1;
-	uint32_t blocks = (count + BITS - 1) / BITS;
-	autofree struct ethtool_gstrings *names =
-		calloc(1, sizeof *names + (size_t)count * ETH_GSTRING_LEN);
+	autofree struct ethtool_gstrings *names = ethtool_feature_names(fd, link->name);
 	autofree struct ethtool_gfeatures *on =
-		calloc(1, sizeof *on + blocks * sizeof *on->features);
-	if (!names || !on)
-		return -1;
-	names->cmd = ETHTOOL_GSTRINGS;
-	names->string_set = ETH_SS_FEATURES;
-	names->len = count;
-	on->cmd = ETHTOOL_GFEATURES;
-	on->size = blocks;
-	if (ask(fd, link, names) < 0 || ask(fd, link, on) < 0)
+		names ? ethtool_features(fd, link->name, names->len) : NULL;
+
+	if (!on)
 		return -1;
 	*ret_offloads = offloads_of(names, on);
 	return 0;
 }
 
+/* Speed and so on, which are words only: how many masks there are is asked first. */
+struct modes {
+	struct ethtool_link_settings settings;
+	uint32_t masks[3 * INT8_MAX];
+};
+
+static size_t size_of_modes(int words)
+{
+	return sizeof(struct ethtool_link_settings) + 3 * (size_t)words * sizeof(uint32_t);
+}
+
+/* Returns how many bytes they are, or -1. */
+static ssize_t read_modes(int fd, const struct link *link, struct modes *modes)
+{
+	*modes = (struct modes){ .settings.cmd = ETHTOOL_GLINKSETTINGS };
+	if (ethtool_ask(fd, link->name, modes) < 0)
+		return -1;
+	int words = -modes->settings.link_mode_masks_nwords;
+	*modes = (struct modes){ .settings = { .cmd = ETHTOOL_GLINKSETTINGS,
+					       .link_mode_masks_nwords = (int8_t)words } };
+	if (words <= 0 || ethtool_ask(fd, link->name, modes) < 0)
+		return -1;
+	return (ssize_t)size_of_modes(words);
+}
+
+static int read_rest(int fd, struct arena *arena, const struct link *link, NetTun *tun)
+{
+	struct ethtool_coalesce frames = { .cmd = ETHTOOL_GCOALESCE };
+	struct ethtool_value level = { .cmd = ETHTOOL_GMSGLVL };
+	struct modes modes;
+	ssize_t size = read_modes(fd, link, &modes);
+
+	if (size < 0 || ethtool_ask(fd, link->name, &frames) < 0 ||
+	    ethtool_ask(fd, link->name, &level) < 0)
+		return -1;
+	tun->has_rx_frames = tun->has_message_level = tun->has_link_settings = true;
+	tun->rx_frames = frames.rx_max_coalesced_frames;
+	tun->message_level = level.data;
+	tun->link_settings.data = arena_copy(arena, &modes, (size_t)size);
+	tun->link_settings.len = (size_t)size;
+	return 0;
+}
+
 int tuns_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err)
 {
-	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	autoclose int fd = ethtool_open();
 
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
@@ -140,9 +147,10 @@ int tuns_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct er
 		NetTun *tun = arena_new(arena, NetTun);
 		net_tun__init(tun);
 		tun->ifindex = (uint32_t)link.info->ifi_index;
-		if (fd < 0 || read_offloads(fd, &link, &tun->offloads) < 0)
+		if (fd < 0 || read_offloads(fd, &link, &tun->offloads) < 0 ||
+		    read_rest(fd, arena, &link, tun) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "network namespace %u: cannot read the features of %s",
+					  "network namespace %u: cannot read the settings of %s",
 					  id, link.name);
 		net->tuns = arena_grow(arena, net->tuns, net->n_tuns, sizeof tun);
 		net->tuns[net->n_tuns++] = tun;
@@ -214,11 +222,30 @@ static int check_one(const struct snapshot *snapshot, const struct namespace *na
 	return 0;
 }
 
+/* What is set has to be a whole of what was told. */
+static bool are_settings(const NetTun *tun)
+{
+	struct ethtool_link_settings settings;
+
+	if (!tun->has_link_settings)
+		return true;
+	if (tun->link_settings.len < sizeof settings)
+		return false;
+	memcpy(&settings, tun->link_settings.data, sizeof settings);
+	return settings.link_mode_masks_nwords > 0 &&
+	       tun->link_settings.len == size_of_modes(settings.link_mode_masks_nwords);
+}
+
 int tuns_check(const struct snapshot *snapshot, const struct namespace *namespace_,
 	       struct error *err)
 {
 	const NetnsContents *net = namespace_->entry->net;
 
+	for (size_t i = 0; i < net->n_tuns; i++)
+		if (!are_settings(net->tuns[i]))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "network namespace %u: settings of a tun that are none",
+				    namespace_->id);
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
 		if (link_is_tun(&link) && check_one(snapshot, namespace_, &link, err))
@@ -229,12 +256,44 @@ int tuns_check(const struct snapshot *snapshot, const struct namespace *namespac
 
 /* ---- restore ---- */
 
-static uint32_t recorded_offloads(const NetnsContents *net, const struct link *link)
+static const NetTun *record_of(const NetnsContents *net, const struct link *link)
 {
 	for (size_t i = 0; i < net->n_tuns; i++)
 		if (net->tuns[i]->ifindex == (uint32_t)link->info->ifi_index)
-			return net->tuns[i]->offloads;
-	return 0;
+			return net->tuns[i];
+	return NULL;
+}
+
+static int set_modes(int fd, const struct link *link, const NetTun *tun)
+{
+	struct modes now, wanted = { 0 };
+	ssize_t size = read_modes(fd, link, &now);
+
+	if (size < 0)
+		return -1;
+	if (tun->link_settings.len == (size_t)size &&
+	    memcmp(tun->link_settings.data, &now, (size_t)size) == 0)
+		return 0;
+	memcpy(&wanted, tun->link_settings.data, tun->link_settings.len);
+	wanted.settings.cmd = ETHTOOL_SLINKSETTINGS;
+	return ethtool_ask(fd, link->name, &wanted);
+}
+
+/* What is so from the start is left: a kernel need not take it. */
+static int set_rest(const struct link *link, const NetTun *tun)
+{
+	autoclose int fd = ethtool_open();
+	struct ethtool_coalesce frames = { .cmd = ETHTOOL_SCOALESCE };
+	struct ethtool_value level = { .cmd = ETHTOOL_SMSGLVL };
+
+	if (fd < 0)
+		return -1;
+	frames.rx_max_coalesced_frames = tun->rx_frames;
+	level.data = tun->message_level;
+	if ((tun->rx_frames && ethtool_ask(fd, link->name, &frames) < 0) ||
+	    (tun->message_level && ethtool_ask(fd, link->name, &level) < 0))
+		return -1;
+	return tun->has_link_settings ? set_modes(fd, link, tun) : 0;
 }
 
 static int type_of(const struct link *link)
@@ -261,7 +320,7 @@ static int set_up(int fd, const struct namespace *namespace_, const struct link 
 {
 	uint32_t owner, group;
 	int usual = type_of(link) == IFF_TAP ? ARPHRD_ETHER : ARPHRD_NONE;
-	uint32_t offloads = recorded_offloads(namespace_->entry->net, link);
+	const NetTun *tun = record_of(namespace_->entry->net, link);
 
 	if (!number_inside(namespace_, link, IFLA_TUN_OWNER, false, &owner) ||
 	    !number_inside(namespace_, link, IFLA_TUN_GROUP, true, &group)) {
@@ -274,7 +333,9 @@ static int set_up(int fd, const struct namespace *namespace_, const struct link 
 	if (link->info->ifi_type != usual &&
 	    ioctl(fd, TUNSETLINK, (unsigned long)link->info->ifi_type) < 0)
 		return -1;
-	if (offloads && ioctl(fd, TUNSETOFFLOAD, (unsigned long)offloads) < 0)
+	if (tun && tun->offloads && ioctl(fd, TUNSETOFFLOAD, (unsigned long)tun->offloads) < 0)
+		return -1;
+	if (tun && set_rest(link, tun))
 		return -1;
 	return ioctl(fd, TUNSETPERSIST, 1L);
 }

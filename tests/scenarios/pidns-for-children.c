@@ -104,6 +104,37 @@ static int with_threads(void *inits)
 	return 0;
 }
 
+static void *stays(void *unused)
+{
+	unsigned levels;
+
+	scenario_mark("stays");
+	scenario_wait_restored();
+	fork_once(&levels);
+	scenario_check(levels == scenario_levels(), "a child of the other thread is elsewhere");
+	return unused;
+}
+
+/* The other way round: the first of two threads is the one that has entered. */
+static int leader_entered(void *init)
+{
+	pthread_t thread;
+	unsigned levels;
+
+	pthread_create(&thread, NULL, stays, NULL);
+	scenario_wait_mark("stays");
+	int fd = (int)syscall(SYS_pidfd_open, *(const pid_t *)init, 0);
+	scenario_need(fd >= 0 && setns(fd, CLONE_NEWPID) == 0, "the leader cannot enter");
+	close(fd);
+	scenario_mark("leader");
+	scenario_wait_restored();
+	int pid = fork_once(&levels);
+	scenario_check(pid == 2 && levels == scenario_levels() + 1,
+		       "the leader's child is pid %d at level %u", pid, levels);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
 /* A namespace that was unshared and has no init yet: the next child is that. */
 static int unsharing(void *unused)
 {
@@ -144,24 +175,28 @@ static int sharing(void *maker)
 
 int main(int argc, char **argv)
 {
-	pid_t inits[2], pids[3];
+	pid_t inits[3], pids[4];
 
 	scenario_begin(argc, argv);
 	inits[0] = scenario_child_in(CLONE_NEWPID, idle, "init-1");
 	inits[1] = scenario_child_in(CLONE_NEWPID, idle, "init-2");
+	inits[2] = scenario_child_in(CLONE_NEWPID, idle, "init-3");
 	scenario_wait_mark("init-1");
 	scenario_wait_mark("init-2");
+	scenario_wait_mark("init-3");
 	pids[0] = scenario_child(with_threads, inits);
 	pids[1] = scenario_child(unsharing, NULL);
 	pids[2] = scenario_child(sharing, &pids[1]);
+	pids[3] = scenario_child(leader_entered, &inits[2]);
 	scenario_wait_mark("threads");
 	scenario_wait_mark("both");
+	scenario_wait_mark("leader");
 
 	scenario_ready();
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		scenario_reap(pids[i]);
-	scenario_reap(inits[0]);
-	scenario_reap(inits[1]);
+	for (int i = 0; i < 3; i++)
+		scenario_reap(inits[i]);
 	return scenario_end();
 }

@@ -2,7 +2,8 @@
 /*
  * name: task-dead-leader
  * promise: processes whose first thread has exited come back without it, with its exit code, and
- *          with all that their threads share; also a stopped one, and the init of a namespace
+ *          with all that their threads share and whom they have adopted; also a stopped one, and
+ *          the init of a namespace
  * flavours: flat fresh one three user user-three
  */
 #include "scenario.h"
@@ -69,6 +70,20 @@ static int be_child(void *unused)
 	return 0;
 }
 
+/* Its own parent ends, and so it is adopted by the process, which is a subreaper. */
+static int be_orphan(void *unused)
+{
+	(void)unused;
+	scenario_wait_restored();
+	return 0;
+}
+
+static int leave_orphan(void *unused)
+{
+	scenario_child(be_orphan, unused);
+	return 0;
+}
+
 static void *work(void *unused)
 {
 	(void)unused;
@@ -89,6 +104,9 @@ static void *work(void *unused)
 		       "%s: the pipe has %s", shape->name, text);
 	scenario_check(syscall(SYS_getuid) == 0, "%s: uid", shape->name);
 	scenario_reap(child);
+	int status = -1;
+	scenario_check(waitpid(-1, &status, 0) > 0 && status == 0, "%s: the orphan has ended 0x%x",
+		       shape->name, (unsigned)status);
 	syscall(SYS_exit, EXIT_CODE + 1);
 	return NULL;
 }
@@ -101,6 +119,8 @@ static int leaderless(void *data)
 	memory = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(memory, PATTERN, 8192);
 	scenario_need(pipe(ends) == 0 && write(ends[1], "hello", 5) == 5, "no pipe");
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	scenario_reap(scenario_child(leave_orphan, NULL));
 	child = scenario_child(be_child, NULL);
 	scenario_need(pthread_create(&thread, NULL, work, NULL) == 0, "no thread");
 	/* Of this thread alone: as system calls, not as the C library has them. */

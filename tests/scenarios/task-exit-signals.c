@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: task-exit-signals
- * promise: the end of a child is told by the signal it was made with, or by none
+ * promise: the end of a child is told by the signal it was made with, or by none, and of one that
+ *	is dead not once more
  * flavours: flat three user user-three
  */
 #include "scenario.h"
@@ -17,12 +18,23 @@
 static const int signals[] = { 0, SIGUSR1, SIGCHLD, 40 };
 enum { CHILDREN = sizeof signals / sizeof *signals };
 
-static pid_t make_child(int number)
+/* Of children that are dead before: the first has been heard, the second is still pending. */
+static const int told[] = { SIGUSR2, 41 };
+enum { DEAD = sizeof told / sizeof *told };
+
+static pid_t clone_telling(int signal)
 {
-	struct clone_args arguments = { .exit_signal = (uint64_t)signals[number] };
+	struct clone_args arguments = { .exit_signal = (uint64_t)signal };
 	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
 
 	scenario_need(pid >= 0, "clone3");
+	return pid;
+}
+
+static pid_t make_child(int number)
+{
+	pid_t pid = clone_telling(signals[number]);
+
 	if (pid == 0) {
 		scenario_wait_restored();
 		/* One after the other: those that are not queued would be one. */
@@ -40,9 +52,44 @@ static int next_signal(const sigset_t *set)
 	return sigtimedwait(set, NULL, &patience);
 }
 
+static void make_dead(pid_t dead[DEAD])
+{
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = 0; i < DEAD; i++)
+		sigaddset(&set, told[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (int i = 0; i < DEAD; i++) {
+		dead[i] = clone_telling(told[i]);
+		if (dead[i] == 0)
+			_exit(i);
+		waitid(P_PID, (id_t)dead[i], &info, WEXITED | WNOWAIT | __WALL);
+	}
+	sigdelset(&set, told[1]);
+	scenario_need(next_signal(&set) == told[0], "the end of a child is not told");
+}
+
+static void check_dead(const pid_t dead[DEAD])
+{
+	const struct timespec at_once = { 0 };
+	sigset_t set;
+	int status;
+
+	for (int i = 0; i < DEAD; i++) {
+		scenario_check(waitpid(dead[i], &status, __WALL) == dead[i], "no zombie %d", i);
+		sigemptyset(&set);
+		sigaddset(&set, told[i]);
+		int got = sigtimedwait(&set, NULL, &at_once);
+		scenario_check(got == (i == 1 ? told[i] : -1), "signal %d is pending", got);
+		scenario_check(sigtimedwait(&set, NULL, &at_once) < 0, "it is told once more");
+	}
+}
+
 int main(int argc, char **argv)
 {
-	pid_t children[CHILDREN];
+	pid_t children[CHILDREN], dead[DEAD];
 	sigset_t set;
 
 	scenario_begin(argc, argv);
@@ -52,7 +99,9 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (int i = 0; i < CHILDREN; i++)
 		children[i] = make_child(i);
+	make_dead(dead);
 	scenario_ready();
+	check_dead(dead);
 	for (int i = 0; i < CHILDREN; i++) {
 		int status = -1, got;
 

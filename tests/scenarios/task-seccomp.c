@@ -19,8 +19,12 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+enum { GET_METADATA = 0x420d }; /* PTRACE_SECCOMP_GET_METADATA of linux/ptrace.h */
 
 struct shared {
 	uint32_t ready, go;
@@ -91,6 +95,27 @@ static int chain(void *data)
 	return 0;
 }
 
+/* The kernel shows the marks of filters to a tracer with rights in the initial user namespace. */
+static void check_marks(pid_t pid)
+{
+	int status;
+
+	/* Who has changed ids is not dumpable, and traced with these rights only. */
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0 && errno == EPERM)
+		return;
+	scenario_check(!ptrace(PTRACE_INTERRUPT, pid, 0, 0) &&
+			       waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status),
+		       "the chain cannot be traced");
+	for (uint64_t i = 0; i < 2; i++) {
+		uint64_t metadata[2] = { i };
+		long got = syscall(SYS_ptrace, GET_METADATA, pid, sizeof metadata, metadata);
+		scenario_check(got < 0 ? errno == EACCES
+				       : metadata[1] == (i ? SECCOMP_FILTER_FLAG_LOG : 0),
+			       "filter %d has the marks %#jx", (int)i, (uintmax_t)metadata[1]);
+	}
+	ptrace(PTRACE_DETACH, pid, 0, 0);
+}
+
 static void *filtered_thread(void *data)
 {
 	const struct sock_filter filter[] = { LOAD_NR, ON(SYS_getppid, SECCOMP_RET_ERRNO | EDOM),
@@ -145,6 +170,7 @@ int main(int argc, char **argv)
 
 	scenario_ready();
 
+	check_marks(children[1]);
 	__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
 	scenario_check(write(strict_pipe[1], "s", 1) == 1, "write");
 	for (size_t i = 0; i < CHILDREN; i++)

@@ -5,10 +5,12 @@
 #include "base/cleanup.h"
 #include "images/format.h"
 #include "images/manifest.h"
+#include "images/others.h"
 #include "sample-snapshot.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +208,38 @@ static void test_tasks_in_any_order(void **state)
 	images_free(images);
 }
 
+/* CRIU writes nothing for a task without descriptors, and 0 as exit code of one that is stopped. */
+static void test_what_others_leave_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct snapshot snapshot;
+	struct error err = { 0 };
+
+	sample_snapshot(&snapshot, &fixture->arena);
+	struct task *stopped = &snapshot.tasks[1], *zombie = &snapshot.tasks[2];
+	TaskCoreEntry *tc = stopped->core->tc;
+	assert_int_equal(stopped->pstree->pid, SAMPLE_STOPPED);
+	assert_int_equal(zombie->pstree->pid, SAMPLE_ZOMBIE);
+	/* The first task's is there, another one has none. */
+	stopped->ids->files_id = 9;
+	tc->exit_code = 0;
+	others_adopt(&snapshot);
+	must(snapshot_index(&snapshot, &err), &err);
+	assert_int_equal(snapshot.n_tables, 2);
+	assert_int_equal(stopped->table->n_descriptors, 0);
+	assert_int_equal(snapshot.tasks[0].table->n_descriptors, 3);
+	assert_int_equal(tc->exit_code, SIGSTOP);
+	/* By what it was stopped, if that is told; nothing changes for who has ended. */
+	tc->exit_code = 0;
+	tc->has_stop_signo = true;
+	tc->stop_signo = SIGTTIN;
+	zombie->core->tc->exit_code = 0;
+	others_adopt(&snapshot);
+	assert_int_equal(tc->exit_code, SIGTTIN);
+	assert_int_equal(zombie->core->tc->exit_code, 0);
+	assert_int_equal(snapshot.n_tables, 2);
+}
+
 static void test_earlier_dump_survives_until_commit(void **state)
 {
 	struct fixture *fixture = *state;
@@ -364,6 +398,7 @@ int main(void)
 		IN_DIRECTORY(test_round_trip),
 		IN_DIRECTORY(test_many_records),
 		IN_DIRECTORY(test_tasks_in_any_order),
+		IN_DIRECTORY(test_what_others_leave_out),
 		IN_DIRECTORY(test_earlier_dump_survives_until_commit),
 		IN_DIRECTORY(test_leftover_staging_is_cleared),
 		IN_DIRECTORY(test_summed_image),

@@ -4,6 +4,7 @@
 #include "kinds/files/files.h"
 #include "kinds/ipc/ipc.h"
 #include "kinds/namespaces/namespaces.h"
+#include "kinds/namespaces/pid.h"
 #include "kinds/net/net.h"
 #include "model/namespaces.h"
 #include "model/records.h"
@@ -747,6 +748,29 @@ static void test_cgroups_of_tasks(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* The limit is the first number that no process, and no thread, may have. */
+static void test_limits_of_numbers(void **state)
+{
+	struct fixture fixture;
+	struct snapshot *snapshot = &fixture.snapshot;
+
+	(void)state;
+	begin(&fixture, NAMESPACE_UTS);
+	assert_int_equal(snapshot_index(snapshot, &fixture.err), 0);
+	NsEntry *entry = snapshot_new(snapshot, NS_ENTRY, NsEntry);
+	struct pid_namespace limited = *fixture.task->pid_namespace;
+	limited.base.entry = entry;
+	fixture.task->pid_namespace = &limited;
+	entry->pid_max = 101;
+	assert_int_equal(pid_limits_kind.check(snapshot, fixture.task, &fixture.err), 0);
+	entry->has_pid_max = true;
+	assert_int_equal(pid_limits_kind.check(snapshot, fixture.task, &fixture.err), -1);
+	assert_int_equal(fixture.err.name, ERR_PID_OUT_OF_RANGE);
+	entry->pid_max = 102;
+	assert_int_equal(pid_limits_kind.check(snapshot, fixture.task, &fixture.err), 0);
+	arena_done(&fixture.arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -766,6 +790,7 @@ int main(void)
 		cmocka_unit_test(test_tuns),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),
+		cmocka_unit_test(test_limits_of_numbers),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),
 	};

@@ -55,8 +55,14 @@ static void numbers_above_the_limit_are_refused(void **state)
 	(void)state;
 	fixture_begin(&fixture);
 	fixture_add_task(&fixture, 500, 0, 500);
-	fixture_add_task(&fixture, 40000, 500, 500);
-	fixture_see_refused(&fixture, ERR_PID_OUT_OF_RANGE, "40000");
+	fixture_add_task(&fixture, fixture_facts.pid_max, 500, 500);
+	fixture_see_refused(&fixture, ERR_PID_OUT_OF_RANGE, "32768");
+	arena_done(&fixture.arena);
+	/* It is the first that nobody may have. */
+	fixture_begin(&fixture);
+	fixture_add_task(&fixture, 500, 0, 500);
+	fixture_add_task(&fixture, fixture_facts.pid_max - 1, 500, 500);
+	fixture_make_well(&fixture);
 	arena_done(&fixture.arena);
 }
 

@@ -454,6 +454,44 @@ static void the_pid_of_the_first_task_may_be_in_use(void **state)
 	assert_false(has_children());
 }
 
+/* The number of a leader that is gone is in use as long as its group has members. */
+static void a_number_that_a_group_keeps_is_in_use(void **state)
+{
+	struct fixture *fixture = *state;
+	int told[2], held[2];
+	pid_t member;
+	char byte;
+
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	assert_return_code(pipe(told), errno);
+	assert_return_code(pipe(held), errno);
+	pid_t leader = fork();
+	if (leader == 0) {
+		setpgid(0, 0);
+		member = fork();
+		if (member == 0) {
+			close(held[1]);
+			_exit(read(held[0], &byte, 1) != 0);
+		}
+		_exit(write(told[1], &member, sizeof member) != sizeof member);
+	}
+	assert_int_equal(read(told[0], &member, sizeof member), sizeof member);
+	assert_int_equal(waitpid(leader, NULL, 0), leader);
+	fixture->plan.taken_ids = (uint32_t[]){ (uint32_t)leader };
+	fixture->plan.n_taken_ids = 1;
+	int result = run_check_ids(&fixture->plan, &fixture->err);
+	close(held[1]);
+	assert_int_equal(waitpid(member, NULL, 0), member);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	assert_int_equal(result, -1);
+	assert_int_equal(fixture->err.name, ERR_PID_IN_USE);
+	assert_non_null(strstr(fixture->err.text, "by a process group"));
+	assert_int_equal(run_check_ids(&fixture->plan, &fixture->err), 0);
+	close(told[0]);
+	close(told[1]);
+	close(held[0]);
+}
+
 static void a_restore_that_hangs_ends(void **state)
 {
 	struct fixture *fixture = *state;
@@ -622,6 +660,7 @@ int main(void)
 		TEST(the_death_of_the_first_task_is_noticed),
 		TEST(a_pid_in_use_names_who_has_it),
 		TEST(the_pid_of_the_first_task_may_be_in_use),
+		TEST(a_number_that_a_group_keeps_is_in_use),
 		TEST(a_restore_that_hangs_ends),
 		TEST(tasks_of_a_pid_namespace_are_found),
 		TEST(filters_are_silent_until_the_end),

@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Dumps: what becomes of the tree, of logs, scripts and limits."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+from place import must, nestor, ORDINARY, program, read_varint
+import tree
+
+
+def no_such_process(place):
+    """A pid that nobody has is refused by name"""
+    nestor("dump", "-t", "4194303", "-D", place.images).fails("no-such-task")
+    nestor("tree", "4194303").fails("no-such-task")
+    must(not os.listdir(place.images), "something was left in the images directory")
+
+
+def no_directory(place):
+    """Directories that are not there are refused"""
+    nestor("dump", "-t", "1", "-D", place.file("none")).fails("io")
+    nestor("restore", "-D", place.file("none")).fails("io")
+    nestor("plan", place.file("none")).fails("io")
+    nestor("tree", place.file("none")).fails("io")
+
+
+def empty_directory(place):
+    """A directory without a dump is refused by restore, plan and tree"""
+    for command in (["restore", "-D"], ["plan"], ["tree"]):
+        nestor(*command, place.images).fails("images-incomplete")
+
+
+def dump_restore_round(place):
+    """A dump ends the tree and leaves images, log and statistics; a restore gives the pid back"""
+    pid = place.dumped("-o", "dump.log", "-v4")
+    files = os.listdir(place.images)
+    must({"inventory.img", "pstree.img", "stats-dump", "dump.log"} <= set(files), str(files))
+    must(place.restored("-o", "restore.log", "-v4") == pid, "the root has another pid")
+    must(tree.is_alive(pid), "it does not run")
+    must("stats-restore" in os.listdir(place.images), "no statistics")
+
+
+def dump_of_others(place):
+    """A person who may trace others but not end them is told so, and the tree goes on"""
+    shutil.copy(program(), place.file("nestor"))
+    os.chmod(place.path, 0o755)
+    os.chown(place.images, 65534, 65534)
+    pid = place.sleeper_of(12345)
+
+    def dump(capabilities, *options):
+        done = subprocess.run(
+            ORDINARY + [f"--inh-caps=-all,{capabilities}", f"--ambient-caps=-all,{capabilities}",
+                        place.file("nestor"), "dump", "-t", str(pid), "-D", place.images, *options],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+        must(tree.is_alive(pid) == (done.returncode != 0 or "-R" in options), "alive or not")
+        return done.stderr
+    some = "+checkpoint_restore,+sys_ptrace"
+    for capabilities, options, hint in ((some, ["-R"], "CAP_DAC_OVERRIDE"),
+                                        (some + ",+dac_override", [], "CAP_KILL")):
+        told = dump(capabilities, *options)
+        must("[no-privilege]" in told and hint in told, f"with {capabilities}: {told}")
+        must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
+    # Whether a sandbox of another person is one of Landlock takes more than these.
+    told = dump(some + ",+dac_override", "-R", "--force-lost", "landlock,keyrings")
+    must("inventory.img" in os.listdir(place.images), f"not dumped: {told}")
+    told = dump(some + ",+dac_override,+kill", "--force-lost", "landlock,keyrings")
+    must(tree.reap(pid, 5), f"the tree is still there: {told}")
+    must(place.restored() == pid, "the root has another pid")
+    must(tree.status_of(pid)["Uid"].split() == ["12345"] * 4, tree.status_of(pid)["Uid"])
+
+
+def own_user_namespaces(place):
+    """With CAP_CHECKPOINT_RESTORE alone, trees with user namespaces of one's own come back"""
+    shutil.copy(program(), place.file("nestor"))
+    os.chmod(place.path, 0o755)
+    os.chown(place.images, 65534, 65534)
+    script = "unshare -Ur sleep 1000 & sleep 1000 & wait"
+    process = subprocess.Popen(
+        ORDINARY + ["unshare", "-Ur", "sh", "-c", script], cwd="/", stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    place.roots.append(process.pid)
+    must(tree.wait_for(lambda: [tree.status_of(task)["Name"] for task in
+                                tree.children_of(process.pid)] == ["sleep"] * 2, 5), "no tree")
+    before = tree.tree_facts(process.pid)
+
+    def by_person(*arguments, capabilities="+checkpoint_restore"):
+        return subprocess.run(
+            ORDINARY + [f"--inh-caps=-all,{capabilities}", f"--ambient-caps=-all,{capabilities}",
+                        place.file("nestor"), *arguments, "-D", place.images],
+            cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=60)
+    pids = tree.processes(process.pid)
+    done = by_person("dump", "-t", str(process.pid))
+    must(done.returncode == 0 and all(tree.reap(pid, 5) for pid in pids), f"dump: {done.stderr}")
+    done = by_person("restore", "-d", capabilities="-all")
+    must(done.returncode == 1 and "[no-privilege]" in done.stderr, f"without it: {done.stderr}")
+    done = by_person("restore", "-d")
+    must(done.returncode == 0, f"restore: {done.stderr}")
+    # The shell waits in sigsuspend, which it enters again.
+    lines = []
+    tree.wait_for(lambda: lines.append(tree.differences(before, tree.tree_facts(process.pid)))
+                  or not lines[-1], 5)
+    must(not lines[-1], "\n".join(lines[-1]))
+
+
+def leave_running(place):
+    """-R lets the tree go on, and the images are good all the same"""
+    pid = place.sleeper()
+    nestor("dump", "-t", pid, "-D", place.images, "-R").ok()
+    must(tree.is_alive(pid), "it does not run any more")
+    must(tree.status_of(pid)["State"][0] == "S", f"it is {tree.status_of(pid)['State']}")
+    must(tree.status_of(pid)["TracerPid"] == "0", "it is still traced")
+    nestor("restore", "-D", place.images, "-d").fails("pid-in-use")
+    tree.kill_tree(pid)
+    must(place.restored() == pid, "the root has another pid")
+
+
+def leave_stopped(place):
+    """-s leaves the tree stopped after a dump, and after a restore"""
+    pid = place.sleeper()
+    nestor("dump", "-t", pid, "-D", place.images, "-s").ok()
+    # It takes its SIGSTOP when it gets to run.
+    must(tree.wait_for(lambda: tree.status_of(pid)["State"][0] == "T", 5),
+         f"it is {tree.status_of(pid)['State']}")
+    tree.kill_tree(pid)
+    pid = place.restored("-s")
+    must(tree.status_of(pid)["State"][0] == "T", f"it is {tree.status_of(pid)['State']}")
+    os.kill(pid, signal.SIGCONT)
+    must(tree.wait_for(lambda: tree.status_of(pid)["State"][0] == "S", 5), "does not continue")
+
+
+def stopped_root(place):
+    """A tree that is stopped as a whole, its root too, comes back stopped, and goes on when told"""
+    pid = place.start("sleep 1000 & wait")
+    inner = tree.children_of(pid)[0]
+    for task in (inner, pid):
+        os.kill(task, signal.SIGSTOP)
+    place.dump(pid)
+    place.restored()
+    must([tree.status_of(task)["State"][0] for task in (pid, inner)] == ["T", "T"], "not stopped")
+    for task in (inner, pid):
+        os.kill(task, signal.SIGCONT)
+    must(tree.wait_for(lambda: all(tree.status_of(task)["State"][0] == "S"
+                                   for task in (pid, inner)), 5), "it does not go on")
+
+
+def statistics(place):
+    """stats-dump and stats-restore have what their readers expect, and pages are counted right"""
+    pid = place.start("exec %s -c \"import mmap, time; a = mmap.mmap(-1, 1 << 20); a[:] = b'x' * (1 << 20);"
+                      "b = bytearray(b'y' * (1 << 20)); time.sleep(1000)\"" % sys.executable)
+    must(tree.wait_for(lambda: "Shmem" not in tree.read(pid, "status")
+                       or int(re.search(r"RssShmem:\s+(\d+)", tree.read(pid, "status")).group(1)) > 1000,
+                       10), "it does not start")
+    place.dump(pid)
+    stats = read_stats(os.path.join(place.images, "stats-dump"), 1)
+    pages = sum(os.path.getsize(os.path.join(place.images, name))
+                for name in os.listdir(place.images) if name.startswith("pages-"))
+    must(set(stats) >= set(range(1, 15)), f"fields are missing: {stats}")
+    must((stats[7] + stats[14]) * 4096 == pages and stats[14] >= 256 and stats[7] >= 256,
+         f"{stats[7]} and {stats[14]} pages are told, there are {pages} bytes")
+    must(stats[5] >= stats[7] and stats[2] > 0 and stats[3] > 0, f"{stats}")
+    place.restored()
+    stats = read_stats(os.path.join(place.images, "stats-restore"), 2)
+    must(set(stats) == {1, 2, 3, 4, 5} and stats[3] > 0 and stats[4] >= stats[3]
+         and stats[5] * 4096 >= pages, f"{stats}")
+
+
+def read_stats(path, part):
+    """{number: value} of the dump (1) or the restore (2)"""
+    with open(path, "rb") as file:
+        data = file.read()
+    must(data[:8] == struct.pack("<II", 0x55105940, 0x57093306), "another magic")
+    must(data[12] == part << 3 | 2, "another part")
+    size, at = read_varint(data, 13)
+    must(at + size == len(data), "another size")
+    found = {}
+    while at < len(data):
+        key, at = read_varint(data, at)
+        found[key >> 3], at = read_varint(data, at)
+    return found
+
+
+def login_uid(place):
+    """A login uid that is another than that of whoever restores is told of"""
+    pid = place.start("echo 1234 > /proc/self/loginuid; exec sleep 1000")
+    # Where that is not allowed (audit(7)) there is nothing to be told.
+    must(tree.wait_for(lambda: tree.status_of(pid).get("Name") == "sleep", 10), "it does not start")
+    is_set = tree.read(pid, "loginuid") == "1234"
+    place.dump(pid)
+    place.restored("-o", "restore.log")
+    with open(os.path.join(place.images, "restore.log"), encoding="utf-8") as file:
+        must(("its login uid is" in file.read()) == is_set, "it is not told of")
+
+
+def work_directory(place):
+    """-W takes log, pid file and statistics; the images directory has images only"""
+    work = place.file("work")
+    os.mkdir(work)
+    place.dumped("-W", work, "-o", "dump.log")
+    nestor("restore", "-D", place.images, "-W", work, "-d", "-o", "restore.log",
+           "--pidfile", "pid").ok()
+    with open(os.path.join(work, "pid"), encoding="ascii") as file:
+        place.roots.append(int(file.read()))
+    must(sorted(os.listdir(work)) == ["dump.log", "pid", "restore.log", "stats-dump",
+                                      "stats-restore"], str(os.listdir(work)))
+    must(not {"dump.log", "stats-dump"} & set(os.listdir(place.images)), "in the images directory")
+
+
+def log_on_failure(place):
+    """The log file is there after a failure too, with the reason behind "Error" """
+    nestor("dump", "-t", "4194303", "-D", place.images, "-o", "dump.log").fails("no-such-task")
+    with open(os.path.join(place.images, "dump.log"), encoding="utf-8") as file:
+        must(re.search(r"^Error.*\[no-such-task\]", file.read(), re.M), "no line with Error")
+
+
+def action_script(place):
+    """A script is run at each moment, with the pid; where it does not agree, all is undone"""
+    said = place.file("said")
+    with open(place.file("script"), "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\n[ -e hang ] && sleep 100\n"
+                   f"echo $CRTOOLS_SCRIPT_ACTION $CRTOOLS_IMAGE_DIR $CRTOOLS_INIT_PID >>{said}\n"
+                   f"[ \"$CRTOOLS_SCRIPT_ACTION\" != \"$(cat {said}.no 2>/dev/null)\" ]\n")
+    os.chmod(place.file("script"), 0o755)
+
+    def told():
+        with open(said, encoding="ascii") as file:
+            return [line.split() for line in file]
+
+    def refuse(moment):
+        with open(said + ".no", "w", encoding="ascii") as file:
+            file.write(moment)
+    script = ["--action-script", place.file("script")]
+    pid = place.sleeper()
+    for moment in ("pre-dump", "network-lock", "post-dump"):
+        refuse(moment)
+        nestor("dump", "-t", pid, "-D", place.images, *script).fails("client-refused")
+        must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "it was harmed")
+    nestor("dump", "-t", pid, "-D", place.images, "--action-script", "/no/such").fails(
+        "client-refused")
+    refuse("")
+    os.unlink(said)
+    place.dump(pid, *script)
+    must(told() == [["pre-dump", place.images]] + [
+        [moment, place.images, str(pid)] for moment in ("network-lock", "post-dump")], str(told()))
+    for moment in ("pre-restore", "setup-namespaces", "post-restore", "network-unlock",
+                   "pre-resume"):
+        refuse(moment)
+        nestor("restore", "-d", "-D", place.images, *script).fails("client-refused")
+        must(tree.wait_for(lambda: not tree.exists(pid), 5), "something is left")
+    refuse("post-resume")
+    os.unlink(said)
+    place.restored(*script)
+    moments = told()
+    must(moments.pop(1)[:2] == ["setup-namespaces", place.images], str(moments))
+    must(moments == [["pre-restore", place.images]] + [
+        [moment, place.images, str(pid)] for moment in (
+            "post-setup-namespaces", "post-restore", "network-unlock",
+            "pre-resume", "post-resume")], str(moments))
+    must(tree.is_alive(pid), "it does not run")
+    open(place.file("hang"), "w", encoding="ascii").close()
+    with subprocess.Popen([program(), "dump", "-t", str(pid), "-D", place.images, *script],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          cwd=place.path) as process:
+        time.sleep(0.3)
+        process.terminate()
+        _, text = process.communicate(timeout=20)
+    must(process.returncode == 1 and "[interrupted]" in text, f"{process.returncode}: {text}")
+    must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "it was harmed")
+
+
+def script_in_namespaces(place):
+    """At setup-namespaces the script may enter those of the root, and set them up for its sockets"""
+    listen = ("import socket, time; s = socket.socket(); s.setsockopt(0, 15, 1); "  # IP_FREEBIND
+            "s.bind(('10.99.0.1', 4000)); s.listen(); time.sleep(1000)")
+    with open(place.file("listen"), "w", encoding="ascii") as file:
+        file.write(listen)
+    pid = place.start("exec unshare -n -u sh -c 'ip link set lo up; hostname inside; "
+                      "exec python3 listen'")
+    must(tree.wait_for(lambda: "0100630A" in tree.read(pid, "net/tcp"), 10), "it does not listen")
+    place.dump(pid)
+    with open(place.file("script"), "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\n[ $CRTOOLS_SCRIPT_ACTION = setup-namespaces ] || exit 0\n"
+                   "nsenter -t $CRTOOLS_INIT_PID -n ip address add 10.99.0.1/24 dev lo &&\n"
+                   "nsenter -t $CRTOOLS_INIT_PID -n cat /proc/net/tcp >tcp &&\n"
+                   "nsenter -t $CRTOOLS_INIT_PID -u hostname >name\n")
+    os.chmod(place.file("script"), 0o755)
+    pid = place.restored("--action-script", place.file("script"), cwd=place.path)
+    with open(place.file("name"), encoding="ascii") as file:
+        must(file.read() == "inside\n", "it is not in the namespaces of the tree")
+    with open(place.file("tcp"), encoding="ascii") as file:
+        must("0100630A" not in file.read(), "the socket is there already")
+    told = subprocess.run(["nsenter", "-t", str(pid), "-n", "ip", "address"], capture_output=True,
+                          text=True, check=True).stdout
+    must("10.99.0.1" in told, told)
+    must("0100630A" in tree.read(pid, "net/tcp"), "the socket is not there")
+
+
+def shell_job(place):
+    """A tree in somebody else's session is refused, unless -j says so"""
+    process = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               cwd=place.path)
+    place.roots.append(process.pid)
+    nestor("dump", "-t", process.pid, "-D", place.images).fails("session-outside")
+    must(tree.is_alive(process.pid), "the refused tree does not run")
+    place.dump(process.pid, "-j")
+    must(place.restored("-j") == process.pid, "another pid")
+
+
+def unsupported_file(place):
+    """A device with a state of its own is refused by name, and the tree goes on"""
+    pid = place.start("exec 3</dev/kmsg; while :; do sleep 0.02; done")
+    nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
+    must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "the tree was harmed")
+    must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
+
+
+def traced_task(place):
+    """A tree that somebody traces is refused by name"""
+    pid = place.sleeper()
+    tracer = subprocess.Popen(
+        [sys.executable, "-c", "import ctypes, time, sys\n"
+         f"libc = ctypes.CDLL(None)\nassert libc.ptrace(0x4206, {pid}, 0, 0) == 0\n"
+         "print('traced', flush=True)\ntime.sleep(100)"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, text=True)
+    must(tracer.stdout.readline() == "traced\n", "cannot be traced")
+    try:
+        nestor("dump", "-t", pid, "-D", place.images).fails("task-traced")
+        look = json.loads(nestor("check", "--json", "-t", pid).out)["obstacles"]
+        must([kind["name"] for kind in look] == ["task-traced"], str(look))
+    finally:
+        tracer.kill()
+        tracer.wait()
+        tracer.stdout.close()
+    must(tree.is_alive(pid), "the tree was harmed")
+
+
+MANY_DESCRIPTORS = """
+import os, sys, time
+def wait():
+    while not os.path.exists(sys.argv[1] + ".go"):
+        time.sleep(0.02)
+children = []
+for child in range(5):
+    pid = os.fork()
+    if pid == 0:
+        files = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(300)]
+        for at, file in enumerate(files):
+            os.lseek(file, 1000 * child + at, os.SEEK_SET)
+        open(f"{sys.argv[1]}.ready{child}", "w").close()
+        wait()
+        wrong = sum(os.lseek(file, 0, os.SEEK_CUR) != 1000 * child + at
+                    for at, file in enumerate(files))
+        os._exit(bool(wrong))
+    children.append(pid)
+wait()
+print(sum(os.waitpid(pid, 0)[1] for pid in children), file=open(sys.argv[1] + ".told", "w"))
+"""
+
+
+def few_descriptors(place):
+    """A tree has more open files than nestor may have, though no task of it has"""
+    name = place.file("many")
+    with open(name, "w", encoding="ascii") as file:
+        file.write(MANY_DESCRIPTORS)
+    pid = place.start(f"ulimit -n 400; exec python3 {name} {name}")
+    must(tree.wait_for(lambda: all(os.path.exists(f"{name}.ready{child}") for child in range(5)),
+                       20), "the tree does not get ready")
+    pids = tree.processes(pid)
+
+    def limited(limit, *arguments):
+        return subprocess.run(["prlimit", f"--nofile={limit}:{limit}", program(), *arguments,
+                               "-D", place.images], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=60)
+    done = limited(310, "dump", "-t", str(pid))
+    must(done.returncode == 1 and "[limit-too-low]" in done.stderr, f"310: {done.stderr}")
+    must(tree.processes(pid) == pids, "the refused dump has done something to the tree")
+    done = limited(400, "dump", "-t", str(pid))
+    must(done.returncode == 0, f"dump: {done.stderr}")
+    must(all(tree.reap(task, 5) for task in pids), "the tree is still there")
+    done = limited(400, "restore", "-d")
+    must(done.returncode == 0, f"restore: {done.stderr}")
+    place.roots.append(pid)
+    open(name + ".go", "w", encoding="ascii").close()
+    must(tree.wait_for(lambda: os.path.exists(name + ".told")
+                       and os.path.getsize(name + ".told"), 20), "the tree does not end")
+    with open(name + ".told", encoding="ascii") as told:
+        must(told.read() == "0\n", "a file is another one, or elsewhere")
+
+
+MANY_SOCKETS = """
+import array, os, socket, sys, time
+pairs = [socket.socketpair() for _ in range(160)]
+file = os.open("/etc/passwd", os.O_RDONLY)
+os.lseek(file, 7, os.SEEK_SET)
+pairs[0][0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))])
+for at, (one, _) in enumerate(pairs[1:], 1):
+    one.send(bytes([at]))
+open(sys.argv[1] + ".ready", "w").close()
+while not os.path.exists(sys.argv[1] + ".go"):
+    time.sleep(0.02)
+wrong = 0
+for at, (one, other) in enumerate(pairs):
+    if at:
+        wrong += other.recv(10) != bytes([at])
+    else:
+        text, control, _, _ = other.recvmsg(10, 100)
+        wrong += os.lseek(int.from_bytes(control[0][2][:4], "little"), 0, os.SEEK_CUR) != 7
+    other.send(b"back")
+    wrong += one.recv(10) != b"back"
+    told = one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    wrong += int.from_bytes(told[:4], "little") != os.getpid()
+print(wrong, file=open(sys.argv[1] + ".told", "w"))
+"""
+
+
+def few_descriptors_for_sockets(place):
+    """A tree has nearly as many unix sockets as nestor may have descriptors, with files on the way"""
+    name = place.file("sockets")
+    with open(name, "w", encoding="ascii") as file:
+        file.write(MANY_SOCKETS)
+    pid = place.start(f"ulimit -n 500; exec python3 {name} {name}")
+    must(tree.wait_for(lambda: os.path.exists(name + ".ready"), 20), "the tree does not get ready")
+    for step in (("dump", "-t", str(pid)), ("restore", "-d")):
+        done = subprocess.run(["prlimit", "--nofile=500:500", program(), *step, "-D", place.images],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=False, timeout=60)
+        must(done.returncode == 0, f"{step[0]}: {done.stderr}")
+        must(step[0] == "restore" or tree.reap(pid, 5), "the tree is still there")
+    place.roots.append(pid)
+    open(name + ".go", "w", encoding="ascii").close()
+    must(tree.wait_for(lambda: os.path.exists(name + ".told")
+                       and os.path.getsize(name + ".told"), 20), "the tree does not end")
+    with open(name + ".told", encoding="ascii") as told:
+        must(told.read() == "0\n", "a socket is not as it was, or what was in it")
+
+
+def interrupted(place):
+    """SIGTERM between two steps gives the dump up, and the tree goes on"""
+    pid = place.start("import time\nb = bytearray(b'x' * (300 << 20))\n"
+                      "while True: time.sleep(0.01)", "python3")
+    tree.wait_for(lambda: int(tree.status_of(pid)["VmRSS"].split()[0]) > 300 << 10, 20)
+    process = subprocess.Popen([program(), "dump", "-t", str(pid), "-D", place.images],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    traced = tree.wait_for(lambda: tree.status_of(pid).get("TracerPid", "0") != "0", 10)
+    process.terminate()
+    _, text = process.communicate(timeout=60)
+    must(traced, "the dump was over too soon to be interrupted")
+    must(process.returncode == 1 and "[interrupted]" in text, f"{process.returncode}: {text}")
+    must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "the tree was harmed")
+    must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
+
+
+CASES = [
+    no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
+    own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
+    few_descriptors_for_sockets, statistics, login_uid, work_directory, log_on_failure,
+    action_script, script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
+]

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Restores: what they wait for, and images and files that are not as they were."""
+
+import os
+import re
+import threading
+
+from place import must, nestor, take
+import tree
+
+
+def restore_waits(place):
+    """Without -d restore waits, and exits with the root's status"""
+    place.dump(place.start("while ! [ -e go ]; do sleep 0.5; done; exit 7"))
+    with open(place.file("go"), "w", encoding="ascii"):
+        pass
+    done = nestor("restore", "-D", place.images)
+    must(done.status == 7, f"status {done.status}\n{done.err}")
+
+
+def image_missing(place):
+    """A directory that lost an image is refused before anything is made"""
+    place.dumped()
+    name = next(name for name in os.listdir(place.images) if name.startswith("core-"))
+    os.unlink(os.path.join(place.images, name))
+    nestor("restore", "-D", place.images, "-d").fails("image-missing")
+
+
+def image_truncated(place):
+    """An image that was cut is refused"""
+    place.dumped()
+    name = next(name for name in os.listdir(place.images) if name.startswith("pages-"))
+    path = os.path.join(place.images, name)
+    os.truncate(path, os.path.getsize(path) - 4096)
+    nestor("restore", "-D", place.images, "-d").fails("image-truncated")
+
+
+def image_altered(place):
+    """An image in which one bit differs is refused"""
+    place.dumped()
+    name = next(name for name in os.listdir(place.images) if name.startswith("pages-"))
+    path = os.path.join(place.images, name)
+    with open(path, "r+b") as file:
+        byte = file.read(1)
+        file.seek(0)
+        file.write(bytes([byte[0] ^ 1]))
+    nestor("restore", "-D", place.images, "-d").fails("image-altered")
+
+
+def file_gone(place):
+    """A file that the tree has open is missing: refused, with its name"""
+    path = place.file("open")
+    pid = place.dump(place.start(f"exec 7<>{path}; echo content >&7; exec sleep 1000"))
+    content = open(path, "rb").read()
+    os.unlink(path)
+    done = nestor("restore", "-D", place.images, "-d").fails("file-missing")
+    must(path in done.err, f"the file is not named:\n{done.err}")
+    with open(path, "wb") as file:
+        file.write(content + b"more")
+    nestor("restore", "-D", place.images, "-d").fails("file-changed")
+    must(not tree.exists(pid), "a process was left behind")
+
+
+def file_replaced(place):
+    """A file that the tree only reads is another of the same size: a warning says so"""
+    path = place.file("read")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("content")
+    pid = place.dump(place.start(f"exec 7<{path}; exec sleep 1000"))
+    place.roots.append(pid)
+    done = nestor("restore", "-D", place.images, "-d").ok()
+    must("time of modification" not in done.err, f"a warning without a reason:\n{done.err}")
+    tree.kill_tree(pid)
+    must(tree.reap(pid, 5), "it does not end")
+    os.rename(path, path + ".old")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("another")
+    done = nestor("restore", "-D", place.images, "-d").ok()
+    must("time of modification" in done.err and path in done.err, f"no warning:\n{done.err}")
+
+
+def waits_for_the_dead(place):
+    """A restore right after the dump waits a moment for whoever has to wait for the dead"""
+    pids = tree.processes(place.start("sleep 1000 & wait"))
+    nestor("dump", "-t", pids[0], "-D", place.images).ok()
+    reaper = threading.Timer(0.3, lambda: [tree.reap(pid, 5) for pid in pids])
+    reaper.start()
+    try:
+        must(place.restored() == pids[0], "the root has another pid")
+    finally:
+        reaper.join()
+
+
+def pid_in_use(place):
+    """Pids that others have are refused, all with who has them, and nothing is left behind"""
+    pids = tree.processes(place.start("sleep 1000 & sleep 1000 & wait"))
+    must(len(pids) == 3, f"expected three tasks: {pids}")
+    place.dump(pids[0])
+    take(place, pids[0])
+    take(place, pids[2])
+    done = nestor("restore", "-D", place.images, "-d").fails("pid-in-use")
+    for text in (f'{pids[0]} by "sleep"', f'{pids[2]} by "sleep"', "2 of its ids",
+                 "--unshare pid"):
+        must(text in done.err, f"no {text}:\n{done.err}")
+    must(tree.is_alive(pids[0]) and tree.is_alive(pids[2]), "who had the pids was harmed")
+    must(not tree.exists(pids[1]), "a process was left behind")
+
+
+def executes_command(place):
+    """--exec-cmd executes a command as the parent of the restored root"""
+    pid = place.dumped()
+    nestor("restore", "-D", place.images, "--exec-cmd").fails("usage", 2)
+    nestor("restore", "-D", place.images, "-d", "--exec-cmd", "--", "true").fails("usage", 2)
+    done = nestor("restore", "-D", place.images, "--exec-cmd", "--", "sh", "-c",
+                  f"cat /proc/{pid}/status; kill -9 {pid}; echo $$; exit 5")
+    must(done.status == 5 and re.search(r"PPid:\t(\d+)", done.out).group(1) == done.out.split()[-1],
+         f"{done.status}: {done.out} {done.err}")
+
+
+CASES = [
+    restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
+    file_replaced, pid_in_use, executes_command,
+]

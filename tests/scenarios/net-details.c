@@ -4,7 +4,8 @@
  * promise: interfaces keep alternative names, aliases, groups, queues, limits, tokens and groups of
  *	multicast, ports what their bridge holds to them, addresses their flags and labels; next
  *	hops, static neighbours, those that others are answered for, entries of bridges and vxlans,
- *	and what macvlans and vxlans were made with come back
+ *	and what macvlans and vxlans were made with come back; so do flags, modes, a way that is
+ *	taken from an interface, limits of MPTCP and the source of segments
  * flavours: flat one three user user-three unprivileged unprivileged-three
  * needs: program:ip program:bridge
  */
@@ -26,7 +27,8 @@ static const char show[] =
 	"[0-9]+|(hairpin|guard|learning"
 	"|isolated|cost|priority|mcast_flood) [a-z0-9]+|num[tr]xqueues [0-9]+|gso_max_size [0-9]+';"
 	" ip token; ip maddr show dev ve1 | grep static; bridge mdb | grep permanent;"
-	" ip addrlabel | sort) 2>&1 | sed -e 's/ *valid_lft forever.*//' -e 's/valid_lft "
+	" ip addrlabel | sort; ip mptcp limits; ip sr tunsrc show) 2>&1 | sed -e 's/ *valid_lft "
+	"forever.*//' -e 's/valid_lft "
 	"[0-9]*sec.*/lft/'"
 	" -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' -e 's/ state "
 	"[A-Z]*//'"
@@ -66,6 +68,11 @@ int main(int argc, char **argv)
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.50;"
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.51;"
 		"bridge fdb add 02:00:00:00:00:55 dev vx0 dst 10.4.0.52;"
+		"ip link set vx0 protodown on; ip link set vx0 protodown_reason 3 on;"
+		"ip link set vx0 mode dormant broadcast ff:ff:ff:ff:ff:f0;"
+		"ip link set ve1 dynamic on trailers off; ip link set ve0 multicast off;"
+		"ip mptcp limits set add_addr_accepted 3 subflows 5 || true;"
+		"ip sr tunsrc set fd04::1 || true;"
 		"ip link add vx1 type vxlan id 9 dstport 4790 local 10.4.0.1 remote 10.4.0.2 dev "
 		"ve1 "
 		"ttl 7 tos inherit ageing 77 port 1000 2000 gbp nolearning;"

@@ -2,11 +2,11 @@
 /*
  * name: refused-networks
  * promise: what a network namespace has that does not come back is refused by name: queueing
- *	disciplines, rules of IPsec, endpoints of MPTCP, namespaces of IOAM, programs that see
- *	packets first; and it stays as it is
+ *	disciplines, rules of IPsec, also for what has none, endpoints of MPTCP, namespaces of
+ *	IOAM, objects that count packets, programs that see packets first; and it stays as it is
  * flavours: flat three
  * needs: initial-user-namespace program:ip program:tc
- * arguments: discipline ingress ipsec mptcp ioam xdp
+ * arguments: discipline ingress ipsec ipsec-default mptcp ioam accounting xdp
  * refused: unsupported-namespace
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
@@ -16,6 +16,8 @@
 
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_acct.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <stdint.h>
@@ -38,10 +40,26 @@ static const struct {
 	  "ip xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out "
 	  "tmpl src 1.1.1.1 dst 2.2.2.2 proto esp mode tunnel",
 	  "ip xfrm policy; echo that" },
+	{ "ipsec-default", "ip xfrm policy setdefault in block", "ip xfrm policy getdefault" },
 	{ "mptcp", "ip mptcp endpoint add 10.0.0.1", "ip mptcp endpoint; echo that" },
 	{ "ioam", "ip ioam namespace add 3", "ip ioam namespace show; echo that" },
+	{ "accounting", NULL, "ip link show ve0" },
 	{ "xdp", NULL, "ip link show ve0 | sed 's/ qlen.*//'" },
 };
+
+static bool send_request(int protocol, const void *request, size_t size)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} answer = { 0 };
+	int fd = socket(AF_NETLINK, SOCK_RAW, protocol);
+	bool done = send(fd, request, size, 0) > 0 && recv(fd, &answer, sizeof answer, 0) > 0 &&
+		    answer.error.error == 0;
+
+	close(fd);
+	return done;
+}
 
 /* A program that lets all pass. */
 static bool attach_program(void)
@@ -67,16 +85,32 @@ static bool attach_program(void)
 		      { RTA_LENGTH(RTA_LENGTH(sizeof(int))), IFLA_XDP | NLA_F_NESTED },
 		      { RTA_LENGTH(sizeof(int)), IFLA_XDP_FD },
 		      program };
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-	} answer = { 0 };
-	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-	bool done = program >= 0 && send(fd, &request, sizeof request, 0) > 0 &&
-		    recv(fd, &answer, sizeof answer, 0) > 0 && answer.error.error == 0;
-	close(fd);
+	bool done = program >= 0 && send_request(NETLINK_ROUTE, &request, sizeof request);
+
 	close(program);
 	return done;
+}
+
+/* nfacct(8) add seen */
+static bool add_counting_object(void)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nfgenmsg family;
+		struct rtattr name;
+		char text[8];
+	} request = { { sizeof request, NFNL_SUBSYS_ACCT << 8 | NFNL_MSG_ACCT_NEW,
+			NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 0, 0 },
+		      { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 },
+		      { RTA_LENGTH(sizeof "seen"), NFACCT_NAME },
+		      "seen" };
+
+	return send_request(NETLINK_NETFILTER, &request, sizeof request);
+}
+
+static bool make_without_program(const char *name)
+{
+	return strcmp(name, "xdp") == 0 ? attach_program() : add_counting_object();
 }
 
 int main(int argc, char **argv)
@@ -89,7 +123,7 @@ int main(int argc, char **argv)
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
 	scenario_need(system("ip link add ve0 type veth peer name ve1") == 0, "no pair");
 	/* Where a kernel lacks it there is something else to be refused. */
-	if (rows[i].make ? system(rows[i].make) != 0 : !attach_program())
+	if (rows[i].make ? system(rows[i].make) != 0 : !make_without_program(argv[2]))
 		scenario_need(system("tc qdisc add dev ve0 root pfifo") == 0, "no discipline");
 	char *before = shown(rows[i].show);
 

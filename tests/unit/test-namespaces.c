@@ -540,6 +540,28 @@ static void test_features(void **state)
 	assert_int_equal(check_features(3, 2000, 250, 250), ERR_IMAGE_INVALID);
 }
 
+static enum error_name check_generic(const char *family, size_t size)
+{
+	static uint8_t bytes[4096];
+	NetGeneric generic = NET_GENERIC__INIT, *list = &generic;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	generic.family = (char *)(uintptr_t)family;
+	generic.value = (ProtobufCBinaryData){ size, bytes };
+	content.generic = &list;
+	content.n_generic = 1;
+	return check_net(&content);
+}
+
+static void test_generic_settings(void **state)
+{
+	(void)state;
+	assert_int_equal(check_generic("mptcp_pm", 16), ERR_NONE);
+	assert_int_equal(check_generic("SEG6", 20), ERR_NONE);
+	assert_int_equal(check_generic("nlctrl", 16), ERR_IMAGE_INVALID);
+	assert_int_equal(check_generic("mptcp_pm", 4000), ERR_IMAGE_INVALID);
+}
+
 /* A queue of an interface, with the record of a path. */
 static enum error_name check_tun(const char *interface, uint32_t namespace_, uint32_t path_type)
 {
@@ -787,6 +809,7 @@ int main(void)
 		cmocka_unit_test(test_older_packet_filters),
 		cmocka_unit_test(test_tracked_connections),
 		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_generic_settings),
 		cmocka_unit_test(test_tuns),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What an interface may have besides name, address and kind: an alias, a group, limits of segments,
+ * the address of all, whether it waits for a program (link mode) or has its way taken (protodown),
  * the token of its addresses, and as a port of a bridge all that the bridge holds to it. Kernels
  * differ in what a new interface has of that, so each is asked what it has now, and told what is
  * different.
@@ -26,6 +27,7 @@ enum {
 };
 
 static const unsigned short plain[] = {
+	IFLA_BROADCAST,	   IFLA_LINKMODE,     IFLA_PROTO_DOWN,
 	IFLA_GROUP,	   IFLA_GSO_MAX_SIZE, IFLA_GSO_MAX_SEGS,
 	IFLA_GRO_MAX_SIZE, GSO_IPV4_MAX_SIZE, GRO_IPV4_MAX_SIZE,
 };
@@ -120,6 +122,27 @@ static bool put_plain(struct request *request, const struct link *link, const st
 			differs |= put_if_other(request, link_attribute(link, plain[i]),
 						link_attribute(now, plain[i]));
 	return differs;
+}
+
+static uint32_t reasons_of(const struct link *link)
+{
+	return netlink_number(netlink_nested(link_attribute(link, IFLA_PROTO_DOWN_REASON),
+					     IFLA_PROTO_DOWN_REASON_VALUE));
+}
+
+/* Why somebody has taken the way from it, "ip link set protodown_reason". */
+static bool put_reasons(struct request *request, const struct link *link, const struct link *now)
+{
+	const uint32_t mask = UINT32_MAX, reasons = reasons_of(link);
+
+	if (reasons == reasons_of(now))
+		return false;
+	struct rtattr *nested =
+		request_put(request, IFLA_PROTO_DOWN_REASON | NLA_F_NESTED, NULL, 0);
+	request_put(request, IFLA_PROTO_DOWN_REASON_MASK, &mask, sizeof mask);
+	request_put(request, IFLA_PROTO_DOWN_REASON_VALUE, &reasons, sizeof reasons);
+	request_end_nested(request, nested);
+	return true;
 }
 
 static const struct rtattr *token_of(const struct link *link)
@@ -234,6 +257,7 @@ int link_set_details(struct netlink *netlink, const struct link *link, uint32_t 
 	request.u.info.ifi_index = now.link.info->ifi_index;
 	bool differs = put_plain(&request, link, &now.link);
 	differs |= put_token(&request, link, &now.link);
+	differs |= put_reasons(&request, link, &now.link);
 	size_t size = request.size;
 	if (put_port(&request, link, &now.link))
 		differs = true;

@@ -478,7 +478,10 @@ int links_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, s
 	return result < 0 ? -1 : 0;
 }
 
-#define SET_FLAGS (IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG)
+/* All that a program may set (__dev_change_flags). */
+#define SET_FLAGS                                                                       \
+	(IFF_UP | IFF_PROMISC | IFF_ALLMULTI | IFF_NOARP | IFF_DEBUG | IFF_NOTRAILERS | \
+	 IFF_DYNAMIC | IFF_MULTICAST | IFF_PORTSEL | IFF_AUTOMEDIA)
 
 static int set_flags(struct netlink *netlink, const struct link *link, const char *master,
 		     unsigned flags, uint32_t id, struct error *err)

@@ -99,6 +99,16 @@ int settings_write(const struct namespace *namespace_, struct error *err);
 /* lost.c: what is refused by name. */
 int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
+/* ebtables.c: of the older ones. */
+int ebtables_refuse(uint32_t id, struct error *err);
+
+/* generic.c: settings that generic netlink holds. */
+int generic_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int generic_check(const struct namespace *namespace_, struct error *err);
+int generic_make(const NetnsContents *net, uint32_t id, struct error *err);
+/* The number of a family; 0: this kernel does not have it. */
+uint16_t generic_family(struct netlink *netlink, const char *name);
+
 /* filters.c: nftables. */
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
 int filters_check(const NetnsContents *net, uint32_t id, struct error *err);

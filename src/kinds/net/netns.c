@@ -81,6 +81,7 @@ static int read_content(void *data)
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(reading->collect, net, reading->id, reading->err) ||
+		 generic_collect(reading->arena, net, reading->id, reading->err) ||
 		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
@@ -217,7 +218,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 			       routes_check(net, namespace_->id, err) ||
 			       labels_check(net, namespace_->id, err) ||
 			       groups_check(net, namespace_->id, err) ||
-			       settings_check(namespace_, err) ||
+			       settings_check(namespace_, err) || generic_check(namespace_, err) ||
 			       filters_check(net, namespace_->id, err) ||
 			       xtables_check(net, namespace_->id, err) ||
 			       ipsets_check(net, namespace_->id, err) ||
@@ -235,7 +236,7 @@ static int fill(const struct namespace *namespace_, struct error *err)
 	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
 	int result = tuns_make(namespace_, err) || links_make(netlink, net, id, err) ||
-		     settings_write(namespace_, err) ||
+		     settings_write(namespace_, err) || generic_make(net, id, err) ||
 		     addresses_make(netlink, net, false, id, err) ||
 		     labels_make(netlink, net, id, err) || links_bring_up(netlink, net, id, err) ||
 		     features_make(net, id, err) || groups_make(netlink, net, id, err) ||

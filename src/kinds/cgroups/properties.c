@@ -108,12 +108,14 @@ static void read_children(struct reading *reading, CgroupDirEntry *entry, int fd
 	autoclosedir DIR *dir = listing_open(fd, ".");
 	const struct dirent *found;
 
-	if (depth >= MOST_DEPTH)
-		return;
 	while (listing_next_entry(dir, &found)) {
-		if (found->d_type != DT_DIR || found->d_name[0] == '.' ||
-		    reading->n_directories >= MOST_DIRECTORIES)
+		if (found->d_type != DT_DIR || found->d_name[0] == '.')
 			continue;
+		/* More than we take back. */
+		if (depth >= MOST_DEPTH || reading->n_directories >= MOST_DIRECTORIES) {
+			see_failure(reading, EMLINK);
+			return;
+		}
 		autoclose int below =
 			openat(fd, found->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (below < 0) {

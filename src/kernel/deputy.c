@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * clone3(CLONE_FILES) without CLONE_VM and CLONE_FS: setns and unshare of mount and user namespaces
- * want a process whose fs is its own, and an address space that is shared would take on the
- * dumpability of one that has changed its credentials.
+ * A deputy is cloned without CLONE_FS: setns and unshare of mount and user namespaces want a
+ * process whose fs is its own. With CLONE_VM nothing of our memory is copied, neither at once nor
+ * page by page afterwards; with CLONE_VFORK the thread that calls stands still meanwhile, whose
+ * thread-local variables (errno) are the deputy's too.
+ *
+ * Who is privileged in the user namespace that a deputy enters may trace it there (ptrace(2)), and
+ * would have what it shares with us. Not so if the address space is not dumpable: then it takes
+ * rights over the user namespace in which nestor was executed (ptrace_may_access).
  */
 #include "kernel/deputy.h"
 
@@ -11,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +26,9 @@
 
 /* As for a restore's own waits: what takes longer hangs, on a file system that does not answer. */
 enum { LONGEST_SECONDS = 120 };
+
+/* As much as a first thread mostly has; what is not used is not there. */
+enum { STACK_BYTES = 8 << 20, GUARD_BYTES = 64 << 10 };
 
 struct outcome {
 	int result;
@@ -38,19 +47,6 @@ void deputies_go_on(void)
 	pthread_mutex_unlock(&beginning);
 }
 
-/* The child has a copy of the lock, held by it as by the caller: it may have deputies, too. */
-static pid_t clone_deputy(void)
-{
-	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
-
-	deputies_wait();
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-	int failure = errno;
-	deputies_go_on();
-	errno = failure;
-	return pid;
-}
-
 void *deputy_memory(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -63,6 +59,45 @@ void deputy_memory_free(void *memory, size_t size)
 	if (memory)
 		munmap(memory, size);
 }
+
+int deputy_enter_user(int fd, int others)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) || setns(fd, CLONE_NEWUSER | others))
+		return -1;
+	/* A change of credentials has cleared it. */
+	return prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* ---- in the deputy ---- */
+
+struct mission {
+	int (*work)(void *data, struct error *err);
+	void *data;
+	pid_t caller;
+	struct outcome *outcome;
+};
+
+/* All signals are blocked; nobody but the alarm is to end it in between. */
+static int be_deputy(void *data)
+{
+	const struct mission *mission = data;
+	struct error error = { 0 };
+	sigset_t alarmed;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != mission->caller)
+		return 1;
+	signal(SIGALRM, SIG_DFL);
+	sigemptyset(&alarmed);
+	sigaddset(&alarmed, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarmed, NULL);
+	alarm(LONGEST_SECONDS);
+	mission->outcome->result = mission->work(mission->data, &error);
+	mission->outcome->error = error;
+	return 0;
+}
+
+/* ---- here ---- */
 
 static int wait_for(pid_t pid, const struct outcome *outcome, struct error *err)
 {
@@ -82,31 +117,71 @@ static int wait_for(pid_t pid, const struct outcome *outcome, struct error *err)
 	return outcome->result;
 }
 
+/* With its own stack, and with all signals blocked: no handler of ours runs there. */
+static pid_t clone_with_memory(struct mission *mission)
+{
+	uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	int dumpable = prctl(PR_GET_DUMPABLE);
+	sigset_t all, before;
+
+	if (stack == MAP_FAILED)
+		return -1;
+	mprotect(stack, GUARD_BYTES, PROT_NONE);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid_t pid = clone(be_deputy, stack + STACK_BYTES,
+			  CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, mission);
+	int failure = errno;
+	/* It has ended by now. A change of credentials does the same to us (commit_creds). */
+	if (prctl(PR_GET_DUMPABLE) != dumpable)
+		prctl(PR_SET_DUMPABLE, dumpable);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	munmap(stack, STACK_BYTES);
+	errno = failure;
+	return pid;
+}
+
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
 {
+	struct outcome outcome = { .result = -1 };
+	struct mission mission = { work, data, getpid(), &outcome };
+
+	fail(&outcome.error, ERR_KERNEL_REFUSED, "a deputy ended too early");
+	pid_t pid = clone_with_memory(&mission);
+	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
+		       : wait_for(pid, &outcome, err);
+}
+
+/* The child has a copy of the lock, held by it as by the caller: it may have deputies, too. */
+static pid_t clone_apart(struct mission *mission)
+{
+	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
+	sigset_t all, before;
+
+	sigfillset(&all);
+	deputies_wait();
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	int failure = errno;
+	deputies_go_on();
+	if (pid == 0)
+		_exit(be_deputy(mission));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = failure;
+	return pid;
+}
+
+int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err)
+{
 	struct outcome *outcome = deputy_memory(sizeof *outcome);
-	pid_t caller = getpid();
-	sigset_t alarmed;
+	struct mission mission = { work, data, getpid(), outcome };
 
 	if (!outcome)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
 	outcome->result = -1;
 	fail(&outcome->error, ERR_KERNEL_REFUSED, "a deputy ended too early");
-	pid_t pid = clone_deputy();
-	if (pid == 0) {
-		struct error error = { 0 };
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != caller)
-			_exit(1);
-		signal(SIGALRM, SIG_DFL);
-		sigemptyset(&alarmed);
-		sigaddset(&alarmed, SIGALRM);
-		sigprocmask(SIG_UNBLOCK, &alarmed, NULL);
-		alarm(LONGEST_SECONDS);
-		outcome->result = work(data, &error);
-		outcome->error = error;
-		_exit(0);
-	}
+	pid_t pid = clone_apart(&mission);
 	int result = pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
 			     : wait_for(pid, outcome, err);
 	deputy_memory_free(outcome, sizeof *outcome);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A deputy: a child that enters namespaces and opens things there. It shares the caller's
- * descriptor table, so what it opens is the caller's, and nothing else but what lies in shared
- * memory. It goes when the caller goes, and in time. Of the caller's threads it has only the one
- * that called: a lock that another one held, of the allocator or of streams, would never be given
- * back there. What other threads do that may take such locks they do within deputies_wait and
- * deputies_go_on; and what a deputy forks it forks by _Fork, for fork(3) takes all of them.
+ * A deputy: a child that enters namespaces and opens things there, while the thread that sent it
+ * waits. It shares the caller's descriptor table and memory, so what it opens and writes is the
+ * caller's, and starting one costs little, however large the caller is. It goes when the caller
+ * goes, and in time. It makes no threads and forks nobody who would go on beside it.
+ *
+ * One that is apart has memory of its own, for what is more than that: of ours it sees what there
+ * was, and gives nothing back but what lies in shared memory. Of the caller's threads it has only
+ * the one that called: a lock that another one held, of the allocator or of streams, would never be
+ * given back there. What other threads do that may take such locks they do within deputies_wait and
+ * deputies_go_on; and what it forks it forks by _Fork, for fork(3) takes all of them.
  */
 #ifndef NESTOR_KERNEL_DEPUTY_H
 #define NESTOR_KERNEL_DEPUTY_H
@@ -16,12 +20,19 @@
 
 /* Runs `work` in a deputy and waits for it; its error comes back. */
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err);
+int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err);
 
-/* No deputy begins in between, and none may be asked for by who has called the first. */
+/*
+ * In a deputy: setns(2) to a user namespace, and to what else a pidfd leads to (CLONE_NEW*, or 0),
+ * such that nobody there gets at what is ours. -1 with errno.
+ */
+int deputy_enter_user(int fd, int others);
+
+/* None that is apart begins in between, and none may be asked for by who has called the first. */
 void deputies_wait(void);
 void deputies_go_on(void);
 
-/* Memory that deputies share with their callers, zeroed; NULL with errno. */
+/* Memory that those apart share with their callers, zeroed; NULL with errno. */
 void *deputy_memory(size_t size);
 void deputy_memory_free(void *memory, size_t size);
 

@@ -169,6 +169,7 @@ static void deputies_allocate_while_it_does(void **state)
 			errands[i][k].run = hold_the_allocator;
 			assistant_give(assistant, &errands[i][k]);
 		}
+		assert_int_equal(deputy_run_apart(use_the_allocator, &size, &err), 0);
 		assert_int_equal(deputy_run(use_the_allocator, &size, &err), 0);
 	}
 	assistant_end(assistant);

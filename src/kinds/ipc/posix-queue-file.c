@@ -115,17 +115,11 @@ static int learn(struct collect *collect, struct known *known,
 	for (const struct known_namespace *old = known->namespaces; old; old = old->next)
 		if (old->id == namespace_->id)
 			return 0;
-	struct looking_inside *looking = deputy_memory(sizeof *looking);
-	if (!looking)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	looking->namespace_fd = namespace_->own ? -1 : namespace_->fd;
-	int result = deputy_run(look_inside, looking, err);
-	dev_t device = looking->device;
-	deputy_memory_free(looking, sizeof *looking);
-	if (result)
+	struct looking_inside looking = { .namespace_fd = namespace_->own ? -1 : namespace_->fd };
+	if (deputy_run(look_inside, &looking, err))
 		return -1;
 	struct known_namespace *more = arena_new(collect->arena, struct known_namespace);
-	*more = (struct known_namespace){ known->namespaces, namespace_->id, device };
+	*more = (struct known_namespace){ known->namespaces, namespace_->id, looking.device };
 	known->namespaces = more;
 	return 0;
 }

@@ -79,7 +79,7 @@ static int copy_below_others(void *data, struct error *err)
 	(void)err;
 	copying->ret_errno = EPERM;
 	if (setns(copying->namespace->fd, CLONE_NEWNS) ||
-	    (!owner->own && setns(owner->fd, CLONE_NEWUSER)) || unshare(CLONE_NEWNS) ||
+	    (!owner->own && deputy_enter_user(owner->fd, 0)) || unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    peel(copying->namespace, index_of(copying->namespace, copying->line)))
 		return 0;
@@ -93,17 +93,12 @@ static int copy_below_others(void *data, struct error *err)
 
 int live_mount_copy(const struct live_mount *mount)
 {
-	struct copying *copying = deputy_memory(sizeof *copying);
+	struct copying copying = { mount->namespace, mount->line, -1, 0 };
 	struct error unused = { 0 };
 
-	if (!copying)
-		return -1;
-	*copying = (struct copying){ mount->namespace, mount->line, -1, 0 };
-	deputy_run(copy_in_place, copying, &unused);
-	if (copying->ret_fd < 0)
-		deputy_run(copy_below_others, copying, &unused);
-	int fd = copying->ret_fd, why = copying->ret_errno;
-	deputy_memory_free(copying, sizeof *copying);
-	errno = why;
-	return fd;
+	deputy_run(copy_in_place, &copying, &unused);
+	if (copying.ret_fd < 0)
+		deputy_run(copy_below_others, &copying, &unused);
+	errno = copying.ret_errno;
+	return copying.ret_fd;
 }

@@ -40,7 +40,6 @@ struct copying {
 	int fd;			    /* the descriptor of the tree */
 	int namespace_fd, owner_fd; /* where it may be copied; -1: nestor's own */
 	int proc_fd;
-	/* In shared memory: */
 	int ret_fd;
 	bool ret_anywhere;
 };
@@ -72,7 +71,7 @@ static int copy_tree(void *data, struct error *err)
 	if (copying->namespace_fd >= 0 && setns(copying->namespace_fd, CLONE_NEWNS))
 		return 0;
 	autoclose int copy_fd = clone_tree(copying->fd);
-	if (copy_fd < 0 || (copying->owner_fd >= 0 && setns(copying->owner_fd, CLONE_NEWUSER)) ||
+	if (copy_fd < 0 || (copying->owner_fd >= 0 && deputy_enter_user(copying->owner_fd, 0)) ||
 	    unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return 0;
 	/* This is another namespace already. */
@@ -175,13 +174,9 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 
 	if (id < 0 || is_known(survey, id))
 		return 0;
-	struct copying *copying = deputy_memory(sizeof *copying);
-	if (!copying)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	int result = find_copy(target, fd, copying, &from, &unseen);
-	autoclose int copy_fd = result > 0 ? copying->ret_fd : -1;
-	bool anywhere = copying->ret_anywhere;
-	deputy_memory_free(copying, sizeof *copying);
+	struct copying copying;
+	int result = find_copy(target, fd, &copying, &from, &unseen);
+	autoclose int copy_fd = result > 0 ? copying.ret_fd : -1;
 	survey->strange |= result <= 0;
 	if (result <= 0)
 		return 0;
@@ -197,7 +192,8 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 			snapshot_new(collect->snapshot, MNT_DETACHED_ENTRY, MntDetachedEntry);
 		namespace_->detached->from_ns_id = from->own ? 0 : from->id;
 		namespace_->detached->has_from_ns_id = !from->own;
-		namespace_->detached->has_anywhere = namespace_->detached->anywhere = anywhere;
+		namespace_->detached->has_anywhere = namespace_->detached->anywhere =
+			copying.ret_anywhere;
 		find_originals(namespace_, fd);
 	}
 	return 0;

@@ -43,8 +43,8 @@ struct verdict {
 struct trial {
 	int namespace_fd, user_fd;
 	const struct mount_namespace *mounts;
-	struct verdict *verdicts; /* like mounts->mounts; shared */
-	bool *locked;		  /* the same, not shared */
+	struct verdict *verdicts; /* like mounts->mounts */
+	bool *locked;		  /* the same */
 	struct mount_covers *covers;
 };
 
@@ -82,7 +82,7 @@ static int try_all(void *data, struct error *err)
 {
 	struct trial *trial = data;
 
-	if (setns(trial->namespace_fd, CLONE_NEWNS) || setns(trial->user_fd, CLONE_NEWUSER))
+	if (setns(trial->namespace_fd, CLONE_NEWNS) || deputy_enter_user(trial->user_fd, 0))
 		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a mount namespace");
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy a mount namespace");
@@ -108,20 +108,14 @@ static int try_all(void *data, struct error *err)
 
 static int try_in_copy(struct trial *trial, struct error *err)
 {
-	size_t n = trial->mounts->n_mounts, size = n * sizeof(struct verdict);
-	int result;
+	int result = deputy_run(try_all, trial, err);
 
-	trial->verdicts = deputy_memory(size);
-	if (!trial->verdicts)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	result = deputy_run(try_all, trial, err);
-	for (size_t i = 0; i < n && !result; i++) {
+	for (size_t i = 0; i < trial->mounts->n_mounts && !result; i++) {
 		MntEntry *entry = trial->mounts->mounts[i];
 		entry->has_locked = entry->locked = trial->verdicts[i].locked;
 		entry->locked_flags = trial->verdicts[i].locked_flags;
 		entry->has_locked_flags = entry->locked_flags != 0;
 	}
-	deputy_memory_free(trial->verdicts, size);
 	return result;
 }
 
@@ -132,6 +126,8 @@ int mount_locks_find(struct live_namespace *namespace, struct error *err)
 		.namespace_fd = namespace->fd,
 		.user_fd = namespace->met->owner->fd,
 		.mounts = &namespace->order,
+		.verdicts = arena_array(namespace->collect->arena, struct verdict,
+					namespace->order.n_mounts),
 		.locked = arena_array(namespace->collect->arena, bool, namespace->order.n_mounts),
 	};
 

@@ -28,7 +28,7 @@
 struct detaching {
 	int made_fd, from_fd; /* namespaces; from_fd -1: nestor's own */
 	bool anywhere;
-	int *ret_fd; /* shared */
+	int ret_fd;
 };
 
 /* Some namespaces have mounts that are locked to their root, and cannot be copied without. */
@@ -48,7 +48,7 @@ static int new_base(bool anywhere)
 
 static int detach(void *data, struct error *err)
 {
-	const struct detaching *detaching = data;
+	struct detaching *detaching = data;
 	const unsigned clone = AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 	autoclose int own_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 
@@ -62,8 +62,8 @@ static int detach(void *data, struct error *err)
 	    move_mount(copy_fd, "", base_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot mount on a mount that is attached nowhere (Linux 6.15)");
-	*detaching->ret_fd = open_tree(copy_fd, "", clone);
-	return *detaching->ret_fd < 0
+	detaching->ret_fd = open_tree(copy_fd, "", clone);
+	return detaching->ret_fd < 0
 		       ? fail_errno(err, ERR_KERNEL_REFUSED,
 				    "cannot copy mounts that are attached nowhere (Linux 6.15)")
 		       : 0;
@@ -102,23 +102,17 @@ static int detach_one(const struct file_opener *opener, const struct mount_names
 		      struct made_mount_namespace *made, struct error *err)
 {
 	const MntDetachedEntry *entry = namespace_->mounts[0]->detached;
-	int *shared = deputy_memory(sizeof *shared);
 	struct detaching detaching = {
 		.made_fd = made->fd,
 		.from_fd = namespace_fd_of(opener, entry->from_ns_id),
 		.anywhere = entry->anywhere,
-		.ret_fd = shared,
+		.ret_fd = -1,
 	};
 
-	if (!shared)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*shared = -1;
-	int result = deputy_run(detach, &detaching, err), fd = *shared;
-	deputy_memory_free(shared, sizeof *shared);
-	if (result < 0)
+	if (deputy_run(detach, &detaching, err) < 0)
 		return fail_while(err, "mounts %" PRIu32 ", which are attached nowhere",
 				  namespace_->id);
-	follow(namespace_, made, fd);
+	follow(namespace_, made, detaching.ret_fd);
 	return 0;
 }
 

@@ -35,29 +35,28 @@ struct founding {
 	const MntEntry *mount;
 	int mounts_fd; /* -1: nestor's own will do */
 	int user_fd;   /* the same */
-	int *ret_fd;   /* shared */
+	int ret_fd;
 };
 
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
 static int make_inside(void *data, struct error *err)
 {
-	const struct founding *founding = data;
+	struct founding *founding = data;
 
 	if (founding->mounts_fd >= 0 && setns(founding->mounts_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
 	if (founding->user_fd >= 0 &&
-	    (setns(founding->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS)))
+	    (deputy_enter_user(founding->user_fd, 0) || unshare(CLONE_NEWNS)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
-	*founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
-	return *founding->ret_fd < 0 ? -1 : 0;
+	founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
+	return founding->ret_fd < 0 ? -1 : 0;
 }
 
 /* Where the mounts are those of mounts_fd; -1: nestor's own. */
 static int make_in(int mounts_fd, const struct mount_maker *maker, const struct mount_kind *kind,
 		   const MntEntry *mount, struct error *err)
 {
-	struct founding founding = { maker, kind, mount, mounts_fd, -1, NULL };
-	int result;
+	struct founding founding = { maker, kind, mount, mounts_fd, -1, -1 };
 
 	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
 		if (kind->owned && mount->has_userns_id &&
@@ -65,14 +64,7 @@ static int make_in(int mounts_fd, const struct mount_maker *maker, const struct 
 			founding.user_fd = maker->user_namespaces[i];
 	if (founding.user_fd < 0 && mounts_fd < 0)
 		return kind->make(maker, mount, err);
-	founding.ret_fd = deputy_memory(sizeof(int));
-	if (!founding.ret_fd)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*founding.ret_fd = -1;
-	result = deputy_run(make_inside, &founding, err);
-	int fd = *founding.ret_fd;
-	deputy_memory_free(founding.ret_fd, sizeof(int));
-	return result < 0 ? -1 : fd;
+	return deputy_run(make_inside, &founding, err) < 0 ? -1 : founding.ret_fd;
 }
 
 int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,

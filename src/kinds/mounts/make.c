@@ -40,8 +40,7 @@ struct making {
 	int stage_fd;
 	uint32_t *peeled;    /* see peeled_at */
 	const int *revealed; /* what is to be below the root, attached nowhere */
-	/* Shared with the coordinator: */
-	int *ret_namespace_fd;
+	int ret_namespace_fd;
 	int *roots;   /* of each mount, at first attached nowhere */
 	int *covered; /* see struct made_mounts */
 };
@@ -328,15 +327,15 @@ static int copy_for_owner(void *data, struct error *err)
 
 	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
 		if (snapshot->user_namespaces[i] == making->namespace->owner &&
-		    setns(making->maker->user_namespaces[i], CLONE_NEWUSER))
+		    deputy_enter_user(making->maker->user_namespaces[i], 0))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot enter the owner of mount namespace %" PRIu32,
 					  making->namespace->id);
 	if (unshare(CLONE_NEWNS))
 		return fail_errno(err, errno == ENOSPC ? ERR_LIMIT_TOO_LOW : ERR_KERNEL_REFUSED,
 				  "cannot make mount namespace %" PRIu32, making->namespace->id);
-	*making->ret_namespace_fd = openat(making->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	return *making->ret_namespace_fd < 0
+	making->ret_namespace_fd = openat(making->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return making->ret_namespace_fd < 0
 		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a mount namespace")
 		       : 0;
 }
@@ -348,12 +347,12 @@ static int step_enter_owner(struct making *making, struct error *err)
 	if (making->namespace->owner->depth) {
 		if (deputy_run(copy_for_owner, making, err) < 0)
 			return -1;
-		if (setns(*making->ret_namespace_fd, CLONE_NEWNS))
+		if (setns(making->ret_namespace_fd, CLONE_NEWNS))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot enter mount namespace %" PRIu32,
 					  making->namespace->id);
 	} else {
-		*making->ret_namespace_fd =
+		making->ret_namespace_fd =
 			openat(making->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	}
 	/* What was attached lies in the staging namespace, not in the copy. */
@@ -364,7 +363,7 @@ static int step_enter_owner(struct making *making, struct error *err)
 		}
 	close(making->stage_fd);
 	making->stage_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return making->stage_fd < 0 || *making->ret_namespace_fd < 0
+	return making->stage_fd < 0 || making->ret_namespace_fd < 0
 		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the staging directory")
 		       : 0;
 }
@@ -535,13 +534,13 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		   const bool *keeps_master, struct made_mount_namespace *ret_made,
 		   struct error *err)
 {
-	size_t n = namespace->n_mounts, size = (2 * n + 1) * sizeof(int);
-	int *shared = deputy_memory(size);
+	size_t n = namespace->n_mounts;
+	int *both = arena_array(opener->arena, int, 2 * n);
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (!shared || proc_fd < 0)
+	if (proc_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount namespace");
-	memset(shared, -1, size);
+	memset(both, -1, 2 * n * sizeof *both);
 	int revealed[REVEALING];
 	if (mount_revealed_prepare(maker, namespace, revealed, err))
 		return close_revealed(revealed);
@@ -553,20 +552,19 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		.superblocks = superblocks,
 		.keeps_master = keeps_master,
 		.proc_fd = proc_fd,
-		.ret_namespace_fd = shared,
-		.roots = shared + 1,
-		.covered = shared + 1 + n,
+		.ret_namespace_fd = -1,
+		.roots = both,
+		.covered = both + n,
 		.peeled = arena_array(opener->arena, uint32_t, n),
 		.revealed = revealed,
 	};
 	int result = deputy_run(make_namespace, &making, err);
 	close_revealed(revealed);
 	*ret_made = (struct made_mount_namespace){
-		.fd = shared[0],
-		.roots = arena_copy(opener->arena, making.roots, n * sizeof(int)),
-		.covered = arena_copy(opener->arena, making.covered, n * sizeof(int)),
+		.fd = making.ret_namespace_fd,
+		.roots = making.roots,
+		.covered = making.covered,
 	};
-	deputy_memory_free(shared, size);
 	return result;
 }
 
@@ -576,7 +574,7 @@ static int attach_late(void *data, struct error *err)
 {
 	struct making *making = data;
 
-	if (setns(*making->ret_namespace_fd, CLONE_NEWNS))
+	if (setns(making->ret_namespace_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter mount namespace %" PRIu32,
 				  making->namespace->id);
 	for (size_t i = 0; i < making->namespace->n_mounts; i++)
@@ -591,25 +589,14 @@ int mount_attach_late(const struct file_opener *opener, const struct mount_names
 		      const bool *keeps_master, struct made_mount_namespace *made,
 		      struct error *err)
 {
-	size_t n = namespace->n_mounts, size = (2 * n + 1) * sizeof(int);
-	int *shared = deputy_memory(size);
-
-	if (!shared)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
 	struct making making = {
 		.opener = opener,
 		.namespace = namespace,
 		.keeps_master = keeps_master,
-		.ret_namespace_fd = shared,
-		.roots = shared + 1,
-		.covered = shared + 1 + n,
+		.ret_namespace_fd = made->fd,
+		.roots = made->roots,
+		.covered = made->covered,
 	};
-	shared[0] = made->fd;
-	memcpy(making.roots, made->roots, n * sizeof(int));
-	memcpy(making.covered, made->covered, n * sizeof(int));
-	int result = deputy_run(attach_late, &making, err);
-	memcpy(made->roots, making.roots, n * sizeof(int));
-	memcpy(made->covered, making.covered, n * sizeof(int));
-	deputy_memory_free(shared, size);
-	return result;
+
+	return deputy_run(attach_late, &making, err);
 }

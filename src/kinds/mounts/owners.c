@@ -25,7 +25,7 @@ struct trial {
 	const struct mount_line *line;
 	int copy_fd; /* a mount of it */
 	int user_fd;
-	bool *ret_allowed; /* shared */
+	bool ret_allowed;
 };
 
 /*
@@ -82,14 +82,14 @@ static int set_options(int context_fd, struct option *options, size_t n, struct 
 
 static int try_one(void *data, struct error *err)
 {
-	const struct trial *trial = data;
+	struct trial *trial = data;
 	/* Of a devpts what is not given would become the default again. */
 	autofree char *text =
 		strdup(strcmp(trial->line->type, "devpts") == 0 ? trial->line->options : "");
 	struct option options[MAX_OPTIONS];
 	size_t n = prepare_options(text, options);
 
-	if (setns(trial->user_fd, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
+	if (deputy_enter_user(trial->user_fd, 0) || unshare(CLONE_NEWNS))
 		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a user namespace");
 	autoclose int context_fd = fspick(trial->copy_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
 	if (context_fd < 0)
@@ -99,8 +99,8 @@ static int try_one(void *data, struct error *err)
 	struct error unknown = { 0 };
 	if (set_options(context_fd, options, n, &unknown))
 		return 0;
-	*trial->ret_allowed = fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0 ||
-			      errno != EPERM;
+	trial->ret_allowed = fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0 ||
+			     errno != EPERM;
 	return 0;
 }
 
@@ -118,8 +118,8 @@ static const struct surveyed_namespace *innermost(const struct live_superblock *
 	return found;
 }
 
-static int find_owner(const struct live_superblock *superblock, bool *allowed,
-		      uint32_t *ret_userns_id, struct error *err)
+int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
+		     struct error *err)
 {
 	const struct surveyed_namespace *user = innermost(superblock);
 	autoclose int copy_fd = -1;
@@ -140,25 +140,13 @@ static int find_owner(const struct live_superblock *superblock, bool *allowed,
 	if (superblock->collect->looking)
 		return 0;
 	for (; user && !user->own; user = user->parent) {
-		struct trial trial = { superblock->mounts[0].line, copy_fd, user->fd, allowed };
+		struct trial trial = { superblock->mounts[0].line, copy_fd, user->fd, false };
 		if (deputy_run(try_one, &trial, err))
 			return -1;
-		if (!*allowed)
+		if (!trial.ret_allowed)
 			continue;
 		*ret_userns_id = user->id;
 		return 0;
 	}
 	return 0;
-}
-
-int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
-		     struct error *err)
-{
-	bool *allowed = deputy_memory(sizeof *allowed);
-
-	if (!allowed)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	int result = find_owner(superblock, allowed, ret_userns_id, err);
-	deputy_memory_free(allowed, sizeof *allowed);
-	return result;
 }

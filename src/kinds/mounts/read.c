@@ -72,17 +72,15 @@ static void strip_removed(struct arena *arena, struct mount_line *line)
 int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *table,
 		     struct error *err)
 {
-	struct entering *entering = deputy_memory(sizeof *entering);
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct entering entering = { namespace_fd, proc_fd, -1, -1 };
 	char *text;
 
-	if (!entering || proc_fd < 0)
+	if (proc_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open /proc");
-	*entering = (struct entering){ namespace_fd, proc_fd, -1, -1 };
-	int result = deputy_run(enter, entering, err);
-	autoclose int mountinfo_fd = entering->ret_mountinfo_fd;
-	table->root_fd = entering->ret_root_fd;
-	deputy_memory_free(entering, sizeof *entering);
+	int result = deputy_run(enter, &entering, err);
+	autoclose int mountinfo_fd = entering.ret_mountinfo_fd;
+	table->root_fd = entering.ret_root_fd;
 	if (result < 0)
 		return -1;
 	if (read_whole(mountinfo_fd, arena, &text) < 0)

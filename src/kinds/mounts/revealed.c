@@ -81,7 +81,7 @@ static int try_to_mount(void *data, struct error *err)
 	int status;
 
 	if (setns(attempt->namespace_->fd, CLONE_NEWNS) ||
-	    (!owner->own && setns(owner->fd, CLONE_NEWUSER)))
+	    (!owner->own && deputy_enter_user(owner->fd, 0)))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
 	if (!owner->own && (syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0)))
@@ -139,7 +139,7 @@ static int collect_one(const struct live_namespace *namespace_, uint64_t number,
 	    is_known(root, found.type) || is_in_table(&namespace_->table, found.id))
 		return 0;
 	struct attempt attempt = { namespace_, found.type, found.flags };
-	int may = deputy_run(try_to_mount, &attempt, err);
+	int may = deputy_run_apart(try_to_mount, &attempt, err);
 	if (may == NOBODY)
 		log_warning("dump", namespace_->what,
 			    "cannot tell whether a %s may be mounted in user namespaces inside: "

@@ -52,7 +52,7 @@ static int mount_type(const MntEntry *entry, struct error *err)
 struct trying {
 	const MntEntry *entry;
 	int namespace_fd; /* -1: nestor's own */
-	int ret_fd;	  /* all in shared memory */
+	int ret_fd;
 };
 
 static int mount_in_namespace(void *data, struct error *err)
@@ -67,14 +67,9 @@ static int mount_in_namespace(void *data, struct error *err)
 
 static int mount_of_namespace(const MntEntry *entry, int namespace_fd, struct error *err)
 {
-	struct trying *trying = deputy_memory(sizeof *trying);
+	struct trying trying = { entry, namespace_fd, -1 };
 
-	if (!trying)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*trying = (struct trying){ entry, namespace_fd, -1 };
-	int result = deputy_run(mount_in_namespace, trying, err), fd = trying->ret_fd;
-	deputy_memory_free(trying, sizeof *trying);
-	return result < 0 ? -1 : fd;
+	return deputy_run(mount_in_namespace, &trying, err) < 0 ? -1 : trying.ret_fd;
 }
 
 /* 1: mounted there it is the same; 0: it is another one. */

@@ -333,7 +333,7 @@ static int call_by_absent(const struct unix_world *world, const PeerCredentialsE
 	*absence = (struct absence){
 		.who = who, .net = net, .pid_namespace = namespace_fd, .request = *request
 	};
-	int result = deputy_run(make_absent, &absence, err);
+	int result = deputy_run_apart(make_absent, &absence, err);
 	if (namespace_fd >= 0)
 		close(namespace_fd);
 	if (result == 0) {

@@ -168,7 +168,7 @@ static int ask_in(struct unix_question *asking, const struct seen_namespace *nam
 		ask_all(asking);
 		return 0;
 	}
-	return deputy_run(ask_inside, asking, err);
+	return deputy_run_apart(ask_inside, asking, err);
 }
 
 /* The deepest that sees it, and those above. */

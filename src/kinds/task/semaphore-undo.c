@@ -63,7 +63,7 @@ static int look_inside(void *data, struct error *err)
 		return 0;
 	/* Who has no privilege outside of the user namespace of the task has it inside. */
 	if (!looking->is_own && setns(looking->namespace_fd, CLONE_NEWIPC) &&
-	    (errno != EPERM || setns(looking->pidfd, CLONE_NEWUSER | CLONE_NEWIPC)))
+	    (errno != EPERM || deputy_enter_user(looking->pidfd, CLONE_NEWIPC)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter an ipc namespace");
 	int last = semctl(0, 0, SEM_INFO, (union argument){ .info = &info });
 	for (int i = 0; i <= last && !looking->found; i++) {
@@ -81,13 +81,12 @@ static bool is_own_namespace(int fd)
 	       own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
-static int look(const struct target *target, struct looking *ret_looking, struct error *err)
+static int look(const struct target *target, struct looking *looking, struct error *err)
 {
 	autoclose int fd = target_open(target, "ns/ipc", O_RDONLY);
 	autoclose int pidfd = kernel_pidfd_open(target->pid, 0);
-	struct looking *looking = fd < 0 ? NULL : deputy_memory(sizeof *looking);
 
-	if (!looking)
+	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "pid %d: cannot open its ipc namespace",
 				  target->pid);
 	*looking = (struct looking){ .namespace_fd = fd,
@@ -95,10 +94,7 @@ static int look(const struct target *target, struct looking *ret_looking, struct
 				     .is_own = is_own_namespace(fd),
 				     .tid = target->tid,
 				     .changed_by = target->n_threads > 1 ? target->pid : 0 };
-	int result = deputy_run(look_inside, looking, err);
-	*ret_looking = *looking;
-	deputy_memory_free(looking, sizeof *looking);
-	return result ? -1 : 0;
+	return deputy_run(look_inside, looking, err) ? -1 : 0;
 }
 
 /* One task that has no list, once there is one: others are compared with it at no cost. */

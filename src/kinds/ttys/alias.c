@@ -160,7 +160,7 @@ static void name_of(char name[NAME_ROOM], int fd)
 /* As the leader of a session that exists for the moment; what it opens is the caller's. */
 static int take_and_open(void *data, struct error *err)
 {
-	struct taking *taking = *(struct taking **)data;
+	struct taking *taking = data;
 	char name[NAME_ROOM];
 
 	name_of(name, taking->node);
@@ -181,15 +181,9 @@ static int take_and_open(void *data, struct error *err)
 
 static int open_by_ours(int node, int terminal, int flags, struct error *err)
 {
-	struct taking *taking = deputy_memory(sizeof *taking);
+	struct taking taking = { node, terminal, flags, -1 };
 
-	if (!taking)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	*taking = (struct taking){ node, terminal, flags, -1 };
-	int result = deputy_run(take_and_open, &taking, err);
-	int fd = taking->fd;
-	deputy_memory_free(taking, sizeof *taking);
-	return result < 0 ? -1 : fd;
+	return deputy_run(take_and_open, &taking, err) < 0 ? -1 : taking.fd;
 }
 
 static int open_hung_up(int node, int flags, struct error *err)

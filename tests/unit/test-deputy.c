@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Deputies: what they share with their caller and what not, how they end, and who may trace them. */
+#include "kernel/deputy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct shared {
+	int fd, dumpable;
+	pid_t pid;
+	char *text;
+};
+
+static int open_and_write(void *data, struct error *err)
+{
+	struct shared *shared = data;
+
+	(void)err;
+	shared->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	shared->pid = getpid();
+	shared->text = strdup("made there");
+	return 7;
+}
+
+static void what_it_makes_is_the_callers(void **state)
+{
+	struct shared shared = { .fd = -1 };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(deputy_run(open_and_write, &shared, &err), 7);
+	assert_true(fcntl(shared.fd, F_GETFD) >= 0);
+	assert_true(shared.pid > 0 && shared.pid != getpid());
+	assert_string_equal(shared.text, "made there");
+	free(shared.text);
+	close(shared.fd);
+}
+
+static void memory_is_its_own_apart(void **state)
+{
+	struct shared shared = { .fd = -1 };
+	struct error err = { 0 };
+
+	(void)state;
+	int next = dup(0);
+	close(next);
+	assert_int_equal(deputy_run_apart(open_and_write, &shared, &err), 7);
+	assert_int_equal(shared.fd, -1);
+	assert_null(shared.text);
+	/* But descriptors are the caller's. */
+	assert_int_equal(close(next), 0);
+}
+
+static int fail_there(void *data, struct error *err)
+{
+	(void)data;
+	errno = EXDEV;
+	return fail_errno(err, ERR_IO, "there");
+}
+
+static int end_there(void *data, struct error *err)
+{
+	(void)err;
+	_exit(*(int *)data);
+}
+
+static int be_killed_there(void *data, struct error *err)
+{
+	(void)data;
+	(void)err;
+	kill(getpid(), SIGKILL);
+	return 0;
+}
+
+static int send_another(void *data, struct error *err)
+{
+	return deputy_run(fail_there, data, err);
+}
+
+static void failures_come_back(void **state)
+{
+	typedef int run(int (*work)(void *, struct error *), void *, struct error *);
+	run *const both[] = { deputy_run, deputy_run_apart };
+	int status = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct error err = { 0 };
+		assert_int_equal(both[i](fail_there, NULL, &err), -1);
+		assert_int_equal(err.name, ERR_IO);
+		assert_int_equal(err.os_errno, EXDEV);
+		err = (struct error){ 0 };
+		assert_int_equal(both[i](send_another, NULL, &err), -1);
+		assert_int_equal(err.os_errno, EXDEV);
+		err = (struct error){ 0 };
+		assert_int_equal(both[i](end_there, &status, &err), -1);
+		assert_non_null(strstr(err.text, "too early"));
+		err = (struct error){ 0 };
+		assert_int_equal(both[i](be_killed_there, NULL, &err), -1);
+		assert_non_null(strstr(err.text, "SIGKILL"));
+	}
+}
+
+static int make_user_namespace(void *data, struct error *err)
+{
+	struct shared *shared = data;
+
+	if (unshare(CLONE_NEWUSER))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "unshare");
+	shared->fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	return shared->fd < 0 ? -1 : 0;
+}
+
+static int enter_user_namespace(void *data, struct error *err)
+{
+	struct shared *shared = data;
+
+	if (deputy_enter_user(shared->fd, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "setns");
+	shared->dumpable = prctl(PR_GET_DUMPABLE);
+	return 0;
+}
+
+/* Whoever is root in there has no way to our memory. */
+static void nobody_inside_may_trace_it(void **state)
+{
+	struct shared shared = { .fd = -1, .dumpable = -1 };
+	struct error err = { 0 };
+	int before = prctl(PR_GET_DUMPABLE);
+
+	(void)state;
+	/* Not everybody may make one. */
+	if (deputy_run(make_user_namespace, &shared, &err))
+		skip();
+	assert_int_equal(prctl(PR_GET_DUMPABLE), before);
+	assert_int_equal(deputy_run(enter_user_namespace, &shared, &err), 0);
+	assert_int_equal(shared.dumpable, 0);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), before);
+	close(shared.fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_it_makes_is_the_callers),
+		cmocka_unit_test(memory_is_its_own_apart),
+		cmocka_unit_test(failures_come_back),
+		cmocka_unit_test(nobody_inside_may_trace_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

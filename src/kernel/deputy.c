@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 /* As for a restore's own waits: what takes longer hangs, on a file system that does not answer. */
-enum { LONGEST_SECONDS = 120 };
+static const struct deputy_terms usual = { "a deputy", 120, ERR_KERNEL_REFUSED };
 
 /* As much as a first thread mostly has; what is not used is not there. */
 enum { STACK_BYTES = 8 << 20, GUARD_BYTES = 64 << 10 };
@@ -74,6 +74,7 @@ struct mission {
 	int (*work)(void *data, struct error *err);
 	void *data;
 	pid_t caller;
+	unsigned seconds;
 	struct outcome *outcome;
 };
 
@@ -91,7 +92,7 @@ static int be_deputy(void *data)
 	sigemptyset(&alarmed);
 	sigaddset(&alarmed, SIGALRM);
 	sigprocmask(SIG_UNBLOCK, &alarmed, NULL);
-	alarm(LONGEST_SECONDS);
+	alarm(mission->seconds);
 	mission->outcome->result = mission->work(mission->data, &error);
 	mission->outcome->error = error;
 	return 0;
@@ -99,18 +100,20 @@ static int be_deputy(void *data)
 
 /* ---- here ---- */
 
-static int wait_for(pid_t pid, const struct outcome *outcome, struct error *err)
+static int wait_for(pid_t pid, const struct deputy_terms *terms, const struct outcome *outcome,
+		    struct error *err)
 {
 	int status = 0;
 
 	while (waitpid(pid, &status, __WALL) < 0)
 		if (errno != EINTR)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a deputy");
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for %s",
+					  terms->what);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-		return fail(err, ERR_KERNEL_REFUSED, "a deputy was not done within %d seconds",
-			    LONGEST_SECONDS);
+		return fail(err, ERR_KERNEL_REFUSED, "%s was not done within %u seconds",
+			    terms->what, terms->seconds);
 	if (!WIFEXITED(status))
-		return fail(err, ERR_KERNEL_REFUSED, "a deputy was killed by SIG%s",
+		return fail(err, terms->killed, "%s was killed by SIG%s", terms->what,
 			    sigabbrev_np(WTERMSIG(status)));
 	if (outcome->result < 0)
 		*err = outcome->error;
@@ -142,15 +145,21 @@ static pid_t clone_with_memory(struct mission *mission)
 	return pid;
 }
 
-int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
+int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, struct error *err),
+		     void *data, struct error *err)
 {
 	struct outcome outcome = { .result = -1 };
-	struct mission mission = { work, data, getpid(), &outcome };
+	struct mission mission = { work, data, getpid(), terms->seconds, &outcome };
 
-	fail(&outcome.error, ERR_KERNEL_REFUSED, "a deputy ended too early");
+	fail(&outcome.error, terms->killed, "%s ended too early", terms->what);
 	pid_t pid = clone_with_memory(&mission);
 	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
-		       : wait_for(pid, &outcome, err);
+		       : wait_for(pid, terms, &outcome, err);
+}
+
+int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
+{
+	return deputy_run_under(&usual, work, data, err);
 }
 
 /* The child has a copy of the lock, held by it as by the caller: it may have deputies, too. */
@@ -175,15 +184,15 @@ static pid_t clone_apart(struct mission *mission)
 int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err)
 {
 	struct outcome *outcome = deputy_memory(sizeof *outcome);
-	struct mission mission = { work, data, getpid(), outcome };
+	struct mission mission = { work, data, getpid(), usual.seconds, outcome };
 
 	if (!outcome)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
 	outcome->result = -1;
-	fail(&outcome->error, ERR_KERNEL_REFUSED, "a deputy ended too early");
+	fail(&outcome->error, ERR_KERNEL_REFUSED, "%s ended too early", usual.what);
 	pid_t pid = clone_apart(&mission);
 	int result = pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
-			     : wait_for(pid, outcome, err);
+			     : wait_for(pid, &usual, outcome, err);
 	deputy_memory_free(outcome, sizeof *outcome);
 	return result;
 }

@@ -22,6 +22,15 @@
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err);
 int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err);
 
+/* How one is called where it fails, what its time is, and what it means if somebody kills it. */
+struct deputy_terms {
+	const char *what; /* "a deputy" */
+	unsigned seconds;
+	enum error_name killed;
+};
+int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, struct error *err),
+		     void *data, struct error *err);
+
 /*
  * In a deputy: setns(2) to a user namespace, and to what else a pidfd leads to (CLONE_NEW*, or 0),
  * such that nobody there gets at what is ours. -1 with errno.

@@ -7,15 +7,18 @@
 #include "kernel/visit.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kernel/end-child.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/nsfs.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -29,7 +32,9 @@
 enum { LOOK_MILLISECONDS = 100, MARK_DESCRIPTOR = 'd', MARK_END = 'e' };
 
 struct visitor {
-	int socket;
+	int socket; /* -1: a brief one */
+	int *fds;   /* of that */
+	size_t n_fds, next;
 };
 
 struct shared {
@@ -66,6 +71,14 @@ static int send_mark(int socket, char mark, int fd)
 
 int visitor_hand_over(struct visitor *visitor, int fd, struct error *err)
 {
+	if (visitor->socket < 0) {
+		assert(visitor->next < visitor->n_fds);
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return fail_errno(err, ERR_LIMIT_TOO_LOW, "no room for a descriptor");
+		visitor->fds[visitor->next++] = fd;
+		return 0;
+	}
 	if (send_mark(visitor->socket, MARK_DESCRIPTOR, fd))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot hand over a descriptor");
 	return 0;
@@ -118,7 +131,8 @@ static int go_there(const struct visit *visit, struct error *err)
 					  "cannot enter a namespace");
 	/* A change of credentials clears it, and makes the files of /proc/self somebody else's. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 1);
+	if (!visit->brief)
+		prctl(PR_SET_DUMPABLE, 1);
 	return 0;
 }
 
@@ -268,14 +282,45 @@ static int run(const struct visit *visit, struct shared *shared, int *fds, size_
 	return result;
 }
 
-int visit(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *err)
+/* ---- by a deputy ---- */
+
+struct brief_visit {
+	const struct visit *visit;
+	struct visitor visitor;
+};
+
+static int visit_briefly(void *data, struct error *err)
+{
+	struct brief_visit *brief = data;
+	const struct visit *visit = brief->visit;
+
+	/* Who is privileged there has no rights over our memory then; see deputy.c. */
+	if (prctl(PR_SET_DUMPABLE, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot protect our memory");
+	if ((visit->before && visit->before(visit->data, err)) || go_there(visit, err))
+		return -1;
+	return visit->function(&brief->visitor, visit->data, err);
+}
+
+static int run_briefly(const struct visit *visit, int *fds, size_t n_fds, struct error *err)
+{
+	struct brief_visit brief = { visit, { .socket = -1, .fds = fds, .n_fds = n_fds } };
+	char what[128];
+	struct deputy_terms terms = { what, visit->timeout_seconds, ERR_TASK_DIED };
+
+	assert(!visit->first && !visit->meanwhile);
+	snprintf(what, sizeof what, "the process that %s", visit->what);
+	if (deputy_run_under(&terms, visit_briefly, &brief, err))
+		return -1;
+	return visit->check ? visit->check(err) : 0;
+}
+
+static int visit_apart(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *err)
 {
 	size_t size = sizeof(struct shared) + visit->size;
 	struct shared *shared =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	for (size_t i = 0; i < n_fds; i++)
-		ret_fds[i] = -1;
 	if (shared == MAP_FAILED)
 		return fail_errno(err, ERR_IO, "cannot map %zu bytes", size);
 	if (visit->size)
@@ -284,6 +329,15 @@ int visit(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *e
 	if (result == 0 && visit->size)
 		memcpy(visit->data, shared->data, visit->size);
 	munmap(shared, size);
+	return result;
+}
+
+int visit(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *err)
+{
+	for (size_t i = 0; i < n_fds; i++)
+		ret_fds[i] = -1;
+	int result = visit->brief ? run_briefly(visit, ret_fds, n_fds, err)
+				  : visit_apart(visit, ret_fds, n_fds, err);
 	for (size_t i = 0; result && i < n_fds; i++)
 		if (ret_fds[i] >= 0)
 			close(take_fd(&ret_fds[i]));

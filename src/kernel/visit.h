@@ -4,6 +4,9 @@
  * entered other namespaces, from which nobody comes back. Its error comes back whole, what it has
  * written into its data does too, and descriptors are handed over. It ends with us, in time, and
  * nothing of it is left.
+ *
+ * A brief one is done by a deputy (deputy.h): in our memory, and with our descriptors, which costs
+ * a fraction of a copy of them. We stand still meanwhile.
  */
 #ifndef NESTOR_KERNEL_VISIT_H
 #define NESTOR_KERNEL_VISIT_H
@@ -34,6 +37,12 @@ struct visit {
 	 */
 	bool as_owner;
 	/*
+	 * By a deputy: `check` is called when it is done, and there is no `first` nor `meanwhile`.
+	 * Not for what has to own its files in /proc/self, nor for time namespaces, which who
+	 * shares memory cannot enter (timens_install).
+	 */
+	bool brief;
+	/*
 	 * In us, once the process is there and before it does anything; what it changes here is
 	 * seen there only through the kernel. May be NULL.
 	 */
@@ -42,7 +51,7 @@ struct visit {
 	int (*meanwhile)(pid_t pid, void *data, struct error *err);
 	/* Returns 0, or -1 with err. */
 	int (*function)(struct visitor *visitor, void *data, struct error *err);
-	/* Lies in shared memory while the function has it, and is copied back after it. */
+	/* Lies in shared memory while the function has it (unless brief), and is copied back. */
 	void *data;
 	size_t size;
 	unsigned timeout_seconds; /* 0: none */

@@ -131,6 +131,8 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 		.namespaces = &owner,
 		.n_namespaces = owner >= 0,
 		.before = go,
+		/* It sets the clocks by a file of its own. */
+		.brief = namespace_->type != NAMESPACE_TIME,
 		.function = make,
 		.data = &making,
 		.size = sizeof making,
@@ -187,6 +189,7 @@ int run_fill_namespace(struct run *run, const struct namespace *namespace_, stru
 		.what = "fills a namespace",
 		.namespaces = both,
 		.n_namespaces = namespace_->owner->depth ? 2 : 1,
+		.brief = namespace_->type != NAMESPACE_TIME,
 		.function = fill_from_inside,
 		.data = &making,
 		.size = sizeof making,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Deputies: what they share with their caller and what not, how they end, and who may trace them. */
+/* Deputies: what they share with their caller, how they end, and who may trace them. */
 #include "kernel/deputy.h"
 
 #include <errno.h>

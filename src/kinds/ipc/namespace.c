@@ -173,6 +173,7 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 		.what = "reads an ipc namespace",
 		.namespaces = &namespace_->fd,
 		.n_namespaces = 1,
+		.brief = true,
 		.function = read_inside,
 		.data = &reading,
 		.size = sizeof reading,

@@ -63,6 +63,7 @@ int user_limits_read(struct snapshot *snapshot, int namespace_fd, NsEntry *entry
 		.what = "reads the limits of a user namespace",
 		.namespaces = &namespace_fd,
 		.n_namespaces = 1,
+		.brief = true,
 		.function = read_inside,
 		.data = &limits,
 		.size = sizeof limits,

@@ -29,6 +29,7 @@ static int visit_names(int fd, struct utsname *ret_names, struct error *err)
 		.namespaces = &fd,
 		.n_namespaces = 1,
 		.as_owner = true,
+		.brief = true,
 		.function = read_names,
 		.data = ret_names,
 		.size = sizeof *ret_names,

@@ -20,6 +20,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -38,6 +39,27 @@ struct founding {
 	int ret_fd;
 };
 
+/*
+ * Who mounts some of them gives them their ids (shmem_init_fs_context), and need not have a number
+ * in the user namespace; an option without one is refused (shmem_parse_one).
+ */
+static void take_ids(const struct mount_maker *maker, const MntEntry *mount)
+{
+	const struct user_namespace *owner =
+		snapshot_user_namespace(maker->snapshot, mount->userns_id);
+	autofree char *options = strdup(mount->options);
+	char *rest = options;
+	uint32_t inside;
+
+	for (char *word; owner && (word = strsep(&rest, ","));) {
+		bool user = strncmp(word, "uid=", 4) == 0, group = strncmp(word, "gid=", 4) == 0;
+		uint32_t id = user || group ? (uint32_t)strtoul(word + 4, NULL, 10) : 0;
+		if ((!user && !group) || user_namespace_id_inside(owner, group, id, &inside))
+			continue;
+		syscall(user ? SYS_setfsuid : SYS_setfsgid, id);
+	}
+}
+
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
 static int make_inside(void *data, struct error *err)
 {
@@ -45,6 +67,8 @@ static int make_inside(void *data, struct error *err)
 
 	if (founding->mounts_fd >= 0 && setns(founding->mounts_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	if (founding->user_fd >= 0)
+		take_ids(founding->maker, founding->mount);
 	if (founding->user_fd >= 0 &&
 	    (deputy_enter_user(founding->user_fd, 0) || unshare(CLONE_NEWNS)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");

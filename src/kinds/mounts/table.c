@@ -61,7 +61,10 @@ int mount_set_options(int context_fd, const char *options, struct error *err)
 	return 0;
 }
 
-/* Ids are shown as nestor numbers them, and taken as who mounts it does. */
+/*
+ * Ids are shown as nestor numbers them, and taken as who mounts it does. One without a number there
+ * is who mounts it (make-superblocks.c).
+ */
 static int set_owned_option(const struct user_namespace *owner, int context_fd, const char *key,
 			    const char *value, struct error *err)
 {

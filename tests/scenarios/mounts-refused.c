@@ -3,10 +3,10 @@
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
  *	autofs, a hugetlbfs with a file in it, an overlay of relative layers, one
- *	of layers behind a symbolic link
+ *	of layers behind a symbolic link, a process (pidfs)
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs hugetlbfs overlay linked
+ * arguments: autofs hugetlbfs overlay linked process
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *what;
@@ -74,6 +75,23 @@ static int mount_linked_overlay(void)
 		       : mount_at_full_paths();
 }
 
+/* A copy of the mount that a pidfd is on, which is taken since 6.15. */
+static int mount_process(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0), place;
+	int copy = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (copy < 0)
+		return mount_autofs();
+	if (rmdir("place") || (place = open("place", O_CREAT | O_RDWR | O_CLOEXEC, 0600)) < 0)
+		return -1;
+	int result = move_mount(copy, "", AT_FDCWD, "place", MOVE_MOUNT_F_EMPTY_PATH);
+	close(place);
+	close(copy);
+	close(fd);
+	return result;
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
@@ -82,6 +100,7 @@ static int inside(void *unused)
 		      "private: %s", strerror(errno));
 	int result = strcmp(what, "autofs") == 0      ? mount_autofs()
 		     : strcmp(what, "hugetlbfs") == 0 ? mount_hugetlbfs()
+		     : strcmp(what, "process") == 0   ? mount_process()
 		     : strcmp(what, "overlay") == 0   ? mount_overlay()
 						      : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));

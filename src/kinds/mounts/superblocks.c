@@ -2,9 +2,12 @@
 /* Superblocks that are to be made again: what its row has to say of each, once for all mounts. */
 #include "kinds/mounts/survey.h"
 
+#include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/procfs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +30,16 @@ static int by_device(const void *a, const void *b)
 }
 
 /* As it is mounted, or as it has to be. */
+/* Some the kernel mounts for itself only (pidfs): those are in no list. "fuse.NAME" is a fuse. */
+static bool can_be_mounted(struct collect *collect, const char *type)
+{
+	const char *name = arena_printf(collect->arena, "\t%.*s\n", (int)strcspn(type, "."), type);
+	char *list;
+
+	return procfs_read(collect->arena, AT_FDCWD, "/proc/filesystems", &list) >= 0 &&
+	       strstr(list, name);
+}
+
 static int collect_superblock(const struct live_superblock *superblock, struct error *err)
 {
 	const struct live_mount *first = &superblock->mounts[0];
@@ -41,18 +54,20 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 				"shows something that was removed from a file system of "
 				"nestor's own namespace",
 				err);
-	if (!kind &&
+	bool can_be = !kind && can_be_mounted(superblock->collect, first->line->type);
+	if (can_be &&
 	    externals_mounts_type(superblock->collect->options->externals, first->line->type))
 		kind = &plain_mount_kind;
 	superblock->collect->may_wait |= !kind;
 	if (!kind) {
 		survey_refuse(superblock->what, "is of a file system that cannot be made again",
 			      err);
-		return fail_hint(
-			err,
-			"--external mnt[%s]:NAME has it given from outside; --enable-fs %s "
-			"mounts it again, without what is in it",
-			first->line->mountpoint, first->line->type);
+		return can_be ? fail_hint(err,
+					  "--external mnt[%s]:NAME has it given from outside; "
+					  "--enable-fs %s mounts it again, without what is in it",
+					  first->line->mountpoint, first->line->type)
+			      : fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
+					  first->line->mountpoint);
 	}
 	for (size_t i = 0; i < superblock->n_mounts; i++)
 		if (superblock->mounts[i].line->removed && !kind->removed)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: net-expectations
- * promise: a connection that the kernel expects, since it has seen another one announce it (FTP), is
- *	expected after the restore: by the same entry, and it passes as related when it comes
+ * promise: a connection that the kernel expects, since it has seen another one announce it (FTP),
+ *	is expected after the restore: by the same entry, and it passes as related when it comes
  * flavours: flat one three user user-three
  * needs: program:nft
  */

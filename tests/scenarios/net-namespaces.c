@@ -64,6 +64,20 @@ static void show_settled(char *text)
 	free(earlier);
 }
 
+/* The line in which they differ. */
+static void compare_texts(const char *what, const char *before, const char *after)
+{
+	size_t at = 0;
+
+	while (before[at] && before[at] == after[at])
+		at++;
+	if (before[at] == after[at])
+		return;
+	while (at && before[at - 1] != '\n')
+		at--;
+	scenario_check(false, "%s: was %.200s\n\tis now %.200s", what, before + at, after + at);
+}
+
 static void compare(const char *what, const char *before)
 {
 	char *after = malloc(ROOM);
@@ -74,15 +88,7 @@ static void compare(const char *what, const char *before)
 		scenario_sleep_ms(PAUSE);
 		show(after, ROOM);
 	}
-	if (strcmp(before, after) != 0) {
-		size_t at = 0;
-		while (before[at] == after[at])
-			at++;
-		while (at && before[at - 1] != '\n')
-			at--;
-		scenario_check(false, "%s: was %.200s\n\tis now %.200s", what, before + at,
-			       after + at);
-	}
+	compare_texts(what, before, after);
 	free(after);
 }
 
@@ -91,16 +97,42 @@ static void run(const char *command)
 	scenario_need(system(command) == 0, "%s", command);
 }
 
+/* All settings of all interfaces. What has never been set cannot be read. */
+static char *read_settings(void)
+{
+	enum { SETTINGS_ROOM = 4 * ROOM };
+	char *text = malloc(SETTINGS_ROOM);
+	FILE *pipe = popen("cd /proc/sys/net; grep -s . ipv[46]/conf/*/* ipv[46]/neigh/*/*", "r");
+	size_t length = pipe ? fread(text, 1, SETTINGS_ROOM - 1, pipe) : 0;
+
+	scenario_need(pipe && pclose(pipe) >= 0 && length > ROOM / 4, "no settings");
+	text[length] = '\0';
+	return text;
+}
+
+/* Two interfaces that differ from all others in the same way, and one that does not. */
+static const char make_nested[] =
+	"ip link set lo up; ip link add inner type bridge; ip addr add 10.9.8.7/32 dev inner;"
+	"ip link add other type bridge; ip link add third type bridge; cd /proc/sys/net;"
+	"for name in inner third; do echo 2 >ipv4/conf/$name/arp_announce;"
+	" echo 7 >ipv6/conf/$name/hop_limit; echo 77 >ipv4/neigh/$name/gc_stale_time; done;"
+	"echo 1 >ipv4/conf/lo/arp_notify; echo 3 >ipv6/neigh/lo/ucast_solicit";
+
 static int nested(void *data)
 {
 	char *before = malloc(ROOM);
 
 	(void)data;
-	run("ip link set lo up; ip link add inner type bridge; ip addr add 10.9.8.7/32 dev inner");
+	run(make_nested);
+	char *settings = read_settings();
 	show(before, ROOM);
 	scenario_mark("nested");
 	scenario_wait_restored();
 	compare("nested", before);
+	char *now = read_settings();
+	compare_texts("settings of interfaces", settings, now);
+	free(now);
+	free(settings);
 	free(before);
 	return 0;
 }

@@ -91,7 +91,8 @@ int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, 
 
 /* settings.c: /proc/sys/net. */
 #define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
-int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err);
+int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
+		     uint32_t id, struct error *err);
 int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */
 int settings_write(const struct namespace *namespace_, struct error *err);

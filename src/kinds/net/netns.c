@@ -80,7 +80,7 @@ static int read_content(void *data)
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 settings_collect(reading->collect, net, reading->id, reading->err) ||
+		 settings_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 generic_collect(reading->arena, net, reading->id, reading->err) ||
 		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);

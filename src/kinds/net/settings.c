@@ -3,7 +3,8 @@
  * /proc/sys/net: who reads it sees the network namespace of the reading thread. Recorded is what a
  * new namespace, made once for the comparison, does not have; an interface of its own is held
  * against what "default" says there. Looking for files is half of the work, so they are asked for
- * by the names that the new namespace has. Writing "all" may change what is below others, so all are written
+ * by the names that the new namespace has, folder by folder, and those of interfaces mostly not at
+ * all (settings-told.h). Writing "all" may change what is below others, so all are written
  * twice.
  */
 #include "kinds/net/net.h"
@@ -14,6 +15,7 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/aside.h"
+#include "kinds/net/settings-told.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +29,8 @@
 
 enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
 
-static const char fresh_owner; /* of what a new namespace has, see collect_state */
+/* Of what a new namespace has, and of what is known of interfaces, see collect_state. */
+static const char fresh_owner, known_owner;
 
 struct reading {
 	struct arena *arena;
@@ -45,14 +48,21 @@ static int read_value(int directory, const char *name, char *value)
 	return 0;
 }
 
+static NetSetting *new_setting(struct arena *arena, const char *name, const char *value)
+{
+	NetSetting *setting = arena_new(arena, NetSetting);
+
+	net_setting__init(setting);
+	setting->name = arena_string(arena, name);
+	setting->value = arena_string(arena, value);
+	return setting;
+}
+
 static void add_setting(struct reading *reading, const char *name, const char *value)
 {
 	NetnsContents *net = reading->net;
-	NetSetting *setting = arena_new(reading->arena, NetSetting);
+	NetSetting *setting = new_setting(reading->arena, name, value);
 
-	net_setting__init(setting);
-	setting->name = arena_string(reading->arena, name);
-	setting->value = arena_string(reading->arena, value);
 	net->settings = arena_grow(reading->arena, net->settings, net->n_settings, sizeof setting);
 	net->settings[net->n_settings++] = setting;
 }
@@ -112,6 +122,24 @@ static int compare_names(const void *a, const void *b)
 	return strcmp((*(NetSetting *const *)a)->name, (*(NetSetting *const *)b)->name);
 }
 
+/* The first of those whose names begin so; n_settings: there is none. */
+static size_t fresh_from(const NetnsContents *fresh, const char *prefix)
+{
+	size_t low = 0, high = fresh->n_settings;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (strcmp(fresh->settings[middle]->name, prefix) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < fresh->n_settings &&
+			       strncmp(fresh->settings[low]->name, prefix, strlen(prefix)) == 0
+		       ? low
+		       : fresh->n_settings;
+}
+
 /* What a new namespace has, by name; read once for all that are to be compared with it. */
 static const NetnsContents *fresh_of(struct collect *collect, struct error *err)
 {
@@ -134,25 +162,144 @@ static const NetnsContents *fresh_of(struct collect *collect, struct error *err)
 	return fresh;
 }
 
-/* Where each interface has a folder. */
-static const char *const folders[] = { "ipv4/conf/", "ipv6/conf/", "ipv4/neigh/", "ipv6/neigh/",
-				       "mpls/conf/" };
+/*
+ * What was told of an interface whose files have been read, and what came of that. It was compared
+ * with a folder that a new namespace has: its own, or "default".
+ */
+struct known {
+	struct known *next;
+	enum settings_folder folder;
+	const char *model;
+	const ProtobufCBinaryData *told;
+	NetSetting **differences; /* of the files of which it was told, without their folder */
+	size_t n_differences;
+};
 
 /* One namespace that is compared with a new one. All have the same files, but for interfaces. */
 struct comparing {
 	struct reading differences;
 	const NetnsContents *fresh;
-	int directory; /* of all settings */
+	const struct settings_told *told;
+	struct known **known; /* of all namespaces */
+	int directory;	      /* of all settings */
+	struct {
+		char path[NAME_ROOM];
+		bool entered;
+		int fd, failure;
+		struct known interface; /* told NULL: it is read whatever it is */
+		bool is_known, is_unclear;
+	} at; /* the folder that names are in, one after the other */
 };
+
+/* Is it that of an interface, which is told of? */
+static void find_told(struct comparing *comparing)
+{
+	const char *path = comparing->at.path;
+	struct known *interface = &comparing->at.interface;
+	char name[NAME_ROOM + 1];
+
+	for (enum settings_folder folder = 0; folder < SETTINGS_FOLDERS; folder++) {
+		size_t length = strlen(settings_folders[folder]);
+		if (strncmp(path, settings_folders[folder], length) != 0)
+			continue;
+		interface->folder = folder;
+		interface->told = settings_told_of(comparing->told, folder, path + length);
+		snprintf(name, sizeof name, "%s/", path);
+		interface->model = fresh_from(comparing->fresh, name) < comparing->fresh->n_settings
+					   ? path + length
+					   : "default";
+	}
+}
+
+static bool are_alike(const struct known *one, const struct known *other)
+{
+	return one->folder == other->folder && strcmp(one->model, other->model) == 0 &&
+	       one->told->len == other->told->len &&
+	       memcmp(one->told->data, other->told->data, one->told->len) == 0;
+}
+
+/* What came of one that is alike. */
+static void take_known(struct comparing *comparing)
+{
+	const struct known *known = comparing->at.interface.told ? *comparing->known : NULL;
+	char name[2 * NAME_ROOM];
+
+	while (known && !are_alike(known, &comparing->at.interface))
+		known = known->next;
+	for (size_t i = 0; known && i < known->n_differences; i++) {
+		snprintf(name, sizeof name, "%s/%s", comparing->at.path,
+			 known->differences[i]->name);
+		add_setting(&comparing->differences, name, known->differences[i]->value);
+	}
+	comparing->at.is_known = known != NULL;
+}
+
+static void leave_folder(struct comparing *comparing)
+{
+	struct arena *arena = comparing->differences.arena;
+	struct known *new;
+
+	if (comparing->at.entered && comparing->at.fd >= 0)
+		close(comparing->at.fd);
+	if (comparing->at.interface.told && !comparing->at.is_known && !comparing->at.is_unclear) {
+		new = arena_copy(arena, &comparing->at.interface, sizeof *new);
+		new->model = arena_string(arena, new->model);
+		new->next = *comparing->known;
+		*comparing->known = new;
+	}
+	memset(&comparing->at, 0, sizeof comparing->at);
+}
+
+/* That of a name, opened once for all that are in it. */
+static void enter_folder(struct comparing *comparing, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	size_t length = slash ? (size_t)(slash - name) : 0;
+
+	if (comparing->at.entered && strncmp(comparing->at.path, name, length) == 0 &&
+	    !comparing->at.path[length])
+		return;
+	leave_folder(comparing);
+	comparing->at.entered = true;
+	memcpy(comparing->at.path, name, length);
+	comparing->at.fd = openat(comparing->directory, length ? comparing->at.path : ".",
+				  O_PATH | O_DIRECTORY | O_CLOEXEC);
+	comparing->at.failure = errno;
+	find_told(comparing);
+	take_known(comparing);
+}
+
+static void add_known(struct comparing *comparing, const char *file, const char *value)
+{
+	struct known *interface = &comparing->at.interface;
+	NetSetting *setting = new_setting(comparing->differences.arena, file, value);
+
+	interface->differences = arena_grow(comparing->differences.arena, interface->differences,
+					    interface->n_differences, sizeof setting);
+	interface->differences[interface->n_differences++] = setting;
+}
 
 static int compare(struct comparing *comparing, const char *name, const char *usual)
 {
+	const char *file = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
 	char value[VALUE_ROOM];
 
-	if (read_value(comparing->directory, name, value) < 0)
-		return is_absent(strrchr(name, '/') ? strrchr(name, '/') + 1 : name) ? 0 : -1;
-	if (!usual || strcmp(value, usual) != 0)
-		add_setting(&comparing->differences, name, value);
+	enter_folder(comparing, name);
+	bool is_told = comparing->at.interface.told &&
+		       settings_are_told(comparing->at.interface.folder, file);
+	if (is_told && comparing->at.is_known)
+		return 0;
+	if (comparing->at.fd < 0)
+		errno = comparing->at.failure;
+	if (comparing->at.fd < 0 || read_value(comparing->at.fd, file, value) < 0) {
+		comparing->at.is_unclear |= is_told;
+		return is_absent(file) ? 0 : -1;
+	}
+	if (usual && strcmp(value, usual) == 0)
+		return 0;
+	add_setting(&comparing->differences, name, value);
+	if (is_told)
+		add_known(comparing, file, value);
 	return 0;
 }
 
@@ -161,14 +308,14 @@ static int compare_interface(struct comparing *comparing, const char *folder, co
 {
 	const NetnsContents *fresh = comparing->fresh;
 	char prefix[NAME_ROOM], text[NAME_ROOM];
-	const char *model = strcmp(folder, "mpls/conf/") == 0 ? "lo/" : "default/";
 
-	snprintf(prefix, sizeof prefix, "%s%s", folder, model);
+	snprintf(prefix, sizeof prefix, "%sdefault/", folder);
+	if (fresh_from(fresh, prefix) == fresh->n_settings)
+		snprintf(prefix, sizeof prefix, "%slo/", folder);
 	size_t length = strlen(prefix);
-	for (size_t i = 0; i < fresh->n_settings; i++) {
+	for (size_t i = fresh_from(fresh, prefix);
+	     i < fresh->n_settings && strncmp(fresh->settings[i]->name, prefix, length) == 0; i++) {
 		const NetSetting *usual = fresh->settings[i];
-		if (strncmp(usual->name, prefix, length) != 0)
-			continue;
 		snprintf(text, sizeof text, "%s%s/%s", folder, name, usual->name + length);
 		if (compare(comparing, text, usual->value) < 0)
 			return -1;
@@ -180,12 +327,9 @@ static int compare_interface(struct comparing *comparing, const char *folder, co
 static bool is_fresh_folder(const NetnsContents *fresh, const char *folder, const char *name)
 {
 	char prefix[NAME_ROOM];
-	int length = snprintf(prefix, sizeof prefix, "%s%s/", folder, name);
 
-	for (size_t i = 0; i < fresh->n_settings; i++)
-		if (strncmp(fresh->settings[i]->name, prefix, (size_t)length) == 0)
-			return true;
-	return false;
+	snprintf(prefix, sizeof prefix, "%s%s/", folder, name);
+	return fresh_from(fresh, prefix) < fresh->n_settings;
 }
 
 static int compare_interfaces(struct comparing *comparing, const char *folder)
@@ -209,25 +353,37 @@ static int compare_all(struct comparing *comparing)
 	for (size_t i = 0; i < fresh->n_settings; i++)
 		if (compare(comparing, fresh->settings[i]->name, fresh->settings[i]->value) < 0)
 			return -1;
-	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-		if (compare_interfaces(comparing, folders[i]) < 0)
+	for (enum settings_folder i = 0; i < SETTINGS_FOLDERS; i++)
+		if (compare_interfaces(comparing, settings_folders[i]) < 0)
 			return -1;
 	return 0;
 }
 
-int settings_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err)
+int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
+		     uint32_t id, struct error *err)
 {
 	autoclose int directory = open("/proc/sys/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct comparing comparing = { .differences = { collect->arena, net },
-				       .fresh = fresh_of(collect, err),
-				       .directory = directory };
+	struct comparing comparing = {
+		.differences = { collect->arena, net },
+		.fresh = fresh_of(collect, err),
+		.told = settings_told(netlink, collect->arena, net),
+		.known = (struct known **)collect_state(collect, &known_owner),
+		.directory = directory,
+	};
 
 	if (!comparing.fresh)
 		return -1;
-	if (directory < 0 || compare_all(&comparing) < 0)
+	if (!comparing.told)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot read the settings of network namespace %u", id);
-	return 0;
+				  "cannot read the parameters of interfaces of network namespace "
+				  "%u",
+				  id);
+	int result = directory < 0 ? -1 : compare_all(&comparing), failure = errno;
+	leave_folder(&comparing);
+	errno = failure;
+	return result < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
+				       "cannot read the settings of network namespace %u", id)
+			  : 0;
 }
 
 /*

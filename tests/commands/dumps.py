@@ -198,6 +198,19 @@ def login_uid(place):
         must(("its login uid is" in file.read()) == is_set, "it is not told of")
 
 
+def lowered_score(place):
+    """The score of whom to kill when memory is short comes back also where the caller's is higher"""
+    def raise_own():
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("500")
+    pid = place.start("echo 333 > /proc/self/oom_score_adj; exec sleep 1000")
+    must(tree.wait_for(lambda: tree.read(pid, "oom_score_adj").strip() == "333", 10),
+         "it does not start")
+    place.dump(pid)
+    pid = place.restored(preexec_fn=raise_own)
+    must(tree.read(pid, "oom_score_adj").strip() == "333", tree.read(pid, "oom_score_adj"))
+
+
 def work_directory(place):
     """-W takes log, pid file and statistics; the images directory has images only"""
     work = place.file("work")
@@ -461,6 +474,7 @@ def interrupted(place):
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
-    few_descriptors_for_sockets, statistics, login_uid, work_directory, log_on_failure,
+    few_descriptors_for_sockets, statistics, login_uid, lowered_score, work_directory,
+    log_on_failure,
     action_script, script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
 ]

@@ -70,11 +70,15 @@ static inline void credentials_compare(const char *who, const struct credentials
 		       is->ambient, was->ambient);
 }
 
-static inline void credentials_set_capabilities(uint32_t effective, uint32_t permitted,
-						uint32_t inheritable)
+static inline void credentials_set_capabilities(uint64_t effective, uint64_t permitted,
+						uint64_t inheritable)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct sets[2] = { { effective, permitted, inheritable } };
+	struct __user_cap_data_struct sets[2] = {
+		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
+		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
+		  (uint32_t)(inheritable >> 32) },
+	};
 
 	scenario_need(!syscall(SYS_capset, &header, sets), "capset");
 }

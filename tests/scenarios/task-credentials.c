@@ -43,13 +43,20 @@ static void become_bound(void)
 	credentials_set_capabilities(1 << CAP_KILL, kept, 1 << CAP_SYS_CHROOT);
 }
 
+/* One in either word of the sets, where there is one in the second. */
 static void become_ambient(void)
 {
+	bool has_high = prctl(PR_CAPBSET_READ, CAP_WAKE_ALARM) == 1;
+	const uint64_t high = (uint64_t)has_high << CAP_WAKE_ALARM;
+	const uint64_t had = 1 << CAP_NET_RAW | 1 << CAP_SETPCAP | high;
+
 	prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NOROOT);
 	scenario_need(!setresuid(3001, 3001, 3001), "setresuid");
-	credentials_set_capabilities(1 << CAP_NET_RAW | 1 << CAP_SETPCAP,
-				     1 << CAP_NET_RAW | 1 << CAP_SETPCAP, 1 << CAP_NET_RAW);
+	credentials_set_capabilities(had, had, 1 << CAP_NET_RAW | high);
 	scenario_need(!prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0), "ambient");
+	scenario_need(!has_high ||
+			      !prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_WAKE_ALARM, 0, 0),
+		      "ambient");
 }
 
 static void become_file_system_user(void)

@@ -70,17 +70,39 @@ static int be_child(void *unused)
 	return 0;
 }
 
-/* Its own parent ends, and so it is adopted by the process, which is a subreaper. */
-static int be_orphan(void *unused)
+/* Its own parent, who leads its session, ends; so the process adopts it, which is a subreaper. */
+static int be_stopped(void *unused)
 {
 	(void)unused;
+	raise(SIGSTOP);
+	return 0;
+}
+
+/* It has a stopped child, so at the restore it waits longer than others. */
+static int be_orphan(void *unused)
+{
+	pid_t stopped = scenario_child(be_stopped, unused);
+	siginfo_t info;
+
+	char mark[64];
+
+	waitid(P_PID, (id_t)stopped, &info, WSTOPPED | WNOWAIT);
+	snprintf(mark, sizeof mark, "%s-orphan", shape->name);
+	scenario_mark(mark);
 	scenario_wait_restored();
+	kill(stopped, SIGCONT);
+	scenario_reap(stopped);
 	return 0;
 }
 
 static int leave_orphan(void *unused)
 {
+	char mark[64];
+
+	setsid();
 	scenario_child(be_orphan, unused);
+	snprintf(mark, sizeof mark, "%s-orphan", shape->name);
+	scenario_wait_mark(mark);
 	return 0;
 }
 

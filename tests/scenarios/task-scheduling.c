@@ -20,7 +20,7 @@ static const struct schedule {
 } schedules[] = {
 	{ SCHED_OTHER, 0, 7, 2 << 13 | 3, 0 },
 	{ SCHED_BATCH, 0, 3, 2 << 13 | 6, -1 },
-	{ SCHED_IDLE, 0, 0, 3 << 13, -1 },
+	{ SCHED_IDLE, 0, 4, 3 << 13, -1 },
 	{ SCHED_RR | SCHED_RESET_ON_FORK, 5, -5, 0, 0 },
 	{ SCHED_OTHER | SCHED_RESET_ON_FORK, 0, -3, 0, -1 },
 };

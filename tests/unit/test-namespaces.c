@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What images may say of plain namespaces and cgroups, which anybody may have written. */
+#include "base/cleanup.h"
 #include "kinds/cgroups/cgroups.h"
 #include "kinds/files/files.h"
 #include "kinds/ipc/ipc.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
+#include "kinds/namespaces/user-maps.h"
 #include "kinds/net/net.h"
 #include "model/namespaces.h"
 #include "model/records.h"
 
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
@@ -22,7 +25,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -730,6 +735,52 @@ static void test_ipc(void **state)
 	assert_int_equal(check_semaphore(1, 0, 0600), ERR_IMAGE_INVALID);
 }
 
+static void put_text(int dir_fd, const char *name, const char *text)
+{
+	autoclose int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* What /proc shows of a map on its outer side, in numbers of the namespace above. */
+static void test_maps_of_users(void **state)
+{
+	struct arena arena;
+	struct user_maps above, maps;
+	struct error err = { 0 };
+	char path[] = "/tmp/nestor-maps-XXXXXX";
+
+	(void)state;
+	arena_init(&arena);
+	assert_non_null(mkdtemp(path));
+	autoclose int dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	put_text(dir_fd, "uid_map", "0 100 10\n50 110 10\n");
+	put_text(dir_fd, "gid_map", "7 5 1\n");
+	put_text(dir_fd, "setgroups", "allow\n");
+	assert_int_equal(user_maps_read(&above, &arena, dir_fd, NULL, &err), 0);
+	assert_int_equal(above.entry->uid_map[1]->lower_first, 110);
+	/* The first and the last number of an extent, and the first of that which goes on there. */
+	put_text(dir_fd, "uid_map", "0 100 1\n1 109 1\n2 110 5\n8 119 1\n");
+	put_text(dir_fd, "setgroups", "deny\n");
+	assert_int_equal(user_maps_read(&maps, &arena, dir_fd, &above, &err), 0);
+	assert_int_equal(maps.entry->n_uid_map, 4);
+	const uint32_t lower[] = { 0, 9, 50, 59 };
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(maps.entry->uid_map[i]->lower_first, lower[i]);
+	assert_int_equal(maps.entry->gid_map[0]->lower_first, 7);
+	assert_true(maps.setgroups_denied);
+	assert_false(above.setgroups_denied);
+	put_text(dir_fd, "uid_map", "0 99 1\n");
+	assert_int_equal(user_maps_read(&maps, &arena, dir_fd, &above, &err), -1);
+	put_text(dir_fd, "uid_map", "0 120 1\n");
+	assert_int_equal(user_maps_read(&maps, &arena, dir_fd, &above, &err), -1);
+	assert_int_equal(err.name, ERR_KERNEL_REFUSED);
+	for (size_t i = 0; i < 3; i++)
+		unlinkat(dir_fd, (const char *[]){ "uid_map", "gid_map", "setgroups" }[i], 0);
+	rmdir(path);
+	arena_done(&arena);
+}
+
 static void test_cgroup_paths(void **state)
 {
 	(void)state;
@@ -814,6 +865,7 @@ int main(void)
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),
 		cmocka_unit_test(test_limits_of_numbers),
+		cmocka_unit_test(test_maps_of_users),
 		cmocka_unit_test(test_cgroup_paths),
 		cmocka_unit_test(test_cgroups_of_tasks),
 	};

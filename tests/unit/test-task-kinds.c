@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What kinds of task state plan and refuse, for facts made by hand; no privilege is needed. */
 #include "kernel/syscalls.h"
+#include "kinds/task/credentials.h"
 #include "kinds/task/task.h"
 #include "plan/plan.h"
 
@@ -217,6 +218,26 @@ static void impossible_capabilities_are_refused(void **state)
 	fixture->creds->cap_eff = words(fixture, 1);
 	assert_int_equal(check_kind(fixture, &credentials_kind), -1);
 	assert_int_equal(fixture->err.name, ERR_IMAGE_INVALID);
+}
+
+static void capabilities_have_two_words(void **state)
+{
+	struct fixture *fixture = *state;
+	CredsEntry *creds = fixture->creds;
+	const uint64_t both = UINT64_C(1) << 35 | 1 << 13;
+
+	set_capabilities(fixture, both, both << 1);
+	creds->cap_eff = words(fixture, both << 2);
+	creds->cap_inh = words(fixture, both << 3);
+	creds->cap_amb = words(fixture, both << 4);
+	struct capabilities sets = capabilities_of(creds);
+	assert_int_equal(sets.permitted, both);
+	assert_int_equal(sets.bounding, both << 1);
+	assert_int_equal(sets.effective, both << 2);
+	assert_int_equal(sets.inheritable, both << 3);
+	assert_int_equal(sets.ambient, both << 4);
+	creds->n_cap_amb = 1;
+	assert_int_equal(capabilities_of(creds).ambient, 1 << 17);
 }
 
 static void set_limit(struct fixture *fixture, uint64_t soft, uint64_t hard)
@@ -583,6 +604,7 @@ int main(void)
 		TEST(privileges_last_until_they_are_needed),
 		TEST(capabilities_that_nestor_lacks_are_refused),
 		TEST(impossible_capabilities_are_refused),
+		TEST(capabilities_have_two_words),
 		TEST(limits_are_lowered_not_raised),
 		TEST(entries_of_actions_skip_two_signals),
 		TEST(what_nestor_ignores_is_set_back),

@@ -5,7 +5,9 @@
  *	multicast, ports what their bridge holds to them, addresses their flags and labels; next
  *	hops, static neighbours, those that others are answered for, entries of bridges and vxlans,
  *	and what macvlans and vxlans were made with come back; so do flags, modes, a way that is
- *	taken from an interface, limits of MPTCP and the source of segments
+ *	taken from an interface, limits of MPTCP and the source of segments, switches of bridges,
+ *	how neighbours are found, routes to the other end and such that expire, and neighbours
+ *	that a program has learned
  * flavours: flat one three user user-three unprivileged unprivileged-three
  * needs: program:ip program:bridge
  */
@@ -21,16 +23,24 @@ enum { PATIENCE = 10000 };
 static const char show[] =
 	"(ip addr | grep -v fe80; ip -d link show type macvlan; ip -d link show type vxlan;"
 	" ip link | grep altname; ip nexthop; ip route; ip neigh "
-	"show nud permanent;"
+	"show nud permanent | grep PERMANENT;"
 	" ip neigh show proxy; bridge fdb | grep static | sort; bridge fdb | grep dst"
 	" | sort; ip -d link show type veth | grep -oE 'alias .*|group "
 	"[0-9]+|(hairpin|guard|learning"
 	"|isolated|cost|priority|mcast_flood) [a-z0-9]+|num[tr]xqueues [0-9]+|gso_max_size [0-9]+';"
 	" ip token; ip maddr show dev ve1 | grep static; bridge mdb | grep permanent;"
-	" ip addrlabel | sort; ip mptcp limits; ip sr tunsrc show) 2>&1 | sed -e 's/ *valid_lft "
+	" ip addrlabel | sort; ip mptcp limits; ip sr tunsrc show;"
+	" ip -d link show type bridge | grep -o 'no_linklocal_learn [01]';"
+	" cat /proc/sys/net/ipv4/neigh/ve1/base_reachable_time_ms;"
+	" ip -6 route show fd06::3; ip -6 route show fd20::/32 | sed 's/expires "
+	"[0-9]*sec/expires/';"
+	" (ip neigh | grep extern_learn; bridge fdb | grep extern_learn) | sed 's/ [A-Z]* *$//' | "
+	"sort;"
+	" ip neigh show nud noarp | grep 02:00:00:00:00:0e) 2>&1 | sed -e 's/ *valid_lft "
 	"forever.*//' -e 's/valid_lft "
 	"[0-9]*sec.*/lft/'"
-	" -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' -e 's/ state "
+	" -e 's/ unbalanced_time .*//' -e 's/ tentative//' -e 's/NO-CARRIER,//' -e 's/,LOWER_UP//' "
+	"-e 's/ state "
 	"[A-Z]*//'"
 	" -e 's/ linkdown//' -e 's/ used [0-9]*.*//' -e 's/ *$//' -e '/^$/d'";
 
@@ -60,6 +70,8 @@ int main(int argc, char **argv)
 		"ip nexthop add id 7 via 10.4.0.9 dev ve1; ip nexthop add id 3 via 10.4.0.8 dev "
 		"ve1;"
 		"ip nexthop add id 2 group 3,2/7,1; ip nexthop add id 9 blackhole;"
+		"ip nexthop add id 4 group 3/7 type resilient buckets 8 idle_timer 60 "
+		"unbalanced_timer 300; ip route add 10.7.0.0/16 nhid 4;"
 		"ip route add 10.5.0.0/16 nhid 2; ip route add 10.6.0.0/16 nhid 7;"
 		"ip neigh add 10.4.0.9 lladdr 02:00:00:00:00:09 dev ve1;"
 		"ip neigh add proxy 10.4.0.77 dev ve1;"
@@ -68,6 +80,16 @@ int main(int argc, char **argv)
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.50;"
 		"bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.4.0.51;"
 		"bridge fdb add 02:00:00:00:00:55 dev vx0 dst 10.4.0.52;"
+		"ip link set br0 type bridge no_linklocal_learn 1;"
+		"echo 12345 2>/dev/null >/proc/sys/net/ipv4/neigh/ve1/base_reachable_time_ms || "
+		"true;"
+		"ip addr add fd06::2/128 peer fd06::3/128 dev ve1 nodad;"
+		"ip -6 route add fd20::/32 dev ve1 expires 5000;"
+		"ip neigh add 10.4.0.13 lladdr 02:00:00:00:00:0d dev ve1 nud reachable "
+		"extern_learn;"
+		"ip neigh add 10.4.0.14 lladdr 02:00:00:00:00:0e dev ve1 nud noarp;"
+		"ip neigh add 10.4.0.15 dev ve1 nud none managed extern_learn || true;"
+		"bridge fdb add 02:00:00:00:00:46 dev ve0 master dynamic extern_learn;"
 		"ip link set vx0 protodown on; ip link set vx0 protodown_reason 3 on;"
 		"ip link set vx0 mode dormant broadcast ff:ff:ff:ff:ff:f0;"
 		"ip link set ve1 dynamic on trailers off; ip link set ve0 multicast off;"

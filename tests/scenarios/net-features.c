@@ -103,7 +103,7 @@ static void set_up(void)
 		"set -e; ip link set lo up; ip link add ve0 type veth peer name ve1;"
 		"ip link add ve2 numtxqueues 4 numrxqueues 4 type veth peer name ve3;"
 		"ip link add br0 type bridge; ip link set ve1 master br0; ip link set br0 up;"
-		"ip link set ve0 up; ip link set ve1 up; ip link set ve2 up;"
+		"ip link set ve0 up; ip link set ve1 up;"
 		"ip tuntap add tap7 mode tap;"
 		"ip link add vx0 type vxlan id 5 dstport 4789";
 	struct ethtool_channels queues = { .cmd = ETHTOOL_GCHANNELS };
@@ -125,12 +125,22 @@ static void set_up(void)
 	queues.rx_count = 2;
 	queues.tx_count = 3;
 	scenario_need(ask("ve2", &queues) == 0, "cannot change queues");
+	scenario_need(system("ip link set ve2 up") == 0, "cannot set it up");
 	scenario_need(ask("tap7", &frames) == 0 && ask("tap7", &level) == 0, "no words for a tap");
 	struct words words = read_words();
 	words.settings.cmd = ETHTOOL_SLINKSETTINGS;
 	words.settings.speed = SPEED;
 	words.settings.duplex = DUPLEX_HALF;
 	scenario_need(ask("tap7", &words) == 0, "cannot set a speed");
+}
+
+/* ve2 is up and its other end is not: whether there is a carrier is told of what is up. */
+static bool has_carrier(void)
+{
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+
+	scenario_need(ask("ve2", &link) == 0, "no carrier is told");
+	return link.data;
 }
 
 static void check_words(void)
@@ -159,6 +169,7 @@ int main(int argc, char **argv)
 	scenario_need(!is_on(&before[0], GENERIC_SEGMENTS) && is_on(&before[1], GENERIC_RECEIVE) &&
 			      !is_on(&before[1], SCATTER_GATHER),
 		      "nothing has changed");
+	scenario_need(!has_carrier(), "ve2 has a carrier");
 
 	scenario_ready();
 
@@ -177,6 +188,7 @@ int main(int argc, char **argv)
 			after.channels.rx_count, after.channels.tx_count,
 			before[i].channels.rx_count, before[i].channels.tx_count);
 	}
+	scenario_check(!has_carrier(), "ve2 has a carrier, and its other end is down");
 	check_words();
 	return scenario_end();
 }

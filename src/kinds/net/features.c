@@ -203,6 +203,10 @@ int features_set(int fd, const NetnsContents *net, const NetFeatures *features,
 		       : 0;
 }
 
+/*
+ * Before any of them is up: a pair whose number of queues is changed while it is takes its carrier
+ * for there, also where the other end is down (veth_set_channels).
+ */
 int features_make(const NetnsContents *net, uint32_t id, struct error *err)
 {
 	autoclose int fd = ethtool_open();

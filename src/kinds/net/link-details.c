@@ -24,6 +24,7 @@ enum {
 	PORT_MOST_GROUPS = IFLA_BRPORT_LOCKED + 3,	 /* IFLA_BRPORT_MCAST_MAX_GROUPS */
 	PORT_NEIGH_VLAN_SUPPRESS = IFLA_BRPORT_LOCKED + 4,
 	PORT_BACKUP_NHID = IFLA_BRPORT_LOCKED + 5,
+	BRIDGE_MOST_LEARNED = IFLA_BR_MULTI_BOOLOPT + 3, /* IFLA_BR_FDB_MAX_LEARNED, 6.7 */
 };
 
 static const unsigned short plain[] = {
@@ -200,12 +201,30 @@ static bool is_bridge_state(unsigned type)
 {
 	return (type >= IFLA_BR_ROOT_ID && type <= IFLA_BR_FDB_FLUSH) ||
 	       type == IFLA_BR_MCAST_HASH_ELASTICITY || type == IFLA_BR_PAD ||
-	       type >= IFLA_BR_MULTI_BOOLOPT;
+	       (type >= IFLA_BR_MULTI_BOOLOPT && type != BRIDGE_MOST_LEARNED);
 }
 
 static const struct rtattr *data_of(const struct link *link)
 {
 	return netlink_nested(link_attribute(link, IFLA_LINKINFO), IFLA_INFO_DATA);
+}
+
+/* Of switches that a kernel lacks also that they are off may not be told (br_boolopt_toggle). */
+static bool put_switches(struct request *request, const struct rtattr *wanted,
+			 const struct rtattr *now)
+{
+	struct br_boolopt_multi switches, present;
+
+	if (!wanted || !now || RTA_PAYLOAD(wanted) != sizeof switches ||
+	    RTA_PAYLOAD(now) != sizeof present)
+		return false;
+	memcpy(&switches, RTA_DATA(wanted), sizeof switches);
+	memcpy(&present, RTA_DATA(now), sizeof present);
+	switches.optmask &= switches.optval ^ present.optval;
+	switches.optval &= switches.optmask;
+	if (switches.optmask)
+		request_put(request, IFLA_BR_MULTI_BOOLOPT, &switches, sizeof switches);
+	return switches.optmask;
 }
 
 /* Kernels lack some of a bridge's settings and tell them all the same: only differences are set. */
@@ -224,6 +243,8 @@ static bool put_bridge(struct request *request, const struct link *link, const s
 			differs |= put_if_other(
 				request, at,
 				netlink_nested(data_of(now), at->rta_type & NLA_TYPE_MASK));
+	differs |= put_switches(request, netlink_nested(wanted, IFLA_BR_MULTI_BOOLOPT),
+				netlink_nested(data_of(now), IFLA_BR_MULTI_BOOLOPT));
 	request_end_nested(request, nested);
 	request_end_nested(request, info);
 	return differs;

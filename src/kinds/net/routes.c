@@ -17,9 +17,11 @@
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/nexthop.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { ROUNDS = 4, MULTICAST_BIT = 1 };
 
@@ -28,30 +30,68 @@ static int add(const void *bytes, size_t size, void *data)
 	return message_list_add(data, bytes, size);
 }
 
+/*
+ * Those of the kernel come with addresses and interfaces, but for that of IPv6 to the other end of
+ * a line, which comes with an address only if the interface is up by then (__ipv6_ifa_notify).
+ */
+static bool comes_by_itself(const struct rtmsg *route, size_t size)
+{
+	const struct rtattr *to = netlink_attribute(route, size, sizeof *route, RTA_DST);
+	const struct in6_addr *address = to ? RTA_DATA(to) : NULL;
+
+	if (route->rtm_protocol != RTPROT_KERNEL || route->rtm_family != AF_INET6 ||
+	    route->rtm_type != RTN_UNICAST || !to || RTA_PAYLOAD(to) != sizeof *address)
+		return route->rtm_protocol == RTPROT_KERNEL;
+	return IN6_IS_ADDR_LINKLOCAL(address) || IN6_IS_ADDR_MULTICAST(address);
+}
+
 static int add_route(const void *bytes, size_t size, void *data)
 {
 	const struct rtmsg *route = bytes;
 
-	/* Those of the kernel come with addresses and interfaces. */
-	return route->rtm_flags & RTM_F_CLONED || route->rtm_protocol == RTPROT_KERNEL
+	return route->rtm_flags & RTM_F_CLONED || comes_by_itself(route, size)
 		       ? 0
 		       : message_list_add(data, bytes, size);
 }
 
-/* What was learned is learned again. */
+/* What was learned is learned again, but not what a program has learned for the kernel. */
 static bool is_set(const struct ndmsg *neighbour)
 {
-	return neighbour->ndm_state & (NUD_PERMANENT | NUD_NOARP);
+	return neighbour->ndm_state & (NUD_PERMANENT | NUD_NOARP) ||
+	       neighbour->ndm_flags & NTF_EXT_LEARNED;
+}
+
+/* The kernel is to find it out, and to know it always. */
+static bool is_managed(const void *bytes, size_t size)
+{
+	return netlink_number(netlink_attribute(bytes, size, sizeof(struct ndmsg), NDA_FLAGS_EXT)) &
+	       NTF_EXT_MANAGED;
+}
+
+/* An address of the hardware that one neighbour has, and not many or nobody. */
+static bool is_of_one(const void *bytes, size_t size)
+{
+	const struct rtattr *address =
+		netlink_attribute(bytes, size, sizeof(struct ndmsg), NDA_LLADDR);
+	const uint8_t *at = address ? RTA_DATA(address) : NULL;
+
+	if (!at || !RTA_PAYLOAD(address) || *at & MULTICAST_BIT)
+		return false;
+	for (size_t i = 0; i < RTA_PAYLOAD(address); i++)
+		if (at[i])
+			return true;
+	return false;
 }
 
 static int add_neighbour(const void *bytes, size_t size, void *data)
 {
 	const struct ndmsg *neighbour = bytes;
+	bool is_known = neighbour->ndm_state & NUD_PERMANENT || is_managed(bytes, size) ||
+			/* Those of multicast are the kernel's own. */
+			(is_set(neighbour) && is_of_one(bytes, size));
 
-	/* Those of multicast are the kernel's own. */
-	return neighbour->ndm_state & NUD_PERMANENT && neighbour->ndm_family != AF_BRIDGE
-		       ? message_list_add(data, bytes, size)
-		       : 0;
+	return is_known && neighbour->ndm_family != AF_BRIDGE ? message_list_add(data, bytes, size)
+							      : 0;
 }
 
 /* A vxlan may send what goes to all (an address of zeroes) to more than one. */
@@ -284,11 +324,45 @@ static size_t leave_out(uint8_t *bytes, size_t size, size_t header, uint64_t typ
 	return kept;
 }
 
+/* The same within one of its attributes. */
+static size_t leave_out_within(uint8_t *bytes, size_t size, size_t header, unsigned short type,
+			       uint64_t types)
+{
+	struct rtattr *at = (void *)(uintptr_t)netlink_attribute(bytes, size, header, type);
+
+	if (!at)
+		return size;
+	uint8_t *inner = RTA_DATA(at), *end = bytes + size;
+	uint8_t *after = (uint8_t *)at + RTA_ALIGN(at->rta_len);
+	size_t kept = leave_out(inner, RTA_PAYLOAD(at), 0, types);
+	at->rta_len = (unsigned short)RTA_LENGTH(kept);
+	if (after < end)
+		memmove(inner + kept, after, (size_t)(end - after));
+	return (size_t)(inner + kept - bytes) + (after < end ? (size_t)(end - after) : 0);
+}
+
 /* A route by a next hop is shown with what that is, and may not be told so (rtm_to_fib_config). */
 static const uint64_t of_next_hops = 1U << RTA_OIF | 1U << RTA_GATEWAY | 1U << RTA_MULTIPATH |
 				     1U << RTA_VIA | 1U << RTA_ENCAP_TYPE | 1U << RTA_ENCAP;
 /* NHA_OP_FLAGS: the kernel answers with a flag that nobody may tell it. */
 static const uint64_t of_answers = 1U << 14;
+/* Of a group whose members keep their flows: for how long it has not been as it should. */
+static const uint64_t of_buckets = 1U << NHA_RES_GROUP_PAD | 1U << NHA_RES_GROUP_UNBALANCED_TIME;
+
+/* Nobody may say that an entry is being asked for; to be found out is no state. */
+static void set_state(const struct list_row *row, uint8_t *bytes, size_t size)
+{
+	struct ndmsg *entry = (void *)bytes;
+
+	if (entry->ndm_state & (NUD_PERMANENT | NUD_NOARP) || entry->ndm_flags & NTF_PROXY)
+		return;
+	if (row->family == AF_BRIDGE)
+		entry->ndm_state = NUD_REACHABLE;
+	else
+		entry->ndm_state = !is_of_one(bytes, size)	      ? NUD_NONE
+				   : entry->ndm_state & NUD_REACHABLE ? NUD_REACHABLE
+								      : NUD_STALE;
+}
 
 /* What the kernel says of the moment: the state of the next hop, offloads. */
 static size_t clear_state(const struct list_row *row, uint8_t *bytes, size_t size)
@@ -301,8 +375,11 @@ static size_t clear_state(const struct list_row *row, uint8_t *bytes, size_t siz
 	if (row->change == RTM_NEWNEXTHOP) {
 		next_hop->nh_flags &= ~of_the_moment;
 		next_hop->nh_scope = 0; /* is found out */
-		return leave_out(bytes, size, sizeof *next_hop, of_answers);
+		size = leave_out(bytes, size, sizeof *next_hop, of_answers);
+		return leave_out_within(bytes, size, sizeof *next_hop, NHA_RES_GROUP, of_buckets);
 	}
+	if (row->change == RTM_NEWNEIGH)
+		set_state(row, bytes, size);
 	if (row->change != RTM_NEWROUTE)
 		return size;
 	route->rtm_flags &= ~(of_the_moment | RTM_F_FIB_MATCH);
@@ -324,15 +401,37 @@ static int way_of_fdb(uint8_t *bytes, size_t size)
 	return NLM_F_CREATE | (is_for_all(bytes, size) ? NLM_F_APPEND : NLM_F_EXCL);
 }
 
+/* For how long a route is good is told with what is known of it, in ticks, and taken in seconds. */
+static size_t add_expiry(const struct list_row *row, uint8_t *bytes, size_t size)
+{
+	const struct rtattr *known =
+		row->change == RTM_NEWROUTE
+			? netlink_attribute(bytes, size, sizeof(struct rtmsg), RTA_CACHEINFO)
+			: NULL;
+	struct rtattr at = { RTA_LENGTH(sizeof(uint32_t)), RTA_EXPIRES };
+	struct rta_cacheinfo info;
+
+	if (!known || RTA_PAYLOAD(known) < sizeof info)
+		return size;
+	memcpy(&info, RTA_DATA(known), sizeof info);
+	uint32_t seconds = (uint32_t)info.rta_expires / (uint32_t)sysconf(_SC_CLK_TCK);
+	if (info.rta_expires <= 0 || !seconds)
+		return size;
+	size = RTA_ALIGN(size);
+	memcpy(bytes + size, &at, sizeof at);
+	memcpy(bytes + size + sizeof at, &seconds, sizeof seconds);
+	return size + at.rta_len;
+}
+
 static int make_one(struct netlink *netlink, const struct list_row *row,
 		    const ProtobufCBinaryData *item)
 {
-	uint8_t *bytes = malloc(item->len);
+	uint8_t *bytes = calloc(1, RTA_ALIGN(item->len) + RTA_SPACE(sizeof(uint32_t)));
 
 	if (!bytes)
 		return -1;
 	memcpy(bytes, item->data, item->len);
-	size_t size = clear_state(row, bytes, item->len);
+	size_t size = add_expiry(row, bytes, clear_state(row, bytes, item->len));
 	int way = row->family == AF_BRIDGE ? way_of_fdb(bytes, size) : NLM_F_CREATE | NLM_F_EXCL;
 	int result = netlink_change(netlink, row->change, way, bytes, size), failure = errno;
 	free(bytes);

@@ -4,19 +4,24 @@
  *
  *	bench-many WHAT COUNT	descriptors, tasks, zombies, threads, files (with names), unlinked,
  *				mounts; locks: mounts that a user namespace below has taken over;
- *				routes, with a rule to every fourth
+ *				routes, with a rule to every fourth; mixed: descriptors, a third of
+ *				them ends of pipes and a third of sockets, a sixth each files and
+ *				eventfds; connections of TCP, with both ends
  *
  * Makes a file "ready" when it stands, and waits.
  */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,6 +132,41 @@ static void make_route(long i)
 			100 + i % 7);
 }
 
+static void make_mixed(long i)
+{
+	int ends[2], result = 0;
+
+	if (i % 6 == 0)
+		result = (int)lseek(open("/etc/passwd", O_RDONLY), i, SEEK_SET);
+	else if (i % 6 == 1)
+		result = pipe(ends);
+	else if (i % 6 == 3)
+		result = socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+	else if (i % 6 == 5)
+		result = eventfd((unsigned)i, 0);
+	if (result < 0)
+		exit(1);
+}
+
+static void make_connection(void)
+{
+	static struct sockaddr_in at = { .sin_family = AF_INET,
+					 .sin_addr = { 0x0100007f /* 127.0.0.1 */ } };
+	static int listener = -1;
+	socklen_t length = sizeof at;
+
+	if (listener < 0) {
+		listener = socket(AF_INET, SOCK_STREAM, 0);
+		if (bind(listener, (struct sockaddr *)&at, length) < 0 ||
+		    listen(listener, 16) < 0 ||
+		    getsockname(listener, (struct sockaddr *)&at, &length) < 0)
+			exit(1);
+	}
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(client, (struct sockaddr *)&at, length) < 0 || accept(listener, NULL, NULL) < 0)
+		exit(1);
+}
+
 static void make(const char *what, long i)
 {
 	pthread_attr_t small;
@@ -135,6 +175,10 @@ static void make(const char *what, long i)
 	if (strcmp(what, "descriptors") == 0) {
 		if (lseek(open("/etc/passwd", O_RDONLY), i, SEEK_SET) < 0)
 			exit(1);
+	} else if (strcmp(what, "mixed") == 0) {
+		make_mixed(i);
+	} else if (strcmp(what, "connections") == 0) {
+		make_connection();
 	} else if (strcmp(what, "threads") == 0) {
 		pthread_attr_init(&small);
 		pthread_attr_setstacksize(&small, 65536);

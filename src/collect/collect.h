@@ -87,8 +87,9 @@ struct target {
 	const char *held_for;
 	/* What its links have led to, by type; see survey_add_task. */
 	struct surveyed_namespace *namespaces[NAMESPACE_TYPES];
-	struct read_ahead *ahead; /* texts that may be there already; see read-ahead.h */
-	uint32_t *descriptors;	  /* see target_descriptors */
+	struct read_ahead *ahead;	  /* texts that may be there already; see read-ahead.h */
+	uint32_t *descriptors;		  /* see target_descriptors */
+	struct files_ahead **files_ahead; /* the same of descriptors; NULL: nothing */
 	size_t n_descriptors;
 	bool descriptors_listed;
 	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
@@ -128,6 +129,12 @@ struct collect {
 	int (*asked_to_stop)(void *data);
 	void *asked_data;
 	struct target_folder folders[2]; /* see target_enter */
+	/* One of a task (target_get_fd), and one of a descriptor of it (collect_borrow_file). */
+	struct kept_fd {
+		pid_t tid; /* 0: there is none */
+		uint32_t number;
+		int fd;
+	} pidfd, borrowed;
 	pthread_t first_thread;
 	struct collect_freezer freezer;
 	struct finisher *finisher; /* the same, if the tree is not to go on */
@@ -172,8 +179,12 @@ bool collect_is_gone(const struct error *err);
 /* What holds for the whole dump; made when it is first asked for. */
 InventoryEntry *collect_inventory(struct collect *collect);
 
-/* A pidfd of a thread that lives, with the descriptors of the process; -1 with errno. */
-int target_pidfd(const struct target *target);
+/*
+ * A descriptor of our own of what a descriptor of a task refers to; -1 with errno. By the first
+ * thread only, as it keeps a pidfd of the task that was asked last (of a thread that lives).
+ */
+int target_get_fd(const struct target *target, uint32_t number);
+void kept_fd_close(struct kept_fd *kept);
 
 /*
  * Files below /proc/PID, or /proc/TID of the first thread that lives; from any thread of ours, and
@@ -244,8 +255,10 @@ void collect_files_done(struct collect *collect);
  */
 void collect_in_flight(struct collect *collect, int fd, const char *what, uint32_t *ret_file_id);
 
-/* A descriptor of our own of what a descriptor of a task refers to; -1 with err. */
+/* The same; -1 with err. */
 int collect_get_file(const struct open_file *file, struct error *err);
+/* One that is kept until another description is looked at, and not to be closed. */
+int collect_borrow_file(const struct open_file *file, struct error *err);
 
 /* What an epoll instance watches: which of the descriptions of an inode it is. */
 struct watched_file {

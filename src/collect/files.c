@@ -91,15 +91,19 @@ static int fail_gone(const struct target *target, const char *name, struct error
 static int read_link(struct open_file *file, struct error *err)
 {
 	struct target *target = file->target;
+	const struct descriptor_ahead *ahead =
+		file->number == UINT32_MAX ? NULL : read_ahead_descriptor(target, file->number);
 	char link[MAX_LINK];
-
 	ssize_t length;
 
 	if (strncmp(file->proc_name, BELOW_ROOT, strlen(BELOW_ROOT)) == 0)
 		length = snprintf(link, sizeof link, "/%s", file->proc_name + strlen(BELOW_ROOT));
 	else
 		length = read_ahead_link(target, file->proc_name, link, sizeof link - 1);
-	if (length < 0 || target_look(target, file->proc_name, &file->stat) < 0)
+	if (ahead && ahead->has_stat)
+		file->stat = ahead->stat;
+	if (length < 0 ||
+	    (!(ahead && ahead->has_stat) && target_look(target, file->proc_name, &file->stat) < 0))
 		return fail_gone(target, file->proc_name, err);
 	link[length] = '\0';
 	file->link = arena_string(target->collect->arena, link);
@@ -113,9 +117,12 @@ static int read_link(struct open_file *file, struct error *err)
 static const char *read_fdinfo(struct target *target, uint32_t number, char *buffer, size_t size,
 			       struct error *err)
 {
+	const struct descriptor_ahead *ahead = read_ahead_descriptor(target, number);
 	autofree char *text = NULL;
 	char name[32];
 
+	if (ahead && ahead->has_fdinfo)
+		return ahead->fdinfo;
 	snprintf(name, sizeof name, "fdinfo/%u", number);
 	autoclose int fd = target_open(target, name, O_RDONLY);
 	ssize_t length = fd < 0 ? -1 : read(fd, buffer, size);
@@ -238,8 +245,9 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 	if (description_find(file, &description, &is_new, err))
 		return -1;
 	/* One that is refused keeps id 0. */
-	if (is_new && collect_description(file, description, err) &&
-	    collect_pass(file->target->collect, err))
+	int failed = is_new && collect_description(file, description, err);
+	kept_fd_close(&file->target->collect->borrowed);
+	if (failed && collect_pass(file->target->collect, err))
 		return -1;
 	*ret = *description;
 	return 0;
@@ -320,6 +328,7 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 		if (errno)
 			return fail_gone(target, "fd", err);
 		target->descriptors_listed = true;
+		read_ahead_descriptors(target);
 	}
 	*ret_numbers = target->descriptors;
 	*ret_count = target->n_descriptors;
@@ -437,6 +446,7 @@ int collect_files_before_end(struct collect *collect, struct error *err)
 void collect_files_done(struct collect *collect)
 {
 	close_flights(collect);
+	kept_fd_close(&collect->pidfd);
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
 		if ((*kind)->done)
 			(*kind)->done(collect);
@@ -444,12 +454,24 @@ void collect_files_done(struct collect *collect)
 
 int collect_get_file(const struct open_file *file, struct error *err)
 {
-	autoclose int pidfd = target_pidfd(file->target);
-	int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)file->number, 0);
+	int fd = target_get_fd(file->target, file->number);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
 				  file->what);
+	return fd;
+}
+
+int collect_borrow_file(const struct open_file *file, struct error *err)
+{
+	struct kept_fd *kept = &file->target->collect->borrowed;
+
+	if (kept->tid == file->target->tid && kept->number == file->number)
+		return kept->fd;
+	kept_fd_close(kept);
+	int fd = collect_get_file(file, err);
+	if (fd >= 0)
+		*kept = (struct kept_fd){ file->target->tid, file->number, fd };
 	return fd;
 }
 

@@ -105,11 +105,26 @@ ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text
 	return ahead->files[i].length;
 }
 
+static ssize_t read_descriptor_link(struct target *target, const char *name, char *buffer,
+				    size_t size)
+{
+	const struct descriptor_ahead *ahead =
+		read_ahead_descriptor(target, (uint32_t)strtoul(name + 3, NULL, 10));
+	size_t length = ahead && ahead->has_link ? strlen(ahead->link) : 0;
+
+	if (!length || length > size)
+		return target_link(target, name, buffer, size);
+	memcpy(buffer, ahead->link, length);
+	return (ssize_t)length;
+}
+
 ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, size_t size)
 {
 	struct read_ahead *ahead = target->ahead;
 	size_t i = find(links, N_LINKS, name);
 
+	if (strncmp(name, "fd/", 3) == 0)
+		return read_descriptor_link(target, name, buffer, size);
 	if (!ahead || i == N_LINKS)
 		return target_link(target, name, buffer, size);
 	assistant_need(target->collect->assistant, &ahead->errand);

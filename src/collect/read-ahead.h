@@ -3,6 +3,9 @@
 #ifndef NESTOR_COLLECT_READ_AHEAD_H
 #define NESTOR_COLLECT_READ_AHEAD_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct collect;
@@ -15,7 +18,18 @@ void read_ahead_end(struct collect *collect);
 
 /* As procfs_read_new, of a file below /proc/PID; it may be there already. */
 ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text);
-/* As readlinkat, of a link there. */
+/* As readlinkat, of a link there, which may be that of a descriptor. */
 ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, size_t size);
+
+/* read-ahead-files.c: what /proc shows of a descriptor; longer texts are read when asked for. */
+struct descriptor_ahead {
+	bool has_link, has_stat, has_fdinfo;
+	struct stat stat;
+	char link[64], fdinfo[160];
+};
+/* Once they are listed. */
+void read_ahead_descriptors(struct target *target);
+/* NULL: nothing is. */
+const struct descriptor_ahead *read_ahead_descriptor(struct target *target, uint32_t number);
 
 #endif

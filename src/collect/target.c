@@ -17,10 +17,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int target_pidfd(const struct target *target)
+int target_get_fd(const struct target *target, uint32_t number)
 {
-	/* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
-	return kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
+	struct kept_fd *kept = &target->collect->pidfd;
+
+	if (kept->tid != target->tid) {
+		kept_fd_close(kept);
+		/* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
+		kept->fd = kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
+		if (kept->fd < 0)
+			return -1;
+		kept->tid = target->tid;
+	}
+	return kernel_pidfd_getfd(kept->fd, (int)number, 0);
+}
+
+void kept_fd_close(struct kept_fd *kept)
+{
+	if (kept->tid)
+		close(kept->fd);
+	kept->tid = 0;
 }
 
 int collect_go_on(const struct collect *collect, struct error *err)

@@ -69,7 +69,7 @@ static int owner_collect(const struct open_file *file, FileEntry *entry, struct 
 
 	if (!fields.owner || (file->flags & O_PATH))
 		return 0;
-	autoclose int fd = collect_get_file(file, err);
+	int fd = collect_borrow_file(file, err);
 	if (fd < 0)
 		return -1;
 	FownEntry *owner = *fields.owner;

@@ -116,8 +116,7 @@ static int pipe_collect(const struct open_file *file, FileEntry *entry, struct e
  */
 static int has_ends_outside(const struct known_pipe *pipe, enum side missing, struct error *err)
 {
-	autoclose int pidfd = target_pidfd(pipe->target);
-	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)pipe->number, 0);
+	autoclose int fd = target_get_fd(pipe->target, pipe->number);
 	struct pollfd state = { .fd = fd, .events = POLLIN | POLLOUT };
 
 	if (fd < 0)

@@ -124,7 +124,7 @@ static int find_descriptors(struct target *target, mount_found *found, struct er
 	for (size_t i = 0; i < count; i++) {
 		enum namespace_type type;
 		snprintf(name, sizeof name, "fd/%" PRIu32, numbers[i]);
-		ssize_t length = target_link(target, name, text, sizeof text - 1);
+		ssize_t length = read_ahead_link(target, name, text, sizeof text - 1);
 		text[length > 0 ? length : 0] = '\0';
 		if (strcmp(text, "/") == 0)
 			mount_detached_meet(target, numbers[i]);

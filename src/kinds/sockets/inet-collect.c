@@ -229,7 +229,7 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 {
 	struct collect *collect = file->target->collect;
 	InetSkEntry *sk = snapshot_new(collect->snapshot, INET_SK_ENTRY, InetSkEntry);
-	autoclose int fd = socket_get(file, err);
+	int fd = collect_borrow_file(file, err);
 	struct collecting it = { .file = file, .sk = sk, .fd = fd, .err = err };
 	struct socket_net net;
 
@@ -426,11 +426,32 @@ int inet_complete(struct collect *collect, struct error *err)
 		       : 0;
 }
 
+/*
+ * Of a connection within the tree, whoever is closed first says so to the other, and would keep its
+ * port for a minute (TIME_WAIT), from a restored listener too. That is all that is lost where it
+ * cannot be silenced.
+ */
+static void silence_streams(const struct inet_known *known)
+{
+	for (size_t i = 0; i < known->count; i++) {
+		const struct known_inet *end = &known->sockets[i];
+		autoclose int fd =
+			inet_is_stream(end->sk) ? socket_duplicate(end->target, end->number) : -1;
+		if (fd >= 0)
+			tcp_silence(fd);
+	}
+}
+
 int inet_before_end(struct collect *collect, struct error *err)
 {
 	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
 
-	return known ? tcp_lock_stay(&known->lock, err) : 0;
+	if (!known)
+		return 0;
+	if (tcp_lock_stay(&known->lock, err))
+		return -1;
+	silence_streams(known);
+	return 0;
 }
 
 void inet_done(struct collect *collect)

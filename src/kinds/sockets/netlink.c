@@ -170,7 +170,7 @@ static int netlink_collect(const struct open_file *file, FileEntry *entry, struc
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	NetlinkSkEntry *sk = snapshot_new(snapshot, NETLINK_SK_ENTRY, NetlinkSkEntry);
-	autoclose int fd = socket_get(file, err);
+	int fd = collect_borrow_file(file, err);
 	int protocol, type;
 
 	if (fd < 0)

@@ -197,7 +197,7 @@ static int packet_collect(const struct open_file *file, FileEntry *entry, struct
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	PacketSkEntry *sk = snapshot_new(snapshot, PACKET_SK_ENTRY, PacketSkEntry);
-	autoclose int fd = socket_get(file, err);
+	int fd = collect_borrow_file(file, err);
 	struct collecting it = { file, sk, fd, err };
 	struct aside aside = ASIDE_HERE;
 	struct socket_net net;

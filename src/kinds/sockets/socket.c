@@ -22,9 +22,7 @@
 
 int socket_duplicate(const struct target *target, uint32_t number)
 {
-	autoclose int pidfd = target_pidfd(target);
-
-	return pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)number, 0);
+	return target_get_fd(target, number);
 }
 
 int socket_number(int fd, int option, int *ret)
@@ -47,22 +45,13 @@ int socket_ready(int fd, short events, short *ret, const char *what, struct erro
 
 bool socket_is_of_family(const struct open_file *file, int family)
 {
+	struct error unseen = { 0 };
 	int domain;
 
 	if (!S_ISSOCK(file->stat.st_mode) || strncmp(file->link, "socket:[", 8) != 0)
 		return false;
-	autoclose int fd = socket_duplicate(file->target, file->number);
+	int fd = collect_borrow_file(file, &unseen);
 	return fd >= 0 && socket_number(fd, SO_DOMAIN, &domain) == 0 && domain == family;
-}
-
-int socket_get(const struct open_file *file, struct error *err)
-{
-	int fd = socket_duplicate(file->target, file->number);
-
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
-				  file->what);
-	return fd;
 }
 
 int socket_net_namespace(const struct open_file *file, int fd, struct socket_net *ret,

@@ -20,8 +20,6 @@ void peek_done(struct collect *collect);
 
 /* Is it a socket of that family (AF_*)? */
 bool socket_is_of_family(const struct open_file *file, int family);
-/* The description itself, as a descriptor of ours; -1 with err. */
-int socket_get(const struct open_file *file, struct error *err);
 int socket_duplicate(const struct target *target, uint32_t number); /* -1 with errno */
 /* Which events are there now; POLLERR: an error waits to be told, which SO_ERROR would take. */
 int socket_ready(int fd, short events, short *ret, const char *what, struct error *err);

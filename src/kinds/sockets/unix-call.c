@@ -123,10 +123,10 @@ static int take_ids(const struct by_task *by, const PeerCredentialsEntry *who)
 static int take_own_ids(const struct by_task *by, const PeerCredentialsEntry *who)
 {
 	gid_t groups[UNIX_MOST_OWN_GROUPS];
-	int count = getgroups(UNIX_MOST_OWN_GROUPS, groups);
 
 	if (are_ours(who))
 		return 0;
+	int count = getgroups(UNIX_MOST_OWN_GROUPS, groups);
 	if (remote(by, SYS_setresuid, UINT64_MAX, geteuid(), UINT64_MAX, 0) < 0 ||
 	    remote(by, SYS_setresgid, UINT64_MAX, getegid(), UINT64_MAX, 0) < 0)
 		return -1;
@@ -153,8 +153,12 @@ static int remote_pair(const struct by_task *by, struct unix_request *request)
 	const int there[2] = { numbers[0], numbers[1] };
 	request->pair[0] = kernel_pidfd_getfd(by->pidfd, there[0], 0);
 	request->pair[1] = kernel_pidfd_getfd(by->pidfd, there[1], 0);
-	if (request->pair[0] < 0 || request->pair[1] < 0 ||
-	    remote(by, SYS_close, (uint64_t)there[0], 0, 0, 0) < 0)
+	if (request->pair[0] < 0 || request->pair[1] < 0)
+		return -1;
+	/* Each request waits for the task to be woken and to say that it is done. */
+	if (there[1] == there[0] + 1)
+		return remote(by, SYS_close_range, (uint64_t)there[0], (uint64_t)there[1], 0, 0);
+	if (remote(by, SYS_close, (uint64_t)there[0], 0, 0, 0) < 0)
 		return -1;
 	return remote(by, SYS_close, (uint64_t)there[1], 0, 0, 0);
 }
@@ -229,20 +233,46 @@ static bool are_same(int one, int other)
 	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino;
 }
 
-static int call_by_task(struct by_task *by, const PeerCredentialsEntry *who, int net,
-			struct unix_request *request)
+static void forget_maker(struct unix_maker *maker)
+{
+	const int fds[] = { maker->pidfd, maker->own_net, maker->our_net };
+
+	for (size_t i = 0; maker->task && i < sizeof fds / sizeof *fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	maker->task = NULL;
+}
+
+void unix_calls_end(struct unix_world *world)
+{
+	forget_maker(&world->maker);
+}
+
+/* Most makers of pairs make many. */
+static int find_maker(struct unix_maker *maker, const struct by_task *by)
 {
 	pid_t pid = by->opener->pids[by->task->index];
-	bool makes = request->call == UNIX_CALL_PAIR;
-	autoclose int pidfd = kernel_pidfd_open(pid, 0);
-	autoclose int own_net = makes ? open_net(pid) : -1;
-	autoclose int our_net = makes && net < 0 ? open_net(getpid()) : -1;
-	int wanted = net < 0 ? our_net : net;
 
-	by->pidfd = pidfd;
-	if (pidfd < 0 || (makes && (own_net < 0 || wanted < 0)))
+	if (maker->task == by->task)
+		return 0;
+	forget_maker(maker);
+	*maker = (struct unix_maker){ .task = by->task,
+				      .pidfd = kernel_pidfd_open(pid, 0),
+				      .own_net = open_net(pid),
+				      .our_net = open_net(getpid()) };
+	return maker->pidfd < 0 || maker->own_net < 0 || maker->our_net < 0 ? -1 : 0;
+}
+
+static int call_by_task(struct unix_maker *maker, struct by_task *by,
+			const PeerCredentialsEntry *who, int net, struct unix_request *request)
+{
+	bool makes = request->call == UNIX_CALL_PAIR;
+
+	if (makes && find_maker(maker, by) < 0)
 		return -1;
-	bool enters = makes && !are_same(own_net, wanted);
+	by->pidfd = maker->pidfd;
+	int wanted = net < 0 ? maker->our_net : net;
+	bool enters = makes && !are_same(maker->own_net, wanted);
 	struct given given;
 	if (give_request(by, request, &given) < 0 || (enters && enter_net(by, wanted) < 0) ||
 	    take_ids(by, who) < 0)
@@ -250,7 +280,7 @@ static int call_by_task(struct by_task *by, const PeerCredentialsEntry *who, int
 	int result = remote_request(by, request, &given);
 	int failure = errno;
 	if (take_own_ids(by, who) < 0 || take_back(by, &given) < 0 ||
-	    (enters && enter_net(by, own_net) < 0))
+	    (enters && enter_net(by, maker->own_net) < 0))
 		return -1;
 	errno = failure;
 	return result;
@@ -352,7 +382,7 @@ static const struct task *task_of(const struct unix_world *world, const PeerCred
 	return table_find(&world->tasks, who->pid[0]);
 }
 
-int unix_call_as(const struct unix_world *world, const PeerCredentialsEntry *who, int net,
+int unix_call_as(struct unix_world *world, const PeerCredentialsEntry *who, int net,
 		 struct unix_request *request, struct error *err)
 {
 	const struct file_opener *opener = world->opener;
@@ -361,7 +391,7 @@ int unix_call_as(const struct unix_world *world, const PeerCredentialsEntry *who
 		struct by_task by = { .opener = opener, .task = task_of(world, who), .err = err };
 		by.caller = by.task ? task_caller(opener, by.task) : NULL;
 		if (by.caller)
-			return call_by_task(&by, who, net, request);
+			return call_by_task(&world->maker, &by, who, net, request);
 	}
 	if (who && who->n_pid && who->has_beside && opener->pids) {
 		int result = call_by_absent(world, who, net, request, err);

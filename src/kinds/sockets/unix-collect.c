@@ -243,7 +243,7 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 {
 	struct collect *collect = file->target->collect;
 	struct socket_net net;
-	autoclose int fd = socket_get(file, err);
+	int fd = collect_borrow_file(file, err);
 	const struct unix_socket *socket = fd < 0 ? NULL : find_socket(file, fd, &net, err);
 
 	if (!socket)

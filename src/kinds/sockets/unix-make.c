@@ -61,8 +61,8 @@ static int make_socket(struct unix_end *end, struct error *err)
 	return end->fd < 0 ? fail_make(end, "make it", err) : 0;
 }
 
-static int listen_as(const struct unix_world *world, struct unix_end *end, const UnixSkEntry *sk,
-		     int fd, const PeerCredentialsEntry *who, struct error *err)
+static int listen_as(struct unix_world *world, struct unix_end *end, const UnixSkEntry *sk, int fd,
+		     const PeerCredentialsEntry *who, struct error *err)
 {
 	struct unix_request request = { .call = UNIX_CALL_LISTEN,
 					.fd = fd,
@@ -71,7 +71,7 @@ static int listen_as(const struct unix_world *world, struct unix_end *end, const
 	return unix_call_as(world, who, -1, &request, err) < 0 ? fail_make(end, "listen", err) : 0;
 }
 
-static int connect_as(const struct unix_world *world, const PeerCredentialsEntry *who, int fd,
+static int connect_as(struct unix_world *world, const PeerCredentialsEntry *who, int fd,
 		      const UnixSkEntry *to, int name_fd, struct error *err)
 {
 	struct unix_request request = { .call = UNIX_CALL_CONNECT, .fd = fd, .name_fd = name_fd };
@@ -80,7 +80,7 @@ static int connect_as(const struct unix_world *world, const PeerCredentialsEntry
 	return unix_call_as(world, who, -1, &request, err);
 }
 
-static int make_pair(const struct unix_world *world, struct unix_end *end, struct error *err)
+static int make_pair(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	struct unix_request request = { .call = UNIX_CALL_PAIR, .type = (int)end->sk->type };
 
@@ -291,7 +291,7 @@ static int make_connected(struct unix_world *world, struct unix_end *end, struct
 	return unix_bind(world, end->peer, err);
 }
 
-static int connect_outside(const struct unix_world *world, struct unix_end *end, struct error *err)
+static int connect_outside(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	const UnixSkEntry *to = end->peer->sk;
 	char path[PATH_MAX];
@@ -453,11 +453,13 @@ typedef int (*round_of_ends)(struct unix_world *world, struct unix_end *end, str
 static int do_rounds(struct unix_world *world, const round_of_ends *rounds, size_t count,
 		     struct error *err)
 {
-	for (size_t round = 0; round < count; round++)
-		for (size_t i = 0; i < world->n_ends; i++)
-			if (rounds[round](world, &world->ends[i], err))
-				return -1;
-	return 0;
+	int result = 0;
+
+	for (size_t round = 0; !result && round < count; round++)
+		for (size_t i = 0; !result && i < world->n_ends; i++)
+			result = rounds[round](world, &world->ends[i], err);
+	unix_calls_end(world);
+	return result ? -1 : 0;
 }
 
 enum { FIRST_ROUNDS = 4, ALL_ROUNDS = 7 };

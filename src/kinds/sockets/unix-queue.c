@@ -381,7 +381,7 @@ static bool may_tell_sender(const struct unix_world *world, const SkPacketEntry 
 }
 
 /* By one with its number, which sends it and ends. */
-static int send_by_absent(const struct unix_world *world, const SkPacketEntry *packet,
+static int send_by_absent(struct unix_world *world, const SkPacketEntry *packet,
 			  struct delivery *delivery, struct error *err)
 {
 	PeerCredentialsEntry who = { .uid = packet->sender_uid,
@@ -398,8 +398,8 @@ static int send_by_absent(const struct unix_world *world, const SkPacketEntry *p
 }
 
 /* Who receives it has to ask while it is sent, for the kernel to attach the sender's ids. */
-static int send_as(const struct unix_world *world, const SkPacketEntry *packet,
-		   struct delivery *delivery, struct error *err)
+static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct delivery *delivery,
+		   struct error *err)
 {
 	struct aside aside = ASIDE_HERE;
 

@@ -30,6 +30,12 @@ struct unix_end {
 	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
 };
 
+/* A task that has made a pair: of it and of its network namespace, and of ours. */
+struct unix_maker {
+	const struct task *task; /* NULL: there is none */
+	int pidfd, own_net, our_net;
+};
+
 struct unix_world {
 	struct file_opener *opener;
 	struct unix_end *ends; /* by ino */
@@ -41,6 +47,7 @@ struct unix_world {
 	struct table tasks;		    /* by their number at level 0 */
 	struct unix_end **listeners;	    /* by type and name */
 	size_t n_listeners;
+	struct unix_maker maker; /* the last one */
 };
 
 /*
@@ -65,8 +72,10 @@ struct unix_request {
 
 /* unix-call.c: as somebody else; -1 with errno, or with err if that is set. */
 enum { UNIX_MOST_OWN_GROUPS = 1024 };
-int unix_call_as(const struct unix_world *world, const PeerCredentialsEntry *who, int net,
+int unix_call_as(struct unix_world *world, const PeerCredentialsEntry *who, int net,
 		 struct unix_request *request, struct error *err);
+/* Nobody is asked any more, or not for now. */
+void unix_calls_end(struct unix_world *world);
 size_t unix_calls(struct plan *plan, const struct task *task);
 
 /* Instead of an offset: what comes first, without one. */

@@ -150,9 +150,7 @@ static struct known_pty *known_pty(struct collect *collect, dev_t device, uint32
 
 static int duplicate_of(const struct target *target, uint32_t number)
 {
-	autoclose int pidfd = target_pidfd(target);
-
-	return pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)number, 0);
+	return target_get_fd(target, number);
 }
 
 static void set_name(TtyInfoEntry *info, const struct stat *name)

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What /proc shows of descriptors, where a task has many: half of what a descriptor costs is the
+ * kernel's work of finding and printing it. The descriptors are shared out in pieces among both
+ * threads, and each piece is read once for all who ask (mounts, files). The tree stands still, so
+ * what is shown does not change; but for what tells how time goes on (timerfd), and what others
+ * change meanwhile, which is read when it is asked for.
+ */
+#include "collect/read-ahead.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "collect/assistant.h"
+#include "collect/collect.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECE = 64 }; /* and so many are many */
+
+struct files_ahead {
+	struct errand errand;
+	struct target *target;
+	size_t count;
+	const uint32_t *numbers;
+	struct descriptor_ahead rows[PIECE];
+};
+
+static bool is_steady(const char *link)
+{
+	static const char *const prefixes[] = { "/", "socket:", "pipe:", "anon_inode:[eventfd]" };
+
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (strncmp(link, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+static void read_one(const struct target *target, uint32_t number, struct descriptor_ahead *row)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "fd/%" PRIu32, number);
+	ssize_t length = target_link(target, name, row->link, sizeof row->link);
+	row->has_link = length > 0 && length < (ssize_t)sizeof row->link;
+	row->link[row->has_link ? length : 0] = '\0';
+	row->has_stat = target_look(target, name, &row->stat) == 0;
+	if (!is_steady(row->link))
+		return;
+	snprintf(name, sizeof name, "fdinfo/%" PRIu32, number);
+	autoclose int fd = target_open(target, name, O_RDONLY);
+	length = fd < 0 ? -1 : read(fd, row->fdinfo, sizeof row->fdinfo);
+	row->has_fdinfo = length > 0 && length < (ssize_t)sizeof row->fdinfo;
+	row->fdinfo[row->has_fdinfo ? length : 0] = '\0';
+}
+
+static void read_piece(struct errand *errand, enum assistant_thread thread)
+{
+	struct files_ahead *piece = (struct files_ahead *)errand;
+	autoleave folder = target_enter(piece->target);
+
+	(void)thread;
+	for (size_t i = 0; i < piece->count; i++)
+		read_one(piece->target, piece->numbers[i], &piece->rows[i]);
+}
+
+void read_ahead_descriptors(struct target *target)
+{
+	struct collect *collect = target->collect;
+	size_t left = target->n_descriptors, n = (left + PIECE - 1) / PIECE;
+
+	if (!collect->assistant || left < PIECE)
+		return;
+	target->files_ahead = arena_array(collect->arena, struct files_ahead *, n);
+	for (size_t i = 0; i < n; i++, left -= left < PIECE ? left : PIECE) {
+		struct files_ahead *piece = arena_new(collect->arena, struct files_ahead);
+		piece->errand.run = read_piece;
+		piece->target = target;
+		piece->count = left < PIECE ? left : PIECE;
+		piece->numbers = target->descriptors + i * PIECE;
+		target->files_ahead[i] = piece;
+		assistant_give(collect->assistant, &piece->errand);
+	}
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+const struct descriptor_ahead *read_ahead_descriptor(struct target *target, uint32_t number)
+{
+	if (!target->files_ahead || !target->collect->assistant)
+		return NULL;
+	const uint32_t *at = bsearch(&number, target->descriptors, target->n_descriptors,
+				     sizeof number, compare_numbers);
+	if (!at)
+		return NULL;
+	size_t i = (size_t)(at - target->descriptors);
+	struct files_ahead *piece = target->files_ahead[i / PIECE];
+	if (piece->errand.state != ERRAND_DONE)
+		assistant_need(target->collect->assistant, &piece->errand);
+	return &piece->rows[i % PIECE];
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: sockets-tcp-port
+ * promise: a listener that lets nobody share its port (no SO_REUSEADDR) comes back to it beside a
+ *	connection that it has accepted, whichever end the dump closes first
+ * flavours: flat three user-three
+ * needs: initial-user-namespace
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct connection {
+	struct sockaddr_in at; /* of the listener */
+	int listener, client, accepted;
+};
+
+/* Descriptors are closed in order of number: the accepted one before the other, or after it. */
+static struct connection make(bool accepted_first)
+{
+	struct connection made = {
+		.at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } },
+		.listener = socket(AF_INET, SOCK_STREAM, 0),
+	};
+	socklen_t length = sizeof made.at;
+	int low = open("/dev/null", O_RDONLY);
+
+	made.client = socket(AF_INET, SOCK_STREAM, 0);
+	scenario_need(
+		bind(made.listener, (struct sockaddr *)&made.at, length) == 0 &&
+			listen(made.listener, 1) == 0 &&
+			getsockname(made.listener, (struct sockaddr *)&made.at, &length) == 0 &&
+			connect(made.client, (struct sockaddr *)&made.at, sizeof made.at) == 0 &&
+			(made.accepted = accept(made.listener, NULL, NULL)) >= 0,
+		"cannot connect: %s", strerror(errno));
+	if (accepted_first) {
+		dup2(made.accepted, low);
+		close(made.accepted);
+		made.accepted = low;
+	}
+	return made;
+}
+
+static void check(struct connection *it)
+{
+	int reuse = 1, next = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t length = sizeof reuse;
+	char byte = 0;
+
+	scenario_check(getsockopt(it->listener, SOL_SOCKET, SO_REUSEADDR, &reuse, &length) == 0 &&
+			       !reuse,
+		       "it shares its port");
+	scenario_check(send(it->client, "x", 1, MSG_NOSIGNAL) == 1 &&
+			       recv(it->accepted, &byte, 1, 0) == 1 && byte == 'x',
+		       "it is not connected any more");
+	scenario_check(connect(next, (struct sockaddr *)&it->at, sizeof it->at) == 0,
+		       "the listener does not listen: %s", strerror(errno));
+	close(next);
+}
+
+int main(int argc, char **argv)
+{
+	scenario_begin(argc, argv);
+	struct connection one = make(true), other = make(false);
+
+	scenario_ready();
+
+	check(&one);
+	check(&other);
+	return scenario_end();
+}

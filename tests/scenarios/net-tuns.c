@@ -3,7 +3,8 @@
  * name: net-tuns
  * promise: tun and tap interfaces come back with their queues, in the network namespace that they
  *	are in: one that goes with its descriptor, one with many queues of which one is switched
- *	off, one that stays without; with owner, group, form of headers and features; packets pass
+ *	off, one that stays without; with owner, group, form of headers and features; packets
+ *	pass; a carrier that was taken from one is not there
  * flavours: flat one three user user-three
  * needs: program:ip
  */
@@ -85,6 +86,19 @@ static uint32_t features_of(const char *name)
 	return checksums.data << 1 | segments.data;
 }
 
+/* Is it up, and is there a carrier? */
+static bool has_carrier(const char *name)
+{
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+	struct ifreq request = { .ifr_data = (void *)&link };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strcpy(request.ifr_name, name);
+	scenario_need(ioctl(fd, SIOCETHTOOL, &request) == 0, "no carrier is told");
+	close(fd);
+	return link.data;
+}
+
 static bool passes(int fd, const char *address)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(PORT) };
@@ -112,7 +126,8 @@ int main(int argc, char **argv)
 		"1400; ip route add 10.8.0.0/16 via 10.7.0.9; ip link add br0 type bridge; ip link "
 		"set "
 		"tap7 master br0 up; ip link set br0 up; ip link set tap7 txqueuelen 77;"
-		"ip tuntap add dev left mode tap; ip addr add 10.9.0.1/24 dev left";
+		"ip tuntap add dev left mode tap; ip addr add 10.9.0.1/24 dev left;"
+		"ip link set dark up; ip link set dark carrier off";
 	int index = INDEX, header = HEADER, buffer = SEND_BUFFER, flags[QUEUES + 1], queues[QUEUES];
 	const struct ifreq off = { .ifr_flags = IFF_DETACH_QUEUE };
 	char name[IFNAMSIZ];
@@ -133,7 +148,9 @@ int main(int argc, char **argv)
 			      ioctl(queues[0], TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4) == 0 &&
 			      ioctl(queues[QUEUES - 1], TUNSETQUEUE, &off) == 0,
 		      "cannot set it up");
-	scenario_need(system(addresses) == 0, "cannot set addresses");
+	make(open_tun(0), "dark", IFF_TAP);
+	scenario_need(system(addresses) == 0 && !has_carrier("dark") && has_carrier("tun7"),
+		      "cannot set addresses");
 	char *before = shown(show);
 	uint32_t features = features_of("tap7");
 	for (int i = 0; i < QUEUES; i++)
@@ -155,6 +172,7 @@ int main(int argc, char **argv)
 			       buffer == SEND_BUFFER,
 		       "headers have %d bytes, the buffer %d", header, buffer);
 	scenario_check(features_of("tap7") == features, "features are others");
+	scenario_check(!has_carrier("dark") && has_carrier("tun7"), "a carrier is another one");
 	scenario_check(passes(tun, "10.8.0.1"), "no packet passes");
 	make(idle, "other", IFF_TUN);
 	scenario_check(if_nametoindex("other") != 0, "it is made elsewhere");

@@ -24,9 +24,11 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
+#include "kernel/netlink.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <stdio.h>
@@ -91,6 +93,18 @@ static int collect_namespace(const struct open_file *file, int fd, TunfileEntry 
 	return 0;
 }
 
+/*
+ * IFF_NOFILTER says that there is none, or, being the same bit as IFF_NO_PI, nothing. A tap tells
+ * what it was given last, also when that was taken away again (TUNDETACHFILTER).
+ */
+static bool has_filter(int fd, uint32_t flags)
+{
+	struct sock_fprog filter = { 0 };
+
+	return !(flags & IFF_NOFILTER) ||
+	       (flags & IFF_TAP && ioctl(fd, TUNGETFILTER, &filter) == 0 && filter.len);
+}
+
 static int collect_queue(const struct open_file *file, int fd, TunfileEntry *tun, struct error *err)
 {
 	struct ifreq request = { 0 };
@@ -100,8 +114,7 @@ static int collect_queue(const struct open_file *file, int fd, TunfileEntry *tun
 				       : fail_errno(err, ERR_KERNEL_REFUSED,
 						    "%s: cannot tell its interface", file->what);
 	uint32_t flags = (uint16_t)request.ifr_flags;
-	/* Says that there is none. */
-	if (!(flags & IFF_NOFILTER))
+	if (has_filter(fd, flags))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: it has a packet filter, which cannot be read", file->what);
 	tun->netdev = arena_string(file->target->collect->arena, request.ifr_name);
@@ -224,21 +237,65 @@ static int open_there(void *data)
 	return opener_reopen(opening->path_fd, opening->flags);
 }
 
-static int set_interface(const TunfileEntry *tun, int fd)
+/* An attribute of its interface, or of what is particular to its kind; NULL: it is not known. */
+static const struct rtattr *attribute_of(const struct snapshot *snapshot, const TunfileEntry *tun,
+					 unsigned short type)
 {
-	struct ifreq request = { .ifr_flags = (short)(tun->iff_flags & kept_flags) };
+	const struct namespace *namespace_ = snapshot_plain_namespace(snapshot, tun->ns_id);
+	const NetnsContents *net = namespace_ ? namespace_->entry->net : NULL;
+
+	for (size_t i = 0; net && i < net->n_links; i++) {
+		const void *link = net->links[i].data;
+		size_t size = net->links[i].len, header = sizeof(struct ifinfomsg);
+		const struct rtattr *name = netlink_attribute(link, size, header, IFLA_IFNAME);
+		if (strcmp(netlink_text(name), tun->netdev) == 0)
+			return netlink_attribute(link, size, header, type);
+	}
+	return NULL;
+}
+
+static bool says(const struct rtattr *at, bool value)
+{
+	return at && RTA_PAYLOAD(at) && !*(const uint8_t *)RTA_DATA(at) == !value;
+}
+
+/*
+ * Opening a queue gives its interface a carrier (tun_set_iff). Had somebody taken it
+ * (TUNSETCARRIER, "ip link set carrier off")?
+ */
+static bool had_no_carrier(const struct snapshot *snapshot, const TunfileEntry *tun)
+{
+	return says(attribute_of(snapshot, tun, IFLA_CARRIER), false);
+}
+
+/* TUNGETIFF has one bit (IFF_NO_PI, IFF_NOFILTER) for two things, so the interface is asked. */
+static uint32_t wanted_flags(const struct snapshot *snapshot, const TunfileEntry *tun)
+{
+	const struct rtattr *data =
+		netlink_nested(attribute_of(snapshot, tun, IFLA_LINKINFO), IFLA_INFO_DATA);
+	uint32_t flags = tun->iff_flags & kept_flags;
+
+	if (says(netlink_nested(data, IFLA_TUN_PI), true))
+		flags &= ~(uint32_t)IFF_NO_PI;
+	return flags;
+}
+
+static int set_interface(const struct snapshot *snapshot, const TunfileEntry *tun, int fd)
+{
+	struct ifreq request = { .ifr_flags = (short)wanted_flags(snapshot, tun) };
 
 	strcpy(request.ifr_name, tun->netdev);
 	return ioctl(fd, TUNSETIFF, &request);
 }
 
 /* One of an interface that has only vnet headers of one form takes no other. */
-static int attach(const FileEntry *entry, int fd, struct error *err)
+static int attach(const struct snapshot *snapshot, const FileEntry *entry, int fd,
+		  struct error *err)
 {
 	const TunfileEntry *tun = entry->tunf;
 	const struct ifreq detached = { .ifr_flags = IFF_DETACH_QUEUE };
 
-	if (set_interface(tun, fd) < 0)
+	if (set_interface(snapshot, tun, fd) < 0)
 		return fail_tun(entry, "make it a queue of its interface", err);
 	if (tun->has_sndbuf && ioctl(fd, TUNSETSNDBUF, &tun->sndbuf) < 0)
 		return fail_tun(entry, "set the size of its buffer", err);
@@ -268,7 +325,7 @@ static int tun_open(struct file_opener *opener, const FileEntry *entry, struct e
 	autoclose int fd = aside_run(&aside, open_there, &opening);
 	if (fd < 0)
 		return fail_tun(entry, "open it", err);
-	if (tun->netdev && attach(entry, fd, err))
+	if (tun->netdev && attach(opener->snapshot, entry, fd, err))
 		return -1;
 	return take_fd(&fd);
 }
@@ -278,8 +335,11 @@ static int tun_connect(struct file_opener *opener, const FileEntry *entry, int f
 		       struct error *err)
 {
 	const TunfileEntry *tun = entry->tunf;
+	const int carrier = 0;
 
-	(void)opener;
+	if (tun->netdev && !tun->detached && had_no_carrier(opener->snapshot, tun) &&
+	    ioctl(fd, TUNSETCARRIER, &carrier) < 0)
+		return fail_tun(entry, "take the carrier of its interface", err);
 	return tun->netdev && !(tun->iff_flags & IFF_PERSIST) && ioctl(fd, TUNSETPERSIST, 0L) < 0
 		       ? fail_tun(entry, "leave its interface to it", err)
 		       : 0;

@@ -4,7 +4,7 @@
  * promise: a connection that the kernel expects, since it has seen another one announce it (FTP),
  *	is expected after the restore: by the same entry, and it passes as related when it comes
  * flavours: flat one three user user-three
- * needs: program:nft
+ * needs: initial-user-namespace program:nft
  */
 #include "own-network.h"
 #include "scenario.h"

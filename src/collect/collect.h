@@ -57,6 +57,9 @@ struct target_thread {
 	struct {
 		uint64_t mode, selector, offset, length;
 	} dispatch;
+	bool fs_compared, has_own_fs; /* see collect_thread_has_own_fs */
+	uint32_t
+		fs_id; /* of its own working directory, root and umask; 0: they are its process's */
 	bool seized;
 };
 
@@ -223,6 +226,9 @@ uint64_t target_stat_field(const struct target *target, unsigned field);
 uint64_t target_leader_field(const struct target *target, unsigned field);
 /* A file below /proc/PID, whole, in the arena; fails with ERR_TREE_CHANGED if it is gone. */
 char *target_read(struct target *target, const char *name, struct error *err);
+
+/* Whether a thread has a working directory, root and umask that are not its process's; or -1. */
+int collect_thread_has_own_fs(struct target *target, size_t thread, struct error *err);
 
 /*
  * Registers an open file description for something that is not a descriptor of the task: the

@@ -328,6 +328,16 @@ struct surveyed_namespace *survey_add_task(struct target *target, enum namespace
 	return target->namespaces[type];
 }
 
+struct surveyed_namespace *survey_add_thread(struct target *target, size_t thread,
+					     enum namespace_type type, struct error *err)
+{
+	char link[64];
+
+	snprintf(link, sizeof link, "task/%d/%s", target->threads[thread].tid,
+		 namespace_types[type].link);
+	return add_link(target, type, link, err);
+}
+
 static int read_type(struct target *target, enum namespace_type type, struct error *err)
 {
 	struct surveyed_namespace *found = survey_add_task(target, type, err);
@@ -346,11 +356,8 @@ static int read_type(struct target *target, enum namespace_type type, struct err
 static int read_thread(struct target *target, size_t thread, enum namespace_type type,
 		       struct error *err)
 {
-	char link[64];
+	struct surveyed_namespace *found = survey_add_thread(target, thread, type, err);
 
-	snprintf(link, sizeof link, "task/%d/%s", target->threads[thread].tid,
-		 namespace_types[type].link);
-	struct surveyed_namespace *found = add_link(target, type, link, err);
 	if (!found)
 		return -1;
 	if (!found->member_tid)

@@ -68,6 +68,9 @@ struct surveyed_namespace *survey_add(struct collect *collect, enum namespace_ty
 struct surveyed_namespace *survey_add_task(struct target *target, enum namespace_type type,
 					   struct error *err);
 
+struct surveyed_namespace *survey_add_thread(struct target *target, size_t thread,
+					     enum namespace_type type, struct error *err);
+
 /* Takes the descriptor, another one of the same description. */
 int survey_hold(struct collect *collect, int taken_fd, const char *what, NsFileEntry *entry,
 		struct error *err);

@@ -175,32 +175,53 @@ static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry 
 	return 0;
 }
 
+/* Whether a thread has an object of its own; 1, 0, or -1 with err. */
+static int has_own(const struct target *target, size_t thread, enum kcmp_object object,
+		   struct error *err)
+{
+	pid_t tid = target->threads[thread].tid;
+	int result = kernel_kcmp(target->tid, tid, object, 0, 0);
+
+	return result < 0
+		       ? fail_errno(err, ERR_KERNEL_REFUSED,
+				    "cannot compare thread %d with pid %d (kcmp)", tid, target->pid)
+		       : result != 0;
+}
+
+int collect_thread_has_own_fs(struct target *target, size_t thread, struct error *err)
+{
+	struct target_thread *one = &target->threads[thread];
+
+	if (!one->fs_compared) {
+		int result = has_own(target, thread, KCMP_OBJECT_FS, err);
+		if (result < 0)
+			return -1;
+		one->has_own_fs = result;
+		one->fs_compared = true;
+	}
+	return one->has_own_fs;
+}
+
 /*
  * clone(2) makes threads share address space and signal actions; table and fs may be given up
- * later (unshare), and would have to be per thread in the images.
+ * later (unshare). The table would have to be per thread in the images.
  */
-static int check_threads(struct target *target, struct error *err)
+static int read_parting(struct reading *reading, struct target *target, struct error *err)
 {
-	static const struct {
-		enum kcmp_object object;
-		const char *name;
-	} shared[] = { { KCMP_OBJECT_FILES, "descriptor table" },
-		       { KCMP_OBJECT_FS, "working directory and umask" } };
-
 	for (size_t i = target->living + 1; i < target->n_threads; i++) {
-		pid_t tid = target->threads[i].tid;
+		struct target_thread *thread = &target->threads[i];
+		int table = has_own(target, i, KCMP_OBJECT_FILES, err);
+		int fs = table < 0 ? -1 : collect_thread_has_own_fs(target, i, err);
 
-		for (size_t j = 0; j < sizeof shared / sizeof *shared; j++) {
-			int result = kernel_kcmp(target->tid, tid, shared[j].object, 0, 0);
-			if (result < 0)
-				return fail_errno(err, ERR_KERNEL_REFUSED,
-						  "cannot compare thread %d with pid %d (kcmp)",
-						  tid, target->pid);
-			if (result)
-				return fail(err, ERR_SHARED_OBJECT,
-					    "thread %d of pid %d has a %s of its own", tid,
-					    target->pid, shared[j].name);
-		}
+		if (fs < 0)
+			return -1;
+		if (table)
+			return fail(err, ERR_SHARED_OBJECT,
+				    "thread %d of pid %d has a descriptor table of its own",
+				    thread->tid, target->pid);
+		if (fs && object_order_id(&reading->fs, reading->collect->arena, thread->tid,
+					  &thread->fs_id, err))
+			return -1;
 	}
 	return 0;
 }
@@ -330,7 +351,7 @@ static int read_task(struct reading *reading, struct target *target, struct erro
 			       ? -1
 			       : 0;
 	autoleave folder = target_enter(target);
-	if ((check_threads(target, err) && pass_task(target, err)) ||
+	if ((read_parting(reading, target, err) && pass_task(target, err)) ||
 	    read_object_ids(reading, target->tid, target->task->ids, err) ||
 	    (read_mount_namespace(target, err) && pass_task(target, err)))
 		return -1;

@@ -59,6 +59,7 @@ static const struct task_kind *const files_stage[] = {
 	&mount_fs_kind,		    /* its mount namespace */
 	&namespaces_kind,	    /* the others */
 	&fs_kind,		    /* directories */
+	&thread_fs_kind,	    /* those of threads, kept for them */
 	&controlling_terminal_kind, /* of a session leader */
 	&epoll_signals_kind,	    /* what a task alone can add to an epoll instance */
 	NULL,
@@ -91,7 +92,8 @@ static const struct task_kind *const process_stage[] = {
 
 static const struct task_kind *const thread_stage[] = {
 	&io_uring_submitter_kind, /* has all rights */
-	&thread_namespaces_kind,  &thread_children_time_kind,
+	&thread_parting_kind,	  &thread_namespaces_kind,
+	&thread_directories_kind, &thread_children_time_kind,
 	&thread_pointers_kind,	  &scheduling_kind,
 	&timer_slack_kind,	  &alternate_stack_kind,
 	&pending_signals_kind,	  NULL,

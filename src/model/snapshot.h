@@ -228,6 +228,9 @@ const char *task_name(const struct task *task);
 
 bool task_is_zombie(const struct task *task);
 bool task_is_stopped(const struct task *task);
+/* What a thread does not share with its process, or NULL; how many before `thread` have such. */
+const ThreadFsEntry *task_thread_fs(const struct task *task, size_t thread);
+size_t task_threads_with_fs(const struct task *task, size_t thread);
 bool task_leader_is_dead(const struct task *task); /* threads[0] has exited, others go on */
 bool task_leads_session(const struct task *task);
 bool task_leads_group(const struct task *task);

@@ -277,6 +277,15 @@ uint64_t plan_hold(struct plan *plan, struct program *program, uint32_t source);
 void plan_let_go(struct plan *plan, struct program *program, uint32_t source, uint64_t slot);
 
 /*
+ * What a thread with directories of its own needs later than that: in STAGE_FILES of its process a
+ * source comes to stand at a number that lasts until the thread's STAGE_IDS. ERR_LIMIT_TOO_LOW.
+ */
+enum kept { KEPT_MOUNTS, KEPT_ROOT, KEPT_CWD, KEPT_COUNT };
+int plan_keep(const struct planning *planning, size_t thread, enum kept kept, uint32_t source,
+	      struct error *err);
+uint32_t plan_kept(const struct planning *planning, size_t thread, enum kept kept);
+
+/*
  * What a kind keeps between the programs of a plan: zeroed memory of that size on first use.
  * `owner` is any address of the kind's own.
  */

@@ -28,7 +28,6 @@ enum {
 	OWN_DESCRIPTORS =
 		128, /* of the coordinator: log, images, and what kinds keep for a while */
 	LARGEST_BATCH = 16384,
-	FETCH_ROOM = 32, /* of a task: what it borrows at one time, above all that is its own */
 };
 
 /* Open addressing by kind and id; holds indexes into plan->sources plus 1. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-thread-objects
- * promise: a thread with a descriptor table, or a working directory, of its own is refused by name,
- *	also if it is the only one beside the first
+ * promise: a thread with a descriptor table of its own is refused by name, also if it is the only
+ *	one beside the first; so are threads that share a working directory that is not their
+ *	process's
  * flavours: flat three
  * arguments: files fs
  * refused: shared-object
@@ -11,15 +12,31 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
 
-static int flag;
-
-static void *part(void *unused)
+static void *wait_for_end(void *unused)
 {
-	scenario_need(!unshare(flag), "unshare");
-	scenario_mark("parted");
 	scenario_wait_restored();
+	return unused;
+}
+
+static void *part_with_table(void *unused)
+{
+	scenario_need(!unshare(CLONE_FILES), "unshare");
+	scenario_mark("parted");
+	return wait_for_end(unused);
+}
+
+/* Who is made by a thread shares with that. */
+static void *part_with_directory(void *unused)
+{
+	pthread_t thread;
+
+	scenario_need(!unshare(CLONE_FS) && !pthread_create(&thread, NULL, wait_for_end, NULL),
+		      "a thread of a thread");
+	scenario_mark("parted");
+	pthread_join(thread, NULL);
 	return unused;
 }
 
@@ -28,8 +45,10 @@ int main(int argc, char **argv)
 	pthread_t thread;
 
 	scenario_begin(argc, argv);
-	flag = strcmp(argv[2], "fs") == 0 ? CLONE_FS : CLONE_FILES;
-	scenario_need(!pthread_create(&thread, NULL, part, NULL), "pthread_create");
+	bool fs = strcmp(argv[2], "fs") == 0;
+	scenario_need(
+		!pthread_create(&thread, NULL, fs ? part_with_directory : part_with_table, NULL),
+		"pthread_create");
 	scenario_wait_mark("parted");
 	scenario_ready();
 	pthread_join(thread, NULL);

@@ -336,12 +336,31 @@ static int add(struct collect *collect, const struct surveyed_namespace *met, co
 	return 0;
 }
 
+/* Only who has given up sharing its directories can be in another one. */
+static int look_at_thread(struct collect *collect, struct target *target, size_t thread,
+			  struct error *err)
+{
+	const struct surveyed_namespace *met =
+		survey_add_thread(target, thread, NAMESPACE_MNT, err);
+
+	return met ? add(collect, met,
+			 arena_printf(collect->arena, "thread %d", target->threads[thread].tid),
+			 err)
+		   : -1;
+}
+
 static int look_at(struct collect *collect, struct target *target, struct error *err)
 {
 	const struct surveyed_namespace *met = survey_add_task(target, NAMESPACE_MNT, err);
 
-	return met ? add(collect, met, arena_printf(collect->arena, "pid %d", target->pid), err)
-		   : -1;
+	if (!met || add(collect, met, arena_printf(collect->arena, "pid %d", target->pid), err))
+		return -1;
+	for (size_t i = target->living + 1; i < target->n_threads; i++) {
+		int own = collect_thread_has_own_fs(target, i, err);
+		if (own < 0 || (own && look_at_thread(collect, target, i, err)))
+			return -1;
+	}
+	return 0;
 }
 
 /* What cannot be part of the tree is refused by whoever collects the descriptor or mount. */

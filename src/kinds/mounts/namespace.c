@@ -2,8 +2,8 @@
 /*
  * Mount namespaces as a type of namespaces, and the tasks in them. The coordinator makes them once
  * all processes, and so all pid namespaces, are there (make.c). setns(2) wants an fs that is not
- * shared (mntns_install), and gives root and working directory of the namespace; all threads of a
- * task share the fs, so they are in one.
+ * shared (mntns_install), and gives root and working directory of the namespace; threads that share
+ * the fs are in one.
  */
 #include "kinds/mounts/mounts.h"
 
@@ -24,7 +24,7 @@ static int collect(struct collect *all, struct surveyed_namespace *namespace_, s
 {
 	if (mount_namespace_is_read(all, namespace_->id))
 		return 0;
-	return fail(err, ERR_UNSUPPORTED_NAMESPACE, "only a descriptor holds it, and no task");
+	return fail(err, ERR_UNSUPPORTED_NAMESPACE, "nothing leads to it that could be followed");
 }
 
 /* What was removed is made again from one of two places. */
@@ -147,9 +147,31 @@ const struct namespace_kind mount_namespace_kind = {
 	.made = made,
 };
 
+/* setns(2) with a mount namespace is for who shares no fs (mntns_install, fs/namespace.c). */
+static int check_fs_of_threads(const struct snapshot *snapshot, const struct task *task,
+			       struct error *err)
+{
+	if (thread_is_late(snapshot, task, 0, NAMESPACE_MNT))
+		return fail(err, ERR_SHARED_OBJECT,
+			    "task %s has a thread in a mount namespace from which its own one "
+			    "cannot be entered",
+			    task_name(task));
+	for (size_t i = 1; i < task->n_threads; i++)
+		if (thread_is_late(snapshot, task, i, NAMESPACE_MNT) && !task_thread_fs(task, i))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "thread %zu of task %s is in a mount namespace of its own, and "
+				    "shares its directories",
+				    i, task_name(task));
+	return 0;
+}
+
 static int check_fs(const struct snapshot *snapshot, const struct task *task, struct error *err)
 {
-	if (task_is_zombie(task) || !task_mount_namespace(snapshot, task))
+	if (task_is_zombie(task))
+		return 0;
+	if (check_fs_of_threads(snapshot, task, err))
+		return -1;
+	if (!task_mount_namespace(snapshot, task))
 		return 0;
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const struct task *other = &snapshot->tasks[i];

@@ -15,12 +15,18 @@
 
 #include <sys/syscall.h>
 
-static void enter(struct plan *plan, struct program *program, const struct namespace *namespace_)
+static void enter(const struct planning *planning, const struct namespace *namespace_)
 {
+	struct plan *plan = planning->plan;
+	struct program *program = planning->program;
 	uint32_t source = plan_source(plan, SOURCE_NAMESPACE, namespace_->id);
 	uint32_t flag = namespace_types[namespace_->type].flag;
 
-	if (namespace_types[namespace_->type].late)
+	if (namespace_types[namespace_->type].late && planning->thread)
+		op_expect(program_call(program, SYS_setns,
+				       plan_kept(planning, planning->thread, KEPT_MOUNTS), flag),
+			  0);
+	else if (namespace_types[namespace_->type].late)
 		op_expect(op_argument_from(program_call(program, SYS_setns, 0, flag), 0,
 					   plan_borrow(plan, program, source)),
 			  0);
@@ -41,7 +47,7 @@ static int plan_first(const struct planning *planning, struct error *err)
 				: NULL;
 		/* What a task makes is entered later, see children-time.c. */
 		if (first && !first->maker)
-			enter(plan, planning->program, first);
+			enter(planning, first);
 	}
 	return 0;
 }
@@ -51,22 +57,24 @@ static bool goes_on_last(const struct task *task, size_t thread)
 	return thread == 0 && task->n_threads > 1 && task->user_namespace->depth > 0;
 }
 
-static void go_on(struct plan *plan, const struct task *task, size_t thread,
-		  struct program *program)
+static void go_on(const struct planning *planning)
 {
-	if (!thread_is_late_for_any(plan->snapshot, task, thread))
+	const struct snapshot *snapshot = planning->plan->snapshot;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+
+	if (!thread_is_late_for_any(snapshot, task, thread))
 		return;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
-		if (namespace_types[type].plain &&
-		    thread_is_late(plan->snapshot, task, thread, type))
-			enter(plan, program, thread_namespace(plan->snapshot, task, thread, type));
+		if (namespace_types[type].plain && thread_is_late(snapshot, task, thread, type))
+			enter(planning, thread_namespace(snapshot, task, thread, type));
 }
 
 static int plan_late(const struct planning *planning, struct error *err)
 {
 	(void)err;
 	if (!goes_on_last(planning->task, planning->thread))
-		go_on(planning->plan, planning->task, planning->thread, planning->program);
+		go_on(planning);
 	return 0;
 }
 
@@ -74,7 +82,7 @@ static int plan_last(const struct planning *planning, struct error *err)
 {
 	(void)err;
 	if (goes_on_last(planning->task, planning->thread))
-		go_on(planning->plan, planning->task, planning->thread, planning->program);
+		go_on(planning);
 	return 0;
 }
 

@@ -29,8 +29,8 @@ static int fs_collect(struct target *target, struct error *err)
 	return collect_path(target, "root", O_RDONLY | O_DIRECTORY, &fs->root_id, err);
 }
 
-static int check_directory(const struct snapshot *snapshot, const struct task *task, uint32_t id,
-			   const char *which, struct error *err)
+int fs_check_directory(const struct snapshot *snapshot, const struct task *task, uint32_t id,
+		       const char *which, struct error *err)
 {
 	const FileEntry *file = snapshot_file(snapshot, id);
 
@@ -51,9 +51,9 @@ static int fs_check(const struct snapshot *snapshot, const struct task *task, st
 	if (!task->fs)
 		return fail(err, ERR_IMAGE_MISSING, "task %s has no record of its directories",
 			    task_name(task));
-	if (check_directory(snapshot, task, task->fs->cwd_id, "working directory", err))
+	if (fs_check_directory(snapshot, task, task->fs->cwd_id, "working directory", err))
 		return -1;
-	return check_directory(snapshot, task, task->fs->root_id, "root directory", err);
+	return fs_check_directory(snapshot, task, task->fs->root_id, "root directory", err);
 }
 
 /* Whether an earlier task has the same fs_struct, and sets it. */

@@ -44,6 +44,13 @@ struct op *source_fetch(struct plan *plan, struct program *program, uint32_t sou
 /* The same from whoever has it; the number comes into a slot. */
 void source_fetch_into(struct plan *plan, struct program *program, uint32_t source, uint64_t slot);
 
+/* What a task borrows at one time, above all numbers that are its own. */
+enum { FETCH_ROOM = 32 };
+
+/* kept.c: the numbers that a task keeps for its threads; false: none. */
+bool kept_range(const struct plan *plan, const struct task *task, uint32_t *ret_first,
+		uint32_t *ret_last);
+
 /* limits.c: does all of it fit into what whoever restores may have? When the holes are found. */
 int limits_check(const struct plan *plan, struct error *err);
 
@@ -83,6 +90,8 @@ bool node_enters_user_namespace(const struct node *node);
 void build_enter_user_namespace(struct build *build, struct node *node);
 /* Where its descriptor table keeps the sources that are needed to enter; last < first: none. */
 void namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *ret_last);
+/* Does it go on to namespaces, or to directories, that its process does not come to? */
+bool thread_parts(const struct build *build, const struct node *node, size_t thread);
 /* Does it need them once files and memory are there? How many of its threads but the first do? */
 bool node_keeps_namespaces(const struct build *build, const struct node *node);
 uint32_t late_threads(const struct build *build, const struct node *node);

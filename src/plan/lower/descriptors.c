@@ -116,7 +116,7 @@ void build_closing(struct build *build, struct node *node)
 	const struct descriptor_table *table = node->task->table;
 	struct program *program = node->lowered->program;
 	struct node *owner = node->lowered->table_owner;
-	uint32_t next = 0;
+	uint32_t next = 0, first, last;
 
 	if (owner != node) {
 		program_wake(program, owner->lowered->used_word, owner->lowered->n_sharers);
@@ -131,8 +131,11 @@ void build_closing(struct build *build, struct node *node)
 		next = number + 1;
 	}
 	if (node_keeps_namespaces(build, node) || owner->lowered->n_keeping_sharers) {
-		uint32_t first, last;
 		namespace_sources(build->plan, &first, &last);
+		op_expect(program_call(program, SYS_close_range, next, first - 1, 0), 0);
+		next = last + 1;
+	}
+	if (kept_range(build->plan, node->task, &first, &last)) {
 		op_expect(program_call(program, SYS_close_range, next, first - 1, 0), 0);
 		next = last + 1;
 	}

@@ -50,7 +50,7 @@ static int build_own_state(struct build *build, struct node *node, size_t thread
 {
 	if (build_stage(build, STAGE_THREAD, node->task, thread, program, err))
 		return -1;
-	if (thread && thread_is_late_for_any(build->plan->snapshot, node->task, thread))
+	if (thread && thread_parts(build, node, thread))
 		program_wake(program, node->lowered->late_word, late_threads(build, node));
 	build_children_place(build, node, thread, program);
 	if (build_stage(build, STAGE_IDS, node->task, thread, program, err))
@@ -88,8 +88,7 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	bool place_is_inside = children_place_is_inside(build, node, 0);
 	bool late = late_threads(build, node) != 0;
 	/* It goes on into its namespaces when its threads are made. */
-	bool last = node->task->n_threads > 1 &&
-		    thread_is_late_for_any(build->plan->snapshot, node->task, 0);
+	bool last = node->task->n_threads > 1 && thread_parts(build, node, 0);
 
 	if (build_stage(build, STAGE_THREAD, node->task, 0, program, err))
 		return -1;

@@ -195,6 +195,12 @@ void namespace_sources(const struct plan *plan, uint32_t *ret_first, uint32_t *r
 		++*ret_last;
 }
 
+bool thread_parts(const struct build *build, const struct node *node, size_t thread)
+{
+	return task_thread_fs(node->task, thread) ||
+	       thread_is_late_for_any(build->plan->snapshot, node->task, thread);
+}
+
 bool node_keeps_namespaces(const struct build *build, const struct node *node)
 {
 	if (!node->task || task_is_zombie(node->task))
@@ -202,7 +208,7 @@ bool node_keeps_namespaces(const struct build *build, const struct node *node)
 	if (is_nested(node))
 		return true;
 	for (size_t i = 0; i < node->task->n_threads; i++)
-		if (thread_is_late_for_any(build->plan->snapshot, node->task, i))
+		if (thread_parts(build, node, i))
 			return true;
 	return false;
 }
@@ -212,7 +218,7 @@ uint32_t late_threads(const struct build *build, const struct node *node)
 	uint32_t count = 0;
 
 	for (size_t i = 1; i < node->task->n_threads; i++)
-		count += thread_is_late_for_any(build->plan->snapshot, node->task, i);
+		count += thread_parts(build, node, i);
 	return count;
 }
 
@@ -246,6 +252,9 @@ void build_close_namespaces(struct build *build, struct node *node, struct progr
 		program_wait(program, owner->lowered->entered_word,
 			     owner->lowered->n_keeping_sharers);
 	namespace_sources(build->plan, &first, &last);
-	if (node_keeps_namespaces(build, node) || owner->lowered->n_keeping_sharers)
+	bool keeps = node_keeps_namespaces(build, node) || owner->lowered->n_keeping_sharers;
+	if (keeps && first <= last)
+		op_expect(program_call(program, SYS_close_range, first, last, 0), 0);
+	if (kept_range(build->plan, node->task, &first, &last))
 		op_expect(program_call(program, SYS_close_range, first, last, 0), 0);
 }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Working directory, root directory and umask of a thread that has given up sharing them with its
+ * process (unshare(CLONE_FS)), as it has to before it can be in a mount namespace of its own.
+ *
+ * The thread parts at the start of its program, enters its namespaces, and changes its directories
+ * then. What it needs for that its process fetches while it still can, and keeps until the thread
+ * is there (plan_keep).
+ */
+#include "kinds/task/fs.h"
+
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "plan/plan.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static int collect_thread(struct target *target, size_t index, struct error *err)
+{
+	const struct target_thread *thread = &target->threads[index];
+	ThreadFsEntry *fs = snapshot_new(target->collect->snapshot, THREAD_FS_ENTRY, ThreadFsEntry);
+	uint64_t umask;
+	char name[64];
+
+	if (target->living)
+		return fail(err, ERR_SHARED_OBJECT,
+			    "thread %d of pid %d has a working directory of its own, and the first "
+			    "thread has ended",
+			    thread->tid, target->pid);
+	if (!procfs_number(thread->status, "Umask:", 8, &umask))
+		return fail(err, ERR_KERNEL_REFUSED, "the status of thread %d has no umask",
+			    thread->tid);
+	fs->fs_id = thread->fs_id;
+	fs->umask = (uint32_t)umask;
+	snprintf(name, sizeof name, "task/%d/cwd", thread->tid);
+	if (collect_path(target, name, O_RDONLY | O_DIRECTORY, &fs->cwd_id, err))
+		return -1;
+	snprintf(name, sizeof name, "task/%d/root", thread->tid);
+	if (collect_path(target, name, O_RDONLY | O_DIRECTORY, &fs->root_id, err))
+		return -1;
+	task_thread(target->task, index)->thread_core->fs = fs;
+	return 0;
+}
+
+static int thread_fs_collect(struct target *target, struct error *err)
+{
+	for (size_t i = 0; i < target->n_threads; i++)
+		if (target->threads[i].fs_id && collect_thread(target, i, err))
+			return -1;
+	return 0;
+}
+
+/* ---- check ---- */
+
+static bool has_fs(const struct task *task, uint32_t fs_id, size_t but)
+{
+	if (task_is_zombie(task))
+		return false;
+	if (task->ids && task->ids->fs_id == fs_id)
+		return true;
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadFsEntry *fs = task_thread_fs(task, i);
+		if (fs && fs->fs_id == fs_id && i != but)
+			return true;
+	}
+	return false;
+}
+
+static int check_alone(const struct snapshot *snapshot, const struct task *task, size_t thread,
+		       struct error *err)
+{
+	uint32_t fs_id = task_thread_fs(task, thread)->fs_id;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *other = &snapshot->tasks[i];
+		if (has_fs(other, fs_id, other == task ? thread : SIZE_MAX))
+			return fail(err, ERR_SHARED_OBJECT,
+				    "thread %zu of task %s shares a working directory, which is "
+				    "not its process's, with task %s",
+				    thread, task_name(task), task_name(other));
+		if (other != task && task->table && other->table == task->table)
+			return fail(err, ERR_SHARED_OBJECT,
+				    "thread %zu of task %s has a working directory of its own, and "
+				    "shares its descriptor table with task %s",
+				    thread, task_name(task), task_name(other));
+	}
+	return 0;
+}
+
+static int thread_fs_check(const struct snapshot *snapshot, const struct task *task,
+			   struct error *err)
+{
+	for (size_t i = 0; i < task->n_threads && !task_is_zombie(task); i++) {
+		const ThreadFsEntry *fs = task_thread_fs(task, i);
+		if (!fs)
+			continue;
+		if (i == 0 || task_leader_is_dead(task) || (fs->umask & ~(uint32_t)ALLPERMS))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "thread %zu of task %s cannot have a working directory of its "
+				    "own, or that umask",
+				    i, task_name(task));
+		if (fs_check_directory(snapshot, task, fs->cwd_id, "working directory", err) ||
+		    fs_check_directory(snapshot, task, fs->root_id, "root directory", err) ||
+		    check_alone(snapshot, task, i, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- restore ---- */
+
+static int keep_for(const struct planning *planning, size_t thread, struct error *err)
+{
+	const ThreadFsEntry *fs = task_thread_fs(planning->task, thread);
+	const struct snapshot *snapshot = planning->plan->snapshot;
+	const struct namespace *mounts =
+		thread_is_late(snapshot, planning->task, thread, NAMESPACE_MNT)
+			? thread_namespace(snapshot, planning->task, thread, NAMESPACE_MNT)
+			: NULL;
+
+	if (mounts && plan_keep(planning, thread, KEPT_MOUNTS,
+				plan_source(planning->plan, SOURCE_NAMESPACE, mounts->id), err))
+		return -1;
+	if (plan_keep(planning, thread, KEPT_ROOT,
+		      plan_source(planning->plan, SOURCE_FILE, fs->root_id), err))
+		return -1;
+	return plan_keep(planning, thread, KEPT_CWD,
+			 plan_source(planning->plan, SOURCE_FILE, fs->cwd_id), err);
+}
+
+static int plan_keeping(const struct planning *planning, struct error *err)
+{
+	for (size_t i = 0; i < planning->task->n_threads; i++)
+		if (task_thread_fs(planning->task, i) && keep_for(planning, i, err))
+			return -1;
+	return 0;
+}
+
+static int plan_parting(const struct planning *planning, struct error *err)
+{
+	(void)err;
+	if (task_thread_fs(planning->task, planning->thread))
+		program_call(planning->program, SYS_unshare, CLONE_FS);
+	return 0;
+}
+
+static int plan_directories(const struct planning *planning, struct error *err)
+{
+	const ThreadFsEntry *fs = task_thread_fs(planning->task, planning->thread);
+	struct program *program = planning->program;
+
+	(void)err;
+	if (!fs)
+		return 0;
+	program_call(program, SYS_fchdir, plan_kept(planning, planning->thread, KEPT_ROOT));
+	program_call(program, SYS_chroot, program_data(program->set, ".", 2, 1));
+	program_call(program, SYS_fchdir, plan_kept(planning, planning->thread, KEPT_CWD));
+	op_any(program_call(program, SYS_umask, fs->umask));
+	return 0;
+}
+
+const struct task_kind thread_fs_kind = {
+	.name = "directories of threads",
+	.collect = thread_fs_collect,
+	.check = thread_fs_check,
+	.plan = plan_keeping,
+};
+
+const struct task_kind thread_parting_kind = {
+	.name = "parting of threads",
+	.per_thread = true,
+	.plan = plan_parting,
+};
+
+const struct task_kind thread_directories_kind = {
+	.name = "directories of threads, entered",
+	.per_thread = true,
+	.plan = plan_directories,
+};

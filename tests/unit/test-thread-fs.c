@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Directories of threads: what no kernel has made, and what cannot be made again, is refused. */
+#include "kinds/task/fs.h"
+#include "plan/lower/build.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { THREADS = 3, FILE_ID = 7, PROCESS_FS = 1, FIRST_FS = 10 };
+
+struct fixture {
+	struct arena arena;
+	struct snapshot snapshot;
+	struct task *task, *other;
+	struct error err;
+};
+
+static struct task *add_task(struct fixture *fixture, uint32_t pid)
+{
+	struct snapshot *snapshot = &fixture->snapshot;
+	struct task *task = snapshot_add_task(snapshot);
+
+	task->pstree = snapshot_new(snapshot, PSTREE_ENTRY, PstreeEntry);
+	task->pstree->pid = pid;
+	task->ids = snapshot_new(snapshot, TASK_KOBJ_IDS_ENTRY, TaskKobjIdsEntry);
+	task->ids->fs_id = PROCESS_FS + pid * 100;
+	task->n_threads = THREADS;
+	task->threads = arena_array(&fixture->arena, CoreEntry *, THREADS);
+	for (size_t i = 0; i < THREADS; i++) {
+		task->threads[i] = snapshot_new(snapshot, CORE_ENTRY, CoreEntry);
+		task->threads[i]->thread_core =
+			snapshot_new(snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
+	}
+	task->core = task->threads[0];
+	task->core->tc = snapshot_new(snapshot, TASK_CORE_ENTRY, TaskCoreEntry);
+	task->core->tc->task_state = TASK_ALIVE;
+	return task;
+}
+
+static ThreadFsEntry *give_fs(struct fixture *fixture, size_t thread)
+{
+	ThreadFsEntry *fs = snapshot_new(&fixture->snapshot, THREAD_FS_ENTRY, ThreadFsEntry);
+
+	fs->fs_id = FIRST_FS + (uint32_t)thread;
+	fs->cwd_id = fs->root_id = FILE_ID;
+	fs->umask = 022;
+	fixture->task->threads[thread]->thread_core->fs = fs;
+	return fs;
+}
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+	struct snapshot *snapshot = &fixture.snapshot;
+
+	memset(&fixture, 0, sizeof fixture);
+	arena_init(&fixture.arena);
+	snapshot->arena = &fixture.arena;
+	add_task(&fixture, 1);
+	fixture.other = add_task(&fixture, 2);
+	/* Adding moves those from before. */
+	fixture.task = &snapshot->tasks[0];
+	fixture.other = &snapshot->tasks[1];
+	FileEntry *file = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
+	file->id = FILE_ID;
+	file->reg = snapshot_new(snapshot, REG_FILE_ENTRY, RegFileEntry);
+	file->reg->name = arena_string(&fixture.arena, "/");
+	snapshot_add_file(snapshot, file);
+	*state = &fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	arena_done(&fixture->arena);
+	return 0;
+}
+
+static void see_refused(struct fixture *fixture, enum error_name name)
+{
+	assert_int_equal(thread_fs_kind.check(&fixture->snapshot, fixture->task, &fixture->err),
+			 -1);
+	assert_int_equal(fixture->err.name, name);
+}
+
+static void each_may_have_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct task *task = fixture->task;
+	struct plan plan = { 0 };
+	uint32_t first, last;
+
+	give_fs(fixture, 1);
+	give_fs(fixture, 2);
+	assert_int_equal(thread_fs_kind.check(&fixture->snapshot, task, &fixture->err), 0);
+	assert_int_equal(task_threads_with_fs(task, 1), 0);
+	assert_int_equal(task_threads_with_fs(task, THREADS), 2);
+	assert_true(kept_range(&plan, task, &first, &last));
+	assert_int_equal(last - first + 1, 2 * KEPT_COUNT);
+	const struct planning planning = { .plan = &plan, .task = task, .thread = 2 };
+	assert_int_equal(plan_kept(&planning, 1, KEPT_MOUNTS), first);
+	assert_int_equal(plan_kept(&planning, 2, KEPT_CWD), last);
+	assert_false(kept_range(&plan, fixture->other, &first, &last));
+}
+
+static void the_first_has_that_of_the_process(void **state)
+{
+	give_fs(*state, 0);
+	see_refused(*state, ERR_IMAGE_INVALID);
+}
+
+static void a_dead_leader_has_none(void **state)
+{
+	struct fixture *fixture = *state;
+
+	give_fs(fixture, 1);
+	fixture->task->core->tc->has_leader_exit_code = true;
+	see_refused(fixture, ERR_IMAGE_INVALID);
+}
+
+static void a_umask_has_twelve_bits(void **state)
+{
+	give_fs(*state, 1)->umask = 010000;
+	see_refused(*state, ERR_IMAGE_INVALID);
+}
+
+static void directories_are_there(void **state)
+{
+	give_fs(*state, 1)->root_id = FILE_ID + 1;
+	see_refused(*state, ERR_IMAGE_INVALID);
+}
+
+static void nobody_shares_it(void **state)
+{
+	struct fixture *fixture = *state;
+	ThreadFsEntry *fs = give_fs(fixture, 1);
+
+	give_fs(fixture, 2)->fs_id = fs->fs_id;
+	see_refused(fixture, ERR_SHARED_OBJECT);
+	give_fs(fixture, 2)->fs_id = fixture->other->ids->fs_id;
+	see_refused(fixture, ERR_SHARED_OBJECT);
+	give_fs(fixture, 2)->fs_id = fixture->task->ids->fs_id;
+	see_refused(fixture, ERR_SHARED_OBJECT);
+}
+
+static void nobody_shares_the_descriptors(void **state)
+{
+	struct fixture *fixture = *state;
+
+	give_fs(fixture, 1);
+	fixture->task->table = fixture->other->table = snapshot_add_table(&fixture->snapshot, 1);
+	see_refused(fixture, ERR_SHARED_OBJECT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(each_may_have_its_own),	     TEST(the_first_has_that_of_the_process),
+		TEST(a_dead_leader_has_none),	     TEST(a_umask_has_twelve_bits),
+		TEST(directories_are_there),	     TEST(nobody_shares_it),
+		TEST(nobody_shares_the_descriptors),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -4,13 +4,17 @@
  * owner cannot be unmounted one by one (MNT_LOCKED), nor their flags cleared (MNT_LOCK_*). It is
  * what hides things from a sandbox, and nothing shows it. So it is tried, in a copy: a deputy
  * enters the mount and the user namespace and unshares, which keeps the locks as the owner is the
- * same, makes all private, and tries to clear each flag and to unmount each mount.
+ * same, makes all private, and tries to clear each flag and to unmount each mount. What is
+ * unmounted is waited for (namespace_unlock: synchronize_rcu), so that is done only to what hides
+ * others; the rest is but marked for expiry (umount2(2)), which looks at the lock first, too.
  *
  * What cannot be tried, because something hides it that stays, counts as locked: whoever looks
  * from inside could not get at it either.
  */
 #include "kinds/mounts/survey.h"
 
+#include "base/arena.h"
+#include "base/table.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/plan.h"
 
@@ -46,6 +50,7 @@ struct trial {
 	struct verdict *verdicts; /* like mounts->mounts */
 	bool *locked;		  /* the same */
 	struct mount_covers *covers;
+	const bool *hides; /* the same: is an earlier one at or below its mountpoint? */
 };
 
 /* EPERM is the only answer that means a lock; of any other the flag is kept locked all the same. */
@@ -77,6 +82,45 @@ static uint32_t locked_flags(const MntEntry *mount)
 	return locked;
 }
 
+static uint64_t hash_of(const char *path, size_t length)
+{
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (uint8_t)path[i]) * UINT64_C(1099511628211);
+	return hash;
+}
+
+/* By hashes of all that lie on the way to those before; two that are alike do no harm. */
+static bool *find_hiding(struct arena *arena, const struct mount_namespace *mounts)
+{
+	bool *hides = arena_array(arena, bool, mounts->n_mounts);
+	struct table passed = { 0 };
+
+	for (size_t i = 0; i < mounts->n_mounts; i++) {
+		const char *path = mounts->mounts[i]->mountpoint;
+		size_t length = strlen(path);
+		hides[i] = table_find(&passed, hash_of(path, length)) != NULL;
+		while (table_add(&passed, arena, hash_of(path, length), hides) && length > 1) {
+			while (length && path[--length] != '/')
+				;
+			length += length == 0; /* the root directory */
+		}
+	}
+	return hides;
+}
+
+static bool is_locked(const struct trial *trial, size_t i)
+{
+	const char *mountpoint = trial->mounts->mounts[i]->mountpoint;
+
+	if (trial->hides[i])
+		return umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0;
+	/* EAGAIN: it is marked now; EBUSY: somebody uses it, which is asked last. */
+	return umount2(mountpoint, MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0 && errno != EAGAIN &&
+	       errno != EBUSY;
+}
+
 /* From the last to the first: what hides a mount was mounted after it. */
 static int try_all(void *data, struct error *err)
 {
@@ -100,8 +144,7 @@ static int try_all(void *data, struct error *err)
 		}
 		verdict->locked_flags = locked_flags(mount);
 		/* The root is not to be unmounted, and its lock comes by itself. */
-		trial->locked[i] = verdict->locked =
-			i > 0 && umount2(mount->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0;
+		trial->locked[i] = verdict->locked = i > 0 && is_locked(trial, i);
 	}
 	return 0;
 }
@@ -134,5 +177,6 @@ int mount_locks_find(struct live_namespace *namespace, struct error *err)
 	if (namespace->met->owner->own)
 		return 0;
 	trial.covers = mount_covers_new(namespace->collect->arena, &namespace->order);
+	trial.hides = find_hiding(namespace->collect->arena, &namespace->order);
 	return try_in_copy(&trial, err);
 }

@@ -33,7 +33,7 @@ struct surveyed_namespace {
 	/* Private to the kinds: */
 	size_t level;  /* pid: below that of the root */
 	bool empty;    /* pid: without an init, or without it by now */
-	void *content; /* user: its maps; net: settings that are read ahead, or NULL */
+	void *content; /* user: its maps */
 };
 
 /* One whose id is known only when all tasks have been looked at (survey of the kind). */

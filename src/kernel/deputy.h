@@ -37,7 +37,7 @@ int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, s
  */
 int deputy_enter_user(int fd, int others);
 
-/* No visit begins in between, and none that is apart; who has called the first asks for none. */
+/* None that is apart begins in between, and none may be asked for by who has called the first. */
 void deputies_wait(void);
 void deputies_go_on(void);
 

@@ -268,12 +268,7 @@ static int run(const struct visit *visit, struct shared *shared, int *fds, size_
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a pair of sockets");
 	autoclose int ours = ends[0], theirs = ends[1];
-	/* What the assistant has locked meanwhile nobody would give back there; see deputy.h. */
-	deputies_wait();
 	pid_t pid = fork();
-	int failure = errno;
-	deputies_go_on();
-	errno = failure;
 	if (pid == 0) {
 		close(ours);
 		be_visitor(visit, shared, theirs);

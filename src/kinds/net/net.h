@@ -91,24 +91,11 @@ int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, 
 
 /* settings.c: /proc/sys/net. */
 #define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
-struct settings_world; /* what all namespaces of a dump are compared with, and what came of it */
-struct settings_world *settings_world(struct collect *collect);
-/* Of any thread that is in the namespace, into the settings of `net`, which has the interfaces. */
-int settings_collect(struct settings_world *world, struct arena *arena, struct netlink *netlink,
-		     NetnsContents *net, uint32_t id, struct error *err);
-/* Once no more are compared: what was learned may go with the arenas that it is in. */
-void settings_forget(struct settings_world *world);
+int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
+		     uint32_t id, struct error *err);
 int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */
 int settings_write(const struct namespace *namespace_, struct error *err);
-
-/*
- * settings-ahead.c: the same, read by the assistant while tasks are. 1: `net` has them, 0: nobody
- * has read them.
- */
-extern const struct tree_kind settings_tree_kind;
-int settings_take(struct collect *collect, const struct surveyed_namespace *namespace_,
-		  NetnsContents *net, struct error *err);
 
 /* lost.c: what is refused by name. */
 int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);

@@ -25,7 +25,6 @@ struct reading {
 	struct collect *collect;
 	struct arena *arena;
 	NetnsContents *net;
-	struct settings_world *settings; /* NULL: they have been read already */
 	uint32_t id;
 	struct error *err;
 };
@@ -81,8 +80,7 @@ static int read_content(void *data)
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 (reading->settings && settings_collect(reading->settings, reading->arena, netlink,
-							net, reading->id, reading->err)) ||
+		 settings_collect(netlink, reading->collect, net, reading->id, reading->err) ||
 		 generic_collect(reading->arena, net, reading->id, reading->err) ||
 		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);
@@ -194,18 +192,9 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 						       NetnsContents),
 				   .id = namespace_->id,
 				   .err = err };
-	NetnsContents ahead = NETNS_CONTENTS__INIT;
-	int taken = settings_take(collect, namespace_, &ahead, err);
 
-	if (taken < 0)
-		return -1;
-	reading.settings = taken ? NULL : settings_world(collect);
 	if (read_one(&reading, namespace_->fd))
 		return -1;
-	if (taken) {
-		reading.net->n_settings = ahead.n_settings;
-		reading.net->settings = ahead.settings;
-	}
 	namespace_->entry->net = reading.net;
 	return 0;
 }

@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,32 +29,8 @@
 
 enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
 
-static const char world_owner; /* see collect_state */
-
-struct settings_world {
-	pthread_mutex_t lock; /* of what a new namespace has; NULL before it is known */
-	const NetnsContents *fresh;
-	/* Of interfaces, the last one first; what is in the list once does not change. */
-	struct known *known;
-};
-
-struct settings_world *settings_world(struct collect *collect)
-{
-	void **kept = collect_state(collect, &world_owner);
-
-	if (!*kept) {
-		struct settings_world *world = arena_new(collect->arena, struct settings_world);
-		pthread_mutex_init(&world->lock, NULL);
-		*kept = world;
-	}
-	return *kept;
-}
-
-void settings_forget(struct settings_world *world)
-{
-	world->fresh = NULL;
-	world->known = NULL;
-}
+/* Of what a new namespace has, and of what is known of interfaces, see collect_state. */
+static const char fresh_owner, known_owner;
 
 struct reading {
 	struct arena *arena;
@@ -165,13 +140,16 @@ static size_t fresh_from(const NetnsContents *fresh, const char *prefix)
 		       : fresh->n_settings;
 }
 
-/* What a new namespace has, by name. */
-static const NetnsContents *make_fresh(struct arena *arena, struct error *err)
+/* What a new namespace has, by name; read once for all that are to be compared with it. */
+static const NetnsContents *fresh_of(struct collect *collect, struct error *err)
 {
-	NetnsContents *fresh = arena_new(arena, NetnsContents);
-	struct reading there = { arena, fresh };
+	void **kept = collect_state(collect, &fresh_owner);
 	struct aside aside = ASIDE_HERE;
 
+	if (*kept)
+		return *kept;
+	NetnsContents *fresh = arena_new(collect->arena, NetnsContents);
+	struct reading there = { collect->arena, fresh };
 	netns_contents__init(fresh);
 	if (aside_run(&aside, read_fresh, &there) < 0) {
 		fail_errno(err, ERR_KERNEL_REFUSED,
@@ -180,18 +158,7 @@ static const NetnsContents *make_fresh(struct arena *arena, struct error *err)
 	}
 	if (fresh->n_settings)
 		qsort(fresh->settings, fresh->n_settings, sizeof *fresh->settings, compare_names);
-	return fresh;
-}
-
-/* Read once for all that are to be compared with it. */
-static const NetnsContents *fresh_of(struct settings_world *world, struct arena *arena,
-				     struct error *err)
-{
-	pthread_mutex_lock(&world->lock);
-	if (!world->fresh)
-		world->fresh = make_fresh(arena, err);
-	const NetnsContents *fresh = world->fresh;
-	pthread_mutex_unlock(&world->lock);
+	*kept = fresh;
 	return fresh;
 }
 
@@ -213,8 +180,8 @@ struct comparing {
 	struct reading differences;
 	const NetnsContents *fresh;
 	const struct settings_told *told;
-	struct settings_world *world;
-	int directory; /* of all settings */
+	struct known **known; /* of all namespaces */
+	int directory;	      /* of all settings */
 	struct {
 		char path[NAME_ROOM];
 		bool entered;
@@ -254,10 +221,7 @@ static bool are_alike(const struct known *one, const struct known *other)
 /* What came of one that is alike. */
 static void take_known(struct comparing *comparing)
 {
-	const struct known *known =
-		comparing->at.interface.told
-			? __atomic_load_n(&comparing->world->known, __ATOMIC_ACQUIRE)
-			: NULL;
+	const struct known *known = comparing->at.interface.told ? *comparing->known : NULL;
 	char name[2 * NAME_ROOM];
 
 	while (known && !are_alike(known, &comparing->at.interface))
@@ -280,10 +244,8 @@ static void leave_folder(struct comparing *comparing)
 	if (comparing->at.interface.told && !comparing->at.is_known && !comparing->at.is_unclear) {
 		new = arena_copy(arena, &comparing->at.interface, sizeof *new);
 		new->model = arena_string(arena, new->model);
-		new->next = __atomic_load_n(&comparing->world->known, __ATOMIC_RELAXED);
-		while (!__atomic_compare_exchange_n(&comparing->world->known, &new->next, new, true,
-						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-			;
+		new->next = *comparing->known;
+		*comparing->known = new;
 	}
 	memset(&comparing->at, 0, sizeof comparing->at);
 }
@@ -397,15 +359,15 @@ static int compare_all(struct comparing *comparing)
 	return 0;
 }
 
-int settings_collect(struct settings_world *world, struct arena *arena, struct netlink *netlink,
-		     NetnsContents *net, uint32_t id, struct error *err)
+int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
+		     uint32_t id, struct error *err)
 {
 	autoclose int directory = open("/proc/sys/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct comparing comparing = {
-		.differences = { arena, net },
-		.fresh = fresh_of(world, arena, err),
-		.told = settings_told(netlink, arena, net),
-		.world = world,
+		.differences = { collect->arena, net },
+		.fresh = fresh_of(collect, err),
+		.told = settings_told(netlink, collect->arena, net),
+		.known = (struct known **)collect_state(collect, &known_owner),
 		.directory = directory,
 	};
 

@@ -33,8 +33,8 @@ static void *part_with_directory(void *unused)
 {
 	pthread_t thread;
 
-	scenario_need(!unshare(CLONE_FS) && !pthread_create(&thread, NULL, wait_for_end, NULL),
-		      "a thread of a thread");
+	scenario_need(!unshare(CLONE_FS), "unshare");
+	scenario_need(!pthread_create(&thread, NULL, wait_for_end, NULL), "a thread of a thread");
 	scenario_mark("parted");
 	pthread_join(thread, NULL);
 	return unused;

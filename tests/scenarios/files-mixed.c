@@ -13,7 +13,6 @@
 #include "terminal-numbers.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/kcmp.h>
@@ -80,15 +79,15 @@ static int any_open(void)
 
 /* ---- Making ---- */
 
-static void write_some(int fd)
+static ssize_t write_some(int fd)
 {
 	static const char bytes[] = "some bytes that wait to be read by somebody";
 	int flags = fcntl(fd, F_GETFL);
 
 	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-	if (write(fd, bytes, draw(sizeof bytes - 1) + 1) < 0)
-		errno = 0;
+	ssize_t written = write(fd, bytes, draw(sizeof bytes - 1) + 1);
 	fcntl(fd, F_SETFL, flags);
+	return written;
 }
 
 static void make_pipe(void)
@@ -177,6 +176,16 @@ static void make_udp(void)
 		write_some(other);
 }
 
+/* The kernel brings it to the master, as output or as echo, in its own time (flush_to_ldisc). */
+static void write_to_terminal(int master, int fd)
+{
+	ssize_t written = write_some(fd);
+	int there = 0;
+
+	for (int i = 0; i < 1000 && (ioctl(master, FIONREAD, &there) < 0 || there < written); i++)
+		scenario_sleep_ms(5);
+}
+
 static void make_terminal(void)
 {
 	int master, slave;
@@ -187,7 +196,7 @@ static void make_terminal(void)
 	if (result < 0)
 		return;
 	if (draw(2))
-		write_some(draw(2) ? master : slave);
+		write_to_terminal(master, draw(2) ? master : slave);
 	if (draw(4) == 0)
 		close(slave);
 }

@@ -3,6 +3,7 @@
  * name: task-thread-directories
  * promise: threads have working directory, root directory, umask and mount namespace of their own
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  * rounds: 1
  */
 #include "scenario.h"

@@ -52,9 +52,11 @@ struct netlink *netlink_open_protocol(int protocol)
 
 	if (netlink)
 		netlink->socket = nl_socket_alloc();
-	if (!netlink || !netlink->socket || nl_connect(netlink->socket, protocol) < 0) {
+	errno = netlink && netlink->socket ? 0 : ENOMEM;
+	if (errno || nl_connect(netlink->socket, protocol) < 0) {
+		int problem = errno ? errno : EPROTO;
 		netlink_close(netlink);
-		errno = EPROTO;
+		errno = problem;
 		return NULL;
 	}
 	nl_socket_disable_auto_ack(netlink->socket);
@@ -63,6 +65,14 @@ struct netlink *netlink_open_protocol(int protocol)
 	nl_socket_modify_cb(netlink->socket, NL_CB_ACK, NL_CB_CUSTOM, on_ack, netlink);
 	nl_socket_modify_err_cb(netlink->socket, NL_CB_CUSTOM, on_error, netlink);
 	return netlink;
+}
+
+int netlink_open_if_there(int protocol, struct netlink **ret_netlink)
+{
+	*ret_netlink = netlink_open_protocol(protocol);
+	if (*ret_netlink)
+		return 1;
+	return errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT ? 0 : -1;
 }
 
 struct netlink *netlink_open(void)

@@ -18,6 +18,8 @@ struct netlink;
 struct netlink *netlink_open(void); /* NULL with errno */
 /* Another protocol than rtnetlink: NETLINK_NETFILTER. */
 struct netlink *netlink_open_protocol(int protocol);
+/* 1; 0: this kernel does not have it; -1 with errno. */
+int netlink_open_if_there(int protocol, struct netlink **ret_netlink);
 void netlink_close(struct netlink *netlink);
 
 /*

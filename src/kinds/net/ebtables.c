@@ -61,9 +61,11 @@ int ebtables_refuse(uint32_t id, struct error *err)
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		char module[64];
 		snprintf(module, sizeof module, "/sys/module/ebtable_%s", tables[i]);
-		if (access(module, F_OK))
+		bool there = access(module, F_OK) == 0;
+		if (!there && errno == ENOENT)
 			continue;
-		autoclose int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+		autoclose int fd =
+			there ? socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW) : -1;
 		int used = fd < 0 ? -1 : is_used(fd, tables[i]);
 		if (used < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -62,18 +62,19 @@ static int take_number(const void *bytes, size_t size, void *data)
 	return 0;
 }
 
-uint16_t generic_family(struct netlink *netlink, const char *name)
+int generic_family(struct netlink *netlink, const char *name, uint16_t *ret_number)
 {
 	struct request request = { .size = NLMSG_ALIGN(sizeof(struct genlmsghdr)) };
 	const struct genlmsghdr header = { .cmd = CTRL_CMD_GETFAMILY, .version = 2 };
-	uint16_t number = 0;
 
+	*ret_number = 0;
 	memcpy(request.u.bytes, &header, sizeof header);
 	request_put(&request, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
 	return netlink_ask(netlink, GENL_ID_CTRL, request.u.bytes, request.size, take_number,
-			   &number) < 0
-		       ? 0
-		       : number;
+			   ret_number) < 0 &&
+			       errno != ENOENT
+		       ? -1
+		       : 0;
 }
 
 static int read_value(struct netlink *netlink, const struct generic_row *row, uint16_t number,
@@ -102,9 +103,11 @@ static bool is_usual(const struct generic_row *row, const struct value *value)
 static int collect_one(struct netlink *netlink, struct arena *arena, NetnsContents *net,
 		       const struct generic_row *row)
 {
-	uint16_t number = generic_family(netlink, row->family);
 	struct value value = { 0 };
+	uint16_t number;
 
+	if (generic_family(netlink, row->family, &number))
+		return -1;
 	/* Who may not see it could not set it either. */
 	if (number && read_value(netlink, row, number, &value) < 0 && errno != EPERM)
 		return -1;
@@ -170,11 +173,13 @@ int generic_check(const struct namespace *namespace_, struct error *err)
 static int set_value(struct netlink *netlink, const struct generic_row *row,
 		     const ProtobufCBinaryData *wanted)
 {
-	uint16_t number = generic_family(netlink, row->family);
 	const struct genlmsghdr header = { .cmd = row->set, .version = row->version };
 	struct request request = { .size = GENL_HDRLEN };
 	struct value now;
+	uint16_t number;
 
+	if (generic_family(netlink, row->family, &number))
+		return -1;
 	errno = ENOENT;
 	if (!number)
 		return -1;

@@ -97,13 +97,14 @@ static int take_default(const void *bytes, size_t size, void *data)
 
 static int refuse_ipsec(uint32_t id, struct error *err)
 {
-	struct netlink *netlink = netlink_open_protocol(NETLINK_XFRM);
 	struct xfrm_userpolicy_default usual = { 0 };
 	size_t n_rules = 0, n_keys = 0;
+	struct netlink *netlink;
+	int there = netlink_open_if_there(NETLINK_XFRM, &netlink);
 
-	/* A kernel without it. */
-	if (!netlink)
-		return 0;
+	if (there <= 0)
+		return there ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a socket of IPsec")
+			     : 0;
 	int result = netlink_dump_by(netlink, XFRM_MSG_GETPOLICY, NULL, 0, count, &n_rules) ||
 		     netlink_dump_by(netlink, XFRM_MSG_GETSA, NULL, 0, count, &n_keys);
 	/* What becomes of what no rule is for (5.14). */
@@ -142,9 +143,13 @@ static int refuse_family(struct netlink *netlink, const struct family *family, u
 			 struct error *err)
 {
 	const struct genlmsghdr header = { .cmd = family->list, .version = family->version };
-	uint16_t number = generic_family(netlink, family->name);
 	size_t n = 0;
+	uint16_t number;
 
+	if (generic_family(netlink, family->name, &number))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "network namespace %u: cannot see whether there are %s", id,
+				  family->words);
 	if (!number)
 		return 0;
 	/* Some take a capability in the initial user namespace, to see as to set. */
@@ -186,12 +191,13 @@ static int refuse_objects(uint32_t id, struct error *err)
 	/* To be asked for what it has not is much for a kernel that looks for modules. */
 	static bool is_absent[sizeof objects / sizeof *objects];
 	const struct nfgenmsg question = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
-	struct netlink *netlink = netlink_open_protocol(NETLINK_NETFILTER);
 	const char *failed = NULL, *found = NULL;
+	struct netlink *netlink;
+	int there = netlink_open_if_there(NETLINK_NETFILTER, &netlink);
 
-	/* A kernel without netfilter. */
-	if (!netlink)
-		return 0;
+	if (there <= 0)
+		return there ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a netfilter socket")
+			     : 0;
 	for (size_t i = 0; !failed && !found && i < sizeof objects / sizeof *objects; i++) {
 		size_t n = 0;
 		if (!is_absent[i] &&

@@ -107,8 +107,8 @@ int ebtables_refuse(uint32_t id, struct error *err);
 int generic_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
 int generic_check(const struct namespace *namespace_, struct error *err);
 int generic_make(const NetnsContents *net, uint32_t id, struct error *err);
-/* The number of a family; 0: this kernel does not have it. */
-uint16_t generic_family(struct netlink *netlink, const char *name);
+/* The number of a family; 0: this kernel does not have it. -1 with errno. */
+int generic_family(struct netlink *netlink, const char *name, uint16_t *ret_number);
 
 /* filters.c: nftables. */
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);

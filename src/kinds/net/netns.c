@@ -31,17 +31,18 @@ struct reading {
 
 static int read_filters(const struct reading *reading)
 {
-	struct netlink *netlink = netlink_open_protocol(NETLINK_NETFILTER);
 	NetnsContents *net = reading->net;
-	int result = 0;
+	struct netlink *netlink;
+	int there = netlink_open_if_there(NETLINK_NETFILTER, &netlink);
 
-	/* A kernel without netfilter. */
-	if (!netlink)
-		return 0;
-	result = ipsets_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 xtables_collect(reading->arena, net, reading->id, reading->err) ||
-		 filters_collect(reading->arena, net, reading->id, reading->err) ||
-		 connections_collect(netlink, reading->arena, net, reading->id, reading->err);
+	if (there <= 0)
+		return there ? fail_errno(reading->err, ERR_KERNEL_REFUSED,
+					  "cannot open a netfilter socket")
+			     : 0;
+	int result = ipsets_collect(netlink, reading->arena, net, reading->id, reading->err) ||
+		     xtables_collect(reading->arena, net, reading->id, reading->err) ||
+		     filters_collect(reading->arena, net, reading->id, reading->err) ||
+		     connections_collect(netlink, reading->arena, net, reading->id, reading->err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }

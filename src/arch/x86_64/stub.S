@@ -52,7 +52,10 @@
 	syscall
 	.endm
 
-	/* Defines \place\()_waits, where it stops or begins to wait, and \place; clobbers rbx. */
+	/*
+	 * Defines \place\()_waits, where it stops or begins to wait, and \place; clobbers rbx. Jumps
+	 * are to local names: to others clang makes long ones, and the vdso has little room.
+	 */
 	.macro	trap place
 	movl	%r13d, %edi
 	movl	%r14d, %esi
@@ -61,8 +64,9 @@
 	movl	$WAITS, %ebx
 	syscall
 \place\()_waits:
+.L\place\()_waits:
 	testl	%r15d, %r15d
-	jnz	\place
+	jnz	.L\place
 	xorl	%edi, %edi
 	xorl	%esi, %esi
 	xorl	%edx, %edx
@@ -72,8 +76,9 @@
 	movl	$NR_pselect6, %eax
 	syscall
 	decl	%ebx
-	jnz	\place\()_waits
+	jnz	.L\place\()_waits
 \place:
+.L\place:
 	.endm
 
 	/* Defines stub_\name\()_unmask, where only mask and scratch registers are left to load. */
@@ -173,10 +178,11 @@ stub_leader_enter:
 stub_leader_has_mapped:
 	movq	%rax, %r12
 	cmpq	$0, .Llent(%rip)
-	je	stub_leader_leave
+	je	.Lleader_leave
 	set_limit .Lown_limit
 	/* The interpreter leaves to here as well. */
 stub_leader_leave:
+.Lleader_leave:
 	trap	stub_leader_mapped
 	/* Nobody asked to go on: wait for threads at work in the arena, but not for ever. */
 	testq	%r12, %r12
@@ -184,13 +190,14 @@ stub_leader_leave:
 	movl	$4000, %ebx
 .Lwait:
 	cmpl	$0, ARENA_ACTIVE(%r12)
-	je	stub_leader_unmap
+	je	.Lleader_unmap
 	decl	%ebx
 	jz	.Lunmapped /* a mapping lost is better than a crash */
 	movl	$NR_sched_yield, %eax
 	syscall
 	jmp	.Lwait
 stub_leader_unmap:
+.Lleader_unmap:
 	movq	%r12, %rdi
 	movl	.Larena_size(%rip), %esi
 	movl	$NR_munmap, %eax

@@ -6,7 +6,8 @@
  * setns wants CAP_SYS_ADMIN in the owner of the namespace and in the caller's own user namespace.
  * A process has it everywhere before it enters its user namespace, so it goes first to where all of
  * its threads can start from (task_first_namespace). Nsproxy is per thread: the others go on from
- * there, with the rights that the task has by then. A leader that makes its threads once it is in
+ * there, with the rights that the task has by then; into a mount namespace, which is made late, by
+ * what their process has kept for them (thread-fs.c). A leader that makes its threads once it is in
  * its user namespace goes on last, in STAGE_CAPABILITIES: they begin where it is.
  */
 #include "kinds/namespaces/namespaces.h"
@@ -19,19 +20,17 @@ static void enter(const struct planning *planning, const struct namespace *names
 {
 	struct plan *plan = planning->plan;
 	struct program *program = planning->program;
-	uint32_t source = plan_source(plan, SOURCE_NAMESPACE, namespace_->id);
+	uint32_t number = plan_source(plan, SOURCE_NAMESPACE, namespace_->id);
 	uint32_t flag = namespace_types[namespace_->type].flag;
+	bool late = namespace_types[namespace_->type].late;
 
-	if (namespace_types[namespace_->type].late && planning->thread)
-		op_expect(program_call(program, SYS_setns,
-				       plan_kept(planning, planning->thread, KEPT_MOUNTS), flag),
-			  0);
-	else if (namespace_types[namespace_->type].late)
-		op_expect(op_argument_from(program_call(program, SYS_setns, 0, flag), 0,
-					   plan_borrow(plan, program, source)),
-			  0);
-	else
-		op_expect(program_call(program, SYS_setns, source, flag), 0);
+	if (late && planning->thread)
+		number = plan_kept(planning, planning->thread, KEPT_MOUNTS);
+	/* Before the call, as it may have to be fetched. */
+	uint64_t slot = late && !planning->thread ? plan_borrow(plan, program, number) : 0;
+	struct op *op = op_expect(program_call(program, SYS_setns, number, flag), 0);
+	if (slot)
+		op_argument_from(op, 0, slot);
 }
 
 static int plan_first(const struct planning *planning, struct error *err)

@@ -53,8 +53,8 @@
 	.endm
 
 	/*
-	 * Defines \place\()_waits, where it stops or begins to wait, and \place; clobbers rbx. Jumps
-	 * are to local names: to others clang makes long ones, and the vdso has little room.
+	 * Defines \place\()_waits, where it stops or begins to wait, and \place; clobbers rbx.
+	 * Jumps are to local names: to others clang makes long ones, and the vdso has little room.
 	 */
 	.macro	trap place
 	movl	%r13d, %edi

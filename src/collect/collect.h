@@ -138,7 +138,7 @@ struct collect {
 		uint32_t number;
 		int fd;
 	} pidfd, borrowed;
-	pthread_t first_thread;
+	pthread_t first_thread; /* who has the assistant; set with it */
 	struct collect_freezer freezer;
 	struct finisher *finisher; /* the same, if the tree is not to go on */
 	struct target *targets;	   /* same order as snapshot->tasks */

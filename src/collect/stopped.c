@@ -499,6 +499,7 @@ int collect_stop_tree(struct collect *collect, struct error *err)
 	if (outcome != STOP_DONE)
 		return -1;
 	collect_add_tasks(collect);
+	collect->first_thread = pthread_self();
 	collect->assistant = assistant_start();
 	read_ahead_start(collect);
 	return 0;

@@ -42,7 +42,6 @@ struct collect collect_for(const struct pipeline_options *options,
 		.next_file_id = 1,
 		.next_shared_id = 1,
 		.next_pages_id = 1,
-		.first_thread = pthread_self(),
 	};
 
 	obstacles_init(&collect.obstacles, snapshot->arena);

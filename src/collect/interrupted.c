@@ -162,6 +162,11 @@ static bool read_call(pid_t tid, long *ret_nr, uint64_t args[6])
 	return procfs_numbers(end, 16, args, 6) == 6;
 }
 
+/*
+ * A thread says that it sleeps (S) before it gives its processor away, when its exec_start is that
+ * of an earlier time. /proc/PID/syscall waits until a sleeper is off its processor: asked again
+ * after the count of switches, either that was of this sleep, or there is one switch more.
+ */
 void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep)
 {
 	const struct timed_call *call;
@@ -170,19 +175,34 @@ void interrupted_look(pid_t tid, struct thread_sleep *ret_sleep)
 	long nr;
 
 	*ret_sleep = (struct thread_sleep){ 0 };
-	if (!read_call(tid, &nr, args))
+	if (!read_call(tid, &ret_sleep->nr, ret_sleep->args))
 		return;
-	call = find_call(nr);
-	if (nr == SYS_restart_syscall)
+	if (ret_sleep->nr == SYS_restart_syscall) {
 		ret_sleep->place = read_place(tid);
-	else if (!call || call->updates || !has_timeout(call, args))
+		return;
+	}
+	call = find_call(ret_sleep->nr);
+	if (!call || call->updates || !has_timeout(call, ret_sleep->args))
 		return;
 	snprintf(path, sizeof path, "/proc/%d/task/%d/sched", tid, tid);
-	ret_sleep->known = scheduler_processor(tid, 'S', &ret_sleep->processor) &&
-			   scheduler_read(path, &ret_sleep->since, &ret_sleep->voluntary_switches);
+	ret_sleep->known =
+		scheduler_processor(tid, 'S', &ret_sleep->processor) &&
+		scheduler_read(path, &ret_sleep->since, &ret_sleep->voluntary_switches) &&
+		read_call(tid, &nr, args) && nr == ret_sleep->nr &&
+		memcmp(args, ret_sleep->args, sizeof args) == 0;
 }
 
 /* --- how long it slept --------------------------------------------------------------------- */
+
+/* Is it in the call in which it was found asleep, or in one that looks the same? */
+static bool is_same_call(const struct target_thread *thread)
+{
+	uint64_t args[6];
+
+	registers_arguments(&thread->regs, args);
+	return (long)thread->regs.orig_rax == thread->sleep.nr &&
+	       memcmp(args, thread->sleep.args, sizeof args) == 0;
+}
 
 /* How long it has slept where it was found asleep; it has done nothing since but stop. */
 static bool slept_for(struct target *target, const struct target_thread *thread, uint64_t now,
@@ -195,7 +215,7 @@ static bool slept_for(struct target *target, const struct target_thread *thread,
 	int64_t time;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/sched", thread->tid, thread->tid);
-	if (!sleep->known || !scheduler_read(path, &unused, &switches) ||
+	if (!sleep->known || !is_same_call(thread) || !scheduler_read(path, &unused, &switches) ||
 	    switches != sleep->voluntary_switches + 1)
 		return false;
 	difference = scheduler_clock(target->collect, sleep->processor);
@@ -385,6 +405,10 @@ static bool calculate_remaining(struct target *target, const struct target_threa
 	else if (!read_time(target, argument, &timeout->left))
 		return false;
 	if (!slept_for(target, thread, timeout->as_of, &slept))
+		return false;
+	/* Its time was over when it stopped: that is the next call, which has not slept at all. */
+	if (slept >= timeout->left &&
+	    slept - (timeout->as_of - stopped_since(target, thread)) >= timeout->left)
 		return false;
 	timeout->left = slept < timeout->left ? timeout->left - slept : 0;
 	if (!call->milliseconds)

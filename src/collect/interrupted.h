@@ -29,6 +29,8 @@ struct thread_sleep {
 	uint64_t voluntary_switches;
 	unsigned processor;
 	enum sleep_place place; /* of restart_syscall */
+	long nr;		/* the call, and its arguments */
+	uint64_t args[6];
 };
 
 /* The time that a settled call has left; where it stands. */

@@ -77,20 +77,12 @@ static int64_t now(void)
 	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-/*
- * Once in some 1,500 dumps a call with a timeout ends some milliseconds early: since when it has
- * slept is read from the scheduler, who may be putting it to sleep at that moment. So one is
- * allowed; two of them are no accident.
- */
-enum { EARLY_ALLOWED = 1 };
-
 /* One timed call went by: its result, and how long it took at least. */
 static void expect(enum activity activity, bool as_expected, int64_t started, int64_t at_least)
 {
 	if (!as_expected)
 		fault(activity, errno ? errno : -1);
-	if (now() - started < at_least &&
-	    __atomic_add_fetch(&state->early, 1, __ATOMIC_RELAXED) > EARLY_ALLOWED)
+	if (now() - started < at_least)
 		fault(activity, -2);
 	beat(activity);
 }

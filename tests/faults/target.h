@@ -26,7 +26,6 @@ struct target_state {
 	uint64_t beats[ACTIVITIES];  /* how often each went round */
 	uint64_t faults[ACTIVITIES]; /* how often it saw what it must not see */
 	int64_t last_fault[ACTIVITIES];
-	uint64_t early; /* calls that ended before their time */
 	uint64_t alarms;
 	/*
 	 * EINTR of epoll_wait and sigtimedwait. The kernel makes them fail so when they are stopped

@@ -24,6 +24,7 @@ static const struct external_form {
 	[EXTERNAL_VETH] = { "veth", "NAME", "OUTSIDE[@BRIDGE]", false },
 	[EXTERNAL_MACVLAN] = { "macvlan", "NAME", "OUTSIDE", false },
 	[EXTERNAL_NETDEV] = { "netdev", "NAME", "OUTSIDE", false },
+	[EXTERNAL_OVERLAY] = { "overlay", "MOUNTPOINT", "DIR", true },
 };
 
 static bool find_type(const char *name, size_t length, enum external_type *ret_type)

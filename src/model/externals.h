@@ -25,6 +25,7 @@ enum external_type {
 	EXTERNAL_VETH,	  /* veth[NAME]:OUTSIDE[@BRIDGE]: where the other end of a pair is to be */
 	EXTERNAL_MACVLAN, /* macvlan[NAME]:OUTSIDE: above which interface it is to be */
 	EXTERNAL_NETDEV,  /* netdev[NAME]:OUTSIDE: one that is given */
+	EXTERNAL_OVERLAY, /* overlay[MOUNTPOINT]:DIR, from which its layers are named */
 	EXTERNAL_TYPES,
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-overlay-inside
- * promise: overlays whose layers lie in mounts of the tree come back, one upon another too, with
- *	what was written and removed in them, also in a namespace that has the overlay alone
+ * promise: overlays whose layers lie in mounts of the tree come back, one upon another too, and one
+ *	whose layers are named from such a directory, with what was written and removed in them,
+ *	also in a namespace that has the overlay alone
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
 			      mount("layers", "inside", "tmpfs", 0, "mode=755") == 0 &&
 			      !mkdir("inside/one", 0755) && !mkdir("inside/upper", 0755) &&
 			      !mkdir("inside/work", 0755) && !mkdir("inside/two", 0755) &&
-			      !symlink("one", "inside/link"),
+			      !mkdir("inside/seen", 0755) && !symlink("one", "inside/link"),
 		      "a mount namespace with a tmpfs: %s", strerror(errno));
 	make_file("inside/one/lower", "lower");
 	make_file("inside/one/gone", "gone");
@@ -102,6 +103,9 @@ int main(int argc, char **argv)
 	mount_overlay("merged", options);
 	snprintf(options, sizeof options, "lowerdir=%s/merged:%s/inside/two", here, here);
 	mount_overlay("again", options);
+	scenario_need(chdir("inside") == 0, "chdir: %s", strerror(errno));
+	mount_overlay("seen", "lowerdir=two:one");
+	scenario_need(chdir("..") == 0, "chdir: %s", strerror(errno));
 	int fd = open("merged/lower", O_RDWR | O_APPEND | O_CLOEXEC);
 	scenario_need(fd >= 0 && write(fd, "+", 1) == 1 && !unlink("merged/gone"), "write");
 	read_options("/merged", before, sizeof before);
@@ -123,6 +127,8 @@ int main(int argc, char **argv)
 	scenario_check(write(fd, "+", 1) == 1, "the open file cannot be written");
 	check_file("inside/upper/lower", "lower++");
 	check_file("again/third", "3");
+	check_file("inside/seen/third", "3");
+	check_file("inside/seen/gone", "gone");
 	check_file("again/lower", "lower++");
 	scenario_reap(child);
 	return scenario_end();

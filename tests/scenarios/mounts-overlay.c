@@ -2,7 +2,8 @@
 /*
  * name: mounts-overlay
  * promise: overlays come back, with one lower layer and with several, whose names have what
- *	separates names, with and without an upper one, and open files in them go on
+ *	separates names, with and without an upper one, and open files in them go on; layers that
+ *	are named from some directory, and one that is written without being synced (volatile)
  * flavours: flat three
  * needs: initial-user-namespace
  */
@@ -52,8 +53,10 @@ static void mount_overlay(const char *at, const char *options)
 
 int main(int argc, char **argv)
 {
-	static const char *const folders[] = { "one",  "tw:o",	   "th,ree",  "upper",
-					       "work", "writable", "readable" };
+	static const char *const folders[] = { "one",	     "tw:o",	 "th,ree",   "upper",
+					       "work",	     "writable", "readable", "below",
+					       "below/low",  "below/up", "below/wo", "below/seen",
+					       "below/lower" };
 	char here[PATH_MAX], options[4 * PATH_MAX];
 	int fd;
 
@@ -73,6 +76,13 @@ int main(int argc, char **argv)
 	snprintf(options, sizeof options, "lowerdir=%s/one:%s/tw\\:o:%s/th\\,ree", here, here,
 		 here);
 	mount_overlay("readable", options);
+	make_file("below/low/fourth", "4");
+	make_file("below/lower/fourth", "hidden");
+	make_file("below/lower/fifth", "5");
+	make_file("below/up/sixth", "6");
+	scenario_need(chdir("below") == 0, "chdir: %s", strerror(errno));
+	mount_overlay("seen", "lowerdir=low:lower,upperdir=up,workdir=wo,volatile");
+	scenario_need(chdir("..") == 0, "chdir: %s", strerror(errno));
 	make_file("writable/new", "upper");
 	fd = open("writable/first", O_RDWR | O_APPEND | O_CLOEXEC);
 	scenario_need(fd >= 0 && write(fd, "+", 1) == 1, "write");
@@ -85,6 +95,11 @@ int main(int argc, char **argv)
 	check_file("writable/first", "1++");
 	check_file("upper/first", "1++");
 	check_file("one/first", "1");
+	check_file("below/seen/fourth", "4");
+	check_file("below/seen/fifth", "5");
+	check_file("below/seen/sixth", "6");
+	make_file("below/seen/fifth", "changed");
+	check_file("below/up/fifth", "changed");
 	scenario_check(open("readable/new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600) < 0 &&
 			       errno == EROFS,
 		       "what has no upper layer can be written");

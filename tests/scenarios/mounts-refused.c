@@ -2,7 +2,7 @@
 /*
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
- *	autofs, a hugetlbfs with a file in it, an overlay of relative layers, one
+ *	autofs, a hugetlbfs with a file in it, an overlay of relative layers of nowhere, one
  *	of layers behind a symbolic link, a process (pidfs)
  * flavours: flat three
  * needs: initial-user-namespace
@@ -57,12 +57,15 @@ static int mount_at_full_paths(void)
 	return mount("none", "place", "overlay", 0, options);
 }
 
+/* From which directory its layers are named is not to be found from where it is mounted. */
 static int mount_overlay(void)
 {
-	return mkdir("lower", 0755) || mkdir("upper", 0755) || mkdir("work", 0755)
+	return mkdir("from", 0755) || chdir("from") || mkdir("lower", 0755) ||
+			       mkdir("upper", 0755) || mkdir("work", 0755) ||
+			       mount("none", "../place", "overlay", 0,
+				     "lowerdir=lower,upperdir=upper,workdir=work")
 		       ? -1
-		       : mount("none", "place", "overlay", 0,
-			       "lowerdir=lower,upperdir=upper,workdir=work");
+		       : chdir("..");
 }
 
 /* Whoever mounts it follows the link; a restore does not, as it leads to another mount. */

@@ -6,137 +6,33 @@
  * in a container itself), first of all one in which it is mounted. It comes back in the same: by
  * the same paths, so that mountinfo shows them as before, below the mounts that lead to them. What
  * is in the upper layer is a matter of the file system that it lies on: the host's files stay where
- * they are, a tmpfs of the tree brings them along. A path that is gone, or that is not absolute, is
- * refused at dump.
+ * they are, a tmpfs of the tree brings them along. A path that is gone is
+ * refused at dump; one that is not absolute takes the directory that it was named from, which is
+ * found and shown to be right (overlay-base.c), or given by a person.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/overlay.h"
 #include "kinds/mounts/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-
-/* The next layer of "/a:/b\\:c", with its end put in and escapes taken out; NULL: no more. */
-static char *next_layer(char **rest)
-{
-	char *start = *rest, *to = *rest;
-
-	if (!start)
-		return NULL;
-	for (char *from = start;; from++) {
-		if (*from == '\\' && from[1]) {
-			*to++ = *++from;
-			continue;
-		}
-		if (*from == ':' || *from == '\0') {
-			*rest = *from ? from + 1 : NULL;
-			*to = '\0';
-			return start;
-		}
-		*to++ = *from;
-	}
-}
-
-/* The next option, whose value may have commas as "\,". */
-static char *next_option(char **rest)
-{
-	char *start = *rest;
-
-	if (!start || !*start)
-		return NULL;
-	for (char *at = start;; at++) {
-		if (*at == '\\' && at[1]) {
-			at++;
-			continue;
-		}
-		if (*at == ',' || *at == '\0') {
-			*rest = *at ? at + 1 : NULL;
-			*at = '\0';
-			return start;
-		}
-	}
-}
-
-enum { LONGEST_STRING = 256 };
-
-struct layers {
-	int (*whole)(void *data, const char *key, const char *paths, struct error *err);
-	int (*layer)(void *data, const char *key, const char *path, struct error *err);
-	int (*option)(void *data, const char *key, const char *value, struct error *err);
-	void *data;
-};
-
-/* All in one string, as long as fsconfig(2) takes it: so mountinfo shows them as they were. */
-static int each_layer(const struct layers *layers, const char *key, char *paths, struct error *err)
-{
-	if (layers->whole && strcmp(key, "lowerdir") == 0 && strlen(paths) < LONGEST_STRING)
-		return layers->whole(layers->data, key, paths, err);
-	for (char *rest = paths, *path; (path = next_layer(&rest));)
-		/* An empty one stands between a lower layer and one of data only ("::"). */
-		if (*path ? layers->layer(layers->data, "lowerdir+", path, err)
-			  : fail(err, ERR_UNSUPPORTED_MOUNT, "it has layers of data only"))
-			return -1;
-	return 0;
-}
-
-static int each_option(const struct layers *layers, const char *options, struct error *err)
-{
-	autofree char *copy = strdup(options);
-	int result = 0;
-
-	for (char *rest = copy, *word; !result && (word = next_option(&rest));) {
-		char *value = strchr(word, '=');
-		if (value)
-			*value++ = '\0';
-		if (value && (strcmp(word, "lowerdir") == 0 || strcmp(word, "lowerdir+") == 0))
-			result = each_layer(layers, word, value, err);
-		else if (value && (strcmp(word, "upperdir") == 0 || strcmp(word, "workdir") == 0))
-			result = layers->layer(layers->data, word, value, err);
-		else
-			result =
-				layers->option ? layers->option(layers->data, word, value, err) : 0;
-	}
-	return result;
-}
-
-/* ---- which directories they are ---- */
-
-struct layer_paths {
-	struct arena *arena;
-	const char **all;
-	size_t n;
-};
-
-static int add_path(void *data, const char *key, const char *path, struct error *err)
-{
-	struct layer_paths *paths = data;
-
-	(void)key;
-	if (path[0] != '/')
-		return fail(err, ERR_UNSUPPORTED_MOUNT, "its layer %.200s is no absolute path",
-			    path);
-	paths->all = arena_grow(paths->arena, paths->all, paths->n, sizeof *paths->all);
-	paths->all[paths->n++] = arena_string(paths->arena, path);
-	return 0;
-}
-
-static int list_paths(const char *options, struct layer_paths *ret_paths, struct error *err)
-{
-	const struct layers layers = { .layer = add_path, .data = ret_paths };
-
-	return each_option(&layers, options, err);
-}
+#include <time.h>
+#include <unistd.h>
 
 /* Does one of them begin with the mountpoint? Then it may lead through that mount. */
-static bool is_on_the_way(const struct layer_paths *paths, const MntEntry *mount)
+static bool is_on_the_way(const struct overlay_layers *layers, const MntEntry *mount)
 {
-	for (size_t i = 0; i < paths->n; i++)
-		if (path_below(paths->all[i], mount->mountpoint))
+	for (size_t i = 0; i < layers->n; i++)
+		if (path_below(layers->all[i].path, mount->mountpoint))
 			return true;
 	return false;
 }
@@ -156,16 +52,23 @@ static int open_inside(const struct live_namespace *namespace, const char *path)
 	return -1;
 }
 
+/* In nestor's own: NULL. */
+static int open_layer(const struct live_namespace *namespace, const char *path)
+{
+	return namespace ? open_inside(namespace, path)
+			 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* Which of them are not there as they are in nestor's own namespace. */
-static size_t count_others(const struct live_namespace *namespace, const struct layer_paths *paths,
-			   bool *ret_complete)
+static size_t count_others(const struct live_namespace *namespace,
+			   const struct overlay_layers *layers, bool *ret_complete)
 {
 	size_t others = 0;
 
 	*ret_complete = true;
-	for (size_t i = 0; i < paths->n; i++) {
-		autoclose int inside = open_inside(namespace, paths->all[i]);
-		autoclose int own = open(paths->all[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < layers->n; i++) {
+		autoclose int inside = open_layer(namespace, layers->all[i].path);
+		autoclose int own = open_layer(NULL, layers->all[i].path);
 		if (inside < 0)
 			*ret_complete = false;
 		else if (own < 0 || survey_is_same(inside, own) != 1)
@@ -174,48 +77,176 @@ static size_t count_others(const struct live_namespace *namespace, const struct 
 	return others;
 }
 
-static bool are_in(const struct live_namespace *namespace, const struct layer_paths *paths)
+static bool are_in(const struct live_namespace *namespace, const struct overlay_layers *layers)
 {
 	bool complete;
 
-	return count_others(namespace, paths, &complete) > 0 && complete;
+	return count_others(namespace, layers, &complete) > 0 && complete;
 }
 
 /* A namespace of the tree that has all, and not the same as nestor's own; NULL: there is none. */
 static const struct live_namespace *find_namespace(const struct live_superblock *superblock,
-						   const struct layer_paths *paths)
+						   const struct overlay_layers *layers)
 {
 	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
 
 	for (size_t i = 0; i < superblock->n_mounts; i++)
-		if (are_in(superblock->mounts[i].namespace, paths))
+		if (are_in(superblock->mounts[i].namespace, layers))
 			return superblock->mounts[i].namespace;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
-		if (are_in(&survey->namespaces[i], paths))
+		if (are_in(&survey->namespaces[i], layers))
 			return &survey->namespaces[i];
 	return NULL;
 }
 
+static void record_namespace(MntEntry *entry, const struct live_namespace *found)
+{
+	entry->has_layers_ns_id = found != NULL;
+	entry->layers_ns_id = found ? found->id : 0;
+}
+
+/* ---- layers that are named from somewhere ---- */
+
+struct trial {
+	const struct live_mount *mount;
+	int mount_fd;	  /* shows what is in it, and nothing that is mounted there */
+	bool by_a_person; /* has been named, and need not be shown to be right */
+};
+
+/* Nobody but root, or the owner of the overlay, could have put there what looks alike. */
+static bool is_trusted(const struct trial *trial, int fd)
+{
+	struct stat stat;
+
+	return trial->by_a_person ||
+	       (fstat(fd, &stat) == 0 && !(stat.st_mode & (S_IWGRP | S_IWOTH)) &&
+		(stat.st_uid == 0 || stat.st_uid == geteuid() ||
+		 trial->mount->entry->has_userns_id));
+}
+
+static bool compare_opened(const struct trial *trial, const struct overlay_layers *layers,
+			   const int *fds)
+{
+	for (size_t i = 0; i < layers->n; i++)
+		if (fds[i] < 0 || (layers->all[i].relative && !is_trusted(trial, fds[i])))
+			return false;
+	return overlay_compare(layers, fds, trial->mount_fd, trial->mount->line->root) >=
+	       (trial->by_a_person ? 0 : 1);
+}
+
+static bool is_base(const struct trial *trial, const struct overlay_layers *layers,
+		    const struct live_namespace *namespace)
+{
+	int *fds = arena_array(layers->arena, int, layers->n);
+
+	for (size_t i = 0; i < layers->n; i++)
+		fds[i] = open_layer(namespace, layers->all[i].path);
+	bool found = compare_opened(trial, layers, fds);
+	for (size_t i = 0; i < layers->n; i++)
+		cleanup_close(&fds[i]);
+	return found;
+}
+
+/* Tries one directory: in a namespace of the tree, and else in nestor's own. */
+static bool try_base(const struct live_superblock *superblock, const struct trial *trial,
+		     const char *base, struct error *err)
+{
+	struct overlay_layers layers = { .arena = superblock->collect->arena, .base = base };
+	MntEntry *entry = trial->mount->entry;
+
+	if (overlay_list(entry->options, &layers, err))
+		return false;
+	const struct live_namespace *found = find_namespace(superblock, &layers);
+	if (found && !is_base(trial, &layers, found))
+		found = NULL;
+	if (!found && !is_base(trial, &layers, NULL))
+		return false;
+	record_namespace(entry, found);
+	entry->layers_base = arena_string(superblock->collect->arena, base);
+	return true;
+}
+
+static const char *base_of_person(const struct live_superblock *superblock)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct external *row =
+			externals_find(superblock->collect->options->externals, EXTERNAL_OVERLAY,
+				       superblock->mounts[i].line->mountpoint);
+		if (row && row->value[0] == '/')
+			return row->value;
+	}
+	return NULL;
+}
+
+static int find_base(const struct live_superblock *superblock, const struct overlay_layers *layers,
+		     int mount_fd, struct error *err)
+{
+	const struct live_mount *mount = &superblock->mounts[0];
+	struct trial trial = { mount, mount_fd, true };
+	const char *named = base_of_person(superblock);
+	size_t n;
+
+	if (mount_fd < 0)
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
+				  "%s has layers without an absolute path, and cannot be looked at",
+				  superblock->what);
+	if (named)
+		return try_base(superblock, &trial, named, err)
+			       ? 0
+			       : fail(err, ERR_UNSUPPORTED_MOUNT,
+				      "%s shows something else than its layers in %.200s",
+				      superblock->what, named);
+	trial.by_a_person = false;
+	const char **bases = overlay_bases(superblock->collect, layers, mount->line->device,
+					   mount->entry->has_userns_id, &n);
+	for (size_t i = 0; i < n; i++)
+		if (try_base(superblock, &trial, bases[i], err))
+			return 0;
+	for (size_t i = 0; i < layers->n; i++)
+		if (layers->all[i].relative) {
+			fail(err, ERR_UNSUPPORTED_MOUNT, "%s: its layer %.200s is no absolute path",
+			     superblock->what, layers->all[i].path);
+			break;
+		}
+	return fail_hint(err,
+			 "--external overlay[%s]:DIR says from which directory its layers are "
+			 "named",
+			 mount->line->mountpoint);
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
-	struct layer_paths paths = { .arena = superblock->collect->arena };
+	struct overlay_layers layers = { .arena = superblock->collect->arena };
 	struct stat stat_;
 
-	if (list_paths(entry->options, &paths, err))
+	if (overlay_list(entry->options, &layers, err))
 		return fail_while(err, "%s", superblock->what);
-	const struct live_namespace *found = find_namespace(superblock, &paths);
-	if (found) {
-		entry->has_layers_ns_id = true;
-		entry->layers_ns_id = found->id;
-		return 0;
+	if (layers.n_relative) {
+		autoclose int mount_fd = live_mount_copy(&superblock->mounts[0]);
+		return find_base(superblock, &layers, mount_fd, err);
 	}
-	for (size_t i = 0; i < paths.n; i++)
-		if (stat(paths.all[i], &stat_) || !S_ISDIR(stat_.st_mode))
+	record_namespace(entry, find_namespace(superblock, &layers));
+	for (size_t i = 0; i < layers.n && !entry->has_layers_ns_id; i++)
+		if (stat(layers.all[i].path, &stat_) || !S_ISDIR(stat_.st_mode))
 			return fail(err, ERR_UNSUPPORTED_MOUNT,
 				    "%s: its layer %.200s is no directory in nestor's mount "
 				    "namespace, nor in one of the tree",
-				    superblock->what, paths.all[i]);
+				    superblock->what, layers.all[i].path);
 	return 0;
+}
+
+/* Bound from nestor's own, which may be without it when it is restored (pipeline/load.c). */
+void mount_overlay_note(const struct live_superblock *superblock, int mount_fd)
+{
+	struct overlay_layers layers = { .arena = superblock->collect->arena };
+	MntEntry *entry = superblock->mounts[0].entry;
+	struct error unused = { 0 };
+
+	if (strcmp(superblock->mounts[0].line->type, "overlay") != 0 ||
+	    strcmp(entry->root, "/") != 0 || mount_fd < 0 ||
+	    overlay_list(entry->options, &layers, &unused) || !layers.n_relative)
+		return;
+	find_base(superblock, &layers, mount_fd, &unused);
 }
 
 /* ---- restore ---- */
@@ -224,7 +255,7 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
  * The mounts of a namespace that paths lead through. Their parents are among them, as a mountpoint
  * begins with that of the parent. What could be written then can be written now.
  */
-static void take_part(const struct mount_namespace *whole, const struct layer_paths *paths,
+static void take_part(const struct mount_namespace *whole, const struct overlay_layers *paths,
 		      const struct snapshot *snapshot, struct mount_namespace *ret_part)
 {
 	size_t *places = arena_array(paths->arena, size_t, whole->n_mounts);
@@ -252,18 +283,30 @@ static void take_part(const struct mount_namespace *whole, const struct layer_pa
 	}
 }
 
+static int list_recorded(const MntEntry *entry, struct overlay_layers *layers, struct error *err)
+{
+	layers->base = entry->layers_base;
+	if (overlay_list(entry->options, layers, err))
+		return -1;
+	if (layers->base ? layers->base[0] != '/' : layers->n_relative > 0)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "mount %" PRIu32 " (%.200s) has layers without an absolute path",
+			    entry->mnt_id, entry->mountpoint);
+	return 0;
+}
+
 static int inside(const struct snapshot *snapshot, const MntEntry *entry, struct arena *arena,
 		  struct mount_namespace *ret_part, struct error *err)
 {
-	struct layer_paths paths = { .arena = arena };
+	struct overlay_layers layers = { .arena = arena };
 
 	if (!entry->has_layers_ns_id)
 		return 0;
-	if (list_paths(entry->options, &paths, err))
+	if (list_recorded(entry, &layers, err))
 		return -1;
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		if (snapshot->mount_namespaces[i]->id == entry->layers_ns_id) {
-			take_part(snapshot->mount_namespaces[i], &paths, snapshot, ret_part);
+			take_part(snapshot->mount_namespaces[i], &layers, snapshot, ret_part);
 			return 1;
 		}
 	return fail(err, ERR_IMAGE_INVALID,
@@ -274,14 +317,55 @@ static int inside(const struct snapshot *snapshot, const MntEntry *entry, struct
 
 static int check(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
 {
+	struct overlay_layers layers = { .arena = snapshot->arena };
 	struct mount_namespace part;
 
-	return inside(snapshot, entry, snapshot->arena, &part, err) < 0 ? -1 : 0;
+	return list_recorded(entry, &layers, err) ||
+			       inside(snapshot, entry, snapshot->arena, &part, err) < 0
+		       ? -1
+		       : 0;
+}
+
+/*
+ * An upper layer that is written without being synced (volatile) is marked, so that it is not used
+ * any more once the machine has crashed (ovl_create_volatile_dirty), and whoever uses it without
+ * that has to take the mark away. It is as old as the mount was: younger than the machine's start,
+ * all that was written is there.
+ */
+static int remove_mark(const char *work, struct error *err)
+{
+	struct timespec now, running;
+	struct statx mark;
+	autoclose int work_fd = open(work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int list_fd =
+		openat(work_fd, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int fd =
+		openat(list_fd, "incompat", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || statx(fd, "volatile", AT_SYMLINK_NOFOLLOW, STATX_BTIME | STATX_CTIME, &mark))
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &running);
+	if ((mark.stx_mask & STATX_BTIME ? mark.stx_btime : mark.stx_ctime).tv_sec <
+	    now.tv_sec - running.tv_sec - 1)
+		return fail(err, ERR_KERNEL_REFUSED,
+			    "the machine has been started since something was written to a "
+			    "volatile layer of %.200s: it may not be whole",
+			    work);
+	if ((unlinkat(fd, "volatile/dirty", 0) && errno != ENOENT) ||
+	    unlinkat(fd, "volatile", AT_REMOVEDIR))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot use a volatile layer of %.200s",
+				  work);
+	return 0;
 }
 
 struct context {
+	const MntEntry *entry;
 	int fd;
-	bool owned; /* by a user namespace of the tree */
+	const char *base; /* NULL: none */
+	bool is_volatile;
+	char work[PATH_MAX];
+	int ret_fd;
 };
 
 static int set_layer(void *data, const char *key, const char *path, struct error *err)
@@ -297,24 +381,69 @@ static int set_option(void *data, const char *key, const char *value, struct err
 	if (strcmp(key, "nouserxattr") == 0)
 		return 0;
 	/* Asked for it is refused to who has no right to "trusted." attributes: nobody has. */
-	if (context->owned && value && strcmp(key, "redirect_dir") == 0 &&
+	if (context->entry->has_userns_id && value && strcmp(key, "redirect_dir") == 0 &&
 	    strcmp(value, "nofollow") != 0)
 		return 0;
 	return mount_set(context->fd, key, value, err);
 }
 
-static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+static int make_here(void *data, struct error *err)
 {
-	autoclose int fd = fsopen("overlay", FSOPEN_CLOEXEC);
-	struct context context = { fd, entry->has_userns_id };
-	const struct layers layers = { set_layer, set_layer, set_option, &context };
+	struct context *context = data;
+	const struct overlay_reader reader = { set_layer, set_layer, set_option, context };
 
-	(void)maker;
+	if (context->base && chdir(context->base))
+		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
+				  "cannot enter %.200s, from where layers are named",
+				  context->base);
+	if (context->is_volatile && remove_mark(context->work, err))
+		return -1;
+	autoclose int fd = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount an overlay");
-	if (each_option(&layers, entry->options, err))
+	context->fd = fd;
+	if (overlay_read(&reader, context->entry->options, err))
 		return -1;
-	return mount_finish(fd, entry, err);
+	context->ret_fd = mount_finish(fd, context->entry, err);
+	return context->ret_fd < 0 ? -1 : 0;
+}
+
+static int find_work(void *data, const char *key, const char *path, struct error *err)
+{
+	struct context *context = data;
+
+	(void)err;
+	if (strcmp(key, "workdir") == 0)
+		snprintf(context->work, sizeof context->work, "%s", path);
+	return 0;
+}
+
+static int find_volatile(void *data, const char *key, const char *value, struct error *err)
+{
+	struct context *context = data;
+
+	(void)err;
+	context->is_volatile |=
+		strcmp(key, "volatile") == 0 ||
+		(value && strcmp(key, "fsync") == 0 && strcmp(value, "volatile") == 0);
+	return 0;
+}
+
+/* A deputy has a working directory of its own. */
+static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	struct context context = { .entry = entry, .fd = -1, .base = entry->layers_base };
+	const struct overlay_reader finder = { NULL, find_work, find_volatile, &context };
+	const struct external *row =
+		externals_find(maker->externals, EXTERNAL_OVERLAY, entry->mountpoint);
+
+	if (context.base && row && *row->value && !entry->has_layers_ns_id)
+		context.base = row->value;
+	if (overlay_read(&finder, entry->options, err))
+		return -1;
+	if (!context.base)
+		return make_here(&context, err) < 0 ? -1 : context.ret_fd;
+	return deputy_run(make_here, &context, err) < 0 ? -1 : context.ret_fd;
 }
 
 const struct mount_kind overlay_mount_kind = {

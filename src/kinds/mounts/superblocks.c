@@ -96,6 +96,7 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 		other->userns_id = entry->userns_id;
 		other->has_layers_ns_id = entry->has_layers_ns_id;
 		other->layers_ns_id = entry->layers_ns_id;
+		other->layers_base = entry->layers_base;
 	}
 	return 0;
 }

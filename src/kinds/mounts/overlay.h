@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Overlays: what their options say, and where layers lie that are named from some directory. */
+#ifndef NESTOR_KINDS_MOUNTS_OVERLAY_H
+#define NESTOR_KINDS_MOUNTS_OVERLAY_H
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Called for what options say, in their order: `layer` for each directory (by the option that gives
+ * it), `whole` for all of lowerdir at once where it is not NULL and fsconfig(2) would take it,
+ * `option` for all others (NULL: they do not matter).
+ */
+struct overlay_reader {
+	int (*whole)(void *data, const char *key, const char *paths, struct error *err);
+	int (*layer)(void *data, const char *key, const char *path, struct error *err);
+	int (*option)(void *data, const char *key, const char *value, struct error *err);
+	void *data;
+};
+
+int overlay_read(const struct overlay_reader *reader, const char *options, struct error *err);
+
+/* The directories: upper one, lower ones from the top, those of data only, that for work. */
+struct overlay_layer {
+	const char *path;    /* from the base, where that was given */
+	bool relative, seen; /* seen: what is in it shows under its own name */
+};
+
+struct overlay_layers {
+	struct arena *arena;
+	const char *base; /* NULL: none */
+	struct overlay_layer *all;
+	size_t n, n_relative;
+};
+
+int overlay_list(const char *options, struct overlay_layers *layers, struct error *err);
+
+/* overlay-base.c: directories that layers may have been named from, the likeliest first. */
+struct collect;
+const char **overlay_bases(struct collect *collect, const struct overlay_layers *layers,
+			   dev_t device, bool of_users, size_t *ret_n);
+
+/*
+ * Is what a mount of it shows, at `root` of the file system, what these layers give? Of those that
+ * are relative: how much is seen to be the same; -1: something cannot be. `fds` are like layers.
+ */
+int overlay_compare(const struct overlay_layers *layers, const int *fds, int mount_fd,
+		    const char *root);
+
+#endif

@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -41,6 +43,7 @@ struct entry {
 	struct timespec times[2]; /* accessed, changed */
 	dev_t device;
 	bool socket;
+	unsigned flags; /* as chattr(1) sets them */
 	struct attribute *attributes;
 };
 
@@ -49,12 +52,20 @@ struct directory {
 	struct entry entry;
 };
 
+/* Nothing may be done to it any more, so it comes last. */
+struct flagged {
+	struct flagged *next;
+	const char *path;
+	unsigned flags;
+};
+
 struct reading {
 	gzFile file;
 	struct arena arena;
 	int root_fd;
 	const char *what;
 	struct directory *directories; /* the last first */
+	struct flagged *flagged;       /* the same */
 };
 
 static int invalid(const struct reading *reading, const char *why, struct error *err)
@@ -103,6 +114,17 @@ static bool parse_time(const char *text, struct timespec *ret_time)
 	return end != text && nanoseconds < 1000000000;
 }
 
+static unsigned parse_flags(char *text)
+{
+	unsigned flags = 0;
+
+	for (char *word; (word = strsep(&text, ","));)
+		for (const struct archive_flag *flag = archive_flags; flag->name; flag++)
+			if (strcmp(word, flag->name) == 0)
+				flags |= flag->bit;
+	return flags;
+}
+
 static void apply_record(struct reading *reading, struct entry *entry, char *key, char *value,
 			 size_t size)
 {
@@ -122,6 +144,8 @@ static void apply_record(struct reading *reading, struct entry *entry, char *key
 		parse_time(value, &entry->times[1]);
 	else if (strcmp(key, TAR_SOCKET) == 0)
 		entry->socket = strcmp(value, "socket") == 0;
+	else if (strcmp(key, TAR_FLAGS) == 0)
+		entry->flags = parse_flags(value);
 	if (strncmp(key, TAR_XATTR, strlen(TAR_XATTR)) != 0)
 		return;
 	struct attribute *attribute = arena_new(&reading->arena, struct attribute);
@@ -381,6 +405,31 @@ static void remember_directory(struct reading *reading, const struct entry *entr
 	reading->directories = directory;
 }
 
+static void remember_flags(struct reading *reading, const struct entry *entry)
+{
+	struct flagged *flagged = arena_new(&reading->arena, struct flagged);
+
+	*flagged = (struct flagged){ reading->flagged, entry->path, entry->flags };
+	reading->flagged = flagged;
+}
+
+static bool is_opened_without_effect(const struct entry *entry)
+{
+	return entry->type == TAR_DIRECTORY ||
+	       ((entry->type == TAR_FILE || entry->type == TAR_OLD_FILE) && !entry->socket);
+}
+
+/* They replace all that there are, of which a new file has none. */
+static int set_flags(const struct reading *reading, struct error *err)
+{
+	for (const struct flagged *at = reading->flagged; at; at = at->next) {
+		autoclose int fd = open_below(reading, at->path, O_RDONLY | O_NOFOLLOW | O_NOATIME);
+		if (fd < 0 || ioctl(fd, FS_IOC_SETFLAGS, &at->flags))
+			return fail_errno(err, ERR_IO, "cannot set the flags of %s", at->path);
+	}
+	return 0;
+}
+
 static const char *plain_name(const char *path)
 {
 	while (strncmp(path, "./", 2) == 0)
@@ -399,6 +448,8 @@ static int make_entry(struct reading *reading, struct entry *entry, struct error
 	entry->path = path;
 	if (entry->type == TAR_DIRECTORY)
 		remember_directory(reading, entry);
+	if (entry->flags && is_opened_without_effect(entry))
+		remember_flags(reading, entry);
 	if (!*path)
 		return 0;
 	/* A file system of a user namespace lets nobody make files who has no number there. */
@@ -434,7 +485,7 @@ static int make_all(struct reading *reading, struct error *err)
 		if (dress(fd, ".", &at->entry, err))
 			return -1;
 	}
-	return 0;
+	return set_flags(reading, err);
 }
 
 int archive_extract(int file_fd, int root_fd, const char *what, struct error *err)

@@ -12,8 +12,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -141,6 +143,38 @@ static int add_attributes(struct archive_writer *writer, const char *path, bool 
 		snprintf(key, sizeof key, TAR_XATTR "%s", name);
 		add_record(writer, key, value, (size_t)length);
 	}
+	return 0;
+}
+
+const struct archive_flag archive_flags[] = {
+	{ FS_APPEND_FL, "append" },
+	{ FS_IMMUTABLE_FL, "immutable" },
+	{ FS_NODUMP_FL, "nodump" },
+	{ FS_NOATIME_FL, "noatime" },
+	{ 0, NULL },
+};
+
+/* Where names are the same in any case, they would have to be made so before there are any. */
+static int add_flags(struct archive_writer *writer, int fd, const char *path, struct error *err)
+{
+	char text[64] = "";
+	size_t length = 0;
+	unsigned flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
+		return errno == ENOTTY || errno == EOPNOTSUPP
+			       ? 0
+			       : fail_errno(err, ERR_IO, "cannot read the flags of %s", path);
+	if (flags & FS_CASEFOLD_FL)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is a directory where names are the same in any case (casefold)",
+			    path);
+	for (const struct archive_flag *flag = archive_flags; flag->name; flag++)
+		if (flags & flag->bit)
+			length += (size_t)snprintf(text + length, sizeof text - length, "%s%s",
+						   length ? "," : "", flag->name);
+	if (length)
+		add_record(writer, TAR_FLAGS, text, length);
 	return 0;
 }
 
@@ -334,11 +368,13 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 		target[size] = '\0';
 		entry.link = target;
 	}
-	if (S_ISREG(entry.stat.st_mode)) {
-		entry.size = (uint64_t)entry.stat.st_size;
+	if (S_ISREG(entry.stat.st_mode) || S_ISDIR(entry.stat.st_mode)) {
+		entry.size = S_ISREG(entry.stat.st_mode) ? (uint64_t)entry.stat.st_size : 0;
 		fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
 		if (fd < 0)
 			return fail_errno(err, ERR_IO, "cannot open %s", path);
+		if (add_flags(writer, fd, path, err))
+			return -1;
 	}
 	return put_entry(writer, &entry, err) || (fd >= 0 && put_content(writer, fd, &entry, err))
 		       ? -1
@@ -391,7 +427,10 @@ static int add_file_alone(struct archive_writer *writer, const char *place, stru
 	if (fd < 0)
 		return fail_errno(err, ERR_IO, "cannot open %s", entry->path);
 	entry->size = (uint64_t)entry->stat.st_size;
-	return put_entry(writer, entry, err) || put_content(writer, fd, entry, err) ? -1 : 0;
+	return add_flags(writer, fd, entry->path, err) || put_entry(writer, entry, err) ||
+			       put_content(writer, fd, entry, err)
+		       ? -1
+		       : 0;
 }
 
 int archive_add_alone(struct archive_writer *writer, int path_fd, const char *path,

@@ -2,8 +2,8 @@
 /*
  * The content of a file system in memory as a compressed tar archive, in the pax format of
  * POSIX.1-2001. What that has no place for is in records of the extended headers: extended
- * attributes as other tools write them (SCHILY.xattr.NAME), a socket as an empty file with
- * NESTOR.type=socket.
+ * attributes as other tools write them (SCHILY.xattr.NAME), likewise what chattr(1) sets
+ * (SCHILY.fflags=append,immutable), a socket as an empty file with NESTOR.type=socket.
  */
 #ifndef NESTOR_KINDS_MOUNTS_ARCHIVE_H
 #define NESTOR_KINDS_MOUNTS_ARCHIVE_H
@@ -11,6 +11,13 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+
+/* What chattr(1) sets, as the archive has it: a bit of FS_IOC_GETFLAGS, and its name. */
+struct archive_flag {
+	unsigned bit;
+	const char *name;
+};
+extern const struct archive_flag archive_flags[]; /* ends with a name that is NULL */
 
 struct archive_writer;
 

@@ -139,7 +139,7 @@ static bool hides(const struct statx *found)
 	       (S_ISREG(found->stx_mode) && !found->stx_size);
 }
 
-/* By something above: of the same name, or a directory on the way that may show nothing of below. */
+/* By what lies above: of the same name, or a directory on the way that may show nothing else. */
 static bool is_covered(const struct comparing *comparing, const char *path)
 {
 	const char *slash = strrchr(path, '/');

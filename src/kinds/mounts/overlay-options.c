@@ -50,8 +50,8 @@ static char *next_option(char **rest)
 }
 
 /*
- * All in one string, as long as fsconfig(2) takes it: so mountinfo shows them as they were. An empty
- * one stands before each that has data only ("/a::/b::/c").
+ * All in one string, as long as fsconfig(2) takes it: so mountinfo shows them as they were. An
+ * empty one stands before each that has data only ("/a::/b::/c").
  */
 static int read_lower(const struct overlay_reader *reader, const char *key, char *paths,
 		      struct error *err)

@@ -114,10 +114,21 @@ int mount_new_tmpfs(void)
 
 int mount_finish(int context_fd, const MntEntry *entry, struct error *err)
 {
-	if (entry->source[0] && mount_set(context_fd, "source", entry->source, err))
+	static const struct {
+		uint32_t flag;
+		const char *key;
+	} flags[] = {
+		{ MS_RDONLY, "ro" },	 { MS_SYNCHRONOUS, "sync" },  { MS_DIRSYNC, "dirsync" },
+		{ MS_MANDLOCK, "mand" }, { MS_LAZYTIME, "lazytime" },
+	};
+
+	/* An empty one is shown as such; without any it is "none". */
+	if (mount_set(context_fd, "source", entry->source, err))
 		return -1;
-	if (entry->sb_flags & MS_RDONLY && mount_set(context_fd, "ro", NULL, err))
-		return -1;
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if (entry->sb_flags & flags[i].flag &&
+		    mount_set(context_fd, flags[i].key, NULL, err))
+			return -1;
 	if (fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the file system of %s",
 				  entry->mountpoint);

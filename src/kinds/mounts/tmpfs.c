@@ -18,7 +18,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/quota.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* Is it shown by one that was there before? */
 static bool is_shown(const struct live_superblock *superblock, size_t index)
@@ -127,6 +129,18 @@ static int add_one(struct showing *showing, struct archive_writer *writer, size_
 				     : archive_add_alone(writer, tree.root_fd, tree.prefix, err);
 }
 
+/* No option shows them (Linux 6.6), nor what is left of them to each user. */
+static int check_quotas(const struct live_superblock *superblock, int fd, struct error *err)
+{
+	uint32_t format;
+
+	for (int type = USRQUOTA; type <= GRPQUOTA; type++)
+		if (syscall(SYS_quotactl_fd, fd, QCMD(Q_GETFMT, type), 0, &format) == 0)
+			return fail(err, ERR_UNSUPPORTED_MOUNT, "%s has quotas of users or groups",
+				    superblock->what);
+	return 0;
+}
+
 static int add_all(struct showing *showing, struct archive_writer *writer, struct error *err)
 {
 	const struct live_superblock *superblock = showing->superblock;
@@ -137,6 +151,8 @@ static int add_all(struct showing *showing, struct archive_writer *writer, struc
 			return fail(err, ERR_UNSUPPORTED_MOUNT,
 				    "%s is hidden by other mounts, so its content cannot be seen",
 				    superblock->what);
+	if (showing->n_shown && check_quotas(superblock, showing->shown[0].fd, err))
+		return -1;
 	/* What is added finds more. */
 	for (size_t i = 0; i < showing->n_shown; i++)
 		if (add_one(showing, writer, i, err))

@@ -71,6 +71,7 @@ struct probe {
 	size_t n_calls;
 	size_t buffer_size;
 	bool ran;
+	bool goes_on; /* with what follows from its answers */
 	uint64_t results[MAX_CALLS];
 	uint8_t buffers[BUFFER_ROOM];
 	void **asked; /* one per kind, in the order of the table */
@@ -171,6 +172,14 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 	return 0;
 }
 
+static void begin_program(struct probe *probe, bool goes_on)
+{
+	probe->goes_on = goes_on;
+	probe->ran = false;
+	memset(probe->buffers, 0, probe->buffer_size); /* of the one before */
+	probe->n_calls = probe->buffer_size = 0;
+}
+
 static void ask_kinds(struct probe *probe, const struct kind_table *table, size_t thread)
 {
 	const struct asking asking = { probe, probe->target, thread };
@@ -178,9 +187,7 @@ static void ask_kinds(struct probe *probe, const struct kind_table *table, size_
 	size_t index = 0;
 
 	probe->thread = thread;
-	probe->ran = false;
-	memset(probe->buffers, 0, probe->buffer_size); /* of the one before */
-	probe->n_calls = probe->buffer_size = 0;
+	begin_program(probe, false);
 	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
 		     kind++) {
@@ -246,7 +253,7 @@ static int run_program(struct probe *probe, struct error *err)
 	ssize_t size = (ssize_t)(local[0].iov_len + local[1].iov_len);
 	if (process_vm_writev(probe->target->tid, local, 2, remote, 2, 0) != size)
 		return fail_memory(probe, err);
-	if (probe->thread == probe->target->living)
+	if (probe->thread == probe->target->living && !probe->goes_on)
 		probe->target->asked_from = wait_clock();
 	if (injection_run(&probe->injection, probe->thread, arena + OPS_AT, err))
 		return -1;
@@ -267,10 +274,41 @@ static int wait_program(struct probe *probe, struct error *err)
 		return 0;
 	if (injection_ran(&probe->injection, probe->thread, err))
 		return -1;
-	if (probe->thread == probe->target->living)
+	if (probe->thread == probe->target->living && !probe->goes_on)
 		probe->target->asked_to = wait_clock();
 	if (process_vm_readv(probe->target->tid, local, 2, remote, 2, 0) != size)
 		return fail_memory(probe, err);
+	return 0;
+}
+
+static int ask_kind_more(struct probe *probe, const struct task_kind *kind, void *asked,
+			 struct error *err)
+{
+	const struct asking asking = { probe, probe->target, probe->thread };
+
+	for (;;) {
+		begin_program(probe, true);
+		void *more = kind->ask_more(&asking, asked);
+		if (!more)
+			return 0;
+		if (collect_go_on(probe->target->collect, err) || run_program(probe, err) ||
+		    wait_program(probe, err) || kind->answer_more(&asking, more, err))
+			return -1;
+	}
+}
+
+/* What follows from the answers of the thread. */
+static int ask_more(struct probe *probe, const struct kind_table *table, struct error *err)
+{
+	bool speaks = probe->thread == probe->target->living;
+	size_t index = 0;
+
+	for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct task_kind *const *kind = table->tasks[stage]; kind && *kind;
+		     kind++, index++)
+			if ((*kind)->ask_more && (speaks || (*kind)->per_thread) &&
+			    ask_kind_more(probe, *kind, probe->asked[index], err))
+				return -1;
 	return 0;
 }
 
@@ -311,7 +349,8 @@ static int ask_leader(struct probe *probe, const struct kind_table *table, struc
 /* Third step: its answers, then those of the other threads; then the arena goes. */
 static int ask_others(struct probe *probe, const struct kind_table *table, struct error *err)
 {
-	if (wait_program(probe, err) || answer_kinds(probe, table, err))
+	if (wait_program(probe, err) || answer_kinds(probe, table, err) ||
+	    ask_more(probe, table, err))
 		return -1;
 	for (size_t thread = probe->target->living + 1; thread < probe->target->n_threads;
 	     thread++) {
@@ -321,7 +360,7 @@ static int ask_others(struct probe *probe, const struct kind_table *table, struc
 		probe->may_run = probe->may_run && probe->may_inject;
 		ask_kinds(probe, table, thread);
 		if (run_program(probe, err) < 0 || wait_program(probe, err) ||
-		    answer_kinds(probe, table, err))
+		    answer_kinds(probe, table, err) || ask_more(probe, table, err))
 			return -1;
 	}
 	return 0;

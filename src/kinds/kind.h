@@ -46,6 +46,8 @@ struct text;
  *   ask      append calls to the probe, run inside the task (all threads: `thread` counts from 0,
  *            the leader is 0); returns whatever `answer` needs to find its results (arena memory)
  *   answer   read the results into the messages; a forbidden call (seccomp) has to be expected
+ *   ask_more, answer_more  the same once more, where what is asked depends on the answers: gets
+ *	      what `ask` returned, and is called until it returns NULL
  *   settle   once nothing of ours is in the task any more: what is seen from two sides (a timer,
  *            and the signal of one that has expired) comes to agree. *ret_again asks for another
  *            round of all, so it has to be the same the second time
@@ -72,6 +74,8 @@ struct task_kind {
 	int (*collect)(struct target *target, struct error *err);
 	void *(*ask)(const struct asking *asking);
 	int (*answer)(const struct asking *asking, void *asked, struct error *err);
+	void *(*ask_more)(const struct asking *asking, void *asked);
+	int (*answer_more)(const struct asking *asking, void *more, struct error *err);
 	int (*settle)(struct target *target, bool *ret_again, struct error *err);
 	int (*look_again)(struct target *target, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);

@@ -81,6 +81,7 @@ static const struct task_kind *const process_stage[] = {
 	&process_attributes_kind,
 	&memory_barriers_kind,
 	&semaphore_undo_kind,
+	&process_keyring_kind,
 	&signal_actions_kind,
 	&coredump_filter_kind,
 	&autogroup_kind,

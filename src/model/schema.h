@@ -11,6 +11,7 @@
 #include "fs.pb-c.h"
 #include "ghost-file.pb-c.h"
 #include "inventory.pb-c.h"
+#include "keyring.pb-c.h"
 #include "memfd.pb-c.h"
 #include "mm.pb-c.h"
 #include "mnt.pb-c.h"

@@ -119,8 +119,8 @@ int fail_cgroup_mode(const struct pipeline_options *options, struct error *err);
 
 /*
  * As criu(8) does without being asked: a pipe with an end outside is dumped, and where nothing is
- * given for it at the restore, that end is gone; keyrings that managers of containers make for each
- * of them (crun) are left out, which the log tells.
+ * given for it at the restore, that end is gone; keyrings that do not come back are left out, which
+ * the log tells.
  */
 void pipeline_options_like_criu(struct pipeline_options *options, struct arena *arena);
 

@@ -99,6 +99,9 @@ static const struct call_format calls[] = {
 	CALL(pidfd_getfd, ARG_FD, ARG_FD, ARG_HEX),
 	CALL(pidfd_send_signal, ARG_FD, ARG_SIGNAL, ARG_SIGINFO, ARG_HEX),
 	CALL(kcmp, ARG_ID, ARG_ID, ARG_UNSIGNED, ARG_HEX, ARG_HEX),
+	/* Keys */
+	CALL(add_key, ARG_STRING, ARG_STRING, ARG_BYTES, ARG_SIZE, ARG_SIGNED),
+	CALL(keyctl, ARG_UNSIGNED, ARG_HEX, ARG_HEX, ARG_HEX),
 	/* Namespaces */
 	CALL(setns, ARG_FD, ARG_CLONE_FLAGS),
 	CALL(unshare, ARG_CLONE_FLAGS),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-keyrings
- * promise: a task with a keyring of its own, of a thread, its process or a session that it
- *   joined, is refused by name, and keeps it
+ * promise: a keyring of a thread, and one with keys that cannot be read or with keyrings in it, is
+ *   refused by name, and stays
  * flavours: flat three user user-three unprivileged
- * arguments: thread process session content
+ * arguments: thread logon nested timeout
  * refused: state-lost
  */
 #include "scenario.h"
@@ -18,21 +18,26 @@
 int main(int argc, char **argv)
 {
 	int32_t ring = KEY_SPEC_SESSION_KEYRING;
+	const char *type = "user";
 
 	scenario_begin(argc, argv);
 	if (strcmp(argv[2], "thread") == 0)
 		ring = KEY_SPEC_THREAD_KEYRING;
-	else if (strcmp(argv[2], "process") == 0)
-		ring = KEY_SPEC_PROCESS_KEYRING;
 	else
-		scenario_need(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
-				      strcmp(argv[2], "session") == 0 ? "mine" : NULL) > 0,
+		scenario_need(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) > 0,
 			      "a session keyring");
-	long key = syscall(SYS_add_key, "user", "k", "value", 5, ring);
+	if (strcmp(argv[2], "logon") == 0)
+		type = "logon";
+	if (strcmp(argv[2], "nested") == 0)
+		type = "keyring";
+	bool empty = strcmp(type, "keyring") == 0;
+	long key = syscall(SYS_add_key, type, "k:k", empty ? NULL : "value", empty ? 0 : 5, ring);
 	scenario_need(key > 0, "add_key");
-	syscall(SYS_add_key, "user", "other", "value", 5, ring);
+	scenario_need(strcmp(argv[2], "timeout") != 0 ||
+			      syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, 1000) == 0,
+		      "a time");
 	scenario_ready();
-	scenario_check(syscall(SYS_keyctl, KEYCTL_SEARCH, ring, "user", "k", 0) == key,
+	scenario_check(syscall(SYS_keyctl, KEYCTL_SEARCH, ring, type, "k:k", 0) == key,
 		       "the key is gone");
 	return scenario_end();
 }

@@ -248,6 +248,10 @@ void sample_snapshot(struct snapshot *snapshot, struct arena *arena)
 	seccomp->n_seccomp_filters = 1;
 	seccomp->seccomp_filters = arena_copy(arena, &filter, sizeof filter);
 	snapshot_add_record(snapshot, IMAGE_SECCOMP, 0, seccomp);
+	KeyringEntry *keyring = snapshot_new(snapshot, KEYRING_ENTRY, KeyringEntry);
+	keyring->id = 1;
+	keyring->name = "keyring";
+	snapshot_add_record(snapshot, IMAGE_KEYRINGS, 1, keyring);
 }
 
 static int write_pages(struct images_writer *writer, uint32_t pages_id, size_t count,

@@ -1,32 +1,65 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Keyrings of a thread, its process and its session (keyrings(7)). Serial numbers are the kernel's,
- * and what is in them may be read by nobody but who may: they do not come back, so a task that has
- * made some is refused.
+ * Keyrings of a session and of a process, with their keys, and that of a thread (keyrings(7)).
+ * Serial numbers are the kernel's and are others afterwards. A payload may be read by nobody but
+ * who possesses the key: the task is asked for it.
  *
  * A plain session keyring is no state of a task's own: a login, a service manager or a container
  * runtime gave it one ("_ses", "_ses.NAME"), or it is that of the user ("_uid_ses.N"), with nothing
  * in it but a link to the user's keyring and systemd's "invocation_id". The restored task has that
  * of whoever restores it. A session keyring that a task joined by another name, or put keys into,
- * is its own.
+ * is its own. How it is made: keyrings-plan.c.
+ *
+ * Refused: keyrings of threads, of threads that differ from their process, keyrings in keyrings,
+ * keys of other types than "user", with an end to their time, or that cannot be read.
  */
+#include "kinds/task/keyrings.h"
 #include "kinds/task/task.h"
 
+#include "base/cleanup.h"
 #include "base/procfs.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "collect/losses.h"
 #include "collect/probe.h"
 
+#include <fcntl.h>
 #include <linux/keyctl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TEXT_ROOM = 256, MOST_KEYS = 16 };
+enum { TEXT_ROOM = 256, MOST_KEYS = 16, LINE_ROOM = 16 };
+
+/* A keyring that is read, key by key. */
+struct reading {
+	int32_t special; /* KEY_SPEC_*_KEYRING; 0: there is nothing to be read */
+	struct known_keyring *keyring;
+	int32_t keys[MOST_KEYS];
+	size_t n_keys, at;
+};
 
 struct questions {
 	size_t of_thread, of_process, text, keys;
 	uint64_t text_buffer, keys_buffer;
+	struct reading session, process;
+	/* What was asked last: a keyring, or one of its keys. */
+	struct reading *asked;
+	size_t serial, content;
+	uint64_t content_buffer;
+};
+
+struct known_keyring {
+	KeyringEntry *entry;
+	bool whole; /* all of it has been read */
+};
+
+/* Kept over a dump: struct known_keyring by serial number. */
+struct known_keyrings {
+	struct table by_serial;
+	uint32_t last_id;
 };
 
 static void *ask(const struct asking *asking)
@@ -120,12 +153,233 @@ static bool is_plain_session(const struct probe *probe, const struct questions *
 	       are_plain_keys(probe, questions, thread);
 }
 
+/* --- keyrings of its own ------------------------------------------------------------------ */
+
+/* What the kernel tells of a key without reading it (/proc/keys), in our numbers. */
+struct key_facts {
+	uint32_t uid, gid, permissions;
+	bool lasts; /* it is as it was made, and has no end to its time */
+};
+
+/* "serial flags usage timeout permissions uid gid type description" */
+static bool find_key(const char *text, int32_t key, struct key_facts *ret)
+{
+	char serial[LINE_ROOM], flags[LINE_ROOM], timeout[LINE_ROOM];
+
+	snprintf(serial, sizeof serial, "%08x ", (unsigned)key);
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, serial, strlen(serial)) != 0)
+			continue;
+		if (sscanf(line, "%*x %15s %*d %15s %x %u %u", flags, timeout, &ret->permissions,
+			   &ret->uid, &ret->gid) != 5)
+			return false;
+		/* Revoked, dead, under construction, negative, invalidated. */
+		ret->lasts = strcmp(timeout, "perm") == 0 && !strpbrk(flags, "RDUNi");
+		return true;
+	}
+	return false;
+}
+
+/* Shown to whoever may look at it, which its owner mostly may: as describe_key. */
+static bool look_at_key(const struct target_thread *thread, int32_t key, struct key_facts *ret)
+{
+	const char *field = procfs_field(thread->status, "Uid:");
+	uint64_t uids[4] = { 0 };
+	bool found = false;
+
+	if (!field || procfs_numbers(field, 10, uids, 4) != 4)
+		return false;
+	for (size_t i = 0; i <= 4 && !found; i++) {
+		long own = i ? syscall(SYS_setfsuid, uids[i - 1]) : 0;
+		autofree char *text = NULL;
+
+		if (procfs_read_new(AT_FDCWD, "/proc/keys", &text) > 0)
+			found = find_key(text, key, ret);
+		if (i)
+			syscall(SYS_setfsuid, own);
+	}
+	return found && ret->lasts;
+}
+
+static const char known_owner = 0;
+
+static struct known_keyrings *known_keyrings(struct collect *collect)
+{
+	void **kept = collect_state(collect, &known_owner);
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct known_keyrings);
+	return *kept;
+}
+
+static void *ask_more(const struct asking *asking, void *asked)
+{
+	struct questions *questions = asked;
+	struct reading *reading =
+		questions->session.special ? &questions->session : &questions->process;
+	uint64_t key = (uint64_t)reading->special;
+
+	if (!reading->special)
+		return NULL;
+	questions->asked = reading;
+	if (!reading->keyring)
+		questions->serial = probe_ask(asking->probe, SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+					      (uint64_t)reading->special, 0);
+	else
+		key = (uint64_t)reading->keys[reading->at];
+	questions->text_buffer = probe_buffer(asking->probe, TEXT_ROOM);
+	questions->text = probe_ask(asking->probe, SYS_keyctl, KEYCTL_DESCRIBE, key,
+				    questions->text_buffer, TEXT_ROOM);
+	questions->content_buffer = probe_buffer(asking->probe, KEY_PAYLOAD_ROOM);
+	questions->content = probe_ask(asking->probe, SYS_keyctl, KEYCTL_READ, key,
+				       questions->content_buffer, KEY_PAYLOAD_ROOM);
+	return questions;
+}
+
+static int lose(const struct asking *asking, struct reading *reading, const char *why)
+{
+	reading->special = 0;
+	loss_add(asking->target, asking->thread, LOSS_KEYRINGS, why);
+	return 0;
+}
+
+/* What DESCRIBE said after the four things before; NULL if it could not. */
+static const char *name_of(const struct asking *asking, const struct questions *questions)
+{
+	const char *text = probe_bytes(asking->probe, questions->text_buffer);
+	int64_t length = probe_result(asking->probe, questions->text);
+
+	for (int fields = 0; fields < 4 && text; fields++) {
+		text = length > 0 && length <= TEXT_ROOM ? strchr(text, ';') : NULL;
+		text = text ? text + 1 : NULL;
+	}
+	return text && *text ? arena_printf(asking->target->collect->arena, "%s", text) : NULL;
+}
+
+static struct known_keyring *new_keyring(struct collect *collect, const char *name,
+					 const struct key_facts *facts)
+{
+	struct known_keyring *keyring = arena_new(collect->arena, struct known_keyring);
+	KeyringEntry *entry = snapshot_new(collect->snapshot, KEYRING_ENTRY, KeyringEntry);
+
+	keyring->entry = entry;
+	entry->id = ++known_keyrings(collect)->last_id;
+	entry->name = (char *)(uintptr_t)name;
+	entry->uid = facts->uid;
+	entry->gid = facts->gid;
+	entry->permissions = facts->permissions;
+	return keyring;
+}
+
+/* It has been read as a whole. Of threads the first one that is asked speaks for all. */
+static int have_keyring(const struct asking *asking, struct reading *reading)
+{
+	TaskCoreEntry *core = asking->target->task->core->tc;
+	bool session = reading->special == KEY_SPEC_SESSION_KEYRING;
+	protobuf_c_boolean *has = session ? &core->has_session_keyring : &core->has_process_keyring;
+	uint32_t *whose = session ? &core->session_keyring : &core->process_keyring;
+	struct known_keyring *keyring = reading->keyring;
+
+	if (asking->thread != asking->target->living && *whose != keyring->entry->id)
+		return lose(asking, reading, "has others than the first thread");
+	if (!keyring->whole)
+		snapshot_add_record(asking->target->collect->snapshot, IMAGE_KEYRINGS,
+				    keyring->entry->id, keyring->entry);
+	keyring->whole = true;
+	*has = true;
+	*whose = keyring->entry->id;
+	reading->special = 0;
+	return 0;
+}
+
+static int answer_keyring(const struct asking *asking, struct questions *questions)
+{
+	struct reading *reading = questions->asked;
+	struct collect *collect = asking->target->collect;
+	struct table *known = &known_keyrings(collect)->by_serial;
+	int64_t serial = probe_result(asking->probe, questions->serial);
+	int64_t size = probe_result(asking->probe, questions->content);
+	const char *name = name_of(asking, questions);
+	struct key_facts facts;
+
+	if (serial <= 0 || size < 0 || size > (int64_t)sizeof reading->keys || !name ||
+	    !look_at_key(&asking->target->threads[asking->thread], (int32_t)serial, &facts))
+		return lose(asking, reading, "has one that cannot be read");
+	reading->keyring = table_find(known, (uint64_t)serial);
+	if (reading->keyring)
+		return reading->keyring->whole
+			       ? have_keyring(asking, reading)
+			       : lose(asking, reading, "has one that cannot be read");
+	reading->keyring = new_keyring(collect, name, &facts);
+	table_add(known, collect->arena, (uint64_t)serial, reading->keyring);
+	memcpy(reading->keys, probe_bytes(asking->probe, questions->content_buffer),
+	       sizeof reading->keys);
+	reading->n_keys = (size_t)size / sizeof *reading->keys;
+	return reading->n_keys ? 0 : have_keyring(asking, reading);
+}
+
+static void add_key(const struct asking *asking, struct reading *reading, const char *name,
+		    const struct key_facts *facts, const void *payload, size_t size)
+{
+	struct collect *collect = asking->target->collect;
+	KeyEntry *key = snapshot_new(collect->snapshot, KEY_ENTRY, KeyEntry);
+	KeyringEntry *ring = reading->keyring->entry;
+
+	key->description = (char *)(uintptr_t)name;
+	key->uid = facts->uid;
+	key->gid = facts->gid;
+	key->permissions = facts->permissions;
+	key->payload.data = arena_copy(collect->arena, payload, size);
+	key->payload.len = size;
+	ring->keys = arena_grow(collect->arena, ring->keys, ring->n_keys, sizeof(*ring->keys));
+	ring->keys[ring->n_keys++] = key;
+}
+
+static void link_user_keyring(KeyringEntry *keyring)
+{
+	keyring->has_user_keyring = true;
+	keyring->user_keyring = true;
+}
+
+static int answer_key(const struct asking *asking, struct questions *questions)
+{
+	struct reading *reading = questions->asked;
+	int64_t size = probe_result(asking->probe, questions->content);
+	const char *text = probe_bytes(asking->probe, questions->text_buffer);
+	const char *name = name_of(asking, questions);
+	struct key_facts facts;
+
+	if (!name || !look_at_key(&asking->target->threads[asking->thread],
+				  reading->keys[reading->at], &facts))
+		return lose(asking, reading, "has a key that cannot be looked at, or has an end");
+	if (starts_with(text, "keyring;") && strcmp(name, "_uid.0") == 0)
+		link_user_keyring(reading->keyring->entry);
+	else if (!starts_with(text, "user;"))
+		return lose(asking, reading, "has a key that is not of the type user");
+	else if (size <= 0 || size > KEY_PAYLOAD_ROOM)
+		return lose(asking, reading, "has a key that cannot be read, or is large");
+	else
+		add_key(asking, reading, name, &facts,
+			probe_bytes(asking->probe, questions->content_buffer), (size_t)size);
+	return ++reading->at == reading->n_keys ? have_keyring(asking, reading) : 0;
+}
+
+static int answer_more(const struct asking *asking, void *more, struct error *err)
+{
+	struct questions *questions = more;
+
+	(void)err;
+	return questions->asked->keyring ? answer_key(asking, questions)
+					 : answer_keyring(asking, questions);
+}
+
 static int answer(const struct asking *asking, void *asked, struct error *err)
 {
 	struct probe *probe = asking->probe;
 	struct target *target = asking->target;
 	size_t thread = asking->thread;
-	const struct questions *questions = asked;
+	struct questions *questions = asked;
 
 	(void)err;
 	if (probe_result(probe, questions->of_thread) == PROBE_FORBIDDEN ||
@@ -133,10 +387,20 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 		loss_forbidden(target, thread, LOSS_KEYRINGS);
 		return 0;
 	}
-	if (probe_result(probe, questions->of_thread) > 0 ||
-	    probe_result(probe, questions->of_process) > 0 ||
-	    !is_plain_session(probe, questions, &target->threads[thread]))
-		loss_add(target, thread, LOSS_KEYRINGS, "has what nestor does not give again");
+	if (probe_result(probe, questions->of_thread) > 0) {
+		loss_add(target, thread, LOSS_KEYRINGS, "has one that is a thread's");
+		return 0;
+	}
+	bool plain = is_plain_session(probe, questions, &target->threads[thread]);
+	bool process = probe_result(probe, questions->of_process) > 0;
+	const TaskCoreEntry *core = target->task->core->tc;
+	if (thread != target->living &&
+	    (plain == core->has_session_keyring || process != core->has_process_keyring)) {
+		loss_add(target, thread, LOSS_KEYRINGS, "has others than the first thread");
+		return 0;
+	}
+	questions->session.special = plain ? 0 : KEY_SPEC_SESSION_KEYRING;
+	questions->process.special = process ? KEY_SPEC_PROCESS_KEYRING : 0;
 	return 0;
 }
 
@@ -145,4 +409,8 @@ const struct task_kind keyrings_kind = {
 	.per_thread = true,
 	.ask = ask,
 	.answer = answer,
+	.ask_more = ask_more,
+	.answer_more = answer_more,
+	.check = keyrings_check,
+	.hand_down = keyrings_hand_down,
 };

@@ -27,7 +27,9 @@ struct copying {
 
 static int clone_at(const char *path)
 {
-	return open_tree(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return open_tree(AT_FDCWD, path,
+			 AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | OPEN_TREE_CLONE |
+				 OPEN_TREE_CLOEXEC);
 }
 
 static int copy_in_place(void *data, struct error *err)
@@ -38,7 +40,8 @@ static int copy_in_place(void *data, struct error *err)
 	(void)err;
 	copying->ret_errno = ENOENT;
 	if (setns(copying->namespace->fd, CLONE_NEWNS) ||
-	    statx(AT_FDCWD, copying->line->mountpoint, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &statx_))
+	    statx(AT_FDCWD, copying->line->mountpoint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  STATX_MNT_ID, &statx_))
 		copying->ret_errno = errno;
 	else if (statx_.stx_mnt_id == copying->line->id &&
 		 (copying->ret_fd = clone_at(copying->line->mountpoint)) < 0)

@@ -53,13 +53,16 @@ struct trial {
 	const bool *hides; /* the same: is an earlier one at or below its mountpoint? */
 };
 
-/* EPERM is the only answer that means a lock; of any other the flag is kept locked all the same. */
+/*
+ * EPERM is the only answer that means a lock; of any other the flag is kept locked all the same.
+ * Who waits to be told to mount something there (autofs) is not to be woken.
+ */
 static bool is_clearable(const char *path, uint64_t set, uint64_t clear)
 {
 	struct mount_attr attributes = { .attr_set = set, .attr_clr = clear };
 
-	return syscall(SYS_mount_setattr, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &attributes,
-		       sizeof attributes) == 0;
+	return syscall(SYS_mount_setattr, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		       &attributes, sizeof attributes) == 0;
 }
 
 static bool is_atime_free(const char *path, uint32_t flags)

@@ -3,10 +3,11 @@
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
  *	autofs, a hugetlbfs with a file in it, an overlay of relative layers of nowhere, one
- *	of layers behind a symbolic link, a process (pidfs)
+ *	of layers behind a symbolic link, a process (pidfs), an unbindable mount in others that
+ *	are attached nowhere
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs hugetlbfs overlay linked process
+ * arguments: autofs hugetlbfs overlay linked process unbindable
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -95,17 +96,35 @@ static int mount_process(void)
 	return result;
 }
 
+/* Held by a descriptor; one can be put into another since 6.15. */
+static int hold_unbindable(void)
+{
+	struct mount_attr unbindable = { .propagation = MS_UNBINDABLE };
+
+	if (mount("none", "place", "tmpfs", 0, NULL) || mkdir("place/folder", 0755) ||
+	    mkdir("place/folder/child", 0755))
+		return -1;
+	int fd = open_tree(AT_FDCWD, "place", OPEN_TREE_CLONE);
+	int child = open_tree(AT_FDCWD, "place", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (syscall(SYS_mount_setattr, child, "", AT_EMPTY_PATH, &unbindable, sizeof unbindable) ||
+	    move_mount(child, "", fd, "folder/child", MOVE_MOUNT_F_EMPTY_PATH))
+		return mkdir("place/place", 0755) || chdir("place") ? -1 : mount_autofs();
+	close(child);
+	return 0;
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
 	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 			      mkdir("place", 0755) == 0,
 		      "private: %s", strerror(errno));
-	int result = strcmp(what, "autofs") == 0      ? mount_autofs()
-		     : strcmp(what, "hugetlbfs") == 0 ? mount_hugetlbfs()
-		     : strcmp(what, "process") == 0   ? mount_process()
-		     : strcmp(what, "overlay") == 0   ? mount_overlay()
-						      : mount_linked_overlay();
+	int result = strcmp(what, "autofs") == 0       ? mount_autofs()
+		     : strcmp(what, "hugetlbfs") == 0  ? mount_hugetlbfs()
+		     : strcmp(what, "process") == 0    ? mount_process()
+		     : strcmp(what, "unbindable") == 0 ? hold_unbindable()
+		     : strcmp(what, "overlay") == 0    ? mount_overlay()
+						       : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));
 	scenario_mark("inside");
 	scenario_wait_restored();

@@ -8,14 +8,14 @@
  *
  * Who may copy it is told by the namespace in which the mounts were copied (seq_origin,
  * fs/namespace.c); those of fsmount may be copied by anybody. An unbindable mount is in no copy: at
- * the root that is refused; below it, where only who has put one detached mount into another can
- * have one, it is not seen.
+ * the root that is refused, and below it too, if it is found among the first directories there.
  *
  * Paths of such files begin at the root of the mounts, so a link of "/" is where to look.
  */
 #include "kinds/mounts/mounts.h"
 
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
@@ -29,6 +29,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -139,6 +140,69 @@ static void find_originals(struct live_namespace *namespace_, int fd)
 	}
 }
 
+/* ---- what no copy has ---- */
+
+enum { MOST_DIRECTORIES = 2048 };
+
+struct walk {
+	const struct live_namespace *namespace_;
+	struct arena arena;
+	int fd;	      /* the root of the mounts */
+	char **paths; /* from there, of directories */
+	size_t n, at;
+	const char *found;
+};
+
+static bool is_copied(const struct live_namespace *namespace_, uint64_t mount_id)
+{
+	for (size_t i = 0; i < namespace_->table.n_lines; i++)
+		if (namespace_->originals[i] == (int64_t)mount_id)
+			return true;
+	return false;
+}
+
+static void look_at_entry(struct walk *walk, const char *path, const char *name)
+{
+	const char *below = arena_printf(&walk->arena, "%s%s%s", path, *path ? "/" : "", name);
+	struct statx found;
+
+	if (statx(walk->fd, below, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID,
+		  &found))
+		return;
+	if (!is_copied(walk->namespace_, found.stx_mnt_id))
+		walk->found = below;
+	if (!S_ISDIR(found.stx_mode) || walk->n == MOST_DIRECTORIES)
+		return;
+	walk->paths = arena_grow(&walk->arena, walk->paths, walk->n, sizeof *walk->paths);
+	walk->paths[walk->n++] = (char *)below;
+}
+
+static void look_at_directory(struct walk *walk, const char *path)
+{
+	autoclosedir DIR *dir =
+		listing_of(openat(walk->fd, *path ? path : ".",
+				  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC));
+	const char *name;
+
+	while (!walk->found && listing_next(dir, &name))
+		look_at_entry(walk, path, name);
+}
+
+/* The nearest come first. What is mounted there is of another mount than all that were copied. */
+static const char *find_uncopied(const struct live_namespace *namespace_, int fd)
+{
+	struct walk walk = { .namespace_ = namespace_, .fd = fd };
+	const char *found = NULL;
+
+	arena_init(&walk.arena);
+	for (look_at_directory(&walk, ""); walk.at < walk.n && !walk.found; walk.at++)
+		look_at_directory(&walk, walk.paths[walk.at]);
+	if (walk.found)
+		found = arena_string(namespace_->collect->arena, walk.found);
+	arena_done(&walk.arena);
+	return found;
+}
+
 /* That of the holder comes first. */
 static int find_copy(struct target *target, int fd, struct copying *copying,
 		     const struct surveyed_namespace **ret_from, struct error *err)
@@ -195,6 +259,13 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 		namespace_->detached->has_anywhere = namespace_->detached->anywhere =
 			copying.ret_anywhere;
 		find_originals(namespace_, fd);
+		const char *uncopied = find_uncopied(namespace_, fd);
+		if (uncopied &&
+		    fail(err, ERR_UNSUPPORTED_MOUNT,
+			 "%s has a mount in it, at /%s, that cannot be copied (unbindable)", what,
+			 uncopied) &&
+		    collect_pass(collect, err))
+			return -1;
 	}
 	return 0;
 }

@@ -94,7 +94,7 @@ static int copy_below_others(void *data, struct error *err)
 	return 0;
 }
 
-int live_mount_copy(const struct live_mount *mount)
+static int make_copy(const struct live_mount *mount)
 {
 	struct copying copying = { mount->namespace, mount->line, -1, 0 };
 	struct error unused = { 0 };
@@ -104,4 +104,13 @@ int live_mount_copy(const struct live_mount *mount)
 		deputy_run(copy_below_others, &copying, &unused);
 	errno = copying.ret_errno;
 	return copying.ret_fd;
+}
+
+int live_mount_copy(const struct live_mount *mount)
+{
+	if (!mount->kept)
+		return make_copy(mount);
+	if (*mount->kept < 0)
+		*mount->kept = make_copy(mount);
+	return *mount->kept < 0 ? -1 : fcntl(*mount->kept, F_DUPFD_CLOEXEC, 0);
 }

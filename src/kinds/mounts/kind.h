@@ -17,6 +17,7 @@ struct live_mount {
 	const struct mount_line *line;
 	MntEntry *entry;
 	bool hidden; /* by others */
+	int *kept;   /* a copy that is asked for again; -1: none yet. NULL: none is kept */
 };
 
 /* All mounts of a superblock: those that can be seen first, and of these those with root "/". */

@@ -25,6 +25,7 @@ struct trial {
 	const struct mount_line *line;
 	int copy_fd; /* a mount of it */
 	int user_fd;
+	int namespace_fd; /* a mount namespace that it owns; -1: none is known */
 	bool ret_allowed;
 };
 
@@ -89,7 +90,10 @@ static int try_one(void *data, struct error *err)
 	struct option options[MAX_OPTIONS];
 	size_t n = prepare_options(text, options);
 
-	if (deputy_enter_user(trial->user_fd, 0) || unshare(CLONE_NEWNS))
+	/* fspick(2) is for whoever owns the mounts that he sees (may_mount). */
+	if ((trial->namespace_fd >= 0 && setns(trial->namespace_fd, CLONE_NEWNS)) ||
+	    deputy_enter_user(trial->user_fd, 0) ||
+	    (trial->namespace_fd < 0 && unshare(CLONE_NEWNS)))
 		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a user namespace");
 	autoclose int context_fd = fspick(trial->copy_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
 	if (context_fd < 0)
@@ -118,6 +122,17 @@ static const struct surveyed_namespace *innermost(const struct live_superblock *
 	return found;
 }
 
+static int namespace_of(const struct live_superblock *superblock,
+			const struct surveyed_namespace *user)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct live_namespace *namespace = superblock->mounts[i].namespace;
+		if (namespace->met->owner == user)
+			return namespace->fd;
+	}
+	return -1;
+}
+
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,
 		     struct error *err)
 {
@@ -140,7 +155,8 @@ int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_use
 	if (superblock->collect->looking)
 		return 0;
 	for (; user && !user->own; user = user->parent) {
-		struct trial trial = { superblock->mounts[0].line, copy_fd, user->fd, false };
+		struct trial trial = { superblock->mounts[0].line, copy_fd, user->fd,
+				       namespace_of(superblock, user), false };
 		if (deputy_run(try_one, &trial, err))
 			return -1;
 		if (!trial.ret_allowed)

@@ -132,7 +132,7 @@ static int list_mounts(struct collect *collect, struct live_mount **ret_mounts, 
 			if (hidden < 0)
 				return -1;
 			mounts = arena_grow(collect->arena, mounts, n, sizeof *mounts);
-			mounts[n++] = (struct live_mount){ namespace, line, entry, hidden };
+			mounts[n++] = (struct live_mount){ namespace, line, entry, hidden, NULL };
 		}
 	}
 	if (n)
@@ -151,6 +151,8 @@ int mount_superblocks_collect(struct collect *collect, struct error *err)
 	for (size_t i = 0, end; !result && i < n; i = end) {
 		for (end = i + 1; end < n && mounts[end].line->device == mounts[i].line->device;)
 			end++;
+		autoclose int kept = -1;
+		mounts[i].kept = &kept;
 		const struct live_superblock superblock = {
 			.collect = collect,
 			.mounts = &mounts[i],
@@ -159,6 +161,7 @@ int mount_superblocks_collect(struct collect *collect, struct error *err)
 		};
 		result =
 			collect_superblock(&superblock, err) && collect_pass(collect, err) ? -1 : 0;
+		mounts[i].kept = NULL;
 	}
 	return result;
 }

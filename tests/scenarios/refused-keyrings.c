@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-keyrings
- * promise: a keyring of a thread, and one with keys that cannot be read or with keyrings in it, is
+ * promise: a keyring with keys that cannot be read or come to an end, or with keyrings in it, is
  *   refused by name, and stays
  * flavours: flat three user user-three unprivileged
- * arguments: thread logon nested timeout
+ * arguments: logon nested timeout
  * refused: state-lost
  */
 #include "scenario.h"
@@ -17,15 +17,12 @@
 
 int main(int argc, char **argv)
 {
-	int32_t ring = KEY_SPEC_SESSION_KEYRING;
+	const int32_t ring = KEY_SPEC_SESSION_KEYRING;
 	const char *type = "user";
 
 	scenario_begin(argc, argv);
-	if (strcmp(argv[2], "thread") == 0)
-		ring = KEY_SPEC_THREAD_KEYRING;
-	else
-		scenario_need(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) > 0,
-			      "a session keyring");
+	scenario_need(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) > 0,
+		      "a session keyring");
 	if (strcmp(argv[2], "logon") == 0)
 		type = "logon";
 	if (strcmp(argv[2], "nested") == 0)

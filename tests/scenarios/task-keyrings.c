@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: task-keyrings
- * promise: a session keyring that a task joined by a name, or put keys into, and the keyring of a
- *   process come back with names, owners, permissions and keys; who had it in common has it in
- *   common, and nobody else has it
+ * promise: a session keyring that a task joined by a name, or put keys into, and the keyrings of a
+ *   process and of threads come back with names, owners, permissions and keys; who had it in common
+ *   has it in common, and nobody else has it
  * flavours: flat three user user-three
- * arguments: named anonymous process
+ * arguments: named anonymous process thread
  */
 #include "scenario.h"
 
@@ -106,6 +106,23 @@ static void *in_thread(void *was)
 	return NULL;
 }
 
+/* Its own is another one. */
+static void *with_own(void *unused)
+{
+	char was[3][ROOM];
+
+	scenario_check(find("first") < 0, "it begins with one");
+	make();
+	look(was);
+	scenario_mark("own");
+	scenario_wait_restored();
+	check(was);
+	scenario_check(syscall(SYS_add_key, "user", "third", "3", 1, ring) > 0,
+		       "it cannot be used");
+	scenario_mark("third");
+	return unused;
+}
+
 static void join(bool named)
 {
 	char name[ROOM];
@@ -115,39 +132,59 @@ static void join(bool named)
 		      "a session keyring");
 }
 
-int main(int argc, char **argv)
+static void check_session(char was[3][ROOM], pid_t other, pid_t gone)
 {
-	static char was[3][ROOM];
-	pid_t other = -1, gone = -1;
-	pthread_t thread;
-
-	scenario_begin(argc, argv);
-	const char *which = argc > 2 ? argv[2] : "named";
-	bool process = strcmp(which, "process") == 0;
-	if (process)
-		ring = KEY_SPEC_PROCESS_KEYRING;
-	else
-		join(strcmp(which, "named") == 0);
-	make();
-	look(was);
-	if (process) {
-		scenario_need(pthread_create(&thread, NULL, in_thread, was) == 0, "thread");
-	} else {
-		other = scenario_child(shares, was);
-		gone = scenario_child(leaves, NULL);
-		scenario_wait_mark("leaves");
-	}
-	scenario_wait_mark("shares");
-	scenario_ready();
-	scenario_wait_mark("third");
 	scenario_check(find("third") > 0, "it is not in common");
 	syscall(SYS_keyctl, KEYCTL_UNLINK, find("third"), ring);
 	check(was);
-	if (process) {
-		pthread_join(thread, NULL);
-	} else {
-		scenario_reap(other);
-		scenario_reap(gone);
-	}
+	scenario_reap(other);
+	scenario_reap(gone);
+}
+
+static void with_session(bool named)
+{
+	static char was[3][ROOM];
+
+	join(named);
+	make();
+	look(was);
+	pid_t other = scenario_child(shares, was);
+	pid_t gone = scenario_child(leaves, NULL);
+	scenario_wait_mark("leaves");
+	scenario_wait_mark("shares");
+	scenario_ready();
+	scenario_wait_mark("third");
+	check_session(was, other, gone);
+}
+
+static void with_thread(bool own)
+{
+	static char was[3][ROOM];
+	pthread_t thread;
+
+	ring = own ? KEY_SPEC_THREAD_KEYRING : KEY_SPEC_PROCESS_KEYRING;
+	make();
+	look(was);
+	scenario_need(pthread_create(&thread, NULL, own ? with_own : in_thread, was) == 0,
+		      "thread");
+	scenario_wait_mark(own ? "own" : "shares");
+	scenario_ready();
+	scenario_wait_mark("third");
+	scenario_check((find("third") > 0) == !own, "what the other thread has is not as it was");
+	if (!own)
+		syscall(SYS_keyctl, KEYCTL_UNLINK, find("third"), ring);
+	check(was);
+	pthread_join(thread, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	const char *which = argc > 2 ? argv[2] : "named";
+
+	scenario_begin(argc, argv);
+	if (strcmp(which, "process") == 0 || strcmp(which, "thread") == 0)
+		with_thread(strcmp(which, "thread") == 0);
+	else
+		with_session(strcmp(which, "named") == 0);
 	return scenario_end();
 }

@@ -3,7 +3,8 @@
  * Making keyrings again (keyrings.c). A session keyring is handed down to whoever a process makes,
  * so it comes first in the program of the process: who is not born with the right one joins a new
  * one. Tasks that have one in common and have it from nobody in common cannot get it: they are
- * refused. That of a process is made before it has threads.
+ * refused. That of a process is made before it has threads, that of a thread when its ids are what
+ * they are to be: it belongs to them, and a change of them changes whose it is.
  *
  * keyctl(KEYCTL_JOIN_SESSION_KEYRING) with a name joins one of this name, if there is one that may
  * be searched; a name in an image must lead to nobody else's. So it is called by an id for accesses
@@ -70,6 +71,12 @@ int keyrings_check(const struct snapshot *snapshot, const struct task *task, str
 {
 	const TaskCoreEntry *core = task->core->tc;
 
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadCoreEntry *thread = task->threads[i]->thread_core;
+		if (thread && thread->has_keyring &&
+		    check_keyring(snapshot, task, thread->keyring, err))
+			return -1;
+	}
 	if (core->has_session_keyring && check_keyring(snapshot, task, core->session_keyring, err))
 		return -1;
 	return core->has_process_keyring ? check_keyring(snapshot, task, core->process_keyring, err)
@@ -83,12 +90,10 @@ static uint64_t text_of(struct plan *plan, const char *text)
 	return program_data(&plan->programs, text, strlen(text) + 1, 1);
 }
 
-static void give(const struct plan *plan, struct program *program, uint64_t slot, uint32_t uid,
+static void give(const struct facts *facts, struct program *program, uint64_t slot, uint32_t uid,
 		 uint32_t gid, uint32_t permissions)
 {
-	const struct facts *facts = plan->facts;
-
-	if (uid != facts->uids[0] || gid != facts->gids[0])
+	if (facts && (uid != facts->uids[0] || gid != facts->gids[0]))
 		op_argument_from(
 			op_expect(program_call(program, SYS_keyctl, KEYCTL_CHOWN, 0, uid, gid), 0),
 			1, slot);
@@ -97,8 +102,9 @@ static void give(const struct plan *plan, struct program *program, uint64_t slot
 		slot);
 }
 
-static void fill(struct plan *plan, struct program *program, const KeyringEntry *keyring,
-		 uint64_t slot)
+/* `facts`: of who makes it; NULL: whose it is anyway. */
+static void fill(struct plan *plan, const struct facts *facts, struct program *program,
+		 const KeyringEntry *keyring, uint64_t slot)
 {
 	uint64_t type = keyring->n_keys ? text_of(plan, "user") : 0;
 
@@ -122,9 +128,9 @@ static void fill(struct plan *plan, struct program *program, const KeyringEntry 
 					      key->payload.len, 0),
 				 4, slot),
 			 key_slot);
-		give(plan, program, key_slot, key->uid, key->gid, key->permissions);
+		give(facts, program, key_slot, key->uid, key->gid, key->permissions);
 	}
-	give(plan, program, slot, keyring->uid, keyring->gid, keyring->permissions);
+	give(facts, program, slot, keyring->uid, keyring->gid, keyring->permissions);
 }
 
 static void join(struct plan *plan, struct program *program, const KeyringEntry *keyring)
@@ -140,7 +146,7 @@ static void join(struct plan *plan, struct program *program, const KeyringEntry 
 			 slot);
 		op_any(program_call(program, SYS_setfsuid, own));
 	}
-	fill(plan, program, keyring, slot);
+	fill(plan, plan->facts, program, keyring, slot);
 }
 
 /* The session keyring of a process; 0: that of whoever restores. */
@@ -161,6 +167,7 @@ static uint32_t session_of(const struct plan *plan, size_t process)
 struct made_keyrings {
 	uint32_t *ids;
 	size_t n_ids;
+	bool warned;
 };
 
 static bool is_made(struct plan *plan, uint32_t id)
@@ -173,6 +180,16 @@ static bool is_made(struct plan *plan, uint32_t id)
 	made->ids = arena_grow(plan->arena, made->ids, made->n_ids, sizeof(*made->ids));
 	made->ids[made->n_ids++] = id;
 	return false;
+}
+
+/* Serial numbers may be anywhere in the memory of whoever asked for them. */
+static void warn_once(struct plan *plan)
+{
+	struct made_keyrings *made = plan_kind_state(plan, &keyrings_kind, sizeof *made);
+
+	if (!made->warned)
+		plan_warn(plan, "keyrings and keys have other serial numbers");
+	made->warned = true;
 }
 
 int keyrings_hand_down(struct plan *plan, size_t process, struct program *program,
@@ -193,23 +210,42 @@ int keyrings_hand_down(struct plan *plan, size_t process, struct program *progra
 			err, ERR_STATE_LOST,
 			"it shares a session keyring with others that it does not descend from");
 	join(plan, program, snapshot_record(plan->snapshot, IMAGE_KEYRINGS, id)->message);
+	warn_once(plan);
 	return 0;
+}
+
+static void plan_special(const struct planning *planning, int32_t special, uint32_t id,
+			 const struct facts *facts)
+{
+	struct plan *plan = planning->plan;
+	const KeyringEntry *keyring = snapshot_record(plan->snapshot, IMAGE_KEYRINGS, id)->message;
+	uint64_t slot = program_word(&plan->programs, 0);
+
+	op_store(program_call(planning->program, SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+			      (uint64_t)special, 1),
+		 slot);
+	fill(plan, facts, planning->program, keyring, slot);
+	warn_once(plan);
 }
 
 static int plan_process_keyring(const struct planning *planning, struct error *err)
 {
 	const TaskCoreEntry *core = planning->task->core->tc;
-	struct plan *plan = planning->plan;
 
 	(void)err;
-	if (!core->has_process_keyring)
-		return 0;
-	uint64_t slot = program_word(&plan->programs, 0);
-	op_store(program_call(planning->program, SYS_keyctl, KEYCTL_GET_KEYRING_ID,
-			      (uint64_t)KEY_SPEC_PROCESS_KEYRING, 1),
-		 slot);
-	fill(plan, planning->program,
-	     snapshot_record(plan->snapshot, IMAGE_KEYRINGS, core->process_keyring)->message, slot);
+	if (core->has_process_keyring)
+		plan_special(planning, KEY_SPEC_PROCESS_KEYRING, core->process_keyring,
+			     planning->plan->facts);
+	return 0;
+}
+
+int keyrings_plan(const struct planning *planning, struct error *err)
+{
+	const ThreadCoreEntry *thread = planning->task->threads[planning->thread]->thread_core;
+
+	(void)err;
+	if (thread->has_keyring)
+		plan_special(planning, KEY_SPEC_THREAD_KEYRING, thread->keyring, NULL);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Keyrings of a session and of a process, with their keys, and that of a thread (keyrings(7)).
+ * Keyrings of a session, a process and a thread, with their keys (keyrings(7)).
  * Serial numbers are the kernel's and are others afterwards. A payload may be read by nobody but
  * who possesses the key: the task is asked for it.
  *
@@ -10,8 +10,9 @@
  * of whoever restores it. A session keyring that a task joined by another name, or put keys into,
  * is its own. How it is made: keyrings-plan.c.
  *
- * Refused: keyrings of threads, of threads that differ from their process, keyrings in keyrings,
- * keys of other types than "user", with an end to their time, or that cannot be read.
+ * Refused: threads that have others of their session or process than the first one, keyrings in
+ * keyrings, keys of other types than "user", with an end to their time, that cannot be read, or in
+ * the keyring of a thread and not the thread's own.
  */
 #include "kinds/task/keyrings.h"
 #include "kinds/task/task.h"
@@ -31,7 +32,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TEXT_ROOM = 256, MOST_KEYS = 16, LINE_ROOM = 16 };
+enum { TEXT_ROOM = 256, MOST_KEYS = 16, LINE_ROOM = 16, MOST_KEYRINGS = 3 };
 
 /* A keyring that is read, key by key. */
 struct reading {
@@ -44,7 +45,7 @@ struct reading {
 struct questions {
 	size_t of_thread, of_process, text, keys;
 	uint64_t text_buffer, keys_buffer;
-	struct reading session, process;
+	struct reading readings[MOST_KEYRINGS];
 	/* What was asked last: a keyring, or one of its keys. */
 	struct reading *asked;
 	size_t serial, content;
@@ -216,10 +217,11 @@ static struct known_keyrings *known_keyrings(struct collect *collect)
 static void *ask_more(const struct asking *asking, void *asked)
 {
 	struct questions *questions = asked;
-	struct reading *reading =
-		questions->session.special ? &questions->session : &questions->process;
-	uint64_t key = (uint64_t)reading->special;
+	struct reading *reading = questions->readings;
 
+	while (reading < &questions->readings[MOST_KEYRINGS - 1] && !reading->special)
+		reading++;
+	uint64_t key = (uint64_t)reading->special;
 	if (!reading->special)
 		return NULL;
 	questions->asked = reading;
@@ -272,23 +274,65 @@ static struct known_keyring *new_keyring(struct collect *collect, const char *na
 	return keyring;
 }
 
+/* Where the id of a keyring is recorded. */
+struct place {
+	protobuf_c_boolean *has;
+	uint32_t *id;
+};
+
+static struct place place_of(const struct asking *asking, int32_t special)
+{
+	const struct task *task = asking->target->task;
+	TaskCoreEntry *core = task->core->tc;
+	ThreadCoreEntry *thread = task->threads[asking->thread]->thread_core;
+
+	switch (special) {
+	case KEY_SPEC_SESSION_KEYRING:
+		return (struct place){ &core->has_session_keyring, &core->session_keyring };
+	case KEY_SPEC_PROCESS_KEYRING:
+		return (struct place){ &core->has_process_keyring, &core->process_keyring };
+	default:
+		return (struct place){ &thread->has_keyring, &thread->keyring };
+	}
+}
+
+/* Has all of it the ids that it gets when the thread makes it, once it has no right to others? */
+static bool is_thread_own(const struct target_thread *thread, const KeyringEntry *keyring)
+{
+	enum { REAL, FILE_SYSTEM = 3, IDS };
+	const char *users = procfs_field(thread->status, "Uid:");
+	const char *groups = procfs_field(thread->status, "Gid:");
+	uint64_t uids[IDS], gids[IDS];
+
+	if (!users || !groups || procfs_numbers(users, 10, uids, IDS) != IDS ||
+	    procfs_numbers(groups, 10, gids, IDS) != IDS)
+		return false;
+	bool own =
+		keyring->uid == uids[REAL] && keyring->gid == gids[REAL] && !keyring->user_keyring;
+	for (size_t i = 0; i < keyring->n_keys; i++)
+		own = own && keyring->keys[i]->uid == uids[FILE_SYSTEM] &&
+		      keyring->keys[i]->gid == gids[FILE_SYSTEM];
+	return own;
+}
+
 /* It has been read as a whole. Of threads the first one that is asked speaks for all. */
 static int have_keyring(const struct asking *asking, struct reading *reading)
 {
-	TaskCoreEntry *core = asking->target->task->core->tc;
-	bool session = reading->special == KEY_SPEC_SESSION_KEYRING;
-	protobuf_c_boolean *has = session ? &core->has_session_keyring : &core->has_process_keyring;
-	uint32_t *whose = session ? &core->session_keyring : &core->process_keyring;
 	struct known_keyring *keyring = reading->keyring;
+	struct place place = place_of(asking, reading->special);
 
-	if (asking->thread != asking->target->living && *whose != keyring->entry->id)
+	if (reading->special == KEY_SPEC_THREAD_KEYRING) {
+		if (!is_thread_own(&asking->target->threads[asking->thread], keyring->entry))
+			return lose(asking, reading, "has one with keys that are not its own");
+	} else if (asking->thread != asking->target->living && *place.id != keyring->entry->id) {
 		return lose(asking, reading, "has others than the first thread");
+	}
 	if (!keyring->whole)
 		snapshot_add_record(asking->target->collect->snapshot, IMAGE_KEYRINGS,
 				    keyring->entry->id, keyring->entry);
 	keyring->whole = true;
-	*has = true;
-	*whose = keyring->entry->id;
+	*place.has = true;
+	*place.id = keyring->entry->id;
 	reading->special = 0;
 	return 0;
 }
@@ -387,10 +431,6 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 		loss_forbidden(target, thread, LOSS_KEYRINGS);
 		return 0;
 	}
-	if (probe_result(probe, questions->of_thread) > 0) {
-		loss_add(target, thread, LOSS_KEYRINGS, "has one that is a thread's");
-		return 0;
-	}
 	bool plain = is_plain_session(probe, questions, &target->threads[thread]);
 	bool process = probe_result(probe, questions->of_process) > 0;
 	const TaskCoreEntry *core = target->task->core->tc;
@@ -399,8 +439,13 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 		loss_add(target, thread, LOSS_KEYRINGS, "has others than the first thread");
 		return 0;
 	}
-	questions->session.special = plain ? 0 : KEY_SPEC_SESSION_KEYRING;
-	questions->process.special = process ? KEY_SPEC_PROCESS_KEYRING : 0;
+	struct reading *reading = questions->readings;
+	if (!plain)
+		reading++->special = KEY_SPEC_SESSION_KEYRING;
+	if (process)
+		reading++->special = KEY_SPEC_PROCESS_KEYRING;
+	if (probe_result(probe, questions->of_thread) > 0)
+		reading->special = KEY_SPEC_THREAD_KEYRING;
 	return 0;
 }
 
@@ -412,5 +457,6 @@ const struct task_kind keyrings_kind = {
 	.ask_more = ask_more,
 	.answer_more = answer_more,
 	.check = keyrings_check,
+	.plan = keyrings_plan,
 	.hand_down = keyrings_hand_down,
 };

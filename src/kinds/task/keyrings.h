@@ -16,6 +16,7 @@ struct program;
 enum { KEY_PAYLOAD_ROOM = 2048 };
 
 int keyrings_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
+int keyrings_plan(const struct planning *planning, struct error *err);
 int keyrings_hand_down(struct plan *plan, size_t process, struct program *program,
 		       struct error *err);
 

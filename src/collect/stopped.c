@@ -101,6 +101,7 @@ static int fail_registers(const struct target *target, const struct target_threa
  * What stands between a system call and the kernel has to be known before one is injected: syscall
  * user dispatch (prctl(2), PR_SET_SYSCALL_USER_DISPATCH) turns each into SIGSYS unless the selector
  * byte, if there is one, lets it pass, and a program handles that in ways that we know nothing of.
+ * It could be switched off meanwhile, but would stay so if we died.
  */
 static int check_dispatch(const struct target *target, const struct target_thread *thread,
 			  struct error *err)
@@ -109,14 +110,22 @@ static int check_dispatch(const struct target *target, const struct target_threa
 
 	if (thread->dispatch.mode == PR_SYS_DISPATCH_OFF)
 		return 0;
+	if (thread->dispatch.mode != PR_SYS_DISPATCH_ON)
+		return fail(err, ERR_UNSUPPORTED_TASK,
+			    "thread %d of pid %d uses syscall user dispatch in mode %" PRIu64,
+			    thread->tid, target->pid, thread->dispatch.mode);
 	if (thread->dispatch.selector &&
 	    !read_memory(target->tid, thread->dispatch.selector, &state, sizeof state))
 		state = SYSCALL_DISPATCH_FILTER_BLOCK;
-	return fail(err, ERR_UNSUPPORTED_TASK, "thread %d of pid %d uses syscall user dispatch%s",
-		    thread->tid, target->pid,
-		    state == SYSCALL_DISPATCH_FILTER_ALLOW
-			    ? ""
-			    : ", and is where its system calls are blocked");
+	if (state == SYSCALL_DISPATCH_FILTER_ALLOW)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_TASK,
+	     "thread %d of pid %d uses syscall user dispatch, and is where its system calls are "
+	     "blocked",
+	     thread->tid, target->pid);
+	return thread->dispatch.selector
+		       ? fail_hint(err, "try again: while it waits in a system call they are not")
+		       : -1;
 }
 
 /* Since 6.4. Before, nobody can see from outside whether it is on: that is one with EIO. */

@@ -121,6 +121,7 @@ static const struct task_kind *const last_stage[] = {
 	&interval_timers_kind,
 	&posix_timers_kind,
 	&rseq_kind,
+	&syscall_dispatch_kind,
 	&dumpable_kind,
 	&child_subreaper_kind,
 	&parent_death_signal_kind,

@@ -14,7 +14,8 @@ enum { ATTEMPTS = 10, PAUSE = 20000000 /* ns */ };
 const char *const look_leaves_out[] = {
 	"what tasks are asked for once they are stopped: timers, keyrings, Landlock, ... "
 	"(state-lost)",
-	"registers: 32-bit code, syscall user dispatch, processor state without a place",
+	"registers: 32-bit code, syscall user dispatch that blocks, processor state without a "
+	"place",
 	"what waits in unix sockets (also descriptors: ends of pipes that seem to be outside), "
 	"terminals and TCP connections; requests in rings; the content of tmpfs",
 	"limits of a restore that is planned as a whole (limit-too-low, no-address-hole)",

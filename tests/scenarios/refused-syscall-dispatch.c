@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-syscall-dispatch
- * promise: a task with syscall user dispatch is refused by name and does not notice, whether its
- *	calls are blocked at that moment or not
+ * promise: a task whose calls are blocked at that moment by syscall user dispatch, or that has no
+ *	byte that lets them pass, is refused by name and does not notice
  * flavours: flat one three user
- * arguments: blocked allowed
+ * arguments: blocked ranged
  * refused: unsupported-task
  * unseen: it takes ptrace to tell
  */
 #include "scenario.h"
 
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -53,9 +54,10 @@ int main(int argc, char **argv)
 		      0);
 	scenario_need(shared != MAP_FAILED, "mmap");
 	sigaction(SIGSYS, &action, NULL);
-	scenario_need(
-		!prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0L, 0L, &shared->selector),
-		"PR_SET_SYSCALL_USER_DISPATCH");
+	/* Without a byte: all code but what lies in the first page. */
+	scenario_need(!prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, blocked ? 0L : 4096L,
+			     blocked ? 0L : INT64_MAX - 4096L, blocked ? &shared->selector : NULL),
+		      "PR_SET_SYSCALL_USER_DISPATCH");
 	child = scenario_child(watch, blocked ? shared : NULL);
 	if (blocked)
 		shared->selector = SYSCALL_DISPATCH_FILTER_BLOCK;
@@ -65,7 +67,7 @@ int main(int argc, char **argv)
 	scenario_check(!hits, "SIGSYS for call %d, which was not this program's", last);
 	shared->selector = SYSCALL_DISPATCH_FILTER_BLOCK;
 	syscall(SYS_getppid);
-	scenario_check(hits == 1, "syscall user dispatch is off");
+	scenario_check(hits == blocked, "syscall user dispatch is off");
 	scenario_reap(child);
 	return scenario_end();
 }

@@ -596,6 +596,27 @@ static void places_of_threads_are_possible(void **state)
 	see_checked(fixture, &alternate_stack_kind, true);
 }
 
+static void calls_are_dispatched_by_a_byte(void **state)
+{
+	struct fixture *fixture = *state;
+	ThreadDispatchEntry *entry =
+		snapshot_new(&fixture->snapshot, THREAD_DISPATCH_ENTRY, ThreadDispatchEntry);
+
+	fixture->thread->dispatch = entry;
+	see_checked(fixture, &syscall_dispatch_kind, false);
+	entry->selector = 0x1000;
+	see_checked(fixture, &syscall_dispatch_kind, true);
+	entry->offset = 0x2000;
+	see_checked(fixture, &syscall_dispatch_kind, false);
+	entry->length = 1;
+	see_checked(fixture, &syscall_dispatch_kind, true);
+	entry->length = UINT64_MAX;
+	see_checked(fixture, &syscall_dispatch_kind, false);
+	entry->length = 1;
+	entry->selector = UINT64_MAX;
+	see_checked(fixture, &syscall_dispatch_kind, false);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -619,6 +640,7 @@ int main(void)
 		TEST(clocks_of_timers_are_known),
 		TEST(scheduling_is_possible),
 		TEST(places_of_threads_are_possible),
+		TEST(calls_are_dispatched_by_a_byte),
 	};
 #undef TEST
 

@@ -40,6 +40,7 @@ extern const struct task_kind interval_timers_kind;   /* itimers.c */
 extern const struct task_kind posix_timers_kind;      /* posix-timers.c */
 extern const struct task_kind zombie_signals_kind;    /* signals.c */
 extern const struct task_kind keyrings_kind;	      /* keyrings.c, keyrings-plan.c */
+extern const struct task_kind syscall_dispatch_kind;  /* dispatch.c */
 extern const struct task_kind process_keyring_kind;   /* keyrings-plan.c */
 extern const struct task_kind landlock_kind;	      /* landlock.c: refused */
 extern const struct task_kind thread_attributes_kind; /* attributes.c */

@@ -163,6 +163,11 @@ enum file_way {
 	FILE_LAST,    /* the same when every task has entered its namespaces, and its directories */
 };
 
+/* Limits of descriptors bind the coordinator by these too (plan/sources.c). */
+struct file_cost {
+	uint32_t kept, pinned; /* at most: by opener_keep, by opener_pin or at once for all */
+};
+
 /*
  * A kind of open file description.
  *   recognise  by stat, link and file system; the first row that says yes has it
@@ -170,6 +175,7 @@ enum file_way {
  *   check      pure; what cannot be restored, from the images alone
  *   verify     before anything is made: are the host's files there and as recorded?
  *   way        when it comes to be; NULL: FILE_EARLY
+ *   cost       (pure) the descriptors that `open` keeps apart from what it returns; NULL: none
  *   open       ordinary code of the coordinator; returns a descriptor with flags and position
  *   plan_open  appends operations that open it at `number`, close-on-exec; whatever is free of
  *              the numbers above plan->first_source may be used meanwhile (plan/plan.h)
@@ -190,6 +196,7 @@ enum file_way {
 struct file_kind {
 	const char *name;
 	FdTypes type;
+	struct file_cost (*cost)(const FileEntry *entry);
 	bool (*recognise)(const struct open_file *file);
 	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
@@ -259,9 +266,12 @@ struct file_opener {
 	void *leftovers;
 	struct slots states;	/* see opener_state */
 	struct undo_list *undo; /* base/undo.h; NULL while verifying */
-	/* Closes what the kinds keep open (pipe ends not yet asked for). */
+	/* What the kinds keep open (pipe ends not yet asked for), and is closed; see opener.h. */
 	int *kept_fds;
+	bool *pinned;
 	size_t n_kept_fds;
+	/* Gets one again that is with a holder by now; NULL while verifying. */
+	int (*kept_again)(const struct file_opener *opener, size_t place);
 	int *held_fds; /* the same, until the restore has come to its end */
 	size_t n_held_fds;
 	int *masters; /* of these: for the caller of the restore */
@@ -448,6 +458,7 @@ static inline int task_call(const struct file_opener *opener, const struct task 
 }
 
 struct file_fields fields_of_file(const struct kind_table *table, const FileEntry *entry);
+struct file_cost file_cost(const struct kind_table *table, const FileEntry *entry);
 enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,
 		       const FileEntry *entry);
 

@@ -59,12 +59,25 @@ int opener_settle(int fd, int flags, const struct stat *expected)
 	return fcntl(fd, F_SETFL, flags);
 }
 
+static size_t keep(struct file_opener *opener, int fd, bool pinned)
+{
+	size_t n = opener->n_kept_fds++;
+
+	opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, n, sizeof *opener->kept_fds);
+	opener->pinned = arena_grow(opener->arena, opener->pinned, n, sizeof *opener->pinned);
+	opener->kept_fds[n] = fd;
+	opener->pinned[n] = pinned;
+	return n;
+}
+
 size_t opener_keep(struct file_opener *opener, int fd)
 {
-	opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, opener->n_kept_fds,
-				      sizeof *opener->kept_fds);
-	opener->kept_fds[opener->n_kept_fds] = fd;
-	return opener->n_kept_fds++;
+	return keep(opener, fd, false);
+}
+
+size_t opener_pin(struct file_opener *opener, int fd)
+{
+	return keep(opener, fd, true);
 }
 
 void opener_hold(struct file_opener *opener, int fd)
@@ -84,12 +97,14 @@ void opener_give_master(struct file_opener *opener, int fd)
 
 int opener_kept(const struct file_opener *opener, size_t place)
 {
+	if (opener->kept_fds[place] < 0 && opener->kept_again)
+		opener->kept_fds[place] = opener->kept_again(opener, place);
 	return opener->kept_fds[place];
 }
 
 int opener_take(struct file_opener *opener, size_t place)
 {
-	int fd = opener->kept_fds[place];
+	int fd = opener_kept(opener, place);
 
 	opener->kept_fds[place] = -1;
 	return fd;

@@ -193,7 +193,9 @@ struct plan {
 	 * below an init of ours, where the recorded one was shared with others. */
 	bool own_pid_namespace, fresh_pid_namespace;
 	bool root_has_death_signal; /* when its parent ends */
-	uint32_t *taken_ids;	    /* that programs take in a pid namespace shared with others */
+	/* Sources of holders that the coordinator may have again at one time: targets of epolls. */
+	uint32_t fetched_at_once;
+	uint32_t *taken_ids; /* that programs take in a pid namespace shared with others */
 	size_t n_taken_ids;
 	size_t n_helpers;
 	struct planned_task *tasks; /* same order as snapshot->tasks */

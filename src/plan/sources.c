@@ -28,6 +28,8 @@ enum {
 	OWN_DESCRIPTORS =
 		128, /* of the coordinator: log, images, and what kinds keep for a while */
 	LARGEST_BATCH = 16384,
+	FEWEST_FETCHED = 16, /* of the coordinator */
+	MOST_FETCHED = 256,
 };
 
 /* Open addressing by kind and id; holds indexes into plan->sources plus 1. */
@@ -148,6 +150,22 @@ static void count_task(struct plan *plan, const struct task *task)
 	}
 }
 
+/* Of one message: whoever sends it has all of them. */
+static uint64_t most_rights_in_flight(const struct snapshot *snapshot)
+{
+	const struct records *packets = snapshot_records(snapshot, IMAGE_SK_QUEUES);
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < packets->count; i++) {
+		const SkPacketEntry *packet = packets->records[i]->message;
+		uint64_t rights = 0;
+		for (size_t k = 0; k < packet->n_scm; k++)
+			rights += packet->scm[k]->n_rights;
+		most = rights > most ? rights : most;
+	}
+	return most;
+}
+
 /* What is on its way in sockets, which the coordinator sends. */
 static void count_in_flight(struct plan *plan)
 {
@@ -232,47 +250,96 @@ static bool is_held_back(const struct source *source)
 	return is_always_inherited(source) || source->way != FILE_EARLY;
 }
 
-static void give_to_holders(struct plan *plan, uint64_t batch)
-{
-	size_t given = 0;
+/* What all of it takes of the coordinator's descriptors. */
+struct demand {
+	uint64_t n_early, n_late, n_held_back;
+	uint64_t kept;	 /* for early ones, besides these */
+	uint64_t pinned; /* the same, and no holder takes it over */
+	uint64_t late;	 /* for late ones, with these */
+};
 
-	for (size_t i = 0; i < plan->n_sources; i++)
-		plan->sources[i].holder =
-			is_held_back(&plan->sources[i]) ? 0 : (uint32_t)(given++ / batch) + 1;
+static struct file_cost cost_of(const struct plan *plan, const struct source *source)
+{
+	return source->file ? file_cost(plan->kinds, source->file) : (struct file_cost){ 0 };
+}
+
+static struct demand sum_demand(const struct plan *plan)
+{
+	struct demand demand = { 0 };
+
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		const struct source *source = &plan->sources[i];
+		struct file_cost cost = cost_of(plan, source);
+		demand.n_held_back += is_held_back(source);
+		if (source->way == FILE_EARLY) {
+			demand.n_early++;
+			demand.kept += cost.kept;
+			demand.pinned += cost.pinned;
+		} else {
+			demand.n_late++;
+			demand.late += 1 + cost.kept + cost.pinned;
+		}
+	}
+	return demand;
+}
+
+/* Deals out what is open at one time, up to `room`; returns how much the largest batch takes. */
+static uint64_t give_to_holders(struct plan *plan, uint64_t room)
+{
+	uint64_t load = 0, largest = 0;
+	uint32_t holder = 1;
+
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		struct source *source = &plan->sources[i];
+		source->holder = 0;
+		if (is_held_back(source))
+			continue;
+		uint64_t takes = 1 + cost_of(plan, source).kept;
+		if (load && load + takes > room) {
+			holder++;
+			load = 0;
+		}
+		load += takes;
+		largest = load > largest ? load : largest;
+		source->holder = holder;
+	}
+	plan->n_holders = holder;
+	return largest;
 }
 
 /* How many holders it takes; 0: who makes the first task can have all. */
 static int choose_holders(struct plan *plan, struct error *err)
 {
-	uint64_t limit = descriptor_limit(plan), late = 0, kept = 0;
+	const struct demand demand = sum_demand(plan);
+	uint64_t limit = descriptor_limit(plan);
+	uint64_t kept_apart = demand.n_held_back - demand.n_late;
 
-	for (size_t i = 0; i < plan->n_sources; i++) {
-		late += plan->sources[i].way != FILE_EARLY;
-		kept += is_held_back(&plan->sources[i]);
-	}
-	uint64_t early = plan->n_sources - late, held = plan->n_sources - kept;
 	/* The coordinator has the early ones above the numbers that they get. */
-	if (plan->first_source + 2 * early + late + OWN_DESCRIPTORS <= limit)
+	if (plan->first_source + 2 * demand.n_early + demand.late + OWN_DESCRIPTORS <= limit &&
+	    demand.n_early + demand.kept + demand.pinned + demand.late + OWN_DESCRIPTORS <= limit)
 		return 0;
-	uint64_t needed = plan->first_source + kept - late + FETCH_ROOM;
+	uint64_t needed = plan->first_source + kept_apart + FETCH_ROOM;
 	/* A pidfd of each holder, and one batch at a time, and when all are away what is late. */
-	uint64_t fixed = OWN_DESCRIPTORS + kept - late;
-	if (needed > limit || fixed + late + 2 > limit)
-		return fail_limit(plan, needed > fixed + late + 2 ? needed : fixed + late + 2, err);
-	uint64_t batch = (limit - fixed) / 4 * 3;
-	if (batch > LARGEST_BATCH)
-		batch = LARGEST_BATCH;
-	if (!batch)
-		return fail_limit(plan, fixed + 4, err);
-	uint64_t holders = held ? (held + batch - 1) / batch : 1;
-	uint64_t at_once = held < batch ? held : batch;
-	if (at_once < late)
-		at_once = late;
-	if (fixed + at_once + holders > limit)
-		return fail_limit(plan, fixed + at_once + holders, err);
-	plan->n_holders = (uint32_t)holders;
-	plan->holder_slots = arena_array(plan->arena, uint64_t, holders + 1);
-	give_to_holders(plan, batch);
+	uint64_t fixed = OWN_DESCRIPTORS + kept_apart + demand.pinned;
+	uint64_t fetched = most_rights_in_flight(plan->snapshot) + 1;
+	if (fetched < FEWEST_FETCHED)
+		fetched = FEWEST_FETCHED;
+	uint64_t at_end = demand.late + fetched;
+	if (needed > limit || fixed + at_end + 2 > limit)
+		return fail_limit(plan, needed > fixed + at_end + 2 ? needed : fixed + at_end + 2,
+				  err);
+	/* Smaller batches are more of them, and more pidfds. */
+	uint64_t room = (limit - fixed) / 4 * 3, most;
+	do {
+		most = give_to_holders(plan, room < LARGEST_BATCH ? room : LARGEST_BATCH);
+		most = fixed + (most > at_end ? most : at_end) + plan->n_holders;
+		room = room / 3 * 2;
+	} while (most > limit && room);
+	if (most > limit)
+		return fail_limit(plan, most, err);
+	fetched += limit - fixed - at_end - plan->n_holders;
+	plan->fetched_at_once = (uint32_t)(fetched < MOST_FETCHED ? fetched : MOST_FETCHED);
+	plan->holder_slots = arena_array(plan->arena, uint64_t, plan->n_holders + 1);
 	return 0;
 }
 

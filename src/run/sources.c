@@ -179,14 +179,74 @@ static const int *user_namespaces(const struct run *run)
 	return fds;
 }
 
-int run_source_fd(const struct run *run, size_t index)
+static int fetch(const struct run *run, uint32_t holder, uint32_t number)
+{
+	return kernel_pidfd_getfd(run->holders[holder].pidfd, (int)number, 0);
+}
+
+static void forget_oldest(const struct run *run)
+{
+	struct run_fetched *fetched = run->fetched;
+	size_t index = fetched->sources[fetched->oldest];
+
+	close(take_fd(&run->source_fds[index]));
+	fetched->oldest = (fetched->oldest + 1) % fetched->room;
+	fetched->n--;
+}
+
+static bool is_with_holder(const struct run *run, size_t index)
 {
 	uint32_t holder = run->plan->sources[index].holder;
 
-	if (run->source_fds[index] < 0 && holder && run->holders && run->holders[holder].pid)
-		run->source_fds[index] = kernel_pidfd_getfd(run->holders[holder].pidfd,
-							    (int)run->source_numbers[index], 0);
-	return run->source_fds[index];
+	return run->source_fds[index] < 0 && holder && run->holders && run->holders[holder].pid;
+}
+
+int run_source_fd(const struct run *run, size_t index)
+{
+	struct run_fetched *fetched = run->fetched;
+
+	if (!is_with_holder(run, index))
+		return run->source_fds[index];
+	if (fetched->n == fetched->room)
+		forget_oldest(run);
+	int fd = fetch(run, run->plan->sources[index].holder, run->source_numbers[index]);
+	if (fd < 0)
+		return -1;
+	run->source_fds[index] = fd;
+	fetched->sources[(fetched->oldest + fetched->n++) % fetched->room] = index;
+	return fd;
+}
+
+static int kept_again(const struct file_opener *opener, size_t place)
+{
+	const struct run *run = opener->run;
+	struct run_kept *kept = place < run->n_kept ? &run->kept[place] : NULL;
+
+	if (!kept || !kept->holder) {
+		errno = EBADF;
+		return -1;
+	}
+	int fd = fetch(run, kept->holder, kept->number);
+	if (fd >= 0)
+		kept->holder = 0;
+	return fd;
+}
+
+/* What kinds keep goes with the batch for which, or since which, it was opened. */
+static void leave_kept(struct run *run, uint32_t holder)
+{
+	struct file_opener *opener = &run->opener;
+
+	while (run->n_kept < opener->n_kept_fds) {
+		run->kept = arena_grow(run->arena, run->kept, run->n_kept, sizeof *run->kept);
+		run->kept[run->n_kept++] = (struct run_kept){ 0 };
+	}
+	for (size_t i = 0; i < opener->n_kept_fds; i++) {
+		if (opener->kept_fds[i] < 0 || opener->pinned[i])
+			continue;
+		run->kept[i] = (struct run_kept){ holder, (uint32_t)opener->kept_fds[i] };
+		close(take_fd(&opener->kept_fds[i]));
+	}
 }
 
 static int opened_file(const struct file_opener *opener, uint32_t file_id)
@@ -219,12 +279,16 @@ void run_prepare_sources(struct run *run)
 		.caller = run_caller,
 		.file = opened_file,
 		.pid = pid_of_number,
+		.kept_again = kept_again,
 		.run = run,
 	};
 	run->sources_floor = plan->first_source;
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
 	run->source_numbers = arena_array(run->arena, uint32_t, plan->n_sources + 1);
 	run->holders = arena_array(run->arena, struct run_holder, plan->n_holders + 1);
+	run->fetched = arena_new(run->arena, struct run_fetched);
+	run->fetched->room = plan->fetched_at_once ? plan->fetched_at_once : 1;
+	run->fetched->sources = arena_array(run->arena, size_t, run->fetched->room);
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		run->source_fds[i] = -1;
 		if (plan->sources[i].way == FILE_EARLY && !plan->sources[i].holder &&
@@ -337,6 +401,7 @@ int run_hold_sources(struct run *run, uint32_t holder, struct error *err)
 			run->source_numbers[i] = (uint32_t)run->source_fds[i];
 			close(take_fd(&run->source_fds[i]));
 		}
+	leave_kept(run, holder);
 	return 0;
 }
 
@@ -368,8 +433,16 @@ int run_connect_source(struct run *run, size_t index, struct error *err)
 	const struct kind_table *table = run->plan->kinds;
 	const FileEntry *entry = run->plan->sources[index].file;
 	const struct file_kind *kind = kind_of_file(table, entry);
-	int fd = run_source_fd(run, index);
+	bool from_holder;
 
+	while (run->fetched->n)
+		forget_oldest(run);
+	/* Not among those of which the oldest goes. */
+	from_holder = is_with_holder(run, index);
+	int fd = from_holder
+			 ? fetch(run, run->plan->sources[index].holder, run->source_numbers[index])
+			 : run->source_fds[index];
+	run->source_fds[index] = fd;
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot get open file %" PRIu32 " again",
 				  entry->id);
@@ -379,7 +452,7 @@ int run_connect_source(struct run *run, size_t index, struct error *err)
 		if ((*aspect)->is_there(entry) &&
 		    (*aspect)->connect(&run->opener, entry, fd, err) < 0)
 			return -1;
-	if (run->plan->sources[index].holder)
+	if (from_holder)
 		close(take_fd(&run->source_fds[index]));
 	return 0;
 }

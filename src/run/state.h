@@ -99,6 +99,17 @@ struct run_holder {
 	int pidfd;
 };
 
+/* Where a descriptor is that a kind keeps (opener_keep); no holder: with us, or taken. */
+struct run_kept {
+	uint32_t holder, number;
+};
+
+/* Those of holders that we have once more, the oldest first to go. */
+struct run_fetched {
+	size_t *sources;
+	size_t room, n, oldest;
+};
+
 struct run {
 	struct plan *plan;
 	const struct images *images;
@@ -109,7 +120,10 @@ struct run {
 	struct run_holder *holders; /* from 1 on, like those of the plan; NULL: none yet */
 	int *source_fds; /* like plan->sources, above all their numbers; -1 for those not open */
 	uint32_t *source_numbers; /* the same in their holders */
-	uint32_t sources_floor;	  /* above all their numbers */
+	struct run_fetched *fetched;
+	struct run_kept *kept; /* like opener.kept_fds */
+	size_t n_kept;
+	uint32_t sources_floor; /* above all their numbers */
 
 	uint8_t *mapped; /* the programs, at their address; NULL before */
 	size_t mapped_size;

@@ -70,7 +70,8 @@ void run_undo(struct run *run)
 	run_end_holder(run);
 	/* Whoever it traces dies with it, and makes no more while the others are looked for. */
 	run_end_executor(run, true);
-	run_end_batch_holders(run);
+	/* Looking for them takes descriptors, of which there may be no more. */
+	run_close_sources(run);
 	while (end_children(run) + (sibling ? end_sibling(run, sibling) : 0) > 0) {
 		if (monotonic_microseconds() - start > LONGEST_MICROSECONDS) {
 			log_warning("restore", "undo",

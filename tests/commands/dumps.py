@@ -454,6 +454,63 @@ def few_descriptors_for_sockets(place):
         must(told.read() == "0\n", "a socket is not as it was, or what was in it")
 
 
+MANY_PIPES = """
+import os, select, sys, time
+name = sys.argv[1]
+ends = []
+for child in range(3):
+    pipes = [os.pipe() for _ in range(100)]
+    if os.fork() == 0:
+        for end in ends + [pair[0] for pair in pipes]:
+            os.close(end)
+        for number, pair in enumerate(pipes):
+            os.write(pair[1], b"%d-%d" % (child, number))
+        open(f"{name}.ready{child}", "w").close()
+        while not os.path.exists(name + ".go"):
+            time.sleep(0.02)
+        os._exit(0)
+    for pair in pipes:
+        os.close(pair[1])
+        ends.append(pair[0])
+poll = select.epoll()
+for end in ends:
+    poll.register(end, select.EPOLLIN)
+open(name + ".ready", "w").close()
+while not os.path.exists(name + ".go"):
+    time.sleep(0.02)
+wrong = len(ends) - len(poll.poll(5, len(ends)))
+for number, end in enumerate(ends):
+    wrong += os.read(end, 100) != b"%d-%d" % (number // 100, number % 100)
+    wrong += os.read(end, 100) != b""
+with open(name + ".told", "w") as told:
+    told.write("%d\\n" % wrong)
+"""
+
+
+def few_descriptors_for_pipes(place):
+    """Pipes that lead from task to task are more than nestor may have open, and an epoll has all"""
+    name = place.file("pipes")
+    with open(name, "w", encoding="ascii") as file:
+        file.write(MANY_PIPES)
+    pid = place.start(f"ulimit -n 500; exec python3 {name} {name}")
+    must(tree.wait_for(lambda: all(os.path.exists(f"{name}.ready{which}")
+                                   for which in ("", 0, 1, 2)), 20), "the tree does not get ready")
+    pids = tree.processes(pid)
+    for step in (("dump", "-t", str(pid)), ("restore", "-d")):
+        done = subprocess.run(["prlimit", "--nofile=500:500", program(), *step, "-D", place.images],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=False, timeout=60)
+        must(done.returncode == 0, f"{step[0]}: {done.stderr}")
+        must(step[0] == "restore" or all(tree.reap(task, 5) for task in pids),
+             "the tree is still there")
+    place.roots.append(pid)
+    open(name + ".go", "w", encoding="ascii").close()
+    must(tree.wait_for(lambda: os.path.exists(name + ".told")
+                       and os.path.getsize(name + ".told"), 20), "the tree does not end")
+    with open(name + ".told", encoding="ascii") as told:
+        must(told.read() == "0\n", "a pipe is not as it was, or what was in it")
+
+
 def interrupted(place):
     """SIGTERM between two steps gives the dump up, and the tree goes on"""
     pid = place.start("import time\nb = bytearray(b'x' * (300 << 20))\n"
@@ -474,7 +531,7 @@ def interrupted(place):
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
-    few_descriptors_for_sockets, statistics, login_uid, lowered_score, work_directory,
-    log_on_failure,
+    few_descriptors_for_sockets, few_descriptors_for_pipes, statistics, login_uid, lowered_score,
+    work_directory, log_on_failure,
     action_script, script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
 ]

@@ -15,6 +15,7 @@
 #include "collect/namespaces.h"
 #include "kernel/visit.h"
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/opener.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -160,9 +161,7 @@ static int prepare(struct file_opener *opener, const struct namespace *namespace
 		struct opened *new = arena_new(opener->arena, struct opened);
 		*new = (struct opened){ *list, namespace_, fd };
 		*list = new;
-		opener->kept_fds = arena_grow(opener->arena, opener->kept_fds, opener->n_kept_fds,
-					      sizeof *opener->kept_fds);
-		opener->kept_fds[opener->n_kept_fds++] = fd;
+		opener_pin(opener, fd);
 	}
 	return 0;
 }

@@ -436,6 +436,7 @@ const struct file_kind bpf_map_kind = {
 	.recognise = map_recognise,
 	.collect = map_collect,
 	.check = map_check,
+	.cost = opener_keeps_one,
 	.open = map_open,
 	.describe = map_describe,
 	.meets = map_meets,

@@ -245,6 +245,7 @@ const struct file_kind fifo_kind = {
 	.check = fifo_check,
 	.verify = fifo_verify,
 	.way = fifo_way,
+	.cost = opener_keeps_one,
 	.open = fifo_open,
 	.describe = fifo_describe,
 	.meets = fifo_meets,

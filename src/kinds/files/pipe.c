@@ -302,6 +302,13 @@ static int open_end(const struct file_opener *opener, struct made_pipe *pipe,
 	return fd;
 }
 
+/* An end of a pipe for the first time: both sides are kept. */
+static struct file_cost pipe_cost(const FileEntry *entry)
+{
+	(void)entry;
+	return (struct file_cost){ .kept = 2 };
+}
+
 static int pipe_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const PipeEntry *end = entry->pipe;
@@ -341,6 +348,7 @@ const struct file_kind pipe_kind = {
 	.recognise = pipe_recognise,
 	.collect = pipe_collect,
 	.check = pipe_check,
+	.cost = pipe_cost,
 	.open = pipe_open,
 	.describe = pipe_describe,
 	.meets = pipe_meets,

@@ -369,6 +369,7 @@ const struct file_kind memfd_kind = {
 	.recognise = memfd_recognise,
 	.collect = memfd_collect,
 	.check = memfd_check,
+	.cost = opener_keeps_one,
 	.open = memfd_open,
 	.connect = memfd_connect,
 	.describe = memfd_describe,

@@ -257,9 +257,9 @@ static void keep(struct file_opener *opener, const struct inet_world *world)
 {
 	for (size_t i = 0; i < world->n_ends; i++) {
 		if (world->ends[i].fd >= 0)
-			opener_keep(opener, world->ends[i].fd);
+			opener_pin(opener, world->ends[i].fd);
 		if (world->ends[i].gone_fd >= 0)
-			opener_keep(opener, world->ends[i].gone_fd);
+			opener_pin(opener, world->ends[i].gone_fd);
 	}
 }
 
@@ -420,6 +420,12 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 	return result ? NULL : world;
 }
 
+/* All are made when the first of them is asked for. */
+static struct file_cost inet_cost(const FileEntry *entry)
+{
+	return (struct file_cost){ .pinned = entry->isk->peer_gone ? 2 : 1 };
+}
+
 static int inet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	void **world = opener_state(opener, &inet_socket_kind);
@@ -553,6 +559,7 @@ const struct file_kind inet_socket_kind = {
 	.collect = inet_collect,
 	.fields = inet_fields,
 	.check = inet_check,
+	.cost = inet_cost,
 	.open = inet_open,
 	.connect = inet_connect,
 	.describe = inet_describe,

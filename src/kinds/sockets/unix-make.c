@@ -440,12 +440,12 @@ static void keep(struct unix_world *world)
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct unix_end *end = &world->ends[i];
 		if (end->fd >= 0)
-			end->place = opener_keep(world->opener, end->fd);
+			end->place = opener_pin(world->opener, end->fd);
 		if (end->name_fd >= 0)
-			opener_keep(world->opener, end->name_fd);
+			opener_pin(world->opener, end->name_fd);
 	}
 	if (world->hidden_root >= 0)
-		opener_keep(world->opener, world->hidden_root);
+		opener_pin(world->opener, world->hidden_root);
 }
 
 typedef int (*round_of_ends)(struct unix_world *world, struct unix_end *end, struct error *err);

@@ -119,6 +119,14 @@ static enum file_way unix_way(const struct snapshot *snapshot, const FileEntry *
 	return FILE_LATE;
 }
 
+/* One with a path keeps that open. */
+static struct file_cost unix_cost(const FileEntry *entry)
+{
+	const ProtobufCBinaryData *name = &entry->usk->name;
+
+	return (struct file_cost){ .pinned = name->len && name->data[0] };
+}
+
 static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	void **world = opener_state(opener, &unix_socket_kind);
@@ -182,6 +190,7 @@ const struct file_kind unix_socket_kind = {
 	.check = unix_check,
 	.verify = unix_verify,
 	.way = unix_way,
+	.cost = unix_cost,
 	.open = unix_open,
 	.calls = unix_calls,
 	.connect = unix_connect_all,

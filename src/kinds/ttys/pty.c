@@ -623,6 +623,7 @@ const struct file_kind pty_kind = {
 	.check = pty_check,
 	.verify = pty_verify,
 	.way = pty_way,
+	.cost = opener_keeps_one,
 	.open = pty_open,
 	.calls = alias_calls,
 	.connect = pty_connect,

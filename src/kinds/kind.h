@@ -166,6 +166,9 @@ enum file_way {
 /* Limits of descriptors bind the coordinator by these too (plan/sources.c). */
 struct file_cost {
 	uint32_t kept, pinned; /* at most: by opener_keep, by opener_pin or at once for all */
+	/* With the first of one object all others are opened, and kept until they are asked for. */
+	bool together;
+	uint32_t object; /* a number of its own among those of the kind's type */
 };
 
 /*
@@ -196,7 +199,7 @@ struct file_cost {
 struct file_kind {
 	const char *name;
 	FdTypes type;
-	struct file_cost (*cost)(const FileEntry *entry);
+	struct file_cost (*cost)(const struct snapshot *snapshot, const FileEntry *entry);
 	bool (*recognise)(const struct open_file *file);
 	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
@@ -458,7 +461,8 @@ static inline int task_call(const struct file_opener *opener, const struct task 
 }
 
 struct file_fields fields_of_file(const struct kind_table *table, const FileEntry *entry);
-struct file_cost file_cost(const struct kind_table *table, const FileEntry *entry);
+struct file_cost file_cost(const struct kind_table *table, const struct snapshot *snapshot,
+			   const FileEntry *entry);
 enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,
 		       const FileEntry *entry);
 

@@ -41,8 +41,10 @@ int opener_kept(const struct file_opener *opener, size_t place); /* -1 once take
 int opener_take(struct file_opener *opener, size_t place);
 
 /* The cost of kinds that keep one descriptor for each object. */
-static inline struct file_cost opener_keeps_one(const FileEntry *entry)
+static inline struct file_cost opener_keeps_one(const struct snapshot *snapshot,
+						const FileEntry *entry)
 {
+	(void)snapshot;
 	(void)entry;
 	return (struct file_cost){ .kept = 1 };
 }

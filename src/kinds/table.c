@@ -188,11 +188,12 @@ struct file_fields fields_of_file(const struct kind_table *table, const FileEntr
 				    : (struct file_fields){ 0 };
 }
 
-struct file_cost file_cost(const struct kind_table *table, const FileEntry *entry)
+struct file_cost file_cost(const struct kind_table *table, const struct snapshot *snapshot,
+			   const FileEntry *entry)
 {
 	const struct file_kind *kind = kind_of_file(table, entry);
 
-	return kind && kind->cost ? kind->cost(entry) : (struct file_cost){ 0 };
+	return kind && kind->cost ? kind->cost(snapshot, entry) : (struct file_cost){ 0 };
 }
 
 enum file_way file_way(const struct kind_table *table, const struct snapshot *snapshot,

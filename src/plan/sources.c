@@ -12,6 +12,7 @@
  * What is opened late stays with the coordinator, wherever that has room: nobody inherits it, so it
  * takes one descriptor there and no number above those of the tree.
  */
+#include "base/table.h"
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
 
@@ -260,7 +261,31 @@ struct demand {
 
 static struct file_cost cost_of(const struct plan *plan, const struct source *source)
 {
-	return source->file ? file_cost(plan->kinds, source->file) : (struct file_cost){ 0 };
+	return source->file ? file_cost(plan->kinds, plan->snapshot, source->file)
+			    : (struct file_cost){ 0 };
+}
+
+/* How many are opened at once because they are of one object, at most. */
+static uint64_t most_together(const struct plan *plan)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+	struct table counts = { 0 };
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *file = snapshot->files[i];
+		struct file_cost cost = file_cost(plan->kinds, snapshot, file);
+		if (!cost.together)
+			continue;
+		uint64_t key = (uint64_t)file->type << 32 | cost.object;
+		uint64_t *count = table_find(&counts, key);
+		if (!count) {
+			count = arena_new(plan->arena, uint64_t);
+			table_add(&counts, plan->arena, key, count);
+		}
+		most = ++*count > most ? *count : most;
+	}
+	return most;
 }
 
 static struct demand sum_demand(const struct plan *plan)
@@ -320,7 +345,7 @@ static int choose_holders(struct plan *plan, struct error *err)
 		return 0;
 	uint64_t needed = plan->first_source + kept_apart + FETCH_ROOM;
 	/* A pidfd of each holder, and one batch at a time, and when all are away what is late. */
-	uint64_t fixed = OWN_DESCRIPTORS + kept_apart + demand.pinned;
+	uint64_t fixed = OWN_DESCRIPTORS + kept_apart + demand.pinned + most_together(plan);
 	uint64_t fetched = most_rights_in_flight(plan->snapshot) + 1;
 	if (fetched < FEWEST_FETCHED)
 		fetched = FEWEST_FETCHED;

@@ -511,6 +511,33 @@ def few_descriptors_for_pipes(place):
         must(told.read() == "0\n", "a pipe is not as it was, or what was in it")
 
 
+def few_descriptors_for_one_file(place):
+    """Whoever has one unlinked file open more often than a restore could is told, and goes on"""
+    name = place.file("unlinked")
+    pid = place.start("import os, resource, time\n"
+                      "resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\n"
+                      f"name = {name!r}\n"
+                      "first = os.open(name, os.O_RDWR | os.O_CREAT)\n"
+                      "os.unlink(name)\n"
+                      "for child in range(2):\n"
+                      "    if os.fork() == 0:\n"
+                      "        for _ in range(220):\n"
+                      "            os.open(f'/proc/self/fd/{first}', os.O_RDWR)\n"
+                      "        open(f'{name}.ready{child}', 'w').close()\n"
+                      "        time.sleep(100)\n"
+                      "time.sleep(100)\n", "python3")
+    must(tree.wait_for(lambda: all(os.path.exists(f"{name}.ready{child}") for child in range(2)),
+                       20), "the tree does not get ready")
+    pids = tree.processes(pid)
+    for limit, status in ((300, 1), (500, 1), (1024, 0)):
+        done = subprocess.run(["prlimit", f"--nofile={limit}", program(), "dump", "-t", str(pid),
+                               "-D", place.images], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=60)
+        must(done.returncode == status, f"{limit}: {done.returncode} {done.stderr}")
+        must(not status or "limit-too-low" in done.stderr, done.stderr)
+        must(status or all(tree.reap(task, 5) for task in pids), "the tree is still there")
+
+
 def interrupted(place):
     """SIGTERM between two steps gives the dump up, and the tree goes on"""
     pid = place.start("import time\nb = bytearray(b'x' * (300 << 20))\n"
@@ -531,7 +558,7 @@ def interrupted(place):
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
-    few_descriptors_for_sockets, few_descriptors_for_pipes, statistics, login_uid, lowered_score,
-    work_directory, log_on_failure,
-    action_script, script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
+    few_descriptors_for_sockets, few_descriptors_for_pipes, few_descriptors_for_one_file,
+    statistics, login_uid, lowered_score, work_directory, log_on_failure, action_script,
+    script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
 ]

@@ -303,8 +303,9 @@ static int open_end(const struct file_opener *opener, struct made_pipe *pipe,
 }
 
 /* An end of a pipe for the first time: both sides are kept. */
-static struct file_cost pipe_cost(const FileEntry *entry)
+static struct file_cost pipe_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
+	(void)snapshot;
 	(void)entry;
 	return (struct file_cost){ .kept = 2 };
 }

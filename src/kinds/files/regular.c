@@ -469,6 +469,13 @@ const FileEntry *regular_named(const struct snapshot *snapshot, uint32_t id)
 	return named && named->type == FD_TYPES__REG ? named : NULL;
 }
 
+static struct file_cost regular_cost(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const struct record *ghost = ghost_of(snapshot, entry);
+
+	return (struct file_cost){ .together = ghost, .object = ghost ? (uint32_t)ghost->key : 0 };
+}
+
 const struct file_kind regular_kind = {
 	.name = "regular",
 	.type = FD_TYPES__REG,
@@ -477,6 +484,7 @@ const struct file_kind regular_kind = {
 	.check = regular_check,
 	.verify = regular_verify,
 	.way = regular_way,
+	.cost = regular_cost,
 	.open = regular_open,
 	.describe = regular_describe,
 	.fields = regular_fields,

@@ -528,6 +528,14 @@ static struct file_fields fields(FileEntry *entry)
 	return (struct file_fields){ &entry->posix_queue->fown, &entry->posix_queue->flags };
 }
 
+static struct file_cost cost(const struct snapshot *snapshot, const FileEntry *file_entry)
+{
+	const PosixQueueEntry *entry = file_entry->posix_queue;
+
+	(void)snapshot;
+	return (struct file_cost){ .together = entry->has_queue, .object = entry->queue };
+}
+
 const struct file_kind posix_queue_kind = {
 	.name = "POSIX message queue",
 	.type = FD_TYPES__POSIXQUEUE,
@@ -535,6 +543,7 @@ const struct file_kind posix_queue_kind = {
 	.collect = collect,
 	.check = check,
 	.verify = verify,
+	.cost = cost,
 	.open = open_file,
 	.describe = describe,
 	.fields = fields,

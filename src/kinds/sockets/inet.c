@@ -421,8 +421,9 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 }
 
 /* All are made when the first of them is asked for. */
-static struct file_cost inet_cost(const FileEntry *entry)
+static struct file_cost inet_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
+	(void)snapshot;
 	return (struct file_cost){ .pinned = entry->isk->peer_gone ? 2 : 1 };
 }
 

@@ -120,10 +120,11 @@ static enum file_way unix_way(const struct snapshot *snapshot, const FileEntry *
 }
 
 /* One with a path keeps that open. */
-static struct file_cost unix_cost(const FileEntry *entry)
+static struct file_cost unix_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	const ProtobufCBinaryData *name = &entry->usk->name;
 
+	(void)snapshot;
 	return (struct file_cost){ .pinned = name->len && name->data[0] };
 }
 

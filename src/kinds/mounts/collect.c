@@ -172,11 +172,11 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 		mount_outside_collect(collect, line, entry);
 		return 0;
 	}
-	mount_overlay_note(
-		&(const struct live_superblock){
-			collect, &(const struct live_mount){ namespace, line, entry, false }, 1,
-			what },
-		root_fd);
+	const struct live_superblock superblock = {
+		collect, &(const struct live_mount){ namespace, line, entry, false }, 1, what
+	};
+	if (mount_overlay_note(&superblock, root_fd, err))
+		return -1;
 	entry->bound_path = path;
 	entry->has_bound_depth = depth != 0;
 	entry->bound_depth = depth;

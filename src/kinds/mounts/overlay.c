@@ -49,35 +49,53 @@ static int open_inside(const struct live_namespace *namespace, const char *path)
 		if (namespace->table.lines[i].id == mount_id &&
 		    path_below(path, namespace->table.lines[i].mountpoint))
 			return take_fd(&fd);
+	if (mount_id >= 0)
+		errno = ENOENT;
 	return -1;
 }
 
 /* In nestor's own: NULL. */
-static int open_layer(const struct live_namespace *namespace, const char *path)
+static int open_layer(const struct live_namespace *namespace, struct overlay_layers *layers,
+		      size_t index)
 {
-	return namespace ? open_inside(namespace, path)
-			 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *path = layers->all[index].path;
+	int fd = namespace ? open_inside(namespace, path)
+			   : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && !survey_is_absent(errno) && errno != ENAMETOOLONG)
+		layers->failed = errno;
+	return fd;
+}
+
+static int fail_layers(const struct live_superblock *superblock,
+		       const struct overlay_layers *layers, struct error *err)
+{
+	errno = layers->failed;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its layers", superblock->what);
 }
 
 /* Which of them are not there as they are in nestor's own namespace. */
-static size_t count_others(const struct live_namespace *namespace,
-			   const struct overlay_layers *layers, bool *ret_complete)
+static size_t count_others(const struct live_namespace *namespace, struct overlay_layers *layers,
+			   bool *ret_complete)
 {
 	size_t others = 0;
 
 	*ret_complete = true;
 	for (size_t i = 0; i < layers->n; i++) {
-		autoclose int inside = open_layer(namespace, layers->all[i].path);
-		autoclose int own = open_layer(NULL, layers->all[i].path);
+		autoclose int inside = open_layer(namespace, layers, i);
+		autoclose int own = open_layer(NULL, layers, i);
+		int same = inside < 0 || own < 0 ? 0 : survey_is_same(inside, own);
+		if (same < 0)
+			layers->failed = errno;
 		if (inside < 0)
 			*ret_complete = false;
-		else if (own < 0 || survey_is_same(inside, own) != 1)
+		else if (!same)
 			others++;
 	}
 	return others;
 }
 
-static bool are_in(const struct live_namespace *namespace, const struct overlay_layers *layers)
+static bool are_in(const struct live_namespace *namespace, struct overlay_layers *layers)
 {
 	bool complete;
 
@@ -86,7 +104,7 @@ static bool are_in(const struct live_namespace *namespace, const struct overlay_
 
 /* A namespace of the tree that has all, and not the same as nestor's own; NULL: there is none. */
 static const struct live_namespace *find_namespace(const struct live_superblock *superblock,
-						   const struct overlay_layers *layers)
+						   struct overlay_layers *layers)
 {
 	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
 
@@ -134,36 +152,39 @@ static bool compare_opened(const struct trial *trial, const struct overlay_layer
 	       (trial->by_a_person ? 0 : 1);
 }
 
-static bool is_base(const struct trial *trial, const struct overlay_layers *layers,
+static bool is_base(const struct trial *trial, struct overlay_layers *layers,
 		    const struct live_namespace *namespace)
 {
 	int *fds = arena_array(layers->arena, int, layers->n);
 
 	for (size_t i = 0; i < layers->n; i++)
-		fds[i] = open_layer(namespace, layers->all[i].path);
+		fds[i] = open_layer(namespace, layers, i);
 	bool found = compare_opened(trial, layers, fds);
 	for (size_t i = 0; i < layers->n; i++)
 		cleanup_close(&fds[i]);
 	return found;
 }
 
-/* Tries one directory: in a namespace of the tree, and else in nestor's own. */
-static bool try_base(const struct live_superblock *superblock, const struct trial *trial,
-		     const char *base, struct error *err)
+/* Tries one directory: in a namespace of the tree, and else in nestor's own. 1 if it is that. */
+static int try_base(const struct live_superblock *superblock, const struct trial *trial,
+		    const char *base, struct error *err)
 {
 	struct overlay_layers layers = { .arena = superblock->collect->arena, .base = base };
 	MntEntry *entry = trial->mount->entry;
 
 	if (overlay_list(entry->options, &layers, err))
-		return false;
+		return 0;
 	const struct live_namespace *found = find_namespace(superblock, &layers);
 	if (found && !is_base(trial, &layers, found))
 		found = NULL;
-	if (!found && !is_base(trial, &layers, NULL))
-		return false;
+	bool is_it = found || is_base(trial, &layers, NULL);
+	if (layers.failed)
+		return fail_layers(superblock, &layers, err);
+	if (!is_it)
+		return 0;
 	record_namespace(entry, found);
 	entry->layers_base = arena_string(superblock->collect->arena, base);
-	return true;
+	return 1;
 }
 
 static const char *base_of_person(const struct live_superblock *superblock)
@@ -190,18 +211,18 @@ static int find_base(const struct live_superblock *superblock, const struct over
 		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
 				  "%s has layers without an absolute path, and cannot be looked at",
 				  superblock->what);
+	int found = named ? try_base(superblock, &trial, named, err) : 0;
 	if (named)
-		return try_base(superblock, &trial, named, err)
-			       ? 0
-			       : fail(err, ERR_UNSUPPORTED_MOUNT,
-				      "%s shows something else than its layers in %.200s",
-				      superblock->what, named);
+		return found ? (found < 0 ? -1 : 0)
+			     : fail(err, ERR_UNSUPPORTED_MOUNT,
+				    "%s shows something else than its layers in %.200s",
+				    superblock->what, named);
 	trial.by_a_person = false;
 	const char **bases = overlay_bases(superblock->collect, layers, mount->line->device,
 					   mount->entry->has_userns_id, &n);
 	for (size_t i = 0; i < n; i++)
-		if (try_base(superblock, &trial, bases[i], err))
-			return 0;
+		if ((found = try_base(superblock, &trial, bases[i], err)))
+			return found < 0 ? -1 : 0;
 	for (size_t i = 0; i < layers->n; i++)
 		if (layers->all[i].relative) {
 			fail(err, ERR_UNSUPPORTED_MOUNT, "%s: its layer %.200s is no absolute path",
@@ -226,6 +247,8 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 		return find_base(superblock, &layers, mount_fd, err);
 	}
 	record_namespace(entry, find_namespace(superblock, &layers));
+	if (layers.failed)
+		return fail_layers(superblock, &layers, err);
 	for (size_t i = 0; i < layers.n && !entry->has_layers_ns_id; i++)
 		if (stat(layers.all[i].path, &stat_) || !S_ISDIR(stat_.st_mode))
 			return fail(err, ERR_UNSUPPORTED_MOUNT,
@@ -236,17 +259,21 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 }
 
 /* Bound from nestor's own, which may be without it when it is restored (pipeline/load.c). */
-void mount_overlay_note(const struct live_superblock *superblock, int mount_fd)
+int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, struct error *err)
 {
 	struct overlay_layers layers = { .arena = superblock->collect->arena };
 	MntEntry *entry = superblock->mounts[0].entry;
-	struct error unused = { 0 };
+	struct error failed = { 0 };
 
 	if (strcmp(superblock->mounts[0].line->type, "overlay") != 0 ||
 	    strcmp(entry->root, "/") != 0 || mount_fd < 0 ||
-	    overlay_list(entry->options, &layers, &unused) || !layers.n_relative)
-		return;
-	find_base(superblock, &layers, mount_fd, &unused);
+	    overlay_list(entry->options, &layers, &failed) || !layers.n_relative)
+		return 0;
+	if (!find_base(superblock, &layers, mount_fd, &failed) ||
+	    failed.name == ERR_UNSUPPORTED_MOUNT)
+		return 0;
+	*err = failed;
+	return -1;
 }
 
 /* ---- restore ---- */

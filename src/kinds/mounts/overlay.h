@@ -35,6 +35,7 @@ struct overlay_layers {
 	const char *base; /* NULL: none */
 	struct overlay_layer *all;
 	size_t n, n_relative;
+	int failed; /* an errno: whether one is there cannot be told */
 };
 
 int overlay_list(const char *options, struct overlay_layers *layers, struct error *err);

@@ -121,7 +121,7 @@ int mount_detached_find(struct collect *collect, mount_found *found, struct erro
 int mount_revealed_collect(struct live_namespace *namespace_, struct error *err);
 
 /* overlay.c: of one that is bound from nestor's own: from where its layers are named. */
-void mount_overlay_note(const struct live_superblock *superblock, int mount_fd);
+int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, struct error *err);
 
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,

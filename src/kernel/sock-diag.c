@@ -198,7 +198,8 @@ static bool is_local(const struct inet_tuple *tuple)
 					: bind(fd, (struct sockaddr *)&v6, sizeof v6) == 0;
 }
 
-int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err)
+/* 1, 0 where there is no such socket, -1 with err. */
+static int find_one(const struct inet_tuple *tuple, struct inet_diag_msg *ret, struct error *err)
 {
 	union {
 		struct nlmsghdr header;
@@ -213,15 +214,33 @@ int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct er
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot ask the kernel for a TCP socket (sock_diag)");
 	if (answer.header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
-		const struct inet_diag_msg *message = NLMSG_DATA(&answer.header);
-		*ret_held = message->idiag_inode != 0;
-		return 0;
+		*ret = *(const struct inet_diag_msg *)NLMSG_DATA(&answer.header);
+		return 1;
 	}
 	const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
 	if (answer.header.nlmsg_type != NLMSG_ERROR || error->error != -ENOENT)
 		return fail(err, ERR_KERNEL_REFUSED, "the kernel does not tell of a TCP socket");
-	*ret_held = !is_local(tuple);
 	return 0;
+}
+
+int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err)
+{
+	struct inet_diag_msg message;
+	int found = find_one(tuple, &message, err);
+
+	if (found < 0)
+		return -1;
+	*ret_held = found ? message.idiag_inode != 0 : !is_local(tuple);
+	return 0;
+}
+
+int tcp_socket_unread(const struct inet_tuple *tuple, uint32_t *ret_bytes, struct error *err)
+{
+	struct inet_diag_msg message;
+	int found = find_one(tuple, &message, err);
+
+	*ret_bytes = found > 0 ? message.idiag_rqueue : 0;
+	return found < 0 ? -1 : 0;
 }
 
 /* ---- TCP connections that nobody has accepted ---- */

@@ -58,6 +58,8 @@ struct inet_tuple {
  * it is gone, or what is left of it (TIME_WAIT, FIN_WAIT) belongs to no process.
  */
 int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err);
+/* What it has received and nobody has read, the end counted as a byte; 0 where it is gone. */
+int tcp_socket_unread(const struct inet_tuple *tuple, uint32_t *ret_bytes, struct error *err);
 
 /*
  * TCP connections that nobody has accepted yet: those at a port of the network namespace of the

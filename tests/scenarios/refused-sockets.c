@@ -2,10 +2,12 @@
 /*
  * name: refused-sockets
  * promise: a socket that cannot be made again is refused by name, and goes on working: a connection
- *	of MPTCP, one with keys, an urgent byte, vsock, a packet socket with a ring
+ *	of MPTCP, one with keys, an urgent byte of a unix socket, one of TCP that is unread or has
+ *	been read before what precedes it, vsock, a packet socket with a ring
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: mptcp keys urgent vsock ring
+ * arguments: mptcp keys urgent urgent-tcp mark vsock ring
+ * options: --timeout 1
  * refused: unsupported-file
  */
 #include "scenario.h"
@@ -75,7 +77,9 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	bool is_vsock = strcmp(which, "vsock") == 0, is_ring = strcmp(which, "ring") == 0;
-	bool is_urgent = strcmp(which, "urgent") == 0;
+	bool is_urgent = strcmp(which, "urgent") == 0, is_mark = strcmp(which, "mark") == 0;
+	bool is_urgent_tcp = strcmp(which, "urgent-tcp") == 0;
+	char got[8] = "";
 	char byte = 0;
 	if (is_vsock) {
 		ends[0] = socket(AF_VSOCK, SOCK_STREAM, 0);
@@ -90,6 +94,14 @@ int main(int argc, char **argv)
 	} else {
 		connect_by(strcmp(which, "mptcp") ? 0 : IPPROTO_MPTCP, strcmp(which, "keys") == 0);
 	}
+	if (is_urgent_tcp || is_mark)
+		scenario_need(send(ends[0], "abc", 3, 0) == 3 &&
+				      send(ends[0], "u", 1, MSG_OOB) == 1 &&
+				      send(ends[0], "def", 3, 0) == 3,
+			      "no urgent byte: %m");
+	if (is_mark)
+		scenario_need(recv(ends[1], &byte, 1, MSG_OOB) == 1 && byte == 'u',
+			      "it does not come: %m");
 
 	scenario_ready();
 
@@ -97,7 +109,12 @@ int main(int argc, char **argv)
 		scenario_check(listen(ends[0], 1) == 0, "it does not listen: %m");
 	else if (is_ring)
 		scenario_check(*ring == 0, "the ring is gone");
-	else if (is_urgent)
+	else if (is_mark)
+		scenario_check(recv(ends[1], got, sizeof got, 0) == 3 && !strcmp(got, "abc") &&
+				       recv(ends[1], got, sizeof got, 0) == 3 &&
+				       !strcmp(got, "def"),
+			       "what is before and after the mark: %s", got);
+	else if (is_urgent || is_urgent_tcp)
 		scenario_check(recv(ends[1], &byte, 1, MSG_OOB) == 1 && byte == 'u',
 			       "the urgent byte is gone");
 	else

@@ -143,6 +143,61 @@ static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct erro
 	return 0;
 }
 
+static struct inet_tuple tuple_of(const InetSkEntry *sk)
+{
+	struct inet_tuple tuple = { .family = sk->family,
+				    .source_port = sk->src_port,
+				    .destination_port = sk->dst_port };
+
+	memcpy(tuple.source, sk->src_addr, sk->n_src_addr * 4);
+	memcpy(tuple.destination, sk->dst_addr, sk->n_dst_addr * 4);
+	return tuple;
+}
+
+/* SIOCINQ counts up to the mark, and sock_diag to the end; what arrives in between is no more. */
+static int is_cut_by_mark(int fd, const InetSkEntry *sk, bool *ret_cut, const char *what,
+			  struct error *err)
+{
+	const struct inet_tuple tuple = tuple_of(sk);
+	int before = 0, to_mark = 0;
+	uint32_t all = 0;
+
+	*ret_cut = false;
+	if (ioctl(fd, SIOCINQ, &before) < 0 || (before && tcp_socket_unread(&tuple, &all, err)) ||
+	    ioctl(fd, SIOCINQ, &to_mark) < 0)
+		return err->name ? -1
+				 : fail_errno(err, ERR_KERNEL_REFUSED,
+					      "%s: cannot see what waits to be received", what);
+	*ret_cut = before && all > (uint32_t)to_mark + tcp_has_seen_end(sk->state);
+	return 0;
+}
+
+/*
+ * A mark of urgent data (tcp(7), SIOCATMARK) is in the queue, or before what comes next: TCP_REPAIR
+ * neither tells nor takes it, and the queue would be cut off there. POLLPRI: the byte is there;
+ * EAGAIN: it has been told of and is on its way; at or behind the mark: it was read.
+ */
+static int refuse_urgent(int fd, const InetSkEntry *sk, const char *what, struct error *err)
+{
+	bool is_cut;
+	char byte;
+	short ready;
+	int at_mark = 0;
+
+	if (socket_ready(fd, POLLPRI, &ready, what, err))
+		return -1;
+	bool comes = recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	if (ioctl(fd, SIOCATMARK, &at_mark) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SIOCATMARK", what);
+	if (is_cut_by_mark(fd, sk, &is_cut, what, err))
+		return -1;
+	if (!(ready & POLLPRI) && !comes && !at_mark && !is_cut)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE,
+	     "%s is a TCP connection with urgent data, or the mark of it, in its queue", what);
+	return fail_passing(err);
+}
+
 static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntry *sk,
 			     uint32_t *ret_waiting, const char *what, struct error *err)
 {
@@ -160,7 +215,7 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	if (sk->state != TCP_CLOSE && inet_is_mptcp(sk))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is connected by MPTCP", what);
 	if (tcp_is_connected(sk->state))
-		return 0;
+		return refuse_urgent(fd, sk, what, err);
 	if (sk->state == TCP_CLOSE)
 		return collect_closed(fd, sk, what, err);
 	if (!wishes->skip_in_flight) {

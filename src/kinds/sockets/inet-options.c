@@ -350,6 +350,22 @@ static bool is_over(const struct option_row *row, const InetSkEntry *sk)
 	       (row->option == TCP_MAXSEG && inet_is_stream(sk));
 }
 
+/*
+ * Where nobody has set TCP_MAXSEG the kernel tells what it has found out for a connection, which
+ * may be over by now, and TCP_INFO tells the same (but of a listener). Less than anybody can set is
+ * what options of IP leave; more, what a connection over lo has left.
+ */
+static bool is_segment_set(int fd, int size)
+{
+	struct tcp_info info = { 0 };
+	socklen_t length = sizeof info;
+
+	if (size < LEAST_SEGMENT || size > MOST_SEGMENT)
+		return false;
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+	       info.tcpi_state != TCP_CLOSE || (int)info.tcpi_snd_mss != size;
+}
+
 /* Something between the connection and its program, as TLS of the kernel: its keys are not told. */
 static int refuse_upper_layer(int fd, const char *what, struct error *err)
 {
@@ -431,12 +447,8 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 		if (known < 0 && !is_missing())
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot tell what %s usually is", what, rows[i].name);
-		/*
-		 * Less than anybody can set is what options of IP leave; more, what a connection
-		 * over lo has left that is over.
-		 */
 		if (rows[i].level == IPPROTO_TCP && rows[i].option == TCP_MAXSEG &&
-		    (now < LEAST_SEGMENT || now > MOST_SEGMENT))
+		    !is_segment_set(fd, now))
 			continue;
 		if (known < 0 || now != usual)
 			add_option(snapshot, sk, &rows[i], now);

@@ -2,7 +2,8 @@
 /*
  * name: sockets-waiting
  * promise: TCP connections that nobody has accepted yet are accepted after the restore, in order,
- *	with what the listener hands down to them
+ *	with what the listener hands down to them; also those that have sent their end, and those
+ *	that wait at listeners that share an address
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -109,6 +110,62 @@ static void accept_all(int listener, const int *clients, const unsigned *ports, 
 	scenario_check(poll(&ready, 1, 0) == 0, "there is one more");
 }
 
+/* Two listeners at one address, and who waits at either of them. */
+struct sharing {
+	int listeners[2], clients[EACH];
+};
+
+static struct sharing make_sharing(void)
+{
+	union address at = { .v4 = { .sin_family = AF_INET,
+				     .sin_addr = { htonl(INADDR_LOOPBACK) } } };
+	socklen_t length = sizeof at.v4;
+	struct sharing made;
+	int on = 1;
+
+	for (int i = 0; i < 2; i++) {
+		int fd = made.listeners[i] = socket(AF_INET, SOCK_STREAM, 0);
+		scenario_need(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+				      bind(fd, &at.any, length) == 0 && listen(fd, EACH) == 0 &&
+				      getsockname(fd, &at.any, &length) == 0,
+			      "cannot share an address: %s", strerror(errno));
+	}
+	for (int i = 0; i < EACH; i++)
+		made.clients[i] = connected(AF_INET, at.v4.sin_port);
+	return made;
+}
+
+static void check_sharing(const struct sharing *it)
+{
+	struct pollfd ready[2] = { { .fd = it->listeners[0], .events = POLLIN },
+				   { .fd = it->listeners[1], .events = POLLIN } };
+
+	for (int i = 0; i < EACH; i++) {
+		int fd = poll(ready, 2, 5000) > 0
+				 ? accept(ready[!(ready[0].revents & POLLIN)].fd, NULL, NULL)
+				 : -1;
+		unsigned port = fd < 0 ? 0 : port_of(fd, true);
+		int which = 0;
+		while (which < EACH && port_of(it->clients[which], false) != port)
+			which++;
+		scenario_check(which < EACH, "connection %d of %d is not there", i, EACH);
+		if (which < EACH)
+			expect(it->clients[which], fd, "to one of two");
+	}
+	scenario_check(poll(ready, 2, 0) == 0, "there is one more at an address that is shared");
+}
+
+static void check_ended(int listener, int client)
+{
+	struct pollfd ready = { .fd = listener, .events = POLLIN };
+	int fd = poll(&ready, 1, 5000) == 1 ? accept(listener, NULL, NULL) : -1;
+	char byte;
+
+	scenario_check(fd >= 0 && recv(fd, &byte, 1, 0) == 0, "the end that was sent");
+	scenario_check(send(client, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE, "it has no end");
+	expect(fd, client, "after the end");
+}
+
 int main(int argc, char **argv)
 {
 	int clients[3][EACH];
@@ -126,7 +183,11 @@ int main(int argc, char **argv)
 			clients[which][i] = connected(family, names[which].v4.sin_port);
 			ports[which][i] = port_of(clients[which][i], false);
 		}
-	int on = 1;
+	struct sharing sharing = make_sharing();
+	union address name;
+	int listener = listening(AF_INET, false, &name), on = 1;
+	int ended = connected(AF_INET, name.v4.sin_port);
+	scenario_need(shutdown(ended, SHUT_WR) == 0, "cannot send the end");
 	setsockopt(clients[0][0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	fcntl(clients[0][1], F_SETFL, O_NONBLOCK);
 
@@ -139,5 +200,7 @@ int main(int argc, char **argv)
 		       "options of who has connected");
 	for (int which = 0; which < 3; which++)
 		accept_all(listeners[which], clients[which], ports[which], EACH);
+	check_sharing(&sharing);
+	check_ended(listener, ended);
 	return scenario_end();
 }

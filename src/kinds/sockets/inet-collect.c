@@ -403,6 +403,7 @@ static int collect_streams(struct collect *collect, struct inet_known *known, st
 struct looking {
 	struct collect *collect;
 	const struct known_inet *listener;
+	uint32_t waiting; /* at this and at those that share its address */
 	InetSkEntry *const *all;
 	size_t count;
 	struct error *err;
@@ -412,9 +413,29 @@ static int look_who_waits(void *data)
 {
 	const struct looking *it = data;
 
-	return inet_waiting_collect(it->collect, it->listener->sk, it->listener->waiting, it->all,
-				    it->count, tcp_wishes(it->collect)->skip_in_flight,
-				    it->listener->what, it->err);
+	return inet_waiting_collect(it->collect, it->listener->sk, it->waiting, it->all, it->count,
+				    tcp_wishes(it->collect)->skip_in_flight, it->listener->what,
+				    it->err);
+}
+
+/* 0 for all but the first of those that share an address. */
+static uint32_t count_at_address(const struct inet_known *known, size_t first)
+{
+	const InetSkEntry *listener = known->sockets[first].sk;
+	uint32_t waiting = 0;
+
+	if (!inet_is_tcp(listener) || listener->state != TCP_LISTEN)
+		return 0;
+	if (!listener->opts->so_reuseport)
+		return known->sockets[first].waiting;
+	for (size_t i = 0; i < known->count; i++) {
+		if (!inet_waiting_shares(listener, known->sockets[i].sk))
+			continue;
+		if (i < first)
+			return 0;
+		waiting += known->sockets[i].waiting;
+	}
+	return waiting;
 }
 
 static int collect_waiting(struct collect *collect, const struct inet_known *known,
@@ -426,8 +447,9 @@ static int collect_waiting(struct collect *collect, const struct inet_known *kno
 		all[i] = known->sockets[i].sk;
 	for (size_t i = 0; i < known->count; i++) {
 		const struct known_inet *listener = &known->sockets[i];
-		struct looking it = { collect, listener, all, known->count, err };
-		if (listener->waiting &&
+		struct looking it = { collect, listener,     count_at_address(known, i),
+				      all,     known->count, err };
+		if (it.waiting &&
 		    run_in_net(listener->net, look_who_waits, &it, listener->what, err))
 			return -1;
 	}

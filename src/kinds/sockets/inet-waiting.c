@@ -7,12 +7,14 @@
  * Sequence numbers are others then, which no program sees.
  *
  * They are accepted in the order in which they came, as far as the kernel tells: those that came
- * within one tick of its clock may change places.
+ * within one tick of its clock may change places. In whose queue one is where several listeners
+ * share an address (SO_REUSEPORT) nothing tells, and no program can have chosen: the kernel chooses
+ * once more, by the same rule.
  *
  * Refused, unless such connections are to be left out (--skip-in-flight): where something has been
- * sent, since the kernel tells it only to who accepts; where the other end is outside, or has sent
- * its end; and where several listeners share the address (SO_REUSEPORT), since nothing tells in
- * whose queue it is. What is left out comes back as if it had been reset.
+ * sent, since the kernel tells it only to who accepts; where the other end is outside, or closed by
+ * all; and where listeners at other addresses could have it, one at all and one at a certain
+ * address. What is left out comes back as if it had been reset.
  */
 #include "kinds/sockets/inet.h"
 
@@ -79,12 +81,22 @@ static bool is_at(const InetSkEntry *listener, const InetSkEntry *waiting)
 					    waiting->n_src_addr * sizeof(uint32_t)) == 0));
 }
 
+bool inet_waiting_shares(const InetSkEntry *listener, const InetSkEntry *other)
+{
+	return inet_is_tcp(other) && other->state == TCP_LISTEN && is_same_net(other, listener) &&
+	       other->family == listener->family && other->src_port == listener->src_port &&
+	       memcmp(other->src_addr, listener->src_addr,
+		      listener->n_src_addr * sizeof(uint32_t)) == 0;
+}
+
+/* Another one could have it, and is none of those that share the address. */
 static bool is_shared(InetSkEntry *const *all, size_t count, const InetSkEntry *listener,
 		      const InetSkEntry *waiting)
 {
 	for (size_t i = 0; i < count; i++)
 		if (all[i] != listener && inet_is_tcp(all[i]) && all[i]->state == TCP_LISTEN &&
-		    is_same_net(all[i], listener) && is_at(all[i], waiting))
+		    is_same_net(all[i], listener) && is_at(all[i], waiting) &&
+		    !inet_waiting_shares(listener, all[i]))
 			return true;
 	return false;
 }
@@ -104,12 +116,13 @@ static int take_one(const struct tcp_waiting *waiting, const InetSkEntry *end, I
 {
 	if (!client)
 		return refuse(what, "whose other end is outside of the tree", err);
-	if (waiting->has_ended || client->state != TCP_ESTABLISHED)
-		return refuse(what, "whose other end has closed it", err);
-	if (waiting->unread)
+	if (client->state != (waiting->has_ended ? TCP_FIN_WAIT2 : TCP_ESTABLISHED))
+		return refuse(what, "whose other end is closing it", err);
+	/* The end is counted as a byte. */
+	if (waiting->unread > waiting->has_ended)
 		return refuse(what, "has received something", err);
 	if (is_shared(all, count, listener, end))
-		return refuse(what, "other listeners share its address", err);
+		return refuse(what, "a listener at another address could have it", err);
 	client->has_waits_at = client->has_waits_as = true;
 	client->waits_at = listener->id;
 	client->waits_as = order;
@@ -154,33 +167,36 @@ int inet_waiting_check(const struct snapshot *snapshot, const InetSkEntry *sk, s
 		if (snapshot->files[i]->type == FD_TYPES__INETSK && other &&
 		    other->id == sk->waits_at && inet_is_tcp(other) && other->state == TCP_LISTEN &&
 		    other->src_port == sk->dst_port && is_same_net(other, sk) && inet_is_tcp(sk) &&
-		    sk->state == TCP_ESTABLISHED)
+		    (sk->state == TCP_ESTABLISHED || sk->state == TCP_FIN_WAIT2))
 			return 0;
 	}
 	return fail(err, ERR_IMAGE_INVALID, "socket %u waits to be accepted by nobody", sk->id);
 }
 
-static int count_waiting(int listener, uint32_t *ret)
+static int count_waiting(const int *listeners, size_t count, uint32_t *ret)
 {
-	struct tcp_info info = { 0 };
-	socklen_t length = sizeof info;
-
-	if (getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return -1;
-	*ret = info.tcpi_unacked;
+	*ret = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct tcp_info info = { 0 };
+		socklen_t length = sizeof info;
+		if (getsockopt(listeners[i], IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+			return -1;
+		*ret += info.tcpi_unacked;
+	}
 	return 0;
 }
 
-int inet_waiting_connect(const InetSkEntry *sk, int fd, int listener, struct error *err)
+int inet_waiting_connect(const InetSkEntry *sk, int fd, const int *listeners, size_t count,
+			 struct error *err)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_SECONDS }, none = { 0 };
 	union inet_address to;
 	socklen_t length = inet_destination(sk, &to);
 	uint32_t before, after;
 
-	if (count_waiting(listener, &before) < 0 ||
+	if (count_waiting(listeners, count, &before) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
-	    connect(fd, &to.any, length) < 0 || count_waiting(listener, &after) < 0 ||
+	    connect(fd, &to.any, length) < 0 || count_waiting(listeners, count, &after) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "TCP socket %u: cannot connect to socket %u again", sk->id,
@@ -189,5 +205,8 @@ int inet_waiting_connect(const InetSkEntry *sk, int fd, int listener, struct err
 		return fail(err, ERR_KERNEL_REFUSED,
 			    "TCP socket %u: its connection does not come to socket %u", sk->id,
 			    sk->waits_at);
+	if (sk->state == TCP_FIN_WAIT2 && shutdown(fd, SHUT_WR) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "TCP socket %u: cannot send its end",
+				  sk->id);
 	return 0;
 }

@@ -99,12 +99,14 @@ static bool inet_recognise(const struct open_file *file)
 struct inet_end {
 	const InetSkEntry *sk;
 	int fd;
-	int gone_fd;			/* the peer of one that has none any more */
-	int net;			/* descriptor of its network namespace; -1: ours */
-	bool is_outside;		/* the other end of the connection is not in the tree */
-	bool is_closed;			/* and it does not come back */
-	bool is_waited_at, has_options; /* of a listener; it has them already */
-	int listener;			/* of one that waits to be accepted */
+	int gone_fd;			 /* the peer of one that has none any more */
+	int net;			 /* descriptor of its network namespace; -1: ours */
+	bool is_outside;		 /* the other end of the connection is not in the tree */
+	bool is_closed;			 /* and it does not come back */
+	bool is_waited_at, has_options;	 /* of a listener; it has them already */
+	const struct inet_end *listener; /* of one that waits to be accepted */
+	int *sharing;			 /* of a listener: all that share its address, and it */
+	size_t n_sharing;
 };
 
 struct inet_world {
@@ -322,7 +324,8 @@ static int give_options_early(struct file_opener *opener, struct inet_end *end, 
 static int connect_again(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	(void)opener;
-	return inet_waiting_connect(end->sk, end->fd, end->listener, err);
+	return inet_waiting_connect(end->sk, end->fd, end->listener->sharing,
+				    end->listener->n_sharing, err);
 }
 
 static int compare_waiting(const void *a, const void *b)
@@ -332,6 +335,22 @@ static int compare_waiting(const void *a, const void *b)
 
 	return one->sk->waits_as < other->sk->waits_as ? -1
 						       : one->sk->waits_as > other->sk->waits_as;
+}
+
+static void find_sharing(struct file_opener *opener, const struct inet_world *world,
+			 struct inet_end *listener)
+{
+	if (listener->sharing)
+		return;
+	listener->is_waited_at = true;
+	listener->sharing = arena_array(opener->arena, int, world->n_ends);
+	for (size_t i = 0; i < world->n_ends; i++) {
+		struct inet_end *other = &world->ends[i];
+		if (!inet_waiting_shares(listener->sk, other->sk))
+			continue;
+		other->is_waited_at = true;
+		listener->sharing[listener->n_sharing++] = other->fd;
+	}
 }
 
 /* Those that wait to be accepted, by each listener in the order in which they did. */
@@ -345,8 +364,8 @@ static int make_waiting(struct file_opener *opener, struct inet_world *world, st
 		if (!world->ends[i].sk->has_waits_at)
 			continue;
 		struct inet_end *listener = find_id(world, world->ends[i].sk->waits_at);
-		listener->is_waited_at = true;
-		world->ends[i].listener = listener->fd;
+		find_sharing(opener, world, listener);
+		world->ends[i].listener = listener;
 		waiting[count++] = &world->ends[i];
 	}
 	if (count)

@@ -38,13 +38,17 @@ int inet_raw_apply(const InetSkEntry *sk, int fd, struct error *err);
 
 /*
  * inet-waiting.c: connections that wait to be accepted. `all` are the sockets of the tree; the
- * caller is in the network namespace of the listener.
+ * caller is in the network namespace of the listener. Those that share its address are asked once,
+ * for all that wait at any of them.
  */
 int inet_waiting_collect(struct collect *collect, const InetSkEntry *listener, uint32_t expected,
 			 InetSkEntry *const *all, size_t count, bool skip, const char *what,
 			 struct error *err);
 int inet_waiting_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
-int inet_waiting_connect(const InetSkEntry *sk, int fd, int listener, struct error *err);
+int inet_waiting_connect(const InetSkEntry *sk, int fd, const int *listeners, size_t count,
+			 struct error *err);
+/* Is the other one a listener at the same address (SO_REUSEPORT), or the same? */
+bool inet_waiting_shares(const InetSkEntry *listener, const InetSkEntry *other);
 
 /* udp-queue.c: what waits to be received. */
 int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,

@@ -32,8 +32,11 @@ static const char *linked_object_in_words(const struct open_file *file)
 		{ "anon_inode:kvm-vcpu", "a processor of a virtual machine (KVM)" },
 		{ "anon_inode:bpf-map", "a BPF map" },
 		{ "anon_inode:bpf-prog", "a BPF program" },
+		{ "anon_inode:bpf_link", "a BPF link" },
+		{ "/secretmem (deleted)", "secret memory (memfd_secret)" },
 		{ "anon_inode:seccomp", "a seccomp listener" },
-		{ "/memfd:", "a memory file (memfd)" },
+		/* All others are of a kind. */
+		{ "/memfd:", "a memory file (memfd) with huge TLB pages" },
 		{ "pipe:[", "a pipe opened with O_PATH" },
 	};
 

@@ -31,7 +31,7 @@ def usage(_):
 def unsupported_options(_):
     """Options of criu(8) that nestor cannot honour are refused by name"""
     for option in ("--lazy-pages", "--external=pid[1]:x",
-                   "--manage-cgroups=most",
+                   "--manage-cgroups=most", "--file-validation=buildid",
                    "--port=1", "--tls-cert=x"):
         done = nestor("dump", "-t", "1", option).fails("usage", 2)
         must(option.split("=")[0] in done.err, f"{option} is not named:\n{done.err}")

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: refused-kernel-files
+ * promise: files of the kernel's that cannot be made again are refused by name, and go on working:
+ *	memory files with huge TLB pages, secret memory, links of BPF, listeners of seccomp
+ * flavours: flat three
+ * needs: initial-user-namespace
+ * arguments: huge secret link listener
+ * refused: unsupported-file
+ */
+#include "own-network.h"
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A program that lets every connection pass, attached to a network namespace of its own. */
+static int make_link(void)
+{
+	const struct bpf_insn code[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
+					 { .code = BPF_JMP | BPF_EXIT } };
+	union bpf_attr attributes;
+
+	own_network();
+	int net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	memset(&attributes, 0, sizeof attributes);
+	attributes.prog_type = BPF_PROG_TYPE_SK_LOOKUP;
+	attributes.expected_attach_type = BPF_SK_LOOKUP;
+	attributes.insn_cnt = 2;
+	attributes.insns = (uint64_t)(uintptr_t)code;
+	attributes.license = (uint64_t)(uintptr_t) "GPL";
+	int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes);
+	scenario_need(net >= 0 && program >= 0, "no program: %s", strerror(errno));
+	memset(&attributes, 0, sizeof attributes);
+	attributes.link_create.prog_fd = (uint32_t)program;
+	attributes.link_create.target_fd = (uint32_t)net;
+	attributes.link_create.attach_type = BPF_SK_LOOKUP;
+	int link = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof attributes);
+	close(program);
+	close(net);
+	return link;
+}
+
+static int make_listener(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	const struct sock_fprog program = { 1, &allow };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			    &program);
+}
+
+int main(int argc, char **argv)
+{
+	const char *which = argv[2];
+	struct stat before, after;
+	int fd;
+
+	scenario_begin(argc, argv);
+	if (strcmp(which, "huge") == 0)
+		fd = memfd_create("huge", MFD_HUGETLB);
+	else if (strcmp(which, "secret") == 0)
+		fd = (int)syscall(SYS_memfd_secret, 0);
+	else
+		fd = strcmp(which, "link") == 0 ? make_link() : make_listener();
+	scenario_need(fd >= 0 && fstat(fd, &before) == 0, "no such file: %s", strerror(errno));
+
+	scenario_ready();
+
+	scenario_check(fstat(fd, &after) == 0 && before.st_ino == after.st_ino && close(fd) == 0,
+		       "it is gone");
+	return scenario_end();
+}

@@ -166,6 +166,7 @@ enum file_way {
 /* Limits of descriptors bind the coordinator by these too (plan/sources.c). */
 struct file_cost {
 	uint32_t kept, pinned; /* at most: by opener_keep, by opener_pin or at once for all */
+	uint32_t meanwhile;    /* while it is opened, and then no more */
 	/* With the first of one object all others are opened, and kept until they are asked for. */
 	bool together;
 	uint32_t object; /* a number of its own among those of the kind's type */

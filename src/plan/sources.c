@@ -254,9 +254,10 @@ static bool is_held_back(const struct source *source)
 /* What all of it takes of the coordinator's descriptors. */
 struct demand {
 	uint64_t n_early, n_late, n_held_back;
-	uint64_t kept;	 /* for early ones, besides these */
-	uint64_t pinned; /* the same, and no holder takes it over */
-	uint64_t late;	 /* for late ones, with these */
+	uint64_t kept;	    /* for early ones, besides these */
+	uint64_t pinned;    /* the same, and no holder takes it over */
+	uint64_t late;	    /* for late ones, with these */
+	uint64_t meanwhile; /* for one at a time */
 };
 
 static struct file_cost cost_of(const struct plan *plan, const struct source *source)
@@ -296,6 +297,8 @@ static struct demand sum_demand(const struct plan *plan)
 		const struct source *source = &plan->sources[i];
 		struct file_cost cost = cost_of(plan, source);
 		demand.n_held_back += is_held_back(source);
+		if (cost.meanwhile > demand.meanwhile)
+			demand.meanwhile = cost.meanwhile;
 		if (source->way == FILE_EARLY) {
 			demand.n_early++;
 			demand.kept += cost.kept;
@@ -336,16 +339,16 @@ static uint64_t give_to_holders(struct plan *plan, uint64_t room)
 static int choose_holders(struct plan *plan, struct error *err)
 {
 	const struct demand demand = sum_demand(plan);
-	uint64_t limit = descriptor_limit(plan);
+	uint64_t limit = descriptor_limit(plan), own = OWN_DESCRIPTORS + demand.meanwhile;
 	uint64_t kept_apart = demand.n_held_back - demand.n_late;
 
 	/* The coordinator has the early ones above the numbers that they get. */
-	if (plan->first_source + 2 * demand.n_early + demand.late + OWN_DESCRIPTORS <= limit &&
-	    demand.n_early + demand.kept + demand.pinned + demand.late + OWN_DESCRIPTORS <= limit)
+	if (plan->first_source + 2 * demand.n_early + demand.late + own <= limit &&
+	    demand.n_early + demand.kept + demand.pinned + demand.late + own <= limit)
 		return 0;
 	uint64_t needed = plan->first_source + kept_apart + FETCH_ROOM;
 	/* A pidfd of each holder, and one batch at a time, and when all are away what is late. */
-	uint64_t fixed = OWN_DESCRIPTORS + kept_apart + demand.pinned + most_together(plan);
+	uint64_t fixed = own + kept_apart + demand.pinned + most_together(plan);
 	uint64_t fetched = most_rights_in_flight(plan->snapshot) + 1;
 	if (fetched < FEWEST_FETCHED)
 		fetched = FEWEST_FETCHED;

@@ -210,8 +210,9 @@ static void borrowing_twice_fetches_once(void **state)
 
 /* ---- limits of who restores ---- */
 
-/* 40 tasks with 20 files each, where a process may have `limit` descriptors. */
-static int make_limited(struct fixture *fixture, uint32_t last_number, rlim_t limit)
+/* 40 tasks with 20 files each of these kinds, where a process may have `limit` descriptors. */
+static int make_limited_kinds(struct fixture *fixture, const struct kind_table *table,
+			      uint32_t last_number, rlim_t limit)
 {
 	static struct facts limited;
 
@@ -227,8 +228,13 @@ static int make_limited(struct fixture *fixture, uint32_t last_number, rlim_t li
 	limited = fixture_facts;
 	limited.rlimits[RLIMIT_NOFILE].rlim_max = limit;
 	assert_int_equal(snapshot_index(&fixture->snapshot, &fixture->err), 0);
-	return plan_make(&fixture->plan, &fixture->arena, &fixture->snapshot, &limited,
-			 &fixture_table, &fixture_options, &fixture->err);
+	return plan_make(&fixture->plan, &fixture->arena, &fixture->snapshot, &limited, table,
+			 &fixture_options, &fixture->err);
+}
+
+static int make_limited(struct fixture *fixture, uint32_t last_number, rlim_t limit)
+{
+	return make_limited_kinds(fixture, &fixture_table, last_number, limit);
 }
 
 static void more_files_than_a_process_may_have_are_held_in_batches(void **state)
@@ -255,6 +261,54 @@ static void more_files_than_a_process_may_have_are_held_in_batches(void **state)
 	assert_int_equal(make_limited(&fixture, 390, 400), -1);
 	assert_int_equal(fixture.err.name, ERR_LIMIT_TOO_LOW);
 	arena_done(&fixture.arena);
+}
+
+static struct file_cost cost;
+
+static struct file_cost tell_cost(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	(void)snapshot;
+	(void)entry;
+	return cost;
+}
+
+/* Can it be made under the limit, each file at this cost? */
+static bool is_possible(struct file_cost of_each, rlim_t limit, uint32_t *ret_holders)
+{
+	static const struct file_kind costly_file = { .name = "costly",
+						      .type = FD_TYPES__REG,
+						      .cost = tell_cost,
+						      .recognise = recognises_nothing };
+	static const struct file_kind *const costly_files[] = { &costly_file, NULL };
+	struct kind_table table = fixture_table;
+	struct fixture fixture;
+
+	table.files = costly_files;
+	cost = of_each;
+	int result = make_limited_kinds(&fixture, &table, 19, limit);
+	*ret_holders = result ? 0 : fixture.plan.n_holders;
+	assert_true(result == 0 || fixture.err.name == ERR_LIMIT_TOO_LOW);
+	arena_done(&fixture.arena);
+	return result == 0;
+}
+
+static void what_kinds_keep_meanwhile_is_counted(void **state)
+{
+	uint32_t holders, more;
+
+	(void)state;
+	assert_true(is_possible((struct file_cost){ 0 }, 400, &holders));
+	assert_true(is_possible((struct file_cost){ .kept = 2 }, 400, &more));
+	assert_true(more > 2 * holders);
+	/* All 800 at once, and with what is there anyway. */
+	assert_false(is_possible((struct file_cost){ .pinned = 1 }, 400, &holders));
+	assert_false(is_possible((struct file_cost){ .pinned = 1 }, 800, &holders));
+	assert_true(is_possible((struct file_cost){ .pinned = 1 }, 1200, &holders));
+	/* Of one file at a time. */
+	assert_true(is_possible((struct file_cost){ .meanwhile = 100 }, 400, &holders));
+	assert_false(is_possible((struct file_cost){ .meanwhile = 300 }, 400, &holders));
+	assert_true(is_possible((struct file_cost){ .meanwhile = 300 }, 10000, &holders));
+	assert_int_equal(holders, 0);
 }
 
 static const struct limit_case {
@@ -356,6 +410,7 @@ int main(void)
 		cmocka_unit_test(late_files_come_after_processes),
 		cmocka_unit_test(borrowing_twice_fetches_once),
 		cmocka_unit_test(more_files_than_a_process_may_have_are_held_in_batches),
+		cmocka_unit_test(what_kinds_keep_meanwhile_is_counted),
 		cmocka_unit_test(what_does_not_fit_into_limits_is_refused),
 	};
 

@@ -517,6 +517,15 @@ static enum file_way pty_way(const struct snapshot *snapshot, const FileEntry *e
 		       : FILE_LATE;
 }
 
+/* Lower numbers that are free are taken meanwhile (pty-make.c). */
+static struct file_cost pty_cost(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const TtyInfoEntry *info = tty_info_of(snapshot, entry);
+
+	return (struct file_cost){ .kept = 1,
+				   .meanwhile = info && info->pty ? info->pty->index : 0 };
+}
+
 static int pty_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
@@ -623,7 +632,7 @@ const struct file_kind pty_kind = {
 	.check = pty_check,
 	.verify = pty_verify,
 	.way = pty_way,
-	.cost = opener_keeps_one,
+	.cost = pty_cost,
 	.open = pty_open,
 	.calls = alias_calls,
 	.connect = pty_connect,

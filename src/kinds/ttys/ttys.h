@@ -63,7 +63,11 @@ int outside_open(const struct file_opener *opener, const TtyInfoEntry *info, int
 		 struct error *err);
 int outside_before_release(struct file_opener *opener, struct error *err);
 
-/* pty.c: whether a description of /dev/tty is of the terminal that controls its holder. */
+/* pty-collect.c */
+bool pty_recognise(const struct open_file *file);
+int pty_collect(const struct open_file *file, FileEntry *entry, struct error *err);
+int pty_complete(struct collect *collect, struct error *err);
+/* Whether a description of /dev/tty is of the terminal that controls its holder. */
 void *tty_ask_own(const struct asking *asking);
 int tty_answer_own(const struct asking *asking, void *asked, struct error *err);
 

@@ -132,6 +132,7 @@ static const struct family {
 	{ L2TP_GENL_NAME, L2TP_CMD_TUNNEL_GET, L2TP_GENL_VERSION, "tunnels of L2TP (ip l2tp)" },
 	{ IOAM6_GENL_NAME, IOAM6_CMD_DUMP_NAMESPACES, IOAM6_GENL_VERSION,
 	  "namespaces of IOAM (ip ioam)" },
+	{ IOAM6_GENL_NAME, IOAM6_CMD_DUMP_SCHEMAS, IOAM6_GENL_VERSION, "schemas of IOAM (ip ioam)" },
 	{ SEG6_GENL_NAME, SEG6_CMD_DUMPHMAC, SEG6_GENL_VERSION, "keys of segments (ip sr)" },
 	{ ILA_GENL_NAME, ILA_CMD_GET, ILA_GENL_VERSION, "translations of ILA (ip ila)" },
 	{ TIPC_GENL_V2_NAME, TIPC_NL_BEARER_GET, TIPC_GENL_V2_VERSION, "bearers of TIPC (tipc)" },

@@ -112,7 +112,7 @@ static void change(int fd, int level, int option)
 	if (is_other(level, option) || old.error || old.length > sizeof number)
 		return;
 	memcpy(&number, old.bytes, sizeof number);
-	int tries[] = { number == 0 ? 1 : number + 1, number == 0 ? 2 : 0 };
+	int tries[] = { number == 0, number == 0 ? 2 : number + 1 };
 	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
 		if (setsockopt(fd, level, option, &tries[i], sizeof tries[i]) == 0)
 			return;

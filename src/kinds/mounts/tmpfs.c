@@ -134,8 +134,10 @@ static int check_quotas(const struct live_superblock *superblock, int fd, struct
 {
 	uint32_t format;
 
-	for (int type = USRQUOTA; type <= GRPQUOTA; type++)
-		if (syscall(SYS_quotactl_fd, fd, QCMD(Q_GETFMT, type), 0, &format) == 0)
+	/* QCMD shifts bits out of an int. */
+	for (unsigned type = USRQUOTA; type <= GRPQUOTA; type++)
+		if (syscall(SYS_quotactl_fd, fd, (unsigned)Q_GETFMT << SUBCMDSHIFT | type, 0,
+			    &format) == 0)
 			return fail(err, ERR_UNSUPPORTED_MOUNT, "%s has quotas of users or groups",
 				    superblock->what);
 	return 0;

@@ -31,6 +31,9 @@
 #ifndef SO_RCVMARK
 #define SO_RCVMARK 75
 #endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 #ifndef SO_RCVPRIORITY
 #define SO_RCVPRIORITY 82
 #endif
@@ -91,6 +94,7 @@ static const struct other_row {
 	{ SO_DEBUG, "SO_DEBUG", 0 },
 	{ SO_RCVPRIORITY, "SO_RCVPRIORITY", 0 },
 	{ SO_RESERVE_MEM, "SO_RESERVE_MEM", 0 },
+	{ SO_PASSRIGHTS, "SO_PASSRIGHTS", 1 }, /* 6.16; of unix sockets */
 };
 enum { N_OTHERS = sizeof others / sizeof *others };
 

@@ -19,6 +19,7 @@
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
@@ -68,6 +69,13 @@ static int mount_one(const struct attempt *attempt)
 }
 
 enum { MAY_NOT, MAY, NOBODY };
+enum { MOUNTED, REFUSED, FAILED }; /* exit codes of whoever tries */
+
+/* EPERM is the answer that it may not (mount_too_revealing); others tell nothing. */
+static int try_one(const struct attempt *attempt)
+{
+	return mount_one(attempt) == 0 ? MOUNTED : errno == EPERM ? REFUSED : FAILED;
+}
 
 /*
  * As anybody inside could: proc is that of whoever mounts it, so that has to be in a new one. Who
@@ -92,10 +100,13 @@ static int try_to_mount(void *data, struct error *err)
 	/* A deputy has one thread of many: no lock may be asked for that another held (fork(3)). */
 	pid_t pid = _Fork();
 	if (pid == 0)
-		_exit(mount_one(attempt) ? 1 : 0);
+		_exit(try_one(attempt));
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? MAY : MAY_NOT;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == FAILED)
+		return fail(err, ERR_KERNEL_REFUSED,
+			    "cannot tell whether a %s may be mounted inside", attempt->type);
+	return WEXITSTATUS(status) == MOUNTED ? MAY : MAY_NOT;
 }
 
 static void add_revealed(struct snapshot *snapshot, MntEntry *root,

@@ -309,13 +309,15 @@ static const char *earlier_name(struct archive_writer *writer, const struct entr
 	return NULL;
 }
 
-static uint64_t mount_id_at(int dir_fd, const char *name, int flags)
+static int mount_id_at(int dir_fd, const char *name, const char *path, int flags,
+		       uint64_t *ret_mount_id, struct error *err)
 {
 	struct statx found;
 
-	return statx(dir_fd, name, flags | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &found)
-		       ? 0
-		       : found.stx_mnt_id;
+	if (statx(dir_fd, name, flags | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &found))
+		return fail_errno(err, ERR_IO, "cannot tell on which mount %s is", path);
+	*ret_mount_id = found.stx_mnt_id;
+	return 0;
 }
 
 /*
@@ -345,11 +347,14 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 	struct entry entry = { .path = path };
 	char target[PATH_MAX], place[64 + NAME_MAX];
 	autoclose int fd = -1;
+	uint64_t mount_id = 0;
 
 	if (fstatat(dir_fd, name, &entry.stat, AT_SYMLINK_NOFOLLOW))
 		return fail_errno(err, ERR_IO, "cannot look at %s", path);
 	*ret_stat = entry.stat;
-	if (mount_id_at(dir_fd, name, 0) != writer->mount_id)
+	if (mount_id_at(dir_fd, name, path, 0, &mount_id, err))
+		return -1;
+	if (mount_id != writer->mount_id)
 		return add_covered(writer, dir_fd, path, ret_stat, err);
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
@@ -410,8 +415,8 @@ int archive_add_tree(struct archive_writer *writer, const struct archive_tree *t
 	struct stat stat;
 
 	writer->tree = tree;
-	writer->mount_id = mount_id_at(tree->root_fd, "", AT_EMPTY_PATH);
-	if (add_one(writer, tree->root_fd, ".", path, &stat, err))
+	if (mount_id_at(tree->root_fd, "", path, AT_EMPTY_PATH, &writer->mount_id, err) ||
+	    add_one(writer, tree->root_fd, ".", path, &stat, err))
 		return -1;
 	int fd = openat(tree->root_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
 	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", path)

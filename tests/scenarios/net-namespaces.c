@@ -110,13 +110,21 @@ static char *read_settings(void)
 	return text;
 }
 
-/* Two interfaces that differ from all others in the same way, and one that does not. */
+/*
+ * Two interfaces that differ from all others in the same way, and one that does not; some that are
+ * as usual where "all" and "default" are not, and one whose coming up changes what is set.
+ */
 static const char make_nested[] =
 	"ip link set lo up; ip link add inner type bridge; ip addr add 10.9.8.7/32 dev inner;"
 	"ip link add other type bridge; ip link add third type bridge; cd /proc/sys/net;"
 	"for name in inner third; do echo 2 >ipv4/conf/$name/arp_announce;"
 	" echo 7 >ipv6/conf/$name/hop_limit; echo 77 >ipv4/neigh/$name/gc_stale_time; done;"
-	"echo 1 >ipv4/conf/lo/arp_notify; echo 3 >ipv6/neigh/lo/ucast_solicit";
+	"echo 1 >ipv4/conf/lo/arp_notify; echo 3 >ipv6/neigh/lo/ucast_solicit;"
+	"echo 1400 >ipv6/conf/lo/mtu;"
+	"echo 2001:db8::5 >ipv6/conf/other/stable_secret;"
+	"echo 1 >ipv4/conf/default/accept_local; echo 1 >ipv6/conf/all/forwarding;"
+	"for name in lo third; do echo 0 >ipv4/conf/$name/accept_local;"
+	" echo 0 >ipv6/conf/$name/forwarding; done";
 
 static int nested(void *data)
 {

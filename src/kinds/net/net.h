@@ -96,6 +96,8 @@ int settings_collect(struct netlink *netlink, struct collect *collect, NetnsCont
 int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */
 int settings_write(const struct namespace *namespace_, struct error *err);
+/* What interfaces that come up change. */
+int settings_write_late(const struct namespace *namespace_, struct error *err);
 
 /* lost.c: what is refused by name. */
 int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);

@@ -240,7 +240,8 @@ static int fill(const struct namespace *namespace_, struct error *err)
 		     settings_write(namespace_, err) || generic_make(net, id, err) ||
 		     addresses_make(netlink, net, false, id, err) ||
 		     labels_make(netlink, net, id, err) || features_make(net, id, err) ||
-		     links_bring_up(netlink, net, id, err) || groups_make(netlink, net, id, err) ||
+		     links_bring_up(netlink, net, id, err) ||
+		     settings_write_late(namespace_, err) || groups_make(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||
 		     routes_make(netlink, net, id, err) || make_filters(net, id, err);
 	netlink_close(netlink);

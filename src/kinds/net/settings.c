@@ -4,8 +4,11 @@
  * new namespace, made once for the comparison, does not have; an interface of its own is held
  * against what "default" says there. Looking for files is half of the work, so they are asked for
  * by the names that the new namespace has, folder by folder, and those of interfaces mostly not at
- * all (settings-told.h). Writing "all" may change what is below others, so all are written
- * twice.
+ * all (settings-told.h).
+ *
+ * Writing "all" or "default" changes interfaces, too (devinet_copy_dflt_conf,
+ * neigh_copy_dflt_parms, addrconf_forward_change): what these say is recorded then, usual or not,
+ * and all are written twice. The secret of addresses changes how they are made, and comes first.
  */
 #include "kinds/net/net.h"
 
@@ -28,6 +31,8 @@
 #include <unistd.h>
 
 enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
+
+#define SECRET "stable_secret"
 
 /* Of what a new namespace has, and of what is known of interfaces, see collect_state. */
 static const char fresh_owner, known_owner;
@@ -70,8 +75,7 @@ static void add_setting(struct reading *reading, const char *name, const char *v
 /* An interface has gone meanwhile, or it is not for us. What has never been set cannot be read. */
 static bool is_absent(const char *name)
 {
-	return errno == ENOENT || errno == EACCES ||
-	       (errno == EIO && strcmp(name, "stable_secret") == 0);
+	return errno == ENOENT || errno == EACCES || (errno == EIO && strcmp(name, SECRET) == 0);
 }
 
 static int read_folder(struct reading *reading, int parent, const char *name, const char *path);
@@ -346,6 +350,79 @@ static int compare_interfaces(struct comparing *comparing, const char *folder)
 	return errno ? -1 : 0;
 }
 
+static bool is_recorded(const NetnsContents *net, const char *name)
+{
+	for (size_t i = 0; i < net->n_settings; i++)
+		if (strcmp(net->settings[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+static int record(struct comparing *comparing, const char *name)
+{
+	const char *file = strrchr(name, '/') + 1;
+	char value[VALUE_ROOM];
+
+	if (is_recorded(comparing->differences.net, name))
+		return 0;
+	if (read_value(comparing->directory, name, value) < 0)
+		return is_absent(file) ? 0 : -1;
+	add_setting(&comparing->differences, name, value);
+	return 0;
+}
+
+/* Of each interface, and of those to come; "all" comes before them. */
+static int record_below(struct comparing *comparing, const char *folder, const char *file)
+{
+	autoclosedir DIR *dir = listing_open(comparing->directory, folder);
+	char name[NAME_ROOM];
+	const char *entry;
+
+	if (!dir)
+		return is_absent(folder) ? 0 : -1;
+	while (listing_next(dir, &entry))
+		if (strcmp(entry, "all") != 0 &&
+		    snprintf(name, sizeof name, "%s%s/%s", folder, entry, file) <
+			    (int)sizeof name &&
+		    record(comparing, name) < 0)
+			return -1;
+	return errno ? -1 : 0;
+}
+
+/* What goes with one that is not usual. */
+static int record_with(struct comparing *comparing, const char *name)
+{
+	char other[NAME_ROOM];
+
+	for (enum settings_folder i = 0; i < SETTINGS_FOLDERS; i++) {
+		size_t length = strlen(settings_folders[i]);
+		const char *place = name + length, *file = strchr(place, '/');
+		if (strncmp(name, settings_folders[i], length) != 0 || !file)
+			continue;
+		if ((strncmp(place, "all/", 4) == 0 || strncmp(place, "default/", 8) == 0) &&
+		    record_below(comparing, settings_folders[i], file + 1) < 0)
+			return -1;
+		/* Nobody is asked who makes addresses in the usual way. */
+		if (i == SETTINGS_IPV6_CONF && strcmp(file, "/addr_gen_mode") == 0) {
+			snprintf(other, sizeof other, "%.*s/%s", (int)(file - name), name, SECRET);
+			if (record(comparing, other) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* Those that are added meanwhile have nothing with them, but for secrets. */
+static int record_all_with(struct comparing *comparing)
+{
+	const NetnsContents *net = comparing->differences.net;
+
+	for (size_t i = 0; i < net->n_settings; i++)
+		if (record_with(comparing, net->settings[i]->name) < 0)
+			return -1;
+	return 0;
+}
+
 static int compare_all(struct comparing *comparing)
 {
 	const NetnsContents *fresh = comparing->fresh;
@@ -356,7 +433,7 @@ static int compare_all(struct comparing *comparing)
 	for (enum settings_folder i = 0; i < SETTINGS_FOLDERS; i++)
 		if (compare_interfaces(comparing, settings_folders[i]) < 0)
 			return -1;
-	return 0;
+	return record_all_with(comparing);
 }
 
 int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
@@ -407,6 +484,26 @@ static bool groups_inside(const struct namespace *namespace_, const NetSetting *
 	return true;
 }
 
+/*
+ * Whose addresses are made from a secret (addr_gen_mode 2) has one, or "default" has: else it was
+ * set by way of "all", which it is no more (check_stable_privacy, net/ipv6/addrconf.c).
+ */
+static bool lacks_secret(const NetnsContents *net, const NetSetting *setting)
+{
+	const char *folder = settings_folders[SETTINGS_IPV6_CONF];
+	const char *file = strrchr(setting->name, '/');
+	char secret[NAME_ROOM];
+
+	if (strncmp(setting->name, folder, strlen(folder)) != 0 || !file ||
+	    strcmp(file, "/addr_gen_mode") != 0 || atoi(setting->value) != 2 ||
+	    strncmp(setting->name + strlen(folder), "all/", 4) == 0 ||
+	    strncmp(setting->name + strlen(folder), "default/", 8) == 0)
+		return false;
+	snprintf(secret, sizeof secret, "%.*s/%s", (int)(file - setting->name), setting->name,
+		 SECRET);
+	return !is_recorded(net, secret) && !is_recorded(net, "ipv6/conf/default/" SECRET);
+}
+
 /* No name may lead out of the folder. */
 int settings_check(const struct namespace *namespace_, struct error *err)
 {
@@ -420,6 +517,11 @@ int settings_check(const struct namespace *namespace_, struct error *err)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "network namespace %u: no setting is called %s", namespace_->id,
 				    name);
+		if (lacks_secret(net, net->settings[i]))
+			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+				    "network namespace %u: %s says that addresses are made from a "
+				    "secret, and there is none",
+				    namespace_->id, name);
 		if (!groups_inside(namespace_, net->settings[i], text))
 			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 				    "network namespace %u: groups of %s have no number in the user "
@@ -443,16 +545,55 @@ static int write_setting(int directory, const struct namespace *namespace_,
 	return fd >= 0 && write(fd, text, length) == (ssize_t)length ? 0 : -1;
 }
 
-int settings_write(const struct namespace *namespace_, struct error *err)
+static bool ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), end_length = strlen(end);
+
+	return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+static bool is_secret(const char *name)
+{
+	return ends_with(name, "/" SECRET);
+}
+
+static bool is_other(const char *name)
+{
+	return !is_secret(name);
+}
+
+/* An interface that comes up takes that of the device instead (addrconf_notify). */
+static bool is_mtu(const char *name)
+{
+	const char *folder = settings_folders[SETTINGS_IPV6_CONF];
+
+	return strncmp(name, folder, strlen(folder)) == 0 && ends_with(name, "/mtu");
+}
+
+static int write_those(const struct namespace *namespace_, bool (*is_one)(const char *name),
+		       struct error *err)
 {
 	const NetnsContents *net = namespace_->entry->net;
 	autoclose int directory = open("/proc/sys/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	for (int round = 0; round < 2; round++)
-		for (size_t i = 0; i < net->n_settings; i++)
-			if (write_setting(directory, namespace_, net->settings[i]))
-				return fail_errno(err, ERR_KERNEL_REFUSED,
-						  "network namespace %u: cannot set %s",
-						  namespace_->id, net->settings[i]->name);
+	for (size_t i = 0; i < net->n_settings; i++)
+		if (is_one(net->settings[i]->name) &&
+		    write_setting(directory, namespace_, net->settings[i]))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "network namespace %u: cannot set %s", namespace_->id,
+					  net->settings[i]->name);
 	return 0;
+}
+
+int settings_write(const struct namespace *namespace_, struct error *err)
+{
+	return write_those(namespace_, is_secret, err) || write_those(namespace_, is_other, err) ||
+			       write_those(namespace_, is_other, err)
+		       ? -1
+		       : 0;
+}
+
+int settings_write_late(const struct namespace *namespace_, struct error *err)
+{
+	return write_those(namespace_, is_mtu, err);
 }

@@ -3,23 +3,26 @@
  * name: refused-sockets
  * promise: a socket that cannot be made again is refused by name, and goes on working: a connection
  *	of MPTCP, one with keys, an urgent byte of a unix socket, one of TCP that is unread or has
- *	been read before what precedes it, vsock, a packet socket with a ring
+ *	been read before what precedes it, vsock, a packet socket with a ring, an error that waits
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: mptcp keys urgent urgent-tcp mark vsock ring
+ * arguments: mptcp keys urgent urgent-tcp mark vsock ring error
  * options: --timeout 1
  * refused: unsupported-file
  */
 #include "scenario.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_packet.h>
 #include <linux/tcp.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static int ends[2];
 
@@ -67,6 +70,33 @@ static void *make_ring(void)
 	return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ends[0], 0);
 }
 
+/* A datagram to where nobody is, of which the answer has come. */
+static void meet_error(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof at;
+	int other = socket(AF_INET, SOCK_DGRAM, 0);
+
+	ends[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	scenario_need(bind(other, (struct sockaddr *)&at, sizeof at) == 0 &&
+			      getsockname(other, (struct sockaddr *)&at, &length) == 0 &&
+			      connect(ends[0], (struct sockaddr *)&at, sizeof at) == 0 &&
+			      close(other) == 0 && send(ends[0], "x", 1, 0) == 1,
+		      "no datagram: %m");
+	struct pollfd ready = { .fd = ends[0] };
+	scenario_need(poll(&ready, 1, 5000) == 1 && ready.revents == POLLERR, "no error comes");
+}
+
+static void check_error(void)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+
+	scenario_check(getsockopt(ends[0], SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
+			       error == ECONNREFUSED,
+		       "the error is %d", error);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_vm at = { .svm_family = AF_VSOCK,
@@ -78,7 +108,8 @@ int main(int argc, char **argv)
 	scenario_begin(argc, argv);
 	bool is_vsock = strcmp(which, "vsock") == 0, is_ring = strcmp(which, "ring") == 0;
 	bool is_urgent = strcmp(which, "urgent") == 0, is_mark = strcmp(which, "mark") == 0;
-	bool is_urgent_tcp = strcmp(which, "urgent-tcp") == 0;
+	bool is_urgent_tcp = strcmp(which, "urgent-tcp") == 0,
+	     is_error = strcmp(which, "error") == 0;
 	char got[8] = "";
 	char byte = 0;
 	if (is_vsock) {
@@ -87,6 +118,8 @@ int main(int argc, char **argv)
 			      "no vsock: %m");
 	} else if (is_ring) {
 		ring = make_ring();
+	} else if (is_error) {
+		meet_error();
 	} else if (is_urgent) {
 		scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 &&
 				      send(ends[0], "u", 1, MSG_OOB) == 1,
@@ -107,6 +140,8 @@ int main(int argc, char **argv)
 
 	if (is_vsock)
 		scenario_check(listen(ends[0], 1) == 0, "it does not listen: %m");
+	else if (is_error)
+		check_error();
 	else if (is_ring)
 		scenario_check(*ring == 0, "the ring is gone");
 	else if (is_mark)

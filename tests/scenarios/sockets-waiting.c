@@ -7,6 +7,7 @@
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
+#include "own-network.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
 	union address names[3];
 
 	scenario_begin(argc, argv);
+	own_network();
 	int listeners[] = { listening(AF_INET, false, &names[0]),
 			    listening(AF_INET6, false, &names[1]),
 			    listening(AF_INET6, true, &names[2]) };

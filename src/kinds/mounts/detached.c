@@ -63,48 +63,65 @@ static int become_root(int copy_fd)
 		       : move_mount(copy_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* It does not matter to anybody but us, so what fails gives nothing, and the file is refused. */
+/* What was tried is not allowed, and gives nothing: 0. */
+static int judge_copy(const char *what, struct error *err)
+{
+	return mount_tells_nothing(errno)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "%s detached mounts", what)
+		       : 0;
+}
+
+/* It does not matter to anybody but us, so what may not be done gives nothing: the file is refused. */
 static int copy_tree(void *data, struct error *err)
 {
 	struct copying *copying = data;
 
-	(void)err;
 	if (copying->namespace_fd >= 0 && setns(copying->namespace_fd, CLONE_NEWNS))
-		return 0;
+		return judge_copy("cannot enter where somebody has", err);
 	autoclose int copy_fd = clone_tree(copying->fd);
 	if (copy_fd < 0 || (copying->owner_fd >= 0 && deputy_enter_user(copying->owner_fd, 0)) ||
 	    unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return 0;
+		return judge_copy("cannot copy", err);
 	/* This is another namespace already. */
 	autoclose int other_fd = clone_tree(copying->fd);
+	if (other_fd < 0 && judge_copy("cannot copy", err))
+		return -1;
 	copying->ret_anywhere = other_fd >= 0;
-	if (become_root(copy_fd) == 0)
-		copying->ret_fd = openat(copying->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	return 0;
+	if (become_root(copy_fd))
+		return judge_copy("cannot attach", err);
+	copying->ret_fd = openat(copying->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return copying->ret_fd < 0 ? judge_copy("cannot hold the namespace of", err) : 0;
 }
 
-/* Is the mount of `fd` attached there? */
-static bool is_attached(struct arena *arena, int fd, int namespace_fd)
+enum copied { IS_NOT_COPIED, IS_COPIED, IS_ATTACHED };
+
+/* Is the mount of `fd` attached there? Older kernels cannot be asked. */
+static int is_attached(struct arena *arena, int fd, int namespace_fd, bool *ret, struct error *err)
 {
 	struct mount_status status;
 	struct statx found;
 	uint64_t number;
 
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found) == 0 &&
+	*ret = statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found) == 0 &&
 	       mount_namespace_number(namespace_fd, &number) == 0 &&
 	       mount_stat(number, found.stx_mnt_id, arena, &status) == 0;
+	return *ret ? 0 : judge_copy("cannot tell from others", err);
 }
 
-/* 1: it is a copy; 0: it cannot be copied there; -1: it is attached there. */
 static int copy_from(struct arena *arena, int fd, const struct surveyed_namespace *from,
-		     struct copying *copying)
+		     struct copying *copying, enum copied *ret, struct error *err)
 {
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	autoclose int own_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	struct error unused = { 0 };
+	bool attached;
 
-	if (is_attached(arena, fd, from->own ? own_fd : from->fd))
+	if (own_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open our mount namespace");
+	if (is_attached(arena, fd, from->own ? own_fd : from->fd, &attached, err))
 		return -1;
+	*ret = IS_ATTACHED;
+	if (attached)
+		return 0;
 	*copying = (struct copying){
 		.fd = fd,
 		.namespace_fd = from->own ? -1 : from->fd,
@@ -112,8 +129,10 @@ static int copy_from(struct arena *arena, int fd, const struct surveyed_namespac
 		.proc_fd = proc_fd,
 		.ret_fd = -1,
 	};
-	deputy_run(copy_tree, copying, &unused);
-	return copying->ret_fd >= 0;
+	if (deputy_run(copy_tree, copying, err) < 0)
+		return -1;
+	*ret = copying->ret_fd >= 0 ? IS_COPIED : IS_NOT_COPIED;
+	return 0;
 }
 
 static bool is_known(const struct mount_survey *survey, int64_t id)
@@ -125,7 +144,7 @@ static bool is_known(const struct mount_survey *survey, int64_t id)
 }
 
 /* What files in it were opened on, as far as it can be seen. */
-static void find_originals(struct live_namespace *namespace_, int fd)
+static int find_originals(struct live_namespace *namespace_, int fd)
 {
 	const struct mount_table *table = &namespace_->table;
 
@@ -137,7 +156,10 @@ static void find_originals(struct live_namespace *namespace_, int fd)
 			copy_fd < 0 ? -1
 				    : survey_open_path(fd, line->mountpoint, O_PATH | O_NOFOLLOW);
 		namespace_->originals[i] = original_fd < 0 ? -1 : survey_mount_id(original_fd);
+		if (namespace_->originals[i] < 0 && mount_tells_nothing(errno))
+			return -1;
 	}
+	return 0;
 }
 
 /* ---- what no copy has ---- */
@@ -151,6 +173,7 @@ struct walk {
 	char **paths; /* from there, of directories */
 	size_t n, at;
 	const char *found;
+	int failure; /* which tells nothing */
 };
 
 static bool is_copied(const struct live_namespace *namespace_, uint64_t mount_id)
@@ -167,8 +190,10 @@ static void look_at_entry(struct walk *walk, const char *path, const char *name)
 	struct statx found;
 
 	if (statx(walk->fd, below, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID,
-		  &found))
+		  &found)) {
+		walk->failure = mount_tells_nothing(errno) ? errno : walk->failure;
 		return;
+	}
 	if (!is_copied(walk->namespace_, found.stx_mnt_id))
 		walk->found = below;
 	if (!S_ISDIR(found.stx_mode) || walk->n == MOST_DIRECTORIES)
@@ -184,46 +209,50 @@ static void look_at_directory(struct walk *walk, const char *path)
 				  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC));
 	const char *name;
 
-	while (!walk->found && listing_next(dir, &name))
+	while (!walk->found && !walk->failure && listing_next(dir, &name))
 		look_at_entry(walk, path, name);
+	if (!walk->found && !walk->failure && mount_tells_nothing(errno))
+		walk->failure = errno;
 }
 
 /* The nearest come first. What is mounted there is of another mount than all that were copied. */
-static const char *find_uncopied(const struct live_namespace *namespace_, int fd)
+static int find_uncopied(const struct live_namespace *namespace_, int fd, const char **ret_path)
 {
 	struct walk walk = { .namespace_ = namespace_, .fd = fd };
-	const char *found = NULL;
 
 	arena_init(&walk.arena);
-	for (look_at_directory(&walk, ""); walk.at < walk.n && !walk.found; walk.at++)
+	for (look_at_directory(&walk, ""); walk.at < walk.n && !walk.found && !walk.failure;
+	     walk.at++)
 		look_at_directory(&walk, walk.paths[walk.at]);
-	if (walk.found)
-		found = arena_string(namespace_->collect->arena, walk.found);
+	*ret_path = walk.found ? arena_string(namespace_->collect->arena, walk.found) : NULL;
 	arena_done(&walk.arena);
-	return found;
+	errno = walk.failure;
+	return walk.failure ? -1 : 0;
 }
 
 /* That of the holder comes first. */
 static int find_copy(struct target *target, int fd, struct copying *copying,
-		     const struct surveyed_namespace **ret_from, struct error *err)
+		     const struct surveyed_namespace **ret_from, enum copied *ret,
+		     struct error *err)
 {
 	struct collect *collect = target->collect;
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const struct survey *all = survey_of(collect, err);
 	const struct surveyed_namespace *from = survey_add_task(target, NAMESPACE_MNT, err);
-	int result = 0;
 
 	if (!all || !from)
 		return -1;
 	*ret_from = from;
-	result = copy_from(collect->arena, fd, from, copying);
-	for (size_t i = 0; i <= survey->n_namespaces && !result; i++) {
+	if (copy_from(collect->arena, fd, from, copying, ret, err))
+		return -1;
+	for (size_t i = 0; i <= survey->n_namespaces && *ret == IS_NOT_COPIED; i++) {
 		*ret_from = i < survey->n_namespaces ? survey->namespaces[i].met
 						     : all->own[NAMESPACE_MNT];
-		if (*ret_from && *ret_from != from)
-			result = copy_from(collect->arena, fd, *ret_from, copying);
+		if (*ret_from && *ret_from != from &&
+		    copy_from(collect->arena, fd, *ret_from, copying, ret, err))
+			return -1;
 	}
-	return result > 0;
+	return 0;
 }
 
 static int collect_tree(struct collect *collect, struct target *target, uint32_t number,
@@ -231,18 +260,21 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 	const struct surveyed_namespace *from;
-	struct error unseen = { 0 };
 	autoclose int fd =
 		target_open(target, arena_printf(collect->arena, "fd/%" PRIu32, number), O_PATH);
 	int64_t id = fd < 0 ? -1 : survey_mount_id(fd);
 
-	if (id < 0 || is_known(survey, id))
+	if (id < 0)
+		return judge_copy("cannot look at", err);
+	if (is_known(survey, id))
 		return 0;
-	struct copying copying;
-	int result = find_copy(target, fd, &copying, &from, &unseen);
-	autoclose int copy_fd = result > 0 ? copying.ret_fd : -1;
-	survey->strange |= result <= 0;
-	if (result <= 0)
+	struct copying copying = { .ret_fd = -1 };
+	enum copied copied;
+	if (find_copy(target, fd, &copying, &from, &copied, err))
+		return -1;
+	autoclose int copy_fd = copying.ret_fd;
+	survey->strange |= copied != IS_COPIED;
+	if (copied != IS_COPIED)
 		return 0;
 	size_t before = survey->n_namespaces;
 	const char *what = arena_printf(
@@ -258,8 +290,9 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 		namespace_->detached->has_from_ns_id = !from->own;
 		namespace_->detached->has_anywhere = namespace_->detached->anywhere =
 			copying.ret_anywhere;
-		find_originals(namespace_, fd);
-		const char *uncopied = find_uncopied(namespace_, fd);
+		const char *uncopied;
+		if (find_originals(namespace_, fd) || find_uncopied(namespace_, fd, &uncopied))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into %s", what);
 		if (uncopied &&
 		    fail(err, ERR_UNSUPPORTED_MOUNT,
 			 "%s has a mount in it, at /%s, that cannot be copied (unbindable)", what,

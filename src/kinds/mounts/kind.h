@@ -7,6 +7,8 @@
 #include "kernel/mountinfo.h"
 #include "kinds/kind.h"
 
+#include <errno.h>
+
 struct collect;
 
 struct live_namespace;
@@ -33,6 +35,13 @@ struct live_superblock {
  * could not take away either; -1 with errno.
  */
 int live_mount_copy(const struct live_mount *mount);
+
+/* Errors of whoever lacks something, which are no answer of a mount to what was tried. */
+static inline bool mount_tells_nothing(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
+	       error == EAGAIN || error == EIO || error == ENOSPC;
+}
 
 /* What making a superblock needs. */
 struct mount_maker {

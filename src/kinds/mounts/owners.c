@@ -81,12 +81,6 @@ static int set_options(int context_fd, struct option *options, size_t n, struct 
 	return 0;
 }
 
-static bool tells_nothing(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
-	       error == EIO;
-}
-
 static int try_one(void *data, struct error *err)
 {
 	struct trial *trial = data;
@@ -108,14 +102,14 @@ static int try_one(void *data, struct error *err)
 	/* Ids that it has no number for cannot have been given by it. */
 	struct error unknown = { 0 };
 	if (set_options(context_fd, options, n, &unknown)) {
-		if (!tells_nothing(unknown.os_errno))
+		if (!mount_tells_nothing(unknown.os_errno))
 			return 0;
 		*err = unknown;
 		return -1;
 	}
 	/* The right is asked for first, whatever the file system says then. */
 	int failure = fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) ? errno : 0;
-	if (tells_nothing(failure))
+	if (mount_tells_nothing(failure))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell who owns mount %s",
 				  trial->line->mountpoint);
 	trial->ret_allowed = failure != EPERM;
@@ -158,7 +152,7 @@ int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_use
 		return 0;
 	for (size_t i = 0; i < superblock->n_mounts && copy_fd < 0; i++) {
 		copy_fd = live_mount_copy(&superblock->mounts[i]);
-		if (copy_fd < 0 && tells_nothing(errno))
+		if (copy_fd < 0 && mount_tells_nothing(errno))
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s",
 					  superblock->what);
 	}

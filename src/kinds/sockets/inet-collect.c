@@ -112,6 +112,23 @@ void inet_record_closed(InetSkEntry *sk)
 	sk->shutdown = SK_SHUTDOWN__BOTH;
 }
 
+/*
+ * An error that waits would be taken by whoever receives or asks for it next (sock_error,
+ * include/net/sock.h), and what is in a queue of errors (IP_RECVERR, MSG_ZEROCOPY) shows to none
+ * but who takes it.
+ */
+static int refuse_error(int fd, const char *what, struct error *err)
+{
+	short ready;
+
+	if (socket_ready(fd, POLLERR, &ready, what, err))
+		return -1;
+	if (!(ready & POLLERR))
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE, "%s has an error that it has not been told of yet", what);
+	return fail_hint(err, "try again when the program has been told");
+}
+
 static const struct tcp_wishes *tcp_wishes(const struct collect *collect)
 {
 	static const struct tcp_wishes none;
@@ -215,7 +232,7 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	if (sk->state != TCP_CLOSE && inet_is_mptcp(sk))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is connected by MPTCP", what);
 	if (tcp_is_connected(sk->state))
-		return refuse_urgent(fd, sk, what, err);
+		return refuse_error(fd, what, err) || refuse_urgent(fd, sk, what, err) ? -1 : 0;
 	if (sk->state == TCP_CLOSE)
 		return collect_closed(fd, sk, what, err);
 	if (!wishes->skip_in_flight) {
@@ -241,6 +258,8 @@ static int collect_state_of(struct collect *collect, struct collecting *it, cons
 	if (inet_is_tcp(it->sk))
 		return collect_tcp_state(it->fd, tcp_wishes(collect), it->sk, &it->waiting, what,
 					 it->err);
+	if (refuse_error(it->fd, what, it->err))
+		return -1;
 	return inet_is_udp(it->sk) ? udp_queue_collect(collect, it->fd, it->sk, what, it->err) : 0;
 }
 

@@ -71,7 +71,7 @@ static int judge_copy(const char *what, struct error *err)
 		       : 0;
 }
 
-/* It does not matter to anybody but us, so what may not be done gives nothing: the file is refused. */
+/* It matters to nobody but us: what may not be done gives nothing, and the file is refused. */
 static int copy_tree(void *data, struct error *err)
 {
 	struct copying *copying = data;

@@ -102,10 +102,10 @@ static void get(int fd, int level, int option, struct value *ret)
 	}
 }
 
-/* Any other value that the kernel takes, as far as it is one number. */
+/* Any other value that the kernel takes and keeps, as far as it is one number. */
 static void change(int fd, int level, int option)
 {
-	struct value old;
+	struct value old, now;
 	int number;
 
 	get(fd, level, option, &old);
@@ -114,8 +114,11 @@ static void change(int fd, int level, int option)
 	memcpy(&number, old.bytes, sizeof number);
 	int tries[] = { number == 0, number == 0 ? 2 : number + 1 };
 	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
-		if (setsockopt(fd, level, option, &tries[i], sizeof tries[i]) == 0)
-			return;
+		if (setsockopt(fd, level, option, &tries[i], sizeof tries[i]) == 0) {
+			get(fd, level, option, &now);
+			if (memcmp(&now, &old, sizeof now) != 0)
+				return;
+		}
 }
 
 static void change_all(int fd)

@@ -132,6 +132,12 @@ static void what_no_kernel_has_made_is_refused(void **state)
 	assert_false(is_sound(fixture));
 	fixture->ring->permissions = 0;
 	assert_true(is_sound(fixture));
+	/* What is root's is in keyrings of root. */
+	fixture->ring->has_user_keyring = fixture->ring->user_keyring = true;
+	assert_true(is_sound(fixture));
+	fixture->ring->uid = 1000;
+	assert_false(is_sound(fixture));
+	fixture->ring->user_keyring = false;
 	char *name = fixture->ring->name;
 	char long_name[300] = "";
 	memset(long_name, 'n', sizeof long_name - 1);

@@ -86,6 +86,8 @@ int overlay_read(const struct overlay_reader *reader, const char *options, struc
 {
 	autofree char *copy = strdup(options);
 
+	if (!copy)
+		return fail_errno(err, ERR_OUT_OF_MEMORY, "cannot read the options of an overlay");
 	for (char *rest = copy, *word; (word = next_option(&rest));) {
 		char *value = strchr(word, '=');
 		if (value)

@@ -62,7 +62,8 @@ static int check_keyring(const struct snapshot *snapshot, const struct task *tas
 	if (!keyring || record->next)
 		return fail(err, ERR_IMAGE_INVALID, "task %s: there is no keyring %u, or several",
 			    task_name(task), id);
-	if (!is_name(keyring->name) || keyring->permissions & ~KNOWN_PERMISSIONS)
+	if (!is_name(keyring->name) || keyring->permissions & ~KNOWN_PERMISSIONS ||
+	    (keyring->user_keyring && keyring->uid != 0))
 		return fail(err, ERR_IMAGE_INVALID, "keyring %u is none", id);
 	return check_keys(keyring, err);
 }

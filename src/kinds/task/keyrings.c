@@ -380,6 +380,16 @@ static void add_key(const struct asking *asking, struct reading *reading, const 
 	ring->keys[ring->n_keys++] = key;
 }
 
+/*
+ * Is it the user's keyring of our root, in a keyring of his? By its name alone it may be that of a
+ * root of another user namespace, who has no right to what ours has.
+ */
+static bool is_roots_own(const KeyringEntry *keyring, const char *name,
+			 const struct key_facts *facts)
+{
+	return strcmp(name, "_uid.0") == 0 && facts->uid == 0 && keyring->uid == 0;
+}
+
 static void link_user_keyring(KeyringEntry *keyring)
 {
 	keyring->has_user_keyring = true;
@@ -397,7 +407,7 @@ static int answer_key(const struct asking *asking, struct questions *questions)
 	if (!name || !look_at_key(&asking->target->threads[asking->thread],
 				  reading->keys[reading->at], &facts))
 		return lose(asking, reading, "has a key that cannot be looked at, or has an end");
-	if (starts_with(text, "keyring;") && strcmp(name, "_uid.0") == 0)
+	if (starts_with(text, "keyring;") && is_roots_own(reading->keyring->entry, name, &facts))
 		link_user_keyring(reading->keyring->entry);
 	else if (!starts_with(text, "user;"))
 		return lose(asking, reading, "has a key that is not of the type user");

@@ -73,7 +73,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < MESSAGES; i++)
 		scenario_need(msgsnd(queue, &message, sizeof message.text, 0) == 0, "no message");
 	int timer = timerfd_create(CLOCK_MONOTONIC, 0);
-	setting.it_value.tv_sec = now(CLOCK_MONOTONIC) / SECOND + LATER;
+	const long long expires = now(CLOCK_MONOTONIC) / SECOND + LATER;
+	setting.it_value.tv_sec = expires;
 	scenario_need(timerfd_settime(timer, TFD_TIMER_ABSTIME, &setting, NULL) == 0, "no timer");
 	char *before = shown(show);
 	long long monotonic = now(CLOCK_MONOTONIC), boot = now(CLOCK_BOOTTIME),
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
 	long long ends = setting.it_value.tv_sec * (long long)SECOND + setting.it_value.tv_nsec +
 			 now(CLOCK_MONOTONIC);
 	/* What is kept is the time left; the clock goes on while a restore is under way. */
-	ends -= (monotonic / SECOND + LATER) * SECOND;
+	ends -= expires * SECOND;
 	scenario_check(ends > -SECOND / 10 && ends < passed, "the timer ends %lld ns later", ends);
 	scenario_check(msgctl(queue, IPC_STAT, &state) == 0 && state.msg_qnum == MESSAGES,
 		       "the queue has other messages");

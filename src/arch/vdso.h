@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The kernel's vdso image: an ELF file mapped whole; its last page ends in unused bytes. */
+/*
+ * The kernel's vdso image: an ELF file mapped whole, padded with zeroes to whole pages. What its
+ * program headers load comes first; behind that stand the names and headers of its sections, which
+ * nobody needs to run it (elf(5)), and the padding.
+ */
 #ifndef NESTOR_ARCH_VDSO_H
 #define NESTOR_ARCH_VDSO_H
 
@@ -13,6 +17,9 @@ enum { VDSO_HEADER_SIZE = 64 }; /* ELF64 file header */
  * which stand last. 0 if it is not an ELF image of this architecture.
  */
 size_t vdso_content_size(const uint8_t header[VDSO_HEADER_SIZE]);
+
+/* Bytes of a whole image that its program headers load; all of its content if none does. */
+size_t vdso_loaded_size(const uint8_t *image);
 
 /* The image that the kernel gave to this process; NULL if it gave none. */
 const uint8_t *vdso_own(void);

@@ -5,9 +5,9 @@
  * ordered so that each single step leaves a task that can be let go.
  *
  *  - All threads are stopped, their registers and masks are known.
- *  - The stub (arch/stub.h) and the interpreter are written behind the content of the vdso page,
- *    which is private to the task, executable in every task, and writable through /proc/PID/mem.
- *    A thread whose rip is there belongs to a nestor that died.
+ *  - The stub (arch/stub.h) and the interpreter are written behind what the vdso loads, over the
+ *    headers of its sections: the page is private to the task, executable in every task, and
+ *    writable through /proc/PID/mem. A thread whose rip is there belongs to a nestor that died.
  *  - How a thread gets there and back: inject-thread.c.
  *  - The arena counts against the task's own limits. Where it finds no room, the stub maps it once
  *    more, shared, which RLIMIT_DATA does not count, and lifts the soft limit of its address space
@@ -48,16 +48,21 @@ static size_t code_size(void)
 	return stub_offset(stub_end) + INTERPRETER_SIZE;
 }
 
+/* Where in a vdso the code goes; 0 if there is none. */
+static size_t code_place(void)
+{
+	const uint8_t *own = vdso_own();
+	size_t loaded = own ? vdso_loaded_size(own) : 0;
+
+	return (loaded + CODE_ALIGNMENT - 1) & ~(size_t)(CODE_ALIGNMENT - 1);
+}
+
 /* The target's vdso is the same image as ours, or has at least passed as one (seize.c). */
 uint64_t injection_code_address(const struct target *target)
 {
-	const uint8_t *own = vdso_own();
-	size_t content = own ? vdso_content_size(own) : 0;
+	const size_t place = code_place();
 
-	if (target->vdso_start == 0 || content == 0)
-		return 0;
-	return (target->vdso_start + content + CODE_ALIGNMENT - 1) &
-	       ~(uint64_t)(CODE_ALIGNMENT - 1);
+	return target->vdso_start && place ? target->vdso_start + place : 0;
 }
 
 bool injection_is_inside(const struct target *target, uint64_t rip)
@@ -113,7 +118,7 @@ int injection_choose_signal(const struct target *target)
 	return 0;
 }
 
-/* Behind its content the page must be ours to use: empty, or left by a nestor that was killed. */
+/* There the page must be as the kernel made it, or as a nestor left it that was killed. */
 static int check_room(struct injection *injection, struct error *err)
 {
 	const struct target *target = injection->target;
@@ -142,11 +147,9 @@ static int check_room(struct injection *injection, struct error *err)
 		injection->address_space_busy = owner == (uint64_t)getpid();
 		return 0;
 	}
-	for (size_t i = 0; i < size; i++)
-		if (bytes[i])
-			return fail(err, ERR_PROBE_FAILED,
-				    "somebody else has written into the vdso page of task %d",
-				    target->pid);
+	if (memcmp(bytes, vdso_own() + code_place(), size))
+		return fail(err, ERR_PROBE_FAILED,
+			    "somebody else has written into the vdso page of task %d", target->pid);
 	return 0;
 }
 
@@ -445,7 +448,6 @@ static int resend_signals(const struct injection *injection, struct error *err)
 
 static int come_back(struct injection *injection, struct error *err)
 {
-	const uint8_t zeroes[CODE_ROOM] = { 0 };
 	size_t leader = injection->target->living;
 	struct user_regs_struct regs;
 	int failed = 0;
@@ -459,7 +461,7 @@ static int come_back(struct injection *injection, struct error *err)
 	/* From here on nobody can come by; the next dump finds the page as the kernel made it. */
 	if (resend_signals(injection, err) < 0)
 		failed = -1;
-	if (write_code(injection, injection->code, zeroes, code_size(), err))
+	if (write_code(injection, injection->code, vdso_own() + code_place(), code_size(), err))
 		return -1;
 	return failed;
 }

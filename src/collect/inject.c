@@ -5,9 +5,9 @@
  * ordered so that each single step leaves a task that can be let go.
  *
  *  - All threads are stopped, their registers and masks are known.
- *  - The stub (arch/stub.h) and the interpreter are written behind what the vdso loads, over the
- *    headers of its sections: the page is private to the task, executable in every task, and
- *    writable through /proc/PID/mem. A thread whose rip is there belongs to a nestor that died.
+ *  - The stub (arch/stub.h) and the interpreter are written behind what is needed of the vdso,
+ *    over the headers of its sections: the page is private to the task, executable in every task,
+ *    and writable through /proc/PID/mem. A thread whose rip is there belongs to a nestor that died.
  *  - How a thread gets there and back: inject-thread.c.
  *  - The arena counts against the task's own limits. Where it finds no room, the stub maps it once
  *    more, shared, which RLIMIT_DATA does not count, and lifts the soft limit of its address space
@@ -52,9 +52,9 @@ static size_t code_size(void)
 static size_t code_place(void)
 {
 	const uint8_t *own = vdso_own();
-	size_t loaded = own ? vdso_loaded_size(own) : 0;
+	size_t needed = own ? vdso_needed_size(own) : 0;
 
-	return (loaded + CODE_ALIGNMENT - 1) & ~(size_t)(CODE_ALIGNMENT - 1);
+	return (needed + CODE_ALIGNMENT - 1) & ~(size_t)(CODE_ALIGNMENT - 1);
 }
 
 /* The target's vdso is the same image as ours, or has at least passed as one (seize.c). */

@@ -478,7 +478,7 @@ static int start_target(struct trial *trial)
 	sleep_us(trial->headless ? 20000 : 0);
 	trial->areas = count_areas(trial->tid);
 	trial->owner_address =
-		((find_vdso(trial->tid) + vdso_loaded_size(vdso_own()) + 15) & ~15ul) +
+		((find_vdso(trial->tid) + vdso_needed_size(vdso_own()) + 15) & ~15ul) +
 		stub_offset(stub_owner);
 	return 0;
 }

@@ -32,13 +32,16 @@
 
 	.text
 
-	/* Sets the mask at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11; not flags. */
+	/*
+	 * Sets the mask at \label; clobbers rax, rcx, rdx, rsi, rdi, r10, r11; not flags. Numbers
+	 * count from SIG_SETMASK, since that is short.
+	 */
 	.macro	set_mask label
 	leaq	\label(%rip), %rsi
 	movl	$SIG_SETMASK, %edi
-	movl	$0, %edx
-	movl	$8, %r10d
-	movl	$NR_rt_sigprocmask, %eax
+	leal	0 - SIG_SETMASK(%rdi), %edx
+	leal	8 - SIG_SETMASK(%rdi), %r10d
+	leal	NR_rt_sigprocmask - SIG_SETMASK(%rdi), %eax
 	syscall
 	.endm
 
@@ -98,13 +101,14 @@
 	.hidden	stub_\name\()_unmask
 stub_\name\()_unmask:
 	set_mask .L\name\()_mask
-	movq	.L\name\()_scratch(%rip), %rax
-	movq	.L\name\()_scratch+8(%rip), %rcx
-	movq	.L\name\()_scratch+16(%rip), %rdx
-	movq	.L\name\()_scratch+24(%rip), %rsi
-	movq	.L\name\()_scratch+32(%rip), %rdi
-	movq	.L\name\()_scratch+40(%rip), %r10
-	movq	.L\name\()_scratch+48(%rip), %r11
+	leaq	.L\name\()_scratch(%rip), %r11
+	movq	(%r11), %rax
+	movq	8(%r11), %rcx
+	movq	16(%r11), %rdx
+	movq	24(%r11), %rsi
+	movq	32(%r11), %rdi
+	movq	40(%r11), %r10
+	movq	48(%r11), %r11
 	jmp	*.L\name\()_rip(%rip)
 	.balign	8
 	.globl	stub_\name\()_context

@@ -243,6 +243,8 @@ struct file_aspect {
  * What opening needs: snapshot, images, and a place for objects with several ends (both
  * descriptors of a pipe come from one pipe(2)); made and freed by run/.
  */
+struct task_request;
+
 struct file_opener {
 	const struct snapshot *snapshot;
 	const struct images *images;
@@ -257,8 +259,8 @@ struct file_opener {
 	/* A process or thread by its number at level 0, as we see it; -1 with errno. */
 	pid_t (*pid)(const struct file_opener *opener, uint32_t number);
 	/* See task_call: */
-	int (*call)(const struct file_opener *opener, const struct task *task, uint32_t nr,
-		    const uint64_t *args, int64_t *ret, struct error *err);
+	int (*call)(const struct file_opener *opener, const struct task *task,
+		    struct task_request *requests, size_t count, struct error *err);
 	const struct caller *(*caller)(const struct file_opener *opener, const struct task *task);
 	/* See opener_file: */
 	int (*file)(const struct file_opener *opener, uint32_t file_id);
@@ -454,11 +456,27 @@ static inline const struct caller *task_caller(const struct file_opener *opener,
 	return opener->caller ? opener->caller(opener, task) : NULL;
 }
 
-/* The call's result is in *ret, as the kernel gives it; -1 with err where it was not made. */
-static inline int task_call(const struct file_opener *opener, const struct task *task, uint32_t nr,
-			    const uint64_t *args, int64_t *ret, struct error *err)
+/*
+ * Calls that a task is asked for, one after another: it waits for a processor once for as many as
+ * its program has room for. Results are as the kernel gives them; -1 with err where a call was not
+ * made.
+ */
+struct task_request {
+	uint32_t nr;
+	uint64_t args[6];
+	int64_t result;
+};
+
+static inline int task_calls(const struct file_opener *opener, const struct task *task,
+			     struct task_request *requests, size_t count, struct error *err)
 {
-	return opener->call(opener, task, nr, args, ret, err);
+	return opener->call(opener, task, requests, count, err);
+}
+
+static inline int task_call(const struct file_opener *opener, const struct task *task,
+			    struct task_request *request, struct error *err)
+{
+	return task_calls(opener, task, request, 1, err);
 }
 
 struct file_fields fields_of_file(const struct kind_table *table, const FileEntry *entry);

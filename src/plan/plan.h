@@ -144,17 +144,26 @@ struct planned_task {
 	bool leader_dead;	 /* threads[0] exits by itself when it is told to */
 };
 
+/* Room for one call of a planned_caller. */
+struct planned_call {
+	size_t op; /* index of the operation */
+	uint64_t args, result_slot;
+};
+
+enum { PLANNED_CALLS = 8 };
+
 /*
- * A task that makes calls while late files are opened. The coordinator fills in the call (`call`
- * is the operation) and its arguments, and adds one to `go_word`; the task adds one to `done_word`
- * when the result is there. It goes on after the call that is made when `more_word` is 0.
+ * A task that makes calls while late files are opened. The coordinator fills in the first calls
+ * and how many are left out (`skip_word`), and adds one to `go_word`; the task adds one to
+ * `done_word` when the results are there. It goes on after the calls that are made when `more_word`
+ * is 0.
  */
 struct planned_caller {
 	const struct task *task;
 	struct caller caller;
 	const struct program *program;
-	size_t call; /* index of the operation */
-	uint64_t go_word, turn_word, done_word, more_word, args, result_slot;
+	struct planned_call calls[PLANNED_CALLS];
+	uint64_t go_word, turn_word, done_word, more_word, skip_word;
 };
 
 #define NO_PROCESS SIZE_MAX

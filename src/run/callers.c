@@ -18,41 +18,56 @@ const struct caller *run_caller(const struct file_opener *opener, const struct t
 }
 
 /* Returns its turn. */
-static uint32_t ask(const struct planned_caller *caller, uint32_t nr, const uint64_t *args)
+static uint32_t ask(const struct planned_caller *caller, const struct task_request *requests,
+		    size_t count)
 {
-	struct op *op = (struct op *)(uintptr_t)caller->program->address + caller->call;
+	struct op *ops = (struct op *)(uintptr_t)caller->program->address;
 	uint32_t turn = *word_at(caller->go_word) + 1;
 
-	/* One that is to fail does so, whatever the call is. */
-	if (op->nr != NO_SUCH_CALL)
-		op->nr = nr;
-	memcpy((void *)(uintptr_t)caller->args, args, 6 * sizeof *args);
+	for (size_t i = 0; i < count; i++) {
+		const struct planned_call *call = &caller->calls[i];
+
+		/* One that is to fail does so, whatever the call is. */
+		if (ops[call->op].nr != NO_SUCH_CALL)
+			ops[call->op].nr = requests[i].nr;
+		memcpy((void *)(uintptr_t)call->args, requests[i].args, sizeof requests[i].args);
+	}
+	*word_at(caller->skip_word) = (uint32_t)(PLANNED_CALLS - count);
 	run_set_word(word_at(caller->go_word), turn);
 	return turn;
 }
 
-int run_call(const struct file_opener *opener, const struct task *task, uint32_t nr,
-	     const uint64_t *args, int64_t *ret, struct error *err)
+int run_call(const struct file_opener *opener, const struct task *task,
+	     struct task_request *requests, size_t count, struct error *err)
 {
 	struct run *run = (struct run *)(uintptr_t)opener->run;
 	const struct planned_caller *caller = find(run, task);
-	uint32_t turn = ask(caller, nr, args);
 
-	if (run_wait_word(run, word_at(caller->done_word), turn, err))
-		return -1;
-	*ret = (int64_t)*slot_at(caller->result_slot);
+	while (count > 0) {
+		size_t n = count < PLANNED_CALLS ? count : PLANNED_CALLS;
+		uint32_t turn = ask(caller, requests, n);
+
+		if (run_wait_word(run, word_at(caller->done_word), turn, err))
+			return -1;
+		for (size_t i = 0; i < n; i++)
+			requests[i].result = (int64_t)*slot_at(caller->calls[i].result_slot);
+		requests += n;
+		count -= n;
+	}
 	return 0;
 }
 
 void run_end_calls(const struct run *run)
 {
-	static const uint64_t no_args[6];
+	struct task_request nothing[PLANNED_CALLS];
 
+	for (size_t i = 0; i < PLANNED_CALLS; i++)
+		nothing[i] = (struct task_request){ .nr = SYS_getpid };
 	for (size_t i = 0; run->plan->callers && i < run->plan->n_tasks; i++) {
 		const struct planned_caller *caller = run->plan->callers[i];
 		if (!caller)
 			continue;
 		*word_at(caller->more_word) = 0;
-		ask(caller, SYS_getpid, no_args);
+		ask(caller, nothing, PLANNED_CALLS);
 	}
 }

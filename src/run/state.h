@@ -266,8 +266,8 @@ int run_fill(struct run *run, const void *planned_fill, struct error *err);
 
 /* callers.c */
 const struct caller *run_caller(const struct file_opener *opener, const struct task *task);
-int run_call(const struct file_opener *opener, const struct task *task, uint32_t nr,
-	     const uint64_t *args, int64_t *ret, struct error *err);
+int run_call(const struct file_opener *opener, const struct task *task,
+	     struct task_request *requests, size_t count, struct error *err);
 void run_end_calls(const struct run *run);
 
 /* gates.c */

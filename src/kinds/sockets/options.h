@@ -16,4 +16,17 @@ int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct er
  */
 int socket_options_apply(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err);
 
+/* What new sockets of one sort have, as far as one of them was asked. */
+enum { SOCKET_MOST_USUAL = 40 };
+struct socket_usual {
+	size_t n;
+	struct {
+		int option, value;
+	} options[SOCKET_MOST_USUAL];
+};
+
+/* The same for one of that sort, which nobody has set an option of; `usual` is NULL or learns. */
+int socket_options_apply_new(const SkOptsEntry *options, int fd, struct socket_usual *usual,
+			     uint32_t file_id, struct error *err);
+
 #endif

@@ -32,13 +32,35 @@
 
 /* ---- By nestor ---- */
 
+static void close_pairs(const struct unix_request *request)
+{
+	int failure = errno;
+
+	for (size_t i = 0; i < request->n_pairs; i++)
+		for (int j = 0; j < 2; j++)
+			if (request->pairs[i][j] >= 0)
+				close(request->pairs[i][j]);
+	errno = failure;
+}
+
+static int make_pairs(struct unix_request *request)
+{
+	for (size_t i = 0; i < request->n_pairs; i++)
+		if (socketpair(AF_UNIX, request->type | SOCK_CLOEXEC, 0, request->pairs[i]) < 0) {
+			request->n_pairs = i;
+			close_pairs(request);
+			return -1;
+		}
+	return 0;
+}
+
 static int call_there(void *argument)
 {
 	struct unix_request *request = argument;
 
 	switch (request->call) {
-	case UNIX_CALL_PAIR:
-		return socketpair(AF_UNIX, request->type | SOCK_CLOEXEC, 0, request->pair);
+	case UNIX_CALL_PAIRS:
+		return make_pairs(request);
 	case UNIX_CALL_LISTEN:
 		return listen(request->fd, request->backlog);
 	case UNIX_CALL_CONNECT:
@@ -83,15 +105,27 @@ struct by_task {
 static int remote(const struct by_task *by, uint32_t nr, uint64_t a, uint64_t b, uint64_t c,
 		  uint64_t d)
 {
-	const uint64_t args[6] = { a, b, c, d };
-	int64_t result;
+	struct task_request request = { .nr = nr, .args = { a, b, c, d } };
 
-	if (task_call(by->opener, by->task, nr, args, &result, by->err) < 0)
+	if (task_call(by->opener, by->task, &request, by->err) < 0)
 		return -1;
-	if (result >= 0)
-		return (int)result;
-	errno = (int)-result;
+	if (request.result >= 0)
+		return (int)request.result;
+	errno = (int)-request.result;
 	return -1;
+}
+
+/* None of them may fail. */
+static int remote_all(const struct by_task *by, struct task_request *requests, size_t count)
+{
+	if (task_calls(by->opener, by->task, requests, count, by->err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (requests[i].result < 0) {
+			errno = (int)-requests[i].result;
+			return -1;
+		}
+	return 0;
 }
 
 static int give(const struct by_task *by, int fd)
@@ -143,24 +177,53 @@ static int enter_net(const struct by_task *by, int net)
 	return remote(by, SYS_close, (uint64_t)number, 0, 0, 0);
 }
 
-static int remote_pair(const struct by_task *by, struct unix_request *request)
+/* Most often they follow each other: each range takes one call. */
+static int close_there(const struct by_task *by, const int *numbers, size_t count)
 {
-	int *numbers = (int *)(uintptr_t)by->caller->room;
+	struct task_request requests[2 * UNIX_MOST_PAIRS];
+	size_t n = 0;
 
-	if (remote(by, SYS_socketpair, AF_UNIX, (uint64_t)(request->type | SOCK_CLOEXEC), 0,
-		   by->caller->room) < 0)
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t number = (uint64_t)numbers[i];
+
+		if (n && number == requests[n - 1].args[1] + 1)
+			requests[n - 1].args[1] = number;
+		else
+			requests[n++] =
+				(struct task_request){ SYS_close_range, { number, number }, 0 };
+	}
+	return remote_all(by, requests, n);
+}
+
+static int remote_pairs(const struct by_task *by, struct unix_request *request)
+{
+	int numbers[2 * UNIX_MOST_PAIRS];
+	struct task_request requests[UNIX_MOST_PAIRS];
+	const size_t count = request->n_pairs;
+
+	for (size_t i = 0; i < count; i++)
+		requests[i] =
+			(struct task_request){ SYS_socketpair,
+					       { AF_UNIX, (uint64_t)(request->type | SOCK_CLOEXEC),
+						 0,
+						 by->caller->room + i * sizeof request->pairs[i] },
+					       0 };
+	if (remote_all(by, requests, count) < 0)
 		return -1;
-	const int there[2] = { numbers[0], numbers[1] };
-	request->pair[0] = kernel_pidfd_getfd(by->pidfd, there[0], 0);
-	request->pair[1] = kernel_pidfd_getfd(by->pidfd, there[1], 0);
-	if (request->pair[0] < 0 || request->pair[1] < 0)
-		return -1;
-	/* Each request waits for the task to be woken and to say that it is done. */
-	if (there[1] == there[0] + 1)
-		return remote(by, SYS_close_range, (uint64_t)there[0], (uint64_t)there[1], 0, 0);
-	if (remote(by, SYS_close, (uint64_t)there[0], 0, 0, 0) < 0)
-		return -1;
-	return remote(by, SYS_close, (uint64_t)there[1], 0, 0, 0);
+	memcpy(numbers, (const void *)(uintptr_t)by->caller->room, count * sizeof *request->pairs);
+	for (size_t i = 0; i < count; i++)
+		for (int j = 0; j < 2; j++)
+			request->pairs[i][j] =
+				kernel_pidfd_getfd(by->pidfd, numbers[2 * i + (size_t)j], 0);
+	for (size_t i = 0; i < count; i++)
+		if (request->pairs[i][0] < 0 || request->pairs[i][1] < 0) {
+			close_pairs(request);
+			return -1;
+		}
+	if (close_there(by, numbers, 2 * count) == 0)
+		return 0;
+	close_pairs(request);
+	return -1;
 }
 
 /* Numbers of descriptors in the task; -1: none. */
@@ -176,7 +239,7 @@ static int give_request(const struct by_task *by, const struct unix_request *req
 			struct given *ret_given)
 {
 	*ret_given = (struct given){ -1, -1 };
-	if (request->call == UNIX_CALL_PAIR)
+	if (request->call == UNIX_CALL_PAIRS)
 		return 0;
 	ret_given->fd = give(by, request->fd);
 	if (ret_given->fd < 0 || request->call != UNIX_CALL_CONNECT || request->name_fd < 0)
@@ -208,8 +271,8 @@ static int remote_request(const struct by_task *by, struct unix_request *request
 			  const struct given *given)
 {
 	switch (request->call) {
-	case UNIX_CALL_PAIR:
-		return remote_pair(by, request);
+	case UNIX_CALL_PAIRS:
+		return remote_pairs(by, request);
 	case UNIX_CALL_LISTEN:
 		return remote(by, SYS_listen, (uint64_t)given->fd, (uint64_t)request->backlog, 0,
 			      0);
@@ -266,7 +329,7 @@ static int find_maker(struct unix_maker *maker, const struct by_task *by)
 static int call_by_task(struct unix_maker *maker, struct by_task *by,
 			const PeerCredentialsEntry *who, int net, struct unix_request *request)
 {
-	bool makes = request->call == UNIX_CALL_PAIR;
+	bool makes = request->call == UNIX_CALL_PAIRS;
 
 	if (makes && find_maker(maker, by) < 0)
 		return -1;

@@ -80,18 +80,34 @@ static int connect_as(struct unix_world *world, const PeerCredentialsEntry *who,
 	return unix_call_as(world, who, -1, &request, err);
 }
 
-static int make_pair(struct unix_world *world, struct unix_end *end, struct error *err)
+/* Pairs that the same one makes, in one request. */
+static int make_pairs(struct unix_world *world, struct unix_end *const *ends, size_t count,
+		      struct error *err)
 {
-	struct unix_request request = { .call = UNIX_CALL_PAIR, .type = (int)end->sk->type };
+	struct unix_request request = { .call = UNIX_CALL_PAIRS,
+					.type = (int)ends[0]->sk->type,
+					.n_pairs = count };
 
-	if (unix_call_as(world, end->sk->peer_credentials, end->net, &request, err) < 0)
-		return fail_make(end, "make the pair that it belongs to", err);
-	end->fd = request.pair[0];
-	if (end->peer)
-		end->peer->fd = request.pair[1];
-	else
-		end->gone_fd = request.pair[1];
+	if (unix_call_as(world, ends[0]->sk->peer_credentials, ends[0]->net, &request, err) < 0)
+		return fail_make(ends[0], "make the pair that it belongs to", err);
+	for (size_t i = 0; i < count; i++) {
+		ends[i]->fd = request.pairs[i][0];
+		*(ends[i]->peer ? &ends[i]->peer->fd : &ends[i]->gone_fd) = request.pairs[i][1];
+		ends[i]->new = true;
+		if (ends[i]->peer)
+			ends[i]->peer->new = true;
+	}
 	return 0;
+}
+
+static bool have_same_maker(const PeerCredentialsEntry *one, const PeerCredentialsEntry *other)
+{
+	if (!one || !other)
+		return one == other;
+	return one->n_pid && other->n_pid && one->pid[0] == other->pid[0] && !one->has_beside &&
+	       !other->has_beside && one->uid == other->uid && one->gid == other->gid &&
+	       one->n_groups == other->n_groups &&
+	       memcmp(one->groups, other->groups, one->n_groups * sizeof *one->groups) == 0;
 }
 
 static int compare_names(const UnixSkEntry *one, const UnixSkEntry *other)
@@ -184,16 +200,58 @@ static bool is_server(const struct unix_world *world, const struct unix_end *end
 	return !end->peer || !end->peer->sk->name.len || listener_of(world, end);
 }
 
+static bool is_connected_stream(const struct unix_end *end)
+{
+	return is_stream(end->sk) && end->sk->state == TCP_ESTABLISHED && !end->listener;
+}
+
+static bool is_datagram_pair(const struct unix_end *end)
+{
+	return !is_stream(end->sk) && end->peer && end->peer != end && end->peer->peer == end &&
+	       (end->sk->peer_credentials || !end->sk->name.len || !end->peer->sk->name.len) &&
+	       end->peer->sk->type == end->sk->type;
+}
+
+/* Made by socketpair(2), and not yet. */
+static bool wants_pair(const struct unix_world *world, const struct unix_end *end)
+{
+	if (end->outside || end->fd >= 0)
+		return false;
+	if (!is_connected_stream(end))
+		return is_datagram_pair(end);
+	return !is_server(world, end) && !(end->peer && is_server(world, end->peer));
+}
+
+/* It, and those that stand behind it and can be made with it. */
+static int connect_pairs(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	struct unix_end *ends[UNIX_MOST_PAIRS] = { end };
+	const struct unix_end *behind = world->ends + world->n_ends;
+	size_t count = 1;
+
+	for (struct unix_end *it = end + 1; it < behind && count < UNIX_MOST_PAIRS; it++) {
+		if (it->peer && it->peer < it)
+			continue;
+		if (it->sk->type != end->sk->type || it->net != end->net ||
+		    !have_same_maker(it->sk->peer_credentials, end->sk->peer_credentials) ||
+		    !wants_pair(world, it))
+			break;
+		ends[count++] = it;
+	}
+	if (make_pairs(world, ends, count, err))
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (unix_bind(world, ends[i], err) ||
+		    (ends[i]->peer && unix_bind(world, ends[i]->peer, err)))
+			return -1;
+	return 0;
+}
+
 static int connect_streams(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	struct unix_end *server = is_server(world, end) ? end : end->peer;
-
-	if (!server || !is_server(world, server)) {
-		if (make_pair(world, end, err) || unix_bind(world, end, err))
-			return -1;
-		return end->peer ? unix_bind(world, end->peer, err) : 0;
-	}
 	struct unix_end *client = server->peer;
+
 	if (client) {
 		if (make_socket(client, err) || unix_bind(world, client, err))
 			return -1;
@@ -207,18 +265,6 @@ static int connect_streams(struct unix_world *world, struct unix_end *end, struc
 }
 
 /* ---- The rounds ---- */
-
-static bool is_connected_stream(const struct unix_end *end)
-{
-	return is_stream(end->sk) && end->sk->state == TCP_ESTABLISHED && !end->listener;
-}
-
-static bool is_datagram_pair(const struct unix_end *end)
-{
-	return !is_stream(end->sk) && end->peer && end->peer != end && end->peer->peer == end &&
-	       (end->sk->peer_credentials || !end->sk->name.len || !end->peer->sk->name.len) &&
-	       end->peer->sk->type == end->sk->type;
-}
 
 /* A socket that the caller gives takes the place of one whose peer was outside. */
 static int take_given(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -272,7 +318,7 @@ static int make_unconnected(struct unix_world *world, struct unix_end *end, stru
 	if (end->outside || end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
 		return 0;
 	if (is_lone_receiver(world, end))
-		return make_pair(world, end, err);
+		return make_pairs(world, &end, 1, err);
 	if (make_socket(end, err) || unix_bind(world, end, err))
 		return -1;
 	return end->sk->state == TCP_LISTEN
@@ -284,11 +330,8 @@ static int make_connected(struct unix_world *world, struct unix_end *end, struct
 {
 	if (end->outside || end->fd >= 0)
 		return 0;
-	if (is_connected_stream(end))
-		return connect_streams(world, end, err);
-	if (make_pair(world, end, err) || unix_bind(world, end, err))
-		return -1;
-	return unix_bind(world, end->peer, err);
+	return wants_pair(world, end) ? connect_pairs(world, end, err)
+				      : connect_streams(world, end, err);
 }
 
 static int connect_outside(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -326,7 +369,15 @@ static int connect_datagrams(struct unix_world *world, struct unix_end *end, str
 
 static int fill_queue(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	return end->given ? check_given(world, end, err) : unix_queue_fill(world, end, err);
+	if (end->given)
+		return check_given(world, end, err);
+	/* Both ends are told how much may wait, and who is to be told of whom. */
+	if (snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id)) {
+		end->new = false;
+		if (end->peer)
+			end->peer->new = false;
+	}
+	return unix_queue_fill(world, end, err);
 }
 
 static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -340,12 +391,24 @@ static int join_backlog(struct unix_world *world, struct unix_end *end, struct e
 	return 0;
 }
 
+static int apply_options(struct unix_world *world, const struct unix_end *end, struct error *err)
+{
+	const int type = (int)end->sk->type;
+
+	if (!end->new)
+		return socket_options_apply(end->sk->opts, end->fd, end->entry->id, err);
+	if (world->usual_type != type || world->usual_net != end->net)
+		world->usual.n = 0;
+	world->usual_type = type;
+	world->usual_net = end->net;
+	return socket_options_apply_new(end->sk->opts, end->fd, &world->usual, end->entry->id, err);
+}
+
 static int finish(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	static const int halves[] = { -1, SHUT_RD, SHUT_WR, SHUT_RDWR };
 	int half = end->sk->has_shutdown ? halves[end->sk->shutdown] : -1;
 
-	(void)world;
 	if (end->outside)
 		return 0;
 	/* What it has not read when it goes tells the other end of a reset (unix_release_sock). */
@@ -357,7 +420,7 @@ static int finish(struct unix_world *world, struct unix_end *end, struct error *
 	end->gone_fd = -1;
 	if (half >= 0 && shutdown(end->fd, half) < 0 && errno != ENOTCONN)
 		return fail_make(end, "shut it down", err);
-	if (socket_options_apply(end->sk->opts, end->fd, end->entry->id, err))
+	if (apply_options(world, end, err))
 		return -1;
 	if (fcntl(end->fd, F_SETFL, (int)end->sk->flags & (O_NONBLOCK | O_APPEND)) < 0)
 		return fail_make(end, "set its flags", err);

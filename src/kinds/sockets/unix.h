@@ -6,6 +6,7 @@
 #include "base/table.h"
 #include "kernel/aside.h"
 #include "kinds/kind.h"
+#include "kinds/sockets/options.h"
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ struct unix_end {
 	bool taken;		   /* by who asked for it to be opened: opener_file has it */
 	bool outside;		   /* not ours to make: others connect to its name */
 	bool given;		   /* by the caller: it is what it is */
+	bool new;		   /* of a pair, and nobody has set an option of it */
 	int name_fd;		   /* O_PATH of the name in a file system; -1: none */
 	int net;		   /* descriptor of its network namespace, -1: ours */
 	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
@@ -47,7 +49,9 @@ struct unix_world {
 	struct table tasks;		    /* by their number at level 0 */
 	struct unix_end **listeners;	    /* by type and name */
 	size_t n_listeners;
-	struct unix_maker maker; /* the last one */
+	struct unix_maker maker;   /* the last one */
+	struct socket_usual usual; /* of those of pairs of one type in one network namespace: */
+	int usual_type, usual_net;
 };
 
 /*
@@ -59,10 +63,13 @@ int given_name_keep(struct given_name *given);
 void given_name_refuse(struct given_name *given);
 
 /* A call of which the kernel remembers who made it. */
-enum unix_call { UNIX_CALL_PAIR, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT, UNIX_CALL_SEND };
+enum unix_call { UNIX_CALL_PAIRS, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT, UNIX_CALL_SEND };
+enum { UNIX_MOST_PAIRS = 8 };
 struct unix_request {
 	enum unix_call call;
-	int fd, type, backlog, pair[2];
+	int fd, type, backlog;
+	size_t n_pairs;
+	int pairs[UNIX_MOST_PAIRS][2];
 	int name_fd; /* of the name that is connected to; -1: it is in the address */
 	struct sockaddr_un address;
 	socklen_t length;

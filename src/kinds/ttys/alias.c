@@ -199,21 +199,19 @@ static int open_hung_up(int node, int flags, struct error *err)
 	return open_by_ours(node, slave, flags, err);
 }
 
-static int remote(const struct file_opener *opener, const struct task *task, uint32_t nr,
-		  const uint64_t args[6], struct error *err)
+static int remote(const struct file_opener *opener, const struct task *task,
+		  struct task_request request, struct error *err)
 {
-	int64_t result;
-
-	if (task_call(opener, task, nr, args, &result, err) < 0)
+	if (task_call(opener, task, &request, err) < 0)
 		return -1;
-	if (result < 0) {
-		errno = (int)-result;
+	if (request.result < 0) {
+		errno = (int)-request.result;
 		return fail_errno(err, ERR_KERNEL_REFUSED, "nobody in its session can open it");
 	}
-	return (int)result;
+	return (int)request.result;
 }
 
-#define REMOTE(nr, ...) remote(opener, task, nr, (const uint64_t[6]){ __VA_ARGS__ }, err)
+#define REMOTE(nr, ...) remote(opener, task, (struct task_request){ nr, { __VA_ARGS__ }, 0 }, err)
 
 /* By a task that stands in its session, with nestor's own root directory. */
 static int open_by_member(const struct file_opener *opener, const struct task *task,

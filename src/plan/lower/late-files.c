@@ -135,6 +135,29 @@ static size_t room_for_calls(struct plan *plan, const struct task *task)
 	return room;
 }
 
+/* A jump before each: where all that are left are left out it goes on behind them. */
+static void add_calls(struct program_set *set, struct planned_caller *it, struct program *program)
+{
+	size_t jumps[PLANNED_CALLS];
+
+	for (unsigned i = 0; i < PLANNED_CALLS; i++) {
+		struct planned_call *call = &it->calls[i];
+
+		jumps[i] = program->n_ops;
+		if (i)
+			program_repeat_if(program, it->skip_word, PLANNED_CALLS - i, 0);
+		call->result_slot = program_word(set, 0);
+		call->args = program_data(set, NULL, 6 * sizeof(uint64_t), sizeof(uint64_t));
+		call->op = program->n_ops;
+		struct op *op =
+			op_store(op_any(program_call(program, SYS_getpid)), call->result_slot);
+		for (unsigned j = 0; j < 6; j++)
+			op_argument_from(op, j, call->args + j * sizeof(uint64_t));
+	}
+	for (unsigned i = 1; i < PLANNED_CALLS; i++)
+		program->ops[jumps[i]].args[2] = program->n_ops;
+}
+
 void build_calls(struct build *build, struct node *node)
 {
 	struct plan *plan = build->plan;
@@ -158,14 +181,10 @@ void build_calls(struct build *build, struct node *node)
 	it->turn_word = program_word(set, 1);
 	it->done_word = program_word(set, 0);
 	it->more_word = program_word(set, 1);
-	it->result_slot = program_word(set, 0);
-	it->args = program_data(set, NULL, 6 * sizeof(uint64_t), sizeof(uint64_t));
+	it->skip_word = program_word(set, 0);
 	size_t from = program->n_ops;
 	program_wait_for(program, it->go_word, it->turn_word);
-	it->call = program->n_ops;
-	struct op *op = op_store(op_any(program_call(program, SYS_getpid)), it->result_slot);
-	for (unsigned i = 0; i < 6; i++)
-		op_argument_from(op, i, it->args + i * sizeof(uint64_t));
+	add_calls(set, it, program);
 	program_wake(program, it->turn_word, UINT32_MAX);
 	program_wake(program, it->done_word, 0);
 	program_repeat_if(program, it->more_word, 1, from);

@@ -26,10 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 enum {
 	MAX_CHANGED = 2,
-	SECONDS_PER_RUN = 30,	    /* with a sanitizer, on a busy machine */
+	SECONDS_PER_RUN = 20,	    /* of processor time, with a sanitizer */
 	MEMORY_LIMIT = 1024 * 1024, /* in KiB; runs need a hundredth */
 };
 
@@ -100,7 +101,12 @@ static struct facts generous_facts(void)
 	return facts;
 }
 
-/* As if the host's vdso were that of the seed. */
+/* Made as if it were the one that the seed is of. */
+struct host {
+	struct facts facts;
+	uint64_t lacking; /* parts of the seed's register state that this processor has not */
+};
+
 static void adopt_vdso(struct facts *facts, const struct snapshot *snapshot)
 {
 	const MmEntry *mm = snapshot->tasks[0].mm;
@@ -112,6 +118,35 @@ static void adopt_vdso(struct facts *facts, const struct snapshot *snapshot)
 			facts->vdso[facts->n_vdso++] =
 				(struct vdso_area){ { mm->vmas[i]->start, mm->vmas[i]->end },
 						    mm->vmas[i]->status & VMA_VDSO };
+}
+
+static uint64_t own_register_state(void)
+{
+	uint32_t low, high;
+
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (uint64_t)high << 32 | low;
+}
+
+static UserX86XsaveEntry *register_state(const CoreEntry *core)
+{
+	const ThreadInfoX86 *info = core->thread_info;
+
+	return info && info->fpregs ? info->fpregs->xsave : NULL;
+}
+
+static void adopt_processor(struct host *host, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		for (size_t thread = 0; thread < snapshot->tasks[i].n_threads; thread++) {
+			UserX86XsaveEntry *state =
+				register_state(snapshot->tasks[i].threads[thread]);
+			if (!state)
+				continue;
+			if (current_run < 0)
+				host->lacking |= state->xstate_bv & ~own_register_state();
+			state->xstate_bv &= ~host->lacking;
+		}
 }
 
 static int load_registers(const struct snapshot *snapshot, struct error *err)
@@ -129,7 +164,7 @@ static int load_registers(const struct snapshot *snapshot, struct error *err)
 	return 0;
 }
 
-static int plan_images(int dir_fd, struct arena *arena, struct facts *facts, struct error *err)
+static int plan_images(int dir_fd, struct arena *arena, struct host *host, struct error *err)
 {
 	const struct plan_options options = { .coordinator_pid = 9 };
 	struct snapshot snapshot = { .arena = arena };
@@ -143,9 +178,10 @@ static int plan_images(int dir_fd, struct arena *arena, struct facts *facts, str
 	memory_adopt(&snapshot, NULL);
 	struct details details;
 	details_make(&details, arena, &snapshot);
-	if (!facts->n_vdso)
-		adopt_vdso(facts, &snapshot);
-	if (plan_make(&plan, arena, &snapshot, facts, &kinds, &options, err) ||
+	if (!host->facts.n_vdso)
+		adopt_vdso(&host->facts, &snapshot);
+	adopt_processor(host, &snapshot);
+	if (plan_make(&plan, arena, &snapshot, &host->facts, &kinds, &options, err) ||
 	    load_registers(&snapshot, err))
 		return -1;
 	text_init(&text, arena);
@@ -154,7 +190,7 @@ static int plan_images(int dir_fd, struct arena *arena, struct facts *facts, str
 	return 0;
 }
 
-static void try_images(int dir_fd, struct facts *facts, const struct arguments *arguments,
+static void try_images(int dir_fd, struct host *host, const struct arguments *arguments,
 		       struct outcome *outcome)
 {
 	struct arena arena;
@@ -162,9 +198,9 @@ static void try_images(int dir_fd, struct facts *facts, const struct arguments *
 	struct rusage usage;
 
 	arena_init(&arena);
-	alarm(SECONDS_PER_RUN);
-	int result = plan_images(dir_fd, &arena, facts, &err);
-	alarm(0);
+	setitimer(ITIMER_PROF, &(struct itimerval){ .it_value.tv_sec = SECONDS_PER_RUN }, NULL);
+	int result = plan_images(dir_fd, &arena, host, &err);
+	setitimer(ITIMER_PROF, &(struct itimerval){ 0 }, NULL);
 	/* A failure has a name and a text, a success has neither. */
 	if ((result != 0) != (err.name != ERR_NONE) || (result != 0) != (err.text[0] != '\0'))
 		abort();
@@ -179,7 +215,7 @@ static void try_images(int dir_fd, struct facts *facts, const struct arguments *
 		printf("run %d: %s: %s\n", (int)current_run, error_name(err.name), err.text);
 }
 
-static void run_changed(const struct seed *seed, int dir_fd, struct facts *facts,
+static void run_changed(const struct seed *seed, int dir_fd, struct host *host,
 			const struct arguments *arguments, struct outcome *outcome)
 {
 	uint64_t random = (arguments->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) +
@@ -197,7 +233,7 @@ static void run_changed(const struct seed *seed, int dir_fd, struct facts *facts
 		image_write(&image, dir_fd);
 	}
 	arena_done(&arena);
-	try_images(dir_fd, facts, arguments, outcome);
+	try_images(dir_fd, host, arguments, outcome);
 	for (size_t i = 0; i < n_changed; i++)
 		image_write(changed[i], dir_fd);
 }
@@ -205,7 +241,7 @@ static void run_changed(const struct seed *seed, int dir_fd, struct facts *facts
 static int run_seed(const char *path, const struct arguments *arguments)
 {
 	char dir[] = "/tmp/nestor-fuzz-XXXXXX";
-	struct facts facts = generous_facts();
+	struct host host = { .facts = generous_facts() };
 	struct outcome outcome = { 0 };
 	struct seed seed;
 	struct arena arena;
@@ -218,10 +254,10 @@ static int run_seed(const char *path, const struct arguments *arguments)
 	for (size_t i = 0; i < seed.n_images; i++)
 		image_write(&seed.images[i], dir_fd);
 	current_run = -1;
-	try_images(dir_fd, &facts, arguments, &outcome);
+	try_images(dir_fd, &host, arguments, &outcome);
 	for (int run = 0; run < arguments->runs; run++) {
 		current_run = arguments->first + run;
-		run_changed(&seed, dir_fd, &facts, arguments, &outcome);
+		run_changed(&seed, dir_fd, &host, arguments, &outcome);
 	}
 	printf("%s: %zu planned\n", path, outcome.planned);
 	for (size_t i = 0; i < ERR_COUNT; i++)
@@ -260,7 +296,7 @@ int main(int argc, char **argv)
 			return 1;
 	}
 	signal(SIGABRT, report);
-	signal(SIGALRM, report);
+	signal(SIGPROF, report);
 	if (arguments.make_seed) {
 		seed_make(arguments.make_seed, argv[optind]);
 		return 0;

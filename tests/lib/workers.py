@@ -136,8 +136,12 @@ def run(numbers, jobs, limit):
             free.put(worker)
     try:
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            for number, result in zip(numbers, pool.map(one, numbers)):
-                yield (number, *result)
+            try:
+                for number, result in zip(numbers, pool.map(one, numbers)):
+                    yield (number, *result)
+            finally:
+                # Whoever asks for no more is not to wait for all of them.
+                pool.shutdown(wait=False, cancel_futures=True)
     finally:
         for worker in workers:
             worker.end()

@@ -153,21 +153,24 @@ static void obstacles_are_counted_by_kind(void **state)
 	add_reason(&all, "pid 12: descriptor 3 (/a (deleted)) is a socket", "plain:/a");
 	add_reason(&all, "task 1:37:4711: /home/a/b is gone", NULL);
 	add_reason(&all, "task 12: /b is gone", NULL);
-	assert_int_equal(all.n, 3);
-	assert_int_equal(all.total, 5);
+	add_reason(&all, "1:37: has no name", NULL);
+	add_reason(&all, "1:37:4711: has no name", NULL);
+	assert_int_equal(all.n, 4);
+	assert_int_equal(all.total, 7);
 	assert_int_equal(all.list[0].count, 2);
 	assert_int_equal(all.list[0].n_options, 2);
 	assert_string_equal(all.list[0].options[0], "--external 'pipe[77]'");
 	assert_string_equal(all.list[0].options[1], "--external 'it'\\''s'");
 	assert_string_equal(all.list[1].options[0], "--external plain:/a");
 	assert_int_equal(all.list[2].count, 2);
+	assert_int_equal(all.list[3].count, 2);
 	fail(&others, ERR_IO, "no refusal");
 	assert_int_equal(obstacles_pass(&all, &others), -1);
 	assert_int_equal(others.name, ERR_IO);
 	assert_int_equal(obstacles_pass(NULL, &others), -1);
 	assert_int_equal(obstacles_report(&all, &err), -1);
 	assert_int_equal(err.name, ERR_UNSUPPORTED_FILE);
-	assert_non_null(strstr(err.text, "5 things stand in the way, of 3 kinds:\npid 12"));
+	assert_non_null(strstr(err.text, "7 things stand in the way, of 4 kinds:\npid 12"));
 	arena_done(&arena);
 }
 

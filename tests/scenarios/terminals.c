@@ -21,6 +21,23 @@
 #include <termios.h>
 #include <unistd.h>
 
+/* struct termios2 of asm/termbits.h, which cannot be had together with termios.h. */
+struct modes {
+	unsigned int flags[4];
+	unsigned char line, characters[19];
+	unsigned int speeds[2]; /* of input, of output */
+};
+
+enum {
+	INPUT_SPEED = 4321,
+	OUTPUT_SPEED = 1234,
+	ANY_SPEED = 010000, /* BOTHER */
+	OF_INPUT = 16,	    /* IBSHIFT */
+};
+
+#define GET_MODES _IOR('T', 0x2A, struct modes) /* TCGETS2 */
+#define SET_MODES _IOW('T', 0x2B, struct modes)
+
 static int master, slave;
 
 static void on_interrupt(int number)
@@ -71,6 +88,29 @@ static void expect(int fd, const char *text)
 		       "expected %s, got %s", text, got);
 }
 
+static void check_speeds(int terminal)
+{
+	struct modes modes = { 0 };
+
+	scenario_check(ioctl(terminal, GET_MODES, &modes) == 0 && modes.speeds[0] == INPUT_SPEED &&
+			       modes.speeds[1] == OUTPUT_SPEED,
+		       "speeds of %u and %u", modes.speeds[0], modes.speeds[1]);
+}
+
+/* Any number, each way another. */
+static void set_speeds(int terminal)
+{
+	struct modes modes = { 0 };
+
+	scenario_need(ioctl(terminal, GET_MODES, &modes) == 0, "no modes");
+	modes.flags[2] &= ~(unsigned)(CBAUD | CIBAUD);
+	modes.flags[2] |= ANY_SPEED | ANY_SPEED << OF_INPUT;
+	modes.speeds[0] = INPUT_SPEED;
+	modes.speeds[1] = OUTPUT_SPEED;
+	scenario_need(ioctl(terminal, SET_MODES, &modes) == 0, "no speeds");
+	check_speeds(terminal);
+}
+
 int main(int argc, char **argv)
 {
 	struct winsize size = { 33, 77, 1, 2 }, now_size = { 0 };
@@ -90,6 +130,7 @@ int main(int argc, char **argv)
 	cfsetospeed(&modes, B19200);
 	cfsetispeed(&modes, B19200);
 	tcsetattr(slave, TCSANOW, &modes);
+	set_speeds(other_slave);
 	scenario_need(ioctl(other, TIOCPKT, &on) == 0, "no packets");
 	pid_t child = scenario_child(shell, NULL);
 	scenario_wait_mark("shell");
@@ -101,6 +142,7 @@ int main(int argc, char **argv)
 	scenario_check(ioctl(slave, TIOCGWINSZ, &now_size) == 0 &&
 			       memcmp(&now_size, &size, sizeof size) == 0,
 		       "another size");
+	check_speeds(other_slave);
 	scenario_check(strcmp(ttyname(slave), name) == 0, "it was %s, and is %s", name,
 		       ttyname(slave));
 	scenario_check(ioctl(other, TIOCGPKT, &packet) == 0 && packet == 1, "no packet mode");

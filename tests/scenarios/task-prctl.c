@@ -20,6 +20,8 @@
 #define PR_GET_MDWE 66
 #endif
 
+enum { EXCEPT_ADVISED = 2 }; /* PR_THP_DISABLE_EXCEPT_ADVISED */
+
 static uint32_t waiting;
 
 static int death_signal(void)
@@ -77,13 +79,28 @@ static int deny_write_execute(void *data)
 	return 0;
 }
 
+/* Since Linux 6.18 huge pages may be left to those areas for which they were asked for. */
+static int huge_pages_where_advised(void *data)
+{
+	(void)data;
+	int expected =
+		prctl(PR_SET_THP_DISABLE, 1, EXCEPT_ADVISED, 0, 0) == 0 ? 1 | EXCEPT_ADVISED : 0;
+	scenario_mark("advised");
+	scenario_wait_restored();
+	scenario_check(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == expected,
+		       "PR_GET_THP_DISABLE gives %d", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
 
 	scenario_begin(argc, argv);
 	pid_t child = scenario_child(deny_write_execute, NULL);
+	pid_t advised = scenario_child(huge_pages_where_advised, NULL);
 	scenario_wait_mark("denied");
+	scenario_wait_mark("advised");
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_TIMERSLACK, 70000);
@@ -95,6 +112,7 @@ int main(int argc, char **argv)
 
 	pthread_join(thread, NULL);
 	scenario_reap(child);
+	scenario_reap(advised);
 	scenario_check(prctl(PR_GET_DUMPABLE) == 0, "it has become dumpable");
 	scenario_check(is_subreaper(), "it is no longer a subreaper");
 	scenario_check(prctl(PR_GET_TIMERSLACK) == 70000, "the timer slack is %d",

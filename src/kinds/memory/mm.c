@@ -83,7 +83,7 @@ static int memory_collect(struct target *target, struct error *err)
 }
 
 struct memory_asked {
-	size_t brk, dumpable, thp_disabled;
+	size_t brk, dumpable;
 };
 
 static void *memory_ask(const struct asking *asking)
@@ -93,7 +93,6 @@ static void *memory_ask(const struct asking *asking)
 
 	asked->brk = probe_ask(probe, SYS_brk, 0);
 	asked->dumpable = probe_ask(probe, SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
-	asked->thp_disabled = probe_ask(probe, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	return asked;
 }
 
@@ -104,23 +103,13 @@ static int memory_answer(const struct asking *asking, void *data, struct error *
 	MmEntry *mm = asking->target->task->mm;
 	int64_t brk = probe_result(probe, asked->brk);
 	int64_t dumpable = probe_result(probe, asked->dumpable);
-	int64_t thp_disabled = probe_result(probe, asked->thp_disabled);
 
+	(void)err;
 	if (brk > 0)
 		mm->mm_brk = (uint64_t)brk;
 	if (dumpable >= 0) {
 		mm->has_dumpable = true;
 		mm->dumpable = (int32_t)dumpable;
-	}
-	/* 6.18: bit 1 excepts areas with MADV_HUGEPAGE, which the format has no place for. */
-	if (thp_disabled > 1)
-		return fail(err, ERR_UNSUPPORTED_TASK,
-			    "huge pages are disabled with exceptions (PR_SET_THP_DISABLE, %" PRId64
-			    "), which is not supported",
-			    thp_disabled);
-	if (thp_disabled >= 0) {
-		mm->has_thp_disabled = true;
-		mm->thp_disabled = thp_disabled == 1;
 	}
 	return 0;
 }
@@ -315,8 +304,6 @@ static int memory_plan(const struct planning *planning, struct error *err)
 		return -1;
 	pages_plan(plan, task, program, &inherited);
 	areas_plan_finish(program, task, areas);
-	if (task->mm->has_thp_disabled && task->mm->thp_disabled)
-		op_expect(program_call(program, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
 	return 0;
 }
 

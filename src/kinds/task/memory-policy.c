@@ -63,7 +63,7 @@ static int answer_memory(const struct asking *asking, void *asked, struct error 
 	if (known && value) {
 		target->task->mm->has_thp_disabled = true;
 		target->task->mm->thp_disabled = true;
-		/* 6.18 returns 1 with the flags that were given. */
+		/* 6.18 returns 1 with the flags: areas with MADV_HUGEPAGE are excepted. */
 		tc->has_thp_disable_flags = value != 1;
 		tc->thp_disable_flags = (uint32_t)value & ~1u;
 	}

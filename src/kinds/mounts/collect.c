@@ -77,10 +77,13 @@ const char *survey_name_mount(struct collect *collect, const struct live_namespa
 }
 
 /* By way of itself, or of another mount of the same name, if it is hidden. */
-static int open_removed(const struct mount_survey *survey, const struct live_mount *mount)
+static int open_removed(const struct mount_survey *survey, const struct live_mount *mount,
+			int *ret_fd, struct error *err)
 {
-	int fd = live_mount_copy(mount);
+	int fd;
 
+	if (live_mount_copy(mount, &fd, err))
+		return -1;
 	for (size_t i = 0; i < survey->n_namespaces && fd < 0; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
 		for (size_t k = 0; k < namespace->table.n_lines && fd < 0; k++) {
@@ -90,7 +93,8 @@ static int open_removed(const struct mount_survey *survey, const struct live_mou
 				fd = survey_open_mount(&namespace->table, line);
 		}
 	}
-	return fd;
+	*ret_fd = fd;
+	return 0;
 }
 
 /*
@@ -110,7 +114,9 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 			own = &survey->own.lines[i];
 	if (!own)
 		return 0;
-	autoclose int fd = open_removed(survey, &mount);
+	autoclose int fd = -1;
+	if (open_removed(survey, &mount, &fd, err))
+		return -1;
 	if (fd >= 0 && mount_origin_collect(collect, entry, fd, err))
 		return -1;
 	if (entry->origin)

@@ -22,7 +22,7 @@
 struct copying {
 	const struct live_namespace *namespace;
 	const struct mount_line *line;
-	int ret_fd, ret_errno;
+	int ret_fd; /* -1: hidden */
 };
 
 static int clone_at(const char *path)
@@ -32,21 +32,27 @@ static int clone_at(const char *path)
 				 OPEN_TREE_CLOEXEC);
 }
 
+static int fail_copy(const struct copying *copying, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy mount %s",
+			  copying->line->mountpoint);
+}
+
 static int copy_in_place(void *data, struct error *err)
 {
 	struct copying *copying = data;
+	const char *path = copying->line->mountpoint;
 	struct statx statx_;
 
-	(void)err;
-	copying->ret_errno = ENOENT;
-	if (setns(copying->namespace->fd, CLONE_NEWNS) ||
-	    statx(AT_FDCWD, copying->line->mountpoint, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-		  STATX_MNT_ID, &statx_))
-		copying->ret_errno = errno;
-	else if (statx_.stx_mnt_id == copying->line->id &&
-		 (copying->ret_fd = clone_at(copying->line->mountpoint)) < 0)
-		copying->ret_errno = errno;
-	return 0;
+	if (setns(copying->namespace->fd, CLONE_NEWNS))
+		return fail_copy(copying, err);
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, &statx_))
+		return survey_is_absent(errno) ? 0 : fail_copy(copying, err);
+	if (statx_.stx_mnt_id == copying->line->id)
+		copying->ret_fd = clone_at(path);
+	else
+		return 0;
+	return copying->ret_fd < 0 && mount_tells_nothing(errno) ? fail_copy(copying, err) : 0;
 }
 
 static size_t index_of(const struct live_namespace *namespace, const struct mount_line *line)
@@ -59,58 +65,76 @@ static size_t index_of(const struct live_namespace *namespace, const struct moun
 }
 
 /* From the last on, each is on top of all that is at its place; what is locked stays. */
-static int peel(const struct live_namespace *namespace, size_t target)
+static int peel(const struct copying *copying, size_t target, bool *ret_covered, struct error *err)
 {
-	const struct mount_namespace *order = &namespace->order;
+	const struct mount_namespace *order = &copying->namespace->order;
 	struct arena arena;
+	int result = 0;
 
 	arena_init(&arena);
 	bool *stays = arena_array(&arena, bool, order->n_mounts);
-	for (size_t i = order->n_mounts; i-- > target + 1;)
+	for (size_t i = order->n_mounts; i-- > target + 1 && !result;) {
 		stays[i] = umount2(order->mounts[i]->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0;
-	bool covered = mount_is_covered(mount_covers_new(&arena, order), target, stays);
+		if (stays[i] && (errno == EPERM || mount_tells_nothing(errno)))
+			result = fail_copy(copying, err);
+	}
+	*ret_covered = mount_is_covered(mount_covers_new(&arena, order), target, stays);
 	arena_done(&arena);
-	return covered ? -1 : 0;
+	return result;
+}
+
+/* What cannot be bound can be opened. */
+static int take_uncovered(struct copying *copying, struct error *err)
+{
+	struct stat stat_;
+	autoclose int fd = clone_at(copying->line->mountpoint);
+
+	if (fd < 0 && !mount_tells_nothing(errno))
+		fd = open(copying->line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 ? !survey_is_absent(errno) : fstat(fd, &stat_) != 0)
+		return fail_copy(copying, err);
+	if (fd >= 0 && stat_.st_dev == copying->line->device)
+		copying->ret_fd = take_fd(&fd);
+	return 0;
 }
 
 static int copy_below_others(void *data, struct error *err)
 {
 	struct copying *copying = data;
 	const struct surveyed_namespace *owner = copying->namespace->met->owner;
-	struct stat stat_;
+	bool covered = true;
 
-	(void)err;
-	copying->ret_errno = EPERM;
 	if (setns(copying->namespace->fd, CLONE_NEWNS) ||
 	    (!owner->own && deputy_enter_user(owner->fd, 0)) || unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    peel(copying->namespace, index_of(copying->namespace, copying->line)))
-		return 0;
-	autoclose int fd = clone_at(copying->line->mountpoint);
-	if (fd < 0)
-		fd = open(copying->line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, &stat_) == 0 && stat_.st_dev == copying->line->device)
-		copying->ret_fd = take_fd(&fd);
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return fail_copy(copying, err);
+	if (peel(copying, index_of(copying->namespace, copying->line), &covered, err))
+		return -1;
+	return covered ? 0 : take_uncovered(copying, err);
+}
+
+static int make_copy(const struct live_mount *mount, int *ret_fd, struct error *err)
+{
+	struct copying copying = { mount->namespace, mount->line, -1 };
+
+	if (deputy_run(copy_in_place, &copying, err) ||
+	    (copying.ret_fd < 0 && deputy_run(copy_below_others, &copying, err)))
+		return -1;
+	*ret_fd = copying.ret_fd;
 	return 0;
 }
 
-static int make_copy(const struct live_mount *mount)
+int live_mount_copy(const struct live_mount *mount, int *ret_fd, struct error *err)
 {
-	struct copying copying = { mount->namespace, mount->line, -1, 0 };
-	struct error unused = { 0 };
-
-	deputy_run(copy_in_place, &copying, &unused);
-	if (copying.ret_fd < 0)
-		deputy_run(copy_below_others, &copying, &unused);
-	errno = copying.ret_errno;
-	return copying.ret_fd;
-}
-
-int live_mount_copy(const struct live_mount *mount)
-{
+	*ret_fd = -1;
 	if (!mount->kept)
-		return make_copy(mount);
+		return make_copy(mount, ret_fd, err);
+	if (*mount->kept < 0 && make_copy(mount, mount->kept, err))
+		return -1;
 	if (*mount->kept < 0)
-		*mount->kept = make_copy(mount);
-	return *mount->kept < 0 ? -1 : fcntl(*mount->kept, F_DUPFD_CLOEXEC, 0);
+		return 0;
+	*ret_fd = fcntl(*mount->kept, F_DUPFD_CLOEXEC, 0);
+	return *ret_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy mount %s",
+					mount->line->mountpoint)
+			   : 0;
 }

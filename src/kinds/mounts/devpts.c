@@ -42,8 +42,10 @@ static int collect_removed(struct collect *collect, const struct live_mount *mou
 	MntEntry *entry = mount->entry;
 	struct stat stat;
 
-	autoclose int fd = mount->hidden ? live_mount_copy(mount)
-					 : survey_open_mount(&mount->namespace->table, mount->line);
+	autoclose int fd =
+		mount->hidden ? -1 : survey_open_mount(&mount->namespace->table, mount->line);
+	if (mount->hidden && live_mount_copy(mount, &fd, err))
+		return -1;
 	if (!is_number(mount->line->root + 1) || fd < 0 || fstat(fd, &stat) ||
 	    !S_ISCHR(stat.st_mode))
 		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows something that was removed",

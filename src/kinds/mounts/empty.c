@@ -37,10 +37,16 @@ static int count_names(int copy_fd)
 
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
-	autoclose int fd = live_mount_copy(&superblock->mounts[0]);
-	int n = fd < 0 ? -1 : count_names(fd);
+	autoclose int fd = -1;
 
 	(void)entry;
+	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+		return -1;
+	if (fd < 0)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by other mounts, so its content cannot be seen",
+			    superblock->what);
+	int n = count_names(fd);
 	if (n < 0)
 		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
 				  superblock->what);

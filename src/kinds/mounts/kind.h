@@ -32,9 +32,10 @@ struct live_superblock {
 
 /*
  * A mount of the same that is attached nowhere, and has nothing mounted in it but what its owner
- * could not take away either; -1 with errno.
+ * could not take away either. 0, with -1 where others hide it for good. -1 where that cannot be
+ * told, which is never to be taken for hidden.
  */
-int live_mount_copy(const struct live_mount *mount);
+int live_mount_copy(const struct live_mount *mount, int *ret_fd, struct error *err);
 
 /* Errors of whoever lacks something, which are no answer of a mount to what was tried. */
 static inline bool mount_tells_nothing(int error)

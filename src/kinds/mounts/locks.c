@@ -54,35 +54,44 @@ struct trial {
 };
 
 /*
- * EPERM is the only answer that means a lock; of any other the flag is kept locked all the same.
- * Who waits to be told to mount something there (autofs) is not to be woken.
+ * 1, 0, or -1 with errno: EPERM is the only answer that means a lock; of what else a mount may say
+ * the flag is kept locked all the same. Who waits to be told to mount something there (autofs) is
+ * not to be woken.
  */
-static bool is_clearable(const char *path, uint64_t set, uint64_t clear)
+static int is_clearable(const char *path, uint64_t set, uint64_t clear)
 {
 	struct mount_attr attributes = { .attr_set = set, .attr_clr = clear };
 
-	return syscall(SYS_mount_setattr, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-		       &attributes, sizeof attributes) == 0;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		    &attributes, sizeof attributes) == 0)
+		return 1;
+	return mount_tells_nothing(errno) ? -1 : 0;
 }
 
-static bool is_atime_free(const char *path, uint32_t flags)
+static int is_atime_free(const char *path, uint32_t flags)
 {
 	uint64_t other = flags & MS_NOATIME ? MOUNT_ATTR_RELATIME : MOUNT_ATTR_NOATIME;
 
 	return is_clearable(path, other, MOUNT_ATTR__ATIME);
 }
 
-static uint32_t locked_flags(const MntEntry *mount)
+static int find_locked_flags(const MntEntry *mount, uint32_t *ret_locked)
 {
 	uint32_t locked = 0;
 
-	for (size_t i = 0; i < LOCKABLE; i++)
-		if (mount->flags & lockable[i].flag &&
-		    !is_clearable(mount->mountpoint, 0, lockable[i].clear))
-			locked |= lockable[i].flag;
-	if (!is_atime_free(mount->mountpoint, mount->flags))
-		locked |= mount->flags & ATIME_FLAGS;
-	return locked;
+	for (size_t i = 0; i < LOCKABLE; i++) {
+		int clearable = mount->flags & lockable[i].flag
+					? is_clearable(mount->mountpoint, 0, lockable[i].clear)
+					: 1;
+		if (clearable < 0)
+			return -1;
+		locked |= clearable ? 0 : lockable[i].flag;
+	}
+	int free = is_atime_free(mount->mountpoint, mount->flags);
+	if (free < 0)
+		return -1;
+	*ret_locked = locked | (free ? 0 : mount->flags & ATIME_FLAGS);
+	return 0;
 }
 
 static uint64_t hash_of(const char *path, size_t length)
@@ -113,15 +122,19 @@ static bool *find_hiding(struct arena *arena, const struct mount_namespace *moun
 	return hides;
 }
 
-static bool is_locked(const struct trial *trial, size_t i)
+/* 1, 0, or -1 with errno */
+static int is_locked(const struct trial *trial, size_t i)
 {
 	const char *mountpoint = trial->mounts->mounts[i]->mountpoint;
+	int flag = trial->hides[i] ? MNT_DETACH : MNT_EXPIRE;
 
-	if (trial->hides[i])
-		return umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0;
+	if (umount2(mountpoint, flag | UMOUNT_NOFOLLOW) == 0)
+		return 0;
 	/* EAGAIN: it is marked now; EBUSY: somebody uses it, which is asked last. */
-	return umount2(mountpoint, MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0 && errno != EAGAIN &&
-	       errno != EBUSY;
+	if (flag == MNT_EXPIRE && (errno == EAGAIN || errno == EBUSY))
+		return 0;
+	/* EPERM is about who asks (may_mount). */
+	return errno == EPERM || mount_tells_nothing(errno) ? -1 : 1;
 }
 
 /* From the last to the first: what hides a mount was mounted after it. */
@@ -145,9 +158,15 @@ static int try_all(void *data, struct error *err)
 			trial->locked[i] = true;
 			continue;
 		}
-		verdict->locked_flags = locked_flags(mount);
 		/* The root is not to be unmounted, and its lock comes by itself. */
-		trial->locked[i] = verdict->locked = i > 0 && is_locked(trial, i);
+		int locked = find_locked_flags(mount, &verdict->locked_flags) ? -1
+			     : i > 0					      ? is_locked(trial, i)
+									      : 0;
+		if (locked < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot tell what is locked of mount %s",
+					  mount->mountpoint);
+		trial->locked[i] = verdict->locked = locked;
 	}
 	return 0;
 }

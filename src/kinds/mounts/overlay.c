@@ -243,7 +243,9 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 	if (overlay_list(entry->options, &layers, err))
 		return fail_while(err, "%s", superblock->what);
 	if (layers.n_relative) {
-		autoclose int mount_fd = live_mount_copy(&superblock->mounts[0]);
+		autoclose int mount_fd = -1;
+		if (live_mount_copy(&superblock->mounts[0], &mount_fd, err))
+			return -1;
 		return find_base(superblock, &layers, mount_fd, err);
 	}
 	record_namespace(entry, find_namespace(superblock, &layers));

@@ -150,12 +150,9 @@ int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_use
 	*ret_userns_id = 0;
 	if (user->own)
 		return 0;
-	for (size_t i = 0; i < superblock->n_mounts && copy_fd < 0; i++) {
-		copy_fd = live_mount_copy(&superblock->mounts[i]);
-		if (copy_fd < 0 && mount_tells_nothing(errno))
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s",
-					  superblock->what);
-	}
+	for (size_t i = 0; i < superblock->n_mounts && copy_fd < 0; i++)
+		if (live_mount_copy(&superblock->mounts[i], &copy_fd, err))
+			return -1;
 	if (copy_fd < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is hidden by other mounts, so its owner cannot be found out",

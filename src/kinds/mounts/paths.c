@@ -79,6 +79,16 @@ static size_t index_of(const struct live_namespace *namespace, const struct moun
 	return i;
 }
 
+/* -1 with errno, ENOENT where it is hidden. */
+static int copy_of(const struct live_mount *mount)
+{
+	struct error error = { 0 };
+	int fd, failed = live_mount_copy(mount, &fd, &error);
+
+	errno = !failed ? ENOENT : error.os_errno ? error.os_errno : EIO;
+	return fd;
+}
+
 /* Where a copy is taken, nothing is mounted; a restore has to keep what is covered then. */
 int survey_open_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
 			 const char *path)
@@ -91,7 +101,7 @@ int survey_open_on_mount(const struct live_namespace *namespace, const struct mo
 		below && covering == SIZE_MAX ? survey_open_mount(&namespace->table, line) : -1;
 
 	if (below && root_fd < 0)
-		root_fd = live_mount_copy(&mount);
+		root_fd = copy_of(&mount);
 	if (root_fd < 0 || !*below)
 		return take_fd(&root_fd);
 	int fd = open_resolved(root_fd, below, O_PATH | O_NOFOLLOW,

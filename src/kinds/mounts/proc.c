@@ -30,7 +30,9 @@ static int collect_proc(const struct live_superblock *superblock, MntEntry *entr
 	struct collect *all = superblock->collect;
 	const char *what = superblock->what;
 
-	autoclose int copy_fd = live_mount_copy(&superblock->mounts[0]);
+	autoclose int copy_fd = -1;
+	if (live_mount_copy(&superblock->mounts[0], &copy_fd, err))
+		return -1;
 	if (copy_fd < 0)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is hidden by another mount, so its pid namespace cannot be seen",

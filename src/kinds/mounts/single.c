@@ -138,20 +138,25 @@ static int find_namespace(const struct live_superblock *superblock, MntEntry *en
 /* What was registered goes with its last mount (bm_evict_inode, fs/binfmt_misc.c). */
 static int check_binfmt(const struct live_superblock *superblock, struct error *err)
 {
-	autoclose int fd = live_mount_copy(&superblock->mounts[0]);
-	autoclosedir DIR *dir = fd < 0 ? NULL : listing_open(fd, ".");
+	autoclose int fd = -1;
 	const char *name;
 
-	if (!dir)
-		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
-				  superblock->what);
+	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+		return -1;
+	if (fd < 0)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by other mounts, so its content cannot be seen",
+			    superblock->what);
+	autoclosedir DIR *dir = listing_open(fd, ".");
 	while (listing_next(dir, &name))
 		if (strcmp(name, "register") != 0 && strcmp(name, "status") != 0)
 			return fail(err, ERR_UNSUPPORTED_MOUNT,
 				    "%s has formats in it (%s), which go with it and cannot be "
 				    "registered again",
 				    superblock->what, name);
-	return 0;
+	return errno ? fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
+				  superblock->what)
+		     : 0;
 }
 
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)

@@ -45,7 +45,8 @@ enum { NOT_TRIED = -2 };
 
 struct showing {
 	const struct live_superblock *superblock;
-	int *copies; /* like its mounts */
+	struct error *failed; /* why something could not be looked at, which is not hidden then */
+	int *copies;	      /* like its mounts */
 	struct shown *shown;
 	size_t n_shown;
 };
@@ -55,7 +56,7 @@ static int copy_of(struct showing *showing, size_t index)
 	int *copy = &showing->copies[index];
 
 	if (*copy == NOT_TRIED)
-		*copy = live_mount_copy(&showing->superblock->mounts[index]);
+		live_mount_copy(&showing->superblock->mounts[index], copy, showing->failed);
 	return *copy;
 }
 
@@ -74,6 +75,8 @@ static int open_shown(struct showing *showing, const char *path)
 		int fd = copy < 0 ? -1 : mount_open_on(copy, below, O_PATH | O_NOFOLLOW);
 		if (fd >= 0)
 			return fd;
+		if (copy >= 0 && mount_tells_nothing(errno))
+			fail_errno(showing->failed, ERR_KERNEL_REFUSED, "cannot look at %s", path);
 	}
 	return -1;
 }
@@ -159,7 +162,7 @@ static int add_all(struct showing *showing, struct archive_writer *writer, struc
 	for (size_t i = 0; i < showing->n_shown; i++)
 		if (add_one(showing, writer, i, err))
 			return -1;
-	return 0;
+	return showing->failed->name ? -1 : 0;
 }
 
 static int add_shown(const struct live_superblock *superblock, struct archive_writer *writer,
@@ -168,6 +171,7 @@ static int add_shown(const struct live_superblock *superblock, struct archive_wr
 	size_t n = superblock->n_mounts;
 	struct showing showing = {
 		.superblock = superblock,
+		.failed = err,
 		.copies = arena_array(superblock->collect->arena, int, n),
 	};
 
@@ -229,7 +233,9 @@ static int add_removed(const struct live_superblock *superblock, struct archive_
 		struct stat stat;
 		if (!mount->line->removed)
 			continue;
-		autoclose int fd = live_mount_copy(mount);
+		autoclose int fd = -1;
+		if (live_mount_copy(mount, &fd, err))
+			return -1;
 		if (fd < 0)
 			continue;
 		if (fstat(fd, &stat))

@@ -48,6 +48,9 @@ char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 			  int (*open_inode)(const void *data, int mount_fd), const void *data,
 			  uint32_t *ret_mount_id);
 
+/* Is it the pipe by which the kernel tells the daemon of an autofs in the tree? */
+bool mounts_tell_by_pipe(struct collect *collect, uint32_t pipe_id);
+
 /*
  * A description at the root of mounts that are attached nowhere: they end with it, if it is the
  * first that can be that which open_tree(2) or fsmount(2) gave.

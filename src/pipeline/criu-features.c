@@ -9,6 +9,7 @@
 #include "kernel/netlink.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <stddef.h>
@@ -46,6 +47,19 @@ static bool has_aio(void)
 
 	/* No events are an invalid number of them. */
 	return syscall(SYS_io_setup, 0, &context) < 0 && errno == EINVAL;
+}
+
+static bool has_autofs(void)
+{
+	FILE *file = fopen("/proc/filesystems", "re");
+	char line[64];
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof line, file))
+		found = strcmp(line, "nodev\tautofs\n") == 0;
+	if (file)
+		fclose(file);
+	return found;
 }
 
 static bool has_tun(void)
@@ -87,6 +101,7 @@ static const struct feature {
 	{ "timerfd", NULL, NULL },
 	{ "userns", NULL, NULL },
 	{ "aio_remap", has_aio, "the kernel has no AIO" },
+	{ "autofs", has_autofs, "the kernel has no autofs" },
 	{ "network_lock_nftables", has_nftables, no_nftables },
 	{ "nftables", has_nftables, no_nftables },
 	{ "tun", has_tun, no_tun },
@@ -94,7 +109,6 @@ static const struct feature {
 	{ "apparmor_stacking", NULL, "labels of security modules are not kept in images" },
 	{ "lsm", NULL, "labels of security modules are not kept in images" },
 	{ "selinux", NULL, "labels of security modules are not kept in images" },
-	{ "autofs", NULL, "mounts of autofs are refused" },
 	{ "compat_cr", NULL, "32-bit programs are refused" },
 	{ "has_ipt_legacy", NULL, "networks are locked by nftables" },
 	{ "memfd_hugetlb", NULL, "memory files of huge pages are refused" },

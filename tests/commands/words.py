@@ -162,9 +162,10 @@ def check(_):
     there = ("userns", "mnt_id", "timens", "cgroupns", "fdinfo-lock", "timerfd", "ns_pid",
              "mem_dirty_track", "link_nsid", "net_diag_raw", "kcmp_epoll", "seccomp_filters")
     asked = {"tun": os.path.exists("/dev/net/tun"), "tun_ns": os.path.exists("/dev/net/tun"),
+             "autofs": "\tautofs\n" in open("/proc/filesystems", encoding="ascii").read(),
              "aio_remap": os.path.exists("/proc/sys/fs/aio-nr"),
              "network_lock_nftables": has_nftables(), "nftables": has_nftables()}
-    not_there = ("uffd", "uffd-noncoop", "autofs", "has_ipt_legacy", "pidfd_store",
+    not_there = ("uffd", "uffd-noncoop", "has_ipt_legacy", "pidfd_store",
                  "memfd_hugetlb", "apparmor_stacking")
     known = nestor("check", "--feature", "list").ok().out.split()
     for name, is_there in {**dict.fromkeys(there, True), **asked,

@@ -424,6 +424,8 @@ def mounts(pid, numbers, groups):
     def anew(word):
         if re.match(Namespaces.LINK, word):
             return f"{word[:4]}{numbers.setdefault('namespace ' + word, len(numbers))}"
+        # Of an autofs; as we see it, the group has a number of no meaning inside.
+        word = re.sub(r",(pgrp|pipe_ino)=\d+", r",\1", word)
         tag = re.match(r"(shared|master|propagate_from):(\d+)$", word)
         return f"{tag[1]}:{numbers.setdefault('group ' + tag[2], len(numbers))}" if tag else word
 

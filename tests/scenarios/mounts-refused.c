@@ -2,12 +2,12 @@
 /*
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
- *	autofs, a hugetlbfs with a file in it, an overlay of relative layers of nowhere, one
- *	of layers behind a symbolic link, a process (pidfs), an unbindable mount in others that
- *	are attached nowhere
+ *	an autofs whose daemon is nowhere, or that has a directory in it, a hugetlbfs with a file
+ *	in it, an overlay of relative layers of nowhere, one of layers behind a symbolic link, a
+ *	process (pidfs), an unbindable mount in others that are attached nowhere
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs hugetlbfs overlay linked process unbindable
+ * arguments: autofs directory hugetlbfs overlay linked process unbindable
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -24,6 +24,7 @@
 
 static const char *what;
 
+/* Nobody in the tree reads who is to mount something there. */
 static int mount_autofs(void)
 {
 	char options[96];
@@ -34,8 +35,22 @@ static int mount_autofs(void)
 	snprintf(options, sizeof options, "fd=%d,pgrp=%d,minproto=5,maxproto=5,direct", ends[1],
 		 (int)getpgrp());
 	int result = mount("auto", "place", "autofs", 0, options);
+	close(ends[0]);
 	close(ends[1]);
 	return result;
+}
+
+/* What is in it is for its daemon alone to make, by its process group. */
+static int mount_with_directory(void)
+{
+	char options[96];
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	snprintf(options, sizeof options, "fd=%d,pgrp=%d,minproto=5,maxproto=5,indirect", ends[1],
+		 (int)getpgrp());
+	return mount("auto", "place", "autofs", 0, options) || mkdir("place/inside", 0755) ? -1 : 0;
 }
 
 static int mount_hugetlbfs(void)
@@ -120,6 +135,7 @@ static int inside(void *unused)
 			      mkdir("place", 0755) == 0,
 		      "private: %s", strerror(errno));
 	int result = strcmp(what, "autofs") == 0       ? mount_autofs()
+		     : strcmp(what, "directory") == 0  ? mount_with_directory()
 		     : strcmp(what, "hugetlbfs") == 0  ? mount_hugetlbfs()
 		     : strcmp(what, "process") == 0    ? mount_process()
 		     : strcmp(what, "unbindable") == 0 ? hold_unbindable()

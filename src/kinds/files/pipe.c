@@ -10,6 +10,7 @@
  */
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
+#include "kinds/places.h"
 #include "kinds/files/pipe-content.h"
 
 #include "base/cleanup.h"
@@ -129,8 +130,11 @@ static int has_ends_outside(const struct known_pipe *pipe, enum side missing, st
 
 static int complete_pipe(struct collect *collect, const struct known_pipe *pipe, struct error *err)
 {
+	bool told = mounts_tell_by_pipe(collect, pipe->id);
+
 	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++) {
-		int outside = pipe->has[side] ? 0 : has_ends_outside(pipe, side, err);
+		bool known = pipe->has[side] || (side == WRITE_SIDE && told);
+		int outside = known ? 0 : has_ends_outside(pipe, side, err);
 		if (outside < 0)
 			return -1;
 		if (outside &&
@@ -142,7 +146,7 @@ static int complete_pipe(struct collect *collect, const struct known_pipe *pipe,
 					    pipe->id);
 	}
 	/* One read that gave all there is may have been of a packet, or not. */
-	if (pipe->content->n_packets == 1 && !pipe->packets)
+	if (pipe->content->n_packets == 1 && !pipe->packets && !told)
 		pipe->content->n_packets = 0;
 	return 0;
 }

@@ -47,6 +47,7 @@ static inline bool mount_tells_nothing(int error)
 /* What making a superblock needs. */
 struct mount_maker {
 	const struct snapshot *snapshot;
+	struct file_opener *opener;
 	const int *pid_namespaces;   /* like snapshot->pid_namespaces; -1: not there */
 	const int *user_namespaces;  /* like snapshot->user_namespaces; -1: nestor's own */
 	const int *plain_namespaces; /* like snapshot->plain_namespaces */
@@ -59,6 +60,7 @@ struct mount_maker {
  *   owned    superblocks belong to the user namespace in which they were mounted: it is found,
  *            and `make` runs in there
  *   single   mounted again it is the same
+ *   numbered superblocks have the device number that they had (numbered.c)
  *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
  *   collect  fills the entry's own members; called once for each superblock
@@ -74,7 +76,7 @@ struct mount_maker {
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	bool owned, single, parts, removed;
+	bool owned, single, numbered, parts, removed;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	void (*complete)(struct collect *collect);
@@ -112,6 +114,7 @@ extern const struct mount_kind binfmt_misc_mount_kind;
 extern const struct mount_kind configfs_mount_kind;
 extern const struct mount_kind hugetlbfs_mount_kind;
 extern const struct mount_kind bpf_mount_kind;
+extern const struct mount_kind autofs_mount_kind;
 
 /* Sets an option of a file system context; a value of NULL is a flag. */
 int mount_set(int context_fd, const char *key, const char *value, struct error *err);
@@ -122,7 +125,9 @@ int mount_set_owned_options(int context_fd, const struct mount_maker *maker, con
 			    struct error *err);
 /* One with nothing in it, attached nowhere; -1 with errno. */
 int mount_new_tmpfs(void);
-/* Takes a context to the end: the detached mount. */
+/* The superblock of a context, and a mount of it that is attached nowhere; then both. */
+int mount_create(int context_fd, const MntEntry *entry, struct error *err);
+int mount_attachable(int context_fd, const MntEntry *entry, struct error *err);
 int mount_finish(int context_fd, const MntEntry *entry, struct error *err);
 
 #endif

@@ -170,6 +170,7 @@ int mounts_make(struct file_opener *opener, struct error *err)
 	int *pid_namespaces = arena_array(opener->arena, int, n_pids + 1);
 	struct mount_maker maker = {
 		.snapshot = snapshot,
+		.opener = opener,
 		.pid_namespaces = pid_namespaces,
 		.user_namespaces = opener->user_namespaces,
 		.plain_namespaces = opener->plain_namespaces,
@@ -198,8 +199,10 @@ void mounts_close(struct file_opener *opener)
 {
 	const struct snapshot *snapshot = opener->snapshot;
 
-	if (opener->arena)
+	if (opener->arena) {
 		mounts_close_early(opener);
+		mounts_close_numbers(opener);
+	}
 	for (size_t i = 0; opener->mounts && i < snapshot->n_mount_namespaces; i++)
 		mount_namespace_close(&opener->mounts->namespaces[i],
 				      snapshot->mount_namespaces[i]->n_mounts);

@@ -43,7 +43,7 @@ struct founding {
  * Who mounts some of them gives them their ids (shmem_init_fs_context), and need not have a number
  * in the user namespace; an option without one is refused (shmem_parse_one).
  */
-static void take_ids(const struct mount_maker *maker, const MntEntry *mount)
+static int take_ids(const struct mount_maker *maker, const MntEntry *mount, struct error *err)
 {
 	const struct user_namespace *owner =
 		snapshot_user_namespace(maker->snapshot, mount->userns_id);
@@ -51,6 +51,8 @@ static void take_ids(const struct mount_maker *maker, const MntEntry *mount)
 	char *rest = options;
 	uint32_t inside;
 
+	if (!options)
+		return fail_errno(err, ERR_OUT_OF_MEMORY, "cannot set mount options");
 	for (char *word; owner && (word = strsep(&rest, ","));) {
 		bool user = strncmp(word, "uid=", 4) == 0, group = strncmp(word, "gid=", 4) == 0;
 		uint32_t id = user || group ? (uint32_t)strtoul(word + 4, NULL, 10) : 0;
@@ -58,6 +60,7 @@ static void take_ids(const struct mount_maker *maker, const MntEntry *mount)
 			continue;
 		syscall(user ? SYS_setfsuid : SYS_setfsgid, id);
 	}
+	return 0;
 }
 
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
@@ -67,8 +70,8 @@ static int make_inside(void *data, struct error *err)
 
 	if (founding->mounts_fd >= 0 && setns(founding->mounts_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
-	if (founding->user_fd >= 0)
-		take_ids(founding->maker, founding->mount);
+	if (founding->user_fd >= 0 && take_ids(founding->maker, founding->mount, err))
+		return -1;
 	if (founding->user_fd >= 0 &&
 	    (deputy_enter_user(founding->user_fd, 0) || unshare(CLONE_NEWNS)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
@@ -200,20 +203,31 @@ static int make_known(const struct founder *founder, const MntEntry *mount, unsi
 	return kind->fill && deputy_run(fill_inside, &filling, err) ? -1 : 0;
 }
 
+static int make_each(const struct founder *founder, bool numbered, struct error *err)
+{
+	const struct snapshot *snapshot = founder->maker->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
+		for (size_t k = 0; k < namespace->n_mounts; k++) {
+			const struct mount_kind *kind = mount_kind_of_entry(namespace->mounts[k]);
+			if (numbered && !(kind && kind->numbered))
+				continue;
+			if (make_known(founder, namespace->mounts[k], 0, err))
+				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
+						  namespace->id, namespace->mounts[k]->mountpoint);
+		}
+	}
+	return 0;
+}
+
+/* Those that want a number of their own come before others can have it. */
 int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err)
 {
 	const struct founder founder = { opener, maker, superblocks };
-	const struct snapshot *snapshot = maker->snapshot;
 
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
-		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
-		for (size_t k = 0; k < namespace->n_mounts; k++)
-			if (make_known(&founder, namespace->mounts[k], 0, err))
-				return fail_while(err, "mount namespace %" PRIu32 ": mount %.200s",
-						  namespace->id, namespace->mounts[k]->mountpoint);
-	}
-	return 0;
+	return make_each(&founder, true, err) || make_each(&founder, false, err) ? -1 : 0;
 }
 
 /*

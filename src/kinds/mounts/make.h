@@ -80,6 +80,15 @@ int mounts_make_superblock(const struct mount_maker *maker, const struct mount_k
 int mounts_take_early(struct file_opener *opener, uint32_t device);
 void mounts_close_early(struct file_opener *opener);
 
+/* numbered.c: are there any? Their device numbers are held before anything else can take them. */
+bool mounts_are_numbered(const struct snapshot *snapshot);
+int mounts_hold_numbers(struct file_opener *opener, struct error *err);
+/* What is made next has this number; then, whether it has. */
+int mounts_free_number(struct file_opener *opener, uint32_t device, struct error *err);
+int mounts_check_number(struct file_opener *opener, int mount_fd, uint32_t device,
+			struct error *err);
+void mounts_close_numbers(struct file_opener *opener);
+
 /* make-superblocks.c: those that are bound from nowhere. What was made is there also on failure. */
 int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err);

@@ -189,4 +189,6 @@ static int check_fs(const struct snapshot *snapshot, const struct task *task, st
 const struct task_kind mount_fs_kind = {
 	.name = "mount namespace",
 	.check = check_fs,
+	.prepares = mounts_are_numbered,
+	.prepare = mounts_hold_numbers,
 };

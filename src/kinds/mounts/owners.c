@@ -88,6 +88,10 @@ static int try_one(void *data, struct error *err)
 	autofree char *text =
 		strdup(strcmp(trial->line->type, "devpts") == 0 ? trial->line->options : "");
 	struct option options[MAX_OPTIONS];
+
+	if (!text)
+		return fail_errno(err, ERR_OUT_OF_MEMORY, "cannot look at mount %s",
+				  trial->line->mountpoint);
 	size_t n = prepare_options(text, options);
 
 	/* fspick(2) is for whoever owns the mounts that he sees (may_mount). */

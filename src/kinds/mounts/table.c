@@ -10,11 +10,13 @@
 #include <sys/syscall.h>
 
 const struct mount_kind *const mount_kinds[] = {
-	&proc_mount_kind,     &tmpfs_mount_kind,     &overlay_mount_kind,  &ramfs_mount_kind,
-	&devpts_mount_kind,   &sysfs_mount_kind,     &devtmpfs_mount_kind, &mqueue_mount_kind,
-	&cgroup_mount_kind,   &cgroup2_mount_kind,   &pstore_mount_kind,   &securityfs_mount_kind,
-	&fusectl_mount_kind,  &debugfs_mount_kind,   &tracefs_mount_kind,  &binfmt_misc_mount_kind,
-	&configfs_mount_kind, &hugetlbfs_mount_kind, &bpf_mount_kind,	   NULL,
+	&proc_mount_kind,	 &tmpfs_mount_kind,    &overlay_mount_kind,
+	&ramfs_mount_kind,	 &devpts_mount_kind,   &sysfs_mount_kind,
+	&devtmpfs_mount_kind,	 &mqueue_mount_kind,   &cgroup_mount_kind,
+	&cgroup2_mount_kind,	 &pstore_mount_kind,   &securityfs_mount_kind,
+	&fusectl_mount_kind,	 &debugfs_mount_kind,  &tracefs_mount_kind,
+	&binfmt_misc_mount_kind, &configfs_mount_kind, &hugetlbfs_mount_kind,
+	&bpf_mount_kind,	 &autofs_mount_kind,   NULL,
 };
 
 const struct mount_kind *mount_kind_of_type(const char *type)
@@ -44,11 +46,23 @@ int mount_set(int context_fd, const char *key, const char *value, struct error *
 			  value ? "=" : "", value ? value : "");
 }
 
+/* To be taken apart; NULL with err. */
+static char *copy_options(const char *options, struct error *err)
+{
+	char *copy = strdup(options);
+
+	if (!copy)
+		fail_errno(err, ERR_OUT_OF_MEMORY, "cannot set mount options");
+	return copy;
+}
+
 int mount_set_options(int context_fd, const char *options, struct error *err)
 {
-	autofree char *copy = strdup(options);
+	autofree char *copy = copy_options(options, err);
 	char *rest = copy;
 
+	if (!copy)
+		return -1;
 	for (char *word; (word = strsep(&rest, ","));) {
 		char *value = strchr(word, '=');
 		if (!*word)
@@ -88,9 +102,11 @@ int mount_set_owned_options(int context_fd, const struct mount_maker *maker, con
 	const struct user_namespace *owner =
 		entry->has_userns_id ? snapshot_user_namespace(maker->snapshot, entry->userns_id)
 				     : NULL;
-	autofree char *copy = strdup(entry->options);
+	autofree char *copy = copy_options(entry->options, err);
 	char *rest = copy;
 
+	if (!copy)
+		return -1;
 	for (char *word; (word = strsep(&rest, ","));) {
 		char *value = strchr(word, '=');
 		if (!*word)
@@ -112,7 +128,7 @@ int mount_new_tmpfs(void)
 		       : fsmount(context_fd, FSMOUNT_CLOEXEC, 0);
 }
 
-int mount_finish(int context_fd, const MntEntry *entry, struct error *err)
+int mount_create(int context_fd, const MntEntry *entry, struct error *err)
 {
 	static const struct {
 		uint32_t flag;
@@ -132,8 +148,18 @@ int mount_finish(int context_fd, const MntEntry *entry, struct error *err)
 	if (fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the file system of %s",
 				  entry->mountpoint);
+	return 0;
+}
+
+int mount_attachable(int context_fd, const MntEntry *entry, struct error *err)
+{
 	int fd = fsmount(context_fd, FSMOUNT_CLOEXEC, 0);
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount the file system of %s",
 				   entry->mountpoint)
 		      : fd;
+}
+
+int mount_finish(int context_fd, const MntEntry *entry, struct error *err)
+{
+	return mount_create(context_fd, entry, err) ? -1 : mount_attachable(context_fd, entry, err);
 }

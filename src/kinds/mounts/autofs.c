@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * autofs: who comes to a directory waits there until a daemon has mounted something on it. The
+ * daemon is told by a pipe of which the kernel has the write end, often as the only one; it is
+ * known by its process group, whose members are not made to wait, and it knows the mount by its
+ * device number (systemd asks for it by that, AUTOFS_DEV_IOCTL_OPENMOUNT). All of that is told by
+ * the options in mountinfo (autofs_show_options); of the pipe since 4.1, with
+ * CONFIG_CHECKPOINT_RESTORE.
+ *
+ * So it is mounted again with a new end of the restored pipe, for the group, under the same number
+ * (numbered.c). What is in one is made by its daemon alone, and refused; mostly there is nothing,
+ * and what the daemon has mounted on it is a mount like all others. One whose daemon has left it
+ * (catatonic) is made so. The inode number of its root, which packets tell, is another one.
+ *
+ * Who waits cannot be stopped (wait_event_killable), so no task of the tree does.
+ */
+#include "kinds/mounts/kind.h"
+
+#include "base/cleanup.h"
+#include "base/listing.h"
+#include "collect/collect.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/make.h"
+#include "kinds/mounts/survey.h"
+#include "kinds/places.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/auto_fs.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- dump ---- */
+
+/* Process groups have their numbers when all tasks are read. */
+struct met_autofs {
+	struct met_autofs *next;
+	MntAutofsEntry *autofs;
+	pid_t group;
+};
+
+/* Options that a mount takes as they are shown. */
+static bool is_plain(const char *word)
+{
+	static const char *const plain[] = { "uid=",	  "gid=",	  "minproto=",
+					     "maxproto=", "indirect",	  "direct",
+					     "offset",	  "strictexpire", "ignore" };
+
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (strncmp(word, plain[i], strlen(plain[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Of the options as they are shown what is to be an option again; the rest goes into the record. */
+static const char *split_options(struct arena *arena, const char *options, struct met_autofs *met,
+				 bool *ret_told)
+{
+	char *rest = arena_string(arena, options);
+	const char *plain = "";
+	unsigned long long value;
+	bool told = false;
+
+	for (char *word; (word = strsep(&rest, ","));) {
+		const char *equals = strchr(word, '=');
+		value = equals ? strtoull(equals + 1, NULL, 10) : 0;
+		if (is_plain(word))
+			plain = arena_printf(arena, "%s%s%s", plain, *plain ? "," : "", word);
+		else if (strncmp(word, "fd=", 3) == 0)
+			met->autofs->fd = equals[1] == '-' ? 0 : (uint32_t)value;
+		else if (strncmp(word, "pgrp=", 5) == 0)
+			met->group = (pid_t)value;
+		else if (strncmp(word, "timeout=", 8) == 0)
+			met->autofs->timeout = value;
+		else if (strncmp(word, "pipe_ino=", 9) == 0) {
+			told = true;
+			met->autofs->has_pipe_id = strcmp(word, "pipe_ino=-1") != 0;
+			met->autofs->pipe_id = (uint32_t)value;
+		}
+	}
+	*ret_told = told;
+	return plain;
+}
+
+static int look_inside(const struct live_superblock *superblock, MntAutofsEntry *autofs,
+		       struct error *err)
+{
+	autoclose int fd = -1;
+	const char *name;
+	struct stat stat;
+
+	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+		return -1;
+	if (fd < 0)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by other mounts, so its content cannot be seen",
+			    superblock->what);
+	autoclosedir DIR *dir = listing_open(fd, ".");
+	if (listing_next(dir, &name))
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s has something in it (%s), which its daemon alone can make",
+			    superblock->what, name);
+	if (errno || fstat(fd, &stat))
+		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
+				  superblock->what);
+	autofs->mode = stat.st_mode & 07777;
+	return 0;
+}
+
+static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+{
+	struct collect *all = superblock->collect;
+	struct met_autofs *met = arena_new(all->arena, struct met_autofs);
+	bool told;
+
+	met->autofs = snapshot_new(all->snapshot, MNT_AUTOFS_ENTRY, MntAutofsEntry);
+	entry->options = (char *)split_options(all->arena, entry->options, met, &told);
+	if (!told)
+		return survey_refuse(superblock->what, "does not tell who is to mount there", err);
+	if (look_inside(superblock, met->autofs, err))
+		return -1;
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		superblock->mounts[i].entry->autofs = met->autofs;
+		superblock->mounts[i].entry->options = entry->options;
+	}
+	met->next = *collect_state(all, &autofs_mount_kind);
+	*collect_state(all, &autofs_mount_kind) = met;
+	return 0;
+}
+
+bool mounts_tell_by_pipe(struct collect *collect, uint32_t pipe_id)
+{
+	const struct met_autofs *met = *collect_state(collect, &autofs_mount_kind);
+
+	while (met && !(met->autofs->has_pipe_id && met->autofs->pipe_id == pipe_id))
+		met = met->next;
+	return met != NULL;
+}
+
+static uint32_t number_of_group(const struct collect *collect, pid_t group)
+{
+	enum { STAT_GROUP = 5 };
+
+	for (size_t i = 0; group > 0 && i < collect->n_targets; i++)
+		if ((pid_t)target_stat_field(&collect->targets[i], STAT_GROUP) == group)
+			return task_groups(collect->targets[i].task).pid[0];
+	return 0;
+}
+
+static void complete(struct collect *collect)
+{
+	const struct met_autofs *met = *collect_state(collect, &autofs_mount_kind);
+
+	for (; met; met = met->next)
+		met->autofs->group = number_of_group(collect, met->group);
+}
+
+/* ---- check ---- */
+
+static const FileEntry *find_end(const struct snapshot *snapshot, uint32_t pipe_id)
+{
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *file = snapshot->files[i];
+		if (file->type == FD_TYPES__PIPE && file->pipe && file->pipe->pipe_id == pipe_id &&
+		    (file->pipe->flags & O_ACCMODE) != O_WRONLY)
+			return file;
+	}
+	return NULL;
+}
+
+/* One of the group, its leader if that is there. */
+static const struct task *find_member(const struct snapshot *snapshot, uint32_t group)
+{
+	const struct task *found = NULL;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		if (task_pids(task).pid[0] == group)
+			return task;
+		if (!found && task_groups(task).pid[0] == group)
+			found = task;
+	}
+	return found;
+}
+
+/* The pipe and the group are ours to say. */
+static bool has_plain_options(const char *options)
+{
+	for (; *options; options += strcspn(options, ",")) {
+		options += strspn(options, ",");
+		if (*options && !is_plain(options))
+			return false;
+	}
+	return true;
+}
+
+static int check(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
+{
+	const MntAutofsEntry *autofs = entry->autofs;
+
+	if (!autofs || autofs->fd > INT_MAX || autofs->mode > 07777 ||
+	    (entry->root_dev >> 8 & 0xfff) || !has_plain_options(entry->options))
+		return fail(err, autofs ? ERR_IMAGE_INVALID : ERR_IMAGE_UNSUPPORTED,
+			    "mount %" PRIu32 " (%.200s): its daemon is not described",
+			    entry->mnt_id, entry->mountpoint);
+	if (!autofs->group || !find_member(snapshot, autofs->group))
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "mount %" PRIu32 " (%.200s): nobody in the tree is of the process "
+			    "group that is to mount there (autofs)",
+			    entry->mnt_id, entry->mountpoint);
+	if (autofs->has_pipe_id && !find_end(snapshot, autofs->pipe_id))
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "mount %" PRIu32 " (%.200s): nobody in the tree has the other end of "
+			    "the pipe that tells whom to mount there (autofs)",
+			    entry->mnt_id, entry->mountpoint);
+	return 0;
+}
+
+/* ---- restore ---- */
+
+enum { PATIENCE_MS = 30000 };
+
+/* Its process group by the number that it has in its own pid namespace; 0: it is not to be seen. */
+static uint32_t read_group(pid_t pid)
+{
+	char path[64], *line = NULL;
+	size_t room = 0;
+	uint32_t group = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	FILE *file = fopen(path, "re");
+	while (file && !group && getline(&line, &room, file) > 0)
+		if (strncmp(line, "NSpgid:", 7) == 0)
+			group = (uint32_t)strtoul(strrchr(line, '\t'), NULL, 10);
+	if (file)
+		fclose(file);
+	free(line);
+	return group;
+}
+
+/*
+ * As we see it. A group of which the leader has gone is that of any member, once that has joined
+ * it: all do before they wait for us.
+ */
+static pid_t find_group(const struct file_opener *opener, const MntAutofsEntry *autofs)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	const struct task *member = find_member(opener->snapshot, autofs->group);
+	pid_t pid = member ? opener->pids[member->index] : -1;
+
+	if (pid <= 0 || task_pids(member).pid[0] == autofs->group)
+		return pid;
+	struct pid_vector groups = task_groups(member);
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		if (read_group(pid) == groups.pid[groups.levels - 1])
+			return getpgid(pid);
+		nanosleep(&pause, NULL);
+	}
+	return -1;
+}
+
+/* An end of its own; one that is catatonic has had one as well. */
+static int open_end(const struct file_opener *opener, const MntAutofsEntry *autofs,
+		    struct error *err)
+{
+	const FileEntry *file =
+		autofs->has_pipe_id ? find_end(opener->snapshot, autofs->pipe_id) : NULL;
+	int ends[2], found = file ? opener_file(opener, file->id) : -1;
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", found);
+	int fd = file ? open(self, O_WRONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	if (!file && pipe2(ends, O_CLOEXEC) == 0) {
+		close(ends[0]);
+		fd = ends[1];
+	}
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the end of a pipe for it")
+		      : fd;
+}
+
+struct making {
+	const MntEntry *entry;
+	int context_fd, pipe_fd;
+	pid_t group;
+};
+
+/*
+ * In a deputy with a table of its own: the number of the descriptor is shown for ever, and may be
+ * that of anything of ours.
+ */
+static int create(void *data, struct error *err)
+{
+	const struct making *making = data;
+	const MntEntry *entry = making->entry;
+	int number = entry->autofs->has_pipe_id ? (int)entry->autofs->fd : making->pipe_fd;
+	char text[16];
+
+	if (unshare(CLONE_FILES))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot have descriptors of our own");
+	int context_fd = fcntl(making->context_fd, F_DUPFD_CLOEXEC,
+			       number < making->pipe_fd ? making->pipe_fd + 1 : 3);
+	if (context_fd == number)
+		context_fd = fcntl(making->context_fd, F_DUPFD_CLOEXEC, number + 1);
+	if (context_fd < 0 ||
+	    (number != making->pipe_fd && dup3(making->pipe_fd, number, O_CLOEXEC) < 0))
+		return fail_errno(err, errno == EBADF ? ERR_LIMIT_TOO_LOW : ERR_KERNEL_REFUSED,
+				  "cannot give its pipe the number %d", number);
+	snprintf(text, sizeof text, "%d", number);
+	if (mount_set(context_fd, "fd", text, err))
+		return -1;
+	snprintf(text, sizeof text, "%d", making->group);
+	if (mount_set(context_fd, "pgrp", text, err) ||
+	    mount_set_options(context_fd, entry->options, err))
+		return -1;
+	return mount_create(context_fd, entry, err);
+}
+
+/* What no option says, by whoever has all rights; opening its root is no coming to it. */
+static int settle(const MntEntry *entry, int mount_fd, struct error *err)
+{
+	const MntAutofsEntry *autofs = entry->autofs;
+	unsigned long timeout = autofs->timeout;
+	autoclose int fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || (timeout && ioctl(fd, AUTOFS_IOC_SETTIMEOUT, &timeout)) ||
+	    (autofs->mode != 0755 && fchmod(fd, autofs->mode)) ||
+	    (!autofs->has_pipe_id && ioctl(fd, AUTOFS_IOC_CATATONIC, 0)))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set what the autofs at %s has",
+				  entry->mountpoint);
+	return 0;
+}
+
+static int make_once(const struct mount_maker *maker, const MntEntry *entry, int pipe_fd,
+		     pid_t group, struct error *err)
+{
+	autoclose int context_fd = fsopen("autofs", FSOPEN_CLOEXEC);
+	struct making making = { entry, context_fd, pipe_fd, group };
+
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount an autofs");
+	if (mounts_free_number(maker->opener, entry->root_dev, err) ||
+	    deputy_run(create, &making, err))
+		return -1;
+	autoclose int fd = mount_attachable(context_fd, entry, err);
+	return fd < 0 || settle(entry, fd, err) ? -1 : take_fd(&fd);
+}
+
+static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	pid_t group = find_group(maker->opener, entry->autofs);
+	autoclose int pipe_fd = open_end(maker->opener, entry->autofs, err);
+
+	if (pipe_fd < 0)
+		return -1;
+	if (group <= 0)
+		return fail(err, ERR_KERNEL_REFUSED,
+			    "the process group that is to mount at %s is not there",
+			    entry->mountpoint);
+	autoclose int fd = make_once(maker, entry, pipe_fd, group, err);
+	return fd < 0 || mounts_check_number(maker->opener, fd, entry->root_dev, err)
+		       ? -1
+		       : take_fd(&fd);
+}
+
+const struct mount_kind autofs_mount_kind = {
+	.type = "autofs",
+	.fstype = FSTYPE__AUTOFS,
+	.numbered = true,
+	.collect = collect,
+	.complete = complete,
+	.check = check,
+	.make = make,
+};

@@ -67,6 +67,12 @@ uint64_t registers_stack(const struct user_regs_struct *regs);
 /* The number that code just before rip loads for its system call; -1 if it does not do so. */
 long registers_call_of_code(const uint8_t code[CALL_CODE_SIZE]);
 
+/*
+ * The protection keys, one bit each, that are not open or closed as for a process that has set none
+ * (PKRU): whoever has these asked for them.
+ */
+uint32_t xstate_own_keys(const uint8_t *xstate, size_t size);
+
 /* Has the kernel switched on protection keys of memory? Without, nobody can have any (pkeys(7)). */
 bool arch_has_protection_keys(void);
 

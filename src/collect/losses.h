@@ -40,7 +40,6 @@ struct target;
 	LOSS(LOCAL_DESCRIPTORS, "local-descriptors", "segments of modify_ldt(2)")              \
 	LOSS(CORE_SCHEDULING, "core-scheduling", "with whom it shares processor cores")        \
 	LOSS(ADDRESS_MASK, "address-mask", "linear address masking")                           \
-	LOSS(PROTECTION_KEYS, "protection-keys", "memory protection keys that are allocated")  \
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \

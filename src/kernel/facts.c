@@ -359,6 +359,14 @@ static int probe_map_files(struct facts *facts, struct error *err)
 	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into /proc/self/map_files");
 }
 
+/* What is closed stays closed meanwhile. */
+static bool probe_protection_keys(void)
+{
+	int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+
+	return key >= 0 && pkey_free(key) == 0;
+}
+
 static int probe_facilities(struct facts *facts, struct error *err)
 {
 	struct utsname kernel;
@@ -371,6 +379,7 @@ static int probe_facilities(struct facts *facts, struct error *err)
 	facts->timer_restore_ids =
 		prctl(TIMER_CREATE_RESTORE_IDS, TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
 	facts->guard_regions = probe_guard_regions(facts->page_size);
+	facts->protection_keys = probe_protection_keys();
 	facts->pidfd_getfd = probe_pidfd_getfd();
 	facts->pidfd_namespaces = probe_pidfd_namespaces();
 	facts->kcmp = kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0;

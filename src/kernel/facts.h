@@ -78,6 +78,7 @@ struct facts {
 	bool pagemap_scan;
 	bool timer_restore_ids; /* PR_TIMER_CREATE_RESTORE_IDS */
 	bool guard_regions;	/* MADV_GUARD_INSTALL, 6.13 */
+	bool protection_keys;	/* of memory; of this processor and kernel */
 	bool pidfd_getfd;
 	bool kcmp;
 	bool seccomp_get_filter; /* PTRACE_SECCOMP_GET_FILTER */

@@ -52,6 +52,8 @@ const struct facility facilities[] = {
 	{ "guard_regions", "pagemap_scan_guard_pages", FACT(guard_regions), false,
 	  "restoring guard ranges (MADV_GUARD_INSTALL, Linux 6.13)",
 	  "images with guard ranges are refused" },
+	{ "protection_keys", NULL, FACT(protection_keys), false,
+	  "restoring protection keys of memory", "images with such keys are refused" },
 	{ "pidfd_namespaces", NULL, FACT(pidfd_namespaces), false,
 	  "restoring pid namespaces that nested user namespaces own (Linux 6.11)",
 	  "trees with them are refused" },

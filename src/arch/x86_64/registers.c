@@ -31,6 +31,7 @@ enum {
 	COMPONENT_X87 = 0,
 	COMPONENT_SSE = 1,
 	COMPONENT_AVX = 2,
+	COMPONENT_KEYS = 9,
 	LEGACY_COMPONENTS = 1 << COMPONENT_X87 | 1 << COMPONENT_SSE,
 	TLS_ENTRIES = 3,
 	FIRST_TLS_ENTRY = 12, /* GDT_ENTRY_TLS_MIN */
@@ -87,7 +88,7 @@ static const struct component components[] = {
 	COMPONENT(5, opmask_reg, uint64_t),
 	COMPONENT(6, zmm_upper, uint64_t),
 	COMPONENT(7, hi16_zmm, uint64_t),
-	COMPONENT(9, pkru, uint32_t),
+	COMPONENT(COMPONENT_KEYS, pkru, uint32_t),
 };
 
 enum { N_COMPONENTS = sizeof components / sizeof components[0] };
@@ -169,6 +170,35 @@ uint64_t xstate_unsupported(const uint8_t *xstate, size_t size)
 	for (size_t i = 0; i < N_COMPONENTS; i++)
 		bits &= ~(UINT64_C(1) << components[i].bit);
 	return bits;
+}
+
+/* What a new program has: nestor never sets its own. */
+static uint32_t usual_key_rights(void)
+{
+	uint32_t rights, upper;
+
+	if (!processor()->protection_keys)
+		return 0;
+	__asm__ volatile("rdpkru" : "=a"(rights), "=d"(upper) : "c"(0));
+	return rights;
+}
+
+/* All keys are open where the component is in its initial state. */
+uint32_t xstate_own_keys(const uint8_t *xstate, size_t size)
+{
+	uint32_t rights = 0, keys = 0;
+	size_t offset, room;
+
+	component_place(COMPONENT_KEYS, &offset, &room);
+	if (!processor()->protection_keys || room < sizeof rights || offset + room > size)
+		return 0;
+	if (xstate_components(xstate, size) & UINT64_C(1) << COMPONENT_KEYS)
+		memcpy(&rights, xstate + offset, sizeof rights);
+	rights ^= usual_key_rights();
+	for (unsigned key = 1; key < 16; key++)
+		if (rights >> 2 * key & 3)
+			keys |= UINT32_C(1) << key;
+	return keys;
 }
 
 bool registers_interrupted(const struct user_regs_struct *regs)
@@ -367,9 +397,36 @@ static int load_general(const CoreEntry *core, struct user_regs_struct *regs, st
 	return 0;
 }
 
+/* Of a machine without keys: as for a new program. The initial state would open all. */
+static void load_usual_key_rights(uint8_t *xstate)
+{
+	uint32_t rights = usual_key_rights();
+	size_t offset, size;
+	uint64_t bits;
+
+	component_place(COMPONENT_KEYS, &offset, &size);
+	if (!processor()->protection_keys || size < sizeof rights)
+		return;
+	memcpy(xstate + offset, &rights, sizeof rights);
+	memcpy(&bits, xstate + XSAVE_BV, sizeof bits);
+	bits |= UINT64_C(1) << COMPONENT_KEYS;
+	memcpy(xstate + XSAVE_BV, &bits, sizeof bits);
+}
+
+/* Rights to keys that all are closed: on a processor without keys there is nothing to be kept. */
+static bool has_no_key_open(const UserX86XsaveEntry *entry)
+{
+	const uint32_t closed = 0x55555554;
+
+	return entry->n_pkru > 0 && (entry->pkru[0] & closed) == closed;
+}
+
 static int load_components(const UserX86XsaveEntry *entry, uint8_t *xstate, struct error *err)
 {
-	uint64_t known = LEGACY_COMPONENTS, missing = entry->xstate_bv & ~host_components();
+	const uint64_t keys = UINT64_C(1) << COMPONENT_KEYS;
+	const uint64_t needless = has_no_key_open(entry) ? keys & ~host_components() : 0;
+	const uint64_t wanted = entry->xstate_bv & ~needless;
+	uint64_t known = LEGACY_COMPONENTS, missing = wanted & ~host_components();
 
 	if (missing)
 		return fail(err, ERR_CPU_DIFFERS,
@@ -383,7 +440,7 @@ static int load_components(const UserX86XsaveEntry *entry, uint8_t *xstate, stru
 		const void *array;
 
 		known |= bit;
-		if (!(entry->xstate_bv & bit))
+		if (!(wanted & bit))
 			continue;
 		component_place(component->bit, &offset, &size);
 		memcpy(&count, (const char *)entry + component->count_at, sizeof count);
@@ -395,10 +452,12 @@ static int load_components(const UserX86XsaveEntry *entry, uint8_t *xstate, stru
 				component->bit, count, component->element_size, size);
 		memcpy(xstate + offset, array, size);
 	}
-	if (entry->xstate_bv & ~known)
+	if (wanted & ~known)
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "XSAVE components 0x%" PRIx64,
-			    entry->xstate_bv & ~known);
-	memcpy(xstate + XSAVE_BV, &entry->xstate_bv, sizeof entry->xstate_bv);
+			    wanted & ~known);
+	memcpy(xstate + XSAVE_BV, &wanted, sizeof wanted);
+	if (entry->n_pkru == 0)
+		load_usual_key_rights(xstate);
 	return 0;
 }
 
@@ -428,6 +487,7 @@ static int load_floating_point(const UserX86FpregsEntry *entry, uint8_t *xstate,
 	if (entry->xsave)
 		return load_components(entry->xsave, xstate, err);
 	memcpy(xstate + XSAVE_BV, &legacy, sizeof legacy);
+	load_usual_key_rights(xstate);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct images;
+struct probe;
 struct inherited; /* kinds/memory/inherited.h */
 struct collect;
 struct target;
@@ -122,6 +123,22 @@ int shared_device(struct target *target, uint64_t *ret_device, struct error *err
 /* Writes whole pages from the images into a file of the kernel's own tmpfs; leaves holes. */
 int shared_fill(const struct images *images, const struct pagemap *pages, int fd,
 		struct error *err);
+
+/* protection-keys.c: what the task is asked, into mm->protection_keys. */
+enum { PROTECTION_KEYS = 16 };
+struct protection_keys_asked {
+	size_t calls[PROTECTION_KEYS];
+};
+void protection_keys_ask(struct probe *probe, struct protection_keys_asked *asked);
+void protection_keys_answer(const struct probe *probe, const struct target *target,
+			    const struct protection_keys_asked *asked);
+/* Pure. Before the first area is mapped, and when the last has its key. */
+int protection_keys_check(const MmEntry *mm, struct error *err);
+int protection_keys_plan_begin(const struct plan *plan, const MmEntry *mm, struct program *program,
+			       struct error *err);
+void protection_keys_plan_end(struct program *program, const MmEntry *mm);
+/* What pkey_mprotect(2) is to give it; 0: nothing. */
+uint32_t protection_key_of_area(const MmEntry *mm, const VmaEntry *area);
 
 /* vma-plan.c, pages-plan.c, vdso.c: pure. */
 int areas_check(const struct snapshot *snapshot, const struct task *task, struct error *err);

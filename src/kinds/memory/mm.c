@@ -84,6 +84,7 @@ static int memory_collect(struct target *target, struct error *err)
 
 struct memory_asked {
 	size_t brk, dumpable;
+	struct protection_keys_asked keys;
 };
 
 static void *memory_ask(const struct asking *asking)
@@ -93,6 +94,7 @@ static void *memory_ask(const struct asking *asking)
 
 	asked->brk = probe_ask(probe, SYS_brk, 0);
 	asked->dumpable = probe_ask(probe, SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
+	protection_keys_ask(probe, &asked->keys);
 	return asked;
 }
 
@@ -111,6 +113,7 @@ static int memory_answer(const struct asking *asking, void *data, struct error *
 		mm->has_dumpable = true;
 		mm->dumpable = (int32_t)dumpable;
 	}
+	protection_keys_answer(probe, asking->target, &asked->keys);
 	return 0;
 }
 
@@ -141,7 +144,8 @@ static int memory_check(const struct snapshot *snapshot, const struct task *task
 	if (mm->n_mm_saved_auxv > AUXV_WORDS)
 		return fail(err, ERR_IMAGE_INVALID, "its auxiliary vector has %zu words",
 			    mm->n_mm_saved_auxv);
-	if (check_addresses(mm, err) || areas_check(snapshot, task, err))
+	if (check_addresses(mm, err) || protection_keys_check(mm, err) ||
+	    areas_check(snapshot, task, err))
 		return -1;
 	return pages_check(task, err);
 }
@@ -300,10 +304,12 @@ static int memory_plan(const struct planning *planning, struct error *err)
 	if (vdso_plan(plan, task, program, err))
 		return -1;
 	set_map(plan, program, task->mm);
-	if (areas_plan_map(plan, task, program, areas, &inherited, err))
+	if (protection_keys_plan_begin(plan, task->mm, program, err) ||
+	    areas_plan_map(plan, task, program, areas, &inherited, err))
 		return -1;
 	pages_plan(plan, task, program, &inherited);
 	areas_plan_finish(program, task, areas);
+	protection_keys_plan_end(program, task->mm);
 	return 0;
 }
 

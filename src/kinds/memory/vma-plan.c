@@ -372,7 +372,12 @@ void areas_plan_finish(struct program *program, const struct task *task,
 
 		if (!area_is_mapped(area) || area_is_aio(area))
 			continue;
-		if (changes)
+		const uint32_t key = protection_key_of_area(task->mm, area);
+		if (key)
+			op_expect(program_call(program, SYS_pkey_mprotect, area->start,
+					       area->end - area->start, area->prot, key),
+				  0);
+		else if (changes)
 			op_expect(program_call(program, SYS_mprotect, area->start,
 					       area->end - area->start, area->prot),
 				  0);

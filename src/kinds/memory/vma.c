@@ -407,8 +407,7 @@ static int collect_huge_tlb(const struct area_text *text, VmaEntry *area, struct
 {
 	uint64_t bytes = text->page_kib * 1024;
 
-	if (area_is_shared(text) || !path_is(text, "/anon_hugepage (deleted)") ||
-	    bytes < AREA_PAGE || text->protection_key)
+	if (area_is_shared(text) || !path_is(text, "/anon_hugepage (deleted)") || bytes < AREA_PAGE)
 		return refuse(text, "huge TLB pages of a file, or shared", err);
 	area->status |= VMA_ANON_PRIVATE;
 	area->flags |=
@@ -444,6 +443,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 	area->has_lock_on_fault = area->lock_on_fault = text->lock_on_fault;
 	area->has_accounted = area->accounted =
 		text->accounted && !area_is_shared(text) && !(area->prot & PROT_WRITE);
+	area->has_protection_key = text->protection_key != 0;
+	area->protection_key = (uint32_t)text->protection_key;
 	if (text->huge_tlb)
 		return collect_huge_tlb(text, area, err);
 	if (path_is(text, "anon_inode:[io_uring]"))
@@ -452,9 +453,6 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		return aio_collect_area(collector->target, area, collector->mm, err);
 	if (text->refusal)
 		return refuse(text, text->refusal, err);
-	/* The kernel itself keeps a key for areas that may only be executed (pkeys(7)). */
-	if (text->protection_key && area->prot != PROT_EXEC)
-		return refuse(text, "an area with a protection key", err);
 	collect_name(collector, text, area);
 	if (text->device == collector->shared_device)
 		return collect_shared(collector, text, area, err);

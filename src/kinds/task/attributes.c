@@ -11,11 +11,10 @@
  * the counter or asks CPUID.
  *
  * Some values nothing gives again, or nobody has needed yet: a task with a local descriptor table,
- * protection keys, linear address masking or a cookie of core scheduling is refused.
+ * linear address masking or a cookie of core scheduling is refused.
  */
 #include "kinds/task/task.h"
 
-#include "arch/registers.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/losses.h"
@@ -43,11 +42,7 @@ enum {
 	MCE_KILL_DEFAULT = 2,
 	SPECULATION_DISABLED = PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC,
 	SPECULATION_KNOWN = PR_SPEC_PRCTL | PR_SPEC_ENABLE | SPECULATION_DISABLED,
-	PROTECTION_KEYS = 16,
 };
-
-/* Beyond what a process can have mapped: pkey_mprotect looks at the key, and then finds no area. */
-static const uint64_t no_area = UINT64_C(0x7ffffffff000);
 
 enum { NO_BUFFER = -1 };
 
@@ -331,7 +326,7 @@ static void give_all(struct program *program, const struct attribute *attributes
 /* --- what is refused ----------------------------------------------------------------------- */
 
 struct refused_questions {
-	size_t ldt, mask, key[PROTECTION_KEYS];
+	size_t ldt, mask;
 	uint64_t mask_buffer;
 };
 
@@ -340,8 +335,6 @@ static void ask_refused(struct probe *probe, struct refused_questions *questions
 	questions->ldt = probe_local_segments(probe);
 	questions->mask_buffer = probe_buffer(probe, sizeof(uint64_t));
 	questions->mask = probe_ask(probe, SYS_arch_prctl, GET_UNTAG_MASK, questions->mask_buffer);
-	for (unsigned key = 1; key < PROTECTION_KEYS && arch_has_protection_keys(); key++)
-		questions->key[key] = probe_ask(probe, SYS_pkey_mprotect, no_area, 4096, 0, key);
 }
 
 static void answer_refused(struct probe *probe, struct target *target,
@@ -351,7 +344,6 @@ static void answer_refused(struct probe *probe, struct target *target,
 	int64_t ldt = probe_result(probe, questions->ldt);
 	int64_t mask = probe_result(probe, questions->mask);
 	uint64_t bits = UINT64_MAX;
-	bool keys = false;
 
 	if (ldt == PROBE_FORBIDDEN)
 		loss_forbidden(target, target->living, LOSS_LOCAL_DESCRIPTORS);
@@ -363,15 +355,6 @@ static void answer_refused(struct probe *probe, struct target *target,
 		loss_forbidden(target, target->living, LOSS_ADDRESS_MASK);
 	else if (bits != UINT64_MAX)
 		loss_add(target, target->living, LOSS_ADDRESS_MASK, why);
-	for (unsigned key = 1; key < PROTECTION_KEYS && arch_has_protection_keys(); key++) {
-		int64_t result = probe_result(probe, questions->key[key]);
-
-		if (result == PROBE_FORBIDDEN)
-			return loss_forbidden(target, target->living, LOSS_PROTECTION_KEYS);
-		keys = keys || result == -ENOMEM;
-	}
-	if (keys)
-		loss_add(target, target->living, LOSS_PROTECTION_KEYS, why);
 }
 
 /* --- of the process ------------------------------------------------------------------------ */

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Records of sockets are untrusted: the last value that is taken, and the first that is not. */
+#include "kinds/kind.h"
+#include "kinds/sockets/socket.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Last: it defines a macro called fail. */
+#include <cmocka.h>
+
+#define LONGEST_NAME "fifteen-letters"
+
+struct fixture {
+	struct snapshot snapshot;
+	FileEntry file;
+	PacketSkEntry packet;
+	SkOptsEntry options;
+	PacketMclist membership, *memberships[1];
+	uint8_t address[9];
+	struct error err;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	memset(&fixture, 0, sizeof fixture);
+	file_entry__init(&fixture.file);
+	packet_sk_entry__init(&fixture.packet);
+	sk_opts_entry__init(&fixture.options);
+	packet_mclist__init(&fixture.membership);
+	fixture.file.id = fixture.packet.id = 7;
+	fixture.file.psk = &fixture.packet;
+	fixture.packet.type = SOCK_RAW;
+	fixture.packet.protocol = htons(ETH_P_ALL);
+	fixture.packet.opts = &fixture.options;
+	fixture.packet.mclist = fixture.memberships;
+	fixture.packet.n_mclist = 1;
+	fixture.memberships[0] = &fixture.membership;
+	fixture.membership.type = PACKET_MR_MULTICAST;
+	fixture.membership.addr = (ProtobufCBinaryData){ 6, fixture.address };
+	*state = &fixture;
+	return 0;
+}
+
+static void expect(struct fixture *fixture, bool valid)
+{
+	fixture->err = (struct error){ 0 };
+	int result = packet_socket_kind.check(&fixture->snapshot, &fixture->file, &fixture->err);
+
+	assert_int_equal(result, valid ? 0 : -1);
+	assert_int_equal(fixture->err.name, valid ? ERR_NONE : ERR_IMAGE_INVALID);
+}
+
+static void records_of_packet_sockets(void **state)
+{
+	struct fixture *fixture = *state;
+	PacketSkEntry *packet = &fixture->packet;
+
+	expect(fixture, true);
+	packet->type = SOCK_DGRAM;
+	packet->protocol = UINT16_MAX;
+	packet->ifindex = INT32_MAX;
+	packet->ifname = LONGEST_NAME;
+	expect(fixture, true);
+	packet->ifname = LONGEST_NAME "!";
+	expect(fixture, false);
+	packet->ifname = NULL;
+	packet->type = SOCK_STREAM;
+	expect(fixture, false);
+	packet->type = SOCK_RAW;
+	packet->protocol = UINT16_MAX + 1;
+	expect(fixture, false);
+	packet->protocol = 0;
+	packet->ifindex = (uint32_t)INT32_MAX + 1;
+	expect(fixture, false);
+	packet->ifindex = 0;
+	packet->id = 8;
+	expect(fixture, false);
+	packet->id = 7;
+	packet->opts = NULL;
+	expect(fixture, false);
+	fixture->file.psk = NULL;
+	expect(fixture, false);
+}
+
+static void memberships_of_packet_sockets(void **state)
+{
+	struct fixture *fixture = *state;
+	PacketMclist *membership = &fixture->membership;
+
+	membership->type = PACKET_MR_UNICAST;
+	membership->addr.len = 8;
+	membership->count = UINT16_MAX;
+	membership->ifname = LONGEST_NAME;
+	expect(fixture, true);
+	membership->ifname = LONGEST_NAME "!";
+	expect(fixture, false);
+	membership->ifname = NULL;
+	membership->addr.len = 9;
+	expect(fixture, false);
+	membership->addr.len = 0;
+	membership->count = UINT16_MAX + 1;
+	expect(fixture, false);
+	membership->count = 0;
+	membership->type = PACKET_MR_UNICAST + 1;
+	expect(fixture, false);
+}
+
+static void options_of_sockets(void **state)
+{
+	struct fixture *fixture = *state;
+	SkOptsEntry *options = &fixture->options;
+
+	options->so_snd_tmo_usec = options->so_rcv_tmo_usec = 999999;
+	options->so_snd_tmo_sec = options->so_rcv_tmo_sec = INT64_MAX;
+	options->so_sndbuf = options->so_rcvbuf = INT32_MAX;
+	options->so_bound_dev = LONGEST_NAME;
+	expect(fixture, true);
+	options->so_bound_dev = LONGEST_NAME "!";
+	expect(fixture, false);
+	options->so_bound_dev = NULL;
+	options->so_snd_tmo_usec++;
+	expect(fixture, false);
+	options->so_snd_tmo_usec = 0;
+	options->so_rcv_tmo_usec++;
+	expect(fixture, false);
+	options->so_rcv_tmo_usec = 0;
+	options->so_snd_tmo_sec++;
+	expect(fixture, false);
+	options->so_snd_tmo_sec = 0;
+	options->so_rcv_tmo_sec++;
+	expect(fixture, false);
+	options->so_rcv_tmo_sec = 0;
+	options->so_sndbuf++;
+	expect(fixture, false);
+	options->so_sndbuf = 0;
+	options->so_rcvbuf++;
+	expect(fixture, false);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(records_of_packet_sockets),
+		TEST(memberships_of_packet_sockets),
+		TEST(options_of_sockets),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

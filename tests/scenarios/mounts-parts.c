@@ -16,6 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { GROUP = 12 };
+
+static gid_t group;
+
 static void need(bool holds, const char *what)
 {
 	scenario_need(holds, "%s: %s", what, strerror(errno));
@@ -70,8 +74,8 @@ static void check_removed(void)
 	struct stat stat_ = { 0 };
 
 	scenario_check(stat("place", &stat_) == 0 && stat_.st_mode == (S_IFDIR | 01733) &&
-			       stat_.st_uid == 0,
-		       "place has mode %o", stat_.st_mode);
+			       stat_.st_uid == 0 && stat_.st_gid == group,
+		       "place has mode %o and group %u", stat_.st_mode, stat_.st_gid);
 	scenario_check(mkdir("place/new", 0700) == -1 && errno == ENOENT, "place is not removed");
 	scenario_check(access("gone", F_OK) == -1 && errno == ENOENT, "gone is there");
 }
@@ -99,7 +103,9 @@ static int inside(void *unused)
 	part("whole", "host");
 	need(mkdir("gone", 0755) == 0 && chmod("gone", 01733) == 0, "mkdir");
 	bind("gone", "place");
-	need(rmdir("gone") == 0, "rmdir");
+	/* Where it is the only one that can be named, it stays ours. */
+	group = chown("gone", (uid_t)-1, GROUP) == 0 ? GROUP : 0;
+	need(chmod("gone", 01733) == 0 && rmdir("gone") == 0, "rmdir");
 	check_removed();
 	pid_t pid = scenario_child_in(CLONE_NEWNS, slave, NULL);
 	scenario_wait_mark("slave");

@@ -245,6 +245,48 @@ static int fail_limit(const struct plan *plan, uint64_t needed, struct error *er
 	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
 }
 
+/* What the coordinator has of one kind at once, whatever holders there are. */
+struct share {
+	const struct file_kind *kind;
+	uint64_t descriptors;
+};
+
+/* The kind to which most of that goes, for people: what they would have to have less of. */
+static struct share largest_share(const struct plan *plan)
+{
+	struct share largest = { 0 };
+
+	for (const struct file_kind *const *kind = plan->kinds->files; kind && *kind; kind++) {
+		struct share share = { *kind, 0 };
+		for (size_t i = 0; i < plan->n_sources; i++) {
+			const struct source *source = &plan->sources[i];
+			if (!source->file || kind_of_file(plan->kinds, source->file) != *kind)
+				continue;
+			struct file_cost cost =
+				file_cost(plan->kinds, plan->snapshot, source->file);
+			share.descriptors += cost.pinned;
+			if (source->way != FILE_EARLY)
+				share.descriptors += 1 + cost.kept;
+		}
+		if (share.descriptors > largest.descriptors)
+			largest = share;
+	}
+	return largest;
+}
+
+static int fail_at_once(const struct plan *plan, uint64_t needed, struct error *err)
+{
+	struct share share = largest_share(plan);
+
+	if (!share.descriptors)
+		return fail_limit(plan, needed, err);
+	fail(err, ERR_LIMIT_TOO_LOW,
+	     "making the tree takes %" PRIu64 " descriptors in one process, %" PRIu64
+	     " of them at once for all files of the kind \"%s\", the limit is %" PRIu64,
+	     needed, share.descriptors, share.kind->name, descriptor_limit(plan));
+	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
+}
+
 /* Who stays with the coordinator, however many holders there are. */
 static bool is_held_back(const struct source *source)
 {
@@ -354,8 +396,8 @@ static int choose_holders(struct plan *plan, struct error *err)
 		fetched = FEWEST_FETCHED;
 	uint64_t at_end = demand.late + fetched;
 	if (needed > limit || fixed + at_end + 2 > limit)
-		return fail_limit(plan, needed > fixed + at_end + 2 ? needed : fixed + at_end + 2,
-				  err);
+		return needed > fixed + at_end + 2 ? fail_limit(plan, needed, err)
+						   : fail_at_once(plan, fixed + at_end + 2, err);
 	/* Smaller batches are more of them, and more pidfds. */
 	uint64_t room = (limit - fixed) / 4 * 3, most;
 	do {
@@ -364,7 +406,7 @@ static int choose_holders(struct plan *plan, struct error *err)
 		room = room / 3 * 2;
 	} while (most > limit && room);
 	if (most > limit)
-		return fail_limit(plan, most, err);
+		return fail_at_once(plan, most, err);
 	fetched += limit - fixed - at_end - plan->n_holders;
 	plan->fetched_at_once = (uint32_t)(fetched < MOST_FETCHED ? fetched : MOST_FETCHED);
 	plan->holder_slots = arena_array(plan->arena, uint64_t, plan->n_holders + 1);

@@ -454,6 +454,58 @@ def few_descriptors_for_sockets(place):
         must(told.read() == "0\n", "a socket is not as it was, or what was in it")
 
 
+SOCKETS_OF_TWO = """
+import array, os, socket, sys, time
+name, each = sys.argv[1], sys.argv[2] == "files"
+kept = []
+os.fork()
+for at in range(130):
+    kept += socket.socketpair()
+    if each:
+        files = [os.open("/dev/null", os.O_RDONLY) for _ in range(2)]
+        kept[-2].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))])
+        for file in files:
+            os.close(file)
+open(f"{name}.ready{os.getpid()}", "w").close()
+while not os.path.exists(name + ".go"):
+    time.sleep(0.02)
+for at in range(0, len(kept), 2):
+    files = each and array.array("i", kept[at + 1].recvmsg(10, 100)[1][0][2])
+    kept[at].send(b"%d" % at)
+    if kept[at + 1].recv(10) != b"%d" % at or (each and len(files) != 2):
+        os._exit(1)
+    for file in files or ():
+        os.close(file)
+open(f"{name}.told{os.getpid()}", "w").close()
+"""
+
+
+def few_descriptors_for_sockets_of_all(place):
+    """Sockets, or what is on its way to them, that nestor cannot have are called by name"""
+    name = place.file("sockets")
+    with open(name, "w", encoding="ascii") as file:
+        file.write(SOCKETS_OF_TWO)
+
+    def count(what):
+        return sum(at.startswith(f"sockets.{what}") for at in os.listdir(os.path.dirname(name)))
+
+    for which, expected in (("none", '520 of them at once for all files of the kind "unix socket"'),
+                            ("files", "more descriptors are on their way to sockets than")):
+        pid = place.start(f"ulimit -n 400; exec python3 {name} {name} {which}")
+        must(tree.wait_for(lambda: count("ready") == 2, 20), "the tree does not get ready")
+        done = subprocess.run(["prlimit", "--nofile=400:400", program(), "dump", "-t", str(pid),
+                               "-D", place.images], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=60)
+        must(done.returncode == 1 and "[limit-too-low]" in done.stderr and expected in done.stderr
+             and "ulimit -Hn" in done.stderr, f"{done.returncode} {done.stderr}")
+        must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
+        open(name + ".go", "w", encoding="ascii").close()
+        must(tree.wait_for(lambda: count("told") == 2, 20), "the tree is not as it was")
+        for at in os.listdir(os.path.dirname(name)):
+            if at.startswith("sockets."):
+                os.unlink(os.path.join(os.path.dirname(name), at))
+
+
 MANY_PIPES = """
 import os, select, sys, time
 name = sys.argv[1]
@@ -558,7 +610,8 @@ def interrupted(place):
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
-    few_descriptors_for_sockets, few_descriptors_for_pipes, few_descriptors_for_one_file,
-    statistics, login_uid, lowered_score, work_directory, log_on_failure, action_script,
+    few_descriptors_for_sockets, few_descriptors_for_sockets_of_all,
+    few_descriptors_for_pipes, few_descriptors_for_one_file, statistics,
+    login_uid, lowered_score, work_directory, log_on_failure, action_script,
     script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
 ]

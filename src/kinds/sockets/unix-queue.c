@@ -22,10 +22,12 @@
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef SCM_PIDFD
@@ -37,6 +39,7 @@ enum {
 	PIECE_ROOM = 64 * 1024,
 	LARGEST_PIECE = 64 * 1024 * 1024,
 	MOST_PIECES = 1 << 20,
+	ROOM_BESIDES = 32, /* descriptors that a dump needs for a while */
 	UNTOLD_ID = 65534, /* DEFAULT_OVERFLOWUID (linux/highuid.h) */
 };
 
@@ -107,8 +110,28 @@ static void close_descriptors(struct piece *piece)
 			close(right_of(at, i));
 }
 
-static void note_rights(const struct open_file *file, const struct cmsghdr *message,
-			SkPacketEntry *packet)
+/*
+ * They stay open while the tree is looked at. That they leave no room is said here: later it would
+ * be any other call that fails, or a message of which not all comes (MSG_CTRUNC).
+ */
+static int check_room(const struct open_file *file, const struct cmsghdr *message,
+		      struct error *err)
+{
+	struct rlimit limit;
+	size_t count = count_rights(message);
+
+	if (!count || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    (rlim_t)right_of(message, count - 1) + ROOM_BESIDES < limit.rlim_cur)
+		return 0;
+	errno = EMFILE;
+	return fail_errno(err, ERR_LIMIT_TOO_LOW,
+			  "%s: more descriptors are on their way to sockets than nestor may have "
+			  "open at once (the limit is %" PRIu64 ", a dump needs %d besides)",
+			  file->what, (uint64_t)limit.rlim_cur, ROOM_BESIDES);
+}
+
+static int note_rights(const struct open_file *file, const struct cmsghdr *message,
+		       SkPacketEntry *packet, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	ScmEntry *scm = snapshot_new(collect->snapshot, SCM_ENTRY, ScmEntry);
@@ -120,6 +143,7 @@ static void note_rights(const struct open_file *file, const struct cmsghdr *mess
 		collect_in_flight(collect, right_of(message, i), file->what, &scm->rights[i]);
 	packet->scm = arena_array(collect->snapshot->arena, ScmEntry *, 1);
 	packet->scm[packet->n_scm++] = scm;
+	return check_room(file, message, err);
 }
 
 /* Sent before anybody asked: of nobody, with the ids that stand for those that cannot be shown. */
@@ -128,13 +152,16 @@ static bool is_of_nobody(const struct ucred *sender)
 	return !sender->pid && sender->uid == UNTOLD_ID && sender->gid == UNTOLD_ID;
 }
 
-static void note_control(const struct open_file *file, struct piece *piece, SkPacketEntry *packet)
+static int note_control(const struct open_file *file, struct piece *piece, SkPacketEntry *packet,
+			struct error *err)
 {
+	int result = 0;
+
 	for (struct cmsghdr *at = NULL; (at = next_message(piece, at));) {
 		if (at->cmsg_level != SOL_SOCKET)
 			continue;
 		if (at->cmsg_type == SCM_RIGHTS && !packet->n_scm)
-			note_rights(file, at, packet);
+			result = note_rights(file, at, packet, err);
 		else if (brings_descriptors(at))
 			close(right_of(at, 0));
 		if (at->cmsg_type == SCM_CREDENTIALS) {
@@ -148,6 +175,7 @@ static void note_control(const struct open_file *file, struct piece *piece, SkPa
 			unix_note_sender(file, packet, sender.pid, piece->offset);
 		}
 	}
+	return result;
 }
 
 static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct piece *piece,
@@ -156,7 +184,8 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
 
-	note_control(file, piece, packet);
+	if (note_control(file, piece, packet, err))
+		return -1;
 	packet->id_for = sk->id;
 	packet->length = (uint32_t)length;
 	if (piece->header.msg_flags & MSG_CTRUNC)

@@ -122,10 +122,12 @@ bool path_is_plain(const char *path)
 static int check_mount(const MntEntry *mount, struct error *err)
 {
 	const char *wrong = NULL;
+	/* The root of a file of nsfs is its name, "net:[4026531840]", also of one that is outside. */
+	bool is_name = mount->held || (mount->bound_path && mount->root[0] != '/');
 
 	if (!path_is_plain(mount->mountpoint))
 		wrong = "its mountpoint is no plain path";
-	else if (mount->held ? strchr(mount->root, '/') != NULL : !path_is_plain(mount->root))
+	else if (is_name ? strchr(mount->root, '/') != NULL : !path_is_plain(mount->root))
 		wrong = "its root is no plain path";
 	else if (mount->bound_path && !path_is_plain(mount->bound_path))
 		wrong = "what it is bound from is no plain path";

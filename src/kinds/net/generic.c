@@ -14,6 +14,7 @@
 #include "kinds/net/links.h"
 
 #include "base/arena.h"
+#include "collect/collect.h"
 
 #include <errno.h>
 #include <linux/genetlink.h>
@@ -62,7 +63,7 @@ static int take_number(const void *bytes, size_t size, void *data)
 	return 0;
 }
 
-int generic_family(struct netlink *netlink, const char *name, uint16_t *ret_number)
+static int ask_for_family(struct netlink *netlink, const char *name, uint16_t *ret_number)
 {
 	struct request request = { .size = NLMSG_ALIGN(sizeof(struct genlmsghdr)) };
 	const struct genlmsghdr header = { .cmd = CTRL_CMD_GETFAMILY, .version = 2 };
@@ -75,6 +76,35 @@ int generic_family(struct netlink *netlink, const char *name, uint16_t *ret_numb
 			       errno != ENOENT
 		       ? -1
 		       : 0;
+}
+
+/* Those that we ask for are there in all namespaces, under one number (genl_family.netnsok). */
+struct known_family {
+	struct known_family *next;
+	const char *name;
+	uint16_t number;
+};
+
+int generic_family(struct netlink *netlink, struct collect *collect, const char *name,
+		   uint16_t *ret_number)
+{
+	static const char owner;
+	struct known_family **first = (struct known_family **)collect_state(collect, &owner);
+	struct known_family *known = *first;
+
+	while (known && strcmp(known->name, name) != 0)
+		known = known->next;
+	if (!known) {
+		uint16_t number;
+		if (ask_for_family(netlink, name, &number))
+			return -1;
+		known = arena_new(collect->arena, struct known_family);
+		*known =
+			(struct known_family){ *first, arena_string(collect->arena, name), number };
+		*first = known;
+	}
+	*ret_number = known->number;
+	return 0;
 }
 
 static int read_value(struct netlink *netlink, const struct generic_row *row, uint16_t number,
@@ -100,13 +130,14 @@ static bool is_usual(const struct generic_row *row, const struct value *value)
 	return at != NULL;
 }
 
-static int collect_one(struct netlink *netlink, struct arena *arena, NetnsContents *net,
+static int collect_one(struct netlink *netlink, struct collect *collect, NetnsContents *net,
 		       const struct generic_row *row)
 {
+	struct arena *arena = collect->arena;
 	struct value value = { 0 };
 	uint16_t number;
 
-	if (generic_family(netlink, row->family, &number))
+	if (generic_family(netlink, collect, row->family, &number))
 		return -1;
 	/* Who may not see it could not set it either. */
 	if (number && read_value(netlink, row, number, &value) < 0 && errno != EPERM)
@@ -123,7 +154,7 @@ static int collect_one(struct netlink *netlink, struct arena *arena, NetnsConten
 	return 0;
 }
 
-int generic_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err)
+int generic_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err)
 {
 	struct netlink *netlink = netlink_open_protocol(NETLINK_GENERIC);
 	int result = 0;
@@ -131,7 +162,7 @@ int generic_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct
 	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open generic netlink");
 	for (size_t i = 0; result == 0 && i < sizeof rows / sizeof *rows; i++)
-		if (collect_one(netlink, arena, net, &rows[i]))
+		if (collect_one(netlink, collect, net, &rows[i]))
 			result = fail_errno(err, ERR_KERNEL_REFUSED,
 					    "network namespace %u: cannot see whether it has %s",
 					    id, rows[i].words);
@@ -178,7 +209,7 @@ static int set_value(struct netlink *netlink, const struct generic_row *row,
 	struct value now;
 	uint16_t number;
 
-	if (generic_family(netlink, row->family, &number))
+	if (ask_for_family(netlink, row->family, &number))
 		return -1;
 	errno = ENOENT;
 	if (!number)

@@ -141,14 +141,14 @@ static const struct family {
 	  "names of networks for SMC (smc_pnet)" },
 };
 
-static int refuse_family(struct netlink *netlink, const struct family *family, uint32_t id,
-			 struct error *err)
+static int refuse_family(struct netlink *netlink, struct collect *collect,
+			 const struct family *family, uint32_t id, struct error *err)
 {
 	const struct genlmsghdr header = { .cmd = family->list, .version = family->version };
 	size_t n = 0;
 	uint16_t number;
 
-	if (generic_family(netlink, family->name, &number))
+	if (generic_family(netlink, collect, family->name, &number))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "network namespace %u: cannot see whether there are %s", id,
 				  family->words);
@@ -163,7 +163,7 @@ static int refuse_family(struct netlink *netlink, const struct family *family, u
 	return n ? fail_there(id, family->words, err) : 0;
 }
 
-static int refuse_families(uint32_t id, struct error *err)
+static int refuse_families(struct collect *collect, uint32_t id, struct error *err)
 {
 	struct netlink *netlink = netlink_open_protocol(NETLINK_GENERIC);
 	int result = 0;
@@ -171,7 +171,7 @@ static int refuse_families(uint32_t id, struct error *err)
 	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open generic netlink");
 	for (size_t i = 0; result == 0 && i < sizeof families / sizeof *families; i++)
-		result = refuse_family(netlink, &families[i], id, err);
+		result = refuse_family(netlink, collect, &families[i], id, err);
 	netlink_close(netlink);
 	return result;
 }
@@ -217,10 +217,11 @@ static int refuse_objects(uint32_t id, struct error *err)
 	return found ? fail_there(id, found, err) : 0;
 }
 
-int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err)
+int lost_refuse(struct netlink *netlink, struct collect *collect, const NetnsContents *net,
+		uint32_t id, struct error *err)
 {
 	return refuse_disciplines(netlink, net, id, err) || refuse_ipsec(id, err) ||
-			       refuse_families(id, err) || refuse_objects(id, err) ||
+			       refuse_families(collect, id, err) || refuse_objects(id, err) ||
 			       ebtables_refuse(id, err)
 		       ? -1
 		       : 0;

@@ -100,17 +100,19 @@ int settings_write(const struct namespace *namespace_, struct error *err);
 int settings_write_late(const struct namespace *namespace_, struct error *err);
 
 /* lost.c: what is refused by name. */
-int lost_refuse(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+int lost_refuse(struct netlink *netlink, struct collect *collect, const NetnsContents *net,
+		uint32_t id, struct error *err);
 
 /* ebtables.c: of the older ones. */
 int ebtables_refuse(uint32_t id, struct error *err);
 
 /* generic.c: settings that generic netlink holds. */
-int generic_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);
+int generic_collect(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err);
 int generic_check(const struct namespace *namespace_, struct error *err);
 int generic_make(const NetnsContents *net, uint32_t id, struct error *err);
-/* The number of a family; 0: this kernel does not have it. -1 with errno. */
-int generic_family(struct netlink *netlink, const char *name, uint16_t *ret_number);
+/* The number of a family, asked for once a dump; 0: this kernel does not have it. -1 with errno. */
+int generic_family(struct netlink *netlink, struct collect *collect, const char *name,
+		   uint16_t *ret_number);
 
 /* filters.c: nftables. */
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);

@@ -74,7 +74,7 @@ static int read_content(void *data)
 	if (!netlink)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
 	result = links_collect(netlink, reading->collect, net, reading->id, reading->err) ||
-		 lost_refuse(netlink, net, reading->id, reading->err) ||
+		 lost_refuse(netlink, reading->collect, net, reading->id, reading->err) ||
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 features_collect(reading->arena, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
@@ -82,7 +82,7 @@ static int read_content(void *data)
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 settings_collect(netlink, reading->collect, net, reading->id, reading->err) ||
-		 generic_collect(reading->arena, net, reading->id, reading->err) ||
+		 generic_collect(reading->collect, net, reading->id, reading->err) ||
 		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);
 	return result ? -1 : 0;

@@ -154,6 +154,34 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
 	return 0;
 }
 
+/*
+ * A mount namespace ends with the last task in it, its mounts with the last file: what starts as
+ * `unshare -m` does keeps its program open on a mount that no table has. The namespace that it is
+ * in has a copy of that mount. NULL: not there, or what may be done there differs.
+ */
+static const struct mount_line *mount_that_took_over(const struct mount_survey *survey,
+						     const struct open_file *file, int fd,
+						     const struct live_namespace **ret_namespace)
+{
+	struct error ignored = { 0 };
+	const struct surveyed_namespace *met =
+		survey_add_task(file->target, NAMESPACE_MNT, &ignored);
+	struct statvfs left, copy;
+
+	for (size_t i = 0; met && i < survey->n_namespaces; i++) {
+		const struct live_namespace *namespace = &survey->namespaces[i];
+		if (namespace->met != met)
+			continue;
+		autoclose int found =
+			survey_open_path(namespace->table.root_fd, file->link, O_PATH | O_NOFOLLOW);
+		if (found < 0 || survey_is_same(fd, found) <= 0 || fstatvfs(fd, &left) ||
+		    fstatvfs(found, &copy) || left.f_flag != copy.f_flag)
+			return NULL;
+		return survey_find_mount(survey, survey_mount_id(found), ret_namespace);
+	}
+	return NULL;
+}
+
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
@@ -169,6 +197,8 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	if (is_own_mount(survey, mount_id))
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
+	if (!line)
+		line = mount_that_took_over(survey, file, fd, &namespace);
 	if (!line)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is on a mount that is in no mount namespace of the tree",

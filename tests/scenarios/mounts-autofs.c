@@ -22,10 +22,12 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MANY = 6, PATIENCE = 20000, TIMEOUT = 270 };
+enum { MANY = 6, MOST = 900, PATIENCE = 20000, TIMEOUT = 270 };
 enum { ALONE, TWO_ENDS, INDIRECT, ACTIVE, CATATONIC, UNREAD };
 
 static const char *const names[MANY] = { "alone",  "two-ends",	"indirect",
@@ -34,6 +36,7 @@ static const char *const names[MANY] = { "alone",  "two-ends",	"indirect",
 static int pipes[MANY][2];
 static struct stat before[MANY];
 static char options[MANY][256];
+static int below[MOST], n_below;
 
 static bool find_options(const char *name, char text[256])
 {
@@ -67,6 +70,31 @@ static int open_root(const char *name)
 	return fd;
 }
 
+/* Low device numbers are soon taken by whatever others mount. */
+static void mount_above(const char *name, const char *text)
+{
+	static unsigned floor;
+	struct timespec now;
+	struct stat stat;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	floor = floor ? floor : 100 + (unsigned)(now.tv_nsec / 1000 % 500);
+	for (; n_below < MOST; n_below++) {
+		scenario_need(mount("auto", name, "autofs", 0, text) == 0, "autofs: %s",
+			      strerror(errno));
+		int fd = open(name, O_PATH | O_CLOEXEC);
+		scenario_need(fstat(fd, &stat) == 0, "stat: %s", strerror(errno));
+		close(fd);
+		if (minor(stat.st_dev) > floor)
+			return;
+		umount(name);
+		below[n_below] = fsopen("tmpfs", FSOPEN_CLOEXEC);
+		scenario_need(fsconfig(below[n_below], FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0,
+			      "tmpfs: %s", strerror(errno));
+	}
+	scenario_need(false, "no number above %u", floor);
+}
+
 static void mount_one(int which)
 {
 	char text[128];
@@ -77,8 +105,7 @@ static void mount_one(int which)
 		      "pipe: %s", strerror(errno));
 	snprintf(text, sizeof text, "fd=%d,pgrp=%d,minproto=5,maxproto=5,%s", pipes[which][1],
 		 (int)getpgrp(), which == INDIRECT ? "indirect" : "direct");
-	scenario_need(mount("auto", names[which], "autofs", 0, text) == 0, "autofs: %s",
-		      strerror(errno));
+	mount_above(names[which], text);
 	if (which != TWO_ENDS)
 		close(pipes[which][1]);
 	int fd = open(names[which], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -187,6 +214,8 @@ static int be_daemon(void *unused)
 		      strerror(errno));
 	for (int i = 0; i < MANY; i++)
 		mount_one(i);
+	while (n_below)
+		close(below[--n_below]);
 	kill(leader, SIGKILL);
 	waitpid(leader, NULL, 0);
 	leave_unread();

@@ -227,7 +227,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 
 /* ---- restore ---- */
 
-enum { PATIENCE_MS = 30000 };
+enum { PATIENCE_MS = 30000, ATTEMPTS = 20 };
 
 /* Its process group by the number that it has in its own pid namespace; 0: it is not to be seen. */
 static uint32_t read_group(pid_t pid)
@@ -288,6 +288,7 @@ static int open_end(const struct file_opener *opener, const MntAutofsEntry *auto
 }
 
 struct making {
+	struct file_opener *opener;
 	const MntEntry *entry;
 	int context_fd, pipe_fd;
 	pid_t group;
@@ -304,6 +305,7 @@ static int create(void *data, struct error *err)
 	int number = entry->autofs->has_pipe_id ? (int)entry->autofs->fd : making->pipe_fd;
 	char text[16];
 
+	mounts_let_number_go(making->opener, entry->root_dev);
 	if (unshare(CLONE_FILES))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot have descriptors of our own");
 	int context_fd = fcntl(making->context_fd, F_DUPFD_CLOEXEC,
@@ -319,7 +321,8 @@ static int create(void *data, struct error *err)
 		return -1;
 	snprintf(text, sizeof text, "%d", making->group);
 	if (mount_set(context_fd, "pgrp", text, err) ||
-	    mount_set_options(context_fd, entry->options, err))
+	    mount_set_options(context_fd, entry->options, err) ||
+	    mounts_free_number(entry->root_dev, err))
 		return -1;
 	return mount_create(context_fd, entry, err);
 }
@@ -343,12 +346,11 @@ static int make_once(const struct mount_maker *maker, const MntEntry *entry, int
 		     pid_t group, struct error *err)
 {
 	autoclose int context_fd = fsopen("autofs", FSOPEN_CLOEXEC);
-	struct making making = { entry, context_fd, pipe_fd, group };
+	struct making making = { maker->opener, entry, context_fd, pipe_fd, group };
 
 	if (context_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount an autofs");
-	if (mounts_free_number(maker->opener, entry->root_dev, err) ||
-	    deputy_run(create, &making, err))
+	if (deputy_run(create, &making, err))
 		return -1;
 	autoclose int fd = mount_attachable(context_fd, entry, err);
 	return fd < 0 || settle(entry, fd, err) ? -1 : take_fd(&fd);
@@ -365,10 +367,16 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 		return fail(err, ERR_KERNEL_REFUSED,
 			    "the process group that is to mount at %s is not there",
 			    entry->mountpoint);
-	autoclose int fd = make_once(maker, entry, pipe_fd, group, err);
-	return fd < 0 || mounts_check_number(maker->opener, fd, entry->root_dev, err)
-		       ? -1
-		       : take_fd(&fd);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		autoclose int fd = make_once(maker, entry, pipe_fd, group, err);
+		int is_it =
+			fd < 0 ? -1 : mounts_has_number(maker->opener, fd, entry->root_dev, err);
+		if (is_it)
+			return is_it < 0 ? -1 : take_fd(&fd);
+	}
+	return fail(err, ERR_KERNEL_REFUSED,
+		    "the device number, by which a daemon knows it, is taken by somebody again and "
+		    "again");
 }
 
 const struct mount_kind autofs_mount_kind = {

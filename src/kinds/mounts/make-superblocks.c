@@ -227,7 +227,10 @@ int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker
 {
 	const struct founder founder = { opener, maker, superblocks };
 
-	return make_each(&founder, true, err) || make_each(&founder, false, err) ? -1 : 0;
+	int result = make_each(&founder, true, err);
+
+	mounts_release_numbers(opener);
+	return result || make_each(&founder, false, err) ? -1 : 0;
 }
 
 /*

@@ -83,10 +83,16 @@ void mounts_close_early(struct file_opener *opener);
 /* numbered.c: are there any? Their device numbers are held before anything else can take them. */
 bool mounts_are_numbered(const struct snapshot *snapshot);
 int mounts_hold_numbers(struct file_opener *opener, struct error *err);
-/* What is made next has this number; then, whether it has. */
-int mounts_free_number(struct file_opener *opener, uint32_t device, struct error *err);
-int mounts_check_number(struct file_opener *opener, int mount_fd, uint32_t device,
-			struct error *err);
+/* By whoever is about to make it: it is no longer held for that. */
+void mounts_let_number_go(struct file_opener *opener, uint32_t device);
+/*
+ * In a deputy that has descriptors of its own, which end with it: what is made next has this
+ * number, unless somebody is faster. Then, whether it has: 1, 0, -1. One that has not is kept, so
+ * that it is in nobody's way, and released when all are made.
+ */
+int mounts_free_number(uint32_t device, struct error *err);
+int mounts_has_number(struct file_opener *opener, int mount_fd, uint32_t device, struct error *err);
+void mounts_release_numbers(struct file_opener *opener);
 void mounts_close_numbers(struct file_opener *opener);
 
 /* make-superblocks.c: those that are bound from nowhere. What was made is there also on failure. */

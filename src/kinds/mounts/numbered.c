@@ -13,13 +13,14 @@
 #include "kinds/mounts/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_BELOW = 4096, ATTEMPTS = 20, PAUSE_MS = 50 };
+enum { MOST_BELOW = 4096, PAUSES = 60, PAUSE_MS = 50 };
 
 struct held_number {
 	uint32_t device; /* as in the record */
@@ -44,26 +45,57 @@ static void release_below(struct held_numbers *numbers)
 		close(numbers->below[--numbers->n_below]);
 }
 
-/* A file system with this number; -1 with err. */
-static int take_number(struct held_numbers *numbers, dev_t wanted, struct error *err)
+static int fail_taking(struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot take a device number");
+}
+
+static int take_below(struct held_numbers *numbers, int fd, dev_t wanted, struct error *err)
+{
+	if (numbers->n_below < MOST_BELOW) {
+		numbers->below[numbers->n_below++] = fd;
+		return 0;
+	}
+	close(fd);
+	return fail(err, ERR_LIMIT_TOO_LOW, "more than %d device numbers are free below %u:%u",
+		    MOST_BELOW, major(wanted), minor(wanted));
+}
+
+/* It was free below another one. */
+static int find_below(struct held_numbers *numbers, dev_t wanted)
 {
 	struct stat stat;
 
-	while (numbers->n_below < MOST_BELOW) {
-		int fd = mount_new_tmpfs();
-		if (fd < 0 || fstat(fd, &stat)) {
-			fail_errno(err, ERR_KERNEL_REFUSED, "cannot take a device number");
-			return cleanup_close(&fd), -1;
-		}
-		if (stat.st_dev == wanted)
-			return fd;
-		numbers->below[numbers->n_below++] = fd;
-		if (minor(stat.st_dev) > minor(wanted))
-			break;
+	for (size_t i = 0; i < numbers->n_below; i++) {
+		int fd = numbers->below[i];
+		if (fstat(fd, &stat) || stat.st_dev != wanted)
+			continue;
+		numbers->below[i] = numbers->below[--numbers->n_below];
+		return fd;
 	}
-	return fail(err, ERR_KERNEL_REFUSED,
-		    "device number %u:%u, by which a daemon knows its mount, is taken by somebody",
-		    major(wanted), minor(wanted));
+	return -1;
+}
+
+/*
+ * Takes all that is free up to this number; *ret_fd: a file system that has it, -1: it is not free.
+ */
+static int take_number(struct held_numbers *numbers, dev_t wanted, int *ret_fd, struct error *err)
+{
+	struct stat stat;
+
+	*ret_fd = find_below(numbers, wanted);
+	while (*ret_fd < 0) {
+		autoclose int fd = mount_new_tmpfs();
+		if (fd < 0 || fstat(fd, &stat))
+			return fail_taking(err);
+		if (minor(stat.st_dev) > minor(wanted))
+			return 0;
+		if (stat.st_dev == wanted)
+			*ret_fd = take_fd(&fd);
+		else if (take_below(numbers, take_fd(&fd), wanted, err))
+			return -1;
+	}
+	return 0;
 }
 
 /* What has just ended gives its number back in its own time. */
@@ -72,18 +104,18 @@ static int wait_for_number(struct held_numbers *numbers, dev_t wanted, struct er
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	int fd = -1;
 
-	for (int i = 0; i < ATTEMPTS && fd < 0; i++) {
-		struct error failure = { 0 };
-		if (i)
-			nanosleep(&pause, NULL);
-		fd = take_number(numbers, wanted, &failure);
-		release_below(numbers);
-		if (fd < 0 && (failure.os_errno || i + 1 == ATTEMPTS)) {
-			*err = failure;
+	for (int i = 0; i < PAUSES; i++) {
+		if (take_number(numbers, wanted, &fd, err))
 			return -1;
-		}
+		if (fd >= 0)
+			return fd;
+		nanosleep(&pause, NULL);
 	}
-	return fd;
+	fail(err, ERR_KERNEL_REFUSED,
+	     "device number %u:%u, by which a daemon knows its mount, is taken by somebody",
+	     major(wanted), minor(wanted));
+	return fail_hint(err, "it can be had when the file system that has it is unmounted; "
+			      "/proc/PID/mountinfo shows the numbers of all");
 }
 
 static const MntEntry *next_numbered(const struct snapshot *snapshot, size_t *namespace_,
@@ -126,9 +158,8 @@ static struct held_number *find(struct held_numbers *numbers, uint32_t device)
 	return NULL;
 }
 
-int mounts_hold_numbers(struct file_opener *opener, struct error *err)
+static int hold(struct file_opener *opener, struct held_numbers *numbers, struct error *err)
 {
-	struct held_numbers *numbers = numbers_of(opener);
 	size_t namespace_ = 0, mount = 0;
 
 	for (const MntEntry *entry;
@@ -146,50 +177,50 @@ int mounts_hold_numbers(struct file_opener *opener, struct error *err)
 	return 0;
 }
 
-/* What is free below it, while somebody has it. */
-static int take_below(struct held_numbers *numbers, dev_t wanted, struct error *err)
-{
-	struct stat stat;
-
-	while (numbers->n_below < MOST_BELOW) {
-		autoclose int fd = mount_new_tmpfs();
-		if (fd < 0 || fstat(fd, &stat))
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot take a device number");
-		if (minor(stat.st_dev) > minor(wanted))
-			return 0;
-		numbers->below[numbers->n_below++] = take_fd(&fd);
-	}
-	return fail(err, ERR_LIMIT_TOO_LOW, "more than %d device numbers are free below %u:%u",
-		    MOST_BELOW, major(wanted), minor(wanted));
-}
-
-int mounts_free_number(struct file_opener *opener, uint32_t device, struct error *err)
+int mounts_hold_numbers(struct file_opener *opener, struct error *err)
 {
 	struct held_numbers *numbers = numbers_of(opener);
-	struct held_number *held = find(numbers, device);
-	dev_t wanted = number_of(device);
-	autoclose int fd = held ? take_fd(&held->fd) : -1;
+	int result = hold(opener, numbers, err);
 
-	if (fd < 0)
-		fd = wait_for_number(numbers, wanted, err);
-	return fd < 0 ? -1 : take_below(numbers, wanted, err);
+	release_below(numbers);
+	return result;
 }
 
-int mounts_check_number(struct file_opener *opener, int mount_fd, uint32_t device,
-			struct error *err)
+void mounts_let_number_go(struct file_opener *opener, uint32_t device)
 {
+	struct held_number *held = find(numbers_of(opener), device);
+
+	if (held)
+		cleanup_close(&held->fd);
+}
+
+int mounts_free_number(uint32_t device, struct error *err)
+{
+	struct held_numbers numbers = { 0 };
+	dev_t wanted = number_of(device);
+	autoclose int fd = wait_for_number(&numbers, wanted, err);
+	autoclose int other_fd = -1;
+
+	return fd < 0 ? -1 : take_number(&numbers, wanted, &other_fd, err);
+}
+
+int mounts_has_number(struct file_opener *opener, int mount_fd, uint32_t device, struct error *err)
+{
+	struct held_numbers *numbers = numbers_of(opener);
 	dev_t wanted = number_of(device);
 	struct stat stat;
 
-	release_below(numbers_of(opener));
 	if (fstat(mount_fd, &stat))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at a mount");
-	return stat.st_dev == wanted
-		       ? 0
-		       : fail(err, ERR_KERNEL_REFUSED,
-			      "it has device number %u:%u, as somebody has taken %u:%u, by which a "
-			      "daemon knows it",
-			      major(stat.st_dev), minor(stat.st_dev), major(wanted), minor(wanted));
+	if (stat.st_dev == wanted)
+		return 1;
+	int fd = minor(stat.st_dev) < minor(wanted) ? fcntl(mount_fd, F_DUPFD_CLOEXEC, 0) : -1;
+	return fd >= 0 && take_below(numbers, fd, wanted, err) ? -1 : 0;
+}
+
+void mounts_release_numbers(struct file_opener *opener)
+{
+	release_below(numbers_of(opener));
 }
 
 void mounts_close_numbers(struct file_opener *opener)

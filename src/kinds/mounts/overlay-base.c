@@ -107,12 +107,24 @@ struct comparing {
 	size_t left;
 	int same;
 	bool wrong;
+	int failed; /* an errno */
 };
 
-static int look(int fd, const char *path, struct statx *ret_found)
+/* What cannot be told is neither there nor absent. What one may not look into tells nothing. */
+static void note_failure(struct comparing *comparing)
 {
-	return statx(fd, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
-		     STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, ret_found);
+	if (mount_tells_nothing(errno))
+		comparing->failed = errno;
+}
+
+static int look(struct comparing *comparing, int fd, const char *path, struct statx *ret_found)
+{
+	int result = statx(fd, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+			   STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, ret_found);
+
+	if (result)
+		note_failure(comparing);
+	return result;
 }
 
 static bool is_same_time(const struct statx_timestamp *one, const struct statx_timestamp *other)
@@ -140,7 +152,7 @@ static bool hides(const struct statx *found)
 }
 
 /* By what lies above: of the same name, or a directory on the way that may show nothing else. */
-static bool is_covered(const struct comparing *comparing, const char *path)
+static bool is_covered(struct comparing *comparing, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char above[PATH_MAX];
@@ -149,8 +161,8 @@ static bool is_covered(const struct comparing *comparing, const char *path)
 	snprintf(above, sizeof above, "%.*s", slash ? (int)(slash - path) : 0, path);
 	for (size_t i = 0; i < comparing->at; i++)
 		if (comparing->fds[i] >= 0 &&
-		    (look(comparing->fds[i], path, &found) == 0 ||
-		     (*above && look(comparing->fds[i], above, &found) == 0)))
+		    (look(comparing, comparing->fds[i], path, &found) == 0 ||
+		     (*above && look(comparing, comparing->fds[i], above, &found) == 0)))
 			return true;
 	return false;
 }
@@ -158,10 +170,10 @@ static bool is_covered(const struct comparing *comparing, const char *path)
 static void compare_entry(struct comparing *comparing, const char *path, const struct statx *layer)
 {
 	struct statx root, seen;
-	int absent = look(comparing->mount_fd, path, &seen);
+	int absent = look(comparing, comparing->mount_fd, path, &seen);
 
 	/* Below another mount there is nothing to be learned. */
-	if (look(comparing->mount_fd, "", &root) ||
+	if (look(comparing, comparing->mount_fd, "", &root) ||
 	    (!absent && root.stx_mnt_id != seen.stx_mnt_id) || hides(layer))
 		return;
 	if (!absent && is_same(layer, &seen))
@@ -180,20 +192,21 @@ static void compare_directory(struct comparing *comparing, const char *path, uns
 	char below[PATH_MAX];
 	const char *name;
 
-	if (look(layer_fd, "", &top))
+	if (look(comparing, layer_fd, "", &top))
 		return;
 	while (listing_next(dir, &name)) {
 		int length = snprintf(below, sizeof below, "%s%s%s", path, *path ? "/" : "", name);
 		if (!comparing->left || comparing->wrong)
 			return;
 		comparing->left--;
-		if (length >= (int)sizeof below || look(layer_fd, below, &found) ||
+		if (length >= (int)sizeof below || look(comparing, layer_fd, below, &found) ||
 		    found.stx_mnt_id != top.stx_mnt_id)
 			continue;
 		compare_entry(comparing, below, &found);
 		if (S_ISDIR(found.stx_mode) && depth < DEEPEST_ENTRY)
 			compare_directory(comparing, below, depth + 1);
 	}
+	note_failure(comparing);
 }
 
 static int compare_layer(struct comparing *comparing)
@@ -204,29 +217,32 @@ static int compare_layer(struct comparing *comparing)
 	if (comparing->fds[comparing->at] < 0)
 		return 0;
 	/* Its own root is that of the upper one, which may have nothing in it yet. */
-	if (look(comparing->fds[comparing->at], "", &found) == 0)
+	if (look(comparing, comparing->fds[comparing->at], "", &found) == 0)
 		compare_entry(comparing, "", &found);
 	compare_directory(comparing, "", 0);
 	return comparing->wrong ? -1 : 0;
 }
 
-int overlay_compare(const struct overlay_layers *layers, const int *fds, int mount_fd,
-		    const char *root)
+int overlay_compare(struct overlay_layers *layers, const int *fds, int mount_fd, const char *root)
 {
 	struct arena *arena = layers->arena;
 	int *below = arena_array(arena, int, layers->n);
 	struct comparing comparing = { .fds = below, .mount_fd = mount_fd };
 	int result = 0;
 
-	for (size_t i = 0; i < layers->n; i++)
+	for (size_t i = 0; i < layers->n; i++) {
 		below[i] = !layers->all[i].seen ? -1
 			   : root[1] ? openat(fds[i], root + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC)
 				     : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		if (layers->all[i].seen && below[i] < 0)
+			note_failure(&comparing);
+	}
 	for (size_t i = 0; i < layers->n && !result; i++) {
 		comparing.at = i;
 		result = layers->all[i].relative ? compare_layer(&comparing) : 0;
 	}
 	for (size_t i = 0; i < layers->n; i++)
 		cleanup_close(&below[i]);
+	layers->failed = comparing.failed ? comparing.failed : layers->failed;
 	return result ? -1 : comparing.same;
 }

@@ -142,8 +142,7 @@ static bool is_trusted(const struct trial *trial, int fd)
 		 trial->mount->entry->has_userns_id));
 }
 
-static bool compare_opened(const struct trial *trial, const struct overlay_layers *layers,
-			   const int *fds)
+static bool compare_opened(const struct trial *trial, struct overlay_layers *layers, const int *fds)
 {
 	for (size_t i = 0; i < layers->n; i++)
 		if (fds[i] < 0 || (layers->all[i].relative && !is_trusted(trial, fds[i])))

@@ -47,9 +47,9 @@ const char **overlay_bases(struct collect *collect, const struct overlay_layers 
 
 /*
  * Is what a mount of it shows, at `root` of the file system, what these layers give? Of those that
- * are relative: how much is seen to be the same; -1: something cannot be. `fds` are like layers.
+ * are relative: how much is seen to be the same; -1: something cannot be. `fds` are like layers,
+ * of which `failed` is set where something cannot be told.
  */
-int overlay_compare(const struct overlay_layers *layers, const int *fds, int mount_fd,
-		    const char *root);
+int overlay_compare(struct overlay_layers *layers, const int *fds, int mount_fd, const char *root);
 
 #endif

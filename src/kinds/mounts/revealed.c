@@ -145,8 +145,12 @@ static int collect_one(const struct live_namespace *namespace_, uint64_t number,
 	MntEntry *root = namespace_->order.mounts[0];
 	struct mount_status found;
 
-	if (mount_stat(number, id, collect->arena, &found) ||
-	    index_of_type(found.type) == REVEALING || !found.root || strcmp(found.root, "/") != 0 ||
+	if (mount_stat(number, id, collect->arena, &found))
+		return mount_tells_nothing(errno)
+			       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at a mount of %s",
+					    namespace_->what)
+			       : 0;
+	if (index_of_type(found.type) == REVEALING || !found.root || strcmp(found.root, "/") != 0 ||
 	    is_known(root, found.type) || is_in_table(&namespace_->table, found.id))
 		return 0;
 	struct attempt attempt = { namespace_, found.type, found.flags };
@@ -168,8 +172,15 @@ int mount_revealed_collect(struct live_namespace *namespace_, struct error *err)
 	uint64_t number, *ids;
 	size_t n;
 
-	if (collect->looking || mount_namespace_number(namespace_->fd, &number) ||
-	    mount_list(number, collect->arena, &ids, &n) || n < namespace_->table.n_lines + 2)
+	if (collect->looking)
+		return 0;
+	if (mount_namespace_number(namespace_->fd, &number) ||
+	    mount_list(number, collect->arena, &ids, &n))
+		return mount_tells_nothing(errno)
+			       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the mounts of %s",
+					    namespace_->what)
+			       : 0;
+	if (n < namespace_->table.n_lines + 2)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		if (collect_one(namespace_, number, ids[i], err))

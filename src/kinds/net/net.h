@@ -93,6 +93,11 @@ int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, 
 #define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
 int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
 		     uint32_t id, struct error *err);
+/*
+ * What a new namespace has, as one has that the restore makes: who makes it is in ours, for some of
+ * it follows from the namespace of the maker (tcp_child_ehash_entries, devconf_inherit_init_net).
+ */
+int settings_prepare(struct collect *collect, struct error *err);
 int settings_check(const struct namespace *namespace_, struct error *err);
 /* By who is in the user namespace that owns it. */
 int settings_write(const struct namespace *namespace_, struct error *err);

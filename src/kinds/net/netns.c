@@ -194,7 +194,7 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 				   .id = namespace_->id,
 				   .err = err };
 
-	if (read_one(&reading, namespace_->fd))
+	if (settings_prepare(collect, err) || read_one(&reading, namespace_->fd))
 		return -1;
 	namespace_->entry->net = reading.net;
 	return 0;

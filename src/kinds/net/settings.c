@@ -436,6 +436,19 @@ static int compare_all(struct comparing *comparing)
 	return record_all_with(comparing);
 }
 
+int settings_prepare(struct collect *collect, struct error *err)
+{
+	struct error failure = { 0 };
+
+	if (fresh_of(collect, &failure))
+		return 0;
+	/* Who may not make one here may where the owner of a namespace may. */
+	if (errno == EPERM)
+		return 0;
+	*err = failure;
+	return -1;
+}
+
 int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
 		     uint32_t id, struct error *err)
 {
@@ -570,15 +583,17 @@ static bool is_mtu(const char *name)
 	return strncmp(name, folder, strlen(folder)) == 0 && ends_with(name, "/mtu");
 }
 
+/* `patient`: what does not go with what another one still says is left to the next time. */
 static int write_those(const struct namespace *namespace_, bool (*is_one)(const char *name),
-		       struct error *err)
+		       bool patient, struct error *err)
 {
 	const NetnsContents *net = namespace_->entry->net;
 	autoclose int directory = open("/proc/sys/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	for (size_t i = 0; i < net->n_settings; i++)
 		if (is_one(net->settings[i]->name) &&
-		    write_setting(directory, namespace_, net->settings[i]))
+		    write_setting(directory, namespace_, net->settings[i]) &&
+		    !(patient && errno == EINVAL))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "network namespace %u: cannot set %s", namespace_->id,
 					  net->settings[i]->name);
@@ -587,13 +602,14 @@ static int write_those(const struct namespace *namespace_, bool (*is_one)(const 
 
 int settings_write(const struct namespace *namespace_, struct error *err)
 {
-	return write_those(namespace_, is_secret, err) || write_those(namespace_, is_other, err) ||
-			       write_those(namespace_, is_other, err)
+	return write_those(namespace_, is_secret, false, err) ||
+			       write_those(namespace_, is_other, true, err) ||
+			       write_those(namespace_, is_other, false, err)
 		       ? -1
 		       : 0;
 }
 
 int settings_write_late(const struct namespace *namespace_, struct error *err)
 {
-	return write_those(namespace_, is_mtu, err);
+	return write_those(namespace_, is_mtu, false, err);
 }

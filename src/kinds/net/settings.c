@@ -442,7 +442,7 @@ int settings_prepare(struct collect *collect, struct error *err)
 
 	if (fresh_of(collect, &failure))
 		return 0;
-	/* Who may not make one here may where the owner of a namespace may. */
+	/* Who may not make one here may where the owner of a namespace may: as from that one. */
 	if (errno == EPERM)
 		return 0;
 	*err = failure;

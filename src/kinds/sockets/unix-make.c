@@ -107,7 +107,8 @@ static bool have_same_maker(const PeerCredentialsEntry *one, const PeerCredentia
 	return one->n_pid && other->n_pid && one->pid[0] == other->pid[0] && !one->has_beside &&
 	       !other->has_beside && one->uid == other->uid && one->gid == other->gid &&
 	       one->n_groups == other->n_groups &&
-	       memcmp(one->groups, other->groups, one->n_groups * sizeof *one->groups) == 0;
+	       (!one->n_groups ||
+		memcmp(one->groups, other->groups, one->n_groups * sizeof *one->groups) == 0);
 }
 
 static int compare_names(const UnixSkEntry *one, const UnixSkEntry *other)

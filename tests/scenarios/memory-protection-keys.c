@@ -4,7 +4,7 @@
  * promise: protection keys (pkeys(7)): which are allocated, which area has which, and what each
  *	thread may do with them; also in a child that has others, and of areas that may only be
  *	executed
- * needs: protection_keys
+ * needs: protection_keys seccomp-filters
  * flavours: flat one three user user-three fresh
  * arguments: open filtered
  * rounds: 2

@@ -4,6 +4,7 @@
  * promise: a file and a mapping that were opened in a mount namespace which nobody is in any more
  *	come back on the copy of its mount that the task is left with
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -351,6 +351,8 @@ static int call_by_task(struct unix_maker *maker, struct by_task *by,
 
 /* ---- By one that is gone ---- */
 
+enum { PAUSE_MICROSECONDS = 5000 };
+
 struct absence {
 	const PeerCredentialsEntry *who;
 	int net, pid_namespace; /* -1: ours */
@@ -414,7 +416,7 @@ static int open_pid_namespace(const struct file_opener *opener, const struct tas
 }
 
 /* Returns 1 where there can be no such process. */
-static int call_by_absent(const struct unix_world *world, const PeerCredentialsEntry *who, int net,
+static int call_by_absent(struct unix_world *world, const PeerCredentialsEntry *who, int net,
 			  struct unix_request *request, struct error *err)
 {
 	int namespace_fd = open_pid_namespace(world->opener, table_find(&world->tasks, who->beside),
@@ -427,6 +429,12 @@ static int call_by_absent(const struct unix_world *world, const PeerCredentialsE
 		.who = who, .net = net, .pid_namespace = namespace_fd, .request = *request
 	};
 	int result = deputy_run_apart(make_absent, &absence, err);
+	/* For the moment a process of nestor's own may have the number. */
+	while (result == 0 && !absence->made && absence->failure == EEXIST && world->patience > 0) {
+		world->patience--;
+		usleep(PAUSE_MICROSECONDS);
+		result = deputy_run_apart(make_absent, &absence, err);
+	}
 	if (namespace_fd >= 0)
 		close(namespace_fd);
 	if (result == 0) {

@@ -579,11 +579,13 @@ int unix_world_connect(struct unix_world *world, struct error *err)
 		       : do_rounds(world, rounds + FIRST_ROUNDS, ALL_ROUNDS - FIRST_ROUNDS, err);
 }
 
+enum { PATIENCE = 40 }; /* a fifth of a second */
+
 struct unix_world *unix_world_make(struct file_opener *opener, struct error *err)
 {
 	struct unix_world *world = arena_new(opener->arena, struct unix_world);
 
-	*world = (struct unix_world){ .opener = opener, .hidden_root = -1 };
+	*world = (struct unix_world){ .opener = opener, .hidden_root = -1, .patience = PATIENCE };
 	int result = make_all(world, err);
 	keep(world);
 	return result ? NULL : world;

@@ -50,6 +50,7 @@ struct unix_world {
 	struct unix_end **listeners;	    /* by type and name */
 	size_t n_listeners;
 	struct unix_maker maker;   /* the last one */
+	unsigned patience;	   /* how often a number that is taken is tried again, in all */
 	struct socket_usual usual; /* of those of pairs of one type in one network namespace: */
 	int usual_type, usual_net;
 };

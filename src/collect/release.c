@@ -15,6 +15,7 @@
 #include "collect/finisher.h"
 #include "collect/read-ahead.h"
 #include "collect/wait.h"
+#include "collect/witness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +66,7 @@ static void detach_target(struct target *target)
 /* Whatever it reads of the tasks, it has to be at its end before they go on. */
 static void end_helpers(struct collect *collect)
 {
+	witnesses_end(collect);
 	finisher_end(collect->finisher);
 	collect->finisher = NULL;
 	assistant_end(collect->assistant);

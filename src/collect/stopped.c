@@ -20,6 +20,7 @@
 #include "collect/read-ahead.h"
 #include "collect/seize.h"
 #include "collect/wait.h"
+#include "collect/witness.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -509,6 +510,7 @@ int collect_stop_tree(struct collect *collect, struct error *err)
 		return -1;
 	collect_add_tasks(collect);
 	collect->first_thread = pthread_self();
+	witnesses_prepare(collect);
 	collect->assistant = assistant_start();
 	read_ahead_start(collect);
 	return 0;

@@ -16,6 +16,9 @@ struct target;
 /* Its number as the thread sees it, or -1 if there can be none. Made once for all who are alike. */
 pid_t witness_for(struct target *target, size_t thread);
 
+/* Once the tasks are known, and before much of them is. */
+void witnesses_prepare(struct collect *collect);
+
 /* Ends all of them. They end with us too. */
 void witnesses_end(struct collect *collect);
 

@@ -17,6 +17,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Runs `work` in a deputy and waits for it; its error comes back. */
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err);
@@ -36,6 +37,19 @@ int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, s
  * such that nobody there gets at what is ours. -1 with errno.
  */
 int deputy_enter_user(int fd, int others);
+
+/*
+ * In a deputy: runs `work` in a child that shares what the deputy shares, and that is born where
+ * setns(2) of the deputy says, with these numbers at the `n` innermost levels of pid namespaces. It
+ * has ended, and waits for waitpid(2) with __WALL, when this returns its number; -1 with errno.
+ */
+struct deputy_child {
+	const pid_t *numbers;
+	size_t n;
+	void (*work)(void *data);
+	void *data;
+};
+pid_t deputy_bear(const struct deputy_child *child);
 
 /* None that is apart begins in between, and none may be asked for by who has called the first. */
 void deputies_wait(void);

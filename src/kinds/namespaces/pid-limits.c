@@ -11,19 +11,17 @@
 #include "kinds/namespaces/pid.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kernel/visit.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
-#include <linux/sched.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,37 +47,35 @@ static bool read_number(const char *path, uint32_t *ret_number)
 	return true;
 }
 
-static void look(struct pid_limits *limits)
+static void look(void *data)
 {
+	struct pid_limits *limits = data;
+
 	limits->known = read_number("/proc/sys/kernel/ns_last_pid", &limits->last_pid) &&
 			read_number("/proc/sys/kernel/pid_max", &limits->pid_max);
 }
 
 /* All levels below the caller's own are named, so that none of them counts on. */
-static pid_t fork_numbered(size_t levels, pid_t number)
+static pid_t look_numbered(struct pid_limits *limits, pid_t number)
 {
 	pid_t tids[MAX_LEVELS];
-	struct clone_args args = { .exit_signal = SIGCHLD,
-				   .set_tid = (uintptr_t)tids,
-				   .set_tid_size = levels,
-				   /* A large table is not copied for each attempt. */
-				   .flags = CLONE_FILES };
+	const struct deputy_child visitor = { tids, limits->levels, look, limits };
 
-	for (size_t i = 0; i < levels; i++)
+	for (size_t i = 0; i < limits->levels; i++)
 		tids[i] = number;
-	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	return deputy_bear(&visitor);
 }
 
 /* *number is one that was free before: an attempt that fails costs as much as a fork. */
-static pid_t fork_visitor(size_t levels, pid_t *number)
+static pid_t look_there(struct pid_limits *limits, pid_t *number)
 {
 	static const pid_t starts[] = { HIGH_NUMBER, LOW_NUMBER };
-	pid_t pid = fork_numbered(levels, *number);
+	pid_t pid = look_numbered(limits, *number);
 
 	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
 		for (int n = 0; n < MOST_NUMBERS && pid < 0 && errno == EEXIST; n++) {
 			*number = starts[i] - n;
-			pid = fork_numbered(levels, *number);
+			pid = look_numbered(limits, *number);
 		}
 		/* Above the pid_max of some level. */
 		if (pid < 0 && errno == EINVAL)
@@ -120,23 +116,19 @@ static void visit_one(struct pid_limits *limits, pid_t *number)
 {
 	if (limits->levels > MAX_LEVELS || setns(limits->fd, CLONE_NEWPID))
 		return;
-	pid_t pid = fork_visitor(limits->levels, number);
-	if (pid == 0) {
-		look(limits);
-		_exit(0);
-	}
+	pid_t pid = look_there(limits, number);
 	if (pid > 0)
-		waitpid(pid, NULL, 0);
+		waitpid(pid, NULL, __WALL);
 }
 
 struct list {
+	struct pid_limits *limits;
 	size_t count;
-	struct pid_limits limits[];
 };
 
 static int visit_all(struct visitor *visitor, void *data, struct error *err)
 {
-	struct list *list = data;
+	const struct list *list = data;
 	pid_t number = HIGH_NUMBER;
 
 	(void)visitor;
@@ -150,7 +142,7 @@ static int visit_all(struct visitor *visitor, void *data, struct error *err)
 /* It cannot come back from the user namespace. */
 static int visit_as_owner(struct visitor *visitor, void *data, struct error *err)
 {
-	struct list *list = data;
+	const struct list *list = data;
 	pid_t number = HIGH_NUMBER;
 
 	(void)visitor;
@@ -160,16 +152,18 @@ static int visit_as_owner(struct visitor *visitor, void *data, struct error *err
 	return 0;
 }
 
-static int visit_list(struct list *list,
+static int visit_list(struct pid_limits *limits, size_t count,
 		      int (*function)(struct visitor *visitor, void *data, struct error *err),
 		      struct error *err)
 {
+	struct list list = { limits, count };
 	/* setns changes where the children of the process are born. */
 	const struct visit there = {
 		.what = "looks at pid namespaces",
+		.brief = true,
 		.function = function,
-		.data = list,
-		.size = sizeof *list + list->count * sizeof list->limits[0],
+		.data = &list,
+		.size = sizeof list,
 	};
 
 	return visit(&there, NULL, 0, err);
@@ -177,23 +171,10 @@ static int visit_list(struct list *list,
 
 int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err)
 {
-	struct list *list = calloc(1, sizeof *list + (count + 1) * sizeof list->limits[0]);
-	int result = list ? 0 : fail(err, ERR_IO, "out of memory");
+	int result = count ? visit_list(limits, count, visit_all, err) : 0;
 
-	if (list && count) {
-		list->count = count;
-		memcpy(list->limits, limits, count * sizeof *limits);
-		result = visit_list(list, visit_all, err);
-		memcpy(limits, list->limits, count * sizeof *limits);
-	}
-	for (size_t i = 0; i < count && !result; i++) {
-		if (limits[i].known)
-			continue;
-		list->count = 1;
-		list->limits[0] = limits[i];
-		result = visit_list(list, visit_as_owner, err);
-		limits[i] = list->limits[0];
-	}
-	free(list);
+	for (size_t i = 0; i < count && !result; i++)
+		if (!limits[i].known)
+			result = visit_list(&limits[i], 1, visit_as_owner, err);
 	return result;
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The process that makes witnesses, and their end; see witness.h. */
+#ifndef NESTOR_COLLECT_WITNESS_KEEPER_H
+#define NESTOR_COLLECT_WITNESS_KEEPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Whom a witness is to be like. */
+struct witness_wanted {
+	pid_t tid; /* of whom it is to be like */
+	bool is_thread;
+	bool enters_user, enters_pid;
+	bool has_ids;	   /* as we have: nothing to be taken */
+	uint32_t uid, gid; /* as we see them */
+	bool mapped;	   /* they have numbers inside too: */
+	uint32_t inner_uid, inner_gid;
+	pid_t number;  /* if it is free */
+	size_t levels; /* of pid namespaces below ours */
+};
+
+struct witness_keeper {
+	pid_t pid; /* 0: there is none */
+	int fd;	   /* its other end is the keeper's */
+};
+
+/* Where it fails there is none. */
+void witness_keeper_start(struct witness_keeper *keeper);
+/* The number of a new witness where it was born, or -1; starts the keeper if there is none. */
+pid_t witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
+/* Ends it and all of its witnesses. They end with us too. */
+void witness_keeper_end(struct witness_keeper *keeper);
+
+#endif

@@ -2,7 +2,10 @@
 /* See aside.h. Raw calls: the C library would change the credentials of all threads. */
 #include "kernel/aside.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/fsuid.h>
@@ -52,7 +55,7 @@ static void *run_errand(void *argument)
 	return NULL;
 }
 
-int aside_run(const struct aside *aside, int (*work)(void *argument), void *argument)
+static int run_by_thread(const struct aside *aside, int (*work)(void *argument), void *argument)
 {
 	struct errand errand = { .aside = aside, .work = work, .argument = argument };
 	pthread_t thread;
@@ -65,6 +68,40 @@ int aside_run(const struct aside *aside, int (*work)(void *argument), void *argu
 	pthread_join(thread, NULL);
 	errno = errand.failure;
 	return errand.result;
+}
+
+int aside_way_back(int type)
+{
+	const char *path = type == CLONE_NEWNET	     ? "/proc/thread-self/ns/net"
+			   : type == CLONE_NEWIPC    ? "/proc/thread-self/ns/ipc"
+			   : type == CLONE_NEWUTS    ? "/proc/thread-self/ns/uts"
+			   : type == CLONE_NEWCGROUP ? "/proc/thread-self/ns/cgroup"
+						     : NULL;
+	autoclose int own = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	/* Who has left the user namespace that it belongs to has no right to it. */
+	return own >= 0 && setns(own, type) == 0 ? take_fd(&own) : -1;
+}
+
+int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), void *argument)
+{
+	if (setns(namespace_fd, 0) < 0)
+		return -1;
+	int result = work(argument), failure = errno;
+	if (setns(way_back, 0) < 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+int aside_run(const struct aside *aside, int (*work)(void *argument), void *argument)
+{
+	bool is_namespace = aside->net_namespace >= 0 && aside->root < 0 && aside->directory < 0 &&
+			    !aside->has_ids;
+	autoclose int way_back = is_namespace ? aside_way_back(CLONE_NEWNET) : -1;
+
+	return way_back >= 0 ? aside_within(aside->net_namespace, way_back, work, argument)
+			     : run_by_thread(aside, work, argument);
 }
 
 struct socket_request {

@@ -2,7 +2,8 @@
 /*
  * A few calls in another place or as somebody else, by a thread of its own: namespaces, root
  * directory and credentials belong to the thread in Linux, descriptors and memory to the process.
- * So nothing has to be handed over and nobody else notices.
+ * So nothing has to be handed over and nobody else notices. From a namespace alone the calling
+ * thread comes back itself.
  */
 #ifndef NESTOR_KERNEL_ASIDE_H
 #define NESTOR_KERNEL_ASIDE_H
@@ -31,6 +32,14 @@ struct aside {
 
 /* Runs work(argument) there, and waits. Returns its result; -1 with errno if it got not so far. */
 int aside_run(const struct aside *aside, int (*work)(void *argument), void *argument);
+
+/*
+ * The same in a namespace, by the calling thread, which comes back. The way back is a descriptor of
+ * its own namespace of that type (CLONE_NEW*); -1 where there is none, as from pid, user, mount and
+ * time namespaces, or for who may not enter its own again.
+ */
+int aside_way_back(int type);
+int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), void *argument);
 
 /* socket(2) in a network namespace (-1: ours); -1 with errno. */
 int aside_socket(int net_namespace, int family, int type, int protocol);

@@ -7,6 +7,7 @@
 #include "kernel/visit.h"
 
 #include "base/cleanup.h"
+#include "kernel/aside.h"
 #include "kernel/deputy.h"
 #include "kernel/end-child.h"
 
@@ -315,6 +316,44 @@ static int run_briefly(const struct visit *visit, int *fds, size_t n_fds, struct
 	return visit->check ? visit->check(err) : 0;
 }
 
+/* ---- by ourselves ---- */
+
+struct own_visit {
+	const struct visit *visit;
+	struct visitor visitor;
+	struct error *err;
+	bool began;
+};
+
+static int visit_ourselves(void *data)
+{
+	struct own_visit *own = data;
+
+	own->began = true;
+	return own->visit->function(&own->visitor, own->visit->data, own->err);
+}
+
+/* 1: it takes another process. */
+static int run_ourselves(const struct visit *visit, int *fds, size_t n_fds, struct error *err)
+{
+	struct own_visit own = { visit, { .socket = -1, .fds = fds, .n_fds = n_fds }, err, false };
+
+	if (!visit->brief || visit->before || visit->takes_ids || visit->timeout_seconds ||
+	    visit->n_namespaces != 1)
+		return 1;
+	autoclose int way_back = aside_way_back(ioctl(visit->namespaces[0], NS_GET_NSTYPE));
+	if (way_back < 0)
+		return 1;
+	if (aside_within(visit->namespaces[0], way_back, visit_ourselves, &own)) {
+		if (!own.began)
+			return 1;
+		return err->name ? -1
+				 : fail_errno(err, ERR_KERNEL_REFUSED,
+					      "cannot come back from a namespace");
+	}
+	return visit->check ? visit->check(err) : 0;
+}
+
 static int visit_apart(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *err)
 {
 	size_t size = sizeof(struct shared) + visit->size;
@@ -336,8 +375,10 @@ int visit(const struct visit *visit, int *ret_fds, size_t n_fds, struct error *e
 {
 	for (size_t i = 0; i < n_fds; i++)
 		ret_fds[i] = -1;
-	int result = visit->brief ? run_briefly(visit, ret_fds, n_fds, err)
-				  : visit_apart(visit, ret_fds, n_fds, err);
+	int result = run_ourselves(visit, ret_fds, n_fds, err);
+	if (result > 0)
+		result = visit->brief ? run_briefly(visit, ret_fds, n_fds, err)
+				      : visit_apart(visit, ret_fds, n_fds, err);
 	for (size_t i = 0; result && i < n_fds; i++)
 		if (ret_fds[i] >= 0)
 			close(take_fd(&ret_fds[i]));

@@ -6,7 +6,8 @@
  * nothing of it is left.
  *
  * A brief one is done by a deputy (deputy.h): in our memory, and with our descriptors, which costs
- * a fraction of a copy of them. We stand still meanwhile.
+ * a fraction of a copy of them. We stand still meanwhile. Where it is one namespace from which the
+ * calling thread comes back (aside.h), that goes itself.
  */
 #ifndef NESTOR_KERNEL_VISIT_H
 #define NESTOR_KERNEL_VISIT_H

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,11 +146,12 @@ static pid_t clone_with_memory(struct mission *mission)
 	return pid;
 }
 
-int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, struct error *err),
-		     void *data, struct error *err)
+/* `caller` is what getppid(2) says in the deputy. */
+static int run(const struct deputy_terms *terms, pid_t caller,
+	       int (*work)(void *data, struct error *err), void *data, struct error *err)
 {
 	struct outcome outcome = { .result = -1 };
-	struct mission mission = { work, data, getpid(), terms->seconds, &outcome };
+	struct mission mission = { work, data, caller, terms->seconds, &outcome };
 
 	fail(&outcome.error, terms->killed, "%s ended too early", terms->what);
 	pid_t pid = clone_with_memory(&mission);
@@ -157,9 +159,42 @@ int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, s
 		       : wait_for(pid, terms, &outcome, err);
 }
 
+int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, struct error *err),
+		     void *data, struct error *err)
+{
+	return run(terms, getpid(), work, data, err);
+}
+
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
 {
 	return deputy_run_under(&usual, work, data, err);
+}
+
+struct going {
+	int pid_namespace_fd;
+	int (*work)(void *data, struct error *err);
+	void *data;
+};
+
+/* Only children come to be there (pid_namespaces(7)); who is their parent has no number there. */
+static int send_there(void *data, struct error *err)
+{
+	const struct going *going = data;
+	struct stat own, other;
+
+	if (fstat(going->pid_namespace_fd, &other) || stat("/proc/self/ns/pid", &own) ||
+	    setns(going->pid_namespace_fd, CLONE_NEWPID))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a pid namespace");
+	return run(&usual, own.st_ino == other.st_ino ? getpid() : 0, going->work, going->data,
+		   err);
+}
+
+int deputy_run_among(int pid_namespace_fd, int (*work)(void *data, struct error *err), void *data,
+		     struct error *err)
+{
+	struct going going = { pid_namespace_fd, work, data };
+
+	return deputy_run(send_there, &going, err);
 }
 
 /* The child has a copy of the lock, held by it as by the caller: it may have deputies, too. */

@@ -23,6 +23,10 @@
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err);
 int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err);
 
+/* One that is a process of this pid namespace, which is ours or below it. */
+int deputy_run_among(int pid_namespace_fd, int (*work)(void *data, struct error *err), void *data,
+		     struct error *err);
+
 /* How one is called where it fails, what its time is, and what it means if somebody kills it. */
 struct deputy_terms {
 	const char *what; /* "a deputy" */

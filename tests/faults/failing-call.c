@@ -5,12 +5,15 @@
  *	failing-call REPORT INDEX ERRNO[:NR] PROGRAM ARGUMENTS...
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
- * library cannot do without, are not; with NR only those of that number are. INDEX 0 fails none.
+ * library cannot do without, are not; with NR only those of that number are. INDEX 0 fails none,
+ * "older" all that an older kernel refuses (older-kernel.h).
  * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
  * or -1, and whether it was a child's. Children are followed, and theirs, until they execute
  * something or somebody else begins to trace them: what a restore has made comes to its end
  * unwatched. Exits as the program does; 128 and the signal if it was killed.
  */
+#include "older-kernel.h"
+
 #include <errno.h>
 #include <linux/ptrace.h>
 #include <signal.h>
@@ -44,7 +47,7 @@ static long count, wanted, failed_nr = -1;
 static bool failed_in_child;
 static int wanted_errno;
 static long only_nr = -1;
-static bool in_main;
+static bool in_main, is_older;
 static const char *report_path;
 
 /* NULL if it is not followed. */
@@ -179,7 +182,8 @@ static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *i
 		in_main = info->entry.nr == SYS_munmap;
 		return true;
 	}
-	if (is_counted(info) && ++count == wanted) {
+	if (is_older ? older_kernel_refuses(thread->tid, info)
+		     : is_counted(info) && ++count == wanted) {
 		fail_call(thread);
 		return true;
 	}
@@ -258,6 +262,7 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		return 127;
 	report_path = argv[1];
+	is_older = strcmp(argv[2], "older") == 0;
 	wanted = atol(argv[2]);
 	wanted_errno = atoi(argv[3]);
 	if (strchr(argv[3], ':'))

@@ -131,7 +131,8 @@ static int open_pid_namespaces(const struct file_opener *opener, int *fds, struc
 
 static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
 {
-	struct made_superblocks superblocks = { 0 };
+	struct mount_shelf shelf = { .fd = -1 };
+	struct made_superblocks superblocks = { .shelf = &shelf };
 	struct group_plan groups;
 	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
 
@@ -160,6 +161,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	mounts_close_idmaps(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
+	cleanup_close(&shelf.fd);
 	return mounts_settle_origins(&superblocks, result < 0, err) || result ? -1 : 0;
 }
 

@@ -195,10 +195,15 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 		if (fd < 0)
 			return fail_mount(making, index, mount->root, err);
 		making->roots[index] = clone_mount(fd, 0);
-		if (making->roots[index] >= 0)
-			return mount_set_idmap(making->opener, making->superblocks, mount, -1,
-					       making->roots[index], err);
-		return fail_mount(making, index, "cannot be cloned (open_tree, Linux 6.15)", err);
+		if (making->roots[index] < 0 && errno == EINVAL)
+			making->roots[index] = mount_shelf_copy(making->superblocks->shelf,
+								superblock->fd, fd, err);
+		else if (making->roots[index] < 0)
+			return fail_mount(making, index, "cannot be copied (open_tree)", err);
+		return making->roots[index] < 0
+			       ? -1
+			       : mount_set_idmap(making->opener, making->superblocks, mount, -1,
+						 making->roots[index], err);
 	}
 	errno = ENOENT;
 	return fail_mount(making, index, "has no file system", err);
@@ -453,12 +458,11 @@ static int run_step(struct making *making, const struct mount_step *step, struct
 	return 0;
 }
 
-/* An empty directory instead of all that there was; binds are taken before. */
-static int enter_stage(struct making *making, struct error *err)
+int mounts_leave_all(int *ret_fd, struct error *err)
 {
-	if ((making->stage_fd = mount_new_tmpfs()) < 0 || attach(making->stage_fd, AT_FDCWD, "/") ||
-	    fchdir(making->stage_fd) || syscall(SYS_pivot_root, ".", ".") ||
-	    umount2(".", MNT_DETACH) || chdir("/"))
+	if ((*ret_fd = mount_new_tmpfs()) < 0 || attach(*ret_fd, AT_FDCWD, "/") ||
+	    fchdir(*ret_fd) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) ||
+	    chdir("/"))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a place for staging");
 	return 0;
 }
@@ -512,7 +516,8 @@ static int make_namespace(void *data, struct error *err)
 		if (run_step(making, &making->plan->steps[i], err))
 			return -1;
 	close(making->base_fd);
-	if (enter_stage(making, err))
+	/* Binds are taken by now. */
+	if (mounts_leave_all(&making->stage_fd, err))
 		return -1;
 	for (; i < making->plan->n_steps; i++)
 		if (run_step(making, &making->plan->steps[i], err))

@@ -13,7 +13,7 @@ struct passing_name;
 
 struct superblock {
 	uint32_t device;
-	int fd; /* a mount of it that is attached nowhere */
+	int fd; /* a mount of it, attached nowhere or on the shelf */
 	const MntEntry *mount;
 };
 
@@ -44,7 +44,16 @@ struct made_superblocks {
 	size_t n_terminals;
 	struct made_idmap *idmaps;
 	size_t n_idmaps;
+	struct mount_shelf *shelf;
 };
+
+/* shelf.c: where those stand that the kernel does not copy otherwise. */
+struct mount_shelf {
+	int fd; /* a mount namespace; -1: none yet */
+	unsigned n;
+};
+/* A copy, attached nowhere, of the mount of a superblock from `fd` on, which is in it. */
+int mount_shelf_copy(struct mount_shelf *shelf, int superblock_fd, int fd, struct error *err);
 
 /* idmap.c: pure; user namespaces with the maps of mounts; those of one that is not attached yet. */
 int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err);
@@ -115,6 +124,9 @@ int mount_attach_late(const struct file_opener *opener, const struct mount_names
 		      struct error *err);
 /* Below the root of a mount, and on it; the root may be a file. */
 int mount_open_on(int root_fd, const char *path, int flags);
+
+/* In a mount namespace of our own: an empty directory instead of all that there was. */
+int mounts_leave_all(int *ret_fd, struct error *err);
 
 /* MS_* of a mount. -1 with errno. */
 int mount_set_flags(int fd, uint32_t flags);

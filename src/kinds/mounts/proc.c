@@ -2,14 +2,16 @@
 /*
  * proc: the processes of one pid namespace, whoever looks. Since 5.8 each mount is a superblock of
  * its own, with its own hidepid, gid and subset, owned by the user namespace of the pid namespace
- * (proc_init_fs_context). Which pid namespace it is, the file of its init tells; with `pidns=`
- * (6.18) the proc of any can be mounted by whoever has CAP_SYS_ADMIN over it.
+ * (proc_init_fs_context). Which pid namespace it is, the file of its init tells. With `pidns=`
+ * (6.18) the proc of any can be mounted by whoever has CAP_SYS_ADMIN over it; before, by a process
+ * that is in it.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
+#include "kernel/deputy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,9 +81,29 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 	return 0;
 }
 
+struct founding {
+	const MntEntry *entry;
+	int ret_fd;
+};
+
+/* Where `pidns=` is not known, it is that of whoever mounts it. */
+static int make_among(void *data, struct error *err)
+{
+	struct founding *founding = data;
+	autoclose int context_fd = fsopen("proc", FSOPEN_CLOEXEC);
+
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount proc");
+	if (mount_set_options(context_fd, founding->entry->options, err))
+		return -1;
+	founding->ret_fd = mount_finish(context_fd, founding->entry, err);
+	return founding->ret_fd < 0 ? -1 : 0;
+}
+
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
 	const struct snapshot *snapshot = maker->snapshot;
+	struct founding founding = { entry, -1 };
 	autoclose int context_fd = fsopen("proc", FSOPEN_CLOEXEC);
 	int pid_namespace = -1;
 
@@ -92,10 +114,13 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount proc");
 	if (pid_namespace >= 0 &&
 	    fsconfig(context_fd, FSCONFIG_SET_FD, "pidns", NULL, pid_namespace)) {
-		fail_errno(err, errno == EINVAL ? ERR_KERNEL_TOO_OLD : ERR_KERNEL_REFUSED,
-			   "cannot mount the proc of pid namespace %" PRIu32,
-			   entry->nses->pidns_id);
-		return errno == EINVAL ? fail_hint(err, "this takes Linux 6.18 (pidns=)") : -1;
+		if (errno == EINVAL)
+			return deputy_run_among(pid_namespace, make_among, &founding, err) < 0
+				       ? -1
+				       : founding.ret_fd;
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot mount the proc of pid namespace %" PRIu32,
+				  entry->nses->pidns_id);
 	}
 	if (mount_set_options(context_fd, entry->options, err))
 		return -1;

@@ -555,7 +555,9 @@ static int write_setting(int directory, const struct namespace *namespace_,
 		return -1;
 	}
 	size_t length = strlen(text);
-	return fd >= 0 && write(fd, text, length) == (ssize_t)length ? 0 : -1;
+	ssize_t written = fd < 0 ? -1 : write(fd, text, length);
+	/* addrconf_sysctl_forward of older kernels leaves the end of the line. */
+	return written > 0 && strcmp(text + written + (text[written] == '\n'), "") == 0 ? 0 : -1;
 }
 
 static bool ends_with(const char *name, const char *end)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Linking: every program gets an address behind the data, targets become addresses, and all of it
- * is copied to one run of bytes as it is to stand at the base. Afterwards nothing can grow.
+ * Linking: every program gets an address behind the data, and targets become addresses. Afterwards
+ * nothing can grow, and all of it can be written as it is to stand at the base.
  */
 #include "program/layout.h"
 #include "program/program.h"
@@ -50,33 +50,36 @@ static void resolve_targets(struct program *program)
 	}
 }
 
-static void copy_data(const struct program_set *set)
-{
-	for (size_t i = 0; i < set->n_chunks; i++) {
-		const struct data_chunk *chunk = set->chunks[i];
-
-		memcpy(set->bytes + (chunk->address - set->base), chunk->bytes, chunk->used);
-	}
-}
-
 void program_set_link(struct program_set *set)
 {
 	uint64_t address = (set->data_end + 63) & ~UINT64_C(63);
 
-	assert(!set->bytes);
+	assert(!set->linked);
 	for (size_t i = 0; i < set->n_programs; i++) {
 		set->programs[i]->address = address;
 		address += set->programs[i]->n_ops * sizeof(struct op);
 	}
 	set->size = (address - set->base + PROGRAM_PAGE - 1) & ~(uint64_t)(PROGRAM_PAGE - 1);
-	set->bytes = arena_alloc(set->arena, set->size);
-	copy_data(set);
-	for (size_t i = 0; i < set->n_programs; i++) {
-		struct program *program = set->programs[i];
+	for (size_t i = 0; i < set->n_programs; i++)
+		resolve_targets(set->programs[i]);
+	set->linked = true;
+}
 
-		resolve_targets(program);
+void program_set_write(const struct program_set *set, void *place)
+{
+	uint8_t *bytes = place;
+
+	assert(set->linked);
+	for (size_t i = 0; i < set->n_chunks; i++) {
+		const struct data_chunk *chunk = set->chunks[i];
+
+		memcpy(bytes + (chunk->address - set->base), chunk->bytes, chunk->used);
+	}
+	for (size_t i = 0; i < set->n_programs; i++) {
+		const struct program *program = set->programs[i];
+
 		if (program->n_ops)
-			memcpy(set->bytes + (program->address - set->base), program->ops,
+			memcpy(bytes + (program->address - set->base), program->ops,
 			       program->n_ops * sizeof(struct op));
 	}
 }
@@ -88,7 +91,7 @@ const struct op *program_set_find(const struct program_set *set, uint64_t addres
 	const struct program *program;
 	uint64_t offset;
 
-	if (!set->bytes)
+	if (!set->linked)
 		return NULL;
 	/* The last program that starts at or below the address; empty ones share their address. */
 	while (low < high) {

@@ -155,7 +155,7 @@ static const char *target_name(const struct program_set *set, const struct op *o
 	const struct program *program = NULL;
 	size_t index;
 
-	if (!set->bytes)
+	if (!set->linked)
 		program = (const struct program *)(uintptr_t)op->target;
 	else if (!program_set_find(set, op->target, &program, &index))
 		program = NULL;

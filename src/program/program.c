@@ -33,7 +33,7 @@ struct program *program_new(struct program_set *set, const char *name)
 {
 	struct program *program = arena_new(set->arena, struct program);
 
-	assert(!set->bytes);
+	assert(!set->linked);
 	program->set = set;
 	program->name = arena_string(set->arena, name);
 	set->programs =
@@ -67,7 +67,7 @@ uint64_t program_data(struct program_set *set, const void *bytes, size_t size, s
 	struct data_chunk *chunk = set->n_chunks ? set->chunks[set->n_chunks - 1] : NULL;
 	uint64_t address = align_up(set->data_end, alignment);
 
-	assert(!set->bytes);
+	assert(!set->linked);
 	assert(alignment && !(alignment & (alignment - 1)));
 	if (!chunk || address - chunk->address > chunk->room ||
 	    chunk->room - (address - chunk->address) < size) {
@@ -110,7 +110,7 @@ static struct op *append(struct program *program, uint8_t kind)
 {
 	struct op *op;
 
-	assert(!program->set->bytes);
+	assert(!program->set->linked);
 	program->ops = arena_grow(program->set->arena, program->ops, program->n_ops,
 				  sizeof(*program->ops));
 	op = &program->ops[program->n_ops++];

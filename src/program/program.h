@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "program/op.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,9 +26,8 @@ struct program_set {
 	struct data_chunk **chunks; /* pieces of the data area, by address */
 	size_t n_chunks;
 	uint64_t data_end; /* next free data address */
-	/* After program_set_link: */
-	uint8_t *bytes; /* what is to stand at base (interpreter page left zero) */
-	size_t size;	/* whole pages */
+	bool linked;
+	size_t size; /* once linked: of all that is to stand at base, whole pages */
 };
 
 struct program {
@@ -94,6 +94,8 @@ void program_move_descriptor(struct program *program, uint64_t slot, uint32_t ab
 
 /* Resolves targets and lays the set out; programs can no longer grow. */
 void program_set_link(struct program_set *set);
+/* What is to stand at base, to where set->size zeroes are; the interpreter's page stays zero. */
+void program_set_write(const struct program_set *set, void *place);
 
 /* Which operation stands at an address after linking; NULL if none. */
 const struct op *program_set_find(const struct program_set *set, uint64_t address,

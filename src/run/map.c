@@ -60,7 +60,7 @@ int run_map_programs(struct run *run, struct error *err)
 	}
 	run->header = (struct run_header *)(run->mapped + PROGRAM_HEADER_OFFSET);
 	run->birth = (struct birth *)(run->mapped + PROGRAM_HEADER_OFFSET + BIRTH_OFFSET);
-	memcpy(run->mapped, set->bytes, set->size);
+	program_set_write(set, run->mapped);
 	memcpy(run->mapped + PROGRAM_INTERPRETER_OFFSET, interpreter_start, INTERPRETER_SIZE);
 	if (mprotect(run->mapped, PROGRAM_PAGE, PROT_READ | PROT_EXEC) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -342,7 +342,8 @@ void play_plan(const struct plan *plan, struct model *model, uint64_t seed, stru
 {
 	struct player player = { .plan = plan, .model = model, .problem = problem, .random = seed };
 
-	player.memory = arena_copy(plan->arena, plan->programs.bytes, plan->programs.size);
+	player.memory = arena_alloc(plan->arena, plan->programs.size);
+	program_set_write(&plan->programs, player.memory);
 	model_init(model);
 	const struct model_clone clone = { .new_namespace = plan->root_clone.flags & CLONE_NEWPID,
 					   .numbers = plan->root_clone.set_tid,

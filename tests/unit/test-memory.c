@@ -228,7 +228,7 @@ static void carry_out(const struct program *program, int ready_fd)
 
 	if (place != (void *)(uintptr_t)set->base)
 		_exit(2);
-	memcpy(place, set->bytes, set->size);
+	program_set_write(set, place);
 	for (size_t i = 0; i < program->n_ops; i++) {
 		uint64_t args[6];
 		long result;

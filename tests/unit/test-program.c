@@ -92,6 +92,14 @@ static void data_keeps_its_address_and_bytes(void **state)
 	assert_null(program_data_at(&fixture->set, addresses[199] + 1000, NULL));
 }
 
+static const uint8_t *written(const struct fixture *fixture)
+{
+	uint8_t *bytes = arena_alloc(fixture->set.arena, fixture->set.size);
+
+	program_set_write(&fixture->set, bytes);
+	return bytes;
+}
+
 static void large_and_aligned_data_has_its_own_room(void **state)
 {
 	struct fixture *fixture = *state;
@@ -108,7 +116,7 @@ static void large_and_aligned_data_has_its_own_room(void **state)
 	assert_true(room >= 300000);
 	*(uint64_t *)program_data_at(&fixture->set, word, NULL) = 8;
 	program_set_link(&fixture->set);
-	assert_int_equal(*(uint64_t *)(fixture->set.bytes + (word - base)), 8);
+	assert_int_equal(*(uint64_t *)(written(fixture) + (word - base)), 8);
 }
 
 static void targets_become_addresses(void **state)
@@ -136,7 +144,7 @@ static void targets_become_addresses(void **state)
 	assert_null(program_set_find(&fixture->set, first->address + 8, &found, &index));
 	assert_null(program_set_find(&fixture->set, second->address + OP_SIZE, &found, &index));
 	assert_null(program_set_find(&fixture->set, base, &found, &index));
-	assert_memory_equal(fixture->set.bytes + (second->address - base), second->ops, OP_SIZE);
+	assert_memory_equal(written(fixture) + (second->address - base), second->ops, OP_SIZE);
 }
 
 /* Printing. */
@@ -243,7 +251,7 @@ static void load(struct fixture *fixture)
 	fixture->mapped = mmap((void *)base, set->size, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	assert_ptr_equal(fixture->mapped, (void *)base);
-	memcpy(fixture->mapped, set->bytes, set->size);
+	program_set_write(set, fixture->mapped);
 	memcpy(fixture->mapped, interpreter_start, INTERPRETER_SIZE);
 	assert_int_equal(mprotect(fixture->mapped, 4096, PROT_READ | PROT_EXEC), 0);
 	fixture->header = (struct run_header *)program_set_header(set);

@@ -29,7 +29,7 @@ int object_order_id(struct object_order *order, struct arena *arena, pid_t pid, 
 	memmove(order->sorted + low + 1, order->sorted + low,
 		(order->count - low) * sizeof *order->sorted);
 	order->count++;
-	*ret_id = (uint32_t)order->count;
+	*ret_id = order->last_id ? ++*order->last_id : (uint32_t)order->count;
 	order->sorted[low] = (struct shared_object){ pid, *ret_id };
 	return 0;
 }

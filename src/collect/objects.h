@@ -21,6 +21,7 @@ struct shared_object {
 
 struct object_order {
 	enum kcmp_object object;
+	uint32_t *last_id; /* that was given, by this one or others that count on; NULL: its own */
 	struct shared_object *sorted; /* by the order of kcmp */
 	size_t count;
 };

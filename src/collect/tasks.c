@@ -30,7 +30,9 @@
 struct reading {
 	struct collect *collect;
 	size_t outer_levels; /* numbers of NSpid that are dropped */
-	struct object_order address_spaces, tables, fs, signal_actions;
+	struct object_order address_spaces, tables, fs;
+	struct object_order *signal_actions; /* one for each address space, by its id */
+	uint32_t n_address_spaces, last_signal_actions;
 };
 
 static size_t status_vector(const char *status, const char *key, uint64_t *numbers)
@@ -162,6 +164,24 @@ static int read_ids(const struct reading *reading, struct target *target, struct
 	return read_thread_ids(reading, target, err);
 }
 
+/*
+ * Who shares signal actions shares the address space: CLONE_SIGHAND takes CLONE_VM, and execve(2)
+ * gives up both. So most tasks have nobody to be compared with.
+ */
+static struct object_order *signal_actions_in(struct reading *reading, uint32_t address_space)
+{
+	/* Ids are given one after the other. */
+	if (address_space > reading->n_address_spaces) {
+		reading->signal_actions =
+			arena_grow(reading->collect->arena, reading->signal_actions,
+				   reading->n_address_spaces, sizeof *reading->signal_actions);
+		reading->signal_actions[reading->n_address_spaces++] =
+			(struct object_order){ .object = KCMP_OBJECT_SIGHAND,
+					       .last_id = &reading->last_signal_actions };
+	}
+	return &reading->signal_actions[address_space - 1];
+}
+
 static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry *ids,
 			   struct error *err)
 {
@@ -170,7 +190,8 @@ static int read_object_ids(struct reading *reading, pid_t pid, TaskKobjIdsEntry 
 	if (object_order_id(&reading->address_spaces, arena, pid, &ids->vm_id, err) ||
 	    object_order_id(&reading->tables, arena, pid, &ids->files_id, err) ||
 	    object_order_id(&reading->fs, arena, pid, &ids->fs_id, err) ||
-	    object_order_id(&reading->signal_actions, arena, pid, &ids->sighand_id, err))
+	    object_order_id(signal_actions_in(reading, ids->vm_id), arena, pid, &ids->sighand_id,
+			    err))
 		return -1;
 	return 0;
 }
@@ -436,7 +457,6 @@ int collect_read(struct collect *collect, struct error *err)
 		.address_spaces.object = KCMP_OBJECT_VM,
 		.tables.object = KCMP_OBJECT_FILES,
 		.fs.object = KCMP_OBJECT_FS,
-		.signal_actions.object = KCMP_OBJECT_SIGHAND,
 	};
 
 	if (!collect->facts->kcmp)

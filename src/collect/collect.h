@@ -63,6 +63,8 @@ struct target_thread {
 	bool seized;
 };
 
+enum inherits { INHERITS_UNKNOWN, INHERITS_YES, INHERITS_NO };
+
 /* A stopped task. The pipeline fills this part; kinds fill target->task's messages. */
 struct target {
 	struct collect *collect;
@@ -95,6 +97,7 @@ struct target {
 	struct files_ahead **files_ahead; /* the same of descriptors; NULL: nothing */
 	size_t n_descriptors;
 	bool descriptors_listed;
+	enum inherits *inherits;       /* of the same, once asked; see target_inherits */
 	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
 	size_t n_auxv;		       /* words */
 	uint64_t vdso_start, vdso_end; /* [vdso]; 0 if there is none */
@@ -247,6 +250,11 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
  */
 int target_descriptors(struct target *target, const uint32_t **ret_numbers, size_t *ret_count,
 		       struct error *err);
+/*
+ * Once those of both are listed: has the parent the same description at the same number? For one by
+ * its place in the list; 1, 0, or -1 with err. The kernel is asked once.
+ */
+int target_inherits(struct target *target, size_t index, struct error *err);
 /* All descriptors of a task (its table may be shared with earlier tasks), in the order of tasks. */
 int collect_descriptors(struct target *target, struct error *err);
 /* Once all are known: the kinds complete what they know. */

@@ -25,6 +25,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -207,9 +208,10 @@ static void add_descriptor(struct target *target, struct descriptor_table *table
  * The parent's descriptor of the same number, if it is the same description: no need to look at
  * it again. `cursor` walks along the parent's table, which is in order of number.
  */
-static int find_inherited(struct target *target, uint32_t number, size_t *cursor,
+static int find_inherited(struct target *target, size_t index, size_t *cursor,
 			  const FdinfoEntry **ret_inherited, struct error *err)
 {
+	uint32_t number = target->descriptors[index];
 	const struct target *parent = target->parent;
 	const struct descriptor_table *table = parent && parent->task ? parent->task->table : NULL;
 
@@ -220,10 +222,10 @@ static int find_inherited(struct target *target, uint32_t number, size_t *cursor
 		++*cursor;
 	if (*cursor == table->n_descriptors || table->descriptors[*cursor]->fd != number)
 		return 0;
-	int order = description_compare(target, number, parent->tid, number, err);
-	if (order < 0)
+	int inherits = target_inherits(target, index, err);
+	if (inherits < 0)
 		return -1;
-	if (order == 0)
+	if (inherits)
 		*ret_inherited = table->descriptors[*cursor];
 	return 0;
 }
@@ -279,15 +281,16 @@ static struct open_file file_of_fdinfo(struct target *target, uint32_t number, c
 	};
 }
 
-static int collect_descriptor(struct target *target, uint32_t number, size_t *cursor,
+static int collect_descriptor(struct target *target, size_t index, size_t *cursor,
 			      struct error *err)
 {
 	struct descriptor_table *table = target->task->table;
+	uint32_t number = target->descriptors[index];
 	const FdinfoEntry *inherited;
 	char fd_name[32], buffer[1024];
 
 	snprintf(fd_name, sizeof fd_name, "fd/%u", number);
-	if (find_inherited(target, number, cursor, &inherited, err))
+	if (find_inherited(target, index, cursor, &inherited, err))
 		return -1;
 	const char *fdinfo = read_fdinfo(target, number, buffer, sizeof buffer, err);
 	if (!fdinfo)
@@ -335,6 +338,36 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 	return 0;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+int target_inherits(struct target *target, size_t index, struct error *err)
+{
+	const struct target *parent = target->parent;
+	uint32_t number = target->descriptors[index];
+
+	if (!parent || !parent->descriptors_listed)
+		return 0;
+	if (!target->inherits)
+		target->inherits =
+			arena_array(target->collect->arena, enum inherits, target->n_descriptors);
+	enum inherits *answer = &target->inherits[index];
+	if (*answer == INHERITS_UNKNOWN) {
+		int order = bsearch(&number, parent->descriptors, parent->n_descriptors,
+				    sizeof number, compare_numbers)
+				    ? description_compare(target, number, parent->tid, number, err)
+				    : 1;
+		if (order < 0)
+			return -1;
+		*answer = order == 0 ? INHERITS_YES : INHERITS_NO;
+	}
+	return *answer == INHERITS_YES;
+}
+
 static int collect_table(struct target *target, struct error *err)
 {
 	const uint32_t *numbers;
@@ -345,7 +378,7 @@ static int collect_table(struct target *target, struct error *err)
 	for (size_t i = 0; i < count; i++) {
 		if ((i + 1) % LOOK_EVERY == 0 && collect_go_on(target->collect, err))
 			return -1;
-		if (collect_descriptor(target, numbers[i], &cursor, err) &&
+		if (collect_descriptor(target, i, &cursor, err) &&
 		    collect_pass(target->collect, err))
 			return -1;
 	}

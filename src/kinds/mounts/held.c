@@ -108,7 +108,7 @@ int mount_held_collect(struct collect *collect, const struct live_namespace *nam
 
 static int find_descriptors(struct target *target, mount_found *found, struct error *err)
 {
-	autoleave folder = target_enter(target);
+	autoleave folder = NULL;
 	const uint32_t *numbers;
 	char text[64], name[32];
 	size_t count;
@@ -123,6 +123,12 @@ static int find_descriptors(struct target *target, mount_found *found, struct er
 	}
 	for (size_t i = 0; i < count; i++) {
 		enum namespace_type type;
+		struct error ignored = { 0 };
+		/* Parents come first. What cannot be compared is said when it is collected. */
+		if (target_inherits(target, i, &ignored) > 0)
+			continue;
+		if (!folder)
+			folder = target_enter(target);
 		snprintf(name, sizeof name, "fd/%" PRIu32, numbers[i]);
 		ssize_t length = read_ahead_link(target, name, text, sizeof text - 1);
 		text[length > 0 ? length : 0] = '\0';

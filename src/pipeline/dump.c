@@ -92,7 +92,9 @@ static int copy_memory(struct dump *dump, struct error *err)
  */
 static int check_plan(struct dump *dump, const struct snapshot *snapshot, struct error *err)
 {
-	const struct plan_options options = { .shell_job = dump->options.shell_job,
+	/* What has been read back from the images has not been judged. */
+	const struct plan_options options = { .is_checked = snapshot == &dump->snapshot,
+					      .shell_job = dump->options.shell_job,
 					      .coordinator_pid = getpid(),
 					      .coordinator_group = (uint32_t)getpgrp(),
 					      .externals = &dump->externals };

@@ -137,6 +137,8 @@ int check_snapshot(struct tree *tree, struct arena *arena, const struct snapshot
 	if (tree_make(tree, arena, snapshot, options, err) && options->obstacles)
 		obstacles_add(options->obstacles, err);
 	size_t count = tree->n_refusals;
+	if (options->is_checked)
+		return count ? -1 : 0;
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct error reason = { 0 };
 		const struct node *node = tree->nodes[i];

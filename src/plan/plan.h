@@ -240,9 +240,10 @@ struct plan {
 struct plan_options {
 	enum cgroup_mode cgroups;
 	bool shell_job;
-	bool fresh_pid_namespace;	   /* for level 0, unless it is the root task's own */
-	int coordinator_pid;		   /* as tasks of level 0 see it */
-	uint32_t coordinator_group;	   /* the same; 0: they do not see it */
+	bool is_checked;	    /* the snapshot, by plan_check: kinds are not asked again */
+	bool fresh_pid_namespace;   /* for level 0, unless it is the root task's own */
+	int coordinator_pid;	    /* as tasks of level 0 see it */
+	uint32_t coordinator_group; /* the same; 0: they do not see it */
 	const struct externals *externals; /* what takes the place of what is outside; or NULL */
 	struct obstacles *obstacles; /* of plan_check: get each refusal by itself; NULL: only err */
 };

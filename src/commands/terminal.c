@@ -71,14 +71,18 @@ void terminal_progress(void *data, const char *phase, size_t done, size_t total)
 int terminal_asked_to_stop(void *data)
 {
 	const struct terminal *terminal = data;
-	sigset_t pending;
+	sigset_t pending, ours;
 
 	sigemptyset(&pending);
 	sigpending(&pending);
+	sigandset(&ours, &pending, &terminal->signals);
+	/* Mostly: this is asked once for every task. */
+	if (sigisemptyset(&ours))
+		return 0;
 	for (int signal = 1; signal < SIGRTMIN; signal++) {
 		struct sigaction action;
 
-		if (!sigismember(&terminal->signals, signal) || !sigismember(&pending, signal))
+		if (!sigismember(&ours, signal))
 			continue;
 		/* What is blocked is held back even if it is ignored (nohup). */
 		sigaction(signal, NULL, &action);

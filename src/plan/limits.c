@@ -12,7 +12,7 @@
  *  - RLIMIT_MEMLOCK is looked at by mlock2 (do_mlock), unless one has CAP_IPC_LOCK.
  *  - vm.max_map_count: an area more than that is let through (do_mmap), and the programs are one.
  *
- * Descriptors are with the sources (sources.c), addresses with holes.c. The content of unlinked
+ * Descriptors are with the sources (holders.c), addresses with holes.c. The content of unlinked
  * files goes back to where it was taken from: the end of the tree makes room for it there.
  */
 #include "plan/lower/build.h"

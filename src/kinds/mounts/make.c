@@ -4,9 +4,6 @@
  * namespace: nothing of what is done is ever seen outside, and all is gone with the last
  * descriptor. The deputy has all rights of the coordinator; only the copy that gets its owner, and
  * superblocks that belong to somebody inside, are made by another deputy that enters the owner.
- *
- * Paths come from images. They are followed from a mount that is known, without symbolic links,
- * and what they lead to below a mount of the tree may lie on no other mount.
  */
 #include "kinds/mounts/mounts.h"
 
@@ -44,31 +41,6 @@ struct making {
 	int *roots;   /* of each mount, at first attached nowhere */
 	int *covered; /* see struct made_mounts */
 };
-
-/* ---- paths ---- */
-
-static int open_path(int fd, const char *path, int flags, uint64_t resolve)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC),
-		.resolve = resolve | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-
-	if (flags & O_PATH)
-		how.flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	return (int)syscall(SYS_openat2, fd, *path ? path : ".", &how, sizeof how);
-}
-
-/* Below the root of a mount, and on it; the root may be a file. */
-int mount_open_on(int root_fd, const char *path, int flags)
-{
-	if (*path || flags & O_DIRECTORY)
-		return open_path(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
-	char self[64];
-	snprintf(self, sizeof self, "/proc/self/fd/%d", root_fd);
-	return flags & O_PATH ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0)
-			      : open(self, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
-}
 
 static int fail_mount(const struct making *making, size_t index, const char *what,
 		      struct error *err)
@@ -150,8 +122,8 @@ static int peel(struct making *making, const MntEntry *mount)
 	uint32_t *peeled = peeled_at(making, mount->bound_path);
 
 	for (; *peeled < mount->bound_depth; ++*peeled) {
-		autoclose int top =
-			open_path(making->base_fd, mount->bound_path + 1, O_PATH, RESOLVE_IN_ROOT);
+		autoclose int top = mount_open_path(making->base_fd, mount->bound_path + 1, O_PATH,
+						    RESOLVE_IN_ROOT);
 		char self[64];
 		snprintf(self, sizeof self, "/proc/self/fd/%d", top);
 		if (top < 0 || umount2(self, MNT_DETACH))
@@ -169,7 +141,7 @@ static int bind(struct making *making, size_t index, struct error *err)
 				  err);
 	const char *path = mount_origin_path(making->superblocks, mount);
 	autoclose int fd =
-		open_path(making->base_fd, path + 1, O_PATH | O_NOFOLLOW, RESOLVE_IN_ROOT);
+		mount_open_path(making->base_fd, path + 1, O_PATH | O_NOFOLLOW, RESOLVE_IN_ROOT);
 	if (fd < 0)
 		return fail_mount(making, index, path, err);
 	making->roots[index] = clone_mount(fd, 0);
@@ -416,7 +388,7 @@ static int step_find(struct making *making, size_t index, struct error *err)
 		base = namespace->parents[base];
 	const char *path = path_below(mountpoint, namespace->mounts[base]->mountpoint);
 	making->roots[index] =
-		open_path(making->roots[base], path, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH);
+		mount_open_path(making->roots[base], path, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH);
 	if (making->roots[index] < 0)
 		return fail_mount(making, index, "is not where it was put", err);
 	return set_final_flags(making, index, err);

@@ -122,6 +122,8 @@ void mount_namespace_close(struct made_mount_namespace *made, size_t n_mounts);
 int mount_attach_late(const struct file_opener *opener, const struct mount_namespace *namespace_,
 		      const bool *keeps_master, struct made_mount_namespace *made,
 		      struct error *err);
+/* open-path.c: without symbolic links; RESOLVE_* of openat2(2). -1 with errno. */
+int mount_open_path(int fd, const char *path, int flags, uint64_t resolve);
 /* Below the root of a mount, and on it; the root may be a file. */
 int mount_open_on(int root_fd, const char *path, int flags);
 

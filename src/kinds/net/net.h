@@ -89,7 +89,7 @@ int labels_collect(struct netlink *netlink, struct arena *arena, NetnsContents *
 int labels_check(const NetnsContents *net, uint32_t id, struct error *err);
 int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
-/* settings.c: /proc/sys/net. */
+/* settings.c, settings-write.c: /proc/sys/net. */
 #define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
 int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
 		     uint32_t id, struct error *err);

@@ -7,8 +7,8 @@
  * all (settings-told.h).
  *
  * Writing "all" or "default" changes interfaces, too (devinet_copy_dflt_conf,
- * neigh_copy_dflt_parms, addrconf_forward_change): what these say is recorded then, usual or not,
- * and all are written twice. The secret of addresses changes how they are made, and comes first.
+ * neigh_copy_dflt_parms, addrconf_forward_change): what these say is recorded then, usual or not.
+ * How they are written: settings-write.c.
  */
 #include "kinds/net/net.h"
 
@@ -19,6 +19,7 @@
 #include "collect/collect.h"
 #include "kernel/aside.h"
 #include "kinds/net/settings-told.h"
+#include "kinds/net/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,10 +30,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { NAME_ROOM = 256, VALUE_ROOM = 4096 };
-
-#define SECRET "stable_secret"
 
 /* Of what a new namespace has, and of what is known of interfaces, see collect_state. */
 static const char fresh_owner, known_owner;
@@ -45,7 +42,7 @@ struct reading {
 static int read_value(int directory, const char *name, char *value)
 {
 	autoclose int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, value, VALUE_ROOM - 1);
+	ssize_t length = fd < 0 ? -1 : read(fd, value, SETTING_VALUE_ROOM - 1);
 
 	if (length < 0)
 		return -1;
@@ -75,7 +72,8 @@ static void add_setting(struct reading *reading, const char *name, const char *v
 /* An interface has gone meanwhile, or it is not for us. What has never been set cannot be read. */
 static bool is_absent(const char *name)
 {
-	return errno == ENOENT || errno == EACCES || (errno == EIO && strcmp(name, SECRET) == 0);
+	return errno == ENOENT || errno == EACCES ||
+	       (errno == EIO && strcmp(name, SETTING_SECRET) == 0);
 }
 
 static int read_folder(struct reading *reading, int parent, const char *name, const char *path);
@@ -83,7 +81,7 @@ static int read_folder(struct reading *reading, int parent, const char *name, co
 /* Files that can be written and read: others tell something, or do something. -1 with errno. */
 static int read_entry(struct reading *reading, int directory, const char *name, const char *path)
 {
-	char value[VALUE_ROOM], below[NAME_ROOM];
+	char value[SETTING_VALUE_ROOM], below[SETTING_NAME_ROOM];
 	struct stat stat;
 
 	if (snprintf(below, sizeof below, "%s%s%s", path, path[0] ? "/" : "", name) >=
@@ -187,7 +185,7 @@ struct comparing {
 	struct known **known; /* of all namespaces */
 	int directory;	      /* of all settings */
 	struct {
-		char path[NAME_ROOM];
+		char path[SETTING_NAME_ROOM];
 		bool entered;
 		int fd, failure;
 		struct known interface; /* told NULL: it is read whatever it is */
@@ -200,7 +198,7 @@ static void find_told(struct comparing *comparing)
 {
 	const char *path = comparing->at.path;
 	struct known *interface = &comparing->at.interface;
-	char name[NAME_ROOM + 1];
+	char name[SETTING_NAME_ROOM + 1];
 
 	for (enum settings_folder folder = 0; folder < SETTINGS_FOLDERS; folder++) {
 		size_t length = strlen(settings_folders[folder]);
@@ -226,7 +224,7 @@ static bool are_alike(const struct known *one, const struct known *other)
 static void take_known(struct comparing *comparing)
 {
 	const struct known *known = comparing->at.interface.told ? *comparing->known : NULL;
-	char name[2 * NAME_ROOM];
+	char name[2 * SETTING_NAME_ROOM];
 
 	while (known && !are_alike(known, &comparing->at.interface))
 		known = known->next;
@@ -286,7 +284,7 @@ static void add_known(struct comparing *comparing, const char *file, const char 
 static int compare(struct comparing *comparing, const char *name, const char *usual)
 {
 	const char *file = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-	char value[VALUE_ROOM];
+	char value[SETTING_VALUE_ROOM];
 
 	enter_folder(comparing, name);
 	bool is_told = comparing->at.interface.told &&
@@ -311,7 +309,7 @@ static int compare(struct comparing *comparing, const char *name, const char *us
 static int compare_interface(struct comparing *comparing, const char *folder, const char *name)
 {
 	const NetnsContents *fresh = comparing->fresh;
-	char prefix[NAME_ROOM], text[NAME_ROOM];
+	char prefix[SETTING_NAME_ROOM], text[SETTING_NAME_ROOM];
 
 	snprintf(prefix, sizeof prefix, "%sdefault/", folder);
 	if (fresh_from(fresh, prefix) == fresh->n_settings)
@@ -330,7 +328,7 @@ static int compare_interface(struct comparing *comparing, const char *folder, co
 /* Has a new namespace that folder, too? Then its files are in the list. */
 static bool is_fresh_folder(const NetnsContents *fresh, const char *folder, const char *name)
 {
-	char prefix[NAME_ROOM];
+	char prefix[SETTING_NAME_ROOM];
 
 	snprintf(prefix, sizeof prefix, "%s%s/", folder, name);
 	return fresh_from(fresh, prefix) < fresh->n_settings;
@@ -350,7 +348,7 @@ static int compare_interfaces(struct comparing *comparing, const char *folder)
 	return errno ? -1 : 0;
 }
 
-static bool is_recorded(const NetnsContents *net, const char *name)
+bool setting_is_recorded(const NetnsContents *net, const char *name)
 {
 	for (size_t i = 0; i < net->n_settings; i++)
 		if (strcmp(net->settings[i]->name, name) == 0)
@@ -361,9 +359,9 @@ static bool is_recorded(const NetnsContents *net, const char *name)
 static int record(struct comparing *comparing, const char *name)
 {
 	const char *file = strrchr(name, '/') + 1;
-	char value[VALUE_ROOM];
+	char value[SETTING_VALUE_ROOM];
 
-	if (is_recorded(comparing->differences.net, name))
+	if (setting_is_recorded(comparing->differences.net, name))
 		return 0;
 	if (read_value(comparing->directory, name, value) < 0)
 		return is_absent(file) ? 0 : -1;
@@ -375,7 +373,7 @@ static int record(struct comparing *comparing, const char *name)
 static int record_below(struct comparing *comparing, const char *folder, const char *file)
 {
 	autoclosedir DIR *dir = listing_open(comparing->directory, folder);
-	char name[NAME_ROOM];
+	char name[SETTING_NAME_ROOM];
 	const char *entry;
 
 	if (!dir)
@@ -392,7 +390,7 @@ static int record_below(struct comparing *comparing, const char *folder, const c
 /* What goes with one that is not usual. */
 static int record_with(struct comparing *comparing, const char *name)
 {
-	char other[NAME_ROOM];
+	char other[SETTING_NAME_ROOM];
 
 	for (enum settings_folder i = 0; i < SETTINGS_FOLDERS; i++) {
 		size_t length = strlen(settings_folders[i]);
@@ -404,7 +402,8 @@ static int record_with(struct comparing *comparing, const char *name)
 			return -1;
 		/* Nobody is asked who makes addresses in the usual way. */
 		if (i == SETTINGS_IPV6_CONF && strcmp(file, "/addr_gen_mode") == 0) {
-			snprintf(other, sizeof other, "%.*s/%s", (int)(file - name), name, SECRET);
+			snprintf(other, sizeof other, "%.*s/%s", (int)(file - name), name,
+				 SETTING_SECRET);
 			if (record(comparing, other) < 0)
 				return -1;
 		}
@@ -474,144 +473,4 @@ int settings_collect(struct netlink *netlink, struct collect *collect, NetnsCont
 	return result < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
 				       "cannot read the settings of network namespace %u", id)
 			  : 0;
-}
-
-/*
- * The one setting that holds ids (net/ipv4/sysctl_net_ipv4.c): read as those of nestor's user
- * namespace, written as those of the owner's. False where a group has no number there.
- */
-static bool groups_inside(const struct namespace *namespace_, const NetSetting *setting,
-			  char text[VALUE_ROOM])
-{
-	uint32_t first, last;
-
-	if (strcmp(setting->name, SETTING_OF_GROUPS) != 0) {
-		snprintf(text, VALUE_ROOM, "%s", setting->value);
-		return true;
-	}
-	if (sscanf(setting->value, "%" SCNu32 "%" SCNu32, &first, &last) != 2 ||
-	    !user_namespace_id_inside(namespace_->owner, true, first, &first) ||
-	    !user_namespace_id_inside(namespace_->owner, true, last, &last))
-		return false;
-	snprintf(text, VALUE_ROOM, "%" PRIu32 " %" PRIu32, first, last);
-	return true;
-}
-
-/*
- * Whose addresses are made from a secret (addr_gen_mode 2) has one, or "default" has: else it was
- * set by way of "all", which it is no more (check_stable_privacy, net/ipv6/addrconf.c).
- */
-static bool lacks_secret(const NetnsContents *net, const NetSetting *setting)
-{
-	const char *folder = settings_folders[SETTINGS_IPV6_CONF];
-	const char *file = strrchr(setting->name, '/');
-	char secret[NAME_ROOM];
-
-	if (strncmp(setting->name, folder, strlen(folder)) != 0 || !file ||
-	    strcmp(file, "/addr_gen_mode") != 0 || atoi(setting->value) != 2 ||
-	    strncmp(setting->name + strlen(folder), "all/", 4) == 0 ||
-	    strncmp(setting->name + strlen(folder), "default/", 8) == 0)
-		return false;
-	snprintf(secret, sizeof secret, "%.*s/%s", (int)(file - setting->name), setting->name,
-		 SECRET);
-	return !is_recorded(net, secret) && !is_recorded(net, "ipv6/conf/default/" SECRET);
-}
-
-/* No name may lead out of the folder. */
-int settings_check(const struct namespace *namespace_, struct error *err)
-{
-	const NetnsContents *net = namespace_->entry->net;
-	char text[VALUE_ROOM];
-
-	for (size_t i = 0; i < net->n_settings; i++) {
-		const char *name = net->settings[i]->name;
-		if (!name[0] || name[0] == '/' || strlen(name) >= NAME_ROOM || strstr(name, "..") ||
-		    strlen(net->settings[i]->value) >= VALUE_ROOM)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "network namespace %u: no setting is called %s", namespace_->id,
-				    name);
-		if (lacks_secret(net, net->settings[i]))
-			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-				    "network namespace %u: %s says that addresses are made from a "
-				    "secret, and there is none",
-				    namespace_->id, name);
-		if (!groups_inside(namespace_, net->settings[i], text))
-			return fail(err, ERR_UNSUPPORTED_NAMESPACE,
-				    "network namespace %u: groups of %s have no number in the user "
-				    "namespace that owns it",
-				    namespace_->id, name);
-	}
-	return 0;
-}
-
-static int write_setting(int directory, const struct namespace *namespace_,
-			 const NetSetting *setting)
-{
-	autoclose int fd = openat(directory, setting->name, O_WRONLY | O_CLOEXEC);
-	char text[VALUE_ROOM];
-
-	if (!groups_inside(namespace_, setting, text)) {
-		errno = EINVAL;
-		return -1;
-	}
-	size_t length = strlen(text);
-	ssize_t written = fd < 0 ? -1 : write(fd, text, length);
-	/* addrconf_sysctl_forward of older kernels leaves the end of the line. */
-	return written > 0 && strcmp(text + written + (text[written] == '\n'), "") == 0 ? 0 : -1;
-}
-
-static bool ends_with(const char *name, const char *end)
-{
-	size_t length = strlen(name), end_length = strlen(end);
-
-	return length >= end_length && strcmp(name + length - end_length, end) == 0;
-}
-
-static bool is_secret(const char *name)
-{
-	return ends_with(name, "/" SECRET);
-}
-
-static bool is_other(const char *name)
-{
-	return !is_secret(name);
-}
-
-/* An interface that comes up takes that of the device instead (addrconf_notify). */
-static bool is_mtu(const char *name)
-{
-	const char *folder = settings_folders[SETTINGS_IPV6_CONF];
-
-	return strncmp(name, folder, strlen(folder)) == 0 && ends_with(name, "/mtu");
-}
-
-/* `patient`: what does not go with what another one still says is left to the next time. */
-static int write_those(const struct namespace *namespace_, bool (*is_one)(const char *name),
-		       bool patient, struct error *err)
-{
-	const NetnsContents *net = namespace_->entry->net;
-	autoclose int directory = open("/proc/sys/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	for (size_t i = 0; i < net->n_settings; i++)
-		if (is_one(net->settings[i]->name) &&
-		    write_setting(directory, namespace_, net->settings[i]) &&
-		    !(patient && errno == EINVAL))
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "network namespace %u: cannot set %s", namespace_->id,
-					  net->settings[i]->name);
-	return 0;
-}
-
-int settings_write(const struct namespace *namespace_, struct error *err)
-{
-	return write_those(namespace_, is_secret, false, err) ||
-			       write_those(namespace_, is_other, true, err) ||
-			       write_those(namespace_, is_other, false, err)
-		       ? -1
-		       : 0;
-}
-
-int settings_write_late(const struct namespace *namespace_, struct error *err)
-{
-	return write_those(namespace_, is_mtu, false, err);
 }

@@ -36,6 +36,9 @@ struct build {
 /* sources.c */
 int sources_make(struct plan *plan, const struct plan_options *options, struct error *err);
 void sources_forget_borrowers(struct plan *plan);
+bool source_is_always_inherited(const struct source *source);
+/* holders.c: how many it takes, and of what; 0: who makes the first task can have all. */
+int sources_choose_holders(struct plan *plan, struct error *err);
 struct source *source_at(const struct plan *plan, uint32_t number);
 /* Number of the first source that tasks do not inherit, or past the last one. */
 uint32_t sources_first_fetched(const struct plan *plan);

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What images may say of what is in a network namespace, which anybody may have written. */
+#include "one-namespace.h"
+
+#include "kinds/files/files.h"
+#include "kinds/net/net.h"
+#include "model/records.h"
+
+#include <linux/if_link.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/ipset/ip_set.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/rtnetlink.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ProtobufCBinaryData new_pair(struct one_namespace *fixture, int index, int other)
+{
+	static const uint8_t veth[] = {
+		5 + 4, 0, IFLA_INFO_KIND, 0, 'v', 'e', 't', 'h', 0, 0, 0, 0
+	};
+	struct {
+		struct ifinfomsg info;
+		struct rtattr name;
+		char text[4];
+		struct rtattr link;
+		int32_t other;
+		struct rtattr netnsid;
+		int32_t number;
+		struct rtattr kind;
+		uint8_t nested[sizeof veth];
+	} message = { .info.ifi_index = index,
+		      .name = { RTA_LENGTH(4), IFLA_IFNAME },
+		      .text = "ve0",
+		      .link = { RTA_LENGTH(4), IFLA_LINK },
+		      .other = other,
+		      .netnsid = { RTA_LENGTH(4), IFLA_LINK_NETNSID },
+		      .kind = { RTA_LENGTH(sizeof veth), IFLA_LINKINFO } };
+
+	memcpy(message.nested, veth, sizeof veth);
+	return (ProtobufCBinaryData){ sizeof message,
+				      arena_copy(&fixture->arena, &message, sizeof message) };
+}
+
+/* Two namespaces with an end each; what the second one says of the first may be wrong. */
+static enum error_name check_pair(int back_index, uint32_t back_id, uint32_t end_id)
+{
+	struct one_namespace fixture;
+	NetnsContents contents[2] = { NETNS_CONTENTS__INIT, NETNS_CONTENTS__INIT };
+	ProtobufCBinaryData links[2];
+	NetPeer peers[2] = { NET_PEER__INIT, NET_PEER__INIT }, *lists[2] = { &peers[0], &peers[1] };
+
+	one_namespace_begin(&fixture, NAMESPACE_NET);
+	NsEntry *other = snapshot_new(&fixture.snapshot, NS_ENTRY, NsEntry);
+	*other = *fixture.entry;
+	other->id = TREE_UTS + 1;
+	snapshot_add_namespace(&fixture.snapshot, other);
+	links[0] = new_pair(&fixture, 2, 3);
+	links[1] = new_pair(&fixture, 3, back_index);
+	for (size_t i = 0; i < 2; i++) {
+		peers[i].ifindex = 2 + (uint32_t)i;
+		peers[i].has_ns_id = true;
+		contents[i].n_links = contents[i].n_peers = 1;
+		contents[i].links = &links[i];
+		contents[i].peers = &lists[i];
+	}
+	peers[0].ns_id = end_id;
+	peers[1].ns_id = back_id;
+	fixture.entry->net = &contents[0];
+	other->net = &contents[1];
+	return one_namespace_check(&fixture, &net_namespace_kind);
+}
+
+static void test_interfaces_of_two(void **state)
+{
+	(void)state;
+	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS + 1), ERR_NONE);
+	assert_int_equal(check_pair(4, TREE_UTS, TREE_UTS + 1), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS + 1, TREE_UTS + 1), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS + 2), ERR_IMAGE_INVALID);
+	assert_int_equal(check_pair(2, TREE_UTS, OWN_UTS), ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_filter(uint32_t type, size_t size)
+{
+	struct one_namespace fixture;
+	static uint8_t bytes[64];
+	NetnsContents content = NETNS_CONTENTS__INIT;
+	NetFilter filter = NET_FILTER__INIT, *list = &filter;
+
+	one_namespace_begin(&fixture, NAMESPACE_NET);
+	filter.type = type;
+	filter.message = (ProtobufCBinaryData){ size, bytes };
+	content.filters = &list;
+	content.n_filters = 1;
+	fixture.entry->net = &content;
+	return one_namespace_check(&fixture, &net_namespace_kind);
+}
+
+static void test_packet_filters(void **state)
+{
+	(void)state;
+	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 20), ERR_NONE);
+	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_filter(NFT_MSG_DELTABLE, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_filter(UINT32_MAX, 20), ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_net(NetnsContents *content)
+{
+	struct one_namespace fixture;
+
+	one_namespace_begin(&fixture, NAMESPACE_NET);
+	fixture.entry->net = content;
+	return one_namespace_check(&fixture, &net_namespace_kind);
+}
+
+static enum error_name check_ipset(const char *name, uint32_t first, uint32_t second, size_t size)
+{
+	struct {
+		struct nfgenmsg header;
+		struct rtattr name;
+		char text[40];
+	} message = { .name = { (unsigned short)RTA_LENGTH(strlen(name) + 1),
+				IPSET_ATTR_SETNAME } };
+	static uint8_t bytes[64];
+	ProtobufCBinaryData elements = { size, bytes };
+	NetIpset one = NET_IPSET__INIT, other = NET_IPSET__INIT, *list[] = { &one, &other };
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	snprintf(message.text, sizeof message.text, "%s", name);
+	one.index = first;
+	other.index = second;
+	one.created = other.created = (ProtobufCBinaryData){ sizeof message, (uint8_t *)&message };
+	one.elements = &elements;
+	one.n_elements = 1;
+	content.ipsets = list;
+	content.n_ipsets = 2;
+	return check_net(&content);
+}
+
+static void test_ipsets(void **state)
+{
+	(void)state;
+	assert_int_equal(check_ipset("some", 0, 3, 20), ERR_NONE);
+	assert_int_equal(check_ipset("", 0, 3, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("a-name-that-is-as-long-as-none-of", 0, 3, 20),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", 3, 3, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", 3, UINT32_MAX, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", UINT32_MAX, 0, 20), ERR_IMAGE_INVALID);
+	assert_int_equal(check_ipset("some", 0, 3, 3), ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_xtable(uint32_t family, const char *name, size_t n_hooks,
+				    uint16_t next, uint32_t n_entries)
+{
+	static uint32_t hooks[8];
+	struct ipt_entry entries[2] = { { .next_offset = next },
+					{ .next_offset = sizeof *entries } };
+	NetXtable table = NET_XTABLE__INIT, *list = &table;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	table.family = family;
+	table.name = (char *)(uintptr_t)name;
+	table.hook_entry = table.underflow = hooks;
+	table.n_hook_entry = table.n_underflow = n_hooks;
+	table.num_entries = n_entries;
+	table.entries = (ProtobufCBinaryData){ sizeof entries, (uint8_t *)entries };
+	content.xtables = &list;
+	content.n_xtables = 1;
+	return check_net(&content);
+}
+
+static void test_older_packet_filters(void **state)
+{
+	(void)state;
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, sizeof(struct ipt_entry), 2),
+			 ERR_NONE);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, 2 * sizeof(struct ipt_entry), 1),
+			 ERR_NONE);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, sizeof(struct ipt_entry), 3),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 3, sizeof(struct ipt_entry), 2),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, 0, 2), ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "filter", 5, UINT16_MAX, 1), ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_BRIDGE, "filter", 5, sizeof(struct ipt_entry), 2),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_xtable(NFPROTO_IPV4, "a-name-that-is-as-long-as-none-of", 5,
+				      sizeof(struct ipt_entry), 2),
+			 ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_connection(size_t connection, size_t expectation)
+{
+	static uint8_t bytes[4096];
+	ProtobufCBinaryData one = { connection, bytes }, other = { expectation, bytes };
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	content.connections = &one;
+	content.expectations = &other;
+	content.n_connections = content.n_expectations = 1;
+	return check_net(&content);
+}
+
+static void test_tracked_connections(void **state)
+{
+	(void)state;
+	assert_int_equal(check_connection(100, 100), ERR_NONE);
+	assert_int_equal(check_connection(3, 100), ERR_IMAGE_INVALID);
+	assert_int_equal(check_connection(100, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_connection(4000, 100), ERR_IMAGE_INVALID);
+}
+
+/* With so many bytes of bits for so many names. */
+static enum error_name check_features(uint32_t index, size_t n_names, size_t n_changeable,
+				      size_t n_wanted)
+{
+	static uint8_t bits[256];
+	static char *names[2000];
+	struct {
+		struct ifinfomsg info;
+		struct rtattr at;
+		char name[4];
+	} link = { { .ifi_index = 3, .ifi_type = 772 /* lo */ },
+		   { RTA_LENGTH(4), IFLA_IFNAME },
+		   "lo" };
+	ProtobufCBinaryData item = { sizeof link, (uint8_t *)&link };
+	NetFeatures features = NET_FEATURES__INIT, *list = &features;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	content.links = &item;
+	content.n_links = 1;
+	content.feature_names = names;
+	content.n_feature_names = n_names;
+	features.ifindex = index;
+	features.changeable = (ProtobufCBinaryData){ n_changeable, bits };
+	features.wanted = (ProtobufCBinaryData){ n_wanted, bits };
+	content.features = &list;
+	content.n_features = 1;
+	return check_net(&content);
+}
+
+static void test_features(void **state)
+{
+	(void)state;
+	assert_int_equal(check_features(3, 17, 3, 3), ERR_NONE);
+	assert_int_equal(check_features(4, 17, 3, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_features(3, 17, 2, 3), ERR_IMAGE_INVALID);
+	assert_int_equal(check_features(3, 17, 3, 2), ERR_IMAGE_INVALID);
+	assert_int_equal(check_features(3, 2000, 250, 250), ERR_IMAGE_INVALID);
+}
+
+static enum error_name check_generic(const char *family, size_t size)
+{
+	static uint8_t bytes[4096];
+	NetGeneric generic = NET_GENERIC__INIT, *list = &generic;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	generic.family = (char *)(uintptr_t)family;
+	generic.value = (ProtobufCBinaryData){ size, bytes };
+	content.generic = &list;
+	content.n_generic = 1;
+	return check_net(&content);
+}
+
+static void test_generic_settings(void **state)
+{
+	(void)state;
+	assert_int_equal(check_generic("mptcp_pm", 16), ERR_NONE);
+	assert_int_equal(check_generic("SEG6", 20), ERR_NONE);
+	assert_int_equal(check_generic("nlctrl", 16), ERR_IMAGE_INVALID);
+	assert_int_equal(check_generic("mptcp_pm", 4000), ERR_IMAGE_INVALID);
+}
+
+/* A queue of an interface, with the record of a path. */
+static enum error_name check_tun(const char *interface, uint32_t namespace_, uint32_t path_type)
+{
+	struct one_namespace fixture;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+
+	one_namespace_begin(&fixture, NAMESPACE_NET);
+	fixture.entry->net = &content;
+	FileEntry *named = snapshot_new(&fixture.snapshot, FILE_ENTRY, FileEntry);
+	FileEntry *file = snapshot_new(&fixture.snapshot, FILE_ENTRY, FileEntry);
+	named->id = 1;
+	named->type = path_type;
+	named->reg = snapshot_new(&fixture.snapshot, REG_FILE_ENTRY, RegFileEntry);
+	file->id = 2;
+	file->type = FD_TYPES__TUNF;
+	file->tunf = snapshot_new(&fixture.snapshot, TUNFILE_ENTRY, TunfileEntry);
+	*file->tunf = (TunfileEntry){ .base = file->tunf->base,
+				      .id = 2,
+				      .netdev = (char *)(uintptr_t)interface,
+				      .has_ns_id = namespace_ != 0,
+				      .ns_id = namespace_,
+				      .has_regf_id = true,
+				      .regf_id = 1 };
+	snapshot_add_file(&fixture.snapshot, named);
+	snapshot_add_file(&fixture.snapshot, file);
+	int result = snapshot_index(&fixture.snapshot, &fixture.err) ||
+		     tun_kind.check(&fixture.snapshot, file, &fixture.err);
+	arena_done(&fixture.arena);
+	return result ? fixture.err.name : ERR_NONE;
+}
+
+static void test_tuns(void **state)
+{
+	(void)state;
+	assert_int_equal(check_tun("tun0", TREE_UTS, FD_TYPES__REG), ERR_NONE);
+	assert_int_equal(check_tun(NULL, 0, FD_TYPES__REG), ERR_NONE);
+	assert_int_equal(check_tun(NULL, OWN_UTS, FD_TYPES__REG), ERR_NONE);
+	assert_int_equal(check_tun("tun0", OWN_UTS, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("tun0", 0, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("tun0", OWN_PID, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("", TREE_UTS, FD_TYPES__REG), ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("a-long-name-of-it", TREE_UTS, FD_TYPES__REG),
+			 ERR_IMAGE_INVALID);
+	assert_int_equal(check_tun("tun0", TREE_UTS, FD_TYPES__FIFO), ERR_IMAGE_UNSUPPORTED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_interfaces_of_two),
+		cmocka_unit_test(test_packet_filters),
+		cmocka_unit_test(test_ipsets),
+		cmocka_unit_test(test_older_packet_filters),
+		cmocka_unit_test(test_tracked_connections),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_generic_settings),
+		cmocka_unit_test(test_tuns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

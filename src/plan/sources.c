@@ -10,14 +10,11 @@
  * What is opened late stays with the coordinator, wherever that has room: nobody inherits it, so it
  * takes one descriptor there and no number above those of the tree.
  */
-#include "base/table.h"
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 enum {

@@ -5,7 +5,7 @@
  * now, or none, and the file may be open elsewhere only. kcmp (KCMP_EPOLL_TFD) tells which file it
  * is.
  *
- * When all files are open, a child of the coordinator gives each file its number and adds it; the
+ * When all files are open, a visitor (kernel/visit.h) gives each file its number and adds it; the
  * kernel keeps the file and the number, not whose table it was in. A signalfd alone is watched by
  * way of the signals of who adds it: that is the first task that has both, in its own program.
  *
@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kernel/visit.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -34,8 +35,9 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+enum { MOST_SECONDS = 60 };
 
 /* fs/eventpoll.c: EP_PRIVATE_BITS, EP_MAX_NESTS and itself. */
 static const uint32_t private_events = EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE;
@@ -332,10 +334,10 @@ static int epoll_open(struct file_opener *opener, const FileEntry *entry, struct
 	return take_fd(&fd);
 }
 
-/* What the child tells: an errno, 0 if all went well, and of what. */
-struct failure {
-	int error;
-	uint32_t tfd;
+struct filling {
+	const struct file_opener *opener;
+	const FileEntry *entry;
+	int epoll;
 };
 
 static int add_here(int epoll, const EventpollTfdEntry *item)
@@ -353,7 +355,7 @@ static int add_here(int epoll, const EventpollTfdEntry *item)
 	return epoll_wait(epoll, &fired, 1, 0) == 1 ? 0 : ENODATA;
 }
 
-/* In a child: the table is its own. What stands at the number is put back: maybe a source. */
+/* The table is its own. What stands at the number is put back: maybe a source. */
 static int add(int epoll, int watched, const EventpollTfdEntry *item)
 {
 	int number = (int)item->tfd;
@@ -369,66 +371,57 @@ static int add(int epoll, int watched, const EventpollTfdEntry *item)
 	return result;
 }
 
-static struct failure add_all(const struct file_opener *opener, const FileEntry *entry, int epoll)
+static int fail_to_add(const FileEntry *entry, uint32_t tfd, struct error *err)
 {
-	for (int disabled = 1; disabled >= 0; disabled--)
-		for (size_t i = 0; i < entry->epfd->n_tfd; i++) {
-			const EventpollTfdEntry *item = entry->epfd->tfd[i];
-			const FileEntry *watched = watched_file(opener->snapshot, entry, item);
-			if (is_disabled(item) != disabled ||
-			    is_watched_by_task(opener->snapshot, entry, item))
-				continue;
-			int error = add(epoll, opener_file(opener, watched->id), item);
-			if (error)
-				return (struct failure){ error, item->tfd };
-		}
-	return (struct failure){ 0, 0 };
-}
-
-static int fail_to_add(const FileEntry *entry, const struct failure *failure, struct error *err)
-{
-	if (failure->error == ENODATA)
+	if (errno == ENODATA)
 		return fail(err, ERR_KERNEL_REFUSED,
 			    "file %u: its entry of descriptor %u cannot be disabled again, as "
 			    "that is not ready",
-			    entry->id, failure->tfd);
-	errno = failure->error;
+			    entry->id, tfd);
 	if (errno == EBADF || errno == EMFILE) {
 		fail_errno(err, ERR_LIMIT_TOO_LOW, "file %u: cannot watch descriptor %u", entry->id,
-			   failure->tfd);
+			   tfd);
 		return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
 	}
 	return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot watch descriptor %u", entry->id,
-			  failure->tfd);
+			  tfd);
+}
+
+static int add_all(struct visitor *visitor, void *data, struct error *err)
+{
+	const struct filling *filling = data;
+	const FileEntry *entry = filling->entry;
+	const struct snapshot *snapshot = filling->opener->snapshot;
+
+	(void)visitor;
+	for (int disabled = 1; disabled >= 0; disabled--)
+		for (size_t i = 0; i < entry->epfd->n_tfd; i++) {
+			const EventpollTfdEntry *item = entry->epfd->tfd[i];
+			const FileEntry *watched = watched_file(snapshot, entry, item);
+			if (is_disabled(item) != disabled ||
+			    is_watched_by_task(snapshot, entry, item))
+				continue;
+			errno = add(filling->epoll, opener_file(filling->opener, watched->id),
+				    item);
+			if (errno)
+				return fail_to_add(entry, item->tfd, err);
+		}
+	return 0;
 }
 
 static int epoll_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 			 struct error *err)
 {
-	struct failure failure = { EIO, 0 };
-	int ends[2];
+	struct filling filling = { opener, entry, fd };
+	const struct visit visit_ = {
+		.what = "adds what an epoll instance watches",
+		.function = add_all,
+		.data = &filling,
+		.size = sizeof filling,
+		.timeout_seconds = MOST_SECONDS,
+	};
 
-	if (!entry->epfd->n_tfd)
-		return 0;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create a pipe");
-	autoclose int from = ends[0], to = ends[1];
-	pid_t child = fork();
-	if (child < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	if (child == 0) {
-		/* Where no number of the tree is. */
-		int answer = fcntl(to, F_DUPFD_CLOEXEC, fd);
-		failure = add_all(opener, entry, fd);
-		_exit(write(answer, &failure, sizeof failure) != sizeof failure);
-	}
-	close(take_fd(&to));
-	ssize_t got = read(from, &failure, sizeof failure);
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
-	if (got != sizeof failure)
-		return fail(err, ERR_KERNEL_REFUSED, "file %u: who was to fill it died", entry->id);
-	return failure.error ? fail_to_add(entry, &failure, err) : 0;
+	return entry->epfd->n_tfd ? visit(&visit_, NULL, 0, err) : 0;
 }
 
 static void plan_items(struct plan *plan, const struct task *task, const FileEntry *entry,

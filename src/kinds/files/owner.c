@@ -6,7 +6,7 @@
  * be sent (F_GETOWNER_UIDS tells them). An owner that is gone reads as 0, and nobody gets anything.
  *
  * F_SETOWN takes a number that its caller sees and the caller's ids, so it comes when all processes
- * are there, from a child of the coordinator that has taken these ids. O_ASYNC wants the object's
+ * are there, from a process that has taken these ids. O_ASYNC wants the object's
  * list to know the number of a descriptor (si_fd): the lowest by which the tree has the file, as
  * that of the task which set it is not to be seen.
  *
@@ -18,13 +18,15 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/syscalls.h"
+#include "kernel/visit.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+enum { MOST_SECONDS = 30 };
 
 #ifndef F_GETOWNER_UIDS
 #define F_GETOWNER_UIDS 17
@@ -187,23 +189,39 @@ static pid_t group_of_ours(const struct file_opener *opener, uint32_t number)
 	return -1;
 }
 
-/* In a child, whose table and ids are its own. Returns an errno. */
-static int set_in_child(const FownEntry *owner, const struct f_owner_ex *wanted, int fd,
-			uint32_t number, uint32_t flags)
+struct setting {
+	const FownEntry *owner;
+	struct f_owner_ex wanted;
+	int fd;
+	uint32_t number, flags;
+};
+
+/* The kernel keeps the number, not whose table it was in: what stands there is put back. */
+static int set_async(const struct setting *setting)
 {
-	if (wanted->pid) {
-		if ((owner->uid || owner->euid) &&
-		    syscall(SYS_setresuid, owner->uid, owner->euid, -1) < 0)
-			return errno;
-		if (fcntl(fd, F_SETOWN_EX, wanted) < 0)
-			return errno;
-	}
-	if (!(flags & O_ASYNC))
-		return 0;
-	if (fd != (int)number && dup2(fd, (int)number) < 0)
-		return errno;
-	int present = fcntl((int)number, F_GETFL);
-	return present < 0 || fcntl((int)number, F_SETFL, present | O_ASYNC) < 0 ? errno : 0;
+	int number = (int)setting->number, former = fcntl(number, F_DUPFD_CLOEXEC, 0);
+
+	if (setting->fd != number && dup2(setting->fd, number) < 0)
+		return -1;
+	int present = fcntl(number, F_GETFL);
+	if (present < 0 || fcntl(number, F_SETFL, present | O_ASYNC) < 0)
+		return -1;
+	return former < 0 || dup2(former, number) >= 0 ? 0 : -1;
+}
+
+/* In a process whose table and ids are its own. */
+static int set_there(struct visitor *visitor, void *data, struct error *err)
+{
+	const struct setting *setting = data;
+	const FownEntry *owner = setting->owner;
+	bool takes_ids = setting->wanted.pid && (owner->uid || owner->euid);
+
+	(void)visitor;
+	if ((takes_ids && syscall(SYS_setresuid, owner->uid, owner->euid, -1) < 0) ||
+	    (setting->wanted.pid && fcntl(setting->fd, F_SETOWN_EX, &setting->wanted) < 0) ||
+	    (setting->flags & O_ASYNC && set_async(setting) < 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set who gets its signals");
+	return 0;
 }
 
 static uint32_t lowest_number(const struct snapshot *snapshot, uint32_t file_id)
@@ -223,28 +241,29 @@ static uint32_t lowest_number(const struct snapshot *snapshot, uint32_t file_id)
 static int set_owner(const struct file_opener *opener, const FileEntry *entry,
 		     const FownEntry *owner, uint32_t flags, int fd, struct error *err)
 {
-	struct f_owner_ex wanted = { .type = (int)owner->pid_type };
-	uint32_t number = flags & O_ASYNC ? lowest_number(opener->snapshot, entry->id) : 0;
-	int status = 0;
+	struct setting setting = {
+		.owner = owner,
+		.wanted.type = (int)owner->pid_type,
+		.fd = fd,
+		.number = flags & O_ASYNC ? lowest_number(opener->snapshot, entry->id) : 0,
+		.flags = flags,
+	};
+	const struct visit visit_ = {
+		.what = "sets who gets the signals of a file",
+		.function = set_there,
+		.data = &setting,
+		.size = sizeof setting,
+		.timeout_seconds = MOST_SECONDS,
+	};
 
 	if (owner->pid)
-		wanted.pid = owner->pid_type == F_OWNER_PGRP ? group_of_ours(opener, owner->pid)
-							     : opener->pid(opener, owner->pid);
-	if (wanted.pid < 0)
+		setting.wanted.pid = owner->pid_type == F_OWNER_PGRP
+					     ? group_of_ours(opener, owner->pid)
+					     : opener->pid(opener, owner->pid);
+	if (setting.wanted.pid < 0)
 		return fail_errno(err, ERR_TASK_DIED, "file %u: its owner %u is not there",
 				  entry->id, owner->pid);
-	pid_t child = fork();
-	if (child < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	if (child == 0)
-		_exit(set_in_child(owner, &wanted, fd, number, flags));
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a child");
-	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-	return errno ? fail_errno(err, ERR_KERNEL_REFUSED,
-				  "file %u: cannot set who gets its signals", entry->id)
-		     : 0;
+	return visit(&visit_, NULL, 0, err) ? fail_while(err, "file %u", entry->id) : 0;
 }
 
 static bool owner_is_there(const FileEntry *entry)

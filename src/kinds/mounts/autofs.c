@@ -98,12 +98,8 @@ static int look_inside(const struct live_superblock *superblock, MntAutofsEntry 
 	const char *name;
 	struct stat stat;
 
-	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+	if (live_superblock_copy(superblock, &fd, err))
 		return -1;
-	if (fd < 0)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is hidden by other mounts, so its content cannot be seen",
-			    superblock->what);
 	autoclosedir DIR *dir = listing_open(fd, ".");
 	if (listing_next(dir, &name))
 		return fail(err, ERR_UNSUPPORTED_MOUNT,

@@ -138,3 +138,13 @@ int live_mount_copy(const struct live_mount *mount, int *ret_fd, struct error *e
 					mount->line->mountpoint)
 			   : 0;
 }
+
+int live_superblock_copy(const struct live_superblock *superblock, int *ret_fd, struct error *err)
+{
+	if (live_mount_copy(&superblock->mounts[0], ret_fd, err))
+		return -1;
+	return *ret_fd < 0 ? fail(err, ERR_UNSUPPORTED_MOUNT,
+				  "%s is hidden by other mounts, so its content cannot be seen",
+				  superblock->what)
+			   : 0;
+}

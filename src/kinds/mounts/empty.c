@@ -40,12 +40,8 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 	autoclose int fd = -1;
 
 	(void)entry;
-	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+	if (live_superblock_copy(superblock, &fd, err))
 		return -1;
-	if (fd < 0)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is hidden by other mounts, so its content cannot be seen",
-			    superblock->what);
 	int n = count_names(fd);
 	if (n < 0)
 		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",

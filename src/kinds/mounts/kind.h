@@ -36,6 +36,8 @@ struct live_superblock {
  * told, which is never to be taken for hidden.
  */
 int live_mount_copy(const struct live_mount *mount, int *ret_fd, struct error *err);
+/* The same of one whose content has to be seen: refused where it is hidden. */
+int live_superblock_copy(const struct live_superblock *superblock, int *ret_fd, struct error *err);
 
 /* Errors of whoever lacks something, which are no answer of a mount to what was tried. */
 static inline bool mount_tells_nothing(int error)

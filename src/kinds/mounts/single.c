@@ -141,12 +141,8 @@ static int check_binfmt(const struct live_superblock *superblock, struct error *
 	autoclose int fd = -1;
 	const char *name;
 
-	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+	if (live_superblock_copy(superblock, &fd, err))
 		return -1;
-	if (fd < 0)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is hidden by other mounts, so its content cannot be seen",
-			    superblock->what);
 	autoclosedir DIR *dir = listing_open(fd, ".");
 	while (listing_next(dir, &name))
 		if (strcmp(name, "register") != 0 && strcmp(name, "status") != 0)

@@ -40,54 +40,65 @@ static bool can_be_mounted(struct collect *collect, const char *type)
 	       strstr(list, name);
 }
 
-static int collect_superblock(const struct live_superblock *superblock, struct error *err)
+/* NULL, with err, where nothing can make it again. */
+static const struct mount_kind *find_kind(const struct live_superblock *superblock,
+					  struct error *err)
 {
-	const struct live_mount *first = &superblock->mounts[0];
-	const struct mount_kind *kind = mount_kind_of_type(first->line->type);
-	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
-	MntEntry *entry = first->entry;
+	const struct mount_line *line = superblock->mounts[0].line;
+	const struct mount_kind *kind = mount_kind_of_type(line->type);
+	bool can_be = !kind && can_be_mounted(superblock->collect, line->type);
 
-	for (size_t i = 0; first->line->removed && i < survey->own.n_lines; i++)
-		if (survey->own.lines[i].device == first->line->device)
-			return survey_refuse(
-				superblock->what,
-				"shows something that was removed from a file system of "
-				"nestor's own namespace",
-				err);
-	bool can_be = !kind && can_be_mounted(superblock->collect, first->line->type);
-	if (can_be &&
-	    externals_mounts_type(superblock->collect->options->externals, first->line->type))
+	if (can_be && externals_mounts_type(superblock->collect->options->externals, line->type))
 		kind = &plain_mount_kind;
 	superblock->collect->may_wait |= !kind;
-	if (!kind) {
-		survey_refuse(superblock->what, "is of a file system that cannot be made again",
-			      err);
-		return can_be ? fail_hint(err,
-					  "--external mnt[%s]:NAME has it given from outside; "
-					  "--enable-fs %s mounts it again, without what is in it",
-					  first->line->mountpoint, first->line->type)
-			      : fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
-					  first->line->mountpoint);
-	}
+	if (kind)
+		return kind;
+	survey_refuse(superblock->what, "is of a file system that cannot be made again", err);
+	if (can_be)
+		fail_hint(err,
+			  "--external mnt[%s]:NAME has it given from outside; "
+			  "--enable-fs %s mounts it again, without what is in it",
+			  line->mountpoint, line->type);
+	else
+		fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
+			  line->mountpoint);
+	return NULL;
+}
+
+static bool is_removed_outside(const struct live_superblock *superblock)
+{
+	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
+	const struct mount_line *line = superblock->mounts[0].line;
+
+	for (size_t i = 0; line->removed && i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].device == line->device)
+			return true;
+	return false;
+}
+
+static int check_lines(const struct live_superblock *superblock, const struct mount_kind *kind,
+		       struct error *err)
+{
+	const struct mount_line *first = superblock->mounts[0].line;
+
 	for (size_t i = 0; i < superblock->n_mounts; i++)
 		if (superblock->mounts[i].line->removed && !kind->removed)
 			return survey_refuse(superblock->what, "shows something that was removed",
 					     err);
-	if (strcmp(first->line->root, "/") != 0 && !kind->parts)
+	if (strcmp(first->root, "/") != 0 && !kind->parts)
 		return survey_refuse(
 			superblock->what,
 			"shows a part of a file system of which the rest is not mounted", err);
-	if (first->line->idmapped && kind->fill)
+	if (first->idmapped && kind->fill)
 		return survey_refuse(superblock->what,
 				     "has mapped ids, as all mounts of it that can be seen", err);
-	entry->fstype = kind->fstype;
-	if (kind->owned) {
-		if (mount_owner_find(superblock, &entry->userns_id, err))
-			return -1;
-		entry->has_userns_id = entry->userns_id != 0;
-	}
-	if (kind->collect && kind->collect(superblock, entry, err))
-		return -1;
+	return 0;
+}
+
+static void tell_other_mounts(const struct live_superblock *superblock)
+{
+	const MntEntry *entry = superblock->mounts[0].entry;
+
 	for (size_t i = 1; i < superblock->n_mounts; i++) {
 		MntEntry *other = superblock->mounts[i].entry;
 		other->fstype = entry->fstype;
@@ -98,6 +109,29 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 		other->layers_ns_id = entry->layers_ns_id;
 		other->layers_base = entry->layers_base;
 	}
+}
+
+static int collect_superblock(const struct live_superblock *superblock, struct error *err)
+{
+	MntEntry *entry = superblock->mounts[0].entry;
+
+	if (is_removed_outside(superblock))
+		return survey_refuse(superblock->what,
+				     "shows something that was removed from a file system of "
+				     "nestor's own namespace",
+				     err);
+	const struct mount_kind *kind = find_kind(superblock, err);
+	if (!kind || check_lines(superblock, kind, err))
+		return -1;
+	entry->fstype = kind->fstype;
+	if (kind->owned) {
+		if (mount_owner_find(superblock, &entry->userns_id, err))
+			return -1;
+		entry->has_userns_id = entry->userns_id != 0;
+	}
+	if (kind->collect && kind->collect(superblock, entry, err))
+		return -1;
+	tell_other_mounts(superblock);
 	return 0;
 }
 

@@ -9,8 +9,8 @@
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "base/text.h"
+#include "collect/user-maps.h"
 #include "kinds/kind.h"
-#include "kinds/namespaces/user-maps.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 #include "kinds/ipc/ipc.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
-#include "kinds/namespaces/user-maps.h"
+#include "collect/user-maps.h"
 #include "model/namespaces.h"
 #include "model/records.h"
 

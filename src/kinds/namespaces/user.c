@@ -4,15 +4,15 @@
  * setns(2) refuse anything else. What a namespace has is its parent, the uid of its owner (the
  * effective one of whoever made it), two maps, and whether setgroups(2) is denied.
  *
- * Which there are is found by collect/namespaces.c. Maps are in user-maps.c.
+ * Which there are is found by collect/namespaces.c. Maps are in collect/user-maps.c.
  */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
+#include "collect/user-maps.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/user-limits.h"
-#include "kinds/namespaces/user-maps.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

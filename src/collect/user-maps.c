@@ -5,7 +5,7 @@
  * numbers of the parent: the kernel writes an extent only if one extent of the parent has all of
  * it (map_id_range_down, kernel/user_namespace.c), so it is moved as a whole.
  */
-#include "kinds/namespaces/user-maps.h"
+#include "collect/user-maps.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"

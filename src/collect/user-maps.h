@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The maps of a live user namespace. */
-#ifndef NESTOR_KINDS_NAMESPACES_USER_MAPS_H
-#define NESTOR_KINDS_NAMESPACES_USER_MAPS_H
+#ifndef NESTOR_COLLECT_USER_MAPS_H
+#define NESTOR_COLLECT_USER_MAPS_H
 
 #include "base/arena.h"
 #include "base/error.h"

@@ -163,7 +163,7 @@ int injection_prepare(struct injection *injection, struct target *target, size_t
 		.deadline = deadline,
 	};
 	injection->mem_fd = -1;
-	if (check_room(injection, err) < 0)
+	if (check_room(injection, err))
 		return -1;
 	injection->trap_signal = injection_choose_signal(target);
 	return 0;
@@ -418,7 +418,7 @@ int injection_ran(struct injection *injection, size_t thread, struct error *err)
 	failed = injection_wait_trap(injection, thread, &thread_left, &regs, err);
 	if (injection->lost)
 		return -1;
-	return injection_leave(injection, thread, err) < 0 || failed ? -1 : 0;
+	return injection_leave(injection, thread, err) || failed ? -1 : 0;
 }
 
 int injection_finish(struct injection *injection, struct error *err)

@@ -102,7 +102,7 @@ size_t probe_call(struct probe *probe, uint32_t nr, const uint64_t *args, size_t
 		.check = CHECK_NONE, /* a failure is an answer too */
 		.result = probe->injection.arena + RESULTS_AT + index * sizeof(uint64_t),
 	};
-	memcpy(op->args, args, n_args * sizeof(*args));
+	memcpy(op->args, args, n_args * sizeof *args);
 	probe->forbidden[index] = !probe->may_run || is_forbidden(probe, op);
 	probe->n_calls++;
 	return index;
@@ -340,7 +340,7 @@ static int begin(struct probe *probe, struct target *target, bool alone, uint64_
 /* Second step: the leader works on its program. */
 static int ask_leader(struct probe *probe, const struct kind_table *table, struct error *err)
 {
-	if (probe->may_inject && injection_started(&probe->injection, err) < 0)
+	if (probe->may_inject && injection_started(&probe->injection, err))
 		return -1;
 	ask_kinds(probe, table, probe->target->living);
 	return run_program(probe, err);
@@ -359,7 +359,7 @@ static int ask_others(struct probe *probe, const struct kind_table *table, struc
 			return -1;
 		probe->may_run = probe->may_run && probe->may_inject;
 		ask_kinds(probe, table, thread);
-		if (run_program(probe, err) < 0 || wait_program(probe, err) ||
+		if (run_program(probe, err) || wait_program(probe, err) ||
 		    answer_kinds(probe, table, err) || ask_more(probe, table, err))
 			return -1;
 	}

@@ -57,7 +57,7 @@ static struct found_task *add_task(struct found_tree *tree, pid_t pid)
 	task = arena_new(tree->arena, struct found_task);
 	*task = (struct found_task){ .pid = pid, .next_in_bucket = *bucket };
 	*bucket = task;
-	tree->tasks = arena_grow(tree->arena, tree->tasks, tree->n_tasks, sizeof(*tree->tasks));
+	tree->tasks = arena_grow(tree->arena, tree->tasks, tree->n_tasks, sizeof *tree->tasks);
 	tree->tasks[tree->n_tasks++] = task;
 	tree->changed = true;
 	return task;
@@ -73,7 +73,7 @@ static int add_thread(struct found_tree *tree, struct found_task *task, pid_t ti
 		      struct error *err)
 {
 	task->threads =
-		arena_grow(tree->arena, task->threads, task->n_threads, sizeof(*task->threads));
+		arena_grow(tree->arena, task->threads, task->n_threads, sizeof *task->threads);
 	task->threads[task->n_threads++] = (struct found_thread){ .tid = tid };
 	tree->changed = true;
 	if (tid == task->pid) { /* one that called execve when the leader was dead */

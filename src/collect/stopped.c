@@ -181,7 +181,7 @@ static int read_thread(struct target *target, struct target_thread *thread, stru
 	thread->rseq_address = rseq.address;
 	thread->rseq_size = rseq.size;
 	thread->rseq_signature = rseq.signature;
-	if (read_dispatch(thread, err) < 0)
+	if (read_dispatch(thread, err))
 		return -1;
 	return check_thread(target, thread, err);
 }
@@ -313,7 +313,7 @@ static int read_threads(struct target *target, struct error *err)
 		struct target_thread *thread = &target->threads[i];
 
 		if (read_status(target, thread, err) ||
-		    (!thread->dead && read_thread(target, thread, err) < 0))
+		    (!thread->dead && read_thread(target, thread, err)))
 			return -1;
 	}
 	return 0;
@@ -397,7 +397,7 @@ static void fill_target(struct target *target, struct collect *collect, struct f
 		target->threads[i + dead].seized = true;
 	}
 	if (task->n_threads > 1)
-		qsort(target->threads + 1, target->n_threads - 1, sizeof(*target->threads),
+		qsort(target->threads + 1, target->n_threads - 1, sizeof *target->threads,
 		      compare_tids);
 	if (target->living)
 		target->tid = target->threads[1].tid;

@@ -36,7 +36,7 @@ static int thread_died(struct found_tree *tree, struct found_task *task, size_t 
 
 	task->n_threads--;
 	memmove(&task->threads[index], &task->threads[index + 1],
-		(task->n_threads - index) * sizeof(*task->threads));
+		(task->n_threads - index) * sizeof *task->threads);
 	tree->changed = true;
 	if (is_leader)
 		task->leader_dead = task->leader_seized = true;

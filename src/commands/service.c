@@ -93,7 +93,7 @@ __attribute__((noreturn)) static void serve_in_child(int listening, int fd)
 
 	close(listening);
 	signal(SIGCHLD, SIG_DFL);
-	_exit(serve_client(fd, NULL, &err) < 0 ? command_print_error(&err) : EXIT_DONE);
+	_exit(serve_client(fd, NULL, &err) ? command_print_error(&err) : EXIT_DONE);
 }
 
 /* Children are not waited for: SIGCHLD is ignored. */

@@ -329,8 +329,8 @@ int request_options(const CriuOpts *request, pid_t peer, struct arena *arena,
 		    struct pipeline_options *options, struct error *err)
 {
 	/* The places first: what is wrong is told in the log, too. */
-	if (take_places(request, peer, arena, options, err) ||
-	    check_fields(request, arena, err) < 0 || take_processor(request, arena, options, err))
+	if (take_places(request, peer, arena, options, err) || check_fields(request, arena, err) ||
+	    take_processor(request, arena, options, err))
 		return -1;
 	options->log_level = log_level_of(request);
 	options->ext_unix_sk = request->has_ext_unix_sk && request->ext_unix_sk;

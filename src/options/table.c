@@ -137,7 +137,7 @@ static int set_value(const struct option_row *row, const char *text, void *value
 	case OPTION_SIZE:
 		return parse_number(row, text, place, err);
 	case OPTION_PID:
-		if (parse_number(row, text, &number, err) < 0)
+		if (parse_number(row, text, &number, err))
 			return -1;
 		if (number < 1 || number > INT32_MAX)
 			return fail(err, ERR_USAGE, "--%s: %" PRIu64 " is not a process id",
@@ -266,7 +266,7 @@ static int parse_arguments(const struct option_row *const *tables, int argc, cha
 			continue;
 		if (value >= FIRST_LONG + MAX_OPTIONS)
 			negate(row, values);
-		else if (set_value(row, optarg, values, arena, err) < 0)
+		else if (set_value(row, optarg, values, arena, err))
 			return -1;
 	}
 }
@@ -344,7 +344,7 @@ static int read_config(const struct option_row *const *tables, const char *path,
 	if (!file)
 		return fail_errno(err, ERR_USAGE, "cannot read the configuration file %s", path);
 	for (unsigned number = 1; getline(&line, &room, file) >= 0; number++)
-		if (options_parse_line(tables, line, values, arena, err) < 0)
+		if (options_parse_line(tables, line, values, arena, err))
 			return fail_while(err, "%s, line %u", path, number);
 	return 0;
 }

@@ -219,7 +219,7 @@ static pid_t fork_there(struct attempt *attempt, struct error *err)
 {
 	const struct ids_wanted *wanted = attempt->wanted;
 
-	if (prepare(attempt, err) < 0)
+	if (prepare(attempt, err))
 		return -1;
 	if (!is_for_children(wanted->pid_namespace_fd) &&
 	    setns(wanted->pid_namespace_fd, CLONE_NEWPID))

@@ -166,7 +166,7 @@ static int open_service(struct last_pids *pids, int namespace_fd, struct error *
 	pids->own_fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
 	if (pids->own_fd < 0)
 		pids->levels[pids->n_levels - 1].obstacle = errno;
-	if (wait_for_helpers(pids, err) < 0)
+	if (wait_for_helpers(pids, err))
 		return -1;
 	for (size_t i = 0; i + 1 < pids->n_levels; i++)
 		if (!pids->levels[i].obstacle)
@@ -294,7 +294,7 @@ static int act(struct last_pids *pids, enum helper_action action, const uint32_t
 {
 	int own_problem = 0;
 
-	if (check_vector(pids, numbers, count, err) < 0)
+	if (check_vector(pids, numbers, count, err))
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		if (numbers[i] && !is_own_level(pids, i))
@@ -303,7 +303,7 @@ static int act(struct last_pids *pids, enum helper_action action, const uint32_t
 		helpers_call(&pids->meeting);
 	if (count == pids->n_levels && numbers[count - 1])
 		own_problem = act_here(pids, action, numbers[count - 1]);
-	if (wait_for_helpers(pids, err) < 0)
+	if (wait_for_helpers(pids, err))
 		return -1;
 	return check_results(pids, numbers, count, own_problem, err);
 }

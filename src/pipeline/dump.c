@@ -242,7 +242,7 @@ static int ask_for_externals(struct dump *dump, struct error *err)
 	if (hooks->more_externals && hooks->more_externals(hooks->data, &more, err) < 0)
 		return -1;
 	for (size_t i = 0; i < more.count; i++)
-		if (externals_add(&dump->externals, &dump->arena, more.texts[i], err) < 0)
+		if (externals_add(&dump->externals, &dump->arena, more.texts[i], err))
 			return -1;
 	return 0;
 }
@@ -331,11 +331,11 @@ static int stop_and_read(struct dump *dump, struct error *err)
 
 static int run_steps(struct dump *dump, struct error *err)
 {
-	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) < 0 ||
+	if (pipeline_externals(dump->asked, &dump->arena, &dump->externals, err) ||
 	    dump_options_of(dump->asked, &dump->externals, &dump->options, err) ||
 	    facts_probe(&dump->facts, &dump->arena, err))
 		return -1;
-	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
+	if (session_check_places(&dump->session, STATISTICS_NAME, err))
 		return -1;
 	if (session_tell(&dump->session, "pre-dump", 0, err) < 0)
 		return -1;

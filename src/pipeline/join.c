@@ -63,7 +63,7 @@ int joining_open(struct joining *joining, const struct pipeline_options *options
 	for (size_t i = 0; i < options->join_ns.count; i++) {
 		const char *text = options->join_ns.texts[i];
 		enum namespace_type type = NAMESPACE_NET;
-		if (find_type(text, &type, err) < 0)
+		if (find_type(text, &type, err))
 			return -1;
 		if (joining->fds[type] >= 0)
 			return fail(err, ERR_USAGE, "--join-ns %s: there is one already", text);

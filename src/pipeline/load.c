@@ -92,14 +92,14 @@ int load_open(struct load *load, struct session *session, struct error *err)
 	*load = (struct load){ .session = session, .root_fd = AT_FDCWD };
 	arena_init(&load->arena);
 	load->snapshot.arena = &load->arena;
-	if (joining_open(&load->joining, session->options, err) < 0 ||
-	    pipeline_externals(session->options, &load->arena, &load->externals, err) < 0 ||
+	if (joining_open(&load->joining, session->options, err) ||
+	    pipeline_externals(session->options, &load->arena, &load->externals, err) ||
 	    unsharing_parse(&load->unsharing, session->options->unshare, err) ||
 	    session_step(session, "checking the images", err))
 		return -1;
 	load->images = load_images(session->images_fd, &load->arena, &load->snapshot, err);
 	if (!load->images || processor_compare(session, err) ||
-	    joining_apply(&load->joining, &load->snapshot, &load->externals, err) < 0 ||
+	    joining_apply(&load->joining, &load->snapshot, &load->externals, err) ||
 	    cgroups_move_roots(&load->snapshot, &load->externals.cgroups.roots, err))
 		return -1;
 	return move_mounts(load, err);

@@ -113,17 +113,17 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 	};
 
 	for (size_t i = 0; i < options->external.count; i++)
-		if (externals_add(&externals, arena, options->external.texts[i], err) < 0)
+		if (externals_add(&externals, arena, options->external.texts[i], err))
 			return -1;
 	for (size_t i = 0; i < options->ext_mount_map.count; i++)
-		if (add_mount(&externals, arena, options->ext_mount_map.texts[i], err) < 0)
+		if (add_mount(&externals, arena, options->ext_mount_map.texts[i], err))
 			return -1;
 	for (size_t i = 0; i < options->veth_pair.count; i++)
-		if (add_veth(&externals, arena, options->veth_pair.texts[i], err) < 0)
+		if (add_veth(&externals, arena, options->veth_pair.texts[i], err))
 			return -1;
 	for (size_t i = 0; i < options->inherit_fd.count; i++) {
 		const char *text = options->inherit_fd.texts[i];
-		if (externals_inherit(&externals, arena, text, err) < 0)
+		if (externals_inherit(&externals, arena, text, err))
 			return -1;
 		if (fcntl(externals.fds[i].fd, F_GETFD) < 0)
 			return fail_errno(err, ERR_USAGE, "--inherit-fd %s: no such descriptor",

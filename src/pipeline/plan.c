@@ -18,7 +18,7 @@ static int find_obstacles(struct load *load, struct error *err)
 
 static int make_and_print(struct load *load, bool json, struct text *text, struct error *err)
 {
-	if (load_plan(load, err) < 0)
+	if (load_plan(load, err))
 		return -1;
 	int result = find_obstacles(load, err);
 	if (json)

@@ -43,7 +43,7 @@ static int run_steps(struct pre_dump *dump, struct error *err)
 	struct timespec start;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if (session_check_places(&dump->session, STATISTICS_NAME, err) < 0)
+	if (session_check_places(&dump->session, STATISTICS_NAME, err))
 		return -1;
 	dump->images = images_writer_new(dump->session.images_fd, err);
 	if (!dump->images || session_step(&dump->session, "looking at the tree", err) ||

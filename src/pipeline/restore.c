@@ -121,18 +121,17 @@ static int run_steps(struct restore *restore, struct error *err)
 			    "without --unshare");
 	if (load_open(load, &restore->session, err))
 		return -1;
-	if (session_check_places(&restore->session, STATISTICS_NAME, err) < 0)
+	if (session_check_places(&restore->session, STATISTICS_NAME, err))
 		return -1;
 	if (!restore->told && session_tell(&restore->session, "pre-restore", 0, err) < 0)
 		return -1;
 	restore->told = true;
 	if (load_verify_files(load, err))
 		return -1;
-	if (load_plan(load, err) < 0 || load_check_ids(load, err))
+	if (load_plan(load, err) || load_check_ids(load, err))
 		return -1;
 	/* Somebody may have been quicker than we. */
-	if (make_tree(restore, err) < 0 &&
-	    (load_plan_anew(load, err) || make_tree(restore, err) < 0))
+	if (make_tree(restore, err) && (load_plan_anew(load, err) || make_tree(restore, err)))
 		return -1;
 	write_stats(restore);
 	tell_resumed(restore);

@@ -225,10 +225,10 @@ const struct call_format *call_format_find(uint32_t nr)
 
 	if (nr == SYS_prctl)
 		return &prctl;
-	return find(calls, sizeof(calls) / sizeof(*calls), nr);
+	return find(calls, sizeof calls / sizeof *calls, nr);
 }
 
 const struct call_format *prctl_format_find(uint64_t operation)
 {
-	return find(prctls, sizeof(prctls) / sizeof(*prctls), operation);
+	return find(prctls, sizeof prctls / sizeof *prctls, operation);
 }

@@ -233,7 +233,7 @@ const struct constant_set *argument_constants(enum argument_kind kind)
 		[ARG_MLOCK_FLAGS] = FLAGS(mlock_flags),
 	};
 
-	if (kind >= sizeof(sets) / sizeof(*sets) || !sets[kind].constants)
+	if (kind >= sizeof sets / sizeof *sets || !sets[kind].constants)
 		return NULL;
 	return &sets[kind];
 }

@@ -103,7 +103,7 @@ static void print_numbers(const struct program_set *set, uint64_t address, size_
 	size_t room;
 	const uint32_t *numbers = program_data_at(set, address, &room);
 
-	if (!numbers || room / sizeof(*numbers) < count) {
+	if (!numbers || room / sizeof *numbers < count) {
 		text_add(text, "0x%" PRIx64, address);
 		return;
 	}
@@ -129,7 +129,7 @@ static void print_clone_args(const struct datum *datum, struct text *text)
 	print_constant(argument_constants(ARG_CLONE_FLAGS), args->flags, text);
 	text_add(text, ", exit_signal=");
 	print_signal(args->exit_signal, text);
-	for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++)
+	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
 		if (addresses[i].value)
 			text_add(text, ", %s=0x%" PRIx64, addresses[i].name, addresses[i].value);
 	if (args->set_tid_size) {

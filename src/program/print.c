@@ -255,7 +255,7 @@ static void print_op_json(const struct program *program, size_t index, struct te
 	text_init(&line, program->set->arena);
 	op_print(program->set, op, NULL, &line);
 	text_add(text, "{\"index\": %zu, \"kind\": \"%s\"", index,
-		 op->kind < sizeof(kinds) / sizeof(*kinds) ? kinds[op->kind] : "unknown");
+		 op->kind < sizeof kinds / sizeof *kinds ? kinds[op->kind] : "unknown");
 	if (is_call) {
 		const struct call_format *format = call_format_find(op->nr);
 

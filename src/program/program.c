@@ -37,7 +37,7 @@ struct program *program_new(struct program_set *set, const char *name)
 	program->set = set;
 	program->name = arena_string(set->arena, name);
 	set->programs =
-		arena_grow(set->arena, set->programs, set->n_programs, sizeof(*set->programs));
+		arena_grow(set->arena, set->programs, set->n_programs, sizeof *set->programs);
 	set->programs[set->n_programs++] = program;
 	return program;
 }
@@ -57,7 +57,7 @@ static struct data_chunk *add_chunk(struct program_set *set, size_t size, size_t
 	chunk->room = size < CHUNK_SIZE ? CHUNK_SIZE : size;
 	chunk->address = align_up(set->data_end, alignment);
 	chunk->bytes = arena_alloc(set->arena, chunk->room);
-	set->chunks = arena_grow(set->arena, set->chunks, set->n_chunks, sizeof(*set->chunks));
+	set->chunks = arena_grow(set->arena, set->chunks, set->n_chunks, sizeof *set->chunks);
 	set->chunks[set->n_chunks++] = chunk;
 	return chunk;
 }
@@ -83,7 +83,7 @@ uint64_t program_data(struct program_set *set, const void *bytes, size_t size, s
 
 uint64_t program_word(struct program_set *set, uint64_t value)
 {
-	return program_data(set, &value, sizeof(value), sizeof(value));
+	return program_data(set, &value, sizeof value, sizeof value);
 }
 
 void *program_data_at(const struct program_set *set, uint64_t address, size_t *ret_room)
@@ -111,8 +111,8 @@ static struct op *append(struct program *program, uint8_t kind)
 	struct op *op;
 
 	assert(!program->set->linked);
-	program->ops = arena_grow(program->set->arena, program->ops, program->n_ops,
-				  sizeof(*program->ops));
+	program->ops =
+		arena_grow(program->set->arena, program->ops, program->n_ops, sizeof *program->ops);
 	op = &program->ops[program->n_ops++];
 	*op = (struct op){ .kind = kind };
 	return op;

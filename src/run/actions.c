@@ -72,7 +72,7 @@ static int await(struct run *run, const struct action *action, struct error *err
 static int map_programs(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	if (run_map_programs(run, err) || run_apply_fault(run, err) < 0)
+	if (run_map_programs(run, err) || run_apply_fault(run, err))
 		return -1;
 	run_tell_numbers(run);
 	run_watch_life(run);
@@ -175,7 +175,7 @@ static int announce(struct run *run, const struct action *action, struct error *
 static int let_go(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
-	return run_before_release(run, err) < 0 ? -1 : run_let_go(run, err);
+	return run_before_release(run, err) ? -1 : run_let_go(run, err);
 }
 
 static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *action,

@@ -90,7 +90,7 @@ static int wait_interrupted(struct run_thread *thread, struct error *err)
 {
 	int status;
 
-	if (wait_stop(thread, &status, err) < 0)
+	if (wait_stop(thread, &status, err))
 		return -1;
 	if (status >> 16 != PTRACE_EVENT_STOP)
 		return fail(err, ERR_KERNEL_REFUSED, "%s stopped with signal %d where none can be",
@@ -103,7 +103,7 @@ static int stop_all(struct batch *batch, struct error *err)
 	for (size_t i = 0; i < batch->n_threads; i++) {
 		struct run_thread *thread = batch->threads[i];
 
-		if (!thread->seized && run_seize(thread, 0, err) < 0)
+		if (!thread->seized && run_seize(thread, 0, err))
 			return -1;
 		if (ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0) < 0)
 			return fail_ptrace(thread, "interrupt it", err);
@@ -120,7 +120,7 @@ static int start_call(const struct batch *batch, const struct remote_call *call,
 		registers_of_call((uintptr_t)batch->run->mapped + PROGRAM_INTERPRETER_OFFSET +
 					  INTERPRETER_SYSCALL_OFFSET,
 				  call->nr, call->args);
-	struct iovec iovec = { &regs, sizeof(regs) };
+	struct iovec iovec = { &regs, sizeof regs };
 
 	if (ptrace(PTRACE_SETREGSET, call->thread->tid, NT_PRSTATUS, &iovec) < 0)
 		return fail_ptrace(call->thread, "set its registers", err);
@@ -135,7 +135,7 @@ static int enter_call(const struct remote_call *call, struct error *err)
 
 	/* SIGCONT, as a terminal that is hung up sends it, is told by a stop of its own first. */
 	for (int i = 0; i < 4; i++) {
-		if (wait_stop(call->thread, &status, err) < 0)
+		if (wait_stop(call->thread, &status, err))
 			return -1;
 		if (status >> 16 != PTRACE_EVENT_STOP)
 			break;
@@ -164,13 +164,13 @@ static int end_call(struct remote_call *call, struct error *err)
 static int make_calls(struct batch *batch, struct error *err)
 {
 	for (size_t i = 0; i < batch->n_calls; i++)
-		if (start_call(batch, &batch->calls[i], err) < 0)
+		if (start_call(batch, &batch->calls[i], err))
 			return -1;
 	for (size_t i = 0; i < batch->n_calls; i++)
-		if (enter_call(&batch->calls[i], err) < 0)
+		if (enter_call(&batch->calls[i], err))
 			return -1;
 	for (size_t i = 0; i < batch->n_calls; i++)
-		if (end_call(&batch->calls[i], err) < 0)
+		if (end_call(&batch->calls[i], err))
 			return -1;
 	return 0;
 }
@@ -238,7 +238,7 @@ static int set_mask(const struct run_thread *thread, struct error *err)
 {
 	uint64_t mask = signal_mask(thread->planned->core);
 
-	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
+	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof mask, &mask) < 0)
 		return fail_ptrace(thread, "set its signal mask", err);
 	return 0;
 }
@@ -247,7 +247,7 @@ static int set_state(struct run_thread *thread, uint8_t *xstate, struct error *e
 {
 	const CoreEntry *core = thread->planned->core;
 	struct user_regs_struct regs;
-	struct iovec general = { &regs, sizeof(regs) }, extended = { xstate, 0 };
+	struct iovec general = { &regs, sizeof regs }, extended = { xstate, 0 };
 
 	if (registers_load(core, &regs, xstate, XSTATE_MAX_SIZE, &extended.iov_len, err))
 		return fail_while(err, "%s", name_of(thread));
@@ -269,8 +269,7 @@ int run_check_registers(const struct plan *plan, struct error *err)
 			const struct planned_thread *planned = &plan->tasks[i].threads[thread];
 			if (thread == 0 && plan->tasks[i].leader_dead)
 				continue;
-			if (registers_load(planned->core, &regs, xstate, sizeof(xstate), &size,
-					   err))
+			if (registers_load(planned->core, &regs, xstate, sizeof xstate, &size, err))
 				return fail_while(err, "%s", planned->program->name);
 		}
 	return 0;
@@ -280,10 +279,10 @@ static int finish(struct batch *batch, struct error *err)
 {
 	uint8_t *xstate = arena_alloc(batch->run->arena, XSTATE_MAX_SIZE);
 
-	if (make_planned_calls(batch, err) < 0 || unmap_programs(batch, err) < 0)
+	if (make_planned_calls(batch, err) || unmap_programs(batch, err))
 		return -1;
 	for (size_t i = 0; i < batch->n_threads; i++)
-		if (set_state(batch->threads[i], xstate, err) < 0)
+		if (set_state(batch->threads[i], xstate, err))
 			return -1;
 	return 0;
 }
@@ -295,7 +294,7 @@ static int wait_for(struct run_thread *thread, int wanted, struct error *err)
 {
 	int status;
 
-	if (wait_stop(thread, &status, err) < 0)
+	if (wait_stop(thread, &status, err))
 		return -1;
 	if (status >> 8 != wanted)
 		return fail(err, ERR_KERNEL_REFUSED, "%s: stop 0x%x instead of 0x%x",
@@ -314,7 +313,7 @@ static int block_all_but(const struct run_thread *thread, int signal, struct err
 {
 	uint64_t mask = ~(UINT64_C(1) << (signal - 1));
 
-	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof(mask), &mask) < 0)
+	if (ptrace(PTRACE_SETSIGMASK, thread->tid, sizeof mask, &mask) < 0)
 		return fail_ptrace(thread, "set its signal mask", err);
 	return 0;
 }
@@ -330,19 +329,19 @@ static int bring_into_stop(struct run_task *task, struct error *err)
 	const int group_stop = signal | PTRACE_EVENT_STOP << 8;
 	struct run_thread *first = task->threads;
 
-	if (block_all_but(first, signal, err) < 0)
+	if (block_all_but(first, signal, err))
 		return -1;
 	if (kill(first->tid, signal) < 0)
 		return fail_ptrace(first, "stop it", err);
-	if (go_on(first, 0, err) < 0 || wait_for(first, signal, err) < 0 ||
-	    go_on(first, signal, err) < 0 || wait_for(first, group_stop, err) < 0)
+	if (go_on(first, 0, err) || wait_for(first, signal, err) || go_on(first, signal, err) ||
+	    wait_for(first, group_stop, err))
 		return -1;
 	for (size_t i = 1; i < task->n_threads; i++)
-		if (go_on(&task->threads[i], 0, err) < 0 ||
-		    wait_for(&task->threads[i], group_stop, err) < 0)
+		if (go_on(&task->threads[i], 0, err) ||
+		    wait_for(&task->threads[i], group_stop, err))
 			return -1;
 	for (size_t i = 0; i < task->n_threads; i++)
-		if (set_mask(&task->threads[i], err) < 0)
+		if (set_mask(&task->threads[i], err))
 			return -1;
 	task->finished = true;
 	return 0;
@@ -352,10 +351,10 @@ static int stop_job(struct run *run, void *data, struct error *err)
 {
 	struct batch *batch = data;
 
-	if (stop_all(batch, err) < 0 || finish(batch, err) < 0)
+	if (stop_all(batch, err) || finish(batch, err))
 		return -1;
 	for (size_t i = 0; i < run->n_tasks; i++)
-		if (run->tasks[i].planned->stopped && bring_into_stop(&run->tasks[i], err) < 0)
+		if (run->tasks[i].planned->stopped && bring_into_stop(&run->tasks[i], err))
 			return -1;
 	return 0;
 }
@@ -385,8 +384,8 @@ char run_state_of(pid_t pid)
 	char path[64], stat[1024], state = 0;
 	const char *at;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) <= 0)
 		return 0;
 	at = strrchr(stat, ')');
 	return at && sscanf(at, ") %c", &state) == 1 ? state : 0;
@@ -403,10 +402,10 @@ static int finish_job(struct run *run, void *data, struct error *err)
 	struct batch *batch = data;
 
 	(void)run;
-	if (finish(batch, err) < 0)
+	if (finish(batch, err))
 		return -1;
 	for (size_t i = 0; i < batch->n_threads; i++)
-		if (set_mask(batch->threads[i], err) < 0)
+		if (set_mask(batch->threads[i], err))
 			return -1;
 	return 0;
 }
@@ -459,7 +458,7 @@ static int let_go_job(struct run *run, void *data, struct error *err)
 	if (tell_kinds(run, err) || run_commit(run, err))
 		return -1;
 	for (size_t i = n; i-- > 0;)
-		if (detach(all[i], err) < 0)
+		if (detach(all[i], err))
 			return -1;
 	return 0;
 }
@@ -495,7 +494,7 @@ int run_let_go(struct run *run, struct error *err)
 		prctl(PR_SET_CHILD_SUBREAPER, 0);
 		run_end_holder(run);
 	}
-	if (run_by_executor(run, finish_job, &batch, err) < 0 || run_release_init(run, err) < 0 ||
+	if (run_by_executor(run, finish_job, &batch, err) < 0 || run_release_init(run, err) ||
 	    run_by_executor(run, let_go_job, NULL, err) < 0)
 		return -1;
 	return wait_stopped(run, err);

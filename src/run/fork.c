@@ -179,7 +179,7 @@ __attribute__((noreturn)) static void make_below_init(struct holding *holding)
 		.set_tid_size = run->plan->root_clone.n_set_tid,
 	};
 	if (root >= 0)
-		root = raw_call(SYS_clone3, (uintptr_t)args, sizeof(*args), 0, 0, 0);
+		root = raw_call(SYS_clone3, (uintptr_t)args, sizeof *args, 0, 0, 0);
 	if (root == 0)
 		be_first_task(holding);
 	run->birth->root_errno = root < 0 ? (int32_t)-root : 0;
@@ -210,7 +210,7 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 		hold(run, "closing descriptors", result);
 	if (run->options->sibling)
 		hold(run, "placing the sources", 0);
-	result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof(holding->clone), 0, 0, 0);
+	result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof holding->clone, 0, 0, 0);
 	if (result == 0 && plan->fresh_pid_namespace)
 		make_below_init(holding);
 	if (result == 0)
@@ -255,7 +255,7 @@ static void *make_sibling(void *argument)
 	if (result >= 0)
 		result = place_sources(run, run->holder);
 	if (result >= 0)
-		result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof(holding->clone), 0,
+		result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof holding->clone, 0,
 				  0, 0);
 	if (result == 0)
 		be_first_task(holding);

@@ -29,7 +29,7 @@ static int trace_job(struct run *run, void *data, struct error *err)
 	(void)run;
 	for (size_t i = 0; i < waiting->n; i++)
 		if (!waiting->threads[i]->seized &&
-		    run_seize(waiting->threads[i], PTRACE_O_SUSPEND_SECCOMP, err) < 0)
+		    run_seize(waiting->threads[i], PTRACE_O_SUSPEND_SECCOMP, err))
 			return -1;
 	return 0;
 }

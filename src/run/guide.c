@@ -189,11 +189,11 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 	uint64_t ids[MAX_PID_LEVELS] = { 0 };
 	uint32_t last_pid = own_last_pid();
 
-	if (set_last_pids(guide, guided, err) < 0)
+	if (set_last_pids(guide, guided, err))
 		return -1;
 	run_set_word(word_at(guided->go_word), 1);
 	if (run_wait_program(run, word_at(guided->made_word), 1, err) ||
-	    put_back(run, guide, wanted, last_pid, err) < 0)
+	    put_back(run, guide, wanted, last_pid, err))
 		return -1;
 	int64_t result = (int64_t)*slot_at(guided->result_slot);
 	if (result == -EEXIST)

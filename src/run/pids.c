@@ -46,8 +46,8 @@ static int children_by_parent(struct run *run, pid_t pid, pid_t **ret_pids, size
 
 		if (!isdigit((unsigned char)name[0]))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%s/stat", name);
-		if (procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) < 0) {
+		snprintf(path, sizeof path, "/proc/%s/stat", name);
+		if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) < 0) {
 			if (!procfs_is_gone(errno))
 				return -1;
 			continue;
@@ -63,7 +63,7 @@ static int add_children(struct run *run, pid_t pid, const char *thread, pid_t **
 {
 	char path[300], *text, *end;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, thread);
+	snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
 	if (procfs_read(run->arena, AT_FDCWD, path, &text) < 0)
 		return procfs_is_gone(errno) ? 0 : -1;
 	for (long child = strtol(text, &end, 10); end != text;
@@ -81,7 +81,7 @@ int children_of(struct run *run, pid_t pid, pid_t **ret_pids, size_t *ret_count)
 	*ret_count = 0;
 	if (!run->plan->facts->children_file)
 		return children_by_parent(run, pid, ret_pids, ret_count);
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
 	autoclosedir DIR *threads = listing_open(AT_FDCWD, path);
 	while (listing_next(threads, &thread))
 		if (add_children(run, pid, thread, ret_pids, ret_count) < 0)
@@ -138,14 +138,14 @@ static void read_threads_of(pid_t pid, struct run_thread **sorted, size_t n)
 	autoclosedir DIR *threads = NULL;
 	const char *thread;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
 	threads = listing_open(AT_FDCWD, path);
 	while (listing_next(threads, &thread)) {
 		uint64_t numbers[MAX_PID_LEVELS];
 		const char *field;
 
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, thread);
-		if (procfs_read_into(AT_FDCWD, path, status, sizeof(status)) <= 0)
+		snprintf(path, sizeof path, "/proc/%d/task/%s/status", (int)pid, thread);
+		if (procfs_read_into(AT_FDCWD, path, status, sizeof status) <= 0)
 			continue;
 		field = procfs_field(status, "NSpid:");
 		/* Ours first, then that of the tree's outermost namespace: level 0. */
@@ -159,7 +159,7 @@ static void find_by_status(struct run *run, struct run_thread **missing, size_t 
 	pid_t *pids;
 	size_t n = descendants(run, &pids);
 
-	qsort(missing, n_missing, sizeof(*missing), by_outermost);
+	qsort(missing, n_missing, sizeof *missing, by_outermost);
 	for (size_t i = 0; i < n; i++)
 		read_threads_of(pids[i], missing, n_missing);
 }
@@ -170,7 +170,7 @@ static bool find_by_namespace(struct run *run, struct run_thread **missing, size
 	char path[64];
 	autoclose int namespace_fd = -1;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->child);
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)run->child);
 	namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (namespace_fd < 0)
 		return false;
@@ -210,7 +210,7 @@ static int open_pid_namespace(const struct run *run)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)run->child);
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)run->child);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 

@@ -26,7 +26,7 @@ struct surroundings {
 /* Not sigprocmask: the C library leaves its own signals 32 and 33 open. */
 static int set_mask(uint64_t mask, uint64_t *ret_old)
 {
-	return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, ret_old, sizeof(mask));
+	return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, ret_old, sizeof mask);
 }
 
 static int enter(struct surroundings *old, struct error *err)

@@ -39,7 +39,7 @@ static int serve(struct run *run, enum service_kind kind, struct error *err)
 int run_serve(struct run *run, struct error *err)
 {
 	for (int kind = 0; kind < SERVICE_KINDS; kind++)
-		if (serve(run, (enum service_kind)kind, err) < 0)
+		if (serve(run, (enum service_kind)kind, err))
 			return -1;
 	return 0;
 }

@@ -41,8 +41,8 @@ int fail_pid_in_use(const struct run *run, const char *who, const uint32_t *set_
 	text_init(&pids, run->arena);
 	for (size_t i = 0; i < n; i++)
 		text_add(&pids, "%s%" PRIu32, i ? ":" : "", set_tid[i]);
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/comm", pid);
-	if (outermost_is_ours && pid && procfs_read_into(AT_FDCWD, path, comm, sizeof(comm)) > 0) {
+	snprintf(path, sizeof path, "/proc/%" PRIu32 "/comm", pid);
+	if (outermost_is_ours && pid && procfs_read_into(AT_FDCWD, path, comm, sizeof comm) > 0) {
 		comm[strcspn(comm, "\n")] = '\0';
 		fail(err, ERR_PID_IN_USE,
 		     "cannot restore %s: pid %" PRIu32 " is already in use by \"%s\"", who, pid,
@@ -72,10 +72,10 @@ static int fail_program(const struct run *run, struct error *err)
 			    "a program failed with %" PRId64 " at 0x%" PRIx64 ", which is none",
 			    result, run->header->failed_op);
 	clone = program_data_at(set, op->args[0], &room);
-	if (op->kind == OP_CLONE && result == -EEXIST && clone && room >= sizeof(*clone)) {
+	if (op->kind == OP_CLONE && result == -EEXIST && clone && room >= sizeof *clone) {
 		const uint32_t *set_tid = program_data_at(set, clone->set_tid, &room);
 
-		if (set_tid && room >= clone->set_tid_size * sizeof(*set_tid))
+		if (set_tid && room >= clone->set_tid_size * sizeof *set_tid)
 			return fail_pid_in_use(run, program->name, set_tid, clone->set_tid_size,
 					       !plan->own_pid_namespace, err);
 	}
@@ -135,8 +135,8 @@ static int check_task(const struct run_thread *thread, struct error *err)
 	char state;
 	int status = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)thread->tid);
-	if (procfs_read_into(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)thread->tid);
+	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) <= 0)
 		return 0; /* not made yet */
 	at = strrchr(stat, ')');
 	if (!at || sscanf(at, ") %c", &state) != 1 || (state != 'Z' && state != 'X'))
@@ -157,7 +157,7 @@ static int look_for_the_dead(struct run *run, struct error *err)
 	run_find_pids(run, threads, n, &ignored);
 	for (size_t i = 0; i < run->n_tasks; i++)
 		if (run->tasks[i].n_threads && run->tasks[i].threads[0].tid &&
-		    check_task(&run->tasks[i].threads[0], err) < 0)
+		    check_task(&run->tasks[i].threads[0], err))
 			return -1;
 	return 0;
 }
@@ -169,7 +169,7 @@ int run_check_interrupted(struct error *err)
 
 	sigemptyset(&pending);
 	sigpending(&pending);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
 		struct sigaction action;
 
 		/* What is blocked is held back even if it is ignored (nohup). */

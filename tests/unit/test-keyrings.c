@@ -60,7 +60,7 @@ static KeyEntry *add_key(struct fixture *fixture, const char *description)
 	key->permissions = 0x3f010000;
 	key->payload.data = arena_copy(&fixture->arena, "value", 5);
 	key->payload.len = 5;
-	ring->keys = arena_grow(&fixture->arena, ring->keys, ring->n_keys, sizeof(*ring->keys));
+	ring->keys = arena_grow(&fixture->arena, ring->keys, ring->n_keys, sizeof *ring->keys);
 	return ring->keys[ring->n_keys++] = key;
 }
 

@@ -40,7 +40,7 @@ static int set_up(void **state)
 {
 	static struct fixture fixture;
 
-	memset(&fixture, 0, sizeof(fixture));
+	memset(&fixture, 0, sizeof fixture);
 	arena_init(&fixture.arena);
 	program_set_init(&fixture.set, &fixture.arena, base);
 	*state = &fixture;
@@ -76,10 +76,10 @@ static void data_keeps_its_address_and_bytes(void **state)
 	size_t room;
 
 	for (int i = 0; i < 200; i++) {
-		memset(bytes, i, sizeof(bytes));
-		addresses[i] = program_data(&fixture->set, bytes, sizeof(bytes), 8);
+		memset(bytes, i, sizeof bytes);
+		addresses[i] = program_data(&fixture->set, bytes, sizeof bytes, 8);
 		assert_int_equal(addresses[i] % 8, 0);
-		assert_true(!i || addresses[i] >= addresses[i - 1] + sizeof(bytes));
+		assert_true(!i || addresses[i] >= addresses[i - 1] + sizeof bytes);
 	}
 	for (int i = 0; i < 200; i++) {
 		uint8_t *at = program_data_at(&fixture->set, addresses[i] + 999, &room);
@@ -194,22 +194,22 @@ static void pointers_print_what_they_point_to(void **state)
 	uint64_t action[] = { 0x401000, SA_RESTART, 0, 1 << (SIGUSR1 - 1) };
 	struct op *op;
 
-	args.set_tid = program_data(set, tids, sizeof(tids), 4);
+	args.set_tid = program_data(set, tids, sizeof tids, 4);
 	args.set_tid_size = 2;
-	op = program_clone(program, program_data(set, &args, sizeof(args), 8), sizeof(args), child);
+	op = program_clone(program, program_data(set, &args, sizeof args, 8), sizeof args, child);
 	assert_string_equal(printed(fixture, op, NULL),
 			    "clone3({flags=CLONE_NEWPID, exit_signal=SIGCHLD, set_tid=[37, 4711]},"
 			    " 88) -> child runs \"task 2\"");
-	op = program_call(program, SYS_preadv, 9, program_data(set, &iovec, sizeof(iovec), 8), 1);
+	op = program_call(program, SYS_preadv, 9, program_data(set, &iovec, sizeof iovec, 8), 1);
 	assert_string_equal(printed(fixture, op, NULL), "preadv(9, [{0x5000, 4096}], 1, 0, 0)");
 	op = program_call(program, SYS_prlimit64, 0, RLIMIT_NOFILE,
-			  program_data(set, limits, sizeof(limits), 8), 0);
+			  program_data(set, limits, sizeof limits, 8), 0);
 	assert_string_equal(printed(fixture, op, NULL),
 			    "prlimit64(0, RLIMIT_NOFILE, {cur=5, max=RLIM_INFINITY}, NULL)");
 	op = program_call(program, SYS_prctl, PR_SET_NAME, program_data(set, "a\"b\n", 5, 1));
 	assert_string_equal(printed(fixture, op, NULL), "prctl(PR_SET_NAME, \"a\\\"b\\x0a\")");
 	op = program_call(program, SYS_rt_sigaction, SIGUSR2,
-			  program_data(set, action, sizeof(action), 8), 0, 8);
+			  program_data(set, action, sizeof action, 8), 0, 8);
 	assert_string_equal(printed(fixture, op, NULL),
 			    "rt_sigaction(SIGUSR2, {handler=0x401000, mask=[SIGUSR1], "
 			    "flags=0x10000000, restorer=0x0}, NULL, 8)");
@@ -431,11 +431,11 @@ static void tasks_clone_wait_and_wake(void **state)
 	struct program *tail = program_new(set, "tail");
 	uint64_t go = program_word(set, 0), ready = program_word(set, 0);
 	uint64_t first = program_word(set, 0), second = program_word(set, 0);
-	uint64_t clone = program_data(set, &args, sizeof(args), 8);
+	uint64_t clone = program_data(set, &args, sizeof args, 8);
 	pid_t pid;
 
-	op_store(program_clone(parent, clone, sizeof(args), child), first);
-	op_store(program_clone(parent, clone, sizeof(args), child), second);
+	op_store(program_clone(parent, clone, sizeof args, child), first);
+	op_store(program_clone(parent, clone, sizeof args, child), second);
 	program_wake(parent, go, 1);
 	program_wait(parent, ready, 2);
 	program_jump(parent, tail);
@@ -515,7 +515,7 @@ static void leave_jumps_to_machine_code(void **state)
 	*program_call(program, 0) = (struct op){ .kind = OP_LEAVE, .args = { at } };
 	load(fixture);
 	assert_int_equal(mprotect(fixture->mapped, 4096, PROT_READ | PROT_WRITE), 0);
-	memcpy(fixture->mapped + 0xf00, code, sizeof(code));
+	memcpy(fixture->mapped + 0xf00, code, sizeof code);
 	assert_int_equal(mprotect(fixture->mapped, 4096, PROT_READ | PROT_EXEC), 0);
 	pid = start(fixture, program);
 	assert_int_equal(waitpid(pid, &status, 0), pid);

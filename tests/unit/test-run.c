@@ -155,7 +155,7 @@ static int set_up(void **state)
 	static struct fixture fixture;
 	struct error err = { 0 };
 
-	memset(&fixture, 0, sizeof(fixture));
+	memset(&fixture, 0, sizeof fixture);
 	arena_init(&fixture.arena);
 	fixture.snapshot.arena = &fixture.arena;
 	assert_int_equal(facts_probe(&fixture.facts, &fixture.arena, &err), 0);
@@ -237,10 +237,10 @@ static const char *proc_line(pid_t pid, const char *name, const char *key)
 	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
 	file = fopen(path, "r");
 	assert_non_null(file);
-	while (fgets(line, sizeof(line), file))
+	while (fgets(line, sizeof line, file))
 		if (!strncmp(line, key, strlen(key))) {
 			fclose(file);
 			return line + strlen(key);
@@ -265,10 +265,10 @@ static uint64_t clone_data(struct fixture *fixture, uint64_t flags, const uint32
 		args.exit_signal = SIGCHLD;
 	if (n_set_tid) {
 		args.set_tid = program_data(&fixture->plan.programs, set_tid,
-					    n_set_tid * sizeof(*set_tid), 4);
+					    n_set_tid * sizeof *set_tid, 4);
 		args.set_tid_size = n_set_tid;
 	}
-	return program_data(&fixture->plan.programs, &args, sizeof(args), 8);
+	return program_data(&fixture->plan.programs, &args, sizeof args, 8);
 }
 
 static const uint64_t thread_flags =
@@ -310,7 +310,7 @@ static void a_task_gets_its_registers_and_its_mask(void **state)
 	choose_root_pid(fixture);
 	/* An ignored SIGTRAP must stay one. */
 	op_expect(program_call(task->program, SYS_rt_sigaction, SIGTRAP,
-			       program_data(&fixture->plan.programs, action, sizeof(action), 8), 0,
+			       program_data(&fixture->plan.programs, action, sizeof action, 8), 0,
 			       8),
 		  0);
 	program_park(task->program);
@@ -537,7 +537,7 @@ static void check_namespace_with_stopped_child(struct fixture *fixture)
 
 	wait_until_runs(&fixture->words[0][0]);
 	assert_int_equal(fixture->words[0][0].pid, 1);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)fixture->result.root_pid,
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)fixture->result.root_pid,
 		 (int)fixture->result.root_pid);
 	file = fopen(path, "r");
 	assert_non_null(file);

@@ -470,7 +470,7 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	if (overlay_read(&finder, entry->options, err))
 		return -1;
 	if (!context.base)
-		return make_here(&context, err) < 0 ? -1 : context.ret_fd;
+		return make_here(&context, err) ? -1 : context.ret_fd;
 	return deputy_run(make_here, &context, err) < 0 ? -1 : context.ret_fd;
 }
 

@@ -178,7 +178,7 @@ static bool is_made(struct plan *plan, uint32_t id)
 	for (size_t i = 0; i < made->n_ids; i++)
 		if (made->ids[i] == id)
 			return true;
-	made->ids = arena_grow(plan->arena, made->ids, made->n_ids, sizeof(*made->ids));
+	made->ids = arena_grow(plan->arena, made->ids, made->n_ids, sizeof *made->ids);
 	made->ids[made->n_ids++] = id;
 	return false;
 }

@@ -376,7 +376,7 @@ static void add_key(const struct asking *asking, struct reading *reading, const 
 	key->permissions = facts->permissions;
 	key->payload.data = arena_copy(collect->arena, payload, size);
 	key->payload.len = size;
-	ring->keys = arena_grow(collect->arena, ring->keys, ring->n_keys, sizeof(*ring->keys));
+	ring->keys = arena_grow(collect->arena, ring->keys, ring->n_keys, sizeof *ring->keys);
 	ring->keys[ring->n_keys++] = key;
 }
 

@@ -85,6 +85,9 @@ void survey_release(struct collect *collect)
 {
 	struct survey *survey = *collect_state(collect, &survey_owner);
 
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		if (kinds.namespaces[type] && kinds.namespaces[type]->collect_end)
+			kinds.namespaces[type]->collect_end(collect);
 	for (size_t i = 0; survey && i < survey->count; i++)
 		if (survey->list[i]->fd >= 0)
 			close(survey->list[i]->fd);
@@ -430,7 +433,7 @@ static int read_target(struct survey *survey, struct target *target, struct erro
 }
 
 /* One of somebody outside is referred to by its key, and nothing that is in it is looked at. */
-static bool is_outside(const struct collect *collect, const struct surveyed_namespace *namespace_)
+static void mark_outside(const struct collect *collect, const struct surveyed_namespace *namespace_)
 {
 	const struct external *external =
 		namespace_->type == NAMESPACE_NET
@@ -442,7 +445,37 @@ static bool is_outside(const struct collect *collect, const struct surveyed_name
 		namespace_->entry->ext_key =
 			*external->value ? arena_string(collect->arena, external->value)
 					 : arena_printf(collect->arena, "net[%s]", external->id);
-	return external != NULL;
+}
+
+typedef int collect_one(struct collect *collect, struct surveyed_namespace *namespace_,
+			struct error *err);
+
+static int run_kind(struct collect *collect, struct surveyed_namespace *namespace_,
+		    collect_one *run, struct error *err)
+{
+	if (namespace_->own || namespace_->entry->ext_key || !run ||
+	    run(collect, namespace_, err) == 0)
+		return 0;
+	fail_while(err, "reading %s namespace %u", namespace_types[namespace_->type].words,
+		   namespace_->id);
+	return collect_pass(collect, err);
+}
+
+/* Kinds may meet more. */
+static int read_contents(struct collect *collect, const struct survey *survey, struct error *err)
+{
+	for (size_t i = 0; i < survey->count; i++) {
+		struct surveyed_namespace *namespace_ = survey->list[i];
+		if (!namespace_->own)
+			mark_outside(collect, namespace_);
+		if (run_kind(collect, namespace_, kinds.namespaces[namespace_->type]->collect, err))
+			return -1;
+	}
+	for (size_t i = 0; i < survey->count; i++)
+		if (run_kind(collect, survey->list[i],
+			     kinds.namespaces[survey->list[i]->type]->complete, err))
+			return -1;
+	return 0;
 }
 
 int collect_namespaces(struct collect *collect, struct error *err)
@@ -459,18 +492,5 @@ int collect_namespaces(struct collect *collect, struct error *err)
 		    kinds.namespaces[type]->survey(collect, survey, err) &&
 		    collect_pass(collect, err))
 			return -1;
-	/* Kinds may have met more. */
-	for (size_t i = 0; i < survey->count; i++) {
-		struct surveyed_namespace *namespace_ = survey->list[i];
-		const struct namespace_kind *kind = kinds.namespaces[namespace_->type];
-		if (namespace_->own || !kind->collect || is_outside(collect, namespace_))
-			continue;
-		if (!kind->collect(collect, namespace_, err))
-			continue;
-		fail_while(err, "reading %s namespace %u", namespace_types[namespace_->type].words,
-			   namespace_->id);
-		if (collect_pass(collect, err))
-			return -1;
-	}
-	return 0;
+	return read_contents(collect, survey, err);
 }

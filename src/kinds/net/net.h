@@ -89,10 +89,19 @@ int labels_collect(struct netlink *netlink, struct arena *arena, NetnsContents *
 int labels_check(const NetnsContents *net, uint32_t id, struct error *err);
 int labels_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
 
-/* settings.c, settings-write.c: /proc/sys/net. */
-#define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
+/*
+ * settings-ahead.c: /proc/sys/net, of the namespace of the calling thread. What has been begun is
+ * there when it is complete, and given up at the end.
+ */
 int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
 		     uint32_t id, struct error *err);
+int settings_begin(struct netlink *netlink, struct collect *collect, int namespace_fd,
+		   NetnsContents *net, uint32_t id, struct error *err);
+int settings_complete(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err);
+void settings_end(struct collect *collect);
+
+/* settings.c, settings-fresh.c, settings-write.c */
+#define SETTING_OF_GROUPS "ipv4/ping_group_range" /* the only one that holds ids */
 /*
  * What a new namespace has, as one has that the restore makes: who makes it is in ours, for some of
  * it follows from the namespace of the maker (tcp_child_ehash_entries, devconf_inherit_init_net).

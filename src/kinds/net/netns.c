@@ -27,6 +27,7 @@ struct reading {
 	NetnsContents *net;
 	uint32_t id;
 	struct error *err;
+	int namespace_fd; /* -1: what is left to others would not come back to us */
 };
 
 static int read_filters(const struct reading *reading)
@@ -64,6 +65,15 @@ static int make_filters(const NetnsContents *net, uint32_t id, struct error *err
 	return result ? -1 : 0;
 }
 
+static int read_settings(const struct reading *reading, struct netlink *netlink)
+{
+	return reading->namespace_fd < 0
+		       ? settings_collect(netlink, reading->collect, reading->net, reading->id,
+					  reading->err)
+		       : settings_begin(netlink, reading->collect, reading->namespace_fd,
+					reading->net, reading->id, reading->err);
+}
+
 static int read_content(void *data)
 {
 	struct reading *reading = data;
@@ -81,7 +91,7 @@ static int read_content(void *data)
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 settings_collect(netlink, reading->collect, net, reading->id, reading->err) ||
+		 read_settings(reading, netlink) ||
 		 generic_collect(reading->collect, net, reading->id, reading->err) ||
 		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);
@@ -104,6 +114,7 @@ static int read_there(struct visitor *visitor, void *data, struct error *err)
 
 	(void)visitor;
 	reading.err = err;
+	reading.namespace_fd = -1;
 	if (read_content(&reading))
 		return -1;
 	size_t size = netns_contents__get_packed_size(reading.net);
@@ -192,12 +203,21 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 				   .net = snapshot_new(collect->snapshot, NETNS_CONTENTS,
 						       NetnsContents),
 				   .id = namespace_->id,
-				   .err = err };
+				   .err = err,
+				   .namespace_fd = namespace_->fd };
 
 	if (settings_prepare(collect, err) || read_one(&reading, namespace_->fd))
 		return -1;
 	namespace_->entry->net = reading.net;
 	return 0;
+}
+
+static int complete(struct collect *collect, struct surveyed_namespace *namespace_,
+		    struct error *err)
+{
+	NetnsContents *net = namespace_->entry->net;
+
+	return net ? settings_complete(collect, net, namespace_->id, err) : 0;
 }
 
 static int check(const struct snapshot *snapshot, const struct namespace *namespace_,
@@ -283,6 +303,8 @@ static void look(int fd, pid_t member, struct text *text)
 const struct namespace_kind net_namespace_kind = {
 	.type = NAMESPACE_NET,
 	.collect = collect,
+	.complete = complete,
+	.collect_end = settings_end,
 	.check = check,
 	.find = peers_find,
 	.is_joined = peers_are_there,

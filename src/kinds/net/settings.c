@@ -10,36 +10,22 @@
  * neigh_copy_dflt_parms, addrconf_forward_change): what these say is recorded then, usual or not.
  * How they are written: settings-write.c.
  */
-#include "kinds/net/net.h"
+#include "kinds/net/settings-read.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/listing.h"
 #include "base/procfs.h"
-#include "collect/collect.h"
-#include "kernel/aside.h"
-#include "kinds/net/settings-told.h"
-#include "kinds/net/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* Of what a new namespace has, and of what is known of interfaces, see collect_state. */
-static const char fresh_owner, known_owner;
-
-struct reading {
-	struct arena *arena;
-	NetnsContents *net; /* gets all that is there */
-};
-
-static int read_value(int directory, const char *name, char *value)
+int settings_value(int directory, const char *name, char *value)
 {
 	autoclose int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? -1 : read(fd, value, SETTING_VALUE_ROOM - 1);
@@ -60,68 +46,19 @@ static NetSetting *new_setting(struct arena *arena, const char *name, const char
 	return setting;
 }
 
-static void add_setting(struct reading *reading, const char *name, const char *value)
+void settings_add(const struct settings_list *list, const char *name, const char *value)
 {
-	NetnsContents *net = reading->net;
-	NetSetting *setting = new_setting(reading->arena, name, value);
+	NetnsContents *net = list->net;
+	NetSetting *setting = new_setting(list->arena, name, value);
 
-	net->settings = arena_grow(reading->arena, net->settings, net->n_settings, sizeof setting);
+	net->settings = arena_grow(list->arena, net->settings, net->n_settings, sizeof setting);
 	net->settings[net->n_settings++] = setting;
 }
 
-/* An interface has gone meanwhile, or it is not for us. What has never been set cannot be read. */
-static bool is_absent(const char *name)
+bool settings_are_absent(const char *name)
 {
 	return errno == ENOENT || errno == EACCES ||
 	       (errno == EIO && strcmp(name, SETTING_SECRET) == 0);
-}
-
-static int read_folder(struct reading *reading, int parent, const char *name, const char *path);
-
-/* Files that can be written and read: others tell something, or do something. -1 with errno. */
-static int read_entry(struct reading *reading, int directory, const char *name, const char *path)
-{
-	char value[SETTING_VALUE_ROOM], below[SETTING_NAME_ROOM];
-	struct stat stat;
-
-	if (snprintf(below, sizeof below, "%s%s%s", path, path[0] ? "/" : "", name) >=
-	    (int)sizeof below)
-		return 0;
-	if (fstatat(directory, name, &stat, AT_SYMLINK_NOFOLLOW) < 0)
-		return is_absent(name) ? 0 : -1;
-	if (S_ISDIR(stat.st_mode))
-		return read_folder(reading, directory, name, below);
-	if ((stat.st_mode & 0600) != 0600)
-		return 0;
-	if (read_value(directory, name, value) < 0)
-		return is_absent(name) ? 0 : -1;
-	add_setting(reading, below, value);
-	return 0;
-}
-
-static int read_folder(struct reading *reading, int parent, const char *name, const char *path)
-{
-	autoclosedir DIR *dir = listing_open(parent, name);
-	const char *entry;
-
-	if (!dir)
-		return is_absent(name) ? 0 : -1;
-	while (listing_next(dir, &entry))
-		if (read_entry(reading, dirfd(dir), entry, path) < 0)
-			return -1;
-	return errno ? -1 : 0;
-}
-
-static int read_fresh(void *data)
-{
-	if (unshare(CLONE_NEWNET) < 0)
-		return -1;
-	return read_folder(data, AT_FDCWD, "/proc/sys/net", "");
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp((*(NetSetting *const *)a)->name, (*(NetSetting *const *)b)->name);
 }
 
 /* The first of those whose names begin so; n_settings: there is none. */
@@ -142,34 +79,12 @@ static size_t fresh_from(const NetnsContents *fresh, const char *prefix)
 		       : fresh->n_settings;
 }
 
-/* What a new namespace has, by name; read once for all that are to be compared with it. */
-static const NetnsContents *fresh_of(struct collect *collect, struct error *err)
-{
-	void **kept = collect_state(collect, &fresh_owner);
-	struct aside aside = ASIDE_HERE;
-
-	if (*kept)
-		return *kept;
-	NetnsContents *fresh = arena_new(collect->arena, NetnsContents);
-	struct reading there = { collect->arena, fresh };
-	netns_contents__init(fresh);
-	if (aside_run(&aside, read_fresh, &there) < 0) {
-		fail_errno(err, ERR_KERNEL_REFUSED,
-			   "cannot make and read a network namespace to compare others with");
-		return NULL;
-	}
-	if (fresh->n_settings)
-		qsort(fresh->settings, fresh->n_settings, sizeof *fresh->settings, compare_names);
-	*kept = fresh;
-	return fresh;
-}
-
 /*
  * What was told of an interface whose files have been read, and what came of that. It was compared
  * with a folder that a new namespace has: its own, or "default".
  */
-struct known {
-	struct known *next;
+struct settings_known {
+	struct settings_known *next;
 	enum settings_folder folder;
 	const char *model;
 	const ProtobufCBinaryData *told;
@@ -177,18 +92,32 @@ struct known {
 	size_t n_differences;
 };
 
+/* Two threads may read at a time; what is known once stays as it is. */
+static struct settings_known *first_known(struct settings_shared *shared)
+{
+	return __atomic_load_n(&shared->known, __ATOMIC_ACQUIRE);
+}
+
+static void make_known(struct settings_shared *shared, struct settings_known *new)
+{
+	new->next = first_known(shared);
+	while (!__atomic_compare_exchange_n(&shared->known, &new->next, new, false,
+					    __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+		;
+}
+
 /* One namespace that is compared with a new one. All have the same files, but for interfaces. */
 struct comparing {
-	struct reading differences;
+	struct settings_list differences;
 	const NetnsContents *fresh;
 	const struct settings_told *told;
-	struct known **known; /* of all namespaces */
-	int directory;	      /* of all settings */
+	struct settings_shared *shared;
+	int directory; /* of all settings */
 	struct {
 		char path[SETTING_NAME_ROOM];
 		bool entered;
 		int fd, failure;
-		struct known interface; /* told NULL: it is read whatever it is */
+		struct settings_known interface; /* told NULL: it is read whatever it is */
 		bool is_known, is_unclear;
 	} at; /* the folder that names are in, one after the other */
 };
@@ -197,7 +126,7 @@ struct comparing {
 static void find_told(struct comparing *comparing)
 {
 	const char *path = comparing->at.path;
-	struct known *interface = &comparing->at.interface;
+	struct settings_known *interface = &comparing->at.interface;
 	char name[SETTING_NAME_ROOM + 1];
 
 	for (enum settings_folder folder = 0; folder < SETTINGS_FOLDERS; folder++) {
@@ -213,7 +142,7 @@ static void find_told(struct comparing *comparing)
 	}
 }
 
-static bool are_alike(const struct known *one, const struct known *other)
+static bool are_alike(const struct settings_known *one, const struct settings_known *other)
 {
 	return one->folder == other->folder && strcmp(one->model, other->model) == 0 &&
 	       one->told->len == other->told->len &&
@@ -223,7 +152,8 @@ static bool are_alike(const struct known *one, const struct known *other)
 /* What came of one that is alike. */
 static void take_known(struct comparing *comparing)
 {
-	const struct known *known = comparing->at.interface.told ? *comparing->known : NULL;
+	const struct settings_known *known =
+		comparing->at.interface.told ? first_known(comparing->shared) : NULL;
 	char name[2 * SETTING_NAME_ROOM];
 
 	while (known && !are_alike(known, &comparing->at.interface))
@@ -231,7 +161,7 @@ static void take_known(struct comparing *comparing)
 	for (size_t i = 0; known && i < known->n_differences; i++) {
 		snprintf(name, sizeof name, "%s/%s", comparing->at.path,
 			 known->differences[i]->name);
-		add_setting(&comparing->differences, name, known->differences[i]->value);
+		settings_add(&comparing->differences, name, known->differences[i]->value);
 	}
 	comparing->at.is_known = known != NULL;
 }
@@ -239,15 +169,14 @@ static void take_known(struct comparing *comparing)
 static void leave_folder(struct comparing *comparing)
 {
 	struct arena *arena = comparing->differences.arena;
-	struct known *new;
+	struct settings_known *new;
 
 	if (comparing->at.entered && comparing->at.fd >= 0)
 		close(comparing->at.fd);
 	if (comparing->at.interface.told && !comparing->at.is_known && !comparing->at.is_unclear) {
 		new = arena_copy(arena, &comparing->at.interface, sizeof *new);
 		new->model = arena_string(arena, new->model);
-		new->next = *comparing->known;
-		*comparing->known = new;
+		make_known(comparing->shared, new);
 	}
 	memset(&comparing->at, 0, sizeof comparing->at);
 }
@@ -273,7 +202,7 @@ static void enter_folder(struct comparing *comparing, const char *name)
 
 static void add_known(struct comparing *comparing, const char *file, const char *value)
 {
-	struct known *interface = &comparing->at.interface;
+	struct settings_known *interface = &comparing->at.interface;
 	NetSetting *setting = new_setting(comparing->differences.arena, file, value);
 
 	interface->differences = arena_grow(comparing->differences.arena, interface->differences,
@@ -293,13 +222,13 @@ static int compare(struct comparing *comparing, const char *name, const char *us
 		return 0;
 	if (comparing->at.fd < 0)
 		errno = comparing->at.failure;
-	if (comparing->at.fd < 0 || read_value(comparing->at.fd, file, value) < 0) {
+	if (comparing->at.fd < 0 || settings_value(comparing->at.fd, file, value) < 0) {
 		comparing->at.is_unclear |= is_told;
-		return is_absent(file) ? 0 : -1;
+		return settings_are_absent(file) ? 0 : -1;
 	}
 	if (usual && strcmp(value, usual) == 0)
 		return 0;
-	add_setting(&comparing->differences, name, value);
+	settings_add(&comparing->differences, name, value);
 	if (is_told)
 		add_known(comparing, file, value);
 	return 0;
@@ -340,7 +269,7 @@ static int compare_interfaces(struct comparing *comparing, const char *folder)
 	const char *name;
 
 	if (!dir)
-		return is_absent(folder) ? 0 : -1;
+		return settings_are_absent(folder) ? 0 : -1;
 	while (listing_next(dir, &name))
 		if (!is_fresh_folder(comparing->fresh, folder, name) &&
 		    compare_interface(comparing, folder, name) < 0)
@@ -363,9 +292,9 @@ static int record(struct comparing *comparing, const char *name)
 
 	if (setting_is_recorded(comparing->differences.net, name))
 		return 0;
-	if (read_value(comparing->directory, name, value) < 0)
-		return is_absent(file) ? 0 : -1;
-	add_setting(&comparing->differences, name, value);
+	if (settings_value(comparing->directory, name, value) < 0)
+		return settings_are_absent(file) ? 0 : -1;
+	settings_add(&comparing->differences, name, value);
 	return 0;
 }
 
@@ -377,7 +306,7 @@ static int record_below(struct comparing *comparing, const char *folder, const c
 	const char *entry;
 
 	if (!dir)
-		return is_absent(folder) ? 0 : -1;
+		return settings_are_absent(folder) ? 0 : -1;
 	while (listing_next(dir, &entry))
 		if (strcmp(entry, "all") != 0 &&
 		    snprintf(name, sizeof name, "%s%s/%s", folder, entry, file) <
@@ -435,42 +364,19 @@ static int compare_all(struct comparing *comparing)
 	return record_all_with(comparing);
 }
 
-int settings_prepare(struct collect *collect, struct error *err)
-{
-	struct error failure = { 0 };
-
-	if (fresh_of(collect, &failure))
-		return 0;
-	/* Who may not make one here may where the owner of a namespace may: as from that one. */
-	if (errno == EPERM)
-		return 0;
-	*err = failure;
-	return -1;
-}
-
-int settings_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net,
-		     uint32_t id, struct error *err)
+int settings_read(const struct settings_reading *reading)
 {
 	autoclose int directory = open("/proc/sys/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct comparing comparing = {
-		.differences = { collect->arena, net },
-		.fresh = fresh_of(collect, err),
-		.told = settings_told(netlink, collect->arena, net),
-		.known = (struct known **)collect_state(collect, &known_owner),
+		.differences = { reading->arena, reading->net },
+		.fresh = reading->fresh,
+		.told = reading->told,
+		.shared = reading->shared,
 		.directory = directory,
 	};
-
-	if (!comparing.fresh)
-		return -1;
-	if (!comparing.told)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot read the parameters of interfaces of network namespace "
-				  "%u",
-				  id);
 	int result = directory < 0 ? -1 : compare_all(&comparing), failure = errno;
+
 	leave_folder(&comparing);
 	errno = failure;
-	return result < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
-				       "cannot read the settings of network namespace %u", id)
-			  : 0;
+	return result;
 }

@@ -48,6 +48,8 @@ int unix_peer_has_ended(int fd)
 
 /* ---- Those that are no tasks of the tree ---- */
 
+enum { MOST_ASKED = 64 }; /* each is a descriptor of ours */
+
 struct asked {
 	int fd, offset;	   /* as in struct unix_absent */
 	uint32_t *numbers; /* by namespace; shared memory */
@@ -199,24 +201,25 @@ static void set_vector(struct collect *collect, PeerCredentialsEntry *entry,
 	entry->beside = task_pids(namespaces[deepest].member->task).pid[0];
 }
 
-/* Whoever of them cannot be asked for is not told of. */
-int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
+/* As many at once as there is room for. */
+static int name_some(struct collect *collect, struct unix_absent *absent, size_t count,
+		     const struct seen_namespace *namespaces, size_t n_namespaces,
 		     struct error *err)
 {
-	struct seen_namespace namespaces[UNIX_MOST_PID_NAMESPACES];
-	size_t n_namespaces = count ? find_namespaces(collect, namespaces) : 0;
 	size_t size = count * n_namespaces * sizeof(uint32_t);
-	uint32_t *numbers = size ? deputy_memory(size) : NULL;
-	struct asked *asked = arena_array(collect->arena, struct asked, count + 1);
+	uint32_t *numbers = deputy_memory(size);
+	struct asked asked[MOST_ASKED];
 	int result = 0;
 
-	if (!n_namespaces)
-		return 0;
 	if (!numbers)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		asked[i] = (struct asked){ socket_duplicate(absent[i].target, absent[i].number),
 					   absent[i].offset, numbers + i * n_namespaces };
+		if (asked[i].fd < 0 && !result && (errno == EMFILE || errno == ENFILE))
+			result = fail_errno(err, ERR_KERNEL_REFUSED,
+					    "cannot have a socket whose peer is gone");
+	}
 	struct unix_question asking = { .asked = asked, .n_asked = count };
 	for (; !result && asking.namespace_index < n_namespaces; asking.namespace_index++)
 		result = ask_in(&asking, &namespaces[asking.namespace_index], err);
@@ -229,4 +232,19 @@ int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t
 	}
 	deputy_memory_free(numbers, size);
 	return result;
+}
+
+/* Whoever of them cannot be asked for is not told of. */
+int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
+		     struct error *err)
+{
+	struct seen_namespace namespaces[UNIX_MOST_PID_NAMESPACES];
+	size_t n_namespaces = count ? find_namespaces(collect, namespaces) : 0;
+
+	for (size_t from = 0; n_namespaces && from < count; from += MOST_ASKED)
+		if (name_some(collect, absent + from,
+			      count - from < MOST_ASKED ? count - from : MOST_ASKED, namespaces,
+			      n_namespaces, err))
+			return -1;
+	return 0;
 }

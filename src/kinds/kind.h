@@ -165,8 +165,10 @@ enum file_way {
 
 /* Limits of descriptors bind the coordinator by these too (plan/sources.c). */
 struct file_cost {
-	uint32_t kept, pinned; /* at most: by opener_keep, by opener_pin or at once for all */
-	uint32_t meanwhile;    /* while it is opened, and then no more */
+	uint32_t kept, pinned; /* at most: by opener_keep, by opener_pin */
+	/* By opener_keep at once for all of the kind, which asks for room meanwhile. */
+	uint32_t for_all;
+	uint32_t meanwhile; /* while it is opened, and then no more */
 	/* With the first of one object all others are opened, and kept until they are asked for. */
 	bool together;
 	uint32_t object; /* a number of its own among those of the kind's type */
@@ -276,8 +278,12 @@ struct file_opener {
 	int *kept_fds;
 	bool *pinned;
 	size_t n_kept_fds;
-	/* Gets one again that is with a holder by now; NULL while verifying. */
+	size_t n_here; /* of those that are not pinned */
+	/* See opener.h; NULL while verifying. `kept_again` gets one that is with a holder by now,
+	 * which `let_go` is told of that nobody asks for again. */
 	int (*kept_again)(const struct file_opener *opener, size_t place);
+	void (*let_go)(const struct file_opener *opener, size_t place);
+	int (*make_room)(struct file_opener *opener, struct error *err);
 	int *held_fds; /* the same, until the restore has come to its end */
 	size_t n_held_fds;
 	int *masters; /* of these: for the caller of the restore */

@@ -67,6 +67,7 @@ static size_t keep(struct file_opener *opener, int fd, bool pinned)
 	opener->pinned = arena_grow(opener->arena, opener->pinned, n, sizeof *opener->pinned);
 	opener->kept_fds[n] = fd;
 	opener->pinned[n] = pinned;
+	opener->n_here += !pinned;
 	return n;
 }
 
@@ -95,10 +96,12 @@ void opener_give_master(struct file_opener *opener, int fd)
 	opener_hold(opener, fd);
 }
 
-int opener_kept(const struct file_opener *opener, size_t place)
+int opener_kept(struct file_opener *opener, size_t place)
 {
-	if (opener->kept_fds[place] < 0 && opener->kept_again)
+	if (opener->kept_fds[place] < 0 && opener->kept_again) {
 		opener->kept_fds[place] = opener->kept_again(opener, place);
+		opener->n_here += opener->kept_fds[place] >= 0;
+	}
 	return opener->kept_fds[place];
 }
 
@@ -106,6 +109,16 @@ int opener_take(struct file_opener *opener, size_t place)
 {
 	int fd = opener_kept(opener, place);
 
+	if (fd < 0)
+		return -1;
 	opener->kept_fds[place] = -1;
+	opener->n_here -= !opener->pinned[place];
+	if (opener->let_go)
+		opener->let_go(opener, place);
 	return fd;
+}
+
+int opener_make_room(struct file_opener *opener, struct error *err)
+{
+	return opener->make_room ? opener->make_room(opener, err) : 0;
 }

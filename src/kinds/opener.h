@@ -31,14 +31,16 @@ void opener_hold(struct file_opener *opener, int fd);
 void opener_give_master(struct file_opener *opener, int fd);
 /*
  * Keeps one until all files are open, or until it is taken; returns its place. What was not taken
- * is closed by whoever made the opener. It may be at another number whenever a file is opened:
- * where there are more than one process may have, others hold them.
+ * is closed by whoever made the opener. It may be at another number whenever a file is opened, and
+ * after opener_make_room: where there are more than one process may have, others hold them.
  */
 size_t opener_keep(struct file_opener *opener, int fd);
 /* The same for one that stays at its number. */
 size_t opener_pin(struct file_opener *opener, int fd);
-int opener_kept(const struct file_opener *opener, size_t place); /* -1 once taken */
+int opener_kept(struct file_opener *opener, size_t place); /* -1 once taken */
 int opener_take(struct file_opener *opener, size_t place);
+/* Who makes many at once asks before each for some of them to go to others, if need be. */
+int opener_make_room(struct file_opener *opener, struct error *err);
 
 /* The cost of kinds that keep one descriptor for each object. */
 static inline struct file_cost opener_keeps_one(const struct snapshot *snapshot,

@@ -55,6 +55,13 @@ static void add_sources(struct plan *plan, enum file_way when)
 	}
 }
 
+static void add_late_sources(struct plan *plan, enum file_way when)
+{
+	add_sources(plan, when);
+	if (plan->n_holders)
+		add(plan, ACTION_LEAVE);
+}
+
 static void add_await(struct plan *plan, const char *what, uint64_t word, uint32_t count)
 {
 	struct action *action = add(plan, ACTION_AWAIT);
@@ -73,12 +80,12 @@ static void add_late_files(struct plan *plan)
 	add_await(plan, "files that tasks open", plan->opened_word, plan->n_opened_by_tasks);
 	if (plan->snapshot->n_mount_namespaces)
 		add(plan, ACTION_MAKE_MOUNTS);
-	add_sources(plan, FILE_LATE);
+	add_late_sources(plan, FILE_LATE);
 	add_gate(plan, GATE_LATE_FILES);
 	if (!plan->gates[GATE_LAST_FILES].go_word)
 		return;
 	add_await(plan, "tasks in their namespaces", plan->entered_word, plan->n_entered);
-	add_sources(plan, FILE_LAST);
+	add_late_sources(plan, FILE_LAST);
 	add_gate(plan, GATE_LAST_FILES);
 }
 
@@ -453,6 +460,7 @@ static const struct {
 	[ACTION_MAKE_MOUNTS] = { "make mount namespaces", say_mounts },
 	[ACTION_OPEN] = { "open", say_source },
 	[ACTION_HOLD] = { "hold", say_holder },
+	[ACTION_LEAVE] = { "leave to others what is open", say_nothing_more },
 	[ACTION_CONNECT] = { "connect", say_source },
 	[ACTION_AWAIT] = { "wait for", say_awaited },
 	[ACTION_MAP_PROGRAMS] = { "map the programs", say_programs },

@@ -32,8 +32,9 @@ enum action_kind {
 	ACTION_FILL_NAMESPACE,	    /* plain, one that was joined to others before */
 	ACTION_MAKE_MOUNTS,	    /* all mount namespaces */
 	ACTION_CONNECT,		    /* source, with others that are open now */
-	ACTION_HOLD, /* holder (count): a process keeps what has been opened for it */
-	ACTION_OPEN, /* source, an index */
+	ACTION_HOLD,  /* holder (count): a process keeps what has been opened for it */
+	ACTION_LEAVE, /* late files, to such processes, where tasks will fetch them */
+	ACTION_OPEN,  /* source, an index */
 	ACTION_MAP_PROGRAMS,
 	ACTION_FORK,	      /* the first task */
 	ACTION_AWAIT,	      /* until a word of the programs is as large as that */

@@ -2,7 +2,9 @@
 /*
  * No process has more descriptors than its limit. Where all sources at once would be too many, they
  * are opened batch by batch, each kept by a holder of its own, and all are fetched; then no number
- * is needed above those of the tree but for what is always inherited.
+ * is needed above those of the tree but for what is always inherited. What is opened late, and what
+ * a kind makes all at once, is left to holders as well, which come to be as they are needed
+ * (run/holders.c).
  */
 #include "base/table.h"
 #include "model/records.h"
@@ -15,8 +17,11 @@ enum {
 	/* Of the coordinator: log, images, and what kinds keep for a while. */
 	OWN_DESCRIPTORS = 128,
 	LARGEST_BATCH = 16384,
-	FEWEST_FETCHED = 16, /* of the coordinator */
-	MOST_FETCHED = 256,
+	FEWEST_FETCHED = 16,   /* of the coordinator */
+	FEW_BESIDES = 4,       /* who sends a message, who gets it */
+	FEWEST_HERE = 24,      /* before some are left to a holder */
+	ROOM_BESIDE_HERE = 24, /* what a kind makes before it asks for room again */
+	MORE_HOLDERS = 4,      /* that get less, as tasks are about to fetch it */
 };
 
 /* Of one message: whoever sends it has all of them. */
@@ -72,8 +77,6 @@ static struct share largest_share(const struct plan *plan)
 			struct file_cost cost =
 				file_cost(plan->kinds, plan->snapshot, source->file);
 			share.descriptors += cost.pinned;
-			if (source->way != FILE_EARLY)
-				share.descriptors += 1 + cost.kept;
 		}
 		if (share.descriptors > largest.descriptors)
 			largest = share;
@@ -106,6 +109,8 @@ struct demand {
 	uint64_t kept;	    /* for early ones, besides these */
 	uint64_t pinned;    /* the same, and no holder takes it over */
 	uint64_t late;	    /* for late ones, with these */
+	uint64_t for_all;   /* for early ones */
+	uint64_t left;	    /* of late ones, and for all of a kind: what holders take over */
 	uint64_t meanwhile; /* for one at a time */
 };
 
@@ -151,11 +156,15 @@ static struct demand sum_demand(const struct plan *plan)
 		if (source->way == FILE_EARLY) {
 			demand.n_early++;
 			demand.kept += cost.kept;
-			demand.pinned += cost.pinned;
+			demand.for_all += cost.for_all;
+			demand.left += cost.for_all;
 		} else {
 			demand.n_late++;
-			demand.late += 1 + cost.kept + cost.pinned;
+			demand.late += 1 + cost.kept + cost.for_all;
+			/* It may be left twice: by its kind, and when it is open. */
+			demand.left += 2 + cost.kept + cost.for_all;
 		}
+		demand.pinned += cost.pinned;
 	}
 	return demand;
 }
@@ -184,38 +193,78 @@ static uint64_t give_to_holders(struct plan *plan, uint64_t room)
 	return largest;
 }
 
+/* How the coordinator uses what it has beside `fixed`. */
+struct shares {
+	uint64_t here;	  /* of what is left to holders as they are needed */
+	uint64_t holders; /* these, at most */
+	uint64_t fetched; /* once more from holders */
+};
+
+/* Of what is there at least seven eighths are left at a time (run/holders.c). */
+static void share_out(struct shares *shares, uint64_t here, uint64_t left)
+{
+	shares->here = left ? here : 0;
+	shares->holders = left ? left / (here * 7 / 8) + MORE_HOLDERS : 0;
+}
+
+/* With batches that are as large as can be; how many descriptors that takes. */
+static uint64_t try_shares(struct plan *plan, uint64_t fixed, const struct shares *shares)
+{
+	uint64_t limit = descriptor_limit(plan), most;
+	uint64_t here = shares->here ? shares->here + ROOM_BESIDE_HERE : 0;
+	uint64_t besides = fixed + here + shares->holders;
+
+	/* Smaller batches are more of them, and more pidfds. */
+	uint64_t room = besides < limit ? (limit - besides) / 4 * 3 : 0;
+	do {
+		most = give_to_holders(plan, room < LARGEST_BATCH ? room : LARGEST_BATCH);
+		most = besides + (most > shares->fetched ? most : shares->fetched) +
+		       plan->n_holders;
+		room = room / 3 * 2;
+	} while (most > limit && room);
+	return most;
+}
+
+static int choose_shares(struct plan *plan, const struct demand *demand, uint64_t fixed,
+			 struct error *err)
+{
+	uint64_t limit = descriptor_limit(plan), needed = UINT64_MAX;
+	struct shares shares = { .fetched = most_rights_in_flight(plan->snapshot) + FEW_BESIDES };
+
+	if (shares.fetched < FEWEST_FETCHED)
+		shares.fetched = FEWEST_FETCHED;
+	for (uint64_t here = limit / 2; needed > limit && here >= FEWEST_HERE;
+	     here = here / 4 * 3) {
+		share_out(&shares, here, demand->left);
+		uint64_t takes = try_shares(plan, fixed, &shares);
+		needed = takes < needed ? takes : needed;
+		plan->here_at_once = (uint32_t)(here < LARGEST_BATCH ? here : LARGEST_BATCH);
+		if (!demand->left)
+			break;
+	}
+	if (needed > limit)
+		return fail_at_once(plan, needed, err);
+	plan->fetched_at_once = (uint32_t)shares.fetched;
+	plan->holder_slots = arena_array(plan->arena, uint64_t, plan->n_holders + 1);
+	return 0;
+}
+
 /* How many holders it takes; 0: who makes the first task can have all. */
 int sources_choose_holders(struct plan *plan, struct error *err)
 {
 	const struct demand demand = sum_demand(plan);
 	uint64_t limit = descriptor_limit(plan), own = OWN_DESCRIPTORS + demand.meanwhile;
 	uint64_t kept_apart = demand.n_held_back - demand.n_late;
+	uint64_t all = demand.pinned + demand.for_all + demand.late + own;
 
 	/* The coordinator has the early ones above the numbers that they get. */
 	if (plan->first_source + 2 * demand.n_early + demand.late + own <= limit &&
-	    demand.n_early + demand.kept + demand.pinned + demand.late + own <= limit)
+	    demand.n_early + demand.kept + all <= limit)
 		return 0;
 	uint64_t needed = plan->first_source + kept_apart + FETCH_ROOM;
-	/* A pidfd of each holder, and one batch at a time, and when all are away what is late. */
-	uint64_t fixed = own + kept_apart + demand.pinned + most_together(plan);
-	uint64_t fetched = most_rights_in_flight(plan->snapshot) + 1;
-	if (fetched < FEWEST_FETCHED)
-		fetched = FEWEST_FETCHED;
-	uint64_t at_end = demand.late + fetched;
-	if (needed > limit || fixed + at_end + 2 > limit)
-		return needed > fixed + at_end + 2 ? fail_limit(plan, needed, err)
-						   : fail_at_once(plan, fixed + at_end + 2, err);
-	/* Smaller batches are more of them, and more pidfds. */
-	uint64_t room = (limit - fixed) / 4 * 3, most;
-	do {
-		most = give_to_holders(plan, room < LARGEST_BATCH ? room : LARGEST_BATCH);
-		most = fixed + (most > at_end ? most : at_end) + plan->n_holders;
-		room = room / 3 * 2;
-	} while (most > limit && room);
-	if (most > limit)
-		return fail_at_once(plan, most, err);
-	fetched += limit - fixed - at_end - plan->n_holders;
-	plan->fetched_at_once = (uint32_t)(fetched < MOST_FETCHED ? fetched : MOST_FETCHED);
-	plan->holder_slots = arena_array(plan->arena, uint64_t, plan->n_holders + 1);
-	return 0;
+	if (needed > limit)
+		return fail_limit(plan, needed, err);
+	/* A pidfd of each holder, and one batch at a time. */
+	return choose_shares(plan, &demand, own + kept_apart + demand.pinned + most_together(plan),
+			     err);
 }

@@ -54,7 +54,8 @@ struct source {
 	/*
 	 * 0: who makes the first task has it, at `number`. Where the limit of open files does not
 	 * allow all at once, holder k has it (from 1 on), at a number that is written to
-	 * number_slot.
+	 * number_slot. What is not FILE_EARLY some holder has then, whose pidfd is written to
+	 * holder_slot.
 	 */
 	uint32_t holder;
 	const struct task *opened_by; /* FILE_BY_TASK: the task, and its number there */
@@ -65,6 +66,7 @@ struct source {
 	const struct descriptor_table *placed_in;
 	uint32_t placed_at;
 	uint64_t number_slot; /* a word that holds `number`; 0: not made yet */
+	uint64_t holder_slot;
 };
 
 /* clone3 arguments of the first task, made by the coordinator itself. */
@@ -204,7 +206,8 @@ struct plan {
 	bool root_has_death_signal; /* when its parent ends */
 	/* Sources of holders that the coordinator may have again at one time: targets of epolls. */
 	uint32_t fetched_at_once;
-	uint32_t *taken_ids; /* that programs take in a pid namespace shared with others */
+	uint32_t here_at_once; /* of what is left to holders: how much it has before it does so */
+	uint32_t *taken_ids;   /* that programs take in a pid namespace shared with others */
 	size_t n_taken_ids;
 	size_t n_helpers;
 	struct planned_task *tasks; /* same order as snapshot->tasks */

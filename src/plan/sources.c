@@ -7,8 +7,8 @@
  *
  * Where all sources at once would be too many for one process, holders have them (holders.c).
  *
- * What is opened late stays with the coordinator, wherever that has room: nobody inherits it, so it
- * takes one descriptor there and no number above those of the tree.
+ * What is opened late stays with the coordinator: nobody inherits it, so it takes one descriptor
+ * there and no number above those of the tree, unless holders have it.
  */
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
@@ -279,6 +279,7 @@ void sources_forget_borrowers(struct plan *plan)
 		plan->sources[i].borrower = NULL;
 		plan->sources[i].placed_in = NULL;
 		plan->sources[i].number_slot = 0;
+		plan->sources[i].holder_slot = 0;
 		plan->sources[i].opened_by = NULL;
 	}
 	for (size_t i = 1; i <= plan->n_holders; i++)
@@ -311,13 +312,19 @@ const struct source *plan_find_source(const struct plan *plan, enum source_kind 
 	return found ? &plan->sources[found - 1] : NULL;
 }
 
+static void wait_for_late(struct plan *plan, struct program *program, const struct source *source)
+{
+	enum gate_name gate = source->way == FILE_LAST ? GATE_LAST_FILES : GATE_LATE_FILES;
+
+	program_wait(program, plan->gates[gate].go_word, 1);
+}
+
 /* The coordinator is asked itself, since the holder has what there was before the first fork. */
 static struct op *fetch_late(struct plan *plan, struct program *program, struct source *source)
 {
 	if (!source->number_slot)
 		source->number_slot = program_word(&plan->programs, 0);
-	enum gate_name gate = source->way == FILE_LAST ? GATE_LAST_FILES : GATE_LATE_FILES;
-	program_wait(program, plan->gates[gate].go_word, 1);
+	wait_for_late(plan, program, source);
 	return op_argument_from(program_call(program, SYS_pidfd_getfd,
 					     plan_source(plan, SOURCE_LATE_HOLDER, 0), 0, 0),
 				1, source->number_slot);
@@ -341,14 +348,19 @@ void source_fetch_into(struct plan *plan, struct program *program, uint32_t numb
 {
 	struct source *source = source_at(plan, number);
 
-	if (!source->holder) {
+	bool late = source->way != FILE_EARLY;
+	if (!source->holder && !(late && plan->n_holders)) {
 		op_store(source_fetch(plan, program, number), slot);
 		return;
 	}
-	/* The holder's pidfd first, from who makes the first task. */
+	if (late)
+		wait_for_late(plan, program, source);
+	/* The holder's pidfd first, from who makes the first task, or the coordinator. */
+	uint32_t from = late ? plan_source(plan, SOURCE_LATE_HOLDER, 0) : plan->first_source;
+	uint64_t *whose = late ? &source->holder_slot : &plan->holder_slots[source->holder];
 	uint64_t pidfd = program_word(&plan->programs, 0);
-	op_store(op_argument_from(program_call(program, SYS_pidfd_getfd, plan->first_source, 0, 0),
-				  1, own_slot(plan, &plan->holder_slots[source->holder])),
+	op_store(op_argument_from(program_call(program, SYS_pidfd_getfd, from, 0, 0), 1,
+				  own_slot(plan, whose)),
 		 pidfd);
 	op_store(op_argument_from(op_argument_from(program_call(program, SYS_pidfd_getfd, 0, 0, 0),
 						   0, pidfd),

@@ -59,6 +59,12 @@ static int hold_sources(struct run *run, const struct action *action, struct err
 	return run_hold_sources(run, action->count, err);
 }
 
+static int leave_sources(struct run *run, const struct action *action, struct error *err)
+{
+	(void)action;
+	return run_leave_all(run, err);
+}
+
 static int connect_source(struct run *run, const struct action *action, struct error *err)
 {
 	return run_connect_source(run, action->source, err);
@@ -190,6 +196,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_MAKE_MOUNTS] = make_mounts,
 	[ACTION_OPEN] = open_source,
 	[ACTION_HOLD] = hold_sources,
+	[ACTION_LEAVE] = leave_sources,
 	[ACTION_CONNECT] = connect_source,
 	[ACTION_AWAIT] = await,
 	[ACTION_MAP_PROGRAMS] = map_programs,

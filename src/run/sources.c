@@ -4,12 +4,11 @@
  * process exists. The numbers that the plan gives them may be in use here (log, images), so they
  * are kept outside of that range and only the holder (fork.c) has them where they belong.
  *
- * Where there are more than may be open, a batch is left to a process that does nothing but hold
- * it; its numbers are whatever they were here, and are told to the programs.
+ * Where there are more than may be open, they are left to processes that do nothing but hold them
+ * (holders.c); their numbers are whatever they were here, and are told to the programs.
  */
 #include "base/cleanup.h"
 #include "images/images.h"
-#include "kernel/end-child.h"
 #include "kernel/syscalls.h"
 #include "run/state.h"
 
@@ -18,9 +17,6 @@
 #include <inttypes.h>
 #include <linux/mount.h>
 #include <stdio.h>
-#include <sys/wait.h>
-#include <sys/prctl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -151,8 +147,7 @@ static int open_source(struct run *run, const struct source *source, struct erro
 	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
 }
 
-/* Takes fd over; the result is outside of all numbers that sources get in the holder. */
-static int lift(const struct run *run, int fd, struct error *err)
+int run_lift(const struct run *run, int fd, struct error *err)
 {
 	uint32_t floor = run->sources_floor;
 	autoclose int low = fd;
@@ -177,76 +172,6 @@ static const int *user_namespaces(const struct run *run)
 	for (size_t i = 0; i < snapshot->n_user_namespaces; i++)
 		fds[i] = run_user_namespace(run, snapshot->user_namespaces[i]->base.id);
 	return fds;
-}
-
-static int fetch(const struct run *run, uint32_t holder, uint32_t number)
-{
-	return kernel_pidfd_getfd(run->holders[holder].pidfd, (int)number, 0);
-}
-
-static void forget_oldest(const struct run *run)
-{
-	struct run_fetched *fetched = run->fetched;
-	size_t index = fetched->sources[fetched->oldest];
-
-	close(take_fd(&run->source_fds[index]));
-	fetched->oldest = (fetched->oldest + 1) % fetched->room;
-	fetched->n--;
-}
-
-static bool is_with_holder(const struct run *run, size_t index)
-{
-	uint32_t holder = run->plan->sources[index].holder;
-
-	return run->source_fds[index] < 0 && holder && run->holders && run->holders[holder].pid;
-}
-
-int run_source_fd(const struct run *run, size_t index)
-{
-	struct run_fetched *fetched = run->fetched;
-
-	if (!is_with_holder(run, index))
-		return run->source_fds[index];
-	if (fetched->n == fetched->room)
-		forget_oldest(run);
-	int fd = fetch(run, run->plan->sources[index].holder, run->source_numbers[index]);
-	if (fd < 0)
-		return -1;
-	run->source_fds[index] = fd;
-	fetched->sources[(fetched->oldest + fetched->n++) % fetched->room] = index;
-	return fd;
-}
-
-static int kept_again(const struct file_opener *opener, size_t place)
-{
-	const struct run *run = opener->run;
-	struct run_kept *kept = place < run->n_kept ? &run->kept[place] : NULL;
-
-	if (!kept || !kept->holder) {
-		errno = EBADF;
-		return -1;
-	}
-	int fd = fetch(run, kept->holder, kept->number);
-	if (fd >= 0)
-		kept->holder = 0;
-	return fd;
-}
-
-/* What kinds keep goes with the batch for which, or since which, it was opened. */
-static void leave_kept(struct run *run, uint32_t holder)
-{
-	struct file_opener *opener = &run->opener;
-
-	while (run->n_kept < opener->n_kept_fds) {
-		run->kept = arena_grow(run->arena, run->kept, run->n_kept, sizeof *run->kept);
-		run->kept[run->n_kept++] = (struct run_kept){ 0 };
-	}
-	for (size_t i = 0; i < opener->n_kept_fds; i++) {
-		if (opener->kept_fds[i] < 0 || opener->pinned[i])
-			continue;
-		run->kept[i] = (struct run_kept){ holder, (uint32_t)opener->kept_fds[i] };
-		close(take_fd(&opener->kept_fds[i]));
-	}
 }
 
 static int opened_file(const struct file_opener *opener, uint32_t file_id)
@@ -279,16 +204,11 @@ void run_prepare_sources(struct run *run)
 		.caller = run_caller,
 		.file = opened_file,
 		.pid = pid_of_number,
-		.kept_again = kept_again,
 		.run = run,
 	};
 	run->sources_floor = plan->first_source;
 	run->source_fds = arena_array(run->arena, int, plan->n_sources + 1);
-	run->source_numbers = arena_array(run->arena, uint32_t, plan->n_sources + 1);
-	run->holders = arena_array(run->arena, struct run_holder, plan->n_holders + 1);
-	run->fetched = arena_new(run->arena, struct run_fetched);
-	run->fetched->room = plan->fetched_at_once ? plan->fetched_at_once : 1;
-	run->fetched->sources = arena_array(run->arena, size_t, run->fetched->room);
+	run_prepare_holders(run);
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		run->source_fds[i] = -1;
 		if (plan->sources[i].way == FILE_EARLY && !plan->sources[i].holder &&
@@ -357,75 +277,21 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 {
 	const struct source *source = &run->plan->sources[index];
 
-	if (prepare_opener(run, source->way, err))
+	if (prepare_opener(run, source->way, err) ||
+	    (source->way != FILE_EARLY && run->opener.make_room(&run->opener, err)))
 		return -1;
 	int fd = source->way == FILE_BY_TASK ? take(run, source, err)
 					     : open_source(run, source, err);
 	if (fd < 0)
 		return -1;
 	/* The holder has no number for what comes when it is there. */
-	run->source_fds[index] = source->way == FILE_EARLY ? lift(run, fd, err) : fd;
+	run->source_fds[index] = source->way == FILE_EARLY ? run_lift(run, fd, err) : fd;
 	if (run->source_fds[index] < 0)
 		return -1;
+	run->n_late_here += source->way != FILE_EARLY;
 	if (source->number_slot && source->way != FILE_EARLY)
 		*slot_at(source->number_slot) = (uint64_t)run->source_fds[index];
 	return 0;
-}
-
-__attribute__((noreturn)) static void be_batch_holder(pid_t coordinator)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* We may have died before it was asked to go with us. */
-	while (getppid() == coordinator)
-		pause();
-	_exit(1);
-}
-
-int run_hold_sources(struct run *run, uint32_t holder, struct error *err)
-{
-	pid_t coordinator = getpid(), pid = fork();
-
-	if (pid < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
-	if (!pid)
-		be_batch_holder(coordinator);
-	int pidfd = kernel_pidfd_open(pid, 0);
-	if (pidfd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd");
-	pidfd = lift(run, pidfd, err);
-	if (pidfd < 0)
-		return -1;
-	run->holders[holder] = (struct run_holder){ pid, pidfd };
-	for (size_t i = 0; i < run->plan->n_sources; i++)
-		if (run->plan->sources[i].holder == holder) {
-			run->source_numbers[i] = (uint32_t)run->source_fds[i];
-			close(take_fd(&run->source_fds[i]));
-		}
-	leave_kept(run, holder);
-	return 0;
-}
-
-void run_tell_numbers(struct run *run)
-{
-	const struct plan *plan = run->plan;
-
-	for (size_t i = 0; plan->n_holders && i < plan->n_sources; i++)
-		if (plan->sources[i].holder && plan->sources[i].number_slot)
-			*slot_at(plan->sources[i].number_slot) = run->source_numbers[i];
-	for (size_t i = 1; i <= plan->n_holders; i++)
-		if (plan->holder_slots[i])
-			*slot_at(plan->holder_slots[i]) = (uint64_t)run->holders[i].pidfd;
-}
-
-void run_end_batch_holders(struct run *run)
-{
-	for (size_t i = 1; run->holders && i <= run->plan->n_holders; i++) {
-		if (!run->holders[i].pid)
-			continue;
-		end_child(run->holders[i].pid);
-		close(run->holders[i].pidfd);
-	}
-	run->holders = NULL;
 }
 
 int run_connect_source(struct run *run, size_t index, struct error *err)
@@ -433,15 +299,12 @@ int run_connect_source(struct run *run, size_t index, struct error *err)
 	const struct kind_table *table = run->plan->kinds;
 	const FileEntry *entry = run->plan->sources[index].file;
 	const struct file_kind *kind = kind_of_file(table, entry);
-	bool from_holder;
+	uint32_t holder = run->source_holders[index];
 
-	while (run->fetched->n)
-		forget_oldest(run);
+	run_forget_fetched(run);
 	/* Not among those of which the oldest goes. */
-	from_holder = is_with_holder(run, index);
-	int fd = from_holder
-			 ? fetch(run, run->plan->sources[index].holder, run->source_numbers[index])
-			 : run->source_fds[index];
+	int fd = holder ? run_fetch(run, holder, run->source_numbers[index])
+			: run->source_fds[index];
 	run->source_fds[index] = fd;
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot get open file %" PRIu32 " again",
@@ -452,7 +315,7 @@ int run_connect_source(struct run *run, size_t index, struct error *err)
 		if ((*aspect)->is_there(entry) &&
 		    (*aspect)->connect(&run->opener, entry, fd, err) < 0)
 			return -1;
-	if (from_holder)
+	if (holder)
 		close(take_fd(&run->source_fds[index]));
 	return 0;
 }

@@ -95,19 +95,20 @@ struct executor {
 
 /* A process that keeps descriptors which would be too many elsewhere. */
 struct run_holder {
-	pid_t pid;
+	pid_t pid; /* 0: it has ended */
 	int pidfd;
+	size_t n_left; /* of what it has, that may be asked for */
 };
 
-/* Where a descriptor is that a kind keeps (opener_keep); no holder: with us, or taken. */
+/* Where a descriptor is that a kind keeps (opener_keep); no holder: only with us, or taken. */
 struct run_kept {
 	uint32_t holder, number;
 };
 
-/* Those of holders that we have once more, the oldest first to go. */
+/* Those of holders that we have once more: who was asked for last is the last to go. */
 struct run_fetched {
 	size_t *sources;
-	size_t room, n, oldest;
+	size_t room, n;
 };
 
 struct run {
@@ -117,9 +118,11 @@ struct run {
 	struct arena *arena; /* that of the plan */
 
 	struct file_opener opener;
-	struct run_holder *holders; /* from 1 on, like those of the plan; NULL: none yet */
+	struct run_holder *holders; /* from 1 on those of the plan, then others; NULL: no more */
+	uint32_t n_holders;	    /* and 1 */
 	int *source_fds; /* like plan->sources, above all their numbers; -1 for those not open */
-	uint32_t *source_numbers; /* the same in their holders */
+	uint32_t *source_holders, *source_numbers; /* who has them, and where; 0: nobody else */
+	size_t n_late_here;			   /* opened late, and left to nobody */
 	struct run_fetched *fetched;
 	struct run_kept *kept; /* like opener.kept_fds */
 	size_t n_kept;
@@ -171,14 +174,23 @@ int run_open_source(struct run *run, size_t index, struct error *err);
 void run_close_held(struct run *run);
 int run_before_release(struct run *run, struct error *err);
 void run_close_sources(struct run *run);
+/* Takes fd over; the result is outside of all numbers that sources get in the holder. */
+int run_lift(const struct run *run, int fd, struct error *err);
+/* What one file has to do with others, once all are open. */
+int run_connect_source(struct run *run, size_t index, struct error *err);
+
+/* holders.c */
+void run_prepare_holders(struct run *run);
 int run_hold_sources(struct run *run, uint32_t holder, struct error *err);
+/* What is late is at its place before tasks fetch it: nothing moves any more. */
+int run_leave_all(struct run *run, struct error *err);
 void run_end_batch_holders(struct run *run);
 /* Words with numbers, once the programs are mapped. */
 void run_tell_numbers(struct run *run);
+int run_fetch(const struct run *run, uint32_t holder, uint32_t number);
 /* Ours; fetched again where a holder has it; -1 with errno. */
 int run_source_fd(const struct run *run, size_t index);
-/* What one file has to do with others, once all are open. */
-int run_connect_source(struct run *run, size_t index, struct error *err);
+void run_forget_fetched(const struct run *run);
 
 /* user-namespaces.c; run_close_namespaces also after a failure. */
 int run_make_user_namespace(struct run *run, const struct user_namespace *namespace,

@@ -304,6 +304,12 @@ static void what_kinds_keep_meanwhile_is_counted(void **state)
 	assert_false(is_possible((struct file_cost){ .pinned = 1 }, 400, &holders));
 	assert_false(is_possible((struct file_cost){ .pinned = 1 }, 800, &holders));
 	assert_true(is_possible((struct file_cost){ .pinned = 1 }, 1200, &holders));
+	/* The same, and holders take it over. */
+	assert_true(is_possible((struct file_cost){ .for_all = 1 }, 400, &more));
+	assert_true(more > 0);
+	assert_false(is_possible((struct file_cost){ .for_all = 40 }, 400, &more));
+	assert_true(is_possible((struct file_cost){ .for_all = 1 }, 3000, &more));
+	assert_int_equal(more, 0);
 	/* Of one file at a time. */
 	assert_true(is_possible((struct file_cost){ .meanwhile = 100 }, 400, &holders));
 	assert_false(is_possible((struct file_cost){ .meanwhile = 300 }, 400, &holders));

@@ -285,8 +285,8 @@ static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, s
  * the entry that pipe(2) made in the tree, which has no O_LARGEFILE. It is duplicated, since the
  * kept descriptor is needed to open more.
  */
-static int open_end(const struct file_opener *opener, struct made_pipe *pipe,
-		    const PipeEntry *entry, struct error *err)
+static int open_end(struct file_opener *opener, struct made_pipe *pipe, const PipeEntry *entry,
+		    struct error *err)
 {
 	enum side side = is_on_side(entry->flags, READ_SIDE) ? READ_SIDE : WRITE_SIDE;
 	int kept = pipe->given >= 0 ? pipe->given : opener_kept(opener, pipe->place[side]);

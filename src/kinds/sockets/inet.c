@@ -98,14 +98,14 @@ static bool inet_recognise(const struct open_file *file)
 
 struct inet_end {
 	const InetSkEntry *sk;
-	int fd;
-	int gone_fd;			 /* the peer of one that has none any more */
+	size_t place, gone_place; /* opener_kept: it, and the peer if that is gone */
+	bool is_made;
 	int net;			 /* descriptor of its network namespace; -1: ours */
 	bool is_outside;		 /* the other end of the connection is not in the tree */
 	bool is_closed;			 /* and it does not come back */
 	bool is_waited_at, has_options;	 /* of a listener; it has them already */
 	const struct inet_end *listener; /* of one that waits to be accepted */
-	int *sharing;			 /* of a listener: all that share its address, and it */
+	struct inet_end **sharing;	 /* of a listener: all that share its address, and it */
 	size_t n_sharing;
 };
 
@@ -201,22 +201,29 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	return bind(fd, &from.any, length) < 0 ? fail_make(sk, "bind it to its address", err) : 0;
 }
 
+/* Good for the step that is being made. */
+static int fd_of(struct file_opener *opener, const struct inet_end *end)
+{
+	return end->is_made ? opener_kept(opener, end->place) : -1;
+}
+
 static int make_unconnected(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	const InetSkEntry *sk = end->sk;
 	union inet_address to;
+	int fd = inet_new_socket(sk);
 
-	(void)opener;
-	end->fd = inet_new_socket(sk);
-	if (end->fd < 0)
+	if (fd < 0)
 		return fail_make(sk, "make it", err);
-	if (bind_socket(sk, end->fd, err))
+	end->is_made = true;
+	end->place = opener_keep(opener, fd);
+	if (bind_socket(sk, fd, err))
 		return -1;
-	if (sk->state == TCP_LISTEN && listen(end->fd, (int)sk->backlog) < 0)
+	if (sk->state == TCP_LISTEN && listen(fd, (int)sk->backlog) < 0)
 		return fail_make(sk, "listen", err);
 	if (!inet_is_tcp(sk) && sk->state == TCP_ESTABLISHED) {
 		socklen_t length = inet_destination(sk, &to);
-		if (connect(end->fd, &to.any, length) < 0)
+		if (connect(fd, &to.any, length) < 0)
 			return fail_make(sk, "connect it", err);
 	}
 	return 0;
@@ -224,7 +231,7 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 
 static int fill_queue(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
-	return udp_queue_restore(opener, end->sk, end->fd, err);
+	return udp_queue_restore(opener, end->sk, fd_of(opener, end), err);
 }
 
 static int make_connection(struct file_opener *opener, struct inet_end *end, struct error *err)
@@ -233,16 +240,17 @@ static int make_connection(struct file_opener *opener, struct inet_end *end, str
 
 	if (!inet_is_stream(sk) || end->is_closed)
 		return 0;
-	if (tcp_restore(opener, sk, end->fd, err))
+	if (tcp_restore(opener, sk, fd_of(opener, end), err))
 		return -1;
 	if (end->is_outside && tcp_has_seen_end(sk->state))
-		return tcp_see_end(opener, sk, end->fd, err);
+		return tcp_see_end(opener, sk, fd_of(opener, end), err);
 	if (!sk->peer_gone)
 		return 0;
-	end->gone_fd = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
-	if (end->gone_fd < 0)
+	int gone = socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
+	if (gone < 0)
 		return fail_make(sk, "make its peer", err);
-	return tcp_restore_peer(opener, sk, end->gone_fd, err);
+	end->gone_place = opener_keep(opener, gone);
+	return tcp_restore_peer(opener, sk, gone, err);
 }
 
 static int apply_options(const InetSkEntry *sk, int fd, struct error *err)
@@ -253,16 +261,6 @@ static int apply_options(const InetSkEntry *sk, int fd, struct error *err)
 	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)
 		return fail_make(sk, "set its flags", err);
 	return 0;
-}
-
-static void keep(struct file_opener *opener, const struct inet_world *world)
-{
-	for (size_t i = 0; i < world->n_ends; i++) {
-		if (world->ends[i].fd >= 0)
-			opener_pin(opener, world->ends[i].fd);
-		if (world->ends[i].gone_fd >= 0)
-			opener_pin(opener, world->ends[i].gone_fd);
-	}
 }
 
 /* A step of one socket, by a thread that is in its network namespace: names of interfaces. */
@@ -287,6 +285,8 @@ static int do_step(struct file_opener *opener, struct inet_end *end,
 	struct making it = { step, opener, end, err };
 	struct aside aside = ASIDE_HERE;
 
+	if (opener_make_room(opener, err))
+		return -1;
 	aside.net_namespace = end->net;
 	if (end->net < 0)
 		return step(opener, end, err);
@@ -314,18 +314,20 @@ static struct inet_end *find_id(const struct inet_world *world, uint32_t id)
 /* What connects to a listener takes over some of its options. */
 static int give_options_early(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
-	(void)opener;
 	if (!end->is_waited_at)
 		return 0;
 	end->has_options = true;
-	return apply_options(end->sk, end->fd, err);
+	return apply_options(end->sk, fd_of(opener, end), err);
 }
 
 static int connect_again(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
-	(void)opener;
-	return inet_waiting_connect(end->sk, end->fd, end->listener->sharing,
-				    end->listener->n_sharing, err);
+	const struct inet_end *listener = end->listener;
+	int *fds = arena_array(opener->arena, int, listener->n_sharing + 1);
+
+	for (size_t i = 0; i < listener->n_sharing; i++)
+		fds[i] = fd_of(opener, listener->sharing[i]);
+	return inet_waiting_connect(end->sk, fd_of(opener, end), fds, listener->n_sharing, err);
 }
 
 static int compare_waiting(const void *a, const void *b)
@@ -343,13 +345,13 @@ static void find_sharing(struct file_opener *opener, const struct inet_world *wo
 	if (listener->sharing)
 		return;
 	listener->is_waited_at = true;
-	listener->sharing = arena_array(opener->arena, int, world->n_ends);
+	listener->sharing = arena_array(opener->arena, struct inet_end *, world->n_ends);
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct inet_end *other = &world->ends[i];
 		if (!inet_waiting_shares(listener->sk, other->sk))
 			continue;
 		other->is_waited_at = true;
-		listener->sharing[listener->n_sharing++] = other->fd;
+		listener->sharing[listener->n_sharing++] = other;
 	}
 }
 
@@ -427,7 +429,7 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 	for (size_t i = 0; i < snapshot->n_files; i++)
 		if (snapshot->files[i]->type == FD_TYPES__INETSK)
 			world->ends[world->n_ends++] =
-				(struct inet_end){ snapshot->files[i]->isk, -1, -1, -1 };
+				(struct inet_end){ .sk = snapshot->files[i]->isk };
 	for (size_t i = 0; i < world->n_ends; i++)
 		world->ends[i].net = socket_opener_net(opener, world->ends[i].sk->has_ns_id,
 						       world->ends[i].sk->ns_id);
@@ -435,7 +437,6 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 	find_outsiders(opener, world);
 	int result = tcp_lock_again(opener, world->outsiders, world->n_outsiders, err) ||
 		     make_all(opener, world, err);
-	keep(opener, world);
 	return result ? NULL : world;
 }
 
@@ -443,7 +444,7 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 static struct file_cost inet_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	(void)snapshot;
-	return (struct file_cost){ .pinned = entry->isk->peer_gone ? 2 : 1 };
+	return (struct file_cost){ .for_all = entry->isk->peer_gone ? 2 : 1 };
 }
 
 static int inet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -454,36 +455,38 @@ static int inet_open(struct file_opener *opener, const FileEntry *entry, struct 
 		*world = make_world(opener, err);
 	if (!*world)
 		return -1;
-	int fd = fcntl(find_id(*world, entry->id)->fd, F_DUPFD_CLOEXEC, 3);
+	int fd = fcntl(fd_of(opener, find_id(*world, entry->id)), F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? fail_make(entry->isk, "open it", err) : fd;
 }
 
 static int end_repair(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
-	(void)opener;
 	if (!inet_is_stream(end->sk) || end->is_closed)
 		return 0;
-	if (tcp_end_repair(end->sk, end->fd, err))
+	if (tcp_end_repair(end->sk, fd_of(opener, end), err))
 		return -1;
-	return end->sk->peer_gone ? tcp_end_repair(end->sk, end->gone_fd, err) : 0;
+	return end->sk->peer_gone
+		       ? tcp_end_repair(end->sk, opener_kept(opener, end->gone_place), err)
+		       : 0;
 }
 
 static int finish(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	const InetSkEntry *sk = end->sk;
+	int fd = fd_of(opener, end);
 
 	/* Of one that is not connected it is an error, and done all the same (inet_shutdown). */
 	if (end->is_closed || has_ended(sk)) {
-		shutdown(end->fd, SHUT_RDWR);
-		return apply_options(sk, end->fd, err);
+		shutdown(fd, SHUT_RDWR);
+		return apply_options(sk, fd, err);
 	}
-	if (inet_is_stream(sk) && tcp_send_rest(opener, sk, end->fd, err))
+	if (inet_is_stream(sk) && tcp_send_rest(opener, sk, fd, err))
 		return -1;
-	if (inet_is_stream(sk) && tcp_has_sent_end(sk->state) && shutdown(end->fd, SHUT_WR) < 0)
+	if (inet_is_stream(sk) && tcp_has_sent_end(sk->state) && shutdown(fd, SHUT_WR) < 0)
 		return fail_make(sk, "close its half of the connection", err);
-	if (sk->peer_gone && shutdown(end->gone_fd, SHUT_RDWR) < 0)
+	if (sk->peer_gone && shutdown(opener_kept(opener, end->gone_place), SHUT_RDWR) < 0)
 		return fail_make(sk, "close its peer", err);
-	return end->has_options ? 0 : apply_options(sk, end->fd, err);
+	return end->has_options ? 0 : apply_options(sk, fd, err);
 }
 
 /* All connections at once: what one side says next, the other has to be ready for. */

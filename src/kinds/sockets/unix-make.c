@@ -45,6 +45,25 @@ struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino)
 		       : NULL;
 }
 
+int unix_end_fd(const struct unix_world *world, const struct unix_end *end)
+{
+	if (end->taken)
+		return opener_file(world->opener, end->entry->id);
+	return end->made ? opener_kept(world->opener, end->place) : -1;
+}
+
+int unix_end_name(const struct unix_world *world, const struct unix_end *end)
+{
+	return end->named ? opener_kept(world->opener, end->name_place) : -1;
+}
+
+/* Takes fd over. */
+static void set_fd(struct unix_world *world, struct unix_end *end, int fd)
+{
+	end->made = true;
+	end->place = opener_keep(world->opener, fd);
+}
+
 /* Unless err tells already. */
 static int fail_make(const struct unix_end *end, const char *what, struct error *err)
 {
@@ -55,10 +74,26 @@ static int fail_make(const struct unix_end *end, const char *what, struct error 
 
 /* ---- One by one ---- */
 
-static int make_socket(struct unix_end *end, struct error *err)
+static int make_socket(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	end->fd = aside_socket(end->net, AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
-	return end->fd < 0 ? fail_make(end, "make it", err) : 0;
+	int fd = aside_socket(end->net, AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fail_make(end, "make it", err);
+	set_fd(world, end, fd);
+	return 0;
+}
+
+static int bind_end(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	int name_fd;
+
+	if (unix_bind(world, end->sk, unix_end_fd(world, end), &name_fd, err))
+		return -1;
+	end->named = name_fd >= 0;
+	if (end->named)
+		end->name_place = opener_keep(world->opener, name_fd);
+	return 0;
 }
 
 static int listen_as(struct unix_world *world, struct unix_end *end, const UnixSkEntry *sk, int fd,
@@ -80,6 +115,56 @@ static int connect_as(struct unix_world *world, const PeerCredentialsEntry *who,
 	return unix_call_as(world, who, -1, &request, err);
 }
 
+/* What waited in it is there still, or was in a socket that is no more. */
+static int check_given(const struct unix_world *world, const struct unix_end *end,
+		       struct error *err)
+{
+	struct stat stat;
+
+	if (!snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id) ||
+	    (fstat(unix_end_fd(world, end), &stat) == 0 && stat.st_ino == end->sk->ino))
+		return 0;
+	return fail(err, ERR_USAGE,
+		    "unix socket %u: something waits to be received by it, which cannot be put "
+		    "into the descriptor that is given for it",
+		    end->sk->ino);
+}
+
+static int fill_queue(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (end->given)
+		return check_given(world, end, err);
+	if (end->filled)
+		return 0;
+	end->filled = true;
+	/* Both ends are told how much may wait, and who is to be told of whom. */
+	if (snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id)) {
+		end->new = false;
+		if (end->peer)
+			end->peer->new = false;
+	}
+	return unix_queue_fill(world, end, err);
+}
+
+/* What it has not read when it goes tells the other end of a reset (unix_release_sock). */
+static int close_gone(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (end->gone_fd < 0)
+		return 0;
+	if (end->sk->reset && send(unix_end_fd(world, end), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return fail_make(end, "send what its peer has not read", err);
+	close(take_fd(&end->gone_fd));
+	return 0;
+}
+
+/* Whose peer is gone has that only until its queue is full, but for what refers to other files. */
+static int end_gone(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (end->gone_fd < 0 || unix_queue_has_rights(world->opener->snapshot, end->entry->id))
+		return 0;
+	return fill_queue(world, end, err) ? -1 : close_gone(world, end, err);
+}
+
 /* Pairs that the same one makes, in one request. */
 static int make_pairs(struct unix_world *world, struct unix_end *const *ends, size_t count,
 		      struct error *err)
@@ -91,11 +176,14 @@ static int make_pairs(struct unix_world *world, struct unix_end *const *ends, si
 	if (unix_call_as(world, ends[0]->sk->peer_credentials, ends[0]->net, &request, err) < 0)
 		return fail_make(ends[0], "make the pair that it belongs to", err);
 	for (size_t i = 0; i < count; i++) {
-		ends[i]->fd = request.pairs[i][0];
-		*(ends[i]->peer ? &ends[i]->peer->fd : &ends[i]->gone_fd) = request.pairs[i][1];
+		set_fd(world, ends[i], request.pairs[i][0]);
 		ends[i]->new = true;
-		if (ends[i]->peer)
-			ends[i]->peer->new = true;
+		if (!ends[i]->peer) {
+			ends[i]->gone_fd = request.pairs[i][1];
+			continue;
+		}
+		set_fd(world, ends[i]->peer, request.pairs[i][1]);
+		ends[i]->peer->new = true;
 	}
 	return 0;
 }
@@ -157,20 +245,15 @@ static int make_listener(struct unix_world *world, struct unix_end *server, int 
 			 struct error *err)
 {
 	UnixSkEntry sk = *server->sk;
-	struct unix_end end = {
-		.sk = &sk, .fd = -1, .name_fd = -1, .gone_fd = -1, .net = server->net
-	};
-	autoclose int fd = -1;
 
 	sk.backlog = 1;
 	sk.deleted = unix_name_is_path(&sk);
-	if (make_socket(&end, err))
-		return -1;
-	fd = end.fd;
+	autoclose int fd = aside_socket(server->net, AF_UNIX, (int)sk.type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail_make(server, "make a listener for it", err);
 	const PeerCredentialsEntry *who = server->peer ? server->peer->sk->peer_credentials : NULL;
-	if (unix_bind(world, &end, err))
+	if (unix_bind(world, &sk, fd, ret_name_fd, err))
 		return -1;
-	*ret_name_fd = end.name_fd;
 	if (listen_as(world, server, &sk, fd, who, err))
 		return -1;
 	return take_fd(&fd);
@@ -182,15 +265,18 @@ static int accept_from(struct unix_world *world, struct unix_end *server, int cl
 	struct unix_end *known = listener_of(world, server);
 	autoclose int made_name = -1;
 	autoclose int made = known ? -1 : make_listener(world, server, &made_name, err);
-	int listener = known ? known->fd : made;
+	int listener = known ? unix_end_fd(world, known) : made;
 
 	if (listener < 0)
 		return -1;
 	if (connect_as(world, server->sk->peer_credentials, client_fd, server->sk,
-		       known ? known->name_fd : made_name, err) < 0)
+		       known ? unix_end_name(world, known) : made_name, err) < 0)
 		return fail_make(server, "connect to its name", err);
-	server->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	return server->fd < 0 ? fail_make(server, "accept the connection to it", err) : 0;
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return fail_make(server, "accept the connection to it", err);
+	set_fd(world, server, fd);
+	return 0;
 }
 
 /* Which of two connected streams was accepted: the one that has the listener's name. */
@@ -216,7 +302,7 @@ static bool is_datagram_pair(const struct unix_end *end)
 /* Made by socketpair(2), and not yet. */
 static bool wants_pair(const struct unix_world *world, const struct unix_end *end)
 {
-	if (end->outside || end->fd >= 0)
+	if (end->outside || end->made)
 		return false;
 	if (!is_connected_stream(end))
 		return is_datagram_pair(end);
@@ -242,8 +328,9 @@ static int connect_pairs(struct unix_world *world, struct unix_end *end, struct 
 	if (make_pairs(world, ends, count, err))
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if (unix_bind(world, ends[i], err) ||
-		    (ends[i]->peer && unix_bind(world, ends[i]->peer, err)))
+		if (bind_end(world, ends[i], err) ||
+		    (ends[i]->peer && bind_end(world, ends[i]->peer, err)) ||
+		    end_gone(world, ends[i], err))
 			return -1;
 	return 0;
 }
@@ -254,15 +341,15 @@ static int connect_streams(struct unix_world *world, struct unix_end *end, struc
 	struct unix_end *client = server->peer;
 
 	if (client) {
-		if (make_socket(client, err) || unix_bind(world, client, err))
+		if (make_socket(world, client, err) || bind_end(world, client, err))
 			return -1;
-		return accept_from(world, server, client->fd, err);
+		return accept_from(world, server, unix_end_fd(world, client), err);
 	}
 	server->gone_fd =
 		aside_socket(server->net, AF_UNIX, (int)server->sk->type | SOCK_CLOEXEC, 0);
 	if (server->gone_fd < 0)
 		return fail_make(server, "make the peer that it had", err);
-	return accept_from(world, server, server->gone_fd, err);
+	return accept_from(world, server, server->gone_fd, err) ? -1 : end_gone(world, server, err);
 }
 
 /* ---- The rounds ---- */
@@ -287,24 +374,12 @@ static int take_given(struct unix_world *world, struct unix_end *end, struct err
 		return fail(err, ERR_USAGE,
 			    "a descriptor is given for unix socket %u, whose peer is in the tree",
 			    end->sk->ino);
-	end->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return fail_make(end, "take the descriptor that is given for it", err);
+	set_fd(world, end, fd);
 	end->given = true;
-	return end->fd < 0 ? fail_make(end, "take the descriptor that is given for it", err) : 0;
-}
-
-/* What waited in it is there still, or was in a socket that is no more. */
-static int check_given(const struct unix_world *world, const struct unix_end *end,
-		       struct error *err)
-{
-	struct stat stat;
-
-	if (!snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id) ||
-	    (fstat(end->fd, &stat) == 0 && stat.st_ino == end->sk->ino))
-		return 0;
-	return fail(err, ERR_USAGE,
-		    "unix socket %u: something waits to be received by it, which cannot be put "
-		    "into the descriptor that is given for it",
-		    end->sk->ino);
+	return 0;
 }
 
 /* One of a pair, whose other end has sent it something and is gone. */
@@ -316,20 +391,21 @@ static bool is_lone_receiver(const struct unix_world *world, const struct unix_e
 
 static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	if (end->outside || end->fd >= 0 || is_connected_stream(end) || is_datagram_pair(end))
+	if (end->outside || end->made || is_connected_stream(end) || is_datagram_pair(end))
 		return 0;
 	if (is_lone_receiver(world, end))
-		return make_pairs(world, &end, 1, err);
-	if (make_socket(end, err) || unix_bind(world, end, err))
+		return make_pairs(world, &end, 1, err) ? -1 : end_gone(world, end, err);
+	if (make_socket(world, end, err) || bind_end(world, end, err))
 		return -1;
 	return end->sk->state == TCP_LISTEN
-		       ? listen_as(world, end, end->sk, end->fd, end->sk->peer_credentials, err)
+		       ? listen_as(world, end, end->sk, unix_end_fd(world, end),
+				   end->sk->peer_credentials, err)
 		       : 0;
 }
 
 static int make_connected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	if (end->outside || end->fd >= 0)
+	if (end->outside || end->made)
 		return 0;
 	return wants_pair(world, end) ? connect_pairs(world, end, err)
 				      : connect_streams(world, end, err);
@@ -348,7 +424,7 @@ static int connect_outside(struct unix_world *world, struct unix_end *end, struc
 			return fail_make(end, "find the name outside that it was connected to",
 					 err);
 	}
-	return unix_connect(end->fd, to, fd) < 0
+	return unix_connect(unix_end_fd(world, end), to, fd) < 0
 		       ? fail_make(end, "connect it to a socket outside", err)
 		       : 0;
 }
@@ -363,30 +439,19 @@ static int connect_datagrams(struct unix_world *world, struct unix_end *end, str
 		return fail(err, ERR_IMAGE_INVALID,
 			    "unix socket %u is connected to %u, which has no name", end->sk->ino,
 			    end->peer->sk->ino);
-	return unix_connect(end->fd, end->peer->sk, end->peer->name_fd) < 0
+	return unix_connect(unix_end_fd(world, end), end->peer->sk,
+			    unix_end_name(world, end->peer)) < 0
 		       ? fail_make(end, "connect it", err)
 		       : 0;
-}
-
-static int fill_queue(struct unix_world *world, struct unix_end *end, struct error *err)
-{
-	if (end->given)
-		return check_given(world, end, err);
-	/* Both ends are told how much may wait, and who is to be told of whom. */
-	if (snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id)) {
-		end->new = false;
-		if (end->peer)
-			end->peer->new = false;
-	}
-	return unix_queue_fill(world, end, err);
 }
 
 static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	for (size_t i = 0; i < end->sk->n_pending; i++) {
 		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
-		if (connect_as(world, client->sk->own_credentials, client->fd, end->sk,
-			       end->name_fd, err) < 0)
+		if (opener_make_room(world->opener, err) ||
+		    connect_as(world, client->sk->own_credentials, unix_end_fd(world, client),
+			       end->sk, unix_end_name(world, end), err) < 0)
 			return fail_make(client, "wait to be accepted", err);
 	}
 	return 0;
@@ -394,15 +459,15 @@ static int join_backlog(struct unix_world *world, struct unix_end *end, struct e
 
 static int apply_options(struct unix_world *world, const struct unix_end *end, struct error *err)
 {
-	const int type = (int)end->sk->type;
+	const int type = (int)end->sk->type, fd = unix_end_fd(world, end);
 
 	if (!end->new)
-		return socket_options_apply(end->sk->opts, end->fd, end->entry->id, err);
+		return socket_options_apply(end->sk->opts, fd, end->entry->id, err);
 	if (world->usual_type != type || world->usual_net != end->net)
 		world->usual.n = 0;
 	world->usual_type = type;
 	world->usual_net = end->net;
-	return socket_options_apply_new(end->sk->opts, end->fd, &world->usual, end->entry->id, err);
+	return socket_options_apply_new(end->sk->opts, fd, &world->usual, end->entry->id, err);
 }
 
 static int finish(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -412,18 +477,14 @@ static int finish(struct unix_world *world, struct unix_end *end, struct error *
 
 	if (end->outside)
 		return 0;
-	/* What it has not read when it goes tells the other end of a reset (unix_release_sock). */
-	if (end->gone_fd >= 0 && end->sk->reset &&
-	    send(end->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return fail_make(end, "send what its peer has not read", err);
-	if (end->gone_fd >= 0)
-		close(end->gone_fd);
-	end->gone_fd = -1;
-	if (half >= 0 && shutdown(end->fd, half) < 0 && errno != ENOTCONN)
+	if (close_gone(world, end, err))
+		return -1;
+	if (half >= 0 && shutdown(unix_end_fd(world, end), half) < 0 && errno != ENOTCONN)
 		return fail_make(end, "shut it down", err);
 	if (apply_options(world, end, err))
 		return -1;
-	if (fcntl(end->fd, F_SETFL, (int)end->sk->flags & (O_NONBLOCK | O_APPEND)) < 0)
+	if (fcntl(unix_end_fd(world, end), F_SETFL, (int)end->sk->flags & (O_NONBLOCK | O_APPEND)) <
+	    0)
 		return fail_make(end, "set its flags", err);
 	return 0;
 }
@@ -441,8 +502,6 @@ static int add_ends(struct unix_world *world, struct error *err)
 				(struct unix_end){ .entry = snapshot->files[i],
 						   .sk = snapshot->files[i]->usk,
 						   .outside = snapshot->files[i]->usk->uflags != 0,
-						   .fd = -1,
-						   .name_fd = -1,
 						   .gone_fd = -1 };
 	for (size_t i = 0; i < world->n_ends; i++)
 		world->ends[i].net = socket_opener_net(world->opener, world->ends[i].sk->has_ns_id,
@@ -498,16 +557,9 @@ static int link_ends(struct unix_world *world, struct error *err)
 	return 0;
 }
 
-/* What the opener closes at the end, made or not. */
-static void keep(struct unix_world *world)
+/* What the opener closes at the end. */
+static void keep_rest(struct unix_world *world)
 {
-	for (size_t i = 0; i < world->n_ends; i++) {
-		struct unix_end *end = &world->ends[i];
-		if (end->fd >= 0)
-			end->place = opener_pin(world->opener, end->fd);
-		if (end->name_fd >= 0)
-			opener_pin(world->opener, end->name_fd);
-	}
 	if (world->hidden_root >= 0)
 		opener_pin(world->opener, world->hidden_root);
 }
@@ -521,7 +573,8 @@ static int do_rounds(struct unix_world *world, const round_of_ends *rounds, size
 
 	for (size_t round = 0; !result && round < count; round++)
 		for (size_t i = 0; !result && i < world->n_ends; i++)
-			result = rounds[round](world, &world->ends[i], err);
+			result = opener_make_room(world->opener, err) ||
+				 rounds[round](world, &world->ends[i], err);
 	unix_calls_end(world);
 	return result ? -1 : 0;
 }
@@ -546,26 +599,12 @@ int unix_world_take(struct unix_world *world, const FileEntry *entry)
 {
 	struct unix_end *end = unix_world_find(world, entry->usk->ino);
 
-	if (!end || end->entry != entry || end->fd < 0 || end->taken) {
+	if (!end || end->entry != entry || !end->made || end->taken) {
 		errno = EBADF;
 		return -1;
 	}
 	end->taken = true;
 	return opener_take(world->opener, end->place);
-}
-
-/* By now they may be at other numbers. */
-static int find_taken(struct unix_world *world, struct error *err)
-{
-	for (size_t i = 0; i < world->n_ends; i++) {
-		struct unix_end *end = &world->ends[i];
-		if (!end->taken)
-			continue;
-		end->fd = opener_file(world->opener, end->entry->id);
-		if (end->fd < 0)
-			return fail_make(end, "find it again", err);
-	}
-	return 0;
 }
 
 /* What was made for the moment goes with the others if it does not come so far. */
@@ -574,9 +613,7 @@ int unix_world_connect(struct unix_world *world, struct error *err)
 	if (!world->fills_late || world->connected)
 		return 0;
 	world->connected = true;
-	return find_taken(world, err)
-		       ? -1
-		       : do_rounds(world, rounds + FIRST_ROUNDS, ALL_ROUNDS - FIRST_ROUNDS, err);
+	return do_rounds(world, rounds + FIRST_ROUNDS, ALL_ROUNDS - FIRST_ROUNDS, err);
 }
 
 enum { PATIENCE = 40 }; /* a fifth of a second */
@@ -587,6 +624,6 @@ struct unix_world *unix_world_make(struct file_opener *opener, struct error *err
 
 	*world = (struct unix_world){ .opener = opener, .hidden_root = -1, .patience = PATIENCE };
 	int result = make_all(world, err);
-	keep(world);
+	keep_rest(world);
 	return result ? NULL : world;
 }

@@ -376,9 +376,9 @@ static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
  * What the dump has left there gives way: a socket without anybody who is bound to it. In a mount
  * namespace of the tree the directory keeps its times.
  */
-static int bind_visible(struct unix_world *world, struct unix_end *end, struct error *err)
+static int bind_visible(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
+			struct error *err)
 {
-	const UnixSkEntry *sk = end->sk;
 	char path[PATH_MAX], text[PATH_MAX], self[64];
 	const char *slash = strrchr(path_of(sk, text), '/');
 	struct naming naming = { .bound = slash ? slash + 1 : text };
@@ -389,9 +389,8 @@ static int bind_visible(struct unix_world *world, struct unix_end *end, struct e
 	autoclose int parent = open_parent(world->opener, sk, path, &naming.last);
 	naming.parent = parent;
 	snprintf(naming.aside, sizeof naming.aside, ".nestor-socket-%u", sk->ino);
-	if (parent < 0 || fstat(parent, &before) < 0 ||
-	    bind_named(world, sk, end->fd, &naming) < 0 ||
-	    finish_name(parent, naming.last, sk, &end->name_fd) < 0)
+	if (parent < 0 || fstat(parent, &before) < 0 || bind_named(world, sk, fd, &naming) < 0 ||
+	    finish_name(parent, naming.last, sk, ret_name_fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",
 				  sk->ino, sk->place ? sk->place : text);
 	if (!unix_name_is_inside(world->opener->snapshot, sk))
@@ -403,21 +402,21 @@ static int bind_visible(struct unix_world *world, struct unix_end *end, struct e
 		       : 0;
 }
 
-int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err)
+int unix_bind(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
+	      struct error *err)
 {
 	struct aside here = ASIDE_HERE;
 
-	if (!end->sk->name.len)
+	*ret_name_fd = -1;
+	if (!sk->name.len)
 		return 0;
-	if (unix_name_is_path(end->sk))
-		return end->sk->deleted
-			       ? unix_bind_hidden(world, end->sk, end->fd, &end->name_fd, err)
-			       : bind_visible(world, end, err);
-	if (bind_in(&here, end->sk, end->fd) < 0)
+	if (unix_name_is_path(sk))
+		return sk->deleted ? unix_bind_hidden(world, sk, fd, ret_name_fd, err)
+				   : bind_visible(world, sk, fd, ret_name_fd, err);
+	if (bind_in(&here, sk, fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: cannot bind it to the abstract name @%.*s",
-				  end->sk->ino, (int)end->sk->name.len - 1,
-				  (const char *)end->sk->name.data + 1);
+				  sk->ino, (int)sk->name.len - 1, (const char *)sk->name.data + 1);
 	return 0;
 }
 

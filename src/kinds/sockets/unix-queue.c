@@ -457,19 +457,20 @@ static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct
 }
 
 /* A socket that can send to this one; *ret_made: it is there for the purpose. */
-static int sender_to(const struct unix_end *end, int *ret_made)
+static int sender_to(const struct unix_world *world, const struct unix_end *end, int *ret_made)
 {
-	*ret_made = -1;
+	if (*ret_made >= 0)
+		return *ret_made;
 	if (end->gone_fd >= 0)
 		return end->gone_fd;
 	if (end->peer && end->peer->peer == end)
-		return end->peer->fd;
+		return unix_end_fd(world, end->peer);
 	if (!end->sk->name.len) {
 		errno = ENOTCONN;
 		return -1;
 	}
 	*ret_made = aside_socket(end->net, AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
-	if (*ret_made >= 0 && unix_connect(*ret_made, end->sk, end->name_fd) < 0)
+	if (*ret_made >= 0 && unix_connect(*ret_made, end->sk, unix_end_name(world, end)) < 0)
 		return -1;
 	return *ret_made;
 }
@@ -490,11 +491,12 @@ static int make_room(int fd, const struct record *record)
 }
 
 /* What nobody asked for when it was sent is of nobody for good. */
-static int ask_for_sender(const struct unix_end *end, const SkPacketEntry *packet)
+static int ask_for_sender(const struct unix_world *world, const struct unix_end *end,
+			  const SkPacketEntry *packet)
 {
 	int asks = end->sk->opts->so_passcred && packet->has_sender_uid;
 
-	return setsockopt(end->fd, SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
+	return setsockopt(unix_end_fd(world, end), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
 }
 
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -505,13 +507,14 @@ int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error
 	if (!record)
 		return 0;
 	autoclose int made = -1;
-	int fd = sender_to(end, &made);
+	int fd = sender_to(world, end, &made);
 	if (fd < 0 || make_room(fd, record) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: nobody can send what waits in it", end->sk->ino);
 	for (; record; record = record->next) {
-		struct delivery delivery = { .fd = fd, .record = record };
-		if (ask_for_sender(end, record->message) < 0 ||
+		/* What goes with one message may take the place of who sends it (opener_file). */
+		struct delivery delivery = { .fd = sender_to(world, end, &made), .record = record };
+		if (delivery.fd < 0 || ask_for_sender(world, end, record->message) < 0 ||
 		    find_rights(world->opener, &delivery) < 0 ||
 		    send_as(world, record->message, &delivery, err) < 0)
 			return err->name ? -1
@@ -533,6 +536,15 @@ bool unix_queues_have_rights(const struct snapshot *snapshot)
 			return true;
 	}
 	return false;
+}
+
+bool unix_queue_has_rights(const struct snapshot *snapshot, uint32_t file_id)
+{
+	const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, file_id);
+
+	while (record && !((const SkPacketEntry *)record->message)->n_scm)
+		record = record->next;
+	return record;
 }
 
 static bool sender_is_sane(const SkPacketEntry *packet)

@@ -119,13 +119,14 @@ static enum file_way unix_way(const struct snapshot *snapshot, const FileEntry *
 	return FILE_LATE;
 }
 
-/* One with a path keeps that open. */
+/* One with a path keeps that open, and what is filled late the peer that is gone. */
 static struct file_cost unix_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
-	const ProtobufCBinaryData *name = &entry->usk->name;
+	const UnixSkEntry *sk = entry->usk;
 
-	(void)snapshot;
-	return (struct file_cost){ .pinned = name->len && name->data[0] };
+	return (struct file_cost){ .for_all = sk->name.len && sk->name.data[0],
+				   .pinned = !sk->peer &&
+					     unix_queue_has_rights(snapshot, entry->id) };
 }
 
 static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)

@@ -21,15 +21,16 @@ struct unix_end {
 	const UnixSkEntry *sk;
 	struct unix_end *peer;	   /* connected to; NULL: none in the tree */
 	struct unix_end *listener; /* whose queue it waits in */
-	size_t place;		   /* opener_take */
-	int fd;			   /* -1: not yet */
+	bool made;		   /* then it is at its place: unix_end_fd */
 	bool taken;		   /* by who asked for it to be opened: opener_file has it */
-	bool outside;		   /* not ours to make: others connect to its name */
-	bool given;		   /* by the caller: it is what it is */
-	bool new;		   /* of a pair, and nobody has set an option of it */
-	int name_fd;		   /* O_PATH of the name in a file system; -1: none */
-	int net;		   /* descriptor of its network namespace, -1: ours */
-	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
+	bool named;		   /* in a file system: unix_end_name */
+	bool filled;		   /* what waits in it is there */
+	size_t place, name_place;
+	bool outside; /* not ours to make: others connect to its name */
+	bool given;   /* by the caller: it is what it is */
+	bool new;     /* of a pair, and nobody has set an option of it */
+	int net;      /* descriptor of its network namespace, -1: ours */
+	int gone_fd;  /* the other end of one whose peer is gone, while queues fill */
 };
 
 /* A task that has made a pair: of it and of its network namespace, and of ours. */
@@ -123,6 +124,7 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 		       struct error *err);
 /* Is anything in flight, to anybody? Then queues are filled when all files are open. */
 bool unix_queues_have_rights(const struct snapshot *snapshot);
+bool unix_queue_has_rights(const struct snapshot *snapshot, uint32_t file_id);
 int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err);
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err);
 
@@ -133,9 +135,10 @@ bool unix_name_is_inside(const struct snapshot *snapshot, const UnixSkEntry *sk)
 struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length);
 /* Does sk->place end as the address does? Then what comes before, with room for PATH_MAX. */
 bool unix_place_begins(const UnixSkEntry *sk, char *ret_start);
-/* Binds end->fd to its name, where that belongs. */
-int unix_bind(struct unix_world *world, struct unix_end *end, struct error *err);
-/* The same for another socket, with a name that nobody else sees. */
+/* Binds fd to its name, where that belongs; *ret_name_fd: see unix_end_name. */
+int unix_bind(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
+	      struct error *err);
+/* The same, with a name that nobody else sees. */
 int unix_bind_hidden(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
 		     struct error *err);
 /* Is there a place for the name, and nothing in it but what the dump left? */
@@ -146,6 +149,13 @@ int unix_verify_outside(struct file_opener *opener, const UnixSkEntry *sk, struc
 int unix_connect(int fd, const UnixSkEntry *to, int name_fd);
 /* The address for it. */
 struct sockaddr_un unix_connect_address(const UnixSkEntry *to, int name_fd, socklen_t *ret_length);
+
+/*
+ * A descriptor of it, and one of its name (O_PATH); -1: there is none, or with errno. They are the
+ * opener's, and good for the step that is being made.
+ */
+int unix_end_fd(const struct unix_world *world, const struct unix_end *end);
+int unix_end_name(const struct unix_world *world, const struct unix_end *end);
 
 /* unix-make.c */
 /* When all files of the tree are open. */

@@ -106,6 +106,11 @@ static bool is_new(struct lost *lost, struct arena *arena, pid_t tid, enum loss 
 	return true;
 }
 
+bool loss_is_accepted(const struct collect *collect, enum loss loss)
+{
+	return collect->options->accepted_losses & bit_of(loss);
+}
+
 void loss_add(struct target *target, size_t thread, enum loss loss, const char *why)
 {
 	struct collect *collect = target->collect;
@@ -119,7 +124,7 @@ void loss_add(struct target *target, size_t thread, enum loss loss, const char *
 		snprintf(who, sizeof who, "pid %d", target->pid);
 	else
 		snprintf(who, sizeof who, "thread %d of pid %d", tid, target->pid);
-	if (collect->options->accepted_losses & bit_of(loss)) {
+	if (loss_is_accepted(collect, loss)) {
 		log_warning("collect", who, "%s: %s is lost", why, losses[loss].what);
 		return;
 	}

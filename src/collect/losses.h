@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -42,6 +43,7 @@ struct target;
 	LOSS(ADDRESS_MASK, "address-mask", "linear address masking")                           \
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
+	LOSS(INOTIFY_EVENTS, "inotify-events", "events of inotify that nobody has read")       \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \
 	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)")
 
@@ -54,6 +56,8 @@ enum loss {
 
 /* Names separated by commas, or "all"; NULL: none. ERR_USAGE. */
 int losses_parse(const char *text, uint64_t *ret_accepted, struct error *err);
+
+bool loss_is_accepted(const struct collect *collect, enum loss loss);
 
 /* It is lost, for `why` ("its seccomp filter does not let it be asked"). Told once a thread. */
 void loss_add(struct target *target, size_t thread, enum loss loss, const char *why);

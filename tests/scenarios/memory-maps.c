@@ -48,6 +48,10 @@ static void read_areas(char *text)
 			line[strcspn(line, " ")] = '\0';
 		if (!header && !starts(line, "VmFlags:"))
 			continue;
+		char *written =
+			header ? NULL : strstr(line, " sd"); /* with CONFIG_MEM_SOFT_DIRTY */
+		if (written)
+			memmove(written, written + 3, strlen(written + 3) + 1);
 		text = stpcpy(text, line);
 		*text++ = '\n';
 	}

@@ -4,8 +4,9 @@
  * to the next watch by INOTIFY_IOC_SETNEXTWD. Watches come when the tree is complete, so that no
  * work of the restore is reported.
  *
- * Events that nobody has read cannot be put back: refused while there are any. The number that the
- * next new watch gets is one above the highest, whatever it was.
+ * Events that nobody has read cannot be put back: refused while there are any, unless they may be
+ * lost (--force-lost); then the instance tells that some were, as when its queue is full. The
+ * number that the next new watch gets is one above the highest, whatever it was.
  */
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
@@ -13,6 +14,8 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
+#include "kinds/files/inotify-overflow.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,7 +38,7 @@ static bool inotify_recognise(const struct open_file *file)
 	return strcmp(file->link, "anon_inode:inotify") == 0 && !(file->flags & O_PATH);
 }
 
-static int check_unread(const struct open_file *file, struct error *err)
+static int check_unread(const struct open_file *file, InotifyFileEntry *record, struct error *err)
 {
 	autoclose int fd = collect_get_file(file, err);
 	int size = 0;
@@ -47,9 +50,17 @@ static int check_unread(const struct open_file *file, struct error *err)
 				  file->what);
 	if (!size)
 		return 0;
+	if (loss_is_accepted(file->target->collect, LOSS_INOTIFY_EVENTS)) {
+		loss_add(file->target, file->target->living, LOSS_INOTIFY_EVENTS,
+			 "has not read them");
+		record->has_overflow = record->overflow = true;
+		return 0;
+	}
 	fail(err, ERR_UNSUPPORTED_FILE, "%s has %d bytes of events that nobody has read",
 	     file->what, size);
-	fail_hint(err, "try again when the task has read them");
+	fail_hint(err, "try again when the task has read them; --force-lost inotify-events dumps "
+		       "without, and tells it that events were lost");
+	fail_option(err, "--force-lost", "inotify-events");
 	return fail_passing(err);
 }
 
@@ -86,7 +97,7 @@ static int inotify_collect(const struct open_file *file, FileEntry *entry, struc
 	entry->ify = record;
 	record->id = file->id;
 	record->flags = file->flags;
-	if (check_unread(file, err))
+	if (check_unread(file, record, err))
 		return -1;
 	for (const char *line = file->fdinfo; (line = strstr(line, "inotify wd:")); line++)
 		if (add_watch(file, line, record, err))
@@ -129,6 +140,9 @@ static int inotify_open(struct file_opener *opener, const FileEntry *entry, stru
 	(void)opener;
 	if (fd < 0 || opener_set_flags(fd, entry->ify->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make an inotify instance");
+	if (entry->ify->overflow && inotify_make_overflow(fd))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "file %u: cannot tell that events were lost", entry->id);
 	return take_fd(&fd);
 }
 

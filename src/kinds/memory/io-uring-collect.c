@@ -299,6 +299,15 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 
 /* ---- Once all descriptors are known ---- */
 
+/* Older kernels show the last part of a name only. */
+static bool is_named(const char *link, size_t link_length, const char *path, size_t length)
+{
+	if (link_length < length || memcmp(link + link_length - length, path, length) != 0)
+		return false;
+	char before = link_length > length ? link[link_length - length - 1] : '\0';
+	return !before || (!memchr(path, '/', length) && (before == '/' || before == ':'));
+}
+
 /* The description that the holder of the ring has under that name; 0: none, or several. */
 static uint32_t find_file(const struct ring_record *record, const char *path, size_t length)
 {
@@ -310,7 +319,7 @@ static uint32_t find_file(const struct ring_record *record, const char *path, si
 		char name[32], link[PATH_MAX];
 		snprintf(name, sizeof name, "fd/%" PRIu32, descriptor->fd);
 		ssize_t got = target_link(record->target, name, link, sizeof link);
-		if (got != (ssize_t)length || memcmp(link, path, length) != 0 ||
+		if (got < 0 || !is_named(link, (size_t)got, path, length) ||
 		    descriptor->id == found)
 			continue;
 		if (found)
@@ -336,6 +345,9 @@ static void complete_files(struct collect *collect, const struct ring_record *re
 			return;
 		path += 2;
 		size_t length = strcspn(path, "\n");
+		/* So they show what is empty. */
+		if (length == strlen("<none>") && memcmp(path, "<none>", length) == 0)
+			continue;
 		ring->files[slot] = find_file(record, path, length);
 		if (!ring->files[slot])
 			collect_refuse_file(collect,

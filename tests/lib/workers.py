@@ -70,16 +70,17 @@ def serve(work):
         print(json.dumps([outcome, text, *more]), flush=True)
 
 
-APART = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+# System V objects that a program leaves behind end with its worker.
+APART = ["unshare", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
 def execute_apart(*more):
-    """This program again, with more options, in a pid namespace of its own."""
+    """This program again, with more options, in a pid and an ipc namespace of its own."""
     os.execvp(APART[0], APART + [sys.executable, *sys.argv, *more])
 
 
 class Worker:
-    """A process of the program in a pid namespace of its own."""
+    """A process of the program in a pid and an ipc namespace of its own."""
 
     def __init__(self, command):
         self.command, self.process = command, None

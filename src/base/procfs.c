@@ -15,6 +15,11 @@ bool procfs_is_gone(int error)
 	return error == ENOENT || error == ESRCH;
 }
 
+enum error_name procfs_error(int error)
+{
+	return procfs_is_gone(error) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED;
+}
+
 /* Reads on until the end, or until nothing more fits; returns how much is there. */
 static ssize_t read_on(int fd, char *buffer, size_t length, size_t size)
 {

@@ -3,16 +3,19 @@
 #ifndef NESTOR_BASE_PROCFS_H
 #define NESTOR_BASE_PROCFS_H
 
+#include "base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct arena;
-struct error;
 
 /* Of an errno that came of a file below /proc/PID: only these say that the task is gone. */
 bool procfs_is_gone(int error);
+/* The name for an error about it: ERR_TREE_CHANGED of what is gone, else ERR_KERNEL_REFUSED. */
+enum error_name procfs_error(int error);
 
 /*
  * Reads the file `name` below directory descriptor `dir_fd` (AT_FDCWD allowed) whole into the

@@ -97,10 +97,11 @@ struct target {
 	struct files_ahead **files_ahead; /* the same of descriptors; NULL: nothing */
 	size_t n_descriptors;
 	bool descriptors_listed;
-	enum inherits *inherits;       /* of the same, once asked; see target_inherits */
-	uint64_t *auxv;		       /* /proc/PID/auxv; NULL if it cannot be read */
-	size_t n_auxv;		       /* words */
-	uint64_t vdso_start, vdso_end; /* [vdso]; 0 if there is none */
+	const struct error *descriptors_error; /* why they cannot be; NULL: nothing has failed */
+	enum inherits *inherits;	       /* of the same, once asked; see target_inherits */
+	uint64_t *auxv;			       /* /proc/PID/auxv; NULL if it cannot be read */
+	size_t n_auxv;			       /* words */
+	uint64_t vdso_start, vdso_end;	       /* [vdso]; 0 if there is none */
 	/* Times of wait_clock: between which two it was asked, and when its signals were read. */
 	uint64_t asked_from, asked_to, signals_read;
 };

@@ -28,9 +28,7 @@ static int is_pending(const struct target *target, pid_t tid, int number, struct
 	snprintf(path, sizeof path, "/proc/%d/task/%d/status", target->pid,
 		 tid ? tid : target->tid);
 	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
-		return fail_errno(err,
-				  procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
-				  "cannot read %s", path);
+		return fail_errno(err, procfs_error(errno), "cannot read %s", path);
 	return procfs_value(text, tid ? "SigPnd:" : "ShdPnd:", 16) >> (number - 1) & 1;
 }
 

@@ -83,8 +83,7 @@ void collect_refuse_file(struct collect *collect, const char *format, ...)
 
 static int fail_gone(const struct target *target, const char *name, struct error *err)
 {
-	return fail_errno(err, procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
-			  "cannot read /proc/%d/%s", target->pid, name);
+	return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/%s", target->pid, name);
 }
 
 /* ---- What a descriptor refers to ---- */
@@ -314,6 +313,11 @@ static int collect_descriptor(struct target *target, size_t index, size_t *curso
 int target_descriptors(struct target *target, const uint32_t **ret_numbers, size_t *ret_count,
 		       struct error *err)
 {
+	/* Whoever asked first may have left it to others to say so. */
+	if (target->descriptors_error) {
+		*err = *target->descriptors_error;
+		return -1;
+	}
 	if (!target->descriptors_listed) {
 		autoclosedir DIR *dir =
 			listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
@@ -328,8 +332,12 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 			target->descriptors[target->n_descriptors++] =
 				(uint32_t)strtoul(name, NULL, 10);
 		}
-		if (errno)
-			return fail_gone(target, "fd", err);
+		if (errno) {
+			fail_gone(target, "fd", err);
+			target->descriptors_error =
+				arena_copy(target->collect->arena, err, sizeof *err);
+			return -1;
+		}
 		target->descriptors_listed = true;
 		read_ahead_descriptors(target);
 	}

@@ -119,9 +119,8 @@ static int list_threads(struct target *target, struct error *err)
 		target->threads[target->n_threads++] = (struct target_thread){ .tid = tid };
 	}
 	if (errno)
-		return fail_errno(err,
-				  procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
-				  "cannot list the threads of pid %d", target->pid);
+		return fail_errno(err, procfs_error(errno), "cannot list the threads of pid %d",
+				  target->pid);
 	qsort(target->threads + 1, target->n_threads - 1, sizeof *target->threads, compare_tids);
 	return 0;
 }

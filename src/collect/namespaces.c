@@ -15,6 +15,7 @@
 #include "collect/namespaces.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "kinds/kind.h"
 
@@ -291,7 +292,7 @@ static int read_link(struct target *target, const char *link, char *text, size_t
 			"CAP_SYS_PTRACE in the initial user namespace",
 			target->pid);
 	if (length < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s", target->pid,
+		return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/%s", target->pid,
 				  link);
 	text[length] = '\0';
 	return 0;
@@ -317,7 +318,7 @@ static struct surveyed_namespace *add_link(struct target *target, enum namespace
 		return meet(target->collect, survey, known, what, err);
 	autoclose int fd = target_open(target, link, O_RDONLY);
 	if (fd < 0) {
-		fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/%s", target->pid, link);
+		fail_errno(err, procfs_error(errno), "cannot open /proc/%d/%s", target->pid, link);
 		return NULL;
 	}
 	return survey_add(target->collect, type, fd, what, err);

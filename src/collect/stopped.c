@@ -136,7 +136,7 @@ static int read_dispatch(struct target_thread *thread, struct error *err)
 	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, thread->tid, sizeof thread->dispatch,
 		   &thread->dispatch) < 0 &&
 	    errno != EIO)
-		return fail_errno(err, errno == ESRCH ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
+		return fail_errno(err, procfs_error(errno),
 				  "cannot read the syscall user dispatch of thread %d",
 				  thread->tid);
 	return 0;
@@ -176,7 +176,7 @@ static int read_thread(struct target *target, struct target_thread *thread, stru
 	thread->xstate = arena_copy(target->collect->arena, xstate, extended.iov_len);
 	/* Since 5.13; without it (EIO) a registration could not be told from none. */
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, thread->tid, sizeof rseq, &rseq) < 0)
-		return fail_errno(err, errno == EIO ? ERR_KERNEL_TOO_OLD : ERR_TREE_CHANGED,
+		return fail_errno(err, errno == EIO ? ERR_KERNEL_TOO_OLD : procfs_error(errno),
 				  "cannot read the rseq registration of thread %d", thread->tid);
 	thread->rseq_address = rseq.address;
 	thread->rseq_size = rseq.size;

@@ -155,8 +155,8 @@ int target_open_mem(const struct target *target, struct error *err)
 
 	if (fd >= 0)
 		return fd;
-	return fail_errno(err, procfs_is_gone(errno) ? ERR_TREE_CHANGED : ERR_KERNEL_REFUSED,
-			  "cannot open the memory of pid %d", target->pid);
+	return fail_errno(err, procfs_error(errno), "cannot open the memory of pid %d",
+			  target->pid);
 }
 
 static uint64_t stat_field(const char *text, unsigned field)
@@ -214,7 +214,7 @@ int collect_check_privileges(const struct collect *collect, bool signals, struct
 		}
 		if (signals && kill(target->pid, 0)) {
 			if (errno != EPERM)
-				return fail_errno(err, ERR_TREE_CHANGED, "cannot reach pid %d",
+				return fail_errno(err, procfs_error(errno), "cannot reach pid %d",
 						  target->pid);
 			fail(err, ERR_NO_PRIVILEGE, "not allowed to end pid %d", target->pid);
 			return fail_hint(err, "it takes CAP_KILL; or let the tree go on with "

@@ -17,6 +17,7 @@
 #include "kinds/cgroups/cgroups.h"
 #include "kinds/opener.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static int find_root(struct collect *collect, NsEntry *entry, const char *inside
 
 	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)member);
 	if (procfs_read(collect->arena, AT_FDCWD, path, &text) < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot read %s", path);
+		return fail_errno(err, procfs_error(errno), "cannot read %s", path);
 	CgSetEntry *root = cgroup_parse_set(collect->snapshot, text, 0, err);
 	const CgSetEntry *inside =
 		root ? cgroup_parse_set(collect->snapshot, inside_text, 0, err) : NULL;

@@ -7,10 +7,12 @@
 #include "kinds/memory/pages.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -125,7 +127,7 @@ int pages_find(const struct target *target, const uint8_t *vdso, const bool *com
 	struct search search;
 
 	if (fd < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot open the page map of pid %d",
+		return fail_errno(err, procfs_error(errno), "cannot open the page map of pid %d",
 				  target->pid);
 	*ret_list = (struct page_list){ 0 };
 	search.target = target;
@@ -143,7 +145,7 @@ int pages_find(const struct target *target, const uint8_t *vdso, const bool *com
 
 		search.common = common[i];
 		if (search_area(&search, area))
-			return fail_errno(err, ERR_TREE_CHANGED,
+			return fail_errno(err, procfs_error(errno),
 					  "cannot read the page map of pid %d", target->pid);
 		if (area->status & VMA_VDSO)
 			add_copy(&search, area, area->start, area->end)->bytes = vdso;

@@ -8,11 +8,13 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "base/whole.h"
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kinds/memory/pages.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,13 +29,16 @@ struct writing {
 	uint8_t *buffer;
 };
 
-/* As many pages as are there; one that is not is left out. */
+/* As many pages as are there; one that is not is left out: EIO (mem_rw, fs/proc/base.c). */
 static int write_piece(struct writing *writing, uint64_t start, uint64_t end, struct error *err)
 {
 	while (start < end) {
 		ssize_t got = pread(writing->mem_fd, writing->buffer, end - start, (off_t)start);
 		uint64_t whole = got > 0 ? (uint64_t)got / AREA_PAGE * AREA_PAGE : 0;
 
+		if (got < 0 && errno != EIO)
+			return fail_errno(err, procfs_error(errno),
+					  "cannot read the memory of pid %d", writing->target->pid);
 		if (!whole) {
 			start += AREA_PAGE;
 			continue;

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/read-ahead.h"
 #include "kinds/memory/mapped-files.h"
@@ -546,7 +547,7 @@ int areas_collect(struct target *target, MmEntry *mm, bool **ret_common, struct 
 	autofree char *text = NULL;
 
 	if (read_ahead_take(target, "smaps", &text) < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot read the memory areas of pid %d",
-				  target->pid);
+		return fail_errno(err, procfs_error(errno),
+				  "cannot read the memory areas of pid %d", target->pid);
 	return collect_from_text(target, text, mm, ret_common, err);
 }

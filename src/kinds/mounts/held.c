@@ -116,7 +116,7 @@ static int find_descriptors(struct target *target, mount_found *found, struct er
 	if (target_descriptors(target, &numbers, &count, err)) {
 		bool later = err->name == ERR_TREE_CHANGED || err->os_errno == EACCES ||
 			     err->os_errno == EPERM;
-		/* Collecting its descriptors will say so, of the task alone. */
+		/* Collecting its descriptors will say so, of the task alone: target_descriptors. */
 		if (later)
 			*err = (struct error){ 0 };
 		return later ? 0 : -1;

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/facts.h"
@@ -73,7 +74,7 @@ static struct surveyed_namespace *read_ended(const struct target *target, const 
 	char what[32];
 
 	if (fd < 0) {
-		fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d/%s", target->pid, path);
+		fail_errno(err, procfs_error(errno), "cannot open /proc/%d/%s", target->pid, path);
 		return NULL;
 	}
 	if (ioctl(fd, NS_GET_PID_FROM_PIDNS, 1) >= 0 || errno != ESRCH) {
@@ -104,7 +105,7 @@ static struct surveyed_namespace *read_for_children(struct survey *survey,
 	if (target_look(target, path, &stat)) {
 		if (errno == ENOENT)
 			return read_empty(survey, target, thread, err);
-		fail_errno(err, ERR_TREE_CHANGED, "cannot read /proc/%d/%s", target->pid, path);
+		fail_errno(err, procfs_error(errno), "cannot read /proc/%d/%s", target->pid, path);
 		return NULL;
 	}
 	struct surveyed_namespace *known = survey_find(survey, &stat);

@@ -8,12 +8,14 @@
  */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "collect/user-maps.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/user-limits.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 
@@ -24,7 +26,7 @@ static int read_member_maps(struct user_maps *maps, struct arena *arena,
 	autoclose int folder = target_open(member, "", O_PATH | O_DIRECTORY);
 
 	if (folder < 0)
-		return fail_errno(err, ERR_TREE_CHANGED, "cannot open /proc/%d", member->tid);
+		return fail_errno(err, procfs_error(errno), "cannot open /proc/%d", member->tid);
 	return user_maps_read(maps, arena, folder, parent, err);
 }
 

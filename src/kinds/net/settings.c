@@ -57,8 +57,7 @@ void settings_add(const struct settings_list *list, const char *name, const char
 
 bool settings_are_absent(const char *name)
 {
-	return errno == ENOENT || errno == EACCES ||
-	       (errno == EIO && strcmp(name, SETTING_SECRET) == 0);
+	return errno == ENOENT || (errno == EIO && strcmp(name, SETTING_SECRET) == 0);
 }
 
 /* The first of those whose names begin so; n_settings: there is none. */

@@ -250,12 +250,13 @@ static struct rtattr *flags_of(uint8_t *bytes, size_t size)
 /*
  * Nobody has to be asked once more whether somebody else has it: an address of IPv6 is good at once
  * (IFA_F_NODAD), before the interface is up. Then the kernel does not make the one of the link
- * itself (addrconf_dev_config). The flag is taken away again by telling it once more.
+ * itself (addrconf_dev_config). The flag is taken away again by telling it once more. One that was
+ * used while others were asked (IFA_F_OPTIMISTIC) is good as well: both flags at once are refused.
  */
 static int make_address(struct netlink *netlink, uint8_t *bytes, size_t size)
 {
 	struct rtattr *flags = flags_of(bytes, size);
-	uint32_t wanted = netlink_number(flags) & ~(uint32_t)IFA_F_TENTATIVE;
+	uint32_t wanted = netlink_number(flags) & ~(uint32_t)(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC);
 	uint32_t value = wanted | IFA_F_NODAD;
 
 	if (flags)

@@ -15,7 +15,10 @@ void settings_add(const struct settings_list *list, const char *name, const char
 
 /* One file; -1 with errno. `value` has SETTING_VALUE_ROOM. */
 int settings_value(int directory, const char *name, char *value);
-/* An interface has gone meanwhile, or it is not for us. What has never been set cannot be read. */
+/*
+ * An interface has gone meanwhile. A secret that has never been set cannot be read (EIO,
+ * addrconf_sysctl_stable_secret).
+ */
 bool settings_are_absent(const char *name);
 
 /* What is known of interfaces of all namespaces by now. */

@@ -55,7 +55,7 @@ static void *run_errand(void *argument)
 	return NULL;
 }
 
-static int run_by_thread(const struct aside *aside, int (*work)(void *argument), void *argument)
+int aside_run(const struct aside *aside, int (*work)(void *argument), void *argument)
 {
 	struct errand errand = { .aside = aside, .work = work, .argument = argument };
 	pthread_t thread;
@@ -94,16 +94,6 @@ int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), vo
 	return result;
 }
 
-int aside_run(const struct aside *aside, int (*work)(void *argument), void *argument)
-{
-	bool is_namespace = aside->net_namespace >= 0 && aside->root < 0 && aside->directory < 0 &&
-			    !aside->has_ids;
-	autoclose int way_back = is_namespace ? aside_way_back(CLONE_NEWNET) : -1;
-
-	return way_back >= 0 ? aside_within(aside->net_namespace, way_back, work, argument)
-			     : run_by_thread(aside, work, argument);
-}
-
 struct socket_request {
 	int family, type, protocol;
 };
@@ -120,6 +110,11 @@ int aside_socket(int net_namespace, int family, int type, int protocol)
 	struct socket_request request = { family, type, protocol };
 	struct aside aside = ASIDE_HERE;
 
+	if (net_namespace < 0)
+		return make_socket(&request);
+	autoclose int way_back = aside_way_back(CLONE_NEWNET);
+	if (way_back >= 0)
+		return aside_within(net_namespace, way_back, make_socket, &request);
 	aside.net_namespace = net_namespace;
-	return net_namespace < 0 ? make_socket(&request) : aside_run(&aside, make_socket, &request);
+	return aside_run(&aside, make_socket, &request);
 }

@@ -30,11 +30,15 @@ struct aside {
 };
 #define ASIDE_HERE ((struct aside){ .net_namespace = -1, .root = -1, .directory = -1 })
 
-/* Runs work(argument) there, and waits. Returns its result; -1 with errno if it got not so far. */
+/*
+ * Runs work(argument) there, and waits. Returns its result; -1 with errno if it got not so far.
+ * What /proc/self says stays ours.
+ */
 int aside_run(const struct aside *aside, int (*work)(void *argument), void *argument);
 
 /*
- * The same in a namespace, by the calling thread, which comes back. The way back is a descriptor of
+ * The same in a namespace, by the calling thread, which comes back: /proc/self may say what is
+ * there. The way back is a descriptor of
  * its own namespace of that type (CLONE_NEW*); -1 where there is none, as from pid, user, mount and
  * time namespaces, or for who may not enter its own again.
  */

@@ -182,6 +182,9 @@ struct file_cost {
  *   verify     before anything is made: are the host's files there and as recorded?
  *   way        when it comes to be; NULL: FILE_EARLY
  *   cost       (pure) the descriptors that `open` keeps apart from what it returns; NULL: none
+ *   before_mounts  each time before a mount namespace of the tree is made: what has a name in a
+ *              file system gets it, as far as that is there, since a mount may show just that file;
+ *              may be NULL
  *   open       ordinary code of the coordinator; returns a descriptor with flags and position
  *   plan_open  appends operations that open it at `number`, close-on-exec; whatever is free of
  *              the numbers above plan->first_source may be used meanwhile (plan/plan.h)
@@ -208,6 +211,7 @@ struct file_kind {
 	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
 	int (*verify)(struct file_opener *opener, const FileEntry *entry, struct error *err);
 	enum file_way (*way)(const struct snapshot *snapshot, const FileEntry *entry);
+	int (*before_mounts)(struct file_opener *opener, struct error *err);
 	int (*open)(struct file_opener *opener, const FileEntry *entry, struct error *err);
 	int (*plan_open)(struct plan *plan, const struct task *task, struct program *program,
 			 const FileEntry *entry, uint32_t number, struct error *err);

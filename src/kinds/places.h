@@ -24,6 +24,10 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  struct error *err);
 /*
+ * Whether it is what a mount shows at `path`: that is made again, and leads there. 1 or 0.
+ */
+int mount_of_removed_root(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
+/*
  * The same for the master of a terminal of this devpts, and its path. A restore that had to make it
  * before that was mounted has left it on a mount of its own: then it is on one that shows the same.
  */
@@ -83,13 +87,19 @@ const MntEntry *mounts_own_devpts(const struct snapshot *snapshot, uint32_t moun
 const MntEntry *mounts_bound_devpts(const struct snapshot *snapshot, uint32_t mount_id,
 				    const char *ptmx);
 bool mounts_show_file(const struct snapshot *snapshot, uint32_t device, const char *root);
+/*
+ * A mount that shows just the file with this path on another mount, and is made before the
+ * namespace of that is there; NULL: there is none.
+ */
+const MntEntry *mounts_show_before(const struct snapshot *snapshot, uint32_t mount_id,
+				   const char *path);
 int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struct error *err);
 
 /* Opens a path of a mount namespace through the mount on which it was opened. */
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
 /* The description that detached mounts end with, if it is this file; -1. */
 int mounts_take_detached(const struct file_opener *opener, uint32_t mount_id, uint32_t file_id);
-/* The root directory of the namespace that it is in, borrowed; -1: it is in none. */
+/* The root directory of the namespace that it is in, borrowed; -1: it is in none that is made. */
 int mounts_root(const struct file_opener *opener, uint32_t mount_id);
 
 #endif

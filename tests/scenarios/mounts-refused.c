@@ -4,10 +4,11 @@
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
  *	an autofs whose daemon is nowhere, or that has a directory in it, a hugetlbfs with a file
  *	in it, an overlay of relative layers of nowhere, one of layers behind a symbolic link, a
- *	process (pidfs), an unbindable mount in others that are attached nowhere
+ *	process (pidfs), an unbindable mount in others that are attached nowhere, just the file of
+ *	a unix socket that is bound in the same namespace
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs directory hugetlbfs overlay linked process unbindable
+ * arguments: autofs directory hugetlbfs overlay linked process unbindable socket
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -18,8 +19,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static const char *what;
@@ -128,6 +131,19 @@ static int hold_unbindable(void)
 	return 0;
 }
 
+static int mount_socket(void)
+{
+	struct sockaddr_un address = { AF_UNIX, "socket" };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), place;
+
+	if (rmdir("place") || (place = open("place", O_CREAT | O_RDWR | O_CLOEXEC, 0600)) < 0)
+		return -1;
+	close(place);
+	return bind(fd, (const struct sockaddr *)&address, sizeof address) || listen(fd, 1)
+		       ? -1
+		       : mount("socket", "place", NULL, MS_BIND, NULL);
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
@@ -139,6 +155,7 @@ static int inside(void *unused)
 		     : strcmp(what, "hugetlbfs") == 0  ? mount_hugetlbfs()
 		     : strcmp(what, "process") == 0    ? mount_process()
 		     : strcmp(what, "unbindable") == 0 ? hold_unbindable()
+		     : strcmp(what, "socket") == 0     ? mount_socket()
 		     : strcmp(what, "overlay") == 0    ? mount_overlay()
 						       : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));

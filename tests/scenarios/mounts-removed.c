@@ -2,8 +2,8 @@
 /*
  * name: mounts-removed
  * promise: what was removed and is still mounted comes back so: files, directories, fifos, sockets,
- *	links, and files that have another name; a file below a later mount stays open, and an inode
- *	there watched
+ *	links, and files that have another name, also where one is open; a file below a later mount
+ *	stays open, and an inode there watched
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -164,8 +164,37 @@ static void check_covered(int fd, int inotify_fd, int watch)
 	scenario_check(fstat(fd, &stat_) == 0 && stat_.st_nlink == 1, "another file");
 }
 
+/* By the mount that shows it; but not the link, which would be followed. */
+static void open_all(int fds[REMOVED])
+{
+	for (size_t i = 0; i < REMOVED; i++) {
+		char path[64];
+		int flags = S_ISREG(removed[i].mode) || S_ISFIFO(removed[i].mode) ? O_RDWR : O_PATH;
+		snprintf(path, sizeof path, "places/%s", removed[i].name);
+		fds[i] = S_ISLNK(removed[i].mode) ? -1 : open(path, flags | O_CLOEXEC);
+		need(S_ISLNK(removed[i].mode) || fds[i] >= 0, path);
+	}
+}
+
+static void check_open(const int fds[REMOVED])
+{
+	for (size_t i = 0; i < REMOVED; i++) {
+		char path[64];
+		struct stat shown = { 0 }, opened = { 0 };
+		snprintf(path, sizeof path, "places/%s", removed[i].name);
+		if (fds[i] < 0)
+			continue;
+		scenario_check(lstat(path, &shown) == 0 && fstat(fds[i], &opened) == 0 &&
+				       shown.st_ino == opened.st_ino &&
+				       shown.st_dev == opened.st_dev,
+			       "another file is open than %s", path);
+	}
+}
+
 static int inside(void *unused)
 {
+	int fds[REMOVED];
+
 	(void)unused;
 	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mkdir("new", 0755) == 0 &&
 		     mount("new", "new", "tmpfs", 0, "size=1m,mode=755") == 0 &&
@@ -185,11 +214,13 @@ static int inside(void *unused)
 	     "covered");
 	for (size_t i = 0; i < REMOVED; i++)
 		check(&removed[i]);
+	open_all(fds);
 	scenario_mark("inside");
 	scenario_wait_restored();
 	for (size_t i = 0; i < REMOVED; i++)
 		check(&removed[i]);
 	check_covered(fd, inotify_fd, watch);
+	check_open(fds);
 	return 0;
 }
 

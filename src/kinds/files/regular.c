@@ -169,11 +169,16 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
 	if (!ends_with_deleted(file->link) || process_file_recognise(file) ||
 	    gone_process_recognise(file))
 		return 0;
+	char *path = arena_string(file->target->collect->arena, reg->name);
+	path[strlen(path) - strlen(DELETED_SUFFIX)] = '\0';
+	if (mount_of_removed_root(file, path, &mount_id)) {
+		reg->name = path;
+		reg->mnt_id = (int32_t)mount_id;
+		return 1;
+	}
 	if (linked &&
 	    (!S_ISREG(file->stat.st_mode) || mount_of_file(file, &mount_id, &not_found) >= 0))
 		return 0;
-	char *path = arena_string(file->target->collect->arena, reg->name);
-	path[strlen(path) - strlen(DELETED_SUFFIX)] = '\0';
 	int mounted = linked ? 1 : mount_of_removed_file(file, path, &mount_id, err);
 	if (mounted <= 0)
 		return mounted;

@@ -2,13 +2,14 @@
 /*
  * A devpts that is there before the tree: a terminal that controls a session has to be taken by its
  * leader before that makes anybody, while mounts are made when all processes exist. It is the same
- * superblock that is mounted later.
+ * superblock that is mounted later. And what is to be there before a mount.
  */
 #include "kinds/mounts/make.h"
 
 #include "base/arena.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/mounts.h"
+#include "kinds/mounts/plan.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -78,6 +79,43 @@ bool mounts_show_file(const struct snapshot *snapshot, uint32_t device, const ch
 				return true;
 		}
 	return false;
+}
+
+static const MntEntry *shown_in(const struct mount_namespace *namespace, const MntEntry *mount,
+				const char *below)
+{
+	const char *root = strcmp(mount->root, "/") == 0 ? "" : mount->root;
+	size_t length = strlen(root);
+
+	for (size_t i = 0; i < namespace->n_mounts; i++) {
+		const MntEntry *other = namespace->mounts[i];
+		if (other->root_dev == mount->root_dev && strncmp(other->root, root, length) == 0 &&
+		    other->root[length] == '/' && strcmp(other->root + length + 1, below) == 0)
+			return other;
+	}
+	return NULL;
+}
+
+const MntEntry *mounts_show_before(const struct snapshot *snapshot, uint32_t mount_id,
+				   const char *path)
+{
+	struct mount_namespace *namespace;
+	const MntEntry *mount = snapshot_mount(snapshot, mount_id, &namespace, NULL), *found = NULL;
+	const char *below = mount ? path_below(path, mount->mountpoint) : NULL;
+	struct arena arena;
+
+	if (!below)
+		return NULL;
+	arena_init(&arena);
+	const size_t *order = mount_namespaces_in_order(snapshot, &arena);
+	for (size_t i = 0; order && !found && i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *other = snapshot->mount_namespaces[order[i]];
+		found = shown_in(other, mount, below);
+		if (other == namespace)
+			break;
+	}
+	arena_done(&arena);
+	return found;
 }
 
 int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struct error *err)

@@ -25,6 +25,15 @@ static bool shows_others(const struct mount_namespace *namespace)
 	return false;
 }
 
+/* A mount of the next one may show just a file that is made with a description. */
+static int give_names(struct file_opener *opener, struct error *err)
+{
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
+		if ((*kind)->before_mounts && (*kind)->before_mounts(opener, err))
+			return -1;
+	return 0;
+}
+
 static int make_namespaces(struct file_opener *opener, const struct mount_maker *maker,
 			   const struct made_superblocks *superblocks,
 			   const struct group_plan *groups, struct error *err)
@@ -38,7 +47,8 @@ static int make_namespaces(struct file_opener *opener, const struct mount_maker 
 		size_t i = order[at];
 		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
 		struct mount_plan plan;
-		if (mount_plan_make(&plan, opener->arena, namespace, err) ||
+		if (give_names(opener, err) ||
+		    mount_plan_make(&plan, opener->arena, namespace, err) ||
 		    mount_make_one(opener, maker, superblocks, namespace, &plan,
 				   groups->keeps_master[i], &opener->mounts->namespaces[i],
 				   err) < 0)
@@ -231,7 +241,9 @@ int mounts_root(const struct file_opener *opener, uint32_t mount_id)
 
 	for (size_t i = 0; mount && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
 		if (opener->snapshot->mount_namespaces[i] == namespace)
-			return opener->mounts->namespaces[i].roots[0];
+			return opener->mounts->namespaces[i].roots
+				       ? opener->mounts->namespaces[i].roots[0]
+				       : -1;
 	return -1;
 }
 

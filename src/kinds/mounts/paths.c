@@ -233,6 +233,22 @@ static bool is_left_above(const struct live_namespace *namespace, const struct m
 	return false;
 }
 
+int mount_of_removed_root(const struct open_file *file, const char *path, uint32_t *ret_mount_id)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace;
+	autoclose int fd = survey ? target_open(file->target, file->proc_name, O_PATH) : -1;
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	const struct mount_line *line =
+		mount_id < 0 ? NULL : survey_find_mount(survey, mount_id, &namespace);
+
+	if (!line || strcmp(path, line->mountpoint) != 0)
+		return 0;
+	autoclose int root_fd = survey_open_on_mount(namespace, line, path);
+	*ret_mount_id = line->id;
+	return root_fd >= 0 && survey_is_same(fd, root_fd) > 0;
+}
+
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  struct error *err)
 {

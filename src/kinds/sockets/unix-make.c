@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "kernel/aside.h"
 #include "kinds/opener.h"
+#include "kinds/places.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -362,7 +363,7 @@ static int take_given(struct unix_world *world, struct unix_end *end, struct err
 	socklen_t length = sizeof type;
 
 	snprintf(key, sizeof key, "socket[%u]", end->sk->ino);
-	int fd = end->outside ? -1 : externals_fd(world->opener->externals, key);
+	int fd = end->outside || end->made ? -1 : externals_fd(world->opener->externals, key);
 	if (fd < 0)
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0 || family != AF_UNIX ||
@@ -389,13 +390,18 @@ static bool is_lone_receiver(const struct unix_world *world, const struct unix_e
 	       snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
 }
 
+static bool is_unconnected(const struct unix_end *end)
+{
+	return !end->outside && !is_connected_stream(end) && !is_datagram_pair(end);
+}
+
 static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
-	if (end->outside || end->made || is_connected_stream(end) || is_datagram_pair(end))
+	if (!is_unconnected(end) || (end->made && !end->bound))
 		return 0;
 	if (is_lone_receiver(world, end))
 		return make_pairs(world, &end, 1, err) ? -1 : end_gone(world, end, err);
-	if (make_socket(world, end, err) || bind_end(world, end, err))
+	if (!end->bound && (make_socket(world, end, err) || bind_end(world, end, err)))
 		return -1;
 	return end->sk->state == TCP_LISTEN
 		       ? listen_as(world, end, end->sk, unix_end_fd(world, end),
@@ -585,13 +591,33 @@ static const round_of_ends rounds[ALL_ROUNDS] = {
 	fill_queue, join_backlog,     finish,
 };
 
-static int make_all(struct unix_world *world, struct error *err)
+/* One that others find by its name, which can be made by now. */
+static bool can_be_bound(const struct unix_world *world, const struct unix_end *end)
 {
-	add_tasks(world);
-	if (add_ends(world, err) || link_ends(world, err))
+	const UnixSkEntry *sk = end->sk;
+
+	if (!is_unconnected(end) || end->made || !unix_name_is_path(sk) || sk->deleted)
+		return false;
+	return !unix_name_is_inside(world->opener->snapshot, sk) ||
+	       mounts_root(world->opener, (uint32_t)sk->mnt_id) >= 0;
+}
+
+static int bind_early(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (take_given(world, end, err))
 		return -1;
-	world->fills_late = unix_queues_have_rights(world->opener->snapshot);
-	return do_rounds(world, rounds, world->fills_late ? FIRST_ROUNDS : ALL_ROUNDS, err);
+	if (!can_be_bound(world, end))
+		return 0;
+	end->bound = true;
+	return make_socket(world, end, err) || bind_end(world, end, err) ? -1 : 0;
+}
+
+/* With bind(2) the file is made, and that is what a mount may show. */
+int unix_world_bind(struct unix_world *world, struct error *err)
+{
+	const round_of_ends round = bind_early;
+
+	return do_rounds(world, &round, 1, err);
 }
 
 /* No copy: a tree may have about as many of them as one process may have descriptors. */
@@ -618,12 +644,24 @@ int unix_world_connect(struct unix_world *world, struct error *err)
 
 enum { PATIENCE = 40 }; /* a fifth of a second */
 
-struct unix_world *unix_world_make(struct file_opener *opener, struct error *err)
+struct unix_world *unix_world_new(struct file_opener *opener, struct error *err)
 {
 	struct unix_world *world = arena_new(opener->arena, struct unix_world);
 
 	*world = (struct unix_world){ .opener = opener, .hidden_root = -1, .patience = PATIENCE };
-	int result = make_all(world, err);
+	add_tasks(world);
+	if (add_ends(world, err) || link_ends(world, err))
+		return NULL;
+	world->fills_late = unix_queues_have_rights(opener->snapshot);
+	return world;
+}
+
+int unix_world_make(struct unix_world *world, struct error *err)
+{
+	if (world->made)
+		return 0;
+	world->made = true;
+	int result = do_rounds(world, rounds, world->fills_late ? FIRST_ROUNDS : ALL_ROUNDS, err);
 	keep_rest(world);
-	return result ? NULL : world;
+	return result;
 }

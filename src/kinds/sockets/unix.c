@@ -22,6 +22,7 @@
  */
 #include "kinds/sockets/unix.h"
 
+#include "kinds/places.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -77,6 +78,22 @@ static int check_credentials(const PeerCredentialsEntry *peer, uint32_t id, stru
 	return 0;
 }
 
+/* Whoever looks for it by a mount of its file finds what bind(2) makes, or nobody. */
+static int check_shown(const struct snapshot *snapshot, const UnixSkEntry *sk, struct error *err)
+{
+	if (!unix_name_is_inside(snapshot, sk) ||
+	    (sk->type != SOCK_DGRAM && sk->state == TCP_ESTABLISHED))
+		return 0;
+	const MntEntry *mount = mounts_show_before(snapshot, (uint32_t)sk->mnt_id, sk->place);
+	if (!mount)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_MOUNT,
+	     "mount %u (%.200s) shows just the file of unix socket %u, which is bound only when "
+	     "that is mounted",
+	     mount->mnt_id, mount->mountpoint, sk->ino);
+	return fail_hint(err, "mount the directory that the socket is in instead");
+}
+
 static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
 	const UnixSkEntry *sk = entry->usk;
@@ -96,7 +113,7 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	    check_credentials(sk->peer_credentials, entry->id, err) ||
 	    check_credentials(sk->own_credentials, entry->id, err))
 		return -1;
-	return unix_queue_check(snapshot, entry->id, err) ||
+	return unix_queue_check(snapshot, entry->id, err) || check_shown(snapshot, sk, err) ||
 			       socket_options_check(sk->opts, entry->id, err)
 		       ? -1
 		       : 0;
@@ -129,15 +146,30 @@ static struct file_cost unix_cost(const struct snapshot *snapshot, const FileEnt
 					     unix_queue_has_rights(snapshot, entry->id) };
 }
 
-static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+/* All of them; NULL with err. */
+static struct unix_world *world_of(struct file_opener *opener, struct error *err)
 {
 	void **world = opener_state(opener, &unix_socket_kind);
 
 	if (!*world)
-		*world = unix_world_make(opener, err);
-	if (!*world)
+		*world = unix_world_new(opener, err);
+	return *world;
+}
+
+static int unix_before_mounts(struct file_opener *opener, struct error *err)
+{
+	struct unix_world *world = world_of(opener, err);
+
+	return !world || unix_world_bind(world, err) ? -1 : 0;
+}
+
+static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	struct unix_world *world = world_of(opener, err);
+
+	if (!world || unix_world_make(world, err))
 		return -1;
-	int fd = unix_world_take(*world, entry);
+	int fd = unix_world_take(world, entry);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open socket %u", entry->id);
 	return fd;
@@ -193,6 +225,7 @@ const struct file_kind unix_socket_kind = {
 	.verify = unix_verify,
 	.way = unix_way,
 	.cost = unix_cost,
+	.before_mounts = unix_before_mounts,
 	.open = unix_open,
 	.calls = unix_calls,
 	.connect = unix_connect_all,

@@ -24,6 +24,7 @@ struct unix_end {
 	bool made;		   /* then it is at its place: unix_end_fd */
 	bool taken;		   /* by who asked for it to be opened: opener_file has it */
 	bool named;		   /* in a file system: unix_end_name */
+	bool bound;		   /* it has its name, and is nothing else yet */
 	bool filled;		   /* what waits in it is there */
 	size_t place, name_place;
 	bool outside; /* not ours to make: others connect to its name */
@@ -43,6 +44,7 @@ struct unix_world {
 	struct file_opener *opener;
 	struct unix_end *ends; /* by ino */
 	size_t n_ends;
+	bool made;
 	bool fills_late, connected; /* what is in queues refers to other files */
 	int hidden_root; /* a file system that nobody sees, for names that are gone; -1 */
 	size_t n_hidden; /* directories in it */
@@ -160,7 +162,10 @@ int unix_end_name(const struct unix_world *world, const struct unix_end *end);
 /* unix-make.c */
 /* When all files of the tree are open. */
 int unix_world_connect(struct unix_world *world, struct error *err);
-struct unix_world *unix_world_make(struct file_opener *opener, struct error *err);
+struct unix_world *unix_world_new(struct file_opener *opener, struct error *err);
+/* Binds those whose names belong to what is mounted by now. May be called again. */
+int unix_world_bind(struct unix_world *world, struct error *err);
+int unix_world_make(struct unix_world *world, struct error *err);
 struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
 /* Its descriptor, once. */
 int unix_world_take(struct unix_world *world, const FileEntry *entry);

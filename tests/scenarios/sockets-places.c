@@ -2,7 +2,7 @@
 /*
  * name: sockets-places
  * promise: unix sockets are found again where their names are, also if these were relative, of
- *	another root directory, or changed after they were bound
+ *	another root directory, by a descriptor, or changed after they were bound
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -23,9 +23,14 @@
 static const struct place {
 	const char *bound, *now;
 } places[] = {
-	{ "relative", "relative" },   { "folder/deeper", "folder/deeper" },
-	{ "renamed.new", "renamed" }, { "linked.new", "linked" },
-	{ "taken", "taken.old" },     { "taken", "taken" },
+	{ "relative", "relative" },
+	{ "folder/deeper", "folder/deeper" },
+	{ "renamed.new", "renamed" },
+	{ "linked.new", "linked" },
+	{ "taken", "taken.old" },
+	{ "taken", "taken" },
+	{ "/proc/self/fd/50/short", "folder/short" },
+	{ "/proc/self/fd/50/new", "folder/newer" },
 };
 enum { PLACES = sizeof places / sizeof *places, LINKED = 3 };
 
@@ -71,6 +76,8 @@ static struct sockets make(void)
 	struct sockets sockets;
 
 	need(mkdir("folder", 0755) == 0, "folder");
+	int folder = open("folder", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	need(dup3(folder, 50, O_CLOEXEC) == 50, "a descriptor");
 	for (int i = 0; i < PLACES; i++) {
 		const struct place *place = &places[i];
 		sockets.fds[i] = bind_to(place->bound);
@@ -78,6 +85,8 @@ static struct sockets make(void)
 				 : rename(place->bound, place->now) == 0,
 		     place->now);
 	}
+	close(50);
+	close(folder);
 	return sockets;
 }
 

@@ -9,6 +9,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
 
@@ -17,6 +18,7 @@
 #include <limits.h>
 #include <linux/mount.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +52,17 @@ static const char *path_of(const UnixSkEntry *sk, char *text)
 {
 	snprintf(text, PATH_MAX, "%.*s", (int)sk->name.len, (const char *)sk->name.data);
 	return text;
+}
+
+int unix_name_descriptor(const UnixSkEntry *sk)
+{
+	char path[PATH_MAX];
+	int number, end = 0;
+
+	path_of(sk, path);
+	if (sscanf(path, "/proc/self/fd/%9d/%n", &number, &end) != 1 || !end || number < 0)
+		return -1;
+	return path[end] && !strchr(path + end, '/') ? number : -1;
 }
 
 /* A path on the mount that has the socket's name, or else below the root of the restore. */
@@ -324,9 +337,30 @@ struct naming {
 	char aside[NAME_MAX]; /* what stood there goes by this name meanwhile */
 };
 
-static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd)
+struct descriptor_request {
+	struct owned_request owned;
+	int parent, number; /* the directory, and the descriptor that the address says */
+};
+
+/* In a deputy, which has descriptors of its own from then on. */
+static int bind_by_descriptor(void *data, struct error *err)
+{
+	struct descriptor_request *by = data;
+	struct bind_request *request = &by->owned.request;
+
+	if (unshare(CLONE_FILES) < 0 ||
+	    (request->fd = fcntl(request->fd, F_DUPFD_CLOEXEC, by->number + 1)) < 0 ||
+	    dup2(by->parent, by->number) < 0 ||
+	    (by->owned.owner ? bind_as_owner(&by->owned) : bind_there(request)) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot bind a socket");
+	return 0;
+}
+
+static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd, int parent)
 {
 	struct owned_request owned = { .request.fd = fd };
+	int number = sk->place ? unix_name_descriptor(sk) : -1;
+	struct error err = { 0 };
 	struct aside aside = ASIDE_HERE;
 	autoclose int start = open_start(world->opener, sk);
 
@@ -334,7 +368,13 @@ static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd
 	owned.request.address = unix_address(sk, &owned.request.length);
 	if (unix_name_is_inside(world->opener->snapshot, sk))
 		owned.owner = sk->file_perms;
-	else if (aside.root < 0)
+	if (number >= 0) {
+		struct descriptor_request by = { owned, parent, number };
+		int result = deputy_run(bind_by_descriptor, &by, &err);
+		errno = err.os_errno;
+		return result;
+	}
+	if (!owned.owner && aside.root < 0)
 		return bind_there(&owned.request);
 	return aside_run(&aside, owned.owner ? bind_as_owner : bind_there_of, &owned);
 }
@@ -347,7 +387,7 @@ static int bind_and_rename(struct unix_world *world, const UnixSkEntry *sk, int 
 
 	if (!moved && errno != ENOENT)
 		return -1;
-	int result = bind_in_place(world, sk, fd);
+	int result = bind_in_place(world, sk, fd, naming->parent);
 	if (result == 0)
 		result = renameat(naming->parent, naming->bound, naming->parent, naming->last);
 	int failure = errno;
@@ -364,7 +404,7 @@ static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
 	if (!given)
 		return -1;
 	int result = strcmp(naming->bound, naming->last) == 0
-			     ? bind_in_place(world, sk, fd)
+			     ? bind_in_place(world, sk, fd, naming->parent)
 			     : bind_and_rename(world, sk, fd, naming);
 	if (result == 0)
 		return given_name_keep(given);

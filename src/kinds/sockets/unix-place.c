@@ -8,7 +8,9 @@
  * (SIOCUNIXFILE), and that is found again.
  *
  * At a restore the socket is bound in the directory where it is now, by the last part of its
- * address, and gets its name then. Refused: one that is in another directory than its address says.
+ * address, and gets its name then. Refused: one that is in another directory than its address says,
+ * unless that begins at a descriptor (/proc/self/fd/N): the directory is at this number then, for
+ * the moment.
  */
 #include "kinds/sockets/unix.h"
 
@@ -122,13 +124,13 @@ static int collect_inside(const struct open_file *file, int fd, UnixSkEntry *sk,
 	return 1;
 }
 
-/* By links, perhaps: the directory of the address is that of the place. */
+/* By links or a descriptor, perhaps: the directory of the address is that of the place. */
 static bool is_of_place(const struct target *target, const UnixSkEntry *sk)
 {
 	const char *name = (const char *)sk->name.data;
 	char start[PATH_MAX], named[PATH_MAX], directory[PATH_MAX];
 
-	if (unix_place_begins(sk, start))
+	if (unix_place_begins(sk, start) || unix_name_descriptor(sk) >= 0)
 		return true;
 	if (name[0] != '/')
 		return false;

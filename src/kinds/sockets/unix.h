@@ -137,6 +137,11 @@ bool unix_name_is_inside(const struct snapshot *snapshot, const UnixSkEntry *sk)
 struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length);
 /* Does sk->place end as the address does? Then what comes before, with room for PATH_MAX. */
 bool unix_place_begins(const UnixSkEntry *sk, char *ret_start);
+/*
+ * Of an address that begins at a descriptor of the directory (/proc/self/fd/N/NAME), as those do
+ * whose path would be too long: its number; -1: of any other.
+ */
+int unix_name_descriptor(const UnixSkEntry *sk);
 /* Binds fd to its name, where that belongs; *ret_name_fd: see unix_end_name. */
 int unix_bind(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
 	      struct error *err);

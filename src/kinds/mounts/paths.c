@@ -154,10 +154,43 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
 	return 0;
 }
 
+/* There its path leads to it, on a mount that allows and forbids the same. */
+static bool is_there(const struct open_file *file, int fd, int root_fd, int64_t *ret_mount_id)
+{
+	struct statvfs left, copy;
+	autoclose int found = survey_open_path(root_fd, file->link, O_PATH | O_NOFOLLOW);
+
+	if (found < 0 || survey_is_same(fd, found) <= 0 || fstatvfs(fd, &left) ||
+	    fstatvfs(found, &copy) || left.f_flag != copy.f_flag)
+		return false;
+	*ret_mount_id = survey_mount_id(found);
+	return true;
+}
+
+static const struct mount_line *found_in_others(const struct mount_survey *survey,
+						const struct open_file *file, int fd,
+						const struct live_namespace **ret_namespace)
+{
+	int64_t id;
+
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		int root_fd = survey->namespaces[i].table.root_fd;
+		const struct mount_line *line =
+			is_there(file, fd, root_fd, &id)
+				? survey_find_mount(survey, id, ret_namespace)
+				: NULL;
+		if (line)
+			return line;
+	}
+	return NULL;
+}
+
 /*
  * A mount namespace ends with the last task in it, its mounts with the last file: what starts as
  * `unshare -m` does keeps its program open on a mount that no table has. The namespace that it is
- * in has a copy of that mount. NULL: not there, or what may be done there differs.
+ * in has a copy of that mount. Who has left all that there was behind (pivot_root and a lazy
+ * umount) has it no more, but others may: from there comes a file, which leads nowhere else as a
+ * directory would. NULL: not there, or what may be done there differs.
  */
 static const struct mount_line *mount_that_took_over(const struct mount_survey *survey,
 						     const struct open_file *file, int fd,
@@ -166,20 +199,15 @@ static const struct mount_line *mount_that_took_over(const struct mount_survey *
 	struct error ignored = { 0 };
 	const struct surveyed_namespace *met =
 		survey_add_task(file->target, NAMESPACE_MNT, &ignored);
-	struct statvfs left, copy;
+	int64_t id;
 
 	for (size_t i = 0; met && i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
-		if (namespace->met != met)
-			continue;
-		autoclose int found =
-			survey_open_path(namespace->table.root_fd, file->link, O_PATH | O_NOFOLLOW);
-		if (found < 0 || survey_is_same(fd, found) <= 0 || fstatvfs(fd, &left) ||
-		    fstatvfs(found, &copy) || left.f_flag != copy.f_flag)
-			return NULL;
-		return survey_find_mount(survey, survey_mount_id(found), ret_namespace);
+		if (namespace->met == met && is_there(file, fd, namespace->table.root_fd, &id))
+			return survey_find_mount(survey, id, ret_namespace);
 	}
-	return NULL;
+	return S_ISREG(file->stat.st_mode) ? found_in_others(survey, file, fd, ret_namespace)
+					   : NULL;
 }
 
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
@@ -199,6 +227,9 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		line = mount_that_took_over(survey, file, fd, &namespace);
+	if (!line && S_ISREG(file->stat.st_mode) &&
+	    is_there(file, fd, survey->own.root_fd, &mount_id))
+		return 0;
 	if (!line)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is on a mount that is in no mount namespace of the tree",

@@ -23,6 +23,10 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
  */
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  struct error *err);
+/* What a path leads to on the mount, of a namespace of the tree, that a file is on (O_PATH); -1. */
+int mount_open_beside(const struct open_file *file, const char *path);
+/* As mount_of_file, of one that no path leads to. */
+int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
 /*
  * Whether it is what a mount shows at `path`: that is made again, and leads there. 1 or 0.
  */

@@ -7,24 +7,27 @@
  *
  * A restore does the same: a process of ours lives until everybody has entered its directory, which
  * the kernel asks it for (proc_fdinfo_permission), and ends before the tree goes on. It has the
- * recorded number where that is free, and else another one, so that the path shows that. The images
- * call it a remap of type PROCFS, as CRIU does.
+ * recorded number where that is free, and else another one, so that the path shows that. For a
+ * /proc of the tree it is a process of that pid namespace. The images call it a remap of type
+ * PROCFS, as CRIU does.
  *
- * Refused: files there that are no directories, and those of a /proc in a mount namespace of the
- * tree.
+ * Refused: files there that are no directories.
  */
 #include "kinds/files/gone-process.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/end-child.h"
 #include "kinds/opener.h"
+#include "kinds/places.h"
 #include "kinds/files/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +50,8 @@ static bool find_process(const char *path, struct process_path *ret)
 		const char *component = slash + 1;
 		size_t digits = strspn(component, "0123456789");
 		if (!digits || digits > 9 ||
-		    (component[digits] != '/' && component[digits] != '\0'))
+		    (component[digits] != '/' && component[digits] != '\0' &&
+		     strcmp(component + digits, " (deleted)") != 0))
 			continue;
 		*ret = (struct process_path){ .start = (size_t)(component - path),
 					      .end = (size_t)(component - path) + digits,
@@ -62,7 +66,8 @@ static bool find_process(const char *path, struct process_path *ret)
 bool gone_process_recognise(const struct open_file *file)
 {
 	struct statfs fs;
-	autoclose int fd = S_ISDIR(file->stat.st_mode)
+	struct process_path path;
+	autoclose int fd = S_ISDIR(file->stat.st_mode) && find_process(file->link, &path)
 				   ? target_open(file->target, file->proc_name, O_PATH)
 				   : -1;
 
@@ -121,24 +126,27 @@ int gone_process_check(const FileEntry *entry, struct error *err)
 
 static const char stand_ins_owner = 0;
 
-/* By the recorded number: the process that is there in place of the one that is gone. */
+/* The process that is there in place of the one that is gone. */
 struct stand_in {
 	struct stand_in *next;
-	pid_t recorded, pid;
+	const struct pid_namespace *namespace; /* whose /proc it is in; NULL: nestor's */
+	pid_t recorded;
+	pid_t pid;    /* here; 0: it has ended */
+	pid_t number; /* there */
 };
 
-__attribute__((noreturn)) static void be_stand_in(pid_t coordinator)
+/* `parent` is what getppid(2) says to it. */
+__attribute__((noreturn)) static void be_stand_in(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (getppid() == coordinator)
+	while (getppid() == parent)
 		pause();
 	_exit(0);
 }
 
 /* With the recorded number if we can. */
-static pid_t make_process(pid_t wanted)
+static pid_t make_process(pid_t wanted, pid_t parent)
 {
-	pid_t coordinator = getpid();
 	struct clone_args arguments = {
 		.exit_signal = SIGCHLD,
 		.set_tid = (uint64_t)(uintptr_t)&wanted,
@@ -149,46 +157,134 @@ static pid_t make_process(pid_t wanted)
 	if (pid < 0)
 		pid = fork();
 	if (!pid)
-		be_stand_in(coordinator);
+		be_stand_in(parent);
 	return pid;
 }
 
-static const struct stand_in *stand_in_for(struct file_opener *opener, pid_t recorded,
+/* In the innermost of its pid namespaces; -1: it cannot be told. */
+static pid_t number_of(struct arena *arena, pid_t pid)
+{
+	char path[64], *text;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	const char *numbers =
+		procfs_read(arena, AT_FDCWD, path, &text) < 0 ? NULL : procfs_field(text, "NSpid:");
+	size_t length = numbers ? strcspn(numbers, "\n") : 0;
+	while (length && numbers[length - 1] >= '0' && numbers[length - 1] <= '9')
+		length--;
+	return numbers ? (pid_t)strtol(numbers + length, NULL, 10) : -1;
+}
+
+static int open_namespace(const struct file_opener *opener, const struct pid_namespace *namespace)
+{
+	char path[64];
+	pid_t pid = namespace == opener->snapshot->pid_namespaces[0] ? opener->level_0
+		    : namespace->init ? opener->pids[namespace->init->index]
+				      : 0;
+
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* A child is in the namespace that is ours for children (pid_namespaces(7)). */
+static int make_there(const struct file_opener *opener, struct stand_in *stand_in)
+{
+	autoclose int own_fd = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+	autoclose int there_fd = open_namespace(opener, stand_in->namespace);
+
+	if (own_fd < 0 || there_fd < 0 || setns(there_fd, CLONE_NEWPID) < 0)
+		return -1;
+	stand_in->pid = make_process(stand_in->recorded, 0);
+	int failure = errno;
+	if (setns(own_fd, CLONE_NEWPID) < 0)
+		return -1;
+	errno = failure;
+	return stand_in->pid < 0 ? -1 : 0;
+}
+
+static int make_stand_in(const struct file_opener *opener, struct stand_in *stand_in)
+{
+	if (stand_in->namespace && make_there(opener, stand_in) < 0)
+		return -1;
+	if (!stand_in->namespace)
+		stand_in->pid = make_process(stand_in->recorded, getpid());
+	if (stand_in->pid < 0)
+		return -1;
+	stand_in->number =
+		stand_in->namespace ? number_of(opener->arena, stand_in->pid) : stand_in->pid;
+	return stand_in->number < 0 ? -1 : 0;
+}
+
+/* That of the mount of proc; NULL: nestor's. */
+static const struct pid_namespace *namespace_of(const struct snapshot *snapshot,
+						const RegFileEntry *reg)
+{
+	const MntEntry *mount =
+		regular_is_inside(snapshot, reg)
+			? snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL)
+			: NULL;
+
+	return mount && mount->nses && mount->nses->has_pidns_id
+		       ? snapshot_pid_namespace(snapshot, mount->nses->pidns_id)
+		       : NULL;
+}
+
+static struct stand_in *find_stand_in(struct file_opener *opener, const RegFileEntry *reg)
+{
+	const struct pid_namespace *namespace = namespace_of(opener->snapshot, reg);
+	struct stand_in *known = *opener_state(opener, &stand_ins_owner);
+	struct process_path path = { 0 };
+
+	find_process(reg->name, &path);
+	while (known && (known->recorded != path.pid || known->namespace != namespace))
+		known = known->next;
+	return known;
+}
+
+static const struct stand_in *stand_in_for(struct file_opener *opener, const RegFileEntry *reg,
 					   struct error *err)
 {
 	struct stand_in **first = (struct stand_in **)opener_state(opener, &stand_ins_owner);
+	struct stand_in *made = find_stand_in(opener, reg);
+	struct process_path path = { 0 };
 
-	for (const struct stand_in *known = *first; known; known = known->next)
-		if (known->recorded == recorded)
-			return known;
-	struct stand_in *made = arena_new(opener->arena, struct stand_in);
-	*made = (struct stand_in){ *first, recorded, make_process(recorded) };
-	if (made->pid < 0) {
-		fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+	if (made)
+		return made;
+	find_process(reg->name, &path);
+	made = arena_new(opener->arena, struct stand_in);
+	*made = (struct stand_in){ .next = *first,
+				   .namespace = namespace_of(opener->snapshot, reg),
+				   .recorded = path.pid };
+	*first = made;
+	if (make_stand_in(opener, made) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED,
+			   "cannot make a process in place of one that is gone");
 		return NULL;
 	}
-	*first = made;
 	return made;
 }
 
 int gone_process_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
-	const char *name = entry->reg->name;
+	const RegFileEntry *reg = entry->reg;
 	struct process_path path = { 0 };
+	struct statfs fs;
 
-	find_process(name, &path);
-	const struct stand_in *stand_in = stand_in_for(opener, path.pid, err);
+	find_process(reg->name, &path);
+	const struct stand_in *stand_in = stand_in_for(opener, reg, err);
 	if (!stand_in)
 		return -1;
-	const char *there = arena_printf(opener->arena, "%.*s%d%s", (int)path.start, name,
-					 (int)stand_in->pid, name + path.end);
-	autoclose int fd = opener_open_path(opener, there, regular_open_flags(entry->reg));
-	struct statfs fs;
+	const char *there = arena_printf(opener->arena, "%.*s%d%s", (int)path.start, reg->name,
+					 (int)stand_in->number, reg->name + path.end);
+	int flags = regular_open_flags(reg);
+	autoclose int fd = regular_is_inside(opener->snapshot, reg)
+				   ? mounts_open(opener, (uint32_t)reg->mnt_id, there, flags)
+				   : opener_open_path(opener, there, flags);
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s in place of %s", there,
-				  name);
+				  reg->name);
 	if (fs.f_type != PROC_SUPER_MAGIC)
-		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", name);
+		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", reg->name);
 	return take_fd(&fd);
 }
 
@@ -203,19 +299,14 @@ static bool may_be_there(const FileEntry *entry)
 static int end_stand_in(struct file_opener *opener, const FileEntry *entry, int fd,
 			struct error *err)
 {
-	struct stand_in *stand_in = *opener_state(opener, &stand_ins_owner);
-	struct process_path path = { 0 };
-
 	(void)fd;
 	(void)err;
-	if (!gone_process_is(opener->snapshot, entry))
-		return 0;
-	find_process(entry->reg->name, &path);
-	for (; stand_in; stand_in = stand_in->next)
-		if (stand_in->recorded == path.pid && stand_in->pid > 0) {
-			end_child(stand_in->pid);
-			stand_in->pid = 0;
-		}
+	struct stand_in *stand_in =
+		gone_process_is(opener->snapshot, entry) ? find_stand_in(opener, entry->reg) : NULL;
+	if (stand_in && stand_in->pid > 0) {
+		end_child(stand_in->pid);
+		stand_in->pid = 0;
+	}
 	return 0;
 }
 

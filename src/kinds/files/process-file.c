@@ -168,7 +168,12 @@ static int open_process(const struct open_file *file, const char *path)
 	autoclose int fd = target_open(file->target, name, O_RDONLY | O_DIRECTORY);
 	struct stat stat;
 
-	/* Its root may be somewhere else since, as in a sandbox: then the path is as we see it. */
+	/*
+	 * Its root may be somewhere else since, as in a sandbox: then the path is that of the
+	 * mount, or as we see it.
+	 */
+	if (fd < 0)
+		fd = mount_open_beside(file, name + strlen(BELOW_ROOT) - 1);
 	if (fd < 0)
 		fd = open(name + strlen(BELOW_ROOT) - 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &stat) < 0)

@@ -206,24 +206,29 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	int removed = collect_removed(file, entry, err);
 	if (removed)
 		return removed < 0 ? -1 : 0;
-	int elsewhere = mount_of_file(file, &mount_id, err);
+	bool gone = gone_process_recognise(file);
+	int elsewhere =
+		gone ? mount_of_gone(file, &mount_id, err) : mount_of_file(file, &mount_id, err);
 	if (elsewhere < 0)
 		return -1;
-	if (elsewhere) {
+	if (elsewhere)
 		reg->mnt_id = (int32_t)mount_id;
+	bool deleted = ends_with_deleted(file->link);
+	if (gone) {
+		if (deleted)
+			reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
+		gone_process_collect(file, entry);
+		return 0;
+	}
+	if (elsewhere) {
 		mount_detached_hold(file, mount_id);
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	}
 	/* d_path resolves all, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
 	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
-	bool deleted = ends_with_deleted(file->link);
 	if (deleted)
 		reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
-	if (gone_process_recognise(file)) {
-		gone_process_collect(file, entry);
-		return 0;
-	}
 	if (!deleted)
 		return fail(
 			err, ERR_UNSUPPORTED_FILE,

@@ -243,6 +243,38 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	return 1;
 }
 
+int mount_open_beside(const struct open_file *file, const char *path)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const struct live_namespace *namespace;
+	struct error ignored = { 0 };
+	int64_t mount_id;
+
+	errno = ENOENT;
+	if (mount_id_of_file(file, &mount_id, &ignored) < 0 || mount_id < 0)
+		return -1;
+	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
+	return line ? survey_open_on_mount(namespace, line, path) : -1;
+}
+
+int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	int64_t mount_id;
+
+	if (mount_id_of_file(file, &mount_id, err) < 0)
+		return -1;
+	if (mount_id < 0 || is_own_mount(survey, mount_id))
+		return 0;
+	const struct mount_line *line = survey_find_mount(survey, mount_id, NULL);
+	if (!line)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is on a mount that is in no mount namespace of the tree",
+			    file->what);
+	*ret_mount_id = line->id;
+	return 1;
+}
+
 /* The nearest directory that is left on the way to `path`, on that mount and not below another. */
 static bool is_left_above(const struct live_namespace *namespace, const struct mount_line *line,
 			  const char *path)

@@ -28,7 +28,8 @@ LEVEL_FIELDS = ("NStgid", "NSpid", "NSpgid", "NSsid")
 STAT_FIELDS = (7, 19, 26, 27, 28, 38, 40, 41, 45, 46, 47, 48, 49, 50, 51, 52)
 PLAIN_FILES = ("comm", "cmdline", "environ", "auxv", "limits", "oom_score_adj", "personality",
                "timerslack_ns", "coredump_filter", "timers")
-VM_FLAGS_NOT_COMPARED = {"ac", "sd"}
+# "gu" spreads to neighbours that are merged with one that has guards (VM_MAYBE_GUARD is sticky).
+VM_FLAGS_NOT_COMPARED = {"ac", "gu", "sd"}
 
 
 def become_subreaper():

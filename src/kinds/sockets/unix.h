@@ -164,14 +164,20 @@ struct sockaddr_un unix_connect_address(const UnixSkEntry *to, int name_fd, sock
 int unix_end_fd(const struct unix_world *world, const struct unix_end *end);
 int unix_end_name(const struct unix_world *world, const struct unix_end *end);
 
+/* unix-world.c: all of them, linked; NULL: what they say of each other does not fit. */
+struct unix_world *unix_world_new(struct file_opener *opener, struct error *err);
+struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
+/* The listener that has the name of an accepted socket, if it is in the tree. */
+struct unix_end *unix_world_listener(const struct unix_world *world, const struct unix_end *end);
+/* Or a SOCK_SEQPACKET, which is connected like one. */
+bool unix_is_stream(const UnixSkEntry *sk);
+
 /* unix-make.c */
 /* When all files of the tree are open. */
 int unix_world_connect(struct unix_world *world, struct error *err);
-struct unix_world *unix_world_new(struct file_opener *opener, struct error *err);
 /* Binds those whose names belong to what is mounted by now. May be called again. */
 int unix_world_bind(struct unix_world *world, struct error *err);
 int unix_world_make(struct unix_world *world, struct error *err);
-struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
 /* Its descriptor, once. */
 int unix_world_take(struct unix_world *world, const FileEntry *entry);
 

@@ -31,8 +31,10 @@ static void check_told(int watches, int number)
 	struct inotify_event event = next_of(watches);
 	int bytes = -1;
 
-	scenario_check(event.mask == IN_Q_OVERFLOW && event.wd == -1, "event %#x of %d", event.mask,
-		       event.wd);
+	/* Who was only looked at has it still. */
+	scenario_check((event.mask == IN_Q_OVERFLOW && event.wd == -1) ||
+			       (event.mask == (IN_CREATE | IN_ISDIR) && event.wd == number),
+		       "event %#x of %d", event.mask, event.wd);
 	scenario_check(ioctl(watches, FIONREAD, &bytes) == 0 && bytes == 0, "%d bytes more", bytes);
 	scenario_check(mkdir("folder/second", 0700) == 0, "cannot make a folder");
 	event = next_of(watches);

@@ -4,6 +4,7 @@
  * promise: tasks with timers that expire faster than anybody can look are stopped, and go on
  * flavours: flat three user user-three
  * ignore: ShdPnd SigBlk timers
+ * alone: several at once leave no time to anybody on two processors
  */
 #include "scenario.h"
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kernel/facts.h"
 #include "collect/probe.h"
 #include "kinds/kind.h"
 #include "target.h"
@@ -147,7 +148,13 @@ static void __attribute__((noreturn)) dump_in_child(pid_t pid)
 	struct arena arena;
 	struct snapshot snapshot = { .arena = &arena };
 	struct dump_options options = { .pid = pid, .timeout_seconds = 10 };
-	struct collect collect = { .arena = &arena, .snapshot = &snapshot, .options = &options };
+	struct facts facts = { 0 };
+	struct collect collect = {
+		.arena = &arena,
+		.snapshot = &snapshot,
+		.options = &options,
+		.facts = &facts,
+	};
 	struct error err = { 0 };
 	int failed;
 

@@ -153,6 +153,7 @@ static pid_t fork_witness(struct making *making)
 		be_witness(making);
 	return pid;
 }
+
 /* Its number, or -1; *ret_pid is what is to be ended, or -1. */
 static pid_t serve(const struct witness_wanted *wanted, pid_t *ret_pid)
 {

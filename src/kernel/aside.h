@@ -38,9 +38,9 @@ int aside_run(const struct aside *aside, int (*work)(void *argument), void *argu
 
 /*
  * The same in a namespace, by the calling thread, which comes back: /proc/self may say what is
- * there. The way back is a descriptor of
- * its own namespace of that type (CLONE_NEW*); -1 where there is none, as from pid, user, mount and
- * time namespaces, or for who may not enter its own again.
+ * there. The way back is a descriptor of its own namespace of that type (CLONE_NEW*); -1 where
+ * there is none, as from pid, user, mount and time namespaces, or for who may not enter its own
+ * again.
  */
 int aside_way_back(int type);
 int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), void *argument);

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EVENT = sizeof(struct inotify_event), AT_ONCE = 1024, MOST_ROUNDS = 1 << 20 };
+enum { EVENT = sizeof(struct inotify_event), AT_ONCE = 1024, MOST_ROUNDS = 1 << 12 };
 
 /* A watch of a new file that has no name; -1 with errno. */
 static int watch_new(int instance_fd, int *ret_fd)

@@ -154,14 +154,16 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
 	return 0;
 }
 
-/* There its path leads to it, on a mount that allows and forbids the same. */
+/* There its path leads to it, on a mount that allows and forbids the same, and maps no ids else. */
 static bool is_there(const struct open_file *file, int fd, int root_fd, int64_t *ret_mount_id)
 {
 	struct statvfs left, copy;
+	struct stat stat;
 	autoclose int found = survey_open_path(root_fd, file->link, O_PATH | O_NOFOLLOW);
 
 	if (found < 0 || survey_is_same(fd, found) <= 0 || fstatvfs(fd, &left) ||
-	    fstatvfs(found, &copy) || left.f_flag != copy.f_flag)
+	    fstatvfs(found, &copy) || left.f_flag != copy.f_flag || fstat(found, &stat) ||
+	    stat.st_uid != file->stat.st_uid || stat.st_gid != file->stat.st_gid)
 		return false;
 	*ret_mount_id = survey_mount_id(found);
 	return true;

@@ -4,7 +4,7 @@
  * promise: tasks with timers that expire faster than anybody can look are stopped, and go on
  * flavours: flat three user user-three
  * ignore: ShdPnd SigBlk timers
- * alone: several at once leave no time to anybody on two processors
+ * alone: their interrupts leave little time to others
  */
 #include "scenario.h"
 
@@ -15,7 +15,7 @@
 
 static const char *const names[] = { "one", "two", "three", "four" };
 
-enum { CHILDREN = 4, INTERVAL = 20000 /* nanoseconds */ };
+enum { CHILDREN = 4, INTERVAL = 100000 /* nanoseconds */ };
 
 static atomic_ulong expired[2];
 

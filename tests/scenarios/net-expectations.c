@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 
 	scenario_ready();
 
-	shown_compare("what is expected", show, before, 0);
+	shown_compare("what is expected", show, before, PATIENCE);
 	int transfer = connected(DATA);
 	scenario_check(transfer >= 0 && accept(data, NULL, NULL) >= 0, "it does not come");
 	char *seen = shown(count_related);

@@ -32,11 +32,12 @@ int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct e
  */
 int mount_of_removed_root(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /*
- * The same for the master of a terminal of this devpts, and its path. A restore that had to make it
- * before that was mounted has left it on a mount of its own: then it is on one that shows the same.
+ * The same for an end of a terminal of this devpts, which has that name there (ptmx, 0, ...), and
+ * its path. Who made it before the devpts was mounted, as a restore and LXC do, has left it on a
+ * mount that is gone: then it is on one that shows the same.
  */
-int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mount_id,
-		    const char **ret_path, struct error *err);
+int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *name,
+		      uint32_t *ret_mount_id, const char **ret_path, struct error *err);
 /* A directory (O_PATH) on the mount of a file, if a mount namespace of the tree has it; or -1. */
 int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */

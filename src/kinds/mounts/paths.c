@@ -345,19 +345,19 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 	return 1;
 }
 
-static char *path_to_ptmx(const struct open_file *file, const struct live_namespace *namespace,
-			  const struct mount_line *line, int fd)
+static char *path_to_terminal(const struct open_file *file, const struct live_namespace *namespace,
+			      const struct mount_line *line, const char *name, int fd)
 {
 	struct arena *arena = file->target->collect->snapshot->arena;
 	const char *at = strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint;
-	char *path = arena_printf(arena, "%s/ptmx", at);
+	char *path = arena_printf(arena, "%s/%s", at, name);
 	autoclose int found = survey_open_on_mount(namespace, line, path);
 
 	return found >= 0 && survey_is_same(fd, found) ? path : NULL;
 }
 
-int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mount_id,
-		    const char **ret_path, struct error *err)
+int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *name,
+		      uint32_t *ret_mount_id, const char **ret_path, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
 	const struct live_namespace *namespace;
@@ -371,10 +371,10 @@ int mount_of_master(const struct open_file *file, dev_t devpts, uint32_t *ret_mo
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
 			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
-			const char *path =
-				line->device == devpts && strcmp(line->root, "/") == 0
-					? path_to_ptmx(file, &survey->namespaces[i], line, fd)
-					: NULL;
+			const char *path = line->device == devpts && strcmp(line->root, "/") == 0
+						   ? path_to_terminal(file, &survey->namespaces[i],
+								      line, name, fd)
+						   : NULL;
 			if (!path)
 				continue;
 			*ret_path = path;

@@ -167,7 +167,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index, false);
 	TtyInfoEntry *info = pty->info;
 	const char *path;
-	int mounted = mount_of_master(file, name.st_dev, &mount_id, &path, err);
+	int mounted = mount_of_terminal(file, name.st_dev, "ptmx", &mount_id, &path, err);
 	if (mounted < 0 || pty_state_read(fd, info, collect->snapshot->arena, file->what, err))
 		return -1;
 	info->ptmx = arena_string(collect->snapshot->arena, path);
@@ -191,12 +191,15 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 static int collect_path_of_slave(const struct open_file *file, TtyFileEntry *tty,
 				 TtyInfoEntry *info, struct error *err)
 {
+	char name[16];
 	uint32_t mount_id;
-	int mounted = mount_of_file(file, &mount_id, err);
+	const char *path;
 
+	snprintf(name, sizeof name, "%u", slave_index(file->stat.st_rdev));
+	int mounted = mount_of_terminal(file, file->stat.st_dev, name, &mount_id, &path, err);
 	if (mounted <= 0)
 		return mounted;
-	tty->path = arena_string(file->target->collect->snapshot->arena, file->link);
+	tty->path = arena_string(file->target->collect->snapshot->arena, path);
 	tty->has_mount_id = true;
 	tty->mount_id = mount_id;
 	if (!info->has_mount_id) {

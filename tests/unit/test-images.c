@@ -6,6 +6,7 @@
 #include "images/format.h"
 #include "images/manifest.h"
 #include "images/others.h"
+#include "kinds/files/ghost.h"
 #include "sample-snapshot.h"
 
 #include <fcntl.h>
@@ -392,6 +393,53 @@ static void test_checksum_of_large_file(void **state)
 	assert_int_equal(err.name, ERR_IMAGE_ALTERED);
 }
 
+static void test_names_in_manifests(void **state)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+	struct fixture *fixture = *state;
+	struct manifest manifest = { 0 };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		assert_null(manifest_find(&manifest, names[i]));
+		manifest_add(&manifest, &fixture->arena, names[i], i);
+		assert_int_equal(manifest_find(&manifest, names[0])->size, 0);
+		assert_int_equal(manifest_find(&manifest, names[i])->size, i);
+	}
+	assert_null(manifest_find(&manifest, "none"));
+}
+
+/* However much of its name is left: the content would have to go to some file system. */
+static void test_room_for_unlinked_files(void **state)
+{
+	static const char *const names[] = { "/file", "/no/such/folder/file", "file", "no/file" };
+	struct fixture *fixture = *state;
+	struct snapshot snapshot;
+	struct error err = { 0 };
+	RegFileEntry reg = REG_FILE_ENTRY__INIT;
+	FileEntry entry = FILE_ENTRY__INIT;
+
+	write_sample(fixture);
+	struct images *images = images_open(fixture->dir_fd, &fixture->arena, &snapshot, &err);
+	if (!images)
+		fail_msg("%s", err.text);
+	entry.id = reg.id = 1;
+	entry.reg = &reg;
+	reg.mnt_id = -1;
+	/* It begins behind its end: there is no room for so much. */
+	((struct record *)(uintptr_t)sample_ghost(&snapshot))->content = 1 << 20;
+	for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+		struct file_opener opener = { .snapshot = &snapshot,
+					      .images = images,
+					      .arena = &fixture->arena,
+					      .root_fd = i % 2 ? fixture->dir_fd : AT_FDCWD };
+		err = (struct error){ 0 };
+		reg.name = (char *)(uintptr_t)names[i / 2];
+		assert_int_equal(ghost_verify(&opener, &entry, &err), -1);
+		assert_int_equal(err.name, ERR_NO_ROOM);
+	}
+	images_free(images);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +452,8 @@ int main(void)
 		IN_DIRECTORY(test_summed_image),
 		IN_DIRECTORY(test_large_pages_file),
 		cmocka_unit_test(test_names_of_images),
+		IN_DIRECTORY(test_names_in_manifests),
+		IN_DIRECTORY(test_room_for_unlinked_files),
 		IN_DIRECTORY(test_checksum_of_large_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,15 +49,14 @@ static struct rooms *rooms_of(struct file_opener *opener)
 static int open_directory_above(const struct file_opener *opener, const char *name)
 {
 	char *path = arena_string(opener->arena, name);
+	int fd;
 
-	for (char *slash; (slash = strrchr(path, '/'));) {
-		*slash = '\0';
-		int fd = opener_open_path(opener, *path ? path : "/", O_PATH | O_DIRECTORY);
-		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR))
-			return fd;
-	}
-	errno = ENOENT;
-	return -1;
+	do {
+		char *slash = strrchr(path, '/');
+		*(slash ? slash : path) = '\0';
+		fd = opener_open_path(opener, path, O_PATH | O_DIRECTORY);
+	} while (fd < 0 && *path && (errno == ENOENT || errno == ENOTDIR));
+	return fd;
 }
 
 /* NULL where it does not say. */

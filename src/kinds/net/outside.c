@@ -2,6 +2,7 @@
 /* See outside.h. */
 #include "kinds/net/outside.h"
 
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/listing.h"
 #include "base/procfs.h"
@@ -37,7 +38,7 @@ static bool remember(struct search *search, ino_t inode)
 			return false;
 	ino_t *more = realloc(search->seen, (search->n_seen + 1) * sizeof *more);
 	if (!more)
-		return false;
+		out_of_memory();
 	search->seen = more;
 	search->seen[search->n_seen++] = inode;
 	return true;

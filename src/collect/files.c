@@ -91,8 +91,7 @@ static int fail_gone(const struct target *target, const char *name, struct error
 static int read_link(struct open_file *file, struct error *err)
 {
 	struct target *target = file->target;
-	const struct descriptor_ahead *ahead =
-		file->number == UINT32_MAX ? NULL : read_ahead_descriptor(target, file->number);
+	const struct descriptor_ahead *ahead = read_ahead_descriptor(target, file->number);
 	char link[MAX_LINK];
 	ssize_t length;
 

@@ -2,7 +2,8 @@
 /*
  * name: files-owners
  * promise: who gets signals of an open file, a process, a group whose leader is gone, a thread,
- *	or nobody any more; which signal; whose ids decide; and O_ASYNC sends them
+ *	or nobody any more; which signal; whose ids decide; and O_ASYNC sends them, also where
+ *	nobody is to get them yet
  */
 #include "scenario.h"
 
@@ -75,7 +76,7 @@ static void check_signal(int read_end, int write_end)
 
 int main(int argc, char **argv)
 {
-	int ends[2], gone[2], other[2];
+	int ends[2], gone[2], other[2], unowned[2];
 	sigset_t set;
 	uint32_t uids[2] = { 99, 99 };
 
@@ -83,7 +84,7 @@ int main(int argc, char **argv)
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 3);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	scenario_need(!pipe(ends) && !pipe(gone) && !pipe(other), "no pipes");
+	scenario_need(!pipe(ends) && !pipe(gone) && !pipe(other) && !pipe(unowned), "no pipes");
 	pid_t group = scenario_child(leader, NULL);
 	scenario_wait_mark("leads");
 	pid_t in_group = scenario_child(member, &group);
@@ -104,6 +105,9 @@ int main(int argc, char **argv)
 	bool uid = syscall(SYS_setresuid, -1, GIVEN_UID, -1) == 0;
 	set_owner(other[0], F_OWNER_PID, getpid());
 	scenario_need(!uid || syscall(SYS_setresuid, -1, 0, -1) == 0, "setresuid");
+	scenario_need(!fcntl(unowned[0], F_SETFL, O_ASYNC) &&
+			      !fcntl(unowned[0], F_SETSIG, SIGRTMIN + 3),
+		      "O_ASYNC");
 
 	scenario_ready();
 
@@ -121,6 +125,10 @@ int main(int argc, char **argv)
 		       "flags of the pipe");
 	scenario_check(fcntl(file, F_GETFL) & O_ASYNC, "flags of the file");
 	check_signal(ends[0], ends[1]);
+	scenario_check(fcntl(unowned[0], F_GETOWN) == 0 && fcntl(unowned[0], F_GETFL) & O_ASYNC,
+		       "it has an owner, or no O_ASYNC");
+	set_owner(unowned[0], F_OWNER_PID, getpid());
+	check_signal(unowned[0], unowned[1]);
 	scenario_mark("checked");
 	scenario_reap(in_group);
 	return scenario_end();

@@ -5,9 +5,12 @@
  * (which goes through the images) is left to the scenarios.
  */
 #include "base/cleanup.h"
+#include "base/listing.h"
 #include "base/procfs.h"
+#include "base/undo.h"
 #include "collect/collect.h"
 #include "kinds/kind.h"
+#include "kinds/passing-name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -209,7 +212,9 @@ static void hold_regular(void)
 	if (symlink("nowhere", "link"))
 		_exit(1);
 	open("link", O_PATH | O_NOFOLLOW); /* 6 */
-	open("/proc/meminfo", O_RDONLY);
+	open("/proc/meminfo", O_RDONLY);   /* 7 */
+	open("file", O_WRONLY);		   /* 8 */
+	open("file", O_RDWR | O_APPEND);   /* 9 */
 }
 
 static void test_regular(void **state)
@@ -223,7 +228,10 @@ static void test_regular(void **state)
 	assert_int_not_equal(descriptor(f, 0)->id, descriptor(f, 1)->id);
 	assert_int_equal(entry_of(f, 0)->reg->pos, 5);
 	assert_int_equal(entry_of(f, 0)->reg->size, 5);
+	/* Others may append, where nothing reads what is there. */
 	assert_false(entry_of(f, 1)->reg->has_size);
+	assert_true(entry_of(f, 8)->reg->has_size);
+	assert_true(entry_of(f, 9)->reg->has_size);
 }
 
 static void hold_directory(void)
@@ -447,6 +455,64 @@ static void test_below_root(void **state)
 	close(f->opener.root_fd);
 }
 
+/* ---- names that are there for a while ---- */
+
+static struct passing_name *make_passing(struct fixture *f, const char *kind, const char *name)
+{
+	autoclose int fd = -1;
+
+	if (strcmp(kind, "file") == 0)
+		return passing_file(&f->opener, AT_FDCWD, name, &fd);
+	if (strcmp(kind, "fifo") == 0)
+		return passing_fifo(&f->opener, AT_FDCWD, name, &fd);
+	if (strcmp(kind, "directory") == 0)
+		return passing_directory(&f->opener, AT_FDCWD, name, &fd);
+	fd = open("linked", O_RDWR);
+	return passing_link(&f->opener, AT_FDCWD, name, fd);
+}
+
+static size_t count_names(void)
+{
+	autoclosedir DIR *here = listing_open(AT_FDCWD, ".");
+	const char *name;
+	size_t count = 0;
+
+	while (listing_next(here, &name))
+		count++;
+	return count;
+}
+
+/* What was not removed is taken back, and nothing of ours is left; what others put there is not. */
+static void test_passing_names(void **state)
+{
+	static const char *const kinds_of_names[] = { "file", "fifo", "directory", "link" };
+	struct fixture *f = *state;
+
+	close(open("linked", O_RDWR | O_CREAT, 0600));
+	for (size_t i = 0; i < 4; i++) {
+		struct undo_list list = { NULL };
+		f->opener.undo = &list;
+		assert_non_null(make_passing(f, kinds_of_names[i], "name"));
+		assert_int_equal(access("name", F_OK), 0);
+		assert_null(make_passing(f, kinds_of_names[i], "name"));
+		assert_int_equal(errno, EEXIST);
+		assert_int_equal(count_names(), 2);
+		undo_all(&list);
+		assert_int_equal(count_names(), 1);
+		struct passing_name *removed = make_passing(f, kinds_of_names[i], "name");
+		assert_int_equal(passing_remove(removed), 0);
+		assert_int_equal(count_names(), 1);
+	}
+	/* The same inode at the same name, but not by us. */
+	struct undo_list list = { NULL };
+	f->opener.undo = &list;
+	assert_int_equal(passing_remove(make_passing(f, "link", "name")), 0);
+	assert_int_equal(link("linked", "name"), 0);
+	undo_all(&list);
+	assert_int_equal(access("name", F_OK), 0);
+	f->opener.undo = NULL;
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -461,6 +527,7 @@ int main(void)
 		TEST(test_pipe_outside),
 		TEST(test_errors),
 		TEST(test_below_root),
+		TEST(test_passing_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

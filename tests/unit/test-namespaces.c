@@ -3,9 +3,11 @@
 #include "one-namespace.h"
 
 #include "base/cleanup.h"
+#include "collect/collect.h"
 #include "kinds/cgroups/cgroups.h"
 #include "kinds/files/files.h"
 #include "kinds/ipc/ipc.h"
+#include "kinds/ipc/posix-queues.h"
 #include "kinds/namespaces/namespaces.h"
 #include "kinds/namespaces/pid.h"
 #include "collect/user-maps.h"
@@ -21,6 +23,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -302,6 +305,49 @@ static void test_posix_queues(void **state)
 	assert_int_equal(check_posix_queue("name", 2, 7, 7, 11), ERR_IMAGE_INVALID);
 }
 
+/* A description of a queue, in a namespace that has two queues with names. */
+static enum error_name check_queue_file(const char *name, uint32_t namespace_, bool has_queue)
+{
+	struct one_namespace fixture;
+	static const char *const names[] = { "one", "other" };
+
+	begin_ipc(&fixture);
+	IpcEntry *ipc = fixture.entry->ipc;
+	ipc->n_posix_queues = 2;
+	ipc->posix_queues = arena_array(&fixture.arena, PosixQueue *, 2);
+	for (size_t i = 0; i < 2; i++) {
+		ipc->posix_queues[i] = snapshot_new(&fixture.snapshot, POSIX_QUEUE, PosixQueue);
+		ipc->posix_queues[i]->name = arena_string(&fixture.arena, names[i]);
+	}
+	FileEntry *file = snapshot_new(&fixture.snapshot, FILE_ENTRY, FileEntry);
+	PosixQueueEntry *entry =
+		snapshot_new(&fixture.snapshot, POSIX_QUEUE_ENTRY, PosixQueueEntry);
+	file->id = entry->id = 3;
+	file->posix_queue = entry;
+	entry->name = arena_string(&fixture.arena, name);
+	entry->ipcns_id = namespace_;
+	entry->has_queue = has_queue;
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	int result = posix_queue_kind.check(&fixture.snapshot, file, &fixture.err);
+	arena_done(&fixture.arena);
+	return result ? fixture.err.name : ERR_NONE;
+}
+
+static void test_posix_queue_files(void **state)
+{
+	(void)state;
+	assert_int_equal(check_queue_file("one", TREE_UTS, false), ERR_NONE);
+	assert_int_equal(check_queue_file("other", TREE_UTS, false), ERR_NONE);
+	assert_int_equal(check_queue_file("another", TREE_UTS, false), ERR_IMAGE_INVALID);
+	assert_int_equal(check_queue_file("one", TREE_UTS, true), ERR_IMAGE_INVALID);
+	assert_int_equal(check_queue_file("", TREE_UTS, false), ERR_IMAGE_INVALID);
+	assert_int_equal(check_queue_file("../one", TREE_UTS, false), ERR_IMAGE_INVALID);
+	/* Whoever restores has what is in nestor's own. */
+	assert_int_equal(check_queue_file("another", OWN_UTS, false), ERR_NONE);
+	assert_int_equal(check_queue_file("one", OWN_PID, false), ERR_IMAGE_INVALID);
+	assert_int_equal(check_queue_file("one", TREE_UTS + 1, false), ERR_IMAGE_INVALID);
+}
+
 static enum error_name check_semaphore(uint32_t value, size_t count, uint32_t mode)
 {
 	struct one_namespace fixture;
@@ -426,6 +472,29 @@ static void test_cgroups_of_tasks(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* Before it is stopped a tree comes and goes: that is found when it is. */
+static void test_freezer_of_who_is_gone(void **state)
+{
+	struct externals externals = { 0 };
+	struct dump_options options = { .externals = &externals };
+	struct snapshot snapshot = { 0 };
+	struct error err = { 0 };
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	snapshot.arena = &arena;
+	struct collect collect = { .arena = &arena, .snapshot = &snapshot, .options = &options };
+	options.pid = fork();
+	if (options.pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(options.pid, NULL, 0), options.pid);
+	assert_int_equal(freezer_tree_kind.before_stop(&collect, &err), 0);
+	assert_int_equal(err.name, ERR_NONE);
+	freezer_tree_kind.end(&collect, false);
+	arena_done(&arena);
+}
+
 /* The limit is the first number that no process, and no thread, may have. */
 static void test_limits_of_numbers(void **state)
 {
@@ -461,6 +530,8 @@ int main(void)
 		cmocka_unit_test(test_cgroup_directories),
 		cmocka_unit_test(test_ipc),
 		cmocka_unit_test(test_posix_queues),
+		cmocka_unit_test(test_posix_queue_files),
+		cmocka_unit_test(test_freezer_of_who_is_gone),
 		cmocka_unit_test(test_limits_of_numbers),
 		cmocka_unit_test(test_maps_of_users),
 		cmocka_unit_test(test_cgroup_paths),

@@ -6,12 +6,16 @@
 #include "kinds/net/net.h"
 #include "model/records.h"
 
+#include <linux/fib_rules.h>
+#include <linux/if_addrlabel.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,6 +115,7 @@ static void test_packet_filters(void **state)
 {
 	(void)state;
 	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 20), ERR_NONE);
+	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 4), ERR_NONE);
 	assert_int_equal(check_filter(NFT_MSG_NEWTABLE, 3), ERR_IMAGE_INVALID);
 	assert_int_equal(check_filter(NFT_MSG_DELTABLE, 20), ERR_IMAGE_INVALID);
 	assert_int_equal(check_filter(UINT32_MAX, 20), ERR_IMAGE_INVALID);
@@ -202,25 +207,56 @@ static void test_older_packet_filters(void **state)
 			 ERR_IMAGE_INVALID);
 }
 
-static enum error_name check_connection(size_t connection, size_t expectation)
-{
-	static uint8_t bytes[4096];
-	ProtobufCBinaryData one = { connection, bytes }, other = { expectation, bytes };
-	NetnsContents content = NETNS_CONTENTS__INIT;
+#define LIST(list) #list, offsetof(NetnsContents, list), offsetof(NetnsContents, n_##list)
 
-	content.connections = &one;
-	content.expectations = &other;
-	content.n_connections = content.n_expectations = 1;
-	return check_net(&content);
+/* Lists of messages as the kernel tells them, and the lengths that are taken. */
+static const struct message_row {
+	const char *name;
+	size_t items, count; /* members of NetnsContents */
+	size_t least, most;  /* 0: that is not looked at */
+} message_rows[] = {
+	{ LIST(addresses), sizeof(struct ifaddrmsg), 0 },
+	{ LIST(routes), sizeof(struct rtmsg), 0 },
+	{ LIST(rules), sizeof(struct fib_rule_hdr), 0 },
+	{ LIST(neighbours), sizeof(struct ndmsg), 0 },
+	{ LIST(fdb), sizeof(struct ndmsg), 0 },
+	{ LIST(nexthops), sizeof(struct nhmsg), 0 },
+	{ LIST(proxies), sizeof(struct ndmsg), 0 },
+	{ LIST(address_labels), sizeof(struct ifaddrlblmsg), 0 },
+	{ LIST(groups), sizeof(struct br_port_msg), 0 },
+	{ LIST(connections), sizeof(struct nfgenmsg), 2048 },
+	{ LIST(expectations), sizeof(struct nfgenmsg), 2048 },
+};
+
+/* The second of two, of which the first is sound. */
+static void expect_message(const struct message_row *row, size_t size, enum error_name expected)
+{
+	NetnsContents content = NETNS_CONTENTS__INIT;
+	ProtobufCBinaryData items[] = { { row->least, calloc(1, row->least) },
+					{ size, calloc(1, size + 1) } };
+
+	*(ProtobufCBinaryData **)((char *)&content + row->items) = items;
+	*(size_t *)((char *)&content + row->count) = 2;
+	enum error_name found = check_net(&content);
+	if (found != expected)
+		fail_msg("%s with %zu bytes: %s", row->name, size, error_name(found));
+	free(items[0].data);
+	free(items[1].data);
 }
 
-static void test_tracked_connections(void **state)
+static void test_lengths_of_messages(void **state)
 {
 	(void)state;
-	assert_int_equal(check_connection(100, 100), ERR_NONE);
-	assert_int_equal(check_connection(3, 100), ERR_IMAGE_INVALID);
-	assert_int_equal(check_connection(100, 3), ERR_IMAGE_INVALID);
-	assert_int_equal(check_connection(4000, 100), ERR_IMAGE_INVALID);
+	for (size_t i = 0; i < sizeof message_rows / sizeof *message_rows; i++) {
+		const struct message_row *row = &message_rows[i];
+		expect_message(row, row->least, ERR_NONE);
+		expect_message(row, row->least - 1, ERR_IMAGE_INVALID);
+		expect_message(row, 0, ERR_IMAGE_INVALID);
+		if (row->most) {
+			expect_message(row, row->most, ERR_NONE);
+			expect_message(row, row->most + 1, ERR_IMAGE_INVALID);
+		}
+	}
 }
 
 /* With so many bytes of bits for so many names. */
@@ -337,7 +373,7 @@ int main(void)
 		cmocka_unit_test(test_packet_filters),
 		cmocka_unit_test(test_ipsets),
 		cmocka_unit_test(test_older_packet_filters),
-		cmocka_unit_test(test_tracked_connections),
+		cmocka_unit_test(test_lengths_of_messages),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_generic_settings),
 		cmocka_unit_test(test_tuns),

@@ -114,15 +114,15 @@ static void refusals(void **state)
 	static const struct {
 		const char *line, *said;
 	} cases[] = {
-		{ "c --unknown", "--unknown" },
+		{ "c --unknown", "--unknown is not known here" },
 		{ "c --tcp-something=1", "--tcp-something" },
-		{ "c -z", "-z" },
-		{ "c --text", "--text" },
-		{ "c -t", "-t" },
+		{ "c -z", "-z is not known here" },
+		{ "c --text", "--text needs an argument" },
+		{ "c -t", "-t needs an argument" },
 		{ "c -t x", "\"x\"" },
 		{ "c -t 0", "not a process id" },
 		{ "c -t -5", "\"-5\"" },
-		{ "c --flag=1", "--flag" },
+		{ "c --flag=1", "--flag takes no argument" },
 		{ "c --number 12a", "\"12a\"" },
 		{ "c --size 99999999999G", "not a size" },
 		{ "c --mode", "--mode" },

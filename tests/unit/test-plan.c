@@ -259,6 +259,50 @@ static void deaths_of_threads_by_signals_are_refused(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* ---- helpers ---- */
+
+static bool has_program(const struct fixture *fixture, const char *name)
+{
+	const struct program_set *set = &fixture->plan.programs;
+
+	for (size_t i = 0; i < set->n_programs; i++)
+		if (strcmp(set->programs[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Numbers from 2 on are those of helpers, but for what anybody has, had or is to have. */
+static void helpers_take_numbers_that_are_free(void **state)
+{
+	struct plan_options options = fixture_options;
+	struct fixture fixture;
+
+	(void)state;
+	options.fresh_pid_namespace = true;
+	fixture_begin(&fixture);
+	struct task *root = fixture_add_task(&fixture, 500, 0, 500);
+	root->core->tc->has_child_subreaper = root->core->tc->child_subreaper = true;
+	fixture_add_task(&fixture, 3, 500, 500)->pstree->pgid = 2;
+	fixture_add_task(&fixture, 501, 500, 500);
+	fixture_add_task(&fixture, 506, 501, 506);
+	/* A member of its session that is a child of the root has come from somebody in between. */
+	fixture_add_task(&fixture, 530, 500, 506)->pstree->pgid = 506;
+	struct task *maker = &fixture.snapshot.tasks[2];
+	maker->pstree->n_threads = maker->n_threads = 3;
+	maker->pstree->threads =
+		arena_copy(&fixture.arena, (const uint32_t[]){ 501, 5, 4 }, 3 * sizeof(uint32_t));
+	maker->threads = arena_array(&fixture.arena, CoreEntry *, 3);
+	maker->threads[0] = maker->core;
+	maker->threads[1] = fixture_new_core(&fixture.snapshot);
+	maker->threads[2] = fixture_new_core(&fixture.snapshot);
+	if (snapshot_index(&fixture.snapshot, &fixture.err) ||
+	    plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &fixture_facts,
+		      &fixture_table, &options, &fixture.err))
+		fail_msg("%s", fixture.err.text);
+	assert_true(has_program(&fixture, "helper: dead parent 6"));
+	arena_done(&fixture.arena);
+}
+
 /* ---- speed and purity ---- */
 
 static void add_large_tree(struct fixture *fixture, uint32_t count)
@@ -430,6 +474,7 @@ int main(void)
 		cmocka_unit_test(threads_have_programs),
 		cmocka_unit_test(a_dead_leader_exits_again),
 		cmocka_unit_test(deaths_of_threads_by_signals_are_refused),
+		cmocka_unit_test(helpers_take_numbers_that_are_free),
 		cmocka_unit_test(ten_thousand_tasks_take_no_time),
 		cmocka_unit_test(planning_makes_no_system_calls),
 		cmocka_unit_test(a_second_round_begins_anew),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Records of sockets are untrusted: the last value that is taken, and the first that is not. */
+#include "base/arena.h"
 #include "kinds/kind.h"
+#include "kinds/sockets/inet.h"
 #include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
@@ -147,6 +149,79 @@ static void options_of_sockets(void **state)
 	expect(fixture, false);
 }
 
+/* ---- ends of connections ---- */
+
+static void make_end(InetSkEntry *sk, uint32_t *src, uint32_t *dst, size_t words, uint32_t src_port,
+		     uint32_t dst_port)
+{
+	inet_sk_entry__init(sk);
+	sk->family = words == 1 ? AF_INET : AF_INET6;
+	sk->src_addr = src;
+	sk->dst_addr = dst;
+	sk->n_src_addr = sk->n_dst_addr = words;
+	sk->src_port = src_port;
+	sk->dst_port = dst_port;
+}
+
+/* Both functions have to say so, the second one among others that are none. */
+static void expect_meeting(const InetSkEntry *one, const InetSkEntry *other, bool meets)
+{
+	uint32_t elsewhere[] = { 3 }, there[] = { 4 };
+	InetSkEntry stranger;
+	struct arena arena;
+
+	assert_int_equal(inet_ends_meet(one, other), meets);
+	assert_int_equal(inet_ends_meet(other, one), meets);
+	arena_init(&arena);
+	struct inet_ends *ends = inet_ends_new(&arena, 3);
+	assert_false(inet_ends_has_other(ends, one));
+	make_end(&stranger, elsewhere, there, 1, 5, 6);
+	inet_ends_add(ends, &stranger);
+	assert_false(inet_ends_has_other(ends, one));
+	inet_ends_add(ends, other);
+	make_end(&stranger, there, elsewhere, 1, 1000, 1000);
+	inet_ends_add(ends, &stranger);
+	assert_int_equal(inet_ends_has_other(ends, one), meets);
+	arena_done(&arena);
+}
+
+static void ends_that_meet(void **state)
+{
+	uint32_t near[] = { 1, 10, 11, 12 }, far[] = { 2, 20, 21, 22 };
+	InetSkEntry one, other;
+
+	(void)state;
+	for (size_t words = 1; words <= 4; words += 3) {
+		make_end(&one, near, far, words, 1000, 2000);
+		make_end(&other, far, near, words, 2000, 1000);
+		expect_meeting(&one, &other, true);
+		expect_meeting(&one, &one, false);
+		make_end(&other, far, near, words, 2001, 1000);
+		expect_meeting(&one, &other, false);
+		make_end(&other, far, near, words, 2000, 1001);
+		expect_meeting(&one, &other, false);
+		make_end(&other, near, near, words, 2000, 1000);
+		expect_meeting(&one, &other, false);
+		make_end(&other, far, far, words, 2000, 1000);
+		expect_meeting(&one, &other, false);
+	}
+}
+
+static void ends_of_both_families(void **state)
+{
+	uint32_t near[] = { 0, 0, htonl(0xffff), 1 }, far[] = { 0, 0, htonl(0xffff), 2 };
+	uint32_t plain[] = { 0, 0, 0, 2 };
+	InetSkEntry one, other;
+
+	(void)state;
+	make_end(&one, near, far, 4, 1000, 2000);
+	make_end(&other, far + 3, near + 3, 1, 2000, 1000);
+	expect_meeting(&one, &other, true);
+	/* Another address is not one of AF_INET. */
+	make_end(&one, near, plain, 4, 1000, 2000);
+	expect_meeting(&one, &other, false);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -155,6 +230,8 @@ int main(void)
 		TEST(records_of_packet_sockets),
 		TEST(memberships_of_packet_sockets),
 		TEST(options_of_sockets),
+		cmocka_unit_test(ends_that_meet),
+		cmocka_unit_test(ends_of_both_families),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -157,6 +158,11 @@ def statistics(place):
     must(tree.wait_for(lambda: "Shmem" not in tree.read(pid, "status")
                        or int(re.search(r"RssShmem:\s+(\d+)", tree.read(pid, "status")).group(1)) > 1000,
                        10), "it does not start")
+    early = place.file("early")
+    os.mkdir(early)
+    nestor("pre-dump", "-t", pid, "-D", early).ok()
+    stats = read_stats(os.path.join(early, "stats-dump"), 1)
+    must(stats[5] >= stats[7] >= 256 and stats[6] == 0 and stats[3] > 0, f"of the pre-dump: {stats}")
     place.dump(pid)
     stats = read_stats(os.path.join(place.images, "stats-dump"), 1)
     pages = sum(os.path.getsize(os.path.join(place.images, name))
@@ -169,6 +175,23 @@ def statistics(place):
     stats = read_stats(os.path.join(place.images, "stats-restore"), 2)
     must(set(stats) == {1, 2, 3, 4, 5} and stats[3] > 0 and stats[4] >= stats[3]
          and stats[5] * 4096 >= pages, f"{stats}")
+
+
+def no_room_for_pages(place):
+    """Where pages cannot be written a dump fails, before as at the end, and nothing counts as one"""
+    pid = place.start("exec %s -c \"b = bytearray(b'y' * (1 << 20)); import time; time.sleep(1000)\""
+                      % sys.executable)
+    must(tree.wait_for(lambda: "VmRSS" in tree.status_of(pid)
+                       and "hrtimer_nanosleep" in tree.read(pid, "wchan"), 10), "it does not start")
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))
+    for command in ("pre-dump", "dump"):
+        done = nestor(command, "-t", pid, "-D", place.images, preexec_fn=limit).fails("io")
+        must("cannot write pages" in done.err, done.err)
+        must(not os.listdir(place.images), f"{command} goes on: {os.listdir(place.images)}")
+        must(tree.status_of(pid)["State"][0] == "S", "it does not go on")
 
 
 def read_stats(path, part):
@@ -606,7 +629,7 @@ CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
     few_descriptors_for_sockets, few_descriptors_for_sockets_of_all,
-    few_descriptors_for_pipes, few_descriptors_for_one_file, statistics,
+    few_descriptors_for_pipes, few_descriptors_for_one_file, statistics, no_room_for_pages,
     login_uid, lowered_score, work_directory, log_on_failure, action_script,
     script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
 ]

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 
 from place import must, nestor, parent, TESTS
@@ -77,6 +78,10 @@ def tree_user_namespaces(place):
     must([words for words in maps if words in live] == maps, f"maps missing:\n{live}")
     must(live.count("uid 0 ") == 4, f"owners missing:\n{live}")
     views = [json.loads(nestor("tree", "--json", pid).ok().out)]
+    # Who is in the innermost comes before those around it, who have nobody to show.
+    inner = chain_of_users(json.loads(nestor("tree", "--json", max(tree.processes(pid))).ok().out))
+    must([row["uid_map"] for row in inner] == [row["uid_map"] for row in chain_of_users(views[0])],
+         f"seen from inside: {inner}")
     place.dump(pid)
     views.append(json.loads(nestor("tree", "--json", place.images).ok().out))
     drawn = nestor("tree", place.images).ok().out
@@ -100,6 +105,20 @@ def tree_and_plan_of_images(place):
     text = nestor("plan", place.images).ok().out
     must("mmap(" in text and str(pid) in text, f"no program:\n{text[:2000]}")
     must(json.loads(nestor("plan", place.images, "--json").ok().out), "no JSON")
+
+
+def page_of_a_tree(place):
+    """A page of a tree has what stands against its dump, and what is no element of the page"""
+    others = [place.sleeper(), place.sleeper()]
+    held = " ".join(f"{fd}</proc/{pid}/status" for fd, pid in zip((7, 8), others))
+    pid = place.start(f"printf '</script>' >/proc/$$/comm; exec {held}; while :; do sleep 0.02; done")
+    page = nestor("tree", "--html", "-", pid).ok().out
+    data = json.loads(re.search(r"<script type='application/json' id='data'>(.*?)</script>", page,
+                                re.DOTALL)[1])
+    must(len(data["obstacles"]) == 2
+         and all(f"/proc/{other}/status" in text for other, text in zip(others, data["obstacles"])),
+         str(data["obstacles"]))
+    must(data["tasks"][0]["name"] == "</script>", str(data["tasks"]))
 
 
 def piped_tree(place):
@@ -177,5 +196,5 @@ def plan_is_of_the_restore(place):
 
 CASES = [
     tree_live, tree_headless, tree_hides_control_characters, tree_user_namespaces,
-    tree_and_plan_of_images, show_images, diff_of_dumps, plan_is_of_the_restore,
+    page_of_a_tree, tree_and_plan_of_images, show_images, diff_of_dumps, plan_is_of_the_restore,
 ]

@@ -18,8 +18,10 @@ COMMANDS = ("dump", "restore", "tree", "show", "diff", "plan", "check", "dedup",
 
 def usage(_):
     """Wrong command lines are refused with status 2 and a hint"""
-    nestor().fails("usage", 2)
-    nestor("frobnicate").fails("usage", 2)
+    for done, said in ((nestor(), "no command given"),
+                       (nestor("frobnicate"), '"frobnicate" is not a command')):
+        done.fails("usage", 2)
+        must(said in done.err and "nestor --help lists the commands" in done.err, done.err)
     nestor("dump").fails("usage", 2)
     nestor("dump", "-t", "0").fails("usage", 2)
     nestor("dump", "-t", "1", "word").fails("usage", 2)

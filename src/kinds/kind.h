@@ -117,17 +117,19 @@ struct applied_thread {
 /*
  * The order of kinds in a program is that of the table, grouped by stage. In STAGE_MEMORY the
  * old address space is gone and the recorded one is built; threads are created between
- * STAGE_PROCESS and STAGE_THREAD; STAGE_LAST runs per thread, and may forbid everything.
+ * STAGE_PROCESS and STAGE_THREAD, by the first one before its STAGE_PARTING and by others after
+ * theirs; STAGE_LAST runs per thread, and may forbid everything.
  *
  * A task of another user namespace enters it between STAGE_IDS and STAGE_CAPABILITIES of its
  * leader, and makes its threads then: they run all of their stages inside.
  */
 enum task_stage {
-	STAGE_FILES,	    /* once per task: descriptors, cwd, root, umask */
-	STAGE_MEMORY,	    /* once per task */
-	STAGE_PROCESS,	    /* once per task: signal actions, timers, prctl of the process */
-	STAGE_THREAD,	    /* per thread: names, scheduling, alternate stack, pending signals */
-	STAGE_IDS,	    /* per thread: ids of users and groups */
+	STAGE_FILES,   /* once per task: descriptors, cwd, root, umask */
+	STAGE_MEMORY,  /* once per task */
+	STAGE_PROCESS, /* once per task: signal actions, timers, prctl of the process */
+	STAGE_PARTING, /* per thread: directories, which it hands down to threads that it makes */
+	STAGE_THREAD,  /* per thread: names, scheduling, alternate stack, pending signals */
+	STAGE_IDS,     /* per thread: ids of users and groups */
 	STAGE_CAPABILITIES, /* per thread, in its user namespace: capability sets, securebits */
 	STAGE_LAST,	    /* per thread: what privileges are no longer needed for; seccomp */
 	STAGE_COUNT,

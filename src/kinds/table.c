@@ -91,13 +91,16 @@ static const struct task_kind *const process_stage[] = {
 	NULL,
 };
 
+static const struct task_kind *const parting_stage[] = {
+	&io_uring_submitter_kind, /* all rights; its workers share directories (mntns_install) */
+	&thread_parting_kind,	  &thread_mounts_kind, &thread_directories_kind, NULL,
+};
+
 static const struct task_kind *const thread_stage[] = {
-	&io_uring_submitter_kind, /* has all rights */
-	&thread_parting_kind,	  &thread_namespaces_kind,
-	&thread_directories_kind, &thread_children_time_kind,
-	&thread_pointers_kind,	  &scheduling_kind,
-	&timer_slack_kind,	  &alternate_stack_kind,
-	&pending_signals_kind,	  NULL,
+	&thread_namespaces_kind, &thread_children_time_kind,
+	&thread_pointers_kind,	 &scheduling_kind,
+	&timer_slack_kind,	 &alternate_stack_kind,
+	&pending_signals_kind,	 NULL,
 };
 
 static const struct task_kind *const ids_stage[] = {
@@ -164,6 +167,7 @@ const struct kind_table kinds = {
 		[STAGE_FILES] = files_stage,
 		[STAGE_MEMORY] = memory_stage,
 		[STAGE_PROCESS] = process_stage,
+		[STAGE_PARTING] = parting_stage,
 		[STAGE_THREAD] = thread_stage,
 		[STAGE_IDS] = ids_stage,
 		[STAGE_CAPABILITIES] = capabilities_stage,

@@ -123,6 +123,7 @@ static int link_tables(struct snapshot *snapshot, struct error *err)
 		struct task *task = &snapshot->tasks[i];
 		if (!task->ids)
 			task->ids = task->core->ids;
+		task_link_fs(snapshot->arena, task);
 		if (task_is_zombie(task))
 			continue;
 		if (!task->ids)

@@ -178,23 +178,6 @@ bool task_is_stopped(const struct task *task)
 	return task_state(task) == TASK_STOPPED;
 }
 
-const ThreadFsEntry *task_thread_fs(const struct task *task, size_t thread)
-{
-	if (!task || task_is_zombie(task) || thread >= task->n_threads)
-		return NULL;
-	const ThreadCoreEntry *core = task_thread(task, thread)->thread_core;
-	return core ? core->fs : NULL;
-}
-
-size_t task_threads_with_fs(const struct task *task, size_t thread)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < thread; i++)
-		count += task_thread_fs(task, i) != NULL;
-	return count;
-}
-
 bool task_leader_is_dead(const struct task *task)
 {
 	return task->core && task->core->tc && task->core->tc->has_leader_exit_code;

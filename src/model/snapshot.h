@@ -88,6 +88,7 @@ struct task {
 	CoreEntry **threads;   /* one per pstree->threads; threads[0] == core; a dead leader's has
 				* no thread_info */
 	size_t n_threads;
+	size_t *fs_first, *fs_before; /* thread-fs.c; NULL: all threads share one fs */
 	/* NULL or empty for a zombie: */
 	MmEntry *mm;
 	FsEntry *fs;
@@ -228,9 +229,16 @@ const char *task_name(const struct task *task);
 
 bool task_is_zombie(const struct task *task);
 bool task_is_stopped(const struct task *task);
-/* What a thread does not share with its process, or NULL; how many before `thread` have such. */
+/*
+ * thread-fs.c: directories and umask that a thread does not share with its process, or NULL. The
+ * first thread that has the same ones (0: they are the process's) *begins* them. How many are begun
+ * before `thread`? task_link_fs is part of snapshot_index.
+ */
 const ThreadFsEntry *task_thread_fs(const struct task *task, size_t thread);
-size_t task_threads_with_fs(const struct task *task, size_t thread);
+size_t task_fs_first(const struct task *task, size_t thread);
+bool task_begins_fs(const struct task *task, size_t thread);
+size_t task_fs_groups(const struct task *task, size_t thread);
+void task_link_fs(struct arena *arena, struct task *task);
 bool task_leader_is_dead(const struct task *task); /* threads[0] has exited, others go on */
 bool task_leads_session(const struct task *task);
 bool task_leads_group(const struct task *task);

@@ -2,8 +2,8 @@
 /*
  * name: refused-thread-objects
  * promise: a thread with a descriptor table of its own is refused by name, also if it is the only
- *	one beside the first; so are threads that share a working directory that is not their
- *	process's
+ *	one beside the first; so is one that shares a working directory, which is not its process's,
+ *	with another process
  * flavours: flat three
  * arguments: files fs
  * refused: shared-object
@@ -12,8 +12,11 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static void *wait_for_end(void *unused)
 {
@@ -28,16 +31,18 @@ static void *part_with_table(void *unused)
 	return wait_for_end(unused);
 }
 
-/* Who is made by a thread shares with that. */
+/* A process that a thread makes may share with that. */
 static void *part_with_directory(void *unused)
 {
-	pthread_t thread;
-
 	scenario_need(!unshare(CLONE_FS), "unshare");
-	scenario_need(!pthread_create(&thread, NULL, wait_for_end, NULL), "a thread of a thread");
+	long child = syscall(SYS_clone, CLONE_FS | SIGCHLD, NULL, NULL, NULL, 0);
+	if (child == 0) {
+		scenario_wait_restored();
+		_exit(0);
+	}
+	scenario_need(child > 0, "a process of a thread");
 	scenario_mark("parted");
-	pthread_join(thread, NULL);
-	return unused;
+	return wait_for_end(unused);
 }
 
 int main(int argc, char **argv)

@@ -31,7 +31,7 @@ extern const struct task_kind aio_kind; /* when memory is there */
 extern const struct tree_kind memory_tree_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
-/* io-uring.c; in STAGE_PROCESS and in STAGE_THREAD */
+/* io-uring.c; in STAGE_PROCESS and in STAGE_PARTING */
 extern const struct file_kind io_uring_kind;
 extern const struct task_kind io_uring_registered_kind;
 extern const struct task_kind io_uring_submitter_kind;

@@ -6,9 +6,10 @@
  * setns wants CAP_SYS_ADMIN in the owner of the namespace and in the caller's own user namespace.
  * A process has it everywhere before it enters its user namespace, so it goes first to where all of
  * its threads can start from (task_first_namespace). Nsproxy is per thread: the others go on from
- * there, with the rights that the task has by then; into a mount namespace, which is made late, by
- * what their process has kept for them (thread-fs.c). A leader that makes its threads once it is in
- * its user namespace goes on last, in STAGE_CAPABILITIES: they begin where it is.
+ * there, with the rights that the task has by then. Into a mount namespace, which is made late,
+ * they go by what their process has kept for them (thread-fs.c): the first of those that share
+ * directories, before it makes the others. A leader that makes its threads once it is in its user
+ * namespace goes on last, in STAGE_CAPABILITIES: they begin where it is.
  */
 #include "kinds/namespaces/namespaces.h"
 
@@ -65,8 +66,21 @@ static void go_on(const struct planning *planning)
 	if (!thread_is_late_for_any(snapshot, task, thread))
 		return;
 	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
-		if (namespace_types[type].plain && thread_is_late(snapshot, task, thread, type))
+		if (namespace_types[type].plain && type != NAMESPACE_MNT &&
+		    thread_is_late(snapshot, task, thread, type))
 			enter(planning, thread_namespace(snapshot, task, thread, type));
+}
+
+static int plan_mounts(const struct planning *planning, struct error *err)
+{
+	const struct snapshot *snapshot = planning->plan->snapshot;
+	const struct task *task = planning->task;
+	size_t thread = planning->thread;
+
+	(void)err;
+	if (task_begins_fs(task, thread) && thread_is_late(snapshot, task, thread, NAMESPACE_MNT))
+		enter(planning, thread_namespace(snapshot, task, thread, NAMESPACE_MNT));
+	return 0;
 }
 
 static int plan_late(const struct planning *planning, struct error *err)
@@ -88,6 +102,12 @@ static int plan_last(const struct planning *planning, struct error *err)
 const struct task_kind namespaces_kind = {
 	.name = "namespaces",
 	.plan = plan_first,
+};
+
+const struct task_kind thread_mounts_kind = {
+	.name = "mount namespaces of threads",
+	.per_thread = true,
+	.plan = plan_mounts,
 };
 
 const struct task_kind thread_namespaces_kind = {

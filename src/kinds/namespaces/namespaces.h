@@ -9,7 +9,8 @@ extern const struct namespace_kind pid_namespace_kind, user_namespace_kind, uts_
 	time_namespace_kind;
 
 /* enter.c: of tasks, and of threads that are in others than their process. */
-extern const struct task_kind namespaces_kind, thread_namespaces_kind, nested_namespaces_kind;
+extern const struct task_kind namespaces_kind, thread_mounts_kind, thread_namespaces_kind,
+	nested_namespaces_kind;
 
 /*
  * children-time.c: time namespaces that a thread has made for its children (struct namespace,

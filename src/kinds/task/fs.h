@@ -9,7 +9,7 @@ extern const struct task_kind fs_kind; /* STAGE_FILES */
 
 /* thread-fs.c: those of threads that do not share them with their process. */
 extern const struct task_kind thread_fs_kind;	       /* STAGE_FILES, after it */
-extern const struct task_kind thread_parting_kind;     /* STAGE_THREAD, before its namespaces */
+extern const struct task_kind thread_parting_kind;     /* STAGE_PARTING, before its mounts */
 extern const struct task_kind thread_directories_kind; /* the same, after them */
 
 int fs_check_directory(const struct snapshot *snapshot, const struct task *task, uint32_t id,

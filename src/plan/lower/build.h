@@ -67,7 +67,7 @@ uint64_t clone_flags_of(const struct node *node);
 uint32_t clone_exit_signal(const struct node *node);
 size_t clone_set_tid(const struct pid_vector *pids, size_t n_unnamed, uint32_t *ret_tids);
 void build_clone(struct build *build, struct node *creator, struct node *child);
-/* `maker` is the leader's program; the outermost n_unnamed levels are left to the kernel. */
+/* `maker` is the program of another one; the outermost n_unnamed levels are left to the kernel. */
 struct op *build_thread_clone(struct build *build, struct node *node, size_t thread,
 			      size_t n_unnamed, struct program *maker, struct program *program);
 
@@ -149,12 +149,9 @@ void build_enter_children_place(struct build *build, struct program *program, ui
 /* guided-threads.c: before any program is built; and where a node has made its last process. */
 void guided_threads_prepare(struct build *build);
 void build_last_created(struct build *build, const struct node *node);
-/*
- * The same: a leader that has entered its user namespace makes a thread. The leader's
- * program goes on in the one that is returned.
- */
-struct program *build_nested_thread(struct build *build, struct node *node, size_t thread,
-				    struct program *leader, struct program *program);
+/* The same: makes a thread. The maker's program goes on in the one that is returned. */
+struct program *build_thread(struct build *build, struct node *node, size_t thread,
+			     struct program *maker, struct program *program);
 
 /* threads.c: makes the others, and finishes each with what is its own. */
 int build_threads(struct build *build, struct node *node, struct error *err);

@@ -121,32 +121,32 @@ static struct program *unwanted_thread(struct build *build)
 	return program;
 }
 
-struct program *build_nested_thread(struct build *build, struct node *node, size_t thread,
-				    struct program *leader, struct program *program)
+struct program *build_thread(struct build *build, struct node *node, size_t thread,
+			     struct program *maker, struct program *program)
 {
 	size_t n_outer = count_outer_levels(node);
 	struct program_set *set = &build->plan->programs;
 
 	if (!n_outer) {
-		build_thread_clone(build, node, thread, 0, leader, program);
-		return leader;
+		build_thread_clone(build, node, thread, 0, maker, program);
+		return maker;
 	}
 	struct guided_thread *guided = add_guided(build, node, thread, program->name);
-	struct program *maker = program_new(set, leader->name);
-	struct program *rest = program_new(set, leader->name);
+	struct program *attempt = program_new(set, maker->name);
+	struct program *rest = program_new(set, maker->name);
 
 	guided->n_guided_levels = n_outer;
-	program_jump(leader, maker);
-	program_wake(maker, guided->request_word, 1);
-	program_wake(maker, build->plan->services[SERVICE_GUIDE].word, 0);
-	program_wait(maker, guided->go_word, 1);
+	program_jump(maker, attempt);
+	program_wake(attempt, guided->request_word, 1);
+	program_wake(attempt, build->plan->services[SERVICE_GUIDE].word, 0);
+	program_wait(attempt, guided->go_word, 1);
 	/* One that got a wrong id may still be on its way out: then this is tried again. */
-	op_store(op_any(build_thread_clone(build, node, thread, n_outer, maker, program)),
+	op_store(op_any(build_thread_clone(build, node, thread, n_outer, attempt, program)),
 		 guided->result_slot);
-	program_wake(maker, guided->made_word, 1);
-	program_wait(maker, guided->verdict_word, 1);
-	program_jump_if(maker, guided->retry_word, 1, maker);
-	program_jump(maker, rest);
+	program_wake(attempt, guided->made_word, 1);
+	program_wait(attempt, guided->verdict_word, 1);
+	program_jump_if(attempt, guided->retry_word, 1, attempt);
+	program_jump(attempt, rest);
 	program_wait(program, guided->verdict_word, 1);
 	program_jump_if(program, guided->retry_word, 1, unwanted_thread(build));
 	return rest;

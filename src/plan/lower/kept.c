@@ -17,7 +17,7 @@ static uint32_t first_kept(const struct plan *plan)
 
 uint32_t plan_kept(const struct planning *planning, size_t thread, enum kept kept)
 {
-	size_t before = task_threads_with_fs(planning->task, thread);
+	size_t before = task_fs_groups(planning->task, thread);
 
 	return first_kept(planning->plan) + (uint32_t)(before * KEPT_COUNT) + kept;
 }
@@ -46,7 +46,7 @@ int plan_keep(const struct planning *planning, size_t thread, enum kept kept, ui
 bool kept_range(const struct plan *plan, const struct task *task, uint32_t *ret_first,
 		uint32_t *ret_last)
 {
-	size_t count = task_threads_with_fs(task, task->n_threads) * KEPT_COUNT;
+	size_t count = task_fs_groups(task, task->n_threads) * KEPT_COUNT;
 
 	*ret_first = first_kept(plan);
 	*ret_last = *ret_first + (uint32_t)count - 1;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The threads of a task. All of them are made by the leader, while it still has every privilege:
- * set_tid needs CAP_CHECKPOINT_RESTORE at each level. Only where the task has to enter another
- * user namespace first (see user-namespaces.c) are they made with what that leaves.
+ * The threads of a task. They are made by the leader, while it still has every privilege: set_tid
+ * needs CAP_CHECKPOINT_RESTORE at each level. Only where the task has to enter another user
+ * namespace first (see user-namespaces.c) are they made with what that leaves.
+ *
+ * Of threads that share directories which are not the leader's (kinds/task/thread-fs.c) the first
+ * one makes the others, as soon as it is there: before any other of its own state, so that
+ * they are born with what they would have from the leader.
  */
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
@@ -45,9 +49,31 @@ static int build_end(struct build *build, struct node *node, size_t thread, bool
 	return 0;
 }
 
+static size_t maker_of(const struct task *task, size_t thread)
+{
+	return task_begins_fs(task, thread) ? 0 : task_fs_first(task, thread);
+}
+
+/* The maker's program goes on in the one that is returned. */
+static struct program *make_threads(struct build *build, struct node *node, size_t maker,
+				    struct program *program)
+{
+	const struct planned_task *planned = &build->plan->tasks[node->index];
+
+	for (size_t i = maker + 1; i < node->task->n_threads; i++)
+		if (maker_of(node->task, i) == maker)
+			program =
+				build_thread(build, node, i, program, planned->threads[i].program);
+	return program;
+}
+
 static int build_own_state(struct build *build, struct node *node, size_t thread,
 			   struct program *program, struct error *err)
 {
+	if (build_stage(build, STAGE_PARTING, node->task, thread, program, err))
+		return -1;
+	if (task_begins_fs(node->task, thread))
+		program = make_threads(build, node, thread, program);
 	if (build_stage(build, STAGE_THREAD, node->task, thread, program, err))
 		return -1;
 	if (thread && thread_parts(build, node, thread))
@@ -71,18 +97,8 @@ static struct program *thread_program(struct build *build, const struct node *no
 		arena_printf(arena, "task %s thread %s", node->name, pid_vector_text(&tids)));
 }
 
-static void make_threads(struct build *build, struct node *node, struct planned_task *planned)
-{
-	for (size_t i = 1; i < node->task->n_threads; i++) {
-		planned->threads[i].program = thread_program(build, node, i);
-		build_thread_clone(build, node, i, 0, node->lowered->program,
-				   planned->threads[i].program);
-	}
-}
-
 /* A leader that enters its user namespace before it makes the others. */
-static int build_nested_leader(struct build *build, struct node *node, struct planned_task *planned,
-			       struct error *err)
+static int build_nested_leader(struct build *build, struct node *node, struct error *err)
 {
 	struct program *program = node->lowered->program;
 	bool place_is_inside = children_place_is_inside(build, node, 0);
@@ -90,7 +106,8 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	/* It goes on into its namespaces when its threads are made. */
 	bool last = node->task->n_threads > 1 && thread_parts(build, node, 0);
 
-	if (build_stage(build, STAGE_THREAD, node->task, 0, program, err))
+	if (build_stage(build, STAGE_PARTING, node->task, 0, program, err) ||
+	    build_stage(build, STAGE_THREAD, node->task, 0, program, err))
 		return -1;
 	if (!place_is_inside)
 		build_children_place(build, node, 0, program);
@@ -100,10 +117,7 @@ static int build_nested_leader(struct build *build, struct node *node, struct pl
 	build_enter_user_namespace(build, node);
 	if (!late && !last)
 		build_close_namespaces(build, node, program);
-	for (size_t i = 1; i < node->task->n_threads; i++) {
-		planned->threads[i].program = thread_program(build, node, i);
-		program = build_nested_thread(build, node, i, program, planned->threads[i].program);
-	}
+	program = make_threads(build, node, 0, program);
 	if (late && !last)
 		build_close_namespaces(build, node, program);
 	if (place_is_inside)
@@ -118,12 +132,14 @@ int build_threads(struct build *build, struct node *node, struct error *err)
 
 	if (late_threads(build, node))
 		node->lowered->late_word = program_word(&build->plan->programs, 0);
+	for (size_t i = 1; i < node->task->n_threads; i++)
+		planned->threads[i].program = thread_program(build, node, i);
 	if (node_enters_user_namespace(node)) {
-		if (build_nested_leader(build, node, planned, err))
+		if (build_nested_leader(build, node, err))
 			return -1;
 		next = 1;
 	} else {
-		make_threads(build, node, planned);
+		make_threads(build, node, 0, node->lowered->program);
 	}
 	for (; next < node->task->n_threads; next++)
 		if (build_own_state(build, node, next, planned->threads[next].program, err))

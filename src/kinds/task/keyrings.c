@@ -32,7 +32,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TEXT_ROOM = 256, MOST_KEYS = 16, LINE_ROOM = 16, MOST_KEYRINGS = 3 };
+enum { TEXT_ROOM = 256, MOST_KEYS = 16, LINE_ROOM = 16, MOST_KEYRINGS = 3, MOST_LOOKERS = 16 };
 
 /* A keyring that is read, key by key. */
 struct reading {
@@ -89,6 +89,39 @@ static bool starts_with(const char *name, const char *start)
 	return strncmp(name, start, strlen(start)) == 0;
 }
 
+/* Users with whose ids we look at keys. */
+struct lookers {
+	uint32_t uids[MOST_LOOKERS];
+	size_t count;
+};
+
+static void add_lookers(struct lookers *lookers, const char *status)
+{
+	const char *field = procfs_field(status, "Uid:");
+	uint64_t uids[4];
+	size_t known;
+
+	if (!field || procfs_numbers(field, 10, uids, 4) != 4)
+		return;
+	for (size_t i = 0; i < 4 && lookers->count < MOST_LOOKERS; i++) {
+		for (known = 0; known < lookers->count && lookers->uids[known] != uids[i]; known++)
+			;
+		lookers->uids[known] = (uint32_t)uids[i];
+		lookers->count += known == lookers->count;
+	}
+}
+
+/* Of a thread, or of who may have given it the key before it changed its ids: those above it. */
+static struct lookers lookers_of(const struct asking *asking)
+{
+	struct lookers lookers = { 0 };
+
+	add_lookers(&lookers, asking->target->threads[asking->thread].status);
+	for (const struct target *above = asking->target->parent; above; above = above->parent)
+		add_lookers(&lookers, above->status);
+	return lookers;
+}
+
 /*
  * Its owner may look at a key, and root alone not: so we look with the id for accesses of the task
  * (fsuid, which is what the kernel compares; key_task_permission, security/keys/permission.c).
@@ -106,43 +139,38 @@ static long describe_key(int32_t key, uint32_t owner, char text[TEXT_ROOM])
 }
 
 /* One that we may not look at is not plain. */
-static bool is_plain_key(int32_t key, const uint64_t uids[4])
+static bool is_plain_key(int32_t key, const struct lookers *lookers)
 {
 	char text[TEXT_ROOM] = "";
 	long length = -1;
 
-	for (size_t i = 0; i < 4 && length < 0; i++)
-		length = describe_key(key, (uint32_t)uids[i], text);
+	for (size_t i = 0; i < lookers->count && length < 0; i++)
+		length = describe_key(key, lookers->uids[i], text);
 	const char *name = length > 0 && length <= TEXT_ROOM ? strrchr(text, ';') : NULL;
 	return name && ((starts_with(text, "keyring;") && starts_with(name, ";_uid.")) ||
 			(starts_with(text, "user;") && strcmp(name, ";invocation_id") == 0));
 }
 
-static bool are_plain_keys(const struct probe *probe, const struct questions *questions,
-			   const struct target_thread *thread)
+static bool are_plain_keys(const struct asking *asking, const struct questions *questions)
 {
-	const char *field = procfs_field(thread->status, "Uid:");
-	uint64_t uids[4] = { 0 };
-
-	int64_t size = probe_result(probe, questions->keys);
+	const struct lookers lookers = lookers_of(asking);
+	int64_t size = probe_result(asking->probe, questions->keys);
 	int32_t keys[MOST_KEYS];
 
-	if (size > (int64_t)sizeof keys || !field || procfs_numbers(field, 10, uids, 4) != 4)
+	if (size > (int64_t)sizeof keys)
 		return false;
-	memcpy(keys, probe_bytes(probe, questions->keys_buffer), sizeof keys);
+	memcpy(keys, probe_bytes(asking->probe, questions->keys_buffer), sizeof keys);
 	for (int64_t i = 0; i < size / (int64_t)sizeof *keys; i++)
-		if (!is_plain_key(keys[i], uids))
+		if (!is_plain_key(keys[i], &lookers))
 			return false;
 	return true;
 }
 
 /* "keyring;UID;GID;PERMISSIONS;NAME" */
-static bool is_plain_session(const struct probe *probe, const struct questions *questions,
-			     const struct target_thread *thread)
+static bool is_plain_session(const struct asking *asking, const struct questions *questions)
 {
-	const char *text = probe_bytes(probe, questions->text_buffer);
-	int64_t length = probe_result(probe, questions->text);
-
+	const char *text = probe_bytes(asking->probe, questions->text_buffer);
+	int64_t length = probe_result(asking->probe, questions->text);
 	const char *name;
 
 	if (length < 0) /* there is none, or no keyrings at all */
@@ -151,7 +179,7 @@ static bool is_plain_session(const struct probe *probe, const struct questions *
 		return false;
 	name = strrchr(text, ';');
 	return name && (starts_with(name, ";_ses") || starts_with(name, ";_uid_ses.")) &&
-	       are_plain_keys(probe, questions, thread);
+	       are_plain_keys(asking, questions);
 }
 
 /* --- keyrings of its own ------------------------------------------------------------------ */
@@ -183,16 +211,13 @@ static bool find_key(const char *text, int32_t key, struct key_facts *ret)
 }
 
 /* Shown to whoever may look at it, which its owner mostly may: as describe_key. */
-static bool look_at_key(const struct target_thread *thread, int32_t key, struct key_facts *ret)
+static bool look_at_key(const struct asking *asking, int32_t key, struct key_facts *ret)
 {
-	const char *field = procfs_field(thread->status, "Uid:");
-	uint64_t uids[4] = { 0 };
+	const struct lookers lookers = lookers_of(asking);
 	bool found = false;
 
-	if (!field || procfs_numbers(field, 10, uids, 4) != 4)
-		return false;
-	for (size_t i = 0; i <= 4 && !found; i++) {
-		long own = i ? syscall(SYS_setfsuid, uids[i - 1]) : 0;
+	for (size_t i = 0; i <= lookers.count && !found; i++) {
+		long own = i ? syscall(SYS_setfsuid, lookers.uids[i - 1]) : 0;
 		autofree char *text = NULL;
 
 		if (procfs_read_new(AT_FDCWD, "/proc/keys", &text) > 0)
@@ -348,7 +373,7 @@ static int answer_keyring(const struct asking *asking, struct questions *questio
 	struct key_facts facts;
 
 	if (serial <= 0 || size < 0 || size > (int64_t)sizeof reading->keys || !name ||
-	    !look_at_key(&asking->target->threads[asking->thread], (int32_t)serial, &facts))
+	    !look_at_key(asking, (int32_t)serial, &facts))
 		return lose(asking, reading, "has one that cannot be read");
 	reading->keyring = table_find(known, (uint64_t)serial);
 	if (reading->keyring)
@@ -404,8 +429,7 @@ static int answer_key(const struct asking *asking, struct questions *questions)
 	const char *name = name_of(asking, questions);
 	struct key_facts facts;
 
-	if (!name || !look_at_key(&asking->target->threads[asking->thread],
-				  reading->keys[reading->at], &facts))
+	if (!name || !look_at_key(asking, reading->keys[reading->at], &facts))
 		return lose(asking, reading, "has a key that cannot be looked at, or has an end");
 	if (starts_with(text, "keyring;") && is_roots_own(reading->keyring->entry, name, &facts))
 		link_user_keyring(reading->keyring->entry);
@@ -441,7 +465,7 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 		loss_forbidden(target, thread, LOSS_KEYRINGS);
 		return 0;
 	}
-	bool plain = is_plain_session(probe, questions, &target->threads[thread]);
+	bool plain = is_plain_session(asking, questions);
 	bool process = probe_result(probe, questions->of_process) > 0;
 	const TaskCoreEntry *core = target->task->core->tc;
 	if (thread != target->living &&

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "base/undo.h"
 
 #include <errno.h>
@@ -92,13 +93,10 @@ static struct passing_name *give_up(struct passing_name *name)
 struct passing_name *passing_link(struct file_opener *opener, int dir_fd, const char *name, int fd)
 {
 	struct passing_name *passing = add(opener, dir_fd, name, fd, false);
-	char self[64];
 
 	if (!passing)
 		return NULL;
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) == 0 ? passing
-									    : give_up(passing);
+	return names_link(fd, dir_fd, name) == 0 ? passing : give_up(passing);
 }
 
 /* From a name of our own to the wanted one. */
@@ -107,8 +105,8 @@ static struct passing_name *rename_own(struct file_opener *opener, struct passin
 {
 	struct passing_name *passing = add(opener, own->dir_fd, name, fd, own->directory);
 
-	if (passing && syscall(SYS_renameat2, own->dir_fd, own->name, own->dir_fd, name,
-			       RENAME_NOREPLACE) == 0) {
+	if (passing &&
+	    names_rename(own->dir_fd, own->name, own->dir_fd, name, RENAME_NOREPLACE) == 0) {
 		undo_drop(&own->undo);
 		return passing;
 	}
@@ -126,7 +124,7 @@ struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, c
 	struct passing_name *own = add_own(opener, dir_fd, true);
 	autoclose int fd = -1;
 
-	if (!own || mkdirat(dir_fd, own->name, 0700) < 0)
+	if (!own || names_mkdir(dir_fd, own->name, 0700) < 0)
 		return own ? give_up(own) : NULL;
 	fd = openat(dir_fd, own->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
@@ -137,14 +135,14 @@ struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, c
 
 static int create_file(int dir_fd, const char *name)
 {
-	return openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return names_open(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 static int create_fifo(int dir_fd, const char *name)
 {
 	struct stat found;
 
-	if (mkfifoat(dir_fd, name, 0600))
+	if (names_mkfifo(dir_fd, name, 0600))
 		return -1;
 	autoclose int fd = openat(dir_fd, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 && fstat(fd, &found) == 0 && S_ISFIFO(found.st_mode) ? take_fd(&fd) : -1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * scenario-launch [-u] DEPTH PROGRAM [ARGUMENT...]: runs a program below DEPTH nested pid
- * namespaces, with -u each of them owned by a user namespace of its own, nested likewise. Each
- * namespace gets an init that leads a session, forks the next and reaps until its child is gone,
+ * scenario-launch [-u|-s] DEPTH PROGRAM [ARGUMENT...]: runs a program below DEPTH nested pid
+ * namespaces, with -u each of them owned by a user namespace of its own, nested likewise; with -s
+ * the first of these does not know our root, as those of containers do not. Each namespace gets an init that leads a session, forks the next and reaps until its child is gone,
  * then leaves with the child's status; the program itself is an ordinary task (pid 2) of the
  * innermost one. With depth 0 the program takes this process's place, or, with -u, is alone in a
  * user namespace. The pid of the first init (or of the program) is written to the file named by
@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -55,6 +56,10 @@ static const struct {
 	{ "0 0 1\n1 1001 100000\n150000 150000 1000", "0 0 1\n1 2001 100000" },
 };
 
+static const char shifted[] = "0 100000 65536";
+
+enum users { NO_USERS, MAPPED_USERS, SHIFTED_USERS };
+
 /* The only child, as the /proc that we have names it: that of the runner's pid namespace. */
 static int only_child(void)
 {
@@ -95,16 +100,23 @@ static void write_own_maps(int pid)
 	write_map(pid, "gid_map", map);
 }
 
-static void write_maps(int level, bool unprivileged)
+static void write_maps(int level, enum users users)
 {
 	int pid = only_child();
 
-	if (unprivileged) {
+	if (geteuid()) {
 		write_own_maps(pid);
 		return;
 	}
-	write_map(pid, "uid_map", maps[level].uids);
-	write_map(pid, "gid_map", maps[level].gids);
+	bool moves = users == SHIFTED_USERS && level == 0;
+	write_map(pid, "uid_map", moves ? shifted : maps[level].uids);
+	write_map(pid, "gid_map", moves ? shifted : maps[level].gids);
+}
+
+static void become_root(void)
+{
+	if (setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		_exit(2);
 }
 
 static int reap_until(pid_t child)
@@ -132,7 +144,7 @@ static pid_t fork_into(unsigned long long flags)
 }
 
 /* The child goes on once it is mapped: before, it is nobody. */
-static pid_t fork_user(unsigned long long flags, int level, bool unprivileged)
+static pid_t fork_user(unsigned long long flags, int level, enum users users)
 {
 	char done = 1;
 	int ends[2];
@@ -144,8 +156,10 @@ static pid_t fork_user(unsigned long long flags, int level, bool unprivileged)
 		close(ends[1]);
 		if (read(ends[0], &done, 1) != 1)
 			_exit(2);
+		if (users == SHIFTED_USERS)
+			become_root();
 	} else {
-		write_maps(level, unprivileged);
+		write_maps(level, users);
 		if (write(ends[1], &done, 1) != 1)
 			exit(2);
 		close(ends[0]);
@@ -157,22 +171,24 @@ static pid_t fork_user(unsigned long long flags, int level, bool unprivileged)
 int main(int argc, char **argv)
 {
 	const char *root_file = getenv("SCENARIO_ROOT_FILE");
-	bool users = argc > 1 && strcmp(argv[1], "-u") == 0, unprivileged = geteuid() != 0;
+	enum users users = argc < 2			? NO_USERS
+			   : strcmp(argv[1], "-u") == 0 ? MAPPED_USERS
+			   : strcmp(argv[1], "-s") == 0 ? SHIFTED_USERS
+							: NO_USERS;
 
-	argv += users;
-	argc -= users;
+	argv += users != NO_USERS;
+	argc -= users != NO_USERS;
 	int depth = argc < 3 ? -1 : atoi(argv[1]);
 	if (!root_file || depth < 0 || (users && (size_t)depth > sizeof maps / sizeof *maps)) {
 		fprintf(stderr,
-			"usage: SCENARIO_ROOT_FILE=F scenario-launch [-u] DEPTH PROGRAM ...\n");
+			"usage: SCENARIO_ROOT_FILE=F scenario-launch [-u|-s] DEPTH PROGRAM ...\n");
 		return 2;
 	}
 	/* A shell ignores some for what runs in its background; scenarios die of them. */
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	for (int level = 0; level < depth; level++) {
-		pid_t pid = users ? fork_user(CLONE_NEWPID, level, unprivileged)
-				  : fork_into(CLONE_NEWPID);
+		pid_t pid = users ? fork_user(CLONE_NEWPID, level, users) : fork_into(CLONE_NEWPID);
 		if (pid > 0) {
 			if (level == 0)
 				write_root(root_file, pid);
@@ -182,7 +198,7 @@ int main(int argc, char **argv)
 	}
 	if (depth == 0 && !users)
 		write_root(root_file, getpid());
-	pid_t program = depth ? fork_into(0) : users ? fork_user(0, 0, unprivileged) : 0;
+	pid_t program = depth ? fork_into(0) : users ? fork_user(0, 0, users) : 0;
 	if (program > 0 && depth == 0)
 		write_root(root_file, program);
 	if (program > 0)

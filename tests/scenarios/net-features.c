@@ -6,6 +6,7 @@
  *	queues a pair uses, and speed and patience of a tap
  * flavours: flat one three user user-three
  * needs: program:ip
+ * not-shifted: /dev/net/tun is not for everybody
  */
 #include <net/if.h>
 

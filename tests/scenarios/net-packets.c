@@ -6,6 +6,7 @@
  *	with marks, zones and translations: what is established passes where nothing new may
  * flavours: flat one three user user-three
  * needs: program:ip program:nft program:iptables-legacy initial-user-namespace
+ * not-shifted: the lock of iptables is not for everybody
  */
 #include "scenario.h"
 #include "shown.h"

@@ -7,6 +7,7 @@
  *	pass; a carrier that was taken from one is not there
  * flavours: flat one three user user-three
  * needs: program:ip
+ * not-shifted: /dev/net/tun is not for everybody
  */
 #include <net/if.h>
 

@@ -6,6 +6,7 @@
  * flavours: flat three user
  * arguments: plain headers
  * refused: unsupported-file
+ * not-shifted: /dev/net/tun is not for everybody
  */
 #include <net/if.h>
 

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "base/table.h"
 #include "images/images.h"
 #include "kinds/places.h"
@@ -213,8 +214,8 @@ static int make_linkable(struct making *making, const struct link *link, const R
 	char self[64];
 
 	making->stays_linkable = true;
-	making->tmpfile_fd =
-		openat(link->dir_fd, ".", regular_open_flags(reg) | O_TMPFILE | O_CLOEXEC, 0600);
+	making->tmpfile_fd = names_open(link->dir_fd, ".",
+					regular_open_flags(reg) | O_TMPFILE | O_CLOEXEC, 0600);
 	if (making->tmpfile_fd >= 0) {
 		/* Another one to fill it: that of the task may be write-only or append. */
 		snprintf(self, sizeof self, "/proc/self/fd/%d", making->tmpfile_fd);
@@ -239,7 +240,7 @@ static int make_inode(struct making *making, struct error *err)
 	const FileEntry *maker = find_maker(making);
 	if (maker)
 		return make_linkable(making, link, maker->reg, err);
-	making->fd = openat(link->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	making->fd = names_open(link->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (making->fd >= 0)
 		return 0;
 	/* Not all file systems have O_TMPFILE (EOPNOTSUPP; ENOENT or EISDIR of older ones). */

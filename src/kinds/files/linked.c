@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/listing.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "collect/collect.h"
 #include "kinds/opener.h"
 #include "kinds/files/regular.h"
@@ -134,12 +135,10 @@ static bool is_same_inode(int one, int other)
 static int open_by_first_name(const struct file_opener *opener, const RegFileEntry *reg,
 			      int other_fd)
 {
-	char self[64];
 	const char *name;
 	autoclose int dir_fd = open_directory(opener, reg, &name);
 
-	snprintf(self, sizeof self, "/proc/self/fd/%d", other_fd);
-	if (dir_fd < 0 || linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) < 0)
+	if (dir_fd < 0 || names_link(other_fd, dir_fd, name) < 0)
 		return -1;
 	int fd = openat(dir_fd, name, regular_open_flags(reg) | O_NONBLOCK | O_CLOEXEC);
 	if (unlinkat(dir_fd, name, 0) < 0)

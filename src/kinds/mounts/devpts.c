@@ -70,6 +70,46 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 	return 0;
 }
 
+static bool has_terminal(const struct mount_survey *survey, const struct records *terminals,
+			 const struct mount_line *mount)
+{
+	uint32_t number = (uint32_t)strtoul(mount->root + 1, NULL, 10);
+
+	for (size_t i = 0; i < terminals->count; i++) {
+		const TtyInfoEntry *info = terminals->records[i]->message;
+		const struct mount_line *opened_on =
+			info->pty && info->pty->index == number && info->has_mount_id
+				? survey_find_mount(survey, info->mount_id, NULL)
+				: NULL;
+		if (opened_on && opened_on->device == mount->device)
+			return true;
+	}
+	return false;
+}
+
+/* One that nobody in the tree has open is there as long as somebody outside has its master. */
+static void complete(struct collect *collect)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const struct records *terminals = snapshot_records(collect->snapshot, IMAGE_TTY_INFO);
+	struct error err = { 0 };
+
+	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
+			const MntEntry *entry = survey->namespaces[i].entries[k];
+			if (mount_kind_of_entry(entry) != &devpts_mount_kind || line->removed ||
+			    entry->bound_path || entry->ext_mount || !is_number(line->root + 1) ||
+			    has_terminal(survey, terminals, line))
+				continue;
+			survey_refuse(survey_name_mount(collect, &survey->namespaces[i], line),
+				      "shows a terminal whose master is outside of the tree", &err);
+			fail_hint(&err, "--external mnt[%s]:NAME has it given from outside",
+				  line->mountpoint);
+			collect_pass(collect, &err);
+		}
+}
+
 /* ---- check and restore ---- */
 
 static int check(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
@@ -198,6 +238,7 @@ const struct mount_kind devpts_mount_kind = {
 	.owned = true,
 	.removed = true,
 	.collect = collect,
+	.complete = complete,
 	.check = check,
 	.make = make,
 };

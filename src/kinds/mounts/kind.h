@@ -65,6 +65,7 @@ struct mount_maker {
  *   numbered superblocks have the device number that they had (numbered.c)
  *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
+ *   acts     uses other file systems with the ids of whoever mounted it
  *   collect  fills the entry's own members; called once for each superblock
  *   complete once, when namespaces have their ids; may be NULL
  *   check    pure
@@ -78,7 +79,7 @@ struct mount_maker {
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	bool owned, single, numbered, parts, removed;
+	bool owned, single, numbered, parts, removed, acts;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	void (*complete)(struct collect *collect);

@@ -7,6 +7,7 @@
 #include "kinds/mounts/make.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/mounts.h"
@@ -63,6 +64,27 @@ static int take_ids(const struct mount_maker *maker, const MntEntry *mount, stru
 	return 0;
 }
 
+/*
+ * In a deputy: as root of the user namespace that it is in, or, where that has none, as the first
+ * that it has. Who mounted the file system cannot be told; this one may do the same.
+ */
+static int become_root(const struct mount_maker *maker, const MntEntry *mount)
+{
+	const struct user_namespace *owner =
+		snapshot_user_namespace(maker->snapshot, mount->userns_id);
+	const UsernsEntry *maps = owner ? owner->base.entry->user_ext : NULL;
+	uint32_t ignored;
+
+	if (!maps || !maps->n_uid_map || !maps->n_gid_map)
+		return 0;
+	uint32_t uid =
+		user_namespace_id_outside(owner, false, 0, &ignored) ? 0 : maps->uid_map[0]->first;
+	uint32_t gid =
+		user_namespace_id_outside(owner, true, 0, &ignored) ? 0 : maps->gid_map[0]->first;
+	return syscall(SYS_setresgid, gid, gid, gid) || syscall(SYS_setresuid, uid, uid, uid) ? -1
+											      : 0;
+}
+
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
 static int make_inside(void *data, struct error *err)
 {
@@ -75,6 +97,10 @@ static int make_inside(void *data, struct error *err)
 	if (founding->user_fd >= 0 &&
 	    (deputy_enter_user(founding->user_fd, 0) || unshare(CLONE_NEWNS)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
+	if (founding->user_fd >= 0 && founding->kind->acts &&
+	    become_root(founding->maker, founding->mount))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot become root of a user namespace");
 	founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
 	return founding->ret_fd < 0 ? -1 : 0;
 }
@@ -239,7 +265,7 @@ int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker
  */
 static int remove_by_name(int root_fd, const char *name, int parent_fd, const char *former)
 {
-	if (renameat2(root_fd, name, parent_fd, former, RENAME_NOREPLACE) == 0) {
+	if (names_rename(root_fd, name, parent_fd, former, RENAME_NOREPLACE) == 0) {
 		root_fd = parent_fd;
 		name = former;
 	}

@@ -478,6 +478,7 @@ const struct mount_kind overlay_mount_kind = {
 	.type = "overlay",
 	.fstype = FSTYPE__OVERLAYFS,
 	.owned = true,
+	.acts = true,
 	.parts = true,
 	.collect = collect,
 	.check = check,

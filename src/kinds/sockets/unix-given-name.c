@@ -8,6 +8,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "base/undo.h"
 #include "kinds/opener.h"
 
@@ -41,7 +42,7 @@ static void take_back(const struct undo_entry *entry)
 	struct stat found;
 
 	if (given->aside)
-		renameat(given->directory, given->aside, given->directory, given->name);
+		names_rename(given->directory, given->aside, given->directory, given->name, 0);
 	else if (fstatat(given->directory, given->name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
 		 S_ISSOCK(found.st_mode) &&
 		 (!given->inode || (found.st_ino == given->inode && found.st_dev == given->device)))
@@ -91,7 +92,7 @@ struct given_name *given_name_take(struct unix_world *world, int directory, cons
 	given->aside =
 		arena_printf(arena, ".nestor-%016" PRIx64 "%016" PRIx64, number[0], number[1]);
 	undo_add(world->opener->undo, &given->undo);
-	if (renameat(given->directory, name, given->directory, given->aside) == 0)
+	if (names_rename(given->directory, name, given->directory, given->aside, 0) == 0)
 		return given;
 	undo_drop(&given->undo);
 	return NULL;

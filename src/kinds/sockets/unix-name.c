@@ -9,6 +9,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "kernel/deputy.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
@@ -383,15 +384,18 @@ static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd
 static int bind_and_rename(struct unix_world *world, const UnixSkEntry *sk, int fd,
 			   struct naming *naming)
 {
-	bool moved = renameat(naming->parent, naming->bound, naming->parent, naming->aside) == 0;
+	bool moved =
+		names_rename(naming->parent, naming->bound, naming->parent, naming->aside, 0) == 0;
 
 	if (!moved && errno != ENOENT)
 		return -1;
 	int result = bind_in_place(world, sk, fd, naming->parent);
 	if (result == 0)
-		result = renameat(naming->parent, naming->bound, naming->parent, naming->last);
+		result = names_rename(naming->parent, naming->bound, naming->parent, naming->last,
+				      0);
 	int failure = errno;
-	if (moved && renameat(naming->parent, naming->aside, naming->parent, naming->bound) < 0)
+	if (moved &&
+	    names_rename(naming->parent, naming->aside, naming->parent, naming->bound, 0) < 0)
 		return -1;
 	errno = failure;
 	return result;

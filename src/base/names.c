@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See names.h. */
+#include "base/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/securebits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A call that makes a name. */
+struct call {
+	int (*make)(const struct call *call);
+	int dir_fd;
+	const char *name;
+	int from_fd;
+	const char *from;
+	int flags;
+	mode_t mode;
+};
+
+/* Raw calls: the C library would change the credentials of all threads. */
+static int make_as_owner(const struct call *call)
+{
+	int bits = prctl(PR_GET_SECUREBITS);
+	struct stat directory;
+
+	if (fstat(call->dir_fd, &directory) < 0)
+		return -1;
+	/* Where that is not allowed, the rights of the owner have to do. */
+	bool keeps = bits >= 0 && prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) == 0;
+	long gid = syscall(SYS_setfsgid, directory.st_gid);
+	long uid = syscall(SYS_setfsuid, directory.st_uid);
+	int result = call->make(call), failure = errno;
+	syscall(SYS_setfsuid, uid);
+	syscall(SYS_setfsgid, gid);
+	if (keeps)
+		prctl(PR_SET_SECUREBITS, bits);
+	errno = failure;
+	return result;
+}
+
+static int make(const struct call *call)
+{
+	int result = call->make(call);
+
+	return result < 0 && errno == EOVERFLOW ? make_as_owner(call) : result;
+}
+
+static int open_it(const struct call *call)
+{
+	return openat(call->dir_fd, call->name, call->flags, call->mode);
+}
+
+int names_open(int dir_fd, const char *name, int flags, mode_t mode)
+{
+	return make(&(struct call){ open_it, dir_fd, name, .flags = flags, .mode = mode });
+}
+
+static int mkdir_it(const struct call *call)
+{
+	return mkdirat(call->dir_fd, call->name, call->mode);
+}
+
+int names_mkdir(int dir_fd, const char *name, mode_t mode)
+{
+	return make(&(struct call){ mkdir_it, dir_fd, name, .mode = mode });
+}
+
+static int mkfifo_it(const struct call *call)
+{
+	return mkfifoat(call->dir_fd, call->name, call->mode);
+}
+
+int names_mkfifo(int dir_fd, const char *name, mode_t mode)
+{
+	return make(&(struct call){ mkfifo_it, dir_fd, name, .mode = mode });
+}
+
+static int link_it(const struct call *call)
+{
+	return linkat(AT_FDCWD, call->from, call->dir_fd, call->name, AT_SYMLINK_FOLLOW);
+}
+
+int names_link(int fd, int dir_fd, const char *name)
+{
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return make(&(struct call){ link_it, dir_fd, name, .from = self });
+}
+
+static int rename_it(const struct call *call)
+{
+	return (int)syscall(SYS_renameat2, call->from_fd, call->from, call->dir_fd, call->name,
+			    call->flags);
+}
+
+int names_rename(int from_fd, const char *from, int dir_fd, const char *name, unsigned flags)
+{
+	return make(&(struct call){ rename_it, dir_fd, name, from_fd, from, .flags = (int)flags });
+}

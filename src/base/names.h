@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names in directories of a tree. A file system that was mounted in a user namespace lets nobody
+ * make one who has no number in there (EOVERFLOW; may_create and may_o_create, fs/namei.c), and our
+ * root mostly has none: then the owner of the directory does it, with our rights. What is new
+ * belongs to whoever made it. All as their namesakes.
+ */
+#ifndef NESTOR_BASE_NAMES_H
+#define NESTOR_BASE_NAMES_H
+
+#include <sys/types.h>
+
+int names_open(int dir_fd, const char *name, int flags, mode_t mode); /* O_CREAT, O_TMPFILE */
+int names_mkdir(int dir_fd, const char *name, mode_t mode);
+int names_mkfifo(int dir_fd, const char *name, mode_t mode);
+/* Of what a descriptor refers to. */
+int names_link(int fd, int dir_fd, const char *name);
+/* renameat2(2) */
+int names_rename(int from_fd, const char *from, int dir_fd, const char *name, unsigned flags);
+
+#endif

@@ -2,11 +2,12 @@
 /*
  * scenario-launch [-u|-s] DEPTH PROGRAM [ARGUMENT...]: runs a program below DEPTH nested pid
  * namespaces, with -u each of them owned by a user namespace of its own, nested likewise; with -s
- * the first of these does not know our root, as those of containers do not. Each namespace gets an init that leads a session, forks the next and reaps until its child is gone,
- * then leaves with the child's status; the program itself is an ordinary task (pid 2) of the
- * innermost one. With depth 0 the program takes this process's place, or, with -u, is alone in a
- * user namespace. The pid of the first init (or of the program) is written to the file named by
- * SCENARIO_ROOT_FILE: the dump's root.
+ * the first of these does not know our root, as those of containers do not. Each namespace gets an
+ * init that leads a session, forks the next and reaps until its child is gone, then leaves with the
+ * child's status; the program itself is an ordinary task (pid 2) of the innermost one. With depth 0
+ * the program takes this process's place, or, with -u, is alone in a user namespace. The pid of the
+ * first init (or of the program) is written to the file named by SCENARIO_ROOT_FILE: the dump's
+ * root.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -24,6 +24,8 @@ static int vforks(void *unused)
 	if (pid == 0) {
 		scenario_mark("vforked");
 		scenario_wait_restored();
+		/* Its end sends a signal that interrupts whoever does not block it. */
+		scenario_wait_mark("joined");
 		_exit(7);
 	}
 	return waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7 ? 0 : 1;
@@ -78,6 +80,7 @@ int main(int argc, char **argv)
 	scenario_check(write(ends[1], "w", 1) == 1, "write");
 	pthread_join(waits[0], NULL);
 	pthread_join(waits[1], NULL);
+	scenario_mark("joined");
 	scenario_reap(child);
 	return scenario_end();
 }

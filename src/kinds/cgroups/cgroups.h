@@ -44,6 +44,11 @@ int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *nam
  * one ("cpu:/a") gets of that before anybody comes.
  */
 int cgroup_properties_collect(struct collect *collect, CgroupEntry *cgroups, struct error *err);
+/*
+ * Also those below the root of a cgroup namespace, which nobody may be in: all that it shows is the
+ * tree's own, and a service manager goes on to make cgroups in there.
+ */
+int cgroup_properties_below(struct collect *collect, const CgSetEntry *roots, struct error *err);
 int cgroup_properties_check(const struct snapshot *snapshot, struct error *err);
 int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char *name,
 			    struct error *err);
@@ -52,7 +57,7 @@ int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char 
  * freezer.c. At a dump: what freezes the tree, and is thawed once all were told to stop; afterwards
  * it is as it was, unless the tree has `ended`. At a restore: right before all are let go.
  */
-void freezer_record(const struct collect *collect, CgroupEntry *cgroups);
+void freezer_record(const struct collect *collect, CgroupEntry *cgroups); /* again: no more */
 int freezer_let_go(const struct plan *plan, struct file_opener *opener, struct error *err);
 int freezer_check(int directory, const char *hierarchy, const char *path, struct error *err);
 /* "cpu,cpuacct" */

@@ -473,6 +473,14 @@ static void freezer_end(struct collect *collect, bool ended)
 }
 
 /* What was frozen before the dump is so again. */
+static bool has_property(const CgroupDirEntry *entry, const char *name)
+{
+	for (size_t i = 0; i < entry->n_properties; i++)
+		if (strcmp(entry->properties[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
 void freezer_record(const struct collect *collect, CgroupEntry *cgroups)
 {
 	const struct freezer *freezer = collect->freezer.data;
@@ -484,7 +492,7 @@ void freezer_record(const struct collect *collect, CgroupEntry *cgroups)
 				? NULL
 				: cgroup_directory_of(cgroups, frozen->hierarchy, frozen->path);
 		CgroupDirEntry *entry = (CgroupDirEntry *)(uintptr_t)found;
-		if (!entry)
+		if (!entry || has_property(entry, file_of(frozen->v2)))
 			continue;
 		CgroupPropEntry *property =
 			snapshot_new(collect->snapshot, CGROUP_PROP_ENTRY, CgroupPropEntry);

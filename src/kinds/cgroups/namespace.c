@@ -112,10 +112,10 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "no task of the tree is in it, and its root cannot be told then");
 	seen->member = namespace_->member_tid;
-	return visit(&there, NULL, 0, err) ||
-			       find_root(collect, namespace_->entry, seen->text, seen->member, err)
-		       ? -1
-		       : 0;
+	if (visit(&there, NULL, 0, err) ||
+	    find_root(collect, namespace_->entry, seen->text, seen->member, err))
+		return -1;
+	return cgroup_properties_below(collect, namespace_->entry->cgroup_root, err);
 }
 
 static int survey(struct collect *collect, struct survey *survey, struct error *err)

@@ -189,9 +189,14 @@ static int read_top(struct reading *reading, CgControllerEntry *controller, int 
 		openat(root, *below ? below : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	controller->dirs =
-		arena_grow(arena, controller->dirs, controller->n_dirs, sizeof *controller->dirs);
-	controller->dirs[controller->n_dirs++] = read_directory(reading, fd, path, 0);
+	CgroupDirEntry *entry = read_directory(reading, fd, path, 0);
+	size_t n_apart = 0; /* those that are not in the new one */
+	for (size_t i = 0; i < controller->n_dirs; i++)
+		if (!is_within(controller->dirs[i]->dir_name, path))
+			controller->dirs[n_apart++] = controller->dirs[i];
+	controller->n_dirs = n_apart;
+	controller->dirs = arena_grow(arena, controller->dirs, n_apart, sizeof *controller->dirs);
+	controller->dirs[controller->n_dirs++] = entry;
 	return 0;
 }
 
@@ -250,6 +255,45 @@ static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const c
 	cgroups->controllers = arena_grow(collect->arena, cgroups->controllers,
 					  cgroups->n_controllers, sizeof controller);
 	cgroups->controllers[cgroups->n_controllers++] = controller;
+	return 0;
+}
+
+static CgControllerEntry *controller_of(struct collect *collect, const CgroupEntry *cgroups,
+					const char *hierarchy)
+{
+	for (size_t i = 0; i < cgroups->n_controllers; i++)
+		if (strcmp(cgroup_hierarchy_name(collect->arena, cgroups->controllers[i]),
+			   hierarchy) == 0)
+			return cgroups->controllers[i];
+	return NULL;
+}
+
+int cgroup_properties_below(struct collect *collect, const CgSetEntry *roots, struct error *err)
+{
+	const CgroupEntry *cgroups = snapshot_cgroups(collect->snapshot);
+	const struct externals *externals = collect->options->externals;
+
+	for (size_t i = 0; cgroups && externals && i < roots->n_ctls; i++) {
+		const char *hierarchy = roots->ctls[i]->name, *path = roots->ctls[i]->path;
+		const CgMemberEntry *own = member_in(cgroups->sets[0], hierarchy);
+		CgControllerEntry *controller = controller_of(collect, cgroups, hierarchy);
+		if (!controller || !own || is_within(own->path, path) || !cgroup_is_path(path))
+			continue;
+		struct reading *reading = arena_new(collect->arena, struct reading);
+		const struct cgroup_wishes *wishes = &externals->cgroups;
+		autoclose int root = cgroup_hierarchy_open(collect->arena, wishes->yard, hierarchy);
+		reading->collect = collect;
+		if (root < 0)
+			return 0;
+		if (cgroup_wanted_properties(collect->arena, wishes, hierarchy, &reading->names,
+					     err))
+			return -1;
+		if (read_top(reading, controller, root, path) || (errno = reading->problem))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the cgroup %s:%s",
+					  hierarchy, path);
+	}
+	if (cgroups)
+		freezer_record(collect, (CgroupEntry *)(uintptr_t)cgroups);
 	return 0;
 }
 
@@ -487,12 +531,13 @@ static int set_directory(struct setting setting, const CgroupDirEntry *entry, co
 		cgroup_directory_open(opener, &member, way, makes ? setting.err : &ignored);
 	if (opened < 0)
 		return makes ? -1 : 0;
-	bool made = cgroup_is_made_here(opener, setting.hierarchy, path);
+	/* What is watched has been made before (kinds/files/watched-inode.c). */
+	bool made = setting.inside_made || cgroup_is_made_here(opener, setting.hierarchy, path);
 	autoclose int fd = openat(opened, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(setting.err, ERR_KERNEL_REFUSED, "cannot open the cgroup %s",
 				  path);
-	setting.inside_made = setting.inside_made || made;
+	setting.inside_made = made;
 	if (made || setting.mode != CGROUPS_SOFT) {
 		if (set_properties(fd, entry, true, path, setting.err) ||
 		    set_properties(fd, entry, false, path, setting.err))

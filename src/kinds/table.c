@@ -87,7 +87,8 @@ static const struct task_kind *const process_stage[] = {
 	&autogroup_kind,
 	&login_kind,
 	&oom_score_kind,
-	&locks_kind, /* when the task has closed what is not its own */
+	&locks_kind,	      /* when the task has closed what is not its own */
+	&io_uring_first_kind, /* the same, with all rights */
 	NULL,
 };
 

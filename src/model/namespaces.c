@@ -154,6 +154,12 @@ bool thread_is_late(const struct snapshot *snapshot, const struct task *task, si
 	       task_first_namespace(snapshot, task, type);
 }
 
+bool thread_enters_fs(const struct snapshot *snapshot, const struct task *task, size_t thread)
+{
+	return thread ? task_begins_fs(task, thread)
+		      : thread_is_late(snapshot, task, 0, NAMESPACE_MNT);
+}
+
 bool thread_is_late_for_any(const struct snapshot *snapshot, const struct task *task, size_t thread)
 {
 	if (snapshot->n_plain_namespaces == 0 || task_is_zombie(task))

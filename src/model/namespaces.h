@@ -62,6 +62,11 @@ struct namespace *task_first_namespace(const struct snapshot *snapshot, const st
 				       enum namespace_type type);
 bool thread_is_late(const struct snapshot *snapshot, const struct task *task, size_t thread,
 		    enum namespace_type type);
+/*
+ * Does it come to its directories by itself, and not with its process: the first of threads that
+ * share them, and the leader where it is late for its mount namespace?
+ */
+bool thread_enters_fs(const struct snapshot *snapshot, const struct task *task, size_t thread);
 bool thread_is_late_for_any(const struct snapshot *snapshot, const struct task *task,
 			    size_t thread);
 

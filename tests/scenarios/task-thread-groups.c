@@ -5,7 +5,7 @@
  *	another, and not with the first thread, which is in a mount namespace of its own, or has
  *	exited
  * flavours: flat three user user-three
- * arguments: directories mounts dead
+ * arguments: directories mounts outside dead
  * needs: initial-user-namespace
  * rounds: 1
  */
@@ -319,11 +319,11 @@ int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
 	const char *how = argc > 2 ? argv[2] : "mounts";
-	bool dead = strcmp(how, "dead") == 0;
+	bool dead = strcmp(how, "dead") == 0, outside = strcmp(how, "outside") == 0;
 
-	first_has_mounts = strcmp(how, "mounts") == 0;
-	/* That of the other threads is part of the tree then. */
-	if (first_has_mounts)
+	first_has_mounts = outside || strcmp(how, "mounts") == 0;
+	/* That of the other threads is part of the tree, or that of whoever restores it. */
+	if (first_has_mounts && !outside)
 		scenario_need(unshare(CLONE_NEWNS) == 0 &&
 				      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
 			      "a mount namespace");

@@ -116,7 +116,7 @@ static void each_may_have_its_own(void **state)
 {
 	struct fixture *fixture = *state;
 	const struct task *task = fixture->task;
-	struct plan plan = { 0 };
+	struct plan plan = { .snapshot = &fixture->snapshot };
 	uint32_t first, last;
 
 	give_fs(fixture, 1);
@@ -140,7 +140,7 @@ static void they_may_share(void **state)
 {
 	struct fixture *fixture = *state;
 	const struct task *task = fixture->task;
-	struct plan plan = { 0 };
+	struct plan plan = { .snapshot = &fixture->snapshot };
 	uint32_t first, last;
 
 	give_fs(fixture, 1)->fs_id = FIRST_FS + THREADS;
@@ -194,6 +194,35 @@ static void who_shares_is_in_one_mount_namespace(void **state)
 	thread_set_namespace(snapshot, fixture->task->threads[2]->thread_core, NAMESPACE_MNT,
 			     mounts.id);
 	assert_int_equal(check(fixture), 0);
+}
+
+/* From its mount namespace that of another one, outside of the tree, cannot be entered. */
+static void the_first_may_go_on(void **state)
+{
+	struct fixture *fixture = *state;
+	struct snapshot *snapshot = &fixture->snapshot;
+	static struct user_namespace users;
+	static struct namespace mounts = { .type = NAMESPACE_MNT, .id = 5, .owner = &users };
+	static struct namespace *namespaces[] = { &mounts };
+	struct plan plan = { .snapshot = snapshot };
+	const struct planning planning = { .plan = &plan, .task = fixture->task };
+	uint32_t first, last;
+
+	snapshot->plain_namespaces = namespaces;
+	snapshot->n_plain_namespaces = 1;
+	fixture->task->user_namespace = &users;
+	ids_set_namespace(fixture->task->ids, NAMESPACE_MNT, mounts.id);
+	give_fs(fixture, 1);
+	assert_int_equal(check(fixture), 0);
+	assert_false(thread_enters_fs(snapshot, fixture->task, 0));
+	thread_set_namespace(snapshot, fixture->task->threads[1]->thread_core, NAMESPACE_MNT,
+			     mounts.id + 1);
+	assert_int_equal(check(fixture), 0);
+	assert_true(thread_enters_fs(snapshot, fixture->task, 0));
+	assert_true(kept_range(&plan, fixture->task, &first, &last));
+	assert_int_equal(last - first + 1, 2 * KEPT_COUNT);
+	assert_int_equal(plan_kept(&planning, 1, KEPT_MOUNTS), first);
+	assert_int_equal(plan_kept(&planning, 0, KEPT_CWD), last);
 }
 
 static void the_first_has_that_of_the_process(void **state)
@@ -252,11 +281,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(each_may_have_its_own),	  TEST(they_may_share),
-		TEST(who_shares_has_the_same),	  TEST(who_shares_is_in_one_mount_namespace),
-		TEST(the_first_may_be_dead),	  TEST(the_first_has_that_of_the_process),
-		TEST(a_umask_has_twelve_bits),	  TEST(directories_are_there),
-		TEST(no_other_process_shares_it), TEST(nobody_shares_the_descriptors),
+		TEST(each_may_have_its_own),
+		TEST(they_may_share),
+		TEST(who_shares_has_the_same),
+		TEST(who_shares_is_in_one_mount_namespace),
+		TEST(the_first_may_go_on),
+		TEST(the_first_may_be_dead),
+		TEST(the_first_has_that_of_the_process),
+		TEST(a_umask_has_twelve_bits),
+		TEST(directories_are_there),
+		TEST(no_other_process_shares_it),
+		TEST(nobody_shares_the_descriptors),
 	};
 #undef TEST
 

@@ -120,11 +120,21 @@ const struct task_kind io_uring_registered_kind = {
 	.plan = io_uring_plan_registered,
 };
 
+static int plan_later_submitter(const struct planning *planning, struct error *err)
+{
+	return planning->thread ? io_uring_plan_submitter(planning, err) : 0;
+}
+
+const struct task_kind io_uring_first_kind = {
+	.name = "the first thread as the only one of an io_uring instance",
+	.plan = io_uring_plan_submitter,
+};
+
 const struct task_kind io_uring_submitter_kind = {
 	.name = "the only thread of an io_uring instance",
 	.per_thread = true,
 	.ask = rings_ask,
 	.answer = rings_answer,
 	.look_again = rings_look_again,
-	.plan = io_uring_plan_submitter,
+	.plan = plan_later_submitter,
 };

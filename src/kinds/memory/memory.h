@@ -34,6 +34,7 @@ extern const struct file_kind memfd_kind;
 /* io-uring.c; in STAGE_PROCESS and in STAGE_PARTING */
 extern const struct file_kind io_uring_kind;
 extern const struct task_kind io_uring_registered_kind;
+extern const struct task_kind io_uring_first_kind;
 extern const struct task_kind io_uring_submitter_kind;
 
 /*

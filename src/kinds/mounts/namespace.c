@@ -151,13 +151,11 @@ const struct namespace_kind mount_namespace_kind = {
 static int check_fs_of_threads(const struct snapshot *snapshot, const struct task *task,
 			       struct error *err)
 {
-	if (thread_is_late(snapshot, task, 0, NAMESPACE_MNT))
-		return fail(err, ERR_SHARED_OBJECT,
-			    "task %s has a thread in a mount namespace from which its own one "
-			    "cannot be entered",
-			    task_name(task));
+	const struct namespace *first = thread_namespace(snapshot, task, 0, NAMESPACE_MNT);
+
 	for (size_t i = 1; i < task->n_threads; i++)
-		if (thread_is_late(snapshot, task, i, NAMESPACE_MNT) && !task_thread_fs(task, i))
+		if (!task_thread_fs(task, i) &&
+		    thread_namespace(snapshot, task, i, NAMESPACE_MNT) != first)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "thread %zu of task %s is in a mount namespace of its own, and "
 				    "shares its directories",

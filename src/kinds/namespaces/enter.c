@@ -23,12 +23,9 @@ static void enter(const struct planning *planning, const struct namespace *names
 	struct program *program = planning->program;
 	uint32_t number = plan_source(plan, SOURCE_NAMESPACE, namespace_->id);
 	uint32_t flag = namespace_types[namespace_->type].flag;
-	bool late = namespace_types[namespace_->type].late;
-
-	if (late && planning->thread)
-		number = plan_kept(planning, planning->thread, KEPT_MOUNTS);
 	/* Before the call, as it may have to be fetched. */
-	uint64_t slot = late && !planning->thread ? plan_borrow(plan, program, number) : 0;
+	uint64_t slot =
+		namespace_types[namespace_->type].late ? plan_borrow(plan, program, number) : 0;
 	struct op *op = op_expect(program_call(program, SYS_setns, number, flag), 0);
 	if (slot)
 		op_argument_from(op, 0, slot);
@@ -78,8 +75,12 @@ static int plan_mounts(const struct planning *planning, struct error *err)
 	size_t thread = planning->thread;
 
 	(void)err;
-	if (task_begins_fs(task, thread) && thread_is_late(snapshot, task, thread, NAMESPACE_MNT))
-		enter(planning, thread_namespace(snapshot, task, thread, NAMESPACE_MNT));
+	if (thread_enters_fs(snapshot, task, thread) &&
+	    thread_is_late(snapshot, task, thread, NAMESPACE_MNT))
+		op_expect(program_call(planning->program, SYS_setns,
+				       plan_kept(planning, thread, KEPT_MOUNTS),
+				       namespace_types[NAMESPACE_MNT].flag),
+			  0);
 	return 0;
 }
 

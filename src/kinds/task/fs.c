@@ -8,6 +8,7 @@
 
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "model/namespaces.h"
 #include "plan/plan.h"
 
 #include <fcntl.h>
@@ -85,7 +86,9 @@ static int fs_plan(const struct planning *planning, struct error *err)
 	const FsEntry *fs = task->fs;
 
 	(void)err;
-	if (is_shared_with_earlier(plan->snapshot, task))
+	/* Where the first thread goes on to them, thread-fs.c does it. */
+	if (is_shared_with_earlier(plan->snapshot, task) ||
+	    thread_enters_fs(plan->snapshot, task, 0))
 		return 0;
 	const char *root = snapshot_file(plan->snapshot, fs->root_id)->reg->name;
 	if (strcmp(root, "/") != 0) {

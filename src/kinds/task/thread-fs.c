@@ -8,6 +8,9 @@
  * its directories, and makes the others then. setns(2) wants an fs that nobody shares
  * (mntns_install), so all of them are in one mount namespace. What the one needs for that its
  * process fetches while it still can, and keeps until the thread is there (plan_keep).
+ *
+ * The first thread does the same where it is in a mount namespace from which that of another one
+ * cannot be entered (task_first_namespace): it parts when it has made those that part from it.
  */
 #include "kinds/task/fs.h"
 
@@ -158,9 +161,18 @@ static int thread_fs_check(const struct snapshot *snapshot, const struct task *t
 
 /* ---- restore ---- */
 
+static ThreadFsEntry fs_of(const struct task *task, size_t thread)
+{
+	if (thread)
+		return *task_thread_fs(task, thread);
+	return (ThreadFsEntry){ .root_id = task->fs->root_id,
+				.cwd_id = task->fs->cwd_id,
+				.umask = task->fs->umask };
+}
+
 static int keep_for(const struct planning *planning, size_t thread, struct error *err)
 {
-	const ThreadFsEntry *fs = task_thread_fs(planning->task, thread);
+	const ThreadFsEntry fs = fs_of(planning->task, thread);
 	const struct snapshot *snapshot = planning->plan->snapshot;
 	const struct namespace *mounts =
 		thread_is_late(snapshot, planning->task, thread, NAMESPACE_MNT)
@@ -171,40 +183,45 @@ static int keep_for(const struct planning *planning, size_t thread, struct error
 				plan_source(planning->plan, SOURCE_NAMESPACE, mounts->id), err))
 		return -1;
 	if (plan_keep(planning, thread, KEPT_ROOT,
-		      plan_source(planning->plan, SOURCE_FILE, fs->root_id), err))
+		      plan_source(planning->plan, SOURCE_FILE, fs.root_id), err))
 		return -1;
 	return plan_keep(planning, thread, KEPT_CWD,
-			 plan_source(planning->plan, SOURCE_FILE, fs->cwd_id), err);
+			 plan_source(planning->plan, SOURCE_FILE, fs.cwd_id), err);
 }
 
 static int plan_keeping(const struct planning *planning, struct error *err)
 {
 	for (size_t i = 0; i < planning->task->n_threads; i++)
-		if (task_begins_fs(planning->task, i) && keep_for(planning, i, err))
+		if (thread_enters_fs(planning->plan->snapshot, planning->task, i) &&
+		    keep_for(planning, i, err))
 			return -1;
 	return 0;
+}
+
+static bool enters(const struct planning *planning)
+{
+	return thread_enters_fs(planning->plan->snapshot, planning->task, planning->thread);
 }
 
 static int plan_parting(const struct planning *planning, struct error *err)
 {
 	(void)err;
-	if (task_begins_fs(planning->task, planning->thread))
+	if (enters(planning))
 		program_call(planning->program, SYS_unshare, CLONE_FS);
 	return 0;
 }
 
 static int plan_directories(const struct planning *planning, struct error *err)
 {
-	const ThreadFsEntry *fs = task_thread_fs(planning->task, planning->thread);
 	struct program *program = planning->program;
 
 	(void)err;
-	if (!task_begins_fs(planning->task, planning->thread))
+	if (!enters(planning))
 		return 0;
 	program_call(program, SYS_fchdir, plan_kept(planning, planning->thread, KEPT_ROOT));
 	program_call(program, SYS_chroot, program_data(program->set, ".", 2, 1));
 	program_call(program, SYS_fchdir, plan_kept(planning, planning->thread, KEPT_CWD));
-	op_any(program_call(program, SYS_umask, fs->umask));
+	op_any(program_call(program, SYS_umask, fs_of(planning->task, planning->thread).umask));
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * its own have been closed, and they themselves may no longer fetch any. They stand above all that
  * the process fetches meanwhile, and are closed with those of namespaces (user-namespaces.c).
  */
+#include "model/namespaces.h"
 #include "plan/lower/build.h"
 
 #include <fcntl.h>
@@ -17,7 +18,9 @@ static uint32_t first_kept(const struct plan *plan)
 
 uint32_t plan_kept(const struct planning *planning, size_t thread, enum kept kept)
 {
-	size_t before = task_fs_groups(planning->task, thread);
+	const struct task *task = planning->task;
+	/* Those of the first thread come last. */
+	size_t before = task_fs_groups(task, thread ? thread : task->n_threads);
 
 	return first_kept(planning->plan) + (uint32_t)(before * KEPT_COUNT) + kept;
 }
@@ -46,7 +49,9 @@ int plan_keep(const struct planning *planning, size_t thread, enum kept kept, ui
 bool kept_range(const struct plan *plan, const struct task *task, uint32_t *ret_first,
 		uint32_t *ret_last)
 {
-	size_t count = task_fs_groups(task, task->n_threads) * KEPT_COUNT;
+	size_t groups =
+		task_fs_groups(task, task->n_threads) + thread_enters_fs(plan->snapshot, task, 0);
+	size_t count = groups * KEPT_COUNT;
 
 	*ret_first = first_kept(plan);
 	*ret_last = *ret_first + (uint32_t)count - 1;

@@ -49,32 +49,48 @@ static int build_end(struct build *build, struct node *node, size_t thread, bool
 	return 0;
 }
 
-static size_t maker_of(const struct task *task, size_t thread)
+enum which { ALL, THOSE_THAT_PART, OTHERS };
+
+static bool is_made_by(const struct task *task, size_t thread, size_t maker, enum which which)
 {
-	return task_begins_fs(task, thread) ? 0 : task_fs_first(task, thread);
+	bool parts = task_begins_fs(task, thread);
+
+	if (parts ? which == OTHERS : which == THOSE_THAT_PART)
+		return false;
+	return (parts ? 0 : task_fs_first(task, thread)) == maker;
 }
 
 /* The maker's program goes on in the one that is returned. */
 static struct program *make_threads(struct build *build, struct node *node, size_t maker,
-				    struct program *program)
+				    enum which which, struct program *program)
 {
 	const struct planned_task *planned = &build->plan->tasks[node->index];
 
 	for (size_t i = maker + 1; i < node->task->n_threads; i++)
-		if (maker_of(node->task, i) == maker)
+		if (is_made_by(node->task, i, maker, which))
 			program =
 				build_thread(build, node, i, program, planned->threads[i].program);
 	return program;
 }
 
+/* They are in the order of their birth (/proc/PID/task), as far as those allow it that part. */
+static struct program *build_parting(struct build *build, struct node *node, size_t thread,
+				     struct program *program, struct error *err)
+{
+	bool enters = thread_enters_fs(build->plan->snapshot, node->task, thread);
+
+	if (thread == 0)
+		program = make_threads(build, node, 0, enters ? THOSE_THAT_PART : ALL, program);
+	if (build_stage(build, STAGE_PARTING, node->task, thread, program, err))
+		return NULL;
+	return enters ? make_threads(build, node, thread, OTHERS, program) : program;
+}
+
 static int build_own_state(struct build *build, struct node *node, size_t thread,
 			   struct program *program, struct error *err)
 {
-	if (build_stage(build, STAGE_PARTING, node->task, thread, program, err))
-		return -1;
-	if (task_begins_fs(node->task, thread))
-		program = make_threads(build, node, thread, program);
-	if (build_stage(build, STAGE_THREAD, node->task, thread, program, err))
+	program = build_parting(build, node, thread, program, err);
+	if (!program || build_stage(build, STAGE_THREAD, node->task, thread, program, err))
 		return -1;
 	if (thread && thread_parts(build, node, thread))
 		program_wake(program, node->lowered->late_word, late_threads(build, node));
@@ -106,8 +122,7 @@ static int build_nested_leader(struct build *build, struct node *node, struct er
 	/* It goes on into its namespaces when its threads are made. */
 	bool last = node->task->n_threads > 1 && thread_parts(build, node, 0);
 
-	if (build_stage(build, STAGE_PARTING, node->task, 0, program, err) ||
-	    build_stage(build, STAGE_THREAD, node->task, 0, program, err))
+	if (build_stage(build, STAGE_THREAD, node->task, 0, program, err))
 		return -1;
 	if (!place_is_inside)
 		build_children_place(build, node, 0, program);
@@ -117,7 +132,9 @@ static int build_nested_leader(struct build *build, struct node *node, struct er
 	build_enter_user_namespace(build, node);
 	if (!late && !last)
 		build_close_namespaces(build, node, program);
-	program = make_threads(build, node, 0, program);
+	program = build_parting(build, node, 0, program, err);
+	if (!program)
+		return -1;
 	if (late && !last)
 		build_close_namespaces(build, node, program);
 	if (place_is_inside)
@@ -138,8 +155,6 @@ int build_threads(struct build *build, struct node *node, struct error *err)
 		if (build_nested_leader(build, node, err))
 			return -1;
 		next = 1;
-	} else {
-		make_threads(build, node, 0, node->lowered->program);
 	}
 	for (; next < node->task->n_threads; next++)
 		if (build_own_state(build, node, next, planned->threads[next].program, err))

@@ -37,6 +37,7 @@ enum {
 struct making {
 	const struct witness_wanted *wanted;
 	int pidfd, report[2];
+	bool *away;	/* the keeper forks into another pid namespace than its own */
 	bool entered;	/* the user namespace: by who forks the witness */
 	uint64_t flags; /* CLONE_PARENT: who forks it is not the keeper itself */
 };
@@ -140,13 +141,27 @@ static pid_t fork_from_inside(struct making *making)
 	return pid;
 }
 
+/* What is forked would be born where the witness before was, and its number be one of there. */
+static int come_home(const struct making *making)
+{
+	autoclose int own = *making->away ? kernel_pidfd_open((pid_t)syscall(SYS_getpid), 0) : -1;
+
+	if (*making->away && (own < 0 || setns(own, CLONE_NEWPID) < 0))
+		return -1;
+	*making->away = false;
+	return 0;
+}
+
 static pid_t fork_witness(struct making *making)
 {
 	const struct witness_wanted *wanted = making->wanted;
 	pid_t pid;
 
-	/* The one before may have been of another one. */
-	if (setns(making->pidfd, CLONE_NEWPID) < 0 && wanted->enters_pid)
+	if (setns(making->pidfd, CLONE_NEWPID) == 0)
+		*making->away = true;
+	else if (come_home(making))
+		return -1;
+	else if (wanted->enters_pid)
 		return wanted->enters_user ? fork_from_inside(making) : -1;
 	pid = fork_there(making);
 	if (pid == 0)
@@ -155,10 +170,10 @@ static pid_t fork_witness(struct making *making)
 }
 
 /* Its number, or -1; *ret_pid is what is to be ended, or -1. */
-static pid_t serve(const struct witness_wanted *wanted, pid_t *ret_pid)
+static pid_t serve(const struct witness_wanted *wanted, bool *away, pid_t *ret_pid)
 {
 	autoclose int pidfd = kernel_pidfd_open(wanted->tid, wanted->is_thread ? O_EXCL : 0);
-	struct making making = { .wanted = wanted, .pidfd = pidfd };
+	struct making making = { .wanted = wanted, .pidfd = pidfd, .away = away };
 	pid_t number = -1;
 
 	*ret_pid = -1;
@@ -176,6 +191,7 @@ __attribute__((noreturn)) static void be_keeper(int fd)
 {
 	static pid_t witnesses[MOST_WITNESSES];
 	struct witness_wanted wanted;
+	bool away = false;
 	size_t count = 0;
 	sigset_t all;
 
@@ -185,7 +201,7 @@ __attribute__((noreturn)) static void be_keeper(int fd)
 		dup2(fd, 0);
 	close_range(1, ~0u, 0);
 	while (count < MOST_WITNESSES && recv(0, &wanted, sizeof wanted, 0) == sizeof wanted) {
-		pid_t number = serve(&wanted, &witnesses[count]);
+		pid_t number = serve(&wanted, &away, &witnesses[count]);
 		count += witnesses[count] > 0;
 		if (send(0, &number, sizeof number, MSG_NOSIGNAL) != sizeof number)
 			break;

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +14,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* With AddressSanitizer what no allocation owns is poisoned, and there is a gap after each. */
+/*
+ * With AddressSanitizer what no allocation owns is poisoned, and there is a gap after each; so is
+ * the room of an array that grows, behind those that are in it.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
+#define UNCHECKED __attribute__((no_sanitize_address))
 #else
+#define UNCHECKED
 #define ASAN_POISON_MEMORY_REGION(start, size)	 ((void)(start), (void)(size))
 #define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
 #endif
@@ -28,8 +35,10 @@ enum {
 	ALIGNMENT = 16,
 #ifdef __SANITIZE_ADDRESS__
 	GAP = ALIGNMENT,
+	HEADER = ALIGNMENT, /* of an array that grows: how many have room */
 #else
 	GAP = 0,
+	HEADER = 0,
 #endif
 };
 
@@ -156,18 +165,41 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 	return text;
 }
 
+static size_t *header_of(void *array)
+{
+	return (size_t *)(void *)((unsigned char *)array - HEADER);
+}
+
+static void *new_room(struct arena *arena, size_t room, size_t element_size)
+{
+	if (element_size && room > (SIZE_MAX - HEADER) / element_size)
+		out_of_memory();
+	size_t size = HEADER + room * element_size;
+	unsigned char *place = arena_alloc(arena, size);
+	if (HEADER)
+		*(size_t *)(void *)place = room;
+	ASAN_POISON_MEMORY_REGION(place, size);
+	return place + HEADER;
+}
+
+/* One more than there are. Before what was not allocated here is a gap: zeroes, so no room. */
+UNCHECKED static void open_element(void *array, size_t count, size_t element_size)
+{
+	assert(!HEADER || count < *header_of(array));
+	ASAN_UNPOISON_MEMORY_REGION((unsigned char *)array + count * element_size, element_size);
+}
+
 void *arena_grow(struct arena *arena, void *array, size_t count, size_t element_size)
 {
-	size_t room = count ? count * 2 : 4;
+	bool has_room = count > 0 && (count < 4 || (count & (count - 1)));
 
-	if (count >= 4 && (count & (count - 1)))
-		return array;
-	if (count > 0 && count < 4)
-		return array;
-	if (element_size && room > SIZE_MAX / element_size)
-		out_of_memory();
-	void *larger = arena_alloc(arena, room * element_size);
-	if (count)
-		memcpy(larger, array, count * element_size);
-	return larger;
+	if (!has_room) {
+		void *larger = new_room(arena, count ? count * 2 : 4, element_size);
+		ASAN_UNPOISON_MEMORY_REGION(larger, count * element_size);
+		if (count)
+			memcpy(larger, array, count * element_size);
+		array = larger;
+	}
+	open_element(array, count, element_size);
+	return array;
 }

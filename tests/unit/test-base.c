@@ -11,10 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include <cmocka.h>
 
@@ -220,6 +225,28 @@ static void a_list_that_fails_has_not_come_to_its_end(void **state)
 	assert_int_equal(errno, ENOTDIR);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* Whoever reads one more than there are is caught, wherever the room of an array ends. */
+static void arrays_end_behind_their_last(void **state)
+{
+	struct arena arena;
+	uint32_t *array = NULL;
+
+	(void)state;
+	arena_init(&arena);
+	for (size_t count = 0; count < 100; count++) {
+		array = arena_grow(&arena, array, count, sizeof *array);
+		assert_int_equal(array[count], 0);
+		array[count] = (uint32_t)count + 1;
+		assert_int_equal(array[count / 2], count / 2 + 1);
+		assert_true(__asan_address_is_poisoned(&array[count + 1]));
+		assert_true(__asan_address_is_poisoned(&array[-1]));
+	}
+	assert_null(__asan_region_is_poisoned(array, 100 * sizeof *array));
+	arena_done(&arena);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +258,9 @@ int main(void)
 		cmocka_unit_test(obstacles_are_counted_by_kind),
 		cmocka_unit_test(json_keeps_utf8),
 		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),
+#ifdef __SANITIZE_ADDRESS__
+		cmocka_unit_test(arrays_end_behind_their_last),
+#endif
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -32,8 +32,35 @@ static int fail_origin(const char *path, struct error *err)
 			  path);
 }
 
+/* -1 with errno */
+static int look_at(const struct mount_survey *survey, const char *path, struct own_place *ret)
+{
+	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+
+	ret->mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	return ret->mount_id < 0 || fstat(fd, &ret->stat) ? -1 : 0;
+}
+
+/* At mountpoints all namespaces ask for the same. */
+static int look_once(struct mount_survey *survey, const struct mount_line *own, const char *path,
+		     struct arena *arena, struct own_place *ret)
+{
+	struct own_place *known;
+
+	if (strcmp(path, own->mountpoint) != 0)
+		return look_at(survey, path, ret);
+	if (!survey->places)
+		survey->places = arena_array(arena, struct own_place, survey->own.n_lines);
+	known = &survey->places[own - survey->own.lines];
+	if (!known->is_known && look_at(survey, path, known))
+		return -1;
+	known->is_known = true;
+	*ret = *known;
+	return 0;
+}
+
 /* 1, 0 if not; -1 if that cannot be told. */
-static int can_be_origin(const struct mount_survey *survey, struct arena *arena,
+static int can_be_origin(struct mount_survey *survey, struct arena *arena,
 			 const struct mount_line *own, const struct mount_line *line, int root_fd,
 			 char **ret_path, uint32_t *ret_depth, struct error *err)
 {
@@ -56,18 +83,19 @@ static int can_be_origin(const struct mount_survey *survey, struct arena *arena,
 			return fail_origin(path, err);
 		return top_fd >= 0 && !*below;
 	}
-	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
-	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	if (mount_id < 0)
+	struct own_place place;
+	struct stat stat;
+	if (look_once(survey, own, path, arena, &place))
 		return survey_is_absent(errno) ? 0 : fail_origin(path, err);
-	if (mount_id != own->id || root_fd < 0)
-		return mount_id == own->id;
-	int same = survey_is_same(root_fd, fd);
-	return same < 0 && !survey_is_absent(errno) ? fail_origin(path, err) : same > 0;
+	if (place.mount_id != own->id || root_fd < 0)
+		return place.mount_id == own->id;
+	if (fstat(root_fd, &stat))
+		return survey_is_absent(errno) ? 0 : fail_origin(path, err);
+	return stat.st_dev == place.stat.st_dev && stat.st_ino == place.stat.st_ino;
 }
 
 /* One that is its master is better than any other. */
-int mount_bound_find(const struct mount_survey *survey, struct arena *arena,
+int mount_bound_find(struct mount_survey *survey, struct arena *arena,
 		     const struct mount_line *line, int root_fd, char **ret_path,
 		     uint32_t *ret_depth, const struct mount_line **ret, struct error *err)
 {

@@ -152,7 +152,7 @@ static int try_binding(struct collect *collect, const char *path, const char *wh
 static int collect_mount(struct collect *collect, const struct live_namespace *namespace,
 			 const struct mount_line *line, MntEntry **ret_entry, struct error *err)
 {
-	const struct mount_survey *survey = survey_of_mounts(collect);
+	struct mount_survey *survey = survey_of_mounts(collect);
 	const char *what = survey_name_mount(collect, namespace, line);
 	autoclose int root_fd = survey_open_mount(&namespace->table, line);
 	uint32_t depth = 0;
@@ -420,8 +420,10 @@ void mount_namespaces_release(struct collect *collect)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 
-	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
+	for (size_t i = 0; survey && i < survey->n_namespaces; i++) {
+		mount_ahead_release(&survey->namespaces[i]);
 		cleanup_close(&survey->namespaces[i].table.root_fd);
+	}
 	if (survey)
 		cleanup_close(&survey->own.root_fd);
 	*collect_state(collect, &state_key) = NULL;

@@ -115,8 +115,10 @@ static int copy_below_others(void *data, struct error *err)
 
 static int make_copy(const struct live_mount *mount, int *ret_fd, struct error *err)
 {
-	struct copying copying = { mount->namespace, mount->line, -1 };
+	struct copying copying = { mount->namespace, mount->line, mount_ahead_take(mount) };
 
+	if (copying.ret_fd >= 0)
+		return *ret_fd = copying.ret_fd, 0;
 	if (deputy_run(copy_in_place, &copying, err) ||
 	    (copying.ret_fd < 0 && deputy_run(copy_below_others, &copying, err)))
 		return -1;

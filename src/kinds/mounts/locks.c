@@ -45,6 +45,7 @@ struct verdict {
 };
 
 struct trial {
+	struct mounts_ahead *ahead;
 	int namespace_fd, user_fd;
 	const struct mount_namespace *mounts;
 	struct verdict *verdicts; /* like mounts->mounts */
@@ -142,8 +143,12 @@ static int try_all(void *data, struct error *err)
 {
 	struct trial *trial = data;
 
-	if (setns(trial->namespace_fd, CLONE_NEWNS) || deputy_enter_user(trial->user_fd, 0))
+	if (setns(trial->namespace_fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a mount namespace");
+	mount_ahead_copy(trial->ahead);
+	if (deputy_enter_user(trial->user_fd, 0))
+		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a user namespace");
+	mount_ahead_ask(trial->ahead);
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy a mount namespace");
 	for (size_t i = trial->mounts->n_mounts; i-- > 0;) {
@@ -188,6 +193,7 @@ static int try_in_copy(struct trial *trial, struct error *err)
 int mount_locks_find(struct live_namespace *namespace, struct error *err)
 {
 	struct trial trial = {
+		.ahead = &namespace->ahead,
 		.namespace_fd = namespace->fd,
 		.user_fd = namespace->met->owner->fd,
 		.mounts = &namespace->order,
@@ -200,5 +206,8 @@ int mount_locks_find(struct live_namespace *namespace, struct error *err)
 		return 0;
 	trial.covers = mount_covers_new(namespace->collect->arena, &namespace->order);
 	trial.hides = find_hiding(namespace->collect->arena, &namespace->order);
-	return try_in_copy(&trial, err);
+	mount_ahead_prepare(namespace);
+	int result = try_in_copy(&trial, err);
+	mount_ahead_settle(namespace);
+	return result;
 }

@@ -12,6 +12,8 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/make.h"
+#include "kinds/mounts/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,23 +28,43 @@ struct held_proc {
 	const NsFileEntry *held;
 };
 
+/* -1 where it is hidden, or something is mounted on the way. */
+static int open_uncovered(const struct live_mount *mount, const char *path)
+{
+	autoclose int mount_fd =
+		mount->hidden ? -1 : survey_open_mount(&mount->namespace->table, mount->line);
+	autoclose int found =
+		mount_fd < 0 ? -1 : mount_open_on(mount_fd, path, O_PATH | O_NOFOLLOW);
+
+	return found < 0 ? -1 : take_fd(&mount_fd);
+}
+
+/* The namespace that its init is in: by the mount itself where that leads there, or by a copy. */
+static int open_namespace(const struct live_mount *mount, const char *what, struct error *err)
+{
+	autoclose int mount_fd = open_uncovered(mount, "1/ns/pid");
+
+	if (mount_fd < 0 && live_mount_copy(mount, &mount_fd, err))
+		return -1;
+	if (mount_fd < 0)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by another mount, so its pid namespace cannot be seen",
+			    what);
+	int fd = openat(mount_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? fail_errno(err, ERR_UNSUPPORTED_MOUNT,
+				   "%s is of a pid namespace whose init cannot be seen", what)
+		      : fd;
+}
+
 static int collect_proc(const struct live_superblock *superblock, MntEntry *entry,
 			struct error *err)
 {
 	struct collect *all = superblock->collect;
 	const char *what = superblock->what;
 
-	autoclose int copy_fd = -1;
-	if (live_mount_copy(&superblock->mounts[0], &copy_fd, err))
-		return -1;
-	if (copy_fd < 0)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is hidden by another mount, so its pid namespace cannot be seen",
-			    what);
-	int fd = openat(copy_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
+	int fd = open_namespace(&superblock->mounts[0], what, err);
 	if (fd < 0)
-		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
-				  "%s is of a pid namespace whose init cannot be seen", what);
+		return -1;
 	struct held_proc *proc = arena_new(all->arena, struct held_proc);
 	NsFileEntry *held = snapshot_new(all->snapshot, NS_FILE_ENTRY, NsFileEntry);
 	entry->nses = snapshot_new(all->snapshot, MNT_NSES_ENTRY, MntNsesEntry);

@@ -17,6 +17,13 @@ struct mount_table {
 	int root_fd; /* the root directory of the namespace */
 };
 
+struct mount_ahead;
+
+struct mounts_ahead {
+	struct mount_ahead *all;
+	size_t n;
+};
+
 struct live_namespace {
 	uint32_t id;
 	const struct surveyed_namespace *met;
@@ -29,6 +36,7 @@ struct live_namespace {
 	/* Of a copy of mounts that are attached nowhere; NULL for all others: */
 	MntDetachedEntry *detached;
 	int64_t *originals; /* ids of what the lines are copies of; -1 */
+	struct mounts_ahead ahead;
 };
 
 struct at_root {
@@ -36,13 +44,22 @@ struct at_root {
 	uint32_t number;
 };
 
+/* What is seen of nestor's own namespace at the mountpoint of a mount. */
+struct own_place {
+	bool is_known;
+	int64_t mount_id;
+	struct stat stat;
+};
+
 struct mount_survey {
 	struct mount_table own;
+	struct own_place *places; /* like own.lines, as far as they were asked for */
 	struct live_namespace *namespaces;
 	size_t n_namespaces;
 	struct at_root *at_roots; /* descriptors whose link is "/" */
 	size_t n_at_roots;
-	bool strange; /* some are on mounts that are nowhere to be found */
+	size_t n_copies; /* that were taken ahead, and are kept */
+	bool strange;	 /* some are on mounts that are nowhere to be found */
 };
 
 struct mount_survey *survey_of_mounts(struct collect *collect);
@@ -60,7 +77,7 @@ int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *
  * bound-from.c: the mount of nestor's own namespace that a mount can be bound from (NULL: none), by
  * which path, below how many others.
  */
-int mount_bound_find(const struct mount_survey *survey, struct arena *arena,
+int mount_bound_find(struct mount_survey *survey, struct arena *arena,
 		     const struct mount_line *line, int root_fd, char **ret_path,
 		     uint32_t *ret_depth, const struct mount_line **ret, struct error *err);
 
@@ -122,6 +139,33 @@ int mount_revealed_collect(struct live_namespace *namespace_, struct error *err)
 
 /* overlay.c: of one that is bound from nestor's own: from where its layers are named. */
 int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, struct error *err);
+
+/*
+ * owners.c: may whoever has entered a user namespace, and a mount namespace of it, reconfigure a
+ * superblock? Prepared before that is entered (NULL with errno); then 1, 0, or -1.
+ */
+struct owner_question;
+struct owner_question *mount_owner_prepare(struct arena *arena, const struct mount_line *line);
+int mount_owner_ask(const struct owner_question *question, int mount_fd, struct error *err);
+void mount_owner_forget(struct owner_question *question);
+
+/*
+ * ahead.c: what will be asked of superblocks, found out by the deputy that is in a mount namespace
+ * for its locks: who sends one for each question waits for each. Nothing is decided by it: what it
+ * could not find out is asked again.
+ */
+void mount_ahead_prepare(struct live_namespace *namespace_);
+/* In the deputy: in the namespace; and in its owner, too. */
+void mount_ahead_copy(struct mounts_ahead *ahead);
+void mount_ahead_ask(struct mounts_ahead *ahead);
+/* Once it has ended: what only it needed is closed. */
+void mount_ahead_settle(struct live_namespace *namespace_);
+/* A copy as live_mount_copy() makes it, which is the caller's then; -1: there is none. */
+int mount_ahead_take(const struct live_mount *mount);
+/* May that user namespace reconfigure it? 1, 0; -1: nobody has asked. */
+int mount_ahead_owner(const struct live_superblock *superblock,
+		      const struct surveyed_namespace *user);
+void mount_ahead_release(struct live_namespace *namespace_);
 
 /* owners.c: to whom a superblock belongs: a user namespace of the tree, or 0. */
 int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_userns_id,

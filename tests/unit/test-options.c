@@ -125,6 +125,7 @@ static void refusals(void **state)
 		{ "c --flag=1", "--flag takes no argument" },
 		{ "c --number 12a", "\"12a\"" },
 		{ "c --size 99999999999G", "not a size" },
+		{ "c --size 12x", "\"12x\" is not a size" },
 		{ "c --mode", "--mode" },
 		{ "c --mode=full", "--mode=full" },
 		{ "c --config /no/such/file", "/no/such/file" },

@@ -59,7 +59,8 @@ static const struct {
 
 static const char shifted[] = "0 100000 65536";
 
-enum users { NO_USERS, MAPPED_USERS, SHIFTED_USERS };
+/* OWN_USERS: of an ordinary user, who maps nobody else. */
+enum users { NO_USERS, MAPPED_USERS, SHIFTED_USERS, OWN_USERS };
 
 /* The only child, as the /proc that we have names it: that of the runner's pid namespace. */
 static int only_child(void)
@@ -105,7 +106,7 @@ static void write_maps(int level, enum users users)
 {
 	int pid = only_child();
 
-	if (geteuid()) {
+	if (users == OWN_USERS) {
 		write_own_maps(pid);
 		return;
 	}
@@ -179,6 +180,8 @@ int main(int argc, char **argv)
 
 	argv += users != NO_USERS;
 	argc -= users != NO_USERS;
+	if (users != NO_USERS && geteuid())
+		users = OWN_USERS;
 	int depth = argc < 3 ? -1 : atoi(argv[1]);
 	if (!root_file || depth < 0 || (users && (size_t)depth > sizeof maps / sizeof *maps)) {
 		fprintf(stderr,

@@ -135,7 +135,8 @@ static int give(const struct by_task *by, int fd)
 
 static int remote_groups(const struct by_task *by, const gid_t *groups, size_t count)
 {
-	memcpy((void *)(uintptr_t)by->caller->room, groups, count * sizeof *groups);
+	if (count)
+		memcpy((void *)(uintptr_t)by->caller->room, groups, count * sizeof *groups);
 	return remote(by, SYS_setgroups, count, by->caller->room, 0, 0);
 }
 

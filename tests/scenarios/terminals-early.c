@@ -5,6 +5,7 @@
  *	since, as the monitor of LXC has those of its container, goes on, and is found where the
  *	devpts is mounted now
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  * ignore: fd
  */
 #include "scenario.h"

@@ -74,12 +74,34 @@ int run_seize(struct run_thread *thread, unsigned options, struct error *err)
 	return 0;
 }
 
+/*
+ * The end of a first thread is not told before all others of its process have been waited for
+ * (delay_group_leader, kernel/exit.c): it is looked for. 1; 0: it has ended; -1 with errno.
+ */
+static int wait_for_event(const struct run_thread *thread, int *ret_status)
+{
+	const struct timespec pause = { .tv_nsec = 50 * 1000 };
+	bool delays = thread == thread->task->threads && thread->task->n_threads > 1;
+	pid_t pid;
+
+	while ((pid = waitpid(thread->tid, ret_status, __WALL | (delays ? WNOHANG : 0))) <= 0) {
+		if (pid < 0 && errno != EINTR)
+			return -1;
+		if (pid == 0 && run_state_of(thread->tid) == 'Z')
+			return 0;
+		if (pid == 0)
+			nanosleep(&pause, NULL);
+	}
+	return 1;
+}
+
 static int wait_stop(struct run_thread *thread, int *ret_status, struct error *err)
 {
-	while (waitpid(thread->tid, ret_status, __WALL) < 0)
-		if (errno != EINTR)
-			return fail_ptrace(thread, "wait for its stop", err);
-	if (WIFSTOPPED(*ret_status))
+	int seen = wait_for_event(thread, ret_status);
+
+	if (seen < 0)
+		return fail_ptrace(thread, "wait for its stop", err);
+	if (seen && WIFSTOPPED(*ret_status))
 		return 0;
 	thread->seized = false;
 	return fail(err, ERR_TASK_DIED, "%s died while it was being finished", name_of(thread));

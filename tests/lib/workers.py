@@ -24,8 +24,9 @@ def describe(pids):
     lines = []
     for pid in pids:
         status = tree.status_of(pid)
-        lines.append(f"{pid} {status.get('Name')} {status.get('State')} wchan "
-                     f"{tree.read(pid, 'wchan')}: "
+        lines.append(f"{pid} {status.get('Name')} {status.get('State')} parent {status.get('PPid')} "
+                     f"tracer {status.get('TracerPid')} of {status.get('Threads')} threads, "
+                     f"wchan {tree.read(pid, 'wchan')}: "
                      + tree.read(pid, "cmdline").replace("\0", " ")[:200])
     return lines
 

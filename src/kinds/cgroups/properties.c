@@ -458,13 +458,20 @@ static int set_property(int fd, const CgroupPropEntry *property, const char *whe
 		      : 0;
 }
 
+/* All devices can be taken only from one that has none below it (devcgroup_update_access). */
+static bool is_early(const CgroupDirEntry *entry, const char *name)
+{
+	return cgroup_property_is_early(name) ||
+	       (entry->n_children && strcmp(name, "devices.list") == 0);
+}
+
 static int set_properties(int fd, const CgroupDirEntry *entry, bool early, const char *where,
 			  struct error *err)
 {
 	for (size_t i = 0; i < entry->n_properties; i++) {
 		const CgroupPropEntry *property = entry->properties[i];
 		/* freezer.c, last of all */
-		if (is_freezer(property->name) || cgroup_property_is_early(property->name) != early)
+		if (is_freezer(property->name) || is_early(entry, property->name) != early)
 			continue;
 		if (set_property(fd, property, where, err))
 			return -1;

@@ -315,6 +315,8 @@ int collect_check_privileges(const struct collect *collect, bool signals, struct
 int collect_read(struct collect *collect, struct error *err);
 int collect_probe(struct collect *collect,
 		  struct error *err); /* probe.c: the same; asks, answers */
+/* namespaces.c: what collect_read has left to the assistant; then all of that is closed. */
+int collect_read_complete(struct collect *collect, struct error *err);
 /* probe.c: what others did while the tree was read; last before the images are written. */
 int collect_look_again(struct collect *collect, struct error *err);
 /* Lets the tree go on as it was; group-stopped tasks stay stopped. Never fails half-way. */

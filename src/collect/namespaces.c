@@ -462,20 +462,48 @@ static int run_kind(struct collect *collect, struct surveyed_namespace *namespac
 	return collect_pass(collect, err);
 }
 
+static int read_content(struct collect *collect, struct surveyed_namespace *namespace_,
+			struct error *err)
+{
+	if (namespace_->is_read)
+		return 0;
+	namespace_->is_read = true;
+	if (!namespace_->own)
+		mark_outside(collect, namespace_);
+	return run_kind(collect, namespace_, kinds.namespaces[namespace_->type]->collect, err);
+}
+
 /* Kinds may meet more. */
 static int read_contents(struct collect *collect, const struct survey *survey, struct error *err)
 {
-	for (size_t i = 0; i < survey->count; i++) {
-		struct surveyed_namespace *namespace_ = survey->list[i];
-		if (!namespace_->own)
-			mark_outside(collect, namespace_);
-		if (run_kind(collect, namespace_, kinds.namespaces[namespace_->type]->collect, err))
-			return -1;
-	}
 	for (size_t i = 0; i < survey->count; i++)
-		if (run_kind(collect, survey->list[i],
-			     kinds.namespaces[survey->list[i]->type]->complete, err))
+		if (read_content(collect, survey->list[i], err))
 			return -1;
+	return 0;
+}
+
+static int begin_type(struct target *target, enum namespace_type type, struct error *err)
+{
+	autoleave folder = target_enter(target);
+	struct surveyed_namespace *found = survey_add_task(target, type, err);
+
+	return found ? read_content(target->collect, found, err) : -1;
+}
+
+int collect_namespaces_begin(struct collect *collect, struct error *err)
+{
+	const struct survey *survey = survey_of(collect, err);
+
+	if (!survey)
+		return -1;
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		for (size_t i = 0; i < collect->n_targets; i++) {
+			struct target *target = &collect->targets[i];
+			if (survey->own[type] && kinds.namespaces[type] &&
+			    kinds.namespaces[type]->complete && !target->zombie &&
+			    begin_type(target, type, err) && pass(target, err))
+				return -1;
+		}
 	return 0;
 }
 
@@ -494,4 +522,16 @@ int collect_namespaces(struct collect *collect, struct error *err)
 		    collect_pass(collect, err))
 			return -1;
 	return read_contents(collect, survey, err);
+}
+
+int collect_read_complete(struct collect *collect, struct error *err)
+{
+	const struct survey *survey = survey_of(collect, err);
+	int result = survey ? 0 : -1;
+
+	for (size_t i = 0; result == 0 && i < survey->count; i++)
+		result = run_kind(collect, survey->list[i],
+				  kinds.namespaces[survey->list[i]->type]->complete, err);
+	survey_release(collect);
+	return result;
 }

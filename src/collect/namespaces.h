@@ -29,6 +29,7 @@ struct surveyed_namespace {
 	int fd;		/* of the namespace; -1 for nestor's own */
 	const struct target *member; /* a task of the tree that is in it, or NULL */
 	pid_t member_tid;	     /* a thread that is; or 0 */
+	bool is_read;		     /* has its content been asked for? */
 	pid_t maker; /* time: a thread whose children are born in it, and that is not; or 0 */
 	/* Private to the kinds: */
 	size_t level;  /* pid: below that of the root */
@@ -75,7 +76,12 @@ struct surveyed_namespace *survey_add_thread(struct target *target, size_t threa
 int survey_hold(struct collect *collect, int taken_fd, const char *what, NsFileEntry *entry,
 		struct error *err);
 
-/* tasks.c: the namespaces of all tasks and threads, once these have their messages; the kinds. */
+/*
+ * tasks.c: what takes long of the namespaces that tasks are in, first of all, so that the assistant
+ * has it to do meanwhile; the namespaces of all tasks and threads, once these have their messages,
+ * and the kinds.
+ */
+int collect_namespaces_begin(struct collect *collect, struct error *err);
 int collect_namespaces(struct collect *collect, struct error *err);
 /* The ids of nestor's own, for the inventory and for zombies, which are in none. */
 int survey_set_own(struct collect *collect, TaskKobjIdsEntry *ids, struct error *err);

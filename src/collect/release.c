@@ -13,6 +13,7 @@
 #include "collect/collect.h"
 #include "collect/assistant.h"
 #include "collect/finisher.h"
+#include "collect/namespaces.h"
 #include "collect/read-ahead.h"
 #include "collect/wait.h"
 #include "collect/witness.h"
@@ -66,6 +67,7 @@ static void detach_target(struct target *target)
 /* Whatever it reads of the tasks, it has to be at its end before they go on. */
 static void end_helpers(struct collect *collect)
 {
+	survey_release(collect);
 	witnesses_end(collect);
 	finisher_end(collect->finisher);
 	collect->finisher = NULL;

@@ -434,7 +434,7 @@ static int read_all(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
 
-	if (trees_read(collect, err))
+	if (collect_namespaces_begin(collect, err) || trees_read(collect, err))
 		return -1;
 	/* Whoever looks at its files would wait for ever (FUSE). */
 	if (collect->may_wait && !collect->looking)
@@ -465,6 +465,7 @@ int collect_read(struct collect *collect, struct error *err)
 		return -1;
 	int result = read_all(&reading, err);
 	trees_read_end(collect);
-	survey_release(collect);
+	if (result < 0)
+		survey_release(collect);
 	return result;
 }

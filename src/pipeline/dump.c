@@ -67,7 +67,7 @@ static int read_tree(struct dump *dump, struct error *err)
 	    collect_read(&dump->collect, err) < 0)
 		return -1;
 	if (session_step(&dump->session, "asking the tasks", err) ||
-	    collect_probe(&dump->collect, err))
+	    collect_probe(&dump->collect, err) || collect_read_complete(&dump->collect, err))
 		return -1;
 	if (session_step(&dump->session, "checking", err))
 		return -1;

@@ -4,8 +4,11 @@
 #include "compat/serve.h"
 #include "options/pipeline-options.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { KEPT_BYTES = 64 << 20 };
 
 static const struct command commands[] = {
 	{ "dump", "Writes a process tree into a directory of images, and ends it.",
@@ -89,6 +92,8 @@ static int refuse(const char *word)
 
 int main(int argc, char **argv)
 {
+	/* What one namespace has taken to be read or made, the next one takes, too. */
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	if (argc < 2)
 		return refuse(NULL);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

@@ -210,6 +210,7 @@ int main(int argc, char **argv)
 	make(&own, 4, 0);
 	write_setting(setting, "100");
 	write_setting("/proc/sys/kernel/shmmni", "4100");
+	write_setting("/proc/sys/kernel/sem_next_id", "4242");
 	pid_t pid = scenario_child_users(CLONE_NEWUSER, &users, inner, NULL);
 	scenario_wait_mark("inner");
 
@@ -217,6 +218,11 @@ int main(int argc, char **argv)
 
 	check_setting("own", setting, "100");
 	check_setting("own", "/proc/sys/kernel/shmmni", "4100");
+	check_setting("own", "/proc/sys/kernel/sem_next_id", "4242");
+	check_setting("own", "/proc/sys/kernel/shm_next_id", "-1");
+	check_setting("own", "/proc/sys/kernel/msg_next_id", "-1");
+	scenario_check(semget(IPC_PRIVATE, 1, 0600) == 4242,
+		       "the next set of semaphores is called something else");
 	check(&own);
 	scenario_reap(pid);
 	scenario_check(setns(KEPT, CLONE_NEWIPC) == 0, "cannot enter what was kept");

@@ -44,8 +44,12 @@ static const char *const settings[] = {
 	"fs/mqueue/msgsize_max",
 	"fs/mqueue/msg_default",
 	"fs/mqueue/msgsize_default",
+	/* What the next object is to be called, which making it takes back: these come last. */
+	"kernel/sem_next_id",
+	"kernel/msg_next_id",
+	"kernel/shm_next_id",
 };
-enum { N_SETTINGS = sizeof settings / sizeof *settings, MOST_SETTING = 100 };
+enum { N_SETTINGS = sizeof settings / sizeof *settings, N_NEXT = 3, MOST_SETTING = 100 };
 
 /* ---- dump ---- */
 
@@ -96,6 +100,8 @@ static int collect_settings(struct ipc_reading *reading, struct error *err)
 				continue;
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
 		}
+		if (i >= N_SETTINGS - N_NEXT && strcmp(value, "-1") == 0)
+			continue;
 		IpcSetting *setting =
 			arena_copy(reading->arena, &(IpcSetting)IPC_SETTING__INIT, sizeof *setting);
 		setting->name = arena_string(reading->arena, settings[i]);
@@ -365,6 +371,14 @@ int ipc_raise(const struct ipc_making *making, const char *setting, uint64_t val
 	return become_root(making->owner, err) || write_file(path, text, err) ? -1 : 0;
 }
 
+static bool is_of_next(const char *name)
+{
+	for (size_t i = N_SETTINGS - N_NEXT; i < N_SETTINGS; i++)
+		if (strcmp(settings[i], name) == 0)
+			return true;
+	return false;
+}
+
 /* Those that allow more than before come first; all of them, as they were, in the end. */
 static int write_settings(const struct ipc_making *making, bool at_end, struct error *err)
 {
@@ -378,7 +392,7 @@ static int write_settings(const struct ipc_making *making, bool at_end, struct e
 		char path[64];
 		snprintf(path, sizeof path, "/proc/sys/%s", setting->name);
 		/* What is refused at first may come once others stand. */
-		if (!is_set(path, setting->value) &&
+		if ((at_end || !is_of_next(setting->name)) && !is_set(path, setting->value) &&
 		    write_file(path, setting->value, at_end ? err : &refused) && at_end)
 			return -1;
 	}

@@ -462,23 +462,16 @@ static int run_kind(struct collect *collect, struct surveyed_namespace *namespac
 	return collect_pass(collect, err);
 }
 
-static int read_content(struct collect *collect, struct surveyed_namespace *namespace_,
-			struct error *err)
-{
-	if (namespace_->is_read)
-		return 0;
-	namespace_->is_read = true;
-	if (!namespace_->own)
-		mark_outside(collect, namespace_);
-	return run_kind(collect, namespace_, kinds.namespaces[namespace_->type]->collect, err);
-}
-
 /* Kinds may meet more. */
 static int read_contents(struct collect *collect, const struct survey *survey, struct error *err)
 {
-	for (size_t i = 0; i < survey->count; i++)
-		if (read_content(collect, survey->list[i], err))
+	for (size_t i = 0; i < survey->count; i++) {
+		struct surveyed_namespace *namespace_ = survey->list[i];
+		if (!namespace_->own)
+			mark_outside(collect, namespace_);
+		if (run_kind(collect, namespace_, kinds.namespaces[namespace_->type]->collect, err))
 			return -1;
+	}
 	return 0;
 }
 
@@ -487,7 +480,13 @@ static int begin_type(struct target *target, enum namespace_type type, struct er
 	autoleave folder = target_enter(target);
 	struct surveyed_namespace *found = survey_add_task(target, type, err);
 
-	return found ? read_content(target->collect, found, err) : -1;
+	if (!found)
+		return -1;
+	if (found->own || found->is_begun)
+		return 0;
+	found->is_begun = true;
+	mark_outside(target->collect, found);
+	return run_kind(target->collect, found, kinds.namespaces[type]->begin, err);
 }
 
 int collect_namespaces_begin(struct collect *collect, struct error *err)
@@ -500,7 +499,7 @@ int collect_namespaces_begin(struct collect *collect, struct error *err)
 		for (size_t i = 0; i < collect->n_targets; i++) {
 			struct target *target = &collect->targets[i];
 			if (survey->own[type] && kinds.namespaces[type] &&
-			    kinds.namespaces[type]->complete && !target->zombie &&
+			    kinds.namespaces[type]->begin && !target->zombie &&
 			    begin_type(target, type, err) && pass(target, err))
 				return -1;
 		}

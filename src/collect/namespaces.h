@@ -29,12 +29,12 @@ struct surveyed_namespace {
 	int fd;		/* of the namespace; -1 for nestor's own */
 	const struct target *member; /* a task of the tree that is in it, or NULL */
 	pid_t member_tid;	     /* a thread that is; or 0 */
-	bool is_read;		     /* has its content been asked for? */
 	pid_t maker; /* time: a thread whose children are born in it, and that is not; or 0 */
+	bool is_begun;
 	/* Private to the kinds: */
 	size_t level;  /* pid: below that of the root */
 	bool empty;    /* pid: without an init, or without it by now */
-	void *content; /* user: its maps */
+	void *content; /* user: its maps; net: what is known of it already */
 };
 
 /* One whose id is known only when all tasks have been looked at (survey of the kind). */

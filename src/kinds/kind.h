@@ -310,14 +310,17 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  * kind adds what is in it:
  *
  * Dump:
+ *   begin    once for each that is not nestor's own and that a task is in, before tasks are read:
+ *	      what takes long of it is left to the assistant (collect/assistant.h), if there is one.
+ *	      Others need not be known yet
  *   survey   once, when all tasks and threads have been looked at: who else refers to such a
  *	      namespace (survey_add); may be NULL
  *   collect  once for each that is not nestor's own, owners first: fills the entry's own part from
  *	      namespace->fd. What only somebody inside can see is read by a visit (kernel/visit.h);
  *	      what only a member can tell, by namespace->member, which may be NULL: then only a
  *	      descriptor or another namespace holds it
- *   complete the same once all of all types are collected: waits for what was left to the
- *	      assistant (collect/assistant.h)
+ *   complete the same once all of all types are collected, and tasks have been asked: waits for
+ *	      what was left to the assistant
  *   collect_end  once, however that went, for the kind: nothing is to be left with the assistant
  * Check (pure), at dump and again on images that anybody may have written:
  *   check    is the content such as the kernel would have made, and can we make it again?
@@ -353,6 +356,8 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  */
 struct namespace_kind {
 	enum namespace_type type;
+	int (*begin)(struct collect *collect, struct surveyed_namespace *namespace_,
+		     struct error *err);
 	int (*survey)(struct collect *collect, struct survey *survey, struct error *err);
 	int (*collect)(struct collect *collect, struct surveyed_namespace *namespace_,
 		       struct error *err);

@@ -28,6 +28,7 @@ struct reading {
 	uint32_t id;
 	struct error *err;
 	int namespace_fd; /* -1: what is left to others would not come back to us */
+	bool is_begun;	  /* interfaces and settings have been */
 };
 
 static int read_filters(const struct reading *reading)
@@ -74,6 +75,26 @@ static int read_settings(const struct reading *reading, struct netlink *netlink)
 					reading->net, reading->id, reading->err);
 }
 
+static int read_links(const struct reading *reading, struct netlink *netlink)
+{
+	return links_collect(netlink, reading->collect, reading->net, reading->id, reading->err) ||
+			       read_settings(reading, netlink)
+		       ? -1
+		       : 0;
+}
+
+static int read_beginning(void *data)
+{
+	const struct reading *reading = data;
+	struct netlink *netlink = netlink_open();
+
+	if (!netlink)
+		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
+	int result = read_links(reading, netlink);
+	netlink_close(netlink);
+	return result;
+}
+
 static int read_content(void *data)
 {
 	struct reading *reading = data;
@@ -83,7 +104,7 @@ static int read_content(void *data)
 
 	if (!netlink)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
-	result = links_collect(netlink, reading->collect, net, reading->id, reading->err) ||
+	result = (!reading->is_begun && read_links(reading, netlink)) ||
 		 lost_refuse(netlink, reading->collect, net, reading->id, reading->err) ||
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 features_collect(reading->arena, net, reading->id, reading->err) ||
@@ -91,7 +112,6 @@ static int read_content(void *data)
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
-		 read_settings(reading, netlink) ||
 		 generic_collect(reading->collect, net, reading->id, reading->err) ||
 		 read_filters(reading) || trial_run(net, reading->id, reading->err);
 	netlink_close(netlink);
@@ -195,16 +215,43 @@ static int read_one(struct reading *reading, int namespace_fd)
 					   "cannot enter network namespace %u", reading->id);
 }
 
+static struct reading reading_of(struct collect *collect,
+				 const struct surveyed_namespace *namespace_, struct error *err)
+{
+	return (struct reading){
+		.collect = collect,
+		.arena = collect->arena,
+		.net = namespace_->content
+			       ? namespace_->content
+			       : snapshot_new(collect->snapshot, NETNS_CONTENTS, NetnsContents),
+		.id = namespace_->id,
+		.err = err,
+		.namespace_fd = namespace_->fd,
+		.is_begun = namespace_->content != NULL,
+	};
+}
+
+/* Who may not enter it just so begins nothing. */
+static int begin(struct collect *collect, struct surveyed_namespace *namespace_, struct error *err)
+{
+	struct reading reading = reading_of(collect, namespace_, err);
+	struct aside aside = ASIDE_HERE;
+
+	if (!collect->assistant)
+		return 0;
+	if (settings_prepare(collect, err))
+		return -1;
+	aside.net_namespace = namespace_->fd;
+	if (aside_run(&aside, read_beginning, &reading))
+		return err->name ? -1 : 0;
+	namespace_->content = reading.net;
+	return 0;
+}
+
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
-	struct reading reading = { .collect = collect,
-				   .arena = collect->arena,
-				   .net = snapshot_new(collect->snapshot, NETNS_CONTENTS,
-						       NetnsContents),
-				   .id = namespace_->id,
-				   .err = err,
-				   .namespace_fd = namespace_->fd };
+	struct reading reading = reading_of(collect, namespace_, err);
 
 	if (settings_prepare(collect, err) || read_one(&reading, namespace_->fd))
 		return -1;
@@ -303,6 +350,7 @@ static void look(int fd, pid_t member, struct text *text)
 const struct namespace_kind net_namespace_kind = {
 	.type = NAMESPACE_NET,
 	.collect = collect,
+	.begin = begin,
 	.complete = complete,
 	.collect_end = settings_end,
 	.check = check,

@@ -40,8 +40,8 @@ bool cgroup_is_made_here(struct file_opener *opener, const char *hierarchy, cons
 int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *name);
 
 /*
- * properties.c: what is recorded of the cgroups of a tree besides who is in them; and what a new
- * one ("cpu:/a") gets of that before anybody comes.
+ * properties-read.c: what is recorded of the cgroups of a tree besides who is in them;
+ * properties.c: what a new one ("cpu:/a") gets of that before anybody comes.
  */
 int cgroup_properties_collect(struct collect *collect, CgroupEntry *cgroups, struct error *err);
 /*
@@ -54,8 +54,8 @@ int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char 
 			    struct error *err);
 
 /*
- * freezer.c. At a dump: what freezes the tree, and is thawed once all were told to stop; afterwards
- * it is as it was, unless the tree has `ended`. At a restore: right before all are let go.
+ * freezer.c: what freezes the tree, and is thawed once all were told to stop; afterwards it is as
+ * it was, unless the tree has `ended`. freezer-restore.c: right before all are let go.
  */
 void freezer_record(const struct collect *collect, CgroupEntry *cgroups); /* again: no more */
 int freezer_let_go(const struct plan *plan, struct file_opener *opener, struct error *err);

@@ -7,19 +7,17 @@
  * freezes nobody outside of the tree is thawed, unless it was named (--freeze-cgroup): then it is
  * frozen first, and a large tree stands at once.
  *
- * A restored tree is frozen when all of its threads stand, right before they are let go.
+ * How a restored tree is frozen: freezer-restore.c.
  */
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/cgroups/freezer.h"
 
 #include "base/cleanup.h"
 #include "base/listing.h"
 #include "base/procfs.h"
-#include "base/undo.h"
 #include "collect/collect.h"
 #include "kernel/end-child.h"
-#include "plan/plan.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -36,13 +34,6 @@
 enum { MOST_FROZEN = 64, PAUSE_NANOSECONDS = 1000 * 1000, MOST_PAUSES = 5000, MOST_CHAIN = 4096 };
 enum { MOST_LOOKED_AT = 1 << 22 }; /* the most ids that the kernel gives */
 
-struct frozen {
-	const char *hierarchy, *path;
-	int fd; /* of its file */
-	bool v2;
-	bool asked; /* it was not frozen before */
-};
-
 struct freezer {
 	struct frozen list[MOST_FROZEN];
 	size_t count;
@@ -50,23 +41,10 @@ struct freezer {
 	int guardian_fd;
 };
 
-static const char *file_of(bool v2)
-{
-	return v2 ? "cgroup.freeze" : "freezer.state";
-}
-
-static int write_state(const struct frozen *frozen, bool freeze)
-{
-	const char *text = frozen->v2 ? freeze ? "1" : "0" : freeze ? "FROZEN" : "THAWED";
-	size_t length = strlen(text);
-
-	return pwrite(frozen->fd, text, length, 0) == (ssize_t)length ? 0 : -1;
-}
-
 static void put_back(const struct freezer *freezer)
 {
 	for (size_t i = 0; i < freezer->count; i++)
-		if (write_state(&freezer->list[i], !freezer->list[i].asked))
+		if (freezer_write(&freezer->list[i], !freezer->list[i].asked))
 			continue; /* a cgroup that is gone has nobody in it */
 }
 
@@ -211,10 +189,10 @@ static int add_frozen(struct collect *collect, struct freezer *freezer, int dire
 		return -1;
 	if (freezer->count == MOST_FROZEN)
 		return fail(err, ERR_UNSUPPORTED_TASK, "the tree is in too many frozen cgroups");
-	int fd = openat(directory, file_of(v2), O_RDWR | O_CLOEXEC);
+	int fd = openat(directory, freezer_file(v2), O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s of the cgroup %s",
-				  file_of(v2), path);
+				  freezer_file(v2), path);
 	freezer->list[freezer->count++] =
 		(struct frozen){ arena_string(collect->arena, hierarchy),
 				 arena_string(collect->arena, path), fd, v2, false };
@@ -383,36 +361,27 @@ static int find_frozen(struct collect *collect, struct freezer *freezer, struct 
 
 /* ---- --freeze-cgroup ---- */
 
-static bool stands(int directory, bool v2)
-{
-	char text[256];
-
-	if (procfs_read_into(directory, v2 ? "cgroup.events" : "freezer.state", text,
-			     sizeof text) <= 0)
-		return false;
-	return v2 ? strstr(text, "frozen 1") != NULL : strncmp(text, "FROZEN", 6) == 0;
-}
-
 static int freeze_named(struct freezer *freezer, const char *path, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NANOSECONDS };
 	autoclose int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool v2 = directory >= 0 && faccessat(directory, "cgroup.freeze", F_OK, 0) == 0;
-	int fd = directory < 0 ? -1 : openat(directory, file_of(v2), O_RDWR | O_CLOEXEC);
+	int fd = directory < 0 ? -1 : openat(directory, freezer_file(v2), O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_CGROUP_MISSING,
 				  "--freeze-cgroup %s is no cgroup that can be frozen", path);
-	freezer->list[freezer->count] = (struct frozen){ "", path, fd, v2, !stands(directory, v2) };
+	freezer->list[freezer->count] =
+		(struct frozen){ "", path, fd, v2, !freezer_stands(directory, v2) };
 	const struct frozen *frozen = &freezer->list[freezer->count++];
 	if (!frozen->asked)
 		return start_guardian(freezer, err);
 	/* Who is killed now leaves it as it was. */
 	if (start_guardian(freezer, err))
 		return -1;
-	if (write_state(frozen, true))
+	if (freezer_write(frozen, true))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot freeze the cgroup %s", path);
-	for (int i = 0; !stands(directory, v2); i++) {
+	for (int i = 0; !freezer_stands(directory, v2); i++) {
 		if (i == MOST_PAUSES)
 			return fail(err, ERR_STOP_TIMEOUT, "the cgroup %s does not freeze", path);
 		nanosleep(&pause, NULL);
@@ -427,7 +396,7 @@ static int thaw(void *data, struct error *err)
 	const struct freezer *freezer = data;
 
 	for (size_t i = 0; i < freezer->count; i++)
-		if (write_state(&freezer->list[i], false))
+		if (freezer_write(&freezer->list[i], false))
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot thaw the cgroup %s",
 					  freezer->list[i].path);
 	return 0;
@@ -492,111 +461,16 @@ void freezer_record(const struct collect *collect, CgroupEntry *cgroups)
 				? NULL
 				: cgroup_directory_of(cgroups, frozen->hierarchy, frozen->path);
 		CgroupDirEntry *entry = (CgroupDirEntry *)(uintptr_t)found;
-		if (!entry || has_property(entry, file_of(frozen->v2)))
+		if (!entry || has_property(entry, freezer_file(frozen->v2)))
 			continue;
 		CgroupPropEntry *property =
 			snapshot_new(collect->snapshot, CGROUP_PROP_ENTRY, CgroupPropEntry);
-		property->name = (char *)(uintptr_t)file_of(frozen->v2);
+		property->name = (char *)(uintptr_t)freezer_file(frozen->v2);
 		property->value = frozen->v2 ? "1" : "FROZEN";
 		entry->properties = arena_grow(collect->arena, entry->properties,
 					       entry->n_properties, sizeof property);
 		entry->properties[entry->n_properties++] = property;
 	}
-}
-
-/* ---- the restore ---- */
-
-struct thawing {
-	struct undo_entry undo;
-	struct frozen frozen;
-};
-
-static void undo_freezing(const struct undo_entry *entry)
-{
-	const struct thawing *thawing = (const void *)entry;
-
-	/* Who is frozen cannot be ended (v1). */
-	if (write_state(&thawing->frozen, false))
-		return;
-}
-
-static int freeze_restored(struct file_opener *opener, const char *hierarchy, const char *path,
-			   struct error *err)
-{
-	CgMemberEntry member = CG_MEMBER_ENTRY__INIT;
-	struct thawing *thawing = arena_new(opener->arena, struct thawing);
-	bool v2 = !*hierarchy;
-
-	member.name = (char *)(uintptr_t)hierarchy;
-	member.path = (char *)(uintptr_t)path;
-	autoclose int directory = cgroup_directory_open(opener, &member, CGROUPS_NONE, err);
-	if (directory < 0)
-		return -1;
-	int fd = openat(directory, file_of(v2), O_RDWR | O_CLOEXEC);
-	thawing->frozen = (struct frozen){ hierarchy, path, fd, v2, false };
-	thawing->undo.undo = undo_freezing;
-	if (fd >= 0)
-		undo_add(opener->undo, &thawing->undo);
-	return fd < 0 || write_state(&thawing->frozen, true)
-		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot freeze the cgroup %s", path)
-		       : 0;
-}
-
-/* Before the tasks in there are ended, as the last ones added are undone first. */
-static int thaw_made(struct file_opener *opener, const struct error *err)
-{
-	for (struct undo_entry *entry = opener->undo->first; entry; entry = entry->next)
-		if (entry->undo == undo_freezing) {
-			undo_freezing(entry);
-			undo_drop(entry);
-		}
-	return err->name ? -1 : 0;
-}
-
-static int freeze_below(struct file_opener *opener, enum cgroup_mode mode, const char *hierarchy,
-			const CgroupDirEntry *entry, const char *path, struct error *err)
-{
-	bool takes = mode != CGROUPS_SOFT || cgroup_is_made_here(opener, hierarchy, path);
-
-	for (size_t i = 0; takes && i < entry->n_properties; i++)
-		if (strcmp(entry->properties[i]->name, file_of(!*hierarchy)) == 0 &&
-		    strcmp(entry->properties[i]->value, !*hierarchy ? "1" : "FROZEN") == 0 &&
-		    freeze_restored(opener, hierarchy, path, err))
-			return -1;
-	for (size_t i = 0; i < entry->n_children; i++)
-		if (freeze_below(opener, mode, hierarchy, entry->children[i],
-				 arena_printf(opener->arena, "%s/%s",
-					      strcmp(path, "/") == 0 ? "" : path,
-					      entry->children[i]->dir_name),
-				 err))
-			return -1;
-	return 0;
-}
-
-int freezer_let_go(const struct plan *plan, struct file_opener *opener, struct error *err)
-{
-	const CgroupEntry *cgroups = snapshot_cgroups(plan->snapshot);
-
-	if (plan->cgroup_mode == CGROUPS_IGNORE || plan->cgroup_mode == CGROUPS_NONE)
-		return 0;
-	for (size_t i = 0; cgroups && i < cgroups->n_controllers; i++) {
-		const CgControllerEntry *controller = cgroups->controllers[i];
-		const char *hierarchy = cgroup_hierarchy_name(opener->arena, controller);
-		for (size_t k = 0; k < controller->n_dirs; k++)
-			if (freeze_below(opener, plan->cgroup_mode, hierarchy, controller->dirs[k],
-					 controller->dirs[k]->dir_name, err))
-				return thaw_made(opener, err);
-	}
-	return 0;
-}
-
-/* Who moved into it would not get on. */
-int freezer_check(int directory, const char *hierarchy, const char *path, struct error *err)
-{
-	if (!stands(directory, !*hierarchy))
-		return 0;
-	fail(err, ERR_CGROUP_FROZEN, "the cgroup %s:%s is frozen", hierarchy, path);
-	return fail_hint(err, "thaw it: a tree that was frozen is frozen again when it is there");
 }
 
 const struct tree_kind freezer_tree_kind = {

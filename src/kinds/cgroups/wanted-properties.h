@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+enum { MOST_CGROUP_VALUE = 64 * 1024, MOST_CGROUP_DEPTH = 64 };
+
 /* Names of files, in the order in which they are to be written. */
 int cgroup_wanted_properties(struct arena *arena, const struct cgroup_wishes *wishes,
 			     const char *hierarchy, struct texts *ret_names, struct error *err);

@@ -257,6 +257,16 @@ def processor(place):
     write_processor(image, word_changed(here, 0, lambda word: word | 1 << 18))
     must("word 0 bit 18" in says("cpu-differs", "--cpu-cap=cpu").err, "it is not named")
     says(None, "--cpu-cap=ins")
+    # The first and the last bit of a word, of those that no instruction's name is for.
+    words = [value for number, value in here if number == 6]
+    for bit in (0, 31):
+        word = next(number for number in (12, 14, 15, 16, 17) if not words[number] >> bit & 1)
+        write_processor(image, word_changed(here, word, lambda word, bit=bit: word | 1 << bit))
+        must(f"word {word} bit {bit}" in says("cpu-differs").err, "it is not named")
+    # So many that not all are told.
+    write_processor(image, [(n, 0xffffffff if n == 6 else v) for n, v in here])
+    told = says("cpu-differs").err
+    must(re.search(r": (\w[\w ]*, )+\.\.\.\n", told) and told.count("...") == 1, told)
     write_processor(image, [(n, v | 1 << 62 if n == 8 else v) for n, v in here])
     says("cpu-differs", "--cpu-cap=fpu")
     says(None, "--cpu-cap=ins")

@@ -15,6 +15,7 @@
 #include "kernel/facts.h"
 #include "kernel/pagemap-scan.h"
 #include "kinds/memory/memory.h"
+#include "kinds/memory/pages.h"
 #include "model/shared-memory.h"
 #include "plan/plan.h"
 
@@ -503,6 +504,74 @@ static void scans_agree(void **state)
 	munmap(bytes, 32 * PAGE);
 }
 
+/* --- What a child has in common with its parent --- */
+
+static bool shows_frames(const void *at)
+{
+	autoclose int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t word = 0;
+
+	return pread(fd, &word, sizeof word, (off_t)((uintptr_t)at / PAGE * sizeof word)) ==
+		       sizeof word &&
+	       word << 9;
+}
+
+/* One behind the other in memory, of which the list has the first `n_copies`. */
+static struct page_list list_of(struct fixture *fixture, const uint8_t *bytes, uint64_t size,
+				size_t n_copies, uint64_t source)
+{
+	struct page_list list = { .n_copies = n_copies, .size = n_copies * size };
+
+	list.copies = arena_array(&fixture->arena, struct page_copy, n_copies + 1);
+	for (size_t i = 0; i <= n_copies; i++)
+		list.copies[i] = (struct page_copy){ .address = (uintptr_t)bytes + i * size,
+						     .size = size,
+						     .source = source,
+						     .offset = i * size,
+						     .may_be_common = true };
+	return list;
+}
+
+/* Neither less than the lists have, nor more. */
+static void common_pages(void **state)
+{
+	enum { SIZE = 300 * PAGE, COPIES = 2 };
+	uint8_t *bytes =
+		mmap(NULL, 3 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	memset(bytes, 'c', 3 * SIZE);
+	if (!shows_frames(bytes))
+		skip();
+	for (size_t own = 1; own <= COPIES; own++)
+		for (size_t other = 1; other <= COPIES; other++) {
+			pid_t pid = fork();
+			if (pid == 0)
+				while (!prctl(PR_SET_PDEATHSIG, SIGKILL) && pause())
+					;
+			struct fixture *fixture = fixture_new(pid);
+			struct target parent = fixture->target;
+			parent.pid = parent.tid = getpid();
+			struct page_list list = list_of(fixture, bytes, SIZE, own, 7);
+			struct page_list others = list_of(fixture, bytes, SIZE, other, 8);
+			size_t common = own < other ? own : other;
+			common_pages_find(&fixture->target, &list, &parent, &others,
+					  &fixture->arena);
+			assert_int_equal(list.size, (own - common) * SIZE);
+			assert_int_equal(list.n_copies, own);
+			for (size_t i = 0; i < own; i++) {
+				assert_int_equal(list.copies[i].address,
+						 (uintptr_t)bytes + i * SIZE);
+				assert_int_equal(list.copies[i].size, SIZE);
+				assert_int_equal(list.copies[i].kept, i < common);
+				assert_int_equal(list.copies[i].source, i < common ? 8 : 7);
+			}
+			end_child(pid);
+			fixture_free(fixture);
+		}
+	munmap(bytes, 3 * SIZE);
+}
+
 /* --- What is refused --- */
 
 static void refused(struct fixture *fixture, enum error_name name)
@@ -585,6 +654,7 @@ int main(void)
 		cmocka_unit_test(scans_agree),
 		cmocka_unit_test(memory_comes_back),
 		cmocka_unit_test(memory_comes_back_by_pagemap),
+		cmocka_unit_test(common_pages),
 		cmocka_unit_test(bad_images_are_refused),
 	};
 

@@ -51,23 +51,31 @@ static const char *path_in(const CgSetEntry *set, const char *name)
 	return NULL;
 }
 
-/* Shortens the member's path to that of the root, by what is below it. */
+/* How much of a member's path is that of the root; 0: it is outside, and that cannot be told. */
+static size_t root_length(const char *outside, const char *inside)
+{
+	size_t length = strlen(outside), below = strlen(inside);
+
+	if (strcmp(inside, "/") == 0)
+		return length;
+	/* Of one that is outside: "/.." and further, which is in no path from above. */
+	if (below > length || strcmp(outside + length - below, inside) != 0)
+		return 0;
+	return below == length ? 1 : length - below;
+}
+
+/* Shortens the member's path to that of the root. */
 static int cut_off(struct arena *arena, CgMemberEntry *member, const char *inside,
 		   struct error *err)
 {
-	size_t length = strlen(member->path), below = inside ? strlen(inside) : 0;
+	size_t length = inside ? root_length(member->path, inside) : 0;
 
-	if (inside && strcmp(inside, "/") == 0)
-		return 0;
-	if (!inside || strncmp(inside, "/..", 3) == 0 || below > length ||
-	    strcmp(member->path + length - below, inside) != 0)
+	if (!length)
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "its members are outside of its root in hierarchy \"%s\", which "
 			    "cannot be told then",
 			    member->name);
-	member->path = below == length
-			       ? arena_string(arena, "/")
-			       : arena_printf(arena, "%.*s", (int)(length - below), member->path);
+	member->path = arena_printf(arena, "%.*s", (int)length, member->path);
 	return 0;
 }
 
@@ -208,15 +216,13 @@ static void look(int fd, pid_t member, struct text *text)
 	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)member);
 	if (procfs_read_into(AT_FDCWD, path, own, sizeof own) < 0 || visit(&there, NULL, 0, &err))
 		return;
-	const char *outside = strchr(own, '/'), *inside = strchr(seen.text, '/');
-	size_t length = outside ? strcspn(outside, "\n") : 0;
-	size_t below = inside ? strcspn(inside, "\n") : 0;
-	if (below == 1)
-		below = 0;
-	if (!inside || !length || below > length || strncmp(inside, "/..", 3) == 0 ||
-	    strncmp(outside + length - below, inside, below) != 0)
+	char *outside = strchr(own, '/'), *inside = strchr(seen.text, '/');
+	if (!outside || !inside)
 		return;
-	text_add(text, "root %.*s", below == length ? 1 : (int)(length - below), outside);
+	outside[strcspn(outside, "\n")] = inside[strcspn(inside, "\n")] = '\0';
+	size_t length = root_length(outside, inside);
+	if (length)
+		text_add(text, "root %.*s", (int)length, outside);
 }
 
 const struct namespace_kind cgroup_namespace_kind = {

@@ -203,7 +203,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 {
 	const MntAutofsEntry *autofs = entry->autofs;
 
-	if (!autofs || autofs->fd > INT_MAX || autofs->mode > 07777 ||
+	if (!autofs || autofs->fd >= INT_MAX || autofs->mode > 07777 ||
 	    (entry->root_dev >> 8 & 0xfff) || !has_plain_options(entry->options))
 		return fail(err, autofs ? ERR_IMAGE_INVALID : ERR_IMAGE_UNSUPPORTED,
 			    "mount %" PRIu32 " (%.200s): its daemon is not described",
@@ -304,14 +304,10 @@ static int create(void *data, struct error *err)
 	mounts_let_number_go(making->opener, entry->root_dev);
 	if (unshare(CLONE_FILES))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot have descriptors of our own");
-	int context_fd = fcntl(making->context_fd, F_DUPFD_CLOEXEC,
-			       number < making->pipe_fd ? making->pipe_fd + 1 : 3);
-	if (context_fd == number)
-		context_fd = fcntl(making->context_fd, F_DUPFD_CLOEXEC, number + 1);
-	if (context_fd < 0 ||
-	    (number != making->pipe_fd && dup3(making->pipe_fd, number, O_CLOEXEC) < 0))
-		return fail_errno(err, errno == EBADF ? ERR_LIMIT_TOO_LOW : ERR_KERNEL_REFUSED,
-				  "cannot give its pipe the number %d", number);
+	int context_fd = fcntl(making->context_fd, F_DUPFD_CLOEXEC, number + 1);
+	if (context_fd < 0 || dup2(making->pipe_fd, number) < 0)
+		return fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot give its pipe the number %d",
+				  number);
 	snprintf(text, sizeof text, "%d", number);
 	if (mount_set(context_fd, "fd", text, err))
 		return -1;

@@ -45,7 +45,7 @@ static int open_inside(const struct live_namespace *namespace, const char *path)
 	autoclose int fd = survey_open_path(namespace->table.root_fd, path, O_PATH | O_DIRECTORY);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 
-	for (size_t i = 0; mount_id >= 0 && i < namespace->table.n_lines; i++)
+	for (size_t i = 0; i < namespace->table.n_lines; i++)
 		if (namespace->table.lines[i].id == mount_id &&
 		    path_below(path, namespace->table.lines[i].mountpoint))
 			return take_fd(&fd);

@@ -80,16 +80,12 @@ static bool is_own(const struct snapshot *snapshot, const NsFileEntry *entry)
 	       namespace_is_dumpers(snapshot, type, entry->ns_id);
 }
 
-/* A member of a pid namespace; whether the others are alive does not matter. NULL: nobody is. */
-static const struct task *find_member(const struct snapshot *snapshot, uint32_t namespace_id)
+/* Of a pid namespace of the tree; when that has ended, nobody else in it is alive. */
+static const struct task *living_init(const struct snapshot *snapshot, uint32_t namespace_id)
 {
-	for (size_t i = 0; i < snapshot->n_tasks; i++) {
-		const struct task *task = &snapshot->tasks[i];
-		if (task->pid_namespace && task->pid_namespace->base.id == namespace_id &&
-		    !task_is_zombie(task))
-			return task;
-	}
-	return NULL;
+	const struct task *init = snapshot_pid_namespace(snapshot, namespace_id)->init;
+
+	return init && !task_is_zombie(init) ? init : NULL;
 }
 
 static bool is_pid_of_tree(const struct snapshot *snapshot, const NsFileEntry *entry)
@@ -133,7 +129,7 @@ int namespace_file_check(const struct snapshot *snapshot, const NsFileEntry *ent
 			    "%s: a namespace cannot be opened with flags %#" PRIx32, what,
 			    entry->flags);
 	if (is_pid_of_tree(snapshot, entry) && !is_level_0(snapshot, entry) &&
-	    !find_member(snapshot, entry->ns_id))
+	    !living_init(snapshot, entry->ns_id))
 		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 			    "%s is of a pid namespace in which nobody is alive", what);
 	if (is_own(snapshot, entry) || is_of_tree(snapshot, type, entry->ns_id))
@@ -179,10 +175,10 @@ int namespace_file_open(const struct file_opener *opener, const NsFileEntry *ent
 	if (made >= 0)
 		snprintf(path, sizeof path, "/proc/self/fd/%d", made);
 	if (is_pid_of_tree(snapshot, entry)) {
-		const struct task *member = find_member(snapshot, entry->ns_id);
-		bool outermost = is_level_0(snapshot, entry);
-		snprintf(path, sizeof path, "/proc/%d/ns/pid",
-			 (int)(outermost ? opener->level_0 : opener->pids[member->index]));
+		pid_t pid = is_level_0(snapshot, entry)
+				    ? opener->level_0
+				    : opener->pids[living_init(snapshot, entry->ns_id)->index];
+		snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
 	}
 	/* These are links. */
 	int fd = open(path, ((int)entry->flags & ~O_NOFOLLOW) | O_CLOEXEC);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: memory-huge-tlb
- * promise: private memory of huge TLB pages keeps its pages, and what was never touched; where the
- *	machine has such pages
+ * promise: private memory of huge TLB pages keeps its pages, and what was never touched
  * flavours: flat three user
+ * needs: huge-pages:3
  * alone: it takes pages that the machine has few of
  */
 #include "scenario.h"
@@ -26,16 +26,13 @@ int main(int argc, char **argv)
 	/* Two, one of them touched: a reservation may be all that there is. */
 	char *bytes = mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	if (bytes == MAP_FAILED)
-		scenario_note("the machine has no huge TLB pages");
-	else
-		memset(bytes, 'h', HUGE_PAGE);
+	scenario_need(bytes != MAP_FAILED, "mmap");
+	memset(bytes, 'h', HUGE_PAGE);
 
 	scenario_ready();
 
-	if (bytes != MAP_FAILED)
-		scenario_check(is_filled(bytes, 'h', HUGE_PAGE) &&
-				       is_filled(bytes + HUGE_PAGE, 0, HUGE_PAGE),
-			       "the content is another one");
+	scenario_check(is_filled(bytes, 'h', HUGE_PAGE) &&
+			       is_filled(bytes + HUGE_PAGE, 0, HUGE_PAGE),
+		       "the content is another one");
 	return scenario_end();
 }

@@ -2,13 +2,13 @@
 /*
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
- *	an autofs whose daemon is nowhere, or that has a directory in it, a hugetlbfs with a file
- *	in it, an overlay of relative layers of nowhere, one of layers behind a symbolic link, a
- *	process (pidfs), an unbindable mount in others that are attached nowhere, just the file of
- *	a unix socket that is bound in the same namespace
+ *	an autofs whose daemon is nowhere, or that has a directory in it, an overlay of relative
+ *	layers of nowhere, one of layers behind a symbolic link, a process (pidfs), an unbindable
+ *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
+ *	the same namespace
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs directory hugetlbfs overlay linked process unbindable socket
+ * arguments: autofs directory overlay linked process unbindable socket
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -54,14 +54,6 @@ static int mount_with_directory(void)
 	snprintf(options, sizeof options, "fd=%d,pgrp=%d,minproto=5,maxproto=5,indirect", ends[1],
 		 (int)getpgrp());
 	return mount("auto", "place", "autofs", 0, options) || mkdir("place/inside", 0755) ? -1 : 0;
-}
-
-static int mount_hugetlbfs(void)
-{
-	return mount("none", "place", "hugetlbfs", 0, NULL) ||
-			       close(open("place/file", O_CREAT | O_RDWR | O_CLOEXEC, 0600))
-		       ? -1
-		       : 0;
 }
 
 /* Other layers than those of the directory that each who looks is in. */
@@ -152,7 +144,6 @@ static int inside(void *unused)
 		      "private: %s", strerror(errno));
 	int result = strcmp(what, "autofs") == 0       ? mount_autofs()
 		     : strcmp(what, "directory") == 0  ? mount_with_directory()
-		     : strcmp(what, "hugetlbfs") == 0  ? mount_hugetlbfs()
 		     : strcmp(what, "process") == 0    ? mount_process()
 		     : strcmp(what, "unbindable") == 0 ? hold_unbindable()
 		     : strcmp(what, "socket") == 0     ? mount_socket()

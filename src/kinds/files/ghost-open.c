@@ -26,7 +26,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 /* A directory that was made for the moment. */
@@ -247,22 +246,6 @@ static int make_inode(struct making *making, struct error *err)
 	return take_name(making, link, take_by_create, name, err);
 }
 
-static int copy_to(int to, int from, off_t offset, uint64_t size)
-{
-	if (lseek(to, offset, SEEK_SET) < 0)
-		return -1;
-	for (uint64_t copied = 0; copied < size;) {
-		uint64_t left = size - copied;
-		ssize_t sent = sendfile(to, from, NULL, left > (1 << 30) ? 1 << 30 : left);
-		if (sent < 0)
-			return -1;
-		if (sent == 0)
-			return 1; /* the end */
-		copied += (uint64_t)sent;
-	}
-	return 0;
-}
-
 /* Reads the header of the next chunk: 1 if there was one, 0 at the end of the image. */
 static int read_chunk(int from, uint64_t *ret_offset, uint64_t *ret_length)
 {
@@ -283,32 +266,43 @@ static int read_chunk(int from, uint64_t *ret_offset, uint64_t *ret_length)
 	return 1;
 }
 
+static int fill_chunk(struct making *making, int from, uint64_t offset, uint64_t length,
+		      struct error *err)
+{
+	uint64_t size = ghost_entry(making->ghost)->size;
+
+	if (offset > size || length > size - offset)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "a part of the unlinked file %s is outside of it", making->path);
+	int copied = ghost_content_fill(making->fd, from, offset, length);
+	if (copied < 0)
+		return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s", making->path);
+	return copied > 0 ? fail(err, ERR_IMAGE_TRUNCATED,
+				 "the content of the unlinked file %s ends early", making->path)
+			  : 0;
+}
+
 static int fill_chunks(struct making *making, int from, struct error *err)
 {
-	uint64_t size = ghost_entry(making->ghost)->size, offset, length;
+	const GhostFileEntry *entry = ghost_entry(making->ghost);
+	uint64_t offset, length;
 	int more;
 
-	if (size > INT64_MAX)
+	if (entry->size > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has an impossible size",
 			    making->path);
-	if (ftruncate(making->fd, (off_t)size) < 0)
+	if (ghost_content_resize(making->fd, entry->size) < 0)
 		return fail_errno(err, ERR_IO, "cannot set the size of the unlinked file %s",
 				  making->path);
-	while ((more = read_chunk(from, &offset, &length)) > 0) {
-		if (offset > size || length > size - offset)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "a part of the unlinked file %s is outside of it",
-				    making->path);
-		int copied = copy_to(making->fd, from, (off_t)offset, length);
-		if (copied < 0)
-			return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s",
-					  making->path);
-		if (copied > 0)
-			break;
-	}
+	while ((more = read_chunk(from, &offset, &length)) > 0)
+		if (fill_chunk(making, from, offset, length, err))
+			return -1;
 	if (more != 0)
 		return fail(err, ERR_IMAGE_TRUNCATED,
 			    "the content of the unlinked file %s ends early", making->path);
+	if (ghost_content_reserve(making->fd, entry))
+		return fail_errno(err, ERR_IO, "cannot reserve memory for the unlinked file %s",
+				  making->path);
 	return 0;
 }
 
@@ -325,7 +319,7 @@ static int fill(struct making *making, struct error *err)
 				  making->path);
 	if (ghost_entry(ghost)->has_chunks && ghost_entry(ghost)->chunks)
 		return fill_chunks(making, from, err);
-	if (copy_to(making->fd, from, 0, INT64_MAX) < 0)
+	if (ghost_content_fill(making->fd, from, 0, INT64_MAX) < 0)
 		return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s", making->path);
 	return 0;
 }

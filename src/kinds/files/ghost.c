@@ -2,7 +2,7 @@
 /*
  * Collecting open files whose last name is gone (regular files, directories and named pipes, whose
  * content is a matter of fifo.c). Attributes and content go into ghost-file-<id>.img, once per
- * inode; content with holes is written as chunks.
+ * inode (ghost-content.c).
  * Each description of the file is remapped to it, and keeps the path it had.
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
@@ -14,7 +14,6 @@
 #include "kinds/files/linked.h"
 
 #include "base/cleanup.h"
-#include "base/whole.h"
 #include "base/table.h"
 #include "collect/collect.h"
 #include "images/images.h"
@@ -24,7 +23,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -138,76 +136,30 @@ static GhostFileEntry *new_record(struct snapshot *snapshot, const struct stat *
 	entry->ino = stat->st_ino;
 	entry->atim = new_time(snapshot, &stat->st_atim);
 	entry->mtim = new_time(snapshot, &stat->st_mtim);
-	if (S_ISREG(stat->st_mode) && (int64_t)stat->st_blocks * 512 < stat->st_size) {
-		entry->has_chunks = true;
-		entry->chunks = true;
-		entry->has_size = true;
-		entry->size = (uint64_t)stat->st_size;
-	}
 	return entry;
 }
 
-/* sendfile stops at 2 GiB less a page; size 0 means all there is. */
-static int copy_bytes(int to, int from, off_t from_offset, uint64_t size)
-{
-	for (uint64_t copied = 0; size == 0 || copied < size;) {
-		uint64_t step = size == 0 || size - copied > (1 << 30) ? 1 << 30 : size - copied;
-		ssize_t sent = sendfile(to, from, &from_offset, step);
-		if (sent < 0)
-			return -1;
-		if (sent == 0)
-			return 0;
-		copied += (uint64_t)sent;
-	}
-	return 0;
-}
-
-/* One ghost_chunk_entry, framed as every record is, and its bytes. */
-static int copy_chunk(int to, int from, off_t offset, uint64_t length)
-{
-	GhostChunkEntry chunk = GHOST_CHUNK_ENTRY__INIT;
-	uint8_t packed[64];
-
-	chunk.off = (uint64_t)offset;
-	chunk.len = length;
-	uint32_t size = (uint32_t)ghost_chunk_entry__get_packed_size(&chunk);
-	memcpy(packed, &size, sizeof size);
-	ghost_chunk_entry__pack(&chunk, packed + sizeof size);
-	if (write_whole(to, packed, sizeof size + size))
-		return -1;
-	return copy_bytes(to, from, offset, length);
-}
-
-static int copy_chunks(int to, int from)
-{
-	for (off_t hole = 0;;) {
-		off_t data = lseek(from, hole, SEEK_DATA);
-		if (data < 0)
-			return errno == ENXIO ? 0 : -1; /* ENXIO: no data up to the end */
-		hole = lseek(from, data, SEEK_HOLE);
-		if (hole < 0 || copy_chunk(to, from, data, (uint64_t)(hole - data)))
-			return -1;
-	}
-}
-
-static int write_content(const struct open_file *file, uint32_t id, const GhostFileEntry *entry,
+static int write_content(const struct open_file *file, uint32_t id, GhostFileEntry *entry,
 			 struct error *err)
 {
 	struct images_writer *images = file->target->collect->images;
 
 	if (!images)
 		return 0; /* somebody only looks (nestor tree) */
+	/* A new description, for reading; the task's own may not allow it, and has a position. */
+	autoclose int from = S_ISREG(entry->mode) ? target_open(file->target, file->proc_name,
+								O_RDONLY | O_NONBLOCK | O_NOATIME)
+						  : -1;
+	if (S_ISREG(entry->mode) && from < 0)
+		return fail_errno(err, ERR_IO, "%s: cannot open the unlinked file", file->what);
+	if (from >= 0 &&
+	    ghost_content_look(file->target->collect->snapshot, from, &file->stat, entry))
+		return fail_errno(err, ERR_IO, "%s: cannot tell which parts of it have memory",
+				  file->what);
 	autoclose int to = images_create_content(images, IMAGE_GHOST_FILE, id, entry, err);
 	if (to < 0)
 		return -1;
-	if (!S_ISREG(entry->mode))
-		return 0;
-	/* A new description, for reading; the task's own may not allow it, and has a position. */
-	autoclose int from =
-		target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK | O_NOATIME);
-	if (from < 0)
-		return fail_errno(err, ERR_IO, "%s: cannot open the unlinked file", file->what);
-	if (entry->has_chunks ? copy_chunks(to, from) : copy_bytes(to, from, 0, 0))
+	if (from >= 0 && ghost_content_copy(to, from, entry))
 		return fail_errno(err, ERR_IO, "%s: cannot copy the unlinked file", file->what);
 	return 0;
 }

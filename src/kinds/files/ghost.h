@@ -5,6 +5,8 @@
 
 #include "kinds/kind.h"
 
+#include <sys/stat.h>
+
 /* Carries the file (once, however many descriptions lead to it) and remaps `entry` to it. */
 int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err);
 
@@ -23,5 +25,18 @@ int ghost_verify(struct file_opener *opener, const FileEntry *entry, struct erro
 
 /* Opens the description of an entry with a ghost, with its flags, at position 0. */
 int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error *err);
+
+/* ---- its content (ghost-content.c); 0, or -1 with errno ---- */
+
+/* Says in the entry how it is written: plainly, or in chunks. */
+int ghost_content_look(struct snapshot *snapshot, int fd, const struct stat *stat,
+		       GhostFileEntry *entry);
+/* To an image. */
+int ghost_content_copy(int to, int from, const GhostFileEntry *entry);
+/* So many bytes of an image, from where that is; 1: it ends before. */
+int ghost_content_fill(int to, int from, uint64_t offset, uint64_t size);
+int ghost_content_resize(int fd, uint64_t size);
+/* What had memory, data or not, has it again. */
+int ghost_content_reserve(int fd, const GhostFileEntry *entry);
 
 #endif

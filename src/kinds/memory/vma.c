@@ -403,16 +403,21 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 	return shared_collect_area(collector->target, text->inode, area, err);
 }
 
-/* A file of a file system of the kernel's own (mmap with MAP_HUGETLB), which is nobody else's. */
-static int collect_huge_tlb(const struct area_text *text, VmaEntry *area, struct error *err)
+/* A file of a hugetlbfs, or of the kernel's own (mmap with MAP_HUGETLB), which is nobody else's. */
+static int collect_huge_tlb(struct collector *collector, const struct area_text *text,
+			    VmaEntry *area, struct error *err)
 {
+	bool anonymous = path_is(text, "/anon_hugepage (deleted)");
 	uint64_t bytes = text->page_kib * 1024;
 
-	if (area_is_shared(text) || !path_is(text, "/anon_hugepage (deleted)") || bytes < AREA_PAGE)
-		return refuse(text, "huge TLB pages of a file, or shared", err);
+	if (bytes < AREA_PAGE || (anonymous && area_is_shared(text)) ||
+	    path_starts(text, "/memfd:") || path_starts(text, "/SYSV"))
+		return refuse(text, "huge TLB pages that are shared without a name", err);
+	area->flags |= MAP_HUGETLB | (uint32_t)__builtin_ctzll(bytes) << MAP_HUGE_SHIFT;
+	if (!anonymous)
+		return collect_file(collector, text, area, err);
 	area->status |= VMA_ANON_PRIVATE;
-	area->flags |=
-		MAP_ANONYMOUS | MAP_HUGETLB | (uint32_t)__builtin_ctzll(bytes) << MAP_HUGE_SHIFT;
+	area->flags |= MAP_ANONYMOUS;
 	return 0;
 }
 
@@ -447,7 +452,7 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 	area->has_protection_key = text->protection_key != 0;
 	area->protection_key = (uint32_t)text->protection_key;
 	if (text->huge_tlb)
-		return collect_huge_tlb(text, area, err);
+		return collect_huge_tlb(collector, text, area, err);
 	if (path_is(text, "anon_inode:[io_uring]"))
 		return collect_ring(collector, text, area, err);
 	if (major(text->device) == 0 && path_starts(text, "/[aio]") && area_is_shared(text))

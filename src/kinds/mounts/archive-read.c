@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "kernel/huge-file.h"
 #include "kinds/mounts/tar.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ struct entry {
 	struct timespec times[2]; /* accessed, changed */
 	dev_t device;
 	bool socket;
-	unsigned flags; /* as chattr(1) sets them */
+	unsigned flags;	    /* as chattr(1) sets them */
+	const char *memory; /* parts that have memory; NULL: it is not told */
 	struct attribute *attributes;
 };
 
@@ -146,6 +148,8 @@ static void apply_record(struct reading *reading, struct entry *entry, char *key
 		entry->socket = strcmp(value, "socket") == 0;
 	else if (strcmp(key, TAR_FLAGS) == 0)
 		entry->flags = parse_flags(value);
+	else if (strcmp(key, TAR_MEMORY) == 0)
+		entry->memory = value;
 	if (strncmp(key, TAR_XATTR, strlen(TAR_XATTR)) != 0)
 		return;
 	struct attribute *attribute = arena_new(&reading->arena, struct attribute);
@@ -296,32 +300,98 @@ static int open_parent(const struct reading *reading, const char *path, const ch
 	return open_below(reading, parent, O_PATH | O_DIRECTORY);
 }
 
-static int fill_file(struct reading *reading, int fd, const struct entry *entry, struct error *err)
+/* A file that is being filled. */
+struct filling {
+	int fd;
+	bool huge;
+	struct huge_writer writer;
+};
+
+static int begin_file(struct filling *filling, const struct entry *entry, struct error *err)
+{
+	int huge = huge_file_page(filling->fd, &filling->writer.page);
+
+	filling->writer.fd = filling->fd;
+	filling->huge = huge > 0;
+	if (huge < 0 || entry->size > INT64_MAX ||
+	    (huge ? huge_file_resize(filling->fd, filling->writer.page, entry->size)
+		  : ftruncate(filling->fd, (off_t)entry->size)))
+		return fail_errno(err, ERR_IO, "cannot give %s its size", entry->path);
+	return 0;
+}
+
+static bool write_part(struct filling *filling, const void *bytes, size_t size, uint64_t at)
+{
+	return filling->huge ? huge_writer_write(&filling->writer, bytes, size, at) == 0
+			     : pwrite(filling->fd, bytes, size, (off_t)at) == (ssize_t)size;
+}
+
+/* Of what nothing was written, as it holds no data or only zeros. */
+static int reserve_parts(struct reading *reading, const struct filling *filling,
+			 const struct entry *entry, struct error *err)
+{
+	for (const char *at = entry->memory; *at;) {
+		char *end;
+		uint64_t from = strtoull(at, &end, 10);
+		uint64_t to = *end == '-' ? strtoull(end + 1, &end, 10) : 0;
+		if ((*end && *end != ',') || to <= from || to > INT64_MAX)
+			return invalid(reading, "a file has parts that are none", err);
+		if (fallocate(filling->fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)))
+			return fail_errno(err, ERR_IO, "cannot reserve memory for %s", entry->path);
+		at = *end ? end + 1 : end;
+	}
+	return 0;
+}
+
+/* Is there memory behind the page in which it ends? Parts are in order. */
+static bool has_memory_behind(const struct entry *entry)
+{
+	const char *last = strrchr(entry->memory, '-');
+
+	return last && strtoull(last + 1, NULL, 10) >= entry->size + COPY_SIZE;
+}
+
+static int fill_content(struct reading *reading, struct filling *filling, const struct entry *entry,
+			struct error *err)
 {
 	char buffer[COPY_SIZE];
 	static const char zeros[COPY_SIZE];
+	bool left_out = false;
 
-	if (ftruncate(fd, (off_t)entry->size))
-		return fail_errno(err, ERR_IO, "cannot give %s its size", entry->path);
+	if (begin_file(filling, entry, err))
+		return -1;
 	for (uint64_t at = 0; at < entry->size;) {
 		size_t size = entry->size - at < sizeof buffer ? (size_t)(entry->size - at)
 							       : sizeof buffer;
 		if (take(reading, buffer, size, err))
 			return -1;
 		/* Holes stay holes. */
-		if (memcmp(buffer, zeros, size) != 0 &&
-		    pwrite(fd, buffer, size, (off_t)at) != (ssize_t)size)
+		bool hole = memcmp(buffer, zeros, size) == 0;
+		if (!hole && !write_part(filling, buffer, size, at))
 			return fail_errno(err, ERR_IO, "cannot write %s", entry->path);
+		left_out = left_out || hole;
 		at += size;
 	}
+	if (entry->memory && (left_out || has_memory_behind(entry)) &&
+	    reserve_parts(reading, filling, entry, err))
+		return -1;
 	return skip_padding(reading, entry->size, err);
+}
+
+static int fill_file(struct reading *reading, int fd, const struct entry *entry, struct error *err)
+{
+	struct filling filling = { .fd = fd };
+	int result = fill_content(reading, &filling, entry, err);
+
+	huge_writer_close(&filling.writer);
+	return result;
 }
 
 static int make_file(struct reading *reading, int dir_fd, const char *name,
 		     const struct entry *entry, struct error *err)
 {
 	autoclose int fd =
-		openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	return fd < 0 ? fail_errno(err, ERR_IO, "cannot make %s", entry->path)
 		      : fill_file(reading, fd, entry, err);

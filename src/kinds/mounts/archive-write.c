@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "base/log.h"
+#include "kernel/file-parts.h"
 #include "kinds/mounts/tar.h"
 
 #include <errno.h>
@@ -18,10 +20,11 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <zlib.h>
 
-enum { COPY_SIZE = 64 * 1024, LINK_BUCKETS = 512 };
+enum { COPY_SIZE = 64 * 1024, LINK_BUCKETS = 512, MAX_PARTS = 200000 };
 
 struct linked {
 	struct linked *next;
@@ -36,6 +39,7 @@ struct archive_writer {
 	const struct archive_tree *tree; /* that is being added */
 	uint64_t mount_id;		 /* of it */
 	bool with_removed;		 /* other names of files are there, which do not count */
+	long file_system;		 /* its type; 0: not asked yet */
 	/* The extended header that is being made. */
 	char *records;
 	size_t length, room;
@@ -178,6 +182,38 @@ static int add_flags(struct archive_writer *writer, int fd, const char *path, st
 	return 0;
 }
 
+/*
+ * So that what was reserved stays so, and what was not takes no more than it did. A list that no
+ * reader would take is left out: what is data comes back all the same.
+ */
+static int add_parts(struct archive_writer *writer, int fd, const char *path,
+		     struct file_parts *ret_parts, struct error *err)
+{
+	struct statfs fs;
+
+	if (!writer->file_system)
+		writer->file_system = fstatfs(fd, &fs) ? -1 : (long)fs.f_type;
+	if (!file_parts_told(writer->file_system))
+		return 0;
+	if (file_parts_read(fd, ret_parts))
+		return fail_errno(err, ERR_IO, "cannot tell which parts of %s have memory", path);
+	if (ret_parts->n > MAX_PARTS) {
+		log_warning("dump", path,
+			    "what is reserved of it is not kept: it has too many parts");
+		return 0;
+	}
+	autofree char *text = malloc(ret_parts->n * 44 + 1);
+	size_t length = 0;
+	if (!text)
+		return fail_errno(err, ERR_OUT_OF_MEMORY, "cannot list the parts of %s", path);
+	for (size_t i = 0; i < ret_parts->n; i++)
+		length += (size_t)sprintf(text + length, "%s%" PRIu64 "-%" PRIu64, i ? "," : "",
+					  ret_parts->parts[i].start, ret_parts->parts[i].end);
+	if (length)
+		add_record(writer, TAR_MEMORY, text, length);
+	return 0;
+}
+
 /* ---- headers ---- */
 
 static void set_octal(char *field, size_t size, uint64_t value)
@@ -292,6 +328,21 @@ static int put_content(struct archive_writer *writer, int fd, const struct entry
 	return pad(writer, entry->size, err);
 }
 
+/* A regular file or a directory, whose flags are known once it is open. */
+static int put_opened(struct archive_writer *writer, int fd, struct entry *entry, struct error *err)
+{
+	autoparts struct file_parts parts = { 0 };
+	bool regular = S_ISREG(entry->stat.st_mode);
+
+	entry->size = regular ? (uint64_t)entry->stat.st_size : 0;
+	if (add_flags(writer, fd, entry->path, err) ||
+	    (regular && entry->stat.st_blocks && add_parts(writer, fd, entry->path, &parts, err)))
+		return -1;
+	return put_entry(writer, entry, err) || (regular && put_content(writer, fd, entry, err))
+		       ? -1
+		       : 0;
+}
+
 /* The first name of a file that has several; NULL: this is it. */
 static const char *earlier_name(struct archive_writer *writer, const struct entry *entry)
 {
@@ -373,17 +424,11 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 		target[size] = '\0';
 		entry.link = target;
 	}
-	if (S_ISREG(entry.stat.st_mode) || S_ISDIR(entry.stat.st_mode)) {
-		entry.size = S_ISREG(entry.stat.st_mode) ? (uint64_t)entry.stat.st_size : 0;
-		fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
-		if (fd < 0)
-			return fail_errno(err, ERR_IO, "cannot open %s", path);
-		if (add_flags(writer, fd, path, err))
-			return -1;
-	}
-	return put_entry(writer, &entry, err) || (fd >= 0 && put_content(writer, fd, &entry, err))
-		       ? -1
-		       : 0;
+	if (!S_ISREG(entry.stat.st_mode) && !S_ISDIR(entry.stat.st_mode))
+		return put_entry(writer, &entry, err);
+	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
+	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", path)
+		      : put_opened(writer, fd, &entry, err);
 }
 
 static int add_directory(struct archive_writer *writer, int dir_fd, const char *path,
@@ -429,13 +474,8 @@ static int add_file_alone(struct archive_writer *writer, const char *place, stru
 	/* Of anything else opening would not be without effect. */
 	autoclose int fd = open(place, O_RDONLY | O_NOATIME | O_CLOEXEC);
 
-	if (fd < 0)
-		return fail_errno(err, ERR_IO, "cannot open %s", entry->path);
-	entry->size = (uint64_t)entry->stat.st_size;
-	return add_flags(writer, fd, entry->path, err) || put_entry(writer, entry, err) ||
-			       put_content(writer, fd, entry, err)
-		       ? -1
-		       : 0;
+	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", entry->path)
+		      : put_opened(writer, fd, entry, err);
 }
 
 int archive_add_alone(struct archive_writer *writer, int path_fd, const char *path,

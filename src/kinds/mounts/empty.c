@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * File systems that are made anew by each mount, and whose content nobody can copy: huge pages that
- * files hold, and programs and maps pinned in bpf. They come back where there is nothing in them
- * but what the kernel itself puts there (populate_bpffs).
+ * bpf is made anew by each mount, and nobody can copy its content: programs and maps that are
+ * pinned in it. It comes back where there is nothing in it but what the kernel itself puts there
+ * (populate_bpffs).
  */
 #include "kinds/mounts/kind.h"
 
@@ -62,17 +62,13 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	return mount_finish(context_fd, entry, err);
 }
 
-#define EMPTY(name)                                   \
-	const struct mount_kind name##_mount_kind = { \
-		.type = #name,                        \
-		.fstype = FSTYPE__AUTO,               \
-		.owned = true,                        \
-		.collect = collect,                   \
-		.make = make,                         \
-	}
-
-EMPTY(hugetlbfs);
-EMPTY(bpf);
+const struct mount_kind bpf_mount_kind = {
+	.type = "bpf",
+	.fstype = FSTYPE__AUTO,
+	.owned = true,
+	.collect = collect,
+	.make = make,
+};
 
 /* ---- by type alone ---- */
 

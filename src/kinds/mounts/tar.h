@@ -28,5 +28,6 @@ enum tar_type {
 #define TAR_XATTR  "SCHILY.xattr."
 #define TAR_SOCKET "NESTOR.type"
 #define TAR_FLAGS  "SCHILY.fflags"
+#define TAR_MEMORY "NESTOR.memory"
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * tmpfs and ramfs: file systems in memory, which come back with all that is in it, as an archive.
- * Who owns the superblock may change its limits. Where no mount shows its root directory, what
- * mounts show is carried, and nobody can get at the rest.
+ * tmpfs, ramfs and hugetlbfs: file systems in memory, which come back with all that is in them, as
+ * an archive. Who owns the superblock may change its limits. Where no mount shows its root
+ * directory, what mounts show is carried, and nobody can get at the rest.
  */
 #include "kinds/mounts/kind.h"
 
@@ -295,7 +295,8 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	autoclose int context_fd = fsopen(mount_kind_of_entry(entry)->type, FSOPEN_CLOEXEC);
 
 	if (context_fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a tmpfs");
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s",
+				  mount_kind_of_entry(entry)->type);
 	if (mount_set_owned_options(context_fd, maker, entry, err))
 		return -1;
 	/* It is to be filled, and then sealed. */
@@ -326,8 +327,8 @@ static int fill(const struct mount_maker *maker, const MntEntry *entry, int root
 static int seal(const MntEntry *entry, int root_fd, struct error *err)
 {
 	if (entry->sb_flags & MS_RDONLY && make_read_only(root_fd))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the tmpfs at %s read-only",
-				  entry->mountpoint);
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make the file system at %s read-only", entry->mountpoint);
 	return 0;
 }
 
@@ -345,6 +346,18 @@ const struct mount_kind tmpfs_mount_kind = {
 
 const struct mount_kind ramfs_mount_kind = {
 	.type = "ramfs",
+	.fstype = FSTYPE__AUTO,
+	.owned = true,
+	.parts = true,
+	.removed = true,
+	.collect = collect_tmpfs,
+	.make = make,
+	.fill = fill,
+	.seal = seal,
+};
+
+const struct mount_kind hugetlbfs_mount_kind = {
+	.type = "hugetlbfs",
 	.fstype = FSTYPE__AUTO,
 	.owned = true,
 	.parts = true,

@@ -3,7 +3,7 @@
  * name: mounts-overlay-inside
  * promise: overlays whose layers lie in mounts of the tree come back, one upon another too, and one
  *	whose layers are named from such a directory, with what was written and removed in them,
- *	also in a namespace that has the overlay alone
+ *	also in a namespace that has the overlay alone, and with layers in a root of its own
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void make_file(const char *path, const char *text)
@@ -80,9 +81,34 @@ static int live_without_layers(void *data)
 	return 0;
 }
 
+/* Its layers lie in the first mount that there is, and nowhere else; nor do the scenario's files. */
+static int live_in_own_root(void *data)
+{
+	const int *pipes = data;
+	char byte = 'm';
+
+	scenario_need(mkdir("own", 0755) == 0 && mount("own", "own", "tmpfs", 0, "mode=755") == 0 &&
+			      chdir("own") == 0 && !mkdir("low", 0755) && !mkdir("up", 0755) &&
+			      !mkdir("work", 0755) && !mkdir("merged", 0755),
+		      "a root: %s", strerror(errno));
+	make_file("low/file", "low");
+	scenario_need(syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+			      chdir("/") == 0,
+		      "pivot_root: %s", strerror(errno));
+	mount_overlay("/merged", "lowerdir=/low,upperdir=/up,workdir=/work");
+	make_file("/merged/new", "new");
+	scenario_need(write(pipes[1], &byte, 1) == 1 && read(pipes[2], &byte, 1) == 1, "pipes");
+	check_file("/merged/file", "low");
+	check_file("/merged/new", "new");
+	make_file("/merged/newer", "newer");
+	check_file("/up/newer", "newer");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	char here[PATH_MAX], options[4 * PATH_MAX], before[8192], after[8192];
+	char here[PATH_MAX], options[4 * PATH_MAX], before[8192], after[8192], byte;
+	int pipes[4];
 
 	scenario_begin(argc, argv);
 	scenario_need(getcwd(here, sizeof here) && unshare(CLONE_NEWNS) == 0 &&
@@ -111,6 +137,9 @@ int main(int argc, char **argv)
 	read_options("/merged", before, sizeof before);
 	pid_t child = scenario_child_in(CLONE_NEWNS, live_without_layers, NULL);
 	scenario_wait_mark("alone");
+	scenario_need(pipe(pipes) == 0 && pipe(pipes + 2) == 0, "pipes");
+	pid_t elsewhere = scenario_child_in(CLONE_NEWNS, live_in_own_root, pipes);
+	scenario_need(read(pipes[0], &byte, 1) == 1, "pipe");
 
 	scenario_ready();
 
@@ -131,5 +160,7 @@ int main(int argc, char **argv)
 	check_file("inside/seen/gone", "gone");
 	check_file("again/lower", "lower++");
 	scenario_reap(child);
+	scenario_check(write(pipes[3], "g", 1) == 1, "pipe");
+	scenario_reap(elsewhere);
 	return scenario_end();
 }

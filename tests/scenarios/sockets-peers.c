@@ -2,7 +2,8 @@
 /*
  * name: sockets-peers
  * promise: whom a unix socket tells of as its peer (process, ids, groups, pidfd) stays: one that
- *	lives, a zombie, one that is gone, one that had other ids, one in another pid namespace;
+ *	lives, a zombie, one that is gone, one that had other ids, one in another pid namespace, one
+ *	that waits to be accepted;
  *	and so does who sent what waits
  * flavours: flat one three user user-three
  */
@@ -124,6 +125,18 @@ static int connects_as_other(void *data)
 	int fd = connected();
 	(void)fd;
 	scenario_mark("other");
+	scenario_wait_mark("checked");
+	return 0;
+}
+
+/* Nobody accepts it before the restore. */
+static int waits_as_other(void *data)
+{
+	(void)data;
+	syscall(SYS_setgroups, 2, (gid_t[]){ 7, 9 });
+	int fd = connected();
+	(void)fd;
+	scenario_mark("waits");
 	scenario_wait_mark("checked");
 	return 0;
 }
@@ -251,11 +264,19 @@ int main(int argc, char **argv)
 	send_from(mail[1], "of a zombie");
 	pid_t late = send_from(mail[1], "of one that is gone");
 	scenario_need(waitpid(late, NULL, 0) == late, "waitpid");
+	pid_t waits = scenario_child(waits_as_other, NULL);
+	scenario_wait_mark("waits");
 
 	scenario_ready();
 
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		check_peer(what[i], fds[i], &peers[i]);
+	/* The same groups as the one with other ids. */
+	struct peer waiting = peer_of(accepted());
+	scenario_check(waiting.who.pid == waits && waiting.groups_size == peers[4].groups_size &&
+			       !memcmp(waiting.groups, peers[4].groups, waiting.groups_size),
+		       "one that waited: pid %d, and was %d, or other groups", waiting.who.pid,
+		       waits);
 	scenario_mark("checked");
 	pid_t sender = receive(mail[0], "of nobody");
 	scenario_check(sender == 0, "nobody is told to have sent it, and not %d", sender);
@@ -270,5 +291,6 @@ int main(int argc, char **argv)
 	scenario_check(waitpid(zombie, NULL, 0) == zombie, "the zombie is gone");
 	scenario_reap(inside);
 	scenario_reap(other);
+	scenario_reap(waits);
 	return scenario_end();
 }

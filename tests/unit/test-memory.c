@@ -622,6 +622,16 @@ static void bad_images_are_refused(void **state)
 	area->start = 0x40000;
 	refused(fixture, ERR_IMAGE_INVALID);
 	area->start = 0x20000;
+	area->protection_key = 16;
+	refused(fixture, ERR_IMAGE_INVALID);
+	area->protection_key = 15;
+	assert_int_equal(memory_kind.check(&fixture->snapshot, task, &fixture->err), 0);
+	area->protection_key = 0;
+	task->mm->protection_keys = 1;
+	refused(fixture, ERR_IMAGE_INVALID);
+	task->mm->protection_keys = 1 << 16;
+	refused(fixture, ERR_IMAGE_INVALID);
+	task->mm->protection_keys = 0;
 	area->status |= VMA_UPROBES;
 	refused(fixture, ERR_IMAGE_UNSUPPORTED);
 	area->status ^= VMA_UPROBES | VMA_AIO_RING;

@@ -2,6 +2,9 @@
 /* The snapshot: linking a tree, deriving pid namespaces, and refusing what cannot be. */
 #include "model-fixture.h"
 
+#include "kinds/namespace-file.h"
+
+#include <linux/sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -24,6 +27,37 @@ static void links_a_nested_tree(void **state)
 	assert_ptr_equal(snapshot.pid_namespaces[1]->parent, snapshot.pid_namespaces[0]);
 	assert_string_equal(task_name(&snapshot.tasks[3]), "300:12");
 	assert_true(task_leads_session(&snapshot.tasks[2]));
+	arena_done(&arena);
+}
+
+/* What is held of a pid namespace is opened by way of its init. */
+static void ended_namespaces_cannot_be_opened(void **state)
+{
+	struct arena arena;
+	struct snapshot snapshot;
+	struct error err = { 0 };
+
+	(void)state;
+	fixture_make_tree(&snapshot, &arena);
+	assert_int_equal(snapshot_index(&snapshot, &err), 0);
+	NsFileEntry *entry = snapshot_new(&snapshot, NS_FILE_ENTRY, NsFileEntry);
+	entry->ns_cflag = CLONE_NEWPID;
+	entry->ns_id = INNER;
+	assert_int_equal(namespace_file_check(&snapshot, entry, "it", &err), 0);
+	snapshot.tasks[2].core->tc->task_state = TASK_DEAD;
+	assert_int_equal(namespace_file_check(&snapshot, entry, "it", &err), -1);
+	assert_int_equal(err.name, ERR_UNSUPPORTED_NAMESPACE);
+	snapshot.pid_namespaces[1]->init = NULL;
+	err = (struct error){ 0 };
+	assert_int_equal(namespace_file_check(&snapshot, entry, "it", &err), -1);
+	assert_int_equal(err.name, ERR_UNSUPPORTED_NAMESPACE);
+	/* Of the outermost one anybody will do. */
+	entry->ns_id = OUTER;
+	assert_int_equal(namespace_file_check(&snapshot, entry, "it", &err), 0);
+	entry->ns_id = 77;
+	err = (struct error){ 0 };
+	assert_int_equal(namespace_file_check(&snapshot, entry, "it", &err), -1);
+	assert_int_equal(err.name, ERR_IMAGE_INVALID);
 	arena_done(&arena);
 }
 
@@ -193,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_a_nested_tree),
+		cmocka_unit_test(ended_namespaces_cannot_be_opened),
 		cmocka_unit_test(tasks_may_come_in_any_order),
 		cmocka_unit_test(refuses_what_cannot_be),
 		cmocka_unit_test(grows_arrays),

@@ -300,6 +300,11 @@ static void what_kinds_keep_meanwhile_is_counted(void **state)
 	assert_true(is_possible((struct file_cost){ 0 }, 400, &holders));
 	assert_true(is_possible((struct file_cost){ .kept = 2 }, 400, &more));
 	assert_true(more > 2 * holders);
+	/* All fit into one process without what they keep. */
+	assert_true(is_possible((struct file_cost){ .kept = 1 }, 2000, &more));
+	assert_int_equal(more, 0);
+	assert_true(is_possible((struct file_cost){ .kept = 2 }, 2000, &more));
+	assert_true(more > 0);
 	/* All 800 at once, and with what is there anyway. */
 	assert_false(is_possible((struct file_cost){ .pinned = 1 }, 400, &holders));
 	assert_false(is_possible((struct file_cost){ .pinned = 1 }, 800, &holders));

@@ -8,6 +8,7 @@
 #include "images/images.h"
 #include "kernel/facts.h"
 #include "run/run.h"
+#include "run/state.h"
 
 #include <asm/prctl.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -648,6 +650,83 @@ static void sources_are_at_their_numbers(void **state)
 	end_root(fixture);
 }
 
+/* ---- What is fetched from holders ---- */
+
+enum { HELD = 5, FETCHED = 3 };
+
+static size_t n_open(const int fds[HELD])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < HELD; i++)
+		n += fds[i] >= 0 && fcntl(fds[i], F_GETFD) >= 0;
+	return n;
+}
+
+static ino_t inode_of(int fd)
+{
+	struct stat stat;
+
+	assert_int_equal(fstat(fd, &stat), 0);
+	return stat.st_ino;
+}
+
+static int lowest_free(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+	return fd;
+}
+
+/* There is room for some of them; who was asked for last goes last, and nothing stays. */
+static void what_is_fetched_goes_in_turn(void **state)
+{
+	static const struct {
+		size_t asked;
+		bool there[HELD];
+	} turns[] = {
+		{ 0, { 1, 0, 0, 0, 0 } }, { 1, { 1, 1, 0, 0, 0 } }, { 2, { 1, 1, 1, 0, 0 } },
+		{ 0, { 1, 1, 1, 0, 0 } }, { 3, { 1, 0, 1, 1, 0 } }, { 0, { 1, 0, 1, 1, 0 } },
+		{ 4, { 1, 0, 0, 1, 1 } }, { 3, { 1, 0, 0, 1, 1 } }, { 1, { 0, 1, 0, 1, 1 } },
+		{ 2, { 0, 1, 1, 1, 0 } },
+	};
+	int files[HELD], fds[HELD];
+	uint32_t holders[HELD], numbers[HELD];
+	size_t sources[FETCHED];
+	struct run_fetched fetched = { .sources = sources, .room = FETCHED };
+	struct run_holder all[2] = { { 0 },
+				     { .pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0) } };
+	struct run run = { .holders = all,
+			   .source_fds = fds,
+			   .source_holders = holders,
+			   .source_numbers = numbers,
+			   .fetched = &fetched };
+
+	(void)state;
+	for (size_t i = 0; i < HELD; i++) {
+		files[i] = memfd_create("held", MFD_CLOEXEC);
+		fds[i] = -1;
+		holders[i] = 1;
+		numbers[i] = (uint32_t)files[i];
+	}
+	int free_before = lowest_free();
+	for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+		int fd = run_source_fd(&run, turns[i].asked);
+		assert_int_equal(inode_of(fd), inode_of(files[turns[i].asked]));
+		for (size_t k = 0; k < HELD; k++)
+			assert_int_equal(fds[k] >= 0, turns[i].there[k]);
+		assert_int_equal(n_open(fds), fetched.n);
+	}
+	run_forget_fetched(&run);
+	assert_int_equal(fetched.n, 0);
+	assert_int_equal(n_open(fds), 0);
+	assert_int_equal(lowest_free(), free_before);
+	for (size_t i = 0; i < HELD; i++)
+		close(files[i]);
+	close(all[1].pidfd);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -666,6 +745,7 @@ int main(void)
 		TEST(filters_are_silent_until_the_end),
 		TEST(the_gate_opens_for_stopped_children_first),
 		TEST(sources_are_at_their_numbers),
+		cmocka_unit_test(what_is_fetched_goes_in_turn),
 	};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -2,6 +2,9 @@
 /* User namespaces in the snapshot: linked, seen from inside, and refused where they cannot be. */
 #include "model-fixture.h"
 
+#include "plan/lower/build.h"
+#include "plan/search/tree.h"
+
 #include <linux/sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -382,6 +385,57 @@ static void refuses_user_namespaces_that_cannot_be(void **state)
 	}
 }
 
+/* What somebody without rights may make: of their own, and with nobody but themselves in it. */
+static void own_users_take_no_rights(void **state)
+{
+	enum { UID = 1000, GID = 1001 };
+	struct arena arena;
+	struct snapshot snapshot = { .arena = &arena };
+	struct user_namespace outer = { 0 }, own = { .depth = 1 };
+	struct user_namespace *users[] = { &outer, &own };
+	const struct facts facts = { .uids = { 7, UID, 7, 7 }, .gids = { 7, GID, 7, 7 } };
+	const struct plan plan = { .arena = &arena, .snapshot = &snapshot, .facts = &facts };
+	const struct tree tree = { .arena = &arena, .snapshot = &snapshot };
+	struct error err = { 0 };
+
+	(void)state;
+	arena_init(&arena);
+	NsEntry *entry = own.base.entry = add_users(&snapshot, USERS, DUMPER_USERS);
+	snapshot.user_namespaces = users;
+	snapshot.n_user_namespaces = 2;
+	UsernsEntry *maps = entry->user_ext;
+	entry->owner_uid = UID;
+	entry->user_ext = NULL;
+	assert_int_equal(user_namespaces_check(&plan, &tree, &err), 0);
+	entry->user_ext = maps;
+	assert_int_equal(user_namespaces_check(&plan, &tree, &err), 0);
+	add_extent(&snapshot, maps, 0, UID, 1);
+	maps->n_gid_map = 0;
+	assert_int_equal(user_namespaces_check(&plan, &tree, &err), 0);
+	maps->n_gid_map = 1;
+	maps->gid_map[0] = arena_copy(&arena, maps->gid_map[0], sizeof *maps->gid_map[0]);
+	maps->gid_map[0]->lower_first = GID;
+	entry->setgroups_denied = true;
+	assert_int_equal(user_namespaces_check(&plan, &tree, &err), 0);
+	/* Each of these takes rights. */
+	uint32_t *const numbers[] = { &entry->owner_uid, &maps->uid_map[0]->lower_first,
+				      &maps->gid_map[0]->lower_first, &maps->uid_map[0]->count,
+				      &maps->gid_map[0]->count };
+	for (size_t i = 0; i <= sizeof numbers / sizeof *numbers; i++) {
+		bool is_number = i < sizeof numbers / sizeof *numbers;
+		if (is_number)
+			++*numbers[i];
+		else
+			entry->setgroups_denied = false;
+		err = (struct error){ 0 };
+		assert_int_equal(user_namespaces_check(&plan, &tree, &err), -1);
+		assert_int_equal(err.name, ERR_NO_PRIVILEGE);
+		if (is_number)
+			--*numbers[i];
+	}
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +443,7 @@ int main(void)
 		cmocka_unit_test(sees_all_from_inside_a_user_namespace),
 		cmocka_unit_test(takes_the_dumpers_user_namespace),
 		cmocka_unit_test(takes_33_levels),
+		cmocka_unit_test(own_users_take_no_rights),
 		cmocka_unit_test(refuses_user_namespaces_that_cannot_be),
 	};
 

@@ -81,7 +81,7 @@ static int live_without_layers(void *data)
 	return 0;
 }
 
-/* Its layers lie in the first mount that there is, and nowhere else; nor do the scenario's files. */
+/* Its layers lie in the first mount that there is, and nowhere else. */
 static int live_in_own_root(void *data)
 {
 	const int *pipes = data;

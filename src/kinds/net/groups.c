@@ -131,8 +131,10 @@ static int read_multicasts(const struct collecting *collecting)
 					     sizeof multicast);
 		net->multicasts[net->n_multicasts++] = multicast;
 	}
+	int failure = ferror(file) ? errno : 0;
 	fclose(file);
-	return 0;
+	errno = failure;
+	return failure ? -1 : 0;
 }
 
 int groups_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,

@@ -199,13 +199,19 @@ static int refuse_router(const InetSkEntry *sk, const char *what, struct error *
 	if (sk->type != SOCK_RAW || sk->proto != (is_v4 ? IPPROTO_IGMP : IPPROTO_ICMPV6))
 		return 0;
 	autoclose int other = inet_new_socket(sk);
-	if (other < 0 || setsockopt(other, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, MRT_INIT_OPTION, &on,
-				    sizeof on) == 0)
+	if (other >= 0 && setsockopt(other, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, MRT_INIT_OPTION, &on,
+				     sizeof on) == 0)
 		return 0;
-
-	return errno == EADDRINUSE ? fail(err, ERR_UNSUPPORTED_FILE,
-					  "%s may be that of a multicast router (MRT_INIT)", what)
-				   : 0;
+	if (errno == EADDRINUSE)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s may be that of a multicast router (MRT_INIT)", what);
+	/* A kernel without, or one that does not let us: then nor could the restore. */
+	return errno == ENOPROTOOPT || errno == EOPNOTSUPP || errno == ENOENT || errno == EPERM ||
+			       errno == EACCES
+		       ? 0
+		       : fail_errno(err, ERR_KERNEL_REFUSED,
+				    "%s: cannot see whether it is that of a multicast router",
+				    what);
 }
 
 int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,

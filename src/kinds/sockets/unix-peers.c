@@ -69,7 +69,7 @@ static pid_t peer_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? 0 : peer.pid;
 }
 
-/* The kernel puts descriptors into what room is left only, and there is none. */
+/* The kernel puts descriptors into what room is left only, and there is none. -1 with errno. */
 static pid_t sender_at(int fd, int offset)
 {
 	union {
@@ -88,27 +88,40 @@ static pid_t sender_at(int fd, int offset)
 		offset = -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) < 0 ||
 	    recvmsg(fd, &header, MSG_PEEK | MSG_DONTWAIT) < 0)
-		return 0;
+		return errno == EAGAIN ? 0 : -1;
 	const struct cmsghdr *told = CMSG_FIRSTHDR(&header);
 	if (told && told->cmsg_level == SOL_SOCKET && told->cmsg_type == SCM_CREDENTIALS)
 		memcpy(&sender, CMSG_DATA(told), sizeof sender);
 	return sender.pid;
 }
 
-static void ask_all(const struct unix_question *asking)
+/* Returns an errno. */
+static int ask_all(const struct unix_question *asking)
 {
 	for (size_t i = 0; i < asking->n_asked; i++) {
 		const struct asked *asked = &asking->asked[i];
-		asked->numbers[asking->namespace_index] =
-			(uint32_t)(asked->offset == -1 ? peer_of(asked->fd)
-						       : sender_at(asked->fd, asked->offset));
+		pid_t pid = asked->fd < 0	  ? 0
+			    : asked->offset == -1 ? peer_of(asked->fd)
+						  : sender_at(asked->fd, asked->offset);
+		if (pid < 0)
+			return errno;
+		asked->numbers[asking->namespace_index] = (uint32_t)pid;
 	}
+	return 0;
+}
+
+static int fail_to_ask(int failure, struct error *err)
+{
+	errno = failure;
+	return failure ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot ask a socket for its peer")
+		       : 0;
 }
 
 /* In a deputy: its child is in the namespace. */
 static int ask_inside(void *data, struct error *err)
 {
 	const struct unix_question *asking = data;
+	int status = 0;
 
 	if (setns(asking->namespace_fd, CLONE_NEWPID) < 0) {
 		if (errno != EPERM)
@@ -120,14 +133,13 @@ static int ask_inside(void *data, struct error *err)
 	}
 	/* As one thread of many: no lock may be asked for that another held (fork(3)). */
 	pid_t pid = _Fork();
-	if (pid == 0) {
-		ask_all(asking);
-		_exit(0);
-	}
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0)
+	if (pid == 0)
+		_exit(ask_all(asking));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a child");
-	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork") : 0;
+	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
+		       : fail_to_ask(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR, err);
 }
 
 struct seen_namespace {
@@ -136,8 +148,16 @@ struct seen_namespace {
 	const struct target *member;
 };
 
+/* Who may not be looked at has no numbers to tell; nor has who is gone, of a tree that goes on. */
+static bool has_no_answer(int error)
+{
+	return error == EACCES || error == EPERM || error == ENOENT || error == ESRCH ||
+	       error == EBADF;
+}
+
 /* Somebody in each pid namespace of the tree. */
-static size_t find_namespaces(struct collect *collect, struct seen_namespace *ret)
+static int find_namespaces(struct collect *collect, struct seen_namespace *ret, size_t *ret_count,
+			   struct error *err)
 {
 	size_t count = 0, known;
 	struct stat stat;
@@ -145,8 +165,11 @@ static size_t find_namespaces(struct collect *collect, struct seen_namespace *re
 	for (size_t i = 0; i < collect->n_targets; i++) {
 		const struct target *target = &collect->targets[i];
 		autoclose int fd = target->zombie ? -1 : target_open(target, "ns/pid", O_RDONLY);
-		if (fd < 0 || fstat(fd, &stat) < 0)
+		if (target->zombie || (fd < 0 && has_no_answer(errno)))
 			continue;
+		if (fd < 0 || fstat(fd, &stat) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot open the pid namespace of pid %d", target->pid);
 		for (known = 0; known < count && ret[known].inode != stat.st_ino; known++)
 			;
 		if (known == count && count < UNIX_MOST_PID_NAMESPACES)
@@ -154,7 +177,8 @@ static size_t find_namespaces(struct collect *collect, struct seen_namespace *re
 								task_pids(target->task).levels - 1,
 								target };
 	}
-	return count;
+	*ret_count = count;
+	return 0;
 }
 
 static int ask_in(struct unix_question *asking, const struct seen_namespace *namespace_,
@@ -166,10 +190,8 @@ static int ask_in(struct unix_question *asking, const struct seen_namespace *nam
 	if (fd < 0 || fstat(fd, &its) < 0 || stat("/proc/self/ns/pid", &own) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pid namespace");
 	asking->namespace_fd = fd;
-	if (own.st_ino == its.st_ino) {
-		ask_all(asking);
-		return 0;
-	}
+	if (own.st_ino == its.st_ino)
+		return fail_to_ask(ask_all(asking), err);
 	return deputy_run_apart(ask_inside, asking, err);
 }
 
@@ -216,7 +238,7 @@ static int name_some(struct collect *collect, struct unix_absent *absent, size_t
 	for (size_t i = 0; i < count; i++) {
 		asked[i] = (struct asked){ socket_duplicate(absent[i].target, absent[i].number),
 					   absent[i].offset, numbers + i * n_namespaces };
-		if (asked[i].fd < 0 && !result && (errno == EMFILE || errno == ENFILE))
+		if (asked[i].fd < 0 && !result && !has_no_answer(errno))
 			result = fail_errno(err, ERR_KERNEL_REFUSED,
 					    "cannot have a socket whose peer is gone");
 	}
@@ -239,8 +261,10 @@ int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t
 		     struct error *err)
 {
 	struct seen_namespace namespaces[UNIX_MOST_PID_NAMESPACES];
-	size_t n_namespaces = count ? find_namespaces(collect, namespaces) : 0;
+	size_t n_namespaces = 0;
 
+	if (count && find_namespaces(collect, namespaces, &n_namespaces, err))
+		return -1;
 	for (size_t from = 0; n_namespaces && from < count; from += MOST_ASKED)
 		if (name_some(collect, absent + from,
 			      count - from < MOST_ASKED ? count - from : MOST_ASKED, namespaces,

@@ -66,8 +66,12 @@ static int look_inside(void *data, struct error *err)
 	    (errno != EPERM || deputy_enter_user(looking->pidfd, CLONE_NEWIPC)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter an ipc namespace");
 	int last = semctl(0, 0, SEM_INFO, (union argument){ .info = &info });
+	if (last < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot see which semaphores there are");
 	for (int i = 0; i <= last && !looking->found; i++) {
 		int id = semctl(i, 0, SEM_STAT_ANY, (union argument){ .state = &state });
+		if (id < 0 && errno != EINVAL && errno != EIDRM)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read semaphores");
 		looking->found = id >= 0 && is_changed_by(id, state.sem_nsems, looking->changed_by);
 	}
 	return 0;

@@ -221,8 +221,14 @@ static bool pty_name_is_gone(const char *link)
 static int collect_slave(const struct open_file *file, int fd, TtyFileEntry *tty, struct error *err)
 {
 	dev_t number = file->stat.st_rdev;
-	bool is_gone =
-		pty_name_is_gone(file->link) || (tty_number(fd, &number) < 0 && errno == EIO);
+	bool is_gone = pty_name_is_gone(file->link);
+
+	if (!is_gone && tty_number(fd, &number) < 0) {
+		if (errno != EIO) /* hung up */
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its number",
+					  file->what);
+		is_gone = true;
+	}
 	struct known_pty *pty = known_pty(file->target->collect, file->stat.st_dev,
 					  slave_index(file->stat.st_rdev), is_gone);
 

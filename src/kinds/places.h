@@ -57,6 +57,9 @@ char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 			  int (*open_inode)(const void *data, int mount_fd), const void *data,
 			  uint32_t *ret_mount_id);
 
+/* Does a mount of the tree show this file, which was removed, and is it carried for that? */
+bool mounts_carry_file(struct collect *collect, const struct stat *stat);
+
 /* Is it the pipe by which the kernel tells the daemon of an autofs in the tree? */
 bool mounts_tell_by_pipe(struct collect *collect, uint32_t pipe_id);
 

@@ -5,10 +5,12 @@
  *	an autofs whose daemon is nowhere, or that has a directory in it, an overlay of relative
  *	layers of nowhere, one of layers behind a symbolic link, a process (pidfs), an unbindable
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
- *	the same namespace
+ *	the same namespace, a named pipe of the host that was removed, a file that has another
+ *	name, one that is large
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay linked process unbindable socket
+ *	fifo named large
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -136,6 +138,21 @@ static int mount_socket(void)
 		       : mount("socket", "place", NULL, MS_BIND, NULL);
 }
 
+/* On a file system that others have too. */
+static int mount_removed(mode_t type)
+{
+	if (rmdir("place") || mknod("place", S_IFREG | 0600, 0) || mknod("gone", type | 0600, 0) ||
+	    mount("gone", "place", NULL, MS_BIND, NULL))
+		return -1;
+	if (strcmp(what, "named") == 0 && link("gone", "name"))
+		return -1;
+	int fd = open("gone", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || (strcmp(what, "large") == 0 && posix_fallocate(fd, 0, 4 << 20)))
+		return -1;
+	close(fd);
+	return unlink("gone");
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
@@ -147,6 +164,9 @@ static int inside(void *unused)
 		     : strcmp(what, "process") == 0    ? mount_process()
 		     : strcmp(what, "unbindable") == 0 ? hold_unbindable()
 		     : strcmp(what, "socket") == 0     ? mount_socket()
+		     : strcmp(what, "fifo") == 0       ? mount_removed(S_IFIFO)
+		     : strcmp(what, "named") == 0      ? mount_removed(S_IFREG)
+		     : strcmp(what, "large") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "overlay") == 0    ? mount_overlay()
 						       : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));

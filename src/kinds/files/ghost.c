@@ -17,6 +17,7 @@
 #include "base/table.h"
 #include "collect/collect.h"
 #include "images/images.h"
+#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,6 +186,10 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		*ret_id = seen->id;
 		return 0;
 	}
+	if (mounts_carry_file(collect, stat))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file that is mounted, and open by another mount",
+			    file->what);
 	if (!can_be_unlinked(stat->st_mode))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a special file that is unlinked",
 			    file->what);

@@ -538,11 +538,12 @@ static int make_entry(struct reading *reading, struct entry *entry, struct error
 		       : dress(dir_fd, name, entry, err);
 }
 
-static int make_all(struct reading *reading, struct error *err)
+static int make_all(struct reading *reading, int root_fd, struct error *err)
 {
 	struct entry entry;
 	int found;
 
+	reading->root_fd = root_fd;
 	while ((found = next_entry(reading, &entry, err)) > 0)
 		if (make_entry(reading, &entry, err))
 			return -1;
@@ -558,18 +559,62 @@ static int make_all(struct reading *reading, struct error *err)
 	return set_flags(reading, err);
 }
 
-int archive_extract(int file_fd, int root_fd, const char *what, struct error *err)
+/* The same as dress, of what has no name; flags last, as nothing can be done to it then. */
+static int dress_open(int fd, const struct entry *entry, struct error *err)
 {
-	struct reading reading = { .root_fd = root_fd, .what = what };
+	if (fchown(fd, (uid_t)entry->uid, (gid_t)entry->gid) || fchmod(fd, entry->mode))
+		return fail_errno(err, ERR_IO, "cannot give %s its owner and mode", entry->path);
+	for (const struct attribute *at = entry->attributes; at; at = at->next)
+		if (fsetxattr(fd, at->name, at->value, at->size, 0))
+			return fail_errno(err, ERR_IO, "cannot set attribute %s of %s", at->name,
+					  entry->path);
+	if (futimens(fd, entry->times))
+		return fail_errno(err, ERR_IO, "cannot set the times of %s", entry->path);
+	if (entry->flags && ioctl(fd, FS_IOC_SETFLAGS, &entry->flags))
+		return fail_errno(err, ERR_IO, "cannot set the flags of %s", entry->path);
+	return 0;
+}
+
+static int fill_alone(struct reading *reading, int fd, struct error *err)
+{
+	struct entry entry;
+	int found = next_entry(reading, &entry, err);
+
+	if (found < 0)
+		return -1;
+	if (!found || entry.type != TAR_FILE || entry.socket)
+		return invalid(reading, "there is no file in it", err);
+	entry.path = reading->what;
+	return fill_file(reading, fd, &entry, err) ? -1 : dress_open(fd, &entry, err);
+}
+
+static int read_archive(int file_fd, struct reading *reading,
+			int (*read_it)(struct reading *reading, int fd, struct error *err), int fd,
+			struct error *err)
+{
 	autoclose int copy = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
 
-	reading.file = copy < 0 ? NULL : gzdopen(copy, "rb");
-	if (!reading.file)
-		return fail_errno(err, ERR_IO, "cannot read the content of %s", what);
+	reading->file = copy < 0 ? NULL : gzdopen(copy, "rb");
+	if (!reading->file)
+		return fail_errno(err, ERR_IO, "cannot read the content of %s", reading->what);
 	take_fd(&copy);
-	arena_init(&reading.arena);
-	int result = make_all(&reading, err);
-	arena_done(&reading.arena);
-	gzclose(reading.file);
+	arena_init(&reading->arena);
+	int result = read_it(reading, fd, err);
+	arena_done(&reading->arena);
+	gzclose(reading->file);
 	return result;
+}
+
+int archive_extract(int file_fd, int root_fd, const char *what, struct error *err)
+{
+	struct reading reading = { .what = what };
+
+	return read_archive(file_fd, &reading, make_all, root_fd, err);
+}
+
+int archive_extract_alone(int file_fd, int fd, const char *what, struct error *err)
+{
+	struct reading reading = { .root_fd = -1, .what = what };
+
+	return read_archive(file_fd, &reading, fill_alone, fd, err);
 }

@@ -51,5 +51,7 @@ int archive_writer_end(struct archive_writer *writer, struct error *err);
  * outside of it. Changes the ids by which the caller makes files. `what` is for messages.
  */
 int archive_extract(int file_fd, int root_fd, const char *what, struct error *err);
+/* Fills a new file, open for reading and writing, from an archive of just that. */
+int archive_extract_alone(int file_fd, int fd, const char *what, struct error *err);
 
 #endif

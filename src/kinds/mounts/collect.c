@@ -119,6 +119,11 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 		return -1;
 	if (fd >= 0 && mount_origin_collect(collect, entry, fd, err))
 		return -1;
+	if (fd >= 0 && !entry->origin &&
+	    mount_removed_collect(collect, entry, fd, survey_name_mount(collect, namespace, line),
+				  err) &&
+	    collect_pass(collect, err))
+		return -1;
 	if (entry->origin)
 		entry->bound_path =
 			arena_printf(collect->arena, "%s/%s",

@@ -172,7 +172,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
 	cleanup_close(&shelf.fd);
-	return mounts_settle_origins(&superblocks, result < 0, err) || result ? -1 : 0;
+	return mounts_settle_origins(opener, &superblocks, result < 0, err) || result ? -1 : 0;
 }
 
 int mounts_make(struct file_opener *opener, struct error *err)

@@ -72,6 +72,9 @@ void mounts_hang_up_terminals(struct made_superblocks *made);
 
 /* outside.c: has the caller said what takes the place of each mount that is outside? */
 int mounts_check_outside(const struct file_opener *opener, struct error *err);
+/* removed-files.c: fills a new one, which has no name any more. */
+int mount_removed_fill(const struct file_opener *opener, const MntEntry *mount, int fd,
+		       struct error *err);
 /* origins.c: directories that are there until all is mounted. What was made is there on failure. */
 int mounts_make_origins(struct file_opener *opener, struct made_superblocks *made,
 			struct error *err);
@@ -79,7 +82,8 @@ const char *mount_origin_path(const struct made_superblocks *made, const MntEntr
 /* A plain path of nestor's own namespace (O_PATH). */
 int mount_open_outside(const struct file_opener *opener, const char *path);
 /* Removes them again. After a failure it adds none. */
-int mounts_settle_origins(struct made_superblocks *made, bool failed, struct error *err);
+int mounts_settle_origins(const struct file_opener *opener, struct made_superblocks *made,
+			  bool failed, struct error *err);
 
 struct mount_kind;
 int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,

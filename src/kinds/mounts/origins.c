@@ -3,7 +3,8 @@
  * What mounts are bound from and need not be there any more. A directory that was removed is empty,
  * and shows nothing but its mode and owner; so it is made once more, bound, and removed again. The
  * same is done for one that was empty and has gone since with whoever made it (systemd-nspawn has
- * one by which it hands mounts in): the tree would not see anything else if it had lived on.
+ * one by which it hands mounts in): the tree would not see anything else if it had lived on. Files
+ * that were removed get their content when they have no name any more (removed-files.c).
  */
 #include "kinds/mounts/kind.h"
 
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -96,15 +98,19 @@ static int make_one(struct file_opener *opener, const MntEntry *mount, struct ma
 		    struct error *err)
 {
 	const char *last = strrchr(mount->bound_path, '/') + 1;
+	struct passing_name *(*take)(struct file_opener * opener, int dir_fd, const char *name,
+				     int *ret_fd) =
+		mount->origin->has_content ? passing_file : passing_directory;
 	char *above = arena_string(opener->arena, mount->bound_path);
 
 	*origin = (struct made_origin){ .mount = mount, .fd = -1 };
 	origin->above_fd = open_above(opener, above);
 	if (origin->above_fd >= 0)
-		origin->name = passing_directory(opener, origin->above_fd, last, &origin->fd);
+		origin->name = take(opener, origin->above_fd, last, &origin->fd);
 	if (origin->above_fd >= 0 && !origin->name && errno == EEXIST) {
-		last = ".nestor-removed";
-		origin->name = passing_directory(opener, origin->above_fd, last, &origin->fd);
+		last = arena_printf(opener->arena, ".nestor-removed-%" PRIu64,
+				    mount->origin->inode);
+		origin->name = take(opener, origin->above_fd, last, &origin->fd);
 	}
 	origin->path = arena_printf(opener->arena, "%s/%s", above, last);
 	return origin->name
@@ -113,19 +119,30 @@ static int make_one(struct file_opener *opener, const MntEntry *mount, struct ma
 				    mount->bound_path, mount->mountpoint);
 }
 
-int mounts_settle_origins(struct made_superblocks *made, bool failed, struct error *err)
+static int settle_one(const struct file_opener *opener, const struct made_origin *origin,
+		      struct error *err)
+{
+	const MntOriginEntry *entry = origin->mount->origin;
+	bool wrong = !entry->has_content && (fchown(origin->fd, entry->uid, entry->gid) < 0 ||
+					     fchmod(origin->fd, entry->mode) < 0);
+
+	if (passing_remove(origin->name) || wrong)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot remove %.200s again",
+				  origin->path);
+	return entry->has_content ? mount_removed_fill(opener, origin->mount, origin->fd, err) : 0;
+}
+
+int mounts_settle_origins(const struct file_opener *opener, struct made_superblocks *made,
+			  bool failed, struct error *err)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < made->n_origins; i++) {
 		struct made_origin *origin = &made->origins[i];
-		const MntOriginEntry *entry = origin->mount->origin;
-		int fd = origin->fd;
-		bool wrong = !failed && (fchown(fd, entry->uid, entry->gid) < 0 ||
-					 fchmod(fd, entry->mode) < 0);
-		if ((passing_remove(origin->name) || wrong) && !failed && result == 0)
-			result = fail_errno(err, ERR_KERNEL_REFUSED, "cannot remove %.200s again",
-					    origin->path);
+		if (failed || result)
+			passing_remove(origin->name);
+		else
+			result = settle_one(opener, origin, err);
 		cleanup_close(&origin->fd);
 		cleanup_close(&origin->above_fd);
 	}
@@ -169,7 +186,7 @@ int mounts_make_origins(struct file_opener *opener, struct made_superblocks *mad
 				cleanup_close(&origin.above_fd);
 				return -1;
 			}
-			if (!mount->deleted)
+			if (!mount->deleted && !mount->origin->has_content)
 				log_warning("restore", mount->mountpoint,
 					    "%s is gone, from which it was mounted, and was "
 					    "empty: it is shown as removed",

@@ -115,11 +115,14 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 {
 	MntEntry *entry = superblock->mounts[0].entry;
 
-	if (is_removed_outside(superblock))
-		return survey_refuse(superblock->what,
-				     "shows something that was removed from a file system of "
-				     "nestor's own namespace",
-				     err);
+	if (is_removed_outside(superblock)) {
+		survey_refuse(superblock->what,
+			      "shows something that was removed from a file system of nestor's own "
+			      "namespace, and cannot be made again",
+			      err);
+		return fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
+				 superblock->mounts[0].line->mountpoint);
+	}
 	const struct mount_kind *kind = find_kind(superblock, err);
 	if (!kind || check_lines(superblock, kind, err))
 		return -1;

@@ -51,6 +51,11 @@ struct own_place {
 	struct stat stat;
 };
 
+struct removed_file {
+	dev_t device;
+	ino_t inode;
+};
+
 struct mount_survey {
 	struct mount_table own;
 	struct own_place *places; /* like own.lines, as far as they were asked for */
@@ -58,6 +63,8 @@ struct mount_survey {
 	size_t n_namespaces;
 	struct at_root *at_roots; /* descriptors whose link is "/" */
 	size_t n_at_roots;
+	struct removed_file *removed; /* that are carried, by number from 1 on */
+	size_t n_removed;
 	size_t n_copies; /* that were taken ahead, and are kept */
 	bool strange;	 /* some are on mounts that are nowhere to be found */
 };
@@ -110,6 +117,9 @@ void mount_outside_collect(const struct collect *collect, const struct mount_lin
 int mount_idmap_collect(const struct live_namespace *namespace_, const struct mount_line *line,
 			int root_fd, MntEntry *entry, const char *what, struct error *err);
 
+/* removed-files.c: a file of nestor's own file systems that was removed is carried. */
+int mount_removed_collect(struct collect *collect, MntEntry *entry, int root_fd, const char *what,
+			  struct error *err);
 /* origins.c: what is needed where the directory that it shows has gone. */
 int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err);
 

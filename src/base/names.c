@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/securebits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -24,24 +25,36 @@ struct call {
 };
 
 /* Raw calls: the C library would change the credentials of all threads. */
-static int make_as_owner(const struct call *call)
+int names_as(uid_t uid, gid_t gid, int (*work)(void *argument), void *argument)
 {
 	int bits = prctl(PR_GET_SECUREBITS);
-	struct stat directory;
-
-	if (fstat(call->dir_fd, &directory) < 0)
-		return -1;
-	/* Where that is not allowed, the rights of the owner have to do. */
+	/* Where that is not allowed, the rights of that user have to do. */
 	bool keeps = bits >= 0 && prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) == 0;
-	long gid = syscall(SYS_setfsgid, directory.st_gid);
-	long uid = syscall(SYS_setfsuid, directory.st_uid);
-	int result = call->make(call), failure = errno;
-	syscall(SYS_setfsuid, uid);
-	syscall(SYS_setfsgid, gid);
+	long own_gid = syscall(SYS_setfsgid, gid), own_uid = syscall(SYS_setfsuid, uid);
+	int result = work(argument), failure = errno;
+
+	syscall(SYS_setfsuid, own_uid);
+	syscall(SYS_setfsgid, own_gid);
 	if (keeps)
 		prctl(PR_SET_SECUREBITS, bits);
 	errno = failure;
 	return result;
+}
+
+static int make_it(void *argument)
+{
+	const struct call *call = argument;
+
+	return call->make(call);
+}
+
+static int make_as_owner(const struct call *call)
+{
+	struct stat directory;
+
+	return fstat(call->dir_fd, &directory) < 0 ? -1
+						   : names_as(directory.st_uid, directory.st_gid,
+							      make_it, (void *)(uintptr_t)call);
 }
 
 static int make(const struct call *call)

@@ -10,6 +10,9 @@
 
 #include <sys/types.h>
 
+/* Runs work(argument) with the file system ids of somebody, and all rights of ours. */
+int names_as(uid_t uid, gid_t gid, int (*work)(void *argument), void *argument);
+
 int names_open(int dir_fd, const char *name, int flags, mode_t mode); /* O_CREAT, O_TMPFILE */
 int names_mkdir(int dir_fd, const char *name, mode_t mode);
 int names_mkfifo(int dir_fd, const char *name, mode_t mode);

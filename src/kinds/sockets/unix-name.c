@@ -18,13 +18,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -184,11 +182,17 @@ static int bind_there(void *argument)
 	return bind(request->fd, (const struct sockaddr *)&request->address, request->length);
 }
 
-static int bind_there_of(void *argument)
+/*
+ * As the one whom the name belongs to: a file system of a user namespace lets nobody make files who
+ * has no number there.
+ */
+static int bind_owned(void *argument)
 {
 	struct owned_request *owned = argument;
 
-	return bind_there(&owned->request);
+	return owned->owner
+		       ? names_as(owned->owner->uid, owned->owner->gid, bind_there, &owned->request)
+		       : bind_there(&owned->request);
 }
 
 static int bind_in(const struct aside *aside, const UnixSkEntry *sk, int fd)
@@ -277,24 +281,6 @@ int unix_bind_hidden(struct unix_world *world, const UnixSkEntry *sk, int fd, in
 	return 0;
 }
 
-/*
- * As the one whom the name belongs to: a file system of a user namespace lets nobody make files who
- * has no number there. All rights stay, and the thread ends afterwards.
- */
-static int bind_as_owner(void *argument)
-{
-	const struct owned_request *owned = argument;
-	int bits = prctl(PR_GET_SECUREBITS);
-
-	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP))
-		return -1;
-	if (owned->owner) {
-		syscall(SYS_setfsgid, owned->owner->gid);
-		syscall(SYS_setfsuid, owned->owner->uid);
-	}
-	return bind_there((void *)(uintptr_t)&owned->request);
-}
-
 /* The root directory that the tree, or this part of it, has: borrowed; -1: it is ours. */
 static int root_of(const struct file_opener *opener, const UnixSkEntry *sk)
 {
@@ -351,8 +337,7 @@ static int bind_by_descriptor(void *data, struct error *err)
 
 	if (unshare(CLONE_FILES) < 0 ||
 	    (request->fd = fcntl(request->fd, F_DUPFD_CLOEXEC, by->number + 1)) < 0 ||
-	    dup2(by->parent, by->number) < 0 ||
-	    (by->owned.owner ? bind_as_owner(&by->owned) : bind_there(request)) < 0)
+	    dup2(by->parent, by->number) < 0 || bind_owned(&by->owned) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot bind a socket");
 	return 0;
 }
@@ -377,7 +362,7 @@ static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd
 	}
 	if (!owned.owner && aside.root < 0)
 		return bind_there(&owned.request);
-	return aside_run(&aside, owned.owner ? bind_as_owner : bind_there_of, &owned);
+	return aside_run(&aside, bind_owned, &owned);
 }
 
 /* Nobody loses a name: what has that of the address now is out of the way for the moment. */

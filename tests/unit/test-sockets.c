@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -176,11 +177,11 @@ static void expect_meeting(const InetSkEntry *one, const InetSkEntry *other, boo
 	struct inet_ends *ends = inet_ends_new(&arena, 3);
 	assert_false(inet_ends_has_other(ends, one));
 	make_end(&stranger, elsewhere, there, 1, 5, 6);
-	inet_ends_add(ends, &stranger);
+	inet_ends_add(ends, &stranger, NULL);
 	assert_false(inet_ends_has_other(ends, one));
-	inet_ends_add(ends, other);
+	inet_ends_add(ends, other, NULL);
 	make_end(&stranger, there, elsewhere, 1, 1000, 1000);
-	inet_ends_add(ends, &stranger);
+	inet_ends_add(ends, &stranger, NULL);
 	assert_int_equal(inet_ends_has_other(ends, one), meets);
 	arena_done(&arena);
 }
@@ -222,6 +223,65 @@ static void ends_of_both_families(void **state)
 	expect_meeting(&one, &other, false);
 }
 
+/* Of several with these addresses it is the one in the same network namespace, or nobody's. */
+static void ends_in_namespaces(void **state)
+{
+	uint32_t near[] = { 1 }, far[] = { 2 };
+	InetSkEntry one, others[2];
+	int owners[2];
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	struct inet_ends *ends = inet_ends_new(&arena, 2);
+	make_end(&one, near, far, 1, 1000, 2000);
+	one.ns_id = 7;
+	assert_null(inet_ends_other(ends, &one));
+	for (int i = 0; i < 2; i++) {
+		make_end(&others[i], far, near, 1, 2000, 1000);
+		others[i].ns_id = 8 + (uint32_t)i;
+		inet_ends_add(ends, &others[i], &owners[i]);
+		assert_ptr_equal(inet_ends_other(ends, &one), i ? NULL : &owners[0]);
+	}
+	one.ns_id = 9;
+	assert_ptr_equal(inet_ends_other(ends, &one), &owners[1]);
+	one.ns_id = 8;
+	assert_ptr_equal(inet_ends_other(ends, &one), &owners[0]);
+	arena_done(&arena);
+}
+
+/* `sent` is what the first end says that it has sent of 1000 bytes, numbered from 5000 on. */
+static uint32_t unsent_after(uint32_t sent, uint32_t received, uint32_t state,
+			     uint32_t state_of_peer)
+{
+	InetSkEntry sk = INET_SK_ENTRY__INIT, peer = INET_SK_ENTRY__INIT;
+	TcpStreamEntry entry = TCP_STREAM_ENTRY__INIT, of_peer = TCP_STREAM_ENTRY__INIT;
+
+	sk.state = state;
+	peer.state = state_of_peer;
+	entry.outq_seq = 6000 + (state == TCP_FIN_WAIT1);
+	entry.outq_len = 1000;
+	entry.unsq_len = 1000 - sent;
+	of_peer.inq_seq = 5000 + received + (state_of_peer == TCP_CLOSE_WAIT);
+	tcp_settle(&sk, &entry, &peer, &of_peer);
+	return entry.unsq_len;
+}
+
+static void ends_read_one_after_the_other(void **state)
+{
+	(void)state;
+	assert_int_equal(unsent_after(200, 200, TCP_ESTABLISHED, TCP_ESTABLISHED), 800);
+	/* It is under way. */
+	assert_int_equal(unsent_after(200, 100, TCP_ESTABLISHED, TCP_ESTABLISHED), 800);
+	/* It was sent meanwhile. */
+	assert_int_equal(unsent_after(0, 300, TCP_ESTABLISHED, TCP_ESTABLISHED), 700);
+	assert_int_equal(unsent_after(200, 1000, TCP_ESTABLISHED, TCP_ESTABLISHED), 0);
+	assert_int_equal(unsent_after(200, 1000, TCP_FIN_WAIT1, TCP_CLOSE_WAIT), 0);
+	assert_int_equal(unsent_after(200, 900, TCP_FIN_WAIT1, TCP_ESTABLISHED), 100);
+	/* That is of another connection. */
+	assert_int_equal(unsent_after(200, 1001, TCP_ESTABLISHED, TCP_ESTABLISHED), 800);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -232,6 +292,8 @@ int main(void)
 		TEST(options_of_sockets),
 		cmocka_unit_test(ends_that_meet),
 		cmocka_unit_test(ends_of_both_families),
+		cmocka_unit_test(ends_in_namespaces),
+		cmocka_unit_test(ends_read_one_after_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,6 +398,27 @@ static int complete_connection(struct collect *collect, struct inet_known *known
 	return 0;
 }
 
+/* Connections within the tree are not locked: their ends are read as they go on. */
+static int settle_streams(struct collect *collect, struct inet_known *known, struct inet_ends *all,
+			  struct error *err)
+{
+	for (size_t i = 0; i < known->count; i++)
+		if (inet_is_stream(known->sockets[i].sk) &&
+		    tcp_is_connected(known->sockets[i].stream.state))
+			known->sockets[i].sk->state = known->sockets[i].stream.state;
+	for (size_t i = 0; i < known->count; i++) {
+		const struct known_inet *end = &known->sockets[i];
+		const struct known_inet *peer =
+			inet_is_stream(end->sk) ? inet_ends_other(all, end->sk) : NULL;
+		if (peer)
+			tcp_settle(end->sk, end->stream.entry, peer->sk, peer->stream.entry);
+		if (inet_is_stream(end->sk) &&
+		    tcp_collect_content(collect, end->sk, &end->stream, err))
+			return -1;
+	}
+	return 0;
+}
+
 static int collect_streams(struct collect *collect, struct inet_known *known, struct error *err)
 {
 	static int (*const passes[])(struct collect *, int, const InetSkEntry *,
@@ -508,7 +529,7 @@ int inet_complete(struct collect *collect, struct error *err)
 	struct inet_ends *all = inet_ends_new(collect->arena, known->count);
 	for (size_t i = 0; i < known->count; i++)
 		if (inet_is_stream(known->sockets[i].sk))
-			inet_ends_add(all, known->sockets[i].sk);
+			inet_ends_add(all, known->sockets[i].sk, &known->sockets[i]);
 	for (size_t i = 0; i < known->count; i++)
 		if (complete_connection(collect, known, all, &known->sockets[i], err))
 			return -1;
@@ -517,7 +538,8 @@ int inet_complete(struct collect *collect, struct error *err)
 		return 0;
 	return tcp_lock_begin(collect, &known->lock, err) ||
 			       tcp_lock_name(collect, &known->lock, err) ||
-			       collect_streams(collect, known, err)
+			       collect_streams(collect, known, err) ||
+			       settle_streams(collect, known, all, err)
 		       ? -1
 		       : 0;
 }

@@ -7,8 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct row {
+	struct net_lock_end end; /* first: see compare */
+	const InetSkEntry *sk;
+	void *owner;
+};
+
 struct inet_ends {
-	struct net_lock_end *ends;
+	struct row *rows;
 	size_t count;
 	bool is_sorted;
 };
@@ -43,13 +49,16 @@ struct inet_ends *inet_ends_new(struct arena *arena, size_t room)
 {
 	struct inet_ends *ends = arena_new(arena, struct inet_ends);
 
-	ends->ends = arena_array(arena, struct net_lock_end, room + 1);
+	ends->rows = arena_array(arena, struct row, room + 1);
 	return ends;
 }
 
-void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk)
+void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk, void *owner)
 {
-	inet_end_of(sk, &ends->ends[ends->count++]);
+	struct row *row = &ends->rows[ends->count++];
+
+	*row = (struct row){ .sk = sk, .owner = owner };
+	inet_end_of(sk, &row->end);
 	ends->is_sorted = false;
 }
 
@@ -74,12 +83,33 @@ bool inet_ends_meet(const InetSkEntry *one, const InetSkEntry *other)
 	return compare(&crossed, &end) == 0;
 }
 
-bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk)
+/* The first that is the other end of this one; NULL: there is none. */
+static const struct row *find_other(struct inet_ends *ends, const InetSkEntry *sk)
 {
 	struct net_lock_end crossed = crossed_end(sk);
 
 	if (!ends->is_sorted && ends->count)
-		qsort(ends->ends, ends->count, sizeof *ends->ends, compare);
+		qsort(ends->rows, ends->count, sizeof *ends->rows, compare);
 	ends->is_sorted = true;
-	return ends->count && bsearch(&crossed, ends->ends, ends->count, sizeof crossed, compare);
+	const struct row *found = ends->count ? bsearch(&crossed, ends->rows, ends->count,
+							sizeof *ends->rows, compare)
+					      : NULL;
+	while (found && found > ends->rows && compare(found - 1, found) == 0)
+		found--;
+	return found;
+}
+
+bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk)
+{
+	return find_other(ends, sk) != NULL;
+}
+
+void *inet_ends_other(struct inet_ends *ends, const InetSkEntry *sk)
+{
+	const struct row *first = find_other(ends, sk), *last = first;
+
+	for (; last && last < ends->rows + ends->count && compare(last, first) == 0; last++)
+		if (last->sk->ns_id == sk->ns_id)
+			return last->owner;
+	return last && last - first == 1 ? first->owner : NULL;
 }

@@ -406,7 +406,7 @@ static void find_outsiders(struct file_opener *opener, struct inet_world *world)
 	world->outsiders = arena_array(opener->arena, struct tcp_outsider, world->n_ends + 1);
 	for (size_t i = 0; i < world->n_ends; i++)
 		if (inet_is_stream(world->ends[i].sk))
-			inet_ends_add(all, world->ends[i].sk);
+			inet_ends_add(all, world->ends[i].sk, NULL);
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct inet_end *end = &world->ends[i];
 		if (!inet_is_stream(end->sk) || end->sk->peer_gone ||

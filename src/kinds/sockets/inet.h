@@ -59,8 +59,13 @@ int udp_queue_restore(struct file_opener *opener, const InetSkEntry *sk, int fd,
 /* inet-ends.c */
 struct inet_ends;
 struct inet_ends *inet_ends_new(struct arena *arena, size_t room);
-void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk);
+void inet_ends_add(struct inet_ends *ends, const InetSkEntry *sk, void *owner);
 bool inet_ends_has_other(struct inet_ends *ends, const InetSkEntry *sk);
+/*
+ * What was added with the other end, in the same network namespace if several have these addresses;
+ * NULL: it cannot be told.
+ */
+void *inet_ends_other(struct inet_ends *ends, const InetSkEntry *sk);
 bool inet_ends_meet(const InetSkEntry *one, const InetSkEntry *other);
 void inet_end_of(const InetSkEntry *sk, struct net_lock_end *ret);
 
@@ -118,11 +123,17 @@ struct tcp_stream {
 	TcpStreamEntry *entry;
 	struct tcp_queue in, out;
 	uint32_t unsent; /* of out */
+	uint32_t state;
 };
 int tcp_collect_out(struct collect *collect, int fd, const InetSkEntry *sk,
 		    struct tcp_stream *stream, const char *what, struct error *err);
 int tcp_collect_in(struct collect *collect, int fd, const InetSkEntry *sk,
 		   struct tcp_stream *stream, const char *what, struct error *err);
+/* Of two ends, read one after the other (pure): what one has received, the other has sent. */
+void tcp_settle(const InetSkEntry *sk, TcpStreamEntry *entry, const InetSkEntry *peer,
+		const TcpStreamEntry *of_peer);
+int tcp_collect_content(struct collect *collect, const InetSkEntry *sk,
+			const struct tcp_stream *stream, struct error *err);
 /* Into repair mode, with the numbers as they were, connected to its peer. */
 int tcp_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
 /* The other end of one whose peer is gone. */

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 enum { NO_QUEUE, RECEIVE_QUEUE, SEND_QUEUE };
-enum { LARGEST_QUEUE = 256 * 1024 * 1024 };
+enum { LARGEST_QUEUE = 256 * 1024 * 1024, MOST_TRIES = 1000 };
 
 bool tcp_is_connected(uint32_t state)
 {
@@ -62,7 +62,7 @@ static int get(int fd, int option, uint32_t *ret)
 
 /* ---- Dump ---- */
 
-static int read_numbers(int fd, TcpStreamEntry *entry)
+static int read_numbers(int fd, TcpStreamEntry *entry, uint32_t *ret_state)
 {
 	struct tcp_info info = { 0 };
 	struct tcp_repair_window window;
@@ -73,6 +73,7 @@ static int read_numbers(int fd, TcpStreamEntry *entry)
 	    get(fd, TCP_MAXSEG, &entry->mss_clamp) < 0 ||
 	    getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, &window_length) < 0)
 		return -1;
+	*ret_state = info.tcpi_state;
 	entry->opt_mask =
 		info.tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
 	entry->snd_wscale = info.tcpi_snd_wscale;
@@ -102,7 +103,7 @@ static int read_queue(struct arena *arena, int fd, int queue, int lacks, struct 
 
 	if (set(fd, TCP_REPAIR_QUEUE, queue) < 0)
 		return -1;
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; tries < MOST_TRIES; tries++) {
 		uint32_t before, after;
 		int size = 0, size_after = 0;
 		if (get(fd, TCP_QUEUE_SEQ, &before) < 0 || ioctl(fd, size_request, &size) < 0)
@@ -153,12 +154,23 @@ static int read_out(struct arena *arena, int fd, const InetSkEntry *sk, struct t
 	return 0;
 }
 
+/* Windows are of what has been received: nothing may have come in between. */
 static int read_in(struct arena *arena, int fd, const InetSkEntry *sk, struct tcp_stream *stream)
 {
+	uint32_t now;
+
 	(void)sk;
-	if (read_queue(arena, fd, RECEIVE_QUEUE, 0, &stream->in) < 0)
-		return -1;
-	return read_numbers(fd, stream->entry);
+	for (int tries = 0; tries < MOST_TRIES; tries++) {
+		if (read_queue(arena, fd, RECEIVE_QUEUE, 0, &stream->in) < 0 ||
+		    read_numbers(fd, stream->entry, &stream->state) < 0 ||
+		    set(fd, TCP_REPAIR_QUEUE, RECEIVE_QUEUE) < 0 ||
+		    get(fd, TCP_QUEUE_SEQ, &now) < 0 || set(fd, TCP_REPAIR_QUEUE, NO_QUEUE) < 0)
+			return -1;
+		if (now == stream->in.sequence)
+			return 0;
+	}
+	errno = EAGAIN;
+	return -1;
 }
 
 /* In repair mode, and out of it again whatever happens. */
@@ -222,8 +234,32 @@ int tcp_collect_in(struct collect *collect, int fd, const InetSkEntry *sk,
 	entry->has_unsq_len = true;
 	entry->unsq_len = stream->unsent;
 	snapshot_add_record(collect->snapshot, IMAGE_TCP_STREAM, sk->ino, entry);
-	autoclose int to =
-		images_create_content(collect->images, IMAGE_TCP_STREAM, sk->ino, entry, err);
+	return 0;
+}
+
+/* The number behind the last byte that was received; an end has one, too. */
+static uint32_t received(const InetSkEntry *sk, const TcpStreamEntry *entry)
+{
+	return entry->inq_seq - (tcp_has_seen_end(sk->state) ? 1 : 0);
+}
+
+/* Where a connection stands still as the window is closed, timers go on to send. */
+void tcp_settle(const InetSkEntry *sk, TcpStreamEntry *entry, const InetSkEntry *peer,
+		const TcpStreamEntry *of_peer)
+{
+	uint32_t all = entry->outq_seq - (tcp_has_sent_end(sk->state) ? 1 : 0);
+	uint32_t more = received(peer, of_peer) - (all - entry->unsq_len);
+
+	/* What is more than that is no answer to this. */
+	if (more <= entry->unsq_len)
+		entry->unsq_len -= more;
+}
+
+int tcp_collect_content(struct collect *collect, const InetSkEntry *sk,
+			const struct tcp_stream *stream, struct error *err)
+{
+	autoclose int to = images_create_content(collect->images, IMAGE_TCP_STREAM, sk->ino,
+						 stream->entry, err);
 	return to < 0 || write_queue(to, sk, &stream->in, err) ||
 			       write_queue(to, sk, &stream->out, err)
 		       ? -1

@@ -1,44 +1,181 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-formats
- * promise: a binfmt_misc that the tree alone has mounted, with a format in it, is refused by name
- * flavours: flat
- * needs: initial-user-namespace
- * alone: formats are those of all who have it mounted
- * refused: unsupported-mount
+ * promise: the binfmt_misc of a user namespace comes back with its formats, by extension and by
+ *	magic, with masks, offsets, flags, those that are disabled, in their order, with an
+ *	interpreter that is open; nobody else has them
+ * flavours: flat one three user user-three
+ * needs: pagemap_scan
  */
 #include "scenario.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+static const struct scenario_users root = { "0 0 1", "0 0 1", true };
+
+static void need(bool holds, const char *what)
+{
+	scenario_need(holds, "%s: %s", what, strerror(errno));
+}
+
+/* The later one is asked first. */
+#define TEXT(text)                    \
+	{                             \
+		text, sizeof text - 1 \
+	}
+static const struct {
+	const char *text;
+	size_t size;
+} formats[] = {
+	TEXT(":one:E::nestor::/bin/false:"),
+	TEXT(":two:E::nestor::/bin/true:"),
+	TEXT("|thr:ee|E||a:b||/bin/true|"),
+	TEXT(":magic:M:2:\\x00\\x3aB\\x5c:\\xff\\xff\\x0f\\x00:/bin/true:OCP"),
+	TEXT(":plain:M::nestor-magic::/bin/true:"),
+	TEXT(":off:E::nestor-off::/bin/true:"),
+	TEXT(":open:E::nestor-open::/mnt/program:F"),
+};
+enum { FORMATS = sizeof formats / sizeof *formats, ROOM = 16384 };
+
+static void write_to(const char *name, const char *text, size_t size)
+{
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+	need(fd >= 0 && write(fd, text, size) == (ssize_t)size && close(fd) == 0, name);
+}
+
+/* All files with what they say, in the order of the directory. */
+static void look(char shown[ROOM])
+{
+	DIR *dir = opendir("place");
+	size_t length = 0;
+
+	need(dir != NULL, "place");
+	for (struct dirent *at; (at = readdir(dir));) {
+		char text[4096] = "";
+		int fd = openat(dirfd(dir), at->d_name, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && at->d_name[0] != '.' && strcmp(at->d_name, "register") != 0)
+			need(read(fd, text, sizeof text - 1) >= 0, at->d_name);
+		close(fd);
+		length += (size_t)snprintf(shown + length, ROOM - length, "%s: %s\n", at->d_name,
+					   text);
+	}
+	closedir(dir);
+}
+
+/* How it ends: -1 if nothing runs it. */
+static int run(const char *path)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl(path, path, NULL);
+		_exit(errno == ENOEXEC ? 99 : 98);
+	}
+	need(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status), "run");
+	return WEXITSTATUS(status) == 99 ? -1 : WEXITSTATUS(status);
+}
+
+static void make_program(const char *path, const char *text, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+
+	need(fd >= 0 && write(fd, text, size) == (ssize_t)size && close(fd) == 0, path);
+}
+
+static void check_runs(void)
+{
+	scenario_check(run("./by.nestor") == 0, "the first format is asked first");
+	scenario_check(run("./by.a:b") == 0, "an extension");
+	scenario_check(run("./magic") == 0, "a magic number");
+	scenario_check(run("./other") == -1, "a mask lets others through");
+	scenario_check(run("./by.nestor-off") == -1, "what was disabled is not");
+	scenario_check(run("./by.nestor-open") == 1, "an interpreter that is open");
+}
+
+static void make_all(void)
+{
+	/* Where the interpreter is to be found later, too. */
+	need(mount("own", "/mnt", "tmpfs", 0, "size=4m") == 0, "tmpfs");
+	int from = open("/bin/false", O_RDONLY | O_CLOEXEC);
+	int to = open("/mnt/program", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	char bytes[65536];
+	for (ssize_t size; (size = read(from, bytes, sizeof bytes)) > 0;)
+		need(write(to, bytes, (size_t)size) == size, "program");
+	close(from);
+	close(to);
+	for (size_t i = 0; i < FORMATS; i++)
+		write_to("place/register", formats[i].text, formats[i].size);
+	write_to("place/off", "0", 1);
+	make_program("by.nestor", "..", 2);
+	make_program("by.a:b", "..", 2);
+	make_program("by.nestor-off", "..", 2);
+	make_program("by.nestor-open", "..", 2);
+	make_program("magic", "..\0:\362\377", 6);
+	make_program("other", "..\0;\362\377", 6);
+}
+
+/* A user namespace without one has that of the one above it. */
+static int further_in(void *unused)
+{
+	(void)unused;
+	scenario_mark("further");
+	scenario_wait_restored();
+	scenario_wait_mark("covered");
+	scenario_check(run("./by.nestor") == 0, "further in there are no formats");
+	return 0;
+}
 
 static int inside(void *unused)
 {
-	static const char format[] = ":nestor-test:E::nestor-test::/bin/true:", remove_it[] = "-1";
+	static char before[ROOM], after[ROOM];
 
 	(void)unused;
-	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			      mkdir("place", 0755) == 0 &&
-			      mount("none", "place", "binfmt_misc", 0, NULL) == 0,
-		      "binfmt_misc: %s", strerror(errno));
-	int fd = open("place/register", O_WRONLY | O_CLOEXEC);
-	scenario_need(fd >= 0 && write(fd, format, sizeof format - 1) == sizeof format - 1 &&
-			      close(fd) == 0,
-		      "a format: %s", strerror(errno));
+	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
+	need(mount("none", "place", "binfmt_misc", 0, NULL) == 0, "binfmt_misc");
+	make_all();
+	check_runs();
+	look(before);
+	pid_t pid = scenario_child_users(0, &root, further_in, NULL);
+	scenario_wait_mark("further");
 	scenario_mark("inside");
+
 	scenario_wait_restored();
-	fd = open("place/nestor-test", O_WRONLY | O_CLOEXEC);
-	scenario_check(fd >= 0 && write(fd, remove_it, 2) == 2, "it is not there: %s",
-		       strerror(errno));
+	look(after);
+	scenario_check(strcmp(before, after) == 0, "formats:\n%s\nbefore:\n%s", after, before);
+	/* It is open: */
+	need(mount("over", "/mnt", "tmpfs", 0, NULL) == 0, "over");
+	check_runs();
+	scenario_mark("covered");
+	scenario_reap(pid);
+	write_to("place/two", "-1", 2);
+	scenario_check(run("./by.nestor") == 1, "the second is not there");
+	write_to("place/status", "0", 1);
+	scenario_check(run("./by.nestor") == -1, "it cannot be disabled");
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	return scenario_all_inside(argc, argv, CLONE_NEWNS, inside);
+	scenario_begin(argc, argv);
+	need(mkdir("place", 0755) == 0, "place");
+	pid_t pid = scenario_child_users(CLONE_NEWNS, &root, inside, NULL);
+	scenario_wait_mark("inside");
+
+	scenario_ready();
+
+	scenario_check(access("by.nestor", X_OK) || run("./by.nestor") == -1,
+		       "others have its formats");
+	scenario_reap(pid);
+	return scenario_end();
 }

@@ -89,7 +89,8 @@ struct mount_kind {
 	int (*make)(const struct mount_maker *maker, const MntEntry *entry, struct error *err);
 	int (*fill)(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
 		    struct error *err);
-	int (*seal)(const MntEntry *entry, int root_fd, struct error *err);
+	int (*seal)(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
+		    struct error *err);
 };
 
 extern const struct mount_kind *const mount_kinds[]; /* NULL-terminated */
@@ -126,6 +127,11 @@ int mount_set_options(int context_fd, const char *options, struct error *err);
 /* The same, where numbers of users and groups are those of the superblock's owner. */
 int mount_set_owned_options(int context_fd, const struct mount_maker *maker, const MntEntry *entry,
 			    struct error *err);
+/* Once all is in it; -1 with errno. */
+int mount_make_read_only(int root_fd);
+/* single.c: is it the one that nestor's own namespaces have, or one of the tree's? */
+int mount_single_collect(const struct live_superblock *superblock, MntEntry *entry,
+			 struct error *err);
 /* One with nothing in it, attached nowhere; -1 with errno. */
 int mount_new_tmpfs(void);
 /* The superblock of a context, and a mount of it that is attached nowhere; then both. */

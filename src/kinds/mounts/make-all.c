@@ -162,7 +162,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	if (!result)
 		result = attach_late(opener, &groups, err);
 	if (!result)
-		result = mounts_settle_superblocks(opener->snapshot, &superblocks, err);
+		result = mounts_settle_superblocks(maker, &superblocks, err);
 	if (!result)
 		result = make_groups(opener, maker, &superblocks, &groups, err);
 	if (!result)

@@ -318,15 +318,15 @@ static int remove_removed(const struct snapshot *snapshot,
 	return 0;
 }
 
-int mounts_settle_superblocks(const struct snapshot *snapshot,
+int mounts_settle_superblocks(const struct mount_maker *maker,
 			      const struct made_superblocks *superblocks, struct error *err)
 {
-	if (remove_removed(snapshot, superblocks, err))
+	if (remove_removed(maker->snapshot, superblocks, err))
 		return -1;
 	for (size_t i = 0; i < superblocks->n; i++) {
 		const struct superblock *superblock = &superblocks->all[i];
 		const struct mount_kind *kind = mount_kind_of_entry(superblock->mount);
-		if (kind->seal && kind->seal(superblock->mount, superblock->fd, err))
+		if (kind->seal && kind->seal(maker, superblock->mount, superblock->fd, err))
 			return -1;
 	}
 	return 0;

@@ -112,7 +112,7 @@ void mounts_close_numbers(struct file_opener *opener);
 int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err);
 /* Once all is mounted: what was removed is, and nothing in them changes any more. */
-int mounts_settle_superblocks(const struct snapshot *snapshot,
+int mounts_settle_superblocks(const struct mount_maker *maker,
 			      const struct made_superblocks *superblocks, struct error *err);
 
 /* make.c: fills all of *ret_made, also on failure. */

@@ -9,7 +9,6 @@
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
-#include "base/listing.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
@@ -135,32 +134,10 @@ static int find_namespace(const struct live_superblock *superblock, MntEntry *en
 		    superblock->what);
 }
 
-/* What was registered goes with its last mount (bm_evict_inode, fs/binfmt_misc.c). */
-static int check_binfmt(const struct live_superblock *superblock, struct error *err)
-{
-	autoclose int fd = -1;
-	const char *name;
-
-	if (live_superblock_copy(superblock, &fd, err))
-		return -1;
-	autoclosedir DIR *dir = listing_open(fd, ".");
-	while (listing_next(dir, &name))
-		if (strcmp(name, "register") != 0 && strcmp(name, "status") != 0)
-			return fail(err, ERR_UNSUPPORTED_MOUNT,
-				    "%s has formats in it (%s), which go with it and cannot be "
-				    "registered again",
-				    superblock->what, name);
-	return errno ? fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
-				  superblock->what)
-		     : 0;
-}
-
-static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+int mount_single_collect(const struct live_superblock *superblock, MntEntry *entry,
+			 struct error *err)
 {
 	int own = is_that_of(superblock, entry, -1, err);
-
-	if (own >= 0 && strcmp(entry->fsname, "binfmt_misc") == 0 && check_binfmt(superblock, err))
-		return -1;
 
 	if (own < 0)
 		return fail_while(err, "%s", superblock->what);
@@ -203,7 +180,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 		.fstype = number,                     \
 		.single = true,                       \
 		.parts = true,                        \
-		.collect = collect,                   \
+		.collect = mount_single_collect,      \
 		.check = check,                       \
 		.make = make,                         \
 	}
@@ -218,5 +195,4 @@ SINGLE(securityfs, FSTYPE__SECURITYFS);
 SINGLE(fusectl, FSTYPE__FUSECTL);
 SINGLE(debugfs, FSTYPE__DEBUGFS);
 SINGLE(tracefs, FSTYPE__TRACEFS);
-SINGLE(binfmt_misc, FSTYPE__BINFMT_MISC);
 SINGLE(configfs, FSTYPE__AUTO);

@@ -119,6 +119,16 @@ int mount_set_owned_options(int context_fd, const struct mount_maker *maker, con
 	return 0;
 }
 
+int mount_make_read_only(int root_fd)
+{
+	autoclose int context_fd = fspick(root_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+
+	return context_fd < 0 || fsconfig(context_fd, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
+			       fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)
+		       ? -1
+		       : 0;
+}
+
 int mount_new_tmpfs(void)
 {
 	autoclose int context_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);

@@ -305,16 +305,6 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	return mount_finish(context_fd, &writable, err);
 }
 
-static int make_read_only(int root_fd)
-{
-	autoclose int context_fd = fspick(root_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
-
-	return context_fd < 0 || fsconfig(context_fd, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
-			       fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)
-		       ? -1
-		       : 0;
-}
-
 static int fill(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
 		struct error *err)
 {
@@ -324,9 +314,11 @@ static int fill(const struct mount_maker *maker, const MntEntry *entry, int root
 	return fd < 0 ? -1 : archive_extract(fd, root_fd, entry->mountpoint, err);
 }
 
-static int seal(const MntEntry *entry, int root_fd, struct error *err)
+static int seal(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
+		struct error *err)
 {
-	if (entry->sb_flags & MS_RDONLY && make_read_only(root_fd))
+	(void)maker;
+	if (entry->sb_flags & MS_RDONLY && mount_make_read_only(root_fd))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot make the file system at %s read-only", entry->mountpoint);
 	return 0;

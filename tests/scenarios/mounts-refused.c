@@ -6,18 +6,20 @@
  *	layers of nowhere, one of layers behind a symbolic link, a process (pidfs), an unbindable
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
- *	name, one that is large
+ *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay linked process unbindable socket
- *	fifo named large
+ *	fifo named large pinned sharing
  * refused: unsupported-mount
  */
 #include "scenario.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -153,17 +155,42 @@ static int mount_removed(mode_t type)
 	return unlink("gone");
 }
 
+/* A map that nothing but its name holds. */
+static int pin(void)
+{
+	union bpf_attr attributes = {
+		.map_type = BPF_MAP_TYPE_ARRAY,
+		.key_size = 4,
+		.value_size = 4,
+		.max_entries = 1,
+	};
+	int fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes);
+
+	if (fd < 0 || mount("none", "place", "bpf", 0, NULL))
+		return -1;
+	attributes = (union bpf_attr){
+		.pathname = (uint64_t)(uintptr_t) "place/map",
+		.bpf_fd = (uint32_t)fd,
+	};
+	int result = (int)syscall(SYS_bpf, BPF_OBJ_PIN, &attributes, sizeof attributes);
+	close(fd);
+	return result;
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
-	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			      mkdir("place", 0755) == 0,
+	bool sharing = strcmp(what, "sharing") == 0;
+	scenario_need(sharing || (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+				  mkdir("place", 0755) == 0),
 		      "private: %s", strerror(errno));
 	int result = strcmp(what, "autofs") == 0       ? mount_autofs()
 		     : strcmp(what, "directory") == 0  ? mount_with_directory()
 		     : strcmp(what, "process") == 0    ? mount_process()
 		     : strcmp(what, "unbindable") == 0 ? hold_unbindable()
 		     : strcmp(what, "socket") == 0     ? mount_socket()
+		     : strcmp(what, "pinned") == 0     ? pin()
+		     : sharing			       ? 0
 		     : strcmp(what, "fifo") == 0       ? mount_removed(S_IFIFO)
 		     : strcmp(what, "named") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "large") == 0      ? mount_removed(S_IFREG)
@@ -180,11 +207,19 @@ int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
 	what = argc == 3 ? argv[2] : "overlay";
+	/* Here, where nestor is. */
+	if (strcmp(what, "sharing") == 0)
+		scenario_need(mkdir("place", 0755) == 0 &&
+				      mount("none", "place", "tmpfs", 0, NULL) == 0 &&
+				      mount(NULL, "place", NULL, MS_SHARED, NULL) == 0,
+			      "sharing: %s", strerror(errno));
 	pid_t pid = scenario_child_in(CLONE_NEWNS, inside, NULL);
 	scenario_wait_mark("inside");
 
 	scenario_ready();
 
 	scenario_reap(pid);
+	if (strcmp(what, "sharing") == 0)
+		scenario_check(umount2("place", MNT_DETACH) == 0, "umount: %s", strerror(errno));
 	return scenario_end();
 }

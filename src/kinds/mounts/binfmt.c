@@ -152,8 +152,8 @@ static int refuse_formats(const struct live_superblock *superblock, const MntEnt
 			 entry->mountpoint);
 }
 
-static int list_formats(const struct live_superblock *superblock, int dir_fd, MntEntry *entry,
-			struct error *err)
+static int list_formats(const struct live_superblock *superblock, int dir_fd, bool own,
+			MntEntry *entry, struct error *err)
 {
 	struct arena *arena = superblock->collect->arena;
 	MntBinfmtEntry *binfmt = entry->binfmt;
@@ -166,7 +166,7 @@ static int list_formats(const struct live_superblock *superblock, int dir_fd, Mn
 	while (listing_next(dir, &name)) {
 		if (!is_format(name))
 			continue;
-		if (!entry->has_userns_id)
+		if (own)
 			return refuse_formats(superblock, entry, name, err);
 		binfmt->formats = arena_grow(arena, binfmt->formats, binfmt->n_formats,
 					     sizeof *binfmt->formats);
@@ -184,10 +184,10 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 	char status[FILE_ROOM];
 	autoclose int fd = -1;
 
-	/* To whom it belongs is not asked then. */
-	if (superblock->collect->looking)
-		return 0;
-	if (!entry->has_userns_id && mount_single_collect(superblock, entry, err))
+	/* Who only looks does not ask to whom it belongs. */
+	int own = entry->has_userns_id ? 0 : mount_single_is_own(superblock, entry, err);
+	if (own < 0 || (!own && !entry->has_userns_id && !superblock->collect->looking &&
+			mount_single_collect(superblock, entry, err)))
 		return -1;
 	if (live_superblock_copy(superblock, &fd, err))
 		return -1;
@@ -197,7 +197,7 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
 				  superblock->what);
 	entry->binfmt->enabled = strcmp(status, "enabled") == 0;
-	int result = list_formats(superblock, fd, entry, err);
+	int result = list_formats(superblock, fd, own, entry, err);
 	turn_round(entry->binfmt);
 	if (!entry->has_userns_id)
 		entry->binfmt = NULL;

@@ -53,7 +53,7 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
-	autoclose int context_fd = fsopen(mount_kind_of_entry(entry)->type, FSOPEN_CLOEXEC);
+	autoclose int context_fd = fsopen(entry->fsname, FSOPEN_CLOEXEC);
 
 	if (context_fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s", entry->fsname);

@@ -129,7 +129,9 @@ int mount_set_owned_options(int context_fd, const struct mount_maker *maker, con
 			    struct error *err);
 /* Once all is in it; -1 with errno. */
 int mount_make_read_only(int root_fd);
-/* single.c: is it the one that nestor's own namespaces have, or one of the tree's? */
+/* single.c: is it the one that nestor's own namespaces have (1, 0), or one of the tree's? */
+int mount_single_is_own(const struct live_superblock *superblock, const MntEntry *entry,
+			struct error *err);
 int mount_single_collect(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err);
 /* One with nothing in it, attached nowhere; -1 with errno. */

@@ -83,6 +83,12 @@ static int is_that_of(const struct live_superblock *superblock, const MntEntry *
 	return found.st_dev == superblock->mounts[0].line->device;
 }
 
+int mount_single_is_own(const struct live_superblock *superblock, const MntEntry *entry,
+			struct error *err)
+{
+	return is_that_of(superblock, entry, -1, err);
+}
+
 static enum namespace_type type_shown(const char *type)
 {
 	return strcmp(type, "sysfs") == 0    ? NAMESPACE_NET
@@ -137,7 +143,7 @@ static int find_namespace(const struct live_superblock *superblock, MntEntry *en
 int mount_single_collect(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err)
 {
-	int own = is_that_of(superblock, entry, -1, err);
+	int own = mount_single_is_own(superblock, entry, err);
 
 	if (own < 0)
 		return fail_while(err, "%s", superblock->what);

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import threading
 
 from place import must, nestor, take
@@ -106,6 +107,28 @@ def pid_in_use(place):
     must(not tree.exists(pids[1]), "a process was left behind")
 
 
+def terminal_in_use(place):
+    """The number of a terminal that somebody else has by now is refused by its name"""
+    script = f"import os, time; os.openpty(); open({place.file('made')!r}, 'w'); time.sleep(1000)"
+    pid = place.start(f"exec python3 -c {shlex.quote(script)}")
+    must(tree.wait_for(lambda: os.path.exists(place.file("made")), 20), "it has no terminal")
+    number = next(name for name in (os.readlink(f"/proc/{pid}/fd/{fd}")
+                                    for fd in os.listdir(f"/proc/{pid}/fd"))
+                  if re.fullmatch(r"/dev/pts/\d+", name))
+    place.dump(pid)
+    ends = []
+    try:
+        while not os.path.exists(number):
+            ends += os.openpty()
+        done = nestor("restore", "-D", place.images, "-d").fails("terminal-in-use")
+        must(f"terminal number {os.path.basename(number)} is in use" in done.err,
+             f"which one is not said:\n{done.err}")
+        must(not tree.exists(pid), "a process was left behind")
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def executes_command(place):
     """--exec-cmd executes a command as the parent of the restored root"""
     pid = place.dumped()
@@ -119,5 +142,5 @@ def executes_command(place):
 
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
-    file_replaced, pid_in_use, executes_command,
+    file_replaced, pid_in_use, terminal_in_use, executes_command,
 ]

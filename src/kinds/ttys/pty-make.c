@@ -132,7 +132,7 @@ static int open_master(struct file_opener *opener, const TtyInfoEntry *info, str
 		}
 		passed[n_passed++] = fd;
 		if (index > info->pty->index) {
-			fail(err, ERR_FILE_CHANGED, "terminal number %u is in use here",
+			fail(err, ERR_TERMINAL_IN_USE, "terminal number %u is in use here",
 			     info->pty->index);
 			break;
 		}

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import struct
@@ -625,11 +626,33 @@ def interrupted(place):
     must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
 
 
+def served_mount(place):
+    """Of a FUSE is said that it has to be unmounted, and not that mounting it again would do"""
+    script = ("import ctypes, os, time; fd = os.open('/dev/fuse', os.O_RDWR); "
+              "code = ctypes.CDLL(None).mount(b'it', b'there', b'fuse.it', 0, "
+              "f'fd={fd},rootmode=40000,user_id=0,group_id=0'.encode()); os.close(fd); "
+              "open('made', 'w').write(str(code)); time.sleep(1000)")
+    os.mkdir(place.file("there"))
+    if not os.path.exists("/dev/fuse"):
+        return
+    pid = place.start(f"exec unshare -m python3 -c {shlex.quote(script)}")
+    must(tree.wait_for(lambda: os.path.exists(place.file("made"))
+                       and os.path.getsize(place.file("made")), 20), "nothing is mounted")
+    with open(place.file("made"), encoding="ascii") as file:
+        must(file.read() == "0", "it cannot be mounted")
+    for options in [], ["--enable-fs", "fuse.it"]:
+        done = nestor("dump", "-t", pid, "-D", place.images, *options).fails("unsupported-mount")
+        must("unmount it first, or --external mnt[" in done.err and "again," not in done.err,
+             f"no hint, or another:\n{done.err}")
+    must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "the tree was harmed")
+
+
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
     few_descriptors_for_sockets, few_descriptors_for_sockets_of_all,
     few_descriptors_for_pipes, few_descriptors_for_one_file, statistics, no_room_for_pages,
     login_uid, lowered_score, work_directory, log_on_failure, action_script,
-    script_in_namespaces, shell_job, unsupported_file, traced_task, interrupted,
+    script_in_namespaces, shell_job, unsupported_file, served_mount, traced_task,
+    interrupted,
 ]

@@ -6,11 +6,12 @@
  *	layers of nowhere, one of layers behind a symbolic link, a process (pidfs), an unbindable
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
- *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace
+ *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
+ *	a FUSE
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay linked process unbindable socket
- *	fifo named large pinned sharing
+ *	fifo named large pinned sharing fuse
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -127,6 +128,20 @@ static int hold_unbindable(void)
 	return 0;
 }
 
+/* Who serves it is gone. */
+static int mount_fuse(void)
+{
+	char options[96];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENXIO || errno == ENODEV ? mount_autofs() : -1;
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	int result = mount("served", "place", "fuse.served", 0, options);
+	close(fd);
+	return result;
+}
+
 static int mount_socket(void)
 {
 	struct sockaddr_un address = { AF_UNIX, "socket" };
@@ -194,6 +209,7 @@ static int inside(void *unused)
 		     : strcmp(what, "fifo") == 0       ? mount_removed(S_IFIFO)
 		     : strcmp(what, "named") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "large") == 0      ? mount_removed(S_IFREG)
+		     : strcmp(what, "fuse") == 0       ? mount_fuse()
 		     : strcmp(what, "overlay") == 0    ? mount_overlay()
 						       : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));

@@ -40,13 +40,21 @@ static bool can_be_mounted(struct collect *collect, const char *type)
 	       strstr(list, name);
 }
 
+/* By a process, whose descriptor of /dev/fuse is an option of the mount: no other mounts it. */
+static bool is_served(const char *type)
+{
+	return strcmp(type, "fuse") == 0 || strcmp(type, "fuseblk") == 0 ||
+	       strncmp(type, "fuse.", 5) == 0 || strncmp(type, "fuseblk.", 8) == 0;
+}
+
 /* NULL, with err, where nothing can make it again. */
 static const struct mount_kind *find_kind(const struct live_superblock *superblock,
 					  struct error *err)
 {
 	const struct mount_line *line = superblock->mounts[0].line;
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
-	bool can_be = !kind && can_be_mounted(superblock->collect, line->type);
+	bool served = is_served(line->type);
+	bool can_be = !kind && !served && can_be_mounted(superblock->collect, line->type);
 
 	if (can_be && externals_mounts_type(superblock->collect->options->externals, line->type))
 		kind = &plain_mount_kind;
@@ -60,8 +68,8 @@ static const struct mount_kind *find_kind(const struct live_superblock *superblo
 			  "--enable-fs %s mounts it again, without what is in it",
 			  line->mountpoint, line->type);
 	else
-		fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
-			  line->mountpoint);
+		fail_hint(err, "%s--external mnt[%s]:NAME has it given from outside",
+			  served ? "unmount it first, or " : "", line->mountpoint);
 	return NULL;
 }
 

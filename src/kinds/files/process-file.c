@@ -20,6 +20,7 @@
 #include "kinds/files/process-file.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/deputy.h"
@@ -27,9 +28,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -355,4 +359,37 @@ int process_file_opened(const struct file_opener *opener, const RegFileEntry *re
 	return rest && tells_mounts(rest)
 		       ? touch_mounts(opener, find_task(opener->snapshot, reg->process), err)
 		       : 0;
+}
+
+/*
+ * A directory has the owner that its process had when it was last found by its name
+ * (pid_revalidate): root, since it was opened before the process had its own. So it is found
+ * again, from the one that is held, as no path leads to every /proc.
+ */
+static void find_again(pid_t holder, int32_t number, const char *path)
+{
+	char name[PATH_MAX];
+	int length = snprintf(name, sizeof name, "/proc/%d/fd/%" PRId32 "/../%s", (int)holder,
+			      number, strrchr(path, '/') + 1);
+	autoclose int fd = length < (int)sizeof name ? open(name, O_PATH | O_CLOEXEC) : -1;
+
+	/* A process that is dead by now has no owner. */
+	if (fd < 0 && errno != ENOENT && errno != ESRCH)
+		log_warning("restore", path, "it may have root as its owner: %s", strerror(errno));
+}
+
+void process_files_find_again(const struct file_opener *opener)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct descriptor_table *table = snapshot->tasks[i].table;
+		for (size_t j = 0; table && j < table->n_descriptors; j++) {
+			const FdinfoEntry *descriptor = table->descriptors[j];
+			const FileEntry *entry = snapshot_file(snapshot, descriptor->id);
+			if (entry && process_file_is(entry->reg) && S_ISDIR(entry->reg->mode))
+				find_again(opener->pids[i], (int32_t)descriptor->fd,
+					   process_file_path(opener, entry->reg));
+		}
+	}
 }

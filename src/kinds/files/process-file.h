@@ -20,5 +20,7 @@ const char *process_file_path(const struct file_opener *opener, const RegFileEnt
 /* What has been opened again: is it in a /proc, and does it tell that mounts have changed? */
 int process_file_opened(const struct file_opener *opener, const RegFileEntry *reg, int fd,
 			struct error *err);
+/* When all processes have their owners: so have their directories. */
+void process_files_find_again(const struct file_opener *opener);
 
 #endif

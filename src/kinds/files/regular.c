@@ -455,6 +455,13 @@ static int regular_complete(struct collect *collect, struct error *err)
 	return 0;
 }
 
+static int regular_before_release(struct file_opener *opener, struct error *err)
+{
+	(void)err;
+	process_files_find_again(opener);
+	return 0;
+}
+
 int regular_collect_name(const struct open_file *file, uint32_t flags, uint32_t id,
 			 struct error *err)
 {
@@ -499,4 +506,5 @@ const struct file_kind regular_kind = {
 	.describe = regular_describe,
 	.fields = regular_fields,
 	.complete = regular_complete,
+	.before_release = regular_before_release,
 };

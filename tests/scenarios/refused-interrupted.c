@@ -3,7 +3,7 @@
  * name: refused-interrupted
  * promise: calls that return EINTR for a stop do not when a dump is refused before all has stopped
  * flavours: flat ordinary
- * options: --timeout 2
+ * options: --timeout 4
  * refused: vfork-in-progress
  */
 #include "scenario.h"

@@ -18,6 +18,7 @@ static inline void cleanup_close(int *fd)
 	if (*fd >= 0) {
 		int saved = errno;
 		close(*fd);
+		*fd = -1;
 		errno = saved;
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Messages with names that come from anybody: errors, log lines, JSON. */
 #include "base/arena.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/listing.h"
 #include "base/log.h"
@@ -247,6 +248,20 @@ static void arrays_end_behind_their_last(void **state)
 }
 #endif
 
+/* Its number may be that of something else by then. */
+static void descriptors_are_closed_once(void **state)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	cleanup_close(&fd);
+	assert_int_equal(fd, -1);
+	int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	cleanup_close(&fd);
+	assert_true(fcntl(other, F_GETFD) >= 0);
+	close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +272,7 @@ int main(void)
 		cmocka_unit_test(log_lines_have_any_length),
 		cmocka_unit_test(obstacles_are_counted_by_kind),
 		cmocka_unit_test(json_keeps_utf8),
+		cmocka_unit_test(descriptors_are_closed_once),
 		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),
 #ifdef __SANITIZE_ADDRESS__
 		cmocka_unit_test(arrays_end_behind_their_last),

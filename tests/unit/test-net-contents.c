@@ -320,6 +320,46 @@ static void test_generic_settings(void **state)
 	assert_int_equal(check_generic("mptcp_pm", 4000), ERR_IMAGE_INVALID);
 }
 
+static enum error_name check_setting(const char *name)
+{
+	struct one_namespace fixture;
+	NetnsContents content = NETNS_CONTENTS__INIT;
+	NetSetting setting = NET_SETTING__INIT, *list = &setting;
+
+	one_namespace_begin(&fixture, NAMESPACE_NET);
+	setting.name = (char *)(uintptr_t)name;
+	setting.value = (char *)(uintptr_t) "1";
+	content.settings = &list;
+	content.n_settings = 1;
+	fixture.entry->net = &content;
+	return one_namespace_check(&fixture, &net_namespace_kind);
+}
+
+static void test_names_of_settings(void **state)
+{
+	static const char *const wrong[] = { "",
+					     "/",
+					     ".",
+					     "..",
+					     "/ipv4/ip_forward",
+					     "../kernel/pid_max",
+					     "ipv4/../../kernel/pid_max",
+					     "ipv4/./ip_forward",
+					     "ipv4//ip_forward",
+					     "ipv4/",
+					     "ipv4/.." };
+	char long_name[300] = "ipv4/";
+
+	(void)state;
+	assert_int_equal(check_setting("ipv4/ip_forward"), ERR_NONE);
+	assert_int_equal(check_setting("ipv4/conf/a..b/forwarding"), ERR_NONE);
+	assert_int_equal(check_setting("ipv4/conf/..b/forwarding"), ERR_NONE);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_int_equal(check_setting(wrong[i]), ERR_IMAGE_INVALID);
+	memset(long_name + 5, 'n', sizeof long_name - 6);
+	assert_int_equal(check_setting(long_name), ERR_IMAGE_INVALID);
+}
+
 /* A queue of an interface, with the record of a path. */
 static enum error_name check_tun(const char *interface, uint32_t namespace_, uint32_t path_type)
 {
@@ -376,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_lengths_of_messages),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_generic_settings),
+		cmocka_unit_test(test_names_of_settings),
 		cmocka_unit_test(test_tuns),
 	};
 

@@ -59,6 +59,19 @@ static bool lacks_secret(const NetnsContents *net, const NetSetting *setting)
 	       !setting_is_recorded(net, "ipv6/conf/default/" SETTING_SECRET);
 }
 
+/* Of a file in the folder: an interface may well be called "a..b". */
+static bool stays_inside(const char *name)
+{
+	for (;; name++) {
+		size_t length = strcspn(name, "/");
+		if (!length || (length <= 2 && strncmp(name, "..", length) == 0))
+			return false;
+		name += length;
+		if (!*name)
+			return true;
+	}
+}
+
 /* No name may lead out of the folder. */
 int settings_check(const struct namespace *namespace_, struct error *err)
 {
@@ -67,8 +80,8 @@ int settings_check(const struct namespace *namespace_, struct error *err)
 
 	for (size_t i = 0; i < net->n_settings; i++) {
 		const char *name = net->settings[i]->name;
-		if (!name[0] || name[0] == '/' || strlen(name) >= SETTING_NAME_ROOM ||
-		    strstr(name, "..") || strlen(net->settings[i]->value) >= SETTING_VALUE_ROOM)
+		if (!stays_inside(name) || strlen(name) >= SETTING_NAME_ROOM ||
+		    strlen(net->settings[i]->value) >= SETTING_VALUE_ROOM)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "network namespace %u: no setting is called %s", namespace_->id,
 				    name);

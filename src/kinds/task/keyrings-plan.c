@@ -16,6 +16,7 @@
 #include "plan/plan.h"
 
 #include <linux/keyctl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -36,21 +37,38 @@ static bool is_name(const char *name)
 	return *name && *name != '.' && strlen(name) < NAME_ROOM;
 }
 
-static int check_keys(const KeyringEntry *keyring, struct error *err)
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The kernel would have changed the first of two of a name. */
+static bool are_different(struct arena *arena, const KeyringEntry *keyring)
+{
+	const char **names = arena_array(arena, const char *, keyring->n_keys + 1);
+
+	for (size_t i = 0; i < keyring->n_keys; i++)
+		names[i] = keyring->keys[i]->description;
+	qsort(names, keyring->n_keys, sizeof *names, compare_names);
+	for (size_t i = 1; i < keyring->n_keys; i++)
+		if (strcmp(names[i - 1], names[i]) == 0)
+			return false;
+	return true;
+}
+
+static int check_keys(struct arena *arena, const KeyringEntry *keyring, struct error *err)
 {
 	for (size_t i = 0; i < keyring->n_keys; i++) {
 		const KeyEntry *key = keyring->keys[i];
-		bool twice = false;
 
-		for (size_t k = 0; k < i; k++)
-			twice = twice ||
-				strcmp(keyring->keys[k]->description, key->description) == 0;
-		if (twice || !is_name(key->description) || !key->payload.len ||
+		if (!is_name(key->description) || !key->payload.len ||
 		    key->payload.len > KEY_PAYLOAD_ROOM || key->permissions & ~KNOWN_PERMISSIONS)
 			return fail(err, ERR_IMAGE_INVALID, "keyring %u: key %zu is none",
 				    keyring->id, i);
 	}
-	return 0;
+	return are_different(arena, keyring)
+		       ? 0
+		       : fail(err, ERR_IMAGE_INVALID, "keyring %u has a key twice", keyring->id);
 }
 
 static int check_keyring(const struct snapshot *snapshot, const struct task *task, uint32_t id,
@@ -65,7 +83,7 @@ static int check_keyring(const struct snapshot *snapshot, const struct task *tas
 	if (!is_name(keyring->name) || keyring->permissions & ~KNOWN_PERMISSIONS ||
 	    (keyring->user_keyring && keyring->uid != 0))
 		return fail(err, ERR_IMAGE_INVALID, "keyring %u is none", id);
-	return check_keys(keyring, err);
+	return check_keys(snapshot->arena, keyring, err);
 }
 
 int keyrings_check(const struct snapshot *snapshot, const struct task *task, struct error *err)

@@ -94,7 +94,8 @@ static int plan_policy(const struct planning *planning, struct error *err)
 	(void)err;
 	if (!state->has_memory_policy || state->memory_policy == 0)
 		return 0;
-	memcpy(nodes, state->memory_nodes.data, state->memory_nodes.len);
+	if (state->memory_nodes.len)
+		memcpy(nodes, state->memory_nodes.data, state->memory_nodes.len);
 	/* The kernel counts one bit less than it is told. */
 	program_call(program, SYS_set_mempolicy, state->memory_policy,
 		     program_data(program->set, nodes, sizeof nodes, 8), NODES_SIZE * 8 + 1);

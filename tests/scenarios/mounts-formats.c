@@ -5,7 +5,7 @@
  *	magic, with masks, offsets, flags, those that are disabled, in their order, with an
  *	interpreter that is open; nobody else has them
  * flavours: flat one three user user-three
- * needs: pagemap_scan
+ * needs: initial-user-namespace pagemap_scan
  */
 #include "scenario.h"
 

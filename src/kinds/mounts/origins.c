@@ -44,6 +44,15 @@ static int is_empty(int path_fd)
 	return errno == 0 ? 1 : -1;
 }
 
+void mount_origin_describe(struct collect *collect, MntEntry *entry, const struct stat *stat)
+{
+	entry->origin = snapshot_new(collect->snapshot, MNT_ORIGIN_ENTRY, MntOriginEntry);
+	entry->origin->inode = stat->st_ino;
+	entry->origin->mode = stat->st_mode & 07777;
+	entry->origin->uid = stat->st_uid;
+	entry->origin->gid = stat->st_gid;
+}
+
 int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err)
 {
 	struct stat stat = { 0 };
@@ -56,11 +65,7 @@ int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, 
 				  entry->mountpoint);
 	if (empty <= 0)
 		return 0;
-	entry->origin = snapshot_new(collect->snapshot, MNT_ORIGIN_ENTRY, MntOriginEntry);
-	entry->origin->inode = stat.st_ino;
-	entry->origin->mode = stat.st_mode & 07777;
-	entry->origin->uid = stat.st_uid;
-	entry->origin->gid = stat.st_gid;
+	mount_origin_describe(collect, entry, &stat);
 	return 0;
 }
 

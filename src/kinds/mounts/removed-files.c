@@ -83,11 +83,7 @@ int mount_removed_collect(struct collect *collect, MntEntry *entry, int root_fd,
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at what %s shows", what);
 	if (!S_ISREG(stat.st_mode))
 		return 0;
-	entry->origin = snapshot_new(collect->snapshot, MNT_ORIGIN_ENTRY, MntOriginEntry);
-	entry->origin->inode = stat.st_ino;
-	entry->origin->mode = stat.st_mode & 07777;
-	entry->origin->uid = stat.st_uid;
-	entry->origin->gid = stat.st_gid;
+	mount_origin_describe(collect, entry, &stat);
 	entry->origin->has_content = true;
 	entry->origin->content = find(survey, &stat);
 	if (entry->origin->content)

@@ -120,7 +120,11 @@ int mount_idmap_collect(const struct live_namespace *namespace_, const struct mo
 /* removed-files.c: a file of nestor's own file systems that was removed is carried. */
 int mount_removed_collect(struct collect *collect, MntEntry *entry, int root_fd, const char *what,
 			  struct error *err);
-/* origins.c: what is needed where the directory that it shows has gone. */
+/*
+ * origins.c: what is told of something that was removed; and what is needed where the directory
+ * that it shows has gone.
+ */
+void mount_origin_describe(struct collect *collect, MntEntry *entry, const struct stat *stat);
 int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, struct error *err);
 
 /* held.c: what a mount of nsfs shows, if that is of the tree: 1; 0 where it is not; -1. */

@@ -324,38 +324,25 @@ static int seal(const struct mount_maker *maker, const MntEntry *entry, int root
 	return 0;
 }
 
+/* File systems whose files are nowhere but in memory. */
+#define IN_MEMORY                                                                              \
+	.owned = true, .parts = true, .removed = true, .collect = collect_tmpfs, .make = make, \
+	.fill = fill, .seal = seal
+
 const struct mount_kind tmpfs_mount_kind = {
 	.type = "tmpfs",
 	.fstype = FSTYPE__TMPFS,
-	.owned = true,
-	.parts = true,
-	.removed = true,
-	.collect = collect_tmpfs,
-	.make = make,
-	.fill = fill,
-	.seal = seal,
+	IN_MEMORY,
 };
 
 const struct mount_kind ramfs_mount_kind = {
 	.type = "ramfs",
 	.fstype = FSTYPE__AUTO,
-	.owned = true,
-	.parts = true,
-	.removed = true,
-	.collect = collect_tmpfs,
-	.make = make,
-	.fill = fill,
-	.seal = seal,
+	IN_MEMORY,
 };
 
 const struct mount_kind hugetlbfs_mount_kind = {
 	.type = "hugetlbfs",
 	.fstype = FSTYPE__AUTO,
-	.owned = true,
-	.parts = true,
-	.removed = true,
-	.collect = collect_tmpfs,
-	.make = make,
-	.fill = fill,
-	.seal = seal,
+	IN_MEMORY,
 };

@@ -59,12 +59,12 @@ static bool lacks_secret(const NetnsContents *net, const NetSetting *setting)
 	       !setting_is_recorded(net, "ipv6/conf/default/" SETTING_SECRET);
 }
 
-/* Of a file in the folder: an interface may well be called "a..b". */
+/* No part of it is empty or made of dots; an interface may well be called "a..b". */
 static bool stays_inside(const char *name)
 {
 	for (;; name++) {
 		size_t length = strcspn(name, "/");
-		if (!length || (length <= 2 && strncmp(name, "..", length) == 0))
+		if (length <= 2 && strncmp(name, "..", length) == 0)
 			return false;
 		name += length;
 		if (!*name)

@@ -25,9 +25,10 @@ static inline _Atomic uint32_t *ring_word(const struct ring *ring, uint32_t offs
 }
 
 /* False where there is no io_uring, or not this one. */
-static inline bool ring_make(struct ring *ring, unsigned entries, unsigned flags)
+static inline bool ring_make_with(struct ring *ring, unsigned entries,
+				  const struct io_uring_params *params)
 {
-	*ring = (struct ring){ .params.flags = flags };
+	*ring = (struct ring){ .params = *params };
 	ring->fd = (int)syscall(SYS_io_uring_setup, entries, &ring->params);
 	if (ring->fd < 0)
 		return false;
@@ -41,6 +42,11 @@ static inline bool ring_make(struct ring *ring, unsigned entries, unsigned flags
 	for (uint32_t i = 0; i < entries; i++)
 		*ring_word(ring, ring->params.sq_off.array + 4 * i) = i;
 	return ring->queues != MAP_FAILED && ring->sqes != MAP_FAILED;
+}
+
+static inline bool ring_make(struct ring *ring, unsigned entries, unsigned flags)
+{
+	return ring_make_with(ring, entries, &(struct io_uring_params){ .flags = flags });
 }
 
 /* Puts one in, and does not tell the kernel. */

@@ -84,13 +84,14 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 {
 	IoUringEntry *ring = asked->rings[index].ring;
 	int64_t result = probe_result(probe, asked->rings[index].probe);
+	int64_t event = probe_result(probe, asked->rings[index].eventfd);
 	const char *obstacle = NULL;
 
 	if (result == -EEXIST || result == PROBE_FORBIDDEN)
 		return 0;
 	if (result == -EACCES)
 		obstacle = "restrictions";
-	if (probe_result(probe, asked->rings[index].eventfd) == -EBUSY)
+	if (event == -EBUSY)
 		obstacle = "an eventfd registered";
 	if (probe_result(probe, asked->rings[index].groups) != -ENOENT)
 		obstacle = "provided buffers";
@@ -98,6 +99,12 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "thread %d of pid %d has an io_uring instance with %s",
 			    target->threads[thread].tid, target->pid, obstacle);
+	if (result != -EINVAL || event != -EFAULT)
+		return fail(err, ERR_KERNEL_REFUSED,
+			    "thread %d of pid %d: cannot tell what its io_uring instance has "
+			    "(%lld, %lld)",
+			    target->threads[thread].tid, target->pid, (long long)result,
+			    (long long)event);
 	ring->has_submitter = true;
 	ring->submitter = target->task->pstree->threads[thread];
 	return 0;

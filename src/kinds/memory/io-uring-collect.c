@@ -155,7 +155,8 @@ static int ask_register(int fd, unsigned opcode, void *argument, unsigned count)
 	return (int)syscall(SYS_io_uring_register, fd, opcode, argument, count);
 }
 
-static bool has_provided_buffers(int fd)
+/* 1, 0, or -1 with errno. */
+static int has_provided_buffers(int fd)
 {
 	struct {
 		uint32_t group, head, reserved[8];
@@ -163,73 +164,90 @@ static bool has_provided_buffers(int fd)
 
 	for (uint32_t group = 0; group <= UINT16_MAX; group++) {
 		status.group = group;
-		if (ask_register(fd, RING_REGISTER_PBUF_STATUS, &status, 1) == 0 || errno != ENOENT)
-			return true;
+		if (ask_register(fd, RING_REGISTER_PBUF_STATUS, &status, 1) == 0 || errno == EINVAL)
+			return 1; /* EINVAL: given to it one by one, they have no status */
+		if (errno != ENOENT)
+			return -1;
 	}
-	return false;
+	return 0;
 }
 
-/* Nobody gives a probe to a null pointer. */
-static bool has_one_submitter(int fd)
+/* Nobody gives a probe to a null pointer (EINVAL). Returns the errno. */
+static int ask_submitter(int fd)
 {
-	return ask_register(fd, IORING_REGISTER_PROBE, NULL, 0) < 0 && errno == EEXIST;
+	return ask_register(fd, IORING_REGISTER_PROBE, NULL, 0) < 0 ? errno : EINVAL;
 }
 
-/* Its completions are nobody else's to look for. */
-static bool defers_work(int fd)
+/* Its completions are nobody else's to look for. 1, 0, or -1 with errno. */
+static int defers_work(int fd)
 {
-	return syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0) < 0 &&
-	       errno == EEXIST;
+	if (syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0) >= 0)
+		return 0;
+	return errno == EEXIST ? 1 : -1;
 }
 
-/* What stands against it; NULL if nothing does. */
-static const char *find_obstacle(int fd, const struct ring_text *text)
+/* What fdinfo tells against it; NULL if that is nothing. */
+static const char *find_told(const struct ring_text *text)
 {
-	if (text->overflow)
-		return "completions that had no room";
-	if (text->personalities)
-		return "personalities";
-	if (text->busy_polling)
-		return "busy polling (NAPI)";
-	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) < 0)
-		return errno == EBADFD ? "not been enabled" : "no thread any more that submits";
-	if (has_one_submitter(fd))
-		return NULL;
-	if (errno == EACCES)
-		return "restrictions";
+	return text->overflow	     ? "completions that had no room"
+	       : text->personalities ? "personalities"
+	       : text->busy_polling  ? "busy polling (NAPI)"
+				     : NULL;
+}
+
+/* What can be asked of one with any number of submitters; -1 with errno. */
+static int find_registered(int fd, const char **ret_obstacle)
+{
 	/* That there is one is seen before the null pointer. */
-	if (ask_register(fd, IORING_REGISTER_EVENTFD, NULL, 1) == 0 || errno != EFAULT)
-		return "an eventfd registered";
-	if (has_provided_buffers(fd))
-		return "provided buffers";
-	return NULL;
+	int failure = ask_register(fd, IORING_REGISTER_EVENTFD, NULL, 1) < 0 ? errno : EBUSY;
+
+	if (failure != EFAULT && failure != EBUSY) {
+		errno = failure;
+		return -1;
+	}
+	int provided = failure == EBUSY ? 0 : has_provided_buffers(fd);
+	*ret_obstacle = failure == EBUSY ? "an eventfd registered"
+			: provided > 0	 ? "provided buffers"
+					 : NULL;
+	return provided < 0 ? -1 : 0;
+}
+
+/*
+ * What stands against it, NULL if nothing does; and how it was set up, as far as only its answers
+ * tell. -1 with errno: no answer, which is none of these.
+ */
+static int find_obstacle(int fd, const struct ring_text *text, uint32_t *ret_setup,
+			 const char **ret_obstacle)
+{
+	*ret_setup = 0;
+	*ret_obstacle = find_told(text);
+	if (*ret_obstacle)
+		return 0;
+	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) < 0) {
+		*ret_obstacle = errno == EBADFD	      ? "not been enabled"
+				: errno == EOWNERDEAD ? "no thread any more that submits"
+						      : NULL;
+		return *ret_obstacle ? 0 : -1;
+	}
+	switch (ask_submitter(fd)) {
+	case EEXIST: {
+		int deferred = defers_work(fd);
+		*ret_setup = IORING_SETUP_SINGLE_ISSUER | (deferred > 0 ? RING_SETUP_DEFER : 0);
+		return deferred < 0 ? -1 : 0;
+	}
+	case EACCES:
+		*ret_obstacle = "restrictions";
+		return 0;
+	case EINVAL:
+		return find_registered(fd, ret_obstacle);
+	default:
+		return -1;
+	}
 }
 
 bool io_uring_recognise(const struct open_file *file)
 {
 	return strcmp(file->link, ring_link) == 0 && !(file->flags & O_PATH);
-}
-
-/* Which processor the kernel's thread is bound to, if it is to one. */
-static void collect_thread(const struct open_file *file, const struct ring_text *text,
-			   IoUringEntry *ring)
-{
-	char name[64];
-	struct error ignored = { 0 };
-	uint64_t first = 0;
-
-	if (text->sq_thread == NO_THREAD)
-		return;
-	ring->setup_flags |= IORING_SETUP_SQPOLL;
-	snprintf(name, sizeof name, "task/%lld/status", (long long)text->sq_thread);
-	const char *status = target_read(file->target, name, &ignored);
-	const char *allowed = status ? procfs_field(status, "Cpus_allowed_list:") : NULL;
-	if (!allowed || procfs_numbers(allowed, 10, &first, 1) != 1 ||
-	    allowed[strspn(allowed, "0123456789")] != '\n' || sysconf(_SC_NPROCESSORS_ONLN) == 1)
-		return;
-	ring->setup_flags |= IORING_SETUP_SQ_AFF;
-	ring->has_sq_thread_cpu = true;
-	ring->sq_thread_cpu = (uint32_t)first;
 }
 
 static void collect_buffers(struct arena *arena, const struct ring_text *text, IoUringEntry *ring)
@@ -272,14 +290,15 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 	autoclose int fd = collect_get_file(file, err);
 	if (fd < 0)
 		return -1;
-	const char *obstacle = find_obstacle(fd, &text);
+	const char *obstacle;
+	if (find_obstacle(fd, &text, &ring->setup_flags, &obstacle))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot tell what the io_uring instance has", file->what);
 	if (obstacle)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an io_uring instance that has %s",
 			    file->what, obstacle);
-	if (has_one_submitter(fd))
-		ring->setup_flags |=
-			IORING_SETUP_SINGLE_ISSUER | (defers_work(fd) ? RING_SETUP_DEFER : 0);
-	collect_thread(file, &text, ring);
+	if (text.sq_thread != NO_THREAD && ring_collect_thread(file, text.sq_thread, ring, err))
+		return -1;
 	collect_buffers(collect->arena, &text, ring);
 	if (collect->looking)
 		ring_assume_queues(collect->arena, ring);

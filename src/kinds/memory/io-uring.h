@@ -39,6 +39,10 @@ int ring_fail_in_flight(pid_t pid, const char *number, const struct ring_text *r
 			struct error *err);
 const char *ring_next_line(const char *text); /* NULL: there is none */
 
+/* io-uring-thread.c: that of the kernel's own, by its number in fdinfo. */
+int ring_collect_thread(const struct open_file *file, long long number, IoUringEntry *ring,
+			struct error *err);
+
 /* io-uring-queues.c */
 
 /* Where things are in the memory of a ring, by what the kernel tells of one of the same size. */

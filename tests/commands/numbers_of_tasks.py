@@ -172,7 +172,8 @@ def last_pids(place):
     must("3 levels" in done.err, done.err)
     nestor("last-pids").fails("usage", 2)
     nestor("last-pids", "7:x").fails("usage", 2)
-    done = nestor("last-pids", "--ns", namespace, f"0:0:{os.getpid() - 1}").fails("pid-in-use")
+    taken = place.sleeper()
+    done = nestor("last-pids", "--ns", namespace, f"0:0:{taken - 1}").fails("pid-in-use")
     must("level 2" in done.err, done.err)
 
 

@@ -143,11 +143,14 @@ def take(place, pid):
                                    start_new_session=True)
         with open(last_pid, "w", encoding="ascii") as file:
             file.write(before)
-        place.roots.append(process.pid)
         if process.pid == pid:
+            place.roots.append(pid)
             # A moment after its exec it still has the old name.
-            tree.wait_for(lambda: tree.status_of(pid).get("Name") == "sleep", 5)
+            tree.wait_for(lambda: tree.status_of(pid).get("Name") == "sleep", 20)
             return
+        # What it has got instead may be one that has to be free.
+        process.kill()
+        process.wait()
     raise Failure(f"could not take pid {pid}")
 
 

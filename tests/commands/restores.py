@@ -94,8 +94,10 @@ def waits_for_the_dead(place):
 
 def pid_in_use(place):
     """Pids that others have are refused, all with who has them, and nothing is left behind"""
-    pids = tree.processes(place.start("sleep 1000 & sleep 1000 & wait"))
-    must(len(pids) == 3, f"expected three tasks: {pids}")
+    root = place.start("sleep 1000 & sleep 1000 & wait")
+    must(tree.wait_for(lambda: [tree.status_of(pid).get("Name") for pid in tree.processes(root)]
+                       == ["sh", "sleep", "sleep"], 20), "expected three tasks")
+    pids = tree.processes(root)
     place.dump(pids[0])
     take(place, pids[0])
     take(place, pids[2])

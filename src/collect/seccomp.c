@@ -38,9 +38,11 @@ static int read_filter(pid_t tid, size_t index, size_t count, struct arena *aren
 	if (ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, filter->instructions) != (long)count)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot read seccomp filter %zu of task %d", index, tid);
-	/* Since 4.16; without it no filter can have been marked (FILTER_FLAG_LOG is 4.14). */
-	if (ptrace(PTRACE_SECCOMP_GET_METADATA, tid, sizeof metadata, &metadata) > 0)
-		filter->log = metadata.flags & SECCOMP_FILTER_FLAG_LOG;
+	if (ptrace(PTRACE_SECCOMP_GET_METADATA, tid, sizeof metadata, &metadata) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the flags of seccomp filter %zu of task %d", index,
+				  tid);
+	filter->log = metadata.flags & SECCOMP_FILTER_FLAG_LOG;
 	return 0;
 }
 

@@ -204,7 +204,8 @@ static void probe_process(struct facts *facts)
 	if (procfs_read_into(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) > 0)
 		facts->oom_score_adj = atoi(text);
 	/* The question for the version; fails where it is not built in or not switched on. */
-	facts->landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
+	facts->landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0 ||
+			  (errno != ENOSYS && errno != EOPNOTSUPP);
 	if (procfs_read_into(AT_FDCWD, "/proc/self/coredump_filter", text, sizeof text) > 0)
 		facts->coredump_filter = (uint32_t)strtoul(text, NULL, 16);
 	facts->loginuid = UINT32_MAX;

@@ -273,9 +273,11 @@ static int bpf_complete(struct collect *collect, struct error *err)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the hierarchy of cgroups");
 	for (size_t i = 0; i < collect->n_targets; i++) {
 		autofree char *text = NULL;
-		if (collect->targets[i].zombie ||
-		    target_text(&collect->targets[i], "cgroup", &text) < 0)
+		if (collect->targets[i].zombie)
 			continue;
+		if (target_text(&collect->targets[i], "cgroup", &text) < 0)
+			return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/cgroup",
+					  collect->targets[i].pid);
 		const char *path = unified_path(collect->arena, text);
 		if (path && cgroup_is_path(path) &&
 		    look_at_path(collect, &seen, root, path, own, err))

@@ -90,14 +90,16 @@ static int start_guardian(struct freezer *freezer, struct error *err)
 
 /* ---- what is frozen ---- */
 
-static bool is_frozen(int directory, bool v2)
+/* 1, 0, or -1 with errno. One without that file cannot be. */
+static int is_frozen(int directory, bool v2)
 {
 	char text[32];
 
 	/* Of v1, whether it is frozen by itself; one above has its own. */
-	return procfs_read_into(directory, v2 ? "cgroup.freeze" : "freezer.self_freezing", text,
-				sizeof text) > 0 &&
-	       text[0] == '1';
+	if (procfs_read_into(directory, v2 ? "cgroup.freeze" : "freezer.self_freezing", text,
+			     sizeof text) < 0)
+		return errno == ENOENT || errno == ENODEV ? 0 : -1;
+	return text[0] == '1';
 }
 
 static bool is_known(const struct freezer *freezer, const char *hierarchy, const char *path)
@@ -219,11 +221,15 @@ static int look_along(struct collect *collect, struct freezer *freezer, int root
 		at += length;
 		close(take_fd(&fd));
 		fd = next;
-		if (fd >= 0 && is_frozen(fd, v2) &&
-		    add_frozen(collect, freezer, fd, member->name,
-			       arena_printf(collect->arena, "%.*s", (int)(at - member->path),
-					    member->path),
-			       v2, err))
+		int frozen = fd < 0 ? 0 : is_frozen(fd, v2);
+		if (frozen < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot tell whether the cgroup %s is frozen",
+					  member->path);
+		if (frozen && add_frozen(collect, freezer, fd, member->name,
+					 arena_printf(collect->arena, "%.*s",
+						      (int)(at - member->path), member->path),
+					 v2, err))
 			return -1;
 		at += strspn(at, "/");
 	}

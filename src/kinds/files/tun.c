@@ -95,14 +95,41 @@ static int collect_namespace(const struct open_file *file, int fd, TunfileEntry 
 
 /*
  * IFF_NOFILTER says that there is none, or, being the same bit as IFF_NO_PI, nothing. A tap tells
- * what it was given last, also when that was taken away again (TUNDETACHFILTER).
+ * what it was given last, also when that was taken away again (TUNDETACHFILTER). -1 with errno.
  */
-static bool has_filter(int fd, uint32_t flags)
+static int has_filter(int fd, uint32_t flags)
 {
 	struct sock_fprog filter = { 0 };
 
-	return !(flags & IFF_NOFILTER) ||
-	       (flags & IFF_TAP && ioctl(fd, TUNGETFILTER, &filter) == 0 && filter.len);
+	if (!(flags & IFF_NOFILTER))
+		return 1;
+	if (flags & IFF_TAP && ioctl(fd, TUNGETFILTER, &filter) < 0)
+		return -1;
+	return filter.len != 0;
+}
+
+struct queue_number {
+	unsigned long request;
+	protobuf_c_boolean *has;
+	int32_t *value;
+};
+
+/* EINVAL: a kernel without (TUNGETVNETBE mostly). */
+static int collect_numbers(int fd, TunfileEntry *tun)
+{
+	const struct queue_number numbers[] = {
+		{ TUNGETSNDBUF, &tun->has_sndbuf, &tun->sndbuf },
+		{ TUNGETVNETHDRSZ, &tun->has_vnet_header_size, &tun->vnet_header_size },
+		{ TUNGETVNETLE, &tun->has_vnet_little_endian, &tun->vnet_little_endian },
+		{ TUNGETVNETBE, &tun->has_vnet_big_endian, &tun->vnet_big_endian },
+	};
+
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		*numbers[i].has = ioctl(fd, numbers[i].request, numbers[i].value) == 0;
+		if (!*numbers[i].has && errno != EINVAL)
+			return -1;
+	}
+	return 0;
 }
 
 static int collect_queue(const struct open_file *file, int fd, TunfileEntry *tun, struct error *err)
@@ -114,7 +141,8 @@ static int collect_queue(const struct open_file *file, int fd, TunfileEntry *tun
 				       : fail_errno(err, ERR_KERNEL_REFUSED,
 						    "%s: cannot tell its interface", file->what);
 	uint32_t flags = (uint16_t)request.ifr_flags;
-	if (has_filter(fd, flags))
+	int filtered = has_filter(fd, flags);
+	if (filtered > 0)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: it has a packet filter, which cannot be read", file->what);
 	tun->netdev = arena_string(file->target->collect->arena, request.ifr_name);
@@ -122,11 +150,10 @@ static int collect_queue(const struct open_file *file, int fd, TunfileEntry *tun
 	tun->detached = flags & IFF_DETACH_QUEUE;
 	tun->has_iff_flags = true;
 	tun->iff_flags = flags & (kept_flags | IFF_PERSIST);
-	tun->has_sndbuf = ioctl(fd, TUNGETSNDBUF, &tun->sndbuf) == 0;
-	tun->has_vnet_header_size = ioctl(fd, TUNGETVNETHDRSZ, &tun->vnet_header_size) == 0;
-	tun->has_vnet_little_endian = ioctl(fd, TUNGETVNETLE, &tun->vnet_little_endian) == 0;
-	tun->has_vnet_big_endian = ioctl(fd, TUNGETVNETBE, &tun->vnet_big_endian) == 0;
-	return 0;
+	return filtered < 0 || collect_numbers(fd, tun)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its settings",
+				    file->what)
+		       : 0;
 }
 
 static int tun_collect(const struct open_file *file, FileEntry *entry, struct error *err)

@@ -14,6 +14,7 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "base/undo.h"
 #include "collect/collect.h"
 #include "images/images.h"
@@ -48,13 +49,15 @@ const IpcSegment *outside_segment(const struct snapshot *snapshot, uint64_t id)
 
 /* ---- Dump ---- */
 
-static bool is_in_our_namespace(const struct target *target)
+/* 1, 0, or -1. */
+static int is_in_our_namespace(const struct target *target, struct error *err)
 {
 	struct stat own, theirs;
 
-	return stat("/proc/self/ns/ipc", &own) == 0 &&
-	       target_look(target, "ns/ipc", &theirs) == 0 && own.st_ino == theirs.st_ino &&
-	       own.st_dev == theirs.st_dev;
+	if (stat("/proc/self/ns/ipc", &own) < 0 || target_look(target, "ns/ipc", &theirs) < 0)
+		return fail_errno(err, procfs_error(errno), "pid %d: cannot tell its ipc namespace",
+				  target->pid);
+	return own.st_ino == theirs.st_ino && own.st_dev == theirs.st_dev;
 }
 
 static IpcSegment *describe(struct snapshot *snapshot, uint64_t id, const struct shmid_ds *state)
@@ -107,8 +110,8 @@ static int segments_collect(struct target *target, struct error *err)
 		if (!area_is_attached(mm->vmas[i]))
 			continue;
 		if (ours < 0)
-			ours = is_in_our_namespace(target);
-		if (ours && collect_segment(target, mm->vmas[i], err))
+			ours = is_in_our_namespace(target, err);
+		if (ours < 0 || (ours && collect_segment(target, mm->vmas[i], err)))
 			return -1;
 	}
 	return 0;

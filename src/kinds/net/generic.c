@@ -15,8 +15,10 @@
 
 #include "base/arena.h"
 #include "collect/collect.h"
+#include "kernel/facts.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/genetlink.h>
 #include <linux/mptcp.h>
 #include <linux/seg6_genl.h>
@@ -107,6 +109,18 @@ int generic_family(struct netlink *netlink, struct collect *collect, const char 
 	return 0;
 }
 
+/*
+ * EPERM: some take CAP_NET_ADMIN in the initial user namespace, to see as to set, which nobody in
+ * the tree has then. From who has it that is no answer.
+ */
+bool generic_is_hidden(const struct collect *collect)
+{
+	const struct facts *facts = collect->facts;
+
+	return errno == EPERM &&
+	       !(facts->in_initial_user_namespace && facts_has_capability(facts, CAP_NET_ADMIN));
+}
+
 static int read_value(struct netlink *netlink, const struct generic_row *row, uint16_t number,
 		      struct value *ret_value)
 {
@@ -139,8 +153,7 @@ static int collect_one(struct netlink *netlink, struct collect *collect, NetnsCo
 
 	if (generic_family(netlink, collect, row->family, &number))
 		return -1;
-	/* Who may not see it could not set it either. */
-	if (number && read_value(netlink, row, number, &value) < 0 && errno != EPERM)
+	if (number && read_value(netlink, row, number, &value) < 0 && !generic_is_hidden(collect))
 		return -1;
 	if (!value.size || is_usual(row, &value))
 		return 0;

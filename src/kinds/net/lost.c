@@ -154,9 +154,8 @@ static int refuse_family(struct netlink *netlink, struct collect *collect,
 				  family->words);
 	if (!number)
 		return 0;
-	/* Some take a capability in the initial user namespace, to see as to set. */
 	if (netlink_dump_by(netlink, number, &header, sizeof header, count, &n) < 0 &&
-	    errno != EPERM)
+	    !generic_is_hidden(collect))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "network namespace %u: cannot see whether it has %s", id,
 				  family->words);

@@ -127,6 +127,8 @@ int generic_make(const NetnsContents *net, uint32_t id, struct error *err);
 /* The number of a family, asked for once a dump; 0: this kernel does not have it. -1 with errno. */
 int generic_family(struct netlink *netlink, struct collect *collect, const char *name,
 		   uint16_t *ret_number);
+/* Who asked got no answer as he may not see it (errno). */
+bool generic_is_hidden(const struct collect *collect);
 
 /* filters.c: nftables. */
 int filters_collect(struct arena *arena, NetnsContents *net, uint32_t id, struct error *err);

@@ -144,7 +144,11 @@ static int read_family(struct arena *arena, NetnsContents *net, const struct fam
 	char names[NAMES_ROOM], *rest = NULL;
 
 	/* The kernel has no such tables, or its module is not loaded; a name a line. */
-	if (procfs_read_into(AT_FDCWD, row->names, names, sizeof names) <= 0)
+	if (procfs_read_into(AT_FDCWD, row->names, names, sizeof names) < 0)
+		return errno == ENOENT
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", row->names);
+	if (!names[0])
 		return 0;
 	autoclose int fd = open_socket(row);
 	for (char *name = strtok_r(names, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))

@@ -136,17 +136,25 @@ static const struct tcp_wishes *tcp_wishes(const struct collect *collect)
 	return collect->options->externals ? &collect->options->externals->tcp : &none;
 }
 
+/* SIOCINQ of MPTCP counts the end, too (mptcp_inq_hint). -1 with errno. */
+static int look_at_mptcp(int fd, int *ret_waiting)
+{
+	char byte;
+	ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	*ret_waiting = got > 0;
+	return got >= 0 || errno == EAGAIN || errno == ENOTCONN ? 0 : -1;
+}
+
 /* One that was connected has been shut down in both directions (tcp_done, net/ipv4/tcp.c). */
 static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct error *err)
 {
 	short ready;
 	int waiting = 0;
-	char byte;
 
-	/* One that listened has no answer; that of MPTCP counts the end, too (mptcp_inq_hint). */
-	if (inet_is_mptcp(sk))
-		waiting = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-	else if (ioctl(fd, SIOCINQ, &waiting) < 0 && errno != EINVAL)
+	/* One that listened has no answer. */
+	if (inet_is_mptcp(sk) ? look_at_mptcp(fd, &waiting)
+			      : ioctl(fd, SIOCINQ, &waiting) < 0 && errno != EINVAL)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot see what waits to be received", what);
 	if (waiting)
@@ -203,7 +211,13 @@ static int refuse_urgent(int fd, const InetSkEntry *sk, const char *what, struct
 
 	if (socket_ready(fd, POLLPRI, &ready, what, err))
 		return -1;
-	bool comes = recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	bool comes = false;
+	if (recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) < 0) {
+		comes = errno == EAGAIN;
+		if (!comes && errno != EINVAL && errno != ENOTCONN && errno != EOPNOTSUPP)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot look for urgent data", what);
+	}
 	if (ioctl(fd, SIOCATMARK, &at_mark) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SIOCATMARK", what);
 	if (is_cut_by_mark(fd, sk, &is_cut, what, err))

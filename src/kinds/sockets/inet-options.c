@@ -353,17 +353,18 @@ static bool is_over(const struct option_row *row, const InetSkEntry *sk)
 /*
  * Where nobody has set TCP_MAXSEG the kernel tells what it has found out for a connection, which
  * may be over by now, and TCP_INFO tells the same (but of a listener). Less than anybody can set is
- * what options of IP leave; more, what a connection over lo has left.
+ * what options of IP leave; more, what a connection over lo has left. 1, 0, or -1 with errno.
  */
-static bool is_segment_set(int fd, int size)
+static int is_segment_set(int fd, int size)
 {
 	struct tcp_info info = { 0 };
 	socklen_t length = sizeof info;
 
 	if (size < LEAST_SEGMENT || size > MOST_SEGMENT)
-		return false;
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
-	       info.tcpi_state != TCP_CLOSE || (int)info.tcpi_snd_mss != size;
+		return 0;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return is_missing() ? 1 : -1;
+	return info.tcpi_state != TCP_CLOSE || (int)info.tcpi_snd_mss != size;
 }
 
 /* Something between the connection and its program, as TLS of the kernel: its keys are not told. */
@@ -447,8 +448,13 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 		if (known < 0 && !is_missing())
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot tell what %s usually is", what, rows[i].name);
-		if (rows[i].level == IPPROTO_TCP && rows[i].option == TCP_MAXSEG &&
-		    !is_segment_set(fd, now))
+		int is_set = rows[i].level == IPPROTO_TCP && rows[i].option == TCP_MAXSEG
+				     ? is_segment_set(fd, now)
+				     : 1;
+		if (is_set < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_INFO",
+					  what);
+		if (!is_set)
 			continue;
 		if (known < 0 || now != usual)
 			add_option(snapshot, sk, &rows[i], now);

@@ -205,13 +205,13 @@ static int refuse_router(const InetSkEntry *sk, const char *what, struct error *
 	if (errno == EADDRINUSE)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s may be that of a multicast router (MRT_INIT)", what);
-	/* A kernel without, or one that does not let us: then nor could the restore. */
-	return errno == ENOPROTOOPT || errno == EOPNOTSUPP || errno == ENOENT || errno == EPERM ||
-			       errno == EACCES
-		       ? 0
-		       : fail_errno(err, ERR_KERNEL_REFUSED,
-				    "%s: cannot see whether it is that of a multicast router",
-				    what);
+	/* A kernel without. Who may make no such socket is told so by the restore's check. */
+	if (errno == ENOPROTOOPT || errno == EOPNOTSUPP || errno == ENOENT ||
+	    (other < 0 && (errno == EPERM || errno == EACCES)))
+		return 0;
+	return fail_errno(err,
+			  errno == EPERM || errno == EACCES ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+			  "%s: cannot see whether it is that of a multicast router", what);
 }
 
 int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,

@@ -61,12 +61,13 @@ struct unix_question {
 	int namespace_fd;
 };
 
+/* -1 with errno. */
 static pid_t peer_of(int fd)
 {
 	struct ucred peer = { 0 };
 	socklen_t length = sizeof peer;
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? 0 : peer.pid;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 ? -1 : peer.pid;
 }
 
 /* The kernel puts descriptors into what room is left only, and there is none. -1 with errno. */

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "plan/plan.h"
 
@@ -107,6 +108,14 @@ const struct task_kind coredump_filter_kind = {
 	.apply = apply_filter,
 };
 
+/* A file that not every kernel has. */
+static int may_be_absent(const struct target *target, const char *name, struct error *err)
+{
+	return errno == ENOENT ? 0
+			       : fail_errno(err, procfs_error(errno), "cannot read /proc/%d/%s",
+					    target->pid, name);
+}
+
 /* --- the login uid ------------------------------------------------------------------------ */
 
 /*
@@ -116,15 +125,13 @@ const struct task_kind coredump_filter_kind = {
 static int collect_login(struct target *target, struct error *err)
 {
 	TaskCoreEntry *tc = target->task->core->tc;
-	char *text;
+	autofree char *text = NULL;
 
-	(void)err;
 	/* Without CONFIG_AUDIT there is none. */
 	if (target_text(target, "loginuid", &text) < 0)
-		return 0;
+		return may_be_absent(target, "loginuid", err);
 	tc->has_loginuid = true;
 	tc->loginuid = (uint32_t)strtoul(text, NULL, 10);
-	free(text);
 	return 0;
 }
 
@@ -161,16 +168,16 @@ static bool leads_session(const struct task *task)
 static int collect_autogroup(struct target *target, struct error *err)
 {
 	TaskCoreEntry *tc = target->task->core->tc;
-	char *text;
+	autofree char *text = NULL;
 
-	(void)err;
-	/* Without CONFIG_SCHED_AUTOGROUP there is none. */
-	if (!leads_session(target->task) || target_text(target, "autogroup", &text) < 0)
+	if (!leads_session(target->task))
 		return 0;
+	/* Without CONFIG_SCHED_AUTOGROUP there is none. */
+	if (target_text(target, "autogroup", &text) < 0)
+		return may_be_absent(target, "autogroup", err);
 	const char *nice = strstr(text, " nice ");
 	tc->has_autogroup_nice = nice != NULL;
 	tc->autogroup_nice = nice ? atoi(nice + strlen(" nice ")) : 0;
-	free(text);
 	return 0;
 }
 

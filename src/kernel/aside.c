@@ -94,6 +94,19 @@ int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), vo
 	return result;
 }
 
+int aside_in_net(int net_namespace, int (*work)(void *argument), void *argument)
+{
+	struct aside aside = ASIDE_HERE;
+
+	if (net_namespace < 0)
+		return work(argument);
+	autoclose int way_back = aside_way_back(CLONE_NEWNET);
+	if (way_back >= 0)
+		return aside_within(net_namespace, way_back, work, argument);
+	aside.net_namespace = net_namespace;
+	return aside_run(&aside, work, argument);
+}
+
 struct socket_request {
 	int family, type, protocol;
 };
@@ -108,13 +121,6 @@ static int make_socket(void *argument)
 int aside_socket(int net_namespace, int family, int type, int protocol)
 {
 	struct socket_request request = { family, type, protocol };
-	struct aside aside = ASIDE_HERE;
 
-	if (net_namespace < 0)
-		return make_socket(&request);
-	autoclose int way_back = aside_way_back(CLONE_NEWNET);
-	if (way_back >= 0)
-		return aside_within(net_namespace, way_back, make_socket, &request);
-	aside.net_namespace = net_namespace;
-	return aside_run(&aside, make_socket, &request);
+	return aside_in_net(net_namespace, make_socket, &request);
 }

@@ -45,7 +45,13 @@ int aside_run(const struct aside *aside, int (*work)(void *argument), void *argu
 int aside_way_back(int type);
 int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), void *argument);
 
-/* socket(2) in a network namespace (-1: ours); -1 with errno. */
+/*
+ * In a network namespace (-1: ours), by the calling thread if it can come back, else by another
+ * one, which takes longer.
+ */
+int aside_in_net(int net_namespace, int (*work)(void *argument), void *argument);
+
+/* socket(2) there; -1 with errno. */
 int aside_socket(int net_namespace, int family, int type, int protocol);
 
 #endif

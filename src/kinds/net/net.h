@@ -42,8 +42,9 @@ bool links_can_be_tried(const NetnsContents *net);
 void links_describe(const NetnsContents *net, struct text *text);
 
 /* peers.c: interfaces whose other end is in another namespace. */
-int peers_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net, uint32_t id,
-		  struct error *err);
+/* own_fd: nestor's own namespace, which we are not in. */
+int peers_collect(struct netlink *netlink, struct collect *collect, int own_fd, NetnsContents *net,
+		  uint32_t id, struct error *err);
 int peers_check(const struct snapshot *snapshot, const struct namespace *namespace_,
 		struct error *err);
 bool peers_are_there(const struct namespace *namespace_);

@@ -16,6 +16,7 @@
 #include "kernel/visit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@ struct reading {
 	uint32_t id;
 	struct error *err;
 	int namespace_fd; /* -1: what is left to others would not come back to us */
+	int own_fd;	  /* where we are at home */
 	bool is_begun;	  /* interfaces and settings have been */
 };
 
@@ -108,7 +110,8 @@ static int read_content(void *data)
 		 lost_refuse(netlink, reading->collect, net, reading->id, reading->err) ||
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 features_collect(reading->arena, net, reading->id, reading->err) ||
-		 peers_collect(netlink, reading->collect, net, reading->id, reading->err) ||
+		 peers_collect(netlink, reading->collect, reading->own_fd, net, reading->id,
+			       reading->err) ||
 		 routes_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 labels_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 groups_collect(netlink, reading->arena, net, reading->id, reading->err) ||
@@ -203,10 +206,7 @@ static int read_as_owner(struct reading *reading, int namespace_fd)
 
 static int read_one(struct reading *reading, int namespace_fd)
 {
-	struct aside aside = ASIDE_HERE;
-
-	aside.net_namespace = namespace_fd;
-	if (aside_run(&aside, read_content, reading) == 0)
+	if (aside_in_net(namespace_fd, read_content, reading) == 0)
 		return 0;
 	if (reading->err->name)
 		return -1;
@@ -227,6 +227,7 @@ static struct reading reading_of(struct collect *collect,
 		.id = namespace_->id,
 		.err = err,
 		.namespace_fd = namespace_->fd,
+		.own_fd = -1,
 		.is_begun = namespace_->content != NULL,
 	};
 }
@@ -235,14 +236,12 @@ static struct reading reading_of(struct collect *collect,
 static int begin(struct collect *collect, struct surveyed_namespace *namespace_, struct error *err)
 {
 	struct reading reading = reading_of(collect, namespace_, err);
-	struct aside aside = ASIDE_HERE;
 
 	if (!collect->assistant)
 		return 0;
 	if (settings_prepare(collect, err))
 		return -1;
-	aside.net_namespace = namespace_->fd;
-	if (aside_run(&aside, read_beginning, &reading))
+	if (aside_in_net(namespace_->fd, read_beginning, &reading))
 		return err->name ? -1 : 0;
 	namespace_->content = reading.net;
 	return 0;
@@ -251,8 +250,12 @@ static int begin(struct collect *collect, struct surveyed_namespace *namespace_,
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
+	autoclose int own_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	struct reading reading = reading_of(collect, namespace_, err);
 
+	if (own_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open our own network namespace");
+	reading.own_fd = own_fd;
 	if (settings_prepare(collect, err) || read_one(&reading, namespace_->fd))
 		return -1;
 	namespace_->entry->net = reading.net;

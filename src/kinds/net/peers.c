@@ -63,6 +63,7 @@ static int32_t number_of(struct netlink *netlink, int fd)
 struct outside {
 	struct netlink *netlink; /* in the namespace whose peer is looked for */
 	int32_t number;
+	int own_fd; /* of nestor's, in which it is not now */
 	struct collect *collect;
 	NetnsContents *net;
 	uint32_t index;
@@ -147,7 +148,9 @@ static int collect_outside(struct outside *outside, const struct link *link, uin
 
 	if (!link_is_pair(link) && !link_is_above(link))
 		return peer_fail_outside(link, id, ", and it is no pair", outside->err);
-	int found = net_namespaces_search(take_if_wanted, outside);
+	int found = take_if_wanted(outside->own_fd, outside)
+			    ? 1
+			    : net_namespaces_search(take_if_wanted, outside);
 	if (found < 0)
 		return fail_errno(outside->err, ERR_KERNEL_REFUSED,
 				  "network namespace %u: cannot look for the other end of %s", id,
@@ -182,13 +185,14 @@ static void collect_names(struct netlink *netlink, struct collect *collect,
 	}
 }
 
-static int collect_peer(struct netlink *netlink, struct collect *collect, NetnsContents *net,
-			const struct link *link, uint32_t id, struct error *err)
+static int collect_peer(struct netlink *netlink, struct collect *collect, int own_fd,
+			NetnsContents *net, const struct link *link, uint32_t id, struct error *err)
 {
 	int32_t number = (int32_t)netlink_number(link_attribute(link, IFLA_LINK_NETNSID));
 	NetPeer *peer = snapshot_new(collect->snapshot, NET_PEER, NetPeer);
 	struct outside outside = { .netlink = netlink,
 				   .number = number,
+				   .own_fd = own_fd,
 				   .collect = collect,
 				   .net = net,
 				   .index = netlink_number(link_attribute(link, IFLA_LINK)),
@@ -219,8 +223,8 @@ static void collect_cookie(struct collect *collect, NetnsContents *net)
 	net->boot_id = arena_string(collect->arena, boot_id);
 }
 
-int peers_collect(struct netlink *netlink, struct collect *collect, NetnsContents *net, uint32_t id,
-		  struct error *err)
+int peers_collect(struct netlink *netlink, struct collect *collect, int own_fd, NetnsContents *net,
+		  uint32_t id, struct error *err)
 {
 	for (size_t i = 0; i < net->n_links; i++) {
 		const struct link link = link_of(&net->links[i]);
@@ -231,7 +235,7 @@ int peers_collect(struct netlink *netlink, struct collect *collect, NetnsContent
 			return -1;
 		if (!net->n_peers)
 			collect_names(netlink, collect, survey, net);
-		if (collect_peer(netlink, collect, net, &link, id, err))
+		if (collect_peer(netlink, collect, own_fd, net, &link, id, err))
 			return -1;
 		if (!net->peers[net->n_peers - 1]->has_ns_id)
 			collect_cookie(collect, net);

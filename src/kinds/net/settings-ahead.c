@@ -80,11 +80,9 @@ static int read_there(void *data)
 static void read_ahead(struct errand *errand, enum assistant_thread thread)
 {
 	struct ahead *ahead = (struct ahead *)errand;
-	struct aside aside = ASIDE_HERE;
 
 	(void)thread;
-	aside.net_namespace = ahead->namespace_fd;
-	ahead->result = aside_run(&aside, read_there, &ahead->reading);
+	ahead->result = aside_in_net(ahead->namespace_fd, read_there, &ahead->reading);
 	ahead->failure = errno;
 }
 

@@ -206,6 +206,9 @@ __attribute__((noreturn)) static void be_keeper(int fd)
 		if (send(0, &number, sizeof number, MSG_NOSIGNAL) != sizeof number)
 			break;
 	}
+	/* All at once, so that they end side by side. */
+	for (size_t i = 0; i < count; i++)
+		kill(witnesses[i], SIGKILL);
 	for (size_t i = 0; i < count; i++)
 		end_child(witnesses[i]);
 	_exit(0);
@@ -244,21 +247,25 @@ void witness_keeper_end(struct witness_keeper *keeper)
 	keeper->pid = 0;
 }
 
-pid_t witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted)
+bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted)
 {
-	pid_t number = -1;
-	ssize_t length;
-
 	if (!keeper->pid)
 		witness_keeper_start(keeper);
-	if (!keeper->pid ||
-	    send(keeper->fd, wanted, sizeof *wanted, MSG_NOSIGNAL) != sizeof *wanted)
-		return -1;
-	while ((length = recv(keeper->fd, &number, sizeof number, 0)) < 0 && errno == EINTR)
-		;
-	if (length == sizeof number)
-		return number;
-	/* What it says now would be taken for an answer to the next one. */
+	if (keeper->pid && send(keeper->fd, wanted, sizeof *wanted, MSG_NOSIGNAL) == sizeof *wanted)
+		return true;
 	witness_keeper_end(keeper);
-	return -1;
+	return false;
+}
+
+/* One that took too long would be told in the place of the next one. */
+bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number)
+{
+	ssize_t length;
+
+	while ((length = recv(keeper->fd, ret_number, sizeof *ret_number, 0)) < 0 && errno == EINTR)
+		;
+	if (length == sizeof *ret_number)
+		return true;
+	witness_keeper_end(keeper);
+	return false;
 }

@@ -28,8 +28,14 @@ struct witness_keeper {
 
 /* Where it fails there is none. */
 void witness_keeper_start(struct witness_keeper *keeper);
-/* The number of a new witness where it was born, or -1; starts the keeper if there is none. */
-pid_t witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
+/*
+ * It makes witnesses in the order in which they were asked for, and says the number of each where
+ * it was born, or -1. Asking starts a keeper if there is none; false means that it has ended, with
+ * all that it was asked for. No more than these may be asked for before the first answer is taken.
+ */
+enum { WITNESSES_AT_ONCE = 64 };
+bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
+bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number);
 /* Ends it and all of its witnesses. They end with us too. */
 void witness_keeper_end(struct witness_keeper *keeper);
 

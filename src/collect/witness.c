@@ -3,7 +3,8 @@
  * Witnesses; see witness.h. nestor itself is one where its ids, its namespaces and its capabilities
  * fit (__ptrace_may_access and cap_ptrace_access_check of the kernel: equal ids; no capability that
  * the other lacks). Else the keeper makes one, which gets a number of our choice where that is
- * allowed, for otherwise the next process of the tree would have another one than without us.
+ * allowed, for otherwise the next process of the tree would have another one than without us. The
+ * keeper is asked for those of the next threads, too, so that they come to be while others answer.
  */
 #include "collect/witness.h"
 
@@ -35,32 +36,45 @@ struct likeness {
 };
 
 struct witness {
-	struct witness *next;
+	struct witness *next, *next_asked;
 	struct likeness of;
 	size_t index;
-	pid_t number; /* -1: there can be none */
+	bool is_asked; /* for it */
+	pid_t number;  /* 0: not told yet; -1: there can be none */
 };
 
 /* Whom a thread was given: most that are asked for are as the one before, with the same one. */
 struct given {
 	uint32_t user_namespace, pid_namespace; /* ids of the survey */
 	uint64_t uid, gid, permitted;
-	pid_t number;
+	struct witness *witness; /* NULL: nobody yet */
 };
 
 struct witnesses {
 	struct witness_keeper keeper;
 	struct witness *first;
-	struct given last; /* number 0: nobody yet */
+	struct witness ourselves, none;
+	struct given last, last_ahead;
+	/* While the keeper makes those that it was asked for, we do something else: */
+	struct witness *asked, **last_asked;
+	size_t n_asked;
+	size_t next_target; /* whose have not been asked for yet */
 };
+
+static void forget_all(struct witnesses *all)
+{
+	*all = (struct witnesses){ .ourselves.number = getpid(), .none.number = -1 };
+}
 
 static struct witnesses *witnesses(struct collect *collect)
 {
 	static const char owner;
 	void **state = collect_state(collect, &owner);
 
-	if (!*state)
+	if (!*state) {
 		*state = arena_new(collect->arena, struct witnesses);
+		forget_all(*state);
+	}
 	return *state;
 }
 
@@ -152,8 +166,30 @@ void witnesses_prepare(struct collect *collect)
 		}
 }
 
-static void make_witness(struct witness *witness, const struct target *target, size_t thread)
+/* With the keeper all that it was asked for is gone. */
+static void forget_asked(struct witnesses *all)
 {
+	for (; all->asked; all->asked = all->asked->next_asked)
+		all->asked->is_asked = false;
+	all->n_asked = 0;
+}
+
+static void take_answer(struct witnesses *all)
+{
+	struct witness *witness = all->asked;
+	bool answered = witness_keeper_answer(&all->keeper, &witness->number);
+
+	all->asked = witness->next_asked;
+	all->n_asked--;
+	if (answered)
+		return;
+	witness->number = -1;
+	forget_asked(all);
+}
+
+static void ask_for(struct witness *witness, const struct target *target, size_t thread)
+{
+	struct witnesses *all = witnesses(target->collect);
 	struct witness_wanted wanted = {
 		.tid = target->tid,
 		.is_thread = target->living,
@@ -169,53 +205,93 @@ static void make_witness(struct witness *witness, const struct target *target, s
 
 	wanted.mapped = inside(target->tid, "uid_map", witness->of.uid, &wanted.inner_uid) &&
 			inside(target->tid, "gid_map", witness->of.gid, &wanted.inner_gid);
-	witness->number = witness_keeper_ask(&witnesses(target->collect)->keeper, &wanted);
+	if (all->n_asked == WITNESSES_AT_ONCE)
+		take_answer(all);
+	if (!witness_keeper_ask(&all->keeper, &wanted)) {
+		witness->number = -1;
+		forget_asked(all);
+		return;
+	}
+	if (!all->asked)
+		all->last_asked = &all->asked;
+	*all->last_asked = witness;
+	all->last_asked = &witness->next_asked;
+	witness->next_asked = NULL;
+	witness->is_asked = true;
+	all->n_asked++;
 }
 
-static pid_t find_witness(struct target *target, size_t thread)
+static struct witness *find_witness(struct target *target, size_t thread)
 {
 	struct collect *collect = target->collect;
-	struct witness *witness, **first = &witnesses(collect)->first;
+	struct witnesses *all = witnesses(collect);
 	struct likeness of = { 0 };
 
 	if (!read_likeness(target, thread, &of))
-		return -1;
+		return &all->none;
 	if (fits_ourselves(target, thread, &of))
-		return getpid();
-	for (witness = *first; witness; witness = witness->next)
+		return &all->ourselves;
+	for (struct witness *witness = all->first; witness; witness = witness->next)
 		if (memcmp(&witness->of, &of, sizeof of) == 0)
-			return witness->number;
-	witness = arena_new(collect->arena, struct witness);
-	*witness = (struct witness){
-		.next = *first, .of = of, .index = *first ? (*first)->index + 1 : 0, .number = -1
-	};
-	*first = witness;
-	make_witness(witness, target, thread);
-	return witness->number;
+			return witness;
+	struct witness *witness = arena_new(collect->arena, struct witness);
+	*witness = (struct witness){ .next = all->first,
+				     .of = of,
+				     .index = all->first ? all->first->index + 1 : 0 };
+	all->first = witness;
+	return witness;
 }
 
-pid_t witness_for(struct target *target, size_t thread)
+static struct witness *give_witness(struct target *target, size_t thread, struct given *last)
 {
 	const char *status = target->threads[thread].status;
-	struct given *last = &witnesses(target->collect)->last, now = {
+	struct given now = {
 		.user_namespace = target->task->ids->user_ns_id,
 		.pid_namespace = target->task->ids->pid_ns_id,
-		.number = last->number,
 	};
 	bool known = procfs_number(status, "Uid:", 10, &now.uid) &&
 		     procfs_number(status, "Gid:", 10, &now.gid) &&
 		     procfs_number(status, "CapPrm:", 16, &now.permitted);
 
-	if (known && last->number > 0 && memcmp(last, &now, offsetof(struct given, number)) == 0)
-		return last->number;
-	now.number = find_witness(target, thread);
+	if (known && last->witness && memcmp(last, &now, offsetof(struct given, witness)) == 0)
+		return last->witness;
+	now.witness = find_witness(target, thread);
 	if (known)
 		*last = now;
-	return now.number;
+	return now.witness;
+}
+
+/* Of those whose turn comes later. */
+static void ask_ahead(struct collect *collect)
+{
+	struct witnesses *all = witnesses(collect);
+
+	while (all->n_asked < WITNESSES_AT_ONCE && all->next_target < collect->n_targets) {
+		struct target *target = &collect->targets[all->next_target++];
+		for (size_t i = target->living; !target->zombie && i < target->n_threads; i++) {
+			struct witness *witness = give_witness(target, i, &all->last_ahead);
+			if (!witness->number && !witness->is_asked)
+				ask_for(witness, target, i);
+		}
+	}
+}
+
+pid_t witness_for(struct target *target, size_t thread)
+{
+	struct witnesses *all = witnesses(target->collect);
+	struct witness *witness = give_witness(target, thread, &all->last);
+
+	ask_ahead(target->collect);
+	while (!witness->number)
+		if (witness->is_asked)
+			take_answer(all);
+		else
+			ask_for(witness, target, thread);
+	return witness->number;
 }
 
 void witnesses_end(struct collect *collect)
 {
 	witness_keeper_end(&witnesses(collect)->keeper);
-	*witnesses(collect) = (struct witnesses){ 0 };
+	forget_all(witnesses(collect));
 }

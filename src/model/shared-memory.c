@@ -3,6 +3,7 @@
 #include "model/shared-memory.h"
 
 #include <inttypes.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
 
 enum { PAGE_BYTES = 4096 };
@@ -23,6 +24,10 @@ static void add_area(const struct snapshot *snapshot, const VmaEntry *area)
 	uint64_t end = area->pgoff + (area->end - area->start);
 	memory->not_reserved |= (area->flags & MAP_NORESERVE) != 0;
 	memory->size = end > memory->size ? end : memory->size;
+	/* One that contradicts others is refused where it is mapped: it fits no page of theirs. */
+	if (area->flags & MAP_HUGETLB)
+		memory->huge = area->flags &
+			       (MAP_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT);
 }
 
 static int add_runs(struct shared_memory *memory, struct error *err)
@@ -46,6 +51,7 @@ int snapshot_measure_shared_memory(struct snapshot *snapshot, struct error *err)
 	for (size_t i = 0; i < snapshot->n_shared_memory; i++) {
 		snapshot->shared_memory[i]->size = PAGE_BYTES;
 		snapshot->shared_memory[i]->not_reserved = false;
+		snapshot->shared_memory[i]->huge = 0;
 		if (add_runs(snapshot->shared_memory[i], err))
 			return -1;
 	}

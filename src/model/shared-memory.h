@@ -4,7 +4,7 @@
 
 #include "model/snapshot.h"
 
-/* Fills in size and not_reserved of all objects; checks that their runs are within reach. */
+/* Fills in size, not_reserved and huge of all objects; checks that their runs are within reach. */
 int snapshot_measure_shared_memory(struct snapshot *snapshot, struct error *err);
 
 #endif

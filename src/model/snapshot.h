@@ -154,9 +154,10 @@ struct shared_memory {
 	uint64_t shmid;
 	struct pagemap pages;
 	/* Found by snapshot_index, as images do not say it: it reaches as far as anybody maps it or
-	 * has content, and as a whole is accounted or not. */
+	 * has content, and as a whole is accounted or not, and of huge pages or not. */
 	uint64_t size;
 	bool not_reserved;
+	uint32_t huge; /* MAP_HUGETLB with the size of pages, as flags of mmap(2); 0 */
 };
 
 /*

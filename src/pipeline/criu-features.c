@@ -14,6 +14,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -67,6 +68,13 @@ static bool has_tun(void)
 	return access("/dev/net/tun", R_OK | W_OK) == 0;
 }
 
+static bool has_memfd_hugetlb(void)
+{
+	int fd = memfd_create("nestor", MFD_CLOEXEC | MFD_HUGETLB);
+
+	return fd >= 0 && close(fd) == 0;
+}
+
 static const char no_nftables[] = "the kernel has no nftables, or takes CAP_NET_ADMIN for it";
 static const char no_tun[] = "/dev/net/tun is not there, or may not be opened";
 static const char no_lazy_pages[] = "all pages of a tree are there when it goes on";
@@ -111,7 +119,7 @@ static const struct feature {
 	{ "selinux", NULL, "labels of security modules are not kept in images" },
 	{ "compat_cr", NULL, "32-bit programs are refused" },
 	{ "has_ipt_legacy", NULL, "networks are locked by nftables" },
-	{ "memfd_hugetlb", NULL, "memory files of huge pages are refused" },
+	{ "memfd_hugetlb", has_memfd_hugetlb, "the kernel has no huge pages" },
 	{ "pidfd_store", NULL, "pids are not kept by a client's descriptors" },
 	{ "uffd", NULL, no_lazy_pages },
 	{ "uffd-noncoop", NULL, no_lazy_pages },

@@ -7,6 +7,9 @@
  *
  * Times of the inode are those of the restore; its number is another one.
  *
+ * Those of huge pages lie on file systems of their own, one for each size of pages; their size and
+ * content are dealt with by kernel/huge-file.h.
+ *
  * Seals (memfd_add_seals, mm/memfd.c): F_SEAL_WRITE cannot be had while somebody could write by a
  * shared mapping, so there is none of these, and it is set before anybody maps the file: then what
  * is mapped read-only stays so. F_SEAL_FUTURE_WRITE leaves mappings that are there as they are: it
@@ -18,11 +21,13 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "collect/collect.h"
+#include "kernel/huge-file.h"
 #include "kinds/opener.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/mman.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,6 +48,7 @@
 /* The kernel's limit of a name (memfd_create(2)). */
 enum { NAME_ROOM = 249, MODE_BITS = 07777 };
 
+static const uint32_t HUGE_FLAGS = MFD_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT;
 static const uint32_t known_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
 				    F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
 
@@ -65,16 +71,35 @@ static struct known_memfds *known_memfds(struct collect *collect)
 	return *kept;
 }
 
+/* As memfd_create(2) takes them for pages of this size. */
+static uint32_t huge_flags(uint64_t page)
+{
+	return MFD_HUGETLB | (uint32_t)__builtin_ctzll(page) << MAP_HUGE_SHIFT;
+}
+
+/* Is it on the kernel's own file system of its size of pages? What cannot be told is not. */
+static bool is_huge_memfd(const struct open_file *file)
+{
+	uint64_t page = (uint64_t)file->stat.st_blksize;
+	struct stat stat;
+
+	if (page <= AREA_PAGE || page & (page - 1))
+		return false;
+	autoclose int fd = memfd_create("nestor", MFD_CLOEXEC | huge_flags(page));
+	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_dev == file->stat.st_dev;
+}
+
 /* A file of this name may also lie in somebody's root directory. */
 static bool memfd_recognise(const struct open_file *file)
 {
 	struct error ignored = { 0 };
 	uint64_t device;
 
-	return strncmp(file->link, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
-	       strcmp(file->link, NAME_PREFIX SHARED_MEMFD_NAME DELETED_SUFFIX) != 0 &&
-	       S_ISREG(file->stat.st_mode) && shared_device(file->target, &device, &ignored) == 0 &&
-	       device == file->stat.st_dev;
+	if (strncmp(file->link, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
+	    strcmp(file->link, NAME_PREFIX SHARED_MEMFD_NAME DELETED_SUFFIX) == 0 ||
+	    !S_ISREG(file->stat.st_mode) || shared_device(file->target, &device, &ignored))
+		return false;
+	return device == file->stat.st_dev || is_huge_memfd(file);
 }
 
 static char *name_of(const struct open_file *file)
@@ -100,7 +125,9 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 	/* A new description: the task's own may not allow it (O_PATH). */
 	autoclose int fd = target_open(file->target, file->proc_name, O_RDONLY);
 	int seals = fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
-	if (seals < 0)
+	uint64_t page;
+	int huge = fd < 0 ? -1 : huge_file_page(fd, &page);
+	if (seals < 0 || huge < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at the memory file",
 				  file->what);
 	inode = snapshot_new(collect->snapshot, MEMFD_INODE_ENTRY, MemfdInodeEntry);
@@ -112,6 +139,8 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 	inode->seals = (uint32_t)seals;
 	inode->has_mode = true;
 	inode->mode = file->stat.st_mode & MODE_BITS;
+	inode->has_hugetlb_flag = huge;
+	inode->hugetlb_flag = huge ? huge_flags(page) : 0;
 	table_add(&known->by_inode, collect->arena, file->stat.st_ino, inode);
 	snapshot_add_record(collect->snapshot, IMAGE_MEMFD, inode->inode_id, inode);
 	return shared_collect_file(file->target, file->proc_name, &inode->shmid, err);
@@ -171,10 +200,10 @@ static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 	if (!inode)
 		return fail(err, ERR_IMAGE_MISSING, "memory file %u is not recorded",
 			    memfd->inode_id);
-	if (inode->has_hugetlb_flag && inode->hugetlb_flag)
-		return fail(err, ERR_IMAGE_UNSUPPORTED,
-			    "memory file %s has huge TLB pages, which are not restored",
-			    inode->name);
+	if (inode->hugetlb_flag && (!(inode->hugetlb_flag & MFD_HUGETLB) ||
+				    inode->hugetlb_flag & ~HUGE_FLAGS))
+		return fail(err, ERR_IMAGE_INVALID, "memory file %s: no huge pages are such (%#x)",
+			    inode->name, inode->hugetlb_flag);
 	if (strlen(inode->name) > NAME_ROOM || inode->size > INT64_MAX - AREA_PAGE ||
 	    memfd->pos > INT64_MAX || inode->seals & ~known_seals)
 		return fail(err, ERR_IMAGE_INVALID, "file %u: no memory file is such", entry->id);
@@ -221,7 +250,8 @@ static uint32_t late_seals(const struct snapshot *snapshot, const MemfdInodeEntr
 static int create(const MemfdInodeEntry *inode)
 {
 	bool executable = !(inode->seals & F_SEAL_EXEC) || mode_of(inode) & 0111;
-	unsigned flags = MFD_CLOEXEC | (inode->seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING);
+	unsigned flags = MFD_CLOEXEC | inode->hugetlb_flag |
+			 (inode->seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING);
 	int fd = memfd_create(inode->name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
 
 	return fd < 0 && errno == EINVAL && executable ? memfd_create(inode->name, flags) : fd;
@@ -258,18 +288,29 @@ static int seal(int fd, const MemfdInodeEntry *inode, uint32_t seals, struct err
 	return 0;
 }
 
-/* Size last: content is written by whole pages. */
-static int fill(struct file_opener *opener, int fd, const MemfdInodeEntry *inode, struct error *err)
+static int set_size(int fd, const MemfdInodeEntry *inode, struct error *err)
 {
-	const struct shared_memory *memory = snapshot_shared_memory(opener->snapshot, inode->shmid);
+	uint64_t page;
+	int huge = huge_file_page(fd, &page);
 
-	if (memory && shared_fill(opener->images, &memory->pages, fd, err))
-		return fail_while(err, "filling memory file %s", inode->name);
-	if (ftruncate(fd, (off_t)inode->size) < 0)
+	if (huge < 0 || (huge ? huge_file_resize(fd, page, inode->size)
+			      : ftruncate(fd, (off_t)inode->size)))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot give memory file %s its size of %" PRIu64, inode->name,
 				  inode->size);
 	return 0;
+}
+
+/* Size last: content is written by whole pages, but huge ones lie within the file. */
+static int fill(struct file_opener *opener, int fd, const MemfdInodeEntry *inode, struct error *err)
+{
+	const struct shared_memory *memory = snapshot_shared_memory(opener->snapshot, inode->shmid);
+
+	if (inode->hugetlb_flag && set_size(fd, inode, err))
+		return -1;
+	if (memory && shared_fill(opener->images, &memory->pages, fd, err))
+		return fail_while(err, "filling memory file %s", inode->name);
+	return inode->hugetlb_flag ? 0 : set_size(fd, inode, err);
 }
 
 static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,

@@ -3,8 +3,8 @@
  * Shared anonymous memory: an unnamed file on the kernel's own tmpfs that areas of several tasks
  * may map at several offsets. Its identity is the inode number there; the first area seen gives
  * it an id, every other one refers to that. Content is read through map_files, holes left out,
- * so that nothing is allocated in the tree's memory by looking at it; shared-mapped.c has the other
- * way, where map_files may not be opened.
+ * so that nothing is allocated in the tree's memory by looking at it (shared-content.c);
+ * shared-mapped.c has the other way, where map_files may not be opened.
  *
  * At restore the coordinator makes the object again, before the first fork.
  */
@@ -13,7 +13,6 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "collect/collect.h"
-#include "images/images.h"
 #include "kinds/memory/shared.h"
 #include "plan/plan.h"
 
@@ -22,7 +21,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,15 +100,22 @@ static int add_part(struct target *target, uint64_t inode, const VmaEntry *area,
 	*object->last_part = part;
 	object->last_part = &part->next;
 	object->n_parts++;
+	object->huge = area->flags & MAP_HUGETLB;
 	*ret_shmid = (uint32_t)object->memory->shmid;
 	return 0;
+}
+
+/* Each size of pages has a file system with inode numbers of its own. */
+static uint64_t object_key(const VmaEntry *area, uint64_t inode)
+{
+	return inode ^ (uint64_t)(area->flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK) << 56;
 }
 
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err)
 {
 	uint32_t shmid;
 
-	if (add_part(target, inode, area, &shmid, err))
+	if (add_part(target, object_key(area, inode), area, &shmid, err))
 		return -1;
 	area->shmid = shmid;
 	return 0;
@@ -137,76 +142,6 @@ int shared_collect_file(struct target *target, const char *proc_name, uint32_t *
 	return 0;
 }
 
-/* Adds the runs of data of a tmpfs file; their addresses are offsets in it. */
-static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
-		     uint64_t *ret_pages, struct error *err)
-{
-	off_t at = 0;
-
-	*ret_pages = 0;
-	for (;;) {
-		off_t start = lseek(fd, at, SEEK_DATA), end;
-		uint64_t pages;
-
-		if (start < 0 && errno == ENXIO) /* only a hole is left */
-			return 0;
-		end = start < 0 ? -1 : lseek(fd, start, SEEK_HOLE);
-		if (end < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "cannot find the content of shared memory");
-		pages = ((uint64_t)end - (uint64_t)start + AREA_PAGE - 1) / AREA_PAGE;
-		pagemap_add_own(snapshot, pagemap, (uint64_t)start, pages);
-		*ret_pages += pages;
-		at = end;
-	}
-}
-
-/*
- * From one page cache to the other, without page faults of ours; *offset is that in `from`.
- * Returns how much is missing at the end, less than a page: a file ends where it likes.
- */
-static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct error *err)
-{
-	while (size) {
-		ssize_t sent = sendfile(to, from, offset, size);
-
-		if (sent < 0)
-			return fail_errno(err, ERR_IO, "cannot copy shared memory");
-		if (!sent && size >= AREA_PAGE)
-			return fail(err, ERR_IO, "shared memory ends before its content");
-		if (!sent)
-			return (int)size;
-		size -= (uint64_t)sent;
-	}
-	return 0;
-}
-
-/* The rest of the last page of a file, which reads as zeroes. */
-static int pad_image(int image_fd, int missing, struct error *err)
-{
-	static const char zeroes[AREA_PAGE];
-
-	if (missing > 0 && write(image_fd, zeroes, (size_t)missing) != missing)
-		return fail_errno(err, ERR_IO, "cannot write shared memory");
-	return missing < 0 ? -1 : 0;
-}
-
-/* The content of the object that is open as `fd`. */
-static int send_object(struct collect *collect, int fd, struct pagemap *pagemap, int image_fd,
-		       uint64_t *ret_pages, struct error *err)
-{
-	if (find_data(collect->snapshot, fd, pagemap, ret_pages, err))
-		return -1;
-	for (size_t i = 0; i < pagemap->n_runs; i++) {
-		const struct memory_run *run = &pagemap->runs[i];
-		off_t offset = (off_t)run->address;
-		int missing = send_bytes(fd, image_fd, &offset, memory_run_bytes(run), err);
-		if (pad_image(image_fd, missing, err))
-			return -1;
-	}
-	return 0;
-}
-
 /* `fd` is -1 where we may not open the object. */
 static int write_object(struct collect *collect, int fd, const struct shared_object *object,
 			struct error *err)
@@ -220,7 +155,7 @@ static int write_object(struct collect *collect, int fd, const struct shared_obj
 	if (image_fd < 0)
 		return -1;
 	if (fd < 0 ? shared_write_mapped(collect, object, image_fd, &pages, err)
-		   : send_object(collect, fd, pagemap, image_fd, &pages, err))
+		   : shared_write_file(collect, fd, pagemap, image_fd, &pages, err))
 		return -1;
 	collect->shared_pages_scanned += pages;
 	collect->shared_pages_written += pages;
@@ -243,7 +178,7 @@ static int collect_object(struct collect *collect, const struct shared_object *o
 	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, part->address,
 		 part->address + part->size);
 	autoclose int fd = target_open(part->target, link, O_RDONLY);
-	if (fd < 0 && errno != EPERM && errno != EACCES)
+	if (fd < 0 && ((errno != EPERM && errno != EACCES) || object->huge))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
 	return write_object(collect, fd, object, err);
 }
@@ -270,50 +205,31 @@ static int open_as_mapped(void *bytes, uint64_t size)
 	return open(link, O_RDWR | O_CLOEXEC);
 }
 
-/* Fills no holes: what was never touched costs nothing. */
-int shared_fill(const struct images *images, const struct pagemap *pages, int fd, struct error *err)
+/* The size of pages is where mmap(2) has it. */
+static unsigned memfd_flags(uint32_t huge)
 {
-	autoclose int pages_fd = -1;
-	uint64_t source = 0;
-
-	for (size_t i = 0; i < pages->n_runs; i++) {
-		const struct memory_run *run = &pages->runs[i];
-		off_t offset = (off_t)run->offset;
-
-		if (pages_fd < 0 || run->source != source) {
-			cleanup_close(&pages_fd);
-			source = run->source;
-			pages_fd = images_open_pages(images, source, err);
-		}
-		if (pages_fd < 0)
-			return -1;
-		if (lseek(fd, (off_t)run->address, SEEK_SET) < 0)
-			return fail_errno(err, ERR_IO, "cannot seek in shared memory");
-		int missing = send_bytes(pages_fd, fd, &offset, memory_run_bytes(run), err);
-		if (missing > 0)
-			return fail(err, ERR_IMAGE_INVALID, "pages of shared memory are missing");
-		if (missing < 0)
-			return -1;
-	}
-	return 0;
+	return huge ? MFD_HUGETLB | (huge & (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT) : 0;
 }
 
 /* Without the right to open map_files the object is a memfd, and is shown as one. */
-static int make_object(uint64_t size, int flags, struct error *err)
+static int make_object(const struct shared_memory *shared, struct error *err)
 {
-	void *bytes =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | flags, -1, 0);
+	int flags = MAP_SHARED | MAP_ANONYMOUS | (shared->not_reserved ? MAP_NORESERVE : 0) |
+		    (int)shared->huge;
+	void *bytes = mmap(NULL, shared->size, PROT_READ | PROT_WRITE, flags, -1, 0);
 	autoclose int fd = -1;
 
 	if (bytes != MAP_FAILED) {
-		fd = open_as_mapped(bytes, size);
-		munmap(bytes, size);
+		fd = open_as_mapped(bytes, shared->size);
+		munmap(bytes, shared->size);
 	}
 	if (fd < 0) {
-		fd = memfd_create(SHARED_MEMFD_NAME, MFD_CLOEXEC);
-		if (fd < 0 || ftruncate(fd, (off_t)size))
+		fd = memfd_create(SHARED_MEMFD_NAME,
+				  MFD_CLOEXEC | memfd_flags(shared->huge));
+		if (fd < 0 || ftruncate(fd, (off_t)shared->size))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "cannot make shared memory of %" PRIu64 " bytes", size);
+					  "cannot make shared memory of %" PRIu64 " bytes",
+					  shared->size);
 	}
 	return take_fd(&fd);
 }
@@ -326,7 +242,7 @@ int shared_memory_open(const struct snapshot *snapshot, const struct images *ima
 	if (!shared)
 		return fail(err, ERR_IMAGE_INVALID, "shared memory %" PRIu64 " is not recorded",
 			    shmid);
-	autoclose int fd = make_object(shared->size, shared->not_reserved ? MAP_NORESERVE : 0, err);
+	autoclose int fd = make_object(shared, err);
 	if (fd < 0)
 		return -1;
 	if (shared_fill(images, &shared->pages, fd, err))

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Shared anonymous memory while it is dumped. Between shared.c and shared-mapped.c. */
+/* Shared anonymous memory while it is dumped. Between the files shared*.c. */
 #ifndef NESTOR_KINDS_MEMORY_SHARED_H
 #define NESTOR_KINDS_MEMORY_SHARED_H
 
 #include "base/error.h"
 #include "model/snapshot.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,9 +25,14 @@ struct shared_object {
 	struct shared_memory *memory; /* what becomes of it */
 	struct target *file_target;   /* of a file: by which name of which task it is read */
 	const char *file;
+	bool huge; /* pages: what was never touched cannot be read by areas without taking some */
 	struct shared_part *parts, **last_part;
 	size_t n_parts;
 };
+
+/* shared-content.c: the content of a file in memory. */
+int shared_write_file(struct collect *collect, int fd, struct pagemap *pagemap, int image_fd,
+		      uint64_t *ret_pages, struct error *err);
 
 /* The content of an object, by the areas that map it. */
 int shared_write_mapped(struct collect *collect, const struct shared_object *object, int image_fd,

@@ -96,11 +96,6 @@ static int check_kind(const VmaEntry *area, struct error *err)
 			    "memory area %" PRIx64 "-%" PRIx64
 			    " is of a kind (status %#x) that is not restored",
 			    area->start, area->end, area->status & ~known_status);
-	if (area->flags & MAP_HUGETLB && !(area->status & VMA_ANON_PRIVATE) && !area_is_file(area))
-		return fail(err, ERR_IMAGE_UNSUPPORTED,
-			    "memory area %" PRIx64 "-%" PRIx64
-			    " has huge TLB pages that are shared, which are not restored",
-			    area->start, area->end);
 	if (area_is_vdso(area) ? !(area->status & not_vdso) : area_is_guard(area))
 		return 0;
 	if (area_is_vdso(area) || count_mappings(area) != 1 || !mapping_agrees(area) ||

@@ -407,18 +407,26 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 static int collect_huge_tlb(struct collector *collector, const struct area_text *text,
 			    VmaEntry *area, struct error *err)
 {
-	bool anonymous = path_is(text, "/anon_hugepage (deleted)");
+	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
 	uint64_t bytes = text->page_kib * 1024;
 
-	if (bytes < AREA_PAGE || (anonymous && area_is_shared(text)) ||
-	    path_starts(text, "/memfd:") || path_starts(text, "/SYSV"))
-		return refuse(text, "huge TLB pages that are shared without a name", err);
+	if (bytes < AREA_PAGE || path_starts(text, "/SYSV"))
+		return refuse(text, "huge TLB pages of a System V segment", err);
 	area->flags |= MAP_HUGETLB | (uint32_t)__builtin_ctzll(bytes) << MAP_HUGE_SHIFT;
-	if (!anonymous)
+	if (restored && !area_is_shared(text))
+		return refuse(text, "a private mapping of shared anonymous memory", err);
+	if (!restored && !path_is(text, "/anon_hugepage (deleted)")) {
+		area->status |= path_starts(text, "/memfd:") ? VMA_MEMFD : 0;
 		return collect_file(collector, text, area, err);
-	area->status |= VMA_ANON_PRIVATE;
+	}
 	area->flags |= MAP_ANONYMOUS;
-	return 0;
+	if (!area_is_shared(text)) {
+		area->status |= VMA_ANON_PRIVATE;
+		return 0;
+	}
+	area->status |= VMA_ANON_SHARED;
+	area->pgoff = text->offset;
+	return shared_collect_area(collector->target, text->inode, area, err);
 }
 
 static int collect_ring(struct collector *collector, const struct area_text *text, VmaEntry *area,

@@ -14,6 +14,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+/* Logarithms of sizes of pages. */
+enum { SMALL = 12, TOO_LARGE = 40 };
+
 int huge_file_page(int fd, uint64_t *ret_page)
 {
 	struct statfs fs;
@@ -69,6 +72,19 @@ int huge_writer_write(struct huge_writer *writer, const void *bytes, size_t size
 		size -= part;
 	}
 	return 0;
+}
+
+/* No area ends within a page (hugetlb_vm_op_split): so what can be protected by itself is one. */
+int mapped_page(void *bytes, uint32_t *ret_logarithm)
+{
+	for (uint32_t logarithm = SMALL; logarithm < TOO_LARGE; logarithm++)
+		if (mprotect(bytes, (size_t)1 << logarithm, PROT_NONE) == 0) {
+			*ret_logarithm = logarithm;
+			return mprotect(bytes, (size_t)1 << logarithm, PROT_READ);
+		} else if (errno != EINVAL) {
+			return -1;
+		}
+	return -1;
 }
 
 int huge_file_resize(int fd, uint64_t page, uint64_t size)

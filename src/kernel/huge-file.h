@@ -25,6 +25,9 @@ int huge_writer_write(struct huge_writer *writer, const void *bytes, size_t size
 void huge_writer_close(struct huge_writer *writer);
 #define autohugewriter __attribute__((cleanup(huge_writer_close)))
 
+/* The logarithm of the size of pages of what is mapped for reading, and for nothing else. */
+int mapped_page(void *bytes, uint32_t *ret_logarithm);
+
 /* Gives it a size that it can have. */
 int huge_file_resize(int fd, uint64_t page, uint64_t size);
 

@@ -26,8 +26,8 @@ static void add_area(const struct snapshot *snapshot, const VmaEntry *area)
 	memory->size = end > memory->size ? end : memory->size;
 	/* One that contradicts others is refused where it is mapped: it fits no page of theirs. */
 	if (area->flags & MAP_HUGETLB)
-		memory->huge = area->flags &
-			       (MAP_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT);
+		memory->huge =
+			area->flags & (MAP_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT);
 }
 
 static int add_runs(struct shared_memory *memory, struct error *err)

@@ -166,9 +166,10 @@ def check(_):
     asked = {"tun": os.path.exists("/dev/net/tun"), "tun_ns": os.path.exists("/dev/net/tun"),
              "autofs": "\tautofs\n" in open("/proc/filesystems", encoding="ascii").read(),
              "aio_remap": os.path.exists("/proc/sys/fs/aio-nr"),
+             "memfd_hugetlb": os.path.isdir("/sys/kernel/mm/hugepages"),
              "network_lock_nftables": has_nftables(), "nftables": has_nftables()}
     not_there = ("uffd", "uffd-noncoop", "has_ipt_legacy", "pidfd_store",
-                 "memfd_hugetlb", "apparmor_stacking")
+                 "apparmor_stacking")
     known = nestor("check", "--feature", "list").ok().out.split()
     for name, is_there in {**dict.fromkeys(there, True), **asked,
                            **dict.fromkeys(not_there, False)}.items():

@@ -25,8 +25,7 @@ static volatile char *common, *tail;
 
 static bool is_filled(const volatile char *bytes, char value, size_t size)
 {
-	return bytes[0] == value &&
-	       !memcmp((const char *)bytes, (const char *)bytes + 1, size - 1);
+	return bytes[0] == value && !memcmp((const char *)bytes, (const char *)bytes + 1, size - 1);
 }
 
 /* Maps but the second page, at another offset. */

@@ -7,12 +7,15 @@
  */
 #include "kinds/ipc/ipc.h"
 
+#include "kernel/huge-file.h"
+#include "model/segment.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/shm.h>
 
-enum { KEPT_MODE = IPC_PERMISSIONS | SHM_DEST | SHM_LOCKED };
+enum { SMALL_PAGE = 12 }; /* the logarithm of its size */
 
 static size_t without_zeroes(const uint8_t *bytes, size_t size)
 {
@@ -29,6 +32,10 @@ static int read_content(struct ipc_reading *reading, IpcSegment *segment, int id
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot attach segment %d", id);
 	size_t size = without_zeroes(bytes, segment->size);
 	int result = ipc_count(reading, size, err);
+	if (!result && mapped_page((void *)(uintptr_t)bytes, &segment->huge_page))
+		result = fail_errno(err, ERR_KERNEL_REFUSED,
+				    "cannot find the size of the pages of segment %d", id);
+	segment->has_huge_page = segment->huge_page > SMALL_PAGE;
 	if (!result) {
 		segment->content.data = arena_copy(reading->arena, bytes, size);
 		segment->content.len = size;
@@ -108,9 +115,7 @@ int segments_check(const struct snapshot *snapshot, const struct namespace *name
 
 	for (size_t i = 0; i < entry->n_segments; i++) {
 		const IpcSegment *segment = entry->segments[i];
-		if (segment->size == 0 || segment->size > INT64_MAX ||
-		    segment->content.len > segment->size ||
-		    segment->desc->mode & ~(uint32_t)KEPT_MODE)
+		if (!segment_is_possible(segment) || segment->content.len > segment->size)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "segment %" PRIu32 " is such as there is none",
 				    segment->desc->id);
@@ -140,7 +145,8 @@ static int make_one(const struct ipc_making *making, const IpcSegment *segment, 
 	if (ipc_prepare(making, description, "shm_next_id", err))
 		return -1;
 	int id = shmget((key_t)description->key, segment->size,
-			IPC_CREAT | IPC_EXCL | (int)(description->mode & IPC_PERMISSIONS));
+			IPC_CREAT | IPC_EXCL | (int)(description->mode & IPC_PERMISSIONS) |
+				segment_huge_flags(segment));
 	if (ipc_fail_made("segment", description, id, err) || write_content(segment, id, err))
 		return -1;
 	state.shm_perm = ipc_permissions(making, description);

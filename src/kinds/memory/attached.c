@@ -11,6 +11,7 @@
  */
 #include "kinds/memory/memory.h"
 
+#include "model/segment.h"
 #include "plan/plan.h"
 
 #include <fcntl.h>
@@ -37,11 +38,6 @@ static const IpcSegment *segment_of(const struct snapshot *snapshot, const struc
 		if (ipc->segments[i]->desc->id == area->shmid)
 			return ipc->segments[i];
 	return NULL;
-}
-
-uint64_t attached_size(const IpcSegment *segment)
-{
-	return (segment->size + AREA_PAGE - 1) / AREA_PAGE * AREA_PAGE;
 }
 
 /* How many areas from `first` on are one segment, attached as a whole; 0: it is not. */
@@ -83,7 +79,7 @@ int attached_check(const struct snapshot *snapshot, const struct task *task, str
 		if (!task_first_namespace(snapshot, task, NAMESPACE_IPC) &&
 		    outside_segment_check(snapshot, area->shmid, err))
 			return -1;
-		size_t count = count_areas(mm, i, attached_size(segment));
+		size_t count = count_areas(mm, i, segment_memory(segment));
 		if (!count)
 			return fail(err, ERR_UNSUPPORTED_AREA,
 				    "memory area %" PRIx64 "-%" PRIx64

@@ -200,8 +200,8 @@ static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 	if (!inode)
 		return fail(err, ERR_IMAGE_MISSING, "memory file %u is not recorded",
 			    memfd->inode_id);
-	if (inode->hugetlb_flag && (!(inode->hugetlb_flag & MFD_HUGETLB) ||
-				    inode->hugetlb_flag & ~HUGE_FLAGS))
+	if (inode->hugetlb_flag &&
+	    (!(inode->hugetlb_flag & MFD_HUGETLB) || inode->hugetlb_flag & ~HUGE_FLAGS))
 		return fail(err, ERR_IMAGE_INVALID, "memory file %s: no huge pages are such (%#x)",
 			    inode->name, inode->hugetlb_flag);
 	if (strlen(inode->name) > NAME_ROOM || inode->size > INT64_MAX - AREA_PAGE ||
@@ -293,8 +293,8 @@ static int set_size(int fd, const MemfdInodeEntry *inode, struct error *err)
 	uint64_t page;
 	int huge = huge_file_page(fd, &page);
 
-	if (huge < 0 || (huge ? huge_file_resize(fd, page, inode->size)
-			      : ftruncate(fd, (off_t)inode->size)))
+	if (huge < 0 ||
+	    (huge ? huge_file_resize(fd, page, inode->size) : ftruncate(fd, (off_t)inode->size)))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot give memory file %s its size of %" PRIu64, inode->name,
 				  inode->size);

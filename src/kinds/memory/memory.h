@@ -89,7 +89,6 @@ int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 
 /* attached.c: areas of System V segments. */
 bool area_is_attached(const VmaEntry *area);
-uint64_t attached_size(const IpcSegment *segment); /* in memory */
 int attached_check(const struct snapshot *snapshot, const struct task *task, struct error *err);
 void attached_plan(struct plan *plan, const struct task *task, struct program *program,
 		   const VmaEntry *area);

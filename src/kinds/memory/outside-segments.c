@@ -19,6 +19,7 @@
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kernel/visit.h"
+#include "model/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PERMISSIONS = 0777, KEPT_MODE = PERMISSIONS | SHM_DEST | SHM_LOCKED, VISIT_SECONDS = 60 };
+enum { PERMISSIONS = 0777, VISIT_SECONDS = 60 };
 
 static const OutsideSegment *find_record(const struct snapshot *snapshot, uint64_t id)
 {
@@ -60,12 +61,13 @@ static int is_in_our_namespace(const struct target *target, struct error *err)
 	return own.st_ino == theirs.st_ino && own.st_dev == theirs.st_dev;
 }
 
-static IpcSegment *describe(struct snapshot *snapshot, uint64_t id, const struct shmid_ds *state)
+static IpcSegment *describe(struct snapshot *snapshot, const VmaEntry *area,
+			    const struct shmid_ds *state)
 {
 	IpcSegment *segment = snapshot_new(snapshot, IPC_SEGMENT, IpcSegment);
 
 	segment->desc = snapshot_new(snapshot, IPC_DESC_ENTRY, IpcDescEntry);
-	segment->desc->id = (uint32_t)id;
+	segment->desc->id = (uint32_t)area->shmid;
 	segment->desc->key = (uint32_t)state->shm_perm.__key;
 	segment->desc->uid = state->shm_perm.uid;
 	segment->desc->gid = state->shm_perm.gid;
@@ -74,6 +76,8 @@ static IpcSegment *describe(struct snapshot *snapshot, uint64_t id, const struct
 	segment->desc->mode = state->shm_perm.mode;
 	segment->size = state->shm_segsz;
 	segment->attached = state->shm_nattch;
+	segment->has_huge_page = area->flags & MAP_HUGETLB;
+	segment->huge_page = area->flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK;
 	return segment;
 }
 
@@ -93,7 +97,7 @@ static int collect_segment(struct target *target, const VmaEntry *area, struct e
 					  area->start, area->end, area->shmid);
 		record = snapshot_new(snapshot, OUTSIDE_SEGMENT, OutsideSegment);
 		record->id = (uint32_t)area->shmid;
-		record->segment = describe(snapshot, area->shmid, &state);
+		record->segment = describe(snapshot, area, &state);
 		snapshot_add_record(snapshot, IMAGE_SEGMENTS, record->id, record);
 	} else {
 		record = known->message;
@@ -101,7 +105,7 @@ static int collect_segment(struct target *target, const VmaEntry *area, struct e
 	return shared_collect_segment(target, area, &record->shmid, err);
 }
 
-static int segments_collect(struct target *target, struct error *err)
+static int collect_segments(struct target *target, struct error *err)
 {
 	const MmEntry *mm = target->task->mm;
 	int ours = -1;
@@ -143,7 +147,7 @@ static int check_content(const struct snapshot *snapshot, const OutsideSegment *
 			    "the content of System V segment %" PRIu32 " is not there", record->id);
 	const struct pagemap *pages = &memory->pages;
 	if (pages->n_runs &&
-	    memory_run_end(&pages->runs[pages->n_runs - 1]) > attached_size(record->segment))
+	    memory_run_end(&pages->runs[pages->n_runs - 1]) > segment_memory(record->segment))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "System V segment %" PRIu32 " has content beyond its end", record->id);
 	return 0;
@@ -155,9 +159,8 @@ int outside_segment_check(const struct snapshot *snapshot, uint64_t id, struct e
 	const IpcSegment *segment = record->segment;
 	uint64_t count = count_areas(snapshot, id);
 
-	if (segment->desc->id != record->id || segment->size == 0 ||
-	    segment->size > INT64_MAX / 2 || segment->desc->mode & ~(uint32_t)KEPT_MODE ||
-	    segment->desc->id > INT32_MAX)
+	if (segment->desc->id != record->id || segment->desc->id > INT32_MAX ||
+	    !segment_is_possible(segment))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "System V segment %" PRIu32 " is such as there is none", record->id);
 	if (count != segment->attached) {
@@ -223,7 +226,7 @@ static int read_run(int fd, const struct memory_run *run, uint8_t *bytes, struct
 /* Attached; what is not in the images is zero, also where somebody has written since. */
 static int fill_bytes(const struct making *making, uint8_t *bytes, struct error *err)
 {
-	uint64_t size = attached_size(making->segment);
+	uint64_t size = segment_memory(making->segment);
 
 	if (madvise(bytes, size, MADV_REMOVE) < 0)
 		memset(bytes, 0, size);
@@ -265,7 +268,8 @@ static int make_there(struct visitor *visitor, void *data, struct error *err)
 	const struct making *making = data;
 	const IpcDescEntry *desc = making->segment->desc;
 	int id = shmget((key_t)desc->key, making->segment->size,
-			IPC_CREAT | IPC_EXCL | (int)(desc->mode & PERMISSIONS));
+			IPC_CREAT | IPC_EXCL | (int)(desc->mode & PERMISSIONS) |
+				segment_huge_flags(making->segment));
 	struct shmid_ds state = { .shm_perm = {
 					  .uid = desc->uid,
 					  .gid = desc->gid,
@@ -361,7 +365,7 @@ static int segments_prepare(struct file_opener *opener, struct error *err)
 
 const struct task_kind outside_segments_kind = {
 	.name = "System V segments outside",
-	.collect = segments_collect,
+	.collect = collect_segments,
 	.prepares = segments_prepares,
 	.prepare = segments_prepare,
 };

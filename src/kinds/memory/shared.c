@@ -224,8 +224,7 @@ static int make_object(const struct shared_memory *shared, struct error *err)
 		munmap(bytes, shared->size);
 	}
 	if (fd < 0) {
-		fd = memfd_create(SHARED_MEMFD_NAME,
-				  MFD_CLOEXEC | memfd_flags(shared->huge));
+		fd = memfd_create(SHARED_MEMFD_NAME, MFD_CLOEXEC | memfd_flags(shared->huge));
 		if (fd < 0 || ftruncate(fd, (off_t)shared->size))
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot make shared memory of %" PRIu64 " bytes",

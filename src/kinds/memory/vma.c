@@ -376,6 +376,16 @@ static int collect_file(struct collector *collector, const struct area_text *tex
 	return 0;
 }
 
+/* The number of its inode is the id of the segment. */
+static void collect_segment(const struct area_text *text, VmaEntry *area)
+{
+	area->status |= VMA_SYSV_IPC;
+	area->shmid = text->inode;
+	area->pgoff = text->offset;
+	area->has_fdflags = true;
+	area->fdflags = text->may_write ? O_RDWR : O_RDONLY;
+}
+
 static int collect_shared(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			  struct error *err)
 {
@@ -386,11 +396,7 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 		return collect_file(collector, text, area, err);
 	}
 	if (path_starts(text, "/SYSV")) {
-		area->status |= VMA_SYSV_IPC;
-		area->shmid = text->inode;
-		area->pgoff = text->offset;
-		area->has_fdflags = true;
-		area->fdflags = text->may_write ? O_RDWR : O_RDONLY;
+		collect_segment(text, area);
 		return 0;
 	}
 	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:") && !restored)
@@ -410,11 +416,15 @@ static int collect_huge_tlb(struct collector *collector, const struct area_text 
 	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
 	uint64_t bytes = text->page_kib * 1024;
 
-	if (bytes < AREA_PAGE || path_starts(text, "/SYSV"))
-		return refuse(text, "huge TLB pages of a System V segment", err);
+	if (bytes < AREA_PAGE)
+		return refuse(text, "pages of an unknown size", err);
 	area->flags |= MAP_HUGETLB | (uint32_t)__builtin_ctzll(bytes) << MAP_HUGE_SHIFT;
 	if (restored && !area_is_shared(text))
 		return refuse(text, "a private mapping of shared anonymous memory", err);
+	if (path_starts(text, "/SYSV")) {
+		collect_segment(text, area);
+		return 0;
+	}
 	if (!restored && !path_is(text, "/anon_hugepage (deleted)")) {
 		area->status |= path_starts(text, "/memfd:") ? VMA_MEMFD : 0;
 		return collect_file(collector, text, area, err);

@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -82,23 +81,13 @@ static int copy_by_buffer(int to, int from, uint64_t offset, uint64_t size)
 	return 0;
 }
 
-/* sendfile stops at 2 GiB less a page; size 0 means all there is. */
 static int copy_bytes(int to, int from, off_t from_offset, uint64_t size)
 {
 	uint64_t page;
 
 	if (huge_file_page(from, &page) > 0)
 		return copy_by_buffer(to, from, (uint64_t)from_offset, size);
-	for (uint64_t copied = 0; size == 0 || copied < size;) {
-		uint64_t step = size == 0 || size - copied > (1 << 30) ? 1 << 30 : size - copied;
-		ssize_t sent = sendfile(to, from, &from_offset, step);
-		if (sent < 0)
-			return -1;
-		if (sent == 0)
-			return 0;
-		copied += (uint64_t)sent;
-	}
-	return 0;
+	return send_whole(to, from, &from_offset, size) < 0 ? -1 : 0;
 }
 
 /* One ghost_chunk_entry, framed as every record is, and its bytes. */
@@ -150,7 +139,7 @@ int ghost_content_copy(int to, int from, const GhostFileEntry *entry)
 	uint64_t page;
 
 	if (!entry->has_chunks)
-		return copy_bytes(to, from, 0, 0);
+		return copy_bytes(to, from, 0, INT64_MAX);
 	return huge_file_page(from, &page) > 0 ? copy_huge(to, from, entry) : copy_chunks(to, from);
 }
 
@@ -185,16 +174,8 @@ int ghost_content_fill(int to, int from, uint64_t offset, uint64_t size)
 		return huge < 0 ? -1 : fill_huge(to, from, page, offset, size);
 	if (lseek(to, (off_t)offset, SEEK_SET) < 0)
 		return -1;
-	for (uint64_t copied = 0; copied < size;) {
-		uint64_t left = size - copied;
-		ssize_t sent = sendfile(to, from, NULL, left > (1 << 30) ? 1 << 30 : left);
-		if (sent < 0)
-			return -1;
-		if (sent == 0)
-			return 1;
-		copied += (uint64_t)sent;
-	}
-	return 0;
+	int64_t sent = send_whole(to, from, NULL, size);
+	return sent < 0 ? -1 : (uint64_t)sent < size;
 }
 
 int ghost_content_resize(int fd, uint64_t size)

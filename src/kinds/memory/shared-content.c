@@ -19,7 +19,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,18 +81,13 @@ static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
  */
 static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct error *err)
 {
-	while (size) {
-		ssize_t sent = sendfile(to, from, offset, size);
+	int64_t sent = send_whole(to, from, offset, size);
 
-		if (sent < 0)
-			return fail_errno(err, ERR_IO, "cannot copy shared memory");
-		if (!sent && size >= AREA_PAGE)
-			return fail(err, ERR_IO, "shared memory ends before its content");
-		if (!sent)
-			return (int)size;
-		size -= (uint64_t)sent;
-	}
-	return 0;
+	if (sent < 0)
+		return fail_errno(err, ERR_IO, "cannot copy shared memory");
+	if (size - (uint64_t)sent >= AREA_PAGE)
+		return fail(err, ERR_IO, "shared memory ends before its content");
+	return (int)(size - (uint64_t)sent);
 }
 
 /* The same of huge pages. */

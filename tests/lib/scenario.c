@@ -73,6 +73,9 @@ void scenario_begin(int argc, char **argv)
 	if (getsid(0) != getpid())
 		setsid();
 	umask(022);
+	/* Whoever starts the tests in the background may have some ignored (sh, for SIGINT). */
+	for (int signal = 1; signal < NSIG; signal++)
+		sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 	char log[1200];
 	state_path(log, sizeof log, "", "log");
 	replace_descriptor(STDIN_FILENO, "/dev/null", O_RDONLY);

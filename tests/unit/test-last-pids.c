@@ -632,24 +632,51 @@ static pid_t first_child(pid_t pid)
 	return child;
 }
 
+/* How many numbers it has, from here inwards. */
+static size_t count_levels(pid_t pid)
+{
+	char path[64], line[256];
+	size_t count = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file))
+		if (strncmp(line, "NSpid:", 6) == 0)
+			for (const char *at = line; (at = strchr(at, '\t')); at++)
+				count++;
+	if (file)
+		fclose(file);
+	return count;
+}
+
+static void check_killed_helper(size_t depth, size_t level)
+{
+	const uint32_t numbers[] = { 60, 70 };
+	char place[32];
+	struct nest nest;
+
+	nest_open(&nest, depth, 0);
+	struct last_pids *pids = opened(nest.fd);
+	/* The last of our children are the only ones with high numbers. */
+	pid_t helper = 0;
+	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
+		if (kill(pid, 0) == 0 && count_levels(pid) == count_levels(getpid()) + depth - level)
+			helper = pid;
+	assert_true(helper > 0);
+	kill(helper, SIGKILL);
+	snprintf(place, sizeof place, "level %zu", level);
+	expect(pids, numbers, depth, ERR_TASK_DIED, place);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
 static void killed_helpers_are_missed(void **state)
 {
 	(void)state;
 	need_privileges();
-	struct nest nest;
-
-	nest_open(&nest, 1, 0);
-	struct last_pids *pids = opened(nest.fd);
-	/* The last of our children, and the only one with a high number. */
-	pid_t helper = 0;
-	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
-		if (kill(pid, 0) == 0)
-			helper = pid;
-	assert_true(helper > 0);
-	kill(helper, SIGKILL);
-	expect(pids, (const uint32_t[]){ 60 }, 1, ERR_TASK_DIED, "level 0");
-	last_pids_close(pids);
-	nest_close(&nest);
+	check_killed_helper(1, 0);
+	check_killed_helper(2, 0);
+	check_killed_helper(2, 1);
 }
 
 static void helpers_end_with_their_caller(void **state)

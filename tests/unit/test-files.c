@@ -433,6 +433,40 @@ static void test_errors(void **state)
 	expect_failure(f, entry, ERR_IMAGE_INVALID);
 }
 
+/* What settime would not take is found before: each of these is the last, or the first beyond. */
+static void test_settings_of_timerfds(void **state)
+{
+	enum { NANOSECONDS = 1000000000 };
+	static const struct {
+		uint64_t vsec, vnsec, isec, insec;
+		bool is_valid;
+	} rows[] = {
+		{ 1, NANOSECONDS - 1, 1, NANOSECONDS - 1, true },
+		{ 1, NANOSECONDS, 1, 0, false },
+		{ 1, 0, 1, NANOSECONDS, false },
+		{ INT64_MAX / NANOSECONDS, 0, INT64_MAX / NANOSECONDS, 0, true },
+		{ INT64_MAX / NANOSECONDS + 1, 0, 1, 0, false },
+		{ 1, 0, INT64_MAX / NANOSECONDS + 1, 0, false },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		FileEntry entry = FILE_ENTRY__INIT;
+		TimerfdEntry timer = TIMERFD_ENTRY__INIT;
+		entry.type = FD_TYPES__TIMERFD;
+		entry.id = timer.id = 7;
+		entry.tfd = &timer;
+		timer.vsec = rows[i].vsec;
+		timer.vnsec = rows[i].vnsec;
+		timer.isec = rows[i].isec;
+		timer.insec = rows[i].insec;
+		memset(&f->err, 0, sizeof f->err);
+		int result = kind_of_file(&kinds, &entry)->check(&f->snapshot, &entry, &f->err);
+		assert_int_equal(result == 0, rows[i].is_valid);
+		assert_int_equal(f->err.name == ERR_IMAGE_INVALID, !rows[i].is_valid);
+	}
+}
+
 /* Below a root directory symbolic links do not lead out of it; the first slash may be missing. */
 static void test_below_root(void **state)
 {
@@ -526,6 +560,7 @@ int main(void)
 		TEST(test_refused),
 		TEST(test_pipe_outside),
 		TEST(test_errors),
+		TEST(test_settings_of_timerfds),
 		TEST(test_below_root),
 		TEST(test_passing_names),
 	};

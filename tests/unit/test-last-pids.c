@@ -660,7 +660,8 @@ static void check_killed_helper(size_t depth, size_t level)
 	/* The last of our children are the only ones with high numbers. */
 	pid_t helper = 0;
 	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
-		if (kill(pid, 0) == 0 && count_levels(pid) == count_levels(getpid()) + depth - level)
+		if (kill(pid, 0) == 0 &&
+		    count_levels(pid) == count_levels(getpid()) + depth - level)
 			helper = pid;
 	assert_true(helper > 0);
 	kill(helper, SIGKILL);

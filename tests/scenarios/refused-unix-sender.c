@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-unix-sender
- * promise: a dump is refused where a datagram of a sender with a name waits in a unix socket that is
- *	connected to nobody: whoever receives it is told of that name, which cannot be given again
+ * promise: a dump is refused where a datagram of a sender with a name waits in a unix socket
+ *	that is connected to nobody: who receives it is told that name, which nobody can give again
  * flavours: flat three user user-three
  * unseen: what waits is looked at once the tree is stopped
  * refused: unsupported-file

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEPT_BYTES = 64 << 20 };
+enum { KEPT_BYTES = 64 << 20, MOST_BYTES_AT_ONCE = 1 << 20 };
 
 static const struct command commands[] = {
 	{ "dump", "Writes a process tree into a directory of images, and ends it.",
@@ -92,8 +92,12 @@ static int refuse(const char *word)
 
 int main(int argc, char **argv)
 {
-	/* What one namespace has taken to be read or made, the next one takes, too. */
+	/*
+	 * What one namespace has taken to be read or made, the next one takes, too: also what would
+	 * be mapped otherwise, and unmapped on all processors, as buffers of netlink are.
+	 */
 	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+	mallopt(M_MMAP_THRESHOLD, MOST_BYTES_AT_ONCE);
 	if (argc < 2)
 		return refuse(NULL);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

@@ -17,6 +17,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Runs `work` in a deputy and waits for it; its error comes back. */
@@ -54,6 +55,14 @@ struct deputy_child {
 	void *data;
 };
 pid_t deputy_bear(const struct deputy_child *child);
+
+/*
+ * In a deputy, too: calls `meanwhile` while there is a child that does nothing, in namespaces of
+ * its own (CLONE_NEW* of clone(2)). It is gone afterwards.
+ */
+int deputy_beside_child(uint64_t namespaces,
+			int (*meanwhile)(pid_t child, void *data, struct error *err), void *data,
+			struct error *err);
 
 /* None that is apart begins in between, and none may be asked for by who has called the first. */
 void deputies_wait(void);

@@ -87,15 +87,18 @@ static int ask_helper(pid_t pid, const struct map *map)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static int write_map(pid_t pid, const struct map *map, const char **ret_what)
+typedef int ask_others(pid_t pid, const struct map *map);
+
+static int write_map(pid_t pid, const struct map *map, ask_others *ask, const char **ret_what)
 {
 	*ret_what = map->name;
 	if (map->n_extents == 0 || write_map_file(pid, map) == 0)
 		return 0;
-	return errno == EPERM ? ask_helper(pid, map) : -1;
+	return errno == EPERM && ask ? ask(pid, map) : -1;
 }
 
-int maps_write(pid_t pid, const struct user_namespace *namespace, const char **ret_what)
+static int write_maps(pid_t pid, const struct user_namespace *namespace, ask_others *ask,
+		      const char **ret_what)
 {
 	const NsEntry *parent = namespace->parent->base.entry;
 	const UsernsEntry *maps = namespace->base.entry->user_ext;
@@ -108,5 +111,16 @@ int maps_write(pid_t pid, const struct user_namespace *namespace, const char **r
 		return 0;
 	const struct map groups = { "gid_map", "newgidmap", maps->gid_map, maps->n_gid_map };
 	const struct map users = { "uid_map", "newuidmap", maps->uid_map, maps->n_uid_map };
-	return write_map(pid, &groups, ret_what) < 0 ? -1 : write_map(pid, &users, ret_what);
+	return write_map(pid, &groups, ask, ret_what) < 0 ? -1
+							  : write_map(pid, &users, ask, ret_what);
+}
+
+int maps_write(pid_t pid, const struct user_namespace *namespace, const char **ret_what)
+{
+	return write_maps(pid, namespace, ask_helper, ret_what);
+}
+
+int maps_write_alone(pid_t pid, const struct user_namespace *namespace, const char **ret_what)
+{
+	return write_maps(pid, namespace, NULL, ret_what);
 }

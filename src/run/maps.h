@@ -10,8 +10,10 @@
 /*
  * Of the namespace that process `pid` has made just now; by a process in its parent. Where the
  * caller may not write a map, newuidmap and newgidmap are asked, which know what /etc/subuid and
- * /etc/subgid give to whom. -1 with errno; *ret_what is what failed (static).
+ * /etc/subgid give to whom, but by maps_write_alone. -1 with errno; *ret_what is what failed
+ * (static).
  */
 int maps_write(pid_t pid, const struct user_namespace *namespace, const char **ret_what);
+int maps_write_alone(pid_t pid, const struct user_namespace *namespace, const char **ret_what);
 
 #endif

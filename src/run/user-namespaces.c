@@ -8,9 +8,14 @@
  * which has to be mapped in the parent, and its effective gid too. For the maps see maps.c.
  *
  *   founder   visits the parent namespace, with the owner's uid, and writes the maps
- *   member    its child: unshares; the first and only process inside, until there is a descriptor
+ *   member    its child: the first and only process inside, until there is a descriptor
+ *
+ * In nestor's own user namespace the founder is a deputy, whose child is born in the new one. In
+ * those below, files in /proc of who shares nestor's memory are those of somebody else, and who
+ * may not write the maps asks other programs: there founder and member have memory of their own.
  */
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kernel/pidfd.h"
 #include "kernel/syscalls.h"
 #include "kernel/visit.h"
@@ -21,11 +26,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 struct founding {
 	const struct user_namespace *namespace_;
+	struct visitor *visitor; /* the founder, if it is a deputy */
 };
 
 static int fail_founding(const char *what, struct error *err)
@@ -72,6 +79,29 @@ static int be_founder(struct visitor *visitor, void *data, struct error *err)
 	return visitor_hand_over(visitor, made, err);
 }
 
+static int take_from(pid_t member, void *data, struct error *err)
+{
+	const struct founding *founding = data;
+	const char *what = NULL;
+	char path[64];
+
+	if (maps_write_alone(member, founding->namespace_, &what))
+		return fail_founding(what, err);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)member);
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open what was made");
+	return visitor_hand_over(founding->visitor, fd, err);
+}
+
+static int be_brief_founder(struct visitor *visitor, void *data, struct error *err)
+{
+	struct founding *founding = data;
+
+	founding->visitor = visitor;
+	return deputy_beside_child(CLONE_NEWUSER, take_from, founding, err);
+}
+
 /* Its own children would be born there. */
 static int be_pid_founder(struct visitor *visitor, void *data, struct error *err)
 {
@@ -97,10 +127,25 @@ static uint32_t mapped_group(const struct user_namespace *parent)
 	return id;
 }
 
+/* What a deputy is refused others may have the right to, or tell why not. */
+static int found(struct visit *there, bool briefly, int *ret_fd, struct error *err)
+{
+	struct error refused = { 0 };
+
+	there->brief = briefly;
+	there->function = briefly ? be_brief_founder : be_founder;
+	if (visit(there, ret_fd, 1, &refused) == 0)
+		return 0;
+	if (briefly && refused.os_errno)
+		return found(there, false, ret_fd, err);
+	*err = refused;
+	return -1;
+}
+
 int run_make_user_namespace(struct run *run, const struct user_namespace *namespace,
 			    struct error *err)
 {
-	struct founding founding = { namespace };
+	struct founding founding = { .namespace_ = namespace };
 	int parent =
 		namespace->parent->depth ? run_user_namespace(run, namespace->parent->base.id) : -1;
 	uint32_t owner = namespace->base.entry->owner_uid, group = mapped_group(namespace->parent);
@@ -111,7 +156,6 @@ int run_make_user_namespace(struct run *run, const struct user_namespace *namesp
 		.gid = group,
 		.namespaces = &parent,
 		.n_namespaces = parent >= 0,
-		.function = be_founder,
 		.data = &founding,
 		.size = sizeof founding,
 		.timeout_seconds = run->options->timeout_seconds,
@@ -119,7 +163,7 @@ int run_make_user_namespace(struct run *run, const struct user_namespace *namesp
 	};
 	int fd;
 
-	if (visit(&there, &fd, 1, err))
+	if (found(&there, parent < 0, &fd, err))
 		return fail_while(err, "making user namespace %" PRIu32, namespace->base.id);
 	run->user_namespaces = arena_grow(run->arena, run->user_namespaces, run->n_user_namespaces,
 					  sizeof *run->user_namespaces);

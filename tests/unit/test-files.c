@@ -433,6 +433,34 @@ static void test_errors(void **state)
 	expect_failure(f, entry, ERR_IMAGE_INVALID);
 }
 
+/* Images say where terminals are made: nothing else is opened there, as that may do something. */
+static void test_where_terminals_are_made(void **state)
+{
+	static const char *const names[] = { "fifo", "file", "/dev/zero" };
+	struct fixture *f = *state;
+
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	close(open("file", O_CREAT | O_RDWR, 0600));
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		FileEntry *entry = snapshot_new(&f->snapshot, FILE_ENTRY, FileEntry);
+		TtyInfoEntry *info = snapshot_new(&f->snapshot, TTY_INFO_ENTRY, TtyInfoEntry);
+		info->id = (uint32_t)i + 1;
+		info->type = TTY_TYPE__PTY;
+		info->pty = snapshot_new(&f->snapshot, TTY_PTY_ENTRY, TtyPtyEntry);
+		info->ptmx = names[i][0] == '/'
+				     ? arena_string(&f->arena, names[i])
+				     : arena_printf(&f->arena, "%s/%s", f->directory, names[i]);
+		snapshot_add_record(&f->snapshot, IMAGE_TTY_INFO, info->id, info);
+		entry->type = FD_TYPES__TTY;
+		entry->id = 100 + info->id;
+		entry->tty = snapshot_new(&f->snapshot, TTY_FILE_ENTRY, TtyFileEntry);
+		entry->tty->id = entry->id;
+		entry->tty->tty_info_id = info->id;
+		entry->tty->has_master = entry->tty->master = true;
+		expect_failure(f, entry, ERR_FILE_CHANGED);
+	}
+}
+
 /* What settime would not take is found before: each of these is the last, or the first beyond. */
 static void test_settings_of_timerfds(void **state)
 {
@@ -561,6 +589,7 @@ int main(void)
 		TEST(test_pipe_outside),
 		TEST(test_errors),
 		TEST(test_settings_of_timerfds),
+		TEST(test_where_terminals_are_made),
 		TEST(test_below_root),
 		TEST(test_passing_names),
 	};

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@
 
 enum {
 	MOST_MASTERS = 4096,
+	PTMX_MAJOR = 5,
+	PTMX_MINOR = 2,
 	KERNEL_LARGEFILE = 0100000, /* open(2) adds it; the C library's O_LARGEFILE is 0 */
 };
 
@@ -73,19 +76,38 @@ struct made_pty {
 	bool is_taken;
 };
 
+/* Takes path_fd, -1 with errno. To open just any device may do something. */
+static int open_if_ptmx(int path_fd, const char *name, int flags, struct error *err)
+{
+	autoclose int fd = path_fd;
+	struct stat found;
+
+	if (fd < 0 || fstat(fd, &found) < 0)
+		return -1;
+	if (!S_ISCHR(found.st_mode) || found.st_rdev != makedev(PTMX_MAJOR, PTMX_MINOR))
+		return fail(err, ERR_FILE_CHANGED,
+			    "%s was where terminals are made (ptmx) and is not now", name);
+	return opener_reopen(fd, flags);
+}
+
 /* By the path that the tree opened, if that leads to the same devpts here, or by its own ptmx. */
 static int open_bound(const struct file_opener *opener, const TtyInfoEntry *info,
-		      const MntEntry *bound, int flags)
+		      const MntEntry *bound, int flags, struct error *err)
 {
+	struct error ignored = { 0 };
 	autoclose int root = opener_open_path(opener, bound->bound_path, O_PATH | O_DIRECTORY);
-	autoclose int fd = root < 0 ? -1 : opener_open_path(opener, info->ptmx, flags);
+	autoclose int fd = root < 0 ? -1
+				    : open_if_ptmx(opener_open_path(opener, info->ptmx, O_PATH),
+						   info->ptmx, flags, &ignored);
 	autoclose int peer = fd < 0 ? -1 : pty_open_peer(fd, O_PATH);
 	struct stat wanted, made;
 
 	if (peer >= 0 && fstat(root, &wanted) == 0 && fstat(peer, &made) == 0 &&
 	    wanted.st_dev == made.st_dev)
 		return take_fd(&fd);
-	return root < 0 ? -1 : openat(root, "ptmx", flags);
+	return root < 0
+		       ? -1
+		       : open_if_ptmx(openat(root, "ptmx", O_PATH | O_CLOEXEC), "ptmx", flags, err);
 }
 
 static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)
@@ -102,9 +124,11 @@ static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struc
 		return open("/dev/ptmx", flags);
 	const MntEntry *bound = bound_devpts(opener->snapshot, info);
 	if (bound)
-		return open_bound(opener, info, bound, flags);
-	return info->has_mount_id ? mounts_open(opener, info->mount_id, info->ptmx, flags)
-				  : opener_open_path(opener, info->ptmx, flags);
+		return open_bound(opener, info, bound, flags, err);
+	return open_if_ptmx(info->has_mount_id
+				    ? mounts_open(opener, info->mount_id, info->ptmx, O_PATH)
+				    : opener_open_path(opener, info->ptmx, O_PATH),
+			    info->ptmx, flags, err);
 }
 
 /* Numbers below the wanted one that are free here are passed over. */

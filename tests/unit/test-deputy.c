@@ -8,8 +8,10 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -151,6 +153,56 @@ static void nobody_inside_may_trace_it(void **state)
 	close(shared.fd);
 }
 
+struct beside {
+	pid_t child;
+	bool is_apart, ends_deputy;
+};
+
+static int look_at_child(pid_t child, void *data, struct error *err)
+{
+	struct beside *beside = data;
+	char path[64], there[64] = "", here[64] = "";
+
+	(void)err;
+	beside->child = child;
+	snprintf(path, sizeof path, "/proc/%d/ns/uts", (int)child);
+	beside->is_apart = readlink(path, there, sizeof there - 1) > 0 &&
+			   readlink("/proc/self/ns/uts", here, sizeof here - 1) > 0 &&
+			   strcmp(there, here) != 0;
+	if (beside->ends_deputy)
+		kill(getpid(), SIGKILL);
+	return 5;
+}
+
+static int have_child(void *data, struct error *err)
+{
+	return deputy_beside_child(CLONE_NEWUSER | CLONE_NEWUTS, look_at_child, data, err);
+}
+
+static bool is_gone(pid_t pid)
+{
+	for (int i = 0; i < 1000 && kill(pid, 0) == 0; i++)
+		usleep(10000);
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+static void a_child_is_there_as_long_as_it_is_needed(void **state)
+{
+	struct beside beside = { 0 };
+	struct error err = { 0 };
+
+	(void)state;
+	/* Not everybody may make a user namespace. */
+	if (deputy_run(have_child, &beside, &err) < 0)
+		skip();
+	assert_int_equal(deputy_run(have_child, &beside, &err), 5);
+	assert_true(beside.is_apart);
+	assert_true(kill(beside.child, 0) < 0 && errno == ESRCH);
+	beside.ends_deputy = true;
+	assert_int_equal(deputy_run(have_child, &beside, &err), -1);
+	assert_true(is_gone(beside.child));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +210,7 @@ int main(void)
 		cmocka_unit_test(memory_is_its_own_apart),
 		cmocka_unit_test(failures_come_back),
 		cmocka_unit_test(nobody_inside_may_trace_it),
+		cmocka_unit_test(a_child_is_there_as_long_as_it_is_needed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

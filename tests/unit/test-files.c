@@ -9,6 +9,7 @@
 #include "base/procfs.h"
 #include "base/undo.h"
 #include "collect/collect.h"
+#include "kinds/files/files.h"
 #include "kinds/kind.h"
 #include "kinds/passing-name.h"
 
@@ -21,6 +22,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -461,6 +463,33 @@ static void test_where_terminals_are_made(void **state)
 	}
 }
 
+/* A path below a process that is gone may lead elsewhere: what is there is looked at, no more. */
+static void test_places_of_gone_processes(void **state)
+{
+	struct fixture *f = *state;
+	FileEntry *entry;
+	RegFileEntry *reg = hand_made(f, &entry, "");
+	RemapFilePathEntry *remap =
+		snapshot_new(&f->snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);
+	char event[512];
+
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	assert_true(inotify_add_watch(watch, "fifo", IN_OPEN) > 0);
+	reg->name = arena_printf(&f->arena, "/proc/4711/../..%s/fifo", f->directory);
+	reg->flags = O_RDWR | O_NONBLOCK;
+	reg->mnt_id = -1;
+	remap->orig_id = entry->id;
+	remap->has_remap_type = true;
+	remap->remap_type = REMAP_TYPE__PROCFS;
+	snapshot_add_record(&f->snapshot, IMAGE_REMAP_FPATH, entry->id, remap);
+	expect_failure(f, entry, ERR_FILE_CHANGED);
+	assert_int_equal(read(watch, event, sizeof event), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(watch);
+	assert_int_equal(gone_process_aspect.connect(&f->opener, entry, -1, &f->err), 0);
+}
+
 /* What settime would not take is found before: each of these is the last, or the first beyond. */
 static void test_settings_of_timerfds(void **state)
 {
@@ -590,6 +619,7 @@ int main(void)
 		TEST(test_errors),
 		TEST(test_settings_of_timerfds),
 		TEST(test_where_terminals_are_made),
+		TEST(test_places_of_gone_processes),
 		TEST(test_below_root),
 		TEST(test_passing_names),
 	};

@@ -264,11 +264,19 @@ static const struct stand_in *stand_in_for(struct file_opener *opener, const Reg
 	return made;
 }
 
+static int open_there(const struct file_opener *opener, const RegFileEntry *reg, const char *path,
+		      int flags)
+{
+	return regular_is_inside(opener->snapshot, reg)
+		       ? mounts_open(opener, (uint32_t)reg->mnt_id, path, flags)
+		       : opener_open_path(opener, path, flags);
+}
+
 int gone_process_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
 	struct process_path path = { 0 };
-	struct statfs fs;
+	struct statfs fs = { 0 };
 
 	find_process(reg->name, &path);
 	const struct stand_in *stand_in = stand_in_for(opener, reg, err);
@@ -276,16 +284,18 @@ int gone_process_open(struct file_opener *opener, const FileEntry *entry, struct
 		return -1;
 	const char *there = arena_printf(opener->arena, "%.*s%d%s", (int)path.start, reg->name,
 					 (int)stand_in->number, reg->name + path.end);
-	int flags = regular_open_flags(reg);
-	autoclose int fd = regular_is_inside(opener->snapshot, reg)
-				   ? mounts_open(opener, (uint32_t)reg->mnt_id, there, flags)
-				   : opener_open_path(opener, there, flags);
-	if (fd < 0 || fstatfs(fd, &fs) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s in place of %s", there,
-				  reg->name);
-	if (fs.f_type != PROC_SUPER_MAGIC)
+	/* Images say where: to open what is somewhere else may do something. */
+	autoclose int found = open_there(opener, reg, there, O_PATH);
+	if (found >= 0 && fstatfs(found, &fs) == 0 && fs.f_type != PROC_SUPER_MAGIC)
 		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", reg->name);
-	return take_fd(&fd);
+	int flags = regular_open_flags(reg);
+	/* Those that a descriptor would not take come with the name alone. */
+	int fd = found < 0 || fs.f_type != PROC_SUPER_MAGIC ? -1
+		 : flags & (O_PATH | O_NOFOLLOW)	    ? open_there(opener, reg, there, flags)
+							    : opener_reopen(found, flags);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s in place of %s", there,
+				   reg->name)
+		      : fd;
 }
 
 /* Only what may be one: the name has a number in it. */

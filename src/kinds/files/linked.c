@@ -140,10 +140,15 @@ static int open_by_first_name(const struct file_opener *opener, const RegFileEnt
 
 	if (dir_fd < 0 || names_link(other_fd, dir_fd, name) < 0)
 		return -1;
-	int fd = openat(dir_fd, name, regular_open_flags(reg) | O_NONBLOCK | O_CLOEXEC);
+	/* Somebody may have put something else there meanwhile, which is not to be opened. */
+	autoclose int found = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	bool is_it = found >= 0 && is_same_inode(found, other_fd);
+	int flags = regular_open_flags(reg) | O_NONBLOCK;
+	int fd = !is_it		      ? -1
+		 : flags & O_NOFOLLOW ? openat(dir_fd, name, flags | O_CLOEXEC)
+				      : opener_reopen(found, flags);
 	if (unlinkat(dir_fd, name, 0) < 0)
 		log_warning("restore", reg->name, "cannot remove the temporary name, left");
-	/* Somebody may have put something else there meanwhile. */
 	if (fd >= 0 && !is_same_inode(fd, other_fd)) {
 		close(fd);
 		return -1;

@@ -33,6 +33,21 @@ static void read_info(const struct packet_diag_info *info, struct packet_state *
 	ret->copy_threshold = info->pdi_copy_thresh;
 }
 
+static void read_ring(const struct rtattr *at, struct packet_ring_state *ret)
+{
+	const struct packet_diag_ring *ring = RTA_DATA(at);
+
+	if (RTA_PAYLOAD(at) < sizeof *ring)
+		return;
+	*ret = (struct packet_ring_state){ .block_size = ring->pdr_block_size,
+					   .blocks = ring->pdr_block_nr,
+					   .frame_size = ring->pdr_frame_size,
+					   .frames = ring->pdr_frame_nr,
+					   .retire_milliseconds = ring->pdr_retire_tmo,
+					   .private_size = ring->pdr_sizeof_priv,
+					   .features = ring->pdr_features };
+}
+
 struct search {
 	uint32_t inode;
 	struct arena *arena;
@@ -56,8 +71,10 @@ static int look(const void *bytes, size_t size, void *data)
 			read_info(RTA_DATA(at), ret);
 		if (at->rta_type == PACKET_DIAG_MCLIST)
 			read_memberships(at, search->arena, ret);
-		if (at->rta_type == PACKET_DIAG_RX_RING || at->rta_type == PACKET_DIAG_TX_RING)
-			ret->has_ring = true;
+		if (at->rta_type == PACKET_DIAG_RX_RING)
+			read_ring(at, &ret->rx_ring);
+		if (at->rta_type == PACKET_DIAG_TX_RING)
+			read_ring(at, &ret->tx_ring);
 		if (at->rta_type == PACKET_DIAG_FANOUT)
 			ret->has_fanout = true;
 	}

@@ -19,10 +19,18 @@ struct packet_membership {
 	uint8_t address[32];
 };
 
+/* Frames in blocks; the last three of TPACKET_V3. */
+struct packet_ring_state {
+	uint32_t block_size, blocks; /* 0: there is none */
+	uint32_t frame_size, frames;
+	uint32_t retire_milliseconds, private_size, features;
+};
+
 struct packet_state {
 	uint32_t interface; /* 0: all */
 	uint32_t copy_threshold;
-	bool has_ring, has_fanout;
+	bool has_fanout;
+	struct packet_ring_state rx_ring, tx_ring;
 	struct packet_membership *memberships;
 	size_t n_memberships;
 };

@@ -227,6 +227,7 @@ static const char *area_type(const VmaEntry *area)
 		{ VMA_GUARD, "guard" },
 		{ VMA_HEAP, "heap" },
 		{ VMA_AIO_RING, "ring" },
+		{ VMA_SOCKET, "ring of a socket" },
 		{ VMA_SYSV_IPC, "System V segment" },
 		{ VMA_ANON_SHARED, "shared memory" },
 		{ VMA_FILE_SHARED, "shared file" },
@@ -260,8 +261,9 @@ static uint64_t pages_of(const struct pagemap *pages, const VmaEntry *area, size
 static void describe_area(struct details *details, struct detail *detail, const VmaEntry *area,
 			  uint64_t pages)
 {
-	bool of_file = area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED);
-	bool of_object = area->status & (VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_FILE_SHARED);
+	bool of_file = area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_SOCKET);
+	bool of_object =
+		area->status & (VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_FILE_SHARED | VMA_SOCKET);
 	struct text text;
 
 	detail->type = area_type(area);

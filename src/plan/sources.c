@@ -131,7 +131,7 @@ static void count_task(struct plan *plan, const struct task *task)
 	uint64_t last = 0;
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		const VmaEntry *vma = mm->vmas[i];
-		bool file = vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED);
+		bool file = vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_SOCKET);
 		/* The areas of one library follow each other and borrow it once. */
 		if (file && vma->shmid != last)
 			count_user(plan, SOURCE_FILE, vma->shmid);

@@ -15,7 +15,7 @@ bool area_is_vdso(const VmaEntry *area)
 
 bool area_is_file(const VmaEntry *area)
 {
-	return area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED);
+	return area->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_SOCKET);
 }
 
 bool area_is_guard(const VmaEntry *area)

@@ -108,6 +108,11 @@ int ring_collect_area(struct target *target, uint64_t device, uint64_t inode, Vm
 /* io-uring-make.c: when all else is mapped. */
 void rings_plan_map(struct plan *plan, const struct task *task, struct program *program);
 
+/* mapped-sockets.c: rings of packet sockets. Their files are named once all are known. */
+void mapped_socket_note(struct target *target, uint64_t device, uint64_t inode, VmaEntry *area);
+void mapped_sockets_settle(struct collect *collect);
+int mapped_socket_check(const struct snapshot *snapshot, const VmaEntry *area, struct error *err);
+
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
 /* A file that is read by `proc_name` of the task (target_open). */

@@ -41,7 +41,7 @@ static const uint64_t highest_address = UINT64_C(1) << 56;
 static const uint32_t known_status = VMA_REGULAR | VMA_STACK | VMA_VSYSCALL | VMA_VDSO | VMA_HEAP |
 				     VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
 				     VMA_ANON_PRIVATE | VMA_VVAR | VMA_GUARD | VMA_SYSV_IPC |
-				     VMA_MEMFD | VMA_AIO_RING;
+				     VMA_MEMFD | VMA_AIO_RING | VMA_SOCKET;
 
 /* --- Check --- */
 
@@ -72,14 +72,15 @@ static int count_mappings(const VmaEntry *area)
 {
 	return __builtin_popcount(area->status &
 				  (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
-				   VMA_ANON_PRIVATE | VMA_SYSV_IPC | VMA_AIO_RING));
+				   VMA_ANON_PRIVATE | VMA_SYSV_IPC | VMA_AIO_RING | VMA_SOCKET));
 }
 
 static bool mapping_agrees(const VmaEntry *area)
 {
 	uint32_t type = area->flags & MAP_TYPE;
 
-	if (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_AIO_RING))
+	if (area->status &
+	    (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_AIO_RING | VMA_SOCKET))
 		return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 	return type == MAP_PRIVATE ||
 	       (area_is_droppable(area) && (area->status & VMA_ANON_PRIVATE));
@@ -87,7 +88,7 @@ static bool mapping_agrees(const VmaEntry *area)
 
 /* [vdso] and relatives are written as private memory, if as any. */
 static const uint32_t not_vdso = VMA_GUARD | VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
-				 VMA_SYSV_IPC | VMA_AIO_RING;
+				 VMA_SYSV_IPC | VMA_AIO_RING | VMA_SOCKET;
 
 static int check_kind(const VmaEntry *area, struct error *err)
 {
@@ -125,7 +126,7 @@ static int check_object(const struct snapshot *snapshot, const VmaEntry *area, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "memory area %" PRIx64 "-%" PRIx64 " cannot start at offset %" PRIx64,
 			    area->start, area->end, area->pgoff);
-	return 0;
+	return area->status & VMA_SOCKET ? mapped_socket_check(snapshot, area, err) : 0;
 }
 
 static bool area_is_mapped(const VmaEntry *area)

@@ -259,8 +259,6 @@ static void collect_name(struct collector *collector, const struct area_text *te
 static int refuse_pseudo_file(const struct area_text *text, const struct stat *stat,
 			      struct error *err)
 {
-	if (path_starts(text, "socket:"))
-		return refuse(text, "the ring of a socket", err);
 	if (path_starts(text, "anon_inode:") || !path_starts(text, "/"))
 		return refuse(text, "the memory of a kernel object", err);
 	if (!S_ISREG(stat->st_mode))
@@ -451,6 +449,19 @@ static int collect_ring(struct collector *collector, const struct area_text *tex
 	return ring_collect_area(collector->target, text->device, text->inode, area, err);
 }
 
+static int collect_socket(struct collector *collector, const struct area_text *text, VmaEntry *area,
+			  struct error *err)
+{
+	if (!area_is_shared(text))
+		return refuse(text, "a private mapping of a socket", err);
+	area->status |= VMA_SOCKET;
+	area->pgoff = text->offset;
+	area->has_fdflags = true;
+	area->fdflags = O_RDWR;
+	mapped_socket_note(collector->target, text->device, text->inode, area);
+	return 0;
+}
+
 static int collect_area(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			struct error *err)
 {
@@ -473,6 +484,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		return collect_huge_tlb(collector, text, area, err);
 	if (path_is(text, "anon_inode:[io_uring]"))
 		return collect_ring(collector, text, area, err);
+	if (major(text->device) == 0 && path_starts(text, "socket:["))
+		return collect_socket(collector, text, area, err);
 	if (major(text->device) == 0 && path_starts(text, "/[aio]") && area_is_shared(text))
 		return aio_collect_area(collector->target, area, collector->mm, err);
 	if (text->refusal)

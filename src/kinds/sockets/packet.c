@@ -9,8 +9,13 @@
  *
  * What waits in their queues is not kept, and warned of: only the first packet can be read without
  * taking it away. Whoever uses them has to expect that packets are lost. PACKET_STATISTICS count
- * from 0, since reading takes them away. Refused: rings (PACKET_RX_RING, PACKET_TX_RING), fanout by
- * a program, which cannot be read, SOCK_PACKET, and one whose interface is gone.
+ * from 0, since reading takes them away. Rings (PACKET_RX_RING), as tcpdump has them, keep what has
+ * not been read, and the program and the kernel go on at the same frame or block; blocks are
+ * numbered anew. See packet-ring.c.
+ *
+ * Refused: a ring that has sent (PACKET_TX_RING), or of which a part is mapped; one in use, where
+ * the loopback interface is down; fanout by a program, which cannot be read, SOCK_PACKET, and one
+ * whose interface is gone.
  */
 #include "base/arena.h"
 #include "base/cleanup.h"
@@ -19,6 +24,7 @@
 #include "kernel/aside.h"
 #include "kernel/packet-diag.h"
 #include "kinds/sockets/options.h"
+#include "kinds/sockets/packet-ring.h"
 #include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
@@ -162,15 +168,15 @@ static int collect_place(const struct collecting *it)
 	if (!found)
 		return fail(it->err, ERR_KERNEL_REFUSED, "%s: the kernel does not list it",
 			    it->file->what);
-	if (state.has_ring)
-		return fail(it->err, ERR_UNSUPPORTED_FILE, "%s has a ring (PACKET_RX_RING)",
-			    it->file->what);
 	it->sk->has_fanout = state.has_fanout;
 	it->sk->copy_thresh = state.copy_threshold;
 	if (own.sll_ifindex && name_of(collect->snapshot, (uint32_t)own.sll_ifindex,
 				       &it->sk->ifname, it->file->what, it->err))
 		return -1;
-	return collect_memberships(collect->snapshot, &state, it->sk, it->file->what, it->err);
+	return collect_memberships(collect->snapshot, &state, it->sk, it->file->what, it->err) ||
+			       packet_rings_collect(it->file, it->fd, &state, it->sk, it->err)
+		       ? -1
+		       : 0;
 }
 
 static int collect_there(void *data)
@@ -179,7 +185,7 @@ static int collect_there(void *data)
 	const char *what = it->file->what;
 	short ready;
 
-	if (collect_place(it) || collect_options(it->fd, it->sk, what, it->err) ||
+	if (collect_options(it->fd, it->sk, what, it->err) || collect_place(it) ||
 	    collect_fanout(it->fd, it->sk, what, it->err) ||
 	    socket_ready(it->fd, POLLIN, &ready, what, it->err))
 		return -1;
@@ -188,7 +194,7 @@ static int collect_there(void *data)
 		socket_options_collect(it->file->target->collect->snapshot, it->fd, what, it->err);
 	if (!it->sk->opts)
 		return -1;
-	if (ready & POLLIN)
+	if (ready & POLLIN && !it->sk->rx_ring)
 		log_warning("collect", what, "packets that wait to be received are lost");
 	return 0;
 }
@@ -252,8 +258,10 @@ static int packet_check(const struct snapshot *snapshot, const FileEntry *entry,
 	    sk->ifindex > INT32_MAX || (sk->ifname && strlen(sk->ifname) >= IF_NAMESIZE))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "packet socket %u: its numbers are out of range", entry->id);
-	return check_memberships(sk, err) || socket_options_check(sk->opts, entry->id, err) ? -1
-											    : 0;
+	return check_memberships(sk, err) || packet_rings_check(snapshot, sk, err) ||
+			       socket_options_check(sk->opts, entry->id, err)
+		       ? -1
+		       : 0;
 }
 
 /* ---- Restore ---- */
@@ -261,19 +269,6 @@ static int packet_check(const struct snapshot *snapshot, const FileEntry *entry,
 static int fail_make(const PacketSkEntry *sk, const char *what, struct error *err)
 {
 	return fail_errno(err, ERR_KERNEL_REFUSED, "packet socket %u: cannot %s", sk->id, what);
-}
-
-static int packet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
-{
-	const PacketSkEntry *sk = entry->psk;
-	int net = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
-	autoclose int fd = aside_socket(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return fail_make(sk, "make it", err);
-	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)
-		return fail_make(sk, "set its flags", err);
-	return take_fd(&fd);
 }
 
 /* What is 0 is so from the first. */
@@ -344,35 +339,80 @@ static int bind_it(const PacketSkEntry *sk, int fd, struct error *err)
 	return 0;
 }
 
-struct connecting {
+struct making {
+	const struct snapshot *snapshot;
 	const PacketSkEntry *sk;
 	int fd;
 	struct error *err;
 };
 
+/* Tasks map its rings, which need these options, before everything is open. */
+static int open_there(void *data)
+{
+	const struct making *it = data;
+
+	return apply_options(it->sk, it->fd, it->err) ||
+			       packet_rings_make(it->snapshot, it->sk, it->fd, it->err)
+		       ? -1
+		       : 0;
+}
+
 static int connect_there(void *data)
 {
-	const struct connecting *it = data;
+	const struct making *it = data;
+	int unused = 0;
 
-	if (apply_options(it->sk, it->fd, it->err) || apply_memberships(it->sk, it->fd, it->err) ||
-	    socket_options_apply(it->sk->opts, it->fd, it->sk->id, it->err))
+	if (apply_memberships(it->sk, it->fd, it->err))
 		return -1;
-	return bind_it(it->sk, it->fd, it->err);
+	if (!packet_ring_was_in_use(it->snapshot, it->sk))
+		return socket_options_apply(it->sk->opts, it->fd, it->sk->id, it->err) ||
+				       bind_it(it->sk, it->fd, it->err)
+			       ? -1
+			       : 0;
+	if (bind_it(it->sk, it->fd, it->err))
+		return -1;
+	/* One of its own takes the place of that which lets nothing come. */
+	if (!it->sk->opts->n_so_filter &&
+	    setsockopt(it->fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) < 0)
+		return fail_make(it->sk, "let packets come to its ring", it->err);
+	return socket_options_apply(it->sk->opts, it->fd, it->sk->id, it->err);
+}
+
+/* Names of interfaces are those of its network namespace. */
+static int make_there(int net, int (*make)(void *data), struct making *it)
+{
+	struct aside aside = ASIDE_HERE;
+
+	if (net < 0)
+		return make(it);
+	aside.net_namespace = net;
+	if (aside_run(&aside, make, it) < 0)
+		return it->err->name ? -1
+				     : fail_make(it->sk, "enter its network namespace", it->err);
+	return 0;
+}
+
+static int packet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
+{
+	const PacketSkEntry *sk = entry->psk;
+	int net = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
+	autoclose int fd = aside_socket(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC, 0);
+	struct making it = { opener->snapshot, sk, fd, err };
+
+	if (fd < 0)
+		return fail_make(sk, "make it", err);
+	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)
+		return fail_make(sk, "set its flags", err);
+	return make_there(net, open_there, &it) ? -1 : take_fd(&fd);
 }
 
 static int packet_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 			  struct error *err)
 {
 	const PacketSkEntry *sk = entry->psk;
-	struct connecting it = { sk, fd, err };
-	struct aside aside = ASIDE_HERE;
+	struct making it = { opener->snapshot, sk, fd, err };
 
-	aside.net_namespace = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
-	if (aside.net_namespace < 0)
-		return connect_there(&it);
-	if (aside_run(&aside, connect_there, &it) < 0)
-		return err->name ? -1 : fail_make(sk, "enter its network namespace", err);
-	return 0;
+	return make_there(socket_opener_net(opener, sk->has_ns_id, sk->ns_id), connect_there, &it);
 }
 
 static void packet_describe(const FileEntry *entry, char *text, size_t room)

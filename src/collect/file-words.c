@@ -8,9 +8,15 @@
 #include "collect/collect.h"
 #include "kinds/kind.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+
+static bool is_userfaultfd(const struct open_file *file)
+{
+	return strcmp(file->link, "anon_inode:[userfaultfd]") == 0;
+}
 
 static const char *linked_object_in_words(const struct open_file *file)
 {
@@ -25,7 +31,6 @@ static const char *linked_object_in_words(const struct open_file *file)
 		{ "anon_inode:[fanotify", "a fanotify group" },
 		{ "anon_inode:[pidfd", "a pidfd" },
 		{ "pidfd:", "a pidfd" },
-		{ "anon_inode:[userfaultfd", "a userfaultfd" },
 		{ "anon_inode:[io_uring", "an io_uring instance" },
 		{ "anon_inode:[perf_event", "a performance counter" },
 		{ "anon_inode:kvm-vm", "a virtual machine (KVM)" },
@@ -46,6 +51,17 @@ static const char *linked_object_in_words(const struct open_file *file)
 	return NULL;
 }
 
+/* Its fdinfo counts those that have not been told of yet, and all (userfaultfd_show_fdinfo). */
+static const char *userfaultfd_in_words(const struct open_file *file)
+{
+	const char *total = strstr(file->fdinfo, "total:");
+	unsigned long waiting = total ? strtoul(total + strlen("total:"), NULL, 10) : 0;
+
+	return waiting ? arena_printf(file->target->collect->arena,
+				      "a userfaultfd that %lu page faults wait for", waiting)
+		       : "a userfaultfd";
+}
+
 static const char *device_in_words(const struct open_file *file)
 {
 	unsigned number = major(file->stat.st_rdev);
@@ -60,7 +76,8 @@ static const char *device_in_words(const struct open_file *file)
 
 const char *file_in_words(const struct open_file *file)
 {
-	const char *words = linked_object_in_words(file);
+	const char *words =
+		is_userfaultfd(file) ? userfaultfd_in_words(file) : linked_object_in_words(file);
 
 	if (words)
 		return words;
@@ -78,4 +95,13 @@ const char *file_in_words(const struct open_file *file)
 	default:
 		return "of a kind that is not supported";
 	}
+}
+
+const char *file_hint(const struct open_file *file)
+{
+	/* Of several nothing shows which memory is whose. */
+	static const char serve_first[] =
+		"let who serves its page faults give all pages, and close it first";
+
+	return is_userfaultfd(file) ? serve_first : NULL;
 }

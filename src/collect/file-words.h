@@ -7,5 +7,7 @@ struct open_file;
 
 /* "a socket", "an eventfd", "a terminal", ...; in the arena of the dump or constant. */
 const char *file_in_words(const struct open_file *file);
+/* What somebody could do about it; NULL: nothing that is known. */
+const char *file_hint(const struct open_file *file);
 
 #endif

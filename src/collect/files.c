@@ -184,7 +184,9 @@ static int collect_description(struct open_file *file, struct description *descr
 			    "%s is %s: allow it with --external file[%" PRIx64 ":%jx]", file->what,
 			    file_in_words(file), (uint64_t)file->mount_id,
 			    (uintmax_t)file->stat.st_ino);
-	return fail(err, ERR_UNSUPPORTED_FILE, "%s is %s", file->what, file_in_words(file));
+	fail(err, ERR_UNSUPPORTED_FILE, "%s is %s", file->what, file_in_words(file));
+	const char *hint = file_hint(file);
+	return hint ? fail_hint(err, "%s", hint) : -1;
 }
 
 /* ---- Descriptor tables ---- */

@@ -3,12 +3,10 @@
  * name: refused-sockets
  * promise: a socket that cannot be made again is refused by name, and goes on working: a connection
  *	of MPTCP, one with keys, an urgent byte of a unix socket, one of TCP that is unread or has
- *	been read before what precedes it, vsock, an error that waits; of packet sockets a ring that
- *	has sent, one of which a part is mapped, or that no descriptor leads to, one that has
- *	received where lo is down
+ *	been read before what precedes it, vsock, an error that waits
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: mptcp keys urgent urgent-tcp mark vsock sent-ring part-ring lost-ring down-ring error
+ * arguments: mptcp keys urgent urgent-tcp mark vsock error
  * options: --timeout 1
  * refused: unsupported-file
  */
@@ -16,17 +14,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <linux/tcp.h>
 #include <linux/vm_sockets.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -63,62 +55,6 @@ static void check_connected(void)
 		       "it is not connected any more");
 }
 
-static void set_loopback(bool up)
-{
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = up ? IFF_UP : 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	scenario_need(ioctl(fd, SIOCSIFFLAGS, &request) == 0, "lo: %m");
-	close(fd);
-}
-
-/* One that has received a packet, which is given back, or has sent it. */
-static void *make_ring(const char *which)
-{
-	struct tpacket_req request = {
-		.tp_block_size = 4096, .tp_block_nr = 2, .tp_frame_size = 2048, .tp_frame_nr = 4
-	};
-	struct sockaddr_ll at = { .sll_family = AF_PACKET,
-				  .sll_protocol = htons(ETH_P_ALL),
-				  .sll_halen = 6 };
-	bool sends = !strcmp(which, "sent-ring");
-
-	scenario_need(unshare(CLONE_NEWNET) == 0, "no network namespace: %m");
-	set_loopback(true);
-	at.sll_ifindex = (int)if_nametoindex("lo");
-	ends[0] = socket(AF_PACKET, SOCK_DGRAM, 0);
-	scenario_need(ends[0] >= 0 && setsockopt(ends[0], SOL_PACKET,
-						 sends ? PACKET_TX_RING : PACKET_RX_RING, &request,
-						 sizeof request) == 0,
-		      "no ring: %m");
-	volatile struct tpacket_hdr *frame =
-		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, ends[0], 0);
-	scenario_need(frame != MAP_FAILED, "no memory of it: %m");
-	if (sends) {
-		frame->tp_len = 60;
-		frame->tp_status = TP_STATUS_SEND_REQUEST;
-		scenario_need(sendto(ends[0], NULL, 0, 0, (struct sockaddr *)&at, sizeof at) == 60,
-			      "cannot send: %m");
-	} else {
-		int other = socket(AF_PACKET, SOCK_DGRAM, 0);
-		scenario_need(bind(ends[0], (struct sockaddr *)&at, sizeof at) == 0 &&
-				      sendto(other, "x", 1, 0, (struct sockaddr *)&at, sizeof at) ==
-					      1,
-			      "cannot send: %m");
-		close(other);
-		for (int i = 0; i < 1000 && !frame->tp_status; i++)
-			usleep(1000);
-		frame->tp_status = TP_STATUS_KERNEL;
-	}
-	if (!strcmp(which, "part-ring"))
-		munmap((char *)frame + 4096, 4096);
-	if (!strcmp(which, "lost-ring"))
-		close(ends[0]);
-	if (!strcmp(which, "down-ring"))
-		set_loopback(false);
-	return (void *)frame;
-}
-
 /* A datagram to where nobody is, of which the answer has come. */
 static void meet_error(void)
 {
@@ -152,10 +88,9 @@ int main(int argc, char **argv)
 				  .svm_cid = VMADDR_CID_ANY,
 				  .svm_port = VMADDR_PORT_ANY };
 	const char *which = argv[2];
-	volatile struct tpacket_hdr *ring = NULL;
 
 	scenario_begin(argc, argv);
-	bool is_vsock = strcmp(which, "vsock") == 0, is_ring = strstr(which, "-ring") != NULL;
+	bool is_vsock = strcmp(which, "vsock") == 0;
 	bool is_urgent = strcmp(which, "urgent") == 0, is_mark = strcmp(which, "mark") == 0;
 	bool is_urgent_tcp = strcmp(which, "urgent-tcp") == 0,
 	     is_error = strcmp(which, "error") == 0;
@@ -165,8 +100,6 @@ int main(int argc, char **argv)
 		ends[0] = socket(AF_VSOCK, SOCK_STREAM, 0);
 		scenario_need(bind(ends[0], (struct sockaddr *)&at, sizeof at) == 0,
 			      "no vsock: %m");
-	} else if (is_ring) {
-		ring = make_ring(which);
 	} else if (is_error) {
 		meet_error();
 	} else if (is_urgent) {
@@ -191,8 +124,6 @@ int main(int argc, char **argv)
 		scenario_check(listen(ends[0], 1) == 0, "it does not listen: %m");
 	else if (is_error)
 		check_error();
-	else if (is_ring)
-		scenario_check(ring->tp_len && ring->tp_status == 0, "the ring is gone");
 	else if (is_mark)
 		scenario_check(recv(ends[1], got, sizeof got, 0) == 3 && !strcmp(got, "abc") &&
 				       recv(ends[1], got, sizeof got, 0) == 3 &&

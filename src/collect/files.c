@@ -28,6 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { LOOK_EVERY = 256, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
@@ -160,12 +162,30 @@ static FileEntry *new_entry(struct collect *collect, const struct file_kind *kin
 	return entry;
 }
 
+/* A failure here would be taken for another file system by those who recognise theirs. */
+static int find_file_system(struct open_file *file, struct error *err)
+{
+	struct statfs fs;
+
+	file->file_system = 0;
+	if (file->link[0] != '/' || major(file->stat.st_dev) != 0)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return fail_errno(err, procfs_error(errno), "%s: cannot tell its file system",
+				  file->what);
+	file->file_system = (long)fs.f_type;
+	return 0;
+}
+
 /* The description gets its id and its entry. */
 static int collect_description(struct open_file *file, struct description *description,
 			       struct error *err)
 {
 	struct collect *collect = file->target->collect;
 
+	if (find_file_system(file, err))
+		return -1;
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++) {
 		if (!(*kind)->recognise(file))
 			continue;

@@ -65,13 +65,13 @@ static bool find_process(const char *path, struct process_path *ret)
 
 bool gone_process_recognise(const struct open_file *file)
 {
-	struct statfs fs;
 	struct process_path path;
-	autoclose int fd = S_ISDIR(file->stat.st_mode) && find_process(file->link, &path)
+	autoclose int fd = file->file_system == PROC_SUPER_MAGIC && S_ISDIR(file->stat.st_mode) &&
+					   find_process(file->link, &path)
 				   ? target_open(file->target, file->proc_name, O_PATH)
 				   : -1;
 
-	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+	if (fd < 0)
 		return false;
 	/* Of a process that is there something can be found, or it says that we may not. */
 	autoclose int inside = openat(fd, "status", O_PATH | O_CLOEXEC);

@@ -111,11 +111,7 @@ static bool tells_mounts(const char *rest)
 
 bool process_file_recognise(const struct open_file *file)
 {
-	struct statfs fs;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-
-	return fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC &&
-	       number_in(file->link) &&
+	return file->file_system == PROC_SUPER_MAGIC && number_in(file->link) &&
 	       (S_ISREG(file->stat.st_mode) || S_ISDIR(file->stat.st_mode));
 }
 

@@ -34,7 +34,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 
 #define DELETED_SUFFIX " (deleted)"
 
@@ -66,14 +65,7 @@ static bool has_process_component(const char *path)
 /* Names on some file systems mean something else later, or cannot be opened again. */
 static bool is_on_special_file_system(const struct open_file *file)
 {
-	struct statfs fs;
-
-	if (major(file->stat.st_dev) != 0)
-		return false; /* a block device */
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	if (fd < 0 || fstatfs(fd, &fs) < 0)
-		return true;
-	switch (fs.f_type) {
+	switch (file->file_system) {
 	case NSFS_MAGIC:
 		return true;
 	case PROC_SUPER_MAGIC:

@@ -31,7 +31,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef MQUEUE_MAGIC
@@ -46,13 +45,10 @@ enum { MOST_DESCRIPTIONS = 250, VISIT_SECONDS = 60, NAME_ROOM = 64 };
 static bool recognise(const struct open_file *file)
 {
 	char below[PATH_MAX];
-	struct statfs fs;
 	struct stat named;
 
-	if (!S_ISREG(file->stat.st_mode) || (file->flags & O_PATH) || file->link[0] != '/')
-		return false;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	if (fd < 0 || fstatfs(fd, &fs) || fs.f_type != MQUEUE_MAGIC)
+	if (!S_ISREG(file->stat.st_mode) || (file->flags & O_PATH) ||
+	    file->file_system != MQUEUE_MAGIC)
 		return false;
 	snprintf(below, sizeof below, "%s%s", BELOW_ROOT, file->link + 1);
 	return target_look(file->target, below, &named) || named.st_dev != file->stat.st_dev ||

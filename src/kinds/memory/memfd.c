@@ -27,6 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static bool is_huge_memfd(const struct open_file *file)
 	uint64_t page = (uint64_t)file->stat.st_blksize;
 	struct stat stat;
 
-	if (page <= AREA_PAGE || page & (page - 1))
+	if (file->file_system != HUGETLBFS_MAGIC || page & (page - 1))
 		return false;
 	autoclose int fd = memfd_create("nestor", MFD_CLOEXEC | huge_flags(page));
 	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_dev == file->stat.st_dev;

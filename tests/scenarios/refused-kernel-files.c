@@ -2,10 +2,10 @@
 /*
  * name: refused-kernel-files
  * promise: files of the kernel's that cannot be made again are refused by name, and go on working:
- *	memory files with huge TLB pages, secret memory, links of BPF, listeners of seccomp
+ *	secret memory, links of BPF, listeners of seccomp
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: huge secret link listener
+ * arguments: secret link listener
  * refused: unsupported-file
  */
 #include "own-network.h"
@@ -18,7 +18,6 @@
 #include <linux/seccomp.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -68,9 +67,7 @@ int main(int argc, char **argv)
 	int fd;
 
 	scenario_begin(argc, argv);
-	if (strcmp(which, "huge") == 0)
-		fd = memfd_create("huge", MFD_HUGETLB);
-	else if (strcmp(which, "secret") == 0)
+	if (strcmp(which, "secret") == 0)
 		fd = (int)syscall(SYS_memfd_secret, 0);
 	else
 		fd = strcmp(which, "link") == 0 ? make_link() : make_listener();

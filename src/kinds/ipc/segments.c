@@ -14,8 +14,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/shm.h>
+#include <time.h>
 
 enum { SMALL_PAGE = 12 }; /* the logarithm of its size */
+enum { PAUSE_NANOSECONDS = 10000000, PAUSES = 500 };
 
 static size_t without_zeroes(const uint8_t *bytes, size_t size)
 {
@@ -137,6 +139,25 @@ static int write_content(const IpcSegment *segment, int id, struct error *err)
 	return 0;
 }
 
+/*
+ * Huge pages of an ipc namespace that has just ended, as that of the tree before, may be taken still:
+ * a worker of the kernel frees them (free_ipc, ipc/namespace.c). Where it fails, the id that was
+ * asked for goes on being asked for.
+ */
+static int get_segment(const IpcSegment *segment)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NANOSECONDS };
+	int flags = IPC_CREAT | IPC_EXCL | (int)(segment->desc->mode & IPC_PERMISSIONS) |
+		    segment_huge_flags(segment);
+
+	for (int i = 0;; i++) {
+		int id = shmget((key_t)segment->desc->key, segment->size, flags);
+		if (id >= 0 || errno != ENOMEM || !segment->huge_page || i == PAUSES)
+			return id;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int make_one(const struct ipc_making *making, const IpcSegment *segment, struct error *err)
 {
 	const IpcDescEntry *description = segment->desc;
@@ -144,9 +165,7 @@ static int make_one(const struct ipc_making *making, const IpcSegment *segment, 
 
 	if (ipc_prepare(making, description, "shm_next_id", err))
 		return -1;
-	int id = shmget((key_t)description->key, segment->size,
-			IPC_CREAT | IPC_EXCL | (int)(description->mode & IPC_PERMISSIONS) |
-				segment_huge_flags(segment));
+	int id = get_segment(segment);
 	if (ipc_fail_made("segment", description, id, err) || write_content(segment, id, err))
 		return -1;
 	state.shm_perm = ipc_permissions(making, description);

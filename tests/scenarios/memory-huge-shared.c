@@ -4,7 +4,7 @@
  * promise: huge pages that are shared stay so, and stay huge: without a name, of memory files with
  *	name, seals, mode and holes, held or only mapped, also privately
  * flavours: flat three user
- * needs: huge-pages:7
+ * needs: huge-pages:7 initial-user-namespace
  * alone: it takes pages that the machine has few of
  */
 #include "scenario.h"

@@ -140,9 +140,9 @@ static int write_content(const IpcSegment *segment, int id, struct error *err)
 }
 
 /*
- * Huge pages of an ipc namespace that has just ended, as that of the tree before, may be taken still:
- * a worker of the kernel frees them (free_ipc, ipc/namespace.c). Where it fails, the id that was
- * asked for goes on being asked for.
+ * Huge pages of an ipc namespace that has just ended, as that of the tree before, may be taken
+ * still: a worker of the kernel frees them (free_ipc, ipc/namespace.c). Where it fails, the id that
+ * was asked for goes on being asked for.
  */
 static int get_segment(const IpcSegment *segment)
 {

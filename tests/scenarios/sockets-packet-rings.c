@@ -3,7 +3,7 @@
  * name: sockets-packet-rings
  * promise: packet sockets keep their rings, what has not been read in them, and the place where the
  *	kernel goes on, so that programs go on where they were; packets of nestor's are not seen
- * flavours: flat one three user user-three
+ * flavours: flat three user
  * needs: initial-user-namespace
  * rounds: 2
  * arguments: 1-some 1-none 2-new 2-some 2-none 2-full 3-new 3-some 3-none 3-full 3-first 3-open tx

@@ -416,6 +416,8 @@ int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, cons
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	char *path = line ? path_on_mount(namespace, line, fd, collect->arena) : NULL;
+	if (line && !path && errno && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its path", what);
 	if (!path)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is on a mount that is in no mount namespace of the tree", what);
@@ -438,7 +440,7 @@ static int open_for_handles(const struct live_namespace *namespace, const struct
 	return open(self, O_RDONLY | O_NOATIME | O_CLOEXEC);
 }
 
-/* The path that the kernel has for it, if it leads back to it. */
+/* The path that the kernel has for it, if it leads back to it; else NULL with errno or 0. */
 static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
 			   int fd, struct arena *arena)
 {
@@ -449,9 +451,13 @@ static char *path_on_mount(const struct live_namespace *namespace, const struct 
 	if (length <= 0)
 		return NULL;
 	path[length] = '\0';
+	errno = 0;
 	autoclose int found =
 		path_is_plain(path) ? survey_open_on_mount(namespace, line, path) : -1;
-	return found >= 0 && survey_is_same(found, fd) > 0 ? arena_string(arena, path) : NULL;
+	int same = found < 0 ? -1 : survey_is_same(found, fd);
+	if (same == 0)
+		errno = 0;
+	return same > 0 ? arena_string(arena, path) : NULL;
 }
 
 /* What was removed has no name but where it is mounted. */

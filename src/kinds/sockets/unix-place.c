@@ -42,22 +42,37 @@ static int open_in_task(const struct target *target, const char *path)
 	return start < 0 ? -1 : (int)syscall(SYS_openat2, start, path, &how, sizeof how);
 }
 
-static bool is_inode(int fd, const struct stat *inode)
+/* Does the error of an open(2) tell that the path leads to nothing, for us or for the task? */
+static bool leads_nowhere(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EACCES ||
+	       error == ENAMETOOLONG || error == ESRCH;
+}
+
+/* 1; 0; -1 with errno. `fd` is what an open(2) has returned just now. */
+static int is_inode(int fd, const struct stat *inode)
 {
 	struct stat found;
 
-	return fd >= 0 && fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode) &&
+	if (fd < 0)
+		return leads_nowhere(errno) ? 0 : -1;
+	if (fstat(fd, &found) < 0)
+		return -1;
+	return S_ISSOCK(found.st_mode) &&
 	       (inode->st_dev ? found.st_ino == inode->st_ino && found.st_dev == inode->st_dev
 			      : (uint32_t)found.st_ino == (uint32_t)inode->st_ino);
 }
 
-static bool is_same(int one_fd, int other_fd)
+/* The same of what `other_fd` is of. */
+static int is_same(int fd, int other_fd)
 {
 	struct stat one, other;
 
-	return one_fd >= 0 && other_fd >= 0 && fstat(one_fd, &one) == 0 &&
-	       fstat(other_fd, &other) == 0 && one.st_ino == other.st_ino &&
-	       one.st_dev == other.st_dev;
+	if (fd < 0)
+		return leads_nowhere(errno) ? 0 : -1;
+	if (fstat(fd, &one) < 0 || fstat(other_fd, &other) < 0)
+		return -1;
+	return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 
 static bool path_of_fd(int fd, char *text)
@@ -88,8 +103,9 @@ static int find_other_name(const struct target *target, int path_fd, const struc
 			continue;
 		autoclose int fd =
 			openat(directory, entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (is_inode(fd, inode))
-			return take_fd(&fd);
+		int found = is_inode(fd, inode);
+		if (found)
+			return found < 0 ? -1 : take_fd(&fd);
 	}
 	return -1;
 }
@@ -108,6 +124,12 @@ static int find_bound(const struct target *target, int path_fd, const struct sta
 	return fcntl(path_fd, F_DUPFD_CLOEXEC, 0);
 }
 
+static int fail_place(const struct open_file *file, const UnixSkEntry *sk, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its name (%s)", file->what,
+			  (const char *)sk->name.data);
+}
+
 /* Where a mount namespace of the tree has it. */
 static int collect_inside(const struct open_file *file, int fd, UnixSkEntry *sk, struct error *err)
 {
@@ -124,34 +146,40 @@ static int collect_inside(const struct open_file *file, int fd, UnixSkEntry *sk,
 	return 1;
 }
 
-/* By links or a descriptor, perhaps: the directory of the address is that of the place. */
-static bool is_of_place(const struct target *target, const UnixSkEntry *sk)
+/* Is the directory of the address, perhaps by links or a descriptor, that of the place? */
+static int is_of_place(const struct target *target, const UnixSkEntry *sk)
 {
 	const char *name = (const char *)sk->name.data;
 	char start[PATH_MAX], named[PATH_MAX], directory[PATH_MAX];
 
 	if (unix_place_begins(sk, start) || unix_name_descriptor(sk) >= 0)
-		return true;
+		return 1;
 	if (name[0] != '/')
-		return false;
+		return 0;
 	snprintf(named, sizeof named, "%.*s", (int)(strrchr(name, '/') - name), name);
 	snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(sk->place, '/') - sk->place),
 		 sk->place);
 	autoclose int one = open_in_task(target, directory[0] ? directory : "/");
+	if (one < 0)
+		return leads_nowhere(errno) ? 0 : -1;
 	autoclose int other = open_in_task(target, named[0] ? named : "/");
-	return is_same(one, other);
+	return is_same(other, one);
 }
 
 /* In our own mount namespace: its path there; none leads to what is mounted nowhere. */
-static void set_own_place(const struct open_file *file, int fd, UnixSkEntry *sk)
+static int set_own_place(const struct open_file *file, int fd, UnixSkEntry *sk, struct error *err)
 {
 	char path[PATH_MAX];
 
 	if (!path_of_fd(fd, path) || !path_is_plain(path))
-		return;
+		return 0;
 	autoclose int found = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (is_same(found, fd))
+	int same = is_same(found, fd);
+	if (same < 0)
+		return fail_place(file, sk, err);
+	if (same)
 		sk->place = arena_string(file->target->collect->arena, path);
+	return 0;
 }
 
 static int keep(int fd, struct error *err)
@@ -170,11 +198,18 @@ static int collect_moved(const struct open_file *file, int fd, UnixSkEntry *sk, 
 	struct error unreachable = { 0 };
 	int inside = collect_inside(file, fd, sk, &unreachable);
 
-	if (!inside)
-		set_own_place(file, fd, sk);
+	if (inside < 0 && unreachable.os_errno) {
+		*err = unreachable;
+		return -1;
+	}
+	if (!inside && set_own_place(file, fd, sk, err))
+		return -1;
 	if (!sk->place)
 		return -2;
-	if (!is_of_place(file->target, sk))
+	int of_place = is_of_place(file->target, sk);
+	if (of_place < 0)
+		return fail_place(file, sk, err);
+	if (!of_place)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s has a name (%s) in another directory than it was bound in (%s)",
 			    file->what, sk->place, (const char *)sk->name.data);
@@ -192,8 +227,11 @@ static int collect_named(const struct open_file *file, int fd, const struct stat
 	if (!inside) {
 		autoclose int ours =
 			open((const char *)sk->name.data, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (!is_inode(ours, inode))
-			set_own_place(file, fd, sk);
+		int leads_there = is_inode(ours, inode);
+		if (leads_there < 0)
+			return fail_place(file, sk, err);
+		if (!leads_there && set_own_place(file, fd, sk, err))
+			return -1;
 	}
 	return keep(fd, err);
 }
@@ -206,7 +244,10 @@ int unix_place_find(const struct open_file *file, UnixSkEntry *sk, int path_fd,
 	if (!inode->st_nlink)
 		return -2;
 	autoclose int named_fd = open_in_task(file->target, name);
-	if (is_inode(named_fd, inode) && name[0] == '/')
+	int is_named = is_inode(named_fd, inode);
+	if (is_named < 0)
+		return fail_place(file, sk, err);
+	if (is_named && name[0] == '/')
 		return collect_named(file, named_fd, inode, sk, err);
 	if (path_fd < 0 && name[0] == '/')
 		return -2;
@@ -215,10 +256,12 @@ int unix_place_find(const struct open_file *file, UnixSkEntry *sk, int path_fd,
 		errno = 0;
 		named_fd = find_bound(file->target, path_fd, inode);
 		if (named_fd < 0 && errno && errno != ENOENT)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "%s: cannot look for its name (%s)", file->what, name);
+			return fail_place(file, sk, err);
+		is_named = named_fd < 0 ? 0 : is_inode(named_fd, inode);
 	}
-	if (!is_inode(named_fd, inode))
+	if (is_named < 0)
+		return fail_place(file, sk, err);
+	if (!is_named)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: its name (%s) cannot be found",
 			    file->what, name);
 	return collect_moved(file, named_fd, sk, err);

@@ -5,6 +5,8 @@
  */
 #include "kernel/huge-file.h"
 
+#include "base/whole.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -16,6 +18,7 @@
 
 /* Logarithms of sizes of pages. */
 enum { SMALL = 12, TOO_LARGE = 40 };
+enum { COPY_SIZE = 64 * 1024 };
 
 int huge_file_page(int fd, uint64_t *ret_page)
 {
@@ -85,6 +88,45 @@ int mapped_page(void *bytes, uint32_t *ret_logarithm)
 			return -1;
 		}
 	return -1;
+}
+
+int64_t huge_file_send(int to, int from, off_t *offset, uint64_t size)
+{
+	char buffer[COPY_SIZE];
+	uint64_t done = 0;
+
+	while (done < size) {
+		uint64_t left = size - done;
+		ssize_t got =
+			pread(from, buffer, left < sizeof buffer ? left : sizeof buffer, *offset);
+		if (got < 0 || write_whole(to, buffer, (size_t)got))
+			return -1;
+		if (got == 0)
+			break;
+		*offset += got;
+		done += (uint64_t)got;
+	}
+	return (int64_t)done;
+}
+
+int64_t huge_file_fill(int to, uint64_t page, uint64_t at, int from, uint64_t size)
+{
+	autohugewriter struct huge_writer writer = { .fd = to, .page = page };
+	static const char zeros[COPY_SIZE];
+	char buffer[COPY_SIZE];
+	uint64_t done = 0;
+
+	while (done < size) {
+		uint64_t left = size - done;
+		ssize_t got = read(from, buffer, left < sizeof buffer ? left : sizeof buffer);
+		if (got < 0 || (memcmp(buffer, zeros, (size_t)got) != 0 &&
+				huge_writer_write(&writer, buffer, (size_t)got, at + done)))
+			return -1;
+		if (got == 0)
+			break;
+		done += (uint64_t)got;
+	}
+	return (int64_t)done;
 }
 
 int huge_file_resize(int fd, uint64_t page, uint64_t size)

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* 1: it is one, with pages of that size; 0: it is none; -1 with errno. */
 int huge_file_page(int fd, uint64_t *ret_page);
@@ -19,6 +20,14 @@ struct huge_writer {
 	uint64_t at; /* where in the file */
 	char *bytes; /* NULL: none */
 };
+
+/* As send_whole of base/whole.h, out of such a file. */
+int64_t huge_file_send(int to, int from, off_t *offset, uint64_t size);
+/*
+ * Into such a file, whose pages have this size, from `at` on: what comes next in `from`, but for
+ * zeros, of which the caller says which have a page (fallocate(2)). Returns as these.
+ */
+int64_t huge_file_fill(int to, uint64_t page, uint64_t at, int from, uint64_t size);
 
 /* Makes the pages that are not there. 0, or -1 with errno. */
 int huge_writer_write(struct huge_writer *writer, const void *bytes, size_t size, uint64_t offset);

@@ -21,7 +21,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { COPY_SIZE = 64 * 1024, BLOCK = 512, PAGE = 4096 };
+enum { BLOCK = 512, PAGE = 4096 };
 
 /* ---- Dump ---- */
 
@@ -67,27 +67,13 @@ int ghost_content_look(struct snapshot *snapshot, int fd, const struct stat *sta
 	return 0;
 }
 
-static int copy_by_buffer(int to, int from, uint64_t offset, uint64_t size)
-{
-	char buffer[COPY_SIZE];
-
-	while (size) {
-		size_t part = size < sizeof buffer ? size : sizeof buffer;
-		if (pread_whole(from, buffer, part, offset) || write_whole(to, buffer, part))
-			return -1;
-		offset += part;
-		size -= part;
-	}
-	return 0;
-}
-
-static int copy_bytes(int to, int from, off_t from_offset, uint64_t size)
+/* How much was there, or -1 with errno. */
+static int64_t copy_bytes(int to, int from, off_t offset, uint64_t size)
 {
 	uint64_t page;
 
-	if (huge_file_page(from, &page) > 0)
-		return copy_by_buffer(to, from, (uint64_t)from_offset, size);
-	return send_whole(to, from, &from_offset, size) < 0 ? -1 : 0;
+	return huge_file_page(from, &page) > 0 ? huge_file_send(to, from, &offset, size)
+					       : send_whole(to, from, &offset, size);
 }
 
 /* One ghost_chunk_entry, framed as every record is, and its bytes. */
@@ -103,7 +89,12 @@ static int copy_chunk(int to, int from, off_t offset, uint64_t length)
 	ghost_chunk_entry__pack(&chunk, packed + sizeof size);
 	if (write_whole(to, packed, sizeof size + size))
 		return -1;
-	return copy_bytes(to, from, offset, length);
+	int64_t copied = copy_bytes(to, from, offset, length);
+	if (copied >= 0 && (uint64_t)copied < length) {
+		errno = ENODATA; /* somebody has made it shorter meanwhile */
+		return -1;
+	}
+	return copied < 0 ? -1 : 0;
 }
 
 /* Of huge pages the kernel says of all that it is data, and sends none. */
@@ -139,42 +130,21 @@ int ghost_content_copy(int to, int from, const GhostFileEntry *entry)
 	uint64_t page;
 
 	if (!entry->has_chunks)
-		return copy_bytes(to, from, 0, INT64_MAX);
+		return copy_bytes(to, from, 0, INT64_MAX) < 0 ? -1 : 0;
 	return huge_file_page(from, &page) > 0 ? copy_huge(to, from, entry) : copy_chunks(to, from);
 }
 
 /* ---- Restore ---- */
-
-/* Of zeros the parts that have memory tell. */
-static int fill_huge(int to, int from, uint64_t page, uint64_t offset, uint64_t size)
-{
-	autohugewriter struct huge_writer writer = { .fd = to, .page = page };
-	static const char zeros[COPY_SIZE];
-	char buffer[COPY_SIZE];
-
-	while (size) {
-		ssize_t got = read(from, buffer, size < sizeof buffer ? size : sizeof buffer);
-		if (got < 0 || (memcmp(buffer, zeros, (size_t)got) != 0 &&
-				huge_writer_write(&writer, buffer, (size_t)got, offset)))
-			return -1;
-		if (got == 0)
-			return 1;
-		offset += (uint64_t)got;
-		size -= (uint64_t)got;
-	}
-	return 0;
-}
 
 int ghost_content_fill(int to, int from, uint64_t offset, uint64_t size)
 {
 	uint64_t page;
 	int huge = huge_file_page(to, &page);
 
-	if (huge)
-		return huge < 0 ? -1 : fill_huge(to, from, page, offset, size);
-	if (lseek(to, (off_t)offset, SEEK_SET) < 0)
+	if (huge < 0 || (!huge && lseek(to, (off_t)offset, SEEK_SET) < 0))
 		return -1;
-	int64_t sent = send_whole(to, from, NULL, size);
+	int64_t sent = huge ? huge_file_fill(to, page, offset, from, size)
+			    : send_whole(to, from, NULL, size);
 	return sent < 0 ? -1 : (uint64_t)sent < size;
 }
 

@@ -17,12 +17,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { BUFFER_SIZE = 64 * AREA_PAGE };
 
 /* --- Dump --- */
 
@@ -75,41 +71,22 @@ static int find_data(struct snapshot *snapshot, int fd, struct pagemap *pagemap,
 	}
 }
 
+typedef int64_t send_function(int to, int from, off_t *offset, uint64_t size);
+
 /*
  * From one page cache to the other, without page faults of ours; *offset is that in `from`.
  * Returns how much is missing at the end, less than a page: a file ends where it likes.
  */
-static int send_bytes(int from, int to, off_t *offset, uint64_t size, struct error *err)
+static int send_bytes(send_function *send, int from, int to, off_t *offset, uint64_t size,
+		      struct error *err)
 {
-	int64_t sent = send_whole(to, from, offset, size);
+	int64_t sent = send(to, from, offset, size);
 
 	if (sent < 0)
 		return fail_errno(err, ERR_IO, "cannot copy shared memory");
 	if (size - (uint64_t)sent >= AREA_PAGE)
 		return fail(err, ERR_IO, "shared memory ends before its content");
 	return (int)(size - (uint64_t)sent);
-}
-
-/* The same of huge pages. */
-static int read_bytes(int from, int to, off_t *offset, uint64_t size, struct error *err)
-{
-	autofree char *buffer = malloc(BUFFER_SIZE);
-
-	if (!buffer)
-		return fail(err, ERR_IO, "out of memory");
-	while (size) {
-		ssize_t got = pread(from, buffer, size < BUFFER_SIZE ? size : BUFFER_SIZE, *offset);
-
-		if (got < 0 || write_whole(to, buffer, (size_t)got))
-			return fail_errno(err, ERR_IO, "cannot copy shared huge pages");
-		if (!got && size >= AREA_PAGE)
-			return fail(err, ERR_IO, "shared memory ends before its content");
-		if (!got)
-			return (int)size;
-		*offset += got;
-		size -= (uint64_t)got;
-	}
-	return 0;
 }
 
 /* The rest of the last page of a file, which reads as zeroes. */
@@ -136,8 +113,8 @@ int shared_write_file(struct collect *collect, int fd, struct pagemap *pagemap, 
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
 		const struct memory_run *run = &pagemap->runs[i];
 		off_t offset = (off_t)run->address;
-		int missing = (huge ? read_bytes : send_bytes)(fd, image_fd, &offset,
-							       memory_run_bytes(run), err);
+		int missing = send_bytes(huge ? huge_file_send : send_whole, fd, image_fd, &offset,
+					 memory_run_bytes(run), err);
 		if (pad_image(image_fd, missing, err))
 			return -1;
 	}
@@ -152,34 +129,29 @@ static int fill_run(int pages_fd, const struct memory_run *run, int fd, struct e
 
 	if (lseek(fd, (off_t)run->address, SEEK_SET) < 0)
 		return fail_errno(err, ERR_IO, "cannot seek in shared memory");
-	int missing = send_bytes(pages_fd, fd, &offset, memory_run_bytes(run), err);
+	int missing = send_bytes(send_whole, pages_fd, fd, &offset, memory_run_bytes(run), err);
 	if (missing > 0)
 		return fail(err, ERR_IMAGE_INVALID, "pages of shared memory are missing");
 	return missing;
 }
 
-/* Zeros are there as soon as there is a page, and a last part of one can have nothing else. */
+/* A last part of a page can have nothing but zeros. */
 static int fill_huge_run(int pages_fd, const struct memory_run *run, uint64_t page, int fd,
 			 struct error *err)
 {
-	autohugewriter struct huge_writer writer = { .fd = fd, .page = page };
-	static const char zeroes[AREA_PAGE];
-	char buffer[AREA_PAGE];
+	uint64_t size = memory_run_bytes(run);
 
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)run->address, (off_t)memory_run_bytes(run)))
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)run->address, (off_t)size))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot take %" PRIu64 " bytes of huge pages",
-				  memory_run_bytes(run));
-	for (uint64_t at = 0; at < memory_run_bytes(run); at += AREA_PAGE) {
-		if (pread_whole(pages_fd, buffer, AREA_PAGE, run->offset + at))
-			return errno == ENODATA ? fail(err, ERR_IMAGE_INVALID,
-						       "pages of shared memory are missing")
-						: fail_errno(err, ERR_IO, "cannot read pages");
-		if (memcmp(buffer, zeroes, AREA_PAGE) != 0 &&
-		    huge_writer_write(&writer, buffer, AREA_PAGE, run->address + at))
-			return fail_errno(err, ERR_IO, "cannot fill shared huge pages");
-	}
-	return 0;
+				  "cannot take %" PRIu64 " bytes of huge pages", size);
+	if (lseek(pages_fd, (off_t)run->offset, SEEK_SET) < 0)
+		return fail_errno(err, ERR_IO, "cannot seek in pages");
+	int64_t filled = huge_file_fill(fd, page, run->address, pages_fd, size);
+	if (filled < 0)
+		return fail_errno(err, ERR_IO, "cannot fill shared huge pages");
+	return (uint64_t)filled == size
+		       ? 0
+		       : fail(err, ERR_IMAGE_INVALID, "pages of shared memory are missing");
 }
 
 int shared_fill(const struct images *images, const struct pagemap *pages, int fd, struct error *err)

@@ -42,11 +42,11 @@ static int open_in_task(const struct target *target, const char *path)
 	return start < 0 ? -1 : (int)syscall(SYS_openat2, start, path, &how, sizeof how);
 }
 
-/* Does the error of an open(2) tell that the path leads to nothing, for us or for the task? */
+/* Does the error of an open(2) tell that the path leads to nothing? */
 static bool leads_nowhere(int error)
 {
-	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EACCES ||
-	       error == ENAMETOOLONG || error == ESRCH;
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG ||
+	       error == ESRCH;
 }
 
 /* 1; 0; -1 with errno. `fd` is what an open(2) has returned just now. */

@@ -186,6 +186,7 @@ bool collect_is_gone(const struct error *err);
 /* What holds for the whole dump; made when it is first asked for. */
 InventoryEntry *collect_inventory(struct collect *collect);
 
+unsigned target_pidfd_flags(const struct target *target); /* for a pidfd of target->tid */
 /*
  * A descriptor of our own of what a descriptor of a task refers to; -1 with errno. By the first
  * thread only, as it keeps a pidfd of the task that was asked last (of a thread that lives).
@@ -260,8 +261,9 @@ int target_inherits(struct target *target, size_t index, struct error *err);
 int collect_descriptors(struct target *target, struct error *err);
 /* Once all are known: the kinds complete what they know. */
 int collect_files_complete(struct collect *collect, struct error *err);
-/* When nothing can stop the end of the tree any more; and once it is let go or ended. */
+/* Before the end of the tree, when nothing can stop it any more, and when it is let go or ended. */
 int collect_files_before_end(struct collect *collect, struct error *err);
+int collect_files_at_end(struct collect *collect, struct error *err);
 void collect_files_done(struct collect *collect);
 
 /*

@@ -505,6 +505,14 @@ int collect_files_before_end(struct collect *collect, struct error *err)
 	return 0;
 }
 
+int collect_files_at_end(struct collect *collect, struct error *err)
+{
+	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
+		if ((*kind)->at_end && (*kind)->at_end(collect, err))
+			return -1;
+	return 0;
+}
+
 void collect_files_done(struct collect *collect)
 {
 	close_flights(collect);

@@ -6,18 +6,20 @@
  * set task by task as well. So before the first of them a child of ours is told what is to be done;
  * when we are gone, it does that.
  *
- * The orders are written into a socket, the signal last: without it nothing is to be done. The
- * child sees our end by the end of the socket, in a session of its own and with all signals
- * blocked, so that what is sent to our process group does not end it too. A pid that was reused in
- * between is told by its start time.
+ * The orders are written into a socket, the signal last: without it, what was prepared for the end
+ * is undone. The child sees our end by the end of the socket, in a session of its own and with all
+ * signals blocked, so that what is sent to our process group does not end it too. A pid that was
+ * reused in between is told by its start time.
  *
  * It is started before the tree is stopped: it is small then, and may fail.
  */
 #include "collect/finisher.h"
 
+#include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/end-child.h"
+#include "kernel/syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,11 +35,11 @@
 
 enum { START_TIME = 22, AT_ONCE = 256 };
 
-/* One task, or, with a pid of 0, the signal: all tasks have been named. */
+/* The signal is last: all tasks have been named. */
 struct order {
-	pid_t pid;
+	enum { ORDER_UNDO, ORDER_FIRST, ORDER_TASK, ORDER_SIGNAL } what;
 	int signal;
-	uint64_t started;
+	struct finisher_job job; /* of a task only who it is */
 };
 
 struct finisher {
@@ -47,20 +49,20 @@ struct finisher {
 
 /* ---- The child; it makes system calls only, since other threads may have held locks ---- */
 
-static bool is_still(const struct order *order)
+static bool is_still(const struct finisher_job *job)
 {
 	char path[64], text[2048];
 	const char *at;
 	uint64_t fields[START_TIME - 3];
 
-	snprintf(path, sizeof path, "/proc/%d/stat", order->pid);
+	snprintf(path, sizeof path, "/proc/%d/stat", job->pid);
 	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
 		return false;
 	at = strrchr(text, ')');
 	/* Behind the name and the letter of the state comes field 4. */
 	return at && strlen(at) > 4 &&
 	       procfs_numbers(at + 4, 10, fields, START_TIME - 3) == START_TIME - 3 &&
-	       fields[START_TIME - 4] == order->started;
+	       fields[START_TIME - 4] == job->started;
 }
 
 /* All orders, in memory of their own; an unfinished one at the end does not count. */
@@ -88,6 +90,33 @@ static struct order *read_orders(int fd, size_t *ret_count)
 	return (struct order *)(void *)bytes;
 }
 
+static void do_job(const struct finisher_job *job)
+{
+	if (!is_still(job))
+		return;
+	autoclose int pidfd = kernel_pidfd_open(job->tid, job->pidfd_flags);
+	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)job->number, 0);
+	if (fd >= 0)
+		job->work(job, fd);
+}
+
+static void undo(const struct order *orders, size_t n)
+{
+	while (n-- > 0)
+		if (orders[n].what == ORDER_UNDO)
+			do_job(&orders[n].job);
+}
+
+static void finish(const struct order *orders, size_t n, int signal)
+{
+	for (size_t i = 0; i < n; i++)
+		if (orders[i].what == ORDER_FIRST)
+			do_job(&orders[i].job);
+	for (size_t i = 0; i < n; i++)
+		if (orders[i].what == ORDER_TASK && is_still(&orders[i].job))
+			kill(orders[i].job.pid, signal);
+}
+
 static void __attribute__((noreturn)) wait_for_end(int fd)
 {
 	const struct order *orders;
@@ -102,11 +131,10 @@ static void __attribute__((noreturn)) wait_for_end(int fd)
 		dup2(fd, 0);
 	close_range(1, ~0u, 0);
 	orders = read_orders(0, &n);
-	if (n == 0 || orders[n - 1].pid != 0)
-		_exit(0);
-	for (size_t i = 0; i + 1 < n; i++)
-		if (is_still(&orders[i]))
-			kill(orders[i].pid, orders[n - 1].signal);
+	if (n > 0 && orders[n - 1].what == ORDER_SIGNAL)
+		finish(orders, n, orders[n - 1].signal);
+	else
+		undo(orders, n);
 	_exit(0);
 }
 
@@ -160,6 +188,29 @@ static int send_orders(const struct finisher *finisher, const struct order *orde
 	return 0;
 }
 
+struct finisher_job finisher_job_of(const struct target *target, uint32_t number)
+{
+	return (struct finisher_job){ .pid = target->pid,
+				      .tid = target->tid,
+				      .pidfd_flags = target_pidfd_flags(target),
+				      .started = target_leader_field(target, START_TIME),
+				      .number = number };
+}
+
+int finisher_undo(struct finisher *finisher, const struct finisher_job *job, struct error *err)
+{
+	struct order order = { .what = ORDER_UNDO, .job = *job };
+
+	return send_orders(finisher, &order, 1, err);
+}
+
+int finisher_first(struct finisher *finisher, const struct finisher_job *job, struct error *err)
+{
+	struct order order = { .what = ORDER_FIRST, .job = *job };
+
+	return send_orders(finisher, &order, 1, err);
+}
+
 int finisher_begin(struct finisher *finisher, const struct collect *collect, int signal,
 		   struct error *err)
 {
@@ -171,16 +222,24 @@ int finisher_begin(struct finisher *finisher, const struct collect *collect, int
 
 		if (target->zombie || (signal == SIGSTOP && target->stop_signal))
 			continue;
-		orders[n++] = (struct order){ .pid = target->pid,
-					      .started = target_leader_field(target, START_TIME) };
+		orders[n++] =
+			(struct order){ .what = ORDER_TASK, .job = finisher_job_of(target, 0) };
 		if (n < AT_ONCE)
 			continue;
 		if (send_orders(finisher, orders, n, err))
 			return -1;
 		n = 0;
 	}
-	orders[n++] = (struct order){ .signal = signal };
+	orders[n++] = (struct order){ .what = ORDER_SIGNAL, .signal = signal };
 	return send_orders(finisher, orders, n, err);
+}
+
+void finisher_give_up(struct finisher *finisher)
+{
+	shutdown(finisher->fd, SHUT_WR);
+	while (waitpid(finisher->pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	finisher->pid = 0;
 }
 
 void finisher_end(struct finisher *finisher)
@@ -188,7 +247,8 @@ void finisher_end(struct finisher *finisher)
 	if (!finisher)
 		return;
 	/* First, so that it does not take the end of the socket for ours. */
-	end_child(finisher->pid);
+	if (finisher->pid)
+		end_child(finisher->pid);
 	close(finisher->fd);
 	free(finisher);
 }

@@ -109,6 +109,14 @@ int collect_leave_stopped(struct collect *collect, bool *ret_goes_on, struct err
 	return failed;
 }
 
+/* Who is to be ended does not run again if we die, and lives on until its end is prepared. */
+static void stop_all(const struct collect *collect)
+{
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (!collect->targets[i].zombie)
+			kill(collect->targets[i].pid, SIGSTOP);
+}
+
 /* Who is traced by us dies with us from here on, before it gets to run again. */
 static void tie_to_us(const struct collect *collect)
 {
@@ -223,14 +231,17 @@ int collect_kill(struct collect *collect, bool *ret_goes_on, struct error *err)
 	sigset_t saved;
 	int failed;
 
-	*ret_goes_on = finisher_begin(collect->finisher, collect, SIGKILL, err) != 0;
+	*ret_goes_on = collect_files_before_end(collect, err) != 0 ||
+		       finisher_begin(collect->finisher, collect, SIGKILL, err) != 0;
 	if (*ret_goes_on) {
+		finisher_give_up(collect->finisher);
 		collect_release(collect);
 		return -1;
 	}
 	wait_begin(&saved);
+	stop_all(collect);
+	failed = collect_files_at_end(collect, err);
 	tie_to_us(collect);
-	failed = collect_files_before_end(collect, err);
 	/* Who could not be ended ends with us. */
 	if (end_all(collect, err) < 0 || reap_tree(collect, deadline, err))
 		failed = -1;

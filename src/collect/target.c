@@ -17,14 +17,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
+unsigned target_pidfd_flags(const struct target *target)
+{
+	return target->living ? O_EXCL : 0;
+}
+
 int target_get_fd(const struct target *target, uint32_t number)
 {
 	struct kept_fd *kept = &target->collect->pidfd;
 
 	if (kept->tid != target->tid) {
 		kept_fd_close(kept);
-		/* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
-		kept->fd = kernel_pidfd_open(target->tid, target->living ? O_EXCL : 0);
+		kept->fd = kernel_pidfd_open(target->tid, target_pidfd_flags(target));
 		if (kept->fd < 0)
 			return -1;
 		kept->tid = target->tid;

@@ -200,7 +200,10 @@ struct file_cost {
  *		none; may be NULL
  *   fields     of a record that is complete; NULL in it where there is none
  *   complete   once per dump, when the descriptors of all tasks are known; may be NULL
- *   before_end once, when a dump ends the tree and nothing can stop that any more; may be NULL
+ *   before_end once, when a dump is about to end the tree; where it fails the tree goes on, and
+ *              what it has made is undone by the finisher (collect/finisher.h), which is told what
+ *              `at_end` does, too; may be NULL
+ *   at_end     once, when nothing can stop the end any more; may be NULL
  *   done       once, when the tree has been let go or ended, however the dump went; may be NULL
  *   before_release  once per restore, when nothing else can fail any more and nobody runs yet, if
  *              a description of this kind is there; may be NULL
@@ -226,6 +229,7 @@ struct file_kind {
 	struct file_fields (*fields)(FileEntry *entry);
 	int (*complete)(struct collect *collect, struct error *err);
 	int (*before_end)(struct collect *collect, struct error *err);
+	int (*at_end)(struct collect *collect, struct error *err);
 	void (*done)(struct collect *collect);
 	int (*before_release)(struct file_opener *opener, struct error *err);
 };

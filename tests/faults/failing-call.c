@@ -4,6 +4,8 @@
  *
  *	failing-call REPORT INDEX ERRNO[:NR] PROGRAM ARGUMENTS...
  *
+ * With an ERRNO of 0 the program is killed where it would make that call, its children are not.
+ *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
  * library cannot do without, are not; with NR only those of that number are. INDEX 0 fails none,
  * "older" all that an older kernel refuses (older-kernel.h).
@@ -172,6 +174,15 @@ static void give_up(struct thread *thread)
 		thread->tid = 0;
 }
 
+/* What it has started outlives us, too. */
+static void kill_program(void)
+{
+	for (size_t i = 0; i < MAX_THREADS; i++)
+		if (threads[i].tid && !is_of_program(threads[i].tid))
+			give_up(&threads[i]);
+	kill(program, SIGKILL);
+}
+
 /* Whether the caller is still followed. */
 static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *info)
 {
@@ -184,7 +195,10 @@ static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *i
 	}
 	if (is_older ? older_kernel_refuses(thread->tid, info)
 		     : is_counted(info) && ++count == wanted) {
-		fail_call(thread);
+		if (!is_older && !wanted_errno)
+			kill_program();
+		else
+			fail_call(thread);
 		return true;
 	}
 	if (info->entry.nr != SYS_ptrace)

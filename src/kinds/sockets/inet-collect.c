@@ -580,7 +580,22 @@ int inet_before_end(struct collect *collect, struct error *err)
 
 	if (!known)
 		return 0;
-	if (tcp_lock_stay(&known->lock, err))
+	for (size_t i = 0; i < known->count; i++) {
+		const struct known_inet *end = &known->sockets[i];
+		if (inet_is_stream(end->sk) &&
+		    tcp_silence_later(collect, end->target, end->number, err))
+			return -1;
+	}
+	return tcp_lock_stay(collect, &known->lock, err);
+}
+
+int inet_at_end(struct collect *collect, struct error *err)
+{
+	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
+
+	if (!known)
+		return 0;
+	if (tcp_lock_silence(&known->lock, err))
 		return -1;
 	silence_streams(known);
 	return 0;

@@ -589,6 +589,7 @@ const struct file_kind inet_socket_kind = {
 	.meets = inet_meets,
 	.complete = inet_complete,
 	.before_end = inet_before_end,
+	.at_end = inet_at_end,
 	.done = inet_done,
 	.before_release = inet_before_release,
 };

@@ -88,8 +88,9 @@ struct tcp_lock {
 };
 int tcp_lock_begin(struct collect *collect, struct tcp_lock *lock, struct error *err);
 int tcp_lock_name(struct collect *collect, struct tcp_lock *lock, struct error *err);
-/* The tree is about to be ended: what is to be so until a restore. */
-int tcp_lock_stay(const struct tcp_lock *lock, struct error *err);
+/* The tree is about to be ended: what is to be so until a restore; and when it is. */
+int tcp_lock_stay(struct collect *collect, const struct tcp_lock *lock, struct error *err);
+int tcp_lock_silence(const struct tcp_lock *lock, struct error *err);
 void tcp_lock_end(struct tcp_lock *lock);
 int tcp_lock_again(struct file_opener *opener, struct tcp_outsider *outsiders, size_t count,
 		   struct error *err);
@@ -143,6 +144,9 @@ int tcp_send_rest(struct file_opener *opener, const InetSkEntry *sk, int fd, str
 int tcp_end_repair(const InetSkEntry *sk, int fd, struct error *err);
 /* Once closed it says no word; -1 with errno. */
 int tcp_silence(int fd);
+/* The same by the finisher, should we be gone. */
+int tcp_silence_later(struct collect *collect, const struct target *target, uint32_t number,
+		      struct error *err);
 /* The end that the peer had sent and we had acknowledged: it will not send it again. */
 int tcp_see_end(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
 
@@ -150,6 +154,7 @@ int tcp_see_end(struct file_opener *opener, const InetSkEntry *sk, int fd, struc
 int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int inet_complete(struct collect *collect, struct error *err);
 int inet_before_end(struct collect *collect, struct error *err);
+int inet_at_end(struct collect *collect, struct error *err);
 void inet_done(struct collect *collect);
 void inet_record_closed(InetSkEntry *sk); /* as if it had ended */
 

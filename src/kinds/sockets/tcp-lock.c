@@ -5,9 +5,10 @@
  * between dump and restore, since a kernel that knows of no such connection resets it.
  *
  * While nestor works the lock is a table of its own, gone with its socket (kernel/net-lock.h), so
- * a nestor that is killed leaves none. When a dump is about to end the tree, and nothing can stop
- * that any more, a second one is made that stays; its name is in the images. The sockets are put
- * into repair mode then: as such they are closed without a word, and nothing of them lingers.
+ * a nestor that is killed leaves none. When a dump is about to end the tree a second one is made
+ * that stays, unless the end does not come to be; its name is in the images. When nothing can stop
+ * the end any more the sockets are put into repair mode: as such they are closed without a word,
+ * and nothing of them lingers. Should nestor be killed meanwhile, the finisher does either.
  *
  * A restore locks for itself first. Right before the tree is let go the lock of the dump goes, if
  * it is there (another machine never had it), and last its own: a restore that fails leaves the
@@ -19,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
+#include "collect/finisher.h"
 #include "kinds/opener.h"
 #include "kinds/sockets/socket.h"
 
@@ -140,13 +142,43 @@ static int open_there(const struct tcp_outsider *outsider)
 	return net < 0 ? -1 : net_lock_open(net);
 }
 
-static int make_staying(const struct tcp_lock *lock, struct error *err)
+static void unlock_here(const struct finisher_job *job, int fd)
+{
+	autoclose int lock = net_lock_open(-1);
+
+	(void)fd;
+	if (lock >= 0)
+		net_lock_delete(lock, job->name);
+}
+
+static void unlock_there(const struct finisher_job *job, int fd)
+{
+	autoclose int net = ioctl(fd, SIOCGSKNS);
+	autoclose int lock = net < 0 ? -1 : net_lock_open(net);
+
+	if (lock >= 0)
+		net_lock_delete(lock, job->name);
+}
+
+static int undo_later(struct collect *collect, const struct tcp_outsider *outsider,
+		      const char *name, struct error *err)
+{
+	struct finisher_job job = finisher_job_of(outsider->target, outsider->number);
+
+	job.work = outsider->net < 0 ? unlock_here : unlock_there;
+	snprintf(job.name, sizeof job.name, "%s", name);
+	return finisher_undo(collect->finisher, &job, err);
+}
+
+static int make_staying(struct collect *collect, const struct tcp_lock *lock, struct error *err)
 {
 	for (size_t i = 0, length; i < lock->count; i += length) {
 		length = group_length(&lock->outsiders[i], lock->count - i);
 		autoclose int fd = open_there(&lock->outsiders[i]);
 		if (fd < 0)
 			return fail_lock(err);
+		if (undo_later(collect, &lock->outsiders[i], lock->staying_name, err))
+			return -1;
 		if (make_lock(fd, lock->staying_name, false, &lock->outsiders[i], length, err))
 			return -1;
 	}
@@ -156,10 +188,13 @@ static int make_staying(const struct tcp_lock *lock, struct error *err)
 	return 0;
 }
 
-int tcp_lock_stay(const struct tcp_lock *lock, struct error *err)
+int tcp_lock_stay(struct collect *collect, const struct tcp_lock *lock, struct error *err)
 {
-	if (lock->staying_name && make_staying(lock, err))
-		return -1;
+	return lock->staying_name ? make_staying(collect, lock, err) : 0;
+}
+
+int tcp_lock_silence(const struct tcp_lock *lock, struct error *err)
+{
 	for (size_t i = 0; i < lock->count; i++) {
 		autoclose int fd =
 			socket_duplicate(lock->outsiders[i].target, lock->outsiders[i].number);

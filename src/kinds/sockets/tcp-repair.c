@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/finisher.h"
 #include "images/images.h"
 #include "kernel/packet.h"
 #include "kinds/sockets/socket.h"
@@ -483,6 +484,21 @@ int tcp_end_repair(const InetSkEntry *sk, int fd, struct error *err)
 int tcp_silence(int fd)
 {
 	return set(fd, TCP_REPAIR, TCP_REPAIR_ON);
+}
+
+static void silence(const struct finisher_job *job, int fd)
+{
+	(void)job;
+	tcp_silence(fd);
+}
+
+int tcp_silence_later(struct collect *collect, const struct target *target, uint32_t number,
+		      struct error *err)
+{
+	struct finisher_job job = finisher_job_of(target, number);
+
+	job.work = silence;
+	return finisher_first(collect->finisher, &job, err);
 }
 
 /*

@@ -207,6 +207,8 @@ struct file_cost {
  *   done       once, when the tree has been let go or ended, however the dump went; may be NULL
  *   before_release  once per restore, when nothing else can fail any more and nobody runs yet, if
  *              a description of this kind is there; may be NULL
+ *   give_up    for each descriptor of one that was made, when a restore has failed and its tasks
+ *              are about to be ended; may be NULL
  */
 struct file_kind {
 	const char *name;
@@ -232,6 +234,7 @@ struct file_kind {
 	int (*at_end)(struct collect *collect, struct error *err);
 	void (*done)(struct collect *collect);
 	int (*before_release)(struct file_opener *opener, struct error *err);
+	void (*give_up)(const FileEntry *entry, int fd);
 };
 
 /*

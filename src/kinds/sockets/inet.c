@@ -521,6 +521,13 @@ static int inet_before_release(struct file_opener *opener, struct error *err)
 	return world ? tcp_unlock_staying(opener, world->outsiders, world->n_outsiders, err) : 0;
 }
 
+/* A connection that went on already would keep its ports from the next restore for a minute. */
+static void inet_give_up(const FileEntry *entry, int fd)
+{
+	if (inet_is_stream(entry->isk))
+		tcp_silence(fd);
+}
+
 static void describe_address(const InetSkEntry *sk, const uint32_t *words, uint32_t port,
 			     char *text, size_t room)
 {
@@ -592,4 +599,5 @@ const struct file_kind inet_socket_kind = {
 	.at_end = inet_at_end,
 	.done = inet_done,
 	.before_release = inet_before_release,
+	.give_up = inet_give_up,
 };

@@ -253,11 +253,11 @@ static int collect_master(struct collect *collect, MntEntry *entry, const char *
 		entry->has_master_outside = entry->master_outside = true;
 		return 0;
 	}
-	if (externals && externals->mounts.masters) {
-		entry->has_master_id = false;
-		entry->master_id = 0;
+	/* Also where it is refused: it stands in the way once. */
+	entry->has_master_id = false;
+	entry->master_id = 0;
+	if (externals && externals->mounts.masters)
 		return 0;
-	}
 	survey_refuse(
 		what,
 		"is a slave of a mount that is neither in the tree nor in the namespace of nestor",

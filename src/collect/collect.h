@@ -226,6 +226,14 @@ int target_open_mem(const struct target *target, struct error *err);
  */
 int collect_go_on(const struct collect *collect, struct error *err);
 
+/*
+ * Before the stop: each task of the tree, as it runs, by its pid; who ends or is born meanwhile may
+ * be seen or not.
+ */
+typedef int running_task_seen(struct collect *collect, pid_t pid, void *data, struct error *err);
+int collect_running_tasks(struct collect *collect, running_task_seen *seen, void *data,
+			  struct error *err);
+
 /* Field number as in proc(5) (3 is state); target->stat, target->leader_stat. */
 uint64_t target_stat_field(const struct target *target, unsigned field);
 uint64_t target_leader_field(const struct target *target, unsigned field);

@@ -141,6 +141,7 @@ void images_writer_free(struct images_writer *writer)
 		return;
 	int saved = errno;
 	summed_images_close(writer);
+	images_unreserve(writer);
 	if (writer->staged) {
 		struct error ignored = { 0 };
 		/* It is the last chance, so it is taken twice. */

@@ -29,10 +29,18 @@ struct images_writer {
 	/* Of manifest and arena, while several threads write; see summed.c. */
 	pthread_mutex_t lock;
 	struct summed_image *summed;
+	struct reserved_image *reserved; /* not taken yet */
+	size_t n_reserved;
 };
 
 /* Those that were given up. */
 void summed_images_close(struct images_writer *writer);
+
+/*
+ * Instead of staging_create, needs writer->lock: one of the reserved files, which is not empty, but
+ * no larger than `size`. -1: none fits, which is no error.
+ */
+int reserved_take(struct images_writer *writer, const char *name, uint64_t size);
 
 /* A new empty file in the staging folder, listed in the manifest; needs writer->lock. */
 int staging_create(struct images_writer *writer, const char *name, int flags, struct error *err);

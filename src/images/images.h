@@ -58,6 +58,20 @@ int piece_write(struct piece_writer *writer, const void *bytes, size_t size, str
 void piece_end(struct piece_writer *writer);
 
 /*
+ * Before the tree is stopped: files that have their room already. A summed image takes the one that
+ * is nearest in size. What cannot be reserved is no error; what is left over goes with
+ * images_unreserve, or where room is missing. Only images_unreserve may be called by any thread.
+ */
+struct reserved_image;
+
+/* How much may be: 0 where it does not pay. */
+uint64_t images_room(const struct images_writer *writer);
+struct reserved_image *images_reserve(struct images_writer *writer); /* NULL: it cannot be made */
+bool images_reserve_more(struct reserved_image *image, uint64_t size);
+/* Has there ever been any? */
+bool images_unreserve(struct images_writer *writer);
+
+/*
  * Starts an image whose row says that content comes after the record: framing and record; returns
  * a descriptor to append the content.
  */

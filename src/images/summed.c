@@ -57,7 +57,10 @@ struct summed_image *images_create_summed(struct images_writer *writer, enum ima
 	struct summed_image *image = NULL;
 
 	pthread_mutex_lock(&writer->lock);
-	int fd = staging_create(writer, image_name(name, kind, number), O_WRONLY, err);
+	image_name(name, kind, number);
+	int fd = reserved_take(writer, name, size);
+	if (fd < 0)
+		fd = staging_create(writer, name, O_WRONLY, err);
 	if (fd >= 0)
 		image = new_image(writer, name, fd, size);
 	pthread_mutex_unlock(&writer->lock);
@@ -126,12 +129,20 @@ void piece_begin(struct piece_writer *writer, struct summed_image *image, size_t
 int piece_write(struct piece_writer *writer, const void *data, size_t size, struct error *err)
 {
 	const uint8_t *bytes = data;
+	bool again = false;
 
 	XXH3_128bits_update(writer->state, bytes, size);
 	while (size) {
 		ssize_t done = pwrite(writer->image->fd, bytes, size, (off_t)writer->at);
 		if (done < 0 && errno == EINTR)
 			continue;
+		/* Others may have more than they need; by now, as another thread may see to it. */
+		if (done < 0 && errno == ENOSPC && !again) {
+			again = true;
+			if (images_unreserve(writer->image->writer))
+				continue;
+			errno = ENOSPC;
+		}
 		if (done <= 0)
 			return fail_errno(err, ERR_IO, "cannot write %s", writer->image->name);
 		bytes += done;

@@ -32,7 +32,6 @@
 #include <unistd.h>
 
 enum { MOST_FROZEN = 64, PAUSE_NANOSECONDS = 1000 * 1000, MOST_PAUSES = 5000, MOST_CHAIN = 4096 };
-enum { MOST_LOOKED_AT = 1 << 22 }; /* the most ids that the kernel gives */
 
 struct freezer {
 	struct frozen list[MOST_FROZEN];
@@ -283,80 +282,23 @@ static int look_at_task(struct collect *collect, struct freezer *freezer, struct
 	return 0;
 }
 
-/* Who is to be looked at: first come, first served, as a chain of tasks may be deep. */
-struct lineage {
-	pid_t *pids;
-	size_t count;
+struct look {
+	struct freezer *freezer;
+	struct roots *roots;
 };
 
-static void add_task(struct collect *collect, struct lineage *lineage, pid_t pid)
+static int look_at(struct collect *collect, pid_t pid, void *data, struct error *err)
 {
-	lineage->pids =
-		arena_grow(collect->arena, lineage->pids, lineage->count, sizeof *lineage->pids);
-	lineage->pids[lineage->count++] = pid;
-}
+	struct look *look = data;
 
-static int add_children(struct collect *collect, struct lineage *lineage, pid_t pid,
-			const char *thread, struct error *err)
-{
-	char path[300];
-	autofree char *text = NULL;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
-	if (procfs_read_new(AT_FDCWD, path, &text) < 0)
-		return procfs_is_gone(errno)
-			       ? 0
-			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
-	for (char *at = text, *end; *at; at = end) {
-		long child = strtol(at, &end, 10);
-		if (end == at)
-			break;
-		add_task(collect, lineage, (pid_t)child);
-	}
-	return 0;
-}
-
-static int add_children_of_all(struct collect *collect, struct lineage *lineage, pid_t pid,
-			       struct error *err)
-{
-	enum { LINKS_OF_ONE_THREAD = 3 };
-	char path[64];
-	struct stat stat_;
-	const char *entry;
-
-	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-	if (stat(path, &stat_) == 0 && stat_.st_nlink == LINKS_OF_ONE_THREAD) {
-		snprintf(path, sizeof path, "%d", (int)pid);
-		return add_children(collect, lineage, pid, path, err);
-	}
-	autoclosedir DIR *tasks = listing_open(AT_FDCWD, path);
-	while (listing_next(tasks, &entry))
-		if (add_children(collect, lineage, pid, entry, err))
-			return -1;
-	return errno && !procfs_is_gone(errno)
-		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the threads of pid %d",
-				    (int)pid)
-		       : 0;
-}
-
-static int look_at_tree(struct collect *collect, struct freezer *freezer, struct roots *roots,
-			struct error *err)
-{
-	struct lineage lineage = { NULL, 0 };
-
-	add_task(collect, &lineage, collect->options->pid);
-	/* Bounded: a tree that runs may give its numbers to others meanwhile. */
-	for (size_t i = 0; i < lineage.count && i < MOST_LOOKED_AT; i++)
-		if (look_at_task(collect, freezer, roots, lineage.pids[i], err) ||
-		    add_children_of_all(collect, &lineage, lineage.pids[i], err))
-			return -1;
-	return 0;
+	return look_at_task(collect, look->freezer, look->roots, pid, err);
 }
 
 static int find_frozen(struct collect *collect, struct freezer *freezer, struct error *err)
 {
 	struct roots roots = { -1, -1, NULL, NULL };
-	int result = look_at_tree(collect, freezer, &roots, err);
+	struct look look = { freezer, &roots };
+	int result = collect_running_tasks(collect, look_at, &look, err);
 
 	if (roots.v1 >= 0)
 		close(roots.v1);

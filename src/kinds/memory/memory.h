@@ -44,6 +44,8 @@ extern const struct task_kind io_uring_submitter_kind;
  */
 int memory_collect_pages(struct collect *collect, progress_told *progress, void *progress_data,
 			 struct error *err);
+/* pages-reserve.c: before the stop of a tree that goes on: room for images of its pages. */
+int pages_reserve(struct collect *collect, struct error *err);
 /* Once the assistant has ended: what copying has allocated goes. */
 void memory_end_pages(struct collect *collect);
 

@@ -331,6 +331,7 @@ static void end_pages(struct collect *collect, bool ended)
 
 const struct tree_kind memory_tree_kind = {
 	.name = "memory",
+	.before_stop = pages_reserve,
 	.read_end = mapped_sockets_settle,
 	.content = memory_collect_pages,
 	.content_running = memory_write_running,

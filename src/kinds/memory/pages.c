@@ -515,6 +515,7 @@ int memory_collect_pages(struct collect *collect, progress_told *progress, void 
 		*err = state->err;
 		return -1;
 	}
+	images_unreserve(collect->images);
 	for (const struct pages_job *job = state->jobs; job; job = job->next)
 		enter_result(job);
 	return 0;

@@ -235,6 +235,33 @@ static void check_options(void)
 		       "the version can be another one");
 }
 
+/* 0: it has never been used. */
+static uint64_t time_of(size_t slot)
+{
+	const uint8_t *at = ring.memory + slot * ring.size;
+
+	if (ring.version == TPACKET_V1) {
+		const struct tpacket_hdr *frame = (const void *)at;
+		return frame->tp_sec * UINT64_C(1000000) + frame->tp_usec;
+	}
+	const struct tpacket2_hdr *frame = (const void *)at;
+	return frame->tp_sec * UINT64_C(1000000000) + frame->tp_nsec;
+}
+
+/* What is free and newer than all that waits is nestor's, and the next dump goes by times. */
+static void check_times(void)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (size_t i = 0; i < ring.slots; i++)
+		if (status_of(i) && time_of(i) < oldest)
+			oldest = time_of(i);
+	scenario_check(oldest && oldest != UINT64_MAX, "nothing waits that has a time");
+	for (size_t i = 0; i < ring.slots; i++)
+		scenario_check(status_of(i) || time_of(i) < oldest,
+			       "frame %zu, which is free, is newer than those that wait", i);
+}
+
 /* An unused one for sending, behind one that receives. */
 static void check_sending(uint8_t *sending)
 {
@@ -313,6 +340,8 @@ int main(int argc, char **argv)
 	scenario_ready();
 
 	check_options();
+	if (!strcmp(how, "-some") && ring.version != TPACKET_V3)
+		check_times();
 	ring.number = 0; /* they are counted anew */
 	bool good = true;
 	while (good && ring.received < ring.said)

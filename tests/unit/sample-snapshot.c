@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { PAGE = 4096, OUTER = 1, INNER = 2 };
 
@@ -204,6 +205,33 @@ static void add_files(struct snapshot *snapshot)
 	add_pipe_content(snapshot, IMAGE_FIFO_DATA, 501, "in the fifo");
 }
 
+/* Its ring holds a part that has not been given back. */
+static void add_packet_socket(struct snapshot *snapshot)
+{
+	FileEntry *file = add_file(snapshot, FD_TYPES__PACKETSK, 4, 5);
+	PacketSkEntry *sk = snapshot_new(snapshot, PACKET_SK_ENTRY, PacketSkEntry);
+	PacketRing *ring = snapshot_new(snapshot, PACKET_RING, PacketRing);
+	PacketRingPart *part = snapshot_new(snapshot, PACKET_RING_PART, PacketRingPart);
+
+	file->psk = sk;
+	sk->id = 4;
+	sk->type = SOCK_RAW;
+	sk->protocol = 8;
+	sk->version = 1;
+	sk->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	sk->opts = snapshot_new(snapshot, SK_OPTS_ENTRY, SkOptsEntry);
+	ring->block_size = ring->frame_size = PAGE;
+	ring->block_nr = ring->frame_nr = 2;
+	ring->has_head = true;
+	ring->head = 1;
+	sk->rx_ring = ring;
+	part->id_for = sk->id;
+	part->length = SAMPLE_RING_PART;
+	struct record *record = snapshot_add_record(snapshot, IMAGE_PACKET_RINGS, sk->id, part);
+	record->payload = arena_alloc(snapshot->arena, SAMPLE_RING_PART);
+	record->payload_size = SAMPLE_RING_PART;
+}
+
 static void add_unlinked_file(struct snapshot *snapshot)
 {
 	RemapFilePathEntry *remap =
@@ -238,6 +266,7 @@ void sample_snapshot(struct snapshot *snapshot, struct arena *arena)
 	snapshot->inventory = snapshot_new(snapshot, INVENTORY_ENTRY, InventoryEntry);
 	add_tasks(snapshot);
 	add_files(snapshot);
+	add_packet_socket(snapshot);
 	add_unlinked_file(snapshot);
 	add_namespace(snapshot, OUTER, 0);
 	add_namespace(snapshot, INNER, OUTER);

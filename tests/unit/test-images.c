@@ -228,7 +228,7 @@ static void test_what_others_leave_out(void **state)
 	must(snapshot_index(&snapshot, &err), &err);
 	assert_int_equal(snapshot.n_tables, 2);
 	assert_int_equal(stopped->table->n_descriptors, 0);
-	assert_int_equal(snapshot.tasks[0].table->n_descriptors, 3);
+	assert_int_equal(snapshot.tasks[0].table->n_descriptors, 4);
 	assert_int_equal(tc->exit_code, SIGSTOP);
 	/* By what it was stopped, if that is told; nothing changes for who has ended. */
 	tc->exit_code = 0;

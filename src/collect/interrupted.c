@@ -20,7 +20,9 @@
  *    last on a processor (exec_start in /proc/PID/sched). That is the clock of the processor's run
  *    queue (rq_clock_task), so it is compared with what the same clock says now. It holds if the
  *    count of voluntary switches shows that the thread has only stopped since. One that was woken
- *    in between without an effect counts from then: it waits too long rather than too short.
+ *    in between without an effect counts from then: it waits too long rather than too short. So
+ *    does one on a virtual machine by what the host took from its processor meanwhile (steal):
+ *    that clock does not count it.
  *
  * Where the time left is an argument in memory, the original may be constant, or used again: it is
  * written below the stack pointer and the 128 bytes that belong to the function (System V ABI,

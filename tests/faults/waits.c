@@ -2,7 +2,8 @@
 /*
  * For tests/faults/dumps: waits SECONDS in each call that has a timeout, a thread for each, and in
  * one until a time of the clock. Says "r" when all is there, and in the end by how many
- * microseconds each was later than that one, a line each.
+ * microseconds each was later than that one, for how many it was ready to run and had no processor,
+ * and its name, a line each.
  */
 #include <linux/futex.h>
 #include <poll.h>
@@ -114,31 +115,46 @@ static void in_sigtimedwait(void)
 static struct {
 	const char *name;
 	void (*make)(void);
-	int64_t late;
+	int64_t late, unserved;
 } calls[] = {
-	{ "absolute sleep", in_absolute_sleep, 0 },
-	{ "nanosleep", in_nanosleep, 0 },
-	{ "nanosleep with rest", in_nanosleep_with_rest, 0 },
-	{ "clock_nanosleep", in_clock_nanosleep, 0 },
-	{ "poll", in_poll, 0 },
-	{ "ppoll", in_ppoll, 0 },
-	{ "select", in_select, 0 },
-	{ "futex", in_futex, 0 },
-	{ "epoll_wait", in_epoll_wait, 0 },
-	{ "semtimedop", in_semtimedop, 0 },
-	{ "sigtimedwait", in_sigtimedwait, 0 },
+	{ "absolute sleep", in_absolute_sleep, 0, 0 },
+	{ "nanosleep", in_nanosleep, 0, 0 },
+	{ "nanosleep with rest", in_nanosleep_with_rest, 0, 0 },
+	{ "clock_nanosleep", in_clock_nanosleep, 0, 0 },
+	{ "poll", in_poll, 0, 0 },
+	{ "ppoll", in_ppoll, 0, 0 },
+	{ "select", in_select, 0, 0 },
+	{ "futex", in_futex, 0, 0 },
+	{ "epoll_wait", in_epoll_wait, 0, 0 },
+	{ "semtimedop", in_semtimedop, 0, 0 },
+	{ "sigtimedwait", in_sigtimedwait, 0, 0 },
 };
 
 enum { CALLS = sizeof calls / sizeof *calls };
+
+/* The second field of schedstat: nanoseconds on a run queue (sched-stats.rst of the kernel). */
+static int64_t unserved(void)
+{
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+	long long waited = 0;
+
+	if (!file || fscanf(file, "%*u %lld", &waited) != 1)
+		waited = 0;
+	if (file)
+		fclose(file);
+	return waited / 1000;
+}
 
 static void *body(void *data)
 {
 	size_t i = (size_t)data;
 
+	calls[i].unserved = -unserved();
 	__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
 	int64_t begun = now();
 	calls[i].make();
 	calls[i].late = now() - begun - (int64_t)timeout.tv_sec * 1000000;
+	calls[i].unserved += unserved();
 	return NULL;
 }
 
@@ -167,7 +183,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < CALLS; i++)
 		pthread_join(threads[i], NULL);
 	for (size_t i = 1; i < CALLS; i++)
-		printf("%ld %s\n", (long)(calls[i].late - calls[0].late), calls[i].name);
+		printf("%ld %ld %s\n", (long)(calls[i].late - calls[0].late),
+		       (long)calls[i].unserved, calls[i].name);
 	semctl(semaphore, 0, IPC_RMID);
 	return 0;
 }

@@ -410,6 +410,7 @@ struct namespace_kind {
  *	      of reach), before it is looked at
  *   make     when all processes exist, and none has entered its namespaces
  *   close    what `make` has left open; when all tasks have taken what they need
+ *   descriptors  (pure) how many that is, with what it has open meanwhile, at most
  * Any may be NULL.
  */
 typedef int progress_told(void *data, const char *phase, size_t done, size_t total);
@@ -427,6 +428,7 @@ struct tree_kind {
 	void (*adopt)(struct snapshot *snapshot, const struct images *images);
 	int (*make)(struct file_opener *opener, struct error *err);
 	void (*close)(struct file_opener *opener);
+	size_t (*descriptors)(const struct snapshot *snapshot);
 };
 
 /*

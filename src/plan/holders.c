@@ -14,8 +14,8 @@
 #include <sys/resource.h>
 
 enum {
-	/* Of the coordinator: log, images, and what kinds keep for a while. */
-	OWN_DESCRIPTORS = 128,
+	/* Of the coordinator: log, images, and what it opens for a moment. */
+	OWN_DESCRIPTORS = 24,
 	LARGEST_BATCH = 16384,
 	FEWEST_FETCHED = 16,   /* of the coordinator */
 	FEW_BESIDES = 4,       /* who sends a message, who gets it */
@@ -233,7 +233,8 @@ static int choose_shares(struct plan *plan, const struct demand *demand, uint64_
 
 	if (shares.fetched < FEWEST_FETCHED)
 		shares.fetched = FEWEST_FETCHED;
-	for (uint64_t here = limit / 2; needed > limit && here >= FEWEST_HERE;
+	uint64_t most_here = limit / 2 > FEWEST_HERE ? limit / 2 : FEWEST_HERE;
+	for (uint64_t here = most_here; needed > limit && here >= FEWEST_HERE;
 	     here = here / 4 * 3) {
 		share_out(&shares, here, demand->left);
 		uint64_t takes = try_shares(plan, fixed, &shares);
@@ -249,16 +250,27 @@ static int choose_shares(struct plan *plan, const struct demand *demand, uint64_
 	return 0;
 }
 
+static uint64_t needed_by_trees(const struct plan *plan)
+{
+	uint64_t needed = 0;
+
+	for (const struct tree_kind *const *tree = plan->kinds->trees; tree && *tree; tree++)
+		if ((*tree)->descriptors)
+			needed += (*tree)->descriptors(plan->snapshot);
+	return needed;
+}
+
 /* How many holders it takes; 0: who makes the first task can have all. */
 int sources_choose_holders(struct plan *plan, struct error *err)
 {
 	const struct demand demand = sum_demand(plan);
-	uint64_t limit = descriptor_limit(plan), own = OWN_DESCRIPTORS + demand.meanwhile;
+	uint64_t limit = descriptor_limit(plan), own;
+
+	own = OWN_DESCRIPTORS + demand.meanwhile + needed_by_trees(plan);
 	uint64_t kept_apart = demand.n_held_back - demand.n_late;
 	uint64_t all = demand.pinned + demand.for_all + demand.late + own;
 
-	/* The coordinator has the early ones above the numbers that they get. */
-	if (plan->first_source + 2 * demand.n_early + demand.late + own <= limit &&
+	if (plan->first_source + plan->n_sources + FETCH_ROOM <= limit &&
 	    demand.n_early + demand.kept + all <= limit)
 		return 0;
 	uint64_t needed = plan->first_source + kept_apart + FETCH_ROOM;

@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 
 enum {
-	FIRST_SOURCE = 64, /* room for what the coordinator itself has open */
+	FIRST_SOURCE = 16, /* room for what a task has open for a moment */
 	FEW_SOURCES = 64,  /* are inherited whoever uses them */
 	MANY_USERS = 4,
 };

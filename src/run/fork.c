@@ -38,6 +38,7 @@ struct holding {
 	struct run *run;
 	struct address_range *unwanted, *not_inherited; /* descriptors, first to last */
 	size_t n_unwanted, n_not_inherited;
+	struct placing placing;
 	struct clone_args clone;
 	pid_t coordinator;
 };
@@ -112,40 +113,6 @@ __attribute__((noreturn)) static void hold(struct run *run, const char *what, lo
 		raw_call(SYS_pause, 0, 0, 0, 0, 0);
 }
 
-/* `holder`: the process from which files can be fetched; ourselves where it is 0. */
-static long place_sources(struct run *run, pid_t holder)
-{
-	const struct plan *plan = run->plan;
-	long result = 0;
-
-	for (size_t i = 0; i < plan->n_sources && result >= 0; i++) {
-		long fd = run->source_fds[i];
-
-		if (plan->sources[i].kind == SOURCE_COORDINATOR || plan->sources[i].holder ||
-		    fd < 0)
-			continue;
-		result = raw_call(SYS_dup3, (uint64_t)fd, plan->sources[i].number, 0, 0, 0);
-	}
-	/* The own pidfd last: it may come to lie on any number that is not taken. */
-	for (size_t i = 0; i < plan->n_sources && result >= 0; i++) {
-		long fd;
-
-		if (plan->sources[i].kind != SOURCE_COORDINATOR)
-			continue;
-		fd = raw_call(SYS_pidfd_open,
-			      holder ? (uint64_t)holder
-				     : (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0),
-			      0, 0, 0, 0);
-		if (fd < 0 || fd == plan->sources[i].number) {
-			result = fd;
-			continue;
-		}
-		result = raw_call(SYS_dup3, (uint64_t)fd, plan->sources[i].number, 0, 0, 0);
-		raw_call(SYS_close, (uint64_t)fd, 0, 0, 0, 0);
-	}
-	return result;
-}
-
 /* Tasks start with every action at its default: neither our handlers nor what we ignore. */
 static void reset_signal_actions(void)
 {
@@ -202,7 +169,7 @@ __attribute__((noreturn)) static void be_holder(struct holding *holding)
 		result = raw_call(SYS_setns, (uint64_t)run->root_namespace_fd, CLONE_NEWPID, 0, 0,
 				  0);
 	if (result >= 0)
-		result = place_sources(run, 0);
+		result = run_place_sources(&holding->placing, 0);
 	if (result < 0)
 		hold(run, "placing the sources", result);
 	result = close_ranges(holding->unwanted, holding->n_unwanted);
@@ -253,7 +220,7 @@ static void *make_sibling(void *argument)
 		result = raw_call(SYS_setns, (uint64_t)run->root_namespace_fd, CLONE_NEWPID, 0, 0,
 				  0);
 	if (result >= 0)
-		result = place_sources(run, run->holder);
+		result = run_place_sources(&holding->placing, run->holder);
 	if (result >= 0)
 		result = raw_call(SYS_clone3, (uintptr_t)&holding->clone, sizeof holding->clone, 0,
 				  0, 0);
@@ -341,6 +308,7 @@ int run_fork(struct run *run, struct error *err)
 		holding.clone.set_tid = 0;
 	holding.unwanted = gaps(run, false, &holding.n_unwanted);
 	holding.not_inherited = gaps(run, true, &holding.n_not_inherited);
+	run_prepare_placing(run, &holding.placing);
 	run->holder = fork();
 	if (run->holder < 0) {
 		run->holder = 0;

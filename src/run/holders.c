@@ -175,6 +175,24 @@ __attribute__((noreturn)) static void be_holder(pid_t coordinator, int *fds, siz
 	_exit(1);
 }
 
+/* Holders are asked for by numbers which are ours, and not those of sources. */
+static int lift(const struct run *run, int fd, struct error *err)
+{
+	uint32_t floor = run->sources_floor;
+	autoclose int low = fd;
+	int high;
+
+	if (low < 0 || (uint32_t)low >= floor || (uint32_t)low < run->plan->first_source)
+		return take_fd(&low);
+	high = fcntl(low, F_DUPFD_CLOEXEC, (int)floor);
+	if (high >= 0)
+		return high;
+	if (errno != EMFILE && errno != EINVAL)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot duplicate a descriptor");
+	fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot open a descriptor above %" PRIu32, floor);
+	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
+}
+
 static int start_holder(struct run *run, uint32_t index, int *fds, size_t n, struct error *err)
 {
 	pid_t coordinator = getpid(), pid = fork();
@@ -188,7 +206,7 @@ static int start_holder(struct run *run, uint32_t index, int *fds, size_t n, str
 	int pidfd = kernel_pidfd_open(pid, 0);
 	if (pidfd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd");
-	pidfd = run_lift(run, pidfd, err);
+	pidfd = lift(run, pidfd, err);
 	run->holders[index].pidfd = pidfd;
 	return pidfd < 0 ? -1 : 0;
 }

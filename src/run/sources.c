@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Opening what tasks fetch: each open file description once, with ordinary code, before the first
- * process exists. The numbers that the plan gives them may be in use here (log, images), so they
- * are kept outside of that range and only the holder (fork.c) has them where they belong.
+ * process exists. The numbers that the plan gives them may be in use here (log, images), so
+ * they are anywhere here, and where they belong only in who makes the first task (place.c).
  *
  * Where there are more than may be open, they are left to processes that do nothing but hold them
  * (holders.c); their numbers are whatever they were here, and are told to the programs.
@@ -40,7 +40,7 @@ static void raise_limits_of_tasks(void)
 int run_raise_limits(const struct snapshot *snapshot, struct error *err)
 {
 	struct rlimit limit;
-	/* Every description once, both at our number and, in the holder, at its own. */
+	/* Every description, and what kinds keep besides it. */
 	rlim_t wanted = 2 * snapshot->n_files + 1024;
 
 	raise_limits_of_tasks();
@@ -65,11 +65,21 @@ static int open_file(struct run *run, const struct source *source, struct error 
 	return kind->open(&run->opener, entry, err);
 }
 
-static int open_made_namespace(const struct run *run, uint64_t id, struct error *err)
+/* Is it at hand for as long as sources are? Then one descriptor will do. */
+static bool is_borrowed(const struct source *source)
 {
-	int fd = fcntl(run_namespace(run, (uint32_t)id), F_DUPFD_CLOEXEC, 0);
+	return source->kind == SOURCE_NAMESPACE && source->way == FILE_EARLY;
+}
 
-	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "no namespace %" PRIu64, id) : fd;
+static int open_made_namespace(const struct run *run, const struct source *source,
+			       struct error *err)
+{
+	int fd = run_namespace(run, (uint32_t)source->id);
+
+	if (fd >= 0 && !is_borrowed(source))
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "no namespace %" PRIu64, source->id)
+		      : fd;
 }
 
 /* The directories above a core file; what tasks make in there is made with their own ids. */
@@ -132,7 +142,7 @@ static int open_source(struct run *run, const struct source *source, struct erro
 	case SOURCE_PAGES:
 		return images_open_pages(run->images, source->id, err);
 	case SOURCE_NAMESPACE:
-		return open_made_namespace(run, source->id, err);
+		return open_made_namespace(run, source, err);
 	case SOURCE_CORE_DIRECTORY:
 		return open_core_directory(run->plan->facts->core_pattern, err);
 	case SOURCE_LATE_HOLDER:
@@ -145,23 +155,6 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		break;
 	}
 	return fail(err, ERR_IMAGE_UNSUPPORTED, "unknown kind of source %u", source->kind);
-}
-
-int run_lift(const struct run *run, int fd, struct error *err)
-{
-	uint32_t floor = run->sources_floor;
-	autoclose int low = fd;
-	int high;
-
-	if (low < 0 || (uint32_t)low >= floor || (uint32_t)low < run->plan->first_source)
-		return take_fd(&low);
-	high = fcntl(low, F_DUPFD_CLOEXEC, (int)floor);
-	if (high >= 0)
-		return high;
-	if (errno != EMFILE && errno != EINVAL)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot duplicate a descriptor");
-	fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot open a descriptor above %" PRIu32, floor);
-	return fail_hint(err, "raise the hard limit of open files (ulimit -Hn)");
 }
 
 static const int *user_namespaces(const struct run *run)
@@ -277,17 +270,14 @@ int run_open_source(struct run *run, size_t index, struct error *err)
 {
 	const struct source *source = &run->plan->sources[index];
 
-	if (prepare_opener(run, source->way, err) ||
-	    (source->way != FILE_EARLY && run->opener.make_room(&run->opener, err)))
+	/* Kinds may have got again what holders have, for each that was opened before. */
+	if (prepare_opener(run, source->way, err) || run->opener.make_room(&run->opener, err))
 		return -1;
 	int fd = source->way == FILE_BY_TASK ? take(run, source, err)
 					     : open_source(run, source, err);
 	if (fd < 0)
 		return -1;
-	/* The holder has no number for what comes when it is there. */
-	run->source_fds[index] = source->way == FILE_EARLY ? run_lift(run, fd, err) : fd;
-	if (run->source_fds[index] < 0)
-		return -1;
+	run->source_fds[index] = fd;
 	run->n_late_here += source->way != FILE_EARLY;
 	if (source->number_slot && source->way != FILE_EARLY)
 		*slot_at(source->number_slot) = (uint64_t)run->source_fds[index];
@@ -346,7 +336,7 @@ int run_before_release(struct run *run, struct error *err)
 void run_close_sources(struct run *run)
 {
 	for (size_t i = 0; run->source_fds && i < run->plan->n_sources; i++)
-		if (run->source_fds[i] >= 0)
+		if (run->source_fds[i] >= 0 && !is_borrowed(&run->plan->sources[i]))
 			close(run->source_fds[i]);
 	run->source_fds = NULL;
 	run_end_batch_holders(run);

@@ -120,13 +120,13 @@ struct run {
 	struct file_opener opener;
 	struct run_holder *holders; /* from 1 on those of the plan, then others; NULL: no more */
 	uint32_t n_holders;	    /* and 1 */
-	int *source_fds; /* like plan->sources, above all their numbers; -1 for those not open */
+	int *source_fds;	    /* like plan->sources, anywhere; -1 for those not open */
 	uint32_t *source_holders, *source_numbers; /* who has them, and where; 0: nobody else */
 	size_t n_late_here;			   /* opened late, and left to nobody */
 	struct run_fetched *fetched;
 	struct run_kept *kept; /* like opener.kept_fds */
 	size_t n_kept;
-	uint32_t sources_floor; /* above all their numbers */
+	uint32_t sources_floor; /* above all numbers that sources get in who makes the first task */
 
 	uint8_t *mapped; /* the programs, at their address; NULL before */
 	size_t mapped_size;
@@ -174,8 +174,6 @@ int run_open_source(struct run *run, size_t index, struct error *err);
 void run_close_held(struct run *run);
 int run_before_release(struct run *run, struct error *err);
 void run_close_sources(struct run *run);
-/* Takes fd over; the result is outside of all numbers that sources get in the holder. */
-int run_lift(const struct run *run, int fd, struct error *err);
 /* What one file has to do with others, once all are open. */
 int run_connect_source(struct run *run, size_t index, struct error *err);
 
@@ -241,6 +239,17 @@ int run_by_executor(struct run *run, int (*job)(struct run *run, void *data, str
 /* By the executor: from here on the tree is let go, whoever dies. */
 int run_commit(struct run *run, struct error *err);
 void run_end_executor(struct run *run, bool at_once);
+
+/* place.c; what that needs is made before the fork. */
+struct placing {
+	const struct plan *plan;
+	int *at;       /* like plan->sources: where each is now; -1: not here */
+	uint32_t *who; /* on the numbers of sources, from the first on: index of one, and 1 */
+};
+
+void run_prepare_placing(const struct run *run, struct placing *placing);
+/* `holder`: the process from which files can be fetched; 0: who calls. -errno on failure. */
+long run_place_sources(struct placing *placing, pid_t holder);
 
 /* fork.c: makes holder and first task; all signals must be blocked. */
 int run_fork(struct run *run, struct error *err);

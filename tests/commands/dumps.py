@@ -582,6 +582,49 @@ def few_descriptors_for_pipes(place):
         must(told.read() == "0\n", "a pipe is not as it was, or what was in it")
 
 
+def descriptors_as_promised(place):
+    """64 descriptors more than the largest task has are enough, and fewer are refused by name"""
+    ready = place.file("ready")
+    holding = ("import os, resource, sys, time\n"
+               "pipes = [os.pipe() for _ in range(int(sys.argv[1]))]\n"
+               "most = max(map(int, os.listdir('/proc/self/fd'))) + 64\n"
+               "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"
+               f"open({ready!r}, 'w').write(str(most))\n"
+               "time.sleep(100)\n")
+    for pipes in (0, 3, 900):
+        pid = place.start(f"ulimit -n 4000; exec python3 -c {shlex.quote(holding)} {pipes}")
+        must(tree.wait_for(lambda: os.path.exists(ready) and os.path.getsize(ready), 20),
+             "the tree does not get ready")
+        # Of its list of descriptors it has had one more.
+        with open(ready, encoding="ascii") as file:
+            most = int(file.read())
+        held = os.listdir(f"/proc/{pid}/fd")
+        must(max(map(int, held)) + 1 + 64 == most, f"{held} of {most}")
+
+        def limited(limit, *arguments):
+            return subprocess.run(["prlimit", f"--nofile={limit}:{limit}", program(), *arguments,
+                                   "-D", place.images], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, check=False, timeout=60)
+        done = limited(max(38, most - 60), "dump", "-t", str(pid))
+        must(done.returncode == 1 and "[limit-too-low]" in done.stderr, f"dump: {done.stderr}")
+        must(tree.is_alive(pid) and os.listdir(f"/proc/{pid}/fd") == held, "the tree was harmed")
+        done = limited(most, "dump", "-t", str(pid))
+        must(done.returncode == 0 and tree.reap(pid, 5), f"dump: {done.stderr}")
+        done = limited(max(38, most - 60), "restore", "-d")
+        must(done.returncode == 1 and "[limit-too-low]" in done.stderr
+             and "descriptors in one process" in done.stderr, f"restore: {done.stderr}")
+        must(not tree.is_alive(pid), "something of the tree is there")
+        done = limited(most, "restore", "-d")
+        must(done.returncode == 0, f"restore: {done.stderr}")
+        place.roots.append(pid)
+        must(os.listdir(f"/proc/{pid}/fd") == held, "it has other descriptors")
+        tree.kill_tree(pid)
+        must(tree.reap(pid, 5), "it cannot be ended")
+        os.unlink(ready)
+        for name in os.listdir(place.images):
+            os.unlink(os.path.join(place.images, name))
+
+
 def few_descriptors_for_one_file(place):
     """Whoever has one unlinked file open more often than a restore could is told, and goes on"""
     name = place.file("unlinked")
@@ -651,7 +694,8 @@ CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
     few_descriptors_for_sockets, few_descriptors_for_sockets_of_all,
-    few_descriptors_for_pipes, few_descriptors_for_one_file, statistics, no_room_for_pages,
+    few_descriptors_for_pipes,
+    descriptors_as_promised, few_descriptors_for_one_file, statistics, no_room_for_pages,
     login_uid, lowered_score, work_directory, log_on_failure, action_script,
     script_in_namespaces, shell_job, unsupported_file, served_mount, traced_task,
     interrupted,

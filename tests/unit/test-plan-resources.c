@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -261,6 +262,49 @@ static void more_files_than_a_process_may_have_are_held_in_batches(void **state)
 	assert_int_equal(make_limited(&fixture, 390, 400), -1);
 	assert_int_equal(fixture.err.name, ERR_LIMIT_TOO_LOW);
 	arena_done(&fixture.arena);
+	/* However low it is, what would be enough is told. */
+	assert_int_equal(make_limited(&fixture, 19, 40), -1);
+	assert_int_equal(fixture.err.name, ERR_LIMIT_TOO_LOW);
+	assert_null(strstr(fixture.err.text, "18446744073709551615"));
+	arena_done(&fixture.arena);
+}
+
+static size_t needed_by_tree;
+
+static size_t tell_needed(const struct snapshot *snapshot)
+{
+	(void)snapshot;
+	return needed_by_tree;
+}
+
+/* A task with three files more than that has: what is promised to be enough. */
+static void a_small_tree_needs_few_descriptors(void **state)
+{
+	static const struct tree_kind tree = { .name = "tree", .descriptors = tell_needed };
+	static const struct tree_kind *const trees[] = { &tree, NULL };
+	struct kind_table table = fixture_table;
+	struct fixture fixture;
+	struct facts limited;
+
+	(void)state;
+	table.trees = trees;
+	for (size_t needed = 0; needed <= 100; needed += 100) {
+		fixture_begin(&fixture);
+		fixture_add_task(&fixture, 500, 0, 500);
+		for (uint32_t k = 0; k < 3; k++) {
+			fixture_add_file(&fixture, k + 1);
+			fixture_add_descriptor(&fixture, fixture.snapshot.tables[0], k, k + 1, 0);
+		}
+		limited = fixture_facts;
+		limited.rlimits[RLIMIT_NOFILE].rlim_max = 3 + 64;
+		needed_by_tree = needed;
+		assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+		int result = plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &limited,
+				       &table, &fixture_options, &fixture.err);
+		assert_int_equal(result, needed ? -1 : 0);
+		assert_true(!needed || fixture.err.name == ERR_LIMIT_TOO_LOW);
+		arena_done(&fixture.arena);
+	}
 }
 
 static struct file_cost cost;
@@ -317,7 +361,7 @@ static void what_kinds_keep_meanwhile_is_counted(void **state)
 	assert_int_equal(more, 0);
 	/* Of one file at a time. */
 	assert_true(is_possible((struct file_cost){ .meanwhile = 100 }, 400, &holders));
-	assert_false(is_possible((struct file_cost){ .meanwhile = 300 }, 400, &holders));
+	assert_false(is_possible((struct file_cost){ .meanwhile = 380 }, 400, &holders));
 	assert_true(is_possible((struct file_cost){ .meanwhile = 300 }, 10000, &holders));
 	assert_int_equal(holders, 0);
 }
@@ -421,6 +465,7 @@ int main(void)
 		cmocka_unit_test(late_files_come_after_processes),
 		cmocka_unit_test(borrowing_twice_fetches_once),
 		cmocka_unit_test(more_files_than_a_process_may_have_are_held_in_batches),
+		cmocka_unit_test(a_small_tree_needs_few_descriptors),
 		cmocka_unit_test(what_kinds_keep_meanwhile_is_counted),
 		cmocka_unit_test(what_does_not_fit_into_limits_is_refused),
 	};

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static bool shows_others(const struct mount_namespace *namespace)
@@ -221,6 +222,48 @@ void mounts_close(struct file_opener *opener)
 	opener->mounts = NULL;
 }
 
+static int by_device(const void *a, const void *b)
+{
+	const uint32_t *one = a, *other = b;
+
+	return *one < *other ? -1 : *one > *other;
+}
+
+/* What is open of one mount besides itself: what it is on, where it is from, its ids. */
+static size_t beside(const MntEntry *mount)
+{
+	bool origin = mount->origin || mount->deleted;
+
+	return (mount->covers_open != 0) + (origin ? 2 : 0) + (mount->idmap != NULL) +
+	       mount_is_terminal(mount);
+}
+
+/* All mounts stay open until tasks have taken what is on them, and so do superblocks meanwhile. */
+static size_t descriptors(const struct snapshot *snapshot)
+{
+	size_t n_mounts = 0, n_superblocks = 0, n = 0, at = 0;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		n_mounts += snapshot->mount_namespaces[i]->n_mounts;
+	autofree uint32_t *devices = calloc(n_mounts + 1, sizeof *devices);
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
+		for (size_t k = 0; k < namespace->n_mounts; k++) {
+			const MntEntry *mount = namespace->mounts[k];
+			n += 1 + beside(mount);
+			if (devices && !mount->bound_path && !mount->ext_mount && !mount->held)
+				devices[at++] = mount->root_dev;
+		}
+	}
+	if (at)
+		qsort(devices, at, sizeof *devices, by_device);
+	for (size_t i = 0; i < at; i++)
+		n_superblocks += i == 0 || devices[i] != devices[i - 1];
+	/* Each namespace is kept twice; a proc of a pid namespace is made by that. */
+	return n + n_superblocks + 2 * snapshot->n_mount_namespaces +
+	       (n_mounts ? snapshot->n_pid_namespaces : 0);
+}
+
 /* On this mount, also below what is mounted on it. */
 static int open_on(const struct made_mount_namespace *made, const struct mount_namespace *namespace,
 		   size_t index, const char *path, int flags)
@@ -267,4 +310,5 @@ const struct tree_kind mounts_tree_kind = {
 	.read_end = mount_namespaces_release,
 	.make = mounts_make,
 	.close = mounts_close,
+	.descriptors = descriptors,
 };

@@ -48,7 +48,7 @@ struct op *source_fetch(struct plan *plan, struct program *program, uint32_t sou
 void source_fetch_into(struct plan *plan, struct program *program, uint32_t source, uint64_t slot);
 
 /* What a task borrows at one time, above all numbers that are its own. */
-enum { FETCH_ROOM = 32 };
+enum { FETCH_ROOM = 16 };
 
 /* kept.c: the numbers that a task keeps for its threads; false: none. */
 bool kept_range(const struct plan *plan, const struct task *task, uint32_t *ret_first,

@@ -606,6 +606,7 @@ void inet_done(struct collect *collect)
 	struct inet_known *known = *collect_state(collect, &inet_socket_kind);
 
 	peek_done(collect);
+	tcp_guard_end(collect);
 	if (known)
 		tcp_lock_end(&known->lock);
 }

@@ -104,6 +104,8 @@ struct tcp_guarded {
 int tcp_guard(struct collect *collect, int fd, struct tcp_guarded *ret); /* -1 with errno */
 /* Out of repair mode, and no longer guarded; -1 with errno. */
 int tcp_unguard(const struct tcp_guarded *guarded);
+/* Waits until it has let go of all of them. */
+void tcp_guard_end(struct collect *collect);
 
 /* tcp-repair.c: connections, by the repair mode of tcp(7). */
 /* Does the connection have a peer to which sequence numbers have to be told again? */

@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int leave_repair(int fd, int reuse)
@@ -97,15 +98,21 @@ static void guard_main(int channel)
 	}
 }
 
+static struct guard **place_of_guard(struct collect *collect)
+{
+	static const char owner;
+
+	return (struct guard **)(void *)collect_state(collect, &owner);
+}
+
 /* Its only descriptor is the channel; no signal of a terminal or of nestor's group reaches it. */
 static struct guard *guard_of(struct collect *collect)
 {
-	static const char owner;
-	void **state = collect_state(collect, &owner);
+	struct guard **place = place_of_guard(collect);
 	int ends[2];
 
-	if (*state)
-		return *state;
+	if (*place)
+		return *place;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return NULL;
 	pid_t pid = fork();
@@ -122,7 +129,20 @@ static struct guard *guard_of(struct collect *collect)
 	}
 	struct guard *guard = arena_new(collect->arena, struct guard);
 	*guard = (struct guard){ ends[0], pid };
-	return *state = guard;
+	return *place = guard;
+}
+
+void tcp_guard_end(struct collect *collect)
+{
+	struct guard *guard = *place_of_guard(collect);
+
+	if (!guard)
+		return;
+	shutdown(guard->channel, SHUT_WR); /* other children may have it, too */
+	close(guard->channel);
+	while (waitpid(guard->pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	*place_of_guard(collect) = NULL;
 }
 
 int tcp_guard(struct collect *collect, int fd, struct tcp_guarded *ret)

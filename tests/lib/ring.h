@@ -11,11 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { RING_NO_SQARRAY = 1 << 16 }; /* 6.6 */
+
 struct ring {
 	int fd;
 	struct io_uring_params params;
 	uint8_t *queues;
-	struct io_uring_sqe *sqes;
+	uint8_t *sqes;
+	size_t sqe_size, cqe_size;
 	uint32_t tail; /* as a program counts along */
 };
 
@@ -32,14 +35,15 @@ static inline bool ring_make_with(struct ring *ring, unsigned entries,
 	ring->fd = (int)syscall(SYS_io_uring_setup, entries, &ring->params);
 	if (ring->fd < 0)
 		return false;
-	size_t size = ring->params.cq_off.cqes +
-		      ring->params.cq_entries * sizeof(struct io_uring_cqe) +
+	ring->sqe_size = sizeof(struct io_uring_sqe) << !!(params->flags & IORING_SETUP_SQE128);
+	ring->cqe_size = sizeof(struct io_uring_cqe) << !!(params->flags & IORING_SETUP_CQE32);
+	size_t size = ring->params.cq_off.cqes + ring->params.cq_entries * ring->cqe_size +
 		      entries * sizeof(uint32_t);
 	ring->queues =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
-	ring->sqes = mmap(NULL, entries * sizeof *ring->sqes, PROT_READ | PROT_WRITE, MAP_SHARED,
+	ring->sqes = mmap(NULL, entries * ring->sqe_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			  ring->fd, IORING_OFF_SQES);
-	for (uint32_t i = 0; i < entries; i++)
+	for (uint32_t i = 0; i < entries && !(params->flags & RING_NO_SQARRAY); i++)
 		*ring_word(ring, ring->params.sq_off.array + 4 * i) = i;
 	return ring->queues != MAP_FAILED && ring->sqes != MAP_FAILED;
 }
@@ -52,7 +56,8 @@ static inline bool ring_make(struct ring *ring, unsigned entries, unsigned flags
 /* Puts one in, and does not tell the kernel. */
 static inline void ring_put(struct ring *ring, const struct io_uring_sqe *sqe)
 {
-	ring->sqes[ring->tail & (ring->params.sq_entries - 1)] = *sqe;
+	memcpy(ring->sqes + (ring->tail & (ring->params.sq_entries - 1)) * ring->sqe_size, sqe,
+	       sizeof *sqe);
 	*ring_word(ring, ring->params.sq_off.tail) = ++ring->tail;
 }
 
@@ -71,7 +76,7 @@ static inline bool ring_take(const struct ring *ring, struct io_uring_cqe *ret)
 		return false;
 	memcpy(ret,
 	       ring->queues + ring->params.cq_off.cqes +
-		       (head & (ring->params.cq_entries - 1)) * sizeof *ret,
+		       (head & (ring->params.cq_entries - 1)) * ring->cqe_size,
 	       sizeof *ret);
 	*ring_word(ring, ring->params.cq_off.head) = head + 1;
 	return true;

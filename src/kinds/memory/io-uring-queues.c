@@ -101,6 +101,32 @@ static void collect_array(struct arena *arena, int fd, const struct ring_layout 
 		ring->setup_flags |= RING_SETUP_NO_SQARRAY;
 }
 
+/* From there to the end of its page, which nobody writes to. What cannot be read tells nothing. */
+static bool is_written_after(struct arena *arena, int fd, uint64_t offset, size_t from)
+{
+	ProtobufCBinaryData rest;
+
+	return whole_pages(from) > from &&
+	       read_bytes(arena, fd, offset, from, whole_pages(from) - from, &rest) == 0 &&
+	       !is_zero(rest.data, rest.len);
+}
+
+/*
+ * The kernel does not tell that entries are twice as large, and where all fits into a page that is
+ * not seen by sizes either. But then things are where there can be nothing: behind the end, and
+ * in places of completions that have not been given yet.
+ */
+static bool has_larger_entries(struct arena *arena, int fd, const struct ring_layout *layout,
+			       const IoUringEntry *ring)
+{
+	size_t given = ring->cq_count * sizeof(struct io_uring_cqe);
+
+	return (ring->cq_count < ring->cq_entries &&
+		!is_zero(ring->cqes.data + given, ring->cqes.len - given)) ||
+	       is_written_after(arena, fd, IORING_OFF_SQ_RING, layout->ring_bytes) ||
+	       is_written_after(arena, fd, IORING_OFF_SQES, layout->sqe_bytes);
+}
+
 int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const char *what,
 			struct error *err)
 {
@@ -128,6 +154,9 @@ int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const c
 	if (sq_head != ring->sq_count || cq_tail != ring->cq_count)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its queues do not agree with its counters", what);
+	if (has_larger_entries(arena, fd, &layout, ring))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an io_uring instance with entries of another size", what);
 	collect_array(arena, fd, &layout, ring);
 	return 0;
 }

@@ -21,6 +21,10 @@
  * memory of the program's (NO_MMAP), personalities, eventfds, provided buffers, busy polling; and a
  * thread that has registered a ring's descriptor. What only one thread may ask (SINGLE_ISSUER) is
  * asked by that one; of groups of provided buffers it asks for the first only (number 0).
+ *
+ * That entries are larger the kernel does not tell: it is seen by the size of what is mapped, or by
+ * what has been written. A small ring that has hardly been used shows neither, and is taken for one
+ * of usual entries.
  */
 #include "kinds/memory/io-uring.h"
 #include "kinds/memory/memory.h"

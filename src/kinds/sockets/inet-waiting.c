@@ -12,7 +12,8 @@
  * once more, by the same rule.
  *
  * Refused, unless such connections are to be left out (--skip-in-flight): where something has been
- * sent, since the kernel tells it only to who accepts; where the other end is outside, or closed by
+ * sent, since the kernel tells it only to who accepts, and who accepts cannot put it back: a dump
+ * that fails then would have changed the tree; where the other end is outside, or closed by
  * all; and where listeners at other addresses could have it, one at all and one at a certain
  * address. What is left out comes back as if it had been reset.
  */

@@ -18,7 +18,8 @@
  * A peer outside of the tree is refused, unless the caller knows of it (--external, --ext-unix-sk):
  * datagrams go to whoever has its name at the restore; a stream is given by the caller
  * (--inherit-fd), or its other end is gone. Refused are datagrams of senders with a name
- * that are not the peer, and clients that wait to be accepted and have sent something or are gone.
+ * that are not the peer, and clients that wait to be accepted and have sent something or are gone:
+ * what they sent only who accepts can read, and nobody can put it back if the dump fails then.
  */
 #include "kinds/sockets/unix.h"
 

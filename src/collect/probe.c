@@ -454,7 +454,7 @@ int collect_probe_kinds(struct collect *collect, const struct kind_table *table,
 
 		failed = ask_batch(probes, n, table, err);
 	}
-	witnesses_end(collect);
+	witnesses_dismiss(collect);
 	wait_end(&saved);
 	return failed ? -1 : 0;
 }

@@ -28,9 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* PAUSE and LONGEST_STANDSTILL in nanoseconds. */
+/* Pauses and LONGEST_STANDSTILL in nanoseconds. */
 enum {
 	DEFAULT_TIMEOUT = 10,
+	SHORTEST_PAUSE = 250 * 1000,
 	PAUSE = 2000 * 1000,
 	LONGEST_STANDSTILL = 300 * 1000 * 1000,
 	LONGEST_WAY_HOME = 100 * 1000 * 1000
@@ -186,9 +187,9 @@ static int reap_tree(struct collect *collect, uint64_t deadline, struct error *e
 {
 	size_t before = SIZE_MAX;
 	uint64_t moved = wait_clock();
+	long pause = SHORTEST_PAUSE;
 
 	for (;;) {
-		const struct timespec pause = { .tv_nsec = PAUSE };
 		uint64_t now = wait_clock();
 		size_t left = 0;
 
@@ -198,6 +199,7 @@ static int reap_tree(struct collect *collect, uint64_t deadline, struct error *e
 			return 0;
 		if (left != before)
 			moved = now;
+		pause = left != before ? SHORTEST_PAUSE : pause < PAUSE ? pause * 2 : pause;
 		before = left;
 		if (now >= moved + LONGEST_STANDSTILL || now >= deadline) {
 			const struct target_thread *thread = find_not_exiting(collect);
@@ -207,7 +209,7 @@ static int reap_tree(struct collect *collect, uint64_t deadline, struct error *e
 				return fail(err, ERR_STOP_TIMEOUT,
 					    "pid %d did not end within the timeout", thread->tid);
 		}
-		nanosleep(&pause, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = pause }, NULL);
 	}
 }
 

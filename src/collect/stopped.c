@@ -24,6 +24,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ enum {
 	RECOVERY_SECONDS = 5,
 	FIRST_DELAY = 1000000, /* ns */
 	LONGEST_DELAY = 500000000,
+	USUAL_DESCRIPTORS = 4096,
 };
 
 /* struct ptrace_rseq_configuration of linux/ptrace.h, which clashes with sys/ptrace.h. */
@@ -442,15 +444,22 @@ static enum stop_outcome stop_once(struct collect *collect, struct found_tree *t
 	return outcome;
 }
 
-/* One descriptor per task, and more later: up to what we are allowed without asking anybody. */
-static void raise_descriptor_limit(void)
+/*
+ * One descriptor per task, and more later: up to what we are allowed without asking anybody. A
+ * table that grows while threads or deputies share it is waited for (expand_fdtable:
+ * synchronize_rcu, some milliseconds each time), so it does now.
+ */
+static void make_room_for_descriptors(void)
 {
-	struct rlimit limit;
+	struct rlimit limit = { 0 };
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	autoclose int root = open("/", O_PATH | O_CLOEXEC);
+	autoclose int last = root < 0 ? -1 : fcntl(root, F_DUPFD_CLOEXEC, USUAL_DESCRIPTORS - 1);
+	(void)last;
 }
 
 /* Tasks move when their array grows, so targets are linked once all are there. */
@@ -497,7 +506,7 @@ int collect_stop_tree(struct collect *collect, struct error *err)
 	enum stop_outcome outcome;
 	sigset_t saved;
 
-	raise_descriptor_limit();
+	make_room_for_descriptors();
 	if (!collect->options->leave_running) {
 		collect->finisher = finisher_start(err);
 		if (!collect->finisher)

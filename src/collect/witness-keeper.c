@@ -238,11 +238,18 @@ void witness_keeper_start(struct witness_keeper *keeper)
 	keeper->fd = ends[1];
 }
 
+void witness_keeper_dismiss(struct witness_keeper *keeper)
+{
+	if (keeper->pid && keeper->fd >= 0)
+		close(keeper->fd);
+	keeper->fd = -1;
+}
+
 void witness_keeper_end(struct witness_keeper *keeper)
 {
 	if (!keeper->pid)
 		return;
-	close(keeper->fd);
+	witness_keeper_dismiss(keeper);
 	waitpid(keeper->pid, NULL, 0);
 	keeper->pid = 0;
 }

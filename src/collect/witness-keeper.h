@@ -23,7 +23,7 @@ struct witness_wanted {
 
 struct witness_keeper {
 	pid_t pid; /* 0: there is none */
-	int fd;	   /* its other end is the keeper's */
+	int fd;	   /* its other end is the keeper's; -1: it has been dismissed */
 };
 
 /* Where it fails there is none. */
@@ -36,6 +36,8 @@ void witness_keeper_start(struct witness_keeper *keeper);
 enum { WITNESSES_AT_ONCE = 64 };
 bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
 bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number);
+/* Has it end, and all of its witnesses, without waiting for that. */
+void witness_keeper_dismiss(struct witness_keeper *keeper);
 /* Ends it and all of its witnesses. They end with us too. */
 void witness_keeper_end(struct witness_keeper *keeper);
 

@@ -54,6 +54,7 @@ struct witnesses {
 	struct witness_keeper keeper;
 	struct witness *first;
 	struct witness ourselves, none;
+	ino_t own_user_namespace, own_pid_namespace;
 	struct given last, last_ahead;
 	/* While the keeper makes those that it was asked for, we do something else: */
 	struct witness *asked, **last_asked;
@@ -61,9 +62,21 @@ struct witnesses {
 	size_t next_target; /* whose have not been asked for yet */
 };
 
+static ino_t namespace_of(const char *who, const char *type)
+{
+	char path[64];
+	struct stat stat_;
+
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", who, type);
+	return stat(path, &stat_) == 0 ? stat_.st_ino : 0;
+}
+
 static void forget_all(struct witnesses *all)
 {
-	*all = (struct witnesses){ .ourselves.number = getpid(), .none.number = -1 };
+	*all = (struct witnesses){ .ourselves.number = getpid(),
+				   .none.number = -1,
+				   .own_user_namespace = namespace_of("self", "user"),
+				   .own_pid_namespace = namespace_of("self", "pid") };
 }
 
 static struct witnesses *witnesses(struct collect *collect)
@@ -76,15 +89,6 @@ static struct witnesses *witnesses(struct collect *collect)
 		forget_all(*state);
 	}
 	return *state;
-}
-
-static ino_t namespace_of(const char *who, const char *type)
-{
-	char path[64];
-	struct stat stat_;
-
-	snprintf(path, sizeof path, "/proc/%s/ns/%s", who, type);
-	return stat(path, &stat_) == 0 ? stat_.st_ino : 0;
 }
 
 static bool read_likeness(const struct target *target, size_t thread, struct likeness *ret_of)
@@ -119,8 +123,9 @@ static bool fits_ourselves(const struct target *target, size_t thread, const str
 	if (!procfs_number(status, "CapPrm:", 16, &permitted) || kernel_capget(0, &own) < 0 ||
 	    prctl(PR_GET_DUMPABLE) != 1)
 		return false;
-	return of->user_namespace == namespace_of("self", "user") &&
-	       of->pid_namespace == namespace_of("self", "pid") && has_ids(of) &&
+	const struct witnesses *all = witnesses(target->collect);
+	return of->user_namespace == all->own_user_namespace &&
+	       of->pid_namespace == all->own_pid_namespace && has_ids(of) &&
 	       !(own.permitted & ~permitted);
 }
 
@@ -193,8 +198,8 @@ static void ask_for(struct witness *witness, const struct target *target, size_t
 	struct witness_wanted wanted = {
 		.tid = target->tid,
 		.is_thread = target->living,
-		.enters_user = witness->of.user_namespace != namespace_of("self", "user"),
-		.enters_pid = witness->of.pid_namespace != namespace_of("self", "pid"),
+		.enters_user = witness->of.user_namespace != all->own_user_namespace,
+		.enters_pid = witness->of.pid_namespace != all->own_pid_namespace,
 		.has_ids = has_ids(&witness->of),
 		.uid = (uint32_t)witness->of.uid,
 		.gid = (uint32_t)witness->of.gid,
@@ -288,6 +293,16 @@ pid_t witness_for(struct target *target, size_t thread)
 		else
 			ask_for(witness, target, thread);
 	return witness->number;
+}
+
+void witnesses_dismiss(struct collect *collect)
+{
+	struct witnesses *all = witnesses(collect);
+	struct witness_keeper keeper = all->keeper;
+
+	witness_keeper_dismiss(&keeper);
+	forget_all(all);
+	all->keeper = keeper;
 }
 
 void witnesses_end(struct collect *collect)

@@ -19,7 +19,10 @@ pid_t witness_for(struct target *target, size_t thread);
 /* Once the tasks are known, and before much of them is. */
 void witnesses_prepare(struct collect *collect);
 
-/* Ends all of them. They end with us too. */
+/* Has all of them end, meanwhile: nobody is asked any more. */
+void witnesses_dismiss(struct collect *collect);
+
+/* Ends all of them, and waits for that. They end with us too. */
 void witnesses_end(struct collect *collect);
 
 #endif

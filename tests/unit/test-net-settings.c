@@ -73,10 +73,10 @@ static ProtobufCBinaryData look(struct arena *arena, enum settings_folder folder
 	struct settings_told *told = settings_told(netlink, arena, net);
 	assert_non_null(told);
 	netlink_close(netlink);
-	assert_null(settings_told_of(told, folder, "all"));
-	assert_null(settings_told_of(told, folder, "default"));
-	assert_null(settings_told_of(told, folder, "nobody"));
-	const ProtobufCBinaryData *data = settings_told_of(told, folder, "lo");
+	assert_null(settings_told_of(told, arena, folder, "all"));
+	assert_null(settings_told_of(told, arena, folder, "default"));
+	assert_null(settings_told_of(told, arena, folder, "nobody"));
+	const ProtobufCBinaryData *data = settings_told_of(told, arena, folder, "lo");
 	return data ? *data : (ProtobufCBinaryData){ 0 };
 }
 

@@ -18,7 +18,7 @@
 struct ahead {
 	struct errand errand;
 	struct ahead *next;
-	struct arena arena; /* what is found lies there to the end */
+	struct settings_state *state;
 	int namespace_fd;
 	NetnsContents *net, found;
 	struct settings_reading reading;
@@ -27,6 +27,7 @@ struct ahead {
 
 struct settings_state {
 	struct settings_shared shared;
+	struct arena arenas[ASSISTANT_THREADS]; /* what each finds lies there to the end */
 	struct ahead *first;
 };
 
@@ -46,10 +47,10 @@ static int fail_settings(uint32_t id, struct error *err)
 			  "cannot read the settings of network namespace %u", id);
 }
 
-static int read_told(struct settings_reading *reading, struct netlink *netlink,
+static int read_told(struct settings_reading *reading, struct netlink *netlink, struct arena *arena,
 		     const NetnsContents *net, uint32_t id, struct error *err)
 {
-	reading->told = settings_told(netlink, reading->arena, net);
+	reading->told = settings_told(netlink, arena, net);
 	return reading->told ? 0
 			     : fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot read the parameters of interfaces of network "
@@ -67,7 +68,7 @@ int settings_collect(struct netlink *netlink, struct collect *collect, NetnsCont
 		.shared = &state_of(collect)->shared,
 	};
 
-	if (!reading.fresh || read_told(&reading, netlink, net, id, err))
+	if (!reading.fresh || read_told(&reading, netlink, collect->arena, net, id, err))
 		return -1;
 	return settings_read(&reading) < 0 ? fail_settings(id, err) : 0;
 }
@@ -81,7 +82,7 @@ static void read_ahead(struct errand *errand, enum assistant_thread thread)
 {
 	struct ahead *ahead = (struct ahead *)errand;
 
-	(void)thread;
+	ahead->reading.arena = &ahead->state->arenas[thread];
 	ahead->result = aside_in_net(ahead->namespace_fd, read_there, &ahead->reading);
 	ahead->failure = errno;
 }
@@ -97,18 +98,17 @@ int settings_begin(struct netlink *netlink, struct collect *collect, int namespa
 	struct ahead *ahead = arena_new(collect->arena, struct ahead);
 	*ahead = (struct ahead){ .errand.run = read_ahead,
 				 .next = state->first,
+				 .state = state,
 				 .namespace_fd = namespace_fd,
 				 .net = net,
 				 .found = NETNS_CONTENTS__INIT };
-	arena_init(&ahead->arena);
 	ahead->reading = (struct settings_reading){
-		.arena = &ahead->arena,
 		.net = &ahead->found,
 		.fresh = fresh,
 		.shared = &state->shared,
 	};
 	state->first = ahead;
-	if (read_told(&ahead->reading, netlink, net, id, err))
+	if (read_told(&ahead->reading, netlink, collect->arena, net, id, err))
 		return -1;
 	assistant_give(collect->assistant, &ahead->errand);
 	return 0;
@@ -137,10 +137,10 @@ void settings_end(struct collect *collect)
 {
 	struct settings_state *state = state_of(collect);
 
-	for (struct ahead *ahead = state->first; ahead; ahead = ahead->next) {
+	for (struct ahead *ahead = state->first; ahead; ahead = ahead->next)
 		if (ahead->errand.state != ERRAND_NOT_GIVEN)
 			assistant_need(collect->assistant, &ahead->errand);
-		arena_done(&ahead->arena);
-	}
+	for (size_t i = 0; i < ASSISTANT_THREADS; i++)
+		arena_done(&state->arenas[i]);
 	*state = (struct settings_state){ 0 };
 }

@@ -222,7 +222,7 @@ static const ProtobufCBinaryData *copy_of(struct arena *arena, const struct rtat
 	return copy;
 }
 
-const ProtobufCBinaryData *settings_told_of(const struct settings_told *told,
+const ProtobufCBinaryData *settings_told_of(const struct settings_told *told, struct arena *arena,
 					    enum settings_folder folder, const char *interface)
 {
 	int family = folder == SETTINGS_IPV4_NEIGH ? AF_INET : AF_INET6;
@@ -240,10 +240,9 @@ const ProtobufCBinaryData *settings_told_of(const struct settings_told *told,
 		return NULL;
 	const struct rtattr *all = link_attribute(&link, IFLA_AF_SPEC);
 	if (folder == SETTINGS_IPV4_CONF)
-		return copy_of(told->arena,
-			       netlink_nested(netlink_nested(all, AF_INET), IFLA_INET_CONF));
+		return copy_of(arena, netlink_nested(netlink_nested(all, AF_INET), IFLA_INET_CONF));
 	if (folder == SETTINGS_IPV6_CONF)
-		return copy_of(told->arena,
+		return copy_of(arena,
 			       netlink_nested(netlink_nested(all, AF_INET6), IFLA_INET6_CONF));
 	for (const struct of_neighbours *at = told->neighbours; at && folder != SETTINGS_MPLS_CONF;
 	     at = at->next)

@@ -27,8 +27,8 @@ struct settings_told;
 struct settings_told *settings_told(struct netlink *netlink, struct arena *arena,
 				    const NetnsContents *net);
 
-/* Of one interface; NULL: nothing. It is as long-lived as the arena. */
-const ProtobufCBinaryData *settings_told_of(const struct settings_told *told,
+/* Of one interface; NULL: nothing. It lies in the arena, what it leads to where that was told. */
+const ProtobufCBinaryData *settings_told_of(const struct settings_told *told, struct arena *arena,
 					    enum settings_folder folder, const char *interface);
 
 /* Is a file one of those whose variables are told? */

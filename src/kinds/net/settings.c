@@ -105,6 +105,17 @@ static void make_known(struct settings_shared *shared, struct settings_known *ne
 		;
 }
 
+/*
+ * Folders that are no interface's stay open, so that each is looked up once: in "net" those of all
+ * network namespaces have the same names, and are looked at one after the other
+ * (proc_sys_compare).
+ */
+enum { MOST_KEPT = 64 };
+struct kept_folder {
+	const char *path;
+	int fd;
+};
+
 /* One namespace that is compared with a new one. All have the same files, but for interfaces. */
 struct comparing {
 	struct settings_list differences;
@@ -112,9 +123,11 @@ struct comparing {
 	const struct settings_told *told;
 	struct settings_shared *shared;
 	int directory; /* of all settings */
+	struct kept_folder kept[MOST_KEPT];
+	size_t n_kept;
 	struct {
 		char path[SETTING_NAME_ROOM];
-		bool entered;
+		bool entered, is_looked_up, is_kept;
 		int fd, failure;
 		struct settings_known interface; /* told NULL: it is read whatever it is */
 		bool is_known, is_unclear;
@@ -133,7 +146,8 @@ static void find_told(struct comparing *comparing)
 		if (strncmp(path, settings_folders[folder], length) != 0)
 			continue;
 		interface->folder = folder;
-		interface->told = settings_told_of(comparing->told, folder, path + length);
+		interface->told = settings_told_of(comparing->told, comparing->differences.arena,
+						   folder, path + length);
 		snprintf(name, sizeof name, "%s/", path);
 		interface->model = fresh_from(comparing->fresh, name) < comparing->fresh->n_settings
 					   ? path + length
@@ -170,7 +184,7 @@ static void leave_folder(struct comparing *comparing)
 	struct arena *arena = comparing->differences.arena;
 	struct settings_known *new;
 
-	if (comparing->at.entered && comparing->at.fd >= 0)
+	if (comparing->at.is_looked_up && comparing->at.fd >= 0 && !comparing->at.is_kept)
 		close(comparing->at.fd);
 	if (comparing->at.interface.told && !comparing->at.is_known && !comparing->at.is_unclear) {
 		new = arena_copy(arena, &comparing->at.interface, sizeof *new);
@@ -180,7 +194,40 @@ static void leave_folder(struct comparing *comparing)
 	memset(&comparing->at, 0, sizeof comparing->at);
 }
 
-/* That of a name, opened once for all that are in it. */
+static bool is_to_be_kept(const struct comparing *comparing, const char *path)
+{
+	const char *slash = strchr(path, '/');
+
+	return comparing->n_kept < MOST_KEPT && !(slash && strchr(slash + 1, '/'));
+}
+
+/* By the one that it is in; -1 with errno. One that is not kept is the caller's to close. */
+static int open_folder(struct comparing *comparing, const char *path, bool *ret_is_kept)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char above[SETTING_NAME_ROOM];
+	bool is_kept;
+
+	*ret_is_kept = true;
+	if (!path[0])
+		return comparing->directory;
+	for (size_t i = 0; i < comparing->n_kept; i++)
+		if (strcmp(comparing->kept[i].path, path) == 0)
+			return comparing->kept[i].fd;
+	snprintf(above, sizeof above, "%.*s", slash ? (int)(slash - path) : 0, path);
+	int parent = open_folder(comparing, above, &is_kept);
+	int fd = parent < 0 ? -1 : openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int passed = is_kept ? -1 : parent;
+	(void)passed;
+	*ret_is_kept = fd >= 0 && is_to_be_kept(comparing, path);
+	if (*ret_is_kept)
+		comparing->kept[comparing->n_kept++] =
+			(struct kept_folder){ arena_string(comparing->differences.arena, path),
+					      fd };
+	return fd;
+}
+
+/* That of a name. It is opened for the first that is read of those in it. */
 static void enter_folder(struct comparing *comparing, const char *name)
 {
 	const char *slash = strrchr(name, '/');
@@ -192,11 +239,24 @@ static void enter_folder(struct comparing *comparing, const char *name)
 	leave_folder(comparing);
 	comparing->at.entered = true;
 	memcpy(comparing->at.path, name, length);
-	comparing->at.fd = openat(comparing->directory, length ? comparing->at.path : ".",
-				  O_PATH | O_DIRECTORY | O_CLOEXEC);
-	comparing->at.failure = errno;
 	find_told(comparing);
 	take_known(comparing);
+}
+
+/* A file in it; -1 with errno. */
+static int read_in_folder(struct comparing *comparing, const char *file, char *value)
+{
+	if (!comparing->at.is_looked_up) {
+		comparing->at.fd =
+			open_folder(comparing, comparing->at.path, &comparing->at.is_kept);
+		comparing->at.failure = errno;
+		comparing->at.is_looked_up = true;
+	}
+	if (comparing->at.fd < 0) {
+		errno = comparing->at.failure;
+		return -1;
+	}
+	return settings_value(comparing->at.fd, file, value);
 }
 
 static void add_known(struct comparing *comparing, const char *file, const char *value)
@@ -219,9 +279,7 @@ static int compare(struct comparing *comparing, const char *name, const char *us
 		       settings_are_told(comparing->at.interface.folder, file);
 	if (is_told && comparing->at.is_known)
 		return 0;
-	if (comparing->at.fd < 0)
-		errno = comparing->at.failure;
-	if (comparing->at.fd < 0 || settings_value(comparing->at.fd, file, value) < 0) {
+	if (read_in_folder(comparing, file, value) < 0) {
 		comparing->at.is_unclear |= is_told;
 		return settings_are_absent(file) ? 0 : -1;
 	}
@@ -264,9 +322,15 @@ static bool is_fresh_folder(const NetnsContents *fresh, const char *folder, cons
 
 static int compare_interfaces(struct comparing *comparing, const char *folder)
 {
-	autoclosedir DIR *dir = listing_open(comparing->directory, folder);
+	char path[SETTING_NAME_ROOM];
 	const char *name;
+	bool is_kept;
 
+	snprintf(path, sizeof path, "%.*s", (int)strlen(folder) - 1, folder);
+	int fd = open_folder(comparing, path, &is_kept);
+	autoclose int passed = is_kept ? -1 : fd;
+	(void)passed;
+	autoclosedir DIR *dir = fd < 0 ? NULL : listing_open(fd, ".");
 	if (!dir)
 		return settings_are_absent(folder) ? 0 : -1;
 	while (listing_next(dir, &name))
@@ -376,6 +440,8 @@ int settings_read(const struct settings_reading *reading)
 	int result = directory < 0 ? -1 : compare_all(&comparing), failure = errno;
 
 	leave_folder(&comparing);
+	for (size_t i = 0; i < comparing.n_kept; i++)
+		close(comparing.kept[i].fd);
 	errno = failure;
 	return result;
 }

@@ -25,12 +25,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *const settings[] = {
+	/* ask_for_settings */
 	"kernel/sem",
 	"kernel/msgmax",
 	"kernel/msgmnb",
@@ -38,6 +42,7 @@ static const char *const settings[] = {
 	"kernel/shmmax",
 	"kernel/shmall",
 	"kernel/shmmni",
+	/* Files. */
 	"kernel/shm_rmid_forced",
 	"fs/mqueue/queues_max",
 	"fs/mqueue/msg_max",
@@ -49,7 +54,12 @@ static const char *const settings[] = {
 	"kernel/msg_next_id",
 	"kernel/shm_next_id",
 };
-enum { N_SETTINGS = sizeof settings / sizeof *settings, N_NEXT = 3, MOST_SETTING = 100 };
+enum {
+	N_SETTINGS = sizeof settings / sizeof *settings,
+	N_ASKED = 7,
+	N_NEXT = 3,
+	MOST_SETTING = 100
+};
 
 /* ---- dump ---- */
 
@@ -88,14 +98,47 @@ static bool read_setting(const char *path, char value[MOST_SETTING + 1])
 	return length >= 0;
 }
 
+union info_argument {
+	struct seminfo *info;
+};
+
+/*
+ * Those that calls tell, too (IPC_INFO), as the files have them: they cost less. Files of all
+ * namespaces lie side by side in one folder, where one of ours is looked for among all of them.
+ */
+static int ask_for_settings(char values[N_ASKED][MOST_SETTING + 1])
+{
+	struct seminfo semaphores;
+	struct msginfo queues;
+	struct shminfo segments;
+
+	if (semctl(0, 0, IPC_INFO, (union info_argument){ &semaphores }) < 0 ||
+	    msgctl(0, IPC_INFO, (struct msqid_ds *)(void *)&queues) < 0 ||
+	    shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&segments) < 0)
+		return -1;
+	snprintf(values[0], MOST_SETTING, "%d\t%d\t%d\t%d", semaphores.semmsl, semaphores.semmns,
+		 semaphores.semopm, semaphores.semmni);
+	snprintf(values[1], MOST_SETTING, "%d", queues.msgmax);
+	snprintf(values[2], MOST_SETTING, "%d", queues.msgmnb);
+	snprintf(values[3], MOST_SETTING, "%d", queues.msgmni);
+	snprintf(values[4], MOST_SETTING, "%lu", segments.shmmax);
+	snprintf(values[5], MOST_SETTING, "%lu", segments.shmall);
+	snprintf(values[6], MOST_SETTING, "%lu", segments.shmmni);
+	return 0;
+}
+
 static int collect_settings(struct ipc_reading *reading, struct error *err)
 {
+	char asked[N_ASKED][MOST_SETTING + 1];
 	IpcEntry *entry = reading->entry;
 
+	if (ask_for_settings(asked) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the limits of System V objects");
 	for (size_t i = 0; i < N_SETTINGS; i++) {
-		char path[64], value[MOST_SETTING + 1];
+		char path[64], text[MOST_SETTING + 1], *value = i < N_ASKED ? asked[i] : text;
 		snprintf(path, sizeof path, "/proc/sys/%s", settings[i]);
-		if (!read_setting(path, value)) {
+		if (i >= N_ASKED && !read_setting(path, value)) {
 			if (errno == ENOENT)
 				continue;
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);

@@ -16,8 +16,14 @@
 static const char mapped_files_owner = 0;
 
 struct mapped_files {
-	struct table by_inode; /* the first of each; others of that number follow it */
+	struct table by_key; /* the first of each key; others follow it */
 };
+
+/* Trees that are alike map the same files, each in a mount namespace of its own. */
+static uint64_t key_of(const struct mapped_name *name)
+{
+	return name->inode ^ (uint64_t)name->mount_namespace << 32;
+}
 
 static bool is_same(const struct mapped_name *a, const struct mapped_name *b)
 {
@@ -35,7 +41,7 @@ struct mapped_file *mapped_file(struct collect *collect, const struct mapped_nam
 		files = arena_new(collect->arena, struct mapped_files);
 		*collect_state(collect, &mapped_files_owner) = files;
 	}
-	struct mapped_file *first = table_find(&files->by_inode, name->inode);
+	struct mapped_file *first = table_find(&files->by_key, key_of(name));
 	for (file = first; file; file = file->next)
 		if (is_same(&file->name, name))
 			return file;
@@ -46,7 +52,7 @@ struct mapped_file *mapped_file(struct collect *collect, const struct mapped_nam
 		file->next = first->next;
 		first->next = file;
 	} else {
-		table_add(&files->by_inode, collect->arena, name->inode, file);
+		table_add(&files->by_key, collect->arena, key_of(name), file);
 	}
 	return file;
 }

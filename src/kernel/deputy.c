@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +33,7 @@ static const struct deputy_terms usual = { "a deputy", 120, ERR_KERNEL_REFUSED }
 enum { STACK_BYTES = 8 << 20, GUARD_BYTES = 64 << 10 };
 
 struct outcome {
+	bool is_done;
 	int result;
 	struct error error;
 };
@@ -96,10 +98,18 @@ static int be_deputy(void *data)
 	alarm(mission->seconds);
 	mission->outcome->result = mission->work(mission->data, &error);
 	mission->outcome->error = error;
+	mission->outcome->is_done = true;
 	return 0;
 }
 
 /* ---- here ---- */
+
+static int tell(const struct outcome *outcome, struct error *err)
+{
+	if (outcome->result < 0)
+		*err = outcome->error;
+	return outcome->result;
+}
 
 static int wait_for(pid_t pid, const struct deputy_terms *terms, const struct outcome *outcome,
 		    struct error *err)
@@ -116,9 +126,7 @@ static int wait_for(pid_t pid, const struct deputy_terms *terms, const struct ou
 	if (!WIFEXITED(status))
 		return fail(err, terms->killed, "%s was killed by SIG%s", terms->what,
 			    sigabbrev_np(WTERMSIG(status)));
-	if (outcome->result < 0)
-		*err = outcome->error;
-	return outcome->result;
+	return tell(outcome, err);
 }
 
 /* With its own stack, and with all signals blocked: no handler of ours runs there. */
@@ -168,6 +176,31 @@ int deputy_run_under(const struct deputy_terms *terms, int (*work)(void *data, s
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err)
 {
 	return deputy_run_under(&usual, work, data, err);
+}
+
+int deputy_run_ending(int (*work)(void *data, struct error *err), void *data, pid_t *ending,
+		      struct error *err)
+{
+	struct outcome outcome = { .result = -1 };
+	struct mission mission = { work, data, getpid(), usual.seconds, &outcome };
+
+	deputy_end(ending);
+	fail(&outcome.error, usual.killed, "%s ended too early", usual.what);
+	pid_t pid = clone_with_memory(&mission);
+	if (pid < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+	if (!outcome.is_done)
+		return wait_for(pid, &usual, &outcome, err);
+	*ending = pid;
+	return tell(&outcome, err);
+}
+
+void deputy_end(pid_t *ending)
+{
+	if (*ending)
+		while (waitpid(*ending, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	*ending = 0;
 }
 
 struct going {

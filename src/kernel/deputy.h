@@ -24,6 +24,14 @@
 int deputy_run(int (*work)(void *data, struct error *err), void *data, struct error *err);
 int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err);
 
+/*
+ * The same, but that the caller waits for the work alone: the kernel may take long to end one that
+ * leaves namespaces of its own behind. `ending` is 0, or one like this, for whose end it waits first.
+ */
+int deputy_run_ending(int (*work)(void *data, struct error *err), void *data, pid_t *ending,
+		      struct error *err);
+void deputy_end(pid_t *ending);
+
 /* One that is a process of this pid namespace, which is ours or below it. */
 int deputy_run_among(int pid_namespace_fd, int (*work)(void *data, struct error *err), void *data,
 		     struct error *err);

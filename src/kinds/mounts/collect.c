@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/namespaces.h"
+#include "kernel/deputy.h"
 #include "kernel/facts.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/survey.h"
@@ -405,6 +406,7 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (collect_entries(collect, &survey->namespaces[i], err))
 			return -1;
+	deputy_end(&survey->ending);
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (check_masters(collect, &survey->namespaces[i], err))
 			return -1;
@@ -427,6 +429,8 @@ void mount_namespaces_release(struct collect *collect)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 
+	if (survey)
+		deputy_end(&survey->ending);
 	for (size_t i = 0; survey && i < survey->n_namespaces; i++) {
 		mount_ahead_release(&survey->namespaces[i]);
 		cleanup_close(&survey->namespaces[i].table.root_fd);

@@ -5,8 +5,9 @@
  * what hides things from a sandbox, and nothing shows it. So it is tried, in a copy: a deputy
  * enters the mount and the user namespace and unshares, which keeps the locks as the owner is the
  * same, makes all private, and tries to clear each flag and to unmount each mount. What is
- * unmounted is waited for (namespace_unlock: synchronize_rcu), so that is done only to what hides
- * others; the rest is but marked for expiry (umount2(2)), which looks at the lock first, too.
+ * unmounted is waited for (namespace_unlock: synchronize_rcu), so what hides others is moved away
+ * where it can be, and the rest is but marked for expiry (umount2(2)), which looks at the lock
+ * first, too.
  *
  * What cannot be tried, because something hides it that stays, counts as locked: whoever looks
  * from inside could not get at it either.
@@ -51,6 +52,7 @@ struct trial {
 	struct verdict *verdicts; /* like mounts->mounts */
 	bool *locked;		  /* the same */
 	struct mount_covers *covers;
+	pid_t *ending;
 	const bool *hides; /* the same: is an earlier one at or below its mountpoint? */
 };
 
@@ -123,12 +125,23 @@ static bool *find_hiding(struct arena *arena, const struct mount_namespace *moun
 	return hides;
 }
 
+/*
+ * Over the root directory nobody finds it. What is locked is not moved either (do_move_mount), but
+ * not only that.
+ */
+static bool is_moved_away(const char *mountpoint)
+{
+	return syscall(SYS_move_mount, AT_FDCWD, mountpoint, AT_FDCWD, "/", 0) == 0;
+}
+
 /* 1, 0, or -1 with errno */
 static int is_locked(const struct trial *trial, size_t i)
 {
 	const char *mountpoint = trial->mounts->mounts[i]->mountpoint;
 	int flag = trial->hides[i] ? MNT_DETACH : MNT_EXPIRE;
 
+	if (trial->hides[i] && is_moved_away(mountpoint))
+		return 0;
 	if (umount2(mountpoint, flag | UMOUNT_NOFOLLOW) == 0)
 		return 0;
 	/* EAGAIN: it is marked now; EBUSY: somebody uses it, which is asked last. */
@@ -178,7 +191,7 @@ static int try_all(void *data, struct error *err)
 
 static int try_in_copy(struct trial *trial, struct error *err)
 {
-	int result = deputy_run(try_all, trial, err);
+	int result = deputy_run_ending(try_all, trial, trial->ending, err);
 
 	for (size_t i = 0; i < trial->mounts->n_mounts && !result; i++) {
 		MntEntry *entry = trial->mounts->mounts[i];
@@ -197,6 +210,7 @@ int mount_locks_find(struct live_namespace *namespace, struct error *err)
 		.namespace_fd = namespace->fd,
 		.user_fd = namespace->met->owner->fd,
 		.mounts = &namespace->order,
+		.ending = &survey_of_mounts(namespace->collect)->ending,
 		.verdicts = arena_array(namespace->collect->arena, struct verdict,
 					namespace->order.n_mounts),
 		.locked = arena_array(namespace->collect->arena, bool, namespace->order.n_mounts),

@@ -66,6 +66,7 @@ struct mount_survey {
 	struct removed_file *removed; /* that are carried, by number from 1 on */
 	size_t n_removed;
 	size_t n_copies; /* that were taken ahead, and are kept */
+	pid_t ending;	 /* who has tried locks last; see deputy_run_ending */
 	bool strange;	 /* some are on mounts that are nowhere to be found */
 };
 

@@ -3,7 +3,7 @@
  * name: net-settings
  * promise: settings of a network namespace come back where a new namespace takes others from that
  *	of its maker, and where one of two may not be set before the other
- * flavours: flat three user user-three
+ * flavours: flat three user user-three unprivileged
  */
 #include "scenario.h"
 #include "shown.h"

@@ -57,11 +57,25 @@ static int read_folder(struct settings_list *reading, int parent, const char *na
 	return errno ? -1 : 0;
 }
 
+struct making {
+	struct settings_list list;
+	bool is_elsewhere; /* from a namespace of the tree */
+	bool may_not;
+};
+
+/*
+ * What is made takes some of that in which its maker is (tcp_child_ehash_entries); what is made
+ * from there takes none of that.
+ */
 static int read_fresh(void *data)
 {
-	if (unshare(CLONE_NEWNET) < 0)
+	struct making *making = data;
+
+	if (unshare(CLONE_NEWNET) < 0 || (making->is_elsewhere && unshare(CLONE_NEWNET) < 0)) {
+		making->may_not = errno == EPERM;
 		return -1;
-	return read_folder(data, AT_FDCWD, "/proc/sys/net", "");
+	}
+	return read_folder(&making->list, AT_FDCWD, "/proc/sys/net", "");
 }
 
 static int compare_names(const void *a, const void *b)
@@ -69,36 +83,52 @@ static int compare_names(const void *a, const void *b)
 	return strcmp((*(NetSetting *const *)a)->name, (*(NetSetting *const *)b)->name);
 }
 
+struct fresh {
+	NetnsContents *settings;
+	bool may_not; /* make one here */
+};
+
+static struct fresh *fresh_of(struct collect *collect)
+{
+	void **state = collect_state(collect, &fresh_owner);
+
+	if (!*state)
+		*state = arena_new(collect->arena, struct fresh);
+	return *state;
+}
+
 /* What a new namespace has, by name; read once for all that are to be compared with it. */
 const NetnsContents *settings_fresh(struct collect *collect, struct error *err)
 {
-	void **kept = collect_state(collect, &fresh_owner);
+	struct fresh *fresh = fresh_of(collect);
 	struct aside aside = ASIDE_HERE;
 
-	if (*kept)
-		return *kept;
-	NetnsContents *fresh = arena_new(collect->arena, NetnsContents);
-	struct settings_list there = { collect->arena, fresh };
-	netns_contents__init(fresh);
-	if (aside_run(&aside, read_fresh, &there) < 0) {
+	if (fresh->settings)
+		return fresh->settings;
+	NetnsContents *settings = arena_new(collect->arena, NetnsContents);
+	struct making making = { .list = { collect->arena, settings },
+				 .is_elsewhere = fresh->may_not };
+	netns_contents__init(settings);
+	if (aside_run(&aside, read_fresh, &making) < 0) {
 		fail_errno(err, ERR_KERNEL_REFUSED,
 			   "cannot make and read a network namespace to compare others with");
+		fresh->may_not |= making.may_not;
 		return NULL;
 	}
-	if (fresh->n_settings)
-		qsort(fresh->settings, fresh->n_settings, sizeof *fresh->settings, compare_names);
-	*kept = fresh;
-	return fresh;
+	if (settings->n_settings)
+		qsort(settings->settings, settings->n_settings, sizeof *settings->settings,
+		      compare_names);
+	fresh->settings = settings;
+	return settings;
 }
 
 int settings_prepare(struct collect *collect, struct error *err)
 {
 	struct error failure = { 0 };
 
-	if (settings_fresh(collect, &failure))
-		return 0;
 	/* Who may not make one here may where the owner of a namespace may: as from that one. */
-	if (errno == EPERM)
+	if (fresh_of(collect)->may_not || settings_fresh(collect, &failure) ||
+	    fresh_of(collect)->may_not)
 		return 0;
 	*err = failure;
 	return -1;

@@ -26,7 +26,8 @@ int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, str
 
 /*
  * The same, but that the caller waits for the work alone: the kernel may take long to end one that
- * leaves namespaces of its own behind. `ending` is 0, or one like this, for whose end it waits first.
+ * leaves namespaces of its own behind. `ending` is 0, or one like this, for whose end it waits
+ * first.
  */
 int deputy_run_ending(int (*work)(void *data, struct error *err), void *data, pid_t *ending,
 		      struct error *err);

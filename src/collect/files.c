@@ -516,10 +516,10 @@ int collect_files_at_end(struct collect *collect, struct error *err)
 void collect_files_done(struct collect *collect)
 {
 	close_flights(collect);
-	kept_fd_close(&collect->pidfd);
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
 		if ((*kind)->done)
 			(*kind)->done(collect);
+	kept_fd_close(&collect->pidfd);
 }
 
 int collect_get_file(const struct open_file *file, struct error *err)

@@ -6,6 +6,7 @@
  */
 #include "kinds/sockets/socket.h"
 
+#include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/deputy.h"
 #include "kernel/end-child.h"
@@ -27,6 +28,7 @@ struct peeking {
 
 struct peek_keeper {
 	pid_t pid;
+	int nestor; /* a pidfd of ourselves, in the table of both */
 	struct peeking *peeking;
 };
 
@@ -56,15 +58,15 @@ __attribute__((noreturn)) static void keep(int nestor, const struct peeking *pee
 static int start(struct peek_keeper *keeper, struct error *err)
 {
 	struct clone_args args = { .flags = CLONE_FILES, .exit_signal = SIGCHLD };
-	int nestor = kernel_pidfd_open(getpid(), 0);
 
+	keeper->nestor = kernel_pidfd_open(getpid(), 0);
 	keeper->peeking = deputy_memory(sizeof *keeper->peeking);
-	if (!keeper->peeking || nestor < 0)
+	if (!keeper->peeking || keeper->nestor < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot prepare to look into sockets");
 	keeper->peeking->fd = -1;
 	keeper->pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (keeper->pid == 0)
-		keep(nestor, keeper->peeking);
+		keep(keeper->nestor, keeper->peeking);
 	return keeper->pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork") : 0;
 }
 
@@ -98,10 +100,14 @@ void peek_done(struct collect *collect)
 {
 	struct peek_keeper *keeper = *collect_state(collect, &key);
 
-	if (!keeper || keeper->pid <= 0)
+	if (!keeper)
 		return;
-	end_child(keeper->pid);
+	if (keeper->pid > 0)
+		end_child(keeper->pid);
 	keeper->pid = 0;
-	deputy_memory_free(keeper->peeking, sizeof *keeper->peeking);
+	if (keeper->nestor >= 0)
+		close(take_fd(&keeper->nestor));
+	if (keeper->peeking)
+		deputy_memory_free(keeper->peeking, sizeof *keeper->peeking);
 	keeper->peeking = NULL;
 }

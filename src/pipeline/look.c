@@ -34,10 +34,10 @@ static int look_once(const struct pipeline_options *options, struct arena *arena
 	looking->snapshot.arena = arena;
 	*collect = collect_for(options, &looking->options, &looking->snapshot, &looking->facts);
 	collect->looking = true;
-	return collect_look_tree(collect, err) || collect_read(collect, err) ||
-			       collect_read_complete(collect, err)
-		       ? -1
-		       : 0;
+	int failed = collect_look_tree(collect, err) || collect_read(collect, err) ||
+		     collect_read_complete(collect, err);
+	kept_fd_close(&collect->pidfd);
+	return failed ? -1 : 0;
 }
 
 int look_at_tree(const struct pipeline_options *options, struct arena *arena,

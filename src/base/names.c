@@ -24,6 +24,12 @@ struct call {
 	mode_t mode;
 };
 
+bool names_lead_nowhere(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG ||
+	       error == ESRCH;
+}
+
 /* Raw calls: the C library would change the credentials of all threads. */
 int names_as(uid_t uid, gid_t gid, int (*work)(void *argument), void *argument)
 {

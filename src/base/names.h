@@ -8,7 +8,14 @@
 #ifndef NESTOR_BASE_NAMES_H
 #define NESTOR_BASE_NAMES_H
 
+#include <stdbool.h>
 #include <sys/types.h>
+
+/*
+ * Does the error of an open(2), or the like, tell that the path leads to nothing? Any other is
+ * about who asks, and says nothing of what is there.
+ */
+bool names_lead_nowhere(int error);
 
 /* Runs work(argument) with the file system ids of somebody, and all rights of ours. */
 int names_as(uid_t uid, gid_t gid, int (*work)(void *argument), void *argument);

@@ -34,7 +34,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_DEPTH = 31, NOBODY = 65534, PATIENCE_MS = 5000 };
+enum { MAX_DEPTH = 31, NOBODY = 65534, PATIENCE_MS = 5000, LONGEST = 90 /* seconds */ };
 
 static bool privileged;
 
@@ -746,10 +746,12 @@ int main(void)
 {
 	int status;
 
+	alarm(LONGEST);
 	if (unshare(CLONE_NEWPID | CLONE_NEWNS))
 		return run_cases();
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		privileged = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 			     mount("proc", "/proc", "proc", 0, NULL) == 0;
 		exit(run_cases());

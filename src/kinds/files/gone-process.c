@@ -63,24 +63,37 @@ static bool find_process(const char *path, struct process_path *ret)
 
 /* ---- Dump ---- */
 
-bool gone_process_recognise(const struct open_file *file)
+static bool is_gone(int error)
+{
+	return error == ESRCH || error == ENOENT;
+}
+
+int gone_process_look(const struct open_file *file)
 {
 	struct process_path path;
-	autoclose int fd = file->file_system == PROC_SUPER_MAGIC && S_ISDIR(file->stat.st_mode) &&
-					   find_process(file->link, &path)
-				   ? target_open(file->target, file->proc_name, O_PATH)
-				   : -1;
 
+	if (file->file_system != PROC_SUPER_MAGIC || !S_ISDIR(file->stat.st_mode) ||
+	    !find_process(file->link, &path))
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	if (fd < 0)
-		return false;
+		return is_gone(errno) ? 0 : -1; /* a descriptor of a task that runs */
 	/* Of a process that is there something can be found, or it says that we may not. */
 	autoclose int inside = openat(fd, "status", O_PATH | O_CLOEXEC);
-	if (inside >= 0 || (errno != ESRCH && errno != ENOENT))
-		return false;
+	if (inside >= 0 || errno == EACCES || errno == EPERM)
+		return 0;
+	if (!is_gone(errno))
+		return -1;
 	autoclose int entries = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char buffer[512];
-	return (entries < 0 || syscall(SYS_getdents64, entries, buffer, sizeof buffer) < 0) &&
-	       (errno == ESRCH || errno == ENOENT);
+	if (entries >= 0 && syscall(SYS_getdents64, entries, buffer, sizeof buffer) >= 0)
+		return 0;
+	return is_gone(errno) ? 1 : -1;
+}
+
+bool gone_process_recognise(const struct open_file *file)
+{
+	return gone_process_look(file) != 0;
 }
 
 void gone_process_collect(const struct open_file *file, const FileEntry *entry)

@@ -5,6 +5,9 @@
 
 #include "kinds/kind.h"
 
+/* 1, 0, or -1 with errno: whether it is one could not be found out. */
+int gone_process_look(const struct open_file *file);
+/* The same where nothing can fail: what is not known is taken, so that collecting it tells. */
 bool gone_process_recognise(const struct open_file *file);
 /* Remaps the record, whose name is complete. */
 void gone_process_collect(const struct open_file *file, const FileEntry *entry);

@@ -158,8 +158,7 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
 	struct error not_found = { 0 };
 	uint32_t mount_id;
 
-	if (!ends_with_deleted(file->link) || process_file_recognise(file) ||
-	    gone_process_recognise(file))
+	if (!ends_with_deleted(file->link) || process_file_recognise(file))
 		return 0;
 	char *path = arena_string(file->target->collect->arena, reg->name);
 	path[strlen(path) - strlen(DELETED_SUFFIX)] = '\0';
@@ -195,10 +194,13 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	}
 	reg->name = arena_string(arena, file->link);
 	uint32_t mount_id;
-	int removed = collect_removed(file, entry, err);
+	int gone = gone_process_look(file);
+	if (gone < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see whether its process is gone", file->what);
+	int removed = gone ? 0 : collect_removed(file, entry, err);
 	if (removed)
 		return removed < 0 ? -1 : 0;
-	bool gone = gone_process_recognise(file);
 	int elsewhere =
 		gone ? mount_of_gone(file, &mount_id, err) : mount_of_file(file, &mount_id, err);
 	if (elsewhere < 0)

@@ -62,7 +62,7 @@ static int open_layer(const struct live_namespace *namespace, struct overlay_lay
 	int fd = namespace ? open_inside(namespace, path)
 			   : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 && !survey_is_absent(errno) && errno != ENAMETOOLONG)
+	if (fd < 0 && !survey_is_absent(errno))
 		layers->failed = errno;
 	return fd;
 }

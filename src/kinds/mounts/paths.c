@@ -8,6 +8,7 @@
 #include "kinds/mounts/mounts.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/survey.h"
 
@@ -33,8 +34,9 @@ static int open_resolved(int fd, const char *path, int flags, uint64_t resolve)
 
 bool survey_is_absent(int problem)
 {
-	return problem == ENOENT || problem == ENOTDIR || problem == ELOOP || problem == EXDEV ||
-	       problem == EACCES || problem == ESTALE || problem == ENOTCONN;
+	/* Out of the mount or the root; a server that knows it no more, or is gone; not for us. */
+	return names_lead_nowhere(problem) || problem == EXDEV || problem == ESTALE ||
+	       problem == ENOTCONN || problem == EACCES;
 }
 
 int survey_open_path(int root_fd, const char *path, int flags)

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "base/names.h"
 #include "collect/collect.h"
 #include "kinds/places.h"
 
@@ -42,20 +43,13 @@ static int open_in_task(const struct target *target, const char *path)
 	return start < 0 ? -1 : (int)syscall(SYS_openat2, start, path, &how, sizeof how);
 }
 
-/* Does the error of an open(2) tell that the path leads to nothing? */
-static bool leads_nowhere(int error)
-{
-	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG ||
-	       error == ESRCH;
-}
-
 /* 1; 0; -1 with errno. `fd` is what an open(2) has returned just now. */
 static int is_inode(int fd, const struct stat *inode)
 {
 	struct stat found;
 
 	if (fd < 0)
-		return leads_nowhere(errno) ? 0 : -1;
+		return names_lead_nowhere(errno) ? 0 : -1;
 	if (fstat(fd, &found) < 0)
 		return -1;
 	return S_ISSOCK(found.st_mode) &&
@@ -69,20 +63,22 @@ static int is_same(int fd, int other_fd)
 	struct stat one, other;
 
 	if (fd < 0)
-		return leads_nowhere(errno) ? 0 : -1;
+		return names_lead_nowhere(errno) ? 0 : -1;
 	if (fstat(fd, &one) < 0 || fstat(other_fd, &other) < 0)
 		return -1;
 	return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 
-static bool path_of_fd(int fd, char *text)
+/* 1; 0: it has none; -1 with errno. */
+static int path_of_fd(int fd, char *text)
 {
 	char self[64];
-	ssize_t length;
 
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	length = readlink(self, text, PATH_MAX - 1);
-	text[length > 0 ? length : 0] = '\0';
+	ssize_t length = readlink(self, text, PATH_MAX - 1);
+	if (length < 0)
+		return -1;
+	text[length] = '\0';
 	return text[0] == '/';
 }
 
@@ -92,7 +88,7 @@ static int find_other_name(const struct target *target, int path_fd, const struc
 	char path[PATH_MAX], self[64];
 	const struct dirent *entry;
 
-	if (!path_of_fd(path_fd, path))
+	if (path_of_fd(path_fd, path) <= 0)
 		return -1;
 	*strrchr(path, '/') = '\0';
 	autoclose int directory = open_in_task(target, path[0] ? path : "/");
@@ -116,7 +112,7 @@ static int find_bound(const struct target *target, int path_fd, const struct sta
 	static const char suffix[] = " (deleted)";
 	char path[PATH_MAX];
 
-	if (!path_of_fd(path_fd, path))
+	if (path_of_fd(path_fd, path) <= 0)
 		return -1;
 	size_t length = strlen(path), end = strlen(suffix);
 	if (length > end && strcmp(path + length - end, suffix) == 0)
@@ -161,7 +157,7 @@ static int is_of_place(const struct target *target, const UnixSkEntry *sk)
 		 sk->place);
 	autoclose int one = open_in_task(target, directory[0] ? directory : "/");
 	if (one < 0)
-		return leads_nowhere(errno) ? 0 : -1;
+		return names_lead_nowhere(errno) ? 0 : -1;
 	autoclose int other = open_in_task(target, named[0] ? named : "/");
 	return is_same(other, one);
 }
@@ -171,7 +167,10 @@ static int set_own_place(const struct open_file *file, int fd, UnixSkEntry *sk, 
 {
 	char path[PATH_MAX];
 
-	if (!path_of_fd(fd, path) || !path_is_plain(path))
+	int has_path = path_of_fd(fd, path);
+	if (has_path < 0)
+		return fail_place(file, sk, err);
+	if (!has_path || !path_is_plain(path))
 		return 0;
 	autoclose int found = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int same = is_same(found, fd);

@@ -54,9 +54,11 @@ int fail(struct error *err, enum error_name name, const char *format, ...)
 	return -1;
 }
 
-/* What a person can do about descriptors that run out, wherever it happens. */
+/* What a person can do about descriptors that run out, wherever it happens, and its name. */
 static int limit_hint(struct error *err, int os_errno)
 {
+	if (err->os_errno == EMFILE && os_errno == EMFILE && err->name == ERR_KERNEL_REFUSED)
+		err->name = ERR_LIMIT_TOO_LOW;
 	if (err->hint[0] || err->os_errno != os_errno)
 		return -1;
 	if (os_errno == EMFILE)

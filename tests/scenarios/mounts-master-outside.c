@@ -5,6 +5,7 @@
  *	where the caller wants that (--enable-external-masters): what it shows is there, and what
  *	is mounted at the master's later is not seen
  * flavours: flat
+ * unseen: it waits for what its restore changes
  * needs: initial-user-namespace
  * options: --enable-external-masters
  * ignore: mounts

@@ -54,8 +54,8 @@ int fail(struct error *err, enum error_name name, const char *format, ...)
 	return -1;
 }
 
-/* What a person can do about descriptors that run out, wherever it happens, and its name. */
-static int limit_hint(struct error *err, int os_errno)
+/* Descriptors that ran out have one name, and a hint, wherever it happens. */
+static int name_limit(struct error *err, int os_errno)
 {
 	if (err->os_errno == EMFILE && os_errno == EMFILE && err->name == ERR_KERNEL_REFUSED)
 		err->name = ERR_LIMIT_TOO_LOW;
@@ -76,7 +76,7 @@ int fail_errno(struct error *err, enum error_name name, const char *format, ...)
 	va_start(args, format);
 	record(err, name, os_errno, format, args);
 	va_end(args);
-	return limit_hint(err, os_errno);
+	return name_limit(err, os_errno);
 }
 
 int fail_text(struct error *err, enum error_name name, const char *text)

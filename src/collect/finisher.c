@@ -47,7 +47,12 @@ struct finisher {
 	int fd; /* the child reads its other end */
 };
 
-/* ---- The child; it makes system calls only, since other threads may have held locks ---- */
+/*
+ * ---- The child ----
+ *
+ * Other threads may have held locks when it was made, so it makes system calls only; jobs may
+ * allocate, too: glibc has malloc ready after fork(2).
+ */
 
 static bool is_still(const struct finisher_job *job)
 {
@@ -92,7 +97,9 @@ static struct order *read_orders(int fd, size_t *ret_count)
 
 static void do_job(const struct finisher_job *job)
 {
-	if (!is_still(job))
+	if (!job->pid)
+		job->work(job, -1);
+	if (!job->pid || !is_still(job))
 		return;
 	autoclose int pidfd = kernel_pidfd_open(job->tid, job->pidfd_flags);
 	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)job->number, 0);

@@ -15,8 +15,9 @@ struct target;
 enum { FINISHER_NAME_SIZE = 32 };
 
 /*
- * What else belongs to the end, with a descriptor of a task: `work` runs in the finisher, which is
- * a fork of us without our descriptors; tasks that are no longer there are left out.
+ * What else belongs to the end: `work` runs in the finisher, which is a fork of us without our
+ * descriptors. With a pid it gets a descriptor of that task, and is left out if the task is no
+ * longer there; without one it needs nobody, and gets -1.
  */
 struct finisher_job {
 	void (*work)(const struct finisher_job *job, int fd);

@@ -129,32 +129,29 @@ static void test_taken(void **state)
 	commit(fixture, writer, size);
 }
 
-/* What grew meanwhile, too. */
-static void test_too_small(void **state)
+/* An image of `size` where there is one file with other room, of which it gets `taken`. */
+static void write_beside(struct fixture *fixture, uint64_t room, uint64_t size, uint64_t taken)
 {
-	struct fixture *fixture = *state;
 	struct images_writer *writer = begin(fixture);
 	struct error err = { 0 };
 
-	reserve(writer, 4 * MIB);
-	struct summed_image *image = create(writer, 6 * MIB);
-	assert_int_equal(staged(fixture).st_size, 4 * MIB);
-	must(fill(image, 6 * MIB, &err), &err);
-	commit(fixture, writer, 6 * MIB);
+	reserve(writer, room);
+	struct summed_image *image = create(writer, size);
+	assert_int_equal(staged(fixture).st_size, taken);
+	must(fill(image, size, &err), &err);
+	assert_true(images_unreserve(writer));
+	commit(fixture, writer, size);
+}
+
+/* What grew meanwhile, too. */
+static void test_too_small(void **state)
+{
+	write_beside(*state, 4 * MIB, 6 * MIB, 4 * MIB);
 }
 
 static void test_much_too_large(void **state)
 {
-	struct fixture *fixture = *state;
-	struct images_writer *writer = begin(fixture);
-	struct error err = { 0 };
-
-	reserve(writer, 20 * MIB);
-	struct summed_image *image = create(writer, 1 * MIB);
-	assert_int_equal(staged(fixture).st_size, 0);
-	must(fill(image, 1 * MIB, &err), &err);
-	assert_true(images_unreserve(writer));
-	commit(fixture, writer, 1 * MIB);
+	write_beside(*state, 20 * MIB, 1 * MIB, 0);
 }
 
 /* Of 60 MiB: 50 fit only where the other 20 are given back. */

@@ -163,9 +163,12 @@ static void unlock_there(const struct finisher_job *job, int fd)
 static int undo_later(struct collect *collect, const struct tcp_outsider *outsider,
 		      const char *name, struct error *err)
 {
-	struct finisher_job job = finisher_job_of(outsider->target, outsider->number);
+	bool is_here = outsider->net < 0;
+	struct finisher_job job = { 0 };
 
-	job.work = outsider->net < 0 ? unlock_here : unlock_there;
+	if (!is_here)
+		job = finisher_job_of(outsider->target, outsider->number);
+	job.work = is_here ? unlock_here : unlock_there;
 	snprintf(job.name, sizeof job.name, "%s", name);
 	return finisher_undo(collect->finisher, &job, err);
 }

@@ -281,6 +281,8 @@ static void put(int fd, char type, const char *name, const char *link)
 	snprintf(header.mode, sizeof header.mode, "%07o", 0755);
 	snprintf(header.uid, sizeof header.uid, "%07o", getuid());
 	snprintf(header.gid, sizeof header.gid, "%07o", getgid());
+	if (type == TAR_EXTENDED)
+		snprintf(header.size, sizeof header.size, "%011o", (unsigned)strlen(link));
 	memcpy(header.magic, "ustar", 6);
 	memset(header.checksum, ' ', sizeof header.checksum);
 	for (size_t i = 0; i < sizeof header; i++)
@@ -321,6 +323,61 @@ static void nothing_is_made_outside(void **state)
 		assert_int_equal(access("/etc/nestor-was-here", F_OK), -1);
 		done_folder(&to);
 	}
+}
+
+static enum error_name extract_with(struct fixture *f, const char *record)
+{
+	static const char end[2 * TAR_BLOCK];
+	struct folder to = new_folder();
+	char block[TAR_BLOCK] = { 0 };
+
+	f->err = (struct error){ 0 };
+	put(to.archive, TAR_EXTENDED, "x", record);
+	memcpy(block, record, strlen(record));
+	assert_int_equal(write(to.archive, block, sizeof block), sizeof block);
+	put(to.archive, TAR_DIRECTORY, "in", "");
+	assert_int_equal(write(to.archive, end, sizeof end), sizeof end);
+	lseek(to.archive, 0, SEEK_SET);
+	int result = archive_extract(to.archive, to.fd, "it", &f->err);
+	assert_int_equal(result, f->err.name == ERR_NONE ? 0 : -1);
+	done_folder(&to);
+	return f->err.name;
+}
+
+/* Who cannot be told is not root. */
+static void owners_are_numbers(void **state)
+{
+	static const char *const bad[] = { "11 uid=joe\n",	  "7 uid=\n",
+					   "9 gid=-1\n",	  "18 uid=4294967295\n",
+					   "18 gid=4294967296\n", "28 uid=99999999999999999999\n",
+					   "9 size=x\n",	  "12 mtime=no\n" };
+
+	assert_int_equal(extract_with(*state, "12 mtime=77\n"), ERR_NONE);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(extract_with(*state, bad[i]), ERR_IMAGE_INVALID);
+}
+
+static void numbers_of_headers(void **state)
+{
+	uint64_t value = 77;
+
+	(void)state;
+	assert_true(tar_field("0000123", 8, &value) && value == 0123);
+	assert_true(tar_field("   12 7", 8, &value) && value == 012);
+	assert_true(tar_field("77777777", 8, &value) && value == 077777777);
+	assert_true(tar_field("\0\0\0\0\0\0\0", 8, &value) && value == 0);
+	/* As GNU tar has an owner in a container of systemd-nspawn, and a time before 1970. */
+	assert_true(tar_field("\x80\0\0\0\x70\1\2\3", 8, &value) && value == 0x70010203);
+	assert_true(tar_field("\xff\xff\xff\xff\xff\xff\xff\xfe", 8, &value) &&
+		    value == UINT64_MAX - 1);
+	assert_false(tar_field("\x80\1\0\0\0\0\0\0\0\0\0\0", 12, &value));
+	assert_false(tar_field("root", 8, &value));
+	assert_false(tar_field("0001238", 8, &value));
+	assert_true(tar_decimal("18446744073709551615", &value) && value == UINT64_MAX);
+	assert_false(tar_decimal("18446744073709551616", &value));
+	assert_false(tar_decimal("", &value));
+	assert_false(tar_decimal("+5", &value));
+	assert_false(tar_decimal("5 ", &value));
 }
 
 static void a_short_archive_is_refused(void **state)
@@ -398,12 +455,15 @@ static void nothing_else_lies_below_the_root(void **state)
 {
 	struct fixture *f = *state;
 	MntEntry *root = add(f, 1, 900, "/", false);
-	MntRevealedEntry one = MNT_REVEALED_ENTRY__INIT;
-	MntRevealedEntry *list[] = { &one, &one, &one };
+	MntRevealedEntry one = MNT_REVEALED_ENTRY__INIT, other = MNT_REVEALED_ENTRY__INIT;
+	MntRevealedEntry *list[] = { &one, &other, &one };
 
 	root->revealed = list;
 	root->n_revealed = 2;
 	one.type = "proc";
+	other.type = "proc";
+	assert_int_equal(mount_revealed_check(root, &f->err), -1);
+	other.type = "sysfs";
 	one.flags = MS_NOSUID;
 	assert_int_equal(mount_revealed_check(root, &f->err), 0);
 	one.flags = MS_BIND;
@@ -411,7 +471,7 @@ static void nothing_else_lies_below_the_root(void **state)
 	one.flags = 0;
 	one.type = "tmpfs";
 	assert_int_equal(mount_revealed_check(root, &f->err), -1);
-	one.type = "sysfs";
+	one.type = "proc";
 	root->n_revealed = 3;
 	assert_int_equal(mount_revealed_check(root, &f->err), -1);
 }
@@ -514,6 +574,8 @@ int main(void)
 		TEST(masters_come_before_slaves),
 		TEST(content_comes_back),
 		TEST(nothing_is_made_outside),
+		TEST(owners_are_numbers),
+		TEST(numbers_of_headers),
 		TEST(a_short_archive_is_refused),
 	};
 

@@ -92,30 +92,6 @@ static int skip_padding(struct reading *reading, uint64_t size, struct error *er
 
 /* ---- headers ---- */
 
-static uint64_t octal(const char *field, size_t size)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < size && (field[i] == ' ' || (field[i] >= '0' && field[i] <= '7'));
-	     i++)
-		if (field[i] != ' ')
-			value = value << 3 | (uint64_t)(field[i] - '0');
-	return value;
-}
-
-static bool parse_time(const char *text, struct timespec *ret_time)
-{
-	char *end;
-	long long seconds = strtoll(text, &end, 10);
-	long nanoseconds = 0, unit = 100000000;
-
-	if (*end == '.')
-		for (const char *at = end + 1; *at >= '0' && *at <= '9'; at++, unit /= 10)
-			nanoseconds += (*at - '0') * unit;
-	*ret_time = (struct timespec){ .tv_sec = (time_t)seconds, .tv_nsec = nanoseconds };
-	return end != text && nanoseconds < 1000000000;
-}
-
 static unsigned parse_flags(char *text)
 {
 	unsigned flags = 0;
@@ -127,34 +103,42 @@ static unsigned parse_flags(char *text)
 	return flags;
 }
 
-static void apply_record(struct reading *reading, struct entry *entry, char *key, char *value,
+static void add_attribute(struct reading *reading, struct entry *entry, const char *name,
+			  const char *value, size_t size)
+{
+	struct attribute *attribute = arena_new(&reading->arena, struct attribute);
+
+	*attribute = (struct attribute){ entry->attributes, name, value, size };
+	entry->attributes = attribute;
+}
+
+/* False: its value is none. */
+static bool apply_record(struct reading *reading, struct entry *entry, char *key, char *value,
 			 size_t size)
 {
+	if (strcmp(key, "uid") == 0)
+		return tar_decimal(value, &entry->uid);
+	if (strcmp(key, "gid") == 0)
+		return tar_decimal(value, &entry->gid);
+	if (strcmp(key, "size") == 0)
+		return tar_decimal(value, &entry->size);
+	if (strcmp(key, "atime") == 0)
+		return tar_time(value, &entry->times[0]);
+	if (strcmp(key, "mtime") == 0)
+		return tar_time(value, &entry->times[1]);
 	if (strcmp(key, "path") == 0)
 		entry->path = value;
 	else if (strcmp(key, "linkpath") == 0)
 		entry->link = value;
-	else if (strcmp(key, "uid") == 0)
-		entry->uid = strtoull(value, NULL, 10);
-	else if (strcmp(key, "gid") == 0)
-		entry->gid = strtoull(value, NULL, 10);
-	else if (strcmp(key, "size") == 0)
-		entry->size = strtoull(value, NULL, 10);
-	else if (strcmp(key, "atime") == 0)
-		parse_time(value, &entry->times[0]);
-	else if (strcmp(key, "mtime") == 0)
-		parse_time(value, &entry->times[1]);
 	else if (strcmp(key, TAR_SOCKET) == 0)
 		entry->socket = strcmp(value, "socket") == 0;
 	else if (strcmp(key, TAR_FLAGS) == 0)
 		entry->flags = parse_flags(value);
 	else if (strcmp(key, TAR_MEMORY) == 0)
 		entry->memory = value;
-	if (strncmp(key, TAR_XATTR, strlen(TAR_XATTR)) != 0)
-		return;
-	struct attribute *attribute = arena_new(&reading->arena, struct attribute);
-	*attribute = (struct attribute){ entry->attributes, key + strlen(TAR_XATTR), value, size };
-	entry->attributes = attribute;
+	else if (strncmp(key, TAR_XATTR, strlen(TAR_XATTR)) == 0)
+		add_attribute(reading, entry, key + strlen(TAR_XATTR), value, size);
+	return true;
 }
 
 /* The records of an extended header, which stays in the arena. */
@@ -170,75 +154,71 @@ static int parse_extended(struct reading *reading, char *text, size_t size, stru
 			return invalid(reading, "an extended header is none", err);
 		*equals = '\0';
 		text[at + length - 1] = '\0';
-		apply_record(reading, entry, end + 1, equals + 1,
-			     (size_t)(text + at + length - 1 - (equals + 1)));
+		if (!apply_record(reading, entry, end + 1, equals + 1,
+				  (size_t)(text + at + length - 1 - (equals + 1))))
+			return invalid(reading, "an extended header has a number that is none",
+				       err);
 		at += length;
 	}
 	return 0;
 }
 
-static int read_extended(struct reading *reading, uint64_t size, struct entry *entry,
-			 struct error *err)
+static int from_header(struct reading *reading, const struct tar_header *header,
+		       struct entry *entry, struct error *err)
 {
-	if (size > MAX_EXTENDED)
-		return invalid(reading, "an extended header is too long", err);
-	char *text = arena_alloc(&reading->arena, (size_t)size + 1);
-	if (take(reading, text, (size_t)size, err) || skip_padding(reading, size, err))
-		return -1;
-	return parse_extended(reading, text, (size_t)size, entry, err);
-}
+	uint64_t mode, seconds, major, minor;
 
-static void from_header(struct reading *reading, const struct tar_header *header,
-			struct entry *entry)
-{
+	if (!tar_field(header->mode, sizeof header->mode, &mode) ||
+	    !tar_field(header->uid, sizeof header->uid, &entry->uid) ||
+	    !tar_field(header->gid, sizeof header->gid, &entry->gid) ||
+	    !tar_field(header->size, sizeof header->size, &entry->size) ||
+	    !tar_field(header->mtime, sizeof header->mtime, &seconds) ||
+	    !tar_field(header->major, sizeof header->major, &major) ||
+	    !tar_field(header->minor, sizeof header->minor, &minor))
+		return invalid(reading, "a header has a number that is none", err);
 	entry->type = (enum tar_type)header->type;
-	entry->mode = (mode_t)octal(header->mode, sizeof header->mode) & 07777;
-	entry->uid = octal(header->uid, sizeof header->uid);
-	entry->gid = octal(header->gid, sizeof header->gid);
-	entry->size = octal(header->size, sizeof header->size);
-	entry->times[1].tv_sec = (time_t)octal(header->mtime, sizeof header->mtime);
+	entry->mode = (mode_t)mode & 07777;
+	entry->times[1].tv_sec = (time_t)seconds;
 	entry->times[0] = entry->times[1];
-	entry->device = makedev((unsigned)octal(header->major, sizeof header->major),
-				(unsigned)octal(header->minor, sizeof header->minor));
+	entry->device = makedev((unsigned)major, (unsigned)minor);
 	entry->path = header->prefix[0] ? arena_printf(&reading->arena, "%.155s/%.100s",
 						       header->prefix, header->name)
 					: arena_printf(&reading->arena, "%.100s", header->name);
 	entry->link = arena_printf(&reading->arena, "%.100s", header->link);
+	return 0;
 }
 
-/* 1: an entry, 0: the end. */
+/* 1: an entry, 0: the end. What is said of all that follow is none of their content. */
 static int next_entry(struct reading *reading, struct entry *ret_entry, struct error *err)
 {
-	struct entry extended = { 0 };
 	struct tar_header header;
 	char *text = NULL;
-	uint64_t text_size = 0;
+	uint64_t text_size = 0, size;
 
 	for (;;) {
 		if (take(reading, &header, sizeof header, err))
 			return -1;
 		if (header.name[0] == '\0')
 			return 0;
-		uint64_t size = octal(header.size, sizeof header.size);
 		if (header.type != TAR_EXTENDED && header.type != TAR_GLOBAL)
 			break;
-		if (header.type == TAR_GLOBAL) {
-			if (read_extended(reading, size, &extended, err))
-				return -1;
-			extended = (struct entry){ 0 };
-			continue;
-		}
-		if (size > MAX_EXTENDED)
+		if (!tar_field(header.size, sizeof header.size, &size) || size > MAX_EXTENDED)
 			return invalid(reading, "an extended header is too long", err);
-		text = arena_alloc(&reading->arena, (size_t)size + 1);
-		text_size = size;
-		if (take(reading, text, (size_t)size, err) || skip_padding(reading, size, err))
+		char *bytes = arena_alloc(&reading->arena, (size_t)size + 1);
+		if (take(reading, bytes, (size_t)size, err) || skip_padding(reading, size, err))
 			return -1;
+		if (header.type == TAR_EXTENDED) {
+			text = bytes;
+			text_size = size;
+		}
 	}
 	*ret_entry = (struct entry){ 0 };
-	from_header(reading, &header, ret_entry);
-	if (text && parse_extended(reading, text, (size_t)text_size, ret_entry, err))
+	if (from_header(reading, &header, ret_entry, err) ||
+	    (text && parse_extended(reading, text, (size_t)text_size, ret_entry, err)))
 		return -1;
+	/* (uid_t)-1 is nobody, and leaves the owner that it has. */
+	if (ret_entry->uid >= UINT32_MAX || ret_entry->gid >= UINT32_MAX)
+		return invalid(reading, "a file has an owner that there is not", err);
 	return 1;
 }
 

@@ -41,6 +41,15 @@ static size_t index_of_type(const char *type)
 	return i;
 }
 
+/* Among the first ones. */
+static bool is_known(const MntEntry *root, size_t n, const char *type)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(root->revealed[i]->type, type) == 0)
+			return true;
+	return false;
+}
+
 /* ---- dump ---- */
 
 struct attempt {
@@ -129,14 +138,6 @@ static bool is_in_table(const struct mount_table *table, uint32_t id)
 	return false;
 }
 
-static bool is_known(const MntEntry *root, const char *type)
-{
-	for (size_t i = 0; i < root->n_revealed; i++)
-		if (strcmp(root->revealed[i]->type, type) == 0)
-			return true;
-	return false;
-}
-
 /* One of each that is there is enough, the first through which they may. */
 static int collect_one(const struct live_namespace *namespace_, uint64_t number, uint64_t id,
 		       struct error *err)
@@ -151,7 +152,8 @@ static int collect_one(const struct live_namespace *namespace_, uint64_t number,
 					    namespace_->what)
 			       : 0;
 	if (index_of_type(found.type) == REVEALING || !found.root || strcmp(found.root, "/") != 0 ||
-	    is_known(root, found.type) || is_in_table(&namespace_->table, found.id))
+	    is_known(root, root->n_revealed, found.type) ||
+	    is_in_table(&namespace_->table, found.id))
 		return 0;
 	struct attempt attempt = { namespace_, found.type, found.flags };
 	int may = deputy_run_apart(try_to_mount, &attempt, err);
@@ -199,9 +201,10 @@ int mount_revealed_check(const MntEntry *mount, struct error *err)
 
 	for (size_t i = 0; i < mount->n_revealed; i++)
 		if (index_of_type(mount->revealed[i]->type) == REVEALING ||
-		    mount->revealed[i]->flags & ~(uint32_t)FLAGS || i >= REVEALING)
+		    mount->revealed[i]->flags & ~(uint32_t)FLAGS ||
+		    is_known(mount, i, mount->revealed[i]->type))
 			return fail(err, ERR_IMAGE_INVALID,
-				    "mount %u (%.200s): what is below it is neither proc nor sysfs",
+				    "mount %u (%.200s): what is below it is not one proc or sysfs",
 				    mount->mnt_id, mount->mountpoint);
 	return 0;
 }

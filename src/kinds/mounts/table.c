@@ -83,12 +83,15 @@ static int set_owned_option(const struct user_namespace *owner, int context_fd, 
 			    const char *value, struct error *err)
 {
 	bool group = strcmp(key, "gid") == 0;
-	char number[16];
+	char number[16], *end;
 	uint32_t inside;
 
 	if (value && owner && (group || strcmp(key, "uid") == 0)) {
-		if (!user_namespace_id_inside(owner, group, (uint32_t)strtoul(value, NULL, 10),
-					      &inside))
+		unsigned long id = strtoul(value, &end, 10);
+		if (*value < '0' || *value > '9' || *end || id > UINT32_MAX)
+			return fail(err, ERR_IMAGE_INVALID, "a mount has %s=%.200s, who is nobody",
+				    key, value);
+		if (!user_namespace_id_inside(owner, group, (uint32_t)id, &inside))
 			return 0;
 		snprintf(number, sizeof number, "%" PRIu32, inside);
 		value = number;

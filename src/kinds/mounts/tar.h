@@ -3,6 +3,11 @@
 #ifndef NESTOR_KINDS_MOUNTS_TAR_H
 #define NESTOR_KINDS_MOUNTS_TAR_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
 enum { TAR_BLOCK = 512 };
 
 struct tar_header {
@@ -24,6 +29,12 @@ enum tar_type {
 	TAR_EXTENDED = 'x',
 	TAR_GLOBAL = 'g',
 };
+
+/* A number of a header, and one of an extended header; false: it is none. */
+bool tar_field(const char *field, size_t size, uint64_t *ret);
+bool tar_decimal(const char *text, uint64_t *ret);
+/* Seconds since 1970 with decimal places. */
+bool tar_time(const char *text, struct timespec *ret_time);
 
 #define TAR_XATTR  "SCHILY.xattr."
 #define TAR_SOCKET "NESTOR.type"

@@ -31,9 +31,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { START_TIME = 22, AT_ONCE = 256 };
+enum { START_TIME = 22, AT_ONCE = 256, MOST_TRIES = 500, TRY_NANOSECONDS = 10000000 };
 
 /* The signal is last: all tasks have been named. */
 struct order {
@@ -54,14 +55,30 @@ struct finisher {
  * allocate, too: glibc has malloc ready after fork(2).
  */
 
+/* Only a process that is gone is gone: the machine may be short of files or memory for a while. */
+static bool is_to_be_tried_again(int *tries)
+{
+	int problem = errno;
+
+	if (procfs_is_gone(problem) || ++*tries > MOST_TRIES)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = TRY_NANOSECONDS }, NULL);
+	return true;
+}
+
 static bool is_still(const struct finisher_job *job)
 {
 	char path[64], text[2048];
 	const char *at;
 	uint64_t fields[START_TIME - 3];
+	ssize_t length;
+	int tries = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", job->pid);
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+	do
+		length = procfs_read_into(AT_FDCWD, path, text, sizeof text);
+	while (length < 0 && is_to_be_tried_again(&tries));
+	if (length <= 0)
 		return false;
 	at = strrchr(text, ')');
 	/* Behind the name and the letter of the state comes field 4. */
@@ -101,10 +118,14 @@ static void do_job(const struct finisher_job *job)
 		job->work(job, -1);
 	if (!job->pid || !is_still(job))
 		return;
-	autoclose int pidfd = kernel_pidfd_open(job->tid, job->pidfd_flags);
-	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)job->number, 0);
-	if (fd >= 0)
-		job->work(job, fd);
+	for (int tries = 0;;) {
+		autoclose int pidfd = kernel_pidfd_open(job->tid, job->pidfd_flags);
+		autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)job->number, 0);
+		if (fd >= 0)
+			job->work(job, fd);
+		if (fd >= 0 || errno == EBADF || !is_to_be_tried_again(&tries))
+			return;
+	}
 }
 
 static void undo(const struct order *orders, size_t n)

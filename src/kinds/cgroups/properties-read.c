@@ -196,6 +196,15 @@ static const CgMemberEntry *member_in(const CgSetEntry *set, const char *hierarc
 	return NULL;
 }
 
+/* Whoever may not look there, or has nothing to look at, leaves them as they are. */
+static int not_opened(const char *hierarchy, struct error *err)
+{
+	return errno == ENOENT || errno == EACCES || errno == EPERM
+		       ? 0
+		       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the cgroups of %s",
+				    *hierarchy ? hierarchy : "version 2");
+}
+
 /* Of all sets but the first, which is nestor's own; its second is that of the root task. */
 static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const char *hierarchy,
 			  struct error *err)
@@ -214,9 +223,8 @@ static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const c
 		if (!controller) {
 			const char *top = cgroup_root_given(&wishes->roots, hierarchy);
 			root = cgroup_hierarchy_open(collect->arena, wishes->yard, hierarchy);
-			/* Whoever may not look there leaves them as they are. */
 			if (root < 0)
-				return 0;
+				return not_opened(hierarchy, err);
 			if (cgroup_wanted_properties(collect->arena, wishes, hierarchy,
 						     &reading->names, err))
 				return -1;
@@ -272,7 +280,7 @@ int cgroup_properties_below(struct collect *collect, const CgSetEntry *roots, st
 		autoclose int root = cgroup_hierarchy_open(collect->arena, wishes->yard, hierarchy);
 		reading->collect = collect;
 		if (root < 0)
-			return 0;
+			return not_opened(hierarchy, err);
 		if (cgroup_wanted_properties(collect->arena, wishes, hierarchy, &reading->names,
 					     err))
 			return -1;

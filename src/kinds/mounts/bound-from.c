@@ -59,10 +59,21 @@ static int look_once(struct mount_survey *survey, const struct mount_line *own, 
 	return 0;
 }
 
-/* 1, 0 if not; -1 if that cannot be told. */
+/*
+ * 1, 0 if not; -1 if that cannot be told. Where we may not look nobody could bind it from by our
+ * rights: another may do, and if none does, that is no proof that there is none.
+ */
+static int not_found(const char *path, const char **ret_denied, struct error *err)
+{
+	if (errno == EACCES)
+		*ret_denied = path;
+	return errno == EACCES || survey_is_absent(errno) ? 0 : fail_origin(path, err);
+}
+
 static int can_be_origin(struct mount_survey *survey, struct arena *arena,
 			 const struct mount_line *own, const struct mount_line *line, int root_fd,
-			 char **ret_path, uint32_t *ret_depth, struct error *err)
+			 char **ret_path, uint32_t *ret_depth, const char **ret_denied,
+			 struct error *err)
 {
 	const char *below = own->device == line->device ? path_below(line->root, own->root) : NULL;
 
@@ -79,18 +90,16 @@ static int can_be_origin(struct mount_survey *survey, struct arena *arena,
 	*ret_path = path;
 	if (*ret_depth) {
 		autoclose int top_fd = survey_open_mount(&survey->own, top);
-		if (top_fd < 0 && !survey_is_absent(errno))
-			return fail_origin(path, err);
-		return top_fd >= 0 && !*below;
+		return top_fd < 0 ? not_found(path, ret_denied, err) : !*below;
 	}
 	struct own_place place;
 	struct stat stat;
 	if (look_once(survey, own, path, arena, &place))
-		return survey_is_absent(errno) ? 0 : fail_origin(path, err);
+		return not_found(path, ret_denied, err);
 	if (place.mount_id != own->id || root_fd < 0)
 		return place.mount_id == own->id;
 	if (fstat(root_fd, &stat))
-		return survey_is_absent(errno) ? 0 : fail_origin(path, err);
+		return not_found(path, ret_denied, err);
 	return stat.st_dev == place.stat.st_dev && stat.st_ino == place.stat.st_ino;
 }
 
@@ -99,6 +108,8 @@ int mount_bound_find(struct mount_survey *survey, struct arena *arena,
 		     const struct mount_line *line, int root_fd, char **ret_path,
 		     uint32_t *ret_depth, const struct mount_line **ret, struct error *err)
 {
+	const char *denied = NULL;
+
 	*ret = NULL;
 	for (int pass = line->master_id ? 0 : 1; pass < 2; pass++)
 		for (size_t i = 0; i < survey->own.n_lines; i++) {
@@ -106,11 +117,12 @@ int mount_bound_find(struct mount_survey *survey, struct arena *arena,
 			if (!pass && own->shared_id != line->master_id)
 				continue;
 			int result = can_be_origin(survey, arena, own, line, root_fd, ret_path,
-						   ret_depth, err);
+						   ret_depth, &denied, err);
 			if (result > 0)
 				*ret = own;
 			if (result)
 				return result < 0 ? -1 : 0;
 		}
-	return 0;
+	errno = EACCES;
+	return denied ? fail_origin(denied, err) : 0;
 }

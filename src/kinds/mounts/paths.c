@@ -34,9 +34,9 @@ static int open_resolved(int fd, const char *path, int flags, uint64_t resolve)
 
 bool survey_is_absent(int problem)
 {
-	/* Out of the mount or the root; a server that knows it no more, or is gone; not for us. */
+	/* Out of the mount or the root; a server that knows it no more, or is gone. */
 	return names_lead_nowhere(problem) || problem == EXDEV || problem == ESTALE ||
-	       problem == ENOTCONN || problem == EACCES;
+	       problem == ENOTCONN;
 }
 
 int survey_open_path(int root_fd, const char *path, int flags)
@@ -168,7 +168,7 @@ static bool is_there(const struct open_file *file, int fd, int root_fd, int64_t 
 	    stat.st_uid != file->stat.st_uid || stat.st_gid != file->stat.st_gid)
 		return false;
 	*ret_mount_id = survey_mount_id(found);
-	return true;
+	return *ret_mount_id >= 0;
 }
 
 static const struct mount_line *found_in_others(const struct mount_survey *survey,
@@ -414,6 +414,8 @@ int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, cons
 	const struct live_namespace *namespace;
 	int64_t mount_id = survey_mount_id(fd);
 
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its mount", what);
 	if (!survey || !survey->n_namespaces || is_own_mount(survey, mount_id))
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);

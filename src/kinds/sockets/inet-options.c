@@ -388,8 +388,12 @@ static int refuse_keys(int fd, const char *what, struct error *err)
 	uint64_t info[ROOM / sizeof(uint64_t)] = { 0 };
 	socklen_t length = sizeof info;
 
+	/* ENOENT: it has none (tcp_ao_get_sock_info); ENOPROTOOPT: a kernel without. */
 	if (getsockopt(fd, IPPROTO_TCP, OPTION_AO_INFO, info, &length) < 0)
-		return 0;
+		return errno == ENOENT || errno == ENOPROTOOPT
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_AO",
+					    what);
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a TCP socket with keys (TCP_AO)", what);
 }
 

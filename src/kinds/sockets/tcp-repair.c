@@ -137,16 +137,16 @@ static int unacknowledged_end(int fd, const InetSkEntry *sk)
 {
 	int out = 0;
 
-	if (!tcp_has_sent_end(sk->state) || ioctl(fd, SIOCOUTQ, &out) < 0)
+	if (!tcp_has_sent_end(sk->state))
 		return 0;
-	return out > 0;
+	return ioctl(fd, SIOCOUTQ, &out) < 0 ? -1 : out > 0;
 }
 
 static int read_out(struct arena *arena, int fd, const InetSkEntry *sk, struct tcp_stream *stream)
 {
 	int unsent = 0, lacks = unacknowledged_end(fd, sk);
 
-	if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ||
+	if (lacks < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ||
 	    read_queue(arena, fd, SEND_QUEUE, lacks, &stream->out) < 0)
 		return -1;
 	unsent = unsent > lacks ? unsent - lacks : 0;

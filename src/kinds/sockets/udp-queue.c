@@ -153,9 +153,14 @@ static int check_first(struct snapshot *snapshot, int fd, const InetSkEntry *sk,
 	struct datagram datagram;
 	uint8_t byte;
 
+	if (first && !first->payload_size)
+		return 0;
+	ssize_t got = peek(fd, -1, &byte, 1, &datagram);
+	if (got < 0 && errno != EAGAIN)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see whether a datagram waits", what);
 	/* At the end of what comes (shutdown(2)) nobody has sent it. */
-	if ((first && !first->payload_size) || peek(fd, -1, &byte, 1, &datagram) != 0 ||
-	    !datagram.header.msg_namelen)
+	if (got || !datagram.header.msg_namelen)
 		return 0;
 	fail(err, ERR_UNSUPPORTED_FILE,
 	     "%s: an empty datagram waits that somebody has looked at before", what);
@@ -177,7 +182,10 @@ static int check_complete(int fd, const char *what, struct error *err)
 
 	/* What a device has not sent yet is counted, too. */
 	for (int tries = 0; tries < TRIES / 10; tries++) {
-		if (ioctl(fd, SIOCOUTQ, &under_way) < 0 || !under_way)
+		if (ioctl(fd, SIOCOUTQ, &under_way) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot tell what is under way", what);
+		if (!under_way)
 			return 0;
 		pause_briefly();
 	}
@@ -187,14 +195,29 @@ static int check_complete(int fd, const char *what, struct error *err)
 	return fail_passing(err);
 }
 
-static bool has_waiting(int fd)
+/* 1, 0, or -1 with errno */
+static int has_waiting(int fd)
 {
 	struct datagram datagram;
 	uint8_t byte;
 
 	datagram.bytes = (struct iovec){ &byte, 1 };
 	datagram.header = (struct msghdr){ .msg_iov = &datagram.bytes, .msg_iovlen = 1 };
-	return recvmsg(fd, &datagram.header, MSG_PEEK | MSG_DONTWAIT) >= 0;
+	if (recvmsg(fd, &datagram.header, MSG_PEEK | MSG_DONTWAIT) >= 0)
+		return 1;
+	return errno == EAGAIN ? 0 : -1;
+}
+
+static int refuse_waiting(int fd, const char *what, struct error *err)
+{
+	int waiting = has_waiting(fd);
+
+	if (waiting < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see whether a datagram waits", what);
+	return waiting ? fail(err, ERR_UNSUPPORTED_FILE, "%s: datagrams wait at an address of many",
+			      what)
+		       : 0;
 }
 
 int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
@@ -211,9 +234,7 @@ int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, co
 	if (getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &length) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF", what);
 	if (is_shared_address(sk))
-		return has_waiting(fd) ? fail(err, ERR_UNSUPPORTED_FILE,
-					      "%s: datagrams wait at an address of many", what)
-				       : 0;
+		return refuse_waiting(fd, what, err);
 	if (peek_begin(collect, fd, offset, err))
 		return -1;
 	int result = collect_all(collect->snapshot, fd, sk, room, what, err) ||

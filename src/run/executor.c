@@ -11,20 +11,25 @@
  * namespaces (mntns_install). Only one of us runs at a time: it has our errno, and our memory
  * for threads; so whoever waits here makes raw system calls.
  */
+#include "base/cleanup.h"
+#include "kernel/syscalls.h"
 #include "run/raw.h"
 #include "run/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { STACK_SIZE = 1 << 20, LOOK_SECONDS = 1, TICK_NANOSECONDS = 20 * 1000 * 1000 };
+enum { TABLE_BESIDES = 200 };
 enum { DEATH_SIGNAL = SIGUSR1, JOB_SIGNAL = SIGUSR2 };
 
 static bool is_abandoned(const struct executor *executor)
@@ -64,10 +69,29 @@ static int be_executor(void *data)
 	_exit(0);
 }
 
+/*
+ * The kernel waits for RCU each time that a table grows which several share (expand_fdtable), so it
+ * gets its size while it is ours alone: a number for each source, and what is kept besides.
+ */
+static void widen_table(const struct run *run)
+{
+	rlim_t highest = run->plan->n_sources + run->plan->n_sources / 4 + TABLE_BESIDES;
+	autoclose int fd = kernel_pidfd_open(getpid(), 0);
+	struct rlimit limit;
+
+	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (highest >= limit.rlim_cur)
+		highest = limit.rlim_cur - 1;
+	autoclose int high_fd = fcntl(fd, F_DUPFD_CLOEXEC, (int)highest);
+	(void)high_fd;
+}
+
 int run_start_executor(struct run *run, struct error *err)
 {
 	struct executor *executor = &run->executor;
 
+	widen_table(run);
 	executor->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (executor->stack == MAP_FAILED) {

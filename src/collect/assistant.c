@@ -135,16 +135,35 @@ static void take_back(struct assistant *assistant, struct errand *errand)
 		assistant->last = at;
 }
 
+static void do_waiting(struct assistant *assistant, struct errand *errand)
+{
+	take_back(assistant, errand);
+	errand->state = ERRAND_RUNNING;
+	run(assistant, errand, THREAD_FIRST);
+}
+
+/* Another piece of the same work, which takes about as long. */
+static struct errand *find_like(const struct assistant *assistant, const struct errand *errand)
+{
+	struct errand *at = assistant->first;
+
+	while (at && (at->run != errand->run || at->by_first))
+		at = at->next;
+	return at;
+}
+
 void assistant_need(struct assistant *assistant, struct errand *errand)
 {
 	pthread_mutex_lock(&assistant->lock);
-	if (errand->state == ERRAND_WAITING) {
-		take_back(assistant, errand);
-		errand->state = ERRAND_RUNNING;
-		run(assistant, errand, THREAD_FIRST);
+	if (errand->state == ERRAND_WAITING)
+		do_waiting(assistant, errand);
+	while (errand->state == ERRAND_RUNNING) {
+		struct errand *like = find_like(assistant, errand);
+		if (like)
+			do_waiting(assistant, like);
+		else
+			pthread_cond_wait(&assistant->idle, &assistant->lock);
 	}
-	while (errand->state == ERRAND_RUNNING)
-		pthread_cond_wait(&assistant->idle, &assistant->lock);
 	pthread_mutex_unlock(&assistant->lock);
 }
 

@@ -31,7 +31,10 @@ void assistant_end(struct assistant *assistant);
 
 /* From any thread, also from within an errand; they are begun in this order. */
 void assistant_give(struct assistant *assistant, struct errand *errand);
-/* When it returns, the errand is done: here, unless the assistant has begun it. */
+/*
+ * When it returns, the errand is done: here, unless the assistant has begun it; meanwhile others
+ * with the same `run` are done here, so that both threads share them out.
+ */
 void assistant_need(struct assistant *assistant, struct errand *errand);
 /* Does the next errand here; false once all are done. */
 bool assistant_join_in(struct assistant *assistant);

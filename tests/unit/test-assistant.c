@@ -94,6 +94,41 @@ static void what_is_needed_is_taken_back(void **state)
 	assistant_end(assistant);
 }
 
+static atomic_int pieces_begun, pieces_of_first;
+
+/* The assistant's takes until the first thread has done one. */
+static void do_piece(struct errand *errand, enum assistant_thread thread)
+{
+	(void)errand;
+	atomic_fetch_add(&pieces_begun, 1);
+	if (thread == THREAD_FIRST)
+		atomic_fetch_add(&pieces_of_first, 1);
+	while (!atomic_load(&pieces_of_first))
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+}
+
+static void pieces_are_shared_out_while_one_is_waited_for(void **state)
+{
+	struct errand needed = { .run = do_piece }, like = { .run = do_piece };
+	struct counting other = { .errand = { .run = count } };
+	struct assistant *assistant = assistant_start();
+
+	(void)state;
+	/* Who only waits would wait for ever. */
+	alarm(20);
+	assistant_give(assistant, &needed);
+	while (!atomic_load(&pieces_begun))
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	assistant_give(assistant, &other.errand);
+	assistant_give(assistant, &like);
+	assistant_need(assistant, &needed);
+	assert_int_equal(atomic_load(&pieces_of_first), 1);
+	assert_int_equal(like.state, ERRAND_DONE);
+	assistant_need(assistant, &other.errand);
+	assistant_end(assistant);
+	alarm(0);
+}
+
 static void some_are_for_the_first_thread_only(void **state)
 {
 	struct counting errands[20];
@@ -181,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_errand_is_done_once),
 		cmocka_unit_test(what_is_needed_is_taken_back),
+		cmocka_unit_test(pieces_are_shared_out_while_one_is_waited_for),
 		cmocka_unit_test(some_are_for_the_first_thread_only),
 		cmocka_unit_test(ending_drops_what_waits),
 		cmocka_unit_test(deputies_allocate_while_it_does),

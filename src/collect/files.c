@@ -341,10 +341,13 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 	}
 	if (!target->descriptors_listed) {
 		autoclosedir DIR *dir =
-			listing_of(target_open(target, "fd", O_RDONLY | O_DIRECTORY));
+			listing_of(target_open(target, "fdinfo", O_RDONLY | O_DIRECTORY));
 		const char *name;
 
-		/* /proc lists descriptors in order of number. */
+		/*
+		 * /proc lists descriptors in order of number; and here rather than in fd/, as it
+		 * makes an inode for each name that it lists, which reading fdinfo needs anyway.
+		 */
 		target->n_descriptors = 0;
 		while (listing_next(dir, &name)) {
 			target->descriptors =

@@ -10,14 +10,18 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/assistant.h"
 #include "collect/collect.h"
+#include "kernel/syscalls.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { PIECE = 64 }; /* and so many are many */
@@ -40,32 +44,75 @@ static bool is_steady(const char *link)
 	return false;
 }
 
-static void read_one(const struct target *target, uint32_t number, struct descriptor_ahead *row)
+static void read_fdinfo(const struct target *target, uint32_t number, struct descriptor_ahead *row)
 {
 	char name[32];
 
-	snprintf(name, sizeof name, "fd/%" PRIu32, number);
-	ssize_t length = target_link(target, name, row->link, sizeof row->link);
-	row->has_link = length > 0 && length < (ssize_t)sizeof row->link;
-	row->link[row->has_link ? length : 0] = '\0';
-	row->has_stat = target_look(target, name, &row->stat) == 0;
-	if (!is_steady(row->link))
-		return;
 	snprintf(name, sizeof name, "fdinfo/%" PRIu32, number);
 	autoclose int fd = target_open(target, name, O_RDONLY);
-	length = fd < 0 ? -1 : read(fd, row->fdinfo, sizeof row->fdinfo);
+	ssize_t length = fd < 0 ? -1 : read(fd, row->fdinfo, sizeof row->fdinfo);
 	row->has_fdinfo = length > 0 && length < (ssize_t)sizeof row->fdinfo;
 	row->fdinfo[row->has_fdinfo ? length : 0] = '\0';
+}
+
+/*
+ * The link of one that we have. Those of sockets and of pipes without a name are made of the number
+ * of the inode (sockfs_dname, pipefs_dname): printing it here takes a tenth of asking.
+ */
+static ssize_t own_link(const struct descriptor_ahead *row, int fd, char *link, size_t size)
+{
+	bool opened = !(procfs_value(row->fdinfo, "flags:", 8) & O_PATH);
+	uintmax_t inode = row->stat.st_ino;
+	char name[32];
+	struct statfs fs;
+
+	if (opened && S_ISSOCK(row->stat.st_mode))
+		return snprintf(link, size, "socket:[%ju]", inode);
+	if (opened && S_ISFIFO(row->stat.st_mode) && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type == PIPEFS_MAGIC)
+		return snprintf(link, size, "pipe:[%ju]", inode);
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	return readlink(name, link, size);
+}
+
+/* From the descriptor itself: the kernel makes an inode for each name that is looked at in fd/. */
+static ssize_t look_through(int pidfd, uint32_t number, struct descriptor_ahead *row)
+{
+	autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)number, 0);
+
+	if (fd < 0 || !row->has_fdinfo || fstat(fd, &row->stat) < 0)
+		return -1;
+	row->has_stat = true;
+	return own_link(row, fd, row->link, sizeof row->link);
+}
+
+static void read_one(const struct target *target, int pidfd, uint32_t number,
+		     struct descriptor_ahead *row)
+{
+	char name[32];
+
+	read_fdinfo(target, number, row);
+	ssize_t length = look_through(pidfd, number, row);
+	if (length < 0) {
+		snprintf(name, sizeof name, "fd/%" PRIu32, number);
+		length = target_link(target, name, row->link, sizeof row->link);
+		row->has_stat = target_look(target, name, &row->stat) == 0;
+	}
+	row->has_link = length > 0 && length < (ssize_t)sizeof row->link;
+	row->link[row->has_link ? length : 0] = '\0';
+	row->has_fdinfo = row->has_fdinfo && is_steady(row->link);
 }
 
 static void read_piece(struct errand *errand, enum assistant_thread thread)
 {
 	struct files_ahead *piece = (struct files_ahead *)errand;
 	autoleave folder = target_enter(piece->target);
+	autoclose int pidfd =
+		kernel_pidfd_open(piece->target->tid, target_pidfd_flags(piece->target));
 
 	(void)thread;
 	for (size_t i = 0; i < piece->count; i++)
-		read_one(piece->target, piece->numbers[i], &piece->rows[i]);
+		read_one(piece->target, pidfd, piece->numbers[i], &piece->rows[i]);
 }
 
 void read_ahead_descriptors(struct target *target)

@@ -109,6 +109,12 @@ ssize_t target_text(const struct target *target, const char *name, char **ret_te
 	return procfs_read_new(AT_FDCWD, path, ret_text);
 }
 
+unsigned target_pidfd_flags(const struct target *target)
+{
+	(void)target;
+	return 0;
+}
+
 struct target_folder *target_enter(const struct target *target)
 {
 	(void)target;

@@ -284,6 +284,8 @@ void collect_in_flight(struct collect *collect, int fd, const char *what, uint32
 int collect_get_file(const struct open_file *file, struct error *err);
 /* One that is kept until another description is looked at, and not to be closed. */
 int collect_borrow_file(const struct open_file *file, struct error *err);
+/* What its kind has asked ahead (ask_ahead); NULL: nothing. It lasts until the tree is let go. */
+const void *collect_asked(const struct open_file *file);
 
 /* What an epoll instance watches: which of the descriptions of an inode it is. */
 struct watched_file {

@@ -331,6 +331,15 @@ static int collect_descriptor(struct target *target, size_t index, size_t *curso
 	return collect_held(&file, description.id, err);
 }
 
+static void *ask_ahead(int fd)
+{
+	void *asked = NULL;
+
+	for (const struct file_kind *const *kind = kinds.files; *kind && !asked; kind++)
+		asked = (*kind)->ask_ahead ? (*kind)->ask_ahead(fd) : NULL;
+	return asked;
+}
+
 int target_descriptors(struct target *target, const uint32_t **ret_numbers, size_t *ret_count,
 		       struct error *err)
 {
@@ -363,7 +372,7 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 			return -1;
 		}
 		target->descriptors_listed = true;
-		read_ahead_descriptors(target);
+		read_ahead_descriptors(target, ask_ahead);
 	}
 	*ret_numbers = target->descriptors;
 	*ret_count = target->n_descriptors;
@@ -546,6 +555,11 @@ int collect_borrow_file(const struct open_file *file, struct error *err)
 	if (fd >= 0)
 		*kept = (struct kept_fd){ file->target->tid, file->number, fd };
 	return fd;
+}
+
+const void *collect_asked(const struct open_file *file)
+{
+	return read_ahead_asked(file->target, file->number);
 }
 
 /* ---- Files that are not descriptors ---- */

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,10 @@ struct files_ahead {
 	size_t count;
 	const uint32_t *numbers;
 	struct descriptor_ahead rows[PIECE];
+	/* Another, given when this one is done and has sockets among its rows. */
+	struct errand asking;
+	void *(*ask)(int fd);
+	void *answers[PIECE];
 };
 
 static bool is_steady(const char *link)
@@ -103,6 +108,27 @@ static void read_one(const struct target *target, int pidfd, uint32_t number,
 	row->has_fdinfo = row->has_fdinfo && is_steady(row->link);
 }
 
+static bool is_socket(const struct descriptor_ahead *row)
+{
+	return row->has_stat && row->has_link && strncmp(row->link, "socket:", 7) == 0;
+}
+
+static void ask_piece(struct errand *errand, enum assistant_thread thread)
+{
+	struct files_ahead *piece =
+		(struct files_ahead *)((char *)errand - offsetof(struct files_ahead, asking));
+	autoclose int pidfd =
+		kernel_pidfd_open(piece->target->tid, target_pidfd_flags(piece->target));
+
+	(void)thread;
+	for (size_t i = 0; pidfd >= 0 && i < piece->count; i++) {
+		if (!is_socket(&piece->rows[i]))
+			continue;
+		autoclose int fd = kernel_pidfd_getfd(pidfd, (int)piece->numbers[i], 0);
+		piece->answers[i] = fd < 0 ? NULL : piece->ask(fd);
+	}
+}
+
 static void read_piece(struct errand *errand, enum assistant_thread thread)
 {
 	struct files_ahead *piece = (struct files_ahead *)errand;
@@ -110,12 +136,18 @@ static void read_piece(struct errand *errand, enum assistant_thread thread)
 	autoclose int pidfd =
 		kernel_pidfd_open(piece->target->tid, target_pidfd_flags(piece->target));
 
+	bool any = false;
+
 	(void)thread;
-	for (size_t i = 0; i < piece->count; i++)
+	for (size_t i = 0; i < piece->count; i++) {
 		read_one(piece->target, pidfd, piece->numbers[i], &piece->rows[i]);
+		any = any || is_socket(&piece->rows[i]);
+	}
+	if (any)
+		assistant_give(piece->target->collect->assistant, &piece->asking);
 }
 
-void read_ahead_descriptors(struct target *target)
+void read_ahead_descriptors(struct target *target, void *(*ask)(int fd))
 {
 	struct collect *collect = target->collect;
 	size_t left = target->n_descriptors, n = (left + PIECE - 1) / PIECE;
@@ -126,6 +158,8 @@ void read_ahead_descriptors(struct target *target)
 	for (size_t i = 0; i < n; i++, left -= left < PIECE ? left : PIECE) {
 		struct files_ahead *piece = arena_new(collect->arena, struct files_ahead);
 		piece->errand.run = read_piece;
+		piece->asking.run = ask_piece;
+		piece->ask = ask;
 		piece->target = target;
 		piece->count = left < PIECE ? left : PIECE;
 		piece->numbers = target->descriptors + i * PIECE;
@@ -141,7 +175,8 @@ static int compare_numbers(const void *a, const void *b)
 	return one < other ? -1 : one > other;
 }
 
-const struct descriptor_ahead *read_ahead_descriptor(struct target *target, uint32_t number)
+/* The piece that has it, once it is read, and the place in there; or NULL. */
+static struct files_ahead *find_piece(struct target *target, uint32_t number, size_t *ret_place)
 {
 	if (!target->files_ahead || !target->collect->assistant)
 		return NULL;
@@ -153,5 +188,34 @@ const struct descriptor_ahead *read_ahead_descriptor(struct target *target, uint
 	struct files_ahead *piece = target->files_ahead[i / PIECE];
 	if (piece->errand.state != ERRAND_DONE)
 		assistant_need(target->collect->assistant, &piece->errand);
-	return &piece->rows[i % PIECE];
+	*ret_place = i % PIECE;
+	return piece;
+}
+
+const struct descriptor_ahead *read_ahead_descriptor(struct target *target, uint32_t number)
+{
+	size_t place;
+	struct files_ahead *piece = find_piece(target, number, &place);
+
+	return piece ? &piece->rows[place] : NULL;
+}
+
+const void *read_ahead_asked(struct target *target, uint32_t number)
+{
+	size_t place;
+	struct files_ahead *piece = find_piece(target, number, &place);
+
+	if (!piece || !is_socket(&piece->rows[place]))
+		return NULL;
+	if (piece->asking.state != ERRAND_DONE)
+		assistant_need(target->collect->assistant, &piece->asking);
+	return piece->answers[place];
+}
+
+void read_ahead_forget_descriptors(struct target *target)
+{
+	for (size_t i = 0; target->files_ahead && i < target->n_descriptors; i++) {
+		free(target->files_ahead[i / PIECE]->answers[i % PIECE]);
+		target->files_ahead[i / PIECE]->answers[i % PIECE] = NULL;
+	}
 }

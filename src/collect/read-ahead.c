@@ -82,11 +82,13 @@ void read_ahead_start(struct collect *collect)
 
 void read_ahead_end(struct collect *collect)
 {
-	for (size_t i = 0; i < collect->n_targets; i++)
+	for (size_t i = 0; i < collect->n_targets; i++) {
 		for (size_t k = 0; collect->targets[i].ahead && k < N_NAMES; k++) {
 			free(collect->targets[i].ahead->files[k].text);
 			collect->targets[i].ahead->files[k].text = NULL;
 		}
+		read_ahead_forget_descriptors(&collect->targets[i]);
+	}
 }
 
 ssize_t read_ahead_take(struct target *target, const char *name, char **ret_text)

@@ -27,9 +27,13 @@ struct descriptor_ahead {
 	struct stat stat;
 	char link[64], fdinfo[160];
 };
-/* Once they are listed. */
-void read_ahead_descriptors(struct target *target);
+/* Once they are listed; sockets are asked by `ask`, whose answer is for free(). */
+void read_ahead_descriptors(struct target *target, void *(*ask)(int fd));
+/* Frees the answers, with the assistant at its end. */
+void read_ahead_forget_descriptors(struct target *target);
 /* NULL: nothing is. */
 const struct descriptor_ahead *read_ahead_descriptor(struct target *target, uint32_t number);
+/* What was asked of it, or NULL. */
+const void *read_ahead_asked(struct target *target, uint32_t number);
 
 #endif

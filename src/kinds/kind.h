@@ -180,6 +180,9 @@ struct file_cost {
 /*
  * A kind of open file description.
  *   recognise  by stat, link and file system; the first row that says yes has it
+ *   ask_ahead  of a socket of a task with many descriptors, by either thread of the dump, before
+ *              it is collected: what takes many calls, in memory for free(); NULL if it is of
+ *              another kind. `collect` finds it by collect_asked, or asks itself; may be NULL
  *   collect    fill entry->...; content that is the object's (pipe data, unlinked files) too
  *   check      pure; what cannot be restored, from the images alone
  *   verify     before anything is made: are the host's files there and as recorded?
@@ -215,6 +218,7 @@ struct file_kind {
 	FdTypes type;
 	struct file_cost (*cost)(const struct snapshot *snapshot, const FileEntry *entry);
 	bool (*recognise)(const struct open_file *file);
+	void *(*ask_ahead)(int fd);
 	int (*collect)(const struct open_file *file, FileEntry *entry, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const FileEntry *entry, struct error *err);
 	int (*verify)(struct file_opener *opener, const FileEntry *entry, struct error *err);

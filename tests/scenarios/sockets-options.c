@@ -5,6 +5,7 @@
  *	something else than it is usually, and the few that cannot be are named here
  * flavours: flat three user user-three
  * needs: initial-user-namespace
+ * arguments: few many
  */
 #include "own-network.h"
 #include "scenario.h"
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 enum { OPTIONS = 128, ROOM = 64, LITE = 136, RAW = 255, PACKET = 263, NETLINK = 270 };
+enum { FILLERS = 100 };
 static const int levels[] = { SOL_SOCKET,     IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IPV6,
 			      IPPROTO_ICMPV6, LITE,	  RAW,	       PACKET,	    NETLINK };
 enum { LEVELS = sizeof levels / sizeof *levels };
@@ -177,6 +179,9 @@ int main(int argc, char **argv)
 	int fds[24], count = 0;
 
 	scenario_begin(argc, argv);
+	/* Those of a task with many descriptors are asked by two threads, before their turn. */
+	for (int i = 0; strcmp(argv[2], "many") == 0 && i < FILLERS; i++)
+		scenario_need(dup(STDIN_FILENO) >= 0, "no descriptor");
 	own_network();
 	connect_two(AF_INET, fds);
 	connect_two(AF_INET6, fds + 3);

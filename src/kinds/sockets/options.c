@@ -96,7 +96,27 @@ static const struct other_row {
 	{ SO_RESERVE_MEM, "SO_RESERVE_MEM", 0 },
 	{ SO_PASSRIGHTS, "SO_PASSRIGHTS", 1 }, /* 6.16; of unix sockets */
 };
-enum { N_OTHERS = sizeof others / sizeof *others };
+/* Numbers that have members of their own. */
+static const int more[] = { SO_SNDBUF, SO_RCVBUF, SO_BUF_LOCK, SO_LOCK_FILTER, SO_PEEK_OFF };
+enum {
+	N_NUMBERS = sizeof numbers / sizeof *numbers,
+	N_OTHERS = sizeof others / sizeof *others,
+	N_ASKED = N_NUMBERS + N_OTHERS + sizeof more / sizeof *more,
+};
+
+/* What all of them were when they were asked. */
+struct socket_asked {
+	struct {
+		int option, value, error; /* of errno, or 0 */
+	} of[N_ASKED];
+};
+
+/* A socket whose options are read; `asked` is NULL or has what was asked before. */
+struct reading {
+	int fd;
+	const struct socket_asked *asked;
+	const char *what;
+};
 
 static int get_number(int fd, int option, int *ret)
 {
@@ -106,6 +126,37 @@ static int get_number(int fd, int option, int *ret)
 	return getsockopt(fd, SOL_SOCKET, option, ret, &length);
 }
 
+static int option_at(size_t i)
+{
+	if (i < N_NUMBERS)
+		return numbers[i].option;
+	return i < N_NUMBERS + N_OTHERS ? others[i - N_NUMBERS].option
+					: more[i - N_NUMBERS - N_OTHERS];
+}
+
+struct socket_asked *socket_options_ask(int fd)
+{
+	struct socket_asked *asked = calloc(1, sizeof *asked);
+
+	for (size_t i = 0; asked && i < N_ASKED; i++) {
+		asked->of[i].option = option_at(i);
+		if (get_number(fd, asked->of[i].option, &asked->of[i].value) < 0)
+			asked->of[i].error = errno;
+	}
+	return asked;
+}
+
+static int read_number(const struct reading *reading, int option, int *ret)
+{
+	for (size_t i = 0; reading->asked && i < N_ASKED; i++)
+		if (reading->asked->of[i].option == option) {
+			*ret = reading->asked->of[i].value;
+			errno = reading->asked->of[i].error;
+			return errno ? -1 : 0;
+		}
+	return get_number(reading->fd, option, ret);
+}
+
 /* What a family or an older kernel does not have. */
 static bool is_missing(void)
 {
@@ -113,28 +164,28 @@ static bool is_missing(void)
 }
 
 /* 1, 0 where it is missing, -1 with errno; a failure is never taken for a default. */
-static int get_if_known(int fd, int option, int *ret)
+static int get_if_known(const struct reading *reading, int option, int *ret)
 {
-	if (get_number(fd, option, ret) == 0)
+	if (read_number(reading, option, ret) == 0)
 		return 1;
 	return is_missing() ? 0 : -1;
 }
 
-static int fail_read(const char *what, const char *option, struct error *err)
+static int fail_read(const struct reading *reading, const char *option, struct error *err)
 {
-	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what, option);
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", reading->what, option);
 }
 
-static int collect_numbers(SkOptsEntry *options, int fd, const char *what, struct error *err)
+static int collect_numbers(SkOptsEntry *options, const struct reading *reading, struct error *err)
 {
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+	for (size_t i = 0; i < N_NUMBERS; i++) {
 		const struct number_row *row = &numbers[i];
 		char *base = (char *)options;
 		int value;
 
-		if (get_number(fd, row->option, &value) < 0) {
+		if (read_number(reading, row->option, &value) < 0) {
 			if (!is_missing())
-				return fail_read(what, row->name, err);
+				return fail_read(reading, row->name, err);
 			continue;
 		}
 		*(protobuf_c_boolean *)(base + row->has) = true;
@@ -146,13 +197,13 @@ static int collect_numbers(SkOptsEntry *options, int fd, const char *what, struc
 	return 0;
 }
 
-static int collect_others(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
-			  struct error *err)
+static int collect_others(SkOptsEntry *options, struct snapshot *snapshot,
+			  const struct reading *reading, struct error *err)
 {
 	for (size_t i = 0; i < N_OTHERS; i++) {
-		int value, has = get_if_known(fd, others[i].option, &value);
+		int value, has = get_if_known(reading, others[i].option, &value);
 		if (has < 0)
-			return fail_read(what, others[i].name, err);
+			return fail_read(reading, others[i].name, err);
 		if (!has || value == others[i].usual)
 			continue;
 		InetOptionEntry *entry = snapshot_new(snapshot, INET_OPTION_ENTRY, InetOptionEntry);
@@ -166,14 +217,14 @@ static int collect_others(SkOptsEntry *options, struct snapshot *snapshot, int f
 	return 0;
 }
 
-static int collect_times(SkOptsEntry *options, int fd, const char *what, struct error *err)
+static int collect_times(SkOptsEntry *options, const struct reading *reading, struct error *err)
 {
 	struct timeval send, receive;
 	socklen_t length = sizeof send;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, &length) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, &length) < 0)
-		return fail_read(what, "its timeouts", err);
+	if (getsockopt(reading->fd, SOL_SOCKET, SO_SNDTIMEO, &send, &length) < 0 ||
+	    getsockopt(reading->fd, SOL_SOCKET, SO_RCVTIMEO, &receive, &length) < 0)
+		return fail_read(reading, "its timeouts", err);
 	options->so_snd_tmo_sec = (uint64_t)send.tv_sec;
 	options->so_snd_tmo_usec = (uint64_t)send.tv_usec;
 	options->so_rcv_tmo_sec = (uint64_t)receive.tv_sec;
@@ -181,45 +232,47 @@ static int collect_times(SkOptsEntry *options, int fd, const char *what, struct 
 	return 0;
 }
 
-static int collect_buffers(SkOptsEntry *options, int fd, const char *what, struct error *err)
+static int collect_buffers(SkOptsEntry *options, const struct reading *reading, struct error *err)
 {
 	int send, receive, lock;
 
-	if (get_number(fd, SO_SNDBUF, &send) < 0 || get_number(fd, SO_RCVBUF, &receive) < 0)
-		return fail_read(what, "the sizes of its buffers", err);
+	if (read_number(reading, SO_SNDBUF, &send) < 0 ||
+	    read_number(reading, SO_RCVBUF, &receive) < 0)
+		return fail_read(reading, "the sizes of its buffers", err);
 	options->so_sndbuf = (uint32_t)send;
 	options->so_rcvbuf = (uint32_t)receive;
-	int has_lock = get_if_known(fd, SO_BUF_LOCK, &lock);
+	int has_lock = get_if_known(reading, SO_BUF_LOCK, &lock);
 	if (has_lock < 0)
-		return fail_read(what, "SO_BUF_LOCK", err);
+		return fail_read(reading, "SO_BUF_LOCK", err);
 	options->has_so_buf_lock = has_lock;
 	options->so_buf_lock = (uint32_t)lock;
 	return 0;
 }
 
-static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
-			struct error *err)
+static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot,
+			const struct reading *reading, struct error *err)
 {
 	struct linger linger = { 0 };
 	socklen_t length = sizeof linger;
 	char device[IFNAMSIZ] = "";
 	int offset, locked;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0)
-		return fail_read(what, "SO_LINGER", err);
+	if (getsockopt(reading->fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0)
+		return fail_read(reading, "SO_LINGER", err);
 	options->has_so_linger = linger.l_onoff != 0;
 	options->so_linger = (uint32_t)linger.l_linger;
 	length = sizeof device;
-	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) < 0 && !is_missing())
-		return fail_read(what, "SO_BINDTODEVICE", err);
+	if (getsockopt(reading->fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) < 0 &&
+	    !is_missing())
+		return fail_read(reading, "SO_BINDTODEVICE", err);
 	if (device[0])
 		options->so_bound_dev = arena_string(snapshot->arena, device);
-	if (get_if_known(fd, SO_LOCK_FILTER, &locked) < 0)
-		return fail_read(what, "SO_LOCK_FILTER", err);
+	if (get_if_known(reading, SO_LOCK_FILTER, &locked) < 0)
+		return fail_read(reading, "SO_LOCK_FILTER", err);
 	options->has_lock_filter = options->lock_filter = locked != 0;
-	int has_offset = get_if_known(fd, SO_PEEK_OFF, &offset);
+	int has_offset = get_if_known(reading, SO_PEEK_OFF, &offset);
 	if (has_offset < 0)
-		return fail_read(what, "SO_PEEK_OFF", err);
+		return fail_read(reading, "SO_PEEK_OFF", err);
 	if (has_offset && offset >= 0) {
 		options->has_peek_offset = true;
 		options->peek_offset = offset;
@@ -243,22 +296,23 @@ static struct sock_filter filter_instruction(uint64_t word)
 }
 
 /* The length counts instructions; EACCES: a program of extended BPF. */
-static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot, int fd, const char *what,
-			  struct error *err)
+static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot,
+			  const struct reading *reading, struct error *err)
 {
 	socklen_t count = 0;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) < 0) {
+	if (getsockopt(reading->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) < 0) {
 		if (errno == EACCES)
 			return fail(err, ERR_UNSUPPORTED_FILE,
-				    "%s has a filter that cannot be read (extended BPF)", what);
-		return is_missing() ? 0 : fail_read(what, "its filter", err);
+				    "%s has a filter that cannot be read (extended BPF)",
+				    reading->what);
+		return is_missing() ? 0 : fail_read(reading, "its filter", err);
 	}
 	if (count == 0)
 		return 0;
 	struct sock_filter *code = arena_array(snapshot->arena, struct sock_filter, count);
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, code, &count) < 0)
-		return fail_read(what, "its filter", err);
+	if (getsockopt(reading->fd, SOL_SOCKET, SO_GET_FILTER, code, &count) < 0)
+		return fail_read(reading, "its filter", err);
 	options->so_filter = arena_array(snapshot->arena, uint64_t, count);
 	options->n_so_filter = count;
 	for (size_t i = 0; i < count; i++)
@@ -266,18 +320,26 @@ static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot, int f
 	return 0;
 }
 
+SkOptsEntry *socket_options_collect_asked(struct snapshot *snapshot, int fd,
+					  const struct socket_asked *asked, const char *what,
+					  struct error *err)
+{
+	const struct reading reading = { .fd = fd, .asked = asked, .what = what };
+	SkOptsEntry *options = snapshot_new(snapshot, SK_OPTS_ENTRY, SkOptsEntry);
+
+	if (collect_buffers(options, &reading, err) || collect_times(options, &reading, err) ||
+	    collect_numbers(options, &reading, err) ||
+	    collect_others(options, snapshot, &reading, err) ||
+	    collect_rest(options, snapshot, &reading, err) ||
+	    collect_filter(options, snapshot, &reading, err))
+		return NULL;
+	return options;
+}
+
 SkOptsEntry *socket_options_collect(struct snapshot *snapshot, int fd, const char *what,
 				    struct error *err)
 {
-	SkOptsEntry *options = snapshot_new(snapshot, SK_OPTS_ENTRY, SkOptsEntry);
-
-	if (collect_buffers(options, fd, what, err) || collect_times(options, fd, what, err) ||
-	    collect_numbers(options, fd, what, err) ||
-	    collect_others(options, snapshot, fd, what, err) ||
-	    collect_rest(options, snapshot, fd, what, err) ||
-	    collect_filter(options, snapshot, fd, what, err))
-		return NULL;
-	return options;
+	return socket_options_collect_asked(snapshot, fd, NULL, what, err);
 }
 
 static const struct other_row *other_of(uint32_t option)
@@ -488,7 +550,7 @@ int socket_options_apply_new(const SkOptsEntry *options, int fd, struct socket_u
 {
 	struct applying applying = { .fd = fd, .file_id = file_id, .usual = usual };
 
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+	for (size_t i = 0; i < N_NUMBERS; i++)
 		if (apply_number(&applying, options, &numbers[i], err))
 			return -1;
 	if (apply_others(&applying, options, err) || apply_buffers(&applying, options, err) ||

@@ -9,6 +9,15 @@
 /* Reads the options of a socket; `what` names it for messages. NULL with err. */
 SkOptsEntry *socket_options_collect(struct snapshot *snapshot, int fd, const char *what,
 				    struct error *err);
+/*
+ * The same in two steps, as most of it is more than thirty calls: asking, by any thread, in memory
+ * that free() takes (NULL: there is none), and what is made of that. `asked` may be NULL.
+ */
+struct socket_asked;
+struct socket_asked *socket_options_ask(int fd);
+SkOptsEntry *socket_options_collect_asked(struct snapshot *snapshot, int fd,
+					  const struct socket_asked *asked, const char *what,
+					  struct error *err);
 int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct error *err);
 /*
  * Sets those that differ from what a new socket has. Timeouts, low water marks and peek offsets

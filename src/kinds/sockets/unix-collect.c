@@ -235,7 +235,8 @@ static int collect_state_of(struct collect *collect, const struct open_file *fil
 	sk->has_reset = sk->reset = (ready & POLLERR) != 0;
 	if (ready & POLLPRI)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s has out-of-band data", file->what);
-	sk->opts = socket_options_collect(collect->snapshot, fd, file->what, err);
+	sk->opts = socket_options_collect_asked(collect->snapshot, fd, collect_asked(file),
+						file->what, err);
 	return sk->opts ? 0 : -1;
 }
 

@@ -212,6 +212,15 @@ static void unix_describe(const FileEntry *entry, char *text, size_t room)
 			 (const char *)sk->name.data + 1);
 }
 
+static void *unix_ask_ahead(int fd)
+{
+	int domain;
+
+	return socket_number(fd, SO_DOMAIN, &domain) == 0 && domain == AF_UNIX
+		       ? socket_options_ask(fd)
+		       : NULL;
+}
+
 static struct file_fields fields(FileEntry *entry)
 {
 	return (struct file_fields){ &entry->usk->fown, &entry->usk->flags };
@@ -221,6 +230,7 @@ const struct file_kind unix_socket_kind = {
 	.name = "unix socket",
 	.type = FD_TYPES__UNIXSK,
 	.recognise = unix_recognise,
+	.ask_ahead = unix_ask_ahead,
 	.collect = unix_collect,
 	.check = unix_check,
 	.verify = unix_verify,

@@ -74,8 +74,9 @@ void mount_detached_hold(const struct open_file *file, uint32_t mount_id);
 /* What was made of a namespace, and of each of its mounts. */
 struct made_mount_namespace {
 	int fd;
-	int *roots;   /* -1: not reachable */
-	int *covered; /* what it is mounted on, where that is to be kept; -1 */
+	int *roots;	   /* -1: not reachable, or by its path */
+	uint64_t *numbers; /* of those that are, by its path; 0; NULL: of none */
+	int *covered;	   /* what it is mounted on, where that is to be kept; -1 */
 };
 
 struct made_mounts {

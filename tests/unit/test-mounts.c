@@ -476,6 +476,32 @@ static void nothing_else_lies_below_the_root(void **state)
 	assert_int_equal(mount_revealed_check(root, &f->err), -1);
 }
 
+static size_t count_reached(struct fixture *f)
+{
+	f->namespace_.n_mounts = 0;
+	assert_int_equal(order(f), 0);
+	return mounts_count_reached(&f->namespace_);
+}
+
+/* What is on its way, and not above it, may hide a mount from a path. */
+static void paths_lead_to_most(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 900, "/", false);
+	add(f, 2, 1, "/a", false);
+	add(f, 3, 2, "/a/b", false);
+	add(f, 4, 1, "/ab", false);
+	assert_int_equal(count_reached(f), 3);
+	/* On top of /a; one of what it has is at the place of another, and not sure to be met. */
+	add(f, 5, 2, "/a", false);
+	add(f, 6, 5, "/a/b", false);
+	assert_int_equal(count_reached(f), 2);
+	MntEntry *last = add(f, 7, 1, "/auto", false);
+	last->fsname = "autofs";
+	assert_int_equal(count_reached(f), 0);
+}
+
 /* ---- two ways to read what is mounted ---- */
 
 static void read_mountinfo(struct fixture *f, struct mount_line **ret_lines, size_t *ret_n)
@@ -568,6 +594,7 @@ int main(void)
 		TEST(hidden_ones_come_first),
 		TEST(covers_are_found_by_place),
 		TEST(nothing_else_lies_below_the_root),
+		TEST(paths_lead_to_most),
 		TEST(what_is_no_tree_is_refused),
 		TEST(paths_are_plain),
 		TEST(clusters_are_copied_for_the_owner),

@@ -54,6 +54,7 @@ static int make_namespaces(struct file_opener *opener, const struct mount_maker 
 				   groups->keeps_master[i], &opener->mounts->namespaces[i],
 				   err) < 0)
 			return -1;
+		mounts_close_reached(&opener->mounts->namespaces[i], namespace, opener->arena);
 	}
 	return 0;
 }
@@ -238,19 +239,25 @@ static size_t beside(const MntEntry *mount)
 	       mount_is_terminal(mount);
 }
 
-/* All mounts stay open until tasks have taken what is on them, and so do superblocks meanwhile. */
+/*
+ * All mounts stay open until tasks have taken what is on them, but for those of which the path is
+ * enough once their namespace is made, and so do superblocks meanwhile.
+ */
 static size_t descriptors(const struct snapshot *snapshot)
 {
-	size_t n_mounts = 0, n_superblocks = 0, n = 0, at = 0;
+	size_t n_mounts = 0, n_superblocks = 0, n = 0, at = 0, most_reached = 0;
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		n_mounts += snapshot->mount_namespaces[i]->n_mounts;
 	autofree uint32_t *devices = calloc(n_mounts + 1, sizeof *devices);
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
 		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
+		size_t reached = mounts_count_reached(namespace);
+		most_reached = reached > most_reached ? reached : most_reached;
+		n += namespace->n_mounts - reached;
 		for (size_t k = 0; k < namespace->n_mounts; k++) {
 			const MntEntry *mount = namespace->mounts[k];
-			n += 1 + beside(mount);
+			n += beside(mount);
 			if (devices && !mount->bound_path && !mount->ext_mount && !mount->held)
 				devices[at++] = mount->root_dev;
 		}
@@ -260,7 +267,7 @@ static size_t descriptors(const struct snapshot *snapshot)
 	for (size_t i = 0; i < at; i++)
 		n_superblocks += i == 0 || devices[i] != devices[i - 1];
 	/* Each namespace is kept twice; a proc of a pid namespace is made by that. */
-	return n + n_superblocks + 2 * snapshot->n_mount_namespaces +
+	return n + most_reached + n_superblocks + 2 * snapshot->n_mount_namespaces +
 	       (n_mounts ? snapshot->n_pid_namespaces : 0);
 }
 
@@ -270,9 +277,12 @@ static int open_on(const struct made_mount_namespace *made, const struct mount_n
 {
 	size_t covering = mount_covering(namespace, index, path);
 	size_t above = covering == SIZE_MAX ? index : covering;
-	int fd = covering == SIZE_MAX ? made->roots[index] : made->covered[covering];
+	autoclose int root_fd = covering == SIZE_MAX ? mount_made_root(made, namespace, index) : -1;
+	int fd = covering == SIZE_MAX ? root_fd : made->covered[covering];
 	const char *below = path_below(path, namespace->mounts[above]->mountpoint);
 
+	if (fd < 0 && covering == SIZE_MAX)
+		return -1;
 	errno = ENOENT;
 	return below && fd >= 0 ? mount_open_on(fd, below, flags) : -1;
 }

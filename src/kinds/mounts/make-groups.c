@@ -80,6 +80,16 @@ static int take_group(int from_fd, int root_fd, struct error *err)
 	return 0;
 }
 
+static int open_member(const struct grouping *grouping, struct group_mount mount, struct error *err)
+{
+	int fd = mount_made_root(made_of(grouping, mount), mount.namespace, mount.index);
+
+	if (fd < 0 && errno == ENOENT)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "it is hidden by others, and shares mounts");
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open it again") : fd;
+}
+
 static int run_step(struct grouping *grouping, const struct group_step *step, struct error *err)
 {
 	static const uint64_t propagations[] = {
@@ -88,12 +98,11 @@ static int run_step(struct grouping *grouping, const struct group_step *step, st
 		[GROUP_UNBINDABLE] = MS_UNBINDABLE,
 	};
 	const struct made_mount_namespace *made = made_of(grouping, step->mount);
-	int root_fd = made->roots[step->mount.index];
-	int from = made_of(grouping, step->from)->roots[step->from.index];
+	autoclose int root_fd = open_member(grouping, step->mount, err);
+	autoclose int from = root_fd < 0 ? -1 : open_member(grouping, step->from, err);
 
 	if (root_fd < 0 || from < 0)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "it is hidden by others, and shares mounts");
+		return -1;
 	if (step->kind == GROUP_OUTSIDE) {
 		const MntEntry *mount = step->mount.namespace->mounts[step->mount.index];
 		autoclose int fd = open_root_of(grouping->opener, mount->bound_path);

@@ -126,6 +126,15 @@ void mount_namespace_close(struct made_mount_namespace *made, size_t n_mounts);
 int mount_attach_late(const struct file_opener *opener, const struct mount_namespace *namespace_,
 		      const bool *keeps_master, struct made_mount_namespace *made,
 		      struct error *err);
+/*
+ * reached.c: of those that a path leads to no descriptor is kept; how many are that? And the root
+ * of any, in a descriptor of the caller's; -1 with errno.
+ */
+size_t mounts_count_reached(const struct mount_namespace *namespace_);
+void mounts_close_reached(struct made_mount_namespace *made,
+			  const struct mount_namespace *namespace_, struct arena *arena);
+int mount_made_root(const struct made_mount_namespace *made,
+		    const struct mount_namespace *namespace_, size_t index);
 /* open-path.c: without symbolic links; RESOLVE_* of openat2(2). -1 with errno. */
 int mount_open_path(int fd, const char *path, int flags, uint64_t resolve);
 /* Below the root of a mount, and on it; the root may be a file. */

@@ -37,10 +37,11 @@ class Done:
     """The outcome of one call of nestor."""
 
     def __init__(self, arguments, name="nestor", **options):
-        options.setdefault("timeout", 60)
+        for option, value in (("timeout", 60), ("stdout", subprocess.PIPE),
+                              ("stderr", subprocess.PIPE)):
+            options.setdefault(option, value)
         done = subprocess.run([name] + [str(word) for word in arguments], executable=program(),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              check=False, **options)
+                              stdin=subprocess.DEVNULL, text=True, check=False, **options)
         self.line = "nestor " + " ".join(str(word) for word in arguments)
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
 

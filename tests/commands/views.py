@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 
 from place import must, nestor, parent, TESTS
@@ -121,6 +122,21 @@ def page_of_a_tree(place):
     must(data["tasks"][0]["name"] == "</script>", str(data["tasks"]))
 
 
+def page_that_does_not_fit(place):
+    """Where the last byte of a page cannot be written that is an error"""
+    place.dumped()
+    name = place.file("page")
+    nestor("tree", "--html", name, place.images).ok()
+    size = os.path.getsize(name)
+    for limit in (size - 1, size):
+        options = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+                   "restore_signals": False}  # SIGXFSZ is ignored
+        with open(name, "w", encoding="ascii") as out:
+            for done in (nestor("tree", "--html", name, place.images, **options),
+                         nestor("tree", "--html", "-", place.images, stdout=out, **options)):
+                done.ok() if limit == size else done.fails("io")
+
+
 def piped_tree(place):
     """A shell with a pipe between two of its children, and a file; its pid."""
     open(place.file("note"), "w", encoding="ascii").close()
@@ -196,5 +212,6 @@ def plan_is_of_the_restore(place):
 
 CASES = [
     tree_live, tree_headless, tree_hides_control_characters, tree_user_namespaces,
-    page_of_a_tree, tree_and_plan_of_images, show_images, diff_of_dumps, plan_is_of_the_restore,
+    page_of_a_tree, page_that_does_not_fit, tree_and_plan_of_images,
+    show_images, diff_of_dumps, plan_is_of_the_restore,
 ]

@@ -12,6 +12,7 @@
 #include "sample-snapshot.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -96,7 +97,7 @@ static void test_damaged_manifest(void **state)
 	expect_hint(fixture);
 }
 
-static void check_manifest_refused(struct arena *arena, const char *lines)
+static enum error_name parse_manifest(struct arena *arena, const char *lines)
 {
 	struct manifest manifest = { 0 };
 	struct error err = { 0 };
@@ -107,8 +108,36 @@ static void check_manifest_refused(struct arena *arena, const char *lines)
 	text_add(&text, "nestor-manifest 1\n%s", lines);
 	checksum_text(sum, checksum_bytes(text.string, text.length));
 	text_add(&text, "end %s\n", sum);
-	assert_int_equal(manifest_parse(&manifest, arena, text.string, text.length, &err), -1);
-	assert_int_equal(err.name, ERR_IMAGE_INVALID);
+	int result = manifest_parse(&manifest, arena, text.string, text.length, &err);
+	assert_int_equal(result, err.name == ERR_NONE ? 0 : -1);
+	return err.name;
+}
+
+static void check_manifest_refused(struct arena *arena, const char *lines)
+{
+	assert_int_equal(parse_manifest(arena, lines), ERR_IMAGE_INVALID);
+}
+
+/* At the ends of what is allowed. */
+static void test_manifest_limits(void **state)
+{
+	struct fixture *fixture = *state;
+	struct arena *arena = &fixture->arena;
+	char name[NAME_MAX + 2];
+
+	memset(name, 'a', sizeof name);
+	name[NAME_MAX + 1] = '\0';
+#define LINE "00112233445566778899aabbccddeeff %s %s\n"
+	check_manifest_refused(arena, arena_printf(arena, LINE, "1", name));
+	name[NAME_MAX] = '\0';
+	assert_int_equal(parse_manifest(arena, arena_printf(arena, LINE, "1", name)), ERR_NONE);
+	const char *most = arena_printf(arena, LINE, "9223372036854775807", name);
+	assert_int_equal(parse_manifest(arena, most), ERR_NONE);
+	check_manifest_refused(arena, arena_printf(arena, LINE, "9223372036854775808", name));
+	check_manifest_refused(arena, arena_printf(arena, LINE, "1", "."));
+	check_manifest_refused(arena, arena_printf(arena, LINE, "1", "a\tb"));
+	assert_int_equal(parse_manifest(arena, arena_printf(arena, LINE, "0", "a b")), ERR_NONE);
+#undef LINE
 }
 
 static void test_manifest_lines_are_untrusted(void **state)
@@ -443,6 +472,7 @@ int main(void)
 		IN_DIRECTORY(test_every_damaged_file_is_named),
 		IN_DIRECTORY(test_damaged_manifest),
 		IN_DIRECTORY(test_manifest_lines_are_untrusted),
+		IN_DIRECTORY(test_manifest_limits),
 		IN_DIRECTORY(test_directory_of_another_tool),
 		IN_DIRECTORY(test_host_names_of_another_tool),
 		IN_DIRECTORY(test_users_of_another_tool),

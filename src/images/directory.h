@@ -25,6 +25,7 @@ struct images_writer {
 	int staging_fd;
 	bool staged;	 /* the staging folder is there and ours to remove */
 	bool has_parent; /* a link to an earlier dump is staged */
+	bool writes_back_late;
 	struct manifest manifest;
 	/* Of manifest and arena, while several threads write; see summed.c. */
 	pthread_mutex_t lock;

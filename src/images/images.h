@@ -24,6 +24,12 @@ struct images;
 
 /* dir_fd is borrowed. */
 struct images_writer *images_writer_new(int dir_fd, struct error *err);
+/*
+ * Large images are begun to be written back while others are copied, so that all is done earlier;
+ * but that waits wherever the queue of the disk is full: not to be done while a tree stands still
+ * that is to go on.
+ */
+void images_write_back_late(struct images_writer *writer);
 /* Removes the staging folder unless committed. NULL is fine. */
 void images_writer_free(struct images_writer *writer);
 

@@ -94,6 +94,11 @@ void summed_images_close(struct images_writer *writer)
 	writer->summed = NULL;
 }
 
+void images_write_back_late(struct images_writer *writer)
+{
+	writer->writes_back_late = true;
+}
+
 struct piece_writer *piece_writer_new(void)
 {
 	struct piece_writer *writer = calloc(1, sizeof *writer);
@@ -158,7 +163,7 @@ void piece_end(struct piece_writer *writer)
 
 	assert(writer->at == writer->end);
 	/* A disk begins with it now, not when all is synced; a failure is reported then. */
-	if (size >= WRITE_BACK_FROM)
+	if (size >= WRITE_BACK_FROM && !writer->image->writer->writes_back_late)
 		sync_file_range(writer->image->fd, (off_t)start, (off_t)size,
 				SYNC_FILE_RANGE_WRITE);
 	XXH128_canonicalFromHash(&writer->image->sums[writer->piece],

@@ -314,6 +314,8 @@ static int stop_and_read(struct dump *dump, struct error *err)
 	clock_gettime(CLOCK_MONOTONIC, &attempts.first);
 	for (;;) {
 		dump->collect.images = images_writer_new(dump->session.images_fd, err);
+		if (dump->collect.images && dump->asked->leave_running)
+			images_write_back_late(dump->collect.images);
 		if (!dump->collect.images ||
 		    open_earlier_images(dump->asked, &dump->session, &dump->collect, err) ||
 		    stop_tree(dump, err) || lock_network(dump, err) < 0 ||

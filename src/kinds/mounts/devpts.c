@@ -237,6 +237,7 @@ const struct mount_kind devpts_mount_kind = {
 	.fstype = FSTYPE__DEVPTS,
 	.owned = true,
 	.removed = true,
+	.apart = true,
 	.collect = collect,
 	.complete = complete,
 	.check = check,

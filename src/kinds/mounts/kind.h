@@ -12,6 +12,7 @@
 struct collect;
 
 struct live_namespace;
+struct mount_workplace;
 
 /* A mount of the tree, as seen by a dump. */
 struct live_mount {
@@ -55,6 +56,7 @@ struct mount_maker {
 	const int *plain_namespaces; /* like snapshot->plain_namespaces */
 	const struct images *images;
 	const struct externals *externals;
+	struct mount_workplace *workplace; /* make.h; NULL: there is none */
 };
 
 /*
@@ -66,6 +68,7 @@ struct mount_maker {
  *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
  *   acts     uses other file systems with the ids of whoever mounted it
+ *   apart    `make` asks for no other mount: a mount namespace without any will do
  *   collect  fills the entry's own members; called once for each superblock
  *   complete once, when namespaces have their ids; may be NULL
  *   check    pure
@@ -79,7 +82,7 @@ struct mount_maker {
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	bool owned, single, numbered, parts, removed, acts;
+	bool owned, single, numbered, parts, removed, acts, apart;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	void (*complete)(struct collect *collect);

@@ -6,6 +6,7 @@
 #include "kinds/mounts/mounts.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
@@ -174,6 +175,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
 	cleanup_close(&shelf.fd);
+	deputy_end(&maker->workplace->ending);
+	cleanup_close(&maker->workplace->bare_fd);
 	return mounts_settle_origins(opener, &superblocks, result < 0, err) || result ? -1 : 0;
 }
 
@@ -182,6 +185,7 @@ int mounts_make(struct file_opener *opener, struct error *err)
 	const struct snapshot *snapshot = opener->snapshot;
 	size_t n = snapshot->n_mount_namespaces, n_pids = snapshot->n_pid_namespaces;
 	int *pid_namespaces = arena_array(opener->arena, int, n_pids + 1);
+	struct mount_workplace workplace = { .bare_fd = -1 };
 	struct mount_maker maker = {
 		.snapshot = snapshot,
 		.opener = opener,
@@ -190,6 +194,7 @@ int mounts_make(struct file_opener *opener, struct error *err)
 		.plain_namespaces = opener->plain_namespaces,
 		.images = opener->images,
 		.externals = opener->externals,
+		.workplace = &workplace,
 	};
 
 	if (!n)

@@ -85,13 +85,39 @@ static int become_root(const struct mount_maker *maker, const MntEntry *mount)
 											      : 0;
 }
 
+int mount_deputy_run(const struct mount_maker *maker, int (*work)(void *data, struct error *err),
+		     void *data, struct error *err)
+{
+	return maker->workplace ? deputy_run_ending(work, data, &maker->workplace->ending, err)
+				: deputy_run(work, data, err);
+}
+
+/*
+ * In a deputy: where the mount namespace that its owner gets is a copy of. One with nothing in it
+ * is copied and taken down quickly.
+ */
+static int enter_mounts(const struct founding *founding, struct error *err)
+{
+	struct mount_workplace *place = founding->maker->workplace;
+	int fd = founding->mounts_fd;
+
+	if (fd < 0 && place && founding->kind->apart) {
+		if (place->bare_fd < 0)
+			return (place->bare_fd = mount_enter_bare(err)) < 0 ? -1 : 0;
+		fd = place->bare_fd;
+	}
+	return fd >= 0 && setns(fd, CLONE_NEWNS)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace")
+		       : 0;
+}
+
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
 static int make_inside(void *data, struct error *err)
 {
 	struct founding *founding = data;
 
-	if (founding->mounts_fd >= 0 && setns(founding->mounts_fd, CLONE_NEWNS))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	if (enter_mounts(founding, err))
+		return -1;
 	if (founding->user_fd >= 0 && take_ids(founding->maker, founding->mount, err))
 		return -1;
 	if (founding->user_fd >= 0 &&
@@ -117,7 +143,7 @@ static int make_in(int mounts_fd, const struct mount_maker *maker, const struct 
 			founding.user_fd = maker->user_namespaces[i];
 	if (founding.user_fd < 0 && mounts_fd < 0)
 		return kind->make(maker, mount, err);
-	return deputy_run(make_inside, &founding, err) < 0 ? -1 : founding.ret_fd;
+	return mount_deputy_run(maker, make_inside, &founding, err) < 0 ? -1 : founding.ret_fd;
 }
 
 int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,

@@ -535,7 +535,7 @@ int mount_make_one(const struct file_opener *opener, const struct mount_maker *m
 		.peeled = arena_array(opener->arena, uint32_t, n),
 		.revealed = revealed,
 	};
-	int result = deputy_run(make_namespace, &making, err);
+	int result = mount_deputy_run(maker, make_namespace, &making, err);
 	close_revealed(revealed);
 	*ret_made = (struct made_mount_namespace){
 		.fd = making.ret_namespace_fd,

@@ -5,6 +5,8 @@
 
 #include "kinds/kind.h"
 
+#include <sys/types.h>
+
 struct group_plan;
 struct made_mount_namespace;
 struct mount_maker;
@@ -54,6 +56,19 @@ struct mount_shelf {
 };
 /* A copy, attached nowhere, of the mount of a superblock from `fd` on, which is in it. */
 int mount_shelf_copy(struct mount_shelf *shelf, int superblock_fd, int fd, struct error *err);
+
+/*
+ * A deputy that leaves a mount namespace behind takes long to end (namespace_unlock waits for all
+ * CPUs): who has sent it goes on meanwhile, and has waited for each when all is made.
+ */
+struct mount_workplace {
+	int bare_fd;  /* a mount namespace with nothing in it; -1: none yet */
+	pid_t ending; /* see deputy_run_ending */
+};
+int mount_deputy_run(const struct mount_maker *maker, int (*work)(void *data, struct error *err),
+		     void *data, struct error *err);
+/* shelf.c, in a deputy, which is in a new one with nothing in it then; its descriptor. */
+int mount_enter_bare(struct error *err);
 
 /* idmap.c: pure; user namespaces with the maps of mounts; those of one that is not attached yet. */
 int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err);

@@ -23,7 +23,7 @@ struct taking {
 	int ret_fd;
 };
 
-static int set_up(struct mount_shelf *shelf, struct error *err)
+int mount_enter_bare(struct error *err)
 {
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	autoclose int stage_fd = -1;
@@ -34,9 +34,8 @@ static int set_up(struct mount_shelf *shelf, struct error *err)
 				  "cannot make a mount namespace for file systems");
 	if (mounts_leave_all(&stage_fd, err))
 		return -1;
-	shelf->fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	return shelf->fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a mount namespace")
-			     : 0;
+	int fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a mount namespace") : fd;
 }
 
 static int clone_it(struct taking *taking)
@@ -63,7 +62,7 @@ static int take(void *data, struct error *err)
 	struct taking *taking = data;
 	struct mount_shelf *shelf = taking->shelf;
 
-	if (shelf->fd < 0 && set_up(shelf, err))
+	if (shelf->fd < 0 && (shelf->fd = mount_enter_bare(err)) < 0)
 		return -1;
 	if (setns(shelf->fd, CLONE_NEWNS))
 		return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -325,9 +325,9 @@ static int seal(const struct mount_maker *maker, const MntEntry *entry, int root
 }
 
 /* File systems whose files are nowhere but in memory. */
-#define IN_MEMORY                                                                              \
-	.owned = true, .parts = true, .removed = true, .collect = collect_tmpfs, .make = make, \
-	.fill = fill, .seal = seal
+#define IN_MEMORY                                                                               \
+	.owned = true, .parts = true, .removed = true, .apart = true, .collect = collect_tmpfs, \
+	.make = make, .fill = fill, .seal = seal
 
 const struct mount_kind tmpfs_mount_kind = {
 	.type = "tmpfs",

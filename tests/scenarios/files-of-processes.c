@@ -4,6 +4,7 @@
  * promise: open files in /proc of the own process, of children and parents keep their position and
  *	go on telling of the same process; lists of mounts are those of the process that they are of
  * flavours: flat one three user user-three
+ * rounds: 1
  * unseen: it waits for what its restore changes
  * needs: initial-user-namespace
  * ignore: fd

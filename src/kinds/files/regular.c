@@ -180,24 +180,28 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
 	return ghost_collect(file, entry, err) ? -1 : 1;
 }
 
-static int regular_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+/*
+ * Names below /proc/PID/net are never found again: who looks for one gets a new one, and what was
+ * open by the former is shown as deleted (proc_net_d_revalidate), as after an earlier dump.
+ */
+static struct open_file by_name(const struct open_file *file, int gone)
 {
-	struct arena *arena = file->target->collect->arena;
-	RegFileEntry *reg = new_record(file);
-	struct stat named;
+	struct open_file named = *file;
 
-	entry->reg = reg;
-	if (given_is_named(file)) {
-		reg->has_ext = reg->ext = true;
-		reg->name = given_key(file);
-		return 0;
+	if (!gone && ends_with_deleted(file->link) && process_file_recognise(file)) {
+		char *link = arena_string(file->target->collect->arena, file->link);
+		link[strlen(link) - strlen(DELETED_SUFFIX)] = '\0';
+		named.link = link;
 	}
-	reg->name = arena_string(arena, file->link);
+	return named;
+}
+
+static int collect_named(const struct open_file *file, FileEntry *entry, int gone,
+			 struct error *err)
+{
+	RegFileEntry *reg = entry->reg;
+	struct stat named;
 	uint32_t mount_id;
-	int gone = gone_process_look(file);
-	if (gone < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "%s: cannot see whether its process is gone", file->what);
 	int removed = gone ? 0 : collect_removed(file, entry, err);
 	if (removed)
 		return removed < 0 ? -1 : 0;
@@ -238,6 +242,25 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 				      "link)",
 				      file->what);
 	return ghost_collect(file, entry, err);
+}
+
+static int regular_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	RegFileEntry *reg = new_record(file);
+
+	entry->reg = reg;
+	if (given_is_named(file)) {
+		reg->has_ext = reg->ext = true;
+		reg->name = given_key(file);
+		return 0;
+	}
+	int gone = gone_process_look(file);
+	if (gone < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see whether its process is gone", file->what);
+	struct open_file named = by_name(file, gone);
+	reg->name = arena_string(file->target->collect->arena, named.link);
+	return collect_named(&named, entry, gone, err);
 }
 
 int regular_open_flags(const RegFileEntry *reg)

@@ -12,13 +12,28 @@
 #include <stdint.h>
 #include <string.h>
 
-/* All descriptions of one inode, in kcmp's order. */
+enum { MOST_IN_RUN = 512 };
+
+struct run {
+	struct description *sorted;
+	size_t count, room;
+};
+
+/*
+ * All descriptions of one inode, in kcmp's order: in runs, since one is added anywhere, and an
+ * inode may have very many (all eventfds have the same).
+ */
 struct inode_bucket {
 	struct inode_bucket *next;
 	dev_t device;
 	ino_t inode;
-	struct description *sorted;
-	size_t count;
+	struct run *runs;
+	size_t n_runs;
+};
+
+/* Where one is, or belongs. */
+struct place {
+	size_t run, at;
 };
 
 struct descriptions {
@@ -65,38 +80,128 @@ int description_compare(const struct target *target, uint32_t number, pid_t pid,
 	return order;
 }
 
-int description_find(const struct open_file *file, struct description **ret_found, bool *ret_new,
-		     struct error *err)
+/* As kcmp: 0: this one, 1: before it, 2: behind it; -1 with err. */
+typedef int compare_wanted(const void *wanted, const struct description *with, struct error *err);
+
+/* The last run that may have it. Where there are several, its first is compared here. */
+static int find_run(const struct inode_bucket *bucket, compare_wanted *compare, const void *wanted,
+		    size_t *ret_run, struct error *err)
 {
-	struct inode_bucket *bucket = find_inode(file->target->collect, &file->stat);
-	size_t low = 0, high = bucket->count;
+	size_t low = 1, high = bucket->n_runs;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		struct description *description = &bucket->sorted[middle];
-		int order = description_compare(file->target, file->number, description->pid,
-						description->number, err);
+		int order = compare(wanted, bucket->runs[middle].sorted, err);
+
 		if (order < 0)
 			return -1;
-		if (order == 0) {
-			*ret_found = description;
-			*ret_new = false;
-			return 0;
-		}
 		if (order == 1)
 			high = middle;
 		else
 			low = middle + 1;
 	}
-	bucket->sorted = arena_grow(file->target->collect->arena, bucket->sorted, bucket->count,
-				    sizeof *bucket->sorted);
-	memmove(&bucket->sorted[low + 1], &bucket->sorted[low],
-		(bucket->count - low) * sizeof *bucket->sorted);
-	bucket->count++;
-	bucket->sorted[low] =
-		(struct description){ .pid = file->target->tid, .number = file->number };
-	*ret_found = &bucket->sorted[low];
-	*ret_new = true;
+	*ret_run = low - 1;
+	return 0;
+}
+
+/* 1: it is there; 0: it belongs there. */
+static int find_place(const struct inode_bucket *bucket, compare_wanted *compare,
+		      const void *wanted, struct place *ret, struct error *err)
+{
+	size_t low = 0, index;
+
+	*ret = (struct place){ 0 };
+	if (!bucket->n_runs)
+		return 0;
+	if (find_run(bucket, compare, wanted, &index, err))
+		return -1;
+	const struct run *run = &bucket->runs[index];
+	for (size_t high = run->count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		int order = compare(wanted, &run->sorted[middle], err);
+
+		*ret = (struct place){ index, middle };
+		if (order <= 0)
+			return order < 0 ? -1 : 1;
+		if (order == 1)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	*ret = (struct place){ index, low };
+	return 0;
+}
+
+static void give_room(struct arena *arena, struct run *run)
+{
+	size_t room = run->room ? 2 * run->room : 1;
+
+	if (run->count < run->room)
+		return;
+	struct description *sorted = arena_array(arena, struct description, room);
+	if (run->count)
+		memcpy(sorted, run->sorted, run->count * sizeof *sorted);
+	run->sorted = sorted;
+	run->room = room;
+}
+
+/* The second half becomes a run of its own. */
+static void split(struct arena *arena, struct inode_bucket *bucket, struct place *place)
+{
+	bucket->runs = arena_grow(arena, bucket->runs, bucket->n_runs, sizeof *bucket->runs);
+	struct run *first = &bucket->runs[place->run], *second = first + 1;
+	size_t half = first->count / 2;
+
+	memmove(second + 1, second, (bucket->n_runs - place->run - 1) * sizeof *second);
+	bucket->n_runs++;
+	*second = (struct run){ .count = first->count - half, .room = MOST_IN_RUN };
+	second->sorted = arena_array(arena, struct description, MOST_IN_RUN);
+	memcpy(second->sorted, first->sorted + half, second->count * sizeof *second->sorted);
+	first->count = half;
+	if (place->at > half)
+		*place = (struct place){ place->run + 1, place->at - half };
+}
+
+static struct description *add(struct arena *arena, struct inode_bucket *bucket, struct place place)
+{
+	if (!bucket->n_runs) {
+		bucket->runs = arena_grow(arena, bucket->runs, 0, sizeof *bucket->runs);
+		bucket->runs[bucket->n_runs++] = (struct run){ 0 };
+	}
+	if (bucket->runs[place.run].count == MOST_IN_RUN)
+		split(arena, bucket, &place);
+	struct run *run = &bucket->runs[place.run];
+	give_room(arena, run);
+	memmove(&run->sorted[place.at + 1], &run->sorted[place.at],
+		(run->count - place.at) * sizeof *run->sorted);
+	run->count++;
+	return &run->sorted[place.at];
+}
+
+static int compare_file(const void *wanted, const struct description *with, struct error *err)
+{
+	const struct open_file *file = wanted;
+
+	return description_compare(file->target, file->number, with->pid, with->number, err);
+}
+
+int description_find(const struct open_file *file, struct description **ret_found, bool *ret_new,
+		     struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct inode_bucket *bucket = find_inode(collect, &file->stat);
+	struct place place;
+	int found = find_place(bucket, compare_file, file, &place, err);
+
+	if (found < 0)
+		return -1;
+	*ret_new = !found;
+	if (found) {
+		*ret_found = &bucket->runs[place.run].sorted[place.at];
+		return 0;
+	}
+	*ret_found = add(collect->arena, bucket, place);
+	**ret_found = (struct description){ .pid = file->target->tid, .number = file->number };
 	return 0;
 }
 
@@ -113,53 +218,56 @@ static struct inode_bucket *find_known_inode(struct collect *collect,
 	return bucket;
 }
 
-/* The kernel puts them in the same order as by kcmp of two descriptors. */
+struct wanted_watched {
+	const struct target *target;
+	uint32_t number;
+	struct kcmp_slot slot;
+};
+
+/* The kernel puts them in the same order as by kcmp of two descriptors; we ask the other way. */
+static int compare_watched(const void *data, const struct description *with, struct error *err)
+{
+	const struct wanted_watched *wanted = data;
+	int order = kernel_kcmp(with->pid, wanted->target->tid, KCMP_OBJECT_EPOLL, with->number,
+				(unsigned long)(uintptr_t)&wanted->slot);
+
+	if (order < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot compare what descriptor %u of pid %d watches (kcmp)",
+				  wanted->number, wanted->target->pid);
+	return order == 1 ? 2 : order == 2 ? 1 : order;
+}
+
+static void set_found(struct watched_file *watched, const struct description *at)
+{
+	watched->found = true;
+	watched->id = at->id;
+	watched->pid = at->pid;
+	watched->number = at->number;
+}
+
 int collect_find_watched(struct collect *collect, const struct target *target, uint32_t number,
 			 uint32_t watched_as, uint32_t offset, struct watched_file *watched,
 			 struct error *err)
 {
-	const struct kcmp_slot slot = { number, watched_as, offset };
-	struct inode_bucket *bucket = find_known_inode(collect, watched);
-	size_t low = 0, high = bucket ? bucket->count : 0;
+	const struct wanted_watched wanted = { target, number, { number, watched_as, offset } };
+	const struct inode_bucket *bucket = find_known_inode(collect, watched);
+	struct place place;
+	int found = bucket ? find_place(bucket, compare_watched, &wanted, &place, err) : 0;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct description *at = &bucket->sorted[middle];
-		int order = kernel_kcmp(at->pid, target->tid, KCMP_OBJECT_EPOLL, at->number,
-					(unsigned long)(uintptr_t)&slot);
-		if (order < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "cannot compare what descriptor %u of pid %d watches "
-					  "(kcmp)",
-					  number, target->pid);
-		if (order == 0) {
-			watched->found = true;
-			watched->id = at->id;
-			watched->pid = at->pid;
-			watched->number = at->number;
-			return 0;
-		}
-		if (order == 2)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return 0;
+	if (found > 0)
+		set_found(watched, &bucket->runs[place.run].sorted[place.at]);
+	return found < 0 ? -1 : 0;
 }
 
 void collect_find_inode(struct collect *collect, struct watched_file *watched)
 {
 	const struct inode_bucket *bucket = find_known_inode(collect, watched);
 
-	for (size_t i = 0; bucket && i < bucket->count && !watched->found; i++) {
-		const struct description *at = &bucket->sorted[i];
-		if (!at->id)
-			continue;
-		watched->found = true;
-		watched->id = at->id;
-		watched->pid = at->pid;
-		watched->number = at->number;
-	}
+	for (size_t i = 0; bucket && i < bucket->n_runs; i++)
+		for (size_t k = 0; k < bucket->runs[i].count && !watched->found; k++)
+			if (bucket->runs[i].sorted[k].id)
+				set_found(watched, &bucket->runs[i].sorted[k]);
 }
 
 int collect_get_watched(const struct watched_file *watched, struct error *err)

@@ -108,6 +108,16 @@ def tree_and_plan_of_images(place):
     must(json.loads(nestor("plan", place.images, "--json").ok().out), "no JSON")
 
 
+def tree_of_an_init(place):
+    """Of images no namespace of the root is new but that of which it is the init"""
+    outer = place.start("exec unshare -fpu --kill-child setsid sleep 1000")
+    tree.wait_for(lambda: [tree.status_of(task)["Name"] for task in tree.children_of(outer)]
+                  == ["sleep"], 10)
+    place.dump(tree.children_of(outer)[0])
+    line = nestor("tree", place.images).ok().out.splitlines()[1]
+    must(re.fullmatch(r"1 sleep  .* pid:\d+", line), line)
+
+
 def page_of_a_tree(place):
     """A page of a tree has what stands against its dump, and what is no element of the page"""
     others = [place.sleeper(), place.sleeper()]
@@ -212,6 +222,6 @@ def plan_is_of_the_restore(place):
 
 CASES = [
     tree_live, tree_headless, tree_hides_control_characters, tree_user_namespaces,
-    page_of_a_tree, page_that_does_not_fit, tree_and_plan_of_images,
+    tree_of_an_init, page_of_a_tree, page_that_does_not_fit, tree_and_plan_of_images,
     show_images, diff_of_dumps, plan_is_of_the_restore,
 ]

@@ -2,6 +2,7 @@
 /* Register sets to messages and back, and the context of the injection stub. */
 #include "arch/registers.h"
 #include "arch/stub.h"
+#include "arch/x86_64/processor.h"
 #include "base/arena.h"
 
 #include <setjmp.h>
@@ -210,13 +211,37 @@ static void unsupported_components(void **unused)
 	assert_int_equal(xstate_components(xstate, FXSAVE_END), 3);
 }
 
+static void lacking_bits_are_named(void **unused)
+{
+	struct arena arena;
+	struct error err = { 0 };
+
+	(void)unused;
+	arena_init(&arena);
+	CpuinfoEntry *here = processor_describe(&arena), *then = processor_describe(&arena);
+	CpuinfoX86Entry *one = here->x86_entry[0], *other = then->x86_entry[0];
+	assert_int_equal(processor_check(then, here, PROCESSOR_ALL, &err), 0);
+	one->capability[0] &= ~1u;
+	other->capability[0] |= 1;
+	assert_int_equal(processor_check(then, here, PROCESSOR_FEATURES, &err), -1);
+	assert_string_equal(err.text, "this processor lacks what the recorded one has: "
+				      "fpu");
+	err = (struct error){ 0 };
+	one->capability[0] = other->capability[0] & ~(UINT32_C(1) << 31);
+	other->capability[0] |= UINT32_C(1) << 31;
+	assert_int_equal(processor_check(then, here, PROCESSOR_FEATURES, &err), -1);
+	assert_string_equal(err.text, "this processor lacks what the recorded one has: "
+				      "word 0 bit 31");
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),	      cmocka_unit_test(interrupted_call),
 		cmocka_unit_test(finished_call),      cmocka_unit_test(stub_restarts),
 		cmocka_unit_test(bad_images),	      cmocka_unit_test(unsupported_components),
-		cmocka_unit_test(context_round_trip),
+		cmocka_unit_test(context_round_trip), cmocka_unit_test(lacking_bits_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

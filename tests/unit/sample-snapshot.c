@@ -197,6 +197,8 @@ static void add_files(struct snapshot *snapshot)
 	file->pipe->id = 2;
 	file->pipe->pipe_id = 500;
 	file->pipe->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	file->inode_owner = snapshot_new(snapshot, INODE_OWNER_ENTRY, InodeOwnerEntry);
+	file->inode_owner->mode = 0622;
 	file = add_file(snapshot, FD_TYPES__FIFO, 3, 4);
 	file->fifo = snapshot_new(snapshot, FIFO_ENTRY, FifoEntry);
 	file->fifo->id = 3;

@@ -170,6 +170,10 @@ static int open_entry(struct fixture *f, const FileEntry *entry)
 
 	if (kind->check && kind->check(&f->snapshot, entry, &f->err))
 		return -1;
+	for (size_t i = 0; kinds.aspects[i]; i++)
+		if (kinds.aspects[i]->check &&
+		    kinds.aspects[i]->check(&f->snapshot, entry, &f->err))
+			return -1;
 	if (kind->verify && kind->verify(&f->opener, entry, &f->err))
 		return -1;
 	return kind->open(&f->opener, entry, &f->err);
@@ -429,6 +433,11 @@ static void test_errors(void **state)
 	reg->has_size = true;
 	reg->size = 1;
 	expect_failure(f, entry, ERR_FILE_CHANGED);
+	/* Only pipes and sockets are given away: never a file that has a name here. */
+	reg->size = 0;
+	entry->inode_owner = snapshot_new(&f->snapshot, INODE_OWNER_ENTRY, InodeOwnerEntry);
+	expect_failure(f, entry, ERR_IMAGE_INVALID);
+	entry->inode_owner = NULL;
 	reg->name = arena_string(&f->arena, "");
 	expect_failure(f, entry, ERR_IMAGE_INVALID);
 	entry->reg = NULL;

@@ -23,5 +23,6 @@ extern const struct file_aspect locks_aspect;
 extern const struct task_kind locks_kind;     /* takes them */
 extern const struct file_aspect owner_aspect; /* who gets SIGIO */
 extern const struct file_aspect gone_process_aspect;
+extern const struct file_aspect inode_owner_aspect; /* whom pipes and sockets belong to */
 
 #endif

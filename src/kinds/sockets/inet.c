@@ -98,6 +98,7 @@ static bool inet_recognise(const struct open_file *file)
 
 struct inet_end {
 	const InetSkEntry *sk;
+	const InodeOwnerEntry *owner;
 	size_t place, gone_place; /* opener_kept: it, and the peer if that is gone */
 	bool is_made;
 	int net;			 /* descriptor of its network namespace; -1: ours */
@@ -211,8 +212,10 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 {
 	const InetSkEntry *sk = end->sk;
 	union inet_address to;
+	const struct made_as before = socket_make_as(end->owner);
 	int fd = inet_new_socket(sk);
 
+	made_as_end(&before);
 	if (fd < 0)
 		return fail_make(sk, "make it", err);
 	end->is_made = true;
@@ -429,7 +432,8 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 	for (size_t i = 0; i < snapshot->n_files; i++)
 		if (snapshot->files[i]->type == FD_TYPES__INETSK)
 			world->ends[world->n_ends++] =
-				(struct inet_end){ .sk = snapshot->files[i]->isk };
+				(struct inet_end){ .sk = snapshot->files[i]->isk,
+						   .owner = snapshot->files[i]->inode_owner };
 	for (size_t i = 0; i < world->n_ends; i++)
 		world->ends[i].net = socket_opener_net(opener, world->ends[i].sk->has_ns_id,
 						       world->ends[i].sk->ns_id);

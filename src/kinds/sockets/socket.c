@@ -101,3 +101,9 @@ int socket_opener_net(const struct file_opener *opener, bool has_id, uint32_t id
 	namespace_ = snapshot_plain_namespace(opener->snapshot, id);
 	return namespace_ ? opener->plain_namespaces[namespace_->index] : -1;
 }
+
+struct made_as socket_make_as(const InodeOwnerEntry *owner)
+{
+	return owner ? made_as_begin(owner->uid, owner->gid, owner->without_capabilities)
+		     : (struct made_as){ 0 };
+}

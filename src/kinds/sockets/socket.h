@@ -3,6 +3,7 @@
 #ifndef NESTOR_KINDS_SOCKETS_SOCKET_H
 #define NESTOR_KINDS_SOCKETS_SOCKET_H
 
+#include "kernel/made-as.h"
 #include "kinds/kind.h"
 
 extern const struct file_kind unix_socket_kind;
@@ -39,5 +40,8 @@ int socket_check_net(const struct snapshot *snapshot, bool has_id, uint32_t id, 
 		     struct error *err);
 /* At a restore: its descriptor, borrowed; -1 for the coordinator's own. */
 int socket_opener_net(const struct file_opener *opener, bool has_id, uint32_t id);
+
+/* What is made from now on belongs to that owner (NULL: to nestor), until made_as_end. */
+struct made_as socket_make_as(const InodeOwnerEntry *owner);
 
 #endif

@@ -18,7 +18,8 @@ struct restore {
 	const struct pipeline_options *asked;
 	struct session session;
 	struct load load;
-	bool told; /* of what is to begin */
+	bool told;	    /* of what is to begin */
+	bool ids_were_free; /* all of them, when they were looked for */
 	struct run_result result;
 };
 
@@ -130,6 +131,7 @@ static int run_steps(struct restore *restore, struct error *err)
 		return -1;
 	if (load_plan(load, err) || load_check_ids(load, err))
 		return -1;
+	restore->ids_were_free = true;
 	/* Somebody may have been quicker than we. */
 	if (make_tree(restore, err) && (load_plan_anew(load, err) || make_tree(restore, err)))
 		return -1;
@@ -148,14 +150,20 @@ static bool is_being_removed(const struct restore *restore, const struct error *
 	       (err->name == ERR_FILE_MISSING || err->os_errno == ENODEV);
 }
 
+/* Most of those that take an id meanwhile have it for a moment only. */
+static bool was_outrun(const struct restore *restore, const struct error *err)
+{
+	return restore->ids_were_free && err->name == ERR_PID_IN_USE;
+}
+
 static int run_attempts(struct restore *restore, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE };
 
 	for (unsigned attempt = 1;; attempt++) {
 		int result = run_steps(restore, err);
-		bool again =
-			result < 0 && attempt < MOST_ATTEMPTS && is_being_removed(restore, err);
+		bool again = result < 0 && attempt < MOST_ATTEMPTS &&
+			     (is_being_removed(restore, err) || was_outrun(restore, err));
 
 		load_done(&restore->load);
 		if (!again)

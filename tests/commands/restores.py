@@ -109,6 +109,20 @@ def pid_in_use(place):
     must(not tree.exists(pids[1]), "a process was left behind")
 
 
+def outrun(place):
+    """An id that somebody takes after nestor has looked, for a moment, is had a moment later"""
+    pid, script, taken = place.dumped(), place.file("script"), place.file("taken")
+    with open(script, "w", encoding="ascii") as file:
+        file.write(f"""#!/bin/sh
+            [ "$CRTOOLS_SCRIPT_ACTION" = setup-namespaces ] && [ ! -e {taken} ] || exit 0
+            echo {pid - 1} >/proc/sys/kernel/ns_last_pid; sleep 0.2 >{taken} 2>&1 &
+            echo $! >>{taken}""")
+    os.chmod(script, 0o700)
+    root = place.restored("--action-script", script)
+    must(root == pid, f"the root has the pid {root}")
+    must(os.path.exists(taken), "nobody took anything")
+
+
 def terminal_in_use(place):
     """The number of a terminal that somebody else has by now is refused by its name"""
     script = f"import os, time; os.openpty(); open({place.file('made')!r}, 'w'); time.sleep(1000)"
@@ -144,5 +158,5 @@ def executes_command(place):
 
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
-    file_replaced, pid_in_use, terminal_in_use, executes_command,
+    file_replaced, pid_in_use, outrun, terminal_in_use, executes_command,
 ]

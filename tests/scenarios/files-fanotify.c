@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 	touch("directory/file");
 	touch("directory/quiet");
 	touch("directory/left-out");
-	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY);
+	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY);
 	scenario_need(fd >= 0, "no fanotify");
 	scenario_need(fanotify_mark(fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, AT_FDCWD,
 				    "directory") == 0 &&
@@ -66,6 +66,8 @@ int main(int argc, char **argv)
 	scenario_ready();
 
 	scenario_check(next(fd) == 0 && errno == EAGAIN, "an event of the restore");
+	scenario_check(shows(fd, "fanotify flags:2 ") && fcntl(fd, F_GETFD) == 0,
+		       "it was made otherwise");
 	scenario_check(shows(fd, "mask:8000002 ignored_mask:0") &&
 			       shows(fd, "mflags:40 mask:0 ignored_mask:2"),
 		       "the marks are others");

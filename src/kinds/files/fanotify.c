@@ -213,7 +213,8 @@ static int fanotify_open(struct file_opener *opener, const FileEntry *entry, str
 	(void)opener;
 	if (fd < 0 && errno == EPERM)
 		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot make a fanotify group");
-	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || opener_set_flags(fd, entry->ffy->flags) < 0)
+	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+	    opener_set_flags(fd, entry->ffy->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a fanotify group");
 	return take_fd(&fd);
 }

@@ -2,10 +2,11 @@
 /*
  * name: refused-kernel-files
  * promise: files of the kernel's that cannot be made again are refused by name, and go on working:
- *	secret memory, links of BPF, listeners of seccomp
+ *	secret memory, links of BPF, listeners of seccomp; and those that go by the rights of who
+ *	opened them: kernel addresses, processes of a cgroup
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: secret link listener
+ * arguments: secret link listener addresses members
  * refused: unsupported-file
  */
 #include "own-network.h"
@@ -17,6 +18,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -60,17 +62,44 @@ static int make_listener(void)
 			    &program);
 }
 
+/* Those of any cgroup that is mounted. */
+static int open_members(void)
+{
+	char line[1024], path[300], type[32];
+	FILE *in = fopen("/proc/self/mountinfo", "r");
+	int fd = -1;
+
+	while (in && fd < 0 && fgets(line, sizeof line, in)) {
+		const char *dash = strstr(line, " - ");
+		if (!dash || sscanf(dash + 3, "%31s", type) != 1 || strncmp(type, "cgroup", 6) ||
+		    sscanf(line, "%*s %*s %*s %*s %255s", path) != 1)
+			continue;
+		strcat(path, "/cgroup.procs");
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	}
+	if (in)
+		fclose(in);
+	return fd;
+}
+
+static int make(const char *which)
+{
+	if (strcmp(which, "secret") == 0)
+		return (int)syscall(SYS_memfd_secret, 0);
+	if (strcmp(which, "link") == 0)
+		return make_link();
+	if (strcmp(which, "listener") == 0)
+		return make_listener();
+	return strcmp(which, "members") == 0 ? open_members()
+					     : open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
-	const char *which = argv[2];
 	struct stat before, after;
-	int fd;
 
 	scenario_begin(argc, argv);
-	if (strcmp(which, "secret") == 0)
-		fd = (int)syscall(SYS_memfd_secret, 0);
-	else
-		fd = strcmp(which, "link") == 0 ? make_link() : make_listener();
+	int fd = make(argv[2]);
 	scenario_need(fd >= 0 && fstat(fd, &before) == 0, "no such file: %s", strerror(errno));
 
 	scenario_ready();

@@ -5,9 +5,10 @@
  * path, open flags and position. Files without a name are carried by ghost.c.
  *
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
- * the same inode is found there again. Refused: other devices and
- * namespaces. Files of processes in /proc: process-file.c. What somebody outside has opened:
- * given.c. A file whose name is gone while a hard link remains: linked.c.
+ * the same inode is found there again. Refused: other devices and namespaces, and files of the
+ * kernel that let their opener do more than who reads or writes (kallsyms, cgroup.procs to write),
+ * which would be root's after a restore. Files of processes in /proc: process-file.c. What somebody
+ * outside has opened: given.c. A file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/files.h"
@@ -117,6 +118,39 @@ static bool was_modified(const RegFileEntry *reg, const struct stat *found)
 
 	return now % 1000000000 ? now != reg->modified
 				: now / 1000000000 != reg->modified / 1000000000;
+}
+
+/* Who may be moved by a write (cgroup_procs_write_start, 5.16). */
+static bool moves_processes(const struct open_file *file, const char *name)
+{
+	return (file->flags & O_ACCMODE) != O_RDONLY &&
+	       (strcmp(name, "cgroup.procs") == 0 || strcmp(name, "cgroup.threads") == 0 ||
+		strcmp(name, "tasks") == 0);
+}
+
+/*
+ * What some files of the kernel let through goes by the rights of who opened them, not of who reads
+ * or writes: kernel addresses (kallsyms_show_value), all of a PCI device's registers
+ * (pci_read_config), processes of others.
+ */
+static bool is_of_opener(const struct open_file *file)
+{
+	const char *slash = strrchr(file->link, '/'), *name = slash ? slash + 1 : "";
+
+	if (file->flags & O_PATH || !S_ISREG(file->stat.st_mode))
+		return false;
+	switch (file->file_system) {
+	case PROC_SUPER_MAGIC:
+		return strcmp(name, "kallsyms") == 0 || strcmp(name, "modules") == 0 ||
+		       strstr(file->link, "/bus/pci/");
+	case SYSFS_MAGIC:
+		return strcmp(name, "config") == 0 || strstr(file->link, "/sections/");
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+		return moves_processes(file, name);
+	default:
+		return false;
+	}
 }
 
 static RegFileEntry *new_record(const struct open_file *file)
@@ -254,6 +288,11 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		reg->name = given_key(file);
 		return 0;
 	}
+	if (is_of_opener(file))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s lets through what its opener has a right to, which would be nestor "
+			    "after a restore",
+			    file->what);
 	int gone = gone_process_look(file);
 	if (gone < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -237,6 +237,8 @@ int collect_running_tasks(struct collect *collect, running_task_seen *seen, void
 /* Field number as in proc(5) (3 is state); target->stat, target->leader_stat. */
 uint64_t target_stat_field(const struct target *target, unsigned field);
 uint64_t target_leader_field(const struct target *target, unsigned field);
+/* Of its first thread: any that it is permitted. */
+bool target_has_capabilities(const struct target *target);
 /* A file below /proc/PID, whole, in the arena; fails with ERR_TREE_CHANGED if it is gone. */
 char *target_read(struct target *target, const char *name, struct error *err);
 

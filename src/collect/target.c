@@ -175,6 +175,16 @@ static uint64_t stat_field(const char *text, unsigned field)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
+bool target_has_capabilities(const struct target *target)
+{
+	const CredsEntry *creds = target->task->threads[0]->thread_core->creds;
+
+	for (size_t i = 0; creds && i < creds->n_cap_prm; i++)
+		if (creds->cap_prm[i])
+			return true;
+	return !creds;
+}
+
 uint64_t target_stat_field(const struct target *target, unsigned field)
 {
 	return stat_field(target->stat, field);

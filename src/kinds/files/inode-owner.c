@@ -42,16 +42,6 @@ static mode_t usual_permissions(const FileEntry *entry)
 	}
 }
 
-static bool has_capabilities(const struct target *target)
-{
-	const CredsEntry *creds = target->task->threads[0]->thread_core->creds;
-
-	for (size_t i = 0; creds && i < creds->n_cap_prm; i++)
-		if (creds->cap_prm[i])
-			return true;
-	return !creds;
-}
-
 static int inode_owner_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	const struct stat *stat = &file->stat;
@@ -67,7 +57,7 @@ static int inode_owner_collect(const struct open_file *file, FileEntry *entry, s
 	owner->mode = mode;
 	owner->has_without_capabilities = owner->without_capabilities =
 		entry->type == FD_TYPES__NETLINKSK && stat->st_uid &&
-		!has_capabilities(file->target);
+		!target_has_capabilities(file->target);
 	entry->inode_owner = owner;
 	return 0;
 }

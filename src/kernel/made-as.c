@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,34 +16,59 @@ static long call(long nr, struct __user_cap_data_struct *capabilities)
 	return syscall(nr, &header, capabilities);
 }
 
-struct made_as made_as_begin(uid_t uid, gid_t gid, bool without_capabilities)
+/*
+ * The effective user, too, since the owner of a user namespace may do all there without
+ * capabilities (cap_capable). The C library's calls would change all threads.
+ */
+static void lose_capabilities(const struct made_as *before, uid_t uid, gid_t gid)
 {
-	struct made_as before = { .has_ids = true };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
 
-	before.gid = (gid_t)setfsgid(gid);
-	before.uid = (uid_t)setfsuid(uid);
-	if (!without_capabilities || call(SYS_capget, before.capabilities) < 0)
-		return before;
-	memcpy(none, before.capabilities, sizeof none);
+	memcpy(none, before->capabilities, sizeof none);
 	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
 		none[i].effective = 0;
-	before.has_capabilities = call(SYS_capset, none) == 0;
+	syscall(SYS_setresgid, -1, gid, -1);
+	syscall(SYS_setresuid, -1, uid, -1);
+	call(SYS_capset, none);
+}
+
+struct made_as made_as_begin(uid_t uid, gid_t gid, bool without_capabilities)
+{
+	struct made_as before = {
+		.has_ids = true,
+		.is_dumpable = prctl(PR_GET_DUMPABLE) == 1,
+		.effective_uid = geteuid(),
+		.effective_gid = getegid(),
+	};
+
+	before.is_powerless = without_capabilities && call(SYS_capget, before.capabilities) == 0;
+	before.gid = (gid_t)setfsgid(gid);
+	before.uid = (uid_t)setfsuid(uid);
+	if (before.is_powerless)
+		lose_capabilities(&before, uid, gid);
 	return before;
 }
 
-/* Back at user 0 the thread has the capabilities of file accesses again (capabilities(7)). */
 void made_as_end(const struct made_as *before)
 {
-	int failure = errno;
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
+	int failure = errno;
 
-	memcpy(capabilities, before->capabilities, sizeof capabilities);
-	if (before->has_capabilities)
-		call(SYS_capset, capabilities);
+	/* The real user, and the permitted capabilities, have stayed. */
+	if (before->is_powerless) {
+		syscall(SYS_setresuid, -1, before->effective_uid, -1);
+		syscall(SYS_setresgid, -1, before->effective_gid, -1);
+	}
+	/* Back at user 0 it has the capabilities of file accesses again (capabilities(7)). */
 	if (before->has_ids) {
 		setfsuid(before->uid);
 		setfsgid(before->gid);
 	}
+	memcpy(capabilities, before->capabilities, sizeof capabilities);
+	if (before->is_powerless)
+		call(SYS_capset, capabilities);
+	/* Each change of ids takes it from the whole process (commit_creds). */
+	if (before->is_dumpable)
+		prctl(PR_SET_DUMPABLE, 1);
 	errno = failure;
 }

@@ -12,9 +12,9 @@
 
 /* What was before; {0}: nothing has changed. */
 struct made_as {
-	bool has_ids, has_capabilities;
-	uid_t uid;
-	gid_t gid;
+	bool has_ids, is_powerless, is_dumpable;
+	uid_t uid, effective_uid;
+	gid_t gid, effective_gid;
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
 };
 

@@ -3,8 +3,10 @@
  * name: files-inode-owners
  * promise: whom pipes and sockets belong to, who may open a pipe again, whose sockets share a port,
  *	and that what somebody without rights asks netlink is refused, whoever sends it
+ * needs: initial-user-namespace
  * flavours: flat one three user user-three
  */
+#include "own-network.h"
 #include "scenario.h"
 
 #include <arpa/inet.h>
@@ -265,6 +267,7 @@ int main(int argc, char **argv)
 	int ends[2];
 
 	scenario_begin(argc, argv);
+	own_network();
 	scenario_need(make_stream_pair(ends) == 0, "socketpair");
 	sent_by_holder = ends[1];
 	pid_t child = scenario_child(holder, NULL);

@@ -6,6 +6,7 @@
  *	the pipe that the kernel has alone and with one that the daemon has too, with requests that
  *	it has not read, with a leader of its process group that has gone, or left by it
  *	(catatonic); with their options, timeouts and device numbers
+ * alone: others take the device numbers of its mounts meanwhile
  * flavours: flat one three
  * needs: initial-user-namespace
  */

@@ -4,6 +4,7 @@
  * promise: 300 mounts in five mount namespaces, some on top of each other, some shared, come back
  *	with what is open and has its working directory on them; each namespace takes descriptors
  *	for as long as it is made
+ * needs: initial-user-namespace
  * flavours: flat user-three
  */
 #include "scenario.h"

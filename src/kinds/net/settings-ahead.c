@@ -114,6 +114,21 @@ int settings_begin(struct netlink *netlink, struct collect *collect, int namespa
 	return 0;
 }
 
+static void need_all(struct collect *collect)
+{
+	for (struct ahead *ahead = state_of(collect)->first; ahead; ahead = ahead->next)
+		if (ahead->errand.state != ERRAND_NOT_GIVEN)
+			assistant_need(collect->assistant, &ahead->errand);
+}
+
+/* Two that read at once hold more descriptors than one. */
+static void read_alone(struct collect *collect, struct ahead *ahead)
+{
+	need_all(collect);
+	ahead->found = (NetnsContents)NETNS_CONTENTS__INIT;
+	read_ahead(&ahead->errand, THREAD_FIRST);
+}
+
 int settings_complete(struct collect *collect, NetnsContents *net, uint32_t id, struct error *err)
 {
 	const struct settings_list list = { collect->arena, net };
@@ -124,6 +139,8 @@ int settings_complete(struct collect *collect, NetnsContents *net, uint32_t id, 
 	if (!ahead || ahead->errand.state == ERRAND_NOT_GIVEN)
 		return 0;
 	assistant_need(collect->assistant, &ahead->errand);
+	if (ahead->result < 0 && ahead->failure == EMFILE)
+		read_alone(collect, ahead);
 	errno = ahead->failure;
 	if (ahead->result < 0)
 		return fail_settings(id, err);
@@ -137,9 +154,7 @@ void settings_end(struct collect *collect)
 {
 	struct settings_state *state = state_of(collect);
 
-	for (struct ahead *ahead = state->first; ahead; ahead = ahead->next)
-		if (ahead->errand.state != ERRAND_NOT_GIVEN)
-			assistant_need(collect->assistant, &ahead->errand);
+	need_all(collect);
 	for (size_t i = 0; i < ASSISTANT_THREADS; i++)
 		arena_done(&state->arenas[i]);
 	*state = (struct settings_state){ 0 };

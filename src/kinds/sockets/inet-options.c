@@ -429,7 +429,7 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 			 struct error *err)
 {
 	/* The caller is in the namespace of the socket. */
-	autoclose int fresh = inet_new_socket(sk);
+	autoclose int fresh = inet_new_socket(sk, NULL);
 
 	if (fresh < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot make one like it", what);

@@ -55,13 +55,16 @@ bool inet_is_raw(const InetSkEntry *sk)
 
 struct making {
 	const InetSkEntry *sk;
+	const InodeOwnerEntry *owner;
 };
 
 static int make(void *data)
 {
-	const InetSkEntry *sk = ((const struct making *)data)->sk;
+	const struct making *making = data;
+	const InetSkEntry *sk = making->sk;
 
-	return socket((int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto);
+	return socket_make(-1, (int)sk->family, (int)sk->type | SOCK_CLOEXEC, (int)sk->proto,
+			   making->owner);
 }
 
 static int read_first_group(gid_t *ret)
@@ -77,9 +80,9 @@ static int read_first_group(gid_t *ret)
 	return 0;
 }
 
-int inet_new_socket(const InetSkEntry *sk)
+int inet_new_socket(const InetSkEntry *sk, const InodeOwnerEntry *owner)
 {
-	struct making making = { sk };
+	struct making making = { sk, owner };
 	struct aside aside = ASIDE_HERE;
 	int fd = make(&making);
 
@@ -198,7 +201,7 @@ static int refuse_router(const InetSkEntry *sk, const char *what, struct error *
 
 	if (sk->type != SOCK_RAW || sk->proto != (is_v4 ? IPPROTO_IGMP : IPPROTO_ICMPV6))
 		return 0;
-	autoclose int other = inet_new_socket(sk);
+	autoclose int other = inet_new_socket(sk, NULL);
 	if (other >= 0 && setsockopt(other, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, MRT_INIT_OPTION, &on,
 				     sizeof on) == 0)
 		return 0;

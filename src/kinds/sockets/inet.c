@@ -212,10 +212,8 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 {
 	const InetSkEntry *sk = end->sk;
 	union inet_address to;
-	const struct made_as before = socket_make_as(end->owner);
-	int fd = inet_new_socket(sk);
+	int fd = inet_new_socket(sk, end->owner);
 
-	made_as_end(&before);
 	if (fd < 0)
 		return fail_make(sk, "make it", err);
 	end->is_made = true;

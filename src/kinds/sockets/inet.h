@@ -30,7 +30,8 @@ int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
 
 /* inet-raw.c: sockets without ports. */
 bool inet_is_raw(const InetSkEntry *sk);
-int inet_new_socket(const InetSkEntry *sk); /* of any kind; -1 with errno */
+/* Of any kind, as socket_make has it; -1 with errno. */
+int inet_new_socket(const InetSkEntry *sk, const InodeOwnerEntry *owner);
 int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
 		     struct error *err);
 int inet_raw_check(const InetSkEntry *sk, struct error *err);

@@ -257,10 +257,8 @@ static int netlink_open(struct file_opener *opener, const FileEntry *entry, stru
 	const NetlinkSkEntry *sk = entry->nlsk;
 	int net = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
 	int type = sk->has_type ? (int)sk->type : SOCK_RAW;
-	const struct made_as before = socket_make_as(entry->inode_owner);
-	autoclose int fd = aside_socket(net, AF_NETLINK, type | SOCK_CLOEXEC, (int)sk->protocol);
-
-	made_as_end(&before);
+	autoclose int fd = socket_make(net, AF_NETLINK, type | SOCK_CLOEXEC, (int)sk->protocol,
+				       entry->inode_owner);
 	if (fd < 0)
 		return fail_make(sk, "make it", err);
 	if (bind_and_connect(sk, fd, err))

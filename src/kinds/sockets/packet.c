@@ -396,11 +396,9 @@ static int packet_open(struct file_opener *opener, const FileEntry *entry, struc
 {
 	const PacketSkEntry *sk = entry->psk;
 	int net = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
-	const struct made_as before = socket_make_as(entry->inode_owner);
-	autoclose int fd = aside_socket(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC, 0);
+	autoclose int fd =
+		socket_make(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC, 0, entry->inode_owner);
 	struct making it = { opener->snapshot, sk, fd, err };
-
-	made_as_end(&before);
 	if (fd < 0)
 		return fail_make(sk, "make it", err);
 	if (fcntl(fd, F_SETFL, (int)sk->flags & O_NONBLOCK) < 0)

@@ -6,6 +6,8 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "model/namespaces.h"
+#include "kernel/aside.h"
+#include "kernel/made-as.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -102,8 +104,28 @@ int socket_opener_net(const struct file_opener *opener, bool has_id, uint32_t id
 	return namespace_ ? opener->plain_namespaces[namespace_->index] : -1;
 }
 
-struct made_as socket_make_as(const InodeOwnerEntry *owner)
+struct request {
+	int family, type, protocol;
+	const InodeOwnerEntry *owner;
+};
+
+/* Who has no capabilities enters no namespace: it is there already. */
+static int make(void *data)
 {
-	return owner ? made_as_begin(owner->uid, owner->gid, owner->without_capabilities)
-		     : (struct made_as){ 0 };
+	const struct request *request = data;
+	const InodeOwnerEntry *owner = request->owner;
+	struct made_as before = { 0 };
+
+	if (owner)
+		before = made_as_begin(owner->uid, owner->gid, owner->without_capabilities);
+	int fd = socket(request->family, request->type, request->protocol);
+	made_as_end(&before);
+	return fd;
+}
+
+int socket_make(int net, int family, int type, int protocol, const InodeOwnerEntry *owner)
+{
+	struct request request = { family, type, protocol, owner };
+
+	return aside_in_net(net, make, &request);
 }

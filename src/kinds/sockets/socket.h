@@ -3,7 +3,6 @@
 #ifndef NESTOR_KINDS_SOCKETS_SOCKET_H
 #define NESTOR_KINDS_SOCKETS_SOCKET_H
 
-#include "kernel/made-as.h"
 #include "kinds/kind.h"
 
 extern const struct file_kind unix_socket_kind;
@@ -41,7 +40,10 @@ int socket_check_net(const struct snapshot *snapshot, bool has_id, uint32_t id, 
 /* At a restore: its descriptor, borrowed; -1 for the coordinator's own. */
 int socket_opener_net(const struct file_opener *opener, bool has_id, uint32_t id);
 
-/* What is made from now on belongs to that owner (NULL: to nestor), until made_as_end. */
-struct made_as socket_make_as(const InodeOwnerEntry *owner);
+/*
+ * socket(2) in a network namespace (-1: nestor's own), by whoever makes what belongs to that owner
+ * (NULL: nestor). -1 with errno.
+ */
+int socket_make(int net, int family, int type, int protocol, const InodeOwnerEntry *owner);
 
 #endif

@@ -3,10 +3,11 @@
  * name: refused-kernel-files
  * promise: files of the kernel's that cannot be made again are refused by name, and go on working:
  *	secret memory, links of BPF, listeners of seccomp; and those that go by the rights of who
- *	opened them: kernel addresses, processes of a cgroup
+ *	opened them: kernel addresses, also by
+ *	another name, processes of a cgroup
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: secret link listener addresses members
+ * arguments: secret link listener addresses members hidden
  * refused: unsupported-file
  */
 #include "own-network.h"
@@ -17,9 +18,11 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -82,8 +85,21 @@ static int open_members(void)
 	return fd;
 }
 
+/* By a name that says nothing. */
+static int open_hidden(void)
+{
+	close(open("innocent", O_WRONLY | O_CREAT, 0600));
+	scenario_need(unshare(CLONE_NEWNS) == 0 &&
+			      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			      mount("/proc/kallsyms", "innocent", NULL, MS_BIND, NULL) == 0,
+		      "no mount: %s", strerror(errno));
+	return open("innocent", O_RDONLY | O_CLOEXEC);
+}
+
 static int make(const char *which)
 {
+	if (strcmp(which, "hidden") == 0)
+		return open_hidden();
 	if (strcmp(which, "secret") == 0)
 		return (int)syscall(SYS_memfd_secret, 0);
 	if (strcmp(which, "link") == 0)

@@ -137,12 +137,11 @@ static bool is_of_opener(const struct open_file *file)
 {
 	const char *slash = strrchr(file->link, '/'), *name = slash ? slash + 1 : "";
 
-	if (file->flags & O_PATH || !S_ISREG(file->stat.st_mode))
-		return false;
 	switch (file->file_system) {
 	case PROC_SUPER_MAGIC:
+		/* 00.0: a device and its function, below bus/pci. */
 		return strcmp(name, "kallsyms") == 0 || strcmp(name, "modules") == 0 ||
-		       strstr(file->link, "/bus/pci/");
+		       (strlen(name) == 4 && name[2] == '.');
 	case SYSFS_MAGIC:
 		return strcmp(name, "config") == 0 || strstr(file->link, "/sections/");
 	case CGROUP_SUPER_MAGIC:
@@ -151,6 +150,33 @@ static bool is_of_opener(const struct open_file *file)
 	default:
 		return false;
 	}
+}
+
+static bool is_of_kernel(const struct open_file *file)
+{
+	return file->file_system == PROC_SUPER_MAGIC || file->file_system == SYSFS_MAGIC ||
+	       file->file_system == CGROUP_SUPER_MAGIC || file->file_system == CGROUP2_SUPER_MAGIC;
+}
+
+/* A file that is mounted by itself has the name that somebody chose, which tells nothing. */
+static int refuse_of_opener(const struct open_file *file, struct error *err)
+{
+	struct statx stat;
+
+	if (!is_of_kernel(file) || (file->flags & O_PATH) || !S_ISREG(file->stat.st_mode))
+		return 0;
+	int fd = collect_borrow_file(file, err);
+	if (fd < 0)
+		return -1;
+	if (statx(fd, "", AT_EMPTY_PATH, 0, &stat) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whether it is a mount",
+				  file->what);
+	if (!is_of_opener(file) && !(stat.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_FILE,
+		    "%s lets through what its opener has a right to, which would be nestor after a "
+		    "restore",
+		    file->what);
 }
 
 static RegFileEntry *new_record(const struct open_file *file)
@@ -288,11 +314,8 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		reg->name = given_key(file);
 		return 0;
 	}
-	if (is_of_opener(file))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s lets through what its opener has a right to, which would be nestor "
-			    "after a restore",
-			    file->what);
+	if (refuse_of_opener(file, err))
+		return -1;
 	int gone = gone_process_look(file);
 	if (gone < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -8,6 +8,7 @@
 #include "collect/witness-keeper.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kernel/end-child.h"
 #include "kernel/syscalls.h"
 #include "model/snapshot.h"
@@ -40,6 +41,7 @@ struct making {
 	bool *away;	/* the keeper forks into another pid namespace than its own */
 	bool entered;	/* the user namespace: by who forks the witness */
 	uint64_t flags; /* CLONE_PARENT: who forks it is not the keeper itself */
+	pid_t made;	/* then: it, or -1 */
 };
 
 static pid_t fork_there(const struct making *making)
@@ -107,38 +109,31 @@ __attribute__((noreturn)) static void be_witness(const struct making *making)
 		pause();
 }
 
-/* Without privileges: those that the user namespace gives, from which nobody comes back. */
-static void fork_inside(struct making *making, int told)
+/*
+ * Without privileges: those that the user namespace gives, from which nobody comes back. Who goes
+ * there is a child that shares our memory; the witness gets a copy, as others do.
+ */
+static void fork_inside(void *data)
 {
+	struct making *making = data;
+
 	making->entered = true;
 	making->flags = CLONE_PARENT;
 	if (setns(making->pidfd, CLONE_NEWUSER | CLONE_NEWPID) < 0)
-		_exit(1);
-	pid_t pid = fork_there(making);
-	if (pid == 0) {
-		close(told);
+		return;
+	making->made = fork_there(making);
+	if (making->made == 0)
 		be_witness(making);
-	}
-	_exit(write(told, &pid, sizeof pid) != sizeof pid);
 }
 
 static pid_t fork_from_inside(struct making *making)
 {
-	int told[2], status;
-	pid_t pid = -1;
+	const struct deputy_child child = { .work = fork_inside, .data = making };
+	pid_t middle = deputy_bear(&child);
 
-	if (pipe2(told, O_CLOEXEC) < 0)
-		return -1;
-	pid_t middle = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-	if (middle == 0)
-		fork_inside(making, told[1]);
-	close(told[1]);
-	if (middle < 0 || read(told[0], &pid, sizeof pid) != sizeof pid)
-		pid = -1;
 	if (middle > 0)
-		waitpid(middle, &status, 0);
-	close(told[0]);
-	return pid;
+		end_child(middle);
+	return making->made;
 }
 
 /* What is forked would be born where the witness before was, and its number be one of there. */
@@ -173,7 +168,7 @@ static pid_t fork_witness(struct making *making)
 static pid_t serve(const struct witness_wanted *wanted, bool *away, pid_t *ret_pid)
 {
 	autoclose int pidfd = kernel_pidfd_open(wanted->tid, wanted->is_thread ? O_EXCL : 0);
-	struct making making = { .wanted = wanted, .pidfd = pidfd, .away = away };
+	struct making making = { .wanted = wanted, .pidfd = pidfd, .away = away, .made = -1 };
 	pid_t number = -1;
 
 	*ret_pid = -1;

@@ -140,6 +140,7 @@ void images_writer_free(struct images_writer *writer)
 	if (!writer)
 		return;
 	int saved = errno;
+	writing_give_up(writer);
 	summed_images_close(writer);
 	images_unreserve(writer);
 	if (writer->staged) {

@@ -32,7 +32,11 @@ struct images_writer {
 	struct summed_image *summed;
 	struct reserved_image *reserved; /* not taken yet */
 	size_t n_reserved;
+	struct writing *writing; /* begun and not needed yet; see writing.c */
 };
+
+/* A snapshot of which some files have been written. */
+void writing_give_up(struct images_writer *writer);
 
 /* Those that were given up. */
 void summed_images_close(struct images_writer *writer);

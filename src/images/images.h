@@ -84,7 +84,11 @@ bool images_unreserve(struct images_writer *writer);
 int images_create_content(struct images_writer *writer, enum image_kind kind, uint64_t number,
 			  const void *message, struct error *err);
 
-/* Packs every record of the snapshot into its files. */
+/*
+ * Packs every record of the snapshot into its files. May be begun before, after which nobody
+ * changes the snapshot: of a large one much is there by the time that it is asked for.
+ */
+void images_begin_snapshot(struct images_writer *writer, const struct snapshot *snapshot);
 int images_write_snapshot(struct images_writer *writer, const struct snapshot *snapshot,
 			  struct error *err);
 /* The pages of its tasks alone, for a later dump. */

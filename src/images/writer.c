@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * From snapshot to files: every file is packed in memory and written by one call; there are half a
- * dozen for each task, so two threads write those. Framing and names are those of format.h.
+ * From records to files: every file is packed in memory and written by one call. Framing and names
+ * are those of format.h. What goes into which, for a whole snapshot: writing.c.
  */
 #include "images/images.h"
 #include "images/packing.h"
@@ -10,13 +10,9 @@
 
 #include <endian.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Tasks from which on another thread is worth it. */
-enum { THREADED_FROM = 32 };
 
 /* The next `size` bytes. Running out of memory ends the program, as in arenas. */
 static uint8_t *packing_extend(struct packing *packing, size_t size)
@@ -126,105 +122,6 @@ int packing_write_list(struct packing *packing, enum image_kind kind,
 	return packing_end(packing, kind, 0, err);
 }
 
-/* What is neither a task's nor a table's. */
-static int write_whole_tree(struct packing *packing, const struct snapshot *snapshot,
-			    struct error *err)
-{
-	for (enum image_kind kind = 0; kind < IMAGE_STATS; kind++) {
-		const struct image_format *format = image_format(kind);
-		/* Those with content are there already (images_create_content). */
-		bool listed = format->magic && !format->load && !format->load_file && !format->rest;
-		if (listed ? packing_write_list(packing, kind, snapshot, err)
-			   : format->save && format->save(packing, snapshot, err))
-			return -1;
-	}
-	return 0;
-}
-
-static int write_task(struct packing *packing, const struct task *task, struct error *err)
-{
-	for (enum image_kind kind = 0; kind < IMAGE_STATS; kind++) {
-		const struct image_format *format = image_format(kind);
-		if (format->save_task && format->save_task(packing, task, err))
-			return -1;
-	}
-	return 0;
-}
-
-static int write_table(struct packing *packing, const struct descriptor_table *table,
-		       struct error *err)
-{
-	for (enum image_kind kind = 0; kind < IMAGE_STATS; kind++) {
-		const struct image_format *format = image_format(kind);
-		if (format->save_table && format->save_table(packing, table, err))
-			return -1;
-	}
-	return 0;
-}
-
-/* The tasks and tables that one thread writes. */
-struct share {
-	struct packing packing;
-	const struct snapshot *snapshot;
-	size_t first_task, end_of_tasks;
-	size_t first_table, end_of_tables;
-	int result;
-	struct error err;
-};
-
-static void *write_share(void *data)
-{
-	struct share *share = data;
-
-	for (size_t i = share->first_task; i < share->end_of_tasks && !share->result; i++)
-		share->result =
-			write_task(&share->packing, &share->snapshot->tasks[i], &share->err);
-	for (size_t i = share->first_table; i < share->end_of_tables && !share->result; i++)
-		share->result =
-			write_table(&share->packing, share->snapshot->tables[i], &share->err);
-	return NULL;
-}
-
-/* Of many tasks another thread writes half. */
-static int write_tasks(struct share *own, struct share *other, struct error *err)
-{
-	const struct snapshot *snapshot = own->snapshot;
-	pthread_t thread;
-	bool threaded = false;
-
-	own->end_of_tasks = other->end_of_tasks = snapshot->n_tasks;
-	own->end_of_tables = other->end_of_tables = snapshot->n_tables;
-	other->first_task = snapshot->n_tasks / 2;
-	other->first_table = snapshot->n_tables / 2;
-	if (snapshot->n_tasks >= THREADED_FROM)
-		threaded = pthread_create(&thread, NULL, write_share, other) == 0;
-	if (threaded) {
-		own->end_of_tasks = other->first_task;
-		own->end_of_tables = other->first_table;
-	}
-	write_share(own);
-	if (threaded)
-		pthread_join(thread, NULL);
-	if (!own->result && !other->result)
-		return 0;
-	*err = own->result ? own->err : other->err;
-	return -1;
-}
-
-int images_write_snapshot(struct images_writer *writer, const struct snapshot *snapshot,
-			  struct error *err)
-{
-	struct share own = { .packing.writer = writer, .snapshot = snapshot };
-	struct share other = own;
-	int result = write_tasks(&own, &other, err) || write_whole_tree(&own.packing, snapshot, err)
-			     ? -1
-			     : 0;
-
-	free(own.packing.buffer);
-	free(other.packing.buffer);
-	return result;
-}
-
 int images_create_content(struct images_writer *writer, enum image_kind kind, uint64_t number,
 			  const void *message, struct error *err)
 {
@@ -271,16 +168,4 @@ int images_write_processor(int dir_fd, const CpuinfoEntry *processor, struct err
 
 	return write_alone(dir_fd, image_name(name, IMAGE_CPUINFO, 0), IMAGE_CPUINFO, processor,
 			   "what the processor can do", err);
-}
-
-int images_write_pages(struct images_writer *writer, const struct snapshot *snapshot,
-		       struct error *err)
-{
-	struct packing packing = { .writer = writer };
-	int result = save_inventory(&packing, snapshot, err);
-
-	for (size_t i = 0; i < snapshot->n_tasks && result == 0; i++)
-		result = save_task_pages(&packing, &snapshot->tasks[i], err);
-	free(packing.buffer);
-	return result;
 }

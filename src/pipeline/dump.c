@@ -347,6 +347,7 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (dump->asked->leave_running && let_go_on(dump, err))
 		return -1;
+	images_begin_snapshot(dump->collect.images, &dump->snapshot);
 	if (check_plan(dump, &dump->snapshot, err))
 		return -1;
 	if (write_images(dump, err))

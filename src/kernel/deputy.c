@@ -11,6 +11,8 @@
  */
 #include "kernel/deputy.h"
 
+#include "kernel/end-child.h"
+
 #include <errno.h>
 #include <linux/sched.h>
 #include <pthread.h>
@@ -249,18 +251,87 @@ static pid_t clone_apart(struct mission *mission)
 	return pid;
 }
 
-int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err)
+static struct outcome *new_outcome(struct error *err)
 {
 	struct outcome *outcome = deputy_memory(sizeof *outcome);
+
+	if (!outcome) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+		return NULL;
+	}
+	outcome->result = -1;
+	fail(&outcome->error, ERR_KERNEL_REFUSED, "%s ended too early", usual.what);
+	return outcome;
+}
+
+int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, struct error *err)
+{
+	struct outcome *outcome = new_outcome(err);
 	struct mission mission = { work, data, getpid(), usual.seconds, outcome };
 
 	if (!outcome)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	outcome->result = -1;
-	fail(&outcome->error, ERR_KERNEL_REFUSED, "%s ended too early", usual.what);
+		return -1;
 	pid_t pid = clone_apart(&mission);
 	int result = pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
 			     : wait_for(pid, &usual, outcome, err);
 	deputy_memory_free(outcome, sizeof *outcome);
 	return result;
+}
+
+/* ---- while the caller goes on ---- */
+
+/* By fork(3), which has the allocator's locks in order: other threads are not waited for. */
+static pid_t fork_away(const struct mission *mission)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid_t pid = fork();
+	int failure = errno;
+	if (pid == 0)
+		_exit(be_deputy((void *)(uintptr_t)mission));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = failure;
+	return pid;
+}
+
+int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *err), void *data,
+		struct error *err)
+{
+	struct outcome *outcome = new_outcome(err);
+	const struct mission mission = { work, data, getpid(), usual.seconds, outcome };
+
+	if (!outcome)
+		return -1;
+	pid_t pid = fork_away(&mission);
+	if (pid < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");
+		deputy_memory_free(outcome, sizeof *outcome);
+		return -1;
+	}
+	*away = (struct deputy_away){ pid, outcome };
+	return 0;
+}
+
+static void come_back(struct deputy_away *away)
+{
+	deputy_memory_free(away->outcome, sizeof *away->outcome);
+	*away = (struct deputy_away){ 0 };
+}
+
+int deputy_await(struct deputy_away *away, struct error *err)
+{
+	int result = wait_for(away->pid, &usual, away->outcome, err);
+
+	come_back(away);
+	return result;
+}
+
+void deputy_recall(struct deputy_away *away)
+{
+	if (!away->pid)
+		return;
+	end_child(away->pid);
+	come_back(away);
 }

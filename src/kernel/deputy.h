@@ -37,6 +37,20 @@ void deputy_end(pid_t *ending);
 int deputy_run_among(int pid_namespace_fd, int (*work)(void *data, struct error *err), void *data,
 		     struct error *err);
 
+/*
+ * One that is apart, from a copy of our descriptors, too, and that works while the caller goes on,
+ * who asks for its end, and its error, later. What is to come back lies in shared memory; nobody
+ * else touches it meanwhile. To be asked for once, or recalled, which is fine at any time.
+ */
+struct deputy_away {
+	pid_t pid; /* 0: nobody is away */
+	struct outcome *outcome;
+};
+int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *err), void *data,
+		struct error *err);
+int deputy_await(struct deputy_away *away, struct error *err);
+void deputy_recall(struct deputy_away *away);
+
 /* How one is called where it fails, what its time is, and what it means if somebody kills it. */
 struct deputy_terms {
 	const char *what; /* "a deputy" */

@@ -151,44 +151,6 @@ static int find_held(struct survey *survey, const struct held_descriptor *held, 
 	return 0;
 }
 
-/* ---- limits ---- */
-
-static int read_limits(struct collect *collect, const struct survey *survey, struct error *err)
-{
-	size_t count = 0;
-	struct pid_limits *limits = arena_array(collect->arena, struct pid_limits, survey->count);
-	NsEntry **entries = arena_array(collect->arena, NsEntry *, survey->count);
-
-	for (size_t i = 0; i < survey->count; i++) {
-		const struct surveyed_namespace *known = survey->list[i];
-		if (known->type != NAMESPACE_PID || known->own || known->empty)
-			continue;
-		entries[count] = known->entry;
-		/* Level 0 of an unshared tree may lie any number of levels below us. */
-		limits[count++] =
-			(struct pid_limits){ .fd = known->fd,
-					     .levels = known->level + collect->levels_to_root +
-						       (survey->root_pid->own ? 0 : 1) };
-	}
-	if (pid_limits_read(limits, count, err))
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		if (!limits[i].known) {
-			log_warning("collect", "pid namespace",
-				    "%" PRIu32 ": its last pid cannot be read; a restore starts "
-				    "counting anew",
-				    entries[i]->id);
-			continue;
-		}
-		/* -1 where all numbers were given by set_tid; it cannot be written. */
-		entries[i]->has_last_pid = limits[i].last_pid != UINT32_MAX;
-		entries[i]->last_pid = limits[i].last_pid;
-		entries[i]->has_pid_max = collect->facts->per_namespace_pid_max;
-		entries[i]->pid_max = limits[i].pid_max;
-	}
-	return 0;
-}
-
 static int survey_rest(struct collect *collect, struct survey *survey, struct error *err)
 {
 	for (size_t i = 0; i < collect->n_targets; i++)
@@ -197,12 +159,14 @@ static int survey_rest(struct collect *collect, struct survey *survey, struct er
 	for (const struct held_descriptor *held = survey->held; held; held = held->next)
 		if (find_held(survey, held, err))
 			return -1;
-	return read_limits(collect, survey, err);
+	return pid_limits_begin(collect, survey, err);
 }
 
 const struct namespace_kind pid_namespace_kind = {
 	.type = NAMESPACE_PID,
 	.survey = survey_rest,
+	.complete = pid_limits_complete,
+	.collect_end = pid_limits_end,
 };
 
 /* ---- restore ---- */

@@ -4,6 +4,8 @@
 #define NESTOR_KINDS_NAMESPACES_PID_H
 
 #include "base/error.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
 #include "kinds/kind.h"
 
 #include <stdbool.h>
@@ -26,5 +28,11 @@ struct pid_limits {
  * leave the namespace's own counting alone. Where that is not possible, known stays false.
  */
 int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err);
+
+/* The same for all of a dump; of many it is done while the caller goes on. */
+int pid_limits_begin(struct collect *collect, const struct survey *survey, struct error *err);
+int pid_limits_complete(struct collect *collect, struct surveyed_namespace *namespace_,
+			struct error *err);
+void pid_limits_end(struct collect *collect);
 
 #endif

@@ -4,13 +4,17 @@
 #define NESTOR_KINDS_NAMESPACES_USER_LIMITS_H
 
 #include "base/error.h"
-#include "model/snapshot.h"
+#include "collect/collect.h"
+#include "collect/namespaces.h"
 
 /*
- * Reads them by a process that is put into the namespace for a moment. Where we may not enter,
- * the entry gets none, and *ret_known is false.
+ * They are read by a process that is put into each namespace for a moment; where there are many,
+ * from when they are begun on, while the caller goes on. Where it may not enter one, that one's
+ * entry gets none, and *ret_known is false.
  */
-int user_limits_read(struct snapshot *snapshot, int namespace_fd, NsEntry *entry, bool *ret_known,
-		     struct error *err);
+int user_limits_begin(struct collect *collect, const struct survey *survey, struct error *err);
+int user_limits_complete(struct collect *collect, struct surveyed_namespace *namespace_,
+			 bool *ret_known, struct error *err);
+void user_limits_end(struct collect *collect);
 
 #endif

@@ -51,12 +51,12 @@ static int read_maps(struct collect *collect, struct surveyed_namespace *known, 
 	return 0;
 }
 
-static int collect(struct collect *collect, struct surveyed_namespace *known, struct error *err)
+/* As late as that: it may have been begun long before. */
+static int complete(struct collect *collect, struct surveyed_namespace *known, struct error *err)
 {
 	bool is_known;
 
-	if (read_maps(collect, known, err) ||
-	    user_limits_read(collect->snapshot, known->fd, known->entry, &is_known, err))
+	if (user_limits_complete(collect, known, &is_known, err))
 		return -1;
 	if (!is_known)
 		log_warning("collect", "user namespace",
@@ -66,7 +66,15 @@ static int collect(struct collect *collect, struct surveyed_namespace *known, st
 	return 0;
 }
 
+static int survey_rest(struct collect *collect, struct survey *survey, struct error *err)
+{
+	return user_limits_begin(collect, survey, err);
+}
+
 const struct namespace_kind user_namespace_kind = {
 	.type = NAMESPACE_USER,
-	.collect = collect,
+	.survey = survey_rest,
+	.collect = read_maps,
+	.complete = complete,
+	.collect_end = user_limits_end,
 };

@@ -447,11 +447,52 @@ int ipc_write_settings(const struct ipc_making *making, struct error *err)
 	return write_settings(making, true, err);
 }
 
+static size_t objects_in(const IpcEntry *entry)
+{
+	return entry->n_segments + entry->n_semaphores + entry->n_queues + entry->n_posix_queues;
+}
+
+/*
+ * A new namespace has the values that the kernel was built with (sem_init_ns and relatives): they
+ * are read once, as looking for a file takes the longer the more namespaces have one of that name.
+ */
+static bool is_of_new(const IpcSetting *setting)
+{
+	static _Thread_local struct {
+		bool is_read;
+		char value[MOST_SETTING + 1];
+	} known[N_SETTINGS];
+	char path[64];
+	size_t i = 0;
+
+	while (i < N_SETTINGS && strcmp(settings[i], setting->name) != 0)
+		i++;
+	if (i == N_SETTINGS)
+		return false;
+	snprintf(path, sizeof path, "/proc/sys/%s", settings[i]);
+	if (!known[i].is_read)
+		known[i].is_read = read_setting(path, known[i].value);
+	return known[i].is_read && strcmp(known[i].value, setting->value) == 0;
+}
+
+/* Called where nothing has been written yet. */
+static bool is_as_new(const IpcEntry *entry)
+{
+	if (objects_in(entry))
+		return false;
+	for (size_t i = 0; i < entry->n_settings; i++)
+		if (!is_of_new(entry->settings[i]))
+			return false;
+	return true;
+}
+
 static int fill(const struct namespace *namespace_, struct error *err)
 {
 	const IpcEntry *entry = namespace_->entry->ipc;
 	const struct ipc_making making = { entry, namespace_->owner };
 
+	if (is_as_new(entry))
+		return 0;
 	if (write_settings(&making, false, err) || segments_make(&making, err) ||
 	    semaphores_make(&making, err) || queues_make(&making, err) ||
 	    posix_queues_make(&making, err))
@@ -463,7 +504,7 @@ static void describe(const NsEntry *entry, struct text *text)
 {
 	const IpcEntry *ipc = entry->ipc;
 
-	if (ipc && ipc->n_segments + ipc->n_semaphores + ipc->n_queues + ipc->n_posix_queues)
+	if (ipc && objects_in(ipc))
 		text_add(text, "%zu segments, %zu sets of semaphores, %zu message queues",
 			 ipc->n_segments, ipc->n_semaphores, ipc->n_queues + ipc->n_posix_queues);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The directories of cgroups. Each hierarchy is mounted once, detached, so that it does not matter
- * where the host has it: an existing one is found by its controllers or its name (cgroup1_get_tree,
- * kernel/cgroup/cgroup-v1.c), and its root is that of our cgroup namespace. Whoever may not mount
- * takes that of /proc/self/mountinfo.
+ * The directories of cgroups. Each hierarchy of v1 is mounted once, detached, so that it does not
+ * matter where the host has it: an existing one is found by its controllers or its name
+ * (cgroup1_get_tree, kernel/cgroup/cgroup-v1.c), and its root is that of our cgroup namespace.
+ * Whoever may not mount takes that of /proc/self/mountinfo. That of v2 is taken from there first:
+ * its options are the system's, and mounting it anew takes away those that are not given once more,
+ * such as nsdelegate (apply_cgroup_root_flags, kernel/cgroup/cgroup.c), and waits for RCU.
  *
  * A new cgroup of the cpuset controller of v1 takes nobody before it has processors and memory:
  * those of the one above. What is made here is told to the keeper first (run/leftovers.c), which
@@ -18,11 +20,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 struct hierarchy {
 	const char *name;
@@ -141,6 +146,18 @@ static int find_mounted(struct arena *arena, const char *name)
 	return -1;
 }
 
+/* That which is found by its name may be covered by something else, or be mounted read-only. */
+static int find_unified(struct arena *arena)
+{
+	autoclose int fd = find_mounted(arena, "");
+	struct statfs about;
+
+	if (fd < 0 || fstatfs(fd, &about) || about.f_type != CGROUP2_SUPER_MAGIC ||
+	    about.f_flags & ST_RDONLY)
+		return -1;
+	return take_fd(&fd);
+}
+
 /* --cgroup-yard: a directory for each, called by its controllers in any order, or by its name. */
 static int open_in_yard(struct arena *arena, const char *yard, const char *name)
 {
@@ -161,7 +178,9 @@ int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *nam
 {
 	if (yard)
 		return open_in_yard(arena, yard, name);
-	int fd = mount_hierarchy(arena, name);
+	int fd = *name ? -1 : find_unified(arena);
+	if (fd < 0)
+		fd = mount_hierarchy(arena, name);
 	return fd < 0 ? find_mounted(arena, name) : fd;
 }
 

@@ -69,13 +69,27 @@ static int be_executor(void *data)
 	_exit(0);
 }
 
+/* While mounts are made: a namespace each, and what its mounts are opened by, or a superblock. */
+static size_t descriptors_of_mounts(const struct snapshot *snapshot)
+{
+	size_t n = snapshot->n_mount_namespaces;
+
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		n += snapshot->mount_namespaces[i]->n_mounts;
+	return n;
+}
+
 /*
  * The kernel waits for RCU each time that a table grows which several share (expand_fdtable), so it
- * gets its size while it is ours alone: a number for each source, and what is kept besides.
+ * gets its size while it is ours alone: a number for each source and namespace, and what is kept
+ * besides.
  */
 static void widen_table(const struct run *run)
 {
-	rlim_t highest = run->plan->n_sources + run->plan->n_sources / 4 + TABLE_BESIDES;
+	const struct snapshot *snapshot = run->plan->snapshot;
+	rlim_t highest = run->plan->n_sources + run->plan->n_sources / 4 +
+			 snapshot->n_user_namespaces + snapshot->n_plain_namespaces +
+			 descriptors_of_mounts(snapshot) + TABLE_BESIDES;
 	autoclose int fd = kernel_pidfd_open(getpid(), 0);
 	struct rlimit limit;
 

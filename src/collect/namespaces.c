@@ -520,7 +520,13 @@ int collect_namespaces(struct collect *collect, struct error *err)
 		    kinds.namespaces[type]->survey(collect, survey, err) &&
 		    collect_pass(collect, err))
 			return -1;
-	return read_contents(collect, survey, err);
+	if (read_contents(collect, survey, err))
+		return -1;
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		if (kinds.namespaces[type] && kinds.namespaces[type]->read_end &&
+		    kinds.namespaces[type]->read_end(collect, err) && collect_pass(collect, err))
+			return -1;
+	return 0;
 }
 
 int collect_read_complete(struct collect *collect, struct error *err)

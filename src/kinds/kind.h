@@ -331,8 +331,10 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *	      namespace->fd. What only somebody inside can see is read by a visit (kernel/visit.h);
  *	      what only a member can tell, by namespace->member, which may be NULL: then only a
  *	      descriptor or another namespace holds it
- *   complete the same once all of all types are collected, and tasks have been asked: waits for
- *	      what was left to the assistant
+ *   read_end once, for the kind, when all of all types are collected: waits for what has to be
+ *	      known before tasks are asked; may be NULL
+ *   complete the same as collect once tasks have been asked: waits for what was left to the
+ *	      assistant
  *   collect_end  once, however that went, for the kind: nothing is to be left with the assistant
  * Check (pure), at dump and again on images that anybody may have written:
  *   check    is the content such as the kernel would have made, and can we make it again?
@@ -373,6 +375,7 @@ struct namespace_kind {
 	int (*survey)(struct collect *collect, struct survey *survey, struct error *err);
 	int (*collect)(struct collect *collect, struct surveyed_namespace *namespace_,
 		       struct error *err);
+	int (*read_end)(struct collect *collect, struct error *err);
 	int (*complete)(struct collect *collect, struct surveyed_namespace *namespace_,
 			struct error *err);
 	void (*collect_end)(struct collect *collect);

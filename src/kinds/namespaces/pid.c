@@ -165,6 +165,7 @@ static int survey_rest(struct collect *collect, struct survey *survey, struct er
 const struct namespace_kind pid_namespace_kind = {
 	.type = NAMESPACE_PID,
 	.survey = survey_rest,
+	.read_end = pid_limits_await,
 	.complete = pid_limits_complete,
 	.collect_end = pid_limits_end,
 };

@@ -31,6 +31,7 @@ int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err);
 
 /* The same for all of a dump; of many it is done while the caller goes on. */
 int pid_limits_begin(struct collect *collect, const struct survey *survey, struct error *err);
+int pid_limits_await(struct collect *collect, struct error *err);
 int pid_limits_complete(struct collect *collect, struct surveyed_namespace *namespace_,
 			struct error *err);
 void pid_limits_end(struct collect *collect);

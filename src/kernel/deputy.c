@@ -106,6 +106,32 @@ static int be_deputy(void *data)
 
 /* ---- here ---- */
 
+/*
+ * A change of credentials of a deputy makes all of the memory not dumpable (commit_creds). It is
+ * what it was once no deputy of any thread is there any more.
+ */
+static struct {
+	pthread_mutex_t lock;
+	unsigned n;
+	int dumpable;
+} sharing = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void begin_sharing(void)
+{
+	pthread_mutex_lock(&sharing.lock);
+	if (sharing.n++ == 0)
+		sharing.dumpable = prctl(PR_GET_DUMPABLE);
+	pthread_mutex_unlock(&sharing.lock);
+}
+
+static void end_sharing(void)
+{
+	pthread_mutex_lock(&sharing.lock);
+	if (--sharing.n == 0 && prctl(PR_GET_DUMPABLE) != sharing.dumpable)
+		prctl(PR_SET_DUMPABLE, sharing.dumpable);
+	pthread_mutex_unlock(&sharing.lock);
+}
+
 static int tell(const struct outcome *outcome, struct error *err)
 {
 	if (outcome->result < 0)
@@ -136,7 +162,6 @@ static pid_t clone_with_memory(struct mission *mission)
 {
 	uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
-	int dumpable = prctl(PR_GET_DUMPABLE);
 	sigset_t all, before;
 
 	if (stack == MAP_FAILED)
@@ -144,12 +169,12 @@ static pid_t clone_with_memory(struct mission *mission)
 	mprotect(stack, GUARD_BYTES, PROT_NONE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	begin_sharing();
 	pid_t pid = clone(be_deputy, stack + STACK_BYTES,
 			  CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, mission);
 	int failure = errno;
-	/* It has ended by now. A change of credentials does the same to us (commit_creds). */
-	if (prctl(PR_GET_DUMPABLE) != dumpable)
-		prctl(PR_SET_DUMPABLE, dumpable);
+	/* It has ended by now. */
+	end_sharing();
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	munmap(stack, STACK_BYTES);
 	errno = failure;

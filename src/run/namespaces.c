@@ -120,7 +120,21 @@ static int find(struct run *run, const struct namespace *namespace_, struct erro
 	return 1;
 }
 
-int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+int run_seek_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	const struct namespace_kind *kind = run->plan->kinds->namespaces[namespace_->type];
+
+	if (namespace_->entry->ext_key)
+		return take_given(run, namespace_, err) ? -1 : 1;
+	int found = find(run, namespace_, err);
+	if (found == 0 && kind->prepare &&
+	    kind->prepare(&run->opener, namespace_, run->plan->cgroup_mode, err))
+		return fail_while(err, "making %s namespace %u",
+				  namespace_types[namespace_->type].words, namespace_->id);
+	return found;
+}
+
+int run_new_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
 {
 	struct making making = { &run->opener, namespace_,
 				 run->plan->kinds->namespaces[namespace_->type] };
@@ -139,19 +153,12 @@ int run_make_namespace(struct run *run, const struct namespace *namespace_, stru
 		.timeout_seconds = run->options->timeout_seconds,
 		.check = run_check_interrupted,
 	};
-	int fd, found;
+	int fd;
 
-	if (namespace_->entry->ext_key)
-		return take_given(run, namespace_, err);
-	found = find(run, namespace_, err);
-	if (found)
-		return found < 0 ? -1 : 0;
-	if ((making.kind->prepare &&
-	     making.kind->prepare(&run->opener, namespace_, run->plan->cgroup_mode, err)) ||
-	    visit(&there, &fd, 1, err))
+	if (visit(&there, &fd, 1, err))
 		return fail_while(err, "making %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
-	run_plain_namespaces(run)[namespace_->index] = fd;
+	run->plain_namespaces[namespace_->index] = fd;
 	return 0;
 }
 

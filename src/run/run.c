@@ -166,6 +166,7 @@ int run_plan(struct plan *plan, const struct images *images, const struct run_op
 	if (see_children(&run, err) || enter(&old, err))
 		return -1;
 	made = make_tree(&run, err);
+	run_end_makers(&run);
 	run_end_guides(&run, false, &ignored);
 	if (made == 0) {
 		run_dismiss_keeper(&run, true);

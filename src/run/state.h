@@ -140,7 +140,8 @@ struct run {
 	size_t n_user_namespaces;
 	bool *found_namespaces; /* the same: those that did not have to be made; NULL: none */
 	int *plain_namespaces;	/* like snapshot->plain_namespaces; -1: not made; NULL before */
-	int root_namespace_fd;	/* the first task is born in it; -1: see root_clone */
+	struct namespace_makers *makers; /* NULL: before the first is made */
+	int root_namespace_fd;		 /* the first task is born in it; -1: see root_clone */
 
 	pid_t keeper; /* see leftovers.c; 0: there is none */
 	int keeper_fd;
@@ -202,7 +203,13 @@ void run_close_namespaces(struct run *run);
 int *run_plain_namespaces(struct run *run);
 /* sources.c: what the tree has as a whole (tree_kind), when all processes exist. */
 int run_make_trees(struct run *run, struct error *err);
+/* 1: there is one already; 0: it is to be made. All are sought before the first is made. */
+int run_seek_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+/* For any thread: of what is shared it changes nothing but the place of its descriptor. */
+int run_new_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+/* namespace-makers.c: that it is there, when this returns; run_end_makers also after a failure. */
 int run_make_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+void run_end_makers(struct run *run);
 /* Where the kind says so: what it shares with others, then what is its own. */
 int run_join_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err);

@@ -217,6 +217,8 @@ int target_timer_expired(const struct target *target, uint64_t left, pid_t tid, 
 /* The same of a clock of processor time, which runs only as long as we make the task run. */
 int target_cpu_timer_expired(const struct target *target, uint64_t left, pid_t tid, int number,
 			     struct error *err);
+/* Pid namespaces in which it has a number, from nestor's own on. */
+size_t target_pid_levels(const struct target *target);
 /* /proc/PID/mem, read-write, to be closed; -1 with err on failure. */
 int target_open_mem(const struct target *target, struct error *err);
 

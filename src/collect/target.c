@@ -238,3 +238,11 @@ int collect_check_privileges(const struct collect *collect, bool signals, struct
 	}
 	return 0;
 }
+
+size_t target_pid_levels(const struct target *target)
+{
+	uint64_t numbers[MAX_PID_LEVELS + 1];
+	const char *levels = procfs_field(target->status, "NSpid:");
+
+	return levels ? procfs_numbers(levels, 10, numbers, MAX_PID_LEVELS + 1) : 1;
+}

@@ -151,21 +151,12 @@ static bool inside(pid_t pid, const char *name, uint64_t id, uint32_t *ret_id)
 	return false;
 }
 
-static size_t number_of_levels(const char *status)
-{
-	uint64_t numbers[MAX_PID_LEVELS + 1];
-	const char *levels = procfs_field(status, "NSpid:");
-
-	return levels ? procfs_numbers(levels, 10, numbers, MAX_PID_LEVELS + 1) : 1;
-}
-
 void witnesses_prepare(struct collect *collect)
 {
 	if (!collect->facts->landlock)
 		return;
 	for (size_t i = 0; i < collect->n_targets; i++)
-		if (!collect->targets[i].zombie &&
-		    number_of_levels(collect->targets[i].threads[0].status) > 1) {
+		if (!collect->targets[i].zombie && target_pid_levels(&collect->targets[i]) > 1) {
 			witness_keeper_start(&witnesses(collect)->keeper);
 			return;
 		}
@@ -192,7 +183,7 @@ static void take_answer(struct witnesses *all)
 	forget_asked(all);
 }
 
-static void ask_for(struct witness *witness, const struct target *target, size_t thread)
+static void ask_for(struct witness *witness, const struct target *target)
 {
 	struct witnesses *all = witnesses(target->collect);
 	struct witness_wanted wanted = {
@@ -205,7 +196,7 @@ static void ask_for(struct witness *witness, const struct target *target, size_t
 		.gid = (uint32_t)witness->of.gid,
 		/* No two of ours try the same: a fork that fails so late has cost all of it. */
 		.number = FIRST_NUMBER + (pid_t)(witness->index % NUMBERS),
-		.levels = number_of_levels(target->threads[thread].status) - 1,
+		.levels = target_pid_levels(target) - 1,
 	};
 
 	wanted.mapped = inside(target->tid, "uid_map", witness->of.uid, &wanted.inner_uid) &&
@@ -276,7 +267,7 @@ static void ask_ahead(struct collect *collect)
 		for (size_t i = target->living; !target->zombie && i < target->n_threads; i++) {
 			struct witness *witness = give_witness(target, i, &all->last_ahead);
 			if (!witness->number && !witness->is_asked)
-				ask_for(witness, target, i);
+				ask_for(witness, target);
 		}
 	}
 }
@@ -291,7 +282,7 @@ pid_t witness_for(struct target *target, size_t thread)
 		if (witness->is_asked)
 			take_answer(all);
 		else
-			ask_for(witness, target, thread);
+			ask_for(witness, target);
 	return witness->number;
 }
 

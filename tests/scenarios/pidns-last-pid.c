@@ -2,7 +2,7 @@
 /*
  * name: pidns-last-pid
  * promise: in a nested pid namespace pids are counted on from where they were, below the same
- *	limit
+ *	limit; also where a peer of a socket is gone, whose number only somebody inside can tell
  * flavours: flat one three user user-three unprivileged unprivileged-three
  * needs: per_namespace_pid_max
  */
@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,12 +47,59 @@ static int leave(void *unused)
 	return 0;
 }
 
+/* Its socket is the child's peer; tells its name, and ends once it is connected. */
+static int be_peer(void *data)
+{
+	const int *told = data;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t length = sizeof address;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	scenario_need(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == 0 &&
+			      listen(fd, 1) == 0 &&
+			      getsockname(fd, (struct sockaddr *)&address, &length) == 0,
+		      "cannot listen");
+	scenario_need(write(*told, &address, length) == (ssize_t)length, "cannot tell");
+	scenario_need(accept(fd, NULL, NULL) >= 0, "cannot accept");
+	return 0;
+}
+
+/* Connected to somebody who is gone. */
+static int make_lonely_socket(void)
+{
+	struct sockaddr_un address;
+	int told[2], fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	scenario_need(fd >= 0 && pipe(told) == 0, "no pipe or socket");
+	pid_t pid = scenario_child(be_peer, &told[1]);
+	ssize_t length = read(told[0], &address, sizeof address);
+	scenario_need(length > 0 &&
+			      connect(fd, (struct sockaddr *)&address, (socklen_t)length) == 0,
+		      "cannot connect");
+	scenario_reap(pid);
+	close(told[0]);
+	close(told[1]);
+	return fd;
+}
+
+static pid_t peer_of(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof peer;
+
+	scenario_need(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0, "no peer");
+	return peer.pid;
+}
+
 static int init(void *data)
 {
 	bool limited = data != NULL;
 	const char *max_path = "/proc/sys/kernel/pid_max";
 	const char *mark = limited ? "limited" : "plain";
 	int last_pid = limited ? LAST_PID : LAST_PID * 2;
+
+	int fd = make_lonely_socket();
+	pid_t peer = peer_of(fd);
 
 	if (limited)
 		write_sysctl(max_path, PID_MAX);
@@ -60,6 +109,7 @@ static int init(void *data)
 	scenario_wait_restored();
 	scenario_check(read_sysctl(max_path) == pid_max, "%s: pid_max was %d, is %d", mark, pid_max,
 		       read_sysctl(max_path));
+	scenario_check(peer_of(fd) == peer, "%s: the peer was %d, is %d", mark, peer, peer_of(fd));
 	for (int i = 1; i <= 3; i++) {
 		pid_t pid = scenario_child(leave, NULL);
 		scenario_check(pid == last_pid + i, "%s: the next pid is %d, not %d", mark, pid,

@@ -11,16 +11,14 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
-#include "kernel/deputy.h"
+#include "kernel/pid-visit.h"
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SO_PEERPIDFD
@@ -52,13 +50,13 @@ enum { MOST_ASKED = 64 }; /* each is a descriptor of ours */
 
 struct asked {
 	int fd, offset;	   /* as in struct unix_absent */
-	uint32_t *numbers; /* by namespace; shared memory */
+	uint32_t *numbers; /* by namespace */
 };
 
 struct unix_question {
 	struct asked *asked;
 	size_t n_asked, namespace_index;
-	int namespace_fd;
+	int failure; /* an errno */
 };
 
 /* -1 with errno. */
@@ -96,56 +94,26 @@ static pid_t sender_at(int fd, int offset)
 	return sender.pid;
 }
 
-/* Returns an errno. */
-static int ask_all(const struct unix_question *asking)
+static void ask_all(void *data)
 {
-	for (size_t i = 0; i < asking->n_asked; i++) {
+	struct unix_question *asking = data;
+
+	asking->failure = 0;
+	for (size_t i = 0; i < asking->n_asked && !asking->failure; i++) {
 		const struct asked *asked = &asking->asked[i];
 		pid_t pid = asked->fd < 0	  ? 0
 			    : asked->offset == -1 ? peer_of(asked->fd)
 						  : sender_at(asked->fd, asked->offset);
 		if (pid < 0)
-			return errno;
+			asking->failure = errno;
 		asked->numbers[asking->namespace_index] = (uint32_t)pid;
 	}
-	return 0;
-}
-
-static int fail_to_ask(int failure, struct error *err)
-{
-	errno = failure;
-	return failure ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot ask a socket for its peer")
-		       : 0;
-}
-
-/* In a deputy: its child is in the namespace. */
-static int ask_inside(void *data, struct error *err)
-{
-	const struct unix_question *asking = data;
-	int status = 0;
-
-	if (setns(asking->namespace_fd, CLONE_NEWPID) < 0) {
-		if (errno != EPERM)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a pid namespace");
-		log_warning("collect", "unix sockets",
-			    "peers that are gone lose their numbers: a pid namespace may not be "
-			    "entered");
-		return 0;
-	}
-	/* As one thread of many: no lock may be asked for that another held (fork(3)). */
-	pid_t pid = _Fork();
-	if (pid == 0)
-		_exit(ask_all(asking));
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for a child");
-	return pid < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork")
-		       : fail_to_ask(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR, err);
 }
 
 struct seen_namespace {
 	ino_t inode;
 	size_t level; /* from 0 on */
+	size_t below; /* nestor's own */
 	const struct target *member;
 };
 
@@ -174,9 +142,12 @@ static int find_namespaces(struct collect *collect, struct seen_namespace *ret, 
 		for (known = 0; known < count && ret[known].inode != stat.st_ino; known++)
 			;
 		if (known == count && count < UNIX_MOST_PID_NAMESPACES)
-			ret[count++] = (struct seen_namespace){ stat.st_ino,
-								task_pids(target->task).levels - 1,
-								target };
+			ret[count++] = (struct seen_namespace){
+				.inode = stat.st_ino,
+				.level = task_pids(target->task).levels - 1,
+				.below = target_pid_levels(target) - 1,
+				.member = target,
+			};
 	}
 	*ret_count = count;
 	return 0;
@@ -185,15 +156,23 @@ static int find_namespaces(struct collect *collect, struct seen_namespace *ret, 
 static int ask_in(struct unix_question *asking, const struct seen_namespace *namespace_,
 		  struct error *err)
 {
-	struct stat own, its;
 	autoclose int fd = target_open(namespace_->member, "ns/pid", O_RDONLY);
+	struct pid_visit there = {
+		.fd = fd, .levels = namespace_->below, .look = ask_all, .data = asking
+	};
 
-	if (fd < 0 || fstat(fd, &its) < 0 || stat("/proc/self/ns/pid", &own) < 0)
+	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pid namespace");
-	asking->namespace_fd = fd;
-	if (own.st_ino == its.st_ino)
-		return fail_to_ask(ask_all(asking), err);
-	return deputy_run_apart(ask_inside, asking, err);
+	if (!there.levels)
+		ask_all(asking);
+	else if (pid_visit(&there, 1, err))
+		return -1;
+	else if (!there.done)
+		log_warning("collect", "unix sockets",
+			    "peers that are gone lose their numbers: a pid namespace may not be "
+			    "entered");
+	errno = asking->failure;
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot ask a socket for its peer") : 0;
 }
 
 /* The deepest that sees it, and those above. */
@@ -229,13 +208,10 @@ static int name_some(struct collect *collect, struct unix_absent *absent, size_t
 		     const struct seen_namespace *namespaces, size_t n_namespaces,
 		     struct error *err)
 {
-	size_t size = count * n_namespaces * sizeof(uint32_t);
-	uint32_t *numbers = deputy_memory(size);
+	uint32_t *numbers = arena_array(collect->arena, uint32_t, count * n_namespaces);
 	struct asked asked[MOST_ASKED];
 	int result = 0;
 
-	if (!numbers)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
 	for (size_t i = 0; i < count; i++) {
 		asked[i] = (struct asked){ socket_duplicate(absent[i].target, absent[i].number),
 					   absent[i].offset, numbers + i * n_namespaces };
@@ -253,7 +229,6 @@ static int name_some(struct collect *collect, struct unix_absent *absent, size_t
 		if (asked[i].fd >= 0)
 			close(asked[i].fd);
 	}
-	deputy_memory_free(numbers, size);
 	return result;
 }
 

@@ -7,6 +7,7 @@
  * flavours: flat one three user user-three
  */
 #include "own-network.h"
+#include "rights.h"
 #include "scenario.h"
 
 #include <arpa/inet.h>
@@ -134,39 +135,6 @@ static int ask_netlink(int fd)
 
 static int sent_by_holder = -1; /* one end of a pair */
 
-static void send_fd(int through, int fd)
-{
-	char byte = 'x', room[CMSG_SPACE(sizeof(int))] = "";
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = room,
-				  .msg_controllen = sizeof room };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(header), &fd, sizeof fd);
-	scenario_check(sendmsg(through, &message, 0) == 1, "sendmsg");
-}
-
-static int receive_fd(int through)
-{
-	char byte, room[CMSG_SPACE(sizeof(int))];
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = room,
-				  .msg_controllen = sizeof room };
-	int fd = -1;
-
-	scenario_check(recvmsg(through, &message, 0) == 1 && CMSG_FIRSTHDR(&message), "recvmsg");
-	if (CMSG_FIRSTHDR(&message))
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
-	return fd;
-}
-
 /* Somebody without any right, who has a socket of netlink that is given to others later. */
 static int holder(void *unused)
 {
@@ -178,17 +146,23 @@ static int holder(void *unused)
 	char byte = 'x';
 	scenario_need(write(sent_by_holder, &byte, 1) == 1, "write");
 	scenario_need(read(sent_by_holder, &byte, 1) == 1, "read");
-	send_fd(sent_by_holder, fd);
+	scenario_check(send_rights(sent_by_holder, "x", &fd, 1) == 1, "sendmsg");
 	return 0;
 }
 
 static void check_asked(int through)
 {
+	int fds[MOST_RIGHTS] = { -1 };
+	size_t count;
+	char byte;
+
 	scenario_check(write(through, "x", 1) == 1, "write");
-	int fd = receive_fd(through), error = ask_netlink(fd);
+	scenario_check(receive_rights(through, &byte, 1, 0, fds, &count) == 1 && count == 1,
+		       "recvmsg");
+	int error = ask_netlink(fds[0]);
 
 	scenario_check(error == EPERM, "netlink, through somebody's socket: %s", strerror(error));
-	close(fd);
+	close(fds[0]);
 }
 
 /* Opens it again as that user, with no rights. 0, or the error. */

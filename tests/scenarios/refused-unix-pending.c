@@ -7,6 +7,7 @@
  * arguments: stream packet rights gone
  * refused: unsupported-file
  */
+#include "rights.h"
 #include "scenario.h"
 
 #include <stdio.h>
@@ -17,24 +18,9 @@
 
 static bool sends(int fd, const char *how)
 {
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	char text[] = "early";
-	struct iovec part = { text, strcmp(how, "packet") ? sizeof text : 0 };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
+	const char *text = strcmp(how, "packet") ? "early" : "";
 
-	if (!strcmp(how, "rights")) {
-		header.msg_control = &control;
-		header.msg_controllen = sizeof control;
-		struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-		*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd),
-					     .cmsg_level = SOL_SOCKET,
-					     .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(message), &fd, sizeof fd);
-	}
-	return sendmsg(fd, &header, 0) == (ssize_t)part.iov_len;
+	return send_rights(fd, text, &fd, !strcmp(how, "rights")) == (ssize_t)strlen(text);
 }
 
 int main(int argc, char **argv)
@@ -59,7 +45,7 @@ int main(int argc, char **argv)
 
 	int server = accept(listener, NULL, NULL);
 	ssize_t length = read(server, got, sizeof got);
-	scenario_check(strcmp(how, "packet") ? length == 6 && !strcmp(got, "early") : length == 0,
+	scenario_check(strcmp(how, "packet") ? length == 5 && !strcmp(got, "early") : length == 0,
 		       "%zd bytes: %s", length, got);
 	return scenario_end();
 }

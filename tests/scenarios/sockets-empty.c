@@ -6,6 +6,7 @@
  * flavours: flat three user user-three
  * unseen: an end of a pipe is on its way in a socket
  */
+#include "rights.h"
 #include "scenario.h"
 
 #include <string.h>
@@ -20,32 +21,18 @@ static int pairs[N_PAIRS][2];
 /* As systemd keeps a namespace: nothing but a descriptor. */
 static void send_file(int socket, int file)
 {
-	union {
-		char room[CMSG_SPACE(sizeof file)];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr header = { .msg_control = &control, .msg_controllen = sizeof control };
-	struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-
-	*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof file),
-				     .cmsg_level = SOL_SOCKET,
-				     .cmsg_type = SCM_RIGHTS };
-	memcpy(CMSG_DATA(message), &file, sizeof file);
-	scenario_need(sendmsg(socket, &header, 0) == 0, "a descriptor alone");
+	scenario_need(send_rights(socket, "", &file, 1) == 0, "a descriptor alone");
 }
 
 static int receive_file(int socket, int flags)
 {
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr header = { .msg_control = &control, .msg_controllen = sizeof control };
-	int file = -1;
+	int files[MOST_RIGHTS];
+	size_t count;
+	char byte;
 
-	if (recvmsg(socket, &header, flags | MSG_DONTWAIT) == 0 && header.msg_controllen)
-		memcpy(&file, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof file);
-	return file;
+	if (receive_rights(socket, &byte, 1, flags | MSG_DONTWAIT, files, &count) != 0)
+		return -1;
+	return count == 1 ? files[0] : -1;
 }
 
 static void must_receive(int which, const char *text)

@@ -8,6 +8,7 @@
  * flavours: flat one three user user-three
  * unseen: ends of pipes are on their way in sockets
  */
+#include "rights.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -19,8 +20,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST = 8 };
-
 static void pair(int type, int ends[2])
 {
 	scenario_need(socketpair(AF_UNIX, type, 0, ends) == 0, "no pair");
@@ -28,49 +27,19 @@ static void pair(int type, int ends[2])
 
 static void give(int to, const char *text, const int *fds, size_t count)
 {
-	union {
-		char room[CMSG_SPACE(MOST * sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec part = { (char *)(size_t)text, strlen(text) };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	if (count) {
-		header.msg_control = &control;
-		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-		message->cmsg_level = SOL_SOCKET;
-		message->cmsg_type = SCM_RIGHTS;
-		message->cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(message), fds, count * sizeof(int));
-	}
-	scenario_need(sendmsg(to, &header, 0) == (ssize_t)strlen(text), "cannot send: %s",
+	scenario_need(send_rights(to, text, fds, count) == (ssize_t)strlen(text), "cannot send: %s",
 		      strerror(errno));
 }
 
 /* At most `room` bytes; returns how many descriptors came. */
-static size_t take(int from, const char *text, size_t room, int fds[MOST])
+static size_t take(int from, const char *text, size_t room, int fds[MOST_RIGHTS])
 {
-	union {
-		char room[CMSG_SPACE(MOST * sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
 	char got[64] = "";
-	struct iovec part = { got, room };
-	struct msghdr header = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof control };
-	ssize_t length = recvmsg(from, &header, MSG_DONTWAIT);
-	size_t count = 0;
+	size_t count;
+	ssize_t length = receive_rights(from, got, room, MSG_DONTWAIT, fds, &count);
 
 	scenario_check(length == (ssize_t)strlen(text) && !memcmp(got, text, strlen(text)),
 		       "expected %s, got %s (%zd)", text, got, length);
-	for (struct cmsghdr *at = CMSG_FIRSTHDR(&header); at; at = CMSG_NXTHDR(&header, at))
-		if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS) {
-			count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			memcpy(fds, CMSG_DATA(at), count * sizeof(int));
-		}
 	return count;
 }
 
@@ -94,7 +63,7 @@ static int open_file(const char *name, const char *text)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	int stream[2], packets[2], inner[2], circle[2], pipe_ends[2], got[MOST];
+	int stream[2], packets[2], inner[2], circle[2], pipe_ends[2], got[MOST_RIGHTS];
 
 	pair(SOCK_STREAM, stream);
 	pair(SOCK_SEQPACKET, packets);

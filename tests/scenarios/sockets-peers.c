@@ -7,6 +7,7 @@
  *	and so does who sent what waits
  * flavours: flat one three user user-three
  */
+#include "rights.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -144,17 +145,9 @@ static int waits_as_other(void *data)
 /* Makes pairs and ends: what is left of it is a zombie. */
 static pid_t makes_and_ends(int ends[2])
 {
-	int carry[2];
-	union {
-		char room[CMSG_SPACE(2 * sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	char byte = 0;
-	struct iovec part = { &byte, 1 };
-	struct msghdr header = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof control };
+	int carry[2], came[MOST_RIGHTS];
+	size_t count;
+	char byte;
 
 	scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, carry) == 0, "a pair");
 	pid_t pid = fork();
@@ -162,15 +155,12 @@ static pid_t makes_and_ends(int ends[2])
 		int pair[2];
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 			_exit(1);
-		struct cmsghdr *message = CMSG_FIRSTHDR(&header);
-		*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof pair),
-					     .cmsg_level = SOL_SOCKET,
-					     .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(message), pair, sizeof pair);
-		_exit(sendmsg(carry[1], &header, 0) == 1 ? 0 : 2);
+		_exit(send_rights(carry[1], "x", pair, 2) == 1 ? 0 : 2);
 	}
-	scenario_need(pid > 0 && recvmsg(carry[0], &header, 0) == 1, "no descriptors");
-	memcpy(ends, CMSG_DATA(CMSG_FIRSTHDR(&header)), 2 * sizeof(int));
+	scenario_need(pid > 0 && receive_rights(carry[0], &byte, 1, 0, came, &count) == 1 &&
+			      count == 2,
+		      "no descriptors");
+	memcpy(ends, came, 2 * sizeof(int));
 	close(carry[0]);
 	close(carry[1]);
 	siginfo_t info;

@@ -7,6 +7,7 @@
  * alone: terminal numbers are one for all
  * ignore: stat
  */
+#include "rights.h"
 #include "scenario.h"
 #include "terminal-numbers.h"
 
@@ -104,17 +105,7 @@ static int pass_on(int which, bool gives_up)
 {
 	signal(SIGHUP, SIG_IGN);
 	int own = lead(which);
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	struct iovec byte = { "x", 1 };
-	struct msghdr message = { .msg_iov = &byte,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof control };
-	memcpy(CMSG_DATA(&control.header), &own, sizeof own);
-	scenario_need(sendmsg(pair[1], &message, 0) == 1, "cannot pass it on");
+	scenario_need(send_rights(pair[1], "x", &own, 1) == 1, "cannot pass it on");
 	scenario_need(!gives_up || ioctl(own, TIOCNOTTY) == 0, "cannot give it up");
 	if (!gives_up && vhangup() < 0)
 		scenario_mark("may not");
@@ -135,20 +126,16 @@ static int hang_up(void *data)
 
 static int receive_from(int (*function)(void *))
 {
-	char byte, room[CMSG_SPACE(sizeof(int))];
-	struct iovec into = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &into,
-				  .msg_iovlen = 1,
-				  .msg_control = room,
-				  .msg_controllen = sizeof room };
 	pid_t child = scenario_child(function, NULL);
-	int fd = -1;
+	int fds[MOST_RIGHTS];
+	size_t count;
+	char byte;
 
-	scenario_need(recvmsg(pair[0], &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message),
+	scenario_need(receive_rights(pair[0], &byte, 1, MSG_CMSG_CLOEXEC, fds, &count) == 1 &&
+			      count == 1,
 		      "nothing came");
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
 	scenario_reap(child);
-	return fd;
+	return fds[0];
 }
 
 static void expect(int fd, const char *text)

@@ -4,9 +4,10 @@
 import os
 import re
 import shlex
+import subprocess
 import threading
 
-from place import must, nestor, take
+from place import must, nestor, program, take
 import tree
 
 
@@ -156,7 +157,26 @@ def executes_command(place):
          f"{done.status}: {done.out} {done.err}")
 
 
+def cannot_be_given(place):
+    """A pipe that nestor has no right to give to its user stays nestor's: a warning says so"""
+    without = ["setpriv", "--bounding-set=-chown", "--inh-caps=-chown"]
+    ends = os.pipe()
+    os.fchown(ends[1], 1234, 1234)
+    process = subprocess.Popen([*without, "sleep", "1000"], pass_fds=ends, cwd=place.path,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True)
+    place.roots.append(process.pid)
+    for end in ends:
+        os.close(end)
+    must(tree.wait_for(lambda: tree.status_of(process.pid).get("Name") == "sleep", 5), "no start")
+    place.dump(process.pid)
+    done = subprocess.run([*without, program(), "restore", "-D", place.images, "-d"],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+                          timeout=60)
+    must(done.returncode == 0 and "not to user 1234" in done.stderr, f"no warning:\n{done.stderr}")
+
+
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
-    file_replaced, pid_in_use, outrun, terminal_in_use, executes_command,
+    file_replaced, cannot_be_given, pid_in_use, outrun, terminal_in_use, executes_command,
 ]

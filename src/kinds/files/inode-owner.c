@@ -13,14 +13,17 @@
  * (netlink_ns_capable).
  *
  * Only what differs from what nestor's own would have is recorded. Where nestor has no right to
- * give it away, which only happens to what somebody outside has made, it belongs to nestor's user.
+ * give it away, which only happens to what somebody outside has made, it belongs to nestor's user,
+ * and that is told.
  */
 #include "kinds/files/files.h"
 
+#include "base/log.h"
 #include "collect/collect.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -94,6 +97,23 @@ static bool is_given(const struct file_opener *opener, const FileEntry *entry)
 	return key[0] && externals_fd(opener->externals, key) >= 0;
 }
 
+/* EINVAL: an id that nestor's user namespace does not have. */
+static int give(const FileEntry *entry, int fd, struct error *err)
+{
+	const InodeOwnerEntry *owner = entry->inode_owner;
+	char what[32];
+
+	if (fchown(fd, owner->uid, owner->gid) == 0)
+		return 0;
+	if (errno != EPERM && errno != EINVAL)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot give it to user %u",
+				  entry->id, owner->uid);
+	snprintf(what, sizeof what, "file %u", entry->id);
+	log_warning("restore", what, "it belongs to nestor's user, not to user %u, group %u: %s",
+		    owner->uid, owner->gid, strerror(errno));
+	return 0;
+}
+
 static int inode_owner_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 			       struct error *err)
 {
@@ -105,11 +125,8 @@ static int inode_owner_connect(struct file_opener *opener, const FileEntry *entr
 	if (fstat(fd, &now) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot see its owner",
 				  entry->id);
-	/* EINVAL: an id that nestor's user namespace does not have. */
-	if ((now.st_uid != owner->uid || now.st_gid != owner->gid) &&
-	    fchown(fd, owner->uid, owner->gid) < 0 && errno != EPERM && errno != EINVAL)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot give it to user %u",
-				  entry->id, owner->uid);
+	if ((now.st_uid != owner->uid || now.st_gid != owner->gid) && give(entry, fd, err))
+		return -1;
 	if ((now.st_mode & PERMISSIONS) != owner->mode && fchmod(fd, owner->mode) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot set its permissions",
 				  entry->id);

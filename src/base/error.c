@@ -54,6 +54,12 @@ int fail(struct error *err, enum error_name name, const char *format, ...)
 	return -1;
 }
 
+bool errno_tells_nothing(int os_errno)
+{
+	return os_errno == EMFILE || os_errno == ENFILE || os_errno == ENOMEM ||
+	       os_errno == EINTR || os_errno == EAGAIN || os_errno == EIO || os_errno == ENOSPC;
+}
+
 /* Descriptors that ran out have one name, and a hint, wherever it happens. */
 static int name_limit(struct error *err, int os_errno)
 {

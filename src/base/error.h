@@ -41,6 +41,9 @@ int fail(struct error *err, enum error_name name, const char *format, ...)
 int fail_errno(struct error *err, enum error_name name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Whether somebody lacked something, which is no answer to what was looked for or tried. */
+bool errno_tells_nothing(int os_errno);
+
 /* The same with a text that was made by these functions, and may have several lines. */
 int fail_text(struct error *err, enum error_name name, const char *text);
 

@@ -143,6 +143,7 @@ static int name_process(int directory, struct process_name *ret)
 	return 0;
 }
 
+/* NULL with errno */
 static struct target *find_target(struct collect *collect, const struct process_name *name)
 {
 	for (size_t i = 0; i < collect->n_targets; i++) {
@@ -150,11 +151,15 @@ static struct target *find_target(struct collect *collect, const struct process_
 		autoclose int directory = target_open(target, ".", O_RDONLY | O_DIRECTORY);
 		struct process_name other;
 
-		if (directory >= 0 && name_process(directory, &other) == 0 &&
-		    other.device == name->device && other.namespace == name->namespace &&
-		    other.number == name->number)
+		if (directory < 0 || name_process(directory, &other) < 0) {
+			if (errno_tells_nothing(errno))
+				return NULL;
+		} else if (other.device == name->device && other.namespace == name->namespace &&
+			   other.number == name->number) {
 			return target;
+		}
 	}
+	errno = ESRCH;
 	return NULL;
 }
 
@@ -172,9 +177,9 @@ static int open_process(const struct open_file *file, const char *path)
 	 * Its root may be somewhere else since, as in a sandbox: then the path is that of the
 	 * mount, or as we see it.
 	 */
-	if (fd < 0)
+	if (fd < 0 && !errno_tells_nothing(errno))
 		fd = mount_open_beside(file, name + strlen(BELOW_ROOT) - 1);
-	if (fd < 0)
+	if (fd < 0 && !errno_tells_nothing(errno))
 		fd = open(name + strlen(BELOW_ROOT) - 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &stat) < 0)
 		return -1;
@@ -208,6 +213,9 @@ int process_file_collect(const struct open_file *file, RegFileEntry *reg, struct
 	const struct target *target = directory >= 0 && name_process(directory, &name) == 0
 					      ? find_target(collect, &name)
 					      : NULL;
+	if (!target && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot find the process that it is of", file->what);
 	if (!target)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is of a process that is not in the tree, or is gone", file->what);

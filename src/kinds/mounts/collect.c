@@ -148,7 +148,7 @@ static int try_binding(struct collect *collect, const char *path, const char *wh
 	autoclose int bound_fd =
 		fd < 0 ? -1
 		       : open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (bound_fd < 0 && mount_tells_nothing(errno))
+	if (bound_fd < 0 && errno_tells_nothing(errno))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot be bound for a trial", what);
 	if (bound_fd >= 0 || errno != EINVAL)
 		return 0;

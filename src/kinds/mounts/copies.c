@@ -52,7 +52,7 @@ static int copy_in_place(void *data, struct error *err)
 		copying->ret_fd = clone_at(path);
 	else
 		return 0;
-	return copying->ret_fd < 0 && mount_tells_nothing(errno) ? fail_copy(copying, err) : 0;
+	return copying->ret_fd < 0 && errno_tells_nothing(errno) ? fail_copy(copying, err) : 0;
 }
 
 static size_t index_of(const struct live_namespace *namespace, const struct mount_line *line)
@@ -75,7 +75,7 @@ static int peel(const struct copying *copying, size_t target, bool *ret_covered,
 	bool *stays = arena_array(&arena, bool, order->n_mounts);
 	for (size_t i = order->n_mounts; i-- > target + 1 && !result;) {
 		stays[i] = umount2(order->mounts[i]->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0;
-		if (stays[i] && (errno == EPERM || mount_tells_nothing(errno)))
+		if (stays[i] && (errno == EPERM || errno_tells_nothing(errno)))
 			result = fail_copy(copying, err);
 	}
 	*ret_covered = mount_is_covered(mount_covers_new(&arena, order), target, stays);
@@ -89,7 +89,7 @@ static int take_uncovered(struct copying *copying, struct error *err)
 	struct stat stat_;
 	autoclose int fd = clone_at(copying->line->mountpoint);
 
-	if (fd < 0 && !mount_tells_nothing(errno))
+	if (fd < 0 && !errno_tells_nothing(errno))
 		fd = open(copying->line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 ? !survey_is_absent(errno) : fstat(fd, &stat_) != 0)
 		return fail_copy(copying, err);

@@ -66,7 +66,7 @@ static int become_root(int copy_fd)
 /* What was tried is not allowed, and gives nothing: 0. */
 static int judge_copy(const char *what, struct error *err)
 {
-	return mount_tells_nothing(errno)
+	return errno_tells_nothing(errno)
 		       ? fail_errno(err, ERR_KERNEL_REFUSED, "%s detached mounts", what)
 		       : 0;
 }
@@ -156,7 +156,7 @@ static int find_originals(struct live_namespace *namespace_, int fd)
 			copy_fd < 0 ? -1
 				    : survey_open_path(fd, line->mountpoint, O_PATH | O_NOFOLLOW);
 		namespace_->originals[i] = original_fd < 0 ? -1 : survey_mount_id(original_fd);
-		if (namespace_->originals[i] < 0 && mount_tells_nothing(errno))
+		if (namespace_->originals[i] < 0 && errno_tells_nothing(errno))
 			return -1;
 	}
 	return 0;
@@ -191,7 +191,7 @@ static void look_at_entry(struct walk *walk, const char *path, const char *name)
 
 	if (statx(walk->fd, below, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID,
 		  &found)) {
-		walk->failure = mount_tells_nothing(errno) ? errno : walk->failure;
+		walk->failure = errno_tells_nothing(errno) ? errno : walk->failure;
 		return;
 	}
 	if (!is_copied(walk->namespace_, found.stx_mnt_id))
@@ -211,7 +211,7 @@ static void look_at_directory(struct walk *walk, const char *path)
 
 	while (!walk->found && !walk->failure && listing_next(dir, &name))
 		look_at_entry(walk, path, name);
-	if (!walk->found && !walk->failure && mount_tells_nothing(errno))
+	if (!walk->found && !walk->failure && errno_tells_nothing(errno))
 		walk->failure = errno;
 }
 

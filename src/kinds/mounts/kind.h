@@ -40,13 +40,6 @@ int live_mount_copy(const struct live_mount *mount, int *ret_fd, struct error *e
 /* The same of one whose content has to be seen: refused where it is hidden. */
 int live_superblock_copy(const struct live_superblock *superblock, int *ret_fd, struct error *err);
 
-/* Errors of whoever lacks something, which are no answer of a mount to what was tried. */
-static inline bool mount_tells_nothing(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
-	       error == EAGAIN || error == EIO || error == ENOSPC;
-}
-
 /* What making a superblock needs. */
 struct mount_maker {
 	const struct snapshot *snapshot;

@@ -68,7 +68,7 @@ static int is_clearable(const char *path, uint64_t set, uint64_t clear)
 	if (syscall(SYS_mount_setattr, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
 		    &attributes, sizeof attributes) == 0)
 		return 1;
-	return mount_tells_nothing(errno) ? -1 : 0;
+	return errno_tells_nothing(errno) ? -1 : 0;
 }
 
 static int is_atime_free(const char *path, uint32_t flags)
@@ -148,7 +148,7 @@ static int is_locked(const struct trial *trial, size_t i)
 	if (flag == MNT_EXPIRE && (errno == EAGAIN || errno == EBUSY))
 		return 0;
 	/* EPERM is about who asks (may_mount). */
-	return errno == EPERM || mount_tells_nothing(errno) ? -1 : 1;
+	return errno == EPERM || errno_tells_nothing(errno) ? -1 : 1;
 }
 
 /* From the last to the first: what hides a mount was mounted after it. */

@@ -113,7 +113,7 @@ struct comparing {
 /* What cannot be told is neither there nor absent. What one may not look into tells nothing. */
 static void note_failure(struct comparing *comparing)
 {
-	if (mount_tells_nothing(errno))
+	if (errno_tells_nothing(errno))
 		comparing->failed = errno;
 }
 

@@ -56,7 +56,7 @@ static int prepare_option(struct owner_question *question, char *word)
 	if (fd < 0)
 		return -1;
 	if (fchown(fd, user ? id : (uid_t)-1, group ? id : (gid_t)-1))
-		return mount_tells_nothing(errno) ? -1 : 0;
+		return errno_tells_nothing(errno) ? -1 : 0;
 	option->owned_fd = take_fd(&fd);
 	return 0;
 }
@@ -113,14 +113,14 @@ int mount_owner_ask(const struct owner_question *question, int mount_fd, struct 
 	/* Ids that it has no number for cannot have been given by it. */
 	struct error unknown = { 0 };
 	if (set_options(context_fd, question, &unknown)) {
-		if (!mount_tells_nothing(unknown.os_errno))
+		if (!errno_tells_nothing(unknown.os_errno))
 			return 0;
 		*err = unknown;
 		return -1;
 	}
 	/* The right is asked for first, whatever the file system says then. */
 	int failure = fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) ? errno : 0;
-	if (mount_tells_nothing(failure))
+	if (errno_tells_nothing(failure))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell who owns mount %s",
 				  question->line->mountpoint);
 	return failure != EPERM;

@@ -147,7 +147,7 @@ static int collect_one(const struct live_namespace *namespace_, uint64_t number,
 	struct mount_status found;
 
 	if (mount_stat(number, id, collect->arena, &found))
-		return mount_tells_nothing(errno)
+		return errno_tells_nothing(errno)
 			       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at a mount of %s",
 					    namespace_->what)
 			       : 0;
@@ -178,7 +178,7 @@ int mount_revealed_collect(struct live_namespace *namespace_, struct error *err)
 		return 0;
 	if (mount_namespace_number(namespace_->fd, &number) ||
 	    mount_list(number, collect->arena, &ids, &n))
-		return mount_tells_nothing(errno)
+		return errno_tells_nothing(errno)
 			       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the mounts of %s",
 					    namespace_->what)
 			       : 0;

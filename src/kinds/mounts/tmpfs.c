@@ -75,7 +75,7 @@ static int open_shown(struct showing *showing, const char *path)
 		int fd = copy < 0 ? -1 : mount_open_on(copy, below, O_PATH | O_NOFOLLOW);
 		if (fd >= 0)
 			return fd;
-		if (copy >= 0 && mount_tells_nothing(errno))
+		if (copy >= 0 && errno_tells_nothing(errno))
 			fail_errno(showing->failed, ERR_KERNEL_REFUSED, "cannot look at %s", path);
 	}
 	return -1;

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The last-pid service in real nests of pid namespaces, with and without user namespaces that own
- * them. The test runs in a pid namespace of its own, so that nobody else takes numbers there;
- * without the rights for that its cases are skipped.
+ * The last-pid service, and what is made of it, in real nests of pid namespaces, with and without
+ * user namespaces that own them: which numbers the next task has, and what is refused.
  */
-#include "kinds/namespaces/pid.h"
+#include "pid-nest.h"
+
 #include "pids/fork.h"
-#include "pids/last-pids.h"
 #include "pids/vector.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/filter.h>
-#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <nestor/last-pids.h>
 #include <pthread.h>
@@ -25,8 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -34,143 +29,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_DEPTH = 31, NOBODY = 65534, PATIENCE_MS = 5000, LONGEST = 90 /* seconds */ };
-
-static bool privileged;
-
-/* Inits of nested pid namespaces that only wait; `fd` is the innermost one. */
-struct nest {
-	size_t depth;
-	pid_t outermost;
-	int fd;
-};
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		_exit(3);
-	close(fd);
-}
-
-static void map_ids(void)
-{
-	write_file("/proc/self/setgroups", "deny");
-	write_file("/proc/self/uid_map", "0 0 1");
-	write_file("/proc/self/gid_map", "0 0 1");
-}
-
-/* In the outermost init. /proc/self has the number that the test sees, at whatever depth. */
-static void be_inits(size_t levels_below, uint64_t flags, volatile pid_t *ret_innermost)
-{
-	struct clone_args args = { .flags = flags, .exit_signal = SIGCHLD };
-	char number[32] = "";
-	long pid = 0;
-
-	for (size_t i = 0; pid == 0; i++) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (flags & CLONE_NEWUSER)
-			map_ids();
-		if (i == levels_below)
-			break;
-		pid = syscall(SYS_clone3, &args, sizeof args);
-	}
-	if (pid < 0)
-		_exit(4);
-	if (pid == 0 && readlink("/proc/self", number, sizeof number - 1) > 0)
-		*ret_innermost = atoi(number);
-	for (;;)
-		pause();
-}
-
-static void nest_open(struct nest *nest, size_t depth, uint64_t flags)
-{
-	volatile pid_t *innermost = mmap(NULL, sizeof *innermost, PROT_READ | PROT_WRITE,
-					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct clone_args args = { .flags = flags | CLONE_NEWPID, .exit_signal = SIGCHLD };
-	char path[64];
-
-	assert_ptr_not_equal((void *)innermost, MAP_FAILED);
-	long pid = syscall(SYS_clone3, &args, sizeof args);
-	if (pid == 0)
-		be_inits(depth - 1, flags | CLONE_NEWPID, innermost);
-	assert_true(pid > 0);
-	for (int i = 0; i < PATIENCE_MS && !*innermost; i++)
-		usleep(1000);
-	assert_true(*innermost > 0);
-	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)*innermost);
-	*nest = (struct nest){ depth, (pid_t)pid, open(path, O_RDONLY | O_CLOEXEC) };
-	assert_true(nest->fd >= 0);
-	munmap((void *)innermost, sizeof *innermost);
-}
-
-static void nest_close(struct nest *nest)
-{
-	close(nest->fd);
-	kill(nest->outermost, SIGKILL);
-	assert_int_equal(waitpid(nest->outermost, NULL, 0), nest->outermost);
-}
-
-/* Ids of a task, from the innermost level outwards; returns how many. */
-static size_t read_ids(pid_t pid, uint32_t *ids)
-{
-	uint32_t outwards[64];
-	char path[64], line[512];
-	size_t count = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	FILE *file = fopen(path, "re");
-	assert_non_null(file);
-	while (fgets(line, sizeof line, file)) {
-		char *at = line + strlen("NSpid:"), *end;
-		if (strncmp(line, "NSpid:", strlen("NSpid:")))
-			continue;
-		for (unsigned long id = strtoul(at, &end, 10); end != at;
-		     at = end, id = strtoul(at, &end, 10))
-			outwards[count++] = (uint32_t)id;
-	}
-	fclose(file);
-	for (size_t i = 0; i < count; i++)
-		ids[i] = outwards[count - 1 - i];
-	return count;
-}
-
-/* Those of a new task of the innermost namespace. */
-static size_t ids_of_next(const struct nest *nest, uint32_t *ids)
-{
-	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-
-	assert_int_equal(setns(nest->fd, CLONE_NEWPID), 0);
-	pid_t pid = fork();
-	if (pid == 0)
-		for (;;)
-			pause();
-	assert_int_equal(setns(own, CLONE_NEWPID), 0);
-	close(own);
-	size_t count = read_ids(pid, ids);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	return count;
-}
-
-static struct last_pids *opened(int fd)
-{
-	struct error err = { 0 };
-	struct last_pids *pids = last_pids_open(fd, &err);
-
-	if (!pids)
-		fail_msg("%s", err.text);
-	return pids;
-}
-
-static void set(struct last_pids *pids, const uint32_t *numbers, size_t count)
-{
-	struct error err = { 0 };
-
-	if (last_pids_set(pids, numbers, count, &err) < 0)
-		fail_msg("%s", err.text);
-}
+enum { MAX_DEPTH = 31 };
 
 static void check_ids(size_t depth, uint64_t flags)
 {
@@ -178,13 +37,13 @@ static void check_ids(size_t depth, uint64_t flags)
 	struct nest nest;
 
 	nest_open(&nest, depth, flags);
-	struct last_pids *pids = opened(nest.fd);
+	struct last_pids *pids = nest_service(nest.fd);
 	assert_int_equal(last_pids_levels(pids), depth + 1);
 	for (uint32_t round = 0; round < 20; round++) {
 		for (uint32_t i = 0; i <= depth; i++)
 			numbers[i] = 1000 + 37 * i + 501 * round;
-		set(pids, numbers, depth + 1);
-		assert_int_equal(ids_of_next(&nest, ids), depth + 1);
+		service_set(pids, numbers, depth + 1);
+		assert_int_equal(nest_next_ids(&nest, ids), depth + 1);
 		for (uint32_t i = 0; i <= depth; i++)
 			assert_int_equal(ids[i], numbers[i] + 1);
 	}
@@ -194,16 +53,10 @@ static void check_ids(size_t depth, uint64_t flags)
 	assert_int_equal(errno, ECHILD);
 }
 
-static void need_privileges(void)
-{
-	if (!privileged)
-		skip();
-}
-
 static void ids_are_as_set(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	check_ids(1, 0);
 	check_ids(4, 0);
 	check_ids(16, 0);
@@ -213,7 +66,7 @@ static void ids_are_as_set(void **state)
 static void ids_are_as_set_below_user_namespaces(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	check_ids(1, CLONE_NEWUSER);
 	check_ids(3, CLONE_NEWUSER);
 	check_ids(31, CLONE_NEWUSER);
@@ -231,7 +84,7 @@ static int look_from_inside(void)
 
 	if (unshare(CLONE_NEWUSER))
 		return 2;
-	map_ids();
+	nest_map_ids();
 	nest_open(&nest, 2, 0);
 	struct last_pids *pids = last_pids_open(nest.fd, &err);
 	if (!pids || last_pids_set(pids, (const uint32_t[]){ 500, 600 }, 2, &err) < 0)
@@ -251,7 +104,7 @@ static int look_from_inside(void)
 	if (pid == 0)
 		for (;;)
 			pause();
-	if (read_ids(pid, ids) != 3 || ids[0] != 501 || ids[1] != 601)
+	if (nest_read_ids(pid, ids) != 3 || ids[0] != 501 || ids[1] != 601)
 		return 7;
 	kill(pid, SIGKILL);
 	last_pids_close(pids);
@@ -261,7 +114,7 @@ static int look_from_inside(void)
 static void from_inside_a_user_namespace(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	int status;
 	pid_t pid = fork();
 
@@ -277,12 +130,12 @@ static void from_inside_a_user_namespace(void **state)
 static void own_level_alone(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	struct last_pids *pids = opened(own);
+	struct last_pids *pids = nest_service(own);
 
 	assert_int_equal(last_pids_levels(pids), 1);
-	set(pids, (const uint32_t[]){ 7776 }, 1);
+	service_set(pids, (const uint32_t[]){ 7776 }, 1);
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(0);
@@ -295,92 +148,39 @@ static void own_level_alone(void **state)
 static void short_vectors_and_zeros(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	uint32_t before[8], after[8];
 	struct nest nest;
 
 	nest_open(&nest, 3, 0);
-	struct last_pids *pids = opened(nest.fd);
-	assert_int_equal(ids_of_next(&nest, before), 4);
-	set(pids, (const uint32_t[]){ 0, 4000 }, 2);
-	assert_int_equal(ids_of_next(&nest, after), 4);
+	struct last_pids *pids = nest_service(nest.fd);
+	assert_int_equal(nest_next_ids(&nest, before), 4);
+	service_set(pids, (const uint32_t[]){ 0, 4000 }, 2);
+	assert_int_equal(nest_next_ids(&nest, after), 4);
 	assert_int_equal(after[0], before[0] + 1);
 	assert_int_equal(after[1], 4001);
 	assert_int_equal(after[2], before[2] + 1);
 	assert_int_equal(after[3], before[3] + 1);
-	set(pids, NULL, 0);
+	service_set(pids, NULL, 0);
 	last_pids_close(pids);
 	nest_close(&nest);
-}
-
-static uint32_t last_pid_of(const struct nest *nest, size_t levels)
-{
-	struct pid_limits limits = { .fd = nest->fd, .levels = levels };
-	struct error err = { 0 };
-
-	assert_int_equal(pid_limits_read(&limits, 1, &err), 0);
-	assert_true(limits.known);
-	return limits.last_pid;
-}
-
-static uint32_t own_last_pid(void)
-{
-	FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "re");
-	uint32_t number = 0;
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%" SCNu32, &number), 1);
-	fclose(file);
-	return number;
-}
-
-static void helpers_take_no_numbers(void **state)
-{
-	(void)state;
-	need_privileges();
-	uint32_t before[8], after[8];
-	struct nest nest;
-
-	nest_open(&nest, 3, 0);
-	ids_of_next(&nest, before);
-	uint32_t own = own_last_pid();
-	for (int i = 0; i < 10; i++)
-		last_pids_close(opened(nest.fd));
-	struct last_pids *pids = opened(nest.fd);
-	assert_int_equal(own_last_pid(), own);
-	assert_int_equal(last_pid_of(&nest, 3), before[0]);
-	ids_of_next(&nest, after);
-	assert_int_equal(after[0], before[0] + 1);
-	assert_int_equal(after[1], before[1] + 1);
-	assert_int_equal(after[2], before[2] + 1);
-	last_pids_close(pids);
-	nest_close(&nest);
-}
-
-static void expect(struct last_pids *pids, const uint32_t *numbers, size_t count,
-		   enum error_name name, const char *text)
-{
-	struct error err = { 0 };
-
-	assert_int_equal(last_pids_set(pids, numbers, count, &err), -1);
-	assert_int_equal(err.name, name);
-	if (!strstr(err.text, text))
-		fail_msg("\"%s\" has no \"%s\"", err.text, text);
 }
 
 static void wrong_vectors(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	struct nest nest;
 
 	nest_open(&nest, 2, 0);
-	struct last_pids *pids = opened(nest.fd);
-	expect(pids, (const uint32_t[]){ 10, 20, 30, 40 }, 4, ERR_TOO_MANY_LEVELS,
-	       "4 numbers, but 3 levels");
-	expect(pids, (const uint32_t[]){ 10, 1u << 23 }, 2, ERR_PID_OUT_OF_RANGE, "level 1");
-	expect(pids, (const uint32_t[]){ 10, 0, UINT32_MAX }, 3, ERR_PID_OUT_OF_RANGE, "level 2");
-	set(pids, (const uint32_t[]){ 2000, 2000, 2000 }, 3);
+	struct last_pids *pids = nest_service(nest.fd);
+	service_refuses(pids, (const uint32_t[]){ 10, 20, 30, 40 }, 4, ERR_TOO_MANY_LEVELS,
+			"4 numbers, but 3 levels");
+	service_refuses(pids, (const uint32_t[]){ 10, 1u << 23 }, 2, ERR_PID_OUT_OF_RANGE,
+			"level 1");
+	service_refuses(pids, (const uint32_t[]){ 10, 0, UINT32_MAX }, 3, ERR_PID_OUT_OF_RANGE,
+			"level 2");
+	service_set(pids, (const uint32_t[]){ 2000, 2000, 2000 }, 3);
 	last_pids_close(pids);
 	nest_close(&nest);
 }
@@ -388,12 +188,12 @@ static void wrong_vectors(void **state)
 static void taken_numbers(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	struct error err = { 0 };
 	struct nest nest;
 
 	nest_open(&nest, 2, 0);
-	struct last_pids *pids = opened(nest.fd);
+	struct last_pids *pids = nest_service(nest.fd);
 	assert_int_equal(last_pids_check(pids, (const uint32_t[]){ 70, 70, 7000 }, 3, &err), 0);
 	uint32_t taken = (uint32_t)nest.outermost - 1;
 	assert_int_equal(last_pids_check(pids, (const uint32_t[]){ 70, 70, taken }, 3, &err), -1);
@@ -418,13 +218,13 @@ static void expect_result(int fd, const pid_t *numbers, size_t count, int result
 static void public_interface(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	uint32_t ids[8];
 	struct nest nest;
 
 	nest_open(&nest, 3, CLONE_NEWUSER);
 	assert_int_equal(nestor_set_last_pids(nest.fd, (pid_t[]){ 70, 80, 90, 100 }, 4, NULL), 0);
-	assert_int_equal(ids_of_next(&nest, ids), 4);
+	assert_int_equal(nest_next_ids(&nest, ids), 4);
 	assert_int_equal(ids[0], 71);
 	assert_int_equal(ids[1], 81);
 	assert_int_equal(ids[2], 91);
@@ -454,7 +254,7 @@ static void *call_often(void *data)
 static void threads_may_call_it(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	enum { THREADS = 4 };
 	pthread_t threads[THREADS];
 	struct nest nest;
@@ -508,7 +308,7 @@ static int fork_numbered(uint32_t number)
 static void forks_with_ids(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	int status;
 
 	assert_int_equal(fork_numbered(8123), 0);
@@ -560,7 +360,7 @@ static void expect_closed(const char *path)
 static void wrong_namespaces(void **state)
 {
 	(void)state;
-	need_privileges();
+	nest_need_privileges();
 	int status;
 
 	expect_closed("/proc/self/ns/uts");
@@ -585,139 +385,6 @@ static void wrong_namespaces(void **state)
 	nest_close(&other);
 }
 
-/* In a child, so that the test keeps its privileges; its status is 0 if all was as it should. */
-static void without_privileges(void **state)
-{
-	(void)state;
-	need_privileges();
-	struct nest nest;
-	int status;
-
-	nest_open(&nest, 2, 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		struct error err = { 0 };
-		if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
-			_exit(2);
-		struct last_pids *pids = last_pids_open(nest.fd, &err);
-		if (!pids)
-			_exit(3);
-		if (last_pids_set(pids, (const uint32_t[]){ 0, 50 }, 2, &err) == 0 ||
-		    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 1"))
-			_exit(4);
-		err = (struct error){ 0 };
-		if (last_pids_set(pids, (const uint32_t[]){ 0, 0, 50 }, 3, &err) == 0 ||
-		    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 2"))
-			_exit(5);
-		last_pids_close(pids);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	nest_close(&nest);
-}
-
-/* The first child of a process, or 0. */
-static pid_t first_child(pid_t pid)
-{
-	char path[64];
-	int child = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-	FILE *file = fopen(path, "re");
-	if (file && fscanf(file, "%d", &child) != 1)
-		child = 0;
-	if (file)
-		fclose(file);
-	return child;
-}
-
-/* How many numbers it has, from here inwards. */
-static size_t count_levels(pid_t pid)
-{
-	char path[64], line[256];
-	size_t count = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	FILE *file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		if (strncmp(line, "NSpid:", 6) == 0)
-			for (const char *at = line; (at = strchr(at, '\t')); at++)
-				count++;
-	if (file)
-		fclose(file);
-	return count;
-}
-
-static void check_killed_helper(size_t depth, size_t level)
-{
-	const uint32_t numbers[] = { 60, 70 };
-	char place[32];
-	struct nest nest;
-
-	nest_open(&nest, depth, 0);
-	struct last_pids *pids = opened(nest.fd);
-	/* The last of our children are the only ones with high numbers. */
-	pid_t helper = 0;
-	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
-		if (kill(pid, 0) == 0 &&
-		    count_levels(pid) == count_levels(getpid()) + depth - level)
-			helper = pid;
-	assert_true(helper > 0);
-	kill(helper, SIGKILL);
-	snprintf(place, sizeof place, "level %zu", level);
-	expect(pids, numbers, depth, ERR_TASK_DIED, place);
-	last_pids_close(pids);
-	nest_close(&nest);
-}
-
-static void killed_helpers_are_missed(void **state)
-{
-	(void)state;
-	need_privileges();
-	check_killed_helper(1, 0);
-	check_killed_helper(2, 0);
-	check_killed_helper(2, 1);
-}
-
-static void helpers_end_with_their_caller(void **state)
-{
-	(void)state;
-	need_privileges();
-	int ready[2];
-	char byte;
-	struct nest nest;
-
-	nest_open(&nest, 1, 0);
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		opened(nest.fd);
-		if (write(ready[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	pid_t helper = first_child(pid);
-	assert_true(helper > 0);
-	/* It holds none of the caller's descriptors but its own one. */
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%d/fd/0", (int)helper);
-	char target[64] = "";
-	assert_true(readlink(path, target, sizeof target - 1) > 0);
-	assert_string_equal(target, "/proc/sys/kernel/ns_last_pid");
-	snprintf(path, sizeof path, "/proc/%d/fd/1", (int)helper);
-	assert_int_equal(access(path, F_OK), -1);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	/* As init of this namespace we are its parent now. */
-	assert_int_equal(waitpid(helper, NULL, __WALL), helper);
-	close(ready[0]);
-	close(ready[1]);
-	nest_close(&nest);
-}
-
 static int run_cases(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -726,7 +393,6 @@ static int run_cases(void)
 		cmocka_unit_test(from_inside_a_user_namespace),
 		cmocka_unit_test(own_level_alone),
 		cmocka_unit_test(short_vectors_and_zeros),
-		cmocka_unit_test(helpers_take_no_numbers),
 		cmocka_unit_test(wrong_vectors),
 		cmocka_unit_test(taken_numbers),
 		cmocka_unit_test(public_interface),
@@ -734,9 +400,6 @@ static int run_cases(void)
 		cmocka_unit_test(forks_with_ids),
 		cmocka_unit_test(vectors_are_read),
 		cmocka_unit_test(wrong_namespaces),
-		cmocka_unit_test(without_privileges),
-		cmocka_unit_test(killed_helpers_are_missed),
-		cmocka_unit_test(helpers_end_with_their_caller),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
@@ -744,20 +407,5 @@ static int run_cases(void)
 
 int main(void)
 {
-	int status;
-
-	alarm(LONGEST);
-	if (unshare(CLONE_NEWPID | CLONE_NEWNS))
-		return run_cases();
-	pid_t pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		privileged = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			     mount("proc", "/proc", "proc", 0, NULL) == 0;
-		exit(run_cases());
-	}
-	/* Not exit: a leak sanitizer makes a thread then, which this process cannot any more. */
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		_exit(1);
-	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	return nest_run(run_cases);
 }

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The helpers of the last-pid service, one in each namespace: what they take, what they may do, and
+ * how they end.
+ */
+#include "pid-nest.h"
+
+#include "kinds/namespaces/pid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { NOBODY = 65534 };
+
+static uint32_t last_pid_of(const struct nest *nest, size_t levels)
+{
+	struct pid_limits limits = { .fd = nest->fd, .levels = levels };
+	struct error err = { 0 };
+
+	assert_int_equal(pid_limits_read(&limits, 1, &err), 0);
+	assert_true(limits.known);
+	return limits.last_pid;
+}
+
+static uint32_t own_last_pid(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "re");
+	uint32_t number = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%" SCNu32, &number), 1);
+	fclose(file);
+	return number;
+}
+
+static void helpers_take_no_numbers(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	uint32_t before[8], after[8];
+	struct nest nest;
+
+	nest_open(&nest, 3, 0);
+	nest_next_ids(&nest, before);
+	uint32_t own = own_last_pid();
+	for (int i = 0; i < 10; i++)
+		last_pids_close(nest_service(nest.fd));
+	struct last_pids *pids = nest_service(nest.fd);
+	assert_int_equal(own_last_pid(), own);
+	assert_int_equal(last_pid_of(&nest, 3), before[0]);
+	nest_next_ids(&nest, after);
+	assert_int_equal(after[0], before[0] + 1);
+	assert_int_equal(after[1], before[1] + 1);
+	assert_int_equal(after[2], before[2] + 1);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+/* In a child, so that the test keeps its privileges; its status is 0 if all was as it should. */
+static void without_privileges(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	struct nest nest;
+	int status;
+
+	nest_open(&nest, 2, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct error err = { 0 };
+		if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+			_exit(2);
+		struct last_pids *pids = last_pids_open(nest.fd, &err);
+		if (!pids)
+			_exit(3);
+		if (last_pids_set(pids, (const uint32_t[]){ 0, 50 }, 2, &err) == 0 ||
+		    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 1"))
+			_exit(4);
+		err = (struct error){ 0 };
+		if (last_pids_set(pids, (const uint32_t[]){ 0, 0, 50 }, 3, &err) == 0 ||
+		    err.name != ERR_NO_PRIVILEGE || !strstr(err.text, "level 2"))
+			_exit(5);
+		last_pids_close(pids);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	nest_close(&nest);
+}
+
+/* The first child of a process, or 0. */
+static pid_t first_child(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	FILE *file = fopen(path, "re");
+	if (file && fscanf(file, "%d", &child) != 1)
+		child = 0;
+	if (file)
+		fclose(file);
+	return child;
+}
+
+/* How many numbers it has, from here inwards. */
+static size_t count_levels(pid_t pid)
+{
+	char path[64], line[256];
+	size_t count = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file))
+		if (strncmp(line, "NSpid:", 6) == 0)
+			for (const char *at = line; (at = strchr(at, '\t')); at++)
+				count++;
+	if (file)
+		fclose(file);
+	return count;
+}
+
+static void check_killed_helper(size_t depth, size_t level)
+{
+	const uint32_t numbers[] = { 60, 70 };
+	char place[32];
+	struct nest nest;
+
+	nest_open(&nest, depth, 0);
+	struct last_pids *pids = nest_service(nest.fd);
+	/* The last of our children are the only ones with high numbers. */
+	pid_t helper = 0;
+	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
+		if (kill(pid, 0) == 0 &&
+		    count_levels(pid) == count_levels(getpid()) + depth - level)
+			helper = pid;
+	assert_true(helper > 0);
+	kill(helper, SIGKILL);
+	snprintf(place, sizeof place, "level %zu", level);
+	service_refuses(pids, numbers, depth, ERR_TASK_DIED, place);
+	last_pids_close(pids);
+	nest_close(&nest);
+}
+
+static void killed_helpers_are_missed(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	check_killed_helper(1, 0);
+	check_killed_helper(2, 0);
+	check_killed_helper(2, 1);
+}
+
+static void helpers_end_with_their_caller(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	int ready[2];
+	char byte;
+	struct nest nest;
+
+	nest_open(&nest, 1, 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		nest_service(nest.fd);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	pid_t helper = first_child(pid);
+	assert_true(helper > 0);
+	/* It holds none of the caller's descriptors but its own one. */
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/fd/0", (int)helper);
+	char target[64] = "";
+	assert_true(readlink(path, target, sizeof target - 1) > 0);
+	assert_string_equal(target, "/proc/sys/kernel/ns_last_pid");
+	snprintf(path, sizeof path, "/proc/%d/fd/1", (int)helper);
+	assert_int_equal(access(path, F_OK), -1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* As init of this namespace we are its parent now. */
+	assert_int_equal(waitpid(helper, NULL, __WALL), helper);
+	close(ready[0]);
+	close(ready[1]);
+	nest_close(&nest);
+}
+
+static int run_cases(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(helpers_take_no_numbers),
+		cmocka_unit_test(without_privileges),
+		cmocka_unit_test(killed_helpers_are_missed),
+		cmocka_unit_test(helpers_end_with_their_caller),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return nest_run(run_cases);
+}

@@ -283,7 +283,10 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	}
 	/* d_path resolves all, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
-	if (lstat(file->link, &named) == 0 && is_same_file(&named, &file->stat))
+	int failed = lstat(file->link, &named);
+	if (failed && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s", file->what);
+	if (!failed && is_same_file(&named, &file->stat))
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	if (deleted)
 		reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';

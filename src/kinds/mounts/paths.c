@@ -239,10 +239,11 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 			    "%s is on a mount that is in no mount namespace of the tree",
 			    file->what);
 	autoclose int found = survey_open_on_mount(namespace, line, file->link);
-	if (found < 0 && errno_tells_nothing(errno))
+	int same = found < 0 ? -1 : survey_is_same(fd, found);
+	if (same < 0 && errno_tells_nothing(errno))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot look for %s in its mount namespace", file->what);
-	if (found < 0 || survey_is_same(fd, found) <= 0)
+	if (same <= 0)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: in its mount namespace its path leads to another file or to none",
 			    file->what);

@@ -70,7 +70,13 @@ int trial_run(const NetnsContents *net, uint32_t id, struct error *err)
 	if ((!has_filters(net) && !links_can_be_tried(net)) ||
 	    aside_run(&aside, make_all, &trial) == 0)
 		return 0;
+	int why = trial.err.name ? trial.err.os_errno : errno;
+	if (errno_tells_nothing(why)) {
+		errno = why;
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot try to make network namespace %u again", id);
+	}
 	return fail(err, ERR_UNSUPPORTED_NAMESPACE,
 		    "network namespace %u has something that the kernel does not take back (%s)",
-		    id, trial.err.name ? trial.err.text : strerror(errno));
+		    id, trial.err.name ? trial.err.text : strerror(why));
 }

@@ -126,13 +126,11 @@ static int name_process(int directory, struct process_name *ret)
 {
 	struct stat namespace;
 	char text[4096];
-	autoclose int fd = openat(directory, "status", O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	uint64_t numbers[MAX_PID_LEVELS + 1];
 
-	if (length < 0 || fstatat(directory, "ns/pid", &namespace, 0) < 0)
+	if (procfs_read_into(directory, "status", text, sizeof text) < 0 ||
+	    fstatat(directory, "ns/pid", &namespace, 0) < 0)
 		return -1;
-	text[length] = '\0';
 	const char *field = procfs_field(text, "NSpid:");
 	size_t count = field ? procfs_numbers(field, 10, numbers, MAX_PID_LEVELS + 1) : 0;
 	if (!count) {

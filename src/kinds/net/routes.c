@@ -446,7 +446,7 @@ static int make_list(struct netlink *netlink, const NetnsContents *net, const st
 	struct message_list list = list_of(net, row, NULL);
 	size_t left = *list.count, room = left + 1;
 	bool *done = calloc(room, sizeof *done);
-	int failure = 0;
+	int failure = ENOMEM;
 
 	for (int round = 0; done && left && round < ROUNDS; round++)
 		for (size_t i = 0; i < *list.count; i++) {

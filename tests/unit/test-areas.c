@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Areas of memory by their records alone: which are refused, as images and by the host, up to the
- * last that is not, and what is planned for their advice and their names.
+ * last that is not, and what is planned for them: advice, names, what they borrow.
  */
 #include "base/arena.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
-#include "plan/plan.h"
+#include "plan/lower/build.h"
 
 #include <linux/capability.h>
 #include <setjmp.h>
@@ -265,13 +265,56 @@ static void names_are_given(void **state)
 	assert_int_equal(program->ops[3].args[2], START + PAGE);
 }
 
+static size_t count_calls(const struct program *program, uint32_t nr)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < program->n_ops; i++)
+		n += program->ops[i].kind == OP_CALL && program->ops[i].nr == nr;
+	return n;
+}
+
+/* What lies at a holder is fetched once for neighbours that map it, and given back behind them. */
+static void objects_are_borrowed_once(void **state)
+{
+	struct fixture *fixture = *state;
+	static const uint64_t objects[MOST] = { 5, 5, 6 };
+	const struct snapshot nothing = { .arena = &fixture->arena };
+	static const struct kind_table no_kinds;
+	const struct plan_options options = { 0 };
+	struct error err = { 0 };
+	uint64_t slots[2] = { 0 };
+
+	fixture->plan.kinds = &no_kinds;
+	fixture->plan.snapshot = &nothing;
+	assert_int_equal(sources_make(&fixture->plan, &options, &err), 0);
+	fixture->plan.snapshot = &fixture->snapshot;
+	fixture->plan.n_holders = 1;
+	fixture->plan.holder_slots = slots;
+	for (uint64_t i = 0; i < MOST; i++) {
+		VmaEntry *area = add_area(fixture, START + i * PAGE, START + (i + 1) * PAGE);
+		area->status = VMA_REGULAR | VMA_ANON_SHARED;
+		area->flags = MAP_SHARED | MAP_ANONYMOUS;
+		area->shmid = objects[i];
+	}
+	assert_int_equal(plan_areas(fixture), ERR_NONE);
+	assert_int_equal(count_calls(fixture->program, SYS_mmap), MOST);
+	/* And the holder itself, each time. */
+	assert_int_equal(count_calls(fixture->program, SYS_pidfd_getfd), 2 * 2);
+	assert_int_equal(count_calls(fixture->program, SYS_close), 2 * 2);
+	const struct op *last = &fixture->program->ops[fixture->program->n_ops - 1];
+	assert_int_equal(last->nr, SYS_close);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(records_are_checked), TEST(areas_do_not_overlap), TEST(the_host_has_addresses),
-		TEST(the_host_has_guards), TEST(advice_is_given),      TEST(names_are_given),
+		TEST(records_are_checked),	 TEST(areas_do_not_overlap),
+		TEST(the_host_has_addresses),	 TEST(the_host_has_guards),
+		TEST(advice_is_given),		 TEST(names_are_given),
+		TEST(objects_are_borrowed_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

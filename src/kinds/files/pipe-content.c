@@ -36,12 +36,17 @@ static ssize_t drain(int fd, struct arena *arena, uint8_t *bytes, size_t size, P
 }
 
 /* However little each buffer holds, our pipe needs as many (the same size). */
-static int copy_content(const struct open_file *file, int source, PipeDataEntry *entry,
-			uint8_t *bytes, struct error *err)
+static int copy_content(const struct open_file *file, PipeDataEntry *entry, uint8_t *bytes,
+			struct error *err)
 {
 	struct arena *arena = file->target->collect->arena;
 	int ends[2];
 
+	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
+	 * nobody notices while the tree stands still. */
+	autoclose int source = target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);
+	if (source < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create a pipe");
 	autoclose int copy_read = ends[0], copy_write = ends[1];
@@ -62,33 +67,43 @@ static int copy_content(const struct open_file *file, int source, PipeDataEntry 
 	return 0;
 }
 
+/* Either end tells them (pipefifo_fops has one ioctl for all). */
+static int read_sizes(const struct open_file *file, int *ret_capacity, int *ret_size,
+		      struct error *err)
+{
+	int fd = collect_borrow_file(file, err), size = 0;
+
+	if (fd < 0)
+		return -1;
+	int capacity = fcntl(fd, F_GETPIPE_SZ);
+	if (capacity < 0 || ioctl(fd, FIONREAD, &size) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the size of the pipe",
+				  file->what);
+	*ret_capacity = capacity;
+	*ret_size = size;
+	return 0;
+}
+
 int pipe_content_collect(const struct open_file *file, enum image_kind image, uint32_t id,
 			 PipeDataEntry **ret_entry, struct error *err)
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
-	int size = 0;
+	int size = 0, capacity = 0;
 
 	/* A reader more would be noticed by those who run. */
 	if (file->target->collect->looking) {
 		*ret_entry = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
 		return 0;
 	}
-	/* Of our own for the moment: the task may hold write ends only. It is a reader, which
-	 * nobody notices while the tree stands still. */
-	autoclose int source = target_open(file->target, file->proc_name, O_RDONLY | O_NONBLOCK);
-	if (source < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open the pipe", file->what);
-	int capacity = fcntl(source, F_GETPIPE_SZ);
-	if (capacity < 0 || ioctl(source, FIONREAD, &size) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the size of the pipe",
-				  file->what);
+	if (read_sizes(file, &capacity, &size, err))
+		return -1;
 	PipeDataEntry *entry = snapshot_new(snapshot, PIPE_DATA_ENTRY, PipeDataEntry);
 	uint8_t *bytes = arena_alloc(snapshot->arena, (size_t)size + 1);
 	entry->pipe_id = id;
 	entry->bytes = (uint32_t)size;
 	entry->has_size = true;
 	entry->size = (uint32_t)capacity;
-	if (size > 0 && copy_content(file, source, entry, bytes, err))
+	if (size > 0 && copy_content(file, entry, bytes, err))
 		return -1;
 	struct record *record = snapshot_add_record(snapshot, image, id, entry);
 	record->payload = bytes;

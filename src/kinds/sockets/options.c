@@ -104,8 +104,18 @@ enum {
 	N_ASKED = N_NUMBERS + N_OTHERS + sizeof more / sizeof *more,
 };
 
+/* What is no plain number; `error`: of errno, or 0. */
+struct asked_rest {
+	struct timeval send, receive;
+	struct linger linger;
+	char device[IFNAMSIZ];
+	socklen_t filter; /* instructions */
+	int times_error, linger_error, device_error, filter_error;
+};
+
 /* What all of them were when they were asked. */
 struct socket_asked {
+	struct asked_rest rest;
 	struct {
 		int option, value, error; /* of errno, or 0 */
 	} of[N_ASKED];
@@ -115,6 +125,7 @@ struct socket_asked {
 struct reading {
 	int fd;
 	const struct socket_asked *asked;
+	const struct asked_rest *rest;
 	const char *what;
 };
 
@@ -134,10 +145,31 @@ static int option_at(size_t i)
 					: more[i - N_NUMBERS - N_OTHERS];
 }
 
+/* 0 or errno. */
+static int get_option(int fd, int option, void *ret, socklen_t length)
+{
+	return getsockopt(fd, SOL_SOCKET, option, ret, &length) < 0 ? errno : 0;
+}
+
+/* The length of a filter counts instructions, which are told to who has room for all. */
+static void ask_rest(int fd, struct asked_rest *ret)
+{
+	*ret = (struct asked_rest){ 0 };
+	ret->times_error = get_option(fd, SO_SNDTIMEO, &ret->send, sizeof ret->send);
+	if (!ret->times_error)
+		ret->times_error = get_option(fd, SO_RCVTIMEO, &ret->receive, sizeof ret->receive);
+	ret->linger_error = get_option(fd, SO_LINGER, &ret->linger, sizeof ret->linger);
+	ret->device_error = get_option(fd, SO_BINDTODEVICE, ret->device, sizeof ret->device);
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &ret->filter) < 0)
+		ret->filter_error = errno;
+}
+
 struct socket_asked *socket_options_ask(int fd)
 {
 	struct socket_asked *asked = calloc(1, sizeof *asked);
 
+	if (asked)
+		ask_rest(fd, &asked->rest);
 	for (size_t i = 0; asked && i < N_ASKED; i++) {
 		asked->of[i].option = option_at(i);
 		if (get_number(fd, asked->of[i].option, &asked->of[i].value) < 0)
@@ -219,16 +251,15 @@ static int collect_others(SkOptsEntry *options, struct snapshot *snapshot,
 
 static int collect_times(SkOptsEntry *options, const struct reading *reading, struct error *err)
 {
-	struct timeval send, receive;
-	socklen_t length = sizeof send;
+	const struct timeval *send = &reading->rest->send, *receive = &reading->rest->receive;
 
-	if (getsockopt(reading->fd, SOL_SOCKET, SO_SNDTIMEO, &send, &length) < 0 ||
-	    getsockopt(reading->fd, SOL_SOCKET, SO_RCVTIMEO, &receive, &length) < 0)
+	errno = reading->rest->times_error;
+	if (errno)
 		return fail_read(reading, "its timeouts", err);
-	options->so_snd_tmo_sec = (uint64_t)send.tv_sec;
-	options->so_snd_tmo_usec = (uint64_t)send.tv_usec;
-	options->so_rcv_tmo_sec = (uint64_t)receive.tv_sec;
-	options->so_rcv_tmo_usec = (uint64_t)receive.tv_usec;
+	options->so_snd_tmo_sec = (uint64_t)send->tv_sec;
+	options->so_snd_tmo_usec = (uint64_t)send->tv_usec;
+	options->so_rcv_tmo_sec = (uint64_t)receive->tv_sec;
+	options->so_rcv_tmo_usec = (uint64_t)receive->tv_usec;
 	return 0;
 }
 
@@ -252,21 +283,19 @@ static int collect_buffers(SkOptsEntry *options, const struct reading *reading, 
 static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot,
 			const struct reading *reading, struct error *err)
 {
-	struct linger linger = { 0 };
-	socklen_t length = sizeof linger;
-	char device[IFNAMSIZ] = "";
+	const struct asked_rest *rest = reading->rest;
 	int offset, locked;
 
-	if (getsockopt(reading->fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0)
+	errno = rest->linger_error;
+	if (errno)
 		return fail_read(reading, "SO_LINGER", err);
-	options->has_so_linger = linger.l_onoff != 0;
-	options->so_linger = (uint32_t)linger.l_linger;
-	length = sizeof device;
-	if (getsockopt(reading->fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) < 0 &&
-	    !is_missing())
+	options->has_so_linger = rest->linger.l_onoff != 0;
+	options->so_linger = (uint32_t)rest->linger.l_linger;
+	errno = rest->device_error;
+	if (errno && !is_missing())
 		return fail_read(reading, "SO_BINDTODEVICE", err);
-	if (device[0])
-		options->so_bound_dev = arena_string(snapshot->arena, device);
+	if (!errno && rest->device[0])
+		options->so_bound_dev = arena_string(snapshot->arena, rest->device);
 	if (get_if_known(reading, SO_LOCK_FILTER, &locked) < 0)
 		return fail_read(reading, "SO_LOCK_FILTER", err);
 	options->has_lock_filter = options->lock_filter = locked != 0;
@@ -299,9 +328,10 @@ static struct sock_filter filter_instruction(uint64_t word)
 static int collect_filter(SkOptsEntry *options, struct snapshot *snapshot,
 			  const struct reading *reading, struct error *err)
 {
-	socklen_t count = 0;
+	socklen_t count = reading->rest->filter;
 
-	if (getsockopt(reading->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) < 0) {
+	errno = reading->rest->filter_error;
+	if (errno) {
 		if (errno == EACCES)
 			return fail(err, ERR_UNSUPPORTED_FILE,
 				    "%s has a filter that cannot be read (extended BPF)",
@@ -324,9 +354,12 @@ SkOptsEntry *socket_options_collect_asked(struct snapshot *snapshot, int fd,
 					  const struct socket_asked *asked, const char *what,
 					  struct error *err)
 {
-	const struct reading reading = { .fd = fd, .asked = asked, .what = what };
+	struct asked_rest rest;
+	const struct reading reading = { fd, asked, asked ? &asked->rest : &rest, what };
 	SkOptsEntry *options = snapshot_new(snapshot, SK_OPTS_ENTRY, SkOptsEntry);
 
+	if (!asked)
+		ask_rest(fd, &rest);
 	if (collect_buffers(options, &reading, err) || collect_times(options, &reading, err) ||
 	    collect_numbers(options, &reading, err) ||
 	    collect_others(options, snapshot, &reading, err) ||

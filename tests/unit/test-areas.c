@@ -306,6 +306,28 @@ static void objects_are_borrowed_once(void **state)
 	assert_int_equal(last->nr, SYS_close);
 }
 
+/* Rings of aio have the protection that io_setup gives them, the others are not there. */
+static void what_is_not_mapped_is_left_alone(void **state)
+{
+	static const struct {
+		uint32_t status;
+		size_t calls;
+	} known[] = { { PRIVATE, 1 }, { VMA_AIO_RING, 0 }, { VMA_VSYSCALL, 0 }, { VMA_GUARD, 0 } };
+	struct fixture *fixture = *state;
+	VmaEntry *area = add_area(fixture, START, START + PAGE);
+
+	area->prot = PROT_READ;
+	area->flags |= MAP_LOCKED;
+	fixture->plans[0].map_writable = true;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		struct program *program = program_new(&fixture->plan.programs, "finish");
+		area->status = known[i].status;
+		areas_plan_finish(program, fixture->task, fixture->plans);
+		assert_int_equal(count_calls(program, SYS_mprotect), known[i].calls);
+		assert_int_equal(count_calls(program, SYS_mlock2), known[i].calls);
+	}
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -314,7 +336,7 @@ int main(void)
 		TEST(records_are_checked),	 TEST(areas_do_not_overlap),
 		TEST(the_host_has_addresses),	 TEST(the_host_has_guards),
 		TEST(advice_is_given),		 TEST(names_are_given),
-		TEST(objects_are_borrowed_once),
+		TEST(objects_are_borrowed_once), TEST(what_is_not_mapped_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

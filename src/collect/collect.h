@@ -271,6 +271,8 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 int target_inherits(struct target *target, size_t index, struct error *err);
 /* All descriptors of a task (its table may be shared with earlier tasks), in the order of tasks. */
 int collect_descriptors(struct target *target, struct error *err);
+/* A copy that lasts as long as the dump. */
+const struct open_file *collect_keep_file(const struct open_file *file);
 /* Once all are known: the kinds complete what they know. */
 int collect_files_complete(struct collect *collect, struct error *err);
 /* Before the end of the tree, when nothing can stop it any more, and when it is let go or ended. */

@@ -494,6 +494,18 @@ static void close_flights(struct collect *collect)
 	state->flights = state->last_flight = NULL;
 }
 
+const struct open_file *collect_keep_file(const struct open_file *file)
+{
+	struct arena *arena = file->target->collect->arena;
+	struct open_file *kept = arena_copy(arena, file, sizeof *file);
+
+	kept->link = arena_string(arena, file->link);
+	kept->fdinfo = arena_string(arena, file->fdinfo);
+	kept->proc_name = arena_string(arena, file->proc_name);
+	kept->what = arena_string(arena, file->what);
+	return kept;
+}
+
 int collect_files_complete(struct collect *collect, struct error *err)
 {
 	if (collect_flights(collect, err))

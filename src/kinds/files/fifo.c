@@ -35,6 +35,11 @@
 struct known_fifos {
 	struct table by_inode;
 	uint32_t last_id;
+	struct pending_fifo {
+		struct pending_fifo *next;
+		const struct open_file *file;
+		uint32_t id;
+	} * pending; /* what they hold is to be read */
 };
 
 static bool fifo_recognise(const struct open_file *file)
@@ -42,29 +47,40 @@ static bool fifo_recognise(const struct open_file *file)
 	return S_ISFIFO(file->stat.st_mode) && file->link[0] == '/' && !(file->flags & O_PATH);
 }
 
-static int find_content(const struct open_file *file, uint32_t *ret_id, struct error *err)
+static uint32_t find_pipe(const struct open_file *file)
 {
 	struct collect *collect = file->target->collect;
 	void **kept = collect_state(collect, &fifo_kind);
 	uint64_t key = (uint64_t)file->stat.st_dev << 40 ^ (uint64_t)file->stat.st_ino;
-	PipeDataEntry *content;
 
 	if (!*kept)
 		*kept = arena_new(collect->arena, struct known_fifos);
 	struct known_fifos *known = *kept;
 	uint32_t *id = table_find(&known->by_inode, key);
-	if (!id) {
-		id = arena_new(collect->arena, uint32_t);
-		*id = known->last_id + 1;
-		if (pipe_content_collect(file, IMAGE_FIFO_DATA, *id, &content, err))
+	if (id)
+		return *id;
+	id = arena_new(collect->arena, uint32_t);
+	*id = ++known->last_id;
+	table_add(&known->by_inode, collect->arena, key, id);
+	struct pending_fifo *pending = arena_new(collect->arena, struct pending_fifo);
+	*pending = (struct pending_fifo){ known->pending, collect_keep_file(file), *id };
+	known->pending = pending;
+	return *id;
+}
+
+/* To read it it is opened once more: whoever watches it, and has been looked at by now, is told. */
+static int fifo_complete(struct collect *collect, struct error *err)
+{
+	const struct known_fifos *known = *collect_state(collect, &fifo_kind);
+	PipeDataEntry *content;
+
+	for (const struct pending_fifo *at = known ? known->pending : NULL; at; at = at->next) {
+		if (pipe_content_collect(at->file, IMAGE_FIFO_DATA, at->id, &content, err))
 			return -1;
 		/* Whether one read was of a packet is known to who writes: O_DIRECT. */
-		if (content->n_packets == 1 && !(file->flags & O_DIRECT))
+		if (content->n_packets == 1 && !(at->file->flags & O_DIRECT))
 			content->n_packets = 0;
-		known->last_id++;
-		table_add(&known->by_inode, collect->arena, key, id);
 	}
-	*ret_id = *id;
 	return 0;
 }
 
@@ -80,9 +96,9 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 	fifo->flags = file->flags;
 	fifo->has_regf_id = true;
 	fifo->regf_id = named;
-	if (regular_collect_name(file, file->flags & ~(uint32_t)O_ASYNC, named, err) ||
-	    find_content(file, &fifo->pipe_id, err))
+	if (regular_collect_name(file, file->flags & ~(uint32_t)O_ASYNC, named, err))
 		return -1;
+	fifo->pipe_id = find_pipe(file);
 	collect->next_file_id = named;
 	return 0;
 }
@@ -166,60 +182,76 @@ static enum file_way fifo_way(const struct snapshot *snapshot, const FileEntry *
 	return regular_is_inside(snapshot, named_by(snapshot, entry)) ? FILE_LATE : FILE_EARLY;
 }
 
-/*
- * Keeps an end of both sides until all are open, and fills the pipe the first time. An unlinked one
- * is reached by the end that is open already.
- */
-static int prepare(struct file_opener *opener, const FileEntry *entry, const RegFileEntry *named,
-		   int end_fd, struct error *err)
+/* Fills the pipe the first time. */
+static int fill(struct file_opener *opener, const FileEntry *entry, int fd, struct error *err)
 {
 	const struct record *content =
 		snapshot_record(opener->snapshot, IMAGE_FIFO_DATA, entry->fifo->pipe_id);
-	void **kept = opener_state(opener, &fifo_kind);
+	void **filled = opener_state(opener, &fifo_kind);
 	int bytes = 0;
 
-	if (!*kept)
-		*kept = arena_new(opener->arena, struct table);
-	if (table_find(*kept, entry->fifo->pipe_id))
+	if (!*filled)
+		*filled = arena_new(opener->arena, struct table);
+	if (table_find(*filled, entry->fifo->pipe_id))
 		return 0;
+	if (ioctl(fd, FIONREAD, &bytes) < 0 || bytes)
+		return fail(err, ERR_FILE_CHANGED,
+			    "%s holds %d bytes already: somebody has it open from before",
+			    named_by(opener->snapshot, entry)->name, bytes);
+	if (content && pipe_content_fill(fd, content, err))
+		return -1;
+	table_add(*filled, opener->arena, entry->fifo->pipe_id, entry->fifo);
+	return 0;
+}
+
+/*
+ * An end of both sides, without which one of one side cannot be opened. It is closed as soon as
+ * that is: whoever watches the file would be told later. An unlinked one is reached by the end
+ * that is open already.
+ */
+static int open_both(struct file_opener *opener, const FileEntry *entry, int end_fd,
+		     struct error *err)
+{
+	const RegFileEntry *named = named_by(opener->snapshot, entry);
 	autoclose int fd = end_fd < 0 ? open_path(opener, named, O_RDWR | O_NONBLOCK, err)
 				      : opener_reopen(end_fd, O_RDWR | O_NONBLOCK);
+
 	if (fd < 0)
 		return end_fd < 0 ? -1
 				  : fail_errno(err, ERR_IO, "cannot open the named pipe %s again",
 					       named->name);
-	if (ioctl(fd, FIONREAD, &bytes) < 0 || bytes)
-		return fail(err, ERR_FILE_CHANGED,
-			    "%s holds %d bytes already: somebody has it open from before",
-			    named->name, bytes);
-	if (content && pipe_content_fill(fd, content, err))
-		return -1;
-	table_add(*kept, opener->arena, entry->fifo->pipe_id, entry->fifo);
-	opener_keep(opener, take_fd(&fd));
-	return 0;
+	return fill(opener, entry, fd, err) ? -1 : take_fd(&fd);
 }
 
 static int fifo_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *named = named_by(opener->snapshot, entry);
-	autoclose int fd = -1;
+	bool unlinked = is_unlinked(opener->snapshot, entry);
+	autoclose int fd =
+		unlinked ? ghost_open(opener, name_of(opener->snapshot, entry), err) : -1;
 
-	if (is_unlinked(opener->snapshot, entry)) {
-		fd = ghost_open(opener, name_of(opener->snapshot, entry), err);
-		if (fd < 0 || prepare(opener, entry, named, fd, err))
-			return -1;
-	} else {
-		if (prepare(opener, entry, named, -1, err))
-			return -1;
+	if (unlinked && fd < 0)
+		return -1;
+	autoclose int both = open_both(opener, entry, fd, err);
+	if (both < 0)
+		return -1;
+	if (!unlinked)
 		fd = open_path(opener, named, (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK,
 			       err);
-		if (fd < 0)
-			return -1;
-	}
+	if (fd < 0)
+		return -1;
 	if (opener_set_flags(fd, named->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the flags of %s",
 				  named->name);
 	return take_fd(&fd);
+}
+
+/* The end of both sides. */
+static struct file_cost fifo_cost(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	(void)snapshot;
+	(void)entry;
+	return (struct file_cost){ .meanwhile = 1 };
 }
 
 static void fifo_describe(const FileEntry *entry, char *text, size_t room)
@@ -242,10 +274,11 @@ const struct file_kind fifo_kind = {
 	.type = FD_TYPES__FIFO,
 	.recognise = fifo_recognise,
 	.collect = fifo_collect,
+	.complete = fifo_complete,
 	.check = fifo_check,
 	.verify = fifo_verify,
 	.way = fifo_way,
-	.cost = opener_keeps_one,
+	.cost = fifo_cost,
 	.open = fifo_open,
 	.describe = fifo_describe,
 	.meets = fifo_meets,

@@ -37,9 +37,18 @@ struct known_ghost {
 	uint32_t id;
 };
 
+/* One whose content is to be written. */
+struct pending_ghost {
+	struct pending_ghost *next;
+	const struct open_file *file;
+	uint32_t id;
+	GhostFileEntry *entry;
+};
+
 struct known_ghosts {
 	struct table by_inode;
 	uint32_t last_id;
+	struct pending_ghost *pending;
 };
 
 static const char ghosts_owner = 0;
@@ -214,7 +223,20 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 	GhostFileEntry *entry = new_record(collect->snapshot, stat);
 	snapshot_add_record(collect->snapshot, IMAGE_GHOST_FILE, ghost->id, entry);
 	*ret_id = ghost->id;
-	return write_content(file, ghost->id, entry, err);
+	struct pending_ghost *pending = arena_new(collect->arena, struct pending_ghost);
+	*pending =
+		(struct pending_ghost){ known->pending, collect_keep_file(file), ghost->id, entry };
+	known->pending = pending;
+	return 0;
+}
+
+/* Whoever watches such a file, and has been looked at by now, is told that it is read. */
+int ghosts_complete(struct collect *collect, struct error *err)
+{
+	for (const struct pending_ghost *at = state_of(collect)->pending; at; at = at->next)
+		if (write_content(at->file, at->id, at->entry, err))
+			return -1;
+	return 0;
 }
 
 int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err)

@@ -7,8 +7,12 @@
 
 #include <sys/stat.h>
 
-/* Carries the file (once, however many descriptions lead to it) and remaps `entry` to it. */
+/*
+ * Carries the file (once, however many descriptions lead to it) and remaps `entry` to it. Its
+ * content is written when all descriptors are known.
+ */
 int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err);
+int ghosts_complete(struct collect *collect, struct error *err);
 
 /* The unlinked file (IMAGE_GHOST_FILE) that an entry leads to; NULL where it has a name. */
 const struct record *ghost_of(const struct snapshot *snapshot, const FileEntry *entry);

@@ -532,9 +532,8 @@ static struct file_fields regular_fields(FileEntry *entry)
 
 static int regular_complete(struct collect *collect, struct error *err)
 {
-	(void)err;
 	process_files_complete(collect);
-	return 0;
+	return ghosts_complete(collect, err);
 }
 
 static int regular_before_release(struct file_opener *opener, struct error *err)

@@ -63,6 +63,8 @@ struct mount_maker {
  *   acts     uses other file systems with the ids of whoever mounted it
  *   apart    `make` asks for no other mount: a mount namespace without any will do
  *   collect  fills the entry's own members; called once for each superblock
+ *   content  writes what is in it into images, once for each superblock, when all else has been
+ *            looked at: whoever watches its files is told of that. May be NULL
  *   complete once, when namespaces have their ids; may be NULL
  *   check    pure
  *   inside   pure; what it is made of lies in mounts of the tree: that part of a mount namespace in
@@ -77,6 +79,8 @@ struct mount_kind {
 	Fstype fstype;
 	bool owned, single, numbered, parts, removed, acts, apart;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
+		       struct error *err);
+	int (*content)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	void (*complete)(struct collect *collect);
 	int (*check)(const struct snapshot *snapshot, const MntEntry *entry, struct error *err);

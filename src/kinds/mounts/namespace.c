@@ -143,6 +143,7 @@ const struct namespace_kind mount_namespace_kind = {
 	.type = NAMESPACE_MNT,
 	.survey = survey,
 	.collect = collect,
+	.read_end = mount_contents_collect,
 	.check = check,
 	.made = made,
 };

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -119,6 +120,15 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 	}
 }
 
+static void add_content(const struct live_superblock *superblock, const struct mount_kind *kind)
+{
+	struct mount_survey *survey = survey_of_mounts(superblock->collect);
+
+	survey->contents = arena_grow(superblock->collect->arena, survey->contents,
+				      survey->n_contents, sizeof *survey->contents);
+	survey->contents[survey->n_contents++] = (struct live_content){ *superblock, kind };
+}
+
 static int collect_superblock(const struct live_superblock *superblock, struct error *err)
 {
 	MntEntry *entry = superblock->mounts[0].entry;
@@ -143,6 +153,8 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 	if (kind->collect && kind->collect(superblock, entry, err))
 		return -1;
 	tell_other_mounts(superblock);
+	if (kind->content)
+		add_content(superblock, kind);
 	return 0;
 }
 
@@ -209,4 +221,18 @@ int mount_superblocks_collect(struct collect *collect, struct error *err)
 		mounts[i].kept = NULL;
 	}
 	return result;
+}
+
+int mount_contents_collect(struct collect *collect, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; survey && i < survey->n_contents; i++) {
+		const struct live_content *content = &survey->contents[i];
+		if (content->kind->content(&content->superblock,
+					   content->superblock.mounts[0].entry, err) &&
+		    collect_pass(collect, err))
+			return -1;
+	}
+	return 0;
 }

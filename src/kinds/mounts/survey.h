@@ -56,6 +56,12 @@ struct removed_file {
 	ino_t inode;
 };
 
+/* A superblock whose content is to be written. */
+struct live_content {
+	struct live_superblock superblock;
+	const struct mount_kind *kind;
+};
+
 struct mount_survey {
 	struct mount_table own;
 	struct own_place *places; /* like own.lines, as far as they were asked for */
@@ -65,6 +71,8 @@ struct mount_survey {
 	size_t n_at_roots;
 	struct removed_file *removed; /* that are carried, by number from 1 on */
 	size_t n_removed;
+	struct live_content *contents;
+	size_t n_contents;
 	size_t n_copies; /* that were taken ahead, and are kept */
 	pid_t ending;	 /* who has tried locks last; see deputy_run_ending */
 	bool strange;	 /* some are on mounts that are nowhere to be found */

@@ -272,7 +272,7 @@ static bool has_removed(const struct live_superblock *superblock)
 	return false;
 }
 
-static int collect_tmpfs(const struct live_superblock *superblock, MntEntry *entry,
+static int write_content(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err)
 {
 	if (superblock->collect->looking)
@@ -326,7 +326,7 @@ static int seal(const struct mount_maker *maker, const MntEntry *entry, int root
 
 /* File systems whose files are nowhere but in memory. */
 #define IN_MEMORY                                                                               \
-	.owned = true, .parts = true, .removed = true, .apart = true, .collect = collect_tmpfs, \
+	.owned = true, .parts = true, .removed = true, .apart = true, .content = write_content, \
 	.make = make, .fill = fill, .seal = seal
 
 const struct mount_kind tmpfs_mount_kind = {

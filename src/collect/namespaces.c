@@ -123,12 +123,21 @@ struct surveyed_namespace *survey_find(const struct survey *survey, const struct
 
 /* ---- relations ---- */
 
+static int fail_relation(enum namespace_type type, const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED,
+			  "cannot ask for what the %s namespace of %s belongs to",
+			  namespace_types[type].words, what);
+}
+
 static int find_owner(struct collect *collect, int fd, enum namespace_type type, const char *what,
 		      struct surveyed_namespace **ret_owner, struct error *err)
 {
 	if (type == NAMESPACE_USER)
 		return 0;
 	autoclose int owner_fd = ioctl(fd, NS_GET_USERNS);
+	if (owner_fd < 0 && errno_tells_nothing(errno))
+		return fail_relation(type, what, err);
 	if (owner_fd < 0)
 		return fail_errno(err, ERR_UNSUPPORTED_NAMESPACE,
 				  "a %s namespace of %s does not belong to a user namespace at or "
@@ -158,6 +167,8 @@ static int find_parent(struct collect *collect, struct survey *survey, int fd,
 	if (namespace_types[type].plain || (type == NAMESPACE_PID && !survey->root_pid))
 		return 0;
 	autoclose int parent_fd = ioctl(fd, NS_GET_PARENT);
+	if (parent_fd < 0 && errno_tells_nothing(errno))
+		return fail_relation(type, what, err);
 	if (parent_fd < 0)
 		return fail_outside(type, what, err);
 	*ret_parent = survey_add(collect, type, parent_fd, what, err);

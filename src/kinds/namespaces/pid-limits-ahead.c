@@ -50,7 +50,8 @@ int pid_limits_begin(struct collect *collect, const struct survey *survey, struc
 	struct state *state = state_of(collect);
 	size_t size = sizeof(struct begun) + survey->count * sizeof(struct pid_limits);
 	/* Level 0 of an unshared tree may lie any number of levels below us. */
-	size_t above = collect->levels_to_root + (survey->root_pid->own ? 0 : 1);
+	size_t above =
+		collect->levels_to_root + (survey->root_pid && !survey->root_pid->own ? 1 : 0);
 	struct begun *begun = state->begun = deputy_memory(size);
 
 	if (!begun)

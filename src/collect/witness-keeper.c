@@ -111,7 +111,8 @@ __attribute__((noreturn)) static void be_witness(const struct making *making)
 
 /*
  * Without privileges: those that the user namespace gives, from which nobody comes back. Who goes
- * there is a child that shares our memory; the witness gets a copy, as others do.
+ * there is a child that shares our memory, which nobody there gets at; the witness gets a copy, as
+ * others do, and is dumpable again.
  */
 static void fork_inside(void *data)
 {
@@ -119,7 +120,7 @@ static void fork_inside(void *data)
 
 	making->entered = true;
 	making->flags = CLONE_PARENT;
-	if (setns(making->pidfd, CLONE_NEWUSER | CLONE_NEWPID) < 0)
+	if (deputy_enter_user(making->pidfd, CLONE_NEWPID) < 0)
 		return;
 	making->made = fork_there(making);
 	if (making->made == 0)

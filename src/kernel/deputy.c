@@ -305,6 +305,15 @@ int deputy_run_apart(int (*work)(void *data, struct error *err), void *data, str
 
 /* ---- while the caller goes on ---- */
 
+/* Deputies of other threads share the caller's memory, not this copy. */
+static void share_with_nobody(void)
+{
+	if (sharing.n)
+		prctl(PR_SET_DUMPABLE, sharing.dumpable);
+	sharing.n = 0;
+	pthread_mutex_unlock(&sharing.lock);
+}
+
 /* By fork(3), which has the allocator's locks in order: other threads are not waited for. */
 static pid_t fork_away(const struct mission *mission)
 {
@@ -312,10 +321,14 @@ static pid_t fork_away(const struct mission *mission)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_mutex_lock(&sharing.lock);
 	pid_t pid = fork();
 	int failure = errno;
-	if (pid == 0)
+	if (pid == 0) {
+		share_with_nobody();
 		_exit(be_deputy((void *)(uintptr_t)mission));
+	}
+	pthread_mutex_unlock(&sharing.lock);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = failure;
 	return pid;

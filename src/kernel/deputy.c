@@ -334,11 +334,19 @@ static pid_t fork_away(const struct mission *mission)
 	return pid;
 }
 
-int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *err), void *data,
+void *deputy_away_memory(struct deputy_away *away, size_t size, struct error *err)
+{
+	*away = (struct deputy_away){ .memory = deputy_memory(size), .size = size };
+	if (!away->memory)
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
+	return away->memory;
+}
+
+int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *err),
 		struct error *err)
 {
 	struct outcome *outcome = new_outcome(err);
-	const struct mission mission = { work, data, getpid(), usual.seconds, outcome };
+	const struct mission mission = { work, away->memory, getpid(), usual.seconds, outcome };
 
 	if (!outcome)
 		return -1;
@@ -348,28 +356,31 @@ int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *
 		deputy_memory_free(outcome, sizeof *outcome);
 		return -1;
 	}
-	*away = (struct deputy_away){ pid, outcome };
+	away->pid = pid;
+	away->outcome = outcome;
 	return 0;
 }
 
-static void come_back(struct deputy_away *away)
+static void forget(struct deputy_away *away)
 {
 	deputy_memory_free(away->outcome, sizeof *away->outcome);
-	*away = (struct deputy_away){ 0 };
+	away->outcome = NULL;
+	away->pid = 0;
 }
 
 int deputy_await(struct deputy_away *away, struct error *err)
 {
-	int result = wait_for(away->pid, &usual, away->outcome, err);
+	int result = away->pid ? wait_for(away->pid, &usual, away->outcome, err) : 0;
 
-	come_back(away);
+	forget(away);
 	return result;
 }
 
 void deputy_recall(struct deputy_away *away)
 {
-	if (!away->pid)
-		return;
-	end_child(away->pid);
-	come_back(away);
+	if (away->pid)
+		end_child(away->pid);
+	forget(away);
+	deputy_memory_free(away->memory, away->size);
+	*away = (struct deputy_away){ 0 };
 }

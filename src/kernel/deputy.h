@@ -39,15 +39,20 @@ int deputy_run_among(int pid_namespace_fd, int (*work)(void *data, struct error 
 
 /*
  * One that is apart, from a copy of our descriptors, too, and that works while the caller goes on,
- * who asks for its end, and its error, later. What is to come back lies in shared memory; nobody
- * else touches it meanwhile. To be asked for once, or recalled, which is fine at any time.
+ * who awaits its end, and its error, later. What is to come back lies in shared memory; nobody else
+ * touches it meanwhile. Recalled, which is fine at any time, it ends, and the memory goes.
  */
 struct deputy_away {
 	pid_t pid; /* 0: nobody is away */
 	struct outcome *outcome;
+	void *memory; /* what it works on */
+	size_t size;
 };
-int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *err), void *data,
+/* Zeroed; NULL with err. */
+void *deputy_away_memory(struct deputy_away *away, size_t size, struct error *err);
+int deputy_send(struct deputy_away *away, int (*work)(void *data, struct error *err),
 		struct error *err);
+/* 0, too, where nobody is away. */
 int deputy_await(struct deputy_away *away, struct error *err);
 void deputy_recall(struct deputy_away *away);
 

@@ -14,22 +14,17 @@
 enum { MANY = 8 };
 
 struct begun {
-	size_t count, size;
+	size_t count;
 	struct pid_limits list[];
 };
 
-struct state {
-	struct deputy_away away;
-	struct begun *begun; /* in shared memory */
-};
-
-static struct state *state_of(struct collect *collect)
+static struct deputy_away *away_of(struct collect *collect)
 {
 	static const char owner;
 	void **state = collect_state(collect, &owner);
 
 	if (!*state)
-		*state = arena_new(collect->arena, struct state);
+		*state = arena_new(collect->arena, struct deputy_away);
 	return *state;
 }
 
@@ -47,41 +42,32 @@ static int read_begun(void *data, struct error *err)
 
 int pid_limits_begin(struct collect *collect, const struct survey *survey, struct error *err)
 {
-	struct state *state = state_of(collect);
+	struct deputy_away *away = away_of(collect);
 	size_t size = sizeof(struct begun) + survey->count * sizeof(struct pid_limits);
 	/* Level 0 of an unshared tree may lie any number of levels below us. */
 	size_t above =
 		collect->levels_to_root + (survey->root_pid && !survey->root_pid->own ? 1 : 0);
-	struct begun *begun = state->begun = deputy_memory(size);
+	struct begun *begun = deputy_away_memory(away, size, err);
 
 	if (!begun)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	begun->size = size;
+		return -1;
 	for (size_t i = 0; i < survey->count; i++)
 		if (is_wanted(survey->list[i]))
 			begun->list[begun->count++] =
 				(struct pid_limits){ .fd = survey->list[i]->fd,
 						     .levels = survey->list[i]->level + above };
-	return begun->count < MANY ? read_begun(begun, err)
-				   : deputy_send(&state->away, read_begun, begun, err);
+	return begun->count < MANY ? read_begun(begun, err) : deputy_send(away, read_begun, err);
 }
 
 /* Whoever has to be in a namespace for what comes then may take a number. */
 int pid_limits_await(struct collect *collect, struct error *err)
 {
-	struct state *state = state_of(collect);
-
-	return state->away.pid ? deputy_await(&state->away, err) : 0;
+	return deputy_await(away_of(collect), err);
 }
 
 void pid_limits_end(struct collect *collect)
 {
-	struct state *state = state_of(collect);
-
-	deputy_recall(&state->away);
-	if (state->begun)
-		deputy_memory_free(state->begun, state->begun->size);
-	state->begun = NULL;
+	deputy_recall(away_of(collect));
 }
 
 static const struct pid_limits *find_limits(const struct begun *begun, int fd)
@@ -95,7 +81,7 @@ static const struct pid_limits *find_limits(const struct begun *begun, int fd)
 int pid_limits_complete(struct collect *collect, struct surveyed_namespace *namespace_,
 			struct error *err)
 {
-	const struct begun *begun = state_of(collect)->begun;
+	const struct begun *begun = away_of(collect)->memory;
 	const struct pid_limits *limits = begun ? find_limits(begun, namespace_->fd) : NULL;
 	NsEntry *entry = namespace_->entry;
 

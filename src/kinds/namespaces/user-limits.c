@@ -25,15 +25,10 @@ struct limits {
 	int64_t values[USER_LIMITS]; /* -1: this kernel has no such file */
 };
 
-/* Of those that were there when it began; in shared memory. */
+/* Of those that were there when it began. */
 struct begun {
-	size_t count, size;
+	size_t count;
 	struct limits list[];
-};
-
-struct state {
-	struct deputy_away away;
-	struct begun *begun; /* NULL: there are few */
 };
 
 static int64_t read_limit(const char *name)
@@ -96,13 +91,14 @@ static int read_begun(void *data, struct error *err)
 	return 0;
 }
 
-static struct state *state_of(struct collect *collect)
+/* Without memory there are few. */
+static struct deputy_away *away_of(struct collect *collect)
 {
 	static const char owner;
 	void **state = collect_state(collect, &owner);
 
 	if (!*state)
-		*state = arena_new(collect->arena, struct state);
+		*state = arena_new(collect->arena, struct deputy_away);
 	return *state;
 }
 
@@ -113,7 +109,7 @@ static bool is_wanted(const struct surveyed_namespace *namespace_)
 
 int user_limits_begin(struct collect *collect, const struct survey *survey, struct error *err)
 {
-	struct state *state = state_of(collect);
+	struct deputy_away *away = away_of(collect);
 	size_t count = 0;
 
 	for (size_t i = 0; i < survey->count; i++)
@@ -121,36 +117,30 @@ int user_limits_begin(struct collect *collect, const struct survey *survey, stru
 	if (count < MANY)
 		return 0;
 	size_t size = sizeof(struct begun) + count * sizeof(struct limits);
-	state->begun = deputy_memory(size);
-	if (!state->begun)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot map shared memory");
-	state->begun->size = size;
+	struct begun *begun = deputy_away_memory(away, size, err);
+	if (!begun)
+		return -1;
 	for (size_t i = 0; i < survey->count; i++)
 		if (is_wanted(survey->list[i]))
-			state->begun->list[state->begun->count++].fd = survey->list[i]->fd;
-	return deputy_send(&state->away, read_begun, state->begun, err);
+			begun->list[begun->count++].fd = survey->list[i]->fd;
+	return deputy_send(away, read_begun, err);
 }
 
 void user_limits_end(struct collect *collect)
 {
-	struct state *state = state_of(collect);
-
-	deputy_recall(&state->away);
-	if (state->begun)
-		deputy_memory_free(state->begun, state->begun->size);
-	state->begun = NULL;
+	deputy_recall(away_of(collect));
 }
 
 /* Those that were begun, or of one that was met later. */
 static int find_limits(struct collect *collect, struct limits *limits, struct error *err)
 {
-	struct state *state = state_of(collect);
-	const struct begun *begun = state->begun;
+	struct deputy_away *away = away_of(collect);
+	const struct begun *begun = away->memory;
 
 	for (size_t i = 0; begun && i < begun->count; i++) {
 		if (begun->list[i].fd != limits->fd)
 			continue;
-		if (state->away.pid && deputy_await(&state->away, err))
+		if (deputy_await(away, err))
 			return -1;
 		*limits = begun->list[i];
 		return 0;

@@ -13,6 +13,7 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "collect/objects.h"
+#include "collect/witness.h"
 #include "kernel/facts.h"
 #include "kinds/kind.h"
 
@@ -434,7 +435,10 @@ static int read_all(struct reading *reading, struct error *err)
 {
 	struct collect *collect = reading->collect;
 
-	if (collect_namespaces_begin(collect, err) || trees_read(collect, err))
+	if (collect_namespaces_begin(collect, err))
+		return -1;
+	witnesses_begin(collect);
+	if (trees_read(collect, err))
 		return -1;
 	/* Whoever looks at its files would wait for ever (FUSE). */
 	if (collect->may_wait && !collect->looking)

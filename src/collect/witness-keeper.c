@@ -28,7 +28,7 @@
 
 enum {
 	PATIENCE = 5, /* seconds */
-	ATTEMPTS = 8,
+	ATTEMPTS = 16,
 	MOST_WITNESSES = 1 << 16,
 };
 
@@ -47,7 +47,7 @@ struct making {
 static pid_t fork_there(const struct making *making)
 {
 	const struct witness_wanted *wanted = making->wanted;
-	pid_t numbers[MAX_PID_LEVELS];
+	pid_t numbers[MAX_PID_LEVELS], number = wanted->number;
 	struct clone_args args = {
 		.flags = making->flags,
 		.exit_signal = making->flags ? 0 : SIGCHLD,
@@ -57,11 +57,15 @@ static pid_t fork_there(const struct making *making)
 
 	for (int i = 0; wanted->levels && i < ATTEMPTS; i++) {
 		for (size_t level = 0; level < wanted->levels; level++)
-			numbers[level] = wanted->number + i;
+			numbers[level] = number;
 		long pid = syscall(SYS_clone3, &args, sizeof args);
 		if (pid >= 0)
 			return (pid_t)pid;
-		if (errno != EEXIST)
+		if (errno == EINVAL) /* kernel.pid_max of the namespace may be as low as 301 */
+			number /= 2;
+		else if (errno == EEXIST)
+			number++;
+		else
 			break;
 	}
 	return (pid_t)syscall(SYS_clone, making->flags ? making->flags : SIGCHLD, 0, 0, 0, 0);

@@ -16,6 +16,7 @@
 #include "kernel/syscalls.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -241,11 +242,13 @@ static struct witness *find_witness(struct target *target, size_t thread)
 static struct witness *give_witness(struct target *target, size_t thread, struct given *last)
 {
 	const char *status = target->threads[thread].status;
+	const TaskKobjIdsEntry *ids = target->task->ids;
 	struct given now = {
-		.user_namespace = target->task->ids->user_ns_id,
-		.pid_namespace = target->task->ids->pid_ns_id,
+		.user_namespace = ids ? ids->user_ns_id : 0,
+		.pid_namespace = ids ? ids->pid_ns_id : 0,
 	};
-	bool known = procfs_number(status, "Uid:", 10, &now.uid) &&
+	bool known = now.user_namespace && now.pid_namespace &&
+		     procfs_number(status, "Uid:", 10, &now.uid) &&
 		     procfs_number(status, "Gid:", 10, &now.gid) &&
 		     procfs_number(status, "CapPrm:", 16, &now.permitted);
 
@@ -270,6 +273,16 @@ static void ask_ahead(struct collect *collect)
 				ask_for(witness, target);
 		}
 	}
+}
+
+/* Numbers that we may not choose are counted, and the last of each namespace is not read yet. */
+void witnesses_begin(struct collect *collect)
+{
+	const uint64_t choosing = 1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN;
+
+	if (witnesses(collect)->keeper.pid && collect->facts->clone3_set_tid &&
+	    collect->facts->capabilities & choosing)
+		ask_ahead(collect);
 }
 
 pid_t witness_for(struct target *target, size_t thread)

@@ -19,6 +19,9 @@ pid_t witness_for(struct target *target, size_t thread);
 /* Once the tasks are known, and before much of them is. */
 void witnesses_prepare(struct collect *collect);
 
+/* Has the first of them be made, if they were prepared, while the tasks are read. */
+void witnesses_begin(struct collect *collect);
+
 /* Has all of them end, meanwhile: nobody is asked any more. */
 void witnesses_dismiss(struct collect *collect);
 

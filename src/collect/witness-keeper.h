@@ -33,7 +33,7 @@ void witness_keeper_start(struct witness_keeper *keeper);
  * it was born, or -1. Asking starts a keeper if there is none; false means that it has ended, with
  * all that it was asked for. No more than these may be asked for before the first answer is taken.
  */
-enum { WITNESSES_AT_ONCE = 64 };
+enum { WITNESSES_AT_ONCE = 192 };
 bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
 bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number);
 /* Has it end, and all of its witnesses, without waiting for that. */

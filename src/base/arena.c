@@ -75,6 +75,21 @@ void arena_done(struct arena *arena)
 	arena_init(arena);
 }
 
+/* Behind the newest block, which has room. */
+void arena_take_over(struct arena *arena, struct arena *other)
+{
+	struct arena_block **at = arena->blocks ? &arena->blocks->next : &arena->blocks;
+	struct arena_block *rest = *at;
+
+	if (!arena->blocks)
+		arena->used = other->used;
+	*at = other->blocks;
+	while (*at)
+		at = &(*at)->next;
+	*at = rest;
+	arena_init(other);
+}
+
 void out_of_memory(void)
 {
 	static const char text[] = "there is not enough memory";

@@ -25,6 +25,8 @@ __attribute__((noreturn)) void out_of_memory(void);
 
 void arena_init(struct arena *arena);
 void arena_done(struct arena *arena);
+/* What is in the other one stays, and lives as long as this one; nothing is left in that. */
+void arena_take_over(struct arena *arena, struct arena *other);
 
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_copy(struct arena *arena, const void *bytes, size_t size);

@@ -188,9 +188,9 @@ struct file_cost {
  *   verify     before anything is made: are the host's files there and as recorded?
  *   way        when it comes to be; NULL: FILE_EARLY
  *   cost       (pure) the descriptors that `open` keeps apart from what it returns; NULL: none
- *   before_mounts  each time before a mount namespace of the tree is made: what has a name in a
- *              file system gets it, as far as that is there, since a mount may show just that file;
- *              may be NULL
+ *   before_mounts  before a mount namespace of the tree is made: what has a name in a file system
+ *              gets it, as far as that is there, since a mount may show just that file; 1: to be
+ *              called again before the next one. May be NULL
  *   open       ordinary code of the coordinator; returns a descriptor with flags and position
  *   plan_open  appends operations that open it at `number`, close-on-exec; whatever is free of
  *              the numbers above plan->first_source may be used meanwhile (plan/plan.h)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Messages with names that come from anybody: errors, log lines, JSON. */
 #include "base/arena.h"
+#include "base/both-ends.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/listing.h"
@@ -262,9 +263,86 @@ static void descriptors_are_closed_once(void **state)
 	close(other);
 }
 
+enum { THINGS = 2000 };
+
+struct things {
+	uint8_t by_caller[THINGS], by_other[THINGS];
+	size_t refused; /* by the other one */
+};
+
+static bool do_thing(void *data, size_t at)
+{
+	struct things *things = data;
+
+	if (at == things->refused)
+		return false;
+	things->by_other[at]++;
+	return true;
+}
+
+static size_t do_all(struct things *things, size_t refused, bool alone)
+{
+	struct both_ends ends;
+	struct arena arena;
+	size_t by_other = 0;
+
+	*things = (struct things){ .refused = refused };
+	arena_init(&arena);
+	both_ends_begin(&ends, &arena, THINGS, alone, do_thing, things);
+	for (size_t at = 0; at < THINGS; at++)
+		if (both_ends_turn(&ends, at))
+			things->by_caller[at]++;
+	both_ends_end(&ends);
+	both_ends_end(&ends);
+	for (size_t at = 0; at < THINGS; at++) {
+		assert_int_equal(things->by_caller[at] + things->by_other[at], 1);
+		by_other += things->by_other[at];
+	}
+	arena_done(&arena);
+	return by_other;
+}
+
+static void things_are_done_once_by_one_of_two(void **state)
+{
+	struct things things;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		do_all(&things, SIZE_MAX, false);
+	assert_int_equal(do_all(&things, SIZE_MAX, true), 0);
+	/* What it leaves to the caller, and all before that. */
+	assert_int_equal(do_all(&things, THINGS - 1, false), 0);
+	assert_true(do_all(&things, THINGS - 10, false) <= 9);
+}
+
+static void what_is_taken_over_stays(void **state)
+{
+	struct arena one, other;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		arena_init(&one);
+		arena_init(&other);
+		char *first = i & 1 ? arena_string(&one, "first") : NULL;
+		char *second = i & 2 ? arena_string(&other, "second") : NULL;
+		char *large = i & 2 ? arena_alloc(&other, 4 << 20) : NULL;
+		arena_take_over(&one, &other);
+		assert_null(other.blocks);
+		char *third = arena_string(&one, "third");
+		if (large)
+			memset(large, 1, 4 << 20);
+		assert_string_equal(third, "third");
+		assert_string_equal(first ? first : "first", "first");
+		assert_string_equal(second ? second : "second", "second");
+		arena_done(&one);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(things_are_done_once_by_one_of_two),
+		cmocka_unit_test(what_is_taken_over_stays),
 		cmocka_unit_test(formats_are_those_of_printf),
 		cmocka_unit_test(names_are_made_printable),
 		cmocka_unit_test(what_does_not_fit_ends_with_a_whole_character),

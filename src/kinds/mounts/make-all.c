@@ -19,60 +19,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool shows_others(const struct mount_namespace *namespace)
-{
-	for (size_t i = 0; i < namespace->n_mounts; i++)
-		if (mount_is_late(namespace->mounts[i]))
-			return true;
-	return false;
-}
-
-/* A mount of the next one may show just a file that is made with a description. */
-static int give_names(struct file_opener *opener, struct error *err)
-{
-	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
-		if ((*kind)->before_mounts && (*kind)->before_mounts(opener, err))
-			return -1;
-	return 0;
-}
-
-static int make_namespaces(struct file_opener *opener, const struct mount_maker *maker,
-			   const struct made_superblocks *superblocks,
-			   const struct group_plan *groups, struct error *err)
-{
-	const struct snapshot *snapshot = opener->snapshot;
-	const size_t *order = mount_namespaces_in_order(snapshot, opener->arena);
-
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		opener->mounts->show_each_other |= shows_others(snapshot->mount_namespaces[i]);
-	for (size_t at = 0; at < snapshot->n_mount_namespaces; at++) {
-		size_t i = order[at];
-		const struct mount_namespace *namespace = snapshot->mount_namespaces[i];
-		struct mount_plan plan;
-		if (give_names(opener, err) ||
-		    mount_plan_make(&plan, opener->arena, namespace, err) ||
-		    mount_make_one(opener, maker, superblocks, namespace, &plan,
-				   groups->keeps_master[i], &opener->mounts->namespaces[i],
-				   err) < 0)
-			return -1;
-		mounts_close_reached(&opener->mounts->namespaces[i], namespace, opener->arena);
-	}
-	return 0;
-}
-
-static int attach_late(struct file_opener *opener, const struct group_plan *groups,
-		       struct error *err)
-{
-	const struct snapshot *snapshot = opener->snapshot;
-
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		if (shows_others(snapshot->mount_namespaces[i]) &&
-		    mount_attach_late(opener, snapshot->mount_namespaces[i],
-				      groups->keeps_master[i], &opener->mounts->namespaces[i], err))
-			return -1;
-	return 0;
-}
-
 void mount_namespace_close(struct made_mount_namespace *made, size_t n_mounts)
 {
 	cleanup_close(&made->fd);
@@ -161,9 +107,9 @@ static int make_all(struct file_opener *opener, const struct mount_maker *maker,
 	if (!result)
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)
-		result = make_namespaces(opener, maker, &superblocks, &groups, err);
+		result = mounts_make_namespaces(opener, maker, &superblocks, &groups, err);
 	if (!result)
-		result = attach_late(opener, &groups, err);
+		result = mounts_attach_late(opener, &groups, err);
 	if (!result)
 		result = mounts_settle_superblocks(maker, &superblocks, err);
 	if (!result)

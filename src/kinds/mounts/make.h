@@ -46,7 +46,7 @@ struct made_superblocks {
 	size_t n_terminals;
 	struct made_idmap *idmaps;
 	size_t n_idmaps;
-	struct mount_shelf *shelf;
+	struct mount_shelf *shelf; /* NULL: there is none, for another thread than the first */
 };
 
 /* shelf.c: where those stand that the kernel does not copy otherwise. */
@@ -69,6 +69,13 @@ int mount_deputy_run(const struct mount_maker *maker, int (*work)(void *data, st
 		     void *data, struct error *err);
 /* shelf.c, in a deputy, which is in a new one with nothing in it then; its descriptor. */
 int mount_enter_bare(struct error *err);
+
+/* make-namespaces.c */
+int mounts_make_namespaces(struct file_opener *opener, const struct mount_maker *maker,
+			   const struct made_superblocks *superblocks,
+			   const struct group_plan *groups, struct error *err);
+int mounts_attach_late(struct file_opener *opener, const struct group_plan *groups,
+		       struct error *err);
 
 /* idmap.c: pure; user namespaces with the maps of mounts; those of one that is not attached yet. */
 int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err);

@@ -77,5 +77,7 @@ int mount_shelf_copy(struct mount_shelf *shelf, int superblock_fd, int fd, struc
 {
 	struct taking taking = { shelf, superblock_fd, fd, -1 };
 
+	if (!shelf)
+		return fail(err, ERR_KERNEL_REFUSED, "cannot copy a mount without the shelf");
 	return deputy_run(take, &taking, err) < 0 ? -1 : taking.ret_fd;
 }

@@ -484,12 +484,22 @@ static int bind_early(struct unix_world *world, struct unix_end *end, struct err
 	return make_socket(world, end, err) || bind_end(world, end, err) ? -1 : 0;
 }
 
+static bool waits_for_mounts(const struct unix_end *end)
+{
+	return is_unconnected(end) && !end->made && unix_name_is_path(end->sk) && !end->sk->deleted;
+}
+
 /* With bind(2) the file is made, and that is what a mount may show. */
 int unix_world_bind(struct unix_world *world, struct error *err)
 {
 	const round_of_ends round = bind_early;
 
-	return do_rounds(world, &round, 1, err);
+	if (do_rounds(world, &round, 1, err))
+		return -1;
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (waits_for_mounts(&world->ends[i]))
+			return 1;
+	return 0;
 }
 
 /* No copy: a tree may have about as many of them as one process may have descriptors. */

@@ -161,7 +161,7 @@ static int unix_before_mounts(struct file_opener *opener, struct error *err)
 {
 	struct unix_world *world = world_of(opener, err);
 
-	return !world || unix_world_bind(world, err) ? -1 : 0;
+	return world ? unix_world_bind(world, err) : -1;
 }
 
 static int unix_open(struct file_opener *opener, const FileEntry *entry, struct error *err)

@@ -175,7 +175,7 @@ bool unix_is_stream(const UnixSkEntry *sk);
 /* unix-make.c */
 /* When all files of the tree are open. */
 int unix_world_connect(struct unix_world *world, struct error *err);
-/* Binds those whose names belong to what is mounted by now. May be called again. */
+/* Binds those whose names belong to what is mounted by now; 1: there are others, for later. */
 int unix_world_bind(struct unix_world *world, struct error *err);
 int unix_world_make(struct unix_world *world, struct error *err);
 /* Its descriptor, once. */

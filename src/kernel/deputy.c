@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -157,16 +158,45 @@ static int wait_for(pid_t pid, const struct deputy_terms *terms, const struct ou
 	return tell(outcome, err);
 }
 
+/*
+ * Stacks that nobody is on. To map one and to take it away again is waited for by all threads that
+ * share the memory. Taken without a lock, which a deputy that is killed would keep.
+ */
+static void *_Atomic spare_stacks[2];
+
+static uint8_t *take_stack(void)
+{
+	for (size_t i = 0; i < sizeof spare_stacks / sizeof *spare_stacks; i++) {
+		uint8_t *spare = atomic_exchange(&spare_stacks[i], NULL);
+		if (spare)
+			return spare;
+	}
+	uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	if (stack == MAP_FAILED)
+		return NULL;
+	mprotect(stack, GUARD_BYTES, PROT_NONE);
+	return stack;
+}
+
+static void give_stack_back(uint8_t *stack)
+{
+	for (size_t i = 0; i < sizeof spare_stacks / sizeof *spare_stacks; i++) {
+		void *none = NULL;
+		if (atomic_compare_exchange_strong(&spare_stacks[i], &none, stack))
+			return;
+	}
+	munmap(stack, STACK_BYTES);
+}
+
 /* With its own stack, and with all signals blocked: no handler of ours runs there. */
 static pid_t clone_with_memory(struct mission *mission)
 {
-	uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	uint8_t *stack = take_stack();
 	sigset_t all, before;
 
-	if (stack == MAP_FAILED)
+	if (!stack)
 		return -1;
-	mprotect(stack, GUARD_BYTES, PROT_NONE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	begin_sharing();
@@ -176,7 +206,7 @@ static pid_t clone_with_memory(struct mission *mission)
 	/* It has ended by now. */
 	end_sharing();
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	munmap(stack, STACK_BYTES);
+	give_stack_back(stack);
 	errno = failure;
 	return pid;
 }

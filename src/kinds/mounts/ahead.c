@@ -97,7 +97,7 @@ void mount_ahead_prepare(struct live_namespace *namespace_)
 void mount_ahead_copy(struct mounts_ahead *ahead)
 {
 	for (size_t i = 0; i < ahead->n; i++)
-		if (ahead->all[i].is_copied)
+		if (ahead->all[i].is_copied && ahead->all[i].copy_fd < 0) /* not the first time */
 			ahead->all[i].copy_fd =
 				open_tree(ahead->all[i].root_fd, "",
 					  AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -309,7 +309,7 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 		    collect_removed(collect, namespace, &table->lines[i], namespace->entries[i],
 				    err))
 			return -1;
-	return mount_revealed_collect(namespace, err) || mount_locks_find(namespace, err) ? -1 : 0;
+	return mount_revealed_collect(namespace, err);
 }
 
 /* ---- which there are ---- */
@@ -406,7 +406,8 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (collect_entries(collect, &survey->namespaces[i], err))
 			return -1;
-	deputy_end(&survey->ending);
+	if (mount_locks_find(survey->namespaces, survey->n_namespaces, err))
+		return -1;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (check_masters(collect, &survey->namespaces[i], err))
 			return -1;
@@ -429,8 +430,6 @@ void mount_namespaces_release(struct collect *collect)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 
-	if (survey)
-		deputy_end(&survey->ending);
 	for (size_t i = 0; survey && i < survey->n_namespaces; i++) {
 		mount_ahead_release(&survey->namespaces[i]);
 		cleanup_close(&survey->namespaces[i].table.root_fd);

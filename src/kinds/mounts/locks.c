@@ -15,6 +15,7 @@
 #include "kinds/mounts/survey.h"
 
 #include "base/arena.h"
+#include "base/both-ends.h"
 #include "base/table.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/plan.h"
@@ -46,13 +47,13 @@ struct verdict {
 };
 
 struct trial {
+	struct live_namespace *namespace; /* NULL: nothing binds whoever owns all mounts */
 	struct mounts_ahead *ahead;
 	int namespace_fd, user_fd;
 	const struct mount_namespace *mounts;
 	struct verdict *verdicts; /* like mounts->mounts */
 	bool *locked;		  /* the same */
 	struct mount_covers *covers;
-	pid_t *ending;
 	const bool *hides; /* the same: is an earlier one at or below its mountpoint? */
 };
 
@@ -189,39 +190,101 @@ static int try_all(void *data, struct error *err)
 	return 0;
 }
 
-static int try_in_copy(struct trial *trial, struct error *err)
-{
-	int result = deputy_run_ending(try_all, trial, trial->ending, err);
+/*
+ * Copies of namespaces are waited for, when they are made and when they go, so some are tried side
+ * by side. Not too many: what is asked of each holds descriptors.
+ */
+enum { TRIALS_AT_ONCE = 32, FEWEST_FOR_TWO = 4 };
 
-	for (size_t i = 0; i < trial->mounts->n_mounts && !result; i++) {
+struct trials {
+	struct trial list[TRIALS_AT_ONCE];
+	size_t n;
+	pid_t ending[2]; /* whom each thread has sent last; see deputy_run_ending */
+};
+
+static void prepare(struct live_namespace *namespace, struct trial *trial)
+{
+	struct arena *arena = namespace->collect->arena;
+
+	*trial = (struct trial){ 0 };
+	if (namespace->met->owner->own)
+		return;
+	*trial = (struct trial){
+		.namespace = namespace,
+		.ahead = &namespace->ahead,
+		.namespace_fd = namespace->fd,
+		.user_fd = namespace->met->owner->fd,
+		.mounts = &namespace->order,
+		.verdicts = arena_array(arena, struct verdict, namespace->order.n_mounts),
+		.locked = arena_array(arena, bool, namespace->order.n_mounts),
+		.covers = mount_covers_new(arena, &namespace->order),
+		.hides = find_hiding(arena, &namespace->order),
+	};
+	mount_ahead_prepare(namespace);
+}
+
+static int try_in_copy(struct trial *trial, pid_t *ending, struct error *err)
+{
+	return trial->namespace ? deputy_run_ending(try_all, trial, ending, err) : 0;
+}
+
+static bool try_beside(void *data, size_t at)
+{
+	struct trials *trials = data;
+	struct error left_to_the_caller = { 0 };
+
+	return try_in_copy(&trials->list[at], &trials->ending[1], &left_to_the_caller) == 0;
+}
+
+static int try_each(struct trials *trials, struct both_ends *ends, struct error *err)
+{
+	for (size_t i = 0; i < trials->n; i++)
+		if (both_ends_turn(ends, i) &&
+		    try_in_copy(&trials->list[i], &trials->ending[0], err))
+			return -1;
+	return 0;
+}
+
+static int run_trials(struct trials *trials, struct arena *arena, struct error *err)
+{
+	struct both_ends ends;
+
+	both_ends_begin(&ends, arena, trials->n, trials->n < FEWEST_FOR_TWO, try_beside, trials);
+	int result = try_each(trials, &ends, err);
+	both_ends_end(&ends);
+	for (size_t i = 0; i < 2; i++)
+		deputy_end(&trials->ending[i]);
+	return result;
+}
+
+static void settle(const struct trial *trial, bool known)
+{
+	if (!trial->namespace)
+		return;
+	for (size_t i = 0; i < trial->mounts->n_mounts && known; i++) {
 		MntEntry *entry = trial->mounts->mounts[i];
 		entry->has_locked = entry->locked = trial->verdicts[i].locked;
 		entry->locked_flags = trial->verdicts[i].locked_flags;
 		entry->has_locked_flags = entry->locked_flags != 0;
 	}
-	return result;
+	mount_ahead_settle(trial->namespace);
 }
 
-/* Nothing binds whoever owns all mounts. */
-int mount_locks_find(struct live_namespace *namespace, struct error *err)
+int mount_locks_find(struct live_namespace *namespaces, size_t n, struct error *err)
 {
-	struct trial trial = {
-		.ahead = &namespace->ahead,
-		.namespace_fd = namespace->fd,
-		.user_fd = namespace->met->owner->fd,
-		.mounts = &namespace->order,
-		.ending = &survey_of_mounts(namespace->collect)->ending,
-		.verdicts = arena_array(namespace->collect->arena, struct verdict,
-					namespace->order.n_mounts),
-		.locked = arena_array(namespace->collect->arena, bool, namespace->order.n_mounts),
-	};
+	struct trials trials = { 0 };
+	int result = 0;
 
-	if (namespace->met->owner->own)
-		return 0;
-	trial.covers = mount_covers_new(namespace->collect->arena, &namespace->order);
-	trial.hides = find_hiding(namespace->collect->arena, &namespace->order);
-	mount_ahead_prepare(namespace);
-	int result = try_in_copy(&trial, err);
-	mount_ahead_settle(namespace);
+	for (size_t at = 0; at < n && result == 0; at += trials.n) {
+		struct collect *collect = namespaces[at].collect;
+		if (collect_go_on(collect, err))
+			return -1;
+		trials.n = n - at < TRIALS_AT_ONCE ? n - at : TRIALS_AT_ONCE;
+		for (size_t i = 0; i < trials.n; i++)
+			prepare(&namespaces[at + i], &trials.list[i]);
+		result = run_trials(&trials, collect->arena, err);
+		for (size_t i = 0; i < trials.n; i++)
+			settle(&trials.list[i], result == 0);
+	}
 	return result;
 }

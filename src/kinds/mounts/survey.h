@@ -74,7 +74,6 @@ struct mount_survey {
 	struct live_content *contents;
 	size_t n_contents;
 	size_t n_copies; /* that were taken ahead, and are kept */
-	pid_t ending;	 /* who has tried locks last; see deputy_run_ending */
 	bool strange;	 /* some are on mounts that are nowhere to be found */
 };
 
@@ -195,9 +194,9 @@ int mount_owner_find(const struct live_superblock *superblock, uint32_t *ret_use
 		     struct error *err);
 
 /*
- * locks.c: what the owner of a namespace may not do. Fills locked and locked_flags of the entries,
- * which are like the lines of its table.
+ * locks.c: what the owners of these namespaces may not do. Fills locked and locked_flags of the
+ * entries, which are like the lines of each one's table.
  */
-int mount_locks_find(struct live_namespace *namespace, struct error *err);
+int mount_locks_find(struct live_namespace *namespaces, size_t n, struct error *err);
 
 #endif

@@ -4,7 +4,7 @@
  * promise: overlays come back, with one lower layer and with several, whose names have what
  *	separates names, with and without an upper one, and open files in them go on; layers that
  *	are named from some directory, and one that is written without being synced (volatile)
- * flavours: flat three
+ * flavours: flat three user
  * needs: initial-user-namespace
  */
 #include "scenario.h"

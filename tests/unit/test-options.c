@@ -29,6 +29,7 @@ static const struct option_row rows[] = {
 	{ 'f', "flag", OPTION_FLAG, offsetof(struct values, flag), NULL, "a flag" },
 	{ 0, "ignored", OPTION_HARMLESS, 0, NULL, NULL },
 	{ 0, "mode", OPTION_ONLY_VALUE, 0, "ignore", NULL },
+	{ 0, "refused", OPTION_REFUSED, 0, "why it is", NULL },
 	{ 0 },
 };
 
@@ -175,13 +176,20 @@ static void config_lines(void **state)
 	arena_done(&arena);
 }
 
+static void reasons(void **state)
+{
+	(void)state;
+	assert_string_equal(options_refusal(rows, "refused"), "why it is");
+	assert_null(options_refusal(rows, "text"));
+	assert_null(options_refusal(rows, "unknown"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(forms),
-		cmocka_unit_test(verbosity),
-		cmocka_unit_test(refusals),
-		cmocka_unit_test(config_lines),
+		cmocka_unit_test(forms),    cmocka_unit_test(verbosity),
+		cmocka_unit_test(refusals), cmocka_unit_test(config_lines),
+		cmocka_unit_test(reasons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

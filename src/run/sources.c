@@ -333,16 +333,41 @@ int run_before_release(struct run *run, struct error *err)
 	return 0;
 }
 
+/* Descriptors that follow each other, which one call closes. */
+struct closing {
+	unsigned first, n;
+};
+
+static void close_rest(struct closing *closing)
+{
+	if (closing->n)
+		syscall(SYS_close_range, closing->first, closing->first + closing->n - 1, 0);
+	closing->n = 0;
+}
+
+static void close_one(struct closing *closing, int fd)
+{
+	if (fd < 0)
+		return;
+	if ((unsigned)fd != closing->first + closing->n)
+		close_rest(closing);
+	if (closing->n++ == 0)
+		closing->first = (unsigned)fd;
+}
+
 void run_close_sources(struct run *run)
 {
+	struct closing closing = { 0 };
+
 	for (size_t i = 0; run->source_fds && i < run->plan->n_sources; i++)
-		if (run->source_fds[i] >= 0 && !is_borrowed(&run->plan->sources[i]))
-			close(run->source_fds[i]);
+		if (!is_borrowed(&run->plan->sources[i]))
+			close_one(&closing, run->source_fds[i]);
+	close_rest(&closing);
 	run->source_fds = NULL;
 	run_end_batch_holders(run);
 	trees_close(&run->opener);
 	for (size_t i = 0; i < run->opener.n_kept_fds; i++)
-		if (run->opener.kept_fds[i] >= 0)
-			close(run->opener.kept_fds[i]);
+		close_one(&closing, run->opener.kept_fds[i]);
+	close_rest(&closing);
 	run->opener.n_kept_fds = 0;
 }

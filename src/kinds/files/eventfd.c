@@ -57,16 +57,20 @@ static int eventfd_check(const struct snapshot *snapshot, const FileEntry *entry
 static int eventfd_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const EventfdFileEntry *record = entry->efd;
-	autoclose int fd = eventfd(0, EFD_CLOEXEC | (int)(record->flags & EFD_SEMAPHORE));
+	const int flags = (int)(record->flags & (EFD_SEMAPHORE | EFD_NONBLOCK));
+	/* All that eventfd2 takes; most never count as far as that. */
+	const bool counts = record->counter <= UINT32_MAX;
+	autoclose int fd = eventfd(counts ? (unsigned)record->counter : 0, EFD_CLOEXEC | flags);
 
 	(void)opener;
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make an eventfd");
-	if (record->counter && eventfd_write(fd, record->counter) < 0)
+	if (!counts && eventfd_write(fd, record->counter) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "file %u: cannot let an eventfd count to %" PRIu64, entry->id,
 				  record->counter);
-	if (opener_set_flags(fd, record->flags) < 0)
+	if (record->flags & (O_APPEND | O_DIRECT | O_NOATIME) &&
+	    opener_set_flags(fd, record->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot set its flags",
 				  entry->id);
 	return take_fd(&fd);

@@ -162,6 +162,8 @@ static int pipe_complete(struct collect *collect, struct error *err)
 /* ---- Restore ---- */
 
 struct made_pipe {
+	uint32_t entries[2]; /* by side: how many the tree has */
+	bool is_made;
 	size_t place[2];  /* by side: the ends that pipe2 gave, kept until all files are open */
 	bool is_taken[2]; /* by side: its description was given to an entry */
 	int given;	  /* a descriptor of the caller's for the whole of it; -1: none */
@@ -186,6 +188,12 @@ static int pipe_check(const struct snapshot *snapshot, const FileEntry *entry, s
 			    pipe->pipe_id, entry->id);
 	const struct record *record = snapshot_record(snapshot, IMAGE_PIPES_DATA, pipe->pipe_id);
 	return record ? pipe_content_check(record, err) : 0;
+}
+
+/* A description for both is opened by the one for reading. */
+static enum side side_of(const PipeEntry *entry)
+{
+	return is_on_side(entry->flags, READ_SIDE) ? READ_SIDE : WRITE_SIDE;
 }
 
 /* Another description of a pipe, by a descriptor of any end; -1 with errno. */
@@ -235,39 +243,52 @@ static int fill_given(const struct file_opener *opener, int fd, uint32_t id, str
 	return pipe_content_fill(write_fd, content, err);
 }
 
-static struct made_pipe *take_given(struct file_opener *opener, struct table *made, int fd,
-				    uint32_t id, struct error *err)
+static int take_given(struct file_opener *opener, struct made_pipe *pipe, int fd, uint32_t id,
+		      struct error *err)
 {
 	struct stat stat;
 
-	if (fstat(fd, &stat) < 0 || !S_ISFIFO(stat.st_mode)) {
-		fail(err, ERR_USAGE, "descriptor %d, given for pipe %u, is no pipe", fd, id);
-		return NULL;
-	}
-	struct made_pipe *pipe = arena_new(opener->arena, struct made_pipe);
+	if (fstat(fd, &stat) < 0 || !S_ISFIFO(stat.st_mode))
+		return fail(err, ERR_USAGE, "descriptor %d, given for pipe %u, is no pipe", fd, id);
 	pipe->given = fd;
-	table_add(made, opener->arena, id, pipe);
-	return fill_given(opener, fd, id, err) ? NULL : pipe;
+	pipe->is_made = true;
+	return fill_given(opener, fd, id, err);
 }
 
-static struct made_pipe *make_pipe(struct file_opener *opener, struct table *made, uint32_t id,
-				   struct error *err)
+static int make_pipe(struct file_opener *opener, struct made_pipe *pipe, uint32_t id,
+		     struct error *err)
 {
 	const struct record *content = snapshot_record(opener->snapshot, IMAGE_PIPES_DATA, id);
 	int ends[2], given = given_pipe(opener, id);
 
 	if (given >= 0)
-		return take_given(opener, made, given, id, err);
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
-		fail_errno(err, ERR_KERNEL_REFUSED, "cannot create pipe %u", id);
-		return NULL;
-	}
-	struct made_pipe *pipe = arena_new(opener->arena, struct made_pipe);
+		return take_given(opener, pipe, given, id, err);
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create pipe %u", id);
 	pipe->given = -1;
+	pipe->is_made = true;
 	for (enum side side = READ_SIDE; side <= WRITE_SIDE; side++)
 		pipe->place[side] = opener_keep(opener, ends[side]);
-	table_add(made, opener->arena, id, pipe);
-	return content && pipe_content_fill(ends[WRITE_SIDE], content, err) ? NULL : pipe;
+	return content ? pipe_content_fill(ends[WRITE_SIDE], content, err) : 0;
+}
+
+static struct table *count_pipes(struct file_opener *opener)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+	struct table *pipes = arena_new(opener->arena, struct table);
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const PipeEntry *entry = snapshot->files[i]->pipe;
+		if (snapshot->files[i]->type != FD_TYPES__PIPE)
+			continue;
+		struct made_pipe *pipe = table_find(pipes, entry->pipe_id);
+		if (!pipe) {
+			pipe = arena_new(opener->arena, struct made_pipe);
+			table_add(pipes, opener->arena, entry->pipe_id, pipe);
+		}
+		pipe->entries[side_of(entry)]++;
+	}
+	return pipes;
 }
 
 static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, struct error *err)
@@ -275,31 +296,32 @@ static struct made_pipe *find_or_make(struct file_opener *opener, uint32_t id, s
 	void **kept = opener_state(opener, &pipe_kind);
 
 	if (!*kept)
-		*kept = arena_new(opener->arena, struct table);
+		*kept = count_pipes(opener);
 	struct made_pipe *pipe = table_find(*kept, id);
-	return pipe ? pipe : make_pipe(opener, *kept, id, err);
+	return pipe->is_made || !make_pipe(opener, pipe, id, err) ? pipe : NULL;
 }
 
 /*
  * The description that pipe2 made for this side, or a new one through /proc. The first goes to
- * the entry that pipe(2) made in the tree, which has no O_LARGEFILE. It is duplicated, since the
+ * the entry that pipe(2) made in the tree, which has no O_LARGEFILE. It is duplicated where the
  * kept descriptor is needed to open more.
  */
 static int open_end(struct file_opener *opener, struct made_pipe *pipe, const PipeEntry *entry,
 		    struct error *err)
 {
-	enum side side = is_on_side(entry->flags, READ_SIDE) ? READ_SIDE : WRITE_SIDE;
-	int kept = pipe->given >= 0 ? pipe->given : opener_kept(opener, pipe->place[side]);
+	enum side side = side_of(entry);
 	bool is_original = pipe->given < 0 && !(entry->flags & LARGEFILE_FLAG) &&
 			   (entry->flags & O_ACCMODE) != O_RDWR && !pipe->is_taken[side];
-	int fd;
+	int fd, kept;
 
-	if (is_original) {
-		pipe->is_taken[side] = true;
-		fd = fcntl(kept, F_DUPFD_CLOEXEC, 3);
+	if (is_original && pipe->entries[side] == 1) {
+		fd = opener_take(opener, pipe->place[side]);
 	} else {
-		fd = open_again(kept, (int)(entry->flags & O_ACCMODE));
+		kept = pipe->given >= 0 ? pipe->given : opener_kept(opener, pipe->place[side]);
+		fd = is_original ? fcntl(kept, F_DUPFD_CLOEXEC, 3)
+				 : open_again(kept, (int)(entry->flags & O_ACCMODE));
 	}
+	pipe->is_taken[side] |= is_original;
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open an end of pipe %u",
 				  entry->pipe_id);

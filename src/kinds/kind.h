@@ -166,6 +166,12 @@ enum file_way {
 	FILE_LAST,    /* the same when every task has entered its namespaces, and its directories */
 };
 
+/* For calls that a task is asked to make. */
+struct call_room {
+	size_t bytes;	  /* of arguments, for all at once; 0: it makes none */
+	uint32_t at_once; /* calls, of two descriptors each; there may be room for fewer */
+};
+
 /* Limits of descriptors bind the coordinator by these too (plan/sources.c). */
 struct file_cost {
 	uint32_t kept, pinned; /* at most: by opener_keep, by opener_pin */
@@ -195,7 +201,7 @@ struct file_cost {
  *   plan_open  appends operations that open it at `number`, close-on-exec; whatever is free of
  *              the numbers above plan->first_source may be used meanwhile (plan/plan.h)
  *   calls      (pure) has the task to make calls for such descriptions itself, while those that are
- *              FILE_LATE are opened (task_call)? Then how many bytes their arguments take; else 0
+ *              FILE_LATE are opened (task_call)? Then how much that takes; else nothing
  *   connect    when every description of the tree is open and no process of it runs: what refers
  *              to others (opener_file), or begins to count (timers)
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
@@ -227,7 +233,7 @@ struct file_kind {
 	int (*open)(struct file_opener *opener, const FileEntry *entry, struct error *err);
 	int (*plan_open)(struct plan *plan, const struct task *task, struct program *program,
 			 const FileEntry *entry, uint32_t number, struct error *err);
-	size_t (*calls)(struct plan *plan, const struct task *task);
+	struct call_room (*calls)(struct plan *plan, const struct task *task);
 	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);
@@ -486,6 +492,7 @@ static inline int opener_file(const struct file_opener *opener, uint32_t file_id
 struct caller {
 	uint64_t room; /* memory at the same address there and here */
 	size_t size;
+	uint32_t at_once;     /* calls that are made when it has been woken once */
 	uint32_t coordinator; /* number of the coordinator's pidfd there */
 };
 

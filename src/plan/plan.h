@@ -152,7 +152,8 @@ struct planned_call {
 	uint64_t args, result_slot;
 };
 
-enum { PLANNED_CALLS = 8 };
+/* Of one task: each takes operations and memory of its program. */
+enum { FEW_CALLS = 8, MOST_CALLS = 64 };
 
 /*
  * A task that makes calls while late files are opened. The coordinator fills in the first calls
@@ -164,7 +165,7 @@ struct planned_caller {
 	const struct task *task;
 	struct caller caller;
 	const struct program *program;
-	struct planned_call calls[PLANNED_CALLS];
+	struct planned_call *calls; /* caller.at_once */
 	uint64_t go_word, turn_word, done_word, more_word, skip_word;
 };
 

@@ -15,12 +15,14 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 enum {
 	FIRST_SOURCE = 16, /* room for what a task has open for a moment */
 	FEW_SOURCES = 64,  /* are inherited whoever uses them */
 	MANY_USERS = 4,
+	COPIES_FOR_A_FETCH = 2, /* that a fork makes and closes in the time of one */
 };
 
 /* Open addressing by kind and id; holds indexes into plan->sources plus 1. */
@@ -202,14 +204,35 @@ bool source_is_always_inherited(const struct source *source)
 	       source->kind == SOURCE_LATE_HOLDER;
 }
 
-static bool is_inherited(const struct plan *plan, const struct source *source)
+bool sources_leave_numbers(const struct plan *plan, uint64_t wanted)
+{
+	const struct rlimit *limit = &plan->facts->rlimits[RLIMIT_NOFILE];
+
+	/* No limit is known: plans made for tests. */
+	return !plan->n_holders &&
+	       (!limit->rlim_max ||
+		plan->first_source + plan->n_sources + FETCH_ROOM + wanted <= limit->rlim_cur);
+}
+
+/* What a task keeps for its threads (kept.c) stands above what it inherits. */
+static bool may_all_be_inherited(const struct plan *plan)
+{
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < plan->snapshot->n_tasks; i++)
+		kept += KEPT_COUNT * (plan->snapshot->tasks[i].n_threads + 1);
+	return sources_leave_numbers(plan, kept);
+}
+
+static bool is_inherited(const struct plan *plan, const struct source *source, bool cheap)
 {
 	if (source->way != FILE_EARLY)
 		return false;
 	if (plan->n_holders)
 		return source_is_always_inherited(source);
 	return source->kind == SOURCE_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
-	       source->users >= MANY_USERS;
+	       source->users >= MANY_USERS ||
+	       (cheap && plan->snapshot->n_tasks <= COPIES_FOR_A_FETCH * source->users);
 }
 
 static int compare_sources(const void *a, const void *b)
@@ -263,8 +286,9 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
 	if (sources_choose_holders(plan, err))
 		return -1;
+	const bool cheap = may_all_be_inherited(plan);
 	for (size_t i = 0; i < plan->n_sources; i++)
-		plan->sources[i].inherited = is_inherited(plan, &plan->sources[i]);
+		plan->sources[i].inherited = is_inherited(plan, &plan->sources[i], cheap);
 	qsort(plan->sources, plan->n_sources, sizeof *plan->sources, compare_sources);
 	for (size_t i = 0; i < plan->n_sources; i++)
 		plan->sources[i].number = plan->first_source + (uint32_t)i;

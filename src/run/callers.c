@@ -32,7 +32,7 @@ static uint32_t ask(const struct planned_caller *caller, const struct task_reque
 			ops[call->op].nr = requests[i].nr;
 		memcpy((void *)(uintptr_t)call->args, requests[i].args, sizeof requests[i].args);
 	}
-	*word_at(caller->skip_word) = (uint32_t)(PLANNED_CALLS - count);
+	*word_at(caller->skip_word) = caller->caller.at_once - (uint32_t)count;
 	run_set_word(word_at(caller->go_word), turn);
 	return turn;
 }
@@ -44,7 +44,7 @@ int run_call(const struct file_opener *opener, const struct task *task,
 	const struct planned_caller *caller = find(run, task);
 
 	while (count > 0) {
-		size_t n = count < PLANNED_CALLS ? count : PLANNED_CALLS;
+		const size_t most = caller->caller.at_once, n = count < most ? count : most;
 		uint32_t turn = ask(caller, requests, n);
 
 		if (run_wait_word(run, word_at(caller->done_word), turn, err))
@@ -59,15 +59,15 @@ int run_call(const struct file_opener *opener, const struct task *task,
 
 void run_end_calls(const struct run *run)
 {
-	struct task_request nothing[PLANNED_CALLS];
+	struct task_request nothing[MOST_CALLS];
 
-	for (size_t i = 0; i < PLANNED_CALLS; i++)
+	for (size_t i = 0; i < MOST_CALLS; i++)
 		nothing[i] = (struct task_request){ .nr = SYS_getpid };
 	for (size_t i = 0; run->plan->callers && i < run->plan->n_tasks; i++) {
 		const struct planned_caller *caller = run->plan->callers[i];
 		if (!caller)
 			continue;
 		*word_at(caller->more_word) = 0;
-		ask(caller, nothing, PLANNED_CALLS);
+		ask(caller, nothing, caller->caller.at_once);
 	}
 }

@@ -86,21 +86,58 @@ static void few_sources_are_inherited(void **state)
 	arena_done(&fixture.arena);
 }
 
+static void begin_with_many_files(struct fixture *fixture, uint32_t n_tasks)
+{
+	fixture_begin(fixture);
+	for (uint32_t i = 0; i < n_tasks; i++)
+		fixture_add_task(fixture, 500 + i, i ? 500 : 0, 500);
+	for (uint32_t i = 0; i < 100; i++) {
+		fixture_add_file(fixture, i + 1);
+		/* 0, 1, then a gap, then the rest; the last again. */
+		fixture_add_descriptor(fixture, fixture->snapshot.tables[0], i < 2 ? i : i + 10,
+				       i + 1, 0);
+	}
+	fixture_add_descriptor(fixture, fixture->snapshot.tables[0], 200, 100, 0);
+}
+
+/* There is nobody whom the copies of a fork would cost more. */
+static void one_task_inherits_many_sources(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin_with_many_files(&fixture, 1);
+	fixture_make_well(&fixture);
+	const struct program *program = fixture.plan.tasks[0].program;
+	assert_int_equal(count_calls(program, SYS_pidfd_getfd), 0);
+	assert_int_equal(count_calls(program, SYS_dup3), 101);
+	arena_done(&fixture.arena);
+}
+
+/* Where they would not all fit above what the tree has. */
+static void one_task_fetches_where_few_numbers_are_left(void **state)
+{
+	struct facts limited = fixture_facts;
+	struct fixture fixture;
+
+	(void)state;
+	limited.rlimits[RLIMIT_NOFILE] = (struct rlimit){ 310, 4096 };
+	begin_with_many_files(&fixture, 1);
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &limited,
+				   &fixture_table, &fixture_options, &fixture.err),
+			 0);
+	assert_int_equal(count_calls(fixture.plan.tasks[0].program, SYS_pidfd_getfd), 100);
+	arena_done(&fixture.arena);
+}
+
 /* pidfd_getfd returns the lowest free number, which may be the wanted one or not. */
 static void many_sources_are_fetched(void **state)
 {
 	struct fixture fixture;
 
 	(void)state;
-	fixture_begin(&fixture);
-	fixture_add_task(&fixture, 500, 0, 500);
-	for (uint32_t i = 0; i < 100; i++) {
-		fixture_add_file(&fixture, i + 1);
-		/* 0, 1, then a gap, then the rest; the last again. */
-		fixture_add_descriptor(&fixture, fixture.snapshot.tables[0], i < 2 ? i : i + 10,
-				       i + 1, 0);
-	}
-	fixture_add_descriptor(&fixture, fixture.snapshot.tables[0], 200, 100, 0);
+	begin_with_many_files(&fixture, 5);
 	fixture_make_well(&fixture);
 	const struct program *program = fixture.plan.tasks[0].program;
 	assert_int_equal(count_calls(program, SYS_pidfd_getfd), 100);
@@ -182,6 +219,37 @@ static void late_files_come_after_processes(void **state)
 	assert_int_equal(next_call(second, SYS_userfaultfd, 0), second->n_ops);
 	size_t fetched = next_call(second, SYS_pidfd_getfd, 0);
 	assert_true(next_call(second, SYS_pidfd_getfd, fetched + 1) < second->n_ops);
+	arena_done(&fixture.arena);
+}
+
+/* Where all below is in use, it comes to its number by itself. */
+static void late_files_are_fetched_to_their_numbers(void **state)
+{
+	static const struct file_kind late_file = { .name = "late",
+						    .type = FD_TYPES__REG,
+						    .recognise = recognises_nothing,
+						    .way = way_by_id };
+	static const struct file_kind *const late_files[] = { &late_file, NULL };
+	struct kind_table late_table = fixture_table;
+	struct fixture fixture;
+
+	(void)state;
+	late_table.files = late_files;
+	fixture_begin(&fixture);
+	fixture_add_task(&fixture, 500, 0, 500);
+	for (uint32_t id = 2; id <= 3; id++) {
+		fixture_add_file(&fixture, id);
+		fixture_add_descriptor(&fixture, fixture.snapshot.tables[0], id - 2, id, 0);
+	}
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &fixture_facts,
+				   &late_table, &fixture_options, &fixture.err),
+			 0);
+	const struct program *program = fixture.plan.tasks[0].program;
+	assert_int_equal(count_calls(program, SYS_dup3), 1);
+	assert_int_equal(find_call(program, SYS_dup3)->expected, 1);
+	assert_int_equal(find_call(program, SYS_pidfd_getfd)->expected, 0);
+	assert_int_equal(count_calls(program, SYS_fcntl), 1);
 	arena_done(&fixture.arena);
 }
 
@@ -461,8 +529,11 @@ int main(void)
 		cmocka_unit_test(descriptors_out_of_order_are_refused),
 		cmocka_unit_test(full_address_spaces_are_refused),
 		cmocka_unit_test(few_sources_are_inherited),
+		cmocka_unit_test(one_task_inherits_many_sources),
+		cmocka_unit_test(one_task_fetches_where_few_numbers_are_left),
 		cmocka_unit_test(many_sources_are_fetched),
 		cmocka_unit_test(late_files_come_after_processes),
+		cmocka_unit_test(late_files_are_fetched_to_their_numbers),
 		cmocka_unit_test(borrowing_twice_fetches_once),
 		cmocka_unit_test(more_files_than_a_process_may_have_are_held_in_batches),
 		cmocka_unit_test(a_small_tree_needs_few_descriptors),

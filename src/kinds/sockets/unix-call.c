@@ -454,6 +454,16 @@ static const struct task *task_of(const struct unix_world *world, const PeerCred
 	return table_find(&world->tasks, who->pid[0]);
 }
 
+size_t unix_pairs_at_once(const struct unix_world *world, const PeerCredentialsEntry *who)
+{
+	const struct task *task =
+		who && who->n_pid && !who->has_beside ? task_of(world, who) : NULL;
+	const struct caller *caller = task ? task_caller(world->opener, task) : NULL;
+	const size_t most = caller ? caller->at_once : UNIX_FEW_PAIRS;
+
+	return most < UNIX_MOST_PAIRS ? most : UNIX_MOST_PAIRS;
+}
+
 int unix_call_as(struct unix_world *world, const PeerCredentialsEntry *who, int net,
 		 struct unix_request *request, struct error *err)
 {
@@ -481,23 +491,29 @@ int unix_call_as(struct unix_world *world, const PeerCredentialsEntry *who, int 
 
 struct named_peers {
 	bool is_made;
-	struct table tasks; /* those that have to make calls, by their number at level 0 */
+	/* Of those that have to make calls, by their number at level 0: how many sockets say so. */
+	struct table counts;
 	size_t room;
 };
 
 static void note(struct plan *plan, struct named_peers *peers, PeerCredentialsEntry *who)
 {
+	uint32_t *count;
 	size_t wanted;
 
 	if (!who || !who->n_pid || who->has_beside)
 		return;
 	wanted = who->n_groups * sizeof(gid_t);
 	peers->room = wanted > peers->room ? wanted : peers->room;
-	if (!table_find(&peers->tasks, who->pid[0]))
-		table_add(&peers->tasks, plan->arena, who->pid[0], who);
+	count = table_find(&peers->counts, who->pid[0]);
+	if (!count) {
+		count = arena_new(plan->arena, uint32_t);
+		table_add(&peers->counts, plan->arena, who->pid[0], count);
+	}
+	++*count;
 }
 
-size_t unix_calls(struct plan *plan, const struct task *task)
+struct call_room unix_calls(struct plan *plan, const struct task *task)
 {
 	static const char key;
 	struct named_peers *peers = plan_kind_state(plan, &key, sizeof *peers);
@@ -505,6 +521,7 @@ size_t unix_calls(struct plan *plan, const struct task *task)
 
 	if (!peers->is_made) {
 		peers->is_made = true;
+		/* More than the numbers of the most pairs. */
 		peers->room = sizeof(struct sockaddr_un) + UNIX_MOST_OWN_GROUPS * sizeof(gid_t);
 		for (size_t i = 0; i < snapshot->n_files; i++)
 			if (snapshot->files[i]->type == FD_TYPES__UNIXSK) {
@@ -512,5 +529,8 @@ size_t unix_calls(struct plan *plan, const struct task *task)
 				note(plan, peers, snapshot->files[i]->usk->own_credentials);
 			}
 	}
-	return table_find(&peers->tasks, task_pids(task).pid[0]) ? peers->room : 0;
+	const uint32_t *count = table_find(&peers->counts, task_pids(task).pid[0]);
+	/* A pair is two that say so. */
+	return count ? (struct call_room){ .bytes = peers->room, .at_once = *count / 2 }
+		     : (struct call_room){ 0 };
 }

@@ -253,9 +253,10 @@ static int connect_pairs(struct unix_world *world, struct unix_end *end, struct 
 {
 	struct unix_end *ends[UNIX_MOST_PAIRS] = { end };
 	const struct unix_end *behind = world->ends + world->n_ends;
+	const size_t most = unix_pairs_at_once(world, end->sk->peer_credentials);
 	size_t count = 1;
 
-	for (struct unix_end *it = end + 1; it < behind && count < UNIX_MOST_PAIRS; it++) {
+	for (struct unix_end *it = end + 1; it < behind && count < most; it++) {
 		if (it->peer && it->peer < it)
 			continue;
 		if (it->sk->type != end->sk->type || it->net != end->net ||
@@ -427,8 +428,8 @@ static int finish(struct unix_world *world, struct unix_end *end, struct error *
 		return fail_make(end, "shut it down", err);
 	if (apply_options(world, end, err))
 		return -1;
-	if (fcntl(unix_end_fd(world, end), F_SETFL, (int)end->sk->flags & (O_NONBLOCK | O_APPEND)) <
-	    0)
+	int flags = (int)end->sk->flags & (O_NONBLOCK | O_APPEND);
+	if ((flags || !end->new) && fcntl(unix_end_fd(world, end), F_SETFL, flags) < 0)
 		return fail_make(end, "set its flags", err);
 	return 0;
 }

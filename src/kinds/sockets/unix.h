@@ -68,7 +68,7 @@ void given_name_refuse(struct given_name *given);
 
 /* A call of which the kernel remembers who made it. */
 enum unix_call { UNIX_CALL_PAIRS, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT, UNIX_CALL_SEND };
-enum { UNIX_MOST_PAIRS = 8 };
+enum { UNIX_FEW_PAIRS = 8, UNIX_MOST_PAIRS = 64 };
 struct unix_request {
 	enum unix_call call;
 	int fd, type, backlog;
@@ -85,9 +85,11 @@ struct unix_request {
 enum { UNIX_MOST_OWN_GROUPS = 1024 };
 int unix_call_as(struct unix_world *world, const PeerCredentialsEntry *who, int net,
 		 struct unix_request *request, struct error *err);
+/* How many pairs of theirs one request may be for. */
+size_t unix_pairs_at_once(const struct unix_world *world, const PeerCredentialsEntry *who);
 /* Nobody is asked any more, or not for now. */
 void unix_calls_end(struct unix_world *world);
-size_t unix_calls(struct plan *plan, const struct task *task);
+struct call_room unix_calls(struct plan *plan, const struct task *task);
 
 /* Instead of an offset: what comes first, without one. */
 enum { UNIX_QUEUE_HEAD = -2 };

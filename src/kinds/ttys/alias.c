@@ -301,7 +301,7 @@ int alias_open(struct file_opener *opener, const TtyFileEntry *tty, const TtyInf
 /* ---- The plan ---- */
 
 /* Somebody of each session opens what its tasks, or others, have of its terminal. */
-size_t alias_calls(struct plan *plan, const struct task *task)
+struct call_room alias_calls(struct plan *plan, const struct task *task)
 {
 	static const char key;
 	struct opening {
@@ -322,8 +322,11 @@ size_t alias_calls(struct plan *plan, const struct task *task)
 	}
 	opening->is_made = true;
 	if (!session || !table_find(&opening->sessions, session))
-		return 0;
+		return (struct call_room){ 0 };
 	if (!table_find(&opening->callers, session))
 		table_add(&opening->callers, plan->arena, session, (void *)(uintptr_t)task);
-	return table_find(&opening->callers, session) == task ? NAME_ROOM : 0;
+	return (struct call_room){
+		.bytes = table_find(&opening->callers, session) == task ? NAME_ROOM : 0,
+		.at_once = 1,
+	};
 }

@@ -85,7 +85,7 @@ int alias_check(const struct snapshot *snapshot, const TtyFileEntry *tty, const 
 int alias_verify(const struct file_opener *opener, const TtyFileEntry *tty, struct error *err);
 int alias_open(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
 	       struct error *err);
-size_t alias_calls(struct plan *plan, const struct task *task);
+struct call_room alias_calls(struct plan *plan, const struct task *task);
 
 /* The terminal of a description; NULL where the images have none. */
 const TtyInfoEntry *tty_info_of(const struct snapshot *snapshot, const FileEntry *entry);

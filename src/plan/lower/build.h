@@ -40,6 +40,8 @@ bool source_is_always_inherited(const struct source *source);
 /* holders.c: how many it takes, and of what; 0: who makes the first task can have all. */
 int sources_choose_holders(struct plan *plan, struct error *err);
 struct source *source_at(const struct plan *plan, uint32_t number);
+/* Are there so many numbers above those of all sources? */
+bool sources_leave_numbers(const struct plan *plan, uint64_t wanted);
 /* Number of the first source that tasks do not inherit, or past the last one. */
 uint32_t sources_first_fetched(const struct plan *plan);
 /* Appends a pidfd_getfd; the result is the lowest free descriptor of the task. */

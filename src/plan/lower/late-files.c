@@ -100,9 +100,29 @@ static void keep_number(struct plan *plan, struct program *program, uint32_t num
 	op_expect(program_call(program, SYS_dup3, holder, number, O_CLOEXEC), number);
 }
 
+/* Are numbers in use only as the table says? Opening may leave what it borrowed. */
+static bool has_only_ours(struct build *build, const struct descriptor_table *table)
+{
+	for (size_t i = 0; i < table->n_descriptors; i++)
+		if (source_of(build, table->descriptors[i])->way == FILE_BY_TASK)
+			return false;
+	return build->plan->n_holders == 0;
+}
+
+/* All numbers below are in use, so that it comes to the one that it is to have. */
+static void fetch_lowest(struct plan *plan, struct program *program, const struct source *source,
+			 const FdinfoEntry *descriptor)
+{
+	op_expect(source_fetch(plan, program, source->number), descriptor->fd);
+	/* pidfd_getfd sets FD_CLOEXEC. */
+	if (!(descriptor->flags & FD_CLOEXEC))
+		op_expect(program_call(program, SYS_fcntl, descriptor->fd, F_SETFD, 0), 0);
+}
+
 static void place_late(struct build *build, struct node *node)
 {
 	const struct descriptor_table *table = node->task->table;
+	const bool only_ours = has_only_ours(build, table);
 
 	for (size_t i = 0; i < table->n_descriptors; i++) {
 		const FdinfoEntry *descriptor = table->descriptors[i];
@@ -116,6 +136,8 @@ static void place_late(struct build *build, struct node *node)
 		}
 		if (source->placed_in == table)
 			duplicate(source, node->lowered->program, descriptor);
+		else if (only_ours && descriptor->fd == i)
+			fetch_lowest(build->plan, node->lowered->program, source, descriptor);
 		else
 			plan_fetch(build->plan, node->lowered->program, source->number,
 				   descriptor->fd, descriptor->flags & FD_CLOEXEC);
@@ -124,28 +146,40 @@ static void place_late(struct build *build, struct node *node)
 	}
 }
 
-static size_t room_for_calls(struct plan *plan, const struct task *task)
+/* They may take numbers above those of all sources: where these are few, as many as ever fit. */
+static uint32_t most_calls(const struct plan *plan)
 {
-	size_t room = 0;
+	return sources_leave_numbers(plan, 4 * MOST_CALLS) ? MOST_CALLS : FEW_CALLS;
+}
+
+static struct call_room room_for_calls(struct plan *plan, const struct task *task)
+{
+	struct call_room room = { .at_once = FEW_CALLS };
+	const uint32_t most = most_calls(plan);
 
 	for (const struct file_kind *const *kind = plan->kinds->files; *kind; kind++) {
-		size_t wanted = (*kind)->calls ? (*kind)->calls(plan, task) : 0;
-		room = wanted > room ? wanted : room;
+		struct call_room wanted = { 0 };
+		if ((*kind)->calls)
+			wanted = (*kind)->calls(plan, task);
+		room.bytes = wanted.bytes > room.bytes ? wanted.bytes : room.bytes;
+		room.at_once = wanted.at_once > room.at_once ? wanted.at_once : room.at_once;
 	}
+	room.at_once = room.at_once > most ? most : room.at_once;
 	return room;
 }
 
 /* A jump before each: where all that are left are left out it goes on behind them. */
 static void add_calls(struct program_set *set, struct planned_caller *it, struct program *program)
 {
-	size_t jumps[PLANNED_CALLS];
+	const unsigned n = it->caller.at_once;
+	size_t jumps[MOST_CALLS];
 
-	for (unsigned i = 0; i < PLANNED_CALLS; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct planned_call *call = &it->calls[i];
 
 		jumps[i] = program->n_ops;
 		if (i)
-			program_repeat_if(program, it->skip_word, PLANNED_CALLS - i, 0);
+			program_repeat_if(program, it->skip_word, n - i, 0);
 		call->result_slot = program_word(set, 0);
 		call->args = program_data(set, NULL, 6 * sizeof(uint64_t), sizeof(uint64_t));
 		call->op = program->n_ops;
@@ -154,7 +188,7 @@ static void add_calls(struct program_set *set, struct planned_caller *it, struct
 		for (unsigned j = 0; j < 6; j++)
 			op_argument_from(op, j, call->args + j * sizeof(uint64_t));
 	}
-	for (unsigned i = 1; i < PLANNED_CALLS; i++)
+	for (unsigned i = 1; i < n; i++)
 		program->ops[jumps[i]].args[2] = program->n_ops;
 }
 
@@ -163,9 +197,11 @@ void build_calls(struct build *build, struct node *node)
 	struct plan *plan = build->plan;
 	struct program_set *set = &plan->programs;
 	struct program *program = node->lowered->program;
-	size_t room = plan->gates[GATE_LATE_FILES].go_word ? room_for_calls(plan, node->task) : 0;
+	struct call_room room = { 0 };
 
-	if (!room)
+	if (plan->gates[GATE_LATE_FILES].go_word)
+		room = room_for_calls(plan, node->task);
+	if (!room.bytes)
 		return;
 	struct planned_caller *it = arena_new(plan->arena, struct planned_caller);
 	if (!plan->callers)
@@ -173,8 +209,10 @@ void build_calls(struct build *build, struct node *node)
 			arena_array(plan->arena, struct planned_caller *, plan->snapshot->n_tasks);
 	plan->callers[node->task->index] = it;
 	it->task = node->task;
-	it->caller.room = program_data(set, NULL, room, sizeof(uint64_t));
-	it->caller.size = room;
+	it->caller.room = program_data(set, NULL, room.bytes, sizeof(uint64_t));
+	it->caller.size = room.bytes;
+	it->caller.at_once = room.at_once;
+	it->calls = arena_array(plan->arena, struct planned_call, room.at_once);
 	it->caller.coordinator = plan_source(plan, SOURCE_LATE_HOLDER, 0);
 	it->program = program;
 	it->go_word = program_word(set, 0);

@@ -37,11 +37,25 @@ static void raise_limits_of_tasks(void)
 		}
 }
 
+/* A number that no descriptor of the tree reaches; sources get those above. */
+static rlim_t numbers_of_tree(const struct snapshot *snapshot)
+{
+	rlim_t numbers = 0;
+
+	for (size_t i = 0; i < snapshot->n_tables; i++) {
+		const struct descriptor_table *table = snapshot->tables[i];
+		size_t n = table->n_descriptors;
+		rlim_t own = n ? (rlim_t)table->descriptors[n - 1]->fd + 1 : 0;
+		numbers = own > numbers ? own : numbers;
+	}
+	return numbers;
+}
+
 int run_raise_limits(const struct snapshot *snapshot, struct error *err)
 {
 	struct rlimit limit;
 	/* Every description, and what kinds keep besides it. */
-	rlim_t wanted = 2 * snapshot->n_files + 1024;
+	rlim_t wanted = numbers_of_tree(snapshot) + 2 * snapshot->n_files + 1024;
 
 	raise_limits_of_tasks();
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -459,6 +460,29 @@ static void what_is_fetched_goes_in_turn(void **state)
 	close(all[1].pidfd);
 }
 
+/* Sources get numbers above the highest of the tree, however few there are. */
+static void limits_are_raised_for_high_numbers(void **state)
+{
+	FdinfoEntry high = FDINFO_ENTRY__INIT, *descriptors[] = { &high };
+	struct descriptor_table table = { .descriptors = descriptors, .n_descriptors = 1 };
+	struct descriptor_table *tables[] = { &table };
+	struct snapshot snapshot = { .tables = tables, .n_tables = 1 };
+	struct rlimit before, limit;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	if (before.rlim_max < 4096)
+		skip();
+	high.fd = 2999;
+	limit = (struct rlimit){ 2000, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(run_raise_limits(&snapshot, &err), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(limit.rlim_cur >= 4000);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -478,6 +502,7 @@ int main(void)
 		TEST(the_gate_opens_for_stopped_children_first),
 		TEST(sources_are_at_their_numbers),
 		cmocka_unit_test(what_is_fetched_goes_in_turn),
+		cmocka_unit_test(limits_are_raised_for_high_numbers),
 	};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -50,11 +50,11 @@ int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, cons
 		   const char *what, struct error *err);
 /*
  * A path to an inode of a file system that a mount of the tree shows, and that mount; NULL if none
- * leads there. `open_inode` gives a descriptor of it (O_PATH), by any mount of the file system; or
- * -1.
+ * leads there. `open_inode` gives a descriptor of it (O_PATH), by that of any place of the file
+ * system (O_PATH, too); or -1.
  */
 char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
-			  int (*open_inode)(const void *data, int mount_fd), const void *data,
+			  int (*open_inode)(const void *data, int place_fd), const void *data,
 			  uint32_t *ret_mount_id);
 
 /* Does a mount of the tree show this file, which was removed, and is it carried for that? */

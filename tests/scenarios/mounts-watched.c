@@ -6,7 +6,6 @@
  *	was removed and of a named pipe is read, and nobody is told of it afterwards
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
- * unseen: who finds a watched file again by its handle opens the root of its file system
  */
 #include "scenario.h"
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kernel/by-handle.h"
 #include "kernel/mountinfo.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
@@ -97,14 +98,14 @@ static bool parse_handle(const char *line, FhEntry *handle, struct arena *arena)
 	return true;
 }
 
-static int open_handle(const void *data, int mount_fd)
+static int open_handle(const void *data, int place_fd)
 {
 	const FhEntry *handle = data;
 	union handle_buffer buffer = { .handle = { .handle_bytes = handle->bytes,
 						   .handle_type = (int)handle->type } };
 
 	memcpy(buffer.handle.f_handle, handle->handle, handle->bytes);
-	return open_by_handle_at(mount_fd, &buffer.handle, O_PATH | O_CLOEXEC);
+	return open_by_handle_from(place_fd, &buffer.handle, O_PATH | O_CLOEXEC);
 }
 
 /* ---- Dump ---- */
@@ -137,9 +138,8 @@ static char *find_name(struct collect *collect, const struct known_inodes *known
 	for (size_t i = 0; i < known->n_mounts; i++) {
 		if (known->mounts[i].device != device)
 			continue;
-		autoclose int mount_fd =
-			open(known->mounts[i].mountpoint, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		autoclose int fd = mount_fd < 0 ? -1 : open_handle(handle, mount_fd);
+		autoclose int place_fd = open(known->mounts[i].mountpoint, O_PATH | O_CLOEXEC);
+		autoclose int fd = place_fd < 0 ? -1 : open_handle(handle, place_fd);
 		char *name = fd < 0 ? NULL : name_of(collect->arena, fd, inode);
 		if (name)
 			return name;
@@ -280,9 +280,8 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 	for (size_t i = 0; i < n_mounts; i++) {
 		if (mounts[i].device != device_of(device))
 			continue;
-		autoclose int mount_fd =
-			open(mounts[i].mountpoint, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		int fd = mount_fd < 0 ? -1 : open_handle(handle, mount_fd);
+		autoclose int place_fd = open(mounts[i].mountpoint, O_PATH | O_CLOEXEC);
+		int fd = place_fd < 0 ? -1 : open_handle(handle, place_fd);
 		if (fd >= 0)
 			return fd;
 	}

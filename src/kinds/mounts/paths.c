@@ -434,20 +434,6 @@ int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, cons
 	return 1;
 }
 
-/* A descriptor that open_by_handle_at(2) takes; O_PATH is none. */
-static int open_for_handles(const struct live_namespace *namespace, const struct mount_line *line)
-{
-	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
-	char self[64];
-	struct stat stat;
-
-	if (root_fd < 0 || fstat(root_fd, &stat) ||
-	    (!S_ISDIR(stat.st_mode) && !S_ISREG(stat.st_mode)))
-		return -1;
-	snprintf(self, sizeof self, "/proc/self/fd/%d", root_fd);
-	return open(self, O_RDONLY | O_NOATIME | O_CLOEXEC);
-}
-
 /* The path that the kernel has for it, if it leads back to it; else NULL with errno or 0. */
 static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
 			   int fd, struct arena *arena)
@@ -481,7 +467,7 @@ static char *place_of_removed(const struct live_namespace *namespace, const stru
 }
 
 char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
-			  int (*open_inode)(const void *data, int mount_fd), const void *data,
+			  int (*open_inode)(const void *data, int place_fd), const void *data,
 			  uint32_t *ret_mount_id)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
@@ -492,9 +478,11 @@ char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 			const struct mount_line *line = &namespace->table.lines[k];
 			if (line->device != device)
 				continue;
-			autoclose int mount_fd =
-				line->removed ? -1 : open_for_handles(namespace, line);
-			autoclose int fd = mount_fd < 0 ? -1 : open_inode(data, mount_fd);
+			autoclose int place_fd =
+				line->removed
+					? -1
+					: survey_open_on_mount(namespace, line, line->mountpoint);
+			autoclose int fd = place_fd < 0 ? -1 : open_inode(data, place_fd);
 			char *path = fd >= 0 ? path_on_mount(namespace, line, fd, collect->arena)
 				     : line->removed ? place_of_removed(namespace, line, inode,
 									collect->arena)

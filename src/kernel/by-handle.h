@@ -8,9 +8,17 @@
 #ifndef NESTOR_KERNEL_BY_HANDLE_H
 #define NESTOR_KERNEL_BY_HANDLE_H
 
+#include <stdbool.h>
+
 struct file_handle;
 
 /* A descriptor, with `flags` of open(2); -1 with errno. */
 int open_by_handle_from(int place_fd, struct file_handle *handle, int flags);
+
+/*
+ * Is this the handle of what the descriptor leads to? Also where none can be opened by its handle
+ * (AT_HANDLE_FID, 6.5); before that, no.
+ */
+bool handle_is_of(int fd, const struct file_handle *handle);
 
 #endif

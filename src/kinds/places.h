@@ -48,14 +48,22 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
  */
 int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, const char **ret_path,
 		   const char *what, struct error *err);
+/* Something that the kernel tells by its inode and its handle (name_to_handle_at(2)) alone. */
+struct watched_place {
+	dev_t device;
+	ino_t inode;
+	struct file_handle *handle;
+};
 /*
- * A path to an inode of a file system that a mount of the tree shows, and that mount; NULL if none
- * leads there. `open_inode` gives a descriptor of it (O_PATH), by that of any place of the file
- * system (O_PATH, too); or -1.
+ * A path to it on a mount of the tree that shows its file system, and that mount; NULL if none
+ * leads there.
  */
-char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
-			  int (*open_inode)(const void *data, int place_fd), const void *data,
+char *mount_path_of_inode(struct collect *collect, const struct watched_place *place,
 			  uint32_t *ret_mount_id);
+/* Where a mount of nestor's own may show one of which the handle opens nothing; or NULL. */
+struct mount_line;
+char *mount_own_place(struct collect *collect, const struct mount_line *line,
+		      const struct watched_place *place);
 
 /* Does a mount of the tree show this file, which was removed, and is it carried for that? */
 bool mounts_carry_file(struct collect *collect, const struct stat *stat);

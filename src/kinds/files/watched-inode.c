@@ -98,14 +98,13 @@ static bool parse_handle(const char *line, FhEntry *handle, struct arena *arena)
 	return true;
 }
 
-static int open_handle(const void *data, int place_fd)
+static union handle_buffer kernel_handle(const FhEntry *handle)
 {
-	const FhEntry *handle = data;
 	union handle_buffer buffer = { .handle = { .handle_bytes = handle->bytes,
 						   .handle_type = (int)handle->type } };
 
 	memcpy(buffer.handle.f_handle, handle->handle, handle->bytes);
-	return open_by_handle_from(place_fd, &buffer.handle, O_PATH | O_CLOEXEC);
+	return buffer;
 }
 
 /* ---- Dump ---- */
@@ -132,19 +131,47 @@ static char *name_of(struct arena *arena, int fd, ino_t inode)
 	return arena_string(arena, path);
 }
 
-static char *find_name(struct collect *collect, const struct known_inodes *known, dev_t device,
-		       ino_t inode, const FhEntry *handle)
+/* What opens nothing may be the root of the mount, or lie in a layer of an overlay. */
+static char *name_of_unopened(struct collect *collect, const struct mount_line *mount, int root_fd,
+			      const struct watched_place *place)
+{
+	if (handle_is_of(root_fd, place->handle))
+		return arena_string(collect->arena, mount->mountpoint);
+	char *path = mount_own_place(collect, mount, place);
+	autoclose int fd = path ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	return fd >= 0 && handle_is_of(fd, place->handle) ? path : NULL;
+}
+
+static char *find_name(struct collect *collect, const struct known_inodes *known,
+		       const struct watched_place *place)
 {
 	for (size_t i = 0; i < known->n_mounts; i++) {
-		if (known->mounts[i].device != device)
+		const struct mount_line *mount = &known->mounts[i];
+		if (mount->device != place->device)
 			continue;
-		autoclose int place_fd = open(known->mounts[i].mountpoint, O_PATH | O_CLOEXEC);
-		autoclose int fd = place_fd < 0 ? -1 : open_handle(handle, place_fd);
-		char *name = fd < 0 ? NULL : name_of(collect->arena, fd, inode);
+		autoclose int root_fd = open(mount->mountpoint, O_PATH | O_CLOEXEC);
+		if (root_fd < 0)
+			continue;
+		autoclose int fd = open_by_handle_from(root_fd, place->handle, O_PATH | O_CLOEXEC);
+		char *name = fd < 0 ? name_of_unopened(collect, mount, root_fd, place)
+				    : name_of(collect->arena, fd, place->inode);
 		if (name)
 			return name;
 	}
 	return NULL;
+}
+
+static void find_path(struct collect *collect, const struct known_inodes *known, dev_t device,
+		      ino_t inode, FhEntry *handle)
+{
+	union handle_buffer buffer = kernel_handle(handle);
+	const struct watched_place place = { device, inode, &buffer.handle };
+
+	handle->path = find_name(collect, known, &place);
+	if (handle->path)
+		return;
+	handle->path = mount_path_of_inode(collect, &place, &handle->mnt_id);
+	handle->has_mnt_id = handle->path != NULL;
 }
 
 int watched_inode_collect(const struct open_file *file, const char *line, uint32_t device,
@@ -156,14 +183,8 @@ int watched_inode_collect(const struct open_file *file, const char *line, uint32
 
 	if (!known)
 		return -1;
-	if (parse_handle(line, handle, collect->arena)) {
-		handle->path = find_name(collect, known, device_of(device), (ino_t)inode, handle);
-		if (!handle->path) {
-			handle->path = mount_path_of_inode(collect, device_of(device), (ino_t)inode,
-							   open_handle, handle, &handle->mnt_id);
-			handle->has_mnt_id = handle->path != NULL;
-		}
-	}
+	if (parse_handle(line, handle, collect->arena))
+		find_path(collect, known, device_of(device), (ino_t)inode, handle);
 	*ret_handle = handle;
 	if (handle->path)
 		return 0;
@@ -269,6 +290,7 @@ int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle
 static int open_by_device(const struct file_opener *opener, uint32_t device, const FhEntry *handle,
 			  struct error *err)
 {
+	union handle_buffer buffer = kernel_handle(handle);
 	struct mount_line *mounts;
 	size_t n_mounts;
 	char *text;
@@ -281,7 +303,9 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 		if (mounts[i].device != device_of(device))
 			continue;
 		autoclose int place_fd = open(mounts[i].mountpoint, O_PATH | O_CLOEXEC);
-		int fd = place_fd < 0 ? -1 : open_handle(handle, place_fd);
+		int fd = place_fd < 0 ? -1
+				      : open_by_handle_from(place_fd, &buffer.handle,
+							    O_PATH | O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
 	}

@@ -54,9 +54,8 @@ static int open_inside(const struct live_namespace *namespace, const char *path)
 	return -1;
 }
 
-/* In nestor's own: NULL. */
-static int open_layer(const struct live_namespace *namespace, struct overlay_layers *layers,
-		      size_t index)
+int overlay_open_layer(const struct live_namespace *namespace, struct overlay_layers *layers,
+		       size_t index)
 {
 	const char *path = layers->all[index].path;
 	int fd = namespace ? open_inside(namespace, path)
@@ -82,8 +81,8 @@ static size_t count_others(const struct live_namespace *namespace, struct overla
 
 	*ret_complete = true;
 	for (size_t i = 0; i < layers->n; i++) {
-		autoclose int inside = open_layer(namespace, layers, i);
-		autoclose int own = open_layer(NULL, layers, i);
+		autoclose int inside = overlay_open_layer(namespace, layers, i);
+		autoclose int own = overlay_open_layer(NULL, layers, i);
 		int same = inside < 0 || own < 0 ? 0 : survey_is_same(inside, own);
 		if (same < 0)
 			layers->failed = errno;
@@ -157,7 +156,7 @@ static bool is_base(const struct trial *trial, struct overlay_layers *layers,
 	int *fds = arena_array(layers->arena, int, layers->n);
 
 	for (size_t i = 0; i < layers->n; i++)
-		fds[i] = open_layer(namespace, layers, i);
+		fds[i] = overlay_open_layer(namespace, layers, i);
 	bool found = compare_opened(trial, layers, fds);
 	for (size_t i = 0; i < layers->n; i++)
 		cleanup_close(&fds[i]);

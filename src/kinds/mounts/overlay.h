@@ -40,8 +40,21 @@ struct overlay_layers {
 
 int overlay_list(const char *options, struct overlay_layers *layers, struct error *err);
 
-/* overlay-base.c: directories that layers may have been named from, the likeliest first. */
+/* overlay.c: in a namespace of the tree, or in nestor's own (NULL). -1 with errno. */
+struct live_namespace;
+int overlay_open_layer(const struct live_namespace *namespace, struct overlay_layers *layers,
+		       size_t index);
+
+/*
+ * overlay-handle.c: the path, from the root of an overlay, of something in it; NULL if that cannot
+ * be told. The layers lie in a namespace of the tree, or in nestor's own (NULL).
+ */
 struct collect;
+struct watched_place;
+char *overlay_path_of_handle(struct collect *collect, const struct live_namespace *namespace,
+			     struct overlay_layers *layers, const struct watched_place *place);
+
+/* overlay-base.c: directories that layers may have been named from, the likeliest first. */
 const char **overlay_bases(struct collect *collect, const struct overlay_layers *layers,
 			   dev_t device, bool of_users, size_t *ret_n);
 

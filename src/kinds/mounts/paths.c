@@ -9,7 +9,9 @@
 
 #include "base/cleanup.h"
 #include "base/names.h"
+#include "kernel/by-handle.h"
 #include "kinds/mounts/kind.h"
+#include "kinds/mounts/overlay.h"
 #include "kinds/mounts/survey.h"
 
 #include <errno.h>
@@ -466,8 +468,87 @@ static char *place_of_removed(const struct live_namespace *namespace, const stru
 		       : NULL;
 }
 
-char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
-			  int (*open_inode)(const void *data, int place_fd), const void *data,
+/* Where the layers of an overlay lie, as far as they were looked for. */
+static const struct live_namespace *find_layers(const struct mount_survey *survey, dev_t device,
+						struct overlay_layers *layers)
+{
+	uint32_t id = 0;
+
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const MntEntry *entry = survey->namespaces[i].entries[k];
+			if (survey->namespaces[i].table.lines[k].device != device || !entry)
+				continue;
+			id = entry->has_layers_ns_id ? entry->layers_ns_id : id;
+			layers->base = entry->layers_base ? entry->layers_base : layers->base;
+		}
+	for (size_t i = 0; id && i < survey->n_namespaces; i++)
+		if (survey->namespaces[i].id == id)
+			return &survey->namespaces[i];
+	return NULL;
+}
+
+/* As the mount shows it, which need not be of the root of the file system. */
+static char *place_on(const struct mount_line *line, const char *path, struct arena *arena)
+{
+	const char *below = path ? path_below(path, line->root) : NULL;
+
+	if (!below)
+		return NULL;
+	return *below ? arena_printf(arena, "%s/%s",
+				     strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint,
+				     below)
+		      : arena_string(arena, line->mountpoint);
+}
+
+static char *place_on_overlay(const struct live_namespace *namespace, const struct mount_line *line,
+			      const struct watched_place *place)
+{
+	struct collect *collect = namespace->collect;
+	struct overlay_layers layers = { .arena = collect->arena };
+	struct error ignored = { 0 };
+
+	if (strcmp(line->type, "overlay") != 0)
+		return NULL;
+	const struct live_namespace *of_layers =
+		find_layers(survey_of_mounts(collect), line->device, &layers);
+	if (overlay_list(line->options, &layers, &ignored))
+		return NULL;
+	return place_on(line, overlay_path_of_handle(collect, of_layers, &layers, place),
+			collect->arena);
+}
+
+char *mount_own_place(struct collect *collect, const struct mount_line *line,
+		      const struct watched_place *place)
+{
+	struct overlay_layers layers = { .arena = collect->arena };
+	struct error ignored = { 0 };
+
+	if (strcmp(line->type, "overlay") != 0 || overlay_list(line->options, &layers, &ignored))
+		return NULL;
+	return place_on(line, overlay_path_of_handle(collect, NULL, &layers, place),
+			collect->arena);
+}
+
+/* By its handle; where it cannot be opened by that it may be the root, or be in a layer. */
+static char *place_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
+			    const struct watched_place *place)
+{
+	struct arena *arena = namespace->collect->arena;
+	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
+	autoclose int fd =
+		root_fd < 0 ? -1 : open_by_handle_from(root_fd, place->handle, O_PATH | O_CLOEXEC);
+
+	if (fd >= 0)
+		return path_on_mount(namespace, line, fd, arena);
+	if (root_fd >= 0 && handle_is_of(root_fd, place->handle))
+		return arena_string(arena, line->mountpoint);
+	char *path = place_on_overlay(namespace, line, place);
+	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
+	return found >= 0 && handle_is_of(found, place->handle) ? path : NULL;
+}
+
+char *mount_path_of_inode(struct collect *collect, const struct watched_place *place,
 			  uint32_t *ret_mount_id)
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
@@ -476,17 +557,11 @@ char *mount_path_of_inode(struct collect *collect, dev_t device, ino_t inode,
 		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
 			const struct live_namespace *namespace = &survey->namespaces[i];
 			const struct mount_line *line = &namespace->table.lines[k];
-			if (line->device != device)
+			if (line->device != place->device)
 				continue;
-			autoclose int place_fd =
-				line->removed
-					? -1
-					: survey_open_on_mount(namespace, line, line->mountpoint);
-			autoclose int fd = place_fd < 0 ? -1 : open_inode(data, place_fd);
-			char *path = fd >= 0 ? path_on_mount(namespace, line, fd, collect->arena)
-				     : line->removed ? place_of_removed(namespace, line, inode,
-									collect->arena)
-						     : NULL;
+			char *path = line->removed ? place_of_removed(namespace, line, place->inode,
+								      collect->arena)
+						   : place_on_mount(namespace, line, place);
 			if (!path)
 				continue;
 			*ret_mount_id = line->id;

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What is written to, and what is watched for that; the number of the watch is the place, from 1. */
+/* What is written to, and what is watched for that: watch 1 is the first. */
 static const struct {
 	const char *written, *watched;
 } watches[] = {
@@ -58,11 +58,12 @@ static void make_overlay(void)
 	write_file("own/two/low");
 	write_file("own/one/folder/lower");
 	write_file("own/two/below/deep/other");
-	need(chdir("own") == 0 &&
-		     mount("overlay", "all", "overlay", 0,
-			   "lowerdir=one:two,upperdir=upper,workdir=work") == 0 &&
-		     chdir("..") == 0,
-	     "an overlay");
+	char here[PATH_MAX], options[5 * PATH_MAX];
+	need(getcwd(here, sizeof here) != NULL, "where we are");
+	snprintf(options, sizeof options,
+		 "lowerdir=%s/own/one:%s/own/two,upperdir=%s/own/upper,workdir=%s/own/work", here,
+		 here, here, here);
+	need(mount("overlay", "own/all", "overlay", 0, options) == 0, "an overlay");
 	write_file("own/all/up");
 	write_file("own/all/before");
 	need(rename("own/all/before", "own/all/renamed") == 0 &&

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -178,13 +179,30 @@ static int find_file_system(struct open_file *file, struct error *err)
 	return 0;
 }
 
+/* The same of sockets and their families. */
+static int find_family(struct open_file *file, struct error *err)
+{
+	socklen_t length = sizeof file->family;
+
+	file->family = 0;
+	if (!S_ISSOCK(file->stat.st_mode) || strncmp(file->link, "socket:[", 8) != 0)
+		return 0;
+	int fd = collect_borrow_file(file, err);
+	if (fd < 0)
+		return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &file->family, &length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its family",
+				  file->what);
+	return 0;
+}
+
 /* The description gets its id and its entry. */
 static int collect_description(struct open_file *file, struct description *description,
 			       struct error *err)
 {
 	struct collect *collect = file->target->collect;
 
-	if (find_file_system(file, err))
+	if (find_file_system(file, err) || find_family(file, err))
 		return -1;
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++) {
 		if (!(*kind)->recognise(file))

@@ -142,6 +142,7 @@ struct open_file {
 	const char *link;      /* target of /proc/PID/fd/N, e.g. "/dev/null", "pipe:[123]" */
 	struct stat stat;      /* of what it refers to */
 	long file_system;      /* f_type of statfs(2); 0: no path leads to it, or a block device */
+	int family;	       /* AF_* of a socket; 0: it is none */
 	uint32_t flags;	       /* from fdinfo: O_* status flags, without O_CLOEXEC */
 	uint64_t position;
 	int64_t mount_id;

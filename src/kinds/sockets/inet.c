@@ -91,7 +91,7 @@ bool inet_is_stream(const InetSkEntry *sk)
 
 static bool inet_recognise(const struct open_file *file)
 {
-	return socket_is_of_family(file, AF_INET) || socket_is_of_family(file, AF_INET6);
+	return file->family == AF_INET || file->family == AF_INET6;
 }
 
 /* ---- Restore ---- */

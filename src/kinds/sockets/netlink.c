@@ -50,7 +50,7 @@ enum { N_OPTIONS = sizeof options / sizeof *options };
 
 static bool netlink_recognise(const struct open_file *file)
 {
-	return socket_is_of_family(file, AF_NETLINK);
+	return file->family == AF_NETLINK;
 }
 
 /* ---- Dump ---- */

@@ -47,7 +47,7 @@ static const uint32_t no_fanout = UINT32_MAX;
 
 static bool packet_recognise(const struct open_file *file)
 {
-	return socket_is_of_family(file, AF_PACKET);
+	return file->family == AF_PACKET;
 }
 
 /* ---- Dump ---- */

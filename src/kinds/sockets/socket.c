@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #ifndef SIOCGSKNS
 #define SIOCGSKNS 0x894C
@@ -43,17 +42,6 @@ int socket_ready(int fd, short events, short *ret, const char *what, struct erro
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see what is ready", what);
 	*ret = ready.revents;
 	return 0;
-}
-
-bool socket_is_of_family(const struct open_file *file, int family)
-{
-	struct error unseen = { 0 };
-	int domain;
-
-	if (!S_ISSOCK(file->stat.st_mode) || strncmp(file->link, "socket:[", 8) != 0)
-		return false;
-	int fd = collect_borrow_file(file, &unseen);
-	return fd >= 0 && socket_number(fd, SO_DOMAIN, &domain) == 0 && domain == family;
 }
 
 int socket_net_namespace(const struct open_file *file, int fd, struct socket_net *ret,

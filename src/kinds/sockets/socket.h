@@ -18,8 +18,6 @@ int peek_begin(struct collect *collect, int fd, int before, struct error *err);
 int peek_end(struct collect *collect);
 void peek_done(struct collect *collect);
 
-/* Is it a socket of that family (AF_*)? */
-bool socket_is_of_family(const struct open_file *file, int family);
 int socket_duplicate(const struct target *target, uint32_t number); /* -1 with errno */
 /* Which events are there now; POLLERR: an error waits to be told, which SO_ERROR would take. */
 int socket_ready(int fd, short events, short *ret, const char *what, struct error *err);

@@ -34,7 +34,7 @@
 
 static bool unix_recognise(const struct open_file *file)
 {
-	return socket_is_of_family(file, AF_UNIX);
+	return file->family == AF_UNIX;
 }
 
 static int check_name(const UnixSkEntry *sk, uint32_t id, struct error *err)

@@ -11,7 +11,10 @@
 #include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { ATTEMPTS = 100, PAUSE = 10 * 1000 * 1000 }; /* nanoseconds */
 
 struct errand {
 	const struct aside *aside;
@@ -83,12 +86,25 @@ int aside_way_back(int type)
 	return own >= 0 && setns(own, type) == 0 ? take_fd(&own) : -1;
 }
 
+/* A thread that stays there would do all else in the wrong place, and a shortage may pass. */
+static int come_back(int way_back)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE };
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		if (setns(way_back, 0) == 0)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	return setns(way_back, 0);
+}
+
 int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), void *argument)
 {
 	if (setns(namespace_fd, 0) < 0)
 		return -1;
 	int result = work(argument), failure = errno;
-	if (setns(way_back, 0) < 0)
+	if (come_back(way_back) < 0)
 		return -1;
 	errno = failure;
 	return result;

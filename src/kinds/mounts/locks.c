@@ -158,10 +158,10 @@ static int try_all(void *data, struct error *err)
 	struct trial *trial = data;
 
 	if (setns(trial->namespace_fd, CLONE_NEWNS))
-		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a mount namespace");
+		return survey_fail_enter("mount", err);
 	mount_ahead_copy(trial->ahead);
 	if (deputy_enter_user(trial->user_fd, 0))
-		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a user namespace");
+		return survey_fail_enter("user", err);
 	mount_ahead_ask(trial->ahead);
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy a mount namespace");

@@ -140,7 +140,7 @@ static int try_one(void *data, struct error *err)
 	if ((trial->namespace_fd >= 0 && setns(trial->namespace_fd, CLONE_NEWNS)) ||
 	    deputy_enter_user(trial->user_fd, 0) ||
 	    (trial->namespace_fd < 0 && unshare(CLONE_NEWNS)))
-		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a user namespace");
+		return survey_fail_enter("user", err);
 	return mount_owner_ask(trial->question, trial->mount_fd, err);
 }
 

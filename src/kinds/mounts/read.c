@@ -19,12 +19,18 @@ struct entering {
 	int ret_root_fd, ret_mountinfo_fd;
 };
 
+int survey_fail_enter(const char *type, struct error *err)
+{
+	return fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
+			  "cannot enter a %s namespace", type);
+}
+
 static int enter(void *data, struct error *err)
 {
 	struct entering *entering = data;
 
 	if (entering->namespace_fd >= 0 && setns(entering->namespace_fd, CLONE_NEWNS))
-		return fail_errno(err, ERR_NO_PRIVILEGE, "cannot enter a mount namespace");
+		return survey_fail_enter("mount", err);
 	entering->ret_mountinfo_fd =
 		openat(entering->proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
 	entering->ret_root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -84,6 +84,9 @@ const char *survey_name_mount(struct collect *collect, const struct live_namespa
 			      const struct mount_line *line);
 int survey_refuse(const char *what, const char *why, struct error *err);
 
+/* read.c: why a "mount" or "user" namespace is not entered; always -1. */
+int survey_fail_enter(const char *type, struct error *err);
+
 /* read.c: of a namespace, or of nestor's own (-1). */
 int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *table,
 		     struct error *err);

@@ -242,7 +242,11 @@ static int begin(struct collect *collect, struct surveyed_namespace *namespace_,
 	if (settings_prepare(collect, err))
 		return -1;
 	if (aside_in_net(namespace_->fd, read_beginning, &reading))
-		return err->name ? -1 : 0;
+		return err->name ? -1
+		       : errno == EPERM
+			       ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED,
+					    "cannot enter network namespace %u", namespace_->id);
 	namespace_->content = reading.net;
 	return 0;
 }

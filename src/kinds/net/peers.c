@@ -128,7 +128,9 @@ static int read_outside(void *data)
 	peer->has_cookie = net_cookie_read(&peer->cookie);
 	struct link link = link_of(&peer->link);
 	uint32_t master = netlink_number(link_attribute(&link, IFLA_MASTER));
-	if (master && if_indextoname(master, outside->master))
+	if (master && !if_indextoname(master, outside->master))
+		return -1;
+	if (master)
 		peer->master = arena_string(outside->collect->arena, outside->master);
 	autoclose int fd = ethtool_open();
 	peer->features = features_read(fd, outside->collect->arena, outside->net, &link);

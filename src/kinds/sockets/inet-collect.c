@@ -22,9 +22,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static void take_address(struct snapshot *snapshot, InetSkEntry *sk,
-			 const union inet_address *address, uint32_t **ret_words, size_t *ret_count,
-			 uint32_t *ret_port)
+/* -1 with errno; an interface that is gone has no name. */
+static int take_address(struct snapshot *snapshot, InetSkEntry *sk,
+			const union inet_address *address, uint32_t **ret_words, size_t *ret_count,
+			uint32_t *ret_port)
 {
 	char name[IF_NAMESIZE];
 	bool is_v4 = sk->family == AF_INET;
@@ -34,8 +35,12 @@ static void take_address(struct snapshot *snapshot, InetSkEntry *sk,
 	*ret_count = is_v4 ? 1 : 4;
 	*ret_words = arena_copy(snapshot->arena, bytes, *ret_count * sizeof **ret_words);
 	*ret_port = ntohs(is_v4 ? address->v4.sin_port : address->v6.sin6_port);
-	if (!is_v4 && address->v6.sin6_scope_id && if_indextoname(address->v6.sin6_scope_id, name))
-		sk->ifname = arena_string(snapshot->arena, name);
+	if (is_v4 || !address->v6.sin6_scope_id)
+		return 0;
+	if (!if_indextoname(address->v6.sin6_scope_id, name))
+		return errno == ENXIO ? 0 : -1;
+	sk->ifname = arena_string(snapshot->arena, name);
+	return 0;
 }
 
 struct known_inet {
@@ -97,8 +102,10 @@ static int collect_addresses(struct snapshot *snapshot, int fd, InetSkEntry *sk,
 	if (!has_peer && errno != ENOTCONN)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its peer's address",
 				  what);
-	take_address(snapshot, sk, &source, &sk->src_addr, &sk->n_src_addr, &sk->src_port);
-	take_address(snapshot, sk, &destination, &sk->dst_addr, &sk->n_dst_addr, &sk->dst_port);
+	if (take_address(snapshot, sk, &source, &sk->src_addr, &sk->n_src_addr, &sk->src_port) ||
+	    take_address(snapshot, sk, &destination, &sk->dst_addr, &sk->n_dst_addr, &sk->dst_port))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot tell the interface of its address", what);
 	if (inet_is_udp(sk))
 		sk->state = has_peer ? TCP_ESTABLISHED : TCP_CLOSE;
 	return 0;

@@ -62,7 +62,10 @@ static int look_at(struct collect *collect, int fd, InetSkEntry *sk, unsigned in
 				  what);
 	if (joined == 0)
 		return 0;
-	if (joined == 2 || !if_indextoname(interface, name))
+	if (!if_indextoname(interface, name))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot name the interface of a multicast group", what);
+	if (joined == 2)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s has joined a multicast group for some senders only", what);
 	MulticastEntry *entry = snapshot_new(collect->snapshot, MULTICAST_ENTRY, MulticastEntry);

@@ -111,9 +111,11 @@ static int collect_fanout(int fd, PacketSkEntry *sk, const char *what, struct er
 static int name_of(struct snapshot *snapshot, uint32_t interface, char **ret, const char *what,
 		   struct error *err)
 {
-	char name[IF_NAMESIZE];
+	char name[IF_NAMESIZE] = "";
 
-	if (!if_indextoname(interface, name))
+	if (!if_indextoname(interface, name) && errno != ENXIO)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot name its interface", what);
+	if (!*name)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: its interface is gone", what);
 	*ret = arena_string(snapshot->arena, name);
 	return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: sockets-many-pairs
- * promise: pairs of unix sockets come back, more than their maker is asked for at once, of two types
- *	in turns now and then, between other files; each tells who made it
+ * promise: pairs of unix sockets come back, more than their maker is asked for at once, of two
+ *	types in turns now and then, between other files; each tells who made it
  * flavours: flat one three user user-three
  */
 #include "scenario.h"

@@ -104,8 +104,10 @@ int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), vo
 	if (setns(namespace_fd, 0) < 0)
 		return -1;
 	int result = work(argument), failure = errno;
-	if (come_back(way_back) < 0)
+	if (come_back(way_back) < 0) {
+		errno = ENOTRECOVERABLE; /* not to be taken for an answer of `work` */
 		return -1;
+	}
 	errno = failure;
 	return result;
 }

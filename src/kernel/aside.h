@@ -40,7 +40,8 @@ int aside_run(const struct aside *aside, int (*work)(void *argument), void *argu
  * The same in a namespace, by the calling thread, which comes back: /proc/self may say what is
  * there. The way back is a descriptor of its own namespace of that type (CLONE_NEW*); -1 where
  * there is none, as from pid, user, mount and time namespaces, or for who may not enter its own
- * again.
+ * again. A shortage on the way back is waited out for a second; then it is -1 with ENOTRECOVERABLE,
+ * and the thread is in no state to do more.
  */
 int aside_way_back(int type);
 int aside_within(int namespace_fd, int way_back, int (*work)(void *argument), void *argument);

@@ -53,17 +53,18 @@ struct watched_place {
 	dev_t device;
 	ino_t inode;
 	struct file_handle *handle;
+	int failed; /* then: an errno, where something cannot be told */
 };
 /*
- * A path to it on a mount of the tree that shows its file system, and that mount; NULL if none
- * leads there.
+ * inodes.c: a path to it on a mount of the tree that shows its file system, and that mount; NULL if
+ * none leads there.
  */
-char *mount_path_of_inode(struct collect *collect, const struct watched_place *place,
+char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 			  uint32_t *ret_mount_id);
-/* Where a mount of nestor's own may show one of which the handle opens nothing; or NULL. */
+/* The same by a mount of nestor's own. */
 struct mount_line;
-char *mount_own_place(struct collect *collect, const struct mount_line *line,
-		      const struct watched_place *place);
+char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
+			      struct watched_place *place);
 
 /* Does a mount of the tree show this file, which was removed, and is it carried for that? */
 bool mounts_carry_file(struct collect *collect, const struct stat *stat);

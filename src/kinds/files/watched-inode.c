@@ -114,64 +114,21 @@ static dev_t device_of(uint32_t kernel_device)
 	return makedev(kernel_device >> 20, kernel_device & 0xfffff);
 }
 
-/* Its name, if that leads back to the inode. */
-static char *name_of(struct arena *arena, int fd, ino_t inode)
-{
-	char self[64], path[PATH_MAX];
-	struct stat found, named;
-
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	ssize_t length = readlink(self, path, sizeof path - 1);
-	if (length <= 0)
-		return NULL;
-	path[length] = '\0';
-	if (fstat(fd, &found) < 0 || found.st_ino != inode || lstat(path, &named) < 0 ||
-	    named.st_ino != found.st_ino || named.st_dev != found.st_dev)
-		return NULL;
-	return arena_string(arena, path);
-}
-
-/* What opens nothing may be the root of the mount, or lie in a layer of an overlay. */
-static char *name_of_unopened(struct collect *collect, const struct mount_line *mount, int root_fd,
-			      const struct watched_place *place)
-{
-	if (handle_is_of(root_fd, place->handle))
-		return arena_string(collect->arena, mount->mountpoint);
-	char *path = mount_own_place(collect, mount, place);
-	autoclose int fd = path ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
-	return fd >= 0 && handle_is_of(fd, place->handle) ? path : NULL;
-}
-
-static char *find_name(struct collect *collect, const struct known_inodes *known,
-		       const struct watched_place *place)
-{
-	for (size_t i = 0; i < known->n_mounts; i++) {
-		const struct mount_line *mount = &known->mounts[i];
-		if (mount->device != place->device)
-			continue;
-		autoclose int root_fd = open(mount->mountpoint, O_PATH | O_CLOEXEC);
-		if (root_fd < 0)
-			continue;
-		autoclose int fd = open_by_handle_from(root_fd, place->handle, O_PATH | O_CLOEXEC);
-		char *name = fd < 0 ? name_of_unopened(collect, mount, root_fd, place)
-				    : name_of(collect->arena, fd, place->inode);
-		if (name)
-			return name;
-	}
-	return NULL;
-}
-
-static void find_path(struct collect *collect, const struct known_inodes *known, dev_t device,
-		      ino_t inode, FhEntry *handle)
+static int find_path(struct collect *collect, const struct known_inodes *known, dev_t device,
+		     ino_t inode, FhEntry *handle)
 {
 	union handle_buffer buffer = kernel_handle(handle);
-	const struct watched_place place = { device, inode, &buffer.handle };
+	struct watched_place place = { device, inode, &buffer.handle, 0 };
 
-	handle->path = find_name(collect, known, &place);
-	if (handle->path)
-		return;
-	handle->path = mount_path_of_inode(collect, &place, &handle->mnt_id);
-	handle->has_mnt_id = handle->path != NULL;
+	for (size_t i = 0; i < known->n_mounts && !handle->path; i++)
+		if (known->mounts[i].device == device)
+			handle->path = mount_own_path_of_inode(collect, &known->mounts[i], &place);
+	if (!handle->path) {
+		handle->path = mount_path_of_inode(collect, &place, &handle->mnt_id);
+		handle->has_mnt_id = handle->path != NULL;
+	}
+	errno = place.failed;
+	return !handle->path && place.failed ? -1 : 0;
 }
 
 int watched_inode_collect(const struct open_file *file, const char *line, uint32_t device,
@@ -183,8 +140,10 @@ int watched_inode_collect(const struct open_file *file, const char *line, uint32
 
 	if (!known)
 		return -1;
-	if (parse_handle(line, handle, collect->arena))
-		find_path(collect, known, device_of(device), (ino_t)inode, handle);
+	if (parse_handle(line, handle, collect->arena) &&
+	    find_path(collect, known, device_of(device), (ino_t)inode, handle))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for what it watches",
+				  file->what);
 	*ret_handle = handle;
 	if (handle->path)
 		return 0;

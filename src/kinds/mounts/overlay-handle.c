@@ -18,6 +18,7 @@
 #include "kernel/by-handle.h"
 #include "kinds/places.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
@@ -88,6 +89,8 @@ static char *find_by_real(const struct live_namespace *namespace, struct overlay
 		autoclose int layer_fd =
 			layers->all[i].seen ? overlay_open_layer(namespace, layers, i) : -1;
 		autoclose int fd = layer_fd < 0 ? -1 : open_by_handle(layer_fd, real);
+		if (layer_fd >= 0 && fd < 0 && errno_tells_nothing(errno))
+			layers->failed = errno;
 		const char *below = fd >= 0 && read_path(layer_fd, layer) && read_path(fd, path)
 					    ? path_below(path, layer)
 					    : NULL;
@@ -107,6 +110,7 @@ struct searched {
 	dev_t device; /* of the overlay */
 	struct table paths;
 	size_t left;
+	int failed; /* an errno: not all of it was seen */
 };
 
 static int open_directory(int layer_fd, const char *path)
@@ -126,6 +130,8 @@ static void search(struct searched *searched, struct arena *arena, int layer_fd,
 	autoclosedir DIR *dir = listing_of(open_directory(layer_fd, path));
 	const struct dirent *entry;
 
+	if (!dir && errno_tells_nothing(errno))
+		searched->failed = errno;
 	while (dir && searched->left && listing_next_entry(dir, &entry)) {
 		char *below = arena_printf(arena, "%s%s%s", path, *path ? "/" : "", entry->d_name);
 		searched->left--;
@@ -167,5 +173,6 @@ char *overlay_path_of_handle(struct collect *collect, const struct live_namespac
 		return find_by_real(namespace, layers, &real);
 	const struct searched *searched = search_all(collect, namespace, layers, place->device);
 	const char *path = table_find(&searched->paths, place->inode);
+	layers->failed = searched->failed ? searched->failed : layers->failed;
 	return path ? arena_printf(layers->arena, "/%s", path) : NULL;
 }

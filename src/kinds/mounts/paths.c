@@ -9,9 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/names.h"
-#include "kernel/by-handle.h"
 #include "kinds/mounts/kind.h"
-#include "kinds/mounts/overlay.h"
 #include "kinds/mounts/survey.h"
 
 #include <errno.h>
@@ -136,7 +134,7 @@ const struct mount_line *survey_find_mount(const struct mount_survey *survey, in
 	return NULL;
 }
 
-static bool is_own_mount(const struct mount_survey *survey, int64_t mount_id)
+bool survey_is_own_mount(const struct mount_survey *survey, int64_t mount_id)
 {
 	for (size_t i = 0; i < survey->own.n_lines; i++)
 		if (survey->own.lines[i].id == mount_id)
@@ -228,7 +226,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	if (mount_id < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
-	if (is_own_mount(survey, mount_id))
+	if (survey_is_own_mount(survey, mount_id))
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
@@ -274,7 +272,7 @@ int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct e
 
 	if (mount_id_of_file(file, &mount_id, err) < 0)
 		return -1;
-	if (mount_id < 0 || is_own_mount(survey, mount_id))
+	if (mount_id < 0 || survey_is_own_mount(survey, mount_id))
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, NULL);
 	if (!line)
@@ -336,7 +334,7 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 	if (mount_id < 0 || fstatvfs(fd, &fs) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
-	const struct mount_line *line = is_own_mount(survey, mount_id)
+	const struct mount_line *line = survey_is_own_mount(survey, mount_id)
 						? NULL
 						: survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
@@ -373,7 +371,7 @@ int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *na
 	*ret_path = file->link;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	int64_t mount_id = fd < 0 || !survey ? -1 : survey_mount_id(fd);
-	if (mount_id < 0 || is_own_mount(survey, mount_id) ||
+	if (mount_id < 0 || survey_is_own_mount(survey, mount_id) ||
 	    survey_find_mount(survey, mount_id, &namespace))
 		return mount_of_file(file, ret_mount_id, err);
 	for (size_t i = 0; i < survey->n_namespaces; i++)
@@ -398,174 +396,13 @@ int mount_open_directory(const struct open_file *file, const char *path, uint32_
 	const struct live_namespace *namespace;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	const struct mount_line *line = survey && mount_id >= 0 && !is_own_mount(survey, mount_id)
-						? survey_find_mount(survey, mount_id, &namespace)
-						: NULL;
+	const struct mount_line *line =
+		survey && mount_id >= 0 && !survey_is_own_mount(survey, mount_id)
+			? survey_find_mount(survey, mount_id, &namespace)
+			: NULL;
 
 	if (!line)
 		return -1;
 	*ret_mount_id = line->id;
 	return survey_open_on_mount(namespace, line, path);
-}
-
-/* ---- inodes ---- */
-
-static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
-			   int fd, struct arena *arena);
-
-int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, const char **ret_path,
-		   const char *what, struct error *err)
-{
-	const struct mount_survey *survey = survey_of_mounts(collect);
-	const struct live_namespace *namespace;
-	int64_t mount_id = survey_mount_id(fd);
-
-	if (mount_id < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its mount", what);
-	if (!survey || !survey->n_namespaces || is_own_mount(survey, mount_id))
-		return 0;
-	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
-	char *path = line ? path_on_mount(namespace, line, fd, collect->arena) : NULL;
-	if (line && !path && errno && !survey_is_absent(errno))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its path", what);
-	if (!path)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is on a mount that is in no mount namespace of the tree", what);
-	*ret_mount_id = line->id;
-	*ret_path = path;
-	return 1;
-}
-
-/* The path that the kernel has for it, if it leads back to it; else NULL with errno or 0. */
-static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
-			   int fd, struct arena *arena)
-{
-	char self[64], path[PATH_MAX];
-
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	ssize_t length = readlink(self, path, sizeof path - 1);
-	if (length <= 0)
-		return NULL;
-	path[length] = '\0';
-	errno = 0;
-	autoclose int found =
-		path_is_plain(path) ? survey_open_on_mount(namespace, line, path) : -1;
-	int same = found < 0 ? -1 : survey_is_same(found, fd);
-	if (same == 0)
-		errno = 0;
-	return same > 0 ? arena_string(arena, path) : NULL;
-}
-
-/* What was removed has no name but where it is mounted. */
-static char *place_of_removed(const struct live_namespace *namespace, const struct mount_line *line,
-			      ino_t inode, struct arena *arena)
-{
-	autoclose int fd = survey_open_mount(&namespace->table, line);
-	struct stat stat;
-
-	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_ino == inode
-		       ? arena_string(arena, line->mountpoint)
-		       : NULL;
-}
-
-/* Where the layers of an overlay lie, as far as they were looked for. */
-static const struct live_namespace *find_layers(const struct mount_survey *survey, dev_t device,
-						struct overlay_layers *layers)
-{
-	uint32_t id = 0;
-
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
-			const MntEntry *entry = survey->namespaces[i].entries[k];
-			if (survey->namespaces[i].table.lines[k].device != device || !entry)
-				continue;
-			id = entry->has_layers_ns_id ? entry->layers_ns_id : id;
-			layers->base = entry->layers_base ? entry->layers_base : layers->base;
-		}
-	for (size_t i = 0; id && i < survey->n_namespaces; i++)
-		if (survey->namespaces[i].id == id)
-			return &survey->namespaces[i];
-	return NULL;
-}
-
-/* As the mount shows it, which need not be of the root of the file system. */
-static char *place_on(const struct mount_line *line, const char *path, struct arena *arena)
-{
-	const char *below = path ? path_below(path, line->root) : NULL;
-
-	if (!below)
-		return NULL;
-	return *below ? arena_printf(arena, "%s/%s",
-				     strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint,
-				     below)
-		      : arena_string(arena, line->mountpoint);
-}
-
-static char *place_on_overlay(const struct live_namespace *namespace, const struct mount_line *line,
-			      const struct watched_place *place)
-{
-	struct collect *collect = namespace->collect;
-	struct overlay_layers layers = { .arena = collect->arena };
-	struct error ignored = { 0 };
-
-	if (strcmp(line->type, "overlay") != 0)
-		return NULL;
-	const struct live_namespace *of_layers =
-		find_layers(survey_of_mounts(collect), line->device, &layers);
-	if (overlay_list(line->options, &layers, &ignored))
-		return NULL;
-	return place_on(line, overlay_path_of_handle(collect, of_layers, &layers, place),
-			collect->arena);
-}
-
-char *mount_own_place(struct collect *collect, const struct mount_line *line,
-		      const struct watched_place *place)
-{
-	struct overlay_layers layers = { .arena = collect->arena };
-	struct error ignored = { 0 };
-
-	if (strcmp(line->type, "overlay") != 0 || overlay_list(line->options, &layers, &ignored))
-		return NULL;
-	return place_on(line, overlay_path_of_handle(collect, NULL, &layers, place),
-			collect->arena);
-}
-
-/* By its handle; where it cannot be opened by that it may be the root, or be in a layer. */
-static char *place_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
-			    const struct watched_place *place)
-{
-	struct arena *arena = namespace->collect->arena;
-	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
-	autoclose int fd =
-		root_fd < 0 ? -1 : open_by_handle_from(root_fd, place->handle, O_PATH | O_CLOEXEC);
-
-	if (fd >= 0)
-		return path_on_mount(namespace, line, fd, arena);
-	if (root_fd >= 0 && handle_is_of(root_fd, place->handle))
-		return arena_string(arena, line->mountpoint);
-	char *path = place_on_overlay(namespace, line, place);
-	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
-	return found >= 0 && handle_is_of(found, place->handle) ? path : NULL;
-}
-
-char *mount_path_of_inode(struct collect *collect, const struct watched_place *place,
-			  uint32_t *ret_mount_id)
-{
-	const struct mount_survey *survey = survey_of_mounts(collect);
-
-	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
-			const struct live_namespace *namespace = &survey->namespaces[i];
-			const struct mount_line *line = &namespace->table.lines[k];
-			if (line->device != place->device)
-				continue;
-			char *path = line->removed ? place_of_removed(namespace, line, place->inode,
-								      collect->arena)
-						   : place_on_mount(namespace, line, place);
-			if (!path)
-				continue;
-			*ret_mount_id = line->id;
-			return path;
-		}
-	return NULL;
 }

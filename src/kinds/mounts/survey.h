@@ -109,7 +109,10 @@ int mount_superblocks_collect(struct collect *collect, struct error *err);
  */
 bool survey_is_absent(int problem);
 int survey_open_path(int root_fd, const char *path, int flags);
-int64_t survey_mount_id(int fd); /* the mount that it was opened on; -1 */
+int64_t survey_mount_id(int fd);
+/* Is that one of nestor's own namespace? */
+bool survey_is_own_mount(const struct mount_survey *survey,
+			 int64_t mount_id); /* the mount that it was opened on; -1 */
 /* 1, 0, or -1 with errno */
 int survey_is_same(int one_fd, int other_fd);
 /* The root of a mount; -1 with errno, ENOENT where another one hides it. */

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Paths to inodes of which the kernel tells no path: by a descriptor, or by the handle of what
+ * somebody watches. What opens nothing by its handle (overlays, most file systems of the kernel's
+ * own) may be the root of a mount, or lie in a layer of an overlay (overlay-handle.c): then the
+ * kernel is asked for the handle of what is found. Such a handle may be but the number of an inode,
+ * so what is found has to be on that mount.
+ */
+#include "kinds/mounts/mounts.h"
+
+#include "base/cleanup.h"
+#include "kernel/by-handle.h"
+#include "kinds/mounts/overlay.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The path that the kernel has for it, if it leads back to it; else NULL with errno or 0. */
+static char *path_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
+			   int fd, struct arena *arena)
+{
+	char self[64], path[PATH_MAX];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(self, path, sizeof path - 1);
+	if (length <= 0)
+		return NULL;
+	path[length] = '\0';
+	errno = 0;
+	autoclose int found =
+		path_is_plain(path) ? survey_open_on_mount(namespace, line, path) : -1;
+	int same = found < 0 ? -1 : survey_is_same(found, fd);
+	if (same == 0)
+		errno = 0;
+	return same > 0 ? arena_string(arena, path) : NULL;
+}
+
+int mount_of_inode(struct collect *collect, int fd, uint32_t *ret_mount_id, const char **ret_path,
+		   const char *what, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const struct live_namespace *namespace;
+	int64_t mount_id = survey_mount_id(fd);
+
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its mount", what);
+	if (!survey || !survey->n_namespaces || survey_is_own_mount(survey, mount_id))
+		return 0;
+	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
+	char *path = line ? path_on_mount(namespace, line, fd, collect->arena) : NULL;
+	if (line && !path && errno && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its path", what);
+	if (!path)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is on a mount that is in no mount namespace of the tree", what);
+	*ret_mount_id = line->id;
+	*ret_path = path;
+	return 1;
+}
+
+/* ---- by a handle ---- */
+
+static void note_failure(struct watched_place *place, int failure)
+{
+	if (errno_tells_nothing(failure))
+		place->failed = failure;
+}
+
+static int open_place(struct watched_place *place, int root_fd)
+{
+	int fd = open_by_handle_from(root_fd, place->handle, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		note_failure(place, errno);
+	return fd;
+}
+
+/* What was removed has no name but where it is mounted. */
+static char *place_of_removed(const struct live_namespace *namespace, const struct mount_line *line,
+			      ino_t inode, struct arena *arena)
+{
+	autoclose int fd = survey_open_mount(&namespace->table, line);
+	struct stat stat;
+
+	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_ino == inode
+		       ? arena_string(arena, line->mountpoint)
+		       : NULL;
+}
+
+/* Where the layers of an overlay lie, as far as they were looked for. */
+static const struct live_namespace *find_layers(const struct mount_survey *survey, dev_t device,
+						struct overlay_layers *layers)
+{
+	uint32_t id = 0;
+
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const MntEntry *entry = survey->namespaces[i].entries[k];
+			if (survey->namespaces[i].table.lines[k].device != device || !entry)
+				continue;
+			id = entry->has_layers_ns_id ? entry->layers_ns_id : id;
+			layers->base = entry->layers_base ? entry->layers_base : layers->base;
+		}
+	for (size_t i = 0; id && i < survey->n_namespaces; i++)
+		if (survey->namespaces[i].id == id)
+			return &survey->namespaces[i];
+	return NULL;
+}
+
+/* As the mount shows it, which need not be of the root of the file system. */
+static char *place_on(const struct mount_line *line, const char *path, struct arena *arena)
+{
+	const char *below = path ? path_below(path, line->root) : NULL;
+
+	if (!below)
+		return NULL;
+	return *below ? arena_printf(arena, "%s/%s",
+				     strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint,
+				     below)
+		      : arena_string(arena, line->mountpoint);
+}
+
+/* Its layers are in a namespace of the tree, or in nestor's own (NULL). */
+static char *place_on_overlay(struct collect *collect, const struct live_namespace *namespace,
+			      struct overlay_layers *layers, const struct mount_line *line,
+			      struct watched_place *place)
+{
+	struct error ignored = { 0 };
+
+	if (strcmp(line->type, "overlay") != 0 || overlay_list(line->options, layers, &ignored))
+		return NULL;
+	char *path = overlay_path_of_handle(collect, namespace, layers, place);
+	note_failure(place, layers->failed);
+	return place_on(line, path, collect->arena);
+}
+
+static char *place_on_mount(const struct live_namespace *namespace, const struct mount_line *line,
+			    struct watched_place *place)
+{
+	struct collect *collect = namespace->collect;
+	struct overlay_layers layers = { .arena = collect->arena };
+	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
+	autoclose int fd = root_fd < 0 ? -1 : open_place(place, root_fd);
+
+	if (fd >= 0)
+		return path_on_mount(namespace, line, fd, collect->arena);
+	if (root_fd >= 0 && handle_is_of(root_fd, place->handle))
+		return arena_string(collect->arena, line->mountpoint);
+	const struct live_namespace *of_layers =
+		find_layers(survey_of_mounts(collect), line->device, &layers);
+	char *path = place_on_overlay(collect, of_layers, &layers, line, place);
+	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
+	return found >= 0 && handle_is_of(found, place->handle) ? path : NULL;
+}
+
+char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
+			  uint32_t *ret_mount_id)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const struct live_namespace *namespace = &survey->namespaces[i];
+			const struct mount_line *line = &namespace->table.lines[k];
+			if (line->device != place->device)
+				continue;
+			char *path = line->removed ? place_of_removed(namespace, line, place->inode,
+								      collect->arena)
+						   : place_on_mount(namespace, line, place);
+			if (!path)
+				continue;
+			*ret_mount_id = line->id;
+			return path;
+		}
+	return NULL;
+}
+
+/* ---- in nestor's own namespace ---- */
+
+/* Its name, if that leads back to the inode. */
+static char *own_name_of(struct arena *arena, int fd, ino_t inode)
+{
+	char self[64], path[PATH_MAX];
+	struct stat found, named;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(self, path, sizeof path - 1);
+	if (length <= 0)
+		return NULL;
+	path[length] = '\0';
+	if (fstat(fd, &found) < 0 || found.st_ino != inode || lstat(path, &named) < 0 ||
+	    named.st_ino != found.st_ino || named.st_dev != found.st_dev)
+		return NULL;
+	return arena_string(arena, path);
+}
+
+static bool is_there(const struct mount_line *mount, const char *path,
+		     const struct watched_place *place)
+{
+	autoclose int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && survey_mount_id(fd) == mount->id && handle_is_of(fd, place->handle);
+}
+
+char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
+			      struct watched_place *place)
+{
+	struct overlay_layers layers = { .arena = collect->arena };
+	autoclose int root_fd = open(mount->mountpoint, O_PATH | O_CLOEXEC);
+	autoclose int fd = root_fd < 0 ? -1 : open_place(place, root_fd);
+
+	if (root_fd < 0)
+		note_failure(place, errno);
+	if (fd >= 0)
+		return own_name_of(collect->arena, fd, place->inode);
+	if (is_there(mount, mount->mountpoint, place))
+		return arena_string(collect->arena, mount->mountpoint);
+	char *path = place_on_overlay(collect, NULL, &layers, mount, place);
+	return path && is_there(mount, path, place) ? path : NULL;
+}

@@ -8,6 +8,7 @@
 #include "collect/witness-keeper.h"
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "kernel/deputy.h"
 #include "kernel/end-child.h"
 #include "kernel/syscalls.h"
@@ -95,6 +96,12 @@ static bool become_alike(const struct making *making)
 	return taken || (wanted->mapped && take_ids(wanted->inner_uid, wanted->inner_gid));
 }
 
+/* Why there is none, in the place of its number. */
+static pid_t refusal(void)
+{
+	return errno ? -errno : NO_WITNESS;
+}
+
 /* The witness; all that it has to do is to be there. */
 __attribute__((noreturn)) static void be_witness(const struct making *making)
 {
@@ -105,9 +112,9 @@ __attribute__((noreturn)) static void be_witness(const struct making *making)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!become_alike(making) || syscall(SYS_capset, &header, none) < 0 ||
 	    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
-		_exit(1);
+		number = refusal();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (write(making->report[1], &number, sizeof number) != sizeof number)
+	if (write(making->report[1], &number, sizeof number) != sizeof number || number < 0)
 		_exit(1);
 	for (;;)
 		pause();
@@ -159,7 +166,7 @@ static pid_t fork_witness(struct making *making)
 
 	if (setns(making->pidfd, CLONE_NEWPID) == 0)
 		*making->away = true;
-	else if (come_home(making))
+	else if (errno_tells_nothing(errno) || come_home(making))
 		return -1;
 	else if (wanted->enters_pid)
 		return wanted->enters_user ? fork_from_inside(making) : -1;
@@ -169,20 +176,23 @@ static pid_t fork_witness(struct making *making)
 	return pid;
 }
 
-/* Its number, or -1; *ret_pid is what is to be ended, or -1. */
+/* Its number, or why there is none; *ret_pid is what is to be ended, or -1. */
 static pid_t serve(const struct witness_wanted *wanted, bool *away, pid_t *ret_pid)
 {
 	autoclose int pidfd = kernel_pidfd_open(wanted->tid, wanted->is_thread ? O_EXCL : 0);
 	struct making making = { .wanted = wanted, .pidfd = pidfd, .away = away, .made = -1 };
-	pid_t number = -1;
+	pid_t number = NO_WITNESS;
 
 	*ret_pid = -1;
 	if (pidfd < 0 || pipe2(making.report, O_CLOEXEC) < 0)
-		return -1;
+		return refusal();
+	errno = 0;
 	*ret_pid = fork_witness(&making);
+	if (*ret_pid < 0)
+		number = refusal();
 	close(making.report[1]);
-	if (*ret_pid < 0 || read(making.report[0], &number, sizeof number) != sizeof number)
-		number = -1;
+	if (*ret_pid > 0 && read(making.report[0], &number, sizeof number) != sizeof number)
+		number = NO_WITNESS;
 	close(making.report[0]);
 	return number;
 }

@@ -3,6 +3,7 @@
 #ifndef NESTOR_COLLECT_WITNESS_KEEPER_H
 #define NESTOR_COLLECT_WITNESS_KEEPER_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,10 +31,11 @@ struct witness_keeper {
 void witness_keeper_start(struct witness_keeper *keeper);
 /*
  * It makes witnesses in the order in which they were asked for, and says the number of each where
- * it was born, or -1. Asking starts a keeper if there is none; false means that it has ended, with
- * all that it was asked for. No more than these may be asked for before the first answer is taken.
+ * it was born, or the errno for which there is none, negative. Asking starts a keeper if there is
+ * none; false means that it has ended, with all that it was asked for. No more than these may be
+ * asked for before the first answer is taken.
  */
-enum { WITNESSES_AT_ONCE = 192 };
+enum { WITNESSES_AT_ONCE = 192, NO_WITNESS = -EPERM };
 bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
 bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number);
 /* Has it end, and all of its witnesses, without waiting for that. */

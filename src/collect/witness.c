@@ -41,7 +41,7 @@ struct witness {
 	struct likeness of;
 	size_t index;
 	bool is_asked; /* for it */
-	pid_t number;  /* 0: not told yet; -1: there can be none */
+	pid_t number;  /* 0: not told yet; negative: the errno for which there is none */
 };
 
 /* Whom a thread was given: most that are asked for are as the one before, with the same one. */
@@ -75,7 +75,7 @@ static ino_t namespace_of(const char *who, const char *type)
 static void forget_all(struct witnesses *all)
 {
 	*all = (struct witnesses){ .ourselves.number = getpid(),
-				   .none.number = -1,
+				   .none.number = NO_WITNESS,
 				   .own_user_namespace = namespace_of("self", "user"),
 				   .own_pid_namespace = namespace_of("self", "pid") };
 }
@@ -180,7 +180,7 @@ static void take_answer(struct witnesses *all)
 	all->n_asked--;
 	if (answered)
 		return;
-	witness->number = -1;
+	witness->number = NO_WITNESS;
 	forget_asked(all);
 }
 
@@ -205,7 +205,7 @@ static void ask_for(struct witness *witness, const struct target *target)
 	if (all->n_asked == WITNESSES_AT_ONCE)
 		take_answer(all);
 	if (!witness_keeper_ask(&all->keeper, &wanted)) {
-		witness->number = -1;
+		witness->number = NO_WITNESS;
 		forget_asked(all);
 		return;
 	}

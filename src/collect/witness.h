@@ -13,7 +13,10 @@
 struct collect;
 struct target;
 
-/* Its number as the thread sees it, or -1 if there can be none. Made once for all who are alike. */
+/*
+ * Its number as the thread sees it; negative: the errno for which there is none. Made once for all
+ * who are alike.
+ */
 pid_t witness_for(struct target *target, size_t thread);
 
 /* Once the tasks are known, and before much of them is. */

@@ -51,9 +51,11 @@ static pid_t go_there(const struct pid_visit *visit, pid_t *number)
 
 static void make_one(struct pid_visit *visit, pid_t *number)
 {
-	if (visit->levels > MAX_LEVELS || setns(visit->fd, CLONE_NEWPID))
-		return;
-	pid_t pid = go_there(visit, number);
+	pid_t pid = visit->levels > MAX_LEVELS || setns(visit->fd, CLONE_NEWPID)
+			    ? -1
+			    : go_there(visit, number);
+
+	visit->failure = pid < 0 ? errno : 0;
 	if (pid < 0)
 		return;
 	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
@@ -118,7 +120,20 @@ static int make_as_owner(void *data, struct error *err)
 	(void)err;
 	if (enter_user_namespace(visit->fd) == 0)
 		make_one(visit, &number);
+	else if (errno_tells_nothing(errno))
+		visit->failure = errno;
 	return 0;
+}
+
+/* Who may not is no error. */
+static int visit_as_owner(struct pid_visit *visit, struct error *err)
+{
+	if (deputy_run(make_as_owner, visit, err))
+		return -1;
+	errno = visit->failure;
+	return !visit->done && errno_tells_nothing(visit->failure)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot visit a pid namespace")
+		       : 0;
 }
 
 int pid_visit(struct pid_visit *visits, size_t count, struct error *err)
@@ -128,6 +143,6 @@ int pid_visit(struct pid_visit *visits, size_t count, struct error *err)
 
 	for (size_t i = 0; i < count && !result; i++)
 		if (!visits[i].done)
-			result = deputy_run(make_as_owner, &visits[i], err);
+			result = visit_as_owner(&visits[i], err);
 	return result;
 }

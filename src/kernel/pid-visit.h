@@ -22,10 +22,11 @@ struct pid_visit {
 	size_t levels; /* how far below the caller's own it is */
 	void (*look)(void *data);
 	void *data;
-	bool done; /* it has been there; else there is no way */
+	bool done;   /* it has been there; else there is no way, */
+	int failure; /* for this errno */
 };
 
-/* Makes those that are not done. -1 with err: no deputy can be had. */
+/* Makes those that are not done. -1 with err where it cannot be told whether there is a way. */
 int pid_visit(struct pid_visit *visits, size_t count, struct error *err);
 
 #endif

@@ -53,6 +53,12 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 
 	if (!question)
 		return 0;
+	if (question->witness < 0 && errno_tells_nothing(-question->witness)) {
+		errno = -question->witness;
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "thread %d: cannot make a process to see what confines it",
+				  target->threads[thread].tid);
+	}
 	if (question->witness < 0) {
 		loss_add(target, thread, LOSS_LANDLOCK,
 			 "cannot be seen to be free of a confinement");

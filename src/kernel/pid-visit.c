@@ -51,11 +51,13 @@ static pid_t go_there(const struct pid_visit *visit, pid_t *number)
 
 static void make_one(struct pid_visit *visit, pid_t *number)
 {
-	pid_t pid = visit->levels > MAX_LEVELS || setns(visit->fd, CLONE_NEWPID)
-			    ? -1
-			    : go_there(visit, number);
+	bool entered = visit->levels <= MAX_LEVELS && setns(visit->fd, CLONE_NEWPID) == 0;
 
-	visit->failure = pid < 0 ? errno : 0;
+	visit->failure = !entered && visit->levels <= MAX_LEVELS ? errno : 0;
+	if (!entered)
+		return;
+	/* Nobody is born where there is no init any more (alloc_pid: ENOMEM), or at a limit. */
+	pid_t pid = go_there(visit, number);
 	if (pid < 0)
 		return;
 	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)

@@ -23,7 +23,7 @@ struct pid_visit {
 	void (*look)(void *data);
 	void *data;
 	bool done;   /* it has been there; else there is no way, */
-	int failure; /* for this errno */
+	int failure; /* for this errno; 0: nobody can be born there */
 };
 
 /* Makes those that are not done. -1 with err where it cannot be told whether there is a way. */

@@ -5,6 +5,7 @@
  * read, which is checked to lead back to it: that of now, if it was moved. What only mounts of the
  * tree show has its name there, and is opened through that mount. One that has no name any
  * more lives on by somebody's descriptor; if the tree has one, that is how it is found again.
+ * What opens nothing by its handle (overlays): kinds/mounts/inodes.c.
  *
  * Opened with O_PATH only, which no watch reports and no permission is asked for.
  */

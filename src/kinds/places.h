@@ -42,6 +42,8 @@ int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *na
 int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);
+/* Is it one that a mount namespace of the tree, which is not nestor's own, has? */
+bool mount_is_of_tree(const struct open_file *file);
 /*
  * The same for a descriptor of ours (O_PATH) of something in a task's namespace: 1, its mount and
  * its path there; 0 where that is nestor's own.

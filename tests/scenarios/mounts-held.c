@@ -3,7 +3,8 @@
  * name: mounts-held
  * promise: namespaces that only files of nsfs hold, mounted as `ip netns add` and `unshare
  *	--mount=FILE` do, and mount namespaces that only a descriptor holds, or a mount in one of
- *	these, come back with what is in them; files stay open there
+ *	these, come back with what is in them; files stay open there, and namespaces by such a
+ *	mount, which stays busy
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -166,9 +167,52 @@ static void look_by_name(const char *name, bool (*is_right)(void))
 	close(fd);
 }
 
-static void check(int opened, int file)
+/* Namespaces that were opened by the name of a mount. */
+struct named {
+	int uts, path; /* by O_PATH */
+	char link[4096];
+};
+
+static void link_of(int fd, char link[4096])
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(path, link, 4095);
+	need(length > 0, path);
+	link[length] = '\0';
+}
+
+static struct named open_named(void)
+{
+	struct named named = { 0 };
+
+	named.uts = open("uts", O_RDONLY | O_CLOEXEC);
+	named.path = open("net", O_PATH | O_CLOEXEC);
+	need(named.uts >= 0 && named.path >= 0, "by a name");
+	link_of(named.uts, named.link);
+	return named;
+}
+
+static void check_named(const struct named *named)
+{
+	char link[4096];
+	struct stat found, there;
+
+	look(named->uts, "what was opened by its name", has_name);
+	link_of(named->uts, link);
+	scenario_check(strcmp(link, named->link) == 0, "it is called %s", link);
+	scenario_check(umount2("uts", 0) < 0 && errno == EBUSY, "its mount is not busy");
+	scenario_check(fstat(named->path, &found) == 0 && stat("net", &there) == 0 &&
+			       found.st_ino == there.st_ino && fcntl(named->path, F_GETFL) & O_PATH,
+		       "what was opened as a path is another one");
+}
+
+static void check(int opened, int file, const struct named *named)
 {
 	char text[16];
+
+	check_named(named);
 
 	look_by_name("uts", has_name);
 	look_by_name("net", has_no_other);
@@ -202,10 +246,11 @@ static int inside(void *unused)
 	keep(make_bound, "mnt", true);
 	int opened = keep(make_opened, "opened", false);
 	int file = open_inside(opened);
-	check(opened, file);
+	const struct named named = open_named();
+	check(opened, file, &named);
 	scenario_mark("inside");
 	scenario_wait_restored();
-	check(opened, file);
+	check(opened, file, &named);
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * name: mounts-left-behind
  * promise: who has left all mounts behind (pivot_root and a lazy umount, as sandboxes do) keeps its
- *	program, its libraries and its files, from where others still have them, and gets at nothing
- *	else
+ *	program, its libraries, its files and its devices, from where others still have them, and
+ *	gets at nothing else
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { SEEN = 4 };
@@ -51,17 +52,31 @@ static void leave(const char *name)
 	     "pivot_root");
 }
 
+static void check_device(int device)
+{
+	char text[SEEN] = "text";
+	const char zeros[SEEN] = "";
+	struct stat stat;
+
+	scenario_check(fstat(device, &stat) == 0 && S_ISCHR(stat.st_mode) &&
+			       stat.st_rdev == makedev(1, 5) && read(device, text, SEEN) == SEEN &&
+			       memcmp(text, zeros, SEEN) == 0,
+		       "the device is another one");
+}
+
 static int left(void *data)
 {
 	const char *path = data;
+	bool with_device = strcmp(path, own) != 0; /* the container has none */
+	int device = with_device ? open("/dev/zero", O_RDONLY | O_CLOEXEC) : -1;
 	struct stat before, after;
 	char text[SEEN], again[SEEN];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	need(fd >= 0 && read(fd, text, SEEN) == SEEN && fstat(fd, &before) == 0, path);
+	need(!with_device || device >= 0, "/dev/zero");
 	/* A file system that is made again has another number, which maps shows. */
-	const char *area =
-		strcmp(path, own) == 0 ? text : mmap(NULL, SEEN, PROT_READ, MAP_PRIVATE, fd, 0);
+	const char *area = !with_device ? text : mmap(NULL, SEEN, PROT_READ, MAP_PRIVATE, fd, 0);
 	need(area != MAP_FAILED, "mmap");
 	leave(strrchr(path, '/') + 1);
 	need(access(path, F_OK) < 0 && errno == ENOENT, "it is still there");
@@ -75,6 +90,8 @@ static int left(void *data)
 	scenario_check(pread(fd, again, SEEN, 0) == SEEN && memcmp(text, again, SEEN) == 0 &&
 			       memcmp(text, area, SEEN) == 0,
 		       "what is read or mapped is not the file");
+	if (with_device)
+		check_device(device);
 	scenario_check(access(path, F_OK) < 0 && errno == ENOENT, "its directory can be seen");
 	scenario_check(openat(fd, "..", O_PATH) < 0 && errno == ENOTDIR, "it leads somewhere");
 	return 0;

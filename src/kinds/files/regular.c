@@ -67,8 +67,8 @@ static bool has_process_component(const char *path)
 static bool is_on_special_file_system(const struct open_file *file)
 {
 	switch (file->file_system) {
-	case NSFS_MAGIC:
-		return true;
+	case NSFS_MAGIC: /* by its mount it is found again; others are descriptor.c's */
+		return !mount_is_of_tree(file);
 	case PROC_SUPER_MAGIC:
 		return has_process_component(file->link);
 	default:

@@ -142,6 +142,14 @@ bool survey_is_own_mount(const struct mount_survey *survey, int64_t mount_id)
 	return false;
 }
 
+bool mount_is_of_tree(const struct open_file *file)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+
+	return survey && file->mount_id >= 0 && !survey_is_own_mount(survey, file->mount_id) &&
+	       survey_find_mount(survey, file->mount_id, NULL);
+}
+
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
@@ -210,8 +218,8 @@ static const struct mount_line *mount_that_took_over(const struct mount_survey *
 		if (namespace->met == met && is_there(file, fd, namespace->table.root_fd, &id))
 			return survey_find_mount(survey, id, ret_namespace);
 	}
-	return S_ISREG(file->stat.st_mode) ? found_in_others(survey, file, fd, ret_namespace)
-					   : NULL;
+	return S_ISDIR(file->stat.st_mode) ? NULL
+					   : found_in_others(survey, file, fd, ret_namespace);
 }
 
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
@@ -231,7 +239,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		line = mount_that_took_over(survey, file, fd, &namespace);
-	if (!line && S_ISREG(file->stat.st_mode) &&
+	if (!line && !S_ISDIR(file->stat.st_mode) &&
 	    is_there(file, fd, survey->own.root_fd, &mount_id))
 		return 0;
 	if (!line)

@@ -7,7 +7,8 @@
  *
  * Namespaces that were made for the tree and whatever is nestor's own are opened before the tree is
  * made. Pid namespaces of the tree, that of level 0 among them, are there only once their init is:
- * they are opened late, by way of a process that is in there.
+ * they are opened late, by way of a process that is in there. So is what was opened by a mount of
+ * nsfs, unless that is one of the tree: elsewhere it may show another namespace by then.
  */
 #include "kinds/namespaces/descriptor.h"
 #include "kinds/namespace-file.h"
@@ -19,9 +20,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 /* What open(2) may be told and an open file shows; the C library's O_LARGEFILE is 0. */
@@ -33,27 +37,47 @@ enum {
 
 /* ---- dump ---- */
 
+/* By a mount of nsfs ("ip netns" makes such) the link is a path. Those of the tree are regular.c's. */
+static bool is_by_mount(const struct open_file *file)
+{
+	return file->file_system == NSFS_MAGIC && file->link[0] == '/';
+}
+
 static bool recognise(const struct open_file *file)
 {
 	enum namespace_type type;
 
-	return namespace_type_of_link(file->link, &type);
+	return namespace_type_of_link(file->link, &type) || is_by_mount(file);
+}
+
+static int tell_type(const struct open_file *file, int fd, enum namespace_type *ret_type,
+		     struct error *err)
+{
+	int flag = is_by_mount(file) ? ioctl(fd, NS_GET_NSTYPE) : 0;
+
+	if (flag < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its type", file->what);
+	if (is_by_mount(file) ? namespace_type_of_flag((uint32_t)flag, ret_type)
+			      : namespace_type_of_link(file->link, ret_type))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_FILE, "%s is of no known type of namespace", file->what);
 }
 
 static int collect(const struct open_file *file, FileEntry *file_entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	NsFileEntry *entry = snapshot_new(collect->snapshot, NS_FILE_ENTRY, NsFileEntry);
-	enum namespace_type type = NAMESPACE_TYPES;
+	enum namespace_type type;
+	autoclose int fd = target_open(file->target, file->proc_name, O_RDONLY);
 
-	namespace_type_of_link(file->link, &type);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", file->what);
+	if (tell_type(file, fd, &type, err))
+		return -1;
 	file_entry->nsf = entry;
 	entry->id = file->id;
 	entry->ns_cflag = namespace_types[type].flag;
 	entry->flags = file->flags;
-	autoclose int fd = target_open(file->target, file->proc_name, O_RDONLY);
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", file->what);
 	/* Which pid namespaces are part of the tree is known when all tasks are. */
 	if (type == NAMESPACE_PID)
 		return survey_hold(collect, take_fd(&fd), file->what, entry, err);

@@ -270,8 +270,7 @@ int sources_choose_holders(struct plan *plan, struct error *err)
 	uint64_t kept_apart = demand.n_held_back - demand.n_late;
 	uint64_t all = demand.pinned + demand.for_all + demand.late + own;
 
-	if (plan->first_source + plan->n_sources + FETCH_ROOM <= limit &&
-	    demand.n_early + demand.kept + all <= limit)
+	if (sources_end(plan) + FETCH_ROOM <= limit && demand.n_early + demand.kept + all <= limit)
 		return 0;
 	uint64_t needed = plan->first_source + kept_apart + FETCH_ROOM;
 	if (needed > limit)

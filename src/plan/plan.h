@@ -47,6 +47,12 @@ struct source {
 	size_t users;
 	const FileEntry *file; /* of an open file that is recorded */
 	/*
+	 * Of an open file: the last descriptor of it that was found. Where it is the only one, and
+	 * the tree a single task, that task is born with it: `number` is that of the tree then.
+	 */
+	const FdinfoEntry *descriptor;
+	bool born;
+	/*
 	 * Of an open file. One that is not FILE_EARLY is fetched after GATE_LATE_FILES, and
 	 * its number is what the coordinator then writes to number_slot (unless that is 0).
 	 */
@@ -198,7 +204,11 @@ struct plan {
 	size_t n_sources;
 	struct source_index *source_index; /* private to plan/sources.c */
 	uint32_t first_source;		   /* above every descriptor number of the tree */
-	uint32_t n_holders;		   /* besides who makes the first task */
+	/* Those that the only task is born with come one after the other among the sources, and by
+	 * their numbers; the numbers of the others leave no gap. */
+	size_t n_born, first_born;
+	uint32_t *born;
+	uint32_t n_holders;	/* besides who makes the first task */
 	uint64_t *holder_slots; /* from 1 on: a word with the number of its pidfd there */
 	struct root_clone root_clone;
 	/* The pid namespace of level 0 is made with the tree: that of the root task, or a fresh one

@@ -5,6 +5,8 @@
  * unless there is not much in all. Numbers lie above all descriptors of the tree, the inherited
  * ones first, so that one close_range parts them: the coordinator's, namespaces, files.
  *
+ * The only task of a tree is born with what it has once, at the numbers of the tree.
+ *
  * Where all sources at once would be too many for one process, holders have them (holders.c).
  *
  * What is opened late stays with the coordinator: nobody inherits it, so it takes one descriptor
@@ -72,6 +74,11 @@ static enum file_way way_of(const struct plan *plan, enum source_kind kind, uint
 	return file ? file_way(plan->kinds, plan->snapshot, file) : FILE_EARLY;
 }
 
+uint32_t sources_end(const struct plan *plan)
+{
+	return plan->first_source + (uint32_t)(plan->n_sources - plan->n_born);
+}
+
 static struct source *add_source(struct plan *plan, enum source_kind kind, uint64_t id)
 {
 	if (plan->source_index->n_slots < 2 * (plan->n_sources + 1))
@@ -88,16 +95,19 @@ static struct source *add_source(struct plan *plan, enum source_kind kind, uint6
 				   .id = id,
 				   .file = file,
 				   .way = way_of(plan, kind, id, file),
-				   .number = plan->first_source + (uint32_t)plan->n_sources };
+				   .number = sources_end(plan) };
 	/* The last, for latecomers. */
 	source->holder = source->way == FILE_EARLY ? plan->n_holders : 0;
 	*slot = (uint32_t)++plan->n_sources;
 	return source;
 }
 
-static void count_user(struct plan *plan, enum source_kind kind, uint64_t id)
+static struct source *count_user(struct plan *plan, enum source_kind kind, uint64_t id)
 {
-	add_source(plan, kind, id)->users++;
+	struct source *source = add_source(plan, kind, id);
+
+	source->users++;
+	return source;
 }
 
 /* Each file once, as far as they are few: those of the tasks that a task descends from. */
@@ -165,7 +175,8 @@ static void count_users(struct plan *plan)
 		for (size_t j = 0; j < table->n_descriptors; j++) {
 			const FileEntry *file = snapshot_file(snapshot, table->descriptors[j]->id);
 			if (file)
-				count_user(plan, SOURCE_FILE, file->id);
+				count_user(plan, SOURCE_FILE, file->id)->descriptor =
+					table->descriptors[j];
 		}
 	}
 	count_in_flight(plan);
@@ -210,8 +221,7 @@ bool sources_leave_numbers(const struct plan *plan, uint64_t wanted)
 
 	/* No limit is known: plans made for tests. */
 	return !plan->n_holders &&
-	       (!limit->rlim_max ||
-		plan->first_source + plan->n_sources + FETCH_ROOM + wanted <= limit->rlim_cur);
+	       (!limit->rlim_max || sources_end(plan) + FETCH_ROOM + wanted <= limit->rlim_cur);
 }
 
 /* What a task keeps for its threads (kept.c) stands above what it inherits. */
@@ -228,11 +238,62 @@ static bool is_inherited(const struct plan *plan, const struct source *source, b
 {
 	if (source->way != FILE_EARLY)
 		return false;
+	if (source->born)
+		return true;
 	if (plan->n_holders)
 		return source_is_always_inherited(source);
 	return source->kind == SOURCE_NAMESPACE || plan->n_sources <= FEW_SOURCES ||
 	       source->users >= MANY_USERS ||
 	       (cheap && plan->snapshot->n_tasks <= COPIES_FOR_A_FETCH * source->users);
+}
+
+/*
+ * Nobody else has it, or needs a number of the tree's for a moment while there are others: then it
+ * need not be moved, nor is there a number above for it.
+ */
+static void choose_born(struct plan *plan)
+{
+	const bool single = plan->snapshot->n_tasks == 1;
+
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		struct source *source = &plan->sources[i];
+		source->born = single && source->way == FILE_EARLY && source->users == 1 &&
+			       source->descriptor;
+		plan->n_born += source->born;
+	}
+}
+
+static void forget_born(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->sources[i].born = false;
+	plan->n_born = 0;
+}
+
+/* All that is early is inherited then: what is fetched comes to numbers of the tree first. */
+static int choose_places(struct plan *plan, struct error *err)
+{
+	choose_born(plan);
+	if (sources_choose_holders(plan, err))
+		return -1;
+	if (!plan->n_born || may_all_be_inherited(plan))
+		return 0;
+	forget_born(plan);
+	return sources_choose_holders(plan, err);
+}
+
+static void number_sources(struct plan *plan)
+{
+	plan->first_born = plan->n_sources - plan->n_born;
+	if (plan->n_born)
+		plan->born = arena_array(plan->arena, uint32_t, plan->first_source);
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		struct source *source = &plan->sources[i];
+		source->number =
+			source->born ? source->descriptor->fd : plan->first_source + (uint32_t)i;
+		if (source->born)
+			plan->born[source->number] = (uint32_t)i;
+	}
 }
 
 static int compare_sources(const void *a, const void *b)
@@ -243,6 +304,10 @@ static int compare_sources(const void *a, const void *b)
 	bool other_namespace = other->kind == SOURCE_NAMESPACE;
 	bool one_late = one->way != FILE_EARLY, other_late = other->way != FILE_EARLY;
 
+	if (one->born != other->born)
+		return one->born ? 1 : -1;
+	if (one->born)
+		return one->descriptor->fd < other->descriptor->fd ? -1 : 1;
 	if (one->inherited != other->inherited)
 		return one->inherited ? -1 : 1;
 	if (one->kind == SOURCE_COORDINATOR || other->kind == SOURCE_COORDINATOR)
@@ -274,6 +339,7 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 	plan->sources = NULL;
 	plan->n_sources = 0;
 	plan->n_holders = 0;
+	plan->n_born = 0;
 	plan->first_source = first_number(plan->snapshot);
 	plan->source_index = arena_new(plan->arena, struct source_index);
 	rebuild_index(plan, 256);
@@ -284,14 +350,13 @@ int sources_make(struct plan *plan, const struct plan_options *options, struct e
 	count_late_holder(plan);
 	if (plan->n_sources > UINT32_MAX / 4)
 		return fail(err, ERR_IMAGE_INVALID, "%zu files are too many", plan->n_sources);
-	if (sources_choose_holders(plan, err))
+	if (choose_places(plan, err))
 		return -1;
 	const bool cheap = may_all_be_inherited(plan);
 	for (size_t i = 0; i < plan->n_sources; i++)
 		plan->sources[i].inherited = is_inherited(plan, &plan->sources[i], cheap);
 	qsort(plan->sources, plan->n_sources, sizeof *plan->sources, compare_sources);
-	for (size_t i = 0; i < plan->n_sources; i++)
-		plan->sources[i].number = plan->first_source + (uint32_t)i;
+	number_sources(plan);
 	rebuild_index(plan, plan->source_index->n_slots);
 	return 0;
 }
@@ -312,14 +377,17 @@ void sources_forget_borrowers(struct plan *plan)
 
 struct source *source_at(const struct plan *plan, uint32_t number)
 {
-	return &plan->sources[number - plan->first_source];
+	if (number < plan->first_source)
+		return &plan->sources[plan->born[number]];
+	size_t i = number - plan->first_source;
+	return &plan->sources[i < plan->first_born ? i : i + plan->n_born];
 }
 
 uint32_t sources_first_fetched(const struct plan *plan)
 {
 	size_t i = 0;
 
-	while (i < plan->n_sources && plan->sources[i].inherited)
+	while (i < plan->first_born && plan->sources[i].inherited)
 		i++;
 	return plan->first_source + (uint32_t)i;
 }

@@ -251,7 +251,7 @@ void run_end_executor(struct run *run, bool at_once);
 struct placing {
 	const struct plan *plan;
 	int *at;       /* like plan->sources: where each is now; -1: not here */
-	uint32_t *who; /* on the numbers of sources, from the first on: index of one, and 1 */
+	uint32_t *who; /* on the numbers up to those of the last source: index of one, and 1 */
 };
 
 void run_prepare_placing(const struct run *run, struct placing *placing);

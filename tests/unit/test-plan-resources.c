@@ -2,6 +2,8 @@
 /* Planning: where addresses and descriptors go, and what does not fit into limits. */
 #include "plan-fixture.h"
 
+#include "plan/lower/build.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -100,17 +102,41 @@ static void begin_with_many_files(struct fixture *fixture, uint32_t n_tasks)
 	fixture_add_descriptor(fixture, fixture->snapshot.tables[0], 200, 100, 0);
 }
 
-/* There is nobody whom the copies of a fork would cost more. */
-static void one_task_inherits_many_sources(void **state)
+/* What it has twice it places itself. No number is taken above the tree's but for that. */
+static void one_task_is_born_with_many_sources(void **state)
 {
 	struct fixture fixture;
 
 	(void)state;
 	begin_with_many_files(&fixture, 1);
 	fixture_make_well(&fixture);
-	const struct program *program = fixture.plan.tasks[0].program;
+	const struct plan *plan = &fixture.plan;
+	const struct program *program = plan->tasks[0].program;
 	assert_int_equal(count_calls(program, SYS_pidfd_getfd), 0);
-	assert_int_equal(count_calls(program, SYS_dup3), 101);
+	assert_int_equal(count_calls(program, SYS_dup3), 2);
+	assert_int_equal(plan->n_born, 99);
+	assert_int_equal(plan_find_source(plan, SOURCE_FILE, 2)->number, 1);
+	assert_int_equal(plan_find_source(plan, SOURCE_FILE, 3)->number, 12);
+	assert_int_equal(sources_end(plan), 201 + plan->n_sources - 99);
+	for (size_t i = 0; i < plan->n_sources; i++)
+		assert_ptr_equal(source_at(plan, plan->sources[i].number), &plan->sources[i]);
+	arena_done(&fixture.arena);
+}
+
+/* One that comes to be known later has the next number. */
+static void what_comes_after_those_it_is_born_with_is_found(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin_with_many_files(&fixture, 1);
+	fixture_make_well(&fixture);
+	struct plan *plan = &fixture.plan;
+	uint32_t end = sources_end(plan);
+	assert_int_equal(plan_source(plan, SOURCE_TERMINAL, 4711), end);
+	assert_int_equal(plan_source(plan, SOURCE_TERMINAL, 4712), end + 1);
+	assert_int_equal(source_at(plan, end)->id, 4711);
+	assert_int_equal(source_at(plan, end + 1)->id, 4712);
 	arena_done(&fixture.arena);
 }
 
@@ -121,7 +147,7 @@ static void one_task_fetches_where_few_numbers_are_left(void **state)
 	struct fixture fixture;
 
 	(void)state;
-	limited.rlimits[RLIMIT_NOFILE] = (struct rlimit){ 310, 4096 };
+	limited.rlimits[RLIMIT_NOFILE] = (struct rlimit){ 210, 4096 };
 	begin_with_many_files(&fixture, 1);
 	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
 	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &limited,
@@ -246,8 +272,8 @@ static void late_files_are_fetched_to_their_numbers(void **state)
 				   &late_table, &fixture_options, &fixture.err),
 			 0);
 	const struct program *program = fixture.plan.tasks[0].program;
-	assert_int_equal(count_calls(program, SYS_dup3), 1);
-	assert_int_equal(find_call(program, SYS_dup3)->expected, 1);
+	assert_int_equal(count_calls(program, SYS_dup3), 0);
+	assert_int_equal(plan_find_source(&fixture.plan, SOURCE_FILE, 3)->number, 1);
 	assert_int_equal(find_call(program, SYS_pidfd_getfd)->expected, 0);
 	assert_int_equal(count_calls(program, SYS_fcntl), 1);
 	arena_done(&fixture.arena);
@@ -529,7 +555,8 @@ int main(void)
 		cmocka_unit_test(descriptors_out_of_order_are_refused),
 		cmocka_unit_test(full_address_spaces_are_refused),
 		cmocka_unit_test(few_sources_are_inherited),
-		cmocka_unit_test(one_task_inherits_many_sources),
+		cmocka_unit_test(one_task_is_born_with_many_sources),
+		cmocka_unit_test(what_comes_after_those_it_is_born_with_is_found),
 		cmocka_unit_test(one_task_fetches_where_few_numbers_are_left),
 		cmocka_unit_test(many_sources_are_fetched),
 		cmocka_unit_test(late_files_come_after_processes),

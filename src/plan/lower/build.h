@@ -39,6 +39,8 @@ void sources_forget_borrowers(struct plan *plan);
 bool source_is_always_inherited(const struct source *source);
 /* holders.c: how many it takes, and of what; 0: who makes the first task can have all. */
 int sources_choose_holders(struct plan *plan, struct error *err);
+/* The first number above those of all sources. */
+uint32_t sources_end(const struct plan *plan);
 struct source *source_at(const struct plan *plan, uint32_t number);
 /* Are there so many numbers above those of all sources? */
 bool sources_leave_numbers(const struct plan *plan, uint64_t wanted);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Descriptor tables. Until here a task's table holds nothing below the sources, so that it is
- * known which number pidfd_getfd will return: the lowest free one.
+ * known which number pidfd_getfd will return: the lowest free one. But for the only task of a tree,
+ * which may be born with descriptors of its own, and fetches nothing then that is early.
  *
  * Where several tasks share a table, the one that made it places the descriptors, once the
  * others have all made their children (for which they open and close pidfds); the others wait
@@ -58,6 +59,8 @@ static void place_source(struct plan *plan, const struct descriptor_table *table
 	uint32_t number = plan_source(plan, SOURCE_FILE, entry->id);
 	struct source *source = source_at(plan, number);
 
+	if (source->born)
+		return;
 	if (source->inherited)
 		op_expect(program_call(program, SYS_dup3, number, entry->fd, flags), entry->fd);
 	else if (source->placed_in == table)

@@ -45,7 +45,9 @@ void build_skeleton(struct build *build, struct program *program)
 	op_expect(program_call(program, SYS_munmap, plan->hole.end,
 			       facts->task_size - plan->hole.end),
 		  0);
-	op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
+	/* What is below is closed already (run/fork.c), but for what the task is born with. */
+	if (!plan->n_born)
+		op_expect(program_call(program, SYS_close_range, 0, plan->first_source - 1, 0), 0);
 	op_expect(
 		program_call(program, SYS_close_range, sources_first_fetched(plan), UINT32_MAX, 0),
 		0);

@@ -2,10 +2,13 @@
 /*
  * Which descriptors refer to the same open file description: kcmp(2) tells. It orders the
  * descriptions of one inode, so finding one among n costs log n calls; what a task inherited from
- * its parent at the same number costs a single one.
+ * its parent at the same number costs a single one. Eventfds all have the same inode, and there may
+ * be very many of them; but each shows a number of its own.
  */
 #include "collect/descriptions.h"
 #include "base/cleanup.h"
+#include "base/procfs.h"
+#include "base/table.h"
 #include "kernel/syscalls.h"
 
 #include <fcntl.h>
@@ -15,13 +18,14 @@
 enum { MOST_IN_RUN = 512 };
 
 struct run {
-	struct description *sorted;
+	struct description **sorted;
 	size_t count, room;
 };
 
 /*
  * All descriptions of one inode, in kcmp's order: in runs, since one is added anywhere, and an
- * inode may have very many (all eventfds have the same).
+ * inode may have very many. Those that are known by numbers are put among them when somebody has
+ * nothing else to find them by.
  */
 struct inode_bucket {
 	struct inode_bucket *next;
@@ -29,6 +33,8 @@ struct inode_bucket {
 	ino_t inode;
 	struct run *runs;
 	size_t n_runs;
+	struct description **numbered;
+	size_t n_numbered;
 };
 
 /* Where one is, or belongs. */
@@ -38,6 +44,7 @@ struct place {
 
 struct descriptions {
 	struct inode_bucket *inodes[INODE_BUCKETS];
+	struct table eventfds; /* by the numbers that they show, and 1 */
 };
 
 static struct descriptions *descriptions_of(struct collect *collect)
@@ -91,7 +98,7 @@ static int find_run(const struct inode_bucket *bucket, compare_wanted *compare, 
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = compare(wanted, bucket->runs[middle].sorted, err);
+		int order = compare(wanted, bucket->runs[middle].sorted[0], err);
 
 		if (order < 0)
 			return -1;
@@ -118,7 +125,7 @@ static int find_place(const struct inode_bucket *bucket, compare_wanted *compare
 	const struct run *run = &bucket->runs[index];
 	for (size_t high = run->count; low < high;) {
 		size_t middle = low + (high - low) / 2;
-		int order = compare(wanted, &run->sorted[middle], err);
+		int order = compare(wanted, run->sorted[middle], err);
 
 		*ret = (struct place){ index, middle };
 		if (order <= 0)
@@ -138,7 +145,7 @@ static void give_room(struct arena *arena, struct run *run)
 
 	if (run->count < run->room)
 		return;
-	struct description *sorted = arena_array(arena, struct description, room);
+	struct description **sorted = arena_array(arena, struct description *, room);
 	if (run->count)
 		memcpy(sorted, run->sorted, run->count * sizeof *sorted);
 	run->sorted = sorted;
@@ -155,14 +162,15 @@ static void split(struct arena *arena, struct inode_bucket *bucket, struct place
 	memmove(second + 1, second, (bucket->n_runs - place->run - 1) * sizeof *second);
 	bucket->n_runs++;
 	*second = (struct run){ .count = first->count - half, .room = MOST_IN_RUN };
-	second->sorted = arena_array(arena, struct description, MOST_IN_RUN);
+	second->sorted = arena_array(arena, struct description *, MOST_IN_RUN);
 	memcpy(second->sorted, first->sorted + half, second->count * sizeof *second->sorted);
 	first->count = half;
 	if (place->at > half)
 		*place = (struct place){ place->run + 1, place->at - half };
 }
 
-static struct description *add(struct arena *arena, struct inode_bucket *bucket, struct place place)
+static void add(struct arena *arena, struct inode_bucket *bucket, struct place place,
+		struct description *description)
 {
 	if (!bucket->n_runs) {
 		bucket->runs = arena_grow(arena, bucket->runs, 0, sizeof *bucket->runs);
@@ -175,7 +183,7 @@ static struct description *add(struct arena *arena, struct inode_bucket *bucket,
 	memmove(&run->sorted[place.at + 1], &run->sorted[place.at],
 		(run->count - place.at) * sizeof *run->sorted);
 	run->count++;
-	return &run->sorted[place.at];
+	run->sorted[place.at] = description;
 }
 
 static int compare_file(const void *wanted, const struct description *with, struct error *err)
@@ -185,27 +193,99 @@ static int compare_file(const void *wanted, const struct description *with, stru
 	return description_compare(file->target, file->number, with->pid, with->number, err);
 }
 
+static struct description *new_description(const struct open_file *file)
+{
+	struct description *description =
+		arena_new(file->target->collect->arena, struct description);
+
+	*description = (struct description){ .pid = file->target->tid, .number = file->number };
+	return description;
+}
+
+/*
+ * The number of an eventfd (5.2), and 1: each has one description, as nothing opens an anonymous
+ * inode again. 0: it is none, or has no number (what ida_alloc says is shown as it is).
+ */
+static uint64_t eventfd_number(const struct open_file *file)
+{
+	uint64_t number;
+
+	return strcmp(file->link, "anon_inode:[eventfd]") == 0 &&
+			       procfs_number(file->fdinfo, "eventfd-id:", 10, &number) &&
+			       number <= INT32_MAX
+		       ? number + 1
+		       : 0;
+}
+
+static struct description *find_eventfd(const struct open_file *file, struct inode_bucket *bucket,
+					uint64_t number, bool *ret_new)
+{
+	struct arena *arena = file->target->collect->arena;
+	struct table *eventfds = &descriptions_of(file->target->collect)->eventfds;
+	struct description *found = table_find(eventfds, number);
+
+	*ret_new = !found;
+	if (found)
+		return found;
+	found = new_description(file);
+	table_add(eventfds, arena, number, found);
+	bucket->numbered =
+		arena_grow(arena, bucket->numbered, bucket->n_numbered, sizeof *bucket->numbered);
+	return bucket->numbered[bucket->n_numbered++] = found;
+}
+
 int description_find(const struct open_file *file, struct description **ret_found, bool *ret_new,
 		     struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	struct inode_bucket *bucket = find_inode(collect, &file->stat);
+	uint64_t number = eventfd_number(file);
 	struct place place;
-	int found = find_place(bucket, compare_file, file, &place, err);
 
+	if (number) {
+		*ret_found = find_eventfd(file, bucket, number, ret_new);
+		return 0;
+	}
+	int found = find_place(bucket, compare_file, file, &place, err);
 	if (found < 0)
 		return -1;
 	*ret_new = !found;
 	if (found) {
-		*ret_found = &bucket->runs[place.run].sorted[place.at];
+		*ret_found = bucket->runs[place.run].sorted[place.at];
 		return 0;
 	}
-	*ret_found = add(collect->arena, bucket, place);
-	**ret_found = (struct description){ .pid = file->target->tid, .number = file->number };
+	*ret_found = new_description(file);
+	add(collect->arena, bucket, place, *ret_found);
 	return 0;
 }
 
 /* ---- What other objects refer to ---- */
+
+static int compare_known(const void *wanted, const struct description *with, struct error *err)
+{
+	const struct description *known = wanted;
+	int order =
+		kernel_kcmp(known->pid, with->pid, KCMP_OBJECT_FILE, known->number, with->number);
+
+	if (order < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot compare descriptor %u of pid %d with %u of pid %d (kcmp)",
+				  known->number, (int)known->pid, with->number, (int)with->pid);
+	return order;
+}
+
+static int put_in_order(struct collect *collect, struct inode_bucket *bucket, struct error *err)
+{
+	struct place place;
+
+	for (; bucket->n_numbered; bucket->n_numbered--) {
+		struct description *known = bucket->numbered[bucket->n_numbered - 1];
+		if (find_place(bucket, compare_known, known, &place, err) < 0)
+			return -1;
+		add(collect->arena, bucket, place, known);
+	}
+	return 0;
+}
 
 static struct inode_bucket *find_known_inode(struct collect *collect,
 					     const struct watched_file *watched)
@@ -251,12 +331,14 @@ int collect_find_watched(struct collect *collect, const struct target *target, u
 			 struct error *err)
 {
 	const struct wanted_watched wanted = { target, number, { number, watched_as, offset } };
-	const struct inode_bucket *bucket = find_known_inode(collect, watched);
+	struct inode_bucket *bucket = find_known_inode(collect, watched);
 	struct place place;
+	if (bucket && put_in_order(collect, bucket, err))
+		return -1;
 	int found = bucket ? find_place(bucket, compare_watched, &wanted, &place, err) : 0;
 
 	if (found > 0)
-		set_found(watched, &bucket->runs[place.run].sorted[place.at]);
+		set_found(watched, bucket->runs[place.run].sorted[place.at]);
 	return found < 0 ? -1 : 0;
 }
 
@@ -266,8 +348,8 @@ void collect_find_inode(struct collect *collect, struct watched_file *watched)
 
 	for (size_t i = 0; bucket && i < bucket->n_runs; i++)
 		for (size_t k = 0; k < bucket->runs[i].count && !watched->found; k++)
-			if (bucket->runs[i].sorted[k].id)
-				set_found(watched, &bucket->runs[i].sorted[k]);
+			if (bucket->runs[i].sorted[k]->id)
+				set_found(watched, bucket->runs[i].sorted[k]);
 }
 
 int collect_get_watched(const struct watched_file *watched, struct error *err)

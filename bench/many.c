@@ -4,9 +4,9 @@
  *
  *	bench-many WHAT COUNT	descriptors, tasks, zombies, threads, files (with names), unlinked,
  *				mounts; locks: mounts that a user namespace below has taken over;
- *				routes, with a rule to every fourth; mixed: descriptors, a third of
- *				them ends of pipes and a third of sockets, a sixth each files and
- *				eventfds; connections of TCP, with both ends
+ *				routes, with a rule to every fourth; mixed: descriptors, a fifth of
+ *				them ends of pipes, the others sockets, files and eventfds alike;
+ *				spread: the same, in ten tasks; connections of TCP, with both ends
  *
  * Makes a file "ready" when it stands, and waits.
  */
@@ -132,20 +132,42 @@ static void make_route(long i)
 			100 + i % 7);
 }
 
+/* As even as the peer takes it: it gives up at more than 1,024 pipes. */
 static void make_mixed(long i)
 {
 	int ends[2], result = 0;
+	long at = i % 30;
 
-	if (i % 6 == 0)
-		result = (int)lseek(open("/etc/passwd", O_RDONLY), i, SEEK_SET);
-	else if (i % 6 == 1)
+	if (at < 3)
 		result = pipe(ends);
-	else if (i % 6 == 3)
+	else if (at < 7)
 		result = socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
-	else if (i % 6 == 5)
+	else if (at < 15)
+		result = (int)lseek(open("/etc/passwd", O_RDONLY), i, SEEK_SET);
+	else if (at < 23)
 		result = eventfd((unsigned)i, 0);
 	if (result < 0)
 		exit(1);
+}
+
+/* One task after the other. */
+static void make_spread(long count)
+{
+	enum { TASKS = 10 };
+	int done[2];
+	char byte = 0;
+
+	if (pipe(done))
+		exit(1);
+	for (int task = 0; task < TASKS; task++) {
+		pid_t pid = fork();
+		for (long i = 0; pid == 0 && i < count / TASKS; i++)
+			make_mixed(i);
+		if (pid == 0 && write(done[1], &byte, 1) == 1)
+			wait_for_ever();
+		if (pid <= 0 || read(done[0], &byte, 1) != 1)
+			exit(1);
+	}
 }
 
 static void make_connection(void)
@@ -203,8 +225,11 @@ int main(int argc, char **argv)
 		return 2;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	for (long i = 0; i < atol(argv[2]); i++)
-		make(argv[1], i);
+	if (strcmp(argv[1], "spread") == 0)
+		make_spread(atol(argv[2]));
+	else
+		for (long i = 0; i < atol(argv[2]); i++)
+			make(argv[1], i);
 	if (strcmp(argv[1], "locks") == 0)
 		take_over();
 	if (strcmp(argv[1], "routes") == 0 && pclose(ip))

@@ -111,6 +111,7 @@ struct dump_options {
 	bool shell_job;
 	bool leave_running; /* neither collect_kill nor collect_leave_stopped will be called */
 	unsigned timeout_seconds;
+	bool guarded; /* nobody ends us between two system calls: see guard.h */
 	bool ignore_cgroups;
 	uint64_t ghost_limit;		   /* largest unlinked file that is carried */
 	uint64_t accepted_losses;	   /* losses.h */
@@ -156,6 +157,8 @@ struct collect {
 	 * there are no images. What only a stopped task tells is left out (collect_look_tree).
 	 */
 	bool looking;
+	/* Something was not asked that could be, if nobody ended us meanwhile. */
+	bool wants_guard;
 	/* A file system was refused whose files may be served by a task that stands still. */
 	bool may_wait;
 	struct obstacles obstacles;		   /* see collect_pass */

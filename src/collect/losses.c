@@ -136,6 +136,7 @@ void loss_forbidden(struct target *target, size_t thread, enum loss loss)
 {
 	static const char why[] = "has a seccomp filter that does not let it be asked for this";
 
+	target->collect->wants_guard = true;
 	loss_add(target, thread, loss, why);
 }
 

@@ -12,9 +12,10 @@
  * A thread with a seccomp filter is asked what its filter permits, and what it answers with an
  * error: for that it is suspended (PTRACE_O_SUSPEND_SECCOMP). The suspension ends with us; if we
  * die, what is left of the program fails, and nobody is hurt. What the filter punishes otherwise is
- * not asked. If it does not permit the calls of the stub, none of the thread's calls is made; for
- * the leader, which maps the arena, that holds for the whole process. In strict mode nothing is
- * permitted.
+ * not asked, nor anything of a thread for which it does not permit the calls of the stub; for the
+ * leader, which maps the arena, that holds for the whole process. In strict mode nothing is
+ * permitted. What a kind lacks for that is asked once more where nobody ends us meanwhile (guarded,
+ * pipeline/dump.c): then everything is.
  */
 #include "collect/probe.h"
 #include "arch/stub.h"
@@ -86,7 +87,7 @@ static bool is_forbidden(const struct probe *probe, const struct op *op)
 	case SECCOMP_FAILS:
 		return !probe->suspended;
 	default:
-		return true;
+		return !probe->suspended || !probe->target->collect->options->guarded;
 	}
 }
 
@@ -164,11 +165,14 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 	if (mode == SECCOMP_MODE_FILTER &&
 	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err))
 		return -1;
-	probe->may_run = mode == SECCOMP_MODE_FILTER &&
+	bool permitted = mode == SECCOMP_MODE_FILTER &&
 			 injection_permitted(&probe->injection, thread, &probe->filters);
+	bool guarded = probe->target->collect->options->guarded;
 	/* Until it is let go. Wants CAP_SYS_ADMIN, and no filter of our own. */
-	probe->suspended = probe->may_run && ptrace(PTRACE_SETOPTIONS, where->tid, NULL,
-						    (unsigned long)PTRACE_O_SUSPEND_SECCOMP) == 0;
+	probe->suspended =
+		(permitted || guarded) && ptrace(PTRACE_SETOPTIONS, where->tid, NULL,
+						 (unsigned long)PTRACE_O_SUSPEND_SECCOMP) == 0;
+	probe->may_run = permitted || probe->suspended;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* Progress, signals, and executing nestor once more; see terminal.h. */
 #include "commands/terminal.h"
 
+#include "base/stop-signals.h"
 #include "base/text.h"
 #include "commands/action-script.h"
 #include "commands/command.h"
@@ -23,12 +24,8 @@ void terminal_init(struct terminal *terminal, int argc, char **argv, struct aren
 
 void terminal_begin(struct terminal *terminal, bool busy)
 {
-	static const int asking[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-
 	progress_init(&terminal->progress, busy);
-	sigemptyset(&terminal->signals);
-	for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
-		sigaddset(&terminal->signals, asking[i]);
+	stop_signals(&terminal->signals);
 	sigprocmask(SIG_BLOCK, &terminal->signals, &terminal->old_mask);
 }
 
@@ -70,26 +67,8 @@ void terminal_progress(void *data, const char *phase, size_t done, size_t total)
 
 int terminal_asked_to_stop(void *data)
 {
-	const struct terminal *terminal = data;
-	sigset_t pending, ours;
-
-	sigemptyset(&pending);
-	sigpending(&pending);
-	sigandset(&ours, &pending, &terminal->signals);
-	/* Mostly: this is asked once for every task. */
-	if (sigisemptyset(&ours))
-		return 0;
-	for (int signal = 1; signal < SIGRTMIN; signal++) {
-		struct sigaction action;
-
-		if (!sigismember(&ours, signal))
-			continue;
-		/* What is blocked is held back even if it is ignored (nohup). */
-		sigaction(signal, NULL, &action);
-		if (action.sa_handler != SIG_IGN)
-			return signal;
-	}
-	return 0;
+	(void)data;
+	return stop_signal_pending();
 }
 
 int terminal_at_moment(void *data, const char *moment, pid_t root_pid, struct error *err)
@@ -155,6 +134,7 @@ void terminal_take(struct terminal *terminal, struct pipeline_arguments *argumen
 	options->log_level = (enum log_level)arguments->common.verbosity;
 	options->fault = fault_from_environment();
 	options->inside = terminal_take_inside();
+	options->own_process = true;
 	terminal->options = options;
 	terminal->action_script = arguments->action_script;
 	options->hooks = (struct pipeline_hooks){

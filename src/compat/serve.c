@@ -3,6 +3,7 @@
 #include "compat/serve.h"
 
 #include "base/log.h"
+#include "base/stop-signals.h"
 #include "compat/connection.h"
 #include "compat/request-options.h"
 #include "kernel/facts.h"
@@ -41,7 +42,7 @@ static int asked_to_stop(void *data)
 {
 	const struct serving *serving = data;
 
-	return connection_is_closed(serving->connection) ? SIGHUP : 0;
+	return connection_is_closed(serving->connection) ? SIGHUP : stop_signal_pending();
 }
 
 static int at_moment(void *data, const char *moment, pid_t root_pid, struct error *err)
@@ -86,6 +87,9 @@ static int take_options(struct serving *serving, struct error *err)
 		return fail(err, ERR_BAD_REQUEST, "the request has no options");
 	bool notify = asked->has_notify_scripts && asked->notify_scripts;
 	serving->options.detached = true;
+	/* What follows is for who was asked: a restored tree may become its parent's child. */
+	serving->options.own_process =
+		!(serving->request->has_keep_open && serving->request->keep_open);
 	serving->options.hooks = (struct pipeline_hooks){
 		.data = serving,
 		.asked_to_stop = asked_to_stop,

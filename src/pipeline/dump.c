@@ -4,6 +4,7 @@
 #include "collect/collect.h"
 #include "images/images.h"
 #include "kernel/facts.h"
+#include "kernel/guard.h"
 #include "kinds/kind.h"
 #include "pipeline/collecting.h"
 #include "pipeline/judge.h"
@@ -13,6 +14,7 @@
 #include "plan/plan.h"
 
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +62,18 @@ static int stop_tree(struct dump *dump, struct error *err)
 	return 0;
 }
 
+/* Would more be known of the tree if nobody could end us? That takes a process of our own. */
+static bool lacks_guard(const struct dump *dump)
+{
+	const struct facts *facts = &dump->facts;
+	/* What PTRACE_O_SUSPEND_SECCOMP wants of us (check_ptrace_options). */
+	bool may_suspend = facts->in_initial_user_namespace && !facts->filtered &&
+			   facts_has_capability(facts, CAP_SYS_ADMIN);
+
+	return dump->collect.wants_guard && may_suspend && dump->asked->own_process &&
+	       !dump->options.guarded;
+}
+
 /* All that can be told against a dump is told at once. */
 static int read_tree(struct dump *dump, struct error *err)
 {
@@ -67,7 +81,8 @@ static int read_tree(struct dump *dump, struct error *err)
 	    collect_read(&dump->collect, err) < 0)
 		return -1;
 	if (session_step(&dump->session, "asking the tasks", err) ||
-	    collect_probe(&dump->collect, err) || collect_read_complete(&dump->collect, err))
+	    collect_probe(&dump->collect, err) || lacks_guard(dump) ||
+	    collect_read_complete(&dump->collect, err))
 		return -1;
 	if (session_step(&dump->session, "checking", err))
 		return -1;
@@ -305,7 +320,10 @@ static void let_run(struct dump *dump, struct attempts *attempts)
 		attempts->moment = LONGEST_MOMENT;
 }
 
-/* Some states end only while the tree runs: for that it is let go, and stopped again. */
+/*
+ * Some states end only while the tree runs: for that it is let go, and stopped again. So it is for
+ * what may be asked only where we are sure not to be ended.
+ */
 static int stop_and_read(struct dump *dump, struct error *err)
 {
 	struct attempts attempts = { .moment = FIRST_MOMENT };
@@ -324,10 +342,14 @@ static int stop_and_read(struct dump *dump, struct error *err)
 		asked = true;
 		if (read_tree(dump, err) == 0)
 			return 0;
-		if (!makes_sense(dump, &attempts, err))
+		bool guard = lacks_guard(dump);
+		if (!guard && !makes_sense(dump, &attempts, err))
 			return -1;
 		let_run(dump, &attempts);
 		*err = (struct error){ 0 };
+		if (guard && guard_enter(err))
+			return -1;
+		dump->options.guarded = dump->options.guarded || guard;
 	}
 }
 

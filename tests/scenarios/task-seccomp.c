@@ -5,7 +5,6 @@
  *   a list of allowed calls that kills on anything else, strict mode, chains of filters, a filter
  *   of one thread only, one that was installed with privilege
  * flavours: flat one three user user-three
- * options: --force-lost all
  * needs: seccomp-filters
  */
 #include "scenario.h"

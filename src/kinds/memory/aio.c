@@ -234,11 +234,13 @@ static int aio_answer(const struct asking *asking, void *data, struct error *err
 
 	for (size_t i = 0; asked && i < mm->n_aios; i++) {
 		int64_t result = probe_result(asking->probe, asked[i]);
-		if (result == PROBE_FORBIDDEN)
+		if (result == PROBE_FORBIDDEN) {
+			target->collect->wants_guard = true;
 			return fail(err, ERR_PROBE_FAILED,
 				    "pid %d: its seccomp filter does not let it be asked about its "
 				    "AIO context at %" PRIx64,
 				    target->pid, mm->aios[i]->id);
+		}
 		if (result)
 			return fail(err, ERR_UNSUPPORTED_AREA,
 				    "pid %d: the ring of an AIO context at %" PRIx64

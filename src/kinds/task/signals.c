@@ -65,10 +65,12 @@ static int answer_from_outside(const struct target *target, int signal, SaEntry 
 {
 	uint64_t bit = UINT64_C(1) << (signal - 1);
 
-	if (procfs_value(target->status, "SigCgt:", 16) & bit)
+	if (procfs_value(target->status, "SigCgt:", 16) & bit) {
+		target->collect->wants_guard = true;
 		return fail(err, ERR_PROBE_FAILED,
 			    "pid %d handles signal %d, but its seccomp filter forbids to ask how",
 			    target->pid, signal);
+	}
 	if (procfs_value(target->status, "SigIgn:", 16) & bit)
 		entry->sigaction = (uint64_t)SIG_IGN;
 	return 0;

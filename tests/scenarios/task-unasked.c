@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The filter lets through whoever has this as sixth argument, which none of these calls looks at. */
+/* The filter lets through who has this as sixth argument, at which none of these calls looks. */
 enum { WORD = 0x6e657374, STACK_SIZE = 16384, SECONDS = 5000, KERNEL_SIGSET = 8 };
 
 static const int asked[] = { SYS_prctl, SYS_sigaltstack, SYS_getitimer, SYS_rt_sigaction,

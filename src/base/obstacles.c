@@ -185,6 +185,9 @@ void obstacles_join(struct obstacles *obstacles, const struct obstacles *others)
 			add_line(obstacles, other->name, other->texts[k], other->hint,
 				 other->passing);
 		struct obstacle *kind = kind_of(obstacles, other->name, other->pattern);
+		/* What is not kept cannot be the same as any. */
+		kind->count += other->count - other->n_texts;
+		obstacles->total += other->count - other->n_texts;
 		for (size_t k = 0; k < other->n_options; k++)
 			add_option(obstacles->arena, kind, other->options[k]);
 	}

@@ -181,6 +181,76 @@ static void obstacles_are_counted_by_kind(void **state)
 	arena_done(&arena);
 }
 
+static void add_passing(struct obstacles *obstacles, const char *text, bool passing)
+{
+	struct error err = { 0 };
+
+	fail(&err, ERR_UNSUPPORTED_FILE, "%s", text);
+	if (passing)
+		fail_passing(&err);
+	assert_int_equal(obstacles_pass(obstacles, &err), 0);
+}
+
+/* Waiting helps only if all that is in the way passes. */
+static void obstacles_pass_if_all_of_a_kind_do(void **state)
+{
+	struct obstacles all, joined;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	obstacles_init(&all, &arena);
+	obstacles_init(&joined, &arena);
+	add_passing(&all, "1 is on its way", true);
+	assert_true(all.list[0].passing);
+	add_passing(&all, "2 is on its way", true);
+	assert_true(all.list[0].passing);
+	add_passing(&all, "3 is on its way", false);
+	assert_false(all.list[0].passing);
+	add_passing(&all, "4 is on its way", true);
+	assert_false(all.list[0].passing);
+	add_passing(&all, "1 stays", false);
+	assert_false(all.list[1].passing);
+	add_passing(&all, "2 stays", true);
+	assert_false(all.list[1].passing);
+	add_passing(&all, "1 goes", true);
+	obstacles_join(&joined, &all);
+	assert_int_equal(joined.n, 3);
+	assert_false(joined.list[0].passing);
+	assert_true(joined.list[2].passing);
+	arena_done(&arena);
+}
+
+static void obstacles_that_are_not_kept_are_counted(void **state)
+{
+	struct obstacles all, joined;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	obstacles_init(&all, &arena);
+	obstacles_init(&joined, &arena);
+	for (size_t i = 0; i < OBSTACLE_TEXTS + 5; i++)
+		add_reason(&all, arena_printf(&arena, "pid %zu is odd", i), NULL);
+	assert_int_equal(all.list[0].n_texts, OBSTACLE_TEXTS);
+	assert_int_equal(all.list[0].count, OBSTACLE_TEXTS + 5);
+	assert_int_equal(all.total, OBSTACLE_TEXTS + 5);
+	add_reason(&joined, "pid 7 is odd", NULL);
+	all.list[0].hint = "look there";
+	obstacles_join(&joined, &all);
+	assert_int_equal(joined.list[0].n_texts, OBSTACLE_TEXTS);
+	assert_int_equal(joined.list[0].count, OBSTACLE_TEXTS + 5);
+	assert_int_equal(joined.total, OBSTACLE_TEXTS + 5);
+	assert_string_equal(joined.list[0].hint, "look there");
+	all.list[0].hint = "not here";
+	add_reason(&all, "pid 3 is odd", "pipe[7]");
+	obstacles_join(&joined, &all);
+	assert_string_equal(joined.list[0].hint, "look there");
+	assert_int_equal(joined.list[0].n_options, 1);
+	assert_string_equal(joined.list[0].options[0], "--external 'pipe[7]'");
+	arena_done(&arena);
+}
+
 static void json_keeps_utf8(void **state)
 {
 	struct arena arena;
@@ -349,6 +419,8 @@ int main(void)
 		cmocka_unit_test(errors_cannot_be_forged),
 		cmocka_unit_test(log_lines_have_any_length),
 		cmocka_unit_test(obstacles_are_counted_by_kind),
+		cmocka_unit_test(obstacles_pass_if_all_of_a_kind_do),
+		cmocka_unit_test(obstacles_that_are_not_kept_are_counted),
 		cmocka_unit_test(json_keeps_utf8),
 		cmocka_unit_test(descriptors_are_closed_once),
 		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),

@@ -153,6 +153,88 @@ static void nobody_inside_may_trace_it(void **state)
 	close(shared.fd);
 }
 
+/* What a caller is, it is afterwards; while a deputy of its own is there, nobody is let in. */
+static int enter_and_send_another(void *data, struct error *err)
+{
+	struct shared *shared = data, inner = { .fd = -1 };
+
+	if (deputy_enter_user(shared->fd, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "setns");
+	if (deputy_run(open_and_write, &inner, err) != 7)
+		return -1;
+	shared->dumpable = prctl(PR_GET_DUMPABLE);
+	free(inner.text);
+	close(inner.fd);
+	return 0;
+}
+
+static void the_caller_is_dumpable_as_before(void **state)
+{
+	struct error err = { 0 };
+	int before = prctl(PR_GET_DUMPABLE);
+
+	(void)state;
+	for (int dumpable = 0; dumpable < 2; dumpable++) {
+		struct shared shared = { .fd = -1, .dumpable = -1 };
+		assert_int_equal(prctl(PR_SET_DUMPABLE, dumpable), 0);
+		assert_int_equal(deputy_run(open_and_write, &shared, &err), 7);
+		assert_int_equal(prctl(PR_GET_DUMPABLE), dumpable);
+		free(shared.text);
+		close(shared.fd);
+	}
+	prctl(PR_SET_DUMPABLE, before);
+}
+
+static void a_deputy_of_a_deputy_opens_nothing(void **state)
+{
+	struct shared shared = { .fd = -1, .dumpable = -1 };
+	struct error err = { 0 };
+
+	(void)state;
+	/* Not everybody may make one. */
+	if (deputy_run(make_user_namespace, &shared, &err))
+		skip();
+	assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+	assert_int_equal(deputy_run(enter_and_send_another, &shared, &err), 0);
+	assert_int_equal(shared.dumpable, 0);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+	close(shared.fd);
+}
+
+/* Who goes away has memory of its own, in which nobody else does anything. */
+static int tell_dumpable(void *data, struct error *err)
+{
+	(void)err;
+	*(int *)data = prctl(PR_GET_DUMPABLE);
+	return 9;
+}
+
+static int send_away(void *data, struct error *err)
+{
+	struct shared *shared = data;
+	struct deputy_away away;
+	int *dumpable = deputy_away_memory(&away, sizeof *dumpable, err);
+
+	if (!dumpable || prctl(PR_SET_DUMPABLE, 0) || deputy_send(&away, tell_dumpable, err))
+		return -1;
+	int result = deputy_await(&away, err);
+	shared->dumpable = *dumpable;
+	deputy_recall(&away);
+	return result;
+}
+
+static void who_goes_away_is_as_the_caller_was(void **state)
+{
+	struct shared shared = { .fd = -1, .dumpable = -1 };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+	assert_int_equal(deputy_run(send_away, &shared, &err), 9);
+	assert_int_equal(shared.dumpable, 1);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+}
+
 struct beside {
 	pid_t child;
 	bool is_apart, ends_deputy;
@@ -210,6 +292,9 @@ int main(void)
 		cmocka_unit_test(memory_is_its_own_apart),
 		cmocka_unit_test(failures_come_back),
 		cmocka_unit_test(nobody_inside_may_trace_it),
+		cmocka_unit_test(the_caller_is_dumpable_as_before),
+		cmocka_unit_test(a_deputy_of_a_deputy_opens_nothing),
+		cmocka_unit_test(who_goes_away_is_as_the_caller_was),
 		cmocka_unit_test(a_child_is_there_as_long_as_it_is_needed),
 	};
 

@@ -56,11 +56,25 @@ bool facts_has_capability(const struct facts *facts, int capability)
 	return facts->capabilities >> capability & 1;
 }
 
-static uint64_t number_in(const char *path, uint64_t otherwise)
+/* What cannot be asked for want of something is not missing: then facts_probe fails. */
+static bool answered(struct facts *facts, bool is_answer)
+{
+	if (!is_answer && errno_tells_nothing(errno) && !facts->shortage)
+		facts->shortage = errno;
+	return is_answer;
+}
+
+static bool read_text(struct facts *facts, const char *path, char *text, size_t size)
+{
+	errno = 0; /* a file may be empty */
+	return answered(facts, procfs_read_into(AT_FDCWD, path, text, size) > 0);
+}
+
+static uint64_t number_in(struct facts *facts, const char *path, uint64_t otherwise)
 {
 	char text[64];
 
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+	if (!read_text(facts, path, text, sizeof text))
 		return otherwise;
 	return strtoull(text, NULL, 10);
 }
@@ -154,11 +168,12 @@ static int probe_identity(struct facts *facts, struct arena *arena, struct error
 	facts->filtered = procfs_value(status, "Seccomp:", 10);
 	status_ids(status, "Uid:", facts->uids);
 	status_ids(status, "Gid:", facts->gids);
-	uint64_t last = number_in("/proc/sys/kernel/cap_last_cap", 40);
+	uint64_t last = number_in(facts, "/proc/sys/kernel/cap_last_cap", 40);
 	facts->known_capabilities = last >= 63 ? UINT64_MAX : (UINT64_C(1) << (last + 1)) - 1;
 	facts->securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
-	facts->in_initial_user_namespace = stat("/proc/self/ns/user", &user_namespace) == 0 &&
-					   user_namespace.st_ino == INITIAL_USER_NAMESPACE;
+	facts->in_initial_user_namespace =
+		answered(facts, stat("/proc/self/ns/user", &user_namespace) == 0) &&
+		user_namespace.st_ino == INITIAL_USER_NAMESPACE;
 	return probe_groups(facts, arena, err);
 }
 
@@ -167,7 +182,9 @@ static void probe_security_context(struct facts *facts, struct arena *arena)
 {
 	char *text;
 
-	if (procfs_read(arena, AT_FDCWD, "/proc/thread-self/attr/current", &text) > 0)
+	errno = 0;
+	if (answered(facts,
+		     procfs_read(arena, AT_FDCWD, "/proc/thread-self/attr/current", &text) > 0))
 		facts->security_context = text;
 }
 
@@ -176,15 +193,15 @@ static void probe_scheduling(struct facts *facts)
 	struct sched_attributes attributes = { 0 };
 	ssize_t size = kernel_sched_getaffinity(0, facts->affinity, sizeof facts->affinity);
 
-	facts->affinity_size = size > 0 ? (size_t)size : 0;
-	if (kernel_sched_getattr(0, &attributes) == 0) {
+	facts->affinity_size = answered(facts, size > 0) ? (size_t)size : 0;
+	if (answered(facts, kernel_sched_getattr(0, &attributes) == 0)) {
 		facts->scheduling_policy = attributes.policy;
 		facts->scheduling_priority = attributes.priority;
 		facts->scheduling_flags = attributes.flags;
 	}
 	facts->nice = getpriority(PRIO_PROCESS, 0);
 	int priority = kernel_ioprio_get(1 /* IOPRIO_WHO_PROCESS */, 0);
-	facts->io_priority = priority > 0 ? (uint32_t)priority : 0;
+	facts->io_priority = answered(facts, priority >= 0) ? (uint32_t)priority : 0;
 	long slack = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
 	facts->timer_slack_ns = slack > 0 ? (uint64_t)slack : 0;
 }
@@ -193,23 +210,24 @@ static void probe_process(struct facts *facts)
 {
 	stack_t stack = { 0 };
 
-	facts->alternate_stack = sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE);
+	facts->alternate_stack =
+		answered(facts, sigaltstack(NULL, &stack) == 0) && !(stack.ss_flags & SS_DISABLE);
 	for (int i = 0; i < RLIMIT_COUNT; i++)
-		getrlimit((__rlimit_resource_t)i, &facts->rlimits[i]);
+		answered(facts, getrlimit((__rlimit_resource_t)i, &facts->rlimits[i]) == 0);
 	facts->personality = (uint32_t)personality(0xffffffff);
 	facts->dumpable = (uint32_t)prctl(PR_GET_DUMPABLE);
 	int thp = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
-	facts->thp_disable = thp > 0 ? (uint32_t)thp : 0;
+	facts->thp_disable = answered(facts, thp >= 0) ? (uint32_t)thp : 0;
 	char text[32];
-	if (procfs_read_into(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) > 0)
+	if (read_text(facts, "/proc/self/oom_score_adj", text, sizeof text))
 		facts->oom_score_adj = atoi(text);
 	/* The question for the version; fails where it is not built in or not switched on. */
-	facts->landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0 ||
+	facts->landlock = answered(facts, syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0) ||
 			  (errno != ENOSYS && errno != EOPNOTSUPP);
-	if (procfs_read_into(AT_FDCWD, "/proc/self/coredump_filter", text, sizeof text) > 0)
+	if (read_text(facts, "/proc/self/coredump_filter", text, sizeof text))
 		facts->coredump_filter = (uint32_t)strtoul(text, NULL, 16);
 	facts->loginuid = UINT32_MAX;
-	if (procfs_read_into(AT_FDCWD, "/proc/self/loginuid", text, sizeof text) > 0)
+	if (read_text(facts, "/proc/self/loginuid", text, sizeof text))
 		facts->loginuid = (uint32_t)strtoul(text, NULL, 10);
 }
 
@@ -222,8 +240,9 @@ static void probe_core_pattern(struct facts *facts, struct arena *arena)
 	char text[256];
 	autoclose int context_fd = (int)syscall(SYS_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */);
 
-	if (context_fd < 0 || facts->rlimits[RLIMIT_CORE].rlim_max < LARGEST_CORE ||
-	    procfs_read_into(AT_FDCWD, "/proc/sys/kernel/core_pattern", text, sizeof text) <= 0)
+	if (!answered(facts, context_fd >= 0) ||
+	    facts->rlimits[RLIMIT_CORE].rlim_max < LARGEST_CORE ||
+	    !read_text(facts, "/proc/sys/kernel/core_pattern", text, sizeof text))
 		return;
 	text[strcspn(text, "\n")] = '\0';
 	const char *percent = strchr(text, '%');
@@ -246,13 +265,15 @@ static void probe_rseq(struct facts *facts)
 	if (__rseq_size == 0)
 		return;
 	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-		if (kernel_rseq(area, sizes[i], 0, RSEQ_SIG) < 0 && errno == EBUSY) {
-			facts->rseq_address = (uint64_t)area;
-			facts->rseq_size = sizes[i];
-			facts->rseq_signature = RSEQ_SIG;
-			return;
-		}
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		if (answered(facts, kernel_rseq(area, sizes[i], 0, RSEQ_SIG) == 0) ||
+		    errno != EBUSY)
+			continue;
+		facts->rseq_address = (uint64_t)area;
+		facts->rseq_size = sizes[i];
+		facts->rseq_signature = RSEQ_SIG;
+		return;
+	}
 }
 
 static void probe_processor(struct facts *facts)
@@ -335,6 +356,7 @@ static bool probe_uffd_move(void)
 	autoclose int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	struct uffdio_api api = { .api = UFFD_API };
 
+	errno = fd >= 0 ? 0 : errno;
 	return fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & FEATURE_UFFD_MOVE);
 }
 
@@ -361,11 +383,13 @@ static int probe_map_files(struct facts *facts, struct error *err)
 }
 
 /* What is closed stays closed meanwhile. */
-static bool probe_protection_keys(void)
+static bool probe_protection_keys(struct facts *facts)
 {
 	int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
 
-	return key >= 0 && pkey_free(key) == 0;
+	if (key < 0 && errno == ENOSPC) /* also that of a processor without them */
+		return false;
+	return answered(facts, key >= 0) && answered(facts, pkey_free(key) == 0);
 }
 
 static int probe_facilities(struct facts *facts, struct error *err)
@@ -375,28 +399,29 @@ static int probe_facilities(struct facts *facts, struct error *err)
 
 	if (uname(&kernel))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the kernel's release");
-	facts->clone3_set_tid = probe_set_tid();
-	facts->pagemap_scan = probe_pagemap_scan(facts->page_size);
-	facts->timer_restore_ids =
-		prctl(TIMER_CREATE_RESTORE_IDS, TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
-	facts->guard_regions = probe_guard_regions(facts->page_size);
-	facts->protection_keys = probe_protection_keys();
-	facts->pidfd_getfd = probe_pidfd_getfd();
-	facts->pidfd_namespaces = probe_pidfd_namespaces();
-	facts->kcmp = kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0;
+	facts->clone3_set_tid = answered(facts, probe_set_tid());
+	facts->pagemap_scan = answered(facts, probe_pagemap_scan(facts->page_size));
+	facts->timer_restore_ids = answered(
+		facts, prctl(TIMER_CREATE_RESTORE_IDS, TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0);
+	facts->guard_regions = answered(facts, probe_guard_regions(facts->page_size));
+	facts->protection_keys = probe_protection_keys(facts);
+	facts->pidfd_getfd = answered(facts, probe_pidfd_getfd());
+	facts->pidfd_namespaces = answered(facts, probe_pidfd_namespaces());
+	facts->kcmp = answered(facts, kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0);
 	/*
 	 * Both can only be asked of a traced task. The first comes with CONFIG_CHECKPOINT_RESTORE,
 	 * as PR_GET_TID_ADDRESS does, and wants CAP_SYS_ADMIN in the initial user namespace; the
 	 * second with rseq, since 5.13.
 	 */
-	facts->seccomp_get_filter = prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) == 0 &&
-				    prctl(PR_GET_SECCOMP) == 0 &&
-				    facts->in_initial_user_namespace &&
-				    facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
+	facts->seccomp_get_filter =
+		answered(facts, prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) == 0) &&
+		answered(facts, prctl(PR_GET_SECCOMP) == 0) && facts->in_initial_user_namespace &&
+		facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
 	facts->rseq_configuration =
-		is_at_least(&kernel, 5, 13) && !(kernel_rseq(NULL, 0, 0, 0) < 0 && errno == ENOSYS);
-	facts->children_file = access("/proc/thread-self/children", R_OK) == 0;
-	facts->uffd_move = probe_uffd_move();
+		is_at_least(&kernel, 5, 13) &&
+		(answered(facts, kernel_rseq(NULL, 0, 0, 0) == 0) || errno != ENOSYS);
+	facts->children_file = answered(facts, access("/proc/thread-self/children", R_OK) == 0);
+	facts->uffd_move = answered(facts, probe_uffd_move());
 	/* Visible only from inside another namespace, hence by version. */
 	facts->per_namespace_pid_max = is_at_least(&kernel, 6, 14);
 	return probe_map_files(facts, err);
@@ -408,14 +433,14 @@ static uint64_t lower_of(uint64_t one, uint64_t other)
 }
 
 /* Each cgroup above has a limit, too; "max" is no number. Where they are not mounted it is not known. */
-static uint64_t lowest_pids_max(const char *mount, char *path)
+static uint64_t lowest_pids_max(struct facts *facts, const char *mount, char *path)
 {
 	uint64_t lowest = UINT64_MAX;
 	char name[PATH_MAX];
 
 	for (;;) {
 		snprintf(name, sizeof name, "%s%s/pids.max", mount, path);
-		lowest = lower_of(lowest, number_in(name, 0));
+		lowest = lower_of(lowest, number_in(facts, name, 0));
 		char *last = strrchr(path, '/');
 		if (!last)
 			return lowest;
@@ -424,13 +449,13 @@ static uint64_t lowest_pids_max(const char *mount, char *path)
 }
 
 /* By the lines of /proc/self/cgroup: "8:pids:/path", and "0::/path" of the second version. */
-static uint64_t cgroup_limit(void)
+static uint64_t cgroup_limit(struct facts *facts)
 {
 	autofree char *text = NULL;
 	uint64_t lowest = UINT64_MAX;
 	char *rest = NULL;
 
-	if (procfs_read_new(AT_FDCWD, "/proc/self/cgroup", &text) < 0)
+	if (!answered(facts, procfs_read_new(AT_FDCWD, "/proc/self/cgroup", &text) >= 0))
 		return lowest;
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		char *controllers = strchr(line, ':');
@@ -439,9 +464,10 @@ static uint64_t cgroup_limit(void)
 			continue;
 		*path++ = '\0';
 		if (strcmp(controllers, ":pids") == 0)
-			lowest = lower_of(lowest, lowest_pids_max("/sys/fs/cgroup/pids", path));
+			lowest = lower_of(lowest,
+					  lowest_pids_max(facts, "/sys/fs/cgroup/pids", path));
 		else if (strcmp(controllers, ":") == 0)
-			lowest = lower_of(lowest, lowest_pids_max("/sys/fs/cgroup", path));
+			lowest = lower_of(lowest, lowest_pids_max(facts, "/sys/fs/cgroup", path));
 	}
 	return lowest;
 }
@@ -454,11 +480,12 @@ static void probe_process_limits(struct facts *facts)
 			!facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */));
 	uint64_t own = facts->rlimits[RLIMIT_NPROC].rlim_max;
 
-	facts->max_map_count = number_in("/proc/sys/vm/max_map_count", 0);
-	facts->max_processes = lower_of(UINT64_MAX, number_in("/proc/sys/kernel/threads-max", 0));
+	facts->max_map_count = number_in(facts, "/proc/sys/vm/max_map_count", 0);
+	facts->max_processes =
+		lower_of(UINT64_MAX, number_in(facts, "/proc/sys/kernel/threads-max", 0));
 	if (counted && own != RLIM_INFINITY)
 		facts->max_processes = lower_of(facts->max_processes, own);
-	facts->max_processes = lower_of(facts->max_processes, cgroup_limit());
+	facts->max_processes = lower_of(facts->max_processes, cgroup_limit(facts));
 }
 
 int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
@@ -466,8 +493,8 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	*facts = (struct facts){
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 		.task_size = user_address_end,
-		.mmap_min_address = number_in("/proc/sys/vm/mmap_min_addr", 65536),
-		.pid_max = (uint32_t)number_in("/proc/sys/kernel/pid_max", 32768),
+		.mmap_min_address = number_in(facts, "/proc/sys/vm/mmap_min_addr", 65536),
+		.pid_max = (uint32_t)number_in(facts, "/proc/sys/kernel/pid_max", 32768),
 	};
 	if (probe_identity(facts, arena, err))
 		return -1;
@@ -480,5 +507,8 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	probe_processor(facts);
 	if (probe_facilities(facts, err))
 		return -1;
+	errno = facts->shortage;
+	if (errno)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot find out what is allowed here");
 	return probe_areas(facts, arena, err);
 }

@@ -88,6 +88,7 @@ struct facts {
 	bool uffd_move;		    /* UFFDIO_MOVE, 6.8 */
 	bool per_namespace_pid_max; /* 6.14 */
 	bool pidfd_namespaces;	    /* PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE and relatives, 6.11 */
+	int shortage;		    /* errno that kept something from being found out */
 };
 
 /* Fills everything; the ranges live in `arena`. */

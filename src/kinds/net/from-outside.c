@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/undo.h"
 #include "kernel/aside.h"
+#include "kernel/interface.h"
 #include "kinds/kind.h"
 #include "kinds/opener.h"
 
@@ -95,11 +96,11 @@ static int promise_way_back(struct file_opener *opener, int there, const struct 
 	return 0;
 }
 
-static int move(struct netlink *netlink, int there, const struct link *link, unsigned index)
+static int move(struct netlink *netlink, int there, const struct link *link, int index)
 {
 	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
 
-	request.u.info.ifi_index = (int)index;
+	request.u.info.ifi_index = index;
 	request_put(&request, IFLA_NET_NS_FD, &there, sizeof there);
 	request_put(&request, IFLA_IFNAME, link->name, strlen(link->name) + 1);
 	request_put(&request, IFLA_NEW_IFINDEX, &link->info->ifi_index,
@@ -113,13 +114,15 @@ static int take_one(struct file_opener *opener, struct netlink *netlink, int the
 	const struct external *external =
 		externals_find(opener->externals, EXTERNAL_NETDEV, link->name);
 	const char *name = external && external->value[0] ? external->value : link->name;
-	unsigned index = external ? if_nametoindex(name) : 0;
+	int index = external ? interface_index(name) : 0;
 	struct undo_entry *undo = NULL;
 
 	if (!external) {
 		fail(err, ERR_NOT_GIVEN, "the interface %s has to be given", link->name);
 		return fail_option(err, "--external", "netdev[%s]:NAME", link->name);
 	}
+	if (index < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot find the interface %s", name);
 	if (!index)
 		return fail(err, ERR_INTERFACE_OUTSIDE, "there is no interface %s to become %s",
 			    name, link->name);
@@ -179,7 +182,7 @@ static int make_above(void *data)
 {
 	const struct making *making = data;
 	struct netlink *netlink = netlink_open();
-	uint32_t lower = if_nametoindex(making->lower);
+	int lower = interface_index(making->lower);
 	struct request request;
 	int result = -1;
 
@@ -189,7 +192,7 @@ static int make_above(void *data)
 	request_put(&request, IFLA_LINK, &lower, sizeof lower);
 	request_put(&request, IFLA_NET_NS_FD, &making->there, sizeof making->there);
 	request_put_kind(&request, making->link);
-	if (lower)
+	if (lower > 0)
 		result = netlink_change_patiently(netlink, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
 						  request.u.bytes, request.size, EADDRINUSE, EBUSY);
 	int failure = errno;

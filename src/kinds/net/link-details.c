@@ -8,6 +8,7 @@
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
+#include "kernel/interface.h"
 #include "kinds/net/links.h"
 
 #include <errno.h>
@@ -85,9 +86,11 @@ static int take(const void *bytes, size_t size, void *data)
 static int ask(struct netlink *netlink, const char *name, struct present *ret_present)
 {
 	const struct ifinfomsg question = { .ifi_family = AF_UNSPEC,
-					    .ifi_index = (int)if_nametoindex(name) };
+					    .ifi_index = interface_index(name) };
 
 	*ret_present = (struct present){ 0 };
+	if (question.ifi_index < 0)
+		return -1;
 	if (netlink_ask(netlink, RTM_GETLINK, &question, sizeof question, take, ret_present) < 0) {
 		free(ret_present->bytes);
 		return -1;

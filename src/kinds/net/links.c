@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "collect/collect.h"
+#include "kernel/interface.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
@@ -399,15 +400,17 @@ static int adjust_link(struct netlink *netlink, const struct link *link, uint32_
 		       struct error *err)
 {
 	struct request request;
-	unsigned index = if_nametoindex(link->name);
+	int index = interface_index(link->name);
 
+	if (index < 0)
+		return fail_link(link, id, "find", err);
 	if (!index) {
 		fail(err, ERR_UNSUPPORTED_NAMESPACE,
 		     "network namespace %u: this kernel makes no interface %s", id, link->name);
 		return fail_hint(err, "load the module of its kind");
 	}
 	request_begin(&request, link);
-	request.u.info.ifi_index = (int)index;
+	request.u.info.ifi_index = index;
 	if (netlink_change(netlink, RTM_NEWLINK, 0, request.u.bytes, request.size) < 0)
 		return fail_link(link, id, "adjust", err);
 	return 0;
@@ -431,8 +434,11 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 
 	if (is_there_from_start(link) || link_is_given(net, link) || row->way == LINK_TUN)
 		return adjust_link(netlink, link, id, err);
+	int index = interface_index(link->name);
+	if (index < 0)
+		return fail_link(link, id, "find", err);
 	/* Made by who may act in both namespaces (peers.c). */
-	if (link_is_across(link) && if_nametoindex(link->name))
+	if (link_is_across(link) && index)
 		return 0;
 	if (link_is_pair(link) && link_is_across(link))
 		return fail(err, ERR_IMAGE_INVALID, "network namespace %u: %s has no other end", id,
@@ -443,13 +449,13 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 		if (!item || strcmp(peer.kind, link->kind) != 0)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "network namespace %u: %s has no other end", id, link->name);
-		if (if_nametoindex(link->name))
+		if (index)
 			return 0; /* made with the other one */
 		return make_link(netlink, link, &peer, id, err);
 	}
 	if (!link_is_across(link) && lower && (int)lower != link->info->ifi_index &&
 	    !if_indextoname(lower, name))
-		return 1;
+		return errno == ENXIO ? 1 : fail_link(link, id, "find what is below", err);
 	return make_link(netlink, link, NULL, id, err);
 }
 
@@ -487,11 +493,13 @@ static int set_flags(struct netlink *netlink, const struct link *link, const cha
 		     unsigned flags, uint32_t id, struct error *err)
 {
 	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
-	uint32_t master_index = master ? if_nametoindex(master) : 0;
+	int master_index = master ? interface_index(master) : 0;
 
-	request.u.info.ifi_index = (int)if_nametoindex(link->name);
+	request.u.info.ifi_index = interface_index(link->name);
 	request.u.info.ifi_flags = link->info->ifi_flags & flags;
 	request.u.info.ifi_change = flags;
+	if (request.u.info.ifi_index < 0 || master_index < 0)
+		return fail_link(link, id, "find", err);
 	if (master && !master_index)
 		return fail(err, ERR_INTERFACE_OUTSIDE, "there is no interface %s for %s", master,
 			    link->name);
@@ -527,7 +535,9 @@ static int give_names(struct netlink *netlink, const struct link *link, uint32_t
 
 	if (!names)
 		return 0;
-	request.u.info.ifi_index = (int)if_nametoindex(link->name);
+	request.u.info.ifi_index = interface_index(link->name);
+	if (request.u.info.ifi_index < 0)
+		return fail_link(link, id, "find", err);
 	request_put(&request, IFLA_PROP_LIST | NLA_F_NESTED, RTA_DATA(names), RTA_PAYLOAD(names));
 	if (netlink_change(netlink, RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL, request.u.bytes,
 			   request.size) < 0)

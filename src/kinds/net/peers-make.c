@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/undo.h"
 #include "kernel/aside.h"
+#include "kernel/interface.h"
 #include "kinds/kind.h"
 #include "kinds/opener.h"
 
@@ -229,15 +230,15 @@ static int finish_outside(void *data)
 	const struct finishing *finishing = data;
 	const NetPeer *peer = finishing->peer;
 	const struct link *end = finishing->end;
-	struct netlink *netlink = netlink_open();
-	uint32_t index = if_nametoindex(end->name);
+	int index = interface_index(end->name);
+	struct netlink *netlink = index > 0 ? netlink_open() : NULL;
 	int result = netlink ? 0 : -1;
 	int socket_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
-	if (socket_fd >= 0)
-		promise_removal(finishing->opener, socket_fd, index);
+	if (socket_fd >= 0 && index > 0)
+		promise_removal(finishing->opener, socket_fd, (uint32_t)index);
 	for (size_t i = 0; result == 0 && i < peer->n_addresses; i++)
-		result = address_make(netlink, &peer->addresses[i], index);
+		result = address_make(netlink, &peer->addresses[i], (uint32_t)index);
 	if (result)
 		fail_errno(finishing->err, ERR_KERNEL_REFUSED, "cannot give %s its addresses",
 			   end->name);
@@ -325,10 +326,13 @@ static int join_outside(const struct joining *joining, const struct link *link, 
 static int join_one(const struct joining *joining, const struct link *link, const NetPeer *peer)
 {
 	const struct snapshot *snapshot = joining->opener->snapshot;
+	int index = interface_index(link->name);
 	struct link end;
 
+	if (index < 0)
+		return fail_errno(joining->err, ERR_KERNEL_REFUSED, "cannot find %s", link->name);
 	/* Made with its other end, or by who enters the owner. */
-	if ((!link_is_pair(link) && peer->has_ns_id) || if_nametoindex(link->name))
+	if ((!link_is_pair(link) && peer->has_ns_id) || index)
 		return 0;
 	if (!peer->has_ns_id)
 		return link_is_pair(link) ? join_outside(joining, link, peer)

@@ -11,6 +11,7 @@
 #include "kinds/net/net.h"
 
 #include "base/arena.h"
+#include "kernel/interface.h"
 
 #include <errno.h>
 #include <linux/fib_rules.h>
@@ -292,13 +293,17 @@ int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo
 		   struct error *err)
 {
 	size_t n = net->n_addresses;
+	int lo = interface_index("lo");
 
+	if (lo < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "network namespace %u: cannot find lo",
+				  id);
 	for (size_t step = 0; step < 2 * n; step++) {
 		const ProtobufCBinaryData *item =
 			&net->addresses[step < n ? step : 2 * n - 1 - step];
 		bool of_ipv6 =
 			((const struct ifaddrmsg *)(void *)item->data)->ifa_family == AF_INET6;
-		if (of_ipv6 != (step >= n) || (if_nametoindex("lo") == index_of(item)) != of_lo)
+		if (of_ipv6 != (step >= n) || ((uint32_t)lo == index_of(item)) != of_lo)
 			continue;
 		if (address_make(netlink, item, index_of(item)) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,

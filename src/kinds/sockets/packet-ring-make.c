@@ -14,6 +14,7 @@
 #include "kinds/sockets/packet-ring.h"
 
 #include "base/cleanup.h"
+#include "kernel/interface.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -106,10 +107,13 @@ static size_t size_of_packets(const struct making *it)
 static int begin(struct making *it)
 {
 	uint32_t number, in_order;
+	int lo = interface_index("lo");
 
+	if (lo < 0)
+		return fail_make(it->sk, "find the loopback interface", it->err);
 	it->to = (struct sockaddr_ll){ .sll_family = AF_PACKET,
 				       .sll_protocol = htons(OUR_TYPE),
-				       .sll_ifindex = (int)if_nametoindex("lo"),
+				       .sll_ifindex = lo,
 				       .sll_halen = 6 };
 	it->packet_size = size_of_packets(it);
 	it->packet = calloc(1, it->packet_size);

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "collect/collect.h"
 #include "kernel/aside.h"
+#include "kernel/interface.h"
 #include "kernel/packet-diag.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/packet-ring.h"
@@ -298,19 +299,24 @@ static int apply_options(const PacketSkEntry *sk, int fd, struct error *err)
 	return 0;
 }
 
-static uint32_t interface_of(const char *name, uint32_t index)
+/* What is 0 means any: a name that is not there must not become that. */
+static int find_interface(const PacketSkEntry *sk, const char *name, uint32_t index, int *ret,
+			  struct error *err)
 {
-	return name ? if_nametoindex(name) : index;
+	*ret = name ? interface_index(name) : (int)index;
+	if (name && *ret == 0)
+		errno = ENODEV;
+	return name && *ret <= 0 ? fail_make(sk, "find its interface", err) : 0;
 }
 
 static int apply_memberships(const PacketSkEntry *sk, int fd, struct error *err)
 {
 	for (size_t i = 0; i < sk->n_mclist; i++) {
 		const PacketMclist *from = sk->mclist[i];
-		struct packet_mreq request = { .mr_ifindex =
-						       (int)interface_of(from->ifname, from->index),
-					       .mr_type = (uint16_t)from->type,
+		struct packet_mreq request = { .mr_type = (uint16_t)from->type,
 					       .mr_alen = (uint16_t)from->addr.len };
+		if (find_interface(sk, from->ifname, from->index, &request.mr_ifindex, err))
+			return -1;
 		if (from->addr.len)
 			memcpy(request.mr_address, from->addr.data, from->addr.len);
 		for (uint32_t times = from->has_count ? from->count : 1; times; times--)
@@ -325,12 +331,11 @@ static int apply_memberships(const PacketSkEntry *sk, int fd, struct error *err)
 static int bind_it(const PacketSkEntry *sk, int fd, struct error *err)
 {
 	struct sockaddr_ll own = { .sll_family = AF_PACKET,
-				   .sll_protocol = (uint16_t)sk->protocol,
-				   .sll_ifindex = (int)interface_of(sk->ifname, sk->ifindex) };
+				   .sll_protocol = (uint16_t)sk->protocol };
 	int told;
 
-	if (sk->ifname && !own.sll_ifindex)
-		return fail_make(sk, "find its interface", err);
+	if (find_interface(sk, sk->ifname, sk->ifindex, &own.sll_ifindex, err))
+		return -1;
 	if ((sk->protocol || own.sll_ifindex) && bind(fd, (struct sockaddr *)&own, sizeof own) < 0)
 		return fail_make(sk, "bind it", err);
 	if (!sk->has_error)

@@ -60,9 +60,24 @@ bool errno_tells_nothing(int os_errno)
 	       os_errno == EINTR || os_errno == EAGAIN || os_errno == EIO || os_errno == ENOSPC;
 }
 
+static bool is_shortage(int os_errno)
+{
+	return os_errno == EMFILE || os_errno == ENFILE || os_errno == ENOMEM ||
+	       os_errno == EINTR || os_errno == EIO;
+}
+
+/* These say no more than that something could not be done. */
+static bool leaves_open(enum error_name name)
+{
+	return name == ERR_KERNEL_REFUSED || name == ERR_IO || name == ERR_OUT_OF_MEMORY ||
+	       name == ERR_LIMIT_TOO_LOW || name == ERR_PROBE_FAILED || name == ERR_PROGRAM_FAILED;
+}
+
 /* Descriptors that ran out have one name, and a hint, wherever it happens. */
 static int name_limit(struct error *err, int os_errno)
 {
+	if (err->os_errno == os_errno && is_shortage(os_errno) && !leaves_open(err->name))
+		err->name = ERR_KERNEL_REFUSED;
 	if (err->os_errno == EMFILE && os_errno == EMFILE && err->name == ERR_KERNEL_REFUSED)
 		err->name = ERR_LIMIT_TOO_LOW;
 	if (err->hint[0] || err->os_errno != os_errno)
@@ -111,6 +126,9 @@ int fail_hint(struct error *err, const char *format, ...)
 {
 	va_list args;
 
+	/* What would help where that is missing which was looked for does not help. */
+	if (err->hint[0] && is_shortage(err->os_errno))
+		return -1;
 	va_start(args, format);
 	message_format(err->hint, sizeof err->hint, format, args);
 	va_end(args);

@@ -33,8 +33,9 @@ const char *error_name(enum error_name name);
 const char *error_meaning(enum error_name name);
 
 /*
- * Record a failure; always returns -1. fail_errno appends strerror(errno), read first. What %s
- * inserts is made printable (message.h).
+ * Record a failure; always returns -1. fail_errno appends strerror(errno), read first; with one
+ * that says nothing of what was looked for, as ENOMEM, a name that does (ERR_FILE_MISSING) becomes
+ * ERR_KERNEL_REFUSED. What %s inserts is made printable (message.h).
  */
 int fail(struct error *err, enum error_name name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -191,8 +191,9 @@ static pid_t serve(const struct witness_wanted *wanted, bool *away, pid_t *ret_p
 	if (*ret_pid < 0)
 		number = refusal();
 	close(making.report[1]);
+	errno = 0;
 	if (*ret_pid > 0 && read(making.report[0], &number, sizeof number) != sizeof number)
-		number = NO_WITNESS;
+		number = witness_unknown();
 	close(making.report[0]);
 	return number;
 }
@@ -264,13 +265,26 @@ void witness_keeper_end(struct witness_keeper *keeper)
 	keeper->pid = 0;
 }
 
+static void end_keeping_errno(struct witness_keeper *keeper)
+{
+	int failure = errno;
+
+	witness_keeper_end(keeper);
+	errno = failure;
+}
+
+pid_t witness_unknown(void)
+{
+	return errno_tells_nothing(errno) ? -errno : -EIO;
+}
+
 bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted)
 {
 	if (!keeper->pid)
 		witness_keeper_start(keeper);
 	if (keeper->pid && send(keeper->fd, wanted, sizeof *wanted, MSG_NOSIGNAL) == sizeof *wanted)
 		return true;
-	witness_keeper_end(keeper);
+	end_keeping_errno(keeper);
 	return false;
 }
 
@@ -283,6 +297,6 @@ bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number)
 		;
 	if (length == sizeof *ret_number)
 		return true;
-	witness_keeper_end(keeper);
+	end_keeping_errno(keeper);
 	return false;
 }

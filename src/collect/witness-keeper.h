@@ -38,6 +38,8 @@ void witness_keeper_start(struct witness_keeper *keeper);
 enum { WITNESSES_AT_ONCE = 192, NO_WITNESS = -EPERM };
 bool witness_keeper_ask(struct witness_keeper *keeper, const struct witness_wanted *wanted);
 bool witness_keeper_answer(struct witness_keeper *keeper, pid_t *ret_number);
+/* After one of these has failed: what says that nobody knows whether there could be one. */
+pid_t witness_unknown(void);
 /* Has it end, and all of its witnesses, without waiting for that. */
 void witness_keeper_dismiss(struct witness_keeper *keeper);
 /* Ends it and all of its witnesses. They end with us too. */

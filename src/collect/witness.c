@@ -174,13 +174,14 @@ static void forget_asked(struct witnesses *all)
 static void take_answer(struct witnesses *all)
 {
 	struct witness *witness = all->asked;
-	bool answered = witness_keeper_answer(&all->keeper, &witness->number);
+	pid_t number;
+	bool answered = witness_keeper_answer(&all->keeper, &number);
 
+	witness->number = answered ? number : witness_unknown();
 	all->asked = witness->next_asked;
 	all->n_asked--;
 	if (answered)
 		return;
-	witness->number = NO_WITNESS;
 	forget_asked(all);
 }
 
@@ -200,12 +201,17 @@ static void ask_for(struct witness *witness, const struct target *target)
 		.levels = target_pid_levels(target) - 1,
 	};
 
+	errno = 0;
 	wanted.mapped = inside(target->tid, "uid_map", witness->of.uid, &wanted.inner_uid) &&
 			inside(target->tid, "gid_map", witness->of.gid, &wanted.inner_gid);
+	if (!wanted.mapped && errno_tells_nothing(errno)) {
+		witness->number = witness_unknown();
+		return;
+	}
 	if (all->n_asked == WITNESSES_AT_ONCE)
 		take_answer(all);
 	if (!witness_keeper_ask(&all->keeper, &wanted)) {
-		witness->number = NO_WITNESS;
+		witness->number = witness_unknown();
 		forget_asked(all);
 		return;
 	}
@@ -224,8 +230,11 @@ static struct witness *find_witness(struct target *target, size_t thread)
 	struct witnesses *all = witnesses(collect);
 	struct likeness of = { 0 };
 
-	if (!read_likeness(target, thread, &of))
+	errno = 0;
+	if (!read_likeness(target, thread, &of)) {
+		all->none.number = errno_tells_nothing(errno) ? -errno : NO_WITNESS;
 		return &all->none;
+	}
 	if (fits_ourselves(target, thread, &of))
 		return &all->ourselves;
 	for (struct witness *witness = all->first; witness; witness = witness->next)

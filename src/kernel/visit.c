@@ -214,6 +214,9 @@ static int receive_mark(const struct visit *visit, int socket, int *fds, size_t 
 
 	while ((length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
 		;
+	if (length < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot hear from the process that %s",
+				  visit->what);
 	if (length != 1)
 		return fail(err, ERR_TASK_DIED, "the process that %s died", visit->what);
 	if (mark == MARK_END)
@@ -255,7 +258,8 @@ static int attend(const struct visit *visit, const struct shared *shared, pid_t 
 	if (visit->first && visit->first(visit->data, err))
 		return -1;
 	if (visit->first && write(socket, "", 1) != 1)
-		return fail(err, ERR_TASK_DIED, "the process that %s died", visit->what);
+		return fail_errno(err, ERR_TASK_DIED, "the process that %s is not to be told",
+				  visit->what);
 	if (await(visit, shared, socket, fds, n_fds, err))
 		return -1;
 	return visit->meanwhile ? visit->meanwhile(pid, visit->data, err) : 0;

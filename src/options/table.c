@@ -343,9 +343,12 @@ static int read_config(const struct option_row *const *tables, const char *path,
 		return 0;
 	if (!file)
 		return fail_errno(err, ERR_USAGE, "cannot read the configuration file %s", path);
+	errno = 0;
 	for (unsigned number = 1; getline(&line, &room, file) >= 0; number++)
 		if (options_parse_line(tables, line, values, arena, err))
 			return fail_while(err, "%s, line %u", path, number);
+	if (!feof(file))
+		return fail_errno(err, ERR_IO, "cannot read the configuration file %s", path);
 	return 0;
 }
 

@@ -141,8 +141,9 @@ int run_by_executor(struct run *run, int (*job)(struct run *run, void *data, str
 	while (__atomic_load_n(&executor->done, __ATOMIC_SEQ_CST) == seen) {
 		raw_call(SYS_futex, (uintptr_t)&executor->done, FUTEX_WAIT, seen, (uintptr_t)&tick,
 			 0);
-		if (raw_call(SYS_wait4, (uint64_t)executor->pid, (uintptr_t)&status, WNOHANG, 0,
-			     0) == 0)
+		long ended = raw_call(SYS_wait4, (uint64_t)executor->pid, (uintptr_t)&status,
+				      WNOHANG, 0, 0);
+		if (ended <= 0 && ended != -ECHILD)
 			continue;
 		executor->pid = 0;
 		return fail(err, ERR_TASK_DIED, "the process that lets the tree go died");

@@ -408,7 +408,7 @@ char run_state_of(pid_t pid)
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) <= 0)
-		return 0;
+		return procfs_is_gone(errno) ? 0 : '?';
 	at = strrchr(stat, ')');
 	return at && sscanf(at, ") %c", &state) == 1 ? state : 0;
 }

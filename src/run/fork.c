@@ -253,7 +253,8 @@ static int wait_for_birth(struct run *run, struct holding *holding, struct error
 		siginfo_t info = { 0 };
 
 		syscall(SYS_futex, &run->birth->over, FUTEX_WAIT, 0, &tick, NULL, 0);
-		if (waitid(P_PID, (id_t)run->holder, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		if ((waitid(P_PID, (id_t)run->holder, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
+		     errno == ECHILD) ||
 		    info.si_pid)
 			return fail(err, ERR_TASK_DIED,
 				    "the process that holds the open files died");

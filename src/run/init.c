@@ -144,7 +144,8 @@ int run_release_init(struct run *run, struct error *err)
 	while (!__atomic_load_n(&birth->released, __ATOMIC_ACQUIRE)) {
 		siginfo_t info = { 0 };
 
-		if (waitid(P_PID, (id_t)run->child, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		if ((waitid(P_PID, (id_t)run->child, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
+		     errno == ECHILD) ||
 		    info.si_pid || monotonic_microseconds() - start > ANSWER_MICROSECONDS)
 			return fail(err, ERR_TASK_DIED,
 				    "the init of the fresh pid namespace does not answer");

@@ -338,7 +338,7 @@ int run_seize(struct run_thread *thread, unsigned options, struct error *err);
 int run_stop_tasks(struct run *run, struct error *err);
 int run_let_go(struct run *run, struct error *err);
 
-/* The letter of /proc/PID/stat; 0: there is no such thread. */
+/* The letter of /proc/PID/stat; 0: there is no such thread; '?': that cannot be told. */
 char run_state_of(pid_t tid);
 
 /* undo.c: ends and reaps all that was made. */

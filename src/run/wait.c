@@ -116,7 +116,7 @@ static int check_root(struct run *run, struct error *err)
 						    run->plan->tasks[0].program->name);
 	}
 	if (waitid(P_PID, (id_t)run->child, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-		return fail_errno(err, ERR_TASK_DIED, "%s is gone",
+		return fail_errno(err, ERR_TASK_DIED, "%s cannot be seen",
 				  run->plan->tasks[0].program->name);
 	if (!info.si_pid)
 		return 0;

@@ -2,13 +2,13 @@
 /*
  * Runs a program and lets one of its system calls fail, without making it:
  *
- *	failing-call REPORT INDEX ERRNO[:NR] PROGRAM ARGUMENTS...
+ *	failing-call REPORT INDEX ERRNO[:NR[:TIMES]] PROGRAM ARGUMENTS...
  *
  * With an ERRNO of 0 the program is killed where it would make that call, its children are not.
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
- * library cannot do without, are not; with NR only those of that number are. INDEX 0 fails none,
- * "older" all that an older kernel refuses (older-kernel.h).
+ * library cannot do without, are not; with NR only those of that number are, unless it is -1. So
+ * many as TIMES fail, one after another. INDEX 0 fails none, "older" all that an older kernel refuses (older-kernel.h).
  * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
  * or -1, and whether it was a child's. Children are followed, and theirs, until they execute
  * something or somebody else begins to trace them: what a restore has made comes to its end
@@ -45,7 +45,7 @@ static struct thread {
 } threads[MAX_THREADS];
 
 static pid_t program;
-static long count, wanted, failed_nr = -1;
+static long count, wanted, times = 1, failed_nr = -1;
 static bool failed_in_child;
 static int wanted_errno;
 static long only_nr = -1;
@@ -183,6 +183,11 @@ static void kill_program(void)
 	kill(program, SIGKILL);
 }
 
+static bool is_wanted(long index)
+{
+	return wanted && index >= wanted && index < wanted + times;
+}
+
 /* Whether the caller is still followed. */
 static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *info)
 {
@@ -194,7 +199,7 @@ static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *i
 		return true;
 	}
 	if (is_older ? older_kernel_refuses(thread->tid, info)
-		     : is_counted(info) && ++count == wanted) {
+		     : is_counted(info) && is_wanted(++count)) {
 		if (!is_older && !wanted_errno)
 			kill_program();
 		else
@@ -279,8 +284,7 @@ int main(int argc, char **argv)
 	is_older = strcmp(argv[2], "older") == 0;
 	wanted = atol(argv[2]);
 	wanted_errno = atoi(argv[3]);
-	if (strchr(argv[3], ':'))
-		only_nr = atol(strchr(argv[3], ':') + 1);
+	sscanf(argv[3], "%*d:%ld:%ld", &only_nr, &times);
 	program = fork();
 	if (program == 0) {
 		raise(SIGSTOP);

@@ -145,7 +145,8 @@ static bool devices_are_quiet(struct quiet_devices *quiet)
 
 	while (stats && fgets(line, sizeof line, stats))
 		result &= look_at_device(quiet, line);
-	return result;
+	/* What cannot be seen may be at work. */
+	return stats ? result && !ferror(stats) : result && errno == ENOENT;
 }
 
 static int fail_in_flight(const struct target *target, const VmaEntry *area, struct error *err)
@@ -395,8 +396,10 @@ static int ring_size_here(uint32_t requests, uint64_t *ret_size, struct error *e
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) == 2 && start == context)
 			*ret_size = end - start;
 	}
+	int failure = !maps || ferror(maps) ? errno : 0;
 	syscall(SYS_io_destroy, context);
-	return 0;
+	errno = failure;
+	return failure ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the size of a ring") : 0;
 }
 
 static int prepare_task(const struct task *task, uint32_t *last, struct error *err)

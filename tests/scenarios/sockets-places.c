@@ -27,12 +27,13 @@ static const struct place {
 	{ "folder/deeper", "folder/deeper" },
 	{ "renamed.new", "renamed" },
 	{ "linked.new", "linked" },
+	{ "two", "two" },
 	{ "taken", "taken.old" },
 	{ "taken", "taken" },
 	{ "/proc/self/fd/50/short", "folder/short" },
 	{ "/proc/self/fd/50/new", "folder/newer" },
 };
-enum { PLACES = sizeof places / sizeof *places, LINKED = 3 };
+enum { PLACES = sizeof places / sizeof *places, LINKED = 3, TWICE = 4 };
 
 static void need(bool holds, const char *what)
 {
@@ -85,6 +86,8 @@ static struct sockets make(void)
 				 : rename(place->bound, place->now) == 0,
 		     place->now);
 	}
+	/* Any that is not the one that was bound is found first, in a file system in memory. */
+	need(link(places[TWICE].bound, "two.more") == 0, "another name");
 	close(50);
 	close(folder);
 	return sockets;

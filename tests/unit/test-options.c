@@ -77,6 +77,10 @@ static void forms(void **state)
 	assert_int_equal(values.size, 2 << 20);
 	assert_int_not_equal(parse("c --ignored --mode=ignore", &values, &arena, &err), -1);
 	assert_int_equal(parse("c word -f", &values, &arena, &err), 3);
+	assert_int_not_equal(parse("c -f --no-flag", &values, &arena, &err), -1);
+	assert_false(values.flag);
+	assert_int_not_equal(parse("c --no-flag -f", &values, &arena, &err), -1);
+	assert_true(values.flag);
 	arena_done(&arena);
 }
 
@@ -124,6 +128,9 @@ static void refusals(void **state)
 		{ "c -t 0", "not a process id" },
 		{ "c -t -5", "\"-5\"" },
 		{ "c --flag=1", "--flag takes no argument" },
+		{ "c --no-flag=1", "takes no argument" },
+		{ "c --no-text", "--no-text is not known here" },
+		{ "c --no-", "--no-" },
 		{ "c --number 12a", "\"12a\"" },
 		{ "c --size 99999999999G", "not a size" },
 		{ "c --size 12x", "\"12x\" is not a size" },
@@ -158,6 +165,11 @@ static void config_lines(void **state)
 	assert_null(values.text);
 	assert_int_equal(options_parse_line(tables, "flag # why\n", &values, &arena, &err), 0);
 	assert_true(values.flag);
+	assert_int_equal(options_parse_line(tables, "no-flag", &values, &arena, &err), 0);
+	assert_false(values.flag);
+	assert_int_equal(options_parse_line(tables, "no-flag no", &values, &arena, &err), -1);
+	assert_int_equal(err.name, ERR_USAGE);
+	err = (struct error){ 0 };
 	assert_int_equal(options_parse_line(tables, "\ttext  abc  # x\n", &values, &arena, &err),
 			 0);
 	assert_string_equal(values.text, "abc");

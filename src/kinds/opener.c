@@ -3,6 +3,7 @@
 #include "kinds/opener.h"
 
 #include "base/arena.h"
+#include "base/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,24 +14,43 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int opener_open_path(const struct file_opener *opener, const char *path, int flags)
+static int absolute_path(char absolute[PATH_MAX], const char *path)
 {
 	while (*path == '/')
 		path++;
-	if (opener->root_fd == AT_FDCWD) {
-		char absolute[PATH_MAX];
-		if (snprintf(absolute, sizeof absolute, "/%s", path) >= (int)sizeof absolute) {
-			errno = ENAMETOOLONG;
-			return -1;
-		}
-		return open(absolute, flags | O_CLOEXEC);
-	}
+	if (snprintf(absolute, PATH_MAX, "/%s", path) < PATH_MAX)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
+}
+
+int opener_open_path(const struct file_opener *opener, const char *path, int flags)
+{
+	char absolute[PATH_MAX];
+
+	if (opener->root_fd == AT_FDCWD)
+		return absolute_path(absolute, path) ? -1 : open(absolute, flags | O_CLOEXEC);
+	while (*path == '/')
+		path++;
 	/* openat2 refuses flags that open ignores: with O_PATH only these three mean something. */
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW;
 	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
 				.resolve = RESOLVE_IN_ROOT };
 	return (int)syscall(SYS_openat2, opener->root_fd, *path ? path : ".", &how, sizeof how);
+}
+
+/* One call, where the root is the host's: nothing has to be kept from leading out of it. */
+int opener_look_at(const struct file_opener *opener, const char *path, int flags,
+		   struct stat *ret_found)
+{
+	char absolute[PATH_MAX];
+
+	if (opener->root_fd == AT_FDCWD && absolute_path(absolute, path) == 0)
+		return fstatat(AT_FDCWD, absolute, ret_found,
+			       AT_NO_AUTOMOUNT | (flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0));
+	autoclose int fd = opener_open_path(opener, path, O_PATH | (flags & O_NOFOLLOW));
+	return fd < 0 ? -1 : fstat(fd, ret_found);
 }
 
 int opener_set_flags(int fd, uint32_t flags)

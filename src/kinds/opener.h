@@ -11,6 +11,10 @@
  */
 int opener_open_path(const struct file_opener *opener, const char *path, int flags);
 
+/* What is at a path that was opened with these flags; -1 with errno. */
+int opener_look_at(const struct file_opener *opener, const char *path, int flags,
+		   struct stat *ret_found);
+
 /* The status flags that F_SETFL changes, to those of `flags`; -1 with errno. Leaves O_ASYNC. */
 int opener_set_flags(int fd, uint32_t flags);
 

@@ -415,6 +415,20 @@ int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg,
 		       : opener_open_path(opener, name, flags);
 }
 
+static int compare_found(const RegFileEntry *reg, const struct stat *found, struct error *err)
+{
+	if (compare(reg, found, err))
+		return -1;
+	/* It may be the same nevertheless: copied, or touched. */
+	if (reg->has_modified && S_ISREG(found->st_mode) && was_modified(reg, found))
+		log_warning(
+			"restore", "nestor",
+			"%s has been changed or replaced since the tree was dumped: its time of "
+			"modification is another",
+			reg->name);
+	return 0;
+}
+
 /* The file at the path, looked at and not opened yet (O_PATH). */
 static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 		      struct stat *ret_found, struct error *err)
@@ -428,16 +442,7 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 		return fail_to_open(reg, err);
 	if (fstat(fd, ret_found) < 0)
 		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
-	if (compare(reg, ret_found, err))
-		return -1;
-	/* It may be the same nevertheless: copied, or touched. */
-	if (reg->has_modified && S_ISREG(ret_found->st_mode) && was_modified(reg, ret_found))
-		log_warning(
-			"restore", "nestor",
-			"%s has been changed or replaced since the tree was dumped: its time of "
-			"modification is another",
-			reg->name);
-	return take_fd(&fd);
+	return compare_found(reg, ret_found, err) ? -1 : take_fd(&fd);
 }
 
 /*
@@ -487,8 +492,9 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 	if (linked_of(opener->snapshot, entry) || gone_process_is(opener->snapshot, entry) ||
 	    process_file_is(reg) || regular_is_inside(opener->snapshot, reg))
 		return 0;
-	autoclose int fd = find_named(opener, reg, &found, err);
-	return fd < 0 ? -1 : 0;
+	if (opener_look_at(opener, reg->name, (int)reg->flags, &found) < 0)
+		return fail_to_open(reg, err);
+	return compare_found(reg, &found, err);
 }
 
 static int regular_open(struct file_opener *opener, const FileEntry *entry, struct error *err)

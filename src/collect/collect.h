@@ -295,6 +295,8 @@ int collect_get_file(const struct open_file *file, struct error *err);
 int collect_borrow_file(const struct open_file *file, struct error *err);
 /* What its kind has asked ahead (ask_ahead); NULL: nothing. It lasts until the tree is let go. */
 const void *collect_asked(const struct open_file *file);
+/* It has been seen that it sends no signals to anybody; false: it may. */
+bool collect_is_ownerless(const struct open_file *file);
 
 /* What an epoll instance watches: which of the descriptions of an inode it is. */
 struct watched_file {

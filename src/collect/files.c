@@ -592,6 +592,13 @@ const void *collect_asked(const struct open_file *file)
 	return read_ahead_asked(file->target, file->number);
 }
 
+bool collect_is_ownerless(const struct open_file *file)
+{
+	const struct descriptor_ahead *ahead = read_ahead_descriptor(file->target, file->number);
+
+	return ahead && ahead->ownerless;
+}
+
 /* ---- Files that are not descriptors ---- */
 
 static struct known_path *find_path(struct files_state *state, const struct open_file *file)

@@ -62,7 +62,8 @@ static void read_fdinfo(const struct target *target, uint32_t number, struct des
 
 /*
  * The link of one that we have. Those of sockets and of pipes without a name are made of the number
- * of the inode (sockfs_dname, pipefs_dname): printing it here takes a tenth of asking.
+ * of the inode (sockfs_dname, pipefs_dname): printing it here takes a tenth of asking. An eventfd
+ * shows as the only one what it counts, and has no type of file, as nothing with a name.
  */
 static ssize_t own_link(const struct descriptor_ahead *row, int fd, char *link, size_t size)
 {
@@ -76,8 +77,18 @@ static ssize_t own_link(const struct descriptor_ahead *row, int fd, char *link, 
 	if (opened && S_ISFIFO(row->stat.st_mode) && fstatfs(fd, &fs) == 0 &&
 	    fs.f_type == PIPEFS_MAGIC)
 		return snprintf(link, size, "pipe:[%ju]", inode);
+	if (opened && !(row->stat.st_mode & S_IFMT) && procfs_field(row->fdinfo, "eventfd-count:"))
+		return snprintf(link, size, "anon_inode:[eventfd]");
 	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
 	return readlink(name, link, size);
+}
+
+/* Fails for O_PATH, which is not asked. */
+static bool has_no_owner(int fd)
+{
+	struct f_owner_ex owner;
+
+	return fcntl(fd, F_GETSIG) == 0 && fcntl(fd, F_GETOWN_EX, &owner) == 0 && !owner.pid;
 }
 
 /* From the descriptor itself: the kernel makes an inode for each name that is looked at in fd/. */
@@ -88,6 +99,7 @@ static ssize_t look_through(int pidfd, uint32_t number, struct descriptor_ahead 
 	if (fd < 0 || !row->has_fdinfo || fstat(fd, &row->stat) < 0)
 		return -1;
 	row->has_stat = true;
+	row->ownerless = has_no_owner(fd);
 	return own_link(row, fd, row->link, sizeof row->link);
 }
 

@@ -24,6 +24,7 @@ ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, s
 /* read-ahead-files.c: what /proc shows of a descriptor; longer texts are read when asked for. */
 struct descriptor_ahead {
 	bool has_link, has_stat, has_fdinfo;
+	bool ownerless; /* nobody is to get signals, and no other one than usual */
 	struct stat stat;
 	char link[64], fdinfo[160];
 };

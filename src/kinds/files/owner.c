@@ -69,7 +69,7 @@ static int owner_collect(const struct open_file *file, FileEntry *entry, struct 
 	struct collect *collect = file->target->collect;
 	struct file_fields fields = fields_of_file(&kinds, entry);
 
-	if (!fields.owner || (file->flags & O_PATH))
+	if (!fields.owner || (file->flags & O_PATH) || collect_is_ownerless(file))
 		return 0;
 	int fd = collect_borrow_file(file, err);
 	if (fd < 0)

@@ -2,6 +2,8 @@
 /* See netlink.h. libnl's errors are turned into those of the kernel where it tells these. */
 #include "kernel/netlink.h"
 
+#include "base/error.h"
+
 #include <errno.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -91,7 +93,7 @@ static int finish(struct netlink *netlink, int result)
 {
 	if (netlink->failure)
 		errno = netlink->failure;
-	else if (result < 0)
+	else if (result < 0 && !errno_tells_nothing(errno)) /* libnl leaves that of its call */
 		errno = EPROTO;
 	return netlink->failure || result < 0 ? -1 : 0;
 }
@@ -109,7 +111,7 @@ int netlink_dump_by(struct netlink *netlink, int request, const void *bytes, siz
 {
 	netlink->each = each;
 	netlink->data = data;
-	netlink->failure = 0;
+	netlink->failure = errno = 0;
 	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_DUMP,
 				    (void *)(uintptr_t)bytes, size);
 	if (result >= 0)
@@ -130,7 +132,7 @@ int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t 
 {
 	netlink->each = each;
 	netlink->data = data;
-	netlink->failure = 0;
+	netlink->failure = errno = 0;
 	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST,
 				    (void *)(uintptr_t)bytes, size);
 	if (result >= 0)
@@ -141,7 +143,7 @@ int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t 
 int netlink_change(struct netlink *netlink, int request, int flags, const void *bytes, size_t size)
 {
 	netlink->each = ignore;
-	netlink->failure = 0;
+	netlink->failure = errno = 0;
 	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_ACK | flags,
 				    (void *)(uintptr_t)bytes, size);
 	if (result >= 0)

@@ -4,11 +4,13 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "kernel/aside.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@ struct search {
 	void *data;
 	ino_t *seen;
 	size_t n_seen;
+	int shortage; /* errno that kept one from being looked at */
 };
 
 /* Returns whether it is new; inodes of all sorts of namespaces are numbers of one file system. */
@@ -44,14 +47,25 @@ static bool remember(struct search *search, ino_t inode)
 	return true;
 }
 
+/* What is gone, or not for us, is none; for want of something it is not known. */
+static int not_seen(struct search *search)
+{
+	if (errno_tells_nothing(errno))
+		search->shortage = errno;
+	return 0;
+}
+
 static int look_at(struct search *search, const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat stat;
 
-	if (fd < 0 || fstat(fd, &stat) || !remember(search, stat.st_ino))
+	if (fd < 0 || fstat(fd, &stat))
+		return not_seen(search);
+	if (!remember(search, stat.st_ino))
 		return 0;
-	return search->each(fd, search->data);
+	int found = search->each(fd, search->data);
+	return found < 0 ? not_seen(search) : found;
 }
 
 /*
@@ -67,15 +81,18 @@ static int look_at_mounts(struct search *search, const char *process)
 
 	snprintf(path, sizeof path, "/proc/%s/mountinfo", process);
 	FILE *mounts = fopen(path, "re");
-	while (mounts && !found && getline(&line, &room, mounts) > 0) {
+	if (!mounts)
+		return not_seen(search);
+	while (!found && getline(&line, &room, mounts) > 0) {
 		if (sscanf(line, "%*s %*s %*s %63s %1023s", root, point) != 2 ||
 		    strncmp(root, "net:[", 5) != 0)
 			continue;
 		snprintf(path, sizeof path, "/proc/%s/root%s", process, point);
 		found = look_at(search, path);
 	}
-	if (mounts)
-		fclose(mounts);
+	if (ferror(mounts))
+		not_seen(search);
+	fclose(mounts);
 	return found;
 }
 
@@ -85,7 +102,7 @@ static bool is_new_mount_namespace(struct search *search, const char *process)
 	char path[300];
 
 	snprintf(path, sizeof path, "/proc/%s/ns/mnt", process);
-	return stat(path, &stat_of) == 0 && remember(search, stat_of.st_ino);
+	return stat(path, &stat_of) == 0 ? remember(search, stat_of.st_ino) : not_seen(search);
 }
 
 static int look_at_processes(struct search *search)
@@ -107,11 +124,14 @@ static int look_at_processes(struct search *search)
 
 int net_namespaces_search(net_namespace_visitor each, void *data)
 {
-	struct search search = { each, data, NULL, 0 };
+	struct search search = { .each = each, .data = data };
 	int found = look_at(&search, "/proc/self/ns/net") ? 1 : look_at_processes(&search);
 
 	free(search.seen);
-	return found;
+	if (found || !search.shortage)
+		return found;
+	errno = search.shortage;
+	return -1;
 }
 
 bool boot_id_read(char text[BOOT_ID_ROOM])
@@ -147,7 +167,9 @@ static int take_by_cookie(int fd, void *data)
 	struct aside aside = ASIDE_HERE;
 
 	aside.net_namespace = fd;
-	if (aside_run(&aside, read_wanted, &wanted->seen) || wanted->seen != wanted->cookie)
+	if (aside_run(&aside, read_wanted, &wanted->seen))
+		return -1;
+	if (wanted->seen != wanted->cookie)
 		return 0;
 	wanted->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return 1;
@@ -158,7 +180,11 @@ int net_namespace_by_cookie(const char *recorded_boot_id, uint64_t cookie, int *
 	struct wanted wanted = { .cookie = cookie, .fd = -1 };
 	char boot_id[BOOT_ID_ROOM];
 
-	if (!recorded_boot_id || !boot_id_read(boot_id) || strcmp(boot_id, recorded_boot_id) != 0)
+	if (!recorded_boot_id)
+		return 0;
+	if (!boot_id_read(boot_id))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	if (strcmp(boot_id, recorded_boot_id) != 0)
 		return 0;
 	int found = net_namespaces_search(take_by_cookie, &wanted);
 	if (found <= 0)

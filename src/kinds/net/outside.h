@@ -15,9 +15,10 @@ bool boot_id_read(char text[BOOT_ID_ROOM]);
 /* Of the calling thread's namespace. */
 bool net_cookie_read(uint64_t *ret_cookie);
 
-/* Gets a borrowed descriptor; returns 1 to stop. */
+/* Gets a borrowed descriptor; returns 1 to stop, -1 with errno where it cannot tell. */
 typedef int (*net_namespace_visitor)(int fd, void *data);
-/* Each that can be seen here, our own first, until `each` says so: 1 then, 0, -1 with errno. */
+/* Each that can be seen here, our own first, until `each` says so: 1 then, 0, -1 with errno. A
+ * shortage that keeps one from being seen is told, unless another one is it. */
 int net_namespaces_search(net_namespace_visitor each, void *data);
 
 /* 1 if it is there still, 0, -1 with errno. The boot may be NULL: not known. */

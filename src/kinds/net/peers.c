@@ -48,16 +48,20 @@ static int take_number(const void *bytes, size_t size, void *data)
 	return 0;
 }
 
-/* What the namespace of the calling thread calls that one; -1: it has no number there. */
+/*
+ * What the namespace of the calling thread calls that one; -1: it has no number there, or, where
+ * errno is not 0, that cannot be told.
+ */
 static int32_t number_of(struct netlink *netlink, int fd)
 {
 	struct number question = { .attribute = { RTA_LENGTH(sizeof(int32_t)), NETNSA_FD },
 				   .value = fd };
 	int32_t number = NETNSA_NSID_NOT_ASSIGNED;
 
-	return netlink_ask(netlink, RTM_GETNSID, &question, sizeof question, take_number, &number)
-		       ? NETNSA_NSID_NOT_ASSIGNED
-		       : number;
+	if (netlink_ask(netlink, RTM_GETNSID, &question, sizeof question, take_number, &number))
+		return NETNSA_NSID_NOT_ASSIGNED;
+	errno = 0;
+	return number;
 }
 
 struct outside {
@@ -77,7 +81,11 @@ static int take_if_wanted(int fd, void *data)
 {
 	struct outside *outside = data;
 
-	if (number_of(outside->netlink, fd) != outside->number)
+	int32_t number = number_of(outside->netlink, fd);
+
+	if (number == NETNSA_NSID_NOT_ASSIGNED && errno_tells_nothing(errno))
+		return -1;
+	if (number != outside->number)
 		return 0;
 	outside->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return 1;
@@ -123,9 +131,13 @@ static int read_outside(void *data)
 	int failure = errno;
 	netlink_close(netlink);
 	errno = failure;
+	if (!result && !peer->has_link)
+		errno = ENODEV;
 	if (result || !peer->has_link)
 		return -1;
 	peer->has_cookie = net_cookie_read(&peer->cookie);
+	if (!peer->has_cookie && errno_tells_nothing(errno))
+		return -1;
 	struct link link = link_of(&peer->link);
 	uint32_t master = netlink_number(link_attribute(&link, IFLA_MASTER));
 	if (master && !if_indextoname(master, outside->master))
@@ -150,9 +162,9 @@ static int collect_outside(struct outside *outside, const struct link *link, uin
 
 	if (!link_is_pair(link) && !link_is_above(link))
 		return peer_fail_outside(link, id, ", and it is no pair", outside->err);
-	int found = take_if_wanted(outside->own_fd, outside)
-			    ? 1
-			    : net_namespaces_search(take_if_wanted, outside);
+	int found = take_if_wanted(outside->own_fd, outside);
+	if (found == 0)
+		found = net_namespaces_search(take_if_wanted, outside);
 	if (found < 0)
 		return fail_errno(outside->err, ERR_KERNEL_REFUSED,
 				  "network namespace %u: cannot look for the other end of %s", id,
@@ -162,20 +174,28 @@ static int collect_outside(struct outside *outside, const struct link *link, uin
 					 outside->err);
 	autoclose int fd = outside->fd;
 	aside.net_namespace = fd;
-	if (fd < 0 || aside_run(&aside, read_outside, outside) < 0)
-		return peer_fail_outside(link, id, ", and cannot be read", outside->err);
-	return 0;
+	if (fd >= 0 && aside_run(&aside, read_outside, outside) == 0)
+		return 0;
+	return errno_tells_nothing(errno)
+		       ? fail_errno(outside->err, ERR_KERNEL_REFUSED,
+				    "network namespace %u: cannot read the other end of %s", id,
+				    link->name)
+		       : peer_fail_outside(link, id, ", and cannot be read", outside->err);
 }
 
 /* What this namespace calls the others of the tree. */
-static void collect_names(struct netlink *netlink, struct collect *collect,
-			  const struct survey *survey, NetnsContents *net)
+static int collect_names(struct netlink *netlink, struct collect *collect,
+			 const struct survey *survey, NetnsContents *net, uint32_t id,
+			 struct error *err)
 {
 	for (size_t i = 0; i < survey->count; i++) {
 		const struct surveyed_namespace *other = survey->list[i];
 		if (other->type != NAMESPACE_NET || other->own)
 			continue;
 		int32_t number = number_of(netlink, other->fd);
+		if (number < 0 && errno_tells_nothing(errno))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "network namespace %u: cannot ask for its names", id);
 		if (number < 0)
 			continue;
 		NetName *name = snapshot_new(collect->snapshot, NET_NAME, NetName);
@@ -185,6 +205,7 @@ static void collect_names(struct netlink *netlink, struct collect *collect,
 			arena_grow(collect->arena, net->names, net->n_names, sizeof *net->names);
 		net->names[net->n_names++] = name;
 	}
+	return 0;
 }
 
 static int collect_peer(struct netlink *netlink, struct collect *collect, int own_fd,
@@ -215,14 +236,21 @@ static int collect_peer(struct netlink *netlink, struct collect *collect, int ow
 	return 0;
 }
 
-static void collect_cookie(struct collect *collect, NetnsContents *net)
+static int collect_cookie(struct collect *collect, NetnsContents *net, uint32_t id,
+			  struct error *err)
 {
 	char boot_id[BOOT_ID_ROOM];
 
-	if (net->boot_id || !boot_id_read(boot_id) || !net_cookie_read(&net->cookie))
-		return;
+	if (net->boot_id)
+		return 0;
+	if (!boot_id_read(boot_id) || !net_cookie_read(&net->cookie))
+		return errno_tells_nothing(errno)
+			       ? fail_errno(err, ERR_KERNEL_REFUSED,
+					    "network namespace %u: cannot read its cookie", id)
+			       : 0;
 	net->has_cookie = true;
 	net->boot_id = arena_string(collect->arena, boot_id);
+	return 0;
 }
 
 int peers_collect(struct netlink *netlink, struct collect *collect, int own_fd, NetnsContents *net,
@@ -235,12 +263,13 @@ int peers_collect(struct netlink *netlink, struct collect *collect, int own_fd, 
 		struct survey *survey = survey_of(collect, err);
 		if (!survey)
 			return -1;
-		if (!net->n_peers)
-			collect_names(netlink, collect, survey, net);
+		if (!net->n_peers && collect_names(netlink, collect, survey, net, id, err))
+			return -1;
 		if (collect_peer(netlink, collect, own_fd, net, &link, id, err))
 			return -1;
-		if (!net->peers[net->n_peers - 1]->has_ns_id)
-			collect_cookie(collect, net);
+		if (!net->peers[net->n_peers - 1]->has_ns_id &&
+		    collect_cookie(collect, net, id, err))
+			return -1;
 	}
 	return 0;
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* Which was bound where, and what became of it. */
-static const struct place {
+static struct place {
 	const char *bound, *now;
 } places[] = {
 	{ "relative", "relative" },
@@ -32,8 +32,9 @@ static const struct place {
 	{ "taken", "taken" },
 	{ "/proc/self/fd/50/short", "folder/short" },
 	{ "/proc/self/fd/50/new", "folder/newer" },
+	{ NULL, "folder/by-link" }, /* from the root, by a link to the directory */
 };
-enum { PLACES = sizeof places / sizeof *places, LINKED = 3, TWICE = 4 };
+enum { PLACES = sizeof places / sizeof *places, LINKED = 3, TWICE = 4, BY_LINK = PLACES - 1 };
 
 static void need(bool holds, const char *what)
 {
@@ -72,6 +73,8 @@ struct sockets {
 	int fds[PLACES];
 };
 
+static char by_link[sizeof((struct sockaddr_un *)0)->sun_path];
+
 static struct sockets make(void)
 {
 	struct sockets sockets;
@@ -79,6 +82,10 @@ static struct sockets make(void)
 	need(mkdir("folder", 0755) == 0, "folder");
 	int folder = open("folder", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	need(dup3(folder, 50, O_CLOEXEC) == 50, "a descriptor");
+	need(symlink("folder", "link") == 0 && getcwd(by_link, sizeof by_link) &&
+		     strlen(by_link) + sizeof "/link/new" <= sizeof by_link,
+	     "link");
+	places[BY_LINK].bound = strcat(by_link, "/link/new");
 	for (int i = 0; i < PLACES; i++) {
 		const struct place *place = &places[i];
 		sockets.fds[i] = bind_to(place->bound);

@@ -2,7 +2,7 @@
 /*
  * name: sockets-raw
  * promise: raw sockets, those of ping and of UDP-Lite keep protocol, addresses, peers, options,
- *	filters and groups, and work
+ *	filters and groups, and work; who listens hears nothing of a dump
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <netinet/ip_icmp.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
@@ -125,6 +127,16 @@ static void ping(int fd, bool is_raw)
 		"no answer to a ping");
 }
 
+/* Of what changes meanwhile; a message that waits would refuse the dump. */
+static void listen_to_settings(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	int groups[] = { RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF };
+
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		set(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, groups[i]);
+}
+
 int main(int argc, char **argv)
 {
 	struct sock_filter all[] = { BPF_STMT(BPF_RET | BPF_K, 0xffff) };
@@ -179,6 +191,9 @@ int main(int argc, char **argv)
 		set(lite_to, LITE, SEND_COVERAGE, 16);
 		scenario_need(send(lite_to, "before all of it", 16, 0) == 16, "cannot send");
 	}
+
+	made(AF_INET, SOCK_RAW, IPPROTO_IGMP);
+	listen_to_settings();
 
 	scenario_ready();
 

@@ -190,9 +190,23 @@ static int collect_filter(struct snapshot *snapshot, int fd, InetSkEntry *sk, co
 	return 0;
 }
 
+/* Has the network namespace, in which we are, a multicast router at all? -1 with errno. */
+static int routes_multicast(bool is_v4)
+{
+	const char *path = is_v4 ? "/proc/sys/net/ipv4/conf/all/mc_forwarding"
+				 : "/proc/sys/net/ipv6/conf/all/mc_forwarding";
+	char text[16];
+	ssize_t size = procfs_read_into(AT_FDCWD, path, text, sizeof text);
+
+	if (size < 0)
+		return errno == ENOENT ? 0 : -1; /* a kernel without */
+	return text[0] != '0';
+}
+
 /*
  * There is one multicast router for a table of a network namespace; nothing tells which socket it
- * is. But there can be no second one.
+ * is. But there can be no second one. Where there is none, that is not tried: whoever listens is
+ * told of each (RTM_NEWNETCONF).
  */
 static int refuse_router(const InetSkEntry *sk, const char *what, struct error *err)
 {
@@ -200,6 +214,12 @@ static int refuse_router(const InetSkEntry *sk, const char *what, struct error *
 	int on = 1;
 
 	if (sk->type != SOCK_RAW || sk->proto != (is_v4 ? IPPROTO_IGMP : IPPROTO_ICMPV6))
+		return 0;
+	int routes = routes_multicast(is_v4);
+	if (routes < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see whether there is a multicast router", what);
+	if (!routes)
 		return 0;
 	autoclose int other = inet_new_socket(sk, NULL);
 	if (other >= 0 && setsockopt(other, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, MRT_INIT_OPTION, &on,

@@ -152,13 +152,14 @@ static int is_of_place(const struct target *target, const UnixSkEntry *sk)
 		return 1;
 	if (name[0] != '/')
 		return 0;
-	snprintf(named, sizeof named, "%.*s", (int)(strrchr(name, '/') - name), name);
-	snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(sk->place, '/') - sk->place),
+	/* What stands for the directory may be a link ("/var/run"). */
+	snprintf(named, sizeof named, "%.*s/.", (int)(strrchr(name, '/') - name), name);
+	snprintf(directory, sizeof directory, "%.*s/.", (int)(strrchr(sk->place, '/') - sk->place),
 		 sk->place);
-	autoclose int one = open_in_task(target, directory[0] ? directory : "/");
+	autoclose int one = open_in_task(target, directory);
 	if (one < 0)
 		return names_lead_nowhere(errno) ? 0 : -1;
-	autoclose int other = open_in_task(target, named[0] ? named : "/");
+	autoclose int other = open_in_task(target, named);
 	return is_same(other, one);
 }
 

@@ -149,6 +149,49 @@ static void filter(int fd)
 		      "no filter");
 }
 
+struct question {
+	struct nlmsghdr header;
+	struct ifinfomsg message;
+};
+enum { SEQUENCE = 4711 };
+
+/* Reads the answer, and leaves that it was one. */
+static void leave_acknowledgement(int fd)
+{
+	struct question ask = { .header = { .nlmsg_len = sizeof ask,
+					    .nlmsg_type = RTM_GETLINK,
+					    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+					    .nlmsg_seq = SEQUENCE },
+				.message = { .ifi_index = 1 } };
+	char answer[65536];
+
+	scenario_need(send(fd, &ask, sizeof ask, 0) == (ssize_t)sizeof ask &&
+			      recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0,
+		      "cannot ask: %s", strerror(errno));
+}
+
+static void expect_acknowledgement(int fd, uint32_t port)
+{
+	struct sockaddr_nl sender = { .nl_pid = 1 };
+	socklen_t length = sizeof sender;
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		char more[64];
+	} is = { 0 };
+	ssize_t size =
+		recvfrom(fd, &is, sizeof is, MSG_DONTWAIT, (struct sockaddr *)&sender, &length);
+
+	scenario_check(size == sizeof is.header + sizeof is.error && sender.nl_pid == 0 &&
+			       is.header.nlmsg_type == NLMSG_ERROR && !is.error.error &&
+			       is.header.nlmsg_seq == SEQUENCE && is.header.nlmsg_pid == port &&
+			       is.error.msg.nlmsg_len == sizeof(struct question) &&
+			       is.error.msg.nlmsg_type == RTM_GETLINK,
+		       "nothing is acknowledged: %zd bytes", size);
+	scenario_check(recv(fd, &is, sizeof is, MSG_DONTWAIT) < 0 && errno == EAGAIN,
+		       "something else waits");
+}
+
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
@@ -176,7 +219,13 @@ int main(int argc, char **argv)
 	scenario_need(connect(strict, (struct sockaddr *)&to, sizeof to) == 0, "not connected");
 	scenario_need(!sends(sender, strict_port, 0, "no"), "one that is connected takes others");
 
+	int waiting = make(SOCK_RAW, NETLINK_ROUTE);
+	uint32_t waiting_port = bound(waiting);
+	leave_acknowledgement(waiting);
+
 	scenario_ready();
+
+	expect_acknowledgement(waiting, waiting_port);
 
 	scenario_check(name(route, false).nl_pid == route_port, "route: another port");
 	scenario_check(is_member(route, LOW_GROUP) && is_member(route, HIGH_GROUP) &&

@@ -12,14 +12,15 @@
  *   that is seen by sock_diag(7).
  *
  * Refused: messages that wait to be read, or an error that does, since nobody can send again what
- * the kernel has sent; an answer of several parts that is not complete; groups of NETLINK_GENERIC,
- * which the kernel numbers as the families come.
+ * the kernel has sent (but for one: netlink-answer.h); an answer of several parts that is not
+ * complete; groups of NETLINK_GENERIC, which the kernel numbers as the families come.
  */
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/aside.h"
 #include "kernel/netlink-diag.h"
+#include "kinds/sockets/netlink-answer.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -149,7 +150,8 @@ static int collect_addresses(const struct open_file *file, int fd, NetlinkSkEntr
 }
 
 /* Nobody but the kernel can send it again: the tree is let go for the moment, to read it. */
-static int refuse_waiting(const struct open_file *file, int fd, struct error *err)
+static int collect_waiting(const struct open_file *file, int fd, NetlinkSkEntry *sk,
+			   struct error *err)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
@@ -158,7 +160,10 @@ static int refuse_waiting(const struct open_file *file, int fd, struct error *er
 	if (poll_fd.revents & POLLERR)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: it has lost messages, which nobody has been told yet", file->what);
-	if (poll_fd.revents & POLLIN) {
+	int answer = poll_fd.revents & POLLIN ? netlink_answer_collect(file, fd, sk, err) : 1;
+	if (answer < 0)
+		return -1;
+	if (!answer) {
 		fail(err, ERR_REQUESTS_IN_FLIGHT, "%s: a netlink message waits to be read",
 		     file->what);
 		return fail_passing(err);
@@ -184,7 +189,7 @@ static int netlink_collect(const struct open_file *file, FileEntry *entry, struc
 	sk->protocol = (uint32_t)protocol;
 	sk->has_type = true;
 	sk->type = (uint32_t)type;
-	if (refuse_waiting(file, fd, err) || collect_addresses(file, fd, sk, err) ||
+	if (collect_addresses(file, fd, sk, err) || collect_waiting(file, fd, sk, err) ||
 	    collect_groups(file, fd, sk, err) || collect_options(file, fd, sk, err))
 		return -1;
 	if (sk->protocol == NETLINK_GENERIC && sk->n_groups)
@@ -223,7 +228,8 @@ static int netlink_check(const struct snapshot *snapshot, const FileEntry *entry
 		if (!is_option(sk->options[i]))
 			return fail(err, ERR_IMAGE_UNSUPPORTED, "netlink socket %u: option %u",
 				    entry->id, sk->options[i]);
-	return socket_options_check(sk->opts, entry->id, err);
+	return netlink_answer_check(sk, err) || socket_options_check(sk->opts, entry->id, err) ? -1
+											       : 0;
 }
 
 /* ---- Restore ---- */
@@ -261,7 +267,7 @@ static int netlink_open(struct file_opener *opener, const FileEntry *entry, stru
 				       entry->inode_owner);
 	if (fd < 0)
 		return fail_make(sk, "make it", err);
-	if (bind_and_connect(sk, fd, err))
+	if (bind_and_connect(sk, fd, err) || netlink_answer_give(sk, fd, err))
 		return -1;
 	if (fcntl(fd, F_SETFL, (int)sk->flags & (O_NONBLOCK | O_APPEND)) < 0)
 		return fail_make(sk, "set its flags", err);

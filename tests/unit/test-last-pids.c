@@ -245,9 +245,12 @@ static void *call_often(void *data)
 	const struct nest *nest = data;
 	intptr_t failed = 0;
 
-	for (pid_t i = 0; i < 30; i++)
-		failed += nestor_set_last_pids(nest->fd, (pid_t[]){ 1000 + i, 2000 + i, 3000 + i },
-					       3, NULL) != 0;
+	for (pid_t i = 0; i < 30; i++) {
+		int result = nestor_set_last_pids(
+			nest->fd, (pid_t[]){ 1000 + i, 2000 + i, 3000 + i }, 3, NULL);
+		/* Anybody on the machine may have the next number for a moment. */
+		failed += result != 0 && result != -EEXIST;
+	}
 	return (void *)failed;
 }
 

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
@@ -188,6 +190,37 @@ static void config_lines(void **state)
 	arena_done(&arena);
 }
 
+/* All that have a text, also behind those that have none. */
+static void help_lists_all(void **state)
+{
+	static const struct option_row some[] = {
+		{ 0, "silent", OPTION_HARMLESS, 0, NULL, NULL },
+		{ 'p', "plain", OPTION_FLAG, 0, NULL, "has no argument" },
+		{ 0, "refused", OPTION_REFUSED, 0, "why it is", NULL },
+		{ 0, "with", OPTION_TEXT, 0, "TEXT", "has one" },
+		{ 0, "maybe", OPTION_TEXT_OR_NONE, 0, "TEXT", "has one or none" },
+		{ 0 },
+	};
+	static const struct option_row more[] = {
+		{ 'm', "more", OPTION_TEXT, 0, "TEXT", "of another table" },
+		{ 0 },
+	};
+	static const struct option_row *const both[] = { some, more, NULL };
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(out);
+	options_print_help(both, out);
+	fclose(out);
+	assert_string_equal(text, "  -p, --plain                  has no argument\n"
+				  "      --with TEXT              has one\n"
+				  "      --maybe[=TEXT]           has one or none\n"
+				  "  -m, --more TEXT              of another table\n");
+	free(text);
+}
+
 static void reasons(void **state)
 {
 	(void)state;
@@ -201,7 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forms),    cmocka_unit_test(verbosity),
 		cmocka_unit_test(refusals), cmocka_unit_test(config_lines),
-		cmocka_unit_test(reasons),
+		cmocka_unit_test(reasons),  cmocka_unit_test(help_lists_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * promise: what opened a namespace by a mount of nsfs that is gone has that namespace
  * flavours: flat one three user user-three
  * ignore: fd
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

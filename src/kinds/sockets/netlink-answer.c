@@ -97,8 +97,13 @@ static int64_t occupied_by_one(void)
 int netlink_answer_collect(const struct open_file *file, int fd, NetlinkSkEntry *sk,
 			   struct error *err)
 {
+	struct sockaddr_nl own = { 0 };
+	socklen_t length = sizeof own;
 	struct acknowledgement found;
 
+	if (getsockname(fd, (struct sockaddr *)&own, &length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its name", file->what);
+	sk->portid = own.nl_pid;
 	if (!is_of_protocol(sk) || !peek(sk, fd, &found))
 		return 0;
 	int64_t size = occupied(fd), one = occupied_by_one();

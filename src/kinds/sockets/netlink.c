@@ -189,7 +189,7 @@ static int netlink_collect(const struct open_file *file, FileEntry *entry, struc
 	sk->protocol = (uint32_t)protocol;
 	sk->has_type = true;
 	sk->type = (uint32_t)type;
-	if (collect_addresses(file, fd, sk, err) || collect_waiting(file, fd, sk, err) ||
+	if (collect_waiting(file, fd, sk, err) || collect_addresses(file, fd, sk, err) ||
 	    collect_groups(file, fd, sk, err) || collect_options(file, fd, sk, err))
 		return -1;
 	if (sk->protocol == NETLINK_GENERIC && sk->n_groups)

@@ -5,6 +5,7 @@
 #include "options/pipeline-options.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,6 +93,8 @@ static int refuse(const char *word)
 
 int main(int argc, char **argv)
 {
+	/* Who has executed us may ignore it: then no child could be waited for. */
+	signal(SIGCHLD, SIG_DFL);
 	/*
 	 * What one namespace has taken to be read or made, the next one takes, too: also what would
 	 * be mapped otherwise, and unmapped on all processors, as buffers of netlink are.

@@ -7,8 +7,9 @@
  *
  * Namespaces that were made for the tree and whatever is nestor's own are opened before the tree is
  * made. Pid namespaces of the tree, that of level 0 among them, are there only once their init is:
- * they are opened late, by way of a process that is in there. So is what was opened by a mount of
- * nsfs, unless that is one of the tree: elsewhere it may show another namespace by then.
+ * they are opened late, by way of a process that is in there. What was opened by a mount of nsfs
+ * comes back in these ways, too, since another namespace may be mounted there by then; but for a
+ * mount of the tree, where it is found by its path (files/regular.c).
  */
 #include "kinds/namespaces/descriptor.h"
 #include "kinds/namespace-file.h"

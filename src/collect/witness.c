@@ -74,10 +74,16 @@ static ino_t namespace_of(const char *who, const char *type)
 
 static void forget_all(struct witnesses *all)
 {
-	*all = (struct witnesses){ .ourselves.number = getpid(),
-				   .none.number = NO_WITNESS,
-				   .own_user_namespace = namespace_of("self", "user"),
-				   .own_pid_namespace = namespace_of("self", "pid") };
+	*all = (struct witnesses){ .ourselves.number = getpid(), .none.number = NO_WITNESS };
+}
+
+static bool know_own_namespaces(struct witnesses *all)
+{
+	if (!all->own_user_namespace)
+		all->own_user_namespace = namespace_of("self", "user");
+	if (!all->own_pid_namespace)
+		all->own_pid_namespace = namespace_of("self", "pid");
+	return all->own_user_namespace && all->own_pid_namespace;
 }
 
 static struct witnesses *witnesses(struct collect *collect)
@@ -231,7 +237,7 @@ static struct witness *find_witness(struct target *target, size_t thread)
 	struct likeness of = { 0 };
 
 	errno = 0;
-	if (!read_likeness(target, thread, &of)) {
+	if (!know_own_namespaces(all) || !read_likeness(target, thread, &of)) {
 		all->none.number = errno_tells_nothing(errno) ? -errno : NO_WITNESS;
 		return &all->none;
 	}

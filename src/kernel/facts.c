@@ -64,6 +64,14 @@ static bool answered(struct facts *facts, bool is_answer)
 	return is_answer;
 }
 
+/* What everybody may ask of himself, and is told if the kernel has it: 0 if it has not. */
+static uint32_t told(struct facts *facts, long answer)
+{
+	if (answer < 0 && errno != ENOSYS && errno != EINVAL && !facts->shortage)
+		facts->shortage = errno;
+	return answer < 0 ? 0 : (uint32_t)answer;
+}
+
 static bool read_text(struct facts *facts, const char *path, char *text, size_t size)
 {
 	errno = 0; /* a file may be empty */
@@ -170,7 +178,7 @@ static int probe_identity(struct facts *facts, struct arena *arena, struct error
 	status_ids(status, "Gid:", facts->gids);
 	uint64_t last = number_in(facts, "/proc/sys/kernel/cap_last_cap", 40);
 	facts->known_capabilities = last >= 63 ? UINT64_MAX : (UINT64_C(1) << (last + 1)) - 1;
-	facts->securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
+	facts->securebits = told(facts, prctl(PR_GET_SECUREBITS));
 	facts->in_initial_user_namespace =
 		answered(facts, stat("/proc/self/ns/user", &user_namespace) == 0) &&
 		user_namespace.st_ino == INITIAL_USER_NAMESPACE;
@@ -199,10 +207,12 @@ static void probe_scheduling(struct facts *facts)
 		facts->scheduling_priority = attributes.priority;
 		facts->scheduling_flags = attributes.flags;
 	}
+	errno = 0; /* -1 is a priority, too */
 	facts->nice = getpriority(PRIO_PROCESS, 0);
-	int priority = kernel_ioprio_get(1 /* IOPRIO_WHO_PROCESS */, 0);
-	facts->io_priority = answered(facts, priority >= 0) ? (uint32_t)priority : 0;
+	told(facts, errno ? -1 : 0);
+	facts->io_priority = told(facts, kernel_ioprio_get(1 /* IOPRIO_WHO_PROCESS */, 0));
 	long slack = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	told(facts, slack < 0 ? -1 : 0);
 	facts->timer_slack_ns = slack > 0 ? (uint64_t)slack : 0;
 }
 
@@ -214,10 +224,9 @@ static void probe_process(struct facts *facts)
 		answered(facts, sigaltstack(NULL, &stack) == 0) && !(stack.ss_flags & SS_DISABLE);
 	for (int i = 0; i < RLIMIT_COUNT; i++)
 		answered(facts, getrlimit((__rlimit_resource_t)i, &facts->rlimits[i]) == 0);
-	facts->personality = (uint32_t)personality(0xffffffff);
-	facts->dumpable = (uint32_t)prctl(PR_GET_DUMPABLE);
-	int thp = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
-	facts->thp_disable = answered(facts, thp >= 0) ? (uint32_t)thp : 0;
+	facts->personality = told(facts, personality(0xffffffff));
+	facts->dumpable = told(facts, prctl(PR_GET_DUMPABLE));
+	facts->thp_disable = told(facts, prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
 	char text[32];
 	if (read_text(facts, "/proc/self/oom_score_adj", text, sizeof text))
 		facts->oom_score_adj = atoi(text);
@@ -369,15 +378,20 @@ static bool is_at_least(const struct utsname *kernel, unsigned major, unsigned m
 	return this_major > major || (this_major == major && this_minor >= minor);
 }
 
-/* The names can be listed by anybody; to follow one is the privilege. */
+/*
+ * The names can be listed by anybody, of a process that is not dumpable by nobody (EACCES); to
+ * follow one is the privilege.
+ */
 static int probe_map_files(struct facts *facts, struct error *err)
 {
 	autoclosedir DIR *links = listing_open(AT_FDCWD, "/proc/self/map_files");
 	const char *name;
 	struct stat stat;
 
-	facts->map_files = listing_next(links, &name) && fstatat(dirfd(links), name, &stat, 0) == 0;
-	if (facts->map_files || !errno || errno == EPERM || errno == EACCES || errno == ENOENT)
+	bool listed = listing_next(links, &name);
+	facts->map_files = listed && fstatat(dirfd(links), name, &stat, 0) == 0;
+	if (facts->map_files || !errno || errno == EACCES || errno == ENOENT ||
+	    (listed && errno == EPERM))
 		return 0;
 	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into /proc/self/map_files");
 }
@@ -408,6 +422,8 @@ static int probe_facilities(struct facts *facts, struct error *err)
 	facts->pidfd_getfd = answered(facts, probe_pidfd_getfd());
 	facts->pidfd_namespaces = answered(facts, probe_pidfd_namespaces());
 	facts->kcmp = answered(facts, kernel_kcmp(getpid(), getpid(), KCMP_OBJECT_VM, 0, 0) == 0);
+	int seccomp_mode = prctl(PR_GET_SECCOMP);
+	told(facts, seccomp_mode);
 	/*
 	 * Both can only be asked of a traced task. The first comes with CONFIG_CHECKPOINT_RESTORE,
 	 * as PR_GET_TID_ADDRESS does, and wants CAP_SYS_ADMIN in the initial user namespace; the
@@ -415,7 +431,7 @@ static int probe_facilities(struct facts *facts, struct error *err)
 	 */
 	facts->seccomp_get_filter =
 		answered(facts, prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) == 0) &&
-		answered(facts, prctl(PR_GET_SECCOMP) == 0) && facts->in_initial_user_namespace &&
+		seccomp_mode == 0 && facts->in_initial_user_namespace &&
 		facts_has_capability(facts, 21 /* CAP_SYS_ADMIN */);
 	facts->rseq_configuration =
 		is_at_least(&kernel, 5, 13) &&

@@ -3,10 +3,17 @@
 #include "base/arena.h"
 #include "kernel/facts.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -71,12 +78,57 @@ static void probing_twice_changes_nothing(void **state)
 	arena_done(&arena);
 }
 
+/* In a child, to which one call says EPERM: whether probing fails then. */
+static bool fails_without(uint32_t number, uint32_t first_argument)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, first_argument, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+	struct error err = { 0 };
+	struct arena arena;
+	struct facts facts;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		arena_init(&arena);
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+			_exit(2);
+		_exit(facts_probe(&facts, &arena, &err) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 1;
+}
+
+/* That nobody may ask is not known of any of them. */
+static void what_is_not_told_is_not_known(void **state)
+{
+	(void)state;
+	assert_false(fails_without(SYS_prctl, 0xffff));
+	assert_true(fails_without(SYS_prctl, PR_GET_SECUREBITS));
+	assert_true(fails_without(SYS_prctl, PR_GET_DUMPABLE));
+	assert_true(fails_without(SYS_prctl, PR_GET_TIMERSLACK));
+	assert_true(fails_without(SYS_prctl, PR_GET_THP_DISABLE));
+	assert_true(fails_without(SYS_personality, 0xffffffff));
+	assert_true(fails_without(SYS_getpriority, PRIO_PROCESS));
+	assert_true(fails_without(SYS_ioprio_get, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_ascend),
 		cmocka_unit_test(identity_is_ours),
 		cmocka_unit_test(probing_twice_changes_nothing),
+		cmocka_unit_test(what_is_not_told_is_not_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

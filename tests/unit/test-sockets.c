@@ -6,6 +6,7 @@
 #include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/tcp.h>
@@ -14,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 /* Last: it defines a macro called fail. */
@@ -282,6 +284,33 @@ static void ends_read_one_after_the_other(void **state)
 	assert_int_equal(unsent_after(200, 1001, TCP_ESTABLISHED, TCP_ESTABLISHED), 800);
 }
 
+/* An address of a link is none without its interface; what kept that from being found is told. */
+static void scopes_of_addresses(void **state)
+{
+	(void)state;
+	uint32_t words[4] = { htonl(0xfe800000), 0, 0, htonl(1) };
+	InetSkEntry sk = INET_SK_ENTRY__INIT;
+	union inet_address address;
+	struct rlimit limit, none;
+
+	sk.family = AF_INET6;
+	sk.src_addr = words;
+	sk.n_src_addr = 4;
+	sk.ifname = "lo";
+	assert_int_equal(inet_source(&sk, &address), sizeof address.v6);
+	assert_int_equal(address.v6.sin6_scope_id, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int length = (int)inet_source(&sk, &address), failure = errno;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(length, 0);
+	assert_int_equal(failure, EMFILE);
+	sk.ifname = "no-such-one";
+	assert_int_equal(inet_source(&sk, &address), 0);
+	assert_int_equal(errno, ENODEV);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -294,6 +323,7 @@ int main(void)
 		cmocka_unit_test(ends_of_both_families),
 		cmocka_unit_test(ends_in_namespaces),
 		cmocka_unit_test(ends_read_one_after_the_other),
+		cmocka_unit_test(scopes_of_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

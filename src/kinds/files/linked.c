@@ -43,19 +43,27 @@ static DIR *open_directory_of(const struct open_file *file, const char *path, Re
 	return listing_open(AT_FDCWD, self);
 }
 
-/* A directory entry that is the inode; NULL with errno, which is 0 if there is none. */
+/*
+ * A directory entry that is the inode; NULL with errno, which is 0 if there is none. One that
+ * cannot be looked at may be it, unless it is gone.
+ */
 static char *find_name(struct arena *arena, DIR *entries, const char *directory,
 		       const struct stat *wanted)
 {
 	const struct dirent *entry;
 	struct stat found;
 
-	while (listing_next_entry(entries, &entry))
-		if (entry->d_ino == wanted->st_ino &&
-		    fstatat(dirfd(entries), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    found.st_ino == wanted->st_ino && found.st_dev == wanted->st_dev)
+	while (listing_next_entry(entries, &entry)) {
+		if (entry->d_ino != wanted->st_ino)
+			continue;
+		if (fstatat(dirfd(entries), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno != ENOENT)
+				return NULL;
+		} else if (found.st_ino == wanted->st_ino && found.st_dev == wanted->st_dev) {
 			return arena_printf(arena, "%s/%s", directory[1] ? directory : "",
 					    entry->d_name);
+		}
+	}
 	return NULL;
 }
 

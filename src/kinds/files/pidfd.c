@@ -71,9 +71,16 @@ static int read_end(const struct open_file *file, PidfdEntry *record, struct err
 	if (fd < 0)
 		return -1;
 	/* Before 6.9 all have one inode: each that is gone is one of its own then. */
-	if (fstatfs(fd, &fs) < 0 || fs.f_type != PIDFS_MAGIC)
+	if (fstatfs(fd, &fs) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its file system",
+				  file->what);
+	if (fs.f_type != PIDFS_MAGIC)
 		record->ino = file->id;
-	if (ioctl(fd, PIDFD_FACTS, &facts) == 0 && facts.mask & FACT_EXIT) {
+	bool known = ioctl(fd, PIDFD_FACTS, &facts) == 0;
+	if (!known && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell how its process ended",
+				  file->what);
+	if (known && facts.mask & FACT_EXIT) {
 		record->has_exit_code = true;
 		record->exit_code = (uint32_t)facts.exit_code;
 	}

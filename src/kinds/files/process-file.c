@@ -356,7 +356,10 @@ int process_file_opened(const struct file_opener *opener, const RegFileEntry *re
 	const char *rest = within_process(reg->name);
 	struct statfs fs;
 
-	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+	if (fstatfs(fd, &fs) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its file system",
+				  reg->name);
+	if (fs.f_type != PROC_SUPER_MAGIC)
 		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", reg->name);
 	return rest && tells_mounts(rest)
 		       ? touch_mounts(opener, find_task(opener->snapshot, reg->process), err)

@@ -219,20 +219,35 @@ static int fail_missing(const char *path, struct error *err)
 	return fail_hint(err, "put it back where it was");
 }
 
-/* Cgroups of the tree are made on the way. */
-static bool is_in_cgroups(const struct file_opener *opener, const char *path)
+/* 1, 0, or -1 with errno. */
+static int is_cgroup(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -1;
+	return fs.f_type == CGROUP2_SUPER_MAGIC || fs.f_type == CGROUP_SUPER_MAGIC;
+}
+
+/*
+ * What is not there may be where cgroups of the tree are made on the way. -1 with errno, that is
+ * ENOENT if it is elsewhere.
+ */
+static int check_in_cgroups(const struct file_opener *opener, const char *path)
 {
 	char *above = arena_string(opener->arena, path);
-	struct statfs fs;
 
 	for (char *slash; (slash = strrchr(above, '/')) && slash != above;) {
 		*slash = '\0';
 		autoclose int fd = opener_open_path(opener, above, O_PATH | O_NOFOLLOW);
+		int found = fd < 0 ? 0 : is_cgroup(fd);
+		if (found || (fd < 0 && errno_tells_nothing(errno)))
+			return found > 0 ? 0 : -1;
 		if (fd >= 0)
-			return fstatfs(fd, &fs) == 0 && (fs.f_type == CGROUP2_SUPER_MAGIC ||
-							 fs.f_type == CGROUP_SUPER_MAGIC);
+			break;
 	}
-	return false;
+	errno = ENOENT;
+	return -1;
 }
 
 int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle, struct error *err)
@@ -241,7 +256,7 @@ int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle
 		return 0;
 	const char *path = own_path(opener, handle);
 	autoclose int fd = opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
-	if (fd >= 0 || (errno == ENOENT && is_in_cgroups(opener, path)))
+	if (fd >= 0 || (errno == ENOENT && check_in_cgroups(opener, path) == 0))
 		return 0;
 	return fail_missing(path, err);
 }
@@ -272,14 +287,6 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 	return fail(err, ERR_FILE_MISSING, "an inode that the tree watches is not to be found");
 }
 
-static bool is_cgroup(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 &&
-	       (fs.f_type == CGROUP2_SUPER_MAGIC || fs.f_type == CGROUP_SUPER_MAGIC);
-}
-
 /*
  * Cgroups that no task is in (slices of systemd) are made by nobody else. They are known to the
  * keeper as others that a restore makes. -1 with errno, or with err.
@@ -297,7 +304,7 @@ static int make_cgroups(struct file_opener *opener, const char *path, struct err
 		return fd;
 	autoclose int above = make_cgroups(opener, name, err);
 	const char *last = strrchr(name, '/') + 1;
-	if (above < 0 || !is_cgroup(above) ||
+	if (above < 0 || is_cgroup(above) <= 0 ||
 	    (opener->expect_leftover && opener->expect_leftover(opener, above, last, err)) ||
 	    mkdirat(above, last, 0755) < 0)
 		return -1;
@@ -308,7 +315,7 @@ static int open_by_path(struct file_opener *opener, const char *path, struct err
 {
 	int fd = opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
 
-	if (fd >= 0 || errno != ENOENT || !is_in_cgroups(opener, path))
+	if (fd >= 0 || errno != ENOENT || check_in_cgroups(opener, path))
 		return fd;
 	autoclose int directory = make_cgroups(opener, path, err);
 	return directory < 0 ? -1 : opener_open_path(opener, path, O_PATH | O_NOFOLLOW);

@@ -191,8 +191,11 @@ static int add_parts(struct archive_writer *writer, int fd, const char *path,
 {
 	struct statfs fs;
 
-	if (!writer->file_system)
-		writer->file_system = fstatfs(fd, &fs) ? -1 : (long)fs.f_type;
+	if (!writer->file_system) {
+		if (fstatfs(fd, &fs))
+			return fail_errno(err, ERR_IO, "cannot tell the file system of %s", path);
+		writer->file_system = (long)fs.f_type;
+	}
 	if (!file_parts_told(writer->file_system))
 		return 0;
 	if (file_parts_read(fd, ret_parts))

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/make.h"
@@ -225,30 +226,28 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 
 enum { PATIENCE_MS = 30000, ATTEMPTS = 20 };
 
-/* Its process group by the number that it has in its own pid namespace; 0: it is not to be seen. */
-static uint32_t read_group(pid_t pid)
+/* Its process group by the number that it has in its own pid namespace; -1 with errno. */
+static int64_t read_group(pid_t pid)
 {
-	char path[64], *line = NULL;
-	size_t room = 0;
-	uint32_t group = 0;
+	char path[64], text[4096];
 
 	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	FILE *file = fopen(path, "re");
-	while (file && !group && getline(&line, &room, file) > 0)
-		if (strncmp(line, "NSpgid:", 7) == 0)
-			group = (uint32_t)strtoul(strrchr(line, '\t'), NULL, 10);
-	if (file)
-		fclose(file);
-	free(line);
-	return group;
+	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) < 0)
+		return -1;
+	const char *groups = procfs_field(text, "NSpgid:");
+	uint64_t numbers[MAX_PID_LEVELS + 1];
+	size_t levels = groups ? procfs_numbers(groups, 10, numbers, MAX_PID_LEVELS + 1) : 0;
+	errno = ESRCH;
+	return levels ? (int64_t)numbers[levels - 1] : -1;
 }
 
 /*
  * As we see it. A group of which the leader has gone is that of any member, once that has joined
- * it: all do before they wait for us.
+ * it: all do before they wait for us. Nobody joins it any more if the member cannot be seen.
  */
 static pid_t find_group(const struct file_opener *opener, const MntAutofsEntry *autofs)
 {
+	errno = ESRCH;
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	const struct task *member = find_member(opener->snapshot, autofs->group);
 	pid_t pid = member ? opener->pids[member->index] : -1;
@@ -257,10 +256,12 @@ static pid_t find_group(const struct file_opener *opener, const MntAutofsEntry *
 		return pid;
 	struct pid_vector groups = task_groups(member);
 	for (int i = 0; i < PATIENCE_MS; i++) {
-		if (read_group(pid) == groups.pid[groups.levels - 1])
-			return getpgid(pid);
+		int64_t group = read_group(pid);
+		if (group < 0 || group == groups.pid[groups.levels - 1])
+			return group < 0 ? -1 : getpgid(pid);
 		nanosleep(&pause, NULL);
 	}
+	errno = ESRCH;
 	return -1;
 }
 
@@ -351,14 +352,14 @@ static int make_once(const struct mount_maker *maker, const MntEntry *entry, int
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
 	pid_t group = find_group(maker->opener, entry->autofs);
-	autoclose int pipe_fd = open_end(maker->opener, entry->autofs, err);
 
+	if (group <= 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot find the process group that is to mount at %s",
+				  entry->mountpoint);
+	autoclose int pipe_fd = open_end(maker->opener, entry->autofs, err);
 	if (pipe_fd < 0)
 		return -1;
-	if (group <= 0)
-		return fail(err, ERR_KERNEL_REFUSED,
-			    "the process group that is to mount at %s is not there",
-			    entry->mountpoint);
 	for (int i = 0; i < ATTEMPTS; i++) {
 		autoclose int fd = make_once(maker, entry, pipe_fd, group, err);
 		int is_it =

@@ -454,7 +454,7 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 		return make_link(netlink, link, &peer, id, err);
 	}
 	if (!link_is_across(link) && lower && (int)lower != link->info->ifi_index &&
-	    !if_indextoname(lower, name))
+	    interface_name(lower, name))
 		return errno == ENXIO ? 1 : fail_link(link, id, "find what is below", err);
 	return make_link(netlink, link, NULL, id, err);
 }

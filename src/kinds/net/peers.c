@@ -20,6 +20,7 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
+#include "kernel/interface.h"
 #include "kinds/kind.h"
 
 #include <errno.h>
@@ -140,7 +141,7 @@ static int read_outside(void *data)
 		return -1;
 	struct link link = link_of(&peer->link);
 	uint32_t master = netlink_number(link_attribute(&link, IFLA_MASTER));
-	if (master && !if_indextoname(master, outside->master))
+	if (master && interface_name(master, outside->master))
 		return -1;
 	if (master)
 		peer->master = arena_string(outside->collect->arena, outside->master);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/aside.h"
+#include "kernel/interface.h"
 #include "kernel/sock-diag.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
@@ -37,7 +38,7 @@ static int take_address(struct snapshot *snapshot, InetSkEntry *sk,
 	*ret_port = ntohs(is_v4 ? address->v4.sin_port : address->v6.sin6_port);
 	if (is_v4 || !address->v6.sin6_scope_id)
 		return 0;
-	if (!if_indextoname(address->v6.sin6_scope_id, name))
+	if (interface_name(address->v6.sin6_scope_id, name))
 		return errno == ENXIO ? 0 : -1;
 	sk->ifname = arena_string(snapshot->arena, name);
 	return 0;

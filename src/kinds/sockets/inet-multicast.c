@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kernel/interface.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,7 @@ static int look_at(struct collect *collect, int fd, InetSkEntry *sk, unsigned in
 				  what);
 	if (joined == 0)
 		return 0;
-	if (!if_indextoname(interface, name))
+	if (interface_name(interface, name))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot name the interface of a multicast group", what);
 	if (joined == 2)
@@ -152,11 +153,12 @@ int multicast_join(const InetSkEntry *sk, int fd, struct error *err)
 {
 	for (size_t i = 0; i < sk->n_multicast; i++) {
 		const MulticastEntry *entry = sk->multicast[i];
-		struct group_req request = { .gr_interface = if_nametoindex(entry->ifname) };
+		int index = interface_index(entry->ifname);
+		struct group_req request = { .gr_interface = (uint32_t)index };
 		make_group(entry->group, entry->n_group, &request.gr_group);
-		if (!request.gr_interface ||
-		    setsockopt(fd, level_of(entry->n_group), MCAST_JOIN_GROUP, &request,
-			       sizeof request) < 0)
+		errno = index ? errno : ENODEV;
+		if (index <= 0 || setsockopt(fd, level_of(entry->n_group), MCAST_JOIN_GROUP,
+					     &request, sizeof request) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "socket %u: cannot join a multicast group at %s", sk->id,
 					  entry->ifname);

@@ -195,7 +195,7 @@ int inet_waiting_connect(const InetSkEntry *sk, int fd, const int *listeners, si
 	socklen_t length = inet_destination(sk, &to);
 	uint32_t before, after;
 
-	if (count_waiting(listeners, count, &before) < 0 ||
+	if (!length || count_waiting(listeners, count, &before) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
 	    connect(fd, &to.any, length) < 0 || count_waiting(listeners, count, &after) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none) < 0)

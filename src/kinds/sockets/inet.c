@@ -25,11 +25,13 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "kernel/aside.h"
+#include "kernel/interface.h"
 #include "kinds/opener.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
@@ -40,6 +42,7 @@
 
 /* ---- Addresses ---- */
 
+/* 0 with errno. */
 static socklen_t make_address(const InetSkEntry *sk, const uint32_t *words, uint32_t port,
 			      union inet_address *ret)
 {
@@ -53,9 +56,12 @@ static socklen_t make_address(const InetSkEntry *sk, const uint32_t *words, uint
 	ret->v6.sin6_family = AF_INET6;
 	ret->v6.sin6_port = htons((uint16_t)port);
 	memcpy(&ret->v6.sin6_addr, words, 16);
-	if (sk->ifname && IN6_IS_ADDR_LINKLOCAL(&ret->v6.sin6_addr))
-		ret->v6.sin6_scope_id = if_nametoindex(sk->ifname);
-	return sizeof ret->v6;
+	if (!sk->ifname || !IN6_IS_ADDR_LINKLOCAL(&ret->v6.sin6_addr))
+		return sizeof ret->v6;
+	int index = interface_index(sk->ifname);
+	errno = index ? errno : ENODEV;
+	ret->v6.sin6_scope_id = (uint32_t)index;
+	return index > 0 ? sizeof ret->v6 : 0;
 }
 
 socklen_t inet_source(const InetSkEntry *sk, union inet_address *ret)
@@ -199,7 +205,9 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	if (inet_is_stream(sk) || has_ended(sk) || !has_address(sk))
 		return 0;
 	socklen_t length = inet_source(sk, &from);
-	return bind(fd, &from.any, length) < 0 ? fail_make(sk, "bind it to its address", err) : 0;
+	return !length || bind(fd, &from.any, length) < 0
+		       ? fail_make(sk, "bind it to its address", err)
+		       : 0;
 }
 
 /* Good for the step that is being made. */
@@ -224,7 +232,7 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 		return fail_make(sk, "listen", err);
 	if (!inet_is_tcp(sk) && sk->state == TCP_ESTABLISHED) {
 		socklen_t length = inet_destination(sk, &to);
-		if (connect(fd, &to.any, length) < 0)
+		if (!length || connect(fd, &to.any, length) < 0)
 			return fail_make(sk, "connect it", err);
 	}
 	return 0;

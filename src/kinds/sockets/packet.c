@@ -114,7 +114,7 @@ static int name_of(struct snapshot *snapshot, uint32_t interface, char **ret, co
 {
 	char name[IF_NAMESIZE] = "";
 
-	if (!if_indextoname(interface, name) && errno != ENXIO)
+	if (interface_name(interface, name) && errno != ENXIO)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot name its interface", what);
 	if (!*name)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: its interface is gone", what);

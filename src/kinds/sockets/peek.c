@@ -47,7 +47,7 @@ __attribute__((noreturn)) static void keep(int nestor, const struct peeking *pee
 	/* What ends nestor from a terminal comes here as well. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+	while (poll(&ended, 1, -1) < 0 && errno_tells_nothing(errno))
 		;
 	int fd = __atomic_load_n(&peeking->fd, __ATOMIC_SEQ_CST);
 	if (fd >= 0)

@@ -421,8 +421,8 @@ int tcp_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struc
 	if (read_content(opener, sk, entry, content, bytes, err))
 		return -1;
 	socklen_t length = inet_source(sk, &from);
-	inet_destination(sk, &to);
-	if (connect_in_repair(fd, &from, &to, length, sequence_in(sk, entry),
+	if (!length || !inet_destination(sk, &to) ||
+	    connect_in_repair(fd, &from, &to, length, sequence_in(sk, entry),
 			      sequence_out(sk, entry)) < 0)
 		return fail_restore(sk, "connect it again", err);
 	if (set_negotiated(fd, entry) < 0)
@@ -462,14 +462,14 @@ int tcp_restore_peer(struct file_opener *opener, const InetSkEntry *sk, int fd, 
 	union inet_address from, to;
 	uint64_t content;
 	const TcpStreamEntry *entry = stream_of(opener, sk, &content, err);
-	socklen_t length = inet_source(sk, &from);
 
 	if (!entry)
 		return -1;
-	inet_destination(sk, &to);
+	socklen_t length = inet_source(sk, &from);
 	/* It has sent all that was received, and received all that was acknowledged. */
 	uint32_t in = entry->outq_seq - entry->outq_len, out = entry->inq_seq - 1;
-	if (connect_in_repair(fd, &to, &from, length, in, out) < 0 || set_negotiated(fd, entry) < 0)
+	if (!length || !inet_destination(sk, &to) ||
+	    connect_in_repair(fd, &to, &from, length, in, out) < 0 || set_negotiated(fd, entry) < 0)
 		return fail_restore(sk, "make the peer that it had", err);
 	return 0;
 }

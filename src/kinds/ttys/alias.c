@@ -27,6 +27,7 @@
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,12 +55,22 @@ bool alias_is(const struct stat *stat)
 
 /* ---- Dump ---- */
 
+/* It is ready for everything then (hung_up_tty_poll), and answers nothing. */
+static bool is_hung_up(int fd)
+{
+	struct pollfd ready = { .fd = fd };
+
+	return poll(&ready, 1, 0) > 0 && (ready.revents & POLLHUP);
+}
+
 int tty_number(int fd, dev_t *ret_number)
 {
 	unsigned number;
 
-	if (ioctl(fd, TIOCGDEV, &number) < 0)
+	if (ioctl(fd, TIOCGDEV, &number) < 0) {
+		errno = errno != EIO || is_hung_up(fd) ? errno : EAGAIN;
 		return -1;
+	}
 	/* new_encode_dev */
 	*ret_number = makedev((number >> 8) & 0xfff, (number & 0xff) | ((number >> 12) & 0xfff00));
 	return 0;

@@ -287,11 +287,11 @@ int pty_collect(const struct open_file *file, FileEntry *entry, struct error *er
 }
 
 /* While the other side is closed, and was not always, the master sees an end (EPOLLHUP). */
-static bool sees_end(int master)
+static int sees_end(int master)
 {
 	struct pollfd ready = { .fd = master };
 
-	return poll(&ready, 1, 0) > 0 && (ready.revents & POLLHUP);
+	return poll(&ready, 1, 0) < 0 ? -1 : (ready.revents & POLLHUP) != 0;
 }
 
 static int collect_queues(struct collect *collect, const struct known_pty *pty, struct error *err)
@@ -302,7 +302,11 @@ static int collect_queues(struct collect *collect, const struct known_pty *pty, 
 	if (master < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot get the descriptor",
 				  pty->what);
-	pty->info->has_slave_closed = pty->info->slave_closed = sees_end(master);
+	int closed = sees_end(master);
+	if (closed < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whether it is closed",
+				  pty->what);
+	pty->info->has_slave_closed = pty->info->slave_closed = closed;
 	if (!pty->has_slave && !pty->info->slave_closed)
 		return 0;
 	autoclose int slave = pty_open_peer(master, O_RDWR | O_NONBLOCK);

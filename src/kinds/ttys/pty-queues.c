@@ -42,6 +42,7 @@
 
 /* LINE_ROOM is what the line discipline holds (N_TTY_BUF_SIZE). */
 enum { LINE_ROOM = 4096, OUTPUT_ROOM = 32768, MOST_LINES = LINE_ROOM, PATIENCE_MS = 2000 };
+enum { TRIES = 3 };
 enum { TAKES_NEXT = 1, ENDS_LINE = 2, STOPS = 3 };
 enum stop { STOP_NONE, STOP_BY_CALL, STOP_BY_CHARACTER };
 
@@ -77,11 +78,24 @@ static bool is_canonical(const struct termios2 *modes)
 	return (modes->c_lflag & ICANON) && !(modes->c_lflag & EXTPROC);
 }
 
+/* The terminal is somebody's and has to be as it was: what fails once is tried again. */
+static int insist(int fd, unsigned long request, const void *argument)
+{
+	for (int i = 0; i < TRIES; i++)
+		if (ioctl(fd, request, argument) >= 0)
+			return 0;
+	return -1;
+}
+
+/* A poll that fails has not found that nothing is there. */
 static bool is_ready(int fd, short events)
 {
 	struct pollfd ready = { .fd = fd, .events = events };
+	int found = -1;
 
-	return poll(&ready, 1, 0) > 0 && (ready.revents & events);
+	for (int i = 0; i < TRIES && found < 0; i++)
+		found = poll(&ready, 1, 0);
+	return found > 0 && (ready.revents & events);
 }
 
 static void pause_briefly(void)
@@ -160,7 +174,7 @@ static int take_output(const struct sides *sides, struct content *content)
 static int set_modes(const struct sides *sides, const struct termios2 *modes,
 		     struct content *content)
 {
-	return ioctl(sides->master, TCSETS2, modes) < 0 ? failed(content, "change its modes") : 0;
+	return insist(sides->master, TCSETS2, modes) ? failed(content, "change its modes") : 0;
 }
 
 /* Finds out whether and how output is stopped, and lets it go on. */
@@ -229,8 +243,6 @@ static int write_all(int fd, const uint8_t *bytes, size_t left, struct content *
 
 	while (left) {
 		ssize_t put = write(fd, bytes, left);
-		if (put < 0 && errno != EAGAIN)
-			return failed(content, "put back what waited in it");
 		if (put > 0)
 			bytes += put, left -= (size_t)put;
 		else if (milliseconds() > end)
@@ -280,7 +292,7 @@ static int type_bytes(const struct sides *sides, struct content *content)
 	if (write_all(sides->master, content->input, content->n_input, content))
 		return -1;
 	for (long end = milliseconds() + PATIENCE_MS;; pause_briefly()) {
-		if (ioctl(sides->slave, FIONREAD, &waiting) < 0)
+		if (insist(sides->slave, FIONREAD, &waiting))
 			return failed(content, "tell what was typed");
 		if (waiting >= (int)content->n_input)
 			return 0;
@@ -297,7 +309,7 @@ static int stop_output(const struct sides *sides, struct content *content)
 	struct termios2 modes = quiet_modes(&sides->modes);
 	static const uint8_t stop = STOPS;
 
-	if (content->stop == STOP_BY_CALL && ioctl(sides->slave, TCXONC, TCOOFF) < 0)
+	if (content->stop == STOP_BY_CALL && insist(sides->slave, TCXONC, (void *)TCOOFF))
 		return failed(content, "stop its output");
 	if (content->stop != STOP_BY_CHARACTER)
 		return 0;
@@ -347,20 +359,24 @@ static int begin(struct sides *sides, struct content *content)
 	sides->is_locked = memcmp(&sides->locked, &none, sizeof none) != 0;
 	if (sides->is_locked && ioctl(sides->master, TIOCSLCKTRMIOS, &none) < 0)
 		return failed(content, "unlock its modes for a moment");
-	if (packet && ioctl(sides->master, TIOCPKT, &off) < 0)
-		return failed(content, "leave packet mode for a moment");
+	if (packet && ioctl(sides->master, TIOCPKT, &off) < 0) {
+		failed(content, "leave packet mode for a moment");
+		if (sides->is_locked)
+			insist(sides->master, TIOCSLCKTRMIOS, &sides->locked);
+		return -1;
+	}
 	return 0;
 }
 
 static int end(const struct sides *sides, struct content *content)
 {
-	int on = 1;
+	int on = 1, result = 0;
 
-	if (sides->is_locked && ioctl(sides->master, TIOCSLCKTRMIOS, &sides->locked) < 0)
-		return failed(content, "lock its modes again");
-	if (sides->packet && ioctl(sides->master, TIOCPKT, &on) < 0)
-		return failed(content, "enter packet mode again");
-	return 0;
+	if (sides->is_locked && insist(sides->master, TIOCSLCKTRMIOS, &sides->locked))
+		result = failed(content, "lock its modes again");
+	if (sides->packet && insist(sides->master, TIOCPKT, &on))
+		result = failed(content, "enter packet mode again");
+	return result;
 }
 
 /* Whatever fails, what was taken is put back as far as that goes. */

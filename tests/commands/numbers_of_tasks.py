@@ -88,6 +88,7 @@ def run_refusals(place):
     namespace, inner = nested(place, 2)
     nestor("run", "--", "true").fails("usage", 2)
     nestor("run", "--pids", "7").fails("usage", 2)
+    nestor("run", "--pids", "7", "--").fails("usage", 2)
     nestor("run", "--pids", "7", "true").fails("usage", 2)
     for vector in ("", "7:", "x", "1", "0", "-7", "7;8", "99999999999"):
         nestor("run", f"--pids={vector}", "--", "true").fails("usage", 2)

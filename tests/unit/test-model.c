@@ -207,6 +207,21 @@ static void refuses_what_cannot_be(void **state)
 	}
 }
 
+/* Who of them it is that does not belong to the tree. */
+static void strangers_are_named(void **state)
+{
+	struct arena arena;
+	struct snapshot snapshot;
+	struct error err = { 0 };
+
+	(void)state;
+	fixture_make_tree(&snapshot, &arena);
+	break_parent(&snapshot);
+	assert_int_equal(snapshot_index(&snapshot, &err), -1);
+	assert_non_null(strstr(err.text, "its parent 55"));
+	arena_done(&arena);
+}
+
 static void grows_arrays(void **state)
 {
 	struct arena arena;
@@ -230,6 +245,7 @@ int main(void)
 		cmocka_unit_test(ended_namespaces_cannot_be_opened),
 		cmocka_unit_test(tasks_may_come_in_any_order),
 		cmocka_unit_test(refuses_what_cannot_be),
+		cmocka_unit_test(strangers_are_named),
 		cmocka_unit_test(grows_arrays),
 	};
 

@@ -430,8 +430,6 @@ static int send_by_absent(struct unix_world *world, const SkPacketEntry *packet,
 static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct delivery *delivery,
 		   struct error *err)
 {
-	struct aside aside = ASIDE_HERE;
-
 	if (packet->has_sender_uid && packet->has_sender_gid && packet->has_sender_beside)
 		return send_by_absent(world, packet, delivery, err);
 	if (packet->has_sender_uid && packet->has_sender_gid &&
@@ -444,16 +442,11 @@ static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct
 			    "pid %u sent a message that waits, and may "
 			    "not be told of",
 			    packet->sender_pid[0]);
-		delivery->has_sender = false;
 	}
-
-	if (!packet->has_sender_uid || !packet->has_sender_gid ||
-	    (packet->sender_uid == geteuid() && packet->sender_gid == getegid()))
-		return send_piece(delivery);
-	aside.has_ids = true;
-	aside.uid = packet->sender_uid;
-	aside.gid = packet->sender_gid;
-	return aside_run(&aside, send_piece, delivery);
+	/* Of a thread with other effective ids the kernel would tell the real ones. */
+	delivery->has_sender = packet->has_sender_uid && packet->has_sender_gid;
+	delivery->sender = (struct ucred){ getpid(), packet->sender_uid, packet->sender_gid };
+	return send_piece(delivery);
 }
 
 /* A socket that can send to this one; *ret_made: it is there for the purpose. */

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Who is told to have sent what waited in a unix socket, where no task of the tree can be asked. */
+#include "base/arena.h"
+#include "kinds/opener.h"
+#include "kinds/sockets/unix.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { FILE_ID = 7, OTHER = 1 };
+
+struct message {
+	bool told; /* the kernel was asked for the sender when it was sent */
+	uid_t uid;
+	gid_t gid;
+};
+
+static void add_message(struct snapshot *snapshot, const struct message *message)
+{
+	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
+
+	packet->id_for = FILE_ID;
+	packet->length = 1;
+	packet->has_sender_uid = packet->has_sender_gid = message->told;
+	packet->sender_uid = message->uid;
+	packet->sender_gid = message->gid;
+	struct record *record = snapshot_add_record(snapshot, IMAGE_SK_QUEUES, FILE_ID, packet);
+	record->payload = arena_copy(snapshot->arena, "x", 1);
+	record->payload_size = 1;
+}
+
+static void expect_message(int fd, const struct message *message)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control;
+	char byte;
+	struct iovec part = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+	struct ucred sender;
+
+	assert_int_equal(recvmsg(fd, &header, MSG_DONTWAIT), 1);
+	const struct cmsghdr *told = CMSG_FIRSTHDR(&header);
+	assert_non_null(told);
+	assert_int_equal(told->cmsg_type, SCM_CREDENTIALS);
+	memcpy(&sender, CMSG_DATA(told), sizeof sender);
+	/* Nobody asked: the ids that stand for those that are not known. */
+	assert_int_equal(sender.uid, message->told ? message->uid : 65534);
+	assert_int_equal(sender.gid, message->told ? message->gid : 65534);
+	assert_int_equal(sender.pid == 0, !message->told);
+}
+
+static void each_has_its_sender(void **state)
+{
+	const uid_t uid = geteuid();
+	const gid_t gid = getegid();
+	const struct message messages[] = { { true, uid, gid },
+					    { true, uid, gid + OTHER },
+					    { true, uid + OTHER, gid },
+					    { true, uid + OTHER, gid + OTHER },
+					    { false, 0, 0 },
+					    { true, uid, gid } };
+	const size_t n = sizeof messages / sizeof *messages;
+	struct arena arena;
+	struct error err = { 0 };
+	int pair[2], one = 1;
+
+	(void)state;
+	if (uid)
+		skip();
+	arena_init(&arena);
+	struct snapshot snapshot = { .arena = &arena };
+	struct file_opener opener = { .snapshot = &snapshot, .arena = &arena };
+	UnixSkEntry sk = UNIX_SK_ENTRY__INIT;
+	SkOptsEntry options = SK_OPTS_ENTRY__INIT;
+	FileEntry file = FILE_ENTRY__INIT;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+	options.has_so_passcred = options.so_passcred = true;
+	sk.opts = &options;
+	sk.type = SOCK_DGRAM;
+	file.id = FILE_ID;
+	struct unix_end end = { .entry = &file,
+				.sk = &sk,
+				.made = true,
+				.place = opener_keep(&opener, pair[0]),
+				.gone_fd = pair[1] };
+	struct unix_world world = { .opener = &opener, .ends = &end, .n_ends = 1 };
+	for (size_t i = 0; i < n; i++)
+		add_message(&snapshot, &messages[i]);
+	if (unix_queue_fill(&world, &end, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one), 0);
+	for (size_t i = 0; i < n; i++)
+		expect_message(pair[0], &messages[i]);
+	close(pair[0]);
+	close(pair[1]);
+	arena_done(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(each_has_its_sender) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

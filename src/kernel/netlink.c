@@ -106,14 +106,33 @@ static int ignore(const void *bytes, size_t size, void *data)
 	return 0;
 }
 
+/* nl_send_simple() takes a page at most; elements of a set of addresses may be more. */
+static int send_message(struct netlink *netlink, int request, int flags, const void *bytes,
+			size_t size)
+{
+	struct nl_msg *message = nlmsg_alloc_size(NLMSG_SPACE(size));
+
+	if (!message) {
+		errno = ENOMEM;
+		return -1;
+	}
+	int result =
+		nlmsg_put(message, NL_AUTO_PORT, NL_AUTO_SEQ, request, 0, flags | NLM_F_REQUEST) &&
+				nlmsg_append(message, (void *)(uintptr_t)bytes, size,
+					     NLMSG_ALIGNTO) == 0
+			? nl_send_auto(netlink->socket, message)
+			: -1;
+	nlmsg_free(message);
+	return result;
+}
+
 int netlink_dump_by(struct netlink *netlink, int request, const void *bytes, size_t size,
 		    int (*each)(const void *bytes, size_t size, void *data), void *data)
 {
 	netlink->each = each;
 	netlink->data = data;
 	netlink->failure = errno = 0;
-	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_DUMP,
-				    (void *)(uintptr_t)bytes, size);
+	int result = send_message(netlink, request, NLM_F_DUMP, bytes, size);
 	if (result >= 0)
 		result = nl_recvmsgs_default(netlink->socket);
 	return finish(netlink, result);
@@ -133,8 +152,7 @@ int netlink_ask(struct netlink *netlink, int request, const void *bytes, size_t 
 	netlink->each = each;
 	netlink->data = data;
 	netlink->failure = errno = 0;
-	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST,
-				    (void *)(uintptr_t)bytes, size);
+	int result = send_message(netlink, request, 0, bytes, size);
 	if (result >= 0)
 		result = nl_recvmsgs_default(netlink->socket);
 	return finish(netlink, result);
@@ -144,8 +162,7 @@ int netlink_change(struct netlink *netlink, int request, int flags, const void *
 {
 	netlink->each = ignore;
 	netlink->failure = errno = 0;
-	int result = nl_send_simple(netlink->socket, request, NLM_F_REQUEST | NLM_F_ACK | flags,
-				    (void *)(uintptr_t)bytes, size);
+	int result = send_message(netlink, request, NLM_F_ACK | flags, bytes, size);
 	if (result >= 0)
 		result = nl_recvmsgs_default(netlink->socket);
 	return finish(netlink, result);

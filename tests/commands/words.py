@@ -421,6 +421,12 @@ def config_files(place):
     nestor("dump", "-t", pid, "--config", place.file("config")).fails("usage", 2)
     nestor("dump", "-t", pid, env=dict(os.environ, NESTOR_CONFIG_FILE=place.file("config"))).fails(
         "usage", 2)
+    # The system's, too.
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /etc && mkdir /etc/nestor && "
+         "echo no-such-option > /etc/nestor/default.conf && exec $0 check", program()],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    must(done.returncode == 2 and "/etc/nestor/default.conf, line 1" in done.stderr, done.stderr)
     # criu(8)'s own files are read by that name.
     os.mkdir(os.path.join(home, ".criu"))
     with open(os.path.join(home, ".criu", "default.conf"), "w", encoding="ascii") as file:

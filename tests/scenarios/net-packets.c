@@ -25,7 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORT = 4711, ROOM = 65536, RETRY_SECONDS = 3 };
+enum { PORT = 4711, ROOM = 65536, RETRY_SECONDS = 3, MANY = 900 };
 
 /* ---- ipset(8) by hand ---- */
 
@@ -168,6 +168,17 @@ static void remove_set(const char *name)
 	scenario_need(do_ipset(&message) == 0, "cannot remove a set");
 }
 
+/* More than the kernel tells in one message; of the other sets it does. */
+static void add_many(const char *name)
+{
+	char address[20];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(address, sizeof address, "10.3.%u.%u", i / 250, i % 250);
+		add_address(name, address);
+	}
+}
+
 /* False: this kernel has none, or older ones. */
 static bool make_sets(void)
 {
@@ -183,7 +194,7 @@ static bool make_sets(void)
 	remove_set("gone");
 	add_address("first", "10.0.0.1");
 	add_address("first", "10.0.0.2");
-	add_address("third", "10.3.0.3");
+	add_many("third");
 	add_set("all", "third");
 	add_set("all", "first");
 	return true;

@@ -49,7 +49,7 @@ int open_by_handle_from(int place_fd, struct file_handle *handle, int flags)
 	return file_fd < 0 ? -1 : open_by_handle_at(file_fd, handle, flags);
 }
 
-bool handle_is_of(int fd, const struct file_handle *handle)
+int handle_is_of(int fd, const struct file_handle *handle)
 {
 	union {
 		struct file_handle handle;
@@ -57,9 +57,9 @@ bool handle_is_of(int fd, const struct file_handle *handle)
 	} own = { .handle.handle_bytes = MAX_HANDLE_SZ };
 	int mount_id;
 
-	return name_to_handle_at(fd, "", &own.handle, &mount_id, AT_EMPTY_PATH | AT_HANDLE_FID) ==
-		       0 &&
-	       own.handle.handle_type == handle->handle_type &&
+	if (name_to_handle_at(fd, "", &own.handle, &mount_id, AT_EMPTY_PATH | AT_HANDLE_FID) < 0)
+		return -1;
+	return own.handle.handle_type == handle->handle_type &&
 	       own.handle.handle_bytes == handle->handle_bytes &&
 	       memcmp(own.handle.f_handle, handle->f_handle, handle->handle_bytes) == 0;
 }

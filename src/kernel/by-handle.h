@@ -16,9 +16,9 @@ struct file_handle;
 int open_by_handle_from(int place_fd, struct file_handle *handle, int flags);
 
 /*
- * Is this the handle of what the descriptor leads to? Also where none can be opened by its handle
- * (AT_HANDLE_FID, 6.5); before that, no.
+ * 1 if this is the handle of what the descriptor leads to, 0, or -1 with errno. Also where none can
+ * be opened by its handle (AT_HANDLE_FID, 6.5); before that, -1.
  */
-bool handle_is_of(int fd, const struct file_handle *handle);
+int handle_is_of(int fd, const struct file_handle *handle);
 
 #endif

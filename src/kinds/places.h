@@ -28,7 +28,8 @@ int mount_open_beside(const struct open_file *file, const char *path);
 /* As mount_of_file, of one that no path leads to. */
 int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
 /*
- * Whether it is what a mount shows at `path`: that is made again, and leads there. 1 or 0.
+ * Whether it is what a mount shows at `path`: that is made again, and leads there. 1, 0, or -1 with
+ * errno.
  */
 int mount_of_removed_root(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /*
@@ -38,7 +39,7 @@ int mount_of_removed_root(const struct open_file *file, const char *path, uint32
  */
 int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *name,
 		      uint32_t *ret_mount_id, const char **ret_path, struct error *err);
-/* A directory (O_PATH) on the mount of a file, if a mount namespace of the tree has it; or -1. */
+/* A directory (O_PATH) on the mount of a file, if a namespace of the tree has it; -1 with errno. */
 int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */
 int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct error *err);

@@ -37,7 +37,7 @@ static DIR *open_directory_of(const struct open_file *file, const char *path, Re
 	autoclose int fd = mount_open_directory(file, path, &mount_id);
 
 	if (fd < 0)
-		return listing_open(AT_FDCWD, path);
+		return errno_tells_nothing(errno) ? NULL : listing_open(AT_FDCWD, path);
 	reg->mnt_id = (int32_t)mount_id;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	return listing_open(AT_FDCWD, self);

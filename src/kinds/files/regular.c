@@ -222,7 +222,11 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
 		return 0;
 	char *path = arena_string(file->target->collect->arena, reg->name);
 	path[strlen(path) - strlen(DELETED_SUFFIX)] = '\0';
-	if (mount_of_removed_root(file, path, &mount_id)) {
+	int of_root = mount_of_removed_root(file, path, &mount_id);
+	if (of_root < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	if (of_root) {
 		reg->name = path;
 		reg->mnt_id = (int32_t)mount_id;
 		return 1;

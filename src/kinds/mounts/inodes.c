@@ -81,15 +81,28 @@ static int open_place(struct watched_place *place, int root_fd)
 	return fd;
 }
 
+static bool is_at(struct watched_place *place, int fd)
+{
+	int same = handle_is_of(fd, place->handle);
+
+	if (same < 0)
+		note_failure(place, errno);
+	return same > 0;
+}
+
 /* What was removed has no name but where it is mounted. */
 static char *place_of_removed(const struct live_namespace *namespace, const struct mount_line *line,
-			      ino_t inode, struct arena *arena)
+			      struct watched_place *place)
 {
 	autoclose int fd = survey_open_mount(&namespace->table, line);
 	struct stat stat;
 
-	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_ino == inode
-		       ? arena_string(arena, line->mountpoint)
+	if (fd < 0 || fstat(fd, &stat) < 0) {
+		note_failure(place, errno);
+		return NULL;
+	}
+	return stat.st_ino == place->inode
+		       ? arena_string(namespace->collect->arena, line->mountpoint)
 		       : NULL;
 }
 
@@ -148,15 +161,21 @@ static char *place_on_mount(const struct live_namespace *namespace, const struct
 	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
 	autoclose int fd = root_fd < 0 ? -1 : open_place(place, root_fd);
 
-	if (fd >= 0)
-		return path_on_mount(namespace, line, fd, collect->arena);
-	if (root_fd >= 0 && handle_is_of(root_fd, place->handle))
+	if (fd >= 0) {
+		char *own = path_on_mount(namespace, line, fd, collect->arena);
+		if (!own)
+			note_failure(place, errno);
+		return own;
+	}
+	if (root_fd >= 0 && is_at(place, root_fd))
 		return arena_string(collect->arena, line->mountpoint);
 	const struct live_namespace *of_layers =
 		find_layers(survey_of_mounts(collect), line->device, &layers);
 	char *path = place_on_overlay(collect, of_layers, &layers, line, place);
 	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
-	return found >= 0 && handle_is_of(found, place->handle) ? path : NULL;
+	if (path && found < 0)
+		note_failure(place, errno);
+	return found >= 0 && is_at(place, found) ? path : NULL;
 }
 
 char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
@@ -170,8 +189,7 @@ char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 			const struct mount_line *line = &namespace->table.lines[k];
 			if (line->device != place->device)
 				continue;
-			char *path = line->removed ? place_of_removed(namespace, line, place->inode,
-								      collect->arena)
+			char *path = line->removed ? place_of_removed(namespace, line, place)
 						   : place_on_mount(namespace, line, place);
 			if (!path)
 				continue;
@@ -184,28 +202,32 @@ char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 /* ---- in nestor's own namespace ---- */
 
 /* Its name, if that leads back to the inode. */
-static char *own_name_of(struct arena *arena, int fd, ino_t inode)
+static char *own_name_of(struct arena *arena, int fd, struct watched_place *place)
 {
 	char self[64], path[PATH_MAX];
 	struct stat found, named;
 
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	ssize_t length = readlink(self, path, sizeof path - 1);
-	if (length <= 0)
+	path[length < 0 ? 0 : length] = '\0';
+	if (length < 0 || fstat(fd, &found) < 0 || lstat(path, &named) < 0) {
+		note_failure(place, errno);
 		return NULL;
-	path[length] = '\0';
-	if (fstat(fd, &found) < 0 || found.st_ino != inode || lstat(path, &named) < 0 ||
-	    named.st_ino != found.st_ino || named.st_dev != found.st_dev)
-		return NULL;
-	return arena_string(arena, path);
+	}
+	return found.st_ino == place->inode && named.st_ino == found.st_ino &&
+			       named.st_dev == found.st_dev
+		       ? arena_string(arena, path)
+		       : NULL;
 }
 
-static bool is_there(const struct mount_line *mount, const char *path,
-		     const struct watched_place *place)
+static bool is_there(const struct mount_line *mount, const char *path, struct watched_place *place)
 {
 	autoclose int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	return fd >= 0 && survey_mount_id(fd) == mount->id && handle_is_of(fd, place->handle);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		note_failure(place, errno);
+	return mount_id == mount->id && is_at(place, fd);
 }
 
 char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
@@ -218,7 +240,7 @@ char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *
 	if (root_fd < 0)
 		note_failure(place, errno);
 	if (fd >= 0)
-		return own_name_of(collect->arena, fd, place->inode);
+		return own_name_of(collect->arena, fd, place);
 	if (is_there(mount, mount->mountpoint, place))
 		return arena_string(collect->arena, mount->mountpoint);
 	char *path = place_on_overlay(collect, NULL, &layers, mount, place);

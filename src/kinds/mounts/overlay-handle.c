@@ -89,11 +89,10 @@ static char *find_by_real(const struct live_namespace *namespace, struct overlay
 		autoclose int layer_fd =
 			layers->all[i].seen ? overlay_open_layer(namespace, layers, i) : -1;
 		autoclose int fd = layer_fd < 0 ? -1 : open_by_handle(layer_fd, real);
-		if (layer_fd >= 0 && fd < 0 && errno_tells_nothing(errno))
+		bool read = fd >= 0 && read_path(layer_fd, layer) && read_path(fd, path);
+		if (layer_fd >= 0 && !read && errno_tells_nothing(errno))
 			layers->failed = errno;
-		const char *below = fd >= 0 && read_path(layer_fd, layer) && read_path(fd, path)
-					    ? path_below(path, layer)
-					    : NULL;
+		const char *below = read ? path_below(path, layer) : NULL;
 		if (below)
 			return arena_printf(layers->arena, "/%s", below);
 	}
@@ -139,6 +138,8 @@ static void search(struct searched *searched, struct arena *arena, int layer_fd,
 		if (entry->d_type == DT_DIR && depth < DEEPEST)
 			search(searched, arena, layer_fd, below, depth + 1);
 	}
+	if (dir && searched->left && errno)
+		searched->failed = errno;
 }
 
 static struct searched *search_all(struct collect *collect, const struct live_namespace *namespace,

@@ -164,37 +164,42 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
 	return 0;
 }
 
-/* There its path leads to it, on a mount that allows and forbids the same, and maps no ids else. */
-static bool is_there(const struct open_file *file, int fd, int root_fd, int64_t *ret_mount_id)
+/*
+ * There its path leads to it, on a mount that allows and forbids the same, and maps no ids else. 1,
+ * 0, or -1 with errno.
+ */
+static int is_there(const struct open_file *file, int fd, int root_fd, int64_t *ret_mount_id)
 {
 	struct statvfs left, copy;
 	struct stat stat;
 	autoclose int found = survey_open_path(root_fd, file->link, O_PATH | O_NOFOLLOW);
 
-	if (found < 0 || survey_is_same(fd, found) <= 0 || fstatvfs(fd, &left) ||
-	    fstatvfs(found, &copy) || left.f_flag != copy.f_flag || fstat(found, &stat) ||
-	    stat.st_uid != file->stat.st_uid || stat.st_gid != file->stat.st_gid)
-		return false;
+	int same = found < 0 ? -1 : survey_is_same(fd, found);
+	if (same <= 0)
+		return found < 0 && !errno_tells_nothing(errno) ? 0 : same;
+	if (fstatvfs(fd, &left) || fstatvfs(found, &copy) || fstat(found, &stat))
+		return -1;
+	if (left.f_flag != copy.f_flag || stat.st_uid != file->stat.st_uid ||
+	    stat.st_gid != file->stat.st_gid)
+		return 0;
 	*ret_mount_id = survey_mount_id(found);
-	return *ret_mount_id >= 0;
+	return *ret_mount_id < 0 ? -1 : 1;
 }
 
-static const struct mount_line *found_in_others(const struct mount_survey *survey,
-						const struct open_file *file, int fd,
-						const struct live_namespace **ret_namespace)
+static int find_in_others(const struct mount_survey *survey, const struct open_file *file, int fd,
+			  const struct mount_line **ret_line,
+			  const struct live_namespace **ret_namespace)
 {
 	int64_t id;
 
-	for (size_t i = 0; i < survey->n_namespaces; i++) {
-		int root_fd = survey->namespaces[i].table.root_fd;
-		const struct mount_line *line =
-			is_there(file, fd, root_fd, &id)
-				? survey_find_mount(survey, id, ret_namespace)
-				: NULL;
-		if (line)
-			return line;
+	for (size_t i = 0; i < survey->n_namespaces && !*ret_line; i++) {
+		int there = is_there(file, fd, survey->namespaces[i].table.root_fd, &id);
+		if (there < 0)
+			return -1;
+		if (there)
+			*ret_line = survey_find_mount(survey, id, ret_namespace);
 	}
-	return NULL;
+	return 0;
 }
 
 /*
@@ -202,24 +207,33 @@ static const struct mount_line *found_in_others(const struct mount_survey *surve
  * `unshare -m` does keeps its program open on a mount that no table has. The namespace that it is
  * in has a copy of that mount. Who has left all that there was behind (pivot_root and a lazy
  * umount) has it no more, but others may: from there comes a file, which leads nowhere else as a
- * directory would. NULL: not there, or what may be done there differs.
+ * directory would. No line: not there, or what may be done there differs; -1 with errno.
  */
-static const struct mount_line *mount_that_took_over(const struct mount_survey *survey,
-						     const struct open_file *file, int fd,
-						     const struct live_namespace **ret_namespace)
+static int find_successor(const struct mount_survey *survey, const struct open_file *file, int fd,
+			  const struct mount_line **ret_line,
+			  const struct live_namespace **ret_namespace)
 {
-	struct error ignored = { 0 };
-	const struct surveyed_namespace *met =
-		survey_add_task(file->target, NAMESPACE_MNT, &ignored);
+	struct error why = { 0 };
+	const struct surveyed_namespace *met = survey_add_task(file->target, NAMESPACE_MNT, &why);
 	int64_t id;
 
+	errno = why.os_errno;
+	if (!met && errno_tells_nothing(errno))
+		return -1;
 	for (size_t i = 0; met && i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
-		if (namespace->met == met && is_there(file, fd, namespace->table.root_fd, &id))
-			return survey_find_mount(survey, id, ret_namespace);
+		int there = namespace->met == met
+				    ? is_there(file, fd, namespace->table.root_fd, &id)
+				    : 0;
+		if (there < 0)
+			return -1;
+		*ret_line = there ? survey_find_mount(survey, id, ret_namespace) : NULL;
+		if (there)
+			return 0;
 	}
-	return S_ISDIR(file->stat.st_mode) ? NULL
-					   : found_in_others(survey, file, fd, ret_namespace);
+	return S_ISDIR(file->stat.st_mode)
+		       ? 0
+		       : find_in_others(survey, file, fd, ret_line, ret_namespace);
 }
 
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
@@ -237,10 +251,14 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	if (survey_is_own_mount(survey, mount_id))
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
-	if (!line)
-		line = mount_that_took_over(survey, file, fd, &namespace);
-	if (!line && !S_ISDIR(file->stat.st_mode) &&
-	    is_there(file, fd, survey->own.root_fd, &mount_id))
+	int failed = line ? 0 : find_successor(survey, file, fd, &line, &namespace);
+	int here = failed || line || S_ISDIR(file->stat.st_mode)
+			   ? failed
+			   : is_there(file, fd, survey->own.root_fd, &mount_id);
+	if (here < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s in other mounts",
+				  file->what);
+	if (here > 0)
 		return 0;
 	if (!line)
 		return fail(err, ERR_UNSUPPORTED_FILE,
@@ -321,11 +339,15 @@ int mount_of_removed_root(const struct open_file *file, const char *path, uint32
 	const struct mount_line *line =
 		mount_id < 0 ? NULL : survey_find_mount(survey, mount_id, &namespace);
 
+	if (survey && mount_id < 0)
+		return -1;
 	if (!line || strcmp(path, line->mountpoint) != 0)
 		return 0;
 	autoclose int root_fd = survey_open_on_mount(namespace, line, path);
+	if (root_fd < 0)
+		return errno_tells_nothing(errno) ? -1 : 0;
 	*ret_mount_id = line->id;
-	return root_fd >= 0 && survey_is_same(fd, root_fd) > 0;
+	return survey_is_same(fd, root_fd);
 }
 
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
@@ -409,8 +431,10 @@ int mount_open_directory(const struct open_file *file, const char *path, uint32_
 			? survey_find_mount(survey, mount_id, &namespace)
 			: NULL;
 
-	if (!line)
+	if (!line) {
+		errno = survey && mount_id < 0 ? errno : ENOENT;
 		return -1;
+	}
 	*ret_mount_id = line->id;
 	return survey_open_on_mount(namespace, line, path);
 }

@@ -9,6 +9,7 @@
 #include "kernel/deputy.h"
 #include "kernel/facts.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 enum { MANY = 8 };
@@ -85,9 +86,12 @@ int pid_limits_complete(struct collect *collect, struct surveyed_namespace *name
 	const struct pid_limits *limits = begun ? find_limits(begun, namespace_->fd) : NULL;
 	NsEntry *entry = namespace_->entry;
 
-	(void)err;
 	if (!limits)
 		return 0;
+	errno = limits->failure;
+	if (errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot read the last pid of pid namespace %" PRIu32, entry->id);
 	if (!limits->known) {
 		log_warning("collect", "pid namespace",
 			    "%" PRIu32 ": its last pid cannot be read; a restore starts counting "

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "kernel/pid-visit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,9 +22,13 @@ static bool read_number(const char *path, uint32_t *ret_number)
 	if (fd < 0)
 		return false;
 	ssize_t length = read(fd, text, sizeof text - 1);
+	int failure = errno;
 	close(fd);
-	if (length <= 0)
+	errno = failure;
+	if (length <= 0) {
+		errno = length ? errno : EINVAL;
 		return false;
+	}
 	text[length] = '\0';
 	*ret_number = (uint32_t)strtoul(text, NULL, 10);
 	return true;
@@ -35,6 +40,7 @@ static void look(void *data)
 
 	limits->known = read_number("/proc/sys/kernel/ns_last_pid", &limits->last_pid) &&
 			read_number("/proc/sys/kernel/pid_max", &limits->pid_max);
+	limits->failure = limits->known ? 0 : errno;
 }
 
 int pid_limits_read(struct pid_limits *limits, size_t count, struct error *err)

@@ -20,6 +20,7 @@ struct pid_limits {
 	int fd;	       /* the namespace, borrowed */
 	size_t levels; /* how far below the caller's own it is */
 	bool known;
+	int failure; /* why it is not, of whoever has been there; 0: nobody has */
 	uint32_t last_pid, pid_max;
 };
 

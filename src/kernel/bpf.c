@@ -31,6 +31,7 @@ int bpf_program_load(const struct bpf_source *source)
 	attributes.prog_type = source->type;
 	attributes.insn_cnt = (uint32_t)source->count;
 	attributes.insns = address(source->instructions);
+	attributes.prog_flags = source->flags;
 	attributes.license = address(source->gpl ? "GPL" : "Proprietary");
 	strncpy(attributes.prog_name, source->name, sizeof attributes.prog_name - 1);
 	return call(BPF_PROG_LOAD, &attributes);
@@ -61,6 +62,17 @@ int bpf_program_by_number(uint32_t number)
 
 	attributes.prog_id = number;
 	return call(BPF_PROG_GET_FD_BY_ID, &attributes);
+}
+
+int bpf_program_run(int fd, int *ret)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.test.prog_fd = (uint32_t)fd;
+	if (call(BPF_PROG_TEST_RUN, &attributes) < 0)
+		return -1;
+	*ret = (int)attributes.test.retval;
+	return 0;
 }
 
 int bpf_attached(int cgroup_fd, uint32_t type, uint32_t *numbers, size_t room, uint32_t *ret_flags)

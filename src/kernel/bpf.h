@@ -15,6 +15,7 @@ struct bpf_source {
 	bool gpl;
 	const struct bpf_insn *instructions;
 	size_t count;
+	uint32_t flags; /* BPF_F_* */
 };
 
 int bpf_program_load(const struct bpf_source *source);
@@ -25,6 +26,8 @@ int bpf_program_load(const struct bpf_source *source);
 int bpf_program_info(int fd, struct bpf_prog_info *ret, struct bpf_insn *instructions,
 		     size_t *count);
 int bpf_program_by_number(uint32_t number);
+/* One of BPF_PROG_TYPE_SYSCALL (5.14), with nothing given; *ret is what it returns. */
+int bpf_program_run(int fd, int *ret);
 
 /* The numbers of those that are attached to a cgroup itself; returns how many, at most `room`. */
 int bpf_attached(int cgroup_fd, uint32_t type, uint32_t *numbers, size_t room, uint32_t *ret_flags);

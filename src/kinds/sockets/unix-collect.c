@@ -29,16 +29,6 @@
 #define SIOCUNIXFILE 0x89E0 /* SIOCPROTOPRIVATE; linux/un.h, 5.1: O_PATH of the name */
 #endif
 
-struct known_end {
-	const struct target *target;
-	uint32_t number; /* of its descriptor there */
-	pid_t peer;	 /* as we see it; 0: nobody that we see */
-	bool peer_has_ended;
-	uint32_t sent; /* and not read: memory it takes */
-	UnixSkEntry *sk;
-	const char *what;
-};
-
 /* Those of one network namespace. */
 struct listed_net {
 	struct listed_net *next;
@@ -49,7 +39,7 @@ struct listed_net {
 /* What is known over a dump. */
 struct unix_known {
 	struct listed_net *nets;
-	struct known_end *ends;
+	struct unix_known_end *ends;
 	size_t n_ends;
 	struct known_sender {
 		SkPacketEntry *packet;
@@ -266,7 +256,7 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 				  file->what);
 	struct unix_known *all = known(collect);
 	all->ends = arena_grow(collect->arena, all->ends, all->n_ends, sizeof *all->ends);
-	all->ends[all->n_ends++] = (struct known_end){
+	all->ends[all->n_ends++] = (struct unix_known_end){
 		.target = file->target,
 		.number = file->number,
 		.peer = peer,
@@ -280,65 +270,31 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 
 static int compare_ends(const void *a, const void *b)
 {
-	const struct known_end *one = a, *other = b;
+	const struct unix_known_end *one = a, *other = b;
 
 	return one->sk->ino < other->sk->ino ? -1 : one->sk->ino > other->sk->ino;
 }
 
-static struct known_end *find_end(const struct unix_known *all, uint32_t ino)
+static struct unix_known_end *find_end(const struct unix_known *all, uint32_t ino)
 {
 	UnixSkEntry sk = { .ino = ino };
-	struct known_end wanted = { .sk = &sk };
+	struct unix_known_end wanted = { .sk = &sk };
 
 	return bsearch(&wanted, all->ends, all->n_ends, sizeof wanted, compare_ends);
 }
 
-static void set_pids(const struct collect *collect, const struct task *task, size_t *ret_n,
-		     uint32_t **ret_pid)
+struct unix_known_end *unix_known_end(struct collect *collect, uint32_t ino)
+{
+	return find_end(known(collect), ino);
+}
+
+void unix_set_pids(const struct collect *collect, const struct task *task, size_t *ret_n,
+		   uint32_t **ret_pid)
 {
 	struct pid_vector pids = task_pids(task);
 
 	*ret_n = pids.levels;
 	*ret_pid = arena_copy(collect->snapshot->arena, pids.pid, pids.levels * sizeof *pids.pid);
-}
-
-/*
- * What a client has sent lies in the socket that accept will return, which nobody can look into: no
- * accept can be taken back.
- */
-static const char *cannot_wait(const struct known_end *client, uint32_t ino)
-{
-	if (!client)
-		return ino ? "whose other end is outside of the tree" : "whose other end is gone";
-	if (client->target->held_for)
-		return "whose other end is on its way to somebody";
-	return client->sent ? "whose other end has sent something, which shows only when it has "
-			      "been accepted"
-			    : NULL;
-}
-
-/* Nobody has accepted them: what the other side will be told is who they are. */
-static void note_pending(struct collect *collect, const struct unix_known *all,
-			 const struct known_end *listener)
-{
-	for (size_t i = 0; i < listener->sk->n_pending; i++) {
-		struct known_end *client = find_end(all, listener->sk->pending[i]);
-		const char *why = cannot_wait(client, listener->sk->pending[i]);
-		if (why) {
-			collect_refuse_file(collect, "%s has a connection waiting %s",
-					    listener->what, why);
-			continue;
-		}
-		CredsEntry *creds = client->target->task->threads[0]->thread_core->creds;
-		PeerCredentialsEntry *own = snapshot_new(collect->snapshot, PEER_CREDENTIALS_ENTRY,
-							 PeerCredentialsEntry);
-		own->uid = creds->euid;
-		own->gid = creds->egid;
-		own->groups = creds->groups;
-		own->n_groups = creds->n_groups;
-		set_pids(collect, client->target->task, &own->n_pid, &own->pid);
-		client->sk->own_credentials = own;
-	}
 }
 
 /* The peer's pid vector, which is known when all tasks have been read. */
@@ -350,7 +306,7 @@ static int name_peers(struct collect *collect, const struct unix_known *all,
 	size_t n_absent = 0;
 
 	for (size_t i = 0; i < all->n_ends; i++) {
-		const struct known_end *end = &all->ends[i];
+		const struct unix_known_end *end = &all->ends[i];
 		PeerCredentialsEntry *entry = end->sk->peer_credentials;
 		const struct target *peer =
 			end->peer > 0 ? table_find(by_pid, (uint64_t)end->peer) : NULL;
@@ -361,7 +317,7 @@ static int name_peers(struct collect *collect, const struct unix_known *all,
 				(struct unix_absent){ entry, end->target, end->number, -1 };
 			continue;
 		}
-		set_pids(collect, peer->task, &entry->n_pid, &entry->pid);
+		unix_set_pids(collect, peer->task, &entry->n_pid, &entry->pid);
 	}
 	return unix_name_absent(collect, absent, n_absent, err);
 }
@@ -418,8 +374,8 @@ static int name_senders(struct collect *collect, const struct unix_known *all,
 		const struct target *target =
 			sender->pid > 0 ? table_find(by_pid, (uint64_t)sender->pid) : NULL;
 		if (target)
-			set_pids(collect, target->task, &sender->packet->n_sender_pid,
-				 &sender->packet->sender_pid);
+			unix_set_pids(collect, target->task, &sender->packet->n_sender_pid,
+				      &sender->packet->sender_pid);
 		else if (sender->pid > 0 && name_absent_sender(collect, sender, &absent, err))
 			return -1;
 	}
@@ -472,7 +428,8 @@ static void add_outside(struct collect *collect, const struct unix_socket *socke
 	snapshot_add_file(snapshot, entry);
 }
 
-static void refuse_datagrams(struct collect *collect, const struct known_end *end, const char *why)
+static void refuse_datagrams(struct collect *collect, const struct unix_known_end *end,
+			     const char *why)
 {
 	collect_refuse_file(collect, "%s is connected to a unix socket outside of the tree, %s",
 			    end->what, why);
@@ -480,7 +437,7 @@ static void refuse_datagrams(struct collect *collect, const struct known_end *en
 
 /* Datagrams go to whoever has the name: a log, say. */
 static void complete_datagrams(struct collect *collect, const struct unix_known *all,
-			       const struct known_end *end)
+			       const struct unix_known_end *end)
 {
 	const struct externals *externals = collect->options->externals;
 	const struct unix_socket *peer = find_outside(all, end->sk->peer);
@@ -513,7 +470,7 @@ static void complete_datagrams(struct collect *collect, const struct unix_known 
 }
 
 /* What a stream has sent and received cannot be told to another peer: it is given, or gone. */
-static void complete_stream(struct collect *collect, const struct known_end *end)
+static void complete_stream(struct collect *collect, const struct unix_known_end *end)
 {
 	if (externals_find_number(collect->options->externals, EXTERNAL_UNIX, end->sk->ino))
 		end->sk->peer = 0;
@@ -538,14 +495,15 @@ int unix_complete(struct collect *collect, struct error *err)
 	if (name_peers(collect, all, &by_pid, err) || name_senders(collect, all, &by_pid, err))
 		return -1;
 	for (size_t i = 0; i < all->n_ends; i++) {
-		const struct known_end *end = &all->ends[i];
+		const struct unix_known_end *end = &all->ends[i];
 		if (end->sk->peer && !find_end(all, end->sk->peer)) {
 			if (end->sk->type == SOCK_DGRAM)
 				complete_datagrams(collect, all, end);
 			else
 				complete_stream(collect, end);
 		}
-		note_pending(collect, all, end);
+		if (unix_note_backlog(collect, end, &by_pid, err))
+			return -1;
 	}
 	return 0;
 }

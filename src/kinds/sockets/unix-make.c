@@ -111,6 +111,8 @@ static int check_given(const struct unix_world *world, const struct unix_end *en
 
 static int fill_queue(struct unix_world *world, struct unix_end *end, struct error *err)
 {
+	if (end->listener)
+		return 0;
 	if (end->given)
 		return check_given(world, end, err);
 	if (end->filled)
@@ -390,18 +392,6 @@ static int connect_datagrams(struct unix_world *world, struct unix_end *end, str
 		       : 0;
 }
 
-static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
-{
-	for (size_t i = 0; i < end->sk->n_pending; i++) {
-		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
-		if (opener_make_room(world->opener, err) ||
-		    connect_as(world, client->sk->own_credentials, unix_end_fd(world, client),
-			       end->sk, unix_end_name(world, end), err) < 0)
-			return fail_make(client, "wait to be accepted", err);
-	}
-	return 0;
-}
-
 static int apply_options(struct unix_world *world, const struct unix_end *end, struct error *err)
 {
 	const int type = (int)end->sk->type, fd = unix_end_fd(world, end);
@@ -415,12 +405,29 @@ static int apply_options(struct unix_world *world, const struct unix_end *end, s
 	return socket_options_apply_new(end->sk->opts, fd, &world->usual, end->entry->id, err);
 }
 
+static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	/* What it accepts has some of its options from when the client connected (6.16). */
+	if (end->sk->n_pending && apply_options(world, end, err))
+		return -1;
+	for (size_t i = 0; i < end->sk->n_pending; i++) {
+		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
+		if (opener_make_room(world->opener, err) ||
+		    connect_as(world, client->sk->own_credentials, unix_end_fd(world, client),
+			       end->sk, unix_end_name(world, end), err) < 0)
+			return fail_make(client, "wait to be accepted", err);
+		if (unix_queue_send(world, client, err))
+			return -1;
+	}
+	return 0;
+}
+
 static int finish(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	static const int halves[] = { -1, SHUT_RD, SHUT_WR, SHUT_RDWR };
 	int half = end->sk->has_shutdown ? halves[end->sk->shutdown] : -1;
 
-	if (end->outside)
+	if (end->outside || end->gone)
 		return 0;
 	if (close_gone(world, end, err))
 		return -1;

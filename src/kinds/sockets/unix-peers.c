@@ -248,3 +248,20 @@ int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t
 			return -1;
 	return 0;
 }
+
+int unix_name_seen(struct collect *collect, const struct unix_seen_pid *seen,
+		   PeerCredentialsEntry *entry, struct error *err)
+{
+	struct seen_namespace namespaces[UNIX_MOST_PID_NAMESPACES];
+	uint32_t numbers[UNIX_MOST_PID_NAMESPACES] = { 0 };
+	size_t count = 0;
+
+	if (find_namespaces(collect, namespaces, &count, err))
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < seen->levels; k++)
+			if (seen->inodes[k] == namespaces[i].inode)
+				numbers[i] = seen->numbers[k];
+	set_vector(collect, entry, numbers, namespaces, count);
+	return 0;
+}

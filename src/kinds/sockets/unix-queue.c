@@ -409,6 +409,17 @@ static bool may_tell_sender(const struct unix_world *world, const SkPacketEntry 
 	return true;
 }
 
+/* By whoever runs this: unasked the kernel would tell of its real ids, which stay nestor's. */
+static int send_as_oneself(void *argument)
+{
+	struct delivery *delivery = argument;
+	const SkPacketEntry *packet = delivery->record->message;
+
+	delivery->has_sender = true;
+	delivery->sender = (struct ucred){ getpid(), packet->sender_uid, packet->sender_gid };
+	return send_piece(delivery);
+}
+
 /* By one with its number, which sends it and ends. */
 static int send_by_absent(struct unix_world *world, const SkPacketEntry *packet,
 			  struct delivery *delivery, struct error *err)
@@ -420,7 +431,7 @@ static int send_by_absent(struct unix_world *world, const SkPacketEntry *packet,
 				     .has_beside = true,
 				     .beside = packet->sender_beside };
 	struct unix_request request = { .call = UNIX_CALL_SEND,
-					.send = send_piece,
+					.send = send_as_oneself,
 					.data = delivery };
 
 	return unix_call_as(world, &who, -1, &request, err);
@@ -430,10 +441,11 @@ static int send_by_absent(struct unix_world *world, const SkPacketEntry *packet,
 static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct delivery *delivery,
 		   struct error *err)
 {
-	if (packet->has_sender_uid && packet->has_sender_gid && packet->has_sender_beside)
+	if (!packet->has_sender_uid || !packet->has_sender_gid)
+		return send_piece(delivery);
+	if (packet->has_sender_beside)
 		return send_by_absent(world, packet, delivery, err);
-	if (packet->has_sender_uid && packet->has_sender_gid &&
-	    may_tell_sender(world, packet, delivery)) {
+	if (may_tell_sender(world, packet, delivery)) {
 		if (send_piece(delivery) == 0)
 			return 0;
 		if (errno != EPERM)
@@ -443,10 +455,7 @@ static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct
 			    "not be told of",
 			    packet->sender_pid[0]);
 	}
-	/* Of a thread with other effective ids the kernel would tell the real ones. */
-	delivery->has_sender = packet->has_sender_uid && packet->has_sender_gid;
-	delivery->sender = (struct ucred){ getpid(), packet->sender_uid, packet->sender_gid };
-	return send_piece(delivery);
+	return send_as_oneself(delivery);
 }
 
 /* A socket that can send to this one; *ret_made: it is there for the purpose. */
@@ -492,6 +501,19 @@ static int ask_for_sender(const struct unix_world *world, const struct unix_end 
 	return setsockopt(unix_end_fd(world, end), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
 }
 
+static int send_record(struct unix_world *world, const UnixSkEntry *sk, int fd,
+		       const struct record *record, struct error *err)
+{
+	struct delivery delivery = { .fd = fd, .record = record };
+
+	if (fd >= 0 && find_rights(world->opener, &delivery) == 0 &&
+	    send_as(world, record->message, &delivery, err) == 0)
+		return 0;
+	return err->name ? -1
+			 : fail_errno(err, ERR_KERNEL_REFUSED,
+				      "unix socket %u: cannot send again what waited", sk->ino);
+}
+
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	const struct record *record =
@@ -505,78 +527,27 @@ int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: nobody can send what waits in it", end->sk->ino);
 	for (; record; record = record->next) {
+		if (ask_for_sender(world, end, record->message) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "unix socket %u: cannot ask for who sends", end->sk->ino);
 		/* What goes with one message may take the place of who sends it (opener_file). */
-		struct delivery delivery = { .fd = sender_to(world, end, &made), .record = record };
-		if (delivery.fd < 0 || ask_for_sender(world, end, record->message) < 0 ||
-		    find_rights(world->opener, &delivery) < 0 ||
-		    send_as(world, record->message, &delivery, err) < 0)
-			return err->name ? -1
-					 : fail_errno(err, ERR_KERNEL_REFUSED,
-						      "unix socket %u: cannot send again what "
-						      "waited in it",
-						      end->sk->ino);
+		if (send_record(world, end->sk, sender_to(world, end, &made), record, err))
+			return -1;
 	}
 	return 0;
 }
 
-bool unix_queues_have_rights(const struct snapshot *snapshot)
+int unix_queue_send(struct unix_world *world, struct unix_end *client, struct error *err)
 {
-	const struct records *records = snapshot_records(snapshot, IMAGE_SK_QUEUES);
+	const struct record *record =
+		snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, client->entry->id);
 
-	for (size_t i = 0; i < records->count; i++) {
-		const SkPacketEntry *packet = records->records[i]->message;
-		if (packet->n_scm)
-			return true;
-	}
-	return false;
-}
-
-bool unix_queue_has_rights(const struct snapshot *snapshot, uint32_t file_id)
-{
-	const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, file_id);
-
-	while (record && !((const SkPacketEntry *)record->message)->n_scm)
-		record = record->next;
-	return record;
-}
-
-static bool sender_is_sane(const SkPacketEntry *packet)
-{
-	for (size_t i = 0; i < packet->n_sender_pid; i++)
-		if (!packet->sender_pid[i] || packet->sender_pid[i] > INT32_MAX)
-			return false;
-	return packet->n_sender_pid <= MAX_PID_LEVELS &&
-	       (!packet->has_sender_beside || (packet->n_sender_pid && packet->sender_beside));
-}
-
-int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err)
-{
-	const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, file_id);
-
-	for (; record; record = record->next) {
-		const SkPacketEntry *packet = record->message;
-		size_t count = 0;
-		if (!sender_is_sane(packet))
-			return fail(err, ERR_IMAGE_INVALID,
-				    "socket %u: nobody can have sent what waits in it", file_id);
-		for (size_t i = 0; i < packet->n_scm; i++) {
-			const ScmEntry *scm = packet->scm[i];
-			if (scm->type != SCM_RIGHTS)
-				return fail(err, ERR_IMAGE_UNSUPPORTED,
-					    "socket %u: a message of type %u waits in it", file_id,
-					    scm->type);
-			count += scm->n_rights;
-			for (size_t k = 0; k < scm->n_rights; k++)
-				if (!snapshot_file(snapshot, scm->rights[k]))
-					return fail(err, ERR_IMAGE_INVALID,
-						    "socket %u: file %u, which is on its way to "
-						    "it, is not there",
-						    file_id, scm->rights[k]);
-		}
-		if (count > MOST_RIGHTS)
-			return fail(err, ERR_IMAGE_INVALID,
-				    "socket %u: so many descriptors cannot be on their way to it",
-				    file_id);
-	}
+	if (record && make_room(unix_end_fd(world, client), record) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "unix socket %u: there is no room for what it has sent",
+				  client->sk->ino);
+	for (; record; record = record->next)
+		if (send_record(world, client->sk, unix_end_fd(world, client), record, err))
+			return -1;
 	return 0;
 }

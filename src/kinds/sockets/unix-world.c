@@ -82,11 +82,13 @@ static int add_ends(struct unix_world *world, struct error *err)
 	world->ends = arena_array(world->opener->arena, struct unix_end, snapshot->n_files);
 	for (size_t i = 0; i < snapshot->n_files; i++)
 		if (snapshot->files[i]->type == FD_TYPES__UNIXSK)
-			world->ends[world->n_ends++] =
-				(struct unix_end){ .entry = snapshot->files[i],
-						   .sk = snapshot->files[i]->usk,
-						   .outside = snapshot->files[i]->usk->uflags != 0,
-						   .gone_fd = -1 };
+			world->ends[world->n_ends++] = (struct unix_end){
+				.entry = snapshot->files[i],
+				.sk = snapshot->files[i]->usk,
+				.outside = snapshot->files[i]->usk->uflags & UNIX_OUTSIDE,
+				.gone = snapshot->files[i]->usk->uflags & UNIX_GONE,
+				.gone_fd = -1
+			};
 	for (size_t i = 0; i < world->n_ends; i++)
 		world->ends[i].net = socket_opener_net(world->opener, world->ends[i].sk->has_ns_id,
 						       world->ends[i].sk->ns_id);
@@ -134,6 +136,9 @@ static int link_ends(struct unix_world *world, struct error *err)
 	}
 	for (size_t i = 0; i < world->n_ends; i++) {
 		const struct unix_end *end = &world->ends[i];
+		if (end->gone && !end->listener)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "unix socket %u is gone, and waits nowhere", end->sk->ino);
 		if (unix_is_stream(end->sk) && end->peer && end->peer->peer != end)
 			return fail(err, ERR_IMAGE_INVALID,
 				    "unix socket %u is connected to %u, which is not to it",

@@ -18,8 +18,9 @@
  * A peer outside of the tree is refused, unless the caller knows of it (--external, --ext-unix-sk):
  * datagrams go to whoever has its name at the restore; a stream is given by the caller
  * (--inherit-fd), or its other end is gone. Refused are datagrams of senders with a name
- * that are not the peer, and clients that wait to be accepted and have sent something or are gone:
- * what they sent only who accepts can read, and nobody can put it back if the dump fails then.
+ * that are not the peer. What clients that wait to be accepted have sent, and that they are gone,
+ * is seen in the kernel's own memory alone (unix-unaccepted.c, which says what is refused), since
+ * nobody can put back who was accepted: where that may not be read, they are refused.
  */
 #include "kinds/sockets/unix.h"
 
@@ -102,11 +103,15 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	if (!sk || sk->id != entry->id || !sk->opts)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a unix socket",
 			    entry->id);
-	if (sk->uflags & ~(uint32_t)UNIX_OUTSIDE)
+	if (sk->uflags & ~(uint32_t)(UNIX_OUTSIDE | UNIX_GONE))
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "socket %u has its peer outside of the tree", entry->id);
-	if (sk->uflags && (sk->type != SOCK_DGRAM || !sk->name.len || sk->peer || sk->n_pending ||
-			   snapshot_record(snapshot, IMAGE_SK_QUEUES, sk->id)))
+	if (sk->uflags & UNIX_GONE && (sk->uflags & UNIX_OUTSIDE || sk->state != TCP_ESTABLISHED ||
+				       sk->name.len || sk->peer || sk->n_pending))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u is gone, and cannot be", entry->id);
+	if (sk->uflags & UNIX_OUTSIDE &&
+	    (sk->type != SOCK_DGRAM || !sk->name.len || sk->peer || sk->n_pending ||
+	     snapshot_record(snapshot, IMAGE_SK_QUEUES, sk->id)))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "socket %u is outside of the tree, and cannot be", entry->id);
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
@@ -122,8 +127,8 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 
 static int unix_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
-	return entry->usk->uflags ? unix_verify_outside(opener, entry->usk, err)
-				  : unix_verify_name(opener, entry->usk, err);
+	return entry->usk->uflags & UNIX_OUTSIDE ? unix_verify_outside(opener, entry->usk, err)
+						 : unix_verify_name(opener, entry->usk, err);
 }
 
 /*
@@ -199,7 +204,10 @@ static int unix_connect_all(struct file_opener *opener, const FileEntry *entry, 
 static void unix_describe(const FileEntry *entry, char *text, size_t room)
 {
 	const UnixSkEntry *sk = entry->usk;
-	const char *state = sk->state == TCP_LISTEN ? " listening" : sk->peer ? " connected" : "";
+	const char *state = sk->state == TCP_LISTEN  ? " listening"
+			    : sk->uflags & UNIX_GONE ? " gone before it was accepted"
+			    : sk->peer		     ? " connected"
+						     : "";
 	int length = (int)sk->name.len;
 
 	if (!length)

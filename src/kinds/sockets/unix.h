@@ -12,8 +12,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* uflags of a record that stands for a socket of somebody outside. */
-enum { UNIX_OUTSIDE = 1 };
+/*
+ * uflags of a record that stands for a socket of somebody outside, and of one for a client that
+ * waits to be accepted and is no more. The peer does not know the latter.
+ */
+enum { UNIX_OUTSIDE = 1, UNIX_GONE = 0x100 };
 
 /* A socket that is being made. */
 struct unix_end {
@@ -28,6 +31,7 @@ struct unix_end {
 	bool filled;		   /* what waits in it is there */
 	size_t place, name_place;
 	bool outside; /* not ours to make: others connect to its name */
+	bool gone;    /* a client that waits; its end goes with what nobody takes */
 	bool given;   /* by the caller: it is what it is */
 	bool new;     /* of a pair, and nobody has set an option of it */
 	int net;      /* descriptor of its network namespace, -1: ours */
@@ -108,12 +112,40 @@ int unix_peer_has_ended(int fd);
 int unix_name_absent(struct collect *collect, struct unix_absent *absent, size_t count,
 		     struct error *err);
 
+/* A process by its numbers in the pid namespaces that it is in, from the outermost on. */
+struct unix_seen_pid {
+	size_t levels;
+	uint32_t numbers[MAX_PID_LEVELS + 1], inodes[MAX_PID_LEVELS + 1]; /* of the namespaces */
+	pid_t here; /* its number in nestor's own; 0: none */
+	bool has_ended;
+};
+/* Names it as far as somebody of the tree sees it. */
+int unix_name_seen(struct collect *collect, const struct unix_seen_pid *seen,
+		   PeerCredentialsEntry *entry, struct error *err);
+
 /* unix-collect.c */
+struct unix_known_end {
+	const struct target *target;
+	uint32_t number; /* of its descriptor there */
+	pid_t peer;	 /* as we see it; 0: nobody that we see */
+	bool peer_has_ended;
+	uint32_t sent; /* and not read: memory it takes */
+	UnixSkEntry *sk;
+	const char *what;
+};
+/* When all have been read. */
+struct unix_known_end *unix_known_end(struct collect *collect, uint32_t ino);
+void unix_set_pids(const struct collect *collect, const struct task *task, size_t *ret_n,
+		   uint32_t **ret_pid);
 int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err);
 int unix_complete(struct collect *collect, struct error *err);
 /* Of a message that waits: its vector is told when all tasks have been read. */
 void unix_note_sender(const struct open_file *file, SkPacketEntry *packet, pid_t sender,
 		      int offset);
+
+/* unix-backlog.c: who waits to be accepted by a listener, and what they have sent. */
+int unix_note_backlog(struct collect *collect, const struct unix_known_end *listener,
+		      const struct table *by_pid, struct error *err);
 
 /*
  * unix-place.c: what has the name of a socket now (O_PATH): -2 where it has none any more. Its
@@ -131,6 +163,8 @@ bool unix_queues_have_rights(const struct snapshot *snapshot);
 bool unix_queue_has_rights(const struct snapshot *snapshot, uint32_t file_id);
 int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err);
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err);
+/* Sends what a client has sent that waits to be accepted. */
+int unix_queue_send(struct unix_world *world, struct unix_end *client, struct error *err);
 
 /* unix-name.c */
 bool unix_name_is_path(const UnixSkEntry *sk);

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The queue of a listener holds one message for each client, which belongs to the socket that
+ * accept(2) will return (unix_stream_connect, net/unix/af_unix.c); what the client has sent is in
+ * the queue of that one. To each message there belong the process that sent it, and its ids.
+ *
+ * Nobody else changes these queues while the tree is stopped but who shares a socket with it; what
+ * is found is held against the kernel's own counts, and pointers that lead back.
+ *
+ * Refused: descriptors on their way, which would have to be found by their addresses; a message of
+ * another process than the one that connected; more than fits in the linear part of a message
+ * (about 3.7 KiB in one call), since where a page of the rest is, no symbol tells everywhere.
+ */
+#include "kinds/sockets/unix-unaccepted.h"
+
+#include "base/arena.h"
+#include "kernel/btf.h"
+#include "kernel/kernel-memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 16 };
+
+#define PLACES(X)                                  \
+	X(TASK_FILES, "task_struct", "files")      \
+	X(TASK_PID, "task_struct", "thread_pid")   \
+	X(FILES_TABLE, "files_struct", "fdt")      \
+	X(TABLE_FILES, "fdtable", "fd")            \
+	X(FILE_DATA, "file", "private_data")       \
+	X(SOCKET_FILE, "socket", "file")           \
+	X(SOCKET_SK, "socket", "sk")               \
+	X(SK_QUEUE, "sock", "sk_receive_queue")    \
+	X(SK_PEER_PID, "sock", "sk_peer_pid")      \
+	X(SK_PEER_CRED, "sock", "sk_peer_cred")    \
+	X(UNIX_PEER, "unix_sock", "peer")          \
+	X(UNIX_ADDRESS, "unix_sock", "addr")       \
+	X(QUEUE_NEXT, "sk_buff_head", "next")      \
+	X(QUEUE_LENGTH, "sk_buff_head", "qlen")    \
+	X(MESSAGE_NEXT, "sk_buff", "next")         \
+	X(MESSAGE_SK, "sk_buff", "sk")             \
+	X(MESSAGE_LENGTH, "sk_buff", "len")        \
+	X(MESSAGE_PAGED, "sk_buff", "data_len")    \
+	X(MESSAGE_DATA, "sk_buff", "data")         \
+	X(MESSAGE_CONTROL, "sk_buff", "cb")        \
+	X(CONTROL_PID, "unix_skb_parms", "pid")    \
+	X(CONTROL_UID, "unix_skb_parms", "uid")    \
+	X(CONTROL_GID, "unix_skb_parms", "gid")    \
+	X(CONTROL_RIGHTS, "unix_skb_parms", "fp")  \
+	X(CRED_UID, "cred", "uid")                 \
+	X(CRED_GID, "cred", "gid")                 \
+	X(CRED_EUID, "cred", "euid")               \
+	X(CRED_EGID, "cred", "egid")               \
+	X(CRED_GROUPS, "cred", "group_info")       \
+	X(GROUPS_COUNT, "group_info", "ngroups")   \
+	X(GROUPS_IDS, "group_info", "gid")         \
+	X(PID_LEVEL, "pid", "level")               \
+	X(PID_TASKS, "pid", "tasks")               \
+	X(PID_NUMBERS, "pid", "numbers")           \
+	X(UPID_SIZE, "upid", "")                   \
+	X(UPID_NUMBER, "upid", "nr")               \
+	X(UPID_NAMESPACE, "upid", "ns")            \
+	X(PID_NAMESPACE_NS, "pid_namespace", "ns") \
+	X(NS_INODE, "ns_common", "inum")           \
+	X(UNIX_URGENT, "unix_sock", "oob_skb") /* last: not in every kernel */
+
+enum place {
+#define X(place, structure, member) place,
+	PLACES(X)
+#undef X
+		N_PLACES,
+};
+
+/* The first failure stays, and all that is read after it is 0. */
+struct reader {
+	struct kernel_memory memory;
+	struct btf_place places[N_PLACES];
+	uint64_t thread;
+	struct arena *arena;
+	int failure;
+};
+
+static void read_bytes(struct reader *by, uint64_t address, void *room, size_t size)
+{
+	if (!by->failure && kernel_memory_read(&by->memory, address, room, size) < 0)
+		by->failure = errno;
+	if (by->failure)
+		memset(room, 0, size);
+}
+
+static uint64_t inside(const struct reader *by, uint64_t object, enum place place)
+{
+	return object + by->places[place].offset;
+}
+
+static uint64_t pointer(struct reader *by, uint64_t object, enum place place)
+{
+	uint64_t value;
+
+	read_bytes(by, inside(by, object, place), &value, sizeof value);
+	return value;
+}
+
+static uint32_t number(struct reader *by, uint64_t object, enum place place)
+{
+	uint32_t value;
+
+	read_bytes(by, inside(by, object, place), &value, sizeof value);
+	return value;
+}
+
+/* What was read cannot be right. */
+static void has_changed(struct reader *by)
+{
+	if (!by->failure)
+		by->failure = EAGAIN;
+}
+
+static uint64_t socket_of(struct reader *by, int fd)
+{
+	uint64_t table = pointer(by, pointer(by, by->thread, TASK_FILES), FILES_TABLE), file;
+
+	read_bytes(by, pointer(by, table, TABLE_FILES) + (uint64_t)fd * sizeof file, &file,
+		   sizeof file);
+	uint64_t socket = pointer(by, file, FILE_DATA);
+	if (pointer(by, socket, SOCKET_FILE) != file)
+		has_changed(by);
+	return pointer(by, socket, SOCKET_SK);
+}
+
+static void read_pid(struct reader *by, uint64_t pid, struct unix_seen_pid *ret)
+{
+	uint32_t level = number(by, pid, PID_LEVEL);
+
+	*ret = (struct unix_seen_pid){ 0 };
+	if (level >= sizeof ret->numbers / sizeof *ret->numbers)
+		has_changed(by);
+	if (by->failure)
+		return;
+	for (uint32_t i = 0; i <= level; i++) {
+		uint64_t at = inside(by, pid, PID_NUMBERS) + i * by->places[UPID_SIZE].offset;
+		uint64_t ns = inside(by, pointer(by, at, UPID_NAMESPACE), PID_NAMESPACE_NS);
+		ret->numbers[i] = number(by, at, UPID_NUMBER);
+		ret->inodes[i] = number(by, ns, NS_INODE);
+	}
+	ret->levels = level + 1;
+	/* The list of PIDTYPE_PID. */
+	ret->has_ended = !pointer(by, pid, PID_TASKS);
+}
+
+static void read_client(struct reader *by, uint64_t sk, struct unix_unaccepted *ret)
+{
+	uint64_t cred = pointer(by, sk, SK_PEER_CRED), groups = pointer(by, cred, CRED_GROUPS);
+	struct unix_seen_pid own;
+
+	read_pid(by, pointer(by, sk, SK_PEER_PID), &ret->client);
+	read_pid(by, pointer(by, by->thread, TASK_PID), &own);
+	for (size_t i = 0; i < ret->client.levels && own.levels; i++)
+		if (ret->client.inodes[i] == own.inodes[own.levels - 1])
+			ret->client.here = (pid_t)ret->client.numbers[i];
+	ret->uid = number(by, cred, CRED_EUID);
+	ret->gid = number(by, cred, CRED_EGID);
+	ret->n_groups = number(by, groups, GROUPS_COUNT);
+	if (ret->n_groups > MOST_GROUPS)
+		has_changed(by);
+	if (by->failure)
+		return;
+	ret->groups = arena_array(by->arena, uint32_t, ret->n_groups + 1);
+	read_bytes(by, inside(by, groups, GROUPS_IDS), ret->groups,
+		   ret->n_groups * sizeof *ret->groups);
+}
+
+/*
+ * After a restore those of one process that is gone may be of two, which had its number in its own
+ * namespace; outside of what the tree sees it is any.
+ */
+static bool are_one(struct reader *by, uint64_t pid, uint64_t other)
+{
+	struct unix_seen_pid one, two;
+
+	if (pid == other || !pid || !other)
+		return pid == other;
+	read_pid(by, pid, &one);
+	read_pid(by, other, &two);
+	if (!one.levels || one.levels != two.levels || !one.has_ended || !two.has_ended)
+		return false;
+	return one.numbers[one.levels - 1] == two.numbers[one.levels - 1] &&
+	       one.inodes[one.levels - 1] == two.inodes[one.levels - 1];
+}
+
+/* What it takes to send it again that is not there. */
+static const char *cannot_send(struct reader *by, uint64_t sk, uint64_t message)
+{
+	uint64_t control = inside(by, message, MESSAGE_CONTROL);
+
+	if (pointer(by, control, CONTROL_RIGHTS))
+		return "whose other end has sent descriptors";
+	if (!are_one(by, pointer(by, control, CONTROL_PID), pointer(by, sk, SK_PEER_PID)))
+		return "in which something is of another process than the one that connected";
+	if (number(by, message, MESSAGE_PAGED))
+		return "whose other end has sent more at once than can be seen before it is "
+		       "accepted";
+	return NULL;
+}
+
+static struct unix_unaccepted_message *read_message(struct reader *by, uint64_t message)
+{
+	struct unix_unaccepted_message *ret = arena_new(by->arena, struct unix_unaccepted_message);
+	uint32_t length = number(by, message, MESSAGE_LENGTH);
+
+	if (length > LONGEST_MESSAGE)
+		has_changed(by);
+	if (by->failure)
+		return ret;
+	ret->length = length;
+	ret->uid = number(by, inside(by, message, MESSAGE_CONTROL), CONTROL_UID);
+	ret->gid = number(by, inside(by, message, MESSAGE_CONTROL), CONTROL_GID);
+	ret->bytes = arena_alloc(by->arena, length + 1);
+	read_bytes(by, pointer(by, message, MESSAGE_DATA), ret->bytes, length);
+	return ret;
+}
+
+static void read_queue(struct reader *by, uint64_t sk, struct unix_unaccepted *ret)
+{
+	uint64_t queue = inside(by, sk, SK_QUEUE), at = pointer(by, queue, QUEUE_NEXT);
+	uint32_t count = number(by, queue, QUEUE_LENGTH);
+	struct unix_unaccepted_message **end = &ret->messages;
+
+	if (by->places[UNIX_URGENT].found && pointer(by, sk, UNIX_URGENT))
+		ret->why = "in which an urgent byte is";
+	if (count > MOST_MESSAGES)
+		ret->why = "in which too much is";
+	for (uint32_t i = 0; i < count && !by->failure && !ret->why; i++) {
+		ret->why = cannot_send(by, sk, at);
+		if (ret->why)
+			break;
+		*end = read_message(by, at);
+		end = &(*end)->next;
+		at = pointer(by, at, MESSAGE_NEXT);
+	}
+	if (!ret->why && (at != queue || number(by, queue, QUEUE_LENGTH) != count))
+		has_changed(by);
+}
+
+static void read_all(struct reader *by, int fd, struct unix_unaccepted *ret, size_t count)
+{
+	uint64_t queue = inside(by, socket_of(by, fd), SK_QUEUE);
+	uint64_t at = pointer(by, queue, QUEUE_NEXT);
+
+	for (size_t i = 0; i < count && !by->failure; i++) {
+		uint64_t sk = at == queue ? 0 : pointer(by, at, MESSAGE_SK);
+		ret[i] = (struct unix_unaccepted){ 0 };
+		if (!sk)
+			has_changed(by);
+		ret[i].is_named = pointer(by, pointer(by, sk, UNIX_PEER), UNIX_ADDRESS) != 0;
+		read_client(by, sk, &ret[i]);
+		read_queue(by, sk, &ret[i]);
+		at = pointer(by, at, MESSAGE_NEXT);
+	}
+	if (at != queue)
+		has_changed(by);
+}
+
+/* 1: not all of it is there. */
+static int find_places(struct reader *by)
+{
+	static const struct btf_place wanted[N_PLACES] = {
+#define X(place, structure, member) { structure, member, 0, false },
+		PLACES(X)
+#undef X
+	};
+
+	memcpy(by->places, wanted, sizeof wanted);
+	if (btf_find(by->places, N_PLACES))
+		return -1;
+	for (size_t i = 0; i < UNIX_URGENT; i++)
+		if (!by->places[i].found)
+			return 1;
+	return 0;
+}
+
+int unix_unaccepted_read(int fd, struct arena *arena, struct unix_unaccepted *ret, size_t count)
+{
+	struct reader by = { .arena = arena };
+
+	int result = find_places(&by);
+	if (!result && kernel_memory_open(&by.memory) < 0)
+		result = -1;
+	if (result < 0)
+		return errno_tells_nothing(errno) ? -1 : 1;
+	if (result)
+		return 1;
+	if (kernel_memory_thread(&by.memory, &by.thread) < 0)
+		by.failure = errno;
+	read_all(&by, fd, ret, count);
+	kernel_memory_close(&by.memory);
+	errno = by.failure;
+	return by.failure ? -1 : 0;
+}

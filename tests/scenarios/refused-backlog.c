@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: refused-backlog
+ * promise: what a client has sent before it was accepted, and cannot be sent again, is refused by
+ *	name, and stays where it is: descriptors, much at once, something of another process, an
+ *	urgent byte; and a client with a name that is gone
+ * flavours: flat three
+ * needs: initial-user-namespace
+ * arguments: rights much other urgent named
+ * options: --timeout 1
+ * refused: unsupported-file
+ */
+#include "scenario.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { MUCH = 20000 };
+
+static int client;
+static char bytes[MUCH];
+
+static int send_byte(void *data)
+{
+	(void)data;
+	return send(client, "o", 1, 0) != 1;
+}
+
+static void send_rights(void)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr message;
+	} control = { .message = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec part = { bytes, 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+
+	memcpy(CMSG_DATA(&control.message), &client, sizeof client);
+	scenario_need(sendmsg(client, &header, 0) == 1, "cannot send: %m");
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "listener" };
+	struct sockaddr_un own = { .sun_family = AF_UNIX, .sun_path = "own" };
+	const char *which = argv[2];
+
+	scenario_begin(argc, argv);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	bool is_much = strcmp(which, "much") == 0, is_urgent = strcmp(which, "urgent") == 0;
+	bool is_named = strcmp(which, "named") == 0;
+	scenario_need(
+		bind(listener, (struct sockaddr *)&at, sizeof at) == 0 &&
+			listen(listener, 1) == 0 &&
+			(!is_named || bind(client, (struct sockaddr *)&own, sizeof own) == 0) &&
+			connect(client, (struct sockaddr *)&at, sizeof at) == 0,
+		"cannot connect: %m");
+	if (is_named)
+		close(client);
+	else if (is_urgent)
+		scenario_need(send(client, "u", 1, MSG_OOB) == 1, "no urgent byte: %m");
+	else if (is_much)
+		scenario_need(send(client, bytes, MUCH, 0) == MUCH, "cannot send: %m");
+	else if (strcmp(which, "rights") == 0)
+		send_rights();
+	else
+		scenario_reap(scenario_child(send_byte, NULL));
+
+	scenario_ready();
+
+	int fd = accept(listener, NULL, NULL);
+	char byte = 0;
+	ssize_t got = recv(fd, is_much ? bytes : &byte, is_much ? MUCH : 1,
+			   MSG_DONTWAIT | (is_urgent ? MSG_OOB : 0));
+	scenario_check(got == (is_much ? MUCH : is_named ? 0 : 1), "%zd bytes: %m", got);
+	return scenario_end();
+}

@@ -106,8 +106,7 @@ static void *write_other_share(void *data)
 
 static bool is_large(const struct snapshot *snapshot)
 {
-	return snapshot->n_tasks >= MANY_TASKS ||
-	       snapshot_records(snapshot, IMAGE_FILES)->count >= MANY_FILES;
+	return snapshot->n_tasks >= MANY_TASKS || snapshot->n_files >= MANY_FILES;
 }
 
 /* It takes no signals, which are for who began it. */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Who is told to have sent what waited in a unix socket, where no task of the tree can be asked. */
+/*
+ * Who is told to have sent what waited in a unix socket, where no task of the tree can be asked;
+ * and records of who waits to be accepted.
+ */
 #include "base/arena.h"
 #include "kinds/opener.h"
+#include "kinds/sockets/socket.h"
 #include "kinds/sockets/unix.h"
 
 #include <setjmp.h>
@@ -108,9 +112,94 @@ static void each_has_its_sender(void **state)
 	arena_done(&arena);
 }
 
+/* A listener, and a client that was gone before anybody accepted it. */
+struct backlog {
+	FileEntry files[2];
+	UnixSkEntry listener, client;
+	SkOptsEntry options;
+	uint32_t pending[1];
+};
+
+static void set_up_backlog(struct backlog *it)
+{
+	static uint8_t name[] = "there";
+
+	file_entry__init(&it->files[0]);
+	file_entry__init(&it->files[1]);
+	unix_sk_entry__init(&it->listener);
+	unix_sk_entry__init(&it->client);
+	sk_opts_entry__init(&it->options);
+	it->files[0].usk = &it->listener;
+	it->files[1].usk = &it->client;
+	it->files[0].type = it->files[1].type = FD_TYPES__UNIXSK;
+	it->listener.opts = it->client.opts = &it->options;
+	it->listener.type = it->client.type = SOCK_STREAM;
+	it->listener.id = it->files[0].id = 1;
+	it->client.id = it->files[1].id = 2;
+	it->listener.ino = 11;
+	it->client.ino = it->pending[0] = 12;
+	it->listener.state = TCP_LISTEN;
+	it->client.state = TCP_ESTABLISHED;
+	it->listener.name = (ProtobufCBinaryData){ sizeof name, name };
+	it->listener.pending = it->pending;
+	it->listener.n_pending = 1;
+	it->client.uflags = UNIX_GONE;
+}
+
+static bool is_accepted(struct backlog *it)
+{
+	struct arena arena;
+	struct error err = { 0 };
+
+	arena_init(&arena);
+	struct snapshot snapshot = { .arena = &arena };
+	struct file_opener opener = { .snapshot = &snapshot, .arena = &arena };
+	for (size_t i = 0; i < 2; i++)
+		snapshot_add_file(&snapshot, &it->files[i]);
+	bool accepted = unix_socket_kind.check(&snapshot, &it->files[0], &err) == 0 &&
+			unix_socket_kind.check(&snapshot, &it->files[1], &err) == 0 &&
+			unix_world_new(&opener, &err);
+	assert_true(accepted || err.name == ERR_IMAGE_INVALID || err.name == ERR_IMAGE_UNSUPPORTED);
+	arena_done(&arena);
+	return accepted;
+}
+
+static void who_is_gone_waits_and_is_nothing_else(void **state)
+{
+	static uint8_t name[] = "own";
+	struct backlog it;
+
+	(void)state;
+	set_up_backlog(&it);
+	assert_true(is_accepted(&it));
+	it.listener.n_pending = 0;
+	assert_false(is_accepted(&it));
+	set_up_backlog(&it);
+	it.client.uflags |= UNIX_OUTSIDE;
+	assert_false(is_accepted(&it));
+	set_up_backlog(&it);
+	it.client.uflags |= 2 * UNIX_GONE;
+	assert_false(is_accepted(&it));
+	set_up_backlog(&it);
+	it.client.state = TCP_CLOSE;
+	assert_false(is_accepted(&it));
+	set_up_backlog(&it);
+	it.client.peer = 11;
+	assert_false(is_accepted(&it));
+	set_up_backlog(&it);
+	it.client.name = (ProtobufCBinaryData){ sizeof name, name };
+	assert_false(is_accepted(&it));
+	set_up_backlog(&it);
+	it.client.type = SOCK_SEQPACKET;
+	assert_false(is_accepted(&it));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(each_has_its_sender) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_has_its_sender),
+		cmocka_unit_test(who_is_gone_waits_and_is_nothing_else),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

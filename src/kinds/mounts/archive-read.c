@@ -77,7 +77,15 @@ static int invalid(const struct reading *reading, const char *why, struct error 
 
 static int take(struct reading *reading, void *bytes, size_t size, struct error *err)
 {
-	if (size && gzread(reading->file, bytes, (unsigned)size) != (int)size)
+	int got = size ? gzread(reading->file, bytes, (unsigned)size) : 0, failure;
+
+	if (got < 0) {
+		gzerror(reading->file, &failure);
+		if (failure == Z_ERRNO || failure == Z_MEM_ERROR)
+			return fail_errno(err, ERR_IO, "cannot read the content of %s",
+					  reading->what);
+	}
+	if (got != (int)size)
 		return fail(err, ERR_IMAGE_TRUNCATED, "the content of %s ends too early",
 			    reading->what);
 	return 0;

@@ -38,9 +38,10 @@ static int open_file(const struct live_namespace *namespace, const struct mount_
 	autoclose int path_fd = survey_open_mount(&namespace->table, line);
 	char self[64];
 
-	errno = ENOENT;
+	if (path_fd < 0)
+		return -1;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
-	return path_fd < 0 ? -1 : open(self, O_RDONLY | O_CLOEXEC);
+	return open(self, O_RDONLY | O_CLOEXEC);
 }
 
 /* Is a task of the tree in it? Its link has the text that mountinfo has for the root. */
@@ -140,6 +141,8 @@ static int find_descriptors(struct target *target, mount_found *found, struct er
 		const char *what =
 			arena_printf(target->collect->arena, "descriptor %" PRIu32 " of pid %d",
 				     numbers[i], target->pid);
+		if (fd < 0 && errno_tells_nothing(errno))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", what);
 		if (fd >= 0 && found(target->collect, fd, what, err))
 			return -1;
 	}
@@ -162,6 +165,8 @@ static int find_mounts(struct collect *collect, mount_found *found, struct error
 			autoclose int fd = open_file(&namespace, line);
 			const char *what = arena_printf(collect->arena, "mount %s of %s",
 							line->mountpoint, namespace.what);
+			if (fd < 0 && errno_tells_nothing(errno))
+				return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", what);
 			if (fd >= 0 && found(collect, fd, what, err))
 				return -1;
 		}

@@ -309,25 +309,30 @@ int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	return 1;
 }
 
-/* The nearest directory that is left on the way to `path`, on that mount and not below another. */
-static bool is_left_above(const struct live_namespace *namespace, const struct mount_line *line,
-			  const char *path)
+/*
+ * Whether the nearest directory that is left on the way to `path` is on that mount, and not below
+ * another. 1, 0, or -1 with errno.
+ */
+static int is_left_above(const struct live_namespace *namespace, const struct mount_line *line,
+			 const char *path)
 {
 	char directory[PATH_MAX];
 	char *slash;
 
 	if (strlen(path) >= sizeof directory)
-		return false;
+		return 0;
 	strcpy(directory, path);
 	while ((slash = strrchr(directory, '/'))) {
 		slash[slash == directory] = '\0';
 		if (!path_below(directory, line->mountpoint))
-			return false;
+			return 0;
 		autoclose int fd = survey_open_on_mount(namespace, line, directory);
+		if (fd < 0 && errno_tells_nothing(errno))
+			return -1;
 		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR) || !directory[1])
 			return fd >= 0;
 	}
-	return false;
+	return 0;
 }
 
 int mount_of_removed_root(const struct open_file *file, const char *path, uint32_t *ret_mount_id)
@@ -369,7 +374,11 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 						: survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		return 0;
-	if (!is_left_above(namespace, line, path))
+	int left = is_left_above(namespace, line, path);
+	if (left < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for the directory of %s",
+				  file->what);
+	if (!left)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that never was at that path", file->what);
 	if (fs.f_flag & ST_RDONLY)

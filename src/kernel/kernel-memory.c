@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "kernel/bpf.h"
+#include "kernel/btf.h"
 
 #include <errno.h>
 #include <string.h>
@@ -123,4 +124,17 @@ int kernel_memory_thread(const struct kernel_memory *memory, uint64_t *ret)
 		return -1;
 	memcpy(ret, memory->request->bytes, sizeof *ret);
 	return 0;
+}
+
+bool kernel_memory_is_readable(void)
+{
+	struct btf_place thread = { "task_struct", "", 0, false };
+	struct kernel_memory memory;
+	uint64_t address;
+
+	if (btf_find(&thread, 1) || !thread.found || kernel_memory_open(&memory) < 0)
+		return false;
+	bool readable = kernel_memory_thread(&memory, &address) == 0;
+	kernel_memory_close(&memory);
+	return readable;
 }

@@ -7,6 +7,7 @@
 #ifndef NESTOR_KERNEL_KERNEL_MEMORY_H
 #define NESTOR_KERNEL_KERNEL_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,8 @@ struct kernel_memory {
 	struct kernel_memory_request *request; /* shared with the program */
 };
 
+/* And does the kernel tell where what is in it (btf.h)? */
+bool kernel_memory_is_readable(void);
 /* All with errno. */
 int kernel_memory_open(struct kernel_memory *ret);
 void kernel_memory_close(struct kernel_memory *memory);

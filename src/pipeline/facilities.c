@@ -2,6 +2,7 @@
 /* The facilities that nestor check tells of, and what can be done with which; see facilities.h. */
 #include "pipeline/facilities.h"
 
+#include "kernel/kernel-memory.h"
 #include "pipeline/criu-features.h"
 
 #include <linux/capability.h>
@@ -62,6 +63,9 @@ const struct facility facilities[] = {
 	{ "timer_restore_ids", NULL, FACT(timer_restore_ids), false,
 	  "giving POSIX timers their ids at once (Linux 6.15)",
 	  "timers are made and deleted until the id comes up" },
+	{ "kernel_memory", NULL, A_LOOK, 0, false,
+	  "dumping what clients of unix sockets have sent before they were accepted",
+	  "listeners with such clients are refused", kernel_memory_is_readable },
 };
 
 const size_t n_facilities = sizeof facilities / sizeof facilities[0];
@@ -95,6 +99,8 @@ const size_t n_abilities = sizeof abilities / sizeof abilities[0];
 
 bool facility_is_there(const struct facility *facility, const struct facts *facts)
 {
+	if (facility->source == A_LOOK)
+		return facility->look();
 	if (facility->source == A_GLOBAL_CAPABILITY && !facts->in_initial_user_namespace)
 		return false;
 	if (facility->source != A_FACT)

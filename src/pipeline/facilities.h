@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 /* A global capability is asked for in the initial user namespace, wherever the caller is. */
-enum facility_source { A_FACT, A_CAPABILITY, A_GLOBAL_CAPABILITY };
+enum facility_source { A_FACT, A_CAPABILITY, A_GLOBAL_CAPABILITY, A_LOOK };
 
 struct facility {
 	const char *name;
@@ -22,6 +22,8 @@ struct facility {
 	bool required; /* without it nothing can be dumped or restored */
 	const char *needed_for;
 	const char *without; /* what is done when it is missing */
+	/* A_LOOK: asked only here, as it takes longer than a small dump may. */
+	bool (*look)(void);
 };
 
 extern const struct facility facilities[];

@@ -5,7 +5,7 @@
  *	name, and stays where it is: descriptors, much at once, something of another process, an
  *	urgent byte; and a client with a name that is gone
  * flavours: flat three
- * needs: initial-user-namespace
+ * needs: kernel_memory
  * arguments: rights much other urgent named
  * options: --timeout 1
  * refused: unsupported-file

@@ -5,7 +5,7 @@
  *	its borders, who sent it, and that no more will come: of clients that are there, that have
  *	closed one half, and that are gone, alone or with their process
  * flavours: flat one three
- * needs: initial-user-namespace
+ * needs: kernel_memory
  * rounds: 2
  */
 #include "scenario.h"

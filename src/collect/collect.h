@@ -334,6 +334,8 @@ int collect_look_tree(struct collect *collect, struct error *err);
  * for, send them signals. ERR_NO_PRIVILEGE, before anything is written.
  */
 int collect_check_privileges(const struct collect *collect, bool signals, struct error *err);
+/* foresee.c: sets wants_guard where that shows before anything is read. */
+int collect_foresee(struct collect *collect, struct error *err);
 /* tasks.c: /proc, ids, kinds. Refusals are in collect->obstacles. */
 int collect_read(struct collect *collect, struct error *err);
 int collect_probe(struct collect *collect,

@@ -205,8 +205,8 @@ bool injection_permitted(const struct injection *injection, size_t thread,
 	};
 
 	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
-		if (calls[i].needed &&
-		    !seccomp_permits_any(filters, calls[i].nr, calls[i].args, calls[i].known))
+		if (calls[i].needed && seccomp_judge_any(filters, calls[i].nr, calls[i].args,
+							 calls[i].known) != SECCOMP_PASSES)
 			return false;
 	return true;
 }
@@ -315,8 +315,8 @@ static int map_again(struct injection *injection, struct user_regs_struct *ret_r
 
 	limits[0].rlim_cur = own.rlim_cur == own.rlim_max ? 0 : own.rlim_max;
 	if (injection_filters(injection, &filters) < 0 ||
-	    !seccomp_permits_any(&filters, SYS_mmap, map_args, 0x3f) ||
-	    !seccomp_permits_any(&filters, SYS_prlimit64, limit_args, 0xb))
+	    seccomp_judge_any(&filters, SYS_mmap, map_args, 0x3f) != SECCOMP_PASSES ||
+	    seccomp_judge_any(&filters, SYS_prlimit64, limit_args, 0xb) != SECCOMP_PASSES)
 		return 0;
 	if (write_code(injection, injection_address(injection, stub_map_flags), &flags,
 		       sizeof flags, err) ||

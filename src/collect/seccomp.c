@@ -293,8 +293,8 @@ enum seccomp_verdict seccomp_judge(const struct seccomp_filters *filters, uint32
 	return judge_all(filters, &data, UINT32_MAX);
 }
 
-bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
-			 unsigned known)
+enum seccomp_verdict seccomp_judge_any(const struct seccomp_filters *filters, uint32_t nr,
+				       const uint64_t args[6], unsigned known)
 {
 	const unsigned first_argument = offsetof(struct seccomp_data, args) / sizeof(uint32_t);
 	struct seccomp_data data = { .nr = (int)nr, .arch = AUDIT_ARCH_X86_64 };
@@ -304,5 +304,5 @@ bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, con
 	for (unsigned i = 0; i < 6; i++)
 		if (known & 1u << i)
 			data_known |= 3u << (first_argument + 2 * i);
-	return judge_all(filters, &data, data_known) == SECCOMP_PASSES;
+	return judge_all(filters, &data, data_known);
 }

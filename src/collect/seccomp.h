@@ -45,9 +45,9 @@ enum seccomp_verdict seccomp_judge(const struct seccomp_filters *filters, uint32
 
 /*
  * The same where the instruction pointer and some arguments are not known (bit i of `known` is
- * clear): true only if the call passes whatever they are.
+ * clear): it passes, or fails, only if it does whatever they are.
  */
-bool seccomp_permits_any(const struct seccomp_filters *filters, uint32_t nr, const uint64_t args[6],
-			 unsigned known);
+enum seccomp_verdict seccomp_judge_any(const struct seccomp_filters *filters, uint32_t nr,
+				       const uint64_t args[6], unsigned known);
 
 #endif

@@ -78,6 +78,7 @@ static bool lacks_guard(const struct dump *dump)
 static int read_tree(struct dump *dump, struct error *err)
 {
 	if (session_step(&dump->session, "reading the tree", err) ||
+	    collect_foresee(&dump->collect, err) || lacks_guard(dump) ||
 	    collect_read(&dump->collect, err) < 0)
 		return -1;
 	if (session_step(&dump->session, "asking the tasks", err) ||

@@ -3,7 +3,9 @@
  * name: refused-unix-pending
  * promise: a dump is refused where a client has sent something to a unix socket, be it descriptors
  *	or an empty packet, and has not been accepted, or is gone by then: none of it can be seen
+ *	unless the kernel's memory can be read
  * flavours: flat three user user-three
+ * needs: no-kernel_memory
  * arguments: stream packet rights gone
  * refused: unsupported-file
  */

@@ -12,6 +12,7 @@
 #include "base/slots.h"
 #include "collect/interrupted.h"
 #include "model/externals.h"
+#include "kernel/facts.h"
 #include "model/snapshot.h"
 
 #include <pthread.h>
@@ -22,7 +23,6 @@
 #include <sys/user.h>
 
 struct images_writer;
-struct facts;
 struct stat;
 struct assistant;
 struct read_ahead;
@@ -102,6 +102,7 @@ struct target {
 	uint64_t *auxv;			       /* /proc/PID/auxv; NULL if it cannot be read */
 	size_t n_auxv;			       /* words */
 	uint64_t vdso_start, vdso_end;	       /* [vdso]; 0 if there is none */
+	struct address_range code_room;	       /* then; see code-room.h */
 	/* Times of wait_clock: between which two it was asked, and when its signals were read. */
 	uint64_t asked_from, asked_to, signals_read;
 };

@@ -8,6 +8,7 @@
  *  - The stub (arch/stub.h) and the interpreter are written behind what is needed of the vdso,
  *    over the headers of its sections: the page is private to the task, executable in every task,
  *    and writable through /proc/PID/mem. A thread whose rip is there belongs to a nestor that died.
+ *    Where a task has no vdso, there may be room behind a program (code-room.h).
  *  - How a thread gets there and back: inject-thread.c.
  *  - The arena counts against the task's own limits. Where it finds no room, the stub maps it once
  *    more, shared, which RLIMIT_DATA does not count, and lifts the soft limit of its address space
@@ -43,7 +44,7 @@ enum {
 			1 << (SIGABRT - 1),
 };
 
-static size_t code_size(void)
+size_t injection_code_size(void)
 {
 	return stub_offset(stub_end) + INTERPRETER_SIZE;
 }
@@ -57,19 +58,34 @@ static size_t code_place(void)
 	return (needed + CODE_ALIGNMENT - 1) & ~(size_t)(CODE_ALIGNMENT - 1);
 }
 
-/* The target's vdso is the same image as ours, or has at least passed as one (seize.c). */
+/* The target's vdso is the same image as ours, or has at least passed as one (stopped.c). */
 uint64_t injection_code_address(const struct target *target)
 {
 	const size_t place = code_place();
 
-	return target->vdso_start && place ? target->vdso_start + place : 0;
+	if (!target->vdso_start)
+		return target->code_room.start;
+	return place ? target->vdso_start + place : 0;
+}
+
+/* What is there as long as nobody has been at work. */
+static const uint8_t *untouched(const struct target *target)
+{
+	static const uint8_t behind_programs[CODE_ROOM];
+
+	return target->vdso_start ? vdso_own() + code_place() : behind_programs;
+}
+
+static uint64_t room_end(const struct target *target)
+{
+	return target->vdso_start ? target->vdso_end : target->code_room.end;
 }
 
 bool injection_is_inside(const struct target *target, uint64_t rip)
 {
 	uint64_t code = injection_code_address(target);
 
-	return code && rip >= code && rip < target->vdso_end;
+	return code && rip >= code && rip < room_end(target);
 }
 
 static const struct trap_place leader_mapped = { stub_leader_mapped_waits, stub_leader_mapped };
@@ -126,16 +142,17 @@ static int check_room(struct injection *injection, struct error *err)
 	size_t room, size;
 	uint64_t owner;
 
-	if (injection->code == 0 || injection->code >= target->vdso_end)
-		return fail(err, ERR_UNSUPPORTED_TASK,
-			    "pid %d has unmapped its vdso, or has not the one of this kernel: it "
-			    "cannot be asked",
-			    target->pid);
-	room = target->vdso_end - injection->code;
-	if (room < code_size())
+	if (injection->code == 0 || injection->code >= room_end(target))
+		return fail(
+			err, ERR_UNSUPPORTED_TASK,
+			"pid %d has unmapped its vdso, or has not the one of this kernel, and its "
+			"programs leave no room: it cannot be asked",
+			target->pid);
+	room = room_end(target) - injection->code;
+	if (room < injection_code_size())
 		return fail(err, ERR_PROBE_FAILED,
 			    "the vdso page of task %d has %zu bytes left, %zu are needed",
-			    target->pid, room, code_size());
+			    target->pid, room, injection_code_size());
 	size = room < sizeof bytes ? room : sizeof bytes;
 	if (process_vm_readv(target->tid, &(struct iovec){ bytes, size }, 1,
 			     &(struct iovec){ (void *)injection->code, size }, 1,
@@ -147,7 +164,7 @@ static int check_room(struct injection *injection, struct error *err)
 		injection->address_space_busy = owner == (uint64_t)getpid();
 		return 0;
 	}
-	if (memcmp(bytes, vdso_own() + code_place(), size))
+	if (memcmp(bytes, untouched(target), size))
 		return fail(err, ERR_PROBE_FAILED,
 			    "somebody else has written into the vdso page of task %d", target->pid);
 	return 0;
@@ -264,7 +281,8 @@ int injection_start(struct injection *injection, struct error *err)
 	if (injection->mem_fd < 0)
 		return -1;
 	injection->started = true;
-	injection->lost = write_code(injection, injection->code, code, code_size(), err) < 0;
+	injection->lost =
+		write_code(injection, injection->code, code, injection_code_size(), err) < 0;
 	if (injection->lost)
 		return -1; /* nothing has been moved there: a part of it is harmless */
 	return injection_enter(injection, leader, &regs, err);
@@ -461,7 +479,8 @@ static int come_back(struct injection *injection, struct error *err)
 	/* From here on nobody can come by; the next dump finds the page as the kernel made it. */
 	if (resend_signals(injection, err) < 0)
 		failed = -1;
-	if (write_code(injection, injection->code, vdso_own() + code_place(), code_size(), err))
+	if (write_code(injection, injection->code, untouched(injection->target),
+		       injection_code_size(), err))
 		return -1;
 	return failed;
 }

@@ -38,6 +38,9 @@ struct injection {
 	bool lost;		 /* a thread died or does not answer: hands off */
 };
 
+/* How much room that code takes. */
+size_t injection_code_size(void);
+
 /* Is the thread in code of ours, because an earlier nestor was killed at work? */
 bool injection_is_inside(const struct target *target, uint64_t rip);
 

@@ -13,6 +13,7 @@
 #include "arch/vdso.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
+#include "collect/code-room.h"
 #include "collect/collect.h"
 #include "collect/assistant.h"
 #include "collect/finisher.h"
@@ -254,6 +255,8 @@ static int find_vdso(struct target *target, struct error *err)
 	if (at) {
 		target->vdso_start = strtoull(at, &at, 16);
 		target->vdso_end = strtoull(at + 1, NULL, 16);
+	} else {
+		target->code_room = code_room_find(target, maps, injection_code_size());
 	}
 	return 0;
 }

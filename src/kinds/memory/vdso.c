@@ -49,12 +49,19 @@ static uint64_t destination(const struct facts *facts, size_t index, uint64_t st
 	return start + (facts->vdso[index].range.start - facts->vdso[0].range.start);
 }
 
+/* A task may have unmapped [vdso] itself, which comes last, and kept its data. */
+static bool is_gone(const struct facts *facts, size_t index, const VmaEntry *const *areas, size_t n)
+{
+	return facts->vdso[index].is_vdso && index + 1 == facts->n_vdso && index > 0 &&
+	       !(areas[n - 1]->status & VMA_VDSO);
+}
+
 /* Records may span several areas of the host: there is one for all that is [vvar...]. */
 static bool same_layout(const struct facts *facts, const VmaEntry *const *areas, size_t n)
 {
 	uint64_t size = 0;
 
-	for (size_t i = 0; i < facts->n_vdso; i++) {
+	for (size_t i = 0; i < facts->n_vdso && !is_gone(facts, i, areas, n); i++) {
 		uint64_t bytes = facts->vdso[i].range.end - facts->vdso[i].range.start;
 		uint64_t start = destination(facts, i, areas[0]->start);
 
@@ -87,12 +94,15 @@ int vdso_plan(struct plan *plan, const struct task *task, struct program *progra
 	const VmaEntry *areas[MAX_VDSO_AREAS];
 	size_t n = recorded_areas(task->mm, areas);
 
-	/* A task may have unmapped its vdso; ours stays parked and goes with the programs. */
+	/*
+	 * A task may have unmapped its vdso, or all but its data; what of ours it has not stays
+	 * parked and goes with the programs.
+	 */
 	if (!n)
 		return 0;
 	if (check_same(plan, areas, n, err))
 		return -1;
-	for (size_t i = 0; i < facts->n_vdso; i++) {
+	for (size_t i = 0; i < facts->n_vdso && !is_gone(facts, i, areas, n); i++) {
 		uint64_t size = facts->vdso[i].range.end - facts->vdso[i].range.start;
 		uint64_t to = destination(facts, i, areas[0]->start);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What shows at once, of a stopped tree of which nothing has been read yet, that the tasks cannot be
+ * What shows at once, of a stopped tree of which nothing has been read, that the tasks cannot be
  * asked unless nobody can end us meanwhile (kernel/guard.h): reading it twice takes twice as long.
  * What does not show here is seen when the tasks are asked.
  */

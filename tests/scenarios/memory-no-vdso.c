@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: memory-no-vdso
- * promise: a task that has unmapped its vdso is asked nevertheless, and has none afterwards; data of
- *	it that was kept is where it was, and the program itself is as its file has it
+ * promise: a task that has unmapped its vdso is asked nevertheless, and has none afterwards; data
+ *	of it that was kept is where it was, and the program itself is as its file has it
  * flavours: flat one three user user-three
  * arguments: all code
  * rounds: 2

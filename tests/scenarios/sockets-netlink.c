@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdint.h>
@@ -219,6 +220,10 @@ int main(int argc, char **argv)
 	scenario_need(connect(strict, (struct sockaddr *)&to, sizeof to) == 0, "not connected");
 	scenario_need(!sends(sender, strict_port, 0, "no"), "one that is connected takes others");
 
+	int generic = make(SOCK_RAW, NETLINK_GENERIC);
+	bound(generic);
+	join(generic, GENL_ID_CTRL); /* of the family that tells of families: "notify" */
+
 	int waiting = make(SOCK_RAW, NETLINK_ROUTE);
 	uint32_t waiting_port = bound(waiting);
 	leave_acknowledgement(waiting);
@@ -238,6 +243,8 @@ int main(int argc, char **argv)
 	ask_kernel(route);
 	ask_kernel(unbound);
 	scenario_check(name(uevent, false).nl_groups == 4, "uevent: another group");
+	scenario_check(is_member(generic, GENL_ID_CTRL) && !is_member(generic, GENL_ID_CTRL + 1),
+		       "generic: other groups");
 	scenario_check(name(connected, true).nl_pid == port &&
 			       name(connected, false).nl_pid == connected_port,
 		       "another destination");

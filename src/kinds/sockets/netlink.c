@@ -5,6 +5,7 @@
  *
  * - The port id is unique for a protocol in a network namespace, and bind(2) gives any that is
  *   free.
+ * - Groups of NETLINK_GENERIC are known by their names (netlink-generic.h).
  * - Groups are told by NETLINK_LIST_MEMBERSHIPS (4.2). They are joined when all else is made, so
  *   that nothing of the restore is reported, and after the filter is there. Some take a right of
  *   their own (CAP_AUDIT_READ for those of NETLINK_AUDIT).
@@ -13,7 +14,7 @@
  *
  * Refused: messages that wait to be read, or an error that does, since nobody can send again what
  * the kernel has sent (but for one: netlink-answer.h); an answer of several parts that is not
- * complete; groups of NETLINK_GENERIC, which the kernel numbers as the families come.
+ * complete.
  */
 #include "base/arena.h"
 #include "base/cleanup.h"
@@ -21,6 +22,7 @@
 #include "kernel/aside.h"
 #include "kernel/netlink-diag.h"
 #include "kinds/sockets/netlink-answer.h"
+#include "kinds/sockets/netlink-generic.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -192,12 +194,7 @@ static int netlink_collect(const struct open_file *file, FileEntry *entry, struc
 	if (collect_waiting(file, fd, sk, err) || collect_addresses(file, fd, sk, err) ||
 	    collect_groups(file, fd, sk, err) || collect_options(file, fd, sk, err))
 		return -1;
-	if (sk->protocol == NETLINK_GENERIC && sk->n_groups)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: a group of NETLINK_GENERIC, which has another number after the "
-			    "next start of the machine",
-			    file->what);
-	return 0;
+	return sk->protocol == NETLINK_GENERIC ? netlink_generic_collect(file, sk, err) : 0;
 }
 
 /* ---- Check ---- */
@@ -228,8 +225,10 @@ static int netlink_check(const struct snapshot *snapshot, const FileEntry *entry
 		if (!is_option(sk->options[i]))
 			return fail(err, ERR_IMAGE_UNSUPPORTED, "netlink socket %u: option %u",
 				    entry->id, sk->options[i]);
-	return netlink_answer_check(sk, err) || socket_options_check(sk->opts, entry->id, err) ? -1
-											       : 0;
+	return netlink_generic_check(sk, err) || netlink_answer_check(sk, err) ||
+			       socket_options_check(sk->opts, entry->id, err)
+		       ? -1
+		       : 0;
 }
 
 /* ---- Restore ---- */
@@ -276,6 +275,8 @@ static int netlink_open(struct file_opener *opener, const FileEntry *entry, stru
 
 static int join_groups(const NetlinkSkEntry *sk, int fd, struct error *err)
 {
+	if (sk->n_generic_groups)
+		return netlink_generic_join(sk, fd, err);
 	for (uint32_t i = 0; i < sk->n_groups * GROUPS_PER_WORD; i++) {
 		int group = (int)i + 1;
 		if (!(sk->groups[i / GROUPS_PER_WORD] >> (i % GROUPS_PER_WORD) & 1))

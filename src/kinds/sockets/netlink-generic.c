@@ -6,12 +6,14 @@
  */
 #include "kinds/sockets/netlink-generic.h"
 
+#include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/netlink.h"
 
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -126,39 +128,41 @@ int netlink_generic_check(const NetlinkSkEntry *sk, struct error *err)
 }
 
 struct search {
-	const char *name;
-	uint32_t number; /* 0: not found */
+	const NetlinkSkEntry *sk;
+	uint32_t *numbers; /* of each name; 0: not found */
 };
 
-static int find_name(const char *name, uint32_t number, void *data)
+static int find_names(const char *name, uint32_t number, void *data)
 {
-	struct search *search = data;
+	const struct search *search = data;
 
-	if (strcmp(name, search->name) == 0)
-		search->number = number;
+	for (size_t i = 0; i < search->sk->n_generic_groups; i++)
+		if (strcmp(name, search->sk->generic_groups[i]) == 0)
+			search->numbers[i] = number;
 	return 0;
 }
 
 int netlink_generic_join(const NetlinkSkEntry *sk, int fd, struct error *err)
 {
+	autofree uint32_t *numbers = calloc(sk->n_generic_groups, sizeof *numbers);
+	struct search search = { sk, numbers };
+
+	if (!numbers || list_groups(find_names, &search))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "netlink socket %u: cannot list the groups of NETLINK_GENERIC",
+				  sk->id);
 	for (size_t i = 0; i < sk->n_generic_groups; i++) {
-		struct search search = { .name = sk->generic_groups[i] };
-		if (list_groups(find_name, &search))
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "netlink socket %u: cannot list the groups of "
-					  "NETLINK_GENERIC",
-					  sk->id);
-		if (!search.number)
+		if (!numbers[i])
 			return fail(err, ERR_KERNEL_REFUSED,
 				    "netlink socket %u: this kernel has no group %s of "
 				    "NETLINK_GENERIC",
-				    sk->id, search.name);
-		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &search.number,
-			       sizeof search.number) < 0)
+				    sk->id, sk->generic_groups[i]);
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &numbers[i],
+			       sizeof numbers[i]) < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "netlink socket %u: cannot join group %s of "
 					  "NETLINK_GENERIC",
-					  sk->id, search.name);
+					  sk->id, sk->generic_groups[i]);
 	}
 	return 0;
 }

@@ -11,8 +11,8 @@
 #include "base/obstacles.h"
 #include "base/slots.h"
 #include "collect/interrupted.h"
-#include "model/externals.h"
 #include "kernel/facts.h"
+#include "model/externals.h"
 #include "model/snapshot.h"
 
 #include <pthread.h>
@@ -336,7 +336,7 @@ int collect_look_tree(struct collect *collect, struct error *err);
  */
 int collect_check_privileges(const struct collect *collect, bool signals, struct error *err);
 /* foresee.c: sets wants_guard where that shows before anything is read. */
-int collect_foresee(struct collect *collect, struct error *err);
+void collect_foresee(struct collect *collect);
 /* tasks.c: /proc, ids, kinds. Refusals are in collect->obstacles. */
 int collect_read(struct collect *collect, struct error *err);
 int collect_probe(struct collect *collect,

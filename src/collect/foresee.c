@@ -39,26 +39,27 @@ static bool filters_harm(const struct seccomp_filters *filters)
 	return false;
 }
 
-static int look_at(struct target *target, const struct target_thread *thread, struct error *err)
+static void look_at(struct target *target, const struct target_thread *thread)
 {
+	struct error unseen = { 0 };
+
 	uint64_t mode = procfs_value(thread->status, "Seccomp:", 10);
 	struct seccomp_filters filters = { 0 };
 
+	/* What keeps them from being read is told with all else, when the task is asked. */
 	if (mode == SECCOMP_MODE_FILTER &&
-	    seccomp_read_filters(thread->tid, target->collect->arena, &filters, err))
-		return -1;
+	    seccomp_read_filters(thread->tid, target->collect->arena, &filters, &unseen))
+		return;
 	if (mode == SECCOMP_MODE_STRICT || filters_harm(&filters))
 		target->collect->wants_guard = true;
-	return 0;
 }
 
-int collect_foresee(struct collect *collect, struct error *err)
+void collect_foresee(struct collect *collect)
 {
 	for (size_t i = 0; i < collect->n_targets && !collect->wants_guard; i++) {
 		struct target *target = &collect->targets[i];
 		for (size_t j = 0; j < target->n_threads && !target->zombie; j++)
-			if (!target->threads[j].dead && look_at(target, &target->threads[j], err))
-				return -1;
+			if (!target->threads[j].dead)
+				look_at(target, &target->threads[j]);
 	}
-	return 0;
 }

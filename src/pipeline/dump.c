@@ -62,24 +62,31 @@ static int stop_tree(struct dump *dump, struct error *err)
 	return 0;
 }
 
-/* Would more be known of the tree if nobody could end us? That takes a process of our own. */
-static bool lacks_guard(const struct dump *dump)
+/* Is there a guard that we have not? It takes a process of our own. */
+static bool may_be_guarded(const struct dump *dump)
 {
 	const struct facts *facts = &dump->facts;
 	/* What PTRACE_O_SUSPEND_SECCOMP wants of us (check_ptrace_options). */
 	bool may_suspend = facts->in_initial_user_namespace && !facts->filtered &&
 			   facts_has_capability(facts, CAP_SYS_ADMIN);
 
-	return dump->collect.wants_guard && may_suspend && dump->asked->own_process &&
-	       !dump->options.guarded;
+	return may_suspend && dump->asked->own_process && !dump->options.guarded;
+}
+
+/* Would more be known of the tree if nobody could end us? */
+static bool lacks_guard(const struct dump *dump)
+{
+	return dump->collect.wants_guard && may_be_guarded(dump);
 }
 
 /* All that can be told against a dump is told at once. */
 static int read_tree(struct dump *dump, struct error *err)
 {
-	if (session_step(&dump->session, "reading the tree", err) ||
-	    collect_foresee(&dump->collect, err) || lacks_guard(dump) ||
-	    collect_read(&dump->collect, err) < 0)
+	if (session_step(&dump->session, "reading the tree", err))
+		return -1;
+	if (may_be_guarded(dump))
+		collect_foresee(&dump->collect);
+	if (lacks_guard(dump) || collect_read(&dump->collect, err) < 0)
 		return -1;
 	if (session_step(&dump->session, "asking the tasks", err) ||
 	    collect_probe(&dump->collect, err) || lacks_guard(dump) ||

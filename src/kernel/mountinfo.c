@@ -22,12 +22,13 @@ static bool is_octal(const char *digits)
 	return true;
 }
 
-static char *unescape(char *text)
+/* What is kept is left as it is. */
+static char *unescape_but(char *text, const char *kept)
 {
 	char *to = text;
 
 	for (const char *from = text; *from; to++) {
-		if (*from == '\\' && is_octal(from + 1)) {
+		if (*from == '\\' && is_octal(from + 1) && (!*kept || strncmp(from, kept, 4))) {
 			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
 			from += 4;
 		} else {
@@ -36,6 +37,11 @@ static char *unescape(char *text)
 	}
 	*to = '\0';
 	return text;
+}
+
+static char *unescape(char *text)
+{
+	return unescape_but(text, "");
 }
 
 static uint32_t mount_flag(const char *word, bool *ret_idmapped)
@@ -70,7 +76,10 @@ static uint32_t parse_flags(char *words, bool *ret_idmapped)
 	return flags;
 }
 
-/* show_sb_opts writes the flags first; what follows is the file system's own. */
+/*
+ * show_sb_opts writes the flags first; what follows is the file system's own. A comma in the name
+ * of an overlay's layer stays what it is shown as, and so is not taken for one between options.
+ */
 static const char *parse_superblock(char *words, struct mount_line *line)
 {
 	bool unused = false;
@@ -84,7 +93,8 @@ static const char *parse_superblock(char *words, struct mount_line *line)
 		if (!flag && strcmp(rest, "rw") != 0) {
 			if (comma)
 				*comma = ',';
-			return unescape(rest);
+			return unescape_but(rest, strcmp(line->type, "overlay") == 0 ? OVERLAY_COMMA
+										     : "");
 		}
 		line->superblock_flags |= flag;
 		rest = comma ? comma + 1 : NULL;

@@ -25,6 +25,8 @@ struct mount_line {
 	const char *options;	   /* of the superblock, those that are no flags */
 };
 
+#define OVERLAY_COMMA "\\054" /* in the options of an overlay: in a name, not between options */
+
 #define REMOVED_ROOT "//deleted"
 
 /* Changes the text, and keeps pointers into it. -1 with ERR_KERNEL_REFUSED for a line it does not

@@ -3,6 +3,7 @@
 #include "kinds/mounts/overlay.h"
 
 #include "base/cleanup.h"
+#include "kernel/mountinfo.h"
 
 #include <string.h>
 
@@ -29,7 +30,7 @@ static char *next_layer(char **rest)
 	}
 }
 
-/* The next option, whose value may have commas as "\,". */
+/* The next option, whose value may have commas as "\," where others have written it. */
 static char *next_option(char **rest)
 {
 	char *start = *rest;
@@ -47,6 +48,27 @@ static char *next_option(char **rest)
 			return start;
 		}
 	}
+}
+
+/* Names as they were given: what was escaped then still is. */
+static void put_commas(char *value)
+{
+	for (char *at = value; (at = strstr(at, OVERLAY_COMMA)); at++) {
+		*at = ',';
+		memmove(at + 1, at + strlen(OVERLAY_COMMA), strlen(at + strlen(OVERLAY_COMMA)) + 1);
+	}
+}
+
+char *overlay_unescape(char *path)
+{
+	char *to = path;
+
+	for (const char *from = path; *from;) {
+		from += *from == '\\' && from[1];
+		*to++ = *from++;
+	}
+	*to = '\0';
+	return path;
 }
 
 /*
@@ -72,9 +94,11 @@ static int read_lower(const struct overlay_reader *reader, const char *key, char
 static int read_option(const struct overlay_reader *reader, const char *key, char *value,
 		       struct error *err)
 {
-	static const char *const others[] = { "datadir+", "upperdir", "workdir" };
+	static const char *const others[] = { "lowerdir+", "datadir+", "upperdir", "workdir" };
 
-	if (value && (strcmp(key, "lowerdir") == 0 || strcmp(key, "lowerdir+") == 0))
+	if (value)
+		put_commas(value);
+	if (value && strcmp(key, "lowerdir") == 0)
 		return read_lower(reader, key, value, err);
 	for (size_t i = 0; value && i < sizeof others / sizeof *others; i++)
 		if (strcmp(key, others[i]) == 0)
@@ -104,9 +128,12 @@ static int add_layer(void *data, const char *key, const char *path, struct error
 {
 	struct overlay_layers *layers = data;
 	bool lower = strcmp(key, "lowerdir+") == 0, upper = strcmp(key, "upperdir") == 0;
+	bool given = upper || strcmp(key, "workdir") == 0;
 	struct overlay_layer layer = { path, path[0] != '/', lower || upper };
 
 	(void)err;
+	if (given)
+		path = overlay_unescape(arena_string(layers->arena, path));
 	layer.path =
 		layer.relative && layers->base
 			? arena_printf(layers->arena, "%s/%s",

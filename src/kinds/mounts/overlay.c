@@ -442,6 +442,7 @@ static int find_work(void *data, const char *key, const char *path, struct error
 	(void)err;
 	if (strcmp(key, "workdir") == 0)
 		snprintf(context->work, sizeof context->work, "%s", path);
+	overlay_unescape(context->work);
 	return 0;
 }
 

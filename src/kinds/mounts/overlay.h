@@ -12,7 +12,7 @@
 
 /*
  * Called for what options say, in their order: `layer` for each directory (by the option that gives
- * it), `whole` for all of lowerdir at once where it is not NULL and fsconfig(2) would take it,
+ * it; "upperdir" and "workdir" as mount(2) takes them, with escapes), `whole` for all of lowerdir at once where it is not NULL and fsconfig(2) would take it,
  * `option` for all others (NULL: they do not matter).
  */
 struct overlay_reader {
@@ -23,6 +23,8 @@ struct overlay_reader {
 };
 
 int overlay_read(const struct overlay_reader *reader, const char *options, struct error *err);
+/* The upper directory, and that for work, as they are called: in place. */
+char *overlay_unescape(char *path);
 
 /* The directories: upper one, lower ones from the top, those of data only, that for work. */
 struct overlay_layer {

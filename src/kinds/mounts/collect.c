@@ -287,6 +287,19 @@ static int check_masters(struct collect *collect, const struct live_namespace *n
 	return 0;
 }
 
+/* What takes the order of all: what was removed, and namespaces whose files others hide. */
+static int collect_hidden(struct collect *collect, const struct live_namespace *namespace,
+			  const struct mount_line *line, MntEntry *entry, struct error *err)
+{
+	if (mount_held_is_hidden(entry) &&
+	    mount_held_collect_hidden(collect, namespace, line, entry,
+				      survey_name_mount(collect, namespace, line), err) < 0)
+		return collect_pass(collect, err);
+	return line->removed && !entry->ext_mount
+		       ? collect_removed(collect, namespace, line, entry, err)
+		       : 0;
+}
+
 static int collect_entries(struct collect *collect, struct live_namespace *namespace,
 			   struct error *err)
 {
@@ -305,9 +318,8 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 		return -1;
 	namespace->order.mounts[0]->detached = namespace->detached;
 	for (size_t i = 0; i < table->n_lines; i++)
-		if (table->lines[i].removed && !namespace->entries[i]->ext_mount &&
-		    collect_removed(collect, namespace, &table->lines[i], namespace->entries[i],
-				    err))
+		if (collect_hidden(collect, namespace, &table->lines[i], namespace->entries[i],
+				   err))
 			return -1;
 	return mount_revealed_collect(namespace, err);
 }

@@ -23,7 +23,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- dump ---- */
 
@@ -32,16 +34,34 @@ static bool is_of_nsfs(const struct mount_line *line)
 	return strcmp(line->type, "nsfs") == 0;
 }
 
-/* One that can be read, of what is seen there; -1 with errno. */
-static int open_file(const struct live_namespace *namespace, const struct mount_line *line)
+/* One that can be read; -1 with errno. */
+static int reopen(int path_fd)
 {
-	autoclose int path_fd = survey_open_mount(&namespace->table, line);
 	char self[64];
 
 	if (path_fd < 0)
 		return -1;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
 	return open(self, O_RDONLY | O_CLOEXEC);
+}
+
+/* Of what is seen there; where something hides it, by another mount of the same. */
+static int open_file(struct collect *collect, const struct live_namespace *namespace,
+		     const struct mount_line *line)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	autoclose int path_fd = survey_open_mount(&namespace->table, line);
+
+	for (size_t i = 0; i < survey->n_namespaces && path_fd < 0; i++) {
+		const struct mount_table *table = &survey->namespaces[i].table;
+		for (size_t k = 0; k < table->n_lines && path_fd < 0; k++)
+			if (!survey_is_absent(errno))
+				return -1;
+			else if (is_of_nsfs(&table->lines[k]) &&
+				 strcmp(table->lines[k].root, line->root) == 0)
+				path_fd = survey_open_mount(table, &table->lines[k]);
+	}
+	return reopen(path_fd);
 }
 
 /* Is a task of the tree in it? Its link has the text that mountinfo has for the root. */
@@ -75,6 +95,32 @@ static bool is_outside(struct collect *collect, enum namespace_type type,
 	return false;
 }
 
+static int fail_open(const char *what, struct error *err)
+{
+	return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
+			  "%s: the namespace that it shows cannot be opened", what);
+}
+
+static int record(struct collect *collect, int fd, enum namespace_type type, MntEntry *entry,
+		  const char *what, struct error *err)
+{
+	autoclose int held_fd = fd;
+
+	entry->held->ns_cflag = namespace_types[type].flag;
+	/* Which pid namespaces are part of the tree is known when all tasks are. */
+	if (type == NAMESPACE_PID)
+		return survey_hold(collect, take_fd(&held_fd), what, entry->held, err) ? -1 : 1;
+	const struct surveyed_namespace *found = survey_add(collect, type, fd, what, err);
+	if (!found)
+		return -1;
+	if (found->own && type == NAMESPACE_MNT)
+		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows nestor's own mount namespace",
+			    what);
+	entry->held->ns_id = found->id;
+	return 1;
+}
+
+/* What others hide is looked at again once all mounts are known: mount_held_is_hidden. */
 int mount_held_collect(struct collect *collect, const struct live_namespace *namespace,
 		       const struct mount_line *line, MntEntry *entry, const char *what,
 		       struct error *err)
@@ -88,23 +134,41 @@ int mount_held_collect(struct collect *collect, const struct live_namespace *nam
 			    what);
 	if (is_outside(collect, type, line))
 		return 0;
-	autoclose int fd = open_file(namespace, line);
-	if (fd < 0)
-		return fail_errno(err, ERR_UNSUPPORTED_MOUNT,
-				  "%s: the namespace that it shows cannot be opened", what);
 	entry->held = snapshot_new(collect->snapshot, NS_FILE_ENTRY, NsFileEntry);
-	entry->held->ns_cflag = namespace_types[type].flag;
-	/* Which pid namespaces are part of the tree is known when all tasks are. */
-	if (type == NAMESPACE_PID)
-		return survey_hold(collect, take_fd(&fd), what, entry->held, err) ? -1 : 1;
-	const struct surveyed_namespace *found = survey_add(collect, type, fd, what, err);
-	if (!found)
+	autoclose int fd = open_file(collect, namespace, line);
+	if (fd < 0)
+		return survey_is_absent(errno) ? 1 : fail_open(what, err);
+	return record(collect, take_fd(&fd), type, entry, what, err);
+}
+
+bool mount_held_is_hidden(const MntEntry *entry)
+{
+	return entry->held && !entry->held->ns_cflag;
+}
+
+int mount_held_collect_hidden(struct collect *collect, const struct live_namespace *namespace,
+			      const struct mount_line *line, MntEntry *entry, const char *what,
+			      struct error *err)
+{
+	const struct live_mount mount = { namespace, line, entry, true, NULL };
+	const char *number = strchr(line->root, '[');
+	enum namespace_type type;
+	autoclose int copy_fd = -1;
+	struct stat stat_;
+
+	if (live_mount_copy(&mount, &copy_fd, err))
 		return -1;
-	if (found->own && type == NAMESPACE_MNT)
-		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows nestor's own mount namespace",
+	autoclose int fd = reopen(copy_fd);
+	if (copy_fd >= 0 && (fd < 0 || fstat(fd, &stat_)))
+		return fail_open(what, err);
+	/* Copies leave those of mount namespaces out, and so may show what is below. */
+	if (fd < 0 || !namespace_type_of_link(line->root, &type) ||
+	    strtoull(number + 1, NULL, 10) != stat_.st_ino)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is hidden by other mounts, so the namespace that it shows cannot "
+			    "be seen",
 			    what);
-	entry->held->ns_id = found->id;
-	return 1;
+	return record(collect, take_fd(&fd), type, entry, what, err);
 }
 
 static int find_descriptors(struct target *target, mount_found *found, struct error *err)
@@ -162,7 +226,7 @@ static int find_mounts(struct collect *collect, mount_found *found, struct error
 			if (!is_of_nsfs(line) || !namespace_type_of_link(line->root, &type) ||
 			    type != NAMESPACE_MNT || is_outside(collect, type, line))
 				continue;
-			autoclose int fd = open_file(&namespace, line);
+			autoclose int fd = open_file(collect, &namespace, line);
 			const char *what = arena_printf(collect->arena, "mount %s of %s",
 							line->mountpoint, namespace.what);
 			if (fd < 0 && errno_tells_nothing(errno))

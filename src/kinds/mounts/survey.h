@@ -145,6 +145,11 @@ int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, 
 int mount_held_collect(struct collect *collect, const struct live_namespace *namespace_,
 		       const struct mount_line *line, MntEntry *entry, const char *what,
 		       struct error *err);
+/* Once the mounts of the namespace are ordered: of one that others hide. */
+bool mount_held_is_hidden(const MntEntry *entry);
+int mount_held_collect_hidden(struct collect *collect, const struct live_namespace *namespace_,
+			      const struct mount_line *line, MntEntry *entry, const char *what,
+			      struct error *err);
 /* Calls `found` for each mount namespace that a descriptor or such a mount holds. */
 typedef int mount_found(struct collect *collect, int fd, const char *what, struct error *err);
 int mount_held_namespaces(struct collect *collect, mount_found *found, struct error *err);

@@ -132,6 +132,23 @@ def page_of_a_tree(place):
     must(data["tasks"][0]["name"] == "</script>", str(data["tasks"]))
 
 
+def page_of_images(place):
+    """A page of images has each thing of a task, and of the tree, once"""
+    tmpfs = "mount -t tmpfs one /mnt && mount -t tmpfs two /mnt"
+    outer = place.start(f"exec unshare -fpm --propagation private sh -c '{tmpfs}; exec setsid sh -c \""
+                        f"sleep 1000 | sleep 2000; :\"'")
+    tree.wait_for(lambda: [tree.status_of(task)["Name"] for task in tree.processes(outer)][1:]
+                  == ["sh", "sleep", "sleep"], 10)
+    place.dump(tree.children_of(outer)[0])
+    page = nestor("tree", "--html", "-", place.images).ok().out
+    data = json.loads(re.search(r"<script type='application/json' id='data'>(.*?)</script>", page,
+                                re.DOTALL)[1])
+    must([task["name"] for task in data["tasks"]] == ["sh", "sleep", "sleep"], str(data["tasks"]))
+    rows = [row for task in data["tasks"] for row in task["details"]] + data["others"]
+    told = json.loads(nestor("show", place.images, "--json").ok().out)
+    must(len(data["others"]) > 1 and len(rows) == len(told), f"{len(rows)} of {len(told)}")
+
+
 def page_that_does_not_fit(place):
     """Where the last byte of a page cannot be written that is an error"""
     place.dumped()
@@ -222,6 +239,7 @@ def plan_is_of_the_restore(place):
 
 CASES = [
     tree_live, tree_headless, tree_hides_control_characters, tree_user_namespaces,
-    tree_of_an_init, page_of_a_tree, page_that_does_not_fit, tree_and_plan_of_images,
+    tree_of_an_init, page_of_a_tree, page_of_images, page_that_does_not_fit,
+    tree_and_plan_of_images,
     show_images, diff_of_dumps, plan_is_of_the_restore,
 ]

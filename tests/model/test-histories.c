@@ -7,6 +7,7 @@
  * real kernel. With VERBOSE=1 the same is done with the first refusal for each reason.
  */
 #include "play.h"
+#include "rare.h"
 #include "snapshot.h"
 
 #include <ctype.h>
@@ -410,6 +411,28 @@ static int run_file(struct history *history, const char *path)
 	return trial.verdict == WRONG;
 }
 
+static bool run_rare(struct history *history)
+{
+	unsigned planned = 0;
+
+	for (size_t i = 0; i < n_rare_histories; i++) {
+		const struct rare_history *rare = &rare_histories[i];
+		struct trial trial = { .seed = 1 };
+		FILE *file = fmemopen((void *)(uintptr_t)rare->text, strlen(rare->text), "r");
+		bool read = file && history_read(history, file);
+		if (file)
+			fclose(file);
+		if (read)
+			try_history(history, &trial, false);
+		if (read && trial.verdict == PLANNED)
+			planned++;
+		else
+			printf("not planned: %s: %s\n", rare->about, trial.text);
+	}
+	printf("%-28s %7u planned of %zu\n", "rare ones", planned, n_rare_histories);
+	return planned == n_rare_histories;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 4000;
@@ -421,6 +444,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (count == 0)
 		return run_file(&history, argv[1]);
+	good &= run_rare(&history);
 	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
 		good &= run_profile(&profiles[i], first, count, &history, &reasons);
 	print_reasons(&reasons, &history);

@@ -68,6 +68,15 @@ static void *map_anonymous(uint64_t offset, uint64_t size, int flags)
 		      0);
 }
 
+/* Not accounted for: only what is in it says that it has to be writable while it comes back. */
+static void map_once_written(uint64_t offset, unsigned seed)
+{
+	uint8_t *bytes = map_anonymous(offset, 4 * PAGE, MAP_NORESERVE);
+
+	fill(bytes + PAGE, PAGE, seed);
+	mprotect(bytes, 4 * PAGE, seed % 2 ? PROT_READ : PROT_NONE);
+}
+
 static void map_plain_areas(void)
 {
 	uint8_t *bytes = map_anonymous(0, 16 * PAGE, 0);
@@ -157,10 +166,15 @@ static void build_and_wait(int ready_fd)
 	if (disk_fd < 0 || ftruncate(disk_fd, 8 * PAGE) || fd < 0)
 		_exit(3);
 	map_plain_areas();
+	map_once_written(0x1f0000, 20);
 	map_advised_areas();
+	map_once_written(0x3f0000, 21);
 	map_shared_areas();
+	map_once_written(0x6f0000, 22);
 	map_file_areas(disk_fd);
+	map_once_written(0x7f0000, 23);
 	map_large_areas();
+	map_once_written(0xa000000, 24);
 	if (write(ready_fd, "r", 1) != 1)
 		_exit(4);
 	for (;;)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -140,6 +141,96 @@ static void zombies_end_as_they_did(void **state)
 	assert_int_equal(fixture.plan.n_parked, 1);
 	assert_true(fixture.plan.tasks[1].zombie);
 	arena_done(&fixture.arena);
+}
+
+static void plan_with_facts(struct fixture *fixture, const struct facts *facts)
+{
+	if (snapshot_index(&fixture->snapshot, &fixture->err) ||
+	    plan_make(&fixture->plan, &fixture->arena, &fixture->snapshot, facts, &fixture_table,
+		      &fixture_options, &fixture->err))
+		fail_msg("%s", fixture->err.text);
+}
+
+static const struct death {
+	uint32_t status;
+	const char *core_pattern;
+	rlim_t hard_limit;
+	bool leaves_core;
+	uint32_t calls[8]; /* of these, in order; up to a 0 */
+} deaths[] = {
+	{ SIGSEGV | 0x80,
+	  "core",
+	  RLIM_INFINITY,
+	  true,
+	  { SYS_fchdir, SYS_chroot, SYS_setrlimit, SYS_madvise, SYS_kill } },
+	{ SIGQUIT | 0x80,
+	  "/var/core/%p",
+	  4096,
+	  true,
+	  { SYS_fchdir, SYS_chroot, SYS_setrlimit, SYS_madvise, SYS_kill } },
+	{ SIGSEGV | 0x80, "core", 4095, false, { SYS_prlimit64, SYS_kill } },
+	{ SIGSEGV | 0x80, "core", 0, false, { SYS_prlimit64, SYS_kill } },
+	{ SIGSEGV | 0x80, NULL, RLIM_INFINITY, false, { SYS_prlimit64, SYS_kill } },
+	{ SIGSEGV, "core", RLIM_INFINITY, false, { SYS_prlimit64, SYS_kill } },
+	{ SIGTERM, "core", RLIM_INFINITY, false, { SYS_prlimit64, SYS_kill } },
+	{ 3 << 8, "core", RLIM_INFINITY, false, { SYS_exit_group } },
+};
+
+static bool is_about_cores(uint32_t nr)
+{
+	static const uint32_t known[] = { SYS_fchdir,  SYS_chroot, SYS_setrlimit, SYS_prlimit64,
+					  SYS_madvise, SYS_kill,   SYS_exit_group };
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (known[i] == nr)
+			return true;
+	return false;
+}
+
+/* As the kernel takes it: {now, at most}. */
+static void expect_limit(const struct fixture *fixture, const struct death *death)
+{
+	const struct program *program = fixture->plan.tasks[1].program;
+	uint64_t at = death->leaves_core ? find_call(program, SYS_setrlimit)->args[1]
+					 : find_call(program, SYS_prlimit64)->args[2];
+	const struct rlimit *limit = (const struct rlimit *)(const void *)program_data_at(
+		&fixture->plan.programs, at, NULL);
+	rlim_t expected = death->leaves_core ? death->hard_limit : death->hard_limit ? 1 : 0;
+
+	assert_true(limit->rlim_cur == expected && limit->rlim_max == expected);
+}
+
+/* A core goes to where nobody sees it, also by a name from the root on; or there is none. */
+static void zombies_leave_cores_nowhere(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
+		const struct death *death = &deaths[i];
+		struct facts facts = fixture_facts;
+		struct fixture fixture;
+		size_t sources = 0, at = 0;
+
+		facts.core_pattern = death->core_pattern;
+		facts.rlimits[RLIMIT_CORE] =
+			(struct rlimit){ death->hard_limit, death->hard_limit };
+		fixture_begin(&fixture);
+		fixture_add_task(&fixture, 500, 0, 500);
+		struct task *zombie = fixture_add_task(&fixture, 501, 500, 500);
+		zombie->core->tc->task_state = TASK_DEAD;
+		zombie->core->tc->exit_code = death->status;
+		plan_with_facts(&fixture, &facts);
+		const struct program *program = fixture.plan.tasks[1].program;
+		for (size_t k = 0; k < program->n_ops; k++)
+			if (program->ops[k].kind <= OP_CLONE && is_about_cores(program->ops[k].nr))
+				assert_int_equal(program->ops[k].nr, death->calls[at++]);
+		assert_int_equal(death->calls[at], 0);
+		for (size_t k = 0; k < fixture.plan.n_sources; k++)
+			sources += fixture.plan.sources[k].kind == SOURCE_CORE_DIRECTORY;
+		assert_int_equal(sources, death->leaves_core);
+		if (death->status & 0x7f)
+			expect_limit(&fixture, death);
+		arena_done(&fixture.arena);
+	}
 }
 
 static void impossible_deaths_are_refused(void **state)
@@ -469,6 +560,7 @@ int main(void)
 		cmocka_unit_test(siblings_share_tables_by_clone_parent),
 		cmocka_unit_test(distant_tasks_cannot_share),
 		cmocka_unit_test(zombies_end_as_they_did),
+		cmocka_unit_test(zombies_leave_cores_nowhere),
 		cmocka_unit_test(impossible_deaths_are_refused),
 		cmocka_unit_test(parents_wait_for_stopped_children),
 		cmocka_unit_test(threads_have_programs),

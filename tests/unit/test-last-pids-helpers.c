@@ -5,11 +5,15 @@
  */
 #include "pid-nest.h"
 
+#include "kernel/pid-visit.h"
 #include "kinds/namespaces/pid.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/filter.h>
+#include <linux/nsfs.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,6 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -202,6 +208,82 @@ static void helpers_end_with_their_caller(void **state)
 	nest_close(&nest);
 }
 
+/* ---- visits ---- */
+
+/* For setns, and for the question whose a namespace is; 0: as ever. */
+struct failures {
+	int setns, owner;
+};
+
+static bool let_fail(const struct failures *failures)
+{
+	const uint32_t answers[] = {
+		failures->setns ? SECCOMP_RET_ERRNO | (uint32_t)failures->setns : SECCOMP_RET_ALLOW,
+		failures->owner ? SECCOMP_RET_ERRNO | (uint32_t)failures->owner : SECCOMP_RET_ALLOW,
+	};
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setns, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, answers[0]),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NS_GET_USERNS, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, answers[1]),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void look_at_nothing(void *data)
+{
+	(void)data;
+}
+
+/* 0 if it is told that there is no way; 1 if that this errno keeps it from being known; or else. */
+static int visit_own(const struct failures *failures, int expected)
+{
+	struct pid_visit visit = { .fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC),
+				   .levels = 1,
+				   .look = look_at_nothing };
+	struct error err = { 0 };
+
+	if (visit.fd < 0 || !let_fail(failures))
+		return 2;
+	errno = 0;
+	if (pid_visit(&visit, 1, &err) == 0)
+		return visit.done ? 3 : 0;
+	return strstr(err.text, strerror(expected)) ? 1 : 4;
+}
+
+static const struct visit_row {
+	struct failures failures;
+	int expected; /* 0: there is no way */
+} visit_rows[] = {
+	{ { EPERM, 0 }, 0 },	       { { EPERM, EPERM }, 0 },	      { { EINVAL, 0 }, 0 },
+	{ { ENOMEM, 0 }, ENOMEM },     { { EMFILE, 0 }, EMFILE },     { { EPERM, ENOMEM }, ENOMEM },
+	{ { EPERM, EMFILE }, EMFILE }, { { EPERM, ENFILE }, ENFILE }, { { EPERM, EIO }, EIO },
+};
+
+static void shortages_are_no_lack_of_rights(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	for (size_t i = 0; i < sizeof visit_rows / sizeof *visit_rows; i++) {
+		const struct visit_row *row = &visit_rows[i];
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(visit_own(&row->failures, row->expected));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != (row->expected != 0))
+			fail_msg("row %zu: status %x", i, (unsigned)status);
+	}
+}
+
 static int run_cases(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +291,7 @@ static int run_cases(void)
 		cmocka_unit_test(without_privileges),
 		cmocka_unit_test(killed_helpers_are_missed),
 		cmocka_unit_test(helpers_end_with_their_caller),
+		cmocka_unit_test(shortages_are_no_lack_of_rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,14 @@ struct collect;
  */
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err);
 /*
- * The same of a file whose last name is gone, which was at `path`: what is left of the directories
- * above has to be on its mount, and something can be made there.
+ * Of a mount whose namespace has ended, as that of `unshare -m` whose last task is gone, /proc
+ * shows paths from that mount on. The path of the file on a mount of the tree that shows the same,
+ * or the link as it is.
+ */
+const char *mount_path_of_left(const struct open_file *file);
+/*
+ * As mount_of_file, of a file whose last name is gone, which was at `path`: what is left of the
+ * directories above has to be on its mount, and something can be made there.
  */
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  struct error *err);

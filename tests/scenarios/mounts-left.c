@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: mounts-left
- * promise: a file and a mapping that were opened in a mount namespace which nobody is in any more
- *	come back on the copy of its mount that the task is left with
+ * promise: files, devices, a directory and a mapping that were opened in a mount namespace which
+ *	nobody is in any more, on its root or on other mounts, come back on the copy of their mount
+ *	that the task is left with
  * flavours: flat three user user-three
+ * ignore: fd
  * needs: initial-user-namespace
  */
 #include "scenario.h"
@@ -41,6 +43,14 @@ static int inside(void *unused)
 	scenario_need(fd >= 0 && read(fd, before, SEEN) == SEEN, "%s: %s", there, strerror(errno));
 	const char *area = mmap(NULL, SEEN, PROT_READ, MAP_PRIVATE, fd, 0);
 	scenario_need(area != MAP_FAILED, "mmap: %s", strerror(errno));
+	scenario_need(mkdir("here", 0755) == 0 && mount("here", "here", "tmpfs", 0, NULL) == 0 &&
+			      mkdir("here/below", 0755) == 0,
+		      "here: %s", strerror(errno));
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int file = open("here/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int below = open("here/below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scenario_need(null >= 0 && write(file, "text", SEEN) == SEEN && below >= 0, "open: %s",
+		      strerror(errno));
 	scenario_need(unshare(CLONE_NEWNS) == 0, "unshare: %s", strerror(errno));
 	scenario_mark("inside");
 	scenario_wait_restored();
@@ -49,6 +59,11 @@ static int inside(void *unused)
 	scenario_check(pread(fd, after, SEEN, 0) == SEEN && memcmp(before, after, SEEN) == 0 &&
 			       memcmp(before, area, SEEN) == 0,
 		       "what is read or mapped is not the file");
+	scenario_check(is_same(null, "/dev/null") && is_same(file, "here/file") &&
+			       is_same(below, "here/below"),
+		       "what was open on other mounts is something else");
+	scenario_check(pread(file, after, SEEN, 0) == SEEN && memcmp("text", after, SEEN) == 0,
+		       "the file in memory has another content");
 	return 0;
 }
 

@@ -252,6 +252,7 @@ static struct open_file by_name(const struct open_file *file, int gone)
 {
 	struct open_file named = *file;
 
+	named.link = gone ? file->link : mount_path_of_left(file);
 	if (!gone && ends_with_deleted(file->link) && process_file_recognise(file)) {
 		char *link = arena_string(file->target->collect->arena, file->link);
 		link[strlen(link) - strlen(DELETED_SUFFIX)] = '\0';

@@ -236,6 +236,61 @@ static int find_successor(const struct mount_survey *survey, const struct open_f
 		       : find_in_others(survey, file, fd, ret_line, ret_namespace);
 }
 
+/* Its path, if this mount shows what the one that was left did. */
+static const char *path_by(const struct open_file *file, const struct live_namespace *namespace,
+			   const struct mount_line *line, int fd)
+{
+	struct arena *arena = file->target->collect->snapshot->arena;
+	const char *at = strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint;
+	struct open_file named = *file;
+	int64_t id;
+
+	named.link = strcmp(file->link, "/") == 0 && *at
+			     ? line->mountpoint
+			     : arena_printf(arena, "%s%s", at, file->link);
+	return is_there(&named, fd, namespace->table.root_fd, &id) > 0 ? named.link : NULL;
+}
+
+static const char *path_in(const struct open_file *file, const struct live_namespace *namespace,
+			   int fd)
+{
+	const char *path = NULL;
+
+	for (size_t i = 0; i < namespace->table.n_lines && !path; i++)
+		if (namespace->table.lines[i].device == file->stat.st_dev)
+			path = path_by(file, namespace, &namespace->table.lines[i], fd);
+	return path;
+}
+
+static bool is_known(const struct mount_survey *survey, int64_t mount_id)
+{
+	return survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL);
+}
+
+const char *mount_path_of_left(const struct open_file *file)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	struct error ignored = { 0 };
+
+	if (!survey || !survey->n_namespaces || file->link[0] != '/')
+		return file->link;
+	if (file->mount_id >= 0 && is_known(survey, file->mount_id))
+		return file->link;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0 || is_known(survey, mount_id))
+		return file->link;
+	const struct surveyed_namespace *met =
+		survey_add_task(file->target, NAMESPACE_MNT, &ignored);
+	const char *path = NULL;
+	for (int own = 1; own >= 0 && !path; own--)
+		for (size_t i = 0; i < survey->n_namespaces && !path; i++)
+			if ((survey->namespaces[i].met == met) == own &&
+			    (own || !S_ISDIR(file->stat.st_mode)))
+				path = path_in(file, &survey->namespaces[i], fd);
+	return path ? path : file->link;
+}
+
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);

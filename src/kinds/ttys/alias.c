@@ -92,12 +92,14 @@ int alias_collect(const struct open_file *file, int fd, TtyInfoEntry *info, TtyF
 	if (tty_number(fd, ret_terminal) < 0 && errno != EIO)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its terminal",
 				  file->what);
-	int mounted = mount_of_file(file, &mount_id, err);
+	struct open_file named = *file;
+	named.link = mount_path_of_left(file);
+	int mounted = mount_of_file(&named, &mount_id, err);
 	if (mounted < 0)
 		return -1;
 	info->type = TTY_TYPE__CTTY;
 	info->rdev = (uint32_t)file->stat.st_rdev;
-	tty->path = arena_string(arena, file->link);
+	tty->path = arena_string(arena, named.link);
 	tty->has_mount_id = mounted > 0;
 	tty->mount_id = mount_id;
 	return 0;

@@ -126,19 +126,6 @@ static const struct live_namespace *find_layers(const struct mount_survey *surve
 	return NULL;
 }
 
-/* As the mount shows it, which need not be of the root of the file system. */
-static char *place_on(const struct mount_line *line, const char *path, struct arena *arena)
-{
-	const char *below = path ? path_below(path, line->root) : NULL;
-
-	if (!below)
-		return NULL;
-	return *below ? arena_printf(arena, "%s/%s",
-				     strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint,
-				     below)
-		      : arena_string(arena, line->mountpoint);
-}
-
 /* Its layers are in a namespace of the tree, or in nestor's own (NULL). */
 static char *place_on_overlay(struct collect *collect, const struct live_namespace *namespace,
 			      struct overlay_layers *layers, const struct mount_line *line,
@@ -150,7 +137,7 @@ static char *place_on_overlay(struct collect *collect, const struct live_namespa
 		return NULL;
 	char *path = overlay_path_of_handle(collect, namespace, layers, place);
 	note_failure(place, layers->failed);
-	return place_on(line, path, collect->arena);
+	return survey_path_on(line, path, collect->arena);
 }
 
 static char *place_on_mount(const struct live_namespace *namespace, const struct mount_line *line,

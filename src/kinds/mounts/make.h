@@ -67,7 +67,8 @@ struct mount_workplace {
 };
 int mount_deputy_run(const struct mount_maker *maker, int (*work)(void *data, struct error *err),
 		     void *data, struct error *err);
-/* shelf.c, in a deputy, which is in a new one with nothing in it then; its descriptor. */
+/* shelf.c, in a deputy, which is in a new one with nothing in it then; and its descriptor. */
+int mount_go_bare(struct error *err);
 int mount_enter_bare(struct error *err);
 
 /* make-namespaces.c */

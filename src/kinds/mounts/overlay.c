@@ -233,10 +233,20 @@ static int find_base(const struct live_superblock *superblock, const struct over
 			 mount->line->mountpoint);
 }
 
+/* The first to which its name does not lead in nestor's own namespace. */
+static const char *find_missing(const struct overlay_layers *layers)
+{
+	struct stat found;
+
+	for (size_t i = 0; i < layers->n; i++)
+		if (stat(layers->all[i].path, &found) || !S_ISDIR(found.st_mode))
+			return layers->all[i].path;
+	return NULL;
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	struct overlay_layers layers = { .arena = superblock->collect->arena };
-	struct stat stat_;
 
 	if (overlay_list(entry->options, &layers, err))
 		return fail_while(err, "%s", superblock->what);
@@ -246,16 +256,23 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 			return -1;
 		return find_base(superblock, &layers, mount_fd, err);
 	}
-	record_namespace(entry, find_namespace(superblock, &layers));
+	struct overlay_named named = { &layers, find_namespace(superblock, &layers), true };
+	record_namespace(entry, named.namespace);
 	if (layers.failed)
 		return fail_layers(superblock, &layers, err);
-	for (size_t i = 0; i < layers.n && !entry->has_layers_ns_id; i++)
-		if (stat(layers.all[i].path, &stat_) || !S_ISDIR(stat_.st_mode))
-			return fail(err, ERR_UNSUPPORTED_MOUNT,
-				    "%s: its layer %.200s is no directory in nestor's mount "
-				    "namespace, nor in one of the tree",
-				    superblock->what, layers.all[i].path);
-	return 0;
+	const char *missing = named.namespace ? NULL : find_missing(&layers);
+	named.are_there = !missing;
+	int found = overlay_find_real(superblock, &named, entry, err);
+	if (found)
+		return found < 0 ? -1 : 0;
+	return missing ? fail(err, ERR_UNSUPPORTED_MOUNT,
+			      "%s: its layer %.200s is no directory in nestor's mount namespace, "
+			      "nor in one of the tree",
+			      superblock->what, missing)
+		       : fail(err, ERR_UNSUPPORTED_MOUNT,
+			      "%s: where its layers were named there are others now, and they are "
+			      "not to be found",
+			      superblock->what);
 }
 
 /* Bound from nestor's own, which may be without it when it is restored (pipeline/load.c). */
@@ -319,6 +336,11 @@ static int list_recorded(const MntEntry *entry, struct overlay_layers *layers, s
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) has layers without an absolute path",
 			    entry->mnt_id, entry->mountpoint);
+	for (size_t i = 0; i < entry->n_layers_at; i++)
+		if (entry->n_layers_at != layers->n || entry->layers_at[i][0] != '/')
+			return fail(err, ERR_IMAGE_INVALID,
+				    "mount %" PRIu32 " (%.200s) has other layers than it names",
+				    entry->mnt_id, entry->mountpoint);
 	return 0;
 }
 
@@ -331,6 +353,8 @@ static int inside(const struct snapshot *snapshot, const MntEntry *entry, struct
 		return 0;
 	if (list_recorded(entry, &layers, err))
 		return -1;
+	for (size_t i = 0; i < entry->n_layers_at; i++)
+		layers.all[i].path = entry->layers_at[i];
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		if (snapshot->mount_namespaces[i]->id == entry->layers_ns_id) {
 			take_part(snapshot->mount_namespaces[i], &layers, snapshot, ret_part);
@@ -389,7 +413,8 @@ static int remove_mark(const char *work, struct error *err)
 struct context {
 	const MntEntry *entry;
 	int fd;
-	const char *base; /* NULL: none */
+	const char *base;	      /* NULL: none */
+	struct overlay_layers layers; /* if they are not where their names lead */
 	bool is_volatile;
 	char work[PATH_MAX];
 	int ret_fd;
@@ -419,6 +444,9 @@ static int make_here(void *data, struct error *err)
 	struct context *context = data;
 	const struct overlay_reader reader = { set_layer, set_layer, set_option, context };
 
+	if (context->entry->n_layers_at &&
+	    overlay_name_layers(&context->layers, context->entry->layers_at, err))
+		return -1;
 	if (context->base && chdir(context->base))
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
 				  "cannot enter %.200s, from where layers are named",
@@ -460,16 +488,20 @@ static int find_volatile(void *data, const char *key, const char *value, struct 
 /* A deputy has a working directory of its own. */
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
-	struct context context = { .entry = entry, .fd = -1, .base = entry->layers_base };
+	struct context context = { .entry = entry,
+				   .fd = -1,
+				   .base = entry->layers_base,
+				   .layers = { .arena = maker->opener->arena } };
 	const struct overlay_reader finder = { NULL, find_work, find_volatile, &context };
 	const struct external *row =
 		externals_find(maker->externals, EXTERNAL_OVERLAY, entry->mountpoint);
 
 	if (context.base && row && *row->value && !entry->has_layers_ns_id)
 		context.base = row->value;
-	if (overlay_read(&finder, entry->options, err))
+	if (overlay_read(&finder, entry->options, err) ||
+	    (entry->n_layers_at && overlay_list(entry->options, &context.layers, err)))
 		return -1;
-	if (!context.base)
+	if (!context.base && !entry->n_layers_at)
 		return make_here(&context, err) ? -1 : context.ret_fd;
 	return deputy_run(make_here, &context, err) < 0 ? -1 : context.ret_fd;
 }

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "kinds/kind.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +56,24 @@ struct collect;
 struct watched_place;
 char *overlay_path_of_handle(struct collect *collect, const struct live_namespace *namespace,
 			     struct overlay_layers *layers, const struct watched_place *place);
+
+/*
+ * overlay-real.c: are they what their names lead to? If not, or if those are not there, they are
+ * looked for, and it is recorded where they are. 1; 0: they are to be found nowhere; -1.
+ */
+struct live_superblock;
+struct overlay_named {
+	struct overlay_layers *layers;
+	const struct live_namespace *namespace; /* where names lead; NULL: nestor's own */
+	bool are_there;
+};
+int overlay_find_real(const struct live_superblock *superblock, const struct overlay_named *named,
+		      MntEntry *entry, struct error *err);
+/*
+ * In a deputy, which is in a mount namespace of its own then, with nothing in it but what lies at
+ * `at` (in its former one), where it was named.
+ */
+int overlay_name_layers(const struct overlay_layers *layers, char *const *at, struct error *err);
 
 /* overlay-base.c: directories that layers may have been named from, the likeliest first. */
 const char **overlay_bases(struct collect *collect, const struct overlay_layers *layers,

@@ -61,6 +61,18 @@ int survey_is_same(int one_fd, int other_fd)
 	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
+char *survey_path_on(const struct mount_line *line, const char *path, struct arena *arena)
+{
+	const char *below = path ? path_below(path, line->root) : NULL;
+
+	if (!below)
+		return NULL;
+	return *below ? arena_printf(arena, "%s/%s",
+				     strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint,
+				     below)
+		      : arena_string(arena, line->mountpoint);
+}
+
 int survey_open_mount(const struct mount_table *table, const struct mount_line *line)
 {
 	autoclose int fd = survey_open_path(table->root_fd, line->mountpoint, O_PATH | O_NOFOLLOW);

@@ -23,16 +23,23 @@ struct taking {
 	int ret_fd;
 };
 
+int mount_go_bare(struct error *err)
+{
+	autoclose int stage_fd = -1;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make a mount namespace for file systems");
+	return mounts_leave_all(&stage_fd, err);
+}
+
 int mount_enter_bare(struct error *err)
 {
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	autoclose int stage_fd = -1;
 
-	if (proc_fd < 0 || unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot make a mount namespace for file systems");
-	if (mounts_leave_all(&stage_fd, err))
+	if (proc_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open /proc");
+	if (mount_go_bare(err))
 		return -1;
 	int fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a mount namespace") : fd;

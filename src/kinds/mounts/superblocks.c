@@ -117,6 +117,8 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->has_layers_ns_id = entry->has_layers_ns_id;
 		other->layers_ns_id = entry->layers_ns_id;
 		other->layers_base = entry->layers_base;
+		other->layers_at = entry->layers_at;
+		other->n_layers_at = entry->n_layers_at;
 	}
 }
 

@@ -115,6 +115,11 @@ bool survey_is_own_mount(const struct mount_survey *survey,
 			 int64_t mount_id); /* the mount that it was opened on; -1 */
 /* 1, 0, or -1 with errno */
 int survey_is_same(int one_fd, int other_fd);
+/*
+ * Where a mount shows what has this path in its file system, as a path of the namespace; NULL: it
+ * shows another part.
+ */
+char *survey_path_on(const struct mount_line *line, const char *path, struct arena *arena);
 /* The root of a mount; -1 with errno, ENOENT where another one hides it. */
 int survey_open_mount(const struct mount_table *table, const struct mount_line *line);
 /* A path (from the root of the namespace) on this mount, whatever is mounted later. */

@@ -14,8 +14,7 @@
 #include "kinds/sockets/unix-unaccepted.h"
 
 #include "base/arena.h"
-#include "kernel/btf.h"
-#include "kernel/kernel-memory.h"
+#include "kernel/kernel-reader.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,10 +22,7 @@
 enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 16 };
 
 #define PLACES(X)                                  \
-	X(TASK_FILES, "task_struct", "files")      \
 	X(TASK_PID, "task_struct", "thread_pid")   \
-	X(FILES_TABLE, "files_struct", "fdt")      \
-	X(TABLE_FILES, "fdtable", "fd")            \
 	X(FILE_DATA, "file", "private_data")       \
 	X(SOCKET_FILE, "socket", "file")           \
 	X(SOCKET_SK, "socket", "sk")               \
@@ -71,110 +67,66 @@ enum place {
 		N_PLACES,
 };
 
-/* The first failure stays, and all that is read after it is 0. */
-struct reader {
-	struct kernel_memory memory;
-	struct btf_place places[N_PLACES];
-	uint64_t thread;
-	struct arena *arena;
-	int failure;
-};
-
-static void read_bytes(struct reader *by, uint64_t address, void *room, size_t size)
+static uint64_t socket_of(struct kernel_reader *by, int fd)
 {
-	if (!by->failure && kernel_memory_read(&by->memory, address, room, size) < 0)
-		by->failure = errno;
-	if (by->failure)
-		memset(room, 0, size);
+	uint64_t file = kernel_file(by, fd);
+	uint64_t socket = kernel_pointer(by, file, FILE_DATA);
+
+	if (kernel_pointer(by, socket, SOCKET_FILE) != file)
+		kernel_has_changed(by);
+	return kernel_pointer(by, socket, SOCKET_SK);
 }
 
-static uint64_t inside(const struct reader *by, uint64_t object, enum place place)
+static void read_pid(struct kernel_reader *by, uint64_t pid, struct unix_seen_pid *ret)
 {
-	return object + by->places[place].offset;
-}
-
-static uint64_t pointer(struct reader *by, uint64_t object, enum place place)
-{
-	uint64_t value;
-
-	read_bytes(by, inside(by, object, place), &value, sizeof value);
-	return value;
-}
-
-static uint32_t number(struct reader *by, uint64_t object, enum place place)
-{
-	uint32_t value;
-
-	read_bytes(by, inside(by, object, place), &value, sizeof value);
-	return value;
-}
-
-/* What was read cannot be right. */
-static void has_changed(struct reader *by)
-{
-	if (!by->failure)
-		by->failure = EAGAIN;
-}
-
-static uint64_t socket_of(struct reader *by, int fd)
-{
-	uint64_t table = pointer(by, pointer(by, by->thread, TASK_FILES), FILES_TABLE), file;
-
-	read_bytes(by, pointer(by, table, TABLE_FILES) + (uint64_t)fd * sizeof file, &file,
-		   sizeof file);
-	uint64_t socket = pointer(by, file, FILE_DATA);
-	if (pointer(by, socket, SOCKET_FILE) != file)
-		has_changed(by);
-	return pointer(by, socket, SOCKET_SK);
-}
-
-static void read_pid(struct reader *by, uint64_t pid, struct unix_seen_pid *ret)
-{
-	uint32_t level = number(by, pid, PID_LEVEL);
+	uint32_t level = kernel_number(by, pid, PID_LEVEL);
 
 	*ret = (struct unix_seen_pid){ 0 };
 	if (level >= sizeof ret->numbers / sizeof *ret->numbers)
-		has_changed(by);
+		kernel_has_changed(by);
 	if (by->failure)
 		return;
 	for (uint32_t i = 0; i <= level; i++) {
-		uint64_t at = inside(by, pid, PID_NUMBERS) + i * by->places[UPID_SIZE].offset;
-		uint64_t ns = inside(by, pointer(by, at, UPID_NAMESPACE), PID_NAMESPACE_NS);
-		ret->numbers[i] = number(by, at, UPID_NUMBER);
-		ret->inodes[i] = number(by, ns, NS_INODE);
+		uint64_t at =
+			kernel_inside(by, pid, PID_NUMBERS) + i * by->places[UPID_SIZE].offset;
+		uint64_t ns =
+			kernel_inside(by, kernel_pointer(by, at, UPID_NAMESPACE), PID_NAMESPACE_NS);
+		ret->numbers[i] = kernel_number(by, at, UPID_NUMBER);
+		ret->inodes[i] = kernel_number(by, ns, NS_INODE);
 	}
 	ret->levels = level + 1;
 	/* The list of PIDTYPE_PID. */
-	ret->has_ended = !pointer(by, pid, PID_TASKS);
+	ret->has_ended = !kernel_pointer(by, pid, PID_TASKS);
 }
 
-static void read_client(struct reader *by, uint64_t sk, struct unix_unaccepted *ret)
+static void read_client(struct kernel_reader *by, uint64_t sk, struct unix_unaccepted *ret)
 {
-	uint64_t cred = pointer(by, sk, SK_PEER_CRED), groups = pointer(by, cred, CRED_GROUPS);
+	uint64_t cred = kernel_pointer(by, sk, SK_PEER_CRED),
+		 groups = kernel_pointer(by, cred, CRED_GROUPS);
 	struct unix_seen_pid own;
 
-	read_pid(by, pointer(by, sk, SK_PEER_PID), &ret->client);
-	read_pid(by, pointer(by, by->thread, TASK_PID), &own);
+	read_pid(by, kernel_pointer(by, sk, SK_PEER_PID), &ret->client);
+	read_pid(by, kernel_pointer(by, by->thread, TASK_PID), &own);
 	for (size_t i = 0; i < ret->client.levels && own.levels; i++)
 		if (ret->client.inodes[i] == own.inodes[own.levels - 1])
 			ret->client.here = (pid_t)ret->client.numbers[i];
-	ret->uid = number(by, cred, CRED_EUID);
-	ret->gid = number(by, cred, CRED_EGID);
-	ret->n_groups = number(by, groups, GROUPS_COUNT);
+	ret->uid = kernel_number(by, cred, CRED_EUID);
+	ret->gid = kernel_number(by, cred, CRED_EGID);
+	ret->n_groups = kernel_number(by, groups, GROUPS_COUNT);
 	if (ret->n_groups > MOST_GROUPS)
-		has_changed(by);
+		kernel_has_changed(by);
 	if (by->failure)
 		return;
 	ret->groups = arena_array(by->arena, uint32_t, ret->n_groups + 1);
-	read_bytes(by, inside(by, groups, GROUPS_IDS), ret->groups,
-		   ret->n_groups * sizeof *ret->groups);
+	kernel_bytes(by, kernel_inside(by, groups, GROUPS_IDS), ret->groups,
+		     ret->n_groups * sizeof *ret->groups);
 }
 
 /*
  * After a restore those of one process that is gone may be of two, which had its number in its own
  * namespace; outside of what the tree sees it is any.
  */
-static bool are_one(struct reader *by, uint64_t pid, uint64_t other)
+static bool are_one(struct kernel_reader *by, uint64_t pid, uint64_t other)
 {
 	struct unix_seen_pid one, two;
 
@@ -189,44 +141,46 @@ static bool are_one(struct reader *by, uint64_t pid, uint64_t other)
 }
 
 /* What it takes to send it again that is not there. */
-static const char *cannot_send(struct reader *by, uint64_t sk, uint64_t message)
+static const char *cannot_send(struct kernel_reader *by, uint64_t sk, uint64_t message)
 {
-	uint64_t control = inside(by, message, MESSAGE_CONTROL);
+	uint64_t control = kernel_inside(by, message, MESSAGE_CONTROL);
 
-	if (pointer(by, control, CONTROL_RIGHTS))
+	if (kernel_pointer(by, control, CONTROL_RIGHTS))
 		return "whose other end has sent descriptors";
-	if (!are_one(by, pointer(by, control, CONTROL_PID), pointer(by, sk, SK_PEER_PID)))
+	if (!are_one(by, kernel_pointer(by, control, CONTROL_PID),
+		     kernel_pointer(by, sk, SK_PEER_PID)))
 		return "in which something is of another process than the one that connected";
-	if (number(by, message, MESSAGE_PAGED))
+	if (kernel_number(by, message, MESSAGE_PAGED))
 		return "whose other end has sent more at once than can be seen before it is "
 		       "accepted";
 	return NULL;
 }
 
-static struct unix_unaccepted_message *read_message(struct reader *by, uint64_t message)
+static struct unix_unaccepted_message *read_message(struct kernel_reader *by, uint64_t message)
 {
 	struct unix_unaccepted_message *ret = arena_new(by->arena, struct unix_unaccepted_message);
-	uint32_t length = number(by, message, MESSAGE_LENGTH);
+	uint32_t length = kernel_number(by, message, MESSAGE_LENGTH);
 
 	if (length > LONGEST_MESSAGE)
-		has_changed(by);
+		kernel_has_changed(by);
 	if (by->failure)
 		return ret;
 	ret->length = length;
-	ret->uid = number(by, inside(by, message, MESSAGE_CONTROL), CONTROL_UID);
-	ret->gid = number(by, inside(by, message, MESSAGE_CONTROL), CONTROL_GID);
+	ret->uid = kernel_number(by, kernel_inside(by, message, MESSAGE_CONTROL), CONTROL_UID);
+	ret->gid = kernel_number(by, kernel_inside(by, message, MESSAGE_CONTROL), CONTROL_GID);
 	ret->bytes = arena_alloc(by->arena, length + 1);
-	read_bytes(by, pointer(by, message, MESSAGE_DATA), ret->bytes, length);
+	kernel_bytes(by, kernel_pointer(by, message, MESSAGE_DATA), ret->bytes, length);
 	return ret;
 }
 
-static void read_queue(struct reader *by, uint64_t sk, struct unix_unaccepted *ret)
+static void read_queue(struct kernel_reader *by, uint64_t sk, struct unix_unaccepted *ret)
 {
-	uint64_t queue = inside(by, sk, SK_QUEUE), at = pointer(by, queue, QUEUE_NEXT);
-	uint32_t count = number(by, queue, QUEUE_LENGTH);
+	uint64_t queue = kernel_inside(by, sk, SK_QUEUE),
+		 at = kernel_pointer(by, queue, QUEUE_NEXT);
+	uint32_t count = kernel_number(by, queue, QUEUE_LENGTH);
 	struct unix_unaccepted_message **end = &ret->messages;
 
-	if (by->places[UNIX_URGENT].found && pointer(by, sk, UNIX_URGENT))
+	if (by->places[UNIX_URGENT].found && kernel_pointer(by, sk, UNIX_URGENT))
 		ret->why = "in which an urgent byte is";
 	if (count > MOST_MESSAGES)
 		ret->why = "in which too much is";
@@ -236,64 +190,46 @@ static void read_queue(struct reader *by, uint64_t sk, struct unix_unaccepted *r
 			break;
 		*end = read_message(by, at);
 		end = &(*end)->next;
-		at = pointer(by, at, MESSAGE_NEXT);
+		at = kernel_pointer(by, at, MESSAGE_NEXT);
 	}
-	if (!ret->why && (at != queue || number(by, queue, QUEUE_LENGTH) != count))
-		has_changed(by);
+	if (!ret->why && (at != queue || kernel_number(by, queue, QUEUE_LENGTH) != count))
+		kernel_has_changed(by);
 }
 
-static void read_all(struct reader *by, int fd, struct unix_unaccepted *ret, size_t count)
+static void read_all(struct kernel_reader *by, int fd, struct unix_unaccepted *ret, size_t count)
 {
-	uint64_t queue = inside(by, socket_of(by, fd), SK_QUEUE);
-	uint64_t at = pointer(by, queue, QUEUE_NEXT);
+	uint64_t queue = kernel_inside(by, socket_of(by, fd), SK_QUEUE);
+	uint64_t at = kernel_pointer(by, queue, QUEUE_NEXT);
 
 	for (size_t i = 0; i < count && !by->failure; i++) {
-		uint64_t sk = at == queue ? 0 : pointer(by, at, MESSAGE_SK);
+		uint64_t sk = at == queue ? 0 : kernel_pointer(by, at, MESSAGE_SK);
 		ret[i] = (struct unix_unaccepted){ 0 };
 		if (!sk)
-			has_changed(by);
-		ret[i].is_named = pointer(by, pointer(by, sk, UNIX_PEER), UNIX_ADDRESS) != 0;
+			kernel_has_changed(by);
+		ret[i].is_named =
+			kernel_pointer(by, kernel_pointer(by, sk, UNIX_PEER), UNIX_ADDRESS) != 0;
 		read_client(by, sk, &ret[i]);
 		read_queue(by, sk, &ret[i]);
-		at = pointer(by, at, MESSAGE_NEXT);
+		at = kernel_pointer(by, at, MESSAGE_NEXT);
 	}
 	if (at != queue)
-		has_changed(by);
-}
-
-/* 1: not all of it is there. */
-static int find_places(struct reader *by)
-{
-	static const struct btf_place wanted[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		PLACES(X)
-#undef X
-	};
-
-	memcpy(by->places, wanted, sizeof wanted);
-	if (btf_find(by->places, N_PLACES))
-		return -1;
-	for (size_t i = 0; i < UNIX_URGENT; i++)
-		if (!by->places[i].found)
-			return 1;
-	return 0;
+		kernel_has_changed(by);
 }
 
 int unix_unaccepted_read(int fd, struct arena *arena, struct unix_unaccepted *ret, size_t count)
 {
-	struct reader by = { .arena = arena };
+	struct btf_place places[N_PLACES] = {
+#define X(place, structure, member) { structure, member, 0, false },
+		PLACES(X)
+#undef X
+	};
+	struct kernel_reader by = { 0 };
+	int result = kernel_reader_begin(&by, arena, places, N_PLACES, UNIX_URGENT);
 
-	int result = find_places(&by);
-	if (!result && kernel_memory_open(&by.memory) < 0)
-		result = -1;
-	if (result < 0)
-		return errno_tells_nothing(errno) ? -1 : 1;
 	if (result)
-		return 1;
-	if (kernel_memory_thread(&by.memory, &by.thread) < 0)
-		by.failure = errno;
+		return result;
 	read_all(&by, fd, ret, count);
-	kernel_memory_close(&by.memory);
+	kernel_reader_end(&by);
 	errno = by.failure;
 	return by.failure ? -1 : 0;
 }

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See kernel-reader.h. */
+#include "kernel/kernel-reader.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum file_place { TASK_FILES, FILES_TABLE, TABLE_FILES };
+
+static const struct btf_place of_files[KERNEL_FILE_PLACES] = {
+	[TASK_FILES] = { "task_struct", "files", 0, false },
+	[FILES_TABLE] = { "files_struct", "fdt", 0, false },
+	[TABLE_FILES] = { "fdtable", "fd", 0, false },
+};
+
+static bool all_found(const struct btf_place *places, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!places[i].found)
+			return false;
+	return true;
+}
+
+/* 1: not all of it is there. */
+static int find_places(struct kernel_reader *reader, struct btf_place *places, size_t count,
+		       size_t needed)
+{
+	memcpy(reader->of_files, of_files, sizeof of_files);
+	if (btf_find(places, count) || btf_find(reader->of_files, KERNEL_FILE_PLACES))
+		return -1;
+	return all_found(places, needed) && all_found(reader->of_files, KERNEL_FILE_PLACES) ? 0 : 1;
+}
+
+int kernel_reader_begin(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
+			size_t count, size_t needed)
+{
+	int result = reader->places == places ? 0 : find_places(reader, places, count, needed);
+
+	if (!result && kernel_memory_open(&reader->memory) < 0)
+		result = -1;
+	if (result < 0)
+		return errno_tells_nothing(errno) ? -1 : 1;
+	if (result)
+		return 1;
+	reader->places = places;
+	reader->arena = arena;
+	reader->failure = 0;
+	if (kernel_memory_thread(&reader->memory, &reader->thread) < 0)
+		reader->failure = errno;
+	return 0;
+}
+
+void kernel_reader_end(struct kernel_reader *reader)
+{
+	kernel_memory_close(&reader->memory);
+}
+
+void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, size_t size)
+{
+	if (!reader->failure && kernel_memory_read(&reader->memory, address, room, size) < 0)
+		reader->failure = errno;
+	if (reader->failure)
+		memset(room, 0, size);
+}
+
+static uint64_t pointer_at(struct kernel_reader *reader, uint64_t address)
+{
+	uint64_t value;
+
+	kernel_bytes(reader, address, &value, sizeof value);
+	return value;
+}
+
+uint64_t kernel_inside(const struct kernel_reader *reader, uint64_t object, size_t place)
+{
+	return object + reader->places[place].offset;
+}
+
+uint64_t kernel_pointer(struct kernel_reader *reader, uint64_t object, size_t place)
+{
+	return pointer_at(reader, kernel_inside(reader, object, place));
+}
+
+uint32_t kernel_number(struct kernel_reader *reader, uint64_t object, size_t place)
+{
+	uint32_t value;
+
+	kernel_bytes(reader, kernel_inside(reader, object, place), &value, sizeof value);
+	return value;
+}
+
+uint64_t kernel_file(struct kernel_reader *reader, int fd)
+{
+	uint64_t at = reader->thread;
+
+	for (size_t i = 0; i < KERNEL_FILE_PLACES; i++)
+		at = pointer_at(reader, at + reader->of_files[i].offset);
+	return pointer_at(reader, at + (uint64_t)fd * sizeof at);
+}
+
+void kernel_has_changed(struct kernel_reader *reader)
+{
+	if (!reader->failure)
+		reader->failure = EAGAIN;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Following the kernel's structures from one to the next (kernel-memory.h, btf.h). The first
+ * failure stays, and all that is read after it is 0: who reads looks at it at the end, and before a
+ * length is believed.
+ */
+#ifndef NESTOR_KERNEL_KERNEL_READER_H
+#define NESTOR_KERNEL_KERNEL_READER_H
+
+#include "base/arena.h"
+#include "kernel/btf.h"
+#include "kernel/kernel-memory.h"
+
+enum { KERNEL_FILE_PLACES = 3 };
+
+struct kernel_reader {
+	struct kernel_memory memory;
+	const struct btf_place *places; /* the caller's, by number */
+	struct btf_place of_files[KERNEL_FILE_PLACES];
+	struct arena *arena; /* the same: for what is kept */
+	uint64_t thread;     /* the task_struct of the calling thread */
+	int failure;	     /* an errno; 0: none. EAGAIN: what was read cannot be right */
+};
+
+/*
+ * Finds the places first, of which the first `needed` have to be there; a reader, zeroed at first,
+ * that has found them before does not look again. 1: this kernel cannot be read so, or we may not;
+ * -1 with errno.
+ */
+int kernel_reader_begin(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
+			size_t count, size_t needed);
+void kernel_reader_end(struct kernel_reader *reader);
+
+void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, size_t size);
+/* Where a member of an object is; what pointer is there, and what number of 32 bits. */
+uint64_t kernel_inside(const struct kernel_reader *reader, uint64_t object, size_t place);
+uint64_t kernel_pointer(struct kernel_reader *reader, uint64_t object, size_t place);
+uint32_t kernel_number(struct kernel_reader *reader, uint64_t object, size_t place);
+/* The struct file of a descriptor of ours. */
+uint64_t kernel_file(struct kernel_reader *reader, int fd);
+void kernel_has_changed(struct kernel_reader *reader);
+
+#endif

@@ -8,10 +8,13 @@
 
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "kinds/mounts/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
@@ -72,10 +75,58 @@ const struct mount_kind bpf_mount_kind = {
 
 /* ---- by type alone ---- */
 
+static int check_plain(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
+{
+	(void)snapshot;
+	return mount_loop_check(entry, err);
+}
+
+/*
+ * The subvolume that a mount of btrfs shows is one of its options, and in the root that mountinfo
+ * has for it. What is made is all of it (BTRFS_FS_TREE_OBJECTID), of which that is a part then.
+ */
+static char *options_of_whole(const char *options)
+{
+	char *whole = malloc(strlen(options) + sizeof ",subvolid=5"), *to = whole;
+
+	for (const char *word = options; whole && *word;) {
+		size_t length = strcspn(word, ",");
+		if (strncmp(word, "subvol=", 7) != 0 && strncmp(word, "subvolid=", 9) != 0)
+			to += sprintf(to, "%.*s,", (int)length, word);
+		word += length + (word[length] == ',');
+	}
+	if (whole)
+		strcpy(to, "subvolid=5");
+	return whole;
+}
+
+static int make_whole(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	MntEntry whole = *entry;
+
+	if (strcmp(entry->fsname, "btrfs") != 0)
+		return make(maker, entry, err);
+	autofree char *options = whole.options = options_of_whole(entry->options);
+	return options ? make(maker, &whole, err)
+		       : fail_errno(err, ERR_OUT_OF_MEMORY, "cannot set mount options");
+}
+
+static int make_on_device(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	char path[LOOP_PATH_SIZE];
+	MntEntry on_loop = *entry;
+
+	if (!entry->loop)
+		return make_whole(maker, entry, err);
+	autoclose int device_fd = mount_loop_attach(entry, path, err);
+	on_loop.source = path;
+	return device_fd < 0 ? -1 : make_whole(maker, &on_loop, err);
+}
+
 static int make_plain(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
 	if (externals_mounts_type(maker->externals, entry->fsname))
-		return make(maker, entry, err);
+		return make_on_device(maker, entry, err);
 	fail(err, ERR_UNSUPPORTED_MOUNT,
 	     "mount %.200s is of a file system that is not supported (%s)", entry->mountpoint,
 	     entry->fsname);
@@ -86,5 +137,8 @@ static int make_plain(const struct mount_maker *maker, const MntEntry *entry, st
 const struct mount_kind plain_mount_kind = {
 	.type = "",
 	.fstype = FSTYPE__AUTO,
+	.parts = true,
+	.collect = mount_loop_collect,
+	.check = check_plain,
 	.make = make_plain,
 };

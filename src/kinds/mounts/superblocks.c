@@ -119,6 +119,7 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->layers_base = entry->layers_base;
 		other->layers_at = entry->layers_at;
 		other->n_layers_at = entry->n_layers_at;
+		other->loop = entry->loop;
 	}
 }
 

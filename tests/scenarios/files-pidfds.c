@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -91,11 +92,54 @@ static void check_end(int pidfd, int status)
 		scenario_check(facts.exit_code == status, "it ended with %#x", facts.exit_code);
 }
 
+union control {
+	char room[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr header;
+};
+
 static ino_t inode_of(int fd)
 {
 	struct stat stat;
 
 	return fstat(fd, &stat) ? 0 : stat.st_ino;
+}
+
+/* A pidfd of one that is reaped, which nobody holds; returns a socket that it can be had from. */
+static int send_away(int (*body)(void *data), void *data)
+{
+	pid_t pid = scenario_child(body, data);
+	int ends[2], fd = open_pidfd(pid, 0);
+	union control control = { 0 };
+	struct iovec part = { (void *)"x", 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+
+	control.header = (struct cmsghdr){ CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 &&
+			      sendmsg(ends[0], &header, 0) == 1,
+		      "nothing is sent");
+	waitpid(pid, NULL, 0);
+	close(fd);
+	return ends[1];
+}
+
+static int receive(int socket)
+{
+	char byte;
+	int fd = -1;
+	union control control = { 0 };
+	struct iovec part = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+
+	if (recvmsg(socket, &header, MSG_DONTWAIT) == 1 && CMSG_FIRSTHDR(&header))
+		memcpy(&fd, CMSG_DATA(&control.header), sizeof fd);
+	return fd;
 }
 
 int main(int argc, char **argv)
@@ -118,6 +162,7 @@ int main(int argc, char **argv)
 	int second = open_pidfd(second_pid, 0);
 	waitpid(first_pid, NULL, 0);
 	waitpid(second_pid, NULL, 0);
+	int on_its_way = send_away(leave, &seven);
 	bool inodes_tell = inode_of(first) != inode_of(second);
 
 	scenario_ready();
@@ -136,6 +181,9 @@ int main(int argc, char **argv)
 				       inode_of(first) != inode_of(second),
 			       "the dead are not told apart: %lu %lu %lu", inode_of(first),
 			       inode_of(first_again), inode_of(second));
+	int arrived = receive(on_its_way);
+	scenario_check(number_of(arrived) == -1, "what was on its way lives");
+	check_end(arrived, 7 << 8);
 	scenario_mark("checked");
 	scenario_reap(inner_pid);
 	scenario_check(has_ended(of_inner), "the inner one lives");

@@ -43,7 +43,7 @@ struct pidfd_facts {
 };
 _Static_assert(sizeof(struct pidfd_facts) == 64, "PIDFD_INFO_SIZE_VER0");
 #define PIDFD_FACTS _IOWR(0xff, 11, struct pidfd_facts)
-enum { FIRST_FREE = 400, MOST_NUMBERS = 20000 };
+enum { FIRST_FREE = 400, MOST_NUMBERS = 20000, MOST_PASSED = 8 /* sockets in sockets */ };
 enum { FACT_EXIT = 1 << 3, PIDFS_MAGIC = 0x50494446, OPEN_FLAGS = O_NONBLOCK | O_EXCL };
 
 /* ---- Dump ---- */
@@ -229,8 +229,23 @@ static int open_gone(struct file_opener *opener, struct table *opened, pid_t pid
 	return 0;
 }
 
-/* A task that holds a file; the first of them. */
-static const struct task *holder_of(const struct snapshot *snapshot, uint32_t file_id)
+/* The socket to which a file is on its way; 0: none. */
+static uint32_t receiver_of(const struct snapshot *snapshot, uint32_t file_id)
+{
+	const struct records *packets = snapshot_records(snapshot, IMAGE_SK_QUEUES);
+
+	for (size_t i = 0; i < packets->count; i++) {
+		const SkPacketEntry *packet = packets->records[i]->message;
+		for (size_t k = 0; k < packet->n_scm; k++)
+			for (size_t j = 0; j < packet->scm[k]->n_rights; j++)
+				if (packet->scm[k]->rights[j] == file_id)
+					return packet->id_for;
+	}
+	return 0;
+}
+
+/* A task that has a file open; the first of them. */
+static const struct task *owner_of(const struct snapshot *snapshot, uint32_t file_id)
 {
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const struct task *task = &snapshot->tasks[i];
@@ -240,6 +255,18 @@ static const struct task *holder_of(const struct snapshot *snapshot, uint32_t fi
 				return task;
 	}
 	return NULL;
+}
+
+/* That, or who is going to have it; NULL: that is not to be seen. */
+static const struct task *holder_of(const struct snapshot *snapshot, uint32_t file_id)
+{
+	const struct task *owner = owner_of(snapshot, file_id);
+
+	for (int i = 0; !owner && file_id && i < MOST_PASSED; i++) {
+		file_id = receiver_of(snapshot, file_id);
+		owner = owner_of(snapshot, file_id);
+	}
+	return owner;
 }
 
 static bool is_number_of_thread(const struct snapshot *snapshot, uint32_t number)
@@ -260,7 +287,7 @@ static pid_t clone_with_free_number(const struct snapshot *snapshot, size_t leve
 	for (uint32_t number = FIRST_FREE; number < FIRST_FREE + MOST_NUMBERS; number++) {
 		uint32_t wanted[MAX_PID_LEVELS];
 		struct clone_args args = { .exit_signal = SIGCHLD,
-					   .set_tid = (uintptr_t)wanted,
+					   .set_tid = levels ? (uintptr_t)wanted : 0,
 					   .set_tid_size = levels };
 		if (is_number_of_thread(snapshot, number))
 			continue;

@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void pair(int type, int ends[2])
@@ -60,15 +61,31 @@ static int open_file(const char *name, const char *text)
 	return fd;
 }
 
+static int send_listener(int fd)
+{
+	const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "listener" };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	scenario_need(bind(listener, (const struct sockaddr *)&address, sizeof address) == 0 &&
+			      listen(listener, 1) == 0 &&
+			      connect(client, (const struct sockaddr *)&address, sizeof address) ==
+				      0,
+		      "no listener");
+	give(fd, "listener", &listener, 1);
+	close(listener);
+	return client;
+}
+
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	int stream[2], packets[2], inner[2], circle[2], pipe_ends[2], got[MOST_RIGHTS];
+	int stream[2], packets[2], inner[2], circle[2], waited[2], pipe_ends[2], got[MOST_RIGHTS];
 
 	pair(SOCK_STREAM, stream);
 	pair(SOCK_SEQPACKET, packets);
 	pair(SOCK_DGRAM, inner);
 	pair(SOCK_STREAM, circle);
+	pair(SOCK_STREAM, waited);
 	scenario_need(pipe(pipe_ends) == 0, "no pipe");
 	int held = open_file("held", "held"), locked = open_file("locked", "locked");
 	int gone = open_file("gone", "gone");
@@ -88,6 +105,8 @@ int main(int argc, char **argv)
 	give(packets[0], "sockets", (int[]){ inner[1], held }, 2);
 	give(packets[0], "plain", NULL, 0);
 	close(inner[1]);
+	/* One who waits to be accepted, by a listener that nobody holds. */
+	int client = send_listener(waited[0]);
 	/* Its own other end is on its way to it. */
 	give(circle[0], "circle", (int[]){ circle[0], circle[1] }, 2);
 	close(circle[0]);
@@ -114,6 +133,11 @@ int main(int argc, char **argv)
 	scenario_check(take(sockets, "innermost", 60, got) == 1, "nothing innermost");
 	scenario_check(write(pipe_ends[1], "through", 7) == 7 && read(got[0], text, 15) == 7,
 		       "another pipe");
+
+	scenario_check(take(waited[1], "listener", 60, got) == 1, "no listener");
+	int accepted = accept(got[0], NULL, NULL);
+	scenario_check(write(client, "hello", 5) == 5 && read(accepted, text, 15) == 5,
+		       "nobody waited to be accepted");
 
 	scenario_check(take(circle[1], "circle", 60, got) == 2, "no circle");
 	scenario_check(inode(got[1]) == inode(circle[1]), "not itself");

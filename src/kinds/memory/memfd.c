@@ -215,8 +215,9 @@ static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 
 /* What is kept of an inode while files are opened. */
 struct made_memfd {
-	size_t place; /* opener_kept: read-write if seals are left for later */
+	size_t place; /* opener_kept: read-write if seals are left for later, or it is executed */
 	uint32_t late_seals;
+	bool executed;
 };
 
 static uint32_t mode_of(const MemfdInodeEntry *inode)
@@ -230,6 +231,22 @@ static bool has_writer(const struct snapshot *snapshot, const MemfdInodeEntry *i
 		const FileEntry *file = snapshot->files[i];
 		if (file->type == FD_TYPES__MEMFD && file->memfd->inode_id == inode->inode_id &&
 		    !(file->memfd->flags & O_PATH) && (file->memfd->flags & O_ACCMODE) != O_RDONLY)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * As some task's program. Nobody may have it open for writing then but who has made it, by the
+ * description that memfd_create has returned: that one the kernel does not count as a writer.
+ */
+static bool is_executed(const struct snapshot *snapshot, const MemfdInodeEntry *inode)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const MmEntry *mm = snapshot->tasks[i].mm;
+		const FileEntry *file = mm ? snapshot_file(snapshot, mm->exe_file_id) : NULL;
+		if (file && file->type == FD_TYPES__MEMFD &&
+		    file->memfd->inode_id == inode->inode_id)
 			return true;
 	}
 	return false;
@@ -326,7 +343,8 @@ static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
 	if (fill(opener, fd, inode, err) || set_attributes(fd, inode, err) ||
 	    seal(fd, inode, inode->seals & ~made->late_seals, err))
 		return -1;
-	if (!made->late_seals) {
+	made->executed = is_executed(opener->snapshot, inode);
+	if (!made->late_seals && !made->executed) {
 		int read_only = opener_reopen(fd, O_PATH);
 		if (read_only < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
@@ -355,6 +373,18 @@ static struct made_memfd *made_memfd(struct file_opener *opener, const MemfdInod
 	return made;
 }
 
+/* The one that memfd_create has returned, or another. */
+static int open_description(struct file_opener *opener, const struct made_memfd *made, int flags)
+{
+	int kept = opener_kept(opener, made->place);
+
+	if (!made->executed || flags & O_PATH || (flags & O_ACCMODE) != O_RDWR)
+		return opener_reopen(kept, flags);
+	if (fcntl(kept, F_SETFL, flags) < 0)
+		return -1;
+	return fcntl(kept, F_DUPFD_CLOEXEC, 0);
+}
+
 static int memfd_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const MemfdFileEntry *memfd = entry->memfd;
@@ -364,7 +394,7 @@ static int memfd_open(struct file_opener *opener, const FileEntry *entry, struct
 	if (!made)
 		return -1;
 	int flags = (int)memfd->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
-	autoclose int fd = opener_reopen(opener_kept(opener, made->place), flags);
+	autoclose int fd = open_description(opener, made, flags);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
 				  inode->name);

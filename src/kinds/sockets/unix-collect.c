@@ -202,6 +202,29 @@ static int collect_name(struct collect *collect, const struct open_file *file, i
 	return is_path ? collect_path_name(collect, file, fd, socket, sk, err) : 0;
 }
 
+/* A datagram socket keeps a peer that is gone; sock_diag(7) tells 0 of it, as of none. */
+static int collect_gone_peer(struct collect *collect, int fd, UnixSkEntry *sk, const char *what,
+			     struct error *err)
+{
+	const size_t begin = offsetof(struct sockaddr_un, sun_path);
+	struct sockaddr_un peer;
+	socklen_t length = sizeof peer;
+
+	if (sk->type != SOCK_DGRAM || sk->peer)
+		return 0;
+	if (getpeername(fd, (struct sockaddr *)&peer, &length) < 0)
+		return errno == ENOTCONN ? 0
+					 : fail_errno(err, ERR_KERNEL_REFUSED,
+						      "%s: cannot tell the name of its peer", what);
+	sk->has_gone_peer = true;
+	if (length <= begin)
+		return 0;
+	length = length > sizeof peer ? sizeof peer : length;
+	sk->gone_peer.len = length - begin;
+	sk->gone_peer.data = arena_copy(collect->snapshot->arena, peer.sun_path, sk->gone_peer.len);
+	return 0;
+}
+
 /* ---- The whole ---- */
 
 static int collect_state_of(struct collect *collect, const struct open_file *file, int fd,
@@ -248,6 +271,7 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	if (collect_state_of(collect, file, fd, socket, sk, err) ||
 	    collect_peer(collect, fd, sk, &peer, file->what, err) ||
 	    collect_name(collect, file, fd, socket, sk, err) ||
+	    collect_gone_peer(collect, fd, sk, file->what, err) ||
 	    (socket->state != TCP_LISTEN && unix_queue_collect(file, fd, sk, err)))
 		return -1;
 	int ended = peer > 0 ? unix_peer_has_ended(fd) : 0;
@@ -329,6 +353,8 @@ static int ask_for_sender(struct collect *collect, const struct known_sender *se
 	autoclose int fd = socket_duplicate(sender->target, sender->number);
 	int before;
 
+	if (sender->offset == UNIX_QUEUE_NOWHERE)
+		return 0;
 	if (fd < 0 || socket_number(fd, SO_PEEK_OFF, &before) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into a unix socket again");
 	if (peek_begin(collect, fd, before, err))

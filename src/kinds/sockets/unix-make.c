@@ -118,6 +118,10 @@ static int fill_queue(struct unix_world *world, struct unix_end *end, struct err
 	if (end->filled)
 		return 0;
 	end->filled = true;
+	/* What it has sent to the other end is there before it goes its own way. */
+	if (end->claimant &&
+	    (fill_queue(world, end->claimant, err) || unix_leave_pair(world, end, err)))
+		return -1;
 	/* Both ends are told how much may wait, and who is to be told of whom. */
 	if (snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id)) {
 		end->new = false;
@@ -146,6 +150,12 @@ static int end_gone(struct unix_world *world, struct unix_end *end, struct error
 	return fill_queue(world, end, err) ? -1 : close_gone(world, end, err);
 }
 
+static bool has_other_end(const struct unix_end *end)
+{
+	return end->peer &&
+	       (unix_is_stream(end->sk) || unix_is_datagram_pair(end) || unix_is_half_pair(end));
+}
+
 /* Pairs that the same one makes, in one request. */
 static int make_pairs(struct unix_world *world, struct unix_end *const *ends, size_t count,
 		      struct error *err)
@@ -159,7 +169,7 @@ static int make_pairs(struct unix_world *world, struct unix_end *const *ends, si
 	for (size_t i = 0; i < count; i++) {
 		set_fd(world, ends[i], request.pairs[i][0]);
 		ends[i]->new = true;
-		if (!ends[i]->peer) {
+		if (!has_other_end(ends[i])) {
 			ends[i]->gone_fd = request.pairs[i][1];
 			continue;
 		}
@@ -232,21 +242,13 @@ static bool is_connected_stream(const struct unix_end *end)
 	return unix_is_stream(end->sk) && end->sk->state == TCP_ESTABLISHED && !end->listener;
 }
 
-static bool is_datagram_pair(const struct unix_end *end)
-{
-	return !unix_is_stream(end->sk) && end->peer && end->peer != end &&
-	       end->peer->peer == end &&
-	       (end->sk->peer_credentials || !end->sk->name.len || !end->peer->sk->name.len) &&
-	       end->peer->sk->type == end->sk->type;
-}
-
 /* Made by socketpair(2), and not yet. */
 static bool wants_pair(const struct unix_world *world, const struct unix_end *end)
 {
 	if (end->outside || end->made)
 		return false;
 	if (!is_connected_stream(end))
-		return is_datagram_pair(end);
+		return unix_is_datagram_pair(end) || unix_is_half_pair(end);
 	return !is_server(world, end) && !(end->peer && is_server(world, end->peer));
 }
 
@@ -259,7 +261,7 @@ static int connect_pairs(struct unix_world *world, struct unix_end *end, struct 
 	size_t count = 1;
 
 	for (struct unix_end *it = end + 1; it < behind && count < most; it++) {
-		if (it->peer && it->peer < it)
+		if (it->peer && it->peer < it && !unix_is_half_pair(it))
 			continue;
 		if (it->sk->type != end->sk->type || it->net != end->net ||
 		    !have_same_maker(it->sk->peer_credentials, end->sk->peer_credentials) ||
@@ -324,24 +326,27 @@ static int take_given(struct unix_world *world, struct unix_end *end, struct err
 	return 0;
 }
 
-/* One of a pair, whose other end has sent it something and is gone. */
-static bool is_lone_receiver(const struct unix_world *world, const struct unix_end *end)
-{
-	return !unix_is_stream(end->sk) && !end->peer && !end->sk->name.len &&
-	       snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
-}
-
 static bool is_unconnected(const struct unix_end *end)
 {
-	return !end->outside && !is_connected_stream(end) && !is_datagram_pair(end);
+	return !end->outside && !is_connected_stream(end) && !unix_is_datagram_pair(end) &&
+	       !unix_is_half_pair(end) && !end->claimant;
+}
+
+/* One of a pair without the other, which may have sent something before it went. */
+static int make_lone(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	if (make_pairs(world, &end, 1, err) || bind_end(world, end, err) ||
+	    unix_leave_pair(world, end, err) || unix_name_gone_peer(world, end, err))
+		return -1;
+	return end_gone(world, end, err);
 }
 
 static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	if (!is_unconnected(end) || (end->made && !end->bound))
 		return 0;
-	if (is_lone_receiver(world, end))
-		return make_pairs(world, &end, 1, err) ? -1 : end_gone(world, end, err);
+	if (unix_wants_lone_pair(world, end))
+		return make_lone(world, end, err);
 	if (!end->bound && (make_socket(world, end, err) || bind_end(world, end, err)))
 		return -1;
 	return end->sk->state == TCP_LISTEN
@@ -354,42 +359,10 @@ static int make_connected(struct unix_world *world, struct unix_end *end, struct
 {
 	if (end->outside || end->made)
 		return 0;
+	if (end->claimant)
+		return connect_pairs(world, end->claimant, err);
 	return wants_pair(world, end) ? connect_pairs(world, end, err)
 				      : connect_streams(world, end, err);
-}
-
-static int connect_outside(struct unix_world *world, struct unix_end *end, struct error *err)
-{
-	const UnixSkEntry *to = end->peer->sk;
-	char path[PATH_MAX];
-	autoclose int fd = -1;
-
-	if (unix_name_is_path(to)) {
-		snprintf(path, sizeof path, "%.*s", (int)to->name.len, (const char *)to->name.data);
-		fd = opener_open_path(world->opener, path, O_PATH);
-		if (fd < 0)
-			return fail_make(end, "find the name outside that it was connected to",
-					 err);
-	}
-	return unix_connect(unix_end_fd(world, end), to, fd) < 0
-		       ? fail_make(end, "connect it to a socket outside", err)
-		       : 0;
-}
-
-static int connect_datagrams(struct unix_world *world, struct unix_end *end, struct error *err)
-{
-	if (unix_is_stream(end->sk) || !end->peer || is_datagram_pair(end) || end->given)
-		return 0;
-	if (end->peer->outside)
-		return connect_outside(world, end, err);
-	if (!end->peer->sk->name.len)
-		return fail(err, ERR_IMAGE_INVALID,
-			    "unix socket %u is connected to %u, which has no name", end->sk->ino,
-			    end->peer->sk->ino);
-	return unix_connect(unix_end_fd(world, end), end->peer->sk,
-			    unix_end_name(world, end->peer)) < 0
-		       ? fail_make(end, "connect it", err)
-		       : 0;
 }
 
 static int apply_options(struct unix_world *world, const struct unix_end *end, struct error *err)
@@ -465,10 +438,11 @@ static int do_rounds(struct unix_world *world, const round_of_ends *rounds, size
 	return result ? -1 : 0;
 }
 
+/* Tasks make calls of their own in the first ones only, while their programs wait (task_call). */
 enum { FIRST_ROUNDS = 4, ALL_ROUNDS = 7 };
 static const round_of_ends rounds[ALL_ROUNDS] = {
-	take_given, make_unconnected, make_connected, connect_datagrams,
-	fill_queue, join_backlog,     finish,
+	take_given, make_unconnected,	    make_connected, join_backlog,
+	fill_queue, unix_connect_datagrams, finish,
 };
 
 /* One that others find by its name, which can be made by now. */
@@ -476,7 +450,8 @@ static bool can_be_bound(const struct unix_world *world, const struct unix_end *
 {
 	const UnixSkEntry *sk = end->sk;
 
-	if (!is_unconnected(end) || end->made || !unix_name_is_path(sk) || sk->deleted)
+	if (!is_unconnected(end) || end->made || !unix_name_is_path(sk) || sk->deleted ||
+	    unix_wants_lone_pair(world, end))
 		return false;
 	return !unix_name_is_inside(world->opener->snapshot, sk) ||
 	       mounts_root(world->opener, (uint32_t)sk->mnt_id) >= 0;
@@ -492,9 +467,10 @@ static int bind_early(struct unix_world *world, struct unix_end *end, struct err
 	return make_socket(world, end, err) || bind_end(world, end, err) ? -1 : 0;
 }
 
-static bool waits_for_mounts(const struct unix_end *end)
+static bool waits_for_mounts(const struct unix_world *world, const struct unix_end *end)
 {
-	return is_unconnected(end) && !end->made && unix_name_is_path(end->sk) && !end->sk->deleted;
+	return !unix_wants_lone_pair(world, end) && is_unconnected(end) && !end->made &&
+	       unix_name_is_path(end->sk) && !end->sk->deleted;
 }
 
 /* With bind(2) the file is made, and that is what a mount may show. */
@@ -505,7 +481,7 @@ int unix_world_bind(struct unix_world *world, struct error *err)
 	if (do_rounds(world, &round, 1, err))
 		return -1;
 	for (size_t i = 0; i < world->n_ends; i++)
-		if (waits_for_mounts(&world->ends[i]))
+		if (waits_for_mounts(world, &world->ends[i]))
 			return 1;
 	return 0;
 }

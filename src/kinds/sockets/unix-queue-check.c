@@ -30,7 +30,7 @@ static bool sender_is_sane(const SkPacketEntry *packet)
 	for (size_t i = 0; i < packet->n_sender_pid; i++)
 		if (!packet->sender_pid[i] || packet->sender_pid[i] > INT32_MAX)
 			return false;
-	return packet->n_sender_pid <= MAX_PID_LEVELS &&
+	return packet->n_sender_pid <= MAX_PID_LEVELS && unix_name_is_sane(&packet->sender_name) &&
 	       (!packet->has_sender_beside || (packet->n_sender_pid && packet->sender_beside));
 }
 

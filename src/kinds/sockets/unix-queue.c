@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -152,8 +153,14 @@ static bool is_of_nobody(const struct ucred *sender)
 	return !sender->pid && sender->uid == UNTOLD_ID && sender->gid == UNTOLD_ID;
 }
 
-static int note_control(const struct open_file *file, struct piece *piece, SkPacketEntry *packet,
-			struct error *err)
+/* By which it can be looked at again. */
+static int place_of(const struct piece *piece, size_t length)
+{
+	return length || piece->offset == UNIX_QUEUE_HEAD ? piece->offset : UNIX_QUEUE_NOWHERE;
+}
+
+static int note_control(const struct open_file *file, struct piece *piece, size_t length,
+			SkPacketEntry *packet, struct error *err)
 {
 	int result = 0;
 
@@ -172,10 +179,27 @@ static int note_control(const struct open_file *file, struct piece *piece, SkPac
 			packet->has_sender_uid = packet->has_sender_gid = true;
 			packet->sender_uid = sender.uid;
 			packet->sender_gid = sender.gid;
-			unix_note_sender(file, packet, sender.pid, piece->offset);
+			unix_note_sender(file, packet, sender.pid, place_of(piece, length));
 		}
 	}
 	return result;
+}
+
+/* The zero byte at the end of a path is told with it, unless there is no room. */
+static void note_name(struct snapshot *snapshot, const UnixSkEntry *sk, const struct piece *piece,
+		      SkPacketEntry *packet)
+{
+	const size_t begin = offsetof(struct sockaddr_un, sun_path);
+	size_t length = piece->header.msg_namelen;
+
+	if (length <= begin && !sk->peer)
+		return;
+	packet->has_sender_name = true;
+	if (length <= begin)
+		return;
+	length = (length > sizeof piece->sender ? sizeof piece->sender : length) - begin;
+	packet->sender_name.len = length;
+	packet->sender_name.data = arena_copy(snapshot->arena, piece->sender.sun_path, length);
 }
 
 static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct piece *piece,
@@ -184,26 +208,15 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
 
-	if (note_control(file, piece, packet, err))
+	if (note_control(file, piece, length, packet, err))
 		return -1;
 	packet->id_for = sk->id;
 	packet->length = (uint32_t)length;
 	if (piece->header.msg_flags & MSG_CTRUNC)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: not all that comes with a message can be received", file->what);
-	if (sk->type == SOCK_DGRAM && !sk->peer &&
-	    piece->header.msg_namelen > sizeof piece->sender.sun_family) {
-		fail(err, ERR_UNSUPPORTED_FILE,
-		     "%s: a datagram of a sender with a name waits in it", file->what);
-		return fail_passing(err);
-	}
-	/* Who sent it could be asked for by its place alone, where it is not seen again. */
-	if (!length && piece->offset != UNIX_QUEUE_HEAD && packet->has_sender_uid) {
-		fail(err, ERR_UNSUPPORTED_FILE,
-		     "%s: an empty datagram of somebody who is to be told waits behind others",
-		     file->what);
-		return fail_passing(err);
-	}
+	if (sk->type == SOCK_DGRAM)
+		note_name(snapshot, sk, piece, packet);
 	struct record *record =
 		snapshot_add_record(snapshot, IMAGE_SK_QUEUES, packet->id_for, packet);
 	record->payload = arena_copy(snapshot->arena, bytes, length);
@@ -320,6 +333,8 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 
 struct delivery {
 	int fd;
+	const struct sockaddr_un *to; /* NULL: it is connected */
+	socklen_t to_length;
 	const struct record *record;
 	int rights[MOST_RIGHTS];
 	size_t n_rights;
@@ -351,6 +366,10 @@ static ssize_t send_part(const struct delivery *delivery, const uint8_t *bytes, 
 	struct iovec part = { (void *)(uintptr_t)bytes, left };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control };
 
+	if (delivery->to) {
+		header.msg_name = (void *)(uintptr_t)delivery->to;
+		header.msg_namelen = delivery->to_length;
+	}
 	if (first && delivery->n_rights)
 		add_control(&header, SCM_RIGHTS, delivery->rights,
 			    delivery->n_rights * sizeof(int));
@@ -458,23 +477,18 @@ static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct
 	return send_as_oneself(delivery);
 }
 
-/* A socket that can send to this one; *ret_made: it is there for the purpose. */
-static int sender_to(const struct unix_world *world, const struct unix_end *end, int *ret_made)
+/* Who sends it, for a stream: the peer, until that is closed. */
+static int sender_of(struct unix_world *world, struct unix_end *end, const SkPacketEntry *packet,
+		     struct unix_sender *sender, struct error *err)
 {
-	if (*ret_made >= 0)
-		return *ret_made;
-	if (end->gone_fd >= 0)
-		return end->gone_fd;
-	if (end->peer && end->peer->peer == end)
-		return unix_end_fd(world, end->peer);
-	if (!end->sk->name.len) {
+	if (!unix_is_stream(end->sk))
+		return unix_datagram_sender(world, end, packet, sender, err);
+	sender->knows = true;
+	if (end->gone_fd >= 0 || !end->peer) {
 		errno = ENOTCONN;
-		return -1;
+		return end->gone_fd;
 	}
-	*ret_made = aside_socket(end->net, AF_UNIX, (int)end->sk->type | SOCK_CLOEXEC, 0);
-	if (*ret_made >= 0 && unix_connect(*ret_made, end->sk, unix_end_name(world, end)) < 0)
-		return -1;
-	return *ret_made;
+	return unix_end_fd(world, end->peer);
 }
 
 /* What it was limited to is set later, with the other options. */
@@ -501,40 +515,52 @@ static int ask_for_sender(const struct unix_world *world, const struct unix_end 
 	return setsockopt(unix_end_fd(world, end), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
 }
 
-static int send_record(struct unix_world *world, const UnixSkEntry *sk, int fd,
-		       const struct record *record, struct error *err)
+static int send_record(struct unix_world *world, struct delivery *delivery,
+		       const struct unix_end *end, struct error *err)
 {
-	struct delivery delivery = { .fd = fd, .record = record };
-
-	if (fd >= 0 && find_rights(world->opener, &delivery) == 0 &&
-	    send_as(world, record->message, &delivery, err) == 0)
+	if (find_rights(world->opener, delivery) == 0 &&
+	    send_as(world, delivery->record->message, delivery, err) == 0)
 		return 0;
-	return err->name ? -1
-			 : fail_errno(err, ERR_KERNEL_REFUSED,
-				      "unix socket %u: cannot send again what waited", sk->ino);
+	return err->name
+		       ? -1
+		       : fail_errno(err, ERR_KERNEL_REFUSED,
+				    "unix socket %u: cannot send again what waited", end->sk->ino);
+}
+
+/* What goes with one message may take the place of who sends the next (opener_file). */
+static int fill_one(struct unix_world *world, struct unix_end *end, const struct record *record,
+		    struct unix_sender *sender, struct error *err)
+{
+	struct delivery delivery = { .record = record };
+	struct sockaddr_un to;
+
+	delivery.fd = sender_of(world, end, record->message, sender, err);
+	if (delivery.fd < 0 || make_room(delivery.fd, record) < 0)
+		return err->name ? -1
+				 : fail_errno(err, ERR_KERNEL_REFUSED,
+					      "unix socket %u: nobody can send what waits in it",
+					      end->sk->ino);
+	if (ask_for_sender(world, end, record->message) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "unix socket %u: cannot ask for who sends", end->sk->ino);
+	if (!sender->knows) {
+		to = unix_connect_address(end->sk, unix_end_name(world, end), &delivery.to_length);
+		delivery.to = &to;
+	}
+	return send_record(world, &delivery, end, err);
 }
 
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	const struct record *record =
 		snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
+	struct unix_sender sender = { .made = -1 };
+	int result = 0;
 
-	if (!record)
-		return 0;
-	autoclose int made = -1;
-	int fd = sender_to(world, end, &made);
-	if (fd < 0 || make_room(fd, record) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "unix socket %u: nobody can send what waits in it", end->sk->ino);
-	for (; record; record = record->next) {
-		if (ask_for_sender(world, end, record->message) < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "unix socket %u: cannot ask for who sends", end->sk->ino);
-		/* What goes with one message may take the place of who sends it (opener_file). */
-		if (send_record(world, end->sk, sender_to(world, end, &made), record, err))
-			return -1;
-	}
-	return 0;
+	for (; record && !result; record = record->next)
+		result = fill_one(world, end, record, &sender, err);
+	cleanup_close(&sender.made);
+	return result;
 }
 
 int unix_queue_send(struct unix_world *world, struct unix_end *client, struct error *err)
@@ -546,8 +572,10 @@ int unix_queue_send(struct unix_world *world, struct unix_end *client, struct er
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "unix socket %u: there is no room for what it has sent",
 				  client->sk->ino);
-	for (; record; record = record->next)
-		if (send_record(world, client->sk, unix_end_fd(world, client), record, err))
+	for (; record; record = record->next) {
+		struct delivery delivery = { .fd = unix_end_fd(world, client), .record = record };
+		if (send_record(world, &delivery, client, err))
 			return -1;
+	}
 	return 0;
 }

@@ -155,7 +155,7 @@ struct unix_world *unix_world_new(struct file_opener *opener, struct error *err)
 
 	*world = (struct unix_world){ .opener = opener, .hidden_root = -1, .patience = PATIENCE };
 	add_tasks(world);
-	if (add_ends(world, err) || link_ends(world, err))
+	if (add_ends(world, err) || link_ends(world, err) || unix_link_datagrams(world, err))
 		return NULL;
 	world->fills_late = unix_queues_have_rights(opener->snapshot);
 	return world;

@@ -17,10 +17,11 @@
  *
  * A peer outside of the tree is refused, unless the caller knows of it (--external, --ext-unix-sk):
  * datagrams go to whoever has its name at the restore; a stream is given by the caller
- * (--inherit-fd), or its other end is gone. Refused are datagrams of senders with a name
- * that are not the peer. What clients that wait to be accepted have sent, and that they are gone,
- * is seen in the kernel's own memory alone (unix-unaccepted.c, which says what is refused), since
- * nobody can put back who was accepted: where that may not be read, they are refused.
+ * (--inherit-fd), or its other end is gone. Who has sent a datagram, and to whom one is connected
+ * that does not know of it: unix-datagrams.c. What clients that wait to be accepted have sent, and
+ * that they are gone, is seen in the kernel's own memory alone (unix-unaccepted.c, which says what
+ * is refused), since nobody can put back who was accepted: where that may not be read, they are
+ * refused.
  */
 #include "kinds/sockets/unix.h"
 
@@ -38,15 +39,21 @@ static bool unix_recognise(const struct open_file *file)
 	return file->family == AF_UNIX;
 }
 
-static int check_name(const UnixSkEntry *sk, uint32_t id, struct error *err)
+bool unix_name_is_sane(const ProtobufCBinaryData *name)
 {
 	struct sockaddr_un address;
 
-	if (sk->name.len > sizeof address.sun_path)
-		return fail(err, ERR_IMAGE_INVALID, "socket %u: a name of %zu bytes", id,
-			    sk->name.len);
-	if (unix_name_is_path(sk) && memchr(sk->name.data, 0, sk->name.len - 1))
-		return fail(err, ERR_IMAGE_INVALID, "socket %u: a zero byte within its name", id);
+	return !name->len || (name->len <= sizeof address.sun_path &&
+			      (!name->data[0] || !memchr(name->data, 0, name->len - 1)));
+}
+
+static int check_name(const UnixSkEntry *sk, uint32_t id, struct error *err)
+{
+	if (!unix_name_is_sane(&sk->name) || !unix_name_is_sane(&sk->gone_peer))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "socket %u: a name of %zu bytes that nobody has", id, sk->name.len);
+	if (sk->has_gone_peer && (sk->peer || sk->type != SOCK_DGRAM))
+		return fail(err, ERR_IMAGE_INVALID, "socket %u has lost a peer, and cannot", id);
 	if (sk->place && !path_is_plain(sk->place))
 		return fail(err, ERR_IMAGE_INVALID, "socket %u: its name is no plain path", id);
 	return 0;
@@ -148,7 +155,7 @@ static struct file_cost unix_cost(const struct snapshot *snapshot, const FileEnt
 	const UnixSkEntry *sk = entry->usk;
 
 	return (struct file_cost){ .for_all = sk->name.len && sk->name.data[0],
-				   .pinned = !sk->peer &&
+				   .pinned = (!sk->peer || sk->type == SOCK_DGRAM) &&
 					     unix_queue_has_rights(snapshot, entry->id) };
 }
 

@@ -33,9 +33,12 @@ struct unix_end {
 	bool outside; /* not ours to make: others connect to its name */
 	bool gone;    /* a client that waits; its end goes with what nobody takes */
 	bool given;   /* by the caller: it is what it is */
-	bool new;     /* of a pair, and nobody has set an option of it */
-	int net;      /* descriptor of its network namespace, -1: ours */
-	int gone_fd;  /* the other end of one whose peer is gone, while queues fill */
+	bool connected, gone_named;
+	struct unix_end *claimant; /* connected to it, in a pair that it has left */
+	size_t n_before;	   /* that are to be connected to it before it may be itself */
+	bool new;		   /* of a pair, and nobody has set an option of it */
+	int net;		   /* descriptor of its network namespace, -1: ours */
+	int gone_fd;		   /* the other end of one whose peer is gone, while queues fill */
 };
 
 /* A task that has made a pair: of it and of its network namespace, and of ours. */
@@ -95,8 +98,8 @@ size_t unix_pairs_at_once(const struct unix_world *world, const PeerCredentialsE
 void unix_calls_end(struct unix_world *world);
 struct call_room unix_calls(struct plan *plan, const struct task *task);
 
-/* Instead of an offset: what comes first, without one. */
-enum { UNIX_QUEUE_HEAD = -2 };
+/* Instead of an offset: what comes first, without one; what is not seen again. */
+enum { UNIX_QUEUE_HEAD = -2, UNIX_QUEUE_NOWHERE = -3 };
 
 /* unix-peers.c */
 enum { UNIX_MOST_PID_NAMESPACES = 1024 };
@@ -168,6 +171,8 @@ int unix_queue_send(struct unix_world *world, struct unix_end *client, struct er
 
 /* unix-name.c */
 bool unix_name_is_path(const UnixSkEntry *sk);
+/* Can anybody have it? (unix.c) */
+bool unix_name_is_sane(const ProtobufCBinaryData *name);
 /* Is its name in a mount namespace of the tree? These are made late, and then so are sockets. */
 bool unix_name_is_inside(const struct snapshot *snapshot, const UnixSkEntry *sk);
 struct sockaddr_un unix_address(const UnixSkEntry *sk, socklen_t *ret_length);
@@ -207,6 +212,31 @@ struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino);
 struct unix_end *unix_world_listener(const struct unix_world *world, const struct unix_end *end);
 /* Or a SOCK_SEQPACKET, which is connected like one. */
 bool unix_is_stream(const UnixSkEntry *sk);
+
+/*
+ * unix-datagrams.c: what is connected without knowing it, and who sends to it. A half pair is the
+ * end of a pair that the other has left.
+ */
+bool unix_is_datagram_pair(const struct unix_end *end);
+bool unix_is_half_pair(const struct unix_end *end);
+/* Made by socketpair, whose other end is gone, or of no concern any more. */
+bool unix_wants_lone_pair(const struct unix_world *world, const struct unix_end *end);
+int unix_link_datagrams(struct unix_world *world, struct error *err);
+/* Leaves the other end of the pair that it was made in, where it has done so. */
+int unix_leave_pair(struct unix_world *world, struct unix_end *end, struct error *err);
+/* Gives the other end of a pair, which is to be gone, the name that it had. */
+int unix_name_gone_peer(struct unix_world *world, struct unix_end *end, struct error *err);
+struct unix_sender {
+	const ProtobufCBinaryData *name; /* the last one's */
+	struct unix_end *end;		 /* who has the name in the tree */
+	int made;			 /* or else one for the purpose; -1: none */
+	bool knows;			 /* it is connected to who receives it */
+};
+/* Who is to send what waits, so that its name is told; -1 with errno or err. */
+int unix_datagram_sender(struct unix_world *world, struct unix_end *end,
+			 const SkPacketEntry *packet, struct unix_sender *sender,
+			 struct error *err);
+int unix_connect_datagrams(struct unix_world *world, struct unix_end *end, struct error *err);
 
 /* unix-make.c */
 /* When all files of the tree are open. */

@@ -12,6 +12,7 @@
 #include <linux/btf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,8 +91,13 @@ static int find_header(const uint8_t *bytes, size_t size, struct btf *ret)
 	return 0;
 }
 
-/* Fills in `starts`, if there is room for them, and how many there are. */
-static int count_types(struct btf *btf)
+/* None is smaller than what all of them have. */
+static size_t most_types(const struct btf *btf)
+{
+	return btf->types_size / sizeof(struct btf_type) + 1;
+}
+
+static int list_types(struct btf *btf)
 {
 	uint32_t start = 0, left = btf->types_size;
 
@@ -100,9 +106,7 @@ static int count_types(struct btf *btf)
 		uint32_t behind = size_behind(type_at(btf, start).info);
 		if (behind > left - sizeof(struct btf_type))
 			break;
-		if (btf->starts)
-			btf->starts[btf->n_types] = start;
-		btf->n_types++;
+		btf->starts[btf->n_types++] = start;
 		start += (uint32_t)sizeof(struct btf_type) + behind;
 		left -= (uint32_t)sizeof(struct btf_type) + behind;
 	}
@@ -161,31 +165,36 @@ static void find_in_type(const struct btf *btf, uint32_t start, struct btf_place
 	}
 }
 
+static bool all_found(const struct btf_place *wanted, size_t count)
+{
+	while (count && wanted[count - 1].found)
+		count--;
+	return !count;
+}
+
 int btf_find_in(const void *bytes, size_t size, struct btf_place *wanted, size_t count)
 {
 	struct btf btf;
 
-	if (find_header(bytes, size, &btf) || count_types(&btf))
+	if (find_header(bytes, size, &btf))
 		return -1;
-	autofree uint32_t *starts = malloc(btf.n_types * sizeof *starts);
+	autofree uint32_t *starts = malloc(most_types(&btf) * sizeof *starts);
 	if (!starts)
 		return -1;
 	btf.starts = starts;
-	count_types(&btf);
-	for (uint32_t i = 1; i < btf.n_types; i++)
+	if (list_types(&btf))
+		return -1;
+	for (uint32_t i = 1; i < btf.n_types && !all_found(wanted, count); i++)
 		find_in_type(&btf, starts[i], wanted, count);
 	return 0;
 }
 
-int btf_find(struct btf_place *wanted, size_t count)
+/* As kernels before 6.16 do not have it mapped. */
+static int find_by_reading(int fd, size_t size, struct btf_place *wanted, size_t count)
 {
-	autoclose int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
-	struct stat stat;
-
-	if (fd < 0 || fstat(fd, &stat) < 0)
-		return -1;
-	size_t size = (size_t)stat.st_size, got = 0;
 	autofree uint8_t *bytes = malloc(size + 1);
+	size_t got = 0;
+
 	while (bytes && got < size) {
 		ssize_t part = read(fd, bytes + got, size - got);
 		if (part < 0)
@@ -195,4 +204,21 @@ int btf_find(struct btf_place *wanted, size_t count)
 		got += (size_t)part;
 	}
 	return bytes ? btf_find_in(bytes, got, wanted, count) : -1;
+}
+
+int btf_find(struct btf_place *wanted, size_t count)
+{
+	autoclose int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat) < 0)
+		return -1;
+	size_t size = (size_t)stat.st_size;
+	void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (bytes == MAP_FAILED)
+		return find_by_reading(fd, size, wanted, count);
+	int result = btf_find_in(bytes, size, wanted, count), failure = errno;
+	munmap(bytes, size);
+	errno = failure;
+	return result;
 }

@@ -23,20 +23,26 @@ static bool all_found(const struct btf_place *places, size_t count)
 	return true;
 }
 
-/* 1: not all of it is there. */
-static int find_places(struct kernel_reader *reader, struct btf_place *places, size_t count,
-		       size_t needed)
+/* Both in one go: all that the kernel tells is looked through. 1: not all of it is there. */
+static int find_places(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
+		       size_t count, size_t needed)
 {
-	memcpy(reader->of_files, of_files, sizeof of_files);
-	if (btf_find(places, count) || btf_find(reader->of_files, KERNEL_FILE_PLACES))
+	struct btf_place *all = arena_array(arena, struct btf_place, count + KERNEL_FILE_PLACES);
+
+	memcpy(all, places, count * sizeof *all);
+	memcpy(all + count, of_files, sizeof of_files);
+	if (btf_find(all, count + KERNEL_FILE_PLACES))
 		return -1;
+	memcpy(places, all, count * sizeof *all);
+	memcpy(reader->of_files, all + count, sizeof of_files);
 	return all_found(places, needed) && all_found(reader->of_files, KERNEL_FILE_PLACES) ? 0 : 1;
 }
 
 int kernel_reader_begin(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
 			size_t count, size_t needed)
 {
-	int result = reader->places == places ? 0 : find_places(reader, places, count, needed);
+	int result =
+		reader->places == places ? 0 : find_places(reader, arena, places, count, needed);
 
 	if (!result && kernel_memory_open(&reader->memory) < 0)
 		result = -1;

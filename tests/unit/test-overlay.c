@@ -4,6 +4,7 @@
  * which links show the same file, and names of their own another one.
  */
 #include "base/arena.h"
+#include "kinds/mounts/kind.h"
 #include "kinds/mounts/overlay.h"
 
 #include <fcntl.h>
@@ -166,6 +167,38 @@ static void what_hides_is_not_shown(void **state)
 	assert_int_equal(compare(f, f->fds[SHOWN], "/", false), -1);
 }
 
+/* In images: where layers are that their names do not lead to. */
+static enum error_name check(struct fixture *f, char **at, size_t n, uint32_t namespace_id)
+{
+	struct snapshot snapshot = { .arena = &f->arena };
+	MntEntry entry = MNT_ENTRY__INIT;
+	struct error err = { 0 };
+
+	entry.mountpoint = "/merged";
+	entry.options = "lowerdir=/one:/two";
+	entry.layers_at = at;
+	entry.n_layers_at = n;
+	entry.has_layers_ns_id = namespace_id != 0;
+	entry.layers_ns_id = namespace_id;
+	return overlay_mount_kind.check(&snapshot, &entry, &err) ? err.name : ERR_NONE;
+}
+
+static void places_are_as_many_as_names(void **state)
+{
+	struct fixture *f = *state;
+	char *places[] = { "/a/b", "/c", "/d" }, *relative[] = { "/a", "c" },
+	     *empty[] = { "", "/c" };
+
+	assert_int_equal(check(f, NULL, 0, 0), ERR_NONE);
+	assert_int_equal(check(f, places, 2, 0), ERR_NONE);
+	assert_int_equal(check(f, places, 1, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check(f, places, 3, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check(f, relative, 2, 0), ERR_IMAGE_INVALID);
+	assert_int_equal(check(f, empty, 2, 0), ERR_IMAGE_INVALID);
+	/* In a mount namespace that there is not. */
+	assert_int_equal(check(f, places, 2, 20), ERR_IMAGE_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_in_the_way_covers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_hides_is_not_shown, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(places_are_as_many_as_names, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,8 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
  * or the link as it is.
  */
 const char *mount_path_of_left(const struct open_file *file);
+/* Of a file on no mount that anybody has: a path that leads to it where nestor is; NULL. */
+const char *mount_path_of_alone(const struct open_file *file);
 /*
  * As mount_of_file, of a file whose last name is gone, which was at `path`: what is left of the
  * directories above has to be on its mount, and something can be made there.

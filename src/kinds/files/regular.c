@@ -11,6 +11,7 @@
  * outside has opened: given.c. A file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
+#include "kinds/files/alone.h"
 #include "kinds/files/files.h"
 #include "kinds/files/ghost.h"
 #include "kinds/files/given.h"
@@ -268,8 +269,9 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 	struct stat named;
 	uint32_t mount_id;
 	int removed = gone ? 0 : collect_removed(file, entry, err);
-	if (removed)
-		return removed < 0 ? -1 : 0;
+	int alone = gone || removed ? 0 : alone_collect(file, reg, err);
+	if (removed || alone)
+		return removed < 0 || alone < 0 ? -1 : 0;
 	int elsewhere =
 		gone ? mount_of_gone(file, &mount_id, err) : mount_of_file(file, &mount_id, err);
 	if (elsewhere < 0)
@@ -362,7 +364,8 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 	if (reg->pos > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
-	if (process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err))
+	if ((process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err)) ||
+	    alone_check(reg, err))
 		return -1;
 	return gone_process_is(snapshot, entry) ? gone_process_check(entry, err)
 						: ghost_check(snapshot, entry, err);
@@ -447,7 +450,9 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 		return fail_to_open(reg, err);
 	if (fstat(fd, ret_found) < 0)
 		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
-	return compare_found(reg, ret_found, err) ? -1 : take_fd(&fd);
+	if (compare_found(reg, ret_found, err))
+		return -1;
+	return reg->has_alone ? alone_open(reg, fd, err) : take_fd(&fd);
 }
 
 /*

@@ -7,11 +7,11 @@
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
  *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
- *	a FUSE
+ *	a FUSE, an overlay whose index has files, or is for NFS, of layers in memory
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay linked process unbindable socket
- *	fifo named large pinned sharing fuse
+ *	fifo named large pinned sharing fuse indexed exported
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -92,6 +92,26 @@ static int mount_linked_overlay(void)
 			       mkdir("upper", 0755) || mkdir("work", 0755)
 		       ? -1
 		       : mount_at_full_paths();
+}
+
+/* What is in the index is named after handles of files in a lower layer. */
+static int mount_with_index(const char *option)
+{
+	char here[1024], options[4096];
+	int fd;
+
+	if (!getcwd(here, sizeof here))
+		return -1;
+	snprintf(options, sizeof options,
+		 "lowerdir=%s/in/lower,upperdir=%s/in/upper,workdir=%s/in/work,%s", here, here,
+		 here, option);
+	if (mkdir("in", 0755) || mount("in", "in", "tmpfs", 0, NULL) || chdir("in") ||
+	    mkdir("lower", 0755) || mkdir("upper", 0755) || mkdir("work", 0755) ||
+	    (fd = open("lower/one", O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) < 0 || close(fd) ||
+	    link("lower/one", "lower/two") || mount("none", "../place", "overlay", 0, options) ||
+	    chmod("../place/one", 0644))
+		return -1;
+	return chdir("..");
 }
 
 /* A copy of the mount that a pidfd is on, which is taken since 6.15. */
@@ -210,6 +230,8 @@ static int inside(void *unused)
 		     : strcmp(what, "named") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "large") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "fuse") == 0       ? mount_fuse()
+		     : strcmp(what, "indexed") == 0    ? mount_with_index("index=on")
+		     : strcmp(what, "exported") == 0   ? mount_with_index("nfs_export=on,index=on")
 		     : strcmp(what, "overlay") == 0    ? mount_overlay()
 						       : mount_linked_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A file by a mount that shows just it and is attached nowhere: bound read-only, opened and unmounted
- * again. Engines of containers start themselves anew that way, so that nobody can write to their
- * program (runc, buildah). Paths begin at the root of a mount, so its link is "/". Nothing shows
- * what was bound; a handle of the file leads to its name. It comes back on a mount of its own, which
- * allows what that one did.
+ * A file by a mount that shows just it and is attached nowhere: bound read-only, opened and
+ * unmounted again. Engines of containers start themselves anew that way, so that nobody can write
+ * to their program (runc, buildah). Paths begin at the root of a mount, so its link is "/". Nothing
+ * shows what was bound; a handle of the file leads to its name. It comes back on a mount of its
+ * own, which allows what that one did.
  */
 #include "kinds/files/alone.h"
 
@@ -23,7 +23,7 @@
 #define ST_NOSYMFOLLOW 0x2000
 #endif
 
-/* What statvfs(2) shows of a mount, and how it is asked for; a mount without an atime rule is strict. */
+/* What statvfs(2) shows of a mount, and how it is asked for; one without a rule is strict. */
 static const struct {
 	unsigned long shown;
 	uint64_t attribute;

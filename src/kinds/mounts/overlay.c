@@ -244,7 +244,7 @@ static const char *find_missing(const struct overlay_layers *layers)
 	return NULL;
 }
 
-static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+static int find_layers(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	struct overlay_layers layers = { .arena = superblock->collect->arena };
 
@@ -273,6 +273,13 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 			      "%s: where its layers were named there are others now, and they are "
 			      "not to be found",
 			      superblock->what);
+}
+
+static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+{
+	return find_layers(superblock, entry, err) || overlay_index_check(superblock, entry, err)
+		       ? -1
+		       : 0;
 }
 
 /* Bound from nestor's own, which may be without it when it is restored (pipeline/load.c). */
@@ -451,7 +458,8 @@ static int make_here(void *data, struct error *err)
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
 				  "cannot enter %.200s, from where layers are named",
 				  context->base);
-	if (context->is_volatile && remove_mark(context->work, err))
+	if ((context->is_volatile && remove_mark(context->work, err)) ||
+	    overlay_index_forget(context->entry, context->layers.arena, err))
 		return -1;
 	autoclose int fd = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fd < 0)

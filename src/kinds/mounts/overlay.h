@@ -75,6 +75,14 @@ int overlay_find_real(const struct live_superblock *superblock, const struct ove
  */
 int overlay_name_layers(const struct overlay_layers *layers, char *const *at, struct error *err);
 
+/*
+ * overlay-index.c: refuses an index that nothing gives again; takes away what belongs to layers
+ * that are made anew.
+ */
+int overlay_index_check(const struct live_superblock *superblock, const MntEntry *entry,
+			struct error *err);
+int overlay_index_forget(const MntEntry *entry, struct arena *arena, struct error *err);
+
 /* overlay-base.c: directories that layers may have been named from, the likeliest first. */
 const char **overlay_bases(struct collect *collect, const struct overlay_layers *layers,
 			   dev_t device, bool of_users, size_t *ret_n);

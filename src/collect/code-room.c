@@ -4,6 +4,7 @@
 #include "arch/stub.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,27 +33,40 @@ static bool same_file(const struct area *one, const struct area *other)
 	       one->minor == other->minor;
 }
 
-static bool read_bytes(const struct target *target, uint64_t address, void *bytes, size_t size)
+/* 0: it has nothing there that could be read; -1 with errno. */
+static int read_bytes(const struct target *target, uint64_t address, void *bytes, size_t size)
 {
 	const struct iovec local = { bytes, size }, remote = { (void *)address, size };
+	ssize_t done = process_vm_readv(target->tid, &local, 1, &remote, 1, 0);
 
-	return process_vm_readv(target->tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+	if (done < 0 && errno_tells_nothing(errno))
+		return -1;
+	return done == (ssize_t)size;
 }
 
-/* The program's own headers, as it has them in memory: a file may be one that nobody serves now. */
-static size_t read_headers(const struct target *target, const struct area *first,
-			   Elf64_Phdr headers[MOST_HEADERS])
+static bool are_read(const Elf64_Ehdr *header, const struct area *first)
+{
+	return memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+	       header->e_ident[EI_CLASS] == ELFCLASS64 &&
+	       header->e_phentsize == sizeof(Elf64_Phdr) && header->e_phnum <= MOST_HEADERS &&
+	       header->e_phoff <= first->end - first->start;
+}
+
+/*
+ * The program's own headers, as it has them in memory: a file may be one that nobody serves now.
+ * How many; -1 with errno.
+ */
+static int read_headers(const struct target *target, const struct area *first,
+			Elf64_Phdr headers[MOST_HEADERS])
 {
 	Elf64_Ehdr header;
+	int there = read_bytes(target, first->start, &header, sizeof header);
 
-	if (!read_bytes(target, first->start, &header, sizeof header) ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof *headers ||
-	    header.e_phnum > MOST_HEADERS || header.e_phoff > first->end - first->start ||
-	    !read_bytes(target, first->start + header.e_phoff, headers,
-			header.e_phnum * sizeof *headers))
-		return 0;
-	return header.e_phnum;
+	if (there <= 0 || !are_read(&header, first))
+		return there < 0 ? -1 : 0;
+	there = read_bytes(target, first->start + header.e_phoff, headers,
+			   header.e_phnum * sizeof *headers);
+	return there > 0 ? header.e_phnum : there;
 }
 
 /* How much of an area of code the segment takes, if it ends in the last page; else all. */
@@ -70,22 +84,42 @@ static uint64_t used_of(const struct area *area, const Elf64_Phdr *headers, size
 	return size;
 }
 
-/* As the file has it, or with the stub of a nestor that died. */
-static bool is_unused(const struct target *target, uint64_t at, size_t size)
+/* As the file has it, or with the stub of a nestor that died; -1 with errno. */
+static int is_unused(const struct target *target, uint64_t at, size_t size)
 {
 	static const uint8_t zeroes[MOST_CODE];
 	uint8_t bytes[MOST_CODE];
+	int there = size <= sizeof bytes ? read_bytes(target, at, bytes, size) : 0;
 
-	return size <= sizeof bytes && read_bytes(target, at, bytes, size) &&
-	       (memcmp(bytes, zeroes, size) == 0 ||
-		memcmp(bytes, stub_start, STUB_MAGIC_SIZE) == 0);
+	return there > 0 ? memcmp(bytes, zeroes, size) == 0 ||
+				   memcmp(bytes, stub_start, STUB_MAGIC_SIZE) == 0
+			 : there;
 }
 
-struct address_range code_room_find(const struct target *target, const char *maps, size_t size)
+/* 1: there is some in this area; -1 with errno. */
+static int look_in(const struct target *target, const struct area *first, const struct area *area,
+		   size_t size, struct address_range *ret_room)
+{
+	Elf64_Phdr headers[MOST_HEADERS];
+	int n = read_headers(target, first, headers);
+
+	if (n < 0)
+		return -1;
+	uint64_t used = used_of(area, headers, (size_t)n);
+	uint64_t at = (area->start + used + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
+	if (at >= area->end || area->end - at < size || size < STUB_MAGIC_SIZE)
+		return 0;
+	*ret_room = (struct address_range){ at, area->end };
+	return is_unused(target, at, area->end - at);
+}
+
+int code_room_find(const struct target *target, const char *maps, size_t size,
+		   struct address_range *ret_room)
 {
 	struct area first = { 0 }, area;
-	Elf64_Phdr headers[MOST_HEADERS];
+	struct address_range room;
 
+	*ret_room = (struct address_range){ 0, 0 };
 	for (const char *line = maps; line && *line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (!read_line(line, &area))
@@ -94,11 +128,13 @@ struct address_range code_room_find(const struct target *target, const char *map
 			first = area;
 		if (strcmp(area.rights, "r-xp") != 0 || !same_file(&first, &area))
 			continue;
-		uint64_t used = used_of(&area, headers, read_headers(target, &first, headers));
-		uint64_t at = (area.start + used + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
-		if (at < area.end && area.end - at >= size && size >= STUB_MAGIC_SIZE &&
-		    is_unused(target, at, area.end - at))
-			return (struct address_range){ at, area.end };
+		int found = look_in(target, &first, &area, size, &room);
+		if (found < 0)
+			return -1;
+		if (found) {
+			*ret_room = room;
+			return 0;
+		}
 	}
-	return (struct address_range){ 0, 0 };
+	return 0;
 }

@@ -14,8 +14,9 @@
  * Behind the end of a program's code, in the last page of that segment: what the page holds there
  * is nobody's, and is zero in what linkers make (-z separate-code). The first that has room for
  * `size` bytes, of which the task has made nothing else; `maps` is /proc/PID/maps. The range is
- * empty where there is none.
+ * empty where there is none; -1 with errno where a shortage keeps that from being known.
  */
-struct address_range code_room_find(const struct target *target, const char *maps, size_t size);
+int code_room_find(const struct target *target, const char *maps, size_t size,
+		   struct address_range *ret_room);
 
 #endif

@@ -256,7 +256,9 @@ static int find_vdso(struct target *target, struct error *err)
 		target->vdso_start = strtoull(at, &at, 16);
 		target->vdso_end = strtoull(at + 1, NULL, 16);
 	} else {
-		target->code_room = code_room_find(target, maps, injection_code_size());
+		if (code_room_find(target, maps, injection_code_size(), &target->code_room))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot look for room for code in pid %d", target->tid);
 	}
 	return 0;
 }

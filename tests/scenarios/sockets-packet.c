@@ -2,7 +2,7 @@
 /*
  * name: sockets-packet
  * promise: packet sockets keep protocol, interface, options, filter, memberships and fanout group,
- *	and receive
+ *	and receive; that an interface is down is told to those that were not told
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -15,6 +15,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -36,14 +37,43 @@ static int made(int type, unsigned protocol)
 	return fd;
 }
 
-static void bind_to(int fd, unsigned protocol)
+static void bind_at(int fd, unsigned protocol, const char *interface)
 {
 	struct sockaddr_ll at = { .sll_family = AF_PACKET,
 				  .sll_protocol = htons((uint16_t)protocol),
-				  .sll_ifindex = (int)if_nametoindex("lo") };
+				  .sll_ifindex = (int)if_nametoindex(interface) };
 
 	scenario_need(bind(fd, (struct sockaddr *)&at, sizeof at) == 0, "cannot bind: %s",
 		      strerror(errno));
+}
+
+static void bind_to(int fd, unsigned protocol)
+{
+	bind_at(fd, protocol, "lo");
+}
+
+/* What it is told of, once. */
+static int error_of(int fd)
+{
+	int told = -1;
+	socklen_t length = sizeof told;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &told, &length);
+	return told;
+}
+
+/* Two sockets at an interface that is down, one of which was told so. */
+static void bind_at_down(int down[2])
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	scenario_need(ioctl(fd, SIOCBRADDBR, "down0") == 0, "no bridge: %s", strerror(errno));
+	close(fd);
+	for (int i = 0; i < 2; i++) {
+		down[i] = made(SOCK_RAW, 0);
+		bind_at(down[i], ETH_P_IP, "down0");
+	}
+	scenario_need(error_of(down[0]) == ENETDOWN, "it is not down");
 }
 
 static struct sockaddr_ll address_of(int fd)
@@ -167,6 +197,8 @@ int main(int argc, char **argv)
 					 sizeof promiscuous) == 0,
 			      "no promiscuous mode");
 	bind_to(arp, ETH_P_ARP);
+	int down[2];
+	bind_at_down(down);
 	listen_to_it();
 	say("before");
 	struct sockaddr_ll names[] = { address_of(all), address_of(cooked), address_of(idle),
@@ -184,6 +216,8 @@ int main(int argc, char **argv)
 	scenario_check(count(all, "after") == 1, "ETH_P_ALL, without what goes out");
 	scenario_check(count(cooked, "after") == 1, "what passes the filter");
 	scenario_check(count(shared, "after") == 1, "a fanout group");
+	scenario_check(error_of(down[0]) == 0, "what was told once is told again");
+	scenario_check(error_of(down[1]) == ENETDOWN, "what was not told is not");
 	socklen_t length = 0;
 	scenario_check(getsockopt(cooked, SOL_SOCKET, SO_GET_FILTER, NULL, &length) == 0 &&
 			       length == 4,

@@ -87,11 +87,13 @@ static int mount_above(const char *path, uint64_t *ret_mount)
 {
 	char directory[PATH_MAX];
 
+	errno = ENAMETOOLONG;
 	if (strlen(path) >= sizeof directory)
 		return -1;
 	strcpy(directory, path);
 	for (;;) {
 		char *slash = strrchr(directory, '/');
+		errno = ENOENT;
 		if (!slash)
 			return -1;
 		slash[slash == directory] = '\0';
@@ -102,20 +104,39 @@ static int mount_above(const char *path, uint64_t *ret_mount)
 	}
 }
 
-static uint64_t mount_of_description(const struct open_file *file)
+static int fail_mount(const struct open_file *file, struct error *err)
 {
-	uint64_t mount = 0;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-
-	return fd >= 0 && mount_of(fd, "", &mount) == 0 ? mount : 0;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell on which mount it is",
+			  file->what);
 }
 
-/* In a mount namespace of the tree that has been looked at already (mount_of_removed_file). */
-static bool can_be_made_again(const struct open_file *file, const RegFileEntry *reg)
+static int mount_of_description(const struct open_file *file, uint64_t *ret_mount,
+				struct error *err)
 {
-	uint64_t own = mount_of_description(file), above;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 
-	return reg->mnt_id >= 0 || (own && mount_above(reg->name, &above) == 0 && own == above);
+	*ret_mount = 0;
+	if (fd >= 0 && mount_of(fd, "", ret_mount) == 0)
+		return 0;
+	return errno_tells_nothing(errno) ? fail_mount(file, err) : 0;
+}
+
+/*
+ * In a mount namespace of the tree that has been looked at already (mount_of_removed_file), or on
+ * its own mount.
+ */
+static int can_be_made_again(const struct open_file *file, const RegFileEntry *reg, uint64_t own,
+			     struct error *err)
+{
+	uint64_t above;
+
+	if (reg->mnt_id >= 0)
+		return 1;
+	if (!own)
+		return 0;
+	if (mount_above(reg->name, &above) == 0)
+		return own == above;
+	return errno_tells_nothing(errno) ? fail_mount(file, err) : 0;
 }
 
 /* Device numbers in images are the kernel's: 12 bits of major, 20 of minor. */
@@ -186,9 +207,12 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 	struct known_ghosts *known = state_of(collect);
 	const struct stat *stat = &file->stat;
 	const struct known_ghost *seen = find_known(known, stat);
+	uint64_t mount;
 
+	if (mount_of_description(file, &mount, err))
+		return -1;
 	/* It is made on one mount, and a name on another cannot be linked to it (EXDEV). */
-	if (seen && seen->mount != mount_of_description(file))
+	if (seen && seen->mount != mount)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that is open on several mounts", file->what);
 	if (seen) {
@@ -202,7 +226,10 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 	if (!can_be_unlinked(stat->st_mode))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a special file that is unlinked",
 			    file->what);
-	if (!can_be_made_again(file, reg))
+	int again = can_be_made_again(file, reg, mount, err);
+	if (again < 0)
+		return -1;
+	if (!again)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that never was at that path", file->what);
 	if (S_ISREG(stat->st_mode) &&
@@ -213,8 +240,7 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		return fail_hint(err, "raise it with --ghost-limit");
 	}
 	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
-	*ghost = (struct known_ghost){ NULL, stat->st_dev, mount_of_description(file),
-				       ++known->last_id };
+	*ghost = (struct known_ghost){ NULL, stat->st_dev, mount, ++known->last_id };
 	if (!table_add(&known->by_inode, collect->arena, stat->st_ino, ghost)) {
 		struct known_ghost *first = table_find(&known->by_inode, stat->st_ino);
 		ghost->next = first->next;

@@ -401,7 +401,12 @@ static int add_held(struct collect *collect, int fd, const char *what, struct er
 	const struct surveyed_namespace *met =
 		survey_add(collect, NAMESPACE_MNT, fd, what, &refusal);
 
-	return met ? add(collect, met, what, err) : 0;
+	if (met)
+		return add(collect, met, what, err);
+	if (!errno_tells_nothing(refusal.os_errno))
+		return 0;
+	*err = refusal;
+	return -1;
 }
 
 int mount_namespaces_collect(struct collect *collect, struct error *err)

@@ -348,11 +348,12 @@ int mount_open_beside(const struct open_file *file, const char *path)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
 	const struct live_namespace *namespace;
-	struct error ignored = { 0 };
+	struct error unknown = { 0 };
 	int64_t mount_id;
 
-	errno = ENOENT;
-	if (mount_id_of_file(file, &mount_id, &ignored) < 0 || mount_id < 0)
+	int failed = mount_id_of_file(file, &mount_id, &unknown) < 0;
+	errno = failed && unknown.os_errno ? unknown.os_errno : ENOENT;
+	if (failed || mount_id < 0)
 		return -1;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
 	return line ? survey_open_on_mount(namespace, line, path) : -1;

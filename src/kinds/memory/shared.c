@@ -196,13 +196,22 @@ int shared_collect_pages(struct collect *collect, struct error *err)
 
 /* --- Restore --- */
 
-static int open_as_mapped(void *bytes, uint64_t size)
+/* As a program makes it, by mmap(2); -1 with errno. */
+static int open_as_mapped(const struct shared_memory *shared)
 {
+	int flags = MAP_SHARED | MAP_ANONYMOUS | (shared->not_reserved ? MAP_NORESERVE : 0) |
+		    (int)shared->huge;
+	void *bytes = mmap(NULL, shared->size, PROT_READ | PROT_WRITE, flags, -1, 0);
 	char link[96];
 
+	if (bytes == MAP_FAILED)
+		return -1;
 	snprintf(link, sizeof link, "/proc/self/map_files/%" PRIx64 "-%" PRIx64,
-		 (uint64_t)(uintptr_t)bytes, (uint64_t)(uintptr_t)bytes + size);
-	return open(link, O_RDWR | O_CLOEXEC);
+		 (uint64_t)(uintptr_t)bytes, (uint64_t)(uintptr_t)bytes + shared->size);
+	int fd = open(link, O_RDWR | O_CLOEXEC), failure = errno;
+	munmap(bytes, shared->size);
+	errno = failure;
+	return fd;
 }
 
 /* The size of pages is where mmap(2) has it. */
@@ -214,22 +223,16 @@ static unsigned memfd_flags(uint32_t huge)
 /* Without the right to open map_files the object is a memfd, and is shown as one. */
 static int make_object(const struct shared_memory *shared, struct error *err)
 {
-	int flags = MAP_SHARED | MAP_ANONYMOUS | (shared->not_reserved ? MAP_NORESERVE : 0) |
-		    (int)shared->huge;
-	void *bytes = mmap(NULL, shared->size, PROT_READ | PROT_WRITE, flags, -1, 0);
-	autoclose int fd = -1;
+	autoclose int fd = open_as_mapped(shared);
 
-	if (bytes != MAP_FAILED) {
-		fd = open_as_mapped(bytes, shared->size);
-		munmap(bytes, shared->size);
-	}
-	if (fd < 0) {
+	if (fd < 0 && !errno_tells_nothing(errno)) {
 		fd = memfd_create(SHARED_MEMFD_NAME, MFD_CLOEXEC | memfd_flags(shared->huge));
-		if (fd < 0 || ftruncate(fd, (off_t)shared->size))
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "cannot make shared memory of %" PRIu64 " bytes",
-					  shared->size);
+		if (fd >= 0 && ftruncate(fd, (off_t)shared->size))
+			cleanup_close(&fd);
 	}
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make shared memory of %" PRIu64 " bytes", shared->size);
 	return take_fd(&fd);
 }
 

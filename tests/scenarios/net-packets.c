@@ -3,7 +3,8 @@
  * name: net-packets
  * promise: tables of the older iptables come back with their counters, ipsets with their elements
  *	and under the index that rules know them by, and connections that the kernel has tracked,
- *	with marks, zones and translations: what is established passes where nothing new may
+ *	with marks, zones and translations: what is established passes where nothing new may;
+ *	among them what the kernel itself has sent, and sends again in the meantime (IGMP)
  * flavours: flat one three user user-three
  * needs: program:ip program:nft program:iptables-legacy initial-user-namespace
  * not-shifted: the lock of iptables is not for everybody
@@ -25,7 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORT = 4711, ROOM = 65536, RETRY_SECONDS = 3, MANY = 900 };
+enum { PORT = 4711, ROOM = 65536, CONNECTIONS = 8000, RETRY_SECONDS = 3, MANY = 900 };
 
 /* ---- ipset(8) by hand ---- */
 
@@ -235,9 +236,27 @@ static void send_udp(const char *address)
 	close(fd);
 }
 
+/* So many that the kernel says in the meantime which groups it is in. */
+static void send_to_many(void)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	inet_pton(AF_INET, "127.0.0.9", &name.sin_addr);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		name.sin_port = htons((uint16_t)(20000 + i));
+		/* Nobody listens, as the answer to the one before says. */
+		sendto(fd, "x", 1, 0, (void *)&name, sizeof name);
+	}
+	close(fd);
+}
+
 /* Without how long each is kept, and groups of multicast, which are told of at any time. */
-static const char show_connections[] = "sed -E -e 's/^(ipv. +[0-9]+ [a-z]+ +[0-9]+) [0-9]+/\\1/' "
-				       "/proc/net/nf_conntrack | grep -v dst=224 | sort";
+static const char show_connections[] =
+	"sed -E -e 's/^(ipv. +[0-9]+ [a-z]+ +[0-9]+) [0-9]+/\\1/' "
+	"/proc/net/nf_conntrack | grep -v -e dst=224 -e dst=127.0.0.9 | sort";
+/* A bridge is in a group of multicast, and says so once it is up. */
+static const char has_report[] = "test $(grep -c dst=224.0.0.22 /proc/net/nf_conntrack) = 25";
 /* Connections are made again by packets, which are counted. */
 static const char show_tables[] =
 	"iptables-legacy-save -c | sed -e '/^#/d' -e '/^:/s/ .[0-9]*:[0-9]*.$//'";
@@ -248,6 +267,8 @@ int main(int argc, char **argv)
 		"set -e; ip link set lo up; ip link add d0 type bridge; ip addr add 10.9.0.1/16 "
 		"dev "
 		"d0; ip link set d0 up;"
+		"for i in $(seq 24); do echo link add b$i type bridge; echo addr add 10.8.$i.1/24 "
+		"dev b$i; echo link set b$i up; done | ip -batch -;"
 		"ip neigh add 10.9.9.9 lladdr 02:00:00:00:00:09 dev d0;"
 		"nft -f - <<'X'\n"
 		"table ip t {\n"
@@ -277,8 +298,11 @@ int main(int argc, char **argv)
 		      "cannot ask sets");
 	int fd = connect_tcp(&other);
 	send_udp("10.9.9.9");
+	send_to_many();
 	scenario_need(system("nft add rule ip t out tcp dport 4711 drop") == 0, "cannot drop");
 	bool has_list = access("/proc/net/nf_conntrack", R_OK) == 0;
+	for (int tries = 0; has_list && tries < 300 && system(has_report) != 0; tries++)
+		usleep(10000);
 	char *connections = has_list ? shown(show_connections) : NULL;
 	char *tables = shown(show_tables);
 	int size = has_sets ? show_sets(sets_before) : 0;

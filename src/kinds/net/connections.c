@@ -33,6 +33,7 @@ enum {
 	EXPECTATION = NFNL_SUBSYS_CTNETLINK_EXP << 8,
 	MESSAGE_ROOM = 4096,
 	MOST_MESSAGE = 2048, /* as recorded; translations take more */
+	MOST_TRIES = 8,
 };
 
 static const struct rtattr *attribute(const ProtobufCBinaryData *item, unsigned short type)
@@ -260,7 +261,7 @@ static void put_reply(struct message *message, const ProtobufCBinaryData *item)
 		put_translation(message, CTA_NAT_DST, reply, SOURCE);
 }
 
-static int make_connection(struct netlink *netlink, const ProtobufCBinaryData *item)
+static int make_new(struct netlink *netlink, const ProtobufCBinaryData *item)
 {
 	static const unsigned short kept[] = { CTA_TUPLE_ORIG,	 CTA_TIMEOUT,	    CTA_PROTOINFO,
 					       CTA_HELP,	 CTA_MARK,	    CTA_ZONE,
@@ -279,6 +280,33 @@ static int make_connection(struct netlink *netlink, const ProtobufCBinaryData *i
 	put_reply(&message, item);
 	return netlink_change(netlink, CONNECTION | IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL,
 			      message.u.bytes, message.size);
+}
+
+static int forget(struct netlink *netlink, const ProtobufCBinaryData *item)
+{
+	struct message message = { .size = NLMSG_ALIGN(sizeof message.u.header) };
+
+	message.u.header = *(const struct nfgenmsg *)(const void *)item->data;
+	copy(&message, attribute(item, CTA_TUPLE_ORIG), CTA_TUPLE_ORIG | NLA_F_NESTED);
+	copy(&message, attribute(item, CTA_ZONE), CTA_ZONE);
+	return netlink_change(netlink, CONNECTION | IPCTNL_MSG_CT_DELETE, 0, message.u.bytes,
+			      message.size);
+}
+
+/*
+ * Interfaces are up by now, and the kernel itself has said which groups it is in (IGMP), or does so
+ * any moment, which is tracked as it was before: that one makes way.
+ */
+static int make_connection(struct netlink *netlink, const ProtobufCBinaryData *item)
+{
+	int result = make_new(netlink, item);
+
+	for (int tries = 0; result < 0 && errno == EEXIST && tries < MOST_TRIES; tries++) {
+		if (forget(netlink, item) < 0 && errno != ENOENT)
+			return -1;
+		result = make_new(netlink, item);
+	}
+	return result;
 }
 
 static int make_expectation(struct netlink *netlink, const ProtobufCBinaryData *item)

@@ -7,11 +7,12 @@
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
  *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
- *	a FUSE, an overlay whose index has files, or is for NFS, of layers in memory
+ *	a FUSE, an overlay whose index has files, or is for NFS, of layers in memory, a directory
+ *	in /proc of a process that is gone
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay linked process unbindable socket
- *	fifo named large pinned sharing fuse indexed exported
+ *	fifo named large pinned sharing fuse indexed exported gone
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -28,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *what;
@@ -112,6 +114,25 @@ static int mount_with_index(const char *option)
 	    chmod("../place/one", 0644))
 		return -1;
 	return chdir("..");
+}
+
+static int mount_of_gone(void)
+{
+	char path[64], number[16] = "";
+
+	if (mount("proc", "place", "proc", 0, NULL) || mkdir("other", 0755))
+		return -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		/* As that /proc has it. */
+		_exit(readlink("place/self", number, sizeof number - 1) > 0 &&
+				      snprintf(path, sizeof path, "place/%s/ns", number) > 0 &&
+				      mount(path, "other", NULL, MS_BIND, NULL) == 0
+			      ? 0
+			      : 1);
+	}
+	int status = 1;
+	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -1;
 }
 
 /* A copy of the mount that a pidfd is on, which is taken since 6.15. */
@@ -230,6 +251,7 @@ static int inside(void *unused)
 		     : strcmp(what, "named") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "large") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "fuse") == 0       ? mount_fuse()
+		     : strcmp(what, "gone") == 0       ? mount_of_gone()
 		     : strcmp(what, "indexed") == 0    ? mount_with_index("index=on")
 		     : strcmp(what, "exported") == 0   ? mount_with_index("nfs_export=on,index=on")
 		     : strcmp(what, "overlay") == 0    ? mount_overlay()

@@ -19,7 +19,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 /* Pid namespaces get their ids when all tasks are read. */
 struct held_proc {
@@ -56,12 +59,45 @@ static int open_namespace(const struct live_mount *mount, const char *what, stru
 		      : fd;
 }
 
+static size_t length_of_process(const char *root)
+{
+	return root[0] == '/' ? strspn(root + 1, "0123456789") : 0;
+}
+
+/*
+ * A directory of a process stays mounted when that is gone, and is shown as removed only once
+ * somebody has looked for it since.
+ */
+static int refuse_gone(const struct live_superblock *superblock, const struct live_mount *mount,
+		       struct error *err)
+{
+	size_t length = length_of_process(mount->line->root);
+	autoclose int root_fd = -1;
+	char name[16];
+
+	if (!length || length >= sizeof name)
+		return 0;
+	snprintf(name, sizeof name, "%.*s", (int)length, mount->line->root + 1);
+	if (live_mount_copy(&superblock->mounts[0], &root_fd, err))
+		return -1;
+	if (root_fd < 0 || faccessat(root_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	const char *what = survey_name_mount(superblock->collect, mount->namespace, mount->line);
+	return errno == ENOENT
+		       ? fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows a process that is gone", what)
+		       : fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its process",
+				    what);
+}
+
 static int collect_proc(const struct live_superblock *superblock, MntEntry *entry,
 			struct error *err)
 {
 	struct collect *all = superblock->collect;
 	const char *what = superblock->what;
 
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (refuse_gone(superblock, &superblock->mounts[i], err))
+			return -1;
 	int fd = open_namespace(&superblock->mounts[0], what, err);
 	if (fd < 0)
 		return -1;

@@ -92,8 +92,10 @@ static int check_lines(const struct live_superblock *superblock, const struct mo
 
 	for (size_t i = 0; i < superblock->n_mounts; i++)
 		if (superblock->mounts[i].line->removed && !kind->removed)
-			return survey_refuse(superblock->what, "shows something that was removed",
-					     err);
+			return survey_refuse(survey_name_mount(superblock->collect,
+							       superblock->mounts[i].namespace,
+							       superblock->mounts[i].line),
+					     "shows something that was removed", err);
 	if (strcmp(first->root, "/") != 0 && !kind->parts)
 		return survey_refuse(
 			superblock->what,

@@ -71,7 +71,7 @@ static dev_t device_of(struct kernel_reader *by, uint64_t mount)
 	return makedev(device >> MINOR_BITS, device & ((1U << MINOR_BITS) - 1));
 }
 
-/* Its names from the end on; the root of a file system is its own parent. */
+/* Its names from the end on; the root of a file system is its own parent. NULL: too long. */
 static const char *path_of(struct kernel_reader *by, uint64_t dentry)
 {
 	char path[PATH_MAX], *start = path + sizeof path - 1;
@@ -83,10 +83,8 @@ static const char *path_of(struct kernel_reader *by, uint64_t dentry)
 		uint32_t length = kernel_number(by, name, NAME_LENGTH);
 		if (parent == dentry)
 			return arena_string(by->arena, *start ? start : "/");
-		if (depth == DEEPEST || length >= (size_t)(start - path)) {
-			kernel_has_changed(by);
+		if (depth == DEEPEST || length >= (size_t)(start - path))
 			break;
-		}
 		start -= length;
 		kernel_bytes(by, kernel_pointer(by, name, NAME_BYTES), start, length);
 		*--start = '/';
@@ -302,6 +300,17 @@ static int begin(struct overlay_reading *reading, struct arena *arena)
 	return result;
 }
 
+/* What keeps from telling. Where there is nothing at an address, this kernel is another one. */
+static int failure_of(const struct overlay_reading *reading, const struct overlay_named *named,
+		      int result)
+{
+	int of_layers = errno_tells_nothing(named->layers->failed) ? named->layers->failed : 0;
+
+	if (reading->reader.failure && reading->reader.failure != EFAULT)
+		return reading->reader.failure;
+	return result ? 0 : of_layers;
+}
+
 int overlay_find_real(const struct live_superblock *superblock, const struct overlay_named *named,
 		      MntEntry *entry, struct error *err)
 {
@@ -320,11 +329,10 @@ int overlay_find_real(const struct live_superblock *superblock, const struct ove
 				  superblock->what);
 	result = find(&reading->reader, superblock, mount_fd, named, entry);
 	kernel_reader_end(&reading->reader);
-	errno = named->layers->failed ? named->layers->failed : reading->reader.failure;
-	return !result && errno && errno_tells_nothing(errno)
-		       ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its layers",
-				    superblock->what)
-		       : result;
+	errno = failure_of(reading, named, result);
+	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its layers",
+				  superblock->what)
+		     : result;
 }
 
 /* ---- restore ---- */

@@ -121,6 +121,13 @@ static void test_uts(void **state)
 	assert_int_equal(one_namespace_check(&fixture, &uts_namespace_kind), ERR_NONE);
 	begin_uts(&fixture, "host", 65);
 	assert_int_equal(one_namespace_check(&fixture, &uts_namespace_kind), ERR_IMAGE_INVALID);
+	for (int length = 64; length <= 65; length++) {
+		begin_uts(&fixture, "host", 4);
+		fixture.entry->uts->domainname =
+			arena_printf(&fixture.arena, "%*s", length, "domain");
+		assert_int_equal(one_namespace_check(&fixture, &uts_namespace_kind),
+				 length == 64 ? ERR_NONE : ERR_IMAGE_INVALID);
+	}
 }
 
 static Timespec *new_time(struct one_namespace *fixture, uint64_t seconds, uint64_t nanoseconds)

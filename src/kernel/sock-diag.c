@@ -243,6 +243,18 @@ int tcp_socket_unread(const struct inet_tuple *tuple, uint32_t *ret_bytes, struc
 	return found < 0 ? -1 : 0;
 }
 
+int tcp_socket_left(const struct inet_tuple *tuple, uint32_t *ret_bytes, struct error *err)
+{
+	struct inet_diag_msg message = { 0 };
+	int found = find_one(tuple, &message, err);
+	uint8_t state = message.idiag_state;
+
+	bool is_left = found > 0 && !message.idiag_inode &&
+		       (state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK);
+	*ret_bytes = is_left ? message.idiag_wqueue : 0;
+	return found < 0 ? -1 : 0;
+}
+
 /* ---- TCP connections that nobody has accepted ---- */
 
 static int ask_for_port(int fd, uint32_t family, uint32_t port)

@@ -60,6 +60,11 @@ struct inet_tuple {
 int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct error *err);
 /* What it has received and nobody has read, the end counted as a byte; 0 where it is gone. */
 int tcp_socket_unread(const struct inet_tuple *tuple, uint32_t *ret_bytes, struct error *err);
+/*
+ * Of one that its holder has closed while the kernel still has to send: what is on its way, the end
+ * counted as a byte; else 0.
+ */
+int tcp_socket_left(const struct inet_tuple *tuple, uint32_t *ret_bytes, struct error *err);
 
 /*
  * TCP connections that nobody has accepted yet: those at a port of the network namespace of the

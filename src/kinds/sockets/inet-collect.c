@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
@@ -357,6 +358,7 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 struct tcp_question {
 	struct inet_tuple tuple;
 	bool is_held;
+	uint32_t left;
 	struct error *err;
 };
 
@@ -364,25 +366,24 @@ static int ask_there(void *data)
 {
 	struct tcp_question *asking = data;
 
-	return tcp_socket_is_held(&asking->tuple, &asking->is_held, asking->err);
+	return tcp_socket_is_held(&asking->tuple, &asking->is_held, asking->err) ||
+			       tcp_socket_left(&asking->tuple, &asking->left, asking->err)
+		       ? -1
+		       : 0;
 }
 
-/* The other side has closed it, and no process has it: it comes back as closed. */
-static int find_gone_peer(const struct known_inet *end, struct error *err)
+/* About the other end, in the same network namespace. */
+static int ask_for_peer(const struct known_inet *end, struct tcp_question *asking,
+			struct error *err)
 {
-	struct tcp_question asking = { .tuple = { .family = end->sk->family,
-						  .source_port = end->sk->dst_port,
-						  .destination_port = end->sk->src_port },
-				       .is_held = true,
-				       .err = err };
-
-	if (end->sk->state != TCP_CLOSE_WAIT)
-		return 0;
-	memcpy(asking.tuple.source, end->sk->dst_addr, end->sk->n_dst_addr * 4);
-	memcpy(asking.tuple.destination, end->sk->src_addr, end->sk->n_src_addr * 4);
-	if (run_in_net(end->net, ask_there, &asking, end->what, err))
-		return -1;
-	return asking.is_held ? 0 : 1;
+	*asking = (struct tcp_question){ .tuple = { .family = end->sk->family,
+						    .source_port = end->sk->dst_port,
+						    .destination_port = end->sk->src_port },
+					 .is_held = true,
+					 .err = err };
+	memcpy(asking->tuple.source, end->sk->dst_addr, end->sk->n_dst_addr * 4);
+	memcpy(asking->tuple.destination, end->sk->src_addr, end->sk->n_src_addr * 4);
+	return run_in_net(end->net, ask_there, asking, end->what, err);
 }
 
 static void add_outsider(struct collect *collect, struct tcp_lock *lock,
@@ -403,11 +404,18 @@ static int complete_connection(struct collect *collect, struct inet_known *known
 
 	if (!inet_is_stream(end->sk) || inet_ends_has_other(all, end->sk))
 		return 0;
-	int gone = find_gone_peer(end, err);
-	if (gone < 0)
+	struct tcp_question peer;
+	if (ask_for_peer(end, &peer, err))
 		return -1;
-	if (gone)
+	/* The other side has closed it, and no process has it: it comes back as closed. */
+	if (end->sk->state == TCP_CLOSE_WAIT && !peer.is_held)
 		end->sk->has_peer_gone = end->sk->peer_gone = true;
+	/* A network namespace of the tree ends with all that the kernel has to send there. */
+	else if (end->net >= 0 && peer.left)
+		collect_refuse_file(collect,
+				    "%s: its other end was closed, and not all that was sent has "
+				    "come yet (%" PRIu32 " bytes)",
+				    end->what, peer.left);
 	else if (wishes->close)
 		inet_record_closed(end->sk);
 	else if (wishes->established)

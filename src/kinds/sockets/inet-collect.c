@@ -113,14 +113,6 @@ static int collect_addresses(struct snapshot *snapshot, int fd, InetSkEntry *sk,
 	return 0;
 }
 
-/* As if it had ended: what comes is the end, and nothing can be sent. */
-void inet_record_closed(InetSkEntry *sk)
-{
-	sk->state = TCP_CLOSE;
-	sk->has_shutdown = true;
-	sk->shutdown = SK_SHUTDOWN__BOTH;
-}
-
 /*
  * An error that waits would be taken by whoever receives or asks for it next (sock_error,
  * include/net/sock.h), and what is in a queue of errors (IP_RECVERR, MSG_ZEROCOPY) shows to none
@@ -143,38 +135,6 @@ static const struct tcp_wishes *tcp_wishes(const struct collect *collect)
 	static const struct tcp_wishes none;
 
 	return collect->options->externals ? &collect->options->externals->tcp : &none;
-}
-
-/* SIOCINQ of MPTCP counts the end, too (mptcp_inq_hint). -1 with errno. */
-static int look_at_mptcp(int fd, int *ret_waiting)
-{
-	char byte;
-	ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	*ret_waiting = got > 0;
-	return got >= 0 || errno == EAGAIN || errno == ENOTCONN ? 0 : -1;
-}
-
-/* One that was connected has been shut down in both directions (tcp_done, net/ipv4/tcp.c). */
-static int collect_closed(int fd, InetSkEntry *sk, const char *what, struct error *err)
-{
-	short ready;
-	int waiting = 0;
-
-	/* One that listened has no answer. */
-	if (inet_is_mptcp(sk) ? look_at_mptcp(fd, &waiting)
-			      : ioctl(fd, SIOCINQ, &waiting) < 0 && errno != EINVAL)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "%s: cannot see what waits to be received", what);
-	if (waiting)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: its connection is gone, and %d bytes wait to be received", what,
-			    waiting);
-	if (socket_ready(fd, POLLRDHUP, &ready, what, err))
-		return -1;
-	if (ready & POLLRDHUP)
-		inet_record_closed(sk);
-	return 0;
 }
 
 static struct inet_tuple tuple_of(const InetSkEntry *sk)
@@ -257,7 +217,7 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	if (tcp_is_connected(sk->state))
 		return refuse_error(fd, what, err) || refuse_urgent(fd, sk, what, err) ? -1 : 0;
 	if (sk->state == TCP_CLOSE)
-		return collect_closed(fd, sk, what, err);
+		return tcp_closed_collect(fd, &info, sk, what, err);
 	if (!wishes->skip_in_flight) {
 		fail(err, ERR_UNSUPPORTED_FILE,
 		     "%s: a handshake is under way (--skip-in-flight gives it up)", what);

@@ -159,7 +159,12 @@ int inet_complete(struct collect *collect, struct error *err);
 int inet_before_end(struct collect *collect, struct error *err);
 int inet_at_end(struct collect *collect, struct error *err);
 void inet_done(struct collect *collect);
-void inet_record_closed(InetSkEntry *sk); /* as if it had ended */
+
+/* tcp-closed.c: as if it had ended; and a socket of TCP without a connection. */
+struct tcp_info;
+void inet_record_closed(InetSkEntry *sk);
+int tcp_closed_collect(int fd, const struct tcp_info *info, InetSkEntry *sk, const char *what,
+		       struct error *err);
 
 /* inet.c */
 bool inet_is_tcp(const InetSkEntry *sk); /* MPTCP, too */

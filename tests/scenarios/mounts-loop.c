@@ -20,15 +20,30 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { OFFSET = 1 << 20, SIZE = 4 << 20 };
+enum { OFFSET = 1 << 20, SIZE = 4 << 20, FIRST = 1000, COUNT = 1 << 15 };
 
 static void need(bool holds, const char *what)
 {
 	scenario_need(holds, "%s: %s", what, strerror(errno));
+}
+
+/* One that nobody is given who asks for any, while this one is gone. */
+static int add_device(int control)
+{
+	unsigned number;
+	int added = -1;
+
+	for (int tries = 0; tries < 100 && added < 0; tries++) {
+		need(getrandom(&number, sizeof number, 0) == sizeof number, "getrandom");
+		added = ioctl(control, LOOP_CTL_ADD, FIRST + number % COUNT);
+	}
+	need(added >= 0, "a loop device");
+	return added;
 }
 
 /* Open, as it goes otherwise before it is mounted. */
@@ -38,25 +53,31 @@ static int attach(char device[32])
 						.lo_sizelimit = SIZE,
 						.lo_flags = LO_FLAGS_AUTOCLEAR } };
 	int file = open("image", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop = -1;
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 
 	need(file >= 0 && ftruncate(file, OFFSET + 2 * SIZE) == 0 &&
 		     system("mkfs.ext4 -q -E offset=1048576 image 4096") == 0 && control >= 0,
 	     "image");
 	config.fd = (unsigned)file;
-	/* Somebody else may be faster. */
-	for (int tries = 0; tries < 100 && loop < 0; tries++) {
-		snprintf(device, 32, "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
-		loop = open(device, O_RDWR | O_CLOEXEC);
-		if (loop >= 0 && ioctl(loop, LOOP_CONFIGURE, &config)) {
-			close(loop);
-			loop = -1;
-		}
-	}
-	need(loop >= 0, device);
+	snprintf(device, 32, "/dev/loop%d", add_device(control));
+	int loop = open(device, O_RDWR | O_CLOEXEC);
+	need(loop >= 0 && ioctl(loop, LOOP_CONFIGURE, &config) == 0, device);
 	close(control);
 	close(file);
 	return loop;
+}
+
+/* It is busy until the kernel has taken it apart. */
+static void remove_device(const char *device)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), result = -1;
+
+	for (int tries = 0; tries < 500 && result < 0; tries++) {
+		result = ioctl(control, LOOP_CTL_REMOVE, atoi(device + strlen("/dev/loop")));
+		usleep(result < 0 ? 10000 : 0);
+	}
+	scenario_check(result >= 0, "%s does not go: %s", device, strerror(errno));
+	close(control);
 }
 
 static void check_device(void)
@@ -102,6 +123,7 @@ static int inside(void *unused)
 	scenario_check(umount2("place", 0) == 0 && access("place/part/file", F_OK) == 0 &&
 			       umount2("place", 0) == 0,
 		       "umount: %s", strerror(errno));
+	remove_device(device);
 	return 0;
 }
 

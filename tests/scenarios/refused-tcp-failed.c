@@ -4,6 +4,7 @@
  * promise: a TCP socket that could not connect and has not been told is refused by name, as it
  *	would be taken for one that has, and is told afterwards
  * flavours: flat three
+ * needs: initial-user-namespace
  * options: --timeout 1
  * refused: unsupported-file
  */

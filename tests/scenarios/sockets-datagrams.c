@@ -5,6 +5,7 @@
  *	gone, renamed or connected elsewhere, and sockets stay connected to whom they are, also if
  *	that one is not to them, has left the pair, or is gone
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

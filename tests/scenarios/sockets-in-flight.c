@@ -63,13 +63,15 @@ static int open_file(const char *name, const char *text)
 
 static int send_listener(int fd)
 {
-	const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "listener" };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t length = sizeof address;
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	scenario_need(bind(listener, (const struct sockaddr *)&address, sizeof address) == 0 &&
+	/* With an abstract name that the kernel chooses. */
+	scenario_need(bind(listener, (const struct sockaddr *)&address, sizeof(sa_family_t)) == 0 &&
+			      getsockname(listener, (struct sockaddr *)&address, &length) == 0 &&
 			      listen(listener, 1) == 0 &&
-			      connect(client, (const struct sockaddr *)&address, sizeof address) ==
-				      0,
+			      connect(client, (const struct sockaddr *)&address, length) == 0,
 		      "no listener");
 	give(fd, "listener", &listener, 1);
 	close(listener);

@@ -4,6 +4,7 @@
  * promise: a TCP connection that was reset, which its program has not been told, has ended, on
  *	either side of it, and is no obstacle
  * flavours: flat three user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -143,9 +143,10 @@ static int connect_gone(struct unix_world *world, struct unix_end *end, struct e
 		       : 0;
 }
 
-static bool is_named(const UnixSkEntry *sk, const ProtobufCBinaryData *name)
+static bool is_same(const ProtobufCBinaryData *one, const ProtobufCBinaryData *other)
 {
-	return sk->name.len == name->len && memcmp(sk->name.data, name->data, name->len) == 0;
+	return one->len == other->len &&
+	       (!one->len || memcmp(one->data, other->data, one->len) == 0);
 }
 
 /* Of the tree; any is good whose name is the same, as that is all that is told. */
@@ -155,7 +156,7 @@ static struct unix_end *find_named(const struct unix_world *world, const struct 
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct unix_end *other = &world->ends[i];
 		if (is_datagram(other) && other->made && !other->given &&
-		    is_named(other->sk, name) && (name->data[0] || other->net == end->net))
+		    is_same(&other->sk->name, name) && (name->data[0] || other->net == end->net))
 			return other;
 	}
 	return NULL;
@@ -198,12 +199,6 @@ static struct unix_end *other_end(const struct unix_end *end)
 	return unix_is_datagram_pair(end) || unix_is_half_pair(end) ? end->peer : NULL;
 }
 
-static bool is_same_name(const struct unix_sender *sender, const ProtobufCBinaryData *name)
-{
-	return sender->name && sender->name->len == name->len &&
-	       memcmp(sender->name->data, name->data, name->len) == 0;
-}
-
 /* Whoever has sent the last one has often sent the next. */
 static int find_sender(struct unix_world *world, struct unix_end *end,
 		       const ProtobufCBinaryData *name, struct unix_sender *sender,
@@ -211,7 +206,7 @@ static int find_sender(struct unix_world *world, struct unix_end *end,
 {
 	autoclose int name_fd = -1;
 
-	if (!is_same_name(sender, name)) {
+	if (!sender->name || !is_same(sender->name, name)) {
 		cleanup_close(&sender->made);
 		sender->made = -1;
 		sender->name = name;

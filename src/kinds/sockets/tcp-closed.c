@@ -52,7 +52,10 @@ static int refuse_waiting(int fd, const InetSkEntry *sk, const char *what, struc
 		       : 0;
 }
 
-/* Somebody has answered, which was measured, and agreed to something mostly. */
+/*
+ * Somebody has answered, which was measured, and agreed to something mostly. Who has left a
+ * connection (AF_UNSPEC) does not know that any more, but is not shut down either (tcp_disconnect).
+ */
 static bool was_connected(const struct tcp_info *info)
 {
 	return info->tcpi_rtt || info->tcpi_options;
@@ -65,7 +68,7 @@ int tcp_closed_collect(int fd, const struct tcp_info *info, InetSkEntry *sk, con
 
 	if (socket_ready(fd, POLLRDHUP, &ready, what, err))
 		return -1;
-	if (ready & POLLERR && !was_connected(info)) {
+	if (ready & POLLERR && ready & POLLRDHUP && !was_connected(info)) {
 		fail(err, ERR_UNSUPPORTED_FILE,
 		     "%s could not be connected, which it has not been told of yet", what);
 		return fail_passing(err);
@@ -74,8 +77,8 @@ int tcp_closed_collect(int fd, const struct tcp_info *info, InetSkEntry *sk, con
 		return -1;
 	if (ready & POLLERR)
 		log_warning("collect", what,
-			    "its connection was reset, and it has not been told of that yet: "
-			    "in the images it has ended");
+			    "its connection was reset, which it has not been told of yet, and will "
+			    "not be after a restore");
 	if (ready & POLLRDHUP)
 		inet_record_closed(sk);
 	return 0;

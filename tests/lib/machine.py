@@ -256,9 +256,11 @@ class System:
         return time.monotonic() - started
 
     def dump(self, program, *options):
-        tasks = tree.processes(self.root)
+        tasks = {task: tree.start_time(task) for task in tree.processes(self.root)}
         taken = self.nestor(program, "dump", "-t", str(self.root), "--external", "auto", *options)
-        if not tree.wait_for(lambda: all(tree.reap(task) for task in tasks), 10):
+        # Somebody else may have the number of one by now.
+        if not tree.wait_for(lambda: all(tree.reap(task) or tree.start_time(task) != started
+                                         for task, started in tasks.items()), 10):
             raise Failure("the tree is still there")
         self.end_supervisor()
         return taken

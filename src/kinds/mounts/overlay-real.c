@@ -48,7 +48,8 @@ enum { MOST_LAYERS = 1024, DEEPEST = PATH_MAX / 2, MINOR_BITS = 20 };
 	X(OVERLAY_COUNT, "ovl_fs", "numlayer")    \
 	X(OVERLAY_LAYERS, "ovl_fs", "layers")     \
 	X(LAYER_SIZE, "ovl_layer", "")            \
-	X(LAYER_MOUNT, "ovl_layer", "mnt")
+	X(LAYER_MOUNT, "ovl_layer", "mnt")        \
+	X(MOUNT_IDS, "vfsmount", "mnt_idmap") /* last: since 6.2 */
 
 enum place {
 #define X(place, structure, member) place,
@@ -59,7 +60,7 @@ enum place {
 
 /* A directory of a file system, as the kernel has it. */
 struct real_layer {
-	uint64_t inode;
+	uint64_t inode, ids;
 	dev_t device;
 	const char *path; /* from the root of the file system */
 };
@@ -93,12 +94,19 @@ static const char *path_of(struct kernel_reader *by, uint64_t dentry)
 	return NULL;
 }
 
+/* How a mount maps ids; 0 where that cannot be seen. */
+static uint64_t ids_of(struct kernel_reader *by, uint64_t mount)
+{
+	return by->places[MOUNT_IDS].found ? kernel_pointer(by, mount, MOUNT_IDS) : 0;
+}
+
 static void read_layer(struct kernel_reader *by, uint64_t layer, struct real_layer *ret)
 {
 	uint64_t mount = kernel_pointer(by, layer, LAYER_MOUNT);
 	uint64_t dentry = kernel_pointer(by, mount, MOUNT_ROOT);
 
 	ret->inode = kernel_pointer(by, dentry, DENTRY_INODE);
+	ret->ids = ids_of(by, mount);
 	ret->device = device_of(by, mount);
 	ret->path = path_of(by, dentry);
 }
@@ -141,6 +149,14 @@ static bool is_it(struct kernel_reader *by, int fd, const struct real_layer *lay
 
 /* ---- dump: where they are ---- */
 
+/* It would show other owners than the layer does. */
+static bool maps_others(struct kernel_reader *by, int fd, const struct real_layer *layer)
+{
+	uint64_t path = kernel_inside(by, kernel_file(by, fd), FILE_PATH);
+
+	return ids_of(by, kernel_pointer(by, path, PATH_MOUNT)) != layer->ids;
+}
+
 /* In a namespace of the tree, or in nestor's own (NULL). */
 static bool names_lead(struct kernel_reader *by, const struct live_namespace *namespace,
 		       const struct real_layers *real, struct overlay_layers *layers)
@@ -167,7 +183,7 @@ static const char *find_layer(struct kernel_reader *by, const struct mount_table
 		struct overlay_layers one = { .arena = by->arena, .all = &there, .n = 1 };
 		autoclose int fd = path ? overlay_open_layer(namespace, &one, 0) : -1;
 		layers->failed = one.failed ? one.failed : layers->failed;
-		if (fd >= 0 && is_it(by, fd, layer))
+		if (fd >= 0 && is_it(by, fd, layer) && !maps_others(by, fd, layer))
 			return path;
 	}
 	return NULL;
@@ -294,7 +310,7 @@ static int begin(struct overlay_reading *reading, struct arena *arena)
 {
 	int result = reading->cannot ? 1
 				     : kernel_reader_begin(&reading->reader, arena, reading->places,
-							   N_PLACES, N_PLACES);
+							   N_PLACES, MOUNT_IDS);
 
 	reading->cannot = result > 0;
 	return result;

@@ -258,12 +258,18 @@ class System:
     def dump(self, program, *options):
         tasks = {task: tree.start_time(task) for task in tree.processes(self.root)}
         taken = self.nestor(program, "dump", "-t", str(self.root), "--external", "auto", *options)
-        # Somebody else may have the number of one by now.
-        if not tree.wait_for(lambda: all(tree.reap(task) or tree.start_time(task) != started
-                                         for task, started in tasks.items()), 10):
-            raise Failure("the tree is still there")
+        if not tree.wait_for(lambda: not self.left_of(tasks), 10):
+            left = [f"{task} {tree.read(task, 'stat')}" for task in self.left_of(tasks)]
+            raise Failure("the tree is still there: " + "".join(left))
         self.end_supervisor()
         return taken
+
+    def left_of(self, tasks):
+        """Those that are not gone, by pid and start time: somebody else may have a pid by now."""
+        # A killed nestor leaves children in pid namespaces of the tree, whose inits wait for them.
+        tree.reap_zombies(keep=self.supervisor.pid if self.supervisor else 0)
+        return [task for task, started in tasks.items()
+                if not tree.reap(task) and tree.start_time(task) == started]
 
     def end_supervisor(self):
         """It ends by itself with its container."""

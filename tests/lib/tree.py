@@ -552,6 +552,13 @@ def reap(pid, timeout=0.0):
         time.sleep(0.002)
 
 
+def reap_zombies(keep):
+    """Reaps every dead child of ours but one that somebody else waits for."""
+    for pid in children_of(os.getpid()):
+        if pid != keep and status_of(pid).get("State", "")[:1] == "Z":
+            reap(pid)
+
+
 def kill_tree(root):
     """Ends a tree that a test started, by pid."""
     pids = processes(root) if exists(root) else [root]

@@ -8,42 +8,21 @@
  */
 #include "collect/collect.h"
 #include "collect/descriptions.h"
-#include "collect/file-words.h"
+#include "collect/file.h"
 #include "collect/read-ahead.h"
 
 #include "base/cleanup.h"
 #include "base/listing.h"
-#include "base/message.h"
 #include "base/procfs.h"
-#include "base/text.h"
-#include "kernel/syscalls.h"
 #include "kinds/kind.h"
-#include "kinds/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY = 256, MAX_LINK = PATH_MAX + sizeof " (deleted)" };
-
-/* What collect_path has registered. */
-struct known_path {
-	struct known_path *next;
-	const char *link;
-	dev_t device;
-	ino_t inode;
-	int64_t mount_id; /* in a mount namespace of the tree; else -1 */
-	uint32_t flags, id;
-};
+enum { LOOK_EVERY = 256 };
 
 /* A descriptor of ours of what is on its way to a task. */
 struct flight {
@@ -55,7 +34,6 @@ struct flight {
 
 struct files_state {
 	struct flight *flights, *last_flight;
-	struct known_path *paths[INODE_BUCKETS];
 };
 
 static struct files_state *state_of(struct collect *collect)
@@ -69,162 +47,6 @@ static struct files_state *state_of(struct collect *collect)
 		*kept = state;
 	}
 	return state;
-}
-
-void collect_refuse_file(struct collect *collect, const char *format, ...)
-{
-	struct error refused = { 0 };
-	char text[sizeof refused.text];
-	va_list args;
-
-	va_start(args, format);
-	message_format(text, sizeof text, format, args);
-	va_end(args);
-	fail_text(&refused, ERR_UNSUPPORTED_FILE, text);
-	collect_pass(collect, &refused);
-}
-
-static int fail_gone(const struct target *target, const char *name, struct error *err)
-{
-	return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/%s", target->pid, name);
-}
-
-/* ---- What a descriptor refers to ---- */
-
-static int read_link(struct open_file *file, struct error *err)
-{
-	struct target *target = file->target;
-	const struct descriptor_ahead *ahead = read_ahead_descriptor(target, file->number);
-	char link[MAX_LINK];
-	ssize_t length;
-
-	if (strncmp(file->proc_name, BELOW_ROOT, strlen(BELOW_ROOT)) == 0)
-		length = snprintf(link, sizeof link, "/%s", file->proc_name + strlen(BELOW_ROOT));
-	else
-		length = read_ahead_link(target, file->proc_name, link, sizeof link - 1);
-	if (ahead && ahead->has_stat)
-		file->stat = ahead->stat;
-	if (length < 0 ||
-	    (!(ahead && ahead->has_stat) && target_look(target, file->proc_name, &file->stat) < 0))
-		return fail_gone(target, file->proc_name, err);
-	link[length] = '\0';
-	file->link = arena_string(target->collect->arena, link);
-	return 0;
-}
-
-/*
- * fdinfo of a descriptor into the buffer, or, if it is long, into the arena. The kernel writes the
- * text when it is first read: a read that leaves room has all of it.
- */
-static const char *read_fdinfo(struct target *target, uint32_t number, char *buffer, size_t size,
-			       struct error *err)
-{
-	const struct descriptor_ahead *ahead = read_ahead_descriptor(target, number);
-	autofree char *text = NULL;
-	char name[32];
-
-	if (ahead && ahead->has_fdinfo)
-		return ahead->fdinfo;
-	snprintf(name, sizeof name, "fdinfo/%u", number);
-	autoclose int fd = target_open(target, name, O_RDONLY);
-	ssize_t length = fd < 0 ? -1 : read(fd, buffer, size);
-	if (length >= 0 && (size_t)length < size) {
-		buffer[length] = '\0';
-		return buffer;
-	}
-	if (length < 0 || (length = target_text(target, name, &text)) < 0) {
-		fail_gone(target, name, err);
-		return NULL;
-	}
-	return arena_copy(target->collect->arena, text, (size_t)length + 1);
-}
-
-static int collect_aspects(const struct open_file *file, FileEntry *entry, struct error *err)
-{
-	const struct file_fields fields = fields_of_file(&kinds, entry);
-
-	if (fields.owner)
-		*fields.owner =
-			snapshot_new(file->target->collect->snapshot, FOWN_ENTRY, FownEntry);
-	if (file->number == UINT32_MAX)
-		return 0;
-	for (const struct file_aspect *const *aspect = kinds.aspects; *aspect; aspect++)
-		if ((*aspect)->collect && (*aspect)->collect(file, entry, err))
-			return -1;
-	return 0;
-}
-
-static FileEntry *new_entry(struct collect *collect, const struct file_kind *kind, uint32_t id)
-{
-	FileEntry *entry = snapshot_new(collect->snapshot, FILE_ENTRY, FileEntry);
-
-	entry->type = kind->type;
-	entry->id = id;
-	return entry;
-}
-
-/* A failure here would be taken for another file system by those who recognise theirs. */
-static int find_file_system(struct open_file *file, struct error *err)
-{
-	struct statfs fs;
-
-	file->file_system = 0;
-	if (file->link[0] != '/' || major(file->stat.st_dev) != 0)
-		return 0;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	if (fd < 0 || fstatfs(fd, &fs) < 0)
-		return fail_errno(err, procfs_error(errno), "%s: cannot tell its file system",
-				  file->what);
-	file->file_system = (long)fs.f_type;
-	return 0;
-}
-
-/* The same of sockets and their families. */
-static int find_family(struct open_file *file, struct error *err)
-{
-	socklen_t length = sizeof file->family;
-
-	file->family = 0;
-	if (!S_ISSOCK(file->stat.st_mode) || strncmp(file->link, "socket:[", 8) != 0)
-		return 0;
-	int fd = collect_borrow_file(file, err);
-	if (fd < 0)
-		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &file->family, &length) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its family",
-				  file->what);
-	return 0;
-}
-
-/* The description gets its id and its entry. */
-static int collect_description(struct open_file *file, struct description *description,
-			       struct error *err)
-{
-	struct collect *collect = file->target->collect;
-
-	if (find_file_system(file, err) || find_family(file, err))
-		return -1;
-	for (const struct file_kind *const *kind = kinds.files; *kind; kind++) {
-		if (!(*kind)->recognise(file))
-			continue;
-		file->id = collect->next_file_id;
-		FileEntry *entry = new_entry(collect, *kind, file->id);
-		if ((*kind)->collect(file, entry, err) || collect_aspects(file, entry, err))
-			return -1;
-		collect->next_file_id++;
-		snapshot_add_file(collect->snapshot, entry);
-		description->id = file->id;
-		description->type = (*kind)->type;
-		return 0;
-	}
-	if (file->link[0] == '/' && file->number != UINT32_MAX)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is %s: allow it with --external file[%" PRIx64 ":%jx]", file->what,
-			    file_in_words(file), (uint64_t)file->mount_id,
-			    (uintmax_t)file->stat.st_ino);
-	fail(err, ERR_UNSUPPORTED_FILE, "%s is %s", file->what, file_in_words(file));
-	const char *hint = file_hint(file);
-	return hint ? fail_hint(err, "%s", hint) : -1;
 }
 
 /* ---- Descriptor tables ---- */
@@ -273,7 +95,7 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 	struct description *description = NULL;
 	bool is_new = false;
 
-	if (read_link(file, err))
+	if (open_file_read_link(file, err))
 		return -1;
 	file->what =
 		file->target->held_for
@@ -285,7 +107,7 @@ static int look_up_description(struct open_file *file, struct description *ret, 
 	if (description_find(file, &description, &is_new, err))
 		return -1;
 	/* One that is refused keeps id 0. */
-	int failed = is_new && collect_description(file, description, err);
+	int failed = is_new && open_file_collect(file, description, err);
 	kept_fd_close(&file->target->collect->borrowed);
 	if (failed && collect_pass(file->target->collect, err))
 		return -1;
@@ -330,7 +152,7 @@ static int collect_descriptor(struct target *target, size_t index, size_t *curso
 	snprintf(fd_name, sizeof fd_name, "fd/%u", number);
 	if (find_inherited(target, index, cursor, &inherited, err))
 		return -1;
-	const char *fdinfo = read_fdinfo(target, number, buffer, sizeof buffer, err);
+	const char *fdinfo = open_file_read_fdinfo(target, number, buffer, sizeof buffer, err);
 	if (!fdinfo)
 		return -1;
 	bool close_on_exec = (procfs_value(fdinfo, "flags:", 8) & O_CLOEXEC) != 0;
@@ -384,7 +206,8 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 				(uint32_t)strtoul(name, NULL, 10);
 		}
 		if (errno) {
-			fail_gone(target, "fd", err);
+			fail_errno(err, procfs_error(errno), "cannot read /proc/%d/fd",
+				   target->pid);
 			target->descriptors_error =
 				arena_copy(target->collect->arena, err, sizeof *err);
 			return -1;
@@ -471,7 +294,8 @@ static int collect_flight(struct collect *collect, const struct flight *flight, 
 		.collect = collect, .pid = getpid(), .tid = getpid(), .held_for = flight->what
 	};
 	snprintf(fd_name, sizeof fd_name, "fd/%d", flight->fd);
-	const char *fdinfo = read_fdinfo(self, (uint32_t)flight->fd, buffer, sizeof buffer, err);
+	const char *fdinfo =
+		open_file_read_fdinfo(self, (uint32_t)flight->fd, buffer, sizeof buffer, err);
 	if (!fdinfo)
 		return -1;
 	struct open_file file = file_of_fdinfo(self, (uint32_t)flight->fd, fdinfo, fd_name);
@@ -597,60 +421,4 @@ bool collect_is_ownerless(const struct open_file *file)
 	const struct descriptor_ahead *ahead = read_ahead_descriptor(file->target, file->number);
 
 	return ahead && ahead->ownerless;
-}
-
-/* ---- Files that are not descriptors ---- */
-
-static struct known_path *find_path(struct files_state *state, const struct open_file *file)
-{
-	for (struct known_path *path = state->paths[inode_bucket_of(&file->stat)]; path;
-	     path = path->next)
-		if (path->inode == file->stat.st_ino && path->device == file->stat.st_dev &&
-		    path->flags == file->flags && path->mount_id == file->mount_id &&
-		    strcmp(path->link, file->link) == 0)
-			return path;
-	return NULL;
-}
-
-static void remember_path(struct collect *collect, const struct open_file *file, uint32_t id)
-{
-	struct known_path **first = &state_of(collect)->paths[inode_bucket_of(&file->stat)];
-	struct known_path *path = arena_new(collect->arena, struct known_path);
-
-	*path = (struct known_path){
-		*first,	     file->link, file->stat.st_dev, file->stat.st_ino, file->mount_id,
-		file->flags, id
-	};
-	*first = path;
-}
-
-int collect_path(struct target *target, const char *link_name, uint32_t open_flags,
-		 uint32_t *ret_file_id, struct error *err)
-{
-	struct collect *collect = target->collect;
-	struct files_state *state = state_of(collect);
-	struct description description = { .id = 0 };
-	struct open_file file = {
-		.target = target,
-		.number = UINT32_MAX,
-		.flags = open_flags,
-		.mount_id = -1,
-		.fdinfo = "",
-		.proc_name = link_name,
-	};
-
-	if (read_link(&file, err) || mount_id_of_file(&file, &file.mount_id, err))
-		return -1;
-	const struct known_path *known = find_path(state, &file);
-	if (known) {
-		*ret_file_id = known->id;
-		return 0;
-	}
-	file.what =
-		arena_printf(collect->arena, "pid %d: %s (%s)", target->pid, link_name, file.link);
-	if (collect_description(&file, &description, err))
-		return -1;
-	remember_path(collect, &file, description.id);
-	*ret_file_id = description.id;
-	return 0;
 }

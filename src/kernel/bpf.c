@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/bpf.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { LOAD_ATTEMPTS = 100 };
 
 static int call(int command, union bpf_attr *attributes)
 {
@@ -34,7 +37,12 @@ int bpf_program_load(const struct bpf_source *source)
 	attributes.prog_flags = source->flags;
 	attributes.license = address(source->gpl ? "GPL" : "Proprietary");
 	strncpy(attributes.prog_name, source->name, sizeof attributes.prog_name - 1);
-	return call(BPF_PROG_LOAD, &attributes);
+	/* EAGAIN: something else waits for the caller (do_check, kernel/bpf/verifier.c). */
+	for (int i = 0;; i++) {
+		int fd = call(BPF_PROG_LOAD, &attributes);
+		if (fd >= 0 || errno != EAGAIN || i == LOAD_ATTEMPTS)
+			return fd;
+	}
 }
 
 int bpf_program_info(int fd, struct bpf_prog_info *ret, struct bpf_insn *instructions,

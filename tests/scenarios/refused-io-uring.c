@@ -2,10 +2,11 @@
 /*
  * name: refused-io-uring
  * promise: an io_uring instance with a request that waits for another file is refused, and the
- *	request is completed in time; and one that has larger entries, which goes on
+ *	request is completed in time; one that has larger entries, which goes on; and one with an
+ *	eventfd that nobody has open
  * needs: initial-user-namespace
  * flavours: flat three
- * arguments: waiting array twice full requests both
+ * arguments: waiting array twice full requests both eventfd
  * unseen: a request under way, and sizes, are seen in the memory of the ring
  * refused: unsupported-file
  */
@@ -77,11 +78,31 @@ static void waiting(void)
 	scenario_check(there || outside >= 0, "there is neither io_uring nor userfaultfd");
 }
 
+static void eventfd_closed(void)
+{
+	struct ring ring;
+	int event = eventfd(0, 0);
+	bool there = ring_make(&ring, 4, 0);
+	int outside = there ? -1 : (int)syscall(SYS_userfaultfd, 1); /* refused as well */
+
+	scenario_need(!there || syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_EVENTFD,
+					&event, 1) == 0,
+		      "cannot register");
+	close(event);
+
+	scenario_ready();
+
+	scenario_check(!there || nop(&ring, 1), "it does not go on");
+	scenario_check(there || outside >= 0, "there is neither io_uring nor userfaultfd");
+}
+
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
 	if (!strcmp(argv[2], "waiting"))
 		waiting();
+	if (!strcmp(argv[2], "eventfd"))
+		eventfd_closed();
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (!strcmp(argv[2], kinds[i].name))
 			larger(&kinds[i]);

@@ -5,10 +5,13 @@
  */
 #include "kinds/memory/io-uring.h"
 
+#include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/probe.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 
 /* What a thread was asked: indexes of calls. */
@@ -17,6 +20,7 @@ struct rings_asked {
 	size_t n_rings;
 	struct {
 		IoUringEntry *ring;
+		uint32_t number;
 		size_t probe, eventfd, groups;
 	} rings[4];
 };
@@ -37,7 +41,7 @@ static bool list_rings(const struct target *target, struct rings_asked *asked)
 		if (file && file->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER &&
 		    asked->n_rings < room) {
 			asked->rings[asked->n_rings].ring = file->uring;
-			asked->rings[asked->n_rings++].probe = table->descriptors[i]->fd;
+			asked->rings[asked->n_rings++].number = table->descriptors[i]->fd;
 		}
 	}
 	return holds;
@@ -45,7 +49,7 @@ static bool list_rings(const struct target *target, struct rings_asked *asked)
 
 static void ask_ring(struct probe *probe, struct rings_asked *asked, size_t index)
 {
-	uint64_t fd = asked->rings[index].probe;
+	uint64_t fd = asked->rings[index].number;
 	struct {
 		uint32_t group, head, reserved[8];
 	} status = { 0 };
@@ -78,6 +82,20 @@ void *rings_ask(const struct asking *asking)
 	return arena_copy(target->collect->arena, &asked, sizeof asked);
 }
 
+static int collect_eventfd(struct target *target, size_t thread, uint32_t number,
+			   IoUringEntry *ring, struct error *err)
+{
+	autoclose int fd = target_get_fd(target, number);
+	char what[64];
+
+	snprintf(what, sizeof what, "thread %d of pid %d", target->threads[thread].tid,
+		 target->pid);
+	if (fd < 0)
+		return fail_errno(err, procfs_error(errno), "%s: cannot get its io_uring instance",
+				  what);
+	return ring_collect_eventfd(target->collect, fd, what, ring, err);
+}
+
 /* The thread that may ask says what there is. */
 static int answer_ring(struct probe *probe, struct target *target, size_t thread,
 		       const struct rings_asked *asked, size_t index, struct error *err)
@@ -91,15 +109,16 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 		return 0;
 	if (result == -EACCES)
 		obstacle = "restrictions";
-	if (event == -EBUSY)
-		obstacle = "an eventfd registered";
 	if (probe_result(probe, asked->rings[index].groups) != -ENOENT)
 		obstacle = "provided buffers";
 	if (obstacle)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "thread %d of pid %d has an io_uring instance with %s",
 			    target->threads[thread].tid, target->pid, obstacle);
-	if (result != -EINVAL || event != -EFAULT)
+	if (event == -EBUSY &&
+	    collect_eventfd(target, thread, asked->rings[index].number, ring, err))
+		return -1;
+	if (result != -EINVAL || (event != -EFAULT && event != -EBUSY))
 		return fail(err, ERR_KERNEL_REFUSED,
 			    "thread %d of pid %d: cannot tell what its io_uring instance has "
 			    "(%lld, %lld)",

@@ -48,6 +48,7 @@ struct ring_record {
 	uint64_t inode;
 	IoUringEntry *entry;
 	const char *text; /* fdinfo */
+	bool has_eventfd;
 };
 
 struct rings_state {
@@ -195,8 +196,14 @@ static const char *find_told(const struct ring_text *text)
 				     : NULL;
 }
 
+/* What only its answers tell. */
+struct ring_answers {
+	uint32_t setup;
+	bool has_eventfd;
+};
+
 /* What can be asked of one with any number of submitters; -1 with errno. */
-static int find_registered(int fd, const char **ret_obstacle)
+static int find_registered(int fd, struct ring_answers *ret, const char **ret_obstacle)
 {
 	/* That there is one is seen before the null pointer. */
 	int failure = ask_register(fd, IORING_REGISTER_EVENTFD, NULL, 1) < 0 ? errno : EBUSY;
@@ -205,21 +212,20 @@ static int find_registered(int fd, const char **ret_obstacle)
 		errno = failure;
 		return -1;
 	}
-	int provided = failure == EBUSY ? 0 : has_provided_buffers(fd);
-	*ret_obstacle = failure == EBUSY ? "an eventfd registered"
-			: provided > 0	 ? "provided buffers"
-					 : NULL;
+	int provided = has_provided_buffers(fd);
+	ret->has_eventfd = failure == EBUSY;
+	*ret_obstacle = provided > 0 ? "provided buffers" : NULL;
 	return provided < 0 ? -1 : 0;
 }
 
 /*
- * What stands against it, NULL if nothing does; and how it was set up, as far as only its answers
- * tell. -1 with errno: no answer, which is none of these.
+ * What stands against it, NULL if nothing does; and its answers. -1 with errno: no answer, which is
+ * none of these.
  */
-static int find_obstacle(int fd, const struct ring_text *text, uint32_t *ret_setup,
+static int find_obstacle(int fd, const struct ring_text *text, struct ring_answers *ret,
 			 const char **ret_obstacle)
 {
-	*ret_setup = 0;
+	*ret = (struct ring_answers){ 0 };
 	*ret_obstacle = find_told(text);
 	if (*ret_obstacle)
 		return 0;
@@ -232,14 +238,14 @@ static int find_obstacle(int fd, const struct ring_text *text, uint32_t *ret_set
 	switch (ask_submitter(fd)) {
 	case EEXIST: {
 		int deferred = defers_work(fd);
-		*ret_setup = IORING_SETUP_SINGLE_ISSUER | (deferred > 0 ? RING_SETUP_DEFER : 0);
+		ret->setup = IORING_SETUP_SINGLE_ISSUER | (deferred > 0 ? RING_SETUP_DEFER : 0);
 		return deferred < 0 ? -1 : 0;
 	}
 	case EACCES:
 		*ret_obstacle = "restrictions";
 		return 0;
 	case EINVAL:
-		return find_registered(fd, ret_obstacle);
+		return find_registered(fd, ret, ret_obstacle);
 	default:
 		return -1;
 	}
@@ -290,13 +296,15 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 	autoclose int fd = collect_get_file(file, err);
 	if (fd < 0)
 		return -1;
+	struct ring_answers answers;
 	const char *obstacle;
-	if (find_obstacle(fd, &text, &ring->setup_flags, &obstacle))
+	if (find_obstacle(fd, &text, &answers, &obstacle))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot tell what the io_uring instance has", file->what);
 	if (obstacle)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an io_uring instance that has %s",
 			    file->what, obstacle);
+	ring->setup_flags = answers.setup;
 	if (text.sq_thread != NO_THREAD && ring_collect_thread(file, text.sq_thread, ring, err))
 		return -1;
 	collect_buffers(collect->arena, &text, ring);
@@ -310,7 +318,8 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 					.number = file->number,
 					.inode = file->stat.st_ino,
 					.entry = ring,
-					.text = fdinfo };
+					.text = fdinfo,
+					.has_eventfd = answers.has_eventfd };
 	*state->last_record = record;
 	state->last_record = &record->next;
 	return 0;
@@ -403,13 +412,31 @@ static void complete_areas(struct collect *collect, const struct seen_ring *seen
 	}
 }
 
+static int complete_eventfd(struct collect *collect, const struct ring_record *record,
+			    struct error *err)
+{
+	char what[64];
+
+	if (!record->has_eventfd)
+		return 0;
+	snprintf(what, sizeof what, "pid %d: descriptor %" PRIu32, record->target->pid,
+		 record->number);
+	autoclose int fd = target_get_fd(record->target, record->number);
+	if (fd < 0)
+		return fail_errno(err, procfs_error(errno), "%s: cannot get the io_uring instance",
+				  what);
+	return ring_collect_eventfd(collect, fd, what, record->entry, err);
+}
+
 int io_uring_complete(struct collect *collect, struct error *err)
 {
 	const struct rings_state *state = rings_state(collect);
 
-	(void)err;
-	for (const struct ring_record *record = state->records; record; record = record->next)
+	for (const struct ring_record *record = state->records; record; record = record->next) {
 		complete_files(collect, record);
+		if (complete_eventfd(collect, record, err) && collect_pass(collect, err))
+			return -1;
+	}
 	for (size_t i = 0; i < state->n_seen; i++)
 		complete_areas(collect, state->seen[i]);
 	return 0;

@@ -156,6 +156,11 @@ int io_uring_plan_registered(const struct planning *planning, struct error *err)
 	return 0;
 }
 
+static unsigned event_call(const IoUringEntry *ring)
+{
+	return ring->eventfd_async ? IORING_REGISTER_EVENTFD_ASYNC : IORING_REGISTER_EVENTFD;
+}
+
 /* ---- By the only thread that may submit ---- */
 
 static const VmaEntry *ring_area(const struct task *task, uint32_t file_id)
@@ -198,6 +203,26 @@ static void count_by_thread(struct program *program, const IoUringEntry *ring, u
 	}
 }
 
+/* When it has counted, so that nobody is told of that. */
+static int plan_eventfd(const struct task *task, struct program *program, const IoUringEntry *ring,
+			uint32_t fd, struct error *err)
+{
+	uint32_t number = ring->has_eventfd ? number_in(task->table, ring->eventfd) : 0;
+
+	if (number == UINT32_MAX)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "task %s: an io_uring instance that only one thread may use, whose "
+			    "eventfd is open elsewhere",
+			    task_name(task));
+	if (ring->has_eventfd)
+		op_expect(program_call(
+				  program, SYS_io_uring_register, fd, event_call(ring),
+				  program_data(program->set, &number, sizeof number, sizeof number),
+				  1),
+			  0);
+	return 0;
+}
+
 static int plan_submitter(struct plan *plan, const struct task *task, struct program *program,
 			  const IoUringEntry *ring, uint32_t fd, struct error *err)
 {
@@ -211,14 +236,14 @@ static int plan_submitter(struct plan *plan, const struct task *task, struct pro
 			       0),
 		  0);
 	if (!ring->sq_count)
-		return 0;
+		return plan_eventfd(task, program, ring, fd, err);
 	if (!area || !(area->prot & PROT_WRITE) || ring->sq_tail_at > last ||
 	    ring->cq_head_at > last || ring->cq_tail_at > last)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "task %s: an io_uring instance that its only submitter has not mapped",
 			    task_name(task));
 	count_by_thread(program, ring, fd, pids.pid[pids.levels - 1], area->start);
-	return 0;
+	return plan_eventfd(task, program, ring, fd, err);
 }
 
 int io_uring_plan_submitter(const struct planning *planning, struct error *err)
@@ -402,11 +427,24 @@ static void put_queues(const struct mapped_ring *ring)
 	__atomic_store_n(word_of(ring, ring->layout.sq.tail), entry->sq_tail, __ATOMIC_RELEASE);
 }
 
+/* When it has counted, so that nobody is told of that. */
+static int register_eventfd(const struct file_opener *opener, const struct mapped_ring *ring,
+			    struct error *err)
+{
+	int event = ring->entry->has_eventfd ? opener_file(opener, ring->entry->eventfd) : -1;
+
+	if (ring->entry->has_eventfd &&
+	    syscall(SYS_io_uring_register, ring->fd, event_call(ring->entry), &event, 1) < 0)
+		return fail_ring(ring, "register its eventfd", err);
+	return 0;
+}
+
 int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd, struct error *err)
 {
 	struct mapped_ring ring = { .entry = entry->uring, .fd = fd };
 
-	(void)opener;
+	bool by_coordinator = !(entry->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER);
+
 	if (ring_layout(entry->uring->sq_entries, entry->uring->cq_entries, &ring.layout, err))
 		return -1;
 	if (entry->uring->setup_flags & RING_SETUP_NO_SQARRAY)
@@ -418,7 +456,7 @@ int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 	int result = 0;
 	if (ring.ring == MAP_FAILED || ring.sqes == MAP_FAILED)
 		result = fail_ring(&ring, "map it", err);
-	if (!result && !(entry->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER))
+	if (!result && by_coordinator)
 		result = count_up(&ring, err);
 	if (!result && (*word_of(&ring, ring.layout.sq.head) != entry->uring->sq_count ||
 			*word_of(&ring, ring.layout.cq.tail) != entry->uring->cq_count))
@@ -426,6 +464,8 @@ int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 			      "file %" PRIu32 " (io_uring) counts otherwise", entry->id);
 	if (!result)
 		put_queues(&ring);
+	if (!result && by_coordinator)
+		result = register_eventfd(opener, &ring, err);
 	if (!result && opener_set_flags(fd, entry->uring->flags) < 0)
 		result = fail_ring(&ring, "set its flags", err);
 	if (ring.ring != MAP_FAILED)

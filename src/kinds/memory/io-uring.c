@@ -5,7 +5,8 @@
  * with. fdinfo shows sizes, counters, what is registered, polls and completions that had no room;
  * the queues are read by mapping them. What it does not show is found out by calls that change
  * nothing: whether only one thread may submit (EEXIST), an eventfd is registered (EBUSY), a group
- * of buffers is provided.
+ * of buffers is provided. Which eventfd that is the kernel's own memory tells alone
+ * (io-uring-eventfd.c): where that may not be read it is refused.
  *
  * A ring is at rest when all that was submitted is completed. What is under way may write to
  * memory at any time, so that has to be seen before memory is copied: the tree is let go for a
@@ -18,9 +19,10 @@
  * restore; so are flags that only say when completions are looked for (IOPOLL, COOP_TASKRUN).
  *
  * Refused: rings that are not enabled or restricted, with entries of other sizes (SQE128, CQE32) or
- * memory of the program's (NO_MMAP), personalities, eventfds, provided buffers, busy polling; and a
- * thread that has registered a ring's descriptor. What only one thread may ask (SINGLE_ISSUER) is
- * asked by that one; of groups of provided buffers it asks for the first only (number 0).
+ * memory of the program's (NO_MMAP), personalities, provided buffers, busy polling, an eventfd that
+ * the tree has not open; and a thread that has registered a ring's descriptor. What only one thread
+ * may ask (SINGLE_ISSUER) is asked by that one; of groups of provided buffers it asks for the first
+ * only (number 0).
  *
  * That entries are larger the kernel does not tell: it is seen by the size of what is mapped, or by
  * what has been written. A small ring that has hardly been used shows neither, and is taken for one
@@ -78,6 +80,10 @@ static int io_uring_check(const struct snapshot *snapshot, const FileEntry *entr
 			    "file %u: an io_uring instance whose kernel thread has still to take "
 			    "submissions",
 			    entry->id);
+	const FileEntry *event = ring->has_eventfd ? snapshot_file(snapshot, ring->eventfd) : NULL;
+	if (ring->has_eventfd && (!event || event->type != FD_TYPES__EVENTFD))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "file %u: what is told of its completions is no eventfd", entry->id);
 	for (size_t i = 0; i < ring->n_files; i++)
 		if (ring->files[i] &&
 		    (ring->files[i] == entry->id || !snapshot_file(snapshot, ring->files[i])))

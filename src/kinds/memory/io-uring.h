@@ -69,6 +69,13 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 int io_uring_complete(struct collect *collect, struct error *err);
 int rings_look_again(struct target *target, struct error *err);
 
+/*
+ * io-uring-eventfd.c: once all descriptors are known, of a ring that has one, by a descriptor of
+ * ours. ERR_UNSUPPORTED_FILE: it cannot be seen, or is not the tree's.
+ */
+int ring_collect_eventfd(struct collect *collect, int fd, const char *what, IoUringEntry *ring,
+			 struct error *err);
+
 /* io-uring-ask.c */
 void *rings_ask(const struct asking *asking);
 int rings_answer(const struct asking *asking, void *asked, struct error *err);

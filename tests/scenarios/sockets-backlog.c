@@ -3,7 +3,8 @@
  * name: sockets-backlog
  * promise: what clients have sent before anybody accepted them is there when that happens, with
  *	its borders, who sent it, and that no more will come: of clients that are there, that have
- *	closed one half, and that are gone, alone or with their process
+ *	closed one half, and that are gone, alone or with their process; and of more than the kernel
+ *	keeps in one piece
  * flavours: flat one three
  * needs: kernel_memory
  * rounds: 2
@@ -23,6 +24,8 @@
 static int type;
 static struct sockaddr_un at = { .sun_family = AF_UNIX };
 
+enum { MUCH = 50001 };
+
 struct service {
 	int listener, talker, half;
 	pid_t gone;
@@ -35,6 +38,31 @@ static int new_client(void)
 	scenario_need(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0,
 		      "cannot connect: %m");
 	return fd;
+}
+
+static char byte_at(size_t place)
+{
+	return (char)(place * 2654435761U >> 13);
+}
+
+static void put_much(int fd)
+{
+	char bytes[MUCH];
+
+	for (size_t i = 0; i < MUCH; i++)
+		bytes[i] = byte_at(i);
+	scenario_need(send(fd, bytes, MUCH, MSG_NOSIGNAL) == MUCH, "cannot send much: %m");
+}
+
+static void expect_much(int fd)
+{
+	char bytes[MUCH + 1];
+	size_t same = 0;
+	ssize_t length = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+	while (same < MUCH && length == MUCH && bytes[same] == byte_at(same))
+		same++;
+	scenario_check(same == MUCH, "%zd bytes, %zu of them as they were", length, same);
 }
 
 static void put(int fd, const char *text)
@@ -156,6 +184,7 @@ static void check_service(const struct service *it, int of_type)
 	expect_from(fd, "a last word", it->gone, 66, 67);
 	expect_end(fd);
 	accept_own(listener);
+	expect_much(accept_own(listener));
 	scenario_check(poll(&more, 1, 0) == 0, "somebody else waits");
 }
 
@@ -185,6 +214,7 @@ static struct service serve(int of_type, const char *name)
 	close(new_client());
 	it.gone = leave_word();
 	new_client();
+	put_much(new_client());
 	return it;
 }
 

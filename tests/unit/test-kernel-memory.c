@@ -2,6 +2,7 @@
 /* What the kernel says of its structures, and what is in them. */
 #include "kernel/btf.h"
 #include "kernel/kernel-memory.h"
+#include "kernel/kernel-pages.h"
 
 #include <errno.h>
 #include <linux/btf.h>
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -134,6 +136,27 @@ static void memory_is_read(void **state)
 	kernel_memory_close(&memory);
 }
 
+/* Whether they are right shows a message that lies in pages (scenario sockets-backlog). */
+static void pages_are_found(void **state)
+{
+	struct btf_place comm = { "task_struct", "comm", 0, false };
+	struct kernel_reader reader = { 0 };
+	struct kernel_pages pages;
+	struct arena arena = { 0 };
+
+	(void)state;
+	if (kernel_reader_begin(&reader, &arena, &comm, 1, 1))
+		skip();
+	assert_int_equal(kernel_pages_find(&reader, &pages), 0);
+	uint64_t page = pages.vmemmap + 5 * pages.structure_size;
+	assert_true(kernel_page_content(&pages, page) ==
+		    pages.direct_map + 5 * (uint64_t)sysconf(_SC_PAGESIZE));
+	assert_true(kernel_page_content(&pages, page + 8) == 0);
+	assert_true(kernel_page_content(&pages, pages.vmemmap - pages.structure_size) == 0);
+	kernel_reader_end(&reader);
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +164,7 @@ int main(void)
 		cmocka_unit_test(an_anonymous_part_of_itself_ends),
 		cmocka_unit_test(what_is_cut_off_is_refused),
 		cmocka_unit_test(memory_is_read),
+		cmocka_unit_test(pages_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,20 +8,21 @@
  * is found is held against the kernel's own counts, and pointers that lead back.
  *
  * Refused: descriptors on their way, which would have to be found by their addresses; a message of
- * another process than the one that connected; more than fits in the linear part of a message
- * (about 3.7 KiB in one call), since where a page of the rest is, no symbol tells everywhere.
+ * another process than the one that connected; and where pages cannot be found (kernel-pages.h),
+ * more than fits in the linear part of a message (about 3.7 KiB in one call).
  */
 #include "kinds/sockets/unix-unaccepted.h"
 
 #include "base/arena.h"
 #include "kernel/kernel-reader.h"
+#include "kinds/sockets/kernel-message.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 16 };
+enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 };
 
-#define PLACES(X)                                  \
+#define OWN_PLACES(X)                              \
 	X(TASK_PID, "task_struct", "thread_pid")   \
 	X(FILE_DATA, "file", "private_data")       \
 	X(SOCKET_FILE, "socket", "file")           \
@@ -33,12 +34,7 @@ enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 16 }
 	X(UNIX_ADDRESS, "unix_sock", "addr")       \
 	X(QUEUE_NEXT, "sk_buff_head", "next")      \
 	X(QUEUE_LENGTH, "sk_buff_head", "qlen")    \
-	X(MESSAGE_NEXT, "sk_buff", "next")         \
 	X(MESSAGE_SK, "sk_buff", "sk")             \
-	X(MESSAGE_LENGTH, "sk_buff", "len")        \
-	X(MESSAGE_PAGED, "sk_buff", "data_len")    \
-	X(MESSAGE_DATA, "sk_buff", "data")         \
-	X(MESSAGE_CONTROL, "sk_buff", "cb")        \
 	X(CONTROL_PID, "unix_skb_parms", "pid")    \
 	X(CONTROL_UID, "unix_skb_parms", "uid")    \
 	X(CONTROL_GID, "unix_skb_parms", "gid")    \
@@ -61,8 +57,9 @@ enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 16 }
 	X(UNIX_URGENT, "unix_sock", "oob_skb") /* last: not in every kernel */
 
 enum place {
+	BEFORE_OWN = N_MESSAGE_PLACES - 1,
 #define X(place, structure, member) place,
-	PLACES(X)
+	OWN_PLACES(X)
 #undef X
 		N_PLACES,
 };
@@ -150,14 +147,14 @@ static const char *cannot_send(struct kernel_reader *by, uint64_t sk, uint64_t m
 	if (!are_one(by, kernel_pointer(by, control, CONTROL_PID),
 		     kernel_pointer(by, sk, SK_PEER_PID)))
 		return "in which something is of another process than the one that connected";
-	if (kernel_number(by, message, MESSAGE_PAGED))
-		return "whose other end has sent more at once than can be seen before it is "
-		       "accepted";
 	return NULL;
 }
 
-static struct unix_unaccepted_message *read_message(struct kernel_reader *by, uint64_t message)
+/* NULL: it cannot be read whole. */
+static struct unix_unaccepted_message *read_message(struct kernel_messages *messages,
+						    uint64_t message)
 {
+	struct kernel_reader *by = messages->by;
 	struct unix_unaccepted_message *ret = arena_new(by->arena, struct unix_unaccepted_message);
 	uint32_t length = kernel_number(by, message, MESSAGE_LENGTH);
 
@@ -169,12 +166,13 @@ static struct unix_unaccepted_message *read_message(struct kernel_reader *by, ui
 	ret->uid = kernel_number(by, kernel_inside(by, message, MESSAGE_CONTROL), CONTROL_UID);
 	ret->gid = kernel_number(by, kernel_inside(by, message, MESSAGE_CONTROL), CONTROL_GID);
 	ret->bytes = arena_alloc(by->arena, length + 1);
-	kernel_bytes(by, kernel_pointer(by, message, MESSAGE_DATA), ret->bytes, length);
-	return ret;
+	return kernel_message_read(messages, message, ret->bytes, length) || by->failure ? ret
+											 : NULL;
 }
 
-static void read_queue(struct kernel_reader *by, uint64_t sk, struct unix_unaccepted *ret)
+static void read_queue(struct kernel_messages *messages, uint64_t sk, struct unix_unaccepted *ret)
 {
+	struct kernel_reader *by = messages->by;
 	uint64_t queue = kernel_inside(by, sk, SK_QUEUE),
 		 at = kernel_pointer(by, queue, QUEUE_NEXT);
 	uint32_t count = kernel_number(by, queue, QUEUE_LENGTH);
@@ -188,7 +186,12 @@ static void read_queue(struct kernel_reader *by, uint64_t sk, struct unix_unacce
 		ret->why = cannot_send(by, sk, at);
 		if (ret->why)
 			break;
-		*end = read_message(by, at);
+		*end = read_message(messages, at);
+		if (!*end) {
+			ret->why = "whose other end has sent more at once than can be seen before "
+				   "it is accepted";
+			break;
+		}
 		end = &(*end)->next;
 		at = kernel_pointer(by, at, MESSAGE_NEXT);
 	}
@@ -200,6 +203,7 @@ static void read_all(struct kernel_reader *by, int fd, struct unix_unaccepted *r
 {
 	uint64_t queue = kernel_inside(by, socket_of(by, fd), SK_QUEUE);
 	uint64_t at = kernel_pointer(by, queue, QUEUE_NEXT);
+	struct kernel_messages messages = { .by = by };
 
 	for (size_t i = 0; i < count && !by->failure; i++) {
 		uint64_t sk = at == queue ? 0 : kernel_pointer(by, at, MESSAGE_SK);
@@ -209,7 +213,7 @@ static void read_all(struct kernel_reader *by, int fd, struct unix_unaccepted *r
 		ret[i].is_named =
 			kernel_pointer(by, kernel_pointer(by, sk, UNIX_PEER), UNIX_ADDRESS) != 0;
 		read_client(by, sk, &ret[i]);
-		read_queue(by, sk, &ret[i]);
+		read_queue(&messages, sk, &ret[i]);
 		at = kernel_pointer(by, at, MESSAGE_NEXT);
 	}
 	if (at != queue)
@@ -220,7 +224,7 @@ int unix_unaccepted_read(int fd, struct arena *arena, struct unix_unaccepted *re
 {
 	struct btf_place places[N_PLACES] = {
 #define X(place, structure, member) { structure, member, 0, false },
-		PLACES(X)
+		MESSAGE_PLACES(X) OWN_PLACES(X)
 #undef X
 	};
 	struct kernel_reader by = { 0 };

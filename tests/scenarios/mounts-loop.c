@@ -2,12 +2,10 @@
 /*
  * name: mounts-loop
  * promise: a file system on a loop device that goes with its last mount (`mount -o loop`) is
- *	mounted again where the caller wants that (--enable-fs), with a loop device of the same
- *	file, part and size, which goes with it again; also where a part of it hides the whole
+ *	mounted again, with a loop device of the same file, part and size, which goes with it
+ *	again; also where a part of it hides the whole
  * flavours: flat one three
  * needs: initial-user-namespace device:loop-control program:mkfs.ext4
- * options: --enable-fs ext4
- * restore-options: --enable-fs ext4
  */
 #include "scenario.h"
 

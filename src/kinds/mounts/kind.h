@@ -97,7 +97,7 @@ extern const struct mount_kind *const mount_kinds[]; /* NULL-terminated */
 const struct mount_kind *mount_kind_of_type(const char *type);
 const struct mount_kind *mount_kind_of_entry(const MntEntry *entry);
 
-/* Of no row: mounted again by its type and options, where the caller wants it so. */
+/* Of no row: mounted again by its type and options (plain.c). */
 extern const struct mount_kind plain_mount_kind;
 extern const struct mount_kind proc_mount_kind;
 extern const struct mount_kind tmpfs_mount_kind;

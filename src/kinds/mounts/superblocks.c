@@ -4,11 +4,10 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
-#include "base/procfs.h"
 #include "kinds/mounts/mounts.h"
+#include "kinds/mounts/plain.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,17 +29,6 @@ static int by_device(const void *a, const void *b)
 	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
 }
 
-/* As it is mounted, or as it has to be. */
-/* Some the kernel mounts for itself only (pidfs): those are in no list. "fuse.NAME" is a fuse. */
-static bool can_be_mounted(struct collect *collect, const char *type)
-{
-	const char *name = arena_printf(collect->arena, "\t%.*s\n", (int)strcspn(type, "."), type);
-	char *list;
-
-	return procfs_read(collect->arena, AT_FDCWD, "/proc/filesystems", &list) >= 0 &&
-	       strstr(list, name);
-}
-
 /* By a process, whose descriptor of /dev/fuse is an option of the mount: no other mounts it. */
 static bool is_served(const char *type)
 {
@@ -55,9 +43,10 @@ static const struct mount_kind *find_kind(const struct live_superblock *superblo
 	const struct mount_line *line = superblock->mounts[0].line;
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
 	bool served = is_served(line->type);
-	bool can_be = !kind && !served && can_be_mounted(superblock->collect, line->type);
+	bool can_be = !kind && !served && mount_type_is_known(superblock->collect, line->type);
 
-	if (can_be && externals_mounts_type(superblock->collect->options->externals, line->type))
+	if (can_be && (mount_is_on_device(line) ||
+		       externals_mounts_type(superblock->collect->options->externals, line->type)))
 		kind = &plain_mount_kind;
 	superblock->collect->may_wait |= !kind;
 	if (kind)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * name: mounts-enabled
- * promise: a file system that is not supported is mounted again where the caller wants that
- *	(--enable-fs), from the device that it was on, with its flags; files stay open there
+ * name: mounts-device
+ * promise: a file system on a block device, which the tree has mounted (ext4), is mounted again
+ *	from there, with its flags and options; what was in it is there, files stay open, also
+ *	one without a name
  * flavours: flat one three
  * needs: initial-user-namespace device:loop-control program:mkfs.ext4
- * options: --enable-fs ext4
- * restore-options: --enable-fs ext4
  */
 #include "scenario.h"
 
@@ -23,6 +22,8 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+enum { SIZE = 512 };
 
 static char device[32];
 
@@ -63,18 +64,37 @@ static void detach(void)
 	close(loop);
 }
 
+/* Those of the file system, as the kernel shows them. */
+static void read_options(char options[SIZE])
+{
+	char line[4096], *end;
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+
+	options[0] = '\0';
+	while (file && fgets(line, sizeof line, file))
+		if (strstr(line, device) && (end = strrchr(line, ' ')))
+			snprintf(options, SIZE, "%s", end);
+	scenario_check(strstr(options, "commit=7"), "no line of %s", device);
+	fclose(file);
+}
+
 static int inside(void *unused)
 {
-	char text[8] = "";
+	char text[8] = "", options[SIZE], now[SIZE];
 	struct statvfs before, after;
 	struct statfs fs;
 
 	(void)unused;
 	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mkdir("place", 0755) == 0 &&
-		     mount(device, "place", "ext4", MS_NOATIME | MS_NODEV, NULL) == 0,
+		     mount(device, "place", "ext4", MS_NOATIME | MS_NODEV,
+			   "commit=7,errors=remount-ro") == 0,
 	     "mount");
 	int fd = open("place/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	need(fd >= 0 && write(fd, "text", 4) == 4 && statvfs("place", &before) == 0, "file");
+	int removed = open("place/removed", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	need(removed >= 0 && write(removed, "kept", 4) == 4 && unlink("place/removed") == 0,
+	     "removed");
+	read_options(options);
 	scenario_mark("inside");
 
 	scenario_wait_restored();
@@ -84,6 +104,12 @@ static int inside(void *unused)
 	scenario_check(pread(fd, text, sizeof text, 0) == 4 && strcmp(text, "text") == 0 &&
 			       write(fd, "more", 4) == 4 && access("place/lost+found", F_OK) == 0,
 		       "another content");
+	scenario_check(pread(removed, text, sizeof text, 0) == 4 && strcmp(text, "kept") == 0 &&
+			       access("place/removed", F_OK) != 0,
+		       "another file without a name");
+	read_options(now);
+	scenario_check(strcmp(options, now) == 0, "options %s", now);
+	close(removed);
 	close(fd);
 	scenario_check(umount2("place", 0) == 0, "umount: %s", strerror(errno));
 	return 0;

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * File systems without a row, mounted again by type and options. What is in one on a block device
+ * (ext4, squashfs, ...) is there still, as files of the host are. Of others nothing would come
+ * back, so they are mounted where the caller wants that (--enable-fs). That options are taken as
+ * mountinfo shows them is tried by the dump.
+ */
+#include "kinds/mounts/plain.h"
+
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "kinds/mounts/loop.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+bool mount_type_is_known(struct collect *collect, const char *type)
+{
+	const char *name = arena_printf(collect->arena, "\t%.*s\n", (int)strcspn(type, "."), type);
+	char *list;
+
+	return procfs_read(collect->arena, AT_FDCWD, "/proc/filesystems", &list) >= 0 &&
+	       strstr(list, name);
+}
+
+static bool is_block_device(const char *source, struct stat *ret_stat)
+{
+	return source[0] == '/' && stat(source, ret_stat) == 0 && S_ISBLK(ret_stat->st_mode);
+}
+
+/* A btrfs may be on several, of which it shows one, and so has a number of no device. */
+bool mount_is_on_device(const struct mount_line *line)
+{
+	struct stat stat;
+
+	return is_block_device(line->source, &stat) &&
+	       (stat.st_rdev == line->device || strcmp(line->type, "btrfs") == 0);
+}
+
+/* ---- dump ---- */
+
+static int try_options(const struct live_superblock *superblock, const MntEntry *entry,
+		       struct error *err)
+{
+	autoclose int context_fd = fsopen(superblock->mounts[0].line->type, FSOPEN_CLOEXEC);
+
+	if (context_fd < 0 || mount_set_options(context_fd, entry->options, err) == 0)
+		return 0;
+	return survey_refuse(superblock->what, "shows options that it does not take", err);
+}
+
+static int collect_plain(const struct live_superblock *superblock, MntEntry *entry,
+			 struct error *err)
+{
+	return mount_loop_collect(superblock, entry, err) ? -1
+							  : try_options(superblock, entry, err);
+}
+
+/* ---- restore ---- */
+
+int mount_make_by_type(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	autoclose int context_fd = fsopen(entry->fsname, FSOPEN_CLOEXEC);
+
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a %s", entry->fsname);
+	if (mount_set_owned_options(context_fd, maker, entry, err))
+		return -1;
+	return mount_finish(context_fd, entry, err);
+}
+
+static int check_plain(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
+{
+	(void)snapshot;
+	return mount_loop_check(entry, err);
+}
+
+/*
+ * The subvolume that a mount of btrfs shows is one of its options, and in the root that mountinfo
+ * has for it. What is made is all of it (BTRFS_FS_TREE_OBJECTID), of which that is a part then.
+ */
+static char *options_of_whole(const char *options)
+{
+	char *whole = malloc(strlen(options) + sizeof ",subvolid=5"), *to = whole;
+
+	for (const char *word = options; whole && *word;) {
+		size_t length = strcspn(word, ",");
+		if (strncmp(word, "subvol=", 7) != 0 && strncmp(word, "subvolid=", 9) != 0)
+			to += sprintf(to, "%.*s,", (int)length, word);
+		word += length + (word[length] == ',');
+	}
+	if (whole)
+		strcpy(to, "subvolid=5");
+	return whole;
+}
+
+static int make_whole(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	MntEntry whole = *entry;
+
+	if (strcmp(entry->fsname, "btrfs") != 0)
+		return mount_make_by_type(maker, entry, err);
+	autofree char *options = whole.options = options_of_whole(entry->options);
+	return options ? mount_make_by_type(maker, &whole, err)
+		       : fail_errno(err, ERR_OUT_OF_MEMORY, "cannot set mount options");
+}
+
+static int make_on_device(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	char path[LOOP_PATH_SIZE];
+	MntEntry on_loop = *entry;
+
+	if (!entry->loop)
+		return make_whole(maker, entry, err);
+	autoclose int device_fd = mount_loop_attach(entry, path, err);
+	on_loop.source = path;
+	return device_fd < 0 ? -1 : make_whole(maker, &on_loop, err);
+}
+
+static int make_plain(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
+{
+	struct stat stat;
+
+	if (entry->loop || is_block_device(entry->source, &stat) ||
+	    externals_mounts_type(maker->externals, entry->fsname))
+		return make_on_device(maker, entry, err);
+	fail(err, ERR_UNSUPPORTED_MOUNT,
+	     "mount %.200s is of a file system that is not supported (%s)", entry->mountpoint,
+	     entry->fsname);
+	return fail_hint(err, "--enable-fs %s mounts it again, without what was in it",
+			 entry->fsname);
+}
+
+const struct mount_kind plain_mount_kind = {
+	.type = "",
+	.fstype = FSTYPE__AUTO,
+	.parts = true,
+	.collect = collect_plain,
+	.check = check_plain,
+	.make = make_plain,
+};

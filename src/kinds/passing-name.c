@@ -25,7 +25,8 @@ struct passing_name {
 	int dir_fd;
 	const char *name;
 	bool directory;
-	bool own; /* nobody else gives such a name; else: */
+	bool keeps_dir; /* dir_fd is its own */
+	bool own;	/* nobody else gives such a name; else: */
 	dev_t device;
 	ino_t inode;
 };
@@ -49,6 +50,8 @@ static void take_back(const struct undo_entry *entry)
 
 	if (is_ours(name))
 		remove_it(name);
+	if (name->keeps_dir)
+		close(name->dir_fd);
 }
 
 static struct passing_name *add(struct file_opener *opener, int dir_fd, const char *name, int fd,
@@ -90,6 +93,16 @@ static struct passing_name *give_up(struct passing_name *name)
 	return NULL;
 }
 
+/* The thing may be there, or may never have been made. */
+static struct passing_name *remove_own(struct passing_name *own)
+{
+	int failure = errno;
+
+	passing_remove(own);
+	errno = failure;
+	return NULL;
+}
+
 struct passing_name *passing_link(struct file_opener *opener, int dir_fd, const char *name, int fd)
 {
 	struct passing_name *passing = add(opener, dir_fd, name, fd, false);
@@ -110,12 +123,9 @@ static struct passing_name *rename_own(struct file_opener *opener, struct passin
 		undo_drop(&own->undo);
 		return passing;
 	}
-	int failed = errno;
 	if (passing)
 		give_up(passing);
-	passing_remove(own);
-	errno = failed;
-	return NULL;
+	return remove_own(own);
 }
 
 struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,
@@ -127,6 +137,8 @@ struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, c
 	if (!own || names_mkdir(dir_fd, own->name, 0700) < 0)
 		return own ? give_up(own) : NULL;
 	fd = openat(dir_fd, own->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return remove_own(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
 	if (passing)
 		*ret_fd = take_fd(&fd);
@@ -158,7 +170,7 @@ static struct passing_name *create(struct file_opener *opener, int dir_fd, const
 		return NULL;
 	fd = create_it(dir_fd, own->name);
 	if (fd < 0)
-		return give_up(own);
+		return remove_own(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
 	if (passing)
 		*ret_fd = take_fd(&fd);
@@ -179,8 +191,16 @@ struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const 
 
 int passing_remove(struct passing_name *name)
 {
-	int result = remove_it(name);
-
-	undo_drop(&name->undo);
-	return result;
+	if (remove_it(name) == 0 || errno == ENOENT) {
+		undo_drop(&name->undo);
+		return 0;
+	}
+	/* It is tried again when all is undone, when the caller has closed the directory. */
+	int failure = errno, dir_fd = fcntl(name->dir_fd, F_DUPFD_CLOEXEC, 0);
+	if (dir_fd < 0)
+		undo_drop(&name->undo);
+	name->dir_fd = dir_fd;
+	name->keeps_dir = dir_fd >= 0;
+	errno = failure;
+	return -1;
 }

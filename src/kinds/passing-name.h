@@ -20,7 +20,7 @@ struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const 
 				  int *ret_fd);
 struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd);
-/* 0, or -1 with errno where it cannot be removed. */
+/* 0, also where it is gone, or -1 with errno: then it is tried again when all is undone. */
 int passing_remove(struct passing_name *name);
 
 #endif

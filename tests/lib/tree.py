@@ -560,13 +560,14 @@ def reap_zombies(keep):
 
 
 def kill_tree(root):
-    """Ends a tree that a test started, by pid."""
+    """Ends a tree that a test started, by pid: stopped first, so that nobody sees others end."""
     pids = processes(root) if exists(root) else [root]
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
-            pass
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except OSError:
+                pass
     for pid in pids:
         reap(pid)
     reap(root, 2)

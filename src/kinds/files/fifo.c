@@ -194,7 +194,10 @@ static int fill(struct file_opener *opener, const FileEntry *entry, int fd, stru
 		*filled = arena_new(opener->arena, struct table);
 	if (table_find(*filled, entry->fifo->pipe_id))
 		return 0;
-	if (ioctl(fd, FIONREAD, &bytes) < 0 || bytes)
+	if (ioctl(fd, FIONREAD, &bytes) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
+				  named_by(opener->snapshot, entry)->name);
+	if (bytes)
 		return fail(err, ERR_FILE_CHANGED,
 			    "%s holds %d bytes already: somebody has it open from before",
 			    named_by(opener->snapshot, entry)->name, bytes);

@@ -120,21 +120,30 @@ static int open_directory(struct making *making, char *path, struct error *err)
 	return make_directory(making, path, err);
 }
 
-static void remove_names(struct making *making)
+/* All of them, whatever fails; the first failure is told. */
+static int remove_names(struct making *making, struct error *err)
 {
+	const char *left = NULL;
+	int failure = 0;
+
 	for (struct link *link = making->links; link; link = link->next) {
-		if (link->taken && passing_remove(link->taken) < 0)
-			log_warning("restore", link->path,
-				    "cannot remove the temporary name, left");
+		if (link->taken && passing_remove(link->taken) < 0 && !left) {
+			left = link->path;
+			failure = errno;
+		}
 		close(link->dir_fd);
 	}
 	for (struct made_directory *made = making->directories; made; made = made->next) {
-		if (passing_remove(made->name) < 0)
-			log_warning("restore", making->path, "cannot remove a directory, left");
+		if (passing_remove(made->name) < 0 && !left) {
+			left = making->path;
+			failure = errno;
+		}
 		close(made->parent_fd);
 	}
 	making->links = NULL;
 	making->directories = NULL;
+	errno = failure;
+	return left ? fail_errno(err, ERR_IO, "cannot unlink %s again", left) : 0;
 }
 
 /* Takes a name in the link's directory with `take`; a temporary one if it is not free. */
@@ -337,19 +346,20 @@ static int set_attributes(struct making *making, struct error *err)
 }
 
 /* Last of all, since filling and unlinking change them. */
-static void set_times(struct making *making)
+static int set_times(struct making *making, struct error *err)
 {
 	const GhostFileEntry *entry = ghost_entry(making->ghost);
 
 	if (!entry->atim || !entry->mtim)
-		return;
+		return 0;
 	struct timespec times[2] = {
 		{ (time_t)entry->atim->tv_sec, (long)(entry->atim->tv_usec % 1000000) * 1000 },
 		{ (time_t)entry->mtim->tv_sec, (long)(entry->mtim->tv_usec % 1000000) * 1000 },
 	};
 	if (futimens(making->fd, times) < 0)
-		log_warning("restore", making->path,
-			    "cannot set the times of the unlinked file, going on");
+		return fail_errno(err, ERR_IO, "cannot set the times of the unlinked file %s",
+				  making->path);
+	return 0;
 }
 
 /* ---- Its descriptions ---- */
@@ -449,9 +459,11 @@ static int make_ghost(struct file_opener *opener, const struct record *ghost, st
 		failed = set_attributes(&making, err);
 	if (!failed)
 		failed = open_descriptions(&making, err);
-	remove_names(&making);
+	struct error ignored = { 0 };
+	if (remove_names(&making, failed ? &ignored : err))
+		failed = -1;
 	if (!failed)
-		set_times(&making);
+		failed = set_times(&making, err);
 	if (making.tmpfile_fd >= 0)
 		close(making.tmpfile_fd);
 	if (making.fd >= 0)

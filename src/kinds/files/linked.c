@@ -17,6 +17,7 @@
 #include "base/names.h"
 #include "collect/collect.h"
 #include "kinds/opener.h"
+#include "kinds/passing-name.h"
 #include "kinds/files/regular.h"
 #include "kinds/places.h"
 
@@ -132,36 +133,61 @@ static int open_directory(const struct file_opener *opener, const RegFileEntry *
 	return regular_open_path(opener, &above, O_PATH | O_DIRECTORY);
 }
 
-static bool is_same_inode(int one, int other)
+/* ENOENT: it is another one. */
+static int expect_inode(int fd, int other)
 {
 	struct stat a, b;
 
-	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino &&
-	       a.st_dev == b.st_dev;
+	if (fstat(fd, &a) < 0 || fstat(other, &b) < 0)
+		return -1;
+	errno = ENOENT;
+	return a.st_ino == b.st_ino && a.st_dev == b.st_dev ? 0 : -1;
 }
 
-static int open_by_first_name(const struct file_opener *opener, const RegFileEntry *reg,
-			      int other_fd)
+/* Somebody may have put something else there meanwhile, which is not to be opened: ENOENT. */
+static int open_named(int dir_fd, const char *name, int flags, int other_fd)
+{
+	autoclose int found = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (found < 0 || expect_inode(found, other_fd))
+		return -1;
+	autoclose int fd = flags & O_NOFOLLOW ? openat(dir_fd, name, flags | O_CLOEXEC)
+					      : opener_reopen(found, flags);
+	return fd >= 0 && expect_inode(fd, other_fd) == 0 ? take_fd(&fd) : -1;
+}
+
+/* What may stand in the way of a link, and is no shortage. */
+static bool is_no_place(int failure)
+{
+	return failure == EEXIST || failure == EPERM || failure == EACCES || failure == EROFS ||
+	       failure == EXDEV || failure == EMLINK;
+}
+
+/* 1 where it cannot have that name. */
+static int open_by_first_name(struct file_opener *opener, const RegFileEntry *reg, int other_fd,
+			      int *ret_fd, struct error *err)
 {
 	const char *name;
 	autoclose int dir_fd = open_directory(opener, reg, &name);
 
-	if (dir_fd < 0 || names_link(other_fd, dir_fd, name) < 0)
-		return -1;
-	/* Somebody may have put something else there meanwhile, which is not to be opened. */
-	autoclose int found = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	bool is_it = found >= 0 && is_same_inode(found, other_fd);
-	int flags = regular_open_flags(reg) | O_NONBLOCK;
-	int fd = !is_it		      ? -1
-		 : flags & O_NOFOLLOW ? openat(dir_fd, name, flags | O_CLOEXEC)
-				      : opener_reopen(found, flags);
-	if (unlinkat(dir_fd, name, 0) < 0)
-		log_warning("restore", reg->name, "cannot remove the temporary name, left");
-	if (fd >= 0 && !is_same_inode(fd, other_fd)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	if (dir_fd < 0)
+		return errno == ENOENT || errno == ENOTDIR
+			       ? 1
+			       : fail_errno(err, ERR_IO, "cannot open the directory of %s",
+					    reg->name);
+	struct passing_name *taken = passing_link(opener, dir_fd, name, other_fd);
+	if (!taken)
+		return is_no_place(errno) ? 1
+					  : fail_errno(err, ERR_IO, "cannot link %s", reg->name);
+	autoclose int fd = open_named(dir_fd, name, regular_open_flags(reg) | O_NONBLOCK, other_fd);
+	int failure = errno;
+	if (passing_remove(taken) < 0)
+		return fail_errno(err, ERR_IO, "cannot unlink %s again", reg->name);
+	errno = failure;
+	if (fd < 0)
+		return errno == ENOENT ? 1 : fail_errno(err, ERR_IO, "cannot open %s", reg->name);
+	*ret_fd = take_fd(&fd);
+	return 0;
 }
 
 int linked_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -177,8 +203,13 @@ int linked_open(struct file_opener *opener, const FileEntry *entry, struct error
 	if (!S_ISREG(found.st_mode) || (reg->has_size && reg->size != (uint64_t)found.st_size))
 		return fail(err, ERR_FILE_CHANGED, "%s is another file, or has another size",
 			    other->name);
-	autoclose int fd = open_by_first_name(opener, reg, other_fd);
-	if (fd < 0) {
+	autoclose int fd = -1;
+	int failed = open_by_first_name(opener, reg, other_fd, &fd, err);
+	if (failed < 0)
+		return -1;
+	if (failed) {
+		log_warning("restore", reg->name,
+			    "cannot have this name for the moment, opened as %s", other->name);
 		snprintf(self, sizeof self, "/proc/self/fd/%d", other_fd);
 		fd = open(self, regular_open_flags(reg) | O_NONBLOCK | O_CLOEXEC);
 	}

@@ -9,6 +9,7 @@
 #include "base/obstacles.h"
 #include "base/message.h"
 #include "base/text.h"
+#include "base/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -408,6 +410,29 @@ static void what_is_taken_over_stays(void **state)
 	}
 }
 
+/* Less than what was asked for is the end of the file, and a failure is no end. */
+static void a_whole_is_sent_or_fails(void **state)
+{
+	int from = memfd_create("from", MFD_CLOEXEC), to = memfd_create("to", MFD_CLOEXEC);
+	off_t offset = 1;
+	char text[8] = "";
+
+	(void)state;
+	assert_int_equal(write_whole(from, "nestor", 6), 0);
+	assert_int_equal(send_whole(to, from, &offset, 3), 3);
+	assert_int_equal(offset, 4);
+	assert_int_equal(send_whole(to, from, &offset, 100), 2);
+	assert_int_equal(pread_whole(to, text, 5, 0), 0);
+	assert_string_equal(text, "estor");
+	assert_int_equal(pread_whole(to, text, 6, 0), -1);
+	assert_int_equal(errno, ENODATA);
+	offset = 0;
+	assert_int_equal(send_whole(-1, from, &offset, 3), -1);
+	assert_int_equal(errno, EBADF);
+	close(from);
+	close(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +449,7 @@ int main(void)
 		cmocka_unit_test(json_keeps_utf8),
 		cmocka_unit_test(descriptors_are_closed_once),
 		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),
+		cmocka_unit_test(a_whole_is_sent_or_fails),
 #ifdef __SANITIZE_ADDRESS__
 		cmocka_unit_test(arrays_end_behind_their_last),
 #endif

@@ -4,11 +4,14 @@
 
 #include "base/arena.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -103,12 +106,35 @@ static void held_are_told(void **state)
 	arena_done(&arena);
 }
 
+/* What took the place of a file that was looked at is not taken for it. */
+static void another_file_is_not_settled(void **state)
+{
+	struct stat expected;
+	int fd = open("/proc/self", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(fstat(fd, &expected), 0);
+	assert_int_equal(opener_settle(fd, O_RDONLY | O_NONBLOCK, &expected), 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	expected.st_dev++;
+	assert_int_equal(opener_settle(fd, O_RDONLY, &expected), -1);
+	assert_int_equal(errno, ESTALE);
+	expected.st_dev--;
+	expected.st_ino++;
+	assert_int_equal(opener_settle(fd, O_RDONLY, &expected), -1);
+	assert_int_equal(errno, ESTALE);
+	close(fd);
+	assert_int_equal(opener_settle(fd, O_RDONLY, &expected), -1);
+	assert_int_equal(errno, EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kept_are_counted),
 		cmocka_unit_test(holders_give_back),
 		cmocka_unit_test(held_are_told),
+		cmocka_unit_test(another_file_is_not_settled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,6 +236,28 @@ static void lacking_bits_are_named(void **unused)
 	arena_done(&arena);
 }
 
+/* As the kernel tells it. */
+static void vendor_is_named(void **state)
+{
+	struct arena arena;
+	char line[256];
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	CpuinfoX86Entry__Vendor expected = CPUINFO_X86_ENTRY__VENDOR__UNKNOWN;
+
+	(void)state;
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file) && strncmp(line, "vendor_id", 9) != 0)
+		;
+	if (strstr(line, "GenuineIntel"))
+		expected = CPUINFO_X86_ENTRY__VENDOR__INTEL;
+	else if (strstr(line, "AuthenticAMD") || strstr(line, "HygonGenuine"))
+		expected = CPUINFO_X86_ENTRY__VENDOR__AMD;
+	fclose(file);
+	arena_init(&arena);
+	assert_int_equal(processor_describe(&arena)->x86_entry[0]->vendor_id, expected);
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +265,7 @@ int main(void)
 		cmocka_unit_test(finished_call),      cmocka_unit_test(stub_restarts),
 		cmocka_unit_test(bad_images),	      cmocka_unit_test(unsupported_components),
 		cmocka_unit_test(context_round_trip), cmocka_unit_test(lacking_bits_are_named),
+		cmocka_unit_test(vendor_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

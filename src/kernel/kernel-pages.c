@@ -3,6 +3,7 @@
 #include "kernel/kernel-pages.h"
 
 #include "base/cleanup.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,17 +34,16 @@ struct own_page {
 	uint64_t structure;
 };
 
-/* 0: it is not to be seen */
-static uint64_t number_of(const struct own_page *own)
+/* 0: it is not to be seen; -1 with errno. */
+static int64_t number_of(const struct own_page *own)
 {
 	autoclose int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	uint64_t word = 0;
+	off_t at = (off_t)((uintptr_t)own->content / own->size * sizeof word);
 
-	if (fd < 0 ||
-	    pread(fd, &word, sizeof word,
-		  (off_t)((uintptr_t)own->content / own->size * sizeof word)) != sizeof word)
-		return 0;
-	return word & page_present ? word & page_number : 0;
+	if (fd < 0 || pread(fd, &word, sizeof word, at) != sizeof word)
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return word & page_present ? (int64_t)(word & page_number) : 0;
 }
 
 /* A page cache with nothing but the first page has it for its head. */
@@ -58,13 +58,16 @@ static uint64_t structure_of(struct kernel_reader *by, const struct btf_place *p
 	return head & 3 ? 0 : head;
 }
 
+/* Where nothing is that is no failure of the reader. */
 static bool is_there(struct kernel_reader *by, const struct own_page *own, uint64_t direct_map)
 {
 	uint8_t found[MARK];
 
-	return kernel_memory_read(&by->memory, direct_map + own->number * own->size, found,
-				  sizeof found) == 0 &&
-	       memcmp(found, own->content, sizeof found) == 0;
+	if (kernel_memory_read(&by->memory, direct_map + own->number * own->size, found,
+			       sizeof found) == 0)
+		return memcmp(found, own->content, sizeof found) == 0;
+	by->failure = errno == EFAULT ? 0 : errno;
+	return false;
 }
 
 /* What was allocated for a thread of ours is in it, so it begins somewhere below. */
@@ -72,7 +75,7 @@ static uint64_t find_direct_map(struct kernel_reader *by, const struct own_page 
 {
 	uint64_t start = by->thread / step * step;
 
-	for (int i = 0; i < MOST_STEPS; i++)
+	for (int i = 0; i < MOST_STEPS && !by->failure; i++)
 		if (is_there(by, own, start - (uint64_t)i * step))
 			return start - (uint64_t)i * step;
 	return 0;
@@ -81,11 +84,14 @@ static uint64_t find_direct_map(struct kernel_reader *by, const struct own_page 
 static int find(struct kernel_reader *by, const struct btf_place *places, int fd,
 		struct own_page *own, struct kernel_pages *ret)
 {
-	if (getrandom(own->content, MARK, 0) != MARK || mlock(own->content, own->size) < 0)
+	if (getrandom(own->content, MARK, 0) != MARK)
 		return -1;
-	own->number = number_of(own);
+	int64_t number = number_of(own);
+	if (number <= 0)
+		return number < 0 ? -1 : 1;
+	own->number = (uint64_t)number;
 	own->structure = structure_of(by, places, fd);
-	if (by->failure || !own->number || !own->structure)
+	if (by->failure || !own->structure)
 		return 1;
 	*ret = (struct kernel_pages){
 		.direct_map = find_direct_map(by, own),
@@ -93,7 +99,10 @@ static int find(struct kernel_reader *by, const struct btf_place *places, int fd
 		.structure_size = places[PAGE_SIZE_OF].offset,
 	};
 	/* It may have been moved meanwhile. */
-	return ret->direct_map && own->number == number_of(own) &&
+	int64_t again = number_of(own);
+	if (again < 0)
+		return -1;
+	return ret->direct_map && again == number &&
 			       own->structure == structure_of(by, places, fd) && !by->failure
 		       ? 0
 		       : 1;

@@ -14,7 +14,7 @@ struct kernel_pages {
 	uint64_t direct_map, vmemmap, structure_size;
 };
 
-/* 1: they cannot be found; -1 with errno. */
+/* 1: they cannot be found, or the reader has failed; -1 with errno. */
 int kernel_pages_find(struct kernel_reader *reader, struct kernel_pages *ret);
 /* Of a struct page; what lies behind it is that of the next one. 0: it is none. */
 uint64_t kernel_page_content(const struct kernel_pages *pages, uint64_t page);

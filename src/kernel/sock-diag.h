@@ -72,6 +72,7 @@ int tcp_socket_left(const struct inet_tuple *tuple, uint32_t *ret_bytes, struct 
  */
 struct tcp_waiting {
 	struct inet_tuple tuple; /* the source is the end that waits */
+	uint64_t cookie;	 /* the kernel's number of it */
 	uint32_t unread;	 /* bytes that have come, and its end */
 	uint32_t age;		 /* in ms, since it was made or data came */
 	bool has_ended;		 /* the other end says no more */

@@ -64,7 +64,8 @@ const struct facility facilities[] = {
 	  "giving POSIX timers their ids at once (Linux 6.15)",
 	  "timers are made and deleted until the id comes up" },
 	{ "kernel_memory", NULL, A_LOOK, 0, false,
-	  "dumping what clients of unix sockets have sent before they were accepted, eventfds of "
+	  "dumping what clients of unix and TCP sockets have sent before they were accepted, "
+	  "eventfds of "
 	  "io_uring, and overlays whose layers have other names by now",
 	  "such clients and eventfds are refused, and names of layers are believed",
 	  kernel_memory_is_readable },

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-inet-waiting
- * promise: a connection that waits to be accepted and has received something is refused by name,
- *	and goes on working
+ * promise: a connection that waits to be accepted and has received something is refused by name
+ *	where the kernel's memory cannot be read, and goes on working
  * flavours: flat three user
- * needs: initial-user-namespace
+ * needs: no-kernel_memory
  * options: --timeout 1
  * refused: unsupported-file
  */

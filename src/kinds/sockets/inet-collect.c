@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Reading sockets of AF_INET and AF_INET6, and finding out who is connected to whom. */
+#include "kinds/sockets/inet-known.h"
 #include "kinds/sockets/inet.h"
 
 #include "base/arena.h"
@@ -44,22 +45,6 @@ static int take_address(struct snapshot *snapshot, InetSkEntry *sk,
 	sk->ifname = arena_string(snapshot->arena, name);
 	return 0;
 }
-
-struct known_inet {
-	InetSkEntry *sk;
-	const struct target *target;
-	uint32_t number;
-	const char *what;
-	int net;	  /* its network namespace, borrowed; -1: ours */
-	uint32_t waiting; /* of a listener: how many have not been accepted */
-	struct tcp_stream stream;
-};
-
-struct inet_known {
-	struct known_inet *sockets;
-	size_t count;
-	struct tcp_lock lock;
-};
 
 static int refuse_protocol(const InetSkEntry *sk, const char *what, struct error *err)
 {
@@ -265,8 +250,7 @@ static int collect_there(void *data)
 	return sk->opts ? 0 : -1;
 }
 
-/* In the namespace (-1: ours), whose failure to be entered is told here. */
-static int run_in_net(int net, int (*work)(void *), void *data, const char *what, struct error *err)
+int inet_run_in_net(int net, int (*work)(void *), void *data, const char *what, struct error *err)
 {
 	struct aside aside = ASIDE_HERE;
 
@@ -299,7 +283,7 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	sk->has_ns_id = net.id != 0;
 	sk->ns_id = net.id;
 	entry->isk = sk;
-	if (run_in_net(net.fd, collect_there, &it, file->what, err))
+	if (inet_run_in_net(net.fd, collect_there, &it, file->what, err))
 		return -1;
 	void **state = collect_state(collect, &inet_socket_kind);
 	struct inet_known *known = *state ? *state : arena_new(collect->arena, struct inet_known);
@@ -343,7 +327,7 @@ static int ask_for_peer(const struct known_inet *end, struct tcp_question *askin
 					 .err = err };
 	memcpy(asking->tuple.source, end->sk->dst_addr, end->sk->n_dst_addr * 4);
 	memcpy(asking->tuple.destination, end->sk->src_addr, end->sk->n_src_addr * 4);
-	return run_in_net(end->net, ask_there, asking, end->what, err);
+	return inet_run_in_net(end->net, ask_there, asking, end->what, err);
 }
 
 static void add_outsider(struct collect *collect, struct tcp_lock *lock,
@@ -430,62 +414,6 @@ static int collect_streams(struct collect *collect, struct inet_known *known, st
 	return 0;
 }
 
-struct looking {
-	struct collect *collect;
-	const struct known_inet *listener;
-	uint32_t waiting; /* at this and at those that share its address */
-	InetSkEntry *const *all;
-	size_t count;
-	struct error *err;
-};
-
-static int look_who_waits(void *data)
-{
-	const struct looking *it = data;
-
-	return inet_waiting_collect(it->collect, it->listener->sk, it->waiting, it->all, it->count,
-				    tcp_wishes(it->collect)->skip_in_flight, it->listener->what,
-				    it->err);
-}
-
-/* 0 for all but the first of those that share an address. */
-static uint32_t count_at_address(const struct inet_known *known, size_t first)
-{
-	const InetSkEntry *listener = known->sockets[first].sk;
-	uint32_t waiting = 0;
-
-	if (!inet_is_tcp(listener) || listener->state != TCP_LISTEN)
-		return 0;
-	if (!listener->opts->so_reuseport)
-		return known->sockets[first].waiting;
-	for (size_t i = 0; i < known->count; i++) {
-		if (!inet_waiting_shares(listener, known->sockets[i].sk))
-			continue;
-		if (i < first)
-			return 0;
-		waiting += known->sockets[i].waiting;
-	}
-	return waiting;
-}
-
-static int collect_waiting(struct collect *collect, const struct inet_known *known,
-			   struct error *err)
-{
-	InetSkEntry **all = arena_array(collect->arena, InetSkEntry *, known->count + 1);
-
-	for (size_t i = 0; i < known->count; i++)
-		all[i] = known->sockets[i].sk;
-	for (size_t i = 0; i < known->count; i++) {
-		const struct known_inet *listener = &known->sockets[i];
-		struct looking it = { collect, listener,     count_at_address(known, i),
-				      all,     known->count, err };
-		if (it.waiting &&
-		    run_in_net(listener->net, look_who_waits, &it, listener->what, err))
-			return -1;
-	}
-	return 0;
-}
-
 /* Keys are secrets of whoever set them, and no call but this tells that there are any. */
 static int refuse_signed(struct collect *collect, const struct inet_known *known, struct error *err)
 {
@@ -514,7 +442,8 @@ int inet_complete(struct collect *collect, struct error *err)
 
 	if (!known)
 		return 0;
-	if (refuse_signed(collect, known, err) || collect_waiting(collect, known, err))
+	if (refuse_signed(collect, known, err) ||
+	    inet_collect_waiting(collect, known, tcp_wishes(collect)->skip_in_flight, err))
 		return -1;
 	struct inet_ends *all = inet_ends_new(collect->arena, known->count);
 	for (size_t i = 0; i < known->count; i++)

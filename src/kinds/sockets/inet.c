@@ -336,7 +336,8 @@ static int connect_again(struct file_opener *opener, struct inet_end *end, struc
 
 	for (size_t i = 0; i < listener->n_sharing; i++)
 		fds[i] = fd_of(opener, listener->sharing[i]);
-	return inet_waiting_connect(end->sk, fd_of(opener, end), fds, listener->n_sharing, err);
+	return inet_waiting_connect(opener->snapshot, end->sk, fd_of(opener, end), fds,
+				    listener->n_sharing, err);
 }
 
 static int compare_waiting(const void *a, const void *b)

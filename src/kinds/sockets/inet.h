@@ -38,16 +38,30 @@ int inet_raw_check(const InetSkEntry *sk, struct error *err);
 int inet_raw_apply(const InetSkEntry *sk, int fd, struct error *err);
 
 /*
- * inet-waiting.c: connections that wait to be accepted. `all` are the sockets of the tree; the
- * caller is in the network namespace of the listener. Those that share its address are asked once,
- * for all that wait at any of them.
+ * inet-waiting.c: connections that wait to be accepted. The caller is in the network namespace of
+ * the listener. Those that share its address are asked once, for all that wait at any of them.
  */
-int inet_waiting_collect(struct collect *collect, const InetSkEntry *listener, uint32_t expected,
-			 InetSkEntry *const *all, size_t count, bool skip, const char *what,
-			 struct error *err);
+struct inet_backlog {
+	struct collect *collect;
+	const InetSkEntry *listener;
+	const char *what;
+	bool skip;	   /* --skip-in-flight */
+	uint32_t expected; /* how many wait */
+	const int *fds;	   /* descriptors of ours of those that share its address */
+	size_t n_fds;
+	InetSkEntry *const *all; /* the sockets of the tree */
+	size_t count;
+};
+int inet_waiting_collect(const struct inet_backlog *backlog, struct error *err);
+/*
+ * Of who has connected, before who waits is looked at: is something still left of what it has sent?
+ * By a descriptor of ours; it is given some time to come. Then it is refused.
+ */
+int inet_waiting_left(int fd, bool patient, const char *what, bool *ret_left, struct error *err);
+int inet_waiting_refuse_left(const char *what, struct error *err);
 int inet_waiting_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
-int inet_waiting_connect(const InetSkEntry *sk, int fd, const int *listeners, size_t count,
-			 struct error *err);
+int inet_waiting_connect(const struct snapshot *snapshot, const InetSkEntry *sk, int fd,
+			 const int *listeners, size_t count, struct error *err);
 /* Is the other one a listener at the same address (SO_REUSEPORT), or the same? */
 bool inet_waiting_shares(const InetSkEntry *listener, const InetSkEntry *other);
 

@@ -255,18 +255,38 @@ static int make_inode(struct making *making, struct error *err)
 	return take_name(making, link, take_by_create, name, err);
 }
 
-/* Reads the header of the next chunk: 1 if there was one, 0 at the end of the image. */
+static ssize_t read_some(int from, void *bytes, size_t size)
+{
+	ssize_t got;
+
+	do
+		got = read(from, bytes, size);
+	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+/*
+ * Reads the header of the next chunk: 1 if there was one, 0 at the end of the image; -1 with
+ * errno, ENODATA where it ends within a header.
+ */
 static int read_chunk(int from, uint64_t *ret_offset, uint64_t *ret_length)
 {
 	uint8_t packed[64];
-	uint32_t size;
+	uint32_t size = 0;
 
-	ssize_t got = read(from, &size, sizeof size);
-	if (got == 0)
-		return 0;
-	if (got != sizeof size || size > sizeof packed || read(from, packed, size) != (ssize_t)size)
+	ssize_t got = read_some(from, &size, sizeof size);
+	if (got <= 0)
+		return got < 0 ? -1 : 0;
+	errno = ENODATA;
+	if (got != sizeof size || size > sizeof packed)
 		return -1;
+	got = read_some(from, packed, size);
+	if (got != (ssize_t)size) {
+		errno = got < 0 ? errno : ENODATA;
+		return -1;
+	}
 	GhostChunkEntry *chunk = ghost_chunk_entry__unpack(NULL, size, packed);
+	errno = ENODATA;
 	if (!chunk)
 		return -1;
 	*ret_offset = chunk->off;
@@ -294,7 +314,7 @@ static int fill_chunk(struct making *making, int from, uint64_t offset, uint64_t
 static int fill_chunks(struct making *making, int from, struct error *err)
 {
 	const GhostFileEntry *entry = ghost_entry(making->ghost);
-	uint64_t offset, length;
+	uint64_t offset = 0, length = 0;
 	int more;
 
 	if (entry->size > INT64_MAX)
@@ -306,9 +326,12 @@ static int fill_chunks(struct making *making, int from, struct error *err)
 	while ((more = read_chunk(from, &offset, &length)) > 0)
 		if (fill_chunk(making, from, offset, length, err))
 			return -1;
-	if (more != 0)
+	if (more < 0 && errno == ENODATA)
 		return fail(err, ERR_IMAGE_TRUNCATED,
 			    "the content of the unlinked file %s ends early", making->path);
+	if (more < 0)
+		return fail_errno(err, ERR_IO, "cannot read the content of the unlinked file %s",
+				  making->path);
 	if (ghost_content_reserve(making->fd, entry))
 		return fail_errno(err, ERR_IO, "cannot reserve memory for the unlinked file %s",
 				  making->path);

@@ -79,16 +79,13 @@ static int take(struct reading *reading, void *bytes, size_t size, struct error 
 {
 	int got = size ? gzread(reading->file, bytes, (unsigned)size) : 0, failure;
 
-	if (got < 0) {
-		gzerror(reading->file, &failure);
-		if (failure == Z_ERRNO || failure == Z_MEM_ERROR)
-			return fail_errno(err, ERR_IO, "cannot read the content of %s",
-					  reading->what);
-	}
-	if (got != (int)size)
-		return fail(err, ERR_IMAGE_TRUNCATED, "the content of %s ends too early",
-			    reading->what);
-	return 0;
+	if (got == (int)size)
+		return 0;
+	/* A failure may have come after some of it. */
+	gzerror(reading->file, &failure);
+	if (failure == Z_ERRNO || failure == Z_MEM_ERROR)
+		return fail_errno(err, ERR_IO, "cannot read the content of %s", reading->what);
+	return fail(err, ERR_IMAGE_TRUNCATED, "the content of %s ends too early", reading->what);
 }
 
 static int skip_padding(struct reading *reading, uint64_t size, struct error *err)

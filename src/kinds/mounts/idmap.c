@@ -11,6 +11,7 @@
 #include "kinds/mounts/make.h"
 
 #include "base/cleanup.h"
+#include "kernel/deputy.h"
 #include "kernel/listmount.h"
 #include "kernel/visit.h"
 #include "kinds/mounts/survey.h"
@@ -43,17 +44,49 @@ static UidGidExtent **new_extents(struct snapshot *snapshot, const struct mount_
 	return list;
 }
 
+struct inside {
+	int namespace_fd, root_fd;
+	struct arena *arena;
+	struct mount_idmap *ret_map;
+};
+
+static int read_inside(void *data, struct error *err)
+{
+	const struct inside *inside = data;
+
+	if (setns(inside->namespace_fd, CLONE_NEWNS) ||
+	    mount_idmap_read(0, inside->root_fd, inside->arena, inside->ret_map))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell what a mount maps");
+	return 0;
+}
+
+/*
+ * From outside the kernel finds the root of a namespace only if it is older than what is mounted
+ * there (Linux 6.18, grab_requested_root), and of one made of mounts that were there before it is
+ * not: there it says ENOENT.
+ */
+static int read_map(int namespace_fd, int root_fd, struct arena *arena, struct mount_idmap *ret_map)
+{
+	struct inside inside = { namespace_fd, root_fd, arena, ret_map };
+	struct error err = { 0 };
+	uint64_t number;
+
+	if (mount_namespace_number(namespace_fd, &number))
+		return -1;
+	if (mount_idmap_read(number, root_fd, arena, ret_map) == 0)
+		return 0;
+	return errno == ENOENT ? deputy_run(read_inside, &inside, &err) : -1;
+}
+
 int mount_idmap_collect(const struct live_namespace *namespace_, const struct mount_line *line,
 			int root_fd, MntEntry *entry, const char *what, struct error *err)
 {
 	struct snapshot *snapshot = namespace_->collect->snapshot;
 	struct mount_idmap map;
-	uint64_t number;
 
 	if (!line->idmapped)
 		return 0;
-	if (root_fd < 0 || mount_namespace_number(namespace_->fd, &number) ||
-	    mount_idmap_read(number, root_fd, snapshot->arena, &map))
+	if (root_fd < 0 || read_map(namespace_->fd, root_fd, snapshot->arena, &map))
 		return survey_refuse(what, "has mapped ids, and how they are cannot be seen", err);
 	if (!map.n_uids || !map.n_gids)
 		return survey_refuse(what, "has mapped ids that nestor has no numbers for", err);

@@ -165,6 +165,8 @@ enum file_way {
 		       * kernel ties to the task that opens it */
 	FILE_LATE,    /* when all processes exist: by `open`, which finds them in opener->pids */
 	FILE_LAST,    /* the same when every task has entered its namespaces, and its directories */
+	FILE_AT_END,  /* by calls of the task when all programs are at rest, which `plan_open` adds:
+		       * what names threads. Until then something else has the number. */
 };
 
 /* For calls that a task is asked to make. */

@@ -154,10 +154,14 @@ struct remote_request {
 	size_t task, thread;
 	uint32_t nr;
 	uint64_t args[6];
+	bool keeps_result;
+	/* The first argument is what was kept last; not made if the second is the same. */
+	bool uses_result;
 };
 
-void plan_call_at_end(struct plan *plan, const struct task *task, size_t thread, uint32_t nr,
-		      uint64_t first, uint64_t second, uint64_t third);
+struct remote_request *plan_call_at_end(struct plan *plan, const struct task *task, size_t thread,
+					uint32_t nr, uint64_t first, uint64_t second,
+					uint64_t third);
 
 /* ---- The list ---- */
 

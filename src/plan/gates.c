@@ -78,12 +78,15 @@ void plan_add_request(struct plan *plan, enum service_kind kind, uint64_t ready_
 	service->requests[service->n_requests++] = (struct request){ ready_word, what };
 }
 
-void plan_call_at_end(struct plan *plan, const struct task *task, size_t thread, uint32_t nr,
-		      uint64_t first, uint64_t second, uint64_t third)
+struct remote_request *plan_call_at_end(struct plan *plan, const struct task *task, size_t thread,
+					uint32_t nr, uint64_t first, uint64_t second,
+					uint64_t third)
 {
 	plan->calls_at_end = arena_grow(plan->arena, plan->calls_at_end, plan->n_calls_at_end,
 					sizeof *plan->calls_at_end);
-	plan->calls_at_end[plan->n_calls_at_end++] = (struct remote_request){
+	struct remote_request *request = &plan->calls_at_end[plan->n_calls_at_end++];
+	*request = (struct remote_request){
 		.task = task->index, .thread = thread, .nr = nr, .args = { first, second, third }
 	};
+	return request;
 }

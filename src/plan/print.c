@@ -64,6 +64,8 @@ static const char *way_in_words(const struct source *source)
 		return "opened late";
 	if (source->way == FILE_LAST)
 		return "opened last";
+	if (source->way == FILE_AT_END)
+		return "opened at the end";
 	return source->inherited ? "inherited" : "fetched";
 }
 

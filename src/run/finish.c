@@ -206,15 +206,19 @@ static bool is_in_batch(const struct batch *batch, const struct run_thread *thre
 static int make_planned_calls(struct batch *batch, struct error *err)
 {
 	const struct plan *plan = batch->run->plan;
+	uint64_t kept = 0;
 
 	for (size_t i = 0; i < plan->n_calls_at_end; i++) {
 		const struct remote_request *request = &plan->calls_at_end[i];
 		struct run_thread *thread = run_thread(batch->run, request->task, request->thread);
 
-		if (!is_in_batch(batch, thread))
+		if (!is_in_batch(batch, thread) ||
+		    (request->uses_result && request->args[1] == kept))
 			continue;
 		batch->calls[0] = (struct remote_call){ .thread = thread, .nr = request->nr };
 		memcpy(batch->calls[0].args, request->args, sizeof request->args);
+		if (request->uses_result)
+			batch->calls[0].args[0] = kept;
 		batch->n_calls = 1;
 		if (make_calls(batch, err))
 			return -1;
@@ -222,6 +226,8 @@ static int make_planned_calls(struct batch *batch, struct error *err)
 			return fail(err, ERR_KERNEL_REFUSED, "%s: call %" PRIu32 ": %s",
 				    name_of(thread), request->nr,
 				    strerror((int)-batch->calls[0].result));
+		if (request->keeps_result)
+			kept = (uint64_t)batch->calls[0].result;
 	}
 	return 0;
 }

@@ -9,8 +9,12 @@
  * signalled in vain (EINVAL). For each a child is made that ends likewise, in the namespace of who
  * holds it, and is reaped when all descriptors of it are open. That it dumped core is not repeated.
  *
- * Refused: processes outside of the tree, and threads that are no first ones, which are not there
- * yet when descriptors are put in place.
+ * A thread that is no first one (PIDFD_THREAD, 6.9) is not there when descriptors are put in place:
+ * who holds its pidfd opens that when all programs are at rest, by the number that it sees.
+ *
+ * Refused: processes outside of the tree; pidfds of such threads that more than one table of
+ * descriptors has, that are on their way to somebody, watched by an epoll instance, or of a thread
+ * that the holder does not see.
  */
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
@@ -20,6 +24,8 @@
 #include "base/table.h"
 #include "collect/collect.h"
 #include "kernel/syscalls.h"
+#include "plan/actions.h"
+#include "plan/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,12 +119,13 @@ static int pidfd_collect(const struct open_file *file, FileEntry *entry, struct 
 	return 0;
 }
 
-static bool is_other_thread(const struct target *target, pid_t tid)
+/* 0: none of its threads but the first. */
+static size_t index_of_thread(const struct target *target, pid_t tid)
 {
 	for (size_t i = 1; i < target->n_threads; i++)
 		if (target->threads[i].tid == tid)
-			return true;
-	return false;
+			return i;
+	return 0;
 }
 
 /* From our numbers to those of the tree, once all tasks are known. */
@@ -128,13 +135,9 @@ static void find_process(struct collect *collect, const struct known_pidfd *know
 
 	for (size_t i = 0; i < collect->n_targets; i++) {
 		const struct target *target = &collect->targets[i];
-		if (target->pid == pid) {
-			known->entry->nspid = (int32_t)task_pids(target->task).pid[0];
-			return;
-		}
-		if (is_other_thread(target, pid)) {
-			collect_refuse_file(collect, "%s is of a thread (%d), not of a process",
-					    known->what, pid);
+		size_t thread = index_of_thread(target, pid);
+		if (target->pid == pid || thread) {
+			known->entry->nspid = (int32_t)thread_pids(target->task, thread).pid[0];
 			return;
 		}
 	}
@@ -162,6 +165,19 @@ static const struct task *find_task(const struct snapshot *snapshot, int32_t num
 	return NULL;
 }
 
+/* A thread that is no first one; NULL: none has the number. */
+static const struct task *find_thread(const struct snapshot *snapshot, int32_t number,
+				      size_t *ret_thread)
+{
+	for (size_t i = 0; number > 0 && i < snapshot->n_tasks; i++)
+		for (size_t k = 1; k < snapshot->tasks[i].n_threads; k++)
+			if (thread_pids(&snapshot->tasks[i], k).pid[0] == (uint32_t)number) {
+				*ret_thread = k;
+				return &snapshot->tasks[i];
+			}
+	return NULL;
+}
+
 /* Those that stop a process would never let it end. */
 static bool is_deadly(int signal_number)
 {
@@ -169,9 +185,92 @@ static bool is_deadly(int signal_number)
 	       signal_number != SIGTTIN && signal_number != SIGTTOU;
 }
 
+static bool table_has(const struct descriptor_table *table, uint32_t file_id)
+{
+	for (size_t i = 0; i < table->n_descriptors; i++)
+		if (table->descriptors[i]->id == file_id)
+			return true;
+	return false;
+}
+
+static bool is_watched(const struct snapshot *snapshot, uint32_t file_id)
+{
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const EventpollFileEntry *epoll = snapshot->files[i]->epfd;
+		for (size_t k = 0; epoll && k < epoll->n_tfd; k++)
+			if (epoll->tfd[k]->has_file_id && epoll->tfd[k]->file_id == file_id)
+				return true;
+	}
+	return false;
+}
+
+/* The number of a thread as a task sees it; 0: it does not. */
+static uint32_t number_seen_by(const struct task *holder, const struct task *task, size_t thread)
+{
+	size_t levels = task_pids(holder).levels;
+	const struct pid_namespace *seen = task->pid_namespace;
+
+	for (; seen && seen != holder->pid_namespace; seen = seen->parent)
+		;
+	struct pid_vector pids = thread_pids(task, thread);
+	return seen == holder->pid_namespace && levels <= pids.levels ? pids.pid[levels - 1] : 0;
+}
+
+/* A stopped task makes its calls before others are at rest. */
+static int check_holder(const struct task *holder, const FileEntry *entry, const struct task *task,
+			size_t thread, struct error *err)
+{
+	if (!number_seen_by(holder, task, thread))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "file %u is a pidfd of thread %d, which its holder, task %s, does not "
+			    "see",
+			    entry->id, entry->pidfd->nspid, task_name(holder));
+	if (task_is_stopped(holder) && holder != task)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "file %u is a pidfd of thread %d of another task, held by task %s, "
+			    "which is stopped",
+			    entry->id, entry->pidfd->nspid, task_name(holder));
+	return 0;
+}
+
+static int check_of_thread(const struct snapshot *snapshot, const FileEntry *entry,
+			   struct error *err)
+{
+	const PidfdEntry *record = entry->pidfd;
+	const struct descriptor_table *held = NULL;
+	size_t n_tables = 0, thread = 0;
+	const struct task *task = find_thread(snapshot, record->nspid, &thread);
+
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *holder = &snapshot->tasks[i];
+		if (task_is_zombie(holder) || !holder->table ||
+		    !table_has(holder->table, entry->id))
+			continue;
+		n_tables += holder->table != held;
+		held = holder->table;
+		if (check_holder(holder, entry, task, thread, err))
+			return -1;
+	}
+	if (n_tables != 1)
+		return fail(err, ERR_UNSUPPORTED_FILE, "file %u is a pidfd of thread %d that %s",
+			    entry->id, record->nspid,
+			    n_tables ? "more than one process has open"
+				     : "is on its way to somebody");
+	if (is_watched(snapshot, entry->id))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "file %u is a pidfd of thread %d, and watched by an epoll instance",
+			    entry->id, record->nspid);
+	if (record->fown && (record->fown->pid || record->fown->signum))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "file %u is a pidfd of thread %d that has an owner (F_SETOWN)",
+			    entry->id, record->nspid);
+	return 0;
+}
+
 static int pidfd_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
 	const PidfdEntry *record = entry->pidfd;
+	size_t thread;
 
 	if (!record || record->id != entry->id)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a pidfd", entry->id);
@@ -179,6 +278,8 @@ static int pidfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 	    (record->exit_code > UINT16_MAX || !is_deadly((int)(record->exit_code & 0x7f))))
 		return fail(err, ERR_IMAGE_INVALID, "file %u: nobody ends with status %#x",
 			    entry->id, record->exit_code);
+	if (find_thread(snapshot, record->nspid, &thread))
+		return check_of_thread(snapshot, entry, err);
 	if (record->nspid != -1 && !find_task(snapshot, record->nspid))
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "file %u is of process %d, which is not in the tree", entry->id,
@@ -188,9 +289,9 @@ static int pidfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 
 static enum file_way pidfd_way(const struct snapshot *snapshot, const FileEntry *entry)
 {
-	(void)snapshot;
-	(void)entry;
-	return FILE_LATE;
+	size_t thread;
+
+	return find_thread(snapshot, entry->pidfd->nspid, &thread) ? FILE_AT_END : FILE_LATE;
 }
 
 __attribute__((noreturn)) static void end_as(uint32_t code)
@@ -355,6 +456,26 @@ static int open_pidfd(struct file_opener *opener, const FileEntry *entry, struct
 		      : fd;
 }
 
+/* The number is free for it, and so may be a lower one. */
+static int plan_of_thread(struct plan *plan, const struct task *holder, struct program *program,
+			  const FileEntry *entry, uint32_t number, struct error *err)
+{
+	const size_t caller = task_leader_is_dead(holder);
+	size_t thread = 0;
+	const struct task *task = find_thread(plan->snapshot, entry->pidfd->nspid, &thread);
+	uint32_t tid = number_seen_by(holder, task, thread);
+
+	(void)program;
+	(void)err;
+	plan_call_at_end(plan, holder, caller, SYS_close, number, 0, 0);
+	plan_call_at_end(plan, holder, caller, SYS_pidfd_open, tid,
+			 entry->pidfd->flags & OPEN_FLAGS, 0)
+		->keeps_result = true;
+	plan_call_at_end(plan, holder, caller, SYS_dup3, 0, number, O_CLOEXEC)->uses_result = true;
+	plan_call_at_end(plan, holder, caller, SYS_close, 0, number, 0)->uses_result = true;
+	return 0;
+}
+
 static void pidfd_describe(const FileEntry *entry, char *text, size_t room)
 {
 	if (entry->pidfd->nspid == -1)
@@ -377,6 +498,7 @@ const struct file_kind pidfd_kind = {
 	.check = pidfd_check,
 	.way = pidfd_way,
 	.open = open_pidfd,
+	.plan_open = plan_of_thread,
 	.describe = pidfd_describe,
 	.fields = pidfd_fields,
 };

@@ -112,6 +112,7 @@ int build_late_files(struct build *build, struct node *node, struct error *err);
 void build_calls(struct build *build, struct node *node);
 /* Once the task is in its namespaces and directories. */
 void build_last_files(struct build *build, struct node *node);
+int build_files_at_end(struct build *build, struct node *node, struct error *err);
 
 /* descriptors.c */
 void descriptors_share(struct build *build);

@@ -12,6 +12,9 @@
  *
  * Those that want tasks to be in their namespaces (FILE_LAST) come the same way by a gate of their
  * own, which is opened when every task has entered what it enters.
+ *
+ * What names threads (FILE_AT_END) is opened by who holds it, when all programs are at rest: its
+ * number is kept until then, and the calls that open it are added to those of the end.
  */
 #include "plan/lower/build.h"
 
@@ -130,7 +133,7 @@ static void place_late(struct build *build, struct node *node)
 		if (source->way == FILE_EARLY ||
 		    (source->opened_by && source->opened_by->table == table))
 			continue;
-		if (source->way == FILE_LAST) {
+		if (source->way == FILE_LAST || source->way == FILE_AT_END) {
 			keep_number(build->plan, node->lowered->program, descriptor->fd);
 			continue;
 		}
@@ -236,6 +239,36 @@ int build_late_files(struct build *build, struct node *node, struct error *err)
 		return -1;
 	build_calls(build, node);
 	place_late(build, node);
+	return 0;
+}
+
+/* By the first thread that lives. */
+int build_files_at_end(struct build *build, struct node *node, struct error *err)
+{
+	struct plan *plan = build->plan;
+	const struct descriptor_table *table = node->task->table;
+	const size_t thread = task_leader_is_dead(node->task);
+
+	for (size_t i = 0; node->lowered->table_owner == node && i < table->n_descriptors; i++) {
+		const FdinfoEntry *descriptor = table->descriptors[i];
+		struct source *source = source_of(build, descriptor);
+		const FileEntry *entry = source->file;
+		if (source->way != FILE_AT_END)
+			continue;
+		const bool closes = descriptor->flags & FD_CLOEXEC;
+		if (source->placed_in == table)
+			plan_call_at_end(plan, node->task, thread, SYS_dup3, source->placed_at,
+					 descriptor->fd, closes ? O_CLOEXEC : 0);
+		else if (kind_of_file(plan->kinds, entry)
+				 ->plan_open(plan, node->task, node->lowered->program, entry,
+					     descriptor->fd, err))
+			return -1;
+		else if (!closes)
+			plan_call_at_end(plan, node->task, thread, SYS_fcntl, descriptor->fd,
+					 F_SETFD, 0);
+		source->placed_in = table;
+		source->placed_at = descriptor->fd;
+	}
 	return 0;
 }
 

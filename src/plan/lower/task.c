@@ -34,6 +34,8 @@ static int build_task(struct build *build, struct node *node, struct error *err)
 	if (build_stage(build, STAGE_FILES, task, 0, program, err))
 		return -1;
 	build_last_files(build, node);
+	if (build_files_at_end(build, node, err))
+		return -1;
 	if (build_stage(build, STAGE_MEMORY, task, 0, program, err))
 		return -1;
 	build_closing(build, node);

@@ -3,7 +3,8 @@
  * name: files-epolls
  * promise: epoll instances watch what they did, under the numbers by which it was added, also where
  *	these are closed or mean another file by now, or the file is open in another task only;
- *nested, by edge, once, disabled; signals, timers, processes
+ *nested, by edge, once, disabled; signals, timers, processes; and
+ *	poll as busily as they did
  */
 #include "scenario.h"
 
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -57,6 +59,15 @@ static int keeper(void *unused)
 	scenario_wait_mark("checked");
 	return 0;
 }
+
+/* linux/eventpoll.h; since 6.9. */
+struct busy_poll {
+	uint32_t microseconds;
+	uint16_t budget;
+	uint8_t prefer, padding;
+};
+#define SET_BUSY_POLL _IOW(0x8a, 1, struct busy_poll)
+#define GET_BUSY_POLL _IOR(0x8a, 2, struct busy_poll)
 
 static int new_event(int count)
 {
@@ -122,8 +133,15 @@ int main(int argc, char **argv)
 	need_add(mixed, timer, EPOLLIN, 11);
 	need_add(mixed, process, EPOLLIN, 12);
 
+	const struct busy_poll busy = { 30, 8, 1, 0 };
+	const bool is_busy = ioctl(first, SET_BUSY_POLL, &busy) == 0;
+
 	scenario_ready();
 
+	struct busy_poll found = { 0 };
+	scenario_check(!is_busy || (ioctl(first, GET_BUSY_POLL, &found) == 0 &&
+				    !memcmp(&found, &busy, sizeof busy)),
+		       "it does not poll busily any more: %u", found.microseconds);
 	scenario_check(only_ready(first, NULL) == 0, "ready before anything was written");
 	scenario_mark("write");
 	scenario_wait_mark("written");

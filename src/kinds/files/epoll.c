@@ -43,12 +43,13 @@ enum { MOST_SECONDS = 60 };
 static const uint32_t private_events = EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE;
 enum { MOST_NESTED = 5, MOST_VISITS = 100000 };
 
-/* EPIOCGPARAMS (6.9), linux/eventpoll.h. */
+/* EPIOCSPARAMS, EPIOCGPARAMS (6.9), linux/eventpoll.h. */
 struct busy_poll {
 	uint32_t microseconds;
 	uint16_t budget;
 	uint8_t prefer, padding;
 };
+#define SET_BUSY_POLL _IOW(0x8a, 1, struct busy_poll)
 #define GET_BUSY_POLL _IOR(0x8a, 2, struct busy_poll)
 
 static bool is_disabled(const EventpollTfdEntry *item)
@@ -106,17 +107,26 @@ static int parse_items(const struct open_file *file, EventpollFileEntry *record,
 	return 0;
 }
 
-static int check_busy_poll(const struct open_file *file, struct error *err)
+static int read_busy_poll(const struct open_file *file, EventpollFileEntry *record,
+			  struct error *err)
 {
 	struct busy_poll busy = { 0 };
 	autoclose int fd = collect_get_file(file, err);
 
 	if (fd < 0)
 		return -1;
-	if (ioctl(fd, GET_BUSY_POLL, &busy) == 0 &&
-	    (busy.microseconds || busy.budget || busy.prefer))
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s is set to poll busily (EPIOCSPARAMS)",
-			    file->what);
+	if (ioctl(fd, GET_BUSY_POLL, &busy) < 0)
+		return errno_tells_nothing(errno)
+			       ? fail_errno(err, ERR_KERNEL_REFUSED,
+					    "%s: cannot tell whether it polls busily", file->what)
+			       : 0;
+	if (!busy.microseconds && !busy.budget && !busy.prefer)
+		return 0;
+	record->has_busy_microseconds = record->has_busy_budget = true;
+	record->has_busy_preferred = true;
+	record->busy_microseconds = busy.microseconds;
+	record->busy_budget = busy.budget;
+	record->busy_preferred = busy.prefer;
 	return 0;
 }
 
@@ -129,7 +139,7 @@ static int epoll_collect(const struct open_file *file, FileEntry *entry, struct 
 	entry->epfd = record;
 	record->id = file->id;
 	record->flags = file->flags;
-	if (check_busy_poll(file, err) || parse_items(file, record, err))
+	if (read_busy_poll(file, record, err) || parse_items(file, record, err))
 		return -1;
 	void **kept = collect_state(collect, &epoll_kind);
 	struct known_epoll *known = arena_new(collect->arena, struct known_epoll);
@@ -316,6 +326,9 @@ static int epoll_check(const struct snapshot *snapshot, const FileEntry *entry, 
 	if (!entry->epfd || entry->epfd->id != entry->id)
 		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of an epoll instance",
 			    entry->id);
+	if (entry->epfd->busy_microseconds > INT32_MAX || entry->epfd->busy_budget > UINT16_MAX)
+		return fail(err, ERR_IMAGE_INVALID, "file %u: no epoll instance polls that busily",
+			    entry->id);
 	for (size_t i = 0; i < entry->epfd->n_tfd; i++)
 		if (check_item(snapshot, entry, entry->epfd->tfd[i], err))
 			return -1;
@@ -328,6 +341,19 @@ static int epoll_check(const struct snapshot *snapshot, const FileEntry *entry, 
 
 /* ---- Restore ---- */
 
+/* A budget above that of the kernel (NAPI_POLL_WEIGHT) takes CAP_NET_ADMIN. */
+static int set_busy_poll(int fd, const EventpollFileEntry *record, struct error *err)
+{
+	const struct busy_poll busy = { record->busy_microseconds, (uint16_t)record->busy_budget,
+					record->busy_preferred, 0 };
+
+	if ((record->has_busy_microseconds || record->has_busy_budget) &&
+	    ioctl(fd, SET_BUSY_POLL, &busy) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "file %u: cannot let an epoll instance poll busily", record->id);
+	return 0;
+}
+
 static int epoll_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	autoclose int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -335,6 +361,8 @@ static int epoll_open(struct file_opener *opener, const FileEntry *entry, struct
 	(void)opener;
 	if (fd < 0 || opener_set_flags(fd, entry->epfd->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make an epoll instance");
+	if (set_busy_poll(fd, entry->epfd, err))
+		return -1;
 	return take_fd(&fd);
 }
 

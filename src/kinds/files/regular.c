@@ -83,7 +83,8 @@ static bool regular_recognise(const struct open_file *file)
 
 	if (given_is_named(file))
 		return true;
-	if (file->link[0] != '/' || strncmp(file->link, "/memfd:", 7) == 0)
+	if (file->link[0] != '/' || strncmp(file->link, "/memfd:", 7) == 0 ||
+	    file->file_system == SECRETMEM_MAGIC)
 		return false;
 	if (!(file->flags & O_PATH)) {
 		bool plain = S_ISREG(mode) || S_ISDIR(mode) ||

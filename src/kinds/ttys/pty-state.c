@@ -9,6 +9,7 @@
 
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
+#include <linux/tty.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -71,6 +72,10 @@ int pty_state_read(int master, TtyInfoEntry *info, struct arena *arena, const ch
 	    (info->type == TTY_TYPE__PTY && ioctl(master, TIOCGPKT, &packet) < 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read how it is set", what);
 	memcpy(&locked_modes, &locked, sizeof locked);
+	if (modes.c_line != N_TTY)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s has line discipline %u, not that of terminals (N_TTY)", what,
+			    modes.c_line);
 	info->termios = new_modes(arena, &modes);
 	info->termios_locked = new_modes(arena, &locked_modes);
 	info->exclusive = exclusive != 0;

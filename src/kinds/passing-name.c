@@ -189,6 +189,11 @@ struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const 
 	return create(opener, dir_fd, name, create_fifo, ret_fd);
 }
 
+struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, const char *name)
+{
+	return add(opener, dir_fd, name, -1, false);
+}
+
 int passing_remove(struct passing_name *name)
 {
 	if (remove_it(name) == 0 || errno == ENOENT) {

@@ -32,9 +32,21 @@ static struct place {
 	{ "taken", "taken" },
 	{ "/proc/self/fd/50/short", "folder/short" },
 	{ "/proc/self/fd/50/new", "folder/newer" },
-	{ NULL, "folder/by-link" }, /* from the root, by a link to the directory */
+	{ "folder/leaves", "left" },
+	{ "enters", "folder/deep/entered" },
+	{ "folder/same/same", "folder/deep/same" },
+	{ "folder/leaves", "folder/leaves" }, /* where another one was */
+	{ "folder/gone/lost", "found" },      /* the directory goes */
+	{ NULL, "absolute" },		      /* from the root, by another directory */
+	{ NULL, "folder/by-link" },	      /* from the root, by a link to the directory */
 };
-enum { PLACES = sizeof places / sizeof *places, LINKED = 3, TWICE = 4, BY_LINK = PLACES - 1 };
+enum {
+	PLACES = sizeof places / sizeof *places,
+	LINKED = 3,
+	TWICE = 4,
+	BY_PATH = PLACES - 2,
+	BY_LINK = PLACES - 1,
+};
 
 static void need(bool holds, const char *what)
 {
@@ -73,18 +85,22 @@ struct sockets {
 	int fds[PLACES];
 };
 
-static char by_link[sizeof((struct sockaddr_un *)0)->sun_path];
+static char by_link[sizeof((struct sockaddr_un *)0)->sun_path], by_path[sizeof by_link];
 
 static struct sockets make(void)
 {
 	struct sockets sockets;
 
-	need(mkdir("folder", 0755) == 0, "folder");
+	need(mkdir("folder", 0755) == 0 && mkdir("folder/deep", 0755) == 0 &&
+		     mkdir("folder/same", 0755) == 0 && mkdir("folder/gone", 0755) == 0,
+	     "folders");
 	int folder = open("folder", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	need(dup3(folder, 50, O_CLOEXEC) == 50, "a descriptor");
 	need(symlink("folder", "link") == 0 && getcwd(by_link, sizeof by_link) &&
 		     strlen(by_link) + sizeof "/link/new" <= sizeof by_link,
 	     "link");
+	strcpy(by_path, by_link);
+	places[BY_PATH].bound = strcat(by_path, "/folder/o");
 	places[BY_LINK].bound = strcat(by_link, "/link/new");
 	for (int i = 0; i < PLACES; i++) {
 		const struct place *place = &places[i];
@@ -95,6 +111,7 @@ static struct sockets make(void)
 	}
 	/* Any that is not the one that was bound is found first, in a file system in memory. */
 	need(link(places[TWICE].bound, "two.more") == 0, "another name");
+	need(rmdir("folder/gone") == 0, "a directory cannot go");
 	close(50);
 	close(folder);
 	return sockets;

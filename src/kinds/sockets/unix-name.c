@@ -12,6 +12,7 @@
 #include "base/names.h"
 #include "kernel/deputy.h"
 #include "kinds/opener.h"
+#include "kinds/passing-name.h"
 #include "kinds/places.h"
 
 #include <errno.h>
@@ -386,15 +387,108 @@ static int bind_and_rename(struct unix_world *world, const UnixSkEntry *sk, int 
 	return result;
 }
 
+/* Below a directory of our own, which is the root for whoever binds. */
+struct below {
+	struct unix_world *world;
+	const struct naming *naming;
+	struct owned_request owned;
+	int root;
+};
+
+static int bind_at_end(const struct below *below, int at, const char *last)
+{
+	const struct naming *naming = below->naming;
+	struct owned_request owned = below->owned;
+	struct aside aside = ASIDE_HERE;
+	struct passing_name *bound = passing_awaited(below->world->opener, at, last);
+
+	if (!bound)
+		return -1;
+	aside.root = below->root;
+	int result = aside_run(&aside, bind_owned, &owned);
+	if (result == 0)
+		result = names_rename(at, last, naming->parent, naming->last, 0);
+	int failure = errno;
+	passing_remove(bound);
+	errno = failure;
+	return result;
+}
+
+/* As bind(2) will go: from the root ".." leads nowhere. */
+static int bind_below(const struct below *below, int at, int depth, const char *path)
+{
+	const char *part = path + strspn(path, "/"), *slash = strchr(part, '/');
+	char name[NAME_MAX + 1];
+	struct passing_name *passing = NULL;
+	autoclose int next = -1;
+
+	if (!slash)
+		return bind_at_end(below, at, part);
+	snprintf(name, sizeof name, "%.*s", (int)(slash - part), part);
+	if (strcmp(name, ".") == 0 || (depth == 0 && strcmp(name, "..") == 0))
+		return bind_below(below, at, depth, slash);
+	if (strcmp(name, "..") != 0) {
+		passing = passing_directory(below->world->opener, at, name, &next);
+		if (!passing && errno != EEXIST)
+			return -1;
+	}
+	if (!passing)
+		next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int result = next < 0 ? -1
+			      : bind_below(below, next, depth + (strcmp(name, "..") != 0 ? 1 : -1),
+					   slash);
+	int failure = errno;
+	if (passing && passing_remove(passing) < 0 && result == 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+/*
+ * The address leads from anywhere to another directory than the name is in, or to none: on that
+ * file system it is bound where it leads below a directory of our own, and renamed then.
+ */
+static int bind_moved(struct unix_world *world, const UnixSkEntry *sk, int fd,
+		      const struct naming *naming)
+{
+	struct below below = { world, naming, { .request.fd = fd }, -1 };
+	char path[PATH_MAX], name[48];
+	autoclose int root = -1;
+
+	snprintf(name, sizeof name, ".nestor-socket-%u-root", sk->ino);
+	struct passing_name *passing =
+		passing_directory(world->opener, naming->parent, name, &root);
+	if (!passing)
+		return -1;
+	below.root = root;
+	below.owned.request.address = unix_address(sk, &below.owned.request.length);
+	if (unix_name_is_inside(world->opener->snapshot, sk))
+		below.owned.owner = sk->file_perms;
+	int result = bind_below(&below, root, 0, path_of(sk, path));
+	int failure = errno;
+	if (passing_remove(passing) < 0 && result == 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+static int bind_by_name(struct unix_world *world, const UnixSkEntry *sk, int fd,
+			struct naming *naming)
+{
+	if (sk->moved && sk->place)
+		return bind_moved(world, sk, fd, naming);
+	return strcmp(naming->bound, naming->last) == 0
+		       ? bind_in_place(world, sk, fd, naming->parent)
+		       : bind_and_rename(world, sk, fd, naming);
+}
+
 static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
 		      struct naming *naming)
 {
 	struct given_name *given = given_name_take(world, naming->parent, naming->last);
 	if (!given)
 		return -1;
-	int result = strcmp(naming->bound, naming->last) == 0
-			     ? bind_in_place(world, sk, fd, naming->parent)
-			     : bind_and_rename(world, sk, fd, naming);
+	int result = bind_by_name(world, sk, fd, naming);
 	if (result == 0)
 		return given_name_keep(given);
 	given_name_refuse(given);

@@ -8,9 +8,9 @@
  * (SIOCUNIXFILE), and that is found again.
  *
  * At a restore the socket is bound in the directory where it is now, by the last part of its
- * address, and gets its name then. Refused: one that is in another directory than its address says,
- * unless that begins at a descriptor (/proc/self/fd/N): the directory is at this number then, for
- * the moment.
+ * address, and gets its name then. If the address begins at a descriptor (/proc/self/fd/N) the
+ * directory is at this number for the moment; if it leads to another directory (rename(2)), the
+ * socket is bound below a directory that stands in the right one for the moment.
  */
 #include "kinds/sockets/unix.h"
 
@@ -209,10 +209,8 @@ static int collect_moved(const struct open_file *file, int fd, UnixSkEntry *sk, 
 	int of_place = is_of_place(file->target, sk);
 	if (of_place < 0)
 		return fail_place(file, sk, err);
-	if (!of_place)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s has a name (%s) in another directory than it was bound in (%s)",
-			    file->what, sk->place, (const char *)sk->name.data);
+	sk->has_moved = !of_place;
+	sk->moved = !of_place;
 	return keep(fd, err);
 }
 

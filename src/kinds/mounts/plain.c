@@ -15,11 +15,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 bool mount_type_is_known(struct collect *collect, const char *type)
 {
@@ -56,11 +58,42 @@ static int try_options(const struct live_superblock *superblock, const MntEntry 
 	return survey_refuse(superblock->what, "shows options that it does not take", err);
 }
 
+/*
+ * What tells a file system from others, wherever it is: a part of its UUID (ext4, erofs), or 0. For
+ * most, f_fsid is the number of the device, and for btrfs it is another one for each subvolume.
+ */
+static int read_id(int mount_fd, uint64_t *ret_id)
+{
+	struct statfs fs;
+	struct stat stat;
+
+	if (fstatfs(mount_fd, &fs) || fstat(mount_fd, &stat))
+		return -1;
+	uint64_t id = (uint32_t)fs.f_fsid.__val[0] | (uint64_t)(uint32_t)fs.f_fsid.__val[1] << 32;
+	*ret_id = id == stat.st_dev || fs.f_type == BTRFS_SUPER_MAGIC ? 0 : id;
+	return 0;
+}
+
+static int collect_id(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+{
+	autoclose int fd = -1;
+
+	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+		return -1;
+	if (fd >= 0 && read_id(fd, &entry->file_system_id))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at it",
+				  superblock->what);
+	entry->has_file_system_id = entry->file_system_id != 0;
+	return 0;
+}
+
 static int collect_plain(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err)
 {
-	return mount_loop_collect(superblock, entry, err) ? -1
-							  : try_options(superblock, entry, err);
+	if (mount_loop_collect(superblock, entry, err) || try_options(superblock, entry, err))
+		return -1;
+	return mount_is_on_device(superblock->mounts[0].line) ? collect_id(superblock, entry, err)
+							      : 0;
 }
 
 /* ---- restore ---- */
@@ -80,6 +113,23 @@ static int check_plain(const struct snapshot *snapshot, const MntEntry *entry, s
 {
 	(void)snapshot;
 	return mount_loop_check(entry, err);
+}
+
+/* The device may be another one's by now, as numbers of loop devices are given anew. */
+static int check_id(int mount_fd, const MntEntry *entry, struct error *err)
+{
+	uint64_t id = 0;
+
+	if (!entry->has_file_system_id)
+		return 0;
+	if (read_id(mount_fd, &id))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %.200s",
+				  entry->mountpoint);
+	return id == entry->file_system_id
+		       ? 0
+		       : fail(err, ERR_FILE_CHANGED,
+			      "%.200s, which was mounted at %.200s, has another file system in it",
+			      entry->source, entry->mountpoint);
 }
 
 /*
@@ -129,8 +179,10 @@ static int make_plain(const struct mount_maker *maker, const MntEntry *entry, st
 	struct stat stat;
 
 	if (entry->loop || is_block_device(entry->source, &stat) ||
-	    externals_mounts_type(maker->externals, entry->fsname))
-		return make_on_device(maker, entry, err);
+	    externals_mounts_type(maker->externals, entry->fsname)) {
+		autoclose int fd = make_on_device(maker, entry, err);
+		return fd < 0 || check_id(fd, entry, err) ? -1 : take_fd(&fd);
+	}
 	fail(err, ERR_UNSUPPORTED_MOUNT,
 	     "mount %.200s is of a file system that is not supported (%s)", entry->mountpoint,
 	     entry->fsname);

@@ -65,9 +65,9 @@ const struct facility facilities[] = {
 	  "timers are made and deleted until the id comes up" },
 	{ "kernel_memory", NULL, A_LOOK, 0, false,
 	  "dumping what clients of unix and TCP sockets have sent before they were accepted, "
-	  "eventfds of "
-	  "io_uring, and overlays whose layers have other names by now",
-	  "such clients and eventfds are refused, and names of layers are believed",
+	  "eventfds of io_uring, overlays whose layers have other names by now, and empty "
+	  "datagrams that somebody has looked at",
+	  "the former two are refused, and what is seen of the latter is believed",
 	  kernel_memory_is_readable },
 };
 

@@ -171,8 +171,12 @@ void run_end_executor(struct run *run, bool at_once)
 	if (executor->pid) {
 		bool told = kill(executor->pid, at_once ? SIGKILL : JOB_SIGNAL) == 0 ||
 			    kill(executor->pid, SIGKILL) == 0;
-		while (told && waitpid(executor->pid, NULL, 0) < 0 && errno == EINTR)
+		pid_t ended = -1;
+		while (told && (ended = waitpid(executor->pid, NULL, 0)) < 0 && errno == EINTR)
 			;
+		/* Somebody may still be on it. */
+		if (ended != executor->pid)
+			executor->stack = NULL;
 	}
 	executor->pid = 0;
 	if (executor->stack)

@@ -199,7 +199,7 @@ static int make_in_part(const struct founder *founder, const struct mount_kind *
 {
 	struct arena *arena = founder->opener->arena;
 	bool *keeps_master = arena_array(arena, bool, part->n_mounts);
-	struct made_mount_namespace made;
+	struct made_mount_namespace made = { .fd = -1 };
 	struct mount_plan plan;
 
 	for (size_t i = 0; i < part->n_mounts; i++)
@@ -287,13 +287,17 @@ int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker
 
 /*
  * By its former name first, as mountinfo shows that from then on; but something else may have it
- * by now, or its directory be gone.
+ * by now, or its directory be gone (-1).
  */
 static int remove_by_name(int root_fd, const char *name, int parent_fd, const char *former)
 {
-	if (names_rename(root_fd, name, parent_fd, former, RENAME_NOREPLACE) == 0) {
-		root_fd = parent_fd;
-		name = former;
+	if (parent_fd >= 0) {
+		if (names_rename(root_fd, name, parent_fd, former, RENAME_NOREPLACE) == 0) {
+			root_fd = parent_fd;
+			name = former;
+		} else if (errno != EEXIST && errno != ENOENT) {
+			return -1;
+		}
 	}
 	if (unlinkat(root_fd, name, 0) == 0)
 		return 0;
@@ -313,6 +317,8 @@ static int remove_one(int root_fd, const MntEntry *mount)
 	snprintf(parent, sizeof parent, ".%.*s", (int)(former - mount->root), mount->root);
 	autoclose int list_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int found_fd = (int)syscall(SYS_openat2, root_fd, parent, &how, sizeof how);
+	if (found_fd < 0 && errno != EXDEV && !names_lead_nowhere(errno))
+		return -1;
 	int above_fd = found_fd >= 0 ? found_fd : list_fd;
 	if (list_fd < 0 || fstat(list_fd, &root) || fstat(above_fd, &above))
 		return -1;

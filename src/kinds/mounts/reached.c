@@ -64,7 +64,7 @@ static int open_by_path(const struct made_mount_namespace *made, const MntEntry 
 			       RESOLVE_BENEATH);
 }
 
-/* 0: it has none. */
+/* 0 with errno: it cannot be told. */
 static uint64_t number_of(int fd)
 {
 	struct statx found;
@@ -97,8 +97,9 @@ int mount_made_root(const struct made_mount_namespace *made,
 	if (!made->numbers || !made->numbers[index])
 		return made->roots[index] < 0 ? -1 : fcntl(made->roots[index], F_DUPFD_CLOEXEC, 0);
 	autoclose int fd = open_by_path(made, namespace->mounts[index]);
-	if (fd >= 0 && number_of(fd) == made->numbers[index])
+	uint64_t number = number_of(fd);
+	if (number == made->numbers[index])
 		return take_fd(&fd);
-	errno = fd < 0 ? errno : ENOENT;
+	errno = number ? ENOENT : errno;
 	return -1;
 }

@@ -36,17 +36,24 @@ struct name_directory {
 	int fd;
 };
 
-static void take_back(const struct undo_entry *entry)
+static int put_back(const struct given_name *given)
 {
-	const struct given_name *given = (const struct given_name *)entry;
 	struct stat found;
 
 	if (given->aside)
-		names_rename(given->directory, given->aside, given->directory, given->name, 0);
-	else if (fstatat(given->directory, given->name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-		 S_ISSOCK(found.st_mode) &&
-		 (!given->inode || (found.st_ino == given->inode && found.st_dev == given->device)))
-		unlinkat(given->directory, given->name, 0);
+		return names_rename(given->directory, given->aside, given->directory, given->name,
+				    0);
+	if (fstatat(given->directory, given->name, &found, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISSOCK(found.st_mode) ||
+	    (given->inode && (found.st_ino != given->inode || found.st_dev != given->device)))
+		return 0;
+	return unlinkat(given->directory, given->name, 0);
+}
+
+static void take_back(const struct undo_entry *entry)
+{
+	put_back((const struct given_name *)entry);
 }
 
 /* A descriptor that stays until the restore has come to its end; one for all names there. */
@@ -98,27 +105,26 @@ struct given_name *given_name_take(struct unix_world *world, int directory, cons
 	return NULL;
 }
 
-void given_name_refuse(struct given_name *given)
+int given_name_refuse(struct given_name *given)
 {
-	int failure = errno;
-
-	take_back(&given->undo);
+	if (put_back(given) < 0)
+		return -1;
 	undo_drop(&given->undo);
-	errno = failure;
+	return 0;
 }
 
 int given_name_keep(struct given_name *given)
 {
 	struct stat made;
 
+	if (fstatat(given->directory, given->name, &made, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
 	if (given->aside) {
 		if (unlinkat(given->directory, given->aside, 0) < 0)
 			return -1;
 		undo_drop(&given->undo);
 		return 0;
 	}
-	if (fstatat(given->directory, given->name, &made, AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
 	given->device = made.st_dev;
 	given->inode = made.st_ino;
 	return 0;

@@ -309,20 +309,23 @@ bool unix_place_begins(const UnixSkEntry *sk, char *ret_start)
 	return path[0] == '/' || place[length - name - 1] == '/';
 }
 
-/* -1: begin at the root, as links are on the way, or the address alone tells. */
-static int open_start(const struct file_opener *opener, const UnixSkEntry *sk)
+/* *ret_fd -1: begin at the root, as links are on the way, or the address alone tells. */
+static int open_start(const struct file_opener *opener, const UnixSkEntry *sk, int *ret_fd)
 {
 	char start[PATH_MAX];
 
-	return sk->place && unix_place_begins(sk, start) ? open_there(opener, sk, start) : -1;
+	*ret_fd = -1;
+	if (!sk->place || !unix_place_begins(sk, start))
+		return 0;
+	*ret_fd = open_there(opener, sk, start);
+	return *ret_fd < 0 && !names_lead_nowhere(errno) ? -1 : 0;
 }
 
 /* A socket, and the name it has in a directory: what bind(2) is to make gets that name. */
 struct naming {
-	int parent;	      /* the directory */
-	const char *last;     /* the name */
-	const char *bound;    /* what bind(2) makes there */
-	char aside[NAME_MAX]; /* what stood there goes by this name meanwhile */
+	int parent;	   /* the directory */
+	const char *last;  /* the name */
+	const char *bound; /* what bind(2) makes there */
 };
 
 struct descriptor_request {
@@ -349,8 +352,10 @@ static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd
 	int number = sk->place ? unix_name_descriptor(sk) : -1;
 	struct error err = { 0 };
 	struct aside aside = ASIDE_HERE;
-	autoclose int start = open_start(world->opener, sk);
+	autoclose int start = -1;
 
+	if (open_start(world->opener, sk, &start) < 0)
+		return -1;
 	aside.root = start >= 0 ? start : root_of(world->opener, sk);
 	owned.request.address = unix_address(sk, &owned.request.length);
 	if (unix_name_is_inside(world->opener->snapshot, sk))
@@ -370,18 +375,16 @@ static int bind_in_place(struct unix_world *world, const UnixSkEntry *sk, int fd
 static int bind_and_rename(struct unix_world *world, const UnixSkEntry *sk, int fd,
 			   struct naming *naming)
 {
-	bool moved =
-		names_rename(naming->parent, naming->bound, naming->parent, naming->aside, 0) == 0;
+	struct given_name *bound = given_name_take(world, naming->parent, naming->bound);
 
-	if (!moved && errno != ENOENT)
+	if (!bound)
 		return -1;
 	int result = bind_in_place(world, sk, fd, naming->parent);
 	if (result == 0)
 		result = names_rename(naming->parent, naming->bound, naming->parent, naming->last,
 				      0);
 	int failure = errno;
-	if (moved &&
-	    names_rename(naming->parent, naming->aside, naming->parent, naming->bound, 0) < 0)
+	if (given_name_refuse(bound) < 0 && result == 0)
 		return -1;
 	errno = failure;
 	return result;
@@ -491,7 +494,9 @@ static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
 	int result = bind_by_name(world, sk, fd, naming);
 	if (result == 0)
 		return given_name_keep(given);
+	int failure = errno;
 	given_name_refuse(given);
+	errno = failure;
 	return result;
 }
 
@@ -511,7 +516,6 @@ static int bind_visible(struct unix_world *world, const UnixSkEntry *sk, int fd,
 		return -1;
 	autoclose int parent = open_parent(world->opener, sk, path, &naming.last);
 	naming.parent = parent;
-	snprintf(naming.aside, sizeof naming.aside, ".nestor-socket-%u", sk->ino);
 	if (parent < 0 || fstat(parent, &before) < 0 || bind_named(world, sk, fd, &naming) < 0 ||
 	    finish_name(parent, naming.last, sk, ret_name_fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/collect.h"
+#include "kinds/sockets/queue-length.h"
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
@@ -269,7 +270,10 @@ static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk,
 	return *ret_size > 0 || (sk->type != SOCK_STREAM && !*ret_ended && ready & POLLIN);
 }
 
-/* The first one, if it is empty: at an offset it is seen only if nobody has looked at it. */
+/*
+ * The first one, if it is empty: at an offset it is seen only if nobody has looked at it. 1 if
+ * there was one.
+ */
 static int collect_empty_head(const struct open_file *file, int fd, const UnixSkEntry *sk,
 			      struct error *err)
 {
@@ -282,7 +286,7 @@ static int collect_empty_head(const struct open_file *file, int fd, const UnixSk
 				       : fail_errno(err, ERR_KERNEL_REFUSED,
 						    "%s: cannot read what waits in it", file->what);
 	if (length == 0)
-		return add_piece(file, sk, &piece, &byte, 0, err);
+		return add_piece(file, sk, &piece, &byte, 0, err) ? -1 : 1;
 	close_descriptors(&piece);
 	return 0;
 }
@@ -290,16 +294,23 @@ static int collect_empty_head(const struct open_file *file, int fd, const UnixSk
 static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk, int size,
 			  bool ended, struct error *err)
 {
-	int offset = 0, result = 1;
+	bool counted = sk->type != SOCK_STREAM && !ended;
+	int offset = 0, result = counted ? collect_empty_head(file, fd, sk, err) : 0;
+	size_t seen = (size_t)(result > 0);
 
-	if (sk->type != SOCK_STREAM && !ended && collect_empty_head(file, fd, sk, err))
+	if (result < 0)
 		return -1;
+	result = 1;
 	/* At the end of a stream a read would take an error with it. */
-	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
+	for (size_t i = 0; i < MOST_PIECES && result > 0; i++) {
 		result = sk->type == SOCK_STREAM && offset >= size
 				 ? 0
 				 : collect_piece(file, fd, sk, ended, &offset, err);
-	return result < 0 ? -1 : 0;
+		seen += result > 0;
+	}
+	if (result < 0)
+		return -1;
+	return counted ? socket_queue_check(file, fd, seen, err) : 0;
 }
 
 int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,

@@ -67,11 +67,12 @@ struct unix_world {
 
 /*
  * unix-given-name.c: what stands there gives way; NULL with errno. Then, when the new one is there,
- * it is kept; where there is none, what stood there comes back.
+ * it is kept; where there is none, what stood there comes back: -1 with errno where it cannot yet,
+ * which is tried again when all is undone.
  */
 struct given_name *given_name_take(struct unix_world *world, int directory, const char *name);
 int given_name_keep(struct given_name *given);
-void given_name_refuse(struct given_name *given);
+int given_name_refuse(struct given_name *given);
 
 /* A call of which the kernel remembers who made it. */
 enum unix_call { UNIX_CALL_PAIRS, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT, UNIX_CALL_SEND };

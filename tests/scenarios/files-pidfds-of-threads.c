@@ -113,6 +113,7 @@ static int further_in(void *unused)
 	scenario_wait_restored();
 	check_of(own, number, "further in");
 	scenario_check(fcntl(own, F_GETFL) & O_NONBLOCK, "O_NONBLOCK is gone");
+	scenario_wait_mark("checked");
 	check_ends(&worker, own);
 	scenario_mark("ended");
 	return 0;
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
 	check_of(SHARED, numbers[0], "its copy");
 	check_of(of_leader, numbers[1], "first thread");
 	check_of(HIGH, numbers[2], "inner");
+	scenario_mark("checked");
 	scenario_check(number_of(of_gone) == -1 && !is_there(of_gone), "the dead live");
 	scenario_check(fcntl(of_first, F_GETFD) == FD_CLOEXEC && fcntl(SHARED, F_GETFD) == 0 &&
 			       fcntl(HIGH, F_GETFD) == 0,

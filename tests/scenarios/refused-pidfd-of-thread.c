@@ -5,6 +5,7 @@
  *	its way to somebody, and where an epoll instance watches it
  * flavours: flat one
  * arguments: shared passed watched
+ * unseen: one that is passed is in a socket
  * refused: unsupported-file
  */
 #include "scenario.h"

@@ -86,16 +86,17 @@ static bool leads_to_waited_at(const struct inet_known *known, const InetSkEntry
 }
 
 /* What comes after who waits has been looked at would be lost. */
-static int note_left(struct collect *collect, struct inet_known *known, struct error *err)
+static int note_left(struct inet_known *known, struct error *err)
 {
+	int pauses = INET_WAITING_PAUSES;
+
 	for (size_t i = 0; i < known->count; i++) {
 		struct known_inet *client = &known->sockets[i];
 		if (!inet_is_tcp(client->sk) || !tcp_is_connected(client->sk->state) ||
 		    !leads_to_waited_at(known, client->sk))
 			continue;
 		autoclose int fd = get(client, err);
-		if (fd < 0 ||
-		    inet_waiting_left(fd, !collect->looking, client->what, &client->has_left, err))
+		if (fd < 0 || inet_waiting_left(fd, &pauses, client->what, &client->has_left, err))
 			return -1;
 	}
 	return 0;
@@ -118,7 +119,7 @@ int inet_collect_waiting(struct collect *collect, struct inet_known *known, bool
 
 	for (size_t i = 0; i < known->count; i++)
 		all[i] = known->sockets[i].sk;
-	if (!skip && note_left(collect, known, err))
+	if (!skip && note_left(known, err))
 		return -1;
 	for (size_t i = 0; i < known->count; i++) {
 		const struct known_inet *listener = &known->sockets[i];

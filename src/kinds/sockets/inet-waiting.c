@@ -257,24 +257,24 @@ int inet_waiting_collect(const struct inet_backlog *backlog, struct error *err)
 		       : refuse(backlog->what, "the kernel does not list all that do", err);
 }
 
-/* Bytes that the other end has not acknowledged, when these have had their time; -1 with errno. */
-static int still_under_way(int fd, int pauses)
+/* Bytes that the other end has not acknowledged, when no pause is left; -1 with errno. */
+static int still_under_way(int fd, int *pauses)
 {
 	const struct timespec pause = { .tv_nsec = 1000000000 / PAUSES_A_SECOND };
 	int left = 0;
 
-	for (int i = 0;; i++) {
+	for (;; --*pauses) {
 		if (ioctl(fd, SIOCOUTQ, &left) < 0)
 			return -1;
-		if (!left || i >= pauses)
+		if (!left || *pauses <= 0)
 			return left;
 		nanosleep(&pause, NULL);
 	}
 }
 
-int inet_waiting_left(int fd, bool patient, const char *what, bool *ret_left, struct error *err)
+int inet_waiting_left(int fd, int *pauses, const char *what, bool *ret_left, struct error *err)
 {
-	int left = still_under_way(fd, patient ? PAUSES_A_SECOND / 2 : 0);
+	int left = still_under_way(fd, pauses);
 
 	if (left < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what is under way",
@@ -325,7 +325,8 @@ static int send_again(const struct snapshot *snapshot, const InetSkEntry *sk, in
 						  "TCP socket %u: cannot send again", sk->id);
 			done += (size_t)sent;
 		}
-	int left = was_sent ? still_under_way(fd, PATIENCE_SECONDS * PAUSES_A_SECOND) : 0;
+	int pauses = PATIENCE_SECONDS * PAUSES_A_SECOND;
+	int left = was_sent ? still_under_way(fd, &pauses) : 0;
 	if (left < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "TCP socket %u: cannot tell what is under way", sk->id);

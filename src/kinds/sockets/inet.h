@@ -55,9 +55,11 @@ struct inet_backlog {
 int inet_waiting_collect(const struct inet_backlog *backlog, struct error *err);
 /*
  * Of who has connected, before who waits is looked at: is something still left of what it has sent?
- * By a descriptor of ours; it is given some time to come. Then it is refused.
+ * By a descriptor of ours; it is given some time to come, in pauses, of which all together have so
+ * many. Then it is refused.
  */
-int inet_waiting_left(int fd, bool patient, const char *what, bool *ret_left, struct error *err);
+enum { INET_WAITING_PAUSES = 250 };
+int inet_waiting_left(int fd, int *pauses, const char *what, bool *ret_left, struct error *err);
 int inet_waiting_refuse_left(const char *what, struct error *err);
 int inet_waiting_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
 int inet_waiting_connect(const struct snapshot *snapshot, const InetSkEntry *sk, int fd,

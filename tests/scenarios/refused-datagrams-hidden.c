@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-datagrams-hidden
- * promise: an empty datagram between others, which nobody can see when somebody has looked at it, is
- *	not lost silently: the dump is refused, until it has been read
+ * promise: an empty datagram between others, which nobody can see when somebody has looked at it,
+ *	is not lost silently: the dump is refused, until it has been read
  * arguments: datagrams packets
  * flavours: flat three
  * needs: kernel_memory

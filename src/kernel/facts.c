@@ -509,9 +509,9 @@ int facts_probe(struct facts *facts, struct arena *arena, struct error *err)
 	*facts = (struct facts){
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 		.task_size = user_address_end,
-		.mmap_min_address = number_in(facts, "/proc/sys/vm/mmap_min_addr", 65536),
-		.pid_max = (uint32_t)number_in(facts, "/proc/sys/kernel/pid_max", 32768),
 	};
+	facts->mmap_min_address = number_in(facts, "/proc/sys/vm/mmap_min_addr", 65536);
+	facts->pid_max = (uint32_t)number_in(facts, "/proc/sys/kernel/pid_max", 32768);
 	if (probe_identity(facts, arena, err))
 		return -1;
 	probe_security_context(facts, arena);

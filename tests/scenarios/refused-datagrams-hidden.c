@@ -6,6 +6,7 @@
  * arguments: datagrams packets
  * flavours: flat three
  * needs: kernel_memory
+ * unseen: what waits in a socket is looked at in a dump only
  * refused: unsupported-file
  */
 #include "scenario.h"

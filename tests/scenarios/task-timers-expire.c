@@ -3,7 +3,7 @@
  * name: task-timers-expire
  * promise: a timer that expires while the tree is being dumped is neither lost nor told twice
  * flavours: flat three user user-three
- * ignore: ShdPnd timers
+ * ignore: ShdPnd SigBlk timers
  */
 #include "scenario.h"
 

@@ -8,8 +8,9 @@
 
 #include "kernel/kernel-pages.h"
 #include "kernel/kernel-reader.h"
+#include "kinds/sockets/kernel-socket.h"
 
-/* The first of a reader's places: */
+/* Of a reader's places those after the socket's: */
 #define MESSAGE_PLACES(X)                               \
 	X(MESSAGE_NEXT, "sk_buff", "next")              \
 	X(MESSAGE_LENGTH, "sk_buff", "len")             \
@@ -23,6 +24,7 @@
 	X(PARTS, "skb_shared_info", "frags")
 
 enum message_place {
+	BEFORE_MESSAGE = N_SOCKET_PLACES - 1,
 #define X(place, structure, member) place,
 	MESSAGE_PLACES(X)
 #undef X

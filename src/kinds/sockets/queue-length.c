@@ -5,18 +5,17 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "collect/collect.h"
-#include "kernel/kernel-reader.h"
 #include "kinds/kind.h"
+#include "kinds/sockets/kernel-socket.h"
 
 #include <errno.h>
 #include <inttypes.h>
-
-enum place { FILE_DATA, SOCKET_FILE, SOCKET_SK, SK_QUEUE, QUEUE_LENGTH, N_PLACES };
+#include <string.h>
 
 /* Of a dump: what is the same for all sockets. */
 struct counter {
 	struct kernel_reader reader;
-	struct btf_place places[N_PLACES];
+	struct btf_place places[N_SOCKET_PLACES];
 	bool cannot; /* nobody may look, or things are elsewhere in this kernel */
 };
 
@@ -27,26 +26,15 @@ static struct counter *counter_of(struct collect *collect)
 
 	if (!*kept) {
 		struct counter *counter = arena_new(collect->arena, struct counter);
-		counter->places[FILE_DATA] = (struct btf_place){ "file", "private_data", 0, false };
-		counter->places[SOCKET_FILE] = (struct btf_place){ "socket", "file", 0, false };
-		counter->places[SOCKET_SK] = (struct btf_place){ "socket", "sk", 0, false };
-		counter->places[SK_QUEUE] =
-			(struct btf_place){ "sock", "sk_receive_queue", 0, false };
-		counter->places[QUEUE_LENGTH] =
-			(struct btf_place){ "sk_buff_head", "qlen", 0, false };
+		const struct btf_place places[] = {
+#define X(place, structure, member) { structure, member, 0, false },
+			SOCKET_PLACES(X)
+#undef X
+		};
+		memcpy(counter->places, places, sizeof places);
 		*kept = counter;
 	}
 	return *kept;
-}
-
-static uint32_t read_length(struct kernel_reader *by, int fd)
-{
-	uint64_t file = kernel_file(by, fd), socket = kernel_pointer(by, file, FILE_DATA);
-
-	if (kernel_pointer(by, socket, SOCKET_FILE) != file)
-		kernel_has_changed(by);
-	return kernel_number(by, kernel_inside(by, kernel_pointer(by, socket, SOCKET_SK), SK_QUEUE),
-			     QUEUE_LENGTH);
 }
 
 /* 1: it cannot be told; -1 with errno. */
@@ -56,12 +44,13 @@ static int count_messages(struct collect *collect, int fd, uint32_t *ret_count)
 	struct kernel_reader *by = &counter->reader;
 	int result = counter->cannot ? 1
 				     : kernel_reader_begin(by, collect->arena, counter->places,
-							   N_PLACES, N_PLACES);
+							   N_SOCKET_PLACES, N_SOCKET_PLACES);
 
 	counter->cannot = result > 0;
 	if (result)
 		return result;
-	*ret_count = read_length(by, fd);
+	*ret_count =
+		kernel_number(by, kernel_inside(by, kernel_socket(by, fd), SK_QUEUE), QUEUE_LENGTH);
 	kernel_reader_end(by);
 	errno = by->failure;
 	return by->failure ? -1 : 0;

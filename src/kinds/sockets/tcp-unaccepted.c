@@ -18,17 +18,11 @@
 enum { MOST_WAITING = 1 << 20, MOST_BYTES = 1 << 28, BEGINS_STREAM = 2 /* TCPHDR_SYN */ };
 
 #define OWN_PLACES(X)                                              \
-	X(FILE_DATA, "file", "private_data")                       \
-	X(SOCKET_FILE, "socket", "file")                           \
-	X(SOCKET_SK, "socket", "sk")                               \
 	X(WAITING, "inet_connection_sock", "icsk_accept_queue")    \
 	X(WAITING_FIRST, "request_sock_queue", "rskq_accept_head") \
 	X(REQUEST_NEXT, "request_sock", "dl_next")                 \
 	X(REQUEST_SK, "request_sock", "sk")                        \
 	X(SK_COOKIE, "sock_common", "skc_cookie")                  \
-	X(SK_QUEUE, "sock", "sk_receive_queue")                    \
-	X(QUEUE_NEXT, "sk_buff_head", "next")                      \
-	X(QUEUE_LENGTH, "sk_buff_head", "qlen")                    \
 	X(TCP_TAKEN, "tcp_sock", "copied_seq")                     \
 	X(TCP_COMES, "tcp_sock", "rcv_nxt")                        \
 	X(TCP_URGENT, "tcp_sock", "urg_data")                      \
@@ -42,16 +36,6 @@ enum place {
 #undef X
 		N_PLACES,
 };
-
-static uint64_t socket_of(struct kernel_reader *by, int fd)
-{
-	uint64_t file = kernel_file(by, fd);
-	uint64_t socket = kernel_pointer(by, file, FILE_DATA);
-
-	if (kernel_pointer(by, socket, SOCKET_FILE) != file)
-		kernel_has_changed(by);
-	return kernel_pointer(by, socket, SOCKET_SK);
-}
 
 /* Appends what is new in it; false: it cannot be read, or the reader has failed. */
 static bool add_message(struct kernel_messages *messages, uint64_t message, uint32_t start,
@@ -108,7 +92,7 @@ static void read_stream(struct kernel_messages *messages, uint64_t sk, struct tc
 static void read_all(struct kernel_messages *messages, int fd, struct tcp_unaccepted_list *ret)
 {
 	struct kernel_reader *by = messages->by;
-	uint64_t waiting = kernel_inside(by, socket_of(by, fd), WAITING);
+	uint64_t waiting = kernel_inside(by, kernel_socket(by, fd), WAITING);
 	uint64_t at = kernel_pointer(by, waiting, WAITING_FIRST);
 
 	for (size_t i = 0; at && !by->failure; i++) {
@@ -129,7 +113,7 @@ int tcp_unaccepted_read(const int *fds, size_t n_fds, struct arena *arena,
 {
 	struct btf_place places[N_PLACES] = {
 #define X(place, structure, member) { structure, member, 0, false },
-		MESSAGE_PLACES(X) OWN_PLACES(X)
+		SOCKET_PLACES(X) MESSAGE_PLACES(X) OWN_PLACES(X)
 #undef X
 	};
 	struct kernel_reader by = { 0 };

@@ -24,16 +24,10 @@ enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 }
 
 #define OWN_PLACES(X)                              \
 	X(TASK_PID, "task_struct", "thread_pid")   \
-	X(FILE_DATA, "file", "private_data")       \
-	X(SOCKET_FILE, "socket", "file")           \
-	X(SOCKET_SK, "socket", "sk")               \
-	X(SK_QUEUE, "sock", "sk_receive_queue")    \
 	X(SK_PEER_PID, "sock", "sk_peer_pid")      \
 	X(SK_PEER_CRED, "sock", "sk_peer_cred")    \
 	X(UNIX_PEER, "unix_sock", "peer")          \
 	X(UNIX_ADDRESS, "unix_sock", "addr")       \
-	X(QUEUE_NEXT, "sk_buff_head", "next")      \
-	X(QUEUE_LENGTH, "sk_buff_head", "qlen")    \
 	X(MESSAGE_SK, "sk_buff", "sk")             \
 	X(CONTROL_PID, "unix_skb_parms", "pid")    \
 	X(CONTROL_UID, "unix_skb_parms", "uid")    \
@@ -63,16 +57,6 @@ enum place {
 #undef X
 		N_PLACES,
 };
-
-static uint64_t socket_of(struct kernel_reader *by, int fd)
-{
-	uint64_t file = kernel_file(by, fd);
-	uint64_t socket = kernel_pointer(by, file, FILE_DATA);
-
-	if (kernel_pointer(by, socket, SOCKET_FILE) != file)
-		kernel_has_changed(by);
-	return kernel_pointer(by, socket, SOCKET_SK);
-}
 
 static void read_pid(struct kernel_reader *by, uint64_t pid, struct unix_seen_pid *ret)
 {
@@ -201,7 +185,7 @@ static void read_queue(struct kernel_messages *messages, uint64_t sk, struct uni
 
 static void read_all(struct kernel_reader *by, int fd, struct unix_unaccepted *ret, size_t count)
 {
-	uint64_t queue = kernel_inside(by, socket_of(by, fd), SK_QUEUE);
+	uint64_t queue = kernel_inside(by, kernel_socket(by, fd), SK_QUEUE);
 	uint64_t at = kernel_pointer(by, queue, QUEUE_NEXT);
 	struct kernel_messages messages = { .by = by };
 
@@ -224,7 +208,7 @@ int unix_unaccepted_read(int fd, struct arena *arena, struct unix_unaccepted *re
 {
 	struct btf_place places[N_PLACES] = {
 #define X(place, structure, member) { structure, member, 0, false },
-		MESSAGE_PLACES(X) OWN_PLACES(X)
+		SOCKET_PLACES(X) MESSAGE_PLACES(X) OWN_PLACES(X)
 #undef X
 	};
 	struct kernel_reader by = { 0 };

@@ -75,7 +75,12 @@ static int read_map(int namespace_fd, int root_fd, struct arena *arena, struct m
 		return -1;
 	if (mount_idmap_read(number, root_fd, arena, ret_map) == 0)
 		return 0;
-	return errno == ENOENT ? deputy_run(read_inside, &inside, &err) : -1;
+	if (errno != ENOENT)
+		return -1;
+	if (deputy_run(read_inside, &inside, &err) == 0)
+		return 0;
+	errno = err.os_errno ? err.os_errno : EIO;
+	return -1;
 }
 
 int mount_idmap_collect(const struct live_namespace *namespace_, const struct mount_line *line,

@@ -69,8 +69,11 @@ def run_among_others(place):
     outer = int(tree.status_of(inner)["PPid"])
     loop = "while :; do /bin/true; done"
     place.start(loop)
-    place.roots.append(subprocess.Popen(
-        ["nsenter", "-t", str(outer), "-p", "sh", "-c", loop], start_new_session=True).pid)
+    entered = subprocess.Popen(
+        ["nsenter", "-t", str(outer), "-p", "sh", "-c", loop], start_new_session=True).pid
+    place.roots.append(entered)
+    # The shell inside stays, with whichever number is next: it has it before others are chosen.
+    tree.wait_for(lambda: len(tree.processes(entered)) > 1, 10)
     for number in range(30):
         for left in range(9, -1, -1):
             try:

@@ -33,6 +33,10 @@ enum {
 	ALL = SUPERBLOCK | MOUNT | ROOT | MOUNTPOINT | TYPE,
 };
 
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
+
 #define LIST_OF_ALL  UINT64_MAX /* LSMT_ROOT */
 #define GET_MNTNS_ID _IOR(0xb7, 0x5, uint64_t)
 
@@ -65,9 +69,10 @@ int mount_namespace_number(int namespace_fd, uint64_t *ret_number)
 	return ioctl(namespace_fd, GET_MNTNS_ID, ret_number);
 }
 
-int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_ids, size_t *ret_n)
+static int list_below(uint64_t namespace_number, uint64_t top, struct arena *arena,
+		      uint64_t **ret_ids, size_t *ret_n)
 {
-	struct mount_request request = { sizeof request, 0, LIST_OF_ALL, 0, namespace_number };
+	struct mount_request request = { sizeof request, 0, top, 0, namespace_number };
 	uint64_t batch[BATCH];
 
 	*ret_ids = NULL;
@@ -84,6 +89,11 @@ int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_id
 			return 0;
 		request.parameter = batch[n - 1];
 	}
+}
+
+int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_ids, size_t *ret_n)
+{
+	return list_below(namespace_number, LIST_OF_ALL, arena, ret_ids, ret_n);
 }
 
 static uint32_t flags_of(uint64_t attributes)
@@ -159,11 +169,31 @@ int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
 	return 0;
 }
 
-/* ---- mapped ids ---- */
+/* The first mount of a namespace is its own parent. */
+static int find_first(int fd, uint64_t *ret_id)
+{
+	struct statx found;
 
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000U
-#endif
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found))
+		return -1;
+	for (*ret_id = found.stx_mnt_id;;) {
+		autofree struct mount_answer *answer = ask(0, *ret_id, MOUNT);
+		if (!answer)
+			return -1;
+		if (answer->parent_id == *ret_id)
+			return 0;
+		*ret_id = answer->parent_id;
+	}
+}
+
+int mount_list_own(int fd, struct arena *arena, uint64_t **ret_ids, size_t *ret_n)
+{
+	uint64_t first;
+
+	return find_first(fd, &first) ? -1 : list_below(0, first, arena, ret_ids, ret_n);
+}
+
+/* ---- mapped ids ---- */
 
 /* Texts one after the other, "0 100000 65536". */
 static int parse(const char *text, size_t n, struct arena *arena, struct mount_extent **ret)

@@ -27,9 +27,15 @@ struct mount_status {
 
 /* The number by which the kernel knows a mount namespace; -1 with errno. */
 int mount_namespace_number(int namespace_fd, uint64_t *ret_number);
-/* Unique ids of all of its mounts; -1 with errno, ENOSYS or EINVAL where the kernel has no such. */
+/*
+ * Unique ids of all of its mounts; -1 with errno. From outside the kernel finds the root of a
+ * namespace only if it is older than what is mounted there (Linux 6.18, grab_requested_root), and
+ * says ENOENT otherwise.
+ */
 int mount_list(uint64_t namespace_number, struct arena *arena, uint64_t **ret_ids, size_t *ret_n);
-/* -1 with errno. */
+/* The same of our own namespace, in which the mount of `fd` is, but for the first of all. */
+int mount_list_own(int fd, struct arena *arena, uint64_t **ret_ids, size_t *ret_n);
+/* Of a mount in that namespace (0: our own). -1 with errno. */
 int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
 	       struct mount_status *ret_status);
 

@@ -2,8 +2,9 @@
 /*
  * name: mounts-below-root
  * promise: in a container whose root was moved onto that of others, with what is in /proc and /sys
- *	covered, a new user namespace may mount a proc and a sysfs just if it could before; where
- *	nothing is left below the root it may not
+ *	covered, a new user namespace may mount a proc and a sysfs just if it could before, also
+ *	where all that is older than the mount namespace; where nothing is left below the root it
+ *	may not
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
@@ -69,18 +70,68 @@ static void make_root(const char *name)
 	     "proc and sys");
 }
 
+static void keep(const char *name)
+{
+	bool proc = may_mount("proc"), sysfs = may_mount("sysfs");
+
+	scenario_note("%s: proc %d sysfs %d", name, proc, sysfs);
+	scenario_mark(name);
+	scenario_wait_restored();
+	scenario_check(may_mount("proc") == proc, "a proc could %sbe mounted", proc ? "" : "not ");
+	scenario_check(may_mount("sysfs") == sysfs, "a sysfs could %sbe mounted",
+		       sysfs ? "" : "not ");
+}
+
 static int moved(void *unused)
 {
 	(void)unused;
 	make_root("moved");
 	need(mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0, "move");
-	bool proc = may_mount("proc"), sysfs = may_mount("sysfs");
-	scenario_note("moved: proc %d sysfs %d", proc, sysfs);
-	scenario_mark("moved");
-	scenario_wait_restored();
-	scenario_check(may_mount("proc") == proc, "a proc could %sbe mounted", proc ? "" : "not ");
-	scenario_check(may_mount("sysfs") == sysfs, "a sysfs could %sbe mounted",
-		       sysfs ? "" : "not ");
+	keep("moved");
+	return 0;
+}
+
+static int new_directory(void)
+{
+	int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	need(context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0, "tmpfs");
+	int fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	need(fd >= 0 && mkdirat(fd, "proc", 0755) == 0 && mkdirat(fd, "sys", 0755) == 0, "tmpfs");
+	close(context);
+	return fd;
+}
+
+static void become_root(int fd)
+{
+	need(move_mount(fd, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) == 0 && fchdir(fd) == 0 &&
+		     syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+		     chdir("/") == 0,
+	     "pivot_root");
+}
+
+/* The namespace is entered last: nothing below its first mount is younger. */
+static int older(void *unused)
+{
+	static const char *const from[] = { NULL, "/proc", "/sys", "." };
+	static const char *const to[] = { "/", "/proc", "/sys", "/" };
+	int fds[4];
+
+	(void)unused;
+	make_root("older");
+	fds[0] = new_directory();
+	for (size_t i = 1; i < 4; i++)
+		fds[i] = open_tree(AT_FDCWD, from[i],
+				   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	need(fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0 && fds[3] >= 0, "copies");
+	need(unshare(CLONE_NEWNS) == 0, "unshare");
+	become_root(fds[0]);
+	for (size_t i = 1; i < 4; i++)
+		need(move_mount(fds[i], "", AT_FDCWD, to[i], MOVE_MOUNT_F_EMPTY_PATH) == 0, to[i]);
+	need(chroot("/..") == 0 && chdir("/") == 0, "chroot");
+	for (size_t i = 0; i < 4; i++)
+		close(fds[i]);
+	keep("older");
 	return 0;
 }
 
@@ -103,13 +154,16 @@ int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
 	pid_t first = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, moved, NULL);
+	pid_t third = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, older, NULL);
 	pid_t second = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, alone, NULL);
 	scenario_wait_mark("moved");
 	scenario_wait_mark("alone");
+	scenario_wait_mark("older");
 
 	scenario_ready();
 
 	scenario_reap(first);
 	scenario_reap(second);
+	scenario_reap(third);
 	return scenario_end();
 }

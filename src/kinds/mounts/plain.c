@@ -52,10 +52,21 @@ static int try_options(const struct live_superblock *superblock, const MntEntry 
 		       struct error *err)
 {
 	autoclose int context_fd = fsopen(superblock->mounts[0].line->type, FSOPEN_CLOEXEC);
+	struct error refusal = { 0 };
 
-	if (context_fd < 0 || mount_set_options(context_fd, entry->options, err) == 0)
+	if (context_fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot try its options",
+				  superblock->what);
+	if (mount_set_options(context_fd, entry->options, &refusal) == 0)
 		return 0;
-	return survey_refuse(superblock->what, "shows options that it does not take", err);
+	if (!refusal.os_errno || errno_tells_nothing(refusal.os_errno)) {
+		*err = refusal;
+		return fail_while(err, "%s", superblock->what);
+	}
+	fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows options that it does not take: %s",
+	     superblock->what, refusal.text);
+	return fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
+			 superblock->mounts[0].line->mountpoint);
 }
 
 /*

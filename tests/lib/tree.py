@@ -600,3 +600,17 @@ def remove_cgroups(name):
                     os.rmdir(path)
         return not any(map(os.path.exists, tops))
     return wait_for(are_gone, 2)
+
+
+LOOP_CLR_FD = 0x4C01
+
+
+def detach_loop_devices(directory):
+    """Whoever made them of files in there has not come to its end."""
+    for path in glob.glob("/sys/block/loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                if not file.read().startswith(directory + "/"):
+                    continue
+            with open(f"/dev/{path.split('/')[3]}", "rb") as device:
+                fcntl.ioctl(device, LOOP_CLR_FD)

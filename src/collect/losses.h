@@ -44,6 +44,7 @@ struct target;
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
 	LOSS(INOTIFY_EVENTS, "inotify-events", "events of inotify that nobody has read")       \
+	LOSS(PRESSURE_EVENTS, "pressure-events", "events of pressure that nobody has polled")  \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \
 	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)")
 

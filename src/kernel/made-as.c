@@ -49,6 +49,21 @@ struct made_as made_as_begin(uid_t uid, gid_t gid, bool without_capabilities)
 	return before;
 }
 
+int made_as_without(unsigned capability, struct made_as *ret_before)
+{
+	struct __user_cap_data_struct fewer[_LINUX_CAPABILITY_U32S_3];
+
+	memset(ret_before, 0, sizeof *ret_before);
+	if (call(SYS_capget, ret_before->capabilities) < 0)
+		return -1;
+	memcpy(fewer, ret_before->capabilities, sizeof fewer);
+	fewer[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+	if (call(SYS_capset, fewer) < 0)
+		return -1;
+	ret_before->lacks_one = true;
+	return 0;
+}
+
 void made_as_end(const struct made_as *before)
 {
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
@@ -65,7 +80,7 @@ void made_as_end(const struct made_as *before)
 		setfsgid(before->gid);
 	}
 	memcpy(capabilities, before->capabilities, sizeof capabilities);
-	if (before->is_powerless)
+	if (before->is_powerless || before->lacks_one)
 		call(SYS_capset, capabilities);
 	/* Each change of ids takes it from the whole process (commit_creds). */
 	if (before->is_dumpable)

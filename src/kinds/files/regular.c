@@ -8,7 +8,8 @@
  * the same inode is found there again. Refused: other devices and namespaces, and files of the
  * kernel that let their opener do more than who reads or writes (kallsyms, cgroup.procs to write),
  * which would be root's after a restore. Files of processes in /proc: process-file.c. What somebody
- * outside has opened: given.c. A file whose name is gone while a hard link remains: linked.c.
+ * outside has opened: given.c. Files of pressure: pressure.c. A file whose name is gone while a
+ * hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/alone.h"
@@ -18,6 +19,8 @@
 #include "kinds/files/gone-process.h"
 #include "kinds/opener.h"
 #include "kinds/files/linked.h"
+#include "kinds/files/opener-rights.h"
+#include "kinds/files/pressure.h"
 #include "kinds/files/process-file.h"
 #include "kinds/files/regular.h"
 
@@ -120,65 +123,6 @@ static bool was_modified(const RegFileEntry *reg, const struct stat *found)
 
 	return now % 1000000000 ? now != reg->modified
 				: now / 1000000000 != reg->modified / 1000000000;
-}
-
-/* Who may be moved by a write (cgroup_procs_write_start, 5.16). */
-static bool moves_processes(const struct open_file *file, const char *name)
-{
-	return (file->flags & O_ACCMODE) != O_RDONLY &&
-	       (strcmp(name, "cgroup.procs") == 0 || strcmp(name, "cgroup.threads") == 0 ||
-		strcmp(name, "tasks") == 0);
-}
-
-/*
- * What some files of the kernel let through goes by the rights of who opened them, not of who reads
- * or writes: kernel addresses (kallsyms_show_value), all of a PCI device's registers
- * (pci_read_config), processes of others.
- */
-static bool is_of_opener(const struct open_file *file)
-{
-	const char *slash = strrchr(file->link, '/'), *name = slash ? slash + 1 : "";
-
-	switch (file->file_system) {
-	case PROC_SUPER_MAGIC:
-		/* 00.0: a device and its function, below bus/pci. */
-		return strcmp(name, "kallsyms") == 0 || strcmp(name, "modules") == 0 ||
-		       (strlen(name) == 4 && name[2] == '.');
-	case SYSFS_MAGIC:
-		return strcmp(name, "config") == 0 || strstr(file->link, "/sections/");
-	case CGROUP_SUPER_MAGIC:
-	case CGROUP2_SUPER_MAGIC:
-		return moves_processes(file, name);
-	default:
-		return false;
-	}
-}
-
-static bool is_of_kernel(const struct open_file *file)
-{
-	return file->file_system == PROC_SUPER_MAGIC || file->file_system == SYSFS_MAGIC ||
-	       file->file_system == CGROUP_SUPER_MAGIC || file->file_system == CGROUP2_SUPER_MAGIC;
-}
-
-/* A file that is mounted by itself has the name that somebody chose, which tells nothing. */
-static int refuse_of_opener(const struct open_file *file, struct error *err)
-{
-	struct statx stat;
-
-	if (!is_of_kernel(file) || (file->flags & O_PATH) || !S_ISREG(file->stat.st_mode))
-		return 0;
-	int fd = collect_borrow_file(file, err);
-	if (fd < 0)
-		return -1;
-	if (statx(fd, "", AT_EMPTY_PATH, 0, &stat) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whether it is a mount",
-				  file->what);
-	if (!is_of_opener(file) && !(stat.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-		return 0;
-	return fail(err, ERR_UNSUPPORTED_FILE,
-		    "%s lets through what its opener has a right to, which would be nestor after a "
-		    "restore",
-		    file->what);
 }
 
 static RegFileEntry *new_record(const struct open_file *file)
@@ -325,7 +269,10 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		reg->name = given_key(file);
 		return 0;
 	}
-	if (refuse_of_opener(file, err))
+	const char *kernel_path;
+	if (kernel_file_path(file, &kernel_path, err) ||
+	    opener_rights_check(file, kernel_path, err) ||
+	    pressure_collect(file, kernel_path, reg, err))
 		return -1;
 	int gone = gone_process_look(file);
 	if (gone < 0)
@@ -366,7 +313,7 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
 	if ((process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err)) ||
-	    alone_check(reg, err))
+	    alone_check(reg, err) || pressure_check(reg, err))
 		return -1;
 	return gone_process_is(snapshot, entry) ? gone_process_check(entry, err)
 						: ghost_check(snapshot, entry, err);
@@ -490,6 +437,21 @@ static int open_named(const struct file_opener *opener, const RegFileEntry *reg,
 	return fd < 0 ? fail_to_open(reg, err) : fd;
 }
 
+/* And by whoever has the same rights, where that matters. */
+static int open_by_its_rights(const struct file_opener *opener, const RegFileEntry *reg,
+			      struct stat *ret_found, struct error *err)
+{
+	struct made_as before = { 0 };
+
+	if (!reg->pressure)
+		return open_named(opener, reg, ret_found, err);
+	if (pressure_begin(reg, &before, err))
+		return -1;
+	autoclose int fd = open_named(opener, reg, ret_found, err);
+	made_as_end(&before);
+	return fd < 0 || pressure_give(reg, fd, err) ? -1 : take_fd(&fd);
+}
+
 static int regular_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
@@ -526,7 +488,7 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 			   : linked_of(opener->snapshot, entry) ? linked_open(opener, entry, err)
 			   : gone_process_is(opener->snapshot, entry)
 				   ? gone_process_open(opener, entry, err)
-				   : open_named(opener, reg, &found, err);
+				   : open_by_its_rights(opener, reg, &found, err);
 	if (fd < 0 || (process_file_is(reg) && process_file_opened(opener, reg, fd, err)))
 		return -1;
 	/* Devices keep no position, and lseek on O_PATH gives EBADF. */

@@ -2,11 +2,11 @@
 /*
  * name: refused-backlog
  * promise: what a client has sent before it was accepted, and cannot be sent again, is refused by
- *	name, and stays where it is: descriptors, something of another process, an urgent byte; and
- *	a client with a name that is gone
+ *	name, and stays where it is: descriptors, something of another process; and a client with a
+ *	name that is gone
  * flavours: flat three
  * needs: kernel_memory
- * arguments: rights other urgent named
+ * arguments: rights other named
  * options: --timeout 1
  * refused: unsupported-file
  */
@@ -51,7 +51,6 @@ int main(int argc, char **argv)
 	scenario_begin(argc, argv);
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	client = socket(AF_UNIX, SOCK_STREAM, 0);
-	bool is_urgent = strcmp(which, "urgent") == 0;
 	bool is_named = strcmp(which, "named") == 0;
 	scenario_need(
 		bind(listener, (struct sockaddr *)&at, sizeof at) == 0 &&
@@ -61,8 +60,6 @@ int main(int argc, char **argv)
 		"cannot connect: %m");
 	if (is_named)
 		close(client);
-	else if (is_urgent)
-		scenario_need(send(client, "u", 1, MSG_OOB) == 1, "no urgent byte: %m");
 	else if (strcmp(which, "rights") == 0)
 		send_rights();
 	else
@@ -71,7 +68,7 @@ int main(int argc, char **argv)
 	scenario_ready();
 
 	int fd = accept(listener, NULL, NULL);
-	ssize_t got = recv(fd, &byte, 1, MSG_DONTWAIT | (is_urgent ? MSG_OOB : 0));
+	ssize_t got = recv(fd, &byte, 1, MSG_DONTWAIT);
 	scenario_check(got == (is_named ? 0 : 1), "%zd bytes: %m", got);
 	return scenario_end();
 }

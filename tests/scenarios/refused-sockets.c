@@ -2,14 +2,16 @@
 /*
  * name: refused-sockets
  * promise: a socket that cannot be made again is refused by name, and goes on working: a connection
- *	of MPTCP, one with keys, an urgent byte of a unix socket, one of TCP that is unread or has
+ *	of MPTCP, one with keys, descriptors that came with an urgent byte of a unix socket
+ *	and were not taken with it, one of TCP that is unread or has
  *	been read before what precedes it, vsock, an error that waits
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: mptcp keys urgent urgent-tcp mark vsock error
+ * arguments: mptcp keys urgent-rights urgent-tcp mark vsock error
  * options: --timeout 1
  * refused: unsupported-file
  */
+#include "rights.h"
 #include "scenario.h"
 
 #include <arpa/inet.h>
@@ -18,11 +20,12 @@
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int ends[2];
+static int ends[2], kept[2];
 
 static void connect_by(int protocol, bool with_keys)
 {
@@ -82,6 +85,27 @@ static void check_error(void)
 		       "the error is %d", error);
 }
 
+/* They are gone when what is behind the mark is read, and not before. */
+static void leave_rights(void)
+{
+	union rights control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec part = { "u", 1 };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = CMSG_SPACE(sizeof(int)) };
+	char byte;
+
+	scenario_need(pipe(kept) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0,
+		      "no pair: %m");
+	signal(SIGPIPE, SIG_IGN);
+	memcpy(CMSG_DATA(&control.header), &kept[0], sizeof *kept);
+	scenario_need(sendmsg(ends[0], &message, MSG_OOB) == 1 &&
+			      recv(ends[1], &byte, 1, MSG_OOB) == 1 && close(kept[0]) == 0 &&
+			      write(kept[1], "x", 1) == 1,
+		      "no urgent byte: %m");
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_vm at = { .svm_family = AF_VSOCK,
@@ -91,7 +115,7 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	bool is_vsock = strcmp(which, "vsock") == 0;
-	bool is_urgent = strcmp(which, "urgent") == 0, is_mark = strcmp(which, "mark") == 0;
+	bool is_rights = strcmp(which, "urgent-rights") == 0, is_mark = strcmp(which, "mark") == 0;
 	bool is_urgent_tcp = strcmp(which, "urgent-tcp") == 0,
 	     is_error = strcmp(which, "error") == 0;
 	char got[8] = "";
@@ -102,10 +126,8 @@ int main(int argc, char **argv)
 			      "no vsock: %m");
 	} else if (is_error) {
 		meet_error();
-	} else if (is_urgent) {
-		scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 &&
-				      send(ends[0], "u", 1, MSG_OOB) == 1,
-			      "no urgent byte: %m");
+	} else if (is_rights) {
+		leave_rights();
 	} else {
 		connect_by(strcmp(which, "mptcp") ? 0 : IPPROTO_MPTCP, strcmp(which, "keys") == 0);
 	}
@@ -129,7 +151,11 @@ int main(int argc, char **argv)
 				       recv(ends[1], got, sizeof got, 0) == 3 &&
 				       !strcmp(got, "def"),
 			       "what is before and after the mark: %s", got);
-	else if (is_urgent || is_urgent_tcp)
+	else if (is_rights)
+		scenario_check(recv(ends[1], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN &&
+				       write(kept[1], "x", 1) < 0 && errno == EPIPE,
+			       "what came with it is there still");
+	else if (is_urgent_tcp)
 		scenario_check(recv(ends[1], &byte, 1, MSG_OOB) == 1 && byte == 'u',
 			       "the urgent byte is gone");
 	else

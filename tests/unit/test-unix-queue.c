@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -194,10 +195,110 @@ static void who_is_gone_waits_and_is_nothing_else(void **state)
 	assert_false(is_accepted(&it));
 }
 
+/* A record of `size` bytes; -1: one with descriptors instead. */
+static void add_urgent(struct snapshot *snapshot, int size)
+{
+	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
+
+	packet->id_for = FILE_ID;
+	packet->has_urgent = packet->urgent = true;
+	if (size < 0) {
+		packet->scm = arena_array(snapshot->arena, ScmEntry *, 1);
+		packet->scm[0] = snapshot_new(snapshot, SCM_ENTRY, ScmEntry);
+		packet->scm[0]->type = SCM_RIGHTS;
+		packet->n_scm = 1;
+		size = 0;
+	}
+	struct record *record = snapshot_add_record(snapshot, IMAGE_SK_QUEUES, FILE_ID, packet);
+	record->payload = arena_copy(snapshot->arena, "abc", (size_t)size);
+	record->payload_size = (size_t)size;
+}
+
+static bool may_wait(uint32_t type, const int *sizes, size_t count)
+{
+	UnixSkEntry sk = UNIX_SK_ENTRY__INIT;
+	struct arena arena;
+	struct error err = { 0 };
+
+	arena_init(&arena);
+	struct snapshot snapshot = { .arena = &arena };
+	sk.id = FILE_ID;
+	sk.type = type;
+	for (size_t i = 0; i < count; i++)
+		add_urgent(&snapshot, sizes[i]);
+	bool may = unix_queue_check(&snapshot, &sk, &err) == 0;
+	assert_true(may || err.name == ERR_IMAGE_INVALID);
+	arena_done(&arena);
+	return may;
+}
+
+static void one_byte_is_urgent_behind_marks(void **state)
+{
+	(void)state;
+	assert_true(may_wait(SOCK_STREAM, (int[]){ 0, 0, 1 }, 3));
+	assert_true(may_wait(SOCK_STREAM, (int[]){ 0 }, 1));
+	assert_false(may_wait(SOCK_STREAM, (int[]){ 1, 0 }, 2));
+	assert_false(may_wait(SOCK_STREAM, (int[]){ 1, 1 }, 2));
+	assert_false(may_wait(SOCK_STREAM, (int[]){ 2 }, 1));
+	assert_false(may_wait(SOCK_STREAM, (int[]){ -1 }, 1));
+	assert_false(may_wait(SOCK_DGRAM, (int[]){ 1 }, 1));
+	assert_false(may_wait(SOCK_SEQPACKET, (int[]){ 0 }, 1));
+}
+
+/* What waits is told out of turn once, and is in its place else. */
+static void send_urgent(struct snapshot *snapshot, int pair[2], struct error *err)
+{
+	struct file_opener opener = { .snapshot = snapshot, .arena = snapshot->arena };
+	UnixSkEntry sk = UNIX_SK_ENTRY__INIT;
+	SkOptsEntry options = SK_OPTS_ENTRY__INIT;
+	FileEntry file = FILE_ENTRY__INIT;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	sk.opts = &options;
+	sk.type = SOCK_STREAM;
+	file.id = FILE_ID;
+	struct unix_end end = { .entry = &file,
+				.sk = &sk,
+				.made = true,
+				.place = opener_keep(&opener, pair[0]),
+				.gone_fd = pair[1] };
+	struct unix_world world = { .opener = &opener, .ends = &end, .n_ends = 1 };
+	if (unix_queue_fill(&world, &end, err))
+		fail_msg("%s", err->text);
+	/* A client cannot take what it has sent itself. */
+	assert_int_equal(unix_queue_send(&world, &end, err), -1);
+	assert_ptr_equal(err->name, ERR_IMAGE_INVALID);
+}
+
+static void marks_and_the_byte_are_sent_again(void **state)
+{
+	struct arena arena;
+	struct error err = { 0 };
+	int pair[2], mark = 0;
+	char got[4] = "";
+
+	(void)state;
+	arena_init(&arena);
+	struct snapshot snapshot = { .arena = &arena };
+	add_urgent(&snapshot, 0);
+	add_urgent(&snapshot, 1);
+	send_urgent(&snapshot, pair, &err);
+	assert_int_equal(ioctl(pair[0], SIOCATMARK, &mark), 0);
+	assert_int_equal(mark, 1);
+	assert_int_equal(recv(pair[0], got, sizeof got, MSG_OOB), 1);
+	assert_int_equal(got[0], 'a');
+	assert_true(recv(pair[0], got, sizeof got, MSG_DONTWAIT) < 0);
+	close(pair[0]);
+	close(pair[1]);
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_has_its_sender),
+		cmocka_unit_test(one_byte_is_urgent_behind_marks),
+		cmocka_unit_test(marks_and_the_byte_are_sent_again),
 		cmocka_unit_test(who_is_gone_waits_and_is_nothing_else),
 	};
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Looking at what waits takes a position in it that belongs to the socket (SO_PEEK_OFF): who looks
- * has to put it back, also if he is killed. So there is a keeper, a child that shares nestor's
- * descriptors and does nothing but wait for nestor's end; then it puts back what was changed.
+ * Looking at what waits takes a position in it that belongs to the socket (SO_PEEK_OFF), and that
+ * what is urgent is in its place (SO_OOBINLINE): who looks has to put them back, also if he is
+ * killed. So there is a keeper, a child that shares nestor's descriptors and does nothing but wait
+ * for nestor's end; then it puts back what was changed.
  */
 #include "kinds/sockets/socket.h"
 
@@ -24,6 +25,7 @@
 struct peeking {
 	int fd; /* -1: nobody looks */
 	int before;
+	bool inlined; /* SO_OOBINLINE was not set, and may be */
 };
 
 struct peek_keeper {
@@ -34,9 +36,22 @@ struct peek_keeper {
 
 static const char key;
 
-static int put_back(int fd, int before)
+/* Twice, since nobody else will. */
+static int set(int fd, int option, int value)
 {
-	return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, sizeof before);
+	int result = -1;
+
+	for (int i = 0; i < 2 && result < 0; i++)
+		result = setsockopt(fd, SOL_SOCKET, option, &value, sizeof value);
+	return result;
+}
+
+static int put_back(int fd, const struct peeking *peeking)
+{
+	int inlined = __atomic_load_n(&peeking->inlined, __ATOMIC_SEQ_CST);
+	int result = inlined ? set(fd, SO_OOBINLINE, 0) : 0;
+
+	return set(fd, SO_PEEK_OFF, peeking->before) < 0 ? -1 : result;
 }
 
 __attribute__((noreturn)) static void keep(int nestor, const struct peeking *peeking)
@@ -51,7 +66,7 @@ __attribute__((noreturn)) static void keep(int nestor, const struct peeking *pee
 		;
 	int fd = __atomic_load_n(&peeking->fd, __ATOMIC_SEQ_CST);
 	if (fd >= 0)
-		put_back(fd, peeking->before);
+		put_back(fd, peeking);
 	_exit(0);
 }
 
@@ -83,14 +98,29 @@ int peek_begin(struct collect *collect, int fd, int before, struct error *err)
 	if (!keeper->peeking || keeper->pid <= 0)
 		return fail(err, ERR_KERNEL_REFUSED, "nobody would put back SO_PEEK_OFF");
 	keeper->peeking->before = before;
+	__atomic_store_n(&keeper->peeking->inlined, false, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&keeper->peeking->fd, fd, __ATOMIC_SEQ_CST);
 	return 0;
+}
+
+int peek_inline(struct collect *collect)
+{
+	const struct peek_keeper *keeper = *collect_state(collect, &key);
+	const int fd = keeper->peeking->fd, in = 1;
+	int before;
+
+	if (socket_number(fd, SO_OOBINLINE, &before) < 0)
+		return -1;
+	if (before)
+		return 0;
+	__atomic_store_n(&keeper->peeking->inlined, true, __ATOMIC_SEQ_CST);
+	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in, sizeof in);
 }
 
 int peek_end(struct collect *collect)
 {
 	const struct peek_keeper *keeper = *collect_state(collect, &key);
-	int result = put_back(keeper->peeking->fd, keeper->peeking->before);
+	int result = put_back(keeper->peeking->fd, keeper->peeking);
 
 	__atomic_store_n(&keeper->peeking->fd, -1, __ATOMIC_SEQ_CST);
 	return result;

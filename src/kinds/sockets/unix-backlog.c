@@ -118,6 +118,7 @@ static void add_messages(struct collect *collect, const UnixSkEntry *sk,
 		SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
 		packet->id_for = sk->id;
 		packet->length = (uint32_t)at->length;
+		packet->has_urgent = packet->urgent = at->urgent;
 		packet->has_sender_uid = packet->has_sender_gid = true;
 		packet->sender_uid = at->uid;
 		packet->sender_gid = at->gid;

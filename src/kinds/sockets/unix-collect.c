@@ -243,11 +243,9 @@ static int collect_state_of(struct collect *collect, const struct open_file *fil
 	sk->n_pending = socket->n_pending;
 	sk->pending = arena_copy(collect->snapshot->arena, socket->pending,
 				 socket->n_pending * sizeof *sk->pending);
-	if (socket_ready(fd, POLLPRI, &ready, file->what, err))
+	if (socket_ready(fd, 0, &ready, file->what, err))
 		return -1;
 	sk->has_reset = sk->reset = (ready & POLLERR) != 0;
-	if (ready & POLLPRI)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s has out-of-band data", file->what);
 	sk->opts = socket_options_collect_asked(collect->snapshot, fd, collect_asked(file),
 						file->what, err);
 	return sk->opts ? 0 : -1;
@@ -351,15 +349,20 @@ static int ask_for_sender(struct collect *collect, const struct known_sender *se
 {
 	struct unix_absent absent = { entry, sender->target, sender->number, sender->offset };
 	autoclose int fd = socket_duplicate(sender->target, sender->number);
-	int before;
+	short ready = 0;
+	int before, result = 0;
 
 	if (sender->offset == UNIX_QUEUE_NOWHERE)
 		return 0;
 	if (fd < 0 || socket_number(fd, SO_PEEK_OFF, &before) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into a unix socket again");
-	if (peek_begin(collect, fd, before, err))
+	if (socket_ready(fd, POLLPRI, &ready, "a unix socket", err) ||
+	    peek_begin(collect, fd, before, err))
 		return -1;
-	int result = unix_name_absent(collect, &absent, 1, err);
+	if (ready & POLLPRI && peek_inline(collect) < 0)
+		result = fail_errno(err, ERR_KERNEL_REFUSED, "cannot set SO_OOBINLINE");
+	if (!result)
+		result = unix_name_absent(collect, &absent, 1, err);
 	if (peek_end(collect) < 0 && !result)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot put back SO_PEEK_OFF");
 	return result;

@@ -34,9 +34,25 @@ static bool sender_is_sane(const SkPacketEntry *packet)
 	       (!packet->has_sender_beside || (packet->n_sender_pid && packet->sender_beside));
 }
 
-int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err)
+/* The last byte that was sent so is the urgent one, and marks are of those before it. */
+static bool urgent_is_sane(const UnixSkEntry *sk, const struct record *record, bool *had_one)
 {
+	const SkPacketEntry *packet = record->message;
+
+	if (!packet->urgent)
+		return true;
+	if (sk->type != SOCK_STREAM || *had_one || record->payload_size > 1 ||
+	    (!record->payload_size && packet->n_scm))
+		return false;
+	*had_one = record->payload_size == 1;
+	return true;
+}
+
+int unix_queue_check(const struct snapshot *snapshot, const UnixSkEntry *sk, struct error *err)
+{
+	const uint32_t file_id = sk->id;
 	const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, file_id);
+	bool had_urgent = false;
 
 	for (; record; record = record->next) {
 		const SkPacketEntry *packet = record->message;
@@ -44,6 +60,9 @@ int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct e
 		if (!sender_is_sane(packet))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "socket %u: nobody can have sent what waits in it", file_id);
+		if (!urgent_is_sane(sk, record, &had_urgent))
+			return fail(err, ERR_IMAGE_INVALID,
+				    "socket %u: what waits in it cannot be urgent", file_id);
 		for (size_t i = 0; i < packet->n_scm; i++) {
 			const ScmEntry *scm = packet->scm[i];
 			if (scm->type != SCM_RIGHTS)

@@ -4,20 +4,17 @@
  * offset that goes on piece by piece (SO_PEEK_OFF, socket(7)); the offset that was set is put back.
  * An empty datagram, which may bring descriptors, is seen so once only (skb_set_peeked): the first
  * of all is looked at without an offset, and one behind others that somebody has looked at before
- * is lost.
+ * is lost. Where in a stream something urgent is, or was: unix-urgent.h.
  *
- * It is sent again by the peer, or by a socket that is there for the purpose, with the ids of who
- * sent it: the kernel attaches them to each piece while a socket asks for them (SO_PASSCRED).
- *
- * Descriptors on their way (SCM_RIGHTS) are files of the tree like others, and are sent again when
- * all of them are open. In a stream they come with the first byte of what can be read at once with
- * them: where in that they began, the kernel does not tell.
+ * Descriptors on their way (SCM_RIGHTS) are files of the tree like others. In a stream they come
+ * with the first byte of what can be read at once with them: where in that they began, the kernel
+ * does not tell.
  */
+#include "kinds/sockets/unix-urgent.h"
 #include "kinds/sockets/unix.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "collect/collect.h"
 #include "kinds/sockets/queue-length.h"
 #include "kinds/sockets/socket.h"
@@ -45,7 +42,12 @@ enum {
 	UNTOLD_ID = 65534, /* DEFAULT_OVERFLOWUID (linux/highuid.h) */
 };
 
-/* ---- Dump ---- */
+/* What is known of all that waits. */
+struct waiting {
+	int size;
+	bool ended, found;	   /* out where it is urgent */
+	struct unix_urgent urgent; /* of a stream, if it was found out */
+};
 
 struct piece {
 	struct msghdr header;
@@ -204,7 +206,7 @@ static void note_name(struct snapshot *snapshot, const UnixSkEntry *sk, const st
 }
 
 static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct piece *piece,
-		     const uint8_t *bytes, size_t length, struct error *err)
+		     const uint8_t *bytes, size_t length, bool urgent, struct error *err)
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
@@ -213,6 +215,7 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 		return -1;
 	packet->id_for = sk->id;
 	packet->length = (uint32_t)length;
+	packet->has_urgent = packet->urgent = urgent;
 	if (piece->header.msg_flags & MSG_CTRUNC)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: not all that comes with a message can be received", file->what);
@@ -226,11 +229,13 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 }
 
 /* Returns 1 if there was a piece, 0 at the end, -1 with err. */
-static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry *sk, bool ended,
-			 int *offset, struct error *err)
+static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry *sk,
+			 const struct waiting *waiting, int *offset, struct error *err)
 {
 	struct piece piece;
-	size_t room = PIECE_ROOM;
+	size_t most = unix_urgent_distance(&waiting->urgent, (uint32_t)*offset);
+	size_t room = most < PIECE_ROOM ? most : PIECE_ROOM;
+	bool urgent = waiting->urgent.waits && (uint32_t)*offset == waiting->urgent.at;
 
 	for (;;) {
 		autofree uint8_t *bytes = malloc(room);
@@ -240,7 +245,7 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 		if (length < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot read what waits in it", file->what);
-		if (length == 0 && (sk->type == SOCK_STREAM || ended))
+		if (length == 0 && (sk->type == SOCK_STREAM || waiting->ended))
 			return 0;
 		if ((size_t)length > room && room < LARGEST_PIECE) {
 			close_descriptors(&piece);
@@ -248,7 +253,7 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 			continue;
 		}
 		*offset += (int)length;
-		return add_piece(file, sk, &piece, bytes, (size_t)length, err) ? -1 : 1;
+		return add_piece(file, sk, &piece, bytes, (size_t)length, urgent, err) ? -1 : 1;
 	}
 }
 
@@ -256,18 +261,26 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
  * Of datagrams FIONREAD tells the size of the first (unix_inq_len), which may be none: that one
  * waits is told by poll, unless the end of what comes does so as well.
  */
-static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk, int *ret_size,
-		    bool *ret_ended, struct error *err)
+static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk,
+		    struct waiting *waiting, bool *ret_urgent, struct error *err)
 {
+	const bool is_stream = sk->type == SOCK_STREAM;
 	short ready;
+	int mark = 0;
 
-	if (ioctl(fd, FIONREAD, ret_size) < 0)
+	if (ioctl(fd, FIONREAD, &waiting->size) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what waits in it",
 				  file->what);
-	if (socket_ready(fd, POLLIN | POLLRDHUP, &ready, file->what, err))
+	if (socket_ready(fd, POLLIN | POLLPRI | POLLRDHUP, &ready, file->what, err))
 		return -1;
-	*ret_ended = ready & (POLLRDHUP | POLLHUP | POLLERR);
-	return *ret_size > 0 || (sk->type != SOCK_STREAM && !*ret_ended && ready & POLLIN);
+	waiting->ended = ready & (POLLRDHUP | POLLHUP | POLLERR);
+	/* ENOTTY: this kernel has nothing urgent (CONFIG_AF_UNIX_OOB), or not yet (5.15). */
+	if (is_stream && ready & POLLIN && ioctl(fd, SIOCATMARK, &mark) < 0 && errno != ENOTTY)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whether it is urgent",
+				  file->what);
+	*ret_urgent = ready & POLLPRI || mark;
+	return waiting->size > 0 || *ret_urgent ||
+	       (!is_stream && !waiting->ended && ready & POLLIN);
 }
 
 /*
@@ -286,43 +299,138 @@ static int collect_empty_head(const struct open_file *file, int fd, const UnixSk
 				       : fail_errno(err, ERR_KERNEL_REFUSED,
 						    "%s: cannot read what waits in it", file->what);
 	if (length == 0)
-		return add_piece(file, sk, &piece, &byte, 0, err) ? -1 : 1;
+		return add_piece(file, sk, &piece, &byte, 0, false, err) ? -1 : 1;
 	close_descriptors(&piece);
 	return 0;
 }
 
-static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk, int size,
-			  bool ended, struct error *err)
+/* ---- Streams ---- */
+
+/* 1: nobody may look. */
+static int find_urgent(const struct open_file *file, int fd, struct waiting *waiting,
+		       struct error *err)
 {
-	bool counted = sk->type != SOCK_STREAM && !ended;
-	int offset = 0, result = counted ? collect_empty_head(file, fd, sk, err) : 0;
+	struct collect *collect = file->target->collect;
+	int result = unix_urgent_read(collect, fd, &waiting->urgent);
+
+	waiting->found = true;
+	if (result < 0 && errno == EAGAIN)
+		return collect->looking
+			       ? 0
+			       : fail(err, ERR_TREE_CHANGED,
+				      "%s: what waits in it changes meanwhile", file->what);
+	if (result < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see where it is urgent",
+				  file->what);
+	if (waiting->urgent.keeps_files)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: descriptors came with an urgent byte that was taken, and are in "
+			    "flight still",
+			    file->what);
+	return result;
+}
+
+static int refuse_urgent(const struct open_file *file, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_FILE,
+		    "%s: an urgent byte waits in it or has been taken out of turn, and where is "
+		    "seen in the kernel's memory alone, which cannot be read here",
+		    file->what);
+}
+
+static void add_marks(const struct open_file *file, const UnixSkEntry *sk, struct waiting *waiting,
+		      int offset)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+
+	while (unix_urgent_mark(&waiting->urgent, (uint32_t)offset)) {
+		SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
+		packet->id_for = sk->id;
+		packet->has_urgent = packet->urgent = true;
+		snapshot_add_record(snapshot, IMAGE_SK_QUEUES, packet->id_for, packet);
+	}
+}
+
+/* What is seen at once ends at a mark, if nothing is urgent behind that, or for its sender. */
+static int look_behind(const struct open_file *file, int fd, struct waiting *waiting,
+		       const struct record *last, struct error *err)
+{
+	const SkPacketEntry *packet = last->message;
+	int result = waiting->found ? 0 : find_urgent(file, fd, waiting, err);
+
+	if (result > 0 && !packet->n_scm && !packet->has_sender_uid)
+		return refuse_urgent(file, err);
+	return result < 0 ? -1 : 0;
+}
+
+static int collect_stream(const struct open_file *file, int fd, const UnixSkEntry *sk,
+			  struct waiting *waiting, struct error *err)
+{
+	const struct snapshot *snapshot = file->target->collect->snapshot;
+	int offset = 0, result = 1;
+
+	add_marks(file, sk, waiting, 0);
+	/* At the end a read would take an error with it. */
+	for (size_t i = 0; i < MOST_PIECES && result > 0 && offset < waiting->size; i++) {
+		const int from = offset;
+		result = collect_piece(file, fd, sk, waiting, &offset, err);
+		if (result > 0 && offset < waiting->size && offset - from < PIECE_ROOM &&
+		    look_behind(file, fd, waiting,
+				snapshot_record(snapshot, IMAGE_SK_QUEUES, sk->id)->tail, err))
+			return -1;
+		add_marks(file, sk, waiting, offset);
+	}
+	if (result < 0)
+		return -1;
+	if (offset == waiting->size && waiting->urgent.n_seen == waiting->urgent.n_marks)
+		return 0;
+	return fail(err, ERR_TREE_CHANGED, "%s: what waits in it changes meanwhile", file->what);
+}
+
+/* ---- The whole ---- */
+
+static int collect_messages(const struct open_file *file, int fd, const UnixSkEntry *sk,
+			    const struct waiting *waiting, struct error *err)
+{
+	int offset = 0, result = waiting->ended ? 0 : collect_empty_head(file, fd, sk, err);
 	size_t seen = (size_t)(result > 0);
 
 	if (result < 0)
 		return -1;
 	result = 1;
-	/* At the end of a stream a read would take an error with it. */
 	for (size_t i = 0; i < MOST_PIECES && result > 0; i++) {
-		result = sk->type == SOCK_STREAM && offset >= size
-				 ? 0
-				 : collect_piece(file, fd, sk, ended, &offset, err);
+		result = collect_piece(file, fd, sk, waiting, &offset, err);
 		seen += result > 0;
 	}
 	if (result < 0)
 		return -1;
-	return counted ? socket_queue_check(file, fd, seen, err) : 0;
+	return waiting->ended ? 0 : socket_queue_check(file, fd, seen, err);
+}
+
+static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk,
+			  struct waiting *waiting, struct error *err)
+{
+	if (waiting->urgent.waits && peek_inline(file->target->collect) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot set SO_OOBINLINE",
+				  file->what);
+	return sk->type == SOCK_STREAM ? collect_stream(file, fd, sk, waiting, err)
+				       : collect_messages(file, fd, sk, waiting, err);
 }
 
 int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		       struct error *err)
 {
-	int before = -1, size = 0;
-	bool ended = false;
-	int waits = look_for(file, fd, sk, &size, &ended, err);
+	struct waiting waiting = { 0 };
+	int before = -1;
+	bool urgent = false;
+	int waits = look_for(file, fd, sk, &waiting, &urgent, err);
+	int told = waits > 0 && urgent ? find_urgent(file, fd, &waiting, err) : 0;
 
+	if (told > 0)
+		return refuse_urgent(file, err);
 	/* Somebody may only look: the offset is the socket's. */
-	if (waits <= 0 || file->target->collect->looking)
-		return waits < 0 ? -1 : 0;
+	if (told < 0 || waits <= 0 || file->target->collect->looking)
+		return told < 0 || waits < 0 ? -1 : 0;
 	if (sk->reset && sk->type != SOCK_STREAM)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its peer is gone without having read all, which hides what waits "
@@ -333,260 +441,9 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 				  file->what);
 	if (peek_begin(file->target->collect, fd, before, err))
 		return -1;
-	int result = collect_pieces(file, fd, sk, size, ended, err);
+	int result = collect_pieces(file, fd, sk, &waiting, err);
 	if (peek_end(file->target->collect) < 0 && result >= 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot put back SO_PEEK_OFF",
 				  file->what);
 	return result;
-}
-
-/* ---- Restore ---- */
-
-struct delivery {
-	int fd;
-	const struct sockaddr_un *to; /* NULL: it is connected */
-	socklen_t to_length;
-	const struct record *record;
-	int rights[MOST_RIGHTS];
-	size_t n_rights;
-	bool has_sender; /* to be told of explicitly */
-	struct ucred sender;
-};
-
-/* Appends one message of control data. */
-static void add_control(struct msghdr *header, int type, const void *data, size_t size)
-{
-	struct cmsghdr *message =
-		(struct cmsghdr *)(void *)((char *)header->msg_control + header->msg_controllen);
-
-	*message = (struct cmsghdr){ .cmsg_len = CMSG_LEN(size),
-				     .cmsg_level = SOL_SOCKET,
-				     .cmsg_type = type };
-	memcpy(CMSG_DATA(message), data, size);
-	header->msg_controllen += CMSG_SPACE(size);
-}
-
-/* Descriptors go with the first byte. */
-static ssize_t send_part(const struct delivery *delivery, const uint8_t *bytes, size_t left,
-			 bool first)
-{
-	union {
-		char room[CMSG_SPACE(MOST_RIGHTS * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec part = { (void *)(uintptr_t)bytes, left };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control };
-
-	if (delivery->to) {
-		header.msg_name = (void *)(uintptr_t)delivery->to;
-		header.msg_namelen = delivery->to_length;
-	}
-	if (first && delivery->n_rights)
-		add_control(&header, SCM_RIGHTS, delivery->rights,
-			    delivery->n_rights * sizeof(int));
-	if (delivery->has_sender)
-		add_control(&header, SCM_CREDENTIALS, &delivery->sender, sizeof delivery->sender);
-	if (!header.msg_controllen)
-		header.msg_control = NULL;
-	return sendmsg(delivery->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static int send_piece(void *argument)
-{
-	const struct delivery *delivery = argument;
-	const uint8_t *bytes = delivery->record->payload;
-	size_t left = delivery->record->payload_size;
-
-	do {
-		ssize_t sent =
-			send_part(delivery, bytes, left, left == delivery->record->payload_size);
-		if (sent < 0)
-			return -1;
-		bytes += sent;
-		left -= (size_t)sent;
-	} while (left);
-	return 0;
-}
-
-/* What is on its way with it, which is open by now. */
-static int find_rights(const struct file_opener *opener, struct delivery *delivery)
-{
-	const SkPacketEntry *packet = delivery->record->message;
-
-	delivery->n_rights = 0;
-	for (size_t i = 0; i < packet->n_scm; i++)
-		for (size_t k = 0; k < packet->scm[i]->n_rights; k++) {
-			int fd = opener_file(opener, packet->scm[i]->rights[k]);
-			if (fd < 0)
-				return -1;
-			delivery->rights[delivery->n_rights++] = fd;
-		}
-	return 0;
-}
-
-/* A process of the tree; to send as it takes rights over its pid namespace. */
-static bool may_tell_sender(const struct unix_world *world, const SkPacketEntry *packet,
-			    struct delivery *delivery)
-{
-	const struct task *task =
-		packet->n_sender_pid ? table_find(&world->tasks, packet->sender_pid[0]) : NULL;
-
-	if (!task || !world->opener->pids)
-		return false;
-	delivery->has_sender = true;
-	delivery->sender = (struct ucred){ world->opener->pids[task->index], packet->sender_uid,
-					   packet->sender_gid };
-	return true;
-}
-
-/* By whoever runs this: unasked the kernel would tell of its real ids, which stay nestor's. */
-static int send_as_oneself(void *argument)
-{
-	struct delivery *delivery = argument;
-	const SkPacketEntry *packet = delivery->record->message;
-
-	delivery->has_sender = true;
-	delivery->sender = (struct ucred){ getpid(), packet->sender_uid, packet->sender_gid };
-	return send_piece(delivery);
-}
-
-/* By one with its number, which sends it and ends. */
-static int send_by_absent(struct unix_world *world, const SkPacketEntry *packet,
-			  struct delivery *delivery, struct error *err)
-{
-	PeerCredentialsEntry who = { .uid = packet->sender_uid,
-				     .gid = packet->sender_gid,
-				     .pid = packet->sender_pid,
-				     .n_pid = packet->n_sender_pid,
-				     .has_beside = true,
-				     .beside = packet->sender_beside };
-	struct unix_request request = { .call = UNIX_CALL_SEND,
-					.send = send_as_oneself,
-					.data = delivery };
-
-	return unix_call_as(world, &who, -1, &request, err);
-}
-
-/* Who receives it has to ask while it is sent, for the kernel to attach the sender's ids. */
-static int send_as(struct unix_world *world, const SkPacketEntry *packet, struct delivery *delivery,
-		   struct error *err)
-{
-	if (!packet->has_sender_uid || !packet->has_sender_gid)
-		return send_piece(delivery);
-	if (packet->has_sender_beside)
-		return send_by_absent(world, packet, delivery, err);
-	if (may_tell_sender(world, packet, delivery)) {
-		if (send_piece(delivery) == 0)
-			return 0;
-		if (errno != EPERM)
-			return -1;
-		log_warning("restore", "unix sockets",
-			    "pid %u sent a message that waits, and may "
-			    "not be told of",
-			    packet->sender_pid[0]);
-	}
-	return send_as_oneself(delivery);
-}
-
-/* Who sends it, for a stream: the peer, until that is closed. */
-static int sender_of(struct unix_world *world, struct unix_end *end, const SkPacketEntry *packet,
-		     struct unix_sender *sender, struct error *err)
-{
-	if (!unix_is_stream(end->sk))
-		return unix_datagram_sender(world, end, packet, sender, err);
-	sender->knows = true;
-	if (end->gone_fd >= 0 || !end->peer) {
-		errno = ENOTCONN;
-		return end->gone_fd;
-	}
-	return unix_end_fd(world, end->peer);
-}
-
-/* What it was limited to is set later, with the other options. */
-static int make_room(int fd, const struct record *record)
-{
-	int size = LARGEST_PIECE;
-	uint64_t wanted = 0;
-
-	for (; record; record = record->next)
-		wanted += record->payload_size + 4096;
-	if (wanted < (uint64_t)size / 2)
-		size = (int)wanted * 2;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0)
-		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-}
-
-/* What nobody asked for when it was sent is of nobody for good. */
-static int ask_for_sender(const struct unix_world *world, const struct unix_end *end,
-			  const SkPacketEntry *packet)
-{
-	int asks = end->sk->opts->so_passcred && packet->has_sender_uid;
-
-	return setsockopt(unix_end_fd(world, end), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
-}
-
-static int send_record(struct unix_world *world, struct delivery *delivery,
-		       const struct unix_end *end, struct error *err)
-{
-	if (find_rights(world->opener, delivery) == 0 &&
-	    send_as(world, delivery->record->message, delivery, err) == 0)
-		return 0;
-	return err->name
-		       ? -1
-		       : fail_errno(err, ERR_KERNEL_REFUSED,
-				    "unix socket %u: cannot send again what waited", end->sk->ino);
-}
-
-/* What goes with one message may take the place of who sends the next (opener_file). */
-static int fill_one(struct unix_world *world, struct unix_end *end, const struct record *record,
-		    struct unix_sender *sender, struct error *err)
-{
-	struct delivery delivery = { .record = record };
-	struct sockaddr_un to;
-
-	delivery.fd = sender_of(world, end, record->message, sender, err);
-	if (delivery.fd < 0 || make_room(delivery.fd, record) < 0)
-		return err->name ? -1
-				 : fail_errno(err, ERR_KERNEL_REFUSED,
-					      "unix socket %u: nobody can send what waits in it",
-					      end->sk->ino);
-	if (ask_for_sender(world, end, record->message) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "unix socket %u: cannot ask for who sends", end->sk->ino);
-	if (!sender->knows) {
-		to = unix_connect_address(end->sk, unix_end_name(world, end), &delivery.to_length);
-		delivery.to = &to;
-	}
-	return send_record(world, &delivery, end, err);
-}
-
-int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err)
-{
-	const struct record *record =
-		snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id);
-	struct unix_sender sender = { .made = -1 };
-	int result = 0;
-
-	for (; record && !result; record = record->next)
-		result = fill_one(world, end, record, &sender, err);
-	cleanup_close(&sender.made);
-	return result;
-}
-
-int unix_queue_send(struct unix_world *world, struct unix_end *client, struct error *err)
-{
-	const struct record *record =
-		snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, client->entry->id);
-
-	if (record && make_room(unix_end_fd(world, client), record) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "unix socket %u: there is no room for what it has sent",
-				  client->sk->ino);
-	for (; record; record = record->next) {
-		struct delivery delivery = { .fd = unix_end_fd(world, client), .record = record };
-		if (send_record(world, &delivery, client, err))
-			return -1;
-	}
-	return 0;
 }

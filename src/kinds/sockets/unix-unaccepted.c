@@ -160,10 +160,9 @@ static void read_queue(struct kernel_messages *messages, uint64_t sk, struct uni
 	uint64_t queue = kernel_inside(by, sk, SK_QUEUE),
 		 at = kernel_pointer(by, queue, QUEUE_NEXT);
 	uint32_t count = kernel_number(by, queue, QUEUE_LENGTH);
+	uint64_t urgent = by->places[UNIX_URGENT].found ? kernel_pointer(by, sk, UNIX_URGENT) : 0;
 	struct unix_unaccepted_message **end = &ret->messages;
 
-	if (by->places[UNIX_URGENT].found && kernel_pointer(by, sk, UNIX_URGENT))
-		ret->why = "in which an urgent byte is";
 	if (count > MOST_MESSAGES)
 		ret->why = "in which too much is";
 	for (uint32_t i = 0; i < count && !by->failure && !ret->why; i++) {
@@ -176,6 +175,7 @@ static void read_queue(struct kernel_messages *messages, uint64_t sk, struct uni
 				   "it is accepted";
 			break;
 		}
+		(*end)->urgent = at == urgent;
 		end = &(*end)->next;
 		at = kernel_pointer(by, at, MESSAGE_NEXT);
 	}

@@ -16,6 +16,7 @@ struct unix_unaccepted {
 	struct unix_unaccepted_message {
 		struct unix_unaccepted_message *next;
 		uint32_t uid, gid; /* that it was sent with */
+		bool urgent;
 		size_t length;
 		uint8_t *bytes;
 	} * messages;

@@ -21,7 +21,9 @@
  * that does not know of it: unix-datagrams.c. What clients that wait to be accepted have sent, and
  * that they are gone, is seen in the kernel's own memory alone (unix-unaccepted.c, which says what
  * is refused), since nobody can put back who was accepted: where that may not be read, they are
- * refused.
+ * refused. So are a stream with an urgent byte (MSG_OOB), and one of which such a byte was taken
+ * out of turn: only there is seen where it is (unix-urgent.h). Descriptors that came with an urgent
+ * byte and were not taken with it are refused.
  */
 #include "kinds/sockets/unix.h"
 
@@ -126,7 +128,7 @@ static int unix_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	    check_credentials(sk->peer_credentials, entry->id, err) ||
 	    check_credentials(sk->own_credentials, entry->id, err))
 		return -1;
-	return unix_queue_check(snapshot, entry->id, err) || check_shown(snapshot, sk, err) ||
+	return unix_queue_check(snapshot, sk, err) || check_shown(snapshot, sk, err) ||
 			       socket_options_check(sk->opts, entry->id, err)
 		       ? -1
 		       : 0;

@@ -165,7 +165,7 @@ int unix_queue_collect(const struct open_file *file, int fd, const UnixSkEntry *
 /* Is anything in flight, to anybody? Then queues are filled when all files are open. */
 bool unix_queues_have_rights(const struct snapshot *snapshot);
 bool unix_queue_has_rights(const struct snapshot *snapshot, uint32_t file_id);
-int unix_queue_check(const struct snapshot *snapshot, uint32_t file_id, struct error *err);
+int unix_queue_check(const struct snapshot *snapshot, const UnixSkEntry *sk, struct error *err);
 int unix_queue_fill(struct unix_world *world, struct unix_end *end, struct error *err);
 /* Sends what a client has sent that waits to be accepted. */
 int unix_queue_send(struct unix_world *world, struct unix_end *client, struct error *err);

@@ -371,6 +371,28 @@ static const char *below_root(const MntEntry *mount, const MntEntry *root)
 	return mount->root_dev == root->root_dev ? path_below(mount->root, root->root) : NULL;
 }
 
+const char *snapshot_moved_path(const struct snapshot *snapshot, struct arena *arena,
+				const char *path)
+{
+	const char *below = snapshot->moved_from ? path_below(path, snapshot->moved_from) : NULL;
+
+	return below ? arena_printf(arena, "%s%s%s", snapshot->moved_to, *below ? "/" : "", below)
+		     : path;
+}
+
+/* An image that lies in the root lies in the new one. */
+static void move_loop_files(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
+		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++) {
+			MntLoopEntry *loop = snapshot->mount_namespaces[i]->mounts[k]->loop;
+			if (loop)
+				loop->file = arena_string(
+					snapshot->arena,
+					snapshot_moved_path(snapshot, snapshot->arena, loop->file));
+		}
+}
+
 bool mounts_move_root(struct snapshot *snapshot, const char *root)
 {
 	const struct mount_namespace *own = root_mounts(snapshot);
@@ -396,16 +418,8 @@ bool mounts_move_root(struct snapshot *snapshot, const char *root)
 		return true;
 	snapshot->moved_from = from.bound_path;
 	snapshot->moved_to = arena_string(snapshot->arena, root);
+	move_loop_files(snapshot);
 	return true;
-}
-
-const char *snapshot_moved_path(const struct snapshot *snapshot, struct arena *arena,
-				const char *path)
-{
-	const char *below = snapshot->moved_from ? path_below(path, snapshot->moved_from) : NULL;
-
-	return below ? arena_printf(arena, "%s%s%s", snapshot->moved_to, *below ? "/" : "", below)
-		     : path;
 }
 
 void mounts_name_external(const struct snapshot *snapshot, const struct externals *externals)

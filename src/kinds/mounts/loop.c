@@ -3,17 +3,22 @@
  * The loop device on which a file system is. One that `mount -o loop` has made is nobody's but that
  * mount's (LO_FLAGS_AUTOCLEAR): it goes with the last of those who have it open, and with the tree.
  * So it is recorded of which file it is, and made again where it is gone: with the same number
- * where that is free, as mountinfo shows it.
+ * where that is free, as mountinfo shows it. So are its partitions, which go with it.
+ *
+ * The file has the path that whoever attached it saw. Where that was in the tree, it is found by
+ * the mounts there, and has another path for nestor.
  */
 #include "kinds/mounts/loop.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kinds/mounts/device.h"
 #include "kinds/mounts/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <linux/loop.h>
 #include <linux/major.h>
 #include <inttypes.h>
@@ -25,26 +30,46 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { MOST_TRIES = 64 };
+enum { MOST_TRIES = 64, SECTOR = 512 };
 
-static bool is_loop(const char *source, struct stat *ret_stat)
+static bool is_loop(const char *path, struct stat *ret_stat)
 {
-	return source[0] == '/' && stat(source, ret_stat) == 0 && S_ISBLK(ret_stat->st_mode) &&
+	return path[0] == '/' && stat(path, ret_stat) == 0 && S_ISBLK(ret_stat->st_mode) &&
 	       major(ret_stat->st_rdev) == LOOP_MAJOR;
 }
 
 /* ---- dump ---- */
 
-static int read_text(struct arena *arena, dev_t device, const char *name, const char **ret_text)
+static int read_number(struct arena *arena, dev_t device, const char *name, uint64_t *ret)
 {
-	char path[64], *text;
+	const char *text;
 
-	snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
-	ssize_t length = procfs_read(arena, AT_FDCWD, path, &text);
-	if (length < 0)
+	if (mount_device_text(arena, device, name, &text))
 		return -1;
-	text[strcspn(text, "\n")] = '\0';
-	*ret_text = text;
+	*ret = strtoull(text, NULL, 10);
+	return 0;
+}
+
+/* Of which device it is a partition: NULL where it is none; -1 with errno. */
+static int find_whole(struct collect *collect, dev_t *device, MntPartitionEntry **ret)
+{
+	uint64_t number, start, size;
+	unsigned major_, minor_;
+	const char *text;
+
+	*ret = NULL;
+	if (read_number(collect->arena, *device, "partition", &number))
+		return errno == ENOENT ? 0 : -1;
+	if (read_number(collect->arena, *device, "start", &start) ||
+	    read_number(collect->arena, *device, "size", &size) ||
+	    mount_device_text(collect->arena, *device, "../dev", &text))
+		return -1;
+	*ret = snapshot_new(collect->snapshot, MNT_PARTITION_ENTRY, MntPartitionEntry);
+	(*ret)->number = (uint32_t)number;
+	(*ret)->start = start;
+	(*ret)->size = size;
+	if (sscanf(text, "%u:%u", &major_, &minor_) == 2)
+		*device = makedev(major_, minor_);
 	return 0;
 }
 
@@ -59,42 +84,121 @@ static bool is_file_of(const char *path, const struct loop_info64 *info)
 						     ((info->lo_device >> 12) & 0xfff00));
 }
 
-int mount_loop_collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
+/* A path that nestor sees of what lies there in a namespace of the tree; NULL. */
+static const char *own_path(const struct live_superblock *superblock,
+			    const struct live_namespace *namespace_, const char *path,
+			    const struct loop_info64 *info)
 {
 	struct collect *collect = superblock->collect;
-	const char *path, *block_size;
-	struct loop_info64 info;
-	struct stat stat;
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	autoclose int fd = survey_open_path(namespace_->table.root_fd, path, O_PATH | O_NOFOLLOW);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 
-	if (!is_loop(entry->source, &stat))
-		return 0;
-	autoclose int fd = open(entry->source, O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; mount_id >= 0 && i < namespace_->table.n_lines; i++) {
+		const struct mount_line *line = &namespace_->table.lines[i];
+		const char *below = path_below(path, line->mountpoint);
+		if (line->id != mount_id || !below)
+			continue;
+		const char *in_it = arena_printf(collect->arena, "%s%s%s",
+						 strcmp(line->root, "/") ? line->root : "",
+						 *below || !line->root[1] ? "/" : "", below);
+		for (size_t k = 0; k < survey->own.n_lines; k++) {
+			const struct mount_line *own = &survey->own.lines[k];
+			const char *found = own->device == line->device
+						    ? survey_path_on(own, in_it, collect->arena)
+						    : NULL;
+			if (found && is_file_of(found, info))
+				return found;
+		}
+	}
+	return NULL;
+}
+
+/* As whoever attached it saw it: nestor, or somebody in the tree. */
+static const char *find_file(const struct live_superblock *superblock, const char *path,
+			     const struct loop_info64 *info)
+{
+	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
+	const char *found = is_file_of(path, info) ? path : NULL;
+
+	for (size_t i = 0; !found && i < superblock->n_mounts; i++)
+		found = own_path(superblock, superblock->mounts[i].namespace, path, info);
+	for (size_t i = 0; !found && i < survey->n_namespaces; i++)
+		found = own_path(superblock, &survey->namespaces[i], path, info);
+	return found;
+}
+
+static int refuse_file(const struct live_superblock *superblock, const char *device,
+		       const char *path, struct error *err)
+{
+	fail(err, ERR_UNSUPPORTED_MOUNT,
+	     "%s is on %s, which goes with its last mount, and is of a file that is not in "
+	     "nestor's mount namespace (%.200s)",
+	     superblock->what, device, path);
+	return fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
+			 superblock->mounts[0].line->mountpoint);
+}
+
+static int collect_file(const struct live_superblock *superblock, const char *whole, dev_t device,
+			MntLoopEntry *loop, struct error *err)
+{
+	struct arena *arena = superblock->collect->arena;
+	struct loop_info64 info;
+	uint64_t block_size;
+	const char *path;
+	autoclose int fd = open(whole, O_RDONLY | O_CLOEXEC);
+
 	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) ||
-	    read_text(collect->arena, stat.st_rdev, "loop/backing_file", &path) ||
-	    read_text(collect->arena, stat.st_rdev, "queue/logical_block_size", &block_size))
+	    mount_device_text(arena, device, "loop/backing_file", &path) ||
+	    read_number(arena, device, "queue/logical_block_size", &block_size))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell of which file %s is",
-				  superblock->what, entry->source);
+				  superblock->what, whole);
+	loop->flags = info.lo_flags;
 	if (!(info.lo_flags & LO_FLAGS_AUTOCLEAR))
 		return 0;
-	if (!is_file_of(path, &info)) {
-		fail(err, ERR_UNSUPPORTED_MOUNT,
-		     "%s is on %s, which goes with its last mount, and is of a file that is not "
-		     "in nestor's mount namespace (%.200s)",
-		     superblock->what, entry->source, path);
-		return fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
-				 superblock->mounts[0].line->mountpoint);
-	}
-	MntLoopEntry *loop = snapshot_new(collect->snapshot, MNT_LOOP_ENTRY, MntLoopEntry);
-	loop->file = arena_string(collect->arena, path);
+	const char *file = find_file(superblock, path, &info);
+	if (!file)
+		return refuse_file(superblock, whole, path, err);
+	loop->device = arena_string(arena, whole);
+	loop->file = arena_string(arena, file);
 	loop->offset = info.lo_offset;
 	loop->size_limit = info.lo_sizelimit;
-	loop->flags = info.lo_flags;
-	loop->block_size = (uint32_t)strtoul(block_size, NULL, 10);
-	entry->loop = loop;
+	loop->block_size = (uint32_t)block_size;
+	return 0;
+}
+
+int mount_loop_collect(const struct live_superblock *superblock, const char *device,
+		       MntEntry *entry, struct error *err)
+{
+	struct collect *collect = superblock->collect;
+	MntLoopEntry *loop = snapshot_new(collect->snapshot, MNT_LOOP_ENTRY, MntLoopEntry);
+	struct stat stat_;
+
+	if (stat(device, &stat_) || find_whole(collect, &stat_.st_rdev, &loop->partition))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at %s",
+				  superblock->what, device);
+	if (major(stat_.st_rdev) != LOOP_MAJOR)
+		return 0;
+	const char *whole =
+		loop->partition ? mount_device_named(collect->arena, stat_.st_rdev) : device;
+	if (!whole)
+		return fail(err, ERR_UNSUPPORTED_MOUNT,
+			    "%s is on a partition of a loop device that has no name",
+			    superblock->what);
+	if (collect_file(superblock, whole, stat_.st_rdev, loop, err))
+		return -1;
+	entry->loop = loop->file ? loop : NULL;
 	return 0;
 }
 
 /* ---- check ---- */
+
+static bool is_partition(const MntPartitionEntry *partition)
+{
+	return !partition ||
+	       (partition->number > 0 && partition->number < 256 &&
+		partition->start <= INT64_MAX / SECTOR && partition->size <= INT64_MAX / SECTOR);
+}
 
 int mount_loop_check(const MntEntry *entry, struct error *err)
 {
@@ -102,8 +206,9 @@ int mount_loop_check(const MntEntry *entry, struct error *err)
 	const uint32_t known =
 		LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | LO_FLAGS_PARTSCAN | LO_FLAGS_DIRECT_IO;
 
-	if (loop && (loop->file[0] != '/' || loop->flags & ~known ||
-		     !(loop->flags & LO_FLAGS_AUTOCLEAR) || loop->block_size > 65536))
+	if (loop &&
+	    (loop->file[0] != '/' || loop->flags & ~known || !(loop->flags & LO_FLAGS_AUTOCLEAR) ||
+	     loop->block_size > 65536 || !is_partition(loop->partition)))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s): its loop device cannot be like that",
 			    entry->mnt_id, entry->mountpoint);
@@ -179,15 +284,17 @@ static int take_free(const MntEntry *entry, int file_fd, char path[LOOP_PATH_SIZ
 	return fail_loop(entry, err);
 }
 
-int mount_loop_attach(const MntEntry *entry, char path[LOOP_PATH_SIZE], struct error *err)
+/* The whole device: the same as before, where that is free. */
+static int attach_whole(const MntEntry *entry, char path[LOOP_PATH_SIZE], struct error *err)
 {
+	const char *device = entry->loop->device ? entry->loop->device : entry->source;
 	struct stat stat;
-	bool is_known = strlen(entry->source) < LOOP_PATH_SIZE && is_loop(entry->source, &stat);
-	autoclose int fd = is_known ? open(entry->source, O_RDWR | O_CLOEXEC) : -1;
+	bool is_known = strlen(device) < LOOP_PATH_SIZE && is_loop(device, &stat);
+	autoclose int fd = is_known ? open(device, O_RDWR | O_CLOEXEC) : -1;
 
 	if (is_known && fd < 0 && errno_tells_nothing(errno))
 		return fail_loop(entry, err);
-	snprintf(path, LOOP_PATH_SIZE, "%s", fd < 0 ? "" : entry->source);
+	snprintf(path, LOOP_PATH_SIZE, "%s", fd < 0 ? "" : device);
 	if (fd >= 0 && is_there(entry, fd))
 		return take_fd(&fd);
 	autoclose int file_fd = open_file(entry, err);
@@ -197,4 +304,31 @@ int mount_loop_attach(const MntEntry *entry, char path[LOOP_PATH_SIZE], struct e
 	if (taken < 0)
 		return fail_loop(entry, err);
 	return taken ? take_fd(&fd) : take_free(entry, file_fd, path, err);
+}
+
+/* Where the kernel does not look for partitions, or not for such, somebody has told it. */
+static int add_partition(const MntPartitionEntry *partition, int fd)
+{
+	struct blkpg_partition data = { .start = (long long)(partition->start * SECTOR),
+					.length = (long long)(partition->size * SECTOR),
+					.pno = (int)partition->number };
+	struct blkpg_ioctl_arg argument = { .op = BLKPG_ADD_PARTITION,
+					    .datalen = sizeof data,
+					    .data = &data };
+
+	return ioctl(fd, BLKPG, &argument) && errno != EBUSY ? -1 : 0;
+}
+
+int mount_loop_attach(const MntEntry *entry, char path[LOOP_PATH_SIZE], struct error *err)
+{
+	const MntPartitionEntry *partition = entry->loop->partition;
+	autoclose int fd = attach_whole(entry, path, err);
+	size_t length = strlen(path);
+
+	if (fd < 0 || !partition)
+		return take_fd(&fd);
+	if (add_partition(partition, fd))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a partition of %s", path);
+	snprintf(path + length, LOOP_PATH_SIZE - length, "p%u", partition->number);
+	return take_fd(&fd);
 }

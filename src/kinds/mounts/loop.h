@@ -7,9 +7,9 @@
 
 enum { LOOP_PATH_SIZE = 64 };
 
-/* Records of which file it is, where the source of the superblock is such a one. */
-int mount_loop_collect(const struct live_superblock *superblock, MntEntry *entry,
-		       struct error *err);
+/* Records of which file it is, where the device of the superblock is such a one. */
+int mount_loop_collect(const struct live_superblock *superblock, const char *device,
+		       MntEntry *entry, struct error *err);
 int mount_loop_check(const MntEntry *entry, struct error *err);
 /* Makes it again, unless it is there: open, which it has to stay until that is mounted. */
 int mount_loop_attach(const MntEntry *entry, char path[LOOP_PATH_SIZE], struct error *err);

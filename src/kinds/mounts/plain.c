@@ -10,6 +10,8 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/device.h"
 #include "kinds/mounts/loop.h"
 #include "kinds/mounts/survey.h"
 
@@ -30,20 +32,6 @@ bool mount_type_is_known(struct collect *collect, const char *type)
 
 	return procfs_read(collect->arena, AT_FDCWD, "/proc/filesystems", &list) >= 0 &&
 	       strstr(list, name);
-}
-
-static bool is_block_device(const char *source, struct stat *ret_stat)
-{
-	return source[0] == '/' && stat(source, ret_stat) == 0 && S_ISBLK(ret_stat->st_mode);
-}
-
-/* A btrfs may be on several, of which it shows one, and so has a number of no device. */
-bool mount_is_on_device(const struct mount_line *line)
-{
-	struct stat stat;
-
-	return is_block_device(line->source, &stat) &&
-	       (stat.st_rdev == line->device || strcmp(line->type, "btrfs") == 0);
 }
 
 /* ---- dump ---- */
@@ -101,10 +89,13 @@ static int collect_id(const struct live_superblock *superblock, MntEntry *entry,
 static int collect_plain(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err)
 {
-	if (mount_loop_collect(superblock, entry, err) || try_options(superblock, entry, err))
+	const char *device;
+
+	if (mount_device_collect(superblock, entry, &device, err) ||
+	    (device && mount_loop_collect(superblock, device, entry, err)) ||
+	    try_options(superblock, entry, err))
 		return -1;
-	return mount_is_on_device(superblock->mounts[0].line) ? collect_id(superblock, entry, err)
-							      : 0;
+	return device ? collect_id(superblock, entry, err) : 0;
 }
 
 /* ---- restore ---- */
@@ -123,7 +114,7 @@ int mount_make_by_type(const struct mount_maker *maker, const MntEntry *entry, s
 static int check_plain(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
 {
 	(void)snapshot;
-	return mount_loop_check(entry, err);
+	return mount_device_check(entry, err) || mount_loop_check(entry, err) ? -1 : 0;
 }
 
 /* The device may be another one's by now, as numbers of loop devices are given anew. */
@@ -173,23 +164,58 @@ static int make_whole(const struct mount_maker *maker, const MntEntry *entry, st
 		       : fail_errno(err, ERR_OUT_OF_MEMORY, "cannot set mount options");
 }
 
+struct on_device {
+	const struct mount_maker *maker;
+	const MntEntry *entry;
+	const char *path;
+	int ret_fd;
+};
+
+static int make_named(void *data, struct error *err)
+{
+	struct on_device *making = data;
+
+	if (mount_device_name(making->entry->source, making->path, err))
+		return -1;
+	making->ret_fd = make_whole(making->maker, making->entry, err);
+	return making->ret_fd < 0 ? -1 : 0;
+}
+
+/* By the same source as before, also where that leads nowhere now. */
+static int make_by_path(const struct mount_maker *maker, const MntEntry *entry, const char *path,
+			struct error *err)
+{
+	struct on_device making = { maker, entry, path, -1 };
+	MntEntry other = *entry;
+	struct stat stat_;
+
+	if (stat(path, &stat_))
+		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
+				  "cannot look at %.200s, the device of mount %.200s", path,
+				  entry->mountpoint);
+	if (mount_device_is(entry->source, stat_.st_rdev))
+		return make_whole(maker, entry, err);
+	if (!entry->device || !path_is_plain(entry->source)) {
+		other.source = (char *)path;
+		return make_whole(maker, &other, err);
+	}
+	return deputy_run(make_named, &making, err) < 0 ? -1 : making.ret_fd;
+}
+
 static int make_on_device(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
 	char path[LOOP_PATH_SIZE];
-	MntEntry on_loop = *entry;
 
 	if (!entry->loop)
-		return make_whole(maker, entry, err);
+		return entry->device ? make_by_path(maker, entry, entry->device, err)
+				     : make_whole(maker, entry, err);
 	autoclose int device_fd = mount_loop_attach(entry, path, err);
-	on_loop.source = path;
-	return device_fd < 0 ? -1 : make_whole(maker, &on_loop, err);
+	return device_fd < 0 ? -1 : make_by_path(maker, entry, path, err);
 }
 
 static int make_plain(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
-	struct stat stat;
-
-	if (entry->loop || is_block_device(entry->source, &stat) ||
+	if (entry->loop || entry->device || mount_device_is(entry->source, 0) ||
 	    externals_mounts_type(maker->externals, entry->fsname)) {
 		autoclose int fd = make_on_device(maker, entry, err);
 		return fd < 0 || check_id(fd, entry, err) ? -1 : take_fd(&fd);

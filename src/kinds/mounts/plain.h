@@ -7,8 +7,6 @@
 
 /* Can it be mounted? Some the kernel mounts for itself only (pidfs). "fuse.NAME" is a fuse. */
 bool mount_type_is_known(struct collect *collect, const char *type);
-/* Is all that is in it on a block device, which nestor sees by the same name? */
-bool mount_is_on_device(const struct mount_line *line);
 
 int mount_make_by_type(const struct mount_maker *maker, const MntEntry *entry, struct error *err);
 

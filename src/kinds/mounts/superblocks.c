@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "kinds/mounts/device.h"
 #include "kinds/mounts/mounts.h"
 #include "kinds/mounts/plain.h"
 
@@ -44,9 +45,14 @@ static const struct mount_kind *find_kind(const struct live_superblock *superblo
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
 	bool served = is_served(line->type);
 	bool can_be = !kind && !served && mount_type_is_known(superblock->collect, line->type);
+	const char *device = NULL;
 
-	if (can_be && (mount_is_on_device(line) ||
-		       externals_mounts_type(superblock->collect->options->externals, line->type)))
+	if (can_be && mount_device_find(superblock->collect->arena, line, &device, err)) {
+		fail_while(err, "%s", superblock->what);
+		return NULL;
+	}
+	if (can_be &&
+	    (device || externals_mounts_type(superblock->collect->options->externals, line->type)))
 		kind = &plain_mount_kind;
 	superblock->collect->may_wait |= !kind;
 	if (kind)
@@ -111,6 +117,7 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->layers_at = entry->layers_at;
 		other->n_layers_at = entry->n_layers_at;
 		other->loop = entry->loop;
+		other->device = entry->device;
 	}
 }
 

@@ -38,11 +38,20 @@ int load_open_root(struct load *load, struct error *err)
 		       : 0;
 }
 
+/* By a person, who may have another file system there. */
+static bool is_given(const struct load *load, const MntEntry *mount)
+{
+	const char *key = mount->ext_key ? mount->ext_key : mount->mountpoint;
+	const struct external *row = externals_find(&load->externals, EXTERNAL_MNT, key);
+
+	return mount->ext_mount || (row && *row->id && strcmp(row->value, mount->bound_path) == 0);
+}
+
 /* 1, 0, or -1 with errno. */
 static int is_gone_overlay(const struct load *load, const MntEntry *mount)
 {
 	if (!mount->fsname || strcmp(mount->fsname, "overlay") != 0 || !mount->bound_path ||
-	    strcmp(mount->root, "/") != 0)
+	    strcmp(mount->root, "/") != 0 || is_given(load, mount))
 		return 0;
 	int flags = O_PATH | O_CLOEXEC;
 	autoclose int fd = load->root_fd == AT_FDCWD

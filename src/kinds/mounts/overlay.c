@@ -265,14 +265,18 @@ static int find_layers(const struct live_superblock *superblock, MntEntry *entry
 	int found = overlay_find_real(superblock, &named, entry, err);
 	if (found)
 		return found < 0 ? -1 : 0;
-	return missing ? fail(err, ERR_UNSUPPORTED_MOUNT,
-			      "%s: its layer %.200s is no directory in nestor's mount namespace, "
-			      "nor in one of the tree",
-			      superblock->what, missing)
-		       : fail(err, ERR_UNSUPPORTED_MOUNT,
-			      "%s: where its layers were named there are others now, and they are "
-			      "not to be found",
-			      superblock->what);
+	if (missing)
+		fail(err, ERR_UNSUPPORTED_MOUNT,
+		     "%s: its layer %.200s is no directory in nestor's mount namespace, nor in one "
+		     "of the tree",
+		     superblock->what, missing);
+	else
+		fail(err, ERR_UNSUPPORTED_MOUNT,
+		     "%s: where its layers were named there are others now, and they are not to be "
+		     "found",
+		     superblock->what);
+	return fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
+			 superblock->mounts[0].line->mountpoint);
 }
 
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)

@@ -2,7 +2,8 @@
 /*
  * name: sockets-tcp-port
  * promise: a listener that lets nobody share its port (no SO_REUSEADDR) comes back to it beside a
- *	connection that it has accepted, whichever end the dump closes first
+ *	connection that it has accepted, whichever end the dump closes first, and one whose
+ *	accepted end the program has closed itself
  * flavours: flat three user-three
  * needs: initial-user-namespace
  */
@@ -46,31 +47,55 @@ static struct connection make(bool accepted_first)
 	return made;
 }
 
-static void check(struct connection *it)
+static void check_listener(const struct connection *it)
 {
 	int reuse = 1, next = socket(AF_INET, SOCK_STREAM, 0);
 	socklen_t length = sizeof reuse;
-	char byte = 0;
 
 	scenario_check(getsockopt(it->listener, SOL_SOCKET, SO_REUSEADDR, &reuse, &length) == 0 &&
 			       !reuse,
 		       "it shares its port");
-	scenario_check(send(it->client, "x", 1, MSG_NOSIGNAL) == 1 &&
-			       recv(it->accepted, &byte, 1, 0) == 1 && byte == 'x',
-		       "it is not connected any more");
 	scenario_check(connect(next, (struct sockaddr *)&it->at, sizeof it->at) == 0,
 		       "the listener does not listen: %s", strerror(errno));
 	close(next);
 }
 
+static void check(const struct connection *it)
+{
+	char byte = 0;
+
+	scenario_check(send(it->client, "x", 1, MSG_NOSIGNAL) == 1 &&
+			       recv(it->accepted, &byte, 1, 0) == 1 && byte == 'x',
+		       "it is not connected any more");
+	check_listener(it);
+}
+
+static void check_closed(const struct connection *it)
+{
+	struct linger linger = { 1, 1 };
+	socklen_t length = sizeof linger;
+	char byte;
+
+	scenario_check(recv(it->client, &byte, 1, MSG_DONTWAIT) == 0, "it has not seen the end: %s",
+		       strerror(errno));
+	scenario_check(getsockopt(it->client, SOL_SOCKET, SO_LINGER, &linger, &length) == 0 &&
+			       !linger.l_onoff,
+		       "it lingers");
+	check_listener(it);
+}
+
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	struct connection one = make(true), other = make(false);
+	struct connection one = make(true), other = make(false), closed = make(false);
+	char byte;
+	close(closed.accepted);
+	scenario_need(recv(closed.client, &byte, 1, 0) == 0, "no end");
 
 	scenario_ready();
 
 	check(&one);
 	check(&other);
+	check_closed(&closed);
 	return scenario_end();
 }

@@ -475,7 +475,7 @@ static void silence_streams(const struct inet_known *known)
 		autoclose int fd =
 			inet_is_stream(end->sk) ? socket_duplicate(end->target, end->number) : -1;
 		if (fd >= 0)
-			tcp_silence(fd);
+			tcp_prepare_end(end->sk, fd);
 	}
 }
 
@@ -488,7 +488,7 @@ int inet_before_end(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < known->count; i++) {
 		const struct known_inet *end = &known->sockets[i];
 		if (inet_is_stream(end->sk) &&
-		    tcp_silence_later(collect, end->target, end->number, err))
+		    tcp_prepare_end_later(collect, end->target, end->number, end->sk, err))
 			return -1;
 	}
 	return tcp_lock_stay(collect, &known->lock, err);

@@ -536,7 +536,7 @@ static int inet_before_release(struct file_opener *opener, struct error *err)
 static void inet_give_up(const FileEntry *entry, int fd)
 {
 	if (inet_is_stream(entry->isk))
-		tcp_silence(fd);
+		tcp_prepare_end(entry->isk, fd);
 }
 
 static void describe_address(const InetSkEntry *sk, const uint32_t *words, uint32_t port,

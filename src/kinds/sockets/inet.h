@@ -163,9 +163,14 @@ int tcp_send_rest(struct file_opener *opener, const InetSkEntry *sk, int fd, str
 int tcp_end_repair(const InetSkEntry *sk, int fd, struct error *err);
 /* Once closed it says no word; -1 with errno. */
 int tcp_silence(int fd);
+/*
+ * Before the task ends: silenced, or, where the kernel alone has the other end, which nobody else
+ * would end for a minute, with a word that ends that as well (RST).
+ */
+int tcp_prepare_end(const InetSkEntry *sk, int fd);
 /* The same by the finisher, should we be gone. */
-int tcp_silence_later(struct collect *collect, const struct target *target, uint32_t number,
-		      struct error *err);
+int tcp_prepare_end_later(struct collect *collect, const struct target *target, uint32_t number,
+			  const InetSkEntry *sk, struct error *err);
 /* The end that the peer had sent and we had acknowledged: it will not send it again. */
 int tcp_see_end(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
 

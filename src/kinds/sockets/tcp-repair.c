@@ -486,18 +486,36 @@ int tcp_silence(int fd)
 	return set(fd, TCP_REPAIR, TCP_REPAIR_ON);
 }
 
-static void silence(const struct finisher_job *job, int fd)
+static int reset_at_end(int fd)
+{
+	struct linger at_once = { .l_onoff = 1 };
+
+	return setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+int tcp_prepare_end(const InetSkEntry *sk, int fd)
+{
+	return sk->peer_gone ? reset_at_end(fd) : tcp_silence(fd);
+}
+
+static void do_silence(const struct finisher_job *job, int fd)
 {
 	(void)job;
 	tcp_silence(fd);
 }
 
-int tcp_silence_later(struct collect *collect, const struct target *target, uint32_t number,
-		      struct error *err)
+static void do_reset(const struct finisher_job *job, int fd)
+{
+	(void)job;
+	reset_at_end(fd);
+}
+
+int tcp_prepare_end_later(struct collect *collect, const struct target *target, uint32_t number,
+			  const InetSkEntry *sk, struct error *err)
 {
 	struct finisher_job job = finisher_job_of(target, number);
 
-	job.work = silence;
+	job.work = sk->peer_gone ? do_reset : do_silence;
 	return finisher_first(collect->finisher, &job, err);
 }
 

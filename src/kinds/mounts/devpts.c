@@ -46,8 +46,11 @@ static int collect_removed(struct collect *collect, const struct live_mount *mou
 		mount->hidden ? -1 : survey_open_mount(&mount->namespace->table, mount->line);
 	if (mount->hidden && live_mount_copy(mount, &fd, err))
 		return -1;
-	if (!is_number(mount->line->root + 1) || fd < 0 || fstat(fd, &stat) ||
-	    !S_ISCHR(stat.st_mode))
+	if (!mount->hidden && fd < 0 && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s", what);
+	if (fd >= 0 && fstat(fd, &stat))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s", what);
+	if (!is_number(mount->line->root + 1) || fd < 0 || !S_ISCHR(stat.st_mode))
 		return fail(err, ERR_UNSUPPORTED_MOUNT, "%s shows something that was removed",
 			    what);
 	entry->carried_as = arena_string(collect->arena, mount->line->root + 1);
@@ -132,7 +135,7 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	return mount_finish(context_fd, entry, err);
 }
 
-/* With this number, or the next that is free; those below it are passed over. */
+/* With this number, or the next that is free; those below it are passed over. -1 with errno. */
 static int open_master(int devpts_fd, uint32_t wanted, uint32_t *ret_number)
 {
 	int passed[MOST_PASSED], fd = -1;
@@ -140,14 +143,18 @@ static int open_master(int devpts_fd, uint32_t wanted, uint32_t *ret_number)
 
 	while (n_passed < MOST_PASSED) {
 		fd = openat(devpts_fd, "ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0 || ioctl(fd, TIOCGPTN, ret_number) < 0 || *ret_number >= wanted)
+		if (fd >= 0 && ioctl(fd, TIOCGPTN, ret_number) < 0)
+			cleanup_close(&fd);
+		if (fd < 0 || *ret_number >= wanted)
 			break;
 		passed[n_passed++] = fd;
 	}
-	if (n_passed == MOST_PASSED)
+	if (n_passed == MOST_PASSED) {
 		fd = -1;
+		errno = ENOSPC;
+	}
 	while (n_passed)
-		close(passed[--n_passed]);
+		cleanup_close(&passed[--n_passed]);
 	return fd;
 }
 

@@ -109,12 +109,15 @@ int survey_open_on_mount(const struct live_namespace *namespace, const struct mo
 {
 	const char *below = path_below(path, line->mountpoint);
 	const struct live_mount mount = { namespace, line, NULL, true };
-	size_t covering = below ? mount_covering(&namespace->order, index_of(namespace, line), path)
-				: SIZE_MAX;
-	autoclose int root_fd =
-		below && covering == SIZE_MAX ? survey_open_mount(&namespace->table, line) : -1;
 
-	if (below && root_fd < 0)
+	if (!below) {
+		errno = ENOENT;
+		return -1;
+	}
+	size_t covering = mount_covering(&namespace->order, index_of(namespace, line), path);
+	autoclose int root_fd =
+		covering == SIZE_MAX ? survey_open_mount(&namespace->table, line) : -1;
+	if (root_fd < 0)
 		root_fd = copy_of(&mount);
 	if (root_fd < 0 || !*below)
 		return take_fd(&root_fd);
@@ -458,15 +461,41 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 	return 1;
 }
 
-static char *path_to_terminal(const struct open_file *file, const struct live_namespace *namespace,
-			      const struct mount_line *line, const char *name, int fd)
+/* 1 with a path; 0: it is another devpts, or its name is covered; -1 with errno. */
+static int path_to_terminal(const struct open_file *file, const struct live_namespace *namespace,
+			    const struct mount_line *line, const char *name, int fd,
+			    const char **ret_path)
 {
 	struct arena *arena = file->target->collect->snapshot->arena;
 	const char *at = strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint;
-	char *path = arena_printf(arena, "%s/%s", at, name);
-	autoclose int found = survey_open_on_mount(namespace, line, path);
 
-	return found >= 0 && survey_is_same(fd, found) ? path : NULL;
+	*ret_path = arena_printf(arena, "%s/%s", at, name);
+	autoclose int found = survey_open_on_mount(namespace, line, *ret_path);
+	if (found < 0)
+		return survey_is_absent(errno) ? 0 : -1;
+	return survey_is_same(fd, found);
+}
+
+static int find_terminal(const struct open_file *file, dev_t devpts, const char *name, int fd,
+			 uint32_t *ret_mount_id, const char **ret_path)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	int found = 0;
+
+	for (size_t i = 0; i < survey->n_namespaces && !found; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines && !found; k++) {
+			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
+			const char *path;
+			if (line->device != devpts || strcmp(line->root, "/") != 0)
+				continue;
+			found = path_to_terminal(file, &survey->namespaces[i], line, name, fd,
+						 &path);
+			if (found <= 0)
+				continue;
+			*ret_path = path;
+			*ret_mount_id = line->id;
+		}
+	return found;
 }
 
 int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *name,
@@ -476,25 +505,21 @@ int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *na
 	const struct live_namespace *namespace;
 
 	*ret_path = file->link;
+	if (!survey)
+		return mount_of_file(file, ret_mount_id, err);
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	int64_t mount_id = fd < 0 || !survey ? -1 : survey_mount_id(fd);
-	if (mount_id < 0 || survey_is_own_mount(survey, mount_id) ||
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	if (survey_is_own_mount(survey, mount_id) ||
 	    survey_find_mount(survey, mount_id, &namespace))
 		return mount_of_file(file, ret_mount_id, err);
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
-			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
-			const char *path = line->device == devpts && strcmp(line->root, "/") == 0
-						   ? path_to_terminal(file, &survey->namespaces[i],
-								      line, name, fd)
-						   : NULL;
-			if (!path)
-				continue;
-			*ret_path = path;
-			*ret_mount_id = line->id;
-			return 1;
-		}
-	return mount_of_file(file, ret_mount_id, err);
+	int found = find_terminal(file, devpts, name, fd, ret_mount_id, ret_path);
+	if (found < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s in other mounts",
+				  file->what);
+	return found ? found : mount_of_file(file, ret_mount_id, err);
 }
 
 int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id)

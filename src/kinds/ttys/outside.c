@@ -191,6 +191,10 @@ int outside_verify(const struct file_opener *opener, const TtyInfoEntry *info, s
 		return fail(err, ERR_NOT_GIVEN,
 			    "terminal %u is that of nestor, which has none at its input or outputs",
 			    info->id);
+	if (fd >= 0 && !isatty(fd) && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot look at descriptor %d, given for %s", fd,
+				  key_of(info, key));
 	if (fd >= 0 && !isatty(fd))
 		return fail(err, ERR_USAGE, "descriptor %d, given for %s, is no terminal", fd,
 			    key_of(info, key));

@@ -164,20 +164,24 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	if (peer < 0 || fstat(peer, &name) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its other side",
 				  file->what);
-	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index, false);
-	TtyInfoEntry *info = pty->info;
 	const char *path;
 	int mounted = mount_of_terminal(file, name.st_dev, "ptmx", &mount_id, &path, err);
-	if (mounted < 0 || pty_state_read(fd, info, collect->snapshot->arena, file->what, err))
+	if (mounted < 0)
 		return -1;
+	/* Once it is listed it is completed, whatever of it is refused. */
+	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index, false);
+	TtyInfoEntry *info = pty->info;
+	pty->has_master = true;
+	pty->target = file->target;
+	pty->number = file->number;
+	pty->what = file->what;
 	info->ptmx = arena_string(collect->snapshot->arena, path);
 	info->has_mount_id = mounted > 0;
 	info->mount_id = mount_id;
 	set_name(info, &name);
 	info->rdev = (uint32_t)file->stat.st_rdev;
-	pty->has_master = true;
-	pty->target = file->target;
-	pty->number = file->number;
+	if (pty_state_read(fd, info, collect->snapshot->arena, file->what, err))
+		return -1;
 	/* The master tells both to whoever asks; ENOTTY: it controls no session. */
 	pty->session = pty->group = 0;
 	if ((ioctl(fd, TIOCGSID, &pty->session) < 0 && errno != ENOTTY) ||
@@ -281,7 +285,6 @@ int pty_collect(const struct open_file *file, FileEntry *entry, struct error *er
 		return collect_slave(file, fd, tty, err);
 	if (collect_master(file, fd, &pty, err))
 		return -1;
-	pty->what = file->what;
 	tty->tty_info_id = pty->info->id;
 	return 0;
 }

@@ -10,10 +10,12 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
 #include "plan/plan.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -90,24 +92,48 @@ static int open_if_ptmx(int path_fd, const char *name, int flags, struct error *
 	return opener_reopen(fd, flags);
 }
 
-/* By the path that the tree opened, if that leads to the same devpts here, or by its own ptmx. */
+/* 0 with *ret_fd -1: the path that the tree opened leads to nothing, or to another devpts, here. */
+static int open_named(const struct file_opener *opener, const TtyInfoEntry *info, int root,
+		      int flags, int *ret_fd)
+{
+	struct error changed = { 0 };
+	struct stat wanted, made;
+
+	*ret_fd = -1;
+	autoclose int fd = open_if_ptmx(opener_open_path(opener, info->ptmx, O_PATH), info->ptmx,
+					flags, &changed);
+	/* EACCES: there are no devices (nodev); ENODEV: there is no devpts beside it. */
+	if (fd < 0)
+		return changed.name || names_lead_nowhere(errno) || errno == EACCES ||
+				       errno == ENODEV || errno == ENXIO
+			       ? 0
+			       : -1;
+	autoclose int peer = pty_open_peer(fd, O_PATH);
+	if (peer < 0 || fstat(root, &wanted) < 0 || fstat(peer, &made) < 0)
+		return -1;
+	if (wanted.st_dev == made.st_dev)
+		*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/*
+ * By the path that the tree opened, if that leads to the same devpts here, or by its own ptmx,
+ * which may be all that is mounted.
+ */
 static int open_bound(const struct file_opener *opener, const TtyInfoEntry *info,
 		      const MntEntry *bound, int flags, struct error *err)
 {
-	struct error ignored = { 0 };
-	autoclose int root = opener_open_path(opener, bound->bound_path, O_PATH | O_DIRECTORY);
-	autoclose int fd = root < 0 ? -1
-				    : open_if_ptmx(opener_open_path(opener, info->ptmx, O_PATH),
-						   info->ptmx, flags, &ignored);
-	autoclose int peer = fd < 0 ? -1 : pty_open_peer(fd, O_PATH);
-	struct stat wanted, made;
+	autoclose int root = opener_open_path(opener, bound->bound_path, O_PATH);
+	struct stat found;
+	int fd;
 
-	if (peer >= 0 && fstat(root, &wanted) == 0 && fstat(peer, &made) == 0 &&
-	    wanted.st_dev == made.st_dev)
-		return take_fd(&fd);
-	return root < 0
-		       ? -1
-		       : open_if_ptmx(openat(root, "ptmx", O_PATH | O_CLOEXEC), "ptmx", flags, err);
+	if (root < 0 || fstat(root, &found) < 0 || open_named(opener, info, root, flags, &fd) < 0)
+		return -1;
+	if (fd >= 0)
+		return fd;
+	return open_if_ptmx(S_ISDIR(found.st_mode) ? openat(root, "ptmx", O_PATH | O_CLOEXEC)
+						   : take_fd(&root),
+			    "ptmx", flags, err);
 }
 
 static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struct error *err)

@@ -65,7 +65,10 @@ static int open_levels(struct last_pids *pids, int namespace_fd, int *levels, st
 
 	if (stat("/proc/thread-self/ns/pid", &own))
 		return fail_errno(err, ERR_IO, "cannot look at /proc/thread-self/ns/pid");
-	if (ioctl(namespace_fd, NS_GET_NSTYPE) != CLONE_NEWPID)
+	int type = ioctl(namespace_fd, NS_GET_NSTYPE);
+	if (type < 0 && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at what was given");
+	if (type != CLONE_NEWPID)
 		return fail(err, ERR_NOT_A_PID_NAMESPACE, "what was given is no pid namespace");
 	for (size_t i = 0; i < MAX_LAST_PID_LEVELS; i++) {
 		levels[i] = i ? open_parent(levels[i - 1], err)

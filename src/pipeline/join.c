@@ -50,7 +50,11 @@ static int open_one(const char *text, enum namespace_type type, struct error *er
 	autoclose int fd = open(where, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_USAGE, "--join-ns %s: cannot open %s", text, where);
-	if (ioctl(fd, NS_GET_NSTYPE) != (int)namespace_types[type].flag)
+	int found = ioctl(fd, NS_GET_NSTYPE);
+	if (found < 0 && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "--join-ns %s: cannot look at %s", text,
+				  where);
+	if (found != (int)namespace_types[type].flag)
 		return fail(err, ERR_USAGE, "--join-ns %s: %s is no %s namespace", text, where,
 			    namespace_types[type].words);
 	return take_fd(&fd);

@@ -97,7 +97,11 @@ static int take_given(struct run *run, const struct namespace *namespace_, struc
 		     type->words, namespace_->id);
 		return fail_hint(err, "give it with --inherit-fd fd[N]:%s", key);
 	}
-	if (ioctl(given, NS_GET_NSTYPE) != (int)type->flag)
+	int found = ioctl(given, NS_GET_NSTYPE);
+	if (found < 0 && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot look at descriptor %d, given for %s", given, key);
+	if (found != (int)type->flag)
 		return fail(err, ERR_USAGE, "descriptor %d, given for %s, is no %s namespace",
 			    given, key, type->words);
 	int fd = fcntl(given, F_DUPFD_CLOEXEC, 3);

@@ -118,9 +118,9 @@ static int prove(const struct open_file *file, const struct bpf_source *source,
 	size_t count = 0;
 
 	if (fd < 0 || bpf_program_info(fd, &made, NULL, &count) < 0)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is a BPF program that the kernel does not take again (%s)",
-			    file->what, strerror(errno));
+		return fail_errno(err, ERR_UNSUPPORTED_FILE,
+				  "%s is a BPF program that the kernel does not take again",
+				  file->what);
 	if (memcmp(made.tag, info->tag, sizeof made.tag) != 0)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is a BPF program whose instructions cannot be told for sure",
@@ -345,31 +345,47 @@ static int open_cgroup(struct file_opener *opener, const BpfAttachmentEntry *att
 	return cgroup_directory_open(opener, &member, CGROUPS_NONE, err);
 }
 
-static bool is_recorded(const BpfProgramEntry *record, int fd, uint32_t *ret_number)
+/* 1, 0, or -1 with errno. */
+static int is_recorded(const BpfProgramEntry *record, int fd, uint32_t *ret_number)
 {
 	struct bpf_prog_info info;
 	size_t count = 0;
 
-	if (fd < 0 || bpf_program_info(fd, &info, NULL, &count) < 0)
-		return false;
+	if (bpf_program_info(fd, &info, NULL, &count) < 0)
+		return -1;
 	*ret_number = info.id;
 	return info.type == record->type && strcmp(info.name, record->name) == 0 &&
 	       memcmp(info.tag, record->tag.data, sizeof info.tag) == 0;
 }
 
-/* The one that is attached there, if there is such a one; -1 without an error if not. */
+/*
+ * *ret_fd: the one that is attached there, if there is such a one; else -1. Who could not look
+ * would attach a second.
+ */
 static int find_attached(const BpfProgramEntry *record, int cgroup_fd, uint32_t type,
-			 uint32_t *ret_number)
+			 uint32_t *ret_number, int *ret_fd, struct error *err)
 {
 	uint32_t numbers[MOST_ATTACHED], flags;
 	int count = bpf_attached(cgroup_fd, type, numbers, MOST_ATTACHED, &flags);
 
+	*ret_fd = -1;
+	if (count < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot tell which BPF programs are attached to a cgroup");
 	for (int i = 0; i < count; i++) {
 		autoclose int fd = bpf_program_by_number(numbers[i]);
-		if (is_recorded(record, fd, ret_number))
-			return take_fd(&fd);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		int same = fd < 0 ? -1 : is_recorded(record, fd, ret_number);
+		if (same < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot tell which BPF program is attached to a cgroup");
+		if (same) {
+			*ret_fd = take_fd(&fd);
+			return 0;
+		}
 	}
-	return -1;
+	return 0;
 }
 
 static int load(const BpfProgramEntry *record, uint32_t *ret_number, struct error *err)
@@ -386,7 +402,11 @@ static int load(const BpfProgramEntry *record, uint32_t *ret_number, struct erro
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot load the BPF program %s",
 				  record->name);
-	if (!is_recorded(record, fd, ret_number))
+	int same = is_recorded(record, fd, ret_number);
+	if (same < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the BPF program %s",
+				  record->name);
+	if (!same)
 		return fail(err, ERR_KERNEL_REFUSED, "the BPF program %s is another one here",
 			    record->name);
 	return take_fd(&fd);
@@ -394,18 +414,21 @@ static int load(const BpfProgramEntry *record, uint32_t *ret_number, struct erro
 
 /* Of all descriptions of the program one says where it is attached. */
 static int find_anywhere(struct file_opener *opener, const BpfProgramEntry *record,
-			 uint32_t *ret_number)
+			 uint32_t *ret_number, int *ret_fd, struct error *err)
 {
-	for (size_t i = 0; i < record->n_attachments; i++) {
+	*ret_fd = -1;
+	for (size_t i = 0; i < record->n_attachments && *ret_fd < 0; i++) {
 		struct error missing = { 0 };
 		autoclose int cgroup = open_cgroup(opener, record->attachments[i], &missing);
-		int fd = cgroup < 0 ? -1
-				    : find_attached(record, cgroup, record->attachments[i]->type,
-						    ret_number);
-		if (fd >= 0)
-			return fd;
+		if (cgroup < 0 && missing.name == ERR_CGROUP_MISSING)
+			continue;
+		if (cgroup < 0)
+			*err = missing;
+		if (cgroup < 0 || find_attached(record, cgroup, record->attachments[i]->type,
+						ret_number, ret_fd, err))
+			return -1;
 	}
-	return -1;
+	return 0;
 }
 
 static int find_or_load(struct file_opener *opener, const BpfProgramEntry *record,
@@ -415,9 +438,11 @@ static int find_or_load(struct file_opener *opener, const BpfProgramEntry *recor
 
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		const BpfProgramEntry *other = snapshot->files[i]->bpf_program;
-		int fd = other && other->number == record->number
-				 ? find_anywhere(opener, other, ret_number)
-				 : -1;
+		int fd;
+		if (!other || other->number != record->number)
+			continue;
+		if (find_anywhere(opener, other, ret_number, &fd, err))
+			return -1;
 		if (fd >= 0)
 			return fd;
 	}
@@ -467,10 +492,11 @@ static int attach(struct file_opener *opener, const BpfProgramEntry *record,
 {
 	autoclose int cgroup = open_cgroup(opener, attachment, err);
 	uint32_t number;
+	int found;
 
-	if (cgroup < 0)
+	if (cgroup < 0 || find_attached(record, cgroup, attachment->type, &number, &found, err))
 		return -1;
-	autoclose int there = find_attached(record, cgroup, attachment->type, &number);
+	autoclose int there = found;
 	if (there >= 0)
 		return 0;
 	struct made_attachment *made = arena_new(opener->arena, struct made_attachment);

@@ -242,15 +242,20 @@ static int set_directory(struct setting setting, const CgroupDirEntry *entry, co
 	bool makes = setting.mode == CGROUPS_FULL || setting.mode == CGROUPS_STRICT ||
 		     setting.inside_made;
 	CgMemberEntry member = CG_MEMBER_ENTRY__INIT;
-	struct error ignored = { 0 };
+	struct error missing = { 0 };
 
 	member.name = (char *)(uintptr_t)setting.hierarchy;
 	member.path = (char *)(uintptr_t)path;
 	enum cgroup_mode way = makes ? CGROUPS_SOFT : CGROUPS_NONE;
 	autoclose int opened =
-		cgroup_directory_open(opener, &member, way, makes ? setting.err : &ignored);
-	if (opened < 0)
-		return makes ? -1 : 0;
+		cgroup_directory_open(opener, &member, way, makes ? setting.err : &missing);
+	if (opened < 0) {
+		if (!makes && missing.name == ERR_CGROUP_MISSING)
+			return 0;
+		if (!makes)
+			*setting.err = missing;
+		return -1;
+	}
 	/* What is watched has been made before (kinds/files/watched-inode.c). */
 	bool made = setting.inside_made || cgroup_is_made_here(opener, setting.hierarchy, path);
 	autoclose int fd = openat(opened, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -248,7 +248,9 @@ static int take_given(struct file_opener *opener, struct made_pipe *pipe, int fd
 {
 	struct stat stat;
 
-	if (fstat(fd, &stat) < 0 || !S_ISFIFO(stat.st_mode))
+	if (fstat(fd, &stat) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at descriptor %d", fd);
+	if (!S_ISFIFO(stat.st_mode))
 		return fail(err, ERR_USAGE, "descriptor %d, given for pipe %u, is no pipe", fd, id);
 	pipe->given = fd;
 	pipe->is_made = true;

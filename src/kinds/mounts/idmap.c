@@ -91,7 +91,11 @@ int mount_idmap_collect(const struct live_namespace *namespace_, const struct mo
 
 	if (!line->idmapped)
 		return 0;
-	if (root_fd < 0 || read_map(namespace_->fd, root_fd, snapshot->arena, &map))
+	int known = root_fd < 0 ? 0 : read_map(namespace_->fd, root_fd, snapshot->arena, &map);
+	if (known < 0 && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the mapped ids of %s",
+				  what);
+	if (root_fd < 0 || known < 0)
 		return survey_refuse(what, "has mapped ids, and how they are cannot be seen", err);
 	if (!map.n_uids || !map.n_gids)
 		return survey_refuse(what, "has mapped ids that nestor has no numbers for", err);

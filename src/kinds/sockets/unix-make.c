@@ -309,8 +309,11 @@ static int take_given(struct unix_world *world, struct unix_end *end, struct err
 	int fd = end->outside || end->made ? -1 : externals_fd(world->opener->externals, key);
 	if (fd < 0)
 		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0 || family != AF_UNIX ||
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != (int)end->sk->type)
+	bool is_known = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 &&
+			getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
+	if (!is_known && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at descriptor %d", fd);
+	if (!is_known || family != AF_UNIX || type != (int)end->sk->type)
 		return fail(err, ERR_USAGE,
 			    "descriptor %d, given for unix socket %u, is no such socket", fd,
 			    end->sk->ino);

@@ -183,22 +183,28 @@ static int ask_for_one(int fd, const struct inet_tuple *tuple)
 	return send(fd, &message, sizeof message, 0) == (ssize_t)sizeof message ? 0 : -1;
 }
 
-/* An address that a socket can be bound to is one of ours. */
-static bool is_local(const struct inet_tuple *tuple)
+/* An address that a socket can be bound to is one of ours: 1, 0, or -1 with errno. */
+static int is_local(const struct inet_tuple *tuple)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	bool is_v4 = tuple->family == AF_INET;
 	autoclose int fd = socket((int)tuple->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	memcpy(&v4.sin_addr, tuple->source, 4);
 	memcpy(&v6.sin6_addr, tuple->source, 16);
 	if (fd < 0)
-		return false;
-	return tuple->family == AF_INET ? bind(fd, (struct sockaddr *)&v4, sizeof v4) == 0
-					: bind(fd, (struct sockaddr *)&v6, sizeof v6) == 0;
+		return -1;
+	int bound = is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
+			  : bind(fd, (struct sockaddr *)&v6, sizeof v6);
+	/* EINVAL: of a link (fe80::), and of which is not said. */
+	return bound == 0 ? 1 : errno == EADDRNOTAVAIL || errno == EINVAL ? 0 : -1;
 }
 
-/* 1, 0 where there is no such socket, -1 with err. */
+/*
+ * 1, 0 where there is no such socket, -1 with err. Where it is gone the kernel finds who listens at
+ * that port instead (inet_lookup).
+ */
 static int find_one(const struct inet_tuple *tuple, struct inet_diag_msg *ret, struct error *err)
 {
 	union {
@@ -215,7 +221,7 @@ static int find_one(const struct inet_tuple *tuple, struct inet_diag_msg *ret, s
 				  "cannot ask the kernel for a TCP socket (sock_diag)");
 	if (answer.header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
 		*ret = *(const struct inet_diag_msg *)NLMSG_DATA(&answer.header);
-		return 1;
+		return ret->idiag_state != TCP_LISTEN;
 	}
 	const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
 	if (answer.header.nlmsg_type != NLMSG_ERROR || error->error != -ENOENT)
@@ -227,10 +233,14 @@ int tcp_socket_is_held(const struct inet_tuple *tuple, bool *ret_held, struct er
 {
 	struct inet_diag_msg message;
 	int found = find_one(tuple, &message, err);
+	int ours = found ? 1 : is_local(tuple);
 
 	if (found < 0)
 		return -1;
-	*ret_held = found ? message.idiag_inode != 0 : !is_local(tuple);
+	if (ours < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot tell whether the other end of a connection is here");
+	*ret_held = found ? message.idiag_inode != 0 : !ours;
 	return 0;
 }
 

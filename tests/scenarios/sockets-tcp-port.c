@@ -3,7 +3,8 @@
  * name: sockets-tcp-port
  * promise: a listener that lets nobody share its port (no SO_REUSEADDR) comes back to it beside a
  *	connection that it has accepted, whichever end the dump closes first, and one whose
- *	accepted end the program has closed itself
+ *	accepted end the program has closed itself, just now or so long ago that the kernel has
+ *	forgotten it
  * flavours: flat three user-three
  * needs: initial-user-namespace
  */
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -45,6 +47,17 @@ static struct connection make(bool accepted_first)
 		made.accepted = low;
 	}
 	return made;
+}
+
+/* The kernel remembers it for so many seconds (TCP_LINGER2). */
+static void close_accepted(const struct connection *it, int seconds)
+{
+	char byte;
+
+	scenario_need(
+		setsockopt(it->accepted, IPPROTO_TCP, TCP_LINGER2, &seconds, sizeof seconds) == 0 &&
+			close(it->accepted) == 0 && recv(it->client, &byte, 1, 0) == 0,
+		"cannot close one end");
 }
 
 static void check_listener(const struct connection *it)
@@ -87,15 +100,17 @@ static void check_closed(const struct connection *it)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	struct connection one = make(true), other = make(false), closed = make(false);
-	char byte;
-	close(closed.accepted);
-	scenario_need(recv(closed.client, &byte, 1, 0) == 0, "no end");
+	struct connection one = make(true), other = make(false), closed = make(false),
+			  forgotten = make(false);
+	close_accepted(&forgotten, 1);
+	scenario_sleep_ms(1500);
+	close_accepted(&closed, 60);
 
 	scenario_ready();
 
 	check(&one);
 	check(&other);
 	check_closed(&closed);
+	check_closed(&forgotten);
 	return scenario_end();
 }

@@ -157,6 +157,8 @@ struct remote_request {
 	bool keeps_result;
 	/* The first argument is what was kept last; not made if the second is the same. */
 	bool uses_result;
+	bool has_expected; /* it is to return this */
+	uint64_t expected;
 };
 
 struct remote_request *plan_call_at_end(struct plan *plan, const struct task *task, size_t thread,

@@ -226,6 +226,11 @@ static int make_planned_calls(struct batch *batch, struct error *err)
 			return fail(err, ERR_KERNEL_REFUSED, "%s: call %" PRIu32 ": %s",
 				    name_of(thread), request->nr,
 				    strerror((int)-batch->calls[0].result));
+		if (request->has_expected && (uint64_t)batch->calls[0].result != request->expected)
+			return fail(err, ERR_KERNEL_REFUSED,
+				    "%s: call %" PRIu32 " gives %" PRIi64 " instead of %" PRIu64,
+				    name_of(thread), request->nr, (int64_t)batch->calls[0].result,
+				    request->expected);
 		if (request->keeps_result)
 			kept = (uint64_t)batch->calls[0].result;
 	}

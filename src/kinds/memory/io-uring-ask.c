@@ -11,6 +11,7 @@
 #include "collect/probe.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 
@@ -82,9 +83,11 @@ void *rings_ask(const struct asking *asking)
 	return arena_copy(target->collect->arena, &asked, sizeof asked);
 }
 
-static int collect_eventfd(struct target *target, size_t thread, uint32_t number,
-			   IoUringEntry *ring, struct error *err)
+static int collect_registered(struct target *target, size_t thread, uint32_t number, bool event,
+			      IoUringEntry *ring, struct error *err)
 {
+	struct ring_text text;
+	char name[32];
 	autoclose int fd = target_get_fd(target, number);
 	char what[64];
 
@@ -93,7 +96,12 @@ static int collect_eventfd(struct target *target, size_t thread, uint32_t number
 	if (fd < 0)
 		return fail_errno(err, procfs_error(errno), "%s: cannot get its io_uring instance",
 				  what);
-	return ring_collect_eventfd(target->collect, fd, what, ring, err);
+	if (event && ring_collect_eventfd(target->collect, fd, what, ring, err))
+		return -1;
+	snprintf(name, sizeof name, "fdinfo/%" PRIu32, number);
+	const char *fdinfo = target_read(target, name, err);
+	bool told = fdinfo && ring_parse(fdinfo, &text) && text.personalities;
+	return fdinfo ? ring_collect_personalities(target->collect, fd, what, told, ring, err) : -1;
 }
 
 /* The thread that may ask says what there is. */
@@ -115,9 +123,6 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "thread %d of pid %d has an io_uring instance with %s",
 			    target->threads[thread].tid, target->pid, obstacle);
-	if (event == -EBUSY &&
-	    collect_eventfd(target, thread, asked->rings[index].number, ring, err))
-		return -1;
 	if (result != -EINVAL || (event != -EFAULT && event != -EBUSY))
 		return fail(err, ERR_KERNEL_REFUSED,
 			    "thread %d of pid %d: cannot tell what its io_uring instance has "
@@ -126,7 +131,8 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 			    (long long)event);
 	ring->has_submitter = true;
 	ring->submitter = target->task->pstree->threads[thread];
-	return 0;
+	return collect_registered(target, thread, asked->rings[index].number, event == -EBUSY, ring,
+				  err);
 }
 
 int rings_answer(const struct asking *asking, void *asked, struct error *err)

@@ -190,10 +190,9 @@ static int defers_work(int fd)
 /* What fdinfo tells against it; NULL if that is nothing. */
 static const char *find_told(const struct ring_text *text)
 {
-	return text->overflow	     ? "completions that had no room"
-	       : text->personalities ? "personalities"
-	       : text->busy_polling  ? "busy polling (NAPI)"
-				     : NULL;
+	return text->overflow	    ? "completions that had no room"
+	       : text->busy_polling ? "busy polling (NAPI)"
+				    : NULL;
 }
 
 /* What only its answers tell. */
@@ -412,20 +411,26 @@ static void complete_areas(struct collect *collect, const struct seen_ring *seen
 	}
 }
 
-static int complete_eventfd(struct collect *collect, const struct ring_record *record,
-			    struct error *err)
+/* Of what only one thread may submit to the rest is known when that is (io-uring-ask.c). */
+static int complete_registered(struct collect *collect, const struct ring_record *record,
+			       struct error *err)
 {
+	bool by_one = record->entry->setup_flags & IORING_SETUP_SINGLE_ISSUER;
+	struct ring_text text;
 	char what[64];
 
-	if (!record->has_eventfd)
+	if (by_one && !collect->looking)
 		return 0;
+	bool told = ring_parse(record->text, &text) && text.personalities;
 	snprintf(what, sizeof what, "pid %d: descriptor %" PRIu32, record->target->pid,
 		 record->number);
 	autoclose int fd = target_get_fd(record->target, record->number);
 	if (fd < 0)
 		return fail_errno(err, procfs_error(errno), "%s: cannot get the io_uring instance",
 				  what);
-	return ring_collect_eventfd(collect, fd, what, record->entry, err);
+	if (record->has_eventfd && ring_collect_eventfd(collect, fd, what, record->entry, err))
+		return -1;
+	return ring_collect_personalities(collect, fd, what, told, record->entry, err);
 }
 
 int io_uring_complete(struct collect *collect, struct error *err)
@@ -434,7 +439,7 @@ int io_uring_complete(struct collect *collect, struct error *err)
 
 	for (const struct ring_record *record = state->records; record; record = record->next) {
 		complete_files(collect, record);
-		if (complete_eventfd(collect, record, err) && collect_pass(collect, err))
+		if (complete_registered(collect, record, err) && collect_pass(collect, err))
 			return -1;
 	}
 	for (size_t i = 0; i < state->n_seen; i++)

@@ -79,6 +79,7 @@ int io_uring_plan_open(struct plan *plan, const struct task *task, struct progra
 			      program_data(program->set, &params, sizeof params, sizeof(uint64_t))),
 		 low);
 	program_move_descriptor(program, low, plan->first_source, number, O_CLOEXEC);
+	ring_plan_personalities(plan, ring);
 	return 0;
 }
 

@@ -84,6 +84,8 @@ static int io_uring_check(const struct snapshot *snapshot, const FileEntry *entr
 	if (ring->has_eventfd && (!event || event->type != FD_TYPES__EVENTFD))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "file %u: what is told of its completions is no eventfd", entry->id);
+	if (ring_check_personalities(snapshot, ring, err))
+		return -1;
 	for (size_t i = 0; i < ring->n_files; i++)
 		if (ring->files[i] &&
 		    (ring->files[i] == entry->id || !snapshot_file(snapshot, ring->files[i])))

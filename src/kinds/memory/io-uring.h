@@ -21,7 +21,8 @@ enum {
 	RING_MOST_BUFFERS = 1 << 14,	  /* IORING_MAX_REG_BUFFERS */
 	RING_MOST_FILES = 1 << 20,	  /* IORING_MAX_FIXED_FILES is less */
 	RING_MOST_STEPS = 1 << 14,	  /* of one that its thread has to count */
-	RING_MOST_COUNT = 1 << 28,	  /* about 15 seconds */
+	RING_MOST_PERSONALITIES = 1024,
+	RING_MOST_COUNT = 1 << 28, /* about 15 seconds */
 };
 
 /* io-uring-text.c */
@@ -75,6 +76,16 @@ int rings_look_again(struct target *target, struct error *err);
  */
 int ring_collect_eventfd(struct collect *collect, int fd, const char *what, IoUringEntry *ring,
 			 struct error *err);
+
+/*
+ * io-uring-personality.c: once all descriptors are known, and who alone may submit; `told`: fdinfo
+ * says that there are some.
+ */
+int ring_collect_personalities(struct collect *collect, int fd, const char *what, bool told,
+			       IoUringEntry *ring, struct error *err);
+int ring_check_personalities(const struct snapshot *snapshot, const IoUringEntry *ring,
+			     struct error *err);
+void ring_plan_personalities(struct plan *plan, const IoUringEntry *ring);
 
 /* io-uring-ask.c */
 void *rings_ask(const struct asking *asking);

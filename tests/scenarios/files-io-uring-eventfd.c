@@ -101,14 +101,16 @@ static void check(const struct kind *kind, struct ring *ring, int event)
 		"%s: it cannot be taken away", kind->name);
 }
 
-/* Waits until it may look at what only it has, and says what it has seen. */
+/*
+ * Waits until it may look at what only it has, and says what it has seen. It closes nothing, since
+ * its descriptors may be looked at from its first moment on.
+ */
 static int holder(void *data)
 {
 	const int *event = data;
 	uint64_t count;
 	char byte;
 
-	close(child_says[1]);
 	if (read(child_says[0], &byte, 1) != 1)
 		return 1;
 	count = count_of(*event, 0);

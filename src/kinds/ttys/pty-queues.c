@@ -87,6 +87,19 @@ static int insist(int fd, unsigned long request, const void *argument)
 	return -1;
 }
 
+/* The same: what a failing read leaves behind would go before what was taken and is put back. */
+static ssize_t insist_read(int fd, uint8_t *to, size_t room)
+{
+	ssize_t got = -1;
+
+	for (int i = 0; i < TRIES && got < 0; i++) {
+		got = read(fd, to, room);
+		if (got < 0 && errno == EAGAIN)
+			break;
+	}
+	return got;
+}
+
 /* A poll that fails has not found that nothing is there. */
 static bool is_ready(int fd, short events)
 {
@@ -128,12 +141,11 @@ static int take_input(const struct sides *sides, struct content *content, bool l
 	for (;;) {
 		uint8_t *to = content->input + content->n_input;
 		size_t room = sizeof content->input - content->n_input;
-		ssize_t got =
-			room && content->n_lines < MOST_LINES ? read(sides->slave, to, room) : -1;
 		if (!room || content->n_lines == MOST_LINES) {
 			errno = E2BIG;
 			return failed(content, "hold what was typed");
 		}
+		ssize_t got = insist_read(sides->slave, to, room);
 		if (got < 0)
 			return errno == EAGAIN ? 0 : failed(content, "read what was typed");
 		if (got == 0 && !lines)
@@ -154,7 +166,7 @@ static int take_output(const struct sides *sides, struct content *content)
 	while (is_ready(sides->master, POLLIN)) {
 		size_t room = sizeof content->output - content->n_output;
 		int waiting = 0;
-		if (ioctl(sides->master, FIONREAD, &waiting) < 0)
+		if (insist(sides->master, FIONREAD, &waiting))
 			return failed(content, "tell how much was written");
 		if (waiting <= 0)
 			return 0; /* an end of the other side, no byte */
@@ -162,8 +174,8 @@ static int take_output(const struct sides *sides, struct content *content)
 			errno = E2BIG;
 			return failed(content, "hold what was written");
 		}
-		ssize_t got =
-			read(sides->master, content->output + content->n_output, (size_t)waiting);
+		ssize_t got = insist_read(sides->master, content->output + content->n_output,
+					  (size_t)waiting);
 		if (got <= 0)
 			return failed(content, "read what was written");
 		content->n_output += (uint32_t)got;
@@ -184,7 +196,7 @@ static int start_output(const struct sides *sides, struct content *content)
 
 	if (is_ready(sides->slave, POLLOUT))
 		return 0;
-	if (ioctl(sides->slave, TCXONC, TCOON) < 0)
+	if (insist(sides->slave, TCXONC, (void *)TCOON))
 		return failed(content, "start its output");
 	content->stop = STOP_BY_CALL;
 	if (is_ready(sides->slave, POLLOUT))
@@ -452,8 +464,9 @@ int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *are
 	pid_t pid = fork();
 	if (pid == 0)
 		child_main(master, slave, content);
+	/* Nothing goes on before it is done, whatever keeps us from waiting. */
 	if (pid > 0)
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		while (waitpid(pid, &status, 0) < 0 && errno != ECHILD)
 			;
 	int result = 0;
 	errno = content->failure;

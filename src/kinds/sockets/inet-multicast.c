@@ -120,6 +120,17 @@ static int look_at_v6(struct collect *collect, int fd, InetSkEntry *sk, char *te
 	return 0;
 }
 
+/* 1; 0: the kernel has no multicast of that family; -1. */
+static int read_groups(struct collect *collect, const char *path, char **ret_text, const char *what,
+		       struct error *err)
+{
+	if (procfs_read(collect->arena, AT_FDCWD, path, ret_text) >= 0)
+		return 1;
+	return errno == ENOENT ? 0
+			       : fail_errno(err, ERR_KERNEL_REFUSED,
+					    "%s: cannot read multicast groups from %s", what, path);
+}
+
 int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
 		      struct error *err)
 {
@@ -127,14 +138,13 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 
 	if (sk->type == SOCK_STREAM)
 		return 0;
-	if (procfs_read(collect->arena, AT_FDCWD, "/proc/thread-self/net/igmp", &text) >= 0 &&
-	    look_at_v4(collect, fd, sk, text, what, err))
+	int found = read_groups(collect, "/proc/thread-self/net/igmp", &text, what, err);
+	if (found < 0 || (found && look_at_v4(collect, fd, sk, text, what, err)))
 		return -1;
-	if (sk->family == AF_INET6 &&
-	    procfs_read(collect->arena, AT_FDCWD, "/proc/thread-self/net/igmp6", &text) >= 0 &&
-	    look_at_v6(collect, fd, sk, text, what, err))
-		return -1;
-	return 0;
+	if (sk->family != AF_INET6)
+		return 0;
+	found = read_groups(collect, "/proc/thread-self/net/igmp6", &text, what, err);
+	return found < 0 || (found && look_at_v6(collect, fd, sk, text, what, err)) ? -1 : 0;
 }
 
 int multicast_check(const InetSkEntry *sk, struct error *err)

@@ -3,7 +3,7 @@
  * name: files-pidfds
  * promise: pidfds of the own process, of children and parents, of tasks further in than the holder
  *	sees others, of zombies and of those that are reaped; which tell how they ended
- * flavours: flat fresh one three user user-three
+ * flavours: flat fresh one three user user-three unprivileged unprivileged-three
  */
 #include "scenario.h"
 

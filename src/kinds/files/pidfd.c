@@ -23,6 +23,7 @@
 #include "base/procfs.h"
 #include "base/table.h"
 #include "collect/collect.h"
+#include "kernel/deputy.h"
 #include "kernel/syscalls.h"
 #include "plan/actions.h"
 #include "plan/plan.h"
@@ -411,25 +412,32 @@ static int enter_pid_namespace(pid_t member)
 	return fd < 0 ? -1 : setns(fd, CLONE_NEWPID);
 }
 
-static int make_gone(struct file_opener *opener, struct table *opened, const PidfdEntry *record,
-		     struct error *err)
+struct gone {
+	struct file_opener *opener;
+	struct table *opened;
+	const PidfdEntry *record;
+};
+
+/* In a deputy: who has no rights over nestor's own pid namespace cannot come back to it. */
+static int make_gone(void *data, struct error *err)
 {
-	const struct snapshot *snapshot = opener->snapshot;
+	const struct gone *gone = data;
+	const struct snapshot *snapshot = gone->opener->snapshot;
+	const PidfdEntry *record = gone->record;
 	const struct task *holder = holder_of(snapshot, record->id);
 
-	if (holder && enter_pid_namespace(opener->pids[holder->index]) < 0)
+	if (holder && enter_pid_namespace(gone->opener->pids[holder->index]) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter the namespace of task %s",
 				  task_name(holder));
 	pid_t pid = clone_with_free_number(snapshot, holder ? task_pids(holder).levels : 0);
 	if (pid == 0)
 		end_as(record->has_exit_code ? record->exit_code : 0);
 	if (pid < 0)
-		fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a process that is to be gone");
-	int result = pid < 0 ? -1 : open_gone(opener, opened, pid, record->ino, err);
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make a process that is to be gone");
+	int result = open_gone(gone->opener, gone->opened, pid, record->ino, err);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (holder && enter_pid_namespace(getpid()) < 0 && result == 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot come back from a pid namespace");
 	return result;
 }
 
@@ -439,7 +447,8 @@ static int pidfd_open_gone(struct file_opener *opener, const FileEntry *entry, s
 
 	if (!*kept)
 		*kept = arena_new(opener->arena, struct table);
-	if (!table_find(*kept, entry->id) && make_gone(opener, *kept, entry->pidfd, err))
+	struct gone gone = { opener, *kept, entry->pidfd };
+	if (!table_find(*kept, entry->id) && deputy_run(make_gone, &gone, err))
 		return -1;
 	const size_t *place = table_find(*kept, entry->id);
 	return opener_take(opener, *place);

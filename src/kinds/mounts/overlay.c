@@ -131,20 +131,24 @@ struct trial {
 };
 
 /* Nobody but root, or the owner of the overlay, could have put there what looks alike. */
-static bool is_trusted(const struct trial *trial, int fd)
+static bool is_trusted(const struct trial *trial, struct overlay_layers *layers, int fd)
 {
 	struct stat stat;
 
-	return trial->by_a_person ||
-	       (fstat(fd, &stat) == 0 && !(stat.st_mode & (S_IWGRP | S_IWOTH)) &&
-		(stat.st_uid == 0 || stat.st_uid == geteuid() ||
-		 trial->mount->entry->has_userns_id));
+	if (trial->by_a_person)
+		return true;
+	if (fstat(fd, &stat)) {
+		layers->failed = errno;
+		return false;
+	}
+	return !(stat.st_mode & (S_IWGRP | S_IWOTH)) &&
+	       (stat.st_uid == 0 || stat.st_uid == geteuid() || trial->mount->entry->has_userns_id);
 }
 
 static bool compare_opened(const struct trial *trial, struct overlay_layers *layers, const int *fds)
 {
 	for (size_t i = 0; i < layers->n; i++)
-		if (fds[i] < 0 || (layers->all[i].relative && !is_trusted(trial, fds[i])))
+		if (fds[i] < 0 || (layers->all[i].relative && !is_trusted(trial, layers, fds[i])))
 			return false;
 	return overlay_compare(layers, fds, trial->mount_fd, trial->mount->line->root) >=
 	       (trial->by_a_person ? 0 : 1);
@@ -234,13 +238,17 @@ static int find_base(const struct live_superblock *superblock, const struct over
 }
 
 /* The first to which its name does not lead in nestor's own namespace. */
-static const char *find_missing(const struct overlay_layers *layers)
+static const char *find_missing(struct overlay_layers *layers)
 {
 	struct stat found;
 
-	for (size_t i = 0; i < layers->n; i++)
-		if (stat(layers->all[i].path, &found) || !S_ISDIR(found.st_mode))
+	for (size_t i = 0; i < layers->n; i++) {
+		int failed = stat(layers->all[i].path, &found);
+		if (failed && !survey_is_absent(errno))
+			layers->failed = errno;
+		if (failed || !S_ISDIR(found.st_mode))
 			return layers->all[i].path;
+	}
 	return NULL;
 }
 
@@ -258,9 +266,9 @@ static int find_layers(const struct live_superblock *superblock, MntEntry *entry
 	}
 	struct overlay_named named = { &layers, find_namespace(superblock, &layers), true };
 	record_namespace(entry, named.namespace);
+	const char *missing = named.namespace ? NULL : find_missing(&layers);
 	if (layers.failed)
 		return fail_layers(superblock, &layers, err);
-	const char *missing = named.namespace ? NULL : find_missing(&layers);
 	named.are_there = !missing;
 	int found = overlay_find_real(superblock, &named, entry, err);
 	if (found)

@@ -52,7 +52,8 @@ struct known_pty {
 	uint32_t index;
 	TtyInfoEntry *info;
 	bool has_master, has_slave;
-	bool is_gone; /* the master is closed by all, or this was hung up */
+	bool is_refused; /* and is left as it is */
+	bool is_gone;	 /* the master is closed by all, or this was hung up */
 	/* Who has the master, and its number there; without one the same of a slave. */
 	const struct target *target;
 	uint32_t number;
@@ -168,7 +169,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	int mounted = mount_of_terminal(file, name.st_dev, "ptmx", &mount_id, &path, err);
 	if (mounted < 0)
 		return -1;
-	/* Once it is listed it is completed, whatever of it is refused. */
+	/* What follows is about who has it, whatever of it is refused. */
 	struct known_pty *pty = known_pty(collect, name.st_dev, (uint32_t)index, false);
 	TtyInfoEntry *info = pty->info;
 	pty->has_master = true;
@@ -180,7 +181,8 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	info->mount_id = mount_id;
 	set_name(info, &name);
 	info->rdev = (uint32_t)file->stat.st_rdev;
-	if (pty_state_read(fd, info, collect->snapshot->arena, file->what, err))
+	pty->is_refused = pty_state_read(fd, info, collect->snapshot->arena, file->what, err) != 0;
+	if (pty->is_refused)
 		return -1;
 	/* The master tells both to whoever asks; ENOTTY: it controls no session. */
 	pty->session = pty->group = 0;
@@ -460,7 +462,7 @@ int pty_complete(struct collect *collect, struct error *err)
 
 	complete_aliases(collect);
 	for (struct known_pty *pty = known->ptys; pty; pty = pty->next)
-		if (pty->has_master && complete_inside(collect, pty, err))
+		if (pty->has_master && !pty->is_refused && complete_inside(collect, pty, err))
 			return -1;
 	/* What controls no session by now may be one of these. */
 	for (struct known_pty *pty = known->ptys; pty; pty = pty->next)

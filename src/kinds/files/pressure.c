@@ -187,13 +187,25 @@ static int fail_rights(const char *what, struct error *err)
 	return fail_hint(err, "run nestor with CAP_SYS_RESOURCE");
 }
 
+static PressureEntry *new_record(const struct trigger *trigger, struct arena *arena)
+{
+	PressureEntry *pressure = arena_new(arena, PressureEntry);
+
+	pressure_entry__init(pressure);
+	pressure->privileged = trigger->is_privileged;
+	pressure->has_threshold = pressure->has_window = trigger->threshold > 0;
+	pressure->threshold = (uint32_t)(trigger->threshold / NANOSECONDS);
+	pressure->window = (uint32_t)(trigger->window / NANOSECONDS);
+	pressure->has_full = pressure->full = trigger->state == PSI_IRQ_FULL || trigger->state % 2;
+	return pressure;
+}
+
 int pressure_collect(const struct open_file *file, const char *kernel_path, RegFileEntry *reg,
 		     struct error *err)
 {
-	struct arena *arena = file->target->collect->snapshot->arena;
+	bool in_proc = file->file_system == PROC_SUPER_MAGIC;
 	struct trigger trigger;
 
-	bool in_proc = file->file_system == PROC_SUPER_MAGIC;
 	if ((!in_proc && file->file_system != CGROUP2_SUPER_MAGIC) || !kernel_path ||
 	    !is_name(kernel_path, in_proc) || (file->flags & O_ACCMODE) == O_RDONLY)
 		return 0;
@@ -208,20 +220,16 @@ int pressure_collect(const struct open_file *file, const char *kernel_path, RegF
 	if (result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see what it waits for",
 				  file->what);
-	if (result)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: what pressure it waits for cannot be seen", file->what);
+	if (result) {
+		fail(err, ERR_UNSUPPORTED_FILE, "%s: what pressure it waits for cannot be seen",
+		     file->what);
+		return fail_hint(err, "it is in the kernel's memory: run nestor with CAP_BPF and "
+				      "CAP_PERFMON in the initial user namespace");
+	}
 	if (trigger.is_told)
 		loss_add(file->target, file->target->living, LOSS_PRESSURE_EVENTS,
 			 "there is an event that nobody has polled");
-	reg->pressure = arena_new(arena, PressureEntry);
-	pressure_entry__init(reg->pressure);
-	reg->pressure->privileged = trigger.is_privileged;
-	reg->pressure->has_threshold = reg->pressure->has_window = trigger.threshold > 0;
-	reg->pressure->threshold = (uint32_t)(trigger.threshold / NANOSECONDS);
-	reg->pressure->window = (uint32_t)(trigger.window / NANOSECONDS);
-	reg->pressure->has_full = reg->pressure->full =
-		trigger.state == PSI_IRQ_FULL || trigger.state % 2;
+	reg->pressure = new_record(&trigger, file->target->collect->snapshot->arena);
 	return is_within_rights(reg->pressure) ? 0 : fail_rights(file->what, err);
 }
 

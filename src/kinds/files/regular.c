@@ -8,8 +8,8 @@
  * the same inode is found there again. Refused: other devices and namespaces, and files of the
  * kernel that let their opener do more than who reads or writes (kallsyms, cgroup.procs to write),
  * which would be root's after a restore. Files of processes in /proc: process-file.c. What somebody
- * outside has opened: given.c. Files of pressure: pressure.c. A file whose name is gone while a
- * hard link remains: linked.c.
+ * outside has opened: given.c. Files of pressure (PSI), refused where what they wait for cannot be
+ * seen: pressure.c. A file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/alone.h"

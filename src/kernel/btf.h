@@ -14,6 +14,10 @@ struct btf_place {
 	bool found;
 };
 
+/* For lists of X(number, structure, member): the numbers, and the places. */
+#define BTF_NUMBER(number, structure, member) number,
+#define BTF_PLACE(number, structure, member)  { structure, member, 0, false },
+
 /* Of the first structure of that name; -1 with errno where nothing is told. */
 int btf_find(struct btf_place *wanted, size_t count);
 /* The same in bytes that are there; EINVAL: they are no BTF. */

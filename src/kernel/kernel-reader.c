@@ -24,33 +24,37 @@ static bool all_found(const struct btf_place *places, size_t count)
 }
 
 /* Both in one go: all that the kernel tells is looked through. 1: not all of it is there. */
-static int find_places(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
-		       size_t count, size_t needed)
+static int find_places(struct kernel_reader *reader, const struct kernel_places *wanted,
+		       struct arena *arena)
 {
-	struct btf_place *all = arena_array(arena, struct btf_place, count + KERNEL_FILE_PLACES);
+	struct btf_place *all =
+		arena_array(arena, struct btf_place, wanted->count + KERNEL_FILE_PLACES);
 
-	memcpy(all, places, count * sizeof *all);
-	memcpy(all + count, of_files, sizeof of_files);
-	if (btf_find(all, count + KERNEL_FILE_PLACES))
+	memcpy(all, wanted->all, wanted->count * sizeof *all);
+	memcpy(all + wanted->count, of_files, sizeof of_files);
+	if (btf_find(all, wanted->count + KERNEL_FILE_PLACES))
 		return -1;
-	memcpy(places, all, count * sizeof *all);
-	memcpy(reader->of_files, all + count, sizeof of_files);
-	return all_found(places, needed) && all_found(reader->of_files, KERNEL_FILE_PLACES) ? 0 : 1;
+	memcpy(reader->of_files, all + wanted->count, sizeof of_files);
+	if (!all_found(all, wanted->needed) || !all_found(reader->of_files, KERNEL_FILE_PLACES))
+		return 1;
+	reader->places = all;
+	return 0;
 }
 
-int kernel_reader_begin(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
-			size_t count, size_t needed)
+int kernel_reader_begin(struct kernel_reader *reader, const struct kernel_places *wanted,
+			struct arena *arena)
 {
-	int result =
-		reader->places == places ? 0 : find_places(reader, arena, places, count, needed);
+	int result = reader->cannot ? 1 : 0;
 
-	if (!result && kernel_memory_open(&reader->memory) < 0)
-		result = -1;
-	if (result < 0)
-		return errno_tells_nothing(errno) ? -1 : 1;
+	if (!result && !reader->places)
+		result = find_places(reader, wanted, arena);
+	if (!result)
+		result = kernel_memory_open(&reader->memory);
+	if (result < 0 && errno_tells_nothing(errno))
+		return -1;
+	reader->cannot = result != 0;
 	if (result)
 		return 1;
-	reader->places = places;
 	reader->arena = arena;
 	reader->failure = 0;
 	if (kernel_memory_thread(&reader->memory, &reader->thread) < 0)
@@ -58,9 +62,11 @@ int kernel_reader_begin(struct kernel_reader *reader, struct arena *arena, struc
 	return 0;
 }
 
-void kernel_reader_end(struct kernel_reader *reader)
+int kernel_reader_end(struct kernel_reader *reader)
 {
 	kernel_memory_close(&reader->memory);
+	errno = reader->failure;
+	return reader->failure ? -1 : 0;
 }
 
 void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, size_t size)

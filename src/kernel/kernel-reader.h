@@ -13,23 +13,31 @@
 
 enum { KERNEL_FILE_PLACES = 3 };
 
+/* What a reader looks for, by number; the first `needed` have to be there. */
+struct kernel_places {
+	const struct btf_place *all;
+	size_t count, needed;
+};
+
+/* Zeroed at first; not to be moved. */
 struct kernel_reader {
 	struct kernel_memory memory;
-	const struct btf_place *places; /* the caller's, by number */
+	const struct btf_place *places; /* found, by number */
+	bool cannot;			/* they are not all there, or we may not look */
 	struct btf_place of_files[KERNEL_FILE_PLACES];
-	struct arena *arena; /* the same: for what is kept */
+	struct arena *arena; /* for what is kept */
 	uint64_t thread;     /* the task_struct of the calling thread */
 	int failure;	     /* an errno; 0: none. EAGAIN: what was read cannot be right */
 };
 
 /*
- * Finds the places first, of which the first `needed` have to be there; a reader, zeroed at first,
- * that has found them before does not look again. 1: this kernel cannot be read so, or we may not;
- * -1 with errno.
+ * Finds the places first, which are always the same; one that has found them before, or could not,
+ * does not look again. 1: this kernel cannot be read so, or we may not; -1 with errno.
  */
-int kernel_reader_begin(struct kernel_reader *reader, struct arena *arena, struct btf_place *places,
-			size_t count, size_t needed);
-void kernel_reader_end(struct kernel_reader *reader);
+int kernel_reader_begin(struct kernel_reader *reader, const struct kernel_places *wanted,
+			struct arena *arena);
+/* -1 with the first failure in errno. */
+int kernel_reader_end(struct kernel_reader *reader);
 
 void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, size_t size);
 /* Where a member of an object is; what pointer is there, and what number of 32 bits. */

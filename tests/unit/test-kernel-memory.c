@@ -139,13 +139,14 @@ static void memory_is_read(void **state)
 /* Whether they are right shows a message that lies in pages (scenario sockets-backlog). */
 static void pages_are_found(void **state)
 {
-	struct btf_place comm = { "task_struct", "comm", 0, false };
+	const struct btf_place comm = { "task_struct", "comm", 0, false };
+	const struct kernel_places places = { &comm, 1, 1 };
 	struct kernel_reader reader = { 0 };
 	struct kernel_pages pages;
 	struct arena arena = { 0 };
 
 	(void)state;
-	if (kernel_reader_begin(&reader, &arena, &comm, 1, 1))
+	if (kernel_reader_begin(&reader, &places, &arena))
 		skip();
 	assert_int_equal(kernel_pages_find(&reader, &pages), 0);
 	uint64_t page = pages.vmemmap + 5 * pages.structure_size;
@@ -153,7 +154,7 @@ static void pages_are_found(void **state)
 		    pages.direct_map + 5 * (uint64_t)sysconf(_SC_PAGESIZE));
 	assert_true(kernel_page_content(&pages, page + 8) == 0);
 	assert_true(kernel_page_content(&pages, pages.vmemmap - pages.structure_size) == 0);
-	kernel_reader_end(&reader);
+	assert_int_equal(kernel_reader_end(&reader), 0);
 	arena_done(&arena);
 }
 

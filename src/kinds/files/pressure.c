@@ -14,7 +14,7 @@
 
 #include "collect/collect.h"
 #include "collect/losses.h"
-#include "kernel/kernel-reader.h"
+#include "collect/read-kernel.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -44,10 +44,7 @@
 	X(WINDOW_SIZE, "psi_window", "size")
 
 enum place {
-#define X(place, structure, member) place,
-	PLACES(X)
-#undef X
-		N_PLACES,
+	PLACES(BTF_NUMBER) N_PLACES,
 };
 
 enum {
@@ -58,11 +55,8 @@ enum {
 	PSI_IRQ_FULL = 6,		/* all others alternate: some, full (enum psi_states) */
 };
 
-/* What is kept from one file to the next. */
-struct known_pressure {
-	struct kernel_reader reader;
-	struct btf_place places[N_PLACES];
-};
+static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 /* What a file waits for; a threshold of 0: nothing. */
 struct trigger {
@@ -70,23 +64,6 @@ struct trigger {
 	uint32_t state;
 	bool is_told, is_privileged;
 };
-
-static struct known_pressure *known_pressure(struct collect *collect)
-{
-	static const char owner;
-	static const struct btf_place wanted[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		PLACES(X)
-#undef X
-	};
-	struct known_pressure **known = (struct known_pressure **)collect_state(collect, &owner);
-
-	if (!*known) {
-		*known = arena_new(collect->arena, struct known_pressure);
-		memcpy((*known)->places, wanted, sizeof wanted);
-	}
-	return *known;
-}
 
 /* Of a resource: the file cgroup.pressure switches them on and off. */
 static bool is_name(const char *path, bool in_proc)
@@ -144,10 +121,8 @@ static uint64_t find_trigger(struct kernel_reader *by, const struct open_file *f
 /* 1: it cannot be seen; -1 with errno. */
 static int read_trigger(const struct open_file *file, int fd, struct trigger *ret)
 {
-	struct known_pressure *known = known_pressure(file->target->collect);
-	struct kernel_reader *by = &known->reader;
-	int result = kernel_reader_begin(by, file->target->collect->arena, known->places, N_PLACES,
-					 N_PLACES);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(file->target->collect, &places, &by);
 
 	memset(ret, 0, sizeof *ret);
 	if (result)
@@ -164,9 +139,7 @@ static int read_trigger(const struct open_file *file, int fd, struct trigger *re
 		ret->is_told = kernel_number(by, trigger, TRIGGER_EVENT) ||
 			       (kernel_number(by, trigger, TRIGGER_PENDING) & 1);
 	}
-	kernel_reader_end(by);
-	errno = by->failure;
-	return by->failure ? -1 : 0;
+	return kernel_reader_end(by);
 }
 
 /* Can it be had again? Nestor's right is that of the initial user namespace, or of its own. */

@@ -11,7 +11,7 @@
 #include "base/procfs.h"
 #include "base/table.h"
 #include "collect/collect.h"
-#include "kernel/kernel-reader.h"
+#include "collect/read-kernel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,16 +26,14 @@
 	X(EVENTFD_ID, "eventfd_ctx", "id")
 
 enum place {
-#define X(place, structure, member) place,
-	PLACES(X)
-#undef X
-		N_PLACES,
+	PLACES(BTF_NUMBER) N_PLACES,
 };
+
+static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 /* What is kept from one ring to the next. */
 struct known_eventfds {
-	struct kernel_reader reader;
-	struct btf_place places[N_PLACES];
 	bool listed;
 	struct table by_number; /* in the kernel: FileEntry */
 };
@@ -43,17 +41,10 @@ struct known_eventfds {
 static struct known_eventfds *known_eventfds(struct collect *collect)
 {
 	static const char owner;
-	static const struct btf_place wanted[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		PLACES(X)
-#undef X
-	};
 	struct known_eventfds **known = (struct known_eventfds **)collect_state(collect, &owner);
 
-	if (!*known) {
+	if (!*known)
 		*known = arena_new(collect->arena, struct known_eventfds);
-		memcpy((*known)->places, wanted, sizeof wanted);
-	}
 	return *known;
 }
 
@@ -98,11 +89,10 @@ struct ring_event {
 };
 
 /* 1: it cannot be seen; -1 with errno. */
-static int read_event(struct known_eventfds *known, struct arena *arena, int fd,
-		      struct ring_event *ret)
+static int read_event(struct collect *collect, int fd, struct ring_event *ret)
 {
-	struct kernel_reader *by = &known->reader;
-	int result = kernel_reader_begin(by, arena, known->places, N_PLACES, N_PLACES);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(collect, &places, &by);
 
 	if (result)
 		return result;
@@ -110,9 +100,7 @@ static int read_event(struct known_eventfds *known, struct arena *arena, int fd,
 		kernel_pointer(by, kernel_pointer(by, kernel_file(by, fd), FILE_DATA), RING_EVENT);
 	ret->number = kernel_number(by, kernel_pointer(by, event, EVENT_OF), EVENTFD_ID);
 	ret->is_late = kernel_number(by, event, EVENT_LATE) & 1;
-	kernel_reader_end(by);
-	errno = by->failure;
-	return by->failure ? -1 : 0;
+	return kernel_reader_end(by);
 }
 
 int ring_collect_eventfd(struct collect *collect, int fd, const char *what, IoUringEntry *ring,
@@ -120,7 +108,7 @@ int ring_collect_eventfd(struct collect *collect, int fd, const char *what, IoUr
 {
 	struct known_eventfds *known = known_eventfds(collect);
 	struct ring_event event;
-	int result = read_event(known, collect->arena, fd, &event);
+	int result = read_event(collect, fd, &event);
 
 	if (result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,

@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "collect/collect.h"
-#include "kernel/kernel-reader.h"
+#include "collect/read-kernel.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -42,39 +42,15 @@ enum {
 	X(NODE_MARKS, "xa_node", "marks") /* behind the slots */
 
 enum place {
-#define X(place, structure, member) place,
-	PLACES(X)
-#undef X
-		N_PLACES,
+	PLACES(BTF_NUMBER) N_PLACES,
 };
 
-/* Of a dump. */
-struct looker {
-	struct kernel_reader reader;
-	struct btf_place places[N_PLACES];
-	bool warned;
-};
+static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 struct personalities {
 	uint32_t count, last, next;
 };
-
-static struct looker *looker_of(struct collect *collect)
-{
-	static const char owner;
-	static const struct btf_place wanted[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		PLACES(X)
-#undef X
-	};
-	struct looker **looker = (struct looker **)collect_state(collect, &owner);
-
-	if (!*looker) {
-		*looker = arena_new(collect->arena, struct looker);
-		memcpy((*looker)->places, wanted, sizeof wanted);
-	}
-	return *looker;
-}
 
 /* ---- What the ring has ---- */
 
@@ -145,40 +121,41 @@ static int note_all(const char *what, const struct personalities *found, IoUring
 	return 0;
 }
 
-static int cannot_see(struct looker *looker, const char *what, bool told, struct error *err)
+static int cannot_see(struct collect *collect, const char *what, bool told, struct error *err)
 {
+	static const char owner; /* of: has it been said? */
+	void **is_warned = collect_state(collect, &owner);
+
 	if (told)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an io_uring instance that has personalities, and whose they are "
 			    "cannot be seen",
 			    what);
-	if (!looker->warned)
+	if (!*is_warned)
 		log_warning("collect", "io_uring",
 			    "%s: whether it has personalities cannot be seen; they would be lost",
 			    what);
-	looker->warned = true;
+	*is_warned = collect;
 	return 0;
 }
 
 int ring_collect_personalities(struct collect *collect, int fd, const char *what, bool told,
 			       IoUringEntry *ring, struct error *err)
 {
-	struct looker *looker = looker_of(collect);
-	struct kernel_reader *by = &looker->reader;
 	struct personalities found = { 0 };
-	int result = kernel_reader_begin(by, collect->arena, looker->places, N_PLACES, N_PLACES);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(collect, &places, &by);
 
 	if (result > 0)
-		return cannot_see(looker, what, told, err);
+		return cannot_see(collect, what, told, err);
 	if (result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see its personalities",
 				  what);
 	read_ring(by, fd, &found);
-	kernel_reader_end(by);
-	errno = by->failure;
-	if (by->failure == EAGAIN)
+	result = kernel_reader_end(by);
+	if (result && errno == EAGAIN)
 		return fail(err, ERR_TREE_CHANGED, "%s: its personalities change meanwhile", what);
-	if (by->failure)
+	if (result)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot see its personalities",
 				  what);
 	return note_all(what, &found, ring, err);

@@ -14,7 +14,7 @@
 #include "kinds/mounts/overlay.h"
 
 #include "base/cleanup.h"
-#include "kernel/kernel-reader.h"
+#include "collect/read-kernel.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/survey.h"
@@ -52,11 +52,11 @@ enum { MOST_LAYERS = 1024, DEEPEST = PATH_MAX / 2, MINOR_BITS = 20 };
 	X(MOUNT_IDS, "vfsmount", "mnt_idmap") /* last: since 6.2 */
 
 enum place {
-#define X(place, structure, member) place,
-	PLACES(X)
-#undef X
-		N_PLACES,
+	PLACES(BTF_NUMBER) N_PLACES,
 };
+
+static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, MOUNT_IDS };
 
 /* A directory of a file system, as the kernel has it. */
 struct real_layer {
@@ -280,72 +280,35 @@ static int find(struct kernel_reader *by, const struct live_superblock *superblo
 	return found;
 }
 
-/* One for all overlays of a dump. */
-struct overlay_reading {
-	struct kernel_reader reader;
-	struct btf_place places[N_PLACES];
-	bool cannot;
-};
-
-static struct overlay_reading *reading_of(struct collect *collect)
-{
-	static const char owner;
-	static const struct btf_place wanted[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		PLACES(X)
-#undef X
-	};
-	struct overlay_reading **reading =
-		(struct overlay_reading **)collect_state(collect, &owner);
-
-	if (!*reading) {
-		*reading = arena_new(collect->arena, struct overlay_reading);
-		memcpy((*reading)->places, wanted, sizeof wanted);
-	}
-	return *reading;
-}
-
-/* 1: it cannot be done. */
-static int begin(struct overlay_reading *reading, struct arena *arena)
-{
-	int result = reading->cannot ? 1
-				     : kernel_reader_begin(&reading->reader, arena, reading->places,
-							   N_PLACES, MOUNT_IDS);
-
-	reading->cannot = result > 0;
-	return result;
-}
-
 /* What keeps from telling. Where there is nothing at an address, this kernel is another one. */
-static int failure_of(const struct overlay_reading *reading, const struct overlay_named *named,
-		      int result)
+static int failure_of(const struct kernel_reader *by, const struct overlay_named *named, int result)
 {
 	int of_layers = errno_tells_nothing(named->layers->failed) ? named->layers->failed : 0;
 
-	if (reading->reader.failure && reading->reader.failure != EFAULT)
-		return reading->reader.failure;
+	if (by->failure && by->failure != EFAULT)
+		return by->failure;
 	return result ? 0 : of_layers;
 }
 
 int overlay_find_real(const struct live_superblock *superblock, const struct overlay_named *named,
 		      MntEntry *entry, struct error *err)
 {
-	struct overlay_reading *reading = reading_of(superblock->collect);
+	struct kernel_reader *by;
 	autoclose int mount_fd = -1;
 
 	if (named->layers->n > MOST_LAYERS)
 		return named->are_there;
 	if (live_mount_copy(&superblock->mounts[0], &mount_fd, err))
 		return -1;
-	int result = mount_fd < 0 ? 1 : begin(reading, superblock->collect->arena);
+	int result = mount_fd < 0 ? 1 : collect_read_kernel(superblock->collect, &places, &by);
 	if (result > 0)
 		return named->are_there;
 	if (result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its layers",
 				  superblock->what);
-	result = find(&reading->reader, superblock, mount_fd, named, entry);
-	kernel_reader_end(&reading->reader);
-	errno = failure_of(reading, named, result);
+	result = find(by, superblock, mount_fd, named, entry);
+	kernel_reader_end(by);
+	errno = failure_of(by, named, result);
 	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its layers",
 				  superblock->what)
 		     : result;

@@ -200,8 +200,7 @@ static int look(const struct inet_backlog *backlog, const struct tcp_waiting_lis
 				entry_of(backlog->collect->arena, &list->connections[i]));
 	int result = needed ? -1 : 0;
 	for (int i = 0; i < LOOKS && result < 0; i++) {
-		result = tcp_unaccepted_read(backlog->fds, backlog->n_fds, backlog->collect->arena,
-					     ret);
+		result = tcp_unaccepted_read(backlog->collect, backlog->fds, backlog->n_fds, ret);
 		if (result < 0 && errno != EAGAIN)
 			break;
 	}

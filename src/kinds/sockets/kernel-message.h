@@ -25,10 +25,7 @@
 
 enum message_place {
 	BEFORE_MESSAGE = N_SOCKET_PLACES - 1,
-#define X(place, structure, member) place,
-	MESSAGE_PLACES(X)
-#undef X
-		N_MESSAGE_PLACES,
+	MESSAGE_PLACES(BTF_NUMBER) N_MESSAGE_PLACES,
 };
 
 /* Zeroed at first. */

@@ -15,10 +15,7 @@
 	X(QUEUE_LENGTH, "sk_buff_head", "qlen")
 
 enum socket_place {
-#define X(place, structure, member) place,
-	SOCKET_PLACES(X)
-#undef X
-		N_SOCKET_PLACES,
+	SOCKET_PLACES(BTF_NUMBER) N_SOCKET_PLACES,
 };
 
 /* Its struct sock. */

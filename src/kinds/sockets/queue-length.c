@@ -2,58 +2,28 @@
 /* See queue-length.h. */
 #include "kinds/sockets/queue-length.h"
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "collect/collect.h"
+#include "collect/read-kernel.h"
 #include "kinds/kind.h"
 #include "kinds/sockets/kernel-socket.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
-/* Of a dump: what is the same for all sockets. */
-struct counter {
-	struct kernel_reader reader;
-	struct btf_place places[N_SOCKET_PLACES];
-	bool cannot; /* nobody may look, or things are elsewhere in this kernel */
-};
-
-static struct counter *counter_of(struct collect *collect)
-{
-	static const char owner;
-	void **kept = collect_state(collect, &owner);
-
-	if (!*kept) {
-		struct counter *counter = arena_new(collect->arena, struct counter);
-		const struct btf_place places[] = {
-#define X(place, structure, member) { structure, member, 0, false },
-			SOCKET_PLACES(X)
-#undef X
-		};
-		memcpy(counter->places, places, sizeof places);
-		*kept = counter;
-	}
-	return *kept;
-}
+static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_SOCKET_PLACES, N_SOCKET_PLACES };
 
 /* 1: it cannot be told; -1 with errno. */
 static int count_messages(struct collect *collect, int fd, uint32_t *ret_count)
 {
-	struct counter *counter = counter_of(collect);
-	struct kernel_reader *by = &counter->reader;
-	int result = counter->cannot ? 1
-				     : kernel_reader_begin(by, collect->arena, counter->places,
-							   N_SOCKET_PLACES, N_SOCKET_PLACES);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(collect, &places, &by);
 
-	counter->cannot = result > 0;
 	if (result)
 		return result;
 	*ret_count =
 		kernel_number(by, kernel_inside(by, kernel_socket(by, fd), SK_QUEUE), QUEUE_LENGTH);
-	kernel_reader_end(by);
-	errno = by->failure;
-	return by->failure ? -1 : 0;
+	return kernel_reader_end(by);
 }
 
 int socket_queue_check(const struct open_file *file, int fd, size_t seen, struct error *err)

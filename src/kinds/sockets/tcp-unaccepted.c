@@ -9,10 +9,10 @@
  */
 #include "kinds/sockets/tcp-unaccepted.h"
 
-#include "kernel/kernel-reader.h"
+#include "base/arena.h"
+#include "collect/read-kernel.h"
 #include "kinds/sockets/kernel-message.h"
 
-#include <errno.h>
 #include <string.h>
 
 enum { MOST_WAITING = 1 << 20, MOST_BYTES = 1 << 28, BEGINS_STREAM = 2 /* TCPHDR_SYN */ };
@@ -31,11 +31,12 @@ enum { MOST_WAITING = 1 << 20, MOST_BYTES = 1 << 28, BEGINS_STREAM = 2 /* TCPHDR
 
 enum place {
 	BEFORE_OWN = N_MESSAGE_PLACES - 1,
-#define X(place, structure, member) place,
-	OWN_PLACES(X)
-#undef X
-		N_PLACES,
+	OWN_PLACES(BTF_NUMBER) N_PLACES,
 };
+
+static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) MESSAGE_PLACES(BTF_PLACE)
+						       OWN_PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 /* Appends what is new in it; false: it cannot be read, or the reader has failed. */
 static bool add_message(struct kernel_messages *messages, uint64_t message, uint32_t start,
@@ -108,24 +109,17 @@ static void read_all(struct kernel_messages *messages, int fd, struct tcp_unacce
 	}
 }
 
-int tcp_unaccepted_read(const int *fds, size_t n_fds, struct arena *arena,
+int tcp_unaccepted_read(struct collect *collect, const int *fds, size_t n_fds,
 			struct tcp_unaccepted_list *ret)
 {
-	struct btf_place places[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		SOCKET_PLACES(X) MESSAGE_PLACES(X) OWN_PLACES(X)
-#undef X
-	};
-	struct kernel_reader by = { 0 };
-	struct kernel_messages messages = { .by = &by };
-	int result = kernel_reader_begin(&by, arena, places, N_PLACES, N_PLACES);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(collect, &places, &by);
+	struct kernel_messages messages = { .by = by };
 
 	*ret = (struct tcp_unaccepted_list){ 0 };
 	if (result)
 		return result;
 	for (size_t i = 0; i < n_fds; i++)
 		read_all(&messages, fds[i], ret);
-	kernel_reader_end(&by);
-	errno = by.failure;
-	return by.failure ? -1 : 0;
+	return kernel_reader_end(by);
 }

@@ -6,11 +6,11 @@
 #ifndef NESTOR_KINDS_SOCKETS_TCP_UNACCEPTED_H
 #define NESTOR_KINDS_SOCKETS_TCP_UNACCEPTED_H
 
-#include "base/arena.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct collect;
 
 struct tcp_unaccepted {
 	uint64_t cookie; /* as sock_diag(7) has it */
@@ -29,7 +29,7 @@ struct tcp_unaccepted_list {
  * Those of listeners that are descriptors of ours. Returns 1 where nobody may look, or things are
  * elsewhere in this kernel; -1 with errno, EAGAIN: they have changed meanwhile.
  */
-int tcp_unaccepted_read(const int *fds, size_t n_fds, struct arena *arena,
+int tcp_unaccepted_read(struct collect *collect, const int *fds, size_t n_fds,
 			struct tcp_unaccepted_list *ret);
 
 #endif

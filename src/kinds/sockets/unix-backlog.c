@@ -39,7 +39,7 @@ static int look(struct backlog *backlog, struct error *err)
 		return 0;
 	autoclose int fd = socket_duplicate(listener->target, listener->number);
 	struct unix_unaccepted *seen = arena_array(collect->arena, struct unix_unaccepted, count);
-	int result = fd < 0 ? -1 : unix_unaccepted_read(fd, collect->arena, seen, count);
+	int result = fd < 0 ? -1 : unix_unaccepted_read(collect, fd, seen, count);
 	if (!result)
 		backlog->seen = seen;
 	if (result < 0 && errno == EAGAIN)

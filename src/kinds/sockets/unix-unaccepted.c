@@ -14,10 +14,9 @@
 #include "kinds/sockets/unix-unaccepted.h"
 
 #include "base/arena.h"
-#include "kernel/kernel-reader.h"
+#include "collect/read-kernel.h"
 #include "kinds/sockets/kernel-message.h"
 
-#include <errno.h>
 #include <string.h>
 
 enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 };
@@ -52,11 +51,12 @@ enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 }
 
 enum place {
 	BEFORE_OWN = N_MESSAGE_PLACES - 1,
-#define X(place, structure, member) place,
-	OWN_PLACES(X)
-#undef X
-		N_PLACES,
+	OWN_PLACES(BTF_NUMBER) N_PLACES,
 };
+
+static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) MESSAGE_PLACES(BTF_PLACE)
+						       OWN_PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, UNIX_URGENT };
 
 static void read_pid(struct kernel_reader *by, uint64_t pid, struct unix_seen_pid *ret)
 {
@@ -204,20 +204,13 @@ static void read_all(struct kernel_reader *by, int fd, struct unix_unaccepted *r
 		kernel_has_changed(by);
 }
 
-int unix_unaccepted_read(int fd, struct arena *arena, struct unix_unaccepted *ret, size_t count)
+int unix_unaccepted_read(struct collect *collect, int fd, struct unix_unaccepted *ret, size_t count)
 {
-	struct btf_place places[N_PLACES] = {
-#define X(place, structure, member) { structure, member, 0, false },
-		SOCKET_PLACES(X) MESSAGE_PLACES(X) OWN_PLACES(X)
-#undef X
-	};
-	struct kernel_reader by = { 0 };
-	int result = kernel_reader_begin(&by, arena, places, N_PLACES, UNIX_URGENT);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(collect, &places, &by);
 
 	if (result)
 		return result;
-	read_all(&by, fd, ret, count);
-	kernel_reader_end(&by);
-	errno = by.failure;
-	return by.failure ? -1 : 0;
+	read_all(by, fd, ret, count);
+	return kernel_reader_end(by);
 }

@@ -8,6 +8,8 @@
 
 #include "kinds/sockets/unix.h"
 
+struct collect;
+
 struct unix_unaccepted {
 	const char *why; /* it cannot come back, after "a connection waiting"; NULL: it can */
 	bool is_named;	 /* the client */
@@ -26,6 +28,7 @@ struct unix_unaccepted {
  * Those of a listener that is descriptor `fd` of ours, in order. Returns 1 where nobody may look,
  * or things are elsewhere in this kernel; -1 with errno, EAGAIN: they have changed meanwhile.
  */
-int unix_unaccepted_read(int fd, struct arena *arena, struct unix_unaccepted *ret, size_t count);
+int unix_unaccepted_read(struct collect *collect, int fd, struct unix_unaccepted *ret,
+			 size_t count);
 
 #endif

@@ -3,12 +3,8 @@
 #include "kinds/sockets/unix-urgent.h"
 
 #include "base/arena.h"
-#include "collect/collect.h"
-#include "kernel/kernel-reader.h"
+#include "collect/read-kernel.h"
 #include "kinds/sockets/kernel-socket.h"
-
-#include <errno.h>
-#include <string.h>
 
 enum { MOST_MESSAGES = 1 << 20, LARGEST_MESSAGE = 1 << 30 };
 
@@ -22,36 +18,11 @@ enum { MOST_MESSAGES = 1 << 20, LARGEST_MESSAGE = 1 << 30 };
 
 enum place {
 	BEFORE_OWN = N_SOCKET_PLACES - 1,
-#define X(place, structure, member) place,
-	OWN_PLACES(X)
-#undef X
-		N_PLACES,
+	OWN_PLACES(BTF_NUMBER) N_PLACES,
 };
 
-/* Of a dump. */
-struct looker {
-	struct kernel_reader reader;
-	struct btf_place places[N_PLACES];
-	bool cannot;
-};
-
-static struct looker *looker_of(struct collect *collect)
-{
-	static const char owner;
-	void **kept = collect_state(collect, &owner);
-
-	if (!*kept) {
-		struct looker *looker = arena_new(collect->arena, struct looker);
-		const struct btf_place places[] = {
-#define X(place, structure, member) { structure, member, 0, false },
-			SOCKET_PLACES(X) OWN_PLACES(X)
-#undef X
-		};
-		memcpy(looker->places, places, sizeof places);
-		*kept = looker;
-	}
-	return *kept;
-}
+static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) OWN_PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 static void note_message(struct kernel_reader *by, uint64_t message, uint64_t last, uint32_t *place,
 			 struct unix_urgent *ret)
@@ -99,20 +70,14 @@ static void read_queue(struct kernel_reader *by, int fd, struct unix_urgent *ret
 
 int unix_urgent_read(struct collect *collect, int fd, struct unix_urgent *ret)
 {
-	struct looker *looker = looker_of(collect);
-	struct kernel_reader *by = &looker->reader;
-	int result = looker->cannot ? 1
-				    : kernel_reader_begin(by, collect->arena, looker->places,
-							  N_PLACES, N_PLACES);
+	struct kernel_reader *by;
+	int result = collect_read_kernel(collect, &places, &by);
 
 	*ret = (struct unix_urgent){ 0 };
-	looker->cannot = result > 0;
 	if (result)
 		return result;
 	read_queue(by, fd, ret);
-	kernel_reader_end(by);
-	errno = by->failure;
-	return by->failure ? -1 : 0;
+	return kernel_reader_end(by);
 }
 
 bool unix_urgent_mark(struct unix_urgent *urgent, uint32_t place)

@@ -207,6 +207,20 @@ static struct open_file by_name(const struct open_file *file, int gone)
 	return named;
 }
 
+/* By whose path the same is mapped: 1; 0: it is something else. */
+static int collect_mapped(const struct open_file *file, RegFileEntry *reg, struct error *err)
+{
+	const char *path;
+	uint32_t mount_id;
+	int found = mount_of_mapped(file, &mount_id, &path, err);
+
+	if (found <= 0)
+		return found;
+	reg->name = arena_string(file->target->collect->arena, path);
+	reg->mnt_id = mount_id ? (int32_t)mount_id : -1;
+	return 1;
+}
+
 static int collect_named(const struct open_file *file, FileEntry *entry, int gone,
 			 struct error *err)
 {
@@ -278,6 +292,9 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	if (gone < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot see whether its process is gone", file->what);
+	int mapped = gone ? 0 : collect_mapped(file, reg, err);
+	if (mapped)
+		return mapped < 0 ? -1 : 0;
 	struct open_file named = by_name(file, gone);
 	reg->name = arena_string(file->target->collect->arena, named.link);
 	return collect_named(&named, entry, gone, err);

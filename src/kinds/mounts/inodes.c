@@ -107,9 +107,10 @@ static char *place_of_removed(const struct live_namespace *namespace, const stru
 }
 
 /* Where the layers of an overlay lie, as far as they were looked for. */
-static const struct live_namespace *find_layers(const struct mount_survey *survey, dev_t device,
-						struct overlay_layers *layers)
+const struct live_namespace *overlay_find_home(struct collect *collect, dev_t device,
+					       struct overlay_layers *layers)
 {
+	const struct mount_survey *survey = survey_of_mounts(collect);
 	uint32_t id = 0;
 
 	for (size_t i = 0; i < survey->n_namespaces; i++)
@@ -124,6 +125,21 @@ static const struct live_namespace *find_layers(const struct mount_survey *surve
 		if (survey->namespaces[i].id == id)
 			return &survey->namespaces[i];
 	return NULL;
+}
+
+void overlay_place_layers(struct collect *collect, dev_t device, struct overlay_layers *layers)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const MntEntry *entry = survey->namespaces[i].entries[k];
+			if (survey->namespaces[i].table.lines[k].device != device || !entry ||
+			    entry->n_layers_at != layers->n)
+				continue;
+			for (size_t n = 0; n < layers->n; n++)
+				layers->all[n].path = entry->layers_at[n];
+		}
 }
 
 /* Its layers are in a namespace of the tree, or in nestor's own (NULL). */
@@ -156,8 +172,7 @@ static char *place_on_mount(const struct live_namespace *namespace, const struct
 	}
 	if (root_fd >= 0 && is_at(place, root_fd))
 		return arena_string(collect->arena, line->mountpoint);
-	const struct live_namespace *of_layers =
-		find_layers(survey_of_mounts(collect), line->device, &layers);
+	const struct live_namespace *of_layers = overlay_find_home(collect, line->device, &layers);
 	char *path = place_on_overlay(collect, of_layers, &layers, line, place);
 	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
 	if (path && found < 0)

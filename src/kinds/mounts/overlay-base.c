@@ -132,7 +132,7 @@ static bool is_same_time(const struct statx_timestamp *one, const struct statx_t
 	return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
 }
 
-static bool is_same(const struct statx *one, const struct statx *other)
+bool overlay_is_same(const struct statx *one, const struct statx *other)
 {
 	bool born = one->stx_mask & other->stx_mask & STATX_BTIME;
 
@@ -176,7 +176,7 @@ static void compare_entry(struct comparing *comparing, const char *path, const s
 	if (look(comparing, comparing->mount_fd, "", &root) ||
 	    (!absent && root.stx_mnt_id != seen.stx_mnt_id) || hides(layer))
 		return;
-	if (!absent && is_same(layer, &seen))
+	if (!absent && overlay_is_same(layer, &seen))
 		comparing->same++;
 	else if (!S_ISDIR(layer->stx_mode) && !is_covered(comparing, path))
 		comparing->wrong = true;

@@ -83,6 +83,12 @@ int overlay_index_check(const struct live_superblock *superblock, const MntEntry
 			struct error *err);
 int overlay_index_forget(const MntEntry *entry, struct arena *arena, struct error *err);
 
+/* Where the layers of an overlay lie, as far as they were looked for: inodes.c. */
+const struct live_namespace *overlay_find_home(struct collect *collect, dev_t device,
+					       struct overlay_layers *layers);
+/* Once they are listed: where they lie by now, if that is not where they were named. */
+void overlay_place_layers(struct collect *collect, dev_t device, struct overlay_layers *layers);
+
 /* overlay-base.c: directories that layers may have been named from, the likeliest first. */
 const char **overlay_bases(struct collect *collect, const struct overlay_layers *layers,
 			   dev_t device, bool of_users, size_t *ret_n);
@@ -93,5 +99,9 @@ const char **overlay_bases(struct collect *collect, const struct overlay_layers 
  * of which `failed` is set where something cannot be told.
  */
 int overlay_compare(struct overlay_layers *layers, const int *fds, int mount_fd, const char *root);
+
+/* The same file, in a layer and in the overlay? */
+struct statx;
+bool overlay_is_same(const struct statx *one, const struct statx *other);
 
 #endif

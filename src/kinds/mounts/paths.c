@@ -44,6 +44,12 @@ int survey_open_path(int root_fd, const char *path, int flags)
 	return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT);
 }
 
+int survey_open_beneath(int fd, const char *path, int flags)
+{
+	return open_resolved(fd, path, flags | O_NOFOLLOW,
+			     RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+}
+
 int64_t survey_mount_id(int fd)
 {
 	struct statx statx_;
@@ -121,8 +127,7 @@ int survey_open_on_mount(const struct live_namespace *namespace, const struct mo
 		root_fd = copy_of(&mount);
 	if (root_fd < 0 || !*below)
 		return take_fd(&root_fd);
-	int fd = open_resolved(root_fd, below, O_PATH | O_NOFOLLOW,
-			       RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+	int fd = survey_open_beneath(root_fd, below, O_PATH);
 	if (fd >= 0 && covering != SIZE_MAX) {
 		MntEntry *entry = namespace->order.mounts[covering];
 		entry->has_covers_open = entry->covers_open = true;

@@ -109,6 +109,8 @@ int mount_superblocks_collect(struct collect *collect, struct error *err);
  */
 bool survey_is_absent(int problem);
 int survey_open_path(int root_fd, const char *path, int flags);
+/* In a directory, on its mount, and not by way of links. */
+int survey_open_beneath(int fd, const char *path, int flags);
 int64_t survey_mount_id(int fd);
 /* Is that one of nestor's own namespace? */
 bool survey_is_own_mount(const struct mount_survey *survey,

@@ -37,6 +37,11 @@ const char *mount_path_of_alone(const struct open_file *file);
  */
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  struct error *err);
+/*
+ * Of a file of an overlay that was removed there, from `path`, and has links: are they but those
+ * that it has in a lower layer? 1, 0, or -1 with errno.
+ */
+int mount_of_lower_removed(const struct open_file *file, const char *path);
 /* What a path leads to on the mount, of a namespace of the tree, that a file is on (O_PATH); -1. */
 int mount_open_beside(const struct open_file *file, const char *path);
 /* As mount_of_file, of one that no path leads to. */

@@ -3,7 +3,8 @@
  * A file that was opened by a name that is gone, and has another one: who writes a file and gives
  * it its name by link and unlink, as sem_open(3) does. The other name is looked for where the first
  * one was, as a link is where it is easily made; nothing is added to the file system for a dump.
- * Found nowhere there, it is refused.
+ * Found nowhere there, it is refused. What was removed in an overlay, and has but the links that it
+ * has in a lower layer, has none: it is carried (ghost.c).
  *
  * In the images the description has its first name, and is remapped (LINKED) to a file record of
  * the other. At a restore the file gets the first name again for the moment in which it is opened,
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "collect/collect.h"
+#include "kinds/files/ghost.h"
 #include "kinds/opener.h"
 #include "kinds/passing-name.h"
 #include "kinds/files/regular.h"
@@ -82,6 +84,12 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot look for another name of it in %s", file->what,
 				  directory);
+	int lower = name ? 0 : mount_of_lower_removed(file, entry->reg->name);
+	if (lower < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for it in layers",
+				  file->what);
+	if (lower)
+		return ghost_collect(file, entry, err);
 	if (!name)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: the name is gone while the file has another (a hard link), which "

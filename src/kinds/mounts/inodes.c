@@ -106,53 +106,16 @@ static char *place_of_removed(const struct live_namespace *namespace, const stru
 		       : NULL;
 }
 
-/* Where the layers of an overlay lie, as far as they were looked for. */
-const struct live_namespace *overlay_find_home(struct collect *collect, dev_t device,
-					       struct overlay_layers *layers)
-{
-	const struct mount_survey *survey = survey_of_mounts(collect);
-	uint32_t id = 0;
-
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
-			const MntEntry *entry = survey->namespaces[i].entries[k];
-			if (survey->namespaces[i].table.lines[k].device != device || !entry)
-				continue;
-			id = entry->has_layers_ns_id ? entry->layers_ns_id : id;
-			layers->base = entry->layers_base ? entry->layers_base : layers->base;
-		}
-	for (size_t i = 0; id && i < survey->n_namespaces; i++)
-		if (survey->namespaces[i].id == id)
-			return &survey->namespaces[i];
-	return NULL;
-}
-
-void overlay_place_layers(struct collect *collect, dev_t device, struct overlay_layers *layers)
-{
-	const struct mount_survey *survey = survey_of_mounts(collect);
-
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
-			const MntEntry *entry = survey->namespaces[i].entries[k];
-			if (survey->namespaces[i].table.lines[k].device != device || !entry ||
-			    entry->n_layers_at != layers->n)
-				continue;
-			for (size_t n = 0; n < layers->n; n++)
-				layers->all[n].path = entry->layers_at[n];
-		}
-}
-
-/* Its layers are in a namespace of the tree, or in nestor's own (NULL). */
-static char *place_on_overlay(struct collect *collect, const struct live_namespace *namespace,
-			      struct overlay_layers *layers, const struct mount_line *line,
+static char *place_on_overlay(struct collect *collect, const struct mount_line *line,
 			      struct watched_place *place)
 {
-	struct error ignored = { 0 };
+	struct overlay_layers layers = { .arena = collect->arena };
+	const struct live_namespace *home;
 
-	if (strcmp(line->type, "overlay") != 0 || overlay_list(line->options, layers, &ignored))
+	if (!overlay_layers_of(collect, line, &layers, &home))
 		return NULL;
-	char *path = overlay_path_of_handle(collect, namespace, layers, place);
-	note_failure(place, layers->failed);
+	char *path = overlay_path_of_handle(collect, home, &layers, place);
+	note_failure(place, layers.failed);
 	return survey_path_on(line, path, collect->arena);
 }
 
@@ -160,7 +123,6 @@ static char *place_on_mount(const struct live_namespace *namespace, const struct
 			    struct watched_place *place)
 {
 	struct collect *collect = namespace->collect;
-	struct overlay_layers layers = { .arena = collect->arena };
 	autoclose int root_fd = survey_open_on_mount(namespace, line, line->mountpoint);
 	autoclose int fd = root_fd < 0 ? -1 : open_place(place, root_fd);
 
@@ -172,8 +134,7 @@ static char *place_on_mount(const struct live_namespace *namespace, const struct
 	}
 	if (root_fd >= 0 && is_at(place, root_fd))
 		return arena_string(collect->arena, line->mountpoint);
-	const struct live_namespace *of_layers = overlay_find_home(collect, line->device, &layers);
-	char *path = place_on_overlay(collect, of_layers, &layers, line, place);
+	char *path = place_on_overlay(collect, line, place);
 	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
 	if (path && found < 0)
 		note_failure(place, errno);
@@ -235,7 +196,6 @@ static bool is_there(const struct mount_line *mount, const char *path, struct wa
 char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
 			      struct watched_place *place)
 {
-	struct overlay_layers layers = { .arena = collect->arena };
 	autoclose int root_fd = open(mount->mountpoint, O_PATH | O_CLOEXEC);
 	autoclose int fd = root_fd < 0 ? -1 : open_place(place, root_fd);
 
@@ -245,7 +205,7 @@ char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *
 		return own_name_of(collect->arena, fd, place);
 	if (is_there(mount, mount->mountpoint, place))
 		return arena_string(collect->arena, mount->mountpoint);
-	char *path = place_on_overlay(collect, NULL, &layers, mount, place);
+	char *path = place_on_overlay(collect, mount, place);
 	return path && is_there(mount, path, place) ? path : NULL;
 }
 

@@ -161,16 +161,11 @@ static const char *path_in_layers(struct mapped *mapped, const struct mount_line
 				  uint32_t *ret_mount_id)
 {
 	struct overlay_layers layers = { .arena = mapped->collect->arena };
-	struct error unknown = { 0 };
+	const struct live_namespace *home;
 	const char *path = NULL;
 
-	if (strcmp(line->type, "overlay") != 0)
+	if (!overlay_layers_of(mapped->collect, line, &layers, &home))
 		return NULL;
-	const struct live_namespace *home =
-		overlay_find_home(mapped->collect, line->device, &layers);
-	if (overlay_list(line->options, &layers, &unknown))
-		return NULL;
-	overlay_place_layers(mapped->collect, line->device, &layers);
 	for (size_t i = 0; i < layers.n && !path; i++)
 		path = path_in_layer(mapped, home, &layers, i, ret_mount_id);
 	mapped->failed = layers.failed ? layers.failed : mapped->failed;

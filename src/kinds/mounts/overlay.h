@@ -83,11 +83,13 @@ int overlay_index_check(const struct live_superblock *superblock, const MntEntry
 			struct error *err);
 int overlay_index_forget(const MntEntry *entry, struct arena *arena, struct error *err);
 
-/* Where the layers of an overlay lie, as far as they were looked for: inodes.c. */
-const struct live_namespace *overlay_find_home(struct collect *collect, dev_t device,
-					       struct overlay_layers *layers);
-/* Once they are listed: where they lie by now, if that is not where they were named. */
-void overlay_place_layers(struct collect *collect, dev_t device, struct overlay_layers *layers);
+/*
+ * overlay-layers.c: those of a mount, where they lie by now: in a namespace of the tree, or in
+ * nestor's own (NULL). False: it is no overlay.
+ */
+struct mount_line;
+bool overlay_layers_of(struct collect *collect, const struct mount_line *line,
+		       struct overlay_layers *layers, const struct live_namespace **ret_namespace);
 
 /* overlay-base.c: directories that layers may have been named from, the likeliest first. */
 const char **overlay_bases(struct collect *collect, const struct overlay_layers *layers,

@@ -311,6 +311,52 @@ static void scopes_of_addresses(void **state)
 	assert_int_equal(errno, ENODEV);
 }
 
+static bool is_taken(const struct snapshot *snapshot, InetSkEntry *sk, uint32_t error)
+{
+	struct error err = { 0 };
+
+	sk->error = error;
+	return tcp_ended_check(snapshot, sk, &err) == 0;
+}
+
+/* Only who has ended tells how, and who could not connect has received nothing. */
+static void what_ended_connections_tell(void **state)
+{
+	struct arena arena;
+	struct snapshot tree = { .arena = &arena }, *snapshot = &tree;
+	InetSkEntry sk = INET_SK_ENTRY__INIT;
+
+	(void)state;
+	arena_init(&arena);
+	sk.id = 1;
+	sk.type = SOCK_STREAM;
+	sk.proto = IPPROTO_TCP;
+	sk.state = TCP_CLOSE;
+	assert_true(is_taken(snapshot, &sk, 0));
+	assert_false(is_taken(snapshot, &sk, ECONNRESET));
+	sk.has_shutdown = true;
+	sk.shutdown = SK_SHUTDOWN__BOTH;
+	assert_true(is_taken(snapshot, &sk, ECONNRESET));
+	assert_true(is_taken(snapshot, &sk, EPIPE));
+	assert_true(is_taken(snapshot, &sk, ECONNREFUSED));
+	assert_false(is_taken(snapshot, &sk, ETIMEDOUT));
+	struct record *record =
+		snapshot_add_record(snapshot, IMAGE_SK_QUEUES, sk.id,
+				    snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry));
+	record->payload_size = 8;
+	assert_true(is_taken(snapshot, &sk, 0));
+	assert_false(is_taken(snapshot, &sk, ECONNREFUSED));
+	record->payload_size = (size_t)1 << 30;
+	assert_false(is_taken(snapshot, &sk, 0));
+	record->payload_size = 8;
+	sk.proto = IPPROTO_MPTCP;
+	assert_false(is_taken(snapshot, &sk, 0));
+	sk.proto = IPPROTO_TCP;
+	sk.state = TCP_LISTEN;
+	assert_false(is_taken(snapshot, &sk, 0));
+	arena_done(&arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -324,6 +370,7 @@ int main(void)
 		cmocka_unit_test(ends_in_namespaces),
 		cmocka_unit_test(ends_read_one_after_the_other),
 		cmocka_unit_test(scopes_of_addresses),
+		cmocka_unit_test(what_ended_connections_tell),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,7 +183,7 @@ static int refuse_urgent(int fd, const InetSkEntry *sk, const char *what, struct
 	return fail_passing(err);
 }
 
-static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntry *sk,
+static int collect_tcp_state(struct collect *collect, int fd, InetSkEntry *sk,
 			     uint32_t *ret_waiting, const char *what, struct error *err)
 {
 	struct tcp_info info = { 0 };
@@ -202,8 +202,8 @@ static int collect_tcp_state(int fd, const struct tcp_wishes *wishes, InetSkEntr
 	if (tcp_is_connected(sk->state))
 		return refuse_error(fd, what, err) || refuse_urgent(fd, sk, what, err) ? -1 : 0;
 	if (sk->state == TCP_CLOSE)
-		return tcp_closed_collect(fd, &info, sk, what, err);
-	if (!wishes->skip_in_flight) {
+		return tcp_closed_collect(collect, fd, &info, sk, what, err);
+	if (!tcp_wishes(collect)->skip_in_flight) {
 		fail(err, ERR_UNSUPPORTED_FILE,
 		     "%s: a handshake is under way (--skip-in-flight gives it up)", what);
 		return fail_passing(err);
@@ -224,8 +224,7 @@ struct collecting {
 static int collect_state_of(struct collect *collect, struct collecting *it, const char *what)
 {
 	if (inet_is_tcp(it->sk))
-		return collect_tcp_state(it->fd, tcp_wishes(collect), it->sk, &it->waiting, what,
-					 it->err);
+		return collect_tcp_state(collect, it->fd, it->sk, &it->waiting, what, it->err);
 	if (refuse_error(it->fd, what, it->err))
 		return -1;
 	return inet_is_udp(it->sk) ? udp_queue_collect(collect, it->fd, it->sk, what, it->err) : 0;

@@ -7,8 +7,9 @@
  * closed then, once more by a packet to the other side.
  *
  * One end may be with somebody outside, where that was asked for (--tcp-established): tcp-lock.c.
- * One that is to be closed (--tcp-close) comes back as if it had ended, as does one that was
- * reset.
+ * One that is to be closed (--tcp-close) comes back as if it had ended. One that has ended, or
+ * could not be made, still has what waits to be received, and the error that waits to be told:
+ * tcp-ended.c.
  *
  * MPTCP: listeners, and what is not connected; who connects to them by TCP alone is accepted as a
  * TCP connection.
@@ -164,7 +165,8 @@ static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
 	    check_address(sk, err) || check_state(snapshot, sk, err) ||
 	    inet_options_check(sk, err) || inet_raw_check(sk, err) || multicast_check(sk, err) ||
-	    inet_waiting_check(snapshot, sk, err) || udp_queue_check(snapshot, sk, err))
+	    inet_waiting_check(snapshot, sk, err) || tcp_ended_check(snapshot, sk, err) ||
+	    udp_queue_check(snapshot, sk, err))
 		return -1;
 	return socket_options_check(sk->opts, entry->id, err);
 }
@@ -183,12 +185,6 @@ static bool has_address(const InetSkEntry *sk)
 	return sk->src_port != 0;
 }
 
-static bool has_ended(const InetSkEntry *sk)
-{
-	return inet_is_tcp(sk) && sk->state == TCP_CLOSE && sk->has_shutdown &&
-	       sk->shutdown == SK_SHUTDOWN__BOTH;
-}
-
 /* What decides whether a bind is allowed is there before it; all options are set after it. */
 static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 {
@@ -202,7 +198,7 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	if (inet_options_apply(sk, fd, true, err))
 		return -1;
 	/* One that has ended shares its port with others, as only a connection may. */
-	if (inet_is_stream(sk) || has_ended(sk) || !has_address(sk))
+	if (inet_is_stream(sk) || tcp_has_ended(sk) || !has_address(sk))
 		return 0;
 	socklen_t length = inet_source(sk, &from);
 	return !length || bind(fd, &from.any, length) < 0
@@ -226,6 +222,8 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 		return fail_make(sk, "make it", err);
 	end->is_made = true;
 	end->place = opener_keep(opener, fd);
+	if (tcp_ended_tells(opener->snapshot, sk) && tcp_ended_make(opener->snapshot, sk, fd, err))
+		return -1;
 	if (bind_socket(sk, fd, err))
 		return -1;
 	if (sk->state == TCP_LISTEN && listen(fd, (int)sk->backlog) < 0)
@@ -454,8 +452,8 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 /* All are made when the first of them is asked for. */
 static struct file_cost inet_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
-	(void)snapshot;
-	return (struct file_cost){ .for_all = entry->isk->peer_gone ? 2 : 1 };
+	return (struct file_cost){ .for_all = entry->isk->peer_gone ? 2 : 1,
+				   .meanwhile = tcp_ended_tells(snapshot, entry->isk) ? 2 : 0 };
 }
 
 static int inet_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -487,8 +485,9 @@ static int finish(struct file_opener *opener, struct inet_end *end, struct error
 	int fd = fd_of(opener, end);
 
 	/* Of one that is not connected it is an error, and done all the same (inet_shutdown). */
-	if (end->is_closed || has_ended(sk)) {
-		shutdown(fd, SHUT_RDWR);
+	if (end->is_closed || tcp_has_ended(sk)) {
+		if (!tcp_ended_tells(opener->snapshot, sk))
+			shutdown(fd, SHUT_RDWR);
 		return apply_options(sk, fd, err);
 	}
 	if (inet_is_stream(sk) && tcp_send_rest(opener, sk, fd, err))

@@ -184,8 +184,16 @@ void inet_done(struct collect *collect);
 /* tcp-closed.c: as if it had ended; and a socket of TCP without a connection. */
 struct tcp_info;
 void inet_record_closed(InetSkEntry *sk);
-int tcp_closed_collect(int fd, const struct tcp_info *info, InetSkEntry *sk, const char *what,
-		       struct error *err);
+int tcp_closed_collect(struct collect *collect, int fd, const struct tcp_info *info,
+		       InetSkEntry *sk, const char *what, struct error *err);
+
+/* tcp-ended.c: what one that has ended still has to tell its program. */
+bool tcp_has_ended(const InetSkEntry *sk);
+int tcp_ended_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err);
+/* Has it anything? Then it has to have been a connection, and a new socket becomes one again. */
+bool tcp_ended_tells(const struct snapshot *snapshot, const InetSkEntry *sk);
+int tcp_ended_make(const struct snapshot *snapshot, const InetSkEntry *sk, int fd,
+		   struct error *err);
 
 /* inet.c */
 bool inet_is_tcp(const InetSkEntry *sk); /* MPTCP, too */

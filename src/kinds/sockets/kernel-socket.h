@@ -11,6 +11,7 @@
 	X(SOCKET_FILE, "socket", "file")        \
 	X(SOCKET_SK, "socket", "sk")            \
 	X(SK_QUEUE, "sock", "sk_receive_queue") \
+	X(SK_ERROR, "sock", "sk_err")           \
 	X(QUEUE_NEXT, "sk_buff_head", "next")   \
 	X(QUEUE_LENGTH, "sk_buff_head", "qlen")
 

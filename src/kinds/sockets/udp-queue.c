@@ -251,8 +251,8 @@ int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, co
 
 int udp_queue_check(const struct snapshot *snapshot, const InetSkEntry *sk, struct error *err)
 {
-	/* What it has sent, and nobody has accepted: see inet-waiting.c. */
-	if (sk->has_waits_at)
+	/* Others are inet-waiting.c's, and tcp-ended.c's. */
+	if (inet_is_tcp(sk))
 		return 0;
 	for (const struct record *record = snapshot_record(snapshot, IMAGE_SK_QUEUES, sk->id);
 	     record; record = record->next) {

@@ -186,6 +186,8 @@ static int build_programs(struct plan *plan, struct tree *tree, const struct pla
 	for (size_t i = 0; i < tree->n_order; i++)
 		if (build_node(&build, tree->order[i], err))
 			return -1;
+	if (late_files_check(plan, err))
+		return -1;
 	program_set_link(&plan->programs);
 	warn_of_lost_cores(&build);
 	actions_make(plan);

@@ -7,7 +7,7 @@
  *
  * `fuzz-plan [--runs N] [--first N] [--seed S] FILE...` changes an image or two of each seed, N
  * times; run number n of seed s is always the same. `--make-seed FILE DIR` makes a seed of the
- * images in DIR.
+ * images in DIR. `--write DIR FILE` only writes what run --first would read over the images in DIR.
  */
 #include "arch/registers.h"
 #include "base/cleanup.h"
@@ -42,7 +42,7 @@ struct arguments {
 	int first, runs;
 	uint64_t seed;
 	bool verbose;
-	const char *make_seed;
+	const char *make_seed, *write;
 };
 
 /* Which run is at work, for the report of a crash. */
@@ -216,27 +216,61 @@ static void try_images(int dir_fd, struct host *host, const struct arguments *ar
 		printf("run %d: %s: %s\n", (int)current_run, error_name(err.name), err.text);
 }
 
-static void run_changed(const struct seed *seed, int dir_fd, struct host *host,
-			const struct arguments *arguments, struct outcome *outcome)
+struct change {
+	const struct image *images[MAX_CHANGED];
+	size_t n;
+};
+
+static void change_images(const struct seed *seed, int dir_fd, uint64_t seed_number, int run,
+			  struct change *ret)
 {
-	uint64_t random = (arguments->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) +
-			  (uint64_t)current_run * 0x2545f491u;
-	const struct image *changed[MAX_CHANGED];
-	size_t n_changed = 1 + !below(&random, 4);
+	uint64_t random =
+		(seed_number + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)run * 0x2545f491u;
 	struct arena arena;
 
 	arena_init(&arena);
-	for (size_t i = 0; i < n_changed; i++) {
+	ret->n = 1 + !below(&random, 4);
+	for (size_t i = 0; i < ret->n; i++) {
 		do {
-			changed[i] = &seed->images[below(&random, seed->n_images)];
-		} while (changed[i]->kind == IMAGE_PAGES);
-		struct image image = image_change(changed[i], &arena, &random);
+			ret->images[i] = &seed->images[below(&random, seed->n_images)];
+		} while (ret->images[i]->kind == IMAGE_PAGES);
+		struct image image = image_change(ret->images[i], &arena, &random);
 		image_write(&image, dir_fd);
 	}
 	arena_done(&arena);
+}
+
+static void run_changed(const struct seed *seed, int dir_fd, struct host *host,
+			const struct arguments *arguments, struct outcome *outcome)
+{
+	struct change change;
+
+	change_images(seed, dir_fd, arguments->seed, current_run, &change);
 	try_images(dir_fd, host, arguments, outcome);
-	for (size_t i = 0; i < n_changed; i++)
-		image_write(changed[i], dir_fd);
+	for (size_t i = 0; i < change.n; i++)
+		image_write(change.images[i], dir_fd);
+}
+
+/* The images of pages stay as they are there. */
+static int write_changed(const char *path, const struct arguments *arguments)
+{
+	autoclose int dir_fd = open(arguments->write, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct change change;
+	struct seed seed;
+	struct arena arena;
+
+	if (dir_fd < 0)
+		return 1;
+	arena_init(&arena);
+	seed_read(&seed, &arena, path);
+	for (size_t i = 0; i < seed.n_images; i++)
+		if (seed.images[i].kind != IMAGE_PAGES)
+			image_write(&seed.images[i], dir_fd);
+	change_images(&seed, dir_fd, arguments->seed, arguments->first, &change);
+	for (size_t i = 0; i < change.n; i++)
+		printf("%s\n", change.images[i]->name);
+	arena_done(&arena);
+	return 0;
 }
 
 static int run_seed(const char *path, const struct arguments *arguments)
@@ -272,9 +306,13 @@ static int run_seed(const char *path, const struct arguments *arguments)
 }
 
 static const struct option options[] = {
-	{ "runs", required_argument, NULL, 'r' },      { "first", required_argument, NULL, 'f' },
-	{ "seed", required_argument, NULL, 's' },      { "verbose", no_argument, NULL, 'v' },
-	{ "make-seed", required_argument, NULL, 'm' }, { 0 },
+	{ "runs", required_argument, NULL, 'r' },
+	{ "first", required_argument, NULL, 'f' },
+	{ "seed", required_argument, NULL, 's' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "make-seed", required_argument, NULL, 'm' },
+	{ "write", required_argument, NULL, 'w' },
+	{ 0 },
 };
 
 int main(int argc, char **argv)
@@ -293,6 +331,8 @@ int main(int argc, char **argv)
 			arguments.verbose = true;
 		else if (option == 'm')
 			arguments.make_seed = optarg;
+		else if (option == 'w')
+			arguments.write = optarg;
 		else
 			return 1;
 	}
@@ -302,6 +342,8 @@ int main(int argc, char **argv)
 		seed_make(arguments.make_seed, argv[optind]);
 		return 0;
 	}
+	if (arguments.write)
+		return write_changed(argv[optind], &arguments);
 	for (int i = optind; i < argc; i++)
 		failed |= run_seed(argv[i], &arguments);
 	return failed;

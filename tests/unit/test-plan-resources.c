@@ -203,15 +203,16 @@ static size_t next_call(const struct program *program, uint32_t nr, size_t from)
 	return from;
 }
 
+static const struct file_kind late_file = { .name = "late",
+					    .type = FD_TYPES__REG,
+					    .recognise = recognises_nothing,
+					    .way = way_by_id,
+					    .plan_open = open_in_task };
+static const struct file_kind *const late_files[] = { &late_file, NULL };
+
 /* One opens its own, and only then waits for what is late; the other fetches both. */
 static void late_files_come_after_processes(void **state)
 {
-	static const struct file_kind late_file = { .name = "late",
-						    .type = FD_TYPES__REG,
-						    .recognise = recognises_nothing,
-						    .way = way_by_id,
-						    .plan_open = open_in_task };
-	static const struct file_kind *const late_files[] = { &late_file, NULL };
 	struct kind_table late_table = fixture_table;
 	struct fixture fixture;
 
@@ -248,14 +249,27 @@ static void late_files_come_after_processes(void **state)
 	arena_done(&fixture.arena);
 }
 
+static void what_tasks_open_has_a_task_that_opens_it(void **state)
+{
+	struct kind_table late_table = fixture_table;
+	struct fixture fixture;
+
+	(void)state;
+	late_table.files = late_files;
+	fixture_begin(&fixture);
+	fixture_add_file(&fixture, 1);
+	fixture_add_task(&fixture, 500, 0, 500)->mm->exe_file_id = 1;
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &fixture_facts,
+				   &late_table, &fixture_options, &fixture.err),
+			 -1);
+	assert_int_equal(fixture.err.name, ERR_IMAGE_INVALID);
+	arena_done(&fixture.arena);
+}
+
 /* Where all below is in use, it comes to its number by itself. */
 static void late_files_are_fetched_to_their_numbers(void **state)
 {
-	static const struct file_kind late_file = { .name = "late",
-						    .type = FD_TYPES__REG,
-						    .recognise = recognises_nothing,
-						    .way = way_by_id };
-	static const struct file_kind *const late_files[] = { &late_file, NULL };
 	struct kind_table late_table = fixture_table;
 	struct fixture fixture;
 
@@ -560,6 +574,7 @@ int main(void)
 		cmocka_unit_test(one_task_fetches_where_few_numbers_are_left),
 		cmocka_unit_test(many_sources_are_fetched),
 		cmocka_unit_test(late_files_come_after_processes),
+		cmocka_unit_test(what_tasks_open_has_a_task_that_opens_it),
 		cmocka_unit_test(late_files_are_fetched_to_their_numbers),
 		cmocka_unit_test(borrowing_twice_fetches_once),
 		cmocka_unit_test(more_files_than_a_process_may_have_are_held_in_batches),

@@ -106,7 +106,8 @@ uint32_t late_threads(const struct build *build, const struct node *node);
 void build_close_namespaces(struct build *build, struct node *node, struct program *program);
 
 /* late-files.c: descriptors that are opened when processes are there already, after all others. */
-void late_files_prepare(struct build *build); /* before any program is built */
+void late_files_prepare(struct build *build);			  /* before any program is built */
+int late_files_check(const struct plan *plan, struct error *err); /* when all are */
 int build_late_files(struct build *build, struct node *node, struct error *err);
 /* The calls that its task has to make itself while late files are opened. */
 void build_calls(struct build *build, struct node *node);

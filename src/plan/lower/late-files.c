@@ -19,6 +19,7 @@
 #include "plan/lower/build.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/syscall.h>
 
 void late_files_prepare(struct build *build)
@@ -39,6 +40,17 @@ void late_files_prepare(struct build *build)
 			plan->entered_word = program_word(&plan->programs, 0);
 		}
 	}
+}
+
+int late_files_check(const struct plan *plan, struct error *err)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		if (plan->sources[i].way == FILE_BY_TASK && !plan->sources[i].opened_by)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "file %" PRIu64
+				    " is one that a task opens, and none has it open",
+				    plan->sources[i].id);
+	return 0;
 }
 
 static struct source *source_of(struct build *build, const FdinfoEntry *descriptor)

@@ -12,6 +12,7 @@
 #include "ghost-file.pb-c.h"
 #include "inventory.pb-c.h"
 #include "keyring.pb-c.h"
+#include "inode-attributes.pb-c.h"
 #include "memfd.pb-c.h"
 #include "mm.pb-c.h"
 #include "mnt.pb-c.h"

@@ -10,6 +10,7 @@
  */
 #include "kinds/files/ghost.h"
 #include "kinds/files/files.h"
+#include "kinds/inode-attributes.h"
 #include "kinds/opener.h"
 #include "kinds/passing-name.h"
 #include "kinds/files/regular.h"
@@ -365,7 +366,7 @@ static int set_attributes(struct making *making, struct error *err)
 	    fchmod(making->fd, entry->mode & 07777) < 0)
 		return fail_errno(err, ERR_IO, "cannot set owner and mode of the unlinked file %s",
 				  making->path);
-	return 0;
+	return inode_attributes_set(entry->attributes, making->fd, making->path, err);
 }
 
 /* Last of all, since filling and unlinking change them. */
@@ -374,7 +375,7 @@ static int set_times(struct making *making, struct error *err)
 	const GhostFileEntry *entry = ghost_entry(making->ghost);
 
 	if (!entry->atim || !entry->mtim)
-		return 0;
+		return inode_attributes_set_flags(entry->attributes, making->fd, making->path, err);
 	struct timespec times[2] = {
 		{ (time_t)entry->atim->tv_sec, (long)(entry->atim->tv_usec % 1000000) * 1000 },
 		{ (time_t)entry->mtim->tv_sec, (long)(entry->mtim->tv_usec % 1000000) * 1000 },
@@ -382,7 +383,7 @@ static int set_times(struct making *making, struct error *err)
 	if (futimens(making->fd, times) < 0)
 		return fail_errno(err, ERR_IO, "cannot set the times of the unlinked file %s",
 				  making->path);
-	return 0;
+	return inode_attributes_set_flags(entry->attributes, making->fd, making->path, err);
 }
 
 /* ---- Its descriptions ---- */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Collecting open files whose last name is gone (regular files, directories and named pipes, whose
- * content is a matter of fifo.c). Attributes and content go into ghost-file-<id>.img, once per
- * inode (ghost-content.c).
+ * content is a matter of fifo.c). Attributes (inode-attributes.h) and content go into
+ * ghost-file-<id>.img, once per inode (ghost-content.c).
  * Each description of the file is remapped to it, and keeps the path it had.
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
@@ -17,6 +17,7 @@
 #include "base/table.h"
 #include "collect/collect.h"
 #include "images/images.h"
+#include "kinds/inode-attributes.h"
 #include "kinds/places.h"
 
 #include <errno.h>
@@ -170,6 +171,19 @@ static GhostFileEntry *new_record(struct snapshot *snapshot, const struct stat *
 	return entry;
 }
 
+/* Where the file cannot be opened (a named pipe), its extended attributes are all. */
+static int look_at_attributes(const struct open_file *file, int fd, GhostFileEntry *entry,
+			      struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	autoclose int named = fd < 0 ? target_open(file->target, file->proc_name, O_PATH) : -1;
+
+	if (fd < 0 && named < 0)
+		return fail_errno(err, ERR_IO, "%s: cannot find the unlinked file", file->what);
+	return inode_attributes_collect(snapshot, fd < 0 ? named : fd, &entry->attributes,
+					file->what, err);
+}
+
 static int write_content(const struct open_file *file, uint32_t id, GhostFileEntry *entry,
 			 struct error *err)
 {
@@ -187,6 +201,8 @@ static int write_content(const struct open_file *file, uint32_t id, GhostFileEnt
 	    ghost_content_look(file->target->collect->snapshot, from, &file->stat, entry))
 		return fail_errno(err, ERR_IO, "%s: cannot tell which parts of it have memory",
 				  file->what);
+	if (look_at_attributes(file, from, entry, err))
+		return -1;
 	autoclose int to = images_create_content(images, IMAGE_GHOST_FILE, id, entry, err);
 	if (to < 0)
 		return -1;
@@ -329,5 +345,5 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 	if (entry->reg->name[strlen(entry->reg->name) - 1] == '/')
 		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has no usable name",
 			    entry->reg->name);
-	return 0;
+	return inode_attributes_check(ghost_entry(ghost)->attributes, entry->reg->name, err);
 }

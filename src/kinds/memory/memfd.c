@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Memory files (memfd_create(2)): files without a path on the kernel's own tmpfs, which tasks hold
- * by descriptors, pass on and map. The state of the inode is its name, size, content, mode, owner
- * and seals; that of each open file description its flags and position. The inode is recorded once
- * (memfd.img), its content once (pagemap-shmem-<id>.img), however many have it.
+ * by descriptors, pass on and map. The state of the inode is its name, size, content, mode, owner,
+ * attributes (inode-attributes.h) and seals; that of each open file description its flags and
+ * position. The inode is recorded once (memfd.img), its content once (pagemap-shmem-<id>.img),
+ * however many have it.
  *
  * Times of the inode are those of the restore; its number is another one.
  *
@@ -22,6 +23,7 @@
 #include "base/table.h"
 #include "collect/collect.h"
 #include "kernel/huge-file.h"
+#include "kinds/inode-attributes.h"
 #include "kinds/opener.h"
 
 #include <errno.h>
@@ -142,6 +144,8 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 	inode->mode = file->stat.st_mode & MODE_BITS;
 	inode->has_hugetlb_flag = huge;
 	inode->hugetlb_flag = huge ? huge_flags(page) : 0;
+	if (inode_attributes_collect(collect->snapshot, fd, &inode->attributes, file->what, err))
+		return -1;
 	table_add(&known->by_inode, collect->arena, file->stat.st_ino, inode);
 	snapshot_add_record(collect->snapshot, IMAGE_MEMFD, inode->inode_id, inode);
 	return shared_collect_file(file->target, file->proc_name, &inode->shmid, err);
@@ -208,6 +212,8 @@ static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 	if (strlen(inode->name) > NAME_ROOM || inode->size > INT64_MAX - AREA_PAGE ||
 	    memfd->pos > INT64_MAX || inode->seals & ~known_seals)
 		return fail(err, ERR_IMAGE_INVALID, "file %u: no memory file is such", entry->id);
+	if (inode_attributes_check(inode->attributes, inode->name, err))
+		return -1;
 	return check_content(snapshot, inode, err);
 }
 
@@ -217,7 +223,7 @@ static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 struct made_memfd {
 	size_t place; /* opener_kept: read-write if seals are left for later, or it is executed */
 	uint32_t late_seals;
-	bool executed;
+	bool executed, has_flags;
 };
 
 static uint32_t mode_of(const MemfdInodeEntry *inode)
@@ -341,6 +347,7 @@ static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
 				  inode->name);
 	made->late_seals = late_seals(opener->snapshot, inode);
 	if (fill(opener, fd, inode, err) || set_attributes(fd, inode, err) ||
+	    inode_attributes_set(inode->attributes, fd, inode->name, err) ||
 	    seal(fd, inode, inode->seals & ~made->late_seals, err))
 		return -1;
 	made->executed = is_executed(opener->snapshot, inode);
@@ -405,6 +412,19 @@ static int memfd_open(struct file_opener *opener, const FileEntry *entry, struct
 	return take_fd(&fd);
 }
 
+static int set_flags(struct file_opener *opener, const MemfdInodeEntry *inode,
+		     struct made_memfd *made, struct error *err)
+{
+	if (made->has_flags || !inode->attributes || !inode->attributes->flags)
+		return 0;
+	autoclose int fd = opener_reopen(opener_kept(opener, made->place), O_RDONLY);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
+				  inode->name);
+	made->has_flags = true;
+	return inode_attributes_set_flags(inode->attributes, fd, inode->name, err);
+}
+
 static int memfd_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 			 struct error *err)
 {
@@ -412,8 +432,10 @@ static int memfd_connect(struct file_opener *opener, const FileEntry *entry, int
 	struct made_memfd *made = made_memfd(opener, inode, err);
 
 	(void)fd;
-	if (!made || !made->late_seals)
-		return made ? 0 : -1;
+	if (!made || set_flags(opener, inode, made, err))
+		return -1;
+	if (!made->late_seals)
+		return 0;
 	if (seal(opener_kept(opener, made->place), inode, made->late_seals, err))
 		return -1;
 	made->late_seals = 0;

@@ -157,9 +157,6 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	if (ioctl(fd, TIOCGPTN, &index) < 0 || ioctl(fd, TIOCGPTLCK, &locked) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its number",
 				  file->what);
-	if (locked)
-		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a terminal that was never unlocked",
-			    file->what);
 	/* Only its name: an open would be seen by the master. */
 	autoclose int peer = pty_open_peer(fd, O_PATH);
 	if (peer < 0 || fstat(peer, &name) < 0)
@@ -177,6 +174,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	pty->number = file->number;
 	pty->what = file->what;
 	info->ptmx = arena_string(collect->snapshot->arena, path);
+	info->locked = locked != 0;
 	info->has_mount_id = mounted > 0;
 	info->mount_id = mount_id;
 	set_name(info, &name);
@@ -314,6 +312,13 @@ static int collect_queues(struct collect *collect, const struct known_pty *pty, 
 	pty->info->has_slave_closed = pty->info->slave_closed = closed;
 	if (!pty->has_slave && !pty->info->slave_closed)
 		return 0;
+	if (pty->info->locked) {
+		collect_refuse_file(collect,
+				    "%s is a terminal that was locked when its other side had been "
+				    "open (TIOCSPTLCK): what waits in it is not to be seen",
+				    pty->what);
+		return 0;
+	}
 	autoclose int slave = pty_open_peer(master, O_RDWR | O_NONBLOCK);
 	if (slave < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open its other side",

@@ -128,7 +128,7 @@ int pty_state_write(int master, const TtyInfoEntry *info, struct error *err)
 
 int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err)
 {
-	int packet = info->packet_mode;
+	int packet = info->packet_mode, is_locked = info->locked;
 
 	if (info->termios_locked) {
 		struct termios2 modes = modes_of(info->termios_locked);
@@ -142,7 +142,8 @@ int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err)
 					  "terminal %u: cannot lock its modes", info->id);
 	}
 	if ((packet && ioctl(master, TIOCPKT, &packet) < 0) ||
-	    (info->exclusive && ioctl(master, TIOCEXCL) < 0))
+	    (info->exclusive && ioctl(master, TIOCEXCL) < 0) ||
+	    (is_locked && ioctl(master, TIOCSPTLCK, &is_locked) < 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot set how it is used",
 				  info->id);
 	return 0;

@@ -12,8 +12,10 @@
  * One whose master is outside of the tree: outside.c. Descriptions of /dev/tty: alias.c. One that
  * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone.
  *
- * Refused: a master that was never unlocked; consoles (/dev/console where that is no
- * pseudo-terminal), virtual terminals and serial lines.
+ * A master that was not unlocked yet (TIOCSPTLCK) is locked again when all are open.
+ *
+ * Refused: one that was locked when its slave had been open; consoles (/dev/console where that is
+ * no pseudo-terminal), virtual terminals and serial lines.
  */
 #include "kinds/ttys/ttys.h"
 

@@ -13,7 +13,9 @@
 static bool is_of_kernel(const struct open_file *file)
 {
 	return file->file_system == PROC_SUPER_MAGIC || file->file_system == SYSFS_MAGIC ||
-	       file->file_system == CGROUP_SUPER_MAGIC || file->file_system == CGROUP2_SUPER_MAGIC;
+	       file->file_system == CGROUP_SUPER_MAGIC ||
+	       file->file_system == CGROUP2_SUPER_MAGIC || file->file_system == TRACEFS_MAGIC ||
+	       file->file_system == SELINUX_MAGIC;
 }
 
 static bool can_be_asked(const struct open_file *file)
@@ -96,4 +98,43 @@ int opener_rights_check(const struct open_file *file, const char *kernel_path, s
 		    "%s lets through what its opener has a right to, which would be nestor after a "
 		    "restore",
 		    file->what);
+}
+
+/*
+ * What was written belongs to the description, and no call tells it: since when a cgroup's peak is
+ * counted (memory_peak_write, 6.12), which events were registered (user_events_ioctl_reg), which
+ * ranges of memory go with it when it is closed (mtrr_close), what was asked of SELinux
+ * (selinux_transaction_write).
+ */
+static bool keeps_what_was_written(const struct open_file *file, const char *path)
+{
+	static const struct {
+		long file_system;
+		const char *name; /* NULL: any */
+	} rows[] = {
+		{ CGROUP2_SUPER_MAGIC, "memory.peak" },
+		{ CGROUP2_SUPER_MAGIC, "memory.swap.peak" },
+		{ TRACEFS_MAGIC, "user_events_data" },
+		{ PROC_SUPER_MAGIC, "mtrr" },
+		{ SELINUX_MAGIC, NULL },
+	};
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (file->file_system == rows[i].file_system &&
+		    (!rows[i].name || strcmp(name, rows[i].name) == 0))
+			return true;
+	return false;
+}
+
+int written_state_check(const struct open_file *file, const char *kernel_path, struct error *err)
+{
+	if (!kernel_path || !can_be_asked(file) || (file->flags & O_ACCMODE) == O_RDONLY ||
+	    !keeps_what_was_written(file, kernel_path))
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE,
+	     "%s is open to write, and keeps what was written to it by this description alone, "
+	     "which nothing tells",
+	     file->what);
+	return fail_hint(err, "close it before the dump");
 }

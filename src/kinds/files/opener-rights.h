@@ -14,5 +14,7 @@ int kernel_file_path(const struct open_file *file, const char **ret_path, struct
 
 /* Is it refused, as nestor would be who opens it at a restore? 0; -1 with err. */
 int opener_rights_check(const struct open_file *file, const char *kernel_path, struct error *err);
+/* Is it, since it keeps what was written to it by whoever has opened it? The same. */
+int written_state_check(const struct open_file *file, const char *kernel_path, struct error *err);
 
 #endif

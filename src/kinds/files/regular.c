@@ -7,9 +7,10 @@
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
  * the same inode is found there again. Refused: other devices and namespaces, and files of the
  * kernel that let their opener do more than who reads or writes (kallsyms, cgroup.procs to write),
- * which would be root's after a restore. Files of processes in /proc: process-file.c. What somebody
- * outside has opened: given.c. Files of pressure (PSI), refused where what they wait for cannot be
- * seen: pressure.c. A file whose name is gone while a hard link remains: linked.c.
+ * which would be root's after a restore, or that keep what was written by each description
+ * (memory.peak of cgroups, user_events_data, mtrr, files of SELinux). Files of processes in /proc:
+ * process-file.c. What somebody outside has opened: given.c. Files of pressure (PSI), refused where
+ * what they wait for cannot be seen: pressure.c. A file whose name is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/alone.h"
@@ -286,6 +287,7 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	const char *kernel_path;
 	if (kernel_file_path(file, &kernel_path, err) ||
 	    opener_rights_check(file, kernel_path, err) ||
+	    written_state_check(file, kernel_path, err) ||
 	    pressure_collect(file, kernel_path, reg, err))
 		return -1;
 	int gone = gone_process_look(file);

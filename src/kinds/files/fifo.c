@@ -8,10 +8,12 @@
  * Before any end is opened, one of both sides is kept, so that no open waits for another, and the
  * content is there when the first comes. If there is some already, somebody else has kept the pipe
  * from before, and it is not for us to say whether that was read: refused. An unlinked one is made
- * again with the first of its ends (ghost-open.c), and is nobody else's.
+ * again with the first of its ends (ghost-open.c), and is nobody else's. One whose name is gone
+ * while it has another (a hard link) is found by that (linked.c).
  */
 #include "kinds/files/files.h"
 #include "kinds/files/ghost.h"
+#include "kinds/files/linked.h"
 #include "kinds/opener.h"
 #include "kinds/files/pipe-content.h"
 #include "kinds/files/regular.h"
@@ -88,7 +90,7 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 {
 	struct collect *collect = file->target->collect;
 	FifoEntry *fifo = snapshot_new(collect->snapshot, FIFO_ENTRY, FifoEntry);
-	uint32_t named = collect->next_file_id + 1;
+	uint32_t named = ++collect->next_file_id;
 
 	entry->fifo = fifo;
 	fifo->id = file->id;
@@ -99,7 +101,6 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 	if (regular_collect_name(file, file->flags & ~(uint32_t)O_ASYNC, named, err))
 		return -1;
 	fifo->pipe_id = find_pipe(file);
-	collect->next_file_id = named;
 	return 0;
 }
 
@@ -120,6 +121,14 @@ static const RegFileEntry *named_by(const struct snapshot *snapshot, const FileE
 static bool is_unlinked(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	return ghost_of(snapshot, name_of(snapshot, entry)) != NULL;
+}
+
+/* The record of a name that leads to it: its own, or another where that is gone. */
+static const RegFileEntry *path_of(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const RegFileEntry *other = linked_of(snapshot, name_of(snapshot, entry));
+
+	return other ? other : named_by(snapshot, entry);
 }
 
 static int fifo_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
@@ -173,7 +182,7 @@ static int fifo_verify(struct file_opener *opener, const FileEntry *entry, struc
 	/* What lies in a namespace of the tree is looked at when that is made. */
 	if (regular_is_inside(opener->snapshot, named) || is_unlinked(opener->snapshot, entry))
 		return 0;
-	autoclose int fd = open_path(opener, named, O_PATH, err);
+	autoclose int fd = open_path(opener, path_of(opener->snapshot, entry), O_PATH, err);
 	return fd < 0 ? -1 : 0;
 }
 
@@ -216,7 +225,8 @@ static int open_both(struct file_opener *opener, const FileEntry *entry, int end
 		     struct error *err)
 {
 	const RegFileEntry *named = named_by(opener->snapshot, entry);
-	autoclose int fd = end_fd < 0 ? open_path(opener, named, O_RDWR | O_NONBLOCK, err)
+	autoclose int fd = end_fd < 0 ? open_path(opener, path_of(opener->snapshot, entry),
+						  O_RDWR | O_NONBLOCK, err)
 				      : opener_reopen(end_fd, O_RDWR | O_NONBLOCK);
 
 	if (fd < 0)
@@ -239,8 +249,10 @@ static int fifo_open(struct file_opener *opener, const FileEntry *entry, struct 
 	if (both < 0)
 		return -1;
 	if (!unlinked)
-		fd = open_path(opener, named, (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK,
-			       err);
+		fd = linked_of(opener->snapshot, name_of(opener->snapshot, entry))
+			     ? linked_open(opener, name_of(opener->snapshot, entry), err)
+			     : open_path(opener, named,
+					 (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK, err);
 	if (fd < 0)
 		return -1;
 	if (opener_set_flags(fd, named->flags) < 0)

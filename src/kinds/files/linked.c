@@ -172,8 +172,8 @@ static bool is_no_place(int failure)
 }
 
 /* 1 where it cannot have that name. */
-static int open_by_first_name(struct file_opener *opener, const RegFileEntry *reg, int other_fd,
-			      int *ret_fd, struct error *err)
+static int open_by_first_name(struct file_opener *opener, const RegFileEntry *reg, int flags,
+			      int other_fd, int *ret_fd, struct error *err)
 {
 	const char *name;
 	autoclose int dir_fd = open_directory(opener, reg, &name);
@@ -187,7 +187,7 @@ static int open_by_first_name(struct file_opener *opener, const RegFileEntry *re
 	if (!taken)
 		return is_no_place(errno) ? 1
 					  : fail_errno(err, ERR_IO, "cannot link %s", reg->name);
-	autoclose int fd = open_named(dir_fd, name, regular_open_flags(reg) | O_NONBLOCK, other_fd);
+	autoclose int fd = open_named(dir_fd, name, flags, other_fd);
 	int failure = errno;
 	if (passing_remove(taken) < 0)
 		return fail_errno(err, ERR_IO, "cannot unlink %s again", reg->name);
@@ -196,6 +196,18 @@ static int open_by_first_name(struct file_opener *opener, const RegFileEntry *re
 		return errno == ENOENT ? 1 : fail_errno(err, ERR_IO, "cannot open %s", reg->name);
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+/* Of other records it is not known. */
+static bool is_of_type(const RegFileEntry *reg, mode_t mode)
+{
+	return S_ISREG(mode) || (S_ISFIFO(mode) && reg->has_mode && S_ISFIFO((mode_t)reg->mode));
+}
+
+/* Packets (O_DIRECT) are a matter of fcntl only. */
+static int flags_of(const RegFileEntry *reg, mode_t mode)
+{
+	return (regular_open_flags(reg) & ~(S_ISFIFO(mode) ? O_DIRECT : 0)) | O_NONBLOCK;
 }
 
 int linked_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -208,18 +220,20 @@ int linked_open(struct file_opener *opener, const FileEntry *entry, struct error
 	if (other_fd < 0 || fstat(other_fd, &found) < 0)
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
 				  "%s, another name of a file that the tree has open", other->name);
-	if (!S_ISREG(found.st_mode) || (reg->has_size && reg->size != (uint64_t)found.st_size))
+	if (!is_of_type(reg, found.st_mode) ||
+	    (reg->has_size && reg->size != (uint64_t)found.st_size))
 		return fail(err, ERR_FILE_CHANGED, "%s is another file, or has another size",
 			    other->name);
 	autoclose int fd = -1;
-	int failed = open_by_first_name(opener, reg, other_fd, &fd, err);
+	int failed =
+		open_by_first_name(opener, reg, flags_of(reg, found.st_mode), other_fd, &fd, err);
 	if (failed < 0)
 		return -1;
 	if (failed) {
 		log_warning("restore", reg->name,
 			    "cannot have this name for the moment, opened as %s", other->name);
 		snprintf(self, sizeof self, "/proc/self/fd/%d", other_fd);
-		fd = open(self, regular_open_flags(reg) | O_NONBLOCK | O_CLOEXEC);
+		fd = open(self, flags_of(reg, found.st_mode) | O_CLOEXEC);
 	}
 	if (fd < 0)
 		return fail_errno(err, ERR_IO, "cannot open %s", other->name);

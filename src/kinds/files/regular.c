@@ -10,7 +10,8 @@
  * which would be root's after a restore, or that keep what was written by each description
  * (memory.peak of cgroups, user_events_data, mtrr, files of SELinux). Files of processes in /proc:
  * process-file.c. What somebody outside has opened: given.c. Files of pressure (PSI), refused where
- * what they wait for cannot be seen: pressure.c. A file whose name is gone while a hard link remains: linked.c.
+ * what they wait for cannot be seen: pressure.c. A file whose name is gone while a hard link
+ * remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/alone.h"
@@ -265,7 +266,7 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 			file->what);
 	/* Some file systems (btrfs) leave a link count of 1 to directories, removed ones too. */
 	if (file->stat.st_nlink > 0 && !S_ISDIR(file->stat.st_mode))
-		return S_ISREG(file->stat.st_mode)
+		return S_ISREG(file->stat.st_mode) || S_ISFIFO(file->stat.st_mode)
 			       ? linked_collect(file, entry, err)
 			       : fail(err, ERR_UNSUPPORTED_FILE,
 				      "%s: the name is gone while the file has another (a hard "

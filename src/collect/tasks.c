@@ -65,17 +65,17 @@ static int read_vector(const struct reading *reading, const char *status, const 
 /*
  * A tree that shares its pid namespace with an init outside of it is dumped as from inside, if that
  * is below nestor's: that namespace is in the place of nestor's own. The owner has to be the user
- * namespace that one would stand in there.
+ * namespace that one would stand in there. 1, 0, or -1 with errno.
  */
-static bool can_stand_for_own(const struct target *root)
+static int can_stand_for_own(const struct target *root)
 {
 	struct stat own, owner;
 	autoclose int fd = target_open(root, "ns/pid", O_RDONLY);
 	autoclose int owner_fd = fd < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
 
-	return owner_fd >= 0 && fstat(owner_fd, &owner) == 0 &&
-	       stat("/proc/self/ns/user", &own) == 0 && own.st_ino == owner.st_ino &&
-	       own.st_dev == owner.st_dev;
+	if (owner_fd < 0 || fstat(owner_fd, &owner) || stat("/proc/self/ns/user", &own))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return own.st_ino == owner.st_ino && own.st_dev == owner.st_dev;
 }
 
 static int find_outer_levels(struct reading *reading, struct error *err)
@@ -93,7 +93,11 @@ static int find_outer_levels(struct reading *reading, struct error *err)
 	reading->outer_levels = root_levels - 1;
 	if (root_levels <= own_levels || numbers[root_levels - 1] == 1)
 		return 0;
-	if (!can_stand_for_own(root)) {
+	int stands = can_stand_for_own(root);
+	if (stands < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "pid %d: cannot tell who owns its pid namespace", root->pid);
+	if (!stands) {
 		fail(err, ERR_UNSUPPORTED_NAMESPACE,
 		     "pid %d lives in a nested pid namespace of another user namespace without "
 		     "being its init",

@@ -66,6 +66,8 @@ static pid_t fork_there(const struct making *making)
 			number /= 2;
 		else if (errno == EEXIST)
 			number++;
+		else if (errno_tells_nothing(errno))
+			return -1; /* counting on would show in the tree */
 		else
 			break;
 	}

@@ -2,6 +2,7 @@
 /* See pid-visit.h. */
 #include "kernel/pid-visit.h"
 
+#include "base/cleanup.h"
 #include "kernel/deputy.h"
 
 #include <errno.h>
@@ -49,6 +50,12 @@ static pid_t go_there(const struct pid_visit *visit, pid_t *number)
 	return pid;
 }
 
+/* What clone(2) says of the namespace: its init is gone (alloc_pid), or it is at a limit. */
+static bool is_answer(int problem)
+{
+	return problem == ENOMEM || problem == EAGAIN || !errno_tells_nothing(problem);
+}
+
 static void make_one(struct pid_visit *visit, pid_t *number)
 {
 	bool entered = visit->levels <= MAX_LEVELS && setns(visit->fd, CLONE_NEWPID) == 0;
@@ -56,10 +63,14 @@ static void make_one(struct pid_visit *visit, pid_t *number)
 	visit->failure = !entered && visit->levels <= MAX_LEVELS ? errno : 0;
 	if (!entered)
 		return;
-	/* Nobody is born where there is no init any more (alloc_pid: ENOMEM), or at a limit. */
 	pid_t pid = go_there(visit, number);
-	if (pid < 0)
+	/* Memory that was short may be there now; an init that is gone is not. */
+	if (pid < 0 && errno == ENOMEM)
+		pid = go_there(visit, number);
+	if (pid < 0) {
+		visit->failure = is_answer(errno) ? 0 : errno;
 		return;
+	}
 	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
 	visit->done = true;
@@ -85,12 +96,14 @@ static int make_all(void *data, struct error *err)
 	return 0;
 }
 
-static bool is_own_user_namespace(int fd)
+/* 1, 0, or -1 with errno. */
+static int is_own_user_namespace(int fd)
 {
 	struct stat own, stat;
 
-	return fstatat(AT_FDCWD, "/proc/self/ns/user", &own, 0) == 0 && fstat(fd, &stat) == 0 &&
-	       stat.st_ino == own.st_ino && stat.st_dev == own.st_dev;
+	if (fstatat(AT_FDCWD, "/proc/self/ns/user", &own, 0) || fstat(fd, &stat))
+		return -1;
+	return stat.st_ino == own.st_ino && stat.st_dev == own.st_dev;
 }
 
 /* The outermost one below our own that the namespace's owner is in. */
@@ -99,13 +112,12 @@ static int enter_user_namespace(int namespace_fd)
 	int fd = ioctl(namespace_fd, NS_GET_USERNS);
 
 	while (fd >= 0) {
-		int parent = ioctl(fd, NS_GET_PARENT);
-		if (parent >= 0 && is_own_user_namespace(parent)) {
-			close(parent);
+		autoclose int parent = ioctl(fd, NS_GET_PARENT);
+		int own = parent < 0 ? 0 : is_own_user_namespace(parent);
+		if (own > 0)
 			break;
-		}
 		close(fd);
-		fd = parent;
+		fd = own < 0 ? -1 : take_fd(&parent);
 	}
 	int result = fd < 0 ? -1 : deputy_enter_user(fd, 0);
 	if (fd >= 0)

@@ -194,14 +194,14 @@ static pid_t fork_in_turns(struct attempt *attempt, struct error *err)
 	return fail_hint(err, "see whether something forks all the time in one of the namespaces");
 }
 
-/* Where it is, nothing has to be entered, which takes a privilege. */
-static bool is_for_children(int namespace_fd)
+/* Where it is, nothing has to be entered, which takes a privilege. 1, 0, or -1 with errno. */
+static int is_for_children(int namespace_fd)
 {
 	struct stat wanted, now;
 
-	return fstat(namespace_fd, &wanted) == 0 &&
-	       stat("/proc/self/ns/pid_for_children", &now) == 0 && wanted.st_ino == now.st_ino &&
-	       wanted.st_dev == now.st_dev;
+	if (fstat(namespace_fd, &wanted) || stat("/proc/self/ns/pid_for_children", &now))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return wanted.st_ino == now.st_ino && wanted.st_dev == now.st_dev;
 }
 
 static int prepare(struct attempt *attempt, struct error *err)
@@ -221,8 +221,8 @@ static pid_t fork_there(struct attempt *attempt, struct error *err)
 
 	if (prepare(attempt, err))
 		return -1;
-	if (!is_for_children(wanted->pid_namespace_fd) &&
-	    setns(wanted->pid_namespace_fd, CLONE_NEWPID))
+	int there = is_for_children(wanted->pid_namespace_fd);
+	if (there < 0 || (!there && setns(wanted->pid_namespace_fd, CLONE_NEWPID)))
 		return fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
 				  "cannot enter the pid namespace");
 	pid_t pid = wanted->by_last_pids ? -1 : fork_named(attempt, err);

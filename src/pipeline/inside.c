@@ -16,16 +16,17 @@
 #include <linux/capability.h>
 
 /* What making a tree takes; a person without it has it in a user namespace of their own. */
-static bool lacks_privileges(void)
+static int lacks_privileges(struct error *err)
 {
 	static const int needed[] = { CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID };
 	struct capability_sets sets = { 0 };
 
-	kernel_capget(0, &sets);
+	if (kernel_capget(0, &sets))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot ask for our capabilities");
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
 		if (!(sets.effective >> needed[i] & 1))
-			return true;
-	return false;
+			return 1;
+	return 0;
 }
 
 /*
@@ -62,8 +63,9 @@ int inside_enter(struct load *load, struct error *err)
 	if (options->inside)
 		return work_inside(load, options->inside, err);
 	struct user_namespace *base = find_base(load);
-	if (!base || !options->hooks.execute_inside || !lacks_privileges())
-		return 0;
+	int lacks = base && options->hooks.execute_inside ? lacks_privileges(err) : 0;
+	if (lacks <= 0)
+		return lacks;
 	if (run_enter_new_user_namespace(base, err) < 0)
 		return -1;
 	return options->hooks.execute_inside(options->hooks.data, base->base.id, err);

@@ -114,19 +114,23 @@ static size_t read_ids(pid_t leader, const char *tid, size_t levels, uint64_t *r
 	return levels;
 }
 
-/* The thread that has just been made, by its id in its own namespace; 0 if it is not there. */
+/* The thread that has just been made, by its id in its own namespace; 0 with errno. */
 static pid_t find_thread(pid_t leader, const struct pid_vector *wanted, uint64_t innermost,
 			 uint64_t *ret_ids)
 {
 	char path[64];
 	const char *name;
+	int failure = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/task", (int)leader);
 	autoclosedir DIR *threads = listing_open(AT_FDCWD, path);
 	while (listing_next(threads, &name))
-		if (read_ids(leader, name, wanted->levels, ret_ids) &&
-		    ret_ids[wanted->levels - 1] == innermost)
+		if (!read_ids(leader, name, wanted->levels, ret_ids))
+			failure = errno;
+		else if (ret_ids[wanted->levels - 1] == innermost)
 			return (pid_t)strtol(name, NULL, 10);
+	if (!errno)
+		errno = failure ? failure : ESRCH;
 	return 0;
 }
 
@@ -146,7 +150,7 @@ static int wait_until_gone(pid_t leader, pid_t tid, struct error *err)
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d", (int)leader, (int)tid);
-	while (access(path, F_OK) == 0) {
+	while (access(path, F_OK) == 0 || errno_tells_nothing(errno)) {
 		if (monotonic_microseconds() > until)
 			return fail(err, ERR_RESTORE_TIMEOUT,
 				    "thread %d, which got a wrong id, does not end", (int)tid);
@@ -204,8 +208,9 @@ static int try_once(struct run *run, const struct guided_thread *guided, const s
 	}
 	pid_t tid = find_thread(leader, wanted, (uint64_t)result, ids);
 	if (!tid)
-		return fail(err, ERR_TASK_DIED, "%s made a thread that is not there",
-			    run->tasks[guided->task].planned->program->name);
+		return fail_errno(err, procfs_is_gone(errno) ? ERR_TASK_DIED : ERR_KERNEL_REFUSED,
+				  "cannot find the thread that %s made",
+				  run->tasks[guided->task].planned->program->name);
 	if (ids_are(wanted, ids)) {
 		run_set_word(word_at(guided->verdict_word), 1);
 		return 1;

@@ -314,7 +314,8 @@ static int freeze_named(struct freezer *freezer, const char *path, struct error 
 	const struct timespec pause = { .tv_nsec = PAUSE_NANOSECONDS };
 	autoclose int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool v2 = directory >= 0 && faccessat(directory, "cgroup.freeze", F_OK, 0) == 0;
-	int fd = directory < 0 ? -1 : openat(directory, freezer_file(v2), O_RDWR | O_CLOEXEC);
+	bool told = directory >= 0 && (v2 || !errno_tells_nothing(errno));
+	int fd = told ? openat(directory, freezer_file(v2), O_RDWR | O_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return fail_errno(err, ERR_CGROUP_MISSING,

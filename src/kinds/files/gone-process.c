@@ -167,7 +167,7 @@ static pid_t make_process(pid_t wanted, pid_t parent)
 	};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
 
-	if (pid < 0)
+	if (pid < 0 && !errno_tells_nothing(errno))
 		pid = fork();
 	if (!pid)
 		be_stand_in(parent);

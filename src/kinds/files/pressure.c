@@ -143,18 +143,18 @@ static int read_trigger(const struct open_file *file, int fd, struct trigger *re
 }
 
 /* Can it be had again? Nestor's right is that of the initial user namespace, or of its own. */
-static bool is_within_rights(const PressureEntry *pressure)
+static int check_rights(const PressureEntry *pressure, const char *what, struct error *err)
 {
 	struct capability_sets own;
-	bool needs_right = pressure->privileged &&
-			   (!pressure->has_threshold || pressure->window % WINDOW_WITHOUT_RIGHT);
 
-	return !needs_right ||
-	       (kernel_capget(0, &own) == 0 && own.effective & UINT64_C(1) << CAP_SYS_RESOURCE);
-}
-
-static int fail_rights(const char *what, struct error *err)
-{
+	if (!pressure->privileged ||
+	    (pressure->has_threshold && pressure->window % WINDOW_WITHOUT_RIGHT == 0))
+		return 0;
+	if (kernel_capget(0, &own))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot ask for our capabilities",
+				  what);
+	if (own.effective & UINT64_C(1) << CAP_SYS_RESOURCE)
+		return 0;
 	fail(err, ERR_NO_PRIVILEGE,
 	     "%s was opened with CAP_SYS_RESOURCE, to be told of pressure at any interval", what);
 	return fail_hint(err, "run nestor with CAP_SYS_RESOURCE");
@@ -203,7 +203,7 @@ int pressure_collect(const struct open_file *file, const char *kernel_path, RegF
 		loss_add(file->target, file->target->living, LOSS_PRESSURE_EVENTS,
 			 "there is an event that nobody has polled");
 	reg->pressure = new_record(&trigger, file->target->collect->snapshot->arena);
-	return is_within_rights(reg->pressure) ? 0 : fail_rights(file->what, err);
+	return check_rights(reg->pressure, file->what, err);
 }
 
 int pressure_check(const RegFileEntry *reg, struct error *err)
@@ -222,8 +222,8 @@ int pressure_check(const RegFileEntry *reg, struct error *err)
 
 int pressure_begin(const RegFileEntry *reg, struct made_as *ret_before, struct error *err)
 {
-	if (!is_within_rights(reg->pressure))
-		return fail_rights(reg->name, err);
+	if (check_rights(reg->pressure, reg->name, err))
+		return -1;
 	if (!reg->pressure->privileged && made_as_without(CAP_SYS_RESOURCE, ret_before))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s with fewer rights",
 				  reg->name);

@@ -129,15 +129,16 @@ static const struct known_namespace *find_device(const struct known *known, dev_
 	return found;
 }
 
-/* Does its name lead to it in our own namespace? */
-static bool is_own_by_name(const struct open_file *file)
+/* Does its name lead to it in our own namespace? 1, 0, or -1 with errno. */
+static int is_own_by_name(const struct open_file *file)
 {
 	struct stat named;
 
 	autoclose int fd =
 		(int)syscall(SYS_mq_open, file->link + 1, O_RDONLY | O_NONBLOCK, 0, NULL);
-	return fd >= 0 && fstat(fd, &named) == 0 && named.st_dev == file->stat.st_dev &&
-	       named.st_ino == file->stat.st_ino;
+	if (fd < 0 || fstat(fd, &named))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return named.st_dev == file->stat.st_dev && named.st_ino == file->stat.st_ino;
 }
 
 static int find_namespace(const struct open_file *file, uint32_t *ret_id, struct error *err)
@@ -157,7 +158,11 @@ static int find_namespace(const struct open_file *file, uint32_t *ret_id, struct
 		    learn(collect, known, survey->list[i], err))
 			return -1;
 	const struct known_namespace *found = find_device(known, file->stat.st_dev);
-	if (!found && is_own_by_name(file)) {
+	int own = found ? 0 : is_own_by_name(file);
+	if (own < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its queue",
+				  file->what);
+	if (own) {
 		*ret_id = survey->own[NAMESPACE_IPC]->id;
 		return 0;
 	}

@@ -61,6 +61,7 @@ static const uint32_t known_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | 
 struct known_memfds {
 	struct table by_inode; /* MemfdInodeEntry */
 	uint32_t last_id;
+	int failure; /* errno; what was recognised last cannot be told from others */
 };
 
 static const char memfds_owner = 0;
@@ -80,29 +81,40 @@ static uint32_t huge_flags(uint64_t page)
 	return MFD_HUGETLB | (uint32_t)__builtin_ctzll(page) << MAP_HUGE_SHIFT;
 }
 
-/* Is it on the kernel's own file system of its size of pages? What cannot be told is not. */
-static bool is_huge_memfd(const struct open_file *file)
+/* Is it on the kernel's own file system of its size of pages? 1, 0, or -1 with errno. */
+static int is_huge_memfd(const struct open_file *file)
 {
 	uint64_t page = (uint64_t)file->stat.st_blksize;
 	struct stat stat;
 
 	if (file->file_system != HUGETLBFS_MAGIC || page & (page - 1))
-		return false;
+		return 0;
 	autoclose int fd = memfd_create("nestor", MFD_CLOEXEC | huge_flags(page));
-	return fd >= 0 && fstat(fd, &stat) == 0 && stat.st_dev == file->stat.st_dev;
+	if (fd < 0 || fstat(fd, &stat))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return stat.st_dev == file->stat.st_dev;
 }
 
 /* A file of this name may also lie in somebody's root directory. */
 static bool memfd_recognise(const struct open_file *file)
 {
-	struct error ignored = { 0 };
+	struct known_memfds *known = known_memfds(file->target->collect);
+	struct error why = { 0 };
 	uint64_t device;
 
+	known->failure = 0;
 	if (strncmp(file->link, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
 	    strcmp(file->link, NAME_PREFIX SHARED_MEMFD_NAME DELETED_SUFFIX) == 0 ||
-	    !S_ISREG(file->stat.st_mode) || shared_device(file->target, &device, &ignored))
+	    !S_ISREG(file->stat.st_mode))
 		return false;
-	return device == file->stat.st_dev || is_huge_memfd(file);
+	if (shared_device(file->target, &device, &why)) {
+		known->failure = why.os_errno;
+		return true;
+	}
+	int huge = device == file->stat.st_dev ? 0 : is_huge_memfd(file);
+	if (huge < 0)
+		known->failure = errno;
+	return device == file->stat.st_dev || huge;
 }
 
 static char *name_of(const struct open_file *file)
@@ -153,9 +165,13 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 
 static int memfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
-	MemfdFileEntry *memfd =
-		snapshot_new(file->target->collect->snapshot, MEMFD_FILE_ENTRY, MemfdFileEntry);
+	struct collect *collect = file->target->collect;
+	MemfdFileEntry *memfd = snapshot_new(collect->snapshot, MEMFD_FILE_ENTRY, MemfdFileEntry);
 
+	errno = known_memfds(collect)->failure;
+	if (errno)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot tell whether it is a memory file", file->what);
 	entry->memfd = memfd;
 	memfd->id = file->id;
 	memfd->flags = file->flags;

@@ -102,7 +102,11 @@ static int check_interpreter(const struct live_superblock *superblock, const Mnt
 		return 0;
 	autoclose int fd = survey_open_path(superblock->mounts[0].namespace->table.root_fd,
 					    format->interpreter, O_PATH);
-	if (fd >= 0 && fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_mode & 0111)
+	if (fd < 0 ? errno_tells_nothing(errno) : fstat(fd, &stat) != 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot look at the interpreter of format %s",
+				  superblock->what, format->name);
+	if (fd >= 0 && S_ISREG(stat.st_mode) && stat.st_mode & 0111)
 		return 0;
 	return fail(err, ERR_UNSUPPORTED_MOUNT,
 		    "%s: format %s has an open interpreter (F), which is not at %s any more",

@@ -24,12 +24,15 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-bool mount_device_is(const char *source, dev_t device)
+int mount_device_is(const char *source, dev_t device)
 {
 	struct stat stat_;
 
-	return source[0] == '/' && stat(source, &stat_) == 0 && S_ISBLK(stat_.st_mode) &&
-	       (!device || stat_.st_rdev == device);
+	if (source[0] != '/')
+		return 0;
+	if (stat(source, &stat_))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return S_ISBLK(stat_.st_mode) && (!device || stat_.st_rdev == device);
 }
 
 /* ---- dump ---- */
@@ -67,7 +70,7 @@ const char *mount_device_named(struct arena *arena, dev_t device)
 		return NULL;
 	const char *found = name_in(arena, event);
 	errno = 0;
-	return found && mount_device_is(found, device) ? found : NULL;
+	return found && mount_device_is(found, device) > 0 ? found : NULL;
 }
 
 int mount_device_find(struct arena *arena, const struct mount_line *line, const char **ret_path,
@@ -76,13 +79,14 @@ int mount_device_find(struct arena *arena, const struct mount_line *line, const 
 	/* That of a btrfs is of no device. */
 	bool has_number = major(line->device) != 0;
 
-	*ret_path = NULL;
-	if ((has_number || strcmp(line->type, "btrfs") == 0) &&
-	    mount_device_is(line->source, has_number ? line->device : 0))
-		*ret_path = line->source;
-	if (*ret_path || !has_number)
+	int by_source = has_number || strcmp(line->type, "btrfs") == 0
+				? mount_device_is(line->source, has_number ? line->device : 0)
+				: 0;
+	*ret_path = by_source > 0 ? line->source : NULL;
+	if (by_source > 0 || (!by_source && !has_number))
 		return 0;
-	*ret_path = mount_device_named(arena, line->device);
+	if (!by_source)
+		*ret_path = mount_device_named(arena, line->device);
 	return !*ret_path && errno_tells_nothing(errno)
 		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for its device")
 		       : 0;

@@ -5,7 +5,6 @@
 
 #include "kinds/mounts/kind.h"
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 /* A file of a device in sysfs, without its last newline; -1 with errno. */
@@ -26,8 +25,8 @@ int mount_device_collect(const struct live_superblock *superblock, MntEntry *ent
 			 const char **ret_path, struct error *err);
 int mount_device_check(const MntEntry *entry, struct error *err);
 
-/* Does the source lead to that device, or to any (0)? */
-bool mount_device_is(const char *source, dev_t device);
+/* Does the source lead to that device, or to any (0)? 1, 0, or -1 with errno: not to be told. */
+int mount_device_is(const char *source, dev_t device);
 
 /*
  * In a deputy, for good: a mount namespace in which the source leads to the device that has this

@@ -32,10 +32,16 @@
 
 enum { MOST_TRIES = 64, SECTOR = 512 };
 
-static bool is_loop(const char *path, struct stat *ret_stat)
+/* 1, 0, or -1 with errno where that cannot be told. */
+static int is_loop(const char *path)
 {
-	return path[0] == '/' && stat(path, ret_stat) == 0 && S_ISBLK(ret_stat->st_mode) &&
-	       major(ret_stat->st_rdev) == LOOP_MAJOR;
+	struct stat stat_;
+
+	if (path[0] != '/' || strlen(path) >= LOOP_PATH_SIZE)
+		return 0;
+	if (stat(path, &stat_))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return S_ISBLK(stat_.st_mode) && major(stat_.st_rdev) == LOOP_MAJOR;
 }
 
 /* ---- dump ---- */
@@ -73,28 +79,32 @@ static int find_whole(struct collect *collect, dev_t *device, MntPartitionEntry 
 	return 0;
 }
 
-/* Does its path lead to it from here? */
-static bool is_file_of(const char *path, const struct loop_info64 *info)
+/* Does its path lead to it from here? 1, 0, or -1 with errno where that cannot be told. */
+static int is_file_of(const char *path, const struct loop_info64 *info)
 {
 	struct stat file;
 
-	return stat(path, &file) == 0 && S_ISREG(file.st_mode) && file.st_ino == info->lo_inode &&
+	if (stat(path, &file))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return S_ISREG(file.st_mode) && file.st_ino == info->lo_inode &&
 	       file.st_dev == (dev_t)makedev((info->lo_device >> 8) & 0xfff,
 					     (info->lo_device & 0xff) |
 						     ((info->lo_device >> 12) & 0xfff00));
 }
 
-/* A path that nestor sees of what lies there in a namespace of the tree; NULL. */
-static const char *own_path(const struct live_superblock *superblock,
-			    const struct live_namespace *namespace_, const char *path,
-			    const struct loop_info64 *info)
+/* A path that nestor sees of what lies there in a namespace of the tree. As is_file_of. */
+static int own_path(const struct live_superblock *superblock,
+		    const struct live_namespace *namespace_, const char *path,
+		    const struct loop_info64 *info, const char **ret_path)
 {
 	struct collect *collect = superblock->collect;
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	autoclose int fd = survey_open_path(namespace_->table.root_fd, path, O_PATH | O_NOFOLLOW);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 
-	for (size_t i = 0; mount_id >= 0 && i < namespace_->table.n_lines; i++) {
+	if (mount_id < 0)
+		return errno_tells_nothing(errno) ? -1 : 0;
+	for (size_t i = 0; i < namespace_->table.n_lines; i++) {
 		const struct mount_line *line = &namespace_->table.lines[i];
 		const char *below = path_below(path, line->mountpoint);
 		if (line->id != mount_id || !below)
@@ -104,28 +114,37 @@ static const char *own_path(const struct live_superblock *superblock,
 						 *below || !line->root[1] ? "/" : "", below);
 		for (size_t k = 0; k < survey->own.n_lines; k++) {
 			const struct mount_line *own = &survey->own.lines[k];
-			const char *found = own->device == line->device
-						    ? survey_path_on(own, in_it, collect->arena)
-						    : NULL;
-			if (found && is_file_of(found, info))
+			*ret_path = own->device == line->device
+					    ? survey_path_on(own, in_it, collect->arena)
+					    : NULL;
+			int found = *ret_path ? is_file_of(*ret_path, info) : 0;
+			if (found)
 				return found;
 		}
 	}
-	return NULL;
+	return 0;
 }
 
-/* As whoever attached it saw it: nestor, or somebody in the tree. */
-static const char *find_file(const struct live_superblock *superblock, const char *path,
-			     const struct loop_info64 *info)
+/* As whoever attached it saw it: nestor, or somebody in the tree. As is_file_of. */
+static int find_file(const struct live_superblock *superblock, const char *path,
+		     const struct loop_info64 *info, const char **ret_path)
 {
 	const struct mount_survey *survey = survey_of_mounts(superblock->collect);
-	const char *found = is_file_of(path, info) ? path : NULL;
+	int found = is_file_of(path, info);
 
+	*ret_path = path;
 	for (size_t i = 0; !found && i < superblock->n_mounts; i++)
-		found = own_path(superblock, superblock->mounts[i].namespace, path, info);
+		found = own_path(superblock, superblock->mounts[i].namespace, path, info, ret_path);
 	for (size_t i = 0; !found && i < survey->n_namespaces; i++)
-		found = own_path(superblock, &survey->namespaces[i], path, info);
+		found = own_path(superblock, &survey->namespaces[i], path, info, ret_path);
 	return found;
+}
+
+static int fail_tell_file(const struct live_superblock *superblock, const char *device,
+			  struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell of which file %s is",
+			  superblock->what, device);
 }
 
 static int refuse_file(const struct live_superblock *superblock, const char *device,
@@ -145,20 +164,20 @@ static int collect_file(const struct live_superblock *superblock, const char *wh
 	struct arena *arena = superblock->collect->arena;
 	struct loop_info64 info;
 	uint64_t block_size;
-	const char *path;
+	const char *path, *file;
 	autoclose int fd = open(whole, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) ||
 	    mount_device_text(arena, device, "loop/backing_file", &path) ||
 	    read_number(arena, device, "queue/logical_block_size", &block_size))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell of which file %s is",
-				  superblock->what, whole);
+		return fail_tell_file(superblock, whole, err);
 	loop->flags = info.lo_flags;
 	if (!(info.lo_flags & LO_FLAGS_AUTOCLEAR))
 		return 0;
-	const char *file = find_file(superblock, path, &info);
-	if (!file)
-		return refuse_file(superblock, whole, path, err);
+	int found = find_file(superblock, path, &info, &file);
+	if (found <= 0)
+		return found < 0 ? fail_tell_file(superblock, whole, err)
+				 : refuse_file(superblock, whole, path, err);
 	loop->device = arena_string(arena, whole);
 	loop->file = arena_string(arena, file);
 	loop->offset = info.lo_offset;
@@ -181,6 +200,9 @@ int mount_loop_collect(const struct live_superblock *superblock, const char *dev
 		return 0;
 	const char *whole =
 		loop->partition ? mount_device_named(collect->arena, stat_.st_rdev) : device;
+	if (!whole && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its device",
+				  superblock->what);
 	if (!whole)
 		return fail(err, ERR_UNSUPPORTED_MOUNT,
 			    "%s is on a partition of a loop device that has no name",
@@ -217,14 +239,17 @@ int mount_loop_check(const MntEntry *entry, struct error *err)
 
 /* ---- restore ---- */
 
-/* Somebody else has it still mounted, as it was. */
-static bool is_there(const MntEntry *entry, int fd)
+/* Somebody else has it still mounted, as it was: 1, 0, or -1 with errno. */
+static int is_there(const MntEntry *entry, int fd)
 {
 	struct loop_info64 info;
 
-	return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && is_file_of(entry->loop->file, &info) &&
-	       info.lo_offset == entry->loop->offset &&
-	       info.lo_sizelimit == entry->loop->size_limit;
+	if (ioctl(fd, LOOP_GET_STATUS64, &info))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	int same_file = is_file_of(entry->loop->file, &info);
+	return same_file <= 0 ? same_file
+			      : info.lo_offset == entry->loop->offset &&
+					info.lo_sizelimit == entry->loop->size_limit;
 }
 
 /* 1: it has been configured; 0: it is taken; -1 with errno. */
@@ -288,15 +313,15 @@ static int take_free(const MntEntry *entry, int file_fd, char path[LOOP_PATH_SIZ
 static int attach_whole(const MntEntry *entry, char path[LOOP_PATH_SIZE], struct error *err)
 {
 	const char *device = entry->loop->device ? entry->loop->device : entry->source;
-	struct stat stat;
-	bool is_known = strlen(device) < LOOP_PATH_SIZE && is_loop(device, &stat);
-	autoclose int fd = is_known ? open(device, O_RDWR | O_CLOEXEC) : -1;
+	int is_known = is_loop(device);
+	autoclose int fd = is_known > 0 ? open(device, O_RDWR | O_CLOEXEC) : -1;
 
-	if (is_known && fd < 0 && errno_tells_nothing(errno))
+	if (is_known < 0 || (is_known && fd < 0 && errno_tells_nothing(errno)))
 		return fail_loop(entry, err);
 	snprintf(path, LOOP_PATH_SIZE, "%s", fd < 0 ? "" : device);
-	if (fd >= 0 && is_there(entry, fd))
-		return take_fd(&fd);
+	int there = fd < 0 ? 0 : is_there(entry, fd);
+	if (there)
+		return there < 0 ? fail_loop(entry, err) : take_fd(&fd);
 	autoclose int file_fd = open_file(entry, err);
 	if (file_fd < 0)
 		return -1;

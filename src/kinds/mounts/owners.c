@@ -91,7 +91,10 @@ static int set_options(int context_fd, const struct owner_question *question, st
 		const char *value = option->value;
 		char number[16];
 		struct stat owned;
-		if (option->owned_fd >= 0 && fstat(option->owned_fd, &owned) == 0) {
+		if (option->owned_fd >= 0 && fstat(option->owned_fd, &owned))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot tell the number of the owner inside");
+		if (option->owned_fd >= 0) {
 			bool group = strcmp(option->key, "gid") == 0;
 			snprintf(number, sizeof number, "%u", group ? owned.st_gid : owned.st_uid);
 			value = number;

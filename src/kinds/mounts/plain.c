@@ -25,13 +25,14 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-bool mount_type_is_known(struct collect *collect, const char *type)
+int mount_type_is_known(struct collect *collect, const char *type, struct error *err)
 {
 	const char *name = arena_printf(collect->arena, "\t%.*s\n", (int)strcspn(type, "."), type);
 	char *list;
 
-	return procfs_read(collect->arena, AT_FDCWD, "/proc/filesystems", &list) >= 0 &&
-	       strstr(list, name);
+	if (procfs_read(collect->arena, AT_FDCWD, "/proc/filesystems", &list) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/filesystems");
+	return strstr(list, name) != NULL;
 }
 
 /* ---- dump ---- */
@@ -182,6 +183,13 @@ static int make_named(void *data, struct error *err)
 }
 
 /* By the same source as before, also where that leads nowhere now. */
+static int fail_device(const MntEntry *entry, const char *path, struct error *err)
+{
+	return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
+			  "cannot look at %.200s, the device of mount %.200s", path,
+			  entry->mountpoint);
+}
+
 static int make_by_path(const struct mount_maker *maker, const MntEntry *entry, const char *path,
 			struct error *err)
 {
@@ -190,11 +198,11 @@ static int make_by_path(const struct mount_maker *maker, const MntEntry *entry, 
 	struct stat stat_;
 
 	if (stat(path, &stat_))
-		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
-				  "cannot look at %.200s, the device of mount %.200s", path,
-				  entry->mountpoint);
-	if (mount_device_is(entry->source, stat_.st_rdev))
-		return make_whole(maker, entry, err);
+		return fail_device(entry, path, err);
+	int shown = mount_device_is(entry->source, stat_.st_rdev);
+	if (shown)
+		return shown < 0 ? fail_device(entry, entry->source, err)
+				 : make_whole(maker, entry, err);
 	if (!entry->device || !path_is_plain(entry->source)) {
 		other.source = (char *)path;
 		return make_whole(maker, &other, err);
@@ -215,8 +223,11 @@ static int make_on_device(const struct mount_maker *maker, const MntEntry *entry
 
 static int make_plain(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
-	if (entry->loop || entry->device || mount_device_is(entry->source, 0) ||
-	    externals_mounts_type(maker->externals, entry->fsname)) {
+	int on_device = entry->loop || entry->device ? 1 : mount_device_is(entry->source, 0);
+
+	if (on_device < 0)
+		return fail_device(entry, entry->source, err);
+	if (on_device || externals_mounts_type(maker->externals, entry->fsname)) {
 		autoclose int fd = make_on_device(maker, entry, err);
 		return fd < 0 || check_id(fd, entry, err) ? -1 : take_fd(&fd);
 	}

@@ -101,9 +101,12 @@ static int try_to_mount(void *data, struct error *err)
 	    (!owner->own && deputy_enter_user(owner->fd, 0)))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
-	if (!owner->own && (syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0)))
+	bool is_root =
+		owner->own || !(syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0));
+	/* Who has no number there cannot be anybody's (make_kuid in sys_setresuid). */
+	if (!is_root && errno == EINVAL)
 		return NOBODY;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
+	if (!is_root || unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
 	/* A deputy has one thread of many: no lock may be asked for that another held (fork(3)). */

@@ -44,10 +44,11 @@ static const struct mount_kind *find_kind(const struct live_superblock *superblo
 	const struct mount_line *line = superblock->mounts[0].line;
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
 	bool served = is_served(line->type);
-	bool can_be = !kind && !served && mount_type_is_known(superblock->collect, line->type);
+	int can_be = kind || served ? 0 : mount_type_is_known(superblock->collect, line->type, err);
 	const char *device = NULL;
 
-	if (can_be && mount_device_find(superblock->collect->arena, line, &device, err)) {
+	if (can_be < 0 ||
+	    (can_be && mount_device_find(superblock->collect->arena, line, &device, err))) {
 		fail_while(err, "%s", superblock->what);
 		return NULL;
 	}

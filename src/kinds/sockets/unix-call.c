@@ -290,11 +290,12 @@ static int open_net(int proc_pid)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static bool are_same(int one, int other)
+/* 1, 0, or -1 with errno. */
+static int are_same(int one, int other)
 {
 	struct stat a, b;
 
-	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino;
+	return fstat(one, &a) || fstat(other, &b) ? -1 : a.st_ino == b.st_ino;
 }
 
 static void forget_maker(struct unix_maker *maker)
@@ -336,10 +337,11 @@ static int call_by_task(struct unix_maker *maker, struct by_task *by,
 		return -1;
 	by->pidfd = maker->pidfd;
 	int wanted = net < 0 ? maker->our_net : net;
-	bool enters = makes && !are_same(maker->own_net, wanted);
+	int same = makes ? are_same(maker->own_net, wanted) : 1;
+	bool enters = !same;
 	struct given given;
-	if (give_request(by, request, &given) < 0 || (enters && enter_net(by, wanted) < 0) ||
-	    take_ids(by, who) < 0)
+	if (same < 0 || give_request(by, request, &given) < 0 ||
+	    (enters && enter_net(by, wanted) < 0) || take_ids(by, who) < 0)
 		return -1;
 	int result = remote_request(by, request, &given);
 	int failure = errno;
@@ -386,8 +388,10 @@ static int make_absent(void *data, struct error *err)
 	(void)err;
 	for (size_t i = 0; i < who->n_pid; i++)
 		numbers[i] = who->pid[who->n_pid - 1 - i];
-	if (absence->pid_namespace >= 0 && setns(absence->pid_namespace, CLONE_NEWPID) < 0)
+	if (absence->pid_namespace >= 0 && setns(absence->pid_namespace, CLONE_NEWPID) < 0) {
+		absence->failure = errno;
 		return 0;
+	}
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (pid == 0)
 		be_absent(absence);
@@ -477,8 +481,8 @@ int unix_call_as(struct unix_world *world, const PeerCredentialsEntry *who, int 
 	}
 	if (who && who->n_pid && who->has_beside && opener->pids) {
 		int result = call_by_absent(world, who, net, request, err);
-		if (result <= 0)
-			return result;
+		if (result <= 0 || errno_tells_nothing(errno))
+			return result <= 0 ? result : -1;
 	}
 	if (who && who->n_pid)
 		log_warning("restore", "unix sockets",

@@ -423,13 +423,16 @@ static const struct unix_socket *find_outside(const struct unix_known *all, uint
 	return found;
 }
 
-/* Does the name lead to that socket, for us and so for a restore? */
-static bool leads_to(const char *path, const struct unix_socket *socket)
+/* Does the name lead to that socket, for us and so for a restore? 1, 0, or -1 with errno. */
+static int leads_to(const char *path, const struct unix_socket *socket)
 {
 	struct stat there;
 
-	return path[0] == '/' && socket->has_file && stat(path, &there) == 0 &&
-	       S_ISSOCK(there.st_mode) && (uint32_t)there.st_ino == socket->file_inode;
+	if (path[0] != '/' || !socket->has_file)
+		return 0;
+	if (stat(path, &there))
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return S_ISSOCK(there.st_mode) && (uint32_t)there.st_ino == socket->file_inode;
 }
 
 /* A record of a socket that is not of the tree: only its name matters. */
@@ -465,8 +468,8 @@ static void refuse_datagrams(struct collect *collect, const struct unix_known_en
 }
 
 /* Datagrams go to whoever has the name: a log, say. */
-static void complete_datagrams(struct collect *collect, const struct unix_known *all,
-			       const struct unix_known_end *end)
+static int complete_datagrams(struct collect *collect, const struct unix_known *all,
+			      const struct unix_known_end *end, struct error *err)
 {
 	const struct externals *externals = collect->options->externals;
 	const struct unix_socket *peer = find_outside(all, end->sk->peer);
@@ -475,13 +478,17 @@ static void complete_datagrams(struct collect *collect, const struct unix_known 
 
 	if (!length) {
 		refuse_datagrams(collect, end, "which has no name");
-		return;
+		return 0;
 	}
 	memcpy(name, peer->name, length);
 	/* The kernel leaves the zero byte at the end of a path away. */
 	if (name[0] && name[length - 1])
 		length++;
-	if (name[0] && !leads_to((const char *)name, peer))
+	int leads = name[0] ? leads_to((const char *)name, peer) : 1;
+	if (leads < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at %s", end->what,
+				  (const char *)name);
+	if (!leads)
 		refuse_datagrams(collect, end,
 				 arena_printf(collect->arena, "whose name %s leads elsewhere here",
 					      (const char *)name));
@@ -496,6 +503,7 @@ static void complete_datagrams(struct collect *collect, const struct unix_known 
 					      end->sk->ino));
 	else
 		add_outside(collect, peer, name, length);
+	return 0;
 }
 
 /* What a stream has sent and received cannot be told to another peer: it is given, or gone. */
@@ -526,10 +534,11 @@ int unix_complete(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct unix_known_end *end = &all->ends[i];
 		if (end->sk->peer && !find_end(all, end->sk->peer)) {
-			if (end->sk->type == SOCK_DGRAM)
-				complete_datagrams(collect, all, end);
-			else
+			bool stream = end->sk->type != SOCK_DGRAM;
+			if (stream)
 				complete_stream(collect, end);
+			else if (complete_datagrams(collect, all, end, err))
+				return -1;
 		}
 		if (unix_note_backlog(collect, end, &by_pid, err))
 			return -1;

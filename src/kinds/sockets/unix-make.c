@@ -100,8 +100,11 @@ static int check_given(const struct unix_world *world, const struct unix_end *en
 {
 	struct stat stat;
 
-	if (!snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id) ||
-	    (fstat(unix_end_fd(world, end), &stat) == 0 && stat.st_ino == end->sk->ino))
+	if (!snapshot_record(world->opener->snapshot, IMAGE_SK_QUEUES, end->entry->id))
+		return 0;
+	if (fstat(unix_end_fd(world, end), &stat))
+		return fail_make(end, "look at", err);
+	if (stat.st_ino == end->sk->ino)
 		return 0;
 	return fail(err, ERR_USAGE,
 		    "unix socket %u: something waits to be received by it, which cannot be put "

@@ -190,10 +190,10 @@ static int seize_listed(struct found_tree *tree, struct found_task *task, DIR *d
 		if (!tid || has_thread(task, tid, &hint))
 			continue;
 		/* They come and go by themselves, and stand still when those who ask them do. */
-		if (tid != task->pid && thread_is_kernel_worker(task->pid, tid))
-			task->n_workers++;
-		else if (seize_thread(tree, task, tid, err))
+		int worker = tid == task->pid ? 0 : thread_is_kernel_worker(task->pid, tid, err);
+		if (worker < 0 || (!worker && seize_thread(tree, task, tid, err)))
 			return -1;
+		task->n_workers += worker > 0;
 	}
 	if (errno && !procfs_is_gone(errno)) /* waiting will tell */
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the threads of pid %d",

@@ -63,14 +63,16 @@ int thread_state_read(pid_t pid, pid_t tid, struct thread_state *ret_state, stru
 	return 0;
 }
 
-bool thread_is_kernel_worker(pid_t pid, pid_t tid)
+int thread_is_kernel_worker(pid_t pid, pid_t tid, struct error *err)
 {
 	/* PF_IO_WORKER, PF_USER_WORKER (include/linux/sched.h): field 9 of stat(5). */
 	enum { WORKER = 0x10 | 0x4000, SKIPPED = 6 };
 	char text[1024];
-	const char *at =
-		read_file(pid, tid, "stat", text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
+	ssize_t length = read_file(pid, tid, "stat", text, sizeof text);
+	const char *at = length > 0 ? strrchr(text, ')') : NULL;
 
+	if (length < 0 && !procfs_is_gone(errno))
+		return thread_fail_unread(pid, tid, "stat", err);
 	for (int i = 0; at && i <= SKIPPED; i++)
 		at = strchr(at + 1, ' ');
 	return at && strtoul(at, NULL, 10) & WORKER;

@@ -21,10 +21,10 @@ struct thread_state {
 int thread_state_read(pid_t pid, pid_t tid, struct thread_state *ret_state, struct error *err);
 /*
  * A thread that the kernel has made in a process for work of its own (io_uring's iou-*, kvm-*,
- * vhost-*): it runs no code of the program, and goes with what it was made for. False where it
- * cannot be told.
+ * vhost-*): it runs no code of the program, and goes with what it was made for. 1; 0 if it is none,
+ * or gone; -1: that cannot be told, and to be asked as one of the program would hurt it.
  */
-bool thread_is_kernel_worker(pid_t pid, pid_t tid);
+int thread_is_kernel_worker(pid_t pid, pid_t tid, struct error *err);
 /* How many threads a process has, dead first ones included; 0 if it is gone. */
 int thread_count(pid_t pid, size_t *ret_count, struct error *err);
 /* A vfork parent is in state D in the call until its child, which we hold, execs or ends. */

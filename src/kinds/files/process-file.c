@@ -376,8 +376,12 @@ static void find_again(pid_t holder, int32_t number, const char *path)
 	char name[PATH_MAX];
 	int length = snprintf(name, sizeof name, "/proc/%d/fd/%" PRId32 "/../%s", (int)holder,
 			      number, strrchr(path, '/') + 1);
-	autoclose int fd = length < (int)sizeof name ? open(name, O_PATH | O_CLOEXEC) : -1;
+	bool fits = length < (int)sizeof name;
+	autoclose int fd = fits ? open(name, O_PATH | O_CLOEXEC) : -1;
 
+	/* All is there by now, and nothing to be taken back: what was short may have passed. */
+	if (fd < 0 && fits && errno_tells_nothing(errno))
+		fd = open(name, O_PATH | O_CLOEXEC);
 	/* A process that is dead by now has no owner. */
 	if (fd < 0 && errno != ENOENT && errno != ESRCH)
 		log_warning("restore", path, "it may have root as its owner: %s", strerror(errno));

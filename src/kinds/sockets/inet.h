@@ -145,6 +145,11 @@ struct tcp_stream {
 	uint32_t unsent; /* of out */
 	uint32_t state;
 };
+/*
+ * What is received is read from its first byte on, wherever a program has looked last (SO_PEEK_OFF,
+ * which TCP has since 6.9). 1: until peek_end; 0: nothing is to be put back; -1 with err.
+ */
+int tcp_peek_begin(struct collect *collect, int fd, const char *what, struct error *err);
 int tcp_collect_out(struct collect *collect, int fd, const InetSkEntry *sk,
 		    struct tcp_stream *stream, const char *what, struct error *err);
 int tcp_collect_in(struct collect *collect, int fd, const InetSkEntry *sk,

@@ -221,12 +221,44 @@ static int write_queue(int to, const InetSkEntry *sk, const struct tcp_queue *qu
 	return 0;
 }
 
+int tcp_peek_begin(struct collect *collect, int fd, const char *what, struct error *err)
+{
+	int offset = -1, first = -1;
+	socklen_t length = sizeof offset;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &length) < 0 && errno != EOPNOTSUPP)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read SO_PEEK_OFF", what);
+	if (offset < 0)
+		return 0;
+	if (peek_begin(collect, fd, offset, err))
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &first, sizeof first) == 0)
+		return 1;
+	fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at its first byte", what);
+	peek_end(collect);
+	return -1;
+}
+
+static int look_in(struct collect *collect, int fd, const InetSkEntry *sk,
+		   struct tcp_stream *stream, const char *what, struct error *err)
+{
+	int peeking = tcp_peek_begin(collect, fd, what, err);
+
+	if (peeking < 0)
+		return -1;
+	int result = while_in_repair(collect, fd, sk, stream, what, read_in, err);
+	if (peeking && peek_end(collect) < 0 && !result)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot set SO_PEEK_OFF again",
+				  what);
+	return result;
+}
+
 int tcp_collect_in(struct collect *collect, int fd, const InetSkEntry *sk,
 		   struct tcp_stream *stream, const char *what, struct error *err)
 {
 	TcpStreamEntry *entry = stream->entry;
 
-	if (while_in_repair(collect, fd, sk, stream, what, read_in, err))
+	if (look_in(collect, fd, sk, stream, what, err))
 		return -1;
 	entry->inq_len = stream->in.length;
 	entry->inq_seq = stream->in.sequence;

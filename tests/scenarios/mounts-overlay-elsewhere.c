@@ -2,7 +2,8 @@
 /*
  * name: mounts-overlay-elsewhere
  * promise: an overlay whose layers were put together where nothing is any more, or where something
- *	else is now, has the same layers afterwards, and the same names of them
+ *	else is now, has the same layers afterwards, and the same names of them, an upper layer
+ *	too; and one with a name that leads by a link to another mount
  * flavours: flat three user user-three
  * needs: initial-user-namespace kernel_memory
  */
@@ -18,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const overlays[] = { "gone", "replaced", "upper" };
+static const char *const overlays[] = { "gone", "replaced", "upper", "moved", "linked" };
 enum { N_OVERLAYS = sizeof overlays / sizeof *overlays };
 
 static void make_file(const char *path, const char *text)
@@ -97,6 +98,42 @@ static void read_options(const char *name, char *ret_options, size_t size)
 		fclose(file);
 }
 
+/* Its upper layer and that for work have no name any more, either. */
+static void put_upper_together(const char *here)
+{
+	char options[4 * PATH_MAX];
+
+	make_directories((const char *const[]){ "up/moved", "up/moved/up", "up/moved/work", NULL });
+	scenario_need(mount("stage", "stage", "tmpfs", 0, "mode=755") == 0, "tmpfs: %s",
+		      strerror(errno));
+	make_directories((const char *const[]){ "stage/low", "stage/up", NULL });
+	bind("base", "stage/low");
+	bind("up/moved", "stage/up");
+	snprintf(options, sizeof options,
+		 "lowerdir=%s/stage/low,upperdir=%s/stage/up/up,workdir=%s/stage/up/work", here,
+		 here, here);
+	mount_overlay("own/moved", options);
+	make_file("own/moved/written", "moved");
+	scenario_need(umount2("stage", MNT_DETACH) == 0, "umount: %s", strerror(errno));
+}
+
+/* Whoever mounts it follows the link; a restore does not, as it leads to another mount. */
+static void link_overlay(const char *here)
+{
+	char options[4 * PATH_MAX];
+
+	make_directories((const char *const[]){ "up/linked", "up/linked-work", "other", NULL });
+	scenario_need(mount("other", "other", "tmpfs", 0, "mode=755") == 0 &&
+			      symlink("other", "link") == 0,
+		      "a link: %s", strerror(errno));
+	make_directories((const char *const[]){ "other/lower", NULL });
+	make_file("other/lower/linked", "linked");
+	snprintf(options, sizeof options,
+		 "lowerdir=%s/link/lower,upperdir=%s/up/linked,workdir=%s/up/linked-work", here,
+		 here, here);
+	mount_overlay("own/linked", options);
+}
+
 static void make_all(const char *here)
 {
 	char options[4 * PATH_MAX];
@@ -105,7 +142,8 @@ static void make_all(const char *here)
 	scenario_need(mount("own", "own", "tmpfs", 0, "mode=755") == 0, "tmpfs: %s",
 		      strerror(errno));
 	make_directories((const char *const[]){ "own/extension", "own/extension/usr", "own/gone",
-						"own/replaced", "own/upper", NULL });
+						"own/replaced", "own/upper", "own/moved",
+						"own/linked", NULL });
 	make_file("own/extension/usr/both", "extension");
 	make_file("own/extension/usr/extended", "extension");
 	make_file("base/both", "base");
@@ -121,6 +159,8 @@ static void make_all(const char *here)
 		 here, here, here);
 	mount_overlay("own/upper", options);
 	make_file("own/upper/written", "upper");
+	put_upper_together(here);
+	link_overlay(here);
 }
 
 static void check_all(void)
@@ -140,6 +180,13 @@ static void check_all(void)
 	check_file("up/up/written", "upper");
 	make_file("own/upper/later", "later");
 	check_file("up/up/later", "later");
+	check_file("own/moved/based", "base");
+	check_file("up/moved/up/written", "moved");
+	make_file("own/moved/later", "later");
+	check_file("up/moved/up/later", "later");
+	check_file("own/linked/linked", "linked");
+	make_file("own/linked/later", "later");
+	check_file("up/linked/later", "later");
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,7 @@
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
  *	an autofs whose daemon is nowhere, or that has a directory in it, an overlay of relative
- *	layers of nowhere, one of layers behind a symbolic link, a process (pidfs), an unbindable
+ *	layers of nowhere, a process (pidfs), an unbindable
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
  *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
@@ -11,7 +11,7 @@
  *	in /proc of a process that is gone
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: autofs directory overlay linked process unbindable socket
+ * arguments: autofs directory overlay process unbindable socket
  *	fifo named large pinned sharing fuse indexed exported gone
  * refused: unsupported-mount
  */
@@ -63,18 +63,6 @@ static int mount_with_directory(void)
 	return mount("auto", "place", "autofs", 0, options) || mkdir("place/inside", 0755) ? -1 : 0;
 }
 
-/* Other layers than those of the directory that each who looks is in. */
-static int mount_at_full_paths(void)
-{
-	char here[1024], options[4096];
-
-	if (!getcwd(here, sizeof here))
-		return -1;
-	snprintf(options, sizeof options,
-		 "lowerdir=%s/link/lower,upperdir=%s/upper,workdir=%s/work", here, here, here);
-	return mount("none", "place", "overlay", 0, options);
-}
-
 /* From which directory its layers are named is not to be found from where it is mounted. */
 static int mount_overlay(void)
 {
@@ -84,16 +72,6 @@ static int mount_overlay(void)
 				     "lowerdir=lower,upperdir=upper,workdir=work")
 		       ? -1
 		       : chdir("..");
-}
-
-/* Whoever mounts it follows the link; a restore does not, as it leads to another mount. */
-static int mount_linked_overlay(void)
-{
-	return mkdir("other", 0755) || mount("other", "other", "tmpfs", 0, NULL) ||
-			       mkdir("other/lower", 0755) || symlink("other", "link") ||
-			       mkdir("upper", 0755) || mkdir("work", 0755)
-		       ? -1
-		       : mount_at_full_paths();
 }
 
 /* What is in the index is named after handles of files in a lower layer. */
@@ -254,8 +232,7 @@ static int inside(void *unused)
 		     : strcmp(what, "gone") == 0       ? mount_of_gone()
 		     : strcmp(what, "indexed") == 0    ? mount_with_index("index=on")
 		     : strcmp(what, "exported") == 0   ? mount_with_index("nfs_export=on,index=on")
-		     : strcmp(what, "overlay") == 0    ? mount_overlay()
-						       : mount_linked_overlay();
+						       : mount_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));
 	scenario_mark("inside");
 	scenario_wait_restored();

@@ -118,12 +118,9 @@ static bool is_extents(size_t n, UidGidExtent *const *extents)
 	return n > 0 && n <= MOST_EXTENTS;
 }
 
-int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err)
+static int check_map(const struct snapshot *snapshot, const MntEntry *mount, const UsernsEntry *map,
+		     struct error *err)
 {
-	const UsernsEntry *map = mount->idmap;
-
-	if (!map)
-		return 0;
 	if (!is_extents(map->n_uid_map, map->uid_map) || !is_extents(map->n_gid_map, map->gid_map))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "mount %" PRIu32 " (%.200s) has mapped ids that are none",
@@ -137,7 +134,20 @@ int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, st
 	return 0;
 }
 
+int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err)
+{
+	for (size_t i = 0; i < mount->n_layers_ids; i++)
+		if (check_map(snapshot, mount, mount->layers_ids[i]->idmap, err))
+			return -1;
+	return mount->idmap ? check_map(snapshot, mount, mount->idmap, err) : 0;
+}
+
 /* ---- restore ---- */
+
+struct mapping {
+	const MntEntry *mount;
+	const UsernsEntry *map;
+};
 
 static int put_extents(int proc_fd, pid_t pid, const char *name, size_t n,
 		       UidGidExtent *const *extents)
@@ -157,14 +167,15 @@ static int put_extents(int proc_fd, pid_t pid, const char *name, size_t n,
 
 static int write_maps(pid_t pid, void *data, struct error *err)
 {
-	const MntEntry *mount = *(const MntEntry *const *)data;
-	const UsernsEntry *map = mount->idmap;
+	const struct mapping *mapping = data;
+	const UsernsEntry *map = mapping->map;
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return put_extents(proc_fd, pid, "uid_map", map->n_uid_map, map->uid_map) ||
 			       put_extents(proc_fd, pid, "gid_map", map->n_gid_map, map->gid_map)
 		       ? fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,
-				    "cannot map the ids of mount %.200s", mount->mountpoint)
+				    "cannot map the ids of mount %.200s",
+				    mapping->mount->mountpoint)
 		       : 0;
 }
 
@@ -203,9 +214,9 @@ static const struct made_idmap *find_made(const struct made_superblocks *made,
 }
 
 static int make_one(struct file_opener *opener, struct made_superblocks *made,
-		    const MntEntry *mount, struct error *err)
+		    const MntEntry *mount, const UsernsEntry *map, struct error *err)
 {
-	const MntEntry *data = mount;
+	struct mapping data = { mount, map };
 	const struct visit going = {
 		.what = "makes a user namespace for mapped ids",
 		.function = make_users,
@@ -215,14 +226,30 @@ static int make_one(struct file_opener *opener, struct made_superblocks *made,
 	};
 	int fd;
 
-	if (!mount->idmap || find_made(made, mount->idmap))
+	if (!map || find_made(made, map))
 		return 0;
 	if (visit(&going, &fd, 1, err))
 		return -1;
 	made->idmaps =
 		arena_grow(opener->arena, made->idmaps, made->n_idmaps, sizeof *made->idmaps);
-	made->idmaps[made->n_idmaps++] = (struct made_idmap){ mount->idmap, fd };
+	made->idmaps[made->n_idmaps++] = (struct made_idmap){ map, fd };
 	return 0;
+}
+
+static int make_those_of(struct file_opener *opener, struct made_superblocks *made,
+			 const MntEntry *mount, struct error *err)
+{
+	for (size_t i = 0; i < mount->n_layers_ids; i++)
+		if (make_one(opener, made, mount, mount->layers_ids[i]->idmap, err))
+			return -1;
+	return make_one(opener, made, mount, mount->idmap, err);
+}
+
+int mount_idmap_users(const struct made_superblocks *made, const UsernsEntry *map)
+{
+	const struct made_idmap *idmap = made ? find_made(made, map) : NULL;
+
+	return idmap ? idmap->fd : -1;
 }
 
 int mounts_make_idmaps(struct file_opener *opener, struct made_superblocks *made, struct error *err)
@@ -231,7 +258,8 @@ int mounts_make_idmaps(struct file_opener *opener, struct made_superblocks *made
 
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		for (size_t k = 0; k < snapshot->mount_namespaces[i]->n_mounts; k++)
-			if (make_one(opener, made, snapshot->mount_namespaces[i]->mounts[k], err))
+			if (make_those_of(opener, made, snapshot->mount_namespaces[i]->mounts[k],
+					  err))
 				return -1;
 	return 0;
 }

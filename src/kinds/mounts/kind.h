@@ -50,6 +50,8 @@ struct mount_maker {
 	const struct images *images;
 	const struct externals *externals;
 	struct mount_workplace *workplace; /* make.h; NULL: there is none */
+	const struct made_superblocks
+		*made; /* make.h: with the maps of ids; NULL: there are none */
 };
 
 /*

@@ -88,22 +88,25 @@ static int open_pid_namespaces(const struct file_opener *opener, int *fds, struc
 	return 0;
 }
 
-static int make_all(struct file_opener *opener, const struct mount_maker *maker, struct error *err)
+static int make_all(struct file_opener *opener, const struct mount_maker *before, struct error *err)
 {
 	struct mount_shelf shelf = { .fd = -1 };
 	struct made_superblocks superblocks = { .shelf = &shelf };
+	struct mount_maker with_made = *before;
+	const struct mount_maker *maker = &with_made;
 	struct group_plan groups;
 	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
 
 	if (!result)
 		result = mounts_check_outside(opener, err);
+	with_made.made = &superblocks;
 	groups.temporaries.owner = opener->snapshot->user_namespaces[0];
+	if (!result)
+		result = mounts_make_idmaps(opener, &superblocks, err);
 	if (!result)
 		result = mounts_make_superblocks(opener, maker, &superblocks, err);
 	if (!result)
 		result = mounts_make_terminals(opener, &superblocks, err);
-	if (!result)
-		result = mounts_make_idmaps(opener, &superblocks, err);
 	if (!result)
 		result = mounts_make_origins(opener, &superblocks, err);
 	if (!result)

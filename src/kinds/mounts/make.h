@@ -82,6 +82,8 @@ int mounts_attach_late(struct file_opener *opener, const struct group_plan *grou
 int mount_idmap_check(const struct snapshot *snapshot, const MntEntry *mount, struct error *err);
 int mounts_make_idmaps(struct file_opener *opener, struct made_superblocks *made,
 		       struct error *err);
+/* The user namespace that has it; -1. */
+int mount_idmap_users(const struct made_superblocks *made, const UsernsEntry *map);
 void mounts_close_idmaps(struct made_superblocks *made);
 int mount_set_idmap(const struct file_opener *opener, const struct made_superblocks *made,
 		    const MntEntry *mount, int origin_fd, int fd, struct error *err);

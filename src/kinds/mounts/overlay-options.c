@@ -143,6 +143,7 @@ static int add_layer(void *data, const char *key, const char *path, struct error
 	layers->all[layers->n++] = layer;
 	layers->n_relative += layer.relative;
 	/* It is named after the lower ones, and lies above them. */
+	layers->has_upper |= upper;
 	if (upper) {
 		memmove(&layers->all[1], layers->all, (layers->n - 1) * sizeof *layers->all);
 		layers->all[0] = layer;
@@ -156,5 +157,6 @@ int overlay_list(const char *options, struct overlay_layers *layers, struct erro
 
 	layers->all = NULL;
 	layers->n = layers->n_relative = 0;
+	layers->has_upper = false;
 	return overlay_read(&reader, options, err);
 }

@@ -6,10 +6,10 @@
  * ExtensionDirectories=, in a directory of the service's own), or something else lies there. In the
  * kernel's memory they are seen; where that cannot be read, names are believed.
  *
- * Layers to which no name leads are looked for by all mounts of a namespace that has them all. A
- * restore mounts them where they were named, in a mount namespace that is gone with the deputy that
- * has made it: so mountinfo shows the same names. Not those with an upper layer, which has to be on
- * the same mount as that for work, nor where one name leads through another.
+ * Layers to which no name leads are looked for by all mounts of a namespace that has them all. One
+ * that was taken from a mount with mapped ids, which is gone (podman does so for containers in user
+ * namespaces), is mapped like that again. overlay-naming.c names them as before at a restore; it
+ * cannot where one name leads through another.
  */
 #include "kinds/mounts/overlay.h"
 
@@ -49,7 +49,14 @@ enum { MOST_LAYERS = 1024, DEEPEST = PATH_MAX / 2, MINOR_BITS = 20 };
 	X(OVERLAY_LAYERS, "ovl_fs", "layers")     \
 	X(LAYER_SIZE, "ovl_layer", "")            \
 	X(LAYER_MOUNT, "ovl_layer", "mnt")        \
-	X(MOUNT_IDS, "vfsmount", "mnt_idmap") /* last: since 6.2 */
+	X(WORK_BASE, "ovl_fs", "workbasedir")     \
+	/* From here on: since 6.2. */            \
+	X(MOUNT_IDS, "vfsmount", "mnt_idmap")     \
+	X(IDS_UIDS, "mnt_idmap", "uid_map")       \
+	X(IDS_GIDS, "mnt_idmap", "gid_map")       \
+	X(MAP_COUNT, "uid_gid_map", "nr_extents") \
+	X(MAP_EXTENTS, "uid_gid_map", "extent")   \
+	X(MAP_FORWARD, "uid_gid_map", "forward")
 
 enum place {
 	PLACES(BTF_NUMBER) N_PLACES,
@@ -100,21 +107,26 @@ static uint64_t ids_of(struct kernel_reader *by, uint64_t mount)
 	return by->places[MOUNT_IDS].found ? kernel_pointer(by, mount, MOUNT_IDS) : 0;
 }
 
-static void read_layer(struct kernel_reader *by, uint64_t layer, struct real_layer *ret)
+static void read_directory(struct kernel_reader *by, uint64_t mount, uint64_t dentry,
+			   struct real_layer *ret)
 {
-	uint64_t mount = kernel_pointer(by, layer, LAYER_MOUNT);
-	uint64_t dentry = kernel_pointer(by, mount, MOUNT_ROOT);
-
 	ret->inode = kernel_pointer(by, dentry, DENTRY_INODE);
 	ret->ids = ids_of(by, mount);
 	ret->device = device_of(by, mount);
 	ret->path = path_of(by, dentry);
 }
 
-/* As they are named: all but the one for work. */
+static void read_layer(struct kernel_reader *by, uint64_t layer, struct real_layer *ret)
+{
+	uint64_t mount = kernel_pointer(by, layer, LAYER_MOUNT);
+
+	read_directory(by, mount, kernel_pointer(by, mount, MOUNT_ROOT), ret);
+}
+
+/* As they are named; behind them the one for work, which is on the mount of the upper one. */
 struct real_layers {
 	struct real_layer *all;
-	size_t n;
+	size_t n; /* without that */
 	bool has_upper;
 };
 
@@ -136,6 +148,9 @@ static int read_layers(struct kernel_reader *by, int mount_fd, dev_t device, siz
 	for (size_t i = 0; i < ret->n; i++)
 		read_layer(by, layers + (i + !ret->has_upper) * by->places[LAYER_SIZE].offset,
 			   &ret->all[i]);
+	if (ret->has_upper)
+		read_directory(by, kernel_pointer(by, layers, LAYER_MOUNT),
+			       kernel_pointer(by, overlay, WORK_BASE), &ret->all[ret->n]);
 	return by->failure != 0;
 }
 
@@ -149,12 +164,35 @@ static bool is_it(struct kernel_reader *by, int fd, const struct real_layer *lay
 
 /* ---- dump: where they are ---- */
 
-/* It would show other owners than the layer does. */
-static bool maps_others(struct kernel_reader *by, int fd, const struct real_layer *layer)
+static uint64_t ids_of_file(struct kernel_reader *by, int fd)
 {
 	uint64_t path = kernel_inside(by, kernel_file(by, fd), FILE_PATH);
 
-	return ids_of(by, kernel_pointer(by, path, PATH_MOUNT)) != layer->ids;
+	return ids_of(by, kernel_pointer(by, path, PATH_MOUNT));
+}
+
+/* What maps nothing has no extents (nop_mnt_idmap). */
+static uint32_t count_extents(struct kernel_reader *by, uint64_t ids, enum place place)
+{
+	return by->places[MAP_FORWARD].found && ids
+		       ? kernel_number(by, kernel_inside(by, ids, place), MAP_COUNT)
+		       : 0;
+}
+
+/*
+ * It would show other owners than the layer does; for a layer that maps ids a mount that does not
+ * will do, if it may be mapped like that.
+ */
+static bool is_mapped_so(struct kernel_reader *by, int fd, const struct real_layer *layer,
+			 bool to_be_mapped)
+{
+	uint64_t ids = ids_of_file(by, fd);
+
+	return to_be_mapped ? ids != layer->ids && !count_extents(by, ids, IDS_UIDS) &&
+				      !count_extents(by, ids, IDS_GIDS) &&
+				      count_extents(by, layer->ids, IDS_UIDS) &&
+				      count_extents(by, layer->ids, IDS_GIDS)
+			    : ids == layer->ids;
 }
 
 /* In a namespace of the tree, or in nestor's own (NULL). */
@@ -163,41 +201,64 @@ static bool names_lead(struct kernel_reader *by, const struct live_namespace *na
 {
 	for (size_t i = 0; i < real->n; i++) {
 		autoclose int fd = overlay_open_layer(namespace, layers, i);
-		if (fd < 0 || !is_it(by, fd, &real->all[i]))
+		if (fd < 0 || !is_it(by, fd, &real->all[i]) ||
+		    !is_mapped_so(by, fd, &real->all[i], false))
 			return false;
 	}
 	return true;
 }
 
+static int open_found(const struct live_namespace *namespace, struct overlay_layers *layers,
+		      const char *path)
+{
+	struct overlay_layer there = { .path = path };
+	struct overlay_layers one = { .arena = layers->arena, .all = &there, .n = 1 };
+	int fd = overlay_open_layer(namespace, &one, 0);
+
+	layers->failed = one.failed ? one.failed : layers->failed;
+	return fd;
+}
+
 /* Its path in a namespace of the tree, or in nestor's own (NULL); NULL: there is none. */
 static const char *find_layer(struct kernel_reader *by, const struct mount_table *table,
 			      const struct live_namespace *namespace,
-			      const struct real_layer *layer, struct overlay_layers *layers)
+			      const struct real_layer *layer, bool to_be_mapped,
+			      struct overlay_layers *layers)
 {
 	for (size_t i = 0; i < table->n_lines; i++) {
 		const struct mount_line *line = &table->lines[i];
 		const char *path = line->device == layer->device
 					   ? survey_path_on(line, layer->path, by->arena)
 					   : NULL;
-		struct overlay_layer there = { .path = path };
-		struct overlay_layers one = { .arena = by->arena, .all = &there, .n = 1 };
-		autoclose int fd = path ? overlay_open_layer(namespace, &one, 0) : -1;
-		layers->failed = one.failed ? one.failed : layers->failed;
-		if (fd >= 0 && is_it(by, fd, layer) && !maps_others(by, fd, layer))
+		autoclose int fd = path ? open_found(namespace, layers, path) : -1;
+		if (fd >= 0 && is_it(by, fd, layer) && is_mapped_so(by, fd, layer, to_be_mapped))
 			return path;
 	}
 	return NULL;
 }
 
+/* Where it is; and what it is to be mapped like, by the kernel's own address; 0. */
+struct found_layer {
+	char *path;
+	uint64_t ids;
+};
+
 static bool find_all(struct kernel_reader *by, const struct mount_table *table,
 		     const struct live_namespace *namespace, const struct real_layers *real,
-		     struct overlay_layers *layers, char **ret_paths)
+		     struct overlay_layers *layers, bool may_map, struct found_layer *ret_found)
 {
 	for (size_t i = 0; i < layers->n; i++) {
-		const char *path = find_layer(by, table, namespace, &real->all[i], layers);
+		const struct real_layer *layer = &real->all[i];
+		const char *path = find_layer(by, table, namespace, layer, false, layers);
+		bool is_upper = real->has_upper && (i == 0 || i == real->n);
+		ret_found[i].ids = 0;
+		if (!path && may_map && !is_upper) {
+			path = find_layer(by, table, namespace, layer, true, layers);
+			ret_found[i].ids = layer->ids;
+		}
 		if (!path)
 			return false;
-		ret_paths[i] = arena_string(by->arena, path);
+		ret_found[i].path = arena_string(by->arena, path);
 	}
 	return true;
 }
@@ -208,16 +269,39 @@ struct search {
 	const struct live_superblock *superblock;
 	const struct real_layers *real;
 	struct overlay_layers *layers;
-	char **paths; /* NULL: by their names */
+	struct found_layer *found; /* NULL: by their names */
 };
+
+/* A restore binds both at once, with the directory above. */
+static bool is_upper_on_one_mount(const struct search *search,
+				  const struct live_namespace *namespace)
+{
+	const struct found_layer *found = search->found;
+	size_t work = search->real->n;
+
+	if (!search->real->has_upper)
+		return true;
+	char *above = overlay_path_above(search->layers->arena, found[0].path, found[work].path);
+	autoclose int upper_fd = open_found(namespace, search->layers, found[0].path);
+	autoclose int work_fd = open_found(namespace, search->layers, found[work].path);
+	autoclose int above_fd = open_found(namespace, search->layers, above);
+	int64_t mount_id = above_fd < 0 ? -1 : survey_mount_id(above_fd);
+	return mount_id >= 0 && upper_fd >= 0 && work_fd >= 0 &&
+	       survey_mount_id(upper_fd) == mount_id && survey_mount_id(work_fd) == mount_id;
+}
 
 static bool try(const struct search *search, const struct live_namespace *namespace)
 {
 	const struct mount_survey *survey = survey_of_mounts(search->superblock->collect);
 
-	return search->paths ? find_all(search->by, namespace ? &namespace->table : &survey->own,
-					namespace, search->real, search->layers, search->paths)
-			     : names_lead(search->by, namespace, search->real, search->layers);
+	if (!search->found)
+		return names_lead(search->by, namespace, search->real, search->layers);
+	/* Whoever is inside a user namespace may map nothing on file systems of others. */
+	bool may_map = search->superblock->collect->facts->in_initial_user_namespace &&
+		       !search->superblock->mounts[0].entry->has_userns_id;
+	return find_all(search->by, namespace ? &namespace->table : &survey->own, namespace,
+			search->real, search->layers, may_map, search->found) &&
+	       is_upper_on_one_mount(search, namespace);
 }
 
 static bool search_all(const struct search *search, const struct live_namespace **ret)
@@ -237,7 +321,7 @@ static bool search_all(const struct search *search, const struct live_namespace 
 	}
 	*ret = NULL;
 	/* Whoever owns the overlay need not have the right to copy what is mounted there. */
-	return !(search->paths && superblock->mounts[0].entry->has_userns_id) && try(search, NULL);
+	return !(search->found && superblock->mounts[0].entry->has_userns_id) && try(search, NULL);
 }
 
 static bool is_through_another(const struct overlay_layers *layers)
@@ -249,12 +333,63 @@ static bool is_through_another(const struct overlay_layers *layers)
 	return false;
 }
 
-static void record(MntEntry *entry, const struct live_namespace *namespace, char **paths, size_t n)
+enum { MOST_EXTENTS = 340, MOST_INLINE = 5 }; /* UID_GID_MAP_MAX_EXTENTS, _BASE_EXTENTS */
+
+static UidGidExtent **read_extents(struct kernel_reader *by, struct snapshot *snapshot,
+				   uint64_t map, size_t *ret_n)
 {
+	struct {
+		uint32_t first, lower, count;
+	} extents[MOST_EXTENTS];
+	uint32_t n = kernel_number(by, map, MAP_COUNT);
+
+	n = n > MOST_EXTENTS ? MOST_EXTENTS : n;
+	uint64_t from = n > MOST_INLINE ? kernel_pointer(by, map, MAP_FORWARD)
+					: kernel_inside(by, map, MAP_EXTENTS);
+	UidGidExtent **list = arena_array(snapshot->arena, UidGidExtent *, n + 1);
+	memset(extents, 0, sizeof extents);
+	kernel_bytes(by, from, extents, n * sizeof *extents);
+	for (uint32_t i = 0; i < n; i++) {
+		list[i] = snapshot_new(snapshot, UID_GID_EXTENT, UidGidExtent);
+		list[i]->first = extents[i].first;
+		list[i]->lower_first = extents[i].lower;
+		list[i]->count = extents[i].count;
+	}
+	*ret_n = n;
+	return list;
+}
+
+static void record_ids(struct kernel_reader *by, struct snapshot *snapshot, size_t layer,
+		       uint64_t ids, MntEntry *entry)
+{
+	MntLayerIdsEntry *mapped = snapshot_new(snapshot, MNT_LAYER_IDS_ENTRY, MntLayerIdsEntry);
+
+	mapped->layer = (uint32_t)layer;
+	mapped->idmap = snapshot_new(snapshot, USERNS_ENTRY, UsernsEntry);
+	mapped->idmap->uid_map = read_extents(by, snapshot, kernel_inside(by, ids, IDS_UIDS),
+					      &mapped->idmap->n_uid_map);
+	mapped->idmap->gid_map = read_extents(by, snapshot, kernel_inside(by, ids, IDS_GIDS),
+					      &mapped->idmap->n_gid_map);
+	entry->layers_ids = arena_grow(snapshot->arena, entry->layers_ids, entry->n_layers_ids,
+				       sizeof *entry->layers_ids);
+	entry->layers_ids[entry->n_layers_ids++] = mapped;
+}
+
+static void record(const struct search *search, const struct live_namespace *namespace,
+		   MntEntry *entry)
+{
+	struct snapshot *snapshot = search->superblock->collect->snapshot;
+	size_t n = search->found ? search->layers->n : 0;
+
 	entry->has_layers_ns_id = namespace != NULL;
 	entry->layers_ns_id = namespace ? namespace->id : 0;
-	entry->layers_at = paths;
-	entry->n_layers_at = paths ? n : 0;
+	entry->layers_at = arena_array(snapshot->arena, char *, n + 1);
+	entry->n_layers_at = n;
+	for (size_t i = 0; i < n; i++) {
+		entry->layers_at[i] = search->found[i].path;
+		if (search->found[i].ids)
+			record_ids(search->by, snapshot, i, search->found[i].ids, entry);
+	}
 }
 
 static int find(struct kernel_reader *by, const struct live_superblock *superblock, int mount_fd,
@@ -269,15 +404,13 @@ static int find(struct kernel_reader *by, const struct live_superblock *superblo
 	    (named->are_there && names_lead(by, named->namespace, &real, layers)))
 		return named->are_there;
 	bool found = search_all(&search, &home);
-	if (!found && !real.has_upper && !is_through_another(layers)) {
-		search.paths = arena_array(by->arena, char *, layers->n + 1);
+	if (!found && !is_through_another(layers)) {
+		search.found = arena_array(by->arena, struct found_layer, layers->n + 1);
 		found = search_all(&search, &home);
 	}
-	if (by->failure)
-		return named->are_there;
-	if (found)
-		record(entry, home, search.paths, layers->n);
-	return found;
+	if (found && !by->failure)
+		record(&search, home, entry);
+	return by->failure ? named->are_there : found;
 }
 
 /* What keeps from telling. Where there is nothing at an address, this kernel is another one. */
@@ -312,63 +445,4 @@ int overlay_find_real(const struct live_superblock *superblock, const struct ove
 	return errno ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for its layers",
 				  superblock->what)
 		     : result;
-}
-
-/* ---- restore ---- */
-
-static int make_directories(const char *path)
-{
-	char *copy = strdupa(path);
-
-	for (char *slash = copy; slash; *slash = '/') {
-		slash = strchr(slash + 1, '/');
-		if (slash)
-			*slash = '\0';
-		if (mkdir(copy, 0755) && errno != EEXIST)
-			return -1;
-		if (!slash)
-			break;
-	}
-	return 0;
-}
-
-/* All names first: none of them is to be made in a layer. */
-static int attach(const struct overlay_layers *layers, const int *fds)
-{
-	for (size_t i = 0; i < layers->n; i++)
-		if (make_directories(layers->all[i].path))
-			return -1;
-	for (size_t i = 0; i < layers->n; i++)
-		if (move_mount(fds[i], "", AT_FDCWD, layers->all[i].path, MOVE_MOUNT_F_EMPTY_PATH))
-			return -1;
-	return 0;
-}
-
-static int take(const char *path)
-{
-	autoclose int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -1 : open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-}
-
-int overlay_name_layers(const struct overlay_layers *layers, char *const *at, struct error *err)
-{
-	int *fds = arena_array(layers->arena, int, layers->n + 1);
-	int result = 0;
-
-	for (size_t i = 0; i < layers->n; i++) {
-		fds[i] = result ? -1 : take(at[i]);
-		if (fds[i] < 0 && !result)
-			result = fail_errno(err,
-					    errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
-					    "cannot use %.200s, a layer of an overlay", at[i]);
-	}
-	if (!result)
-		result = mount_go_bare(err);
-	if (!result && attach(layers, fds))
-		result = fail_errno(err, ERR_KERNEL_REFUSED,
-				    "cannot name layers of an overlay as before");
-	for (size_t i = 0; i < layers->n; i++)
-		cleanup_close(&fds[i]);
-	return result;
 }

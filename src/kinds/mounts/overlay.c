@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/make.h"
 #include "kinds/mounts/overlay.h"
 #include "kinds/mounts/survey.h"
 
@@ -360,6 +361,12 @@ static int list_recorded(const MntEntry *entry, struct overlay_layers *layers, s
 			return fail(err, ERR_IMAGE_INVALID,
 				    "mount %" PRIu32 " (%.200s) has other layers than it names",
 				    entry->mnt_id, entry->mountpoint);
+	for (size_t i = 0; i < entry->n_layers_ids; i++)
+		if (entry->layers_ids[i]->layer >= entry->n_layers_at)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "mount %" PRIu32
+				    " (%.200s) has ids of a layer that there is not",
+				    entry->mnt_id, entry->mountpoint);
 	return 0;
 }
 
@@ -434,6 +441,7 @@ struct context {
 	int fd;
 	const char *base;	      /* NULL: none */
 	struct overlay_layers layers; /* if they are not where their names lead */
+	int *users;		      /* like them: user namespaces with their ids; -1 */
 	bool is_volatile;
 	char work[PATH_MAX];
 	int ret_fd;
@@ -464,7 +472,7 @@ static int make_here(void *data, struct error *err)
 	const struct overlay_reader reader = { set_layer, set_layer, set_option, context };
 
 	if (context->entry->n_layers_at &&
-	    overlay_name_layers(&context->layers, context->entry->layers_at, err))
+	    overlay_name_layers(&context->layers, context->entry->layers_at, context->users, err))
 		return -1;
 	if (context->base && chdir(context->base))
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
@@ -505,6 +513,23 @@ static int find_volatile(void *data, const char *key, const char *value, struct 
 	return 0;
 }
 
+static int find_users(const struct mount_maker *maker, const MntEntry *entry, int *users,
+		      struct error *err)
+{
+	for (size_t i = 0; i < entry->n_layers_at; i++)
+		users[i] = -1;
+	for (size_t i = 0; i < entry->n_layers_ids; i++) {
+		int fd = mount_idmap_users(maker->made, entry->layers_ids[i]->idmap);
+		if (fd < 0)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "mount %" PRIu32
+				    " (%.200s) has a layer with ids that nobody has",
+				    entry->mnt_id, entry->mountpoint);
+		users[entry->layers_ids[i]->layer] = fd;
+	}
+	return 0;
+}
+
 /* A deputy has a working directory of its own. */
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
@@ -520,6 +545,9 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 		context.base = row->value;
 	if (overlay_read(&finder, entry->options, err) ||
 	    (entry->n_layers_at && overlay_list(entry->options, &context.layers, err)))
+		return -1;
+	context.users = arena_array(maker->opener->arena, int, entry->n_layers_at + 1);
+	if (find_users(maker, entry, context.users, err))
 		return -1;
 	if (!context.base && !entry->n_layers_at)
 		return make_here(&context, err) ? -1 : context.ret_fd;

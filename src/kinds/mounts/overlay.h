@@ -38,6 +38,7 @@ struct overlay_layers {
 	const char *base; /* NULL: none */
 	struct overlay_layer *all;
 	size_t n, n_relative;
+	bool has_upper;
 	int failed; /* an errno: whether one is there cannot be told */
 };
 
@@ -70,10 +71,14 @@ struct overlay_named {
 int overlay_find_real(const struct live_superblock *superblock, const struct overlay_named *named,
 		      MntEntry *entry, struct error *err);
 /*
- * In a deputy, which is in a mount namespace of its own then, with nothing in it but what lies at
- * `at` (in its former one), where it was named.
+ * overlay-naming.c: in a deputy, which is in a mount namespace of its own then, with nothing in it
+ * but what lies at `at` (in its former one), where it was named. `users` are user namespaces with
+ * the ids that a layer is to map; -1: none.
  */
-int overlay_name_layers(const struct overlay_layers *layers, char *const *at, struct error *err);
+int overlay_name_layers(const struct overlay_layers *layers, char *const *at, const int *users,
+			struct error *err);
+/* The directory above both. */
+char *overlay_path_above(struct arena *arena, const char *one, const char *other);
 
 /*
  * overlay-index.c: refuses an index that nothing gives again; takes away what belongs to layers

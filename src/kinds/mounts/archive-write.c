@@ -137,7 +137,9 @@ static int add_attributes(struct archive_writer *writer, const char *path, bool 
 		return size == 0 || errno == ENOTSUP
 			       ? 0
 			       : fail_errno(err, ERR_IO, "cannot list extended attributes");
-	size = list(path, names, (size_t)size);
+	size = names ? list(path, names, (size_t)size) : -1;
+	if (size < 0)
+		return fail_errno(err, ERR_IO, "cannot list extended attributes");
 	for (const char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
 		char key[sizeof TAR_XATTR + XATTR_NAME_MAX + 1];
 		ssize_t length = get(path, name, NULL, 0);

@@ -64,8 +64,10 @@ static int has_file(const struct live_namespace *namespace, struct overlay_layer
 	autoclose int layer_fd = overlay_open_layer(namespace, layers, index);
 	autoclose int fd = layer_fd < 0 ? -1 : survey_open_beneath(layer_fd, path, O_PATH);
 
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &found))
+	if (fd < 0)
 		return survey_is_absent(errno) ? 0 : -1;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &found))
+		return -1;
 	return found.stx_nlink == file->stx_nlink && overlay_is_same(&found, file);
 }
 

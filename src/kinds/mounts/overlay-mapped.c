@@ -35,6 +35,8 @@ struct mapped {
 	const struct open_file *file;
 	struct statx shown;
 	int failed; /* an errno: something cannot be told */
+	bool refused;
+	struct error *err; /* then: why */
 };
 
 static void note_failure(struct mapped *mapped)
@@ -49,8 +51,12 @@ static bool is_it(struct mapped *mapped, int fd)
 	struct statx found;
 	struct statvfs fs;
 
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, MAPPED_STATX, &found) || fstatvfs(fd, &fs)) {
+	if (fd < 0) {
 		note_failure(mapped);
+		return false;
+	}
+	if (statx(fd, "", AT_EMPTY_PATH, MAPPED_STATX, &found) || fstatvfs(fd, &fs)) {
+		mapped->failed = errno;
 		return false;
 	}
 	return S_ISREG(found.stx_mode) && !(fs.f_flag & ST_NOEXEC) &&
@@ -134,23 +140,24 @@ static const char *path_in_layer(struct mapped *mapped, const struct live_namesp
 				 uint32_t *ret_mount_id)
 {
 	const struct open_file *file = mapped->file;
-	struct error unknown = { 0 };
 	struct stat found;
 	const char *path;
 	autoclose int layer_fd = overlay_open_layer(namespace, layers, index);
 	autoclose int fd =
 		layer_fd < 0 ? -1 : survey_open_beneath(layer_fd, file->link + 1, O_PATH);
 
-	if (fd < 0 || fstat(fd, &found)) {
+	if (fd < 0)
 		note_failure(mapped);
+	else if (fstat(fd, &found))
+		mapped->failed = errno;
+	if (fd < 0 || mapped->failed)
 		return NULL;
-	}
 	if (found.st_dev != file->stat.st_dev || found.st_ino != file->stat.st_ino ||
 	    !is_it(mapped, fd))
 		return NULL;
-	int there = mount_of_inode(mapped->collect, fd, ret_mount_id, &path, file->what, &unknown);
-	if (there < 0 && errno_tells_nothing(unknown.os_errno))
-		mapped->failed = unknown.os_errno;
+	int there =
+		mount_of_inode(mapped->collect, fd, ret_mount_id, &path, file->what, mapped->err);
+	mapped->refused = there < 0;
 	if (there > 0)
 		return path;
 	*ret_mount_id = 0;
@@ -166,7 +173,7 @@ static const char *path_in_layers(struct mapped *mapped, const struct mount_line
 
 	if (!overlay_layers_of(mapped->collect, line, &layers, &home))
 		return NULL;
-	for (size_t i = 0; i < layers.n && !path; i++)
+	for (size_t i = 0; i < layers.n && !path && !mapped->refused; i++)
 		path = path_in_layer(mapped, home, &layers, i, ret_mount_id);
 	mapped->failed = layers.failed ? layers.failed : mapped->failed;
 	return path;
@@ -179,10 +186,10 @@ static const char *find_in_layer(struct mapped *mapped, uint32_t *ret_mount_id)
 
 	for (size_t i = 0; i < survey->n_namespaces && !path; i++) {
 		const struct mount_table *table = &survey->namespaces[i].table;
-		for (size_t k = 0; k < table->n_lines && !path; k++)
+		for (size_t k = 0; k < table->n_lines && !path && !mapped->refused; k++)
 			path = path_in_layers(mapped, &table->lines[k], ret_mount_id);
 	}
-	for (size_t i = 0; i < survey->own.n_lines && !path; i++)
+	for (size_t i = 0; i < survey->own.n_lines && !path && !mapped->refused; i++)
 		path = path_in_layers(mapped, &survey->own.lines[i], ret_mount_id);
 	return path;
 }
@@ -212,7 +219,7 @@ static int is_below(struct mapped *mapped, struct error *err)
 int mount_of_mapped(const struct open_file *file, uint32_t *ret_mount_id, const char **ret_path,
 		    struct error *err)
 {
-	struct mapped mapped = { .collect = file->target->collect, .file = file };
+	struct mapped mapped = { .collect = file->target->collect, .file = file, .err = err };
 	int below = is_below(&mapped, err);
 
 	if (below <= 0)
@@ -224,6 +231,8 @@ int mount_of_mapped(const struct open_file *file, uint32_t *ret_mount_id, const 
 	*ret_path = find_on_overlay(&mapped, met, ret_mount_id);
 	if (!*ret_path && !mapped.failed)
 		*ret_path = find_in_layer(&mapped, ret_mount_id);
+	if (mapped.refused)
+		return -1;
 	errno = mapped.failed;
 	return *ret_path ? 1
 	       : errno	 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s in overlays",

@@ -242,6 +242,11 @@ static int aio_answer(const struct asking *asking, void *data, struct error *err
 				    "AIO context at %" PRIx64,
 				    target->pid, mm->aios[i]->id);
 		}
+		errno = (int)-result;
+		if (result && errno_tells_nothing(errno))
+			return fail_errno(err, ERR_PROBE_FAILED,
+					  "pid %d: cannot ask it about its AIO context at %" PRIx64,
+					  target->pid, mm->aios[i]->id);
 		if (result)
 			return fail(err, ERR_UNSUPPORTED_AREA,
 				    "pid %d: the ring of an AIO context at %" PRIx64

@@ -131,6 +131,8 @@ static int connect_gone(struct unix_world *world, struct unix_end *end, struct e
 	autoclose int name_fd = -1;
 	autoclose int fd = to.name.len ? make_named(world, end, &to.name, &name_fd, err) : -1;
 
+	if (fd < 0 && errno_tells_nothing(err->os_errno))
+		return -1;
 	if (fd < 0) {
 		log_warning("restore", "unix sockets",
 			    "socket %u was connected to one that is gone, and is to none now",

@@ -67,9 +67,13 @@ static int apply(const struct applied_thread *thread, struct error *err)
 	int32_t wanted = thread->task->core->tc->oom_score_adj;
 	char path[64];
 
-	(void)err;
 	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)thread->tid);
 	int failed = write_number(path, wanted);
+	errno = failed;
+	if (errno_tells_nothing(failed))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot set oom_score_adj to %" PRId32,
+				  task_name(thread->task), wanted);
 	if (failed)
 		/* Lowering needs CAP_SYS_RESOURCE (proc(5)). */
 		log_warning("restore", task_name(thread->task),

@@ -218,12 +218,16 @@ int outside_before_release(struct file_opener *opener, struct error *err)
 {
 	const struct records *terminals = snapshot_records(opener->snapshot, IMAGE_TTY_INFO);
 
-	(void)err;
 	for (size_t i = 0; i < terminals->count; i++) {
 		const TtyInfoEntry *info = terminals->records[i]->message;
 		int fd = info->of_caller ? find_given(opener, info) : -1;
 		pid_t group = fd >= 0 && info->pgrp ? opener->pid(opener, info->pgrp) : 0;
-		if (group > 0 && ioctl(fd, TIOCSPGRP, &group) < 0)
+		int failed = group > 0 ? ioctl(fd, TIOCSPGRP, &group) : 0;
+		if (failed < 0 && errno_tells_nothing(errno))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot put process group %d into the foreground",
+					  (int)group);
+		if (failed < 0)
 			log_warning("restore", "terminals",
 				    "process group %d does not get into the foreground: %m",
 				    (int)group);

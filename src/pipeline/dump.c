@@ -109,9 +109,16 @@ static int copy_memory(struct dump *dump, struct error *err)
 	return 0;
 }
 
+/* Rights, the kernel, the processor and what is given may be others where the tree is restored. */
+static bool is_for_elsewhere(enum error_name name)
+{
+	return name == ERR_NO_PRIVILEGE || name == ERR_KERNEL_TOO_OLD || name == ERR_NOT_GIVEN ||
+	       name == ERR_VDSO_DIFFERS || name == ERR_CPU_DIFFERS;
+}
+
 /*
- * What binds a restore as a whole is seen only when all of it is planned. Rights and the kernel may
- * be others where the tree is restored; limits are taken to be those that the tree has lived with.
+ * What binds a restore as a whole is seen only when all of it is planned; limits are taken to be
+ * those that the tree has lived with.
  */
 static int check_plan(struct dump *dump, const struct snapshot *snapshot, struct error *err)
 {
@@ -132,13 +139,13 @@ static int check_plan(struct dump *dump, const struct snapshot *snapshot, struct
 	arena_done(&arena);
 	if (result == 0)
 		return 0;
-	if (reason.name == ERR_LIMIT_TOO_LOW || reason.name == ERR_NO_ADDRESS_HOLE ||
-	    reason.name == ERR_PID_OUT_OF_RANGE) {
-		*err = reason;
-		return fail_while(err, "a restore would fail");
+	if (is_for_elsewhere(reason.name)) {
+		log_info("dump", "nestor", "a restore by the same nestor here would fail: %s",
+			 reason.text);
+		return 0;
 	}
-	log_info("dump", "nestor", "a restore by the same nestor here would fail: %s", reason.text);
-	return 0;
+	*err = reason;
+	return fail_while(err, "a restore would fail");
 }
 
 static int write_stats(struct dump *dump, struct error *err)

@@ -88,4 +88,16 @@ static inline bool ring_nop(struct ring *ring, uint64_t data)
 	return ring_submit(ring, 1) == 1;
 }
 
+/* Of one with a thread of the kernel's own, which may sleep. */
+static inline bool ring_polled_nop(struct ring *ring, uint64_t data)
+{
+	struct io_uring_cqe cqe = { 0 };
+
+	ring_put(ring, &(struct io_uring_sqe){ .opcode = IORING_OP_NOP, .user_data = data });
+	syscall(SYS_io_uring_enter, ring->fd, 1, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0);
+	for (int i = 0; i < 5000 && !ring_take(ring, &cqe); i++)
+		usleep(1000);
+	return cqe.user_data == data;
+}
+
 #endif

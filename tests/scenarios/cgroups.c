@@ -4,7 +4,8 @@
  * promise: tasks, and single threads where a hierarchy has them by thread, are in the cgroups that
  *	they were in, also in threaded ones; cgroup namespaces have their roots, also one of another
  *	user namespace
- * flavours: flat one three
+ * flavours: flat one three user user-three
+ * not-shifted: it makes cgroups of its own
  */
 #include "scenario.h"
 

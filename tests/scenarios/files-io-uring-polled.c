@@ -68,18 +68,6 @@ static int bound_to(void)
 	return found;
 }
 
-/* The kernel's thread may sleep. */
-static bool nop(struct ring *ring, uint64_t data)
-{
-	struct io_uring_cqe cqe = { 0 };
-
-	ring_put(ring, &(struct io_uring_sqe){ .opcode = IORING_OP_NOP, .user_data = data });
-	syscall(SYS_io_uring_enter, ring->fd, 1, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0);
-	for (int i = 0; i < 5000 && !ring_take(ring, &cqe); i++)
-		usleep(1000);
-	return cqe.user_data == data;
-}
-
 int main(int argc, char **argv)
 {
 	struct ring ring;
@@ -93,7 +81,7 @@ int main(int argc, char **argv)
 	}
 	bool there = ring_make_with(&ring, 4, &params);
 	for (uint64_t i = 1; there && i < 10; i++)
-		scenario_need(nop(&ring, i), "a request that does nothing");
+		scenario_need(ring_polled_nop(&ring, i), "a request that does nothing");
 
 	int before = bound_to();
 	scenario_need(!there || processor < 0 || before == processor, "it is not bound");
@@ -104,6 +92,6 @@ int main(int argc, char **argv)
 		       bound_to());
 	scenario_check(!there || threads() == 2, "there are %u threads", threads());
 	for (uint64_t i = 1; there && i < 10; i++)
-		scenario_check(nop(&ring, i), "it does not go on");
+		scenario_check(ring_polled_nop(&ring, i), "it does not go on");
 	return scenario_end();
 }

@@ -3,7 +3,7 @@
  * name: files-many
  * promise: of more than a thousand descriptions of one inode, each is found again by all of its
  *	descriptors, and has what is its own
- * flavours: flat three
+ * flavours: flat three user user-three
  */
 #include "scenario.h"
 

@@ -2,7 +2,7 @@
 /*
  * name: files-tmpfile
  * promise: a file made with O_TMPFILE comes back, and can still be given its first name
- * flavours: flat one ordinary
+ * flavours: flat one ordinary user user-three
  * ignore: fd
  */
 #include "scenario.h"

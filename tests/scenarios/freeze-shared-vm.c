@@ -2,7 +2,7 @@
 /*
  * name: freeze-shared-vm
  * promise: processes that share their memory are refused by name, and go on
- * flavours: flat one ordinary
+ * flavours: flat one ordinary user user-three
  * refused: shared-object
  */
 #include "scenario.h"

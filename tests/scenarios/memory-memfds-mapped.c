@@ -3,7 +3,7 @@
  * name: memory-memfds-mapped
  * promise: a memory file that nobody holds and several have mapped, in parts, stays one
  * needs: initial-user-namespace
- * flavours: flat one ordinary
+ * flavours: flat one ordinary user user-three
  */
 #include "scenario.h"
 

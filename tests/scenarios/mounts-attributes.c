@@ -4,7 +4,7 @@
  * promise: what chattr(1) has set in a file system in memory comes back, so that nobody changes
  *	what nobody could change before, and so does how it was mounted: synchronously, with lazy
  *	times, without a name
- * flavours: flat three
+ * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
 #include "scenario.h"

@@ -5,7 +5,7 @@
  *	its borders, who sent it, and that no more will come: of clients that are there, that have
  *	closed one half, and that are gone, alone or with their process; and of more than the kernel
  *	keeps in one piece
- * flavours: flat one three
+ * flavours: flat one three user user-three
  * needs: kernel_memory
  * rounds: 2
  */

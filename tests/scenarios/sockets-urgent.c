@@ -4,7 +4,7 @@
  * promise: an urgent byte of a unix stream is where it was, and is received out of turn or in its
  *	place, with its sender and what came with it; one that was taken has left its mark, and does
  *	not come again; nobody is signalled anew
- * flavours: flat three
+ * flavours: flat three user user-three
  * needs: kernel_memory
  * arguments: alone middle inline replaced taken taken-alone taken-middle taken-often taken-and-one
  *	offset credentials gone-sender rights last-word half backlog

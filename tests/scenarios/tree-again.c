@@ -3,7 +3,7 @@
  * name: tree-again
  * promise: a tree with namespaces can be dumped and restored again and again: clocks go on without
  *	drifting, an absolute timer is late by no more than that took, and nothing grows in them
- * flavours: one
+ * flavours: one user user-three
  * needs: program:ip
  * rounds: 4
  */

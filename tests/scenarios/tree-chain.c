@@ -2,7 +2,7 @@
 /*
  * name: tree-chain
  * promise: a hundred and sixty tasks that each have one child come back, and each waits for its own
- * flavours: flat one three
+ * flavours: flat one three user user-three
  */
 #include "scenario.h"
 

@@ -5,7 +5,7 @@
  *	pid namespaces leave, and with "users" user namespaces, come back as they were (HISTORY_SEED
  *	and HISTORY_COUNT choose others, HISTORY=FILE plays one that test-histories printed)
  * arguments: processes users
- * flavours: flat one three
+ * flavours: flat one three user user-three
  * options: --timeout 60
  */
 #include "live.h"

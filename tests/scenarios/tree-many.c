@@ -2,7 +2,7 @@
 /*
  * name: tree-many
  * promise: three hundred tasks come back, some of them stopped
- * flavours: flat fresh one three
+ * flavours: flat fresh one three user user-three
  */
 #include "scenario.h"
 

@@ -7,8 +7,8 @@
  * is opened with that right again, or without it.
  *
  * Refused: where that memory cannot be read, what was opened to be written; one of proc that is
- * mounted by itself. What has not been
- * polled since is lost, if a person says that it may be.
+ * mounted by itself. What has been told and not polled is lost, if a person says that it may be;
+ * what would be told at the end of its window is told again by the next stall (pending_event).
  */
 #include "kinds/files/pressure.h"
 
@@ -29,18 +29,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define PLACES(X)                                          \
-	X(FILE_DATA, "file", "private_data")               \
-	X(FILE_RIGHTS, "file", "f_cred")                   \
-	X(EFFECTIVE, "cred", "cap_effective")              \
-	X(SEQUENCE_DATA, "seq_file", "private")            \
-	X(OPEN_DATA, "kernfs_open_file", "priv")           \
-	X(CGROUP_FILE_TRIGGER, "cgroup_file_ctx", "psi")   \
-	X(TRIGGER_STATE, "psi_trigger", "state")           \
-	X(TRIGGER_THRESHOLD, "psi_trigger", "threshold")   \
-	X(TRIGGER_WINDOW, "psi_trigger", "win")            \
-	X(TRIGGER_EVENT, "psi_trigger", "event")           \
-	X(TRIGGER_PENDING, "psi_trigger", "pending_event") \
+#define PLACES(X)                                        \
+	X(FILE_DATA, "file", "private_data")             \
+	X(FILE_RIGHTS, "file", "f_cred")                 \
+	X(EFFECTIVE, "cred", "cap_effective")            \
+	X(SEQUENCE_DATA, "seq_file", "private")          \
+	X(OPEN_DATA, "kernfs_open_file", "priv")         \
+	X(CGROUP_FILE_TRIGGER, "cgroup_file_ctx", "psi") \
+	X(TRIGGER_STATE, "psi_trigger", "state")         \
+	X(TRIGGER_THRESHOLD, "psi_trigger", "threshold") \
+	X(TRIGGER_WINDOW, "psi_trigger", "win")          \
+	X(TRIGGER_EVENT, "psi_trigger", "event")         \
 	X(WINDOW_SIZE, "psi_window", "size")
 
 enum place {
@@ -136,8 +135,7 @@ static int read_trigger(const struct open_file *file, int fd, struct trigger *re
 		ret->window =
 			kernel_pointer(by, kernel_inside(by, trigger, TRIGGER_WINDOW), WINDOW_SIZE);
 		ret->state = kernel_number(by, trigger, TRIGGER_STATE);
-		ret->is_told = kernel_number(by, trigger, TRIGGER_EVENT) ||
-			       (kernel_number(by, trigger, TRIGGER_PENDING) & 1);
+		ret->is_told = kernel_number(by, trigger, TRIGGER_EVENT);
 	}
 	return kernel_reader_end(by);
 }

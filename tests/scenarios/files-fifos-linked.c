@@ -4,7 +4,6 @@
  * promise: a named pipe whose first name is gone is found by its other one (a hard link), by each
  *	of its ends, and what waits in it is there; so is one that is held by O_PATH alone
  * flavours: flat one three user user-three
- * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -3,7 +3,6 @@
  * name: files-inode-owners
  * promise: whom pipes and sockets belong to, who may open a pipe again, whose sockets share a port,
  *	and that what somebody without rights asks netlink is refused, whoever sends it
- * needs: initial-user-namespace
  * flavours: flat one three user user-three
  */
 #include "own-network.h"

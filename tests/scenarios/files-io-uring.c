@@ -4,7 +4,6 @@
  * promise: io_uring instances at rest go on counting where they were, with completions that
  *	nobody has taken, submissions that nobody has told of, registered files and buffers; also
  *	those that belong to one thread
- * needs: initial-user-namespace
  * flavours: flat one three user user-three
  */
 #include "ring.h"

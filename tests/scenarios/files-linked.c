@@ -4,7 +4,6 @@
  * promise: a file whose first name is gone is found by its other one (a hard link), also by who has
  *	it mapped, as sem_open(3) does it; the other name keeps leading to the same file
  * flavours: flat one three user user-three
- * needs: initial-user-namespace
  */
 #include "scenario.h"
 

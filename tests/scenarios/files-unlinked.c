@@ -2,7 +2,6 @@
 /*
  * name: files-unlinked
  * promise: files and directories without a name come back with content, attributes and sharing
- * needs: initial-user-namespace
  * flavours: flat one three user user-three ordinary
  */
 #include "scenario.h"

@@ -5,7 +5,6 @@
  *	with names and without, in the tree's own ipc namespaces and in nestor's, whose named
  *	ones stay where they are; descriptors keep their flags
  * flavours: flat one three user user-three
- * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -6,7 +6,7 @@
  *	with marks, zones and translations: what is established passes where nothing new may;
  *	among them what the kernel itself has sent, and sends again in the meantime (IGMP)
  * flavours: flat one three user user-three
- * needs: program:ip program:nft program:iptables-legacy initial-user-namespace
+ * needs: program:ip program:nft program:iptables-legacy
  * not-shifted: the lock of iptables is not for everybody
  */
 #include "scenario.h"

@@ -2,7 +2,7 @@
 /*
  * name: sockets-makers
  * promise: firewalls know what sockets of TCP and UDP send as that of the user who made them
- * needs: initial-user-namespace program:nft
+ * needs: program:nft
  * flavours: flat one three user user-three
  */
 #include "own-network.h"

@@ -4,7 +4,6 @@
  * promise: whatever getsockopt tells of a socket of any family is the same, where it was set to
  *	something else than it is usually, and the few that cannot be are named here
  * flavours: flat three user user-three
- * needs: initial-user-namespace
  * arguments: few many
  */
 #include "own-network.h"

@@ -4,7 +4,6 @@
  * promise: each option of packet sockets is kept, by itself, and the others of that socket stay
  *	what they are without
  * flavours: flat user user-three
- * needs: initial-user-namespace
  */
 #include "own-network.h"
 #include "scenario.h"

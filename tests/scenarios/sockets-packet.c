@@ -4,7 +4,6 @@
  * promise: packet sockets keep protocol, interface, options, filter, memberships and fanout group,
  *	and receive; that an interface is down is told to those that were not told
  * flavours: flat one three user user-three
- * needs: initial-user-namespace
  */
 #include "own-network.h"
 #include "scenario.h"

@@ -4,7 +4,6 @@
  * promise: raw sockets, those of ping and of UDP-Lite keep protocol, addresses, peers, options,
  *	filters and groups, and work; who listens hears nothing of a dump
  * flavours: flat one three user user-three
- * needs: initial-user-namespace
  */
 #include "own-network.h"
 #include "scenario.h"

@@ -4,7 +4,6 @@
  * promise: what a connection that is over has found out for TCP_MAXSEG is not taken for what was
  *	set, and what was set is
  * flavours: flat three user-three
- * needs: initial-user-namespace
  */
 #include "own-network.h"
 #include "scenario.h"

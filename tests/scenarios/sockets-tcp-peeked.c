@@ -4,7 +4,6 @@
  * promise: where a program has looked last in what waits in a TCP connection (SO_PEEK_OFF) stays
  *	so, over dumps that let it go on and over a restore, and all that waits is there
  * flavours: flat three user user-three
- * needs: initial-user-namespace
  * rounds: 2
  */
 #include "own-network.h"

@@ -5,7 +5,6 @@
  *	with what the listener hands down to them; also those that have sent their end, and those
  *	that wait at listeners that share an address
  * flavours: flat one three user user-three
- * needs: initial-user-namespace
  */
 #include "own-network.h"
 #include "scenario.h"

@@ -161,6 +161,9 @@ int tcp_collect_content(struct collect *collect, const InetSkEntry *sk,
 			const struct tcp_stream *stream, struct error *err);
 /* Into repair mode, with the numbers as they were, connected to its peer. */
 int tcp_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
+/* tcp-room.c: room for so many bytes, and the end of it when they are there. -1 with errno */
+int tcp_make_room(int fd, size_t in, size_t out);
+int tcp_end_room(int fd);
 /* The other end of one whose peer is gone. */
 int tcp_restore_peer(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err);
 /* When all of them are out of repair mode. */

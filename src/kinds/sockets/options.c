@@ -469,8 +469,9 @@ static int apply_number(struct applying *applying, const SkOptsEntry *options,
 
 /* The kernel doubles what it is given; FORCE knows no limit but its own smallest and largest. */
 static int apply_buffer(struct applying *applying, int option, int force, uint32_t size,
-			const char *name, struct error *err)
+			bool locked, struct error *err)
 {
+	const char *name = option == SO_SNDBUF ? "SO_SNDBUF" : "SO_RCVBUF";
 	int now, half = (int)(size / 2);
 
 	if (get_now(applying, option, &now) == 0 && (uint32_t)now == size)
@@ -480,13 +481,13 @@ static int apply_buffer(struct applying *applying, int option, int force, uint32
 		return 0;
 	if (set_option(applying, option, &half, sizeof half, name, err))
 		return -1;
-	if (get_number(applying->fd, option, &now) == 0 && (uint32_t)now >= size)
+	/* A larger one that nobody has set the kernel finds by itself. */
+	if (!locked || (get_number(applying->fd, option, &now) == 0 && (uint32_t)now >= size))
 		return 0;
 	return fail(err, ERR_LIMIT_TOO_LOW, "socket %u: %s cannot be %u here without CAP_NET_ADMIN",
 		    applying->file_id, name, size);
 }
 
-/* Is nothing to be done? */
 static bool has_buffers(const struct applying *applying, const SkOptsEntry *options)
 {
 	int send, receive, lock;
@@ -499,13 +500,13 @@ static bool has_buffers(const struct applying *applying, const SkOptsEntry *opti
 }
 
 /*
- * Setting a size locks it. MPTCP does not unlock it again (mptcp_setsockopt), so there only what
- * was locked is set; the kernel finds the other sizes by itself.
+ * Setting a size locks it (told since 5.14). MPTCP does not unlock it again (mptcp_setsockopt), so
+ * there only what was locked is set; the kernel finds the other sizes by itself.
  */
 static int apply_buffers(struct applying *applying, const SkOptsEntry *options, struct error *err)
 {
 	enum { SEND_LOCK = 1, RECEIVE_LOCK = 2 };
-	int lock = (int)options->so_buf_lock;
+	int lock = options->has_so_buf_lock ? (int)options->so_buf_lock : SEND_LOCK | RECEIVE_LOCK;
 
 	if (has_buffers(applying, options))
 		return 0;
@@ -514,11 +515,11 @@ static int apply_buffers(struct applying *applying, const SkOptsEntry *options, 
 		       setsockopt(applying->fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof lock) == 0 ||
 		       errno != EOPNOTSUPP;
 	if (((unlocks || (lock & SEND_LOCK)) &&
-	     apply_buffer(applying, SO_SNDBUF, SO_SNDBUFFORCE, options->so_sndbuf, "SO_SNDBUF",
+	     apply_buffer(applying, SO_SNDBUF, SO_SNDBUFFORCE, options->so_sndbuf, lock & SEND_LOCK,
 			  err)) ||
 	    ((unlocks || (lock & RECEIVE_LOCK)) &&
-	     apply_buffer(applying, SO_RCVBUF, SO_RCVBUFFORCE, options->so_rcvbuf, "SO_RCVBUF",
-			  err)))
+	     apply_buffer(applying, SO_RCVBUF, SO_RCVBUFFORCE, options->so_rcvbuf,
+			  lock & RECEIVE_LOCK, err)))
 		return -1;
 	if (unlocks && options->has_so_buf_lock)
 		return set_option(applying, SO_BUF_LOCK, &lock, sizeof lock, "SO_BUF_LOCK", err);

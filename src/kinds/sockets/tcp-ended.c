@@ -159,19 +159,6 @@ static int accept_own(int listener, int fd)
 	return -1;
 }
 
-static int set_at_socket(int fd, int option, int value)
-{
-	return setsockopt(fd, SOL_SOCKET, option, &value, sizeof value);
-}
-
-/* All has to fit at once. Who may not have as much as he likes gets what SO_RCVLOWAT makes. */
-static int make_room(int fd, size_t bytes)
-{
-	if (set_at_socket(fd, SO_RCVBUFFORCE, (int)bytes * 2 + 65536) == 0)
-		return 0;
-	return errno == EPERM ? set_at_socket(fd, SO_RCVLOWAT, (int)bytes + 65536) : -1;
-}
-
 /* The other end; -1 with errno. */
 static int connect_to_us(const InetSkEntry *sk, int fd)
 {
@@ -256,13 +243,12 @@ static int connect_and_end(const InetSkEntry *sk, int fd, const struct record *w
 {
 	size_t bytes = count_bytes(waiting);
 
-	if (make_room(fd, bytes) < 0)
+	if (tcp_make_room(fd, bytes, 0) < 0)
 		return fail_end(sk, "make room for what waits in it", err);
 	autoclose int peer = connect_to_us(sk, fd);
 	if (peer < 0)
 		return fail_end(sk, "connect it over the loopback interface", err);
-	if (send_all(peer, waiting) < 0 || wait_for_bytes(fd, bytes) < 0 ||
-	    set_at_socket(fd, SO_RCVLOWAT, 1) < 0)
+	if (send_all(peer, waiting) < 0 || wait_for_bytes(fd, bytes) < 0 || tcp_end_room(fd) < 0)
 		return fail_end(sk, "send it again what waits in it", err);
 	return end_connection(sk, fd, &peer) < 0 ? fail_end(sk, "end it again", err) : 0;
 }

@@ -414,15 +414,6 @@ static int read_content(struct file_opener *opener, const InetSkEntry *sk,
 	return 0;
 }
 
-static int make_room(int fd, const TcpStreamEntry *entry)
-{
-	int in = (int)entry->inq_len * 2 + 65536, out = (int)entry->outq_len * 2 + 65536;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &in, sizeof in) < 0)
-		return -1;
-	return setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &out, sizeof out);
-}
-
 static const TcpStreamEntry *stream_of(const struct file_opener *opener, const InetSkEntry *sk,
 				       uint64_t *ret_content, struct error *err)
 {
@@ -459,9 +450,11 @@ int tcp_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struc
 		return fail_restore(sk, "connect it again", err);
 	if (set_negotiated(fd, entry) < 0)
 		return fail_restore(sk, "give it the options that were agreed on", err);
-	if (make_room(fd, entry) < 0 || put_queue(fd, RECEIVE_QUEUE, bytes, entry->inq_len) < 0 ||
+	if (tcp_make_room(fd, entry->inq_len, entry->outq_len) < 0 ||
+	    put_queue(fd, RECEIVE_QUEUE, bytes, entry->inq_len) < 0 ||
 	    put_queue(fd, SEND_QUEUE, bytes + entry->inq_len, entry->outq_len - entry->unsq_len) <
-		    0)
+		    0 ||
+	    tcp_end_room(fd) < 0)
 		return fail_restore(sk, "fill its queues", err);
 	if (put_window(fd, sk, entry) < 0)
 		return fail_restore(sk, "give it its windows", err);

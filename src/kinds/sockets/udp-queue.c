@@ -359,7 +359,9 @@ int udp_queue_restore(struct file_opener *opener, const InetSkEntry *sk, int fd,
 
 	if (!record || !inet_is_udp(sk))
 		return 0;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0)
+	/* Who may not have it all gets as much as anybody does. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0 &&
+	    (errno != EPERM || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "socket %u: cannot make room", sk->id);
 	for (; record; record = record->next) {
 		const struct sockaddr nobody = { .sa_family = AF_UNSPEC };

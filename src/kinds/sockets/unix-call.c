@@ -173,9 +173,14 @@ static int enter_net(const struct by_task *by, int net)
 {
 	int number = give(by, net);
 
-	if (number < 0 || remote(by, SYS_setns, (uint64_t)number, CLONE_NEWNET, 0, 0) < 0)
+	if (number < 0)
 		return -1;
-	return remote(by, SYS_close, (uint64_t)number, 0, 0, 0);
+	int result = remote(by, SYS_setns, (uint64_t)number, CLONE_NEWNET, 0, 0);
+	int failure = errno;
+	if (remote(by, SYS_close, (uint64_t)number, 0, 0, 0) < 0)
+		return -1;
+	errno = failure;
+	return result < 0 ? -1 : 0;
 }
 
 /* Most often they follow each other: each range takes one call. */
@@ -328,6 +333,20 @@ static int find_maker(struct unix_maker *maker, const struct by_task *by)
 	return maker->pidfd < 0 || maker->own_net < 0 || maker->our_net < 0 ? -1 : 0;
 }
 
+/*
+ * Where nestor has no rights in its own network namespace nobody comes back to it. Who is to end
+ * elsewhere can stay: it enters what it is to be in later.
+ */
+static int leave_net(struct unix_maker *maker, const struct by_task *by)
+{
+	if (enter_net(by, maker->own_net) == 0)
+		return 0;
+	if (errno != EPERM || !task_first_namespace(by->opener->snapshot, by->task, NAMESPACE_NET))
+		return -1;
+	forget_maker(maker);
+	return 0;
+}
+
 static int call_by_task(struct unix_maker *maker, struct by_task *by,
 			const PeerCredentialsEntry *who, int net, struct unix_request *request)
 {
@@ -346,7 +365,7 @@ static int call_by_task(struct unix_maker *maker, struct by_task *by,
 	int result = remote_request(by, request, &given);
 	int failure = errno;
 	if (take_own_ids(by, who) < 0 || take_back(by, &given) < 0 ||
-	    (enters && enter_net(by, maker->own_net) < 0))
+	    (enters && leave_net(maker, by) < 0))
 		return -1;
 	errno = failure;
 	return result;

@@ -47,8 +47,11 @@ int main(int argc, char **argv)
 		     !mkdir("inside/low/deep", 0755) && !mkdir("inside/up", 0755) &&
 		     !mkdir("inside/work", 0755) && !mkdir("merged", 0755),
 	     "directories");
+	/* A copy made within the same tick of the clock could be told by nothing. */
 	if (strcmp(argv[2], "copied") == 0)
-		need(close(open("inside/low/deep/file", O_CREAT | O_WRONLY, 0644)) == 0, "file");
+		need(close(open("inside/low/deep/file", O_CREAT | O_WRONLY, 0644)) == 0 &&
+			     usleep(50 * 1000) == 0,
+		     "file");
 	snprintf(options, sizeof options,
 		 "lowerdir=%s/inside/low,upperdir=%s/inside/up,workdir=%s/inside/work", here, here,
 		 here);

@@ -8,7 +8,7 @@
  * arguments: made copied
  * refused: unsupported-file
  */
-#include "scenario.h"
+#include "overlay-files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,22 +19,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void need(bool holds, const char *what)
-{
-	scenario_need(holds, "%s: %s", what, strerror(errno));
-}
-
-/* Root of a user namespace has its marks in "user." attributes. */
-static void mount_overlay(const char *options)
-{
-	char with_user[5 * PATH_MAX];
-
-	snprintf(with_user, sizeof with_user, "%s,userxattr", options);
-	need(mount("overlay", "merged", "overlay", 0, options) == 0 ||
-		     mount("overlay", "merged", "overlay", 0, with_user) == 0,
-	     options);
-}
 
 int main(int argc, char **argv)
 {
@@ -55,7 +39,7 @@ int main(int argc, char **argv)
 	snprintf(options, sizeof options,
 		 "lowerdir=%s/inside/low,upperdir=%s/inside/up,workdir=%s/inside/work", here, here,
 		 here);
-	mount_overlay(options);
+	mount_overlay("merged", options);
 	int fd = open("merged/deep/file", O_CREAT | O_RDWR | O_CLOEXEC, 0644);
 	need(fd >= 0 && link("merged/deep/file", "merged/other") == 0 &&
 		     unlink("merged/deep/file") == 0,

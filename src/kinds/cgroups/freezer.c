@@ -317,6 +317,9 @@ static int freeze_named(struct freezer *freezer, const char *path, struct error 
 	bool told = directory >= 0 && (v2 || !errno_tells_nothing(errno));
 	int fd = told ? openat(directory, freezer_file(v2), O_RDWR | O_CLOEXEC) : -1;
 
+	if (fd < 0 && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at --freeze-cgroup %s",
+				  path);
 	if (fd < 0)
 		return fail_errno(err, ERR_CGROUP_MISSING,
 				  "--freeze-cgroup %s is no cgroup that can be frozen", path);

@@ -123,8 +123,8 @@ static int note_all(const char *what, const struct personalities *found, IoUring
 
 static int cannot_see(struct collect *collect, const char *what, bool told, struct error *err)
 {
-	static const char owner; /* of: has it been said? */
-	void **is_warned = collect_state(collect, &owner);
+	static const char warning;
+	void **is_warned = collect_state(collect, &warning);
 
 	if (told)
 		return fail(err, ERR_UNSUPPORTED_FILE,

@@ -110,7 +110,7 @@ static int make_place(const InetSkEntry *sk, union inet_address *ret_at, socklen
 	return take_fd(&fd);
 }
 
-/* 0: it has come; 1: not in time; -1 with errno. */
+/* -1 with errno: ETIMEDOUT, it has not come in time; EPROTO, something else has. */
 static int wait_for(int fd, short event)
 {
 	struct pollfd awaited = { .fd = fd, .events = event };
@@ -119,9 +119,11 @@ static int wait_for(int fd, short event)
 	do
 		result = poll(&awaited, 1, PATIENCE_SECONDS * 1000);
 	while (result < 0 && errno == EINTR);
-	if (result == 0)
-		errno = ETIMEDOUT;
-	return result > 0 && awaited.revents & event ? 0 : -1;
+	if (result > 0 && awaited.revents & event)
+		return 0;
+	if (result >= 0)
+		errno = result ? EPROTO : ETIMEDOUT;
+	return -1;
 }
 
 static int let_connect_fail(const InetSkEntry *sk, int fd, struct error *err)

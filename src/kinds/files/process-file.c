@@ -10,8 +10,8 @@
  * - Those that tell of mounts know a mount namespace and a root directory, those below net a
  *   network namespace. They are opened when every task has entered its own (FILE_LAST).
  * - Polling a list of mounts tells once that it has changed since it was last looked at, and
- *   looking takes that away. So all of them tell so after a restore: mounts have other ids then, in
- *   any case.
+ *   looking takes that away. So all of them tell so after a restore: mounts have other ids then, or
+ *   may have changed meanwhile where the namespace is not the tree's own.
  *
  * Refused: files of processes outside of the tree, and of threads; files that let their opener do
  * more than who reads or writes (pagemap, uid_map, gid_map, projid_map, setgroups), which would be
@@ -313,41 +313,67 @@ struct touching {
  * Whatever is set of a mount, even to what it is, counts as a change of its namespace, and of no
  * other (mount_setattr_commit, touch_mnt_namespace in fs/namespace.c).
  */
-static int touch_there(void *data, struct error *err)
+static int touch(int root_fd)
 {
-	const struct touching *touching = data;
 	struct statvfs fs;
 	struct mount_attr attributes = { 0 };
 
-	if (setns(touching->namespace_fd, CLONE_NEWNS) < 0 || fstatvfs(touching->root_fd, &fs) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	if (fstatvfs(root_fd, &fs) < 0)
+		return -1;
 	if (fs.f_flag & ST_NOSUID)
 		attributes.attr_set = MOUNT_ATTR_NOSUID;
 	else
 		attributes.attr_clr = MOUNT_ATTR_NOSUID;
-	if (syscall(SYS_mount_setattr, touching->root_fd, "", AT_EMPTY_PATH, &attributes,
-		    sizeof attributes) < 0)
+	return (int)syscall(SYS_mount_setattr, root_fd, "", AT_EMPTY_PATH, &attributes,
+			    sizeof attributes);
+}
+
+static int touch_there(void *data, struct error *err)
+{
+	const struct touching *touching = data;
+
+	if (setns(touching->namespace_fd, CLONE_NEWNS) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	if (touch(touching->root_fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot let a file tell that mounts have changed");
 	return 0;
 }
 
+/*
+ * Nestor's own. There is a /proc, which is a mount. Who may not touch it says so: what has changed
+ * meanwhile is told by the next change only.
+ */
+static int touch_own(const char *path, struct error *err)
+{
+	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (proc >= 0 && touch(proc) == 0)
+		return 0;
+	if (proc < 0 || errno != EPERM)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot let a file tell that mounts have changed");
+	log_warning("restore", path, "it does not tell that mounts may have changed meanwhile: %s",
+		    strerror(errno));
+	return 0;
+}
+
 /* Those of the namespace in which the task is. */
-static int touch_mounts(const struct file_opener *opener, const struct task *task,
+static int touch_mounts(const struct file_opener *opener, const struct task *task, const char *path,
 			struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
 
-	if (!opener->mounts || !task->ids || !task->ids->has_mnt_ns_id)
-		return 0;
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+	for (size_t i = 0; opener->mounts && task->ids && task->ids->has_mnt_ns_id &&
+			   i < snapshot->n_mount_namespaces;
+	     i++) {
 		struct touching touching = { opener->mounts->namespaces[i].fd,
 					     opener->mounts->namespaces[i].roots[0] };
-		if (snapshot->mount_namespaces[i]->id == task->ids->mnt_ns_id &&
-		    touching.root_fd >= 0)
-			return deputy_run(touch_there, &touching, err);
+		if (snapshot->mount_namespaces[i]->id != task->ids->mnt_ns_id)
+			continue;
+		return touching.root_fd >= 0 ? deputy_run(touch_there, &touching, err) : 0;
 	}
-	return 0;
+	return touch_own(path, err);
 }
 
 int process_file_opened(const struct file_opener *opener, const RegFileEntry *reg, int fd,
@@ -362,7 +388,8 @@ int process_file_opened(const struct file_opener *opener, const RegFileEntry *re
 	if (fs.f_type != PROC_SUPER_MAGIC)
 		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", reg->name);
 	return rest && tells_mounts(rest)
-		       ? touch_mounts(opener, find_task(opener->snapshot, reg->process), err)
+		       ? touch_mounts(opener, find_task(opener->snapshot, reg->process), reg->name,
+				      err)
 		       : 0;
 }
 

@@ -47,7 +47,8 @@ static const struct file_kind *const file_kinds[] = {
 };
 
 static const struct file_aspect *const file_aspects[] = {
-	&owner_aspect, &locks_aspect, &gone_process_aspect, &inode_owner_aspect, NULL,
+	&status_flags_aspect, &owner_aspect,	   &locks_aspect,
+	&gone_process_aspect, &inode_owner_aspect, NULL,
 };
 
 static const struct task_kind *const files_stage[] = {

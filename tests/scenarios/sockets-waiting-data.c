@@ -2,11 +2,11 @@
 /*
  * name: sockets-waiting-data
  * promise: what was sent over TCP connections that nobody has accepted yet is there when they are
- *	accepted, in order: little, much, in many pieces, with its end, with nothing, and at
- *	listeners that share an address
+ *	accepted, in order: little, much, in many pieces, with its end, with nothing, at listeners
+ *	that share an address, and of one that waits alone
  * flavours: flat one three user user-three
  * needs: initial-user-namespace kernel_memory
- * arguments: v4 v6 sharing
+ * arguments: v4 v6 sharing alone
  * rounds: 2
  */
 #include "own-network.h"
@@ -198,12 +198,32 @@ static void check_two(void)
 	check_sharing(listeners, clients, 4);
 }
 
+static void check_alone(void)
+{
+	union address at;
+
+	at_loopback(AF_INET, &at);
+	int listener = listening(AF_INET, &at), client = connected(&at);
+	put(client, 0, 100);
+	without_waiting(listener);
+
+	scenario_ready();
+
+	int fd = accepted(listener, client);
+	if (fd < 0)
+		return;
+	expect(fd, 100, false, "the only one");
+	goes_on(client, fd);
+}
+
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
 	own_network();
 	if (strcmp(argv[2], "sharing") == 0)
 		check_two();
+	else if (strcmp(argv[2], "alone") == 0)
+		check_alone();
 	else
 		check_one(strcmp(argv[2], "v4") == 0 ? AF_INET : AF_INET6);
 	return scenario_end();

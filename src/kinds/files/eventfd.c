@@ -69,10 +69,6 @@ static int eventfd_open(struct file_opener *opener, const FileEntry *entry, stru
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "file %u: cannot let an eventfd count to %" PRIu64, entry->id,
 				  record->counter);
-	if (record->flags & (O_APPEND | O_DIRECT | O_NOATIME) &&
-	    opener_set_flags(fd, record->flags) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot set its flags",
-				  entry->id);
 	return take_fd(&fd);
 }
 

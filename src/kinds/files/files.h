@@ -23,6 +23,10 @@ extern const struct file_aspect locks_aspect;
 extern const struct task_kind locks_kind;     /* takes them */
 extern const struct file_aspect owner_aspect; /* who gets SIGIO */
 extern const struct file_aspect gone_process_aspect;
+extern const struct file_aspect status_flags_aspect;
 extern const struct file_aspect inode_owner_aspect; /* whom pipes and sockets belong to */
+
+/* What the caller gives for a pipe or a socket stays as it is. */
+bool inode_is_given(const struct file_opener *opener, const FileEntry *entry);
 
 #endif

@@ -85,8 +85,7 @@ static bool inode_owner_is_there(const FileEntry *entry)
 	return entry->inode_owner != NULL;
 }
 
-/* What the caller gives for it stays as it is. */
-static bool is_given(const struct file_opener *opener, const FileEntry *entry)
+bool inode_is_given(const struct file_opener *opener, const FileEntry *entry)
 {
 	char key[32] = "";
 
@@ -120,7 +119,7 @@ static int inode_owner_connect(struct file_opener *opener, const FileEntry *entr
 	const InodeOwnerEntry *owner = entry->inode_owner;
 	struct stat now;
 
-	if (is_given(opener, entry))
+	if (inode_is_given(opener, entry))
 		return 0;
 	if (fstat(fd, &now) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "file %u: cannot see its owner",

@@ -102,8 +102,9 @@ static int is_attached(struct arena *arena, int fd, int namespace_fd, bool *ret,
 	struct statx found;
 	uint64_t number;
 
-	*ret = statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found) == 0 &&
-	       mount_namespace_number(namespace_fd, &number) == 0 &&
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell detached mounts by number");
+	*ret = mount_namespace_number(namespace_fd, &number) == 0 &&
 	       mount_stat(number, found.stx_mnt_id, arena, &status) == 0;
 	return *ret ? 0 : judge_copy("cannot tell from others", err);
 }
@@ -191,7 +192,8 @@ static void look_at_entry(struct walk *walk, const char *path, const char *name)
 
 	if (statx(walk->fd, below, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID,
 		  &found)) {
-		walk->failure = errno_tells_nothing(errno) ? errno : walk->failure;
+		/* Where nestor's rights do not suffice to look, nothing is found. */
+		walk->failure = survey_is_absent(errno) || errno == EACCES ? walk->failure : errno;
 		return;
 	}
 	if (!is_copied(walk->namespace_, found.stx_mnt_id))

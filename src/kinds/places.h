@@ -22,15 +22,15 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
  * shows paths from that mount on. The path of the file on a mount of the tree that shows the same,
  * or the link as it is.
  */
-const char *mount_path_of_left(const struct open_file *file);
+int mount_path_of_left(const struct open_file *file, const char **ret_path, struct error *err);
 /*
  * Of a file that is mapped from an overlay upon another one, which shows it on a mount that nobody
  * has: 1, a path by which the same is mapped, and its mount (0: nestor's own); 0 for all others.
  */
 int mount_of_mapped(const struct open_file *file, uint32_t *ret_mount_id, const char **ret_path,
 		    struct error *err);
-/* Of a file on no mount that anybody has: a path that leads to it where nestor is; NULL. */
-const char *mount_path_of_alone(const struct open_file *file);
+/* Of a file on no mount that anybody has: 1, a path that leads to it where nestor is; or 0. */
+int mount_path_of_alone(const struct open_file *file, const char **ret_path, struct error *err);
 /*
  * As mount_of_file, of a file whose last name is gone, which was at `path`: what is left of the
  * directories above has to be on its mount, and something can be made there.

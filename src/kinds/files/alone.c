@@ -43,9 +43,10 @@ int alone_collect(const struct open_file *file, RegFileEntry *reg, struct error 
 
 	if (!S_ISREG(file->stat.st_mode) || strcmp(file->link, "/") != 0)
 		return 0;
-	const char *path = mount_path_of_alone(file);
-	if (!path)
-		return 0;
+	const char *path;
+	int found = mount_path_of_alone(file, &path, err);
+	if (found <= 0)
+		return found;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	if (fd < 0 || fstatvfs(fd, &fs))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",

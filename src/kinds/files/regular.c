@@ -196,17 +196,18 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
  * Names below /proc/PID/net are never found again: who looks for one gets a new one, and what was
  * open by the former is shown as deleted (proc_net_d_revalidate), as after an earlier dump.
  */
-static struct open_file by_name(const struct open_file *file, int gone)
+static int by_name(const struct open_file *file, int gone, struct open_file *ret_named,
+		   struct error *err)
 {
-	struct open_file named = *file;
-
-	named.link = gone ? file->link : mount_path_of_left(file);
+	*ret_named = *file;
+	if (!gone && mount_path_of_left(file, &ret_named->link, err))
+		return -1;
 	if (!gone && ends_with_deleted(file->link) && process_file_recognise(file)) {
 		char *link = arena_string(file->target->collect->arena, file->link);
 		link[strlen(link) - strlen(DELETED_SUFFIX)] = '\0';
-		named.link = link;
+		ret_named->link = link;
 	}
-	return named;
+	return 0;
 }
 
 /* By whose path the same is mapped: 1; 0: it is something else. */
@@ -298,7 +299,9 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	int mapped = gone ? 0 : collect_mapped(file, reg, err);
 	if (mapped)
 		return mapped < 0 ? -1 : 0;
-	struct open_file named = by_name(file, gone);
+	struct open_file named;
+	if (by_name(file, gone, &named, err))
+		return -1;
 	reg->name = arena_string(file->target->collect->arena, named.link);
 	return collect_named(&named, entry, gone, err);
 }

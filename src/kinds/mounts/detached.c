@@ -157,7 +157,8 @@ static int find_originals(struct live_namespace *namespace_, int fd)
 			copy_fd < 0 ? -1
 				    : survey_open_path(fd, line->mountpoint, O_PATH | O_NOFOLLOW);
 		namespace_->originals[i] = original_fd < 0 ? -1 : survey_mount_id(original_fd);
-		if (namespace_->originals[i] < 0 && errno_tells_nothing(errno))
+		if (namespace_->originals[i] < 0 &&
+		    (original_fd >= 0 || errno_tells_nothing(errno)))
 			return -1;
 	}
 	return 0;
@@ -264,10 +265,12 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 	const struct surveyed_namespace *from;
 	autoclose int fd =
 		target_open(target, arena_printf(collect->arena, "fd/%" PRIu32, number), O_PATH);
-	int64_t id = fd < 0 ? -1 : survey_mount_id(fd);
 
-	if (id < 0)
+	if (fd < 0)
 		return judge_copy("cannot look at", err);
+	int64_t id = survey_mount_id(fd);
+	if (id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at detached mounts");
 	if (is_known(survey, id))
 		return 0;
 	struct copying copying = { .ret_fd = -1 };

@@ -209,7 +209,7 @@ char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *
 	return path && is_there(mount, path, place) ? path : NULL;
 }
 
-const char *mount_path_of_alone(const struct open_file *file)
+int mount_path_of_alone(const struct open_file *file, const char **ret_path, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	const struct mount_survey *survey = survey_of_mounts(collect);
@@ -218,18 +218,29 @@ const char *mount_path_of_alone(const struct open_file *file)
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} own = { .handle.handle_bytes = MAX_HANDLE_SZ };
 	struct watched_place place = { file->stat.st_dev, file->stat.st_ino, &own.handle, 0 };
-	struct error ignored = { 0 };
 	char *path = NULL;
 	int unused;
 
+	if (!survey)
+		return 0;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	if (!survey || mount_id < 0 || survey_read_own(collect, &ignored) ||
-	    survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL) ||
-	    name_to_handle_at(fd, "", &own.handle, &unused, AT_EMPTY_PATH) < 0)
-		return NULL;
-	for (size_t i = 0; i < survey->own.n_lines && !path; i++)
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	if (survey_read_own(collect, err))
+		return -1;
+	if (survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL))
+		return 0;
+	int failed = name_to_handle_at(fd, "", &own.handle, &unused, AT_EMPTY_PATH);
+	if (failed)
+		note_failure(&place, errno);
+	for (size_t i = 0; i < survey->own.n_lines && !path && !failed; i++)
 		if (survey->own.lines[i].device == place.device)
 			path = mount_own_path_of_inode(collect, &survey->own.lines[i], &place);
-	return path;
+	errno = place.failed;
+	if (!path && place.failed)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s", file->what);
+	*ret_path = path;
+	return path != NULL;
 }

@@ -256,9 +256,9 @@ static int find_successor(const struct mount_survey *survey, const struct open_f
 		       : find_in_others(survey, file, fd, ret_line, ret_namespace);
 }
 
-/* Its path, if this mount shows what the one that was left did. */
-static const char *path_by(const struct open_file *file, const struct live_namespace *namespace,
-			   const struct mount_line *line, int fd)
+/* Its path, if this mount shows what the one that was left did: 1, 0, or -1 with errno. */
+static int path_by(const struct open_file *file, const struct live_namespace *namespace,
+		   const struct mount_line *line, int fd, const char **ret_path)
 {
 	struct arena *arena = file->target->collect->snapshot->arena;
 	const char *at = strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint;
@@ -268,18 +268,19 @@ static const char *path_by(const struct open_file *file, const struct live_names
 	named.link = strcmp(file->link, "/") == 0 && *at
 			     ? line->mountpoint
 			     : arena_printf(arena, "%s%s", at, file->link);
-	return is_there(&named, fd, namespace->table.root_fd, &id) > 0 ? named.link : NULL;
+	*ret_path = named.link;
+	return is_there(&named, fd, namespace->table.root_fd, &id);
 }
 
-static const char *path_in(const struct open_file *file, const struct live_namespace *namespace,
-			   int fd)
+static int path_in(const struct open_file *file, const struct live_namespace *namespace, int fd,
+		   const char **ret_path)
 {
-	const char *path = NULL;
+	int found = 0;
 
-	for (size_t i = 0; i < namespace->table.n_lines && !path; i++)
+	for (size_t i = 0; i < namespace->table.n_lines && !found; i++)
 		if (namespace->table.lines[i].device == file->stat.st_dev)
-			path = path_by(file, namespace, &namespace->table.lines[i], fd);
-	return path;
+			found = path_by(file, namespace, &namespace->table.lines[i], fd, ret_path);
+	return found;
 }
 
 static bool is_known(const struct mount_survey *survey, int64_t mount_id)
@@ -287,28 +288,43 @@ static bool is_known(const struct mount_survey *survey, int64_t mount_id)
 	return survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL);
 }
 
-const char *mount_path_of_left(const struct open_file *file)
+/* 1, 0, or -1 with errno. */
+static int find_left(const struct mount_survey *survey, const struct open_file *file, int fd,
+		     const char **ret_path)
 {
-	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
 	struct error ignored = { 0 };
-
-	if (!survey || !survey->n_namespaces || file->link[0] != '/')
-		return file->link;
-	if (file->mount_id >= 0 && is_known(survey, file->mount_id))
-		return file->link;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	if (mount_id < 0 || is_known(survey, mount_id))
-		return file->link;
 	const struct surveyed_namespace *met =
 		survey_add_task(file->target, NAMESPACE_MNT, &ignored);
-	const char *path = NULL;
-	for (int own = 1; own >= 0 && !path; own--)
-		for (size_t i = 0; i < survey->n_namespaces && !path; i++)
+	int found = 0;
+
+	for (int own = 1; own >= 0; own--)
+		for (size_t i = 0; i < survey->n_namespaces && !found; i++)
 			if ((survey->namespaces[i].met == met) == own &&
 			    (own || !S_ISDIR(file->stat.st_mode)))
-				path = path_in(file, &survey->namespaces[i], fd);
-	return path ? path : file->link;
+				found = path_in(file, &survey->namespaces[i], fd, ret_path);
+	return found;
+}
+
+int mount_path_of_left(const struct open_file *file, const char **ret_path, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	const char *path = file->link;
+
+	*ret_path = file->link;
+	if (!survey || !survey->n_namespaces || file->link[0] != '/')
+		return 0;
+	if (file->mount_id >= 0 && is_known(survey, file->mount_id))
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	int found = mount_id < 0 ? -1 : is_known(survey, mount_id) ? 0 : 1;
+	if (found > 0)
+		found = find_left(survey, file, fd, &path);
+	if (found < 0 && (fd >= 0 || !survey_is_absent(errno)))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	*ret_path = found > 0 ? path : file->link;
+	return 0;
 }
 
 int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct error *err)

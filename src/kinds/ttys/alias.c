@@ -93,7 +93,8 @@ int alias_collect(const struct open_file *file, int fd, TtyInfoEntry *info, TtyF
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its terminal",
 				  file->what);
 	struct open_file named = *file;
-	named.link = mount_path_of_left(file);
+	if (mount_path_of_left(file, &named.link, err))
+		return -1;
 	int mounted = mount_of_file(&named, &mount_id, err);
 	if (mounted < 0)
 		return -1;

@@ -158,3 +158,18 @@ uint64_t procfs_value(const char *text, const char *key, int base)
 	procfs_number(text, key, base, &value);
 	return value;
 }
+
+bool procfs_is_exiting(const char *path)
+{
+	enum { FLAGS = 5, PF_EXITING = 0x4 };
+	uint64_t fields[FLAGS + 1];
+	char stat[1024];
+
+	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) < 0)
+		return procfs_is_gone(errno);
+	const char *rest = strrchr(stat, ')');
+	/* After the name and the letter of the state come fields 4 to 9. */
+	return rest && strlen(rest) >= 4 &&
+	       procfs_numbers(rest + 4, 10, fields, FLAGS + 1) == FLAGS + 1 &&
+	       fields[FLAGS] & PF_EXITING;
+}

@@ -48,4 +48,7 @@ bool procfs_number(const char *text, const char *key, int base, uint64_t *ret_nu
 /* The same, 0 where there is none. */
 uint64_t procfs_value(const char *text, const char *key, int base);
 
+/* proc_pid_stat(5) at `path`: does the task exit (PF_EXITING among its flags), or has it? */
+bool procfs_is_exiting(const char *path);
+
 #endif

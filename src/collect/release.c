@@ -148,20 +148,13 @@ static size_t reap_target(struct target *target)
 	return left;
 }
 
-/* PF_EXITING among the flags of proc_pid_stat(5), field 9: it will never run its program again. */
+/* It will never run its program again. */
 static bool is_exiting(const struct target *target, const struct target_thread *thread)
 {
-	char path[64], stat[1024];
-	uint64_t fields[7];
+	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", target->pid, thread->tid);
-	if (procfs_read_into(AT_FDCWD, path, stat, sizeof stat) < 0)
-		return procfs_is_gone(errno);
-	const char *rest = strrchr(stat, ')');
-	/* After the name and the letter of the state come fields 4 to 9. */
-	if (!rest || strlen(rest) < 4 || procfs_numbers(rest + 4, 10, fields, 6) < 6)
-		return false;
-	return fields[5] & 4;
+	return procfs_is_exiting(path);
 }
 
 static const struct target_thread *find_not_exiting(const struct collect *collect)

@@ -3,17 +3,23 @@
 #include "kernel/pid-visit.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "kernel/deputy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef NS_GET_PID_FROM_PIDNS
+#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int) /* linux/nsfs.h, 6.11 */
+#endif
 
 /*
  * Numbers to be tried for the visitor, downwards: high ones, which few tasks have, and then low
@@ -50,10 +56,27 @@ static pid_t go_there(const struct pid_visit *visit, pid_t *number)
 	return pid;
 }
 
-/* What clone(2) says of the namespace: its init is gone (alloc_pid), or it is at a limit. */
-static bool is_answer(int problem)
+/*
+ * Nobody can be born there from the moment on when its init begins to exit, which it may be kept
+ * from ending. Where that cannot be asked, before Linux 6.11, clone(2) is believed.
+ */
+static bool is_ending(int namespace_fd)
 {
-	return problem == ENOMEM || problem == EAGAIN || !errno_tells_nothing(problem);
+	pid_t init = ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS, 1);
+	char path[64];
+
+	if (init < 0)
+		return !errno_tells_nothing(errno);
+	snprintf(path, sizeof path, "/proc/%d/stat", init);
+	return procfs_is_exiting(path);
+}
+
+/* What clone(2) says of the namespace: its init is gone (alloc_pid), or it is at a limit. */
+static bool is_answer(int problem, int namespace_fd)
+{
+	if (problem == ENOMEM)
+		return is_ending(namespace_fd);
+	return problem == EAGAIN || !errno_tells_nothing(problem);
 }
 
 static void make_one(struct pid_visit *visit, pid_t *number)
@@ -68,7 +91,8 @@ static void make_one(struct pid_visit *visit, pid_t *number)
 	if (pid < 0 && errno == ENOMEM)
 		pid = go_there(visit, number);
 	if (pid < 0) {
-		visit->failure = is_answer(errno) ? 0 : errno;
+		int problem = errno;
+		visit->failure = is_answer(problem, visit->fd) ? 0 : problem;
 		return;
 	}
 	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Options of AF_INET and AF_INET6: ip(7), ipv6(7), tcp(7), udp(7). Only what differs from a new
- * socket of the kind is recorded. Most are one number each; headers that go with each packet are
- * more. The wire format has a few of them in
+ * socket of the kind is recorded. Most are one number each; headers that go with each packet, keys
+ * and clocks are more. The wire format has a few of them in
  * members of their own; these are filled in for its other readers, and read where ours are not.
  */
 #include "kinds/sockets/inet.h"
@@ -58,6 +58,12 @@
 #endif
 #ifndef TCP_RTO_MAX_MS
 #define TCP_RTO_MAX_MS 44
+#endif
+#ifndef TCP_RTO_MIN_US
+#define TCP_RTO_MIN_US 45
+#endif
+#ifndef TCP_DELACK_MAX_US
+#define TCP_DELACK_MAX_US 46
 #endif
 #ifndef TCP_TX_DELAY
 #define TCP_TX_DELAY 37
@@ -193,6 +199,9 @@ static const struct option_row {
 	{ IPPROTO_TCP, TCP_INQ, "TCP_INQ", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_TX_DELAY, "TCP_TX_DELAY", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_RTO_MAX_MS, "TCP_RTO_MAX_MS", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_RTO_MIN_US, "TCP_RTO_MIN_US", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ IPPROTO_TCP, TCP_DELACK_MAX_US, "TCP_DELACK_MAX_US", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	{ SOL_SOCKET, SO_INCOMING_CPU, "SO_INCOMING_CPU", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_UDP, UDP_NO_CHECK6_TX, "UDP_NO_CHECK6_TX", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE,
 	  false },
 	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, "UDP_NO_CHECK6_RX", FOR_V4 | FOR_V6 | FOR_UDP | FOR_LITE,
@@ -256,12 +265,18 @@ static const struct header_row {
 	{ IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, "IPV6_RTHDRDSTOPTS" },
 	{ IPPROTO_IPV6, IPV6_RTHDR, "IPV6_RTHDR" },
 	{ IPPROTO_IPV6, IPV6_DSTOPTS, "IPV6_DSTOPTS" },
+	{ IPPROTO_TCP, TCP_FASTOPEN_KEY, "TCP_FASTOPEN_KEY" },
+	{ SOL_SOCKET, SO_TXTIME, "SO_TXTIME" },
 };
 enum { N_HEADERS = sizeof headers / sizeof *headers, MOST_HEADER = 2048 };
 
 /* IP_OPTIONS of AF_INET6 sockets are those of what comes over IPv4; raw ones have none. */
 static bool header_is_for(const struct header_row *row, const InetSkEntry *sk)
 {
+	if (row->level == SOL_SOCKET)
+		return true;
+	if (row->level == IPPROTO_TCP)
+		return inet_is_tcp(sk);
 	return sk->family == AF_INET6 ? row->level == IPPROTO_IPV6 || sk->type != SOCK_RAW
 				      : row->level == IPPROTO_IP;
 }
@@ -340,10 +355,12 @@ static int collect_congestion(struct snapshot *snapshot, int fd, int fresh, Inet
 
 /*
  * What has been used up by the connection, and can be set before it only; of one that is there,
- * TCP_MAXSEG is what the kernel has found out.
+ * TCP_MAXSEG and SO_INCOMING_CPU are what the kernel has found out.
  */
 static bool is_over(const struct option_row *row, const InetSkEntry *sk)
 {
+	if (row->level == SOL_SOCKET && row->option == SO_INCOMING_CPU)
+		return sk->state == TCP_ESTABLISHED || inet_is_stream(sk);
 	if (row->level != IPPROTO_TCP)
 		return false;
 	return (row->option == TCP_FASTOPEN_CONNECT && sk->state != TCP_CLOSE) ||
@@ -397,8 +414,19 @@ static int refuse_keys(int fd, const char *what, struct error *err)
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a TCP socket with keys (TCP_AO)", what);
 }
 
-static int collect_headers(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
-			   struct error *err)
+/* A new one has none of most, and the keys of its namespace. */
+static bool is_usual_header(int fresh, const struct header_row *row, const uint8_t *bytes,
+			    socklen_t length)
+{
+	uint8_t usual[MOST_HEADER];
+	socklen_t usual_length = sizeof usual;
+
+	return !length || (getsockopt(fresh, row->level, row->option, usual, &usual_length) == 0 &&
+			   usual_length == length && memcmp(usual, bytes, length) == 0);
+}
+
+static int collect_headers(struct snapshot *snapshot, int fd, int fresh, InetSkEntry *sk,
+			   const char *what, struct error *err)
 {
 	uint8_t bytes[MOST_HEADER];
 
@@ -412,7 +440,7 @@ static int collect_headers(struct snapshot *snapshot, int fd, InetSkEntry *sk, c
 			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what,
 					  headers[i].name);
 		}
-		if (!length)
+		if (is_usual_header(fresh, &headers[i], bytes, length))
 			continue;
 		InetHeaderEntry *entry = snapshot_new(snapshot, INET_HEADER_ENTRY, InetHeaderEntry);
 		entry->level = (uint32_t)headers[i].level;
@@ -464,7 +492,7 @@ int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, con
 			add_option(snapshot, sk, &rows[i], now);
 	}
 	fill_common_members(snapshot, sk);
-	if (collect_headers(snapshot, fd, sk, what, err))
+	if (collect_headers(snapshot, fd, fresh, sk, what, err))
 		return -1;
 	if (inet_is_tcp(sk) && collect_congestion(snapshot, fd, fresh, sk) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_CONGESTION", what);

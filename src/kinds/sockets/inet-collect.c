@@ -246,7 +246,7 @@ static int collect_there(void *data)
 	    multicast_collect(collect, it->fd, sk, what, it->err))
 		return -1;
 	sk->opts = socket_options_collect(snapshot, it->fd, what, it->err);
-	return sk->opts ? 0 : -1;
+	return sk->opts ? inet_refuse_chooser(collect, it->fd, sk, what, it->err) : -1;
 }
 
 int inet_run_in_net(int net, int (*work)(void *), void *data, const char *what, struct error *err)

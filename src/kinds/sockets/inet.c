@@ -19,7 +19,7 @@
  * Connections that wait to be accepted: inet-waiting.c, which says which of them are refused.
  * Datagrams that wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in
  * these are lost, and warned of. A program that chooses among sockets that share a port
- * (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is told by no call, and does not come back.
+ * (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused where it can be seen: inet-chooser.c.
  */
 #include "kinds/sockets/inet.h"
 

@@ -16,6 +16,9 @@ union inet_address {
 };
 
 /* inet-options.c: numbers of ip(7), ipv6(7), tcp(7), udp(7). */
+/* inet-chooser.c; its options are known. */
+int inet_refuse_chooser(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
+			struct error *err);
 int inet_options_collect(struct snapshot *snapshot, int fd, InetSkEntry *sk, const char *what,
 			 struct error *err);
 int inet_options_check(const InetSkEntry *sk, struct error *err);

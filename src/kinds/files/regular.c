@@ -29,6 +29,7 @@
 #include "base/cleanup.h"
 #include "base/foreign.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "collect/collect.h"
 #include "kinds/places.h"
 
@@ -253,7 +254,7 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 	}
 	/* d_path resolves all, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
 	int failed = lstat(file->link, &named);
-	if (failed && errno_tells_nothing(errno))
+	if (failed && !names_lead_nowhere(errno) && errno != EACCES)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s", file->what);
 	if (!failed && is_same_file(&named, &file->stat))
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;

@@ -407,8 +407,9 @@ static int open_there(struct visitor *visitor, void *data, struct error *err)
 		return -1;
 	autoclose int fd = posix_queue_make(&making, opening->held->queue, opening->name, err);
 	int result = fd < 0 ? -1 : hand_over_all(visitor, opening, err);
-	if (fd >= 0)
-		syscall(SYS_mq_unlink, opening->name);
+	if (fd >= 0 && syscall(SYS_mq_unlink, opening->name) < 0 && !result)
+		result = fail_errno(err, ERR_KERNEL_REFUSED, "cannot unlink %s again",
+				    opening->name);
 	return result || (namespace_ && ipc_write_settings(&making, err)) ? -1 : 0;
 }
 

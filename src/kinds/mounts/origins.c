@@ -34,11 +34,12 @@
 static int is_empty(int path_fd)
 {
 	int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
+	bool opened = fd >= 0;
 	autoclosedir DIR *dir = listing_of(fd);
 	const char *found;
 
 	if (!dir)
-		return survey_is_absent(errno) || errno == EPERM ? 0 : -1;
+		return survey_is_absent(errno) || (errno == EPERM && !opened) ? 0 : -1;
 	if (listing_next(dir, &found))
 		return 0;
 	return errno == 0 ? 1 : -1;

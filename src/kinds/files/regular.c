@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Open file descriptions that a path leads to: regular files, directories, the memory devices
- * (/dev/null, /dev/zero, ...) and, opened with O_PATH, anything that has a name. The state is
- * path, open flags and position. Files without a name are carried by ghost.c.
+ * Open file descriptions that a path leads to: regular files, directories, devices without a
+ * state (/dev/null, /dev/zero, ..., /dev/autofs, /dev/loop-control) and, opened with O_PATH,
+ * anything that has a name. The state is path, open flags and position. Files without a name are
+ * carried by ghost.c.
  *
  * The path is what /proc shows, which is the file's name below our own root; it counts only if
  * the same inode is found there again. Refused: other devices and namespaces, and files of the
@@ -45,13 +46,18 @@
 
 #define DELETED_SUFFIX " (deleted)"
 
-enum { MEMORY_DEVICES = 1 }; /* major number of null, zero, full, random, urandom, ... */
+/* Major numbers: of null, zero, full, random, urandom, ...; of what have only a minor one. */
+enum { MEMORY_DEVICES = 1, MISC_DEVICES = 10 };
+/* linux/miscdevice.h: requests come with all that they are about. */
+enum { AUTOFS = 235, LOOP_CONTROL = 237 };
 
 /* Whether opening the device again gives the same thing: the ones without state of their own. */
 static bool is_plain_device(dev_t device)
 {
 	unsigned number = minor(device);
 
+	if (major(device) == MISC_DEVICES)
+		return number == AUTOFS || number == LOOP_CONTROL;
 	/* null 3, zero 5, full 7, random 8, urandom 9; not mem, port and kmsg. */
 	return major(device) == MEMORY_DEVICES &&
 	       (number == 3 || number == 5 || (number >= 7 && number <= 9));

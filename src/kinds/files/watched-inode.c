@@ -155,6 +155,28 @@ int watched_inode_collect(const struct open_file *file, const char *line, uint32
 	return 0;
 }
 
+/* systemd watches the files of a cgroup, removes it and ends the watch, which takes it a moment. */
+static bool is_in_cgroups(const struct known_inodes *known, dev_t device)
+{
+	for (size_t i = 0; i < known->n_mounts; i++)
+		if (known->mounts[i].device == device)
+			return strncmp(known->mounts[i].type, "cgroup", strlen("cgroup")) == 0;
+	return false;
+}
+
+static void refuse_nameless(struct collect *collect, const struct known_inodes *known,
+			    const struct known_inode *inode)
+{
+	struct error refused = { 0 };
+
+	fail(&refused, ERR_UNSUPPORTED_FILE,
+	     "%s watches inode %ju of device %u:%u, which has no name that can be found",
+	     inode->what, (uintmax_t)inode->inode, major(inode->device), minor(inode->device));
+	if (is_in_cgroups(known, inode->device))
+		fail_passing(&refused);
+	collect_pass(collect, &refused);
+}
+
 int watched_inode_complete(struct collect *collect, struct error *err)
 {
 	struct known_inodes *known = *collect_state(collect, &inodes_owner);
@@ -166,11 +188,7 @@ int watched_inode_complete(struct collect *collect, struct error *err)
 		at->handle->has_file_id = found.found;
 		at->handle->file_id = found.id;
 		if (!found.found)
-			collect_refuse_file(collect,
-					    "%s watches inode %ju of device %u:%u, which has no "
-					    "name that can be found",
-					    at->what, (uintmax_t)at->inode, major(at->device),
-					    minor(at->device));
+			refuse_nameless(collect, known, at);
 	}
 	/* Both inotify and fanotify ask for it. */
 	if (known)

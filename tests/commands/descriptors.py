@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Trees with more sockets than one process may have descriptors, and so nestor."""
+"""Trees with more sockets than one process may have descriptors, or larger ones than nestor may."""
 
 import os
+import shutil
+import socket
 import subprocess
+import time
 
-from place import must, program
+from place import must, ORDINARY, program
 import tree
 
 TASKS, EACH, LIMIT = 3, 300, 480
@@ -254,4 +257,35 @@ def internet(place):
         round_of(place, which)
 
 
-CASES = [unix_pairs, unix_names, unix_rights, unix_makers, internet]
+def buffers_beyond_limits(place):
+    """Who could not set buffers of sockets to their size again is told so, and the tree goes on"""
+    shutil.copy(program(), place.file("nestor"))
+    os.chmod(place.path, 0o755)
+    os.chown(place.images, 65534, 65534)
+    for option, force, name in ((socket.SO_SNDBUF, 32, "wmem_max"),
+                                (socket.SO_RCVBUF, 33, "rmem_max")):
+        with open(f"/proc/sys/net/core/{name}", encoding="ascii") as file:
+            limit = int(file.read())
+        for size, fits in ((limit, True), (limit + 4096, False)):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as held:
+                held.setsockopt(socket.SOL_SOCKET, force, size)
+                os.fchown(held.fileno(), 65534, 65534)
+                process = subprocess.Popen(
+                    ["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, user=65534,
+                    group=65534, extra_groups=[], pass_fds=[held.fileno()])
+            place.roots.append(process.pid)
+            time.sleep(0.1)
+            done = subprocess.run(
+                ORDINARY + [place.file("nestor"), "dump", "-t", str(process.pid), "-D",
+                            place.images, "-R"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+            must(tree.is_alive(process.pid), "the tree is gone")
+            if fits:
+                must(done.returncode == 0, f"{name}, {size}: {done.stderr}")
+            else:
+                must("[limit-too-low]" in done.stderr and name in done.stderr,
+                     f"{name}, {size}: {done.stderr}")
+
+
+CASES = [unix_pairs, unix_names, unix_rights, unix_makers, internet, buffers_beyond_limits]

@@ -6,6 +6,9 @@
  *
  * In the images EFD_SEMAPHORE stands among the flags of the file: it is O_WRONLY, and an eventfd is
  * always O_RDWR.
+ *
+ * A cgroup of v1 that was told to count one up (cgroup.event_control) does so no more after a
+ * restore: neither the cgroup nor the eventfd tells that it does.
  */
 #include "kinds/files/files.h"
 #include "kinds/opener.h"

@@ -385,10 +385,13 @@ bool regular_is_inside(const struct snapshot *snapshot, const RegFileEntry *reg)
 	       snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
 }
 
+/* What sockets have for a name is made with these, and is another inode then (bind(2)). */
 static enum file_way regular_way(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	if (process_file_is(entry->reg))
 		return process_file_way(entry->reg);
+	if (entry->reg->has_mode && S_ISSOCK(entry->reg->mode))
+		return FILE_LAST;
 	return regular_is_inside(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
 }
 

@@ -96,6 +96,9 @@ static const struct other_row {
 	{ SO_RESERVE_MEM, "SO_RESERVE_MEM", 0 },
 	{ SO_PASSRIGHTS, "SO_PASSRIGHTS", 1 }, /* 6.16; of unix sockets */
 };
+/* Of SO_BUF_LOCK: which sizes somebody has set. */
+enum { SEND_LOCK = 1, RECEIVE_LOCK = 2 };
+
 /* Numbers that have members of their own. */
 static const int more[] = { SO_SNDBUF, SO_RCVBUF, SO_BUF_LOCK, SO_LOCK_FILTER, SO_PEEK_OFF };
 enum {
@@ -277,7 +280,10 @@ static int collect_buffers(SkOptsEntry *options, const struct reading *reading, 
 		return fail_read(reading, "SO_BUF_LOCK", err);
 	options->has_so_buf_lock = has_lock;
 	options->so_buf_lock = (uint32_t)lock;
-	return 0;
+	if (lock & SEND_LOCK && socket_buffer_check(reading->what, SO_SNDBUF, send, err))
+		return -1;
+	return lock & RECEIVE_LOCK ? socket_buffer_check(reading->what, SO_RCVBUF, receive, err)
+				   : 0;
 }
 
 static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot,
@@ -505,7 +511,6 @@ static bool has_buffers(const struct applying *applying, const SkOptsEntry *opti
  */
 static int apply_buffers(struct applying *applying, const SkOptsEntry *options, struct error *err)
 {
-	enum { SEND_LOCK = 1, RECEIVE_LOCK = 2 };
 	int lock = options->has_so_buf_lock ? (int)options->so_buf_lock : SEND_LOCK | RECEIVE_LOCK;
 
 	if (has_buffers(applying, options))

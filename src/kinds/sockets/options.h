@@ -38,4 +38,7 @@ struct socket_usual {
 int socket_options_apply_new(const SkOptsEntry *options, int fd, struct socket_usual *usual,
 			     uint32_t file_id, struct error *err);
 
+/* Refuses a size that we could not set (buffer-limits.c). */
+int socket_buffer_check(const char *what, int option, int size, struct error *err);
+
 #endif

@@ -2,9 +2,10 @@
 /*
  * name: refused-io-uring-polled
  * promise: an io_uring instance with a thread of the kernel's own is refused at the dump where a
- *	restore could not make it: in a pid namespace of the tree, or with less than all rights
+ *	restore could not make it: below more than one pid namespace of the tree, or with less than
+ *	all rights
  * needs: initial-user-namespace
- * flavours: one three user user-three
+ * flavours: three user user-three
  * ignore: Threads
  * refused: unsupported-file
  * unseen: it shows when the restore is planned

@@ -10,7 +10,8 @@
  * address that is asked for, mremap too). So every other place is taken for the moment.
  *
  * The kernel's thread of IORING_SETUP_SQPOLL has the rights of who makes the ring for good. A task
- * makes it before it gives up any, so such a ring is for those only that keep them.
+ * makes it before it gives up any, so such a ring is for those only that keep them. Its number in
+ * a pid namespace of the tree: io-uring-number.c.
  */
 #include "kinds/memory/io-uring.h"
 #include "kinds/memory/memory.h"
@@ -46,11 +47,6 @@ static bool keeps_all_rights(const struct plan *plan, const struct task *task)
 	       task->user_namespace->depth == 0;
 }
 
-static bool shares_numbers(const struct plan *plan, const struct task *task)
-{
-	return task->pid_namespace->level == 0 && !plan->own_pid_namespace;
-}
-
 int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,
 		       const FileEntry *entry, uint32_t number, struct error *err)
 {
@@ -69,15 +65,19 @@ int io_uring_plan_open(struct plan *plan, const struct task *task, struct progra
 			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would have "
 			    "more rights than the task",
 			    task_name(task));
-	if (ring->setup_flags & IORING_SETUP_SQPOLL && !shares_numbers(plan, task))
+	if (ring->setup_flags & IORING_SETUP_SQPOLL && !ring_has_number(plan, task))
 		return fail(
 			err, ERR_UNSUPPORTED_FILE,
 			"task %s: an io_uring instance whose kernel thread (SQPOLL) would take a "
-			"number of the tree's own pid namespace",
+			"number of one of the tree's own pid namespaces, which may be another's",
 			task_name(task));
+	if (ring->setup_flags & IORING_SETUP_SQPOLL)
+		ring_plan_number(plan, task, program);
 	op_store(program_call(program, SYS_io_uring_setup, ring->sq_entries,
 			      program_data(program->set, &params, sizeof params, sizeof(uint64_t))),
 		 low);
+	if (ring->setup_flags & IORING_SETUP_SQPOLL)
+		ring_plan_number_back(plan, task, program);
 	program_move_descriptor(program, low, plan->first_source, number, O_CLOEXEC);
 	ring_plan_personalities(plan, ring);
 	return 0;

@@ -98,4 +98,13 @@ int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 int io_uring_plan_registered(const struct planning *planning, struct error *err);
 int io_uring_plan_submitter(const struct planning *planning, struct error *err);
 
+/*
+ * io-uring-number.c: can the kernel's thread have a number that nobody else is to get? Called
+ * before and after the instance is made.
+ */
+bool ring_has_number(const struct plan *plan, const struct task *task);
+void ring_plan_number(const struct plan *plan, const struct task *task, struct program *program);
+void ring_plan_number_back(const struct plan *plan, const struct task *task,
+			   struct program *program);
+
 #endif

@@ -235,6 +235,7 @@ static void probe_process(struct facts *facts)
 			  (errno != ENOSYS && errno != EOPNOTSUPP);
 	if (read_text(facts, "/proc/self/coredump_filter", text, sizeof text))
 		facts->coredump_filter = (uint32_t)strtoul(text, NULL, 16);
+	facts->suid_dumpable = (uint32_t)number_in(facts, "/proc/sys/fs/suid_dumpable", 0);
 	facts->loginuid = UINT32_MAX;
 	if (read_text(facts, "/proc/self/loginuid", text, sizeof text))
 		facts->loginuid = (uint32_t)strtoul(text, NULL, 10);

@@ -68,6 +68,7 @@ struct facts {
 	uint32_t io_priority;
 	uint64_t timer_slack_ns; /* of the thread that probed */
 	uint32_t dumpable;	 /* of the address space, as PR_GET_DUMPABLE */
+	uint32_t suid_dumpable;	 /* sysctl fs.suid_dumpable: what it is after ids have changed */
 	uint32_t thp_disable;	 /* as PR_GET_THP_DISABLE */
 	uint8_t affinity[MAX_AFFINITY_SIZE];
 	size_t affinity_size;

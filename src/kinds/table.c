@@ -103,6 +103,7 @@ static const struct task_kind *const thread_stage[] = {
 };
 
 static const struct task_kind *const ids_stage[] = {
+	&dumpable_by_change_kind,
 	&credentials_kind,
 	NULL,
 };

@@ -162,6 +162,33 @@ static void equal_credentials_need_nothing(void **state)
 	assert_int_equal(fixture->program->n_ops, 0);
 }
 
+/* What cannot be set comes by a change of the group, there and back, where the machine says so. */
+static void dumpable_by_root_comes_by_a_change(void **state)
+{
+	struct fixture *fixture = *state;
+	MmEntry mm = MM_ENTRY__INIT;
+
+	mm.has_dumpable = true;
+	mm.dumpable = 2;
+	fixture->task->mm = &mm;
+	assert_int_equal(plan_kind(fixture, &dumpable_by_change_kind), 0);
+	assert_int_equal(fixture->program->n_ops, 0);
+	assert_int_equal(plan_kind(fixture, &dumpable_kind), 0);
+	assert_int_equal(fixture->program->ops[0].args[1], 0);
+	size_t before = fixture->program->n_ops;
+	fixture->facts.suid_dumpable = 2;
+	assert_int_equal(plan_kind(fixture, &dumpable_by_change_kind), 0);
+	assert_int_equal(plan_kind(fixture, &dumpable_kind), 0);
+	const struct op *ops = fixture->program->ops + before;
+	assert_int_equal(fixture->program->n_ops, before + 3);
+	assert_int_equal(ops[0].nr, SYS_prctl); /* should nobody be let change */
+	assert_int_equal(ops[0].args[1], 0);
+	assert_int_equal(ops[1].nr, SYS_setfsgid);
+	assert_int_not_equal(ops[1].args[0], fixture->facts.gids[3]);
+	assert_int_equal(ops[2].nr, SYS_setfsgid);
+	assert_int_equal(ops[2].args[0], fixture->facts.gids[3]);
+}
+
 static void privileges_last_until_they_are_needed(void **state)
 {
 	struct fixture *fixture = *state;
@@ -622,6 +649,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(equal_credentials_need_nothing),
+		TEST(dumpable_by_root_comes_by_a_change),
 		TEST(privileges_last_until_they_are_needed),
 		TEST(capabilities_that_nestor_lacks_are_refused),
 		TEST(impossible_capabilities_are_refused),

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The dumpable mark, last, because the kernel resets it whenever ids or capabilities change
- * (commit_creds). It belongs to the address space, so that the last thread to change its ids would
- * decide: every thread sets it after its own change. The value 2 (SUID_DUMP_ROOT) cannot be set
- * (prctl takes 0 and 1), it only arises by an exec or a change of ids; 0 is set in its place,
- * which allows less.
+ * The dumpable mark, last, because the kernel resets it to fs.suid_dumpable whenever ids or
+ * capabilities change (commit_creds). It belongs to the address space, so that the last thread to
+ * change its ids would decide: every thread sets it after its own change.
+ *
+ * The value 2 (SUID_DUMP_ROOT) cannot be set (prctl takes 0 and 1), it only arises by such a
+ * change. Where fs.suid_dumpable is 2, as on machines that keep cores of all, a change there and
+ * back gives it, before the ids are those of the task, and later ones leave it; elsewhere 0 is set
+ * in its place, which allows less, and is there already where nobody may change.
  */
 #include "kinds/task/task.h"
 
@@ -20,7 +23,8 @@
 
 enum {
 	PATH_ROOM = 64,
-	MAP_ROOM = 16384, /* 340 extents */
+	MAP_ROOM = 16384,   /* 340 extents */
+	SUID_DUMP_ROOT = 2, /* <linux/sched/coredump.h> of the kernel */
 };
 
 static void *ask_dumpable(const struct asking *asking)
@@ -78,13 +82,42 @@ static int answer_dumpable(const struct asking *asking, void *asked, struct erro
 	return 0;
 }
 
+static bool comes_by_change(const struct planning *planning)
+{
+	const MmEntry *mm = planning->task->mm;
+
+	return mm && mm->has_dumpable && mm->dumpable == SUID_DUMP_ROOT &&
+	       planning->plan->facts->suid_dumpable == SUID_DUMP_ROOT;
+}
+
+/* The id of the file system's group is the one that nothing else follows. */
+static int plan_change(const struct planning *planning, struct error *err)
+{
+	struct program *program = planning->program;
+	uint32_t own = planning->plan->facts->gids[3];
+
+	(void)err;
+	if (!comes_by_change(planning) || planning->thread)
+		return 0;
+	program_call(program, SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	op_any(program_call(program, SYS_setfsgid, own == 0));
+	op_any(program_call(program, SYS_setfsgid, own));
+	return 0;
+}
+
+const struct task_kind dumpable_by_change_kind = {
+	.name = "dumpable by change",
+	.plan = plan_change,
+};
+
 static int plan_dumpable(const struct planning *planning, struct error *err)
 {
 	const struct task *task = planning->task;
 	bool dumpable = !task->mm || !task->mm->has_dumpable || task->mm->dumpable == 1;
 
 	(void)err;
-	program_call(planning->program, SYS_prctl, PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+	if (!comes_by_change(planning))
+		program_call(planning->program, SYS_prctl, PR_SET_DUMPABLE, dumpable, 0, 0, 0);
 	return 0;
 }
 

@@ -36,18 +36,19 @@ extern const struct task_kind credentials_kind; /* credentials.c: all of them; i
 extern const struct task_kind capability_sets_kind; /* credentials-plan.c: and securebits */
 
 /* STAGE_LAST */
-extern const struct task_kind interval_timers_kind;   /* itimers.c */
-extern const struct task_kind posix_timers_kind;      /* posix-timers.c */
-extern const struct task_kind zombie_signals_kind;    /* signals.c */
-extern const struct task_kind keyrings_kind;	      /* keyrings.c, keyrings-plan.c */
-extern const struct task_kind syscall_dispatch_kind;  /* dispatch.c */
-extern const struct task_kind process_keyring_kind;   /* keyrings-plan.c */
-extern const struct task_kind landlock_kind;	      /* landlock.c: refused */
-extern const struct task_kind thread_attributes_kind; /* attributes.c */
-extern const struct task_kind numa_policy_kind;	      /* numa.c */
-extern const struct task_kind rseq_kind;	      /* rseq.c */
-extern const struct task_kind dumpable_kind;	      /* dumpable.c: after every change of ids */
-extern const struct task_kind child_subreaper_kind;   /* subreaper.c: when no orphan is to come */
+extern const struct task_kind interval_timers_kind;    /* itimers.c */
+extern const struct task_kind posix_timers_kind;       /* posix-timers.c */
+extern const struct task_kind zombie_signals_kind;     /* signals.c */
+extern const struct task_kind keyrings_kind;	       /* keyrings.c, keyrings-plan.c */
+extern const struct task_kind syscall_dispatch_kind;   /* dispatch.c */
+extern const struct task_kind process_keyring_kind;    /* keyrings-plan.c */
+extern const struct task_kind landlock_kind;	       /* landlock.c: refused */
+extern const struct task_kind thread_attributes_kind;  /* attributes.c */
+extern const struct task_kind numa_policy_kind;	       /* numa.c */
+extern const struct task_kind rseq_kind;	       /* rseq.c */
+extern const struct task_kind dumpable_by_change_kind; /* dumpable.c: before any change of ids */
+extern const struct task_kind dumpable_kind;	       /* dumpable.c: after every change of ids */
+extern const struct task_kind child_subreaper_kind;    /* subreaper.c: when no orphan is to come */
 extern const struct task_kind
 	parent_death_signal_kind;		 /* death-signal.c: cleared by a change of ids */
 extern const struct task_kind seccomp_kind;	 /* seccomp.c */

@@ -7,12 +7,12 @@
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
  *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
- *	a FUSE, an overlay whose index has files, or is for NFS, of layers in memory, a directory
- *	in /proc of a process that is gone
+ *	a FUSE, also one that only somebody else may enter, an overlay whose index has files, or
+ *	is for NFS, of layers in memory, a directory in /proc of a process that is gone
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay process unbindable socket
- *	fifo named large pinned sharing fuse indexed exported gone
+ *	fifo named large pinned sharing fuse foreign indexed exported gone
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -155,7 +155,8 @@ static int mount_fuse(void)
 
 	if (fd < 0)
 		return errno == ENOENT || errno == ENXIO || errno == ENODEV ? mount_autofs() : -1;
-	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%d,group_id=0", fd,
+		 strcmp(what, "foreign") == 0 ? 4711 : 0);
 	int result = mount("served", "place", "fuse.served", 0, options);
 	close(fd);
 	return result;
@@ -229,6 +230,7 @@ static int inside(void *unused)
 		     : strcmp(what, "named") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "large") == 0      ? mount_removed(S_IFREG)
 		     : strcmp(what, "fuse") == 0       ? mount_fuse()
+		     : strcmp(what, "foreign") == 0    ? mount_fuse()
 		     : strcmp(what, "gone") == 0       ? mount_of_gone()
 		     : strcmp(what, "indexed") == 0    ? mount_with_index("index=on")
 		     : strcmp(what, "exported") == 0   ? mount_with_index("nfs_export=on,index=on")

@@ -50,12 +50,17 @@ int survey_open_beneath(int fd, const char *path, int flags)
 			     RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
 }
 
+/*
+ * Told whatever is asked for (vfs_statx, 5.8), also of a fuse of somebody else, who alone may ask
+ * for anything (fuse_getattr); and whose server need not be asked.
+ */
 int64_t survey_mount_id(int fd)
 {
 	struct statx statx_;
 
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &statx_) ? -1
-								   : (int64_t)statx_.stx_mnt_id;
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &statx_)
+		       ? -1
+		       : (int64_t)statx_.stx_mnt_id;
 }
 
 int survey_is_same(int one_fd, int other_fd)

@@ -119,8 +119,9 @@ int main(int argc, char **argv)
 	static pid_t numbers[OTHERS];
 	for (int i = 0; i < OTHERS; i++)
 		scenario_need(pthread_create(&others[i], NULL, idle, &numbers[i]) == 0, "threads");
-	while (!__atomic_load_n(&numbers[OTHERS - 1], __ATOMIC_RELAXED))
-		scenario_sleep_ms(2);
+	for (int i = 0; i < OTHERS; i++)
+		while (!__atomic_load_n(&numbers[i], __ATOMIC_RELAXED))
+			scenario_sleep_ms(2);
 	int before = bound_to();
 	scenario_need(!there || processor < 0 || before == processor, "it is not bound");
 

@@ -10,8 +10,9 @@
  * address that is asked for, mremap too). So every other place is taken for the moment.
  *
  * The kernel's thread of IORING_SETUP_SQPOLL has the rights of who makes the ring for good. A task
- * makes it before it gives up any, so such a ring is for those only that keep them. Its number in
- * a pid namespace of the tree: io-uring-number.c.
+ * makes it before it gives up any and before it enters its namespaces, so such a ring is for those
+ * only that keep the rights, and are in nestor's. Its number in a pid namespace of the tree:
+ * io-uring-number.c.
  */
 #include "kinds/memory/io-uring.h"
 #include "kinds/memory/memory.h"
@@ -19,6 +20,7 @@
 #include "base/cleanup.h"
 #include "kinds/opener.h"
 #include "kinds/memory/ranges.h"
+#include "model/namespaces.h"
 #include "plan/plan.h"
 
 #include <errno.h>
@@ -47,6 +49,20 @@ static bool keeps_all_rights(const struct plan *plan, const struct task *task)
 	       task->user_namespace->depth == 0;
 }
 
+/*
+ * The kernel's thread stays in the namespaces that the task is in when it makes the instance, and
+ * shares its directories, so that the task can enter no mount namespace any more (mntns_install).
+ */
+static bool is_apart(const struct plan *plan, const struct task *task)
+{
+	for (enum namespace_type type = 0; type < NAMESPACE_TYPES; type++)
+		if (namespace_types[type].plain &&
+		    (task_first_namespace(plan->snapshot, task, type) ||
+		     thread_namespace(plan->snapshot, task, 0, type)))
+			return true;
+	return false;
+}
+
 int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,
 		       const FileEntry *entry, uint32_t number, struct error *err)
 {
@@ -64,6 +80,11 @@ int io_uring_plan_open(struct plan *plan, const struct task *task, struct progra
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would have "
 			    "more rights than the task",
+			    task_name(task));
+	if (ring->setup_flags & IORING_SETUP_SQPOLL && is_apart(plan, task))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would be "
+			    "in nestor's namespaces, not in those of the task",
 			    task_name(task));
 	if (ring->setup_flags & IORING_SETUP_SQPOLL && !ring_has_number(plan, task))
 		return fail(

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <nestor/last-pids.h>
@@ -141,6 +142,27 @@ static void own_level_alone(void **state)
 		_exit(0);
 	assert_int_equal(pid, 7777);
 	waitpid(pid, NULL, 0);
+	last_pids_close(pids);
+	close(own);
+}
+
+/* Who could open it and has lost the right since: the number itself is not what is wrong. */
+static void rights_that_were_lost(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct all[2], none[2];
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	struct last_pids *pids = nest_service(own);
+
+	assert_int_equal(syscall(SYS_capget, &header, all), 0);
+	memcpy(none, all, sizeof none);
+	none[0].effective = none[1].effective = 0;
+	assert_int_equal(syscall(SYS_capset, &header, none), 0);
+	service_refuses(pids, (const uint32_t[]){ 7776 }, 1, ERR_NO_PRIVILEGE,
+			"cannot write 7776 as last pid of");
+	assert_int_equal(syscall(SYS_capset, &header, all), 0);
 	last_pids_close(pids);
 	close(own);
 }
@@ -395,6 +417,7 @@ static int run_cases(void)
 		cmocka_unit_test(ids_are_as_set_below_user_namespaces),
 		cmocka_unit_test(from_inside_a_user_namespace),
 		cmocka_unit_test(own_level_alone),
+		cmocka_unit_test(rights_that_were_lost),
 		cmocka_unit_test(short_vectors_and_zeros),
 		cmocka_unit_test(wrong_vectors),
 		cmocka_unit_test(taken_numbers),

@@ -10,9 +10,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +124,28 @@ static void what_is_not_told_is_not_known(void **state)
 	assert_true(fails_without(SYS_ioprio_get, 1));
 }
 
+/* Whatever nobody builds a kernel without who wants tasks checkpointed. */
+static void recent_kernels_have_all(void **state)
+{
+	(void)state;
+	struct utsname kernel;
+	struct facts facts;
+	struct arena arena;
+	int major = 0, minor = 0;
+
+	assert_int_equal(uname(&kernel), 0);
+	assert_int_equal(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+	if (major < 6 || (major == 6 && minor < 15))
+		skip();
+	arena_init(&arena);
+	probe(&facts, &arena);
+	assert_true(facts.pidfd_getfd && facts.kcmp && facts.children_file);
+	assert_true(facts.pagemap_scan && facts.guard_regions && facts.timer_restore_ids);
+	assert_true(facts.per_namespace_pid_max && facts.pidfd_namespaces);
+	assert_true(facts.rseq_configuration);
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +153,7 @@ int main(void)
 		cmocka_unit_test(identity_is_ours),
 		cmocka_unit_test(probing_twice_changes_nothing),
 		cmocka_unit_test(what_is_not_told_is_not_known),
+		cmocka_unit_test(recent_kernels_have_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

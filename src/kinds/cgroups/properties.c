@@ -242,18 +242,16 @@ static int set_directory(struct setting setting, const CgroupDirEntry *entry, co
 	bool makes = setting.mode == CGROUPS_FULL || setting.mode == CGROUPS_STRICT ||
 		     setting.inside_made;
 	CgMemberEntry member = CG_MEMBER_ENTRY__INIT;
-	struct error missing = { 0 };
+	struct error why = { 0 };
 
 	member.name = (char *)(uintptr_t)setting.hierarchy;
 	member.path = (char *)(uintptr_t)path;
 	enum cgroup_mode way = makes ? CGROUPS_SOFT : CGROUPS_NONE;
-	autoclose int opened =
-		cgroup_directory_open(opener, &member, way, makes ? setting.err : &missing);
+	autoclose int opened = cgroup_directory_open(opener, &member, way, &why);
 	if (opened < 0) {
-		if (!makes && missing.name == ERR_CGROUP_MISSING)
+		if (!makes && why.name == ERR_CGROUP_MISSING)
 			return 0;
-		if (!makes)
-			*setting.err = missing;
+		*setting.err = why;
 		return -1;
 	}
 	/* What is watched has been made before (kinds/files/watched-inode.c). */

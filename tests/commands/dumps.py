@@ -703,6 +703,30 @@ def served_mount(place):
     must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "the tree was harmed")
 
 
+def served_mount_of_others(place):
+    """A FUSE outside that only somebody else may enter, root not either, is there in a copy"""
+    if not os.path.exists("/dev/fuse"):
+        return
+    there = place.file("there")
+    os.mkdir(there)
+    server = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=4711,group_id=4711"
+    subprocess.run(["mount", "-i", "-t", "fuse.it", "-o", options, "it", there], check=True,
+                   pass_fds=[server])
+    try:
+        pid = place.start("exec unshare -m sleep 1000")
+        must(tree.wait_for(lambda: tree.status_of(pid)["Name"] == "sleep", 10), "no sleep")
+        before = [line for line in tree.read(pid, "mountinfo").splitlines() if there in line]
+        place.dump(pid)
+        pid = place.restored()
+        after = [line for line in tree.read(pid, "mountinfo").splitlines() if there in line]
+        must(len(before) == 1 and [line.split()[2:] for line in before]
+             == [line.split()[2:] for line in after], f"{before}\n{after}")
+    finally:
+        subprocess.run(["umount", "-l", there], check=True)
+        os.close(server)
+
+
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
@@ -710,6 +734,7 @@ CASES = [
     few_descriptors_for_pipes,
     descriptors_as_promised, few_descriptors_for_one_file, statistics, no_room_for_pages,
     login_uid, lowered_score, work_directory, log_on_failure, action_script,
-    script_in_namespaces, shell_job, unsupported_file, served_mount, traced_task,
+    script_in_namespaces, shell_job, unsupported_file, served_mount,
+    served_mount_of_others, traced_task,
     interrupted,
 ]

@@ -38,7 +38,10 @@ static int look_at(const struct mount_survey *survey, const char *path, struct o
 	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
 
 	ret->mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	return ret->mount_id < 0 || fstat(fd, &ret->stat) ? -1 : 0;
+	if (ret->mount_id < 0)
+		return -1;
+	ret->is_denied = fstat(fd, &ret->stat) != 0;
+	return ret->is_denied && errno != EACCES ? -1 : 0;
 }
 
 /* At mountpoints all namespaces ask for the same. */
@@ -98,6 +101,9 @@ static int can_be_origin(struct mount_survey *survey, struct arena *arena,
 		return not_found(path, ret_denied, err);
 	if (place.mount_id != own->id || root_fd < 0)
 		return place.mount_id == own->id;
+	/* A fuse of somebody else tells us nothing but where it is mounted. */
+	if (place.is_denied)
+		return !*below;
 	if (fstat(root_fd, &stat))
 		return not_found(path, ret_denied, err);
 	return stat.st_dev == place.stat.st_dev && stat.st_ino == place.stat.st_ino;

@@ -48,6 +48,7 @@ struct at_root {
 struct own_place {
 	bool is_known;
 	int64_t mount_id;
+	bool is_denied; /* what there is, which is not in stat then */
 	struct stat stat;
 };
 

@@ -11,6 +11,7 @@
 #include "collect/collect.h"
 #include "collect/wait.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,9 +23,20 @@ enum {
 	TEXT_ROOM = 8192, /* of /proc/PID/sched */
 	MAX_PROCESSORS = 4096,
 	COMPARISONS = 4,
+	MOST_TRIES = 3,
 	MILLISECOND = 1000000,
 	STAT_PROCESSOR = 39, /* proc_pid_stat(5) */
 };
+
+/* Who waits for a time has to begin anew without it: what is short may be there at once. */
+static ssize_t read_patiently(const char *path, char *text, size_t size)
+{
+	for (int tries = 0;; tries++) {
+		ssize_t length = procfs_read_into(AT_FDCWD, path, text, size);
+		if (length >= 0 || !errno_tells_nothing(errno) || tries == MOST_TRIES)
+			return length;
+	}
+}
 
 /* Milliseconds with six decimals. */
 bool scheduler_read(const char *path, uint64_t *ret_exec_start, uint64_t *ret_switches)
@@ -32,7 +44,7 @@ bool scheduler_read(const char *path, uint64_t *ret_exec_start, uint64_t *ret_sw
 	char text[TEXT_ROOM], *end;
 	const char *start, *switches;
 
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+	if (read_patiently(path, text, sizeof text) <= 0)
 		return false;
 	start = procfs_field(text, "se.exec_start");
 	switches = procfs_field(text, "nr_voluntary_switches");
@@ -51,7 +63,7 @@ bool scheduler_processor(pid_t tid, char state, unsigned *ret_processor)
 	char path[PATH_ROOM], text[TEXT_ROOM], *at;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", tid, tid);
-	if (procfs_read_into(AT_FDCWD, path, text, sizeof text) <= 0)
+	if (read_patiently(path, text, sizeof text) <= 0)
 		return false;
 	at = strrchr(text, ')');
 	if (!at || at[1] != ' ' || at[2] != state)
@@ -123,6 +135,7 @@ const int64_t *scheduler_clock(struct collect *collect, unsigned processor)
 			arena_new(collect->arena, struct scheduler_clocks);
 	if (!clocks->known[processor])
 		clocks->known[processor] =
+			compare_clocks(processor, &clocks->difference[processor]) ||
 			compare_clocks(processor, &clocks->difference[processor]);
 	return clocks->known[processor] ? &clocks->difference[processor] : NULL;
 }

@@ -103,6 +103,9 @@ int main(int argc, char **argv)
 {
 	union bpf_attr attributes = nothing();
 	const uint32_t none[2] = { 7, 0 };
+	/* A value that begins with zeros. */
+	static const uint32_t elsewhere[2] = { 1, 0 };
+	static const char late[12] = { [7] = 'x' };
 	char value[12] = "";
 
 	scenario_begin(argc, argv);
@@ -115,6 +118,7 @@ int main(int argc, char **argv)
 		put(array, i, 0);
 	for (uint32_t i = 1000; i < 1000 + ENTRIES; i++)
 		put(hash, i, i);
+	scenario_need(!element(BPF_MAP_UPDATE_ELEM, array, elsewhere, late), "cannot put another");
 	put(trie, 8, 10);	       /* 10.0.0.0/8, as it is in memory */
 	put(trie, 16, 168 << 8 | 192); /* 192.168.0.0/16 */
 	put(frozen, 1, 0);
@@ -136,6 +140,9 @@ int main(int argc, char **argv)
 		check(same, i, 0, "array");
 	scenario_check(!element(BPF_MAP_LOOKUP_ELEM, array, none, value) && !value[0],
 		       "what is empty is not");
+	scenario_check(!element(BPF_MAP_LOOKUP_ELEM, array, elsewhere, value) &&
+			       !memcmp(value, late, sizeof value),
+		       "what begins with a zero is not as it was");
 	for (uint32_t i = 1000; i < 1000 + ENTRIES; i++)
 		check(reader, i, i, "hash");
 	const uint32_t address[2] = { 32, 5 << 24 | 168 << 8 | 192 };

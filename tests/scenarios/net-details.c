@@ -102,7 +102,10 @@ int main(int argc, char **argv)
 		"ip link add mv0 link ve1 type macvlan mode bridge || true;"
 		"ip link add mv1 link ve1 type macvlan mode source macaddr add 02:00:00:00:00:33 "
 		"|| "
-		"true";
+		"true;"
+		/* Above one that comes later. */
+		"ip link add late0 index 900 type veth peer name late1 index 901;"
+		"ip link add mv9 link late0 index 890 type macvlan mode bridge || true";
 
 	scenario_begin(argc, argv);
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");

@@ -11,8 +11,8 @@
  * which would be root's after a restore, or that keep what was written by each description
  * (memory.peak of cgroups, user_events_data, mtrr, files of SELinux). Files of processes in /proc:
  * process-file.c. What somebody outside has opened: given.c. Files of pressure (PSI), refused where
- * what they wait for cannot be seen: pressure.c. A file whose name is gone while a hard link
- * remains: linked.c.
+ * what they wait for cannot be seen: pressure.c. The kernel's log: kernel-log.c. A file whose name
+ * is gone while a hard link remains: linked.c.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/alone.h"
@@ -20,6 +20,7 @@
 #include "kinds/files/ghost.h"
 #include "kinds/files/given.h"
 #include "kinds/files/gone-process.h"
+#include "kinds/files/kernel-log.h"
 #include "kinds/opener.h"
 #include "kinds/files/linked.h"
 #include "kinds/files/opener-rights.h"
@@ -58,7 +59,9 @@ static bool is_plain_device(dev_t device)
 
 	if (major(device) == MISC_DEVICES)
 		return number == AUTOFS || number == LOOP_CONTROL;
-	/* null 3, zero 5, full 7, random 8, urandom 9; not mem, port and kmsg. */
+	if (kernel_log_is(device))
+		return true; /* kernel-log.c */
+	/* null 3, zero 5, full 7, random 8, urandom 9; not mem and port. */
 	return major(device) == MEMORY_DEVICES &&
 	       (number == 3 || number == 5 || (number >= 7 && number <= 9));
 }
@@ -297,7 +300,7 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	if (kernel_file_path(file, &kernel_path, err) ||
 	    opener_rights_check(file, kernel_path, err) ||
 	    written_state_check(file, kernel_path, err) ||
-	    pressure_collect(file, kernel_path, reg, err))
+	    pressure_collect(file, kernel_path, reg, err) || kernel_log_collect(file, reg, err))
 		return -1;
 	int gone = gone_process_look(file);
 	if (gone < 0)
@@ -522,7 +525,9 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 			   : gone_process_is(opener->snapshot, entry)
 				   ? gone_process_open(opener, entry, err)
 				   : open_by_its_rights(opener, reg, &found, err);
-	if (fd < 0 || (process_file_is(reg) && process_file_opened(opener, reg, fd, err)))
+	if (fd < 0 || (process_file_is(reg) && process_file_opened(opener, reg, fd, err)) ||
+	    (kernel_log_is(found.st_rdev) && !(reg->flags & O_PATH) &&
+	     kernel_log_go_on(reg, fd, err)))
 		return -1;
 	/* Devices keep no position, and lseek on O_PATH gives EBADF. */
 	if (reg->pos && !(reg->flags & O_PATH) && !S_ISCHR(found.st_mode) &&

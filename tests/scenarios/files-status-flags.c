@@ -4,6 +4,7 @@
  * promise: descriptions of every sort keep what fcntl sets (O_APPEND, O_NONBLOCK, O_NOATIME), also
  *	where it means nothing
  * flavours: flat one user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

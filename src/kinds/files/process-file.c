@@ -161,24 +161,12 @@ static struct target *find_target(struct collect *collect, const struct process_
 	return NULL;
 }
 
-/* The directory of the process, as who holds the file sees it; in the /proc that the file is in. */
-static int open_process(const struct open_file *file, const char *path)
+/* The same, if it is in the /proc that the file is in; -1 with errno. */
+static int if_beside(const struct open_file *file, int directory)
 {
-	const char *number = number_in(path);
-	int length = (int)(number - path) + (int)strspn(number, "0123456789");
-	const char *name = arena_printf(file->target->collect->arena, BELOW_ROOT "%.*s", length,
-					path + strspn(path, "/"));
-	autoclose int fd = target_open(file->target, name, O_RDONLY | O_DIRECTORY);
+	autoclose int fd = directory;
 	struct stat stat;
 
-	/*
-	 * Its root may be somewhere else since, as in a sandbox: then the path is that of the
-	 * mount, or as we see it.
-	 */
-	if (fd < 0 && !errno_tells_nothing(errno))
-		fd = mount_open_beside(file, name + strlen(BELOW_ROOT) - 1);
-	if (fd < 0 && !errno_tells_nothing(errno))
-		fd = open(name + strlen(BELOW_ROOT) - 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &stat) < 0)
 		return -1;
 	if (stat.st_dev != file->stat.st_dev) {
@@ -186,6 +174,27 @@ static int open_process(const struct open_file *file, const char *path)
 		return -1;
 	}
 	return take_fd(&fd);
+}
+
+/*
+ * The directory of the process, as who holds the file sees it. Its root may be somewhere else
+ * since, as in a sandbox, and what is on its way to somebody is held by us: then the path is that
+ * of the mount, or as we see it.
+ */
+static int open_process(const struct open_file *file, const char *path)
+{
+	const char *number = number_in(path);
+	int length = (int)(number - path) + (int)strspn(number, "0123456789");
+	const char *name = arena_printf(file->target->collect->arena, BELOW_ROOT "%.*s", length,
+					path + strspn(path, "/"));
+	const char *from_root = name + strlen(BELOW_ROOT) - 1;
+	int fd = if_beside(file, target_open(file->target, name, O_RDONLY | O_DIRECTORY));
+
+	if (fd < 0 && !errno_tells_nothing(errno))
+		fd = if_beside(file, mount_open_beside(file, from_root));
+	if (fd < 0 && !errno_tells_nothing(errno))
+		fd = if_beside(file, open(from_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	return fd;
 }
 
 static const char known_owner = 0;

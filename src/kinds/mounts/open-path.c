@@ -5,6 +5,7 @@
  */
 #include "kinds/mounts/make.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -23,13 +24,18 @@ int mount_open_path(int fd, const char *path, int flags, uint64_t resolve)
 	return (int)syscall(SYS_openat2, fd, *path ? path : ".", &how, sizeof how);
 }
 
-/* Below the root of a mount, and on it; the root may be a file. */
+/* Below the root of a mount, and on it, each time anew; the root may be a file. */
 int mount_open_on(int root_fd, const char *path, int flags)
 {
-	if (*path || flags & O_DIRECTORY)
-		return mount_open_path(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+	if (*path || flags & (O_DIRECTORY | O_PATH)) {
+		int fd = mount_open_path(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+		if (fd >= 0 || *path || flags & O_DIRECTORY || errno != ENOTDIR)
+			return fd;
+	}
 	char self[64];
 	snprintf(self, sizeof self, "/proc/self/fd/%d", root_fd);
-	return flags & O_PATH ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0)
-			      : open(self, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
+	int fd = open(self, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
+	/* Where mounts are made there may be no /proc: to mount on it, this one will do. */
+	return fd < 0 && errno == ENOENT && flags & O_PATH ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0)
+							   : fd;
 }

@@ -179,6 +179,11 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	info->mount_id = mount_id;
 	set_name(info, &name);
 	info->rdev = (uint32_t)file->stat.st_rdev;
+	/* What is to wait on both sides is read and written through it. */
+	pty->is_refused = (file->flags & O_ACCMODE) != O_RDWR;
+	if (pty->is_refused)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is a master that was not opened to read and write", file->what);
 	pty->is_refused = pty_state_read(fd, info, collect->snapshot->arena, file->what, err) != 0;
 	if (pty->is_refused)
 		return -1;

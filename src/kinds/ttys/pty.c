@@ -14,8 +14,9 @@
  *
  * A master that was not unlocked yet (TIOCSPTLCK) is locked again when all are open.
  *
- * Refused: one that was locked when its slave had been open; consoles (/dev/console where that is
- * no pseudo-terminal), virtual terminals and serial lines.
+ * Refused: one that was locked when its slave had been open; a master that was opened to read or
+ * to write only; consoles (/dev/console where that is no pseudo-terminal), virtual terminals and
+ * serial lines.
  */
 #include "kinds/ttys/ttys.h"
 

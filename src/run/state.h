@@ -250,8 +250,10 @@ void run_end_executor(struct run *run, bool at_once);
 /* place.c; what that needs is made before the fork. */
 struct placing {
 	const struct plan *plan;
-	int *at;       /* like plan->sources: where each is now; -1: not here */
-	uint32_t *who; /* on the numbers up to those of the last source: index of one, and 1 */
+	int *at;	 /* like plan->sources: where each is now; -1: not here */
+	int *first_at;	 /* where it was; -1: not here, or closed */
+	uint32_t *who;	 /* on the numbers up to those of the last source: index of one, and 1 */
+	uint32_t *chain; /* room */
 };
 
 void run_prepare_placing(const struct run *run, struct placing *placing);

@@ -36,13 +36,14 @@ struct made_directory {
 	struct passing_name *name;
 };
 
-/* A name that the file has for the moment. */
+/* A name that the file has for the moment, on the mount of a description. */
 struct link {
 	struct link *next;
+	const RegFileEntry *reg;
 	const char *path; /* as recorded */
 	int dir_fd;
 	const char *name;
-	struct passing_name *taken; /* NULL: it has only its directory yet */
+	struct passing_name *taken; /* NULL: it has only its directory, or another's name */
 };
 
 /* An inode being made. */
@@ -50,7 +51,8 @@ struct making {
 	struct file_opener *opener;
 	const struct record *ghost;
 	struct user *users;
-	const char *path; /* for messages */
+	const RegFileEntry *reg; /* where it is made */
+	const char *path;	 /* for messages */
 	int fd; /* the inode, read-write (a directory: read); no open of a named pipe waits */
 	struct made_directory *directories;
 	struct link *links;
@@ -75,16 +77,18 @@ struct unlinked_files {
 
 /* ---- Names for the moment ---- */
 
-static int open_directory(struct making *making, char *path, struct error *err);
+static int open_directory(struct making *making, const RegFileEntry *reg, char *path,
+			  struct error *err);
 
-static int make_directory(struct making *making, char *path, struct error *err)
+static int make_directory(struct making *making, const RegFileEntry *reg, char *path,
+			  struct error *err)
 {
 	struct arena *arena = making->opener->arena;
 	char *slash = strrchr(path, '/');
 	const char *name = arena_string(arena, slash + 1);
 
 	*slash = '\0';
-	int parent_fd = open_directory(making, path, err);
+	int parent_fd = open_directory(making, reg, path, err);
 	*slash = '/';
 	if (parent_fd < 0)
 		return -1;
@@ -102,11 +106,11 @@ static int make_directory(struct making *making, char *path, struct error *err)
 	return fd;
 }
 
-/* On the mount that all its descriptions are on, in a mount namespace of the tree or in ours.
+/* On the mount that the description is on, in a mount namespace of the tree or in ours.
  * `path` has a leading slash (or is empty: the root) and is changed and restored on the way. */
-static int open_directory(struct making *making, char *path, struct error *err)
+static int open_directory(struct making *making, const RegFileEntry *reg, char *path,
+			  struct error *err)
 {
-	const RegFileEntry *reg = making->users->entry->reg;
 	int flags = O_PATH | O_DIRECTORY;
 	int fd = regular_is_inside(making->opener->snapshot, reg)
 			 ? mounts_open(making->opener, (uint32_t)reg->mnt_id, *path ? path : "/",
@@ -118,7 +122,7 @@ static int open_directory(struct making *making, char *path, struct error *err)
 	if (errno != ENOENT || !*path)
 		return fail_errno(err, ERR_IO, "cannot open the directory of the unlinked file %s",
 				  making->path);
-	return make_directory(making, path, err);
+	return make_directory(making, reg, path, err);
 }
 
 /* All of them, whatever fails; the first failure is told. */
@@ -168,20 +172,21 @@ static int take_name(struct making *making, struct link *link,
 		       : fail_errno(err, ERR_IO, "cannot make the unlinked file %s", link->path);
 }
 
-static struct link *new_link(struct making *making, const char *path, const char **ret_name,
+static struct link *new_link(struct making *making, const RegFileEntry *reg, const char **ret_name,
 			     struct error *err)
 {
+	const char *path = reg->name;
 	struct arena *arena = making->opener->arena;
 	char *directory = arena_printf(arena, "%s%s", path[0] == '/' ? "" : "/", path);
 	char *slash = strrchr(directory, '/');
 
 	*ret_name = arena_string(arena, slash + 1);
 	*slash = '\0';
-	int dir_fd = open_directory(making, directory, err);
+	int dir_fd = open_directory(making, reg, directory, err);
 	if (dir_fd < 0)
 		return NULL;
 	struct link *link = arena_new(arena, struct link);
-	*link = (struct link){ making->links, path, dir_fd, "", NULL };
+	*link = (struct link){ making->links, reg, path, dir_fd, "", NULL };
 	making->links = link;
 	return link;
 }
@@ -238,7 +243,7 @@ static int make_linkable(struct making *making, const struct link *link, const R
 static int make_inode(struct making *making, struct error *err)
 {
 	const char *name;
-	struct link *link = new_link(making, making->path, &name, err);
+	struct link *link = new_link(making, making->reg, &name, err);
 
 	if (!link)
 		return -1;
@@ -388,23 +393,56 @@ static int set_times(struct making *making, struct error *err)
 
 /* ---- Its descriptions ---- */
 
-static struct link *link_at(struct making *making, const char *path, struct error *err)
+static bool are_on_one_mount(const struct making *making, const RegFileEntry *one,
+			     const RegFileEntry *other)
+{
+	bool inside = regular_is_inside(making->opener->snapshot, one);
+
+	return inside == regular_is_inside(making->opener->snapshot, other) &&
+	       (!inside || one->mnt_id == other->mnt_id);
+}
+
+static struct link *link_at(struct making *making, const RegFileEntry *reg, struct error *err);
+
+/* Another mount shows the same directory, and so the name that the file has there. */
+static int find_name(struct making *making, struct link *link, struct error *err)
+{
+	const struct link *first = link_at(making, making->reg, err);
+	struct stat one, other;
+
+	if (!first)
+		return -1;
+	if (fstat(first->dir_fd, &one) < 0 || fstat(link->dir_fd, &other) < 0)
+		return fail_errno(err, ERR_IO, "cannot look at the directory of %s", link->path);
+	if (one.st_dev != other.st_dev || one.st_ino != other.st_ino)
+		return fail(err, ERR_FILE_CHANGED,
+			    "%s, which is unlinked, was open on several mounts, which show "
+			    "different directories there now",
+			    link->path);
+	link->name = first->name;
+	return 0;
+}
+
+static struct link *link_at(struct making *making, const RegFileEntry *reg, struct error *err)
 {
 	const char *name;
 	struct link *link = making->links;
+	bool is_first = are_on_one_mount(making, reg, making->reg);
 
-	while (link && strcmp(link->path, path) != 0)
+	while (link &&
+	       (strcmp(link->path, reg->name) != 0 || !are_on_one_mount(making, link->reg, reg)))
 		link = link->next;
 	/* The first link of a regular file made without a name has only its directory yet. */
-	if (link && link->taken)
+	if (link && *link->name)
 		return link;
 	if (link) {
-		const char *slash = strrchr(path, '/');
-		name = slash ? slash + 1 : path;
+		const char *slash = strrchr(reg->name, '/');
+		name = slash ? slash + 1 : reg->name;
 	} else {
-		link = new_link(making, path, &name, err);
+		link = new_link(making, reg, &name, err);
 	}
-	if (!link || take_name(making, link, take_by_link, name, err))
+	if (!link || (is_first ? take_name(making, link, take_by_link, name, err)
+			       : find_name(making, link, err)))
 		return NULL;
 	return link;
 }
@@ -430,7 +468,7 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 				    : fail_errno(err, ERR_IO, "cannot open the unlinked file %s",
 						 reg->name);
 	}
-	const struct link *link = link_at(making, reg->name, err);
+	const struct link *link = link_at(making, reg, err);
 	if (!link)
 		return -1;
 	int flags = regular_open_flags(reg);
@@ -467,12 +505,13 @@ static int open_descriptions(struct making *making, struct error *err)
 }
 
 static int make_ghost(struct file_opener *opener, const struct record *ghost, struct user *users,
-		      const char *path, struct error *err)
+		      const RegFileEntry *reg, struct error *err)
 {
 	struct making making = { .opener = opener,
 				 .ghost = ghost,
 				 .users = users,
-				 .path = path,
+				 .reg = reg,
+				 .path = reg->name,
 				 .fd = -1,
 				 .tmpfile_fd = -1 };
 
@@ -537,7 +576,7 @@ int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error 
 
 	if (!user->opened) {
 		struct user **first = table_find(&files->users_of, ghost->key);
-		if (make_ghost(opener, ghost, *first, entry->reg->name, err))
+		if (make_ghost(opener, ghost, *first, entry->reg, err))
 			return -1;
 	}
 	user->opened = false;

@@ -7,8 +7,9 @@
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
  * ancestor that is left) has to be on the same mount: files that never had a name (memory files,
- * shared anonymous memory) and those of mounts that are gone or read-only are refused, and so are
- * those that are open by way of several mounts.
+ * shared anonymous memory) and those of mounts that are gone or read-only are refused. A regular
+ * file that is open by way of several mounts, as a library that was replaced while services with
+ * mount namespaces of their own have it mapped, has to have had one name in one directory.
  */
 #include "kinds/files/ghost.h"
 #include "kinds/files/linked.h"
@@ -36,6 +37,9 @@ struct known_ghost {
 	dev_t device;
 	uint64_t mount; /* 0: it cannot be told */
 	uint32_t id;
+	const struct open_file *file; /* the first */
+	const RegFileEntry *reg;
+	GhostFileEntry *entry;
 };
 
 /* One whose content is to be written. */
@@ -216,6 +220,68 @@ static bool can_be_unlinked(mode_t mode)
 	return S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode);
 }
 
+static const char *last_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* -1 with errno */
+static int look_at_directory(const struct open_file *file, const RegFileEntry *reg,
+			     struct stat *ret)
+{
+	int length = (int)(last_name(reg->name) - reg->name);
+	const char *path = arena_printf(file->target->collect->arena, "%.*s", length, reg->name);
+	autoclose int fd = reg->mnt_id >= 0 ? mount_open_beside(file, path)
+					    : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fstat(fd, ret);
+}
+
+/* Made with O_TMPFILE, it has never had that name (d_tmpfile). */
+static bool was_named(const struct open_file *file, const RegFileEntry *reg)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "#%ju", (uintmax_t)file->stat.st_ino);
+	return strcmp(last_name(reg->name), name) != 0;
+}
+
+/* In the same directory by the same name, which then leads to it on both mounts: 1, 0, -1. */
+static int has_same_name(const struct known_ghost *seen, const struct open_file *file,
+			 const RegFileEntry *reg, struct error *err)
+{
+	struct stat one, other;
+
+	if (strcmp(last_name(seen->reg->name), last_name(reg->name)) != 0 || !was_named(file, reg))
+		return 0;
+	if (look_at_directory(seen->file, seen->reg, &one) < 0 ||
+	    look_at_directory(file, reg, &other) < 0)
+		return errno_tells_nothing(errno) ? fail_mount(file, err) : 0;
+	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* A name on another mount cannot be linked to it (EXDEV), so it has to be there already. */
+static int collect_on_other_mount(const struct known_ghost *seen, const struct open_file *file,
+				  const RegFileEntry *reg, uint64_t mount, struct error *err)
+{
+	int possible = seen->mount && mount && S_ISREG(file->stat.st_mode)
+			       ? has_same_name(seen, file, reg, err)
+			       : 0;
+
+	if (possible > 0)
+		possible = can_be_made_again(file, reg, mount, err);
+	if (possible < 0)
+		return -1;
+	if (!possible)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file that is open on several mounts, not by one name",
+			    file->what);
+	seen->entry->has_on_several_mounts = seen->entry->on_several_mounts = true;
+	return 0;
+}
+
 static int collect_inode(const struct open_file *file, const RegFileEntry *reg, uint32_t *ret_id,
 			 struct error *err)
 {
@@ -227,10 +293,8 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 
 	if (mount_of_description(file, &mount, err))
 		return -1;
-	/* It is made on one mount, and a name on another cannot be linked to it (EXDEV). */
-	if (seen && seen->mount != mount)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: an unlinked file that is open on several mounts", file->what);
+	if (seen && seen->mount != mount && collect_on_other_mount(seen, file, reg, mount, err))
+		return -1;
 	if (seen) {
 		*ret_id = seen->id;
 		return 0;
@@ -256,18 +320,19 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		return fail_hint(err, "raise it with --ghost-limit");
 	}
 	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
-	*ghost = (struct known_ghost){ NULL, stat->st_dev, mount, ++known->last_id };
+	GhostFileEntry *entry = new_record(collect->snapshot, stat);
+	*ghost = (struct known_ghost){
+		NULL, stat->st_dev, mount, ++known->last_id, collect_keep_file(file), reg, entry
+	};
 	if (!table_add(&known->by_inode, collect->arena, stat->st_ino, ghost)) {
 		struct known_ghost *first = table_find(&known->by_inode, stat->st_ino);
 		ghost->next = first->next;
 		first->next = ghost;
 	}
-	GhostFileEntry *entry = new_record(collect->snapshot, stat);
 	snapshot_add_record(collect->snapshot, IMAGE_GHOST_FILE, ghost->id, entry);
 	*ret_id = ghost->id;
 	struct pending_ghost *pending = arena_new(collect->arena, struct pending_ghost);
-	*pending =
-		(struct pending_ghost){ known->pending, collect_keep_file(file), ghost->id, entry };
+	*pending = (struct pending_ghost){ known->pending, ghost->file, ghost->id, entry };
 	known->pending = pending;
 	return 0;
 }
@@ -320,6 +385,14 @@ const struct record *ghost_of(const struct snapshot *snapshot, const FileEntry *
 	return snapshot_record(snapshot, IMAGE_GHOST_FILE,
 			       remap->has_remap_type ? remap->remap_id
 						     : remap->remap_id & ~GHOST_BIT);
+}
+
+/* All its descriptions are opened at once. */
+bool ghost_is_late(const struct snapshot *snapshot, const FileEntry *entry)
+{
+	const struct record *ghost = ghost_of(snapshot, entry);
+
+	return ghost && ghost_entry(ghost)->on_several_mounts;
 }
 
 int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)

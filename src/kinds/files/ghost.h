@@ -17,6 +17,9 @@ int ghosts_complete(struct collect *collect, struct error *err);
 /* The unlinked file (IMAGE_GHOST_FILE) that an entry leads to; NULL where it has a name. */
 const struct record *ghost_of(const struct snapshot *snapshot, const FileEntry *entry);
 
+/* Is it made when all mount namespaces are there, wherever this one of its descriptions is? */
+bool ghost_is_late(const struct snapshot *snapshot, const FileEntry *entry);
+
 static inline const GhostFileEntry *ghost_entry(const struct record *ghost)
 {
 	return ghost->message;

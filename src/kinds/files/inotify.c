@@ -102,7 +102,8 @@ static int inotify_collect(const struct open_file *file, FileEntry *entry, struc
 	for (const char *line = file->fdinfo; (line = strstr(line, "inotify wd:")); line++)
 		if (add_watch(file, line, record, err))
 			return -1;
-	qsort(record->wd, record->n_wd, sizeof *record->wd, by_number);
+	if (record->n_wd)
+		qsort(record->wd, record->n_wd, sizeof *record->wd, by_number);
 	return 0;
 }
 

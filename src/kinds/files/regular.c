@@ -395,7 +395,9 @@ static enum file_way regular_way(const struct snapshot *snapshot, const FileEntr
 		return process_file_way(entry->reg);
 	if (entry->reg->has_mode && S_ISSOCK(entry->reg->mode))
 		return FILE_LAST;
-	return regular_is_inside(snapshot, entry->reg) ? FILE_LATE : FILE_EARLY;
+	return regular_is_inside(snapshot, entry->reg) || ghost_is_late(snapshot, entry)
+		       ? FILE_LATE
+		       : FILE_EARLY;
 }
 
 int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags)

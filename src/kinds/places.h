@@ -33,10 +33,11 @@ int mount_of_mapped(const struct open_file *file, uint32_t *ret_mount_id, const 
 int mount_path_of_alone(const struct open_file *file, const char **ret_path, struct error *err);
 /*
  * As mount_of_file, of a file whose last name is gone, which was at `path`: what is left of the
- * directories above has to be on its mount, and something can be made there.
+ * directories above has to be on its mount, and something can be made there, or by that path on
+ * another mount: *ret_made_on, 0 for one of nestor's own namespace, -1 for its own.
  */
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
-			  struct error *err);
+			  int64_t *ret_made_on, struct error *err);
 /*
  * Of a file of an overlay that was removed there, from `path`, and has links: are they but those
  * that it has in a lower layer? 1, 0, or -1 with errno.

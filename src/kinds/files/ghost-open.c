@@ -507,6 +507,14 @@ static int open_descriptions(struct making *making, struct error *err)
 static int make_ghost(struct file_opener *opener, const struct record *ghost, struct user *users,
 		      const RegFileEntry *reg, struct error *err)
 {
+	const GhostFileEntry *wanted = ghost_entry(ghost);
+	RegFileEntry place = REG_FILE_ENTRY__INIT;
+
+	if (wanted->made_at) {
+		place.name = wanted->made_at;
+		place.mnt_id = wanted->has_made_on ? (int32_t)wanted->made_on : -1;
+		reg = &place;
+	}
 	struct making making = { .opener = opener,
 				 .ghost = ghost,
 				 .users = users,

@@ -7,9 +7,10 @@
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
  * ancestor that is left) has to be on the same mount: files that never had a name (memory files,
- * shared anonymous memory) and those of mounts that are gone or read-only are refused. A regular
+ * shared anonymous memory) and those of mounts that are gone are refused. A regular
  * file that is open by way of several mounts, as a library that was replaced while services with
- * mount namespaces of their own have it mapped, has to have had one name in one directory.
+ * mount namespaces of their own have it mapped, has to have had one name in one directory; so it
+ * can be made by another mount, too, if its own is read-only.
  */
 #include "kinds/files/ghost.h"
 #include "kinds/files/linked.h"
@@ -282,8 +283,18 @@ static int collect_on_other_mount(const struct known_ghost *seen, const struct o
 	return 0;
 }
 
-static int collect_inode(const struct open_file *file, const RegFileEntry *reg, uint32_t *ret_id,
-			 struct error *err)
+static void make_elsewhere(GhostFileEntry *entry, const RegFileEntry *reg, int64_t mount_id)
+{
+	if (mount_id < 0)
+		return;
+	entry->has_on_several_mounts = entry->on_several_mounts = true;
+	entry->made_at = reg->name;
+	entry->has_made_on = mount_id > 0;
+	entry->made_on = (uint32_t)mount_id;
+}
+
+static int collect_inode(const struct open_file *file, const RegFileEntry *reg, int64_t made_on,
+			 uint32_t *ret_id, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	struct known_ghosts *known = state_of(collect);
@@ -329,6 +340,7 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		ghost->next = first->next;
 		first->next = ghost;
 	}
+	make_elsewhere(entry, reg, made_on);
 	snapshot_add_record(collect->snapshot, IMAGE_GHOST_FILE, ghost->id, entry);
 	*ret_id = ghost->id;
 	struct pending_ghost *pending = arena_new(collect->arena, struct pending_ghost);
@@ -346,12 +358,13 @@ int ghosts_complete(struct collect *collect, struct error *err)
 	return 0;
 }
 
-int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err)
+int ghost_collect(const struct open_file *file, const FileEntry *entry, int64_t made_on,
+		  struct error *err)
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	uint32_t id = 0;
 
-	if (collect_inode(file, entry->reg, &id, err))
+	if (collect_inode(file, entry->reg, made_on, &id, err))
 		return -1;
 	RemapFilePathEntry *remap =
 		snapshot_new(snapshot, REMAP_FILE_PATH_ENTRY, RemapFilePathEntry);
@@ -395,6 +408,15 @@ bool ghost_is_late(const struct snapshot *snapshot, const FileEntry *entry)
 	return ghost && ghost_entry(ghost)->on_several_mounts;
 }
 
+static bool is_made_somewhere(const struct snapshot *snapshot, const GhostFileEntry *entry)
+{
+	if (!entry->made_at)
+		return !entry->has_made_on;
+	if (entry->has_made_on && !snapshot_mount(snapshot, entry->made_on, NULL, NULL))
+		return false;
+	return entry->made_at[0] == '/' && *last_name(entry->made_at) && entry->on_several_mounts;
+}
+
 int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
 	const RemapFilePathEntry *remap = remap_of(snapshot, entry);
@@ -417,6 +439,9 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 			    entry->reg->name);
 	if (entry->reg->name[strlen(entry->reg->name) - 1] == '/')
 		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has no usable name",
+			    entry->reg->name);
+	if (!is_made_somewhere(snapshot, ghost_entry(ghost)))
+		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s is made nowhere",
 			    entry->reg->name);
 	return inode_attributes_check(ghost_entry(ghost)->attributes, entry->reg->name, err);
 }

@@ -9,9 +9,11 @@
 
 /*
  * Carries the file (once, however many descriptions lead to it) and remaps `entry` to it. Its
- * content is written when all descriptors are known.
+ * content is written when all descriptors are known. `made_on`: -1, or as mount_of_removed_file has
+ * it.
  */
-int ghost_collect(const struct open_file *file, const FileEntry *entry, struct error *err);
+int ghost_collect(const struct open_file *file, const FileEntry *entry, int64_t made_on,
+		  struct error *err);
 int ghosts_complete(struct collect *collect, struct error *err);
 
 /* The unlinked file (IMAGE_GHOST_FILE) that an entry leads to; NULL where it has a name. */

@@ -89,7 +89,7 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for it in layers",
 				  file->what);
 	if (lower)
-		return ghost_collect(file, entry, err);
+		return ghost_collect(file, entry, -1, err);
 	if (!name)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: the name is gone while the file has another (a hard link), which "

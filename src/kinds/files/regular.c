@@ -192,14 +192,15 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
 	if (linked &&
 	    (!S_ISREG(file->stat.st_mode) || mount_of_file(file, &mount_id, &not_found) >= 0))
 		return 0;
-	int mounted = linked ? 1 : mount_of_removed_file(file, path, &mount_id, err);
+	int64_t made_on = -1;
+	int mounted = linked ? 1 : mount_of_removed_file(file, path, &mount_id, &made_on, err);
 	if (mounted <= 0)
 		return mounted;
 	reg->name = path;
 	if (linked)
 		return linked_collect(file, entry, err) ? -1 : 1;
 	reg->mnt_id = (int32_t)mount_id;
-	return ghost_collect(file, entry, err) ? -1 : 1;
+	return ghost_collect(file, entry, made_on, err) ? -1 : 1;
 }
 
 /*
@@ -283,7 +284,7 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 				      "%s: the name is gone while the file has another (a hard "
 				      "link)",
 				      file->what);
-	return ghost_collect(file, entry, err);
+	return ghost_collect(file, entry, -1, err);
 }
 
 static int regular_collect(const struct open_file *file, FileEntry *entry, struct error *err)

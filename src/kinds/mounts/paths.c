@@ -406,32 +406,6 @@ int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	return 1;
 }
 
-/*
- * Whether the nearest directory that is left on the way to `path` is on that mount, and not below
- * another. 1, 0, or -1 with errno.
- */
-static int is_left_above(const struct live_namespace *namespace, const struct mount_line *line,
-			 const char *path)
-{
-	char directory[PATH_MAX];
-	char *slash;
-
-	if (strlen(path) >= sizeof directory)
-		return 0;
-	strcpy(directory, path);
-	while ((slash = strrchr(directory, '/'))) {
-		slash[slash == directory] = '\0';
-		if (!path_below(directory, line->mountpoint))
-			return 0;
-		autoclose int fd = survey_open_on_mount(namespace, line, directory);
-		if (fd < 0 && errno_tells_nothing(errno))
-			return -1;
-		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR) || !directory[1])
-			return fd >= 0;
-	}
-	return 0;
-}
-
 int mount_of_removed_root(const struct open_file *file, const char *path, uint32_t *ret_mount_id)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
@@ -450,41 +424,6 @@ int mount_of_removed_root(const struct open_file *file, const char *path, uint32
 		return errno_tells_nothing(errno) ? -1 : 0;
 	*ret_mount_id = line->id;
 	return survey_is_same(fd, root_fd);
-}
-
-int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
-			  struct error *err)
-{
-	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
-	const struct live_namespace *namespace;
-	struct statvfs fs;
-
-	if (!survey || !survey->n_namespaces)
-		return 0;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	if (mount_id < 0 || fstatvfs(fd, &fs) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
-				  file->what);
-	const struct mount_line *line = survey_is_own_mount(survey, mount_id)
-						? NULL
-						: survey_find_mount(survey, mount_id, &namespace);
-	if (!line)
-		return 0;
-	int left = is_left_above(namespace, line, path);
-	if (left < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for the directory of %s",
-				  file->what);
-	if (!left)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: an unlinked file that never was at that path", file->what);
-	if (fs.f_flag & ST_RDONLY)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: an unlinked file on a mount that is read-only, where it cannot be "
-			    "made again",
-			    file->what);
-	*ret_mount_id = line->id;
-	return 1;
 }
 
 /* 1 with a path; 0: it is another devpts, or its name is covered; -1 with errno. */

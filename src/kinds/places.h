@@ -39,6 +39,13 @@ int mount_path_of_alone(const struct open_file *file, const char **ret_path, str
 int mount_of_removed_file(const struct open_file *file, const char *path, uint32_t *ret_mount_id,
 			  int64_t *ret_made_on, struct error *err);
 /*
+ * Where one can be made again that was on a mount which shows just it and that nobody has any more,
+ * as when a file is replaced that somebody has mounted something on: a directory of its file system
+ * on a mount of the tree. 1, or 0.
+ */
+int mount_of_left_file(const struct open_file *file, uint32_t *ret_mount_id,
+		       const char **ret_directory, struct error *err);
+/*
  * Of a file of an overlay that was removed there, from `path`, and has links: are they but those
  * that it has in a lower layer? 1, 0, or -1 with errno.
  */
@@ -140,7 +147,8 @@ int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struc
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
 /* The description that detached mounts end with, if it is this file; -1. */
 int mounts_take_detached(const struct file_opener *opener, uint32_t mount_id, uint32_t file_id);
-/* The root directory of the namespace that it is in, borrowed; -1: it is in none that is made. */
+/* The namespace that it is in, and the root directory of that, borrowed; -1: in none there is. */
+int mounts_namespace(const struct file_opener *opener, uint32_t mount_id);
 int mounts_root(const struct file_opener *opener, uint32_t mount_id);
 
 #endif

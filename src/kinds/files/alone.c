@@ -5,15 +5,22 @@
  * to their program (runc, buildah). Paths begin at the root of a mount, so its link is "/". Nothing
  * shows what was bound; a handle of the file leads to its name. It comes back on a mount of its
  * own, which allows what that one did.
+ *
+ * So does a file that was itself mounted somewhere (ExecPaths= of services) and is replaced: who
+ * removes a name unmounts what others have mounted on it (detach_mounts), and the unlinked file is
+ * open by a mount that nobody has. It is made again in any directory of its file system.
  */
 #include "kinds/files/alone.h"
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kernel/visit.h"
+#include "kinds/files/ghost.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -37,50 +44,111 @@ static const struct {
 	{ ST_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
 };
 
-int alone_collect(const struct open_file *file, RegFileEntry *reg, struct error *err)
+static int describe_mount(const struct open_file *file, RegFileEntry *reg, struct error *err)
 {
 	struct statvfs fs;
-
-	if (!S_ISREG(file->stat.st_mode) || strcmp(file->link, "/") != 0)
-		return 0;
-	const char *path;
-	int found = mount_path_of_alone(file, &path, err);
-	if (found <= 0)
-		return found;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+
 	if (fd < 0 || fstatvfs(fd, &fs))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
-	reg->name = arena_string(file->target->collect->snapshot->arena, path);
 	reg->has_alone = true;
 	for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
 		if (fs.f_flag & attributes[i].shown)
 			reg->alone |= attributes[i].attribute;
 	if (!(fs.f_flag & (ST_NOATIME | ST_RELATIME)))
 		reg->alone |= MOUNT_ATTR_STRICTATIME;
-	return 1;
+	return 0;
 }
 
-int alone_check(const RegFileEntry *reg, struct error *err)
+int alone_collect(const struct open_file *file, RegFileEntry *reg, struct error *err)
+{
+	if (!S_ISREG(file->stat.st_mode) || strcmp(file->link, "/") != 0)
+		return 0;
+	const char *path;
+	int found = mount_path_of_alone(file, &path, err);
+	if (found <= 0)
+		return found;
+	reg->name = arena_string(file->target->collect->snapshot->arena, path);
+	return describe_mount(file, reg, err) ? -1 : 1;
+}
+
+int alone_collect_removed(const struct open_file *file, const FileEntry *entry, struct error *err)
+{
+	RegFileEntry *reg = entry->reg;
+	const char *directory;
+	uint32_t mount_id;
+
+	if (!S_ISREG(file->stat.st_mode) || file->stat.st_nlink ||
+	    strcmp(file->link, "/ (deleted)") != 0)
+		return 0;
+	int found = mount_of_left_file(file, &mount_id, &directory, err);
+	if (found <= 0)
+		return found;
+	reg->name = arena_printf(file->target->collect->snapshot->arena, "%s/.nestor-left-%" PRIu64,
+				 directory[1] ? directory : "", (uint64_t)file->stat.st_ino);
+	reg->mnt_id = (int32_t)mount_id;
+	return describe_mount(file, reg, err) || ghost_collect(file, entry, -1, err) ? -1 : 1;
+}
+
+int alone_check(const RegFileEntry *reg, bool unlinked, struct error *err)
 {
 	uint64_t known = MOUNT_ATTR_STRICTATIME;
 
 	for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
 		known |= attributes[i].attribute;
-	return reg->alone & ~known || (reg->has_alone && reg->mnt_id != -1)
+	return reg->alone & ~known || (reg->has_alone && reg->mnt_id != -1 && !unlinked)
 		       ? fail(err, ERR_IMAGE_INVALID, "file %u (%s) has a mount like none", reg->id,
 			      reg->name)
 		       : 0;
 }
 
-int alone_open(const RegFileEntry *reg, int path_fd, struct error *err)
+struct cloning {
+	int path_fd;
+	const char *name;
+};
+
+static int clone_there(struct visitor *visitor, void *data, struct error *err)
+{
+	const struct cloning *cloning = data;
+	autoclose int fd = open_tree(cloning->path_fd, "",
+				     AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE |
+					     OPEN_TREE_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount of %s alone",
+				  cloning->name);
+	return visitor ? visitor_hand_over(visitor, fd, err) : take_fd(&fd);
+}
+
+/* Who is in its namespace may copy a mount (may_copy_tree); -1: nestor's own. */
+static int clone_mount(int namespace_fd, int path_fd, const char *name, struct error *err)
+{
+	struct cloning cloning = { path_fd, name };
+	const struct visit there = {
+		.what = "copies the mount of an unlinked file",
+		.namespaces = &namespace_fd,
+		.n_namespaces = 1,
+		.brief = true,
+		.function = clone_there,
+		.data = &cloning,
+		.size = sizeof cloning,
+	};
+	int fd;
+
+	if (namespace_fd < 0)
+		return clone_there(NULL, &cloning, err);
+	return visit(&there, &fd, 1, err) ? -1 : fd;
+}
+
+int alone_open(const RegFileEntry *reg, int namespace_fd, int path_fd, struct error *err)
 {
 	struct mount_attr attr = { .attr_set = reg->alone, .attr_clr = MOUNT_ATTR__ATIME };
-	autoclose int mount_fd = open_tree(path_fd, "",
-					   AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE |
-						   OPEN_TREE_CLOEXEC);
+	autoclose int mount_fd = clone_mount(namespace_fd, path_fd, reg->name, err);
 
-	if (mount_fd < 0 || mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attr, sizeof attr))
+	if (mount_fd < 0)
+		return -1;
+	if (mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attr, sizeof attr))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount of %s alone",
 				  reg->name);
 	/* With the descriptor of the mount that ends, but for what is open on it. */

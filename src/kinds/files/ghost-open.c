@@ -8,6 +8,7 @@
  *
  * A file that had been opened with O_TMPFILE, and so can still be given a name, is made so again.
  */
+#include "kinds/files/alone.h"
 #include "kinds/files/ghost.h"
 #include "kinds/files/files.h"
 #include "kinds/inode-attributes.h"
@@ -458,6 +459,23 @@ static int open_unnamed(struct making *making, const RegFileEntry *reg)
 	return open(self, regular_open_flags(reg) | O_CLOEXEC);
 }
 
+static int be_alone(const struct making *making, const RegFileEntry *reg, int *fd,
+		    struct error *err)
+{
+	int alone =
+		alone_open(reg,
+			   making->reg->mnt_id >= 0
+				   ? mounts_namespace(making->opener, (uint32_t)making->reg->mnt_id)
+				   : -1,
+			   *fd, err);
+
+	if (alone < 0)
+		return -1;
+	close(*fd);
+	*fd = alone;
+	return 0;
+}
+
 static int open_description(struct making *making, const RegFileEntry *reg, struct error *err)
 {
 	struct stat inode, found;
@@ -468,7 +486,7 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 				    : fail_errno(err, ERR_IO, "cannot open the unlinked file %s",
 						 reg->name);
 	}
-	const struct link *link = link_at(making, reg, err);
+	const struct link *link = link_at(making, reg->has_alone ? making->reg : reg, err);
 	if (!link)
 		return -1;
 	int flags = regular_open_flags(reg);
@@ -482,11 +500,14 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 	if (found.st_dev != inode.st_dev || found.st_ino != inode.st_ino)
 		return fail(err, ERR_FILE_CHANGED,
 			    "%s was replaced while the unlinked file was made again", reg->name);
+	if (reg->has_alone && be_alone(making, reg, &named, err))
+		return -1;
 	if (flags & O_PATH)
 		return take_fd(&named);
-	autoclose int fd = flags & O_NOFOLLOW ? openat(link->dir_fd, link->name,
-						       flags | O_NONBLOCK | O_CLOEXEC)
-					      : opener_reopen(named, flags);
+	autoclose int fd =
+		flags & O_NOFOLLOW && !reg->has_alone
+			? openat(link->dir_fd, link->name, flags | O_NONBLOCK | O_CLOEXEC)
+			: opener_reopen(named, flags);
 	if (fd < 0 || opener_settle(fd, flags, &inode) < 0)
 		return fail_errno(err, ERR_IO, "cannot open the unlinked file %s", reg->name);
 	return take_fd(&fd);

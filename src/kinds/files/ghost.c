@@ -68,10 +68,9 @@ static struct known_ghosts *state_of(struct collect *collect)
 	return *kept;
 }
 
-static const struct known_ghost *find_known(const struct known_ghosts *known,
-					    const struct stat *stat)
+static struct known_ghost *find_known(const struct known_ghosts *known, const struct stat *stat)
 {
-	const struct known_ghost *ghost = table_find(&known->by_inode, stat->st_ino);
+	struct known_ghost *ghost = table_find(&known->by_inode, stat->st_ino);
 
 	while (ghost && ghost->device != stat->st_dev)
 		ghost = ghost->next;
@@ -293,18 +292,49 @@ static void make_elsewhere(GhostFileEntry *entry, const RegFileEntry *reg, int64
 	entry->made_on = (uint32_t)mount_id;
 }
 
+/* A mount of its own can be made of it by whatever mount it has its name on (alone.c). */
+static int collect_alone(struct known_ghost *seen, const struct open_file *file,
+			 const RegFileEntry *reg, int64_t made_on, uint64_t mount,
+			 struct error *err)
+{
+	const RegFileEntry *named = reg->has_alone ? seen->reg : reg;
+
+	seen->entry->has_on_several_mounts = seen->entry->on_several_mounts = true;
+	if (named->has_alone || seen->entry->made_at)
+		return 0;
+	int possible = named == reg ? can_be_made_again(file, reg, mount, err) : 1;
+	if (possible < 0)
+		return -1;
+	if (!possible)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an unlinked file that never was at that path", file->what);
+	make_elsewhere(seen->entry, named,
+		       made_on >= 0	    ? made_on
+		       : named->mnt_id >= 0 ? named->mnt_id
+					    : 0);
+	if (named != reg)
+		return 0;
+	seen->file = collect_keep_file(file);
+	seen->reg = reg;
+	seen->mount = mount;
+	return 0;
+}
+
 static int collect_inode(const struct open_file *file, const RegFileEntry *reg, int64_t made_on,
 			 uint32_t *ret_id, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	struct known_ghosts *known = state_of(collect);
 	const struct stat *stat = &file->stat;
-	const struct known_ghost *seen = find_known(known, stat);
+	struct known_ghost *seen = find_known(known, stat);
 	uint64_t mount;
 
 	if (mount_of_description(file, &mount, err))
 		return -1;
-	if (seen && seen->mount != mount && collect_on_other_mount(seen, file, reg, mount, err))
+	if (seen && seen->mount != mount &&
+	    (reg->has_alone || seen->reg->has_alone
+		     ? collect_alone(seen, file, reg, made_on, mount, err)
+		     : collect_on_other_mount(seen, file, reg, mount, err)))
 		return -1;
 	if (seen) {
 		*ret_id = seen->id;

@@ -195,7 +195,7 @@ static int collect_removed(const struct open_file *file, const FileEntry *entry,
 	int64_t made_on = -1;
 	int mounted = linked ? 1 : mount_of_removed_file(file, path, &mount_id, &made_on, err);
 	if (mounted <= 0)
-		return mounted;
+		return mounted < 0 ? -1 : alone_collect_removed(file, entry, err);
 	reg->name = path;
 	if (linked)
 		return linked_collect(file, entry, err) ? -1 : 1;
@@ -347,7 +347,7 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
 	if ((process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err)) ||
-	    alone_check(reg, err) || pressure_check(reg, err))
+	    alone_check(reg, ghost_of(snapshot, entry) != NULL, err) || pressure_check(reg, err))
 		return -1;
 	return gone_process_is(snapshot, entry) ? gone_process_check(entry, err)
 						: ghost_check(snapshot, entry, err);
@@ -439,7 +439,7 @@ static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
 		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
 	if (compare_found(reg, ret_found, err))
 		return -1;
-	return reg->has_alone ? alone_open(reg, fd, err) : take_fd(&fd);
+	return reg->has_alone ? alone_open(reg, -1, fd, err) : take_fd(&fd);
 }
 
 /*

@@ -241,17 +241,30 @@ static int open_on(const struct made_mount_namespace *made, const struct mount_n
 	return below && fd >= 0 ? mount_open_on(fd, below, flags) : -1;
 }
 
-int mounts_root(const struct file_opener *opener, uint32_t mount_id)
+static const struct made_mount_namespace *find_made(const struct file_opener *opener,
+						    uint32_t mount_id)
 {
 	struct mount_namespace *namespace;
 	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, NULL);
 
 	for (size_t i = 0; mount && opener->mounts && i < opener->snapshot->n_mount_namespaces; i++)
 		if (opener->snapshot->mount_namespaces[i] == namespace)
-			return opener->mounts->namespaces[i].roots
-				       ? opener->mounts->namespaces[i].roots[0]
-				       : -1;
-	return -1;
+			return &opener->mounts->namespaces[i];
+	return NULL;
+}
+
+int mounts_namespace(const struct file_opener *opener, uint32_t mount_id)
+{
+	const struct made_mount_namespace *made = find_made(opener, mount_id);
+
+	return made ? made->fd : -1;
+}
+
+int mounts_root(const struct file_opener *opener, uint32_t mount_id)
+{
+	const struct made_mount_namespace *made = find_made(opener, mount_id);
+
+	return made && made->roots ? made->roots[0] : -1;
 }
 
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)

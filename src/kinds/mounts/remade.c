@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -140,4 +141,49 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 		return -1;
 	*ret_mount_id = line->id;
 	return 1;
+}
+
+/* 1, 0, or -1 with errno. */
+static int is_writable_directory(const struct live_namespace *namespace,
+				 const struct mount_line *line)
+{
+	struct stat stat;
+
+	if ((line->flags | line->superblock_flags) & MS_RDONLY)
+		return 0;
+	autoclose int fd = survey_open_on_mount(namespace, line, line->mountpoint);
+	if (fd < 0)
+		return survey_is_absent(errno) ? 0 : -1;
+	return fstat(fd, &stat) < 0 ? -1 : S_ISDIR(stat.st_mode);
+}
+
+int mount_of_left_file(const struct open_file *file, uint32_t *ret_mount_id,
+		       const char **ret_directory, struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	int found = 0;
+
+	if (!survey || !survey->n_namespaces)
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	if (survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL))
+		return 0;
+	for (size_t i = 0; i < survey->n_namespaces && !found; i++) {
+		const struct live_namespace *namespace = &survey->namespaces[i];
+		for (size_t k = 0; k < namespace->table.n_lines && !found; k++) {
+			const struct mount_line *line = &namespace->table.lines[k];
+			found = line->device == file->stat.st_dev
+					? is_writable_directory(namespace, line)
+					: 0;
+			*ret_mount_id = line->id;
+			*ret_directory = line->mountpoint;
+		}
+	}
+	return found < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for a place for %s",
+				      file->what)
+			 : found;
 }

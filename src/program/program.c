@@ -9,6 +9,8 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -191,6 +193,24 @@ void program_wake(struct program *program, uint64_t word_address, uint32_t wake_
 
 	op->args[0] = word_address;
 	op->args[1] = wake_at;
+}
+
+void program_write_number(struct program *program, const char *path, uint32_t number)
+{
+	char text[16];
+	int length = snprintf(text, sizeof text, "%" PRIu32, number);
+	uint64_t slot = program_word(program->set, 0);
+
+	op_store(program_call(program, SYS_openat, (uint64_t)AT_FDCWD,
+			      program_data(program->set, path, strlen(path) + 1, 1),
+			      O_WRONLY | O_CLOEXEC, 0),
+		 slot);
+	op_expect(op_argument_from(program_call(program, SYS_write, 0,
+						program_data(program->set, text, (size_t)length, 1),
+						(uint64_t)length),
+				   0, slot),
+		  length);
+	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
 }
 
 void program_move_descriptor(struct program *program, uint64_t slot, uint32_t above,

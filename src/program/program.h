@@ -92,6 +92,9 @@ void program_leave(struct program *program, uint64_t address); /* jumps there */
 void program_move_descriptor(struct program *program, uint64_t slot, uint32_t above,
 			     uint32_t number, uint64_t flags);
 
+/* Writes a number, as text, into a file that is there. */
+void program_write_number(struct program *program, const char *path, uint32_t number);
+
 /* Resolves targets and lays the set out; programs can no longer grow. */
 void program_set_link(struct program_set *set);
 /* What is to stand at base, to where set->size zeroes are; the interpreter's page stays zero. */

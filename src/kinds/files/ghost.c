@@ -266,7 +266,10 @@ static int has_same_name(const struct known_ghost *seen, const struct open_file 
 static int collect_on_other_mount(const struct known_ghost *seen, const struct open_file *file,
 				  const RegFileEntry *reg, uint64_t mount, struct error *err)
 {
-	int possible = seen->mount && mount && S_ISREG(file->stat.st_mode)
+	/* Mounts that map ids in different ways show different owners. */
+	int possible = seen->mount && mount && S_ISREG(file->stat.st_mode) &&
+				       seen->entry->uid == file->stat.st_uid &&
+				       seen->entry->gid == file->stat.st_gid
 			       ? has_same_name(seen, file, reg, err)
 			       : 0;
 

@@ -12,12 +12,6 @@
 #include "kernel/facts.h"
 #include "plan/plan.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/syscall.h>
-
 enum { PID_MAX_LIMIT = 4 * 1024 * 1024, HELPERS_OF_TASK = 4, ROOM_FOR_HELPERS = 64 };
 
 static const char last_pid_path[] = "/proc/sys/kernel/ns_last_pid";
@@ -70,28 +64,11 @@ bool ring_has_number(const struct plan *plan, const struct task *task)
 	       above_all(plan->snapshot, namespace->level) + 1 < limit_of(plan, namespace);
 }
 
-static void write_last_pid(struct program *program, uint32_t number)
-{
-	uint64_t slot = program_word(program->set, 0);
-	char text[16];
-	int length = snprintf(text, sizeof text, "%" PRIu32, number);
-
-	op_store(program_call(program, SYS_openat, (uint64_t)AT_FDCWD,
-			      program_data(program->set, last_pid_path, sizeof last_pid_path, 1),
-			      O_WRONLY | O_CLOEXEC, 0),
-		 slot);
-	op_expect(op_argument_from(program_call(program, SYS_write, 0,
-						program_data(program->set, text, (size_t)length, 1),
-						(uint64_t)length),
-				   0, slot),
-		  length);
-	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
-}
-
 void ring_plan_number(const struct plan *plan, const struct task *task, struct program *program)
 {
 	if (own_levels(plan, task))
-		write_last_pid(program, above_all(plan->snapshot, task->pid_namespace->level));
+		program_write_number(program, last_pid_path,
+				     above_all(plan->snapshot, task->pid_namespace->level));
 }
 
 void ring_plan_number_back(const struct plan *plan, const struct task *task,
@@ -100,5 +77,5 @@ void ring_plan_number_back(const struct plan *plan, const struct task *task,
 	const NsEntry *entry = task->pid_namespace->base.entry;
 
 	if (own_levels(plan, task) && entry && entry->has_last_pid)
-		write_last_pid(program, entry->last_pid);
+		program_write_number(program, last_pid_path, entry->last_pid);
 }

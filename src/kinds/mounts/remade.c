@@ -46,21 +46,26 @@ static int is_left_above(const struct live_namespace *namespace, const struct mo
 	return 0;
 }
 
-/* Is this the directory, and on a mount that can be written to? 1 and the mount, 0, or -1. */
+/*
+ * Is this the directory, on a mount that can be written to, and with the same owner, so that both
+ * mounts map ids alike, or none? 1 and the mount, 0, or -1.
+ */
 static int is_writable(int root_fd, const char *directory, int wanted_fd, int64_t *ret_mount_id)
 {
 	struct statvfs fs;
+	struct stat found, wanted;
 	autoclose int fd = survey_open_path(root_fd, directory, O_PATH | O_DIRECTORY);
 	int same = fd < 0 ? -1 : survey_is_same(fd, wanted_fd);
 
 	if (same < 0)
 		return survey_is_absent(errno) ? 0 : -1;
-	if (fstatvfs(fd, &fs) < 0)
+	if (fstatvfs(fd, &fs) < 0 || fstat(fd, &found) < 0 || fstat(wanted_fd, &wanted) < 0)
 		return -1;
 	*ret_mount_id = survey_mount_id(fd);
 	if (*ret_mount_id < 0)
 		return -1;
-	return same && !(fs.f_flag & ST_RDONLY);
+	return same && !(fs.f_flag & ST_RDONLY) && found.st_uid == wanted.st_uid &&
+	       found.st_gid == wanted.st_gid;
 }
 
 /* 1 and the mount of the tree, or 0 for nestor's own namespace; 0: there is none; -1 with errno. */
@@ -77,7 +82,7 @@ static int find_writable(const struct mount_survey *survey, const char *director
 			found > 0 ? survey_find_mount(survey, mount_id, &namespace) : NULL;
 		if (found < 0)
 			return -1;
-		if (!line)
+		if (!line || line->idmapped)
 			continue;
 		*ret_made_on = line->id;
 		return 1;
@@ -149,7 +154,8 @@ static int is_writable_directory(const struct live_namespace *namespace,
 {
 	struct stat stat;
 
-	if ((line->flags | line->superblock_flags) & MS_RDONLY)
+	/* One that maps ids would give it to somebody else. */
+	if ((line->flags | line->superblock_flags) & MS_RDONLY || line->idmapped)
 		return 0;
 	autoclose int fd = survey_open_on_mount(namespace, line, line->mountpoint);
 	if (fd < 0)
@@ -161,16 +167,13 @@ int mount_of_left_file(const struct open_file *file, uint32_t *ret_mount_id,
 		       const char **ret_directory, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
+	int64_t mount_id;
 	int found = 0;
 
-	if (!survey || !survey->n_namespaces)
-		return 0;
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	if (mount_id < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
-				  file->what);
-	if (survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL))
+	if (mount_id_of_file(file, &mount_id, err) < 0)
+		return -1;
+	if (mount_id < 0 || survey_is_own_mount(survey, mount_id) ||
+	    survey_find_mount(survey, mount_id, NULL))
 		return 0;
 	for (size_t i = 0; i < survey->n_namespaces && !found; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];

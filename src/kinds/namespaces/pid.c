@@ -192,24 +192,6 @@ static int check_numbers(const struct snapshot *snapshot, const struct task *tas
 	return 0;
 }
 
-static void plan_write(struct program *program, const char *path, uint32_t number)
-{
-	char text[16];
-	int length = snprintf(text, sizeof text, "%" PRIu32, number);
-	uint64_t slot = program_word(program->set, 0);
-
-	op_store(program_call(program, SYS_openat, (uint64_t)AT_FDCWD,
-			      program_data(program->set, path, strlen(path) + 1, 1),
-			      O_WRONLY | O_CLOEXEC, 0),
-		 slot);
-	op_expect(op_argument_from(program_call(program, SYS_write, 0,
-						program_data(program->set, text, (size_t)length, 1),
-						(uint64_t)length),
-				   0, slot),
-		  length);
-	op_argument_from(program_call(program, SYS_close, 0), 0, slot);
-}
-
 static int plan_limits(const struct planning *planning, struct error *err)
 {
 	const struct task *task = planning->task;
@@ -221,10 +203,11 @@ static int plan_limits(const struct planning *planning, struct error *err)
 		return 0;
 	if (namespace->base.entry->has_pid_max && namespace->base.entry->pid_max != PID_MAX_LIMIT &&
 	    planning->plan->facts->per_namespace_pid_max)
-		plan_write(program, "/proc/sys/kernel/pid_max", namespace->base.entry->pid_max);
+		program_write_number(program, "/proc/sys/kernel/pid_max",
+				     namespace->base.entry->pid_max);
 	if (namespace->base.entry->has_last_pid)
-		plan_write(program, "/proc/sys/kernel/ns_last_pid",
-			   namespace->base.entry->last_pid);
+		program_write_number(program, "/proc/sys/kernel/ns_last_pid",
+				     namespace->base.entry->last_pid);
 	return 0;
 }
 

@@ -45,14 +45,15 @@ static struct surveyed_namespace *append(struct collect *collect, struct survey 
 static int add_own(struct collect *collect, struct survey *survey, enum namespace_type type,
 		   struct error *err)
 {
+	bool of_root = type == NAMESPACE_PID && collect->levels_to_root;
 	char path[32];
 	struct stat own;
 
-	if (type == NAMESPACE_PID && collect->levels_to_root)
-		snprintf(path, sizeof path, "/proc/%d/ns/pid", collect->targets[0].pid);
-	else
-		snprintf(path, sizeof path, "/proc/self/%s", namespace_types[type].link);
-	if (stat(path, &own)) {
+	snprintf(path, sizeof path, "/proc/self/%s", namespace_types[type].link);
+	if (of_root && target_look(&collect->targets[0], "ns/pid", &own))
+		return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/ns/pid",
+				  collect->targets[0].pid);
+	if (!of_root && stat(path, &own)) {
 		/* A kernel without the type: nobody can be in another one. */
 		return errno == ENOENT
 			       ? 0

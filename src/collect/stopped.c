@@ -220,7 +220,7 @@ static int read_auxv(struct target *target, struct error *err)
 	if (size < 0 && errno == EACCES)
 		return 0;
 	if (size < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/auxv",
+		return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/auxv",
 				  target->tid);
 	target->auxv = (uint64_t *)arena_copy(target->collect->arena, bytes, (size_t)size);
 	target->n_auxv = (size_t)size / sizeof target->auxv[0];
@@ -247,7 +247,7 @@ static int find_vdso(struct target *target, struct error *err)
 	if (target_text(target, "maps", &maps) < 0 && errno == EACCES)
 		return 0;
 	if (!maps)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/%d/maps",
+		return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/maps",
 				  target->tid);
 	at = strstr(maps, " [vdso]\n");
 	while (at && at > maps && at[-1] != '\n')

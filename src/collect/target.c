@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/read-ahead.h"
+#include "collect/thread-state.h"
 #include "kernel/syscalls.h"
 
 #include <errno.h>
@@ -126,32 +127,59 @@ static int find_way(const struct target *target, const char *name, struct way *w
 
 #define autoway __attribute__((cleanup(forget_way))) struct way
 
+/*
+ * Links of a task that ends between the look-up of their names and their use are refused like those
+ * of one that may not be looked at (proc_ns_readlink, proc_pid_get_link), and so may a zombie's be
+ * (ptrace_may_access). Only who is still as it was has refused; of others ESRCH is said.
+ */
+static ssize_t told(const struct target *target, const char *name, ssize_t result)
+{
+	static const char of_threads[] = "task/";
+	int error = errno;
+	pid_t tid = target->tid;
+
+	if (result >= 0 || (error != EACCES && error != EPERM))
+		return result;
+	if (strncmp(name, of_threads, strlen(of_threads)) == 0)
+		tid = atoi(name + strlen(of_threads));
+	errno = thread_has_ended(target->pid, tid, target->zombie) ? ESRCH : error;
+	return result;
+}
+
 int target_open(const struct target *target, const char *name, int flags)
 {
 	autoway way;
 
-	return find_way(target, name, &way) ? -1 : openat(way.from, way.name, flags | O_CLOEXEC);
+	if (find_way(target, name, &way))
+		return -1;
+	return (int)told(target, name, openat(way.from, way.name, flags | O_CLOEXEC));
 }
 
 int target_look(const struct target *target, const char *name, struct stat *ret_stat)
 {
 	autoway way;
 
-	return find_way(target, name, &way) ? -1 : fstatat(way.from, way.name, ret_stat, 0);
+	if (find_way(target, name, &way))
+		return -1;
+	return (int)told(target, name, fstatat(way.from, way.name, ret_stat, 0));
 }
 
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size)
 {
 	autoway way;
 
-	return find_way(target, name, &way) ? -1 : readlinkat(way.from, way.name, buffer, size);
+	if (find_way(target, name, &way))
+		return -1;
+	return told(target, name, readlinkat(way.from, way.name, buffer, size));
 }
 
 ssize_t target_text(const struct target *target, const char *name, char **ret_text)
 {
 	autoway way;
 
-	return find_way(target, name, &way) ? -1 : procfs_read_new(way.from, way.name, ret_text);
+	if (find_way(target, name, &way))
+		return -1;
+	return told(target, name, procfs_read_new(way.from, way.name, ret_text));
 }
 
 int target_open_mem(const struct target *target, struct error *err)

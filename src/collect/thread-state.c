@@ -63,6 +63,16 @@ int thread_state_read(pid_t pid, pid_t tid, struct thread_state *ret_state, stru
 	return 0;
 }
 
+bool thread_has_ended(pid_t pid, pid_t tid, bool was_zombie)
+{
+	struct error unused = { 0 };
+	struct thread_state state;
+
+	if (thread_state_read(pid, tid, &state, &unused))
+		return false;
+	return state.state == 0 || state.state == 'X' || (state.state == 'Z' && !was_zombie);
+}
+
 int thread_is_kernel_worker(pid_t pid, pid_t tid, struct error *err)
 {
 	/* PF_IO_WORKER, PF_USER_WORKER (include/linux/sched.h): field 9 of stat(5). */

@@ -19,6 +19,8 @@ struct thread_state {
 
 /* Success is also that it is gone. Failure is that nothing can be said about it. */
 int thread_state_read(pid_t pid, pid_t tid, struct thread_state *ret_state, struct error *err);
+/* Whether one that was there, a zombie or not, has ended since; false if that cannot be told. */
+bool thread_has_ended(pid_t pid, pid_t tid, bool was_zombie);
 /*
  * A thread that the kernel has made in a process for work of its own (io_uring's iou-*, kvm-*,
  * vhost-*): it runs no code of the program, and goes with what it was made for. 1; 0 if it is none,

@@ -156,7 +156,7 @@ def take(place, pid):
 
 
 def levels(pid):
-    return [int(word) for word in tree.status_of(pid)["NSpid"].split()]
+    return [int(word) for word in tree.status_of(pid).get("NSpid", "").split()]
 
 
 def parent(pid):

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/pid-visit.h"
 #include "kinds/sockets/socket.h"
@@ -137,7 +138,7 @@ static int find_namespaces(struct collect *collect, struct seen_namespace *ret, 
 		if (target->zombie || (fd < 0 && has_no_answer(errno)))
 			continue;
 		if (fd < 0 || fstat(fd, &stat) < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
+			return fail_errno(err, procfs_error(errno),
 					  "cannot open the pid namespace of pid %d", target->pid);
 		for (known = 0; known < count && ret[known].inode != stat.st_ino; known++)
 			;
@@ -162,7 +163,7 @@ static int ask_in(struct unix_question *asking, const struct seen_namespace *nam
 	};
 
 	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pid namespace");
+		return fail_errno(err, procfs_error(errno), "cannot open a pid namespace");
 	if (!there.levels)
 		ask_all(asking);
 	else if (pid_visit(&there, 1, err))

@@ -12,6 +12,7 @@
 #include "kinds/task/task.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/losses.h"
 #include "kernel/deputy.h"
@@ -91,7 +92,7 @@ static int look(const struct target *target, struct looking *looking, struct err
 	autoclose int pidfd = kernel_pidfd_open(target->pid, 0);
 
 	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "pid %d: cannot open its ipc namespace",
+		return fail_errno(err, procfs_error(errno), "pid %d: cannot open its ipc namespace",
 				  target->pid);
 	*looking = (struct looking){ .namespace_fd = fd,
 				     .pidfd = pidfd,

@@ -145,7 +145,10 @@ static pid_t fork_into(unsigned long long flags)
 	return (pid_t)pid;
 }
 
-/* The child goes on once it is mapped: before, it is nobody. */
+/*
+ * The child goes on once it is mapped: before, it is nobody. And once the pipe is gone here: who
+ * looks at the tree when the program is ready finds no descriptor of ours.
+ */
 static pid_t fork_user(unsigned long long flags, int level, enum users users)
 {
 	char done = 1;
@@ -156,15 +159,15 @@ static pid_t fork_user(unsigned long long flags, int level, enum users users)
 	pid_t pid = fork_into(flags | CLONE_NEWUSER);
 	if (pid == 0) {
 		close(ends[1]);
-		if (read(ends[0], &done, 1) != 1)
+		if (read(ends[0], &done, 1) != 1 || read(ends[0], &done, 1) != 0)
 			_exit(2);
 		if (users == SHIFTED_USERS)
 			become_root();
 	} else {
 		write_maps(level, users);
+		close(ends[0]);
 		if (write(ends[1], &done, 1) != 1)
 			exit(2);
-		close(ends[0]);
 	}
 	close(ends[!pid ? 0 : 1]);
 	return pid;

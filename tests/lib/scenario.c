@@ -247,7 +247,7 @@ static void write_maps(const char *pid, const struct scenario_users *users)
 
 /*
  * /proc may be that of an outer pid namespace, so the child tells what it is called there. The
- * sockets are gone before the body runs and before this returns.
+ * sockets of both are gone before the body runs and before this returns.
  */
 pid_t scenario_child_users(unsigned long long clone_flags, const struct scenario_users *users,
 			   int (*body)(void *data), void *data)
@@ -264,7 +264,8 @@ pid_t scenario_child_users(unsigned long long clone_flags, const struct scenario
 	if (pid == 0) {
 		scenario_need(readlink("/proc/self", name, sizeof name - 1) > 0 &&
 				      write(own, name, sizeof name) > 0 &&
-				      read(own, name, sizeof name) > 0,
+				      read(own, name, sizeof name) > 0 &&
+				      read(own, name, sizeof name) == 0,
 			      "nobody writes the maps");
 		close(own);
 		failures = 0;

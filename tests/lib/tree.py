@@ -75,6 +75,23 @@ def processes(root):
     return pids
 
 
+def is_making_thread(pid):
+    """Whether a thread is in the C library's pthread_create: that blocks what nobody else can,
+    SIGCANCEL and SIGSETXID, and the new thread may run before it is back. One that is stopped
+    there stays there."""
+    reserved = 1 << 31 | 1 << 32
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    for tid in threads:
+        fields = status_of(f"{pid}/task/{tid}")
+        if int(fields.get("SigBlk", "0"), 16) & reserved == reserved \
+                and not fields["State"].startswith("T") and not is_kernels(pid, tid):
+            return True
+    return False
+
+
 def is_alive(pid):
     """False for a zombie too: nothing of it runs any more. A first thread that makes another and
     exits is seen the second time."""

@@ -81,6 +81,48 @@ def dump_of_others(place):
     must(tree.status_of(pid)["Uid"].split() == ["12345"] * 4, tree.status_of(pid)["Uid"])
 
 
+def dump_of_who_cannot_be_asked(place):
+    """What cannot be asked of a task is lost where that is accepted, and what is then restored is
+    as it is for everybody"""
+    shutil.copy(program(), place.file("nestor"))
+    os.chmod(place.path, 0o755)
+    os.chown(place.images, 65534, 65534)
+    os.mkdir(place.file("state"))
+    process = subprocess.Popen(
+        [os.path.join(os.path.dirname(program()), "tests", "scenarios", "task-strict"),
+         place.file("state")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
+    pid = process.pid
+    place.roots.append(pid)
+    must(tree.wait_for(lambda: os.path.exists(place.file("state/ready")), 20), "does not start")
+    child = tree.children_of(pid)[0]
+
+    def dump(*options):
+        capabilities = "-all,+checkpoint_restore,+sys_ptrace,+dac_override,+kill"
+        return subprocess.run(
+            ORDINARY + [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}",
+                        place.file("nestor"), "dump", "-t", str(pid), "-D", place.images,
+                        "--force-lost", *options],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    told = dump("landlock,keyrings,parent-death-signal").stderr
+    must("[state-lost]" in told, f"not refused: {told}")
+    for name in ("alternate-stack", "interval-timers", "dumpable", "subreaper", "memory-policy"):
+        must(name in told, f"{name} is not lost: {told}")
+    must("parent-death-signal" not in told.split("\n", 1)[0] and not os.listdir(place.images),
+         f"what was accepted is refused: {told}")
+    done = dump("all")
+    must(done.returncode == 0 and tree.reap(child, 5) and tree.reap(pid, 5), done.stderr)
+    must(place.restored() == pid, "the root has another pid")
+    status = tree.status_of(child)
+    must(status["Seccomp"] == "1" and status["SigBlk"] == status["SigIgn"] == "0" * 16,
+         f"the task that was not asked is {status}")
+    must(tree.read(child, "timerslack_ns") == tree.read(pid, "timerslack_ns"), "timer slack")
+    open(place.file("state/go"), "w", encoding="ascii").close()
+    must(tree.wait_for(lambda: os.path.exists(place.file("state/result")), 20), "no result")
+    result = open(place.file("state/result"), encoding="ascii").read()
+    must(result == "ok\n", f"{result}: {open(place.file('state/log'), encoding='ascii').read()}")
+
+
 def waiting_in(root, children):
     """How many of a name sleep in a call that waits for long: past all that they do at their start."""
     names = collections.Counter()
@@ -729,6 +771,7 @@ def served_mount_of_others(place):
 
 CASES = [
     no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
+    dump_of_who_cannot_be_asked,
     own_user_namespaces, leave_running, leave_stopped, stopped_root, few_descriptors,
     few_descriptors_for_sockets, few_descriptors_for_sockets_of_all,
     few_descriptors_for_pipes,

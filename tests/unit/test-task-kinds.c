@@ -93,6 +93,7 @@ static int set_up(void **state)
 	fixture.facts.capabilities =
 		fixture.facts.known_capabilities & ~(UINT64_C(1) << CAP_SYS_RESOURCE);
 	fixture.facts.permitted = fixture.facts.bounding = fixture.facts.capabilities;
+	fixture.facts.in_initial_user_namespace = true;
 	fixture.facts.timer_restore_ids = true;
 	fixture.facts.dumpable = 1;
 	make_task(&fixture);
@@ -445,6 +446,30 @@ static void filters_are_installed_oldest_first_behind_the_gate(void **state)
 	assert_int_equal(laid_down[1], 0);
 }
 
+/* The coordinator suspends them, by the rights that the kernel wants for that. */
+static void filters_want_rights_of_the_initial_namespace(void **state)
+{
+	struct fixture *fixture = *state;
+	struct facts *facts = &fixture->facts;
+
+	fixture->thread->has_seccomp_mode = true;
+	fixture->thread->seccomp_mode = SECCOMP_MODE__strict;
+	assert_int_equal(plan_kind(fixture, &seccomp_kind), 0);
+	facts->in_initial_user_namespace = false;
+	assert_int_equal(plan_kind(fixture, &seccomp_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_NO_PRIVILEGE);
+	facts->in_initial_user_namespace = true;
+	facts->capabilities &= ~(UINT64_C(1) << CAP_SYS_ADMIN);
+	fixture->err = (struct error){ 0 };
+	assert_int_equal(plan_kind(fixture, &seccomp_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_NO_PRIVILEGE);
+	facts->capabilities |= UINT64_C(1) << CAP_SYS_ADMIN;
+	facts->filtered = true;
+	fixture->err = (struct error){ 0 };
+	assert_int_equal(plan_kind(fixture, &seccomp_kind), -1);
+	assert_int_equal(fixture->err.name, ERR_NO_PRIVILEGE);
+}
+
 static void other_modes_of_seccomp_are_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -660,6 +685,7 @@ int main(void)
 		TEST(timers_get_their_ids),
 		TEST(timers_are_counted_up_to_on_older_kernels),
 		TEST(filters_are_installed_oldest_first_behind_the_gate),
+		TEST(filters_want_rights_of_the_initial_namespace),
 		TEST(a_timer_is_there_once),
 		TEST(other_modes_of_seccomp_are_refused),
 		TEST(chains_of_filters_are_as_long_as_the_kernel_has_them),

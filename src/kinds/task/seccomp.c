@@ -7,8 +7,9 @@
  * filters come before the final capset (credentials.c). They cannot be taken off again, and may
  * forbid everything that a program still has to do: capset, the futex of its park, munmap. So
  * the coordinator traces these threads with PTRACE_O_SUSPEND_SECCOMP before they install
- * anything, and the filters first act when it lets go. That option wants CAP_SYS_ADMIN and a
- * coordinator without filters of its own (kernel/ptrace.c, check_ptrace_options).
+ * anything, and the filters first act when it lets go. That option wants CAP_SYS_ADMIN in the
+ * initial user namespace, and a coordinator without filters of its own (kernel/ptrace.c,
+ * check_ptrace_options).
  *
  * What a filter may hold apart from its program: SECCOMP_FILTER_FLAG_LOG. A listener
  * (SECCOMP_FILTER_FLAG_NEW_LISTENER) is a descriptor, refused with the descriptors.
@@ -230,9 +231,11 @@ static int plan_seccomp(const struct planning *planning, struct error *err)
 
 	if (state->seccomp_mode == SECCOMP_MODE__disabled)
 		return 0;
-	if (!facts_has_capability(plan->facts, CAP_SYS_ADMIN))
+	if (!facts_has_capability(plan->facts, CAP_SYS_ADMIN) ||
+	    !plan->facts->in_initial_user_namespace)
 		return fail(err, ERR_NO_PRIVILEGE,
-			    "task %s: restoring its seccomp filters needs CAP_SYS_ADMIN",
+			    "task %s: restoring its seccomp filters needs CAP_SYS_ADMIN in the "
+			    "initial user namespace",
 			    task_name(task));
 	if (plan->facts->filtered)
 		return fail(err, ERR_NO_PRIVILEGE,

@@ -207,6 +207,7 @@ struct file_cost {
  *              FILE_LATE are opened (task_call)? Then how much that takes; else nothing
  *   connect    when every description of the tree is open and no process of it runs: what refers
  *              to others (opener_file), or begins to count (timers)
+ *   connects_first  before those of other kinds: what counts or watches is at rest
  *   describe   for people: "/etc/passwd", "pipe 123 read end"
  *   meets      for people: the name of what its other ends have too, "pipe 123"; "" where there are
  *		none; may be NULL
@@ -237,6 +238,7 @@ struct file_kind {
 	int (*plan_open)(struct plan *plan, const struct task *task, struct program *program,
 			 const FileEntry *entry, uint32_t number, struct error *err);
 	struct call_room (*calls)(struct plan *plan, const struct task *task);
+	bool connects_first;
 	int (*connect)(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err);
 	void (*describe)(const FileEntry *entry, char *text, size_t room);

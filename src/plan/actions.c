@@ -102,12 +102,14 @@ static bool connects(const struct kind_table *table, const FileEntry *entry)
 
 static void add_connections(struct plan *plan)
 {
-	for (size_t i = 0; i < plan->n_sources; i++) {
-		const FileEntry *entry = plan->sources[i].file;
+	for (int first = 1; first >= 0; first--)
+		for (size_t i = 0; i < plan->n_sources; i++) {
+			const FileEntry *entry = plan->sources[i].file;
 
-		if (entry && connects(plan->kinds, entry))
-			add(plan, ACTION_CONNECT)->source = i;
-	}
+			if (entry && connects(plan->kinds, entry) &&
+			    kind_of_file(plan->kinds, entry)->connects_first == first)
+				add(plan, ACTION_CONNECT)->source = i;
+		}
 }
 
 static void add_kinds_prepare(struct plan *plan)

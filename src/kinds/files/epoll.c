@@ -10,14 +10,15 @@
  * way of the signals of who adds it: that is the first task that has both, in its own program.
  *
  * An entry that has fired and is disabled (EPOLLONESHOT) shows no event; epoll_ctl cannot make it
- * so, as it always adds EPOLLERR and EPOLLHUP. It is added for all events and let fire. What can be
- * read from a pipe that is empty is a byte of ours, which is taken out again. Refused if any other
- * file is not ready for anything.
+ * so, as it always adds EPOLLERR and EPOLLHUP. It is added for all events and let fire: a pipe that
+ * is empty or full, a timer, a listener, an inotify or epoll instance that is not ready for
+ * anything is made so for a moment (epoll-fire.c). Refused if any other file is not ready.
  *
  * What is watched by its edge (EPOLLET) and is ready is told once more after a restore: whether it
  * had been told is shown by nothing. Cycles of instances cannot be (ELOOP), nor more than five
  * deep.
  */
+#include "kinds/files/epoll-fire.h"
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
 
@@ -159,15 +160,6 @@ static uint32_t offset_of(const EventpollFileEntry *record, size_t index)
 	return offset;
 }
 
-/* The reading end alone: one that writes, too, is ready unless the pipe is full. */
-static bool is_reading_end(int fd)
-{
-	struct stat stat;
-
-	return fstat(fd, &stat) == 0 && S_ISFIFO(stat.st_mode) &&
-	       (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-}
-
 /* A disabled one comes back by firing once. */
 static int check_disabled(struct collect *collect, const struct known_epoll *known,
 			  const EventpollTfdEntry *item, const struct watched_file *watched,
@@ -183,7 +175,7 @@ static int check_disabled(struct collect *collect, const struct known_epoll *kno
 	if (ready < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what is ready",
 				  known->what);
-	if (ready == 0 && !is_reading_end(fd))
+	if (ready == 0 && !epoll_can_fire(fd))
 		collect_refuse_file(collect,
 				    "%s watches descriptor %u, whose entry is disabled "
 				    "(EPOLLONESHOT) while it is not ready for anything",
@@ -382,28 +374,6 @@ struct filling {
 	int epoll;
 };
 
-/*
- * Lets the entry of an empty pipe fire: nobody of the tree runs who could read the byte. Nobody
- * is to get a signal for it (O_ASYNC), which would be there after the restore.
- */
-static int fire_by_byte(int epoll, int reading)
-{
-	struct epoll_event fired;
-	char path[64], byte = 0;
-	const int flags = fcntl(reading, F_GETFL);
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", reading);
-	autoclose int writing = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	if (writing < 0 || flags < 0 ||
-	    fcntl(reading, F_SETFL, (flags | O_NONBLOCK) & ~O_ASYNC) < 0 ||
-	    write(writing, &byte, 1) != 1)
-		return errno;
-	int n = epoll_wait(epoll, &fired, 1, 0);
-	if (read(reading, &byte, 1) != 1 || fcntl(reading, F_SETFL, flags) < 0)
-		return errno;
-	return n == 1 ? 0 : ENODATA;
-}
-
 static int add_here(int epoll, const EventpollTfdEntry *item)
 {
 	struct epoll_event event = { .events = item->events, .data.u64 = item->data };
@@ -417,9 +387,7 @@ static int add_here(int epoll, const EventpollTfdEntry *item)
 		return 0;
 	/* Nothing else is watched yet that could be ready: disabled ones come first. */
 	int n = epoll_wait(epoll, &fired, 1, 0);
-	if (n == 0 && is_reading_end((int)item->tfd))
-		return fire_by_byte(epoll, (int)item->tfd);
-	return n == 1 ? 0 : ENODATA;
+	return n == 1 ? 0 : n < 0 ? errno : epoll_fire(epoll, (int)item->tfd);
 }
 
 /* The table is its own. What stands at the number is put back: maybe a source. */
@@ -540,6 +508,7 @@ const struct file_kind epoll_kind = {
 	.complete = epoll_complete,
 	.check = epoll_check,
 	.open = epoll_open,
+	.connects_first = true,
 	.connect = epoll_connect,
 	.describe = epoll_describe,
 	.fields = epoll_fields,

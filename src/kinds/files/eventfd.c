@@ -7,9 +7,11 @@
  * In the images EFD_SEMAPHORE stands among the flags of the file: it is O_WRONLY, and an eventfd is
  * always O_RDWR.
  *
- * A cgroup of v1 that was told to count one up (cgroup.event_control) does so no more after a
- * restore: neither the cgroup nor the eventfd tells that it does.
+ * Refused, where the kernel's memory may be read: one that a cgroup of v1 was told to count up
+ * (cgroup.event_control, eventfd-cgroup.c). Elsewhere nothing tells, and it does so no more after a
+ * restore.
  */
+#include "kinds/files/eventfd-cgroup.h"
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
 
@@ -43,7 +45,7 @@ static int eventfd_collect(const struct open_file *file, FileEntry *entry, struc
 	entry->efd->id = file->id;
 	entry->efd->flags = file->flags | (is_semaphore ? EFD_SEMAPHORE : 0);
 	entry->efd->counter = value;
-	return 0;
+	return eventfd_refuse_cgroup(file, err);
 }
 
 static int eventfd_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)

@@ -79,7 +79,8 @@ static void bind_hung_up(const char *name)
 	int fd = open_master("pts");
 
 	close(open(name, O_CREAT | O_WRONLY, 0644));
-	scenario_need(mount("pts/2", name, NULL, MS_BIND, NULL) == 0 && chmod(name, 0604) == 0,
+	scenario_need(mount("pts/2", name, NULL, MS_BIND, NULL) == 0 && chown(name, 7, 8) == 0 &&
+			      chmod(name, 0604) == 0,
 		      "cannot bind");
 	close(fd);
 }
@@ -89,7 +90,8 @@ static void check_hung_up(const char *name)
 	struct stat found;
 
 	scenario_check(stat(name, &found) == 0 && S_ISCHR(found.st_mode) &&
-			       (found.st_mode & 0777) == 0604,
+			       (found.st_mode & 0777) == 0604 && found.st_uid == 7 &&
+			       found.st_gid == 8,
 		       "%s is another file", name);
 	scenario_check(open(name, O_RDWR | O_NOCTTY) == -1 && access("pts/2", F_OK) == -1,
 		       "%s is not hung up", name);

@@ -82,7 +82,8 @@ int main(int argc, char **argv)
 	/* With what is special for the kernel, and for who puts it back. */
 	static const char special[] = "a\001\002\003\026\026b\n\004c";
 	static char much[3000];
-	struct termios quoted;
+	const struct termios locked = { .c_lflag = ICANON | ECHO, .c_iflag = ISTRIP };
+	struct termios quoted, found;
 	char line[64];
 
 	scenario_begin(argc, argv);
@@ -96,6 +97,9 @@ int main(int argc, char **argv)
 	quoted.c_cc[VEOL] = ';';
 	tcsetattr(lines.slave, TCSANOW, &quoted);
 	put(lines.master, "first\nsecond;cut\004\026\003\026\n quoted\npart of", 36);
+	/* It keeps others from setting these, with rights in the initial user namespace. */
+	bool locks = ioctl(raw.master, TIOCSLCKTRMIOS, &locked) == 0;
+	scenario_need(locks || errno == EPERM, "cannot lock the modes");
 	put(raw.master, special, sizeof special);
 	put(raw.slave, special, sizeof special);
 	for (size_t i = 0; i < sizeof much; i++)
@@ -126,6 +130,10 @@ int main(int argc, char **argv)
 	expect(lines.slave, "the rest of a line", "part of it\n", 11);
 	expect(raw.slave, "typed", special, sizeof special);
 	expect(raw.master, "written", special, sizeof special);
+	scenario_check(ioctl(raw.master, TIOCGLCKTRMIOS, &found) == 0 &&
+			       found.c_lflag == (locks ? locked.c_lflag : 0) &&
+			       found.c_iflag == (locks ? locked.c_iflag : 0),
+		       "its modes are not locked");
 	expect(plain.master, "much", much, sizeof much);
 	scenario_check(get(end.slave, line, sizeof line) == 0, "the end of a file");
 	expect(end.master, "written", "said\r\n", 6);

@@ -145,8 +145,10 @@ static void some_are_for_the_first_thread_only(void **state)
 		assert_int_equal(atomic_load(&errands[i].done), 0);
 	while (assistant_join_in(assistant))
 		;
-	for (size_t i = 1; i < 20; i += 2)
+	for (size_t i = 1; i < 20; i += 2) {
+		assert_int_equal(atomic_load(&errands[i].done), 1);
 		assert_int_equal(atomic_load(&errands[i].by), THREAD_FIRST);
+	}
 	assistant_end(assistant);
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -42,6 +43,31 @@ static void ranges_ascend(void **state)
 	}
 	for (size_t i = 1; i < facts.n_vdso; i++)
 		assert_true(facts.vdso[i - 1].range.end <= facts.vdso[i].range.start);
+	arena_done(&arena);
+}
+
+/* A name without anything of the task, where core files may be of any size. */
+static void core_files_go_where_the_kernel_says(void **state)
+{
+	(void)state;
+	struct arena arena;
+	struct facts facts;
+	char pattern[256] = "";
+	FILE *file = fopen("/proc/sys/kernel/core_pattern", "re");
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
+	if (!file || fscanf(file, "%255s", pattern) != 1 || strpbrk(pattern, "|@%/") ||
+	    limit.rlim_max != RLIM_INFINITY || geteuid())
+		pattern[0] = '\0';
+	if (file)
+		fclose(file);
+	if (!pattern[0])
+		skip();
+	arena_init(&arena);
+	probe(&facts, &arena);
+	assert_non_null(facts.core_pattern);
+	assert_string_equal(facts.core_pattern, pattern);
 	arena_done(&arena);
 }
 
@@ -150,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_ascend),
+		cmocka_unit_test(core_files_go_where_the_kernel_says),
 		cmocka_unit_test(identity_is_ours),
 		cmocka_unit_test(probing_twice_changes_nothing),
 		cmocka_unit_test(what_is_not_told_is_not_known),

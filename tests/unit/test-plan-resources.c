@@ -88,6 +88,35 @@ static void few_sources_are_inherited(void **state)
 	arena_done(&fixture.arena);
 }
 
+/* Programs that are built once more begin with nothing of those before. */
+static void borrowers_are_forgotten_of_all(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fixture_add_task(&fixture, 500, 0, 500);
+	fixture_add_file(&fixture, 7);
+	fixture_add_descriptor(&fixture, fixture.snapshot.tables[0], 3, 7, 1);
+	fixture_make_well(&fixture);
+	struct plan *plan = &fixture.plan;
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		plan->sources[i].borrower = plan->tasks[0].program;
+		plan->sources[i].placed_in = fixture.snapshot.tables[0];
+		plan->sources[i].number_slot = plan->sources[i].holder_slot = 1;
+	}
+	sources_forget_borrowers(plan);
+	assert_true(plan->n_sources > 1);
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		assert_null(plan->sources[i].borrower);
+		assert_null(plan->sources[i].placed_in);
+		assert_null(plan->sources[i].opened_by);
+		assert_int_equal(plan->sources[i].number_slot, 0);
+		assert_int_equal(plan->sources[i].holder_slot, 0);
+	}
+	arena_done(&fixture.arena);
+}
+
 static void begin_with_many_files(struct fixture *fixture, uint32_t n_tasks)
 {
 	fixture_begin(fixture);
@@ -569,6 +598,7 @@ int main(void)
 		cmocka_unit_test(descriptors_out_of_order_are_refused),
 		cmocka_unit_test(full_address_spaces_are_refused),
 		cmocka_unit_test(few_sources_are_inherited),
+		cmocka_unit_test(borrowers_are_forgotten_of_all),
 		cmocka_unit_test(one_task_is_born_with_many_sources),
 		cmocka_unit_test(what_comes_after_those_it_is_born_with_is_found),
 		cmocka_unit_test(one_task_fetches_where_few_numbers_are_left),

@@ -200,6 +200,13 @@ static void pointers_print_what_they_point_to(void **state)
 	assert_string_equal(printed(fixture, op, NULL),
 			    "clone3({flags=CLONE_NEWPID, exit_signal=SIGCHLD, set_tid=[37, 4711]},"
 			    " 88) -> child runs \"task 2\"");
+	args = (struct clone_args){
+		.pidfd = 1, .child_tid = 2, .stack_size = 3, .tls = 4, .exit_signal = 64
+	};
+	op = program_clone(program, program_data(set, &args, sizeof args, 8), sizeof args, child);
+	assert_string_equal(printed(fixture, op, NULL),
+			    "clone3({flags=0, exit_signal=SIGRT_32, pidfd=0x1, child_tid=0x2, "
+			    "stack_size=0x3, tls=0x4}, 88) -> child runs \"task 2\"");
 	op = program_call(program, SYS_preadv, 9, program_data(set, &iovec, sizeof iovec, 8), 1);
 	assert_string_equal(printed(fixture, op, NULL), "preadv(9, [{0x5000, 4096}], 1, 0, 0)");
 	op = program_call(program, SYS_prlimit64, 0, RLIMIT_NOFILE,

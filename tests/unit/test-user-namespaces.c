@@ -130,6 +130,7 @@ static void sees_all_from_inside_a_user_namespace(void **state)
 
 	(void)state;
 	NsEntry *lower = make_users(&snapshot, &arena);
+	NsEntry *other_entry = snapshot.namespaces[snapshot.n_namespaces - 1];
 	for (size_t i = 0; i < 4; i++) {
 		snapshot.tasks[i].ids->has_user_ns_id = true;
 		snapshot.tasks[i].ids->user_ns_id = i < 2 ? USERS : LOWER_USERS;
@@ -150,6 +151,14 @@ static void sees_all_from_inside_a_user_namespace(void **state)
 	assert_int_equal(snapshot_index(&snapshot, &err), 0);
 	users = snapshot_user_namespace(&snapshot, USERS);
 	assert_true(user_namespace_holds_tree(&snapshot, users));
+	/* Nor is one beside it, which is only held. */
+	other_entry->parent_id = DUMPER_USERS;
+	assert_int_equal(snapshot_index(&snapshot, &err), 0);
+	users = snapshot_user_namespace(&snapshot, USERS);
+	assert_false(user_namespace_holds_tree(&snapshot, users));
+	other_entry->parent_id = USERS;
+	assert_int_equal(snapshot_index(&snapshot, &err), 0);
+	users = snapshot_user_namespace(&snapshot, USERS);
 	if (snapshot_rebase(&snapshot, users, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(snapshot.n_user_namespaces, 3);

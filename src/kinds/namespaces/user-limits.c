@@ -7,7 +7,7 @@
  */
 #include "kinds/namespaces/user-limits.h"
 
-#include "base/cleanup.h"
+#include "base/procfs.h"
 #include "kernel/deputy.h"
 #include "kernel/visit.h"
 
@@ -36,12 +36,8 @@ static int64_t read_limit(const char *name)
 	char path[64], text[32];
 
 	snprintf(path, sizeof path, "/proc/sys/user/%s", name);
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (length <= 0)
-		return -1;
-	text[length] = '\0';
-	return strtoll(text, NULL, 10);
+	return procfs_read_into(AT_FDCWD, path, text, sizeof text) > 0 ? strtoll(text, NULL, 10)
+								       : -1;
 }
 
 static int read_inside(struct visitor *visitor, void *data, struct error *err)

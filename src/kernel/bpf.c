@@ -34,7 +34,16 @@ int bpf_program_load(const struct bpf_source *source)
 	attributes.prog_type = source->type;
 	attributes.insn_cnt = (uint32_t)source->count;
 	attributes.insns = address(source->instructions);
+	struct bpf_func_info function = { 0, source->function_type };
+
 	attributes.prog_flags = source->flags;
+	attributes.expected_attach_type = source->attach_type;
+	if (source->types_fd && source->function_type) {
+		attributes.prog_btf_fd = (uint32_t)source->types_fd;
+		attributes.func_info_rec_size = sizeof function;
+		attributes.func_info = address(&function);
+		attributes.func_info_cnt = 1;
+	}
 	attributes.license = address(source->gpl ? "GPL" : "Proprietary");
 	strncpy(attributes.prog_name, source->name, sizeof attributes.prog_name - 1);
 	/* EAGAIN: something else waits for the caller (do_check, kernel/bpf/verifier.c). */
@@ -108,6 +117,18 @@ int bpf_attach(int cgroup_fd, int program_fd, uint32_t type, uint32_t flags)
 	return call(BPF_PROG_ATTACH, &attributes);
 }
 
+int bpf_attach_for(int cgroup_fd, int program_fd, int old_fd, uint32_t type, uint32_t flags)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.target_fd = (uint32_t)cgroup_fd;
+	attributes.attach_bpf_fd = (uint32_t)program_fd;
+	attributes.attach_type = type;
+	attributes.attach_flags = flags | BPF_F_REPLACE;
+	attributes.replace_bpf_fd = (uint32_t)old_fd;
+	return call(BPF_PROG_ATTACH, &attributes);
+}
+
 int bpf_detach(int cgroup_fd, int program_fd, uint32_t type)
 {
 	union bpf_attr attributes = nothing();
@@ -128,19 +149,29 @@ int bpf_map_make(const struct bpf_map_source *source)
 	attributes.max_entries = source->max_entries;
 	attributes.map_flags = source->flags;
 	attributes.map_extra = source->extra;
+	if (source->types_fd) {
+		attributes.btf_fd = (uint32_t)source->types_fd;
+		attributes.btf_key_type_id = source->key_type;
+		attributes.btf_value_type_id = source->value_type;
+	}
 	strncpy(attributes.map_name, source->name, sizeof attributes.map_name - 1);
 	return call(BPF_MAP_CREATE, &attributes);
 }
 
-int bpf_map_info(int fd, struct bpf_map_info *ret)
+static int ask(int fd, void *info, size_t size)
 {
 	union bpf_attr attributes = nothing();
 
-	memset(ret, 0, sizeof *ret);
 	attributes.info.bpf_fd = (uint32_t)fd;
-	attributes.info.info_len = sizeof *ret;
-	attributes.info.info = address(ret);
+	attributes.info.info_len = (uint32_t)size;
+	attributes.info.info = address(info);
 	return call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
+}
+
+int bpf_map_info(int fd, struct bpf_map_info *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	return ask(fd, ret, sizeof *ret);
 }
 
 int bpf_map_by_number(uint32_t number, uint32_t open_flags)
@@ -198,14 +229,79 @@ int bpf_program_next(uint32_t number, uint32_t *ret_next)
 
 int bpf_program_maps(int fd, uint32_t *numbers, size_t room)
 {
-	union bpf_attr attributes = nothing();
 	struct bpf_prog_info info;
 
 	memset(&info, 0, sizeof info);
 	info.nr_map_ids = (uint32_t)room;
 	info.map_ids = address(numbers);
-	attributes.info.bpf_fd = (uint32_t)fd;
-	attributes.info.info_len = sizeof info;
-	attributes.info.info = address(&info);
-	return call(BPF_OBJ_GET_INFO_BY_FD, &attributes) < 0 ? -1 : (int)info.nr_map_ids;
+	return ask(fd, &info, sizeof info) < 0 ? -1 : (int)info.nr_map_ids;
+}
+
+int bpf_program_function(int fd, uint32_t *ret_type)
+{
+	struct bpf_func_info function = { 0 };
+	struct bpf_prog_info info;
+
+	memset(&info, 0, sizeof info);
+	info.nr_func_info = 1;
+	info.func_info_rec_size = sizeof function;
+	info.func_info = address(&function);
+	if (ask(fd, &info, sizeof info) < 0)
+		return -1;
+	*ret_type = info.nr_func_info == 1 ? function.type_id : 0;
+	return 0;
+}
+
+int bpf_link_make(int cgroup_fd, int program_fd, uint32_t type)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.link_create.prog_fd = (uint32_t)program_fd;
+	attributes.link_create.target_fd = (uint32_t)cgroup_fd;
+	attributes.link_create.attach_type = type;
+	return call(BPF_LINK_CREATE, &attributes);
+}
+
+int bpf_link_info(int fd, struct bpf_link_info *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	return ask(fd, ret, sizeof *ret);
+}
+
+int bpf_link_by_number(uint32_t number)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.link_id = number;
+	return call(BPF_LINK_GET_FD_BY_ID, &attributes);
+}
+
+int bpf_types_load(const void *bytes, size_t size)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.btf = address(bytes);
+	attributes.btf_size = (uint32_t)size;
+	return call(BPF_BTF_LOAD, &attributes);
+}
+
+int bpf_types_by_number(uint32_t number)
+{
+	union bpf_attr attributes = nothing();
+
+	attributes.btf_id = number;
+	return call(BPF_BTF_GET_FD_BY_ID, &attributes);
+}
+
+int bpf_types_info(int fd, struct bpf_btf_info *ret, void *bytes, uint32_t *size)
+{
+	memset(ret, 0, sizeof *ret);
+	if (bytes) {
+		ret->btf = address(bytes);
+		ret->btf_size = *size;
+	}
+	if (ask(fd, ret, sizeof *ret) < 0)
+		return -1;
+	*size = ret->btf_size;
+	return 0;
 }

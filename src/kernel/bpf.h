@@ -15,7 +15,11 @@ struct bpf_source {
 	bool gpl;
 	const struct bpf_insn *instructions;
 	size_t count;
-	uint32_t flags; /* BPF_F_* */
+	uint32_t flags;	      /* BPF_F_* */
+	uint32_t attach_type; /* that it is meant for; 0 with many kinds */
+	/* Types (BTF) by a descriptor, 0: none, and that of its only function. */
+	int types_fd;
+	uint32_t function_type;
 };
 
 int bpf_program_load(const struct bpf_source *source);
@@ -32,6 +36,8 @@ int bpf_program_run(int fd, int *ret);
 /* The numbers of those that are attached to a cgroup itself; returns how many, at most `room`. */
 int bpf_attached(int cgroup_fd, uint32_t type, uint32_t *numbers, size_t room, uint32_t *ret_flags);
 int bpf_attach(int cgroup_fd, int program_fd, uint32_t type, uint32_t flags);
+/* In the place of another. */
+int bpf_attach_for(int cgroup_fd, int program_fd, int old_fd, uint32_t type, uint32_t flags);
 int bpf_detach(int cgroup_fd, int program_fd, uint32_t type);
 
 struct bpf_map_source {
@@ -39,6 +45,8 @@ struct bpf_map_source {
 	uint32_t key_size, value_size, max_entries, flags;
 	uint64_t extra;
 	const char *name;
+	int types_fd; /* 0: none */
+	uint32_t key_type, value_type;
 };
 
 int bpf_map_make(const struct bpf_map_source *source);
@@ -53,5 +61,17 @@ int bpf_map_freeze(int fd);
 int bpf_program_next(uint32_t number, uint32_t *ret_next);
 /* The numbers of the maps that a program has: how many, and at most `room` of them. */
 int bpf_program_maps(int fd, uint32_t *numbers, size_t room);
+/* The type of its only function; 0: it has none, or several. -1 with errno. */
+int bpf_program_function(int fd, uint32_t *ret_type);
+
+/* Of a cgroup: it stays attached as long as somebody has a descriptor of the link. */
+int bpf_link_make(int cgroup_fd, int program_fd, uint32_t type);
+int bpf_link_info(int fd, struct bpf_link_info *ret);
+int bpf_link_by_number(uint32_t number);
+
+int bpf_types_load(const void *bytes, size_t size);
+int bpf_types_by_number(uint32_t number);
+/* *size: room at `bytes`, which may be NULL, and then how many there are. */
+int bpf_types_info(int fd, struct bpf_btf_info *ret, void *bytes, uint32_t *size);
 
 #endif

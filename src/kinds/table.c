@@ -4,6 +4,7 @@
  * operations in a program; kinds/task/task.h and the files say what depends on it. The first
  * file kind that recognises a description has it.
  */
+#include "kinds/bpf/bpf.h"
 #include "kinds/cgroups/cgroups.h"
 #include "kinds/files/files.h"
 #include "kinds/ipc/ipc.h"
@@ -42,6 +43,8 @@ static const struct file_kind *const file_kinds[] = {
 	&netlink_socket_kind, /* AF_NETLINK */
 	&bpf_program_kind,    /* programs for cgroups */
 	&bpf_map_kind,	      /* what programs and others have in common */
+	&bpf_link_kind,	      /* programs that are attached as long as somebody has these */
+	&bpf_types_kind,      /* BTF */
 	&namespace_file_kind, /* of /proc/PID/ns */
 	NULL,
 };

@@ -1,41 +1,52 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-bpf
- * promise: BPF maps of other kinds, and programs that are not for cgroups, are refused by name, and
- *	work on
+ * promise: BPF maps of other kinds, programs that are not for cgroups, or that cannot be told, and
+ *	links to cgroups that are gone are refused by name, and work on
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: queue per-processor program
+ * arguments: queue per-processor program unclear for-sockets link-gone
  * refused: unsupported-file
  */
-#include "scenario.h"
+#include "bpf.h"
 
-#include <linux/bpf.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+static int load(int type, int attach_type, const struct bpf_insn *code, size_t count)
+{
+	return bpf_load(bpf_of_kind(type, attach_type), "refused", code, count);
+}
+
+/* Attached to a cgroup that is removed. */
+static int link_gone(const struct bpf_insn *code, size_t count)
+{
+	char path[BPF_PATH];
+
+	bpf_make_cgroup(path);
+	int cgroup = bpf_open_cgroup(path);
+	int program = load(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, code, count);
+	int fd = bpf_make_link(cgroup, program, BPF_CGROUP_INET_EGRESS);
+	close(program);
+	close(cgroup);
+	rmdir(path);
+	return fd;
+}
 
 static int make(const char *what)
 {
-	const struct bpf_insn code[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K },
-					 { .code = BPF_JMP | BPF_EXIT } };
-	union bpf_attr attributes;
+	const struct bpf_insn one[] = { BPF_SET(0, 1), BPF_LEAVE };
+	/* The kernel leaves out what is never reached. */
+	const struct bpf_insn unclear[] = { BPF_SET(0, 1), BPF_IF(0, 1, 1), BPF_SET(0, 0),
+					    BPF_LEAVE };
 
-	memset(&attributes, 0, sizeof attributes);
-	if (!strcmp(what, "program")) {
-		attributes.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-		attributes.insn_cnt = 2;
-		attributes.insns = (uint64_t)(uintptr_t)code;
-		attributes.license = (uint64_t)(uintptr_t) "GPL";
-		return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes);
-	}
-	attributes.map_type =
-		!strcmp(what, "queue") ? BPF_MAP_TYPE_QUEUE : BPF_MAP_TYPE_PERCPU_ARRAY;
-	attributes.key_size = !strcmp(what, "queue") ? 0 : 4;
-	attributes.value_size = 8;
-	attributes.max_entries = 4;
-	return (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes);
+	if (!strcmp(what, "program"))
+		return load(BPF_PROG_TYPE_SOCKET_FILTER, 0, one, 2);
+	if (!strcmp(what, "unclear"))
+		return load(BPF_PROG_TYPE_CGROUP_DEVICE, 0, unclear, 4);
+	if (!strcmp(what, "for-sockets"))
+		return load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_BIND, one, 2);
+	if (!strcmp(what, "link-gone"))
+		return link_gone(one, 2);
+	return !strcmp(what, "queue") ? bpf_map(BPF_MAP_TYPE_QUEUE, 0, 8, 0, "queue")
+				      : bpf_map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 0, "array");
 }
 
 int main(int argc, char **argv)

@@ -11,7 +11,6 @@ enum { MAX_CGROUP_PATH = 4000 };
 extern const struct task_kind cgroups_kind;
 extern const struct tree_kind freezer_tree_kind; /* freezer.c */
 extern const struct source_opener cgroup_source; /* directories.c */
-extern const struct file_kind bpf_program_kind;
 extern const struct namespace_kind cgroup_namespace_kind;
 
 /* A set of the lines of /proc/PID/cgroup; NULL with err. */

@@ -8,7 +8,6 @@
 extern const struct file_kind regular_kind; /* whatever has a path, and unlinked files */
 extern const struct file_kind pipe_kind;
 extern const struct file_kind fifo_kind;
-extern const struct file_kind bpf_map_kind;
 extern const struct file_kind eventfd_kind;
 extern const struct file_kind timerfd_kind;
 extern const struct file_kind signalfd_kind;

@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Maps of extended BPF, bpf(2), held by descriptors: arrays, hashes and tries of prefixes, with
- * what is in them, their names and whether they are frozen (BPF_MAP_FREEZE). A map has a number of
- * the kernel's own; a restored one has another. Each description reads, writes or both
- * (BPF_F_RDONLY, BPF_F_WRONLY); further descriptions of a map, and such, are opened by its number,
- * which takes CAP_SYS_ADMIN (map_get_fd_by_id).
+ * Maps of extended BPF, bpf(2), held by descriptors, or had by programs: arrays, hashes and tries
+ * of prefixes, with what is in them, their names, types (BTF) and whether they are frozen
+ * (BPF_MAP_FREEZE). A map has a number of the kernel's own; a restored one has another. Each
+ * description reads, writes or both (BPF_F_RDONLY, BPF_F_WRONLY); further descriptions of a map,
+ * and such, are opened by its number, which takes CAP_SYS_ADMIN (map_get_fd_by_id).
  *
  * Of an array what is all zeroes is not written, since a new one is such.
  *
- * Refused: other kinds, maps with types (BTF), which may have locks and timers inside, those that a
- * loaded program uses, which would go on with the old one, and more than 64 MiB.
+ * Refused: other kinds, maps with types that may have timers, pointers or lists inside, those that
+ * a program outside of the tree uses, which would go on with the old one, and more than 64 MiB.
  */
-#include "kinds/files/files.h"
+#include "kinds/bpf/bpf.h"
 #include "kinds/opener.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "base/table.h"
 #include "collect/collect.h"
-#include "kernel/bpf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +29,6 @@
 enum {
 	MOST_BYTES = 64 << 20,
 	MOST_SIZE = 1 << 20, /* of a key or value; the kernel has less */
-	MOST_PROGRAM_MAPS = 64,
 	KNOWN_FLAGS = BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG | BPF_F_ZERO_SEED |
 		      BPF_F_MMAPABLE,
 };
@@ -56,6 +54,8 @@ static struct bpf_map_source source_of(const BpfmapFileEntry *record)
 		.flags = record->map_flags,
 		.extra = record->has_map_extra ? record->map_extra : 0,
 		.name = record->map_name,
+		.key_type = record->key_type,
+		.value_type = record->value_type,
 	};
 }
 
@@ -63,10 +63,14 @@ static struct bpf_map_source source_of(const BpfmapFileEntry *record)
 
 /* Over a dump. */
 struct known_maps {
-	struct table by_number; /* records of the first description */
-	bool has_used;
-	uint32_t *used; /* numbers of those that programs have */
-	size_t n_used;
+	struct table by_number;	 /* records of the first description */
+	struct noted_map *noted; /* of each description */
+};
+
+struct noted_map {
+	struct noted_map *next;
+	uint32_t number;
+	const char *what;
 };
 
 static struct known_maps *known_of(struct collect *collect)
@@ -76,35 +80,6 @@ static struct known_maps *known_of(struct collect *collect)
 	if (!*kept)
 		*kept = arena_new(collect->arena, struct known_maps);
 	return *kept;
-}
-
-/* Who may not see programs (CAP_SYS_ADMIN) has not loaded any that could use a map of the tree. */
-static void find_used(struct collect *collect, struct known_maps *known)
-{
-	uint32_t maps[MOST_PROGRAM_MAPS], number = 0;
-
-	known->has_used = true;
-	while (bpf_program_next(number, &number) == 0) {
-		autoclose int fd = bpf_program_by_number(number);
-		int count = fd < 0 ? 0 : bpf_program_maps(fd, maps, MOST_PROGRAM_MAPS);
-		for (int i = 0; i < count && i < MOST_PROGRAM_MAPS; i++) {
-			known->used = arena_grow(collect->arena, known->used, known->n_used,
-						 sizeof *known->used);
-			known->used[known->n_used++] = maps[i];
-		}
-	}
-}
-
-static bool is_used(struct collect *collect, uint32_t number)
-{
-	struct known_maps *known = known_of(collect);
-
-	if (!known->has_used)
-		find_used(collect, known);
-	for (size_t i = 0; i < known->n_used; i++)
-		if (known->used[i] == number)
-			return true;
-	return false;
 }
 
 static bool is_zero(const uint8_t *bytes, size_t size)
@@ -190,11 +165,11 @@ static int collect_content(const struct open_file *file, int fd, const BpfmapFil
 }
 
 /* One that allows reading, whatever the description does. */
-static int open_readable(const struct open_file *file, int fd, uint32_t number, struct error *err)
+static int open_readable(const struct open_file *file, int fd, uint32_t flags, uint32_t number,
+			 struct error *err)
 {
-	int readable = (file->flags & O_ACCMODE) == O_WRONLY
-			       ? bpf_map_by_number(number, BPF_F_RDONLY)
-			       : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int readable = (flags & O_ACCMODE) == O_WRONLY ? bpf_map_by_number(number, BPF_F_RDONLY)
+						       : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	return readable < 0
 		       ? fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot read the map", file->what)
@@ -207,19 +182,50 @@ static int refuse(const struct open_file *file, const char *why, struct error *e
 		    file->what, why);
 }
 
+/* Names of what the kernel itself keeps in values (btf_parse_fields, kernel/bpf/btf.c). */
+static bool may_have_inside(const BpfTypesEntry *types)
+{
+	static const char *const names[] = { "bpf_timer",     "bpf_wq",		"bpf_list_head",
+					     "bpf_list_node", "bpf_rb_root",	"bpf_rb_node",
+					     "bpf_refcount",  "bpf_task_work",	"bpf_res_spin_lock",
+					     "kptr",	      "kptr_untrusted", "percpu_kptr",
+					     "uptr" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (memmem(types->content.data, types->content.len, names[i], strlen(names[i]) + 1))
+			return true;
+	return false;
+}
+
+static int judge_types(const struct open_file *file, const struct bpf_map_info *info,
+		       BpfmapFileEntry *map, struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+
+	if (!info->btf_id)
+		return 0;
+	if (bpf_types_record(file, info->btf_id, err))
+		return -1;
+	map->has_types = map->has_key_type = map->has_value_type = true;
+	map->types = info->btf_id;
+	map->key_type = info->btf_key_type_id;
+	map->value_type = info->btf_value_type_id;
+	if (may_have_inside(snapshot_record(snapshot, IMAGE_BPF_TYPES, info->btf_id)->message))
+		return refuse(file, "with types that may have timers or pointers inside", err);
+	return 0;
+}
+
 static int judge(const struct open_file *file, const struct bpf_map_info *info, struct error *err)
 {
 	if (!is_known_type(info->type))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a BPF map of kind %u", file->what,
 			    info->type);
-	if (info->btf_id || info->btf_vmlinux_value_type_id)
-		return refuse(file, "with types of its own (BTF)", err);
+	if (info->btf_vmlinux_value_type_id)
+		return refuse(file, "with types of the kernel's own (BTF)", err);
 	if (info->ifindex)
 		return refuse(file, "of a network device", err);
 	if (info->map_flags & ~(uint32_t)KNOWN_FLAGS)
 		return refuse(file, "with flags that cannot be given again", err);
-	if (is_used(file->target->collect, info->id))
-		return refuse(file, "that a program uses", err);
 	return 0;
 }
 
@@ -227,8 +233,10 @@ static int judge(const struct open_file *file, const struct bpf_map_info *info, 
 static int prove(const struct open_file *file, const BpfmapFileEntry *map, struct error *err)
 {
 	struct bpf_map_source source = source_of(map);
+	autoclose int types = map->has_types ? bpf_types_by_number(map->types) : -1;
 
 	source.max_entries = 1;
+	source.types_fd = types < 0 ? 0 : types;
 	autoclose int fd = bpf_map_make(&source);
 	return fd < 0 ? fail(err, ERR_UNSUPPORTED_FILE,
 			     "%s is a BPF map that the kernel does not make again (%s)", file->what,
@@ -236,43 +244,122 @@ static int prove(const struct open_file *file, const BpfmapFileEntry *map, struc
 		      : 0;
 }
 
-static int map_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+static void note(struct collect *collect, uint32_t number, const char *what)
+{
+	struct known_maps *known = known_of(collect);
+	struct noted_map *noted = arena_new(collect->arena, struct noted_map);
+
+	*noted = (struct noted_map){ known->noted, number, arena_string(collect->arena, what) };
+	known->noted = noted;
+}
+
+/* What is told of a map by its descriptor, and what is in it, if that is not recorded already. */
+static int describe_map(const struct open_file *file, int fd, uint32_t flags, BpfmapFileEntry *map,
+			struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	struct known_maps *known = known_of(collect);
-	BpfmapFileEntry *map = snapshot_new(collect->snapshot, BPFMAP_FILE_ENTRY, BpfmapFileEntry);
-	autoclose int fd = collect_get_file(file, err);
 	struct bpf_map_info info;
-	uint64_t frozen = 0;
 
-	if (fd < 0)
-		return -1;
 	if (bpf_map_info(fd, &info) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its facts", file->what);
-	if (judge(file, &info, err))
+	if (judge(file, &info, err) || judge_types(file, &info, map, err))
 		return -1;
-	procfs_number(file->fdinfo, "memlock:", 10, &map->memlock);
-	procfs_number(file->fdinfo, "frozen:", 10, &frozen);
-	map->id = file->id;
-	map->flags = file->flags;
-	map->pos = file->position;
 	map->map_type = info.type;
 	map->key_size = info.key_size;
 	map->value_size = info.value_size;
 	map->map_id = info.id;
 	map->max_entries = info.max_entries;
 	map->map_flags = info.map_flags;
-	map->frozen = frozen;
 	map->map_name = arena_string(collect->arena, info.name);
 	map->has_map_extra = true;
 	map->map_extra = info.map_extra;
-	entry->bpf = map;
+	note(collect, info.id, file->what);
 	if (table_find(&known->by_number, info.id))
 		return 0;
-	autoclose int readable = open_readable(file, fd, info.id, err);
+	autoclose int readable = open_readable(file, fd, flags, info.id, err);
 	if (readable < 0 || prove(file, map, err) || collect_content(file, readable, map, err))
 		return -1;
 	table_add(&known->by_number, collect->arena, info.id, map);
+	return 0;
+}
+
+/* By a descriptor of nestor's own; `text`: of its fdinfo. */
+static void read_text(const char *text, BpfmapFileEntry *map)
+{
+	uint64_t frozen = 0;
+
+	procfs_number(text, "memlock:", 10, &map->memlock);
+	procfs_number(text, "frozen:", 10, &frozen);
+	map->frozen = frozen;
+}
+
+static int map_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	BpfmapFileEntry *map = snapshot_new(collect->snapshot, BPFMAP_FILE_ENTRY, BpfmapFileEntry);
+	autoclose int fd = collect_get_file(file, err);
+
+	if (fd < 0 || describe_map(file, fd, file->flags, map, err))
+		return -1;
+	read_text(file->fdinfo, map);
+	map->id = file->id;
+	map->flags = file->flags;
+	map->pos = file->position;
+	entry->bpf = map;
+	return 0;
+}
+
+int bpf_map_record(const struct open_file *file, uint32_t number, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct snapshot *snapshot = collect->snapshot;
+	BpfmapFileEntry *map = snapshot_new(snapshot, BPFMAP_FILE_ENTRY, BpfmapFileEntry);
+	char path[64], *text;
+
+	if (table_find(&known_of(collect)->by_number, number))
+		return 0;
+	autoclose int fd = bpf_map_by_number(number, 0);
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	if (fd < 0 || procfs_read(collect->arena, AT_FDCWD, path, &text) < 0)
+		return fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot open its map %u", file->what,
+				  number);
+	if (describe_map(file, fd, O_RDWR, map, err))
+		return -1;
+	read_text(text, map);
+	map->flags = O_RDWR;
+	map->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
+	snapshot_add_record(snapshot, IMAGE_BPF_MAPS, number, map);
+	return 0;
+}
+
+/*
+ * Who uses a map of the tree and is not of the tree goes on with the old one. Who may not see
+ * programs (CAP_SYS_ADMIN) has not loaded any that could.
+ */
+static int check_user(struct collect *collect, uint32_t program, struct error *err)
+{
+	uint32_t maps[MOST_PROGRAM_MAPS];
+	autoclose int fd = bpf_program_by_number(program);
+	int count = fd < 0 ? 0 : bpf_program_maps(fd, maps, MOST_PROGRAM_MAPS);
+
+	for (const struct noted_map *at = known_of(collect)->noted; at; at = at->next)
+		for (int i = 0; i < count && i < MOST_PROGRAM_MAPS; i++)
+			if (maps[i] == at->number && !bpf_program_is_of_tree(collect, program))
+				return fail(err, ERR_UNSUPPORTED_FILE,
+					    "%s is a BPF map that a program uses (number %u) which "
+					    "is not of the tree",
+					    at->what, program);
+	return 0;
+}
+
+static int map_complete(struct collect *collect, struct error *err)
+{
+	uint32_t number = 0;
+
+	while (known_of(collect)->noted && bpf_program_next(number, &number) == 0)
+		if (check_user(collect, number, err))
+			return -1;
 	return 0;
 }
 
@@ -291,7 +378,8 @@ static bool is_same_map(const BpfmapFileEntry *one, const BpfmapFileEntry *other
 	return one->map_type == other->map_type && one->key_size == other->key_size &&
 	       one->value_size == other->value_size && one->max_entries == other->max_entries &&
 	       one->map_flags == other->map_flags && one->frozen == other->frozen &&
-	       !strcmp(one->map_name, other->map_name);
+	       one->types == other->types && one->key_type == other->key_type &&
+	       one->value_type == other->value_type && !strcmp(one->map_name, other->map_name);
 }
 
 static const BpfmapFileEntry *first_of(const struct snapshot *snapshot, uint32_t map_id)
@@ -299,7 +387,8 @@ static const BpfmapFileEntry *first_of(const struct snapshot *snapshot, uint32_t
 	for (size_t i = 0; i < snapshot->n_files; i++)
 		if (snapshot->files[i]->bpf && snapshot->files[i]->bpf->map_id == map_id)
 			return snapshot->files[i]->bpf;
-	return NULL;
+	const struct record *record = snapshot_record(snapshot, IMAGE_BPF_MAPS, map_id);
+	return record ? record->message : NULL;
 }
 
 static int check_content(const struct snapshot *snapshot, const BpfmapFileEntry *map,
@@ -320,23 +409,40 @@ static int check_content(const struct snapshot *snapshot, const BpfmapFileEntry 
 	return 0;
 }
 
-static int map_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+/* `what`: what the refusal is about, "file 3". */
+static int check_map(const struct snapshot *snapshot, const BpfmapFileEntry *map, const char *what,
+		     struct error *err)
 {
-	const BpfmapFileEntry *map = entry->bpf;
-
-	if (!map || map->id != entry->id)
-		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a BPF map",
-			    entry->id);
 	if (!is_possible(map) || (map->flags & O_ACCMODE) == O_ACCMODE)
-		return fail(err, ERR_IMAGE_INVALID, "file %u: no BPF map is such", entry->id);
+		return fail(err, ERR_IMAGE_INVALID, "%s: no BPF map is such", what);
 	if (map->has_map_extra && map->map_extra)
-		return fail(err, ERR_IMAGE_UNSUPPORTED, "file %u: a BPF map with more to it",
-			    entry->id);
+		return fail(err, ERR_IMAGE_UNSUPPORTED, "%s: a BPF map with more to it", what);
 	if (!is_same_map(first_of(snapshot, map->map_id), map))
 		return fail(err, ERR_IMAGE_INVALID,
-			    "file %u: another description of BPF map %u contradicts it", entry->id,
+			    "%s: another description of BPF map %u contradicts it", what,
 			    map->map_id);
+	if (map->has_types && bpf_types_check(snapshot, map->types, err))
+		return -1;
 	return check_content(snapshot, map, err);
+}
+
+static int map_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
+{
+	char what[32];
+
+	if (!entry->bpf || entry->bpf->id != entry->id)
+		return fail(err, ERR_IMAGE_INVALID, "file %u has no record of a BPF map",
+			    entry->id);
+	snprintf(what, sizeof what, "file %u", entry->id);
+	return check_map(snapshot, entry->bpf, what, err);
+}
+
+int bpf_map_check(const struct snapshot *snapshot, uint32_t number, struct error *err)
+{
+	const BpfmapFileEntry *map = first_of(snapshot, number);
+
+	return map ? check_map(snapshot, map, "a program", err)
+		   : fail(err, ERR_IMAGE_MISSING, "BPF map %u is not there", number);
 }
 
 /* ---- Restore ---- */
@@ -378,6 +484,10 @@ static struct made_map *make(struct file_opener *opener, const BpfmapFileEntry *
 	for (struct made_map *at = *first; at; at = at->next)
 		if (at->recorded == map->map_id)
 			return at;
+	autoclose int types = map->has_types ? bpf_types_make(opener, map->types, err) : -1;
+	if (map->has_types && types < 0)
+		return NULL;
+	source.types_fd = types < 0 ? 0 : types;
 	autoclose int fd = bpf_map_make(&source);
 	if (fd < 0 || bpf_map_info(fd, &info) < 0) {
 		fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the BPF map %s", map->map_name);
@@ -390,6 +500,19 @@ static struct made_map *make(struct file_opener *opener, const BpfmapFileEntry *
 	made->place = opener_keep(opener, take_fd(&fd));
 	*first = made;
 	return made;
+}
+
+int bpf_map_make_recorded(struct file_opener *opener, uint32_t number, struct error *err)
+{
+	const BpfmapFileEntry *map = first_of(opener->snapshot, number);
+	const struct made_map *made = make(opener, map, err);
+
+	if (!made)
+		return -1;
+	int fd = bpf_map_by_number(made->number, 0);
+	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the BPF map %s once more",
+				   map->map_name)
+		      : fd;
 }
 
 static int map_open(struct file_opener *opener, const FileEntry *entry, struct error *err)
@@ -441,4 +564,5 @@ const struct file_kind bpf_map_kind = {
 	.describe = map_describe,
 	.meets = map_meets,
 	.fields = map_fields,
+	.complete = map_complete,
 };

@@ -2,7 +2,6 @@
 /* See on-images.h. */
 #include "commands/on-images.h"
 
-#include "commands/terminal.h"
 #include "options/pipeline-options.h"
 
 int command_on_images(const struct command *command, int argc, char **argv, int n_words,
@@ -17,17 +16,15 @@ int command_on_images(const struct command *command, int argc, char **argv, int 
 						    command_speaks_criu() ? restore_options : NULL,
 						    NULL };
 	struct pipeline_arguments arguments;
-	struct terminal terminal;
 	struct error err = { 0 };
 	struct arena arena;
 	int first, status;
 
 	arena_init(&arena);
 	pipeline_arguments_init(&arguments, command_speaks_criu(), &arena);
-	terminal_init(&terminal, argc, argv, &arena);
 	if (command_begin(command, tables, argc, argv, n_words, &arguments, &arena, &first,
 			  &status)) {
-		terminal_take(&terminal, &arguments);
+		arguments.options.log_level = (enum log_level)arguments.common.verbosity;
 		status = run(&arguments.options, argv[first], &err) < 0 ? command_print_error(&err)
 									: EXIT_DONE;
 	}

@@ -6,6 +6,7 @@
  *	until it is enabled, and nothing else of the file has changed, nor does anybody get a
  *	signal
  * flavours: flat three user user-three
+ * needs: initial-user-namespace
  */
 #include "scenario.h"
 

@@ -303,29 +303,34 @@ static const struct way ways[] = {
 	{ 0 },
 };
 
+/* NULL: none, or a shortage that is in errno. */
 static const struct way *way_of(int fd)
 {
-	const struct way *way = ways;
-
-	while (way->is && !way->is(fd))
-		way++;
-	return way->is ? way : NULL;
+	for (const struct way *way = ways; way->is; way++) {
+		errno = 0;
+		if (way->is(fd))
+			return way;
+		if (errno_tells_nothing(errno))
+			return NULL;
+	}
+	errno = ENODATA;
+	return NULL;
 }
 
-bool epoll_can_fire(int fd)
+int epoll_can_fire(int fd)
 {
-	return way_of(fd) != NULL;
+	return way_of(fd) ? 1 : errno == ENODATA ? 0 : -1;
 }
 
 int epoll_fire(int epoll, int fd)
 {
 	const struct way *way = way_of(fd);
-	const int flags = fcntl(fd, F_GETFL);
 	struct moment moment = { .other = -1 };
 	struct epoll_event fired;
 
 	if (!way)
-		return ENODATA;
+		return errno;
+	const int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, (flags | O_NONBLOCK) & ~O_ASYNC) < 0)
 		return errno;
 	int n = way->make_ready(fd, &moment) ? -1 : epoll_wait(epoll, &fired, 1, 0);

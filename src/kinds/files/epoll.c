@@ -171,11 +171,13 @@ static int check_disabled(struct collect *collect, const struct known_epoll *kno
 
 	if (fd < 0)
 		return -1;
-	int ready = poll(&state, 1, 0);
-	if (ready < 0)
+	int result = poll(&state, 1, 0);
+	if (result == 0)
+		result = epoll_can_fire(fd);
+	if (result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell what is ready",
 				  known->what);
-	if (ready == 0 && !epoll_can_fire(fd))
+	if (result == 0)
 		collect_refuse_file(collect,
 				    "%s watches descriptor %u, whose entry is disabled "
 				    "(EPOLLONESHOT) while it is not ready for anything",

@@ -2,8 +2,8 @@
 /*
  * name: refused-io-uring-polled
  * promise: an io_uring instance with a thread of the kernel's own is refused at the dump where a
- *	restore could not make it: below more than one pid namespace of the tree, or with less than
- *	all rights
+ *	restore could not make it: below more than one pid namespace of the tree, or in a user
+ *	namespace of the tree
  * needs: initial-user-namespace
  * flavours: three user user-three
  * ignore: Threads

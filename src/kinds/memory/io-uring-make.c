@@ -9,9 +9,9 @@
  * The kernel alone says where its memory is mapped (io_uring_get_unmapped_area: EINVAL for any
  * address that is asked for, mremap too). So every other place is taken for the moment.
  *
- * The kernel's thread of IORING_SETUP_SQPOLL has the rights of who makes the ring for good. A task
- * makes it before it gives up any and before it enters its namespaces, so such a ring is for those
- * only that keep the rights, and are in nestor's. Its number in a pid namespace of the tree:
+ * The kernel's thread of IORING_SETUP_SQPOLL has the rights of who makes the ring for good
+ * (io-uring-rights.c), and is where that is: a task makes it before it enters its namespaces, so
+ * such a ring is for those only that are in nestor's. Its number in a pid namespace of the tree:
  * io-uring-number.c.
  */
 #include "kinds/memory/io-uring.h"
@@ -37,18 +37,6 @@ enum { THREAD_ATTEMPTS = 5000, THREAD_NANOSECONDS = 200000 };
 
 /* ---- By the task ---- */
 
-static bool keeps_all_rights(const struct plan *plan, const struct task *task)
-{
-	const CredsEntry *creds = task->core->thread_core->creds;
-	uint64_t effective = 0;
-
-	for (size_t i = 0; creds && i < creds->n_cap_eff && i < 2; i++)
-		effective |= (uint64_t)creds->cap_eff[i] << (32 * i);
-	return creds && creds->euid == 0 && creds->egid == 0 && creds->fsuid == 0 &&
-	       effective == plan->facts->capabilities && task->user_namespace &&
-	       task->user_namespace->depth == 0;
-}
-
 /*
  * The kernel's thread stays in the namespaces that the task is in when it makes the instance, and
  * shares its directories, so that the task can enter no mount namespace any more (mntns_install).
@@ -63,10 +51,32 @@ static bool is_apart(const struct plan *plan, const struct task *task)
 	return false;
 }
 
+static int check_thread(const struct plan *plan, const struct task *task, struct error *err)
+{
+	if (!ring_can_have_rights(plan, task))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would have "
+			    "more rights than the task",
+			    task_name(task));
+	if (is_apart(plan, task))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would be "
+			    "in nestor's namespaces, not in those of the task",
+			    task_name(task));
+	if (!ring_has_number(plan, task))
+		return fail(
+			err, ERR_UNSUPPORTED_FILE,
+			"task %s: an io_uring instance whose kernel thread (SQPOLL) would take a "
+			"number of one of the tree's own pid namespaces, which may be another's",
+			task_name(task));
+	return 0;
+}
+
 int io_uring_plan_open(struct plan *plan, const struct task *task, struct program *program,
 		       const FileEntry *entry, uint32_t number, struct error *err)
 {
 	const IoUringEntry *ring = entry->uring;
+	const bool has_thread = ring->setup_flags & IORING_SETUP_SQPOLL;
 	struct io_uring_params params = {
 		.flags = ring->setup_flags | IORING_SETUP_CQSIZE |
 			 (ring->setup_flags & IORING_SETUP_SINGLE_ISSUER ? IORING_SETUP_R_DISABLED
@@ -76,29 +86,19 @@ int io_uring_plan_open(struct plan *plan, const struct task *task, struct progra
 	};
 	uint64_t low = program_word(program->set, 0);
 
-	if (ring->setup_flags & IORING_SETUP_SQPOLL && !keeps_all_rights(plan, task))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would have "
-			    "more rights than the task",
-			    task_name(task));
-	if (ring->setup_flags & IORING_SETUP_SQPOLL && is_apart(plan, task))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "task %s: an io_uring instance whose kernel thread (SQPOLL) would be "
-			    "in nestor's namespaces, not in those of the task",
-			    task_name(task));
-	if (ring->setup_flags & IORING_SETUP_SQPOLL && !ring_has_number(plan, task))
-		return fail(
-			err, ERR_UNSUPPORTED_FILE,
-			"task %s: an io_uring instance whose kernel thread (SQPOLL) would take a "
-			"number of one of the tree's own pid namespaces, which may be another's",
-			task_name(task));
-	if (ring->setup_flags & IORING_SETUP_SQPOLL)
+	if (has_thread && check_thread(plan, task, err))
+		return -1;
+	if (has_thread) {
 		ring_plan_number(plan, task, program);
+		ring_plan_rights(plan, task, program);
+	}
 	op_store(program_call(program, SYS_io_uring_setup, ring->sq_entries,
 			      program_data(program->set, &params, sizeof params, sizeof(uint64_t))),
 		 low);
-	if (ring->setup_flags & IORING_SETUP_SQPOLL)
+	if (has_thread) {
+		ring_plan_rights_back(plan, task, program);
 		ring_plan_number_back(plan, task, program);
+	}
 	program_move_descriptor(program, low, plan->first_source, number, O_CLOEXEC);
 	ring_plan_personalities(plan, ring);
 	return 0;

@@ -4,7 +4,8 @@
  * the processor that it may be bound to. It is among the threads of who has made the instance, and
  * called "iou-sqp-NUMBER" (io_sq_thread, io_uring/sqpoll.c). fdinfo says which one it is by its
  * number in the initial pid namespace, which nobody in another one can make use of: there all such
- * threads of the tree have to be bound alike, or it is not known which is whose.
+ * threads of the tree have to be bound alike, or it is not known which is whose. Its rights have to
+ * be those of its task (io-uring-rights.c).
  */
 #include "kinds/memory/io-uring.h"
 
@@ -28,12 +29,16 @@ enum {
 	ANY_PROCESSOR = -2,
 	DIFFERENT = -3,
 	FAILED = -4,
+	OTHER_RIGHTS = -5,
 };
 
 static const char name_prefix[] = "iou-sqp-";
 
-/* The processor, or ANY_PROCESSOR; NO_PROCESSOR: no such thread, or gone; FAILED with errno. */
-static int processor_of(int tasks_fd, const char *tid)
+/*
+ * The processor, or ANY_PROCESSOR; NO_PROCESSOR: no such thread, or gone; OTHER_RIGHTS than its
+ * task; FAILED with errno.
+ */
+static int processor_of(const struct target *target, int tasks_fd, const char *tid)
 {
 	char path[300], text[16384];
 	uint64_t first;
@@ -46,6 +51,8 @@ static int processor_of(int tasks_fd, const char *tid)
 	snprintf(path, sizeof path, "%.200s/status", tid);
 	if (procfs_read_into(tasks_fd, path, text, sizeof text) < 0)
 		return procfs_is_gone(errno) ? NO_PROCESSOR : FAILED;
+	if (!ring_thread_has_rights_of(text, target->status))
+		return OTHER_RIGHTS;
 	const char *allowed = procfs_field(text, "Cpus_allowed_list:");
 	if (!allowed || procfs_numbers(allowed, 10, &first, 1) != 1 ||
 	    allowed[strspn(allowed, "0123456789")] != '\n')
@@ -66,7 +73,7 @@ static int look_at(struct search *search, const struct target *target)
 	const char *tid;
 
 	while (!search->is_sure && listing_next(tasks, &tid)) {
-		int processor = processor_of(tasks_fd, tid);
+		int processor = processor_of(target, tasks_fd, tid);
 		if (processor == FAILED)
 			return -1;
 		if (processor == NO_PROCESSOR)
@@ -104,13 +111,15 @@ int ring_collect_thread(const struct open_file *file, long long number, IoUringE
 	int found = NO_PROCESSOR;
 
 	ring->setup_flags |= IORING_SETUP_SQPOLL;
-	if (sysconf(_SC_NPROCESSORS_ONLN) == 1)
-		return 0;
 	if (find(file, number, &found, err))
 		return -1;
 	if (found == NO_PROCESSOR)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an io_uring instance whose thread is in no task of the tree",
+			    file->what);
+	if (found == OTHER_RIGHTS)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: an io_uring instance whose thread has other rights than its task",
 			    file->what);
 	if (found == DIFFERENT) {
 		fail(err, ERR_UNSUPPORTED_FILE,
@@ -119,7 +128,7 @@ int ring_collect_thread(const struct open_file *file, long long number, IoUringE
 		     file->what);
 		return fail_hint(err, "run nestor in the initial pid namespace");
 	}
-	if (found == ANY_PROCESSOR)
+	if (found == ANY_PROCESSOR || sysconf(_SC_NPROCESSORS_ONLN) == 1)
 		return 0;
 	ring->setup_flags |= IORING_SETUP_SQ_AFF;
 	ring->has_sq_thread_cpu = true;

@@ -18,8 +18,9 @@
  * IORING_SETUP_SQPOLL waits until it sleeps is not shown, and is the kernel's default after a
  * restore; so are flags that only say when completions are looked for (IOPOLL, COOP_TASKRUN). It
  * has the rights and the namespaces of who makes the instance, and takes a number in each pid
- * namespace: refused where the task has fewer rights than nestor, is in other namespaces (but for
- * one of pids), or below more than one pid namespace of the tree.
+ * namespace: refused where it has other rights than its task (io-uring-rights.c), or that is in
+ * other namespaces than nestor (but for one of pids), or below more than one pid namespace of the
+ * tree.
  *
  * Refused: rings that are not enabled or restricted, with entries of other sizes (SQE128, CQE32) or
  * memory of the program's (NO_MMAP), personalities, provided buffers, busy polling, an eventfd that

@@ -107,4 +107,14 @@ void ring_plan_number(const struct plan *plan, const struct task *task, struct p
 void ring_plan_number_back(const struct plan *plan, const struct task *task,
 			   struct program *program);
 
+/*
+ * io-uring-rights.c: has the kernel's thread those of the task, and can it have them again? Called
+ * before and after the instance is made.
+ */
+bool ring_thread_has_rights_of(const char *thread_status, const char *task_status);
+bool ring_can_have_rights(const struct plan *plan, const struct task *task);
+void ring_plan_rights(const struct plan *plan, const struct task *task, struct program *program);
+void ring_plan_rights_back(const struct plan *plan, const struct task *task,
+			   struct program *program);
+
 #endif

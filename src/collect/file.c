@@ -166,7 +166,8 @@ int open_file_collect(struct open_file *file, struct description *description, s
 		collect->next_file_id++;
 		snapshot_add_file(collect->snapshot, entry);
 		description->id = file->id;
-		description->type = (*kind)->type;
+		description->type =
+			entry->type; /* that of what has taken its place, if it is lost */
 		return 0;
 	}
 	if (file->link[0] == '/' && file->number != UINT32_MAX)

@@ -46,7 +46,8 @@ struct target;
 	LOSS(INOTIFY_EVENTS, "inotify-events", "events of inotify that nobody has read")       \
 	LOSS(PRESSURE_EVENTS, "pressure-events", "events of pressure that nobody has polled")  \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \
-	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)")
+	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)") \
+	LOSS(BPF, "bpf", "BPF objects that cannot be made again")
 
 enum loss {
 #define LOSS(symbol, name, what) LOSS_##symbol,

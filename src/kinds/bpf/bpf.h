@@ -29,6 +29,12 @@ void bpf_program_is_linked(const struct open_file *file, const BpfLinkEntry *lin
 /* Has somebody of the tree got it? Once all descriptors are known. */
 bool bpf_program_is_of_tree(struct collect *collect, uint32_t number);
 
+/*
+ * lost.c: the refusal of a description says how to go on without it; where somebody has said so, an
+ * eventfd that nobody counts up takes its place: 0.
+ */
+int bpf_give_up(const struct open_file *file, FileEntry *entry, struct error *err);
+
 /* Check. NULL: it is not there. */
 const BpfProgramEntry *bpf_program_find(const struct snapshot *snapshot, uint32_t number);
 int bpf_program_check(const struct snapshot *snapshot, const BpfProgramEntry *record,

@@ -84,7 +84,7 @@ static int find_cgroup(const struct open_file *file, uint64_t id, char **ret_pat
 				file->what);
 }
 
-static int link_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+static int collect_link(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	BpfLinkEntry *record = snapshot_new(collect->snapshot, BPF_LINK_ENTRY, BpfLinkEntry);
@@ -110,6 +110,11 @@ static int link_collect(const struct open_file *file, FileEntry *entry, struct e
 	entry->bpf_link = record;
 	bpf_program_is_linked(file, record);
 	return 0;
+}
+
+static int link_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	return collect_link(file, entry, err) ? bpf_give_up(file, entry, err) : 0;
 }
 
 /* ---- Check ---- */
@@ -200,10 +205,10 @@ static int link_open(struct file_opener *opener, const FileEntry *entry, struct 
 static struct file_cost link_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	const BpfProgramEntry *program = bpf_program_find(snapshot, entry->bpf_link->program);
+	uint32_t maps = program ? (uint32_t)program->n_maps : 0;
 
 	/* Itself and the program; each map and its types; types of the program; what is open. */
-	return (struct file_cost){ .kept = 3 + (program ? 2 * (uint32_t)program->n_maps : 0),
-				   .meanwhile = MOST_PROGRAM_MAPS };
+	return (struct file_cost){ .kept = 3 + 2 * maps, .meanwhile = 4 + maps };
 }
 
 static void link_describe(const FileEntry *entry, char *text, size_t room)

@@ -294,7 +294,7 @@ static void read_text(const char *text, BpfmapFileEntry *map)
 	map->frozen = frozen;
 }
 
-static int map_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+static int collect_map(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	BpfmapFileEntry *map = snapshot_new(collect->snapshot, BPFMAP_FILE_ENTRY, BpfmapFileEntry);
@@ -308,6 +308,11 @@ static int map_collect(const struct open_file *file, FileEntry *entry, struct er
 	map->pos = file->position;
 	entry->bpf = map;
 	return 0;
+}
+
+static int map_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	return collect_map(file, entry, err) ? bpf_give_up(file, entry, err) : 0;
 }
 
 int bpf_map_record(const struct open_file *file, uint32_t number, struct error *err)

@@ -17,7 +17,9 @@
  * tools show beside the instructions, are not kept.
  *
  * Refused: other kinds, programs with functions of their own, those whose instructions cannot be
- * told.
+ * told. With --force-lost bpf any descriptor of a BPF object that would be refused is instead one
+ * of an eventfd that nobody counts up: no call of bpf(2) takes it, it has no effect, and who waits
+ * for it waits. So systemd-networkd has no watch over sysctl any more.
  */
 #include "kinds/bpf/programs.h"
 #include "kinds/opener.h"
@@ -155,7 +157,7 @@ static int note_program(const struct open_file *file, int fd, int64_t attached,
 	return 0;
 }
 
-static int bpf_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+static int collect_program(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	BpfProgramEntry *record =
@@ -168,6 +170,11 @@ static int bpf_collect(const struct open_file *file, FileEntry *entry, struct er
 		return -1;
 	entry->bpf_program = record;
 	return 0;
+}
+
+static int bpf_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	return collect_program(file, entry, err) ? bpf_give_up(file, entry, err) : 0;
 }
 
 int bpf_program_record(const struct open_file *file, uint32_t number, int64_t type,

@@ -61,7 +61,7 @@ int bpf_types_record(const struct open_file *file, uint32_t number, struct error
 		      : record_of(file, fd, &number, err);
 }
 
-static int types_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+static int collect_types(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	BpfBtfEntry *record = snapshot_new(snapshot, BPF_BTF_ENTRY, BpfBtfEntry);
@@ -73,6 +73,11 @@ static int types_collect(const struct open_file *file, FileEntry *entry, struct 
 	record->flags = file->flags;
 	entry->bpf_btf = record;
 	return 0;
+}
+
+static int types_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	return collect_types(file, entry, err) ? bpf_give_up(file, entry, err) : 0;
 }
 
 /* ---- Check ---- */

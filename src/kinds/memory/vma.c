@@ -15,6 +15,7 @@
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/read-ahead.h"
 #include "kinds/memory/mapped-files.h"
 
@@ -462,6 +463,23 @@ static int collect_socket(struct collector *collector, const struct area_text *t
 	return 0;
 }
 
+/* Of BPF: what is in it now stays, and is nobody else's any more. */
+static int collect_map(const struct collector *collector, const struct area_text *text,
+		       VmaEntry *area, struct error *err)
+{
+	struct target *target = collector->target;
+
+	if (!loss_is_accepted(target->collect, LOSS_BPF)) {
+		refuse(text, "the memory of a BPF map", err);
+		fail_hint(err, "--force-lost bpf leaves a copy in its place");
+		return fail_option(err, "--force-lost", "bpf");
+	}
+	loss_add(target, target->living, LOSS_BPF, "has memory that nobody else shares any more");
+	area->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	area->status |= VMA_ANON_PRIVATE;
+	return 0;
+}
+
 static int collect_area(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			struct error *err)
 {
@@ -488,6 +506,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		return collect_socket(collector, text, area, err);
 	if (major(text->device) == 0 && path_starts(text, "/[aio]") && area_is_shared(text))
 		return aio_collect_area(collector->target, area, collector->mm, err);
+	if (text->refusal && path_is(text, "anon_inode:bpf-map"))
+		return collect_map(collector, text, area, err);
 	if (text->refusal)
 		return refuse(text, text->refusal, err);
 	collect_name(collector, text, area);

@@ -364,7 +364,8 @@ int load_ghost(struct image *image, void *message)
 	return 0;
 }
 
-static int load_runs(struct image *image, struct pagemap *pagemap)
+/* *ret_size: that of shared memory, 0 where the image does not say it. */
+static int load_runs(struct image *image, struct pagemap *pagemap, uint64_t *ret_size)
 {
 	void *message;
 
@@ -374,7 +375,9 @@ static int load_runs(struct image *image, struct pagemap *pagemap)
 	if (pagemap->present)
 		return image_invalid(image, "there is another image of these pages");
 	pagemap->present = true;
-	pagemap->pages_id = ((PagemapHead *)message)->pages_id;
+	const PagemapHead *head = message;
+	pagemap->pages_id = head->pages_id;
+	*ret_size = head->object_size;
 	image->n_records++;
 	while ((more = image_next_record(image, &pagemap_entry__descriptor, &message)) > 0) {
 		if (pagemap_add_record(image->snapshot, pagemap, message, image->name, image->err))
@@ -392,7 +395,7 @@ static int load_others_pages(struct image *image)
 				      sizeof *loader->pagemaps);
 	struct pagemap_of *new = &loader->pagemaps[loader->n_pagemaps++];
 	*new = (struct pagemap_of){ .kind = image->kind, .number = image->number };
-	return load_runs(image, &new->pagemap);
+	return load_runs(image, &new->pagemap, &(uint64_t){ 0 });
 }
 
 int load_task_pages(struct image *image)
@@ -402,7 +405,7 @@ int load_task_pages(struct image *image)
 	struct task *task = find_task(image);
 	struct pagemap nobody = { 0 };
 
-	return load_runs(image, task ? &task->pages : &nobody);
+	return load_runs(image, task ? &task->pages : &nobody, &(uint64_t){ 0 });
 }
 
 int load_shared_pages(struct image *image)
@@ -413,5 +416,5 @@ int load_shared_pages(struct image *image)
 
 	if (!memory)
 		memory = snapshot_add_shared_memory(image->snapshot, image->number);
-	return load_runs(image, &memory->pages);
+	return load_runs(image, &memory->pages, &memory->size_seen);
 }

@@ -47,13 +47,15 @@ int save_files(struct packing *packing, const struct snapshot *snapshot, struct 
 }
 
 static int save_pagemap(struct packing *packing, enum image_kind kind, uint64_t number,
-			const struct pagemap *pagemap, struct error *err)
+			const struct pagemap *pagemap, uint64_t object_size, struct error *err)
 {
 	PagemapHead head = PAGEMAP_HEAD__INIT;
 
 	if (!pagemap->present)
 		return 0;
 	head.pages_id = pagemap->pages_id;
+	head.has_object_size = object_size != 0;
+	head.object_size = object_size;
 	packing_begin(packing, kind);
 	packing_add(packing, &head);
 	for (size_t i = 0; i < pagemap->n_runs; i++) {
@@ -67,7 +69,8 @@ int save_shared_pages(struct packing *packing, const struct snapshot *snapshot, 
 {
 	for (size_t i = 0; i < snapshot->n_shared_memory; i++) {
 		const struct shared_memory *memory = snapshot->shared_memory[i];
-		if (save_pagemap(packing, IMAGE_PAGEMAP_SHMEM, memory->shmid, &memory->pages, err))
+		if (save_pagemap(packing, IMAGE_PAGEMAP_SHMEM, memory->shmid, &memory->pages,
+				 memory->size_seen, err))
 			return -1;
 	}
 	return 0;
@@ -116,7 +119,7 @@ int save_task_pages(struct packing *packing, const struct task *task, struct err
 {
 	if (task_is_zombie(task))
 		return 0;
-	return save_pagemap(packing, IMAGE_PAGEMAP, task->pstree->pid, &task->pages, err);
+	return save_pagemap(packing, IMAGE_PAGEMAP, task->pstree->pid, &task->pages, 0, err);
 }
 
 int save_descriptors(struct packing *packing, const struct descriptor_table *table,

@@ -206,16 +206,41 @@ static int parse(const char *text, size_t n, struct arena *arena, struct mount_e
 	return 0;
 }
 
-int mount_idmap_read(uint64_t namespace_number, int fd, struct arena *arena,
+int mount_find(uint64_t namespace_number, int fd, uint32_t id, struct arena *arena,
+	       uint64_t *ret_unique)
+{
+	struct mount_status status;
+	struct statx found;
+	uint64_t *all;
+	size_t n;
+
+	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found))
+		return -1;
+	if (fd >= 0) {
+		*ret_unique = found.stx_mnt_id;
+		return 0;
+	}
+	if (mount_list(namespace_number, arena, &all, &n))
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (mount_stat(namespace_number, all[i], arena, &status)) {
+			if (errno == ENOENT) /* unmounted meanwhile */
+				continue;
+			return -1;
+		}
+		*ret_unique = all[i];
+		if (status.id == id)
+			return 0;
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+int mount_idmap_read(uint64_t namespace_number, uint64_t id, struct arena *arena,
 		     struct mount_idmap *ret_idmap)
 {
-	struct statx found;
-
 	*ret_idmap = (struct mount_idmap){ 0 };
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &found))
-		return -1;
-	autofree struct mount_answer *answer =
-		ask(namespace_number, found.stx_mnt_id, MOUNT | UIDMAP | GIDMAP);
+	autofree struct mount_answer *answer = ask(namespace_number, id, MOUNT | UIDMAP | GIDMAP);
 	if (!answer)
 		return -1;
 	if (!(answer->attributes & MOUNT_ATTR_IDMAP))

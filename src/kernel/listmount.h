@@ -39,6 +39,13 @@ int mount_list_own(int fd, struct arena *arena, uint64_t **ret_ids, size_t *ret_
 int mount_stat(uint64_t namespace_number, uint64_t id, struct arena *arena,
 	       struct mount_status *ret_status);
 
+/*
+ * The unique id of the mount of `fd`, or where that is -1 of the one that mountinfo shows by the
+ * number `id`, as of one that is hidden by others; -1 with errno, ENOENT where there is none.
+ */
+int mount_find(uint64_t namespace_number, int fd, uint32_t id, struct arena *arena,
+	       uint64_t *ret_unique);
+
 /* An extent of the map of a mount: ids that it shows, and those that its file system has. */
 struct mount_extent {
 	uint32_t first, lower, count;
@@ -50,10 +57,10 @@ struct mount_idmap {
 };
 
 /*
- * Of the mount of `fd`, in that namespace (0: our own); in our numbers (Linux 6.15). -1 with errno,
- * EOPNOTSUPP where the kernel does not tell.
+ * Of a mount, by its unique id, in that namespace (0: our own); in our numbers (Linux 6.15). -1
+ * with errno, EOPNOTSUPP where the kernel does not tell.
  */
-int mount_idmap_read(uint64_t namespace_number, int fd, struct arena *arena,
+int mount_idmap_read(uint64_t namespace_number, uint64_t id, struct arena *arena,
 		     struct mount_idmap *ret_idmap);
 bool mount_idmap_is_same(const struct mount_idmap *one, const struct mount_idmap *other);
 

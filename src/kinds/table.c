@@ -75,6 +75,7 @@ static const struct task_kind *const memory_stage[] = {
 };
 
 static const struct task_kind *const process_stage[] = {
+	&future_locks_kind,	   /* as long as nestor's limits bind, not the task's */
 	&io_uring_registered_kind, /* as long as the task has all rights */
 	&personality_kind,
 	&resource_limits_kind,

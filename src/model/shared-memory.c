@@ -30,6 +30,15 @@ static void add_area(const struct snapshot *snapshot, const VmaEntry *area)
 			area->flags & (MAP_HUGETLB | (uint32_t)MAP_HUGE_MASK << MAP_HUGE_SHIFT);
 }
 
+/* Runs ascend. */
+static uint64_t content_end(const struct shared_memory *memory)
+{
+	size_t n = memory->pages.n_runs;
+
+	return n ? memory->pages.runs[n - 1].address + memory->pages.runs[n - 1].pages * PAGE_BYTES
+		 : 0;
+}
+
 static int add_runs(struct shared_memory *memory, struct error *err)
 {
 	for (size_t i = 0; i < memory->pages.n_runs; i++) {
@@ -40,9 +49,23 @@ static int add_runs(struct shared_memory *memory, struct error *err)
 				    "shared memory %" PRIu64 ": %" PRIu64 " pages at %" PRIx64
 				    " cannot be a run of pages",
 				    memory->shmid, run->pages, run->address);
-		uint64_t end = run->address + run->pages * PAGE_BYTES;
-		memory->size = end > memory->size ? end : memory->size;
 	}
+	uint64_t end = content_end(memory);
+	memory->size = end > memory->size ? end : memory->size;
+	return 0;
+}
+
+/* What was seen, if anything, against what there is: all content lies in the object. */
+static int take_seen_size(struct shared_memory *memory, struct error *err)
+{
+	if (!memory->size_seen)
+		return 0;
+	if (memory->size_seen > size_limit || memory->size_seen % PAGE_BYTES ||
+	    memory->size_seen < content_end(memory))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "shared memory %" PRIu64 " cannot have %" PRIu64 " bytes",
+			    memory->shmid, memory->size_seen);
+	memory->size = memory->size_seen;
 	return 0;
 }
 
@@ -60,5 +83,8 @@ int snapshot_measure_shared_memory(struct snapshot *snapshot, struct error *err)
 		for (size_t k = 0; mm && k < mm->n_vmas; k++)
 			add_area(snapshot, mm->vmas[k]);
 	}
+	for (size_t i = 0; i < snapshot->n_shared_memory; i++)
+		if (take_seen_size(snapshot->shared_memory[i], err))
+			return -1;
 	return 0;
 }

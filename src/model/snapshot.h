@@ -153,8 +153,11 @@ struct user_namespace {
 struct shared_memory {
 	uint64_t shmid;
 	struct pagemap pages;
-	/* Found by snapshot_index, as images do not say it: it reaches as far as anybody maps it or
-	 * has content, and as a whole is accounted or not, and of huge pages or not. */
+	/* As far as it reaches, in bytes, if that was seen; 0: as far as anybody maps it or it has
+	 * content, as a mapping can be made longer than its object, or shorter (mremap(2)). */
+	uint64_t size_seen;
+	/* Found by snapshot_index, as images do not say it: how far that is, and whether as a whole
+	 * it is accounted, and of huge pages. */
 	uint64_t size;
 	bool not_reserved;
 	uint32_t huge; /* MAP_HUGETLB with the size of pages, as flags of mmap(2); 0 */

@@ -4,7 +4,7 @@
  * promise: in a container whose root was moved onto that of others, with what is in /proc and /sys
  *	covered, a new user namespace may mount a proc and a sysfs just if it could before, also
  *	where all that is older than the mount namespace; where nothing is left below the root it
- *	may not
+ *	may not; where no user namespace may be made, none may be made afterwards
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
@@ -150,12 +150,45 @@ static int alone(void *unused)
 	return 0;
 }
 
+static int proc_of_own(void)
+{
+	int context = fsopen("proc", FSOPEN_CLOEXEC);
+
+	need(context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0, "proc");
+	int fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	need(fd >= 0, "proc");
+	close(context);
+	return fd;
+}
+
+/* As bubblewrap does for flatpak (--disable-userns). */
+static int limited(void *unused)
+{
+	(void)unused;
+	int proc = proc_of_own(),
+	    limit = openat(proc, "sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+
+	make_root("limited");
+	need(limit >= 0 && write(limit, "0", 1) == 1, "limit");
+	close(proc);
+	close(limit);
+	need(mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0, "move");
+	scenario_mark("limited");
+	scenario_wait_restored();
+	scenario_check(unshare(CLONE_NEWUSER) < 0 && errno == ENOSPC,
+		       "a user namespace is not beyond the limit");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
 	pid_t first = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, moved, NULL);
 	pid_t third = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, older, NULL);
 	pid_t second = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, alone, NULL);
+	const struct scenario_users users = { "0 0 1", "0 0 1", false };
+	pid_t fourth = scenario_child_users(CLONE_NEWNS | CLONE_NEWPID, &users, limited, NULL);
+	scenario_wait_mark("limited");
 	scenario_wait_mark("moved");
 	scenario_wait_mark("alone");
 	scenario_wait_mark("older");
@@ -165,5 +198,6 @@ int main(int argc, char **argv)
 	scenario_reap(first);
 	scenario_reap(second);
 	scenario_reap(third);
+	scenario_reap(fourth);
 	return scenario_end();
 }

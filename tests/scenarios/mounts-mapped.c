@@ -2,7 +2,7 @@
 /*
  * name: mounts-mapped
  * promise: mounts with mapped ids show files as those of the same users and groups as before, of
- *	what is bound from others, of a tmpfs with content, and attached nowhere
+ *	what is bound from others, of a tmpfs with content, attached nowhere, and hidden by others
  * flavours: flat one three
  * needs: initial-user-namespace
  */
@@ -97,6 +97,21 @@ static bool is_as_mapped(int held, const char *when)
 	return true;
 }
 
+static int hides(void *unused)
+{
+	(void)unused;
+	need(mount("over", "mapped", "tmpfs", 0, "size=1m") == 0 &&
+		     mount("over", "bound", "tmpfs", 0, "size=1m") == 0,
+	     "over");
+	scenario_mark("hidden");
+	scenario_wait_restored();
+
+	need(umount("mapped") == 0 && umount("bound") == 0, "umount");
+	scenario_check(is_owned(AT_FDCWD, "mapped/one", 10100, 20200), "hidden: mapped");
+	scenario_check(is_owned(AT_FDCWD, "bound", 77, 78), "hidden: bound");
+	return 0;
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
@@ -120,11 +135,14 @@ static int inside(void *unused)
 	close(fd);
 	close(USERS);
 	is_as_mapped(held, "before");
+	pid_t pid = scenario_child_in(CLONE_NEWNS, hides, NULL);
+	scenario_wait_mark("hidden");
 	scenario_mark("inside");
 	scenario_wait_restored();
 
 	is_as_mapped(held, "after");
 	need(umount2("bound", MNT_DETACH) == 0 && umount2("mapped", MNT_DETACH) == 0, "umount");
+	scenario_reap(pid);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * name: mounts-of-sockets
  * promise: a mount that shows just the file of a unix socket leads to that socket: one whose name
  *	is in a file system of the tree or outside of it, seen from mount namespaces that are made
- *	of others, by their makers or in user namespaces of their own
+ *	of others, by their makers or in user namespaces of their own, or were there before that in
+ *	which the socket has its name
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -20,9 +21,10 @@
 #include <unistd.h>
 
 /* In the scenario's directory, and in a file system that the tree has mounted. */
-static const char *const names[] = { "stream", "datagram", "new/stream", "new/datagram" };
-static const char *const shown[] = { "shown-0", "shown-1", "shown-2", "shown-3" };
-enum { SOCKETS = 4 };
+static const char *const names[] = { "stream", "datagram", "new/stream", "new/datagram",
+				     "new/late" };
+static const char *const shown[] = { "shown-0", "shown-1", "shown-2", "shown-3", "shown-4" };
+enum { SOCKETS = 4, LATE = SOCKETS, ALL };
 
 static void need(bool holds, const char *what)
 {
@@ -54,9 +56,9 @@ static void make(int which)
 	     names[which]);
 }
 
-static void check(const char *who)
+static void check(const char *who, int first, int end)
 {
-	for (int i = 0; i < SOCKETS; i++) {
+	for (int i = first; i < end; i++) {
 		const struct sockaddr_un address = address_of(shown[i]);
 		struct stat one = { 0 };
 		int client = socket(AF_UNIX, type_of(i) | SOCK_CLOEXEC, 0);
@@ -75,7 +77,7 @@ static int copies(void *unused)
 	(void)unused;
 	scenario_mark("copied");
 	scenario_wait_restored();
-	check("copy");
+	check("copy", 0, SOCKETS);
 	return 0;
 }
 
@@ -89,8 +91,32 @@ static int shows(void *unused)
 	scenario_wait_mark("copied");
 	scenario_mark("shown");
 	scenario_wait_restored();
-	check("maker");
+	check("maker", 0, SOCKETS);
 	scenario_reap(pid);
+	return 0;
+}
+
+/* In its own namespace, which is younger than that of who shows it. */
+static int binds(void *unused)
+{
+	(void)unused;
+	make(LATE);
+	scenario_mark("bound");
+	scenario_wait_restored();
+	scenario_wait_mark("connected");
+	return 0;
+}
+
+static int shows_early(void *unused)
+{
+	(void)unused;
+	scenario_mark("early");
+	scenario_wait_mark("bound");
+	need(mount(names[LATE], shown[LATE], NULL, MS_BIND, NULL) == 0, shown[LATE]);
+	scenario_mark("shown-early");
+	scenario_wait_restored();
+	check("early", LATE, ALL);
+	scenario_mark("connected");
 	return 0;
 }
 
@@ -104,16 +130,22 @@ static int inside(void *unused)
 		make(i);
 	pid_t pid = scenario_child_in(CLONE_NEWNS, shows, NULL);
 	scenario_wait_mark("shown");
+	pid_t early = scenario_child_in(CLONE_NEWNS, shows_early, NULL);
+	scenario_wait_mark("early");
+	pid_t late = scenario_child_in(CLONE_NEWNS, binds, NULL);
+	scenario_wait_mark("shown-early");
 	scenario_mark("inside");
 	scenario_wait_restored();
 	scenario_reap(pid);
+	scenario_reap(early);
+	scenario_reap(late);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	for (int i = 0; i < SOCKETS; i++)
+	for (int i = 0; i < ALL; i++)
 		need(mknod(shown[i], S_IFREG | 0600, 0) == 0, shown[i]);
 	for (int i = 0; i < 2; i++)
 		make(i);

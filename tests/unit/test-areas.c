@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
+#include "model/shared-memory.h"
 #include "plan/lower/build.h"
 
 #include <linux/capability.h>
@@ -328,15 +329,70 @@ static void what_is_not_mapped_is_left_alone(void **state)
 	}
 }
 
+/* ---- What is shared ---- */
+
+/* What was seen of its size counts, longer or shorter than areas, if all content is within. */
+static void shared_memory_has_its_size(void **state)
+{
+	static const struct {
+		uint64_t seen, size;
+		enum error_name name;
+	} known[] = {
+		{ 0, 4 * PAGE, ERR_NONE },
+		{ 3 * PAGE, 3 * PAGE, ERR_NONE },
+		{ 9 * PAGE, 9 * PAGE, ERR_NONE },
+		{ 2 * PAGE, 0, ERR_IMAGE_INVALID },
+		{ 3 * PAGE + 1, 0, ERR_IMAGE_INVALID },
+		{ HIGHEST + PAGE, 0, ERR_IMAGE_INVALID },
+	};
+	struct fixture *fixture = *state;
+	struct shared_memory *memory = snapshot_add_shared_memory(&fixture->snapshot, 7);
+	VmaEntry *area = add_area(fixture, START, START + 4 * PAGE);
+
+	area->status = VMA_REGULAR | VMA_ANON_SHARED;
+	area->shmid = 7;
+	pagemap_add_own(&fixture->snapshot, &memory->pages, 2 * PAGE, 1);
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		struct error err = { 0 };
+		memory->size_seen = known[i].seen;
+		snapshot_measure_shared_memory(&fixture->snapshot, &err);
+		assert_int_equal(err.name, known[i].name);
+		if (!err.name)
+			assert_int_equal(memory->size, known[i].size);
+	}
+}
+
+static void locks_to_come_are_checked(void **state)
+{
+	struct fixture *fixture = *state;
+	PstreeEntry pstree = PSTREE_ENTRY__INIT;
+	struct error err = { 0 };
+
+	pstree.pid = 1;
+	fixture->task->pstree = &pstree;
+	fixture->mm.lock_future = MCL_FUTURE | MCL_ONFAULT;
+	assert_int_equal(future_locks_kind.check(&fixture->snapshot, fixture->task, &err), 0);
+	fixture->mm.lock_future = MCL_FUTURE | MCL_CURRENT;
+	assert_int_equal(future_locks_kind.check(&fixture->snapshot, fixture->task, &err), -1);
+	fixture->mm.lock_future = MCL_ONFAULT;
+	assert_int_equal(future_locks_kind.check(&fixture->snapshot, fixture->task, &err), -1);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(records_are_checked),	 TEST(areas_do_not_overlap),
-		TEST(the_host_has_addresses),	 TEST(the_host_has_guards),
-		TEST(advice_is_given),		 TEST(names_are_given),
-		TEST(objects_are_borrowed_once), TEST(what_is_not_mapped_is_left_alone),
+		TEST(records_are_checked),
+		TEST(areas_do_not_overlap),
+		TEST(the_host_has_addresses),
+		TEST(the_host_has_guards),
+		TEST(advice_is_given),
+		TEST(names_are_given),
+		TEST(objects_are_borrowed_once),
+		TEST(what_is_not_mapped_is_left_alone),
+		TEST(shared_memory_has_its_size),
+		TEST(locks_to_come_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,8 @@ enum { AREA_PAGE = 4096, AREA_HUGE_PAGE = 2 << 20 };
 /* STAGE_MEMORY, once per task. */
 extern const struct task_kind memory_kind;
 extern const struct task_kind outside_segments_kind;
-extern const struct task_kind aio_kind; /* when memory is there */
+extern const struct task_kind aio_kind;		 /* when memory is there */
+extern const struct task_kind future_locks_kind; /* when all areas are mapped */
 extern const struct tree_kind memory_tree_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
@@ -124,6 +125,8 @@ int shared_collect_file(struct target *target, const char *proc_name, uint32_t *
 int shared_collect_segment(struct target *target, const VmaEntry *area, uint32_t *ret_shmid,
 			   struct error *err);
 int shared_collect_pages(struct collect *collect, struct error *err);
+/* Of those that we may not open; once guards have been found. */
+int shared_collect_by_areas(struct collect *collect, struct error *err);
 /* Device number of the kernel's own tmpfs, where shared anonymous memory lives. */
 int shared_device(struct target *target, uint64_t *ret_device, struct error *err);
 

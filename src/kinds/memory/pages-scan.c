@@ -86,7 +86,7 @@ static void add_run(struct search *search, const VmaEntry *area, const struct pa
 	uint64_t start = run->start > area->start ? run->start : area->start;
 	uint64_t end = run->end < area->end ? run->end : area->end;
 
-	if (start >= end || area_is_vdso(area) || area_is_droppable(area))
+	if (start >= end || area_is_vdso(area))
 		return;
 	if (!run->guard) {
 		if (area_has_private_pages(area))

@@ -518,7 +518,8 @@ int memory_collect_pages(struct collect *collect, progress_told *progress, void 
 	images_unreserve(collect->images);
 	for (const struct pages_job *job = state->jobs; job; job = job->next)
 		enter_result(job);
-	return 0;
+	/* Where guards are is known by now. */
+	return shared_collect_by_areas(collect, err);
 }
 
 void memory_end_pages(struct collect *collect)

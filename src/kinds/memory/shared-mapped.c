@@ -26,7 +26,7 @@ enum { BUFFER_SIZE = 64 * AREA_PAGE };
 
 struct reading {
 	struct collect *collect;
-	struct pagemap *pagemap;
+	struct shared_memory *memory;
 	int image_fd;
 	uint64_t *ret_pages;
 	uint8_t *buffer;
@@ -39,17 +39,53 @@ static int compare_parts(const void *a, const void *b)
 	return (*one)->offset < (*other)->offset ? -1 : (*one)->offset > (*other)->offset;
 }
 
-static const struct shared_part **sorted_parts(struct arena *arena,
-					       const struct shared_object *object)
+struct part_list {
+	const struct shared_part **parts;
+	size_t n;
+};
+
+static void add_part(struct arena *arena, struct part_list *list, const struct shared_part *part,
+		     uint64_t start, uint64_t end)
 {
-	const struct shared_part **parts =
-		arena_array(arena, const struct shared_part *, object->n_parts);
-	size_t n = 0;
+	struct shared_part *new = arena_new(arena, struct shared_part);
+
+	*new = (struct shared_part){ .target = part->target,
+				     .address = part->address + start,
+				     .offset = part->offset + start,
+				     .size = end - start };
+	list->parts = arena_grow(arena, list->parts, list->n, sizeof *list->parts);
+	list->parts[list->n++] = new;
+}
+
+/* Guards, which have been found before, hide what another part may show. They ascend. */
+static void add_between_guards(struct arena *arena, struct part_list *list,
+			       const struct shared_part *part)
+{
+	const MmEntry *mm = part->target->task->mm;
+	uint64_t done = 0, end = part->address + part->size;
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *guard = mm->vmas[i];
+		if (!area_is_guard(guard) || guard->start >= end || guard->end <= part->address)
+			continue;
+		uint64_t start = guard->start > part->address ? guard->start - part->address : 0;
+		if (start > done)
+			add_part(arena, list, part, done, start);
+		done = guard->end - part->address;
+	}
+	if (done < part->size)
+		add_part(arena, list, part, done, part->size);
+}
+
+static struct part_list sorted_parts(struct arena *arena, const struct shared_object *object)
+{
+	struct part_list list = { 0 };
 
 	for (const struct shared_part *part = object->parts; part; part = part->next)
-		parts[n++] = part;
-	qsort(parts, n, sizeof *parts, compare_parts);
-	return parts;
+		add_between_guards(arena, &list, part);
+	if (list.n)
+		qsort(list.parts, list.n, sizeof *list.parts, compare_parts);
+	return list;
 }
 
 static bool is_zero(const uint8_t *page)
@@ -66,7 +102,7 @@ static int write_pages(struct reading *reading, uint64_t offset, size_t size, st
 			continue;
 		while (end < size && !is_zero(reading->buffer + end))
 			end += AREA_PAGE;
-		pagemap_add_own(reading->collect->snapshot, reading->pagemap, offset + start,
+		pagemap_add_own(reading->collect->snapshot, &reading->memory->pages, offset + start,
 				(end - start) / AREA_PAGE);
 		*reading->ret_pages += (end - start) / AREA_PAGE;
 		if (write_whole(reading->image_fd, reading->buffer + start, end - start))
@@ -87,8 +123,12 @@ static int read_part(struct reading *reading, const struct shared_part *part, ui
 		uint64_t left = part->size - done;
 		size_t asked = left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE;
 		ssize_t got = pread(mem_fd, reading->buffer, asked, (off_t)(part->address + done));
-		if (got < AREA_PAGE && (got >= 0 || errno == EIO || errno == EFAULT))
+		if (got < AREA_PAGE && (got >= 0 || errno == EIO || errno == EFAULT)) {
+			/* Parts that follow begin later: it ends before them. */
+			if (!reading->memory->size_seen)
+				reading->memory->size_seen = part->offset + done;
 			return 0;
+		}
 		if (got < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot read shared memory of pid %d", part->target->pid);
@@ -104,19 +144,20 @@ int shared_write_mapped(struct collect *collect, const struct shared_object *obj
 			uint64_t *ret_pages, struct error *err)
 {
 	autofree uint8_t *buffer = malloc(BUFFER_SIZE);
-	struct reading reading = { collect, &object->memory->pages, image_fd, ret_pages, buffer };
-	const struct shared_part **parts = sorted_parts(collect->arena, object);
+	struct reading reading = { collect, object->memory, image_fd, ret_pages, buffer };
+	const struct part_list list = sorted_parts(collect->arena, object);
 	uint64_t covered = 0;
 
 	if (!buffer)
 		return fail(err, ERR_IO, "out of memory");
 	*ret_pages = 0;
-	for (size_t i = 0; i < object->n_parts; i++) {
-		uint64_t end = parts[i]->offset + parts[i]->size;
-		uint64_t from = parts[i]->offset > covered ? parts[i]->offset : covered;
+	for (size_t i = 0; i < list.n; i++) {
+		const struct shared_part *part = list.parts[i];
+		uint64_t end = part->offset + part->size;
+		uint64_t from = part->offset > covered ? part->offset : covered;
 		if (from >= end)
 			continue;
-		if (read_part(&reading, parts[i], from, err))
+		if (read_part(&reading, part, from, err))
 			return -1;
 		covered = end;
 	}

@@ -99,7 +99,6 @@ static int add_part(struct target *target, uint64_t inode, const VmaEntry *area,
 				      .size = area->end - area->start };
 	*object->last_part = part;
 	object->last_part = &part->next;
-	object->n_parts++;
 	object->huge = area->flags & MAP_HUGETLB;
 	*ret_shmid = (uint32_t)object->memory->shmid;
 	return 0;
@@ -142,6 +141,16 @@ int shared_collect_file(struct target *target, const char *proc_name, uint32_t *
 	return 0;
 }
 
+static int note_size(int fd, struct shared_memory *memory, struct error *err)
+{
+	struct stat stat;
+
+	if (fstat(fd, &stat))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot find the size of shared memory");
+	memory->size_seen = (uint64_t)stat.st_size;
+	return 0;
+}
+
 /* `fd` is -1 where we may not open the object. */
 static int write_object(struct collect *collect, int fd, const struct shared_object *object,
 			struct error *err)
@@ -154,6 +163,8 @@ static int write_object(struct collect *collect, int fd, const struct shared_obj
 	autoclose int image_fd = pages_create(collect, pagemap->pages_id, err);
 	if (image_fd < 0)
 		return -1;
+	if (!object->file && fd >= 0 && note_size(fd, object->memory, err))
+		return -1;
 	if (fd < 0 ? shared_write_mapped(collect, object, image_fd, &pages, err)
 		   : shared_write_file(collect, fd, pagemap, image_fd, &pages, err))
 		return -1;
@@ -162,8 +173,8 @@ static int write_object(struct collect *collect, int fd, const struct shared_obj
 	return 0;
 }
 
-static int collect_object(struct collect *collect, const struct shared_object *object,
-			  struct error *err)
+/* What we may not open is left for later. */
+static int collect_object(struct collect *collect, struct shared_object *object, struct error *err)
 {
 	const struct shared_part *part = object->parts;
 	char link[64];
@@ -180,16 +191,28 @@ static int collect_object(struct collect *collect, const struct shared_object *o
 	autoclose int fd = target_open(part->target, link, O_RDONLY);
 	if (fd < 0 && ((errno != EPERM && errno != EACCES) || object->huge))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
-	return write_object(collect, fd, object, err);
+	object->by_areas = fd < 0;
+	return fd < 0 ? 0 : write_object(collect, fd, object, err);
 }
 
 int shared_collect_pages(struct collect *collect, struct error *err)
 {
 	const struct shared_state *state = *collect_state(collect, &memory_kind);
 
-	for (const struct shared_object *object = state ? state->objects : NULL; object;
+	for (struct shared_object *object = state ? state->objects : NULL; object;
 	     object = object->next)
 		if (collect_object(collect, object, err))
+			return -1;
+	return 0;
+}
+
+int shared_collect_by_areas(struct collect *collect, struct error *err)
+{
+	const struct shared_state *state = *collect_state(collect, &memory_kind);
+
+	for (const struct shared_object *object = state ? state->objects : NULL; object;
+	     object = object->next)
+		if (object->by_areas && write_object(collect, -1, object, err))
 			return -1;
 	return 0;
 }

@@ -26,8 +26,8 @@ struct shared_object {
 	struct target *file_target;   /* of a file: by which name of which task it is read */
 	const char *file;
 	bool huge; /* pages: what was never touched cannot be read by areas without taking some */
+	bool by_areas; /* that map it, for we may not open it */
 	struct shared_part *parts, **last_part;
-	size_t n_parts;
 };
 
 /* shared-content.c: the content of a file in memory. */

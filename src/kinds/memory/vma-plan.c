@@ -23,6 +23,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* 5.14 */
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* 6.13 */
 #endif
@@ -342,14 +345,37 @@ static void guard_ranges(struct program *program, const MmEntry *mm)
 				  0);
 }
 
+/*
+ * What was written to once stays accounted when it may be written to no longer; where no page ever
+ * was, the kernel takes that back (mprotect_fixup, 6.4). So it gets a page, and loses it.
+ */
+static void touch_once(struct program *program, const VmaEntry *area)
+{
+	op_any(program_call(program, SYS_madvise, area->start, AREA_PAGE, MADV_POPULATE_WRITE));
+	op_any(program_call(program, SYS_madvise, area->start, AREA_PAGE, MADV_DONTNEED));
+}
+
+static bool wants_touch(const struct area_plan *area_plan)
+{
+	const VmaEntry *area = area_plan->area;
+
+	return area->accounted && !area_plan->has_content && !area_plan->partly_kept &&
+	       (area->status & VMA_ANON_PRIVATE) && !(area->flags & MAP_HUGETLB);
+}
+
 static void lock_area(struct program *program, const struct area_plan *area_plan)
 {
 	const VmaEntry *area = area_plan->area;
-	struct op *op = program_call(program, SYS_mlock2, area->start, area->end - area->start,
-				     area->lock_on_fault ? MLOCK_ONFAULT : 0);
+	uint64_t size = area->end - area->start;
+	/* To fill it fails where nothing may be touched, and behind the end of an object. */
+	bool can_fail = !(area->prot & PROT_READ) || area_plan->has_guard || area_has_object(area);
 
-	/* The mark is set before the area is filled, which fails where nothing can be touched. */
-	if (!(area->prot & PROT_READ) || area_plan->has_guard)
+	if (area->lock_on_fault || can_fail)
+		op_expect(program_call(program, SYS_mlock2, area->start, size, MLOCK_ONFAULT), 0);
+	if (area->lock_on_fault)
+		return;
+	struct op *op = program_call(program, SYS_mlock2, area->start, size, 0);
+	if (can_fail)
 		op_any(op);
 	else
 		op_expect(op, 0);
@@ -368,6 +394,8 @@ void areas_plan_finish(struct program *program, const struct task *task,
 
 		if (!area_is_mapped(area) || area_is_aio(area))
 			continue;
+		if (wants_touch(&areas[i]))
+			touch_once(program, area);
 		const uint32_t key = protection_key_of_area(task->mm, area);
 		if (key)
 			op_expect(program_call(program, SYS_pkey_mprotect, area->start,

@@ -103,8 +103,11 @@ const MntEntry *mounts_show_before(const struct snapshot *snapshot, uint32_t mou
 	const MntEntry *mount = snapshot_mount(snapshot, mount_id, &namespace, NULL), *found = NULL;
 	const char *below = mount ? path_below(path, mount->mountpoint) : NULL;
 	struct arena arena;
+	bool shown = false;
 
-	if (!below)
+	for (size_t i = 0; below && !shown && i < snapshot->n_mount_namespaces; i++)
+		shown = shown_in(snapshot->mount_namespaces[i], mount, below);
+	if (!shown)
 		return NULL;
 	arena_init(&arena);
 	const size_t *order = mount_namespaces_in_order(snapshot, &arena);

@@ -4,9 +4,9 @@
  * --net=FILE` make them of files of /proc/PID/ns, and descriptors of mount namespaces. A restore
  * binds the file of the namespace that has taken the place of the former one.
  *
- * A mount namespace can be bound only in one that is older (mnt_ns_loop, fs/namespace.c), so those
- * that show others are made first, and the others are bound there when all have been made. Copies
- * of namespaces leave such mounts out, so they are never locked (CL_COPY_MNT_NS_FILE).
+ * A mount namespace can be bound only in one that is older (mnt_ns_loop, fs/namespace.c), so others
+ * are bound there when all have been made (order.c). Copies of namespaces leave such mounts out, so
+ * they are never locked (CL_COPY_MNT_NS_FILE).
  */
 #include "kinds/mounts/kind.h"
 
@@ -247,49 +247,4 @@ int mount_held_namespaces(struct collect *collect, mount_found *found, struct er
 	if (find_mounts(collect, found, err))
 		return -1;
 	return mount_detached_find(collect, found, err);
-}
-
-/* ---- check ---- */
-
-static size_t index_of(const struct snapshot *snapshot, uint32_t id)
-{
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		if (snapshot->mount_namespaces[i]->id == id)
-			return i;
-	return SIZE_MAX;
-}
-
-/* Calls for each namespace that one shows; of which there are few. */
-static size_t next_shown(const struct snapshot *snapshot, size_t index, size_t *at)
-{
-	const struct mount_namespace *namespace = snapshot->mount_namespaces[index];
-
-	while (*at < namespace->n_mounts) {
-		const MntEntry *mount = namespace->mounts[(*at)++];
-		size_t shown =
-			mount_is_late(mount) ? index_of(snapshot, mount->held->ns_id) : SIZE_MAX;
-		if (shown != SIZE_MAX)
-			return shown;
-	}
-	return SIZE_MAX;
-}
-
-const size_t *mount_namespaces_in_order(const struct snapshot *snapshot, struct arena *arena)
-{
-	size_t n = snapshot->n_mount_namespaces, done = 0;
-	size_t *order = arena_array(arena, size_t, n + 1),
-	       *above = arena_array(arena, size_t, n + 1);
-
-	for (size_t i = 0; i < n; i++)
-		for (size_t at = 0, shown; (shown = next_shown(snapshot, i, &at)) != SIZE_MAX;)
-			above[shown]++;
-	for (size_t i = 0; i < n; i++)
-		if (!above[i])
-			order[done++] = i;
-	for (size_t i = 0; i < done; i++)
-		for (size_t at = 0, shown;
-		     (shown = next_shown(snapshot, order[i], &at)) != SIZE_MAX;)
-			if (--above[shown] == 0)
-				order[done++] = shown;
-	return done == n ? order : NULL;
 }

@@ -44,18 +44,28 @@ static UidGidExtent **new_extents(struct snapshot *snapshot, const struct mount_
 	return list;
 }
 
-struct inside {
-	int namespace_fd, root_fd;
+struct mapped_mount {
+	int namespace_fd;
+	int root_fd; /* -1: it is hidden */
+	uint32_t id;
 	struct arena *arena;
 	struct mount_idmap *ret_map;
 };
 
+static int read_from(uint64_t namespace_number, const struct mapped_mount *mount)
+{
+	uint64_t unique;
+
+	if (mount_find(namespace_number, mount->root_fd, mount->id, mount->arena, &unique))
+		return -1;
+	return mount_idmap_read(namespace_number, unique, mount->arena, mount->ret_map);
+}
+
 static int read_inside(void *data, struct error *err)
 {
-	const struct inside *inside = data;
+	const struct mapped_mount *mount = data;
 
-	if (setns(inside->namespace_fd, CLONE_NEWNS) ||
-	    mount_idmap_read(0, inside->root_fd, inside->arena, inside->ret_map))
+	if (setns(mount->namespace_fd, CLONE_NEWNS) || read_from(0, mount))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell what a mount maps");
 	return 0;
 }
@@ -65,19 +75,18 @@ static int read_inside(void *data, struct error *err)
  * there (Linux 6.18, grab_requested_root), and of one made of mounts that were there before it is
  * not: there it says ENOENT.
  */
-static int read_map(int namespace_fd, int root_fd, struct arena *arena, struct mount_idmap *ret_map)
+static int read_map(struct mapped_mount *mount)
 {
-	struct inside inside = { namespace_fd, root_fd, arena, ret_map };
 	struct error err = { 0 };
 	uint64_t number;
 
-	if (mount_namespace_number(namespace_fd, &number))
+	if (mount_namespace_number(mount->namespace_fd, &number))
 		return -1;
-	if (mount_idmap_read(number, root_fd, arena, ret_map) == 0)
+	if (read_from(number, mount) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return -1;
-	if (deputy_run(read_inside, &inside, &err) == 0)
+	if (deputy_run(read_inside, mount, &err) == 0)
 		return 0;
 	errno = err.os_errno ? err.os_errno : EIO;
 	return -1;
@@ -88,14 +97,15 @@ int mount_idmap_collect(const struct live_namespace *namespace_, const struct mo
 {
 	struct snapshot *snapshot = namespace_->collect->snapshot;
 	struct mount_idmap map;
+	struct mapped_mount mapped = { namespace_->fd, root_fd, line->id, snapshot->arena, &map };
 
 	if (!line->idmapped)
 		return 0;
-	int known = root_fd < 0 ? 0 : read_map(namespace_->fd, root_fd, snapshot->arena, &map);
+	int known = read_map(&mapped);
 	if (known < 0 && errno_tells_nothing(errno))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the mapped ids of %s",
 				  what);
-	if (root_fd < 0 || known < 0)
+	if (known < 0)
 		return survey_refuse(what, "has mapped ids, and how they are cannot be seen", err);
 	if (!map.n_uids || !map.n_gids)
 		return survey_refuse(what, "has mapped ids that nestor has no numbers for", err);

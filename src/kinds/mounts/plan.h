@@ -51,7 +51,7 @@ static inline bool mount_is_late(const MntEntry *mount)
 	return mount->held && mount->held->ns_cflag == CLONE_NEWNS;
 }
 
-/* held.c: indices, those that show others before these; NULL where they go round in a circle. */
+/* order.c: indices; NULL where those that show others go round in a circle. */
 const size_t *mount_namespaces_in_order(const struct snapshot *snapshot, struct arena *arena);
 
 /* Those that we can get hold of once they are there; others came along with what hides them. */

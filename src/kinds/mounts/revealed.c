@@ -77,7 +77,7 @@ static int mount_one(const struct attempt *attempt)
 	return fd < 0 ? -1 : 0;
 }
 
-enum { MAY_NOT, MAY, NOBODY };
+enum { MAY_NOT, MAY, NO_ROOT, NO_NAMESPACE };
 enum { MOUNTED, REFUSED, FAILED }; /* exit codes of whoever tries */
 
 /* EPERM is the answer that it may not (mount_too_revealing); others tell nothing. */
@@ -105,8 +105,13 @@ static int try_to_mount(void *data, struct error *err)
 		owner->own || !(syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0));
 	/* Who has no number there cannot be anybody's (make_kuid in sys_setresuid). */
 	if (!is_root && errno == EINVAL)
-		return NOBODY;
-	if (!is_root || unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
+		return NO_ROOT;
+	bool is_apart =
+		is_root && !unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET);
+	/* Nobody inside has more than their limits allow (namespaces(7)), as flatpak sets them. */
+	if (is_root && !is_apart && errno == ENOSPC)
+		return NO_NAMESPACE;
+	if (!is_apart)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
 	/* A deputy has one thread of many: no lock may be asked for that another held (fork(3)). */
@@ -154,7 +159,11 @@ static int collect_one(const struct live_namespace *namespace_, const struct mou
 		return 0;
 	struct attempt attempt = { namespace_, found->type, found->flags };
 	int may = deputy_run_apart(try_to_mount, &attempt, err);
-	if (may == NOBODY)
+	if (may == NO_NAMESPACE)
+		log_info("dump", namespace_->what,
+			 "no namespaces can be made inside in which a %s could be mounted",
+			 found->type);
+	if (may == NO_ROOT)
 		log_warning("dump", namespace_->what,
 			    "cannot tell whether a %s may be mounted in user namespaces inside: "
 			    "there is no root",

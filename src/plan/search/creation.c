@@ -182,8 +182,6 @@ static void check_place(struct tree *tree, struct node *node)
 	struct place *place = node->place;
 	const struct node *creator = node->creator;
 
-	if (!creator)
-		return;
 	if (place->init == node && place->parent != creator->place)
 		tree_refuse(tree, node, ERR_UNREACHABLE_TREE,
 			    "it is the init of a pid namespace that its creator cannot make");

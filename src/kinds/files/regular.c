@@ -13,6 +13,7 @@
  * process-file.c. What somebody outside has opened: given.c. Files of pressure (PSI), refused where
  * what they wait for cannot be seen: pressure.c. The kernel's log: kernel-log.c. A file whose name
  * is gone while a hard link remains: linked.c.
+ * That /proc/swaps has changed since it was polled last is lost: who asks takes it away.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
 #include "kinds/files/alone.h"

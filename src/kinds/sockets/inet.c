@@ -14,11 +14,15 @@
  * MPTCP: listeners, and what is not connected; who connects to them by TCP alone is accepted as a
  * TCP connection.
  *
- * Refused: handshakes under way, unless they are to be left out (--skip-in-flight), connections of
- * MPTCP, SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an upper layer in the kernel (TLS).
- * Connections that wait to be accepted: inet-waiting.c, which says which of them are refused.
- * Datagrams that wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in
- * these are lost, and warned of. A program that chooses among sockets that share a port
+ * What was connected without having been bound reads IPV6_V6ONLY 1, as bind(2) to an address sets
+ * it and takes it back no more; it means nothing there.
+ *
+ * Refused: handshakes under way, also those that only begin with what is sent first
+ * (TCP_FASTOPEN_CONNECT), unless they are to be left out (--skip-in-flight), connections of MPTCP,
+ * SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an upper layer in the kernel (TLS). Connections
+ * that wait to be accepted: inet-waiting.c, which says which of them are refused. Datagrams that
+ * wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in these are
+ * lost, and warned of. A program that chooses among sockets that share a port
  * (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused where it can be seen: inet-chooser.c.
  */
 #include "kinds/sockets/inet.h"

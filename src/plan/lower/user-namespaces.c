@@ -6,7 +6,8 @@
  * every level that is named).
  *
  * setns(CLONE_NEWUSER) wants a process with one thread that shares its fs with nobody
- * (userns_install), so threads are made after it.
+ * (userns_install), so threads are made after it. Processes that share theirs are refused: they
+ * would have to be made after it, too, without the rights to fetch what they have open.
  *
  * A pid namespace belongs to the user namespace of whoever makes it. So one that does not belong
  * to the coordinator's is made by a founder, a helper that enters the owner and calls

@@ -37,17 +37,18 @@ static bool link_recognise(const struct open_file *file)
 
 /* ---- Dump ---- */
 
-/* The text of a descriptor's link below /proc/self/fd; "" if there is none. */
-static void path_of(int fd, char *text, size_t room)
+/* The text of a descriptor's link below /proc/self/fd; false with errno. */
+static bool path_of(int fd, char *text, size_t room)
 {
 	char link[64];
 
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	ssize_t length = readlink(link, text, room - 1);
 	text[length < 0 ? 0 : length] = '\0';
+	return length >= 0;
 }
 
-/* From the root of the hierarchy on; NULL: it is not there any more. */
+/* From the root of the hierarchy on; NULL with errno, ESTALE: it is not there any more. */
 static char *cgroup_path(struct collect *collect, int root, uint64_t id)
 {
 	union {
@@ -58,11 +59,12 @@ static char *cgroup_path(struct collect *collect, int root, uint64_t id)
 
 	memcpy(of.handle.f_handle, &id, sizeof id);
 	autoclose int fd = id ? open_by_handle_from(root, &of.handle, O_PATH | O_CLOEXEC) : -1;
-	if (fd < 0)
+	if (!id)
+		errno = ESTALE;
+	if (fd < 0 || !path_of(root, above, sizeof above) || !path_of(fd, path, sizeof path))
 		return NULL;
-	path_of(root, above, sizeof above);
-	path_of(fd, path, sizeof path);
 	size_t length = strcmp(above, "/") == 0 ? 0 : strlen(above);
+	errno = ESTALE;
 	if (strncmp(path, above, length) != 0 || path[length] != '/')
 		return NULL;
 	return arena_string(collect->arena, path + length);
@@ -78,6 +80,9 @@ static int find_cgroup(const struct open_file *file, uint64_t id, char **ret_pat
 	if (root < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the hierarchy of cgroups");
 	*ret_path = cgroup_path(collect, root, id);
+	if (!*ret_path && errno != ESTALE && errno != ENOENT)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its cgroup",
+				  file->what);
 	return *ret_path ? 0
 			 : fail(err, ERR_UNSUPPORTED_FILE,
 				"%s is a BPF link to a cgroup that is gone, or not seen from here",

@@ -237,7 +237,13 @@ static int prove(const struct open_file *file, const BpfmapFileEntry *map, struc
 
 	source.max_entries = 1;
 	source.types_fd = types < 0 ? 0 : types;
+	if (map->has_types && types < 0)
+		return fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot open its types (BTF)",
+				  file->what);
 	autoclose int fd = bpf_map_make(&source);
+	if (fd < 0 && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot make one like it",
+				  file->what);
 	return fd < 0 ? fail(err, ERR_UNSUPPORTED_FILE,
 			     "%s is a BPF map that the kernel does not make again (%s)", file->what,
 			     strerror(errno))
@@ -348,6 +354,9 @@ static int check_user(struct collect *collect, uint32_t program, struct error *e
 	autoclose int fd = bpf_program_by_number(program);
 	int count = fd < 0 ? 0 : bpf_program_maps(fd, maps, MOST_PROGRAM_MAPS);
 
+	if (count < 0 || (fd < 0 && errno_tells_nothing(errno)))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot tell which maps BPF programs use");
 	for (const struct noted_map *at = known_of(collect)->noted; at; at = at->next)
 		for (int i = 0; i < count && i < MOST_PROGRAM_MAPS; i++)
 			if (maps[i] == at->number && !bpf_program_is_of_tree(collect, program))

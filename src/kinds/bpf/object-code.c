@@ -10,6 +10,7 @@
 #include "kinds/bpf/rebuild.h"
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 
 #include <elf.h>
@@ -245,8 +246,11 @@ int bpf_object_code(const struct open_file *file, const struct object_code *want
 	autofree char *text = NULL;
 	uint64_t start, end;
 
-	if (file->target->held_for || target_text(file->target, "maps", &text) < 0)
+	if (file->target->held_for)
 		return 0;
+	if (target_text(file->target, "maps", &text) < 0)
+		return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/maps",
+				  file->target->pid);
 	autoclose int memory = target_open_mem(file->target, err);
 	if (memory < 0)
 		return -1;
@@ -256,6 +260,9 @@ int bpf_object_code(const struct open_file *file, const struct object_code *want
 		autofree uint8_t *bytes = malloc(end - start);
 		/* What is behind the end of the file cannot be read. */
 		ssize_t got = bytes ? pread(memory, bytes, end - start, (off_t)start) : -1;
+		if (got < 0 && (!bytes || errno_tells_nothing(errno)))
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read memory of pid %d",
+					  file->target->pid);
 		int result = got > 0 ? search(bytes, (size_t)got, wanted, err) : 0;
 		if (result || collect_go_on(file->target->collect, err))
 			return result ? result : -1;

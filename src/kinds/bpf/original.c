@@ -92,6 +92,7 @@ static int open_maps(struct finding *it, int fd, struct error *err)
 /* Is what the kernel makes of these the same program? */
 static bool is_same(const struct finding *it, const struct bpf_source *source)
 {
+	struct known_programs *known = bpf_programs_known(it->file->target->collect);
 	struct arena *arena = it->file->target->collect->arena;
 	struct bpf_insn *made = arena_array(arena, struct bpf_insn, it->n_translated);
 	struct bpf_source loaded = *source;
@@ -100,8 +101,12 @@ static bool is_same(const struct finding *it, const struct bpf_source *source)
 
 	loaded.instructions = bpf_with_maps(arena, source, it->maps.fds);
 	autoclose int fd = bpf_program_load(&loaded);
-	return fd >= 0 && bpf_program_info(fd, &info, made, &count) == 0 &&
-	       count == it->n_translated && !memcmp(info.tag, it->info.tag, sizeof info.tag) &&
+	if (fd < 0 || bpf_program_info(fd, &info, made, &count) < 0) {
+		if (fd >= 0 || errno_tells_nothing(errno))
+			known->translations.shortage = errno;
+		return false;
+	}
+	return count == it->n_translated && !memcmp(info.tag, it->info.tag, sizeof info.tag) &&
 	       info.nr_map_ids == it->info.nr_map_ids &&
 	       !memcmp(made, it->translated, count * sizeof *made);
 }
@@ -190,6 +195,10 @@ static int find_instructions(struct finding *it, struct error *err)
 		return result < 0 ? -1 : 0;
 	if (it->info.btf_id && find_back(it))
 		return 0;
+	errno = bpf_programs_known(it->file->target->collect)->translations.shortage;
+	if (errno)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its instructions",
+				  it->file->what);
 	return fail(err, ERR_UNSUPPORTED_FILE,
 		    "%s is a BPF program (%s) whose instructions cannot be told for sure",
 		    it->file->what, it->info.name);
@@ -209,6 +218,9 @@ static int find_types(struct finding *it, int fd, BpfProgramEntry *record, struc
 	record->types = it->info.btf_id;
 	record->has_types = record->has_function_type = true;
 	it->source.types_fd = bpf_types_by_number(record->types);
+	if (it->source.types_fd < 0)
+		return fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot open its types (BTF)",
+				  it->file->what);
 	it->source.function_type = record->function_type;
 	return bpf_types_record(it->file, record->types, err);
 }

@@ -2,7 +2,9 @@
 #include "kinds/bpf/translations.h"
 
 #include "base/cleanup.h"
+#include "base/error.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -54,8 +56,8 @@ static bool is_same_prologue(const struct bpf_insn *told, const struct question 
 	return true;
 }
 
-static void ask(struct question *question, const struct bpf_source *like,
-		struct bpf_translation *ret)
+static void ask(struct bpf_translations *all, struct question *question,
+		const struct bpf_source *like, struct bpf_translation *ret)
 {
 	size_t before = question->count;
 	struct bpf_insn told[MOST_ASKED + STACK / 8 + MOST_TRANSLATED];
@@ -73,8 +75,12 @@ static void ask(struct question *question, const struct bpf_source *like,
 				     .attach_type = like->attach_type };
 	autoclose int fd = bpf_program_load(&source);
 	question->count = before;
-	if (fd < 0 || bpf_program_info(fd, &info, told, &count) < 0 ||
-	    count > sizeof told / sizeof *told || count <= before + EPILOGUE ||
+	if (fd < 0 || bpf_program_info(fd, &info, told, &count) < 0) {
+		if (fd >= 0 || errno_tells_nothing(errno))
+			all->shortage = errno;
+		return;
+	}
+	if (count > sizeof told / sizeof *told || count <= before + EPILOGUE ||
 	    count - before - EPILOGUE > MOST_TRANSLATED || !is_same_prologue(told, question))
 		return;
 	ret->length = count - before - EPILOGUE;
@@ -110,7 +116,7 @@ const struct bpf_translation *bpf_ask_access(struct bpf_translations *all,
 		return access;
 	add(&question, move_number(value == CONTEXT || value == context ? BPF_REG_0 : value, 0));
 	add(&question, move_register(context, CONTEXT));
-	ask(&question, like, access);
+	ask(all, &question, like, access);
 	return access;
 }
 
@@ -125,7 +131,13 @@ const struct bpf_translation *bpf_ask_map_call(struct bpf_translations *all,
 	bool is_new = false;
 	struct bpf_translation *found = find(all, like, &call, map, &is_new);
 
-	if (!is_new || bpf_map_info(map_fd, &info) < 0 || info.key_size > STACK ||
+	if (!is_new)
+		return found;
+	if (bpf_map_info(map_fd, &info) < 0) {
+		all->shortage = errno;
+		return found;
+	}
+	if (info.key_size > STACK ||
 	    (helper == BPF_FUNC_map_update_elem && info.value_size > STACK))
 		return found;
 	size_t size = info.key_size;
@@ -141,7 +153,7 @@ const struct bpf_translation *bpf_ask_map_call(struct bpf_translations *all,
 	add(&question,
 	    instruction(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map_fd));
 	add(&question, instruction(0, 0, 0, 0, 0));
-	ask(&question, like, found);
+	ask(all, &question, like, found);
 	return found;
 }
 
@@ -162,6 +174,6 @@ const struct bpf_translation *bpf_ask_call(struct bpf_translations *all,
 	add(&question, instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, -8));
 	add(&question, move_number(BPF_REG_4, 4));
 	add(&question, move_number(BPF_REG_5, 0));
-	ask(&question, like, found);
+	ask(all, &question, like, found);
 	return found;
 }

@@ -23,6 +23,7 @@ struct bpf_translations {
 	struct bpf_translation *known;
 	size_t count;
 	struct arena *arena;
+	int shortage; /* errno of a question that was not answered, 0: none */
 };
 
 /* Of an access to a field of the context, of programs of the kind that `like` has. */

@@ -278,7 +278,7 @@ static int set_directory(struct setting setting, const CgroupDirEntry *entry, co
 
 const char *cgroup_hierarchy_name(struct arena *arena, const CgControllerEntry *controller)
 {
-	const char *name = controller->cnames[0];
+	const char *name = controller->n_cnames ? controller->cnames[0] : "";
 
 	for (size_t i = 1; i < controller->n_cnames; i++)
 		name = arena_printf(arena, "%s,%s", name, controller->cnames[i]);

@@ -132,6 +132,7 @@ static bool find_member(const struct btf *btf, uint32_t start, uint32_t base, un
 		uint32_t bits = BTF_INFO_KFLAG(type.info) ? BTF_MEMBER_BIT_OFFSET(member.offset)
 							  : member.offset;
 		wanted->offset = base + bits / 8;
+		wanted->bit = bits % 8;
 		if (member.name_off) {
 			wanted->found = !strcmp(name_at(btf, member.name_off), wanted->member);
 			continue;

@@ -12,11 +12,12 @@ struct btf_place {
 	const char *member; /* "": how large the structure is; one of an anonymous part is found */
 	uint32_t offset;    /* in bytes */
 	bool found;
+	uint8_t bit; /* of a bit field, from there on */
 };
 
 /* For lists of X(number, structure, member): the numbers, and the places. */
 #define BTF_NUMBER(number, structure, member) number,
-#define BTF_PLACE(number, structure, member)  { structure, member, 0, false },
+#define BTF_PLACE(number, structure, member)  { structure, member, 0, false, 0 },
 
 /* Of the first structure of that name; -1 with errno where nothing is told. */
 int btf_find(struct btf_place *wanted, size_t count);

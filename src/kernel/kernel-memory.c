@@ -128,7 +128,7 @@ int kernel_memory_thread(const struct kernel_memory *memory, uint64_t *ret)
 
 bool kernel_memory_is_readable(void)
 {
-	struct btf_place thread = { "task_struct", "", 0, false };
+	struct btf_place thread = { "task_struct", "", 0, false, 0 };
 	struct kernel_memory memory;
 	uint64_t address;
 

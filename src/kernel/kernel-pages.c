@@ -111,10 +111,10 @@ static int find(struct kernel_reader *by, const struct btf_place *places, int fd
 int kernel_pages_find(struct kernel_reader *reader, struct kernel_pages *ret)
 {
 	struct btf_place places[N_PLACES] = {
-		[FILE_MAPPING] = { "file", "f_mapping", 0, false },
-		[MAPPING_PAGES] = { "address_space", "i_pages", 0, false },
-		[ARRAY_HEAD] = { "xarray", "xa_head", 0, false },
-		[PAGE_SIZE_OF] = { "page", "", 0, false },
+		[FILE_MAPPING] = { "file", "f_mapping", 0, false, 0 },
+		[MAPPING_PAGES] = { "address_space", "i_pages", 0, false, 0 },
+		[ARRAY_HEAD] = { "xarray", "xa_head", 0, false, 0 },
+		[PAGE_SIZE_OF] = { "page", "", 0, false, 0 },
 	};
 	struct own_page own = { .size = (size_t)sysconf(_SC_PAGESIZE) };
 	autoclose int fd = memfd_create("nestor", MFD_CLOEXEC);

@@ -10,9 +10,9 @@
 enum file_place { TASK_FILES, FILES_TABLE, TABLE_FILES };
 
 static const struct btf_place of_files[KERNEL_FILE_PLACES] = {
-	[TASK_FILES] = { "task_struct", "files", 0, false },
-	[FILES_TABLE] = { "files_struct", "fdt", 0, false },
-	[TABLE_FILES] = { "fdtable", "fd", 0, false },
+	[TASK_FILES] = { "task_struct", "files", 0, false, 0 },
+	[FILES_TABLE] = { "files_struct", "fdt", 0, false, 0 },
+	[TABLE_FILES] = { "fdtable", "fd", 0, false, 0 },
 };
 
 static bool all_found(const struct btf_place *places, size_t count)
@@ -101,6 +101,16 @@ uint32_t kernel_number(struct kernel_reader *reader, uint64_t object, size_t pla
 
 	kernel_bytes(reader, kernel_inside(reader, object, place), &value, sizeof value);
 	return value;
+}
+
+bool kernel_bit(struct kernel_reader *reader, uint64_t object, size_t place)
+{
+	uint8_t byte;
+
+	if (!reader->places[place].found)
+		return false;
+	kernel_bytes(reader, kernel_inside(reader, object, place), &byte, sizeof byte);
+	return byte >> reader->places[place].bit & 1;
 }
 
 uint64_t kernel_file(struct kernel_reader *reader, int fd)

@@ -44,6 +44,8 @@ void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, si
 uint64_t kernel_inside(const struct kernel_reader *reader, uint64_t object, size_t place);
 uint64_t kernel_pointer(struct kernel_reader *reader, uint64_t object, size_t place);
 uint32_t kernel_number(struct kernel_reader *reader, uint64_t object, size_t place);
+/* A bit field of one bit; false where there is no such place. */
+bool kernel_bit(struct kernel_reader *reader, uint64_t object, size_t place);
 /* The struct file of a descriptor of ours. */
 uint64_t kernel_file(struct kernel_reader *reader, int fd);
 void kernel_has_changed(struct kernel_reader *reader);

@@ -54,10 +54,10 @@ static struct sample sample(void)
 
 static void members_are_found(void **state)
 {
-	struct btf_place places[] = { { "one", "a", 9, false }, { "one", "b", 9, false },
-				      { "one", "c", 9, false }, { "one", "", 9, false },
-				      { "one", "d", 9, false }, { "two", "a", 9, false },
-				      { "int", "", 9, false } };
+	struct btf_place places[] = { { "one", "a", 9, false, 0 }, { "one", "b", 9, false, 0 },
+				      { "one", "c", 9, false, 0 }, { "one", "", 9, false, 0 },
+				      { "one", "d", 9, false, 0 }, { "two", "a", 9, false, 0 },
+				      { "int", "", 9, false, 0 } };
 	struct sample bytes = sample();
 
 	(void)state;
@@ -74,7 +74,7 @@ static void members_are_found(void **state)
 
 static void an_anonymous_part_of_itself_ends(void **state)
 {
-	struct btf_place place = { "one", "d", 0, false };
+	struct btf_place place = { "one", "d", 0, false, 0 };
 	struct sample bytes = sample();
 
 	(void)state;
@@ -88,7 +88,7 @@ static void an_anonymous_part_of_itself_ends(void **state)
 
 static void what_is_cut_off_is_refused(void **state)
 {
-	struct btf_place place = { "one", "d", 0, false };
+	struct btf_place place = { "one", "d", 0, false, 0 };
 	struct sample bytes = sample();
 
 	(void)state;
@@ -112,7 +112,7 @@ static void what_is_cut_off_is_refused(void **state)
 /* The name that this thread has. */
 static void memory_is_read(void **state)
 {
-	struct btf_place comm = { "task_struct", "comm", 0, false };
+	struct btf_place comm = { "task_struct", "comm", 0, false, 0 };
 	struct kernel_memory memory;
 	char name[16], wanted[16] = "kernel-memory";
 	uint64_t thread;
@@ -139,7 +139,7 @@ static void memory_is_read(void **state)
 /* Whether they are right shows a message that lies in pages (scenario sockets-backlog). */
 static void pages_are_found(void **state)
 {
-	const struct btf_place comm = { "task_struct", "comm", 0, false };
+	const struct btf_place comm = { "task_struct", "comm", 0, false, 0 };
 	const struct kernel_places places = { &comm, 1, 1 };
 	struct kernel_reader reader = { 0 };
 	struct kernel_pages pages;

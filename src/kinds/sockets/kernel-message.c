@@ -10,10 +10,10 @@ enum { MOST_PARTS = 64, MOST_BEHIND = 1 << 12, DEEPEST = 2 };
 static int find_parts(struct kernel_messages *messages)
 {
 	struct btf_place places[] = {
-		{ "skb_frag", "netmem", 0, false },   { "skb_frag", "len", 0, false },
-		{ "skb_frag", "offset", 0, false },   { "skb_frag", "", 0, false },
-		{ "bio_vec", "bv_page", 0, false },   { "bio_vec", "bv_len", 0, false },
-		{ "bio_vec", "bv_offset", 0, false }, { "bio_vec", "", 0, false },
+		{ "skb_frag", "netmem", 0, false, 0 },	 { "skb_frag", "len", 0, false, 0 },
+		{ "skb_frag", "offset", 0, false, 0 },	 { "skb_frag", "", 0, false, 0 },
+		{ "bio_vec", "bv_page", 0, false, 0 },	 { "bio_vec", "bv_len", 0, false, 0 },
+		{ "bio_vec", "bv_offset", 0, false, 0 }, { "bio_vec", "", 0, false, 0 },
 	};
 
 	if (btf_find(places, sizeof places / sizeof *places) < 0)

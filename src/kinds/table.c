@@ -37,6 +37,7 @@ static const struct file_kind *const file_kinds[] = {
 	&fanotify_kind,	      /* the same, and of mounts and file systems */
 	&epoll_kind,	      /* epoll instances */
 	&tun_kind,	      /* queues of tun and tap interfaces */
+	&fuse_device_kind,    /* by which a driver serves a file system */
 	&unix_socket_kind,    /* AF_UNIX */
 	&inet_socket_kind,    /* AF_INET, AF_INET6 */
 	&packet_socket_kind,  /* AF_PACKET */

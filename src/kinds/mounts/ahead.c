@@ -49,7 +49,7 @@ static bool is_asked(const MntEntry *entry, const struct mount_line *line)
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
 
 	return !entry->bound_path && !entry->ext_mount && !entry->held && !line->removed &&
-	       !line->idmapped && kind && (kind->owned || kind->fill) &&
+	       !line->idmapped && kind && ((kind->owned && !kind->tells) || kind->fill) &&
 	       (strcmp(line->root, "/") == 0 || kind->parts);
 }
 

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 struct copying {
 	const struct live_namespace *namespace;
@@ -46,7 +47,9 @@ static int copy_in_place(void *data, struct error *err)
 
 	if (setns(copying->namespace->fd, CLONE_NEWNS))
 		return fail_copy(copying, err);
-	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, &statx_))
+	/* As survey_mount_id does: who serves it may stand still. */
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0,
+		  &statx_))
 		return survey_is_absent(errno) ? 0 : fail_copy(copying, err);
 	if (statx_.stx_mnt_id == copying->line->id)
 		copying->ret_fd = clone_at(path);
@@ -86,14 +89,15 @@ static int peel(const struct copying *copying, size_t target, bool *ret_covered,
 /* What cannot be bound can be opened. */
 static int take_uncovered(struct copying *copying, struct error *err)
 {
-	struct stat stat_;
+	struct statx found;
 	autoclose int fd = clone_at(copying->line->mountpoint);
 
 	if (fd < 0 && !errno_tells_nothing(errno))
 		fd = open(copying->line->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 ? !survey_is_absent(errno) : fstat(fd, &stat_) != 0)
+	if (fd < 0 ? !survey_is_absent(errno)
+		   : statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found))
 		return fail_copy(copying, err);
-	if (fd >= 0 && stat_.st_dev == copying->line->device)
+	if (fd >= 0 && makedev(found.stx_dev_major, found.stx_dev_minor) == copying->line->device)
 		copying->ret_fd = take_fd(&fd);
 	return 0;
 }

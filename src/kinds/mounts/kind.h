@@ -58,6 +58,7 @@ struct mount_maker {
  * A file system.
  *   owned    superblocks belong to the user namespace in which they were mounted: it is found,
  *            and `make` runs in there
+ *   tells    the same, but that it is `collect` that finds it: whoever tries might wait for ever
  *   single   mounted again it is the same
  *   numbered superblocks have the device number that they had (numbered.c)
  *   removed  what is not in it any more, but mounted, can be carried too
@@ -79,7 +80,7 @@ struct mount_maker {
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	bool owned, single, numbered, parts, removed, acts, apart;
+	bool owned, tells, single, numbered, parts, removed, acts, apart;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	int (*content)(const struct live_superblock *superblock, MntEntry *entry,
@@ -121,6 +122,7 @@ extern const struct mount_kind configfs_mount_kind;
 extern const struct mount_kind hugetlbfs_mount_kind;
 extern const struct mount_kind bpf_mount_kind;
 extern const struct mount_kind autofs_mount_kind;
+extern const struct mount_kind fuse_mount_kind;
 
 /* Sets an option of a file system context; a value of NULL is a flag. */
 int mount_set(int context_fd, const char *key, const char *value, struct error *err);

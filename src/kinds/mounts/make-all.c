@@ -104,6 +104,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *before
 	if (!result)
 		result = mounts_make_idmaps(opener, &superblocks, err);
 	if (!result)
+		result = mounts_play_drivers(opener, err);
+	if (!result)
 		result = mounts_make_superblocks(opener, maker, &superblocks, err);
 	if (!result)
 		result = mounts_make_terminals(opener, &superblocks, err);
@@ -119,6 +121,8 @@ static int make_all(struct file_opener *opener, const struct mount_maker *before
 		result = make_groups(opener, maker, &superblocks, &groups, err);
 	if (!result)
 		result = mounts_detach(opener, err);
+	if (mounts_end_drivers(opener, result < 0, err))
+		result = -1;
 	mounts_hang_up_terminals(&superblocks);
 	mounts_close_idmaps(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)

@@ -62,7 +62,7 @@ static int open_root_of(const struct file_opener *opener, const char *path)
 		struct statx found;
 		autoclose int fd = mount_open_outside(opener, at);
 		char *slash = strrchr(at, '/');
-		if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &found))
+		if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found))
 			return -1;
 		if (found.stx_attributes & STATX_ATTR_MOUNT_ROOT || !slash)
 			return take_fd(&fd);

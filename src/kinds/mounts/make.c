@@ -163,9 +163,12 @@ static int take_superblock(struct making *making, size_t index, struct error *er
 					   ? mount_terminal_name(making->superblocks, mount)
 				   : mount->deleted ? mount->carried_as
 						    : mount->root + 1;
-		autoclose int fd = mount_open_on(superblock->fd, path, O_PATH | O_NOFOLLOW);
+		bool is_fuse = mount_is_fuse(mount);
+		autoclose int fd =
+			is_fuse ? mount_fuse_open(making->maker, mount, superblock->fd, err)
+				: mount_open_on(superblock->fd, path, O_PATH | O_NOFOLLOW);
 		if (fd < 0)
-			return fail_mount(making, index, mount->root, err);
+			return is_fuse ? -1 : fail_mount(making, index, mount->root, err);
 		making->roots[index] = clone_mount(fd, 0);
 		if (making->roots[index] < 0 && errno == EINVAL)
 			making->roots[index] = mount_shelf_copy(making->superblocks->shelf,
@@ -254,10 +257,11 @@ static void place_name(size_t index, char name[24])
 static int step_stage(struct making *making, size_t index, struct error *err)
 {
 	char name[24];
-	struct stat stat;
+	struct stat stat = { .st_mode = S_IFDIR };
 
 	place_name(index, name);
-	if (fstat(making->roots[index], &stat))
+	/* A FUSE tells nothing to others than who mounted it, and has directories mounted only. */
+	if (!mount_is_fuse(making->namespace->mounts[index]) && fstat(making->roots[index], &stat))
 		return fail_mount(making, index, "cannot be looked at", err);
 	if (S_ISDIR(stat.st_mode) ? mkdirat(making->stage_fd, name, 0700)
 				  : mknodat(making->stage_fd, name, S_IFREG | 0600, 0))

@@ -114,6 +114,14 @@ struct mount_kind;
 int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
 			   const MntEntry *mount, struct error *err);
 
+/* fuse-play.c: in between, whoever looks for something in a FUSE is answered, not by its driver. */
+int mounts_play_drivers(struct file_opener *opener, struct error *err);
+int mounts_end_drivers(struct file_opener *opener, bool failed, struct error *err);
+/* fuse.c: is that of such? Then what it shows, found by somebody whom the driver serves. */
+bool mount_is_fuse(const MntEntry *mount);
+int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int root_fd,
+		    struct error *err);
+
 /* early.c: the superblock with this number if it is there already, or -1; the caller's from now. */
 int mounts_take_early(struct file_opener *opener, uint32_t device);
 void mounts_close_early(struct file_opener *opener);

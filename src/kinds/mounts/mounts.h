@@ -24,6 +24,8 @@ void mount_namespaces_release(struct collect *collect);
 
 extern const struct namespace_kind mount_namespace_kind;
 extern const struct tree_kind mounts_tree_kind;
+/* fuse-device.c */
+extern const struct file_kind fuse_device_kind;
 /* STAGE_FILES: who shares its fs cannot enter one. */
 extern const struct task_kind mount_fs_kind;
 

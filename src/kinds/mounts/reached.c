@@ -69,7 +69,9 @@ static uint64_t number_of(int fd)
 {
 	struct statx found;
 
-	return fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &found) ? 0 : found.stx_mnt_id;
+	return fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found)
+		       ? 0
+		       : found.stx_mnt_id;
 }
 
 void mounts_close_reached(struct made_mount_namespace *made,

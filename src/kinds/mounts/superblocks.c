@@ -117,6 +117,7 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->layers_base = entry->layers_base;
 		other->layers_at = entry->layers_at;
 		other->n_layers_at = entry->n_layers_at;
+		other->fuse = entry->fuse;
 		other->loop = entry->loop;
 		other->device = entry->device;
 	}
@@ -147,7 +148,7 @@ static int collect_superblock(const struct live_superblock *superblock, struct e
 	if (!kind || check_lines(superblock, kind, err))
 		return -1;
 	entry->fstype = kind->fstype;
-	if (kind->owned) {
+	if (kind->owned && !kind->tells) {
 		if (mount_owner_find(superblock, &entry->userns_id, err))
 			return -1;
 		entry->has_userns_id = entry->userns_id != 0;

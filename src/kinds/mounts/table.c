@@ -10,13 +10,17 @@
 #include <sys/syscall.h>
 
 const struct mount_kind *const mount_kinds[] = {
-	&proc_mount_kind,	 &tmpfs_mount_kind,    &overlay_mount_kind,
-	&ramfs_mount_kind,	 &devpts_mount_kind,   &sysfs_mount_kind,
-	&devtmpfs_mount_kind,	 &mqueue_mount_kind,   &cgroup_mount_kind,
-	&cgroup2_mount_kind,	 &pstore_mount_kind,   &securityfs_mount_kind,
-	&fusectl_mount_kind,	 &debugfs_mount_kind,  &tracefs_mount_kind,
-	&binfmt_misc_mount_kind, &configfs_mount_kind, &hugetlbfs_mount_kind,
-	&bpf_mount_kind,	 &autofs_mount_kind,   NULL,
+	&proc_mount_kind,     &tmpfs_mount_kind,
+	&overlay_mount_kind,  &ramfs_mount_kind,
+	&devpts_mount_kind,   &sysfs_mount_kind,
+	&devtmpfs_mount_kind, &mqueue_mount_kind,
+	&cgroup_mount_kind,   &cgroup2_mount_kind,
+	&pstore_mount_kind,   &securityfs_mount_kind,
+	&fusectl_mount_kind,  &debugfs_mount_kind,
+	&tracefs_mount_kind,  &binfmt_misc_mount_kind,
+	&configfs_mount_kind, &hugetlbfs_mount_kind,
+	&bpf_mount_kind,      &autofs_mount_kind,
+	&fuse_mount_kind,     NULL,
 };
 
 const struct mount_kind *mount_kind_of_type(const char *type)
@@ -24,7 +28,8 @@ const struct mount_kind *mount_kind_of_type(const char *type)
 	for (const struct mount_kind *const *kind = mount_kinds; *kind; kind++)
 		if (strcmp((*kind)->type, type) == 0)
 			return *kind;
-	return NULL;
+	/* Which of them: fuse.sshfs. */
+	return strncmp(type, "fuse.", 5) == 0 ? &fuse_mount_kind : NULL;
 }
 
 const struct mount_kind *mount_kind_of_entry(const MntEntry *entry)

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Answering instead of the driver of a FUSE, while mounts are made: a child that has a descriptor
+ * of the connection, and ends with nestor, or in time. It knows no more than what is in the record:
+ * what was agreed upon, and directories that are mounted by themselves. It says so no more often
+ * than the kernel had been told before, since what the kernel counts it gives back (FUSE_FORGET),
+ * to a driver that counts too.
+ *
+ * What is found holds for a moment (VALID_SECONDS); then the kernel asks the driver, for whom
+ * nothing has changed.
+ */
+#include "kinds/mounts/fuse.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "kernel/deputy.h"
+#include "kinds/mounts/make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	VALID_SECONDS = 60,
+	PAUSE_MS = 5,
+	PATIENCE_MS = 20000,
+	/* The kernel gives nothing to who has less (FUSE_MIN_READ_BUFFER), or less than a write. */
+	ROOM = 2 << 20,
+};
+
+/* Shared by both. */
+struct stage {
+	atomic_bool mounted, agreed, over;
+};
+
+struct player {
+	struct player *next;
+	const MntEntry *entry;
+	struct deputy_away away;
+	struct stage *stage;
+	int fd;
+	uint64_t *told; /* how often, like entry->fuse->nodes */
+};
+
+static struct player **players_of(struct file_opener *opener)
+{
+	static const char owner;
+
+	return (struct player **)opener_state(opener, &owner);
+}
+
+static void pause_for(long milliseconds)
+{
+	const struct timespec pause = { .tv_nsec = milliseconds * 1000000L };
+
+	nanosleep(&pause, NULL);
+}
+
+/* ---- in the child ---- */
+
+struct answer {
+	struct fuse_out_header header;
+	union {
+		struct fuse_init_out init;
+		struct fuse_entry_out entry;
+		struct fuse_attr_out attributes;
+	};
+};
+
+static void fill_attributes(struct fuse_attr *attributes, uint64_t node, uint32_t mode)
+{
+	*attributes = (struct fuse_attr){ .ino = node, .mode = mode, .nlink = 2, .blksize = 4096 };
+}
+
+static size_t agree(struct player *player, struct answer *answer)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+
+	answer->init = (struct fuse_init_out){
+		.major = FUSE_KERNEL_VERSION,
+		.minor = fuse->minor,
+		.max_readahead = fuse->max_readahead,
+		.flags = (uint32_t)fuse->flags,
+		.max_background = (uint16_t)fuse->max_background,
+		.congestion_threshold = (uint16_t)fuse->congestion_threshold,
+		.max_write = fuse->max_write,
+		.time_gran = fuse->time_gran,
+		.max_pages = (uint16_t)fuse->max_pages,
+		.flags2 = (uint32_t)(fuse->flags >> FUSE_FLAGS_LOW),
+	};
+	return sizeof answer->init;
+}
+
+static size_t look_up(struct player *player, uint64_t parent, const char *name,
+		      struct answer *answer)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+
+	answer->header.error = -ENOENT;
+	for (size_t i = 0; i < fuse->n_nodes; i++) {
+		const MntFuseNodeEntry *node = fuse->nodes[i];
+		if (node->parent != parent || strcmp(node->name, name) != 0)
+			continue;
+		answer->header.error = -EIO;
+		if (player->told[i] >= node->lookups)
+			return 0;
+		player->told[i]++;
+		answer->header.error = 0;
+		answer->entry = (struct fuse_entry_out){ .nodeid = node->node,
+							 .generation = node->generation,
+							 .entry_valid = VALID_SECONDS };
+		fill_attributes(&answer->entry.attr, node->node, node->mode);
+		return sizeof answer->entry;
+	}
+	return 0;
+}
+
+static size_t get_attributes(struct player *player, uint64_t wanted, struct answer *answer)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+	uint32_t mode = wanted == FUSE_ROOT_ID ? fuse->root_mode : 0;
+
+	for (size_t i = 0; i < fuse->n_nodes; i++)
+		if (fuse->nodes[i]->node == wanted)
+			mode = fuse->nodes[i]->mode;
+	answer->header.error = mode ? 0 : -EIO;
+	answer->attributes = (struct fuse_attr_out){ 0 };
+	fill_attributes(&answer->attributes.attr, wanted, mode);
+	return mode ? sizeof answer->attributes : 0;
+}
+
+/* `room` ends with a zero. */
+static int answer_one(struct player *player, const uint8_t *room, size_t size, struct error *err)
+{
+	struct fuse_in_header in;
+	struct answer answer = { .header.error = -EIO };
+	size_t more = 0;
+
+	if (size < sizeof in)
+		return fail(err, ERR_KERNEL_REFUSED, "the kernel asks a FUSE for nothing");
+	memcpy(&in, room, sizeof in);
+	if (in.opcode == FUSE_FORGET || in.opcode == FUSE_BATCH_FORGET ||
+	    in.opcode == FUSE_INTERRUPT)
+		return 0;
+	if (in.opcode == FUSE_INIT)
+		more = agree(player, &answer), answer.header.error = 0;
+	else if (in.opcode == FUSE_LOOKUP)
+		more = look_up(player, in.nodeid, (const char *)room + sizeof in, &answer);
+	else if (in.opcode == FUSE_GETATTR)
+		more = get_attributes(player, in.nodeid, &answer);
+	else if (in.opcode == FUSE_ACCESS)
+		answer.header.error = 0;
+	answer.header.unique = in.unique;
+	answer.header.len = (uint32_t)(sizeof answer.header + more);
+	/* ENOENT: whoever asked has been killed. */
+	if (write(player->fd, &answer, answer.header.len) < 0 && errno != ENOENT)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
+				  player->entry->mountpoint);
+	if (in.opcode == FUSE_INIT)
+		atomic_store(&player->stage->agreed, true);
+	return 0;
+}
+
+static struct player *playing; /* in the child, of which it is the only work */
+
+static int play(void *data, struct error *err)
+{
+	struct player *player = playing;
+	static uint8_t room[ROOM + 1];
+	struct pollfd state = { .fd = player->fd, .events = POLLIN };
+
+	(void)data;
+	if (player->fd > 0)
+		close_range(0, (unsigned)player->fd - 1, 0);
+	close_range((unsigned)player->fd + 1, ~0U, 0);
+	while (!atomic_load(&player->stage->mounted))
+		pause_for(PAUSE_MS);
+	for (;;) {
+		bool over = atomic_load(&player->stage->over);
+		int ready = poll(&state, 1, over ? 0 : PAUSE_MS);
+		if (ready < 0 && errno != EINTR)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for requests");
+		if (ready <= 0 && over)
+			return 0;
+		ssize_t size = ready > 0 ? read(player->fd, room, ROOM) : 0;
+		if (ready <= 0 ||
+		    (size < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)))
+			continue;
+		if (size < 0)
+			return errno == ENODEV ? 0
+					       : fail_errno(err, ERR_KERNEL_REFUSED,
+							    "cannot read what is asked of %s",
+							    player->entry->mountpoint);
+		room[size] = 0;
+		if (answer_one(player, room, (size_t)size, err))
+			return -1;
+	}
+}
+
+/* ---- in nestor ---- */
+
+static int send(struct file_opener *opener, const MntEntry *entry, struct error *err)
+{
+	const FileEntry *device = fuse_device_of(opener->snapshot, entry->root_dev);
+	struct player *player = arena_new(opener->arena, struct player);
+
+	player->entry = entry;
+	player->fd = opener_file(opener, device->id);
+	player->told = arena_array(opener->arena, uint64_t, entry->fuse->n_nodes + 1);
+	player->stage = deputy_away_memory(&player->away, sizeof *player->stage, err);
+	if (!player->stage)
+		return -1;
+	player->next = *players_of(opener);
+	*players_of(opener) = player;
+	playing = player;
+	return deputy_send(&player->away, play, err);
+}
+
+int mounts_play_drivers(struct file_opener *opener, struct error *err)
+{
+	const struct snapshot *snapshot = opener->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		const FileEntry *file = snapshot->files[i];
+		if (file->type != FD_TYPES__FUSEDEVICE || !file->fuse_device->has_connection ||
+		    fuse_device_of(snapshot, file->fuse_device->connection) != file)
+			continue;
+		const MntEntry *entry = fuse_mount_of(snapshot, file->fuse_device->connection);
+		if (send(opener, entry, err))
+			return fail_while(err, "mount %.200s", entry->mountpoint);
+	}
+	return 0;
+}
+
+int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct error *err)
+{
+	struct player *player = *players_of(opener);
+
+	while (player && player->entry->root_dev != entry->root_dev)
+		player = player->next;
+	if (!player)
+		return fail(err, ERR_IMAGE_INVALID, "nobody answers for %.200s", entry->mountpoint);
+	atomic_store(&player->stage->mounted, true);
+	for (int i = 0; i < PATIENCE_MS && !atomic_load(&player->stage->agreed); i++)
+		pause_for(1);
+	return atomic_load(&player->stage->agreed)
+		       ? 0
+		       : fail(err, ERR_KERNEL_REFUSED,
+			      "the kernel has not begun with the FUSE of %.200s",
+			      entry->mountpoint);
+}
+
+int mounts_end_drivers(struct file_opener *opener, bool failed, struct error *err)
+{
+	struct player *player = *players_of(opener);
+	int result = 0;
+
+	for (; player; player = player->next) {
+		atomic_store(&player->stage->over, true);
+		if (!failed && !result && deputy_await(&player->away, err))
+			result = fail_while(err, "mount %.200s", player->entry->mountpoint);
+		deputy_recall(&player->away);
+	}
+	*players_of(opener) = NULL;
+	return result;
+}

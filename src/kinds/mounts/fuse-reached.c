@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Who of the tree has something of a FUSE, or serves it: before anybody looks at files, since that
+ * may take an answer of a driver that stands still. What is asked here the kernel answers by itself
+ * (AT_STATX_DONT_SYNC, and no attribute that fuse_getattr would ask for).
+ */
+#include "kinds/mounts/fuse.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+struct search {
+	const struct live_superblock *superblock;
+	uint64_t connection;
+	dev_t device;
+	bool is_served;
+};
+
+static int refuse(const struct search *search, pid_t tid, const char *name, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_MOUNT,
+		    "%s is served by a driver of the tree, and pid %d has something of it (%s)",
+		    search->superblock->what, tid, name);
+}
+
+/* What this leads to; false: it is gone, or leads nowhere. */
+static bool look(pid_t tid, const char *name, struct statx *ret)
+{
+	char path[96];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
+	return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, ret) == 0;
+}
+
+static int check_link(const struct search *search, pid_t tid, const char *name, struct error *err)
+{
+	struct statx found;
+
+	if (!look(tid, name, &found) ||
+	    makedev(found.stx_dev_major, found.stx_dev_minor) != search->device)
+		return 0;
+	return refuse(search, tid, name, err);
+}
+
+/* A watch of something in it (inotify_fdinfo, fanotify_fdinfo). */
+static bool watches(const struct target *target, uint32_t number, dev_t device)
+{
+	char name[32], wanted[32];
+	autofree char *text = NULL;
+
+	snprintf(name, sizeof name, "fdinfo/%" PRIu32, number);
+	snprintf(wanted, sizeof wanted, " sdev:%x ",
+		 (unsigned)(major(device) << 20 | minor(device)));
+	return target_text(target, name, &text) > 0 && strstr(text, wanted);
+}
+
+static int check_descriptor(struct search *search, const struct target *target, uint32_t number,
+			    struct error *err)
+{
+	char name[32];
+	struct statx found;
+	uint64_t connection;
+	uint32_t ignored;
+
+	snprintf(name, sizeof name, "fd/%" PRIu32, number);
+	if (check_link(search, target->tid, name, err))
+		return -1;
+	if (watches(target, number, search->device))
+		return refuse(search, target->tid, name, err);
+	if (!look(target->tid, name, &found) || !S_ISCHR(found.stx_mode) ||
+	    !fuse_device_is(found.stx_rdev_major, found.stx_rdev_minor))
+		return 0;
+	autoclose int fd = target_get_fd(target, number);
+	if (fd < 0 || fuse_device_connection(target->collect, fd, &connection, &ignored))
+		return errno == EBADF ? 0
+				      : fail_errno(err, ERR_KERNEL_REFUSED,
+						   "pid %d: cannot tell what descriptor %" PRIu32
+						   " serves",
+						   target->pid, number);
+	search->is_served |= connection == search->connection;
+	return 0;
+}
+
+static int check_memory(const struct search *search, const struct target *target, struct error *err)
+{
+	char wanted[32];
+	autofree char *text = NULL;
+
+	snprintf(wanted, sizeof wanted, " %02x:%02x ", major(search->device),
+		 minor(search->device));
+	return target_text(target, "maps", &text) > 0 && strstr(text, wanted)
+		       ? refuse(search, target->tid, "maps", err)
+		       : 0;
+}
+
+static int check_target(struct search *search, struct target *target, struct error *err)
+{
+	const uint32_t *numbers;
+	size_t count;
+
+	for (size_t i = 0; i < target->n_threads; i++)
+		if (!target->threads[i].dead &&
+		    (check_link(search, target->threads[i].tid, "cwd", err) ||
+		     check_link(search, target->threads[i].tid, "root", err)))
+			return -1;
+	if (check_link(search, target->tid, "exe", err) || check_memory(search, target, err) ||
+	    target_descriptors(target, &numbers, &count, err))
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (check_descriptor(search, target, numbers[i], err))
+			return -1;
+	return 0;
+}
+
+int fuse_check_reached(const struct live_superblock *superblock, uint64_t connection,
+		       struct error *err)
+{
+	struct collect *collect = superblock->collect;
+	struct search search = { superblock, connection, superblock->mounts[0].line->device,
+				 false };
+
+	for (size_t i = 0; i < collect->n_targets; i++)
+		if (!collect->targets[i].zombie && check_target(&search, &collect->targets[i], err))
+			return -1;
+	if (search.is_served)
+		return 0;
+	survey_refuse(superblock->what, "is served by nobody of the tree, and cannot be made again",
+		      err);
+	return fail_hint(err,
+			 "unmount it first, or --external mnt[%s]:NAME has it given from "
+			 "outside",
+			 superblock->mounts[0].line->mountpoint);
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What the kernel and the driver of a FUSE have agreed upon, and by which numbers the driver knows
+ * the directories that are mounted by themselves. No call tells either, and whoever asks the file
+ * system waits for a driver that stands still: it is read from the kernel's memory, where that can
+ * be read.
+ */
+#include "kinds/mounts/fuse.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "collect/read-kernel.h"
+#include "kinds/mounts/survey.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/fuse.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_I_NOIDMAP */ };
+
+#define PLACES(X)                                          \
+	X(FILE_PATH, "file", "f_path")                     \
+	X(PATH_MOUNT, "path", "mnt")                       \
+	X(PATH_DENTRY, "path", "dentry")                   \
+	X(MOUNT_SUPERBLOCK, "vfsmount", "mnt_sb")          \
+	X(PRIVATE, "super_block", "s_fs_info")             \
+	X(OWNER, "super_block", "s_user_ns")               \
+	X(BACKING, "super_block", "s_bdi")                 \
+	X(GRANULARITY, "super_block", "s_time_gran")       \
+	X(INNER_FLAGS, "super_block", "s_iflags")          \
+	X(ROOT, "super_block", "s_root")                   \
+	X(READ_AHEAD, "backing_dev_info", "ra_pages")      \
+	X(USERS_COMMON, "user_namespace", "ns")            \
+	X(COMMON_NUMBER, "ns_common", "inum")              \
+	X(DENTRY_PARENT, "dentry", "d_parent")             \
+	X(DENTRY_INODE, "dentry", "d_inode")               \
+	X(DENTRY_NAME, "dentry", "d_name")                 \
+	X(NAME_LENGTH, "qstr", "len")                      \
+	X(NAME_BYTES, "qstr", "name")                      \
+	X(INODE_MODE, "inode", "i_mode")                   \
+	X(GENERATION, "inode", "i_generation")             \
+	X(FUSE_INODE, "fuse_inode", "inode")               \
+	X(NODE, "fuse_inode", "nodeid")                    \
+	X(LOOKUPS, "fuse_inode", "nlookup")                \
+	X(CONNECTION, "fuse_mount", "fc")                  \
+	X(MINOR, "fuse_conn", "minor")                     \
+	X(MAX_WRITE, "fuse_conn", "max_write")             \
+	X(MAX_PAGES, "fuse_conn", "max_pages")             \
+	X(MAX_BACKGROUND, "fuse_conn", "max_background")   \
+	X(CONGESTION, "fuse_conn", "congestion_threshold") \
+	X(WAITING, "fuse_conn", "num_waiting")             \
+	X(CONNECTED, "fuse_conn", "connected")             \
+	X(INITIALIZED, "fuse_conn", "initialized")         \
+	/* From here on: not every kernel has them. */     \
+	X(OVER_IO_URING, "fuse_conn", "io_uring")
+
+/* Bits of the connection, and what FUSE_INIT calls them. */
+#define BITS(X)                                                            \
+	X(ASYNC_READ, "async_read", FUSE_ASYNC_READ)                       \
+	X(ABORT_ERR, "abort_err", FUSE_ABORT_ERROR)                        \
+	X(TRUNCATES, "atomic_o_trunc", FUSE_ATOMIC_O_TRUNC)                \
+	X(EXPORTS, "export_support", FUSE_EXPORT_SUPPORT)                  \
+	X(WRITEBACK, "writeback_cache", FUSE_WRITEBACK_CACHE)              \
+	X(PARALLEL, "parallel_dirops", FUSE_PARALLEL_DIROPS)               \
+	X(KILLPRIV, "handle_killpriv", FUSE_HANDLE_KILLPRIV)               \
+	X(SYMLINKS, "cache_symlinks", FUSE_CACHE_SYMLINKS)                 \
+	X(KILLPRIV_2, "handle_killpriv_v2", FUSE_HANDLE_KILLPRIV_V2)       \
+	X(BIG_WRITES, "big_writes", FUSE_BIG_WRITES)                       \
+	X(MASK, "dont_mask", FUSE_DONT_MASK)                               \
+	X(INVALIDATES, "auto_inval_data", FUSE_AUTO_INVAL_DATA)            \
+	X(IS_INVALIDATED, "explicit_inval_data", FUSE_EXPLICIT_INVAL_DATA) \
+	X(READDIR, "do_readdirplus", FUSE_DO_READDIRPLUS)                  \
+	X(READDIR_AUTO, "readdirplus_auto", FUSE_READDIRPLUS_AUTO)         \
+	X(ASYNC_DIRECT, "async_dio", FUSE_ASYNC_DIO)                       \
+	X(ACL, "posix_acl", FUSE_POSIX_ACL)                                \
+	X(SETXATTR, "setxattr_ext", FUSE_SETXATTR_EXT)                     \
+	X(SECURITY, "init_security", FUSE_GIVES_SECURITY)                  \
+	X(GROUP, "create_supp_group", FUSE_GIVES_GROUP)                    \
+	X(MAP_DIRECT, "direct_io_allow_mmap", FUSE_MAPS_DIRECT_IO)         \
+	X(PASSTHROUGH, "passthrough", FUSE_PASSES_THROUGH)                 \
+	X(NO_LOCK, "no_lock", 0)                                           \
+	X(NO_FLOCK, "no_flock", 0)
+
+#define BIT_NUMBER(number, member, flag) BIT_##number,
+#define BIT_PLACE(number, member, flag)	 BTF_PLACE(, "fuse_conn", member)
+#define BIT_FLAG(number, member, flag)	 { BIT_##number, flag },
+
+enum place { PLACES(BTF_NUMBER) BITS(BIT_NUMBER) N_PLACES };
+
+static const struct btf_place all_places[] = { PLACES(BTF_PLACE) BITS(BIT_PLACE) };
+static const struct kernel_places places = { all_places, N_PLACES, OVER_IO_URING };
+static const struct {
+	enum place bit;
+	uint64_t flag;
+} bits[] = { BITS(BIT_FLAG) };
+
+static uint64_t superblock_of(struct kernel_reader *by, int mount_fd)
+{
+	uint64_t path = kernel_inside(by, kernel_file(by, mount_fd), FILE_PATH);
+
+	return kernel_pointer(by, kernel_pointer(by, path, PATH_MOUNT), MOUNT_SUPERBLOCK);
+}
+
+static uint64_t flags_of(struct kernel_reader *by, uint64_t superblock, uint64_t connection)
+{
+	uint64_t flags = FUSE_MAX_PAGES | FUSE_MORE_FLAGS;
+
+	for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+		if (kernel_bit(by, connection, bits[i].bit))
+			flags |= bits[i].flag;
+	if (!kernel_bit(by, connection, BIT_NO_LOCK))
+		flags |= FUSE_POSIX_LOCKS;
+	if (!kernel_bit(by, connection, BIT_NO_FLOCK))
+		flags |= FUSE_FLOCK_LOCKS;
+	if (!(kernel_number(by, superblock, INNER_FLAGS) & NO_MAPPED_IDS))
+		flags |= FUSE_LETS_MAP_IDS;
+	return flags;
+}
+
+static uint32_t mode_of(struct kernel_reader *by, uint64_t dentry)
+{
+	return kernel_number(by, kernel_pointer(by, dentry, DENTRY_INODE), INODE_MODE) & 0xffff;
+}
+
+static void read_agreed(struct kernel_reader *by, uint64_t superblock, uint64_t connection,
+			MntFuseEntry *fuse)
+{
+	uint64_t pages = kernel_pointer(by, kernel_pointer(by, superblock, BACKING), READ_AHEAD);
+	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	fuse->minor = kernel_number(by, connection, MINOR);
+	fuse->flags = flags_of(by, superblock, connection);
+	fuse->max_readahead =
+		pages > UINT32_MAX / page_size ? UINT32_MAX : (uint32_t)(pages * page_size);
+	fuse->max_background = kernel_number(by, connection, MAX_BACKGROUND);
+	fuse->congestion_threshold = kernel_number(by, connection, CONGESTION);
+	fuse->max_write = kernel_number(by, connection, MAX_WRITE);
+	fuse->time_gran = kernel_number(by, superblock, GRANULARITY);
+	fuse->max_pages = kernel_number(by, connection, MAX_PAGES);
+	fuse->root_mode = mode_of(by, kernel_pointer(by, superblock, ROOT));
+}
+
+/* What cannot be agreed upon again, or is under way. */
+static int check_connection(struct kernel_reader *by, uint64_t connection, const char *what,
+			    struct error *err)
+{
+	const char *why =
+		!kernel_number(by, connection, CONNECTED) ? "has been left by its driver"
+		: by->places[OVER_IO_URING].found && kernel_number(by, connection, OVER_IO_URING)
+			? "is served by way of io_uring"
+		: kernel_bit(by, connection, BIT_PASSTHROUGH)
+			? "passes files of other file systems through"
+		: kernel_number(by, connection, MINOR) < FUSE_OLDEST_MINOR
+			? "is served by a driver that knows an early protocol only"
+			: NULL;
+
+	if (why)
+		return survey_refuse(what, why, err);
+	if (kernel_number(by, connection, INITIALIZED) && !kernel_number(by, connection, WAITING))
+		return 0;
+	survey_refuse(what, "has requests that its driver has not answered", err);
+	return fail_passing(err);
+}
+
+static const char *name_of(struct kernel_reader *by, struct arena *arena, uint64_t dentry)
+{
+	uint64_t name = kernel_inside(by, dentry, DENTRY_NAME);
+	uint32_t length = kernel_number(by, name, NAME_LENGTH);
+
+	if (!length || length > LONGEST_NAME) {
+		kernel_has_changed(by);
+		return "";
+	}
+	char *text = arena_alloc(arena, length + 1);
+	kernel_bytes(by, kernel_pointer(by, name, NAME_BYTES), text, length);
+	text[length] = '\0';
+	return text;
+}
+
+static uint64_t node_of(struct kernel_reader *by, uint64_t dentry, size_t place)
+{
+	uint64_t inode = kernel_pointer(by, dentry, DENTRY_INODE);
+
+	return kernel_pointer(by, inode - by->places[FUSE_INODE].offset, place);
+}
+
+static bool is_known(const MntFuseEntry *fuse, uint64_t parent, const char *name)
+{
+	for (size_t i = 0; i < fuse->n_nodes; i++)
+		if (fuse->nodes[i]->parent == parent && !strcmp(fuse->nodes[i]->name, name))
+			return true;
+	return false;
+}
+
+static void add_node(struct kernel_reader *by, struct collect *collect, uint64_t dentry,
+		     MntFuseEntry *fuse)
+{
+	uint64_t parent = node_of(by, kernel_pointer(by, dentry, DENTRY_PARENT), NODE);
+	const char *name = name_of(by, collect->arena, dentry);
+
+	if (is_known(fuse, parent, name))
+		return;
+	MntFuseNodeEntry *node =
+		snapshot_new(collect->snapshot, MNT_FUSE_NODE_ENTRY, MntFuseNodeEntry);
+	node->parent = parent;
+	node->name = (char *)name;
+	node->node = node_of(by, dentry, NODE);
+	node->lookups = node_of(by, dentry, LOOKUPS);
+	node->generation = kernel_number(by, kernel_pointer(by, dentry, DENTRY_INODE), GENERATION);
+	node->mode = mode_of(by, dentry);
+	fuse->nodes = arena_grow(collect->arena, fuse->nodes, fuse->n_nodes, sizeof *fuse->nodes);
+	fuse->nodes[fuse->n_nodes++] = node;
+}
+
+/* From what a mount shows up to the root of the file system. */
+static void add_nodes(struct kernel_reader *by, struct collect *collect, int mount_fd,
+		      MntFuseEntry *fuse)
+{
+	uint64_t path = kernel_inside(by, kernel_file(by, mount_fd), FILE_PATH);
+	uint64_t dentry = kernel_pointer(by, path, PATH_DENTRY);
+
+	for (int i = 0; i < DEEPEST && !by->failure; i++) {
+		uint64_t parent = kernel_pointer(by, dentry, DENTRY_PARENT);
+		if (parent == dentry)
+			return;
+		add_node(by, collect, dentry, fuse);
+		dentry = parent;
+	}
+	kernel_has_changed(by);
+}
+
+static int read_nodes(struct kernel_reader *by, const struct live_superblock *superblock,
+		      MntFuseEntry *fuse, struct error *err)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		struct live_mount mount = superblock->mounts[i];
+		autoclose int fd = -1;
+		if (strcmp(mount.line->root, "/") == 0)
+			continue;
+		mount.kept = NULL;
+		if (live_mount_copy(&mount, &fd, err))
+			return -1;
+		if (fd < 0)
+			return survey_refuse(superblock->what,
+					     "is mounted in part where other mounts hide it", err);
+		add_nodes(by, superblock->collect, fd, fuse);
+	}
+	for (size_t i = 0; i < fuse->n_nodes && !by->failure; i++)
+		if ((fuse->nodes[i]->mode & S_IFMT) != S_IFDIR)
+			return survey_refuse(superblock->what,
+					     "has a file that is mounted by itself", err);
+	return 0;
+}
+
+/* Among those of the mount namespaces that have it, and those above. */
+static int find_owner(const struct live_superblock *superblock, uint32_t number, MntEntry *entry,
+		      struct error *err)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++) {
+		const struct surveyed_namespace *user = superblock->mounts[i].namespace->met->owner;
+		for (; user; user = user->parent)
+			if (user->inode == number) {
+				entry->userns_id = user->own ? 0 : user->id;
+				entry->has_userns_id = !user->own;
+				return 0;
+			}
+	}
+	struct stat own;
+	if (stat("/proc/self/ns/user", &own) == 0 && own.st_ino == number)
+		return 0;
+	return survey_refuse(superblock->what, "belongs to a user namespace outside of the tree",
+			     err);
+}
+
+static int read_all(struct kernel_reader *by, const struct live_superblock *superblock,
+		    int mount_fd, MntEntry *entry, uint64_t *ret_connection, struct error *err)
+{
+	uint64_t in_kernel = superblock_of(by, mount_fd);
+	uint64_t connection =
+		kernel_pointer(by, kernel_pointer(by, in_kernel, PRIVATE), CONNECTION);
+	uint64_t owner = kernel_pointer(by, in_kernel, OWNER);
+	uint32_t number = kernel_number(by, kernel_inside(by, owner, USERS_COMMON), COMMON_NUMBER);
+
+	*ret_connection = connection;
+	if (by->failure)
+		return 0;
+	read_agreed(by, in_kernel, connection, entry->fuse);
+	if (find_owner(superblock, number, entry, err) ||
+	    check_connection(by, connection, superblock->what, err))
+		return -1;
+	return read_nodes(by, superblock, entry->fuse, err);
+}
+
+int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_t *ret_connection,
+	      struct error *err)
+{
+	struct collect *collect = superblock->collect;
+	struct kernel_reader *by;
+	autoclose int fd = -1;
+
+	if (live_superblock_copy(superblock, &fd, err))
+		return -1;
+	entry->fuse = snapshot_new(collect->snapshot, MNT_FUSE_ENTRY, MntFuseEntry);
+	int result = collect_read_kernel(collect, &places, &by);
+	if (result)
+		return result < 0
+			       ? fail_errno(err, ERR_KERNEL_REFUSED,
+					    "%s: cannot read the kernel's memory", superblock->what)
+			       : survey_refuse(superblock->what,
+					       "is a FUSE, of which only the kernel's memory "
+					       "tells what is needed, which cannot be read here",
+					       err);
+	result = read_all(by, superblock, fd, entry, ret_connection, err);
+	if (kernel_reader_end(by) && !result)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the kernel's memory",
+				  superblock->what);
+	return result;
+}

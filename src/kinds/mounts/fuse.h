@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* FUSE whose driver is in the tree; private to kinds/mounts. See fuse.c. */
+#ifndef NESTOR_KINDS_MOUNTS_FUSE_H
+#define NESTOR_KINDS_MOUNTS_FUSE_H
+
+#include "kinds/kind.h"
+#include "kinds/mounts/kind.h"
+
+/* Flags of FUSE_INIT that <linux/fuse.h> may not have yet. */
+enum { FUSE_FLAGS_LOW = 32 };
+#define FUSE_MORE_FLAGS	    (1ULL << 30)
+#define FUSE_GIVES_SECURITY (1ULL << 32)
+#define FUSE_GIVES_GROUP    (1ULL << 34)
+#define FUSE_MAPS_DIRECT_IO (1ULL << 36)
+#define FUSE_PASSES_THROUGH (1ULL << 37)
+#define FUSE_LETS_MAP_IDS   (1ULL << 40)
+
+/* The oldest protocol whose messages have the size that they have today. */
+enum { FUSE_OLDEST_MINOR = 12 };
+
+/*
+ * fuse-read.c: what the kernel knows of it, and to whom it belongs (0: to nestor's). The connection
+ * is told apart by an address.
+ */
+int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_t *ret_connection,
+	      struct error *err);
+
+/*
+ * fuse-reached.c: is its driver in the tree, and has nobody anything of it open? Nobody is asked
+ * who might stand still.
+ */
+int fuse_check_reached(const struct live_superblock *superblock, uint64_t connection,
+		       struct error *err);
+
+/*
+ * fuse-device.c: the connection of a descriptor of ours, 0: none yet, and its root_dev. -1 with
+ * errno.
+ */
+int fuse_device_connection(struct collect *collect, int fd, uint64_t *ret_connection,
+			   uint32_t *ret_device);
+bool fuse_device_is(uint32_t major_number, uint32_t minor_number);
+/* The first of those that serve it; NULL. */
+const FileEntry *fuse_device_of(const struct snapshot *snapshot, uint32_t connection);
+/* Before anything else of the superblock is done: in the others, once it is there. */
+int fuse_device_clone(const struct file_opener *opener, const MntEntry *entry, struct error *err);
+
+/* The mount by which a superblock is made; NULL. */
+const MntEntry *fuse_mount_of(const struct snapshot *snapshot, uint32_t device);
+/* Where nestor's user namespace is not its owner: that; -1. */
+int fuse_owner_fd(const struct snapshot *snapshot, const int *user_namespaces,
+		  const MntEntry *entry);
+
+/* fuse-play.c: it has been mounted, and the kernel begins to ask. */
+int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct error *err);
+
+#endif

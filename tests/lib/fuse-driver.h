@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A driver of FUSE, in the protocol itself: a directory with a directory with a file, in memory. */
+#ifndef NESTOR_TESTS_FUSE_DRIVER_H
+#define NESTOR_TESTS_FUSE_DRIVER_H
+
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NODES = 16, ROOM = 256 << 10, LONGEST = 64 };
+enum { ROOT = 1, APPLICATIONS = 40, ONE, CONTENT };
+
+/* What the driver serves: numbers of nodes are their places, and more. */
+struct node {
+	uint64_t number, parent;
+	const char *name;
+	uint32_t mode;
+	int64_t lookups;
+	char text[LONGEST];
+	size_t size;
+};
+
+static struct node nodes[NODES] = {
+	{ .number = ROOT, .parent = ROOT, .name = ".", .mode = S_IFDIR | 0755 },
+	{ .number = APPLICATIONS, .parent = ROOT, .name = "by-app", .mode = S_IFDIR | 0755 },
+	{ .number = ONE, .parent = APPLICATIONS, .name = "one", .mode = S_IFDIR | 0755 },
+	{ .number = CONTENT,
+	  .parent = ONE,
+	  .name = "content",
+	  .mode = S_IFREG | 0644,
+	  .text = "before",
+	  .size = 6 },
+};
+static int devices[2];
+
+static struct node *find(uint64_t number)
+{
+	for (int i = 0; i < NODES; i++)
+		if (nodes[i].number == number)
+			return &nodes[i];
+	return NULL;
+}
+
+static struct fuse_attr attributes_of(const struct node *node)
+{
+	return (struct fuse_attr){ .ino = node->number,
+				   .size = node->size,
+				   .mode = node->mode,
+				   .nlink = 1,
+				   .blksize = 4096 };
+}
+
+static void reply(int fd, uint64_t unique, int error, const void *data, size_t size)
+{
+	static char text[ROOM];
+	struct fuse_out_header out = { .len = (uint32_t)(sizeof out + size),
+				       .error = error,
+				       .unique = unique };
+
+	memcpy(text, &out, sizeof out);
+	if (size)
+		memcpy(text + sizeof out, data, size);
+	scenario_check(write(fd, text, out.len) == (ssize_t)out.len || errno == ENOENT,
+		       "cannot answer: %s", strerror(errno));
+}
+
+static void look_up(int fd, const struct fuse_in_header *in, const char *name)
+{
+	for (int i = 1; i < NODES; i++) {
+		struct node *node = &nodes[i];
+		if (!node->number || node->parent != in->nodeid || strcmp(node->name, name))
+			continue;
+		struct fuse_entry_out out = { .nodeid = node->number,
+					      .generation = 7,
+					      .attr = attributes_of(node) };
+		node->lookups++;
+		reply(fd, in->unique, 0, &out, sizeof out);
+		return;
+	}
+	reply(fd, in->unique, -ENOENT, NULL, 0);
+}
+
+static void list(int fd, const struct fuse_in_header *in, const struct fuse_read_in *read)
+{
+	char text[4096];
+	size_t size = 0;
+
+	for (int i = 1; i < NODES && read->offset == 0; i++) {
+		if (!nodes[i].number || nodes[i].parent != in->nodeid)
+			continue;
+		struct fuse_dirent entry = { .ino = nodes[i].number,
+					     .off = (uint64_t)i,
+					     .namelen = (uint32_t)strlen(nodes[i].name),
+					     .type = nodes[i].mode >> 12 };
+		memset(text + size, 0, 64);
+		memcpy(text + size, &entry, FUSE_NAME_OFFSET);
+		memcpy(text + size + FUSE_NAME_OFFSET, nodes[i].name, entry.namelen);
+		size += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + entry.namelen);
+	}
+	reply(fd, in->unique, 0, text, size);
+}
+
+static void forget(uint64_t number, uint64_t count)
+{
+	struct node *node = find(number);
+
+	if (!node || number == ROOT)
+		return;
+	node->lookups -= (int64_t)count;
+	scenario_check(node->lookups >= 0, "%s is forgotten more often than it was looked up",
+		       node->name);
+}
+
+static void answer(int fd, char *room, ssize_t size)
+{
+	struct fuse_in_header *in = (struct fuse_in_header *)room;
+	void *rest = room + sizeof *in;
+	struct node *node = find(in->nodeid);
+
+	(void)size;
+	switch (in->opcode) {
+	case FUSE_INIT: {
+		const struct fuse_init_in *init = rest;
+		struct fuse_init_out out = { .major = 7,
+					     .minor = 31,
+					     .max_write = 65536,
+					     .max_readahead = init->max_readahead,
+					     .max_background = 9,
+					     .congestion_threshold = 6,
+					     .flags = FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC |
+						      FUSE_ASYNC_READ,
+					     .time_gran = 1000 };
+		return reply(fd, in->unique, 0, &out, sizeof out);
+	}
+	case FUSE_LOOKUP:
+		return look_up(fd, in, rest);
+	case FUSE_FORGET:
+		return forget(in->nodeid, ((struct fuse_forget_in *)rest)->nlookup);
+	case FUSE_BATCH_FORGET: {
+		const struct fuse_batch_forget_in *batch = rest;
+		const struct fuse_forget_one *one = (const void *)(batch + 1);
+		for (uint32_t i = 0; i < batch->count; i++)
+			forget(one[i].nodeid, one[i].nlookup);
+		return;
+	}
+	case FUSE_GETATTR:
+	case FUSE_SETATTR: {
+		struct fuse_attr_out out = { .attr_valid = 0 };
+		if (!node)
+			return reply(fd, in->unique, -ESTALE, NULL, 0);
+		out.attr = attributes_of(node);
+		return reply(fd, in->unique, 0, &out, sizeof out);
+	}
+	case FUSE_OPEN:
+	case FUSE_OPENDIR: {
+		struct fuse_open_out out = { .fh = in->nodeid, .open_flags = FOPEN_DIRECT_IO };
+		return reply(fd, in->unique, node ? 0 : -ESTALE, &out, node ? sizeof out : 0);
+	}
+	case FUSE_READDIR:
+		return list(fd, in, rest);
+	case FUSE_READ: {
+		const struct fuse_read_in *read = rest;
+		size_t at = read->offset < node->size ? read->offset : node->size;
+		return reply(fd, in->unique, 0, node->text + at, node->size - at);
+	}
+	case FUSE_WRITE: {
+		const struct fuse_write_in *write = rest;
+		struct fuse_write_out out = { .size = write->size };
+		if (write->offset + write->size > LONGEST)
+			return reply(fd, in->unique, -ENOSPC, NULL, 0);
+		memcpy(node->text + write->offset, write + 1, write->size);
+		node->size = write->offset + write->size;
+		return reply(fd, in->unique, 0, &out, sizeof out);
+	}
+	case FUSE_STATFS: {
+		struct fuse_statfs_out out = { .st = { .bsize = 4096, .namelen = 255 } };
+		return reply(fd, in->unique, 0, &out, sizeof out);
+	}
+	case FUSE_FLUSH:
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
+	case FUSE_ACCESS:
+		return reply(fd, in->unique, 0, NULL, 0);
+	case FUSE_INTERRUPT:
+		return;
+	default:
+		return reply(fd, in->unique, -ENOSYS, NULL, 0);
+	}
+}
+
+static int serve(void *unused)
+{
+	static char room[ROOM] __attribute__((aligned(8)));
+	bool cloned = false;
+
+	(void)unused;
+	for (;;) {
+		struct pollfd states[2] = { { .fd = devices[0], .events = POLLIN },
+					    { .fd = cloned ? devices[1] : -1, .events = POLLIN } };
+		if (poll(states, 2, -1) < 0)
+			continue;
+		for (int i = 0; i < 2; i++) {
+			ssize_t size = states[i].revents ? read(states[i].fd, room, ROOM) : 0;
+			if (size < 0 && errno == ENODEV)
+				return 0;
+			if (size > 0)
+				answer(states[i].fd, room, size);
+		}
+		if (!cloned)
+			scenario_need(ioctl(devices[1], FUSE_DEV_IOC_CLONE, &devices[0]) == 0,
+				      "clone: %s", strerror(errno));
+		cloned = true;
+	}
+}
+
+/* Mounts it on "fs", and has a child serve it. */
+static pid_t serve_fs(void)
+{
+	char text[128];
+
+	for (int i = 0; i < 2; i++) {
+		devices[i] = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+		scenario_need(devices[i] >= 0, "/dev/fuse: %s", strerror(errno));
+	}
+	snprintf(text, sizeof text, "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions",
+		 devices[0]);
+	scenario_need(mkdir("fs", 0755) == 0 &&
+			      mount("own", "fs", "fuse.own", MS_NOSUID | MS_NODEV, text) == 0,
+		      "fuse: %s", strerror(errno));
+	pid_t pid = scenario_child_in(0, serve, NULL);
+	close(devices[0]);
+	close(devices[1]);
+	return pid;
+}
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: refused-fuse
+ * promise: a file system whose driver is in the tree (FUSE) is refused by name, and nobody waits
+ *	for the driver, which stands still: while a file of it is open, mapped or watched, or
+ *	a task has its directory there
+ * flavours: flat
+ * needs: kernel_memory device:fuse
+ * arguments: open mapped watched directory
+ * refused: unsupported-mount
+ */
+#include "fuse-driver.h"
+#include "scenario.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+static const char content[] = "fs/by-app/one/content";
+
+static int stay_there(void *unused)
+{
+	(void)unused;
+	scenario_need(chdir("fs/by-app") == 0, "chdir: %s", strerror(errno));
+	scenario_mark("there");
+	return pause();
+}
+
+static void reach(const char *how)
+{
+	int fd = open(content, O_RDONLY | O_CLOEXEC);
+
+	scenario_need(fd >= 0, "open: %s", strerror(errno));
+	if (strcmp(how, "mapped") == 0)
+		scenario_need(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED,
+			      "mmap: %s", strerror(errno));
+	if (strcmp(how, "watched") == 0)
+		scenario_need(inotify_add_watch(inotify_init1(IN_CLOEXEC), "fs/by-app", IN_CREATE) >
+				      0,
+			      "watch: %s", strerror(errno));
+	if (strcmp(how, "open") != 0)
+		close(fd);
+}
+
+static pid_t send(const char *how)
+{
+	if (strcmp(how, "directory") != 0)
+		return -1;
+	pid_t pid = scenario_child_in(0, stay_there, NULL);
+	scenario_wait_mark("there");
+	return pid;
+}
+
+int main(int argc, char **argv)
+{
+	scenario_begin(argc, argv);
+	scenario_need(unshare(CLONE_NEWNS) == 0 &&
+			      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
+		      "a mount namespace: %s", strerror(errno));
+	pid_t driver = serve_fs();
+	reach(argv[2]);
+	pid_t child = send(argv[2]);
+
+	scenario_ready();
+
+	scenario_check(access(content, R_OK) == 0, "it is not served: %s", strerror(errno));
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	kill(driver, SIGKILL);
+	waitpid(driver, NULL, 0);
+	return scenario_end();
+}

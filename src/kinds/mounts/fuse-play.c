@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Answering instead of the driver of a FUSE, while mounts are made: a child that has a descriptor
- * of the connection, and ends with nestor, or in time. It knows no more than what is in the record:
- * what was agreed upon, and directories that are mounted by themselves. It says so no more often
- * than the kernel had been told before, since what the kernel counts it gives back (FUSE_FORGET),
- * to a driver that counts too.
+ * of the connection that nobody else has (FUSE_DEV_IOC_CLONE), and ends with nestor, or in time.
+ * Who waits for an answer to what has been read cannot be killed (request_wait_answer); when that
+ * descriptor goes, with the child, what was read by it fails (fuse_dev_release).
+ *
+ * It knows no more than what is in the record: what was agreed upon, and directories that are
+ * mounted by themselves. It says so no more often than the kernel had been told before, since what
+ * the kernel counts it gives back (FUSE_FORGET), to a driver that counts too.
  *
  * What is found holds for a moment (VALID_SECONDS); then the kernel asks the driver, for whom
  * nothing has changed.
@@ -22,6 +25,8 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,8 +35,9 @@ enum {
 	VALID_SECONDS = 60,
 	PAUSE_MS = 5,
 	PATIENCE_MS = 20000,
-	/* The kernel gives nothing to who has less (FUSE_MIN_READ_BUFFER), or less than a write. */
-	ROOM = 2 << 20,
+	/* The kernel gives nothing to who has less room than this, and than a write takes. */
+	LEAST_ROOM = 64 << 10,
+	BESIDE_WRITE = 4096,
 };
 
 /* Shared by both. */
@@ -44,7 +50,7 @@ struct player {
 	const MntEntry *entry;
 	struct deputy_away away;
 	struct stage *stage;
-	int fd;
+	int fd, user_fd;
 	uint64_t *told; /* how often, like entry->fuse->nodes */
 };
 
@@ -158,8 +164,12 @@ static int answer_one(struct player *player, const uint8_t *room, size_t size, s
 		answer.header.error = 0;
 	answer.header.unique = in.unique;
 	answer.header.len = (uint32_t)(sizeof answer.header + more);
+	ssize_t written;
+	do
+		written = write(player->fd, &answer, answer.header.len);
+	while (written < 0 && errno == EINTR);
 	/* ENOENT: whoever asked has been killed. */
-	if (write(player->fd, &answer, answer.header.len) < 0 && errno != ENOENT)
+	if (written < 0 && errno != ENOENT)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
 				  player->entry->mountpoint);
 	if (in.opcode == FUSE_INIT)
@@ -167,20 +177,50 @@ static int answer_one(struct player *player, const uint8_t *room, size_t size, s
 	return 0;
 }
 
+/* Zeroed, and no more of it is there than what is written to; NULL with errno. */
+static uint8_t *make_room(const MntFuseEntry *fuse, size_t *ret_size)
+{
+	*ret_size = LEAST_ROOM + fuse->max_write + BESIDE_WRITE;
+	void *room = mmap(NULL, *ret_size + 1, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return room == MAP_FAILED ? NULL : room;
+}
+
+/* A descriptor of our own, and no other. */
+static int join(const struct player *player, struct error *err)
+{
+	uint32_t of = (uint32_t)player->fd;
+
+	if (player->user_fd >= 0 && deputy_enter_user(player->user_fd, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
+	autoclose int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, FUSE_DEV_IOC_CLONE, &of))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
+				  player->entry->mountpoint);
+	if ((fd && close_range(0, (unsigned)fd - 1, 0)) || close_range((unsigned)fd + 1, ~0U, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot close descriptors");
+	return take_fd(&fd);
+}
+
 static struct player *playing; /* in the child, of which it is the only work */
 
 static int play(void *data, struct error *err)
 {
 	struct player *player = playing;
-	static uint8_t room[ROOM + 1];
-	struct pollfd state = { .fd = player->fd, .events = POLLIN };
+	size_t most;
+	uint8_t *room = make_room(player->entry->fuse, &most);
+	struct pollfd state = { .events = POLLIN };
 
 	(void)data;
-	if (player->fd > 0)
-		close_range(0, (unsigned)player->fd - 1, 0);
-	close_range((unsigned)player->fd + 1, ~0U, 0);
-	while (!atomic_load(&player->stage->mounted))
+	if (!room)
+		return fail_errno(err, ERR_OUT_OF_MEMORY, "cannot read what is asked of a FUSE");
+	while (!atomic_load(&player->stage->mounted) && !atomic_load(&player->stage->over))
 		pause_for(PAUSE_MS);
+	if (atomic_load(&player->stage->over))
+		return 0;
+	state.fd = player->fd = join(player, err);
+	if (state.fd < 0)
+		return -1;
 	for (;;) {
 		bool over = atomic_load(&player->stage->over);
 		int ready = poll(&state, 1, over ? 0 : PAUSE_MS);
@@ -188,7 +228,7 @@ static int play(void *data, struct error *err)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for requests");
 		if (ready <= 0 && over)
 			return 0;
-		ssize_t size = ready > 0 ? read(player->fd, room, ROOM) : 0;
+		ssize_t size = ready > 0 ? read(player->fd, room, most) : 0;
 		if (ready <= 0 ||
 		    (size < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)))
 			continue;
@@ -212,6 +252,9 @@ static int send(struct file_opener *opener, const MntEntry *entry, struct error 
 
 	player->entry = entry;
 	player->fd = opener_file(opener, device->id);
+	player->user_fd = fuse_owner_fd(opener->snapshot, opener->user_namespaces, entry);
+	if (player->fd < 0)
+		return fail(err, ERR_IMAGE_INVALID, "nobody has the descriptor of its driver");
 	player->told = arena_array(opener->arena, uint64_t, entry->fuse->n_nodes + 1);
 	player->stage = deputy_away_memory(&player->away, sizeof *player->stage, err);
 	if (!player->stage)

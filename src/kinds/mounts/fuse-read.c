@@ -104,6 +104,16 @@ static uint64_t superblock_of(struct kernel_reader *by, int mount_fd)
 	return kernel_pointer(by, kernel_pointer(by, path, PATH_MOUNT), MOUNT_SUPERBLOCK);
 }
 
+bool fuse_flags_are_known(uint64_t flags)
+{
+	uint64_t known = FUSE_MAX_PAGES | FUSE_MORE_FLAGS | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS |
+			 FUSE_LETS_MAP_IDS;
+
+	for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+		known |= bits[i].flag;
+	return !(flags & ~(known & ~FUSE_PASSES_THROUGH));
+}
+
 static uint64_t flags_of(struct kernel_reader *by, uint64_t superblock, uint64_t connection)
 {
 	uint64_t flags = FUSE_MAX_PAGES | FUSE_MORE_FLAGS;
@@ -155,6 +165,8 @@ static int check_connection(struct kernel_reader *by, uint64_t connection, const
 			? "passes files of other file systems through"
 		: kernel_number(by, connection, MINOR) < FUSE_OLDEST_MINOR
 			? "is served by a driver that knows an early protocol only"
+		: kernel_number(by, connection, MAX_WRITE) > FUSE_MOST_WRITE
+			? "is served by a driver that takes more at once than can be read"
 			: NULL;
 
 	if (why)

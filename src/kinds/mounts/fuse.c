@@ -156,9 +156,9 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 	if (!fuse || !entry->fsname || entry->root_dev >> 8 & 0xfff ||
 	    !has_plain_options(entry->options) || !S_ISDIR(fuse->root_mode) ||
 	    fuse->root_mode > 0xffff || fuse->minor < FUSE_OLDEST_MINOR ||
-	    fuse->flags & FUSE_PASSES_THROUGH || fuse->max_background > UINT16_MAX ||
-	    fuse->congestion_threshold > UINT16_MAX || fuse->max_pages > UINT16_MAX ||
-	    !are_nodes(fuse) || !leads_there(fuse, entry->root))
+	    !fuse_flags_are_known(fuse->flags) || fuse->max_write > FUSE_MOST_WRITE ||
+	    fuse->max_background > UINT16_MAX || fuse->congestion_threshold > UINT16_MAX ||
+	    fuse->max_pages > UINT16_MAX || !are_nodes(fuse) || !leads_there(fuse, entry->root))
 		return fail(err, fuse ? ERR_IMAGE_INVALID : ERR_IMAGE_UNSUPPORTED,
 			    "mount %" PRIu32 " (%.200s): what its driver knows of it is not told",
 			    entry->mnt_id, entry->mountpoint);

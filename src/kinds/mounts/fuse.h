@@ -18,12 +18,18 @@ enum { FUSE_FLAGS_LOW = 32 };
 /* The oldest protocol whose messages have the size that they have today. */
 enum { FUSE_OLDEST_MINOR = 12 };
 
+/* What a read takes at most (MAX_RW_COUNT), with what comes before it. */
+enum { FUSE_MOST_WRITE = 1 << 30 };
+
 /*
  * fuse-read.c: what the kernel knows of it, and to whom it belongs (0: to nestor's). The connection
  * is told apart by an address.
  */
 int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_t *ret_connection,
 	      struct error *err);
+
+/* Are they such as `fuse_read` tells? */
+bool fuse_flags_are_known(uint64_t flags);
 
 /*
  * fuse-reached.c: is its driver in the tree, and has nobody anything of it open? Nobody is asked

@@ -10,11 +10,16 @@
  * task may send any siginfo to itself, also one that looks as if it came from the kernel
  * (do_rt_sigqueueinfo compares the id given with its own). All signals are blocked meanwhile.
  *
+ * Where no more could be queued (RLIMIT_SIGPENDING) a signal is pending nevertheless, if it is none of
+ * those that are told so, and only /proc/PID/status shows it: whoever takes it sees one of kill(2)
+ * by nobody (collect_signal, kernel/signal.c). So it is queued as such a one.
+ *
  * SIGSTOP cannot be blocked and would stop the program that queues it. A task that has it pending
  * stops the moment it runs, so it is recorded as stopped already.
  */
 #include "kinds/task/task.h"
 
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/wait.h"
 #include "plan/plan.h"
@@ -54,6 +59,35 @@ static void add_signal(struct target *target, SignalQueueEntry *queue, const sig
 	queue->signals[queue->n_signals++] = entry;
 }
 
+static int signal_number(const SiginfoEntry *entry)
+{
+	int32_t number;
+
+	memcpy(&number, entry->siginfo.data, sizeof number);
+	return number;
+}
+
+static bool has_number(const SignalQueueEntry *queue, int number)
+{
+	for (size_t i = 0; i < queue->n_signals; i++)
+		if (signal_number(queue->signals[i]) == number)
+			return true;
+	return false;
+}
+
+/* A field of status, as it was when the tree was stopped. */
+static void add_without_info(struct target *target, SignalQueueEntry *queue, const char *status,
+			     const char *field)
+{
+	uint64_t pending = procfs_value(status, field, 16);
+
+	for (int number = 1; number <= LAST_SIGNAL; number++)
+		if (pending >> (number - 1) & 1 && number != SIGKILL && number != SIGSTOP &&
+		    !has_number(queue, number))
+			add_signal(target, queue,
+				   &(siginfo_t){ .si_signo = number, .si_code = SI_USER });
+}
+
 static int read_queue(struct target *target, pid_t tid, uint32_t flags,
 		      SignalQueueEntry **ret_queue, struct error *err)
 {
@@ -84,10 +118,14 @@ static int read_queues(struct target *target, struct error *err)
 
 	if (read_queue(target, target->tid, PEEK_SHARED, &tc->signals_s, err))
 		return -1;
-	for (size_t i = target->living; i < target->n_threads; i++)
-		if (read_queue(target, target->threads[i].tid, 0,
-			       &target->task->threads[i]->thread_core->signals_p, err))
+	add_without_info(target, tc->signals_s, target->threads[target->living].status, "ShdPnd:");
+	for (size_t i = target->living; i < target->n_threads; i++) {
+		const struct target_thread *thread = &target->threads[i];
+		SignalQueueEntry **queue = &target->task->threads[i]->thread_core->signals_p;
+		if (read_queue(target, thread->tid, 0, queue, err))
 			return -1;
+		add_without_info(target, *queue, thread->status, "SigPnd:");
+	}
 	return 0;
 }
 
@@ -98,14 +136,6 @@ static int settle(struct target *target, bool *ret_again, struct error *err)
 		return -1;
 	target->signals_read = wait_clock();
 	return 0;
-}
-
-static int signal_number(const SiginfoEntry *entry)
-{
-	int32_t number;
-
-	memcpy(&number, entry->siginfo.data, sizeof number);
-	return number;
 }
 
 static bool is_of_timer(const SiginfoEntry *entry)

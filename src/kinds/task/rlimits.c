@@ -7,6 +7,9 @@
  * reading. Set by the task on itself, before it changes its ids, and only where they differ from
  * what it inherits: a hard limit can be lowered, or kept, by anybody, but raised only with
  * CAP_SYS_RESOURCE in the initial user namespace.
+ *
+ * A task may have more signals pending, and timers that have one in reserve, than it may have new
+ * ones: until all are there it has the hard limit, and the coordinator then sets what it had.
  */
 #include "kinds/task/task.h"
 
@@ -17,6 +20,7 @@
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 /* By number, asm-generic/resource.h. */
@@ -100,6 +104,25 @@ static int refuse_raise(const struct task *task, size_t resource, uint64_t wante
 	return fail_hint(err, "run nestor with that limit, or with CAP_SYS_RESOURCE");
 }
 
+static bool differ(const struct rlimit *one, const struct rlimit *other)
+{
+	return one->rlim_cur != other->rlim_cur || one->rlim_max != other->rlim_max;
+}
+
+/* What it has while it is restored. */
+static struct rlimit limit_meanwhile(size_t resource, const RlimitEntry *limit,
+				     const struct rlimit *inherited)
+{
+	struct rlimit meanwhile = { limit->cur, limit->max };
+
+	if (resource != RLIMIT_SIGPENDING)
+		return meanwhile;
+	if (meanwhile.rlim_max < inherited->rlim_max)
+		meanwhile.rlim_max = inherited->rlim_max;
+	meanwhile.rlim_cur = meanwhile.rlim_max;
+	return meanwhile;
+}
+
 static int plan_limits(const struct planning *planning, struct error *err)
 {
 	struct plan *plan = planning->plan;
@@ -110,9 +133,10 @@ static int plan_limits(const struct planning *planning, struct error *err)
 	for (size_t i = 0; limits && i < limits->n_rlimits; i++) {
 		const RlimitEntry *limit = limits->rlimits[i];
 		const struct rlimit *inherited = &plan->facts->rlimits[i];
-		uint64_t figures[2] = { limit->cur, limit->max };
+		const struct rlimit wanted = limit_meanwhile(i, limit, inherited);
+		uint64_t figures[2] = { wanted.rlim_cur, wanted.rlim_max };
 
-		if (limit->cur == inherited->rlim_cur && limit->max == inherited->rlim_max)
+		if (!differ(&wanted, inherited))
 			continue;
 		if (limit->max > inherited->rlim_max &&
 		    !facts_has_capability(plan->facts, CAP_SYS_RESOURCE))
@@ -123,9 +147,41 @@ static int plan_limits(const struct planning *planning, struct error *err)
 	return 0;
 }
 
+static const RlimitEntry *pending_limit(const struct task *task)
+{
+	const TaskRlimitsEntry *limits = task->core->tc->rlimits;
+
+	return limits && limits->n_rlimits > RLIMIT_SIGPENDING ? limits->rlimits[RLIMIT_SIGPENDING]
+							       : NULL;
+}
+
+static bool applies(const struct planning *planning)
+{
+	const RlimitEntry *limit = pending_limit(planning->task);
+
+	if (!limit)
+		return false;
+	const struct rlimit *inherited = &planning->plan->facts->rlimits[RLIMIT_SIGPENDING];
+	const struct rlimit meanwhile = limit_meanwhile(RLIMIT_SIGPENDING, limit, inherited);
+	return differ(&meanwhile, &(struct rlimit){ limit->cur, limit->max });
+}
+
+static int apply(const struct applied_thread *thread, struct error *err)
+{
+	const RlimitEntry *limit = pending_limit(thread->task);
+	const struct rlimit wanted = { limit->cur, limit->max };
+
+	if (prlimit(thread->tid, RLIMIT_SIGPENDING, &wanted, NULL))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "task %s: cannot set its %s",
+				  task_name(thread->task), names[RLIMIT_SIGPENDING]);
+	return 0;
+}
+
 const struct task_kind resource_limits_kind = {
 	.name = "resource limits",
 	.collect = collect,
 	.check = check,
 	.plan = plan_limits,
+	.applies = applies,
+	.apply = apply,
 };

@@ -57,9 +57,12 @@ static int plan_slack(const struct planning *planning, struct error *err)
 	const ThreadCoreEntry *state = planning->task->threads[planning->thread]->thread_core;
 
 	(void)err;
-	/* 0 is that of real-time policies, which have no other; setting 0 means "the default". */
+	/*
+	 * 0 is that of real-time policies, which have no other; setting 0 means "the default". Other
+	 * threads are born with that of the one that makes them, which may have its own by then.
+	 */
 	if (state->has_timer_slack_ns && state->timer_slack_ns &&
-	    state->timer_slack_ns != planning->plan->facts->timer_slack_ns)
+	    (planning->thread || state->timer_slack_ns != planning->plan->facts->timer_slack_ns))
 		program_call(planning->program, SYS_prctl, PR_SET_TIMERSLACK, state->timer_slack_ns,
 			     0, 0, 0);
 	return 0;

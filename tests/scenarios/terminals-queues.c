@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
 	static char much[3000];
 	const struct termios locked = { .c_lflag = ICANON | ECHO, .c_iflag = ISTRIP };
 	struct termios quoted, found;
+	struct stat name;
 	char line[64];
 
 	scenario_begin(argc, argv);
@@ -93,6 +95,8 @@ int main(int argc, char **argv)
 	int fresh = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
 	scenario_need(fresh >= 0 && grantpt(fresh) == 0 && unlockpt(fresh) == 0, "no terminal");
 	leave_numbers();
+	scenario_need(chown(ptsname(fresh), 7, 8) == 0 && chmod(ptsname(fresh), 0604) == 0,
+		      "cannot dress it");
 	tcgetattr(lines.slave, &quoted);
 	quoted.c_cc[VEOL] = ';';
 	tcsetattr(lines.slave, TCSANOW, &quoted);
@@ -153,5 +157,10 @@ int main(int argc, char **argv)
 	scenario_check(read(closed.master, line, 1) == -1 && errno == EIO,
 		       "the other side is open");
 	expect_nothing(fresh, "one that was never open");
+	int found_name = stat(ptsname(fresh), &name);
+	scenario_check(found_name == 0 && name.st_uid == 7 && name.st_gid == 8 &&
+			       (name.st_mode & 07777) == 0604,
+		       "the name of one that was never open: owner %d:%d, mode %o",
+		       (int)name.st_uid, (int)name.st_gid, name.st_mode);
 	return scenario_end();
 }

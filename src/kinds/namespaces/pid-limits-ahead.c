@@ -84,6 +84,7 @@ int pid_limits_complete(struct collect *collect, struct surveyed_namespace *name
 {
 	const struct begun *begun = away_of(collect)->memory;
 	const struct pid_limits *limits = begun ? find_limits(begun, namespace_->fd) : NULL;
+	bool limited = collect->facts->per_namespace_pid_max;
 	NsEntry *entry = namespace_->entry;
 
 	if (!limits)
@@ -94,15 +95,16 @@ int pid_limits_complete(struct collect *collect, struct surveyed_namespace *name
 				  "cannot read the last pid of pid namespace %" PRIu32, entry->id);
 	if (!limits->known) {
 		log_warning("collect", "pid namespace",
-			    "%" PRIu32 ": its last pid cannot be read; a restore starts counting "
-			    "anew",
-			    entry->id);
+			    "%" PRIu32 ": its last pid%s cannot be read; a restore starts counting "
+			    "anew%s",
+			    entry->id, limited ? " and pid_max" : "",
+			    limited ? ", up to what a new one has" : "");
 		return 0;
 	}
 	/* -1 where all numbers were given by set_tid; it cannot be written. */
 	entry->has_last_pid = limits->last_pid != UINT32_MAX;
 	entry->last_pid = limits->last_pid;
-	entry->has_pid_max = collect->facts->per_namespace_pid_max;
+	entry->has_pid_max = limited;
 	entry->pid_max = limits->pid_max;
 	return 0;
 }

@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const TtyInfoEntry *tty_info_of(const struct snapshot *snapshot, const FileEntry *entry)
@@ -91,11 +92,27 @@ static int pty_verify(struct file_opener *opener, const FileEntry *entry, struct
 
 static int set_owner(int slave, const TtyInfoEntry *info, struct error *err)
 {
-	if ((info->has_uid && info->has_gid && fchown(slave, info->uid, info->gid) < 0) ||
-	    (info->has_mode && fchmod(slave, info->mode & 07777) < 0))
+	char self[32];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", slave);
+	if (slave < 0 ||
+	    (info->has_uid && info->has_gid && chown(self, info->uid, info->gid) < 0) ||
+	    (info->has_mode && chmod(self, info->mode & 07777) < 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot give it its owner",
 				  info->id);
 	return 0;
+}
+
+/* Also where nobody has the slave open; only its name: an open would be seen by the master. */
+static int set_owner_of_name(int fd, const FileEntry *entry, const TtyInfoEntry *info,
+			     struct error *err)
+{
+	if (info->type == TTY_TYPE__CTTY || (info->type == TTY_TYPE__EXT_TTY && entry->tty->master))
+		return 0;
+	if (!entry->tty->master)
+		return set_owner(fd, info, err);
+	autoclose int peer = pty_open_peer(fd, O_PATH);
+	return set_owner(peer, info, err);
 }
 
 static int open_entry(struct file_opener *opener, const FileEntry *entry, const TtyInfoEntry *info,
@@ -111,12 +128,11 @@ static int pty_open(struct file_opener *opener, const FileEntry *entry, struct e
 {
 	const TtyInfoEntry *info = tty_info_of(opener->snapshot, entry);
 	bool is_given = info->type == TTY_TYPE__EXT_TTY && outside_is_given(opener, info);
-	bool is_slave = !entry->tty->master && info->type != TTY_TYPE__CTTY;
 	autoclose int fd = open_entry(opener, entry, info, err);
 
 	if (fd < 0)
 		return -1;
-	if (is_slave && !is_given && set_owner(fd, info, err))
+	if (!is_given && set_owner_of_name(fd, entry, info, err))
 		return -1;
 	if (opener_set_flags(fd, entry->tty->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot set its flags",

@@ -10,9 +10,9 @@
  * task may send any siginfo to itself, also one that looks as if it came from the kernel
  * (do_rt_sigqueueinfo compares the id given with its own). All signals are blocked meanwhile.
  *
- * Where no more could be queued (RLIMIT_SIGPENDING) a signal is pending nevertheless, if it is none of
- * those that are told so, and only /proc/PID/status shows it: whoever takes it sees one of kill(2)
- * by nobody (collect_signal, kernel/signal.c). So it is queued as such a one.
+ * Where no more could be queued (RLIMIT_SIGPENDING) a signal is pending nevertheless, if its sender
+ * was not refused, and only /proc/PID/status shows it: whoever takes it sees one of kill(2) by
+ * nobody (collect_signal, kernel/signal.c). So it is queued as such a one.
  *
  * SIGSTOP cannot be blocked and would stop the program that queues it. A task that has it pending
  * stops the moment it runs, so it is recorded as stopped already.

@@ -334,8 +334,9 @@ int epoll_fire(int epoll, int fd)
 	if (flags < 0 || fcntl(fd, F_SETFL, (flags | O_NONBLOCK) & ~O_ASYNC) < 0)
 		return errno;
 	int n = way->make_ready(fd, &moment) ? -1 : epoll_wait(epoll, &fired, 1, 0);
-	autoclose int other = moment.other;
+	int failure = n == 1 ? 0 : ENODATA;
 	if (n < 0 || way->put_back(fd, &moment) || fcntl(fd, F_SETFL, flags) < 0)
-		return errno;
-	return n == 1 ? 0 : ENODATA;
+		failure = errno;
+	cleanup_close(&moment.other);
+	return failure;
 }

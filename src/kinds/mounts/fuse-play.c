@@ -38,6 +38,8 @@ enum {
 	/* The kernel gives nothing to who has less room than this, and than a write takes. */
 	LEAST_ROOM = 64 << 10,
 	BESIDE_WRITE = 4096,
+	/* Who gives up leaves others waiting for as long as they may. */
+	MOST_PROBLEMS = 100,
 };
 
 /* Shared by both. */
@@ -221,26 +223,30 @@ static int play(void *data, struct error *err)
 	state.fd = player->fd = join(player, err);
 	if (state.fd < 0)
 		return -1;
-	for (;;) {
+	for (int problems = 0; problems < MOST_PROBLEMS;) {
 		bool over = atomic_load(&player->stage->over);
 		int ready = poll(&state, 1, over ? 0 : PAUSE_MS);
-		if (ready < 0 && errno != EINTR)
-			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot wait for requests");
-		if (ready <= 0 && over)
+		ssize_t size = ready > 0 ? read(player->fd, room, most) : ready;
+		if ((ready <= 0 && over) || (size < 0 && errno == ENODEV))
 			return 0;
-		ssize_t size = ready > 0 ? read(player->fd, room, most) : 0;
-		if (ready <= 0 ||
-		    (size < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)))
+		problems += size < 0;
+		if (size <= 0)
 			continue;
-		if (size < 0)
-			return errno == ENODEV ? 0
-					       : fail_errno(err, ERR_KERNEL_REFUSED,
-							    "cannot read what is asked of %s",
-							    player->entry->mountpoint);
 		room[size] = 0;
 		if (answer_one(player, room, (size_t)size, err))
 			return -1;
 	}
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read what is asked of %s",
+			  player->entry->mountpoint);
+}
+
+/* Nobody is to wait for an answer any more. */
+static int play_and_tell(void *data, struct error *err)
+{
+	int result = play(data, err);
+
+	atomic_store(&playing->stage->over, true);
+	return result;
 }
 
 /* ---- in nestor ---- */
@@ -262,7 +268,7 @@ static int send(struct file_opener *opener, const MntEntry *entry, struct error 
 	player->next = *players_of(opener);
 	*players_of(opener) = player;
 	playing = player;
-	return deputy_send(&player->away, play, err);
+	return deputy_send(&player->away, play_and_tell, err);
 }
 
 int mounts_play_drivers(struct file_opener *opener, struct error *err)
@@ -290,7 +296,9 @@ int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct er
 	if (!player)
 		return fail(err, ERR_IMAGE_INVALID, "nobody answers for %.200s", entry->mountpoint);
 	atomic_store(&player->stage->mounted, true);
-	for (int i = 0; i < PATIENCE_MS && !atomic_load(&player->stage->agreed); i++)
+	for (int i = 0; i < PATIENCE_MS && !atomic_load(&player->stage->agreed) &&
+			!atomic_load(&player->stage->over);
+	     i++)
 		pause_for(1);
 	return atomic_load(&player->stage->agreed)
 		       ? 0

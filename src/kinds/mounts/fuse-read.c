@@ -326,8 +326,13 @@ int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_
 					       "tells what is needed, which cannot be read here",
 					       err);
 	result = read_all(by, superblock, fd, entry, ret_connection, err);
-	if (kernel_reader_end(by) && !result)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the kernel's memory",
-				  superblock->what);
+	/* What was not read is 0, and says nothing. */
+	struct error unread = { 0 };
+	if (kernel_reader_end(by)) {
+		fail_errno(&unread, ERR_KERNEL_REFUSED, "%s: cannot read the kernel's memory",
+			   superblock->what);
+		*err = unread;
+		return -1;
+	}
 	return result;
 }

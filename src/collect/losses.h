@@ -45,6 +45,7 @@ struct target;
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
 	LOSS(INOTIFY_EVENTS, "inotify-events", "events of inotify that nobody has read")       \
 	LOSS(PRESSURE_EVENTS, "pressure-events", "events of pressure that nobody has polled")  \
+	LOSS(FUTURE_LOCKS, "future-locks", "what it said of memory to come with mlockall(2)")  \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \
 	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)") \
 	LOSS(BPF, "bpf", "BPF objects that cannot be made again")

@@ -412,7 +412,7 @@ def shell_job(place):
 
 def unsupported_file(place):
     """A device with a state of its own is refused by name, and the tree goes on"""
-    pid = place.start("exec 3</dev/fuse; while :; do sleep 0.02; done")
+    pid = place.start("exec 3</dev/cpu_dma_latency; while :; do sleep 0.02; done")
     nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
     must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "the tree was harmed")
     must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")

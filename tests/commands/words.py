@@ -332,8 +332,9 @@ def check_of_tree(place):
     pid = place.start("exec 3>unlinked; echo text >&3; rm unlinked; exec sleep 1000")
     done = nestor("check", "-t", pid).ok()
     must("nothing is seen" in done.out, done.out)
-    pid = place.start("exec 3</dev/fuse 4</dev/fuse; echo $$ >%s; i=0; while :; do i=$((i+1)); "
-                      "echo $i >%s; sleep 0.01; done" % (place.file("pid"), place.file("count")))
+    pid = place.start("exec 3</dev/cpu_dma_latency 4</dev/cpu_dma_latency; echo $$ >%s; i=0; "
+                      "while :; do i=$((i+1)); echo $i >%s; sleep 0.01; done"
+                      % (place.file("pid"), place.file("count")))
     tree.wait_for(lambda: os.path.exists(place.file("count")), 10)
     look = nestor("check", "-t", pid, "--json")
     must(look.status == 1, look.line + look.err)
@@ -341,7 +342,7 @@ def check_of_tree(place):
     kinds = [(kind["name"], kind["count"]) for kind in found["obstacles"]]
     must(kinds == [("unsupported-file", 2)], str(kinds))
     kind = found["obstacles"][0]
-    must(kind["example"] == kind["all"][0] and f"pid {pid}: descriptor 3 (/dev/fuse)" in
+    must(kind["example"] == kind["all"][0] and f"pid {pid}: descriptor 3 (/dev/cpu_dma_latency)" in
          kind["example"] and found["unknown"], str(kind))
     said = nestor("check", "-t", pid).out
     must("[unsupported-file] 2 times, for instance" in said, said)
@@ -352,7 +353,7 @@ def check_of_tree(place):
     must(tree.status_of(pid)["TracerPid"] == "0", "it is traced")
     nestor("check", "-t", 4194303).fails("no-such-task")
     pid = place.start("exec unshare --pid --fork "
-                      "sh -c 'exec 3</dev/fuse; while :; do sleep 0.02; done'")
+                      "sh -c 'exec 3</dev/cpu_dma_latency; while :; do sleep 0.02; done'")
     must(tree.wait_for(lambda: len(tree.processes(pid)) > 2, 10), "it does not begin")
     inner = tree.children_of(pid)[0]
     nestor("dump", "-t", pid, "-D", place.images, "-o", "log").fails("unsupported-file")

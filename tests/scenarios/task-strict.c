@@ -4,6 +4,7 @@
  * promise: a task in the strict mode of seccomp comes back with it; it is also what tests/commands
  *   dumps without the right to suspend that mode, and so without asking it anything
  * flavours: flat user
+ * needs: seccomp-filters
  */
 #include "scenario.h"
 

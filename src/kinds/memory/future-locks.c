@@ -2,13 +2,16 @@
 /*
  * What mlockall(2) says of mappings to come (MCL_FUTURE, with MCL_ONFAULT or without): the kernel
  * keeps it with the address space (mm->def_flags) and tells it to nobody, but it shows in what is
- * mapped now. That is the memory we have ourselves mapped in the task to ask it: madvise(2) refuses
- * to make pages cold that are locked, and /proc/PID/smaps has the rest. Locks of areas that are
- * there belong to the areas (vma.c).
+ * mapped now. That is the memory we have ourselves mapped in the task to ask it: madvise(2)
+ * refuses to make pages cold that are locked, and /proc/PID/smaps has the rest. Locks of areas that
+ * are there belong to the areas (vma.c). Of a task that cannot be asked at all it is lost; unless
+ * nothing of its memory is locked, which says that nothing was mapped since.
  */
 #include "kinds/memory/memory.h"
 
+#include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "collect/probe.h"
 #include "plan/plan.h"
 
@@ -72,10 +75,11 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 	if (!smaps)
 		return -1;
 	const char *flags = flags_at(smaps, question->address);
+	/* Nothing was mapped in who cannot be asked at all. */
+	if (!flags && procfs_value(asking->target->status, "VmLck:", 10))
+		loss_forbidden(asking->target, asking->thread, LOSS_FUTURE_LOCKS);
 	if (!flags)
-		return fail(err, ERR_PROBE_FAILED,
-			    "pid %d: what was mapped to ask it is not among its areas",
-			    asking->target->pid);
+		return 0;
 	if (!has_flag(flags, " lo"))
 		return 0;
 	mm->has_lock_future = true;

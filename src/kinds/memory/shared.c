@@ -147,7 +147,8 @@ static int note_size(int fd, struct shared_memory *memory, struct error *err)
 
 	if (fstat(fd, &stat))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot find the size of shared memory");
-	memory->size_seen = (uint64_t)stat.st_size;
+	/* That of a segment need not be one of pages. */
+	memory->size_seen = ((uint64_t)stat.st_size + AREA_PAGE - 1) / AREA_PAGE * AREA_PAGE;
 	return 0;
 }
 

@@ -135,10 +135,6 @@ int fuse_check_reached(const struct live_superblock *superblock, uint64_t connec
 			return -1;
 	if (search.is_served)
 		return 0;
-	survey_refuse(superblock->what, "is served by nobody of the tree, and cannot be made again",
-		      err);
-	return fail_hint(err,
-			 "unmount it first, or --external mnt[%s]:NAME has it given from "
-			 "outside",
-			 superblock->mounts[0].line->mountpoint);
+	return fuse_refuse(superblock, "is served by nobody of the tree, and cannot be made again",
+			   err);
 }

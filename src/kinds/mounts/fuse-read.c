@@ -153,9 +153,17 @@ static void read_agreed(struct kernel_reader *by, uint64_t superblock, uint64_t 
 	fuse->root_mode = mode_of(by, kernel_pointer(by, superblock, ROOT));
 }
 
+int fuse_refuse(const struct live_superblock *superblock, const char *why, struct error *err)
+{
+	survey_refuse(superblock->what, why, err);
+	return fail_hint(err,
+			 "unmount it first, or --external mnt[%s]:NAME has it given from outside",
+			 superblock->mounts[0].line->mountpoint);
+}
+
 /* What cannot be agreed upon again, or is under way. */
-static int check_connection(struct kernel_reader *by, uint64_t connection, const char *what,
-			    struct error *err)
+static int check_connection(struct kernel_reader *by, uint64_t connection,
+			    const struct live_superblock *superblock, struct error *err)
 {
 	const char *why =
 		!kernel_number(by, connection, CONNECTED) ? "has been left by its driver"
@@ -170,10 +178,10 @@ static int check_connection(struct kernel_reader *by, uint64_t connection, const
 			: NULL;
 
 	if (why)
-		return survey_refuse(what, why, err);
+		return fuse_refuse(superblock, why, err);
 	if (kernel_number(by, connection, INITIALIZED) && !kernel_number(by, connection, WAITING))
 		return 0;
-	survey_refuse(what, "has requests that its driver has not answered", err);
+	survey_refuse(superblock->what, "has requests that its driver has not answered", err);
 	return fail_passing(err);
 }
 
@@ -301,7 +309,7 @@ static int read_all(struct kernel_reader *by, const struct live_superblock *supe
 		return 0;
 	read_agreed(by, in_kernel, connection, entry->fuse);
 	if (find_owner(superblock, number, entry, err) ||
-	    check_connection(by, connection, superblock->what, err))
+	    check_connection(by, connection, superblock, err))
 		return -1;
 	return read_nodes(by, superblock, entry->fuse, err);
 }

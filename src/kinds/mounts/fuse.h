@@ -28,6 +28,8 @@ enum { FUSE_MOST_WRITE = 1 << 30 };
 int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_t *ret_connection,
 	      struct error *err);
 
+/* With what a person can do; always -1. */
+int fuse_refuse(const struct live_superblock *superblock, const char *why, struct error *err);
 /* Are they such as `fuse_read` tells? */
 bool fuse_flags_are_known(uint64_t flags);
 

@@ -5,6 +5,7 @@
  * per program and get their addresses in link.c.
  */
 #include "program/program.h"
+#include "kernel/syscalls.h"
 #include "program/layout.h"
 
 #include <assert.h>
@@ -193,6 +194,20 @@ void program_wake(struct program *program, uint64_t word_address, uint32_t wake_
 
 	op->args[0] = word_address;
 	op->args[1] = wake_at;
+}
+
+void program_set_capabilities(struct program *program, uint64_t effective, uint64_t permitted,
+			      uint64_t inheritable)
+{
+	const struct capability_header header = { CAPABILITY_VERSION, 0 };
+	const struct capability_data data[2] = {
+		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
+		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
+		  (uint32_t)(inheritable >> 32) },
+	};
+
+	program_call(program, SYS_capset, program_data(program->set, &header, sizeof header, 8),
+		     program_data(program->set, data, sizeof data, 8));
 }
 
 void program_write_number(struct program *program, const char *path, uint32_t number)

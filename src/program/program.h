@@ -92,6 +92,10 @@ void program_leave(struct program *program, uint64_t address); /* jumps there */
 void program_move_descriptor(struct program *program, uint64_t slot, uint32_t above,
 			     uint32_t number, uint64_t flags);
 
+/* capset(2) of the caller. */
+void program_set_capabilities(struct program *program, uint64_t effective, uint64_t permitted,
+			      uint64_t inheritable);
+
 /* Writes a number, as text, into a file that is there. */
 void program_write_number(struct program *program, const char *path, uint32_t number);
 

@@ -97,16 +97,8 @@ bool ring_can_have_rights(const struct plan *plan, const struct task *task)
 
 static void set_effective(const struct plan *plan, struct program *program, uint64_t effective)
 {
-	const uint64_t permitted = plan->facts->permitted, inheritable = plan->facts->inheritable;
-	const struct capability_header header = { CAPABILITY_VERSION, 0 };
-	const struct capability_data data[2] = {
-		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
-		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
-		  (uint32_t)(inheritable >> 32) },
-	};
-
-	program_call(program, SYS_capset, program_data(program->set, &header, sizeof header, 8),
-		     program_data(program->set, data, sizeof data, 8));
+	program_set_capabilities(program, effective, plan->facts->permitted,
+				 plan->facts->inheritable);
 }
 
 static void set_groups(struct program *program, const uint32_t *groups, size_t count)

@@ -248,20 +248,6 @@ static int check_sets(const struct facts *facts, const struct task *task, size_t
 	return 0;
 }
 
-static void add_capset(struct program *program, uint64_t effective, uint64_t permitted,
-		       uint64_t inheritable)
-{
-	const struct capability_header header = { CAPABILITY_VERSION, 0 };
-	const struct capability_data data[2] = {
-		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
-		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
-		  (uint32_t)(inheritable >> 32) },
-	};
-
-	program_call(program, SYS_capset, program_data(program->set, &header, sizeof header, 8),
-		     program_data(program->set, data, sizeof data, 8));
-}
-
 static void add_ambient(struct program *program, uint64_t have, uint64_t wanted)
 {
 	if (have & ~wanted) {
@@ -291,7 +277,8 @@ static int plan_sets(const struct planning *planning, struct error *err)
 	if (check_sets(plan->facts, task, thread, &inherited, &wanted, creds, err))
 		return -1;
 	if (wanted.inheritable != had->inheritable)
-		add_capset(program, had->effective, had->permitted, wanted.inheritable);
+		program_set_capabilities(program, had->effective, had->permitted,
+					 wanted.inheritable);
 	add_ambient(program, had->ambient, wanted.ambient);
 	for (unsigned capability = 0; capability < 64; capability++)
 		if ((had->bounding & ~wanted.bounding) >> capability & 1)
@@ -321,8 +308,8 @@ static int plan_capabilities(const struct planning *planning, struct error *err)
 	(void)err;
 	if (wanted.permitted != inherited.sets.permitted ||
 	    wanted.effective != inherited.sets.effective)
-		add_capset(planning->program, wanted.effective, wanted.permitted,
-			   wanted.inheritable);
+		program_set_capabilities(planning->program, wanted.effective, wanted.permitted,
+					 wanted.inheritable);
 	return 0;
 }
 

@@ -34,27 +34,31 @@ static int refuse(const struct search *search, pid_t tid, const char *name, stru
 		    search->superblock->what, tid, name);
 }
 
-/* What this leads to; false: it is gone, or leads nowhere. */
-static bool look(pid_t tid, const char *name, struct statx *ret)
+/* What this leads to: 1; 0: it is gone; -1 with err. */
+static int look(pid_t tid, const char *name, struct statx *ret, struct error *err)
 {
 	char path[96];
 
 	snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
-	return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, ret) == 0;
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, ret) == 0)
+		return 1;
+	return errno == ENOENT || errno == ESRCH
+		       ? 0
+		       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s", path);
 }
 
 static int check_link(const struct search *search, pid_t tid, const char *name, struct error *err)
 {
 	struct statx found;
+	int there = look(tid, name, &found, err);
 
-	if (!look(tid, name, &found) ||
-	    makedev(found.stx_dev_major, found.stx_dev_minor) != search->device)
-		return 0;
+	if (there <= 0 || makedev(found.stx_dev_major, found.stx_dev_minor) != search->device)
+		return there < 0 ? -1 : 0;
 	return refuse(search, tid, name, err);
 }
 
-/* A watch of something in it (inotify_fdinfo, fanotify_fdinfo). */
-static bool watches(const struct target *target, uint32_t number, dev_t device)
+/* A watch of something in it (inotify_fdinfo, fanotify_fdinfo): 1; 0: none; -1 with errno. */
+static int watches(const struct target *target, uint32_t number, dev_t device)
 {
 	char name[32], wanted[32];
 	autofree char *text = NULL;
@@ -62,7 +66,10 @@ static bool watches(const struct target *target, uint32_t number, dev_t device)
 	snprintf(name, sizeof name, "fdinfo/%" PRIu32, number);
 	snprintf(wanted, sizeof wanted, " sdev:%x ",
 		 (unsigned)(major(device) << 20 | minor(device)));
-	return target_text(target, name, &text) > 0 && strstr(text, wanted);
+	ssize_t size = target_text(target, name, &text);
+	if (size < 0)
+		return errno == ENOENT || errno == ESRCH ? 0 : -1;
+	return size > 0 && strstr(text, wanted);
 }
 
 static int check_descriptor(struct search *search, const struct target *target, uint32_t number,
@@ -76,11 +83,17 @@ static int check_descriptor(struct search *search, const struct target *target, 
 	snprintf(name, sizeof name, "fd/%" PRIu32, number);
 	if (check_link(search, target->tid, name, err))
 		return -1;
-	if (watches(target, number, search->device))
-		return refuse(search, target->tid, name, err);
-	if (!look(target->tid, name, &found) || !S_ISCHR(found.stx_mode) ||
+	int watched = watches(target, number, search->device);
+	if (watched)
+		return watched > 0 ? refuse(search, target->tid, name, err)
+				   : fail_errno(err, ERR_KERNEL_REFUSED,
+						"pid %d: cannot read what descriptor %" PRIu32
+						" watches",
+						target->pid, number);
+	int there = look(target->tid, name, &found, err);
+	if (there <= 0 || !S_ISCHR(found.stx_mode) ||
 	    !fuse_device_is(found.stx_rdev_major, found.stx_rdev_minor))
-		return 0;
+		return there < 0 ? -1 : 0;
 	autoclose int fd = target_get_fd(target, number);
 	if (fd < 0 || fuse_device_connection(target->collect, fd, &connection, &ignored))
 		return errno == EBADF ? 0

@@ -12,6 +12,7 @@
 #include "base/slots.h"
 #include "collect/interrupted.h"
 #include "kernel/facts.h"
+#include "kernel/kernel-memory.h"
 #include "model/externals.h"
 #include "model/snapshot.h"
 
@@ -144,7 +145,8 @@ struct collect {
 		uint32_t number;
 		int fd;
 	} pidfd, borrowed;
-	pthread_t first_thread; /* who has the assistant; set with it */
+	struct kernel_memory kernel_memory; /* once somebody has read it; read-kernel.h */
+	pthread_t first_thread;		    /* who has the assistant; set with it */
 	struct collect_freezer freezer;
 	struct finisher *finisher; /* the same, if the tree is not to go on */
 	struct target *targets;	   /* same order as snapshot->tasks */

@@ -386,6 +386,7 @@ void collect_files_done(struct collect *collect)
 		if ((*kind)->done)
 			(*kind)->done(collect);
 	kept_fd_close(&collect->pidfd);
+	kernel_memory_close(&collect->kernel_memory);
 }
 
 int collect_get_file(const struct open_file *file, struct error *err)

@@ -13,5 +13,5 @@ int collect_read_kernel(struct collect *collect, const struct kernel_places *pla
 	if (!*kept)
 		*kept = arena_new(collect->arena, struct kernel_reader);
 	*ret = *kept;
-	return kernel_reader_begin(*ret, places, collect->arena);
+	return kernel_reader_begin(*ret, &collect->kernel_memory, places, collect->arena);
 }

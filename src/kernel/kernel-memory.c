@@ -82,9 +82,12 @@ int kernel_memory_open(struct kernel_memory *ret)
 
 void kernel_memory_close(struct kernel_memory *memory)
 {
+	if (!memory->request)
+		return;
 	munmap(memory->request, sizeof *memory->request);
 	close(memory->program);
 	close(memory->map);
+	*memory = (struct kernel_memory){ 0 };
 }
 
 static int run(const struct kernel_memory *memory)

@@ -13,14 +13,14 @@
 
 struct kernel_memory {
 	int map, program;
-	struct kernel_memory_request *request; /* shared with the program */
+	struct kernel_memory_request *request; /* shared with the program; NULL: it is not open */
 };
 
 /* And does the kernel tell where what is in it (btf.h)? */
 bool kernel_memory_is_readable(void);
 /* All with errno. */
 int kernel_memory_open(struct kernel_memory *ret);
-void kernel_memory_close(struct kernel_memory *memory);
+void kernel_memory_close(struct kernel_memory *memory); /* if it is open */
 /* EFAULT: there is nothing at that address. What is there may change meanwhile. */
 int kernel_memory_read(const struct kernel_memory *memory, uint64_t address, void *room,
 		       size_t size);

@@ -63,7 +63,7 @@ static bool is_there(struct kernel_reader *by, const struct own_page *own, uint6
 {
 	uint8_t found[MARK];
 
-	if (kernel_memory_read(&by->memory, direct_map + own->number * own->size, found,
+	if (kernel_memory_read(by->memory, direct_map + own->number * own->size, found,
 			       sizeof found) == 0)
 		return memcmp(found, own->content, sizeof found) == 0;
 	by->failure = errno == EFAULT ? 0 : errno;

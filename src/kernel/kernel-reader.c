@@ -41,37 +41,37 @@ static int find_places(struct kernel_reader *reader, const struct kernel_places 
 	return 0;
 }
 
-int kernel_reader_begin(struct kernel_reader *reader, const struct kernel_places *wanted,
-			struct arena *arena)
+int kernel_reader_begin(struct kernel_reader *reader, struct kernel_memory *memory,
+			const struct kernel_places *wanted, struct arena *arena)
 {
 	int result = reader->cannot ? 1 : 0;
 
 	if (!result && !reader->places)
 		result = find_places(reader, wanted, arena);
-	if (!result)
-		result = kernel_memory_open(&reader->memory);
+	if (!result && !memory->request)
+		result = kernel_memory_open(memory);
 	if (result < 0 && errno_tells_nothing(errno))
 		return -1;
 	reader->cannot = result != 0;
 	if (result)
 		return 1;
+	reader->memory = memory;
 	reader->arena = arena;
 	reader->failure = 0;
-	if (kernel_memory_thread(&reader->memory, &reader->thread) < 0)
+	if (kernel_memory_thread(memory, &reader->thread) < 0)
 		reader->failure = errno;
 	return 0;
 }
 
-int kernel_reader_end(struct kernel_reader *reader)
+int kernel_reader_end(const struct kernel_reader *reader)
 {
-	kernel_memory_close(&reader->memory);
 	errno = reader->failure;
 	return reader->failure ? -1 : 0;
 }
 
 void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, size_t size)
 {
-	if (!reader->failure && kernel_memory_read(&reader->memory, address, room, size) < 0)
+	if (!reader->failure && kernel_memory_read(reader->memory, address, room, size) < 0)
 		reader->failure = errno;
 	if (reader->failure)
 		memset(room, 0, size);

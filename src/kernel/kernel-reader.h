@@ -21,7 +21,7 @@ struct kernel_places {
 
 /* Zeroed at first; not to be moved. */
 struct kernel_reader {
-	struct kernel_memory memory;
+	struct kernel_memory *memory;
 	const struct btf_place *places; /* found, by number */
 	bool cannot;			/* they are not all there, or we may not look */
 	struct btf_place of_files[KERNEL_FILE_PLACES];
@@ -32,12 +32,13 @@ struct kernel_reader {
 
 /*
  * Finds the places first, which are always the same; one that has found them before, or could not,
- * does not look again. 1: this kernel cannot be read so, or we may not; -1 with errno.
+ * does not look again. The memory is opened if it is not yet, and stays open, for other readers.
+ * 1: this kernel cannot be read so, or we may not; -1 with errno.
  */
-int kernel_reader_begin(struct kernel_reader *reader, const struct kernel_places *wanted,
-			struct arena *arena);
+int kernel_reader_begin(struct kernel_reader *reader, struct kernel_memory *memory,
+			const struct kernel_places *wanted, struct arena *arena);
 /* -1 with the first failure in errno. */
-int kernel_reader_end(struct kernel_reader *reader);
+int kernel_reader_end(const struct kernel_reader *reader);
 
 void kernel_bytes(struct kernel_reader *reader, uint64_t address, void *room, size_t size);
 /* Where a member of an object is; what pointer is there, and what number of 32 bits. */

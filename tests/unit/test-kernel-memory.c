@@ -142,11 +142,12 @@ static void pages_are_found(void **state)
 	const struct btf_place comm = { "task_struct", "comm", 0, false, 0 };
 	const struct kernel_places places = { &comm, 1, 1 };
 	struct kernel_reader reader = { 0 };
+	struct kernel_memory memory = { 0 };
 	struct kernel_pages pages;
 	struct arena arena = { 0 };
 
 	(void)state;
-	if (kernel_reader_begin(&reader, &places, &arena))
+	if (kernel_reader_begin(&reader, &memory, &places, &arena))
 		skip();
 	assert_int_equal(kernel_pages_find(&reader, &pages), 0);
 	uint64_t page = pages.vmemmap + 5 * pages.structure_size;
@@ -155,6 +156,7 @@ static void pages_are_found(void **state)
 	assert_true(kernel_page_content(&pages, page + 8) == 0);
 	assert_true(kernel_page_content(&pages, pages.vmemmap - pages.structure_size) == 0);
 	assert_int_equal(kernel_reader_end(&reader), 0);
+	kernel_memory_close(&memory);
 	arena_done(&arena);
 }
 

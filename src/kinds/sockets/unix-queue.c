@@ -237,6 +237,8 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 	size_t room = most < PIECE_ROOM ? most : PIECE_ROOM;
 	bool urgent = waiting->urgent.waits && (uint32_t)*offset == waiting->urgent.at;
 
+	/* Its descriptors are left to those that come. */
+	kernel_memory_close(&file->target->collect->kernel_memory);
 	for (;;) {
 		autofree uint8_t *bytes = malloc(room);
 		ssize_t length = bytes ? peek(fd, *offset, bytes, room, &piece) : -1;

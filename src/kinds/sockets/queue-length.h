@@ -9,13 +9,14 @@
 
 #include <stddef.h>
 
+struct collect;
 struct error;
-struct open_file;
 
 /*
  * Refuses a socket, descriptor `fd` of ours, in which more waits than was seen. Counted where the
  * kernel has them; where nobody may look, what was seen is believed.
  */
-int socket_queue_check(const struct open_file *file, int fd, size_t seen, struct error *err);
+int socket_queue_check(struct collect *collect, int fd, size_t seen, const char *what,
+		       struct error *err);
 
 #endif

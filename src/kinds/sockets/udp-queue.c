@@ -4,8 +4,8 @@
  * says there that the checksum is about all of it). They are read without taking them away, by
  * peeking at an offset that goes on datagram by datagram (SO_PEEK_OFF, socket(7)), with who sent
  * them and, where the socket asks for it (IP_PKTINFO), to which address. An empty one is seen so
- * once only (skb_set_peeked), also by an earlier dump: one that comes first is noticed, and
- * refused; between others it is lost.
+ * once only (skb_set_peeked), also by an earlier dump: it is refused then; one between others only
+ * where their number can be read (queue-length.h), and is lost where it cannot.
  *
  * They are sent again in the name of who sent them, over the loopback interface, where nobody else
  * sees them; to the address that the socket is bound to. A socket that shares its port with others
@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kernel/packet.h"
+#include "kinds/sockets/queue-length.h"
 #include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
@@ -125,8 +126,9 @@ static int add(struct snapshot *snapshot, const InetSkEntry *sk, struct datagram
 	return 0;
 }
 
-static int collect_all(struct snapshot *snapshot, int fd, const InetSkEntry *sk, uint8_t *room,
-		       const char *what, struct error *err)
+/* Returns their number. */
+static ssize_t collect_all(struct snapshot *snapshot, int fd, const InetSkEntry *sk, uint8_t *room,
+			   const char *what, struct error *err)
 {
 	struct datagram datagram;
 	int offset = 0;
@@ -134,7 +136,7 @@ static int collect_all(struct snapshot *snapshot, int fd, const InetSkEntry *sk,
 	for (size_t count = 0; count < MOST; count++) {
 		ssize_t got = peek(fd, offset, room, LARGEST, &datagram);
 		if (got < 0 && errno == EAGAIN)
-			return 0;
+			return (ssize_t)count;
 		if (got < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot read the datagrams that wait", what);
@@ -237,8 +239,9 @@ int udp_queue_collect(struct collect *collect, int fd, const InetSkEntry *sk, co
 		return refuse_waiting(fd, what, err);
 	if (peek_begin(collect, fd, offset, err))
 		return -1;
-	int result = collect_all(collect->snapshot, fd, sk, room, what, err) ||
-				     check_first(collect->snapshot, fd, sk, what, err)
+	ssize_t seen = collect_all(collect->snapshot, fd, sk, room, what, err);
+	int result = seen < 0 || check_first(collect->snapshot, fd, sk, what, err) ||
+				     socket_queue_check(collect, fd, (size_t)seen, what, err)
 			     ? -1
 			     : 0;
 	if (peek_end(collect) < 0 && !result)

@@ -406,7 +406,9 @@ static int collect_messages(const struct open_file *file, int fd, const UnixSkEn
 	}
 	if (result < 0)
 		return -1;
-	return waiting->ended ? 0 : socket_queue_check(file, fd, seen, err);
+	return waiting->ended
+		       ? 0
+		       : socket_queue_check(file->target->collect, fd, seen, file->what, err);
 }
 
 static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk,

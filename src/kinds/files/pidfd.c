@@ -68,7 +68,16 @@ static bool pidfd_recognise(const struct open_file *file)
 	       !(file->flags & O_PATH);
 }
 
-/* Of one that is gone; before 6.15 the kernel does not keep it. */
+/*
+ * Before 6.15 the kernel does not keep how one has ended (ESRCH), and before 6.13 it is not asked
+ * (ENOTTY; EINVAL, as it took no argument).
+ */
+static bool is_not_kept(int problem)
+{
+	return problem == ESRCH || problem == ENOTTY || problem == EINVAL;
+}
+
+/* Of one that is gone. */
 static int read_end(const struct open_file *file, PidfdEntry *record, struct error *err)
 {
 	struct pidfd_facts facts = { .mask = FACT_EXIT };
@@ -84,7 +93,7 @@ static int read_end(const struct open_file *file, PidfdEntry *record, struct err
 	if (fs.f_type != PIDFS_MAGIC)
 		record->ino = file->id;
 	bool known = ioctl(fd, PIDFD_FACTS, &facts) == 0;
-	if (!known && errno_tells_nothing(errno))
+	if (!known && !is_not_kept(errno))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell how its process ended",
 				  file->what);
 	if (known && facts.mask & FACT_EXIT) {

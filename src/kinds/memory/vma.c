@@ -298,9 +298,9 @@ static int find_descriptor(struct target *target, const struct area_text *text,
 
 /*
  * What leads to the mapped file below /proc/PID. Only CAP_CHECKPOINT_RESTORE in the initial user
- * namespace may follow map_files (proc_map_files_get_link), and only their user or CAP_DAC_OVERRIDE
- * see them at all; without it the path has to do, if what
- * it leads to now is still what is mapped.
+ * namespace may follow map_files (EPERM, proc_map_files_get_link), and only their user or
+ * CAP_DAC_OVERRIDE see them at all (EACCES); without it the path has to do, if what it leads to now
+ * is still what is mapped.
  */
 static int find_mapped_file(struct target *target, const struct area_text *text,
 			    const char **ret_link, struct stat *ret_stat, struct error *err)
@@ -310,7 +310,7 @@ static int find_mapped_file(struct target *target, const struct area_text *text,
 	*ret_link = arena_printf(arena, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
 	if (target_look(target, *ret_link, ret_stat) == 0)
 		return 0;
-	if (errno != EPERM && errno != EACCES)
+	if (errno != EACCES && (errno != EPERM || target->collect->facts->map_files))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the mapped file %.*s",
 				  (int)text->path_length, text->path);
 	*ret_link =

@@ -362,7 +362,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 			    file->what);
 	autoclose int found = survey_open_on_mount(namespace, line, file->link);
 	int same = found < 0 ? -1 : survey_is_same(fd, found);
-	if (same < 0 && errno_tells_nothing(errno))
+	if (same < 0 && !survey_is_absent(errno))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot look for %s in its mount namespace", file->what);
 	if (same <= 0)

@@ -414,15 +414,18 @@ static int refuse_keys(int fd, const char *what, struct error *err)
 	return fail(err, ERR_UNSUPPORTED_FILE, "%s is a TCP socket with keys (TCP_AO)", what);
 }
 
-/* A new one has none of most, and the keys of its namespace. */
-static bool is_usual_header(int fresh, const struct header_row *row, const uint8_t *bytes,
-			    socklen_t length)
+/* A new one has none of most, and the keys of its namespace. 1, 0, or -1 with errno. */
+static int is_usual_header(int fresh, const struct header_row *row, const uint8_t *bytes,
+			   socklen_t length)
 {
 	uint8_t usual[MOST_HEADER];
 	socklen_t usual_length = sizeof usual;
 
-	return !length || (getsockopt(fresh, row->level, row->option, usual, &usual_length) == 0 &&
-			   usual_length == length && memcmp(usual, bytes, length) == 0);
+	if (!length)
+		return 1;
+	if (getsockopt(fresh, row->level, row->option, usual, &usual_length) < 0)
+		return is_missing() ? 0 : -1;
+	return usual_length == length && memcmp(usual, bytes, length) == 0;
 }
 
 static int collect_headers(struct snapshot *snapshot, int fd, int fresh, InetSkEntry *sk,
@@ -440,7 +443,12 @@ static int collect_headers(struct snapshot *snapshot, int fd, int fresh, InetSkE
 			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read %s", what,
 					  headers[i].name);
 		}
-		if (is_usual_header(fresh, &headers[i], bytes, length))
+		int usual = is_usual_header(fresh, &headers[i], bytes, length);
+		if (usual < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot tell what %s usually is", what,
+					  headers[i].name);
+		if (usual)
 			continue;
 		InetHeaderEntry *entry = snapshot_new(snapshot, INET_HEADER_ENTRY, InetHeaderEntry);
 		entry->level = (uint32_t)headers[i].level;

@@ -17,12 +17,11 @@ __attribute__((noreturn)) static void execute(const char *program,
 					      const struct pipeline_options *options,
 					      const char *moment, pid_t root_pid)
 {
+	static const sigset_t none;
 	char pid[16];
-	sigset_t none;
 
 	/* A group of its own, to be ended with what it starts; signals as a program wants them. */
 	setpgid(0, 0);
-	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setenv("CRTOOLS_SCRIPT_ACTION", moment, 1);
 	setenv("CRTOOLS_IMAGE_DIR", options->images_dir ? options->images_dir : ".", 1);

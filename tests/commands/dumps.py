@@ -322,6 +322,7 @@ def action_script(place):
     with open(place.file("script"), "w", encoding="ascii") as file:
         file.write("#!/bin/sh\n[ -e hang ] && sleep 100\n"
                    f"echo $CRTOOLS_SCRIPT_ACTION $CRTOOLS_IMAGE_DIR $CRTOOLS_INIT_PID >>{said}\n"
+                   f"grep SigBlk /proc/self/status >{said}.blocked\n"
                    f"[ \"$CRTOOLS_SCRIPT_ACTION\" != \"$(cat {said}.no 2>/dev/null)\" ]\n")
     os.chmod(place.file("script"), 0o755)
 
@@ -345,6 +346,8 @@ def action_script(place):
     place.dump(pid, *script)
     must(told() == [["pre-dump", place.images]] + [
         [moment, place.images, str(pid)] for moment in ("network-lock", "post-dump")], str(told()))
+    with open(said + ".blocked", encoding="ascii") as file:
+        must(file.read().split()[1] == "0" * 16, "the script has signals blocked")
     for moment in ("pre-restore", "setup-namespaces", "post-restore", "network-unlock",
                    "pre-resume"):
         refuse(moment)

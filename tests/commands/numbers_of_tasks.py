@@ -154,6 +154,17 @@ def run_accompanies(place):
              "does not continue the program")
         process.send_signal(signal.SIGTERM)
         must(process.wait(10) == 5, f"status {process.returncode}")
+    with subprocess.Popen(
+            [program(), "run", "--pids", str(far_number()), "--", "sh", "-c",
+             "trap 'exit 5' TERM; trap 'echo chld' CHLD; trap 'echo usr1' USR1; echo ready; "
+             "while :; do :; done"], stdout=subprocess.PIPE, text=True) as process:
+        must(process.stdout.readline() == "ready\n", "does not start")
+        process.send_signal(signal.SIGCHLD)
+        for _ in range(2):
+            process.send_signal(signal.SIGUSR1)
+            must(process.stdout.readline() == "usr1\n", "SIGCHLD was passed on")
+        process.send_signal(signal.SIGTERM)
+        must(process.wait(10) == 5, f"status {process.returncode}")
 
 
 def last_pids(place):

@@ -3,7 +3,8 @@
  * name: ipc-posix-queues
  * promise: POSIX message queues keep messages in their order, priorities, limits, modes and owners,
  *	with names and without, in the tree's own ipc namespaces and in nestor's, whose named
- *	ones stay where they are; descriptors keep their flags
+ *	ones stay where they are; descriptors keep their flags; there may be more and larger ones
+ *	than could be made by now
  * flavours: flat one three user user-three
  */
 #include "scenario.h"
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SIZE = 100, MESSAGES = 6, READER = 50, SECOND, HELD, HELD_READER, OUTSIDE, OUTSIDE_HELD };
+enum { SIZE = 200, MESSAGES = 6, READER = 50, SECOND, HELD, HELD_READER, OUTSIDE, OUTSIDE_HELD };
 
 static const unsigned priorities[MESSAGES] = { 3, 0, 32767, 3, 7, 0 };
 /* As they are to be received. */
@@ -62,6 +63,37 @@ static void check(int number, bool with_text)
 	}
 }
 
+/* So little that none of ours could be made, and what a new namespace has. */
+static const struct limit {
+	const char *path, *less, *usual;
+} limits_of_all[] = {
+	{ "/proc/sys/fs/mqueue/msg_max", "5", "10" },
+	{ "/proc/sys/fs/mqueue/msgsize_max", "150", "8192" },
+	{ "/proc/sys/fs/mqueue/queues_max", "1", "256" },
+};
+enum { N_LIMITS = sizeof limits_of_all / sizeof *limits_of_all };
+
+static void set_limit(const struct limit *limit, const char *value)
+{
+	int fd = open(limit->path, O_WRONLY);
+
+	scenario_need(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value),
+		      "cannot write %s: %s", limit->path, strerror(errno));
+	close(fd);
+}
+
+static void check_limit(const struct limit *limit)
+{
+	char value[32] = "";
+	int fd = open(limit->path, O_RDONLY);
+
+	scenario_check(fd >= 0 && read(fd, value, sizeof value - 1) > 0 &&
+			       strncmp(value, limit->less, strlen(limit->less)) == 0 &&
+			       value[strlen(limit->less)] == '\n',
+		       "%s is %s", limit->path, value);
+	close(fd);
+}
+
 static mqd_t make(const char *name, int flags, mode_t mode)
 {
 	struct mq_attr limits = { .mq_maxmsg = MESSAGES + 1, .mq_msgsize = SIZE };
@@ -97,10 +129,16 @@ static void make_own(void)
 	mq_close(make("/other", O_RDWR, 0604));
 	scenario_need(seteuid(0) == 0, "cannot come back");
 	umask(022);
+	for (size_t i = 0; i < N_LIMITS; i++)
+		set_limit(&limits_of_all[i], limits_of_all[i].less);
 }
 
 static void check_own(void)
 {
+	for (size_t i = 0; i < N_LIMITS; i++) {
+		check_limit(&limits_of_all[i]);
+		set_limit(&limits_of_all[i], limits_of_all[i].usual);
+	}
 	check_owner("/first", 0, 0640);
 	check_owner("/other", 1, 0604);
 	check(READER, true);

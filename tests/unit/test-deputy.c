@@ -237,7 +237,7 @@ static void who_goes_away_is_as_the_caller_was(void **state)
 
 struct beside {
 	pid_t child;
-	bool is_apart, ends_deputy;
+	bool is_apart, ends_deputy, stays;
 };
 
 static int look_at_child(pid_t child, void *data, struct error *err)
@@ -258,7 +258,12 @@ static int look_at_child(pid_t child, void *data, struct error *err)
 
 static int have_child(void *data, struct error *err)
 {
-	return deputy_beside_child(CLONE_NEWUSER | CLONE_NEWUTS, look_at_child, data, err);
+	struct beside *beside = data;
+	int result = deputy_beside_child(CLONE_NEWUSER | CLONE_NEWUTS, look_at_child, beside, err);
+
+	/* It has run on a stack that is no more. */
+	beside->stays = beside->child && kill(beside->child, 0) == 0;
+	return result;
 }
 
 static bool is_gone(pid_t pid)
@@ -279,6 +284,7 @@ static void a_child_is_there_as_long_as_it_is_needed(void **state)
 		skip();
 	assert_int_equal(deputy_run(have_child, &beside, &err), 5);
 	assert_true(beside.is_apart);
+	assert_false(beside.stays);
 	assert_true(kill(beside.child, 0) < 0 && errno == ESRCH);
 	beside.ends_deputy = true;
 	assert_int_equal(deputy_run(have_child, &beside, &err), -1);

@@ -199,9 +199,9 @@ static void wrong_vectors(void **state)
 	service_refuses(pids, (const uint32_t[]){ 10, 20, 30, 40 }, 4, ERR_TOO_MANY_LEVELS,
 			"4 numbers, but 3 levels");
 	service_refuses(pids, (const uint32_t[]){ 10, 1u << 23 }, 2, ERR_PID_OUT_OF_RANGE,
-			"level 1");
+			"8388609 is not below the pid_max of level 1");
 	service_refuses(pids, (const uint32_t[]){ 10, 0, UINT32_MAX }, 3, ERR_PID_OUT_OF_RANGE,
-			"level 2");
+			"4294967296 is not below the pid_max of level 2");
 	service_set(pids, (const uint32_t[]){ 2000, 2000, 2000 }, 3);
 	last_pids_close(pids);
 	nest_close(&nest);

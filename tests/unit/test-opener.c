@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,6 +129,23 @@ static void another_file_is_not_settled(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+/* None is cut off: the rest may be another file. */
+static void too_long_a_path_leads_nowhere(void **state)
+{
+	const struct file_opener opener = { .root_fd = AT_FDCWD };
+	char path[2 * PATH_MAX];
+	struct stat found;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof path; i++)
+		path[i] = "./"[i % 2];
+	path[sizeof path - 1] = '\0';
+	assert_int_equal(opener_open_path(&opener, path, O_PATH), -1);
+	assert_int_equal(errno, ENAMETOOLONG);
+	assert_int_equal(opener_look_at(&opener, path, 0, &found), -1);
+	assert_int_equal(errno, ENAMETOOLONG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +153,7 @@ int main(void)
 		cmocka_unit_test(holders_give_back),
 		cmocka_unit_test(held_are_told),
 		cmocka_unit_test(another_file_is_not_settled),
+		cmocka_unit_test(too_long_a_path_leads_nowhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

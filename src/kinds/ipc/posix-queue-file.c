@@ -378,20 +378,6 @@ static int hand_over_all(struct visitor *visitor, const struct opening *opening,
 	return 0;
 }
 
-static int raise_limits(const struct opening *opening, const struct ipc_making *making,
-			struct error *err)
-{
-	const PosixQueue *queue = opening->held->queue;
-	size_t count = snapshot_records(opening->snapshot, IMAGE_QUEUES)->count;
-
-	return ipc_raise(making, "fs/mqueue/msg_max", queue->most_messages, err) ||
-			       ipc_raise(making, "fs/mqueue/msgsize_max", queue->most_bytes, err) ||
-			       ipc_raise(making, "fs/mqueue/queues_max",
-					 making->entry->n_posix_queues + count, err)
-		       ? -1
-		       : 0;
-}
-
 static int open_there(struct visitor *visitor, void *data, struct error *err)
 {
 	const struct opening *opening = data;
@@ -403,7 +389,12 @@ static int open_there(struct visitor *visitor, void *data, struct error *err)
 		making = (struct ipc_making){ namespace_->entry->ipc, namespace_->owner };
 	if (!opening->held)
 		return hand_over(visitor, opening->entry, opening->name, err);
-	if (making.entry && raise_limits(opening, &making, err))
+	if (making.entry &&
+	    posix_queue_raise_limits(
+		    &making, opening->held->queue,
+		    making.entry->n_posix_queues +
+			    snapshot_records(opening->snapshot, IMAGE_QUEUES)->count,
+		    err))
 		return -1;
 	autoclose int fd = posix_queue_make(&making, opening->held->queue, opening->name, err);
 	int result = fd < 0 ? -1 : hand_over_all(visitor, opening, err);

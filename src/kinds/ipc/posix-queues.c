@@ -224,27 +224,24 @@ int posix_queue_make(const struct ipc_making *making, const PosixQueue *queue, c
 	return take_fd(&fd);
 }
 
-static uint64_t larger(uint64_t one, uint64_t other)
+int posix_queue_raise_limits(const struct ipc_making *making, const PosixQueue *queue,
+			     uint64_t count, struct error *err)
 {
-	return one > other ? one : other;
+	return ipc_raise(making, "fs/mqueue/msg_max", queue->most_messages, err) ||
+			       ipc_raise(making, "fs/mqueue/msgsize_max", queue->most_bytes, err) ||
+			       ipc_raise(making, "fs/mqueue/queues_max", count, err)
+		       ? -1
+		       : 0;
 }
 
 int posix_queues_make(const struct ipc_making *making, struct error *err)
 {
 	const IpcEntry *entry = making->entry;
-	uint64_t messages = 0, bytes = 0;
 
 	for (size_t i = 0; i < entry->n_posix_queues; i++) {
-		messages = larger(messages, entry->posix_queues[i]->most_messages);
-		bytes = larger(bytes, entry->posix_queues[i]->most_bytes);
-	}
-	if (entry->n_posix_queues &&
-	    (ipc_raise(making, "fs/mqueue/msg_max", messages, err) ||
-	     ipc_raise(making, "fs/mqueue/msgsize_max", bytes, err) ||
-	     ipc_raise(making, "fs/mqueue/queues_max", entry->n_posix_queues, err)))
-		return -1;
-	for (size_t i = 0; i < entry->n_posix_queues; i++) {
 		const PosixQueue *queue = entry->posix_queues[i];
+		if (posix_queue_raise_limits(making, queue, entry->n_posix_queues, err))
+			return -1;
 		autoclose int fd = posix_queue_make(making, queue, queue->name, err);
 		if (fd < 0)
 			return -1;

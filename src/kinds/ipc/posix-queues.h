@@ -29,6 +29,10 @@ int posix_queue_refuse_notified(int fd, const char *what, struct error *err);
 bool posix_queue_is_sound(const PosixQueue *queue);
 bool posix_queue_is_name(const char *name);
 
+/* For one of so many, in the ipc namespace that the caller is in. */
+int posix_queue_raise_limits(const struct ipc_making *making, const PosixQueue *queue,
+			     uint64_t count, struct error *err);
+
 /* Makes it under a name, in the ipc namespace that the caller is in; a descriptor, -1. */
 int posix_queue_make(const struct ipc_making *making, const PosixQueue *queue, const char *name,
 		     struct error *err);

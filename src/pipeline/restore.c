@@ -10,7 +10,11 @@
 #include <inttypes.h>
 #include <time.h>
 
-enum { MOST_ATTEMPTS = 3, PAUSE = 150000000 /* ns */ };
+enum {
+	MOST_ATTEMPTS = 3,
+	MOST_WHEN_OUTRUN = 30,
+	PAUSE = 150000000, /* ns */
+};
 
 #define STATISTICS_NAME "stats-restore"
 
@@ -150,7 +154,7 @@ static bool is_being_removed(const struct restore *restore, const struct error *
 	       (err->name == ERR_FILE_MISSING || err->os_errno == ENODEV);
 }
 
-/* Most of those that take an id meanwhile have it for a moment only. */
+/* Most of those that take an id meanwhile have it for a moment only, compilers for seconds. */
 static bool was_outrun(const struct restore *restore, const struct error *err)
 {
 	return restore->ids_were_free && err->name == ERR_PID_IN_USE;
@@ -162,8 +166,9 @@ static int run_attempts(struct restore *restore, struct error *err)
 
 	for (unsigned attempt = 1;; attempt++) {
 		int result = run_steps(restore, err);
-		bool again = result < 0 && attempt < MOST_ATTEMPTS &&
-			     (is_being_removed(restore, err) || was_outrun(restore, err));
+		bool again = result < 0 &&
+			     ((attempt < MOST_ATTEMPTS && is_being_removed(restore, err)) ||
+			      (attempt < MOST_WHEN_OUTRUN && was_outrun(restore, err)));
 
 		load_done(&restore->load);
 		if (!again)

@@ -116,7 +116,7 @@ def outrun(place):
     with open(script, "w", encoding="ascii") as file:
         file.write(f"""#!/bin/sh
             [ "$CRTOOLS_SCRIPT_ACTION" = setup-namespaces ] && [ ! -e {taken} ] || exit 0
-            echo {pid - 1} >/proc/sys/kernel/ns_last_pid; sleep 0.2 >{taken} 2>&1 &
+            echo {pid - 1} >/proc/sys/kernel/ns_last_pid; sleep 1.5 >{taken} 2>&1 &
             echo $! >>{taken}""")
     os.chmod(script, 0o700)
     root = place.restored("--action-script", script)

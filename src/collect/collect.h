@@ -164,6 +164,15 @@ struct collect {
 	bool wants_guard;
 	/* A file system was refused whose files may be served by a task that stands still. */
 	bool may_wait;
+	/*
+	 * Those whose files are (FUSE), by their devices: nobody but `look` may ask for what they
+	 * are, by any descriptor of one. Only the first thread calls it; -1 with errno.
+	 */
+	struct silent {
+		const dev_t *devices;
+		size_t n;
+		int (*look)(struct collect *collect, int fd, struct stat *ret_stat);
+	} silent;
 	struct obstacles obstacles;		   /* see collect_pass */
 	struct slots states;			   /* see collect_state */
 	struct scheduler_clocks *scheduler_clocks; /* scheduler-clocks.c */
@@ -210,6 +219,9 @@ void target_leave(struct target_folder **folder);
 #define autoleave __attribute__((cleanup(target_leave), unused)) struct target_folder *
 int target_open(const struct target *target, const char *name, int flags);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
+bool collect_is_silent(const struct collect *collect, dev_t device);
+/* The same of what a descriptor of ours leads to. */
+bool collect_leads_to_silent(const struct collect *collect, int fd);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
 ssize_t target_text(const struct target *target, const char *name, char **ret_text);
 /*

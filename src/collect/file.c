@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -125,6 +126,10 @@ static int find_file_system(struct open_file *file, struct error *err)
 	file->file_system = 0;
 	if (file->link[0] != '/' || major(file->stat.st_dev) != 0)
 		return 0;
+	if (collect_is_silent(file->target->collect, file->stat.st_dev)) {
+		file->file_system = FUSE_SUPER_MAGIC;
+		return 0;
+	}
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return fail_errno(err, procfs_error(errno), "%s: cannot tell its file system",

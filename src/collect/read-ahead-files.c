@@ -145,8 +145,11 @@ static void read_piece(struct errand *errand, enum assistant_thread thread)
 {
 	struct files_ahead *piece = (struct files_ahead *)errand;
 	autoleave folder = target_enter(piece->target);
+	/* Whoever closes a file that he got so asks its driver to flush it (fuse_flush). */
 	autoclose int pidfd =
-		kernel_pidfd_open(piece->target->tid, target_pidfd_flags(piece->target));
+		piece->target->collect->silent.n
+			? -1
+			: kernel_pidfd_open(piece->target->tid, target_pidfd_flags(piece->target));
 
 	bool any = false;
 

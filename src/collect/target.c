@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
@@ -155,12 +157,48 @@ int target_open(const struct target *target, const char *name, int flags)
 	return (int)told(target, name, openat(way.from, way.name, flags | O_CLOEXEC));
 }
 
+bool collect_is_silent(const struct collect *collect, dev_t device)
+{
+	for (size_t i = 0; i < collect->silent.n; i++)
+		if (collect->silent.devices[i] == device)
+			return true;
+	return false;
+}
+
+/* Whoever asks for no attribute is told the device, and by the kernel alone (fuse_getattr). */
+bool collect_leads_to_silent(const struct collect *collect, int fd)
+{
+	struct statx found;
+
+	return collect->silent.n && fd >= 0 &&
+	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found) == 0 &&
+	       collect_is_silent(collect, makedev(found.stx_dev_major, found.stx_dev_minor));
+}
+
+/* 1: it is silent, and looked at; 0: it is not; -1 with errno. */
+static int look_at_silent(struct collect *collect, const struct way *way, struct stat *ret_stat)
+{
+	autoclose int fd = openat(way->from, way->name, O_PATH | O_CLOEXEC);
+
+	if (!collect_leads_to_silent(collect, fd))
+		return 0;
+	if (collect->assistant && !pthread_equal(pthread_self(), collect->first_thread)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return collect->silent.look(collect, fd, ret_stat) ? -1 : 1;
+}
+
 int target_look(const struct target *target, const char *name, struct stat *ret_stat)
 {
 	autoway way;
 
 	if (find_way(target, name, &way))
 		return -1;
+	int silent =
+		target->collect->silent.n ? look_at_silent(target->collect, &way, ret_stat) : 0;
+	if (silent)
+		return silent < 0 ? -1 : 0;
 	return (int)told(target, name, fstatat(way.from, way.name, ret_stat, 0));
 }
 

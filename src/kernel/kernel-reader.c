@@ -113,13 +113,18 @@ bool kernel_bit(struct kernel_reader *reader, uint64_t object, size_t place)
 	return byte >> reader->places[place].bit & 1;
 }
 
-uint64_t kernel_file(struct kernel_reader *reader, int fd)
+uint64_t kernel_file_of(struct kernel_reader *reader, uint64_t thread, int fd)
 {
-	uint64_t at = reader->thread;
+	uint64_t at = thread;
 
 	for (size_t i = 0; i < KERNEL_FILE_PLACES; i++)
 		at = pointer_at(reader, at + reader->of_files[i].offset);
 	return pointer_at(reader, at + (uint64_t)fd * sizeof at);
+}
+
+uint64_t kernel_file(struct kernel_reader *reader, int fd)
+{
+	return kernel_file_of(reader, reader->thread, fd);
 }
 
 void kernel_has_changed(struct kernel_reader *reader)

@@ -49,6 +49,8 @@ uint32_t kernel_number(struct kernel_reader *reader, uint64_t object, size_t pla
 bool kernel_bit(struct kernel_reader *reader, uint64_t object, size_t place);
 /* The struct file of a descriptor of ours. */
 uint64_t kernel_file(struct kernel_reader *reader, int fd);
+/* The same of a thread, by its task_struct. */
+uint64_t kernel_file_of(struct kernel_reader *reader, uint64_t thread, int fd);
 void kernel_has_changed(struct kernel_reader *reader);
 
 #endif

@@ -302,6 +302,7 @@ struct file_opener {
 			       struct error *err);
 	void *leftovers;
 	struct slots states;	/* see opener_state */
+	bool at_rest;		/* all programs are: what is closed now is no failure */
 	struct undo_list *undo; /* base/undo.h; NULL while verifying */
 	/* What the kinds keep open (pipe ends not yet asked for), and is closed; see opener.h. */
 	int *kept_fds;

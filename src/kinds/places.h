@@ -96,6 +96,12 @@ struct mount_line;
 char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
 			      struct watched_place *place);
 
+/*
+ * Of a file system whose driver is in the tree, which is asked for nothing (FUSE): 1, and all that
+ * the record has of it; 0: of another one.
+ */
+int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct error *err);
+
 /* Does a mount of the tree show this file, which was removed, and is it carried for that? */
 bool mounts_carry_file(struct collect *collect, const struct stat *stat);
 
@@ -145,6 +151,11 @@ int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struc
 
 /* Opens a path of a mount namespace through the mount on which it was opened. */
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags);
+/* One that mount_served_collect has recorded; and opens it. */
+int mounts_served_check(const struct snapshot *snapshot, const RegFileEntry *reg,
+			struct error *err);
+int mounts_served_open(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		       struct error *err);
 /* The description that detached mounts end with, if it is this file; -1. */
 int mounts_take_detached(const struct file_opener *opener, uint32_t mount_id, uint32_t file_id);
 /* The namespace that it is in, and the root directory of that, borrowed; -1: in none there is. */

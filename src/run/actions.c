@@ -118,6 +118,7 @@ static int close_sources(struct run *run, const struct action *action, struct er
 	run->parked = monotonic_microseconds();
 	if (run_empty_holder(run, err))
 		return -1;
+	run->opener.at_rest = true;
 	run_close_sources(run);
 	run_close_namespaces(run);
 	return run_find_pids(run, threads, n, err);

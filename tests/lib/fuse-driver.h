@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A driver of FUSE, in the protocol itself: a directory with a directory with a file, in memory. */
+/*
+ * A driver of FUSE, in the protocol itself: a directory with a directory with files, in memory. It
+ * gives each that is opened a handle of its own, and takes no other: statfs tells how many there
+ * are, and "who" has the handle by which it is read.
+ */
 #ifndef NESTOR_TESTS_FUSE_DRIVER_H
 #define NESTOR_TESTS_FUSE_DRIVER_H
 
@@ -17,7 +21,8 @@
 #include <unistd.h>
 
 enum { NODES = 16, ROOM = 256 << 10, LONGEST = 64 };
-enum { ROOT = 1, APPLICATIONS = 40, ONE, CONTENT };
+enum { ROOT = 1, APPLICATIONS = 40, ONE, CONTENT, WHO, CACHED };
+enum { HANDLES = 32, FIRST_HANDLE = 77000 };
 
 /* What the driver serves: numbers of nodes are their places, and more. */
 struct node {
@@ -39,8 +44,18 @@ static struct node nodes[NODES] = {
 	  .mode = S_IFREG | 0644,
 	  .text = "before",
 	  .size = 6 },
+	{ .number = WHO, .parent = ONE, .name = "who", .mode = S_IFREG | 0644, .size = 5 },
+	{ .number = CACHED,
+	  .parent = ONE,
+	  .name = "cached",
+	  .mode = S_IFREG | 0644,
+	  .text = "0123456789",
+	  .size = 10 },
 };
+static uint64_t handles[HANDLES]; /* nodes, by the number of the handle from the first one on */
 static int devices[2];
+static uint32_t more_flags; /* of FUSE_INIT */
+static const char *mount_options = "user_id=0,group_id=0,default_permissions";
 
 static struct node *find(uint64_t number)
 {
@@ -94,7 +109,7 @@ static void list(int fd, const struct fuse_in_header *in, const struct fuse_read
 	char text[4096];
 	size_t size = 0;
 
-	for (int i = 1; i < NODES && read->offset == 0; i++) {
+	for (int i = (int)read->offset + 1; i < NODES; i++) {
 		if (!nodes[i].number || nodes[i].parent != in->nodeid)
 			continue;
 		struct fuse_dirent entry = { .ino = nodes[i].number,
@@ -107,6 +122,46 @@ static void list(int fd, const struct fuse_in_header *in, const struct fuse_read
 		size += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + entry.namelen);
 	}
 	reply(fd, in->unique, 0, text, size);
+}
+
+static uint64_t new_handle(uint64_t node)
+{
+	static unsigned last;
+
+	scenario_need(last < HANDLES, "too many are open");
+	handles[last] = node;
+	return FIRST_HANDLE + last++;
+}
+
+static void check_handle(const struct fuse_in_header *in, uint64_t handle)
+{
+	scenario_check(handle - FIRST_HANDLE < HANDLES &&
+			       handles[handle - FIRST_HANDLE] == in->nodeid,
+		       "handle %llu is not one of node %llu (%u)", (unsigned long long)handle,
+		       (unsigned long long)in->nodeid, in->opcode);
+}
+
+static unsigned count_handles(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < HANDLES; i++)
+		n += handles[i] != 0;
+	return n;
+}
+
+static void read_from(int fd, const struct fuse_in_header *in, const struct fuse_read_in *read)
+{
+	struct node *node = find(in->nodeid);
+	size_t at = read->offset < node->size ? read->offset : node->size;
+	char text[LONGEST];
+
+	check_handle(in, read->fh);
+	memcpy(text, node->text, LONGEST);
+	if (in->nodeid == WHO)
+		snprintf(text, sizeof text, "%llu", (unsigned long long)read->fh);
+	reply(fd, in->unique, 0, text + at,
+	      node->size - at < read->size ? node->size - at : read->size);
 }
 
 static void forget(uint64_t number, uint64_t count)
@@ -137,7 +192,7 @@ static void answer(int fd, char *room, ssize_t size)
 					     .max_background = 9,
 					     .congestion_threshold = 6,
 					     .flags = FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC |
-						      FUSE_ASYNC_READ,
+						      FUSE_ASYNC_READ | more_flags,
 					     .time_gran = 1000 };
 		return reply(fd, in->unique, 0, &out, sizeof out);
 	}
@@ -162,19 +217,22 @@ static void answer(int fd, char *room, ssize_t size)
 	}
 	case FUSE_OPEN:
 	case FUSE_OPENDIR: {
-		struct fuse_open_out out = { .fh = in->nodeid, .open_flags = FOPEN_DIRECT_IO };
+		struct fuse_open_out out = {
+			.open_flags = in->nodeid == CACHED ? FOPEN_KEEP_CACHE : FOPEN_DIRECT_IO,
+		};
+		if (node)
+			out.fh = new_handle(in->nodeid);
 		return reply(fd, in->unique, node ? 0 : -ESTALE, &out, node ? sizeof out : 0);
 	}
 	case FUSE_READDIR:
+		check_handle(in, ((struct fuse_read_in *)rest)->fh);
 		return list(fd, in, rest);
-	case FUSE_READ: {
-		const struct fuse_read_in *read = rest;
-		size_t at = read->offset < node->size ? read->offset : node->size;
-		return reply(fd, in->unique, 0, node->text + at, node->size - at);
-	}
+	case FUSE_READ:
+		return read_from(fd, in, rest);
 	case FUSE_WRITE: {
 		const struct fuse_write_in *write = rest;
 		struct fuse_write_out out = { .size = write->size };
+		check_handle(in, write->fh);
 		if (write->offset + write->size > LONGEST)
 			return reply(fd, in->unique, -ENOSPC, NULL, 0);
 		memcpy(node->text + write->offset, write + 1, write->size);
@@ -182,12 +240,26 @@ static void answer(int fd, char *room, ssize_t size)
 		return reply(fd, in->unique, 0, &out, sizeof out);
 	}
 	case FUSE_STATFS: {
-		struct fuse_statfs_out out = { .st = { .bsize = 4096, .namelen = 255 } };
+		struct fuse_statfs_out out = {
+			.st = { .bsize = 4096, .namelen = 255, .files = count_handles() },
+		};
 		return reply(fd, in->unique, 0, &out, sizeof out);
 	}
-	case FUSE_FLUSH:
 	case FUSE_RELEASE:
-	case FUSE_RELEASEDIR:
+	case FUSE_RELEASEDIR: {
+		uint64_t handle = ((struct fuse_release_in *)rest)->fh;
+		check_handle(in, handle);
+		handles[handle - FIRST_HANDLE] = 0;
+		return reply(fd, in->unique, 0, NULL, 0);
+	}
+	case FUSE_UNLINK:
+		for (int i = 0; i < NODES; i++)
+			if (nodes[i].parent == in->nodeid && !strcmp(nodes[i].name, rest))
+				nodes[i].parent = 0;
+		return reply(fd, in->unique, 0, NULL, 0);
+	case FUSE_FLUSH:
+		check_handle(in, ((struct fuse_flush_in *)rest)->fh);
+		return reply(fd, in->unique, 0, NULL, 0);
 	case FUSE_ACCESS:
 		return reply(fd, in->unique, 0, NULL, 0);
 	case FUSE_INTERRUPT:
@@ -231,8 +303,7 @@ static pid_t serve_fs(void)
 		devices[i] = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 		scenario_need(devices[i] >= 0, "/dev/fuse: %s", strerror(errno));
 	}
-	snprintf(text, sizeof text, "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions",
-		 devices[0]);
+	snprintf(text, sizeof text, "fd=%d,rootmode=40000,%s", devices[0], mount_options);
 	scenario_need(mkdir("fs", 0755) == 0 &&
 			      mount("own", "fs", "fuse.own", MS_NOSUID | MS_NODEV, text) == 0,
 		      "fuse: %s", strerror(errno));

@@ -2,11 +2,11 @@
 /*
  * name: refused-fuse
  * promise: a file system whose driver is in the tree (FUSE) is refused by name, and nobody waits
- *	for the driver, which stands still: while a file of it is open, mapped or watched, or
- *	a task has its directory there
+ *	for the driver, which stands still: while a file of it is mapped or watched, or something is
+ *	mounted on a directory of it
  * flavours: flat
  * needs: kernel_memory device:fuse
- * arguments: open mapped watched directory
+ * arguments: mapped watched below
  * refused: unsupported-mount
  */
 #include "fuse-driver.h"
@@ -20,14 +20,6 @@
 
 static const char content[] = "fs/by-app/one/content";
 
-static int stay_there(void *unused)
-{
-	(void)unused;
-	scenario_need(chdir("fs/by-app") == 0, "chdir: %s", strerror(errno));
-	scenario_mark("there");
-	return pause();
-}
-
 static void reach(const char *how)
 {
 	int fd = open(content, O_RDONLY | O_CLOEXEC);
@@ -40,17 +32,10 @@ static void reach(const char *how)
 		scenario_need(inotify_add_watch(inotify_init1(IN_CLOEXEC), "fs/by-app", IN_CREATE) >
 				      0,
 			      "watch: %s", strerror(errno));
-	if (strcmp(how, "open") != 0)
-		close(fd);
-}
-
-static pid_t send(const char *how)
-{
-	if (strcmp(how, "directory") != 0)
-		return -1;
-	pid_t pid = scenario_child_in(0, stay_there, NULL);
-	scenario_wait_mark("there");
-	return pid;
+	if (strcmp(how, "below") == 0)
+		scenario_need(mount("below", "fs/by-app/one", "tmpfs", 0, NULL) == 0, "mount: %s",
+			      strerror(errno));
+	close(fd);
 }
 
 int main(int argc, char **argv)
@@ -61,15 +46,11 @@ int main(int argc, char **argv)
 		      "a mount namespace: %s", strerror(errno));
 	pid_t driver = serve_fs();
 	reach(argv[2]);
-	pid_t child = send(argv[2]);
 
 	scenario_ready();
 
+	umount2("fs/by-app/one", MNT_DETACH);
 	scenario_check(access(content, R_OK) == 0, "it is not served: %s", strerror(errno));
-	if (child > 0) {
-		kill(child, SIGKILL);
-		waitpid(child, NULL, 0);
-	}
 	kill(driver, SIGKILL);
 	waitpid(driver, NULL, 0);
 	return scenario_end();

@@ -71,6 +71,9 @@ static int owner_collect(const struct open_file *file, FileEntry *entry, struct 
 
 	if (!fields.owner || (file->flags & O_PATH) || collect_is_ownerless(file))
 		return 0;
+	/* Has none, and whoever closes it would ask somebody who stands still. */
+	if (entry->type == FD_TYPES__REG && entry->reg->fuse)
+		return 0;
 	int fd = collect_borrow_file(file, err);
 	if (fd < 0)
 		return -1;

@@ -13,6 +13,9 @@
  * process-file.c. What somebody outside has opened: given.c. Files of pressure (PSI), refused where
  * what they wait for cannot be seen: pressure.c. The kernel's log: kernel-log.c. A file whose name
  * is gone while a hard link remains: linked.c.
+ * Of a FUSE whose driver is in the tree, directories and files come back by the handles that it
+ * gave; refused where names are gone, where the kernel writes later (writeback cache), and where
+ * the driver alone knows of locks: kinds/mounts/fuse-files.c.
  * That /proc/swaps has changed since it was polled last is lost: who asks takes it away.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
@@ -298,6 +301,9 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		reg->name = given_key(file);
 		return 0;
 	}
+	int served = mount_served_collect(file, reg, err);
+	if (served)
+		return served < 0 ? -1 : 0;
 	const char *kernel_path;
 	if (kernel_file_path(file, &kernel_path, err) ||
 	    opener_rights_check(file, kernel_path, err) ||
@@ -347,6 +353,8 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 	if (reg->pos > INT64_MAX)
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) has an impossible position",
 			    entry->id, reg->name);
+	if (reg->fuse)
+		return mounts_served_check(snapshot, reg, err);
 	if ((process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err)) ||
 	    alone_check(reg, ghost_of(snapshot, entry) != NULL, err) || pressure_check(reg, err))
 		return -1;
@@ -524,7 +532,8 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 		if (taken >= 0)
 			return taken;
 	}
-	autoclose int fd = unlinked				? ghost_open(opener, entry, err)
+	autoclose int fd = reg->fuse ? mounts_served_open(opener, reg, regular_open_flags(reg), err)
+			   : unlinked				? ghost_open(opener, entry, err)
 			   : linked_of(opener->snapshot, entry) ? linked_open(opener, entry, err)
 			   : gone_process_is(opener->snapshot, entry)
 				   ? gone_process_open(opener, entry, err)

@@ -9,8 +9,12 @@
  * mounted by themselves. It says so no more often than the kernel had been told before, since what
  * the kernel counts it gives back (FUSE_FORGET), to a driver that counts too.
  *
- * What is found holds for a moment (VALID_SECONDS); then the kernel asks the driver, for whom
- * nothing has changed.
+ * What is open comes with the handle that its driver knows, one after the other: which one is
+ * about to be opened, nestor says. Nobody closes it before the driver is back.
+ *
+ * What is found holds until all is made; then the kernel is told that it does not
+ * (FUSE_EXPIRE_ONLY, 6.2), and asks the driver, for whom nothing has changed. Older ones believe it
+ * for a moment.
  */
 #include "kinds/mounts/fuse.h"
 
@@ -21,9 +25,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -33,7 +39,9 @@
 
 enum {
 	VALID_SECONDS = 60,
+	VALID_LONG = 86400,
 	PAUSE_MS = 5,
+	ALARM_SECONDS = 60,
 	PATIENCE_MS = 20000,
 	/* The kernel gives nothing to who has less room than this, and than a write takes. */
 	LEAST_ROOM = 64 << 10,
@@ -45,6 +53,7 @@ enum {
 /* Shared by both. */
 struct stage {
 	atomic_bool mounted, agreed, over;
+	atomic_uint opening; /* the id of a file; 0: none */
 };
 
 struct player {
@@ -52,7 +61,9 @@ struct player {
 	const MntEntry *entry;
 	struct deputy_away away;
 	struct stage *stage;
+	const struct snapshot *snapshot;
 	int fd, user_fd;
+	bool expires;	/* what is found may be told to hold no more */
 	uint64_t *told; /* how often, like entry->fuse->nodes */
 };
 
@@ -78,12 +89,19 @@ struct answer {
 		struct fuse_init_out init;
 		struct fuse_entry_out entry;
 		struct fuse_attr_out attributes;
+		struct fuse_open_out open;
 	};
 };
 
-static void fill_attributes(struct fuse_attr *attributes, uint64_t node, uint32_t mode)
+static void fill_attributes(struct fuse_attr *attributes, const MntFuseNodeEntry *node)
 {
-	*attributes = (struct fuse_attr){ .ino = node, .mode = mode, .nlink = 2, .blksize = 4096 };
+	*attributes = (struct fuse_attr){
+		.ino = node->has_inode ? node->inode : node->node,
+		.size = node->size,
+		.mode = node->mode,
+		.nlink = S_ISDIR(node->mode) ? 2 : 1,
+		.blksize = 4096,
+	};
 }
 
 static size_t agree(struct player *player, struct answer *answer)
@@ -120,10 +138,12 @@ static size_t look_up(struct player *player, uint64_t parent, const char *name,
 			return 0;
 		player->told[i]++;
 		answer->header.error = 0;
-		answer->entry = (struct fuse_entry_out){ .nodeid = node->node,
-							 .generation = node->generation,
-							 .entry_valid = VALID_SECONDS };
-		fill_attributes(&answer->entry.attr, node->node, node->mode);
+		answer->entry = (struct fuse_entry_out){
+			.nodeid = node->node,
+			.generation = node->generation,
+			.entry_valid = player->expires ? VALID_LONG : VALID_SECONDS,
+		};
+		fill_attributes(&answer->entry.attr, node);
 		return sizeof answer->entry;
 	}
 	return 0;
@@ -132,15 +152,84 @@ static size_t look_up(struct player *player, uint64_t parent, const char *name,
 static size_t get_attributes(struct player *player, uint64_t wanted, struct answer *answer)
 {
 	const MntFuseEntry *fuse = player->entry->fuse;
-	uint32_t mode = wanted == FUSE_ROOT_ID ? fuse->root_mode : 0;
+	MntFuseNodeEntry root = MNT_FUSE_NODE_ENTRY__INIT;
+	const MntFuseNodeEntry *node = NULL;
 
+	root.node = FUSE_ROOT_ID;
+	root.mode = fuse->root_mode;
+	if (wanted == FUSE_ROOT_ID)
+		node = &root;
 	for (size_t i = 0; i < fuse->n_nodes; i++)
 		if (fuse->nodes[i]->node == wanted)
-			mode = fuse->nodes[i]->mode;
-	answer->header.error = mode ? 0 : -EIO;
+			node = fuse->nodes[i];
+	if (!node)
+		return 0;
+	answer->header.error = 0;
 	answer->attributes = (struct fuse_attr_out){ 0 };
-	fill_attributes(&answer->attributes.attr, wanted, mode);
-	return mode ? sizeof answer->attributes : 0;
+	fill_attributes(&answer->attributes.attr, node);
+	return sizeof answer->attributes;
+}
+
+static size_t open_one(struct player *player, uint64_t node, bool directory, struct answer *answer)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+	uint32_t id = atomic_load(&player->stage->opening);
+	const FileEntry *file = id ? snapshot_file(player->snapshot, id) : NULL;
+
+	if (directory ? fuse->no_opendir : fuse->no_open) {
+		answer->header.error = -ENOSYS;
+		return 0;
+	}
+	if (!file || !file->reg || !file->reg->fuse || file->reg->fuse->node != node)
+		return 0;
+	answer->header.error = 0;
+	answer->open = (struct fuse_open_out){ .fh = file->reg->fuse->handle,
+					       .open_flags = file->reg->fuse->open_flags };
+	return sizeof answer->open;
+}
+
+static size_t answer_to(struct player *player, const struct fuse_in_header *in, const uint8_t *rest,
+			struct answer *answer)
+{
+	struct fuse_init_in init;
+
+	switch (in->opcode) {
+	case FUSE_INIT:
+		memcpy(&init, rest, sizeof init);
+		player->expires = init.flags & FUSE_MORE_FLAGS &&
+				  init.flags2 & FUSE_HAS_EXPIRING >> FUSE_FLAGS_LOW;
+		answer->header.error = 0;
+		return agree(player, answer);
+	case FUSE_LOOKUP:
+		return look_up(player, in->nodeid, (const char *)rest, answer);
+	case FUSE_GETATTR:
+		return get_attributes(player, in->nodeid, answer);
+	case FUSE_OPEN:
+	case FUSE_OPENDIR:
+		return open_one(player, in->nodeid, in->opcode == FUSE_OPENDIR, answer);
+	case FUSE_ACCESS:
+	case FUSE_FLUSH: /* by each that closes a descriptor */
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
+		answer->header.error = 0;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int send_answer(struct player *player, const void *answer, size_t size, struct error *err)
+{
+	ssize_t written;
+
+	do
+		written = write(player->fd, answer, size);
+	while (written < 0 && errno == EINTR);
+	/* ENOENT: whoever asked has been killed, or what has a new name is known by none. */
+	return written < 0 && errno != ENOENT
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
+				    player->entry->mountpoint)
+		       : 0;
 }
 
 /* `room` ends with a zero. */
@@ -156,24 +245,11 @@ static int answer_one(struct player *player, const uint8_t *room, size_t size, s
 	if (in.opcode == FUSE_FORGET || in.opcode == FUSE_BATCH_FORGET ||
 	    in.opcode == FUSE_INTERRUPT)
 		return 0;
-	if (in.opcode == FUSE_INIT)
-		more = agree(player, &answer), answer.header.error = 0;
-	else if (in.opcode == FUSE_LOOKUP)
-		more = look_up(player, in.nodeid, (const char *)room + sizeof in, &answer);
-	else if (in.opcode == FUSE_GETATTR)
-		more = get_attributes(player, in.nodeid, &answer);
-	else if (in.opcode == FUSE_ACCESS)
-		answer.header.error = 0;
+	more = answer_to(player, &in, room + sizeof in, &answer);
 	answer.header.unique = in.unique;
 	answer.header.len = (uint32_t)(sizeof answer.header + more);
-	ssize_t written;
-	do
-		written = write(player->fd, &answer, answer.header.len);
-	while (written < 0 && errno == EINTR);
-	/* ENOENT: whoever asked has been killed. */
-	if (written < 0 && errno != ENOENT)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
-				  player->entry->mountpoint);
+	if (send_answer(player, &answer, answer.header.len, err))
+		return -1;
 	if (in.opcode == FUSE_INIT)
 		atomic_store(&player->stage->agreed, true);
 	return 0;
@@ -204,6 +280,39 @@ static int join(const struct player *player, struct error *err)
 	return take_fd(&fd);
 }
 
+/* From now on the kernel asks who knows. */
+static int expire(struct player *player, struct error *err)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+	struct {
+		struct fuse_out_header header;
+		struct
+		{ /* fuse_notify_inval_entry_out, whose flags are called padding before 6.2 */
+			uint64_t parent;
+			uint32_t name_length, flags;
+		} entry;
+		char name[NAME_MAX + 1];
+	} notice;
+
+	for (size_t i = 0; player->expires && i < fuse->n_nodes; i++) {
+		const MntFuseNodeEntry *node = fuse->nodes[i];
+		size_t length = strlen(node->name);
+		if (!player->told[i])
+			continue;
+		notice.header = (struct fuse_out_header){
+			.len = (uint32_t)(offsetof(typeof(notice), name) + length + 1),
+			.error = FUSE_NOTIFY_INVAL_ENTRY,
+		};
+		notice.entry.parent = node->parent;
+		notice.entry.name_length = (uint32_t)length;
+		notice.entry.flags = FUSE_EXPIRES;
+		memcpy(notice.name, node->name, length + 1);
+		if (send_answer(player, &notice, notice.header.len, err))
+			return -1;
+	}
+	return 0;
+}
+
 static struct player *playing; /* in the child, of which it is the only work */
 
 static int play(void *data, struct error *err)
@@ -225,9 +334,13 @@ static int play(void *data, struct error *err)
 		return -1;
 	for (int problems = 0; problems < MOST_PROBLEMS;) {
 		bool over = atomic_load(&player->stage->over);
+		/* As long as it takes: it ends with nestor. */
+		alarm(ALARM_SECONDS);
 		int ready = poll(&state, 1, over ? 0 : PAUSE_MS);
 		ssize_t size = ready > 0 ? read(player->fd, room, most) : ready;
-		if ((ready <= 0 && over) || (size < 0 && errno == ENODEV))
+		if (ready <= 0 && over)
+			return expire(player, err);
+		if (size < 0 && errno == ENODEV)
 			return 0;
 		problems += size < 0;
 		if (size <= 0)
@@ -257,6 +370,7 @@ static int send(struct file_opener *opener, const MntEntry *entry, struct error 
 	struct player *player = arena_new(opener->arena, struct player);
 
 	player->entry = entry;
+	player->snapshot = opener->snapshot;
 	player->fd = opener_file(opener, device->id);
 	player->user_fd = fuse_owner_fd(opener->snapshot, opener->user_namespaces, entry);
 	if (player->fd < 0)
@@ -307,17 +421,26 @@ int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct er
 			      entry->mountpoint);
 }
 
-int mounts_end_drivers(struct file_opener *opener, bool failed, struct error *err)
+void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32_t file_id)
 {
-	struct player *player = *players_of(opener);
-	int result = 0;
+	struct player *player = *players_of((struct file_opener *)opener);
 
-	for (; player; player = player->next) {
-		atomic_store(&player->stage->over, true);
-		if (!failed && !result && deputy_await(&player->away, err))
-			result = fail_while(err, "mount %.200s", player->entry->mountpoint);
+	while (player && player->entry->root_dev != device)
+		player = player->next;
+	if (player)
+		atomic_store(&player->stage->opening, file_id);
+}
+
+/* Where something has failed, whoever still waits for an answer is about to be killed. */
+void mounts_end_drivers(struct file_opener *opener)
+{
+	for (struct player *player = *players_of(opener); player; player = player->next) {
+		struct error ignored = { 0 };
+		if (opener->at_rest) {
+			atomic_store(&player->stage->over, true);
+			deputy_await(&player->away, &ignored);
+		}
 		deputy_recall(&player->away);
 	}
 	*players_of(opener) = NULL;
-	return result;
 }

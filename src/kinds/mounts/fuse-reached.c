@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Who of the tree has something of a FUSE, or serves it: before anybody looks at files, since that
- * may take an answer of a driver that stands still. What is asked here the kernel answers by itself
- * (AT_STATX_DONT_SYNC, and no attribute that fuse_getattr would ask for).
+ * Who of the tree has something of a FUSE that cannot be kept: before anybody looks at files, as
+ * that may take an answer of a driver that stands still. What is asked here the kernel answers by
+ * itself (AT_STATX_DONT_SYNC, and no attribute that fuse_getattr would ask for).
  */
 #include "kinds/mounts/fuse.h"
 
@@ -22,9 +22,7 @@
 
 struct search {
 	const struct live_superblock *superblock;
-	uint64_t connection;
 	dev_t device;
-	bool is_served;
 };
 
 static int refuse(const struct search *search, pid_t tid, const char *name, struct error *err)
@@ -72,17 +70,12 @@ static int watches(const struct target *target, uint32_t number, dev_t device)
 	return size > 0 && strstr(text, wanted);
 }
 
-static int check_descriptor(struct search *search, const struct target *target, uint32_t number,
-			    struct error *err)
+static int check_descriptor(const struct search *search, const struct target *target,
+			    uint32_t number, struct error *err)
 {
 	char name[32];
-	struct statx found;
-	uint64_t connection;
-	uint32_t ignored;
 
 	snprintf(name, sizeof name, "fd/%" PRIu32, number);
-	if (check_link(search, target->tid, name, err))
-		return -1;
 	int watched = watches(target, number, search->device);
 	if (watched)
 		return watched > 0 ? refuse(search, target->tid, name, err)
@@ -90,18 +83,6 @@ static int check_descriptor(struct search *search, const struct target *target, 
 						"pid %d: cannot read what descriptor %" PRIu32
 						" watches",
 						target->pid, number);
-	int there = look(target->tid, name, &found, err);
-	if (there <= 0 || !S_ISCHR(found.stx_mode) ||
-	    !fuse_device_is(found.stx_rdev_major, found.stx_rdev_minor))
-		return there < 0 ? -1 : 0;
-	autoclose int fd = target_get_fd(target, number);
-	if (fd < 0 || fuse_device_connection(target->collect, fd, &connection, &ignored))
-		return errno == EBADF ? 0
-				      : fail_errno(err, ERR_KERNEL_REFUSED,
-						   "pid %d: cannot tell what descriptor %" PRIu32
-						   " serves",
-						   target->pid, number);
-	search->is_served |= connection == search->connection;
 	return 0;
 }
 
@@ -117,16 +98,11 @@ static int check_memory(const struct search *search, const struct target *target
 		       : 0;
 }
 
-static int check_target(struct search *search, struct target *target, struct error *err)
+static int check_target(const struct search *search, struct target *target, struct error *err)
 {
 	const uint32_t *numbers;
 	size_t count;
 
-	for (size_t i = 0; i < target->n_threads; i++)
-		if (!target->threads[i].dead &&
-		    (check_link(search, target->threads[i].tid, "cwd", err) ||
-		     check_link(search, target->threads[i].tid, "root", err)))
-			return -1;
 	if (check_link(search, target->tid, "exe", err) || check_memory(search, target, err) ||
 	    target_descriptors(target, &numbers, &count, err))
 		return -1;
@@ -140,13 +116,12 @@ int fuse_check_reached(const struct live_superblock *superblock, uint64_t connec
 		       struct error *err)
 {
 	struct collect *collect = superblock->collect;
-	struct search search = { superblock, connection, superblock->mounts[0].line->device,
-				 false };
+	const struct search search = { superblock, superblock->mounts[0].line->device };
 
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie && check_target(&search, &collect->targets[i], err))
 			return -1;
-	if (search.is_served)
+	if (fuse_is_served(collect, connection))
 		return 0;
 	return fuse_refuse(superblock, "is served by nobody of the tree, and cannot be made again",
 			   err);

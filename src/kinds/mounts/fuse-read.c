@@ -14,15 +14,26 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_I_NOIDMAP */ };
 
 #define PLACES(X)                                          \
 	X(FILE_PATH, "file", "f_path")                     \
+	X(FILE_DATA, "file", "private_data")               \
+	X(FILE_INODE, "file", "f_inode")                   \
+	X(FILE_OWNER, "file", "f_owner")                   \
+	X(OWNER_PID, "fown_struct", "pid")                 \
+	X(PROC_PID, "proc_inode", "pid")                   \
+	X(PROC_INODE, "proc_inode", "vfs_inode")           \
+	X(PID_TASKS, "pid", "tasks")                       \
+	X(TASK_LINKS, "task_struct", "pid_links")          \
+	X(TASK_PID, "task_struct", "thread_pid")           \
 	X(PATH_MOUNT, "path", "mnt")                       \
 	X(PATH_DENTRY, "path", "dentry")                   \
 	X(MOUNT_SUPERBLOCK, "vfsmount", "mnt_sb")          \
@@ -38,14 +49,21 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(DENTRY_PARENT, "dentry", "d_parent")             \
 	X(DENTRY_INODE, "dentry", "d_inode")               \
 	X(DENTRY_NAME, "dentry", "d_name")                 \
+	X(DENTRY_HASH, "dentry", "d_hash")                 \
 	X(NAME_LENGTH, "qstr", "len")                      \
 	X(NAME_BYTES, "qstr", "name")                      \
 	X(INODE_MODE, "inode", "i_mode")                   \
 	X(GENERATION, "inode", "i_generation")             \
+	X(INODE_NUMBER, "inode", "i_ino")                  \
+	X(INODE_SIZE, "inode", "i_size")                   \
+	X(HANDLE, "fuse_file", "fh")                       \
+	X(OPEN_FLAGS, "fuse_file", "open_flags")           \
 	X(FUSE_INODE, "fuse_inode", "inode")               \
 	X(NODE, "fuse_inode", "nodeid")                    \
 	X(LOOKUPS, "fuse_inode", "nlookup")                \
 	X(CONNECTION, "fuse_mount", "fc")                  \
+	X(USER, "fuse_conn", "user_id")                    \
+	X(GROUP, "fuse_conn", "group_id")                  \
 	X(MINOR, "fuse_conn", "minor")                     \
 	X(MAX_WRITE, "fuse_conn", "max_write")             \
 	X(MAX_PAGES, "fuse_conn", "max_pages")             \
@@ -55,7 +73,8 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(CONNECTED, "fuse_conn", "connected")             \
 	X(INITIALIZED, "fuse_conn", "initialized")         \
 	/* From here on: not every kernel has them. */     \
-	X(OVER_IO_URING, "fuse_conn", "io_uring")
+	X(OVER_IO_URING, "fuse_conn", "io_uring")          \
+	X(OWNER_FILE, "fown_struct", "file")
 
 /* Bits of the connection, and what FUSE_INIT calls them. */
 #define BITS(X)                                                            \
@@ -78,11 +97,14 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(ACL, "posix_acl", FUSE_POSIX_ACL)                                \
 	X(SETXATTR, "setxattr_ext", FUSE_SETXATTR_EXT)                     \
 	X(SECURITY, "init_security", FUSE_GIVES_SECURITY)                  \
-	X(GROUP, "create_supp_group", FUSE_GIVES_GROUP)                    \
+	X(GIVEN_GROUP, "create_supp_group", FUSE_GIVES_GROUP)              \
 	X(MAP_DIRECT, "direct_io_allow_mmap", FUSE_MAPS_DIRECT_IO)         \
 	X(PASSTHROUGH, "passthrough", FUSE_PASSES_THROUGH)                 \
 	X(NO_LOCK, "no_lock", 0)                                           \
-	X(NO_FLOCK, "no_flock", 0)
+	X(NO_FLOCK, "no_flock", 0)                                         \
+	X(NO_OPEN, "no_open", 0)                                           \
+	X(NO_OPENDIR, "no_opendir", 0)                                     \
+	X(FOR_OTHERS, "allow_other", 0)
 
 #define BIT_NUMBER(number, member, flag) BIT_##number,
 #define BIT_PLACE(number, member, flag)	 BTF_PLACE(, "fuse_conn", member)
@@ -150,6 +172,8 @@ static void read_agreed(struct kernel_reader *by, uint64_t superblock, uint64_t 
 	fuse->max_write = kernel_number(by, connection, MAX_WRITE);
 	fuse->time_gran = kernel_number(by, superblock, GRANULARITY);
 	fuse->max_pages = kernel_number(by, connection, MAX_PAGES);
+	fuse->has_no_open = fuse->no_open = kernel_bit(by, connection, BIT_NO_OPEN);
+	fuse->has_no_opendir = fuse->no_opendir = kernel_bit(by, connection, BIT_NO_OPENDIR);
 	fuse->root_mode = mode_of(by, kernel_pointer(by, superblock, ROOT));
 }
 
@@ -215,6 +239,15 @@ static bool is_known(const MntFuseEntry *fuse, uint64_t parent, const char *name
 	return false;
 }
 
+static void read_attributes(struct kernel_reader *by, uint64_t dentry, uint64_t *ret_number,
+			    uint64_t *ret_size)
+{
+	uint64_t inode = kernel_pointer(by, dentry, DENTRY_INODE);
+
+	*ret_number = kernel_pointer(by, inode, INODE_NUMBER);
+	*ret_size = kernel_pointer(by, inode, INODE_SIZE);
+}
+
 static void add_node(struct kernel_reader *by, struct collect *collect, uint64_t dentry,
 		     MntFuseEntry *fuse)
 {
@@ -231,6 +264,8 @@ static void add_node(struct kernel_reader *by, struct collect *collect, uint64_t
 	node->lookups = node_of(by, dentry, LOOKUPS);
 	node->generation = kernel_number(by, kernel_pointer(by, dentry, DENTRY_INODE), GENERATION);
 	node->mode = mode_of(by, dentry);
+	read_attributes(by, dentry, &node->inode, &node->size);
+	node->has_inode = node->has_size = true;
 	fuse->nodes = arena_grow(collect->arena, fuse->nodes, fuse->n_nodes, sizeof *fuse->nodes);
 	fuse->nodes[fuse->n_nodes++] = node;
 }
@@ -293,6 +328,122 @@ static int find_owner(const struct live_superblock *superblock, uint32_t number,
 		return 0;
 	return survey_refuse(superblock->what, "belongs to a user namespace outside of the tree",
 			     err);
+}
+
+/* ---- files ---- */
+
+/* The reader, begun; -1 with errno. */
+static int begin(struct collect *collect, struct kernel_reader **ret)
+{
+	int result = collect_read_kernel(collect, &places, ret);
+
+	if (result > 0)
+		errno = EPERM;
+	return result ? -1 : 0;
+}
+
+static uint64_t dentry_of(struct kernel_reader *by, int fd)
+{
+	return kernel_pointer(by, kernel_inside(by, kernel_file(by, fd), FILE_PATH), PATH_DENTRY);
+}
+
+int fuse_look(struct collect *collect, int fd, struct stat *ret_stat)
+{
+	struct kernel_reader *by;
+	struct statx found;
+	uint64_t number, size;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found) || begin(collect, &by))
+		return -1;
+	uint64_t dentry = dentry_of(by, fd);
+	read_attributes(by, dentry, &number, &size);
+	*ret_stat = (struct stat){
+		.st_dev = makedev(found.stx_dev_major, found.stx_dev_minor),
+		.st_ino = number,
+		.st_mode = mode_of(by, dentry),
+		.st_nlink = 1,
+		.st_size = (off_t)size,
+	};
+	return kernel_reader_end(by);
+}
+
+/* Up to the root: does each still have its name? */
+static bool has_name(struct kernel_reader *by, uint64_t dentry)
+{
+	for (int i = 0; i < DEEPEST && !by->failure; i++) {
+		uint64_t parent = kernel_pointer(by, dentry, DENTRY_PARENT), hashed;
+		if (parent == dentry)
+			return true;
+		/* hlist_bl_node: next, pprev (d_unhashed) */
+		kernel_bytes(by, kernel_inside(by, dentry, DENTRY_HASH) + sizeof hashed, &hashed,
+			     sizeof hashed);
+		if (!hashed)
+			return false;
+		dentry = parent;
+	}
+	return false;
+}
+
+/* By a directory of /proc: the task_struct of a thread. */
+static uint64_t thread_of(struct kernel_reader *by, int proc_fd)
+{
+	uint64_t inode = kernel_pointer(by, kernel_file(by, proc_fd), FILE_INODE);
+	uint64_t pid = kernel_pointer(by, inode - by->places[PROC_INODE].offset, PROC_PID);
+	/* Of its four lists (enum pid_type) the first is that of the thread itself. */
+	uint64_t link = kernel_pointer(by, pid, PID_TASKS);
+	uint64_t thread = link - by->places[TASK_LINKS].offset;
+
+	if (!link || kernel_pointer(by, thread, TASK_PID) != pid)
+		kernel_has_changed(by);
+	return thread;
+}
+
+/* Does it send signals to somebody (F_SETOWN)? It is apart since 6.12. */
+static bool has_owner(struct kernel_reader *by, uint64_t file)
+{
+	if (by->places[OWNER_FILE].found)
+		return kernel_pointer(by, file, FILE_OWNER) != 0;
+	return kernel_pointer(by, kernel_inside(by, file, FILE_OWNER), OWNER_PID) != 0;
+}
+
+/* Whoever closes a descriptor of his own of it would have the driver flush it. */
+static void read_opened(struct kernel_reader *by, uint64_t dentry, int proc_fd, uint32_t number,
+			struct fuse_file *ret)
+{
+	uint64_t file = kernel_file_of(by, thread_of(by, proc_fd), (int)number);
+
+	if (kernel_pointer(by, kernel_inside(by, file, FILE_PATH), PATH_DENTRY) != dentry)
+		return kernel_has_changed(by);
+	ret->has_owner = has_owner(by, file);
+	file = kernel_pointer(by, file, FILE_DATA);
+	ret->handle = kernel_pointer(by, file, HANDLE);
+	ret->open_flags = kernel_number(by, file, OPEN_FLAGS);
+}
+
+int fuse_read_file(struct collect *collect, int fd, int proc_fd, uint32_t number,
+		   MntFuseEntry *fuse, struct fuse_file *ret)
+{
+	struct kernel_reader *by;
+
+	*ret = (struct fuse_file){ 0 };
+	if (begin(collect, &by))
+		return -1;
+	uint64_t dentry = dentry_of(by, fd);
+	uint64_t connection =
+		kernel_pointer(by, kernel_pointer(by, superblock_of(by, fd), PRIVATE), CONNECTION);
+	ret->has_name = has_name(by, dentry);
+	ret->node = node_of(by, dentry, NODE);
+	ret->for_others = kernel_bit(by, connection, BIT_FOR_OTHERS);
+	ret->uid = kernel_number(by, connection, USER);
+	ret->gid = kernel_number(by, connection, GROUP);
+	ret->writes_back = kernel_bit(by, connection, BIT_WRITEBACK);
+	ret->locks = !kernel_bit(by, connection, BIT_NO_LOCK) ||
+		     !kernel_bit(by, connection, BIT_NO_FLOCK);
+	if (proc_fd >= 0 && !by->failure)
+		read_opened(by, dentry, proc_fd, number, ret);
+	if (ret->has_name && !by->failure)
+		add_nodes(by, collect, fd, fuse);
+	return kernel_reader_end(by);
 }
 
 static int read_all(struct kernel_reader *by, const struct live_superblock *superblock,

@@ -13,9 +13,10 @@
  * Only who mounted it gets in, unless others may (fuse_permissible_uidgid): what is looked for in
  * it is looked for with his ids.
  *
- * Refused: requests on their way; whatever is open, mapped or watched in it, and who has his
- * directories there (fuse-reached.c); files that are mounted by themselves; io_uring and
- * passthrough. What is on a block device (fuseblk) is not mounted again.
+ * What is open there, and directories of tasks: fuse-files.c. Refused: requests on their way; what
+ * is mapped, executed or watched in it (fuse-reached.c); files that are mounted by themselves, and
+ * what is mounted on directories of it (fuse-served.c); io_uring and passthrough. What is on a
+ * block device (fuseblk) is not mounted again.
  */
 #include "kinds/mounts/fuse.h"
 
@@ -142,8 +143,9 @@ static bool are_nodes(const MntFuseEntry *fuse)
 {
 	for (size_t i = 0; i < fuse->n_nodes; i++) {
 		const MntFuseNodeEntry *node = fuse->nodes[i];
-		if (node->node <= 1 || !S_ISDIR(node->mode) || node->mode > 0xffff ||
-		    !*node->name || strchr(node->name, '/') || strlen(node->name) > NAME_MAX)
+		if (node->node <= 1 || (!S_ISDIR(node->mode) && !S_ISREG(node->mode)) ||
+		    node->mode > 0xffff || node->size > INT64_MAX || !*node->name ||
+		    strchr(node->name, '/') || strlen(node->name) > NAME_MAX)
 			return false;
 	}
 	return true;
@@ -206,15 +208,14 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 struct finding {
 	const MntEntry *mount;
 	int user_fd, root_fd, ret_fd;
+	const char *path;
+	int flags;
 };
 
 /* As who mounted it, with all rights. */
 static int find_inside(void *data, struct error *err)
 {
 	struct finding *finding = data;
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-					   RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
 	uid_t uid = option_of(finding->mount->options, "user_id=");
 	gid_t gid = option_of(finding->mount->options, "group_id=");
 	int bits = -1;
@@ -226,26 +227,36 @@ static int find_inside(void *data, struct error *err)
 	    syscall(SYS_setresgid, gid, gid, gid) || syscall(SYS_setresuid, uid, uid, uid))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot become who mounted %.200s",
 				  finding->mount->mountpoint);
-	finding->ret_fd = (int)syscall(SYS_openat2, finding->root_fd, finding->mount->root + 1,
-				       &how, sizeof how);
+	finding->ret_fd = mount_open_path(finding->root_fd, finding->path, finding->flags,
+					  RESOLVE_BENEATH | RESOLVE_NO_XDEV);
 	return finding->ret_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot find %.200s in it",
-						finding->mount->root)
+						finding->path)
 				   : 0;
+}
+
+int fuse_open_inside(const struct file_opener *opener, const MntEntry *mount, int root_fd,
+		     const char *path, int flags, struct error *err)
+{
+	struct finding finding = {
+		.mount = mount,
+		.user_fd = fuse_owner_fd(opener->snapshot, opener->user_namespaces, mount),
+		.root_fd = root_fd,
+		.ret_fd = -1,
+		.path = path,
+		.flags = flags,
+	};
+
+	return deputy_run(find_inside, &finding, err) < 0 ? -1 : finding.ret_fd;
 }
 
 int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int root_fd,
 		    struct error *err)
 {
-	struct finding finding = { mount,
-				   fuse_owner_fd(maker->snapshot, maker->user_namespaces, mount),
-				   root_fd, -1 };
-
-	if (!mount->root[1])
-		finding.ret_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
-	else if (deputy_run(find_inside, &finding, err) < 0)
-		return -1;
-	return finding.ret_fd < 0 ? fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot keep a mount")
-				  : finding.ret_fd;
+	if (mount->root[1])
+		return fuse_open_inside(maker->opener, mount, root_fd, mount->root + 1,
+					O_PATH | O_DIRECTORY, err);
+	int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot keep a mount") : fd;
 }
 
 const struct mount_kind fuse_mount_kind = {

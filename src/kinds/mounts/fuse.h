@@ -11,9 +11,13 @@ enum { FUSE_FLAGS_LOW = 32 };
 #define FUSE_MORE_FLAGS	    (1ULL << 30)
 #define FUSE_GIVES_SECURITY (1ULL << 32)
 #define FUSE_GIVES_GROUP    (1ULL << 34)
+#define FUSE_HAS_EXPIRING   (1ULL << 35)
 #define FUSE_MAPS_DIRECT_IO (1ULL << 36)
 #define FUSE_PASSES_THROUGH (1ULL << 37)
 #define FUSE_LETS_MAP_IDS   (1ULL << 40)
+
+/* FUSE_EXPIRE_ONLY of FUSE_NOTIFY_INVAL_ENTRY */
+enum { FUSE_EXPIRES = 1 };
 
 /* The oldest protocol whose messages have the size that they have today. */
 enum { FUSE_OLDEST_MINOR = 12 };
@@ -28,14 +32,40 @@ enum { FUSE_MOST_WRITE = 1 << 30 };
 int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_t *ret_connection,
 	      struct error *err);
 
+/* Something in it, by a descriptor of ours, of which the driver is asked nothing. */
+struct fuse_file {
+	bool has_name;	  /* and all that is above it */
+	bool for_others;  /* than who mounted it */
+	bool writes_back; /* what is written stays with the kernel for a while */
+	bool locks;	  /* the driver is told of locks, and nobody else */
+	uint32_t uid, gid;
+	uint64_t node;
+	/* Of a description: does it send signals; by which the driver knows it; FOPEN_* */
+	bool has_owner;
+	uint64_t handle;
+	uint32_t open_flags;
+};
+/*
+ * By a descriptor of ours (O_PATH), and that of a task, of which there is a directory in /proc; -1:
+ * it is none. What leads there is added to the nodes. -1 with errno.
+ */
+int fuse_read_file(struct collect *collect, int fd, int proc_fd, uint32_t number,
+		   MntFuseEntry *fuse, struct fuse_file *ret);
+/* st_dev, st_ino, st_mode and st_size of it. -1 with errno. */
+int fuse_look(struct collect *collect, int fd, struct stat *ret_stat);
+
 /* With what a person can do; always -1. */
 int fuse_refuse(const struct live_superblock *superblock, const char *why, struct error *err);
 /* Are they such as `fuse_read` tells? */
 bool fuse_flags_are_known(uint64_t flags);
 
+/* fuse-served.c: those that a task of the tree serves, by their connections; nobody asks them. */
+int fuse_find_served(struct collect *collect, struct error *err);
+bool fuse_is_served(struct collect *collect, uint64_t connection);
+
 /*
- * fuse-reached.c: is its driver in the tree, and has nobody anything of it open? Nobody is asked
- * who might stand still.
+ * fuse-reached.c: is its driver in the tree, and has nobody anything of it that cannot be kept?
+ * Nobody is asked who might stand still.
  */
 int fuse_check_reached(const struct live_superblock *superblock, uint64_t connection,
 		       struct error *err);
@@ -52,13 +82,22 @@ const FileEntry *fuse_device_of(const struct snapshot *snapshot, uint32_t connec
 /* Before anything else of the superblock is done: in the others, once it is there. */
 int fuse_device_clone(const struct file_opener *opener, const MntEntry *entry, struct error *err);
 
+/* What an answer to FUSE_OPEN may say (FOPEN_*), but for what passes files through. */
+enum { FUSE_OPEN_FLAGS = 0x7f };
+
 /* The mount by which a superblock is made; NULL. */
 const MntEntry *fuse_mount_of(const struct snapshot *snapshot, uint32_t device);
 /* Where nestor's user namespace is not its owner: that; -1. */
 int fuse_owner_fd(const struct snapshot *snapshot, const int *user_namespaces,
 		  const MntEntry *entry);
 
+/* What is in it, on no other mount; by a descriptor of the root of that. */
+int fuse_open_inside(const struct file_opener *opener, const MntEntry *mount, int root_fd,
+		     const char *path, int flags, struct error *err);
+
 /* fuse-play.c: it has been mounted, and the kernel begins to ask. */
 int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct error *err);
+/* This file of it is about to be opened; 0: none any more. */
+void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32_t file_id);
 
 #endif

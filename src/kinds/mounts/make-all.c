@@ -121,8 +121,6 @@ static int make_all(struct file_opener *opener, const struct mount_maker *before
 		result = make_groups(opener, maker, &superblocks, &groups, err);
 	if (!result)
 		result = mounts_detach(opener, err);
-	if (mounts_end_drivers(opener, result < 0, err))
-		result = -1;
 	mounts_hang_up_terminals(&superblocks);
 	mounts_close_idmaps(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)
@@ -172,6 +170,7 @@ void mounts_close(struct file_opener *opener)
 	const struct snapshot *snapshot = opener->snapshot;
 
 	if (opener->arena) {
+		mounts_end_drivers(opener);
 		mounts_close_early(opener);
 		mounts_close_numbers(opener);
 	}
@@ -269,6 +268,19 @@ int mounts_root(const struct file_opener *opener, uint32_t mount_id)
 	const struct made_mount_namespace *made = find_made(opener, mount_id);
 
 	return made && made->roots ? made->roots[0] : -1;
+}
+
+int mounts_open_root(const struct file_opener *opener, uint32_t mount_id, const char *path,
+		     const char **ret_below)
+{
+	struct mount_namespace *namespace;
+	size_t index;
+	const MntEntry *mount = snapshot_mount(opener->snapshot, mount_id, &namespace, &index);
+	const struct made_mount_namespace *made = find_made(opener, mount_id);
+
+	*ret_below = mount ? path_below(path, mount->mountpoint) : NULL;
+	errno = ENOENT;
+	return made && *ret_below ? mount_made_root(made, namespace, index) : -1;
 }
 
 int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char *path, int flags)

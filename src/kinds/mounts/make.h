@@ -116,7 +116,7 @@ int mounts_make_superblock(const struct mount_maker *maker, const struct mount_k
 
 /* fuse-play.c: in between, whoever looks for something in a FUSE is answered, not by its driver. */
 int mounts_play_drivers(struct file_opener *opener, struct error *err);
-int mounts_end_drivers(struct file_opener *opener, bool failed, struct error *err);
+void mounts_end_drivers(struct file_opener *opener);
 /* fuse.c: is that of such? Then what it shows, found by somebody whom the driver serves. */
 bool mount_is_fuse(const MntEntry *mount);
 int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int root_fd,
@@ -166,6 +166,9 @@ int mount_attach_late(const struct file_opener *opener, const struct mount_names
 size_t mounts_count_reached(const struct mount_namespace *namespace_);
 void mounts_close_reached(struct made_mount_namespace *made,
 			  const struct mount_namespace *namespace_, struct arena *arena);
+/* The same by the id of the mount, for a path on it, with what of that is below the root. */
+int mounts_open_root(const struct file_opener *opener, uint32_t mount_id, const char *path,
+		     const char **ret_below);
 int mount_made_root(const struct made_mount_namespace *made,
 		    const struct mount_namespace *namespace_, size_t index);
 /* open-path.c: without symbolic links; RESOLVE_* of openat2(2). -1 with errno. */

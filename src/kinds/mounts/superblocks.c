@@ -30,8 +30,7 @@ static int by_device(const void *a, const void *b)
 	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
 }
 
-/* By a process, whose descriptor of /dev/fuse is an option of the mount: no other mounts it. */
-static bool is_served(const char *type)
+bool mount_type_is_served(const char *type)
 {
 	return strcmp(type, "fuse") == 0 || strcmp(type, "fuseblk") == 0 ||
 	       strncmp(type, "fuse.", 5) == 0 || strncmp(type, "fuseblk.", 8) == 0;
@@ -43,7 +42,7 @@ static const struct mount_kind *find_kind(const struct live_superblock *superblo
 {
 	const struct mount_line *line = superblock->mounts[0].line;
 	const struct mount_kind *kind = mount_kind_of_type(line->type);
-	bool served = is_served(line->type);
+	bool served = mount_type_is_served(line->type);
 	int can_be = kind || served ? 0 : mount_type_is_known(superblock->collect, line->type, err);
 	const char *device = NULL;
 

@@ -145,6 +145,12 @@ static int check_thread(const struct snapshot *snapshot, const struct task *task
 	if (fs_check_directory(snapshot, task, fs->cwd_id, "working directory", err) ||
 	    fs_check_directory(snapshot, task, fs->root_id, "root directory", err))
 		return -1;
+	if (snapshot_file(snapshot, fs->cwd_id)->reg->fuse ||
+	    snapshot_file(snapshot, fs->root_id)->reg->fuse)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "thread %zu of task %s has a directory of its own in a file system "
+			    "whose driver is in the tree (FUSE)",
+			    thread, task_name(task));
 	return check_others(snapshot, task, thread, err);
 }
 

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What the tree has open in a FUSE whose driver is in the tree, and who has directories there. The
+ * driver stands still while it is dumped, so nobody asks for anything: where it is and by which
+ * numbers the driver knows it, its node and, of what is open, a handle, the kernel's memory says.
+ * Restored it is opened by whom the driver serves, and nestor, which answers meanwhile
+ * (fuse-play.c), says the same handle. The driver is told nothing of that, and finds all as it was.
+ *
+ * Who is not of the user namespace of what others may use too, and whom the driver does not
+ * serve, cannot change to a directory there.
+ */
+#include "kinds/mounts/fuse.h"
+
+#include "base/cleanup.h"
+#include "base/names.h"
+#include "collect/collect.h"
+#include "kinds/mounts/make.h"
+#include "kinds/mounts/survey.h"
+#include "kinds/places.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- dump ---- */
+
+static int refuse(const struct open_file *file, const char *why, struct error *err)
+{
+	return fail(err, ERR_UNSUPPORTED_FILE,
+		    "%s is in a file system whose driver is in the tree (FUSE), %s", file->what,
+		    why);
+}
+
+static bool is_path(const struct open_file *file)
+{
+	return file->number == UINT32_MAX;
+}
+
+/* Cannot it be kept, and why? NULL: it can. */
+static const char *reason(const struct open_file *file, const struct fuse_file *found,
+			  const MntEntry *mount)
+{
+	bool opened = !is_path(file) && !(file->flags & O_PATH);
+	bool regular = S_ISREG(file->stat.st_mode);
+
+	if (!regular && !S_ISDIR(file->stat.st_mode))
+		return "and is neither a directory nor a regular file";
+	if (!found->has_name)
+		return "and has no name there any more";
+	if (is_path(file) && found->for_others && mount->has_userns_id)
+		return "which others than who mounted it may use, in a user namespace";
+	if (found->has_owner)
+		return "and has an owner, who is sent signals (F_SETOWN)";
+	if (!opened || !regular)
+		return NULL;
+	return found->writes_back ? "which writes later what is written to it (writeback cache)"
+	       : found->locks	  ? "which keeps locks of files that nobody else knows"
+	       : found->open_flags & ~(uint32_t)FUSE_OPEN_FLAGS
+		       ? "and was opened in a way that is not known"
+		       : NULL;
+}
+
+static void fill(const struct open_file *file, const struct fuse_file *found, uint32_t mount_id,
+		 RegFileEntry *reg)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	FuseFileEntry *fuse = snapshot_new(snapshot, FUSE_FILE_ENTRY, FuseFileEntry);
+
+	fuse->node = found->node;
+	fuse->has_uid = fuse->has_gid = !found->for_others;
+	fuse->uid = found->for_others ? 0 : found->uid;
+	fuse->gid = found->for_others ? 0 : found->gid;
+	if (is_path(file))
+		reg->flags = O_PATH | O_DIRECTORY;
+	fuse->has_handle = fuse->has_open_flags = !(reg->flags & O_PATH);
+	fuse->handle = found->handle;
+	fuse->open_flags = found->open_flags;
+	reg->fuse = fuse;
+	reg->name = arena_string(snapshot->arena, file->link);
+	reg->mnt_id = (int32_t)mount_id;
+	reg->has_size = reg->has_modified = false;
+	reg->size = 0;
+	reg->modified = 0;
+}
+
+static bool is_covered(const struct live_namespace *namespace, const struct mount_line *line,
+		       const char *path)
+{
+	size_t index = 0;
+
+	while (namespace->order.mounts[index]->mnt_id != line->id)
+		index++;
+	return mount_covering(&namespace->order, index, path) != SIZE_MAX;
+}
+
+int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	const struct mount_survey *survey = survey_of_mounts(collect);
+	const struct live_namespace *namespace;
+	bool opened = !is_path(file) && !(file->flags & O_PATH);
+	struct fuse_file found;
+
+	if (!collect_is_silent(collect, file->stat.st_dev))
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	autoclose int proc_fd = opened ? target_open(file->target, "", O_PATH) : -1;
+	int64_t mount_id = fd < 0 || (opened && proc_fd < 0) ? -1 : survey_mount_id(fd);
+	if (mount_id < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
+				  file->what);
+	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace);
+	if (!line)
+		return refuse(file, "on a mount that is in no mount namespace of the tree", err);
+	MntEntry *entry = namespace->entries[line - namespace->table.lines];
+	if (!entry->fuse || !path_below(file->link, line->mountpoint) ||
+	    is_covered(namespace, line, file->link))
+		return refuse(file, "where its path does not lead to", err);
+	if (fuse_read_file(collect, fd, proc_fd, file->number, entry->fuse, &found))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the kernel's memory",
+				  file->what);
+	const char *why = reason(file, &found, entry);
+	if (why)
+		return refuse(file, why, err);
+	fill(file, &found, line->id, reg);
+	mount_detached_hold(file, line->id);
+	return 1;
+}
+
+/* ---- restore ---- */
+
+int mounts_served_check(const struct snapshot *snapshot, const RegFileEntry *reg, struct error *err)
+{
+	const FuseFileEntry *fuse = reg->fuse;
+	const MntEntry *mount =
+		reg->mnt_id < 0 ? NULL
+				: snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
+
+	if (mount && mount_is_fuse(mount) && reg->has_mode &&
+	    (S_ISDIR(reg->mode) || S_ISREG(reg->mode)) &&
+	    !fuse->has_handle == !!(reg->flags & O_PATH) && fuse->has_uid == fuse->has_gid &&
+	    !(fuse->open_flags & ~(uint32_t)FUSE_OPEN_FLAGS))
+		return 0;
+	return fail(err, ERR_IMAGE_INVALID,
+		    "file %" PRIu32 " (%s) is in no FUSE whose driver is in the tree", reg->id,
+		    reg->name);
+}
+
+int mounts_served_open(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		       struct error *err)
+{
+	const MntEntry *mount = snapshot_mount(opener->snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
+	const char *below;
+	autoclose int root_fd = mounts_open_root(opener, (uint32_t)reg->mnt_id, reg->name, &below);
+
+	if (root_fd < 0)
+		return fail_errno(err, ERR_FILE_MISSING, "cannot find the mount of %s", reg->name);
+	fuse_play_opening(opener, mount->root_dev, reg->id);
+	int fd = fuse_open_inside(opener, mount, root_fd, below, flags, err);
+	fuse_play_opening(opener, mount->root_dev, 0);
+	return fd;
+}

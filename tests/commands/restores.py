@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import threading
+import time
 
 from place import must, nestor, program, take
 import tree
@@ -111,15 +112,25 @@ def pid_in_use(place):
 
 
 def outrun(place):
-    """An id that somebody takes after nestor has looked, for a moment, is had a moment later"""
-    pid, script, taken = place.dumped(), place.file("script"), place.file("taken")
+    """An id that somebody takes after nestor has looked, for some seconds, is had after that"""
+    pid, script, looked, taken = (place.dumped(), place.file("script"), place.file("looked"),
+                                  place.file("taken"))
     with open(script, "w", encoding="ascii") as file:
         file.write(f"""#!/bin/sh
-            [ "$CRTOOLS_SCRIPT_ACTION" = setup-namespaces ] && [ ! -e {taken} ] || exit 0
-            echo {pid - 1} >/proc/sys/kernel/ns_last_pid; sleep 1.5 >{taken} 2>&1 &
-            echo $! >>{taken}""")
+            [ "$CRTOOLS_SCRIPT_ACTION" = setup-namespaces ] && [ ! -e {looked} ] || exit 0
+            >{looked}; while [ ! -e {taken} ]; do sleep 0.01; done""")
     os.chmod(script, 0o700)
+
+    def take_it():
+        must(tree.wait_for(lambda: os.path.exists(looked), 20), "nestor never looked")
+        take(place, pid)
+        with open(taken, "w", encoding="ascii"):
+            time.sleep(1.5)
+        tree.kill_tree(pid)
+    other = threading.Thread(target=take_it)
+    other.start()
     root = place.restored("--action-script", script)
+    other.join()
     must(root == pid, f"the root has the pid {root}")
     must(os.path.exists(taken), "nobody took anything")
 

@@ -83,11 +83,8 @@ static int add_thread(struct found_tree *tree, struct found_task *task, pid_t ti
 	}
 	for (size_t i = 0; i < task->n_threads; i++)
 		if (task->threads[i].tid == tid)
-			interrupted_look(tid, &task->threads[i].sleep);
-	/* It can have died since; waiting will tell. */
-	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 && errno != ESRCH)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot stop thread %d of pid %d", tid,
-				  task->pid);
+			return tree->only_seized ? 0
+						 : found_task_tell(task, &task->threads[i], err);
 	return 0;
 }
 
@@ -397,6 +394,28 @@ static int pass_frozen(struct found_tree *tree, struct error *err)
 	return freezer->thaw(freezer->data, err);
 }
 
+/* Those that waited for others which had stopped are told while these run, then all others. */
+static enum stop_outcome stop_late(struct found_tree *tree, struct error *err)
+{
+	tree->only_seized = true;
+	do {
+		tree->changed = false;
+		if (make_pass(tree, err))
+			return STOP_FAILED;
+	} while (tree->changed && wait_clock() < tree->deadline);
+	tree->only_seized = false;
+
+	enum stop_outcome outcome = found_tree_stop_late(tree, err);
+	for (size_t i = 0; i < tree->n_tasks; i++) {
+		const struct found_task *task = tree->tasks[i];
+
+		for (size_t at = 0; at < task->n_threads; at++)
+			if (outcome == STOP_DONE && found_task_tell(task, &task->threads[at], err))
+				outcome = STOP_FAILED;
+	}
+	return outcome;
+}
+
 enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct error *err)
 {
 	if (check_proc(tree, err) || check_root(root, err))
@@ -404,9 +423,10 @@ enum stop_outcome find_and_stop(struct found_tree *tree, pid_t root, struct erro
 	add_task(tree, root);
 	if (tree->collect->freezer.thaw && pass_frozen(tree, err) < 0)
 		return STOP_FAILED;
+	enum stop_outcome outcome = tree->late->n ? stop_late(tree, err) : STOP_DONE;
+	if (outcome != STOP_DONE)
+		return outcome;
 	do {
-		enum stop_outcome outcome;
-
 		tree->changed = false;
 		if (make_pass(tree, err))
 			return STOP_FAILED;

@@ -17,6 +17,7 @@ struct target;
 
 struct found_thread {
 	pid_t tid;
+	bool told; /* to stop */
 	bool stopped;
 	int signal; /* that could not be let through, and has to be when it is let go */
 	struct thread_sleep sleep; /* before it was told to stop */
@@ -42,7 +43,16 @@ struct found_task {
 	struct found_task *first_child, *last_child, *next_sibling; /* as of the last pass */
 };
 
-enum { FOUND_BUCKETS = 1024 };
+enum { FOUND_BUCKETS = 1024, LATE_ROOM = 64 };
+
+/*
+ * Threads that did not stop when others had: the kernel may have them wait for what these do
+ * (FUSE). The next time they are told first, and before all the one that was found last.
+ */
+struct late_threads {
+	pid_t tids[LATE_ROOM];
+	size_t n;
+};
 
 struct found_tree {
 	const struct collect *collect; /* for collect_go_on */
@@ -54,6 +64,9 @@ struct found_tree {
 	bool changed;	/* in this pass */
 	bool scan_proc; /* there are no `children` files */
 	uint64_t deadline;
+	uint64_t patience; /* with a thread that the kernel has wait, in nanoseconds */
+	struct late_threads *late;
+	bool only_seized; /* nobody is told to stop yet */
 };
 
 /*

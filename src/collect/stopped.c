@@ -44,6 +44,7 @@ enum {
 	RECOVERY_SECONDS = 5,
 	FIRST_DELAY = 1000000, /* ns */
 	LONGEST_DELAY = 500000000,
+	FIRST_PATIENCE = 50000000,
 	USUAL_DESCRIPTORS = 4096,
 };
 
@@ -478,7 +479,8 @@ void collect_add_tasks(struct collect *collect)
 
 static enum stop_outcome try_until(struct collect *collect, uint64_t deadline, struct error *err)
 {
-	uint64_t delay = FIRST_DELAY;
+	uint64_t delay = FIRST_DELAY, patience = FIRST_PATIENCE;
+	struct late_threads late = { .n = 0 };
 
 	for (;;) {
 		struct found_tree *tree = arena_new(collect->arena, struct found_tree);
@@ -487,6 +489,8 @@ static enum stop_outcome try_until(struct collect *collect, uint64_t deadline, s
 		tree->collect = collect;
 		tree->arena = collect->arena;
 		tree->deadline = deadline;
+		tree->patience = patience;
+		tree->late = &late;
 		outcome = stop_once(collect, tree, err);
 		if (outcome == STOP_DONE)
 			return outcome;
@@ -502,6 +506,7 @@ static enum stop_outcome try_until(struct collect *collect, uint64_t deadline, s
 		/* Running, the tree gets over what was in the way. */
 		nanosleep(&(struct timespec){ .tv_nsec = (long)delay }, NULL);
 		delay = delay * 2 < LONGEST_DELAY ? delay * 2 : LONGEST_DELAY;
+		patience *= 2;
 	}
 }
 

@@ -8,6 +8,10 @@
  * of a delivery, where that of a POSIX timer's signal lets go of the lock to start the timer again
  * (dequeue_signal). Asked for in the stop itself, it follows for sure. A thread that is
  * part of a group stop reports the signal of that, and goes back to it when it is let go.
+ *
+ * A thread that the kernel has wait (state D) may wait for what another one does that has stopped
+ * already: who asks for a file of a FUSE waits for its driver. So nobody waits long for such a one;
+ * the tree is let go, and the next time it is stopped first, while all others run.
  */
 #include "collect/stops.h"
 #include "collect/collect.h"
@@ -27,6 +31,19 @@ enum {
 	LONGEST_RELEASE = 1000000000,
 	LONGEST_QUEUE = 10, /* seconds, for one that only lacks a processor */
 };
+
+int found_task_tell(const struct found_task *task, struct found_thread *thread, struct error *err)
+{
+	if (thread->told)
+		return 0;
+	thread->told = true;
+	interrupted_look(thread->tid, &thread->sleep);
+	/* It can have died since; waiting will tell. */
+	if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 && errno != ESRCH)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot stop thread %d of pid %d",
+				  thread->tid, task->pid);
+	return 0;
+}
 
 static int thread_died(struct found_tree *tree, struct found_task *task, size_t index,
 		       struct error *err)
@@ -51,22 +68,39 @@ static int thread_died(struct found_tree *tree, struct found_task *task, size_t 
 	return 0;
 }
 
+static void remember_late(struct late_threads *late, pid_t tid)
+{
+	size_t at = 0;
+
+	while (at < late->n && late->tids[at] != tid)
+		at++;
+	if (at == late->n && late->n < LATE_ROOM)
+		late->n++;
+	if (at == LATE_ROOM)
+		at--;
+	memmove(late->tids + 1, late->tids, at * sizeof *late->tids);
+	late->tids[0] = tid;
+}
+
 /* Nothing was heard for a while: 1 it is a leader that has died, 0 wait on, -1 it is hopeless. */
 static enum stop_outcome judge_silence(const struct found_tree *tree, const struct found_task *task,
-				       pid_t tid, bool *ret_died, struct error *err)
+				       pid_t tid, uint64_t began, bool *ret_died, struct error *err)
 {
 	struct thread_state state;
 
+	if (thread_state_read(task->pid, tid, &state, err))
+		return STOP_FAILED;
 	/* Nobody hears of a leader's end before that of the others. */
-	if (task->n_threads > 1 && tid == task->pid) {
-		if (thread_state_read(task->pid, tid, &state, err))
-			return STOP_FAILED;
-		*ret_died = state.state == 'Z';
-		if (*ret_died)
-			return STOP_DONE;
-	}
+	*ret_died = task->n_threads > 1 && tid == task->pid && state.state == 'Z';
+	if (*ret_died)
+		return STOP_DONE;
 	if (thread_waits_for_vfork(task->pid, tid)) {
 		thread_fail_vfork(task->pid, tid, err);
+		return STOP_AGAIN;
+	}
+	if (state.state == 'D' && wait_clock() - began >= tree->patience) {
+		remember_late(tree->late, tid);
+		thread_fail_timeout(task->pid, tid, err);
 		return STOP_AGAIN;
 	}
 	if (wait_clock() < tree->deadline)
@@ -105,6 +139,8 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 				      struct found_thread *thread, bool *ret_died,
 				      int *ret_stop_signal, struct error *err)
 {
+	uint64_t began = wait_clock();
+
 	while (!thread->stopped && !*ret_died) {
 		uint64_t patience = wait_clock() + VFORK_PATIENCE;
 		uint64_t until = patience < tree->deadline ? patience : tree->deadline;
@@ -126,10 +162,29 @@ static enum stop_outcome wait_stopped(const struct found_tree *tree, const struc
 			return STOP_FAILED;
 		/* One that stops for signals again and again is not heard of either, in the end. */
 		if (found == 0 || wait_clock() >= tree->deadline)
-			outcome = judge_silence(tree, task, thread->tid, ret_died, err);
+			outcome = judge_silence(tree, task, thread->tid, began, ret_died, err);
 		if (outcome != STOP_DONE)
 			return outcome;
 	}
+	return STOP_DONE;
+}
+
+static enum stop_outcome wait_thread(struct found_tree *tree, struct found_task *task, size_t at,
+				     struct error *err)
+{
+	bool died = false;
+	int stop_signal = 0;
+	enum stop_outcome outcome;
+
+	if (task->threads[at].stopped)
+		return STOP_DONE;
+	outcome = wait_stopped(tree, task, &task->threads[at], &died, &stop_signal, err);
+	if (outcome != STOP_DONE)
+		return outcome;
+	if (died && thread_died(tree, task, at, err))
+		return STOP_FAILED;
+	if (!died && stop_signal)
+		task->stop_signal = stop_signal;
 	return STOP_DONE;
 }
 
@@ -140,23 +195,42 @@ enum stop_outcome found_tree_wait(struct found_tree *tree, struct error *err)
 
 		/* From the last thread to the first: a leader's death is reported after theirs. */
 		for (size_t at = task->n_threads; at-- > 0;) {
-			bool died = false;
-			int stop_signal = 0;
-			enum stop_outcome outcome;
+			enum stop_outcome outcome = wait_thread(tree, task, at, err);
 
-			if (task->threads[at].stopped)
-				continue;
-			outcome = wait_stopped(tree, task, &task->threads[at], &died, &stop_signal,
-					       err);
 			if (outcome != STOP_DONE)
 				return outcome;
-			if (died && thread_died(tree, task, at, err))
-				return STOP_FAILED;
-			if (!died && stop_signal)
-				task->stop_signal = stop_signal;
 		}
 	}
 	return STOP_DONE;
+}
+
+static enum stop_outcome stop_thread(struct found_tree *tree, pid_t tid, struct error *err)
+{
+	for (size_t i = 0; i < tree->n_tasks; i++) {
+		struct found_task *task = tree->tasks[i];
+
+		for (size_t at = 0; at < task->n_threads; at++)
+			if (task->threads[at].tid == tid)
+				return found_task_tell(task, &task->threads[at], err)
+					       ? STOP_FAILED
+					       : wait_thread(tree, task, at, err);
+	}
+	return STOP_DONE; /* it has ended since */
+}
+
+enum stop_outcome found_tree_stop_late(struct found_tree *tree, struct error *err)
+{
+	const struct late_threads late = *tree->late;
+	uint64_t patience = tree->patience;
+	enum stop_outcome outcome = STOP_DONE;
+
+	for (size_t i = 0; i < late.n && outcome == STOP_DONE; i++) {
+		/* While nobody has stopped, it waits for nobody who has. */
+		tree->patience = i == 0 ? UINT64_MAX : patience;
+		outcome = stop_thread(tree, late.tids[i], err);
+	}
+	tree->patience = patience;
+	return outcome;
 }
 
 /* It has been woken, and stops as soon as it gets to run. */
@@ -181,29 +255,50 @@ static int await_late_stop(pid_t pid, pid_t tid, int *ret_status)
 	return found;
 }
 
+/*
+ * Only a stopped thread can be let go, and a call that it interrupts is settled only then; one that
+ * does not stop is let go when we exit.
+ */
+static void release_thread(const struct found_task *task, struct found_thread *thread)
+{
+	struct error unused = { 0 };
+	int status;
+
+	found_task_tell(task, thread, &unused);
+	if (!thread->stopped && await_late_stop(task->pid, thread->tid, &status) > 0 &&
+	    WIFSTOPPED(status) && status >> 16 == 0) {
+		ptrace(PTRACE_DETACH, thread->tid, NULL, (long)WSTOPSIG(status));
+		return;
+	}
+	interrupted_stop(thread->tid); /* nobody may have waited for it yet */
+	ptrace(PTRACE_DETACH, thread->tid, NULL, (long)thread->signal);
+}
+
+static void release_stopped(struct found_task *task)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < task->n_threads; i++)
+		if (task->threads[i].stopped)
+			release_thread(task, &task->threads[i]);
+		else
+			task->threads[left++] = task->threads[i];
+	task->n_threads = left;
+}
+
 void found_task_release(struct found_task *task)
 {
-	for (size_t i = 0; i < task->n_threads; i++) {
-		int status;
-
-		/*
-		 * Only a stopped thread can be let go, and a call that it interrupts is
-		 * settled only then; one that does not stop is let go when we exit.
-		 */
-		if (!task->threads[i].stopped &&
-		    await_late_stop(task->pid, task->threads[i].tid, &status) > 0 &&
-		    WIFSTOPPED(status) && status >> 16 == 0) {
-			ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)WSTOPSIG(status));
-			continue;
-		}
-		interrupted_stop(task->threads[i].tid); /* nobody may have waited for it yet */
-		ptrace(PTRACE_DETACH, task->threads[i].tid, NULL, (long)task->threads[i].signal);
-	}
+	release_stopped(task);
+	for (size_t i = 0; i < task->n_threads; i++)
+		release_thread(task, &task->threads[i]);
 	task->n_threads = 0;
 }
 
+/* Those that did not stop may wait for others, and do stop when these go on. */
 void found_tree_release(struct found_tree *tree)
 {
+	for (size_t i = 0; i < tree->n_tasks; i++)
+		release_stopped(tree->tasks[i]);
 	for (size_t i = 0; i < tree->n_tasks; i++)
 		found_task_release(tree->tasks[i]);
 }

@@ -56,6 +56,7 @@ static uint64_t handles[HANDLES]; /* nodes, by the number of the handle from the
 static int devices[2];
 static uint32_t more_flags; /* of FUSE_INIT */
 static const char *mount_options = "user_id=0,group_id=0,default_permissions";
+static unsigned late_by; /* milliseconds that each answer takes */
 
 static struct node *find(uint64_t number)
 {
@@ -284,6 +285,7 @@ static int serve(void *unused)
 			ssize_t size = states[i].revents ? read(states[i].fd, room, ROOM) : 0;
 			if (size < 0 && errno == ENODEV)
 				return 0;
+			scenario_sleep_ms(late_by);
 			if (size > 0)
 				answer(states[i].fd, room, size);
 		}

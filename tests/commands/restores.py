@@ -11,6 +11,8 @@ import time
 from place import must, nestor, program, take
 import tree
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 
 def restore_waits(place):
     """Without -d restore waits, and exits with the root's status"""
@@ -135,6 +137,30 @@ def outrun(place):
     must(os.path.exists(taken), "nobody took anything")
 
 
+def systemd_reload(place):
+    """Who is called systemd and waits for it is told to reload; another one is not"""
+    told = place.file("told")
+    waits = f"""import ctypes, os, signal, sys, time
+ctypes.CDLL(None).prctl(15, b"systemd")
+if sys.argv[1] == "waits":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGHUP}})
+open(f"{place.path}/is-{{sys.argv[1]}}", "w").close()
+if sys.argv[1] == "waits":
+    signal.sigwait({{signal.SIGHUP}})
+    open({told!r}, "w").close()
+time.sleep(1000)"""
+    names = ("waits", "other")
+    runs = " & ".join(f"python3 -c {shlex.quote(waits)} {name}" for name in names)
+    pid = place.start(f"{runs} & wait")
+    for name in names:
+        must(tree.wait_for(lambda: os.path.exists(place.file("is-" + name)), 20), f"no {name}")
+    count = len(tree.processes(pid))
+    place.dump(pid)
+    root = place.restored("--action-script", os.path.join(TOP, "scripts", "systemd-reload"))
+    must(tree.wait_for(lambda: os.path.exists(told), 20), "nobody was told")
+    must(len(tree.processes(root)) == count, "somebody was ended")
+
+
 def terminal_in_use(place):
     """The number of a terminal that somebody else has by now is refused by its name"""
     script = f"import os, time; os.openpty(); open({place.file('made')!r}, 'w'); time.sleep(1000)"
@@ -189,5 +215,6 @@ def cannot_be_given(place):
 
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
-    file_replaced, cannot_be_given, pid_in_use, outrun, terminal_in_use, executes_command,
+    file_replaced, cannot_be_given, pid_in_use, outrun, systemd_reload, terminal_in_use,
+    executes_command,
 ]

@@ -12,6 +12,9 @@
  * A thread that is no first one (PIDFD_THREAD, 6.9) is not there when descriptors are put in place:
  * who holds its pidfd opens that when all programs are at rest, by the number that it sees.
  *
+ * The number of the inode, by which programs tell apart processes that had the same id, is the
+ * kernel's own count, and another one after a restore: scripts/systemd-reload is for who keeps it.
+ *
  * Refused: processes outside of the tree; pidfds of such threads that more than one table of
  * descriptors has, that are on their way to somebody, watched by an epoll instance, or of a thread
  * that the holder does not see.

@@ -177,7 +177,6 @@ static uint64_t give_to_holders(struct plan *plan, uint64_t room)
 
 	for (size_t i = 0; i < plan->n_sources; i++) {
 		struct source *source = &plan->sources[i];
-		source->holder = 0;
 		if (is_held_back(source))
 			continue;
 		uint64_t takes = 1 + cost_of(plan, source).kept;

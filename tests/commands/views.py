@@ -6,8 +6,9 @@ import os
 import re
 import resource
 import signal
+import subprocess
 
-from place import must, nestor, parent, TESTS
+from place import must, nestor, parent, program, TESTS
 import tree
 
 
@@ -116,6 +117,14 @@ def tree_of_an_init(place):
     place.dump(tree.children_of(outer)[0])
     line = nestor("tree", place.images).ok().out.splitlines()[1]
     must(re.fullmatch(r"1 sleep  .* pid:\d+", line), line)
+
+
+def tree_of_pid_1(place):
+    """An init is drawn by its number, and by that of the namespace where it is asked for"""
+    inside = ["unshare", "-fp", "--mount-proc", "--kill-child", "sh", "-c", f"{program()} tree 1; :"]
+    done = subprocess.run(inside, capture_output=True, text=True, check=False)
+    must(done.stdout.splitlines()[1].startswith("1 sh "), done.stdout + done.stderr)
+    nestor("tree", "0").fails("io")
 
 
 def page_of_a_tree(place):
@@ -239,7 +248,7 @@ def plan_is_of_the_restore(place):
 
 CASES = [
     tree_live, tree_headless, tree_hides_control_characters, tree_user_namespaces,
-    tree_of_an_init, page_of_a_tree, page_of_images, page_that_does_not_fit,
+    tree_of_an_init, tree_of_pid_1, page_of_a_tree, page_of_images, page_that_does_not_fit,
     tree_and_plan_of_images,
     show_images, diff_of_dumps, plan_is_of_the_restore,
 ]

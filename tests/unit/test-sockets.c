@@ -3,10 +3,12 @@
 #include "base/arena.h"
 #include "kinds/kind.h"
 #include "kinds/sockets/inet.h"
+#include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/tcp.h>
@@ -14,9 +16,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Last: it defines a macro called fail. */
 #include <cmocka.h>
@@ -357,6 +362,35 @@ static void what_ended_connections_tell(void **state)
 	arena_done(&arena);
 }
 
+static void check_limit_of_buffers(const char *path, int option)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct all[2], fewer[2];
+	struct error err = { 0 };
+	FILE *file = fopen(path, "r");
+	int most;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%d", &most), 1);
+	fclose(file);
+	assert_int_equal(syscall(SYS_capget, &header, all), 0);
+	memcpy(fewer, all, sizeof fewer);
+	fewer[0].effective &= ~(1u << CAP_NET_ADMIN);
+	assert_int_equal(syscall(SYS_capset, &header, fewer), 0);
+	/* The kernel tells twice of what was set. */
+	assert_int_equal(socket_buffer_check("it", option, 2 * most, &err), 0);
+	assert_int_equal(socket_buffer_check("it", option, 2 * most + 2, &err), -1);
+	assert_int_equal(err.name, ERR_LIMIT_TOO_LOW);
+	assert_int_equal(syscall(SYS_capset, &header, all), 0);
+}
+
+static void buffers_that_may_be_had(void **state)
+{
+	(void)state;
+	check_limit_of_buffers("/proc/sys/net/core/wmem_max", SO_SNDBUF);
+	check_limit_of_buffers("/proc/sys/net/core/rmem_max", SO_RCVBUF);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -371,6 +405,7 @@ int main(void)
 		cmocka_unit_test(ends_read_one_after_the_other),
 		cmocka_unit_test(scopes_of_addresses),
 		cmocka_unit_test(what_ended_connections_tell),
+		cmocka_unit_test(buffers_that_may_be_had),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -298,12 +298,12 @@ int bpf_find_anywhere(struct file_opener *opener, const BpfProgramEntry *record,
 		struct error missing = { 0 };
 		autoclose int cgroup =
 			bpf_open_cgroup(opener, record->attachments[i]->path, &missing);
-		if (cgroup < 0 && missing.name == ERR_CGROUP_MISSING)
-			continue;
-		if (cgroup < 0)
+		if (cgroup < 0 && missing.name != ERR_CGROUP_MISSING) {
 			*err = missing;
-		if (cgroup < 0 || find_attached(record, cgroup, record->attachments[i]->type,
-						ret_number, ret_fd, err))
+			return -1;
+		}
+		if (cgroup >= 0 && find_attached(record, cgroup, record->attachments[i]->type,
+						 ret_number, ret_fd, err))
 			return -1;
 	}
 	return 0;

@@ -127,6 +127,8 @@ int alias_check(const struct snapshot *snapshot, const TtyFileEntry *tty, const 
 {
 	const TtyInfoEntry *terminal = alias_terminal(snapshot, info);
 
+	if (info->type == TTY_TYPE__CTTY && info->rdev != makedev(ALIAS_MAJOR, ALIAS_MINOR))
+		return fail(err, ERR_IMAGE_INVALID, "terminal %u is no /dev/tty", info->id);
 	if (!tty->path || tty->master)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "terminal %u: the images do not tell where it was opened", info->id);

@@ -40,6 +40,7 @@ _Static_assert(sizeof(struct scan_argument) == 96, "struct pm_scan_arg of linux/
 static ptrdiff_t scan_by_ioctl(struct pagemap_scanner *scanner, uint64_t *start, uint64_t end,
 			       struct page_run *runs, size_t room)
 {
+	const uint64_t not_counted = CATEGORY_PFNZERO | (scanner->with_files ? 0 : CATEGORY_FILE);
 	struct scan_region regions[SCAN_ROOM];
 	struct scan_argument argument = {
 		.size = sizeof argument,
@@ -47,8 +48,8 @@ static ptrdiff_t scan_by_ioctl(struct pagemap_scanner *scanner, uint64_t *start,
 		.end = end,
 		.regions = (uintptr_t)regions,
 		.n_regions = room < SCAN_ROOM ? room : SCAN_ROOM,
-		.category_inverted = CATEGORY_FILE | CATEGORY_PFNZERO,
-		.category_mask = CATEGORY_FILE | CATEGORY_PFNZERO,
+		.category_inverted = not_counted,
+		.category_mask = not_counted,
 		.category_anyof_mask = CATEGORY_PRESENT | CATEGORY_SWAPPED,
 		/* Only what splits runs: pages in memory and swapped ones are the same to us. */
 		.return_mask = scanner->without_guard ? 0 : CATEGORY_GUARD,
@@ -72,10 +73,11 @@ static ptrdiff_t scan_by_ioctl(struct pagemap_scanner *scanner, uint64_t *start,
 }
 
 /* Bit 58 marks guard pages from 6.15; before, they look like swapped ones. */
-static bool word_counts(uint64_t word, bool *ret_guard)
+static bool word_counts(uint64_t word, bool with_files, bool *ret_guard)
 {
 	*ret_guard = (word & WORD_GUARD) && !(word & WORD_PRESENT);
-	return *ret_guard || ((word & (WORD_PRESENT | WORD_SWAPPED)) && !(word & WORD_FILE));
+	return *ret_guard ||
+	       ((word & (WORD_PRESENT | WORD_SWAPPED)) && (with_files || !(word & WORD_FILE)));
 }
 
 static ptrdiff_t scan_by_page(const struct pagemap_scanner *scanner, uint64_t *start, uint64_t end,
@@ -98,7 +100,7 @@ static ptrdiff_t scan_by_page(const struct pagemap_scanner *scanner, uint64_t *s
 		for (size_t i = 0; i < (size_t)got / sizeof words[0]; i++, *start += PAGE_BYTES) {
 			bool guard;
 
-			if (!word_counts(words[i], &guard))
+			if (!word_counts(words[i], scanner->with_files, &guard))
 				continue;
 			if (found && runs[found - 1].end == *start &&
 			    runs[found - 1].guard == guard) {

@@ -19,6 +19,7 @@ struct page_run {
 struct pagemap_scanner {
 	int fd;		    /* /proc/PID/pagemap, borrowed */
 	bool by_page;	    /* PAGEMAP_SCAN is not there, or not wanted */
+	bool with_files;    /* pages of files count, too */
 	bool without_guard; /* PAGE_IS_GUARD (6.16) is not known to PAGEMAP_SCAN */
 };
 

@@ -2,7 +2,8 @@
 /*
  * name: bpf-lost
  * promise: BPF objects that cannot be made again are lost where somebody has said so: descriptors
- *	are there, and nothing more; memory of maps keeps what is in it; other objects come back
+ *	are there with their flags, and nothing more; memory of maps keeps what is in it; other
+ *	objects come back
  * flavours: flat three
  * needs: initial-user-namespace
  * options: --force-lost bpf
@@ -10,10 +11,11 @@
  */
 #include "bpf.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 
-enum { RING = 4096 };
+enum { RING = 4096, POSITION = 64 };
 
 static int make_ring(void)
 {
@@ -48,14 +50,17 @@ int main(int argc, char **argv)
 	uint64_t *written = mmap(NULL, 3 * RING, PROT_READ, MAP_SHARED, ring, RING);
 	scenario_need(read_up_to != MAP_FAILED && written != MAP_FAILED, "cannot map the ring");
 	scenario_need(!bpf_element(BPF_MAP_UPDATE_ELEM, kept, &key, &value), "cannot put");
-	*read_up_to = 0;
+	*read_up_to = POSITION;
+	scenario_need(fcntl(ring, F_SETFL, O_NONBLOCK) == 0, "cannot set O_NONBLOCK");
 
 	scenario_ready();
 
 	struct pollfd wait = { .fd = ring, .events = POLLIN };
 	scenario_check(is_dead(filter) && is_dead(ring), "they are alive");
 	scenario_check(poll(&wait, 1, 0) == 0, "there is something to be read");
-	scenario_check(*read_up_to == 0 && *written == 0, "another position");
+	scenario_check((fcntl(ring, F_GETFL) & (O_ACCMODE | O_NONBLOCK)) == (O_RDWR | O_NONBLOCK),
+		       "other flags");
+	scenario_check(*read_up_to == POSITION && *written == 0, "another position");
 	value = 0;
 	scenario_check(!bpf_element(BPF_MAP_LOOKUP_ELEM, kept, &key, &value) && value == 5,
 		       "the array has %d", (int)value);

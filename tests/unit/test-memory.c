@@ -518,6 +518,31 @@ static void scans_agree(void **state)
 	munmap(bytes, 32 * PAGE);
 }
 
+/* Both ways leave pages of files out, or find them all. */
+static void scans_agree_on_files(void **state)
+{
+	uint8_t *bytes =
+		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	autoclose int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	bytes[PAGE] = bytes[2 * PAGE] = 1;
+	for (int i = 0; i < 4; i++) {
+		struct pagemap_scanner scanner = { .fd = fd,
+						   .by_page = i & 1,
+						   .with_files = i & 2 };
+		uint64_t at = (uintptr_t)bytes;
+		struct page_run runs[4];
+		ptrdiff_t n = pagemap_scan(&scanner, &at, at + 4 * PAGE, runs, 4);
+		assert_int_equal(n, i & 2 ? 1 : 0);
+		if (n)
+			assert_int_equal(runs[0].start, (uintptr_t)bytes + PAGE);
+		if (n)
+			assert_int_equal(runs[0].end, (uintptr_t)bytes + 3 * PAGE);
+	}
+	munmap(bytes, 4 * PAGE);
+}
+
 /* --- What a child has in common with its parent --- */
 
 static bool shows_frames(const void *at)
@@ -675,11 +700,9 @@ static void bad_images_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(scans_agree),
-		cmocka_unit_test(memory_comes_back),
-		cmocka_unit_test(memory_comes_back_by_pagemap),
-		cmocka_unit_test(common_pages),
-		cmocka_unit_test(bad_images_are_refused),
+		cmocka_unit_test(scans_agree),	     cmocka_unit_test(scans_agree_on_files),
+		cmocka_unit_test(memory_comes_back), cmocka_unit_test(memory_comes_back_by_pagemap),
+		cmocka_unit_test(common_pages),	     cmocka_unit_test(bad_images_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

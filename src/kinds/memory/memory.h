@@ -82,11 +82,19 @@ bool area_has_private_pages(const VmaEntry *area);
 bool area_is_ring(const struct snapshot *snapshot, const VmaEntry *area); /* of io_uring */
 bool area_is_droppable(const VmaEntry *area); /* MAP_DROPPABLE: content may be lost any time */
 
-/* vma.c: fills mm->vmas; which of them other tasks may share pages of, copy-on-write. */
-int areas_collect(struct target *target, MmEntry *mm, bool **ret_common, struct error *err);
+/* Whose the pages of an area are. */
+enum area_pages {
+	PAGES_OWN,
+	PAGES_COMMON, /* other tasks may share some, copy-on-write */
+	PAGES_OF_MAP, /* a BPF map's */
+};
+
+/* vma.c: fills mm->vmas, and tells of each of them. */
+int areas_collect(struct target *target, MmEntry *mm, enum area_pages **ret_whose,
+		  struct error *err);
 
 /* pages.c: has the private pages of a task copied, whose areas are known, by the assistant. */
-int pages_begin(struct target *target, const bool *common, struct error *err);
+int pages_begin(struct target *target, const enum area_pages *whose, struct error *err);
 /* pages.c: pages-<id>.img, empty; the descriptor is the caller's. */
 int pages_create(struct collect *collect, uint32_t pages_id, struct error *err);
 

@@ -68,18 +68,18 @@ static int collect_auxv(struct target *target, MmEntry *mm, struct error *err)
 
 static int memory_collect(struct target *target, struct error *err)
 {
-	bool *common;
+	enum area_pages *whose;
 	MmEntry *mm;
 
 	if (target->zombie)
 		return 0;
 	mm = snapshot_new(target->collect->snapshot, MM_ENTRY, MmEntry);
-	if (areas_collect(target, mm, &common, err) || collect_auxv(target, mm, err) ||
+	if (areas_collect(target, mm, &whose, err) || collect_auxv(target, mm, err) ||
 	    collect_path(target, "exe", O_RDONLY, &mm->exe_file_id, err))
 		return -1;
 	collect_addresses(target, mm);
 	target->task->mm = mm;
-	return pages_begin(target, common, err);
+	return pages_begin(target, whose, err);
 }
 
 struct memory_asked {

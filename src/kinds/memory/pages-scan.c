@@ -30,7 +30,7 @@ struct search {
 	const struct target *target;
 	struct arena *arena;
 	struct page_list *list;
-	bool common; /* the area */
+	enum area_pages whose; /* those of the area */
 	struct run_reader reader;
 };
 
@@ -73,7 +73,7 @@ static struct page_copy *add_copy(struct search *search, const VmaEntry *area, u
 		.source = page_source(0, search->target->task->pages.pages_id),
 		.offset = list->size,
 		.unreadable = !(area->prot & PROT_READ),
-		.may_be_common = search->common,
+		.may_be_common = search->whose == PAGES_COMMON,
 	};
 	list->size += copy->size;
 	list->has_unreadable |= copy->unreadable;
@@ -119,7 +119,21 @@ static int search_area(struct search *search, const VmaEntry *area)
 	}
 }
 
-int pages_find(const struct target *target, const uint8_t *vdso, const bool *common,
+/* All pages of it are a file's, of which those of others are nothing to copy. */
+static int search_map(struct search *search, const VmaEntry *area)
+{
+	struct run_reader reader = { .scanner = search->reader.scanner };
+	struct page_run *run;
+	int failed;
+
+	reader.scanner.with_files = true;
+	scan_range(&reader, area->start, area->end);
+	for (; !(failed = peek(&reader, &run)) && run; reader.next++)
+		add_run(search, area, run);
+	return failed;
+}
+
+int pages_find(const struct target *target, const uint8_t *vdso, const enum area_pages *whose,
 	       struct arena *arena, struct page_list *ret_list, struct error *err)
 {
 	const MmEntry *mm = target->task->mm;
@@ -143,8 +157,9 @@ int pages_find(const struct target *target, const uint8_t *vdso, const bool *com
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		const VmaEntry *area = mm->vmas[i];
 
-		search.common = common[i];
-		if (search_area(&search, area))
+		search.whose = whose[i];
+		if (search_area(&search, area) ||
+		    (whose[i] == PAGES_OF_MAP && search_map(&search, area)))
 			return fail_errno(err, procfs_error(errno),
 					  "cannot read the page map of pid %d", target->pid);
 		if (area->status & VMA_VDSO)

@@ -67,8 +67,8 @@ struct pages_job {
 	struct pages_job *next;
 	struct pages_state *state;
 	struct target *target;
-	uint8_t *vdso;	    /* its content, before the task was asked */
-	const bool *common; /* by area: others may share pages of it */
+	uint8_t *vdso;		      /* its content, before the task was asked */
+	const enum area_pages *whose; /* by area */
 	struct page_list list;
 	uint64_t n_earlier; /* pages that the earlier dump has */
 	struct summed_image *image;
@@ -326,7 +326,7 @@ static void find_pages(struct errand *errand, enum assistant_thread thread)
 
 	if (atomic_load(&job->state->failed))
 		return;
-	if (pages_find(job->target, job->vdso, job->common, &copier->arena, &job->list, &err)) {
+	if (pages_find(job->target, job->vdso, job->whose, &copier->arena, &job->list, &err)) {
 		note_failure(job->state, &err);
 		return;
 	}
@@ -393,7 +393,7 @@ static int read_vdso(const struct target *target, uint8_t **ret_vdso, struct err
 static bool has_common_area(const struct pages_job *job)
 {
 	for (size_t i = 0; i < job->target->task->mm->n_vmas; i++)
-		if (job->common[i])
+		if (job->whose[i] == PAGES_COMMON)
 			return true;
 	return false;
 }
@@ -428,7 +428,7 @@ static bool join_family(struct pages_job *job)
 	return ready;
 }
 
-int pages_begin(struct target *target, const bool *common, struct error *err)
+int pages_begin(struct target *target, const enum area_pages *whose, struct error *err)
 {
 	struct collect *collect = target->collect;
 	if (collect->looking)
@@ -439,7 +439,7 @@ int pages_begin(struct target *target, const bool *common, struct error *err)
 	job->find.run = find_pages;
 	job->state = state;
 	job->target = target;
-	job->common = common;
+	job->whose = whose;
 	if (read_vdso(target, &job->vdso, err))
 		return -1;
 	target->task->pages.present = true;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/table.h"
 #include "kernel/pagemap-scan.h"
+#include "kinds/memory/memory.h"
 #include "model/snapshot.h"
 
 #include <stdbool.h>
@@ -52,9 +53,9 @@ void page_list_take_out(struct page_list *list, struct found_pages *found, struc
 
 /*
  * What there is to copy of a stopped task; `vdso` is what its vdso held before it was asked, and
- * `common` tells in which areas others may have a part.
+ * `whose` has one for each area.
  */
-int pages_find(const struct target *target, const uint8_t *vdso, const bool *common,
+int pages_find(const struct target *target, const uint8_t *vdso, const enum area_pages *whose,
 	       struct arena *arena, struct page_list *ret_list, struct error *err);
 
 /*

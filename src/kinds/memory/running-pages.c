@@ -93,7 +93,8 @@ static int write_task(struct writing *writing, struct error *err)
 {
 	struct collect *collect = writing->collect;
 	struct target *target = writing->target;
-	bool *common = arena_array(collect->arena, bool, target->task->mm->n_vmas + 1);
+	const enum area_pages *whose =
+		arena_array(collect->arena, enum area_pages, target->task->mm->n_vmas + 1);
 	struct page_list list;
 
 	autoclose int mem_fd = target_open_mem(target, err);
@@ -102,7 +103,7 @@ static int write_task(struct writing *writing, struct error *err)
 	writing->mem_fd = mem_fd;
 	writing->pages = &target->task->pages;
 	*writing->pages = (struct pagemap){ .present = true, .pages_id = collect->next_pages_id++ };
-	if (pages_find(target, NULL, common, collect->arena, &list, err))
+	if (pages_find(target, NULL, whose, collect->arena, &list, err))
 		return -1;
 	autoclose int image_fd = pages_create(collect, writing->pages->pages_id, err);
 	if (image_fd < 0)

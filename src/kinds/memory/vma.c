@@ -463,6 +463,11 @@ static int collect_socket(struct collector *collector, const struct area_text *t
 	return 0;
 }
 
+static bool is_map(const struct area_text *text)
+{
+	return text->refusal && path_is(text, "anon_inode:bpf-map");
+}
+
 /* Of BPF: what is in it now stays, and is nobody else's any more. */
 static int collect_map(const struct collector *collector, const struct area_text *text,
 		       VmaEntry *area, struct error *err)
@@ -506,7 +511,7 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		return collect_socket(collector, text, area, err);
 	if (major(text->device) == 0 && path_starts(text, "/[aio]") && area_is_shared(text))
 		return aio_collect_area(collector->target, area, collector->mm, err);
-	if (text->refusal && path_is(text, "anon_inode:bpf-map"))
+	if (is_map(text))
 		return collect_map(collector, text, area, err);
 	if (text->refusal)
 		return refuse(text, text->refusal, err);
@@ -563,10 +568,17 @@ static bool has_common_pages(const struct area_text *text)
 	return shared >= COMMON_FROM || text->swapped >= COMMON_FROM;
 }
 
-static int collect_from_text(struct target *target, const char *text, MmEntry *mm,
-			     bool **ret_common, struct error *err)
+static enum area_pages whose_pages(const struct area_text *text)
 {
-	bool *common = NULL;
+	if (is_map(text))
+		return PAGES_OF_MAP;
+	return has_common_pages(text) ? PAGES_COMMON : PAGES_OWN;
+}
+
+static int collect_from_text(struct target *target, const char *text, MmEntry *mm,
+			     enum area_pages **ret_whose, struct error *err)
+{
+	enum area_pages *whose = NULL;
 	struct collector collector = { .target = target, .mm = mm };
 	struct arena *arena = target->collect->arena;
 	struct area_text area_text;
@@ -589,21 +601,22 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 		}
 		if (extends_last(mm, area))
 			continue;
-		common = arena_grow(arena, common, mm->n_vmas, sizeof *common);
-		common[mm->n_vmas] = has_common_pages(&area_text);
+		whose = arena_grow(arena, whose, mm->n_vmas, sizeof *whose);
+		whose[mm->n_vmas] = whose_pages(&area_text);
 		mm->vmas = arena_grow(arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
 		mm->vmas[mm->n_vmas++] = area;
 	}
-	*ret_common = common;
+	*ret_whose = whose;
 	return 0;
 }
 
-int areas_collect(struct target *target, MmEntry *mm, bool **ret_common, struct error *err)
+int areas_collect(struct target *target, MmEntry *mm, enum area_pages **ret_whose,
+		  struct error *err)
 {
 	autofree char *text = NULL;
 
 	if (read_ahead_take(target, "smaps", &text) < 0)
 		return fail_errno(err, procfs_error(errno),
 				  "cannot read the memory areas of pid %d", target->pid);
-	return collect_from_text(target, text, mm, ret_common, err);
+	return collect_from_text(target, text, mm, ret_whose, err);
 }

@@ -162,11 +162,13 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 	probe->suspended = false;
 	if (mode == SECCOMP_MODE_DISABLED)
 		return 0;
-	if (mode == SECCOMP_MODE_FILTER &&
-	    seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters, err))
-		return -1;
-	bool permitted = mode == SECCOMP_MODE_FILTER &&
-			 injection_permitted(&probe->injection, thread, &probe->filters);
+	bool permitted = false;
+	if (mode == SECCOMP_MODE_FILTER) {
+		if (seccomp_read_filters(where->tid, probe->target->collect->arena, &probe->filters,
+					 err))
+			return -1;
+		permitted = injection_permitted(&probe->injection, thread, &probe->filters);
+	}
 	bool guarded = probe->target->collect->options->guarded;
 	/* Until it is let go. Wants CAP_SYS_ADMIN, and no filter of our own. */
 	probe->suspended =

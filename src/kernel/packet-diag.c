@@ -18,12 +18,13 @@ static void read_memberships(const struct rtattr *at, struct arena *arena, struc
 	ret->memberships = arena_array(arena, struct packet_membership, count);
 	ret->n_memberships = count;
 	for (size_t i = 0; i < count; i++) {
+		const struct packet_diag_mclist *from = &list[i];
 		struct packet_membership *to = &ret->memberships[i];
-		*to = (struct packet_membership){ .interface = (uint32_t)list[i].pdmc_index,
-						  .count = list[i].pdmc_count,
-						  .type = list[i].pdmc_type,
-						  .length = list[i].pdmc_alen };
-		memcpy(to->address, list[i].pdmc_addr, sizeof to->address);
+		*to = (struct packet_membership){ .interface = (uint32_t)from->pdmc_index,
+						  .count = from->pdmc_count,
+						  .type = from->pdmc_type,
+						  .length = from->pdmc_alen };
+		memcpy(to->address, from->pdmc_addr, sizeof to->address);
 	}
 }
 

@@ -222,6 +222,13 @@ def diff_of_dumps(place):
     rows = json.loads(nestor("diff", "--json", place.images, second).out)
     must(any(row["after"] is None and row["before"]["key"] == "task" for row in rows), str(rows))
     must(nestor("diff", place.images, second, "--kind", "mounts").ok().out == "", "of mounts")
+    # Its pipe has another number each time.
+    place.dump(pid)
+    again = place.restored()
+    nestor("dump", "-R", "-t", again, "-D", second).ok()
+    must("pipe" in nestor("show", second).ok().out, "no pipe")
+    done = nestor("diff", place.images, second)
+    must("pipe" not in done.out, done.out)
     must(nestor("diff", place.images).status == 2, "one directory")
     must(nestor("diff", place.images, place.path).status == 2, "no images")
 

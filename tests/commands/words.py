@@ -396,10 +396,13 @@ def lxc_spelling(place):
     must(tree.reap(pid, 5), "the tree is still there")
     as_criu("restore", *common, "-o", os.path.join(place.images, "restore.log"), "--root", "/",
             "--restore-detached", "--restore-sibling", "--ext-mount-map", "console:", "--external",
-            "console:", "--ext-mount-map", "/dev/console:console", "--pidfile", place.file("pid"))
+            "console:", "--ext-mount-map", "/dev/console:console", "--veth-pair", "eth0=veth9",
+            "--pidfile", place.file("pid"))
     root = int(open(place.file("pid"), encoding="ascii").read())
     place.roots.append(root)
     must(root == pid and parent(root) == os.getpid(), "it is no sibling")
+    for pair in ("eth0", "=veth9", "eth0="):
+        nestor("restore", "-D", place.images, "--veth-pair", pair).fails("usage", 2)
 
 
 def config_files(place):

@@ -245,6 +245,42 @@ static void one_byte_is_urgent_behind_marks(void **state)
 	assert_false(may_wait(SOCK_SEQPACKET, (int[]){ 0 }, 1));
 }
 
+static bool may_have_sent(const uint32_t *numbers, size_t levels)
+{
+	UnixSkEntry sk = UNIX_SK_ENTRY__INIT;
+	struct arena arena;
+	struct error err = { 0 };
+
+	arena_init(&arena);
+	struct snapshot snapshot = { .arena = &arena };
+	SkPacketEntry *packet = snapshot_new(&snapshot, SK_PACKET_ENTRY, SkPacketEntry);
+	packet->id_for = sk.id = FILE_ID;
+	sk.type = SOCK_DGRAM;
+	packet->n_sender_pid = levels;
+	packet->sender_pid = arena_copy(&arena, numbers, levels * sizeof *numbers);
+	snapshot_add_record(&snapshot, IMAGE_SK_QUEUES, FILE_ID, packet);
+	bool may = unix_queue_check(&snapshot, &sk, &err) == 0;
+	assert_true(may || err.name == ERR_IMAGE_INVALID);
+	arena_done(&arena);
+	return may;
+}
+
+static void senders_have_numbers_of_all_levels(void **state)
+{
+	uint32_t numbers[MAX_PID_LEVELS + 1];
+
+	(void)state;
+	for (size_t i = 0; i < MAX_PID_LEVELS + 1; i++)
+		numbers[i] = INT32_MAX;
+	assert_true(may_have_sent(numbers, 1));
+	assert_true(may_have_sent(numbers, MAX_PID_LEVELS));
+	assert_false(may_have_sent(numbers, MAX_PID_LEVELS + 1));
+	numbers[0]++;
+	assert_false(may_have_sent(numbers, 1));
+	numbers[0] = 0;
+	assert_false(may_have_sent(numbers, 1));
+}
+
 /* What waits is told out of turn once, and is in its place else. */
 static void send_urgent(struct snapshot *snapshot, int pair[2], struct error *err)
 {
@@ -298,6 +334,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_has_its_sender),
 		cmocka_unit_test(one_byte_is_urgent_behind_marks),
+		cmocka_unit_test(senders_have_numbers_of_all_levels),
 		cmocka_unit_test(marks_and_the_byte_are_sent_again),
 		cmocka_unit_test(who_is_gone_waits_and_is_nothing_else),
 	};

@@ -6,9 +6,11 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/read-kernel.h"
 #include "kernel/aside.h"
 #include "kernel/interface.h"
 #include "kernel/sock-diag.h"
+#include "kinds/sockets/kernel-socket.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -24,6 +26,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) };
+static const struct kernel_places places = { all_places, N_SOCKET_PLACES, N_SOCKET_PLACES };
 
 /* -1 with errno; an interface that is gone has no name. */
 static int take_address(struct snapshot *snapshot, InetSkEntry *sk,
@@ -183,6 +188,24 @@ static int refuse_urgent(int fd, const InetSkEntry *sk, const char *what, struct
 	return fail_passing(err);
 }
 
+/*
+ * It has said for itself that it reads no more (SHUT_RD), of which the other end is not told. That
+ * it sends no more the other end knows, unless it was said before there was one.
+ */
+static int collect_unread(int fd, InetSkEntry *sk, const char *what, struct error *err)
+{
+	short ready;
+
+	if (socket_ready(fd, POLLRDHUP, &ready, what, err))
+		return -1;
+	if (ready & POLLHUP && !tcp_has_sent_end(sk->state))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s was shut down before it was connected",
+			    what);
+	sk->has_shutdown = ready & POLLRDHUP && !tcp_has_seen_end(sk->state);
+	sk->shutdown = sk->has_shutdown ? SK_SHUTDOWN__READ : SK_SHUTDOWN__NONE;
+	return 0;
+}
+
 static int collect_tcp_state(struct collect *collect, int fd, InetSkEntry *sk,
 			     uint32_t *ret_waiting, const char *what, struct error *err)
 {
@@ -200,7 +223,10 @@ static int collect_tcp_state(struct collect *collect, int fd, InetSkEntry *sk,
 	if (sk->state != TCP_CLOSE && inet_is_mptcp(sk))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is connected by MPTCP", what);
 	if (tcp_is_connected(sk->state))
-		return refuse_error(fd, what, err) || refuse_urgent(fd, sk, what, err) ? -1 : 0;
+		return refuse_error(fd, what, err) || refuse_urgent(fd, sk, what, err) ||
+				       collect_unread(fd, sk, what, err)
+			       ? -1
+			       : 0;
 	if (sk->state == TCP_CLOSE)
 		return tcp_closed_collect(collect, fd, &info, sk, what, err);
 	if (!tcp_wishes(collect)->skip_in_flight) {
@@ -221,11 +247,35 @@ struct collecting {
 	struct error *err;
 };
 
+/* Reading, or both, shows to who polls; that only nothing can be sent, in the kernel's memory. */
+static int collect_shutdown(struct collect *collect, struct collecting *it, const char *what)
+{
+	struct kernel_reader *by;
+	uint32_t ended = SK_SHUTDOWN__NONE;
+	short ready;
+
+	if (socket_ready(it->fd, POLLRDHUP, &ready, what, it->err))
+		return -1;
+	if (ready & POLLRDHUP)
+		ended = ready & POLLHUP ? SK_SHUTDOWN__BOTH : SK_SHUTDOWN__READ;
+	int result = ended ? 1 : collect_read_kernel(collect, &places, &by);
+	if (!result) {
+		ended = kernel_number(by, kernel_socket(by, it->fd), SK_ENDED) & SK_SHUTDOWN__BOTH;
+		result = kernel_reader_end(by);
+	}
+	if (result < 0)
+		return fail_errno(it->err, ERR_KERNEL_REFUSED,
+				  "%s: cannot see whether anything can be sent", what);
+	it->sk->has_shutdown = ended != SK_SHUTDOWN__NONE;
+	it->sk->shutdown = (SkShutdown)ended;
+	return 0;
+}
+
 static int collect_state_of(struct collect *collect, struct collecting *it, const char *what)
 {
 	if (inet_is_tcp(it->sk))
 		return collect_tcp_state(collect, it->fd, it->sk, &it->waiting, what, it->err);
-	if (refuse_error(it->fd, what, it->err))
+	if (refuse_error(it->fd, what, it->err) || collect_shutdown(collect, it, what))
 		return -1;
 	return inet_is_udp(it->sk) ? udp_queue_collect(collect, it->fd, it->sk, what, it->err) : 0;
 }

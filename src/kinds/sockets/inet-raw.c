@@ -5,6 +5,10 @@
  *
  * - A peer without a port, which getpeername(2) does not tell of; /proc/net does (raw, raw6, icmp,
  *   icmp6), by inode.
+ * - One of raw(7) that was made to leave its peer (AF_UNSPEC) receives nothing any more, and is not
+ *   listed there (__udp_disconnect, net/ipv4/udp.c). Refused where it has another peer since, and
+ *   connected to that without a port.
+ * - One of AF_INET6 has a mapped address only by connecting to one (rawv6_bind).
  * - Filters of ICMP types (ICMP_FILTER, ICMP6_FILTER).
  * - Those of ping(8) may be made by certain groups only (net.ipv4.ping_group_range), and root need
  *   not be among them.
@@ -96,6 +100,21 @@ int inet_new_socket(const InetSkEntry *sk, const InodeOwnerEntry *owner)
 	return aside_run(&aside, make, &making);
 }
 
+int inet_raw_leave_peer(const InetSkEntry *sk, int fd)
+{
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+	return sk->left_peer ? connect(fd, &nobody, sizeof nobody) : 0;
+}
+
+bool inet_raw_is_mapped(const InetSkEntry *sk)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return sk->type == SOCK_RAW && sk->family == AF_INET6 &&
+	       memcmp(sk->src_addr, mapped, sizeof mapped) == 0;
+}
+
 /* ---- Dump ---- */
 
 static const char *list_of(const InetSkEntry *sk)
@@ -131,7 +150,27 @@ static int read_line(const char *line, const InetSkEntry *sk, uint32_t *words, s
 	return read_words(remote, words, count);
 }
 
-static int collect_peer(struct collect *collect, InetSkEntry *sk, const char *what,
+/* It is connected if it has a route; to whom is told if a port was given. */
+static int collect_unlisted(InetSkEntry *sk, int fd, const char *what, struct error *err)
+{
+	bool is_v4 = sk->family == AF_INET;
+	int size;
+	socklen_t length = sizeof size;
+
+	bool is_connected = sk->dst_port ||
+			    getsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
+				       is_v4 ? IP_MTU : IPV6_MTU, &size, &length) == 0 ||
+			    errno != ENOTCONN;
+	if (is_connected && !sk->dst_port)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: %s does not have it, and whom it is connected to cannot be read",
+			    what, list_of(sk));
+	sk->state = is_connected ? TCP_ESTABLISHED : TCP_CLOSE;
+	sk->has_left_peer = sk->left_peer = true;
+	return 0;
+}
+
+static int collect_peer(struct collect *collect, InetSkEntry *sk, int fd, const char *what,
 			struct error *err)
 {
 	size_t count = sk->family == AF_INET ? 1 : 4;
@@ -146,12 +185,13 @@ static int collect_peer(struct collect *collect, InetSkEntry *sk, const char *wh
 		sk->state = state == TCP_ESTABLISHED ? TCP_ESTABLISHED : TCP_CLOSE;
 		sk->dst_addr = arena_copy(collect->snapshot->arena, words, count * sizeof *words);
 		sk->n_dst_addr = count;
-		sk->dst_port = port;
+		/* That of raw(7) is listed as 0. */
+		sk->dst_port = port ? port : sk->dst_port;
 		return 0;
 	}
 	/* One of ping(8) is listed once it has a number. */
 	if (sk->type == SOCK_RAW)
-		return fail(err, ERR_KERNEL_REFUSED, "%s: %s does not have it", what, list_of(sk));
+		return collect_unlisted(sk, fd, what, err);
 	sk->state = TCP_CLOSE;
 	return 0;
 }
@@ -244,7 +284,7 @@ int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const cha
 
 	if (!inet_is_raw(sk))
 		return 0;
-	if (refuse_router(sk, what, err) || collect_peer(collect, sk, what, err) ||
+	if (refuse_router(sk, what, err) || collect_peer(collect, sk, fd, what, err) ||
 	    collect_filter(collect->snapshot, fd, sk, what, err) ||
 	    socket_ready(fd, POLLIN, &ready, what, err))
 		return -1;
@@ -260,7 +300,8 @@ int inet_raw_check(const InetSkEntry *sk, struct error *err)
 	const IpOptsRawEntry *raw = sk->ip_opts ? sk->ip_opts->raw : NULL;
 	int level, option;
 
-	if ((sk->proto > UINT8_MAX && !inet_is_mptcp(sk)) ||
+	if ((sk->left_peer && sk->type != SOCK_RAW) ||
+	    (sk->proto > UINT8_MAX && !inet_is_mptcp(sk)) ||
 	    (is_ping(sk->type, sk->proto) &&
 	     sk->proto != (sk->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) ||
 	    (raw && raw->n_icmpv_filter &&

@@ -8,8 +8,8 @@
  *
  * One end may be with somebody outside, where that was asked for (--tcp-established): tcp-lock.c.
  * One that is to be closed (--tcp-close) comes back as if it had ended. One that has ended, or
- * could not be made, still has what waits to be received, and the error that waits to be told:
- * tcp-ended.c.
+ * could not be made, still has what waits to be received, and the error that waits to be told
+ * (tcp-ended.c), but no address any more.
  *
  * MPTCP: listeners, and what is not connected; who connects to them by TCP alone is accepted as a
  * TCP connection.
@@ -17,10 +17,11 @@
  * What was connected without having been bound reads IPV6_V6ONLY 1, as bind(2) to an address sets
  * it and takes it back no more; it means nothing there.
  *
- * Refused: handshakes under way, also those that only begin with what is sent first
- * (TCP_FASTOPEN_CONNECT), unless they are to be left out (--skip-in-flight), connections of MPTCP,
- * SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an upper layer in the kernel (TLS). Connections
- * that wait to be accepted: inet-waiting.c, which says which of them are refused. Datagrams that
+ * Refused: what was shut down before it was connected, handshakes under way, also those that only
+ * begin with what is sent first (TCP_FASTOPEN_CONNECT), unless they are to be left out
+ * (--skip-in-flight), connections of MPTCP, SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an
+ * upper layer in the kernel (TLS). Connections that wait to be accepted: inet-waiting.c, which says
+ * which of them are refused. Datagrams that
  * wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in these are
  * lost, and warned of. A program that chooses among sockets that share a port
  * (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused where it can be seen: inet-chooser.c.
@@ -181,6 +182,21 @@ static int fail_make(const InetSkEntry *sk, const char *what, struct error *err)
 			  sk->src_port, what);
 }
 
+static bool is_mapped(const uint32_t words[4])
+{
+	return !words[0] && !words[1] && words[2] == htonl(0xffff);
+}
+
+/*
+ * One of AF_INET6 that had a peer of AF_INET6 before, from which it has its address, and now has
+ * one of AF_INET. What bind(2) binds to an address of AF_INET6 can have no such peer.
+ */
+static bool has_other_peer(const InetSkEntry *sk)
+{
+	return inet_is_udp(sk) && sk->family == AF_INET6 && sk->state == TCP_ESTABLISHED &&
+	       is_mapped(sk->dst_addr) && !is_mapped(sk->src_addr);
+}
+
 static bool has_address(const InetSkEntry *sk)
 {
 	for (size_t i = 0; i < sk->n_src_addr; i++)
@@ -202,9 +218,11 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	if (inet_options_apply(sk, fd, true, err))
 		return -1;
 	/* One that has ended shares its port with others, as only a connection may. */
-	if (inet_is_stream(sk) || tcp_has_ended(sk) || !has_address(sk))
+	if (inet_is_stream(sk) || tcp_has_ended(sk) || inet_raw_is_mapped(sk) || !has_address(sk))
 		return 0;
 	socklen_t length = inet_source(sk, &from);
+	if (has_other_peer(sk))
+		from.v6.sin6_addr = in6addr_any;
 	return !length || bind(fd, &from.any, length) < 0
 		       ? fail_make(sk, "bind it to its address", err)
 		       : 0;
@@ -219,7 +237,6 @@ static int fd_of(struct file_opener *opener, const struct inet_end *end)
 static int make_unconnected(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	const InetSkEntry *sk = end->sk;
-	union inet_address to;
 	int fd = inet_new_socket(sk, end->owner);
 
 	if (fd < 0)
@@ -228,21 +245,35 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 	end->place = opener_keep(opener, fd);
 	if (tcp_ended_tells(opener->snapshot, sk) && tcp_ended_make(opener->snapshot, sk, fd, err))
 		return -1;
+	if (inet_raw_leave_peer(sk, fd) < 0)
+		return fail_make(sk, "have it leave its peer", err);
 	if (bind_socket(sk, fd, err))
 		return -1;
 	if (sk->state == TCP_LISTEN && listen(fd, (int)sk->backlog) < 0)
 		return fail_make(sk, "listen", err);
-	if (!inet_is_tcp(sk) && sk->state == TCP_ESTABLISHED) {
-		socklen_t length = inet_destination(sk, &to);
-		if (!length || connect(fd, &to.any, length) < 0)
-			return fail_make(sk, "connect it", err);
-	}
 	return 0;
 }
 
 static int fill_queue(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	return udp_queue_restore(opener, end->sk, fd_of(opener, end), err);
+}
+
+/* What waits may have come from others, before it had its peer. */
+static int connect_datagrams(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	const InetSkEntry *sk = end->sk;
+	union inet_address to;
+
+	if (inet_is_tcp(sk) || sk->state != TCP_ESTABLISHED)
+		return 0;
+	socklen_t length = inet_source(sk, &to);
+	if (has_other_peer(sk) && (!length || connect(fd_of(opener, end), &to.any, length) < 0))
+		return fail_make(sk, "connect it to its own address", err);
+	length = inet_destination(sk, &to);
+	return !length || connect(fd_of(opener, end), &to.any, length) < 0
+		       ? fail_make(sk, "connect it", err)
+		       : 0;
 }
 
 static int make_connection(struct file_opener *opener, struct inet_end *end, struct error *err)
@@ -404,6 +435,9 @@ static int make_all(struct file_opener *opener, struct inet_world *world, struct
 		if (do_step(opener, &world->ends[i], fill_queue, err))
 			return -1;
 	for (size_t i = 0; i < world->n_ends; i++)
+		if (do_step(opener, &world->ends[i], connect_datagrams, err))
+			return -1;
+	for (size_t i = 0; i < world->n_ends; i++)
 		if (do_step(opener, &world->ends[i], make_connection, err))
 			return -1;
 	return 0;
@@ -500,6 +534,9 @@ static int finish(struct file_opener *opener, struct inet_end *end, struct error
 		return fail_make(sk, "close its half of the connection", err);
 	if (sk->peer_gone && shutdown(opener_kept(opener, end->gone_place), SHUT_RDWR) < 0)
 		return fail_make(sk, "close its peer", err);
+	/* Of one that is not connected it is an error, and done all the same. */
+	if (sk->shutdown && sk->state != TCP_LISTEN && (!inet_is_tcp(sk) || inet_is_stream(sk)))
+		shutdown(fd, (int)sk->shutdown - 1);
 	return end->has_options ? 0 : apply_options(sk, fd, err);
 }
 

@@ -37,6 +37,10 @@ bool inet_is_raw(const InetSkEntry *sk);
 int inet_new_socket(const InetSkEntry *sk, const InodeOwnerEntry *owner);
 int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const char *what,
 		     struct error *err);
+/* As it has left its peer, before it has an address; -1 with errno. */
+int inet_raw_leave_peer(const InetSkEntry *sk, int fd);
+/* Its address comes with its peer. */
+bool inet_raw_is_mapped(const InetSkEntry *sk);
 int inet_raw_check(const InetSkEntry *sk, struct error *err);
 int inet_raw_apply(const InetSkEntry *sk, int fd, struct error *err);
 

@@ -12,6 +12,7 @@
 	X(SOCKET_SK, "socket", "sk")            \
 	X(SK_QUEUE, "sock", "sk_receive_queue") \
 	X(SK_ERROR, "sock", "sk_err")           \
+	X(SK_ENDED, "sock", "sk_shutdown")      \
 	X(QUEUE_NEXT, "sk_buff_head", "next")   \
 	X(QUEUE_LENGTH, "sk_buff_head", "qlen")
 

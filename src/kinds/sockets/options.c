@@ -3,7 +3,8 @@
  * Options of sockets, socket(7). Buffers are told as twice what was set, and more than
  * net.core.wmem_max lets anybody set only SO_SNDBUFFORCE gives again, which takes CAP_NET_ADMIN. An
  * attached filter is read as the classic program that was given (SO_GET_FILTER); one of extended
- * BPF cannot be read and is refused.
+ * BPF cannot be read and is refused. The interface to which a socket is bound may be gone, or never
+ * have been (SO_BINDTOIFINDEX): then it is bound to a number that no interface has.
  */
 #include "kinds/sockets/options.h"
 
@@ -16,6 +17,7 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -36,6 +38,9 @@
 #endif
 #ifndef SO_RCVPRIORITY
 #define SO_RCVPRIORITY 82
+#endif
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
 #endif
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
@@ -113,6 +118,7 @@ struct asked_rest {
 	struct linger linger;
 	char device[IFNAMSIZ];
 	socklen_t filter; /* instructions */
+	int device_index; /* where it has no name any more */
 	int times_error, linger_error, device_error, filter_error;
 };
 
@@ -163,6 +169,9 @@ static void ask_rest(int fd, struct asked_rest *ret)
 		ret->times_error = get_option(fd, SO_RCVTIMEO, &ret->receive, sizeof ret->receive);
 	ret->linger_error = get_option(fd, SO_LINGER, &ret->linger, sizeof ret->linger);
 	ret->device_error = get_option(fd, SO_BINDTODEVICE, ret->device, sizeof ret->device);
+	if (ret->device_error == ENODEV)
+		ret->device_error = get_option(fd, SO_BINDTOIFINDEX, &ret->device_index,
+					       sizeof ret->device_index);
 	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &ret->filter) < 0)
 		ret->filter_error = errno;
 }
@@ -302,6 +311,8 @@ static int collect_rest(SkOptsEntry *options, struct snapshot *snapshot,
 		return fail_read(reading, "SO_BINDTODEVICE", err);
 	if (!errno && rest->device[0])
 		options->so_bound_dev = arena_string(snapshot->arena, rest->device);
+	options->has_bound_gone = rest->device_index > 0;
+	options->bound_gone = (uint32_t)rest->device_index;
 	if (get_if_known(reading, SO_LOCK_FILTER, &locked) < 0)
 		return fail_read(reading, "SO_LOCK_FILTER", err);
 	options->has_lock_filter = options->lock_filter = locked != 0;
@@ -562,6 +573,18 @@ static int apply_filter(struct applying *applying, const SkOptsEntry *options, s
 	return set_option(applying, SO_ATTACH_FILTER, &filter, sizeof filter, "its filter", err);
 }
 
+/* The number may be that of another interface by now. */
+static int bind_to_gone(struct applying *applying, const SkOptsEntry *options, struct error *err)
+{
+	int index = (int)options->bound_gone;
+	struct ifreq there = { .ifr_ifindex = index };
+
+	while (ioctl(applying->fd, SIOCGIFNAME, &there) == 0)
+		there.ifr_ifindex = index = index == INT32_MAX ? 1 : index + 1;
+	return set_option(applying, SO_BINDTOIFINDEX, &index, sizeof index, "SO_BINDTOIFINDEX",
+			  err);
+}
+
 static int apply_rest(struct applying *applying, const SkOptsEntry *options, struct error *err)
 {
 	struct linger linger = { .l_onoff = 1, .l_linger = (int)options->so_linger };
@@ -572,6 +595,8 @@ static int apply_rest(struct applying *applying, const SkOptsEntry *options, str
 	if (options->so_bound_dev && options->so_bound_dev[0] &&
 	    set_option(applying, SO_BINDTODEVICE, options->so_bound_dev,
 		       (socklen_t)strlen(options->so_bound_dev) + 1, "SO_BINDTODEVICE", err))
+		return -1;
+	if (options->has_bound_gone && bind_to_gone(applying, options, err))
 		return -1;
 	if (apply_filter(applying, options, err))
 		return -1;

@@ -9,8 +9,9 @@
  *
  * They are sent again in the name of who sent them, over the loopback interface, where nobody else
  * sees them; to the address that the socket is bound to. A socket that shares its port with others
- * is connected to the sender meanwhile, so that no other one gets them. How far they came (TTL) and
- * when is lost.
+ * is connected to the sender meanwhile, so that no other one gets them; so is one that has lost its
+ * port (AF_UNSPEC), and gets one by that. Its own peer it has only afterwards. How far they came
+ * (TTL) and when is lost.
  *
  * Refused: those of a sender with an address of a link, which would come from the wrong one, those
  * that wait at a multicast or broadcast address, and a datagram that is not complete (UDP_CORK).
@@ -302,7 +303,7 @@ static int send_again(int fd, const InetSkEntry *sk, const union inet_address *o
 				 .size = size,
 				 .checksum_at = offsetof(struct udphdr, check) };
 	struct udphdr header = { .source = htons((uint16_t)entry->from_port),
-				 .dest = htons((uint16_t)sk->src_port),
+				 .dest = own->v4.sin_port, /* where AF_INET6 has it, too */
 				 .len = htons(sk->proto == IPPROTO_UDP ? (uint16_t)size : 0) };
 	uint32_t before = memory_of_queue(fd);
 
@@ -357,7 +358,7 @@ static void connect_to_sender(int fd, const InetSkEntry *sk, const SkPacketEntry
 int udp_queue_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struct error *err)
 {
 	const struct record *record = snapshot_record(opener->snapshot, IMAGE_SK_QUEUES, sk->id);
-	bool shares = (sk->opts->reuseaddr || sk->opts->so_reuseport) && !sk->dst_port;
+	bool shares = sk->opts->reuseaddr || sk->opts->so_reuseport || !sk->src_port;
 	int room = 1 << 28;
 
 	if (!record || !inet_is_udp(sk))

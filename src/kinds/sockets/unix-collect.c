@@ -202,7 +202,10 @@ static int collect_name(struct collect *collect, const struct open_file *file, i
 	return is_path ? collect_path_name(collect, file, fd, socket, sk, err) : 0;
 }
 
-/* A datagram socket keeps a peer that is gone; sock_diag(7) tells 0 of it, as of none. */
+/*
+ * A socket keeps a peer that is gone; sock_diag(7) tells 0 of it, as of none. That there was one
+ * shows of a stream by its state, so only the name is of interest.
+ */
 static int collect_gone_peer(struct collect *collect, int fd, UnixSkEntry *sk, const char *what,
 			     struct error *err)
 {
@@ -210,13 +213,13 @@ static int collect_gone_peer(struct collect *collect, int fd, UnixSkEntry *sk, c
 	struct sockaddr_un peer;
 	socklen_t length = sizeof peer;
 
-	if (sk->type != SOCK_DGRAM || sk->peer)
+	if (sk->peer || (sk->type != SOCK_DGRAM && sk->state != TCP_ESTABLISHED))
 		return 0;
 	if (getpeername(fd, (struct sockaddr *)&peer, &length) < 0)
 		return errno == ENOTCONN ? 0
 					 : fail_errno(err, ERR_KERNEL_REFUSED,
 						      "%s: cannot tell the name of its peer", what);
-	sk->has_gone_peer = true;
+	sk->has_gone_peer = sk->type == SOCK_DGRAM || length > begin;
 	if (length <= begin)
 		return 0;
 	length = length > sizeof peer ? sizeof peer : length;

@@ -182,7 +182,15 @@ int unix_name_gone_peer(struct unix_world *world, struct unix_end *end, struct e
 {
 	if (end->gone_fd < 0 || !end->sk->has_gone_peer)
 		return 0;
-	return name_gone_end(world, end, &end->sk->gone_peer, err);
+	if (name_gone_end(world, end, &end->sk->gone_peer, err) == 0)
+		return 0;
+	/* A stream that was accepted shares an abstract name with its listener. */
+	if (err->os_errno != EADDRINUSE)
+		return -1;
+	log_warning("restore", "unix sockets",
+		    "socket %u: the name of its peer, which is gone, is another's", end->sk->ino);
+	*err = (struct error){ 0 };
+	return 0;
 }
 
 /* For who is told by no name. */

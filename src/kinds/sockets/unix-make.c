@@ -277,7 +277,7 @@ static int connect_pairs(struct unix_world *world, struct unix_end *end, struct 
 	for (size_t i = 0; i < count; i++)
 		if (bind_end(world, ends[i], err) ||
 		    (ends[i]->peer && bind_end(world, ends[i]->peer, err)) ||
-		    end_gone(world, ends[i], err))
+		    unix_name_gone_peer(world, ends[i], err) || end_gone(world, ends[i], err))
 			return -1;
 	return 0;
 }
@@ -296,6 +296,8 @@ static int connect_streams(struct unix_world *world, struct unix_end *end, struc
 		aside_socket(server->net, AF_UNIX, (int)server->sk->type | SOCK_CLOEXEC, 0);
 	if (server->gone_fd < 0)
 		return fail_make(server, "make the peer that it had", err);
+	if (unix_name_gone_peer(world, server, err))
+		return -1;
 	return accept_from(world, server, server->gone_fd, err) ? -1 : end_gone(world, server, err);
 }
 

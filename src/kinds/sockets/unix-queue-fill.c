@@ -12,8 +12,14 @@
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 enum { MOST_RIGHTS = 253, /* SCM_MAX_FD */ MOST_ROOM = 64 * 1024 * 1024 };
 
@@ -179,12 +185,17 @@ static int sender_of(struct unix_world *world, struct unix_end *end, const SkPac
 	return unix_end_fd(world, end->peer);
 }
 
-/* What it was limited to is set later, with the other options. */
+/*
+ * What it was limited to is set later, with the other options. What it has sent before, also to
+ * others, takes up room until that is read.
+ */
 static int make_room(int fd, const struct record *record)
 {
-	int size = MOST_ROOM;
-	uint64_t wanted = 0;
+	int size = MOST_ROOM, sent = 0;
 
+	if (ioctl(fd, SIOCOUTQ, &sent) < 0)
+		return -1;
+	uint64_t wanted = (uint64_t)sent;
 	for (; record; record = record->next)
 		wanted += record->payload_size + 4096;
 	if (wanted < (uint64_t)size / 2)
@@ -198,7 +209,14 @@ static int make_room(int fd, const struct record *record)
 static int ask_for_sender(const struct unix_world *world, const struct unix_end *end,
 			  const SkPacketEntry *packet)
 {
-	int asks = end->sk->opts->so_passcred && packet->has_sender_uid;
+	const SkOptsEntry *opts = end->sk->opts;
+	int asks = (opts->so_passcred || opts->passpidfd) && packet->has_sender_uid;
+	const int takes = 1;
+
+	/* Who takes none now may have, and has that from its listener; older kernels ask nobody. */
+	if (packet->n_scm)
+		setsockopt(unix_end_fd(world, end), SOL_SOCKET, SO_PASSRIGHTS, &takes,
+			   sizeof takes);
 
 	return setsockopt(unix_end_fd(world, end), SOL_SOCKET, SO_PASSCRED, &asks, sizeof asks);
 }

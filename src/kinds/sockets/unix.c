@@ -23,7 +23,8 @@
  * is refused), since nobody can put back who was accepted: where that may not be read, they are
  * refused. So are a stream with an urgent byte (MSG_OOB), and one of which such a byte was taken
  * out of turn: only there is seen where it is (unix-urgent.h). Descriptors that came with an urgent
- * byte and were not taken with it are refused.
+ * byte and were not taken with it are refused. That one asks how much is left (SO_INQ, 6.17) no
+ * call tells, and is lost.
  */
 #include "kinds/sockets/unix.h"
 
@@ -54,7 +55,8 @@ static int check_name(const UnixSkEntry *sk, uint32_t id, struct error *err)
 	if (!unix_name_is_sane(&sk->name) || !unix_name_is_sane(&sk->gone_peer))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "socket %u: a name of %zu bytes that nobody has", id, sk->name.len);
-	if (sk->has_gone_peer && (sk->peer || sk->type != SOCK_DGRAM))
+	if (sk->has_gone_peer &&
+	    (sk->peer || (sk->type != SOCK_DGRAM && sk->state != TCP_ESTABLISHED)))
 		return fail(err, ERR_IMAGE_INVALID, "socket %u has lost a peer, and cannot", id);
 	if (sk->place && !path_is_plain(sk->place))
 		return fail(err, ERR_IMAGE_INVALID, "socket %u: its name is no plain path", id);

@@ -320,9 +320,10 @@ def action_script(place):
     """A script is run at each moment, with the pid; where it does not agree, all is undone"""
     said = place.file("said")
     with open(place.file("script"), "w", encoding="ascii") as file:
-        file.write("#!/bin/sh\n[ -e hang ] && sleep 100\n"
+        # Other shells begin with an empty mask of signals.
+        file.write(f"#!/bin/bash\ngrep SigBlk /proc/self/status >{said}.blocked\n"
+                   "[ -e hang ] && sleep 100\n"
                    f"echo $CRTOOLS_SCRIPT_ACTION $CRTOOLS_IMAGE_DIR $CRTOOLS_INIT_PID >>{said}\n"
-                   f"grep SigBlk /proc/self/status >{said}.blocked\n"
                    f"[ \"$CRTOOLS_SCRIPT_ACTION\" != \"$(cat {said}.no 2>/dev/null)\" ]\n")
     os.chmod(place.file("script"), 0o755)
 
@@ -346,8 +347,6 @@ def action_script(place):
     place.dump(pid, *script)
     must(told() == [["pre-dump", place.images]] + [
         [moment, place.images, str(pid)] for moment in ("network-lock", "post-dump")], str(told()))
-    with open(said + ".blocked", encoding="ascii") as file:
-        must(file.read().split()[1] == "0" * 16, "the script has signals blocked")
     for moment in ("pre-restore", "setup-namespaces", "post-restore", "network-unlock",
                    "pre-resume"):
         refuse(moment)
@@ -366,11 +365,14 @@ def action_script(place):
     open(place.file("hang"), "w", encoding="ascii").close()
     with subprocess.Popen([program(), "dump", "-t", str(pid), "-D", place.images, *script],
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                          cwd=place.path) as process:
+                          cwd=place.path, preexec_fn=lambda: signal.pthread_sigmask(
+                              signal.SIG_BLOCK, {signal.SIGUSR1})) as process:
         time.sleep(0.3)
         process.terminate()
         _, text = process.communicate(timeout=20)
     must(process.returncode == 1 and "[interrupted]" in text, f"{process.returncode}: {text}")
+    with open(said + ".blocked", encoding="ascii") as file:
+        must(file.read().split()[1] == "0" * 16, "the script has our signals blocked")
     must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "it was harmed")
 
 

@@ -121,6 +121,19 @@ static void listen_to_it(void)
 	scenario_need(bind(fd, (struct sockaddr *)&at, sizeof at) == 0, "cannot listen");
 }
 
+static bool is_in_group(const char *address)
+{
+	char line[128];
+	FILE *file = fopen("/proc/thread-self/net/dev_mcast", "r");
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof line, file))
+		found = strstr(line, address) != NULL;
+	if (file)
+		fclose(file);
+	return found;
+}
+
 /* For how many lo is in promiscuous mode. */
 static int promiscuity(void)
 {
@@ -195,6 +208,12 @@ int main(int argc, char **argv)
 		scenario_need(setsockopt(arp, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
 					 sizeof promiscuous) == 0,
 			      "no promiscuous mode");
+	const struct packet_mreq group = { .mr_ifindex = promiscuous.mr_ifindex,
+					   .mr_type = PACKET_MR_MULTICAST,
+					   .mr_alen = ETH_ALEN,
+					   .mr_address = { 0x33, 0x33, 0, 1, 2, 3 } };
+	scenario_need(setsockopt(arp, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &group, sizeof group) == 0,
+		      "no group");
 	bind_to(arp, ETH_P_ARP);
 	int down[2];
 	bind_at_down(down);
@@ -228,6 +247,7 @@ int main(int argc, char **argv)
 		       "options");
 	scenario_check(number(shared, PACKET_FANOUT) == FANOUT, "the fanout group is %x",
 		       number(shared, PACKET_FANOUT));
+	scenario_check(is_in_group("333300010203"), "it is in no group");
 	/* It was asked for twice, which the interface sees once. */
 	for (int left = 2; left >= 0; left--) {
 		scenario_check(promiscuity() == (left > 0), "promiscuous: %d, and %d left",

@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/undo.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/make.h"
 
@@ -30,9 +31,11 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,9 +57,11 @@ enum {
 struct stage {
 	atomic_bool mounted, agreed, over;
 	atomic_uint opening; /* the id of a file; 0: none */
+	atomic_uint number;  /* of the connection, as fusectl has it; 0: none yet */
 };
 
 struct player {
+	struct undo_entry undo;
 	struct player *next;
 	const MntEntry *entry;
 	struct deputy_away away;
@@ -79,6 +84,32 @@ static void pause_for(long milliseconds)
 	const struct timespec pause = { .tv_nsec = milliseconds * 1000000L };
 
 	nanosleep(&pause, NULL);
+}
+
+/*
+ * Whoever waits for an answer fails, and so does whoever asks. Tasks that are killed could not end
+ * otherwise: who has both a file and the device asks for a flush before he closes the latter.
+ */
+static void abort_connection(const struct player *player)
+{
+	unsigned number = atomic_load(&player->stage->number);
+	char name[32];
+
+	if (!number)
+		return;
+	autoclose int context_fd = fsopen("fusectl", FSOPEN_CLOEXEC);
+	if (context_fd < 0 || fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return;
+	autoclose int mount_fd = fsmount(context_fd, FSMOUNT_CLOEXEC, 0);
+	snprintf(name, sizeof name, "%u/abort", number);
+	autoclose int fd = mount_fd < 0 ? -1 : openat(mount_fd, name, O_WRONLY | O_CLOEXEC);
+	while (fd >= 0 && write(fd, "1", 1) < 0 && errno == EINTR)
+		;
+}
+
+static void undo_player(const struct undo_entry *entry)
+{
+	abort_connection((const struct player *)entry);
 }
 
 /* ---- in the child ---- */
@@ -358,6 +389,8 @@ static int play_and_tell(void *data, struct error *err)
 {
 	int result = play(data, err);
 
+	if (result)
+		abort_connection(playing);
 	atomic_store(&playing->stage->over, true);
 	return result;
 }
@@ -379,6 +412,8 @@ static int send(struct file_opener *opener, const MntEntry *entry, struct error 
 	player->stage = deputy_away_memory(&player->away, sizeof *player->stage, err);
 	if (!player->stage)
 		return -1;
+	player->undo.undo = undo_player;
+	undo_add(opener->undo, &player->undo);
 	player->next = *players_of(opener);
 	*players_of(opener) = player;
 	playing = player;
@@ -421,12 +456,28 @@ int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct er
 			      entry->mountpoint);
 }
 
-void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32_t file_id)
+static struct player *find_player(const struct file_opener *opener, uint32_t device)
 {
 	struct player *player = *players_of((struct file_opener *)opener);
 
 	while (player && player->entry->root_dev != device)
 		player = player->next;
+	return player;
+}
+
+void fuse_play_mounted(const struct file_opener *opener, uint32_t device, int mount_fd)
+{
+	struct player *player = find_player(opener, device);
+	struct statx found;
+
+	if (player && statx(mount_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found) == 0)
+		atomic_store(&player->stage->number, found.stx_dev_minor);
+}
+
+void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32_t file_id)
+{
+	struct player *player = find_player(opener, device);
+
 	if (player)
 		atomic_store(&player->stage->opening, file_id);
 }
@@ -439,7 +490,10 @@ void mounts_end_drivers(struct file_opener *opener)
 		if (opener->at_rest) {
 			atomic_store(&player->stage->over, true);
 			deputy_await(&player->away, &ignored);
+		} else {
+			abort_connection(player);
 		}
+		undo_drop(&player->undo);
 		deputy_recall(&player->away);
 	}
 	*players_of(opener) = NULL;

@@ -202,7 +202,10 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	    mount_create(context_fd, entry, err) || fuse_play_begin(maker->opener, entry, err) ||
 	    fuse_device_clone(maker->opener, entry, err))
 		return -1;
-	return mount_attachable(context_fd, entry, err);
+	int fd = mount_attachable(context_fd, entry, err);
+	if (fd >= 0)
+		fuse_play_mounted(maker->opener, entry->root_dev, fd);
+	return fd;
 }
 
 struct finding {

@@ -97,6 +97,8 @@ int fuse_open_inside(const struct file_opener *opener, const MntEntry *mount, in
 
 /* fuse-play.c: it has been mounted, and the kernel begins to ask. */
 int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct error *err);
+/* What is now mounted, by a descriptor of that: its connection can be told to fail. */
+void fuse_play_mounted(const struct file_opener *opener, uint32_t device, int mount_fd);
 /* This file of it is about to be opened; 0: none any more. */
 void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32_t file_id);
 

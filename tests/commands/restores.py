@@ -141,12 +141,15 @@ def systemd_reload(place):
     """Who is called systemd and waits for it is told to reload; another one is not"""
     told = place.file("told")
     waits = f"""import ctypes, os, signal, sys, time
-ctypes.CDLL(None).prctl(15, b"systemd")
+libc = ctypes.CDLL(None)
+libc.prctl(15, b"systemd")
+pidfd = os.pidfd_open(os.getpid())
 if sys.argv[1] == "waits":
     signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGHUP}})
+    signals = libc.signalfd(-1, (ctypes.c_ulong * 16)(1 << signal.SIGHUP - 1), 0)
 open(f"{place.path}/is-{{sys.argv[1]}}", "w").close()
 if sys.argv[1] == "waits":
-    signal.sigwait({{signal.SIGHUP}})
+    os.read(signals, 128)
     open({told!r}, "w").close()
 time.sleep(1000)"""
     names = ("waits", "other")
@@ -155,7 +158,9 @@ time.sleep(1000)"""
     for name in names:
         must(tree.wait_for(lambda: os.path.exists(place.file("is-" + name)), 20), f"no {name}")
     count = len(tree.processes(pid))
-    place.dump(pid)
+    place.dump(pid, "-o", place.file("log"))
+    with open(place.file("log"), encoding="utf-8") as log:
+        must(log.read().count("systemd-reload") == 1, "one warning was expected")
     root = place.restored("--action-script", os.path.join(TOP, "scripts", "systemd-reload"))
     must(tree.wait_for(lambda: os.path.exists(told), 20), "nobody was told")
     must(len(tree.processes(root)) == count, "somebody was ended")

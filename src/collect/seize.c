@@ -83,8 +83,11 @@ static int add_thread(struct found_tree *tree, struct found_task *task, pid_t ti
 	}
 	for (size_t i = 0; i < task->n_threads; i++)
 		if (task->threads[i].tid == tid)
-			return tree->only_seized ? 0
-						 : found_task_tell(task, &task->threads[i], err);
+			interrupted_look(tid, &task->threads[i].sleep);
+	/* It can have died since; waiting will tell. */
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 && errno != ESRCH)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot stop thread %d of pid %d", tid,
+				  task->pid);
 	return 0;
 }
 
@@ -394,25 +397,29 @@ static int pass_frozen(struct found_tree *tree, struct error *err)
 	return freezer->thaw(freezer->data, err);
 }
 
-/* Those that waited for others which had stopped are told while these run, then all others. */
+/*
+ * One by one, since they may wait for each other, while all others run: those are not even traced,
+ * as a signal would hold them up until somebody waits for them.
+ */
 static enum stop_outcome stop_late(struct found_tree *tree, struct error *err)
 {
-	tree->only_seized = true;
-	do {
-		tree->changed = false;
-		if (make_pass(tree, err))
+	const struct late_threads late = *tree->late;
+	uint64_t patience = tree->patience;
+	enum stop_outcome outcome = STOP_DONE;
+
+	for (size_t i = 0; i < late.n && outcome == STOP_DONE; i++) {
+		const struct late_thread *thread = &late.threads[i];
+		struct found_task *task = find_task(tree, thread->pid);
+
+		if (!task)
+			task = add_task(tree, thread->pid);
+		if (seize_thread(tree, task, thread->tid, err))
 			return STOP_FAILED;
-	} while (tree->changed && wait_clock() < tree->deadline);
-	tree->only_seized = false;
-
-	enum stop_outcome outcome = found_tree_stop_late(tree, err);
-	for (size_t i = 0; i < tree->n_tasks; i++) {
-		const struct found_task *task = tree->tasks[i];
-
-		for (size_t at = 0; at < task->n_threads; at++)
-			if (outcome == STOP_DONE && found_task_tell(task, &task->threads[at], err))
-				outcome = STOP_FAILED;
+		/* While nobody has stopped, it waits for nobody who has. */
+		tree->patience = i == 0 ? UINT64_MAX : patience;
+		outcome = found_tree_wait(tree, err);
 	}
+	tree->patience = patience;
 	return outcome;
 }
 

@@ -17,7 +17,6 @@ struct target;
 
 struct found_thread {
 	pid_t tid;
-	bool told; /* to stop */
 	bool stopped;
 	int signal; /* that could not be let through, and has to be when it is let go */
 	struct thread_sleep sleep; /* before it was told to stop */
@@ -50,7 +49,9 @@ enum { FOUND_BUCKETS = 1024, LATE_ROOM = 64 };
  * (FUSE). The next time they are told first, and before all the one that was found last.
  */
 struct late_threads {
-	pid_t tids[LATE_ROOM];
+	struct late_thread {
+		pid_t pid, tid;
+	} threads[LATE_ROOM];
 	size_t n;
 };
 
@@ -66,7 +67,6 @@ struct found_tree {
 	uint64_t deadline;
 	uint64_t patience; /* with a thread that the kernel has wait, in nanoseconds */
 	struct late_threads *late;
-	bool only_seized; /* nobody is told to stop yet */
 };
 
 /*

@@ -32,19 +32,6 @@ enum {
 	LONGEST_QUEUE = 10, /* seconds, for one that only lacks a processor */
 };
 
-int found_task_tell(const struct found_task *task, struct found_thread *thread, struct error *err)
-{
-	if (thread->told)
-		return 0;
-	thread->told = true;
-	interrupted_look(thread->tid, &thread->sleep);
-	/* It can have died since; waiting will tell. */
-	if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 && errno != ESRCH)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot stop thread %d of pid %d",
-				  thread->tid, task->pid);
-	return 0;
-}
-
 static int thread_died(struct found_tree *tree, struct found_task *task, size_t index,
 		       struct error *err)
 {
@@ -68,18 +55,41 @@ static int thread_died(struct found_tree *tree, struct found_task *task, size_t 
 	return 0;
 }
 
-static void remember_late(struct late_threads *late, pid_t tid)
+static void remember_late(struct late_threads *late, pid_t pid, pid_t tid)
 {
 	size_t at = 0;
 
-	while (at < late->n && late->tids[at] != tid)
+	while (at < late->n && late->threads[at].tid != tid)
 		at++;
 	if (at == late->n && late->n < LATE_ROOM)
 		late->n++;
 	if (at == LATE_ROOM)
 		at--;
-	memmove(late->tids + 1, late->tids, at * sizeof *late->tids);
-	late->tids[0] = tid;
+	memmove(late->threads + 1, late->threads, at * sizeof *late->threads);
+	late->threads[0] = (struct late_thread){ pid, tid };
+}
+
+static bool waits_in_kernel(const struct found_task *task, const struct found_thread *thread)
+{
+	struct error unused = { 0 };
+	struct thread_state state;
+
+	return !thread->stopped &&
+	       thread_state_read(task->pid, thread->tid, &state, &unused) == 0 &&
+	       state.state == 'D';
+}
+
+/* All of them at once, and the one that nobody waits for any longer before the others. */
+static void remember_all_late(const struct found_tree *tree, pid_t pid, pid_t tid)
+{
+	for (size_t i = 0; i < tree->n_tasks; i++) {
+		const struct found_task *task = tree->tasks[i];
+
+		for (size_t at = 0; at < task->n_threads; at++)
+			if (waits_in_kernel(task, &task->threads[at]))
+				remember_late(tree->late, task->pid, task->threads[at].tid);
+	}
+	remember_late(tree->late, pid, tid);
 }
 
 /* Nothing was heard for a while: 1 it is a leader that has died, 0 wait on, -1 it is hopeless. */
@@ -99,7 +109,7 @@ static enum stop_outcome judge_silence(const struct found_tree *tree, const stru
 		return STOP_AGAIN;
 	}
 	if (state.state == 'D' && wait_clock() - began >= tree->patience) {
-		remember_late(tree->late, tid);
+		remember_all_late(tree, task->pid, tid);
 		thread_fail_timeout(task->pid, tid, err);
 		return STOP_AGAIN;
 	}
@@ -204,35 +214,6 @@ enum stop_outcome found_tree_wait(struct found_tree *tree, struct error *err)
 	return STOP_DONE;
 }
 
-static enum stop_outcome stop_thread(struct found_tree *tree, pid_t tid, struct error *err)
-{
-	for (size_t i = 0; i < tree->n_tasks; i++) {
-		struct found_task *task = tree->tasks[i];
-
-		for (size_t at = 0; at < task->n_threads; at++)
-			if (task->threads[at].tid == tid)
-				return found_task_tell(task, &task->threads[at], err)
-					       ? STOP_FAILED
-					       : wait_thread(tree, task, at, err);
-	}
-	return STOP_DONE; /* it has ended since */
-}
-
-enum stop_outcome found_tree_stop_late(struct found_tree *tree, struct error *err)
-{
-	const struct late_threads late = *tree->late;
-	uint64_t patience = tree->patience;
-	enum stop_outcome outcome = STOP_DONE;
-
-	for (size_t i = 0; i < late.n && outcome == STOP_DONE; i++) {
-		/* While nobody has stopped, it waits for nobody who has. */
-		tree->patience = i == 0 ? UINT64_MAX : patience;
-		outcome = stop_thread(tree, late.tids[i], err);
-	}
-	tree->patience = patience;
-	return outcome;
-}
-
 /* It has been woken, and stops as soon as it gets to run. */
 static bool is_runnable(pid_t pid, pid_t tid)
 {
@@ -255,23 +236,28 @@ static int await_late_stop(pid_t pid, pid_t tid, int *ret_status)
 	return found;
 }
 
+/* Others may wait for it until the dump gives up, so a call that fails is made once more. */
+static void detach(pid_t tid, int signal)
+{
+	if (ptrace(PTRACE_DETACH, tid, NULL, (long)signal) < 0 && errno != ESRCH)
+		ptrace(PTRACE_DETACH, tid, NULL, (long)signal);
+}
+
 /*
  * Only a stopped thread can be let go, and a call that it interrupts is settled only then; one that
  * does not stop is let go when we exit.
  */
 static void release_thread(const struct found_task *task, struct found_thread *thread)
 {
-	struct error unused = { 0 };
 	int status;
 
-	found_task_tell(task, thread, &unused);
 	if (!thread->stopped && await_late_stop(task->pid, thread->tid, &status) > 0 &&
 	    WIFSTOPPED(status) && status >> 16 == 0) {
-		ptrace(PTRACE_DETACH, thread->tid, NULL, (long)WSTOPSIG(status));
+		detach(thread->tid, WSTOPSIG(status));
 		return;
 	}
 	interrupted_stop(thread->tid); /* nobody may have waited for it yet */
-	ptrace(PTRACE_DETACH, thread->tid, NULL, (long)thread->signal);
+	detach(thread->tid, thread->signal);
 }
 
 static void release_stopped(struct found_task *task)

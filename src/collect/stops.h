@@ -7,9 +7,6 @@
 
 /* stops.c: until all that is known is at rest or dead */
 enum stop_outcome found_tree_wait(struct found_tree *tree, struct error *err);
-/* The threads that were late, one by one, since they may wait for each other. */
-enum stop_outcome found_tree_stop_late(struct found_tree *tree, struct error *err);
-int found_task_tell(const struct found_task *task, struct found_thread *thread, struct error *err);
 void found_task_release(struct found_task *task);
 
 /* seize.c */

@@ -49,17 +49,24 @@ static int count_messages(struct collect *collect, int fd, uint32_t *ret_count)
 	return kernel_reader_end(by);
 }
 
+int socket_queue_count(struct collect *collect, int fd, const char *what, uint32_t *ret_count,
+		       struct error *err)
+{
+	int result = count_messages(collect, fd, ret_count);
+
+	return result < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot count what waits in it",
+				       what)
+			  : result;
+}
+
 int socket_queue_check(struct collect *collect, int fd, size_t seen, const char *what,
 		       struct error *err)
 {
 	uint32_t count = 0;
-	int result = count_messages(collect, fd, &count);
+	int result = socket_queue_count(collect, fd, what, &count, err);
 
-	if (result < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot count what waits in it",
-				  what);
-	if (result > 0 || count == seen)
-		return 0;
+	if (result || count == seen)
+		return result < 0 ? -1 : 0;
 	fail(err, ERR_UNSUPPORTED_FILE,
 	     "%s: %zu of the %" PRIu32 " messages that wait in it can be seen; empty ones are "
 	     "hidden when somebody has looked at them",

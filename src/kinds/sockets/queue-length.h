@@ -8,10 +8,14 @@
 #define NESTOR_KINDS_SOCKETS_QUEUE_LENGTH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct collect;
 struct error;
 
+/* 1: it cannot be told; -1 with err. */
+int socket_queue_count(struct collect *collect, int fd, const char *what, uint32_t *ret_count,
+		       struct error *err);
 /*
  * Refuses a socket, descriptor `fd` of ours, in which more waits than was seen. Counted where the
  * kernel has them; where nobody may look, what was seen is believed.

@@ -45,7 +45,10 @@ enum {
 /* What is known of all that waits. */
 struct waiting {
 	int size;
-	bool ended, found;	   /* out where it is urgent */
+	bool ended, found; /* out where it is urgent */
+	bool counted;	   /* where only that tells what waits from the end */
+	uint32_t count;
+	size_t seen;
 	struct unix_urgent urgent; /* of a stream, if it was found out */
 };
 
@@ -228,9 +231,20 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 	return 0;
 }
 
+/*
+ * Is that of which nothing came the end, and no empty message? Of datagrams nothing comes there
+ * (unix_dgram_recvmsg), and of packets nothing but an end.
+ */
+static bool is_end(const UnixSkEntry *sk, const struct waiting *waiting, int offset)
+{
+	if (sk->type != SOCK_SEQPACKET || !waiting->ended)
+		return sk->type == SOCK_STREAM;
+	return waiting->counted ? waiting->seen >= waiting->count : offset >= waiting->size;
+}
+
 /* Returns 1 if there was a piece, 0 at the end, -1 with err. */
 static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry *sk,
-			 const struct waiting *waiting, int *offset, struct error *err)
+			 struct waiting *waiting, int *offset, struct error *err)
 {
 	struct piece piece;
 	size_t most = unix_urgent_distance(&waiting->urgent, (uint32_t)*offset);
@@ -247,7 +261,7 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 		if (length < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot read what waits in it", file->what);
-		if (length == 0 && (sk->type == SOCK_STREAM || waiting->ended))
+		if (length == 0 && is_end(sk, waiting, *offset))
 			return 0;
 		if ((size_t)length > room && room < LARGEST_PIECE) {
 			close_descriptors(&piece);
@@ -255,13 +269,15 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 			continue;
 		}
 		*offset += (int)length;
+		waiting->seen++;
 		return add_piece(file, sk, &piece, bytes, (size_t)length, urgent, err) ? -1 : 1;
 	}
 }
 
 /*
  * Of datagrams FIONREAD tells the size of the first (unix_inq_len), which may be none: that one
- * waits is told by poll, unless the end of what comes does so as well.
+ * waits is told by poll, unless the end of what comes does so as well. Of packets it tells that of
+ * all, which may be empty: at their end only counting tells.
  */
 static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		    struct waiting *waiting, bool *ret_urgent, struct error *err)
@@ -281,7 +297,15 @@ static int look_for(const struct open_file *file, int fd, const UnixSkEntry *sk,
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whether it is urgent",
 				  file->what);
 	*ret_urgent = ready & POLLPRI || mark;
-	return waiting->size > 0 || *ret_urgent ||
+	if (sk->type == SOCK_SEQPACKET && waiting->ended) {
+		int untold = socket_queue_count(file->target->collect, fd, file->what,
+						&waiting->count, err);
+		if (untold < 0)
+			return -1;
+		waiting->counted = !untold;
+	}
+	return waiting->size > 0 || *ret_urgent || waiting->count ||
+	       (sk->type == SOCK_DGRAM && waiting->ended) ||
 	       (!is_stream && !waiting->ended && ready & POLLIN);
 }
 
@@ -392,23 +416,19 @@ static int collect_stream(const struct open_file *file, int fd, const UnixSkEntr
 /* ---- The whole ---- */
 
 static int collect_messages(const struct open_file *file, int fd, const UnixSkEntry *sk,
-			    const struct waiting *waiting, struct error *err)
+			    struct waiting *waiting, struct error *err)
 {
-	int offset = 0, result = waiting->ended ? 0 : collect_empty_head(file, fd, sk, err);
-	size_t seen = (size_t)(result > 0);
+	int offset = 0, result = is_end(sk, waiting, 0) ? 0 : collect_empty_head(file, fd, sk, err);
 
 	if (result < 0)
 		return -1;
+	waiting->seen += (size_t)result;
 	result = 1;
-	for (size_t i = 0; i < MOST_PIECES && result > 0; i++) {
+	for (size_t i = 0; i < MOST_PIECES && result > 0; i++)
 		result = collect_piece(file, fd, sk, waiting, &offset, err);
-		seen += result > 0;
-	}
 	if (result < 0)
 		return -1;
-	return waiting->ended
-		       ? 0
-		       : socket_queue_check(file->target->collect, fd, seen, file->what, err);
+	return socket_queue_check(file->target->collect, fd, waiting->seen, file->what, err);
 }
 
 static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk,

@@ -29,14 +29,20 @@ static socklen_t address_of(struct sockaddr_un *address, const char *name)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length - 1);
 }
 
-static int bound(const char *name)
+static void give_name(int fd, const char *name)
 {
 	struct sockaddr_un address;
 	socklen_t length = address_of(&address, name);
+
+	scenario_need(bind(fd, (struct sockaddr *)&address, length) == 0, "bind %s", name);
+}
+
+static int bound(const char *its_name)
+{
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-	scenario_need(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0, "bind %s",
-		      name);
+	scenario_need(fd >= 0, "socket");
+	give_name(fd, its_name);
 	return fd;
 }
 
@@ -154,7 +160,7 @@ static void check_chain(const int chain[CHAIN])
 }
 
 struct pairs {
-	int left[2], moved[2], lone[2], named[2], mutual[2], served;
+	int left[2], moved[2], lone[2], named[2], both[2], mutual[2], served;
 };
 
 static void make_pairs(struct pairs *pairs)
@@ -162,19 +168,22 @@ static void make_pairs(struct pairs *pairs)
 	scenario_need(!socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs->left) &&
 			      !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs->moved) &&
 			      !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs->lone) &&
-			      !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs->named),
+			      !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs->named) &&
+			      !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs->both),
 		      "no pairs");
 	give(pairs->left[0], NULL, "before");
 	leave(pairs->left[0]);
 	give(pairs->left[1], NULL, "after");
 	join(pairs->moved[0], "lives");
 	close(pairs->lone[1]);
-	struct sockaddr_un address;
-	socklen_t length = address_of(&address, "of-a-pair");
-	bind(pairs->named[1], (struct sockaddr *)&address, length);
+	give_name(pairs->named[1], "of-a-pair");
 	give(pairs->named[1], NULL, "named");
 	close(pairs->named[1]);
 	unlink("of-a-pair");
+	give_name(pairs->both[0], "of-both");
+	give_name(pairs->both[1], "gone-of-both");
+	give(pairs->both[1], NULL, "both");
+	close(pairs->both[1]);
 	pairs->mutual[0] = bound("mutual");
 	pairs->mutual[1] = bound(mutual_name);
 	int third = bound("third");
@@ -206,6 +215,7 @@ static void check_pairs(const struct pairs *pairs)
 	scenario_check(send_fails(pairs->lone[0]) == ECONNREFUSED, "its peer is not gone");
 	scenario_check(send_fails(pairs->lone[0]) == ENOTCONN, "its peer is gone for good");
 	take(pairs->named[0], "of-a-pair", "named");
+	take(pairs->both[0], "gone-of-both", "both");
 	take(pairs->mutual[0], "third", "third");
 	take(pairs->mutual[0], mutual_name, "mutual");
 	scenario_check(getpeername(pairs->served, (struct sockaddr *)&address, &room) == 0 &&

@@ -230,6 +230,12 @@ static int find_sender(struct unix_world *world, struct unix_end *end,
 	return sender->end ? unix_end_fd(world, sender->end) : sender->made;
 }
 
+/* Who is connected to one that is gone takes datagrams of nobody else. */
+static bool is_gone_peer(const struct unix_end *end, const ProtobufCBinaryData *name)
+{
+	return end->sk->has_gone_peer && is_same(&end->sk->gone_peer, name);
+}
+
 int unix_datagram_sender(struct unix_world *world, struct unix_end *end,
 			 const SkPacketEntry *packet, struct unix_sender *sender, struct error *err)
 {
@@ -239,7 +245,7 @@ int unix_datagram_sender(struct unix_world *world, struct unix_end *end,
 	sender->knows = true;
 	if (other)
 		return unix_end_fd(world, other);
-	if (end->gone_fd >= 0 && (!end->sk->name.len || !name->len))
+	if (end->gone_fd >= 0 && (is_gone_peer(end, name) || !end->sk->name.len || !name->len))
 		return name_gone_end(world, end, name, err) ? -1 : end->gone_fd;
 	sender->knows = false;
 	if (!packet->has_sender_name && end->peer && end->peer->peer == end)

@@ -241,6 +241,13 @@ static int collect_slave(const struct open_file *file, int fd, TtyFileEntry *tty
 	struct known_pty *pty = known_pty(file->target->collect, file->stat.st_dev,
 					  slave_index(file->stat.st_rdev), is_gone);
 
+	int exclusive = 0;
+
+	/* Each side has its own; EIO: hung up. */
+	if (!is_gone && ioctl(fd, TIOCGEXCL, &exclusive) < 0 && errno != EIO)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read how it is used",
+				  file->what);
+	pty->info->has_slave_exclusive = pty->info->slave_exclusive = exclusive != 0;
 	pty->has_slave = true;
 	pty->slave = file->stat.st_rdev;
 	if (!pty->has_master) {

@@ -7,7 +7,9 @@
  *
  * That the slave was open and is closed again by all shows to the master (an end of file), so it is
  * opened and closed once more then. What waits in either direction: pty-queues.c. What was typed
- * before the slave was ever opened is not seen, and lost.
+ * before the slave was ever opened is not seen, and lost, and so is the echo of it. That a process
+ * has given up the terminal that controls its session (TIOCNOTTY), or was there before that did, is
+ * lost: it has it as all others of the session.
  *
  * One whose master is outside of the tree: outside.c. Descriptions of /dev/tty: alias.c. One that
  * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone.
@@ -171,6 +173,10 @@ static int pty_connect(struct file_opener *opener, const FileEntry *entry, int f
 					  "terminal %u: cannot open its other side", info->id);
 		if (pty_queues_write(fd, slave, info, err))
 			return -1;
+		if (info->slave_exclusive && ioctl(slave, TIOCEXCL) < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "terminal %u: cannot have its slave for itself",
+					  info->id);
 	}
 	return pty_state_lock(fd, info, err);
 }

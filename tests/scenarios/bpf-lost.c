@@ -5,6 +5,7 @@
  *	are there with their flags, and nothing more; memory of maps keeps what is in it; other
  *	objects come back
  * flavours: flat three
+ * unseen: what is lost is lost at a restore only
  * needs: initial-user-namespace
  * options: --force-lost bpf
  * ignore: fd maps fdinfo smaps
@@ -28,7 +29,7 @@ static int make_ring(void)
 
 static bool is_dead(int fd)
 {
-	struct bpf_prog_info info;
+	struct bpf_prog_info info = { 0 };
 	union bpf_attr attributes = bpf_nothing();
 
 	attributes.info.bpf_fd = (uint32_t)fd;

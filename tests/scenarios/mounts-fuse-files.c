@@ -119,6 +119,18 @@ static unsigned count_of(int fd)
 	return (unsigned)found.f_files;
 }
 
+/* The driver hears of one that is closed some time after that. */
+static void await_handles(int fd, unsigned wanted)
+{
+	unsigned count = count_of(fd);
+
+	for (int i = 0; i < WAIT_MS && count != wanted; i++) {
+		usleep(1000);
+		count = count_of(fd);
+	}
+	scenario_check(count == wanted, "%u handles", count);
+}
+
 struct open_files {
 	int path_fd, directory_fd, content_fd, who_fds[2], cached_fd, append_fd;
 	char names[2][LONGEST];
@@ -161,14 +173,14 @@ static void open_files(struct open_files *files)
 		read_name(files->who_fds[i], files->names[i]);
 	scenario_need(read(files->content_fd, text, 3) == 3 && read(files->cached_fd, text, 4) == 4,
 		      "read: %s", strerror(errno));
-	scenario_need(count_of(files->path_fd) == OPENED, "%u handles", count_of(files->path_fd));
+	await_handles(files->path_fd, OPENED);
 }
 
 static void check_files(struct open_files *files)
 {
 	char name[LONGEST];
 
-	scenario_check(count_of(files->path_fd) == OPENED, "%u handles", count_of(files->path_fd));
+	await_handles(files->path_fd, OPENED);
 	for (int i = 0; i < 2; i++) {
 		read_name(files->who_fds[i], name);
 		scenario_check(strcmp(name, files->names[i]) == 0, "handle %s, not %s", name,
@@ -191,10 +203,7 @@ static void close_files(struct open_files *files)
 	close(files->who_fds[1]);
 	close(files->cached_fd);
 	close(files->append_fd);
-	for (int i = 0; i < WAIT_MS && count_of(files->path_fd); i++)
-		usleep(1000);
-	scenario_check(count_of(files->path_fd) == 0, "%u handles are left",
-		       count_of(files->path_fd));
+	await_handles(files->path_fd, 0);
 	close(files->path_fd);
 }
 

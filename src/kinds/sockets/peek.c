@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Looking at what waits takes a position in it that belongs to the socket (SO_PEEK_OFF), and that
- * what is urgent is in its place (SO_OOBINLINE): who looks has to put them back, also if he is
- * killed. So there is a keeper, a child that shares nestor's descriptors and does nothing but wait
- * for nestor's end; then it puts back what was changed.
+ * Looking at what waits takes a position in it that belongs to the socket (SO_PEEK_OFF), and at
+ * times that what is urgent is in its place (SO_OOBINLINE) and that senders are told (SO_PASSCRED):
+ * who looks has to put all that back, also if he is killed. So there is a keeper, a child that
+ * shares nestor's descriptors and does nothing but wait for nestor's end; then it puts back what
+ * was changed.
  */
 #include "kinds/sockets/socket.h"
 
@@ -21,11 +22,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const int options[] = { SO_OOBINLINE, SO_PASSCRED };
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
 /* In shared memory. */
 struct peeking {
 	int fd; /* -1: nobody looks */
 	int before;
-	bool inlined; /* SO_OOBINLINE was not set, and may be */
+	bool set[N_OPTIONS]; /* one was not set, and may be */
 };
 
 struct peek_keeper {
@@ -48,9 +52,12 @@ static int set(int fd, int option, int value)
 
 static int put_back(int fd, const struct peeking *peeking)
 {
-	int inlined = __atomic_load_n(&peeking->inlined, __ATOMIC_SEQ_CST);
-	int result = inlined ? set(fd, SO_OOBINLINE, 0) : 0;
+	int result = 0;
 
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		if (__atomic_load_n(&peeking->set[i], __ATOMIC_SEQ_CST) &&
+		    set(fd, options[i], 0) < 0)
+			result = -1;
 	return set(fd, SO_PEEK_OFF, peeking->before) < 0 ? -1 : result;
 }
 
@@ -98,23 +105,27 @@ int peek_begin(struct collect *collect, int fd, int before, struct error *err)
 	if (!keeper->peeking || keeper->pid <= 0)
 		return fail(err, ERR_KERNEL_REFUSED, "nobody would put back SO_PEEK_OFF");
 	keeper->peeking->before = before;
-	__atomic_store_n(&keeper->peeking->inlined, false, __ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		__atomic_store_n(&keeper->peeking->set[i], false, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&keeper->peeking->fd, fd, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
-int peek_inline(struct collect *collect)
+int peek_set(struct collect *collect, int option)
 {
 	const struct peek_keeper *keeper = *collect_state(collect, &key);
-	const int fd = keeper->peeking->fd, in = 1;
+	const int fd = keeper->peeking->fd, on = 1;
+	size_t which = 0;
 	int before;
 
-	if (socket_number(fd, SO_OOBINLINE, &before) < 0)
+	while (options[which] != option)
+		which++;
+	if (socket_number(fd, option, &before) < 0)
 		return -1;
 	if (before)
 		return 0;
-	__atomic_store_n(&keeper->peeking->inlined, true, __ATOMIC_SEQ_CST);
-	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in, sizeof in);
+	__atomic_store_n(&keeper->peeking->set[which], true, __ATOMIC_SEQ_CST);
+	return setsockopt(fd, SOL_SOCKET, option, &on, sizeof on);
 }
 
 int peek_end(struct collect *collect)

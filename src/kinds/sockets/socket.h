@@ -12,11 +12,12 @@ extern const struct file_kind packet_socket_kind;
 
 /*
  * peek.c: between these SO_PEEK_OFF may be set as one likes; it is put back to `before` at the end
- * (-1 with errno), also where nestor is killed meanwhile. After peek_inline (-1 with errno) an
- * urgent byte is seen at its place, like others. The last one once per dump.
+ * (-1 with errno), also where nestor is killed meanwhile. So is what peek_set sets (-1 with errno):
+ * SO_OOBINLINE, by which an urgent byte is seen at its place, like others, and SO_PASSCRED, by
+ * which senders are told. The last one once per dump.
  */
 int peek_begin(struct collect *collect, int fd, int before, struct error *err);
-int peek_inline(struct collect *collect);
+int peek_set(struct collect *collect, int option);
 int peek_end(struct collect *collect);
 void peek_done(struct collect *collect);
 

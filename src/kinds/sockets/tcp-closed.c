@@ -91,7 +91,7 @@ static int take_bytes(const struct closed *it, int waiting)
 	uint8_t *bytes = arena_alloc(it->collect->snapshot->arena, (size_t)waiting + 1);
 	int all = 0, at_mark = 0;
 
-	if (peek_inline(it->collect) < 0 || ioctl(it->fd, SIOCINQ, &all) < 0 ||
+	if (peek_set(it->collect, SO_OOBINLINE) < 0 || ioctl(it->fd, SIOCINQ, &all) < 0 ||
 	    ioctl(it->fd, SIOCATMARK, &at_mark) < 0)
 		return fail_look(it);
 	if (all != waiting || at_mark)

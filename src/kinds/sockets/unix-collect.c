@@ -362,7 +362,7 @@ static int ask_for_sender(struct collect *collect, const struct known_sender *se
 	if (socket_ready(fd, POLLPRI, &ready, "a unix socket", err) ||
 	    peek_begin(collect, fd, before, err))
 		return -1;
-	if (ready & POLLPRI && peek_inline(collect) < 0)
+	if (ready & POLLPRI && peek_set(collect, SO_OOBINLINE) < 0)
 		result = fail_errno(err, ERR_KERNEL_REFUSED, "cannot set SO_OOBINLINE");
 	if (!result)
 		result = unix_name_absent(collect, &absent, 1, err);

@@ -434,8 +434,14 @@ static int collect_messages(const struct open_file *file, int fd, const UnixSkEn
 static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntry *sk,
 			  struct waiting *waiting, struct error *err)
 {
-	if (waiting->urgent.waits && peek_inline(file->target->collect) < 0)
+	struct collect *collect = file->target->collect;
+
+	if (waiting->urgent.waits && peek_set(collect, SO_OOBINLINE) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot set SO_OOBINLINE",
+				  file->what);
+	/* Who asks for pidfds of senders alone is told no number, and is sent one with it. */
+	if (sk->opts->passpidfd && peek_set(collect, SO_PASSCRED) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot ask for senders",
 				  file->what);
 	return sk->type == SOCK_STREAM ? collect_stream(file, fd, sk, waiting, err)
 				       : collect_messages(file, fd, sk, waiting, err);

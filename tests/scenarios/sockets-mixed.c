@@ -220,6 +220,14 @@ static int count_of(int fd, unsigned long request)
 	return ioctl(fd, request, &count) < 0 ? -errno : count;
 }
 
+/* An urgent byte that a read of a unix stream has passed over is counted for good. */
+static int count_waiting(int fd, const struct kind *kind, short ready)
+{
+	bool is_stream = kind->family == AF_UNIX && kind->type == SOCK_STREAM;
+
+	return is_stream && !(ready & (POLLIN | POLLPRI)) ? 0 : count_of(fd, FIONREAD);
+}
+
 static void add_state(struct text *text, int fd, const struct kind *kind)
 {
 	struct pollfd poll_it = { .fd = fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP };
@@ -238,7 +246,8 @@ static void add_state(struct text *text, int fd, const struct kind *kind)
 	    fcntl(fd, F_GETSIG));
 	/* What these receive by chance is not kept. */
 	if (kind->family != AF_PACKET && kind->type != SOCK_RAW)
-		add(text, "%s waiting %d unsent %d ready %x\n", of(fd), count_of(fd, FIONREAD),
+		add(text, "%s waiting %d unsent %d ready %x\n", of(fd),
+		    count_waiting(fd, kind, poll_it.revents),
 		    is_tcp(kind) && tcp_state(fd) != TCP_CLOSE ? count_of(fd, TIOCOUTQ) : 0,
 		    poll_it.revents);
 }

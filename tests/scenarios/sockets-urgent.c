@@ -7,7 +7,7 @@
  * flavours: flat three user user-three
  * needs: kernel_memory
  * arguments: alone middle inline replaced taken taken-alone taken-middle taken-often taken-and-one
- *	offset credentials gone-sender rights last-word half backlog
+ *	passed offset credentials gone-sender rights last-word half backlog
  * rounds: 2
  */
 #include "rights.h"
@@ -246,6 +246,21 @@ static void check_taken_and_one(void)
 	expect_none_urgent();
 }
 
+/* By a read, which had nothing else. */
+static void set_passed(void)
+{
+	put("u", MSG_OOB);
+	expect_end(-1);
+}
+
+static void check_passed(void)
+{
+	expect_none_urgent();
+	expect_end(-1);
+	put("more", 0);
+	expect_text("more");
+}
+
 static void set_offset(void)
 {
 	set_middle();
@@ -438,6 +453,7 @@ static const struct state {
 	{ "taken-middle", set_taken_middle, check_taken_middle },
 	{ "taken-often", set_taken_often, check_taken_often },
 	{ "taken-and-one", set_taken_and_one, check_taken_and_one },
+	{ "passed", set_passed, check_passed },
 	{ "offset", set_offset, check_offset },
 	{ "credentials", set_credentials, check_credentials },
 	{ "gone-sender", set_gone_sender, check_gone_sender },

@@ -389,6 +389,17 @@ static int look_behind(const struct open_file *file, int fd, struct waiting *wai
 	return result < 0 ? -1 : 0;
 }
 
+/* An urgent byte that a read has passed over FIONREAD counts for good (6.17, manage_oob). */
+static int correct_size(const struct open_file *file, int fd, struct waiting *waiting,
+			struct error *err)
+{
+	int untold = waiting->found ? 0 : find_urgent(file, fd, waiting, err);
+
+	if (!untold)
+		waiting->size = (int)waiting->urgent.length;
+	return untold < 0 ? -1 : 0;
+}
+
 static int collect_stream(const struct open_file *file, int fd, const UnixSkEntry *sk,
 			  struct waiting *waiting, struct error *err)
 {
@@ -407,6 +418,8 @@ static int collect_stream(const struct open_file *file, int fd, const UnixSkEntr
 		add_marks(file, sk, waiting, offset);
 	}
 	if (result < 0)
+		return -1;
+	if (offset != waiting->size && correct_size(file, fd, waiting, err))
 		return -1;
 	if (offset == waiting->size && waiting->urgent.n_seen == waiting->urgent.n_marks)
 		return 0;

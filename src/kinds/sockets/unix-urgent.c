@@ -66,6 +66,7 @@ static void read_queue(struct kernel_reader *by, int fd, struct unix_urgent *ret
 	if (at != queue || kernel_number(by, queue, QUEUE_LENGTH) != count ||
 	    ret->waits != (last != 0))
 		kernel_has_changed(by);
+	ret->length = place;
 }
 
 int unix_urgent_read(struct collect *collect, int fd, struct unix_urgent *ret)

@@ -20,6 +20,7 @@ struct unix_urgent {
 	bool waits;	 /* a byte does, behind all marks */
 	uint32_t at;
 	bool keeps_files; /* descriptors came with what was taken, and are there still */
+	uint32_t length;  /* of all that can be read */
 };
 
 /*

@@ -8,7 +8,9 @@
  */
 #include "kinds/mounts/kind.h"
 
+#include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
@@ -42,6 +44,24 @@ static int open_uncovered(const struct live_mount *mount, const char *path)
 	return found < 0 ? -1 : take_fd(&mount_fd);
 }
 
+/*
+ * Who may not ask the init, as a security module keeps him from it: whether it is our own namespace
+ * is shown by our numbers, from that of the mount on.
+ */
+static int open_own(struct arena *arena, int mount_fd)
+{
+	uint64_t numbers[2];
+	char *text;
+
+	if (procfs_read(arena, mount_fd, "self/status", &text) < 0)
+		return -1;
+	const char *field = procfs_field(text, "NSpid:");
+	if (field && procfs_numbers(field, 10, numbers, 2) == 1)
+		return open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	errno = EACCES;
+	return -1;
+}
+
 /* The namespace that its init is in: by the mount itself where that leads there, or by a copy. */
 static int open_namespace(const struct live_mount *mount, const char *what, struct error *err)
 {
@@ -54,6 +74,8 @@ static int open_namespace(const struct live_mount *mount, const char *what, stru
 			    "%s is hidden by another mount, so its pid namespace cannot be seen",
 			    what);
 	int fd = openat(mount_fd, "1/ns/pid", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && (errno == EACCES || errno == EPERM))
+		fd = open_own(mount->namespace->collect->arena, mount_fd);
 	return fd < 0 ? fail_errno(err, ERR_UNSUPPORTED_MOUNT,
 				   "%s is of a pid namespace whose init cannot be seen", what)
 		      : fd;

@@ -101,10 +101,9 @@ static const struct task_kind *const parting_stage[] = {
 };
 
 static const struct task_kind *const thread_stage[] = {
-	&thread_namespaces_kind, &thread_children_time_kind,
-	&thread_pointers_kind,	 &scheduling_kind,
-	&timer_slack_kind,	 &alternate_stack_kind,
-	&pending_signals_kind,	 NULL,
+	&thread_namespaces_kind, &thread_children_time_kind, &thread_pointers_kind,
+	&scheduling_kind,	 &timer_slack_kind,	     &alternate_stack_kind,
+	&pending_signals_kind,	 &service_manager_kind,	     NULL,
 };
 
 static const struct task_kind *const ids_stage[] = {

@@ -141,6 +141,8 @@ const struct option_row restore_options[] = {
 	{ 0, "restore-sibling", OPTION_FLAG, PIPELINE_ROW(sibling), NULL,
 	  "with -d: the root task becomes a child of the caller" },
 	UNSHARE_OPTION,
+	{ 0, "no-systemd-reload", OPTION_FLAG, PIPELINE_ROW(no_systemd_reload), NULL,
+	  "systemd is not told to ask again which processes are its services" },
 	{ 0, "exec-cmd", OPTION_FLAG, offsetof(struct pipeline_arguments, exec_cmd), NULL,
 	  "execute the command after -- instead of waiting, as the parent of the root task" },
 	{ 0 },

@@ -168,6 +168,7 @@ static int make_plan(struct load *load, bool fresh, struct error *err)
 {
 	struct plan_options options = {
 		.shell_job = load->session->options->shell_job,
+		.reloads_systemd = !load->session->options->no_systemd_reload,
 		.fresh_pid_namespace = fresh,
 		.coordinator_pid = getpid(),
 		.coordinator_group = fresh ? 0 : (uint32_t)getpgrp(),

@@ -74,6 +74,7 @@ struct pipeline_options {
 	bool own_process; /* of nestor's alone: a fork of it may take its place (guard.h) */
 	bool detached;	  /* nobody waits for the restored tree */
 	bool sibling;	  /* with detached: it becomes our parent's child */
+	bool no_systemd_reload;
 	uint64_t timeout_seconds;
 	/* What lies outside of the tree (model/externals.h), as written on a command line. */
 	struct texts external, inherit_fd;

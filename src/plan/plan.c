@@ -228,6 +228,7 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 		.kinds = table,
 		.cgroup_mode = options->cgroups,
 		.externals = options->externals,
+		.reloads_systemd = options->reloads_systemd,
 		.own_pid_namespace = snapshot->own_pid_namespace || options->fresh_pid_namespace,
 		.fresh_pid_namespace = !snapshot->own_pid_namespace && options->fresh_pid_namespace,
 		.n_tasks = snapshot->n_tasks,

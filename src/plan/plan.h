@@ -215,6 +215,7 @@ struct plan {
 	 * below an init of ours, where the recorded one was shared with others. */
 	bool own_pid_namespace, fresh_pid_namespace;
 	bool root_has_death_signal; /* when its parent ends */
+	bool reloads_systemd;	    /* as in plan_options */
 	/* Sources of holders that the coordinator may have again at one time: targets of epolls. */
 	uint32_t fetched_at_once;
 	uint32_t here_at_once; /* of what is left to holders: how much it has before it does so */
@@ -254,6 +255,7 @@ struct plan {
 struct plan_options {
 	enum cgroup_mode cgroups;
 	bool shell_job;
+	bool reloads_systemd;	    /* service-manager.c */
 	bool is_checked;	    /* the snapshot, by plan_check: kinds are not asked again */
 	bool fresh_pid_namespace;   /* for level 0, unless it is the root task's own */
 	int coordinator_pid;	    /* as tasks of level 0 see it */

@@ -13,7 +13,7 @@
  * who holds its pidfd opens that when all programs are at rest, by the number that it sees.
  *
  * The number of the inode, by which programs tell apart processes that had the same id, is the
- * kernel's own count, and another one after a restore: scripts/systemd-reload is for who keeps it.
+ * kernel's own count, and another one after a restore: task/service-manager.c is for who keeps it.
  *
  * Refused: processes outside of the tree; pidfds of such threads that more than one table of
  * descriptors has, that are on their way to somebody, watched by an epoll instance, or of a thread
@@ -23,7 +23,6 @@
 #include "kinds/opener.h"
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/procfs.h"
 #include "base/table.h"
 #include "collect/collect.h"
@@ -107,23 +106,6 @@ static int read_end(const struct open_file *file, PidfdEntry *record, struct err
 	return 0;
 }
 
-/* Once: what it says is of all of them. */
-static void warn_of_numbers(const struct open_file *file)
-{
-	static const char name[] = "systemd\n", owner;
-	const char *field = procfs_field(file->target->status, "Name:");
-	void **warned = collect_state(file->target->collect, &owner);
-
-	if (*warned || !field || strncmp(field, name, strlen(name)) != 0)
-		return;
-	*warned = file->target;
-	log_warning("dump", "pidfds",
-		    "%s: from version 256 on systemd knows its services by numbers that will be "
-		    "others, and ends them after minutes where they have a watchdog: restore with "
-		    "the action script systemd-reload",
-		    file->what);
-}
-
 static int pidfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -143,7 +125,6 @@ static int pidfd_collect(const struct open_file *file, FileEntry *entry, struct 
 	record->nspid = pid;
 	if (pid < 0)
 		return read_end(file, record, err);
-	warn_of_numbers(file);
 	void **kept = collect_state(collect, &pidfd_kind);
 	struct known_pidfd *known = arena_new(collect->arena, struct known_pidfd);
 	*known = (struct known_pidfd){ *kept, record, file->what };

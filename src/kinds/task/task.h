@@ -28,6 +28,7 @@ extern const struct task_kind scheduling_kind;	    /* sched.c */
 extern const struct task_kind timer_slack_kind;	    /* timer-slack.c */
 extern const struct task_kind alternate_stack_kind; /* altstack.c */
 extern const struct task_kind pending_signals_kind; /* pending.c */
+extern const struct task_kind service_manager_kind; /* service-manager.c: systemd */
 
 /* STAGE_IDS */
 extern const struct task_kind credentials_kind; /* credentials.c: all of them; ids are given here */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: terminals
- * promise: pseudo-terminals keep both sides, numbers, modes, size, packet mode and which side is
- *	for one alone; a session keeps its controlling terminal and the group in the foreground
+ * promise: pseudo-terminals keep both sides, numbers, modes, size and packet mode; a session keeps
+ *	its controlling terminal and the group in the foreground
  * flavours: flat one three user user-three
  * alone: terminal numbers are one for all
  * ignore: stat
@@ -111,15 +111,6 @@ static void set_speeds(int terminal)
 	check_speeds(terminal);
 }
 
-/* Of one terminal the one side is, of the other the other. */
-static void check_exclusive(int terminal, int wanted)
-{
-	int exclusive = -1;
-
-	scenario_check(ioctl(terminal, TIOCGEXCL, &exclusive) == 0 && exclusive == wanted,
-		       "for one alone: %d, not %d", exclusive, wanted);
-}
-
 int main(int argc, char **argv)
 {
 	struct winsize size = { 33, 77, 1, 2 }, now_size = { 0 };
@@ -141,8 +132,6 @@ int main(int argc, char **argv)
 	tcsetattr(slave, TCSANOW, &modes);
 	set_speeds(other_slave);
 	scenario_need(ioctl(other, TIOCPKT, &on) == 0, "no packets");
-	scenario_need(ioctl(other_slave, TIOCEXCL) == 0 && ioctl(master, TIOCEXCL) == 0,
-		      "cannot have them alone");
 	pid_t child = scenario_child(shell, NULL);
 	scenario_wait_mark("shell");
 
@@ -156,10 +145,6 @@ int main(int argc, char **argv)
 	check_speeds(other_slave);
 	scenario_check(strcmp(ttyname(slave), name) == 0, "it was %s, and is %s", name,
 		       ttyname(slave));
-	check_exclusive(other_slave, 1);
-	check_exclusive(other, 0);
-	check_exclusive(master, 1);
-	check_exclusive(slave, 0);
 	scenario_check(ioctl(other, TIOCGPKT, &packet) == 0 && packet == 1, "no packet mode");
 	scenario_check(write(slave, "out", 3) == 3, "cannot write");
 	expect(master, "out");

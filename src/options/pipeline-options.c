@@ -65,7 +65,9 @@ const struct option_row pipeline_options[] = {
 	{ 0, "skip-mnt", OPTION_TEXTS, PIPELINE_ROW(skip_mnt), "PATH",
 	  "leave out the mount at PATH" },
 	{ 0, "enable-fs", OPTION_TEXTS, PIPELINE_ROW(enable_fs), "TYPE,...",
-	  "mount these file systems again without what is in them; all: any" },
+	  "mount these file systems again without what is in them; all: any; fuse: keep what is "
+	  "open "
+	  "in those whose driver is in the tree" },
 	{ 0, "cpu-cap", OPTION_TEXT_OR_NONE, PIPELINE_ROW(cpu_cap), "WHAT,...",
 	  "what the processor can do is recorded, and has to be there at the restore: fpu, ins, "
 	  "cpu, all (the default), none" },

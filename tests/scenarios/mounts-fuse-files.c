@@ -7,6 +7,7 @@
  *	one that root has mounted, one of somebody else, and one that all may use
  * flavours: flat three user user-three
  * needs: kernel_memory device:fuse
+ * options: --enable-fs fuse
  * arguments: mine theirs shared
  */
 #include "fuse-driver.h"

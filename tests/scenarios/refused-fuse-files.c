@@ -7,6 +7,7 @@
  *	and all that is on a mount of somebody outside
  * flavours: flat
  * needs: kernel_memory device:fuse
+ * options: --enable-fs fuse
  * arguments: removed later locks thread outside
  * refused: unsupported-file
  */

@@ -14,8 +14,8 @@
  * what they wait for cannot be seen: pressure.c. The kernel's log: kernel-log.c. A file whose name
  * is gone while a hard link remains: linked.c.
  * Of a FUSE whose driver is in the tree, directories and files come back by the handles that it
- * gave; refused where names are gone, where the kernel writes later (writeback cache), and where
- * the driver alone knows of locks: kinds/mounts/fuse-files.c.
+ * gave, with --enable-fs fuse; refused where names are gone, where the kernel writes later
+ * (writeback cache), and where the driver alone knows of locks: kinds/mounts/fuse-files.c.
  * That /proc/swaps has changed since it was polled last is lost: who asks takes it away.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */

@@ -5,6 +5,7 @@
  * numbers the driver knows it, its node and, of what is open, a handle, the kernel's memory says.
  * Restored it is opened by whom the driver serves, and nestor, which answers meanwhile
  * (fuse-play.c), says the same handle. The driver is told nothing of that, and finds all as it was.
+ * That it has nothing besides that would be lost only who knows it can say (--enable-fs fuse).
  *
  * Who is not of the user namespace of what others may use too, and whom the driver does not
  * serve, cannot change to a directory there.
@@ -105,6 +106,10 @@ int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct
 
 	if (!collect_is_silent(collect, file->stat.st_dev))
 		return 0;
+	if (!externals_mounts_type(collect->options->externals, "fuse")) {
+		refuse(file, "which only its author knows to survive that", err);
+		return fail_option(err, "--enable-fs", "fuse");
+	}
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	autoclose int proc_fd = opened ? target_open(file->target, "", O_PATH) : -1;
 	int64_t mount_id = fd < 0 || (opened && proc_fd < 0) ? -1 : survey_mount_id(fd);

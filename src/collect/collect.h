@@ -220,8 +220,6 @@ void target_leave(struct target_folder **folder);
 int target_open(const struct target *target, const char *name, int flags);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
 bool collect_is_silent(const struct collect *collect, dev_t device);
-/* The same of what a descriptor of ours leads to. */
-bool collect_leads_to_silent(const struct collect *collect, int fd);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
 ssize_t target_text(const struct target *target, const char *name, char **ret_text);
 /*

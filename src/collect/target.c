@@ -165,22 +165,18 @@ bool collect_is_silent(const struct collect *collect, dev_t device)
 	return false;
 }
 
-/* Whoever asks for no attribute is told the device, and by the kernel alone (fuse_getattr). */
-bool collect_leads_to_silent(const struct collect *collect, int fd)
-{
-	struct statx found;
-
-	return collect->silent.n && fd >= 0 &&
-	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found) == 0 &&
-	       collect_is_silent(collect, makedev(found.stx_dev_major, found.stx_dev_minor));
-}
-
-/* 1: it is silent, and looked at; 0: it is not; -1 with errno. */
+/*
+ * 1: it is silent, and looked at; 0: it is not; -1 with errno. Whoever asks for no attribute is
+ * told the device, and by the kernel alone (fuse_getattr).
+ */
 static int look_at_silent(struct collect *collect, const struct way *way, struct stat *ret_stat)
 {
 	autoclose int fd = openat(way->from, way->name, O_PATH | O_CLOEXEC);
+	struct statx found;
 
-	if (!collect_leads_to_silent(collect, fd))
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found) < 0)
+		return -1;
+	if (!collect_is_silent(collect, makedev(found.stx_dev_major, found.stx_dev_minor)))
 		return 0;
 	if (collect->assistant && !pthread_equal(pthread_self(), collect->first_thread)) {
 		errno = EAGAIN;
@@ -198,7 +194,7 @@ int target_look(const struct target *target, const char *name, struct stat *ret_
 	int silent =
 		target->collect->silent.n ? look_at_silent(target->collect, &way, ret_stat) : 0;
 	if (silent)
-		return silent < 0 ? -1 : 0;
+		return (int)told(target, name, silent < 0 ? -1 : 0);
 	return (int)told(target, name, fstatat(way.from, way.name, ret_stat, 0));
 }
 

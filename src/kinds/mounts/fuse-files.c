@@ -107,7 +107,7 @@ int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct
 	if (!collect_is_silent(collect, file->stat.st_dev))
 		return 0;
 	if (!externals_mounts_type(collect->options->externals, "fuse")) {
-		refuse(file, "which only its author knows to survive that", err);
+		refuse(file, "and what else that one keeps of it nobody else knows", err);
 		return fail_option(err, "--enable-fs", "fuse");
 	}
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);

@@ -27,9 +27,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_SOCKET_PLACES, N_SOCKET_PLACES };
-
 /* -1 with errno; an interface that is gone has no name. */
 static int take_address(struct snapshot *snapshot, InetSkEntry *sk,
 			const union inet_address *address, uint32_t **ret_words, size_t *ret_count,
@@ -258,7 +255,7 @@ static int collect_shutdown(struct collect *collect, struct collecting *it, cons
 		return -1;
 	if (ready & POLLRDHUP)
 		ended = ready & POLLHUP ? SK_SHUTDOWN__BOTH : SK_SHUTDOWN__READ;
-	int result = ended ? 1 : collect_read_kernel(collect, &places, &by);
+	int result = ended ? 1 : collect_read_kernel(collect, &kernel_socket_places, &by);
 	if (!result) {
 		ended = kernel_number(by, kernel_socket(by, it->fd), SK_ENDED) & SK_SHUTDOWN__BOTH;
 		result = kernel_reader_end(by);

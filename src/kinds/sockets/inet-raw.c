@@ -109,10 +109,7 @@ int inet_raw_leave_peer(const InetSkEntry *sk, int fd)
 
 bool inet_raw_is_mapped(const InetSkEntry *sk)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return sk->type == SOCK_RAW && sk->family == AF_INET6 &&
-	       memcmp(sk->src_addr, mapped, sizeof mapped) == 0;
+	return sk->type == SOCK_RAW && sk->family == AF_INET6 && inet_is_mapped(sk->src_addr);
 }
 
 /* ---- Dump ---- */

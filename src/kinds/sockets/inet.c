@@ -21,10 +21,10 @@
  * begin with what is sent first (TCP_FASTOPEN_CONNECT), unless they are to be left out
  * (--skip-in-flight), connections of MPTCP, SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an
  * upper layer in the kernel (TLS). Connections that wait to be accepted: inet-waiting.c, which says
- * which of them are refused. Datagrams that
- * wait: udp-queue.c. Raw sockets and those of ICMP: inet-raw.c; packets that wait in these are
- * lost, and warned of. A program that chooses among sockets that share a port
- * (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused where it can be seen: inet-chooser.c.
+ * which of them are refused. Datagrams that wait: udp-queue.c. Raw sockets and those of ICMP:
+ * inet-raw.c; packets that wait in these are lost, and warned of. A program that chooses among
+ * sockets that share a port (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused where it can be seen:
+ * inet-chooser.c.
  */
 #include "kinds/sockets/inet.h"
 
@@ -182,7 +182,7 @@ static int fail_make(const InetSkEntry *sk, const char *what, struct error *err)
 			  sk->src_port, what);
 }
 
-static bool is_mapped(const uint32_t words[4])
+bool inet_is_mapped(const uint32_t words[4])
 {
 	return !words[0] && !words[1] && words[2] == htonl(0xffff);
 }
@@ -194,7 +194,7 @@ static bool is_mapped(const uint32_t words[4])
 static bool has_other_peer(const InetSkEntry *sk)
 {
 	return inet_is_udp(sk) && sk->family == AF_INET6 && sk->state == TCP_ESTABLISHED &&
-	       is_mapped(sk->dst_addr) && !is_mapped(sk->src_addr);
+	       inet_is_mapped(sk->dst_addr) && !inet_is_mapped(sk->src_addr);
 }
 
 static bool has_address(const InetSkEntry *sk)

@@ -39,6 +39,8 @@ int inet_raw_collect(struct collect *collect, int fd, InetSkEntry *sk, const cha
 		     struct error *err);
 /* As it has left its peer, before it has an address; -1 with errno. */
 int inet_raw_leave_peer(const InetSkEntry *sk, int fd);
+/* An address of AF_INET in one of AF_INET6. */
+bool inet_is_mapped(const uint32_t words[4]);
 /* Its address comes with its peer. */
 bool inet_raw_is_mapped(const InetSkEntry *sk);
 int inet_raw_check(const InetSkEntry *sk, struct error *err);

@@ -20,6 +20,8 @@ enum socket_place {
 	SOCKET_PLACES(BTF_NUMBER) N_SOCKET_PLACES,
 };
 
+/* For who needs no others. */
+extern const struct kernel_places kernel_socket_places;
 /* Its struct sock. */
 uint64_t kernel_socket(struct kernel_reader *by, int fd);
 

@@ -581,6 +581,10 @@ static int bind_to_gone(struct applying *applying, const SkOptsEntry *options, s
 
 	while (ioctl(applying->fd, SIOCGIFNAME, &there) == 0)
 		there.ifr_ifindex = index = index == INT32_MAX ? 1 : index + 1;
+	if (errno != ENODEV)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "socket %u: cannot see which interfaces there are",
+				  applying->file_id);
 	return set_option(applying, SO_BINDTOIFINDEX, &index, sizeof index, "SO_BINDTOIFINDEX",
 			  err);
 }

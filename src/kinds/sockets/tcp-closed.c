@@ -25,9 +25,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_SOCKET_PLACES, N_SOCKET_PLACES };
-
 /* One that is looked at. */
 struct closed {
 	struct collect *collect;
@@ -145,7 +142,7 @@ static int collect_waiting(const struct closed *it)
 static int read_error(const struct closed *it, uint32_t *ret_error)
 {
 	struct kernel_reader *by;
-	int result = collect_read_kernel(it->collect, &places, &by);
+	int result = collect_read_kernel(it->collect, &kernel_socket_places, &by);
 
 	if (result)
 		return result;

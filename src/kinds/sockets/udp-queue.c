@@ -284,7 +284,7 @@ static uint32_t memory_of_queue(int fd)
 /* An AF_INET6 socket has what came over IPv4 with mapped addresses. */
 static size_t plain_address(const uint32_t *words, size_t count, uint32_t to[4])
 {
-	if (count == 4 && !words[0] && !words[1] && words[2] == htonl(0xffff)) {
+	if (count == 4 && inet_is_mapped(words)) {
 		words += 3;
 		count = 1;
 	}

@@ -12,6 +12,7 @@
 #include "collect/read-ahead.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "kinds/kind.h"
@@ -220,13 +221,6 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 	return 0;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
-
-	return one < other ? -1 : one > other;
-}
-
 int target_inherits(struct target *target, size_t index, struct error *err)
 {
 	const struct target *parent = target->parent;
@@ -240,7 +234,7 @@ int target_inherits(struct target *target, size_t index, struct error *err)
 	enum inherits *answer = &target->inherits[index];
 	if (*answer == INHERITS_UNKNOWN) {
 		int order = bsearch(&number, parent->descriptors, parent->n_descriptors,
-				    sizeof number, compare_numbers)
+				    sizeof number, compare_uint32)
 				    ? description_compare(target, number, parent->tid, number, err)
 				    : 1;
 		if (order < 0)

@@ -6,6 +6,7 @@
  */
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
@@ -93,7 +94,7 @@ static int compare_tids(const void *left, const void *right)
 {
 	const struct target_thread *a = left, *b = right;
 
-	return (a->tid > b->tid) - (a->tid < b->tid);
+	return compare_values(a->tid, b->tid);
 }
 
 /* The leader first; one that has exited before the others is there too. */

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/procfs.h"
 #include "collect/assistant.h"
 #include "collect/collect.h"
@@ -183,20 +184,13 @@ void read_ahead_descriptors(struct target *target, void *(*ask)(int fd))
 	}
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
-
-	return one < other ? -1 : one > other;
-}
-
 /* The piece that has it, once it is read, and the place in there; or NULL. */
 static struct files_ahead *find_piece(struct target *target, uint32_t number, size_t *ret_place)
 {
 	if (!target->files_ahead || !target->collect->assistant)
 		return NULL;
 	const uint32_t *at = bsearch(&number, target->descriptors, target->n_descriptors,
-				     sizeof number, compare_numbers);
+				     sizeof number, compare_uint32);
 	if (!at)
 		return NULL;
 	size_t i = (size_t)(at - target->descriptors);

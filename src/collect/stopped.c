@@ -12,6 +12,7 @@
 #include "arch/registers.h"
 #include "arch/vdso.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/procfs.h"
 #include "collect/code-room.h"
 #include "collect/collect.h"
@@ -376,7 +377,7 @@ static int compare_tids(const void *left, const void *right)
 {
 	const struct target_thread *a = left, *b = right;
 
-	return (a->tid > b->tid) - (a->tid < b->tid);
+	return compare_values(a->tid, b->tid);
 }
 
 static void fill_target(struct target *target, struct collect *collect, struct found_task *task)

@@ -4,6 +4,7 @@
  * whose they are and what they are called there: a descriptor by its number, an area by its
  * addresses. Numbers that the kernel gives anew (of pipes, of sockets) are no difference.
  */
+#include "base/compare.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "commands/command.h"
@@ -48,7 +49,7 @@ static int compare_things(const void *left, const void *right)
 	const struct thing *const *a = left, *const *b = right;
 	int order = strcmp((*a)->identity, (*b)->identity);
 
-	return order ? order : (*a > *b) - (*a < *b);
+	return order ?: compare_values(*a, *b);
 }
 
 static const char *identity_of(struct arena *arena, const struct detail *detail)
@@ -93,7 +94,7 @@ static int compare_identities(const struct thing *one, const struct thing *other
 {
 	int order = strcmp(one->identity, other->identity);
 
-	return order ? order : (one->times > other->times) - (one->times < other->times);
+	return order ?: compare_values(one->times, other->times);
 }
 
 static void match(struct things *before, struct things *after)

@@ -11,6 +11,7 @@
 #include "images/reading.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/whole.h"
 #include "images/chain.h"
 
@@ -42,9 +43,8 @@ static int compare_runs(const void *a, const void *b)
 {
 	const struct memory_run *one = a, *other = b;
 
-	if (one->source != other->source)
-		return one->source < other->source ? -1 : 1;
-	return one->offset < other->offset ? -1 : one->offset > other->offset;
+	return compare_values(one->source, other->source)
+		       ?: compare_values(one->offset, other->offset);
 }
 
 static void find_needed(struct dedup *dedup)

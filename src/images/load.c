@@ -2,6 +2,7 @@
 /* What becomes of the records that have a place of their own in the snapshot; see load.h. */
 #include "images/load.h"
 
+#include "base/compare.h"
 #include "images/pagemap.h"
 #include "model/namespaces.h"
 
@@ -226,7 +227,7 @@ static int compare_descriptors(const void *a, const void *b)
 {
 	const FdinfoEntry *const *one = a, *const *other = b;
 
-	return (*one)->fd < (*other)->fd ? -1 : (*one)->fd > (*other)->fd;
+	return compare_values((*one)->fd, (*other)->fd);
 }
 
 /* Descriptors of a table, each number once. */

@@ -10,6 +10,7 @@
 #include "images/reading.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/listing.h"
 #include "base/log.h"
 #include "images/directory.h"
@@ -187,9 +188,7 @@ static int compare_sources(const void *a, const void *b)
 {
 	const struct source *one = a, *other = b;
 
-	if (one->kind != other->kind)
-		return one->kind < other->kind ? -1 : 1;
-	return one->number < other->number ? -1 : one->number > other->number;
+	return compare_values(one->kind, other->kind) ?: compare_values(one->number, other->number);
 }
 
 static void add_source(struct reading *reading, const char *name, const struct manifest_line *line)
@@ -460,7 +459,7 @@ static int compare_files(const void *a, const void *b)
 {
 	const FileEntry *const *one = a, *const *other = b;
 
-	return (*one)->id < (*other)->id ? -1 : (*one)->id > (*other)->id;
+	return compare_values((*one)->id, (*other)->id);
 }
 
 /* Files in order of their ids, as look-ups like them, and each id once. */

@@ -3,6 +3,7 @@
 #include "kernel/sock-diag.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kernel/aside.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ static int compare_sockets(const void *a, const void *b)
 {
 	const struct unix_socket *one = a, *other = b;
 
-	return one->inode < other->inode ? -1 : one->inode > other->inode;
+	return compare_values(one->inode, other->inode);
 }
 
 int unix_sockets_list(int net_namespace, struct arena *arena, struct unix_sockets *ret,

@@ -3,6 +3,7 @@
  * From loose records to a tree: links, derived namespaces, and the checks that all users of a
  * snapshot rely on. Images are untrusted: nothing here trusts an order, a count or an id.
  */
+#include "base/compare.h"
 #include "model/mounts.h"
 #include "model/namespaces.h"
 #include "model/order.h"
@@ -27,7 +28,7 @@ static int compare_numbered(const void *a, const void *b)
 {
 	const struct numbered *one = a, *other = b;
 
-	return one->key < other->key ? -1 : one->key > other->key;
+	return compare_values(one->key, other->key);
 }
 
 static int check_vector(const struct task *task, const char *what, size_t n_numbers,

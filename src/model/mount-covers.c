@@ -8,6 +8,7 @@
  * much longer for each.
  */
 #include "base/arena.h"
+#include "base/compare.h"
 #include "model/snapshot.h"
 
 #include <stdlib.h>
@@ -27,11 +28,9 @@ struct place {
 
 static int compare_places(const struct place *one, const struct place *other)
 {
-	if (one->parent != other->parent)
-		return one->parent < other->parent ? -1 : 1;
-	if (one->length != other->length)
-		return one->length < other->length ? -1 : 1;
-	return memcmp(one->path, other->path, one->length);
+	return compare_values(one->parent, other->parent) ?:
+	       compare_values(one->length, other->length) ?:
+	       memcmp(one->path, other->path, one->length);
 }
 
 static struct place place_of(const struct mount_namespace *namespace, size_t index)
@@ -47,7 +46,7 @@ static int compare_indices(const void *a, const void *b, void *data)
 	const struct place place = place_of(data, *one), other_place = place_of(data, *other);
 	int result = compare_places(&place, &other_place);
 
-	return result ? result : (*one > *other) - (*one < *other);
+	return result ?: compare_values(*one, *other);
 }
 
 struct mount_covers *mount_covers_new(struct arena *arena, const struct mount_namespace *namespace)

@@ -6,6 +6,7 @@
  */
 #include "model/mounts.h"
 
+#include "base/compare.h"
 #include "model/externals.h"
 #include "model/namespaces.h"
 #include "model/records.h"
@@ -31,7 +32,7 @@ static int compare_places(const void *a, const void *b)
 {
 	const struct mount_place *one = a, *other = b;
 
-	return one->mount_id < other->mount_id ? -1 : one->mount_id > other->mount_id;
+	return compare_values(one->mount_id, other->mount_id);
 }
 
 const MntEntry *snapshot_mount(const struct snapshot *snapshot, uint32_t mount_id,
@@ -152,11 +153,9 @@ static int compare_siblings(const void *a, const void *b)
 	const MntEntry *const *one = a, *const *other = b;
 	size_t one_length = strlen((*one)->mountpoint), other_length = strlen((*other)->mountpoint);
 
-	if ((*one)->parent_mnt_id != (*other)->parent_mnt_id)
-		return (*one)->parent_mnt_id < (*other)->parent_mnt_id ? -1 : 1;
-	if (one_length != other_length)
-		return one_length > other_length ? -1 : 1;
-	return (*one)->mnt_id < (*other)->mnt_id ? -1 : (*one)->mnt_id > (*other)->mnt_id;
+	return compare_values((*one)->parent_mnt_id, (*other)->parent_mnt_id) ?:
+	       compare_values(other_length, one_length) ?:
+	       compare_values((*one)->mnt_id, (*other)->mnt_id);
 }
 
 static size_t first_child(const struct ordering *ordering, uint32_t parent)
@@ -233,7 +232,7 @@ static int compare_ids(const void *a, const void *b)
 {
 	const uint32_t *one = a, *other = b;
 
-	return one[0] < other[0] ? -1 : one[0] > other[0];
+	return compare_values(one[0], other[0]);
 }
 
 /* Two of the same would be below each other without end. */

@@ -2,6 +2,8 @@
 /* Who is whose parent, and an order in which parents come before children; see order.h. */
 #include "model/order.h"
 
+#include "base/compare.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -25,7 +27,7 @@ static int compare_numbered(const void *a, const void *b)
 {
 	const struct numbered *one = a, *other = b;
 
-	return one->pid < other->pid ? -1 : one->pid > other->pid;
+	return compare_values(one->pid, other->pid);
 }
 
 static void find_parents(struct ordering *ordering)

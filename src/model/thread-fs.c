@@ -5,6 +5,8 @@
  */
 #include "model/snapshot.h"
 
+#include "base/compare.h"
+
 #include <stdlib.h>
 
 struct member {
@@ -39,9 +41,8 @@ static int compare_members(const void *a, const void *b)
 {
 	const struct member *one = a, *other = b;
 
-	if (one->fs_id != other->fs_id)
-		return one->fs_id < other->fs_id ? -1 : 1;
-	return one->thread < other->thread ? -1 : one->thread > other->thread;
+	return compare_values(one->fs_id, other->fs_id)
+		       ?: compare_values(one->thread, other->thread);
 }
 
 static void set_first(struct task *task, struct member *members, size_t count)

@@ -2,6 +2,7 @@
 /* See details.h. */
 #include "pipeline/details.h"
 
+#include "base/compare.h"
 #include "base/text.h"
 #include "kinds/kind.h"
 #include "model/namespaces.h"
@@ -376,7 +377,7 @@ static int compare_same(const void *left, const void *right)
 	const struct detail *const *a = left, *const *b = right;
 	int order = strcmp((*a)->same, (*b)->same);
 
-	return order ? order : (*a > *b) - (*a < *b);
+	return order ?: compare_values(*a, *b);
 }
 
 static int compare_meets(const void *left, const void *right)
@@ -384,7 +385,7 @@ static int compare_meets(const void *left, const void *right)
 	const struct detail *const *a = left, *const *b = right;
 	int order = strcmp((*a)->meets, (*b)->meets);
 
-	return order ? order : (*a > *b) - (*a < *b);
+	return order ?: compare_values(*a, *b);
 }
 
 static const struct detail **sort(const struct details *details,

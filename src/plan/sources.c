@@ -12,6 +12,7 @@
  * What is opened late stays with the coordinator: nobody inherits it, so it takes one descriptor
  * there and no number above those of the tree, unless holders have it.
  */
+#include "base/compare.h"
 #include "model/namespaces.h"
 #include "plan/lower/build.h"
 
@@ -300,25 +301,15 @@ static int compare_sources(const void *a, const void *b)
 {
 	const struct source *one = a, *other = b;
 
-	bool one_namespace = one->kind == SOURCE_NAMESPACE;
-	bool other_namespace = other->kind == SOURCE_NAMESPACE;
-	bool one_late = one->way != FILE_EARLY, other_late = other->way != FILE_EARLY;
-
-	if (one->born != other->born)
-		return one->born ? 1 : -1;
-	if (one->born)
-		return one->descriptor->fd < other->descriptor->fd ? -1 : 1;
-	if (one->inherited != other->inherited)
-		return one->inherited ? -1 : 1;
-	if (one->kind == SOURCE_COORDINATOR || other->kind == SOURCE_COORDINATOR)
-		return one->kind == SOURCE_COORDINATOR ? -1 : 1;
-	if (one_namespace != other_namespace)
-		return one_namespace ? -1 : 1;
-	if (one->holder != other->holder)
-		return one->holder < other->holder ? -1 : 1;
-	if (one_late != other_late)
-		return one_late ? 1 : -1;
-	return one->number < other->number ? -1 : one->number > other->number;
+	if (one->born && other->born)
+		return compare_values(one->descriptor->fd, other->descriptor->fd);
+	return compare_values(one->born, other->born) ?:
+	       compare_values(other->inherited, one->inherited) ?:
+	       compare_values(other->kind == SOURCE_COORDINATOR, one->kind == SOURCE_COORDINATOR) ?:
+	       compare_values(other->kind == SOURCE_NAMESPACE, one->kind == SOURCE_NAMESPACE) ?:
+	       compare_values(one->holder, other->holder) ?:
+	       compare_values(one->way != FILE_EARLY, other->way != FILE_EARLY) ?:
+	       compare_values(one->number, other->number);
 }
 
 static uint32_t first_number(const struct snapshot *snapshot)

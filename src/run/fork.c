@@ -12,6 +12,7 @@
  * A first task that is to be a sibling of ours is made with CLONE_PARENT by ourselves: by a thread
  * that has let go of the common descriptor table (unshare(2)) and placed the sources in its own.
  */
+#include "base/compare.h"
 #include "program/layout.h"
 #include "run/raw.h"
 #include "run/state.h"
@@ -43,13 +44,6 @@ struct holding {
 	pid_t coordinator;
 };
 
-static int by_number(const void *a, const void *b)
-{
-	const uint32_t *left = a, *right = b;
-
-	return *left < *right ? -1 : *left > *right;
-}
-
 /* Numbers that stay open: of sources, and for the holder those of the others. */
 static size_t list_kept(const struct run *run, bool inherited_only, uint32_t *numbers)
 {
@@ -62,7 +56,7 @@ static size_t list_kept(const struct run *run, bool inherited_only, uint32_t *nu
 			numbers[n++] = plan->sources[i].number;
 	for (size_t i = 1; i <= plan->n_holders && !inherited_only; i++)
 		numbers[n++] = (uint32_t)run->holders[i].pidfd;
-	qsort(numbers, n, sizeof *numbers, by_number);
+	qsort(numbers, n, sizeof *numbers, compare_uint32);
 	return n;
 }
 

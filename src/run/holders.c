@@ -9,6 +9,7 @@
  * for.
  */
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kernel/end-child.h"
 #include "kernel/syscalls.h"
 #include "run/state.h"
@@ -147,7 +148,7 @@ static int by_number(const void *a, const void *b)
 {
 	const int *one = a, *other = b;
 
-	return *one < *other ? -1 : *one > *other;
+	return compare_values(*one, *other);
 }
 
 /* Nothing but what it is to hold, so that all else is closed when we close it. */

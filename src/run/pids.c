@@ -5,6 +5,7 @@
  * (NS_GET_PID_FROM_PIDNS); before, the NSpid lines of all descendants tell.
  */
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "run/state.h"
@@ -112,7 +113,7 @@ static int by_outermost(const void *a, const void *b)
 	uint32_t left = outermost(*(struct run_thread *const *)a);
 	uint32_t right = outermost(*(struct run_thread *const *)b);
 
-	return left < right ? -1 : left > right;
+	return compare_values(left, right);
 }
 
 /* Gives the thread with this number at level 0, if it is one of the sorted, its tid. */

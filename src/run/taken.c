@@ -5,6 +5,7 @@
  * is left only as a session is not seen here; clone3 says EEXIST then.
  */
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/listing.h"
 #include "base/procfs.h"
 #include "run/run.h"
@@ -103,13 +104,6 @@ static void name_holder(struct text *text, uint32_t id)
 			 name);
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	const uint32_t *one = a, *other = b;
-
-	return *one < *other ? -1 : *one > *other;
-}
-
 static uint32_t read_number(const char *path)
 {
 	char text[32];
@@ -136,7 +130,7 @@ static uint32_t find_gap(const struct plan *plan, uint32_t start, size_t room)
 	if (plan->n_taken_ids == 0)
 		return start;
 	uint32_t *ids = arena_copy(plan->arena, plan->taken_ids, plan->n_taken_ids * sizeof *ids);
-	qsort(ids, plan->n_taken_ids, sizeof *ids, compare_ids);
+	qsort(ids, plan->n_taken_ids, sizeof *ids, compare_uint32);
 	for (size_t i = 0; i < plan->n_taken_ids; i++) {
 		if (ids[i] >= start && ids[i] - start >= room)
 			break;
@@ -189,7 +183,7 @@ int run_check_ids(const struct plan *plan, struct error *err)
 		nanosleep(&pause, NULL);
 	if (!n)
 		return 0;
-	qsort(taken, n, sizeof *taken, compare_ids);
+	qsort(taken, n, sizeof *taken, compare_uint32);
 	text_init(&text, plan->arena);
 	for (size_t i = 0; i < n && i < NAMED_AT_MOST; i++) {
 		text_add(&text, "%s", i ? ", " : "");

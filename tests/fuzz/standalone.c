@@ -4,6 +4,7 @@
  * number of times. Run number n of seed s is always the same input.
  */
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/procfs.h"
 #include "damage.h"
 #include "images/format.h"
@@ -69,7 +70,7 @@ static int compare_parts(const void *a, const void *b)
 {
 	const struct part *one = a, *other = b;
 
-	return one->kind < other->kind ? -1 : one->kind > other->kind;
+	return compare_values(one->kind, other->kind);
 }
 
 static void read_sample(struct input *input, struct arena *arena, int dir_fd, struct error *err)

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/both-ends.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/error.h"
 #include "base/listing.h"
 #include "base/log.h"
@@ -433,6 +434,27 @@ static void a_whole_is_sent_or_fails(void **state)
 	close(to);
 }
 
+static void values_are_compared(void **state)
+{
+	(void)state;
+	const uint32_t low[] = { 7, 9 }, high[] = { UINT32_MAX, 1 };
+
+	assert_true(compare_values(1, 2) < 0);
+	assert_int_equal(compare_values(2, 2), 0);
+	assert_true(compare_values(2, 1) > 0);
+	assert_true(compare_values(-1, 1) < 0);
+	assert_true(compare_values(UINT64_MAX, UINT64_C(1)) > 0);
+	assert_true(compare_values(INT64_MIN, INT64_MAX) < 0);
+	assert_true(compare_values(&low[0], &low[1]) < 0);
+	/* The first that differs decides. */
+	assert_true((compare_values(1, 2) ?: compare_values(2, 1)) < 0);
+	assert_true((compare_values(1, 1) ?: compare_values(2, 1)) > 0);
+
+	assert_true(compare_uint32(low, high) < 0);
+	assert_int_equal(compare_uint32(high, high), 0);
+	assert_true(compare_uint32(high, low) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +469,7 @@ int main(void)
 		cmocka_unit_test(obstacles_pass_if_all_of_a_kind_do),
 		cmocka_unit_test(obstacles_that_are_not_kept_are_counted),
 		cmocka_unit_test(json_keeps_utf8),
+		cmocka_unit_test(values_are_compared),
 		cmocka_unit_test(descriptors_are_closed_once),
 		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),
 		cmocka_unit_test(a_whole_is_sent_or_fails),

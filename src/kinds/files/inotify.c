@@ -13,6 +13,7 @@
 #include "kinds/files/watched-inode.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "collect/collect.h"
 #include "collect/losses.h"
 #include "kinds/files/inotify-overflow.h"
@@ -86,7 +87,7 @@ static int by_number(const void *a, const void *b)
 {
 	const InotifyWdEntry *const *one = a, *const *other = b;
 
-	return (*one)->wd < (*other)->wd ? -1 : (*one)->wd > (*other)->wd;
+	return compare_values((*one)->wd, (*other)->wd);
 }
 
 static int inotify_collect(const struct open_file *file, FileEntry *entry, struct error *err)

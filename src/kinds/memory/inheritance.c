@@ -16,6 +16,7 @@
  * all its children.
  */
 #include "kinds/memory/inheritance.h"
+#include "base/compare.h"
 #include "base/table.h"
 #include "kinds/memory/memory.h"
 #include "plan/plan.h"
@@ -168,14 +169,14 @@ static int compare_parts(const void *a, const void *b)
 {
 	const struct part *one = a, *other = b;
 
-	return one->start < other->start ? -1 : one->start > other->start;
+	return compare_values(one->start, other->start);
 }
 
 static int compare_areas(const void *a, const void *b)
 {
 	const struct mapping *one = a, *other = b;
 
-	return one->start < other->start ? -1 : one->start > other->start;
+	return compare_values(one->start, other->start);
 }
 
 /* The areas to be mapped for an owner's parts: alike ones that overlap become one. */
@@ -324,7 +325,7 @@ static int compare_contents(const void *a, const void *b)
 {
 	const struct content *one = a, *other = b;
 
-	return one->start < other->start ? -1 : one->start > other->start;
+	return compare_values(one->start, other->start);
 }
 
 /* The pieces cover what was there. */

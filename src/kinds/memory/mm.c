@@ -9,6 +9,7 @@
  */
 #include "kinds/memory/memory.h"
 
+#include "base/compare.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/probe.h"
@@ -156,7 +157,7 @@ static int compare_starts(const void *a, const void *b)
 {
 	const struct address_range *one = a, *other = b;
 
-	return one->start < other->start ? -1 : one->start > other->start;
+	return compare_values(one->start, other->start);
 }
 
 /* Guard ranges by address; the end of each is that of the one that reaches furthest so far. */

@@ -12,6 +12,7 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/whole.h"
 #include "collect/collect.h"
 #include "kinds/memory/shared.h"
@@ -36,7 +37,7 @@ static int compare_parts(const void *a, const void *b)
 {
 	const struct shared_part *const *one = a, *const *other = b;
 
-	return (*one)->offset < (*other)->offset ? -1 : (*one)->offset > (*other)->offset;
+	return compare_values((*one)->offset, (*other)->offset);
 }
 
 struct part_list {

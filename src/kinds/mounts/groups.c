@@ -11,6 +11,7 @@
  */
 #include "kinds/mounts/groups.h"
 
+#include "base/compare.h"
 #include "kinds/mounts/plan.h"
 
 #include <inttypes.h>
@@ -110,18 +111,15 @@ static int compare_parts(const void *a, const void *b)
 {
 	const struct part *one = a, *other = b;
 
-	if (one->id != other->id)
-		return one->id < other->id ? -1 : 1;
-	if (one->slave != other->slave)
-		return one->slave ? 1 : -1;
-	return one->order < other->order ? -1 : one->order > other->order;
+	return compare_values(one->id, other->id) ?: compare_values(one->slave, other->slave) ?:
+	       compare_values(one->order, other->order);
 }
 
 static int compare_ids(const void *a, const void *b)
 {
 	const struct part *one = a, *other = b;
 
-	return one->id < other->id ? -1 : one->id > other->id;
+	return compare_values(one->id, other->id);
 }
 
 static const struct part *find_part(const struct part *parts, size_t n, uint32_t id)

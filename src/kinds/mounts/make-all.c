@@ -6,6 +6,7 @@
 #include "kinds/mounts/mounts.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
@@ -180,13 +181,6 @@ void mounts_close(struct file_opener *opener)
 	opener->mounts = NULL;
 }
 
-static int by_device(const void *a, const void *b)
-{
-	const uint32_t *one = a, *other = b;
-
-	return *one < *other ? -1 : *one > *other;
-}
-
 /* What is open of one mount besides itself: what it is on, where it is from, its ids. */
 static size_t beside(const MntEntry *mount)
 {
@@ -220,7 +214,7 @@ static size_t descriptors(const struct snapshot *snapshot)
 		}
 	}
 	if (at)
-		qsort(devices, at, sizeof *devices, by_device);
+		qsort(devices, at, sizeof *devices, compare_uint32);
 	for (size_t i = 0; i < at; i++)
 		n_superblocks += i == 0 || devices[i] != devices[i - 1];
 	/* Each namespace is kept twice; a proc of a pid namespace is made by that. */

@@ -2,6 +2,8 @@
 /* The order of steps; see plan.h. */
 #include "kinds/mounts/plan.h"
 
+#include "base/compare.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,9 +93,7 @@ static int compare_origins(const void *a, const void *b)
 {
 	const struct origin *one = a, *other = b;
 
-	if (one->depth != other->depth)
-		return one->depth < other->depth ? -1 : 1;
-	return one->index < other->index ? -1 : 1;
+	return compare_values(one->depth, other->depth) ?: compare_values(one->index, other->index);
 }
 
 /* What lies below others, where it is bound from, comes last: these are taken away. */

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kinds/mounts/device.h"
 #include "kinds/mounts/mounts.h"
 #include "kinds/mounts/plain.h"
@@ -23,11 +24,9 @@ static int by_device(const void *a, const void *b)
 {
 	const struct live_mount *one = a, *other = b;
 
-	if (one->line->device != other->line->device)
-		return one->line->device < other->line->device ? -1 : 1;
-	if (rank(one) != rank(other))
-		return rank(one) < rank(other) ? -1 : 1;
-	return one->line->id < other->line->id ? -1 : one->line->id > other->line->id;
+	return compare_values(one->line->device, other->line->device) ?:
+	       compare_values(rank(one), rank(other)) ?:
+	       compare_values(one->line->id, other->line->id);
 }
 
 bool mount_type_is_served(const char *type)

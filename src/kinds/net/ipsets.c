@@ -9,6 +9,7 @@
 #include "kinds/net/net.h"
 
 #include "base/arena.h"
+#include "base/compare.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -205,7 +206,7 @@ static int compare_indexes(const void *a, const void *b)
 {
 	const NetIpset *one = *(NetIpset *const *)a, *other = *(NetIpset *const *)b;
 
-	return one->index < other->index ? -1 : one->index > other->index;
+	return compare_values(one->index, other->index);
 }
 
 int ipsets_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,

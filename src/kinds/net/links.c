@@ -14,6 +14,7 @@
 #include "kinds/net/links.h"
 
 #include "base/arena.h"
+#include "base/compare.h"
 #include "collect/collect.h"
 #include "kernel/interface.h"
 
@@ -116,7 +117,7 @@ static int compare_indexes(const void *a, const void *b)
 	int first = ((const struct ifinfomsg *)(void *)one->data)->ifi_index;
 	int second = ((const struct ifinfomsg *)(void *)other->data)->ifi_index;
 
-	return first < second ? -1 : first > second;
+	return compare_values(first, second);
 }
 
 /* A number of one byte. */

@@ -23,6 +23,7 @@
 #include "kinds/sockets/inet.h"
 
 #include "base/arena.h"
+#include "base/compare.h"
 #include "collect/collect.h"
 #include "kernel/sock-diag.h"
 #include "kinds/sockets/tcp-unaccepted.h"
@@ -221,7 +222,7 @@ static int compare_seen(const void *a, const void *b, void *data)
 
 	if (!seen_one || !seen_other)
 		return (seen_one != NULL) - (seen_other != NULL);
-	return seen_one < seen_other ? -1 : seen_one > seen_other;
+	return compare_values(seen_one, seen_other);
 }
 
 int inet_waiting_collect(const struct inet_backlog *backlog, struct error *err)

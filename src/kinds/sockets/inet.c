@@ -30,6 +30,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kernel/aside.h"
 #include "kernel/interface.h"
 #include "kinds/opener.h"
@@ -341,7 +342,7 @@ static int compare_ids(const void *a, const void *b)
 {
 	const struct inet_end *one = a, *other = b;
 
-	return one->sk->id < other->sk->id ? -1 : one->sk->id > other->sk->id;
+	return compare_values(one->sk->id, other->sk->id);
 }
 
 static struct inet_end *find_id(const struct inet_world *world, uint32_t id)

@@ -18,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/log.h"
 #include "collect/collect.h"
 #include "collect/finisher.h"
@@ -42,7 +43,7 @@ static int compare(const void *a, const void *b)
 {
 	const struct tcp_outsider *one = a, *other = b;
 
-	return one->net < other->net ? -1 : one->net > other->net;
+	return compare_values(one->net, other->net);
 }
 
 /* How many from `first` on are of one network namespace. */

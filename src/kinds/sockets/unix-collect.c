@@ -7,6 +7,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "collect/collect.h"
@@ -297,7 +298,7 @@ static int compare_ends(const void *a, const void *b)
 {
 	const struct unix_known_end *one = a, *other = b;
 
-	return one->sk->ino < other->sk->ino ? -1 : one->sk->ino > other->sk->ino;
+	return compare_values(one->sk->ino, other->sk->ino);
 }
 
 static struct unix_known_end *find_end(const struct unix_known *all, uint32_t ino)

@@ -6,6 +6,7 @@
 #include "kinds/sockets/unix.h"
 
 #include "base/arena.h"
+#include "base/compare.h"
 #include "kinds/opener.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
@@ -22,7 +23,7 @@ static int compare_ends(const void *a, const void *b)
 {
 	const struct unix_end *one = a, *other = b;
 
-	return one->sk->ino < other->sk->ino ? -1 : one->sk->ino > other->sk->ino;
+	return compare_values(one->sk->ino, other->sk->ino);
 }
 
 struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino)
@@ -37,11 +38,9 @@ struct unix_end *unix_world_find(const struct unix_world *world, uint32_t ino)
 
 static int compare_names(const UnixSkEntry *one, const UnixSkEntry *other)
 {
-	if (one->type != other->type)
-		return one->type < other->type ? -1 : 1;
-	if (one->name.len != other->name.len)
-		return one->name.len < other->name.len ? -1 : 1;
-	return memcmp(one->name.data, other->name.data, one->name.len);
+	return compare_values(one->type, other->type) ?:
+	       compare_values(one->name.len, other->name.len) ?:
+	       memcmp(one->name.data, other->name.data, one->name.len);
 }
 
 static int compare_listeners(const void *a, const void *b)

@@ -8,6 +8,8 @@
  */
 #include "kinds/task/credentials.h"
 
+#include "base/compare.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +68,6 @@ struct thread_ids credentials_entry_ids(const struct task *task)
 	return entry;
 }
 
-static int compare_groups(const void *a, const void *b)
-{
-	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
-
-	return one < other ? -1 : one > other;
-}
-
 /* The kernel keeps them sorted; older kernels did not. */
 static bool same_groups(struct arena *arena, const struct thread_ids *one,
 			const struct thread_ids *other)
@@ -85,8 +80,8 @@ static bool same_groups(struct arena *arena, const struct thread_ids *one,
 		return true;
 	uint32_t *sorted = arena_copy(arena, one->groups, size);
 	uint32_t *sorted_other = arena_copy(arena, other->groups, size);
-	qsort(sorted, one->n_groups, sizeof *sorted, compare_groups);
-	qsort(sorted_other, one->n_groups, sizeof *sorted, compare_groups);
+	qsort(sorted, one->n_groups, sizeof *sorted, compare_uint32);
+	qsort(sorted_other, one->n_groups, sizeof *sorted, compare_uint32);
 	return memcmp(sorted, sorted_other, size) == 0;
 }
 

@@ -12,6 +12,7 @@
  */
 #include "kinds/task/task.h"
 
+#include "base/compare.h"
 #include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
@@ -110,7 +111,7 @@ static int compare_timers(const void *a, const void *b)
 	const PosixTimerEntry *one = *(PosixTimerEntry *const *)a;
 	const PosixTimerEntry *other = *(PosixTimerEntry *const *)b;
 
-	return one->it_id < other->it_id ? -1 : one->it_id > other->it_id;
+	return compare_values(one->it_id, other->it_id);
 }
 
 static int collect(struct target *target, struct error *err)

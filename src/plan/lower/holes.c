@@ -7,6 +7,8 @@
  */
 #include "plan/lower/build.h"
 
+#include "base/compare.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -16,7 +18,7 @@ static int compare_ranges(const void *a, const void *b)
 {
 	const struct address_range *one = a, *other = b;
 
-	return one->start < other->start ? -1 : one->start > other->start;
+	return compare_values(one->start, other->start);
 }
 
 /* All that is mapped anywhere, by address; may overlap. */

@@ -9,6 +9,8 @@
  */
 #include "plan/search/tree.h"
 
+#include "base/compare.h"
+
 #include <stdlib.h>
 
 /* Whose child each node is while one helper after another goes, by its index. */
@@ -25,9 +27,8 @@ static int compare_adoptions(const void *a, const void *b)
 	size_t first = one->helper->as_helper.adopter->depth,
 	       second = other->helper->as_helper.adopter->depth;
 
-	if (first != second)
-		return first > second ? -1 : 1;
-	return one->helper->index < other->helper->index ? -1 : 1;
+	return compare_values(second, first)
+		       ?: compare_values(one->helper->index, other->helper->index);
 }
 
 /* Would the adopter, with the mark, get the helper's children as things stand? */

@@ -12,6 +12,8 @@
  */
 #include "plan/search/tree.h"
 
+#include "base/compare.h"
+
 #include <stdlib.h>
 
 static bool group_visible_in(const struct node *node, const struct place *place)
@@ -215,9 +217,7 @@ static int compare_birth(const void *a, const void *b)
 
 	uint64_t rank = birth_rank(one), other_rank = birth_rank(other);
 
-	if (rank != other_rank)
-		return rank < other_rank ? -1 : 1;
-	return one->index < other->index ? -1 : one->index > other->index;
+	return compare_values(rank, other_rank) ?: compare_values(one->index, other->index);
 }
 
 /* Its birth may come at any time: it joins its group itself, and its session is the same. */

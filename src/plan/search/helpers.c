@@ -7,6 +7,8 @@
  */
 #include "plan/search/tree.h"
 
+#include "base/compare.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,7 @@ static int compare_numbers(const void *a, const void *b)
 {
 	const uint64_t *one = a, *other = b;
 
-	return *one < *other ? -1 : *one > *other;
+	return compare_values(*one, *other);
 }
 
 static void note_numbers(struct tree *tree, const struct place *place, struct pid_vector vector)

@@ -7,6 +7,8 @@
  */
 #include "plan/search/tree.h"
 
+#include "base/compare.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -44,9 +46,8 @@ static int compare_members(const void *a, const void *b)
 {
 	const struct member *one = a, *other = b;
 
-	if (one->id != other->id)
-		return one->id < other->id ? -1 : 1;
-	return one->node->index < other->node->index ? -1 : one->node->index > other->node->index;
+	return compare_values(one->id, other->id)
+		       ?: compare_values(one->node->index, other->node->index);
 }
 
 /* Tasks by object; ends with a member of id 0. */

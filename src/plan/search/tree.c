@@ -5,6 +5,7 @@
  */
 #include "plan/search/tree.h"
 
+#include "base/compare.h"
 #include "base/message.h"
 
 #include <inttypes.h>
@@ -122,13 +123,6 @@ struct node *tree_find(const struct tree *tree, uint32_t key)
 	return NULL;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-	const uint32_t *one = a, *other = b;
-
-	return *one < *other ? -1 : *one > *other;
-}
-
 struct place *tree_place(const struct tree *tree, const struct pid_namespace *namespace)
 {
 	return &tree->places[namespace->base.index];
@@ -138,12 +132,12 @@ static struct session *find_session(const struct tree *tree, uint32_t key)
 {
 	/* The key is the first member, so that a bare number compares with a record. */
 	return bsearch(&key, tree->sessions, tree->n_sessions, sizeof *tree->sessions,
-		       compare_keys);
+		       compare_uint32);
 }
 
 struct group *tree_group(const struct tree *tree, uint32_t key)
 {
-	return bsearch(&key, tree->groups, tree->n_groups, sizeof *tree->groups, compare_keys);
+	return bsearch(&key, tree->groups, tree->n_groups, sizeof *tree->groups, compare_uint32);
 }
 
 /* ---- making the lists ---- */
@@ -183,7 +177,7 @@ static int compare_nodes(const void *a, const void *b)
 {
 	const struct node *const *one = a, *const *other = b;
 
-	return compare_keys(&(*one)->pids.pid[0], &(*other)->pids.pid[0]);
+	return compare_uint32(&(*one)->pids.pid[0], &(*other)->pids.pid[0]);
 }
 
 static void add_tasks(struct tree *tree)
@@ -209,7 +203,7 @@ static size_t unique_keys(uint32_t *keys, size_t count)
 {
 	size_t kept = 0;
 
-	qsort(keys, count, sizeof *keys, compare_keys);
+	qsort(keys, count, sizeof *keys, compare_uint32);
 	for (size_t i = 0; i < count; i++)
 		if (kept == 0 || keys[kept - 1] != keys[i])
 			keys[kept++] = keys[i];

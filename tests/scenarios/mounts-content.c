@@ -3,7 +3,8 @@
  * name: mounts-content
  * promise: file systems of a mount namespace come back: those in memory with all that is in
  *	them, below what hides it too, devices bound one by one, terminals of its own, files bound
- *	over files, read-only and other flags for each mount; their owner may change their limits
+ *	over files, read-only and other flags for each mount; their owner may change their limits,
+ *	and what is in them is known by the same numbers
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
@@ -77,6 +78,35 @@ static void fill(void)
 	need(utimensat(AT_FDCWD, "folder", times, 0) == 0, "times");
 }
 
+/* What is in a directory that is younger than it, and behind numbers that nobody has any more. */
+static const char *const numbered[] = { "file",	  "link",  "fifo",	"socket",
+					"sparse", "young", "young/old", "folder/hidden/file" };
+enum { N_NUMBERED = sizeof numbered / sizeof *numbered, N_HIDDEN = 1 };
+static ino_t numbers[N_NUMBERED];
+
+static void number_inodes(void)
+{
+	make_file("old", "delta");
+	for (int i = 0; i < 100; i++) {
+		make_file("passing", "");
+		need(unlink("passing") == 0, "unlink");
+	}
+	need(mkdir("young", 0700) == 0 && rename("old", "young/old") == 0, "young");
+}
+
+static ino_t number_of(const char *path)
+{
+	struct stat stat_;
+
+	return lstat(path, &stat_) ? 0 : stat_.st_ino;
+}
+
+static void check_number(size_t i)
+{
+	scenario_check(number_of(numbered[i]) == numbers[i], "%s has number %lu, not %lu",
+		       numbered[i], number_of(numbered[i]), numbers[i]);
+}
+
 static void check_times(const char *path)
 {
 	struct stat stat_;
@@ -92,6 +122,8 @@ static void check_filled(void)
 	char value[8];
 
 	check_times("file");
+	for (size_t i = 0; i < N_NUMBERED - N_HIDDEN; i++)
+		check_number(i);
 	check_file("file", "alpha");
 	scenario_check(stat("file", &file) == 0 && stat("second", &other) == 0 &&
 			       file.st_ino == other.st_ino && file.st_nlink == 2 &&
@@ -138,6 +170,9 @@ static int inside(void *unused)
 	mount_at("mine", "new", "tmpfs", MS_NOSUID | MS_NODEV, "size=8m,mode=755");
 	need(chdir("new") == 0, "chdir");
 	fill();
+	number_inodes();
+	for (size_t i = 0; i < N_NUMBERED; i++)
+		numbers[i] = number_of(numbered[i]);
 	mount_at("over", "folder", "tmpfs", MS_NODEV | MS_NOATIME, "mode=711");
 	make_file("folder/file", "gamma");
 	make_file("over", "");
@@ -157,6 +192,7 @@ static int inside(void *unused)
 	check_all();
 	scenario_check(umount2("folder", MNT_DETACH) == 0, "folder stays: %s", strerror(errno));
 	check_file("folder/hidden/file", "beta");
+	check_number(N_NUMBERED - 1);
 	check_times("folder");
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/listing.h"
 #include "base/log.h"
 #include "kernel/file-parts.h"
+#include "kinds/mounts/inode-numbers.h"
 #include "kinds/mounts/tar.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ struct archive_writer {
 	struct linked *links[LINK_BUCKETS];
 	const struct archive_tree *tree; /* that is being added */
 	uint64_t mount_id;		 /* of it */
+	bool numbered;			 /* the numbers of inodes are kept */
 	bool with_removed;		 /* other names of files are there, which do not count */
 	long file_system;		 /* its type; 0: not asked yet */
 	/* The extended header that is being made. */
@@ -295,6 +297,8 @@ static int put_entry(struct archive_writer *writer, const struct entry *entry, s
 	add_number(writer, "size", entry->size);
 	add_time(writer, "mtime", &stat->st_mtim);
 	add_time(writer, "atime", &stat->st_atim);
+	if (writer->numbered && entry->type != TAR_HARD_LINK)
+		add_number(writer, TAR_INODE, stat->st_ino);
 	if (S_ISSOCK(stat->st_mode) && entry->type == TAR_FILE)
 		add_record(writer, TAR_SOCKET, "socket", strlen("socket"));
 	if (put_extended(writer, err))
@@ -465,6 +469,7 @@ int archive_add_tree(struct archive_writer *writer, const struct archive_tree *t
 	struct stat stat;
 
 	writer->tree = tree;
+	writer->numbered = inode_numbers_are_kept(tree->root_fd);
 	if (mount_id_at(tree->root_fd, "", path, AT_EMPTY_PATH, &writer->mount_id, err) ||
 	    add_one(writer, tree->root_fd, ".", path, &stat, err))
 		return -1;
@@ -491,6 +496,7 @@ int archive_add_alone(struct archive_writer *writer, int path_fd, const char *pa
 
 	if (fstat(path_fd, &entry.stat))
 		return fail_errno(err, ERR_IO, "cannot look at %s", path);
+	writer->numbered = inode_numbers_are_kept(path_fd);
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
 	writer->length = 0;

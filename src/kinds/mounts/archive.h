@@ -3,8 +3,9 @@
  * The content of a file system in memory as a compressed tar archive, in the pax format of
  * POSIX.1-2001. What that has no place for is in records of the extended headers: extended
  * attributes as other tools write them (SCHILY.xattr.NAME), likewise what chattr(1) sets
- * (SCHILY.fflags=append,immutable), a socket as an empty file with NESTOR.type=socket, and which
- * parts of a file have memory (NESTOR.memory=START-END,START-END; kernel/file-parts.h).
+ * (SCHILY.fflags=append,immutable), a socket as an empty file with NESTOR.type=socket, which
+ * parts of a file have memory (NESTOR.memory=START-END,START-END; kernel/file-parts.h), and the
+ * number of the inode where that can be had again (NESTOR.inode=NUMBER; inode-numbers.h).
  */
 #ifndef NESTOR_KINDS_MOUNTS_ARCHIVE_H
 #define NESTOR_KINDS_MOUNTS_ARCHIVE_H

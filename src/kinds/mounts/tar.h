@@ -40,5 +40,6 @@ bool tar_time(const char *text, struct timespec *ret_time);
 #define TAR_SOCKET "NESTOR.type"
 #define TAR_FLAGS  "SCHILY.fflags"
 #define TAR_MEMORY "NESTOR.memory"
+#define TAR_INODE  "NESTOR.inode"
 
 #endif

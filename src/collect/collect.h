@@ -98,6 +98,8 @@ struct target {
 	struct files_ahead **files_ahead; /* the same of descriptors; NULL: nothing */
 	size_t n_descriptors;
 	bool descriptors_listed;
+	bool addresses_asked;
+	const uint64_t *file_addresses; /* of the same; see file-addresses.h; NULL: unknown */
 	const struct error *descriptors_error; /* why they cannot be; NULL: nothing has failed */
 	enum inherits *inherits;	       /* of the same, once asked; see target_inherits */
 	uint64_t *auxv;			       /* /proc/PID/auxv; NULL if it cannot be read */

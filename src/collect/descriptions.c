@@ -3,12 +3,14 @@
  * Which descriptors refer to the same open file description: kcmp(2) tells. It orders the
  * descriptions of one inode, so finding one among n costs log n calls; what a task inherited from
  * its parent at the same number costs a single one. Eventfds all have the same inode, and there may
- * be very many of them; but each shows a number of its own.
+ * be very many of them; but each shows a number of its own. What a task with very many descriptors
+ * has open is known by where the kernel has it, if that can be seen (file-addresses.h).
  */
 #include "collect/descriptions.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "base/table.h"
+#include "collect/file-addresses.h"
 #include "kernel/syscalls.h"
 
 #include <fcntl.h>
@@ -22,10 +24,16 @@ struct run {
 	size_t count, room;
 };
 
+/* Descriptions whose place in kcmp's order has not been asked yet. */
+struct unordered {
+	struct description **all;
+	size_t count;
+};
+
 /*
  * All descriptions of one inode, in kcmp's order: in runs, since one is added anywhere, and an
- * inode may have very many. Those that are known by numbers are put among them when somebody has
- * nothing else to find them by.
+ * inode may have very many. Those that are known by numbers or addresses are put among them when
+ * somebody has nothing else to find them by.
  */
 struct inode_bucket {
 	struct inode_bucket *next;
@@ -33,8 +41,7 @@ struct inode_bucket {
 	ino_t inode;
 	struct run *runs;
 	size_t n_runs;
-	struct description **numbered;
-	size_t n_numbered;
+	struct unordered eventfds, addressed;
 };
 
 /* Where one is, or belongs. */
@@ -44,7 +51,8 @@ struct place {
 
 struct descriptions {
 	struct inode_bucket *inodes[INODE_BUCKETS];
-	struct table eventfds; /* by the numbers that they show, and 1 */
+	struct table eventfds;	/* by the numbers that they show, and 1 */
+	struct table addressed; /* by where the kernel has them */
 };
 
 static struct descriptions *descriptions_of(struct collect *collect)
@@ -193,6 +201,33 @@ static int compare_file(const void *wanted, const struct description *with, stru
 	return description_compare(file->target, file->number, with->pid, with->number, err);
 }
 
+static int compare_known(const void *wanted, const struct description *with, struct error *err)
+{
+	const struct description *known = wanted;
+	int order =
+		kernel_kcmp(known->pid, with->pid, KCMP_OBJECT_FILE, known->number, with->number);
+
+	if (order < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot compare descriptor %u of pid %d with %u of pid %d (kcmp)",
+				  known->number, (int)known->pid, with->number, (int)with->pid);
+	return order;
+}
+
+static int put_in_order(struct arena *arena, struct inode_bucket *bucket,
+			struct unordered *unordered, struct error *err)
+{
+	struct place place;
+
+	for (; unordered->count; unordered->count--) {
+		struct description *known = unordered->all[unordered->count - 1];
+		if (find_place(bucket, compare_known, known, &place, err) < 0)
+			return -1;
+		add(arena, bucket, place, known);
+	}
+	return 0;
+}
+
 static struct description *new_description(const struct open_file *file)
 {
 	struct description *description =
@@ -217,21 +252,51 @@ static uint64_t eventfd_number(const struct open_file *file)
 		       : 0;
 }
 
+static struct description *new_unordered(const struct open_file *file, struct unordered *unordered)
+{
+	struct arena *arena = file->target->collect->arena;
+
+	unordered->all =
+		arena_grow(arena, unordered->all, unordered->count, sizeof *unordered->all);
+	return unordered->all[unordered->count++] = new_description(file);
+}
+
 static struct description *find_eventfd(const struct open_file *file, struct inode_bucket *bucket,
 					uint64_t number, bool *ret_new)
 {
-	struct arena *arena = file->target->collect->arena;
-	struct table *eventfds = &descriptions_of(file->target->collect)->eventfds;
+	struct collect *collect = file->target->collect;
+	struct table *eventfds = &descriptions_of(collect)->eventfds;
 	struct description *found = table_find(eventfds, number);
 
 	*ret_new = !found;
-	if (found)
-		return found;
-	found = new_description(file);
-	table_add(eventfds, arena, number, found);
-	bucket->numbered =
-		arena_grow(arena, bucket->numbered, bucket->n_numbered, sizeof *bucket->numbered);
-	return bucket->numbered[bucket->n_numbered++] = found;
+	if (!found) {
+		found = new_unordered(file, &bucket->eventfds);
+		table_add(eventfds, collect->arena, number, found);
+	}
+	return found;
+}
+
+/* Others may have it too, of whom no address is known. */
+static int find_by_address(const struct open_file *file, struct inode_bucket *bucket,
+			   uint64_t address, struct description **ret_found, bool *ret_new,
+			   struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	struct table *addressed = &descriptions_of(collect)->addressed;
+	struct place place;
+
+	*ret_new = false;
+	*ret_found = table_find(addressed, address);
+	if (*ret_found)
+		return 0;
+	int found = find_place(bucket, compare_file, file, &place, err);
+	if (found < 0)
+		return -1;
+	*ret_new = !found;
+	*ret_found = found ? bucket->runs[place.run].sorted[place.at]
+			   : new_unordered(file, &bucket->addressed);
+	table_add(addressed, collect->arena, address, *ret_found);
+	return 0;
 }
 
 int description_find(const struct open_file *file, struct description **ret_found, bool *ret_new,
@@ -246,6 +311,11 @@ int description_find(const struct open_file *file, struct description **ret_foun
 		*ret_found = find_eventfd(file, bucket, number, ret_new);
 		return 0;
 	}
+	uint64_t address = target_file_address(file->target, file->number);
+	if (address)
+		return find_by_address(file, bucket, address, ret_found, ret_new, err);
+	if (put_in_order(collect->arena, bucket, &bucket->addressed, err))
+		return -1;
 	int found = find_place(bucket, compare_file, file, &place, err);
 	if (found < 0)
 		return -1;
@@ -260,32 +330,6 @@ int description_find(const struct open_file *file, struct description **ret_foun
 }
 
 /* ---- What other objects refer to ---- */
-
-static int compare_known(const void *wanted, const struct description *with, struct error *err)
-{
-	const struct description *known = wanted;
-	int order =
-		kernel_kcmp(known->pid, with->pid, KCMP_OBJECT_FILE, known->number, with->number);
-
-	if (order < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot compare descriptor %u of pid %d with %u of pid %d (kcmp)",
-				  known->number, (int)known->pid, with->number, (int)with->pid);
-	return order;
-}
-
-static int put_in_order(struct collect *collect, struct inode_bucket *bucket, struct error *err)
-{
-	struct place place;
-
-	for (; bucket->n_numbered; bucket->n_numbered--) {
-		struct description *known = bucket->numbered[bucket->n_numbered - 1];
-		if (find_place(bucket, compare_known, known, &place, err) < 0)
-			return -1;
-		add(collect->arena, bucket, place, known);
-	}
-	return 0;
-}
 
 static struct inode_bucket *find_known_inode(struct collect *collect,
 					     const struct watched_file *watched)
@@ -333,7 +377,8 @@ int collect_find_watched(struct collect *collect, const struct target *target, u
 	const struct wanted_watched wanted = { target, number, { number, watched_as, offset } };
 	struct inode_bucket *bucket = find_known_inode(collect, watched);
 	struct place place;
-	if (bucket && put_in_order(collect, bucket, err))
+	if (bucket && (put_in_order(collect->arena, bucket, &bucket->eventfds, err) ||
+		       put_in_order(collect->arena, bucket, &bucket->addressed, err)))
 		return -1;
 	int found = bucket ? find_place(bucket, compare_watched, &wanted, &place, err) : 0;
 
@@ -346,6 +391,9 @@ void collect_find_inode(struct collect *collect, struct watched_file *watched)
 {
 	const struct inode_bucket *bucket = find_known_inode(collect, watched);
 
+	for (size_t i = 0; bucket && i < bucket->addressed.count && !watched->found; i++)
+		if (bucket->addressed.all[i]->id)
+			set_found(watched, bucket->addressed.all[i]);
 	for (size_t i = 0; bucket && i < bucket->n_runs; i++)
 		for (size_t k = 0; k < bucket->runs[i].count && !watched->found; k++)
 			if (bucket->runs[i].sorted[k]->id)

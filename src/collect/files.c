@@ -12,8 +12,8 @@
 #include "collect/read-ahead.h"
 
 #include "base/cleanup.h"
-#include "base/compare.h"
 #include "base/listing.h"
+#include "base/numbers.h"
 #include "base/procfs.h"
 #include "kinds/kind.h"
 
@@ -225,6 +225,7 @@ int target_inherits(struct target *target, size_t index, struct error *err)
 {
 	const struct target *parent = target->parent;
 	uint32_t number = target->descriptors[index];
+	size_t place;
 
 	if (!parent || !parent->descriptors_listed)
 		return 0;
@@ -233,8 +234,7 @@ int target_inherits(struct target *target, size_t index, struct error *err)
 			arena_array(target->collect->arena, enum inherits, target->n_descriptors);
 	enum inherits *answer = &target->inherits[index];
 	if (*answer == INHERITS_UNKNOWN) {
-		int order = bsearch(&number, parent->descriptors, parent->n_descriptors,
-				    sizeof number, compare_uint32)
+		int order = numbers_find(parent->descriptors, parent->n_descriptors, number, &place)
 				    ? description_compare(target, number, parent->tid, number, err)
 				    : 1;
 		if (order < 0)

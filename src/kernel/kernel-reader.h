@@ -11,7 +11,7 @@
 #include "kernel/btf.h"
 #include "kernel/kernel-memory.h"
 
-enum { KERNEL_FILE_PLACES = 3 };
+enum { KERNEL_FILE_PLACES = 10 };
 
 /* What a reader looks for, by number; the first `needed` have to be there. */
 struct kernel_places {
@@ -26,7 +26,7 @@ struct kernel_reader {
 	bool cannot;			/* they are not all there, or we may not look */
 	struct btf_place of_files[KERNEL_FILE_PLACES];
 	struct arena *arena; /* for what is kept */
-	uint64_t thread;     /* the task_struct of the calling thread */
+	uint64_t thread;     /* the task_struct of the calling thread; 0: not asked for yet */
 	int failure;	     /* an errno; 0: none. EAGAIN: what was read cannot be right */
 };
 
@@ -49,8 +49,13 @@ uint32_t kernel_number(struct kernel_reader *reader, uint64_t object, size_t pla
 bool kernel_bit(struct kernel_reader *reader, uint64_t object, size_t place);
 /* The struct file of a descriptor of ours. */
 uint64_t kernel_file(struct kernel_reader *reader, int fd);
-/* The same of a thread, by its task_struct. */
+/* The task_struct of a thread, by a descriptor of ours of its directory of /proc. */
+uint64_t kernel_thread_of(struct kernel_reader *reader, int proc_fd);
+/* The struct file of a descriptor of a thread; 0 where it has none. */
 uint64_t kernel_file_of(struct kernel_reader *reader, uint64_t thread, int fd);
+/* Those of `count` descriptors, in rising order. */
+void kernel_files_of(struct kernel_reader *reader, uint64_t thread, const uint32_t *fds,
+		     size_t count, uint64_t *ret_files);
 void kernel_has_changed(struct kernel_reader *reader);
 
 #endif

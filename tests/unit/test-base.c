@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/obstacles.h"
 #include "base/message.h"
+#include "base/numbers.h"
 #include "base/text.h"
 #include "base/whole.h"
 
@@ -453,11 +454,26 @@ static void values_are_compared(void **state)
 	assert_true(compare_uint32(low, high) < 0);
 	assert_int_equal(compare_uint32(high, high), 0);
 	assert_true(compare_uint32(high, low) > 0);
+static void numbers_are_found(void **state)
+{
+	const uint32_t numbers[] = { 0, 3, 4, 9, UINT32_MAX };
+	size_t place;
+
+	(void)state;
+	for (size_t count = 0; count <= 5; count++)
+		for (size_t i = 0; i < 5; i++) {
+			assert_int_equal(numbers_find(numbers, count, numbers[i], &place),
+					 i < count);
+			assert_true(i >= count || place == i);
+		}
+	assert_false(numbers_find(numbers, 5, 1, &place));
+	assert_false(numbers_find(numbers, 5, 10, &place));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_are_found),
 		cmocka_unit_test(things_are_done_once_by_one_of_two),
 		cmocka_unit_test(what_is_taken_over_stays),
 		cmocka_unit_test(formats_are_those_of_printf),

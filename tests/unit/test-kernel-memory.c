@@ -3,8 +3,10 @@
 #include "kernel/btf.h"
 #include "kernel/kernel-memory.h"
 #include "kernel/kernel-pages.h"
+#include "kernel/kernel-reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/btf.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,6 +162,42 @@ static void pages_are_found(void **state)
 	arena_done(&arena);
 }
 
+/* Two windows apart, and beyond any table: those of one file are the same, and the others not. */
+static void files_are_found(void **state)
+{
+	static const struct btf_place none;
+	const struct kernel_places places = { &none, 0, 0 };
+	const uint32_t numbers[] = { 100, 101, 102, 700, 701, 1U << 30 };
+	uint64_t files[6];
+	struct kernel_reader reader = { 0 };
+	struct kernel_memory memory = { 0 };
+	struct arena arena = { 0 };
+
+	(void)state;
+	if (kernel_reader_begin(&reader, &memory, &places, &arena))
+		skip();
+	assert_int_equal(dup2(memory.map, 100), 100);
+	assert_int_equal(dup2(memory.program, 101), 101);
+	assert_int_equal(dup2(memory.map, 700), 700);
+	close(102);
+	close(701);
+	int folder = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t thread = kernel_thread_of(&reader, folder);
+	kernel_files_of(&reader, thread, numbers, 6, files);
+	assert_int_equal(kernel_reader_end(&reader), 0);
+	assert_true(thread == reader.thread);
+	assert_true(files[0] && files[0] == files[3] && files[0] == kernel_file(&reader, 700));
+	assert_true(files[1] && files[1] != files[0]);
+	assert_true(!files[2] && !files[4] && !files[5]);
+	assert_int_equal(kernel_reader_end(&reader), 0);
+	close(folder);
+	close(100);
+	close(101);
+	close(700);
+	kernel_memory_close(&memory);
+	arena_done(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +206,7 @@ int main(void)
 		cmocka_unit_test(what_is_cut_off_is_refused),
 		cmocka_unit_test(memory_is_read),
 		cmocka_unit_test(pages_are_found),
+		cmocka_unit_test(files_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/file-addresses.h"
 #include "collect/read-kernel.h"
 
 #include <errno.h>
@@ -53,16 +54,12 @@ static uint64_t container_of(const struct kernel_reader *by, uint64_t inside, si
 	return inside - kernel_inside(by, 0, place);
 }
 
-/* 1, 0, or -1 with errno. */
-static int is_counted_up(struct collect *collect, int fd)
+/* By where its struct file is: 1, 0, or -1 with errno. */
+static int is_counted_up(struct kernel_reader *by, uint64_t file)
 {
-	struct kernel_reader *by;
-	int result = collect_read_kernel(collect, &places, &by);
 	bool found = false;
 
-	if (result)
-		return result < 0 ? -1 : 0;
-	uint64_t eventfd = kernel_pointer(by, kernel_file(by, fd), FILE_DATA);
+	uint64_t eventfd = kernel_pointer(by, file, FILE_DATA);
 	uint64_t list =
 		kernel_inside(by, kernel_inside(by, eventfd, EVENTFD_WAITERS), WAITERS_LIST);
 	uint64_t next = kernel_pointer(by, list, LIST_NEXT);
@@ -79,15 +76,23 @@ static int is_counted_up(struct collect *collect, int fd)
 
 int eventfd_refuse_cgroup(const struct open_file *file, struct error *err)
 {
-	int result = has_controller(file->target->collect);
+	struct collect *collect = file->target->collect;
+	struct kernel_reader *by;
+	int result = has_controller(collect);
 
-	if (result > 0) {
-		int fd = collect_borrow_file(file, err);
-		if (fd < 0)
+	if (!result)
+		return 0;
+	int cannot = result < 0 ? -1 : collect_read_kernel(collect, &places, &by);
+	if (cannot > 0)
+		return 0;
+	if (!cannot) {
+		uint64_t address = target_file_address(file->target, file->number);
+		int fd = address ? -1 : collect_borrow_file(file, err);
+		if (!address && fd < 0)
 			return -1;
-		result = is_counted_up(file->target->collect, fd);
+		result = is_counted_up(by, address ? address : kernel_file(by, fd));
 	}
-	if (result < 0)
+	if (cannot || result < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "%s: cannot see whether a cgroup counts it up", file->what);
 	return result ? fail(err, ERR_UNSUPPORTED_FILE,

@@ -26,14 +26,8 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 #define PLACES(X)                                          \
 	X(FILE_PATH, "file", "f_path")                     \
 	X(FILE_DATA, "file", "private_data")               \
-	X(FILE_INODE, "file", "f_inode")                   \
 	X(FILE_OWNER, "file", "f_owner")                   \
 	X(OWNER_PID, "fown_struct", "pid")                 \
-	X(PROC_PID, "proc_inode", "pid")                   \
-	X(PROC_INODE, "proc_inode", "vfs_inode")           \
-	X(PID_TASKS, "pid", "tasks")                       \
-	X(TASK_LINKS, "task_struct", "pid_links")          \
-	X(TASK_PID, "task_struct", "thread_pid")           \
 	X(PATH_MOUNT, "path", "mnt")                       \
 	X(PATH_DENTRY, "path", "dentry")                   \
 	X(MOUNT_SUPERBLOCK, "vfsmount", "mnt_sb")          \
@@ -384,20 +378,6 @@ static bool has_name(struct kernel_reader *by, uint64_t dentry)
 	return false;
 }
 
-/* By a directory of /proc: the task_struct of a thread. */
-static uint64_t thread_of(struct kernel_reader *by, int proc_fd)
-{
-	uint64_t inode = kernel_pointer(by, kernel_file(by, proc_fd), FILE_INODE);
-	uint64_t pid = kernel_pointer(by, inode - by->places[PROC_INODE].offset, PROC_PID);
-	/* Of its four lists (enum pid_type) the first is that of the thread itself. */
-	uint64_t link = kernel_pointer(by, pid, PID_TASKS);
-	uint64_t thread = link - by->places[TASK_LINKS].offset;
-
-	if (!link || kernel_pointer(by, thread, TASK_PID) != pid)
-		kernel_has_changed(by);
-	return thread;
-}
-
 /* Does it send signals to somebody (F_SETOWN)? It is apart since 6.12. */
 static bool has_owner(struct kernel_reader *by, uint64_t file)
 {
@@ -410,7 +390,7 @@ static bool has_owner(struct kernel_reader *by, uint64_t file)
 static void read_opened(struct kernel_reader *by, uint64_t dentry, int proc_fd, uint32_t number,
 			struct fuse_file *ret)
 {
-	uint64_t file = kernel_file_of(by, thread_of(by, proc_fd), (int)number);
+	uint64_t file = kernel_file_of(by, kernel_thread_of(by, proc_fd), (int)number);
 
 	if (kernel_pointer(by, kernel_inside(by, file, FILE_PATH), PATH_DENTRY) != dentry)
 		return kernel_has_changed(by);

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* See file-addresses.h. */
+#include "collect/file-addresses.h"
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/numbers.h"
+#include "collect/collect.h"
+#include "collect/read-kernel.h"
+
+#include <fcntl.h>
+
+/* Reading what the kernel tells of its structures takes as long as a thousand comparisons. */
+enum { MANY = 512 };
+
+static const struct btf_place no_place;
+static const struct kernel_places places = { &no_place, 0, 0 };
+
+static bool are_all_there(const uint64_t *addresses, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!addresses[i])
+			return false;
+	return true;
+}
+
+/* NULL: they cannot be read; what they would tell can be asked. */
+static const uint64_t *read_addresses(struct target *target)
+{
+	struct kernel_reader *by;
+	autoclose int folder = target_open(target, ".", O_PATH | O_DIRECTORY);
+
+	if (folder < 0 || collect_read_kernel(target->collect, &places, &by))
+		return NULL;
+	uint64_t *addresses = arena_array(target->collect->arena, uint64_t, target->n_descriptors);
+	kernel_files_of(by, kernel_thread_of(by, folder), target->descriptors,
+			target->n_descriptors, addresses);
+	return kernel_reader_end(by) || !are_all_there(addresses, target->n_descriptors)
+		       ? NULL
+		       : addresses;
+}
+
+uint64_t target_file_address(struct target *target, uint32_t number)
+{
+	size_t place;
+
+	if (target->n_descriptors < MANY ||
+	    !numbers_find(target->descriptors, target->n_descriptors, number, &place))
+		return 0;
+	if (!target->addresses_asked) {
+		target->addresses_asked = true;
+		target->file_addresses = read_addresses(target);
+	}
+	return target->file_addresses ? target->file_addresses[place] : 0;
+}

@@ -96,7 +96,7 @@ struct target {
 	struct read_ahead *ahead;	  /* texts that may be there already; see read-ahead.h */
 	uint32_t *descriptors;		  /* see target_descriptors */
 	struct files_ahead **files_ahead; /* the same of descriptors; NULL: nothing */
-	size_t n_descriptors;
+	size_t n_files_ahead, n_descriptors;
 	bool descriptors_listed;
 	bool addresses_asked;
 	const uint64_t *file_addresses; /* of the same; see file-addresses.h; NULL: unknown */

@@ -121,6 +121,7 @@ static FileEntry *new_entry(struct collect *collect, const struct file_kind *kin
 /* A failure here would be taken for another file system by those who recognise theirs. */
 static int find_file_system(struct open_file *file, struct error *err)
 {
+	const struct descriptor_ahead *ahead;
 	struct statfs fs;
 
 	file->file_system = 0;
@@ -128,6 +129,11 @@ static int find_file_system(struct open_file *file, struct error *err)
 		return 0;
 	if (collect_is_silent(file->target->collect, file->stat.st_dev)) {
 		file->file_system = FUSE_SUPER_MAGIC;
+		return 0;
+	}
+	ahead = read_ahead_descriptor(file->target, file->number);
+	if (ahead && ahead->has_file_system) {
+		file->file_system = ahead->file_system;
 		return 0;
 	}
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);

@@ -205,6 +205,7 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 					   target->n_descriptors, sizeof *target->descriptors);
 			target->descriptors[target->n_descriptors++] =
 				(uint32_t)strtoul(name, NULL, 10);
+			read_ahead_descriptors(target, false, ask_ahead);
 		}
 		if (errno) {
 			fail_errno(err, procfs_error(errno), "cannot read /proc/%d/fd",
@@ -214,7 +215,7 @@ int target_descriptors(struct target *target, const uint32_t **ret_numbers, size
 			return -1;
 		}
 		target->descriptors_listed = true;
-		read_ahead_descriptors(target, ask_ahead);
+		read_ahead_descriptors(target, true, ask_ahead);
 	}
 	*ret_numbers = target->descriptors;
 	*ret_count = target->n_descriptors;

@@ -25,11 +25,16 @@ ssize_t read_ahead_link(struct target *target, const char *name, char *buffer, s
 struct descriptor_ahead {
 	bool has_link, has_stat, has_fdinfo;
 	bool ownerless; /* nobody is to get signals, and no other one than usual */
+	bool has_file_system;
+	long file_system; /* f_type, where it has been opened by us */
 	struct stat stat;
 	char link[64], fdinfo[160];
 };
-/* Once they are listed; sockets are asked by `ask`, whose answer is for free(). */
-void read_ahead_descriptors(struct target *target, void *(*ask)(int fd));
+/*
+ * Those that are listed by now, once they make a piece; `all`: what is left, where there are many.
+ * Sockets are asked by `ask`, whose answer is for free().
+ */
+void read_ahead_descriptors(struct target *target, bool all, void *(*ask)(int fd));
 /* Frees the answers, with the assistant at its end. */
 void read_ahead_forget_descriptors(struct target *target);
 /* NULL: nothing is. */

@@ -454,6 +454,8 @@ static void values_are_compared(void **state)
 	assert_true(compare_uint32(low, high) < 0);
 	assert_int_equal(compare_uint32(high, high), 0);
 	assert_true(compare_uint32(high, low) > 0);
+}
+
 static void numbers_are_found(void **state)
 {
 	const uint32_t numbers[] = { 0, 3, 4, 9, UINT32_MAX };

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kernel/mount-attributes.h"
 #include "kernel/visit.h"
 #include "kinds/files/ghost.h"
 #include "kinds/opener.h"
@@ -24,40 +25,15 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-
-#ifndef ST_NOSYMFOLLOW
-#define ST_NOSYMFOLLOW 0x2000
-#endif
-
-/* What statvfs(2) shows of a mount, and how it is asked for; one without a rule is strict. */
-static const struct {
-	unsigned long shown;
-	uint64_t attribute;
-} attributes[] = {
-	{ ST_RDONLY, MOUNT_ATTR_RDONLY },
-	{ ST_NOSUID, MOUNT_ATTR_NOSUID },
-	{ ST_NODEV, MOUNT_ATTR_NODEV },
-	{ ST_NOEXEC, MOUNT_ATTR_NOEXEC },
-	{ ST_NOATIME, MOUNT_ATTR_NOATIME },
-	{ ST_NODIRATIME, MOUNT_ATTR_NODIRATIME },
-	{ ST_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
-};
 
 static int describe_mount(const struct open_file *file, RegFileEntry *reg, struct error *err)
 {
-	struct statvfs fs;
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 
-	if (fd < 0 || fstatvfs(fd, &fs))
+	if (fd < 0 || mount_attributes_of(fd, &reg->alone))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
 	reg->has_alone = true;
-	for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
-		if (fs.f_flag & attributes[i].shown)
-			reg->alone |= attributes[i].attribute;
-	if (!(fs.f_flag & (ST_NOATIME | ST_RELATIME)))
-		reg->alone |= MOUNT_ATTR_STRICTATIME;
 	return 0;
 }
 
@@ -93,10 +69,8 @@ int alone_collect_removed(const struct open_file *file, const FileEntry *entry, 
 
 int alone_check(const RegFileEntry *reg, bool unlinked, struct error *err)
 {
-	uint64_t known = MOUNT_ATTR_STRICTATIME;
+	const uint64_t known = MOUNT_ATTRIBUTES | MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME;
 
-	for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
-		known |= attributes[i].attribute;
 	return reg->alone & ~known || (reg->has_alone && reg->mnt_id != -1 && !unlinked)
 		       ? fail(err, ERR_IMAGE_INVALID, "file %u (%s) has a mount like none", reg->id,
 			      reg->name)

@@ -419,7 +419,8 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < collect->n_targets; i++)
 		if (!collect->targets[i].zombie && look_at(collect, &collect->targets[i], err))
 			return -1;
-	if (mount_held_namespaces(collect, add_held, err) || fuse_find_served(collect, err))
+	if (mount_held_namespaces(collect, add_held, err) || fuse_find_served(collect, err) ||
+	    mount_unmounted_find(collect, add_held, err))
 		return -1;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (collect_entries(collect, &survey->namespaces[i], err))

@@ -51,8 +51,7 @@ static int clone_tree(int fd)
 			 AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
 
-/* On an empty directory, as the root of the namespace: what is shared cannot take its place. */
-static int become_root(int copy_fd)
+int mount_become_root(int copy_fd)
 {
 	autoclose int stage_fd = mount_new_tmpfs();
 
@@ -87,7 +86,7 @@ static int copy_tree(void *data, struct error *err)
 	if (other_fd < 0 && judge_copy("cannot copy", err))
 		return -1;
 	copying->ret_anywhere = other_fd >= 0;
-	if (become_root(copy_fd))
+	if (mount_become_root(copy_fd))
 		return judge_copy("cannot attach", err);
 	copying->ret_fd = openat(copying->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	return copying->ret_fd < 0 ? judge_copy("cannot hold the namespace of", err) : 0;
@@ -218,8 +217,7 @@ static void look_at_directory(struct walk *walk, const char *path)
 		walk->failure = errno;
 }
 
-/* The nearest come first. What is mounted there is of another mount than all that were copied. */
-static int find_uncopied(const struct live_namespace *namespace_, int fd, const char **ret_path)
+int mount_find_uncopied(const struct live_namespace *namespace_, int fd, const char **ret_path)
 {
 	struct walk walk = { .namespace_ = namespace_, .fd = fd };
 
@@ -296,7 +294,8 @@ static int collect_tree(struct collect *collect, struct target *target, uint32_t
 		namespace_->detached->has_anywhere = namespace_->detached->anywhere =
 			copying.ret_anywhere;
 		const char *uncopied;
-		if (find_originals(namespace_, fd) || find_uncopied(namespace_, fd, &uncopied))
+		if (find_originals(namespace_, fd) ||
+		    mount_find_uncopied(namespace_, fd, &uncopied))
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look into %s", what);
 		if (uncopied &&
 		    fail(err, ERR_UNSUPPORTED_MOUNT,
@@ -338,9 +337,9 @@ void mount_detached_hold(const struct open_file *file, uint32_t mount_id)
 	const struct live_namespace *namespace_;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, &namespace_);
 
-	if (!line || !namespace_->detached || namespace_->detached->has_file_id ||
-	    namespace_->order.mounts[0]->mnt_id != line->id || strcmp(file->link, "/") != 0 ||
-	    (file->flags & ~(uint32_t)O_CLOEXEC) != O_PATH)
+	if (!line || !namespace_->detached || namespace_->detached->unmounted ||
+	    namespace_->detached->has_file_id || namespace_->order.mounts[0]->mnt_id != line->id ||
+	    strcmp(file->link, "/") != 0 || (file->flags & ~(uint32_t)O_CLOEXEC) != O_PATH)
 		return;
 	namespace_->detached->has_file_id = true;
 	namespace_->detached->file_id = file->id;

@@ -7,6 +7,8 @@
  * By which namespace a copy may be copied further it has from the namespace of what it is a copy
  * of. So it is mounted first on something that was copied there, and attached nowhere, and copied
  * once more from there.
+ *
+ * Of those that were unmounted while in use (unmounted.c) nobody has the copy.
  */
 #include "kinds/mounts/make.h"
 
@@ -98,6 +100,19 @@ static void follow(const struct mount_namespace *namespace_, struct made_mount_n
 	}
 }
 
+/* Nobody can copy it: it is dissolved when the restore closes it, but for what is open on it. */
+static int unmount(void *data, struct error *err)
+{
+	struct detaching *detaching = data;
+
+	if (setns(detaching->made_fd, CLONE_NEWNS))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a mount namespace");
+	detaching->ret_fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return detaching->ret_fd < 0
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot copy what is to be unmounted")
+		       : 0;
+}
+
 static int detach_one(const struct file_opener *opener, const struct mount_namespace *namespace_,
 		      struct made_mount_namespace *made, struct error *err)
 {
@@ -109,7 +124,7 @@ static int detach_one(const struct file_opener *opener, const struct mount_names
 		.ret_fd = -1,
 	};
 
-	if (deputy_run(detach, &detaching, err) < 0)
+	if (deputy_run(entry->unmounted ? unmount : detach, &detaching, err) < 0)
 		return fail_while(err, "mounts %" PRIu32 ", which are attached nowhere",
 				  namespace_->id);
 	follow(namespace_, made, detaching.ret_fd);
@@ -142,6 +157,19 @@ int mounts_take_detached(const struct file_opener *opener, uint32_t mount_id, ui
 }
 
 /* ---- check ---- */
+
+static int check_unmounted(const struct mount_namespace *namespace_, struct error *err)
+{
+	const MntDetachedEntry *entry = namespace_->mounts[0]->detached;
+
+	return namespace_->n_mounts > 1 || entry->has_file_id || entry->has_from_ns_id ||
+			       entry->has_anywhere
+		       ? fail(err, ERR_IMAGE_INVALID,
+			      "mount %" PRIu32 " is unmounted, and has others in it, or somebody "
+			      "holds it",
+			      namespace_->mounts[0]->mnt_id)
+		       : 0;
+}
 
 /* Nobody is in there, and a description that is as the calls give it holds it. */
 int mounts_check_detached(const struct snapshot *snapshot, const struct mount_namespace *namespace_,
@@ -176,6 +204,8 @@ int mounts_check_detached(const struct snapshot *snapshot, const struct mount_na
 				    namespace_->mounts[i]->covers_open
 					    ? "covers something that is open"
 					    : "shows a mount namespace");
+	if (entry->unmounted)
+		return check_unmounted(namespace_, err);
 	const FileEntry *file = entry->has_file_id ? snapshot_file(snapshot, entry->file_id) : NULL;
 	if (!file || !file->reg || file->reg->mnt_id != (int32_t)root->mnt_id ||
 	    !(file->reg->flags & O_PATH))

@@ -310,6 +310,20 @@ static int find_left(const struct mount_survey *survey, const struct open_file *
 	return found;
 }
 
+int survey_has_place(const struct mount_survey *survey, const struct open_file *file, int fd)
+{
+	const struct live_namespace *namespace;
+	const struct mount_line *line = NULL;
+	const char *path;
+	int64_t id;
+	int found = find_successor(survey, file, fd, &line, &namespace) ? -1 : line != NULL;
+
+	if (found || S_ISDIR(file->stat.st_mode))
+		return found;
+	found = is_there(file, fd, survey->own.root_fd, &id);
+	return found ? found : find_left(survey, file, fd, &path);
+}
+
 int mount_path_of_left(const struct open_file *file, const char **ret_path, struct error *err)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);

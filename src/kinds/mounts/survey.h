@@ -33,7 +33,7 @@ struct live_namespace {
 	struct mount_table table;
 	MntEntry **entries;	      /* like table.lines */
 	struct mount_namespace order; /* the same as a tree */
-	/* Of a copy of mounts that are attached nowhere; NULL for all others: */
+	/* Of a copy of mounts that are attached nowhere, or no more; NULL for all others: */
 	MntDetachedEntry *detached;
 	int64_t *originals; /* ids of what the lines are copies of; -1 */
 	struct mounts_ahead ahead;
@@ -176,6 +176,36 @@ const struct mount_line *survey_find_mount(const struct mount_survey *survey, in
  */
 void mount_detached_meet(struct target *target, uint32_t number);
 int mount_detached_find(struct collect *collect, mount_found *found, struct error *err);
+/*
+ * In a deputy, in a mount namespace of its own that is private: a mount that is attached nowhere
+ * becomes its root; on an empty directory, as what is shared cannot take its place. -1 with errno.
+ */
+int mount_become_root(int copy_fd);
+/*
+ * What is mounted in the mounts of a copy, from the root of its originals on, and is not in it:
+ * such a mount is another than all that were copied. The nearest come first, and not all are looked
+ * at. NULL, or its path; -1 with errno.
+ */
+int mount_find_uncopied(const struct live_namespace *namespace_, int fd, const char **ret_path);
+
+/*
+ * unmounted.c: mounts that are in no namespace any more, and on which tasks have something;
+ * `found` is called for a namespace that shows the same as each.
+ */
+int mount_unmounted_find(struct collect *collect, mount_found *found, struct error *err);
+/* unmounted-copy.c: 1, and a namespace with a copy of a mount that shows what it showed; 0; -1. */
+struct unmounted {
+	int64_t id;
+	int fd, root_fd;  /* something on it; its root, or -1 where that cannot be reached */
+	const char *link; /* the path of `fd` from its root on */
+};
+int mount_unmounted_copy(struct collect *collect, const struct unmounted *unmounted, int *ret_fd,
+			 struct error *err);
+/*
+ * paths.c: is it on a mount of the tree, or of nestor's own, that shows the same and allows the
+ * same? 1, 0, or -1 with errno.
+ */
+int survey_has_place(const struct mount_survey *survey, const struct open_file *file, int fd);
 
 /* revealed.c: once the mounts are ordered: what lies below the root, where it matters. */
 int mount_revealed_collect(struct live_namespace *namespace_, struct error *err);

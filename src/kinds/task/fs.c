@@ -127,6 +127,18 @@ static void plan_change_root(struct plan *plan, struct program *program, uint32_
 	program_call(program, SYS_chroot, program_data(program->set, ".", 2, 1));
 }
 
+/* Not that of its mount namespace; mounts that are attached nowhere have a "/" each. */
+static bool has_own_root(const struct snapshot *snapshot, uint32_t id)
+{
+	const RegFileEntry *root = snapshot_file(snapshot, id)->reg;
+	struct mount_namespace *namespace_;
+
+	return strcmp(root->name, "/") != 0 ||
+	       (root->mnt_id >= 0 &&
+		snapshot_mount(snapshot, (uint32_t)root->mnt_id, &namespace_, NULL) &&
+		namespace_->mounts[0]->detached);
+}
+
 static int fs_plan(const struct planning *planning, struct error *err)
 {
 	struct plan *plan = planning->plan;
@@ -139,8 +151,7 @@ static int fs_plan(const struct planning *planning, struct error *err)
 	if (is_shared_with_earlier(plan->snapshot, task) ||
 	    thread_enters_fs(plan->snapshot, task, 0))
 		return 0;
-	const char *root = snapshot_file(plan->snapshot, fs->root_id)->reg->name;
-	if (strcmp(root, "/") != 0)
+	if (has_own_root(plan->snapshot, fs->root_id))
 		plan_as_known(plan, program, fs->root_id, plan_change_root);
 	plan_as_known(plan, program, fs->cwd_id, plan_change_directory);
 	if (fs->has_umask && fs->umask != plan->facts->umask)

@@ -142,6 +142,99 @@ static void check_bound(const struct bound *bound, const char *state)
 	scenario_check(shows(AT_FDCWD, "from/sub/deep/later", "later"), "it is a copy");
 }
 
+/* Of file systems in memory that nobody has any more, one in the other; and by two mounts. */
+struct last {
+	int deep, file, gone, inner, second;
+};
+
+static struct last leave_last(const char *state)
+{
+	struct last last;
+
+	need(chdir(state) == 0 && mkdir("memory", 0755) == 0 && mkdir("bound", 0755) == 0 &&
+		     mount("memory", "memory", "tmpfs", MS_NODEV, "size=1m,nr_inodes=50") == 0 &&
+		     mkdir("memory/sub", 0711) == 0 && mkdir("memory/sub/deep", 0700) == 0 &&
+		     mkdir("memory/in", 0755) == 0 &&
+		     mount("inner", "memory/in", "tmpfs", 0, NULL) == 0 &&
+		     mkdir("memory/in/side", 0755) == 0,
+	     "memory");
+	make_file(AT_FDCWD, "memory/sub/deep/file");
+	make_file(AT_FDCWD, "memory/sub/gone");
+	make_file(AT_FDCWD, "memory/below");
+	make_file(AT_FDCWD, "memory/in/inner");
+	need(mount("memory", "bound", NULL, MS_BIND, NULL) == 0 &&
+		     mount(NULL, "bound", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0,
+	     "bind");
+	last.deep = open("memory/sub/deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	last.file = open("memory/sub/deep/file", O_RDWR | O_CLOEXEC);
+	last.gone = open("memory/sub/gone", O_RDONLY | O_CLOEXEC);
+	last.inner = open("memory/in/side", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	last.second = open("bound/sub", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	need(last.deep >= 0 && last.file >= 0 && last.gone >= 0 && last.inner >= 0 &&
+		     last.second >= 0 && unlink("memory/sub/gone") == 0,
+	     "open");
+	need(umount2("memory", MNT_DETACH) == 0 && umount2("bound", MNT_DETACH) == 0, "umount");
+	return last;
+}
+
+static void check_last(const struct last *last)
+{
+	struct statvfs fs;
+
+	scenario_check(is_unmounted(last->deep) && is_unmounted(last->inner) &&
+			       is_unmounted(last->second),
+		       "memory: it can be copied, or leads out");
+	scenario_check(has_text(last->file, "memory/sub/deep/file") &&
+			       is_linked(last->file, "/sub/deep/file") &&
+			       has_text(last->gone, "memory/sub/gone") &&
+			       is_linked(last->gone, "/sub/gone (deleted)"),
+		       "memory: the files are others");
+	scenario_check(mount_of(last->deep, "") == mount_of(last->file, "") &&
+			       mount_of(last->deep, "") == mount_of(last->gone, "") &&
+			       mount_of(last->deep, "") != mount_of(last->second, "") &&
+			       mount_of(last->deep, "") != mount_of(last->inner, ""),
+		       "memory: what was on one mount is not");
+	scenario_check(shows(last->deep, "../../below", "memory/below") &&
+			       shows(last->inner, "../inner", "memory/in/inner") &&
+			       faccessat(last->deep, "../../in/side", F_OK, 0) < 0,
+		       "memory: it shows something else");
+	scenario_check(fstatvfs(last->deep, &fs) == 0 && fs.f_blocks * fs.f_frsize == 1 << 20 &&
+			       fs.f_files == 50 && fs.f_flag & ST_NODEV && !(fs.f_flag & ST_RDONLY),
+		       "memory: its size or its flags are others");
+	make_file(last->deep, "later");
+	scenario_check(shows(last->second, "deep/later", "later") &&
+			       openat(last->second, "deep/other", O_CREAT | O_WRONLY, 0600) < 0 &&
+			       errno == EROFS,
+		       "memory: both mounts are not of one");
+}
+
+/* Who has mounted it may still change it, and nobody else in there. */
+static bool can_be_changed(int dir_fd)
+{
+	int root = openat(dir_fd, "../..", O_PATH | O_CLOEXEC);
+	int context = fspick(root, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	bool result = context >= 0 &&
+		      fsconfig(context, FSCONFIG_SET_STRING, "size", "1m", 0) == 0 &&
+		      fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0;
+
+	close(context);
+	close(root);
+	return result;
+}
+
+static int ask_from_inside(void *data)
+{
+	_exit(can_be_changed(*(int *)data) ? 1 : 0);
+}
+
+static void check_owner(int dir_fd)
+{
+	pid_t pid = scenario_child_in(CLONE_NEWUSER | CLONE_NEWNS, ask_from_inside, &dir_fd);
+
+	scenario_check(can_be_changed(dir_fd), "memory: its owner is another one");
+	scenario_reap(pid);
+}
+
 /* Where it is the root and the working directory, and so no path leads to what the tests share. */
 static int ready[2], go_on[2];
 
@@ -175,6 +268,7 @@ static int inside(void *unused)
 	need(getcwd(state, sizeof state) && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
 	     "private");
 	struct bound bound = leave_bound(state);
+	struct last last = leave_last(state);
 	char byte = 0;
 	need(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go_on, O_CLOEXEC) == 0, "pipe");
 	pid_t child = scenario_child_in(0, confined, state);
@@ -184,6 +278,8 @@ static int inside(void *unused)
 	need(write(go_on[1], &byte, 1) == 1, "go on");
 	scenario_reap(child);
 	check_bound(&bound, state);
+	check_last(&last);
+	check_owner(last.deep);
 	return 0;
 }
 

@@ -117,8 +117,19 @@ static int copy_below_others(void *data, struct error *err)
 	return covered ? 0 : take_uncovered(copying, err);
 }
 
+/* In what nobody can copy nothing is mounted either (unmounted.c). */
+static int take_itself(const struct live_mount *mount, int *ret_fd, struct error *err)
+{
+	*ret_fd = fcntl(mount->namespace->table.root_fd, F_DUPFD_CLOEXEC, 0);
+	return *ret_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at mount %s",
+					mount->line->mountpoint)
+			   : 0;
+}
+
 static int make_copy(const struct live_mount *mount, int *ret_fd, struct error *err)
 {
+	if (mount->namespace->stands_in)
+		return take_itself(mount, ret_fd, err);
 	struct copying copying = { mount->namespace, mount->line, mount_ahead_take(mount) };
 
 	if (copying.ret_fd >= 0)

@@ -36,6 +36,7 @@ struct live_namespace {
 	/* Of a copy of mounts that are attached nowhere, or no more; NULL for all others: */
 	MntDetachedEntry *detached;
 	int64_t *originals; /* ids of what the lines are copies of; -1 */
+	bool stands_in;	    /* it was made anew, and the root of its table is what is meant */
 	struct mounts_ahead ahead;
 };
 
@@ -201,6 +202,14 @@ struct unmounted {
 };
 int mount_unmounted_copy(struct collect *collect, const struct unmounted *unmounted, int *ret_fd,
 			 struct error *err);
+/*
+ * unmounted-last.c: the same with a tmpfs that nobody else shows; then, what was read of the
+ * namespace becomes what that mount has.
+ */
+int mount_unmounted_stand_in(struct collect *collect, const struct surveyed_namespace *holders,
+			     const struct unmounted *unmounted, int *ret_fd, struct error *err);
+int mount_unmounted_take_place(struct live_namespace *namespace_, const struct unmounted *unmounted,
+			       struct error *err);
 /*
  * paths.c: is it on a mount of the tree, or of nestor's own, that shows the same and allows the
  * same? 1, 0, or -1 with errno.

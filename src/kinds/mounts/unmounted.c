@@ -5,7 +5,8 @@
  * copy them (may_copy_tree, fs/namespace.c), and what was mounted in them is a mount of its own by
  * now, unless that was locked. Where something else shows the same, a copy of that is what a
  * restore makes, attached nowhere and dissolved at its end; all that was on the one mount is on one
- * again. Paths begin at its root, and so does what ".." leads to.
+ * again. Paths begin at its root, and so does what ".." leads to. Where nothing shows the same, it
+ * may be a tmpfs that comes back with what is in it (unmounted-last.c).
  *
  * One of a namespace that somebody outside has looks alike at the root of that. So a file stays
  * where a mount of the tree shows and allows the same, and a directory where the root of its
@@ -283,23 +284,56 @@ static int mark(struct live_namespace *namespace_, const struct unmounted *unmou
 			: 0;
 }
 
-static int make(struct collect *collect, const struct reference *reference,
-		const struct unmounted *unmounted, mount_found *found, struct error *err)
+/* The mount namespace of those who have something there, of the innermost owner: it may be his. */
+static const struct surveyed_namespace *innermost(const struct met_mount *mount, struct error *err)
+{
+	const struct surveyed_namespace *found = NULL;
+
+	for (size_t i = 0; i < mount->n; i++) {
+		const struct surveyed_namespace *met =
+			survey_add_task(mount->references[i].target, NAMESPACE_MNT, err);
+		if (!met)
+			return NULL;
+		bool further = !found || (!met->own && found->own) ||
+			       (!met->own && met->owner->level > found->owner->level);
+		found = further ? met : found;
+	}
+	return found;
+}
+
+/* 1, 0, or -1; *ret_new where it does not show the same, but stands in for it. */
+static int take(struct collect *collect, const struct surveyed_namespace *holders,
+		const struct unmounted *unmounted, int *ret_fd, bool *ret_new, struct error *err)
+{
+	int copied = mount_unmounted_copy(collect, unmounted, ret_fd, err);
+
+	*ret_new = copied == 0;
+	return copied ? copied : mount_unmounted_stand_in(collect, holders, unmounted, ret_fd, err);
+}
+
+static int make(struct collect *collect, const struct met_mount *mount,
+		const struct reference *reference, const struct unmounted *unmounted,
+		mount_found *found, struct error *err)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
+	const struct surveyed_namespace *holders = innermost(mount, err);
 	size_t before = survey->n_namespaces;
 	autoclose int fd = -1;
+	bool new;
 
-	int copied = mount_unmounted_copy(collect, unmounted, &fd, err);
-	survey->strange |= copied == 0;
-	if (copied <= 0)
-		return copied;
+	int taken = holders ? take(collect, holders, unmounted, &fd, &new, err) : -1;
+	survey->strange |= taken == 0;
+	if (taken <= 0)
+		return taken;
 	if (found(collect, fd, name_of(collect, reference), err))
 		return -1;
 	survey->strange |= survey->n_namespaces == before;
-	return survey->n_namespaces > before && mark(&survey->namespaces[before], unmounted, err)
-		       ? collect_pass(collect, err)
-		       : 0;
+	if (survey->n_namespaces == before)
+		return 0;
+	struct live_namespace *namespace_ = &survey->namespaces[before];
+	if (new &&mount_unmounted_take_place(namespace_, unmounted, err))
+		return -1;
+	return mark(namespace_, unmounted, err) ? collect_pass(collect, err) : 0;
 }
 
 /* A directory leads to the root of the mount, so it comes first. */
@@ -317,7 +351,7 @@ static int find_one(struct collect *collect, const struct met_mount *mount, moun
 				return needed;
 			if (!needed)
 				continue;
-			int result = make(collect, reference, &unmounted, found, err);
+			int result = make(collect, mount, reference, &unmounted, found, err);
 			close(unmounted.fd);
 			cleanup_close(&unmounted.root_fd);
 			return result;

@@ -49,7 +49,7 @@ struct cache_count {
 	uint64_t cached, dirty, written, evicted, recently_evicted;
 };
 
-enum { BLOCK = 512 };
+enum { BLOCK = 512, FIRST_ROOM = 16 };
 static const uint64_t PAGE = 4096;
 /* Behind the end of a file there may be pages anywhere; so far it is looked for huge ones. */
 enum { HUGE_PAGES_BEHIND = 4096 };
@@ -73,12 +73,13 @@ static int add(struct file_parts *parts, uint64_t start, uint64_t end)
 		last->end = end;
 		return 0;
 	}
-	if ((parts->n & (parts->n - 1)) == 0) {
-		size_t room = parts->n ? parts->n * 2 : 1;
+	if (parts->n == parts->room) {
+		size_t room = parts->room * 2 + FIRST_ROOM;
 		struct file_part *grown = realloc(parts->parts, room * sizeof *grown);
 		if (!grown)
 			return -1;
 		parts->parts = grown;
+		parts->room = room;
 	}
 	parts->parts[parts->n++] = (struct file_part){ start, end };
 	return 0;

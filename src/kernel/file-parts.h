@@ -16,7 +16,7 @@ struct file_part {
 
 struct file_parts {
 	struct file_part *parts; /* in order, none next to another */
-	size_t n;
+	size_t n, room;
 };
 
 /* Can it be told of files there? The number of its type, as statfs(2) has it. */

@@ -59,18 +59,11 @@ static void set_first(struct task *task, struct member *members, size_t count)
 
 void task_link_fs(struct arena *arena, struct task *task)
 {
-	struct member *members;
+	struct member *members = arena_array(arena, struct member, task->n_threads);
 	size_t count = 0;
 
-	task->fs_first = task->fs_before = NULL;
-	for (size_t i = 1; i < task->n_threads; i++)
-		count += task_thread_fs(task, i) != NULL;
-	if (!count)
-		return;
-	members = arena_array(arena, struct member, count);
 	task->fs_first = arena_array(arena, size_t, task->n_threads);
 	task->fs_before = arena_array(arena, size_t, task->n_threads + 1);
-	count = 0;
 	for (size_t i = 1; i < task->n_threads; i++)
 		if (task_thread_fs(task, i))
 			members[count++] = (struct member){ task_thread_fs(task, i)->fs_id, i };

@@ -106,8 +106,27 @@ static int leave_orphan(void *unused)
 	return 0;
 }
 
+/* What the kernel does when a thread ends. */
+struct registered {
+	void *robust_list;
+	int *exit_word;
+};
+
+static struct registered registered(void)
+{
+	struct registered ret = { 0 };
+	size_t length;
+
+	scenario_check(syscall(SYS_get_robust_list, 0, &ret.robust_list, &length) == 0 &&
+			       prctl(PR_GET_TID_ADDRESS, &ret.exit_word) == 0,
+		       "%s: cannot see what is registered", shape->name);
+	return ret;
+}
+
 static void *work(void *unused)
 {
+	struct registered before = registered();
+
 	(void)unused;
 	while (leader_state() != 'Z')
 		scenario_sleep_ms(1);
@@ -115,6 +134,12 @@ static void *work(void *unused)
 	scenario_mark(shape->name);
 	scenario_wait_restored();
 
+	struct registered after = registered();
+	scenario_check(before.robust_list == after.robust_list &&
+			       before.exit_word == after.exit_word,
+		       "%s: robust list %p and exit word %p, were %p and %p", shape->name,
+		       after.robust_list, (void *)after.exit_word, before.robust_list,
+		       (void *)before.exit_word);
 	char now[SCENARIO_IDS_ROOM], text[8] = "";
 	scenario_ids(now);
 	scenario_check(strcmp(ids, now) == 0, "%s: ids were %s, are %s", shape->name, ids, now);

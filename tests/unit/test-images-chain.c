@@ -2,6 +2,7 @@
 /* Pages that are in an earlier dump: whoever has them, and whichever part of a run. */
 #include "images/images.h"
 #include "images/manifest.h"
+#include "images/reading.h"
 #include "sample-snapshot.h"
 
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include "images-fixture.h"
 
 enum { ROOT, STOPPED, SHARED, N_OWNERS };
+enum { PAGE = 4096, FILE_PAGES = 7, PAGES_ID = 5, ADDRESS = 0x100000 };
 
 static struct pagemap *pages_of(struct snapshot *snapshot, int owner)
 {
@@ -112,11 +114,84 @@ static void parts_are_found(void **state)
 	fixture_teardown(&other);
 }
 
+/* Is this page of the file one of those that were removed? */
+static bool is_removed(unsigned removed, uint64_t page)
+{
+	return removed >> page & 1;
+}
+
+/* As a manifest has them: in order, as long as they can be. */
+static size_t list_removed(unsigned removed, struct byte_range ranges[FILE_PAGES])
+{
+	size_t n = 0;
+
+	for (uint64_t page = 0; page < FILE_PAGES; page++) {
+		if (!is_removed(removed, page))
+			continue;
+		if (page && is_removed(removed, page - 1))
+			ranges[n - 1].size += PAGE;
+		else
+			ranges[n++] = (struct byte_range){ page * PAGE, PAGE };
+	}
+	return n;
+}
+
+static void check_pieces(const struct directory *directory, unsigned removed, uint64_t first,
+			 uint64_t end)
+{
+	struct memory_run piece, rest = { .address = ADDRESS + first * PAGE,
+					  .pages = end - first,
+					  .source = page_source(0, PAGES_ID),
+					  .offset = first * PAGE };
+
+	for (uint64_t page = first; page < end;) {
+		uint64_t stop = page;
+
+		if (is_removed(removed, page)) {
+			page++;
+			continue;
+		}
+		while (stop < end && !is_removed(removed, stop))
+			stop++;
+		assert_true(directory_take_piece(directory, &rest, &piece));
+		assert_int_equal(piece.address, ADDRESS + page * PAGE);
+		assert_int_equal(piece.offset, page * PAGE);
+		assert_int_equal(piece.pages, stop - page);
+		assert_int_equal(piece.source, page_source(0, PAGES_ID));
+		page = stop;
+	}
+	assert_false(directory_take_piece(directory, &rest, &piece));
+}
+
+/* Any part of a file of which anything was removed, against looking at each page. */
+static void what_is_left_is_found(void **state)
+{
+	(void)state;
+	struct byte_range ranges[FILE_PAGES];
+	struct manifest_line line = { .removed = ranges };
+	struct source sources[] = {
+		{ .kind = IMAGE_PAGES, .number = PAGES_ID - 1 },
+		{ .kind = IMAGE_PAGES, .number = PAGES_ID, .line = &line },
+	};
+	struct directory directory = { .sources = sources, .n_sources = 2, .any_removed = true };
+
+	for (unsigned removed = 0; removed < 1u << FILE_PAGES; removed++) {
+		line.n_removed = list_removed(removed, ranges);
+		for (uint64_t first = 0; first < FILE_PAGES; first++)
+			for (uint64_t end = first + 1; end <= FILE_PAGES; end++)
+				check_pieces(&directory, removed, first, end);
+	}
+	/* Of a file that no manifest tells of nothing was. */
+	sources[1].line = NULL;
+	check_pieces(&directory, 0, 0, FILE_PAGES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(whoever_has_them_is_enough),
 		IN_DIRECTORY(parts_are_found),
+		cmocka_unit_test(what_is_left_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,12 +170,12 @@ static bool are_plain_keys(const struct asking *asking, const struct questions *
 static bool is_plain_session(const struct asking *asking, const struct questions *questions)
 {
 	const char *text = probe_bytes(asking->probe, questions->text_buffer);
-	int64_t length = probe_result(asking->probe, questions->text);
 	const char *name;
 
-	if (length < 0) /* there is none, or no keyrings at all */
+	if (probe_result(asking->probe, questions->text) < 0) /* none, or no keyrings at all */
 		return true;
-	if (length > TEXT_ROOM || text[length ? length - 1 : 0])
+	/* Of what has no room nothing is given. */
+	if (!memchr(text, '\0', TEXT_ROOM))
 		return false;
 	name = strrchr(text, ';');
 	return name && (starts_with(name, ";_ses") || starts_with(name, ";_uid_ses.")) &&

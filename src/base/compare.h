@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The order of two values, for qsort and bsearch. Of several keys the first that differs decides:
+ * The order of two values, for qsort and bsearch, and the smaller and the larger of them.
+ *
+ * Of several keys the first that differs decides:
  * compare_values(one->kind, other->kind) ?: compare_values(one->id, other->id).
  */
 #ifndef NESTOR_BASE_COMPARE_H
@@ -14,6 +16,18 @@
 		__auto_type one_ = (one);          \
 		__auto_type other_ = (other);      \
 		(one_ > other_) - (one_ < other_); \
+	})
+
+/* Of whichever type holds both; nothing is evaluated twice. */
+#define min(one, other)                                                         \
+	({                                                                      \
+		__typeof__(1 ? (one) : (other)) one_ = (one), other_ = (other); \
+		one_ < other_ ? one_ : other_;                                  \
+	})
+#define max(one, other)                                                         \
+	({                                                                      \
+		__typeof__(1 ? (one) : (other)) one_ = (one), other_ = (other); \
+		one_ > other_ ? one_ : other_;                                  \
 	})
 
 /* In an array of uint32_t. */

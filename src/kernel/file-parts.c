@@ -11,6 +11,7 @@
 #include "kernel/file-parts.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kernel/huge-file.h"
 
 #include <errno.h>
@@ -106,9 +107,7 @@ static int add_counted(int fd, struct file_parts *parts, uint64_t start, uint64_
 		return 0;
 	if ((uint64_t)n >= (end - start) / PAGE)
 		return add(parts, start, end);
-	int64_t before = count_pages(fd, start, middle);
-	if (before > n)
-		before = n;
+	int64_t before = min(count_pages(fd, start, middle), n);
 	return before < 0 || add_counted(fd, parts, start, middle, before) ||
 			       add_counted(fd, parts, middle, end, n - before)
 		       ? -1

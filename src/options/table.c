@@ -3,6 +3,7 @@
 #include "options/table.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -106,8 +107,7 @@ static void set_verbosity(int *verbosity, const char *text)
 		*verbosity += (int)strlen(text) + 1;
 	else
 		*verbosity = atoi(text);
-	if (*verbosity > MAX_VERBOSITY)
-		*verbosity = MAX_VERBOSITY;
+	*verbosity = min(*verbosity, MAX_VERBOSITY);
 }
 
 static int set_value(const struct option_row *row, const char *text, void *values,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* A dump, step by step; see pipeline.h. */
+#include "base/compare.h"
 #include "base/log.h"
 #include "collect/collect.h"
 #include "images/images.h"
@@ -331,8 +332,7 @@ static void let_run(struct dump *dump, struct attempts *attempts)
 	nanosleep(&pause, NULL);
 	attempts->ran += (uint64_t)attempts->moment / 1000;
 	attempts->moment *= 2;
-	if (attempts->moment > LONGEST_MOMENT)
-		attempts->moment = LONGEST_MOMENT;
+	attempts->moment = min(attempts->moment, LONGEST_MOMENT);
 }
 
 /*

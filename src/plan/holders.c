@@ -6,6 +6,7 @@
  * a kind makes all at once, is left to holders as well, which come to be as they are needed
  * (run/holders.c).
  */
+#include "base/compare.h"
 #include "base/table.h"
 #include "model/records.h"
 #include "plan/lower/build.h"
@@ -151,8 +152,7 @@ static struct demand sum_demand(const struct plan *plan)
 		const struct source *source = &plan->sources[i];
 		struct file_cost cost = cost_of(plan, source);
 		demand.n_held_back += is_held_back(source);
-		if (cost.meanwhile > demand.meanwhile)
-			demand.meanwhile = cost.meanwhile;
+		demand.meanwhile = max(demand.meanwhile, cost.meanwhile);
 		if (source->way == FILE_EARLY) {
 			demand.n_early++;
 			demand.kept += cost.kept;
@@ -230,8 +230,7 @@ static int choose_shares(struct plan *plan, const struct demand *demand, uint64_
 	uint64_t limit = descriptor_limit(plan), needed = UINT64_MAX;
 	struct shares shares = { .fetched = most_rights_in_flight(plan->snapshot) + FEW_BESIDES };
 
-	if (shares.fetched < FEWEST_FETCHED)
-		shares.fetched = FEWEST_FETCHED;
+	shares.fetched = max(shares.fetched, FEWEST_FETCHED);
 	uint64_t most_here = limit / 2 > FEWEST_HERE ? limit / 2 : FEWEST_HERE;
 	for (uint64_t here = most_here; needed > limit && here >= FEWEST_HERE;
 	     here = here / 4 * 3) {

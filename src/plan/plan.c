@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* From a snapshot to programs: the table of contents of planning. */
 #include "plan/plan.h"
+#include "base/compare.h"
 #include "plan/lower/build.h"
 
 #include <inttypes.h>
@@ -246,7 +247,6 @@ int plan_make(struct plan *plan, struct arena *arena, const struct snapshot *sna
 			return -1;
 		if (plan->programs.size <= holes_room(plan))
 			return limits_check(plan, err);
-		if (size < plan->programs.size)
-			size = plan->programs.size;
+		size = max(size, plan->programs.size);
 	}
 }

@@ -5,6 +5,8 @@
  * per program and get their addresses in link.c.
  */
 #include "program/program.h"
+
+#include "base/compare.h"
 #include "kernel/syscalls.h"
 #include "program/layout.h"
 
@@ -55,8 +57,7 @@ static struct data_chunk *add_chunk(struct program_set *set, size_t size, size_t
 {
 	struct data_chunk *chunk = arena_new(set->arena, struct data_chunk);
 
-	if (alignment < CHUNK_ALIGNMENT)
-		alignment = CHUNK_ALIGNMENT;
+	alignment = max(alignment, CHUNK_ALIGNMENT);
 	chunk->room = size < CHUNK_SIZE ? CHUNK_SIZE : size;
 	chunk->address = align_up(set->data_end, alignment);
 	chunk->bytes = arena_alloc(set->arena, chunk->room);

@@ -451,6 +451,13 @@ static void values_are_compared(void **state)
 	assert_true((compare_values(1, 2) ?: compare_values(2, 1)) < 0);
 	assert_true((compare_values(1, 1) ?: compare_values(2, 1)) > 0);
 
+	assert_int_equal(min(1, 2), 1);
+	assert_int_equal(min(2, 1), 1);
+	assert_int_equal(max(1, 2), 2);
+	assert_int_equal(max(2, 1), 2);
+	assert_true(max(UINT64_MAX, 1) == UINT64_MAX && min(1, UINT64_MAX) == 1);
+	assert_int_equal(min(-1, 1), -1);
+
 	assert_true(compare_uint32(low, high) < 0);
 	assert_int_equal(compare_uint32(high, high), 0);
 	assert_true(compare_uint32(high, low) > 0);

@@ -8,6 +8,7 @@
 #include "kinds/files/ghost.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "base/whole.h"
 #include "kernel/file-parts.h"
 #include "kernel/huge-file.h"
@@ -105,8 +106,7 @@ static int copy_huge(int to, int from, const GhostFileEntry *entry)
 	for (size_t i = 0; i + 1 < entry->n_memory; i += 2) {
 		uint64_t start = at + entry->memory[i], end = start + entry->memory[i + 1];
 		at = end;
-		if (end > entry->size)
-			end = entry->size;
+		end = min(end, entry->size);
 		if (start < end && copy_chunk(to, from, (off_t)start, end - start))
 			return -1;
 	}

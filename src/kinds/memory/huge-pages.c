@@ -21,6 +21,7 @@
  */
 #include "kinds/memory/huge-pages.h"
 
+#include "base/compare.h"
 #include "kernel/facts.h"
 #include "kinds/memory/memory.h"
 #include "plan/plan.h"
@@ -109,9 +110,7 @@ void huge_pages_collapse(struct page_fill *fill, const struct huge_part *part)
 
 static uint64_t behind_hole(const struct plan *plan, uint64_t at, uint64_t size)
 {
-	if (at < plan->hole.end && at + size > plan->hole.start)
-		return align_up(plan->hole.end);
-	return at;
+	return at + size > plan->hole.start ? max(at, align_up(plan->hole.end)) : at;
 }
 
 /* Where nothing that is mapped and nothing of the plan is; 0 if there is no such place. */
@@ -124,8 +123,7 @@ static uint64_t find_gap(const struct page_fill *fill, uint64_t size)
 		at = behind_hole(plan, at, size);
 		if (at + size <= fill->taken[i].start)
 			return at;
-		if (fill->taken[i].end > at)
-			at = align_up(fill->taken[i].end);
+		at = max(at, align_up(fill->taken[i].end));
 	}
 	at = behind_hole(plan, at, size);
 	return at + size <= plan->facts->task_size ? at : 0;
@@ -136,9 +134,8 @@ static uint64_t staging_size(const struct huge_part *parts, size_t n_parts)
 	uint64_t size = 0;
 
 	for (size_t i = 0; i < n_parts; i++)
-		if (parts[i].end - parts[i].start > size)
-			size = parts[i].end - parts[i].start;
-	return size < staging_limit ? size : staging_limit;
+		size = max(size, parts[i].end - parts[i].start);
+	return min(size, staging_limit);
 }
 
 /*
@@ -292,8 +289,7 @@ static void move_share(struct mover *mover, uint64_t done_word)
 	for (uint64_t at = mover->share.start; at < mover->share.end; at += staging_limit) {
 		uint64_t left = mover->share.end - at;
 
-		move(mover, from + (at - mover->share.start), at,
-		     left < staging_limit ? left : staging_limit);
+		move(mover, from + (at - mover->share.start), at, min(left, staging_limit));
 	}
 }
 

@@ -198,8 +198,8 @@ static size_t areas_of(struct plan *plan, const struct owner *owner, struct mapp
 		struct mapping *last = kept ? &areas[kept - 1] : NULL;
 		if (!last || areas[i].start >= last->end)
 			areas[kept++] = areas[i];
-		else if (areas_are_alike(last->area, areas[i].area) && areas[i].end > last->end)
-			last->end = areas[i].end;
+		else if (areas_are_alike(last->area, areas[i].area))
+			last->end = max(last->end, areas[i].end);
 	}
 	*ret_areas = areas;
 	return kept;

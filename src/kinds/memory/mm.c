@@ -172,8 +172,7 @@ static size_t list_guards(struct arena *arena, const MmEntry *mm, struct address
 				(struct address_range){ mm->vmas[i]->start, mm->vmas[i]->end };
 	qsort(guards, n, sizeof *guards, compare_starts);
 	for (size_t i = 1; i < n; i++)
-		if (guards[i].end < guards[i - 1].end)
-			guards[i].end = guards[i - 1].end;
+		guards[i].end = max(guards[i].end, guards[i - 1].end);
 	*ret_guards = guards;
 	return n;
 }

@@ -14,6 +14,7 @@
 #include "kinds/sockets/packet-ring.h"
 
 #include "base/cleanup.h"
+#include "base/compare.h"
 #include "kernel/interface.h"
 
 #include <arpa/inet.h>
@@ -96,8 +97,7 @@ static size_t size_of_packets(const struct making *it)
 	struct ifreq request = { .ifr_name = "lo" };
 	size_t size = it->slots.version == TPACKET_V3 ? it->slots.size / 4 : SMALL_PACKET;
 
-	if (size > LARGE_PACKET)
-		size = LARGE_PACKET;
+	size = min(size, LARGE_PACKET);
 	if (ioctl(it->fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu >= SMALL_PACKET &&
 	    size > (size_t)request.ifr_mtu)
 		size = (size_t)request.ifr_mtu;

@@ -13,6 +13,7 @@
  */
 #include "kinds/task/task.h"
 
+#include "base/compare.h"
 #include "collect/collect.h"
 #include "plan/plan.h"
 
@@ -117,8 +118,7 @@ static struct rlimit limit_meanwhile(size_t resource, const RlimitEntry *limit,
 
 	if (resource != RLIMIT_SIGPENDING)
 		return meanwhile;
-	if (meanwhile.rlim_max < inherited->rlim_max)
-		meanwhile.rlim_max = inherited->rlim_max;
+	meanwhile.rlim_max = max(meanwhile.rlim_max, inherited->rlim_max);
 	meanwhile.rlim_cur = meanwhile.rlim_max;
 	return meanwhile;
 }

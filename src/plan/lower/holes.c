@@ -56,8 +56,7 @@ static struct address_range largest_gap(const struct plan *plan)
 	end = end < page ? page : end;
 	for (size_t i = 0; i <= count; i++) {
 		uint64_t start = i < count ? busy[i].start : limit;
-		if (start > limit)
-			start = limit;
+		start = min(start, limit);
 		if (start > end && start - end > best.end - best.start)
 			best = (struct address_range){ end, start };
 		if (i < count && busy[i].end > end)

@@ -75,9 +75,9 @@ def serve(work):
 APART = ["unshare", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
-def execute_apart(*more):
-    """This program again, with more options, in a pid and an ipc namespace of its own."""
-    os.execvp(APART[0], APART + [sys.executable, *sys.argv, *more])
+def execute_apart(*more, others=()):
+    """This program again, with more options, in namespaces of its own: pid, ipc, and others."""
+    os.execvp(APART[0], [*APART[:1], *others, *APART[1:], sys.executable, *sys.argv, *more])
 
 
 class Worker:

@@ -371,9 +371,8 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	if (here > 0)
 		return 0;
 	if (!line)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is on a mount that is in no mount namespace of the tree",
-			    file->what);
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is on a mount that %s", file->what,
+			    mount_unmounted_why(survey, mount_id));
 	autoclose int found = survey_open_on_mount(namespace, line, file->link);
 	int same = found < 0 ? -1 : survey_is_same(fd, found);
 	if (same < 0 && !survey_is_absent(errno))
@@ -413,9 +412,8 @@ int mount_of_gone(const struct open_file *file, uint32_t *ret_mount_id, struct e
 		return 0;
 	const struct mount_line *line = survey_find_mount(survey, mount_id, NULL);
 	if (!line)
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is on a mount that is in no mount namespace of the tree",
-			    file->what);
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is on a mount that %s", file->what,
+			    mount_unmounted_why(survey, mount_id));
 	*ret_mount_id = line->id;
 	return 1;
 }

@@ -36,7 +36,7 @@ struct live_namespace {
 	/* Of a copy of mounts that are attached nowhere, or no more; NULL for all others: */
 	MntDetachedEntry *detached;
 	int64_t *originals; /* ids of what the lines are copies of; -1 */
-	bool stands_in;	    /* it was made anew, and the root of its table is what is meant */
+	bool stands_in;	    /* for what the root of its table is */
 	struct mounts_ahead ahead;
 };
 
@@ -51,6 +51,12 @@ struct own_place {
 	int64_t mount_id;
 	bool is_denied; /* what there is, which is not in stat then */
 	struct stat stat;
+};
+
+/* A mount that nobody has any more, and why it cannot be made again. */
+struct unmade_mount {
+	int64_t id;
+	const char *why;
 };
 
 struct removed_file {
@@ -76,7 +82,9 @@ struct mount_survey {
 	struct live_content *contents;
 	size_t n_contents;
 	size_t n_copies; /* that were taken ahead, and are kept */
-	bool strange;	 /* some are on mounts that are nowhere to be found */
+	struct unmade_mount *unmade;
+	size_t n_unmade;
+	bool strange; /* some are on mounts that are nowhere to be found */
 };
 
 struct mount_survey *survey_of_mounts(struct collect *collect);
@@ -194,20 +202,26 @@ int mount_find_uncopied(const struct live_namespace *namespace_, int fd, const c
  * `found` is called for a namespace that shows the same as each.
  */
 int mount_unmounted_find(struct collect *collect, mount_found *found, struct error *err);
+/* Why what is on such a mount is refused: "is on a mount that ..." */
+const char *mount_unmounted_why(const struct mount_survey *survey, int64_t mount_id);
 /* unmounted-copy.c: 1, and a namespace with a copy of a mount that shows what it showed; 0; -1. */
 struct unmounted {
 	int64_t id;
 	int fd, root_fd;  /* something on it; its root, or -1 where that cannot be reached */
 	const char *link; /* the path of `fd` from its root on */
+	const struct surveyed_namespace *holders; /* the mount namespace of who has it */
 };
 int mount_unmounted_copy(struct collect *collect, const struct unmounted *unmounted, int *ret_fd,
 			 struct error *err);
 /*
- * unmounted-last.c: the same with a tmpfs that nobody else shows; then, what was read of the
- * namespace becomes what that mount has.
+ * unmounted-last.c: the same with a tmpfs that nobody else shows. Then, of either: what was read of
+ * the namespace becomes what is to be read of the mount itself, whose root is known.
  */
-int mount_unmounted_stand_in(struct collect *collect, const struct surveyed_namespace *holders,
-			     const struct unmounted *unmounted, int *ret_fd, struct error *err);
+int mount_unmounted_stand_in(struct collect *collect, const struct unmounted *unmounted,
+			     int *ret_fd, struct error *err);
+/* Why there is neither. */
+int mount_unmounted_explain(const struct mount_survey *survey, const struct unmounted *unmounted,
+			    const char **ret_why, struct error *err);
 int mount_unmounted_take_place(struct live_namespace *namespace_, const struct unmounted *unmounted,
 			       struct error *err);
 /*

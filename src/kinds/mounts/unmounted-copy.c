@@ -118,8 +118,9 @@ static int open_there(struct arena *arena, const struct mount_table *table,
 /* ---- the copy ---- */
 
 struct copying {
-	int fd; /* what is to be its root */
-	int namespace_fd, owner_fd, proc_fd;
+	int fd;		  /* what is to be its root */
+	int namespace_fd; /* where that may be copied; -1: nestor's own */
+	int holders_fd, owner_fd, proc_fd;
 	struct mount_attr attributes;
 	int ret_fd; /* -1: it cannot be as it was */
 };
@@ -135,7 +136,8 @@ static int copy(void *data, struct error *err)
 	if (copy_fd < 0 || syscall(SYS_mount_setattr, copy_fd, "", AT_EMPTY_PATH,
 				   &copying->attributes, sizeof copying->attributes))
 		return judge("cannot copy the like of", err);
-	if ((copying->owner_fd >= 0 && deputy_enter_user(copying->owner_fd, 0)) ||
+	if (setns(copying->holders_fd, CLONE_NEWNS) ||
+	    (copying->owner_fd >= 0 && deputy_enter_user(copying->owner_fd, 0)) ||
 	    unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount_become_root(copy_fd))
 		return judge("cannot attach a copy of", err);
@@ -158,12 +160,14 @@ static int has_its_ids(const struct unmounted *unmounted, int fd)
 static int copy_there(const struct live_namespace *namespace_, int fd,
 		      const struct unmounted *unmounted, int *ret_fd, struct error *err)
 {
+	const struct surveyed_namespace *holders = unmounted->holders;
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct surveyed_namespace *owner = namespace_ ? namespace_->met->owner : NULL;
+	autoclose int own_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	struct copying copying = {
 		.fd = fd,
 		.namespace_fd = namespace_ ? namespace_->fd : -1,
-		.owner_fd = owner && !owner->own ? owner->fd : -1,
+		.holders_fd = holders->own ? own_fd : holders->fd,
+		.owner_fd = holders->own || holders->owner->own ? -1 : holders->owner->fd,
 		.proc_fd = proc_fd,
 		.ret_fd = -1,
 	};

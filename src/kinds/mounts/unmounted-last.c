@@ -108,9 +108,10 @@ static int is_last(const struct mount_survey *survey, const struct unmounted *un
 	return same < 0 ? fail_standing(err) : same;
 }
 
-int mount_unmounted_stand_in(struct collect *collect, const struct surveyed_namespace *holders,
-			     const struct unmounted *unmounted, int *ret_fd, struct error *err)
+int mount_unmounted_stand_in(struct collect *collect, const struct unmounted *unmounted,
+			     int *ret_fd, struct error *err)
 {
+	const struct surveyed_namespace *holders = unmounted->holders;
 	int last = is_last(survey_of_mounts(collect), unmounted, err);
 	struct statfs fs;
 
@@ -133,6 +134,26 @@ int mount_unmounted_stand_in(struct collect *collect, const struct surveyed_name
 		return -1;
 	*ret_fd = standing.ret_fd;
 	return 1;
+}
+
+int mount_unmounted_explain(const struct mount_survey *survey, const struct unmounted *unmounted,
+			    const char **ret_why, struct error *err)
+{
+	struct stat stat;
+
+	if (fstat(unmounted->fd, &stat))
+		return fail_standing(err);
+	bool shown = is_shown(&survey->own, stat.st_dev);
+	for (size_t i = 0; i < survey->n_namespaces; i++)
+		shown = shown || is_shown(&survey->namespaces[i].table, stat.st_dev);
+	*ret_why = shown ? "was unmounted while in use, or is that of somebody outside, and no "
+			   "other one shows the same files with the same owners"
+		   : unmounted->root_fd < 0
+			   ? "was unmounted while in use, of a file system that nobody else shows, "
+			     "and no directory leads to it"
+			   : "was unmounted while in use, of a file system that nobody else shows "
+			     "and that is no tmpfs";
+	return 0;
 }
 
 int mount_unmounted_take_place(struct live_namespace *namespace_, const struct unmounted *unmounted,

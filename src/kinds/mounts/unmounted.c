@@ -211,17 +211,17 @@ static int open_root(int fd, int64_t id, bool *ret_attached)
 	for (size_t i = 0; at >= 0 && i < PATH_MAX; i++) {
 		if (statx(at, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found))
 			return -1;
-		bool is_root = found.stx_attributes & STATX_ATTR_MOUNT_ROOT;
-		int above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		*ret_attached = above >= 0 && survey_mount_id(above) != id;
-		if (above < 0 || is_root) {
-			cleanup_close(&above);
-			break;
-		}
-		close(at);
-		at = above;
+		autoclose int above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		int64_t above_id = above < 0 ? -1 : survey_mount_id(above);
+		*ret_attached = above_id != id;
+		if (above_id < 0)
+			return -1;
+		if (*ret_attached || found.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+			return take_fd(&at);
+		cleanup_close(&at);
+		at = take_fd(&above);
 	}
-	return take_fd(&at);
+	return -1;
 }
 
 /* 1, 0, or -1 with errno */
@@ -249,8 +249,10 @@ static int needs_mount(struct collect *collect, const struct met_mount *mount,
 	if (placed)
 		return placed < 0 ? judge(reference->name, err) : 0;
 	autoclose int root_fd = reference->is_directory ? open_root(fd, mount->id, &attached) : -1;
-	if (attached || (reference->is_directory && root_fd < 0))
-		return attached ? 0 : judge(reference->name, err);
+	if (reference->is_directory && root_fd < 0)
+		return judge(reference->name, err);
+	if (attached)
+		return 0;
 	*ret = (struct unmounted){ mount->id, take_fd(&fd), take_fd(&root_fd),
 				   arena_string(collect->arena, link) };
 	return 1;
@@ -301,62 +303,86 @@ static const struct surveyed_namespace *innermost(const struct met_mount *mount,
 	return found;
 }
 
-/* 1, 0, or -1; *ret_new where it does not show the same, but stands in for it. */
-static int take(struct collect *collect, const struct surveyed_namespace *holders,
-		const struct unmounted *unmounted, int *ret_fd, bool *ret_new, struct error *err)
+/* 1, 0, or -1 */
+static int take(struct collect *collect, const struct unmounted *unmounted, int *ret_fd,
+		struct error *err)
 {
 	int copied = mount_unmounted_copy(collect, unmounted, ret_fd, err);
 
-	*ret_new = copied == 0;
-	return copied ? copied : mount_unmounted_stand_in(collect, holders, unmounted, ret_fd, err);
+	return copied ? copied : mount_unmounted_stand_in(collect, unmounted, ret_fd, err);
 }
 
-static int make(struct collect *collect, const struct met_mount *mount,
-		const struct reference *reference, const struct unmounted *unmounted,
-		mount_found *found, struct error *err)
+static int note_unmade(struct mount_survey *survey, struct arena *arena,
+		       const struct unmounted *unmounted, struct error *err)
+{
+	const char *why;
+
+	if (mount_unmounted_explain(survey, unmounted, &why, err))
+		return -1;
+	survey->unmade =
+		arena_grow(arena, survey->unmade, survey->n_unmade, sizeof *survey->unmade);
+	survey->unmade[survey->n_unmade++] = (struct unmade_mount){ unmounted->id, why };
+	return 0;
+}
+
+const char *mount_unmounted_why(const struct mount_survey *survey, int64_t mount_id)
+{
+	for (size_t i = 0; i < survey->n_unmade; i++)
+		if (survey->unmade[i].id == mount_id)
+			return survey->unmade[i].why;
+	return "is in no mount namespace of the tree";
+}
+
+static int make(struct collect *collect, const struct reference *reference,
+		const struct unmounted *unmounted, mount_found *found, struct error *err)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
-	const struct surveyed_namespace *holders = innermost(mount, err);
 	size_t before = survey->n_namespaces;
 	autoclose int fd = -1;
-	bool new;
 
-	int taken = holders ? take(collect, holders, unmounted, &fd, &new, err) : -1;
+	int taken = take(collect, unmounted, &fd, err);
 	survey->strange |= taken == 0;
 	if (taken <= 0)
-		return taken;
+		return taken ? -1 : note_unmade(survey, collect->arena, unmounted, err);
 	if (found(collect, fd, name_of(collect, reference), err))
 		return -1;
 	survey->strange |= survey->n_namespaces == before;
 	if (survey->n_namespaces == before)
 		return 0;
 	struct live_namespace *namespace_ = &survey->namespaces[before];
-	if (new &&mount_unmounted_take_place(namespace_, unmounted, err))
+	if (unmounted->root_fd >= 0 && mount_unmounted_take_place(namespace_, unmounted, err))
 		return -1;
 	return mark(namespace_, unmounted, err) ? collect_pass(collect, err) : 0;
 }
 
-/* A directory leads to the root of the mount, so it comes first. */
+/* 1 where the mount is made, or refused; 0; -1 */
+static int find_by(struct collect *collect, const struct met_mount *mount,
+		   const struct reference *reference, mount_found *found, struct error *err)
+{
+	struct unmounted unmounted;
+	int needed = needs_mount(collect, mount, reference, &unmounted, err);
+
+	if (needed <= 0)
+		return needed;
+	unmounted.holders = innermost(mount, err);
+	int result = unmounted.holders ? make(collect, reference, &unmounted, found, err) : -1;
+	close(unmounted.fd);
+	cleanup_close(&unmounted.root_fd);
+	return result ? -1 : 1;
+}
+
+/* A directory leads to the root of the mount, so it comes first, and says what holds for all. */
 static int find_one(struct collect *collect, const struct met_mount *mount, mount_found *found,
 		    struct error *err)
 {
-	for (int directories = 1; directories >= 0; directories--)
-		for (size_t i = 0; i < mount->n; i++) {
-			const struct reference *reference = &mount->references[i];
-			struct unmounted unmounted;
-			if (reference->is_directory != directories)
-				continue;
-			int needed = needs_mount(collect, mount, reference, &unmounted, err);
-			if (needed <= 0 && (needed || directories))
-				return needed;
-			if (!needed)
-				continue;
-			int result = make(collect, mount, reference, &unmounted, found, err);
-			close(unmounted.fd);
-			cleanup_close(&unmounted.root_fd);
-			return result;
-		}
-	return 0;
+	int result = 0;
+
+	for (size_t i = 0; i < mount->n; i++)
+		if (mount->references[i].is_directory)
+			return find_by(collect, mount, &mount->references[i], found, err);
+	for (size_t i = 0; i < mount->n && !result; i++)
+		result = find_by(collect, mount, &mount->references[i], found, err);
+	return result;
 }
 
 int mount_unmounted_find(struct collect *collect, mount_found *found, struct error *err)
@@ -370,7 +396,7 @@ int mount_unmounted_find(struct collect *collect, mount_found *found, struct err
 			return -1;
 	}
 	for (size_t i = 0; i < meeting.n; i++)
-		if (find_one(collect, &meeting.mounts[i], found, err))
+		if (find_one(collect, &meeting.mounts[i], found, err) < 0)
 			return -1;
 	return 0;
 }

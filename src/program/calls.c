@@ -48,6 +48,7 @@ static const struct call_format calls[] = {
 	CALL(mincore, ARG_ADDRESS, ARG_SIZE, ARG_ADDRESS),
 	CALL(msync, ARG_ADDRESS, ARG_SIZE, ARG_HEX),
 	CALL(brk, ARG_ADDRESS),
+	CALL(semop, ARG_SIGNED, ARG_ADDRESS, ARG_SIGNED),
 	CALL(shmat, ARG_SIGNED, ARG_ADDRESS, ARG_HEX),
 	CALL(shmctl, ARG_SIGNED, ARG_SIGNED, ARG_ADDRESS),
 	CALL(userfaultfd, ARG_HEX),

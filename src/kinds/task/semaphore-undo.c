@@ -249,9 +249,10 @@ static struct known *known_of(struct collect *collect)
 	return *state;
 }
 
-static bool shares_list(pid_t one, pid_t other)
+/* 0: they share it, or have none; -1 with errno. */
+static int compare_lists(pid_t one, pid_t other)
 {
-	return kernel_kcmp(one, other, KCMP_OBJECT_SEMAPHORE_UNDO, 0, 0) == 0;
+	return kernel_kcmp(one, other, KCMP_OBJECT_SEMAPHORE_UNDO, 0, 0);
 }
 
 /* What threads have that are not at one with their process. */
@@ -260,8 +261,12 @@ static int look_at_threads(struct target *target, struct error *err)
 	for (size_t i = 0; i < target->n_threads; i++) {
 		const struct target_thread *thread = &target->threads[i];
 		struct undo_list list;
-		if (thread->dead || thread->tid == target->tid ||
-		    shares_list(thread->tid, target->tid))
+		int differ = thread->dead ? 0 : compare_lists(thread->tid, target->tid);
+		if (differ < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "thread %d: cannot compare lists of semaphores",
+					  thread->tid);
+		if (!differ)
 			continue;
 		int result = read_undos(target, i, &list, err);
 		if (result < 0)
@@ -305,7 +310,7 @@ static int collect(struct target *target, struct error *err)
 	struct looking looking = { 0 };
 	struct undo_list list;
 
-	if (target->zombie || (known->without && shares_list(target->tid, known->without)))
+	if (target->zombie || (known->without && compare_lists(target->tid, known->without) == 0))
 		return 0;
 	if (look(target, &looking, err))
 		return -1;

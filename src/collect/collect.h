@@ -25,6 +25,7 @@
 
 struct images_writer;
 struct stat;
+struct statx;
 struct assistant;
 struct read_ahead;
 struct surveyed_namespace;
@@ -221,6 +222,8 @@ void target_leave(struct target_folder **folder);
 #define autoleave __attribute__((cleanup(target_leave), unused)) struct target_folder *
 int target_open(const struct target *target, const char *name, int flags);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
+/* Its mount and its type, for which no file system is asked. */
+int target_mount_of(const struct target *target, const char *name, struct statx *ret);
 bool collect_is_silent(const struct collect *collect, dev_t device);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
 ssize_t target_text(const struct target *target, const char *name, char **ret_text);

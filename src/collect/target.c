@@ -198,6 +198,17 @@ int target_look(const struct target *target, const char *name, struct stat *ret_
 	return (int)told(target, name, fstatat(way.from, way.name, ret_stat, 0));
 }
 
+int target_mount_of(const struct target *target, const char *name, struct statx *ret)
+{
+	autoway way;
+
+	if (find_way(target, name, &way))
+		return -1;
+	return (int)told(target, name,
+			 statx(way.from, way.name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
+			       STATX_TYPE | STATX_MNT_ID, ret));
+}
+
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size)
 {
 	autoway way;

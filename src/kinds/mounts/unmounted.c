@@ -123,17 +123,23 @@ static bool is_removed(struct target *target, const char *name)
 
 static int meet(struct meeting *meeting, struct target *target, const char *name, struct error *err)
 {
-	autoclose int fd = target_open(target, name, O_PATH);
 	struct statx found;
 	bool known;
 
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found))
+	if (target_mount_of(target, name, &found))
 		return judge(name, err);
 	if (is_known(meeting, (int64_t)found.stx_mnt_id, &known, err))
 		return -1;
+	if (known)
+		return 0;
 	const struct reference reference = { target, arena_string(meeting->collect->arena, name),
 					     S_ISDIR(found.stx_mode) };
-	if (!known && !is_of_fuse(fd) && (reference.is_directory || !is_removed(target, name)))
+	if (!reference.is_directory && is_removed(target, name))
+		return 0;
+	autoclose int fd = target_open(target, name, O_PATH);
+	if (fd < 0)
+		return judge(name, err);
+	if (!is_of_fuse(fd))
 		add(meeting, (int64_t)found.stx_mnt_id, &reference);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -85,6 +86,8 @@ static bool is_unmounted(int dir_fd)
 /* Of a file system that others have mounted, a part of it, read-only, with a mount in it. */
 struct bound {
 	int deep, file, again, inner, other;
+	int alone;	  /* and on one of which there is nothing else */
+	const char *area; /* the file, mapped */
 };
 
 static struct bound leave_bound(const char *state)
@@ -110,7 +113,12 @@ static struct bound leave_bound(const char *state)
 	need(bound.deep >= 0 && bound.file >= 0 && bound.again >= 0 && bound.inner >= 0 &&
 		     bound.other >= 0 && lseek(bound.file, 4, SEEK_SET) == 4,
 	     "open");
-	need(umount2("at", MNT_DETACH) == 0, "umount");
+	bound.area = mmap(NULL, 4, PROT_READ, MAP_PRIVATE, bound.file, 0);
+	need(bound.area != MAP_FAILED && umount2("at", MNT_DETACH) == 0, "umount");
+	need(mount("from", "at", NULL, MS_BIND, NULL) == 0 &&
+		     (bound.alone = open("at/sub/deep/file", O_RDONLY | O_CLOEXEC)) >= 0 &&
+		     umount2("at", MNT_DETACH) == 0,
+	     "alone");
 	return bound;
 }
 
@@ -120,8 +128,13 @@ static void check_bound(const struct bound *bound, const char *state)
 
 	scenario_check(has_text(bound->file, "from/sub/deep/file") &&
 			       lseek(bound->file, 0, SEEK_CUR) == 4 &&
-			       is_linked(bound->file, "/sub/deep/file"),
+			       is_linked(bound->file, "/sub/deep/file") &&
+			       memcmp(bound->area, "from", 4) == 0,
 		       "the file is another one");
+	scenario_check(is_linked(bound->alone, "/sub/deep/file") &&
+			       has_text(bound->alone, "from/sub/deep/file") &&
+			       mount_of(bound->alone, "") != id && !is_read_only(bound->alone),
+		       "the file that is alone is another one, or on another mount");
 	scenario_check(is_unmounted(bound->deep) && is_unmounted(bound->again) &&
 			       is_unmounted(bound->inner),
 		       "it can be copied, or leads out");

@@ -117,7 +117,9 @@ static bool is_removed(struct target *target, const char *name)
 	ssize_t length = target_link(target, name, link, sizeof link - 1);
 	size_t suffix = strlen(DELETED_SUFFIX);
 
-	return length < (ssize_t)suffix || link[0] != '/' ||
+	if (length <= 0 || link[0] != '/')
+		return true;
+	return length >= (ssize_t)suffix &&
 	       strncmp(link + length - suffix, DELETED_SUFFIX, suffix) == 0;
 }
 

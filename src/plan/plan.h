@@ -30,7 +30,7 @@ enum source_kind {
 	SOURCE_PAGES,	       /* pages-<id>.img, read-only */
 	SOURCE_SHARED_MEMORY,  /* object with VMA shmid `id`, filled, read-write */
 	SOURCE_CORE_DIRECTORY, /* where zombie `id` dumps core: a file system of its own */
-	SOURCE_TERMINAL,       /* a slave of the terminal `id`, before the tree is there */
+	SOURCE_TERMINAL,       /* a side of the terminal `id`, before the tree is there */
 	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
 	SOURCE_CGROUP,	       /* cgroup.procs of a cgroup by its number (model/cgroups.h) */
 	SOURCE_NAMESPACE,      /* that with this id, made before the tree; always inherited */

@@ -6,7 +6,7 @@
 #ifndef TESTS_LIB_SOCKET_MIXTURE_H
 #define TESTS_LIB_SOCKET_MIXTURE_H
 
-#include "scenario.h"
+#include "twice.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,7 +40,6 @@ enum {
 	LEVELS = 4
 };
 
-static uint64_t state;
 static pid_t *pids; /* of all processes, by their numbers */
 /*
  * Clients may wait to be accepted. Who has sent what to them is seen only where that is who
@@ -49,14 +48,6 @@ static pid_t *pids; /* of all processes, by their numbers */
 static bool may_wait;
 /* Messages may be empty, which who has looked at them hides: then nobody looks. */
 static bool may_be_empty;
-
-static unsigned draw(unsigned below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % below;
-}
 
 union address {
 	struct sockaddr any;

@@ -12,16 +12,10 @@
 #include "socket-mixture.h"
 
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
-enum { ROUNDS = 4, STEPS = 24, ROOM = 1 << 20, OPTIONS = 90, SETTLED_MS = 300 };
-
-struct text {
-	size_t length;
-	char bytes[ROOM];
-};
+enum { ROUNDS = 4, STEPS = 24, OPTIONS = 90, SETTLED_MS = 300 };
 
 /* All processes take turns. */
 static struct play {
@@ -35,18 +29,6 @@ static struct play {
 } * play, *rehearsed;
 
 static int number; /* of this process */
-
-static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct text *text, const char *format, ...)
-{
-	va_list list;
-
-	va_start(list, format);
-	int length = vsnprintf(text->bytes + text->length, ROOM - text->length, format, list);
-	va_end(list);
-	if (length > 0 && text->length + (size_t)length < ROOM)
-		text->length += (size_t)length;
-}
 
 /* ---- What a socket is like ---- */
 
@@ -478,15 +460,6 @@ static int live(void *data)
 	return 0;
 }
 
-static void *new_play(void)
-{
-	void *room =
-		mmap(NULL, sizeof *play, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	scenario_need(room != MAP_FAILED, "no memory");
-	return room;
-}
-
 /* In a directory and a network of its own. */
 static int play_all(void *data)
 {
@@ -501,27 +474,6 @@ static int play_all(void *data)
 }
 
 /* ---- Judgement ---- */
-
-static const char *take_line(const char *from, char line[256])
-{
-	size_t length = strcspn(from, "\n");
-
-	snprintf(line, 256, "%.*s", (int)length, from);
-	return from + length + (from[length] != '\0');
-}
-
-static void compare(const char *what, const struct text *one, const struct text *other)
-{
-	const char *a = one->bytes, *b = other->bytes;
-	char line_a[256], line_b[256];
-
-	for (int told = 0; (*a || *b) && told < 8;) {
-		a = take_line(a, line_a);
-		b = take_line(b, line_b);
-		told += strcmp(line_a, line_b) != 0;
-		scenario_check(strcmp(line_a, line_b) == 0, "%s: %s is %s", what, line_a, line_b);
-	}
-}
 
 static void judge(void)
 {
@@ -549,10 +501,10 @@ int main(int argc, char **argv)
 	state = seed;
 	may_wait = draw(3) == 0;
 	may_be_empty = draw(2);
-	play = rehearsed = new_play();
+	play = rehearsed = shared_memory(sizeof *play);
 	seed = state;
 	scenario_reap(scenario_child(play_all, "rehearsed"));
-	play = new_play();
+	play = shared_memory(sizeof *play);
 	state = seed;
 	play_all("played");
 	judge();

@@ -4,7 +4,8 @@
  * from then on has it (copy_signal, kernel/fork.c); nobody else can get it later. So the leader
  * takes it as soon as it leads, before it makes anybody. Which group is in the foreground is said
  * when all groups are there, by a call that a member of the session makes at the end: the kernel
- * looks at the caller's session (tiocspgrp, drivers/tty/tty_jobctrl.c).
+ * looks at the caller's session (tiocspgrp, drivers/tty/tty_jobctrl.c). That it is one that nobody
+ * is in any more is lost: then it is that of the leader.
  */
 #include "kinds/ttys/ttys.h"
 

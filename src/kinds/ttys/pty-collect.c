@@ -154,6 +154,9 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	uint32_t mount_id;
 	struct stat name;
 
+	if (ioctl(fd, TIOCGPTN, &index) < 0 && errno == EIO)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s is a master that was hung up (TIOCVHANGUP)", file->what);
 	if (ioctl(fd, TIOCGPTN, &index) < 0 || ioctl(fd, TIOCGPTLCK, &locked) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its number",
 				  file->what);
@@ -322,17 +325,16 @@ static int collect_queues(struct collect *collect, const struct known_pty *pty, 
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell whether it is closed",
 				  pty->what);
 	pty->info->has_slave_closed = pty->info->slave_closed = closed;
-	if (!pty->has_slave && !pty->info->slave_closed)
-		return 0;
-	if (pty->info->locked) {
+	bool was_open = pty->has_slave || pty->info->slave_closed;
+	if (was_open && pty->info->locked) {
 		collect_refuse_file(collect,
 				    "%s is a terminal that was locked when its other side had been "
 				    "open (TIOCSPTLCK): what waits in it is not to be seen",
 				    pty->what);
 		return 0;
 	}
-	autoclose int slave = pty_open_peer(master, O_RDWR | O_NONBLOCK);
-	if (slave < 0)
+	autoclose int slave = was_open ? pty_open_peer(master, O_RDWR | O_NONBLOCK) : -1;
+	if (was_open && slave < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open its other side",
 				  pty->what);
 	if (pty_queues_read(master, slave, pty->info, collect->snapshot->arena, pty->what,

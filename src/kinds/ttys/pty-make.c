@@ -247,7 +247,11 @@ int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct
 			     : fd;
 }
 
-/* By its path, where the mount is there by now; that of a terminal in our own needs none. */
+/*
+ * By its path, where the mount is there by now; that of a terminal in our own needs none. By way
+ * of its master it was opened without O_LARGEFILE, and shows the same path; but not where that was
+ * made before the mount.
+ */
 int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
 		   struct error *err)
 {
@@ -258,7 +262,9 @@ int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const Tt
 	struct made_pty *pty = make_pty(opener, info, err);
 	if (!pty)
 		return -1;
-	if (tty->path && tty->has_mount_id && own_devpts(opener->snapshot, info))
+	bool of_master = !(flags & KERNEL_LARGEFILE) && !pty_is_early(opener->snapshot, info) &&
+			 tty->mount_id == info->mount_id;
+	if (tty->path && tty->has_mount_id && own_devpts(opener->snapshot, info) && !of_master)
 		fd = mounts_open(opener, tty->mount_id, tty->path, flags | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		fd = pty_open_peer(opener_kept(opener, pty->place), flags);
@@ -284,8 +290,12 @@ static int open_terminal(struct file_opener *opener, const struct plan *plan, ui
 		snapshot_record(opener->snapshot, IMAGE_TTY_INFO, (uint32_t)id);
 
 	(void)plan;
-	return record ? pty_open_any_slave(opener, record->message, err)
-		      : fail(err, ERR_IMAGE_INVALID, "there is no terminal %" PRIu64, id);
+	if (!record)
+		return fail(err, ERR_IMAGE_INVALID, "there is no terminal %" PRIu64, id);
+	/* A slave that opens and closes is seen by a master whose own was never open. */
+	return pty_was_open(opener->snapshot, record->message)
+		       ? pty_open_any_slave(opener, record->message, err)
+		       : pty_take_master(opener, record->message, err);
 }
 
 const struct source_opener terminal_source = { SOURCE_TERMINAL, open_terminal };

@@ -13,7 +13,9 @@
  * stops the output, by which it is seen that all before it has been taken in.
  *
  * Output that was stopped shows as one that takes nothing though all was read. Stopped by a call
- * (TCOOFF) it goes on by a call, stopped by a character it goes on without IXON.
+ * (TCOOFF) it goes on by a call, stopped by a character it goes on without IXON. What is typed
+ * meanwhile is echoed when it does; where the kernel knows in which column that is, it begins anew.
+ * A master may be stopped by a call, too: then nothing can be typed.
  *
  * Refused: more input than the line discipline holds, since what is behind it was not looked at
  * yet, and packets of changes (TIOCPKT) that the master has not read.
@@ -48,9 +50,10 @@ enum stop { STOP_NONE, STOP_BY_CALL, STOP_BY_CHARACTER };
 
 /* In memory that the process which takes and puts shares with us. */
 struct content {
-	uint32_t n_output, n_input, n_lines;
+	uint32_t n_output, n_input, n_lines, n_echo;
 	uint32_t stop;
-	uint8_t output[OUTPUT_ROOM], input[LINE_ROOM];
+	bool master_stopped;
+	uint8_t output[OUTPUT_ROOM], input[LINE_ROOM], echo[LINE_ROOM];
 	struct {
 		uint32_t length, end;
 	} lines[MOST_LINES];
@@ -189,6 +192,23 @@ static int set_modes(const struct sides *sides, const struct termios2 *modes,
 	return insist(sides->master, TCSETS2, modes) ? failed(content, "change its modes") : 0;
 }
 
+/* What comes as output goes on; as it is in the kernel, not as it would be written (OPOST). */
+static int take_echo(const struct sides *sides, struct content *content)
+{
+	uint32_t before = content->n_output;
+
+	if (take_output(sides, content))
+		return -1;
+	content->n_echo = content->n_output - before;
+	content->n_output = before;
+	if (content->n_echo > sizeof content->echo) {
+		errno = E2BIG;
+		return failed(content, "hold what was not echoed yet");
+	}
+	memcpy(content->echo, content->output + before, content->n_echo);
+	return 0;
+}
+
 /* Finds out whether and how output is stopped, and lets it go on. */
 static int start_output(const struct sides *sides, struct content *content)
 {
@@ -196,14 +216,15 @@ static int start_output(const struct sides *sides, struct content *content)
 
 	if (is_ready(sides->slave, POLLOUT))
 		return 0;
+	modes.c_oflag &= ~(tcflag_t)OPOST;
+	modes.c_iflag |= IXON;
+	if (set_modes(sides, &modes, content))
+		return -1;
 	if (insist(sides->slave, TCXONC, (void *)TCOON))
 		return failed(content, "start its output");
-	content->stop = STOP_BY_CALL;
-	if (is_ready(sides->slave, POLLOUT))
-		return 0;
-	content->stop = STOP_BY_CHARACTER;
+	content->stop = is_ready(sides->slave, POLLOUT) ? STOP_BY_CALL : STOP_BY_CHARACTER;
 	modes.c_iflag &= ~(tcflag_t)IXON;
-	return set_modes(sides, &modes, content);
+	return set_modes(sides, &modes, content) || take_echo(sides, content) ? -1 : 0;
 }
 
 static int take_all(const struct sides *sides, struct content *content)
@@ -219,9 +240,7 @@ static int take_all(const struct sides *sides, struct content *content)
 		    set_modes(sides, &sides->modes, content))
 			return -1;
 	}
-	if (take_output(sides, content) || start_output(sides, content))
-		return -1;
-	return take_output(sides, content);
+	return take_output(sides, content) || start_output(sides, content) ? -1 : 0;
 }
 
 /* ---- Putting ---- */
@@ -297,16 +316,17 @@ static int type_lines(const struct sides *sides, const struct termios2 *quiet,
 	return 0;
 }
 
-static int type_bytes(const struct sides *sides, struct content *content)
+static int type_bytes(const struct sides *sides, const uint8_t *bytes, uint32_t length,
+		      struct content *content)
 {
 	int waiting = 0;
 
-	if (write_all(sides->master, content->input, content->n_input, content))
+	if (write_all(sides->master, bytes, length, content))
 		return -1;
 	for (long end = milliseconds() + PATIENCE_MS;; pause_briefly()) {
 		if (insist(sides->slave, FIONREAD, &waiting))
 			return failed(content, "tell what was typed");
-		if (waiting >= (int)content->n_input)
+		if (waiting >= (int)length)
 			return 0;
 		if (milliseconds() > end) {
 			errno = EAGAIN;
@@ -315,19 +335,53 @@ static int type_bytes(const struct sides *sides, struct content *content)
 	}
 }
 
+static int call_flow(const struct sides *sides, long what, struct content *content)
+{
+	return insist(sides->slave, TCXONC, (void *)what) ? failed(content, "stop its output") : 0;
+}
+
+/*
+ * Echo that waits for output to go on is made by typing it while that is stopped, and reading it.
+ * Without ECHO nothing brings it then, also when output goes on by a call (flush_echoes).
+ */
+static int put_echo(const struct sides *sides, const struct termios2 *quiet,
+		    struct content *content)
+{
+	struct termios2 echoing = *quiet;
+	uint8_t typed[LINE_ROOM];
+	ssize_t got = 0;
+
+	echoing.c_iflag = 0;
+	echoing.c_lflag = ECHO;
+	if (set_modes(sides, &echoing, content) || call_flow(sides, TCOOFF, content) ||
+	    type_bytes(sides, content->echo, content->n_echo, content))
+		return -1;
+	for (uint32_t left = content->n_echo; left; left -= (uint32_t)got) {
+		got = insist_read(sides->slave, typed, left);
+		if (got <= 0)
+			return failed(content, "read what is to be echoed");
+	}
+	return set_modes(sides, quiet, content) || call_flow(sides, TCOON, content) ? -1 : 0;
+}
+
 /* A character stopped the output: it is typed again, with what is there in its way. */
 static int stop_output(const struct sides *sides, struct content *content)
 {
 	struct termios2 modes = quiet_modes(&sides->modes);
 	static const uint8_t stop = STOPS;
 
-	if (content->stop == STOP_BY_CALL && insist(sides->slave, TCXONC, (void *)TCOOFF))
-		return failed(content, "stop its output");
+	if (content->stop == STOP_BY_CALL && call_flow(sides, TCOOFF, content))
+		return -1;
 	if (content->stop != STOP_BY_CHARACTER)
 		return 0;
 	modes.c_iflag = IXON;
 	modes.c_cc[VSTOP] = STOPS;
-	if (set_modes(sides, &modes, content) || write_all(sides->master, &stop, 1, content))
+	/* With EXTPROC no character means anything. */
+	if (!is_canonical(&sides->modes))
+		modes.c_lflag = 0;
+	if (set_modes(sides, &modes, content) ||
+	    (content->n_echo && call_flow(sides, TCOON, content)) ||
+	    write_all(sides->master, &stop, 1, content))
 		return -1;
 	for (long end = milliseconds() + PATIENCE_MS; is_ready(sides->slave, POLLOUT);
 	     pause_briefly())
@@ -347,16 +401,50 @@ static int put_all(const struct sides *sides, struct content *content)
 	if (set_modes(sides, &quiet, content) ||
 	    write_all(sides->slave, content->output, content->n_output, content))
 		return -1;
-	if (content->n_lines &&
-	    (lines ? type_lines(sides, &quiet, content) : type_bytes(sides, content)))
+	if (content->n_echo && put_echo(sides, &quiet, content))
 		return -1;
-	/* Without IXON what the mark has stopped goes on. */
+	if (content->n_lines &&
+	    (lines ? type_lines(sides, &quiet, content)
+		   : type_bytes(sides, content->input, content->n_input, content)))
+		return -1;
+	/* Without IXON what the mark has stopped goes on, and would bring the echo. */
+	if (content->n_echo && call_flow(sides, TCOOFF, content))
+		return -1;
 	if (set_modes(sides, &silent, content) || stop_output(sides, content))
 		return -1;
 	return set_modes(sides, &sides->modes, content);
 }
 
 /* ---- Both, while nothing else is in the way ---- */
+
+/* The master takes nothing, as was said there (TCOOFF): nothing could be put back either. */
+static int start_typing(const struct sides *sides, struct content *content)
+{
+	if (is_ready(sides->master, POLLOUT))
+		return 0;
+	if (insist(sides->master, TCXONC, (void *)TCOON))
+		return failed(content, "start what is typed");
+	content->master_stopped = is_ready(sides->master, POLLOUT);
+	return 0;
+}
+
+static int stop_typing(const struct sides *sides, struct content *content)
+{
+	return content->master_stopped && insist(sides->master, TCXONC, (void *)TCOOFF)
+		       ? failed(content, "stop what is typed again")
+		       : 0;
+}
+
+static int end(const struct sides *sides, struct content *content)
+{
+	int on = 1, result = 0;
+
+	if (sides->is_locked && insist(sides->master, TIOCSLCKTRMIOS, &sides->locked))
+		result = failed(content, "lock its modes again");
+	if (sides->packet && insist(sides->master, TIOCPKT, &on))
+		result = failed(content, "enter packet mode again");
+	return stop_typing(sides, content) ? -1 : result;
+}
 
 static int begin(struct sides *sides, struct content *content)
 {
@@ -377,18 +465,11 @@ static int begin(struct sides *sides, struct content *content)
 			insist(sides->master, TIOCSLCKTRMIOS, &sides->locked);
 		return -1;
 	}
+	if (start_typing(sides, content)) {
+		end(sides, content);
+		return -1;
+	}
 	return 0;
-}
-
-static int end(const struct sides *sides, struct content *content)
-{
-	int on = 1, result = 0;
-
-	if (sides->is_locked && insist(sides->master, TIOCSLCKTRMIOS, &sides->locked))
-		result = failed(content, "lock its modes again");
-	if (sides->packet && insist(sides->master, TIOCPKT, &on))
-		result = failed(content, "enter packet mode again");
-	return result;
 }
 
 /* Whatever fails, what was taken is put back as far as that goes. */
@@ -396,6 +477,11 @@ static void take_and_put(int master, int slave, struct content *content)
 {
 	struct sides sides = { .master = master, .slave = slave };
 
+	/* What was typed where nobody has ever read is not looked at. */
+	if (slave < 0) {
+		content->done = !start_typing(&sides, content) && !stop_typing(&sides, content);
+		return;
+	}
 	if (begin(&sides, content))
 		return;
 	int taken = take_all(&sides, content);
@@ -431,6 +517,10 @@ static void keep_content(const struct content *content, TtyInfoEntry *info, stru
 	info->has_output = content->n_output != 0;
 	info->output.data = arena_copy(arena, content->output, content->n_output);
 	info->output.len = content->n_output;
+	info->has_echo = content->n_echo != 0;
+	info->echo.data = arena_copy(arena, content->echo, content->n_echo);
+	info->echo.len = content->n_echo;
+	info->has_master_stopped = info->master_stopped = content->master_stopped;
 	info->has_stopped = content->stop != STOP_NONE;
 	info->stopped = content->stop;
 	if (!content->n_lines)
@@ -503,7 +593,8 @@ int pty_queues_check(const TtyInfoEntry *info, struct error *err)
 				    info->id);
 	}
 	if (total > LINE_ROOM || info->n_lines > MOST_LINES || info->output.len > OUTPUT_ROOM ||
-	    (info->has_stopped && info->stopped > STOP_BY_CHARACTER))
+	    (info->has_stopped && info->stopped > STOP_BY_CHARACTER) ||
+	    info->echo.len > LINE_ROOM || (info->echo.len && !info->stopped))
 		return fail(err, ERR_IMAGE_INVALID, "terminal %u: more waits in it than it holds",
 			    info->id);
 	return 0;
@@ -520,6 +611,9 @@ int pty_queues_write(int master, int slave, const TtyInfoEntry *info, struct err
 	content->n_output = (uint32_t)info->output.len;
 	if (info->output.len)
 		memcpy(content->output, info->output.data, info->output.len);
+	content->n_echo = (uint32_t)info->echo.len;
+	if (info->echo.len)
+		memcpy(content->echo, info->echo.data, info->echo.len);
 	content->stop = info->has_stopped ? info->stopped : STOP_NONE;
 	for (size_t i = 0; i < info->n_lines; i++) {
 		const TtyLineEntry *line = info->lines[i];

@@ -143,6 +143,7 @@ int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err)
 	}
 	if ((packet && ioctl(master, TIOCPKT, &packet) < 0) ||
 	    (info->exclusive && ioctl(master, TIOCEXCL) < 0) ||
+	    (info->master_stopped && ioctl(master, TCXONC, TCOOFF) < 0) ||
 	    (is_locked && ioctl(master, TIOCSPTLCK, &is_locked) < 0))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot set how it is used",
 				  info->id);

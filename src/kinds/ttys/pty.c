@@ -12,7 +12,8 @@
  * lost: it has it as all others of the session.
  *
  * One whose master is outside of the tree: outside.c. Descriptions of /dev/tty: alias.c. One that
- * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone.
+ * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone; the
+ * terminal, as if somebody had opened it since.
  *
  * A master that was not unlocked yet (TIOCSPTLCK) is locked again when all are open.
  *
@@ -154,6 +155,11 @@ static bool has_slave(const struct snapshot *snapshot, const TtyInfoEntry *info)
 	return false;
 }
 
+bool pty_was_open(const struct snapshot *snapshot, const TtyInfoEntry *info)
+{
+	return info->type != TTY_TYPE__PTY || info->slave_closed || has_slave(snapshot, info);
+}
+
 /* When both sides are open: the last of the slaves to close it would forget. */
 static int pty_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 		       struct error *err)
@@ -166,7 +172,7 @@ static int pty_connect(struct file_opener *opener, const FileEntry *entry, int f
 		return 0;
 	if (pty_state_write(fd, info, err))
 		return -1;
-	if (info->slave_closed || has_slave(opener->snapshot, info)) {
+	if (pty_was_open(opener->snapshot, info)) {
 		autoclose int slave = pty_open_peer(fd, O_RDWR | O_NONBLOCK);
 		if (slave < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,

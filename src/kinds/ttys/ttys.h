@@ -18,7 +18,10 @@ int pty_state_write(int master, const TtyInfoEntry *info, struct error *err);
 /* The last: what keeps others from changing it, and changes what the master reads. */
 int pty_state_lock(int master, const TtyInfoEntry *info, struct error *err);
 
-/* pty-queues.c: what waits in it; both sides are open, the slave does not wait (O_NONBLOCK). */
+/*
+ * pty-queues.c: what waits in it; both sides are open, the slave does not wait (O_NONBLOCK). To
+ * read, `slave` -1: it was never open.
+ */
 int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *arena,
 		    const char *what, struct error *err);
 int pty_queues_check(const TtyInfoEntry *info, struct error *err);
@@ -33,7 +36,7 @@ int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const Tt
 		   struct error *err);
 /* One more slave of it, given or made. */
 int pty_open_any_slave(struct file_opener *opener, const TtyInfoEntry *info, struct error *err);
-/* A slave, before the tree is there. */
+/* A side of it, before the tree is there. */
 extern const struct source_opener terminal_source;
 
 /* outside.c: one whose master is outside of the tree. */
@@ -86,6 +89,9 @@ int alias_verify(const struct file_opener *opener, const TtyFileEntry *tty, stru
 int alias_open(struct file_opener *opener, const TtyFileEntry *tty, const TtyInfoEntry *info,
 	       struct error *err);
 struct call_room alias_calls(struct plan *plan, const struct task *task);
+
+/* Was its slave ever open, or is its master not the tree's? */
+bool pty_was_open(const struct snapshot *snapshot, const TtyInfoEntry *info);
 
 /* The terminal of a description; NULL where the images have none. */
 const TtyInfoEntry *tty_info_of(const struct snapshot *snapshot, const FileEntry *entry);

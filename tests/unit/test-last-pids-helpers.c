@@ -7,6 +7,7 @@
 
 #include "kernel/pid-visit.h"
 #include "kinds/namespaces/pid.h"
+#include "pids/helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -284,6 +285,54 @@ static void shortages_are_no_lack_of_rights(void **state)
 	}
 }
 
+/* ---- helpers that cannot be made ---- */
+
+/* 0 if all are told why there is none. */
+static int start_without_processes(int failure)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)failure),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof code / sizeof *code, code };
+	static struct helper_meeting meeting;
+	static struct helper helpers[2];
+	struct helper_birth births[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		helpers[i] = (struct helper){ .meeting = &meeting, .bit = 1u << i };
+		births[i] = (struct helper_birth){ .helper = &helpers[i],
+						   .namespace_fd = open("/proc/self/ns/pid",
+									O_RDONLY | O_CLOEXEC),
+						   .levels = 1 };
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 2;
+	helpers_start(&meeting, births, 2);
+	return births[0].problem != failure || births[1].problem != failure;
+}
+
+static void who_cannot_be_made_is_told_why(void **state)
+{
+	(void)state;
+	static const int failures[] = { EAGAIN, ENOMEM, EPERM, ENOSYS };
+
+	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(start_without_processes(failures[i]));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status))
+			fail_msg("%s: status %x", strerror(failures[i]), (unsigned)status);
+	}
+}
+
 static int run_cases(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +341,7 @@ static int run_cases(void)
 		cmocka_unit_test(killed_helpers_are_missed),
 		cmocka_unit_test(helpers_end_with_their_caller),
 		cmocka_unit_test(shortages_are_no_lack_of_rights),
+		cmocka_unit_test(who_cannot_be_made_is_told_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

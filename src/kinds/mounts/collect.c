@@ -78,6 +78,23 @@ const char *survey_name_mount(struct collect *collect, const struct live_namespa
 			    namespace->what);
 }
 
+static int open_of_same_name(const struct mount_survey *survey, const struct mount_line *removed)
+{
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		const struct mount_table *table = &survey->namespaces[i].table;
+		for (size_t k = 0; k < table->n_lines; k++) {
+			const struct mount_line *line = &table->lines[k];
+			if (!line->removed || line->device != removed->device ||
+			    strcmp(line->root, removed->root) != 0)
+				continue;
+			int fd = survey_open_mount(table, line);
+			if (fd >= 0)
+				return fd;
+		}
+	}
+	return -1;
+}
+
 /* By way of itself, or of another mount of the same name, if it is hidden. */
 static int open_removed(const struct mount_survey *survey, const struct live_mount *mount,
 			int *ret_fd, struct error *err)
@@ -86,17 +103,19 @@ static int open_removed(const struct mount_survey *survey, const struct live_mou
 
 	if (live_mount_copy(mount, &fd, err))
 		return -1;
-	for (size_t i = 0; i < survey->n_namespaces && fd < 0; i++) {
-		const struct live_namespace *namespace = &survey->namespaces[i];
-		for (size_t k = 0; k < namespace->table.n_lines && fd < 0; k++) {
-			const struct mount_line *line = &namespace->table.lines[k];
-			if (line->removed && line->device == mount->line->device &&
-			    strcmp(line->root, mount->line->root) == 0)
-				fd = survey_open_mount(&namespace->table, line);
-		}
-	}
-	*ret_fd = fd;
+	*ret_fd = fd < 0 ? open_of_same_name(survey, mount->line) : fd;
 	return 0;
+}
+
+/* What nestor's own namespace has of it, if anything. */
+static const struct mount_line *find_own(const struct mount_survey *survey,
+					 const struct mount_line *line)
+{
+	for (size_t i = 0; i < survey->own.n_lines; i++)
+		if (survey->own.lines[i].device == line->device &&
+		    path_below(line->root, survey->own.lines[i].root))
+			return &survey->own.lines[i];
+	return NULL;
 }
 
 /*
@@ -108,12 +127,8 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 {
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const struct live_mount mount = { namespace, line, entry, true };
-	const struct mount_line *own = NULL;
+	const struct mount_line *own = find_own(survey, line);
 
-	for (size_t i = 0; i < survey->own.n_lines && !own; i++)
-		if (survey->own.lines[i].device == line->device &&
-		    path_below(line->root, survey->own.lines[i].root))
-			own = &survey->own.lines[i];
 	if (!own)
 		return 0;
 	autoclose int fd = -1;

@@ -1,19 +1,54 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-keyrings
- * promise: a keyring with keys that cannot be read or come to an end, or with keyrings in it, is
- *   refused by name, and stays
+ * promise: a keyring with keys that cannot be read or come to an end, or with keyrings in it, or of
+ *   a thread that has another one than the first, is refused by name, and stays
  * flavours: flat three user user-three unprivileged
- * arguments: logon nested timeout
+ * arguments: logon nested timeout session process
  * refused: state-lost
  */
 #include "scenario.h"
 
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* The session keyring or that of the process, of a thread that sees it alone. */
+static int32_t own_ring;
+static pthread_barrier_t barrier;
+
+static void *have_own(void *unused)
+{
+	(void)unused;
+	long ring = own_ring == KEY_SPEC_SESSION_KEYRING
+			    ? syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL)
+			    : syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, own_ring, 1);
+
+	scenario_need(ring > 0 && syscall(SYS_add_key, "user", "k:k", "value", 5, own_ring) > 0,
+		      "a keyring of its own");
+	pthread_barrier_wait(&barrier);
+	scenario_wait_restored();
+	scenario_check(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, own_ring, 0) == ring,
+		       "its own keyring is gone");
+	return NULL;
+}
+
+static int keep_in_thread(int32_t which)
+{
+	pthread_t thread;
+
+	own_ring = which;
+	scenario_need(pthread_barrier_init(&barrier, NULL, 2) == 0 &&
+			      pthread_create(&thread, NULL, have_own, NULL) == 0,
+		      "a thread");
+	pthread_barrier_wait(&barrier);
+	scenario_ready();
+	pthread_join(thread, NULL);
+	return scenario_end();
+}
 
 int main(int argc, char **argv)
 {
@@ -21,6 +56,10 @@ int main(int argc, char **argv)
 	const char *type = "user";
 
 	scenario_begin(argc, argv);
+	if (strcmp(argv[2], "session") == 0)
+		return keep_in_thread(KEY_SPEC_SESSION_KEYRING);
+	if (strcmp(argv[2], "process") == 0)
+		return keep_in_thread(KEY_SPEC_PROCESS_KEYRING);
 	scenario_need(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) > 0,
 		      "a session keyring");
 	if (strcmp(argv[2], "logon") == 0)

@@ -5,11 +5,14 @@
  */
 #include "collect/file-words.h"
 
+#include "base/arena.h"
+#include "base/cleanup.h"
 #include "collect/collect.h"
 #include "kinds/kind.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -74,6 +77,31 @@ static const char *device_in_words(const struct open_file *file)
 			    minor(file->stat.st_rdev));
 }
 
+static const char *socket_in_words(const struct open_file *file)
+{
+	static const struct {
+		int family;
+		const char *name;
+	} families[] = {
+		{ AF_VSOCK, "AF_VSOCK" }, { AF_ALG, "AF_ALG" },
+		{ AF_CAN, "AF_CAN" },	  { AF_BLUETOOTH, "AF_BLUETOOTH" },
+		{ AF_TIPC, "AF_TIPC" },	  { AF_XDP, "AF_XDP" },
+		{ AF_RDS, "AF_RDS" },	  { AF_SMC, "AF_SMC" },
+		{ AF_KCM, "AF_KCM" },
+	};
+	autoclose int fd = target_get_fd(file->target, file->number);
+	int family = 0;
+	socklen_t length = sizeof family;
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+		return "a socket";
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		if (families[i].family == family)
+			return arena_printf(file->target->collect->arena, "a socket of %s",
+					    families[i].name);
+	return arena_printf(file->target->collect->arena, "a socket of family %d", family);
+}
+
 const char *file_in_words(const struct open_file *file)
 {
 	const char *words =
@@ -83,7 +111,7 @@ const char *file_in_words(const struct open_file *file)
 		return words;
 	switch (file->stat.st_mode & S_IFMT) {
 	case S_IFSOCK:
-		return "a socket";
+		return socket_in_words(file);
 	case S_IFIFO:
 		return "a named pipe";
 	case S_IFCHR:

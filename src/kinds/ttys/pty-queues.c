@@ -199,13 +199,14 @@ static int take_echo(const struct sides *sides, struct content *content)
 
 	if (take_output(sides, content))
 		return -1;
-	content->n_echo = content->n_output - before;
+	uint32_t taken = content->n_output - before;
 	content->n_output = before;
-	if (content->n_echo > sizeof content->echo) {
+	content->n_echo = taken < LINE_ROOM ? taken : LINE_ROOM;
+	memcpy(content->echo, content->output + before, content->n_echo);
+	if (content->n_echo < taken) {
 		errno = E2BIG;
 		return failed(content, "hold what was not echoed yet");
 	}
-	memcpy(content->echo, content->output + before, content->n_echo);
 	return 0;
 }
 

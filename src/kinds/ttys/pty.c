@@ -11,6 +11,10 @@
  * has given up the terminal that controls its session (TIOCNOTTY), or was there before that did, is
  * lost: it has it as all others of the session.
  *
+ * Of what waits all is taken out and put back, in a tree that goes on, too: that the next character
+ * was to be taken for what it is (VLNEXT) is lost, and who is told of input by a signal (O_ASYNC)
+ * is told once more.
+ *
  * One whose master is outside of the tree: outside.c. Descriptions of /dev/tty: alias.c. One that
  * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone; the
  * terminal, as if somebody had opened it since.

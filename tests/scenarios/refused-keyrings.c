@@ -38,7 +38,7 @@ static void *have_own(void *unused)
 
 static int keep_in_thread(int32_t which)
 {
-	pthread_t thread;
+	pthread_t thread = 0;
 
 	own_ring = which;
 	scenario_need(pthread_barrier_init(&barrier, NULL, 2) == 0 &&

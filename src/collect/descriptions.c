@@ -4,13 +4,13 @@
  * descriptions of one inode, so finding one among n costs log n calls; what a task inherited from
  * its parent at the same number costs a single one. Eventfds all have the same inode, and there may
  * be very many of them; but each shows a number of its own. What a task with very many descriptors
- * has open is known by where the kernel has it, if that can be seen (file-addresses.h).
+ * has open is known by where the kernel has it, if that can be seen (file-addresses.c).
  */
 #include "collect/descriptions.h"
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "base/table.h"
-#include "collect/file-addresses.h"
+#include "collect/read-kernel.h"
 #include "kernel/syscalls.h"
 
 #include <fcntl.h>

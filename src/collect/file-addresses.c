@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* See file-addresses.h. */
-#include "collect/file-addresses.h"
-
+/*
+ * Where the kernel has what a task has open: its struct files, in its memory. Where there are very
+ * many this tells sooner than kcmp(2) which descriptors are of one description.
+ */
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/numbers.h"

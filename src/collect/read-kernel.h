@@ -6,6 +6,7 @@
 #include "kernel/kernel-reader.h"
 
 struct collect;
+struct target;
 
 /*
  * The reader that a dump has for these places, which are told apart by their address, begun; who
@@ -13,5 +14,11 @@ struct collect;
  */
 int collect_read_kernel(struct collect *collect, const struct kernel_places *places,
 			struct kernel_reader **ret);
+
+/*
+ * Where a task's descriptor has its struct file (file-addresses.c), once they are listed; 0: the
+ * task has few, or nobody may look there.
+ */
+uint64_t target_file_address(struct target *target, uint32_t number);
 
 #endif

@@ -9,7 +9,6 @@
 
 #include "base/procfs.h"
 #include "collect/collect.h"
-#include "collect/file-addresses.h"
 #include "collect/read-kernel.h"
 
 #include <errno.h>

@@ -422,6 +422,12 @@ class Namespaces:
         return found
 
 
+def in_order(timers):
+    """By their ids: where threads made them at the same time, the kernel lists them otherwise."""
+    return "".join(sorted(re.findall(r"^ID: \d+\n(?:(?!ID: ).*\n)*", timers, re.M),
+                          key=lambda timer: int(timer.split()[1])))
+
+
 def name_notified(timers, names):
     """Whom POSIX timers notify, /proc tells by the ids of the reader's pid namespace."""
     timers = re.sub(r"notify: (\S+)/pid\.\d+", r"notify: \1", timers)
@@ -505,7 +511,7 @@ def task_facts(pid, depth, namespaces, ignore=()):
             text = read(pid, name, binary=True)
             facts[name] = text if isinstance(text, str) else text.decode("latin-1")
     if "timers" in facts:
-        facts["timers"] = name_notified(facts["timers"], names)
+        facts["timers"] = name_notified(in_order(facts["timers"]), names)
     for name in ("exe", "cwd", "root"):
         facts[name] = link(pid, name)
     if "maps" not in ignore:

@@ -104,8 +104,7 @@ static int make_numbers(struct reading *reading, struct error *err)
 	if (gzrewind(reading->source.file))
 		return fail_errno(err, ERR_IO, "cannot read the content of %s",
 				  reading->source.what);
-	inode_numbers_make(&reading->numbers);
-	return 0;
+	return inode_numbers_make(&reading->numbers, err);
 }
 
 /* ---- making ---- */
@@ -281,10 +280,12 @@ static int make_link(struct reading *reading, int dir_fd, const char *name,
 static int make_node(struct reading *reading, int dir_fd, const char *name,
 		     const struct archive_entry *entry, struct error *err)
 {
-	bool placed =
-		entry->inode && inode_numbers_place(&reading->numbers, entry->inode, dir_fd, name);
-	int result = 0;
+	int result = 0, placed = entry->inode ? inode_numbers_place(&reading->numbers, entry->inode,
+								    dir_fd, name, err)
+					      : 0;
 
+	if (placed < 0)
+		return fail_while(err, "%s", entry->path);
 	if (archive_has_content(entry))
 		return make_file(reading, dir_fd, name, entry, placed, err);
 	if (placed)
@@ -424,7 +425,8 @@ static int make_all(struct reading *reading, int root_fd, struct error *err)
 			return -1;
 	if (found < 0)
 		return -1;
-	inode_numbers_clear(&reading->numbers);
+	if (inode_numbers_clear(&reading->numbers, err))
+		return -1;
 	for (const struct directory *at = reading->directories; at; at = at->next) {
 		autoclose int fd = open_below(reading, at->entry.path, O_RDONLY | O_DIRECTORY);
 		if (fd < 0)

@@ -469,8 +469,10 @@ int archive_add_tree(struct archive_writer *writer, const struct archive_tree *t
 	struct stat stat;
 
 	writer->tree = tree;
-	writer->numbered = inode_numbers_are_kept(tree->root_fd);
-	if (mount_id_at(tree->root_fd, "", path, AT_EMPTY_PATH, &writer->mount_id, err) ||
+	int numbered = inode_numbers_are_kept(tree->root_fd, err);
+	writer->numbered = numbered > 0;
+	if (numbered < 0 ||
+	    mount_id_at(tree->root_fd, "", path, AT_EMPTY_PATH, &writer->mount_id, err) ||
 	    add_one(writer, tree->root_fd, ".", path, &stat, err))
 		return -1;
 	int fd = openat(tree->root_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
@@ -496,7 +498,10 @@ int archive_add_alone(struct archive_writer *writer, int path_fd, const char *pa
 
 	if (fstat(path_fd, &entry.stat))
 		return fail_errno(err, ERR_IO, "cannot look at %s", path);
-	writer->numbered = inode_numbers_are_kept(path_fd);
+	int numbered = inode_numbers_are_kept(path_fd, err);
+	if (numbered < 0)
+		return -1;
+	writer->numbered = numbered > 0;
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
 	writer->length = 0;

@@ -7,6 +7,7 @@
 #define NESTOR_KINDS_MOUNTS_INODE_NUMBERS_H
 
 #include "base/arena.h"
+#include "base/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,16 +32,16 @@ struct inode_numbers {
 	size_t n;
 };
 
-/* Has it numbers that can be had again? */
-bool inode_numbers_are_kept(int fd);
+/* Has it numbers that can be had again? 1, 0, or -1 with err. */
+int inode_numbers_are_kept(int fd, struct error *err);
 void inode_numbers_add(struct inode_numbers *numbers, struct arena *arena,
 		       const struct numbered_inode *inode);
 /* Makes inodes with the numbers that can be had, by names in the root directory. */
-void inode_numbers_make(struct inode_numbers *numbers);
-/* Gives its place to the one with this number; false: there is none. */
-bool inode_numbers_place(struct inode_numbers *numbers, uint64_t number, int dir_fd,
-			 const char *name);
+int inode_numbers_make(struct inode_numbers *numbers, struct error *err);
+/* Gives its place to the one with this number: 1; 0: there is none; -1 with err. */
+int inode_numbers_place(struct inode_numbers *numbers, uint64_t number, int dir_fd,
+			const char *name, struct error *err);
 /* Removes those that got no place. */
-void inode_numbers_clear(const struct inode_numbers *numbers);
+int inode_numbers_clear(const struct inode_numbers *numbers, struct error *err);
 
 #endif

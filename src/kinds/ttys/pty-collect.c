@@ -146,6 +146,16 @@ static void set_name(TtyInfoEntry *info, const struct stat *name)
 	info->mode = name->st_mode & 07777;
 }
 
+/* Then it answers nothing; an error that is one of its own does not come twice. */
+static bool was_hung_up(int fd)
+{
+	unsigned index;
+	int locked;
+
+	return ioctl(fd, TIOCGPTN, &index) < 0 && errno == EIO &&
+	       ioctl(fd, TIOCGPTLCK, &locked) < 0 && errno == EIO;
+}
+
 static int collect_master(const struct open_file *file, int fd, struct known_pty **ret_pty,
 			  struct error *err)
 {
@@ -154,7 +164,7 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 	uint32_t mount_id;
 	struct stat name;
 
-	if (ioctl(fd, TIOCGPTN, &index) < 0 && errno == EIO)
+	if (was_hung_up(fd))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s is a master that was hung up (TIOCVHANGUP)", file->what);
 	if (ioctl(fd, TIOCGPTN, &index) < 0 || ioctl(fd, TIOCGPTLCK, &locked) < 0)

@@ -123,6 +123,8 @@ static int enter(const struct visit *visit, int namespace_fd)
 
 static int go_there(const struct visit *visit, struct error *err)
 {
+	const pid_t caller = getppid();
+
 	if (visit->takes_ids && take_ids(visit, err))
 		return -1;
 	for (size_t i = 0; i < visit->n_namespaces; i++)
@@ -132,6 +134,8 @@ static int go_there(const struct visit *visit, struct error *err)
 					  "cannot enter a namespace");
 	/* A change of credentials clears it, and makes the files of /proc/self somebody else's. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != caller)
+		return fail(err, ERR_INTERRUPTED, "nobody waits for it any more");
 	if (!visit->brief)
 		prctl(PR_SET_DUMPABLE, 1);
 	return 0;
@@ -149,11 +153,13 @@ static bool is_let_go(int socket)
 }
 
 __attribute__((noreturn)) static void be_visitor(const struct visit *visit, struct shared *shared,
-						 int socket)
+						 int socket, pid_t caller)
 {
 	struct visitor visitor = { .socket = socket };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != caller)
+		_exit(1);
 	if (visit->first && !is_let_go(socket))
 		_exit(1);
 	if (visit->before)
@@ -273,10 +279,10 @@ static int run(const struct visit *visit, struct shared *shared, int *fds, size_
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a pair of sockets");
 	autoclose int ours = ends[0], theirs = ends[1];
-	pid_t pid = fork();
+	pid_t caller = getpid(), pid = fork();
 	if (pid == 0) {
 		close(ours);
-		be_visitor(visit, shared, theirs);
+		be_visitor(visit, shared, theirs, caller);
 	}
 	if (pid < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot fork");

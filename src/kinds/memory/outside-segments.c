@@ -30,9 +30,10 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PERMISSIONS = 0777, VISIT_SECONDS = 60 };
+enum { PERMISSIONS = 0777, VISIT_SECONDS = 60, TRIES = 400 };
 
 static const OutsideSegment *find_record(const struct snapshot *snapshot, uint64_t id)
 {
@@ -190,17 +191,31 @@ static bool is_recorded(const struct shmid_ds *state, const IpcSegment *segment)
 	       state->shm_perm.cuid == desc->cuid && state->shm_perm.cgid == desc->cgid;
 }
 
-/* By whoever is left; nobody else had a segment with the id when we began. */
+static bool is_still_there(const struct made_segment *made, struct shmid_ds *state)
+{
+	return shmctl(made->id, IPC_STAT, state) == 0 &&
+	       state->shm_perm.__key == made->as.shm_perm.__key &&
+	       state->shm_segsz == made->as.shm_segsz &&
+	       state->shm_perm.cuid == made->as.shm_perm.cuid;
+}
+
+/*
+ * By whoever is left; nobody else had a segment with the id when we began. Who was filling it may
+ * be dying just now, and have it attached until then.
+ */
 static void remove_segment(const struct undo_entry *entry)
 {
 	const struct made_segment *made = (const struct made_segment *)entry;
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
 	struct shmid_ds state;
 
-	if (shmctl(made->id, IPC_STAT, &state) == 0 &&
-	    state.shm_perm.__key == made->as.shm_perm.__key &&
-	    state.shm_segsz == made->as.shm_segsz &&
-	    state.shm_perm.cuid == made->as.shm_perm.cuid && state.shm_nattch == 0)
-		shmctl(made->id, IPC_RMID, NULL);
+	for (int i = 0; i < TRIES && is_still_there(made, &state); i++) {
+		if (state.shm_nattch == 0) {
+			shmctl(made->id, IPC_RMID, NULL);
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
 }
 
 struct making {

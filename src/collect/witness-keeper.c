@@ -43,6 +43,7 @@ struct making {
 	bool entered;	/* the user namespace: by who forks the witness */
 	uint64_t flags; /* CLONE_PARENT: who forks it is not the keeper itself */
 	pid_t made;	/* then: it, or -1 */
+	pid_t keeper;	/* whose child it is */
 };
 
 static pid_t fork_there(const struct making *making)
@@ -104,6 +105,14 @@ static pid_t refusal(void)
 	return errno ? -errno : NO_WITNESS;
 }
 
+/* Who has died before it was asked to take the witness along does not; 0: it is not to be seen. */
+static bool is_orphan(const struct making *making)
+{
+	pid_t parent = (pid_t)syscall(SYS_getppid);
+
+	return parent && parent != making->keeper;
+}
+
 /* The witness; all that it has to do is to be there. */
 __attribute__((noreturn)) static void be_witness(const struct making *making)
 {
@@ -116,6 +125,8 @@ __attribute__((noreturn)) static void be_witness(const struct making *making)
 	    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		number = refusal();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (is_orphan(making))
+		_exit(1);
 	if (write(making->report[1], &number, sizeof number) != sizeof number || number < 0)
 		_exit(1);
 	for (;;)
@@ -182,7 +193,11 @@ static pid_t fork_witness(struct making *making)
 static pid_t serve(const struct witness_wanted *wanted, bool *away, pid_t *ret_pid)
 {
 	autoclose int pidfd = kernel_pidfd_open(wanted->tid, wanted->is_thread ? O_EXCL : 0);
-	struct making making = { .wanted = wanted, .pidfd = pidfd, .away = away, .made = -1 };
+	struct making making = { .wanted = wanted,
+				 .pidfd = pidfd,
+				 .away = away,
+				 .made = -1,
+				 .keeper = (pid_t)syscall(SYS_getpid) };
 	pid_t number = NO_WITNESS;
 
 	*ret_pid = -1;

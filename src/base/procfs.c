@@ -94,13 +94,11 @@ int procfs_check(struct error *err)
 {
 	char status[4096];
 	uint64_t numbers[2];
-	ssize_t length = procfs_read_into(AT_FDCWD, "/proc/self/status", status, sizeof status);
-	const char *pids = length < 0 ? NULL : procfs_field(status, "NSpid:");
+	bool read = procfs_read_into(AT_FDCWD, "/proc/self/status", status, sizeof status) != -1;
+	const char *pids = read ? procfs_field(status, "NSpid:") : NULL;
 
-	if (length >= 0 && !pids)
-		return 0; /* a kernel without pid namespaces */
 	if (!pids) {
-		fail_errno(err, ERR_NO_PROC, "cannot read /proc/self/status");
+		fail_errno(err, ERR_NO_PROC, "cannot read pids from /proc/self/status");
 		return fail_hint(err, "mount a proc file system on /proc");
 	}
 	/* That of a namespace further out shows a number for each level from there on. */

@@ -105,15 +105,14 @@ struct guided_thread {
 	size_t task;
 	const char *name;	/* of its program */
 	struct pid_vector pids; /* that it is to have */
-	size_t namespace;	/* index into plan->guided_namespaces */
+	size_t namespace;	/* index of its pid namespace */
 	size_t n_guided_levels; /* the outermost ones */
 	uint64_t request_word, go_word, made_word, verdict_word, retry_word;
 	uint64_t result_slot;
 };
 
-/* Where guided threads are made, and from where it counts on afterwards, innermost first. */
+/* From where a pid namespace with guided threads counts on afterwards, innermost first. */
 struct guided_namespace {
-	const struct pid_namespace *namespace;
 	uint32_t last_pids[MAX_PID_LEVELS];
 	size_t n_levels;
 };
@@ -241,7 +240,7 @@ struct plan {
 	size_t n_actions;
 	struct gate gates[GATE_COUNT];
 	struct service services[SERVICE_KINDS];
-	struct guided_namespace *guided_namespaces;
+	struct guided_namespace *guided_namespaces; /* like the snapshot's pid namespaces */
 	size_t n_guided_namespaces;
 	struct planned_caller **callers; /* by task; NULL: it makes none */
 	struct remote_request *calls_at_end;

@@ -73,18 +73,17 @@ __attribute__((noreturn)) static void be_helper(pid_t pid, const struct map *map
 
 static int ask_helper(pid_t pid, const struct map *map)
 {
-	int status;
+	int status = -1; /* as of who was killed */
 	pid_t helper = fork();
 
 	if (helper < 0)
 		return -1;
 	if (!helper)
 		be_helper(pid, map);
-	while (waitpid(helper, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
+	while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
+		;
 	errno = EPERM;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+	return status == 0 ? 0 : -1;
 }
 
 typedef int ask_others(pid_t pid, const struct map *map);

@@ -271,7 +271,7 @@ static int ask_for_id(void *data, struct error *err)
 	const struct making *making = data;
 	autoclose int fd = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC);
 
-	if (fd >= 0 && dprintf(fd, "%" PRIu32, making->segment->desc->id) > 0)
+	if (fd >= 0 && dprintf(fd, "%" PRIu32, making->segment->desc->id) >= 0)
 		return 0;
 	return fail_errno(err,
 			  errno == EPERM || errno == EACCES ? ERR_NO_PRIVILEGE : ERR_KERNEL_REFUSED,

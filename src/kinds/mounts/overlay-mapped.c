@@ -143,8 +143,7 @@ static const char *path_in_layer(struct mapped *mapped, const struct live_namesp
 	struct stat found;
 	const char *path;
 	autoclose int layer_fd = overlay_open_layer(namespace, layers, index);
-	autoclose int fd =
-		layer_fd < 0 ? -1 : survey_open_beneath(layer_fd, file->link + 1, O_PATH);
+	autoclose int fd = layer_fd < 0 ? -1 : survey_open_beneath(layer_fd, file->link, O_PATH);
 
 	if (fd < 0)
 		note_failure(mapped);

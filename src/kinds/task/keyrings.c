@@ -469,7 +469,7 @@ static int answer(const struct asking *asking, void *asked, struct error *err)
 	bool process = probe_result(probe, questions->of_process) > 0;
 	const TaskCoreEntry *core = target->task->core->tc;
 	if (thread != target->living &&
-	    (plain == core->has_session_keyring || process != core->has_process_keyring)) {
+	    ((plain && core->has_session_keyring) || (!process && core->has_process_keyring))) {
 		loss_add(target, thread, LOSS_KEYRINGS, "has others than the first thread");
 		return 0;
 	}

@@ -27,6 +27,31 @@ static bool makes_guided(const struct node *node)
 	       count_outer_levels(node);
 }
 
+/* Namespaces of the tree go on counting where they were; that of others is their own affair. */
+static void add_last_pids(const struct plan *plan, const struct pid_namespace *namespace,
+			  struct guided_namespace *guided)
+{
+	for (const struct pid_namespace *at = namespace; at; at = at->parent) {
+		bool ours = at->parent || plan->own_pid_namespace;
+
+		guided->last_pids[guided->n_levels++] =
+			ours && at->base.entry && at->base.entry->has_last_pid
+				? at->base.entry->last_pid
+				: 0;
+	}
+}
+
+static void add_guided_namespaces(struct plan *plan)
+{
+	const struct snapshot *snapshot = plan->snapshot;
+
+	plan->n_guided_namespaces = snapshot->n_pid_namespaces;
+	plan->guided_namespaces =
+		arena_array(plan->arena, struct guided_namespace, plan->n_guided_namespaces);
+	for (size_t i = 0; i < plan->n_guided_namespaces; i++)
+		add_last_pids(plan, snapshot->pid_namespaces[i], &plan->guided_namespaces[i]);
+}
+
 void guided_threads_prepare(struct build *build)
 {
 	const struct tree *tree = build->tree;
@@ -39,6 +64,7 @@ void guided_threads_prepare(struct build *build)
 		if (makes_guided(tree->nodes[i])) {
 			if (!plan->makers_word)
 				plan->makers_word = program_word(&plan->programs, 0);
+			add_guided_namespaces(plan);
 			/* A helper of the tree could get the number meant for the thread. */
 			plan_service(plan, SERVICE_GUIDE)->after_word = plan->makers_word;
 			return;
@@ -60,35 +86,6 @@ void build_last_created(struct build *build, const struct node *node)
 	program_wake(node->lowered->program, service->word, 0);
 }
 
-/* Namespaces of the tree go on counting where they were; that of others is their own affair. */
-static void add_last_pids(const struct plan *plan, struct guided_namespace *guided)
-{
-	for (const struct pid_namespace *at = guided->namespace; at; at = at->parent) {
-		bool ours = at->parent || plan->own_pid_namespace;
-
-		guided->last_pids[guided->n_levels++] =
-			ours && at->base.entry && at->base.entry->has_last_pid
-				? at->base.entry->last_pid
-				: 0;
-	}
-}
-
-static size_t guided_namespace(struct plan *plan, const struct pid_namespace *namespace)
-{
-	size_t i = 0;
-
-	while (i < plan->n_guided_namespaces && plan->guided_namespaces[i].namespace != namespace)
-		i++;
-	if (i < plan->n_guided_namespaces)
-		return i;
-	plan->guided_namespaces = arena_grow(plan->arena, plan->guided_namespaces, i,
-					     sizeof *plan->guided_namespaces);
-	plan->guided_namespaces[i] = (struct guided_namespace){ .namespace = namespace };
-	add_last_pids(plan, &plan->guided_namespaces[i]);
-	plan->n_guided_namespaces++;
-	return i;
-}
-
 static struct guided_thread *add_guided(struct build *build, const struct node *node, size_t thread,
 					const char *name)
 {
@@ -100,7 +97,7 @@ static struct guided_thread *add_guided(struct build *build, const struct node *
 		.task = node->index,
 		.name = name,
 		.pids = thread_pids(node->task, thread),
-		.namespace = guided_namespace(plan, node->task->pid_namespace),
+		.namespace = node->task->pid_namespace->base.index,
 		.request_word = program_word(set, 0),
 		.go_word = program_word(set, 0),
 		.made_word = program_word(set, 0),

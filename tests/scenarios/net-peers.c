@@ -44,14 +44,21 @@ static int udp(const char *address)
 
 static int other(void *data)
 {
-	char byte = 0;
+	char byte = 0, command[400];
 	int fd;
 
 	(void)data;
 	scenario_mark("other");
-	scenario_wait_mark("given");
+	scenario_wait_mark("paired");
+	snprintf(command, sizeof command,
+		 "ip link add low type bridge; ip link set low address 02:00:00:00:00:21;"
+		 "ip link add above type vxlan id 5 dstport 4789 remote 10.6.0.9 dev low;"
+		 "ip link set above netns %d",
+		 (int)getppid());
+	run(command);
+	scenario_mark("given");
 	run("ip link set lo up; ip addr add 10.5.0.2/24 dev far; ip link set far up;"
-	    "ip addr add 10.6.0.2/24 dev above; ip link set above up");
+	    "ip addr add 10.6.0.2/24 dev low; ip link set low up");
 	scenario_wait_mark("up");
 	fd = udp("10.5.0.2");
 	char *before = shown(show);
@@ -67,22 +74,20 @@ static int other(void *data)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(PORT) };
-	char command[400];
+	char command[100];
 
 	scenario_begin(argc, argv);
 	scenario_need(unshare(CLONE_NEWNET) == 0, "no namespace");
 	pid_t child = scenario_child_in(CLONE_NEWNET, other, NULL);
 	scenario_wait_mark("other");
-	snprintf(command, sizeof command,
-		 "ip link add near type veth peer name far netns %d;"
-		 "ip link add low type bridge; ip link set low address 02:00:00:00:00:21;"
-		 "ip link add above type vxlan id 5 dstport 4789 remote 10.6.0.9 dev low;"
-		 "ip link set above netns %d",
-		 (int)child, (int)child);
+	snprintf(command, sizeof command, "ip link add near type veth peer name far netns %d",
+		 (int)child);
 	run(command);
-	scenario_mark("given");
+	scenario_mark("paired");
+	/* That which is made first otherwise has what stands on the other, after what does not. */
+	scenario_wait_mark("given");
 	run("ip link set lo up; ip addr add 10.5.0.1/24 dev near; ip link set near up;"
-	    "ip addr add 10.6.0.1/24 dev low; ip link set low up");
+	    "ip addr add 10.6.0.1/24 dev above; ip link set above up");
 	scenario_mark("up");
 	scenario_wait_mark("set");
 	char *before = shown(show);

@@ -483,6 +483,36 @@ static void limits_are_raised_for_high_numbers(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* All in a row up to the sixteenth, then how many more there are. */
+static void who_has_numbers_is_named(void **state)
+{
+	struct fixture *fixture = *state;
+	uint32_t taken[18];
+	char one[64], all[640];
+
+	fixture->plan.taken_ids = taken;
+	for (size_t i = 0; i < 18; i++)
+		taken[i] = (uint32_t)getpid();
+	snprintf(one, sizeof one, "%d by \"test-run\"", getpid());
+	for (size_t n = 1; n <= 18; n++) {
+		int length =
+			snprintf(all, sizeof all,
+				 "cannot restore the tree: %zu of its ids %s already in use: ", n,
+				 n == 1 ? "is" : "are");
+		for (size_t i = 0; i < n && i < 16; i++)
+			length += snprintf(all + length, sizeof all - (size_t)length, "%s%s",
+					   i ? ", " : "", one);
+		if (n > 16)
+			snprintf(all + length, sizeof all - (size_t)length, ", and %zu more",
+				 n - 16);
+		fixture->err = (struct error){ 0 };
+		fixture->plan.n_taken_ids = n;
+		assert_int_equal(run_check_ids(&fixture->plan, &fixture->err), -1);
+		assert_int_equal(fixture->err.name, ERR_PID_IN_USE);
+		assert_string_equal(fixture->err.text, all);
+	}
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -496,6 +526,7 @@ int main(void)
 		TEST(a_pid_in_use_names_who_has_it),
 		TEST(the_pid_of_the_first_task_may_be_in_use),
 		TEST(a_number_that_a_group_keeps_is_in_use),
+		TEST(who_has_numbers_is_named),
 		TEST(a_restore_that_hangs_ends),
 		TEST(tasks_of_a_pid_namespace_are_found),
 		TEST(filters_are_silent_until_the_end),

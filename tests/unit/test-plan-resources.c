@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -506,15 +507,21 @@ static void what_kinds_keep_meanwhile_is_counted(void **state)
 static const struct limit_case {
 	int resource; /* or -1: see set_limit */
 	uint64_t enough;
+	bool initial;	       /* nestor is in the initial user namespace */
+	uint64_t capabilities; /* nestor has these */
 } limit_cases[] = {
 	{ RLIMIT_AS, 0 },
 	{ RLIMIT_DATA, 5 << 20 },
 	{ RLIMIT_MEMLOCK, 3 << 20 },
+	{ RLIMIT_MEMLOCK, 3 << 20, .initial = true },
+	{ RLIMIT_MEMLOCK, 3 << 20, .capabilities = UINT64_C(1) << CAP_IPC_LOCK },
 	{ -1, 1 + 3 + 4 },
 };
 
 static void set_limit(struct facts *limited, const struct limit_case *limit, uint64_t figure)
 {
+	limited->in_initial_user_namespace = limit->initial;
+	limited->capabilities = limit->capabilities;
 	if (limit->resource < 0)
 		limited->max_processes = figure;
 	else
@@ -574,10 +581,12 @@ static int make_under(const struct limit_case *limit, uint64_t figure, struct er
 
 static void what_does_not_fit_into_limits_is_refused(void **state)
 {
+	const struct limit_case none = { RLIMIT_MEMLOCK, 0, true, UINT64_C(1) << CAP_IPC_LOCK };
 	struct error err;
 	uint64_t programs, unused;
 
 	(void)state;
+	assert_int_equal(make_under(&none, 0, &err, &unused), 0);
 	assert_int_equal(make_under(NULL, 0, &err, &programs), 0);
 	for (size_t i = 0; i < sizeof limit_cases / sizeof *limit_cases; i++) {
 		const struct limit_case *limit = &limit_cases[i];

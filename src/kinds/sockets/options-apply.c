@@ -9,6 +9,7 @@
 #include "kinds/sockets/options-table.h"
 
 #include <asm/socket.h>
+#include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
@@ -44,7 +45,8 @@ static int get_now(const struct applying *applying, int option, int *ret)
 		}
 	if (socket_number_get(applying->fd, option, ret) < 0)
 		return -1;
-	if (usual && usual->n < SOCKET_MOST_USUAL) {
+	if (usual) {
+		assert(usual->n < SOCKET_MOST_USUAL); /* there are not so many */
 		usual->options[usual->n].option = option;
 		usual->options[usual->n++].value = *ret;
 	}

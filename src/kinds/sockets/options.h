@@ -26,7 +26,7 @@ int socket_options_check(const SkOptsEntry *options, uint32_t file_id, struct er
 int socket_options_apply(const SkOptsEntry *options, int fd, uint32_t file_id, struct error *err);
 
 /* What new sockets of one sort have, as far as one of them was asked. */
-enum { SOCKET_MOST_USUAL = 40 };
+enum { SOCKET_MOST_USUAL = 64 };
 struct socket_usual {
 	size_t n;
 	struct {

@@ -139,8 +139,11 @@ static void connect_to_self(int fd, int family)
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr *address = family == AF_INET ? (void *)&four : (void *)&six;
 	socklen_t length = family == AF_INET ? sizeof four : sizeof six;
-	int listener = socket(family, SOCK_STREAM, 0);
+	int listener = socket(family, SOCK_STREAM, 0), number = 5;
 
+	/* Cannot be set any more once it is connected, and stays. */
+	scenario_need(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &number, sizeof number) == 0,
+		      "no TCP_FASTOPEN: %m");
 	scenario_need(bind(listener, address, length) == 0 && listen(listener, 1) == 0 &&
 			      getsockname(listener, address, &length) == 0 &&
 			      connect(fd, address, length) == 0 &&

@@ -164,7 +164,8 @@ static const struct option_row {
 	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", FOR_V4 | FOR_V6 | FOR_TCP, false },
 	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", FOR_V4 | FOR_V6 | FOR_TCP, false },
-	{ IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", FOR_V4 | FOR_V6 | FOR_TCP, false },
+	/* Of one that has neither a connection nor a queue, or a queue (do_tcp_setsockopt). */
+	{ IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", FOR_V4 | FOR_V6 | FOR_TCP, true },
 	{ IPPROTO_IP, IP_LOCAL_PORT_RANGE, "IP_LOCAL_PORT_RANGE", FOR_V4 | FOR_V6, true },
 	{ IPPROTO_IP, IP_RECVOPTS, "IP_RECVOPTS", FOR_V4 | FOR_V6, false },
 	{ IPPROTO_IP, IP_RETOPTS, "IP_RETOPTS", FOR_V4 | FOR_V6, false },

@@ -191,6 +191,7 @@ int main(int argc, char **argv)
 	scenario_need(shutdown(ended, SHUT_WR) == 0, "cannot send the end");
 	setsockopt(clients[0][0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	fcntl(clients[0][1], F_SETFL, O_NONBLOCK);
+	scenario_need(shutdown(clients[0][2], SHUT_RD) == 0, "cannot stop reading");
 
 	scenario_ready();
 
@@ -199,6 +200,9 @@ int main(int argc, char **argv)
 	getsockopt(clients[0][0], IPPROTO_TCP, TCP_NODELAY, &on, &length);
 	scenario_check(on == 1 && (fcntl(clients[0][1], F_GETFL) & O_NONBLOCK),
 		       "options of who has connected");
+	char byte;
+	scenario_check(recv(clients[0][2], &byte, 1, MSG_DONTWAIT) == 0,
+		       "who has connected reads on: %m");
 	for (int which = 0; which < 3; which++)
 		accept_all(listeners[which], clients[which], ports[which], EACH);
 	check_sharing(&sharing);

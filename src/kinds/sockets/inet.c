@@ -476,7 +476,8 @@ static int finish(struct file_opener *opener, struct inet_end *end, struct error
 	if (sk->peer_gone && shutdown(opener_kept(opener, end->gone_place), SHUT_RDWR) < 0)
 		return fail_make(sk, "close its peer", err);
 	/* Of one that is not connected it is an error, and done all the same. */
-	if (sk->shutdown && sk->state != TCP_LISTEN && (!inet_is_tcp(sk) || inet_is_stream(sk)))
+	if (sk->shutdown && sk->state != TCP_LISTEN &&
+	    (!inet_is_tcp(sk) || inet_is_stream(sk) || sk->has_waits_at))
 		shutdown(fd, (int)sk->shutdown - 1);
 	return end->has_options ? 0 : apply_options(sk, fd, err);
 }

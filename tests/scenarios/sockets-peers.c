@@ -11,16 +11,21 @@
 #include "scenario.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0) /* linux/un.h */
+#endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
@@ -111,9 +116,26 @@ static int stays_connected(void *data)
 	return 0;
 }
 
+/* A name in the file system that another takes later. That it is gone, and which it was, is seen
+ * only by who may open it. */
+static void bind_at_twice(int fd)
+{
+	const struct sockaddr_un at = { AF_UNIX, "twice" };
+
+	if (ioctl(fd, SIOCUNIXFILE) < 0 && errno == EPERM)
+		return;
+	scenario_need(bind(fd, (const struct sockaddr *)&at, sizeof at) == 0 &&
+			      unlink("twice") == 0,
+		      "cannot have a name that another has had: %m");
+}
+
 static int connects_as_other(void *data)
 {
+	int twice = socket(AF_UNIX, SOCK_STREAM, 0);
+
 	(void)data;
+	bind_at_twice(twice);
+	listen(twice, 1);
 	if (syscall(SYS_setgroups, 2, (gid_t[]){ 7, 9 }) == 0 &&
 	    syscall(SYS_setresgid, -1, 5, -1) == 0 && syscall(SYS_setresuid, -1, 6, -1) == 0) {
 		int fd = connected();
@@ -240,6 +262,8 @@ int main(int argc, char **argv)
 	pid_t other = scenario_child(connects_as_other, NULL);
 	fds[4] = accepted();
 	scenario_wait_mark("other");
+	/* The end of a pair that has the name of a listener of another process. */
+	bind_at_twice(own[1]);
 	int client = connected();
 	fds[5] = accepted();
 	fds[6] = client;

@@ -50,6 +50,23 @@ static int compare_listeners(const void *a, const void *b)
 	return compare_names((*one)->sk, (*other)->sk);
 }
 
+static bool is_same_process(const PeerCredentialsEntry *one, const PeerCredentialsEntry *other)
+{
+	return one->uid == other->uid && one->gid == other->gid && one->n_pid == other->n_pid &&
+	       (!one->n_pid || memcmp(one->pid, other->pid, one->n_pid * sizeof *one->pid) == 0);
+}
+
+/*
+ * Has it not been accepted from that one? Its peer tells who listened. A name in a file system may
+ * be given twice, and to an end of a pair; a listener may be made in its place for the moment.
+ */
+static bool is_another_listener(const struct unix_end *listener, const struct unix_end *end)
+{
+	return unix_name_is_path(end->sk) && end->peer && end->peer->sk->peer_credentials &&
+	       listener->sk->peer_credentials &&
+	       !is_same_process(end->peer->sk->peer_credentials, listener->sk->peer_credentials);
+}
+
 struct unix_end *unix_world_listener(const struct unix_world *world, const struct unix_end *end)
 {
 	size_t from = 0, to = world->n_listeners;
@@ -68,7 +85,8 @@ struct unix_end *unix_world_listener(const struct unix_world *world, const struc
 		if ((unix_name_is_path(listener->sk) || listener->net == end->net) &&
 		    listener->sk->deleted == end->sk->deleted &&
 		    strcmp(listener->sk->place ? listener->sk->place : "",
-			   end->sk->place ? end->sk->place : "") == 0)
+			   end->sk->place ? end->sk->place : "") == 0 &&
+		    !is_another_listener(listener, end))
 			return listener;
 	}
 	return NULL;

@@ -17,8 +17,10 @@
  *
  * Refused, unless such connections are to be left out (--skip-in-flight): where something has been
  * received and that memory cannot be read, or an urgent byte is in it, or more is on its way; where
- * the other end is outside, or closed by all; and where listeners at other addresses could have it,
- * one at all and one at a certain address. What is left out comes back as if it had been reset.
+ * that memory shows that an option of the listener was another one when it came (not all can be
+ * compared); where the other end is outside, or closed by all; and where listeners at other
+ * addresses could have it, one at all and one at a certain address. What is left out comes back as
+ * if it had been reset.
  */
 #include "kinds/sockets/inet.h"
 
@@ -149,8 +151,6 @@ static int take_bytes(const struct inet_backlog *backlog, const struct tcp_waiti
 {
 	if (!seen)
 		return refuse(backlog->what, "has received something", err);
-	if (seen->why)
-		return refuse(backlog->what, seen->why, err);
 	/* The end is counted as a byte. */
 	if (seen->has_ended != waiting->has_ended ||
 	    seen->length + seen->has_ended < waiting->unread)
@@ -178,6 +178,8 @@ static int take_one(const struct inet_backlog *backlog, const struct tcp_waiting
 		client->state = TCP_FIN_WAIT2;
 	if (client->state != (waiting->has_ended ? TCP_FIN_WAIT2 : TCP_ESTABLISHED))
 		return refuse(backlog->what, "whose other end is closing it", err);
+	if (own && own->why)
+		return refuse(backlog->what, own->why, err);
 	if (is_shared(backlog->all, backlog->count, backlog->listener, end))
 		return refuse(backlog->what, "a listener at another address could have it", err);
 	if (has_received(waiting) && take_bytes(backlog, waiting, client, own, err))
@@ -188,7 +190,7 @@ static int take_one(const struct inet_backlog *backlog, const struct tcp_waiting
 	return 0;
 }
 
-/* Nothing is seen where nobody may look, or nothing has come. */
+/* Nothing is seen where nobody may look, or nobody waits. */
 static int look(const struct inet_backlog *backlog, const struct tcp_waiting_list *list,
 		struct tcp_unaccepted_list *ret, struct error *err)
 {
@@ -196,8 +198,7 @@ static int look(const struct inet_backlog *backlog, const struct tcp_waiting_lis
 
 	*ret = (struct tcp_unaccepted_list){ 0 };
 	for (size_t i = 0; i < list->count && !backlog->skip; i++)
-		needed |= has_received(&list->connections[i]) &&
-			  is_at(backlog->listener,
+		needed |= is_at(backlog->listener,
 				entry_of(backlog->collect->arena, &list->connections[i]));
 	int result = needed ? -1 : 0;
 	for (int i = 0; i < LOOKS && result < 0; i++) {

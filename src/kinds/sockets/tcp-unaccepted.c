@@ -23,6 +23,11 @@ enum { MOST_WAITING = 1 << 20, MOST_BYTES = 1 << 28, BEGINS_STREAM = 2 /* TCPHDR
 	X(REQUEST_NEXT, "request_sock", "dl_next")                 \
 	X(REQUEST_SK, "request_sock", "sk")                        \
 	X(SK_COOKIE, "sock_common", "skc_cookie")                  \
+	X(SK_FLAGS, "sock_common", "skc_flags")                    \
+	X(SK_PRIORITY, "sock", "sk_priority")                      \
+	X(SK_LOW_MARK, "sock", "sk_rcvlowat")                      \
+	X(SK_SEND_PATIENCE, "sock", "sk_sndtimeo")                 \
+	X(SK_RECEIVE_PATIENCE, "sock", "sk_rcvtimeo")              \
 	X(TCP_TAKEN, "tcp_sock", "copied_seq")                     \
 	X(TCP_COMES, "tcp_sock", "rcv_nxt")                        \
 	X(TCP_URGENT, "tcp_sock", "urg_data")                      \
@@ -37,6 +42,25 @@ enum place {
 static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) MESSAGE_PLACES(BTF_PLACE)
 						       OWN_PLACES(BTF_PLACE) };
 static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+
+/*
+ * Which of skc_flags are options: SOCK_URGINLINE, SOCK_KEEPOPEN, SOCK_LINGER, SOCK_BROADCAST,
+ * SOCK_RCVTSTAMP, SOCK_RCVTSTAMPNS, SOCK_LOCALROUTE (enum sock_flags, include/net/sock.h).
+ */
+enum { OPTION_FLAGS = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 11 | 1 << 12 | 1 << 13 };
+
+/* It had those of its listener when it came; not all can be compared. */
+static bool has_other_options(struct kernel_reader *by, uint64_t sk, uint64_t listener)
+{
+	static const enum place numbers[] = { SK_PRIORITY, SK_LOW_MARK, SK_SEND_PATIENCE,
+					      SK_RECEIVE_PATIENCE };
+
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (kernel_number(by, sk, numbers[i]) != kernel_number(by, listener, numbers[i]))
+			return true;
+	return (kernel_number(by, sk, SK_FLAGS) ^ kernel_number(by, listener, SK_FLAGS)) &
+	       OPTION_FLAGS;
+}
 
 /* Appends what is new in it; false: it cannot be read, or the reader has failed. */
 static bool add_message(struct kernel_messages *messages, uint64_t message, uint32_t start,
@@ -93,7 +117,8 @@ static void read_stream(struct kernel_messages *messages, uint64_t sk, struct tc
 static void read_all(struct kernel_messages *messages, int fd, struct tcp_unaccepted_list *ret)
 {
 	struct kernel_reader *by = messages->by;
-	uint64_t waiting = kernel_inside(by, kernel_socket(by, fd), WAITING);
+	uint64_t listener = kernel_socket(by, fd);
+	uint64_t waiting = kernel_inside(by, listener, WAITING);
 	uint64_t at = kernel_pointer(by, waiting, WAITING_FIRST);
 
 	for (size_t i = 0; at && !by->failure; i++) {
@@ -102,7 +127,10 @@ static void read_all(struct kernel_messages *messages, int fd, struct tcp_unacce
 		if (i == MOST_WAITING || !sk)
 			kernel_has_changed(by);
 		kernel_bytes(by, kernel_inside(by, sk, SK_COOKIE), &one.cookie, sizeof one.cookie);
-		read_stream(messages, sk, &one);
+		if (has_other_options(by, sk, listener))
+			one.why = "its listener had other options when it came";
+		else
+			read_stream(messages, sk, &one);
 		ret->all = arena_grow(by->arena, ret->all, ret->count, sizeof one);
 		ret->all[ret->count++] = one;
 		at = kernel_pointer(by, at, REQUEST_NEXT);

@@ -140,6 +140,17 @@ static void make(void)
 		socket(kind->family, kind->type | flags, kind->protocol);
 }
 
+/* What hides what waits is that the other end has gone without reading it: refused. */
+static void read_all(int fd)
+{
+	const struct kind kind = kind_of(fd);
+	char bytes[4096];
+
+	for (int i = 0; i < 1000 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) >= 0; i++)
+		if (kind.type == SOCK_STREAM && recv(fd, bytes, 1, MSG_DONTWAIT | MSG_PEEK) <= 0)
+			break;
+}
+
 /* To bind to, or to talk to. */
 static socklen_t any_address(const struct kind *kind, union address *at)
 {
@@ -233,6 +244,9 @@ static void meet(int fd)
 	union address at;
 	socklen_t length = any_address(&kind, &at);
 
+	/* Its peer is told by an error that what waits there is lost. */
+	if (kind.family == AF_UNIX && kind.type == SOCK_DGRAM)
+		read_all(fd);
 	if (draw(10) == 0 && !is_tcp(&kind))
 		leave_peer(fd);
 	else
@@ -303,6 +317,12 @@ static void levels_of(const struct kind *kind, int levels[LEVELS])
 	}
 }
 
+/* Who waits there would have others than it has: refused. */
+static bool has_fixed_options(const struct kind *kind)
+{
+	return may_wait && is_tcp(kind) && kind->listens;
+}
+
 static void set_number(int fd)
 {
 	static const int values[] = { 1, 1, 1, 0, 2, 3, 7, 64, 100, 255, 1500, 5000, 100000, -1 };
@@ -310,7 +330,7 @@ static void set_number(int fd)
 	int levels[LEVELS];
 
 	levels_of(&kind, levels);
-	for (unsigned i = draw(12); i > 0; i--) {
+	for (unsigned i = has_fixed_options(&kind) ? 0 : draw(12); i > 0; i--) {
 		int level = levels[draw(LEVELS)], option = (int)draw(90);
 		int value = values[draw(sizeof values / sizeof *values)];
 		if (!is_left_out(level, option, value))
@@ -341,8 +361,11 @@ static void set_structure(int fd)
 						.mr_type = (unsigned short)draw(3),
 						.mr_alen = 6 };
 	/* Groups of NETLINK_GENERIC have to have names, and numbers are drawn. */
-	int number = number_of(fd, SO_PROTOCOL) == NETLINK_GENERIC ? 16 : 1 + (int)draw(30);
+	const struct kind kind = kind_of(fd);
+	int number = kind.protocol == NETLINK_GENERIC ? 16 : 1 + (int)draw(30);
 
+	if (has_fixed_options(&kind))
+		return;
 	inet_pton(AF_INET6, draw(2) ? "ff02::1:5" : "ff05::7", &group6.ipv6mr_multiaddr);
 	switch (draw(7)) {
 	case 0:
@@ -454,17 +477,6 @@ static void receive_something(int fd)
 	if (draw(8) == 0)
 		flags |= MSG_OOB;
 	recvmsg(fd, &message, flags);
-}
-
-/* What hides what waits is that the other end has gone without reading it: refused. */
-static void read_all(int fd)
-{
-	const struct kind kind = kind_of(fd);
-	char bytes[4096];
-
-	for (int i = 0; i < 1000 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) >= 0; i++)
-		if (kind.type == SOCK_STREAM && recv(fd, bytes, 1, MSG_DONTWAIT | MSG_PEEK) <= 0)
-			break;
 }
 
 static void leave(int fd)

@@ -203,11 +203,18 @@ static int count_of(int fd, unsigned long request)
 }
 
 /* An urgent byte that a read of a unix stream has passed over is counted for good. */
-static int count_waiting(int fd, const struct kind *kind, short ready)
+static int count_waiting(int fd, const struct kind *kind)
 {
-	bool is_stream = kind->family == AF_UNIX && kind->type == SOCK_STREAM;
+	bool may_be_urgent = kind->family == AF_UNIX && kind->type == SOCK_STREAM && !may_wait;
 
-	return is_stream && !(ready & (POLLIN | POLLPRI)) ? 0 : count_of(fd, FIONREAD);
+	return may_be_urgent ? 0 : count_of(fd, FIONREAD);
+}
+
+static int count_unsent(int fd)
+{
+	const struct kind kind = kind_of(fd);
+
+	return is_tcp(&kind) && tcp_state(fd) != TCP_CLOSE ? count_of(fd, TIOCOUTQ) : 0;
 }
 
 static void add_state(struct text *text, int fd, const struct kind *kind)
@@ -228,10 +235,8 @@ static void add_state(struct text *text, int fd, const struct kind *kind)
 	    fcntl(fd, F_GETSIG));
 	/* What these receive by chance is not kept. */
 	if (kind->family != AF_PACKET && kind->type != SOCK_RAW)
-		add(text, "%s waiting %d unsent %d ready %x\n", of(fd),
-		    count_waiting(fd, kind, poll_it.revents),
-		    is_tcp(kind) && tcp_state(fd) != TCP_CLOSE ? count_of(fd, TIOCOUTQ) : 0,
-		    poll_it.revents);
+		add(text, "%s waiting %d unsent %d ready %x\n", of(fd), count_waiting(fd, kind),
+		    count_unsent(fd), poll_it.revents);
 }
 
 static void look_at(struct text *text, int fd)
@@ -272,13 +277,26 @@ static void look(struct text *text, struct text *names)
 
 /* ---- What comes out of it ---- */
 
-/* When something came, and by how many hops, is lost. */
-static void add_control(struct text *text, struct msghdr *message)
+static bool tells_time(const struct cmsghdr *part)
+{
+	static const int types[] = { SO_TIMESTAMP_OLD, SO_TIMESTAMPNS_OLD, SO_TIMESTAMPING_OLD,
+				     SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW };
+
+	for (size_t i = 0; part->cmsg_level == SOL_SOCKET && i < sizeof types / sizeof *types; i++)
+		if (part->cmsg_type == types[i])
+			return true;
+	return false;
+}
+
+/* When something came is lost, also whether the kernel tells it; and by how many hops. */
+static void add_control(struct text *text, struct msghdr *message, bool is_new)
 {
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
 	     part = CMSG_NXTHDR(message, part)) {
 		size_t size = part->cmsg_len - CMSG_LEN(0);
 		struct ucred *sender = (struct ucred *)CMSG_DATA(part);
+		if (!is_new && tells_time(part))
+			continue;
 		add(text, " [%d %d %zu", part->cmsg_level, part->cmsg_type, size);
 		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS)
 			add(text, " %s %d %d", process_of(sender->pid), (int)sender->uid,
@@ -296,7 +314,7 @@ static void add_control(struct text *text, struct msghdr *message)
 	}
 }
 
-static void drain(struct text *text, int fd, const char *when)
+static void drain(struct text *text, int fd, bool is_new)
 {
 	static char bytes[LONGEST];
 	union {
@@ -318,12 +336,12 @@ static void drain(struct text *text, int fd, const char *when)
 		unsigned sum = 0;
 		for (ssize_t k = 0; k < got; k++)
 			sum = sum * 31 + (unsigned char)bytes[k];
-		add(text, "%s %s %zd", of(fd), when, got < 0 ? -errno : got);
+		add(text, "%s %s %zd", of(fd), is_new ? "took on" : "took", got < 0 ? -errno : got);
 		if (got >= 0) {
 			add(text, " %.*s %x flags %x from ", got < 80 ? (int)got : 80, bytes, sum,
 			    message.msg_flags & ~MSG_CMSG_CLOEXEC);
 			add_address(text, &from, message.msg_namelen, false);
-			add_control(text, &message);
+			add_control(text, &message, is_new);
 		}
 		add(text, "\n");
 		if (got < 0 || (got == 0 && number_of(fd, SO_TYPE) == SOCK_STREAM))
@@ -338,13 +356,13 @@ static bool is_kept(int fd)
 	return kind.type != SOCK_RAW && kind.family != AF_PACKET && kind.protocol != IPPROTO_ICMP;
 }
 
-static void take_out(struct text *text, const char *when)
+static void take_out(struct text *text, bool is_new)
 {
 	int fds[MOST], n = list_open(fds);
 
 	for (int i = 0; i < n; i++)
 		if (is_kept(fds[i]) && !kind_of(fds[i]).listens)
-			drain(text, fds[i], when);
+			drain(text, fds[i], is_new);
 	for (int i = 0; i < n; i++) {
 		int client = take_client(fds[i]);
 		if (client < 0)
@@ -352,15 +370,25 @@ static void take_out(struct text *text, const char *when)
 		add(text, "%s accepted %d\n", of(fds[i]), client);
 		add_names(text, client, false);
 		add_peer(text, client);
-		drain(text, client, when);
+		drain(text, client, is_new);
 	}
+}
+
+/* The kernel holds back what is little, for a while (tcp(7), TCP_CORK). */
+static void wait_until_sent(int fd)
+{
+	for (int i = 0; i < 100 && count_unsent(fd) > 0; i++)
+		scenario_sleep_ms(5);
 }
 
 static void go_on(struct text *text)
 {
 	int fds[MOST], n = list_open(fds);
+	bool is_stuck[MOST];
 	char word[32];
 
+	for (int i = 0; i < n; i++)
+		is_stuck[i] = count_unsent(fds[i]) > 0;
 	for (int i = 0; i < n; i++) {
 		int length = snprintf(word, sizeof word, "on %d.%d", number, fds[i]);
 		if (kind_of(fds[i]).family == AF_NETLINK || !is_kept(fds[i]))
@@ -368,6 +396,9 @@ static void go_on(struct text *text)
 		ssize_t sent = send(fds[i], word, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
 		add(text, "%s sent %zd\n", of(fds[i]), sent < 0 ? -errno : sent);
 	}
+	for (int i = 0; i < n; i++)
+		if (!is_stuck[i])
+			wait_until_sent(fds[i]);
 }
 
 /* ---- Turns ---- */
@@ -431,7 +462,7 @@ static void do_phase(int phase, bool is_dumped)
 	case PHASE_TAKE:
 	case PHASE_TAKE_AGAIN:
 		scenario_sleep_ms(20);
-		take_out(&play->read[number], phase == PHASE_TAKE ? "took" : "took on");
+		take_out(&play->read[number], phase == PHASE_TAKE_AGAIN);
 		break;
 	default:
 		do_steps(phase);

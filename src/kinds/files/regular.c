@@ -27,14 +27,13 @@
 #include "kinds/files/kernel-log.h"
 #include "kinds/opener.h"
 #include "kinds/files/linked.h"
+#include "kinds/files/named-file.h"
 #include "kinds/files/opener-rights.h"
 #include "kinds/files/pressure.h"
 #include "kinds/files/process-file.h"
 #include "kinds/files/regular.h"
 
 #include "base/cleanup.h"
-#include "base/foreign.h"
-#include "base/log.h"
 #include "base/names.h"
 #include "collect/collect.h"
 #include "kinds/places.h"
@@ -47,28 +46,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #define DELETED_SUFFIX " (deleted)"
-
-/* Major numbers: of null, zero, full, random, urandom, ...; of what have only a minor one. */
-enum { MEMORY_DEVICES = 1, MISC_DEVICES = 10 };
-/* linux/miscdevice.h: requests come with all that they are about. */
-enum { AUTOFS = 235, LOOP_CONTROL = 237 };
-
-/* Whether opening the device again gives the same thing: the ones without state of their own. */
-static bool is_plain_device(dev_t device)
-{
-	unsigned number = minor(device);
-
-	if (major(device) == MISC_DEVICES)
-		return number == AUTOFS || number == LOOP_CONTROL;
-	if (kernel_log_is(device))
-		return true; /* kernel-log.c */
-	/* null 3, zero 5, full 7, random 8, urandom 9; not mem and port. */
-	return major(device) == MEMORY_DEVICES &&
-	       (number == 3 || number == 5 || (number >= 7 && number <= 9));
-}
 
 static bool has_process_component(const char *path)
 {
@@ -107,7 +86,7 @@ static bool regular_recognise(const struct open_file *file)
 		return false;
 	if (!(file->flags & O_PATH)) {
 		bool plain = S_ISREG(mode) || S_ISDIR(mode) ||
-			     (S_ISCHR(mode) && is_plain_device(file->stat.st_rdev));
+			     (S_ISCHR(mode) && named_file_is_plain_device(file->stat.st_rdev));
 		if (!plain)
 			return false;
 	}
@@ -124,21 +103,6 @@ static bool is_same_file(const struct stat *one, const struct stat *other)
 static bool size_matters(uint32_t flags)
 {
 	return !((flags & O_APPEND) && (flags & O_ACCMODE) == O_WRONLY);
-}
-
-static int64_t time_of_modification(const struct stat *stat)
-{
-	return (int64_t)((uint64_t)stat->st_mtim.tv_sec * 1000000000 +
-			 (uint64_t)stat->st_mtim.tv_nsec);
-}
-
-/* Some archives keep whole seconds. */
-static bool was_modified(const RegFileEntry *reg, const struct stat *found)
-{
-	int64_t now = time_of_modification(found);
-
-	return now % 1000000000 ? now != reg->modified
-				: now / 1000000000 != reg->modified / 1000000000;
 }
 
 static RegFileEntry *new_record(const struct open_file *file)
@@ -158,7 +122,7 @@ static RegFileEntry *new_record(const struct open_file *file)
 	/* Those of /proc and /sys are of when they were first looked at; they occupy nothing. */
 	reg->has_modified = S_ISREG(file->stat.st_mode) && file->stat.st_blocks > 0 &&
 			    (file->flags & O_ACCMODE) == O_RDONLY;
-	reg->modified = reg->has_modified ? time_of_modification(&file->stat) : 0;
+	reg->modified = reg->has_modified ? named_file_time(&file->stat) : 0;
 	return reg;
 }
 
@@ -324,21 +288,6 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 	return collect_named(&named, entry, gone, err);
 }
 
-int regular_open_flags(const RegFileEntry *reg)
-{
-	int flags = (int)reg->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
-
-	/* Files never send signals, and show the flag as they were opened; devices that do (random)
-	 * have to be told by fcntl (owner.c). */
-	if (reg->has_mode && S_ISCHR(reg->mode))
-		flags &= ~O_ASYNC;
-
-	/* The file was made with O_TMPFILE; opening would make another one. */
-	if (flags & TMPFILE_FLAG)
-		flags &= ~O_TMPFILE;
-	return flags;
-}
-
 static int regular_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
@@ -362,42 +311,6 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 						: ghost_check(snapshot, entry, err);
 }
 
-/* Is what stands at the path what was recorded? */
-static int compare(const RegFileEntry *reg, const struct stat *found, struct error *err)
-{
-	if (reg->has_mode && (reg->mode & S_IFMT) != (found->st_mode & S_IFMT)) {
-		fail(err, ERR_FILE_CHANGED, "%s was %s and is %s now", reg->name,
-		     file_type_name(reg->mode), file_type_name(found->st_mode));
-		return fail_hint(err, "put back what was there when the tree was dumped");
-	}
-	if (reg->has_size && reg->size != (uint64_t)found->st_size) {
-		fail(err, ERR_FILE_CHANGED,
-		     "the size of %s was %" PRIu64 " when the tree was dumped and is %jd now",
-		     reg->name, reg->size, (intmax_t)found->st_size);
-		return fail_hint(err, "put back the file as it was when the tree was dumped");
-	}
-	if (S_ISCHR(found->st_mode) && !(reg->flags & O_PATH) && !is_plain_device(found->st_rdev))
-		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is a device that cannot be restored (%u:%u)", reg->name,
-			    major(found->st_rdev), minor(found->st_rdev));
-	return 0;
-}
-
-static int fail_to_open(const RegFileEntry *reg, struct error *err)
-{
-	if (errno != ENOENT && errno != ENOTDIR)
-		return fail_errno(err, ERR_IO, "cannot open %s", reg->name);
-	fail_errno(err, ERR_FILE_MISSING, "%s, which the tree has open or mapped", reg->name);
-	return fail_hint(err, "put the file back where it was, or restore below a root directory "
-			      "that has it (--root)");
-}
-
-bool regular_is_inside(const struct snapshot *snapshot, const RegFileEntry *reg)
-{
-	return reg && reg->mnt_id >= 0 &&
-	       snapshot_mount(snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
-}
-
 /* What sockets have for a name is made with these, and is another inode then (bind(2)). */
 static enum file_way regular_way(const struct snapshot *snapshot, const FileEntry *entry)
 {
@@ -410,92 +323,17 @@ static enum file_way regular_way(const struct snapshot *snapshot, const FileEntr
 		       : FILE_EARLY;
 }
 
-int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg, int flags)
-{
-	const char *name = process_file_is(reg) ? process_file_path(opener, reg) : reg->name;
-
-	return regular_is_inside(opener->snapshot, reg)
-		       ? mounts_open(opener, (uint32_t)reg->mnt_id, name, flags)
-		       : opener_open_path(opener, name, flags);
-}
-
-static int compare_found(const RegFileEntry *reg, const struct stat *found, struct error *err)
-{
-	if (compare(reg, found, err))
-		return -1;
-	/* It may be the same nevertheless: copied, or touched. */
-	if (reg->has_modified && S_ISREG(found->st_mode) && was_modified(reg, found))
-		log_warning(
-			"restore", "nestor",
-			"%s has been changed or replaced since the tree was dumped: its time of "
-			"modification is another",
-			reg->name);
-	return 0;
-}
-
-/* The file at the path, looked at and not opened yet (O_PATH). */
-static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
-		      struct stat *ret_found, struct error *err)
-{
-	/* A description that is O_PATH is this one, with all that it shows. */
-	int flags = reg->flags & O_PATH ? regular_open_flags(reg)
-					: O_PATH | ((int)reg->flags & O_NOFOLLOW);
-	autoclose int fd = regular_open_path(opener, reg, flags);
-
-	if (fd < 0)
-		return fail_to_open(reg, err);
-	if (fstat(fd, ret_found) < 0)
-		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
-	if (compare_found(reg, ret_found, err))
-		return -1;
-	return reg->has_alone ? alone_open(reg, -1, fd, err) : take_fd(&fd);
-}
-
-/*
- * A description shows that it was opened with O_NOFOLLOW, which only a name can be. Should the name
- * have become another file's, that one is opened, without waiting for anybody, and refused.
- */
-static int open_by_name(const struct file_opener *opener, const RegFileEntry *reg,
-			const struct stat *found, struct error *err)
-{
-	int flags = regular_open_flags(reg);
-	autoclose int fd = regular_open_path(opener, reg, flags | O_NOCTTY | O_NONBLOCK);
-
-	if (fd < 0)
-		return fail_to_open(reg, err);
-	if (opener_settle(fd, flags, found) == 0)
-		return take_fd(&fd);
-	return fail_errno(err, errno == ESTALE ? ERR_FILE_CHANGED : ERR_IO,
-			  "%s was replaced while it was opened", reg->name);
-}
-
-/* Returns the descriptor; it must not be a file that took the place of the recorded one. */
-static int open_named(const struct file_opener *opener, const RegFileEntry *reg,
-		      struct stat *ret_found, struct error *err)
-{
-	autoclose int found = find_named(opener, reg, ret_found, err);
-
-	if (found < 0)
-		return -1;
-	if (reg->flags & O_PATH)
-		return take_fd(&found);
-	if (reg->flags & O_NOFOLLOW)
-		return open_by_name(opener, reg, ret_found, err);
-	int fd = opener_reopen(found, regular_open_flags(reg));
-	return fd < 0 ? fail_to_open(reg, err) : fd;
-}
-
 /* And by whoever has the same rights, where that matters. */
-static int open_by_its_rights(const struct file_opener *opener, const RegFileEntry *reg,
+static int open_by_its_rights(struct file_opener *opener, const RegFileEntry *reg,
 			      struct stat *ret_found, struct error *err)
 {
 	struct made_as before = { 0 };
 
 	if (!reg->pressure)
-		return open_named(opener, reg, ret_found, err);
+		return named_file_open(opener, reg, ret_found, err);
 	if (pressure_begin(reg, &before, err))
 		return -1;
-	autoclose int fd = open_named(opener, reg, ret_found, err);
+	autoclose int fd = named_file_open(opener, reg, ret_found, err);
 	made_as_end(&before);
 	return fd < 0 || pressure_give(reg, fd, err) ? -1 : take_fd(&fd);
 }
@@ -503,7 +341,6 @@ static int open_by_its_rights(const struct file_opener *opener, const RegFileEnt
 static int regular_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	const RegFileEntry *reg = entry->reg;
-	struct stat found;
 
 	if (reg->ext || externals_fd(opener->externals, reg->name) >= 0)
 		return given_verify(opener, reg, err);
@@ -513,9 +350,7 @@ static int regular_verify(struct file_opener *opener, const FileEntry *entry, st
 	if (linked_of(opener->snapshot, entry) || gone_process_is(opener->snapshot, entry) ||
 	    process_file_is(reg) || regular_is_inside(opener->snapshot, reg))
 		return 0;
-	if (opener_look_at(opener, reg->name, (int)reg->flags, &found) < 0)
-		return fail_to_open(reg, err);
-	return compare_found(reg, &found, err);
+	return named_file_verify(opener, reg, err);
 }
 
 static int regular_open(struct file_opener *opener, const FileEntry *entry, struct error *err)

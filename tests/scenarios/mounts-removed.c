@@ -37,6 +37,13 @@ static void need(bool holds, const char *what)
 	scenario_need(holds, "%s: %s", what, strerror(errno));
 }
 
+static off_t size_of(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 ? status.st_size : -1;
+}
+
 static void make_file(const char *path, mode_t mode)
 {
 	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -212,6 +219,9 @@ static int inside(void *unused)
 	int watch = inotify_add_watch(inotify_fd, "covered/file", IN_MODIFY);
 	need(fd >= 0 && watch > 0 && mount("covered", "covered", "tmpfs", 0, "size=1m") == 0,
 	     "covered");
+	make_file("covered/file", 0640);
+	int above = open("covered/file", O_RDWR | O_CLOEXEC);
+	need(above >= 0 && size_of(fd) == 0 && size_of(above) > 0, "two files of one name");
 	for (size_t i = 0; i < REMOVED; i++)
 		check(&removed[i]);
 	open_all(fds);
@@ -219,6 +229,7 @@ static int inside(void *unused)
 	scenario_wait_restored();
 	for (size_t i = 0; i < REMOVED; i++)
 		check(&removed[i]);
+	scenario_check(size_of(fd) == 0 && size_of(above) > 0, "another file of the same name");
 	check_covered(fd, inotify_fd, watch);
 	check_open(fds);
 	return 0;

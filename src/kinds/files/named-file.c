@@ -153,8 +153,7 @@ static struct last_named *last_named(struct file_opener *opener)
 
 static bool leads_to_the_same(const struct last_named *last, const RegFileEntry *reg)
 {
-	return last->reg && last->reg->mnt_id == reg->mnt_id &&
-	       !((last->reg->flags ^ reg->flags) & O_NOFOLLOW) && !process_file_is(reg) &&
+	return last->reg && last->reg->mnt_id == reg->mnt_id && !process_file_is(reg) &&
 	       strcmp(last->reg->name, reg->name) == 0;
 }
 

@@ -43,6 +43,13 @@ struct fixture {
 	pid_t child;
 };
 
+static int none_is_open(const struct file_opener *opener, uint32_t file_id)
+{
+	(void)opener;
+	(void)file_id;
+	return -1;
+}
+
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
@@ -58,6 +65,7 @@ static int set_up(void **state)
 				       .next_file_id = 1 };
 	f->opener = (struct file_opener){ .snapshot = &f->snapshot,
 					  .arena = &f->arena,
+					  .file = none_is_open,
 					  .root_fd = AT_FDCWD };
 	strcpy(f->directory, "/tmp/nestor-files-XXXXXX");
 	assert_non_null(mkdtemp(f->directory));

@@ -85,7 +85,7 @@ static int take_options(struct serving *serving, struct error *err)
 	pipeline_options_init(&serving->options);
 	if (!asked)
 		return fail(err, ERR_BAD_REQUEST, "the request has no options");
-	bool notify = asked->has_notify_scripts && asked->notify_scripts;
+	bool notify = asked->notify_scripts;
 	serving->options.detached = true;
 	/* What follows is for who was asked: a restored tree may become its parent's child. */
 	serving->options.own_process =
@@ -339,8 +339,7 @@ int serve_client(int fd, const char *unshare, struct error *err)
 			result = answer_error(&connection, CRIU_REQ_TYPE__EMPTY, &failed, err);
 		else if (received > 0)
 			result = answer(&connection, request, unshare, err);
-		keep_open =
-			received > 0 && result == 0 && request->has_keep_open && request->keep_open;
+		keep_open = received > 0 && result == 0 && request->keep_open;
 		if (request)
 			criu_req__free_unpacked(request, NULL);
 		arena_done(&arena);

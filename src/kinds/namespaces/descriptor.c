@@ -192,13 +192,13 @@ int namespace_file_open(const struct file_opener *opener, const NsFileEntry *ent
 {
 	const struct snapshot *snapshot = opener->snapshot;
 	enum namespace_type type = NAMESPACE_TYPES;
-	int made = made_namespace(opener, entry);
+	int made_fd = made_namespace(opener, entry);
 	char path[64];
 
 	namespace_type_of_flag(entry->ns_cflag, &type);
 	snprintf(path, sizeof path, "/proc/self/%s", namespace_types[type].link);
-	if (made >= 0)
-		snprintf(path, sizeof path, "/proc/self/fd/%d", made);
+	if (made_fd >= 0)
+		snprintf(path, sizeof path, "/proc/self/fd/%d", made_fd);
 	if (is_pid_of_tree(snapshot, entry)) {
 		pid_t pid = is_level_0(snapshot, entry)
 				    ? opener->level_0
